@@ -1,0 +1,50 @@
+#!/usr/bin/env bash
+# Installs what a bare Debian or Ubuntu lacks, then runs every check there is.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+needed=(build-essential pkg-config curl ca-certificates git xvfb
+  mesa-vulkan-drivers libvulkan1 libxkbcommon0 libxkbcommon-x11-0 libx11-xcb1 libxcursor1 libxi6
+  libxrandr2 libwayland-client0)
+
+install_packages() {
+  command -v dpkg-query >/dev/null || return 0
+  local missing=() package
+  for package in "${needed[@]}"; do
+    dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' ||
+      missing+=("$package")
+  done
+  ((${#missing[@]})) || return 0
+  local as=()
+  if [[ $(id -u) != 0 ]]; then
+    if ! command -v sudo >/dev/null; then
+      echo "not root and no sudo; going on without: ${missing[*]}" >&2
+      return 0
+    fi
+    as=(sudo)
+  fi
+  "${as[@]}" apt-get update -qq
+  "${as[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+    "${missing[@]}"
+}
+
+install_rust() {
+  # shellcheck disable=SC1091
+  [[ -f $HOME/.cargo/env ]] && . "$HOME/.cargo/env"
+  command -v cargo >/dev/null && return 0
+  curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs |
+    sh -s -- -y --profile minimal --component rustfmt --component clippy
+  # shellcheck disable=SC1091
+  . "$HOME/.cargo/env"
+}
+
+install_packages
+install_rust
+
+# A fresh clone reuses what this machine has compiled.
+export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$HOME/.cache/salun-studio/target}"
+
+cargo fmt --check
+cargo clippy --release --all-targets -- -D warnings
+cargo test --release
+[[ ! -x scripts/window.sh ]] || scripts/window.sh

@@ -1,0 +1,140 @@
+//! Arguments that several commands share, and parsers that say what would be right.
+
+use std::{fmt::Display, ops::RangeInclusive, str::FromStr};
+
+use salun_studio::{
+    error::{Error, Result},
+    gpu::device::DeviceChoice,
+    models::registry::SHIPPED,
+    run::recipe::Budget,
+    saliency::estimator::Estimator,
+    unlearn::registry::METHODS,
+};
+
+/// Arguments of every command.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Common")]
+pub struct Common {
+    /// Where to compute: auto, gpu or cpu
+    #[arg(long, global = true, default_value = "auto", value_parser = device, value_name = "NAME")]
+    pub device: DeviceChoice,
+    /// Replace an output that is there
+    #[arg(long, global = true)]
+    pub force: bool,
+    /// Print one JSON object on stdout, nothing else
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// No progress on stderr
+    #[arg(long, global = true)]
+    pub quiet: bool,
+}
+
+impl Common {
+    /// Opens a folder of pictures before any work and says how many were left out.
+    ///
+    /// # Errors
+    /// The folder cannot be used.
+    pub fn look_at(&self, data: &str) -> Result<()> {
+        if data.starts_with("folder:") {
+            let skipped = salun_studio::data::open(data)?.skipped;
+            if skipped > 0 && !self.quiet {
+                super::print::note(&format!("{data}: {skipped} unreadable files skipped"));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn device(given: &str) -> Result<DeviceChoice> {
+    const NAMES: [(&str, DeviceChoice); 3] =
+        [("auto", DeviceChoice::Auto), ("gpu", DeviceChoice::Gpu), ("cpu", DeviceChoice::Cpu)];
+    one_of("device", given, NAMES)
+}
+
+/// A budget by name.
+pub fn budget(given: &str) -> Result<Budget> {
+    one_of("budget", given, [("quick", Budget::Quick), ("full", Budget::Full)])
+}
+
+/// One of a few names.
+pub fn one_of<T: Copy, const N: usize>(
+    what: &'static str,
+    given: &str,
+    names: [(&'static str, T); N],
+) -> Result<T> {
+    names
+        .iter()
+        .find(|(name, _)| *name == given)
+        .map(|(_, value)| *value)
+        .ok_or_else(|| Error::unknown(what, given, names.iter().map(|(name, _)| *name)))
+}
+
+/// The parser of a whole number within a range.
+pub fn whole(
+    argument: &'static str,
+    range: RangeInclusive<usize>,
+) -> impl Fn(&str) -> Result<usize> + Clone + Send + Sync {
+    within(argument, range)
+}
+
+/// The parser of a real number within a range.
+pub fn real(
+    argument: &'static str,
+    range: RangeInclusive<f64>,
+) -> impl Fn(&str) -> Result<f64> + Clone + Send + Sync {
+    within(argument, range)
+}
+
+/// Not for use as it is: clap asks only at run time whether an argument has its parser's type.
+fn within<T>(
+    argument: &'static str,
+    range: RangeInclusive<T>,
+) -> impl Fn(&str) -> Result<T> + Clone + Send + Sync
+where
+    T: FromStr + PartialOrd + Display + Copy + Send + Sync,
+{
+    move |given| {
+        let value = given.parse().ok().filter(|v| range.contains(v));
+        value.ok_or_else(|| {
+            let (from, to) = (range.start(), range.end());
+            Error::argument(argument, given, format!("a number from {from} to {to} is needed"))
+        })
+    }
+}
+
+/// A random seed.
+pub fn seed(given: &str) -> Result<u64> {
+    given.parse().map_err(|_| Error::argument("seed", given, "a whole number from 0 is needed"))
+}
+
+/// A learning rate, or another factor above zero.
+pub fn above_zero(argument: &'static str) -> impl Fn(&str) -> Result<f64> + Clone + Send + Sync {
+    move |given| {
+        let value = given.parse().ok().filter(|v: &f64| v.is_finite() && *v > 0.0);
+        value.ok_or_else(|| Error::argument(argument, given, "a number above 0 is needed"))
+    }
+}
+
+/// A way to score weights, by name.
+pub fn estimator(given: &str) -> Result<Estimator> {
+    Estimator::find(given)
+}
+
+/// Help that lists the methods there are.
+pub fn methods_help() -> String {
+    format!("The method [default: salun]: {}", list(METHODS.iter().map(|m| m.name)))
+}
+
+/// Help that lists the masks there are.
+pub fn masks_help() -> String {
+    format!("How weights are scored: {}", list(Estimator::ALL.iter().map(|e| e.name())))
+}
+
+/// Help that lists the models there are.
+pub fn models_help() -> String {
+    format!("A weights file, or a shipped model: {}", list(SHIPPED.iter().map(|m| m.name)))
+}
+
+fn list<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    names.collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,92 @@
+//! `salun info`: devices, models, data sets, methods.
+
+use salun_studio::{
+    data::{self, NAMES},
+    error::Result,
+    gpu::device,
+    models::registry::SHIPPED,
+    train::preset::PRESETS,
+    unlearn::registry::METHODS,
+};
+use serde_json::{Value, json};
+
+use super::{args::Common, print};
+
+/// What there is: devices and the one chosen, models, data sets, methods
+#[derive(Debug, clap::Args)]
+pub struct Args {}
+
+/// Runs the command.
+pub fn run(_: &Args, common: &Common) -> Result<()> {
+    let chosen = device::open(common.device)?.info;
+    let devices = device::list();
+    let models = models()?;
+    let data = NAMES.iter().map(|name| data::open(name)).collect::<Result<Vec<_>>>()?;
+    if common.json {
+        let data = data.iter().map(|d| {
+            json!({
+                "name": d.name, "classes": d.classes.len(), "class_names": d.classes,
+                "train": d.train.len(), "test": d.test.len(),
+            })
+        });
+        let methods = METHODS.iter().map(|m| {
+            let tasks: Vec<_> = m.tasks().iter().map(|t| t.name()).collect();
+            json!({
+                "name": m.name, "title": m.title, "tasks": tasks, "paper": m.paper,
+                "knobs": m.knobs,
+            })
+        });
+        return print::json(&json!({
+            "devices": devices.iter().map(|d| json!({
+                "name": d.name, "api": d.api, "kind": d.kind,
+            })).collect::<Vec<_>>(),
+            "device": chosen,
+            "models": models,
+            "data": data.collect::<Vec<_>>(),
+            "methods": methods.collect::<Vec<_>>(),
+        }));
+    }
+    let found: Vec<_> = devices.iter().map(print::device).collect();
+    print::line(format!("Devices: {}", found.join("; ")));
+    print::line(format!("Chosen:  {}", print::device(&chosen)));
+    let mut rows = vec![["Models", "task", "weights", "parameters"].map(String::from).to_vec()];
+    rows.extend(models.iter().map(|m| {
+        let text = |key: &str| m[key].as_str().unwrap_or_default().to_string();
+        let params = m["params"].as_u64().map_or("-".into(), |n| print::grouped(n as usize));
+        vec![text("name"), text("task"), text("weights"), params]
+    }));
+    print::line(format!("\n{}", print::table(&rows)));
+    let mut rows = vec![["Data", "train", "test", "classes"].map(String::from).to_vec()];
+    rows.extend(data.iter().map(|d| {
+        let [train, test] = [d.train.len(), d.test.len()].map(print::grouped);
+        vec![d.name.clone(), train, test, d.classes.join(", ")]
+    }));
+    print::line(format!("\n{}", print::table(&rows)));
+    let mut rows = vec![["Methods", "title", "tasks", "knobs", "paper"].map(String::from).to_vec()];
+    rows.extend(METHODS.iter().map(|m| {
+        let tasks: Vec<_> = m.tasks().iter().map(|t| t.name()).collect();
+        let row = [m.name, m.title, &tasks.join(", "), &m.knobs.join(", "), m.paper];
+        row.map(String::from).to_vec()
+    }));
+    print::line(format!("\n{}", print::table(&rows)));
+    Ok(())
+}
+
+/// The shipped models, and those that can be trained but are not shipped.
+fn models() -> Result<Vec<Value>> {
+    let mut all = Vec::new();
+    for m in SHIPPED {
+        let params = m.open()?.weights.layout.n();
+        all.push(json!({
+            "name": m.name, "task": m.task.name(), "weights": "shipped", "params": params,
+        }));
+    }
+    for p in PRESETS.iter().filter(|p| SHIPPED.iter().all(|m| m.name != p.name)) {
+        let data = data::open(NAMES[0])?;
+        let params = p.architecture(&data, None)?.build().1.n();
+        all.push(json!({
+            "name": p.name, "task": p.task.name(), "weights": "not shipped", "params": params,
+        }));
+    }
+    Ok(all)
+}

@@ -1,0 +1,149 @@
+//! The command line (DESIGN 4): one file a subcommand; each parses, asks the engine, prints.
+
+mod args;
+mod client;
+mod data;
+mod demo;
+mod eval;
+mod info;
+mod print;
+mod sample;
+mod saliency;
+mod studio;
+mod train;
+mod unlearn;
+
+use std::{error::Error as _, process::ExitCode, sync::Mutex};
+
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, error::ErrorKind};
+use salun_studio::error::{Error, Result};
+
+use args::Common;
+
+/// Watch a model forget: saliency unlearning (SalUn) of image classifiers and diffusion models.
+///
+/// Without a command the studio opens.
+#[derive(Debug, Parser)]
+#[command(name = "salun", version, max_term_width = 100)]
+struct Cli {
+    #[command(flatten)]
+    common: Common,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Demo(demo::Args),
+    Info(info::Args),
+    Data(data::Args),
+    Train(train::Args),
+    Saliency(saliency::Args),
+    Unlearn(unlearn::Args),
+    Eval(eval::Args),
+    Sample(sample::Args),
+}
+
+/// Runs what the command line says; the exit status is that of DESIGN 4.
+pub fn main() -> ExitCode {
+    // A panic says nothing by itself: the engine and the end of this function turn it into a line.
+    std::panic::set_hook(Box::new(|panic| {
+        let mut first = PANIC.lock().unwrap_or_else(|e| e.into_inner());
+        first.get_or_insert_with(|| {
+            let place = panic.location().map(|l| format!(" at {}:{}", l.file(), l.line()));
+            format!("{}{}", panic.payload_as_str().unwrap_or("?").trim(), place.unwrap_or_default())
+        });
+    }));
+    let work = || match parse() {
+        Ok(Some(cli)) => run(cli),
+        Ok(None) => Ok(()),
+        Err(error) => Err(error),
+    };
+    let (line, status) = match std::panic::catch_unwind(work) {
+        Ok(Ok(())) => return ExitCode::SUCCESS,
+        Ok(Err(error)) => (error.to_string(), error.exit_code()),
+        Err(_) => {
+            let panic = PANIC.lock().unwrap_or_else(|e| e.into_inner());
+            (format!("internal error: {}; please report", panic.as_deref().unwrap_or("?")), 1)
+        }
+    };
+    print::error(&line);
+    ExitCode::from(status)
+}
+
+/// What the first panic said.
+static PANIC: Mutex<Option<String>> = Mutex::new(None);
+
+fn run(cli: Cli) -> Result<()> {
+    let common = &cli.common;
+    match cli.command {
+        None => studio::run(common),
+        Some(Command::Demo(args)) => demo::run(&args, common),
+        Some(Command::Info(args)) => info::run(&args, common),
+        Some(Command::Data(args)) => data::run(&args, common),
+        Some(Command::Train(args)) => train::run(&args, common),
+        Some(Command::Saliency(args)) => saliency::run(&args, common),
+        Some(Command::Unlearn(args)) => unlearn::run(&args, common),
+        Some(Command::Eval(args)) => eval::run(&args, common),
+        Some(Command::Sample(args)) => sample::run(&args, common),
+    }
+}
+
+/// The command line; `None` where help or the version was asked for and shown.
+fn parse() -> Result<Option<Cli>> {
+    let parsed = Cli::command().try_get_matches().and_then(|m| Cli::from_arg_matches(&m));
+    match parsed {
+        Ok(cli) => Ok(Some(cli)),
+        Err(e) if matches!(e.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {
+            // A closed pipe is no failure.
+            let _ = e.print();
+            Ok(None)
+        }
+        Err(e) => Err(match e.source().and_then(|s| s.downcast_ref::<Error>()) {
+            Some(own) => own.clone(),
+            None => Error::Request(compact(&e.render().to_string())),
+        }),
+    }
+}
+
+/// Clap's paragraphs as one line, without the usage.
+fn compact(text: &str) -> String {
+    let mut line = String::new();
+    let paragraphs = text.trim_start_matches("error: ").lines().map(str::trim);
+    let useful = paragraphs
+        .take_while(|l| !l.starts_with("Usage:") && !l.starts_with("For more information"))
+        .filter(|l| !l.is_empty());
+    for part in useful {
+        match line.chars().last() {
+            None => {}
+            Some(':') => line.push(' '),
+            Some(_) => line.push_str("; "),
+        }
+        line.push_str(part);
+    }
+    line + " (see --help)"
+}
+
+#[cfg(test)]
+mod tests {
+    /// Every argument's parser gives the type of its field, which clap finds out only when asked.
+    #[test]
+    fn defaults_of_every_command_can_be_read() {
+        use clap::Parser;
+        for line in [
+            "demo",
+            "info",
+            "data list",
+            "train m --data d --out o --steps 1 --batch 1 --lr 1 --width 4",
+            "train m --data d --out o --epochs 1",
+            "saliency --model m --data d --forget f --out o",
+            "unlearn --out o --density 1 --epochs 1 --lr 1 --batch 1 --alpha 1 --redirect a",
+            "unlearn --out o --steps 1 --mask none --budget full --seed 1",
+            "eval --run r",
+            "sample --model m --out o",
+        ] {
+            let words = std::iter::once("salun").chain(line.split(' '));
+            assert!(super::Cli::try_parse_from(words).is_ok(), "{line}");
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! `salun sample`: pictures from a diffusion model.
+
+use std::path::PathBuf;
+
+use salun_studio::{
+    diffusion::sampler::SampleOptions,
+    engine::job::Job,
+    error::{Error, Result},
+    models::registry,
+    run::{figures, output::Output},
+};
+use serde_json::json;
+
+use super::{
+    args::{self, Common},
+    client::{Client, answer},
+    print,
+};
+
+/// Pictures from a diffusion model
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[arg(long, value_name = "M", help = args::models_help())]
+    model: String,
+    /// A class by name or number, or null; every class unless given
+    #[arg(long, value_name = "C")]
+    class: Option<String>,
+    #[arg(long, hide = true, conflicts_with = "class")]
+    prompt: Option<String>,
+    /// Pictures of each class
+    #[arg(long, default_value = "8", value_parser = args::whole("n", 1..=1000), allow_negative_numbers = true)]
+    n: usize,
+    /// Seed of the noise
+    #[arg(long, value_name = "N", default_value = "1", value_parser = args::seed, allow_negative_numbers = true)]
+    seed: u64,
+    /// Sampler steps
+    #[arg(long, value_name = "T", default_value = "25", value_parser = args::whole("steps", 1..=1000), allow_negative_numbers = true)]
+    steps: usize,
+    /// w of classifier-free guidance
+    #[arg(long, value_name = "W", default_value = "2", value_parser = args::real("guidance", 0.0..=100.0), allow_negative_numbers = true)]
+    guidance: f64,
+    /// 0 is DDIM, 1 is ancestral sampling
+    #[arg(long, default_value = "0", value_parser = args::real("eta", 0.0..=1.0), allow_negative_numbers = true)]
+    eta: f64,
+    /// The PNG to write
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+}
+
+/// Runs the command.
+pub fn run(args: &Args, common: &Common) -> Result<()> {
+    if let Some(prompt) = &args.prompt {
+        let right = "this version has no text-to-image model; use --class";
+        return Err(Error::argument("prompt", prompt, right));
+    }
+    let &Args { n, seed, steps, guidance, eta, .. } = args;
+    let options = SampleOptions { steps, guidance: guidance as f32, eta, seed };
+    let out = Output::file(&args.out, common.force)?;
+    let classes = registry::open(&args.model)?.card.classes;
+    let mut client = Client::open(common)?;
+    let (model, class) = (args.model.clone(), args.class.clone());
+    let grid = answer!(client.run("", Job::Sample { model, class, n, options }, |_| Ok(()))?, Sampled);
+    out.write(&figures::grid(&grid, &classes)?)?;
+
+    let rows: Vec<_> = (0..grid.rows.len())
+        .map(|row| {
+            let seen: Vec<_> = (0..grid.columns).filter_map(|c| grid.seen_in(row, c)).collect();
+            let hits = seen.iter().filter(|(class, _)| Some(*class) == grid.rows[row]).count();
+            let name = grid.rows[row].map_or("null", |c| classes[c].as_str());
+            (name, (!seen.is_empty()).then(|| 100.0 * hits as f64 / seen.len() as f64))
+        })
+        .collect();
+    if common.json {
+        let rows: Vec<_> =
+            rows.iter().map(|(class, seen)| json!({ "class": class, "seen": seen })).collect();
+        return print::json(&json!({
+            "out": args.out, "model": args.model, "n": n, "options": options, "rows": rows,
+            "device": client.info(),
+        }));
+    }
+    let mut table = vec![["class", "seen as it"].map(String::from).to_vec()];
+    table.extend(rows.iter().map(|(name, seen)| {
+        vec![name.to_string(), seen.map_or("-".into(), |s| format!("{s:.0} %"))]
+    }));
+    print::line(print::table(&table));
+    print::line(format!(
+        "{n} of each by {}; {steps} steps, guidance {guidance}, eta {eta}, seed {seed}; {}",
+        args.model,
+        client.info().name
+    ));
+    print::line(format!("written to {}", args.out.display()));
+    Ok(())
+}

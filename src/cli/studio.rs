@@ -1,0 +1,69 @@
+//! No command: the studio, or the demo where there is no display.
+
+use std::path::{Path, PathBuf};
+
+use eframe::egui_wgpu::{WgpuSetup, WgpuSetupExisting};
+use salun_studio::{
+    engine::{Engine, job::Run},
+    error::{Error, Result},
+    gpu::device,
+    run::folder,
+    studio,
+};
+
+use super::{args::Common, demo, print};
+
+/// Where the studio saves its runs.
+const RUNS: &str = "salun-runs";
+
+/// Opens the studio.
+pub fn run(common: &Common) -> Result<()> {
+    if !has_display() {
+        if !common.quiet {
+            let why = "no display found (neither DISPLAY nor WAYLAND_DISPLAY is set)";
+            print::note(&format!("salun: {why}; running salun demo"));
+        }
+        return demo::run(&demo::Args::default(), common);
+    }
+    let compute = device::open(common.device)?;
+    // The window draws on the device that the engine computes on.
+    let setup = compute.setup.clone().map(|s| {
+        let (instance, adapter, device, queue) = (s.instance, s.adapter, s.device, s.queue);
+        WgpuSetup::Existing(WgpuSetupExisting { instance, adapter, device, queue })
+    });
+    let engine = Engine::spawn(compute);
+    studio::run(Box::new(engine), setup, Box::new(save))
+        .map_err(|e| Error::Device(format!("the window cannot be opened ({e}); try salun demo")))
+}
+
+fn has_display() -> bool {
+    let set = |name: &str| std::env::var_os(name).is_some_and(|v| !v.is_empty());
+    !cfg!(target_os = "linux") || set("DISPLAY") || set("WAYLAND_DISPLAY")
+}
+
+/// Writes a run to the first free `salun-runs/<task>-<forget>-<mask>-<n>`.
+fn save(run: &Run) -> Result<PathBuf> {
+    let runs = Path::new(RUNS);
+    std::fs::create_dir_all(runs).map_err(|e| Error::write(runs, e))?;
+    let r = &run.report;
+    let mask = r.mask.as_ref().map_or("none", |m| m.estimator.as_str());
+    let name = plain(&format!("{}-{}-{mask}", r.task, r.forget.spec));
+    let free = (1..).map(|n| runs.join(format!("{name}-{n}"))).find(|p| !p.exists());
+    let place = free.unwrap_or_else(|| runs.join(name));
+    folder::write(run, &place, false)?;
+    Ok(place)
+}
+
+/// A name that every file system takes.
+fn plain(name: &str) -> String {
+    let safe = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' };
+    name.chars().map(safe).take(80).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn a_run_is_named_for_any_file_system() {
+        assert_eq!(super::plain("classify-class:Ankle boot-random"), "classify-class-ankle-boot-random");
+    }
+}

@@ -1,0 +1,199 @@
+//! `salun train`: trains a model, goes on after a kill, writes weights, card and log.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Instant,
+};
+
+use salun_studio::{
+    data,
+    engine::job::{Event, Job, LogLine, TrainRequest},
+    error::{Error, Result},
+    models::{
+        Model,
+        checkpoint::{self, Precision},
+    },
+    run::{
+        folder,
+        output::Output,
+        state::{self, Asked},
+    },
+    train::preset::{PRESETS, Preset},
+};
+
+use super::{
+    args::{self, Common},
+    client::{Client, answer},
+    print,
+};
+
+/// Train a model; the shipped weights come from this command
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[arg(help = presets_help())]
+    model: String,
+    /// A data set's name, or folder:PATH
+    #[arg(long, value_name = "NAME")]
+    data: String,
+    /// Leave this forget set out of the training data (a Retrain twin), as class:NAME
+    #[arg(long, value_name = "FORGET")]
+    retain: Option<String>,
+    /// Passes over the data
+    #[arg(long, value_name = "N", value_parser = args::whole("epochs", 1..=10_000), allow_negative_numbers = true)]
+    epochs: Option<usize>,
+    /// Updates; instead of --epochs
+    #[arg(long, value_name = "N", conflicts_with = "epochs", value_parser = args::whole("steps", 1..=10_000_000), allow_negative_numbers = true)]
+    steps: Option<usize>,
+    /// Pictures in an update
+    #[arg(long, value_name = "N", value_parser = args::whole("batch", 1..=4096), allow_negative_numbers = true)]
+    batch: Option<usize>,
+    /// Peak of the learning rate
+    #[arg(long, value_parser = args::above_zero("lr"), allow_negative_numbers = true)]
+    lr: Option<f64>,
+    /// Base width of the ResNet, or channels of the U-Net
+    #[arg(long, value_name = "N", value_parser = args::whole("width", 4..=256), allow_negative_numbers = true)]
+    width: Option<usize>,
+    /// Seed of everything random
+    #[arg(long, value_name = "N", default_value = "1", value_parser = args::seed, allow_negative_numbers = true)]
+    seed: u64,
+    /// Go on from the state that a killed run left beside --out
+    #[arg(long)]
+    resume: bool,
+    /// Store the weights in half precision
+    #[arg(long)]
+    half: bool,
+    /// The weights file to write; card, log and state go beside it
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+}
+
+fn presets_help() -> String {
+    format!("What to train: {}", PRESETS.map(|p| p.name).join(", "))
+}
+
+/// The files of a run, reserved before it starts.
+struct Files {
+    weights: Output,
+    card: Output,
+    log: Output,
+    state: PathBuf,
+}
+
+impl Files {
+    fn reserve(out: &Path, force: bool) -> Result<Self> {
+        let card = out.with_extension("json");
+        if card == out {
+            let right = "the card takes this name; choose one that ends in .safetensors";
+            return Err(Error::argument("out", out.display(), right));
+        }
+        Ok(Self {
+            weights: Output::file(out, force)?,
+            card: Output::file(&card, force)?,
+            log: Output::file(&beside(out, "log.jsonl"), force)?,
+            state: beside(out, "state"),
+        })
+    }
+
+    fn write(self, model: &Model, half: bool, log: &[LogLine]) -> Result<()> {
+        let precision = if half { Precision::Half } else { Precision::Full };
+        self.log.write(folder::log(log)?.as_bytes())?;
+        self.card.write(&folder::json(&model.card)?)?;
+        self.weights.write(&checkpoint::encode(model, precision)?)?;
+        remove(&self.state)
+    }
+}
+
+/// `out` with another ending after its own.
+fn beside(out: &Path, ending: &str) -> PathBuf {
+    let mut name = out.as_os_str().to_owned();
+    name.push(".");
+    name.push(ending);
+    name.into()
+}
+
+fn remove(state: &Path) -> Result<()> {
+    match fs::remove_file(state) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Error::write(state, e)),
+        _ => Ok(()),
+    }
+}
+
+/// Runs the command.
+pub fn run(args: &Args, common: &Common) -> Result<()> {
+    let preset = Preset::find(&args.model)?;
+    let mut request = TrainRequest {
+        preset: args.model.clone(),
+        data: args.data.clone(),
+        without: args.retain.clone(),
+        epochs: args.epochs,
+        steps: args.steps,
+        batch: args.batch,
+        lr: args.lr,
+        width: args.width,
+        seed: args.seed,
+        resume: None,
+    };
+    let asked = Asked::from(&request);
+    common.look_at(&args.data)?;
+    let files = Files::reserve(&args.out, common.force)?;
+    let mut log = Vec::new();
+    if args.resume {
+        let data = data::open(&args.data)?;
+        let (_, layout) = preset.architecture(&data, args.width)?.build();
+        let state = state::read(&files.state, &asked, &layout)?;
+        log = state.log;
+        request.resume = Some(Box::new(state.snapshot));
+    } else if files.state.exists() && !common.force {
+        return Err(Error::Request(format!(
+            "{} is left from a run that did not end; pass --resume to go on from it or --force to \
+             start anew",
+            files.state.display()
+        )));
+    }
+
+    let mut client = Client::open(common)?;
+    let (clock, before) = (Instant::now(), log.last().map_or(0.0, |l: &LogLine| l.seconds));
+    let mut kept = request.resume.as_ref().map(|s| s.step);
+    let outcome = client.run("", Job::Train(request), |event| {
+        match event {
+            Event::Live { live, .. } => {
+                let seconds = before + clock.elapsed().as_secs_f64();
+                log.push(LogLine { step: live.step, loss: live.loss, seconds });
+            }
+            Event::Snapshot { snapshot, .. } => {
+                state::write(&files.state, &asked, snapshot, &log)?;
+                kept = Some(snapshot.step);
+            }
+            _ => {}
+        }
+        Ok(())
+    });
+    if let (Err(Error::Cancelled), Some(step), false) = (&outcome, kept, common.quiet) {
+        print::note(&format!("step {step} is kept; --resume goes on from it"));
+    }
+    let model = answer!(outcome?, Trained);
+    files.write(&model, args.half, &log)?;
+    summary(&model, args, common)
+}
+
+fn summary(model: &Model, args: &Args, common: &Common) -> Result<()> {
+    let card = &model.card;
+    if common.json {
+        return print::json(&serde_json::json!({ "out": args.out, "card": card }));
+    }
+    let metrics: Vec<_> = card.metrics.iter().map(|(name, v)| format!("{name} {v:.2}")).collect();
+    let steps = card.training.as_ref().map(|t| {
+        format!("{} steps of {}, {:.0} s, seed {}", t.steps, t.batch, t.seconds, t.seed)
+    });
+    print::line(format!(
+        "{}: {} weights; {}; {}; {}",
+        card.name,
+        print::grouped(model.weights.values.len()),
+        steps.unwrap_or_default(),
+        metrics.join(", "),
+        card.device
+    ));
+    print::line(format!("written to {}", args.out.display()));
+    Ok(())
+}

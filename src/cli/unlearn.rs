@@ -1,0 +1,135 @@
+//! `salun unlearn`: one run, from a recipe, from flags, or from both.
+
+use std::{fs, path::PathBuf};
+
+use salun_studio::{
+    data::NAMES,
+    engine::job::Job,
+    error::{Error, Result},
+    run::{
+        folder,
+        output::Output,
+        recipe::{Budget, Recipe, Redirect},
+    },
+    saliency::estimator::Estimator,
+};
+
+use super::{
+    args::{self, Common},
+    client::{Client, answer},
+    print,
+};
+
+/// Forget: one unlearning run, written as a run folder
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// A recipe; the flags below override what it says
+    recipe: Option<PathBuf>,
+    #[arg(long, value_name = "M", help = args::models_help())]
+    model: Option<String>,
+    /// A data set's name, or folder:PATH
+    #[arg(long, value_name = "D")]
+    data: Option<String>,
+    /// What to forget: class:NAME, random:10%, random:COUNT or indices:FILE
+    #[arg(long, value_name = "F")]
+    forget: Option<String>,
+    #[arg(long, value_name = "NAME", help = args::methods_help())]
+    method: Option<String>,
+    /// Share of weights that may change, from 0 to 1 [default: 0.5]
+    #[arg(long, value_name = "R", value_parser = args::real("density", 0.0..=1.0), allow_negative_numbers = true)]
+    density: Option<f64>,
+    #[arg(long, value_name = "NAME", value_parser = args::estimator, help = args::masks_help())]
+    mask: Option<Estimator>,
+    /// Passes over the data (classification)
+    #[arg(long, value_name = "N", value_parser = args::whole("epochs", 1..=10_000), allow_negative_numbers = true)]
+    epochs: Option<usize>,
+    /// Updates; instead of --epochs
+    #[arg(long, value_name = "N", conflicts_with = "epochs", value_parser = args::whole("steps", 1..=10_000_000), allow_negative_numbers = true)]
+    steps: Option<usize>,
+    /// Learning rate
+    #[arg(long, value_parser = args::above_zero("lr"), allow_negative_numbers = true)]
+    lr: Option<f64>,
+    /// Pictures in an update
+    #[arg(long, value_name = "N", value_parser = args::whole("batch", 1..=4096), allow_negative_numbers = true)]
+    batch: Option<usize>,
+    /// Weight of the retain loss (generation)
+    #[arg(long, value_parser = args::real("alpha", 0.0..=1e6), allow_negative_numbers = true)]
+    alpha: Option<f64>,
+    /// Where the forgotten class goes (generation): next, null or a class
+    #[arg(long, value_name = "CLASS")]
+    redirect: Option<Redirect>,
+    /// How much is trained on and evaluated: quick or full
+    #[arg(long, value_parser = args::budget)]
+    budget: Option<Budget>,
+    /// Seed of everything random [default: 1]
+    #[arg(long, value_name = "N", value_parser = args::seed, allow_negative_numbers = true)]
+    seed: Option<u64>,
+    /// The run folder to write
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+}
+
+impl Args {
+    fn recipe(&self) -> Result<Recipe> {
+        let mut recipe = match &self.recipe {
+            Some(path) => {
+                let text = fs::read_to_string(path).map_err(|e| Error::file(path, e))?;
+                Recipe::parse(&text, &path.to_string_lossy())?
+            }
+            None => {
+                let given = |name: &str, value: &Option<String>, right: &str| {
+                    let needed = || {
+                        Error::Request(format!("--{name} is needed without a recipe: {right}"))
+                    };
+                    value.clone().ok_or_else(needed)
+                };
+                let data = format!("{} or folder:PATH", NAMES.join(", "));
+                Recipe::new(
+                    &given("model", &self.model, "a shipped model's name or a weights file")?,
+                    &given("data", &self.data, &data)?,
+                    &given("forget", &self.forget, "class:NAME, random:10% or indices:FILE")?,
+                )
+            }
+        };
+        fn put<T: Clone>(field: &mut T, flag: &Option<T>) {
+            if let Some(value) = flag {
+                *field = value.clone();
+            }
+        }
+        put(&mut recipe.model, &self.model);
+        put(&mut recipe.data, &self.data);
+        put(&mut recipe.forget, &self.forget);
+        put(&mut recipe.method, &self.method);
+        put(&mut recipe.density, &self.density);
+        put(&mut recipe.redirect, &self.redirect);
+        put(&mut recipe.budget, &self.budget);
+        put(&mut recipe.seed, &self.seed);
+        recipe.mask = self.mask.or(recipe.mask);
+        if self.epochs.is_some() || self.steps.is_some() {
+            (recipe.epochs, recipe.steps) = (self.epochs, self.steps);
+        }
+        recipe.lr = self.lr.or(recipe.lr);
+        recipe.batch = self.batch.or(recipe.batch);
+        recipe.alpha = self.alpha.or(recipe.alpha);
+        recipe.check()?;
+        Ok(recipe)
+    }
+}
+
+/// Runs the command.
+pub fn run(args: &Args, common: &Common) -> Result<()> {
+    let recipe = args.recipe()?;
+    common.look_at(&recipe.data)?;
+    let out = Output::folder(&args.out, common.force)?;
+    let mut client = Client::open(common)?;
+    let outcome = client.run("", Job::Unlearn(recipe), |_| Ok(()))?;
+    let run = answer!(outcome, Unlearned);
+    folder::fill(&run, out.path())?;
+    out.commit()?;
+    if common.json {
+        return print::json(&run.report);
+    }
+    print::report(&run.report);
+    print::line(format!("written to {}", args.out.display()));
+    Ok(())
+}

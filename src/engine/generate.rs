@@ -1,0 +1,84 @@
+//! Pictures on request.
+
+use super::{
+    job::Grid,
+    session::{Session, judge_of},
+};
+use crate::{
+    diffusion::sampler::{SampleOptions, Wanted},
+    error::{Error, Result},
+    eval::generate::make,
+    models::{Model, weights::Weights},
+    monitor::Monitor,
+};
+
+impl Session {
+    /// `n` samples of one class, or of every class.
+    pub async fn sample(
+        &mut self,
+        name: &str,
+        class: Option<String>,
+        n: usize,
+        options: SampleOptions,
+        monitor: &mut Monitor,
+    ) -> Result<Grid> {
+        options.check()?;
+        if !(1..=1000).contains(&n) {
+            return Err(Error::argument("n", n, "1 to 1000 is needed"));
+        }
+        let model = self.model(name)?;
+        let rows: Vec<Option<usize>> = match class.as_deref() {
+            None => (0..model.card.classes.len()).map(Some).collect(),
+            Some("null") => vec![None],
+            Some(given) => {
+                let names = &model.card.classes;
+                let known = names
+                    .iter()
+                    .position(|c| c.eq_ignore_ascii_case(given))
+                    .or_else(|| given.parse().ok().filter(|c: &usize| *c < names.len()));
+                let unknown = || {
+                    Error::unknown("class", given, names.iter().map(String::as_str))
+                };
+                vec![Some(known.ok_or_else(unknown)?)]
+            }
+        };
+        let weights = model.weights.upload(&self.device);
+        monitor.phase("Sampling", rows.len() * n * options.steps);
+        self.samples(&model, &weights, rows, n, &options, monitor).await
+    }
+
+    /// A grid of samples: column i starts from noise i in every row.
+    pub async fn samples(
+        &mut self,
+        model: &Model,
+        weights: &Weights,
+        rows: Vec<Option<usize>>,
+        columns: usize,
+        options: &SampleOptions,
+        monitor: &mut Monitor,
+    ) -> Result<Grid> {
+        let net = model.unet().ok_or_else(|| {
+            Error::argument("model", &model.card.name, "a diffusion model is needed to sample")
+        })?;
+        let judge = self.judge(&model.card.data)?;
+        let on_device = judge.as_ref().map(|j| j.weights.upload(&self.device));
+        let judge = match (&judge, &on_device) {
+            (Some(j), Some(w)) => Some(judge_of(j, w)?),
+            _ => None,
+        };
+        let wanted: Vec<Wanted> = rows
+            .iter()
+            .flat_map(|&class| (0..columns).map(move |i| Wanted { class, noise: i as u64 }))
+            .collect();
+        let (values, seen) =
+            make(net, weights, judge.as_ref(), &wanted, options, monitor).await?;
+        Ok(Grid {
+            rows,
+            columns,
+            channels: net.config.channels,
+            tile: [net.config.resolution; 2],
+            pixels: values.iter().map(|v| (v * 255.0).round() as u8).collect(),
+            seen,
+        })
+    }
+}

@@ -1,0 +1,159 @@
+//! What a client asks of the engine and what it hears back.
+
+use std::sync::Arc;
+
+use crate::{
+    diffusion::sampler::SampleOptions,
+    error::Error,
+    gpu::device::DeviceInfo,
+    models::{Model, Task},
+    monitor::Progress,
+    run::{recipe::Recipe, report::{Metrics, Report}},
+    saliency::{Mask, ranking::Ranking},
+    train::trainer::Snapshot,
+};
+
+/// Long work.
+#[derive(Debug, Clone)]
+pub enum Job {
+    /// Loads a model and shows what it does: answers [`Outcome::Opened`].
+    Open { model: String, seed: u64 },
+    /// Trains a preset; sends [`Event::Snapshot`] now and then; answers [`Outcome::Trained`].
+    Train(TrainRequest),
+    /// Scores every weight once; masks of any density follow from it: answers [`Outcome::Ranked`].
+    Rank(Recipe),
+    /// One unlearning run; sends [`Event::Live`]; answers [`Outcome::Unlearned`].
+    Unlearn(Recipe),
+    /// Measures a model on a forget set; answers [`Outcome::Measured`].
+    Evaluate { model: Model, recipe: Recipe },
+    /// Makes pictures; answers [`Outcome::Sampled`].
+    Sample { model: String, class: Option<String>, n: usize, options: SampleOptions },
+}
+
+/// What to train.
+#[derive(Debug, Clone)]
+pub struct TrainRequest {
+    /// The name of a [`crate::train::preset::Preset`].
+    pub preset: String,
+    pub data: String,
+    /// Train on what is left without this forget set (a Retrain twin).
+    pub without: Option<String>,
+    pub epochs: Option<usize>,
+    pub steps: Option<usize>,
+    pub batch: Option<usize>,
+    pub lr: Option<f64>,
+    pub width: Option<usize>,
+    pub seed: u64,
+    /// State of a killed run to go on from.
+    pub resume: Option<Box<Snapshot>>,
+}
+
+/// A command to the engine.
+#[derive(Debug)]
+pub enum Command {
+    /// Queue a job under a number of the client's choosing.
+    Start { id: u64, job: Box<Job> },
+    /// End the engine.
+    Quit,
+}
+
+/// What the engine tells.
+#[derive(Debug, Clone)]
+pub enum Event {
+    /// The engine runs on this device.
+    Ready(DeviceInfo),
+    Progress { id: u64, progress: Progress },
+    Live { id: u64, live: Live },
+    Snapshot { id: u64, snapshot: Arc<Snapshot> },
+    Done { id: u64, outcome: Outcome },
+    /// The job failed or was cancelled ([`Error::Cancelled`]).
+    Failed { id: u64, error: Error },
+}
+
+/// What an unlearning or training job shows while it runs.
+#[derive(Debug, Clone)]
+pub struct Live {
+    /// Updates done, of how many.
+    pub step: usize,
+    pub steps: usize,
+    pub loss: f32,
+    /// What the model shows now, from the same noise or the same pictures as before.
+    pub grid: Option<Arc<Grid>>,
+    /// Quick UA, RA, TA over the grid's own tiles.
+    pub metrics: Option<Metrics>,
+}
+
+/// A job's result.
+#[derive(Debug, Clone)]
+pub enum Outcome {
+    Opened(Arc<Opened>),
+    Trained(Arc<Model>),
+    Ranked(Arc<Ranking>),
+    Unlearned(Arc<Run>),
+    Measured(Metrics),
+    Sampled(Arc<Grid>),
+}
+
+/// A model as first seen.
+#[derive(Debug, Clone)]
+pub struct Opened {
+    pub name: String,
+    pub task: Task,
+    pub classes: Vec<String>,
+    pub data: String,
+    pub grid: Arc<Grid>,
+    /// N.
+    pub params: usize,
+    /// What a Retrain twin shows for a forget set, where one is shipped: (forget set, grid).
+    pub retrain: Vec<(String, Arc<Grid>)>,
+}
+
+/// A whole unlearning run, ready to be written as a run folder.
+#[derive(Debug, Clone)]
+pub struct Run {
+    pub recipe: Recipe,
+    pub report: Report,
+    pub model: Model,
+    pub mask: Option<Mask>,
+    pub ranking: Option<Arc<Ranking>>,
+    pub before: Arc<Grid>,
+    pub after: Arc<Grid>,
+    pub log: Vec<LogLine>,
+}
+
+/// One line of `log.jsonl`.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct LogLine {
+    pub step: usize,
+    pub loss: f32,
+    pub seconds: f64,
+}
+
+/// Pictures in rows of one class each, and what the classifier sees in each.
+/// For a classifier the pictures are test items; for a diffusion model they are its samples.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Grid {
+    /// Class of each row; `None` for the null condition.
+    pub rows: Vec<Option<usize>>,
+    pub columns: usize,
+    pub channels: usize,
+    /// Height and width of a tile in pixels.
+    pub tile: [usize; 2],
+    /// Bytes, row after row, tile after tile, channels first.
+    pub pixels: Vec<u8>,
+    /// Per tile: the class that the classifier sees and its probability.
+    pub seen: Vec<Option<(usize, f32)>>,
+}
+
+impl Grid {
+    /// The tile's bytes, channels first.
+    pub fn pixels_of(&self, row: usize, column: usize) -> &[u8] {
+        let each = self.channels * self.tile[0] * self.tile[1];
+        &self.pixels[(row * self.columns + column) * each..][..each]
+    }
+
+    /// What the classifier sees in a tile.
+    pub fn seen_in(&self, row: usize, column: usize) -> Option<(usize, f32)> {
+        self.seen[row * self.columns + column]
+    }
+}

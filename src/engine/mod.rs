@@ -1,0 +1,123 @@
+//! The only owner of the device and the models: [`job::Command`] in, [`job::Event`] out.
+//!
+//! Jobs are futures that run one after another. Native: on one thread of their own, because
+//! Burn's streams belong to a thread. On the web: on the page's event loop.
+
+mod generate;
+pub mod job;
+mod session;
+mod train;
+mod unlearn;
+
+use job::{Command, Event};
+use session::Session;
+
+use crate::{error::Error, monitor::Monitor};
+
+/// Sends events to the client.
+type Send = std::sync::Arc<dyn Fn(Event) + std::marker::Send + Sync>;
+
+/// Runs one command to its end.
+async fn serve(session: &mut Session, send: &Send, command: Command) {
+    let Command::Start { id, job } = command else { return };
+    let progress = {
+        let send = send.clone();
+        move |progress| send(Event::Progress { id, progress })
+    };
+    let mut monitor = Monitor::new(session.switches.clone(), progress);
+    let event = match session.run(id, *job, send, &mut monitor).await {
+        Ok(outcome) => Event::Done { id, outcome },
+        Err(error) => Event::Failed { id, error },
+    };
+    send(event);
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+pub use native::Engine;
+
+#[cfg(not(target_arch = "wasm32"))]
+mod native {
+    use std::sync::{Arc, mpsc};
+
+    use super::*;
+    use crate::{
+        engine::job::Job,
+        gpu::device::{Compute, DeviceInfo},
+        monitor::Switches,
+    };
+
+    /// The engine on a thread of its own.
+    pub struct Engine {
+        pub info: DeviceInfo,
+        pub switches: Switches,
+        commands: mpsc::Sender<Command>,
+        events: mpsc::Receiver<Event>,
+    }
+
+    impl Engine {
+        /// Starts the thread.
+        pub fn spawn(compute: Compute) -> Self {
+            let (commands, inbox) = mpsc::channel();
+            let (outbox, events) = mpsc::channel();
+            let switches = Switches::default();
+            let info = compute.info.clone();
+            let seen = switches.clone();
+            std::thread::spawn(move || {
+                let mut session = Session::new(compute.device, compute.info.clone(), seen);
+                // A client that is gone needs no events.
+                let send: Send = Arc::new(move |event| drop(outbox.send(event)));
+                send(Event::Ready(compute.info));
+                while let Ok(command) = inbox.recv() {
+                    if matches!(command, Command::Quit) {
+                        break;
+                    }
+                    guarded(&mut session, &send, command);
+                }
+            });
+            Self { info, switches, commands, events }
+        }
+
+        /// Queues a job.
+        pub fn start(&self, id: u64, job: Job) {
+            // The thread ends only with this handle.
+            let _ = self.commands.send(Command::Start { id, job: Box::new(job) });
+        }
+
+        /// The next event, if there is one.
+        pub fn poll(&self) -> Option<Event> {
+            self.events.try_recv().ok()
+        }
+
+        /// Waits for the next event; `None` when the engine has ended.
+        pub fn wait(&self) -> Option<Event> {
+            self.events.recv().ok()
+        }
+    }
+
+    impl Drop for Engine {
+        fn drop(&mut self) {
+            self.switches.cancel();
+            let _ = self.commands.send(Command::Quit);
+        }
+    }
+
+    /// Runs a command; a panic below (a lost device, memory that ran out) becomes a failed job.
+    fn guarded(session: &mut Session, send: &Send, command: Command) {
+        let id = match &command {
+            Command::Start { id, .. } => *id,
+            Command::Quit => return,
+        };
+        let job = std::panic::AssertUnwindSafe(|| {
+            pollster::block_on(serve(session, send, command));
+        });
+        if let Err(panic) = std::panic::catch_unwind(job) {
+            let text = panic
+                .downcast_ref::<String>()
+                .cloned()
+                .or_else(|| panic.downcast_ref::<&str>().map(|s| s.to_string()))
+                .unwrap_or_default();
+            let first = text.lines().next().unwrap_or("unknown failure").to_string();
+            send(Event::Failed { id, error: Error::Device(first) });
+        }
+    }
+}

@@ -1,0 +1,315 @@
+//! What the engine remembers between jobs, and the job table.
+
+use std::{collections::HashMap, sync::Arc};
+
+use burn::tensor::Device;
+
+use super::{
+    Send,
+    job::{Grid, Job, Opened, Outcome},
+};
+use crate::{
+    data::{self, Dataset, forget::ForgetSet},
+    diffusion::sampler::SampleOptions,
+    error::{Error, Result},
+    eval::{self, generate::Judge},
+    gpu::device::DeviceInfo,
+    models::{Model, Network, registry, weights::Weights},
+    monitor::{Monitor, Switches},
+    run::{recipe::Recipe, report::Metrics},
+    saliency::{estimator::Estimator, ranking::Ranking, score},
+    unlearn::plan::Plan,
+};
+
+/// Tiles in a row of a grid that a pane shows.
+pub const COLUMNS: usize = 6;
+/// Steps of a preview's sampler.
+pub const PREVIEW: SampleOptions = SampleOptions { steps: 20, guidance: 2.0, eta: 0.0, seed: 1 };
+
+/// The device, the models and what was measured of them.
+pub struct Session {
+    pub device: Device,
+    pub info: DeviceInfo,
+    pub switches: Switches,
+    models: HashMap<String, Arc<Model>>,
+    judges: HashMap<String, Arc<Model>>,
+    rankings: HashMap<String, Arc<Ranking>>,
+    /// Metrics of unchanged models: the original, measured once for all methods, and Retrain.
+    measured: HashMap<String, Metrics>,
+}
+
+/// A recipe's model, data and forget set.
+pub struct Setting {
+    pub model: Arc<Model>,
+    pub data: Arc<Dataset>,
+    pub set: ForgetSet,
+    pub plan: Plan,
+}
+
+impl Session {
+    /// A session on a device.
+    pub fn new(device: Device, info: DeviceInfo, switches: Switches) -> Self {
+        Self {
+            device,
+            info,
+            switches,
+            models: HashMap::new(),
+            judges: HashMap::new(),
+            rankings: HashMap::new(),
+            measured: HashMap::new(),
+        }
+    }
+
+    /// Runs one job.
+    pub async fn run(
+        &mut self,
+        id: u64,
+        job: Job,
+        send: &Send,
+        monitor: &mut Monitor,
+    ) -> Result<Outcome> {
+        Ok(match job {
+            Job::Open { model, seed } => {
+                Outcome::Opened(Arc::new(self.open(&model, seed, monitor).await?))
+            }
+            Job::Train(request) => {
+                Outcome::Trained(Arc::new(self.train(id, request, send, monitor).await?))
+            }
+            Job::Rank(recipe) => {
+                let setting = self.setting(&recipe)?;
+                Outcome::Ranked(self.rank(&recipe, &setting, monitor).await?)
+            }
+            Job::Unlearn(recipe) => {
+                Outcome::Unlearned(Arc::new(self.unlearn(id, recipe, send, monitor).await?))
+            }
+            Job::Evaluate { model, recipe } => {
+                let setting = self.setting(&recipe)?;
+                let weights = model.weights.upload(&self.device);
+                Outcome::Measured(self.measure(&model, &weights, &setting, &recipe, monitor).await?)
+            }
+            Job::Sample { model, class, n, options } => {
+                Outcome::Sampled(Arc::new(self.sample(&model, class, n, options, monitor).await?))
+            }
+        })
+    }
+
+    /// A model by name or path, opened once.
+    pub fn model(&mut self, name: &str) -> Result<Arc<Model>> {
+        if let Some(model) = self.models.get(name) {
+            return Ok(model.clone());
+        }
+        let model = Arc::new(registry::open(name)?);
+        self.models.insert(name.to_string(), model.clone());
+        Ok(model)
+    }
+
+    /// The classifier for a data set's pictures, if one is shipped.
+    pub fn judge(&mut self, data: &str) -> Result<Option<Arc<Model>>> {
+        if let Some(model) = self.judges.get(data) {
+            return Ok(Some(model.clone()));
+        }
+        let Some(shipped) = registry::judge(data) else { return Ok(None) };
+        let model = Arc::new(shipped.open()?);
+        self.judges.insert(data.to_string(), model.clone());
+        Ok(Some(model))
+    }
+
+    /// Resolves a recipe; everything that can be wrong with a request is found here.
+    pub fn setting(&mut self, recipe: &Recipe) -> Result<Setting> {
+        let model = self.model(&recipe.model)?;
+        let data = data::open(&recipe.data)?;
+        fits(&model, &data, recipe)?;
+        let split = data.split(model.card.split_seed);
+        let set = ForgetSet::parse(&recipe.forget, &data, &split, recipe.seed)?;
+        let plan = Plan::new(recipe, model.card.architecture.task(), &data, &set)?;
+        Ok(Setting { model, data, set, plan })
+    }
+
+    /// The scores that a recipe's mask is cut from; computed once.
+    pub async fn rank(
+        &mut self,
+        recipe: &Recipe,
+        setting: &Setting,
+        monitor: &mut Monitor,
+    ) -> Result<Arc<Ranking>> {
+        let Setting { model, data, set, plan } = setting;
+        if plan.estimator == Estimator::Random {
+            let layout = model.weights.layout.clone();
+            return Ok(Arc::new(Ranking::random(layout, &set.spec, recipe.seed)));
+        }
+        let key = format!(
+            "{}|{}|{}|{:?}|{}",
+            recipe.model, recipe.data, set.spec, recipe.budget, recipe.seed
+        );
+        if let Some(ranking) = self.rankings.get(&key) {
+            return Ok(ranking.clone());
+        }
+        let device = self.device.clone();
+        let scores = score::abs_sum_grad(model, data, set, &plan.score, recipe.seed, &device, monitor);
+        let ranking = Arc::new(scores.await?);
+        self.rankings.insert(key, ranking.clone());
+        Ok(ranking)
+    }
+
+    /// Metrics of some weights under a recipe.
+    pub async fn measure(
+        &mut self,
+        model: &Model,
+        weights: &Weights,
+        setting: &Setting,
+        recipe: &Recipe,
+        monitor: &mut Monitor,
+    ) -> Result<Metrics> {
+        let device = self.device.clone();
+        match &*model.network {
+            Network::Resnet(net) => {
+                let Setting { data, set, .. } = setting;
+                let budget = recipe.budget;
+                eval::classify::measure(net, weights, data, set, budget, &device, monitor).await
+            }
+            Network::Unet(net) => {
+                let judge = self.judge(&recipe.data)?.ok_or_else(|| no_judge(&recipe.data))?;
+                let on_device = judge.weights.upload(&device);
+                let judge = judge_of(&judge, &on_device)?;
+                let class = setting.set.class.ok_or_else(|| {
+                    Error::Request("a diffusion model is measured on a class".into())
+                })?;
+                let options = sampling(recipe);
+                let budget = recipe.budget;
+                eval::generate::measure(net, weights, &judge, class, budget, &options, monitor)
+                    .await
+            }
+        }
+    }
+
+    /// [`Session::measure`] of a model that no job changes, once for each protocol.
+    pub async fn measure_once(
+        &mut self,
+        name: &str,
+        model: &Model,
+        setting: &Setting,
+        recipe: &Recipe,
+        monitor: &mut Monitor,
+    ) -> Result<Metrics> {
+        let key = format!(
+            "{name}|{}|{}|{:?}|{:?}",
+            recipe.data,
+            setting.set.spec,
+            recipe.budget,
+            sampling(recipe)
+        );
+        if let Some(metrics) = self.measured.get(&key) {
+            return Ok(metrics.clone());
+        }
+        let weights = model.weights.upload(&self.device);
+        let metrics = self.measure(model, &weights, setting, recipe, monitor).await?;
+        self.measured.insert(key, metrics.clone());
+        Ok(metrics)
+    }
+
+    async fn open(&mut self, name: &str, seed: u64, monitor: &mut Monitor) -> Result<Opened> {
+        let model = self.model(name)?;
+        let data = data::open(&model.card.data)?;
+        let options = SampleOptions { seed, ..PREVIEW };
+        monitor.phase("Drawing", model.card.classes.len() * COLUMNS * options.steps);
+        let weights = model.weights.upload(&self.device);
+        let grid = self.grid(&model, &weights, &data, &options, monitor).await?;
+        let mut retrain = Vec::new();
+        for (spec, twin) in registry::twins(name) {
+            let twin = twin.open()?;
+            let weights = twin.weights.upload(&self.device);
+            let grid = self.grid(&twin, &weights, &data, &options, monitor).await?;
+            retrain.push((spec.to_string(), Arc::new(grid)));
+        }
+        Ok(Opened {
+            name: name.to_string(),
+            task: model.card.architecture.task(),
+            classes: model.card.classes.clone(),
+            data: model.card.data.clone(),
+            grid: Arc::new(grid),
+            params: model.weights.values.len(),
+            retrain,
+        })
+    }
+
+    /// What a pane shows of some weights: a row a class.
+    pub async fn grid(
+        &mut self,
+        model: &Model,
+        weights: &Weights,
+        data: &Dataset,
+        options: &SampleOptions,
+        monitor: &mut Monitor,
+    ) -> Result<Grid> {
+        let device = self.device.clone();
+        let classes: Vec<Option<usize>> = (0..model.card.classes.len()).map(Some).collect();
+        match &*model.network {
+            Network::Unet(_) => {
+                self.samples(model, weights, classes, COLUMNS, options, monitor).await
+            }
+            Network::Resnet(net) => {
+                let items: Vec<usize> = (0..classes.len())
+                    .flat_map(|class| {
+                        let of_class =
+                            (0..data.test.len()).filter(move |&i| data.test.labels[i] as usize == class);
+                        of_class.take(COLUMNS).collect::<Vec<_>>()
+                    })
+                    .collect();
+                let seen =
+                    eval::classify::predict(net, weights, &data.test, &items, &device, monitor).await?;
+                Ok(Grid {
+                    rows: classes,
+                    columns: COLUMNS,
+                    channels: data.test.shape.channels,
+                    tile: [data.test.shape.height, data.test.shape.width],
+                    pixels: items.iter().flat_map(|&i| data.test.picture(i)).copied().collect(),
+                    seen: seen.into_iter().map(Some).collect(),
+                })
+            }
+        }
+    }
+}
+
+/// How a recipe samples: its own options or the preview's, always with the recipe's seed.
+pub fn sampling(recipe: &Recipe) -> SampleOptions {
+    SampleOptions { seed: recipe.seed, ..recipe.sampling.unwrap_or(PREVIEW) }
+}
+
+/// A model as a judge.
+pub fn judge_of<'a>(model: &'a Model, weights: &'a Weights) -> Result<Judge<'a>> {
+    let net = model
+        .resnet()
+        .ok_or_else(|| Error::Request(format!("{} is not a classifier", model.card.name)))?;
+    Ok(Judge { net, weights })
+}
+
+fn no_judge(data: &str) -> Error {
+    Error::Request(format!("no classifier for {data} is shipped, so generations cannot be judged"))
+}
+
+/// Refuses a model and a data set that do not belong together.
+fn fits(model: &Model, data: &Dataset, recipe: &Recipe) -> Result<()> {
+    let shape = data.train.shape;
+    let (channels, classes) = match &*model.network {
+        Network::Resnet(net) => (net.config.channels, net.config.classes),
+        Network::Unet(net) => {
+            if [shape.height, shape.width] != [net.config.resolution; 2] {
+                return Err(Error::Request(format!(
+                    "{} makes pictures of {1} x {1} pixels, {2} has {3} x {4}",
+                    recipe.model, net.config.resolution, recipe.data, shape.width, shape.height
+                )));
+            }
+            (net.config.channels, net.config.classes)
+        }
+    };
+    if (channels, classes) != (shape.channels, data.classes.len()) {
+        return Err(Error::Request(format!(
+            "{} has {channels} channels and {classes} classes, {} has {} and {}",
+            recipe.model,
+            recipe.data,
+            shape.channels,
+            data.classes.len()
+        )));
+    }
+    Ok(())
+}

@@ -1,0 +1,181 @@
+//! The training job.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use web_time::{Duration, Instant};
+
+use super::{
+    Send,
+    job::{Event, Live, TrainRequest},
+    session::Session,
+};
+use crate::{
+    data::{self, forget::ForgetSet},
+    diffusion::sampler::SampleOptions,
+    error::{Error, Result},
+    eval::classify::{percent, predict},
+    models::{
+        Model, Network, Task,
+        card::{Card, Training},
+        weights::Weights,
+    },
+    monitor::Monitor,
+    train::{
+        preset::Preset,
+        trainer::{TrainPlan, Trainer, finite},
+    },
+};
+
+/// The split that the shipped models share.
+const SPLIT_SEED: u64 = 1;
+/// How often a run's state is handed out for safe-keeping.
+const SAFE: Duration = Duration::from_secs(30);
+/// Updates between two looks at the loss.
+const LOOK: usize = 20;
+
+impl Session {
+    /// Trains a preset; the result is measured and carries its card.
+    pub async fn train(
+        &mut self,
+        id: u64,
+        request: TrainRequest,
+        send: &Send,
+        monitor: &mut Monitor,
+    ) -> Result<Model> {
+        let preset = Preset::find(&request.preset)?;
+        let data = data::open(&request.data)?;
+        let architecture = preset.architecture(&data, request.width)?;
+        let split = data.split(SPLIT_SEED);
+        let without = match &request.without {
+            Some(spec) => Some(ForgetSet::parse(spec, &data, &split, request.seed)?),
+            None => None,
+        };
+        let items = without.as_ref().map_or(&split.train, |set| &set.retain).clone();
+        let plan = plan(preset, &request, items.len())?;
+        let (network, layout) = architecture.build();
+        let network = Arc::new(network);
+        let mut trainer = Trainer::new(
+            network.clone(),
+            layout,
+            data.clone(),
+            items,
+            plan.clone(),
+            &self.device,
+        );
+        if let Some(snapshot) = &request.resume {
+            trainer.resume(snapshot);
+        }
+        let started = Instant::now();
+        let mut kept = Instant::now();
+        monitor.phase(format!("Training {}", preset.name), plan.steps);
+        monitor.advance(trainer.step).await?;
+        while trainer.step < plan.steps {
+            let loss = trainer.step();
+            if trainer.step.is_multiple_of(LOOK) || trainer.step == plan.steps {
+                let loss = finite(loss).await?;
+                let live =
+                    Live { step: trainer.step, steps: plan.steps, loss, grid: None, metrics: None };
+                send(Event::Live { id, live });
+            }
+            if kept.elapsed() >= SAFE {
+                let snapshot = Arc::new(trainer.snapshot().await?);
+                send(Event::Snapshot { id, snapshot });
+                kept = Instant::now();
+            }
+            if let Err(stop) = monitor.advance(1).await {
+                let snapshot = Arc::new(trainer.snapshot().await?);
+                send(Event::Snapshot { id, snapshot });
+                return Err(stop);
+            }
+        }
+        let weights = trainer.result().await?;
+        let mut model = Model {
+            card: Card {
+                name: match &without {
+                    Some(set) => format!("{} without {}", preset.name, set.spec),
+                    None => preset.name.to_string(),
+                },
+                architecture,
+                data: request.data.clone(),
+                classes: data.classes.clone(),
+                split_seed: SPLIT_SEED,
+                without: without.map(|set| set.spec),
+                training: Some(Training {
+                    steps: plan.steps,
+                    batch: plan.batch,
+                    optimizer: format!("{:?}", plan.rule),
+                    lr: plan.lr,
+                    schedule: "linear warm-up over the first tenth, then cosine to 0".into(),
+                    ema: plan.ema,
+                    augmentation: match preset.task {
+                        Task::Classify => "shift by up to 2 pixels, flip left to right",
+                        Task::Generate => "none",
+                    }
+                    .into(),
+                    seed: plan.seed,
+                    seconds: started.elapsed().as_secs_f64(),
+                }),
+                metrics: BTreeMap::new(),
+                device: format!("{} ({})", self.info.name, self.info.api),
+                version: env!("CARGO_PKG_VERSION").into(),
+            },
+            network,
+            weights,
+        };
+        model.card.metrics = self.card_metrics(&model, &data, monitor).await?;
+        Ok(model)
+    }
+
+    /// Final metrics: test accuracy, or the share of samples that show the asked-for class.
+    async fn card_metrics(
+        &mut self,
+        model: &Model,
+        data: &data::Dataset,
+        monitor: &mut Monitor,
+    ) -> Result<BTreeMap<String, f64>> {
+        let weights: Weights = model.weights.upload(&self.device);
+        let mut metrics = BTreeMap::new();
+        match &*model.network {
+            Network::Resnet(net) => {
+                let all: Vec<usize> = (0..data.test.len()).collect();
+                monitor.phase("Evaluating", all.len());
+                let seen = predict(net, &weights, &data.test, &all, &self.device, monitor).await?;
+                let labels = data.test.labels(&all);
+                let hits = || seen.iter().zip(&labels).map(|((c, _), l)| c == l);
+                metrics.insert("TA".into(), percent(hits()));
+                metrics.insert("TA_n".into(), all.len() as f64);
+            }
+            Network::Unet(net) if self.judge(&model.card.data)?.is_some() => {
+                const EACH: usize = 20;
+                let options = SampleOptions::default();
+                monitor.phase("Evaluating", net.config.classes * EACH * options.steps);
+                let rows = (0..net.config.classes).map(Some).collect();
+                let grid = self.samples(model, &weights, rows, EACH, &options, monitor).await?;
+                let hits = (0..grid.rows.len()).flat_map(|row| {
+                    let grid = &grid;
+                    (0..EACH).map(move |i| grid.seen_in(row, i).map(|(c, _)| c) == grid.rows[row])
+                });
+                metrics.insert("class_share".into(), percent(hits));
+                metrics.insert("class_share_n".into(), (net.config.classes * EACH) as f64);
+            }
+            Network::Unet(_) => {}
+        }
+        Ok(metrics)
+    }
+}
+
+fn plan(preset: &Preset, request: &TrainRequest, items: usize) -> Result<TrainPlan> {
+    let positive = |name: &'static str, value: Option<usize>| match value {
+        Some(0) => Err(Error::argument(name, 0, "at least 1 is needed")),
+        other => Ok(other),
+    };
+    let batch = positive("batch", request.batch)?.unwrap_or(preset.batch).min(4096);
+    let per_epoch = Trainer::steps_per_epoch(items, batch);
+    let epochs = positive("epochs", request.epochs)?.unwrap_or(preset.epochs);
+    let steps = positive("steps", request.steps)?.unwrap_or(epochs * per_epoch);
+    let lr = request.lr.unwrap_or(preset.lr);
+    if !(lr.is_finite() && lr > 0.0) {
+        return Err(Error::argument("lr", lr, "a number above 0 is needed"));
+    }
+    Ok(TrainPlan { steps, batch, rule: preset.rule, lr, ema: preset.ema, seed: request.seed })
+}

@@ -1,0 +1,187 @@
+//! The unlearning job: score, cut the mask, measure before, train, measure after, judge.
+
+use std::sync::Arc;
+
+use web_time::Instant;
+
+use super::{
+    Send,
+    job::{Event, Grid, Live, LogLine, Run},
+    session::{Session, Setting, sampling},
+};
+use crate::{
+    error::Result,
+    eval::{classify::percent, verdict::verdict},
+    models::{Model, registry},
+    monitor::Monitor,
+    run::{
+        recipe::Recipe,
+        report::{DeviceReport, Forgotten, Gap, Metrics, Report, Seconds},
+    },
+    saliency::estimator::Estimator,
+    train::trainer::finite,
+    unlearn::unlearner::Unlearner,
+};
+
+/// Pictures of the model in training that a run sends, at the most.
+const PREVIEWS: usize = 8;
+
+impl Session {
+    /// Runs a recipe.
+    pub async fn unlearn(
+        &mut self,
+        id: u64,
+        recipe: Recipe,
+        send: &Send,
+        monitor: &mut Monitor,
+    ) -> Result<Run> {
+        let setting = self.setting(&recipe)?;
+        let Setting { model, data, set, plan } = &setting;
+        let task = model.card.architecture.task();
+        let device = self.device.clone();
+        let options = sampling(&recipe);
+
+        let clock = Instant::now();
+        let (ranking, mask) = match plan.estimator {
+            Estimator::None => (None, None),
+            _ => {
+                let ranking = self.rank(&recipe, &setting, monitor).await?;
+                let mask = ranking.mask(recipe.density)?;
+                (Some(ranking), Some(mask))
+            }
+        };
+        // A ranking from an earlier job cost what it cost then.
+        let mask_seconds =
+            clock.elapsed().as_secs_f64().max(ranking.as_ref().map_or(0.0, |r| r.seconds));
+
+        let clock = Instant::now();
+        let before = self.measure_once(&recipe.model, model, &setting, &recipe, monitor).await?;
+        let mut evaluate_seconds = clock.elapsed().as_secs_f64();
+        monitor.phase("Drawing", 1);
+        let original = model.weights.upload(&device);
+        let grid_before = self.grid(model, &original, data, &options, monitor).await?;
+
+        let mut unlearner =
+            Unlearner::new(model, data.clone(), plan.clone(), mask.as_ref(), &device);
+        let mut log = Vec::with_capacity(plan.steps);
+        let mut unlearn_seconds = 0.0;
+        let every = plan.steps.div_ceil(PREVIEWS).max(1);
+        monitor.phase(plan.method.title, plan.steps);
+        while !unlearner.finished() {
+            let clock = Instant::now();
+            let loss = finite(unlearner.step()).await?;
+            unlearn_seconds += clock.elapsed().as_secs_f64();
+            log.push(LogLine { step: unlearner.step, loss, seconds: unlearn_seconds });
+            let look = monitor.wants_previews()
+                && unlearner.step.is_multiple_of(every)
+                && !unlearner.finished();
+            let grid = if look {
+                // A preview is not progress of the training phase.
+                let mut quiet = monitor.quiet();
+                Some(self.grid(model, &unlearner.weights, data, &options, &mut quiet).await?)
+            } else {
+                None
+            };
+            let metrics = grid.as_ref().map(|g| glance(g, set.class));
+            let (step, steps) = (unlearner.step, plan.steps);
+            let live = Live { step, steps, loss, grid: grid.map(Arc::new), metrics };
+            send(Event::Live { id, live });
+            monitor.advance(1).await?;
+        }
+
+        let clock = Instant::now();
+        let after = self.measure(model, &unlearner.weights, &setting, &recipe, monitor).await?;
+        evaluate_seconds += clock.elapsed().as_secs_f64();
+        let retrain = self.retrain(&setting, &recipe, monitor).await?;
+        monitor.phase("Drawing", 1);
+        let grid_after = self.grid(model, &unlearner.weights, data, &options, monitor).await?;
+
+        let weights = unlearner.weights.download().await?;
+        let frozen_changed = |m: &crate::saliency::Mask| m.frozen_changed(&model.weights, &weights);
+        let report = Report {
+            task: task.name().into(),
+            model: recipe.model.clone(),
+            data: recipe.data.clone(),
+            forget: Forgotten { spec: set.spec.clone(), n: set.forget.len() },
+            method: plan.method.name.into(),
+            mask: mask.as_ref().map(|m| m.report(frozen_changed(m))),
+            gap: retrain.as_ref().map(|r| Gap::between(&after, r)),
+            verdict: verdict(task, set.class.is_some(), &before, &after, retrain.as_ref()),
+            before,
+            after,
+            retrain,
+            seconds: Seconds {
+                mask: mask_seconds,
+                unlearn: unlearn_seconds,
+                evaluate: evaluate_seconds,
+            },
+            device: DeviceReport { name: self.info.name.clone(), api: self.info.api.clone() },
+            seed: recipe.seed,
+            protocol: recipe.protocol(),
+            version: env!("CARGO_PKG_VERSION").into(),
+        };
+        Ok(Run {
+            recipe,
+            report,
+            model: Model { weights, ..Model::clone(model) },
+            mask,
+            ranking,
+            before: Arc::new(grid_before),
+            after: Arc::new(grid_after),
+            log,
+        })
+    }
+
+    /// Metrics of the shipped Retrain twin for this forget set, where there is one.
+    async fn retrain(
+        &mut self,
+        setting: &Setting,
+        recipe: &Recipe,
+        monitor: &mut Monitor,
+    ) -> Result<Option<Metrics>> {
+        let twin = registry::twins(&recipe.model).find(|(spec, _)| *spec == setting.set.spec);
+        let Some((_, twin)) = twin else { return Ok(None) };
+        let model = twin.open()?;
+        self.measure_once(twin.name, &model, setting, recipe, monitor).await.map(Some)
+    }
+}
+
+/// UA and RA over a grid's own tiles: a glance while training, not a measurement.
+fn glance(grid: &Grid, forgotten: Option<usize>) -> Metrics {
+    let hits = |of_forgotten: bool| {
+        (0..grid.rows.len())
+            .filter(move |&row| (grid.rows[row] == forgotten) == of_forgotten)
+            .flat_map(move |row| {
+                (0..grid.columns)
+                    .map(move |i| grid.seen_in(row, i).map(|(c, _)| c) == grid.rows[row])
+            })
+    };
+    let kept = percent(hits(false));
+    Metrics {
+        UA: if forgotten.is_some() { 100.0 - percent(hits(true)) } else { 0.0 },
+        RA: kept,
+        TA: kept,
+        MIA: None,
+        per_class: Vec::new(),
+        n: [hits(true).count(), hits(false).count(), hits(false).count()],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_glance_counts_tiles() {
+        let grid = Grid {
+            rows: vec![Some(0), Some(1)],
+            columns: 2,
+            channels: 1,
+            tile: [1, 1],
+            pixels: vec![0; 4],
+            seen: vec![Some((1, 0.9)), Some((0, 0.9)), Some((1, 0.9)), Some((1, 0.9))],
+        };
+        let m = glance(&grid, Some(0));
+        assert_eq!((m.UA, m.RA, m.n[0], m.n[1]), (50.0, 100.0, 2, 2));
+    }
+}

@@ -1,0 +1,114 @@
+//! What a diffusion model still makes, as a classifier sees it (ALGORITHMS 10): samples are judged
+//! as they are, without stretching and without flips.
+
+use burn::tensor::Device;
+
+use super::classify::percent;
+use crate::{
+    diffusion::{
+        sampler::{SampleOptions, Wanted, sample, tensor4},
+        schedule::Schedule,
+    },
+    error::Result,
+    models::{
+        layers::{Mode, Pass},
+        resnet::Resnet,
+        unet::Unet,
+        weights::{Weights, read},
+    },
+    monitor::Monitor,
+    run::{recipe::Budget, report::Metrics},
+};
+
+/// Pictures sampled together.
+const BATCH: usize = 50;
+/// Samples of each class that the quick budget judges, and the full one.
+const QUICK: usize = 40;
+const FULL: usize = 100;
+
+/// A classifier and its weights on the device.
+pub struct Judge<'a> {
+    pub net: &'a Resnet,
+    pub weights: &'a Weights,
+}
+
+/// Samples of the wanted pictures, as values in [0, 1], and what the judge sees in each.
+///
+/// # Errors
+/// Cancelled, or the device failed.
+pub async fn make(
+    unet: &Unet,
+    weights: &Weights,
+    judge: Option<&Judge<'_>>,
+    wanted: &[Wanted],
+    options: &SampleOptions,
+    monitor: &mut Monitor,
+) -> Result<(Vec<f32>, Vec<Option<(usize, f32)>>)> {
+    let schedule = Schedule::linear();
+    let mut values = Vec::new();
+    let mut seen = Vec::new();
+    for batch in wanted.chunks(BATCH) {
+        let made = sample(unet, weights, &schedule, batch, options, monitor).await?;
+        match judge {
+            Some(judge) => {
+                seen.extend(look(judge, &made, unet, &weights.device()).await?.into_iter().map(Some))
+            }
+            None => seen.extend(std::iter::repeat_n(None, batch.len())),
+        }
+        values.extend(made);
+    }
+    Ok((values, seen))
+}
+
+async fn look(
+    judge: &Judge<'_>,
+    made: &[f32],
+    unet: &Unet,
+    device: &Device,
+) -> Result<Vec<(usize, f32)>> {
+    let (c, side) = (unet.config.channels, unet.config.resolution);
+    let x = tensor4(made.to_vec(), [made.len() / (c * side * side), c, side, side], device);
+    let logits = judge.net.forward(&Pass::new(judge.weights, Mode::Eval), x);
+    let classes = logits.dims()[1];
+    Ok(read(logits).await?.chunks_exact(classes).map(super::classify::top).collect())
+}
+
+/// Shares of each class's samples that the judge gives that class. UA is 100 - the forgotten
+/// class's share; RA and TA are the mean share of the kept classes.
+///
+/// # Errors
+/// Cancelled, or the device failed.
+pub async fn measure(
+    unet: &Unet,
+    weights: &Weights,
+    judge: &Judge<'_>,
+    forgotten: usize,
+    budget: Budget,
+    options: &SampleOptions,
+    monitor: &mut Monitor,
+) -> Result<Metrics> {
+    let each = if budget == Budget::Quick { QUICK } else { FULL };
+    let classes = unet.config.classes;
+    let wanted: Vec<Wanted> = (0..classes)
+        .flat_map(|c| (0..each).map(move |i| (c, i)))
+        .map(|(c, i)| Wanted { class: Some(c), noise: i as u64 })
+        .collect();
+    monitor.phase("Evaluating", wanted.len() * options.steps);
+    let (_, seen) = make(unet, weights, Some(judge), &wanted, options, monitor).await?;
+    let shares: Vec<f64> = seen
+        .chunks_exact(each)
+        .enumerate()
+        .map(|(class, row)| percent(row.iter().map(|s| s.is_some_and(|(c, _)| c == class))))
+        .collect();
+    let kept: Vec<f64> =
+        shares.iter().enumerate().filter(|(c, _)| *c != forgotten).map(|(_, s)| *s).collect();
+    let mean = kept.iter().sum::<f64>() / kept.len().max(1) as f64;
+    Ok(Metrics {
+        UA: 100.0 - shares[forgotten],
+        RA: mean,
+        TA: mean,
+        MIA: None,
+        n: [each, each * kept.len(), each * kept.len()],
+        per_class: shares,
+    })
+}

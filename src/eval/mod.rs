@@ -1,0 +1,5 @@
+//! What a model still knows: accuracies, shares of generations, the verdict.
+
+pub mod classify;
+pub mod generate;
+pub mod verdict;

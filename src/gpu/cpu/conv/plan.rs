@@ -1,0 +1,215 @@
+//! Where everything lies in scratch, and which taps make up which output pixels.
+
+use super::ConvShape;
+use super::super::simd::vector_shape;
+
+/// How the images of one group lie in scratch: `[channel][phase][row][col][image]`.
+pub struct Layout {
+    /// Channels, rows and columns of the dense images.
+    pub dims: [usize; 3],
+    /// Images side by side in the innermost axis: 1 or `LANES`.
+    pub group: usize,
+    /// The stride: phase `(y % step, x % step)` of the padded image holds cell `(y, x) / step`.
+    pub step: usize,
+    /// Phases kept per axis: those that taps reach.
+    pub phases: usize,
+    /// Zero rows above and columns before the image.
+    pub pad: [usize; 2],
+    /// Rows of a phase.
+    pub rows: usize,
+    /// Cells from one row of a phase to the next.
+    pub pitch: usize,
+    /// Floats per channel, all phases, and what vectors read past their end.
+    pub stride: usize,
+}
+
+/// Output pixels that share a list of taps.
+pub struct Pass {
+    /// Each tap's distance from the output pixel's cell, in floats, and its place in the kernel.
+    pub taps: Vec<(usize, usize)>,
+    /// Rows and columns computed.
+    pub size: [usize; 2],
+    /// The first row and column in the dense output.
+    pub origin: [usize; 2],
+    /// The first float of each vector of pixels, in a channel's scratch.
+    pub pixels: Vec<usize>,
+    /// Pixels from one row to the next in the (dense) list of vectors.
+    pub out_pitch: usize,
+}
+
+/// A convolution as shifted GEMMs.
+pub struct Plan {
+    /// The input's scratch.
+    pub source: Layout,
+    /// What to compute: one pass, or one per phase of the output.
+    pub passes: Vec<Pass>,
+    /// Channels, rows and columns of the dense output.
+    pub out: [usize; 3],
+    /// Distance between a pass's neighbours in the dense output, along both axes.
+    pub out_step: usize,
+    /// Distance in `weight` between output channels and between input channels.
+    pub weight_strides: [usize; 2],
+    /// Kernel cells.
+    pub cells: usize,
+}
+
+impl Plan {
+    /// The forward convolution.
+    pub fn forward(s: &ConvShape) -> Plan {
+        let (lanes, _) = vector_shape();
+        let [top, left, _, right] = s.pad;
+        let (k, step) = (s.kernel, s.stride);
+        let reach = (k - 1) / step;
+        // With stride 1 a row's right padding is the next row's left padding.
+        let pitch = if step == 1 { s.w + left.max(right) } else { s.out_w() + reach };
+        let (rows, size) = (s.out_h() + reach, [s.out_h(), s.out_w()]);
+        let group = group_size(s.batch, lanes, size, pitch);
+        let phases = step.min(k);
+        let taps = (0..k * k).map(|cell| {
+            let (y, x) = (cell / k, cell % k);
+            let phase = (y % step) * phases + x % step;
+            (((phase * rows + y / step) * pitch + x / step) * group, cell)
+        });
+        let pass = Pass::new(taps.collect(), size, [0, 0], pitch, group, lanes);
+        let mut source = Layout {
+            dims: [s.c_in, s.h, s.w],
+            group,
+            step,
+            phases,
+            pad: [top, left],
+            rows,
+            pitch,
+            stride: 0,
+        };
+        source.stride = channel_stride(phases * phases * rows * pitch * group, [&pass], lanes);
+        Plan {
+            source,
+            passes: vec![pass],
+            out: [s.c_out, s.out_h(), s.out_w()],
+            out_step: 1,
+            weight_strides: [s.c_in * k * k, k * k],
+            cells: k * k,
+        }
+    }
+
+    /// The gradient with respect to the input: per phase of the padded input, a convolution of
+    /// `grad_out` with those taps, flipped, that reach it.
+    pub fn grad_input(s: &ConvShape) -> Plan {
+        let (lanes, _) = vector_shape();
+        let (k, step) = (s.kernel, s.stride);
+        let axis = |pad, len, out| Axis::all(k, step, pad, len, out);
+        let (rows, row_pad, row_end) = axis(s.pad[0], s.h, s.out_h());
+        let (cols, col_pad, col_end) = axis(s.pad[1], s.w, s.out_w());
+        let pitch = s.out_w() + col_pad.max(col_end);
+        let height = s.out_h() + row_pad + row_end;
+        let group = group_size(s.batch, lanes, [rows[0].count, cols[0].count], pitch);
+        let mut passes = Vec::new();
+        for row in &rows {
+            for col in &cols {
+                let mut taps = Vec::new();
+                for y in (row.phase..k).step_by(step) {
+                    for x in (col.phase..k).step_by(step) {
+                        let r = row.first + row_pad - y / step;
+                        let c = col.first + col_pad - x / step;
+                        taps.push(((r * pitch + c) * group, y * k + x));
+                    }
+                }
+                let size = [row.count, col.count];
+                let origin = [row.origin, col.origin];
+                passes.push(Pass::new(taps, size, origin, pitch, group, lanes));
+            }
+        }
+        let stride = channel_stride(height * pitch * group, &passes, lanes);
+        Plan {
+            source: Layout {
+                dims: [s.c_out, s.out_h(), s.out_w()],
+                group,
+                step: 1,
+                phases: 1,
+                pad: [row_pad, col_pad],
+                rows: height,
+                pitch,
+                stride,
+            },
+            passes,
+            out: [s.c_in, s.h, s.w],
+            out_step: step,
+            weight_strides: [k * k, s.c_in * k * k],
+            cells: k * k,
+        }
+    }
+}
+
+impl Pass {
+    fn new(
+        taps: Vec<(usize, usize)>,
+        size: [usize; 2],
+        origin: [usize; 2],
+        pitch: usize,
+        group: usize,
+        lanes: usize,
+    ) -> Pass {
+        let [rows, cols] = size;
+        let (pixels, out_pitch) = if group == 1 {
+            // Up to the last pixel that counts; the columns past each row's end are junk.
+            let flat = if rows * cols == 0 { 0 } else { (rows - 1) * pitch + cols };
+            ((0..flat).step_by(lanes).collect(), pitch)
+        } else {
+            let row = |i| (0..cols).map(move |j| (i * pitch + j) * group);
+            ((0..rows).flat_map(row).collect(), cols)
+        };
+        Pass { taps, size, origin, pixels, out_pitch }
+    }
+}
+
+/// One phase of one axis of the input, seen from the gradient's side.
+struct Axis {
+    /// Padded coordinates `step * i + phase`.
+    phase: usize,
+    /// The first `i` inside the image.
+    first: usize,
+    /// How many.
+    count: usize,
+    /// The first one's unpadded coordinate.
+    origin: usize,
+}
+
+impl Axis {
+    /// Every phase, and the zeros `grad_out` needs before and after it.
+    fn all(k: usize, step: usize, pad: usize, len: usize, out: usize) -> (Vec<Axis>, usize, usize) {
+        let (mut before, mut after, mut axes) = (0, 0, Vec::new());
+        for phase in 0..step {
+            let first = pad.saturating_sub(phase).div_ceil(step);
+            let end = (len + pad).saturating_sub(phase).div_ceil(step).max(first);
+            let reach = if phase < k { (k - 1 - phase) / step } else { 0 };
+            before = before.max(reach.saturating_sub(first));
+            after = after.max(end.saturating_sub(out));
+            let origin = step * first + phase - pad;
+            axes.push(Axis { phase, first, count: end - first, origin });
+        }
+        (axes, before, after)
+    }
+}
+
+/// `LANES` images side by side where one alone would leave much of its vectors empty.
+fn group_size(batch: usize, lanes: usize, size: [usize; 2], pitch: usize) -> usize {
+    let [rows, cols] = size;
+    let alone = (rows * pitch).div_ceil(lanes) * lanes;
+    let wasteful = alone * 5 > rows * cols * 6;
+    if wasteful && batch >= 4 * lanes { lanes } else { 1 }
+}
+
+/// Floats per channel: the cells, and as far as any vector reads.
+fn channel_stride<'a>(
+    cells: usize,
+    passes: impl IntoIterator<Item = &'a Pass>,
+    lanes: usize,
+) -> usize {
+    let reach = |p: &Pass| {
+        let tap = p.taps.iter().map(|t| t.0).max().unwrap_or(0);
+        tap + p.pixels.last().map_or(0, |last| last + lanes)
+    };
+    // An odd number of cache lines, so that channels do not fall on the same sets.
+    let lines = passes.into_iter().map(reach).fold(cells, usize::max).div_ceil(16);
+    (lines | 1) * 16
+}

@@ -1,0 +1,87 @@
+//! Threads and per-thread scratch memory: the only file that knows about rayon.
+
+use std::cell::RefCell;
+use std::ops::{Deref, DerefMut};
+
+/// Runs `f` on every task, in parallel where there are threads.
+#[cfg(not(target_arch = "wasm32"))]
+pub fn each<T: Send>(tasks: Vec<T>, f: impl Fn(T) + Sync + Send) {
+    use rayon::prelude::*;
+    if tasks.len() < 2 {
+        tasks.into_iter().for_each(f);
+    } else {
+        tasks.into_par_iter().with_max_len(1).for_each(f);
+    }
+}
+
+/// Runs `f` on every task; wasm32 has no threads here.
+#[cfg(target_arch = "wasm32")]
+pub fn each<T: Send>(tasks: Vec<T>, f: impl Fn(T) + Sync + Send) {
+    tasks.into_iter().for_each(f);
+}
+
+/// How many tasks can run at once.
+pub fn threads() -> usize {
+    #[cfg(not(target_arch = "wasm32"))]
+    return rayon::current_num_threads();
+    #[cfg(target_arch = "wasm32")]
+    return 1;
+}
+
+thread_local! {
+    static POOL: RefCell<Vec<Vec<f32>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Cache line, in floats: scratch starts on one.
+const LINE: usize = 16;
+
+/// A slice of floats borrowed from the thread's pool, aligned to a cache line. A guard and not a
+/// closure, because a closure would lose the instruction set of the kernel around it; out of the
+/// pool while in use, so that nested and re-entrant uses are fine.
+pub struct Scratch {
+    buf: Vec<f32>,
+    start: usize,
+    len: usize,
+}
+
+impl Scratch {
+    /// `len` floats with whatever an earlier user left in them.
+    pub fn any(len: usize) -> Scratch {
+        let mut buf = POOL.with_borrow_mut(Vec::pop).unwrap_or_default();
+        if buf.len() < len + LINE {
+            buf = vec![0.0; len + LINE];
+        }
+        let start = buf.as_ptr().align_offset(LINE * size_of::<f32>()).min(LINE);
+        Scratch { buf, start, len }
+    }
+
+    /// `len` zeros.
+    pub fn zeroed(len: usize) -> Scratch {
+        let mut s = Scratch::any(len);
+        s.fill(0.0);
+        s
+    }
+}
+
+impl Deref for Scratch {
+    type Target = [f32];
+    #[inline(always)]
+    fn deref(&self) -> &[f32] {
+        &self.buf[self.start..self.start + self.len]
+    }
+}
+
+impl DerefMut for Scratch {
+    #[inline(always)]
+    fn deref_mut(&mut self) -> &mut [f32] {
+        &mut self.buf[self.start..self.start + self.len]
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let buf = std::mem::take(&mut self.buf);
+        // The pool may be gone when its thread ends.
+        let _ = POOL.try_with(|pool| pool.borrow_mut().push(buf));
+    }
+}

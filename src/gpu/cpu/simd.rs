@@ -1,0 +1,437 @@
+//! The vector types the kernels are generic over, and the run-time choice between them.
+
+use std::sync::atomic::{AtomicU8, Ordering};
+
+/// A vector of `LANES` floats.
+///
+/// The hardware implementations are private and only [`dispatch`] names them, inside a function
+/// compiled for their instruction set, after the CPU was found to have it.
+pub trait Simd: Copy {
+    /// Floats per vector.
+    const LANES: usize;
+    /// Rows of a register tile (of three vectors each) that fit the register file: 8 or 4.
+    const ROWS: usize;
+    /// All lanes `v`.
+    fn splat(v: f32) -> Self;
+    /// The first `LANES` floats of `s`.
+    fn load(s: &[f32]) -> Self;
+    /// Writes the first `LANES` floats of `d`.
+    fn store(self, d: &mut [f32]);
+    /// `self * a + b`.
+    fn mul_add(self, a: Self, b: Self) -> Self;
+    /// `self + o`.
+    fn add(self, o: Self) -> Self;
+    /// `self - o`.
+    fn sub(self, o: Self) -> Self;
+    /// `self * o`.
+    fn mul(self, o: Self) -> Self;
+    /// `self / o`.
+    fn div(self, o: Self) -> Self;
+    /// The larger; `o` where either is NaN.
+    fn max(self, o: Self) -> Self;
+    /// The smaller; `o` where either is NaN.
+    fn min(self, o: Self) -> Self;
+    /// `self` where `m > 0`, else 0.
+    fn where_positive(self, m: Self) -> Self;
+    /// `2^self` for whole numbers in `-126..=127`.
+    fn pow2(self) -> Self;
+    /// Sum of the lanes, in an order fixed per type.
+    fn sum(self) -> f32;
+}
+
+impl Simd for f32 {
+    const LANES: usize = 1;
+    const ROWS: usize = 4;
+    #[inline(always)]
+    fn splat(v: f32) -> Self {
+        v
+    }
+    #[inline(always)]
+    fn load(s: &[f32]) -> Self {
+        s[0]
+    }
+    #[inline(always)]
+    fn store(self, d: &mut [f32]) {
+        d[0] = self;
+    }
+    #[inline(always)]
+    fn mul_add(self, a: Self, b: Self) -> Self {
+        // Fused only where that is an instruction and not a call into libm.
+        if cfg!(target_arch = "aarch64") { f32::mul_add(self, a, b) } else { self * a + b }
+    }
+    #[inline(always)]
+    fn add(self, o: Self) -> Self {
+        self + o
+    }
+    #[inline(always)]
+    fn sub(self, o: Self) -> Self {
+        self - o
+    }
+    #[inline(always)]
+    fn mul(self, o: Self) -> Self {
+        self * o
+    }
+    #[inline(always)]
+    fn div(self, o: Self) -> Self {
+        self / o
+    }
+    #[inline(always)]
+    fn max(self, o: Self) -> Self {
+        if self > o { self } else { o }
+    }
+    #[inline(always)]
+    fn min(self, o: Self) -> Self {
+        if self < o { self } else { o }
+    }
+    #[inline(always)]
+    fn where_positive(self, m: Self) -> Self {
+        if m > 0.0 { self } else { 0.0 }
+    }
+    #[inline(always)]
+    fn pow2(self) -> Self {
+        f32::from_bits(((self as i32 + 127) << 23) as u32)
+    }
+    #[inline(always)]
+    fn sum(self) -> f32 {
+        self
+    }
+}
+
+/// The portable vector: four floats, which LLVM turns into SSE, NEON or wasm SIMD.
+#[derive(Clone, Copy)]
+struct F32x4([f32; 4]);
+
+impl F32x4 {
+    #[inline(always)]
+    fn zip(self, o: Self, f: impl Fn(f32, f32) -> f32) -> Self {
+        let (a, b) = (self.0, o.0);
+        F32x4([f(a[0], b[0]), f(a[1], b[1]), f(a[2], b[2]), f(a[3], b[3])])
+    }
+}
+
+impl Simd for F32x4 {
+    const LANES: usize = 4;
+    const ROWS: usize = if cfg!(target_arch = "aarch64") { 8 } else { 4 };
+    #[inline(always)]
+    fn splat(v: f32) -> Self {
+        F32x4([v; 4])
+    }
+    #[inline(always)]
+    fn load(s: &[f32]) -> Self {
+        F32x4([s[0], s[1], s[2], s[3]])
+    }
+    #[inline(always)]
+    fn store(self, d: &mut [f32]) {
+        d[..4].copy_from_slice(&self.0);
+    }
+    #[inline(always)]
+    fn mul_add(self, a: Self, b: Self) -> Self {
+        let (x, a, b) = (self.0, a.0, b.0);
+        F32x4(std::array::from_fn(|i| Simd::mul_add(x[i], a[i], b[i])))
+    }
+    #[inline(always)]
+    fn add(self, o: Self) -> Self {
+        self.zip(o, |a, b| a + b)
+    }
+    #[inline(always)]
+    fn sub(self, o: Self) -> Self {
+        self.zip(o, |a, b| a - b)
+    }
+    #[inline(always)]
+    fn mul(self, o: Self) -> Self {
+        self.zip(o, |a, b| a * b)
+    }
+    #[inline(always)]
+    fn div(self, o: Self) -> Self {
+        self.zip(o, |a, b| a / b)
+    }
+    #[inline(always)]
+    fn max(self, o: Self) -> Self {
+        self.zip(o, Simd::max)
+    }
+    #[inline(always)]
+    fn min(self, o: Self) -> Self {
+        self.zip(o, Simd::min)
+    }
+    #[inline(always)]
+    fn where_positive(self, m: Self) -> Self {
+        self.zip(m, Simd::where_positive)
+    }
+    #[inline(always)]
+    fn pow2(self) -> Self {
+        F32x4(self.0.map(Simd::pow2))
+    }
+    #[inline(always)]
+    fn sum(self) -> f32 {
+        (self.0[0] + self.0[1]) + (self.0[2] + self.0[3])
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+mod x86 {
+    use super::Simd;
+    use std::arch::x86_64::*;
+
+    #[derive(Clone, Copy)]
+    pub struct F32x16(__m512);
+    #[derive(Clone, Copy)]
+    pub struct F32x8(__m256);
+
+    /// An intrinsic. SAFETY: `dispatch` has found its instruction set on this CPU, and the loads
+    /// and stores have asserted their length.
+    macro_rules! on {
+        ($call:expr) => {
+            unsafe { $call }
+        };
+    }
+
+    macro_rules! vector {
+        ($name:ident, $lanes:expr, $rows:expr, $set1:ident, $load:ident, $store:ident, $fma:ident,
+         $add:ident, $sub:ident, $mul:ident, $div:ident, $max:ident, $min:ident,
+         |$v:ident, $m:ident| $positive:expr, |$p:ident| $pow2:expr, |$s:ident| $sum:expr) => {
+            impl Simd for $name {
+                const LANES: usize = $lanes;
+                const ROWS: usize = $rows;
+                #[inline(always)]
+                fn splat(v: f32) -> Self {
+                    $name(on!($set1(v)))
+                }
+                #[inline(always)]
+                fn load(s: &[f32]) -> Self {
+                    assert!(s.len() >= $lanes);
+                    $name(on!($load(s.as_ptr())))
+                }
+                #[inline(always)]
+                fn store(self, d: &mut [f32]) {
+                    assert!(d.len() >= $lanes);
+                    on!($store(d.as_mut_ptr(), self.0));
+                }
+                #[inline(always)]
+                fn mul_add(self, a: Self, b: Self) -> Self {
+                    $name(on!($fma(self.0, a.0, b.0)))
+                }
+                #[inline(always)]
+                fn add(self, o: Self) -> Self {
+                    $name(on!($add(self.0, o.0)))
+                }
+                #[inline(always)]
+                fn sub(self, o: Self) -> Self {
+                    $name(on!($sub(self.0, o.0)))
+                }
+                #[inline(always)]
+                fn mul(self, o: Self) -> Self {
+                    $name(on!($mul(self.0, o.0)))
+                }
+                #[inline(always)]
+                fn div(self, o: Self) -> Self {
+                    $name(on!($div(self.0, o.0)))
+                }
+                #[inline(always)]
+                fn max(self, o: Self) -> Self {
+                    $name(on!($max(self.0, o.0)))
+                }
+                #[inline(always)]
+                fn min(self, o: Self) -> Self {
+                    $name(on!($min(self.0, o.0)))
+                }
+                #[inline(always)]
+                fn where_positive(self, m: Self) -> Self {
+                    let ($v, $m) = (self.0, m.0);
+                    $name(on!($positive))
+                }
+                #[inline(always)]
+                fn pow2(self) -> Self {
+                    let $p = self.0;
+                    $name(on!($pow2))
+                }
+                #[inline(always)]
+                fn sum(self) -> f32 {
+                    let $s = self.0;
+                    on!($sum)
+                }
+            }
+        };
+    }
+
+    vector!(
+        F32x16, 16, 8, _mm512_set1_ps, _mm512_loadu_ps, _mm512_storeu_ps, _mm512_fmadd_ps,
+        _mm512_add_ps, _mm512_sub_ps, _mm512_mul_ps, _mm512_div_ps, _mm512_max_ps, _mm512_min_ps,
+        |v, m| {
+            let positive = _mm512_cmp_ps_mask::<_CMP_GT_OQ>(m, _mm512_setzero_ps());
+            _mm512_maskz_mov_ps(positive, v)
+        },
+        |p| _mm512_scalef_ps(_mm512_set1_ps(1.0), p),
+        |s| _mm512_reduce_add_ps(s)
+    );
+
+    vector!(
+        F32x8, 8, 4, _mm256_set1_ps, _mm256_loadu_ps, _mm256_storeu_ps, _mm256_fmadd_ps,
+        _mm256_add_ps, _mm256_sub_ps, _mm256_mul_ps, _mm256_div_ps, _mm256_max_ps, _mm256_min_ps,
+        |v, m| _mm256_and_ps(v, _mm256_cmp_ps::<_CMP_GT_OQ>(m, _mm256_setzero_ps())),
+        |p| {
+            let biased = _mm256_add_epi32(_mm256_cvtps_epi32(p), _mm256_set1_epi32(127));
+            _mm256_castsi256_ps(_mm256_slli_epi32::<23>(biased))
+        },
+        |s| {
+            let q = _mm_add_ps(_mm256_castps256_ps128(s), _mm256_extractf128_ps::<1>(s));
+            let d = _mm_add_ps(q, _mm_movehl_ps(q, q));
+            _mm_cvtss_f32(_mm_add_ss(d, _mm_movehdup_ps(d)))
+        }
+    );
+
+    #[target_feature(enable = "avx512f,avx2,fma")]
+    pub fn avx512<K: super::Kernel>(k: K) -> K::Output {
+        k.run::<F32x16>()
+    }
+
+    #[target_feature(enable = "avx2,fma")]
+    pub fn avx2<K: super::Kernel>(k: K) -> K::Output {
+        k.run::<F32x8>()
+    }
+}
+
+/// A computation that can be compiled for any vector type.
+pub trait Kernel {
+    /// What it returns.
+    type Output;
+    /// The body; implementations must be `#[inline(always)]`, as must all they call over `V`.
+    fn run<V: Simd>(self) -> Self::Output;
+}
+
+/// An instruction set the kernels are compiled for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// Arrays of four floats.
+    Portable = 1,
+    /// AVX2 with FMA.
+    Avx2 = 2,
+    /// AVX-512F.
+    Avx512 = 3,
+}
+
+/// The level in use, or 0 before the first look.
+static LEVEL: AtomicU8 = AtomicU8::new(0);
+
+/// The best level this CPU has.
+pub fn detect() -> Level {
+    #[cfg(target_arch = "x86_64")]
+    {
+        let avx2 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
+        if avx2 && is_x86_feature_detected!("avx512f") {
+            return Level::Avx512;
+        }
+        if avx2 {
+            return Level::Avx2;
+        }
+    }
+    Level::Portable
+}
+
+/// The level the kernels run at.
+pub fn level() -> Level {
+    match LEVEL.load(Ordering::Relaxed) {
+        3 => Level::Avx512,
+        2 => Level::Avx2,
+        1 => Level::Portable,
+        _ => limit(Level::Avx512),
+    }
+}
+
+/// Runs the kernels at `level` from now on, or at the best the CPU has where that is less.
+/// Returns the level chosen. For tests and benchmarks.
+pub fn limit(level: Level) -> Level {
+    let chosen = level.min(detect());
+    LEVEL.store(chosen as u8, Ordering::Relaxed);
+    chosen
+}
+
+/// Runs `k` at the current [`level`].
+pub fn dispatch<K: Kernel>(k: K) -> K::Output {
+    match level() {
+        // SAFETY: `limit` never stores a level that `detect` did not find.
+        #[cfg(target_arch = "x86_64")]
+        Level::Avx512 => unsafe { x86::avx512(k) },
+        // SAFETY: as above.
+        #[cfg(target_arch = "x86_64")]
+        Level::Avx2 => unsafe { x86::avx2(k) },
+        _ => k.run::<F32x4>(),
+    }
+}
+
+/// `(LANES, ROWS)` of the vectors [`dispatch`] picks.
+pub fn vector_shape() -> (usize, usize) {
+    struct Shape;
+    impl Kernel for Shape {
+        type Output = (usize, usize);
+        #[inline(always)]
+        fn run<V: Simd>(self) -> (usize, usize) {
+            (V::LANES, V::ROWS)
+        }
+    }
+    dispatch(Shape)
+}
+
+/// `e^x`, relative error below 2e-7; saturates outside about ±87. NaN stays NaN.
+#[inline(always)]
+pub fn exp<V: Simd>(x: V) -> V {
+    // Adding and taking away 1.5 * 2^23 rounds to whole numbers.
+    let magic = V::splat(12_582_912.0);
+    let x = V::splat(-87.3).max(V::splat(88.3).min(x));
+    let n = x.mul_add(V::splat(std::f32::consts::LOG2_E), magic).sub(magic);
+    // ln 2 in two parts, so that n times the first is exact.
+    let r = n.mul_add(V::splat(-0.693_359_4), x);
+    let r = n.mul_add(V::splat(2.121_944_4e-4), r);
+    let p = V::splat(1.987_569_1e-4);
+    let p = p.mul_add(r, V::splat(1.398_199_9e-3));
+    let p = p.mul_add(r, V::splat(8.333_452e-3));
+    let p = p.mul_add(r, V::splat(4.166_579_6e-2));
+    let p = p.mul_add(r, V::splat(1.666_666_5e-1));
+    let p = p.mul_add(r, V::splat(5.000_000_1e-1));
+    let p = p.mul_add(r.mul(r), r).add(V::splat(1.0));
+    p.mul(n.pow2())
+}
+
+#[cfg(test)]
+pub mod testing {
+    use super::*;
+    use std::sync::Mutex;
+
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
+    /// Runs `f` once at each level this CPU has.
+    pub fn at_each_level(f: impl Fn(Level)) {
+        let _guard = ONE_AT_A_TIME.lock().unwrap_or_else(|e| e.into_inner());
+        for wanted in [Level::Portable, Level::Avx2, Level::Avx512] {
+            if limit(wanted) == wanted {
+                f(wanted);
+            }
+        }
+        limit(Level::Avx512);
+    }
+
+    #[test]
+    fn exp_is_accurate() {
+        struct Exp<'a>(&'a [f32], &'a mut [f32]);
+        impl Kernel for Exp<'_> {
+            type Output = ();
+            #[inline(always)]
+            fn run<V: Simd>(self) {
+                for (x, y) in self.0.chunks_exact(V::LANES).zip(self.1.chunks_exact_mut(V::LANES)) {
+                    exp(V::load(x)).store(y);
+                }
+            }
+        }
+        let x: Vec<f32> = (0..1 << 18).map(|i| (i as f32 / (1 << 17) as f32 - 1.0) * 87.0).collect();
+        at_each_level(|level| {
+            let mut y = vec![0.0; x.len()];
+            dispatch(Exp(&x, &mut y));
+            let worst = x.iter().zip(&y).map(|(&x, &y)| {
+                let e = f64::from(x).exp();
+                ((f64::from(y) - e) / e).abs()
+            });
+            let worst = worst.fold(0.0, f64::max);
+            println!("exp {level:?}: {worst:e}");
+            assert!(worst < 2e-7, "{level:?}: {worst:e}");
+        });
+    }
+}

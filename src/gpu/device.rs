@@ -1,0 +1,120 @@
+//! Choosing the device: a real GPU where one exists, else the CPU (DESIGN 1, PLATFORM).
+
+use burn::tensor::{Device, wgpu::WgpuSetup};
+use serde::Serialize;
+
+use crate::error::{Error, Result};
+
+/// What a person asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum DeviceChoice {
+    /// A GPU if there is a real one, else the CPU.
+    #[default]
+    Auto,
+    /// wgpu, even if its only adapter is a software one.
+    Gpu,
+    /// Burn's `flex` backend.
+    Cpu,
+}
+
+/// What a device is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DeviceKind {
+    Discrete,
+    Integrated,
+    Virtual,
+    Software,
+    Cpu,
+}
+
+/// A device as shown to a person.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct DeviceInfo {
+    pub name: String,
+    /// `vulkan`, `metal`, `dx12`, `webgpu`, `gl` or `cpu`.
+    pub api: String,
+    pub kind: DeviceKind,
+    /// Why this one was chosen, in one line.
+    pub why: String,
+}
+
+/// An opened device: Burn's handle, and the wgpu handles behind it where there are any.
+pub struct Compute {
+    pub device: Device,
+    pub info: DeviceInfo,
+    /// For a window that shares the device.
+    pub setup: Option<WgpuSetup>,
+}
+
+/// Every adapter that wgpu offers, and the CPU.
+#[cfg(not(target_arch = "wasm32"))]
+pub fn list() -> Vec<DeviceInfo> {
+    let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle());
+    let adapters = pollster::block_on(instance.enumerate_adapters(wgpu::Backends::PRIMARY));
+    let mut found: Vec<DeviceInfo> =
+        adapters.iter().map(|a| describe(&a.get_info(), String::new())).collect();
+    found.push(cpu(String::new()));
+    found
+}
+
+/// Opens the device for a choice.
+///
+/// # Errors
+/// A GPU was asked for and none can be opened.
+#[cfg(not(target_arch = "wasm32"))]
+pub fn open(choice: DeviceChoice) -> Result<Compute> {
+    if choice == DeviceChoice::Cpu {
+        return Ok(on_cpu("asked for with --device cpu".into()));
+    }
+    let real = |i: &DeviceInfo| !matches!(i.kind, DeviceKind::Software | DeviceKind::Cpu);
+    let found = list();
+    let software = found.iter().find(|i| i.kind == DeviceKind::Software);
+    match (found.iter().any(real), software, choice) {
+        (true, _, _) | (false, Some(_), DeviceChoice::Gpu) => {}
+        (false, Some(s), _) => {
+            return Ok(on_cpu(format!("no GPU found, only the software adapter {}", s.name)));
+        }
+        (false, None, DeviceChoice::Gpu) => {
+            let right = "no adapter was found; use --device cpu";
+            return Err(Error::argument("device", "gpu", right));
+        }
+        (false, None, _) => return Ok(on_cpu("no GPU found".into())),
+    }
+    match Device::wgpu_options().init_with_setup() {
+        Ok((device, setup)) => {
+            let why = if choice == DeviceChoice::Gpu { "asked for with --device gpu" } else { "the fastest GPU found" };
+            let info = describe(&setup.adapter.get_info(), why.into());
+            Ok(Compute { device, info, setup: Some(setup) })
+        }
+        Err(e) if choice == DeviceChoice::Gpu => Err(Error::Device(e.to_string())),
+        Err(e) => Ok(on_cpu(format!("the GPU could not be opened ({e})"))),
+    }
+}
+
+fn on_cpu(why: String) -> Compute {
+    Compute { device: Device::flex(), info: cpu(why), setup: None }
+}
+
+fn cpu(why: String) -> DeviceInfo {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let name = format!("CPU, {cores} core{}", if cores == 1 { "" } else { "s" });
+    DeviceInfo { name, api: "cpu".into(), kind: DeviceKind::Cpu, why }
+}
+
+fn describe(info: &wgpu::AdapterInfo, why: String) -> DeviceInfo {
+    let kind = match info.device_type {
+        wgpu::DeviceType::DiscreteGpu => DeviceKind::Discrete,
+        wgpu::DeviceType::IntegratedGpu => DeviceKind::Integrated,
+        wgpu::DeviceType::VirtualGpu | wgpu::DeviceType::Other => DeviceKind::Virtual,
+        wgpu::DeviceType::Cpu => DeviceKind::Software,
+    };
+    let api = match info.backend {
+        wgpu::Backend::Vulkan => "vulkan",
+        wgpu::Backend::Metal => "metal",
+        wgpu::Backend::Dx12 => "dx12",
+        wgpu::Backend::BrowserWebGpu => "webgpu",
+        wgpu::Backend::Gl | wgpu::Backend::Noop => "gl",
+    };
+    DeviceInfo { name: info.name.clone(), api: api.into(), kind, why }
+}

@@ -1,0 +1,142 @@
+//! Differentiable operations of the models, one place for each device's best path.
+
+use burn::tensor::{
+    Tensor, activation,
+    module::{self},
+    ops::{ConvOptions, InterpolateMode, InterpolateOptions},
+};
+
+#[cfg(not(target_arch = "wasm32"))]
+use super::flex;
+
+/// Zero padding of a convolution.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Padding {
+    /// The same number of rows and columns on all sides.
+    Same(usize),
+    /// One row below and one column to the right (DDPM's down-sampling).
+    BottomRight,
+}
+
+/// 2-D convolution. `x` [n, c, h, w], `weight` [k, c, r, r], `bias` [k] to [n, k, h', w'].
+pub fn conv2d(
+    x: Tensor<4>,
+    weight: Tensor<4>,
+    bias: Option<Tensor<1>>,
+    stride: usize,
+    padding: Padding,
+) -> Tensor<4> {
+    #[cfg(not(target_arch = "wasm32"))]
+    if flex::is_cpu(&x.device()) {
+        let pad = match padding {
+            Padding::Same(p) => [p; 4],
+            Padding::BottomRight => [0, 0, 1, 1],
+        };
+        return flex::conv2d(x, weight, bias, stride, pad);
+    }
+    let (x, pad) = match padding {
+        Padding::Same(p) => (x, p),
+        Padding::BottomRight => (x.pad((0, 1, 0, 1), burn::tensor::ops::PadMode::Constant(0.0)), 0),
+    };
+    module::conv2d(x, weight, bias, ConvOptions::new([stride; 2], [pad; 2], [1; 2], 1))
+}
+
+/// Affine map. `x` [n, c], `weight` [k, c], `bias` [k] to [n, k].
+pub fn linear(x: Tensor<2>, weight: Tensor<2>, bias: Tensor<1>) -> Tensor<2> {
+    x.matmul(weight.transpose()) + bias.unsqueeze()
+}
+
+/// Group normalisation, then SiLU if asked. `x` [n, c, h, w], `weight` and `bias` [c].
+pub fn group_norm(
+    x: Tensor<4>,
+    weight: Tensor<1>,
+    bias: Tensor<1>,
+    groups: usize,
+    eps: f64,
+    silu: bool,
+) -> Tensor<4> {
+    #[cfg(not(target_arch = "wasm32"))]
+    if flex::is_cpu(&x.device()) {
+        return flex::group_norm(x, weight, bias, groups, eps, silu);
+    }
+    let [n, c, h, w] = x.dims();
+    let g = x.reshape([n, groups, c / groups * h * w]);
+    let centred = g.clone() - g.mean_dim(2);
+    let variance = centred.clone().square().mean_dim(2);
+    let y = (centred / (variance + eps).sqrt()).reshape([n, c, h, w]);
+    let y = y * weight.reshape([1, c, 1, 1]) + bias.reshape([1, c, 1, 1]);
+    if silu { activation::silu(y) } else { y }
+}
+
+/// What batch normalisation uses and returns.
+pub struct BatchNormed {
+    pub y: Tensor<4>,
+    /// Batch mean and biased variance [c], in training mode.
+    pub batch: Option<(Tensor<1>, Tensor<1>)>,
+}
+
+/// Batch normalisation over [n, h, w]; with `running` mean and variance it is the evaluation mode.
+/// Then plus `residual` [n, c, h, w], then ReLU if asked.
+pub fn batch_norm(
+    x: Tensor<4>,
+    weight: Tensor<1>,
+    bias: Tensor<1>,
+    running: Option<(Tensor<1>, Tensor<1>)>,
+    eps: f64,
+    residual: Option<Tensor<4>>,
+    relu: bool,
+) -> BatchNormed {
+    let c = x.dims()[1];
+    #[cfg(not(target_arch = "wasm32"))]
+    if flex::is_cpu(&x.device()) {
+        let (stats, batch) = match running {
+            Some((mean, var)) => (Tensor::stack::<2>(vec![mean, var], 1), None),
+            None => {
+                let stats = flex::batch_stats(x.clone());
+                let column = |i: usize| stats.clone().slice([0..c, i..i + 1]).reshape([c]);
+                let batch = Some((column(0), column(1)));
+                (stats, batch)
+            }
+        };
+        let affine = [weight, bias];
+        let y = flex::batch_norm(x, affine, stats, batch.is_some(), eps, residual, relu);
+        return BatchNormed { y, batch };
+    }
+    let (y, batch) = match running {
+        Some((mean, var)) => {
+            let scale = weight / (var + eps).sqrt();
+            let shift = bias - mean * scale.clone();
+            let y = x * scale.reshape([1, c, 1, 1]) + shift.reshape([1, c, 1, 1]);
+            (y, None)
+        }
+        None => {
+            let out = module::batch_norm_train(x, weight, bias, eps);
+            (out.output, Some((out.mean, out.variance)))
+        }
+    };
+    let y = match residual {
+        Some(r) => y + r,
+        None => y,
+    };
+    BatchNormed { y: if relu { activation::relu(y) } else { y }, batch }
+}
+
+/// Nearest-neighbour enlargement by two.
+pub fn upsample(x: Tensor<4>) -> Tensor<4> {
+    module::interpolate(
+        x,
+        InterpolateOptions::new(InterpolateMode::Nearest).with_scale_factor([2.0, 2.0]),
+    )
+}
+
+/// Single-head attention over positions. `q`, `k`, `v` [n, c, p] to [n, c, p] (ALGORITHMS 8.1).
+pub fn attention(q: Tensor<3>, k: Tensor<3>, v: Tensor<3>) -> Tensor<3> {
+    let scale = (q.dims()[1] as f32).powf(-0.5);
+    let weights = activation::softmax(q.swap_dims(1, 2).matmul(k) * scale, 2);
+    v.matmul(weights.swap_dims(1, 2))
+}
+
+/// SiLU, x · sigmoid(x).
+pub fn silu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
+    activation::silu(x)
+}

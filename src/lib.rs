@@ -1,0 +1,19 @@
+//! SalUn Studio: watch a model forget.
+//!
+//! Dependencies point one way:
+//! `cli | studio -> engine -> unlearn, eval, saliency, diffusion -> train, models, data -> gpu`.
+//! [`run`], [`error`] and [`monitor`] are the words that all of them share.
+
+pub mod data;
+pub mod diffusion;
+pub mod engine;
+pub mod error;
+pub mod eval;
+pub mod gpu;
+pub mod models;
+pub mod monitor;
+pub mod run;
+pub mod saliency;
+pub mod studio;
+pub mod train;
+pub mod unlearn;

@@ -1,0 +1,46 @@
+//! The model card: where weights come from. Stored inside the weights file and beside it.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::Architecture;
+
+/// What a person must know to trust, repeat or use a set of weights.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Card {
+    pub name: String,
+    pub architecture: Architecture,
+    pub data: String,
+    pub classes: Vec<String>,
+    /// Seed of the one train/validation split, used again for unlearning and evaluation.
+    pub split_seed: u64,
+    /// What the training data was lacking, for a Retrain twin.
+    #[serde(default)]
+    pub without: Option<String>,
+    #[serde(default)]
+    pub training: Option<Training>,
+    /// Measured values by name, `TA` in percent and so on.
+    #[serde(default)]
+    pub metrics: BTreeMap<String, f64>,
+    #[serde(default)]
+    pub device: String,
+    #[serde(default)]
+    pub version: String,
+}
+
+/// How the weights were trained.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Training {
+    pub steps: usize,
+    pub batch: usize,
+    pub optimizer: String,
+    /// Peak of the learning-rate schedule.
+    pub lr: f64,
+    pub schedule: String,
+    /// Decay of the exponential moving average; 0 where there is none.
+    pub ema: f64,
+    pub augmentation: String,
+    pub seed: u64,
+    pub seconds: f64,
+}

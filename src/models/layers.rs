@@ -1,0 +1,183 @@
+//! Layers as indices into a [`WeightLayout`], and the pass that gives them their weights.
+
+use std::cell::RefCell;
+
+use burn::tensor::Tensor;
+
+use super::weights::{Init, WeightLayout, Weights};
+use crate::gpu::ops::{self, Padding};
+
+/// Momentum of batch normalisation's running statistics (PyTorch's default).
+const MOMENTUM: f32 = 0.1;
+const BN_EPS: f64 = 1e-5;
+/// GroupNorm's epsilon in the DDPM U-Net (ALGORITHMS 8.1).
+const GN_EPS: f64 = 1e-6;
+
+/// Which statistics batch normalisation uses, and whether dropout is on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    Train,
+    Eval,
+}
+
+/// One forward pass: the weights, the mode, and the running statistics that it moves.
+pub struct Pass<'a> {
+    pub weights: &'a Weights,
+    pub mode: Mode,
+    moved: RefCell<Vec<(usize, Tensor<1>)>>,
+}
+
+impl<'a> Pass<'a> {
+    /// A pass over these weights.
+    pub fn new(weights: &'a Weights, mode: Mode) -> Self {
+        Self { weights, mode, moved: RefCell::new(Vec::new()) }
+    }
+
+    /// The running statistics after this pass: (buffer index, new values).
+    pub fn into_moved(self) -> Vec<(usize, Tensor<1>)> {
+        self.moved.into_inner()
+    }
+}
+
+/// Convolution with a square kernel.
+#[derive(Debug, Clone)]
+pub struct Conv {
+    weight: usize,
+    bias: Option<usize>,
+    stride: usize,
+    padding: Padding,
+}
+
+impl Conv {
+    /// A bias-free convolution as in the ResNet (Kaiming normal, fan-out).
+    pub fn plain(
+        layout: &mut WeightLayout,
+        name: String,
+        [c_in, c_out]: [usize; 2],
+        kernel: usize,
+        stride: usize,
+    ) -> Self {
+        let sd = (2.0 / (c_out * kernel * kernel) as f32).sqrt();
+        let weight = layout.param(
+            format!("{name}.weight"),
+            &[c_out, c_in, kernel, kernel],
+            Init::Normal(sd),
+        );
+        Self { weight, bias: None, stride, padding: Padding::Same(kernel / 2) }
+    }
+
+    /// A convolution with bias as in the U-Net (PyTorch's default initialisation).
+    pub fn biased(
+        layout: &mut WeightLayout,
+        name: String,
+        [c_in, c_out]: [usize; 2],
+        kernel: usize,
+        stride: usize,
+        padding: Padding,
+    ) -> Self {
+        let init = Init::Uniform(((c_in * kernel * kernel) as f32).powf(-0.5));
+        let weight = layout.param(format!("{name}.weight"), &[c_out, c_in, kernel, kernel], init);
+        let bias = Some(layout.param(format!("{name}.bias"), &[c_out], init));
+        Self { weight, bias, stride, padding }
+    }
+
+    /// [n, c_in, h, w] to [n, c_out, h / stride, w / stride].
+    pub fn forward(&self, pass: &Pass, x: Tensor<4>) -> Tensor<4> {
+        let bias = self.bias.map(|b| pass.weights.params[b].clone());
+        ops::conv2d(x, pass.weights.get(self.weight), bias, self.stride, self.padding)
+    }
+}
+
+/// Affine map of vectors.
+#[derive(Debug, Clone)]
+pub struct Linear {
+    weight: usize,
+    bias: usize,
+}
+
+impl Linear {
+    pub fn new(layout: &mut WeightLayout, name: &str, [c_in, c_out]: [usize; 2]) -> Self {
+        let init = Init::Uniform((c_in as f32).powf(-0.5));
+        let weight = layout.param(format!("{name}.weight"), &[c_out, c_in], init);
+        let bias = layout.param(format!("{name}.bias"), &[c_out], init);
+        Self { weight, bias }
+    }
+
+    /// [n, c_in] to [n, c_out].
+    pub fn forward(&self, pass: &Pass, x: Tensor<2>) -> Tensor<2> {
+        ops::linear(x, pass.weights.get(self.weight), pass.weights.params[self.bias].clone())
+    }
+}
+
+/// Batch normalisation with running statistics.
+#[derive(Debug, Clone)]
+pub struct BatchNorm {
+    weight: usize,
+    bias: usize,
+    mean: usize,
+    var: usize,
+}
+
+impl BatchNorm {
+    pub fn new(layout: &mut WeightLayout, name: String, channels: usize) -> Self {
+        Self {
+            weight: layout.param(format!("{name}.weight"), &[channels], Init::Constant(1.0)),
+            bias: layout.param(format!("{name}.bias"), &[channels], Init::Constant(0.0)),
+            mean: layout.buffer(format!("{name}.running_mean"), channels, 0.0),
+            var: layout.buffer(format!("{name}.running_var"), channels, 1.0),
+        }
+    }
+
+    /// [n, c, h, w] to the same, then plus `residual`, then ReLU if asked.
+    pub fn forward(
+        &self,
+        pass: &Pass,
+        x: Tensor<4>,
+        residual: Option<Tensor<4>>,
+        relu: bool,
+    ) -> Tensor<4> {
+        let weights = pass.weights;
+        let [weight, bias] = [self.weight, self.bias].map(|i| weights.params[i].clone());
+        let [mean, var] = [self.mean, self.var].map(|i| weights.buffers[i].clone());
+        let [n, _, h, w] = x.dims();
+        let running = (pass.mode == Mode::Eval).then(|| (mean.clone(), var.clone()));
+        let out = ops::batch_norm(x, weight, bias, running, BN_EPS, residual, relu);
+        if let Some((batch_mean, batch_var)) = out.batch {
+            let count = (n * h * w) as f32;
+            let unbiased = batch_var.without_autodiff() * (count / (count - 1.0).max(1.0));
+            let mut moved = pass.moved.borrow_mut();
+            moved.push((
+                self.mean,
+                mean * (1.0 - MOMENTUM) + batch_mean.without_autodiff() * MOMENTUM,
+            ));
+            moved.push((self.var, var * (1.0 - MOMENTUM) + unbiased * MOMENTUM));
+        }
+        out.y
+    }
+}
+
+/// Group normalisation.
+#[derive(Debug, Clone)]
+pub struct GroupNorm {
+    weight: usize,
+    bias: usize,
+    groups: usize,
+}
+
+impl GroupNorm {
+    /// `groups` is used where it divides the channels, else 4, else 1.
+    pub fn new(layout: &mut WeightLayout, name: String, channels: usize, groups: usize) -> Self {
+        let groups = [groups, 4].into_iter().find(|g| channels % g == 0).unwrap_or(1);
+        Self {
+            weight: layout.param(format!("{name}.weight"), &[channels], Init::Constant(1.0)),
+            bias: layout.param(format!("{name}.bias"), &[channels], Init::Constant(0.0)),
+            groups,
+        }
+    }
+
+    /// [n, c, h, w] to the same, through SiLU if asked.
+    pub fn forward(&self, pass: &Pass, x: Tensor<4>, silu: bool) -> Tensor<4> {
+        let [weight, bias] = [self.weight, self.bias].map(|i| pass.weights.params[i].clone());
+        ops::group_norm(x, weight, bias, self.groups, GN_EPS, silu)
+    }
+}

@@ -1,0 +1,97 @@
+//! The networks, their weights, and how both are stored.
+
+pub mod card;
+pub mod checkpoint;
+pub mod layers;
+pub mod registry;
+pub mod resnet;
+pub mod unet;
+pub mod weights;
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use card::Card;
+use resnet::{Resnet, ResnetConfig};
+use unet::{Unet, UnetConfig};
+use weights::{HostWeights, WeightLayout};
+
+/// What a model does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Task {
+    Classify,
+    Generate,
+}
+
+impl Task {
+    /// The name in reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Classify => "classify",
+            Self::Generate => "generate",
+        }
+    }
+}
+
+/// The shape of a network, as stored with its weights.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum Architecture {
+    Resnet(ResnetConfig),
+    Unet(UnetConfig),
+}
+
+/// A network without its weights.
+#[derive(Debug, Clone)]
+pub enum Network {
+    Resnet(Resnet),
+    Unet(Unet),
+}
+
+impl Architecture {
+    /// What a network of this shape does.
+    pub fn task(&self) -> Task {
+        match self {
+            Self::Resnet(_) => Task::Classify,
+            Self::Unet(_) => Task::Generate,
+        }
+    }
+
+    /// Builds the network and the layout of its weights.
+    pub fn build(&self) -> (Network, Arc<WeightLayout>) {
+        let mut layout = WeightLayout::default();
+        let network = match self {
+            Self::Resnet(c) => Network::Resnet(Resnet::new(c.clone(), &mut layout)),
+            Self::Unet(c) => Network::Unet(Unet::new(c.clone(), &mut layout)),
+        };
+        (network, Arc::new(layout))
+    }
+}
+
+/// A network, its weights, and the card that says where they come from.
+#[derive(Debug, Clone)]
+pub struct Model {
+    pub card: Card,
+    pub network: Arc<Network>,
+    pub weights: HostWeights,
+}
+
+impl Model {
+    /// The classifier's network.
+    pub fn resnet(&self) -> Option<&Resnet> {
+        match &*self.network {
+            Network::Resnet(net) => Some(net),
+            Network::Unet(_) => None,
+        }
+    }
+
+    /// The diffusion model's network.
+    pub fn unet(&self) -> Option<&Unet> {
+        match &*self.network {
+            Network::Unet(net) => Some(net),
+            Network::Resnet(_) => None,
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! ResNet-18 in its CIFAR form (He et al. 2016; ALGORITHMS 2.1), base width a parameter.
+
+use burn::tensor::Tensor;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    layers::{BatchNorm, Conv, Linear, Pass},
+    weights::WeightLayout,
+};
+
+/// What shapes a ResNet.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ResnetConfig {
+    /// Channels of the first stage: 64 in the paper, 16 in the shipped model.
+    pub width: usize,
+    pub channels: usize,
+    pub classes: usize,
+    /// Mean and standard deviation of each input channel; the network's first operation uses them.
+    pub mean: Vec<f32>,
+    pub std: Vec<f32>,
+}
+
+/// conv-BN-ReLU-conv-BN, plus the shortcut, then ReLU.
+#[derive(Debug, Clone)]
+struct Block {
+    conv1: Conv,
+    bn1: BatchNorm,
+    conv2: Conv,
+    bn2: BatchNorm,
+    downsample: Option<(Conv, BatchNorm)>,
+}
+
+impl Block {
+    fn new(l: &mut WeightLayout, name: &str, [c_in, c_out]: [usize; 2], stride: usize) -> Self {
+        let changes = stride != 1 || c_in != c_out;
+        Self {
+            conv1: Conv::plain(l, format!("{name}.conv1"), [c_in, c_out], 3, stride),
+            bn1: BatchNorm::new(l, format!("{name}.bn1"), c_out),
+            conv2: Conv::plain(l, format!("{name}.conv2"), [c_out, c_out], 3, 1),
+            bn2: BatchNorm::new(l, format!("{name}.bn2"), c_out),
+            downsample: changes.then(|| {
+                let conv =
+                    Conv::plain(l, format!("{name}.downsample.0"), [c_in, c_out], 1, stride);
+                (conv, BatchNorm::new(l, format!("{name}.downsample.1"), c_out))
+            }),
+        }
+    }
+
+    fn forward(&self, pass: &Pass, x: Tensor<4>) -> Tensor<4> {
+        let h = self.bn1.forward(pass, self.conv1.forward(pass, x.clone()), None, true);
+        let h = self.conv2.forward(pass, h);
+        let shortcut = match &self.downsample {
+            Some((conv, bn)) => bn.forward(pass, conv.forward(pass, x), None, false),
+            None => x,
+        };
+        self.bn2.forward(pass, h, Some(shortcut), true)
+    }
+}
+
+/// The network: stem, four stages of two blocks, average pool, linear.
+#[derive(Debug, Clone)]
+pub struct Resnet {
+    pub config: ResnetConfig,
+    conv1: Conv,
+    bn1: BatchNorm,
+    blocks: Vec<Block>,
+    fc: Linear,
+}
+
+impl Resnet {
+    /// Declares the weights in state-dictionary order.
+    pub fn new(config: ResnetConfig, layout: &mut WeightLayout) -> Self {
+        let w = config.width;
+        let conv1 = Conv::plain(layout, "conv1".into(), [config.channels, w], 3, 1);
+        let bn1 = BatchNorm::new(layout, "bn1".into(), w);
+        let mut blocks = Vec::new();
+        let mut c_in = w;
+        for stage in 0..4 {
+            let c_out = w << stage;
+            for block in 0..2 {
+                let stride = if stage > 0 && block == 0 { 2 } else { 1 };
+                let name = format!("layer{}.{block}", stage + 1);
+                blocks.push(Block::new(layout, &name, [c_in, c_out], stride));
+                c_in = c_out;
+            }
+        }
+        let fc = Linear::new(layout, "fc", [c_in, config.classes]);
+        Self { config, conv1, bn1, blocks, fc }
+    }
+
+    /// Penultimate features. `x` [n, c, h, w] in [0, 1] to [n, 8 · width].
+    pub fn features(&self, pass: &Pass, x: Tensor<4>) -> Tensor<2> {
+        let device = x.device().without_autodiff();
+        let per_channel = |v: &[f32]| {
+            Tensor::<1>::from_floats(v, &device).reshape([1, self.config.channels, 1, 1])
+        };
+        let x = (x - per_channel(&self.config.mean)) / per_channel(&self.config.std);
+        let mut h = self.bn1.forward(pass, self.conv1.forward(pass, x), None, true);
+        for block in &self.blocks {
+            h = block.forward(pass, h);
+        }
+        let [n, c, height, width] = h.dims();
+        h.reshape([n, c, height * width]).mean_dim(2).reshape([n, c])
+    }
+
+    /// Logits. `x` [n, c, h, w] in [0, 1] to [n, classes].
+    pub fn forward(&self, pass: &Pass, x: Tensor<4>) -> Tensor<2> {
+        self.fc.forward(pass, self.features(pass, x))
+    }
+}

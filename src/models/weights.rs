@@ -1,0 +1,226 @@
+//! One address for every weight: name, shape and offset in the flat vector of all N weights.
+//!
+//! Gradients, saliency, masks, weight changes, heat maps and files all speak [`WeightLayout`].
+
+use std::{collections::HashMap, sync::Arc};
+
+use burn::tensor::{Device, Gradients, Tensor, TensorData};
+use rand::RngExt;
+
+use crate::{
+    data::rng::{Rng, normal},
+    error::{Error, Result},
+};
+
+/// Where one weight tensor lies in the flat vector.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WeightEntry {
+    /// The name in the field's PyTorch state dictionaries, `layer1.0.conv1.weight`.
+    pub name: String,
+    /// Extent of each axis, outermost first.
+    pub shape: Vec<usize>,
+    /// Position of the first value in the flat vector.
+    pub offset: usize,
+}
+
+impl WeightEntry {
+    /// How many values the tensor has.
+    pub fn n(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    /// The tensor's range in the flat vector.
+    pub fn range(&self) -> std::ops::Range<usize> {
+        self.offset..self.offset + self.n()
+    }
+}
+
+/// How a fresh tensor is filled (PyTorch's defaults of the layer it belongs to).
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Init {
+    /// Every value the same.
+    Constant(f32),
+    /// Normal with mean 0 and this standard deviation.
+    Normal(f32),
+    /// Uniform in ± this bound.
+    Uniform(f32),
+}
+
+/// The parameters (flat, in state-dictionary order) and buffers of one architecture.
+///
+/// Parameters are trained and masked; buffers (running statistics) are neither.
+#[derive(Debug, Clone, Default)]
+pub struct WeightLayout {
+    pub params: Vec<WeightEntry>,
+    pub buffers: Vec<WeightEntry>,
+    inits: Vec<Init>,
+    buffer_inits: Vec<f32>,
+    index: HashMap<String, usize>,
+}
+
+impl WeightLayout {
+    /// Adds a parameter and returns its index.
+    pub fn param(&mut self, name: String, shape: &[usize], init: Init) -> usize {
+        let offset = self.n();
+        self.index.insert(name.clone(), self.params.len());
+        self.params.push(WeightEntry { name, shape: shape.to_vec(), offset });
+        self.inits.push(init);
+        self.params.len() - 1
+    }
+
+    /// Adds a buffer of one axis, filled with `value`, and returns its index.
+    pub fn buffer(&mut self, name: String, len: usize, value: f32) -> usize {
+        let offset = self.n_buffers();
+        self.buffers.push(WeightEntry { name, shape: vec![len], offset });
+        self.buffer_inits.push(value);
+        self.buffers.len() - 1
+    }
+
+    /// N, the number of scalar parameters.
+    pub fn n(&self) -> usize {
+        self.params.last().map_or(0, |e| e.range().end)
+    }
+
+    /// The number of scalar values in all buffers.
+    pub fn n_buffers(&self) -> usize {
+        self.buffers.last().map_or(0, |e| e.range().end)
+    }
+
+    /// The index of a parameter by name.
+    pub fn find(&self, name: &str) -> Option<usize> {
+        self.index.get(name).copied()
+    }
+
+    /// Fresh weights, the same for the same seed on every machine.
+    pub fn init(self: &Arc<Self>, seed: u64) -> HostWeights {
+        let mut rng = crate::data::rng::seeded(seed, "init");
+        let mut values = Vec::with_capacity(self.n());
+        for (entry, init) in self.params.iter().zip(&self.inits) {
+            values.extend((0..entry.n()).map(|_| sample(*init, &mut rng)));
+        }
+        let buffers = self
+            .buffers
+            .iter()
+            .zip(&self.buffer_inits)
+            .flat_map(|(e, v)| std::iter::repeat_n(*v, e.n()))
+            .collect();
+        HostWeights { layout: self.clone(), values, buffers }
+    }
+}
+
+fn sample(init: Init, rng: &mut Rng) -> f32 {
+    match init {
+        Init::Constant(v) => v,
+        Init::Normal(sd) => normal(rng) * sd,
+        Init::Uniform(bound) => rng.random_range(-bound..=bound),
+    }
+}
+
+/// All weights in main memory.
+#[derive(Debug, Clone)]
+pub struct HostWeights {
+    pub layout: Arc<WeightLayout>,
+    /// The flat vector of all N parameters.
+    pub values: Vec<f32>,
+    /// All buffers, one after another.
+    pub buffers: Vec<f32>,
+}
+
+impl HostWeights {
+    /// Copies the weights to a device.
+    pub fn upload(&self, device: &Device) -> Weights {
+        let device = device.clone().without_autodiff();
+        let tensors = |entries: &[WeightEntry], flat: &[f32]| {
+            entries.iter().map(|e| vector(&flat[e.range()], &device)).collect()
+        };
+        Weights {
+            params: tensors(&self.layout.params, &self.values),
+            buffers: tensors(&self.layout.buffers, &self.buffers),
+            layout: self.layout.clone(),
+        }
+    }
+
+    /// SHA-256 over the bits of parameters and buffers, in hexadecimal.
+    pub fn hash(&self) -> String {
+        use sha2::Digest;
+        let mut sha = sha2::Sha256::new();
+        sha.update(bytemuck::cast_slice::<f32, u8>(&self.values));
+        sha.update(bytemuck::cast_slice::<f32, u8>(&self.buffers));
+        crate::run::hex(&sha.finalize())
+    }
+}
+
+/// A vector on a device.
+pub fn vector(values: &[f32], device: &Device) -> Tensor<1> {
+    Tensor::from_data(TensorData::new(values.to_vec(), [values.len()]), device)
+}
+
+/// Reads a tensor back; waits without blocking the thread's event loop.
+pub async fn read<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>> {
+    let data = tensor.into_data_async().await.map_err(|e| Error::Device(e.to_string()))?;
+    data.convert::<f32>().try_into_vec::<f32>().map_err(|e| Error::Device(format!("{e:?}")))
+}
+
+/// All weights on a device, each as a flat vector.
+#[derive(Debug, Clone)]
+pub struct Weights {
+    pub layout: Arc<WeightLayout>,
+    pub params: Vec<Tensor<1>>,
+    pub buffers: Vec<Tensor<1>>,
+}
+
+impl Weights {
+    /// A parameter in its own shape.
+    pub fn get<const D: usize>(&self, index: usize) -> Tensor<D> {
+        let shape: [usize; D] = self.layout.params[index]
+            .shape
+            .as_slice()
+            .try_into()
+            .expect("an architecture reads its weights in the rank it declared");
+        self.params[index].clone().reshape(shape)
+    }
+
+    /// The same weights as leaves of a fresh graph, ready for a backward pass.
+    pub fn tracked(&self) -> Weights {
+        Weights {
+            layout: self.layout.clone(),
+            params: self.params.iter().map(|t| t.clone().autodiff().require_grad()).collect(),
+            buffers: self.buffers.clone(),
+        }
+    }
+
+    /// The gradient of each parameter (zeros where the loss does not depend on it).
+    /// Call on the [`Weights::tracked`] copy that the loss was computed with.
+    pub fn gradients(&self, grads: &mut Gradients) -> Vec<Tensor<1>> {
+        self.params
+            .iter()
+            .map(|p| match p.grad_remove(grads) {
+                Some(g) => g.without_autodiff(),
+                None => p.clone().without_autodiff().zeros_like(),
+            })
+            .collect()
+    }
+
+    /// Copies the weights to main memory.
+    pub async fn download(&self) -> Result<HostWeights> {
+        Ok(HostWeights {
+            layout: self.layout.clone(),
+            values: read_all(&self.params).await?,
+            buffers: read_all(&self.buffers).await?,
+        })
+    }
+
+    /// Where the weights live.
+    pub fn device(&self) -> Device {
+        self.params[0].device()
+    }
+}
+
+/// Reads a list of vectors into one flat vector.
+pub async fn read_all(tensors: &[Tensor<1>]) -> Result<Vec<f32>> {
+    let mut flat = Vec::with_capacity(tensors.iter().map(|t| t.dims()[0]).sum());
+    for t in tensors {
+        flat.extend(read(t.clone()).await?);
+    }
+    Ok(flat)
+}

@@ -1,0 +1,166 @@
+//! How long work reports progress, pauses and stops.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use web_time::{Duration, Instant};
+
+use crate::error::{Error, Result};
+
+/// The switches that a client holds on a running job.
+#[derive(Debug, Clone, Default)]
+pub struct Switches {
+    cancel: Arc<AtomicBool>,
+    pause: Arc<AtomicBool>,
+    previews: Arc<AtomicBool>,
+}
+
+impl Switches {
+    /// Asks the job to stop; it does within one step.
+    pub fn cancel(&self) {
+        self.cancel.store(true, Ordering::Relaxed);
+    }
+
+    /// Holds or continues the job.
+    pub fn pause(&self, on: bool) {
+        self.pause.store(on, Ordering::Relaxed);
+    }
+
+    /// Whether the job is held.
+    pub fn paused(&self) -> bool {
+        self.pause.load(Ordering::Relaxed)
+    }
+
+    /// Asks unlearning jobs to show what the model makes while it trains.
+    pub fn show_previews(&self, on: bool) {
+        self.previews.store(on, Ordering::Relaxed);
+    }
+
+    /// Makes the switches ready for the next job.
+    pub fn reset(&self) {
+        self.cancel.store(false, Ordering::Relaxed);
+        self.pause.store(false, Ordering::Relaxed);
+    }
+}
+
+/// How far a job is.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Progress {
+    /// What is being done, for a person: "SalUn", "Evaluating".
+    pub phase: String,
+    pub done: usize,
+    pub total: usize,
+    /// Seconds left in this phase, once there is a rate.
+    pub seconds_left: Option<f64>,
+}
+
+type Sink = Box<dyn FnMut(Progress) + Send>;
+
+/// The running job's side: phase, progress, cancel.
+pub struct Monitor {
+    switches: Switches,
+    sink: Sink,
+    phase: String,
+    done: usize,
+    total: usize,
+    started: Instant,
+    reported: Option<Instant>,
+}
+
+impl Monitor {
+    /// A monitor that hands progress to `sink`, at most ten times a second.
+    pub fn new(switches: Switches, sink: impl FnMut(Progress) + Send + 'static) -> Self {
+        Self {
+            switches,
+            sink: Box::new(sink),
+            phase: String::new(),
+            done: 0,
+            total: 0,
+            started: Instant::now(),
+            reported: None,
+        }
+    }
+
+    /// A monitor that nobody watches.
+    pub fn silent() -> Self {
+        Self::new(Switches::default(), |_| {})
+    }
+
+    /// A monitor with the same switches that reports nothing.
+    pub fn quiet(&self) -> Self {
+        Self::new(self.switches.clone(), |_| {})
+    }
+
+    /// Starts a phase of `total` units of work.
+    pub fn phase(&mut self, name: impl Into<String>, total: usize) {
+        self.phase = name.into();
+        (self.done, self.total) = (0, total);
+        self.started = Instant::now();
+        self.reported = None;
+        self.report();
+    }
+
+    /// Counts units of work as done, then [`Monitor::check`].
+    ///
+    /// # Errors
+    /// [`Error::Cancelled`].
+    pub async fn advance(&mut self, units: usize) -> Result<()> {
+        self.done += units;
+        let due = self.reported.is_none_or(|r| r.elapsed() >= Duration::from_millis(100));
+        if due || self.done >= self.total {
+            self.report();
+        }
+        self.check().await
+    }
+
+    /// Lets others run; waits while paused; fails if cancelled.
+    ///
+    /// # Errors
+    /// [`Error::Cancelled`].
+    pub async fn check(&mut self) -> Result<()> {
+        loop {
+            yield_now().await;
+            if self.switches.cancel.load(Ordering::Relaxed) {
+                return Err(Error::Cancelled);
+            }
+            if !self.switches.paused() {
+                return Ok(());
+            }
+            #[cfg(not(target_arch = "wasm32"))]
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Whether the client wants to see what the model makes while it trains.
+    pub fn wants_previews(&self) -> bool {
+        self.switches.previews.load(Ordering::Relaxed)
+    }
+
+    fn report(&mut self) {
+        self.reported = Some(Instant::now());
+        let elapsed = self.started.elapsed().as_secs_f64();
+        let seconds_left = (self.done > 0 && elapsed > 0.3)
+            .then(|| elapsed / self.done as f64 * self.total.saturating_sub(self.done) as f64);
+        (self.sink)(Progress {
+            phase: self.phase.clone(),
+            done: self.done,
+            total: self.total,
+            seconds_left,
+        });
+    }
+}
+
+/// Gives the executor one turn: on the web that lets the page draw.
+async fn yield_now() {
+    let mut yielded = false;
+    std::future::poll_fn(|cx| {
+        if std::mem::replace(&mut yielded, true) {
+            return std::task::Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        std::task::Poll::Pending
+    })
+    .await
+}

@@ -1,0 +1,416 @@
+//! The pictures of a run folder: an SVG for words and shapes, tiles laid on it pixel by pixel.
+
+use std::{fmt::Write, io::Cursor, sync::OnceLock};
+
+use image::{ImageFormat, RgbaImage};
+use resvg::{
+    tiny_skia::{Pixmap, Transform},
+    usvg,
+};
+
+use crate::{
+    engine::job::{Grid, Run},
+    error::{Error, Result},
+    run::report::{LayerReport, Metrics},
+    saliency::{Mask, ranking::Ranking},
+};
+
+const INK: &str = "#1f2328";
+const PALE: &str = "#6e7781";
+const TRACK: &str = "#eaeef2";
+const GREEN: &str = "#1a7f37";
+const RED: &str = "#cf222e";
+const EMBER: &str = "#d9622b";
+/// Space around everything, in pixels.
+const MARGIN: usize = 24;
+/// A tile's pixel becomes a square of this side.
+const ZOOM: usize = 2;
+/// Between tiles; the frame lies in it.
+const GAP: usize = 8;
+/// Tiles in a line before a row goes on in the next.
+const WRAP: usize = 16;
+
+/// 701466 as `701,466`.
+pub fn grouped(n: usize) -> String {
+    let digits = n.to_string();
+    let mut text = String::new();
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// One grid: a row a class, each tile framed by whether the classifier sees that class. PNG.
+///
+/// # Errors
+/// The picture is too large to hold.
+pub fn grid(grid: &Grid, classes: &[String]) -> Result<Vec<u8>> {
+    let names = Names::new(grid, classes);
+    let mut page = Page::default();
+    names.draw(&mut page, grid, MARGIN);
+    page.tiles(grid, MARGIN + names.width, MARGIN);
+    page.legend(grid);
+    page.png()
+}
+
+/// Before and after side by side, with what was measured. PNG.
+///
+/// # Errors
+/// The picture is too large to hold.
+pub fn side_by_side(run: &Run) -> Result<Vec<u8>> {
+    let (report, classes) = (&run.report, &run.model.card.classes);
+    let names = Names::new(&run.before, classes);
+    let mut page = Page::default();
+    let mask = report.mask.as_ref().map_or("no mask".into(), |m| {
+        format!("{} mask, {} of {} weights", m.estimator, grouped(m.k), grouped(m.n))
+    });
+    let title = format!("{} forgets {}", report.model, report.forget.spec);
+    page.text(MARGIN, MARGIN + 16, 20, INK, &title);
+    let [ua, ra, ta] = report.after.n.map(grouped);
+    let conditions = format!(
+        "{}, {mask}; percent of {ua} (UA), {ra} (RA), {ta} (TA) pictures; seed {}; {}",
+        report.method, report.seed, report.device.name
+    );
+    page.text(MARGIN, MARGIN + 38, 13, PALE, &conditions);
+    let verdict = format!("{}: {}", report.verdict.label.name(), report.verdict.why);
+    page.text(MARGIN, MARGIN + 57, 13, INK, &verdict);
+    let top = MARGIN + 112;
+    names.draw(&mut page, &run.before, top);
+    let mut left = MARGIN + names.width;
+    let halves =
+        [("Before", &run.before, &report.before), ("After", &run.after, &report.after)];
+    for (name, grid, metrics) in halves {
+        page.text(left, top - 26, 16, INK, name);
+        page.text(left, top - 8, 13, PALE, &numbers(metrics));
+        page.tiles(grid, left, top);
+        left += lines(grid)[1] * cell(grid)[1] + MARGIN;
+    }
+    page.legend(&run.before);
+    page.png()
+}
+
+fn numbers(m: &Metrics) -> String {
+    format!("UA {:.1}   RA {:.1}   TA {:.1}", m.UA, m.RA, m.TA)
+}
+
+/// The mask layer by layer, and the scores that it was cut from. PNG.
+///
+/// # Errors
+/// The picture is too large to hold.
+pub fn saliency(mask: &Mask, ranking: Option<&Ranking>, forget: &str) -> Result<Vec<u8>> {
+    let mut page = Page::default();
+    page.text(MARGIN, MARGIN + 16, 20, INK, &format!("Salient weights for {forget}"));
+    let line = format!(
+        "{}: {} of {} weights may change, density {}, threshold {:.3e}",
+        mask.estimator.name(),
+        grouped(mask.k),
+        grouped(mask.bits.len()),
+        mask.density,
+        mask.threshold
+    );
+    page.text(MARGIN, MARGIN + 38, 13, PALE, &line);
+    let mut top = MARGIN + 62;
+    if let Some(ranking) = ranking {
+        histogram(&mut page, ranking, mask.threshold, top);
+        top += 150;
+    }
+    let layers = mask.layers();
+    let columns = if layers.len() > 80 { 2 } else { 1 };
+    let each = layers.len().div_ceil(columns).max(1);
+    let name = layers.iter().map(|l| wide(&l.name, 12)).max().unwrap_or(0) + 12;
+    for (c, column) in layers.chunks(each).enumerate() {
+        let left = MARGIN + c * (name + BAR + 150);
+        for (i, layer) in column.iter().enumerate() {
+            bar(&mut page, layer, left, name, top + i * 17);
+        }
+    }
+    page.png()
+}
+
+/// Width of a full bar.
+const BAR: usize = 260;
+
+fn bar(page: &mut Page, layer: &LayerReport, left: usize, name: usize, top: usize) {
+    page.text(left, top + 11, 12, INK, &layer.name);
+    let share = layer.kept as f64 / layer.n.max(1) as f64;
+    page.rect([left + name, top + 2], [BAR as f64, 10.0], TRACK);
+    page.rect([left + name, top + 2], [BAR as f64 * share, 10.0], EMBER);
+    let count = format!("{} of {}", grouped(layer.kept), grouped(layer.n));
+    page.text(left + name + BAR + 8, top + 11, 12, PALE, &count);
+}
+
+fn histogram(page: &mut Page, ranking: &Ranking, threshold: f32, top: usize) {
+    const BINS: usize = 120;
+    const STEP: usize = 5;
+    const HEIGHT: f64 = 90.0;
+    let h = ranking.histogram(BINS);
+    let most = h.counts.iter().copied().max().unwrap_or(0).max(1) as f64;
+    let cut = f64::from(threshold).log10();
+    for (i, &count) in h.counts.iter().enumerate() {
+        let kept = h.start + h.step * (i as f64 + 0.5) >= cut;
+        let tall = HEIGHT * count as f64 / most;
+        let place = (MARGIN + i * STEP) as f64;
+        page.area([place, top as f64 + HEIGHT - tall], [STEP as f64 - 1.0, tall], match kept {
+            true => EMBER,
+            false => "#afb8c1",
+        });
+    }
+    let base = top + HEIGHT as usize;
+    page.rect([MARGIN, base], [(BINS * STEP) as f64, 1.0], PALE);
+    let place = |log: f64| MARGIN as f64 + (log - h.start) / h.step * STEP as f64;
+    let end = h.start + h.step * BINS as f64;
+    for power in (h.start.ceil() as i32)..=(end.floor() as i32) {
+        let x = place(power.into());
+        page.area([x, base as f64], [1.0, 4.0], PALE);
+        page.text(x.max(0.0) as usize, base + 17, 11, PALE, &format!("1e{power}"));
+    }
+    if (h.start..=end).contains(&cut) {
+        page.area([place(cut), top as f64 - 4.0], [1.5, HEIGHT + 4.0], INK);
+    }
+    let words = format!(
+        "score of each weight, {} pictures; {} weights lie further left",
+        grouped(ranking.n_forget),
+        grouped(h.below)
+    );
+    page.text(MARGIN, base + 36, 12, PALE, &words);
+}
+
+/// Height and width of a tile's cell.
+fn cell(grid: &Grid) -> [usize; 2] {
+    grid.tile.map(|side| side * ZOOM + GAP)
+}
+
+/// Lines that a row takes, and tiles in a line.
+fn lines(grid: &Grid) -> [usize; 2] {
+    [grid.columns.div_ceil(WRAP).max(1), grid.columns.min(WRAP)]
+}
+
+/// Names of a grid's rows.
+struct Names {
+    names: Vec<String>,
+    width: usize,
+}
+
+impl Names {
+    fn new(grid: &Grid, classes: &[String]) -> Self {
+        let name = |row: &Option<usize>| match row {
+            Some(c) => classes.get(*c).cloned().unwrap_or_else(|| format!("class {c}")),
+            None => "null".into(),
+        };
+        let names: Vec<String> = grid.rows.iter().map(name).collect();
+        let width = names.iter().map(|n| wide(n, 13)).max().unwrap_or(0) + 12;
+        Self { names, width }
+    }
+
+    fn draw(&self, page: &mut Page, grid: &Grid, top: usize) {
+        let height = cell(grid)[0];
+        for (row, name) in self.names.iter().enumerate() {
+            let middle = top + row * lines(grid)[0] * height + height / 2;
+            page.text(MARGIN, middle, 13, INK, name);
+        }
+    }
+}
+
+/// Width of a text, a little generous.
+fn wide(text: &str, size: usize) -> usize {
+    text.chars().count() * size * 9 / 16
+}
+
+/// A picture in the making: it grows with what is put on it.
+#[derive(Default)]
+struct Page {
+    svg: String,
+    tiles: Vec<Tile>,
+    width: usize,
+    height: usize,
+}
+
+struct Tile {
+    place: [usize; 2],
+    width: usize,
+    rgb: Vec<[u8; 3]>,
+}
+
+impl Page {
+    fn reach(&mut self, right: usize, bottom: usize) {
+        self.width = self.width.max(right + MARGIN);
+        self.height = self.height.max(bottom + MARGIN);
+    }
+
+    fn text(&mut self, x: usize, y: usize, size: usize, fill: &str, text: &str) {
+        let safe: String = text
+            .chars()
+            .map(|c| match c {
+                '&' => "&amp;".into(),
+                '<' => "&lt;".into(),
+                '>' => "&gt;".into(),
+                c if c.is_control() => " ".into(),
+                c => c.to_string(),
+            })
+            .collect();
+        // A String takes every write.
+        let _ = writeln!(
+            self.svg,
+            r#"<text x="{x}" y="{y}" font-size="{size}" fill="{fill}">{safe}</text>"#
+        );
+        self.reach(x + wide(text, size), y);
+    }
+
+    fn rect(&mut self, [x, y]: [usize; 2], size: [f64; 2], fill: &str) {
+        self.area([x as f64, y as f64], size, fill);
+    }
+
+    fn area(&mut self, [x, y]: [f64; 2], [w, h]: [f64; 2], fill: &str) {
+        if w > 0.0 && h > 0.0 {
+            let _ = writeln!(
+                self.svg,
+                r#"<rect x="{x:.1}" y="{y:.1}" width="{w:.1}" height="{h:.1}" fill="{fill}"/>"#
+            );
+        }
+        self.reach((x + w).max(0.0) as usize, (y + h).max(0.0) as usize);
+    }
+
+    /// The tiles of a grid with their frames; a mistaken tile's frame is also broken, for those
+    /// who do not tell red from green.
+    fn tiles(&mut self, grid: &Grid, left: usize, top: usize) {
+        let [height, width] = cell(grid);
+        let [each, across] = lines(grid);
+        for row in 0..grid.rows.len() {
+            for column in 0..grid.columns {
+                let x = left + column % across * width;
+                let y = top + (row * each + column / across) * height;
+                let frame = match (grid.rows[row], grid.seen_in(row, column)) {
+                    (Some(asked), Some((seen, _))) if seen == asked => Some((GREEN, "")),
+                    (Some(_), Some(_)) => Some((RED, r#" stroke-dasharray="5 3""#)),
+                    _ => None,
+                };
+                let [w, h] = [width - GAP, height - GAP];
+                if let Some((colour, dash)) = frame {
+                    let (w, h) = (w + 4, h + 4);
+                    let (x, y) = (x - 2, y - 2);
+                    let _ = writeln!(
+                        self.svg,
+                        r#"<rect x="{x}" y="{y}" width="{w}" height="{h}" rx="2" fill="none" stroke="{colour}" stroke-width="2"{dash}/>"#
+                    );
+                }
+                let rgb = rgb(grid, row, column);
+                self.tiles.push(Tile { place: [x, y], width: grid.tile[1], rgb });
+                self.reach(x + w, y + h);
+            }
+        }
+    }
+
+    fn legend(&mut self, grid: &Grid) {
+        if grid.seen.iter().any(Option::is_some) {
+            let words = "Green: the classifier sees the class of the row. Red: another.";
+            self.text(MARGIN, self.height, 12, PALE, words);
+        }
+    }
+
+    /// Renders everything on white.
+    fn png(self) -> Result<Vec<u8>> {
+        let (w, h) = (self.width, self.height);
+        let too_large = || Error::Request(format!("a picture of {w} x {h} pixels is too large"));
+        let small = w.max(h) <= 60_000 && w * h <= 200_000_000;
+        let mut pixmap = small
+            .then(|| Pixmap::new(w as u32, h as u32))
+            .flatten()
+            .ok_or_else(too_large)?;
+        let svg = format!(
+            r#"<svg xmlns="http://www.w3.org/2000/svg" width="{w}" height="{h}"><rect width="{w}" height="{h}" fill="white"/>{}</svg>"#,
+            self.svg
+        );
+        let failed = |e: &dyn std::fmt::Display| Error::Request(format!("a figure failed: {e}"));
+        let tree = usvg::Tree::from_str(&svg, options()).map_err(|e| failed(&e))?;
+        resvg::render(&tree, Transform::default(), &mut pixmap.as_mut());
+        // White lies below everything, so premultiplied and plain colours are the same.
+        let mut picture =
+            RgbaImage::from_raw(w as u32, h as u32, pixmap.take()).ok_or_else(too_large)?;
+        for tile in &self.tiles {
+            tile.lay(&mut picture);
+        }
+        let mut png = Cursor::new(Vec::new());
+        image::DynamicImage::from(picture)
+            .into_rgb8()
+            .write_to(&mut png, ImageFormat::Png)
+            .map_err(|e| failed(&e))?;
+        Ok(png.into_inner())
+    }
+}
+
+impl Tile {
+    fn lay(&self, picture: &mut RgbaImage) {
+        for (i, &[r, g, b]) in self.rgb.iter().enumerate() {
+            let corner = [i % self.width, i / self.width].map(|p| p * ZOOM);
+            for (dx, dy) in (0..ZOOM * ZOOM).map(|p| (p % ZOOM, p / ZOOM)) {
+                let [x, y] = [self.place[0] + corner[0] + dx, self.place[1] + corner[1] + dy];
+                picture.put_pixel(x as u32, y as u32, image::Rgba([r, g, b, 255]));
+            }
+        }
+    }
+}
+
+/// A tile's colours; one channel is grey.
+fn rgb(grid: &Grid, row: usize, column: usize) -> Vec<[u8; 3]> {
+    let plane = grid.tile[0] * grid.tile[1];
+    let pixels = grid.pixels_of(row, column);
+    let at = |channel: usize, i: usize| pixels[channel.min(grid.channels - 1) * plane + i];
+    (0..plane)
+        .map(|i| match grid.channels {
+            0..3 => [at(0, i); 3],
+            _ => [at(0, i), at(1, i), at(2, i)],
+        })
+        .collect()
+}
+
+/// The one typeface, which the window has too.
+fn options() -> &'static usvg::Options<'static> {
+    static OPTIONS: OnceLock<usvg::Options> = OnceLock::new();
+    OPTIONS.get_or_init(|| {
+        let mut options = usvg::Options::default();
+        options.fontdb_mut().load_font_data(epaint_default_fonts::UBUNTU_LIGHT.to_vec());
+        let family = options.fontdb.faces().next().and_then(|f| f.families.first().cloned());
+        if let Some((family, _)) = family {
+            options.font_family = family;
+        }
+        options
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn small() -> Grid {
+        Grid {
+            rows: vec![Some(0), Some(1)],
+            columns: 2,
+            channels: 1,
+            tile: [4, 4],
+            pixels: (0..64).map(|i| i * 4).collect(),
+            seen: vec![Some((0, 0.9)), Some((1, 0.8)), None, Some((1, 0.7))],
+        }
+    }
+
+    #[test]
+    fn numbers_are_grouped_by_thousands() {
+        assert_eq!([0, 999, 1000, 701_466].map(grouped), ["0", "999", "1,000", "701,466"]);
+    }
+
+    #[test]
+    fn a_grid_has_its_pixels_frames_and_words() {
+        let png = grid(&small(), &["Bag & <co>".into(), "Coat".into()]).unwrap();
+        let picture = image::load_from_memory(&png).unwrap().into_rgb8();
+        let all: std::collections::HashSet<[u8; 3]> = picture.pixels().map(|p| p.0).collect();
+        for value in (0..64u8).map(|i| i * 4) {
+            assert!(all.contains(&[value; 3]), "pixel {value}");
+        }
+        let pure = |wanted: [u8; 3]| all.contains(&wanted);
+        assert!(pure([0x1a, 0x7f, 0x37]) && pure([0xcf, 0x22, 0x2e]), "frames");
+        let dark = picture.pixels().filter(|p| p.0 == [0x1f, 0x23, 0x28]).count();
+        assert!(dark > 0, "words");
+    }
+}

@@ -1,0 +1,194 @@
+//! The recipe of an unlearning run: everything that fixes it, as TOML.
+
+use serde::{Deserialize, Serialize};
+use sha2::Digest;
+
+use crate::{
+    diffusion::sampler::SampleOptions,
+    error::{Error, Result},
+    saliency::estimator::Estimator,
+};
+
+/// Where a diffusion model is sent instead of the forgotten class.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Redirect {
+    /// (c + 1) mod C, the official code's choice.
+    #[default]
+    Next,
+    /// The null condition.
+    Null,
+    /// A class by name or number.
+    #[serde(untagged)]
+    Class(String),
+}
+
+impl std::str::FromStr for Redirect {
+    type Err = std::convert::Infallible;
+    fn from_str(s: &str) -> std::result::Result<Self, Self::Err> {
+        Ok(match s {
+            "next" => Self::Next,
+            "null" => Self::Null,
+            class => Self::Class(class.to_string()),
+        })
+    }
+}
+
+/// How much is evaluated and trained on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Budget {
+    /// Stated subsets, minutes on two cores.
+    #[default]
+    Quick,
+    /// Everything.
+    Full,
+}
+
+/// An unlearning run. Two runs of one recipe on one kind of device give the same weights.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Recipe {
+    /// A shipped model's name, or a weights file.
+    pub model: String,
+    /// A data set's name, or `folder:PATH`.
+    pub data: String,
+    /// `class:Sneaker`, `random:10%`, …
+    pub forget: String,
+    #[serde(default = "default_method")]
+    pub method: String,
+    /// Absent: the method's own default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mask: Option<Estimator>,
+    /// Share of weights that may change.
+    #[serde(default = "default_density")]
+    pub density: f64,
+    /// Passes over the forget set and the retain set (classification).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub epochs: Option<usize>,
+    /// Updates; overrides `epochs`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub steps: Option<usize>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lr: Option<f64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub batch: Option<usize>,
+    /// Weight of the retain loss, in units of the mean over pixels (generation).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alpha: Option<f64>,
+    #[serde(default)]
+    pub redirect: Redirect,
+    #[serde(default)]
+    pub budget: Budget,
+    #[serde(default = "default_seed")]
+    pub seed: u64,
+    /// How pictures are sampled before and after (generation); its seed is the recipe's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sampling: Option<SampleOptions>,
+}
+
+/// The line around a byte of a text, cut short.
+fn line_at(text: &str, byte: usize) -> String {
+    let before = text.get(..byte).unwrap_or_default();
+    let start = before.rfind('\n').map_or(0, |i| i + 1);
+    text[start..].lines().next().unwrap_or_default().chars().take(60).collect()
+}
+
+fn default_method() -> String {
+    "salun".into()
+}
+fn default_density() -> f64 {
+    0.5
+}
+fn default_seed() -> u64 {
+    1
+}
+
+impl Recipe {
+    /// A recipe with every default.
+    pub fn new(model: &str, data: &str, forget: &str) -> Self {
+        Self {
+            model: model.into(),
+            data: data.into(),
+            forget: forget.into(),
+            method: default_method(),
+            mask: None,
+            density: default_density(),
+            epochs: None,
+            steps: None,
+            lr: None,
+            batch: None,
+            alpha: None,
+            redirect: Redirect::default(),
+            budget: Budget::default(),
+            seed: default_seed(),
+            sampling: None,
+        }
+    }
+
+    /// The same job with the control's mask: random, of equal size.
+    pub fn random_control(&self) -> Self {
+        Self { mask: Some(Estimator::Random), ..self.clone() }
+    }
+
+    /// Reads TOML. `name` is for messages.
+    ///
+    /// # Errors
+    /// Not TOML, an unknown or missing key, a value out of range.
+    pub fn parse(text: &str, name: &str) -> Result<Self> {
+        let recipe: Self = toml::from_str(text).map_err(|e| {
+            let message = e.message().lines().next().unwrap_or("not TOML");
+            match e.span().filter(|_| !message.starts_with("missing")) {
+                Some(at) => Error::file(name, format!("'{}': {message}", line_at(text, at.start))),
+                None => Error::file(name, message),
+            }
+        })?;
+        recipe.check()?;
+        Ok(recipe)
+    }
+
+    /// The recipe as TOML.
+    pub fn to_toml(&self) -> Result<String> {
+        toml::to_string(self).map_err(|e| Error::Request(e.to_string()))
+    }
+
+    /// Refuses values that are out of range, before any work.
+    ///
+    /// # Errors
+    /// The argument is named.
+    pub fn check(&self) -> Result<()> {
+        let positive = |name, value: Option<f64>| match value {
+            Some(v) if !(v.is_finite() && v > 0.0) => {
+                Err(Error::argument(name, v, "a number above 0 is needed"))
+            }
+            _ => Ok(()),
+        };
+        let counted = |name, value: Option<usize>, most: usize| match value {
+            Some(v) if v == 0 || v > most => {
+                Err(Error::argument(name, v, format!("1 to {most} is needed")))
+            }
+            _ => Ok(()),
+        };
+        if !(0.0..=1.0).contains(&self.density) {
+            let right = "a share from 0 to 1 is needed, 0.5 for half of the weights";
+            return Err(Error::argument("density", self.density, right));
+        }
+        counted("epochs", self.epochs, 10_000)?;
+        counted("steps", self.steps, 10_000_000)?;
+        counted("batch", self.batch, 4096)?;
+        positive("lr", self.lr)?;
+        if self.alpha != Some(0.0) {
+            positive("alpha", self.alpha)?;
+        }
+        if let Some(s) = &self.sampling {
+            s.check()?;
+        }
+        Ok(())
+    }
+
+    /// SHA-256 over the recipe and the program's version: equal protocols have equal hashes.
+    pub fn protocol(&self) -> String {
+        let text = self.to_toml().unwrap_or_default();
+        super::hex(&sha2::Sha256::digest(format!("{}\n{text}", env!("CARGO_PKG_VERSION"))))
+    }
+}

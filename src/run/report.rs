@@ -1,0 +1,147 @@
+//! `report.json`: what a run did and what came of it (DESIGN 4). Percent are 0..100, times seconds.
+
+use serde::{Deserialize, Serialize};
+
+/// The whole report.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    pub task: String,
+    pub model: String,
+    pub data: String,
+    pub forget: Forgotten,
+    pub method: String,
+    pub mask: Option<MaskReport>,
+    pub before: Metrics,
+    pub after: Metrics,
+    pub retrain: Option<Metrics>,
+    pub gap: Option<Gap>,
+    pub seconds: Seconds,
+    pub verdict: Verdict,
+    pub device: DeviceReport,
+    pub seed: u64,
+    pub protocol: String,
+    pub version: String,
+}
+
+/// What was forgotten.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Forgotten {
+    pub spec: String,
+    pub n: usize,
+}
+
+/// The mask and its proof of freezing.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct MaskReport {
+    pub estimator: String,
+    pub density: f64,
+    pub k: usize,
+    pub n: usize,
+    /// Smallest score that is in the mask.
+    pub threshold: f64,
+    /// Weights outside the mask that differ in any bit from the original: 0, or it is a bug.
+    pub frozen_changed: usize,
+    pub layers: Vec<LayerReport>,
+    /// SHA-256 of the mask's bytes.
+    pub hash: String,
+}
+
+/// One layer of the mask.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LayerReport {
+    pub name: String,
+    pub shape: Vec<usize>,
+    pub kept: usize,
+    pub n: usize,
+}
+
+/// Accuracies in percent (ALGORITHMS 7.1); for generation UA is 100 - the forgotten class's share,
+/// RA and TA are both the mean share of the kept classes.
+#[allow(non_snake_case)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Metrics {
+    pub UA: f64,
+    pub RA: f64,
+    pub TA: f64,
+    /// Membership inference attack; not measured by this version.
+    pub MIA: Option<f64>,
+    /// Per class: test accuracy, or the share of samples that the classifier gives the class.
+    pub per_class: Vec<f64>,
+    /// Pictures behind UA, RA and TA.
+    pub n: [usize; 3],
+}
+
+/// Absolute differences to Retrain.
+#[allow(non_snake_case)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Gap {
+    pub UA: f64,
+    pub RA: f64,
+    pub TA: f64,
+    pub MIA: Option<f64>,
+    pub average: f64,
+    pub ToW: f64,
+}
+
+/// Seconds of each part.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Seconds {
+    pub mask: f64,
+    pub unlearn: f64,
+    pub evaluate: f64,
+}
+
+/// The verdict in a word and a sentence.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Verdict {
+    pub label: VerdictLabel,
+    pub why: String,
+}
+
+/// The verdict in a word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum VerdictLabel {
+    Forgot,
+    UnderForgot,
+    OverForgot,
+    Hidden,
+}
+
+impl VerdictLabel {
+    /// As in the interface.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Forgot => "forgot",
+            Self::UnderForgot => "under-forgot",
+            Self::OverForgot => "over-forgot",
+            Self::Hidden => "hidden",
+        }
+    }
+}
+
+/// The device.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeviceReport {
+    pub name: String,
+    /// `vulkan`, `metal`, `dx12`, `webgpu`, `gl` or `cpu`.
+    pub api: String,
+}
+
+impl Gap {
+    /// Differences of `a` to Retrain's `r`; ToW after Zhao et al. 2024 (ALGORITHMS 7.2, 7.6).
+    pub fn between(a: &Metrics, r: &Metrics) -> Self {
+        let d = |x: f64, y: f64| (x - y).abs();
+        let (ua, ra, ta) = (d(a.UA, r.UA), d(a.RA, r.RA), d(a.TA, r.TA));
+        let mia = a.MIA.zip(r.MIA).map(|(x, y)| d(x, y));
+        let all: Vec<f64> = [ua, ra, ta].into_iter().chain(mia).collect();
+        Self {
+            UA: ua,
+            RA: ra,
+            TA: ta,
+            MIA: mia,
+            average: all.iter().sum::<f64>() / all.len() as f64,
+            ToW: [ua, ra, ta].iter().map(|g| 1.0 - g / 100.0).product(),
+        }
+    }
+}

@@ -1,0 +1,218 @@
+//! The state file of a training run: what a killed `salun train` goes on from.
+//!
+//! A safetensors file: the flat vectors of [`Snapshot`], and in the metadata what was asked for,
+//! the step and the log so far.
+
+use std::{collections::HashMap, fs, path::Path, sync::Arc};
+
+use safetensors::{Dtype, SafeTensors};
+use serde::{Deserialize, Serialize};
+
+use super::output;
+use crate::{
+    engine::job::{LogLine, TrainRequest},
+    error::{Error, Result},
+    models::{
+        checkpoint,
+        weights::{HostWeights, WeightLayout},
+    },
+    train::{optimizer::Rule, preset::Preset, trainer::Snapshot},
+};
+
+/// Where the description lies in the file's metadata.
+const KEY: &str = "salun-state";
+
+/// What fixes a training run; a state serves only the run that it was made by.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Asked {
+    pub model: String,
+    pub data: String,
+    pub retain: Option<String>,
+    pub epochs: Option<usize>,
+    pub steps: Option<usize>,
+    pub batch: Option<usize>,
+    pub lr: Option<f64>,
+    pub width: Option<usize>,
+    pub seed: u64,
+}
+
+impl From<&TrainRequest> for Asked {
+    fn from(r: &TrainRequest) -> Self {
+        Self {
+            model: r.preset.clone(),
+            data: r.data.clone(),
+            retain: r.without.clone(),
+            epochs: r.epochs,
+            steps: r.steps,
+            batch: r.batch,
+            lr: r.lr,
+            width: r.width,
+            seed: r.seed,
+        }
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Head {
+    asked: Asked,
+    step: usize,
+    log: Vec<LogLine>,
+}
+
+/// A state as read back.
+#[derive(Debug)]
+pub struct State {
+    pub snapshot: Snapshot,
+    pub log: Vec<LogLine>,
+}
+
+/// Writes the state; the one before it stays until this one is whole.
+///
+/// # Errors
+/// It cannot be written.
+pub fn write(path: &Path, asked: &Asked, snapshot: &Snapshot, log: &[LogLine]) -> Result<()> {
+    let head = Head { asked: asked.clone(), step: snapshot.step, log: log.to_vec() };
+    let head = serde_json::to_string(&head).map_err(|e| Error::Request(e.to_string()))?;
+    let tensors: Vec<_> = vectors(snapshot)
+        .into_iter()
+        .filter(|(_, values)| !values.is_empty())
+        .map(|(name, values)| {
+            let bytes = values.iter().flat_map(|v| v.to_le_bytes()).collect();
+            (name.to_string(), vec![values.len()], (Dtype::F32, bytes))
+        })
+        .collect();
+    let metadata = HashMap::from([(KEY.to_string(), head)]);
+    output::replace(path, &checkpoint::write(&tensors, Some(metadata))?)
+}
+
+fn vectors(s: &Snapshot) -> [(&'static str, &[f32]); 5] {
+    [
+        ("weights", &s.weights.values),
+        ("buffers", &s.weights.buffers),
+        ("first", &s.first),
+        ("second", &s.second),
+        ("ema", &s.ema),
+    ]
+}
+
+/// Reads the state of the run that was `asked` for, whose network has this `layout`.
+///
+/// # Errors
+/// The file is missing, damaged, or of another run; what differs is named.
+pub fn read(path: &Path, asked: &Asked, layout: &Arc<WeightLayout>) -> Result<State> {
+    let bad = |reason: String| Error::file(path, reason);
+    let bytes = fs::read(path)
+        .map_err(|e| bad(format!("no state to resume ({e}); leave out --resume to start anew")))?;
+    let whole = |e| bad(format!("not a whole state file ({e})"));
+    let (_, metadata) = SafeTensors::read_metadata(&bytes).map_err(whole)?;
+    let file = SafeTensors::deserialize(&bytes).map_err(whole)?;
+    let head: Head = match metadata.metadata().as_ref().and_then(|m| m.get(KEY)) {
+        Some(json) => serde_json::from_str(json)
+            .map_err(|e| bad(format!("its description cannot be read ({e})")))?,
+        None => return Err(bad("is not a state of salun train".into())),
+    };
+    if let Some(difference) = differs(&head.asked, asked) {
+        return Err(bad(format!("is the state of another run: {difference}")));
+    }
+    let vector = |name: &str, n: usize, needed: bool| -> Result<Vec<f32>> {
+        let wrong = |reason: String| Error::Tensor {
+            path: path.into(),
+            tensor: name.into(),
+            reason,
+        };
+        let view = match file.tensor(name) {
+            Ok(view) => view,
+            Err(_) if !needed || n == 0 => return Ok(Vec::new()),
+            Err(_) => return Err(wrong("is missing".into())),
+        };
+        if view.dtype() != Dtype::F32 || view.shape() != [n] {
+            let (dtype, shape) = (view.dtype(), view.shape());
+            return Err(wrong(format!("is {dtype:?} {shape:?}, expected F32 [{n}]")));
+        }
+        let values = checkpoint::floats(&view).unwrap_or_default();
+        match values.iter().position(|v| !v.is_finite()) {
+            Some(at) => Err(wrong(format!("value {at} is not a finite number"))),
+            None => Ok(values),
+        }
+    };
+    let n = layout.n();
+    let preset = Preset::find(&asked.model)?;
+    let weights = HostWeights {
+        layout: layout.clone(),
+        values: vector("weights", n, true)?,
+        buffers: vector("buffers", layout.n_buffers(), true)?,
+    };
+    let first = vector("first", n, head.step > 0)?;
+    let adam = matches!(preset.rule, Rule::Adam { .. });
+    let second = vector("second", n, adam && !first.is_empty())?;
+    let ema = vector("ema", n, preset.ema > 0.0)?;
+    let snapshot = Snapshot { step: head.step, weights, first, second, ema };
+    Ok(State { snapshot, log: head.log })
+}
+
+/// The first thing in which two requests differ, for a person.
+fn differs(then: &Asked, now: &Asked) -> Option<String> {
+    let fields = |asked: &Asked| match serde_json::to_value(asked) {
+        Ok(serde_json::Value::Object(fields)) => fields,
+        _ => Default::default(),
+    };
+    let (then, now) = (fields(then), fields(now));
+    let (name, was) = then.iter().find(|(name, was)| now.get(*name) != Some(*was))?;
+    let say = |v: Option<&serde_json::Value>| match v {
+        None | Some(serde_json::Value::Null) => "not given".to_string(),
+        Some(v) => v.to_string().chars().take(60).collect(),
+    };
+    Some(format!("{name} was {}, now {}", say(Some(was)), say(now.get(name))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::models::{Architecture, resnet::ResnetConfig};
+
+    fn asked() -> Asked {
+        Asked {
+            model: "fashion-classifier".into(),
+            data: "fashion-mnist".into(),
+            retain: None,
+            epochs: None,
+            steps: Some(4),
+            batch: Some(8),
+            lr: None,
+            width: Some(4),
+            seed: 1,
+        }
+    }
+
+    #[test]
+    fn a_state_comes_back_to_the_bit_and_only_for_its_own_run() {
+        let config =
+            ResnetConfig { width: 4, channels: 1, classes: 10, mean: vec![0.3], std: vec![0.3] };
+        let (_, layout) = Architecture::Resnet(config).build();
+        let weights = layout.init(1);
+        let (first, ema) = (weights.values.clone(), Vec::new());
+        let snapshot = Snapshot { step: 3, weights, first, second: Vec::new(), ema };
+        let log = vec![LogLine { step: 1, loss: 2.5, seconds: 0.25 }];
+        let path = std::env::temp_dir().join(format!("salun-state-{}", std::process::id()));
+        write(&path, &asked(), &snapshot, &log).unwrap();
+
+        let back = read(&path, &asked(), &layout).unwrap();
+        assert_eq!(back.snapshot.step, 3);
+        assert_eq!(back.snapshot.weights.hash(), snapshot.weights.hash());
+        assert_eq!(back.snapshot.first, snapshot.first);
+        assert_eq!(back.log, log);
+
+        let other = Asked { seed: 2, ..asked() };
+        let error = read(&path, &other, &layout).unwrap_err().to_string();
+        assert!(error.ends_with("seed was 1, now 2"), "{error}");
+
+        let whole = fs::read(&path).unwrap();
+        for cut in [0, 7, 8, 100, whole.len() / 2, whole.len() - 1] {
+            fs::write(&path, &whole[..cut]).unwrap();
+            assert_eq!(read(&path, &asked(), &layout).unwrap_err().exit_code(), 2);
+        }
+        fs::remove_file(path).unwrap();
+    }
+}

@@ -1,0 +1,117 @@
+//! The mask: which weights may change.
+
+use std::{path::Path, sync::Arc};
+
+use safetensors::{Dtype, SafeTensors};
+use sha2::Digest;
+
+use super::estimator::Estimator;
+use crate::{
+    error::{Error, Result},
+    models::{
+        checkpoint,
+        weights::{HostWeights, WeightLayout},
+    },
+    run::report::{LayerReport, MaskReport},
+};
+
+/// One byte for each of the N weights: 1 where it may change.
+#[derive(Debug, Clone)]
+pub struct Mask {
+    pub layout: Arc<WeightLayout>,
+    pub estimator: Estimator,
+    pub density: f64,
+    /// Exactly this many ones.
+    pub k: usize,
+    /// Smallest selected score.
+    pub threshold: f32,
+    pub bits: Vec<u8>,
+}
+
+impl Mask {
+    /// Ones and size of every layer, in forward order.
+    pub fn layers(&self) -> Vec<LayerReport> {
+        self.layout
+            .params
+            .iter()
+            .map(|e| LayerReport {
+                name: e.name.clone(),
+                shape: e.shape.clone(),
+                kept: self.bits[e.range()].iter().map(|b| *b as usize).sum(),
+                n: e.n(),
+            })
+            .collect()
+    }
+
+    /// SHA-256 of the bytes.
+    pub fn hash(&self) -> String {
+        crate::run::hex(&sha2::Sha256::digest(&self.bits))
+    }
+
+    /// How many weights outside the mask differ in any bit. Anything but 0 is a bug.
+    pub fn frozen_changed(&self, original: &HostWeights, now: &HostWeights) -> usize {
+        let pairs = original.values.iter().zip(&now.values);
+        pairs.zip(&self.bits).filter(|((a, b), m)| **m == 0 && a.to_bits() != b.to_bits()).count()
+    }
+
+    /// Intersection over union with another mask of the same network.
+    pub fn overlap(&self, other: &Mask) -> f64 {
+        let pairs = || self.bits.iter().zip(&other.bits);
+        let both = pairs().filter(|(a, b)| **a & **b == 1).count();
+        let any = pairs().filter(|(a, b)| **a | **b == 1).count();
+        if any == 0 { 1.0 } else { both as f64 / any as f64 }
+    }
+
+    /// For `report.json`.
+    pub fn report(&self, frozen_changed: usize) -> MaskReport {
+        MaskReport {
+            estimator: self.estimator.name().into(),
+            density: self.density,
+            k: self.k,
+            n: self.bits.len(),
+            threshold: if self.threshold.is_finite() { self.threshold.into() } else { 0.0 },
+            frozen_changed,
+            layers: self.layers(),
+            hash: self.hash(),
+        }
+    }
+
+    /// A safetensors file of u8 tensors named and shaped as the weights.
+    pub fn encode(&self) -> Result<Vec<u8>> {
+        let tensors: Vec<_> = self
+            .layout
+            .params
+            .iter()
+            .map(|e| {
+                (e.name.clone(), e.shape.clone(), (Dtype::U8, self.bits[e.range()].to_vec()))
+            })
+            .collect();
+        checkpoint::write(&tensors, None)
+    }
+
+    /// The bits of a mask file for this layout.
+    ///
+    /// # Errors
+    /// Not a mask of this network; the file and the tensor are named.
+    pub fn decode_bits(bytes: &[u8], layout: &WeightLayout, path: &Path) -> Result<Vec<u8>> {
+        let file = SafeTensors::deserialize(bytes)
+            .map_err(|e| Error::file(path, format!("not a whole safetensors file ({e})")))?;
+        let mut bits = Vec::with_capacity(layout.n());
+        for e in &layout.params {
+            let bad = |reason: &str| Error::Tensor {
+                path: path.to_path_buf(),
+                tensor: e.name.clone(),
+                reason: reason.into(),
+            };
+            let view = file.tensor(&e.name).map_err(|_| bad("is missing"))?;
+            if view.dtype() != Dtype::U8 || view.shape() != e.shape {
+                return Err(bad("is not a u8 tensor of the weight's shape"));
+            }
+            if view.data().iter().any(|b| *b > 1) {
+                return Err(bad("has a value other than 0 and 1"));
+            }
+            bits.extend_from_slice(view.data());
+        }
+        Ok(bits)
+    }
+}

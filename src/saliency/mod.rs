@@ -1,0 +1,10 @@
+//! Weight saliency: score every weight, select exactly k, describe the selection.
+
+pub mod estimator;
+pub mod mask;
+pub mod picture;
+pub mod ranking;
+pub mod score;
+pub mod select;
+
+pub use mask::Mask;

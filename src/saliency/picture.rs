@@ -1,0 +1,43 @@
+//! A layer as a picture: one pixel a weight, rows are output channels.
+
+use super::ranking::Ranking;
+
+/// A layer as colours, RGBA, `height` rows of `width`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Heat {
+    pub width: usize,
+    pub height: usize,
+    pub rgba: Vec<u8>,
+}
+
+/// The heat map of a layer: brightness by the logarithm of the score within four powers of ten of
+/// the layer's largest; weights below the threshold (frozen) are grey, the others coloured.
+/// Rows are output channels; a row runs over input channels and kernel positions.
+pub fn heat(ranking: &Ranking, layer: usize, threshold: f32) -> Heat {
+    let entry = &ranking.layout.params[layer];
+    let scores = &ranking.scores[entry.range()];
+    let height = if entry.shape.len() > 1 { entry.shape[0] } else { 1 };
+    let width = entry.n() / height;
+    let top = scores.iter().copied().fold(0.0f32, f32::max).max(f32::MIN_POSITIVE).log10();
+    let mut rgba = Vec::with_capacity(4 * scores.len());
+    for &s in scores {
+        let share = ((s.max(f32::MIN_POSITIVE).log10() - top) / 4.0 + 1.0).clamp(0.0, 1.0);
+        let [r, g, b] = if s >= threshold { ember(share) } else { grey(share) };
+        rgba.extend([r, g, b, 255]);
+    }
+    Heat { width, height, rgba }
+}
+
+fn grey(share: f32) -> [u8; 3] {
+    [(24.0 + 60.0 * share) as u8; 3]
+}
+
+/// Dark red over orange to pale yellow; lightness grows evenly, so it reads without colour vision.
+pub fn ember(share: f32) -> [u8; 3] {
+    const STOPS: [[f32; 3]; 4] =
+        [[70.0, 16.0, 60.0], [180.0, 45.0, 60.0], [245.0, 140.0, 40.0], [252.0, 245.0, 180.0]];
+    let at = share.clamp(0.0, 1.0) * 3.0;
+    let i = (at as usize).min(2);
+    let f = at - i as f32;
+    std::array::from_fn(|c| (STOPS[i][c] + (STOPS[i + 1][c] - STOPS[i][c]) * f) as u8)
+}

@@ -1,0 +1,123 @@
+//! The k largest of N values by a radix histogram over their bits: no sort, O(N), a fixed scratch.
+
+use crate::error::{Error, Result};
+
+/// Which values are selected: all above the threshold's bits, and the first `ties` equal to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cut {
+    bits: u32,
+    ties: usize,
+}
+
+impl Cut {
+    /// The smallest selected value; infinite where nothing is selected.
+    pub fn threshold(self) -> f32 {
+        f32::from_bits(self.bits)
+    }
+
+    /// Writes 1 for each selected value and 0 for the others; ties are taken by position.
+    pub fn mark(self, scores: &[f32], out: &mut Vec<u8>) {
+        let mut ties = self.ties;
+        out.clear();
+        out.extend(scores.iter().map(|s| {
+            let bits = s.to_bits();
+            let tied = bits == self.bits && ties > 0;
+            ties -= usize::from(tied);
+            u8::from(tied || bits > self.bits)
+        }));
+    }
+}
+
+/// Finds the cut that selects exactly `k` of `scores`. The bit pattern of a non-negative float
+/// grows with its value, so two passes over 16 bits each find the k-th largest.
+///
+/// # Errors
+/// A score is negative, infinite or not a number; its position is named.
+pub fn top_k(scores: &[f32], k: usize) -> Result<Cut> {
+    let bad = |s: &f32| !s.is_finite() || s.is_sign_negative();
+    if let Some(at) = scores.iter().position(bad) {
+        return Err(Error::Diverged(format!("the score of weight {at} is {}", scores[at])));
+    }
+    if k == 0 {
+        return Ok(Cut { bits: f32::INFINITY.to_bits(), ties: 0 });
+    }
+    let mut left = k.min(scores.len());
+    let mut histogram = vec![0usize; 1 << 16];
+    for s in scores {
+        histogram[(s.to_bits() >> 16) as usize] += 1;
+    }
+    let high = descend(&histogram, &mut left);
+    histogram.fill(0);
+    for s in scores.iter().filter(|s| s.to_bits() >> 16 == high) {
+        histogram[(s.to_bits() & 0xffff) as usize] += 1;
+    }
+    let low = descend(&histogram, &mut left);
+    Ok(Cut { bits: high << 16 | low, ties: left })
+}
+
+/// The bin that holds the `left`-th largest; `left` becomes its rank within that bin.
+fn descend(histogram: &[usize], left: &mut usize) -> u32 {
+    for (bin, &count) in histogram.iter().enumerate().rev() {
+        if *left <= count {
+            return bin as u32;
+        }
+        *left -= count;
+    }
+    0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn selected(scores: &[f32], k: usize) -> Vec<u8> {
+        let mut out = Vec::new();
+        top_k(scores, k).unwrap().mark(scores, &mut out);
+        out
+    }
+
+    #[test]
+    fn golden_12_2() {
+        let g = [0.3f32, -0.1, 0.2, -0.4, 0.0, 0.05, 0.1, -0.25, 0.15, -0.35];
+        let scores = g.map(f32::abs);
+        assert_eq!(selected(&scores, 5), [1, 0, 1, 1, 0, 0, 0, 1, 0, 1]);
+    }
+
+    #[test]
+    fn exactly_k_on_hard_input_and_nested() {
+        let denormals: Vec<f32> = (0..1000).map(|i| f32::from_bits(i * 7 % 97)).collect();
+        let mixed: Vec<f32> = (0..1003u32).map(|i| ((i * 7919) % 1003) as f32 * 1e-3).collect();
+        for scores in [vec![0.0; 1001], vec![2.5; 333], denormals, mixed, vec![1.0]] {
+            let n = scores.len();
+            let mut before = vec![0u8; n];
+            for k in [0, 1, n / 3, n / 2, n - 1, n] {
+                let mask = selected(&scores, k);
+                assert_eq!(mask.iter().map(|b| *b as usize).sum::<usize>(), k);
+                if k >= before.iter().map(|b| *b as usize).sum() {
+                    assert!(before.iter().zip(&mask).all(|(a, b)| a <= b), "nested at {k}");
+                }
+                before = mask;
+            }
+        }
+    }
+
+    #[test]
+    fn agrees_with_a_stable_sort() {
+        let scores: Vec<f32> =
+            (0..5000u64).map(|i| ((i * i * 2_654_435_761) % 613) as f32 / 613.0).collect();
+        let mut order: Vec<usize> = (0..scores.len()).collect();
+        order.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]).then(a.cmp(&b)));
+        for k in [1, 17, 2500, 4999] {
+            let mut expected = vec![0u8; scores.len()];
+            order[..k].iter().for_each(|&i| expected[i] = 1);
+            assert_eq!(selected(&scores, k), expected);
+        }
+    }
+
+    #[test]
+    fn infinities_and_nan_are_refused() {
+        for bad in [f32::INFINITY, f32::NAN, -1.0] {
+            assert!(top_k(&[1.0, bad], 1).is_err());
+        }
+    }
+}

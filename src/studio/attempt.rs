@@ -1,0 +1,67 @@
+//! One unlearning run as it is seen from outside: losses, pictures on the way, the result.
+
+use std::{path::PathBuf, sync::Arc};
+
+use crate::{
+    engine::job::{Grid, Live, Run},
+    run::report::Metrics,
+};
+
+/// A run that was asked for.
+#[derive(Debug)]
+pub struct Attempt {
+    /// (step, loss), one for each update so far.
+    pub losses: Vec<[f64; 2]>,
+    /// Updates in all, once known.
+    pub steps: usize,
+    /// Pictures by the number of updates before them; step 0 is the unchanged model.
+    pub snapshots: Vec<(usize, Arc<Grid>)>,
+    /// The latest look at UA, RA and TA over the shown tiles.
+    pub glance: Option<Metrics>,
+    pub run: Option<Arc<Run>>,
+    pub cancelled: bool,
+    /// Where the run was saved.
+    pub saved: Option<PathBuf>,
+}
+
+impl Attempt {
+    /// A run that has yet to start; until it does, the model shows what it showed before.
+    pub fn new(before: Arc<Grid>) -> Self {
+        Self {
+            losses: Vec::new(),
+            steps: 0,
+            snapshots: vec![(0, before)],
+            glance: None,
+            run: None,
+            cancelled: false,
+            saved: None,
+        }
+    }
+
+    /// Takes in news from the engine.
+    pub fn push(&mut self, live: Live) {
+        self.steps = live.steps;
+        self.losses.push([live.step as f64, f64::from(live.loss)]);
+        if let Some(grid) = live.grid {
+            self.snapshots.push((live.step, grid));
+        }
+        if live.metrics.is_some() {
+            self.glance = live.metrics;
+        }
+    }
+
+    /// Takes in the result.
+    pub fn finish(&mut self, run: Arc<Run>) {
+        self.steps = self.steps.max(run.log.len());
+        self.snapshots.push((self.steps, run.after.clone()));
+        self.run = Some(run);
+    }
+
+    /// The latest picture at or before a step, and its step; the latest of all without one.
+    pub fn at(&self, step: Option<usize>) -> (usize, &Arc<Grid>) {
+        let upto = step.unwrap_or(usize::MAX);
+        let last = self.snapshots.iter().rposition(|(s, _)| *s <= upto).unwrap_or(0);
+        let (step, grid) = &self.snapshots[last];
+        (*step, grid)
+    }
+}

@@ -1,0 +1,254 @@
+//! The left panel: what to forget, how, and the button.
+
+use std::sync::Arc;
+
+use egui::{
+    Align, Atoms, Button, Color32, ComboBox, DragValue, Frame, Image, Layout, Panel, RichText,
+    ScrollArea, Slider, Ui, vec2,
+};
+
+use super::{app::Studio, request::Choice, session::Pane, state::State, theme, tile, words};
+use crate::{
+    engine::job::Opened,
+    models::Task,
+    run::recipe::{Budget, Redirect},
+    saliency::estimator::Estimator,
+    unlearn::registry::{METHODS, Method},
+};
+
+const WAIT: &str = "Wait for the run, or cancel it";
+
+/// Draws the panel.
+pub fn forget_ui(studio: &mut Studio, ui: &mut Ui) {
+    Panel::bottom("forget button")
+        .frame(Frame::NONE)
+        .show_separator_line(false)
+        .show(ui, |ui| button_ui(&mut studio.state, ui));
+    ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
+        ui.heading("What to forget");
+        match studio.state.session().opened.clone() {
+            Some(opened) => {
+                ui.scope(|ui| classes_ui(studio, ui, &opened));
+                if studio.state.task == Task::Classify {
+                    share_ui(&mut studio.state, ui);
+                }
+            }
+            None => drop(ui.weak("The classes appear once the model is open")),
+        }
+        ui.add_space(8.0);
+        ui.heading("How");
+        let free = !studio.state.unlearning();
+        ui.add_enabled_ui(free, |ui| how_ui(&mut studio.state, ui));
+    });
+}
+
+fn button_ui(state: &mut State, ui: &mut Ui) {
+    let blocked = state.blocked();
+    let text = RichText::new("Forget").size(15.0).color(Color32::WHITE);
+    let size = vec2(ui.available_width(), 36.0);
+    let button = Button::new(text).fill(theme::palette(ui).accent);
+    let response = ui
+        .add_enabled_ui(blocked.is_none(), |ui| ui.add_sized(size, button))
+        .inner
+        .on_hover_text("Unlearns with this recipe, then again with a random mask (F)")
+        .on_disabled_hover_text(blocked.unwrap_or_default());
+    if response.clicked() {
+        state.forget();
+    }
+}
+
+fn classes_ui(studio: &mut Studio, ui: &mut Ui, opened: &Arc<Opened>) {
+    let picked = studio.state.session().request.what;
+    let free = !studio.state.unlearning();
+    let texture = studio.comparison.sheet(Pane::Before).texture(ui.ctx(), &opened.grid);
+    let size = vec2((ui.available_width() - 4.0) / 2.0, 30.0);
+    let classes: Vec<usize> = (0..opened.classes.len()).collect();
+    ui.spacing_mut().item_spacing = vec2(4.0, 4.0);
+    for pair in classes.chunks(2) {
+        ui.horizontal(|ui| {
+            ui.spacing_mut().button_padding = vec2(4.0, 2.0);
+            for &class in pair {
+                let mut atoms = Atoms::new(RichText::new(&opened.classes[class]).small());
+                if let Some(row) = opened.grid.rows.iter().position(|r| *r == Some(class)) {
+                    let side = vec2(22.0, 22.0);
+                    let image = Image::from_texture((texture, side))
+                        .uv(tile::uv(&opened.grid, row, 0))
+                        .fit_to_exact_size(side);
+                    atoms.push_left(image);
+                }
+                let chip = Button::new(atoms)
+                    .selected(picked == Some(Choice::Class(class)))
+                    .truncate()
+                    .gap(6.0)
+                    .min_size(size);
+                let response = ui
+                    .add_enabled_ui(free, |ui| {
+                        ui.set_max_width(size.x);
+                        ui.add(chip)
+                    })
+                    .inner;
+                if response.on_disabled_hover_text(WAIT).clicked() {
+                    studio.state.pick(Choice::Class(class));
+                }
+            }
+        });
+    }
+}
+
+fn share_ui(state: &mut State, ui: &mut Ui) {
+    let picked = state.session().request.what;
+    ui.add_enabled_ui(!state.unlearning(), |ui| {
+        let on = matches!(picked, Some(Choice::Share(_)));
+        let button = Button::new("Random share").selected(on);
+        if ui.add(button).on_disabled_hover_text(WAIT).clicked() {
+            state.pick(Choice::Share(10));
+        }
+        let Some(Choice::Share(mut percent)) = picked else { return };
+        let response =
+            field_ui(ui, "Share", |ui| ui.add(Slider::new(&mut percent, 1..=50).suffix(" %")));
+        if response.changed() {
+            state.aim(Choice::Share(percent));
+        }
+        // Score once, when the hand rests.
+        if !response.dragged() && state.session().saliency.is_none() && state.work.is_none() {
+            state.pick(Choice::Share(percent));
+        }
+    });
+}
+
+fn how_ui(state: &mut State, ui: &mut Ui) {
+    let method = method_ui(state, ui);
+    density_ui(state, ui, method);
+    if state.task == Task::Generate {
+        redirect_ui(state, ui);
+    }
+    let response = field_ui(ui, "Seed", |ui| {
+        let seed = &mut state.session_mut().request.seed;
+        ui.add(DragValue::new(seed).speed(0.1)).on_hover_text("Of the pictures, scores and runs")
+    });
+    if !response.dragged() && !response.has_focus() {
+        state.reseed();
+    }
+    budget_ui(state, ui);
+    steps_ui(state, ui);
+}
+
+fn method_ui(state: &mut State, ui: &mut Ui) -> Option<&'static Method> {
+    let task = state.task;
+    let fits = |m: &&Method| m.tasks().contains(&task);
+    let request = &mut state.session_mut().request;
+    let now = METHODS.iter().find(|m| m.name == request.method);
+    field_ui(ui, "Method", |ui| {
+        ComboBox::from_id_salt("method")
+            .width(ui.available_width())
+            .selected_text(now.map_or(request.method.as_str(), |m| m.title))
+            .show_ui(ui, |ui| {
+                for method in METHODS.iter().filter(fits) {
+                    let chosen = method.name == request.method;
+                    let entry = ui.selectable_label(chosen, method.title);
+                    if entry.on_hover_text(method.paper).clicked() {
+                        request.method = method.name.into();
+                    }
+                }
+            })
+            .response
+    });
+    now
+}
+
+fn density_ui(state: &mut State, ui: &mut Ui, method: Option<&Method>) {
+    let masked = method.is_none_or(|m| m.mask != Estimator::None);
+    let mut percent = state.session().request.density * 100.0;
+    field_ui(ui, "Density", |ui| {
+        let slider = Slider::new(&mut percent, 0.0..=100.0).suffix(" %").max_decimals(1);
+        ui.add_enabled(masked, slider)
+            .on_hover_text("Share of weights that may change ([ and ])")
+            .on_disabled_hover_text("This method changes every weight")
+    });
+    if masked {
+        state.set_density(percent / 100.0);
+    }
+}
+
+fn redirect_ui(state: &mut State, ui: &mut Ui) {
+    let session = state.session_mut();
+    let Some(opened) = session.opened.clone() else { return };
+    let forgotten = match session.request.what {
+        Some(Choice::Class(class)) => opened.classes.get(class),
+        _ => None,
+    };
+    let redirect = &mut session.request.redirect;
+    let name = |r: &Redirect| match r {
+        Redirect::Next => "Next class".to_string(),
+        Redirect::Null => "No class".to_string(),
+        Redirect::Class(class) => class.clone(),
+    };
+    field_ui(ui, "Redirect", |ui| {
+        ComboBox::from_id_salt("redirect")
+            .width(ui.available_width())
+            .selected_text(name(redirect))
+            .show_ui(ui, |ui| {
+                let classes = opened.classes.iter().filter(|c| Some(*c) != forgotten);
+                let classes = classes.map(|c| Redirect::Class(c.clone()));
+                for option in [Redirect::Next, Redirect::Null].into_iter().chain(classes) {
+                    let text = name(&option);
+                    ui.selectable_value(redirect, option, text);
+                }
+            })
+            .response
+            .on_hover_text("What the model makes instead of the forgotten class")
+    });
+}
+
+fn budget_ui(state: &mut State, ui: &mut Ui) {
+    let mut budget = state.session().request.budget;
+    field_ui(ui, "Budget", |ui| {
+        ui.spacing_mut().item_spacing.x = 2.0;
+        for (option, name, hint) in [
+            (Budget::Quick, "Quick", "Stated subsets, minutes on two cores"),
+            (Budget::Full, "Full", "Everything"),
+        ] {
+            let button = Button::new(name).selected(budget == option);
+            if ui.add(button).on_hover_text(hint).clicked() {
+                budget = option;
+            }
+        }
+    });
+    state.set_budget(budget);
+}
+
+fn steps_ui(state: &mut State, ui: &mut Ui) {
+    let steps = &mut state.session_mut().request.steps;
+    field_ui(ui, "Steps", |ui| {
+        let mut own = steps.is_some();
+        let name = if own { "" } else { "The method's own" };
+        ui.checkbox(&mut own, name);
+        match (own, *steps) {
+            (true, None) => *steps = Some(100),
+            (false, Some(_)) => *steps = None,
+            _ => {}
+        }
+        if let Some(n) = steps {
+            ui.add(
+                DragValue::new(n)
+                    .range(1..=10_000_000)
+                    .custom_formatter(|n, _| words::count(n as usize)),
+            );
+        }
+    });
+}
+
+/// A control with its name before it.
+fn field_ui<R>(ui: &mut Ui, name: &str, add: impl FnOnce(&mut Ui) -> R) -> R {
+    ui.horizontal(|ui| {
+        let size = vec2(58.0, ui.spacing().interact_size.y);
+        let label = ui.allocate_ui_with_layout(size, Layout::left_to_right(Align::Center), |ui| {
+            ui.set_min_width(size.x);
+            ui.label(name)
+        });
+        // What is left beside the number of a slider.
+        ui.spacing_mut().slider_width = (ui.available_width() - 64.0).max(40.0);
+        ui.label_inputs_by(label.inner.id, add)
+    })
+    .inner
+}

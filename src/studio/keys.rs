@@ -1,0 +1,66 @@
+//! Keyboard shortcuts. Tab, Enter and the arrows also move between and press all widgets.
+
+use egui::{Context, Key, Modifiers, Popup};
+
+use super::app::Studio;
+use crate::models::Task;
+
+/// The list behind "?".
+pub const HELP: [(&str, &str); 9] = [
+    ("1, 2", "Diffusion, Classifier"),
+    ("Arrows", "Previous or next class"),
+    ("[, ]", "Less or more density"),
+    ("F", "Forget"),
+    ("Space", "Pause or continue"),
+    ("Esc", "Cancel"),
+    ("S", "Save the finished runs"),
+    ("Tab, Enter", "Walk through and press everything"),
+    ("F12", "Frame times"),
+];
+
+/// Does what a key asks for.
+pub fn handle(studio: &mut Studio, ctx: &Context) {
+    if ctx.text_edit_focused() || Popup::is_any_open(ctx) {
+        return;
+    }
+    let focused = ctx.memory(|m| m.focused().is_some());
+    let pressed = |key| ctx.input_mut(|i| i.consume_key(Modifiers::NONE, key));
+    let state = &mut studio.state;
+
+    // With a widget in focus, Space presses it and the arrows leave it.
+    if !focused {
+        if pressed(Key::Space) {
+            state.toggle_pause();
+        }
+        for (key, by) in
+            [(Key::ArrowUp, -1), (Key::ArrowLeft, -1), (Key::ArrowDown, 1), (Key::ArrowRight, 1)]
+        {
+            if pressed(key) {
+                state.pick_next(by);
+            }
+        }
+    }
+    if pressed(Key::Escape) {
+        state.cancel();
+    }
+    if pressed(Key::F) {
+        state.forget();
+    }
+    for (key, task) in [(Key::Num1, Task::Generate), (Key::Num2, Task::Classify)] {
+        if pressed(key) {
+            state.switch(task);
+        }
+    }
+    for (key, by) in [(Key::OpenBracket, -0.05), (Key::CloseBracket, 0.05)] {
+        if pressed(key) {
+            let twentieths = (state.session().request.density + by) * 20.0;
+            state.set_density(twentieths.round() / 20.0);
+        }
+    }
+    if pressed(Key::S) {
+        studio.save();
+    }
+    if pressed(Key::F12) {
+        studio.frames.shown ^= true;
+    }
+}

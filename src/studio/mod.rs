@@ -1,0 +1,91 @@
+//! The desktop studio: egui, one file a panel. It draws what the engine's events bring, knows no
+//! maths and touches no tensor.
+//!
+//! [`state`] is the part without egui: what is open, what was picked, what runs.
+
+mod app;
+mod attempt;
+mod compare;
+mod forget_panel;
+mod frames;
+mod heat;
+mod keys;
+mod request;
+mod saliency_panel;
+mod salient;
+mod saver;
+mod session;
+pub mod state;
+mod theme;
+mod tile;
+mod timeline;
+mod top_bar;
+mod verdict;
+mod words;
+
+pub use app::Studio;
+pub use attempt::Attempt;
+pub use request::{Choice, Request};
+pub use salient::Saliency;
+pub use saver::SaveHook;
+pub use session::{Arm, Content, Pane, Session};
+
+use crate::engine::job::{Event, Job};
+
+/// The engine as the studio needs it.
+pub trait Backend {
+    /// Queues a job under a number.
+    fn start(&mut self, id: u64, job: Job);
+    /// The next event, if there is one; never waits.
+    fn poll(&mut self) -> Option<Event>;
+    /// Stops the running job.
+    fn cancel(&self);
+    /// Holds or continues the running job.
+    fn pause(&self, on: bool);
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+impl Backend for crate::engine::Engine {
+    fn start(&mut self, id: u64, job: Job) {
+        self.switches.show_previews(true);
+        Self::start(self, id, job);
+    }
+
+    fn poll(&mut self) -> Option<Event> {
+        Self::poll(self)
+    }
+
+    fn cancel(&self) {
+        self.switches.cancel();
+    }
+
+    fn pause(&self, on: bool) {
+        self.switches.pause(on);
+    }
+}
+
+/// Opens the window and returns when it is closed. With `setup` the window draws on the device
+/// that the engine computes on.
+///
+/// # Errors
+/// There is no display, or no way to draw on it.
+#[cfg(not(target_arch = "wasm32"))]
+pub fn run(
+    backend: Box<dyn Backend>,
+    setup: Option<eframe::egui_wgpu::WgpuSetup>,
+    on_save: SaveHook,
+) -> eframe::Result {
+    let mut options = eframe::NativeOptions {
+        viewport: egui::ViewportBuilder::default()
+            .with_title("SalUn Studio")
+            .with_app_id("salun-studio")
+            .with_inner_size([1280.0, 800.0])
+            .with_min_inner_size([1024.0, 640.0]),
+        ..Default::default()
+    };
+    if let Some(setup) = setup {
+        options.wgpu_options.wgpu_setup = setup;
+    }
+    let app = Studio::new(backend, on_save);
+    eframe::run_native("SalUn Studio", options, Box::new(|_| Ok(Box::new(app))))
+}

@@ -1,0 +1,207 @@
+//! The right panel: histogram with the threshold on it, a bar for every layer, the open layer.
+
+use egui::{
+    FontId, Frame, Panel, RichText, Role, ScrollArea, Sense, Stroke, StrokeKind, TextStyle, Ui,
+    WidgetInfo, pos2, vec2,
+};
+use egui_plot::{Bar, BarChart, Plot, VLine, uniform_grid_spacer};
+
+use super::{
+    app::Studio,
+    heat::{self, HeatMap},
+    salient::Saliency,
+    session::Session,
+    state::{Kind, State},
+    theme, words,
+};
+use crate::run::report::LayerReport;
+
+/// Height of a layer's row, in points.
+const ROW: f32 = 32.0;
+
+/// Draws the panel.
+pub fn saliency_ui(studio: &mut Studio, ui: &mut Ui) {
+    ui.heading("Saliency");
+    let Some(saliency) = &studio.state.session().saliency else {
+        empty_ui(&studio.state, ui);
+        return;
+    };
+    let (k, n) = (saliency.mask.k, saliency.mask.bits.len());
+    let density = studio.state.session().request.density;
+    ui.label(format!(
+        "{} of {} weights free ({})",
+        words::count(k),
+        words::count(n),
+        words::percent(density)
+    ));
+    let dragged = histogram_ui(saliency, ui);
+    ui.checkbox(&mut studio.show_small, "Show biases and norms");
+
+    if studio.heat.layer.is_some() {
+        Panel::bottom("heat map")
+            .frame(Frame::NONE)
+            .resizable(true)
+            .default_size(250.0)
+            .size_range(140.0..=ui.available_height() * 0.7)
+            .show(ui, |ui| {
+                ui.add_space(6.0);
+                heat::heat_ui(&mut studio.heat, saliency, ui);
+            });
+    }
+    layers_ui(saliency, density, studio.show_small, &mut studio.heat, ui);
+    if let Some(density) = dragged {
+        studio.state.set_density(density);
+    }
+}
+
+fn empty_ui(state: &State, ui: &mut Ui) {
+    let Session { opened, .. } = state.session();
+    ui.weak(match &state.work {
+        Some(work) if work.kind == Kind::Rank => "Scoring every weight by its gradient…",
+        _ if opened.is_none() => "Opening the model…",
+        _ => "Pick what to forget to see which weights it lives in",
+    });
+}
+
+/// Draws the histogram and returns the density where the threshold was dragged to.
+fn histogram_ui(saliency: &Saliency, ui: &mut Ui) -> Option<f64> {
+    let palette = theme::palette(ui);
+    let histogram = &saliency.histogram;
+    let end = histogram.start + histogram.step * histogram.counts.len() as f64;
+    let threshold = f64::from(saliency.mask.threshold).log10().clamp(histogram.start, end);
+    let bars = histogram.counts.iter().enumerate().map(|(i, count)| {
+        let middle = histogram.start + (i as f64 + 0.5) * histogram.step;
+        let color = if middle >= threshold { palette.accent_text } else { palette.weak };
+        Bar::new(middle, *count as f64).width(histogram.step * 0.9).fill(color).stroke(Stroke::NONE)
+    });
+    let chart = BarChart::new("weights", bars.collect()).allow_hover(false);
+    let line = VLine::new("threshold", threshold).color(palette.strong).width(2.0);
+    let drawn = Plot::new("histogram")
+        .height(112.0)
+        .allow_drag(false)
+        .allow_zoom(false)
+        .allow_scroll(false)
+        .allow_boxed_zoom(false)
+        .allow_axis_zoom_drag(false)
+        .allow_double_click_reset(false)
+        .show_axes([true, false])
+        .show_grid(false)
+        .show_x(false)
+        .show_y(false)
+        .show_crosshair(false)
+        .label_formatter(|_| None)
+        .x_grid_spacer(uniform_grid_spacer(|_| [8.0, 4.0, 2.0]))
+        .x_axis_formatter(|mark, _| format!("1e{:.0}", mark.value))
+        .include_x(histogram.start)
+        .include_x(end)
+        .include_y(0.0)
+        .show(ui, |plot| {
+            plot.bar_chart(chart);
+            plot.vline(line.allow_hover(false));
+            plot.pointer_coordinate().map(|p| p.x)
+        });
+    let response = drawn.response.on_hover_cursor(egui::CursorIcon::ResizeHorizontal);
+    let held = response.dragged() || response.clicked();
+    response.on_hover_text(format!(
+        "|gradient| of every weight; {} are zero or nearly. Drag the threshold to set the density",
+        words::count(histogram.below)
+    ));
+    let at = drawn.inner.filter(|_| held)?;
+    Some(saliency.ranking.density_at(10f64.powf(at) as f32))
+}
+
+fn layers_ui(saliency: &Saliency, density: f64, show_small: bool, heat: &mut HeatMap, ui: &mut Ui) {
+    let listed: Vec<usize> = (0..saliency.layers.len())
+        .filter(|&i| show_small || saliency.layers[i].shape.len() > 1)
+        .collect();
+    ui.spacing_mut().item_spacing.y = 2.0;
+    ScrollArea::vertical().auto_shrink(false).show_rows(ui, ROW, listed.len(), |ui, rows| {
+        for &layer in &listed[rows] {
+            let open = heat.layer == Some(layer);
+            if layer_ui(&saliency.layers[layer], density, open, ui) {
+                heat.toggle(layer);
+            }
+        }
+    });
+}
+
+/// Draws a layer's row; whether it was clicked.
+fn layer_ui(layer: &LayerReport, density: f64, open: bool, ui: &mut Ui) -> bool {
+    let size = vec2(ui.available_width(), ROW);
+    let (rect, response) = ui.allocate_exact_size(size, Sense::click());
+    let kept = format!("{} of {}", words::count(layer.kept), words::count(layer.n));
+    response.widget_info(|| {
+        let label = format!("{}, {kept} weights free", layer.name);
+        WidgetInfo::selected(Role::Button, ui.is_enabled(), open, label)
+    });
+    if !ui.is_rect_visible(rect) {
+        return response.clicked();
+    }
+    let palette = theme::palette(ui);
+    let fill = match (open, response.hovered()) {
+        (true, _) => ui.visuals().selection.bg_fill,
+        (_, true) => ui.visuals().widgets.hovered.bg_fill,
+        _ => palette.card,
+    };
+    let ring = if response.has_focus() { palette.accent_text } else { palette.border };
+    let painter = ui.painter();
+    painter.rect(rect, 4.0, fill, Stroke::new(1.0, ring), StrokeKind::Inside);
+
+    let font = TextStyle::Small.resolve(ui.style());
+    let inner = rect.shrink2(vec2(8.0, 4.0));
+    let count = painter.layout_no_wrap(kept, font.clone(), palette.weak);
+    let room = inner.width() - count.size().x - 8.0;
+    painter.galley(pos2(inner.right() - count.size().x, inner.top()), count, palette.weak);
+    let text = ui.visuals().text_color();
+    let name = short(&layer.name, room, |name| {
+        painter.layout_no_wrap(name.into(), FontId::clone(&font), text).size().x
+    });
+    let name = painter.layout_no_wrap(name, font, text);
+    painter.galley(inner.left_top(), name, text);
+
+    let bar = inner.with_min_y(inner.bottom() - 5.0);
+    let share = layer.kept as f32 / layer.n.max(1) as f32;
+    painter.rect_filled(bar, 2.0, palette.border);
+    let filled = bar.with_max_x(bar.left() + bar.width() * share);
+    painter.rect_filled(filled, 2.0, palette.accent_text);
+    let tick = bar.left() + bar.width() * density as f32;
+    painter.vline(tick, bar.expand(1.5).y_range(), Stroke::new(1.0, palette.strong));
+
+    let clicked = response.clicked();
+    response.on_hover_ui(|ui| {
+        ui.label(RichText::new(&layer.name).strong());
+        ui.label(format!("{} of its weights are free", words::percent(f64::from(share))));
+        ui.weak("Click for the heat map");
+    });
+    clicked
+}
+
+/// A layer's name without its beginning, where the whole does not fit: its end tells it apart.
+fn short(name: &str, room: f32, width: impl Fn(&str) -> f32) -> String {
+    let name = name.strip_suffix(".weight").unwrap_or(name);
+    if width(name) <= room {
+        return name.into();
+    }
+    let tails = name.match_indices('.').map(|(dot, _)| format!("…{}", &name[dot..]));
+    let mut last = String::from("…");
+    for tail in tails {
+        last = tail;
+        if width(&last) <= room {
+            break;
+        }
+    }
+    last
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_name_keeps_its_end() {
+        let width = |s: &str| s.chars().count() as f32;
+        assert_eq!(short("conv1.weight", 20.0, width), "conv1");
+        assert_eq!(short("down.0.resnets.1.conv1.weight", 12.0, width), "….1.conv1");
+        assert_eq!(short("fc.bias", 20.0, width), "fc.bias");
+    }
+}

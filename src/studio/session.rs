@@ -1,0 +1,163 @@
+//! Everything about one task: its model, the request, the saliency, the two runs.
+
+use std::sync::Arc;
+
+use super::{attempt::Attempt, request::Request, salient::Saliency, words};
+use crate::{
+    engine::job::{Grid, Opened},
+    models::Task,
+    run::recipe::Recipe,
+};
+
+/// The two runs that stand side by side.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Arm {
+    /// The method that was asked for.
+    Method,
+    /// The same with a random mask of equal size.
+    Control,
+}
+
+impl Arm {
+    pub const BOTH: [Self; 2] = [Self::Method, Self::Control];
+}
+
+/// A pane of the comparison.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pane {
+    Before,
+    After,
+    Random,
+    Retrain,
+}
+
+impl Pane {
+    pub const ALL: [Self; 4] = [Self::Before, Self::After, Self::Random, Self::Retrain];
+
+    /// The name on its toggle.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Before => "Before",
+            Self::After => "After",
+            Self::Random => "Random mask",
+            Self::Retrain => "Retrain",
+        }
+    }
+}
+
+/// What a pane has to show.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Content<'a> {
+    /// Pictures; after how many updates, where that is a question.
+    Grid(&'a Arc<Grid>, Option<usize>),
+    /// Why there are none, in a line.
+    Hint(String),
+}
+
+/// One task's side of the studio.
+#[derive(Debug)]
+pub struct Session {
+    pub task: Task,
+    pub opened: Option<Arc<Opened>>,
+    /// The seed that the model was opened with.
+    pub seed: u64,
+    pub request: Request,
+    pub saliency: Option<Saliency>,
+    pub attempts: [Option<Attempt>; 2],
+    /// The step that the timeline is held at; `None` follows the training.
+    pub scrub: Option<usize>,
+}
+
+impl Session {
+    /// A session with nothing open.
+    pub fn new(task: Task) -> Self {
+        let (request, attempts) = (Request::default(), [None, None]);
+        Self { task, opened: None, seed: 0, request, saliency: None, attempts, scrub: None }
+    }
+
+    /// The name of the model that the task opens with.
+    pub fn model(&self) -> &'static str {
+        match self.task {
+            Task::Generate => "fashion-ddpm",
+            Task::Classify => "fashion-classifier",
+        }
+    }
+
+    pub fn attempt(&self, arm: Arm) -> Option<&Attempt> {
+        self.attempts[arm as usize].as_ref()
+    }
+
+    pub fn attempt_mut(&mut self, arm: Arm) -> Option<&mut Attempt> {
+        self.attempts[arm as usize].as_mut()
+    }
+
+    /// The recipe of the request, once something is open and picked.
+    pub fn recipe(&self) -> Option<Recipe> {
+        self.request.recipe(self.opened.as_deref()?)
+    }
+
+    /// Puts away what belongs to another forget set.
+    pub fn clear(&mut self) {
+        self.saliency = None;
+        self.attempts = [None, None];
+        self.scrub = None;
+    }
+
+    /// Steps that have pictures, of both runs, in order.
+    pub fn stops(&self) -> Vec<usize> {
+        let attempts = self.attempts.iter().flatten();
+        let mut steps: Vec<usize> = attempts.flat_map(|a| &a.snapshots).map(|s| s.0).collect();
+        steps.sort_unstable();
+        steps.dedup();
+        steps
+    }
+
+    /// What a pane shows now.
+    pub fn content(&self, pane: Pane) -> Content<'_> {
+        let Some(opened) = &self.opened else {
+            return Content::Hint("Opening the model…".into());
+        };
+        match pane {
+            Pane::Before => Content::Grid(&opened.grid, None),
+            Pane::After => self.progress_of(Arm::Method).unwrap_or_else(|| {
+                let same = match self.task {
+                    Task::Generate => "noise",
+                    Task::Classify => "pictures",
+                };
+                Content::Hint(format!("Pick a class and press Forget: the same {same}, afterwards"))
+            }),
+            Pane::Random => self.progress_of(Arm::Control).unwrap_or_else(|| {
+                let method = self.attempt(Arm::Method).and_then(|a| a.run.as_ref());
+                Content::Hint(match method {
+                    Some(run) if run.mask.is_none() => {
+                        "This method uses no mask, so it has no control".into()
+                    }
+                    _ => "The control: as many weights, picked at random".into(),
+                })
+            }),
+            Pane::Retrain => self.retrain(opened),
+        }
+    }
+
+    fn progress_of(&self, arm: Arm) -> Option<Content<'_>> {
+        let (step, grid) = self.attempt(arm)?.at(self.scrub);
+        Some(Content::Grid(grid, Some(step)))
+    }
+
+    fn retrain<'a>(&self, opened: &'a Opened) -> Content<'a> {
+        let Some(spec) = self.request.spec(opened) else {
+            return Content::Hint("Trained anew without the forget set: the truth".into());
+        };
+        match opened.retrain.iter().find(|(shipped, _)| *shipped == spec) {
+            Some((_, grid)) => Content::Grid(grid, None),
+            None => Content::Hint(format!(
+                "No Retrain twin of the {} is shipped for {}",
+                match self.task {
+                    Task::Generate => "diffusion model",
+                    Task::Classify => "classifier",
+                },
+                words::forget_set(&spec)
+            )),
+        }
+    }
+}

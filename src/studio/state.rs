@@ -1,0 +1,352 @@
+//! The studio without egui: what is open, what runs, and what an event changes.
+
+use std::{path::PathBuf, sync::Arc};
+
+use super::{
+    Backend,
+    attempt::Attempt,
+    request::Choice,
+    salient::Saliency,
+    session::{Arm, Session},
+};
+use crate::{
+    engine::job::{Event, Job, Outcome, Run},
+    error::{Error, Result},
+    gpu::device::DeviceInfo,
+    models::Task,
+    monitor::Progress,
+    run::recipe::Budget,
+};
+
+/// What a job is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    Open,
+    Rank,
+    Unlearn(Arm),
+}
+
+/// The job that the studio waits for. There is one at a time: a new one replaces it.
+#[derive(Debug)]
+pub struct Work {
+    id: u64,
+    pub kind: Kind,
+    pub progress: Option<Progress>,
+    pub paused: bool,
+    pub cancelling: bool,
+}
+
+/// Everything that the panels draw.
+pub struct State {
+    backend: Box<dyn Backend>,
+    pub device: Option<DeviceInfo>,
+    pub task: Task,
+    sessions: [Session; 2],
+    pub work: Option<Work>,
+    /// The last failure, until it is dismissed.
+    pub error: Option<String>,
+    /// How the last work ended, in a word or two.
+    pub ended: &'static str,
+    last_id: u64,
+}
+
+impl State {
+    /// Starts with the diffusion model.
+    pub fn new(backend: Box<dyn Backend>) -> Self {
+        let mut state = Self {
+            backend,
+            device: None,
+            task: Task::Generate,
+            sessions: [Task::Generate, Task::Classify].map(Session::new),
+            work: None,
+            error: None,
+            ended: "",
+            last_id: 0,
+        };
+        state.open();
+        state
+    }
+
+    /// The shown task's session.
+    pub fn session(&self) -> &Session {
+        &self.sessions[index(self.task)]
+    }
+
+    /// The shown task's session.
+    pub fn session_mut(&mut self) -> &mut Session {
+        &mut self.sessions[index(self.task)]
+    }
+
+    /// Whether a model is being changed, so that another request would conflict.
+    pub fn unlearning(&self) -> bool {
+        self.work.as_ref().is_some_and(|w| matches!(w.kind, Kind::Unlearn(_)))
+    }
+
+    /// Why Forget cannot be pressed now.
+    pub fn blocked(&self) -> Option<&'static str> {
+        match &self.work {
+            Some(Work { kind: Kind::Open, .. }) => Some("The model is being opened"),
+            Some(Work { kind: Kind::Rank, .. }) => Some("The weights are being scored"),
+            Some(_) => Some("A run is in progress"),
+            None if self.session().opened.is_none() => Some("No model is open"),
+            None if self.session().request.what.is_none() => Some("Pick what to forget first"),
+            None => None,
+        }
+    }
+
+    /// Opens the shown task's model, or opens it again after a failure or with another seed.
+    pub fn open(&mut self) {
+        let session = self.session_mut();
+        session.clear();
+        session.seed = session.request.seed;
+        let job = Job::Open { model: session.model().into(), seed: session.seed };
+        self.begin(Kind::Open, job);
+    }
+
+    /// Shows a task; what the other one has is kept.
+    pub fn switch(&mut self, task: Task) {
+        if self.unlearning() || task == self.task {
+            return;
+        }
+        self.drop_work();
+        self.task = task;
+        let session = self.session();
+        if session.opened.is_none() {
+            self.open();
+        } else if session.request.what.is_some() && session.saliency.is_none() {
+            self.rank();
+        }
+    }
+
+    /// Picks what to forget and scores the weights for it.
+    pub fn pick(&mut self, what: Choice) {
+        let session = self.session();
+        let same = session.request.what == Some(what) && session.saliency.is_some();
+        if !same && !self.unlearning() && session.opened.is_some() {
+            self.aim(what);
+            self.rank();
+        }
+    }
+
+    /// Picks what to forget and leaves the scoring for later: a slider is still moving.
+    pub fn aim(&mut self, what: Choice) {
+        let session = self.session_mut();
+        if session.request.what != Some(what) {
+            session.request.what = Some(what);
+            session.clear();
+        }
+    }
+
+    /// Sets how much is evaluated, trained on and scored.
+    pub fn set_budget(&mut self, budget: Budget) {
+        let session = self.session_mut();
+        if std::mem::replace(&mut session.request.budget, budget) != budget {
+            session.saliency = None;
+            self.rank();
+        }
+    }
+
+    /// Opens the model again if the seed of its pictures is no longer the one asked for.
+    pub fn reseed(&mut self) {
+        let session = self.session();
+        if session.seed != session.request.seed && !self.unlearning() {
+            self.open();
+        }
+    }
+
+    /// Picks the class `by` places further on.
+    pub fn pick_next(&mut self, by: isize) {
+        let session = self.session();
+        let Some(opened) = &session.opened else { return };
+        let classes = opened.classes.len() as isize;
+        let next = match session.request.what {
+            Some(Choice::Class(class)) => (class as isize + by).rem_euclid(classes),
+            _ if by < 0 => classes - 1,
+            _ => 0,
+        };
+        self.pick(Choice::Class(next as usize));
+    }
+
+    /// Sets the share of weights that may change, 0..=1; bars and maps follow.
+    pub fn set_density(&mut self, density: f64) {
+        let density = density.clamp(0.0, 1.0);
+        let session = self.session_mut();
+        if session.request.density == density {
+            return;
+        }
+        session.request.density = density;
+        if let Some(Err(error)) = session.saliency.as_mut().map(|s| s.cut(density)) {
+            self.error = Some(error.to_string());
+        }
+    }
+
+    /// Starts the run, and after it its control.
+    pub fn forget(&mut self) {
+        if self.blocked().is_some() {
+            return;
+        }
+        let session = self.session_mut();
+        session.attempts = [None, None];
+        session.scrub = None;
+        if let Some(recipe) = session.recipe() {
+            self.unlearn(Arm::Method, Job::Unlearn(recipe));
+        }
+    }
+
+    /// Asks the running job to stop.
+    pub fn cancel(&mut self) {
+        if let Some(work) = &mut self.work {
+            work.cancelling = true;
+            self.backend.cancel();
+        }
+    }
+
+    /// Holds or continues the running job.
+    pub fn toggle_pause(&mut self) {
+        if let Some(work) = &mut self.work {
+            work.paused = !work.paused;
+            self.backend.pause(work.paused);
+        }
+    }
+
+    /// The finished runs of the shown task.
+    pub fn finished(&self) -> impl Iterator<Item = (Arm, &Arc<Run>)> {
+        let session = self.session();
+        Arm::BOTH.into_iter().filter_map(|arm| Some((arm, session.attempt(arm)?.run.as_ref()?)))
+    }
+
+    /// Notes where a run was saved, or why not, if it is still shown.
+    pub fn note_saved(&mut self, arm: Arm, run: &Arc<Run>, place: Result<PathBuf>) {
+        if let Err(error) = &place {
+            self.error = Some(error.to_string());
+        }
+        let attempts = self.sessions.iter_mut().filter_map(|s| s.attempt_mut(arm));
+        let shown = |a: &&mut Attempt| a.run.as_ref().is_some_and(|r| Arc::ptr_eq(r, run));
+        if let Some(attempt) = attempts.into_iter().find(shown) {
+            attempt.saved = place.ok();
+        }
+    }
+
+    /// Takes in all that the engine has told since the last frame.
+    pub fn poll(&mut self) {
+        while let Some(event) = self.backend.poll() {
+            self.handle(event);
+        }
+    }
+
+    /// Takes in one event. Events of replaced jobs are ignored.
+    fn handle(&mut self, event: Event) {
+        match event {
+            Event::Ready(info) => self.device = Some(info),
+            Event::Progress { id, progress } => {
+                if let Some(work) = self.heard(id) {
+                    work.progress = Some(progress);
+                }
+            }
+            Event::Live { id, live } => {
+                if let Some(Kind::Unlearn(arm)) = self.heard(id).map(|w| w.kind)
+                    && let Some(attempt) = self.session_mut().attempt_mut(arm)
+                {
+                    attempt.push(live);
+                }
+            }
+            Event::Snapshot { .. } => {}
+            Event::Done { id, outcome } => {
+                if let Some(work) = self.work.take_if(|w| w.id == id) {
+                    self.ended = "Done";
+                    self.done(work, outcome);
+                }
+            }
+            Event::Failed { id, error } => {
+                if let Some(work) = self.work.take_if(|w| w.id == id) {
+                    self.failed(work, error);
+                }
+            }
+        }
+    }
+
+    /// The work that an event is about. A cancel that came before the engine took the job up was
+    /// lost, so it is said again.
+    fn heard(&mut self, id: u64) -> Option<&mut Work> {
+        let work = self.work.as_mut().filter(|w| w.id == id)?;
+        if work.cancelling {
+            self.backend.cancel();
+        }
+        Some(work)
+    }
+
+    fn done(&mut self, work: Work, outcome: Outcome) {
+        let session = self.session_mut();
+        match (work.kind, outcome) {
+            (Kind::Open, Outcome::Opened(opened)) => {
+                session.opened = Some(opened);
+                if session.request.what.is_some() {
+                    self.rank();
+                }
+            }
+            (Kind::Rank, Outcome::Ranked(ranking)) => {
+                match Saliency::new(ranking, session.request.density) {
+                    Ok(saliency) => session.saliency = Some(saliency),
+                    Err(error) => self.error = Some(error.to_string()),
+                }
+            }
+            (Kind::Unlearn(arm), Outcome::Unlearned(run)) => {
+                if let Some(attempt) = session.attempt_mut(arm) {
+                    attempt.finish(run.clone());
+                }
+                if arm == Arm::Method && run.mask.is_some() && !work.cancelling {
+                    self.unlearn(Arm::Control, Job::Unlearn(run.recipe.random_control()));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn failed(&mut self, work: Work, error: Error) {
+        let cancelled = matches!(error, Error::Cancelled);
+        self.ended = if cancelled { "Cancelled" } else { "Failed" };
+        if let Kind::Unlearn(arm) = work.kind
+            && let Some(attempt) = self.session_mut().attempt_mut(arm)
+        {
+            attempt.cancelled = true;
+        }
+        if !cancelled {
+            self.error = Some(error.to_string());
+        }
+    }
+
+    fn rank(&mut self) {
+        if let Some(recipe) = self.session().recipe() {
+            self.begin(Kind::Rank, Job::Rank(recipe));
+        }
+    }
+
+    fn unlearn(&mut self, arm: Arm, job: Job) {
+        let session = self.session_mut();
+        let Some(opened) = &session.opened else { return };
+        session.attempts[arm as usize] = Some(Attempt::new(opened.grid.clone()));
+        self.begin(Kind::Unlearn(arm), job);
+    }
+
+    fn begin(&mut self, kind: Kind, job: Job) {
+        self.drop_work();
+        self.error = None;
+        self.last_id += 1;
+        let id = self.last_id;
+        self.work = Some(Work { id, kind, progress: None, paused: false, cancelling: false });
+        self.backend.start(id, job);
+    }
+
+    fn drop_work(&mut self) {
+        if self.work.take().is_some() {
+            self.backend.cancel();
+        }
+    }
+}
+
+fn index(task: Task) -> usize {
+    match task {
+        Task::Generate => 0,
+        Task::Classify => 1,
+    }
+}

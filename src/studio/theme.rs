@@ -1,0 +1,125 @@
+//! Colours and sizes, light and dark. One accent; text meets WCAG AA on its background.
+
+use egui::{Color32, CornerRadius, FontId, Stroke, TextStyle, Theme, Vec2, style::WidgetVisuals};
+
+/// The colours that panels ask for by meaning.
+#[derive(Debug)]
+pub struct Palette {
+    panel: Color32,
+    /// Behind pictures and plots.
+    pub canvas: Color32,
+    /// Of a card on a panel.
+    pub card: Color32,
+    pub border: Color32,
+    text: Color32,
+    pub strong: Color32,
+    pub weak: Color32,
+    /// Fills of what matters most, under white text.
+    pub accent: Color32,
+    /// The accent as text or line.
+    pub accent_text: Color32,
+    selected: Color32,
+    button: Color32,
+    hovered: Color32,
+    pub good: Color32,
+    pub bad: Color32,
+    pub caution: Color32,
+}
+
+const DARK: Palette = Palette {
+    panel: Color32::from_rgb(23, 25, 30),
+    canvas: Color32::from_rgb(14, 16, 19),
+    card: Color32::from_rgb(29, 32, 38),
+    border: Color32::from_rgb(46, 51, 60),
+    text: Color32::from_rgb(208, 213, 221),
+    strong: Color32::from_rgb(243, 245, 248),
+    weak: Color32::from_rgb(152, 160, 173),
+    accent: Color32::from_rgb(88, 98, 226),
+    accent_text: Color32::from_rgb(155, 164, 255),
+    selected: Color32::from_rgb(52, 58, 120),
+    button: Color32::from_rgb(40, 44, 52),
+    hovered: Color32::from_rgb(52, 57, 67),
+    good: Color32::from_rgb(70, 190, 145),
+    bad: Color32::from_rgb(242, 110, 122),
+    caution: Color32::from_rgb(232, 176, 76),
+};
+
+const LIGHT: Palette = Palette {
+    panel: Color32::from_rgb(247, 248, 250),
+    canvas: Color32::from_rgb(255, 255, 255),
+    card: Color32::from_rgb(255, 255, 255),
+    border: Color32::from_rgb(211, 215, 222),
+    text: Color32::from_rgb(42, 47, 56),
+    strong: Color32::from_rgb(14, 17, 22),
+    weak: Color32::from_rgb(90, 98, 112),
+    accent: Color32::from_rgb(68, 80, 208),
+    accent_text: Color32::from_rgb(59, 71, 196),
+    selected: Color32::from_rgb(216, 220, 255),
+    button: Color32::from_rgb(231, 233, 238),
+    hovered: Color32::from_rgb(219, 222, 229),
+    good: Color32::from_rgb(15, 118, 85),
+    bad: Color32::from_rgb(190, 42, 72),
+    caution: Color32::from_rgb(140, 92, 0),
+};
+
+/// A tile's frame in both themes, between a picture that is mostly dark and either background.
+pub const AGREES: Color32 = Color32::from_rgb(34, 160, 118);
+pub const DIFFERS: Color32 = Color32::from_rgb(232, 74, 98);
+
+/// The palette of the theme that is shown.
+pub fn palette(ui: &egui::Ui) -> &'static Palette {
+    if ui.visuals().dark_mode { &DARK } else { &LIGHT }
+}
+
+/// Sets both themes.
+pub fn install(ctx: &egui::Context) {
+    for (theme, palette) in [(Theme::Dark, &DARK), (Theme::Light, &LIGHT)] {
+        ctx.style_mut_of(theme, |style| {
+            for (text, size) in [
+                (TextStyle::Small, 12.0),
+                (TextStyle::Body, 13.0),
+                (TextStyle::Button, 13.0),
+                (TextStyle::Heading, 15.0),
+            ] {
+                style.text_styles.insert(text, FontId::proportional(size));
+            }
+            style.text_styles.insert(TextStyle::Monospace, FontId::monospace(12.0));
+            style.spacing.item_spacing = Vec2::new(8.0, 6.0);
+            style.spacing.button_padding = Vec2::new(10.0, 4.0);
+            style.spacing.interact_size.y = 26.0;
+            style.spacing.scroll = egui::style::ScrollStyle::thin();
+            style.interaction.tooltip_delay = 0.25;
+            style.interaction.selectable_labels = false;
+            paint(&mut style.visuals, palette);
+        });
+    }
+}
+
+fn paint(visuals: &mut egui::Visuals, p: &Palette) {
+    visuals.panel_fill = p.panel;
+    visuals.window_fill = p.card;
+    visuals.window_stroke = Stroke::new(1.0, p.border);
+    visuals.extreme_bg_color = p.canvas;
+    visuals.faint_bg_color = p.card;
+    visuals.weak_text_color = Some(p.weak);
+    visuals.error_fg_color = p.bad;
+    visuals.warn_fg_color = p.caution;
+    visuals.hyperlink_color = p.accent_text;
+    visuals.slider_trailing_fill = true;
+    visuals.selection.bg_fill = p.selected;
+    visuals.selection.stroke = Stroke::new(1.0, p.strong);
+    let widget = |visuals: &mut WidgetVisuals, fill, edge, text| {
+        visuals.bg_fill = fill;
+        visuals.weak_bg_fill = fill;
+        visuals.bg_stroke = Stroke::new(1.0, edge);
+        visuals.fg_stroke = Stroke::new(1.0, text);
+        visuals.corner_radius = CornerRadius::same(5);
+        visuals.expansion = 0.0;
+    };
+    let widgets = &mut visuals.widgets;
+    widget(&mut widgets.noninteractive, p.panel, p.border, p.text);
+    widget(&mut widgets.inactive, p.button, p.border, p.text);
+    widget(&mut widgets.hovered, p.hovered, p.weak, p.strong);
+    widget(&mut widgets.active, p.hovered, p.accent_text, p.strong);
+    widget(&mut widgets.open, p.hovered, p.border, p.strong);
+}

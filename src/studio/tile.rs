@@ -1,0 +1,110 @@
+//! From a grid of tiles to a texture, and where in it each tile lies.
+
+use std::sync::Arc;
+
+use egui::{
+    Color32, ColorImage, Context, Rect, TextureFilter, TextureHandle, TextureId, TextureOptions,
+    pos2,
+};
+
+use crate::engine::job::Grid;
+
+/// Pixels of its own edge around each tile, so that filtering never mixes neighbours.
+const EDGE: usize = 1;
+
+/// One grid as a texture, renewed when the grid changes.
+#[derive(Default)]
+pub struct Sheet {
+    held: Option<(Arc<Grid>, TextureHandle)>,
+}
+
+impl Sheet {
+    /// The texture of a grid.
+    pub fn texture(&mut self, ctx: &Context, grid: &Arc<Grid>) -> TextureId {
+        match &mut self.held {
+            Some((held, texture)) if Arc::ptr_eq(held, grid) => texture.id(),
+            Some((held, texture)) => {
+                *held = grid.clone();
+                texture.set(image(grid), options());
+                texture.id()
+            }
+            None => {
+                let texture = ctx.load_texture("tiles", image(grid), options());
+                self.held.insert((grid.clone(), texture)).1.id()
+            }
+        }
+    }
+}
+
+/// The tile's part of the texture.
+pub fn uv(grid: &Grid, row: usize, column: usize) -> Rect {
+    let [across, down] = cells(grid);
+    let [height, width] = grid.tile.map(|side| (side + 2 * EDGE) as f32);
+    let index = row * grid.columns + column;
+    let (x, y) = ((index % across) as f32, (index / across) as f32);
+    // Texture coordinates, 0..1 over the whole texture.
+    let at = |x: f32, y: f32| pos2(x / (across as f32 * width), y / (down as f32 * height));
+    let edge = EDGE as f32;
+    Rect::from_min_max(
+        at(x * width + edge, y * height + edge),
+        at((x + 1.0) * width - edge, (y + 1.0) * height - edge),
+    )
+}
+
+fn options() -> TextureOptions {
+    TextureOptions { magnification: TextureFilter::Nearest, ..TextureOptions::LINEAR }
+}
+
+/// Cells across and down: near a square, so that many tiles fit a texture.
+fn cells(grid: &Grid) -> [usize; 2] {
+    let n = (grid.rows.len() * grid.columns).max(1);
+    let across = n.isqrt().max(1);
+    [across, n.div_ceil(across)]
+}
+
+fn image(grid: &Grid) -> ColorImage {
+    let [across, down] = cells(grid);
+    let [height, width] = grid.tile;
+    let (cell_h, cell_w) = (height + 2 * EDGE, width + 2 * EDGE);
+    let size = [across * cell_w, down * cell_h];
+    let mut image = ColorImage::filled(size, Color32::BLACK);
+    for index in 0..grid.rows.len() * grid.columns {
+        let tile = grid.pixels_of(index / grid.columns, index % grid.columns);
+        let origin = (index / across) * cell_h * size[0] + (index % across) * cell_w;
+        for y in 0..cell_h {
+            let inner_y = y.saturating_sub(EDGE).min(height - 1);
+            for x in 0..cell_w {
+                let at = inner_y * width + x.saturating_sub(EDGE).min(width - 1);
+                let channel = |c: usize| tile[c.min(grid.channels - 1) * height * width + at];
+                image.pixels[origin + y * size[0] + x] =
+                    Color32::from_rgb(channel(0), channel(1), channel(2));
+            }
+        }
+    }
+    image
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tile_lies_where_its_uv_says() {
+        let grid = Grid {
+            rows: vec![Some(0), Some(1)],
+            columns: 3,
+            channels: 1,
+            tile: [2, 2],
+            pixels: (0..6).flat_map(|tile| [tile; 4]).collect(),
+            seen: vec![None; 6],
+        };
+        let image = image(&grid);
+        for (row, column, value) in [(0, 0, 0), (0, 2, 2), (1, 0, 3), (1, 2, 5)] {
+            let uv = uv(&grid, row, column);
+            let (x, y) =
+                (uv.center().x * image.size[0] as f32, uv.center().y * image.size[1] as f32);
+            let pixel = image.pixels[y as usize * image.size[0] + x as usize];
+            assert_eq!(pixel, Color32::from_gray(value));
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! The top bar: task, device, save, theme, shortcuts; and the line that tells of a failure.
+
+use egui::{Align, Button, Layout, Popup, RichText, Theme, Ui};
+
+use super::{app::Studio, keys, theme, words};
+use crate::models::Task;
+
+/// Draws the bar.
+pub fn top_bar_ui(studio: &mut Studio, ui: &mut Ui) {
+    ui.horizontal(|ui| {
+        ui.label(RichText::new("SalUn Studio").heading().strong());
+        ui.add_space(8.0);
+        tasks_ui(studio, ui);
+        ui.add_space(8.0);
+        device_ui(studio, ui);
+        ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
+            help_ui(ui);
+            theme_ui(ui);
+            save_ui(studio, ui);
+        });
+    });
+}
+
+/// Draws the line that tells of a failure.
+pub fn error_ui(studio: &mut Studio, ui: &mut Ui) {
+    let Some(error) = studio.state.error.clone() else { return };
+    ui.horizontal(|ui| {
+        ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
+            if ui.button("Dismiss").clicked() {
+                studio.state.error = None;
+            }
+            ui.with_layout(Layout::left_to_right(Align::Center), |ui| {
+                let color = theme::palette(ui).bad;
+                ui.add(egui::Label::new(RichText::new(error).color(color)).truncate());
+            });
+        });
+    });
+}
+
+fn tasks_ui(studio: &mut Studio, ui: &mut Ui) {
+    let held = studio.state.unlearning();
+    ui.add_enabled_ui(!held, |ui| {
+        ui.spacing_mut().item_spacing.x = 2.0;
+        for task in [Task::Generate, Task::Classify] {
+            let button = Button::new(words::task(task)).selected(studio.state.task == task);
+            let response = ui.add(button);
+            let response = response.on_disabled_hover_text("Wait for the run, or cancel it");
+            if response.clicked() {
+                studio.state.switch(task);
+            }
+        }
+    });
+}
+
+fn device_ui(studio: &Studio, ui: &mut Ui) {
+    match &studio.state.device {
+        Some(info) => {
+            let badge = RichText::new(words::device(info)).weak();
+            ui.add(egui::Label::new(badge).truncate()).on_hover_text(&info.why);
+        }
+        None => {
+            ui.weak("Looking for a device…");
+        }
+    }
+}
+
+fn save_ui(studio: &mut Studio, ui: &mut Ui) {
+    let ready = studio.state.finished().next().is_some() && !studio.saver.busy();
+    let response = ui
+        .add_enabled(ready, Button::new("Save run…"))
+        .on_hover_text("Writes a run folder for each finished run: recipe, report, weights, mask")
+        .on_disabled_hover_text("Nothing to save yet");
+    if response.clicked() {
+        studio.save();
+    }
+}
+
+fn theme_ui(ui: &mut Ui) {
+    let (name, other) =
+        if ui.visuals().dark_mode { ("Light", Theme::Light) } else { ("Dark", Theme::Dark) };
+    if ui.button(name).on_hover_text("Switch between light and dark").clicked() {
+        ui.ctx().set_theme(other);
+    }
+}
+
+fn help_ui(ui: &mut Ui) {
+    let button = ui.button("?").on_hover_text("Keyboard shortcuts");
+    Popup::from_toggle_button_response(&button).show(|ui| {
+        egui::Grid::new("shortcuts").num_columns(2).spacing([16.0, 4.0]).show(ui, |ui| {
+            for (key, does) in keys::HELP {
+                ui.monospace(key);
+                ui.label(does);
+                ui.end_row();
+            }
+        });
+    });
+}

@@ -1,0 +1,96 @@
+//! Numbers and names as a person reads them.
+
+use crate::{
+    gpu::device::{DeviceInfo, DeviceKind},
+    models::Task,
+};
+
+/// 350733 as "350,733".
+pub fn count(n: usize) -> String {
+    let digits = n.to_string();
+    let mut text = String::with_capacity(digits.len() * 4 / 3);
+    for (i, c) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(c);
+    }
+    text
+}
+
+/// A share of 0..=1 as "50 %", with a decimal where it says more.
+pub fn percent(share: f64) -> String {
+    let value = share * 100.0;
+    if value == 0.0 || value >= 9.95 || (value - value.round()).abs() < 0.005 {
+        format!("{value:.0} %")
+    } else {
+        format!("{value:.1} %")
+    }
+}
+
+/// Seconds as "12 s left" or "3 min left".
+pub fn left(seconds: f64) -> String {
+    match seconds {
+        s if s < 1.0 => "1 s left".into(),
+        s if s < 90.0 => format!("{s:.0} s left"),
+        s if s < 5400.0 => format!("{:.0} min left", s / 60.0),
+        s => format!("{:.1} h left", s / 3600.0),
+    }
+}
+
+/// A task's tab.
+pub fn task(task: Task) -> &'static str {
+    match task {
+        Task::Generate => "Diffusion",
+        Task::Classify => "Classifier",
+    }
+}
+
+/// "AMD Radeon, Vulkan" or "CPU, no GPU found".
+pub fn device(info: &DeviceInfo) -> String {
+    match info.kind {
+        DeviceKind::Cpu => format!("CPU, {}", info.why.split(',').next().unwrap_or_default()),
+        _ => format!("{}, {}", info.name, api(&info.api)),
+    }
+}
+
+/// A graphics interface by its proper name.
+pub fn api(name: &str) -> &str {
+    match name {
+        "vulkan" => "Vulkan",
+        "metal" => "Metal",
+        "dx12" => "DirectX 12",
+        "webgpu" => "WebGPU",
+        "gl" => "OpenGL",
+        "cpu" => "CPU",
+        other => other,
+    }
+}
+
+/// A forget set as in a sentence: "Sneaker", "a random 10 %".
+pub fn forget_set(spec: &str) -> String {
+    match spec.split_once(':') {
+        Some(("class", name)) => name.into(),
+        Some(("random", share)) => format!("a random {}", share.replace('%', " %")),
+        _ => spec.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_read_well() {
+        assert_eq!(count(0), "0");
+        assert_eq!(count(701_466), "701,466");
+        assert_eq!(count(1_000), "1,000");
+        assert_eq!(percent(0.5), "50 %");
+        assert_eq!(percent(0.0), "0 %");
+        assert_eq!(percent(0.025), "2.5 %");
+        assert_eq!(left(0.2), "1 s left");
+        assert_eq!(left(240.0), "4 min left");
+        assert_eq!(forget_set("random:10%"), "a random 10 %");
+        assert_eq!(forget_set("class:Ankle boot"), "Ankle boot");
+    }
+}

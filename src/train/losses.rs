@@ -1,0 +1,124 @@
+//! The losses of both tasks and the batches they are taken over.
+
+use burn::tensor::{Bool, Device, Int, Tensor, TensorData, activation};
+use rand::RngExt;
+
+use crate::{
+    data::{
+        Pictures,
+        rng::{Rng, normals},
+    },
+    diffusion::{sampler::tensor4, schedule::Schedule},
+};
+
+/// Mean cross-entropy. `logits` [n, k], one label each.
+pub fn cross_entropy(logits: Tensor<2>, labels: &[usize]) -> Tensor<1> {
+    let n = labels.len();
+    let device = logits.device().without_autodiff();
+    let labels: Vec<i32> = labels.iter().map(|&l| l as i32).collect();
+    let rows = Tensor::<2, Int>::from_data(TensorData::new(labels, [n, 1]), &device);
+    activation::log_softmax(logits, 1).gather(1, rows).mean().neg()
+}
+
+/// Mean squared error over all elements.
+pub fn mse(a: Tensor<4>, b: Tensor<4>) -> Tensor<1> {
+    (a - b).square().mean()
+}
+
+/// How training pictures of a classifier are varied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Augment {
+    None,
+    /// Shift by up to two pixels with zero padding, flip left to right half the time.
+    ShiftFlip,
+}
+
+/// A batch of pictures [n, c, h, w] in [0, 1].
+pub fn pictures(
+    data: &Pictures,
+    indices: &[usize],
+    augment: Augment,
+    rng: &mut Rng,
+    device: &Device,
+) -> Tensor<4> {
+    let s = data.shape;
+    let mut values = data.unit(indices);
+    if augment == Augment::ShiftFlip {
+        for picture in values.chunks_exact_mut(s.n()) {
+            let (dy, dx) = (rng.random_range(-2i32..=2), rng.random_range(-2i32..=2));
+            let flip = rng.random::<bool>();
+            vary(picture, [s.height, s.width], dy, dx, flip);
+        }
+    }
+    tensor4(values, [indices.len(), s.channels, s.height, s.width], device)
+}
+
+fn vary(picture: &mut [f32], [h, w]: [usize; 2], dy: i32, dx: i32, flip: bool) {
+    for plane in picture.chunks_exact_mut(h * w) {
+        let source = plane.to_vec();
+        for y in 0..h {
+            for x in 0..w {
+                let from_x = if flip { w - 1 - x } else { x } as i32 + dx;
+                let from_y = y as i32 + dy;
+                let inside =
+                    (0..h as i32).contains(&from_y) && (0..w as i32).contains(&from_x);
+                plane[y * w + x] =
+                    if inside { source[from_y as usize * w + from_x as usize] } else { 0.0 };
+            }
+        }
+    }
+}
+
+/// A noised batch for the diffusion loss.
+pub struct Noised {
+    /// x_t [n, c, h, w].
+    pub x: Tensor<4>,
+    /// The noise that is in it.
+    pub eps: Tensor<4>,
+    pub t: Vec<usize>,
+    pub class: Vec<Option<usize>>,
+}
+
+/// x_t of the pictures `indices` at antithetic random times: half of the times are drawn, the
+/// other half are T - 1 minus those (ALGORITHMS 8.2).
+pub fn noised(
+    data: &Pictures,
+    indices: &[usize],
+    schedule: &Schedule,
+    rng: &mut Rng,
+    device: &Device,
+) -> Noised {
+    let n = indices.len();
+    let s = data.shape;
+    let last = schedule.steps() - 1;
+    let drawn: Vec<usize> = (0..n / 2 + 1).map(|_| rng.random_range(0..=last)).collect();
+    let t: Vec<usize> =
+        drawn.iter().copied().chain(drawn.iter().map(|t| last - t)).take(n).collect();
+    let eps = normals(rng, n * s.n());
+    let mut x = data.unit(indices);
+    for ((picture, noise), &t) in x.chunks_exact_mut(s.n()).zip(eps.chunks_exact(s.n())).zip(&t) {
+        let (signal, sigma) = schedule.mix(t);
+        for (v, e) in picture.iter_mut().zip(noise) {
+            *v = signal * (2.0 * *v - 1.0) + sigma * e;
+        }
+    }
+    let shape = [n, s.channels, s.height, s.width];
+    let class = data.labels(indices).into_iter().map(Some).collect();
+    Noised { x: tensor4(x, shape, device), eps: tensor4(eps, shape, device), t, class }
+}
+
+/// Replaces each class by the null condition with probability `p`.
+pub fn drop_condition(class: &mut [Option<usize>], p: f64, rng: &mut Rng) {
+    for c in class {
+        if rng.random::<f64>() < p {
+            *c = None;
+        }
+    }
+}
+
+/// A boolean vector on a device from bytes 0 and 1.
+pub fn flags(bits: &[u8], device: &Device) -> Tensor<1, Bool> {
+    let bits: Vec<bool> = bits.iter().map(|b| *b != 0).collect();
+    let n = bits.len();
+    Tensor::from_data(TensorData::new(bits, [n]), device)
+}

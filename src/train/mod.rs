@@ -1,0 +1,6 @@
+//! Training from data: the optimisers, the recipes of the shipped models, one resumable loop.
+
+pub mod losses;
+pub mod optimizer;
+pub mod preset;
+pub mod trainer;

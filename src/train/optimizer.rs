@@ -1,0 +1,118 @@
+//! SGD with momentum and Adam, with exact freezing under a mask.
+
+use burn::tensor::{Bool, Tensor};
+use serde::{Deserialize, Serialize};
+
+use crate::models::weights::Weights;
+
+/// An update rule and its constants.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Rule {
+    /// g += wd θ; v = μ v + g; θ -= lr v (PyTorch's SGD; ALGORITHMS 0).
+    Sgd { momentum: f64, weight_decay: f64 },
+    /// Adam (Kingma and Ba 2015) with bias correction, no weight decay.
+    Adam { beta1: f64, beta2: f64, eps: f64 },
+}
+
+impl Rule {
+    /// The official code's SGD.
+    pub const SGD: Self = Self::Sgd { momentum: 0.9, weight_decay: 5e-4 };
+    /// PyTorch's default Adam.
+    pub const ADAM: Self = Self::Adam { beta1: 0.9, beta2: 0.999, eps: 1e-8 };
+}
+
+/// Which weights may change, and what the others are.
+///
+/// Freezing is by selection, not by multiplication: a frozen weight is the original's very bits,
+/// whatever momentum and weight decay do (SalUn eq. 4; ALGORITHMS 4.4).
+#[derive(Debug, Clone)]
+pub struct Freeze {
+    /// True where a weight may change, per parameter.
+    pub free: Vec<Tensor<1, Bool>>,
+    pub original: Vec<Tensor<1>>,
+}
+
+/// An update rule with its state.
+#[derive(Debug, Clone)]
+pub struct Optimizer {
+    rule: Rule,
+    freeze: Option<Freeze>,
+    /// Velocity of SGD or first moment of Adam, per parameter.
+    pub first: Vec<Tensor<1>>,
+    /// Second moment of Adam.
+    pub second: Vec<Tensor<1>>,
+    pub steps: usize,
+}
+
+impl Optimizer {
+    /// A fresh optimiser; with `freeze` only free weights ever change.
+    pub fn new(rule: Rule, freeze: Option<Freeze>) -> Self {
+        Self { rule, freeze, first: Vec::new(), second: Vec::new(), steps: 0 }
+    }
+
+    /// One update of every parameter. Gradients are in parameter order.
+    pub fn step(&mut self, weights: &mut Weights, gradients: Vec<Tensor<1>>, lr: f64) {
+        self.steps += 1;
+        if self.first.is_empty() {
+            self.first = gradients.iter().map(|g| g.zeros_like()).collect();
+            if matches!(self.rule, Rule::Adam { .. }) {
+                self.second = self.first.clone();
+            }
+        }
+        for (i, gradient) in gradients.into_iter().enumerate() {
+            let frozen = self
+                .freeze
+                .as_ref()
+                .map(|f| (f.free[i].clone().bool_not(), f.original[i].clone()));
+            let gradient = match &frozen {
+                Some((frozen, _)) => gradient.mask_fill(frozen.clone(), 0.0),
+                None => gradient,
+            };
+            let moved = self.update(i, weights.params[i].clone(), gradient, lr);
+            weights.params[i] = match frozen {
+                Some((frozen, original)) => {
+                    self.first[i] = self.first[i].clone().mask_fill(frozen.clone(), 0.0);
+                    moved.mask_where(frozen, original)
+                }
+                None => moved,
+            };
+        }
+    }
+
+    fn update(&mut self, i: usize, theta: Tensor<1>, g: Tensor<1>, lr: f64) -> Tensor<1> {
+        match self.rule {
+            Rule::Sgd { momentum, weight_decay } => {
+                let g = g + theta.clone() * weight_decay;
+                self.first[i] = self.first[i].clone() * momentum + g;
+                theta - self.first[i].clone() * lr
+            }
+            Rule::Adam { beta1, beta2, eps } => {
+                let t = self.steps as i32;
+                self.first[i] = self.first[i].clone() * beta1 + g.clone() * (1.0 - beta1);
+                self.second[i] = self.second[i].clone() * beta2 + g.square() * (1.0 - beta2);
+                let root = (self.second[i].clone() / (1.0 - beta2.powi(t))).sqrt() + eps;
+                theta - self.first[i].clone() / root * (lr / (1.0 - beta1.powi(t)))
+            }
+        }
+    }
+}
+
+/// Scales the gradients so that their common norm is at most `limit` (PyTorch's `clip_grad_norm_`).
+/// The norm never leaves the device.
+pub fn clip_norm(gradients: Vec<Tensor<1>>, limit: f64) -> Vec<Tensor<1>> {
+    let squares = gradients.iter().map(|g| g.clone().square().sum()).collect();
+    let norm = Tensor::cat(squares, 0).sum().sqrt();
+    let scale = ((norm + 1e-6).recip() * limit).clamp_max(1.0);
+    gradients.into_iter().map(|g| g * scale.clone()).collect()
+}
+
+/// Learning rate of step `i` of `n`: linear warm-up over the first `warm` share, then a cosine to 0.
+pub fn warm_cosine(peak: f64, warm: f64, i: usize, n: usize) -> f64 {
+    let at = (i as f64 + 1.0) / n.max(1) as f64;
+    if at < warm {
+        peak * at / warm
+    } else {
+        peak * 0.5 * (1.0 + (std::f64::consts::PI * (at - warm) / (1.0 - warm)).cos())
+    }
+}

@@ -1,0 +1,196 @@
+//! One training run, a step at a time: resumable at any step with the same result.
+
+use std::sync::Arc;
+
+use burn::tensor::{Device, Tensor};
+
+use super::{
+    losses::{Augment, cross_entropy, drop_condition, mse, noised, pictures},
+    optimizer::{Optimizer, Rule, clip_norm, warm_cosine},
+    preset::{CONDITION_DROP, WARM},
+};
+use crate::{
+    data::{Dataset, rng},
+    diffusion::schedule::Schedule,
+    error::{Error, Result},
+    models::{
+        Network,
+        layers::{Mode, Pass},
+        weights::{HostWeights, WeightLayout, Weights, read, read_all, vector},
+    },
+};
+
+/// Everything that fixes a training run.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct TrainPlan {
+    pub steps: usize,
+    pub batch: usize,
+    pub rule: Rule,
+    pub lr: f64,
+    pub ema: f64,
+    pub seed: u64,
+}
+
+/// The state of a run after some steps, in main memory.
+#[derive(Debug, Clone)]
+pub struct Snapshot {
+    pub step: usize,
+    pub weights: HostWeights,
+    pub first: Vec<f32>,
+    pub second: Vec<f32>,
+    pub ema: Vec<f32>,
+}
+
+/// A run under way.
+pub struct Trainer {
+    network: Arc<Network>,
+    data: Arc<Dataset>,
+    /// Indices into the training pictures.
+    items: Vec<usize>,
+    plan: TrainPlan,
+    schedule: Schedule,
+    device: Device,
+    layout: Arc<WeightLayout>,
+    pub weights: Weights,
+    optimizer: Optimizer,
+    ema: Vec<Tensor<1>>,
+    pub step: usize,
+    order: (usize, Vec<usize>),
+}
+
+impl Trainer {
+    /// A run from fresh weights.
+    pub fn new(
+        network: Arc<Network>,
+        layout: Arc<WeightLayout>,
+        data: Arc<Dataset>,
+        items: Vec<usize>,
+        plan: TrainPlan,
+        device: &Device,
+    ) -> Self {
+        let weights = layout.init(plan.seed).upload(device);
+        let ema = if plan.ema > 0.0 { weights.params.clone() } else { Vec::new() };
+        Self {
+            optimizer: Optimizer::new(plan.rule, None),
+            schedule: Schedule::linear(),
+            device: device.clone(),
+            order: (usize::MAX, Vec::new()),
+            step: 0,
+            network,
+            layout,
+            data,
+            items,
+            plan,
+            weights,
+            ema,
+        }
+    }
+
+    /// Steps in one pass over the items.
+    pub fn steps_per_epoch(items: usize, batch: usize) -> usize {
+        items.div_ceil(batch)
+    }
+
+    /// Goes on from a snapshot.
+    pub fn resume(&mut self, snapshot: &Snapshot) {
+        let vectors = |flat: &[f32]| -> Vec<Tensor<1>> {
+            if flat.is_empty() {
+                return Vec::new();
+            }
+            self.layout.params.iter().map(|e| vector(&flat[e.range()], &self.device)).collect()
+        };
+        self.step = snapshot.step;
+        self.weights = snapshot.weights.upload(&self.device);
+        self.optimizer.first = vectors(&snapshot.first);
+        self.optimizer.second = vectors(&snapshot.second);
+        self.optimizer.steps = snapshot.step;
+        self.ema = vectors(&snapshot.ema);
+    }
+
+    /// The state now.
+    ///
+    /// # Errors
+    /// The device failed.
+    pub async fn snapshot(&self) -> Result<Snapshot> {
+        Ok(Snapshot {
+            step: self.step,
+            weights: self.weights.download().await?,
+            first: read_all(&self.optimizer.first).await?,
+            second: read_all(&self.optimizer.second).await?,
+            ema: read_all(&self.ema).await?,
+        })
+    }
+
+    /// The weights to ship: the moving average where there is one.
+    ///
+    /// # Errors
+    /// The device failed.
+    pub async fn result(&self) -> Result<HostWeights> {
+        let mut weights = self.weights.download().await?;
+        if !self.ema.is_empty() {
+            weights.values = read_all(&self.ema).await?;
+        }
+        Ok(weights)
+    }
+
+    /// One update; returns the loss as a tensor so that a GPU need not be waited for.
+    pub fn step(&mut self) -> Tensor<1> {
+        let batch = self.batch();
+        let mut rng = rng::seeded(self.plan.seed, &format!("step {}", self.step));
+        let lr = warm_cosine(self.plan.lr, WARM, self.step, self.plan.steps);
+        let weights = self.weights.tracked();
+        let pass = Pass::new(&weights, Mode::Train);
+        let pixels = &self.data.train;
+        let (loss, clip) = match &*self.network {
+            Network::Resnet(net) => {
+                let x = pictures(pixels, &batch, Augment::ShiftFlip, &mut rng, &self.device);
+                (cross_entropy(net.forward(&pass, x), &pixels.labels(&batch)), None)
+            }
+            Network::Unet(net) => {
+                let mut b = noised(pixels, &batch, &self.schedule, &mut rng, &self.device);
+                drop_condition(&mut b.class, CONDITION_DROP, &mut rng);
+                (mse(net.forward(&pass, b.x, &b.t, &b.class), b.eps), Some(1.0))
+            }
+        };
+        for (buffer, value) in pass.into_moved() {
+            self.weights.buffers[buffer] = value;
+        }
+        let mut gradients = weights.gradients(&mut loss.backward());
+        if let Some(limit) = clip {
+            gradients = clip_norm(gradients, limit);
+        }
+        self.optimizer.step(&mut self.weights, gradients, lr);
+        self.step += 1;
+        // Early averages forget the random start faster (as TensorFlow's `num_updates`).
+        let decay = self.plan.ema.min((1.0 + self.step as f64) / (10.0 + self.step as f64));
+        for (average, now) in self.ema.iter_mut().zip(&self.weights.params) {
+            *average = average.clone() * decay + now.clone() * (1.0 - decay);
+        }
+        loss.without_autodiff()
+    }
+
+    /// The items of the next batch: each epoch is one shuffled pass.
+    fn batch(&mut self) -> Vec<usize> {
+        let per_epoch = Self::steps_per_epoch(self.items.len(), self.plan.batch);
+        let (epoch, at) = (self.step / per_epoch, self.step % per_epoch);
+        if self.order.0 != epoch {
+            let mut rng = rng::seeded(self.plan.seed, &format!("epoch {epoch}"));
+            self.order = (epoch, rng::shuffled(&mut rng, self.items.len()));
+        }
+        let order = &self.order.1[at * self.plan.batch..];
+        order.iter().take(self.plan.batch).map(|&j| self.items[j]).collect()
+    }
+}
+
+/// Reads a loss and refuses one that is not a number.
+///
+/// # Errors
+/// The device failed, or training diverged.
+pub async fn finite(loss: Tensor<1>) -> Result<f32> {
+    let value = read(loss).await?[0];
+    if value.is_finite() {
+        Ok(value)
+    } else {
+        Err(Error::Diverged("the loss is no longer a number; choose a smaller --lr".into()))
+    }
+}

@@ -1,0 +1,173 @@
+//! One unlearning run, a step at a time.
+
+use std::sync::Arc;
+
+use burn::tensor::{Device, Tensor};
+use rand::RngExt;
+
+use super::{
+    plan::Plan,
+    registry::{ForgetBatch, ForgetNoise},
+};
+use crate::{
+    data::{Dataset, rng},
+    diffusion::schedule::Schedule,
+    models::{
+        Model, Network,
+        layers::{Mode, Pass},
+        resnet::Resnet,
+        unet::Unet,
+        weights::Weights,
+    },
+    saliency::Mask,
+    train::{
+        losses::{Augment, cross_entropy, drop_condition, flags, mse, noised, pictures},
+        optimizer::{Freeze, Optimizer, Rule, clip_norm},
+        preset::CONDITION_DROP,
+    },
+};
+
+/// A run under way.
+pub struct Unlearner {
+    network: Arc<Network>,
+    data: Arc<Dataset>,
+    plan: Plan,
+    schedule: Schedule,
+    device: Device,
+    optimizer: Optimizer,
+    pub weights: Weights,
+    pub step: usize,
+    /// This epoch's items: (epoch, forget, retain).
+    order: (usize, Vec<usize>, Vec<usize>),
+}
+
+impl Unlearner {
+    /// A run from the original weights; only weights in `mask` will change.
+    pub fn new(
+        model: &Model,
+        data: Arc<Dataset>,
+        plan: Plan,
+        mask: Option<&Mask>,
+        device: &Device,
+    ) -> Self {
+        let weights = model.weights.upload(device);
+        let freeze = mask.map(|mask| Freeze {
+            free: mask
+                .layout
+                .params
+                .iter()
+                .map(|e| flags(&mask.bits[e.range()], device))
+                .collect(),
+            original: weights.params.clone(),
+        });
+        let rule = match &*model.network {
+            Network::Resnet(_) => Rule::SGD,
+            Network::Unet(_) => Rule::ADAM,
+        };
+        Self {
+            network: model.network.clone(),
+            schedule: Schedule::linear(),
+            device: device.clone(),
+            optimizer: Optimizer::new(rule, freeze),
+            order: (usize::MAX, Vec::new(), Vec::new()),
+            step: 0,
+            data,
+            plan,
+            weights,
+        }
+    }
+
+    /// Whether all updates are done.
+    pub fn finished(&self) -> bool {
+        self.step >= self.plan.steps
+    }
+
+    /// One update; returns the loss.
+    pub fn step(&mut self) -> Tensor<1> {
+        let tracked = self.weights.tracked();
+        let pass = Pass::new(&tracked, Mode::Train);
+        let network = self.network.clone();
+        let loss = match &*network {
+            Network::Resnet(net) => self.classify(net, &pass),
+            Network::Unet(net) => self.generate(net, &pass),
+        };
+        for (buffer, value) in pass.into_moved() {
+            self.weights.buffers[buffer] = value;
+        }
+        let mut gradients = tracked.gradients(&mut loss.backward());
+        if matches!(*network, Network::Unet(_)) {
+            // Clipped before the mask, as the official code does (ALGORITHMS 8.5).
+            gradients = clip_norm(gradients, 1.0);
+        }
+        self.optimizer.step(&mut self.weights, gradients, self.plan.lr);
+        self.step += 1;
+        loss.without_autodiff()
+    }
+
+    fn rng(&self) -> rng::Rng {
+        rng::seeded(self.plan.seed, &format!("unlearn {}", self.step))
+    }
+
+    /// A turn of the classifier: forget batches first, then retain batches.
+    fn classify(&mut self, net: &Resnet, pass: &Pass) -> Tensor<1> {
+        let mut rng = self.rng();
+        let turns = self.plan.turns();
+        let (epoch, turn) = (self.step / turns, self.step % turns);
+        if self.order.0 != epoch {
+            let mut rng = rng::seeded(self.plan.seed, &format!("unlearn epoch {epoch}"));
+            let mut shuffle = |items: &[usize]| -> Vec<usize> {
+                rng::shuffled(&mut rng, items.len()).iter().map(|&j| items[j]).collect()
+            };
+            self.order = (epoch, shuffle(&self.plan.forget), shuffle(&self.plan.retain));
+        }
+        let forgets = self.plan.forget.len().div_ceil(self.plan.batch);
+        let (items, at) = if turn < forgets {
+            (&self.order.1, turn)
+        } else {
+            (&self.order.2, turn - forgets)
+        };
+        let batch: Vec<usize> =
+            items.iter().skip(at * self.plan.batch).take(self.plan.batch).copied().collect();
+        let x =
+            pictures(&self.data.train, &batch, Augment::ShiftFlip, &mut rng, &self.device);
+        let logits = net.forward(pass, x);
+        let labels = self.data.train.labels(&batch);
+        match self.plan.method.classify.as_ref().and_then(|how| how.forget) {
+            Some(forget) if turn < forgets => {
+                forget(ForgetBatch { logits, labels: &labels, rng: &mut rng })
+            }
+            _ => cross_entropy(logits, &labels),
+        }
+    }
+
+    /// A step of the diffusion model: both losses together.
+    fn generate(&mut self, net: &Unet, pass: &Pass) -> Tensor<1> {
+        let mut rng = self.rng();
+        let draw = |items: &[usize], rng: &mut rng::Rng| -> Vec<usize> {
+            (0..self.plan.batch).map(|_| items[rng.random_range(0..items.len())]).collect()
+        };
+        let pixels = &self.data.train;
+        let forget = self.plan.method.generate.as_ref().and_then(|how| how.forget).map(|forget| {
+            let items = draw(&self.plan.forget, &mut rng);
+            let batch = noised(pixels, &items, &self.schedule, &mut rng, &self.device);
+            forget(ForgetNoise {
+                unet: net,
+                pass,
+                now: &self.weights,
+                batch,
+                redirect: self.plan.redirect,
+            })
+        });
+        let retain = (self.plan.alpha > 0.0).then(|| {
+            let items = draw(&self.plan.retain, &mut rng);
+            let mut b = noised(pixels, &items, &self.schedule, &mut rng, &self.device);
+            drop_condition(&mut b.class, CONDITION_DROP, &mut rng);
+            mse(net.forward(pass, b.x, &b.t, &b.class), b.eps) * self.plan.alpha
+        });
+        match (forget, retain) {
+            (Some(f), Some(r)) => f + r,
+            (Some(one), None) | (None, Some(one)) => one,
+            (None, None) => unreachable!("a plan without losses has no steps"),
+        }
+    }
+}

@@ -1,0 +1,268 @@
+//! The commands do what DESIGN 4 says, in a terminal's own terms: files, streams, exit status.
+
+mod binary;
+
+use std::{
+    fs,
+    io::{BufRead, BufReader},
+    process::Command,
+    time::Duration,
+};
+
+use binary::{Ran, Scratch, bytes, open};
+use serde_json::Value;
+
+fn done(ran: &Ran) {
+    assert_eq!(ran.status, Some(0), "{ran:?}");
+}
+
+fn json(ran: &Ran) -> Value {
+    done(ran);
+    assert_eq!(ran.stdout.lines().count(), 1, "{ran:?}");
+    serde_json::from_str(&ran.stdout).unwrap()
+}
+
+#[test]
+fn help_and_version_are_no_failures() {
+    let scratch = Scratch::new("help");
+    for line in ["--help", "--version", "train --help", "help unlearn"] {
+        let ran = scratch.run(line);
+        done(&ran);
+        assert!(ran.stdout.contains("salun"), "{ran:?}");
+    }
+}
+
+#[test]
+fn info_has_the_fixed_form() {
+    let scratch = Scratch::new("info");
+    let info = json(&scratch.run("info --json"));
+    assert_eq!(info["device"]["api"], "cpu");
+    assert!(info["devices"].as_array().unwrap().iter().any(|d| d["kind"] == "cpu"));
+    for name in ["fashion-classifier", "fashion-ddpm"] {
+        let models = info["models"].as_array().unwrap();
+        let model = models.iter().find(|m| m["name"] == name).unwrap();
+        assert!(model["params"].as_u64().unwrap() > 100_000);
+        assert!(["shipped", "not shipped"].contains(&model["weights"].as_str().unwrap()));
+    }
+    let data = &info["data"][0];
+    assert_eq!(data["name"], "fashion-mnist");
+    assert_eq!([&data["classes"], &data["train"], &data["test"]], [10, 60_000, 10_000]);
+    let methods = info["methods"].as_array().unwrap();
+    let salun = methods.iter().find(|m| m["name"] == "salun").unwrap();
+    assert_eq!(salun["tasks"], serde_json::json!(["classify", "generate"]));
+    for key in ["title", "paper", "knobs"] {
+        assert!(!salun[key].is_null(), "{key}");
+    }
+    done(&scratch.run("info"));
+}
+
+#[test]
+fn data_is_listed_fetched_and_checked() {
+    let scratch = Scratch::new("data");
+    assert!(scratch.run("data list").stdout.contains("fashion-mnist"));
+    assert!(scratch.run("data fetch fashion-mnist").stdout.contains("is inside the program"));
+    let checked = json(&scratch.run("data check fashion-mnist --json"));
+    assert_eq!(checked["files"].as_array().unwrap().len(), 4);
+
+    scratch.pictures("mine", 12);
+    fs::write(scratch.path("mine/a/broken.png"), "not a picture").unwrap();
+    let checked = json(&scratch.run("data check folder:mine --json"));
+    assert_eq!(checked["skipped"], 1);
+    assert_eq!(checked["train"].as_u64().unwrap() + checked["test"].as_u64().unwrap(), 24);
+    assert_eq!(checked["class_names"], serde_json::json!(["a", "b"]));
+}
+
+#[test]
+fn saliency_writes_mask_statistics_and_picture() {
+    let scratch = Scratch::new("saliency");
+    let model = scratch.classifier();
+    scratch.put("tiny.safetensors", bytes(&model));
+    let line = "saliency --model tiny.safetensors --data fashion-mnist --forget random:64 \
+                --density 0.3 --out mask.safetensors";
+    let statistics = json(&scratch.run(&format!("{line} --json")));
+    let n = model.weights.values.len();
+    let k = (n as f64 * 0.3) as usize;
+    assert_eq!([&statistics["mask"]["k"], &statistics["mask"]["n"]], [k, n]);
+    assert_eq!(statistics["n_forget"], 64);
+
+    let path = scratch.path("mask.safetensors");
+    let mask = fs::read(&path).unwrap();
+    let layout = &model.weights.layout;
+    let bits = salun_studio::saliency::Mask::decode_bits(&mask, layout, &path).unwrap();
+    assert_eq!(bits.iter().filter(|b| **b == 1).count(), k);
+    let beside: Value =
+        serde_json::from_slice(&fs::read(scratch.path("mask.json")).unwrap()).unwrap();
+    assert_eq!(beside["mask"], statistics["mask"]);
+    let picture = image::open(scratch.path("mask.png")).unwrap();
+    assert!(picture.width() > 300 && picture.height() > 300);
+    if let Some(keep) = std::env::var_os("SALUN_KEEP") {
+        fs::copy(scratch.path("mask.png"), std::path::Path::new(&keep).join("mask.png")).unwrap();
+    }
+
+    assert_eq!(scratch.run(line).status, Some(2), "it is already there");
+    done(&scratch.run(&format!("{line} --force")));
+    assert_eq!(fs::read(&path).unwrap(), mask, "same request, same mask");
+    assert_eq!(scratch.names().len(), 4, "{:?}", scratch.names());
+}
+
+#[test]
+fn samples_are_a_sheet_and_the_same_for_the_same_seed() {
+    let scratch = Scratch::new("sample");
+    scratch.put("unet.safetensors", bytes(&scratch.diffusion()));
+    let line = "sample --model unet.safetensors --n 3 --steps 2 --seed 5 --out sheet.png";
+    let said = json(&scratch.run(&format!("{line} --class bag --json")));
+    assert_eq!(said["rows"][0]["class"], "Bag");
+    let first = fs::read(scratch.path("sheet.png")).unwrap();
+    assert!(image::load_from_memory(&first).unwrap().width() > 150);
+    let again = scratch.run(&format!("{line} --class 8 --force --quiet"));
+    done(&again);
+    assert_eq!(again.stderr, "");
+    assert_eq!(fs::read(scratch.path("sheet.png")).unwrap(), first);
+}
+
+#[test]
+fn a_run_is_a_folder_that_a_recipe_repeats() {
+    let scratch = Scratch::new("run");
+    let model = scratch.classifier();
+    scratch.put("tiny.safetensors", bytes(&model));
+    let flags = "--model tiny.safetensors --data fashion-mnist --forget class:Sneaker --steps 4 \
+                 --batch 8 --seed 3";
+    let report = json(&scratch.run(&format!("unlearn {flags} --out one --json")));
+    let n = model.weights.values.len();
+    assert_eq!(report["mask"]["frozen_changed"], 0);
+    assert_eq!(report["mask"]["k"], n / 2);
+    assert_eq!(report["forget"]["spec"], "class:Sneaker");
+    let files = [
+        "after.png",
+        "before.png",
+        "log.jsonl",
+        "mask.safetensors",
+        "model.safetensors",
+        "recipe.toml",
+        "report.json",
+        "saliency.png",
+        "side-by-side.png",
+    ];
+    let inside = Scratch(scratch.path("one"));
+    assert_eq!(inside.names(), files);
+
+    done(&scratch.run("unlearn one/recipe.toml --out two"));
+    for file in ["mask.safetensors", "recipe.toml", "log.jsonl"].into_iter().take(2) {
+        let read = |dir: &str| fs::read(scratch.path(dir).join(file)).unwrap();
+        assert_eq!(read("one"), read("two"), "{file}");
+    }
+    let hash = |dir: &str| open(&scratch.path(dir).join("model.safetensors")).weights.hash();
+    assert_eq!(hash("one"), hash("two"));
+    assert_ne!(hash("one"), model.weights.hash());
+
+    let measured = json(&scratch.run("eval --run one --against two --json"));
+    assert_eq!(measured["metrics"], report["after"]);
+    assert_eq!(measured["gap"]["average"], 0.0);
+    done(&scratch.run("unlearn one/recipe.toml --mask random --out two --force"));
+    assert_ne!(hash("one"), hash("two"));
+    assert_eq!(scratch.names(), ["one", "tiny.safetensors", "two"]);
+}
+
+#[test]
+fn without_a_display_the_demo_runs() {
+    let scratch = Scratch::new("display");
+    fs::create_dir(scratch.path("salun-demo")).unwrap();
+    let ran = scratch.run("");
+    assert_eq!(ran.status, Some(2));
+    let lines = ran.complaints();
+    assert!(lines[0].contains("no display") && lines[0].contains("salun demo"), "{ran:?}");
+    assert!(lines[1].contains("salun-demo is already there"), "{ran:?}");
+}
+
+/// Enough updates that an interruption falls among them.
+const STEPS: &str = "400";
+
+fn train(scratch: &Scratch, more: &[&str]) -> Command {
+    let line = format!(
+        "train fashion-classifier --data folder:mine --width 4 --batch 8 --steps {STEPS} --seed 3"
+    );
+    let arguments: Vec<&str> = line.split(' ').chain(more.iter().copied()).collect();
+    scratch.salun(&arguments)
+}
+
+/// Waits for the line that the device is ready, then a little, then sends the signal.
+#[cfg(unix)]
+fn interrupt(mut command: Command) -> Ran {
+    let mut child = command.spawn().unwrap();
+    let mut stderr = BufReader::new(child.stderr.take().unwrap());
+    let mut first = String::new();
+    stderr.read_line(&mut first).unwrap();
+    assert!(first.starts_with("Device: "), "{first}");
+    std::thread::sleep(Duration::from_millis(400));
+    let sent = std::time::Instant::now();
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    let mut rest = String::new();
+    std::io::Read::read_to_string(&mut stderr, &mut rest).unwrap();
+    let mut ran = Ran::of(child.wait_with_output().unwrap());
+    assert!(sent.elapsed() < Duration::from_secs(3), "it took {:?} to stop", sent.elapsed());
+    ran.stderr = first + &rest;
+    ran
+}
+
+#[cfg(unix)]
+#[test]
+fn an_interrupted_training_resumes_to_the_very_same_weights() {
+    let scratch = Scratch::new("resume");
+    scratch.pictures("mine", 40);
+    done(&Ran::of(train(&scratch, &["--out", "whole.safetensors"]).output().unwrap()));
+    assert_eq!(
+        scratch.names(),
+        ["mine", "whole.json", "whole.safetensors", "whole.safetensors.log.jsonl"]
+    );
+
+    let ran = interrupt(train(&scratch, &["--out", "parts.safetensors"]));
+    assert_eq!(ran.status, Some(1), "{ran:?}");
+    assert_eq!(ran.stderr.lines().last(), Some("salun: cancelled"), "{ran:?}");
+    let left: Vec<_> = scratch.names().into_iter().filter(|n| n.contains("parts")).collect();
+    assert_eq!(left, ["parts.safetensors.state"], "nothing half-written");
+
+    let anew = Ran::of(train(&scratch, &["--out", "parts.safetensors"]).output().unwrap());
+    assert_eq!(anew.status, Some(2), "{anew:?}");
+    let other =
+        Ran::of(train(&scratch, &["--out", "parts.safetensors", "--resume", "--retain", "class:a"]).output().unwrap());
+    assert!(other.stderr.contains("retain was not given, now \"class:a\""), "{other:?}");
+
+    let resumed = train(&scratch, &["--out", "parts.safetensors", "--resume", "--json"]);
+    let card = json(&Ran::of({ resumed }.output().unwrap()))["card"].clone();
+    assert_eq!(card["training"]["steps"].to_string(), STEPS);
+    let hash = |name: &str| open(&scratch.path(name)).weights.hash();
+    assert_eq!(hash("whole.safetensors"), hash("parts.safetensors"));
+    assert!(!scratch.path("parts.safetensors.state").exists());
+    let steps = |name: &str| -> Vec<u64> {
+        let log = fs::read_to_string(scratch.path(name)).unwrap();
+        let lines = log.lines().map(|l| serde_json::from_str::<Value>(l).unwrap());
+        lines.map(|l| l["step"].as_u64().unwrap()).collect()
+    };
+    assert_eq!(steps("whole.safetensors.log.jsonl"), steps("parts.safetensors.log.jsonl"));
+}
+
+#[cfg(unix)]
+#[test]
+fn an_interrupted_run_leaves_nothing() {
+    let scratch = Scratch::new("cancel");
+    scratch.put("tiny.safetensors", bytes(&scratch.classifier()));
+    let line = "unlearn --model tiny.safetensors --data fashion-mnist --forget class:Sneaker \
+                --budget full --out run";
+    let arguments: Vec<&str> = line.split(' ').filter(|a| !a.is_empty()).collect();
+    let ran = interrupt(scratch.salun(&arguments));
+    assert_eq!(ran.status, Some(1), "{ran:?}");
+    assert_eq!(ran.stderr.lines().last(), Some("salun: cancelled"), "{ran:?}");
+    assert_eq!(scratch.names(), ["tiny.safetensors"]);
+}
+
+#[test]
+fn half_precision_weights_are_half_the_size() {
+    let scratch = Scratch::new("half");
+    scratch.pictures("mine", 12);
+    let line = "train fashion-classifier --data folder:mine --width 4 --batch 8 --steps 2";
+    done(&scratch.run(&format!("{line} --out full.safetensors")));
+    done(&scratch.run(&format!("{line} --out half.safetensors --half")));
+    let size = |name: &str| fs::metadata(scratch.path(name)).unwrap().len() as f64;
+    assert!(size("half.safetensors") < 0.65 * size("full.safetensors"));
+    assert_eq!(open(&scratch.path("half.safetensors")).card.classes, ["a", "b"]);
+}
