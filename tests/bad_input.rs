@@ -137,7 +137,8 @@ fn wrong_values_for_unlearning_and_pictures() {
     ] {
         refused(&scratch, &format!("{UNLEARN} {arguments}"), words);
     }
-    let redirect = "unlearn --model unet.safetensors --data fashion-mnist --forget class:7 --out run";
+    let redirect =
+        "unlearn --model unet.safetensors --data fashion-mnist --forget class:7 --out run";
     refused(&scratch, &format!("{redirect} --redirect Nope"), "Nope");
     for (arguments, words) in [
         ("--n 0", "n '0'"),

@@ -10,7 +10,7 @@ use salun_studio::{
     models::{Architecture, Model, Task, card::Card, resnet::ResnetConfig, weights::WeightLayout},
     monitor::Progress,
     run::{
-        recipe::Recipe,
+        recipe::{Recipe, Redirect},
         report::{DeviceReport, Forgotten, Metrics, Report, Seconds, Verdict, VerdictLabel},
     },
     saliency::{estimator::Estimator, ranking::Ranking},
@@ -296,6 +296,31 @@ fn another_pick_replaces_the_one_before_and_late_news_of_it_is_ignored() {
 }
 
 #[test]
+fn a_slider_on_the_move_scores_nothing_until_it_rests() {
+    let (mut state, played) = state();
+    state.switch(Task::Classify);
+    played.answer();
+    state.poll();
+    state.pick(Choice::Share(10));
+    let jobs = played.count();
+    state.aim(Choice::Share(20));
+    // The scores of the smaller share come too late.
+    played.answer();
+    state.poll();
+    assert!(state.session().saliency.is_none() && played.count() == jobs);
+    state.pick(Choice::Share(20));
+    assert!(matches!(played.asked().1, Job::Rank(r) if r.forget == "random:20%"));
+}
+
+#[test]
+fn a_class_is_never_redirected_to_itself() {
+    let (mut state, _) = picked();
+    state.session_mut().request.redirect = Redirect::Class("Bag".into());
+    state.pick(Choice::Class(SNEAKER + 1));
+    assert_eq!(state.session().request.redirect, Redirect::Next);
+}
+
+#[test]
 fn bars_follow_the_density() {
     let (mut state, _) = picked();
     state.set_density(0.1);
@@ -476,6 +501,8 @@ fn a_person_picks_a_class_presses_forget_and_reads_the_verdict() {
     window.run();
     let pane = window.get_by_label_contains("After (SalUn): ");
     assert_eq!(pane.rect(), before, "the panes stay where they are");
+    let below = window.get_by_label("Pause").rect().top();
+    assert!(pane.rect().bottom() < below, "all classes are in view");
     window.get_by_label("forgot");
     window.get_by_label("over-forgot");
     assert_eq!(window.query_all_by_label_contains("0 frozen weights changed").count(), 2);

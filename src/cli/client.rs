@@ -154,8 +154,11 @@ impl Meter {
     }
 
     fn show(&mut self, p: &Progress) {
-        let name =
-            if self.label.is_empty() { p.phase.clone() } else { format!("{}: {}", self.label, p.phase) };
+        let name = if self.label.is_empty() {
+            p.phase.clone()
+        } else {
+            format!("{}: {}", self.label, p.phase)
+        };
         let left = p.seconds_left.map(|s| format!("{} left", duration(s)));
         match &mut self.form {
             Form::Silent => {}

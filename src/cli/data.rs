@@ -62,8 +62,7 @@ fn list(common: &Common) -> Result<()> {
         let all: Vec<_> = all.iter().map(|d| describe(d)).collect();
         return print::json(&json!({ "data": all }));
     }
-    let mut rows =
-        vec![["name", "classes", "train", "test", "where"].map(String::from).to_vec()];
+    let mut rows = vec![["name", "classes", "train", "test", "where"].map(String::from).to_vec()];
     rows.extend(all.iter().map(|d| {
         let [classes, train, test] =
             [d.classes.len(), d.train.len(), d.test.len()].map(print::grouped);
@@ -108,9 +107,8 @@ fn check(name: &str, common: &Common) -> Result<()> {
     ));
     let mut rows = vec![["class", "train", "test"].map(String::from).to_vec()];
     for (label, class) in data.classes.iter().enumerate() {
-        let count = |labels: &[u8]| {
-            print::grouped(labels.iter().filter(|l| **l as usize == label).count())
-        };
+        let count =
+            |labels: &[u8]| print::grouped(labels.iter().filter(|l| **l as usize == label).count());
         rows.push(vec![class.clone(), count(&data.train.labels), count(&data.test.labels)]);
     }
     print::line(print::table(&rows));

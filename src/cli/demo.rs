@@ -102,7 +102,8 @@ pub fn run(args: &Args, common: &Common) -> Result<()> {
         let salun =
             Recipe { seed: args.seed, budget: args.budget, ..Recipe::new(model, DATA, &spec) };
         let control = salun.random_control();
-        for (title, name, recipe) in [("SalUn", "salun", salun), ("random mask", "random", control)] {
+        for (title, name, recipe) in [("SalUn", "salun", salun), ("random mask", "random", control)]
+        {
             let label = format!("{}, {title}", task.name());
             let run = answer!(client.run(&label, Job::Unlearn(recipe), |_| Ok(()))?, Unlearned);
             let name = format!("{}-{name}", task.name());
@@ -126,13 +127,11 @@ pub fn run(args: &Args, common: &Common) -> Result<()> {
 }
 
 fn summary(finished: &[Finished], sentences: &[String], out: &Path) {
-    let head =
-        ["run", "UA", "RA", "TA", "k", "of N", "frozen changed", "seconds", "verdict"];
+    let head = ["run", "UA", "RA", "TA", "k", "of N", "frozen changed", "seconds", "verdict"];
     let mut rows = vec![head.map(String::from).to_vec()];
     for Finished { run, report: r, .. } in finished {
-        let arrow = |of: fn(&Metrics) -> f64| {
-            format!("{:5.1} -> {:5.1}", of(&r.before), of(&r.after))
-        };
+        let arrow =
+            |of: fn(&Metrics) -> f64| format!("{:5.1} -> {:5.1}", of(&r.before), of(&r.after));
         let seconds = r.seconds.mask + r.seconds.unlearn + r.seconds.evaluate;
         let mask = r.mask.as_ref();
         let count = |n: Option<usize>| n.map_or("-".into(), print::grouped);
@@ -172,7 +171,8 @@ fn better(salun: &Report, random: &Report) -> String {
         let drop = |before: f64, after: f64| (before - after).max(0.0);
         (drop(r.before.RA, r.after.RA) + drop(r.before.TA, r.after.TA)) / 2.0
     };
-    let say = |r: &Report| format!("{:.1} points left of it, {:.1} lost elsewhere", left(r), lost(r));
+    let say =
+        |r: &Report| format!("{:.1} points left of it, {:.1} lost elsewhere", left(r), lost(r));
     let ahead = left(random) + lost(random) - left(salun) - lost(salun);
     let who = if ahead.abs() < CLEAR {
         "SalUn and the random mask did equally well"

@@ -75,7 +75,8 @@ pub fn device(info: &DeviceInfo) -> String {
 
 /// Rows of UA, RA and TA for metrics with a name each.
 pub fn metrics(rows: &[(&str, &Metrics)]) -> String {
-    let mut cells = vec![["", "UA", "RA", "TA", "pictures (UA, RA, TA)"].map(String::from).to_vec()];
+    let mut cells =
+        vec![["", "UA", "RA", "TA", "pictures (UA, RA, TA)"].map(String::from).to_vec()];
     cells.extend(rows.iter().map(|(name, m)| {
         let [u, r, t] = m.n.map(grouped);
         let mut row = vec![name.to_string()];

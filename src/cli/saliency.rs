@@ -113,11 +113,11 @@ pub fn run(args: &Args, common: &Common) -> Result<()> {
     }));
     print::line(print::table(&rows));
     print::line(format!(
-        "{}: {} of {} weights at or above {:.3e} for {} ({} pictures, seed {}, {}, {:.1} s)",
+        "{}: {} of {} weights at or above {} for {} ({} pictures, seed {}, {}, {:.1} s)",
         statistics.mask.estimator,
         print::grouped(mask.k),
         print::grouped(mask.bits.len()),
-        statistics.mask.threshold,
+        figures::short(statistics.mask.threshold),
         statistics.forget,
         print::grouped(statistics.n_forget),
         statistics.seed,

@@ -59,7 +59,8 @@ pub fn run(args: &Args, common: &Common) -> Result<()> {
     let classes = registry::open(&args.model)?.card.classes;
     let mut client = Client::open(common)?;
     let (model, class) = (args.model.clone(), args.class.clone());
-    let grid = answer!(client.run("", Job::Sample { model, class, n, options }, |_| Ok(()))?, Sampled);
+    let grid =
+        answer!(client.run("", Job::Sample { model, class, n, options }, |_| Ok(()))?, Sampled);
     out.write(&figures::grid(&grid, &classes)?)?;
 
     let rows: Vec<_> = (0..grid.rows.len())

@@ -64,6 +64,9 @@ fn plain(name: &str) -> String {
 mod tests {
     #[test]
     fn a_run_is_named_for_any_file_system() {
-        assert_eq!(super::plain("classify-class:Ankle boot-random"), "classify-class-ankle-boot-random");
+        assert_eq!(
+            super::plain("classify-class:Ankle boot-random"),
+            "classify-class-ankle-boot-random"
+        );
     }
 }

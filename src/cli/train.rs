@@ -182,18 +182,15 @@ fn summary(model: &Model, args: &Args, common: &Common) -> Result<()> {
     if common.json {
         return print::json(&serde_json::json!({ "out": args.out, "card": card }));
     }
-    let metrics: Vec<_> = card.metrics.iter().map(|(name, v)| format!("{name} {v:.2}")).collect();
-    let steps = card.training.as_ref().map(|t| {
-        format!("{} steps of {}, {:.0} s, seed {}", t.steps, t.batch, t.seconds, t.seed)
-    });
-    print::line(format!(
-        "{}: {} weights; {}; {}; {}",
-        card.name,
-        print::grouped(model.weights.values.len()),
-        steps.unwrap_or_default(),
-        metrics.join(", "),
-        card.device
-    ));
+    let weights = format!("{} weights", print::grouped(model.weights.values.len()));
+    let training = card
+        .training
+        .as_ref()
+        .map(|t| format!("{} steps of {}, {:.0} s, seed {}", t.steps, t.batch, t.seconds, t.seed));
+    let metrics = card.metrics.iter().map(|(name, v)| format!("{name} {v:.2}"));
+    let parts =
+        std::iter::once(weights).chain(training).chain(metrics).chain([card.device.clone()]);
+    print::line(format!("{}: {}", card.name, parts.collect::<Vec<_>>().join("; ")));
     print::line(format!("written to {}", args.out.display()));
     Ok(())
 }

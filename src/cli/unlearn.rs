@@ -78,9 +78,8 @@ impl Args {
             }
             None => {
                 let given = |name: &str, value: &Option<String>, right: &str| {
-                    let needed = || {
-                        Error::Request(format!("--{name} is needed without a recipe: {right}"))
-                    };
+                    let needed =
+                        || Error::Request(format!("--{name} is needed without a recipe: {right}"));
                     value.clone().ok_or_else(needed)
                 };
                 let data = format!("{} or folder:PATH", NAMES.join(", "));

@@ -1,7 +1,7 @@
 //! Our CPU kernels as operations of Burn's `flex` backend, with their gradients.
 //!
 //! Burn's own convolution on the CPU unrolls pictures into matrices and normalises in many passes;
-//! these kernels ([`super::kernels`]) do each operation in one.
+//! these kernels ([`super::cpu`]) do each operation in one.
 
 use burn::{
     backend::{
@@ -18,9 +18,9 @@ use burn::{
     tensor::{Device, Tensor, TensorData},
 };
 
-use super::kernels::{
+use super::cpu::{
     conv::{self, ConvShape},
-    norm::{self, BatchBack, BatchShape, GroupShape},
+    norm::{self, BatchNorm, BatchNormGrads, GroupNorm, GroupNormGrads},
 };
 
 /// Whether tensors of this device are the CPU's.
@@ -48,15 +48,16 @@ pub trait CpuOps: Backend {
         silu: bool,
     ) -> FloatTensor<Self>;
 
-    /// `stats` [c, 2] are mean and variance; `train` says that they are the batch's own.
-    /// `residual` is added where `add` says so.
+    /// `mode` is [train, add, relu]: whether `mean` and `var` [c] are the batch's own, whether
+    /// `residual` is added, whether ReLU follows.
     #[allow(clippy::too_many_arguments, reason = "an operation of a backend takes tensors one by one")]
     fn cpu_batch_norm(
         x: FloatTensor<Self>,
         weight: FloatTensor<Self>,
         bias: FloatTensor<Self>,
         residual: FloatTensor<Self>,
-        stats: FloatTensor<Self>,
+        mean: FloatTensor<Self>,
+        var: FloatTensor<Self>,
         eps: f32,
         mode: [bool; 3],
     ) -> FloatTensor<Self>;
@@ -88,42 +89,73 @@ fn conv_shape(x: &FlexTensor, weight: &FlexTensor, stride: usize, pad: [usize; 4
 fn conv_forward(s: &ConvShape, x: &FlexTensor, w: &FlexTensor, b: &FlexTensor) -> FlexTensor {
     let shape = [s.batch, s.c_out, s.out_h(), s.out_w()];
     let mut out = vec![0.0; shape.iter().product()];
-    conv::forward(s, values(x), values(w), values(b), &mut out);
+    conv::forward(s, values(x), values(w), Some(values(b)), &mut out);
     tensor(out, shape)
 }
 
-fn group_shape(x: &FlexTensor, groups: usize, eps: f32, silu: bool) -> GroupShape {
-    let [_, c, h, w] = dims4(x);
-    GroupShape { c, plane: h * w, groups, eps, silu }
-}
+/// Group normalisation of x [n, c, h, w] as the kernels take it: groups, epsilon, SiLU.
+type GroupOptions = (usize, f32, bool);
 
-fn group_forward(
-    s: GroupShape,
+fn group<'a>(
     x: &FlexTensor,
-    w: &FlexTensor,
-    b: &FlexTensor,
-) -> (FlexTensor, FlexTensor) {
-    let shape = dims4(x);
-    let mut y = vec![0.0; shape.iter().product()];
-    let mut stats = vec![0.0; shape[0] * s.groups * 2];
-    norm::group_forward(s, values(x), values(w), values(b), &mut y, &mut stats);
-    (tensor(y, shape), tensor(stats, [shape[0], s.groups, 2]))
+    w: &'a FlexTensor,
+    b: &'a FlexTensor,
+    (groups, eps, silu): GroupOptions,
+) -> GroupNorm<'a> {
+    let [batch, channels, h, w_] = dims4(x);
+    let (weight, bias) = (values(w), values(b));
+    GroupNorm { batch, channels, spatial: h * w_, groups, eps, weight, bias, silu }
 }
 
-/// What the gradient of batch normalisation needs from the forward pass.
-type BatchState = (FlexTensor, FlexTensor, FlexTensor, FlexTensor, BatchShape, [bool; 3]);
+/// The output, and the mean and 1 / standard deviation that the gradient needs.
+fn group_forward(
+    [x, w, b]: [&FlexTensor; 3],
+    options: GroupOptions,
+) -> (FlexTensor, [Vec<f32>; 2]) {
+    let norm = group(x, w, b, options);
+    let mut y = vec![0.0; values(x).len()];
+    let mut stats = [vec![0.0; norm.batch * norm.groups], vec![0.0; norm.batch * norm.groups]];
+    let [mean, rstd] = &mut stats;
+    norm.forward(values(x), &mut y, mean, rstd);
+    (tensor(y, dims4(x)), stats)
+}
+
+/// How batch normalisation runs.
+#[derive(Debug, Clone, Copy)]
+struct BatchOptions {
+    eps: f32,
+    /// The statistics are the batch's own, so that the gradient runs through them.
+    train: bool,
+    /// A residual is added.
+    add: bool,
+    relu: bool,
+}
+
+impl BatchOptions {
+    fn new(eps: f32, [train, add, relu]: [bool; 3]) -> Self {
+        Self { eps, train, add, relu }
+    }
+}
+
+fn batch<'a>(
+    x: &FlexTensor,
+    [w, b, mean, var]: [&'a FlexTensor; 4],
+    options: BatchOptions,
+) -> BatchNorm<'a> {
+    let [batch, channels, h, width] = dims4(x);
+    let [weight, bias, mean, var] = [w, b, mean, var].map(values);
+    let BatchOptions { eps, relu, .. } = options;
+    BatchNorm { batch, channels, spatial: h * width, eps, mean, var, weight, bias, relu }
+}
 
 fn batch_forward(
-    [x, w, b, residual, stats]: [&FlexTensor; 5],
-    eps: f32,
-    [_, add, relu]: [bool; 3],
-) -> (FlexTensor, BatchShape) {
-    let shape = dims4(x);
-    let s = BatchShape { c: shape[1], plane: shape[2] * shape[3], eps, relu };
-    let mut y = vec![0.0; shape.iter().product()];
-    let residual = add.then(|| values(residual));
-    norm::batch_forward(s, values(x), values(w), values(b), values(stats), residual, &mut y);
-    (tensor(y, shape), s)
+    [x, w, b, residual, mean, var]: [&FlexTensor; 6],
+    options: BatchOptions,
+) -> FlexTensor {
+    let mut y = vec![0.0; values(x).len()];
+    let residual = options.add.then(|| values(residual));
+    batch(x, [w, b, mean, var], options).forward(values(x), residual, &mut y);
+    tensor(y, dims4(x))
 }
 
 impl CpuOps for Flex {
@@ -147,7 +179,7 @@ impl CpuOps for Flex {
         silu: bool,
     ) -> FlexTensor {
         let [x, weight, bias] = [x, weight, bias].map(flat);
-        group_forward(group_shape(&x, groups, eps, silu), &x, &weight, &bias).0
+        group_forward([&x, &weight, &bias], (groups, eps, silu)).0
     }
 
     fn cpu_batch_norm(
@@ -155,12 +187,13 @@ impl CpuOps for Flex {
         weight: FlexTensor,
         bias: FlexTensor,
         residual: FlexTensor,
-        stats: FlexTensor,
+        mean: FlexTensor,
+        var: FlexTensor,
         eps: f32,
         mode: [bool; 3],
     ) -> FlexTensor {
-        let all = [x, weight, bias, residual, stats].map(flat);
-        batch_forward(all.each_ref(), eps, mode).0
+        let all = [x, weight, bias, residual, mean, var].map(flat);
+        batch_forward(all.each_ref(), BatchOptions::new(eps, mode))
     }
 }
 
@@ -196,16 +229,17 @@ impl Backward<Flex, 3> for ConvBackward {
 struct GroupBackward;
 
 impl Backward<Flex, 3> for GroupBackward {
-    type State = ([FlexTensor; 4], GroupShape);
+    type State = ([FlexTensor; 3], [Vec<f32>; 2], GroupOptions);
 
     fn backward(self, ops: Ops<Self::State, 3>, grads: &mut Gradients, _: &mut Checkpointer) {
-        let ([x, weight, bias, stats], s) = ops.state;
+        let ([x, weight, bias], [mean, rstd], options) = ops.state;
         let grad = flat(grads.consume::<Flex>(&ops.node));
-        let mut dx = vec![0.0; values(&x).len()];
-        let (mut dw, mut db) = (vec![0.0; s.c], vec![0.0; s.c]);
-        let [xs, ws, bs, st] = [&x, &weight, &bias, &stats].map(values);
-        norm::group_backward(s, xs, ws, bs, st, values(&grad), &mut dx, &mut dw, &mut db);
-        let made = [tensor(dx, dims4(&x)), tensor(dw, [s.c]), tensor(db, [s.c])];
+        let norm = group(&x, &weight, &bias, options);
+        let c = norm.channels;
+        let (mut dx, mut dw, mut db) = (vec![0.0; values(&x).len()], vec![0.0; c], vec![0.0; c]);
+        let to = GroupNormGrads { x: &mut dx, weight: &mut dw, bias: &mut db };
+        norm.backward(values(&x), &mean, &rstd, values(&grad), to);
+        let made = [tensor(dx, dims4(&x)), tensor(dw, [c]), tensor(db, [c])];
         for (node, grad) in ops.parents.into_iter().zip(made) {
             if let Some(node) = node {
                 grads.register::<Flex>(node.id, grad);
@@ -218,30 +252,29 @@ impl Backward<Flex, 3> for GroupBackward {
 struct BatchBackward;
 
 impl Backward<Flex, 4> for BatchBackward {
-    type State = BatchState;
+    /// Input, output, weight, bias, mean, variance.
+    type State = ([FlexTensor; 6], BatchOptions);
 
     fn backward(self, ops: Ops<Self::State, 4>, grads: &mut Gradients, _: &mut Checkpointer) {
-        let (x, y, weight, stats, s, [train, add, _]) = ops.state;
+        let ([x, y, weight, bias, mean, var], options) = ops.state;
         let grad = flat(grads.consume::<Flex>(&ops.node));
-        let n = values(&x).len();
-        let (mut dx, mut dw, mut db) = (vec![0.0; n], vec![0.0; s.c], vec![0.0; s.c]);
+        let norm = batch(&x, [&weight, &bias, &mean, &var], options);
+        let (n, c) = (values(&x).len(), norm.channels);
+        let (mut dx, mut dw, mut db) = (vec![0.0; n], vec![0.0; c], vec![0.0; c]);
         let [of_x, of_weight, of_bias, of_residual] = ops.parents;
-        let mut residual = (add && of_residual.is_some()).then(|| vec![0.0; n]);
-        let back = BatchBack {
-            s,
-            x: values(&x),
-            y: values(&y),
-            weight: values(&weight),
-            stats: values(&stats),
-            dy: values(&grad),
-            train,
+        let mut residual = (options.add && of_residual.is_some()).then(|| vec![0.0; n]);
+        let to = BatchNormGrads {
+            x: &mut dx,
+            residual: residual.as_deref_mut(),
+            weight: &mut dw,
+            bias: &mut db,
         };
-        norm::batch_backward(back, &mut dx, residual.as_deref_mut(), &mut dw, &mut db);
+        norm.backward(options.train, values(&x), Some(values(&y)), values(&grad), to);
         let shape = dims4(&x);
         let made = [
             (of_x, Some(tensor(dx, shape))),
-            (of_weight, Some(tensor(dw, [s.c]))),
-            (of_bias, Some(tensor(db, [s.c]))),
+            (of_weight, Some(tensor(dw, [c]))),
+            (of_bias, Some(tensor(db, [c]))),
             (of_residual, residual.map(|r| tensor(r, shape))),
         ];
         for (node, grad) in made {
@@ -280,10 +313,10 @@ impl<C: CheckpointStrategy> CpuOps for Autodiff<Flex, C> {
     ) -> FloatTensor<Self> {
         let nodes = [x.node(), weight.node(), bias.node()];
         let [x, weight, bias] = [x, weight, bias].map(|t| flat(t.primitive().clone()));
-        let s = group_shape(&x, groups, eps, silu);
-        let (out, stats) = group_forward(s, &x, &weight, &bias);
+        let options = (groups, eps, silu);
+        let (out, stats) = group_forward([&x, &weight, &bias], options);
         match GroupBackward.prepare::<C>(nodes).compute_bound().stateful() {
-            OpsKind::Tracked(prep) => prep.finish(([x, weight, bias, stats], s), out),
+            OpsKind::Tracked(prep) => prep.finish(([x, weight, bias], stats, options), out),
             OpsKind::UnTracked(prep) => prep.finish(out),
         }
     }
@@ -293,16 +326,20 @@ impl<C: CheckpointStrategy> CpuOps for Autodiff<Flex, C> {
         weight: FloatTensor<Self>,
         bias: FloatTensor<Self>,
         residual: FloatTensor<Self>,
-        stats: FloatTensor<Self>,
+        mean: FloatTensor<Self>,
+        var: FloatTensor<Self>,
         eps: f32,
         mode: [bool; 3],
     ) -> FloatTensor<Self> {
         let nodes = [x.node(), weight.node(), bias.node(), residual.node()];
-        let all = [x, weight, bias, residual, stats].map(|t| flat(t.primitive().clone()));
-        let (out, s) = batch_forward(all.each_ref(), eps, mode);
-        let [x, weight, _, _, stats] = all;
+        let all = [x, weight, bias, residual, mean, var].map(|t| flat(t.primitive().clone()));
+        let options = BatchOptions::new(eps, mode);
+        let out = batch_forward(all.each_ref(), options);
+        let [x, weight, bias, _, mean, var] = all;
         match BatchBackward.prepare::<C>(nodes).compute_bound().stateful() {
-            OpsKind::Tracked(prep) => prep.finish((x, out.clone(), weight, stats, s, mode), out),
+            OpsKind::Tracked(prep) => {
+                prep.finish(([x, out.clone(), weight, bias, mean, var], options), out)
+            }
             OpsKind::UnTracked(prep) => prep.finish(out),
         }
     }
@@ -347,24 +384,22 @@ pub fn group_norm(
     ))
 }
 
-/// Mean and biased variance of each channel of x [n, c, h, w], as [c, 2], outside any graph.
-pub fn batch_stats(x: Tensor<4>) -> Tensor<2> {
+/// Mean and biased variance [c] of each channel of x [n, c, h, w], outside any graph.
+pub fn batch_stats(x: Tensor<4>) -> (Tensor<1>, Tensor<1>) {
     let [_, c, h, w] = x.dims();
     let device = x.device().without_autodiff();
     let data = x.without_autodiff().into_data();
-    let mut stats = vec![0.0; 2 * c];
-    if let Ok(x) = data.as_slice::<f32>() {
-        let shape = BatchShape { c, plane: h * w, eps: 0.0, relu: false };
-        norm::batch_stats(shape, x, &mut stats);
-    }
-    Tensor::from_data(TensorData::new(stats, [c, 2]), &device)
+    let [mut mean, mut var] = [vec![0.0; c], vec![0.0; c]];
+    norm::batch_stats(h * w, data.as_slice().expect("the CPU's floats"), &mut mean, &mut var);
+    let vector = |v: Vec<f32>| Tensor::from_data(TensorData::new(v, [c]), &device);
+    (vector(mean), vector(var))
 }
 
 /// [`super::ops::batch_norm`] on the CPU.
 pub fn batch_norm(
     x: Tensor<4>,
     [weight, bias]: [Tensor<1>; 2],
-    stats: Tensor<2>,
+    [mean, var]: [Tensor<1>; 2],
     train: bool,
     eps: f64,
     residual: Option<Tensor<4>>,
@@ -379,7 +414,8 @@ pub fn batch_norm(
         weight.into_dispatch(),
         bias.into_dispatch(),
         residual.into_dispatch(),
-        stats.into_dispatch(),
+        mean.into_dispatch(),
+        var.into_dispatch(),
         eps as f32,
         [train, add, relu],
     ))

@@ -6,7 +6,6 @@ use burn::tensor::{
     ops::{ConvOptions, InterpolateMode, InterpolateOptions},
 };
 
-#[cfg(not(target_arch = "wasm32"))]
 use super::flex;
 
 /// Zero padding of a convolution.
@@ -26,7 +25,6 @@ pub fn conv2d(
     stride: usize,
     padding: Padding,
 ) -> Tensor<4> {
-    #[cfg(not(target_arch = "wasm32"))]
     if flex::is_cpu(&x.device()) {
         let pad = match padding {
             Padding::Same(p) => [p; 4],
@@ -55,7 +53,6 @@ pub fn group_norm(
     eps: f64,
     silu: bool,
 ) -> Tensor<4> {
-    #[cfg(not(target_arch = "wasm32"))]
     if flex::is_cpu(&x.device()) {
         return flex::group_norm(x, weight, bias, groups, eps, silu);
     }
@@ -87,19 +84,16 @@ pub fn batch_norm(
     relu: bool,
 ) -> BatchNormed {
     let c = x.dims()[1];
-    #[cfg(not(target_arch = "wasm32"))]
     if flex::is_cpu(&x.device()) {
         let (stats, batch) = match running {
-            Some((mean, var)) => (Tensor::stack::<2>(vec![mean, var], 1), None),
+            Some((mean, var)) => ([mean, var], None),
             None => {
-                let stats = flex::batch_stats(x.clone());
-                let column = |i: usize| stats.clone().slice([0..c, i..i + 1]).reshape([c]);
-                let batch = Some((column(0), column(1)));
-                (stats, batch)
+                let (mean, var) = flex::batch_stats(x.clone());
+                ([mean.clone(), var.clone()], Some((mean, var)))
             }
         };
-        let affine = [weight, bias];
-        let y = flex::batch_norm(x, affine, stats, batch.is_some(), eps, residual, relu);
+        let train = batch.is_some();
+        let y = flex::batch_norm(x, [weight, bias], stats, train, eps, residual, relu);
         return BatchNormed { y, batch };
     }
     let (y, batch) = match running {

@@ -12,7 +12,7 @@ use crate::{
     engine::job::{Grid, Run},
     error::{Error, Result},
     run::report::{LayerReport, Metrics},
-    saliency::{Mask, ranking::Ranking},
+    saliency::{Mask, estimator::Estimator, ranking::Ranking},
 };
 
 const INK: &str = "#1f2328";
@@ -41,6 +41,16 @@ pub fn grouped(n: usize) -> String {
         text.push(digit);
     }
     text
+}
+
+/// A value in a few digits: `16.52` or `1.65e-5`.
+pub fn short(value: f64) -> String {
+    match value.abs() {
+        0.0 => "0".into(),
+        v if (0.001..1.0).contains(&v) => format!("{value:.4}"),
+        v if (1.0..10_000.0).contains(&v) => format!("{value:.2}"),
+        _ => format!("{value:.2e}"),
+    }
 }
 
 /// One grid: a row a class, each tile framed by whether the classifier sees that class. PNG.
@@ -80,8 +90,7 @@ pub fn side_by_side(run: &Run) -> Result<Vec<u8>> {
     let top = MARGIN + 112;
     names.draw(&mut page, &run.before, top);
     let mut left = MARGIN + names.width;
-    let halves =
-        [("Before", &run.before, &report.before), ("After", &run.after, &report.after)];
+    let halves = [("Before", &run.before, &report.before), ("After", &run.after, &report.after)];
     for (name, grid, metrics) in halves {
         page.text(left, top - 26, 16, INK, name);
         page.text(left, top - 8, 13, PALE, &numbers(metrics));
@@ -93,7 +102,7 @@ pub fn side_by_side(run: &Run) -> Result<Vec<u8>> {
 }
 
 fn numbers(m: &Metrics) -> String {
-    format!("UA {:.1}   RA {:.1}   TA {:.1}", m.UA, m.RA, m.TA)
+    format!("UA {:.1}, RA {:.1}, TA {:.1}", m.UA, m.RA, m.TA)
 }
 
 /// The mask layer by layer, and the scores that it was cut from. PNG.
@@ -102,14 +111,17 @@ fn numbers(m: &Metrics) -> String {
 /// The picture is too large to hold.
 pub fn saliency(mask: &Mask, ranking: Option<&Ranking>, forget: &str) -> Result<Vec<u8>> {
     let mut page = Page::default();
-    page.text(MARGIN, MARGIN + 16, 20, INK, &format!("Salient weights for {forget}"));
+    // Random scores say nothing, so they are not drawn.
+    let ranking = ranking.filter(|r| r.estimator != Estimator::Random);
+    let what = if mask.estimator == Estimator::Random { "Random" } else { "Salient" };
+    page.text(MARGIN, MARGIN + 16, 20, INK, &format!("{what} weights for {forget}"));
     let line = format!(
-        "{}: {} of {} weights may change, density {}, threshold {:.3e}",
+        "{}: {} of {} weights may change, density {}, threshold {}",
         mask.estimator.name(),
         grouped(mask.k),
         grouped(mask.bits.len()),
         mask.density,
-        mask.threshold
+        short(mask.threshold.into())
     );
     page.text(MARGIN, MARGIN + 38, 13, PALE, &line);
     let mut top = MARGIN + 62;
@@ -153,10 +165,11 @@ fn histogram(page: &mut Page, ranking: &Ranking, threshold: f32, top: usize) {
         let kept = h.start + h.step * (i as f64 + 0.5) >= cut;
         let tall = HEIGHT * count as f64 / most;
         let place = (MARGIN + i * STEP) as f64;
-        page.area([place, top as f64 + HEIGHT - tall], [STEP as f64 - 1.0, tall], match kept {
-            true => EMBER,
-            false => "#afb8c1",
-        });
+        page.area(
+            [place, top as f64 + HEIGHT - tall],
+            [STEP as f64 - 1.0, tall],
+            if kept { EMBER } else { "#afb8c1" },
+        );
     }
     let base = top + HEIGHT as usize;
     page.rect([MARGIN, base], [(BINS * STEP) as f64, 1.0], PALE);
@@ -315,10 +328,8 @@ impl Page {
         let (w, h) = (self.width, self.height);
         let too_large = || Error::Request(format!("a picture of {w} x {h} pixels is too large"));
         let small = w.max(h) <= 60_000 && w * h <= 200_000_000;
-        let mut pixmap = small
-            .then(|| Pixmap::new(w as u32, h as u32))
-            .flatten()
-            .ok_or_else(too_large)?;
+        let mut pixmap =
+            small.then(|| Pixmap::new(w as u32, h as u32)).flatten().ok_or_else(too_large)?;
         let svg = format!(
             r#"<svg xmlns="http://www.w3.org/2000/svg" width="{w}" height="{h}"><rect width="{w}" height="{h}" fill="white"/>{}</svg>"#,
             self.svg

@@ -39,7 +39,10 @@ pub fn fill(run: &Run, dir: &Path) -> Result<()> {
     put("model.safetensors", &checkpoint::encode(&run.model, Precision::Full)?)?;
     if let Some(mask) = &run.mask {
         put("mask.safetensors", &mask.encode()?)?;
-        put("saliency.png", &figures::saliency(mask, run.ranking.as_deref(), &report.forget.spec)?)?;
+        put(
+            "saliency.png",
+            &figures::saliency(mask, run.ranking.as_deref(), &report.forget.spec)?,
+        )?;
     }
     put("before.png", &figures::grid(&run.before, classes)?)?;
     put("after.png", &figures::grid(&run.after, classes)?)?;
@@ -82,8 +85,7 @@ pub fn read(dir: &Path) -> Result<Saved> {
 /// # Errors
 /// A value has no JSON form.
 pub fn json(value: &impl Serialize) -> Result<Vec<u8>> {
-    let mut bytes =
-        serde_json::to_vec_pretty(value).map_err(|e| Error::Request(e.to_string()))?;
+    let mut bytes = serde_json::to_vec_pretty(value).map_err(|e| Error::Request(e.to_string()))?;
     bytes.push(b'\n');
     Ok(bytes)
 }

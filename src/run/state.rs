@@ -117,11 +117,8 @@ pub fn read(path: &Path, asked: &Asked, layout: &Arc<WeightLayout>) -> Result<St
         return Err(bad(format!("is the state of another run: {difference}")));
     }
     let vector = |name: &str, n: usize, needed: bool| -> Result<Vec<f32>> {
-        let wrong = |reason: String| Error::Tensor {
-            path: path.into(),
-            tensor: name.into(),
-            reason,
-        };
+        let wrong =
+            |reason: String| Error::Tensor { path: path.into(), tensor: name.into(), reason };
         let view = match file.tensor(name) {
             Ok(view) => view,
             Err(_) if !needed || n == 0 => return Ok(Vec::new()),

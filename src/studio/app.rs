@@ -54,18 +54,23 @@ impl Studio {
             .frame(side)
             .default_size((whole.x * 0.24).clamp(256.0, 320.0))
             .size_range(240.0..=480.0)
-            .show(ui, |ui| saliency_panel::saliency_ui(self, ui));
+            .show(ui, |ui| {
+                ui.take_available_width();
+                saliency_panel::saliency_ui(self, ui);
+            });
         Panel::bottom("timeline")
             .frame(bar)
             .resizable(true)
-            .default_size((whole.y * 0.36).clamp(210.0, 300.0))
+            .default_size((whole.y * 0.33).clamp(210.0, 300.0))
             .size_range(150.0..=420.0)
             .show(ui, |ui| timeline::timeline_ui(self, ui));
-        Panel::left("forget")
-            .frame(side)
-            .default_size(232.0)
-            .size_range(216.0..=320.0)
-            .show(ui, |ui| forget_panel::forget_ui(self, ui));
+        Panel::left("forget").frame(side).default_size(232.0).size_range(216.0..=320.0).show(
+            ui,
+            |ui| {
+                ui.take_available_width();
+                forget_panel::forget_ui(self, ui);
+            },
+        );
         CentralPanel::no_frame()
             .frame(side.fill(theme::palette(ui).canvas))
             .show(ui, |ui| compare::compare_ui(self, ui));

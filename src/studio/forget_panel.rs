@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use egui::{
-    Align, Atoms, Button, Color32, ComboBox, DragValue, Frame, Image, Layout, Panel, RichText,
-    ScrollArea, Slider, Ui, vec2,
+    Align, Align2, AtomExt as _, Atoms, Button, Color32, ComboBox, DragValue, Frame, Image, Layout,
+    Panel, RichText, ScrollArea, Slider, Ui, vec2,
 };
 
 use super::{app::Studio, request::Choice, session::Pane, state::State, theme, tile, words};
@@ -38,13 +38,17 @@ pub fn forget_ui(studio: &mut Studio, ui: &mut Ui) {
         ui.add_space(8.0);
         ui.heading("How");
         let free = !studio.state.unlearning();
-        ui.add_enabled_ui(free, |ui| how_ui(&mut studio.state, ui));
+        ui.add_enabled_ui(free, |ui| {
+            ui.spacing_mut().item_spacing.y = 4.0;
+            how_ui(&mut studio.state, ui);
+        });
     });
 }
 
 fn button_ui(state: &mut State, ui: &mut Ui) {
     let blocked = state.blocked();
     let text = RichText::new("Forget").size(15.0).color(Color32::WHITE);
+    ui.add_space(8.0);
     let size = vec2(ui.available_width(), 36.0);
     let button = Button::new(text).fill(theme::palette(ui).accent);
     let response = ui
@@ -61,14 +65,15 @@ fn classes_ui(studio: &mut Studio, ui: &mut Ui, opened: &Arc<Opened>) {
     let picked = studio.state.session().request.what;
     let free = !studio.state.unlearning();
     let texture = studio.comparison.sheet(Pane::Before).texture(ui.ctx(), &opened.grid);
-    let size = vec2((ui.available_width() - 4.0) / 2.0, 30.0);
+    let size = vec2((ui.available_width() - 4.0) / 2.0, 28.0);
     let classes: Vec<usize> = (0..opened.classes.len()).collect();
     ui.spacing_mut().item_spacing = vec2(4.0, 4.0);
     for pair in classes.chunks(2) {
         ui.horizontal(|ui| {
             ui.spacing_mut().button_padding = vec2(4.0, 2.0);
             for &class in pair {
-                let mut atoms = Atoms::new(RichText::new(&opened.classes[class]).small());
+                let name = RichText::new(&opened.classes[class]).small();
+                let mut atoms = Atoms::new(name.atom_grow(true).atom_align(Align2::LEFT_CENTER));
                 if let Some(row) = opened.grid.rows.iter().position(|r| *r == Some(class)) {
                     let side = vec2(22.0, 22.0);
                     let image = Image::from_texture((texture, side))
@@ -110,7 +115,7 @@ fn share_ui(state: &mut State, ui: &mut Ui) {
             state.aim(Choice::Share(percent));
         }
         // Score once, when the hand rests.
-        if !response.dragged() && state.session().saliency.is_none() && state.work.is_none() {
+        if response.drag_stopped() || (response.changed() && !response.dragged()) {
             state.pick(Choice::Share(percent));
         }
     });
@@ -159,13 +164,13 @@ fn method_ui(state: &mut State, ui: &mut Ui) -> Option<&'static Method> {
 fn density_ui(state: &mut State, ui: &mut Ui, method: Option<&Method>) {
     let masked = method.is_none_or(|m| m.mask != Estimator::None);
     let mut percent = state.session().request.density * 100.0;
-    field_ui(ui, "Density", |ui| {
+    let response = field_ui(ui, "Density", |ui| {
         let slider = Slider::new(&mut percent, 0.0..=100.0).suffix(" %").max_decimals(1);
         ui.add_enabled(masked, slider)
             .on_hover_text("Share of weights that may change ([ and ])")
             .on_disabled_hover_text("This method changes every weight")
     });
-    if masked {
+    if response.changed() {
         state.set_density(percent / 100.0);
     }
 }

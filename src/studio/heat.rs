@@ -80,7 +80,7 @@ pub fn heat_ui(heat: &mut HeatMap, saliency: &Saliency, ui: &mut Ui) {
         }
     });
     let shape: Vec<String> = entry.shape.iter().map(usize::to_string).collect();
-    let text = format!("{}, grey is frozen", shape.join(" × "));
+    let text = format!("{}, grey is frozen", shape.join("×"));
     line_ui(ui, RichText::new(text).small().weak(), |ui| {
         ui.spacing_mut().slider_width = 72.0;
         let slider = Slider::new(&mut zoom, 1.0..=CLOSEST).logarithmic(true).show_value(false);

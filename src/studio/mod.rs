@@ -10,6 +10,7 @@ mod forget_panel;
 mod frames;
 mod heat;
 mod keys;
+mod panes;
 mod request;
 mod saliency_panel;
 mod salient;

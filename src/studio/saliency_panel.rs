@@ -28,12 +28,7 @@ pub fn saliency_ui(studio: &mut Studio, ui: &mut Ui) {
     };
     let (k, n) = (saliency.mask.k, saliency.mask.bits.len());
     let density = studio.state.session().request.density;
-    ui.label(format!(
-        "{} of {} weights free ({})",
-        words::count(k),
-        words::count(n),
-        words::percent(density)
-    ));
+    ui.label(format!("{} of {} weights free", words::count(k), words::count(n)));
     let dragged = histogram_ui(saliency, ui);
     ui.checkbox(&mut studio.show_small, "Show biases and norms");
 
@@ -90,7 +85,7 @@ fn histogram_ui(saliency: &Saliency, ui: &mut Ui) -> Option<f64> {
         .show_y(false)
         .show_crosshair(false)
         .label_formatter(|_| None)
-        .x_grid_spacer(uniform_grid_spacer(|_| [8.0, 4.0, 2.0]))
+        .x_grid_spacer(uniform_grid_spacer(|_| [8.0, 4.0, 4.0]))
         .x_axis_formatter(|mark, _| format!("1e{:.0}", mark.value))
         .include_x(histogram.start)
         .include_x(end)

@@ -15,7 +15,7 @@ use crate::{
     gpu::device::DeviceInfo,
     models::Task,
     monitor::Progress,
-    run::recipe::Budget,
+    run::recipe::{Budget, Redirect},
 };
 
 /// What a job is for.
@@ -60,7 +60,7 @@ impl State {
             sessions: [Task::Generate, Task::Classify].map(Session::new),
             work: None,
             error: None,
-            ended: "",
+            ended: "Ready",
             last_id: 0,
         };
         state.open();
@@ -130,10 +130,19 @@ impl State {
 
     /// Picks what to forget and leaves the scoring for later: a slider is still moving.
     pub fn aim(&mut self, what: Choice) {
+        if self.work.as_ref().is_some_and(|w| w.kind == Kind::Rank) {
+            self.drop_work();
+        }
         let session = self.session_mut();
         if session.request.what != Some(what) {
             session.request.what = Some(what);
             session.clear();
+        }
+        // A class cannot be sent to itself.
+        if let (Choice::Class(class), Redirect::Class(to)) = (what, &session.request.redirect)
+            && session.opened.as_ref().is_some_and(|o| o.classes.get(class) == Some(to))
+        {
+            session.request.redirect = Redirect::Next;
         }
     }
 
@@ -253,7 +262,7 @@ impl State {
             Event::Snapshot { .. } => {}
             Event::Done { id, outcome } => {
                 if let Some(work) = self.work.take_if(|w| w.id == id) {
-                    self.ended = "Done";
+                    self.ended = "Ready";
                     self.done(work, outcome);
                 }
             }

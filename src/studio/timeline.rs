@@ -58,7 +58,7 @@ fn status_ui(state: &mut State, ui: &mut Ui) {
             }
             ui.with_layout(Layout::left_to_right(Align::Center), |ui| match &state.work {
                 Some(work) => progress_ui(state, work, ui),
-                None => drop(ui.weak(if state.ended.is_empty() { "Ready" } else { state.ended })),
+                None => drop(ui.weak(state.ended)),
             });
         });
     });
@@ -106,8 +106,10 @@ fn curve_ui(session: &mut Session, ui: &mut Ui) {
     let lines: Vec<Line> = Arm::BOTH.into_iter().filter_map(line).collect();
     let steps = session.attempts.iter().flatten().map(|a| a.steps).max().unwrap_or(0);
     let held = session.scrub.map(|s| VLine::new("shown step", s as f64).color(palette.strong));
+    let scrubs = session.stops().len() > 1;
+    let below = if scrubs { 34.0 } else { 0.0 };
     let mut plot = Plot::new("loss")
-        .height((ui.available_height() - 34.0).max(60.0))
+        .height((ui.available_height() - below).max(60.0))
         .allow_drag(false)
         .allow_zoom(false)
         .allow_scroll(false)
@@ -139,7 +141,9 @@ fn curve_ui(session: &mut Session, ui: &mut Ui) {
         let at = drawn.response.rect.center();
         ui.painter().text(at, egui::Align2::CENTER_CENTER, text, font, palette.weak);
     }
-    scrub_ui(session, ui);
+    if scrubs {
+        scrub_ui(session, ui);
+    }
 }
 
 fn scrub_ui(session: &mut Session, ui: &mut Ui) {
@@ -148,9 +152,6 @@ fn scrub_ui(session: &mut Session, ui: &mut Ui) {
     let mut at = session.scrub.map_or(last, |s| stops.partition_point(|stop| *stop < s).min(last));
     ui.horizontal(|ui| {
         ui.set_max_height(26.0);
-        if stops.len() < 2 {
-            return;
-        }
         let live = ui.add(Button::new("Live").selected(session.scrub.is_none()));
         if live.on_hover_text("Follow the training").clicked() {
             session.scrub = None;

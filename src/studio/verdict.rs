@@ -80,13 +80,11 @@ fn result_ui(attempt: &Attempt, run: &Run, ui: &mut Ui) {
         );
     }
     let device = &report.device;
-    let facts = format!(
-        "Seed {}, {:.0} s on {}, {}",
-        report.seed,
-        report.seconds.mask + report.seconds.unlearn,
-        device.name,
-        words::api(&device.api)
-    );
+    let seconds = report.seconds.mask + report.seconds.unlearn;
+    let mut facts = format!("Seed {}, {seconds:.0} s on {}", report.seed, device.name);
+    if device.api != "cpu" {
+        facts += &format!(", {}", words::api(&device.api));
+    }
     ui.label(RichText::new(facts).small().weak());
     if let Some(place) = &attempt.saved {
         ui.label(RichText::new(format!("Saved to {}", place.display())).small());

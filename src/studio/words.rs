@@ -62,7 +62,6 @@ pub fn api(name: &str) -> &str {
         "dx12" => "DirectX 12",
         "webgpu" => "WebGPU",
         "gl" => "OpenGL",
-        "cpu" => "CPU",
         other => other,
     }
 }

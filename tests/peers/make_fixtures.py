@@ -9,9 +9,10 @@ from the repository root, with Debian 12's packages and nothing else:
 
 Takes a few seconds and writes tests/fixtures/{resnet_tiny,unet_tiny,losses}.safetensors.
 
-Inputs and weights come from numpy's frozen RandomState streams as f32 numbers. PyTorch computes with them in f64 and each result is rounded to f32 once, so that the goldens are the
-exact answers to f32 precision, not one machine's rounding. The safetensors container is written
-by hand: u64 LE header length, JSON header, data.
+Inputs and weights come from numpy's frozen RandomState streams as f32 numbers. PyTorch computes
+with them in f64 and each result is rounded to f32 once, so that the goldens are the exact answers
+to f32 precision and not one machine's rounding. The safetensors container is written by hand:
+u64 LE header length, JSON header, data.
 """
 
 import copy

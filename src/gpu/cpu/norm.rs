@@ -1,1 +1,83 @@
-//! x
+//! Normalisations and activations, fused: PyTorch's semantics over `[batch, channels, spatial]`.
+//!
+//! Sums run in `f32` over a few vectors of lanes, per plane, and are put together in `f64`, in an
+//! order that the shape alone decides.
+
+mod act;
+mod batch;
+mod group;
+#[cfg(test)]
+mod tests;
+
+use super::simd::{Simd, exp};
+
+pub use act::{silu_backward, silu_forward, softmax_backward, softmax_forward};
+pub use batch::{BatchNorm, BatchNormGrads, batch_stats};
+pub use group::{GroupNorm, GroupNormGrads};
+
+/// `1 / (1 + e^-x)`.
+#[inline(always)]
+fn sigmoid<V: Simd>(x: V) -> V {
+    V::splat(1.0).div(V::splat(1.0).add(exp(V::splat(0.0).sub(x))))
+}
+
+/// The derivative of `x * sigmoid(x)`.
+#[inline(always)]
+fn silu_slope<V: Simd>(x: V) -> V {
+    let s = sigmoid(x);
+    s.mul(x.mul(V::splat(1.0).sub(s)).add(V::splat(1.0)))
+}
+
+/// Splits at the last whole vector.
+#[inline(always)]
+fn whole<V: Simd>(x: &[f32]) -> (&[f32], &[f32]) {
+    x.split_at(x.len() / V::LANES * V::LANES)
+}
+
+/// As [`whole`].
+#[inline(always)]
+fn whole_mut<V: Simd>(x: &mut [f32]) -> (&mut [f32], &mut [f32]) {
+    x.split_at_mut(x.len() / V::LANES * V::LANES)
+}
+
+/// `Σ x`.
+#[inline(always)]
+fn sum<V: Simd>(x: &[f32]) -> f32 {
+    #[inline(always)]
+    fn part<V: Simd>(x: &[f32]) -> f32 {
+        let (mut a, mut b) = (V::splat(0.0), V::splat(0.0));
+        let (pairs, last) = x.split_at(x.len() / (2 * V::LANES) * 2 * V::LANES);
+        for x in pairs.chunks_exact(2 * V::LANES) {
+            a = a.add(V::load(x));
+            b = b.add(V::load(&x[V::LANES..]));
+        }
+        for x in last.chunks_exact(V::LANES) {
+            a = a.add(V::load(x));
+        }
+        a.add(b).sum()
+    }
+    let (vectors, tail) = whole::<V>(x);
+    part::<V>(vectors) + part::<f32>(tail)
+}
+
+/// `Σ (x - mean)²`.
+#[inline(always)]
+fn sum_squares<V: Simd>(x: &[f32], mean: f32) -> f32 {
+    #[inline(always)]
+    fn part<V: Simd>(x: &[f32], mean: f32) -> f32 {
+        let (mut a, mut b, mean) = (V::splat(0.0), V::splat(0.0), V::splat(mean));
+        let (pairs, last) = x.split_at(x.len() / (2 * V::LANES) * 2 * V::LANES);
+        for x in pairs.chunks_exact(2 * V::LANES) {
+            let (x, y) = (V::load(x).sub(mean), V::load(&x[V::LANES..]).sub(mean));
+            a = x.mul_add(x, a);
+            b = y.mul_add(y, b);
+        }
+        for x in last.chunks_exact(V::LANES) {
+            let x = V::load(x).sub(mean);
+            a = x.mul_add(x, a);
+        }
+        a.add(b).sum()
+    }
+    let (vectors, tail) = whole::<V>(x);
+    part::<V>(vectors, mean) + part::<f32>(tail, mean)
+}

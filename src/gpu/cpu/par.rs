@@ -20,14 +20,6 @@ pub fn each<T: Send>(tasks: Vec<T>, f: impl Fn(T) + Sync + Send) {
     tasks.into_iter().for_each(f);
 }
 
-/// How many tasks can run at once.
-pub fn threads() -> usize {
-    #[cfg(not(target_arch = "wasm32"))]
-    return rayon::current_num_threads();
-    #[cfg(target_arch = "wasm32")]
-    return 1;
-}
-
 thread_local! {
     static POOL: RefCell<Vec<Vec<f32>>> = const { RefCell::new(Vec::new()) };
 }

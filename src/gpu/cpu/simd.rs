@@ -1,5 +1,8 @@
 //! The vector types the kernels are generic over, and the run-time choice between them.
 
+#[cfg(target_arch = "x86_64")]
+mod x86;
+
 use std::sync::atomic::{AtomicU8, Ordering};
 
 /// A vector of `LANES` floats.
@@ -9,8 +12,10 @@ use std::sync::atomic::{AtomicU8, Ordering};
 pub trait Simd: Copy {
     /// Floats per vector.
     const LANES: usize;
-    /// Rows of a register tile (of three vectors each) that fit the register file: 8 or 4.
+    /// Rows of a register tile that fits the register file with its operands: 8 or 6.
     const ROWS: usize;
+    /// Vectors per row of that tile: 3 or 2.
+    const VECTORS: usize;
     /// All lanes `v`.
     fn splat(v: f32) -> Self;
     /// The first `LANES` floats of `s`.
@@ -41,7 +46,8 @@ pub trait Simd: Copy {
 
 impl Simd for f32 {
     const LANES: usize = 1;
-    const ROWS: usize = 4;
+    const ROWS: usize = 6;
+    const VECTORS: usize = 2;
     #[inline(always)]
     fn splat(v: f32) -> Self {
         v
@@ -111,7 +117,8 @@ impl F32x4 {
 
 impl Simd for F32x4 {
     const LANES: usize = 4;
-    const ROWS: usize = if cfg!(target_arch = "aarch64") { 8 } else { 4 };
+    const ROWS: usize = if cfg!(target_arch = "aarch64") { 8 } else { 6 };
+    const VECTORS: usize = if cfg!(target_arch = "aarch64") { 3 } else { 2 };
     #[inline(always)]
     fn splat(v: f32) -> Self {
         F32x4([v; 4])
@@ -164,129 +171,6 @@ impl Simd for F32x4 {
     #[inline(always)]
     fn sum(self) -> f32 {
         (self.0[0] + self.0[1]) + (self.0[2] + self.0[3])
-    }
-}
-
-#[cfg(target_arch = "x86_64")]
-mod x86 {
-    use super::Simd;
-    use std::arch::x86_64::*;
-
-    #[derive(Clone, Copy)]
-    pub struct F32x16(__m512);
-    #[derive(Clone, Copy)]
-    pub struct F32x8(__m256);
-
-    /// An intrinsic. SAFETY: `dispatch` has found its instruction set on this CPU, and the loads
-    /// and stores have asserted their length.
-    macro_rules! on {
-        ($call:expr) => {
-            unsafe { $call }
-        };
-    }
-
-    macro_rules! vector {
-        ($name:ident, $lanes:expr, $rows:expr, $set1:ident, $load:ident, $store:ident, $fma:ident,
-         $add:ident, $sub:ident, $mul:ident, $div:ident, $max:ident, $min:ident,
-         |$v:ident, $m:ident| $positive:expr, |$p:ident| $pow2:expr, |$s:ident| $sum:expr) => {
-            impl Simd for $name {
-                const LANES: usize = $lanes;
-                const ROWS: usize = $rows;
-                #[inline(always)]
-                fn splat(v: f32) -> Self {
-                    $name(on!($set1(v)))
-                }
-                #[inline(always)]
-                fn load(s: &[f32]) -> Self {
-                    assert!(s.len() >= $lanes);
-                    $name(on!($load(s.as_ptr())))
-                }
-                #[inline(always)]
-                fn store(self, d: &mut [f32]) {
-                    assert!(d.len() >= $lanes);
-                    on!($store(d.as_mut_ptr(), self.0));
-                }
-                #[inline(always)]
-                fn mul_add(self, a: Self, b: Self) -> Self {
-                    $name(on!($fma(self.0, a.0, b.0)))
-                }
-                #[inline(always)]
-                fn add(self, o: Self) -> Self {
-                    $name(on!($add(self.0, o.0)))
-                }
-                #[inline(always)]
-                fn sub(self, o: Self) -> Self {
-                    $name(on!($sub(self.0, o.0)))
-                }
-                #[inline(always)]
-                fn mul(self, o: Self) -> Self {
-                    $name(on!($mul(self.0, o.0)))
-                }
-                #[inline(always)]
-                fn div(self, o: Self) -> Self {
-                    $name(on!($div(self.0, o.0)))
-                }
-                #[inline(always)]
-                fn max(self, o: Self) -> Self {
-                    $name(on!($max(self.0, o.0)))
-                }
-                #[inline(always)]
-                fn min(self, o: Self) -> Self {
-                    $name(on!($min(self.0, o.0)))
-                }
-                #[inline(always)]
-                fn where_positive(self, m: Self) -> Self {
-                    let ($v, $m) = (self.0, m.0);
-                    $name(on!($positive))
-                }
-                #[inline(always)]
-                fn pow2(self) -> Self {
-                    let $p = self.0;
-                    $name(on!($pow2))
-                }
-                #[inline(always)]
-                fn sum(self) -> f32 {
-                    let $s = self.0;
-                    on!($sum)
-                }
-            }
-        };
-    }
-
-    vector!(
-        F32x16, 16, 8, _mm512_set1_ps, _mm512_loadu_ps, _mm512_storeu_ps, _mm512_fmadd_ps,
-        _mm512_add_ps, _mm512_sub_ps, _mm512_mul_ps, _mm512_div_ps, _mm512_max_ps, _mm512_min_ps,
-        |v, m| {
-            let positive = _mm512_cmp_ps_mask::<_CMP_GT_OQ>(m, _mm512_setzero_ps());
-            _mm512_maskz_mov_ps(positive, v)
-        },
-        |p| _mm512_scalef_ps(_mm512_set1_ps(1.0), p),
-        |s| _mm512_reduce_add_ps(s)
-    );
-
-    vector!(
-        F32x8, 8, 4, _mm256_set1_ps, _mm256_loadu_ps, _mm256_storeu_ps, _mm256_fmadd_ps,
-        _mm256_add_ps, _mm256_sub_ps, _mm256_mul_ps, _mm256_div_ps, _mm256_max_ps, _mm256_min_ps,
-        |v, m| _mm256_and_ps(v, _mm256_cmp_ps::<_CMP_GT_OQ>(m, _mm256_setzero_ps())),
-        |p| {
-            let biased = _mm256_add_epi32(_mm256_cvtps_epi32(p), _mm256_set1_epi32(127));
-            _mm256_castsi256_ps(_mm256_slli_epi32::<23>(biased))
-        },
-        |s| {
-            let q = _mm_add_ps(_mm256_castps256_ps128(s), _mm256_extractf128_ps::<1>(s));
-            let d = _mm_add_ps(q, _mm_movehl_ps(q, q));
-            _mm_cvtss_f32(_mm_add_ss(d, _mm_movehdup_ps(d)))
-        }
-    );
-
-    #[target_feature(enable = "avx512f,avx2,fma")]
-    pub fn avx512<K: super::Kernel>(k: K) -> K::Output {
-        k.run::<F32x16>()
-    }
-
-    #[target_feature(enable = "avx2,fma")]
-    pub fn avx2<K: super::Kernel>(k: K) -> K::Output {
-        k.run::<F32x8>()
     }
 }
 
@@ -386,7 +270,7 @@ pub fn exp<V: Simd>(x: V) -> V {
     let p = p.mul_add(r, V::splat(8.333_452e-3));
     let p = p.mul_add(r, V::splat(4.166_579_6e-2));
     let p = p.mul_add(r, V::splat(1.666_666_5e-1));
-    let p = p.mul_add(r, V::splat(5.000_000_1e-1));
+    let p = p.mul_add(r, V::splat(0.5));
     let p = p.mul_add(r.mul(r), r).add(V::splat(1.0));
     p.mul(n.pow2())
 }
@@ -421,7 +305,8 @@ pub mod testing {
                 }
             }
         }
-        let x: Vec<f32> = (0..1 << 18).map(|i| (i as f32 / (1 << 17) as f32 - 1.0) * 87.0).collect();
+        let x: Vec<f32> =
+            (0..1 << 18).map(|i| (i as f32 / (1 << 17) as f32 - 1.0) * 87.0).collect();
         at_each_level(|level| {
             let mut y = vec![0.0; x.len()];
             dispatch(Exp(&x, &mut y));

@@ -33,7 +33,8 @@ pub fn pack(layout: &Layout, x: &[f32], dst: &mut [f32]) {
                     match (step, g) {
                         (1, 1) => copy(&row[first..], to, count),
                         (2, 1) => {
-                            for (d, s) in to[..count].iter_mut().zip(row[first..].iter().step_by(2)) {
+                            for (d, s) in to[..count].iter_mut().zip(row[first..].iter().step_by(2))
+                            {
                                 *d = *s;
                             }
                         }

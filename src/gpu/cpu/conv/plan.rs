@@ -1,7 +1,7 @@
 //! Where everything lies in scratch, and which taps make up which output pixels.
 
-use super::ConvShape;
 use super::super::simd::vector_shape;
+use super::ConvShape;
 
 /// How the images of one group lie in scratch: `[channel][phase][row][col][image]`.
 pub struct Layout {
@@ -49,8 +49,6 @@ pub struct Plan {
     pub out_step: usize,
     /// Distance in `weight` between output channels and between input channels.
     pub weight_strides: [usize; 2],
-    /// Kernel cells.
-    pub cells: usize,
 }
 
 impl Plan {
@@ -88,7 +86,6 @@ impl Plan {
             out: [s.c_out, s.out_h(), s.out_w()],
             out_step: 1,
             weight_strides: [s.c_in * k * k, k * k],
-            cells: k * k,
         }
     }
 
@@ -135,7 +132,6 @@ impl Plan {
             out: [s.c_in, s.h, s.w],
             out_step: step,
             weight_strides: [k * k, s.c_in * k * k],
-            cells: k * k,
         }
     }
 }

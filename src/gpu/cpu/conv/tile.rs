@@ -32,7 +32,7 @@ fn blocks(channels: usize) -> impl Iterator<Item = (usize, usize)> {
     let mut first = 0;
     std::iter::from_fn(move || {
         let left = channels - first;
-        let size = [8, 4, 2, 1].into_iter().find(|&b| b <= left && b <= rows)?;
+        let size = [8, 6, 4, 2, 1].into_iter().find(|&b| b <= left && b <= rows)?;
         first += size;
         Some((first - size, size))
     })
@@ -90,7 +90,8 @@ impl Kernel for Group<'_> {
                 }
                 let job = Job { pass, stride, cells: &cells, weights: block, bias };
                 match size {
-                    8 => job.run::<V, 8>(&mut acc),
+                    8 if V::ROWS == 8 => job.run::<V, 8>(&mut acc),
+                    6 => job.run::<V, 6>(&mut acc),
                     4 => job.run::<V, 4>(&mut acc),
                     2 => job.run::<V, 2>(&mut acc),
                     _ => job.run::<V, 1>(&mut acc),
@@ -121,11 +122,11 @@ impl Job<'_> {
         while at < pixels.len() {
             // Threes, but rather two twos than a three and a one.
             let left = pixels.len() - at;
-            let p = if left == 4 { 2 } else { left.min(3) };
+            let p = if left == 4 { 2 } else { left.min(V::VECTORS) };
             match p {
-                1 => self.tile::<V, C, 1>(at, acc),
+                3 if V::VECTORS == 3 => self.tile::<V, C, 3>(at, acc),
                 2 => self.tile::<V, C, 2>(at, acc),
-                _ => self.tile::<V, C, 3>(at, acc),
+                _ => self.tile::<V, C, 1>(at, acc),
             }
             at += p;
         }
@@ -141,13 +142,19 @@ impl Job<'_> {
         for (row, &bias) in acc.iter_mut().zip(&self.bias) {
             *row = [V::splat(bias); P];
         }
+        // Equally long views, so that one bounds check serves all the vectors of a tap.
+        let span = taps.iter().map(|t| t.0).max().unwrap_or(0) + V::LANES;
         // A phase of the input that no tap reaches has no weights either.
         let per_channel = self.weights.chunks_exact((taps.len() * C).max(1));
         for (cells, weights) in self.cells.chunks_exact(self.stride).zip(per_channel) {
+            let mut views = [cells; P];
+            for (view, base) in views.iter_mut().zip(base) {
+                *view = &cells[base..base + span];
+            }
             for (&(offset, _), w) in taps.iter().zip(weights.as_chunks::<C>().0) {
                 let mut x = [V::splat(0.0); P];
-                for (x, base) in x.iter_mut().zip(base) {
-                    *x = V::load(&cells[base + offset..]);
+                for (x, view) in x.iter_mut().zip(views) {
+                    *x = V::load(&view[offset..]);
                 }
                 for (row, &w) in acc.iter_mut().zip(w) {
                     let w = V::splat(w);

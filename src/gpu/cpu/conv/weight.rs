@@ -179,11 +179,17 @@ impl Job<'_> {
     ) {
         let mut acc = [[V::splat(0.0); R]; C];
         let groups = self.x.chunks_exact(self.x_cells);
+        let span = self.pixels.last().map_or(0, |last| last + V::LANES);
         for (x, g) in groups.zip(g.chunks_exact(C * self.g_plane)) {
+            // Equally long views, so that one bounds check serves all the rows of a pixel.
+            let mut views = [x; R];
+            for (view, row) in views.iter_mut().zip(rows) {
+                *view = &x[row..row + span];
+            }
             for (&pixel, g) in self.pixels.iter().zip(g.chunks_exact(C * V::LANES)) {
                 let mut xs = [V::splat(0.0); R];
-                for (v, row) in xs.iter_mut().zip(rows) {
-                    *v = V::load(&x[row + pixel..]);
+                for (v, view) in xs.iter_mut().zip(views) {
+                    *v = V::load(&view[pixel..]);
                 }
                 for (acc, g) in acc.iter_mut().zip(g.chunks_exact(V::LANES)) {
                     let g = V::load(g);

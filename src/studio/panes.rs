@@ -1,0 +1,235 @@
+//! One pane: its title, its tiles with what the classifier sees in them, the tile under the hand.
+
+use egui::{
+    Align2, Color32, FontId, Image, Mesh, Painter, Rect, Response, RichText, Role, Sense, Shape,
+    Stroke, StrokeKind, TextStyle, TextureId, Ui, Vec2, WidgetInfo, pos2, vec2,
+};
+
+use super::{
+    compare::{self, GAP, NAMES, TITLE, Width},
+    session::{Content, Pane, Session},
+    theme::{self, Palette},
+    tile::{self, Sheet},
+    words,
+};
+use crate::{
+    engine::job::{Grid, Opened},
+    unlearn::registry::METHODS,
+};
+
+/// What all panes have in common.
+pub struct Look<'a> {
+    pub session: &'a Session,
+    pub opened: &'a Opened,
+    /// The class whose row is marked.
+    pub forgotten: Option<usize>,
+    /// Size of a tile with its frame, in points.
+    pub tile: Vec2,
+    /// The texture of the pictures before.
+    pub before: TextureId,
+    pub palette: &'static Palette,
+}
+
+impl Look<'_> {
+    /// Draws the names of the rows.
+    pub fn names_ui(&self, ui: &mut Ui) {
+        let grid = &self.opened.grid;
+        let size = vec2(NAMES - GAP, TITLE + grid.rows.len() as f32 * self.tile.y);
+        let (rect, _) = ui.allocate_exact_size(size, Sense::hover());
+        let font = TextStyle::Small.resolve(ui.style());
+        for (row, class) in grid.rows.iter().enumerate() {
+            let color = match class {
+                Some(class) if Some(*class) == self.forgotten => self.palette.accent_text,
+                _ => ui.visuals().text_color(),
+            };
+            let y = rect.top() + TITLE + (row as f32 + 0.5) * self.tile.y;
+            let painter = ui.painter_at(rect);
+            let name = self.class_name(*class);
+            painter.text(pos2(rect.right(), y), Align2::RIGHT_CENTER, name, font.clone(), color);
+        }
+    }
+
+    /// Draws a pane.
+    pub fn pane_ui(&self, ui: &mut Ui, pane: Pane, sheet: &mut Sheet) {
+        let like = &self.opened.grid;
+        let width = match compare::width(self.session, self.opened, pane) {
+            Width::Tiles(columns) => columns as f32 * self.tile.x,
+            Width::Points(points) => points,
+        };
+        let size = vec2(width, TITLE + like.rows.len() as f32 * self.tile.y);
+        let (rect, response) = ui.allocate_exact_size(size, Sense::hover());
+        let content = self.session.content(pane);
+        response.widget_info(|| {
+            WidgetInfo::labeled(Role::Image, true, self.description(pane, &content))
+        });
+        let tiles = Rect::from_min_max(rect.min + vec2(0.0, TITLE), rect.max);
+        self.title(ui, rect, pane, &content);
+        match content {
+            Content::Hint(text) => hint(ui, tiles, text, self.palette),
+            Content::Grid(grid, _) => {
+                let texture = sheet.texture(ui.ctx(), grid);
+                self.tiles(ui, tiles, grid, texture);
+                self.tooltip_ui(response, tiles, pane, grid, texture);
+            }
+        }
+    }
+
+    fn title(&self, ui: &Ui, rect: Rect, pane: Pane, content: &Content) {
+        let painter = ui.painter_at(rect);
+        let body = TextStyle::Body.resolve(ui.style());
+        let name = self.name(pane);
+        let drawn = painter.text(rect.min, Align2::LEFT_TOP, name, body, self.palette.strong);
+        if let Content::Grid(_, Some(step)) = content {
+            let small = TextStyle::Small.resolve(ui.style());
+            let text = format!("step {}", words::count(*step));
+            let galley = painter.layout_no_wrap(text, small, self.palette.weak);
+            let at = drawn.right_bottom() + vec2(8.0, -1.0 - galley.size().y);
+            if at.x + galley.size().x <= rect.right() {
+                painter.galley(at, galley, self.palette.weak);
+            }
+        }
+    }
+
+    fn tiles(&self, ui: &Ui, rect: Rect, grid: &Grid, texture: TextureId) {
+        let painter = ui.painter();
+        let mut mesh = Mesh::with_texture(texture);
+        let forgotten = grid.rows.iter().position(|r| r.is_some() && *r == self.forgotten);
+        if let Some(row) = forgotten {
+            let band =
+                self.tile_rect(rect, row, 0).union(self.tile_rect(rect, row, grid.columns - 1));
+            let stroke = Stroke::new(1.5, self.palette.accent_text);
+            painter.rect(
+                band.expand(1.0),
+                3.0,
+                self.palette.accent.gamma_multiply(0.35),
+                stroke,
+                StrokeKind::Outside,
+            );
+        }
+        let each = |draw: &mut dyn FnMut(usize, usize, Rect)| {
+            for row in 0..grid.rows.len() {
+                for column in 0..grid.columns {
+                    let tile = self.tile_rect(rect, row, column).shrink(1.0);
+                    if ui.is_rect_visible(tile) {
+                        draw(row, column, tile);
+                    }
+                }
+            }
+        };
+        each(&mut |row, column, tile| {
+            mesh.add_rect_with_uv(tile, tile::uv(grid, row, column), Color32::WHITE);
+        });
+        painter.add(Shape::mesh(mesh));
+        each(&mut |row, column, tile| {
+            if let (Some((seen, _)), Some(class)) = (grid.seen_in(row, column), grid.rows[row]) {
+                frame(painter, tile, seen == class);
+            }
+        });
+    }
+
+    fn tooltip_ui(
+        &self,
+        response: Response,
+        rect: Rect,
+        pane: Pane,
+        grid: &Grid,
+        texture: TextureId,
+    ) {
+        let Some(at) = response.hover_pos().filter(|p| rect.contains(*p)) else { return };
+        let place = (at - rect.min) / self.tile;
+        let (column, row) = (place.x as usize, place.y as usize);
+        if row >= grid.rows.len() || column >= grid.columns {
+            return;
+        }
+        response.on_hover_ui_at_pointer(|ui| {
+            ui.label(RichText::new(self.class_name(grid.rows[row])).strong());
+            let before = &*self.opened.grid;
+            let mut both = vec![(pane, grid, texture)];
+            if pane != Pane::Before && before.rows.get(row) == grid.rows.get(row) {
+                both.insert(0, (Pane::Before, before, self.before));
+            }
+            ui.horizontal_top(|ui| {
+                for (pane, grid, texture) in both {
+                    ui.vertical(|ui| {
+                        let size = vec2(140.0, 140.0 * self.tile.y / self.tile.x);
+                        let uv = tile::uv(grid, row, column);
+                        ui.add(Image::from_texture((texture, size)).uv(uv).fit_to_exact_size(size));
+                        ui.label(self.name(pane));
+                        ui.weak(self.verdict(grid, row, column));
+                    });
+                }
+            });
+        });
+    }
+
+    /// "Seen as Sneaker, 98 %".
+    fn verdict(&self, grid: &Grid, row: usize, column: usize) -> String {
+        match grid.seen_in(row, column) {
+            Some((seen, p)) => {
+                format!("Seen as {}, {:.0} %", self.class_name(Some(seen)), p * 100.0)
+            }
+            None => "Not judged".into(),
+        }
+    }
+
+    fn description(&self, pane: Pane, content: &Content) -> String {
+        let name = self.name(pane);
+        let (grid, step) = match content {
+            Content::Hint(text) => return format!("{name}: {text}"),
+            Content::Grid(grid, step) => (grid, step),
+        };
+        let agreeing = |row: usize| {
+            (0..grid.columns)
+                .filter(|&c| grid.seen_in(row, c).map(|s| s.0) == grid.rows[row])
+                .count()
+        };
+        let all: usize = (0..grid.rows.len()).map(agreeing).sum();
+        let mut text = format!("{name}: {all} of {} seen as their class", grid.seen.len());
+        if let Some(row) = grid.rows.iter().position(|r| r.is_some() && *r == self.forgotten) {
+            let class = self.class_name(grid.rows[row]);
+            text += &format!(", {class} {} of {}", agreeing(row), grid.columns);
+        }
+        match step {
+            Some(step) => format!("{text}, step {step}"),
+            None => text,
+        }
+    }
+
+    fn name(&self, pane: Pane) -> String {
+        let method = METHODS.iter().find(|m| m.name == self.session.request.method);
+        match (pane, method) {
+            (Pane::After, Some(method)) => format!("After ({})", method.title),
+            _ => pane.name().into(),
+        }
+    }
+
+    fn class_name(&self, class: Option<usize>) -> &str {
+        class.map_or("No class", |c| self.opened.classes.get(c).map_or("?", String::as_str))
+    }
+
+    fn tile_rect(&self, rect: Rect, row: usize, column: usize) -> Rect {
+        Rect::from_min_size(rect.min + vec2(column as f32, row as f32) * self.tile, self.tile)
+    }
+}
+
+/// A tile's frame: thin where the classifier agrees; thick and with a filled corner where not, so
+/// that it reads without colour.
+pub fn frame(painter: &Painter, rect: Rect, agrees: bool) {
+    if agrees {
+        painter.rect_stroke(rect, 1.0, Stroke::new(1.0, theme::AGREES), StrokeKind::Inside);
+        return;
+    }
+    painter.rect_stroke(rect, 1.0, Stroke::new(2.0, theme::DIFFERS), StrokeKind::Inside);
+    let side = (rect.width() * 0.4).clamp(6.0, 12.0);
+    let corner = rect.right_top();
+    let points = vec![corner, corner - vec2(side, 0.0), corner + vec2(0.0, side)];
+    painter.add(Shape::convex_polygon(points, theme::DIFFERS, Stroke::NONE));
+}
+
+fn hint(ui: &Ui, rect: Rect, text: String, palette: &Palette) {
+    let painter = ui.painter_at(rect);
+    painter.rect(rect, 4.0, palette.card, Stroke::new(1.0, palette.border), StrokeKind::Inside);
+    let font = FontId::proportional(13.0);
+    let galley = painter.layout(text, font, palette.weak, (rect.width() - 16.0).max(40.0));
+    painter.galley(rect.center() - galley.size() / 2.0, galley, palette.weak);
+}
