@@ -63,6 +63,8 @@ pub struct Monitor {
     switches: Switches,
     sink: Sink,
     phase: String,
+    /// Units that were done before this phase was taken up.
+    resumed: usize,
     done: usize,
     total: usize,
     started: Instant,
@@ -76,6 +78,7 @@ impl Monitor {
             switches,
             sink: Box::new(sink),
             phase: String::new(),
+            resumed: 0,
             done: 0,
             total: 0,
             started: Instant::now(),
@@ -95,8 +98,13 @@ impl Monitor {
 
     /// Starts a phase of `total` units of work.
     pub fn phase(&mut self, name: impl Into<String>, total: usize) {
+        self.resume_phase(name, total, 0);
+    }
+
+    /// Takes up a phase of which `done` units are behind it.
+    pub fn resume_phase(&mut self, name: impl Into<String>, total: usize, done: usize) {
         self.phase = name.into();
-        (self.done, self.total) = (0, total);
+        (self.resumed, self.done, self.total) = (done, done, total);
         self.started = Instant::now();
         self.reported = None;
         self.report();
@@ -141,8 +149,9 @@ impl Monitor {
     fn report(&mut self) {
         self.reported = Some(Instant::now());
         let elapsed = self.started.elapsed().as_secs_f64();
-        let seconds_left = (self.done > 0 && elapsed > 0.3)
-            .then(|| elapsed / self.done as f64 * self.total.saturating_sub(self.done) as f64);
+        let now = self.done - self.resumed;
+        let seconds_left = (now > 0 && elapsed > 0.3)
+            .then(|| elapsed / now as f64 * self.total.saturating_sub(self.done) as f64);
         (self.sink)(Progress {
             phase: self.phase.clone(),
             done: self.done,

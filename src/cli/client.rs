@@ -74,6 +74,10 @@ impl Client {
             let Some(event) = self.engine.wait() else {
                 break Err(Error::Device("the engine ended unexpectedly; please report".into()));
             };
+            // Said again: the engine forgets a cancel that came before it took up the job.
+            if INTERRUPTED.load(Ordering::SeqCst) {
+                self.engine.switches.cancel();
+            }
             match event {
                 Event::Progress { progress, .. } => self.meter.show(&progress),
                 Event::Done { outcome, .. } => break Ok(outcome),

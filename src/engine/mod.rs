@@ -20,6 +20,8 @@ type Send = std::sync::Arc<dyn Fn(Event) + std::marker::Send + Sync>;
 /// Runs one command to its end.
 async fn serve(session: &mut Session, send: &Send, command: Command) {
     let Command::Start { id, job } = command else { return };
+    // A cancel or pause is for the job it was given in.
+    session.switches.reset();
     let progress = {
         let send = send.clone();
         move |progress| send(Event::Progress { id, progress })

@@ -67,8 +67,8 @@ impl Session {
         }
         let started = Instant::now();
         let mut kept = Instant::now();
-        monitor.phase(format!("Training {}", preset.name), plan.steps);
-        monitor.advance(trainer.step).await?;
+        let phase = format!("Training {}", preset.name);
+        monitor.resume_phase(phase, plan.steps, trainer.step);
         while trainer.step < plan.steps {
             let loss = trainer.step();
             if trainer.step.is_multiple_of(LOOK) || trainer.step == plan.steps {

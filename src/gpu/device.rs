@@ -50,8 +50,11 @@ pub struct Compute {
 /// Every adapter that wgpu offers, and the CPU.
 #[cfg(not(target_arch = "wasm32"))]
 pub fn list() -> Vec<DeviceInfo> {
-    let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle());
-    let adapters = pollster::block_on(instance.enumerate_adapters(wgpu::Backends::PRIMARY));
+    // The primary APIs only: probing OpenGL makes some drivers print to the terminal.
+    let backends = wgpu::Backends::PRIMARY;
+    let descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
+    let instance = wgpu::Instance::new(wgpu::InstanceDescriptor { backends, ..descriptor });
+    let adapters = pollster::block_on(instance.enumerate_adapters(backends));
     let mut found: Vec<DeviceInfo> =
         adapters.iter().map(|a| describe(&a.get_info(), String::new())).collect();
     found.push(cpu(String::new()));

@@ -1,0 +1,226 @@
+//! The main job through the engine: repeatable on one device, the same on two.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use salun_studio::{
+    data,
+    engine::{
+        Engine,
+        job::{Event, Job, Outcome, Run, TrainRequest},
+    },
+    gpu::device::{self, DeviceChoice, DeviceKind},
+    models::{
+        Model,
+        checkpoint::{self, Precision},
+    },
+    run::recipe::Recipe,
+    saliency::estimator::Estimator,
+};
+
+/// Runs one job to its end.
+fn run(engine: &Engine, job: Job) -> Outcome {
+    engine.start(1, job);
+    loop {
+        match engine.wait().expect("the engine lives") {
+            Event::Done { outcome, .. } => return outcome,
+            Event::Failed { error, .. } => panic!("{error}"),
+            _ => {}
+        }
+    }
+}
+
+fn unlearn(engine: &Engine, recipe: &Recipe) -> Arc<Run> {
+    match run(engine, Job::Unlearn(recipe.clone())) {
+        Outcome::Unlearned(run) => run,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn engine(choice: DeviceChoice) -> Engine {
+    Engine::spawn(device::open(choice).expect("a device"))
+}
+
+/// A scratch folder that goes away.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("salun-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// A folder with `each` real pictures of every class.
+fn pictures(to: &Path, each: usize) -> String {
+    let data = data::open("fashion-mnist").unwrap();
+    for class in 0..10 {
+        let folder = to.join(format!("{class}"));
+        std::fs::create_dir_all(&folder).unwrap();
+        let of_class = (0..data.train.len()).filter(|&i| data.train.labels[i] == class);
+        for i in of_class.take(each) {
+            let picture = image::GrayImage::from_raw(28, 28, data.train.picture(i).to_vec()).unwrap();
+            picture.save(folder.join(format!("{i}.png"))).unwrap();
+        }
+    }
+    format!("folder:{}", to.display())
+}
+
+/// A small classifier, trained for a moment.
+fn small_classifier(data: &str, to: &Path) -> String {
+    let request = TrainRequest {
+        preset: "fashion-classifier".into(),
+        data: data.into(),
+        without: None,
+        epochs: None,
+        steps: Some(60),
+        batch: Some(64),
+        lr: None,
+        width: Some(4),
+        seed: 1,
+        resume: None,
+    };
+    let Outcome::Trained(model) = run(&engine(DeviceChoice::Cpu), Job::Train(request)) else {
+        panic!("no model")
+    };
+    let path = to.join("small.safetensors");
+    std::fs::write(&path, checkpoint::encode(&model, Precision::Full).unwrap()).unwrap();
+    path.to_string_lossy().into_owned()
+}
+
+fn check_mask(run: &Run) {
+    let mask = run.report.mask.as_ref().expect("a mask");
+    let bits = run.mask.as_ref().unwrap();
+    assert_eq!(mask.k, (mask.n as f64 * mask.density) as usize);
+    assert_eq!(bits.bits.iter().map(|b| *b as usize).sum::<usize>(), mask.k);
+    assert_eq!(mask.layers.iter().map(|l| l.kept).sum::<usize>(), mask.k);
+    assert_eq!(mask.frozen_changed, 0);
+}
+
+#[test]
+fn one_recipe_gives_the_same_bytes_twice_on_the_cpu() {
+    let classify = Recipe {
+        steps: Some(8),
+        batch: Some(64),
+        ..Recipe::new("fashion-classifier", "fashion-mnist", "class:Sneaker")
+    };
+    let mut generate = Recipe {
+        steps: Some(3),
+        batch: Some(8),
+        ..Recipe::new("fashion-ddpm", "fashion-mnist", "class:Sneaker")
+    };
+    generate.sampling = Some(salun_studio::diffusion::sampler::SampleOptions {
+        steps: 2,
+        ..Default::default()
+    });
+    for recipe in [classify, generate] {
+        let runs = [0, 1].map(|_| unlearn(&engine(DeviceChoice::Cpu), &recipe));
+        let bytes = |model: &Model| checkpoint::encode(model, Precision::Full).unwrap();
+        assert_eq!(bytes(&runs[0].model), bytes(&runs[1].model), "{}", recipe.model);
+        assert_eq!(runs[0].mask.as_ref().unwrap().bits, runs[1].mask.as_ref().unwrap().bits);
+        assert_eq!(runs[0].after, runs[1].after);
+        runs.iter().for_each(|run| check_mask(run));
+
+        let control = unlearn(&engine(DeviceChoice::Cpu), &recipe.random_control());
+        check_mask(&control);
+        let [ours, theirs] = [&runs[0], &control].map(|r| r.mask.as_ref().unwrap());
+        assert_eq!(ours.k, theirs.k);
+        assert!(ours.overlap(theirs) < 0.5, "the control's mask is another one");
+    }
+}
+
+#[test]
+fn the_cpu_and_vulkan_agree_on_a_tiny_recipe() {
+    let devices = device::list();
+    let gpu = devices.iter().find(|d| d.kind != DeviceKind::Cpu);
+    let Some(gpu) = gpu else {
+        assert!(std::env::var_os("CI").is_none(), "CI must have software Vulkan");
+        eprintln!("no Vulkan here, not even a software one: nothing to compare");
+        return;
+    };
+    eprintln!("comparing the CPU with {}", gpu.name);
+    let scratch = Scratch::new("agree");
+    let data = pictures(&scratch.0.join("pictures"), 120);
+    let model = small_classifier(&data, &scratch.0);
+    let recipe =
+        Recipe { steps: Some(4), batch: Some(64), ..Recipe::new(&model, &data, "class:7") };
+    let [cpu, gpu] =
+        [DeviceChoice::Cpu, DeviceChoice::Gpu].map(|choice| unlearn(&engine(choice), &recipe));
+    [&cpu, &gpu].into_iter().for_each(|run| check_mask(run));
+    let overlap = cpu.mask.as_ref().unwrap().overlap(gpu.mask.as_ref().unwrap());
+    let (a, b) = (&cpu.report, &gpu.report);
+    eprintln!("mask overlap {overlap:.4}; {:?} and {:?}", a.after, b.after);
+    assert!(overlap >= 0.99, "mask overlap {overlap}");
+    for (x, y) in [(&a.before, &b.before), (&a.after, &b.after)] {
+        for (x, y) in [(x.UA, y.UA), (x.RA, y.RA), (x.TA, y.TA)] {
+            assert!((x - y).abs() <= 1.0, "{x} and {y}");
+        }
+    }
+}
+
+#[test]
+fn a_random_share_can_be_forgotten_and_no_mask_is_a_mask_of_everything() {
+    let recipe = Recipe {
+        steps: Some(4),
+        batch: Some(64),
+        method: "rl".into(),
+        ..Recipe::new("fashion-classifier", "fashion-mnist", "random:10%")
+    };
+    let run = unlearn(&engine(DeviceChoice::Cpu), &recipe);
+    assert!(run.mask.is_none() && run.report.mask.is_none());
+    assert_eq!(run.report.forget.n, 5_400);
+    assert_ne!(run.model.weights.hash(), {
+        let original = salun_studio::models::registry::open("fashion-classifier").unwrap();
+        original.weights.hash()
+    });
+}
+
+#[test]
+fn density_zero_freezes_every_weight() {
+    let recipe = Recipe {
+        steps: Some(2),
+        batch: Some(32),
+        density: 0.0,
+        ..Recipe::new("fashion-classifier", "fashion-mnist", "class:Bag")
+    };
+    let run = unlearn(&engine(DeviceChoice::Cpu), &recipe);
+    check_mask(&run);
+    let original = salun_studio::models::registry::open("fashion-classifier").unwrap();
+    assert_eq!(run.model.weights.values, original.weights.values);
+}
+
+#[test]
+fn a_cancelled_job_ends_and_the_engine_goes_on() {
+    let engine = engine(DeviceChoice::Cpu);
+    let recipe = Recipe {
+        mask: Some(Estimator::Random),
+        ..Recipe::new("fashion-classifier", "fashion-mnist", "class:Coat")
+    };
+    engine.start(1, Job::Unlearn(recipe));
+    let mut asked = None;
+    loop {
+        match engine.wait().unwrap() {
+            Event::Progress { .. } | Event::Live { .. } if asked.is_none() => {
+                asked = Some(std::time::Instant::now());
+                engine.switches.cancel();
+            }
+            Event::Failed { error, .. } => {
+                assert!(matches!(error, salun_studio::error::Error::Cancelled), "{error}");
+                break;
+            }
+            Event::Done { .. } => panic!("it was cancelled"),
+            _ => {}
+        }
+    }
+    let model = "fashion-classifier".to_string();
+    assert!(matches!(run(&engine, Job::Open { model, seed: 1 }), Outcome::Opened(_)));
+}
