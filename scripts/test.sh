@@ -47,4 +47,3 @@ export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$HOME/.cache/salun-studio/target}"
 cargo fmt --check
 cargo clippy --release --all-targets -- -D warnings
 cargo test --release
-[[ ! -x scripts/window.sh ]] || scripts/window.sh

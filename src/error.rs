@@ -60,7 +60,8 @@ impl Error {
     ) -> Self {
         let mut names: Vec<&str> = valid.into_iter().collect();
         let lower = given.to_lowercase();
-        let near = |name: &str| strsim::normalized_damerau_levenshtein(&lower, &name.to_lowercase());
+        let near =
+            |name: &str| strsim::normalized_damerau_levenshtein(&lower, &name.to_lowercase());
         let all = names.join(", ");
         names.sort_by(|a, b| near(b).total_cmp(&near(a)));
         let hint = match names.first() {

@@ -68,7 +68,8 @@ fn pictures(to: &Path, each: usize) -> String {
         std::fs::create_dir_all(&folder).unwrap();
         let of_class = (0..data.train.len()).filter(|&i| data.train.labels[i] == class);
         for i in of_class.take(each) {
-            let picture = image::GrayImage::from_raw(28, 28, data.train.picture(i).to_vec()).unwrap();
+            let picture =
+                image::GrayImage::from_raw(28, 28, data.train.picture(i).to_vec()).unwrap();
             picture.save(folder.join(format!("{i}.png"))).unwrap();
         }
     }
@@ -118,10 +119,8 @@ fn one_recipe_gives_the_same_bytes_twice_on_the_cpu() {
         batch: Some(8),
         ..Recipe::new("fashion-ddpm", "fashion-mnist", "class:Sneaker")
     };
-    generate.sampling = Some(salun_studio::diffusion::sampler::SampleOptions {
-        steps: 2,
-        ..Default::default()
-    });
+    generate.sampling =
+        Some(salun_studio::diffusion::sampler::SampleOptions { steps: 2, ..Default::default() });
     for recipe in [classify, generate] {
         let runs = [0, 1].map(|_| unlearn(&engine(DeviceChoice::Cpu), &recipe));
         let bytes = |model: &Model| checkpoint::encode(model, Precision::Full).unwrap();

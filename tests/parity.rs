@@ -147,7 +147,11 @@ impl Tiny {
     }
 
     /// Logits, loss gradients and moved running statistics of the fixture's batch.
-    fn classify(&self, weights: &Weights, mode: Mode) -> (Vec<f32>, Vec<Tensor<1>>, Vec<(usize, Tensor<1>)>) {
+    fn classify(
+        &self,
+        weights: &Weights,
+        mode: Mode,
+    ) -> (Vec<f32>, Vec<Tensor<1>>, Vec<(usize, Tensor<1>)>) {
         let Network::Resnet(net) = &self.network else { unreachable!() };
         let tracked = weights.tracked();
         let pass = Pass::new(&tracked, mode);
@@ -313,7 +317,8 @@ fn cross_entropy_agrees() {
         all.into_iter().find(|k| k.contains(part)).unwrap_or_else(|| panic!("no {part}")).clone()
     };
     let logits = fixture.tensor::<2>(&name("logits"), &device).autodiff().require_grad();
-    let labels = fixture.ints.values().next().unwrap().iter().map(|i| *i as usize).collect::<Vec<_>>();
+    let labels =
+        fixture.ints.values().next().unwrap().iter().map(|i| *i as usize).collect::<Vec<_>>();
     let loss = cross_entropy(logits.clone(), &labels);
     let gradient = logits.grad(&loss.backward()).unwrap().without_autodiff();
     close("gradient", &wait(read(gradient)), fixture.values(&name("grad")), 1e-4);

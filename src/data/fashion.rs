@@ -10,7 +10,15 @@ use crate::error::{Error, Result};
 
 /// Class names in label order.
 pub const CLASSES: [&str; 10] = [
-    "T-shirt", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag",
+    "T-shirt",
+    "Trouser",
+    "Pullover",
+    "Dress",
+    "Coat",
+    "Sandal",
+    "Shirt",
+    "Sneaker",
+    "Bag",
     "Ankle boot",
 ];
 
@@ -46,7 +54,11 @@ pub fn open() -> Result<Arc<Dataset>> {
 /// The sha256 of each embedded file, for `salun data check`.
 pub fn hashes() -> Vec<(&'static str, String)> {
     use sha2::Digest;
-    TRAIN.iter().chain(&TEST).map(|(n, b)| (*n, crate::run::hex(&sha2::Sha256::digest(b)))).collect()
+    TRAIN
+        .iter()
+        .chain(&TEST)
+        .map(|(n, b)| (*n, crate::run::hex(&sha2::Sha256::digest(b))))
+        .collect()
 }
 
 fn pictures([images, labels]: [(&str, &[u8]); 2], n: usize) -> Result<Pictures> {

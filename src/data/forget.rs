@@ -126,9 +126,21 @@ mod tests {
         let data = fashion::open().unwrap();
         let split = data.split(1);
         for spec in [
-            "", "sneaker", "class:", "class:Snekaer", "class:10", "random:", "random:-1", "random:0",
-            "random:101%", "random:nan%", "random:100%", "random:99999999", "indices:/no/such/file",
-            "prompt:cat", "classs:7",
+            "",
+            "sneaker",
+            "class:",
+            "class:Snekaer",
+            "class:10",
+            "random:",
+            "random:-1",
+            "random:0",
+            "random:101%",
+            "random:nan%",
+            "random:100%",
+            "random:99999999",
+            "indices:/no/such/file",
+            "prompt:cat",
+            "classs:7",
         ] {
             let error = ForgetSet::parse(spec, &data, &split, 1).unwrap_err();
             assert!(!error.to_string().contains('\n'), "{spec}: {error}");

@@ -92,9 +92,8 @@ impl Dataset {
         let mut state = RandomState::new(seed as u32);
         let mut held_out = vec![false; self.train.len()];
         for class in 0..self.classes.len() {
-            let members: Vec<usize> = (0..self.train.len())
-                .filter(|&i| self.train.labels[i] as usize == class)
-                .collect();
+            let members: Vec<usize> =
+                (0..self.train.len()).filter(|&i| self.train.labels[i] as usize == class).collect();
             for j in state.choice(members.len(), members.len() / 10) {
                 held_out[members[j]] = true;
             }
@@ -111,9 +110,7 @@ impl Dataset {
         let by_number = given.parse().ok().filter(|&i: &usize| i < self.classes.len());
         by_number
             .or_else(|| self.classes.iter().position(|c| c.eq_ignore_ascii_case(given)))
-            .ok_or_else(|| {
-                Error::unknown("class", given, self.classes.iter().map(String::as_str))
-            })
+            .ok_or_else(|| Error::unknown("class", given, self.classes.iter().map(String::as_str)))
     }
 }
 

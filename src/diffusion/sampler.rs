@@ -5,13 +5,13 @@ use burn::tensor::{Device, Tensor, TensorData};
 use super::schedule::Schedule;
 use crate::{
     data::rng::{normals, seeded},
-    monitor::Monitor,
     error::{Error, Result},
     models::{
         layers::{Mode, Pass},
         unet::Unet,
         weights::{Weights, read},
     },
+    monitor::Monitor,
 };
 
 /// How to sample.

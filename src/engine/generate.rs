@@ -36,9 +36,7 @@ impl Session {
                     .iter()
                     .position(|c| c.eq_ignore_ascii_case(given))
                     .or_else(|| given.parse().ok().filter(|c: &usize| *c < names.len()));
-                let unknown = || {
-                    Error::unknown("class", given, names.iter().map(String::as_str))
-                };
+                let unknown = || Error::unknown("class", given, names.iter().map(String::as_str));
                 vec![Some(known.ok_or_else(unknown)?)]
             }
         };
@@ -70,8 +68,7 @@ impl Session {
             .iter()
             .flat_map(|&class| (0..columns).map(move |i| Wanted { class, noise: i as u64 }))
             .collect();
-        let (values, seen) =
-            make(net, weights, judge.as_ref(), &wanted, options, monitor).await?;
+        let (values, seen) = make(net, weights, judge.as_ref(), &wanted, options, monitor).await?;
         Ok(Grid {
             rows,
             columns,

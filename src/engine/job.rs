@@ -8,7 +8,10 @@ use crate::{
     gpu::device::DeviceInfo,
     models::{Model, Task},
     monitor::Progress,
-    run::{recipe::Recipe, report::{Metrics, Report}},
+    run::{
+        recipe::Recipe,
+        report::{Metrics, Report},
+    },
     saliency::{Mask, ranking::Ranking},
     train::trainer::Snapshot,
 };
@@ -62,12 +65,27 @@ pub enum Command {
 pub enum Event {
     /// The engine runs on this device.
     Ready(DeviceInfo),
-    Progress { id: u64, progress: Progress },
-    Live { id: u64, live: Live },
-    Snapshot { id: u64, snapshot: Arc<Snapshot> },
-    Done { id: u64, outcome: Outcome },
+    Progress {
+        id: u64,
+        progress: Progress,
+    },
+    Live {
+        id: u64,
+        live: Live,
+    },
+    Snapshot {
+        id: u64,
+        snapshot: Arc<Snapshot>,
+    },
+    Done {
+        id: u64,
+        outcome: Outcome,
+    },
     /// The job failed or was cancelled ([`Error::Cancelled`]).
-    Failed { id: u64, error: Error },
+    Failed {
+        id: u64,
+        error: Error,
+    },
 }
 
 /// What an unlearning or training job shows while it runs.

@@ -145,7 +145,8 @@ impl Session {
             return Ok(ranking.clone());
         }
         let device = self.device.clone();
-        let scores = score::abs_sum_grad(model, data, set, &plan.score, recipe.seed, &device, monitor);
+        let scores =
+            score::abs_sum_grad(model, data, set, &plan.score, recipe.seed, &device, monitor);
         let ranking = Arc::new(scores.await?);
         self.rankings.insert(key, ranking.clone());
         Ok(ranking)
@@ -250,13 +251,14 @@ impl Session {
             Network::Resnet(net) => {
                 let items: Vec<usize> = (0..classes.len())
                     .flat_map(|class| {
-                        let of_class =
-                            (0..data.test.len()).filter(move |&i| data.test.labels[i] as usize == class);
+                        let of_class = (0..data.test.len())
+                            .filter(move |&i| data.test.labels[i] as usize == class);
                         of_class.take(COLUMNS).collect::<Vec<_>>()
                     })
                     .collect();
                 let seen =
-                    eval::classify::predict(net, weights, &data.test, &items, &device, monitor).await?;
+                    eval::classify::predict(net, weights, &data.test, &items, &device, monitor)
+                        .await?;
                 Ok(Grid {
                     rows: classes,
                     columns: COLUMNS,

@@ -54,14 +54,8 @@ impl Session {
         let plan = plan(preset, &request, items.len())?;
         let (network, layout) = architecture.build();
         let network = Arc::new(network);
-        let mut trainer = Trainer::new(
-            network.clone(),
-            layout,
-            data.clone(),
-            items,
-            plan.clone(),
-            &self.device,
-        );
+        let mut trainer =
+            Trainer::new(network.clone(), layout, data.clone(), items, plan.clone(), &self.device);
         if let Some(snapshot) = &request.resume {
             trainer.resume(snapshot);
         }

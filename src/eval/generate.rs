@@ -50,9 +50,8 @@ pub async fn make(
     for batch in wanted.chunks(BATCH) {
         let made = sample(unet, weights, &schedule, batch, options, monitor).await?;
         match judge {
-            Some(judge) => {
-                seen.extend(look(judge, &made, unet, &weights.device()).await?.into_iter().map(Some))
-            }
+            Some(judge) => seen
+                .extend(look(judge, &made, unet, &weights.device()).await?.into_iter().map(Some)),
             None => seen.extend(std::iter::repeat_n(None, batch.len())),
         }
         values.extend(made);

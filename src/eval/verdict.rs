@@ -21,11 +21,7 @@ pub fn verdict(
     after: &Metrics,
     retrain: Option<&Metrics>,
 ) -> Verdict {
-    let aim = if whole_class {
-        100.0
-    } else {
-        retrain.map_or(100.0 - before.TA, |r| r.UA)
-    };
+    let aim = if whole_class { 100.0 } else { retrain.map_or(100.0 - before.TA, |r| r.UA) };
     let allowed = DAMAGE[usize::from(task == Task::Generate)];
     let under = if task == Task::Generate { 5.0 } else { UNDER };
     let (lost_ra, lost_ta) = (before.RA - after.RA, before.TA - after.TA);

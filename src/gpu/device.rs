@@ -86,7 +86,11 @@ pub fn open(choice: DeviceChoice) -> Result<Compute> {
     }
     match Device::wgpu_options().init_with_setup() {
         Ok((device, setup)) => {
-            let why = if choice == DeviceChoice::Gpu { "asked for with --device gpu" } else { "the fastest GPU found" };
+            let why = if choice == DeviceChoice::Gpu {
+                "asked for with --device gpu"
+            } else {
+                "the fastest GPU found"
+            };
             let info = describe(&setup.adapter.get_info(), why.into());
             Ok(Compute { device, info, setup: Some(setup) })
         }

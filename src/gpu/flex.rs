@@ -50,7 +50,10 @@ pub trait CpuOps: Backend {
 
     /// `mode` is [train, add, relu]: whether `mean` and `var` [c] are the batch's own, whether
     /// `residual` is added, whether ReLU follows.
-    #[allow(clippy::too_many_arguments, reason = "an operation of a backend takes tensors one by one")]
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "an operation of a backend takes tensors one by one"
+    )]
     fn cpu_batch_norm(
         x: FloatTensor<Self>,
         weight: FloatTensor<Self>,
@@ -353,9 +356,8 @@ pub fn conv2d(
     stride: usize,
     pad: [usize; 4],
 ) -> Tensor<4> {
-    let bias = bias.unwrap_or_else(|| {
-        Tensor::zeros([weight.dims()[0]], &x.device().without_autodiff())
-    });
+    let bias =
+        bias.unwrap_or_else(|| Tensor::zeros([weight.dims()[0]], &x.device().without_autodiff()));
     Tensor::from_dispatch(<Dispatch as CpuOps>::cpu_conv(
         x.into_dispatch(),
         weight.into_dispatch(),

@@ -40,10 +40,7 @@ pub fn encode(model: &Model, precision: Precision) -> Result<Vec<u8>> {
                 (Dtype::F32, values.iter().flat_map(|v| v.to_le_bytes()).collect())
             }
         };
-        entries
-            .iter()
-            .map(|e| (e.name.clone(), e.shape.clone(), bytes(&flat[e.range()])))
-            .collect()
+        entries.iter().map(|e| (e.name.clone(), e.shape.clone(), bytes(&flat[e.range()]))).collect()
     };
     let mut tensors =
         entries(&weights.layout.params, &weights.values, precision == Precision::Half);
@@ -167,8 +164,7 @@ pub fn fill(layout: &Arc<WeightLayout>, file: &SafeTensors, path: &Path) -> Resu
         }
     }
     let read = |entry: &WeightEntry, flat: &mut Vec<f32>| -> Result<()> {
-        let view =
-            file.tensor(&entry.name).map_err(|_| bad(&entry.name, "is missing".into()))?;
+        let view = file.tensor(&entry.name).map_err(|_| bad(&entry.name, "is missing".into()))?;
         if view.shape() != entry.shape {
             let reason = format!("has shape {:?}, expected {:?}", view.shape(), entry.shape);
             return Err(bad(&entry.name, reason));

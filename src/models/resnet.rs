@@ -40,8 +40,7 @@ impl Block {
             conv2: Conv::plain(l, format!("{name}.conv2"), [c_out, c_out], 3, 1),
             bn2: BatchNorm::new(l, format!("{name}.bn2"), c_out),
             downsample: changes.then(|| {
-                let conv =
-                    Conv::plain(l, format!("{name}.downsample.0"), [c_in, c_out], 1, stride);
+                let conv = Conv::plain(l, format!("{name}.downsample.0"), [c_in, c_out], 1, stride);
                 (conv, BatchNorm::new(l, format!("{name}.downsample.1"), c_out))
             }),
         }

@@ -92,9 +92,8 @@ struct Attention {
 impl Attention {
     fn new(l: &mut WeightLayout, name: &str, c: usize, groups: usize) -> Self {
         let norm = GroupNorm::new(l, format!("{name}.norm"), c, groups);
-        let mut one = |part: &str| {
-            Conv::biased(l, format!("{name}.{part}"), [c, c], 1, 1, Padding::Same(0))
-        };
+        let mut one =
+            |part: &str| Conv::biased(l, format!("{name}.{part}"), [c, c], 1, 1, Padding::Same(0));
         let qkv = [one("q"), one("k"), one("v")];
         Self { norm, qkv, proj_out: one("proj_out") }
     }

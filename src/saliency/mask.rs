@@ -82,9 +82,7 @@ impl Mask {
             .layout
             .params
             .iter()
-            .map(|e| {
-                (e.name.clone(), e.shape.clone(), (Dtype::U8, self.bits[e.range()].to_vec()))
-            })
+            .map(|e| (e.name.clone(), e.shape.clone(), (Dtype::U8, self.bits[e.range()].to_vec())))
             .collect();
         checkpoint::write(&tensors, None)
     }

@@ -60,8 +60,7 @@ fn vary(picture: &mut [f32], [h, w]: [usize; 2], dy: i32, dx: i32, flip: bool) {
             for x in 0..w {
                 let from_x = if flip { w - 1 - x } else { x } as i32 + dx;
                 let from_y = y as i32 + dy;
-                let inside =
-                    (0..h as i32).contains(&from_y) && (0..w as i32).contains(&from_x);
+                let inside = (0..h as i32).contains(&from_y) && (0..w as i32).contains(&from_x);
                 plane[y * w + x] =
                     if inside { source[from_y as usize * w + from_x as usize] } else { 0.0 };
             }

@@ -61,10 +61,8 @@ impl Optimizer {
             }
         }
         for (i, gradient) in gradients.into_iter().enumerate() {
-            let frozen = self
-                .freeze
-                .as_ref()
-                .map(|f| (f.free[i].clone().bool_not(), f.original[i].clone()));
+            let frozen =
+                self.freeze.as_ref().map(|f| (f.free[i].clone().bool_not(), f.original[i].clone()));
             let gradient = match &frozen {
                 Some((frozen, _)) => gradient.mask_fill(frozen.clone(), 0.0),
                 None => gradient,

@@ -66,9 +66,8 @@ impl Preset {
     pub fn architecture(&self, data: &Dataset, width: Option<usize>) -> Result<Architecture> {
         let shape = data.train.shape;
         let classes = data.classes.len();
-        let out_of_range = |w: usize| {
-            Error::argument("width", w, "a multiple of 4 from 4 to 256 is needed")
-        };
+        let out_of_range =
+            |w: usize| Error::argument("width", w, "a multiple of 4 from 4 to 256 is needed");
         if let Some(w) = width.filter(|w| w % 4 != 0 || !(4..=256).contains(w)) {
             return Err(out_of_range(w));
         }

@@ -80,8 +80,11 @@ impl Plan {
         match task {
             Task::Classify => {
                 let how = method.classify.as_ref().ok_or_else(wrong_task)?;
-                let (epochs, lr) =
-                    if quick { (how.epochs.min(Quick::EPOCHS), Quick::LR) } else { (how.epochs, how.lr) };
+                let (epochs, lr) = if quick {
+                    (how.epochs.min(Quick::EPOCHS), Quick::LR)
+                } else {
+                    (how.epochs, how.lr)
+                };
                 let lr = if how.forget.is_some() && how.retain { lr } else { how.lr };
                 plan.epochs = recipe.epochs.unwrap_or(epochs);
                 plan.lr = recipe.lr.unwrap_or(lr);

@@ -41,11 +41,8 @@ pub const RL: Method = Method {
 /// Cross-entropy to a label drawn from the wrong ones: y' is never y, as the paper writes.
 fn random_labels(batch: ForgetBatch) -> Tensor<1> {
     let classes = batch.logits.dims()[1];
-    let wrong: Vec<usize> = batch
-        .labels
-        .iter()
-        .map(|y| (y + batch.rng.random_range(1..classes)) % classes)
-        .collect();
+    let wrong: Vec<usize> =
+        batch.labels.iter().map(|y| (y + batch.rng.random_range(1..classes)) % classes).collect();
     cross_entropy(batch.logits, &wrong)
 }
 

@@ -52,12 +52,7 @@ impl Unlearner {
     ) -> Self {
         let weights = model.weights.upload(device);
         let freeze = mask.map(|mask| Freeze {
-            free: mask
-                .layout
-                .params
-                .iter()
-                .map(|e| flags(&mask.bits[e.range()], device))
-                .collect(),
+            free: mask.layout.params.iter().map(|e| flags(&mask.bits[e.range()], device)).collect(),
             original: weights.params.clone(),
         });
         let rule = match &*model.network {
@@ -121,15 +116,11 @@ impl Unlearner {
             self.order = (epoch, shuffle(&self.plan.forget), shuffle(&self.plan.retain));
         }
         let forgets = self.plan.forget.len().div_ceil(self.plan.batch);
-        let (items, at) = if turn < forgets {
-            (&self.order.1, turn)
-        } else {
-            (&self.order.2, turn - forgets)
-        };
+        let (items, at) =
+            if turn < forgets { (&self.order.1, turn) } else { (&self.order.2, turn - forgets) };
         let batch: Vec<usize> =
             items.iter().skip(at * self.plan.batch).take(self.plan.batch).copied().collect();
-        let x =
-            pictures(&self.data.train, &batch, Augment::ShiftFlip, &mut rng, &self.device);
+        let x = pictures(&self.data.train, &batch, Augment::ShiftFlip, &mut rng, &self.device);
         let logits = net.forward(pass, x);
         let labels = self.data.train.labels(&batch);
         match self.plan.method.classify.as_ref().and_then(|how| how.forget) {

@@ -1,0 +1,59 @@
+//! The studio with the real engine: a person picks a class, presses Forget, sees it forgotten.
+
+use std::time::{Duration, Instant};
+
+use egui_kittest::{Harness, kittest::Queryable};
+use salun_studio::{
+    engine::Engine,
+    error::Error,
+    gpu::device::{self, DeviceChoice},
+    studio::Studio,
+};
+
+/// Runs the window until a widget with this label is there; the engine works meanwhile.
+fn until(window: &mut Harness<Studio>, label: &str) {
+    let started = Instant::now();
+    while window.query_all_by_label_contains(label).next().is_none() {
+        assert!(started.elapsed() < Duration::from_secs(900), "waited too long for '{label}'");
+        std::thread::sleep(Duration::from_millis(30));
+        window.step();
+    }
+}
+
+/// The first label that contains `part`.
+fn label(window: &Harness<Studio>, part: &str) -> String {
+    use egui_kittest::kittest::NodeT;
+    let node = window.query_all_by_label_contains(part).next().expect("the label is there");
+    node.accesskit_node().label().unwrap_or_default()
+}
+
+#[test]
+fn a_person_sees_a_class_forgotten() {
+    let engine = Engine::spawn(device::open(DeviceChoice::Cpu).expect("the CPU"));
+    let save = Box::new(|_: &_| Err(Error::Request("not in this test".into())));
+    let studio = Studio::new(Box::new(engine), save);
+    let mut window = Harness::builder()
+        .with_size([1280.0, 800.0])
+        .with_max_steps(20)
+        .build_ui_state(|ui, studio: &mut Studio| studio.show(ui), studio);
+    window.step();
+    window.get_by_label("Classifier").click();
+    until(&mut window, "Sneaker");
+    window.get_by_label("Sneaker").click();
+    until(&mut window, "layer1.0.conv1.weight");
+    window.step();
+    let before = label(&window, "Before: ");
+    window.get_by_label("Forget").click();
+    until(&mut window, "frozen weights changed");
+    let after = label(&window, "After (SalUn): ");
+    let seen = |text: &str| text.split("Sneaker ").nth(1).map(|t| t.chars().next());
+    assert_ne!(seen(&before), seen(&after), "{before} / {after}");
+    window.get_by_label_contains("0 frozen weights changed");
+    let verdicts = ["forgot", "under-forgot", "over-forgot"];
+    assert!(verdicts.iter().any(|v| window.query_all_by_label(v).next().is_some()));
+    // Its random-mask control follows by itself.
+    while window.query_all_by_label_contains("0 frozen weights changed").count() < 2 {
+        std::thread::sleep(Duration::from_millis(30));
+        window.step();
+    }
+}
