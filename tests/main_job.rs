@@ -87,6 +87,8 @@ fn small_classifier(data: &str, to: &Path) -> String {
         batch: Some(64),
         lr: None,
         width: Some(4),
+        augment: None,
+        from: None,
         seed: 1,
         resume: None,
     };

@@ -42,6 +42,9 @@ pub struct Args {
     /// 0 is DDIM, 1 is ancestral sampling
     #[arg(long, default_value = "0", value_parser = args::real("eta", 0.0..=1.0), allow_negative_numbers = true)]
     eta: f64,
+    /// Do not hold predictions within the range of pictures (the official code's sampler)
+    #[arg(long)]
+    no_clip: bool,
     /// The PNG to write
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
@@ -54,7 +57,7 @@ pub fn run(args: &Args, common: &Common) -> Result<()> {
         return Err(Error::argument("prompt", prompt, right));
     }
     let &Args { n, seed, steps, guidance, eta, .. } = args;
-    let options = SampleOptions { steps, guidance: guidance as f32, eta, seed };
+    let options = SampleOptions { steps, guidance: guidance as f32, eta, seed, clip: !args.no_clip };
     let out = Output::file(&args.out, common.force)?;
     let classes = registry::open(&args.model)?.card.classes;
     let mut client = Client::open(common)?;

@@ -19,7 +19,10 @@ use salun_studio::{
         output::Output,
         state::{self, Asked},
     },
-    train::preset::{PRESETS, Preset},
+    train::{
+        losses::Augment,
+        preset::{PRESETS, Preset},
+    },
 };
 
 use super::{
@@ -54,6 +57,12 @@ pub struct Args {
     /// Base width of the ResNet, or channels of the U-Net
     #[arg(long, value_name = "N", value_parser = args::whole("width", 4..=256), allow_negative_numbers = true)]
     width: Option<usize>,
+    /// How a classifier's pictures are varied: none, flip, shift-flip
+    #[arg(long, value_name = "HOW", value_parser = Augment::find)]
+    augment: Option<Augment>,
+    /// Start from these weights (a shipped model or a file), not from fresh ones
+    #[arg(long, value_name = "MODEL")]
+    from: Option<String>,
     /// Seed of everything random
     #[arg(long, value_name = "N", default_value = "1", value_parser = args::seed, allow_negative_numbers = true)]
     seed: u64,
@@ -131,6 +140,8 @@ pub fn run(args: &Args, common: &Common) -> Result<()> {
         batch: args.batch,
         lr: args.lr,
         width: args.width,
+        augment: args.augment,
+        from: args.from.clone(),
         seed: args.seed,
         resume: None,
     };

@@ -25,6 +25,15 @@ pub struct SampleOptions {
     /// 0 is DDIM, 1 is ancestral sampling.
     pub eta: f64,
     pub seed: u64,
+    /// Hold the predicted picture within the range of pictures at every step (Ho et al. 2020).
+    /// Strong guidance leaves that range and saturates without it; the official code's sampler
+    /// does not clip.
+    #[serde(default = "clipped")]
+    pub clip: bool,
+}
+
+fn clipped() -> bool {
+    true
 }
 
 impl SampleOptions {
@@ -48,7 +57,7 @@ impl SampleOptions {
 
 impl Default for SampleOptions {
     fn default() -> Self {
-        Self { steps: 25, guidance: 2.0, eta: 0.0, seed: 1 }
+        Self { steps: 25, guidance: 2.0, eta: 0.0, seed: 1, clip: true }
     }
 }
 
@@ -111,9 +120,13 @@ pub async fn sample(
         monitor.advance(wanted.len()).await?;
         let pass = Pass::new(weights, Mode::Eval);
         let times = vec![t; wanted.len()];
-        let eps = predict(unet, &pass, x.clone(), &times, &classes, options.guidance);
+        let mut eps = predict(unet, &pass, x.clone(), &times, &classes, options.guidance);
         let (signal, sigma) = schedule.mix(t);
-        let x0 = (x - eps.clone() * sigma) / signal;
+        let mut x0 = (x.clone() - eps.clone() * sigma) / signal;
+        if options.clip {
+            x0 = x0.clamp(-1.0, 1.0);
+            eps = (x - x0.clone() * signal) / sigma;
+        }
         let step = schedule.step(t, s, options.eta);
         x = x0 * step.signal + eps * step.direction;
         if step.noise > 0.0 {

@@ -13,7 +13,7 @@ use crate::{
         report::{Metrics, Report},
     },
     saliency::{Mask, ranking::Ranking},
-    train::trainer::Snapshot,
+    train::{losses::Augment, trainer::Snapshot},
 };
 
 /// Long work.
@@ -46,6 +46,10 @@ pub struct TrainRequest {
     pub batch: Option<usize>,
     pub lr: Option<f64>,
     pub width: Option<usize>,
+    /// How a classifier's pictures are varied; the preset's way unless said.
+    pub augment: Option<Augment>,
+    /// Start from these weights (a shipped model's name or a file) and not from fresh ones.
+    pub from: Option<String>,
     pub seed: u64,
     /// State of a killed run to go on from.
     pub resume: Option<Box<Snapshot>>,

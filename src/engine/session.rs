@@ -24,7 +24,8 @@ use crate::{
 /// Tiles in a row of a grid that a pane shows.
 pub const COLUMNS: usize = 6;
 /// Steps of a preview's sampler.
-pub const PREVIEW: SampleOptions = SampleOptions { steps: 20, guidance: 2.0, eta: 0.0, seed: 1 };
+pub const PREVIEW: SampleOptions =
+    SampleOptions { steps: 20, guidance: 2.0, eta: 0.0, seed: 1, clip: true };
 
 /// The device, the models and what was measured of them.
 pub struct Session {

@@ -17,10 +17,11 @@ use crate::{
     models::{
         Model, Network, Task,
         card::{Card, Training},
-        weights::Weights,
+        weights::{HostWeights, Weights},
     },
     monitor::Monitor,
     train::{
+        losses::Augment,
         preset::Preset,
         trainer::{TrainPlan, Trainer, finite},
     },
@@ -54,17 +55,31 @@ impl Session {
         let plan = plan(preset, &request, items.len())?;
         let (network, layout) = architecture.build();
         let network = Arc::new(network);
-        let mut trainer =
-            Trainer::new(network.clone(), layout, data.clone(), items, plan.clone(), &self.device);
+        let start = match &request.from {
+            None => layout.init(plan.seed),
+            Some(name) => {
+                let model = self.model(name)?;
+                if model.card.architecture != architecture {
+                    let reason = format!("is not a {} of this shape and data", preset.name);
+                    return Err(Error::file(name, reason));
+                }
+                HostWeights { layout, ..model.weights.clone() }
+            }
+        };
+        let from = request.from.as_ref().map(|name| format!("{name} {}", start.hash()));
+        let mut trainer = Trainer::new(
+            network.clone(),
+            start, data.clone(), items, plan.clone(), &self.device);
         if let Some(snapshot) = &request.resume {
             trainer.resume(snapshot);
         }
-        let started = Instant::now();
+        let (before, started) = (trainer.seconds, Instant::now());
         let mut kept = Instant::now();
         let phase = format!("Training {}", preset.name);
         monitor.resume_phase(phase, plan.steps, trainer.step);
         while trainer.step < plan.steps {
             let loss = trainer.step();
+            trainer.seconds = before + started.elapsed().as_secs_f64();
             if trainer.step.is_multiple_of(LOOK) || trainer.step == plan.steps {
                 let loss = finite(loss).await?;
                 let live =
@@ -101,13 +116,10 @@ impl Session {
                     lr: plan.lr,
                     schedule: "linear warm-up over the first tenth, then cosine to 0".into(),
                     ema: plan.ema,
-                    augmentation: match preset.task {
-                        Task::Classify => "shift by up to 2 pixels, flip left to right",
-                        Task::Generate => "none",
-                    }
-                    .into(),
+                    augmentation: plan.augment.name().into(),
+                    from,
                     seed: plan.seed,
-                    seconds: started.elapsed().as_secs_f64(),
+                    seconds: trainer.seconds,
                 }),
                 metrics: BTreeMap::new(),
                 device: format!("{} ({})", self.info.name, self.info.api),
@@ -171,5 +183,10 @@ fn plan(preset: &Preset, request: &TrainRequest, items: usize) -> Result<TrainPl
     if !(lr.is_finite() && lr > 0.0) {
         return Err(Error::argument("lr", lr, "a number above 0 is needed"));
     }
-    Ok(TrainPlan { steps, batch, rule: preset.rule, lr, ema: preset.ema, seed: request.seed })
+    let augment = match preset.task {
+        Task::Classify => request.augment.unwrap_or(Augment::ShiftFlip),
+        Task::Generate => Augment::None,
+    };
+    let (rule, ema, seed) = (preset.rule, preset.ema, request.seed);
+    Ok(TrainPlan { steps, batch, rule, lr, ema, augment, seed })
 }

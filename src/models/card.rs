@@ -41,6 +41,9 @@ pub struct Training {
     /// Decay of the exponential moving average; 0 where there is none.
     pub ema: f64,
     pub augmentation: String,
+    /// The weights that training started from, as name and hash; fresh ones where there is none.
+    #[serde(default)]
+    pub from: Option<String>,
     pub seed: u64,
     pub seconds: f64,
 }

@@ -15,8 +15,27 @@ pub struct Shipped {
     pub twin: Option<(&'static str, &'static str)>,
 }
 
-/// Every shipped model.
-pub const SHIPPED: &[Shipped] = &[];
+macro_rules! embedded {
+    ($name:literal) => {
+        include_bytes!(concat!("../../assets/models/", $name, ".safetensors"))
+    };
+}
+
+/// Every shipped model. A diffusion model trained without a class is not among them.
+pub const SHIPPED: &[Shipped] = &[
+    Shipped {
+        name: "fashion-classifier",
+        task: Task::Classify,
+        bytes: embedded!("fashion-classifier"),
+        twin: None,
+    },
+    Shipped {
+        name: "fashion-ddpm",
+        task: Task::Generate,
+        bytes: embedded!("fashion-ddpm"),
+        twin: None,
+    },
+];
 
 impl Shipped {
     /// Unpacks the model.

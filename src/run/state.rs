@@ -16,7 +16,7 @@ use crate::{
         checkpoint,
         weights::{HostWeights, WeightLayout},
     },
-    train::{optimizer::Rule, preset::Preset, trainer::Snapshot},
+    train::{losses::Augment, optimizer::Rule, preset::Preset, trainer::Snapshot},
 };
 
 /// Where the description lies in the file's metadata.
@@ -34,6 +34,10 @@ pub struct Asked {
     pub batch: Option<usize>,
     pub lr: Option<f64>,
     pub width: Option<usize>,
+    #[serde(default)]
+    pub augment: Option<Augment>,
+    #[serde(default)]
+    pub from: Option<String>,
     pub seed: u64,
 }
 
@@ -48,6 +52,8 @@ impl From<&TrainRequest> for Asked {
             batch: r.batch,
             lr: r.lr,
             width: r.width,
+            augment: r.augment,
+            from: r.from.clone(),
             seed: r.seed,
         }
     }
@@ -58,6 +64,7 @@ impl From<&TrainRequest> for Asked {
 struct Head {
     asked: Asked,
     step: usize,
+    seconds: f64,
     log: Vec<LogLine>,
 }
 
@@ -73,7 +80,7 @@ pub struct State {
 /// # Errors
 /// It cannot be written.
 pub fn write(path: &Path, asked: &Asked, snapshot: &Snapshot, log: &[LogLine]) -> Result<()> {
-    let head = Head { asked: asked.clone(), step: snapshot.step, log: log.to_vec() };
+    let head = Head { asked: asked.clone(), step: snapshot.step, seconds: snapshot.seconds, log: log.to_vec() };
     let head = serde_json::to_string(&head).map_err(|e| Error::Request(e.to_string()))?;
     let tensors: Vec<_> = vectors(snapshot)
         .into_iter()
@@ -145,7 +152,7 @@ pub fn read(path: &Path, asked: &Asked, layout: &Arc<WeightLayout>) -> Result<St
     let adam = matches!(preset.rule, Rule::Adam { .. });
     let second = vector("second", n, adam && !first.is_empty())?;
     let ema = vector("ema", n, preset.ema > 0.0)?;
-    let snapshot = Snapshot { step: head.step, weights, first, second, ema };
+    let snapshot = Snapshot { step: head.step, seconds: head.seconds, weights, first, second, ema };
     Ok(State { snapshot, log: head.log })
 }
 
@@ -179,6 +186,8 @@ mod tests {
             batch: Some(8),
             lr: None,
             width: Some(4),
+            augment: None,
+            from: None,
             seed: 1,
         }
     }
@@ -190,7 +199,7 @@ mod tests {
         let (_, layout) = Architecture::Resnet(config).build();
         let weights = layout.init(1);
         let (first, ema) = (weights.values.clone(), Vec::new());
-        let snapshot = Snapshot { step: 3, weights, first, second: Vec::new(), ema };
+        let snapshot = Snapshot { step: 3, seconds: 0.5, weights, first, second: Vec::new(), ema };
         let log = vec![LogLine { step: 1, loss: 2.5, seconds: 0.25 }];
         let path = std::env::temp_dir().join(format!("salun-state-{}", std::process::id()));
         write(&path, &asked(), &snapshot, &log).unwrap();

@@ -2,6 +2,7 @@
 
 use burn::tensor::{Bool, Device, Int, Tensor, TensorData, activation};
 use rand::RngExt;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     data::{
@@ -9,6 +10,7 @@ use crate::{
         rng::{Rng, normals},
     },
     diffusion::{sampler::tensor4, schedule::Schedule},
+    error::{Error, Result},
 };
 
 /// Mean cross-entropy. `logits` [n, k], one label each.
@@ -26,11 +28,39 @@ pub fn mse(a: Tensor<4>, b: Tensor<4>) -> Tensor<1> {
 }
 
 /// How training pictures of a classifier are varied.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Augment {
     None,
-    /// Shift by up to two pixels with zero padding, flip left to right half the time.
+    /// Flip left to right half the time.
+    Flip,
+    /// Flip, and shift by up to two pixels with zero padding.
     ShiftFlip,
+}
+
+impl Augment {
+    /// All, by name on the command line.
+    pub const ALL: [(&str, Self); 3] =
+        [("none", Self::None), ("flip", Self::Flip), ("shift-flip", Self::ShiftFlip)];
+
+    /// By name.
+    ///
+    /// # Errors
+    /// The name is unknown.
+    pub fn find(name: &str) -> Result<Self> {
+        let names = Self::ALL.map(|(n, _)| n);
+        let found = Self::ALL.into_iter().find(|(n, _)| *n == name);
+        found.map(|(_, a)| a).ok_or_else(|| Error::unknown("augmentation", name, names))
+    }
+
+    /// The name on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Flip => "flip",
+            Self::ShiftFlip => "shift-flip",
+        }
+    }
 }
 
 /// A batch of pictures [n, c, h, w] in [0, 1].
@@ -43,9 +73,10 @@ pub fn pictures(
 ) -> Tensor<4> {
     let s = data.shape;
     let mut values = data.unit(indices);
-    if augment == Augment::ShiftFlip {
+    if augment != Augment::None {
         for picture in values.chunks_exact_mut(s.n()) {
-            let (dy, dx) = (rng.random_range(-2i32..=2), rng.random_range(-2i32..=2));
+            let reach = if augment == Augment::ShiftFlip { 2 } else { 0 };
+            let (dy, dx) = (rng.random_range(-reach..=reach), rng.random_range(-reach..=reach));
             let flip = rng.random::<bool>();
             vary(picture, [s.height, s.width], dy, dx, flip);
         }

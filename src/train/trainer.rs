@@ -28,6 +28,8 @@ pub struct TrainPlan {
     pub rule: Rule,
     pub lr: f64,
     pub ema: f64,
+    /// How a classifier's pictures are varied.
+    pub augment: Augment,
     pub seed: u64,
 }
 
@@ -35,6 +37,8 @@ pub struct TrainPlan {
 #[derive(Debug, Clone)]
 pub struct Snapshot {
     pub step: usize,
+    /// Seconds that those steps took.
+    pub seconds: f64,
     pub weights: HostWeights,
     pub first: Vec<f32>,
     pub second: Vec<f32>,
@@ -55,20 +59,22 @@ pub struct Trainer {
     optimizer: Optimizer,
     ema: Vec<Tensor<1>>,
     pub step: usize,
+    /// Seconds spent on the steps so far; the loop that drives the run keeps it.
+    pub seconds: f64,
     order: (usize, Vec<usize>),
 }
 
 impl Trainer {
-    /// A run from fresh weights.
+    /// A run from these weights.
     pub fn new(
         network: Arc<Network>,
-        layout: Arc<WeightLayout>,
+        start: HostWeights,
         data: Arc<Dataset>,
         items: Vec<usize>,
         plan: TrainPlan,
         device: &Device,
     ) -> Self {
-        let weights = layout.init(plan.seed).upload(device);
+        let weights = start.upload(device);
         let ema = if plan.ema > 0.0 { weights.params.clone() } else { Vec::new() };
         Self {
             optimizer: Optimizer::new(plan.rule, None),
@@ -76,8 +82,9 @@ impl Trainer {
             device: device.clone(),
             order: (usize::MAX, Vec::new()),
             step: 0,
+            seconds: 0.0,
+            layout: start.layout,
             network,
-            layout,
             data,
             items,
             plan,
@@ -100,6 +107,7 @@ impl Trainer {
             self.layout.params.iter().map(|e| vector(&flat[e.range()], &self.device)).collect()
         };
         self.step = snapshot.step;
+        self.seconds = snapshot.seconds;
         self.weights = snapshot.weights.upload(&self.device);
         self.optimizer.first = vectors(&snapshot.first);
         self.optimizer.second = vectors(&snapshot.second);
@@ -114,6 +122,7 @@ impl Trainer {
     pub async fn snapshot(&self) -> Result<Snapshot> {
         Ok(Snapshot {
             step: self.step,
+            seconds: self.seconds,
             weights: self.weights.download().await?,
             first: read_all(&self.optimizer.first).await?,
             second: read_all(&self.optimizer.second).await?,
@@ -143,7 +152,7 @@ impl Trainer {
         let pixels = &self.data.train;
         let (loss, clip) = match &*self.network {
             Network::Resnet(net) => {
-                let x = pictures(pixels, &batch, Augment::ShiftFlip, &mut rng, &self.device);
+                let x = pictures(pixels, &batch, self.plan.augment, &mut rng, &self.device);
                 (cross_entropy(net.forward(&pass, x), &pixels.labels(&batch)), None)
             }
             Network::Unet(net) => {
