@@ -57,7 +57,8 @@ pub fn run(args: &Args, common: &Common) -> Result<()> {
         return Err(Error::argument("prompt", prompt, right));
     }
     let &Args { n, seed, steps, guidance, eta, .. } = args;
-    let options = SampleOptions { steps, guidance: guidance as f32, eta, seed, clip: !args.no_clip };
+    let options =
+        SampleOptions { steps, guidance: guidance as f32, eta, seed, clip: !args.no_clip };
     let out = Output::file(&args.out, common.force)?;
     let classes = registry::open(&args.model)?.card.classes;
     let mut client = Client::open(common)?;

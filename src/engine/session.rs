@@ -213,7 +213,6 @@ impl Session {
         let model = self.model(name)?;
         let data = data::open(&model.card.data)?;
         let options = SampleOptions { seed, ..PREVIEW };
-        monitor.phase("Drawing", model.card.classes.len() * COLUMNS * options.steps);
         let weights = model.weights.upload(&self.device);
         let grid = self.grid(&model, &weights, &data, &options, monitor).await?;
         let mut retrain = Vec::new();
@@ -245,11 +244,14 @@ impl Session {
     ) -> Result<Grid> {
         let device = self.device.clone();
         let classes: Vec<Option<usize>> = (0..model.card.classes.len()).map(Some).collect();
+        let tiles = classes.len() * COLUMNS;
         match &*model.network {
             Network::Unet(_) => {
+                monitor.phase("Drawing", tiles * options.steps);
                 self.samples(model, weights, classes, COLUMNS, options, monitor).await
             }
             Network::Resnet(net) => {
+                monitor.phase("Drawing", tiles);
                 let items: Vec<usize> = (0..classes.len())
                     .flat_map(|class| {
                         let of_class = (0..data.test.len())

@@ -67,9 +67,8 @@ impl Session {
             }
         };
         let from = request.from.as_ref().map(|name| format!("{name} {}", start.hash()));
-        let mut trainer = Trainer::new(
-            network.clone(),
-            start, data.clone(), items, plan.clone(), &self.device);
+        let mut trainer =
+            Trainer::new(network.clone(), start, data.clone(), items, plan.clone(), &self.device);
         if let Some(snapshot) = &request.resume {
             trainer.resume(snapshot);
         }

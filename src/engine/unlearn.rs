@@ -57,7 +57,6 @@ impl Session {
         let clock = Instant::now();
         let before = self.measure_once(&recipe.model, model, &setting, &recipe, monitor).await?;
         let mut evaluate_seconds = clock.elapsed().as_secs_f64();
-        monitor.phase("Drawing", 1);
         let original = model.weights.upload(&device);
         let grid_before = self.grid(model, &original, data, &options, monitor).await?;
 
@@ -93,7 +92,6 @@ impl Session {
         let after = self.measure(model, &unlearner.weights, &setting, &recipe, monitor).await?;
         evaluate_seconds += clock.elapsed().as_secs_f64();
         let retrain = self.retrain(&setting, &recipe, monitor).await?;
-        monitor.phase("Drawing", 1);
         let grid_after = self.grid(model, &unlearner.weights, data, &options, monitor).await?;
 
         let weights = unlearner.weights.download().await?;

@@ -80,7 +80,12 @@ pub struct State {
 /// # Errors
 /// It cannot be written.
 pub fn write(path: &Path, asked: &Asked, snapshot: &Snapshot, log: &[LogLine]) -> Result<()> {
-    let head = Head { asked: asked.clone(), step: snapshot.step, seconds: snapshot.seconds, log: log.to_vec() };
+    let head = Head {
+        asked: asked.clone(),
+        step: snapshot.step,
+        seconds: snapshot.seconds,
+        log: log.to_vec(),
+    };
     let head = serde_json::to_string(&head).map_err(|e| Error::Request(e.to_string()))?;
     let tensors: Vec<_> = vectors(snapshot)
         .into_iter()
