@@ -107,6 +107,8 @@ fn check_mask(run: &Run) {
     assert_eq!(bits.bits.iter().map(|b| *b as usize).sum::<usize>(), mask.k);
     assert_eq!(mask.layers.iter().map(|l| l.kept).sum::<usize>(), mask.k);
     assert_eq!(mask.frozen_changed, 0);
+    let moved = bits.bits.iter().zip(&run.change.values);
+    assert!(moved.filter(|(bit, _)| **bit == 0).all(|(_, change)| *change == 0.0));
 }
 
 #[test]

@@ -13,7 +13,7 @@ use salun_studio::{
         recipe::{Recipe, Redirect},
         report::{DeviceReport, Forgotten, Metrics, Report, Seconds, Verdict, VerdictLabel},
     },
-    saliency::{estimator::Estimator, ranking::Ranking},
+    saliency::{change::Change, estimator::Estimator, ranking::Ranking},
     studio::{
         Arm, Backend, Choice, Content, Pane, Studio,
         state::{Kind, State},
@@ -232,6 +232,7 @@ fn run(recipe: Recipe) -> Run {
     Run {
         model: Model { card, network: Arc::new(network), weights: layout.init(1) },
         report,
+        change: moved(&mask),
         mask: Some(mask),
         ranking: Some(ranking),
         before: Arc::new(grid(0)),
@@ -239,6 +240,13 @@ fn run(recipe: Recipe) -> Run {
         log: Vec::new(),
         recipe,
     }
+}
+
+/// Every free weight moved equally far.
+fn moved(mask: &Mask) -> Change {
+    let values = mask.bits.iter().map(|b| f32::from(*b) * 1e-3).collect();
+    let layers = mask.layers().iter().map(|l| l.kept as f32 / l.n as f32 * 1e-3).collect();
+    Change { values, layers }
 }
 
 fn state() -> (State, Played) {
@@ -506,6 +514,9 @@ fn a_person_picks_a_class_presses_forget_and_reads_the_verdict() {
     window.get_by_label("forgot");
     window.get_by_label("over-forgot");
     assert_eq!(window.query_all_by_label_contains("0 frozen weights changed").count(), 2);
+    window.get_by_label("Change").click();
+    window.run();
+    assert_eq!(window.query_all_by_label("■ mean change").count(), 1);
 }
 
 #[test]

@@ -37,7 +37,7 @@ pub fn run(args: &Args, common: &Common) -> Result<()> {
     let against = args.against.as_ref().map(|dir| folder::read(dir)).transpose()?;
     let mut client = Client::open(common)?;
     let mut measure = |label: &str, model: Model, recipe: Recipe| -> Result<Metrics> {
-        let job = Job::Evaluate { model, recipe };
+        let job = Job::Evaluate { model: model.into(), recipe };
         Ok(answer!(client.run(label, job, |_| Ok(()))?, Measured))
     };
     let metrics = measure("run", run.model, run.recipe.clone())?;

@@ -12,7 +12,7 @@ use crate::{
         recipe::Recipe,
         report::{Metrics, Report},
     },
-    saliency::{Mask, ranking::Ranking},
+    saliency::{Mask, change::Change, ranking::Ranking},
     train::{losses::Augment, trainer::Snapshot},
 };
 
@@ -28,7 +28,7 @@ pub enum Job {
     /// One unlearning run; sends [`Event::Live`]; answers [`Outcome::Unlearned`].
     Unlearn(Recipe),
     /// Measures a model on a forget set; answers [`Outcome::Measured`].
-    Evaluate { model: Model, recipe: Recipe },
+    Evaluate { model: Arc<Model>, recipe: Recipe },
     /// Makes pictures; answers [`Outcome::Sampled`].
     Sample { model: String, class: Option<String>, n: usize, options: SampleOptions },
 }
@@ -138,6 +138,7 @@ pub struct Run {
     pub model: Model,
     pub mask: Option<Mask>,
     pub ranking: Option<Arc<Ranking>>,
+    pub change: Change,
     pub before: Arc<Grid>,
     pub after: Arc<Grid>,
     pub log: Vec<LogLine>,

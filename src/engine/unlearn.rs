@@ -18,7 +18,7 @@ use crate::{
         recipe::Recipe,
         report::{DeviceReport, Forgotten, Gap, Metrics, Report, Seconds},
     },
-    saliency::estimator::Estimator,
+    saliency::{change::Change, estimator::Estimator},
     train::trainer::finite,
     unlearn::unlearner::Unlearner,
 };
@@ -121,6 +121,7 @@ impl Session {
         Ok(Run {
             recipe,
             report,
+            change: Change::between(&model.weights, &weights),
             model: Model { weights, ..Model::clone(model) },
             mask,
             ranking,

@@ -167,7 +167,7 @@ pub struct GroupNorm {
 impl GroupNorm {
     /// `groups` is used where it divides the channels, else 4, else 1.
     pub fn new(layout: &mut WeightLayout, name: String, channels: usize, groups: usize) -> Self {
-        let groups = [groups, 4].into_iter().find(|g| channels % g == 0).unwrap_or(1);
+        let groups = [groups, 4].into_iter().find(|g| channels.is_multiple_of(*g)).unwrap_or(1);
         Self {
             weight: layout.param(format!("{name}.weight"), &[channels], Init::Constant(1.0)),
             bias: layout.param(format!("{name}.bias"), &[channels], Init::Constant(0.0)),

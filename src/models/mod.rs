@@ -47,7 +47,7 @@ pub enum Architecture {
 #[derive(Debug, Clone)]
 pub enum Network {
     Resnet(Resnet),
-    Unet(Unet),
+    Unet(Box<Unet>),
 }
 
 impl Architecture {
@@ -64,7 +64,7 @@ impl Architecture {
         let mut layout = WeightLayout::default();
         let network = match self {
             Self::Resnet(c) => Network::Resnet(Resnet::new(c.clone(), &mut layout)),
-            Self::Unet(c) => Network::Unet(Unet::new(c.clone(), &mut layout)),
+            Self::Unet(c) => Network::Unet(Box::new(Unet::new(c.clone(), &mut layout))),
         };
         (network, Arc::new(layout))
     }

@@ -30,6 +30,12 @@ pub const SHIPPED: &[Shipped] = &[
         twin: None,
     },
     Shipped {
+        name: "fashion-classifier-retrain-sneaker",
+        task: Task::Classify,
+        bytes: embedded!("fashion-classifier-retrain-sneaker"),
+        twin: Some(("fashion-classifier", "class:Sneaker")),
+    },
+    Shipped {
         name: "fashion-ddpm",
         task: Task::Generate,
         bytes: embedded!("fashion-ddpm"),

@@ -1,6 +1,6 @@
 //! A layer as a picture: one pixel a weight, rows are output channels.
 
-use super::ranking::Ranking;
+use crate::models::weights::WeightEntry;
 
 /// A layer as colours, RGBA, `height` rows of `width`.
 #[derive(Debug, Clone, PartialEq)]
@@ -10,19 +10,21 @@ pub struct Heat {
     pub rgba: Vec<u8>,
 }
 
-/// The heat map of a layer: brightness by the logarithm of the score within four powers of ten of
-/// the layer's largest; weights below the threshold (frozen) are grey, the others coloured.
+/// The heat map of a layer: brightness by the logarithm of the value within four powers of ten of
+/// the layer's largest; frozen weights are grey, the others coloured.
 /// Rows are output channels; a row runs over input channels and kernel positions.
-pub fn heat(ranking: &Ranking, layer: usize, threshold: f32) -> Heat {
-    let entry = &ranking.layout.params[layer];
-    let scores = &ranking.scores[entry.range()];
+/// `values` and the mask's bytes `free` are those of all N weights; without a mask (an empty
+/// `free`) every weight is free.
+pub fn heat(entry: &WeightEntry, values: &[f32], free: &[u8]) -> Heat {
+    let values = &values[entry.range()];
     let height = if entry.shape.len() > 1 { entry.shape[0] } else { 1 };
     let width = entry.n() / height;
-    let top = scores.iter().copied().fold(0.0f32, f32::max).max(f32::MIN_POSITIVE).log10();
-    let mut rgba = Vec::with_capacity(4 * scores.len());
-    for &s in scores {
-        let share = ((s.max(f32::MIN_POSITIVE).log10() - top) / 4.0 + 1.0).clamp(0.0, 1.0);
-        let [r, g, b] = if s >= threshold { ember(share) } else { grey(share) };
+    let top = values.iter().copied().fold(0.0f32, f32::max).max(f32::MIN_POSITIVE).log10();
+    let mut rgba = Vec::with_capacity(4 * values.len());
+    let free = free.get(entry.range());
+    for (i, &v) in values.iter().enumerate() {
+        let share = ((v.max(f32::MIN_POSITIVE).log10() - top) / 4.0 + 1.0).clamp(0.0, 1.0);
+        let [r, g, b] = if free.is_none_or(|f| f[i] == 1) { ember(share) } else { grey(share) };
         rgba.extend([r, g, b, 255]);
     }
     Heat { width, height, rgba }

@@ -1,4 +1,4 @@
-//! One layer as a picture, a weight a pixel.
+//! One layer as a picture, a weight a pixel: its saliency, or how far a run moved it.
 
 use std::sync::Arc;
 
@@ -9,6 +9,7 @@ use egui::{
 
 use super::{salient::Saliency, theme};
 use crate::{
+    engine::job::Run,
     models::weights::WeightEntry,
     saliency::{picture, ranking::Ranking},
 };
@@ -16,14 +17,29 @@ use crate::{
 /// Points a weight, at the most.
 const CLOSEST: f32 = 24.0;
 
+/// What a map is painted from.
+enum Source<'a> {
+    Saliency(&'a Saliency),
+    Change(&'a Arc<Run>),
+}
+
+/// What a map was painted from: the scores and the revision of the mask, or the run.
+#[derive(Debug)]
+enum Painted {
+    Saliency(Arc<Ranking>, u64),
+    Change(Arc<Run>),
+}
+
 /// The open layer and its texture.
 #[derive(Default)]
 pub struct HeatMap {
     pub layer: Option<usize>,
+    /// Whether the change is asked for, and not the saliency.
+    change: bool,
     /// Points a weight; chosen by the layer's size where absent.
     zoom: Option<f32>,
-    /// What the strips were made from: scores, revision of the mask, layer.
-    made_from: Option<(Arc<Ranking>, u64, usize)>,
+    /// What the strips show, of which layer.
+    painted: Option<(Painted, usize)>,
     /// Side by side, none wider than a texture may be.
     strips: Vec<TextureHandle>,
     /// Weights across and down.
@@ -37,17 +53,13 @@ impl HeatMap {
         self.zoom = None;
     }
 
-    /// Paints anew if the scores, the mask or the layer changed.
-    fn refresh(&mut self, ctx: &Context, saliency: &Saliency, layer: usize) {
-        let fresh = self.made_from.as_ref().is_some_and(|(ranking, revision, made)| {
-            Arc::ptr_eq(ranking, &saliency.ranking)
-                && *revision == saliency.revision
-                && *made == layer
-        });
-        if fresh {
+    /// Paints anew if the source or the layer changed.
+    fn refresh(&mut self, ctx: &Context, source: &Source, entry: &WeightEntry, layer: usize) {
+        let painted = self.painted.as_ref().filter(|(_, of)| *of == layer);
+        if painted.is_some_and(|(painted, _)| source.gave(painted)) {
             return;
         }
-        let heat = picture::heat(&saliency.ranking, layer, saliency.mask.threshold);
+        let heat = picture::heat(entry, source.values(), source.free());
         let image = ColorImage::from_rgba_unmultiplied([heat.width, heat.height], &heat.rgba);
         let widest = ctx.input(|i| i.max_texture_side);
         self.strips = (0..heat.width)
@@ -61,15 +73,61 @@ impl HeatMap {
             })
             .collect();
         self.size = [heat.width, heat.height.min(widest)];
-        self.made_from = Some((saliency.ranking.clone(), saliency.revision, layer));
+        self.painted = Some((source.note(), layer));
     }
 }
 
-/// Draws the open layer.
-pub fn heat_ui(heat: &mut HeatMap, saliency: &Saliency, ui: &mut Ui) {
+impl Source<'_> {
+    /// Of all N weights.
+    fn values(&self) -> &[f32] {
+        match self {
+            Self::Saliency(s) => &s.ranking.scores,
+            Self::Change(run) => &run.change.values,
+        }
+    }
+
+    /// 1 where a weight may change, of all N.
+    fn free(&self) -> &[u8] {
+        match self {
+            Self::Saliency(s) => &s.mask.bits,
+            Self::Change(run) => run.mask.as_ref().map_or(&[], |m| &m.bits),
+        }
+    }
+
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Saliency(_) => "|gradient|",
+            Self::Change(_) => "|change|",
+        }
+    }
+
+    fn note(&self) -> Painted {
+        match self {
+            Self::Saliency(s) => Painted::Saliency(s.ranking.clone(), s.revision),
+            Self::Change(run) => Painted::Change(Arc::clone(run)),
+        }
+    }
+
+    fn gave(&self, painted: &Painted) -> bool {
+        match (self, painted) {
+            (Self::Saliency(s), Painted::Saliency(ranking, revision)) => {
+                Arc::ptr_eq(&s.ranking, ranking) && s.revision == *revision
+            }
+            (Self::Change(run), Painted::Change(painted)) => Arc::ptr_eq(run, painted),
+            _ => false,
+        }
+    }
+}
+
+/// Draws the open layer: its saliency, or its change in a finished run.
+pub fn heat_ui(heat: &mut HeatMap, saliency: &Saliency, run: Option<&Arc<Run>>, ui: &mut Ui) {
     let Some(layer) = heat.layer.filter(|l| *l < saliency.layers.len()) else { return };
-    heat.refresh(ui.ctx(), saliency, layer);
+    let source = match run.filter(|_| heat.change) {
+        Some(run) => Source::Change(run),
+        None => Source::Saliency(saliency),
+    };
     let entry = &saliency.ranking.layout.params[layer];
+    heat.refresh(ui.ctx(), &source, entry, layer);
     let size = vec2(heat.size[0] as f32, heat.size[1] as f32);
     let fitting = (ui.available_width() - 8.0) / size.x;
     let mut zoom = heat.zoom.unwrap_or(fitting.clamp(1.0, 12.0));
@@ -77,6 +135,11 @@ pub fn heat_ui(heat: &mut HeatMap, saliency: &Saliency, ui: &mut Ui) {
     line_ui(ui, RichText::new(&entry.name).strong(), |ui| {
         if ui.button("Close").clicked() {
             heat.layer = None;
+        }
+        if run.is_some() {
+            ui.selectable_value(&mut heat.change, true, "Change")
+                .on_hover_text("How far the run moved every weight; frozen ones did not move");
+            ui.selectable_value(&mut heat.change, false, "Saliency");
         }
     });
     let shape: Vec<String> = entry.shape.iter().map(usize::to_string).collect();
@@ -99,7 +162,7 @@ pub fn heat_ui(heat: &mut HeatMap, saliency: &Saliency, ui: &mut Ui) {
         let stroke = Stroke::new(1.5, theme::palette(ui).strong);
         ui.painter().rect_stroke(outline, 0.0, stroke, StrokeKind::Outside);
         let index = row * heat.size[0] + column;
-        response.on_hover_ui_at_pointer(|ui| weight_ui(saliency, entry, index, ui));
+        response.on_hover_ui_at_pointer(|ui| weight_ui(&source, entry, index, ui));
     });
     heat.zoom = Some(zoom.clamp(1.0, CLOSEST));
 }
@@ -127,12 +190,12 @@ fn paint(heat: &HeatMap, ui: &Ui, rect: Rect, zoom: f32) {
     }
 }
 
-/// Where a weight is, its score, and whether it may change.
-fn weight_ui(saliency: &Saliency, entry: &WeightEntry, index: usize, ui: &mut Ui) {
+/// Where a weight is, its value, and whether it may change.
+fn weight_ui(source: &Source, entry: &WeightEntry, index: usize, ui: &mut Ui) {
     ui.label(RichText::new(place(&entry.shape, index)).strong());
     let at = entry.offset + index;
-    ui.label(format!("|gradient| {:.3e}", saliency.ranking.scores[at]));
-    ui.label(if saliency.mask.bits[at] == 1 { "Free" } else { "Frozen" });
+    ui.label(format!("{} {:.3e}", source.name(), source.values()[at]));
+    ui.label(if source.free().get(at) == Some(&0) { "Frozen" } else { "Free" });
 }
 
 /// The index along each axis of a weight: "out 3, in 1, ky 0, kx 2".

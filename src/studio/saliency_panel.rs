@@ -10,11 +10,11 @@ use super::{
     app::Studio,
     heat::{self, HeatMap},
     salient::Saliency,
-    session::Session,
+    session::{Arm, Session},
     state::{Kind, State},
     theme, words,
 };
-use crate::run::report::LayerReport;
+use crate::{run::report::LayerReport, saliency::change::Change};
 
 /// Height of a layer's row, in points.
 const ROW: f32 = 32.0;
@@ -28,6 +28,7 @@ pub fn saliency_ui(studio: &mut Studio, ui: &mut Ui) {
     };
     let (k, n) = (saliency.mask.k, saliency.mask.bits.len());
     let density = studio.state.session().request.density;
+    let run = studio.state.session().attempt(Arm::Method).and_then(|a| a.run.as_ref());
     ui.label(format!("{} of {} weights free", words::count(k), words::count(n)));
     let dragged = histogram_ui(saliency, ui);
     ui.checkbox(&mut studio.show_small, "Show biases and norms");
@@ -40,10 +41,18 @@ pub fn saliency_ui(studio: &mut Studio, ui: &mut Ui) {
             .size_range(140.0..=ui.available_height() * 0.7)
             .show(ui, |ui| {
                 ui.add_space(6.0);
-                heat::heat_ui(&mut studio.heat, saliency, ui);
+                heat::heat_ui(&mut studio.heat, saliency, run, ui);
             });
     }
-    layers_ui(saliency, density, studio.show_small, &mut studio.heat, ui);
+    let change = run.map(|r| &r.change);
+    if change.is_some() {
+        ui.horizontal(|ui| {
+            let palette = theme::palette(ui);
+            ui.colored_label(palette.accent_text, "■ free");
+            ui.colored_label(palette.caution, "■ mean change");
+        });
+    }
+    layers_ui(saliency, change, density, studio.show_small, &mut studio.heat, ui);
     if let Some(density) = dragged {
         studio.state.set_density(density);
     }
@@ -105,7 +114,14 @@ fn histogram_ui(saliency: &Saliency, ui: &mut Ui) -> Option<f64> {
     Some(saliency.ranking.density_at(10f64.powf(at) as f32))
 }
 
-fn layers_ui(saliency: &Saliency, density: f64, show_small: bool, heat: &mut HeatMap, ui: &mut Ui) {
+fn layers_ui(
+    saliency: &Saliency,
+    change: Option<&Change>,
+    density: f64,
+    show_small: bool,
+    heat: &mut HeatMap,
+    ui: &mut Ui,
+) {
     let listed: Vec<usize> = (0..saliency.layers.len())
         .filter(|&i| show_small || saliency.layers[i].shape.len() > 1)
         .collect();
@@ -113,15 +129,23 @@ fn layers_ui(saliency: &Saliency, density: f64, show_small: bool, heat: &mut Hea
     ScrollArea::vertical().auto_shrink(false).show_rows(ui, ROW, listed.len(), |ui, rows| {
         for &layer in &listed[rows] {
             let open = heat.layer == Some(layer);
-            if layer_ui(&saliency.layers[layer], density, open, ui) {
+            let moved = change.map(|c| [c.layers[layer], c.most()]);
+            if layer_ui(&saliency.layers[layer], moved, density, open, ui) {
                 heat.toggle(layer);
             }
         }
     });
 }
 
-/// Draws a layer's row; whether it was clicked.
-fn layer_ui(layer: &LayerReport, density: f64, open: bool, ui: &mut Ui) -> bool {
+/// Draws a layer's row; whether it was clicked. `moved`: how far its weights moved on average in a
+/// run, and the largest such mean of any layer.
+fn layer_ui(
+    layer: &LayerReport,
+    moved: Option<[f32; 2]>,
+    density: f64,
+    open: bool,
+    ui: &mut Ui,
+) -> bool {
     let size = vec2(ui.available_width(), ROW);
     let (rect, response) = ui.allocate_exact_size(size, Sense::click());
     let kept = format!("{} of {}", words::count(layer.kept), words::count(layer.n));
@@ -162,10 +186,19 @@ fn layer_ui(layer: &LayerReport, density: f64, open: bool, ui: &mut Ui) -> bool 
     let tick = bar.left() + bar.width() * density as f32;
     painter.vline(tick, bar.expand(1.5).y_range(), Stroke::new(1.0, palette.strong));
 
+    if let Some([mean, most]) = moved {
+        let line = inner.with_min_y(inner.bottom() + 1.0).with_max_y(inner.bottom() + 3.0);
+        let filled = line.with_max_x(line.left() + line.width() * mean / most);
+        painter.rect_filled(filled, 1.0, palette.caution);
+    }
+
     let clicked = response.clicked();
     response.on_hover_ui(|ui| {
         ui.label(RichText::new(&layer.name).strong());
         ui.label(format!("{} of its weights are free", words::percent(f64::from(share))));
+        if let Some([mean, _]) = moved {
+            ui.label(format!("A weight moved by {mean:.2e} on average"));
+        }
         ui.weak("Click for the heat map");
     });
     clicked

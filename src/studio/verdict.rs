@@ -107,7 +107,8 @@ fn metrics_ui(report: &Report, ui: &mut Ui) {
         }
         ui.label(small("n".into()).weak());
         ui.end_row();
-        let rows: [(&str, &str, fn(&Metrics) -> f64); 3] = [
+        type Row = (&'static str, &'static str, fn(&Metrics) -> f64);
+        let rows: [Row; 3] = [
             ("UA", "Unlearning accuracy: share of the forget set no longer recognised", |m| m.UA),
             ("RA", "Remaining accuracy: on what was to be kept", |m| m.RA),
             ("TA", "Testing accuracy: on pictures never trained on", |m| m.TA),

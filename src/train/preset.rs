@@ -80,7 +80,7 @@ impl Preset {
                 std: vec![0.3530; shape.channels],
             }),
             Task::Generate => {
-                if shape.height != shape.width || shape.height % 4 != 0 {
+                if shape.height != shape.width || !shape.height.is_multiple_of(4) {
                     return Err(Error::Request(format!(
                         "the diffusion model needs square pictures with a side divisible by 4, \
                          not {} x {}",

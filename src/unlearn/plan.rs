@@ -7,6 +7,7 @@ use crate::{
     models::Task,
     run::recipe::{Budget, Recipe, Redirect},
     saliency::estimator::Estimator,
+    train::optimizer::warm_cosine,
 };
 
 /// Everything that an unlearning run does, resolved.
@@ -19,11 +20,16 @@ pub struct Plan {
     pub steps: usize,
     pub batch: usize,
     pub lr: f64,
+    /// Whether the learning rate falls to 0 along a cosine: the quick budget's few updates would
+    /// otherwise end in the noise of the last ones.
+    pub anneal: bool,
     pub alpha: f64,
     pub redirect: Option<usize>,
-    /// Items of one epoch, indices into the training pictures.
+    /// Indices into the training pictures.
     pub forget: Vec<usize>,
     pub retain: Vec<usize>,
+    /// How many of each an epoch of a classifier draws.
+    pub each: [usize; 2],
     /// Items that the saliency scores are taken over.
     pub score: Vec<usize>,
     pub seed: u64,
@@ -36,7 +42,7 @@ impl Quick {
     const FORGET: usize = 1_536;
     const RETAIN: usize = 6_144;
     const SCORE: usize = 2_048;
-    const EPOCHS: usize = 2;
+    const EPOCHS: usize = 4;
     const LR: f64 = 0.02;
     const BATCH_GENERATE: usize = 32;
     const STEPS_GENERATE: usize = 150;
@@ -56,13 +62,6 @@ impl Plan {
             Error::argument("method", method.name, format!("it can only {does}"))
         };
         let quick = recipe.budget == Budget::Quick;
-        let some = |items: &[usize], most: usize, purpose: &str| -> Vec<usize> {
-            if !quick || items.len() <= most {
-                return items.to_vec();
-            }
-            let order = rng::shuffled(&mut rng::seeded(recipe.seed, purpose), items.len());
-            order[..most].iter().map(|&j| items[j]).collect()
-        };
         let mut plan = Self {
             method,
             estimator: recipe.mask.unwrap_or(method.mask),
@@ -70,13 +69,20 @@ impl Plan {
             steps: 0,
             batch: recipe.batch.unwrap_or(128),
             lr: 0.0,
+            anneal: quick,
             alpha: 0.0,
             redirect: None,
-            forget: some(&set.forget, Quick::FORGET, "quick forget"),
-            retain: some(&set.retain, Quick::RETAIN, "quick retain"),
-            score: some(&set.forget, Quick::SCORE, "quick score"),
+            forget: set.forget.clone(),
+            retain: set.retain.clone(),
+            each: [0, 0],
+            score: set.forget.clone(),
             seed: recipe.seed,
         };
+        if quick && plan.score.len() > Quick::SCORE {
+            let order =
+                rng::shuffled(&mut rng::seeded(recipe.seed, "quick score"), plan.score.len());
+            plan.score = order[..Quick::SCORE].iter().map(|&j| set.forget[j]).collect();
+        }
         match task {
             Task::Classify => {
                 let how = method.classify.as_ref().ok_or_else(wrong_task)?;
@@ -93,6 +99,11 @@ impl Plan {
                 }
                 if !how.retain {
                     plan.retain.clear();
+                }
+                plan.each = [plan.forget.len(), plan.retain.len()];
+                if quick {
+                    plan.each[0] = plan.each[0].min(Quick::FORGET);
+                    plan.each[1] = plan.each[1].min(Quick::RETAIN);
                 }
                 let full = plan.epochs * plan.turns();
                 if let Some(steps) = recipe.steps.filter(|_| full > 0) {
@@ -114,27 +125,30 @@ impl Plan {
                 plan.lr = recipe.lr.unwrap_or(lr);
                 plan.alpha = recipe.alpha.unwrap_or(how.alpha);
                 plan.redirect = target(&recipe.redirect, data, set)?;
-                plan.forget = set.forget.clone();
-                plan.retain = set.retain.clone();
             }
         }
         Ok(plan)
     }
 
-    /// Updates in one epoch of a classifier: the forget batches, then the retain batches.
-    pub fn turns(&self) -> usize {
-        self.forget.len().div_ceil(self.batch) + self.retain.len().div_ceil(self.batch)
+    /// Learning rate of an update, counted from 0.
+    pub fn lr_at(&self, step: usize) -> f64 {
+        if self.anneal { warm_cosine(self.lr, 0.0, step, self.steps) } else { self.lr }
     }
 
-    /// Shrinks the sets in proportion so that the epochs make about `steps` updates: an asked-for
+    /// Updates in one epoch of a classifier: the forget batches, then the retain batches.
+    pub fn turns(&self) -> usize {
+        self.each.iter().map(|n| n.div_ceil(self.batch)).sum()
+    }
+
+    /// Shrinks the epochs in proportion so that the epochs make about `steps` updates: an asked-for
     /// number of updates always sees both sets.
     fn fit(&mut self, steps: usize) {
         self.epochs = self.epochs.min((steps / 2).max(1));
         let share = steps as f64 / (self.epochs * self.turns()) as f64;
         if share < 1.0 {
-            for set in [&mut self.forget, &mut self.retain] {
-                let batches = set.len().div_ceil(self.batch) as f64 * share;
-                set.truncate((batches.round().max(1.0) as usize) * self.batch);
+            for n in &mut self.each {
+                let batches = n.div_ceil(self.batch) as f64 * share;
+                *n = (*n).min((batches.round().max(1.0) as usize) * self.batch);
             }
         } else {
             self.epochs = (self.epochs as f64 * share).round() as usize;

@@ -35,6 +35,8 @@ pub struct Unlearner {
     schedule: Schedule,
     device: Device,
     optimizer: Optimizer,
+    /// Pictures are varied as they were when the model was trained.
+    augment: Augment,
     pub weights: Weights,
     pub step: usize,
     /// This epoch's items: (epoch, forget, retain).
@@ -59,7 +61,10 @@ impl Unlearner {
             Network::Resnet(_) => Rule::SGD,
             Network::Unet(_) => Rule::ADAM,
         };
+        let trained = model.card.training.as_ref();
+        let augment = trained.and_then(|t| Augment::find(&t.augmentation).ok());
         Self {
+            augment: augment.unwrap_or(Augment::ShiftFlip),
             network: model.network.clone(),
             schedule: Schedule::linear(),
             device: device.clone(),
@@ -94,7 +99,7 @@ impl Unlearner {
             // Clipped before the mask, as the official code does (ALGORITHMS 8.5).
             gradients = clip_norm(gradients, 1.0);
         }
-        self.optimizer.step(&mut self.weights, gradients, self.plan.lr);
+        self.optimizer.step(&mut self.weights, gradients, self.plan.lr_at(self.step));
         self.step += 1;
         loss.without_autodiff()
     }
@@ -110,17 +115,18 @@ impl Unlearner {
         let (epoch, turn) = (self.step / turns, self.step % turns);
         if self.order.0 != epoch {
             let mut rng = rng::seeded(self.plan.seed, &format!("unlearn epoch {epoch}"));
-            let mut shuffle = |items: &[usize]| -> Vec<usize> {
-                rng::shuffled(&mut rng, items.len()).iter().map(|&j| items[j]).collect()
+            let mut draw = |items: &[usize], n: usize| -> Vec<usize> {
+                rng::shuffled(&mut rng, items.len())[..n].iter().map(|&j| items[j]).collect()
             };
-            self.order = (epoch, shuffle(&self.plan.forget), shuffle(&self.plan.retain));
+            let [forget, retain] = self.plan.each;
+            self.order = (epoch, draw(&self.plan.forget, forget), draw(&self.plan.retain, retain));
         }
-        let forgets = self.plan.forget.len().div_ceil(self.plan.batch);
+        let forgets = self.plan.each[0].div_ceil(self.plan.batch);
         let (items, at) =
             if turn < forgets { (&self.order.1, turn) } else { (&self.order.2, turn - forgets) };
         let batch: Vec<usize> =
             items.iter().skip(at * self.plan.batch).take(self.plan.batch).copied().collect();
-        let x = pictures(&self.data.train, &batch, Augment::ShiftFlip, &mut rng, &self.device);
+        let x = pictures(&self.data.train, &batch, self.augment, &mut rng, &self.device);
         let logits = net.forward(pass, x);
         let labels = self.data.train.labels(&batch);
         match self.plan.method.classify.as_ref().and_then(|how| how.forget) {
