@@ -128,8 +128,9 @@ fn one_recipe_gives_the_same_bytes_twice_on_the_cpu() {
     for recipe in [classify, generate] {
         let runs = [0, 1].map(|_| unlearn(&engine(DeviceChoice::Cpu), &recipe));
         let bytes = |model: &Model| checkpoint::encode(model, Precision::Full).unwrap();
-        assert_eq!(bytes(&runs[0].model), bytes(&runs[1].model), "{}", recipe.model);
-        assert_eq!(runs[0].mask.as_ref().unwrap().bits, runs[1].mask.as_ref().unwrap().bits);
+        assert!(bytes(&runs[0].model) == bytes(&runs[1].model), "{}", recipe.model);
+        let masks = [0, 1].map(|i| runs[i].mask.as_ref().unwrap().hash());
+        assert_eq!(masks[0], masks[1]);
         assert_eq!(runs[0].after, runs[1].after);
         runs.iter().for_each(|run| check_mask(run));
 

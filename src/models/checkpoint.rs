@@ -28,8 +28,6 @@ pub enum Precision {
 /// The card cannot be written as JSON.
 pub fn encode(model: &Model, precision: Precision) -> Result<Vec<u8>> {
     let card = serde_json::to_string(&model.card).map_err(|e| Error::Request(e.to_string()))?;
-    let metadata =
-        HashMap::from([(CARD.to_string(), card), ("format".to_string(), "pt".to_string())]);
     let weights = &model.weights;
     let entries = |entries: &[WeightEntry], flat: &[f32], half: bool| -> Vec<_> {
         let bytes = |values: &[f32]| -> (Dtype, Vec<u8>) {
@@ -45,13 +43,15 @@ pub fn encode(model: &Model, precision: Precision) -> Result<Vec<u8>> {
     let mut tensors =
         entries(&weights.layout.params, &weights.values, precision == Precision::Half);
     tensors.extend(entries(&weights.layout.buffers, &weights.buffers, false));
-    write(&tensors, Some(metadata))
+    write(&tensors, Some((CARD, card)))
 }
 
 type Owned = (String, Vec<usize>, (Dtype, Vec<u8>));
 
-/// A safetensors file from named tensors.
-pub fn write(tensors: &[Owned], metadata: Option<HashMap<String, String>>) -> Result<Vec<u8>> {
+/// A safetensors file from named tensors and at most one text: several have no fixed order in the
+/// file, and the same content must give the same bytes.
+pub fn write(tensors: &[Owned], text: Option<(&str, String)>) -> Result<Vec<u8>> {
+    let metadata = text.map(|(key, text)| HashMap::from([(key.to_string(), text)]));
     let views = tensors
         .iter()
         .map(|(name, shape, (dtype, bytes))| {

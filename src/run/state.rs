@@ -3,7 +3,7 @@
 //! A safetensors file: the flat vectors of [`Snapshot`], and in the metadata what was asked for,
 //! the step and the log so far.
 
-use std::{collections::HashMap, fs, path::Path, sync::Arc};
+use std::{fs, path::Path, sync::Arc};
 
 use safetensors::{Dtype, SafeTensors};
 use serde::{Deserialize, Serialize};
@@ -95,8 +95,7 @@ pub fn write(path: &Path, asked: &Asked, snapshot: &Snapshot, log: &[LogLine]) -
             (name.to_string(), vec![values.len()], (Dtype::F32, bytes))
         })
         .collect();
-    let metadata = HashMap::from([(KEY.to_string(), head)]);
-    output::replace(path, &checkpoint::write(&tensors, Some(metadata))?)
+    output::replace(path, &checkpoint::write(&tensors, Some((KEY, head)))?)
 }
 
 fn vectors(s: &Snapshot) -> [(&'static str, &[f32]); 5] {

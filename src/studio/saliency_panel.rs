@@ -48,8 +48,8 @@ pub fn saliency_ui(studio: &mut Studio, ui: &mut Ui) {
     if change.is_some() {
         ui.horizontal(|ui| {
             let palette = theme::palette(ui);
-            ui.colored_label(palette.accent_text, "■ free");
-            ui.colored_label(palette.caution, "■ mean change");
+            ui.colored_label(palette.accent_text, "Free");
+            ui.colored_label(palette.caution, "Mean change");
         });
     }
     layers_ui(saliency, change, density, studio.show_small, &mut studio.heat, ui);
