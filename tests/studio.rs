@@ -304,6 +304,27 @@ fn another_pick_replaces_the_one_before_and_late_news_of_it_is_ignored() {
 }
 
 #[test]
+fn the_first_pictures_give_a_first_guess_of_the_saliency() {
+    let (mut state, played) = state();
+    played.answer();
+    state.poll();
+    state.pick(Choice::Class(SNEAKER));
+    let (id, job) = played.asked();
+    let Job::Rank(recipe) = &job else { panic!("{job:?}") };
+    played.tell(Event::Early { id, ranking: ranking(recipe) });
+    state.poll();
+    assert!(state.session().saliency.is_some() && !state.session().scored());
+    assert!(state.blocked().is_some());
+    // A cancel leaves the guess; the same class asks for the rest.
+    played.fail(Error::Cancelled);
+    state.poll();
+    state.pick(Choice::Class(SNEAKER));
+    played.answer();
+    state.poll();
+    assert!(state.session().scored());
+}
+
+#[test]
 fn a_slider_on_the_move_scores_nothing_until_it_rests() {
     let (mut state, played) = state();
     state.switch(Task::Classify);

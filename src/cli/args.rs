@@ -46,9 +46,7 @@ impl Common {
 }
 
 fn device(given: &str) -> Result<DeviceChoice> {
-    const NAMES: [(&str, DeviceChoice); 3] =
-        [("auto", DeviceChoice::Auto), ("gpu", DeviceChoice::Gpu), ("cpu", DeviceChoice::Cpu)];
-    one_of("device", given, NAMES)
+    one_of("device", given, DeviceChoice::ALL.map(|choice| (choice.name(), choice)))
 }
 
 /// A budget by name.

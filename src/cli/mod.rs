@@ -1,6 +1,7 @@
 //! The command line (DESIGN 4): one file a subcommand; each parses, asks the engine, prints.
 
 mod args;
+mod bench;
 mod client;
 mod data;
 mod demo;
@@ -42,6 +43,7 @@ enum Command {
     Unlearn(unlearn::Args),
     Eval(eval::Args),
     Sample(sample::Args),
+    Bench(bench::Args),
 }
 
 /// Runs what the command line says; the exit status is that of DESIGN 4.
@@ -86,6 +88,7 @@ fn run(cli: Cli) -> Result<()> {
         Some(Command::Unlearn(args)) => unlearn::run(&args, common),
         Some(Command::Eval(args)) => eval::run(&args, common),
         Some(Command::Sample(args)) => sample::run(&args, common),
+        Some(Command::Bench(args)) => bench::run(&args, common),
     }
 }
 
@@ -141,6 +144,7 @@ mod tests {
             "unlearn --out o --steps 1 --mask none --budget full --seed 1",
             "eval --run r",
             "sample --model m --out o",
+            "bench --only ddpm-step --rounds 1",
         ] {
             let words = std::iter::once("salun").chain(line.split(' '));
             assert!(super::Cli::try_parse_from(words).is_ok(), "{line}");

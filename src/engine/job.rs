@@ -23,7 +23,8 @@ pub enum Job {
     Open { model: String, seed: u64 },
     /// Trains a preset; sends [`Event::Snapshot`] now and then; answers [`Outcome::Trained`].
     Train(TrainRequest),
-    /// Scores every weight once; masks of any density follow from it: answers [`Outcome::Ranked`].
+    /// Scores every weight once; masks of any density follow from it; sends [`Event::Early`];
+    /// answers [`Outcome::Ranked`].
     Rank(Recipe),
     /// One unlearning run; sends [`Event::Live`]; answers [`Outcome::Unlearned`].
     Unlearn(Recipe),
@@ -76,6 +77,11 @@ pub enum Event {
     Live {
         id: u64,
         live: Live,
+    },
+    /// What the scores look like before all pictures are seen.
+    Early {
+        id: u64,
+        ranking: Arc<Ranking>,
     },
     Snapshot {
         id: u64,

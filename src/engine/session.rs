@@ -6,7 +6,7 @@ use burn::tensor::Device;
 
 use super::{
     Send,
-    job::{Grid, Job, Opened, Outcome},
+    job::{Event, Grid, Job, Opened, Outcome},
 };
 use crate::{
     data::{self, Dataset, forget::ForgetSet},
@@ -78,7 +78,10 @@ impl Session {
             }
             Job::Rank(recipe) => {
                 let setting = self.setting(&recipe)?;
-                Outcome::Ranked(self.rank(&recipe, &setting, monitor).await?)
+                let mut early = |ranking| {
+                    send(Event::Early { id, ranking: Arc::new(ranking) });
+                };
+                Outcome::Ranked(self.rank(&recipe, &setting, monitor, &mut early).await?)
             }
             Job::Unlearn(recipe) => {
                 Outcome::Unlearned(Arc::new(self.unlearn(id, recipe, send, monitor).await?))
@@ -126,12 +129,13 @@ impl Session {
         Ok(Setting { model, data, set, plan })
     }
 
-    /// The scores that a recipe's mask is cut from; computed once.
+    /// The scores that a recipe's mask is cut from; computed once. `early` is shown first guesses.
     pub async fn rank(
         &mut self,
         recipe: &Recipe,
         setting: &Setting,
         monitor: &mut Monitor,
+        early: &mut dyn FnMut(Ranking),
     ) -> Result<Arc<Ranking>> {
         let Setting { model, data, set, plan } = setting;
         if plan.estimator == Estimator::Random {
@@ -146,9 +150,10 @@ impl Session {
             return Ok(ranking.clone());
         }
         let device = self.device.clone();
+        let (items, seed) = (&plan.score, recipe.seed);
         let scores =
-            score::abs_sum_grad(model, data, set, &plan.score, recipe.seed, &device, monitor);
-        let ranking = Arc::new(scores.await?);
+            score::abs_sum_grad(model, data, set, items, seed, &device, monitor, early).await?;
+        let ranking = Arc::new(scores);
         self.rankings.insert(key, ranking.clone());
         Ok(ranking)
     }

@@ -45,7 +45,7 @@ impl Session {
         let (ranking, mask) = match plan.estimator {
             Estimator::None => (None, None),
             _ => {
-                let ranking = self.rank(&recipe, &setting, monitor).await?;
+                let ranking = self.rank(&recipe, &setting, monitor, &mut |_| {}).await?;
                 let mask = ranking.mask(recipe.density)?;
                 (Some(ranking), Some(mask))
             }

@@ -21,9 +21,11 @@ use crate::{
     },
 };
 
-/// Items in one gradient; a device's memory bounds it, the scores do not depend on it
-/// for the classifier beyond rounding.
+/// Items in one gradient of the diffusion model, which is clipped; the classifier's scores do not
+/// depend on it.
 const BATCH: usize = 128;
+/// Items in one pass: a cancel is heard after each.
+const PART: usize = 32;
 /// Guidance of the diffusion model's predictions while scoring (ALGORITHMS 8.4).
 const GUIDANCE: f32 = 2.0;
 
@@ -32,6 +34,8 @@ const GUIDANCE: f32 = 2.0;
 /// Pictures are not augmented: the same forget set gives the same mask. For the diffusion model
 /// times and noise come from `seed`, predictions are guided, and each batch's gradient is clipped
 /// to norm 1 so that batches weigh the same.
+///
+/// `early` is shown what the first 1, 2, 4, ... batches say, long before the whole is known.
 ///
 /// # Errors
 /// Cancelled, or the device failed.
@@ -43,45 +47,61 @@ pub async fn abs_sum_grad(
     seed: u64,
     device: &Device,
     monitor: &mut Monitor,
+    early: &mut dyn FnMut(Ranking),
 ) -> Result<Ranking> {
     let started = Instant::now();
     let weights = model.weights.upload(device);
     let schedule = Schedule::linear();
-    let mut sum: Option<Vec<Tensor<1>>> = None;
+    let ranking = async |sum: &[Tensor<1>], n_forget: usize| -> Result<Ranking> {
+        let mut scores = read_all(sum).await?;
+        scores.iter_mut().for_each(|s| *s = s.abs());
+        Ok(Ranking {
+            layout: model.weights.layout.clone(),
+            estimator: Estimator::AbsSumGrad,
+            forget: set.spec.clone(),
+            n_forget,
+            scores,
+            seconds: started.elapsed().as_secs_f64(),
+        })
+    };
+    let mut sum = Vec::new();
     monitor.phase("Scoring weights", items.len());
     for (i, batch) in items.chunks(BATCH).enumerate() {
-        let mut rng = rng::seeded(seed, &format!("saliency {i}"));
-        let tracked = weights.tracked();
-        let pass = Pass::new(&tracked, Mode::Eval);
-        let loss = match &*model.network {
-            Network::Resnet(net) => {
-                let x = pictures(&data.train, batch, Augment::None, &mut rng, device);
-                // The sum over the batch, so that a smaller last batch weighs by its items.
-                cross_entropy(net.forward(&pass, x), &data.train.labels(batch)) * batch.len() as f32
-            }
-            Network::Unet(net) => {
-                let b = noised(&data.train, batch, &schedule, &mut rng, device);
-                mse(predict(net, &pass, b.x, &b.t, &b.class, GUIDANCE), b.eps)
-            }
-        };
-        let mut gradients = tracked.gradients(&mut loss.backward());
-        if model.unet().is_some() {
-            gradients = clip_norm(gradients, 1.0);
+        if i.is_power_of_two() {
+            early(ranking(&sum, i * BATCH).await?);
         }
-        sum = Some(match sum {
-            None => gradients,
-            Some(sum) => sum.into_iter().zip(gradients).map(|(s, g)| s + g).collect(),
-        });
-        monitor.advance(batch.len()).await?;
+        let mut rng = rng::seeded(seed, &format!("saliency {i}"));
+        let mut gradient = Vec::new();
+        for part in batch.chunks(PART) {
+            let tracked = weights.tracked();
+            let pass = Pass::new(&tracked, Mode::Eval);
+            let loss = match &*model.network {
+                Network::Resnet(net) => {
+                    let x = pictures(&data.train, part, Augment::None, &mut rng, device);
+                    let logits = net.forward(&pass, x);
+                    cross_entropy(logits, &data.train.labels(part)) * part.len() as f32
+                }
+                Network::Unet(net) => {
+                    let b = noised(&data.train, part, &schedule, &mut rng, device);
+                    let share = part.len() as f32 / batch.len() as f32;
+                    mse(predict(net, &pass, b.x, &b.t, &b.class, GUIDANCE), b.eps) * share
+                }
+            };
+            gradient = plus(gradient, tracked.gradients(&mut loss.backward()));
+            monitor.advance(part.len()).await?;
+        }
+        if model.unet().is_some() {
+            gradient = clip_norm(gradient, 1.0);
+        }
+        sum = plus(sum, gradient);
     }
-    let mut scores = read_all(&sum.unwrap_or_default()).await?;
-    scores.iter_mut().for_each(|s| *s = s.abs());
-    Ok(Ranking {
-        layout: model.weights.layout.clone(),
-        estimator: Estimator::AbsSumGrad,
-        forget: set.spec.clone(),
-        n_forget: items.len(),
-        scores,
-        seconds: started.elapsed().as_secs_f64(),
-    })
+    ranking(&sum, items.len()).await
+}
+
+/// The sum; nothing plus something is that.
+fn plus(sum: Vec<Tensor<1>>, more: Vec<Tensor<1>>) -> Vec<Tensor<1>> {
+    if sum.is_empty() {
+        return more;
+    }
+    sum.into_iter().zip(more).map(|(s, m)| s + m).collect()
 }

@@ -30,6 +30,10 @@ pub fn saliency_ui(studio: &mut Studio, ui: &mut Ui) {
     let density = studio.state.session().request.density;
     let run = studio.state.session().attempt(Arm::Method).and_then(|a| a.run.as_ref());
     ui.label(format!("{} of {} weights free", words::count(k), words::count(n)));
+    if !saliency.whole {
+        let first = words::count(saliency.ranking.n_forget);
+        ui.weak(format!("A first guess, from {first} pictures"));
+    }
     let dragged = histogram_ui(saliency, ui);
     ui.checkbox(&mut studio.show_small, "Show biases and norms");
 

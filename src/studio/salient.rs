@@ -18,6 +18,8 @@ const BINS: usize = 64;
 #[derive(Debug)]
 pub struct Saliency {
     pub ranking: Arc<Ranking>,
+    /// Whether all pictures are in the scores, or only the first ones yet.
+    pub whole: bool,
     pub histogram: Histogram,
     pub mask: Mask,
     /// Kept weights of every layer, in forward order.
@@ -31,10 +33,10 @@ impl Saliency {
     ///
     /// # Errors
     /// A score is not a finite number.
-    pub fn new(ranking: Arc<Ranking>, density: f64) -> Result<Self> {
+    pub fn new(ranking: Arc<Ranking>, whole: bool, density: f64) -> Result<Self> {
         let mask = ranking.mask(density)?;
         let histogram = ranking.histogram(BINS);
-        Ok(Self { histogram, layers: mask.layers(), mask, ranking, revision: 0 })
+        Ok(Self { whole, histogram, layers: mask.layers(), mask, ranking, revision: 0 })
     }
 
     /// Cuts another mask from the same scores.

@@ -96,6 +96,11 @@ impl Session {
         self.request.recipe(self.opened.as_deref()?)
     }
 
+    /// Whether the saliency is known, and not just guessed from the first pictures.
+    pub fn scored(&self) -> bool {
+        self.saliency.as_ref().is_some_and(|s| s.whole)
+    }
+
     /// Puts away what belongs to another forget set.
     pub fn clear(&mut self) {
         self.saliency = None;

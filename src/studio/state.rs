@@ -16,6 +16,7 @@ use crate::{
     models::Task,
     monitor::Progress,
     run::recipe::{Budget, Redirect},
+    saliency::ranking::Ranking,
 };
 
 /// What a job is for.
@@ -113,7 +114,7 @@ impl State {
         let session = self.session();
         if session.opened.is_none() {
             self.open();
-        } else if session.request.what.is_some() && session.saliency.is_none() {
+        } else if session.request.what.is_some() && !session.scored() {
             self.rank();
         }
     }
@@ -121,7 +122,7 @@ impl State {
     /// Picks what to forget and scores the weights for it.
     pub fn pick(&mut self, what: Choice) {
         let session = self.session();
-        let same = session.request.what == Some(what) && session.saliency.is_some();
+        let same = session.request.what == Some(what) && session.scored();
         if !same && !self.unlearning() && session.opened.is_some() {
             self.aim(what);
             self.rank();
@@ -259,6 +260,11 @@ impl State {
                     attempt.push(live);
                 }
             }
+            Event::Early { id, ranking } => {
+                if self.heard(id).is_some() {
+                    self.ranked(ranking, false);
+                }
+            }
             Event::Snapshot { .. } => {}
             Event::Done { id, outcome } => {
                 if let Some(work) = self.work.take_if(|w| w.id == id) {
@@ -293,21 +299,29 @@ impl State {
                     self.rank();
                 }
             }
-            (Kind::Rank, Outcome::Ranked(ranking)) => {
-                match Saliency::new(ranking, session.request.density) {
-                    Ok(saliency) => session.saliency = Some(saliency),
-                    Err(error) => self.error = Some(error.to_string()),
-                }
-            }
+            (Kind::Rank, Outcome::Ranked(ranking)) => self.ranked(ranking, true),
             (Kind::Unlearn(arm), Outcome::Unlearned(run)) => {
                 if let Some(attempt) = session.attempt_mut(arm) {
                     attempt.finish(run.clone());
+                }
+                if arm == Arm::Method
+                    && let Some(ranking) = run.ranking.clone().filter(|_| !session.scored())
+                {
+                    self.ranked(ranking, true);
                 }
                 if arm == Arm::Method && run.mask.is_some() && !work.cancelling {
                     self.unlearn(Arm::Control, Job::Unlearn(run.recipe.random_control()));
                 }
             }
             _ => {}
+        }
+    }
+
+    fn ranked(&mut self, ranking: Arc<Ranking>, whole: bool) {
+        let session = self.session_mut();
+        match Saliency::new(ranking, whole, session.request.density) {
+            Ok(saliency) => session.saliency = Some(saliency),
+            Err(error) => self.error = Some(error.to_string()),
         }
     }
 

@@ -1,0 +1,163 @@
+//! `salun bench`: the figures of DESIGN 7, ours and the rival's in turn on this machine.
+
+mod memory;
+mod work;
+mod worker;
+
+use std::{path::PathBuf, process::Command};
+
+use clap::ValueEnum;
+use salun_studio::{
+    error::{Error, Result},
+    gpu::device,
+};
+use serde::Serialize;
+
+use super::{
+    args::{self, Common},
+    print,
+};
+use work::Work;
+use worker::Worker;
+
+/// Times our work beside PyTorch's on this machine, in turn
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// One row only
+    #[arg(long, value_name = "WORK")]
+    only: Option<Work>,
+    /// Rounds that the medians are over
+    #[arg(long, default_value = "5", value_parser = args::whole("rounds", 1..=1000), allow_negative_numbers = true)]
+    rounds: usize,
+    /// The Python that has PyTorch
+    #[arg(long, value_name = "PROGRAM", default_value = "python3")]
+    python: PathBuf,
+    /// The rival's script
+    #[arg(long, value_name = "FILE", default_value = "tests/peers/bench.py")]
+    peer: PathBuf,
+    /// Answers on standard input and output as one of the two sides
+    #[arg(long, hide = true)]
+    serve: Option<Work>,
+}
+
+/// One line of the table; ratio = rival_s / ours_s.
+#[derive(Debug, Serialize)]
+struct Row {
+    work: String,
+    size: String,
+    ours_s: f64,
+    ours_range_s: [f64; 2],
+    ours_mb: Option<f64>,
+    rival: String,
+    rival_s: Option<f64>,
+    rival_range_s: Option<[f64; 2]>,
+    rival_mb: Option<f64>,
+    ratio: Option<f64>,
+}
+
+/// Runs the command.
+pub fn run(args: &Args, common: &Common) -> Result<()> {
+    if let Some(work) = args.serve {
+        return work.serve(common);
+    }
+    let device = device::open(common.device)?.info;
+    let mut rows = Vec::new();
+    for &work in Work::value_variants() {
+        if args.only.is_none_or(|only| only == work) {
+            if !common.quiet {
+                print::note(&format!("{}: {}", work.title(), work.size()));
+            }
+            rows.push(row(work, args, common)?);
+        }
+    }
+    if common.json {
+        return print::json(&serde_json::json!({ "device": device, "rows": rows }));
+    }
+    print::line(print::table(&cells(&rows)));
+    print::line(format!(
+        "medians of {} rounds, ours and the rival's in turn, least and most in brackets; MiB beyond \
+         the start; {}",
+        args.rounds,
+        print::device(&device)
+    ));
+    Ok(())
+}
+
+fn row(work: Work, args: &Args, common: &Common) -> Result<Row> {
+    let program = std::env::current_exe().map_err(|e| Error::Request(e.to_string()))?;
+    let name = work.name();
+    let mut own = Command::new(program);
+    own.args(["bench", "--serve", &name, "--device", common.device.name()]);
+    let mut ours = Worker::start("salun bench", &mut own)?;
+    let mut peer = Command::new(&args.python);
+    peer.arg(&args.peer).arg(&name);
+    let mut rival = Worker::start("the rival", &mut peer);
+
+    // The first round of each warms up.
+    ours.go()?;
+    if let Ok(other) = &mut rival
+        && let Err(error) = other.go()
+    {
+        rival = Err(error);
+    }
+    let (mut own, mut theirs) = (Vec::new(), Vec::new());
+    for _ in 0..args.rounds {
+        own.push(ours.go()?);
+        if let Ok(rival) = &mut rival {
+            theirs.push(rival.go()?);
+        }
+    }
+    let ours_mb = ours.end()?;
+    let [low, ours_s, high] = spread(&mut own);
+    let mut row = Row {
+        work: name,
+        size: work.size(),
+        ours_s,
+        ours_range_s: [low, high],
+        ours_mb,
+        rival: work.rival().into(),
+        rival_s: None,
+        rival_range_s: None,
+        rival_mb: None,
+        ratio: None,
+    };
+    match rival {
+        Err(error) => row.rival = format!("not run ({error})"),
+        Ok(rival) => {
+            let [low, rival_s, high] = spread(&mut theirs);
+            row.rival_s = Some(rival_s);
+            row.rival_range_s = Some([low, high]);
+            row.rival_mb = rival.end()?;
+            row.ratio = Some(rival_s / ours_s);
+        }
+    }
+    Ok(row)
+}
+
+/// Least, median and most.
+fn spread(seconds: &mut [f64]) -> [f64; 3] {
+    seconds.sort_by(f64::total_cmp);
+    let last = seconds.len() - 1;
+    [seconds[0], (seconds[last / 2] + seconds[last.div_ceil(2)]) / 2.0, seconds[last]]
+}
+
+fn cells(rows: &[Row]) -> Vec<Vec<String>> {
+    let head = ["work", "size", "ours, s", "MiB", "rival", "rival, s", "MiB", "ratio"];
+    let mut cells = vec![head.map(String::from).to_vec()];
+    let missing = || "-".to_string();
+    let timed = |s: f64, [low, high]: [f64; 2]| format!("{s:.4} [{low:.4}, {high:.4}]");
+    for r in rows {
+        let mib = |m: Option<f64>| m.map_or_else(missing, |m| format!("{m:.0}"));
+        cells.push(vec![
+            r.work.clone(),
+            r.size.clone(),
+            timed(r.ours_s, r.ours_range_s),
+            mib(r.ours_mb),
+            r.rival.clone(),
+            r.rival_s.zip(r.rival_range_s).map_or_else(missing, |(s, range)| timed(s, range)),
+            mib(r.rival_mb),
+            r.ratio.map_or_else(missing, |ratio| format!("{ratio:.2}")),
+        ]);
+    }
+    cells
+}

@@ -1,0 +1,184 @@
+//! What is timed: the same work that `tests/peers/bench.py` does in PyTorch.
+
+use std::{
+    io::{BufRead, Write},
+    sync::Arc,
+    time::Instant,
+};
+
+use clap::ValueEnum;
+use pollster::block_on;
+use salun_studio::{
+    data::{self, forget::ForgetSet},
+    diffusion::{
+        sampler::{SampleOptions, Wanted, sample},
+        schedule::Schedule,
+    },
+    error::{Error, Result},
+    gpu::device,
+    models::{
+        Architecture, Model, registry,
+        weights::{Init, WeightLayout},
+    },
+    monitor::Monitor,
+    run::recipe::Recipe,
+    saliency::ranking::Ranking,
+    train::trainer::finite,
+    unlearn::{plan::Plan, unlearner::Unlearner},
+};
+
+use super::{super::args::Common, memory};
+
+/// A row of the table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Work {
+    #[value(name = "mask-11m")]
+    Mask11M,
+    #[value(name = "mask-100m")]
+    Mask100M,
+    #[value(name = "salun-step-16")]
+    Step16,
+    #[value(name = "salun-step-64")]
+    Step64,
+    #[value(name = "ddpm-step")]
+    DdpmStep,
+    #[value(name = "sample-50")]
+    Sample50,
+}
+
+/// Sizes that both sides use.
+const BATCH: usize = 128;
+const BATCH_DDPM: usize = 32;
+const PICTURES: usize = 20;
+
+impl Work {
+    /// The name on the command line and in the peer's script.
+    pub fn name(self) -> String {
+        self.to_possible_value().map_or(String::new(), |v| v.get_name().to_string())
+    }
+
+    /// What is done, for a person.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Mask11M | Self::Mask100M => "saliency mask from a gradient",
+            Self::Step16 | Self::Step64 => "SalUn step of a classifier",
+            Self::DdpmStep => "SalUn step of the diffusion model",
+            Self::Sample50 => "guided sampling, 50 steps",
+        }
+    }
+
+    /// How much of it.
+    pub fn size(self) -> String {
+        match self {
+            Self::Mask11M => "11,173,962 weights".into(),
+            Self::Mask100M => "100,000,000 weights".into(),
+            Self::Step16 => format!("ResNet-18 width 16, batch {BATCH}"),
+            Self::Step64 => format!("ResNet-18 width 64, batch {BATCH}"),
+            Self::DdpmStep => format!("721,889 weights, batch {BATCH_DDPM} + {BATCH_DDPM}"),
+            Self::Sample50 => format!("721,889 weights, {PICTURES} pictures"),
+        }
+    }
+
+    /// What the rival does.
+    pub fn rival(self) -> &'static str {
+        match self {
+            Self::Mask11M | Self::Mask100M => "PyTorch, double argsort",
+            _ => "PyTorch",
+        }
+    }
+
+    /// Everything that comes before the clock starts.
+    fn prepare(self, common: &Common) -> Result<Box<dyn FnMut() -> Result<()>>> {
+        match self {
+            Self::Mask11M => mask(classifier(64, 3)?.weights.layout),
+            Self::Mask100M => {
+                let mut layout = WeightLayout::default();
+                layout.param("weight".into(), &[10_000, 10_000], Init::Constant(0.0));
+                mask(Arc::new(layout))
+            }
+            Self::Step16 => steps(classifier(16, 1)?, BATCH, common),
+            Self::Step64 => steps(classifier(64, 1)?, BATCH, common),
+            Self::DdpmStep => steps(registry::open("fashion-ddpm")?, BATCH_DDPM, common),
+            Self::Sample50 => samples(common),
+        }
+    }
+
+    /// The other end of [`super::worker::Worker`]: answers each line "go" with the seconds of one
+    /// round, and the end of input with the memory in MiB that the rounds took beyond the start.
+    pub fn serve(self, common: &Common) -> Result<()> {
+        let mut round = self.prepare(common)?;
+        let lost = |e: std::io::Error| Error::Request(format!("the bench went away: {e}"));
+        let say = |line: String| {
+            let mut out = std::io::stdout();
+            writeln!(out, "{line}").and_then(|()| out.flush()).map_err(lost)
+        };
+        let start = memory::restart();
+        say("ready".into())?;
+        for line in std::io::stdin().lock().lines() {
+            line.map_err(lost)?;
+            let clock = Instant::now();
+            round()?;
+            say(clock.elapsed().as_secs_f64().to_string())?;
+        }
+        let extra = memory::peak().zip(start).map(|(peak, start)| peak - start);
+        say(extra.map_or("unknown".into(), |mib| mib.to_string()))
+    }
+}
+
+/// From the signed gradient sum to the mask, both in memory.
+fn mask(layout: Arc<WeightLayout>) -> Result<Box<dyn FnMut() -> Result<()>>> {
+    let mut ranking = Ranking::random(layout, "class:Sneaker", 1);
+    let gradient: Vec<f32> = ranking.scores.iter().map(|s| s - 0.5).collect();
+    Ok(Box::new(move || {
+        ranking.scores.iter_mut().zip(&gradient).for_each(|(s, g)| *s = g.abs());
+        std::hint::black_box(ranking.mask(0.5)?);
+        Ok(())
+    }))
+}
+
+/// A fresh classifier.
+fn classifier(width: usize, channels: usize) -> Result<Model> {
+    let mut card = registry::open("fashion-classifier")?.card;
+    if let Architecture::Resnet(config) = &mut card.architecture {
+        (config.width, config.channels) = (width, channels);
+        config.mean.resize(channels, 0.5);
+        config.std.resize(channels, 0.5);
+    }
+    let (network, layout) = card.architecture.build();
+    Ok(Model { card, network: Arc::new(network), weights: layout.init(1) })
+}
+
+/// Updates of an unlearning run under a mask of half the weights.
+fn steps(model: Model, batch: usize, common: &Common) -> Result<Box<dyn FnMut() -> Result<()>>> {
+    let device = device::open(common.device)?.device;
+    let data = data::open("fashion-mnist")?;
+    let recipe = Recipe {
+        batch: Some(batch),
+        ..Recipe::new("fashion-classifier", "fashion-mnist", "class:Sneaker")
+    };
+    let split = data.split(model.card.split_seed);
+    let set = ForgetSet::parse(&recipe.forget, &data, &split, recipe.seed)?;
+    let task = model.card.architecture.task();
+    let mut plan = Plan::new(&recipe, task, &data, &set)?;
+    plan.steps = usize::MAX;
+    let layout = model.weights.layout.clone();
+    let mask = Ranking::random(layout, &set.spec, 1).mask(0.5)?;
+    let mut unlearner = Unlearner::new(&model, data, plan, Some(&mask), &device);
+    Ok(Box::new(move || block_on(finite(unlearner.step())).map(drop)))
+}
+
+/// Guided DDIM sampling from one noise for every class twice.
+fn samples(common: &Common) -> Result<Box<dyn FnMut() -> Result<()>>> {
+    let device = device::open(common.device)?.device;
+    let model = registry::open("fashion-ddpm")?;
+    let weights = model.weights.upload(&device);
+    let options = SampleOptions { steps: 50, guidance: 2.0, ..SampleOptions::default() };
+    let wanted: Vec<Wanted> =
+        (0..PICTURES).map(|i| Wanted { class: Some(i % 10), noise: i as u64 / 10 }).collect();
+    let schedule = Schedule::linear();
+    Ok(Box::new(move || {
+        let Some(unet) = model.unet() else { return Ok(()) };
+        let mut monitor = Monitor::silent();
+        block_on(sample(unet, &weights, &schedule, &wanted, &options, &mut monitor)).map(drop)
+    }))
+}
