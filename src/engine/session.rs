@@ -17,7 +17,11 @@ use crate::{
     models::{Model, Network, registry, weights::Weights},
     monitor::{Monitor, Switches},
     run::{recipe::Recipe, report::Metrics},
-    saliency::{estimator::Estimator, ranking::Ranking, score},
+    saliency::{
+        estimator::Estimator,
+        ranking::Ranking,
+        score::{Scoring, abs_sum_grad},
+    },
     unlearn::plan::Plan,
 };
 
@@ -150,10 +154,9 @@ impl Session {
             return Ok(ranking.clone());
         }
         let device = self.device.clone();
-        let (items, seed) = (&plan.score, recipe.seed);
-        let scores =
-            score::abs_sum_grad(model, data, set, items, seed, &device, monitor, early).await?;
-        let ranking = Arc::new(scores);
+        let (forget, items) = (&*set.spec, &*plan.score);
+        let of = Scoring { model, data, forget, items, seed: recipe.seed };
+        let ranking = Arc::new(abs_sum_grad(&of, &device, monitor, early).await?);
         self.rankings.insert(key, ranking.clone());
         Ok(ranking)
     }

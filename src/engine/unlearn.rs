@@ -68,7 +68,7 @@ impl Session {
         monitor.phase(plan.method.title, plan.steps);
         while !unlearner.finished() {
             let clock = Instant::now();
-            let loss = finite(unlearner.step()).await?;
+            let loss = finite(unlearner.step(monitor).await?).await?;
             unlearn_seconds += clock.elapsed().as_secs_f64();
             log.push(LogLine { step: unlearner.step, loss, seconds: unlearn_seconds });
             let look = monitor.wants_previews()

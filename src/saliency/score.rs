@@ -6,7 +6,7 @@ use web_time::Instant;
 
 use super::{estimator::Estimator, ranking::Ranking};
 use crate::{
-    data::{Dataset, forget::ForgetSet, rng},
+    data::{Dataset, rng},
     diffusion::{sampler::predict, schedule::Schedule},
     error::Result,
     models::{
@@ -17,7 +17,7 @@ use crate::{
     monitor::Monitor,
     train::{
         losses::{Augment, cross_entropy, mse, noised, pictures},
-        optimizer::clip_norm,
+        optimizer::{clip_norm, plus},
     },
 };
 
@@ -29,10 +29,22 @@ const PART: usize = 32;
 /// Guidance of the diffusion model's predictions while scoring (ALGORITHMS 8.4).
 const GUIDANCE: f32 = 2.0;
 
-/// Scores every weight by |sum of gradients| over `items` of the forget set.
+/// What the scores are over.
+#[derive(Debug)]
+pub struct Scoring<'a> {
+    pub model: &'a Model,
+    pub data: &'a Dataset,
+    /// The name of the forget set.
+    pub forget: &'a str,
+    /// Its pictures that are looked at, indices into the training pictures.
+    pub items: &'a [usize],
+    pub seed: u64,
+}
+
+/// Scores every weight by |sum of gradients|.
 ///
 /// Pictures are not augmented: the same forget set gives the same mask. For the diffusion model
-/// times and noise come from `seed`, predictions are guided, and each batch's gradient is clipped
+/// times and noise come from the seed, predictions are guided, and each batch's gradient is clipped
 /// to norm 1 so that batches weigh the same.
 ///
 /// `early` is shown what the first 1, 2, 4, ... batches say, long before the whole is known.
@@ -40,15 +52,12 @@ const GUIDANCE: f32 = 2.0;
 /// # Errors
 /// Cancelled, or the device failed.
 pub async fn abs_sum_grad(
-    model: &Model,
-    data: &Dataset,
-    set: &ForgetSet,
-    items: &[usize],
-    seed: u64,
+    of: &Scoring<'_>,
     device: &Device,
     monitor: &mut Monitor,
     early: &mut dyn FnMut(Ranking),
 ) -> Result<Ranking> {
+    let &Scoring { model, data, forget, items, seed } = of;
     let started = Instant::now();
     let weights = model.weights.upload(device);
     let schedule = Schedule::linear();
@@ -58,7 +67,7 @@ pub async fn abs_sum_grad(
         Ok(Ranking {
             layout: model.weights.layout.clone(),
             estimator: Estimator::AbsSumGrad,
-            forget: set.spec.clone(),
+            forget: forget.into(),
             n_forget,
             scores,
             seconds: started.elapsed().as_secs_f64(),
@@ -96,12 +105,4 @@ pub async fn abs_sum_grad(
         sum = plus(sum, gradient);
     }
     ranking(&sum, items.len()).await
-}
-
-/// The sum; nothing plus something is that.
-fn plus(sum: Vec<Tensor<1>>, more: Vec<Tensor<1>>) -> Vec<Tensor<1>> {
-    if sum.is_empty() {
-        return more;
-    }
-    sum.into_iter().zip(more).map(|(s, m)| s + m).collect()
 }

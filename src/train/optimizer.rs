@@ -96,6 +96,14 @@ impl Optimizer {
     }
 }
 
+/// The sum of two sets of gradients; nothing plus something is that.
+pub fn plus(sum: Vec<Tensor<1>>, more: Vec<Tensor<1>>) -> Vec<Tensor<1>> {
+    if sum.is_empty() {
+        return more;
+    }
+    sum.into_iter().zip(more).map(|(s, m)| s + m).collect()
+}
+
 /// Scales the gradients so that their common norm is at most `limit` (PyTorch's `clip_grad_norm_`).
 /// The norm never leaves the device.
 pub fn clip_norm(gradients: Vec<Tensor<1>>, limit: f64) -> Vec<Tensor<1>> {

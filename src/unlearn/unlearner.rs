@@ -12,6 +12,7 @@ use super::{
 use crate::{
     data::{Dataset, rng},
     diffusion::schedule::Schedule,
+    error::Result,
     models::{
         Model, Network,
         layers::{Mode, Pass},
@@ -19,13 +20,17 @@ use crate::{
         unet::Unet,
         weights::Weights,
     },
+    monitor::Monitor,
     saliency::Mask,
     train::{
         losses::{Augment, cross_entropy, drop_condition, flags, mse, noised, pictures},
-        optimizer::{Freeze, Optimizer, Rule, clip_norm},
+        optimizer::{Freeze, Optimizer, Rule, clip_norm, plus},
         preset::CONDITION_DROP,
     },
 };
+
+/// Items in one pass of the diffusion model: a cancel is heard after each.
+const PART: usize = 32;
 
 /// A run under way.
 pub struct Unlearner {
@@ -82,26 +87,19 @@ impl Unlearner {
         self.step >= self.plan.steps
     }
 
-    /// One update; returns the loss.
-    pub fn step(&mut self) -> Tensor<1> {
-        let tracked = self.weights.tracked();
-        let pass = Pass::new(&tracked, Mode::Train);
+    /// One update; returns the loss. A cancel is heard within the update, too, where it is long.
+    ///
+    /// # Errors
+    /// Cancelled: the weights are as before the update.
+    pub async fn step(&mut self, monitor: &mut Monitor) -> Result<Tensor<1>> {
         let network = self.network.clone();
-        let loss = match &*network {
-            Network::Resnet(net) => self.classify(net, &pass),
-            Network::Unet(net) => self.generate(net, &pass),
+        let (loss, gradients) = match &*network {
+            Network::Resnet(net) => self.classify(net),
+            Network::Unet(net) => self.generate(net, monitor).await?,
         };
-        for (buffer, value) in pass.into_moved() {
-            self.weights.buffers[buffer] = value;
-        }
-        let mut gradients = tracked.gradients(&mut loss.backward());
-        if matches!(*network, Network::Unet(_)) {
-            // Clipped before the mask, as the official code does (ALGORITHMS 8.5).
-            gradients = clip_norm(gradients, 1.0);
-        }
         self.optimizer.step(&mut self.weights, gradients, self.plan.lr_at(self.step));
         self.step += 1;
-        loss.without_autodiff()
+        Ok(loss)
     }
 
     fn rng(&self) -> rng::Rng {
@@ -109,7 +107,7 @@ impl Unlearner {
     }
 
     /// A turn of the classifier: forget batches first, then retain batches.
-    fn classify(&mut self, net: &Resnet, pass: &Pass) -> Tensor<1> {
+    fn classify(&mut self, net: &Resnet) -> (Tensor<1>, Vec<Tensor<1>>) {
         let mut rng = self.rng();
         let turns = self.plan.turns();
         let (epoch, turn) = (self.step / turns, self.step % turns);
@@ -127,26 +125,54 @@ impl Unlearner {
         let batch: Vec<usize> =
             items.iter().skip(at * self.plan.batch).take(self.plan.batch).copied().collect();
         let x = pictures(&self.data.train, &batch, self.augment, &mut rng, &self.device);
-        let logits = net.forward(pass, x);
+        let tracked = self.weights.tracked();
+        let pass = Pass::new(&tracked, Mode::Train);
+        let logits = net.forward(&pass, x);
         let labels = self.data.train.labels(&batch);
-        match self.plan.method.classify.as_ref().and_then(|how| how.forget) {
+        let loss = match self.plan.method.classify.as_ref().and_then(|how| how.forget) {
             Some(forget) if turn < forgets => {
                 forget(ForgetBatch { logits, labels: &labels, rng: &mut rng })
             }
             _ => cross_entropy(logits, &labels),
+        };
+        for (buffer, value) in pass.into_moved() {
+            self.weights.buffers[buffer] = value;
         }
+        let gradients = tracked.gradients(&mut loss.backward());
+        (loss.without_autodiff(), gradients)
     }
 
-    /// A step of the diffusion model: both losses together.
-    fn generate(&mut self, net: &Unet, pass: &Pass) -> Tensor<1> {
+    /// A step of the diffusion model: both losses together, a part of the batch at a time.
+    async fn generate(
+        &mut self,
+        net: &Unet,
+        monitor: &mut Monitor,
+    ) -> Result<(Tensor<1>, Vec<Tensor<1>>)> {
         let mut rng = self.rng();
+        let (mut losses, mut gradients) = (Vec::new(), Vec::new());
+        let batch = self.plan.batch;
+        for start in (0..batch).step_by(PART) {
+            monitor.check().await?;
+            let n = PART.min(batch - start);
+            let tracked = self.weights.tracked();
+            let pass = Pass::new(&tracked, Mode::Train);
+            let part = self.losses(net, &pass, n, &mut rng) * (n as f64 / batch as f64);
+            gradients = plus(gradients, tracked.gradients(&mut part.backward()));
+            losses.push(part.without_autodiff());
+        }
+        // Clipped before the mask, as the official code does (ALGORITHMS 8.5).
+        Ok((Tensor::cat(losses, 0).sum(), clip_norm(gradients, 1.0)))
+    }
+
+    /// The forget and the retain loss over `n` fresh items of each.
+    fn losses(&self, net: &Unet, pass: &Pass, n: usize, rng: &mut rng::Rng) -> Tensor<1> {
         let draw = |items: &[usize], rng: &mut rng::Rng| -> Vec<usize> {
-            (0..self.plan.batch).map(|_| items[rng.random_range(0..items.len())]).collect()
+            (0..n).map(|_| items[rng.random_range(0..items.len())]).collect()
         };
         let pixels = &self.data.train;
         let forget = self.plan.method.generate.as_ref().and_then(|how| how.forget).map(|forget| {
-            let items = draw(&self.plan.forget, &mut rng);
-            let batch = noised(pixels, &items, &self.schedule, &mut rng, &self.device);
+            let items = draw(&self.plan.forget, rng);
+            let batch = noised(pixels, &items, &self.schedule, rng, &self.device);
             forget(ForgetNoise {
                 unet: net,
                 pass,
@@ -156,9 +182,9 @@ impl Unlearner {
             })
         });
         let retain = (self.plan.alpha > 0.0).then(|| {
-            let items = draw(&self.plan.retain, &mut rng);
-            let mut b = noised(pixels, &items, &self.schedule, &mut rng, &self.device);
-            drop_condition(&mut b.class, CONDITION_DROP, &mut rng);
+            let items = draw(&self.plan.retain, rng);
+            let mut b = noised(pixels, &items, &self.schedule, rng, &self.device);
+            drop_condition(&mut b.class, CONDITION_DROP, rng);
             mse(net.forward(pass, b.x, &b.t, &b.class), b.eps) * self.plan.alpha
         });
         match (forget, retain) {

@@ -164,7 +164,10 @@ fn steps(model: Model, batch: usize, common: &Common) -> Result<Box<dyn FnMut() 
     let layout = model.weights.layout.clone();
     let mask = Ranking::random(layout, &set.spec, 1).mask(0.5)?;
     let mut unlearner = Unlearner::new(&model, data, plan, Some(&mask), &device);
-    Ok(Box::new(move || block_on(finite(unlearner.step())).map(drop)))
+    let mut monitor = Monitor::silent();
+    Ok(Box::new(move || {
+        block_on(async { finite(unlearner.step(&mut monitor).await?).await }).map(drop)
+    }))
 }
 
 /// Guided DDIM sampling from one noise for every class twice.
