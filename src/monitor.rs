@@ -2,7 +2,7 @@
 
 use std::sync::{
     Arc,
-    atomic::{AtomicBool, Ordering},
+    atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
 use web_time::{Duration, Instant};
@@ -12,15 +12,27 @@ use crate::error::{Error, Result};
 /// The switches that a client holds on a running job.
 #[derive(Debug, Clone, Default)]
 pub struct Switches {
-    cancel: Arc<AtomicBool>,
+    /// The number of the job that was asked for last, and of the last one that is not wanted any
+    /// more: a cancel reaches jobs that still wait, and none that is asked for later.
+    asked: Arc<AtomicU64>,
+    cancelled: Arc<AtomicU64>,
     pause: Arc<AtomicBool>,
     previews: Arc<AtomicBool>,
 }
 
 impl Switches {
-    /// Asks the job to stop; it does within one step.
+    /// Notes a job that is asked for; numbers grow and start at 1.
+    pub fn ask(&self, id: u64) {
+        self.asked.store(id, Ordering::SeqCst);
+    }
+
+    /// Asks every job so far to stop; the running one does within one step.
     pub fn cancel(&self) {
-        self.cancel.store(true, Ordering::Relaxed);
+        self.cancelled.fetch_max(self.asked.load(Ordering::SeqCst), Ordering::SeqCst);
+    }
+
+    fn cancelled(&self, id: u64) -> bool {
+        id <= self.cancelled.load(Ordering::SeqCst)
     }
 
     /// Holds or continues the job.
@@ -36,12 +48,6 @@ impl Switches {
     /// Asks unlearning jobs to show what the model makes while it trains.
     pub fn show_previews(&self, on: bool) {
         self.previews.store(on, Ordering::Relaxed);
-    }
-
-    /// Makes the switches ready for the next job.
-    pub fn reset(&self) {
-        self.cancel.store(false, Ordering::Relaxed);
-        self.pause.store(false, Ordering::Relaxed);
     }
 }
 
@@ -60,6 +66,7 @@ type Sink = Box<dyn FnMut(Progress) + Send>;
 
 /// The running job's side: phase, progress, cancel.
 pub struct Monitor {
+    id: u64,
     switches: Switches,
     sink: Sink,
     phase: String,
@@ -72,9 +79,10 @@ pub struct Monitor {
 }
 
 impl Monitor {
-    /// A monitor that hands progress to `sink`, at most ten times a second.
-    pub fn new(switches: Switches, sink: impl FnMut(Progress) + Send + 'static) -> Self {
+    /// A monitor of job `id` that hands progress to `sink`, at most ten times a second.
+    pub fn new(id: u64, switches: Switches, sink: impl FnMut(Progress) + Send + 'static) -> Self {
         Self {
+            id,
             switches,
             sink: Box::new(sink),
             phase: String::new(),
@@ -88,12 +96,12 @@ impl Monitor {
 
     /// A monitor that nobody watches.
     pub fn silent() -> Self {
-        Self::new(Switches::default(), |_| {})
+        Self::new(1, Switches::default(), |_| {})
     }
 
     /// A monitor with the same switches that reports nothing.
     pub fn quiet(&self) -> Self {
-        Self::new(self.switches.clone(), |_| {})
+        Self::new(self.id, self.switches.clone(), |_| {})
     }
 
     /// Starts a phase of `total` units of work.
@@ -130,7 +138,7 @@ impl Monitor {
     pub async fn check(&mut self) -> Result<()> {
         loop {
             yield_now().await;
-            if self.switches.cancel.load(Ordering::Relaxed) {
+            if self.switches.cancelled(self.id) {
                 return Err(Error::Cancelled);
             }
             if !self.switches.paused() {

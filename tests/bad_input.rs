@@ -140,6 +140,7 @@ fn wrong_values_for_unlearning_and_pictures() {
     let redirect =
         "unlearn --model unet.safetensors --data fashion-mnist --forget class:7 --out run";
     refused(&scratch, &format!("{redirect} --redirect Nope"), "Nope");
+    refused(&scratch, &format!("{redirect} --method ft --alpha 0"), "alpha '0'");
     for (arguments, words) in [
         ("--n 0", "n '0'"),
         ("--n many", "n 'many'"),

@@ -271,3 +271,15 @@ fn half_precision_weights_are_half_the_size() {
     assert!(size("half.safetensors") < 0.65 * size("full.safetensors"));
     assert_eq!(open(&scratch.path("half.safetensors")).card.classes, ["a", "b"]);
 }
+
+#[test]
+fn a_few_pictures_of_ones_own_are_enough_to_forget_some() {
+    let scratch = Scratch::new("own");
+    scratch.pictures("mine", 12);
+    let train = "train fashion-classifier --data folder:mine --width 4 --batch 8 --steps 2";
+    done(&scratch.run(&format!("{train} --out own.safetensors")));
+    let unlearn = "unlearn --model own.safetensors --data folder:mine --forget class:a --steps 2";
+    done(&scratch.run(&format!("{unlearn} --batch 8 --out run")));
+    let card = open(&scratch.path("run/model.safetensors")).card;
+    assert_eq!(card.unlearned.map(|u| u.forget).as_deref(), Some("class:a"));
+}

@@ -22,7 +22,8 @@ use salun_studio::{
 
 /// Runs one job to its end.
 fn run(engine: &Engine, job: Job) -> Outcome {
-    engine.start(1, job);
+    static JOBS: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(1);
+    engine.start(1 + JOBS.fetch_add(1, std::sync::atomic::Ordering::SeqCst), job);
     loop {
         match engine.wait().expect("the engine lives") {
             Event::Done { outcome, .. } => return outcome,
@@ -209,8 +210,10 @@ fn a_cancelled_job_ends_and_the_engine_goes_on() {
         mask: Some(Estimator::Random),
         ..Recipe::new("fashion-classifier", "fashion-mnist", "class:Coat")
     };
-    engine.start(1, Job::Unlearn(recipe));
-    let mut asked = None;
+    engine.start(1, Job::Unlearn(recipe.clone()));
+    // One that still waits is cancelled with it.
+    engine.start(2, Job::Unlearn(recipe));
+    let (mut asked, mut ended) = (None, 0);
     loop {
         match engine.wait().unwrap() {
             Event::Progress { .. } | Event::Live { .. } if asked.is_none() => {
@@ -219,7 +222,10 @@ fn a_cancelled_job_ends_and_the_engine_goes_on() {
             }
             Event::Failed { error, .. } => {
                 assert!(matches!(error, salun_studio::error::Error::Cancelled), "{error}");
-                break;
+                ended += 1;
+                if ended == 2 {
+                    break;
+                }
             }
             Event::Done { .. } => panic!("it was cancelled"),
             _ => {}

@@ -11,7 +11,10 @@ use salun_studio::{
     monitor::Progress,
     run::{
         recipe::{Recipe, Redirect},
-        report::{DeviceReport, Forgotten, Metrics, Report, Seconds, Verdict, VerdictLabel},
+        report::{
+            DeviceReport, Forgotten, Metrics, Report, Seconds, TrainingReport, Verdict,
+            VerdictLabel,
+        },
     },
     saliency::{Mask, change::Change, estimator::Estimator, ranking::Ranking},
     studio::{
@@ -83,7 +86,9 @@ impl Played {
     fn answer(&self) {
         let (id, job) = self.asked();
         let outcome = match job {
-            Job::Open { model, .. } => Outcome::Opened(Arc::new(opened(&model))),
+            Job::Open { model, seed } => {
+                Outcome::Opened(Arc::new(Opened { seed, ..opened(&model) }))
+            }
             Job::Rank(recipe) => Outcome::Ranked(ranking(&recipe)),
             Job::Unlearn(recipe) => {
                 for step in 1..=40 {
@@ -159,6 +164,7 @@ fn opened(model: &str) -> Opened {
         task: if classify { Task::Classify } else { Task::Generate },
         classes: CLASSES.map(String::from).to_vec(),
         data: "fashion-mnist".into(),
+        seed: 1,
         grid: Arc::new(grid(0)),
         params: layout().n(),
         retrain: classify
@@ -205,7 +211,14 @@ fn run(recipe: Recipe) -> Run {
         data: recipe.data.clone(),
         forget: Forgotten { spec: recipe.forget.clone(), n: 600 },
         method: recipe.method.clone(),
-        mask: Some(mask.report(0)),
+        training: TrainingReport {
+            steps: 40,
+            batch: 32,
+            lr: 1e-3,
+            anneal: true,
+            each_epoch: [0, 0],
+        },
+        mask: Some(mask.report(600, 0)),
         before: metrics(3.2),
         after: metrics(98.2),
         retrain: None,
@@ -224,6 +237,7 @@ fn run(recipe: Recipe) -> Run {
         classes: CLASSES.map(String::from).to_vec(),
         split_seed: 1,
         without: None,
+        unlearned: None,
         training: None,
         metrics: Default::default(),
         device: String::new(),
@@ -410,10 +424,9 @@ fn cancel_keeps_what_is_there_and_starts_no_control() {
     state.poll();
     let cancels = played.0.borrow().cancels;
     state.cancel();
-    // The engine took the job up after the cancel: it is said again.
     played.live(11, 40);
     state.poll();
-    assert_eq!(played.0.borrow().cancels, cancels + 2);
+    assert_eq!(played.0.borrow().cancels, cancels + 1);
     let jobs = played.count();
     played.fail(Error::Cancelled);
     state.poll();
@@ -469,6 +482,11 @@ fn a_new_seed_opens_the_model_again_and_scores_again() {
     let jobs = played.count();
     state.reseed();
     assert_eq!(played.count(), jobs);
+    // A reopening that another pick replaces leaves the shown seed, so the noise stays the same.
+    state.session_mut().request.seed = 10;
+    state.reseed();
+    state.pick(Choice::Class(0));
+    assert!(matches!(played.asked().1, Job::Rank(recipe) if recipe.seed == 9));
 }
 
 #[test]

@@ -68,16 +68,16 @@ impl Client {
         }
         self.jobs += 1;
         self.engine.start(self.jobs, job);
+        // An interrupt just before the job was asked for is meant for it, too.
+        if INTERRUPTED.load(Ordering::SeqCst) {
+            self.engine.switches.cancel();
+        }
         self.meter.label = label.to_string();
         let mut failed = None;
         let end = loop {
             let Some(event) = self.engine.wait() else {
                 break Err(Error::Device("the engine ended unexpectedly; please report".into()));
             };
-            // Said again: the engine forgets a cancel that came before it took up the job.
-            if INTERRUPTED.load(Ordering::SeqCst) {
-                self.engine.switches.cancel();
-            }
             match event {
                 Event::Progress { progress, .. } => self.meter.show(&progress),
                 Event::Done { outcome, .. } => break Ok(outcome),

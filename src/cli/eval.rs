@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use salun_studio::{
     engine::job::Job,
-    error::Result,
+    error::{Error, Result},
     models::Model,
     run::{
         folder,
@@ -35,6 +35,10 @@ pub struct Args {
 pub fn run(args: &Args, common: &Common) -> Result<()> {
     let run = folder::read(&args.run)?;
     let against = args.against.as_ref().map(|dir| folder::read(dir)).transpose()?;
+    if let Some(other) = against.as_ref().filter(|a| a.report.task != run.report.task) {
+        let right = format!("a run of the same task is needed: {}", run.report.task);
+        return Err(Error::argument("against", &other.report.task, right));
+    }
     let mut client = Client::open(common)?;
     let mut measure = |label: &str, model: Model, recipe: Recipe| -> Result<Metrics> {
         let job = Job::Evaluate { model: model.into(), recipe };

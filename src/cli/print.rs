@@ -61,10 +61,7 @@ pub fn table(rows: &[Vec<String>]) -> String {
     text.join("\n")
 }
 
-/// 701466 as `701,466`.
-pub fn grouped(n: usize) -> String {
-    salun_studio::run::figures::grouped(n)
-}
+pub use salun_studio::run::grouped;
 
 /// `CPU, 2 cores (no GPU found)`.
 pub fn device(info: &DeviceInfo) -> String {

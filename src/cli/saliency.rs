@@ -98,7 +98,7 @@ pub fn run(args: &Args, common: &Common) -> Result<()> {
         seed: args.seed,
         device: client.info().name.clone(),
         seconds: ranking.seconds,
-        mask: mask.report(0),
+        mask: mask.report(ranking.n_forget, 0),
     };
     json.write(&folder::json(&statistics)?)?;
     png.write(&figures::saliency(&mask, Some(&ranking), &ranking.forget)?)?;

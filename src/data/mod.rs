@@ -102,16 +102,26 @@ impl Dataset {
         Split { train, validation }
     }
 
-    /// The index of a class given by name (any case) or number.
+    /// [`class_index`] among this data set's classes.
     ///
     /// # Errors
     /// The class is unknown; the nearest names are given.
     pub fn class(&self, given: &str) -> Result<usize> {
-        let by_number = given.parse().ok().filter(|&i: &usize| i < self.classes.len());
-        by_number
-            .or_else(|| self.classes.iter().position(|c| c.eq_ignore_ascii_case(given)))
-            .ok_or_else(|| Error::unknown("class", given, self.classes.iter().map(String::as_str)))
+        class_index(&self.classes, given)
     }
+}
+
+/// The index of a class given by name, by name in another case, or by number, in this order: a
+/// folder may be called `1` and not be the class of that number.
+///
+/// # Errors
+/// The class is unknown; the nearest names are given.
+pub fn class_index(classes: &[String], given: &str) -> Result<usize> {
+    let exact = classes.iter().position(|c| c == given);
+    exact
+        .or_else(|| classes.iter().position(|c| c.eq_ignore_ascii_case(given)))
+        .or_else(|| given.parse().ok().filter(|&i: &usize| i < classes.len()))
+        .ok_or_else(|| Error::unknown("class", given, classes.iter().map(String::as_str)))
 }
 
 /// The names of the data sets that come with the product.
@@ -129,5 +139,19 @@ pub fn open(name: &str) -> Result<Arc<Dataset>> {
     match name {
         "fashion-mnist" => fashion::open(),
         _ => Err(Error::unknown("data set", name, NAMES.into_iter().chain(["folder:PATH"]))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::class_index;
+
+    #[test]
+    fn a_class_is_found_by_name_before_number() {
+        let classes = ["1", "2", "Ab", "ab"].map(String::from);
+        for (given, index) in [("1", 0), ("2", 1), ("ab", 3), ("AB", 2), ("3", 3), ("0", 0)] {
+            assert_eq!(class_index(&classes, given).unwrap(), index, "{given}");
+        }
+        assert!(class_index(&classes, "4").is_err());
     }
 }

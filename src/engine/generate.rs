@@ -5,6 +5,7 @@ use super::{
     session::{Session, judge_of},
 };
 use crate::{
+    data::class_index,
     diffusion::sampler::{SampleOptions, Wanted},
     error::{Error, Result},
     eval::generate::make,
@@ -30,15 +31,7 @@ impl Session {
         let rows: Vec<Option<usize>> = match class.as_deref() {
             None => (0..model.card.classes.len()).map(Some).collect(),
             Some("null") => vec![None],
-            Some(given) => {
-                let names = &model.card.classes;
-                let known = names
-                    .iter()
-                    .position(|c| c.eq_ignore_ascii_case(given))
-                    .or_else(|| given.parse().ok().filter(|c: &usize| *c < names.len()));
-                let unknown = || Error::unknown("class", given, names.iter().map(String::as_str));
-                vec![Some(known.ok_or_else(unknown)?)]
-            }
+            Some(given) => vec![Some(class_index(&model.card.classes, given)?)],
         };
         let weights = model.weights.upload(&self.device);
         monitor.phase("Sampling", rows.len() * n * options.steps);

@@ -129,6 +129,8 @@ pub struct Opened {
     pub task: Task,
     pub classes: Vec<String>,
     pub data: String,
+    /// Seed of the pictures.
+    pub seed: u64,
     pub grid: Arc<Grid>,
     /// N.
     pub params: usize,

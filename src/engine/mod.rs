@@ -20,14 +20,17 @@ type Send = std::sync::Arc<dyn Fn(Event) + std::marker::Send + Sync>;
 /// Runs one command to its end.
 async fn serve(session: &mut Session, send: &Send, command: Command) {
     let Command::Start { id, job } = command else { return };
-    // A cancel or pause is for the job it was given in.
-    session.switches.reset();
     let progress = {
         let send = send.clone();
         move |progress| send(Event::Progress { id, progress })
     };
-    let mut monitor = Monitor::new(session.switches.clone(), progress);
-    let event = match session.run(id, *job, send, &mut monitor).await {
+    let mut monitor = Monitor::new(id, session.switches.clone(), progress);
+    // It may have been cancelled while it waited.
+    let outcome = match monitor.check().await {
+        Ok(()) => session.run(id, *job, send, &mut monitor).await,
+        Err(stop) => Err(stop),
+    };
+    let event = match outcome {
         Ok(outcome) => Event::Done { id, outcome },
         Err(error) => Event::Failed { id, error },
     };
@@ -79,8 +82,9 @@ mod native {
             Self { info, switches, commands, events }
         }
 
-        /// Queues a job.
+        /// Queues a job under a number larger than all before it.
         pub fn start(&self, id: u64, job: Job) {
+            self.switches.ask(id);
             // The thread ends only with this handle.
             let _ = self.commands.send(Command::Start { id, job: Box::new(job) });
         }

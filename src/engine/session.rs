@@ -91,7 +91,8 @@ impl Session {
                 Outcome::Unlearned(Arc::new(self.unlearn(id, recipe, send, monitor).await?))
             }
             Job::Evaluate { model, recipe } => {
-                let setting = self.setting(&recipe)?;
+                let setting = self.setting_of(model, &recipe)?;
+                let model = setting.model.clone();
                 let weights = model.weights.upload(&self.device);
                 Outcome::Measured(self.measure(&model, &weights, &setting, &recipe, monitor).await?)
             }
@@ -125,6 +126,11 @@ impl Session {
     /// Resolves a recipe; everything that can be wrong with a request is found here.
     pub fn setting(&mut self, recipe: &Recipe) -> Result<Setting> {
         let model = self.model(&recipe.model)?;
+        self.setting_of(model, recipe)
+    }
+
+    /// The same with another model in the recipe's place.
+    fn setting_of(&mut self, model: Arc<Model>, recipe: &Recipe) -> Result<Setting> {
         let data = data::open(&recipe.data)?;
         fits(&model, &data, recipe)?;
         let split = data.split(model.card.split_seed);
@@ -235,6 +241,7 @@ impl Session {
             task: model.card.architecture.task(),
             classes: model.card.classes.clone(),
             data: model.card.data.clone(),
+            seed,
             grid: Arc::new(grid),
             params: model.weights.values.len(),
             retrain,
@@ -252,27 +259,26 @@ impl Session {
     ) -> Result<Grid> {
         let device = self.device.clone();
         let classes: Vec<Option<usize>> = (0..model.card.classes.len()).map(Some).collect();
-        let tiles = classes.len() * COLUMNS;
         match &*model.network {
             Network::Unet(_) => {
-                monitor.phase("Drawing", tiles * options.steps);
+                monitor.phase("Drawing", classes.len() * COLUMNS * options.steps);
                 self.samples(model, weights, classes, COLUMNS, options, monitor).await
             }
             Network::Resnet(net) => {
-                monitor.phase("Drawing", tiles);
-                let items: Vec<usize> = (0..classes.len())
-                    .flat_map(|class| {
-                        let of_class = (0..data.test.len())
-                            .filter(move |&i| data.test.labels[i] as usize == class);
-                        of_class.take(COLUMNS).collect::<Vec<_>>()
-                    })
-                    .collect();
+                let of_class = |class: usize| {
+                    (0..data.test.len()).filter(move |&i| data.test.labels[i] as usize == class)
+                };
+                let fewest = (0..classes.len()).map(|c| of_class(c).take(COLUMNS).count()).min();
+                let columns = fewest.unwrap_or(0);
+                monitor.phase("Drawing", classes.len() * columns);
+                let items: Vec<usize> =
+                    (0..classes.len()).flat_map(|c| of_class(c).take(columns)).collect();
                 let seen =
                     eval::classify::predict(net, weights, &data.test, &items, &device, monitor)
                         .await?;
                 Ok(Grid {
                     rows: classes,
-                    columns: COLUMNS,
+                    columns,
                     channels: data.test.shape.channels,
                     tile: [data.test.shape.height, data.test.shape.width],
                     pixels: items.iter().flat_map(|&i| data.test.picture(i)).copied().collect(),
@@ -296,7 +302,8 @@ pub fn judge_of<'a>(model: &'a Model, weights: &'a Weights) -> Result<Judge<'a>>
     Ok(Judge { net, weights })
 }
 
-fn no_judge(data: &str) -> Error {
+/// Why generations on this data set cannot be measured.
+pub fn no_judge(data: &str) -> Error {
     Error::Request(format!("no classifier for {data} is shipped, so generations cannot be judged"))
 }
 

@@ -108,6 +108,7 @@ impl Session {
                 classes: data.classes.clone(),
                 split_seed: SPLIT_SEED,
                 without: without.map(|set| set.spec),
+                unlearned: None,
                 training: Some(Training {
                     steps: plan.steps,
                     batch: plan.batch,
@@ -142,7 +143,12 @@ impl Session {
         let mut metrics = BTreeMap::new();
         match &*model.network {
             Network::Resnet(net) => {
-                let all: Vec<usize> = (0..data.test.len()).collect();
+                // A class that was left out is not asked for.
+                let out = model.card.without.as_ref().and_then(|w| w.strip_prefix("class:"));
+                let out = out.map(|name| data.class(name)).transpose()?;
+                let all: Vec<usize> = (0..data.test.len())
+                    .filter(|&i| Some(data.test.labels[i] as usize) != out)
+                    .collect();
                 monitor.phase("Evaluating", all.len());
                 let seen = predict(net, &weights, &data.test, &all, &self.device, monitor).await?;
                 let labels = data.test.labels(&all);

@@ -7,16 +7,20 @@ use web_time::Instant;
 use super::{
     Send,
     job::{Event, Grid, Live, LogLine, Run},
-    session::{Session, Setting, sampling},
+    session::{Session, Setting, no_judge, sampling},
 };
 use crate::{
     error::Result,
     eval::{classify::percent, verdict::verdict},
-    models::{Model, registry},
+    models::{
+        Model, Task,
+        card::{Card, Unlearned},
+        registry,
+    },
     monitor::Monitor,
     run::{
         recipe::Recipe,
-        report::{DeviceReport, Forgotten, Gap, Metrics, Report, Seconds},
+        report::{DeviceReport, Forgotten, Gap, Metrics, Report, Seconds, TrainingReport},
     },
     saliency::{change::Change, estimator::Estimator},
     train::trainer::finite,
@@ -38,6 +42,9 @@ impl Session {
         let setting = self.setting(&recipe)?;
         let Setting { model, data, set, plan } = &setting;
         let task = model.card.architecture.task();
+        if task == Task::Generate && self.judge(&recipe.data)?.is_none() {
+            return Err(no_judge(&recipe.data));
+        }
         let device = self.device.clone();
         let options = sampling(&recipe);
 
@@ -95,6 +102,7 @@ impl Session {
         let grid_after = self.grid(model, &unlearner.weights, data, &options, monitor).await?;
 
         let weights = unlearner.weights.download().await?;
+        let scored = ranking.as_ref().map_or(0, |r| r.n_forget);
         let frozen_changed = |m: &crate::saliency::Mask| m.frozen_changed(&model.weights, &weights);
         let report = Report {
             task: task.name().into(),
@@ -102,7 +110,14 @@ impl Session {
             data: recipe.data.clone(),
             forget: Forgotten { spec: set.spec.clone(), n: set.forget.len() },
             method: plan.method.name.into(),
-            mask: mask.as_ref().map(|m| m.report(frozen_changed(m))),
+            training: TrainingReport {
+                steps: plan.steps,
+                batch: plan.batch,
+                lr: plan.lr,
+                anneal: plan.anneal,
+                each_epoch: plan.each,
+            },
+            mask: mask.as_ref().map(|m| m.report(scored, frozen_changed(m))),
             gap: retrain.as_ref().map(|r| Gap::between(&after, r)),
             verdict: verdict(task, set.class.is_some(), &before, &after, retrain.as_ref()),
             before,
@@ -120,9 +135,9 @@ impl Session {
         };
         Ok(Run {
             recipe,
-            report,
             change: Change::between(&model.weights, &weights),
-            model: Model { weights, ..Model::clone(model) },
+            model: Model { card: unlearned(&model.card, &report), weights, ..Model::clone(model) },
+            report,
             mask,
             ranking,
             before: Arc::new(grid_before),
@@ -142,6 +157,24 @@ impl Session {
         let Some((_, twin)) = twin else { return Ok(None) };
         let model = twin.open()?;
         self.measure_once(twin.name, &model, setting, recipe, monitor).await.map(Some)
+    }
+}
+
+/// The card of unlearned weights: what was done to them, and none of the original's metrics.
+fn unlearned(card: &Card, report: &Report) -> Card {
+    let Report { method, forget, after, protocol, .. } = report;
+    Card {
+        name: format!("{}, {method} forgot {}", card.name, forget.spec),
+        unlearned: Some(Unlearned {
+            method: method.clone(),
+            forget: forget.spec.clone(),
+            mask: report.mask.as_ref().map(|m| m.hash.clone()),
+            protocol: protocol.clone(),
+        }),
+        metrics: [("UA", after.UA), ("RA", after.RA), ("TA", after.TA)]
+            .map(|(name, value)| (name.to_string(), value))
+            .into(),
+        ..card.clone()
     }
 }
 

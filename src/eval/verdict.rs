@@ -25,7 +25,7 @@ pub fn verdict(
     let allowed = DAMAGE[usize::from(task == Task::Generate)];
     let under = if task == Task::Generate { 5.0 } else { UNDER };
     let (lost_ra, lost_ta) = (before.RA - after.RA, before.TA - after.TA);
-    let lost = lost_ra.max(lost_ta);
+    let (lost, n) = if lost_ra > lost_ta { (lost_ra, after.n[1]) } else { (lost_ta, after.n[2]) };
     let missing = aim - after.UA;
     let (what, rest) = match task {
         Task::Classify => ("of the forget set is still recognised", "accuracy"),
@@ -33,10 +33,11 @@ pub fn verdict(
     };
     let left = format!("{:.1} % {what} (n = {})", 100.0 - after.UA, after.n[0]);
     let damage = if lost > 0.0 {
-        format!("{rest} fell by {lost:.1} points (n = {})", after.n[2])
+        format!("{rest} fell by {lost:.1} points (n = {n})")
     } else {
-        format!("{rest} did not fall (n = {})", after.n[2])
+        format!("{rest} did not fall (n = {n})")
     };
+    let aimed = if whole_class { String::new() } else { format!("; UA {aim:.1} is the aim") };
     let label = if missing > under {
         VerdictLabel::UnderForgot
     } else if lost > allowed || (!whole_class && -missing > 2.0 * UNDER) {
@@ -44,7 +45,7 @@ pub fn verdict(
     } else {
         VerdictLabel::Forgot
     };
-    Verdict { label, why: format!("{left}; {damage}") }
+    Verdict { label, why: format!("{left}; {damage}{aimed}") }
 }
 
 #[cfg(test)]

@@ -20,6 +20,9 @@ pub struct Card {
     pub without: Option<String>,
     #[serde(default)]
     pub training: Option<Training>,
+    /// What was done to trained weights since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unlearned: Option<Unlearned>,
     /// Measured values by name, `TA` in percent and so on.
     #[serde(default)]
     pub metrics: BTreeMap<String, f64>,
@@ -27,6 +30,17 @@ pub struct Card {
     pub device: String,
     #[serde(default)]
     pub version: String,
+}
+
+/// An unlearning run that the weights came out of.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Unlearned {
+    pub method: String,
+    pub forget: String,
+    /// SHA-256 of the mask's bytes.
+    pub mask: Option<String>,
+    /// Protocol hash of the run.
+    pub protocol: String,
 }
 
 /// How the weights were trained.

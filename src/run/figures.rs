@@ -11,7 +11,10 @@ use resvg::{
 use crate::{
     engine::job::{Grid, Run},
     error::{Error, Result},
-    run::report::{LayerReport, Metrics},
+    run::{
+        grouped,
+        report::{LayerReport, Metrics},
+    },
     saliency::{Mask, estimator::Estimator, ranking::Ranking},
 };
 
@@ -29,19 +32,6 @@ const ZOOM: usize = 2;
 const GAP: usize = 8;
 /// Tiles in a line before a row goes on in the next.
 const WRAP: usize = 16;
-
-/// 701466 as `701,466`.
-pub fn grouped(n: usize) -> String {
-    let digits = n.to_string();
-    let mut text = String::new();
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
 
 /// A value in a few digits: `16.52` or `1.65e-5`.
 pub fn short(value: f64) -> String {

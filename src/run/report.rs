@@ -10,6 +10,8 @@ pub struct Report {
     pub data: String,
     pub forget: Forgotten,
     pub method: String,
+    /// What was done, resolved.
+    pub training: TrainingReport,
     pub mask: Option<MaskReport>,
     pub before: Metrics,
     pub after: Metrics,
@@ -30,6 +32,18 @@ pub struct Forgotten {
     pub n: usize,
 }
 
+/// The updates of a run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TrainingReport {
+    pub steps: usize,
+    pub batch: usize,
+    pub lr: f64,
+    /// Whether the learning rate falls to 0.
+    pub anneal: bool,
+    /// Items of the forget and of the retain set that an epoch of a classifier draws.
+    pub each_epoch: [usize; 2],
+}
+
 /// The mask and its proof of freezing.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct MaskReport {
@@ -37,6 +51,8 @@ pub struct MaskReport {
     pub density: f64,
     pub k: usize,
     pub n: usize,
+    /// Pictures of the forget set that the scores are over; 0 for a random mask.
+    pub scored: usize,
     /// Smallest score that is in the mask.
     pub threshold: f64,
     /// Weights outside the mask that differ in any bit from the original: 0, or it is a bug.

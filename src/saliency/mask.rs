@@ -63,12 +63,13 @@ impl Mask {
     }
 
     /// For `report.json`.
-    pub fn report(&self, frozen_changed: usize) -> MaskReport {
+    pub fn report(&self, scored: usize, frozen_changed: usize) -> MaskReport {
         MaskReport {
             estimator: self.estimator.name().into(),
             density: self.density,
             k: self.k,
             n: self.bits.len(),
+            scored,
             threshold: if self.threshold.is_finite() { self.threshold.into() } else { 0.0 },
             frozen_changed,
             layers: self.layers(),

@@ -92,7 +92,9 @@ pub async fn abs_sum_grad(
                 }
                 Network::Unet(net) => {
                     let b = noised(&data.train, part, &schedule, &mut rng, device);
-                    let share = part.len() as f32 / batch.len() as f32;
+                    // Summed over a picture, so that the clip makes batches weigh the same.
+                    let pixels = net.config.channels * net.config.resolution.pow(2);
+                    let share = (pixels * part.len()) as f32 / batch.len() as f32;
                     mse(predict(net, &pass, b.x, &b.t, &b.class, GUIDANCE), b.eps) * share
                 }
             };

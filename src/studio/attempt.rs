@@ -10,6 +10,8 @@ use crate::{
 /// A run that was asked for.
 #[derive(Debug)]
 pub struct Attempt {
+    /// The name of the method.
+    pub method: String,
     /// (step, loss), one for each update so far.
     pub losses: Vec<[f64; 2]>,
     /// Updates in all, once known.
@@ -26,8 +28,9 @@ pub struct Attempt {
 
 impl Attempt {
     /// A run that has yet to start; until it does, the model shows what it showed before.
-    pub fn new(before: Arc<Grid>) -> Self {
+    pub fn new(method: String, before: Arc<Grid>) -> Self {
         Self {
+            method,
             losses: Vec::new(),
             steps: 0,
             snapshots: vec![(0, before)],

@@ -7,15 +7,13 @@ use egui::{
 
 use super::{
     compare::{self, GAP, NAMES, TITLE, Width},
-    session::{Content, Pane, Session},
+    session::{Arm, Content, Pane, Session},
     theme::{self, Palette},
     tile::{self, Sheet},
+    timeline::arm_name,
     words,
 };
-use crate::{
-    engine::job::{Grid, Opened},
-    unlearn::registry::METHODS,
-};
+use crate::engine::job::{Grid, Opened};
 
 /// What all panes have in common.
 pub struct Look<'a> {
@@ -196,9 +194,8 @@ impl Look<'_> {
     }
 
     fn name(&self, pane: Pane) -> String {
-        let method = METHODS.iter().find(|m| m.name == self.session.request.method);
-        match (pane, method) {
-            (Pane::After, Some(method)) => format!("After ({})", method.title),
+        match pane {
+            Pane::After => format!("After ({})", arm_name(self.session, Arm::Method)),
             _ => pane.name().into(),
         }
     }

@@ -59,8 +59,6 @@ pub enum Content<'a> {
 pub struct Session {
     pub task: Task,
     pub opened: Option<Arc<Opened>>,
-    /// The seed that the model was opened with.
-    pub seed: u64,
     pub request: Request,
     pub saliency: Option<Saliency>,
     pub attempts: [Option<Attempt>; 2],
@@ -72,7 +70,7 @@ impl Session {
     /// A session with nothing open.
     pub fn new(task: Task) -> Self {
         let (request, attempts) = (Request::default(), [None, None]);
-        Self { task, opened: None, seed: 0, request, saliency: None, attempts, scrub: None }
+        Self { task, opened: None, request, saliency: None, attempts, scrub: None }
     }
 
     /// The name of the model that the task opens with.

@@ -99,8 +99,7 @@ impl State {
     pub fn open(&mut self) {
         let session = self.session_mut();
         session.clear();
-        session.seed = session.request.seed;
-        let job = Job::Open { model: session.model().into(), seed: session.seed };
+        let job = Job::Open { model: session.model().into(), seed: session.request.seed };
         self.begin(Kind::Open, job);
     }
 
@@ -159,7 +158,8 @@ impl State {
     /// Opens the model again if the seed of its pictures is no longer the one asked for.
     pub fn reseed(&mut self) {
         let session = self.session();
-        if session.seed != session.request.seed && !self.unlearning() {
+        let shown = session.opened.as_ref().map(|o| o.seed);
+        if shown != Some(session.request.seed) && !self.unlearning() {
             self.open();
         }
     }
@@ -280,14 +280,9 @@ impl State {
         }
     }
 
-    /// The work that an event is about. A cancel that came before the engine took the job up was
-    /// lost, so it is said again.
+    /// The work that an event is about.
     fn heard(&mut self, id: u64) -> Option<&mut Work> {
-        let work = self.work.as_mut().filter(|w| w.id == id)?;
-        if work.cancelling {
-            self.backend.cancel();
-        }
-        Some(work)
+        self.work.as_mut().filter(|w| w.id == id)
     }
 
     fn done(&mut self, work: Work, outcome: Outcome) {
@@ -327,6 +322,7 @@ impl State {
 
     fn failed(&mut self, work: Work, error: Error) {
         let cancelled = matches!(error, Error::Cancelled);
+        self.keep_seed(work.kind);
         self.ended = if cancelled { "Cancelled" } else { "Failed" };
         if let Kind::Unlearn(arm) = work.kind
             && let Some(attempt) = self.session_mut().attempt_mut(arm)
@@ -339,6 +335,8 @@ impl State {
     }
 
     fn rank(&mut self) {
+        // Before the recipe is made: a reopening that is dropped gives its seed back.
+        self.drop_work();
         if let Some(recipe) = self.session().recipe() {
             self.begin(Kind::Rank, Job::Rank(recipe));
         }
@@ -347,7 +345,8 @@ impl State {
     fn unlearn(&mut self, arm: Arm, job: Job) {
         let session = self.session_mut();
         let Some(opened) = &session.opened else { return };
-        session.attempts[arm as usize] = Some(Attempt::new(opened.grid.clone()));
+        let method = session.request.method.clone();
+        session.attempts[arm as usize] = Some(Attempt::new(method, opened.grid.clone()));
         self.begin(Kind::Unlearn(arm), job);
     }
 
@@ -357,12 +356,23 @@ impl State {
         self.last_id += 1;
         let id = self.last_id;
         self.work = Some(Work { id, kind, progress: None, paused: false, cancelling: false });
+        self.backend.pause(false);
         self.backend.start(id, job);
     }
 
     fn drop_work(&mut self) {
-        if self.work.take().is_some() {
+        if let Some(work) = self.work.take() {
             self.backend.cancel();
+            self.keep_seed(work.kind);
+        }
+    }
+
+    /// Where the pictures of another seed do not come, the request goes back to the shown ones':
+    /// before and after start from the same noise.
+    fn keep_seed(&mut self, kind: Kind) {
+        let session = self.session_mut();
+        if let (Kind::Open, Some(opened)) = (kind, &session.opened) {
+            session.request.seed = opened.seed;
         }
     }
 }

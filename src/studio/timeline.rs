@@ -38,7 +38,8 @@ pub fn arm_name(session: &Session, arm: Arm) -> &str {
     match arm {
         Arm::Control => "Random mask",
         Arm::Method => {
-            let name = &session.request.method;
+            // The one that runs or ran, whatever is picked by now.
+            let name = session.attempt(arm).map_or(&session.request.method, |a| &a.method);
             METHODS.iter().find(|m| m.name == name).map_or(name.as_str(), |m| m.title)
         }
     }

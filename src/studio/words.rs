@@ -5,18 +5,7 @@ use crate::{
     models::Task,
 };
 
-/// 350733 as "350,733".
-pub fn count(n: usize) -> String {
-    let digits = n.to_string();
-    let mut text = String::with_capacity(digits.len() * 4 / 3);
-    for (i, c) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(c);
-    }
-    text
-}
+pub use crate::run::grouped as count;
 
 /// A share of 0..=1 as "50 %", with a decimal where it says more.
 pub fn percent(share: f64) -> String {

@@ -115,7 +115,8 @@ pub fn clip_norm(gradients: Vec<Tensor<1>>, limit: f64) -> Vec<Tensor<1>> {
 
 /// Learning rate of step `i` of `n`: linear warm-up over the first `warm` share, then a cosine to 0.
 pub fn warm_cosine(peak: f64, warm: f64, i: usize, n: usize) -> f64 {
-    let at = (i as f64 + 1.0) / n.max(1) as f64;
+    // The middle of the step: neither the first nor the last update is one of nothing.
+    let at = (i as f64 + 0.5) / n.max(1) as f64;
     if at < warm {
         peak * at / warm
     } else {

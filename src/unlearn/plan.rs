@@ -124,6 +124,10 @@ impl Plan {
                 plan.steps = recipe.steps.filter(|_| how.steps > 0).unwrap_or(steps);
                 plan.lr = recipe.lr.unwrap_or(lr);
                 plan.alpha = recipe.alpha.unwrap_or(how.alpha);
+                if how.forget.is_none() && plan.steps > 0 && plan.alpha == 0.0 {
+                    let right = format!("{} learns from the retain set only; above 0", method.name);
+                    return Err(Error::argument("alpha", 0, right));
+                }
                 plan.redirect = target(&recipe.redirect, data, set)?;
             }
         }

@@ -1,6 +1,6 @@
 """The rival's side of `salun bench`: the same work in PyTorch, as its users write it.
 
-    python3 bench.py WORK
+    python3 bench.py WORK cpu|cuda
 
 Prints "ready"; then, for every line on standard input, does one round and prints its seconds; at
 the end of input prints the MiB that the rounds took beyond the start.
@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from models import ResNet18, Unet
 
 BATCH, BATCH_DDPM, PICTURES = 128, 32, 20
-DENSITY, LR, DEVICE = 0.5, 0.01, "cpu"
+DENSITY, LR, DEVICE = 0.5, 0.01, sys.argv[2]
 
 
 def field(name):
@@ -25,7 +25,7 @@ def field(name):
 
 def double_argsort(shapes):
     """The mask as the official code makes it: rank every weight by sorting twice."""
-    grads = [torch.rand(shape) - 0.5 for shape in shapes]
+    grads = [torch.rand(shape, device=DEVICE) - 0.5 for shape in shapes]
 
     def round():
         elements = -torch.cat([g.abs().flatten() for g in grads])
@@ -150,6 +150,8 @@ def main():
     for _ in sys.stdin:
         clock = time.perf_counter()
         round()
+        if DEVICE == "cuda":
+            torch.cuda.synchronize()
         print(time.perf_counter() - clock, flush=True)
     print(field("VmHWM:") - start, flush=True)
 

@@ -9,7 +9,7 @@ use std::{path::PathBuf, process::Command};
 use clap::ValueEnum;
 use salun_studio::{
     error::{Error, Result},
-    gpu::device,
+    gpu::device::{self, DeviceInfo, DeviceKind},
 };
 use serde::Serialize;
 
@@ -67,7 +67,7 @@ pub fn run(args: &Args, common: &Common) -> Result<()> {
             if !common.quiet {
                 print::note(&format!("{}: {}", work.title(), work.size()));
             }
-            rows.push(row(work, args, common)?);
+            rows.push(row(work, args, common, &device)?);
         }
     }
     if common.json {
@@ -83,14 +83,16 @@ pub fn run(args: &Args, common: &Common) -> Result<()> {
     Ok(())
 }
 
-fn row(work: Work, args: &Args, common: &Common) -> Result<Row> {
+fn row(work: Work, args: &Args, common: &Common, device: &DeviceInfo) -> Result<Row> {
     let program = std::env::current_exe().map_err(|e| Error::Request(e.to_string()))?;
     let name = work.name();
     let mut own = Command::new(program);
     own.args(["bench", "--serve", &name, "--device", common.device.name()]);
     let mut ours = Worker::start("salun bench", &mut own)?;
     let mut peer = Command::new(&args.python);
-    peer.arg(&args.peer).arg(&name);
+    // A GPU against a CPU would be no comparison.
+    let theirs = if device.kind == DeviceKind::Cpu { "cpu" } else { "cuda" };
+    peer.arg(&args.peer).args([&name, theirs]);
     let mut rival = Worker::start("the rival", &mut peer);
 
     // The first round of each warms up.
@@ -103,8 +105,11 @@ fn row(work: Work, args: &Args, common: &Common) -> Result<Row> {
     let (mut own, mut theirs) = (Vec::new(), Vec::new());
     for _ in 0..args.rounds {
         own.push(ours.go()?);
-        if let Ok(rival) = &mut rival {
-            theirs.push(rival.go()?);
+        if let Ok(other) = &mut rival {
+            match other.go() {
+                Ok(seconds) => theirs.push(seconds),
+                Err(error) => rival = Err(error),
+            }
         }
     }
     let ours_mb = ours.end()?;

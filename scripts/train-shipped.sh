@@ -1,0 +1,20 @@
+#!/usr/bin/env bash
+# Trains the shipped models again, as their cards say: hours on a CPU, minutes on a GPU.
+#   scripts/train-shipped.sh OUT-FOLDER
+# The classifiers are trained in two stages: with shifts and flips, then with flips alone.
+set -euo pipefail
+out=${1:?a folder for the weights is needed}
+mkdir -p "$out/first"
+salun() { cargo run --release --quiet -- "$@" --half; }
+
+classifier() { # NAME [--retain FORGET]
+  local name=$1
+  shift
+  salun train fashion-classifier --data fashion-mnist "$@" --seed 1 --out "$out/first/$name.safetensors"
+  salun train fashion-classifier --data fashion-mnist "$@" --seed 2 --augment flip --epochs 4 \
+    --lr 0.05 --from "$out/first/$name.safetensors" --out "$out/$name.safetensors"
+}
+
+classifier fashion-classifier
+classifier fashion-classifier-retrain-sneaker --retain class:Sneaker
+salun train fashion-ddpm --data fashion-mnist --seed 1 --out "$out/fashion-ddpm.safetensors"
