@@ -22,13 +22,13 @@ studio=$!
 shot() { import -window root "$out/$1.png"; }
 click() { xdotool mousemove "$1" "$2" click 1; }
 
-sleep "${OPENING:-15}"
+sleep "${OPENING:-12}"
 shot open
 click 176 194 # the chip of the class Sneaker
-sleep "${SCORING:-20}"
+sleep "${SCORING:-32}"
 shot saliency
 click 123 505 # Forget
-sleep "${TRAINING:-45}"
+sleep "${TRAINING:-75}"
 shot training
-sleep "${VERDICT:-240}"
+sleep "${VERDICT:-225}"
 shot verdict

@@ -309,7 +309,7 @@ fn another_pick_replaces_the_one_before_and_late_news_of_it_is_ignored() {
     assert_eq!(played.0.borrow().cancels, 1);
     played.tell(Event::Failed { id: stale, error: Error::Cancelled });
     state.poll();
-    assert_eq!(state.work.as_ref().map(|w| w.kind), Some(Kind::Rank));
+    assert_eq!(state.work.as_ref().map(|w| w.kind), Some(Kind::Rank { then_forget: false }));
     played.answer();
     state.poll();
     let saliency = state.session().saliency.as_ref().unwrap();
@@ -328,7 +328,6 @@ fn the_first_pictures_give_a_first_guess_of_the_saliency() {
     played.tell(Event::Early { id, ranking: ranking(recipe) });
     state.poll();
     assert!(state.session().saliency.is_some() && !state.session().scored());
-    assert!(state.blocked().is_some());
     // A cancel leaves the guess; the same class asks for the rest.
     played.fail(Error::Cancelled);
     state.poll();
@@ -417,6 +416,22 @@ fn the_after_pane_follows_the_training_and_the_scrubber_looks_back() {
 }
 
 #[test]
+fn forget_pressed_while_the_weights_are_scored_waits_for_them() {
+    let (mut state, played) = picked();
+    state.pick(Choice::Class(0));
+    let jobs = played.count();
+    assert_eq!(state.blocked(), None);
+    state.forget();
+    assert_eq!(played.count(), jobs);
+    assert!(state.blocked().is_some());
+    played.answer();
+    state.poll();
+    assert!(
+        matches!(played.asked().1, Job::Unlearn(recipe) if recipe.forget == "class:T-shirt/top")
+    );
+}
+
+#[test]
 fn cancel_keeps_what_is_there_and_starts_no_control() {
     let (mut state, played) = picked();
     state.forget();
@@ -468,6 +483,29 @@ fn tasks_keep_what_they_have_and_a_run_holds_the_switch() {
     state.pick(Choice::Class(0));
     assert_eq!(state.task, Task::Generate);
     assert_eq!(state.session().request.what, Some(Choice::Class(SNEAKER)));
+}
+
+#[test]
+fn frames_alone_ask_for_nothing() {
+    let played = Played::default();
+    let studio = Studio::new(Box::new(played.clone()), Box::new(|_| unreachable!()));
+    let mut window = Harness::builder()
+        .with_size([1280.0, 800.0])
+        .build_ui_state(|ui, studio: &mut Studio| studio.show(ui), studio);
+    for _ in 0..5 {
+        window.step();
+    }
+    assert_eq!(played.count(), 1, "while the model opens");
+    window.state_mut().state.session_mut().request.seed = 9;
+    for _ in 0..5 {
+        window.step();
+    }
+    assert_eq!(played.count(), 2, "while it opens with another seed");
+    played.fail(Error::Device("lost".into()));
+    for _ in 0..5 {
+        window.step();
+    }
+    assert_eq!(played.count(), 2, "after it failed");
 }
 
 #[test]

@@ -65,7 +65,9 @@ pub fn saliency_ui(studio: &mut Studio, ui: &mut Ui) {
 fn empty_ui(state: &State, ui: &mut Ui) {
     let Session { opened, .. } = state.session();
     ui.weak(match &state.work {
-        Some(work) if work.kind == Kind::Rank => "Scoring every weight by its gradient…",
+        Some(work) if matches!(work.kind, Kind::Rank { .. }) => {
+            "Scoring every weight by its gradient…"
+        }
         _ if opened.is_none() => "Opening the model…",
         _ => "Pick what to forget to see which weights it lives in",
     });

@@ -22,8 +22,13 @@ use crate::{
 /// What a job is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    Open,
-    Rank,
+    /// Opening a model with the pictures of a seed.
+    Open(u64),
+    /// Scoring the weights.
+    Rank {
+        /// Forget was pressed meanwhile.
+        then_forget: bool,
+    },
     Unlearn(Arm),
 }
 
@@ -86,8 +91,11 @@ impl State {
     /// Why Forget cannot be pressed now.
     pub fn blocked(&self) -> Option<&'static str> {
         match &self.work {
-            Some(Work { kind: Kind::Open, .. }) => Some("The model is being opened"),
-            Some(Work { kind: Kind::Rank, .. }) => Some("The weights are being scored"),
+            Some(Work { kind: Kind::Open(_), .. }) => Some("The model is being opened"),
+            Some(Work { kind: Kind::Rank { then_forget: false }, .. }) => None,
+            Some(Work { kind: Kind::Rank { .. }, .. }) => {
+                Some("Starts once the weights are scored")
+            }
             Some(_) => Some("A run is in progress"),
             None if self.session().opened.is_none() => Some("No model is open"),
             None if self.session().request.what.is_none() => Some("Pick what to forget first"),
@@ -99,8 +107,9 @@ impl State {
     pub fn open(&mut self) {
         let session = self.session_mut();
         session.clear();
-        let job = Job::Open { model: session.model().into(), seed: session.request.seed };
-        self.begin(Kind::Open, job);
+        let seed = session.request.seed;
+        let job = Job::Open { model: session.model().into(), seed };
+        self.begin(Kind::Open(seed), job);
     }
 
     /// Shows a task; what the other one has is kept.
@@ -130,7 +139,7 @@ impl State {
 
     /// Picks what to forget and leaves the scoring for later: a slider is still moving.
     pub fn aim(&mut self, what: Choice) {
-        if self.work.as_ref().is_some_and(|w| w.kind == Kind::Rank) {
+        if self.work.as_ref().is_some_and(|w| matches!(w.kind, Kind::Rank { .. })) {
             self.drop_work();
         }
         let session = self.session_mut();
@@ -155,11 +164,16 @@ impl State {
         }
     }
 
-    /// Opens the model again if the seed of its pictures is no longer the one asked for.
+    /// Opens the model again if the seed of its pictures, shown or on their way, is no longer the
+    /// one asked for. Called in every frame.
     pub fn reseed(&mut self) {
         let session = self.session();
-        let shown = session.opened.as_ref().map(|o| o.seed);
-        if shown != Some(session.request.seed) && !self.unlearning() {
+        let seed = match &self.work {
+            Some(Work { kind: Kind::Open(seed), .. }) => Some(*seed),
+            Some(Work { kind: Kind::Unlearn(_), .. }) => None,
+            _ => session.opened.as_ref().map(|o| o.seed),
+        };
+        if seed.is_some_and(|seed| seed != session.request.seed) {
             self.open();
         }
     }
@@ -190,9 +204,13 @@ impl State {
         }
     }
 
-    /// Starts the run, and after it its control.
+    /// Starts the run, and after it its control; while the weights are scored, once they are.
     pub fn forget(&mut self) {
         if self.blocked().is_some() {
+            return;
+        }
+        if let Some(Work { kind: Kind::Rank { then_forget }, .. }) = &mut self.work {
+            *then_forget = true;
             return;
         }
         let session = self.session_mut();
@@ -288,13 +306,18 @@ impl State {
     fn done(&mut self, work: Work, outcome: Outcome) {
         let session = self.session_mut();
         match (work.kind, outcome) {
-            (Kind::Open, Outcome::Opened(opened)) => {
+            (Kind::Open(_), Outcome::Opened(opened)) => {
                 session.opened = Some(opened);
                 if session.request.what.is_some() {
                     self.rank();
                 }
             }
-            (Kind::Rank, Outcome::Ranked(ranking)) => self.ranked(ranking, true),
+            (Kind::Rank { then_forget }, Outcome::Ranked(ranking)) => {
+                self.ranked(ranking, true);
+                if then_forget && !work.cancelling {
+                    self.forget();
+                }
+            }
             (Kind::Unlearn(arm), Outcome::Unlearned(run)) => {
                 if let Some(attempt) = session.attempt_mut(arm) {
                     attempt.finish(run.clone());
@@ -338,7 +361,7 @@ impl State {
         // Before the recipe is made: a reopening that is dropped gives its seed back.
         self.drop_work();
         if let Some(recipe) = self.session().recipe() {
-            self.begin(Kind::Rank, Job::Rank(recipe));
+            self.begin(Kind::Rank { then_forget: false }, Job::Rank(recipe));
         }
     }
 
@@ -371,7 +394,7 @@ impl State {
     /// before and after start from the same noise.
     fn keep_seed(&mut self, kind: Kind) {
         let session = self.session_mut();
-        if let (Kind::Open, Some(opened)) = (kind, &session.opened) {
+        if let (Kind::Open(_), Some(opened)) = (kind, &session.opened) {
             session.request.seed = opened.seed;
         }
     }

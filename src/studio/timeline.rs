@@ -67,8 +67,9 @@ fn status_ui(state: &mut State, ui: &mut Ui) {
 
 fn progress_ui(state: &State, work: &Work, ui: &mut Ui) {
     let whose = match work.kind {
-        Kind::Open => "Opening",
-        Kind::Rank => "Saliency",
+        Kind::Open(_) => "Opening",
+        Kind::Rank { then_forget: false } => "Saliency",
+        Kind::Rank { then_forget: true } => "Saliency, then forgetting",
         Kind::Unlearn(arm) => arm_name(state.session(), arm),
     };
     let (phase, share, left) = match &work.progress {
