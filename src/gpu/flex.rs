@@ -5,7 +5,7 @@
 
 use burn::{
     backend::{
-        Autodiff, Backend, Dispatch, Flex,
+        Autodiff, AutodiffBackend, Backend, Dispatch, Flex,
         autodiff::{
             checkpoint::{base::Checkpointer, strategy::CheckpointStrategy},
             grads::Gradients,
@@ -21,6 +21,7 @@ use burn::{
 use super::cpu::{
     conv::{self, ConvShape},
     norm::{self, BatchNorm, BatchNormGrads, GroupNorm, GroupNormGrads},
+    par::zeros,
 };
 
 /// Whether tensors of this device are the CPU's.
@@ -47,6 +48,9 @@ pub trait CpuOps: Backend {
         eps: f32,
         silu: bool,
     ) -> FloatTensor<Self>;
+
+    /// Mean, then biased variance, [2, c]; outside any graph.
+    fn cpu_batch_stats(x: FloatTensor<Self>) -> FloatTensor<Self>;
 
     /// `mode` is [train, add, relu]: whether `mean` and `var` [c] are the batch's own, whether
     /// `residual` is added, whether ReLU follows.
@@ -91,7 +95,7 @@ fn conv_shape(x: &FlexTensor, weight: &FlexTensor, stride: usize, pad: [usize; 4
 
 fn conv_forward(s: &ConvShape, x: &FlexTensor, w: &FlexTensor, b: &FlexTensor) -> FlexTensor {
     let shape = [s.batch, s.c_out, s.out_h(), s.out_w()];
-    let mut out = vec![0.0; shape.iter().product()];
+    let mut out = zeros(shape.iter().product());
     conv::forward(s, values(x), values(w), Some(values(b)), &mut out);
     tensor(out, shape)
 }
@@ -116,7 +120,7 @@ fn group_forward(
     options: GroupOptions,
 ) -> (FlexTensor, [Vec<f32>; 2]) {
     let norm = group(x, w, b, options);
-    let mut y = vec![0.0; values(x).len()];
+    let mut y = zeros(values(x).len());
     let mut stats = [vec![0.0; norm.batch * norm.groups], vec![0.0; norm.batch * norm.groups]];
     let [mean, rstd] = &mut stats;
     norm.forward(values(x), &mut y, mean, rstd);
@@ -155,7 +159,7 @@ fn batch_forward(
     [x, w, b, residual, mean, var]: [&FlexTensor; 6],
     options: BatchOptions,
 ) -> FlexTensor {
-    let mut y = vec![0.0; values(x).len()];
+    let mut y = zeros(values(x).len());
     let residual = options.add.then(|| values(residual));
     batch(x, [w, b, mean, var], options).forward(values(x), residual, &mut y);
     tensor(y, dims4(x))
@@ -185,6 +189,15 @@ impl CpuOps for Flex {
         group_forward([&x, &weight, &bias], (groups, eps, silu)).0
     }
 
+    fn cpu_batch_stats(x: FlexTensor) -> FlexTensor {
+        let x = flat(x);
+        let [_, c, h, w] = dims4(&x);
+        let mut stats = vec![0.0; 2 * c];
+        let (mean, var) = stats.split_at_mut(c);
+        norm::batch_stats(h * w, values(&x), mean, var);
+        tensor(stats, [2, c])
+    }
+
     fn cpu_batch_norm(
         x: FlexTensor,
         weight: FlexTensor,
@@ -211,12 +224,12 @@ impl Backward<Flex, 3> for ConvBackward {
         let grad = flat(grads.consume::<Flex>(&ops.node));
         let [of_x, of_weight, of_bias] = ops.parents;
         if let Some(node) = of_x {
-            let mut out = vec![0.0; values(&x).len()];
+            let mut out = zeros(values(&x).len());
             conv::grad_input(&s, values(&grad), values(&weight), &mut out);
             grads.register::<Flex>(node.id, tensor(out, dims4(&x)));
         }
         if let Some(node) = of_weight {
-            let mut out = vec![0.0; values(&weight).len()];
+            let mut out = zeros(values(&weight).len());
             conv::grad_weight(&s, values(&x), values(&grad), &mut out);
             grads.register::<Flex>(node.id, tensor(out, dims4(&weight)));
         }
@@ -239,7 +252,7 @@ impl Backward<Flex, 3> for GroupBackward {
         let grad = flat(grads.consume::<Flex>(&ops.node));
         let norm = group(&x, &weight, &bias, options);
         let c = norm.channels;
-        let (mut dx, mut dw, mut db) = (vec![0.0; values(&x).len()], vec![0.0; c], vec![0.0; c]);
+        let (mut dx, mut dw, mut db) = (zeros(values(&x).len()), vec![0.0; c], vec![0.0; c]);
         let to = GroupNormGrads { x: &mut dx, weight: &mut dw, bias: &mut db };
         norm.backward(values(&x), &mean, &rstd, values(&grad), to);
         let made = [tensor(dx, dims4(&x)), tensor(dw, [c]), tensor(db, [c])];
@@ -263,9 +276,9 @@ impl Backward<Flex, 4> for BatchBackward {
         let grad = flat(grads.consume::<Flex>(&ops.node));
         let norm = batch(&x, [&weight, &bias, &mean, &var], options);
         let (n, c) = (values(&x).len(), norm.channels);
-        let (mut dx, mut dw, mut db) = (vec![0.0; n], vec![0.0; c], vec![0.0; c]);
+        let (mut dx, mut dw, mut db) = (zeros(n), vec![0.0; c], vec![0.0; c]);
         let [of_x, of_weight, of_bias, of_residual] = ops.parents;
-        let mut residual = (options.add && of_residual.is_some()).then(|| vec![0.0; n]);
+        let mut residual = (options.add && of_residual.is_some()).then(|| zeros(n));
         let to = BatchNormGrads {
             x: &mut dx,
             residual: residual.as_deref_mut(),
@@ -322,6 +335,10 @@ impl<C: CheckpointStrategy> CpuOps for Autodiff<Flex, C> {
             OpsKind::Tracked(prep) => prep.finish(([x, weight, bias], stats, options), out),
             OpsKind::UnTracked(prep) => prep.finish(out),
         }
+    }
+
+    fn cpu_batch_stats(x: FloatTensor<Self>) -> FloatTensor<Self> {
+        Self::from_inner(Flex::cpu_batch_stats(x.primitive().clone()))
     }
 
     fn cpu_batch_norm(
@@ -388,13 +405,11 @@ pub fn group_norm(
 
 /// Mean and biased variance [c] of each channel of x [n, c, h, w], outside any graph.
 pub fn batch_stats(x: Tensor<4>) -> (Tensor<1>, Tensor<1>) {
-    let [_, c, h, w] = x.dims();
-    let device = x.device().without_autodiff();
-    let data = x.without_autodiff().into_data();
-    let [mut mean, mut var] = [vec![0.0; c], vec![0.0; c]];
-    norm::batch_stats(h * w, data.as_slice().expect("the CPU's floats"), &mut mean, &mut var);
-    let vector = |v: Vec<f32>| Tensor::from_data(TensorData::new(v, [c]), &device);
-    (vector(mean), vector(var))
+    let x = x.without_autodiff().into_dispatch();
+    let stats = Tensor::<2>::from_dispatch(<Dispatch as CpuOps>::cpu_batch_stats(x));
+    let [_, c] = stats.dims();
+    let row = |i| stats.clone().slice([i..i + 1, 0..c]).flatten(0, 1);
+    (row(0), row(1))
 }
 
 /// [`super::ops::batch_norm`] on the CPU.

@@ -9,15 +9,12 @@ use crate::{
     data::{Dataset, rng},
     diffusion::{sampler::predict, schedule::Schedule},
     error::Result,
-    models::{
-        Model, Network,
-        layers::{Mode, Pass},
-        weights::read_all,
-    },
+    models::{Model, Network, layers::Mode, weights::read_all},
     monitor::Monitor,
     train::{
-        losses::{Augment, cross_entropy, mse, noised, pictures},
+        losses::{Augment, Noised, cross_entropy, mse, noised, pictures},
         optimizer::{clip_norm, plus},
+        shards,
     },
 };
 
@@ -82,23 +79,27 @@ pub async fn abs_sum_grad(
         let mut rng = rng::seeded(seed, &format!("saliency {i}"));
         let mut gradient = Vec::new();
         for part in batch.chunks(PART) {
-            let tracked = weights.tracked();
-            let pass = Pass::new(&tracked, Mode::Eval);
-            let loss = match &*model.network {
+            let size = shards::size(&weights, part.len());
+            let (_, more) = match &*model.network {
                 Network::Resnet(net) => {
                     let x = pictures(&data.train, part, Augment::None, &mut rng, device);
-                    let logits = net.forward(&pass, x);
-                    cross_entropy(logits, &data.train.labels(part)) * part.len() as f32
+                    let parts = x.split(size, 0).into_iter().zip(part.chunks(size)).collect();
+                    shards::gradients(&weights, Mode::Eval, parts, |pass, (x, items)| {
+                        let loss = cross_entropy(net.forward(pass, x), &data.train.labels(items));
+                        loss * items.len() as f32
+                    })
                 }
                 Network::Unet(net) => {
                     let b = noised(&data.train, part, &schedule, &mut rng, device);
                     // Summed over a picture, so that the clip makes batches weigh the same.
                     let pixels = net.config.channels * net.config.resolution.pow(2);
-                    let share = (pixels * part.len()) as f32 / batch.len() as f32;
-                    mse(predict(net, &pass, b.x, &b.t, &b.class, GUIDANCE), b.eps) * share
+                    shards::gradients(&weights, Mode::Eval, b.split(size), |pass, b: Noised| {
+                        let share = (pixels * b.t.len()) as f32 / batch.len() as f32;
+                        mse(predict(net, pass, b.x, &b.t, &b.class, GUIDANCE), b.eps) * share
+                    })
                 }
             };
-            gradient = plus(gradient, tracked.gradients(&mut loss.backward()));
+            gradient = plus(gradient, more);
             monitor.advance(part.len()).await?;
         }
         if model.unet().is_some() {

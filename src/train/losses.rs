@@ -109,6 +109,21 @@ pub struct Noised {
     pub class: Vec<Option<usize>>,
 }
 
+impl Noised {
+    /// The same items in batches of `size`.
+    pub fn split(self, size: usize) -> Vec<Noised> {
+        let parts = self.x.split(size, 0).into_iter().zip(self.eps.split(size, 0));
+        let labels = self.t.chunks(size).zip(self.class.chunks(size));
+        let part = |((x, eps), (t, class)): ((_, _), (&[_], &[_]))| Noised {
+            x,
+            eps,
+            t: t.to_vec(),
+            class: class.to_vec(),
+        };
+        parts.zip(labels).map(part).collect()
+    }
+}
+
 /// x_t of the pictures `indices` at antithetic random times: half of the times are drawn, the
 /// other half are T - 1 minus those (ALGORITHMS 8.2).
 pub fn noised(

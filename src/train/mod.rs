@@ -3,4 +3,5 @@
 pub mod losses;
 pub mod optimizer;
 pub mod preset;
+pub mod shards;
 pub mod trainer;

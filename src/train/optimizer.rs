@@ -3,7 +3,10 @@
 use burn::tensor::{Bool, Tensor};
 use serde::{Deserialize, Serialize};
 
-use crate::models::weights::Weights;
+use crate::{
+    gpu::{cpu::par, flex},
+    models::weights::Weights,
+};
 
 /// An update rule and its constants.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -60,37 +63,48 @@ impl Optimizer {
                 self.second = self.first.clone();
             }
         }
-        for (i, gradient) in gradients.into_iter().enumerate() {
-            let frozen =
-                self.freeze.as_ref().map(|f| (f.free[i].clone().bool_not(), f.original[i].clone()));
-            let gradient = match &frozen {
-                Some((frozen, _)) => gradient.mask_fill(frozen.clone(), 0.0),
-                None => gradient,
-            };
-            let moved = self.update(i, weights.params[i].clone(), gradient, lr);
-            weights.params[i] = match frozen {
-                Some((frozen, original)) => {
-                    self.first[i] = self.first[i].clone().mask_fill(frozen.clone(), 0.0);
-                    moved.mask_where(frozen, original)
-                }
-                None => moved,
-            };
+        let tasks = gradients.into_iter().enumerate().collect();
+        let one = |(i, gradient)| self.update(i, weights.params[i].clone(), gradient, lr);
+        // On the CPU every core takes parameters: each operation is too small to be shared.
+        let updated: Vec<_> = if flex::is_cpu(&weights.device()) {
+            par::map(tasks, one)
+        } else {
+            tasks.into_iter().map(one).collect()
+        };
+        for (i, [theta, first, second]) in updated.into_iter().enumerate() {
+            weights.params[i] = theta;
+            self.first[i] = first;
+            if let Some(moment) = self.second.get_mut(i) {
+                *moment = second;
+            }
         }
     }
 
-    fn update(&mut self, i: usize, theta: Tensor<1>, g: Tensor<1>, lr: f64) -> Tensor<1> {
+    /// The weights and both moments of parameter `i` after an update.
+    fn update(&self, i: usize, theta: Tensor<1>, g: Tensor<1>, lr: f64) -> [Tensor<1>; 3] {
+        let Some(freeze) = &self.freeze else { return self.rule(i, theta, g, lr) };
+        let frozen = freeze.free[i].clone().bool_not();
+        let g = g.mask_fill(frozen.clone(), 0.0);
+        let [theta, first, second] = self.rule(i, theta, g, lr);
+        let theta = theta.mask_where(frozen.clone(), freeze.original[i].clone());
+        [theta, first.mask_fill(frozen, 0.0), second]
+    }
+
+    fn rule(&self, i: usize, theta: Tensor<1>, g: Tensor<1>, lr: f64) -> [Tensor<1>; 3] {
+        let first = self.first[i].clone();
         match self.rule {
             Rule::Sgd { momentum, weight_decay } => {
                 let g = g + theta.clone() * weight_decay;
-                self.first[i] = self.first[i].clone() * momentum + g;
-                theta - self.first[i].clone() * lr
+                let first = first * momentum + g;
+                [theta - first.clone() * lr, first.clone(), first]
             }
             Rule::Adam { beta1, beta2, eps } => {
                 let t = self.steps as i32;
-                self.first[i] = self.first[i].clone() * beta1 + g.clone() * (1.0 - beta1);
-                self.second[i] = self.second[i].clone() * beta2 + g.square() * (1.0 - beta2);
-                let root = (self.second[i].clone() / (1.0 - beta2.powi(t))).sqrt() + eps;
-                theta - self.first[i].clone() / root * (lr / (1.0 - beta1.powi(t)))
+                let first = first * beta1 + g.clone() * (1.0 - beta1);
+                let second = self.second[i].clone() * beta2 + g.square() * (1.0 - beta2);
+                let root = (second.clone() / (1.0 - beta2.powi(t))).sqrt() + eps;
+                let theta = theta - first.clone() / root * (lr / (1.0 - beta1.powi(t)));
+                [theta, first, second]
             }
         }
     }

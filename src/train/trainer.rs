@@ -5,9 +5,10 @@ use std::sync::Arc;
 use burn::tensor::{Device, Tensor};
 
 use super::{
-    losses::{Augment, cross_entropy, drop_condition, mse, noised, pictures},
+    losses::{Augment, Noised, cross_entropy, drop_condition, mse, noised, pictures},
     optimizer::{Optimizer, Rule, clip_norm, warm_cosine},
     preset::{CONDITION_DROP, WARM},
+    shards,
 };
 use crate::{
     data::{Dataset, rng},
@@ -16,6 +17,8 @@ use crate::{
     models::{
         Network,
         layers::{Mode, Pass},
+        resnet::Resnet,
+        unet::Unet,
         weights::{HostWeights, WeightLayout, Weights, read, read_all, vector},
     },
 };
@@ -147,27 +150,11 @@ impl Trainer {
         let batch = self.batch();
         let mut rng = rng::seeded(self.plan.seed, &format!("step {}", self.step));
         let lr = warm_cosine(self.plan.lr, WARM, self.step, self.plan.steps);
-        let weights = self.weights.tracked();
-        let pass = Pass::new(&weights, Mode::Train);
-        let pixels = &self.data.train;
-        let (loss, clip) = match &*self.network {
-            Network::Resnet(net) => {
-                let x = pictures(pixels, &batch, self.plan.augment, &mut rng, &self.device);
-                (cross_entropy(net.forward(&pass, x), &pixels.labels(&batch)), None)
-            }
-            Network::Unet(net) => {
-                let mut b = noised(pixels, &batch, &self.schedule, &mut rng, &self.device);
-                drop_condition(&mut b.class, CONDITION_DROP, &mut rng);
-                (mse(net.forward(&pass, b.x, &b.t, &b.class), b.eps), Some(1.0))
-            }
+        let network = self.network.clone();
+        let (loss, gradients) = match &*network {
+            Network::Resnet(net) => self.classify(net, &batch, &mut rng),
+            Network::Unet(net) => self.generate(net, &batch, &mut rng),
         };
-        for (buffer, value) in pass.into_moved() {
-            self.weights.buffers[buffer] = value;
-        }
-        let mut gradients = weights.gradients(&mut loss.backward());
-        if let Some(limit) = clip {
-            gradients = clip_norm(gradients, limit);
-        }
         self.optimizer.step(&mut self.weights, gradients, lr);
         self.step += 1;
         // Early averages forget the random start faster (as TensorFlow's `num_updates`).
@@ -175,7 +162,42 @@ impl Trainer {
         for (average, now) in self.ema.iter_mut().zip(&self.weights.params) {
             *average = average.clone() * decay + now.clone() * (1.0 - decay);
         }
-        loss.without_autodiff()
+        loss
+    }
+
+    fn classify(
+        &mut self,
+        net: &Resnet,
+        batch: &[usize],
+        rng: &mut rng::Rng,
+    ) -> (Tensor<1>, Vec<Tensor<1>>) {
+        let pixels = &self.data.train;
+        let x = pictures(pixels, batch, self.plan.augment, rng, &self.device);
+        let weights = self.weights.tracked();
+        let pass = Pass::new(&weights, Mode::Train);
+        let loss = cross_entropy(net.forward(&pass, x), &pixels.labels(batch));
+        for (buffer, value) in pass.into_moved() {
+            self.weights.buffers[buffer] = value;
+        }
+        let gradients = weights.gradients(&mut loss.backward());
+        (loss.without_autodiff(), gradients)
+    }
+
+    fn generate(
+        &self,
+        net: &Unet,
+        batch: &[usize],
+        rng: &mut rng::Rng,
+    ) -> (Tensor<1>, Vec<Tensor<1>>) {
+        let mut b = noised(&self.data.train, batch, &self.schedule, rng, &self.device);
+        drop_condition(&mut b.class, CONDITION_DROP, rng);
+        let parts = b.split(shards::size(&self.weights, batch.len()));
+        let (loss, gradients) =
+            shards::gradients(&self.weights, Mode::Train, parts, |pass, b: Noised| {
+                let share = b.t.len() as f64 / batch.len() as f64;
+                mse(net.forward(pass, b.x, &b.t, &b.class), b.eps) * share
+            });
+        (loss, clip_norm(gradients, 1.0))
     }
 
     /// The items of the next batch: each epoch is one shuffled pass.

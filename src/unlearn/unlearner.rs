@@ -23,9 +23,10 @@ use crate::{
     monitor::Monitor,
     saliency::Mask,
     train::{
-        losses::{Augment, cross_entropy, drop_condition, flags, mse, noised, pictures},
+        losses::{Augment, Noised, cross_entropy, drop_condition, flags, mse, noised, pictures},
         optimizer::{Freeze, Optimizer, Rule, clip_norm, plus},
         preset::CONDITION_DROP,
+        shards,
     },
 };
 
@@ -151,41 +152,53 @@ impl Unlearner {
         let mut rng = self.rng();
         let (mut losses, mut gradients) = (Vec::new(), Vec::new());
         let batch = self.plan.batch;
+        let how = self.plan.method.generate.as_ref();
+        let forget = how.and_then(|how| how.forget);
         for start in (0..batch).step_by(PART) {
             monitor.check().await?;
             let n = PART.min(batch - start);
-            let tracked = self.weights.tracked();
-            let pass = Pass::new(&tracked, Mode::Train);
-            let part = self.losses(net, &pass, n, &mut rng) * (n as f64 / batch as f64);
-            gradients = plus(gradients, tracked.gradients(&mut part.backward()));
-            losses.push(part.without_autodiff());
+            let size = shards::size(&self.weights, n);
+            let forgotten = forget.map(|_| self.draw(&self.plan.forget, n, &mut rng));
+            let retained = (self.plan.alpha > 0.0).then(|| {
+                let mut b = self.draw(&self.plan.retain, n, &mut rng);
+                drop_condition(&mut b.class, CONDITION_DROP, &mut rng);
+                b
+            });
+            let mut forgotten = forgotten.into_iter().flat_map(|b| b.split(size));
+            let mut retained = retained.into_iter().flat_map(|b| b.split(size));
+            let parts = (0..n.div_ceil(size)).map(|_| (forgotten.next(), retained.next()));
+            let (loss, more) =
+                shards::gradients(&self.weights, Mode::Train, parts.collect(), |pass, part| {
+                    self.loss(net, pass, forget, part) / batch as f64
+                });
+            gradients = plus(gradients, more);
+            losses.push(loss);
         }
         // Clipped before the mask, as the official code does (ALGORITHMS 8.5).
         Ok((Tensor::cat(losses, 0).sum(), clip_norm(gradients, 1.0)))
     }
 
-    /// The forget and the retain loss over `n` fresh items of each.
-    fn losses(&self, net: &Unet, pass: &Pass, n: usize, rng: &mut rng::Rng) -> Tensor<1> {
-        let draw = |items: &[usize], rng: &mut rng::Rng| -> Vec<usize> {
-            (0..n).map(|_| items[rng.random_range(0..items.len())]).collect()
-        };
-        let pixels = &self.data.train;
-        let forget = self.plan.method.generate.as_ref().and_then(|how| how.forget).map(|forget| {
-            let items = draw(&self.plan.forget, rng);
-            let batch = noised(pixels, &items, &self.schedule, rng, &self.device);
-            forget(ForgetNoise {
-                unet: net,
-                pass,
-                now: &self.weights,
-                batch,
-                redirect: self.plan.redirect,
-            })
+    /// `n` of these pictures with fresh noise.
+    fn draw(&self, items: &[usize], n: usize, rng: &mut rng::Rng) -> Noised {
+        let items: Vec<usize> = (0..n).map(|_| items[rng.random_range(0..items.len())]).collect();
+        noised(&self.data.train, &items, &self.schedule, rng, &self.device)
+    }
+
+    /// The forget and the retain loss, summed over the items of a part.
+    fn loss(
+        &self,
+        net: &Unet,
+        pass: &Pass,
+        forget: Option<fn(ForgetNoise) -> Tensor<1>>,
+        (forgotten, retained): (Option<Noised>, Option<Noised>),
+    ) -> Tensor<1> {
+        let forget = forget.zip(forgotten).map(|(forget, batch)| {
+            let (n, redirect) = (batch.t.len() as f64, self.plan.redirect);
+            forget(ForgetNoise { unet: net, pass, now: &self.weights, batch, redirect }) * n
         });
-        let retain = (self.plan.alpha > 0.0).then(|| {
-            let items = draw(&self.plan.retain, rng);
-            let mut b = noised(pixels, &items, &self.schedule, rng, &self.device);
-            drop_condition(&mut b.class, CONDITION_DROP, rng);
-            mse(net.forward(pass, b.x, &b.t, &b.class), b.eps) * self.plan.alpha
+        let retain = retained.map(|b| {
+            let n = b.t.len() as f64;
+            mse(net.forward(pass, b.x, &b.t, &b.class), b.eps) * (self.plan.alpha * n)
         });
         match (forget, retain) {
             (Some(f), Some(r)) => f + r,

@@ -17,7 +17,9 @@ use salun_studio::{
     error::{Error, Result},
     gpu::device,
     models::{
-        Architecture, Model, registry,
+        Architecture, Model,
+        card::Card,
+        registry,
         weights::{Init, WeightLayout},
     },
     monitor::Monitor,
@@ -90,14 +92,14 @@ impl Work {
     /// Everything that comes before the clock starts.
     fn prepare(self, common: &Common) -> Result<Box<dyn FnMut() -> Result<()>>> {
         match self {
-            Self::Mask11M => mask(classifier(64, 3)?.weights.layout),
+            Self::Mask11M => mask(card(64, 3)?.architecture.build().1),
             Self::Mask100M => {
                 let mut layout = WeightLayout::default();
                 layout.param("weight".into(), &[10_000, 10_000], Init::Constant(0.0));
                 mask(Arc::new(layout))
             }
-            Self::Step16 => steps(classifier(16, 1)?, BATCH, common),
-            Self::Step64 => steps(classifier(64, 1)?, BATCH, common),
+            Self::Step16 => steps(classifier(16)?, BATCH, common),
+            Self::Step64 => steps(classifier(64)?, BATCH, common),
             Self::DdpmStep => steps(registry::open("fashion-ddpm")?, BATCH_DDPM, common),
             Self::Sample50 => samples(common),
         }
@@ -136,14 +138,20 @@ fn mask(layout: Arc<WeightLayout>) -> Result<Box<dyn FnMut() -> Result<()>>> {
     }))
 }
 
-/// A fresh classifier.
-fn classifier(width: usize, channels: usize) -> Result<Model> {
+/// The shipped classifier's card with another size.
+fn card(width: usize, channels: usize) -> Result<Card> {
     let mut card = registry::open("fashion-classifier")?.card;
     if let Architecture::Resnet(config) = &mut card.architecture {
         (config.width, config.channels) = (width, channels);
         config.mean.resize(channels, 0.5);
         config.std.resize(channels, 0.5);
     }
+    Ok(card)
+}
+
+/// A fresh classifier.
+fn classifier(width: usize) -> Result<Model> {
+    let card = card(width, 1)?;
     let (network, layout) = card.architecture.build();
     Ok(Model { card, network: Arc::new(network), weights: layout.init(1) })
 }

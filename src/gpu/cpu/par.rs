@@ -20,6 +20,36 @@ pub fn each<T: Send>(tasks: Vec<T>, f: impl Fn(T) + Sync + Send) {
     tasks.into_iter().for_each(f);
 }
 
+/// Runs `f` on every task, in parallel where there are threads; results in the tasks' order.
+#[cfg(not(target_arch = "wasm32"))]
+pub fn map<T: Send, R: Send>(tasks: Vec<T>, f: impl Fn(T) -> R + Sync + Send) -> Vec<R> {
+    use rayon::prelude::*;
+    tasks.into_par_iter().with_max_len(1).map(f).collect()
+}
+
+/// Runs `f` on every task; wasm32 has no threads here.
+#[cfg(target_arch = "wasm32")]
+pub fn map<T: Send, R: Send>(tasks: Vec<T>, f: impl Fn(T) -> R + Sync + Send) -> Vec<R> {
+    tasks.into_iter().map(f).collect()
+}
+
+/// A large vector of zeros, whose memory all threads touch first: fresh pages are slow to come by.
+pub fn zeros(len: usize) -> Vec<f32> {
+    const PART: usize = 1 << 16;
+    if len < 4 * PART {
+        return vec![0.0; len];
+    }
+    let mut zeros = Vec::with_capacity(len);
+    each(zeros.spare_capacity_mut()[..len].chunks_mut(PART).collect(), |part| {
+        for value in part {
+            value.write(0.0);
+        }
+    });
+    // SAFETY: the first `len` values were written just now.
+    unsafe { zeros.set_len(len) };
+    zeros
+}
+
 thread_local! {
     static POOL: RefCell<Vec<Vec<f32>>> = const { RefCell::new(Vec::new()) };
 }

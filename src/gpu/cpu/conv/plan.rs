@@ -23,6 +23,38 @@ pub struct Layout {
     pub stride: usize,
 }
 
+impl Layout {
+    /// The forward convolution's input, and each tap's distance from the output pixel's cell.
+    /// A channel takes just its cells: nothing is read past their end.
+    pub fn source(s: &ConvShape, group: usize) -> (Layout, Vec<usize>) {
+        let [top, left, ..] = s.pad;
+        let (k, step, pitch) = (s.kernel, s.stride, Self::pitch(s));
+        let rows = s.out_h() + (k - 1) / step;
+        let phases = step.min(k);
+        let tap = |cell| {
+            let (y, x) = (cell / k, cell % k);
+            let phase = (y % step) * phases + x % step;
+            ((phase * rows + y / step) * pitch + x / step) * group
+        };
+        let taps: Vec<usize> = (0..k * k).map(tap).collect();
+        // With stride 1 the last pixel's taps reach into the next row.
+        let last = ((s.out_h().max(1) - 1) * pitch + s.out_w()) * group;
+        let reach = taps.iter().max().map_or(0, |tap| tap + last);
+        let stride = (phases * phases * rows * pitch * group).max(reach);
+        let dims = [s.c_in, s.h, s.w];
+        (Layout { dims, group, step, phases, pad: [top, left], rows, pitch, stride }, taps)
+    }
+
+    /// Cells from one row to the next; with stride 1 a row's right padding is the next row's left.
+    fn pitch(s: &ConvShape) -> usize {
+        if s.stride == 1 {
+            s.w + s.pad[1].max(s.pad[3])
+        } else {
+            s.out_w() + (s.kernel - 1) / s.stride
+        }
+    }
+}
+
 /// Output pixels that share a list of taps.
 pub struct Pass {
     /// Each tap's distance from the output pixel's cell, in floats, and its place in the kernel.
@@ -55,37 +87,18 @@ impl Plan {
     /// The forward convolution.
     pub fn forward(s: &ConvShape) -> Plan {
         let (lanes, _) = vector_shape();
-        let [top, left, _, right] = s.pad;
-        let (k, step) = (s.kernel, s.stride);
-        let reach = (k - 1) / step;
-        // With stride 1 a row's right padding is the next row's left padding.
-        let pitch = if step == 1 { s.w + left.max(right) } else { s.out_w() + reach };
-        let (rows, size) = (s.out_h() + reach, [s.out_h(), s.out_w()]);
-        let group = group_size(s.batch, lanes, size, pitch);
-        let phases = step.min(k);
-        let taps = (0..k * k).map(|cell| {
-            let (y, x) = (cell / k, cell % k);
-            let phase = (y % step) * phases + x % step;
-            (((phase * rows + y / step) * pitch + x / step) * group, cell)
-        });
-        let pass = Pass::new(taps.collect(), size, [0, 0], pitch, group, lanes);
-        let mut source = Layout {
-            dims: [s.c_in, s.h, s.w],
-            group,
-            step,
-            phases,
-            pad: [top, left],
-            rows,
-            pitch,
-            stride: 0,
-        };
-        source.stride = channel_stride(phases * phases * rows * pitch * group, [&pass], lanes);
+        let size = [s.out_h(), s.out_w()];
+        let group = group_size(s.batch, lanes, size, Layout::pitch(s));
+        let (mut source, taps) = Layout::source(s, group);
+        let taps = taps.into_iter().enumerate().map(|(cell, offset)| (offset, cell)).collect();
+        let pass = Pass::new(taps, size, [0, 0], source.pitch, group, lanes);
+        source.stride = channel_stride(source.stride, [&pass], lanes);
         Plan {
             source,
             passes: vec![pass],
             out: [s.c_out, s.out_h(), s.out_w()],
             out_step: 1,
-            weight_strides: [s.c_in * k * k, k * k],
+            weight_strides: [s.c_in * s.kernel * s.kernel, s.kernel * s.kernel],
         }
     }
 

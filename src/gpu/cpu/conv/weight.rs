@@ -1,215 +1,249 @@
-//! The weight gradient: dot products of `grad_out` and shifted input along flat pixels.
+//! The weight gradient: for every pixel, a vector of output channels times one input value.
+//!
+//! Output channels lie along the lanes, so nothing is summed across them, and only real pixels are
+//! walked over.
 
 use super::super::par::{Scratch, each};
-use super::super::simd::{Kernel, Simd, dispatch};
+use super::super::simd::{Kernel, Simd, dispatch, vector_shape};
 use super::ConvShape;
-use super::pack::{copy, pack};
-use super::plan::Plan;
+use super::pack::pack;
+use super::plan::Layout;
 
 /// `grad_w [c_out, c_in, k, k]`: the sum over images and pixels.
 ///
-/// The images fall into chunks by the shape alone; each chunk's sum is added in chunk order, so the
-/// result does not depend on the threads.
+/// The work falls into parts by the shape alone and their sums are added in order, so the result
+/// does not depend on the threads.
 pub fn grad_weight(s: &ConvShape, x: &[f32], grad_out: &[f32], grad_w: &mut [f32]) {
     s.check(x, grad_w, grad_out);
     grad_w.fill(0.0);
     if s.batch == 0 || grad_w.is_empty() {
         return;
     }
-    let plan = Plan::forward(s);
-    let unit = Unit::images(s, &plan);
-    // At most 8 chunks, each a whole number of units.
-    let chunk = s.batch.div_ceil(unit).div_ceil(MAX_CHUNKS) * unit;
+    let parts = Parts::new(s);
     let (x_len, g_len) = (x.len() / s.batch, grad_out.len() / s.batch);
-    let mut sums = vec![0.0; s.batch.div_ceil(chunk) * grad_w.len()];
-    let tasks = sums.chunks_mut(grad_w.len()).zip(x.chunks(chunk * x_len));
-    let tasks = tasks.zip(grad_out.chunks(chunk * g_len)).collect();
-    each(tasks, |((sums, x), grad_out)| {
-        for (x, grad_out) in x.chunks(unit * x_len).zip(grad_out.chunks(unit * g_len)) {
-            dispatch(Unit { plan: &plan, x, grad_out, sums });
+    let mut sums = vec![0.0; s.batch.div_ceil(parts.images) * parts.sum];
+    let chunks = sums.chunks_mut(parts.sum).zip(x.chunks(parts.images * x_len));
+    let chunks = chunks.zip(grad_out.chunks(parts.images * g_len));
+    let tasks = chunks.flat_map(|((sums, x), grad_out)| {
+        let ranges = sums.chunks_mut(parts.rows() * parts.width).enumerate();
+        ranges.map(move |(i, sums)| (i * parts.width, x, grad_out, sums))
+    });
+    each(tasks.collect(), |(first, x, grad_out, sums)| {
+        let units = x.chunks(parts.unit * x_len).zip(grad_out.chunks(parts.unit * g_len));
+        for (x, grad_out) in units {
+            dispatch(Unit { parts: &parts, first, x, grad_out, sums });
         }
     });
-    let len = grad_w.len();
-    let part = len.div_ceil(8).max(4096);
-    each(grad_w.chunks_mut(part).enumerate().collect(), |(i, grad_w)| {
-        for sums in sums.chunks_exact(len) {
-            for (g, s) in grad_w.iter_mut().zip(&sums[i * part..]) {
-                *g += s;
+    each(grad_w.chunks_mut(BLOCK * parts.rows()).enumerate().collect(), |(i, grad_w)| {
+        parts.collect(&sums, i * BLOCK, grad_w);
+    });
+}
+
+/// Chunks of images and ranges of output channels together, at most: enough to spread over
+/// threads, few enough to add up.
+const TASKS: usize = 8;
+/// Sums of more values than this are not kept many times.
+const LARGE: usize = 1 << 18;
+/// Output channels that one task adds up at the end.
+const BLOCK: usize = 16;
+
+/// How the work is divided.
+struct Parts<'a> {
+    shape: &'a ConvShape,
+    layout: Layout,
+    /// Where each tap finds a pixel's input, from the pixel's cell.
+    taps: Vec<usize>,
+    /// The cell of every output pixel.
+    pixels: Vec<usize>,
+    /// Images of a chunk, which has sums of its own.
+    images: usize,
+    /// Images that are worked on at a time.
+    unit: usize,
+    /// Output channels of a range, a whole number of vectors.
+    width: usize,
+    /// Floats of a chunk's sums, `[range][input channel and tap][output channel]`.
+    sum: usize,
+}
+
+impl<'a> Parts<'a> {
+    fn new(s: &'a ConvShape) -> Self {
+        let (lanes, _) = vector_shape();
+        let (layout, taps) = Layout::source(s, 1);
+        let pixels: Vec<usize> = (0..s.out_h())
+            .flat_map(|i| (0..s.out_w()).map(move |j| (i, j)))
+            .map(|(i, j)| i * layout.pitch + j)
+            .collect();
+        let weights = s.c_out * s.c_in * taps.len();
+        let ranges = if weights > LARGE { 4 } else { 1 };
+        let width = s.c_out.div_ceil(ranges).next_multiple_of(lanes);
+        let ranges = s.c_out.div_ceil(width);
+        // Enough pixels to outweigh loading and storing the sums.
+        let unit = 512usize.div_ceil(pixels.len().max(1));
+        let images = s.batch.div_ceil((TASKS / ranges).max(1)).next_multiple_of(unit);
+        let sum = ranges * width * s.c_in * taps.len();
+        Self { shape: s, layout, taps, pixels, images, unit: unit.min(images), width, sum }
+    }
+
+    /// Weights of one output channel.
+    fn rows(&self) -> usize {
+        self.shape.c_in * self.taps.len()
+    }
+
+    /// Adds all chunks' sums for the output channels from `first`, `grad_w [channel][rows]`.
+    fn collect(&self, sums: &[f32], first: usize, grad_w: &mut [f32]) {
+        let rows = self.rows();
+        let at = first / self.width * self.width * rows + first % self.width;
+        for sums in sums.chunks_exact(self.sum) {
+            for row in 0..rows {
+                let from = &sums[at + row * self.width..];
+                for (to, from) in grad_w[row..].iter_mut().step_by(rows).zip(from) {
+                    *to += from;
+                }
             }
         }
-    });
+    }
 }
 
-/// Partial sums kept: enough to spread over threads, few enough to add up.
-const MAX_CHUNKS: usize = 8;
-
-/// Some images, whose products are summed in registers.
+/// Some images and a range of output channels.
 struct Unit<'a> {
-    plan: &'a Plan,
+    parts: &'a Parts<'a>,
+    /// The first output channel.
+    first: usize,
     x: &'a [f32],
     grad_out: &'a [f32],
+    /// `[rows][width]`
     sums: &'a mut [f32],
-}
-
-impl Unit<'_> {
-    /// Images per unit: enough pixels to outweigh the sums across lanes at the end, little enough
-    /// data to stay in the cache.
-    fn images(s: &ConvShape, plan: &Plan) -> usize {
-        let vectors = plan.passes[0].pixels.len().max(1);
-        let floats = (plan.source.stride * s.c_in) + s.c_out * vectors * 16;
-        let groups = 48usize.div_ceil(vectors).min((160 << 10) / floats).max(1);
-        // Not so many that there are fewer chunks than threads.
-        let group = plan.source.group;
-        groups.min((s.batch / (4 * group)).max(1)) * group
-    }
 }
 
 impl Kernel for Unit<'_> {
     type Output = ();
     #[inline(always)]
     fn run<V: Simd>(self) {
-        let (plan, pass) = (self.plan, &self.plan.passes[0]);
-        let layout = &plan.source;
+        let Self { parts, first, .. } = self;
+        let (layout, pixels) = (&parts.layout, parts.pixels.len());
         let [c_in, h, w] = layout.dims;
-        let [c_out, out_h, out_w] = plan.out;
-        let (x_len, g_len) = (layout.group * c_in * h * w, layout.group * c_out * out_h * out_w);
-        let groups = self.x.len().div_ceil(x_len);
-        let (x_cells, g_plane) = (c_in * layout.stride, pass.pixels.len() * V::LANES);
-        let mut x = Scratch::zeroed(groups * x_cells);
-        let mut g = Scratch::zeroed(groups * c_out * g_plane);
-        let pairs = self.x.chunks(x_len).zip(self.grad_out.chunks(g_len));
-        let cells = x.chunks_exact_mut(x_cells).zip(g.chunks_exact_mut(c_out * g_plane));
-        for ((from_x, from_g), (to_x, to_g)) in pairs.zip(cells) {
-            pack(layout, from_x, to_x);
-            pack_grad(plan, from_g, to_g, g_plane);
+        let images = self.x.len() / (c_in * h * w);
+        let cells = c_in * layout.stride;
+        let mut x = Scratch::zeroed(images * cells);
+        for (from, to) in self.x.chunks_exact(c_in * h * w).zip(x.chunks_exact_mut(cells)) {
+            pack(layout, from, to);
         }
-        let rows: Vec<usize> = (0..c_in)
-            .flat_map(|c| pass.taps.iter().map(move |t| c * layout.stride + t.0))
-            .collect();
-        let mut co = 0;
-        while co < c_out {
-            let size = match c_out - co {
-                8.. if V::ROWS == 8 => 8,
-                4.. => 4,
-                2.. => 2,
-                _ => 1,
-            };
-            let sums = &mut self.sums[co * rows.len()..][..size * rows.len()];
-            let job = Job { pixels: &pass.pixels, x: &x, x_cells, g: &g, g_plane, c_out, co };
+        let rows: Vec<usize> =
+            (0..c_in).flat_map(|c| parts.taps.iter().map(move |t| c * layout.stride + t)).collect();
+        let channels = parts.shape.c_out.min(first + parts.width) - first;
+        let vectors = channels.div_ceil(V::LANES);
+        let mut at = 0;
+        while at < vectors {
+            // Threes, but rather two twos than a three and a one.
+            let left = vectors - at;
+            let size = if left == 4 { 2 } else { left.min(V::VECTORS) };
+            let c = at * V::LANES;
+            let mut g = Scratch::any(images * pixels * size * V::LANES);
+            let planes = self.grad_out.chunks_exact(parts.shape.c_out * pixels);
+            for (from, to) in planes.zip(g.chunks_exact_mut(pixels * size * V::LANES)) {
+                let from = &from[(first + c) * pixels..(first + channels) * pixels];
+                transpose(from, pixels, size * V::LANES, to);
+            }
+            let job = Job { parts, x: &x, cells, g: &g };
+            let sums = &mut self.sums[c..];
             match size {
-                8 => job.block::<V, 8>(&rows, sums),
-                4 => job.block::<V, 4>(&rows, sums),
-                2 => job.block::<V, 2>(&rows, sums),
-                _ => job.block::<V, 1>(&rows, sums),
+                3 if V::VECTORS == 3 => job.rows::<V, 3>(&rows, sums),
+                2 => job.rows::<V, 2>(&rows, sums),
+                _ => job.rows::<V, 1>(&rows, sums),
             }
-            co += size;
+            at += size;
         }
     }
 }
 
-/// Writes a group's `grad_out` as pixel vectors, `[channel][vector]`; junk columns stay zero.
+/// `[channel][pixel]` to `[pixel][width]`; channels that are not there become zeros.
 #[inline(always)]
-fn pack_grad(plan: &Plan, from: &[f32], to: &mut [f32], plane: usize) {
-    let [channels, h, w] = plan.out;
-    let (g, pitch) = (plan.source.group, plan.passes[0].out_pitch);
-    for (n, image) in from.chunks_exact(channels * h * w).enumerate() {
-        for (from, to) in image.chunks_exact(h * w).zip(to.chunks_exact_mut(plane)) {
-            for (i, row) in from.chunks_exact(w).enumerate() {
-                let to = &mut to[i * pitch * g + n..];
-                if g == 1 {
-                    copy(row, to, w);
-                } else {
-                    for (t, f) in to.iter_mut().step_by(g).zip(row) {
-                        *t = *f;
-                    }
-                }
+fn transpose(from: &[f32], pixels: usize, width: usize, to: &mut [f32]) {
+    if from.len() < width * pixels {
+        to.fill(0.0);
+    }
+    // As many pixels at a time as floats in a cache line.
+    for (i, to) in to.chunks_mut(16 * width).enumerate() {
+        for (c, plane) in from.chunks_exact(pixels).take(width).enumerate() {
+            for (to, from) in to[c..].iter_mut().step_by(width).zip(&plane[16 * i..]) {
+                *to = *from;
             }
         }
     }
 }
 
-/// A unit's images in scratch, for a block of output channels from `co`.
+/// A unit's images in scratch, and a block of output channels.
 struct Job<'a> {
-    pixels: &'a [usize],
-    /// `[group][x_cells]`.
+    parts: &'a Parts<'a>,
+    /// `[image][cells]`
     x: &'a [f32],
-    x_cells: usize,
-    /// `[group][c_out][g_plane]`.
+    cells: usize,
+    /// `[image][pixel][channel of the block]`
     g: &'a [f32],
-    g_plane: usize,
-    c_out: usize,
-    co: usize,
 }
 
 impl Job<'_> {
-    /// Adds to `sums [C][rows]`. A row of the input is a channel shifted by a tap, given by its
-    /// first float.
+    /// Adds to `sums`, whose rows are `width` apart. A row is an input channel shifted by a tap,
+    /// given by its first float.
     #[inline(always)]
-    fn block<V: Simd, const C: usize>(&self, rows: &[usize], sums: &mut [f32]) {
-        // The block's gradients in the order of use, `[group][vector][C]`.
-        let groups = self.g.len() / (self.c_out * self.g_plane);
-        let mut g = Scratch::any(groups * C * self.g_plane);
-        let planes = self.g.chunks_exact(self.c_out * self.g_plane);
-        for (from, to) in planes.zip(g.chunks_exact_mut(C * self.g_plane)) {
-            let planes = from[self.co * self.g_plane..].chunks_exact(self.g_plane);
-            for (c, plane) in planes.take(C).enumerate() {
-                let to = to.chunks_exact_mut(C * V::LANES);
-                for (from, to) in plane.chunks_exact(V::LANES).zip(to) {
-                    V::load(from).store(&mut to[c * V::LANES..]);
-                }
-            }
-        }
-        let (threes, rest) = rows.as_chunks::<3>();
-        for (i, &r) in threes.iter().enumerate() {
-            self.tile::<V, C, 3>(&g, r, &mut sums[3 * i..], rows.len());
-        }
-        for (i, &r) in rest.iter().enumerate() {
-            self.tile::<V, C, 1>(&g, [r], &mut sums[3 * threes.len() + i..], rows.len());
+    fn rows<V: Simd, const W: usize>(&self, rows: &[usize], sums: &mut [f32]) {
+        let width = self.parts.width;
+        let mut at = 0;
+        while at < rows.len() {
+            let (rows, sums) = (&rows[at..], &mut sums[at * width..]);
+            at += match rows.len() {
+                8.. if V::ROWS == 8 => self.tile::<V, 8, W>(rows, sums),
+                6.. => self.tile::<V, 6, W>(rows, sums),
+                3.. => self.tile::<V, 3, W>(rows, sums),
+                _ => self.tile::<V, 1, W>(rows, sums),
+            };
         }
     }
 
-    /// `C` output channels by `R` rows of the input in registers, over all pixels and images.
+    /// `R` rows by `W` vectors of output channels in registers, over all images and pixels.
     #[inline(always)]
-    fn tile<V: Simd, const C: usize, const R: usize>(
+    fn tile<V: Simd, const R: usize, const W: usize>(
         &self,
-        g: &[f32],
-        rows: [usize; R],
+        rows: &[usize],
         sums: &mut [f32],
-        pitch: usize,
-    ) {
-        let mut acc = [[V::splat(0.0); R]; C];
-        let groups = self.x.chunks_exact(self.x_cells);
-        let span = self.pixels.last().map_or(0, |last| last + V::LANES);
-        for (x, g) in groups.zip(g.chunks_exact(C * self.g_plane)) {
+    ) -> usize {
+        let pixels = &self.parts.pixels;
+        let span = pixels.last().map_or(0, |last| last + 1);
+        let mut acc = [[V::splat(0.0); W]; R];
+        let g = self.g.chunks_exact(pixels.len() * W * V::LANES);
+        for (x, g) in self.x.chunks_exact(self.cells).zip(g) {
             // Equally long views, so that one bounds check serves all the rows of a pixel.
             let mut views = [x; R];
             for (view, row) in views.iter_mut().zip(rows) {
-                *view = &x[row..row + span];
+                *view = &x[*row..*row + span];
             }
-            for (&pixel, g) in self.pixels.iter().zip(g.chunks_exact(C * V::LANES)) {
-                let mut xs = [V::splat(0.0); R];
-                for (v, view) in xs.iter_mut().zip(views) {
-                    *v = V::load(&view[pixel..]);
+            for (&pixel, g) in pixels.iter().zip(g.chunks_exact(W * V::LANES)) {
+                let mut gs = [V::splat(0.0); W];
+                for (v, g) in gs.iter_mut().zip(g.chunks_exact(V::LANES)) {
+                    *v = V::load(g);
                 }
-                for (acc, g) in acc.iter_mut().zip(g.chunks_exact(V::LANES)) {
-                    let g = V::load(g);
-                    for (a, &x) in acc.iter_mut().zip(&xs) {
-                        *a = g.mul_add(x, *a);
+                for (acc, view) in acc.iter_mut().zip(views) {
+                    let x = V::splat(view[pixel]);
+                    for (a, &g) in acc.iter_mut().zip(&gs) {
+                        *a = x.mul_add(g, *a);
                     }
                 }
             }
         }
         // Through memory: a loop over `acc` that is too large to unroll would keep it there, above.
         let mut lanes = [0.0; 8 * 3 * 16];
-        for (row, lanes) in acc.iter().zip(lanes.chunks_exact_mut(R * V::LANES)) {
+        for (row, lanes) in acc.iter().zip(lanes.chunks_exact_mut(W * V::LANES)) {
             for (v, lanes) in row.iter().zip(lanes.chunks_exact_mut(V::LANES)) {
                 v.store(lanes);
             }
         }
-        for (lanes, sums) in lanes.chunks_exact(R * V::LANES).zip(sums.chunks_mut(pitch)).take(C) {
-            for (lanes, sum) in lanes.chunks_exact(V::LANES).zip(sums) {
-                *sum += V::load(lanes).sum();
+        let rows = lanes.chunks_exact(W * V::LANES).zip(sums.chunks_mut(self.parts.width));
+        for (lanes, sums) in rows.take(R) {
+            let pairs = lanes.chunks_exact(V::LANES).zip(sums.chunks_exact_mut(V::LANES));
+            for (lanes, sum) in pairs {
+                V::load(sum).add(V::load(lanes)).store(sum);
             }
         }
+        R
     }
 }
