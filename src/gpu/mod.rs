@@ -3,4 +3,5 @@
 pub mod cpu;
 pub mod device;
 pub mod flex;
+pub mod kernels;
 pub mod ops;

@@ -1,0 +1,190 @@
+//! The WGSL kernels of `shaders/` as plain wgpu pipelines, each with a twin on the CPU that the
+//! tests hold it against. They work on buffers: of Burn's tensors ([`super::buffers`]) or others.
+
+mod readback;
+mod select;
+mod statistics;
+mod update;
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use wgpu::util::DeviceExt;
+
+pub use select::Selection;
+pub use statistics::Statistics;
+pub use update::{Masked, Update};
+
+/// Lanes of a workgroup in every kernel.
+const LANES: u64 = 256;
+/// Workgroups of the kernels that walk over any length: enough to fill any GPU.
+const GROUPS: u64 = 1024;
+
+/// A shader file, its name and an entry point.
+#[derive(Debug, Clone, Copy)]
+struct Shader {
+    name: &'static str,
+    source: &'static str,
+    entry: &'static str,
+}
+
+/// The shader `shaders/NAME.wgsl`, at an entry point.
+macro_rules! shader {
+    ($name:literal) => {
+        shader!($name, "main")
+    };
+    ($name:literal, $entry:literal) => {
+        $crate::gpu::kernels::Shader {
+            name: $name,
+            source: include_str!(concat!("../../../shaders/", $name, ".wgsl")),
+            entry: $entry,
+        }
+    };
+}
+use shader;
+
+/// Consecutive 32-bit values in a buffer.
+#[derive(Debug, Clone)]
+pub struct Slice {
+    pub buffer: wgpu::Buffer,
+    /// In bytes; a multiple of 256.
+    pub offset: u64,
+    /// How many values.
+    pub n: usize,
+}
+
+impl Slice {
+    /// `n` values from `start`, which is a multiple of 64.
+    fn part(&self, start: usize, n: usize) -> wgpu::BindingResource<'_> {
+        wgpu::BindingResource::Buffer(wgpu::BufferBinding {
+            buffer: &self.buffer,
+            offset: self.offset + 4 * start as u64,
+            size: wgpu::BufferSize::new(4 * n as u64),
+        })
+    }
+
+    fn whole(&self) -> wgpu::BindingResource<'_> {
+        self.part(0, self.n)
+    }
+}
+
+/// A wgpu device with the kernels on it, compiled when first used.
+#[derive(Debug, Clone)]
+pub struct Kernels {
+    pub device: wgpu::Device,
+    pub queue: wgpu::Queue,
+    pipelines: Arc<Mutex<HashMap<(&'static str, &'static str), wgpu::ComputePipeline>>>,
+}
+
+/// Part of a vector, as the kernels read it.
+#[derive(Debug, Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
+#[repr(C)]
+struct Part {
+    start: u32,
+    n: u32,
+}
+
+impl Kernels {
+    /// Kernels that work on the buffers of this device.
+    pub fn new(device: wgpu::Device, queue: wgpu::Queue) -> Self {
+        Self { device, queue, pipelines: Arc::default() }
+    }
+
+    /// Copies values to the device.
+    pub fn upload(&self, values: &[u32]) -> Slice {
+        // An empty buffer cannot be bound.
+        let values = if values.is_empty() { &[0] } else { values };
+        let buffer = self.device.create_buffer_init(&wgpu::util::BufferInitDescriptor {
+            label: None,
+            contents: bytemuck::cast_slice(values),
+            usage: USAGE,
+        });
+        Slice { buffer, offset: 0, n: values.len() }
+    }
+
+    /// Zeros on the device.
+    pub fn zeros(&self, n: usize) -> Slice {
+        let buffer = self.device.create_buffer(&wgpu::BufferDescriptor {
+            label: None,
+            size: 4 * n.max(1) as u64,
+            usage: USAGE,
+            mapped_at_creation: false,
+        });
+        Slice { buffer, offset: 0, n: n.max(1) }
+    }
+
+    fn uniform<T: bytemuck::Pod>(&self, value: T) -> wgpu::Buffer {
+        self.device.create_buffer_init(&wgpu::util::BufferInitDescriptor {
+            label: None,
+            contents: bytemuck::bytes_of(&value),
+            usage: wgpu::BufferUsages::UNIFORM,
+        })
+    }
+
+    /// Records one dispatch. Bindings are numbered in their order.
+    fn dispatch(
+        &self,
+        pass: &mut wgpu::ComputePass,
+        shader: Shader,
+        bindings: &[wgpu::BindingResource],
+        groups: u64,
+    ) {
+        let pipeline = self.pipeline(shader);
+        let entries: Vec<_> = bindings
+            .iter()
+            .zip(0..)
+            .map(|(resource, binding)| wgpu::BindGroupEntry { binding, resource: resource.clone() })
+            .collect();
+        let group = self.device.create_bind_group(&wgpu::BindGroupDescriptor {
+            label: Some(shader.name),
+            layout: &pipeline.get_bind_group_layout(0),
+            entries: &entries,
+        });
+        pass.set_pipeline(&pipeline);
+        pass.set_bind_group(0, &group, &[]);
+        pass.dispatch_workgroups(groups as u32, 1, 1);
+    }
+
+    /// Records with `record` and submits.
+    fn submit(&self, record: impl FnOnce(&mut wgpu::ComputePass)) {
+        let mut encoder = self.device.create_command_encoder(&Default::default());
+        record(&mut encoder.begin_compute_pass(&Default::default()));
+        self.queue.submit([encoder.finish()]);
+    }
+
+    fn pipeline(&self, shader: Shader) -> wgpu::ComputePipeline {
+        let mut pipelines = self.pipelines.lock().unwrap_or_else(PoisonError::into_inner);
+        let made = pipelines.entry((shader.name, shader.entry)).or_insert_with(|| {
+            let module = self.device.create_shader_module(wgpu::ShaderModuleDescriptor {
+                label: Some(shader.name),
+                source: wgpu::ShaderSource::Wgsl(shader.source.into()),
+            });
+            self.device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+                label: Some(shader.name),
+                layout: None,
+                module: &module,
+                entry_point: Some(shader.entry),
+                compilation_options: Default::default(),
+                cache: None,
+            })
+        });
+        made.clone()
+    }
+
+    /// Ranges of `n` values that one binding and one dispatch of blocks of `block` values can
+    /// take, each starting at a block.
+    fn parts(&self, n: usize, block: usize) -> impl Iterator<Item = (usize, usize)> + use<> {
+        let limits = self.device.limits();
+        let bound = limits.max_storage_buffer_binding_size / 4 / block as u64;
+        let blocks = bound.min(u64::from(limits.max_compute_workgroups_per_dimension)).max(1);
+        let size = blocks as usize * block;
+        (0..n).step_by(size).map(move |start| (start, size.min(n - start)))
+    }
+}
+
+/// Values that kernels read and write, and that can be copied.
+const USAGE: wgpu::BufferUsages = wgpu::BufferUsages::STORAGE
+    .union(wgpu::BufferUsages::COPY_SRC)
+    .union(wgpu::BufferUsages::COPY_DST);

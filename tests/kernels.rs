@@ -1,0 +1,223 @@
+//! The WGSL kernels against their CPU twins, on random and on hard input.
+
+use std::sync::LazyLock;
+
+use pollster::block_on;
+use salun_studio::{
+    gpu::kernels::{Kernels, Masked, Slice, Statistics, Update},
+    saliency::select,
+};
+
+/// A Vulkan device, the software one where there is no other.
+static KERNELS: LazyLock<Option<Kernels>> = LazyLock::new(|| {
+    let descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
+    let backends = wgpu::Backends::PRIMARY;
+    let instance = wgpu::Instance::new(wgpu::InstanceDescriptor { backends, ..descriptor });
+    let adapter = block_on(instance.request_adapter(&Default::default())).ok()?;
+    // The limits that every WebGPU device has, so that the kernels run in any browser.
+    let (device, queue) = block_on(adapter.request_device(&Default::default())).ok()?;
+    Some(Kernels::new(device, queue))
+});
+
+/// The kernels, or `None` where there is no Vulkan at all, which CI must have.
+fn kernels() -> Option<&'static Kernels> {
+    let kernels = KERNELS.as_ref();
+    assert!(kernels.is_some() || std::env::var_os("CI").is_none(), "CI must have software Vulkan");
+    kernels
+}
+
+fn upload(kernels: &Kernels, values: &[f32]) -> Slice {
+    kernels.upload(bytemuck::cast_slice(values))
+}
+
+fn floats(kernels: &Kernels, values: &Slice) -> Vec<f32> {
+    block_on(kernels.read(values)).unwrap().into_iter().map(f32::from_bits).collect()
+}
+
+/// Reproducible values in -1..1.
+fn random(n: usize, seed: u32) -> Vec<f32> {
+    let mut state = seed;
+    let next = |_| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 8) as f32 / (1 << 23) as f32 - 1.0
+    };
+    (0..n).map(next).collect()
+}
+
+/// Scores that selection finds hard, of lengths that are multiples of nothing.
+fn hard() -> Vec<Vec<f32>> {
+    let mut cases = vec![vec![0.0; 1001], vec![2.5; 8193], vec![1.0], vec![f32::MAX; 33]];
+    cases.push((0..20_000).map(|i| f32::from_bits(i * 7 % 97)).collect());
+    cases.push((0..100_003u32).map(|i| ((i * 7919) % 1003) as f32 * 1e-3).collect());
+    cases.push(random(300_007, 3).into_iter().map(f32::abs).collect());
+    cases.push((0..70_001u32).map(|i| f32::from_bits(i * 30_011)).collect());
+    cases
+}
+
+fn expand(words: &[u32], n: usize) -> Vec<u8> {
+    (0..n).map(|i| (words[i / 32] >> (i % 32) & 1) as u8).collect()
+}
+
+#[test]
+fn every_shader_is_valid() {
+    let mut n = 0;
+    for file in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/shaders")).unwrap() {
+        let path = file.unwrap().path();
+        let source = std::fs::read_to_string(&path).unwrap();
+        assert!(source.starts_with("//"), "{} says what it computes", path.display());
+        let module = wgpu::naga::front::wgsl::parse_str(&source)
+            .unwrap_or_else(|e| panic!("{}", e.emit_to_string_with_path(&source, &path.display().to_string())));
+        let flags = wgpu::naga::valid::ValidationFlags::all();
+        let none = wgpu::naga::valid::Capabilities::empty();
+        wgpu::naga::valid::Validator::new(flags, none)
+            .validate(&module)
+            .unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+        n += 1;
+    }
+    assert!(n >= 10, "{n} shaders");
+}
+
+#[test]
+fn selection_is_the_cpus_bit_for_bit() {
+    let Some(kernels) = kernels() else { return };
+    for scores in hard() {
+        let n = scores.len();
+        let on_device = upload(kernels, &scores);
+        for k in [0, 1, n / 10, n / 2, n.saturating_sub(1), n] {
+            let cut = select::top_k(&scores, k).unwrap();
+            let mut expected = Vec::new();
+            cut.mark(&scores, &mut expected);
+            let selection = block_on(kernels.top_k(&on_device, k)).unwrap();
+            let mask = expand(&block_on(kernels.read(&selection.mask)).unwrap(), n);
+            assert_eq!(mask.iter().map(|b| *b as usize).sum::<usize>(), k, "n = {n}");
+            assert!(mask == expected, "n = {n}, k = {k}");
+            assert_eq!(selection.threshold.to_bits(), cut.threshold().to_bits());
+        }
+    }
+}
+
+#[test]
+fn selection_refuses_what_is_no_score() {
+    let Some(kernels) = kernels() else { return };
+    for bad in [f32::INFINITY, f32::NAN, -1.0, -f32::NAN] {
+        let mut scores = random(9_001, 5).into_iter().map(f32::abs).collect::<Vec<_>>();
+        scores[8_777] = bad;
+        for k in [0, 100] {
+            let refused = block_on(kernels.top_k(&upload(kernels, &scores), k)).unwrap_err();
+            assert!(refused.to_string().contains("8777"), "{refused}");
+        }
+    }
+}
+
+#[test]
+fn scores_and_statistics_agree() {
+    let Some(kernels) = kernels() else { return };
+    let gradients = [random(300_001, 7), random(300_001, 8), random(300_001, 9)];
+    let sum = kernels.zeros(300_001);
+    for (i, gradient) in gradients.iter().enumerate() {
+        kernels.accumulate(&sum, &upload(kernels, gradient), i == 2);
+    }
+    let expected: Vec<f32> = (0..300_001)
+        .map(|i| (0.0 + gradients[0][i] + gradients[1][i] + gradients[2][i]).abs())
+        .collect();
+    assert_eq!(floats(kernels, &sum), expected);
+    for scores in hard().into_iter().chain([expected]) {
+        let found = block_on(kernels.statistics(&upload(kernels, &scores))).unwrap();
+        let expected = Statistics::of(&scores);
+        assert_eq!(found.counts.iter().sum::<u32>() as usize, scores.len());
+        assert!(found == expected, "n = {}", scores.len());
+    }
+}
+
+#[test]
+fn masked_updates_agree_and_frozen_bits_stay() {
+    let Some(kernels) = kernels() else { return };
+    let (n, start) = (10_007, 77);
+    // Frozen weights with bits that arithmetic would not keep.
+    let mut weights = random(n, 11);
+    weights[3] = f32::from_bits(1);
+    weights[4] = -0.0;
+    weights[5] = f32::from_bits(0x7fc0_1234);
+    let mut words = vec![0u32; (start + n).div_ceil(32)];
+    let free = |i: usize| i > 5 && i % 3 != 0;
+    (0..n).filter(|&i| free(i)).for_each(|i| words[(start + i) / 32] |= 1 << ((start + i) % 32));
+    let mask = kernels.upload(&words);
+    for masked in [false, true] {
+        for adam in [false, true] {
+            let (mut theta, mut m, mut v) = (weights.clone(), vec![0.0; n], vec![0.0; n]);
+            let mut on_device = upload(kernels, &weights);
+            let moments = kernels.zeros(if adam { 2 * n } else { n });
+            for step in 1..=3 {
+                let gradient = random(n, 100 + step as u32);
+                let updated = kernels.zeros(n);
+                let (lr, momentum, weight_decay) = (0.05, 0.9, 5e-4);
+                let (beta1, beta2, eps) = (0.9f32, 0.999f32, 1e-8);
+                let update = if adam {
+                    Update::Adam { lr, beta1, beta2, eps, step }
+                } else {
+                    Update::Sgd { lr, momentum, weight_decay }
+                };
+                let on = masked.then_some(Masked { mask: &mask, start });
+                kernels.update(
+                    update,
+                    &on_device,
+                    &upload(kernels, &gradient),
+                    &moments,
+                    on,
+                    &updated,
+                );
+                on_device = updated;
+                for i in (0..n).filter(|&i| !masked || free(i)) {
+                    let g = gradient[i];
+                    if adam {
+                        m[i] = beta1 * m[i] + (1.0 - beta1) * g;
+                        v[i] = beta2 * v[i] + (1.0 - beta2) * g * g;
+                        let root = (v[i] / (1.0 - beta2.powi(step))).sqrt() + eps;
+                        theta[i] -= lr / (1.0 - beta1.powi(step)) * m[i] / root;
+                    } else {
+                        m[i] = momentum * m[i] + g + weight_decay * theta[i];
+                        theta[i] -= lr * m[i];
+                    }
+                }
+            }
+            let found = floats(kernels, &on_device);
+            for i in 0..n {
+                if masked && !free(i) {
+                    assert_eq!(found[i].to_bits(), weights[i].to_bits(), "frozen weight {i}");
+                } else if theta[i].is_finite() {
+                    let off = (found[i] - theta[i]).abs();
+                    assert!(
+                        off <= 1e-5 * theta[i].abs().max(0.1),
+                        "{i}: {} {}",
+                        found[i],
+                        theta[i]
+                    );
+                }
+            }
+            let moments = floats(kernels, &moments);
+            assert!(!masked || (0..n).filter(|&i| !free(i)).all(|i| moments[i] == 0.0));
+        }
+    }
+}
+
+#[test]
+fn the_proximal_step_draws_back_to_the_very_original() {
+    let Some(kernels) = kernels() else { return };
+    let original = random(5_003, 21);
+    let moved: Vec<f32> =
+        original.iter().zip(random(5_003, 22)).map(|(o, d)| o + 0.02 * d).collect();
+    let weights = upload(kernels, &moved);
+    kernels.soft_threshold(&weights, &upload(kernels, &original), 0.01);
+    let found = floats(kernels, &weights);
+    let mut kept = 0;
+    for ((now, moved), from) in found.iter().zip(&moved).zip(&original) {
+        let by = moved - from;
+        if by.abs() <= 0.01 {
+            assert_eq!(now.to_bits(), from.to_bits());
+            kept += 1;
+        } else {
+            assert!((now - (from + by - by.signum() * 0.01)).abs() < 1e-6);
+        }
+    }
+    assert!(kept > 1_000 && kept < 4_000, "{kept}");
+}
