@@ -65,8 +65,9 @@ fn every_shader_is_valid() {
         let path = file.unwrap().path();
         let source = std::fs::read_to_string(&path).unwrap();
         assert!(source.starts_with("//"), "{} says what it computes", path.display());
-        let module = wgpu::naga::front::wgsl::parse_str(&source)
-            .unwrap_or_else(|e| panic!("{}", e.emit_to_string_with_path(&source, &path.display().to_string())));
+        let module = wgpu::naga::front::wgsl::parse_str(&source).unwrap_or_else(|e| {
+            panic!("{}", e.emit_to_string_with_path(&source, &path.display().to_string()))
+        });
         let flags = wgpu::naga::valid::ValidationFlags::all();
         let none = wgpu::naga::valid::Capabilities::empty();
         wgpu::naga::valid::Validator::new(flags, none)
@@ -139,7 +140,7 @@ fn masked_updates_agree_and_frozen_bits_stay() {
     weights[4] = -0.0;
     weights[5] = f32::from_bits(0x7fc0_1234);
     let mut words = vec![0u32; (start + n).div_ceil(32)];
-    let free = |i: usize| i > 5 && i % 3 != 0;
+    let free = |i: usize| i > 5 && !i.is_multiple_of(3);
     (0..n).filter(|&i| free(i)).for_each(|i| words[(start + i) / 32] |= 1 << ((start + i) % 32));
     let mask = kernels.upload(&words);
     for masked in [false, true] {

@@ -314,7 +314,7 @@ fn another_pick_replaces_the_one_before_and_late_news_of_it_is_ignored() {
     state.poll();
     let saliency = state.session().saliency.as_ref().unwrap();
     assert_eq!(saliency.ranking.forget, "class:Sneaker");
-    assert_eq!(saliency.mask.k, layout().n() / 2);
+    assert_eq!(saliency.k, layout().n() / 2);
 }
 
 #[test]
@@ -367,8 +367,14 @@ fn bars_follow_the_density() {
     let (mut state, _) = picked();
     state.set_density(0.1);
     let saliency = state.session().saliency.as_ref().unwrap();
-    let kept: usize = saliency.layers.iter().map(|l| l.kept).sum();
-    assert_eq!(kept, (layout().n() as f64 * 0.1) as usize);
+    let kept = |s: &State| s.session().saliency.as_ref().unwrap().layers.clone();
+    let tenth = (layout().n() as f64 * 0.1) as usize;
+    assert!(!saliency.exact);
+    assert_eq!(kept(&state).iter().map(|l| l.kept).sum::<usize>(), tenth);
+    state.settle();
+    let saliency = state.session().saliency.as_ref().unwrap();
+    assert!(saliency.exact);
+    assert_eq!(kept(&state), saliency.ranking.mask(0.1).unwrap().layers());
     state.set_density(7.0);
     assert_eq!(state.session().request.density, 1.0);
 }

@@ -2,6 +2,7 @@
 
 pub mod change;
 pub mod estimator;
+pub mod live;
 pub mod mask;
 pub mod picture;
 pub mod ranking;

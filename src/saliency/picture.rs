@@ -13,18 +13,17 @@ pub struct Heat {
 /// The heat map of a layer: brightness by the logarithm of the value within four powers of ten of
 /// the layer's largest; frozen weights are grey, the others coloured.
 /// Rows are output channels; a row runs over input channels and kernel positions.
-/// `values` and the mask's bytes `free` are those of all N weights; without a mask (an empty
-/// `free`) every weight is free.
-pub fn heat(entry: &WeightEntry, values: &[f32], free: &[u8]) -> Heat {
+/// `values` are those of all N weights; `free` tells of each, by its position among them, whether
+/// it may change.
+pub fn heat(entry: &WeightEntry, values: &[f32], free: impl Fn(usize) -> bool) -> Heat {
     let values = &values[entry.range()];
     let height = if entry.shape.len() > 1 { entry.shape[0] } else { 1 };
     let width = entry.n() / height;
     let top = values.iter().copied().fold(0.0f32, f32::max).max(f32::MIN_POSITIVE).log10();
     let mut rgba = Vec::with_capacity(4 * values.len());
-    let free = free.get(entry.range());
     for (i, &v) in values.iter().enumerate() {
         let share = ((v.max(f32::MIN_POSITIVE).log10() - top) / 4.0 + 1.0).clamp(0.0, 1.0);
-        let [r, g, b] = if free.is_none_or(|f| f[i] == 1) { ember(share) } else { grey(share) };
+        let [r, g, b] = if free(entry.offset + i) { ember(share) } else { grey(share) };
         rgba.extend([r, g, b, 255]);
     }
     Heat { width, height, rgba }

@@ -42,6 +42,9 @@ impl Studio {
         }
         self.take_news(ui.ctx());
         keys::handle(self, ui.ctx());
+        if !ui.input(|i| i.pointer.any_down()) {
+            self.state.settle();
+        }
 
         let margin = |x, y| Frame::side_top_panel(ui.style()).inner_margin(Margin::symmetric(x, y));
         let (bar, side) = (margin(12, 8), margin(12, 10));

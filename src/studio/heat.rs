@@ -59,7 +59,7 @@ impl HeatMap {
         if painted.is_some_and(|(painted, _)| source.gave(painted)) {
             return;
         }
-        let heat = picture::heat(entry, source.values(), source.free());
+        let heat = picture::heat(entry, source.values(), |at| source.free(at));
         let image = ColorImage::from_rgba_unmultiplied([heat.width, heat.height], &heat.rgba);
         let widest = ctx.input(|i| i.max_texture_side);
         self.strips = (0..heat.width)
@@ -86,11 +86,11 @@ impl Source<'_> {
         }
     }
 
-    /// 1 where a weight may change, of all N.
-    fn free(&self) -> &[u8] {
+    /// Whether a weight, by its position among all N, may change.
+    fn free(&self, at: usize) -> bool {
         match self {
-            Self::Saliency(s) => &s.mask.bits,
-            Self::Change(run) => run.mask.as_ref().map_or(&[], |m| &m.bits),
+            Self::Saliency(s) => s.ranking.scores[at] >= s.threshold,
+            Self::Change(run) => run.mask.as_ref().is_none_or(|mask| mask.bits[at] == 1),
         }
     }
 
@@ -195,7 +195,7 @@ fn weight_ui(source: &Source, entry: &WeightEntry, index: usize, ui: &mut Ui) {
     ui.label(RichText::new(place(&entry.shape, index)).strong());
     let at = entry.offset + index;
     ui.label(format!("{} {:.3e}", source.name(), source.values()[at]));
-    ui.label(if source.free().get(at) == Some(&0) { "Frozen" } else { "Free" });
+    ui.label(if source.free(at) { "Free" } else { "Frozen" });
 }
 
 /// The index along each axis of a weight: "out 3, in 1, ky 0, kx 2".

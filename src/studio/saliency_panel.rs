@@ -26,7 +26,7 @@ pub fn saliency_ui(studio: &mut Studio, ui: &mut Ui) {
         empty_ui(&studio.state, ui);
         return;
     };
-    let (k, n) = (saliency.mask.k, saliency.mask.bits.len());
+    let (k, n) = (saliency.k, saliency.ranking.scores.len());
     let density = studio.state.session().request.density;
     let run = studio.state.session().attempt(Arm::Method).and_then(|a| a.run.as_ref());
     ui.label(format!("{} of {} weights free", words::count(k), words::count(n)));
@@ -78,7 +78,7 @@ fn histogram_ui(saliency: &Saliency, ui: &mut Ui) -> Option<f64> {
     let palette = theme::palette(ui);
     let histogram = &saliency.histogram;
     let end = histogram.start + histogram.step * histogram.counts.len() as f64;
-    let threshold = f64::from(saliency.mask.threshold).log10().clamp(histogram.start, end);
+    let threshold = f64::from(saliency.threshold).log10().clamp(histogram.start, end);
     let bars = histogram.counts.iter().enumerate().map(|(i, count)| {
         let middle = histogram.start + (i as f64 + 0.5) * histogram.step;
         let color = if middle >= threshold { palette.accent_text } else { palette.weak };
@@ -117,7 +117,7 @@ fn histogram_ui(saliency: &Saliency, ui: &mut Ui) -> Option<f64> {
         words::count(histogram.below)
     ));
     let at = drawn.inner.filter(|_| held)?;
-    Some(saliency.ranking.density_at(10f64.powf(at) as f32))
+    Some(saliency.density_at(10f64.powf(at) as f32))
 }
 
 fn layers_ui(

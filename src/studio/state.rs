@@ -191,7 +191,7 @@ impl State {
         self.pick(Choice::Class(next as usize));
     }
 
-    /// Sets the share of weights that may change, 0..=1; bars and maps follow.
+    /// Sets the share of weights that may change, 0..=1; bars and maps follow at once.
     pub fn set_density(&mut self, density: f64) {
         let density = density.clamp(0.0, 1.0);
         let session = self.session_mut();
@@ -199,7 +199,15 @@ impl State {
             return;
         }
         session.request.density = density;
-        if let Some(Err(error)) = session.saliency.as_mut().map(|s| s.cut(density)) {
+        if let Some(saliency) = &mut session.saliency {
+            saliency.aim(density);
+        }
+    }
+
+    /// Makes bars and maps exact: the density has come to rest.
+    pub fn settle(&mut self) {
+        let saliency = self.session_mut().saliency.as_mut();
+        if let Some(Err(error)) = saliency.map(Saliency::settle) {
             self.error = Some(error.to_string());
         }
     }

@@ -14,7 +14,7 @@ use std::{
 use wgpu::util::DeviceExt;
 
 pub use select::Selection;
-pub use statistics::Statistics;
+pub use statistics::{BINS, Statistics};
 pub use update::{Masked, Update};
 
 /// Lanes of a workgroup in every kernel.
