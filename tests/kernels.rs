@@ -2,9 +2,14 @@
 
 use std::sync::LazyLock;
 
+use burn::tensor::{Device, Tensor, TensorData};
 use pollster::block_on;
 use salun_studio::{
-    gpu::kernels::{Kernels, Masked, Slice, Statistics, Update},
+    gpu::{
+        buffers,
+        device::{self, DeviceChoice},
+        kernels::{Kernels, Masked, Slice, Statistics, Update},
+    },
     saliency::select,
 };
 
@@ -221,4 +226,27 @@ fn the_proximal_step_draws_back_to_the_very_original() {
         }
     }
     assert!(kept > 1_000 && kept < 4_000, "{kept}");
+}
+
+#[test]
+fn the_buffer_behind_a_tensor_holds_what_burn_computed() {
+    if kernels().is_none() {
+        return;
+    }
+    let compute = device::open(DeviceChoice::Gpu).unwrap();
+    let kernels = compute.kernels().unwrap();
+    let n = 5_003;
+    let [a, b] = [31, 32].map(|seed| random(n, seed));
+    let expected: Vec<f32> = a.iter().zip(&b).map(|(a, b)| (a + b) * 0.5).collect();
+    let [a, b] = [a, b].map(|v| Tensor::<1>::from_data(TensorData::new(v, [n]), &compute.device));
+    // Sums that are still to be fused, of a tensor that others share.
+    let mean = (a.clone() + b.clone()) * 0.5;
+    let slice = buffers::slice(mean.clone()).unwrap();
+    assert_eq!(floats(&kernels, &slice), expected);
+    let sum = kernels.zeros(n);
+    kernels.accumulate(&sum, &buffers::slice(mean - a * 0.5).unwrap(), true);
+    for (found, b) in floats(&kernels, &sum).iter().zip(b.into_data().iter::<f32>()) {
+        assert!((found - (0.5 * b).abs()).abs() < 1e-6, "{found}, {b}");
+    }
+    assert!(buffers::slice(Tensor::zeros([3], &Device::flex())).is_err());
 }

@@ -161,6 +161,9 @@ fn the_cpu_and_vulkan_agree_on_a_tiny_recipe() {
     let [cpu, gpu] =
         [DeviceChoice::Cpu, DeviceChoice::Gpu].map(|choice| unlearn(&engine(choice), &recipe));
     [&cpu, &gpu].into_iter().for_each(|run| check_mask(run));
+    // The GPU's own selection is the one that the CPU makes of the same scores.
+    let again = gpu.ranking.as_ref().unwrap().mask(recipe.density).unwrap();
+    assert!(gpu.mask.as_ref().unwrap().bits == again.bits);
     let overlap = cpu.mask.as_ref().unwrap().overlap(gpu.mask.as_ref().unwrap());
     let (a, b) = (&cpu.report, &gpu.report);
     eprintln!("mask overlap {overlap:.4}; {:?} and {:?}", a.after, b.after);

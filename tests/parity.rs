@@ -228,6 +228,7 @@ fn the_mask_and_masked_sgd_agree_and_frozen_bits_stay() {
         n_forget: 6,
         scores,
         seconds: 0.0,
+        resident: None,
     };
     let mask = ranking.mask(0.5).unwrap();
     assert_eq!(mask.bits.iter().map(|b| *b as usize).sum::<usize>(), tiny.layout.n() / 2);

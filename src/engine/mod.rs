@@ -68,7 +68,7 @@ mod native {
             let info = compute.info.clone();
             let seen = switches.clone();
             std::thread::spawn(move || {
-                let mut session = Session::new(compute.device, compute.info.clone(), seen);
+                let mut session = Session::new(&compute, seen);
                 // A client that is gone needs no events.
                 let send: Send = Arc::new(move |event| drop(outbox.send(event)));
                 send(Event::Ready(compute.info));

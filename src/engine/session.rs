@@ -13,7 +13,10 @@ use crate::{
     diffusion::sampler::SampleOptions,
     error::{Error, Result},
     eval::{self, generate::Judge},
-    gpu::device::DeviceInfo,
+    gpu::{
+        device::{Compute, DeviceInfo},
+        kernels::Kernels,
+    },
     models::{Model, Network, registry, weights::Weights},
     monitor::{Monitor, Switches},
     run::{recipe::Recipe, report::Metrics},
@@ -35,6 +38,8 @@ pub const PREVIEW: SampleOptions =
 pub struct Session {
     pub device: Device,
     pub info: DeviceInfo,
+    /// Our own kernels, on a GPU.
+    kernels: Option<Kernels>,
     pub switches: Switches,
     models: HashMap<String, Arc<Model>>,
     judges: HashMap<String, Arc<Model>>,
@@ -53,10 +58,11 @@ pub struct Setting {
 
 impl Session {
     /// A session on a device.
-    pub fn new(device: Device, info: DeviceInfo, switches: Switches) -> Self {
+    pub fn new(compute: &Compute, switches: Switches) -> Self {
         Self {
-            device,
-            info,
+            device: compute.device.clone(),
+            info: compute.info.clone(),
+            kernels: compute.kernels(),
             switches,
             models: HashMap::new(),
             judges: HashMap::new(),
@@ -159,10 +165,10 @@ impl Session {
         if let Some(ranking) = self.rankings.get(&key) {
             return Ok(ranking.clone());
         }
-        let device = self.device.clone();
         let (forget, items) = (&*set.spec, &*plan.score);
         let of = Scoring { model, data, forget, items, seed: recipe.seed };
-        let ranking = Arc::new(abs_sum_grad(&of, &device, monitor, early).await?);
+        let on = (&self.device, self.kernels.as_ref());
+        let ranking = Arc::new(abs_sum_grad(&of, on, monitor, early).await?);
         self.rankings.insert(key, ranking.clone());
         Ok(ranking)
     }

@@ -53,7 +53,7 @@ impl Session {
             Estimator::None => (None, None),
             _ => {
                 let ranking = self.rank(&recipe, &setting, monitor, &mut |_| {}).await?;
-                let mask = ranking.mask(recipe.density)?;
+                let mask = ranking.cut(recipe.density).await?;
                 (Some(ranking), Some(mask))
             }
         };

@@ -3,6 +3,7 @@
 use burn::tensor::{Device, wgpu::WgpuSetup};
 use serde::Serialize;
 
+use super::kernels::Kernels;
 use crate::error::{Error, Result};
 
 /// What a person asked for.
@@ -58,6 +59,14 @@ pub struct Compute {
     pub info: DeviceInfo,
     /// For a window that shares the device.
     pub setup: Option<WgpuSetup>,
+}
+
+impl Compute {
+    /// Our own kernels on the device, where it is a wgpu one.
+    pub fn kernels(&self) -> Option<Kernels> {
+        let setup = self.setup.as_ref()?;
+        Some(Kernels::new(setup.device.clone(), setup.queue.clone()))
+    }
 }
 
 /// Every adapter that wgpu offers, and the CPU.

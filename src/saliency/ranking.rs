@@ -6,6 +6,7 @@ use super::{estimator::Estimator, mask::Mask, select::top_k};
 use crate::{
     data::rng,
     error::{Error, Result},
+    gpu::kernels::{Kernels, Slice},
     models::weights::WeightLayout,
 };
 use rand::RngExt;
@@ -22,6 +23,8 @@ pub struct Ranking {
     pub scores: Vec<f32>,
     /// Seconds that scoring took.
     pub seconds: f64,
+    /// The scores on the GPU where they were taken there, and what selects from them.
+    pub resident: Option<(Kernels, Slice)>,
 }
 
 /// Counts of scores in equal steps of their base-10 logarithm.
@@ -48,6 +51,7 @@ impl Ranking {
             n_forget: 0,
             scores,
             seconds: 0.0,
+            resident: None,
         }
     }
 
@@ -56,21 +60,36 @@ impl Ranking {
     /// # Errors
     /// The density is not in 0..=1, or a score is not a finite number.
     pub fn mask(&self, density: f64) -> Result<Mask> {
-        if !(0.0..=1.0).contains(&density) {
-            return Err(Error::argument("density", density, "a share from 0 to 1 is needed"));
-        }
-        let k = (self.scores.len() as f64 * density) as usize;
+        let k = self.k(density)?;
         let cut = top_k(&self.scores, k)?;
         let mut bits = Vec::new();
         cut.mark(&self.scores, &mut bits);
-        Ok(Mask {
-            layout: self.layout.clone(),
-            estimator: self.estimator,
-            density,
-            k,
-            threshold: cut.threshold(),
-            bits,
-        })
+        Ok(self.made(density, k, cut.threshold(), bits))
+    }
+
+    /// The same mask, selected where the scores are.
+    ///
+    /// # Errors
+    /// As [`Ranking::mask`], or the device was lost.
+    pub async fn cut(&self, density: f64) -> Result<Mask> {
+        let Some((kernels, scores)) = &self.resident else { return self.mask(density) };
+        let k = self.k(density)?;
+        let selection = kernels.top_k(scores, k).await?;
+        let words = kernels.read(&selection.mask).await?;
+        let bits = (0..self.scores.len()).map(|i| (words[i / 32] >> (i % 32) & 1) as u8).collect();
+        Ok(self.made(density, k, selection.threshold, bits))
+    }
+
+    fn k(&self, density: f64) -> Result<usize> {
+        if !(0.0..=1.0).contains(&density) {
+            return Err(Error::argument("density", density, "a share from 0 to 1 is needed"));
+        }
+        Ok((self.scores.len() as f64 * density) as usize)
+    }
+
+    fn made(&self, density: f64, k: usize, threshold: f32, bits: Vec<u8>) -> Mask {
+        let (layout, estimator) = (self.layout.clone(), self.estimator);
+        Mask { layout, estimator, density, k, threshold, bits }
     }
 
     /// Eight powers of ten below the largest score, in `bins` steps.

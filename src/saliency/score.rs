@@ -9,6 +9,10 @@ use crate::{
     data::{Dataset, rng},
     diffusion::{sampler::predict, schedule::Schedule},
     error::Result,
+    gpu::{
+        buffers,
+        kernels::{Kernels, Slice},
+    },
     models::{Model, Network, layers::Mode, weights::read_all},
     monitor::Monitor,
     train::{
@@ -50,7 +54,7 @@ pub struct Scoring<'a> {
 /// Cancelled, or the device failed.
 pub async fn abs_sum_grad(
     of: &Scoring<'_>,
-    device: &Device,
+    (device, kernels): (&Device, Option<&Kernels>),
     monitor: &mut Monitor,
     early: &mut dyn FnMut(Ranking),
 ) -> Result<Ranking> {
@@ -58,23 +62,23 @@ pub async fn abs_sum_grad(
     let started = Instant::now();
     let weights = model.weights.upload(device);
     let schedule = Schedule::linear();
-    let ranking = async |sum: &[Tensor<1>], n_forget: usize| -> Result<Ranking> {
-        let mut scores = read_all(sum).await?;
-        scores.iter_mut().for_each(|s| *s = s.abs());
+    let ranking = async |sum: &Sum<'_>, n_forget: usize| -> Result<Ranking> {
         Ok(Ranking {
             layout: model.weights.layout.clone(),
             estimator: Estimator::AbsSumGrad,
             forget: forget.into(),
             n_forget,
-            scores,
+            scores: sum.scores().await?,
             seconds: started.elapsed().as_secs_f64(),
+            resident: sum.resident(),
         })
     };
-    let mut sum = Vec::new();
+    let mut sum = Sum::new(kernels, model.weights.layout.n());
+    let batches = items.len().div_ceil(BATCH);
     monitor.phase("Scoring weights", items.len());
     for (i, batch) in items.chunks(BATCH).enumerate() {
         if i.is_power_of_two() {
-            early(ranking(&sum, i * BATCH).await?);
+            early(Ranking { resident: None, ..ranking(&sum, i * BATCH).await? });
         }
         let mut rng = rng::seeded(seed, &format!("saliency {i}"));
         let mut gradient = Vec::new();
@@ -105,7 +109,52 @@ pub async fn abs_sum_grad(
         if model.unet().is_some() {
             gradient = clip_norm(gradient, 1.0);
         }
-        sum = plus(sum, gradient);
+        sum.add(gradient, i + 1 == batches)?;
     }
     ranking(&sum, items.len()).await
+}
+
+/// The running sum of gradients.
+enum Sum<'a> {
+    Tensors(Vec<Tensor<1>>),
+    /// One vector on the GPU, summed by our own kernel.
+    Buffer(&'a Kernels, Slice),
+}
+
+impl<'a> Sum<'a> {
+    fn new(kernels: Option<&'a Kernels>, n: usize) -> Self {
+        match kernels {
+            Some(kernels) => Self::Buffer(kernels, kernels.zeros(n)),
+            None => Self::Tensors(Vec::new()),
+        }
+    }
+
+    fn add(&mut self, gradient: Vec<Tensor<1>>, last: bool) -> Result<()> {
+        match self {
+            Self::Tensors(sum) => *sum = plus(std::mem::take(sum), gradient),
+            Self::Buffer(kernels, sum) => {
+                kernels.accumulate(sum, &buffers::slice(Tensor::cat(gradient, 0))?, last);
+            }
+        }
+        Ok(())
+    }
+
+    /// The absolute values.
+    async fn scores(&self) -> Result<Vec<f32>> {
+        let mut scores = match self {
+            Self::Tensors(sum) => read_all(sum).await?,
+            Self::Buffer(kernels, sum) => {
+                kernels.read(sum).await?.into_iter().map(f32::from_bits).collect()
+            }
+        };
+        scores.iter_mut().for_each(|s| *s = s.abs());
+        Ok(scores)
+    }
+
+    fn resident(&self) -> Option<(Kernels, Slice)> {
+        match self {
+            Self::Tensors(_) => None,
+            Self::Buffer(kernels, sum) => Some(((*kernels).clone(), sum.clone())),
+        }
+    }
 }
