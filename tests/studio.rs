@@ -299,6 +299,11 @@ fn the_diffusion_model_opens_first() {
     let (mut state, played) = state();
     assert!(matches!(played.asked().1, Job::Open { model, seed: 1 } if model == "fashion-ddpm"));
     assert!(matches!(state.session().content(Pane::Before), Content::Hint(_)));
+    let (id, _) = played.asked();
+    played.tell(Event::Rough { id, opened: Arc::new(opened("fashion-ddpm")) });
+    state.poll();
+    assert!(matches!(state.session().content(Pane::Before), Content::Grid(_, None)));
+    assert!(state.session().opened.is_none() && state.blocked().is_some());
     played.answer();
     state.poll();
     assert!(matches!(state.session().content(Pane::Before), Content::Grid(_, None)));

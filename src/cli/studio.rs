@@ -8,7 +8,7 @@ use salun_studio::{
     error::{Error, Result},
     gpu::device,
     run::folder,
-    studio,
+    studio::{self, Studio},
 };
 
 use super::{args::Common, demo, print};
@@ -25,6 +25,14 @@ pub fn run(common: &Common) -> Result<()> {
         }
         return demo::run(&demo::Args::default(), common);
     }
+    window(common, |studio| Box::new(studio))
+}
+
+/// Opens the window with the studio, or what is made of it.
+///
+/// # Errors
+/// No device or no window can be opened.
+pub fn window(common: &Common, app: impl FnOnce(Studio) -> Box<dyn eframe::App>) -> Result<()> {
     let compute = device::open(common.device)?;
     // The window draws on the device that the engine computes on.
     let setup = compute.setup.clone().map(|s| {
@@ -32,11 +40,13 @@ pub fn run(common: &Common) -> Result<()> {
         WgpuSetup::Existing(WgpuSetupExisting { instance, adapter, device, queue })
     });
     let engine = Engine::spawn(compute);
-    studio::run(Box::new(engine), setup, Box::new(save))
+    let studio = Studio::new(Box::new(engine), Box::new(save));
+    studio::run(app(studio), setup)
         .map_err(|e| Error::Device(format!("the window cannot be opened ({e}); try salun demo")))
 }
 
-fn has_display() -> bool {
+/// Whether a window can be opened.
+pub fn has_display() -> bool {
     let set = |name: &str| std::env::var_os(name).is_some_and(|v| !v.is_empty());
     !cfg!(target_os = "linux") || set("DISPLAY") || set("WAYLAND_DISPLAY")
 }

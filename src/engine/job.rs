@@ -19,7 +19,7 @@ use crate::{
 /// Long work.
 #[derive(Debug, Clone)]
 pub enum Job {
-    /// Loads a model and shows what it does: answers [`Outcome::Opened`].
+    /// Loads a model and shows what it does: sends [`Event::Rough`]; answers [`Outcome::Opened`].
     Open { model: String, seed: u64 },
     /// Trains a preset; sends [`Event::Snapshot`] now and then; answers [`Outcome::Trained`].
     Train(TrainRequest),
@@ -77,6 +77,11 @@ pub enum Event {
     Live {
         id: u64,
         live: Live,
+    },
+    /// The first pictures of a model that is being opened, drawn roughly.
+    Rough {
+        id: u64,
+        opened: Arc<Opened>,
     },
     /// What the scores look like before all pictures are seen.
     Early {

@@ -34,6 +34,9 @@ pub const COLUMNS: usize = 6;
 pub const PREVIEW: SampleOptions =
     SampleOptions { steps: 20, guidance: 2.0, eta: 0.0, seed: 1, clip: true };
 
+/// Steps of the very first pictures.
+const ROUGH: usize = 4;
+
 /// The device, the models and what was measured of them.
 pub struct Session {
     pub device: Device,
@@ -81,7 +84,8 @@ impl Session {
     ) -> Result<Outcome> {
         Ok(match job {
             Job::Open { model, seed } => {
-                Outcome::Opened(Arc::new(self.open(&model, seed, monitor).await?))
+                let mut rough = |opened| send(Event::Rough { id, opened: Arc::new(opened) });
+                Outcome::Opened(Arc::new(self.open(&model, seed, monitor, &mut rough).await?))
             }
             Job::Train(request) => {
                 Outcome::Trained(Arc::new(self.train(id, request, send, monitor).await?))
@@ -229,11 +233,33 @@ impl Session {
         Ok(metrics)
     }
 
-    async fn open(&mut self, name: &str, seed: u64, monitor: &mut Monitor) -> Result<Opened> {
+    /// Opens a model; `rough` is shown its pictures after a few steps of the sampler, long before
+    /// they are finished.
+    async fn open(
+        &mut self,
+        name: &str,
+        seed: u64,
+        monitor: &mut Monitor,
+        rough: &mut dyn FnMut(Opened),
+    ) -> Result<Opened> {
         let model = self.model(name)?;
         let data = data::open(&model.card.data)?;
-        let options = SampleOptions { seed, ..PREVIEW };
         let weights = model.weights.upload(&self.device);
+        let opened = |grid| Opened {
+            name: name.to_string(),
+            task: model.card.architecture.task(),
+            classes: model.card.classes.clone(),
+            data: model.card.data.clone(),
+            seed,
+            grid: Arc::new(grid),
+            params: model.weights.values.len(),
+            retrain: Vec::new(),
+        };
+        let options = SampleOptions { seed, ..PREVIEW };
+        if model.unet().is_some() {
+            let few = SampleOptions { steps: ROUGH, ..options };
+            rough(opened(self.grid(&model, &weights, &data, &few, monitor).await?));
+        }
         let grid = self.grid(&model, &weights, &data, &options, monitor).await?;
         let mut retrain = Vec::new();
         for (spec, twin) in registry::twins(name) {
@@ -242,16 +268,7 @@ impl Session {
             let grid = self.grid(&twin, &weights, &data, &options, monitor).await?;
             retrain.push((spec.to_string(), Arc::new(grid)));
         }
-        Ok(Opened {
-            name: name.to_string(),
-            task: model.card.architecture.task(),
-            classes: model.card.classes.clone(),
-            data: model.card.data.clone(),
-            seed,
-            grid: Arc::new(grid),
-            params: model.weights.values.len(),
-            retrain,
-        })
+        Ok(Opened { retrain, ..opened(grid) })
     }
 
     /// What a pane shows of some weights: a row a class.

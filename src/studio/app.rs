@@ -15,7 +15,8 @@ pub struct Studio {
     pub(super) saver: Saver,
     pub(super) comparison: Comparison,
     pub(super) heat: HeatMap,
-    pub(super) frames: Frames,
+    /// How long the latest frames took.
+    pub frames: Frames,
     /// Whether the saliency panel lists biases and norms, too.
     pub(super) show_small: bool,
     themed: bool,

@@ -58,7 +58,7 @@ pub fn compare_ui(studio: &mut Studio, ui: &mut Ui) {
         ui.horizontal(legend_ui);
     }
     ui.add_space(4.0);
-    match studio.state.session().opened.clone() {
+    match studio.state.session().seen().cloned() {
         Some(opened) => panes_ui(studio, ui, &opened),
         None => opening_ui(&mut studio.state, ui),
     }

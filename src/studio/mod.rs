@@ -7,7 +7,7 @@ mod app;
 mod attempt;
 mod compare;
 mod forget_panel;
-mod frames;
+pub mod frames;
 mod heat;
 mod keys;
 mod panes;
@@ -65,16 +65,15 @@ impl Backend for crate::engine::Engine {
     }
 }
 
-/// Opens the window and returns when it is closed. With `setup` the window draws on the device
-/// that the engine computes on.
+/// Opens a window with the studio in it and returns when it is closed. With `setup` the window
+/// draws on the device that the engine computes on.
 ///
 /// # Errors
 /// There is no display, or no way to draw on it.
 #[cfg(not(target_arch = "wasm32"))]
 pub fn run(
-    backend: Box<dyn Backend>,
+    app: Box<dyn eframe::App>,
     setup: Option<eframe::egui_wgpu::WgpuSetup>,
-    on_save: SaveHook,
 ) -> eframe::Result {
     let mut options = eframe::NativeOptions {
         viewport: egui::ViewportBuilder::default()
@@ -87,6 +86,5 @@ pub fn run(
     if let Some(setup) = setup {
         options.wgpu_options.wgpu_setup = setup;
     }
-    let app = Studio::new(backend, on_save);
-    eframe::run_native("SalUn Studio", options, Box::new(|_| Ok(Box::new(app))))
+    eframe::run_native("SalUn Studio", options, Box::new(|_| Ok(app)))
 }

@@ -59,6 +59,8 @@ pub enum Content<'a> {
 pub struct Session {
     pub task: Task,
     pub opened: Option<Arc<Opened>>,
+    /// Its first pictures while it is opened for the first time.
+    pub rough: Option<Arc<Opened>>,
     pub request: Request,
     pub saliency: Option<Saliency>,
     pub attempts: [Option<Attempt>; 2],
@@ -70,7 +72,7 @@ impl Session {
     /// A session with nothing open.
     pub fn new(task: Task) -> Self {
         let (request, attempts) = (Request::default(), [None, None]);
-        Self { task, opened: None, request, saliency: None, attempts, scrub: None }
+        Self { task, opened: None, rough: None, request, saliency: None, attempts, scrub: None }
     }
 
     /// The name of the model that the task opens with.
@@ -79,6 +81,11 @@ impl Session {
             Task::Generate => "fashion-ddpm",
             Task::Classify => "fashion-classifier",
         }
+    }
+
+    /// What there is to see of the model.
+    pub fn seen(&self) -> Option<&Arc<Opened>> {
+        self.opened.as_ref().or(self.rough.as_ref())
     }
 
     pub fn attempt(&self, arm: Arm) -> Option<&Attempt> {
@@ -117,7 +124,7 @@ impl Session {
 
     /// What a pane shows now.
     pub fn content(&self, pane: Pane) -> Content<'_> {
-        let Some(opened) = &self.opened else {
+        let Some(opened) = self.seen() else {
             return Content::Hint("Opening the model…".into());
         };
         match pane {

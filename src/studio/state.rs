@@ -286,6 +286,11 @@ impl State {
                     attempt.push(live);
                 }
             }
+            Event::Rough { id, opened } => {
+                if self.heard(id).is_some() {
+                    self.session_mut().rough = Some(opened);
+                }
+            }
             Event::Early { id, ranking } => {
                 if self.heard(id).is_some() {
                     self.ranked(ranking, false);
@@ -313,6 +318,7 @@ impl State {
 
     fn done(&mut self, work: Work, outcome: Outcome) {
         let session = self.session_mut();
+        session.rough = None;
         match (work.kind, outcome) {
             (Kind::Open(_), Outcome::Opened(opened)) => {
                 session.opened = Some(opened);
@@ -354,6 +360,7 @@ impl State {
     fn failed(&mut self, work: Work, error: Error) {
         let cancelled = matches!(error, Error::Cancelled);
         self.keep_seed(work.kind);
+        self.session_mut().rough = None;
         self.ended = if cancelled { "Cancelled" } else { "Failed" };
         if let Kind::Unlearn(arm) = work.kind
             && let Some(attempt) = self.session_mut().attempt_mut(arm)
@@ -395,6 +402,7 @@ impl State {
         if let Some(work) = self.work.take() {
             self.backend.cancel();
             self.keep_seed(work.kind);
+            self.session_mut().rough = None;
         }
     }
 

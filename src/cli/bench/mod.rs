@@ -1,6 +1,7 @@
 //! `salun bench`: the figures of DESIGN 7, ours and the rival's in turn on this machine.
 
 mod memory;
+mod pilot;
 mod work;
 mod worker;
 
@@ -35,9 +36,15 @@ pub struct Args {
     /// The rival's script
     #[arg(long, value_name = "FILE", default_value = "tests/peers/bench.py")]
     peer: PathBuf,
+    /// Leave the studio's window out
+    #[arg(long)]
+    no_window: bool,
     /// Answers on standard input and output as one of the two sides
     #[arg(long, hide = true)]
     serve: Option<Work>,
+    /// Opens the studio, presses its buttons and tells what it measured
+    #[arg(long, hide = true)]
+    pilot: bool,
 }
 
 /// One line of the table; ratio = rival_s / ours_s.
@@ -60,6 +67,9 @@ pub fn run(args: &Args, common: &Common) -> Result<()> {
     if let Some(work) = args.serve {
         return work.serve(common);
     }
+    if args.pilot {
+        return pilot::fly(common);
+    }
     let device = device::open(common.device)?.info;
     let mut rows = Vec::new();
     for &work in Work::value_variants() {
@@ -70,8 +80,11 @@ pub fn run(args: &Args, common: &Common) -> Result<()> {
             rows.push(row(work, args, common, &device)?);
         }
     }
+    let window = args.only.is_none() && !args.no_window;
+    let studio = window.then(|| pilot::measure(common)).transpose()?.flatten();
     if common.json {
-        return print::json(&serde_json::json!({ "device": device, "rows": rows }));
+        let all = serde_json::json!({ "device": device, "rows": rows, "studio": studio });
+        return print::json(&all);
     }
     print::line(print::table(&cells(&rows)));
     print::line(format!(
@@ -80,6 +93,11 @@ pub fn run(args: &Args, common: &Common) -> Result<()> {
         args.rounds,
         print::device(&device)
     ));
+    if let Some(studio) = studio {
+        print::line(studio.to_string());
+    } else if window {
+        print::line("studio: no display, so no frames were measured");
+    }
     Ok(())
 }
 
