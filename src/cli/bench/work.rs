@@ -17,9 +17,8 @@ use salun_studio::{
     error::{Error, Result},
     gpu::device,
     models::{
-        Architecture, Model,
-        card::Card,
-        registry,
+        Architecture, Model, registry,
+        resnet::ResnetConfig,
         weights::{Init, WeightLayout},
     },
     monitor::Monitor,
@@ -92,7 +91,12 @@ impl Work {
     /// Everything that comes before the clock starts.
     fn prepare(self, common: &Common) -> Result<Box<dyn FnMut() -> Result<()>>> {
         match self {
-            Self::Mask11M => mask(card(64, 3)?.architecture.build().1),
+            Self::Mask11M => {
+                let (width, channels, classes) = (64, 3, 10);
+                let (mean, std) = (vec![0.5; 3], vec![0.5; 3]);
+                let config = ResnetConfig { width, channels, classes, mean, std };
+                mask(Architecture::Resnet(config).build().1)
+            }
             Self::Mask100M => {
                 let mut layout = WeightLayout::default();
                 layout.param("weight".into(), &[10_000, 10_000], Init::Constant(0.0));
@@ -138,20 +142,12 @@ fn mask(layout: Arc<WeightLayout>) -> Result<Box<dyn FnMut() -> Result<()>>> {
     }))
 }
 
-/// The shipped classifier's card with another size.
-fn card(width: usize, channels: usize) -> Result<Card> {
+/// The shipped classifier with another width and fresh weights.
+fn classifier(width: usize) -> Result<Model> {
     let mut card = registry::open("fashion-classifier")?.card;
     if let Architecture::Resnet(config) = &mut card.architecture {
-        (config.width, config.channels) = (width, channels);
-        config.mean.resize(channels, 0.5);
-        config.std.resize(channels, 0.5);
+        config.width = width;
     }
-    Ok(card)
-}
-
-/// A fresh classifier.
-fn classifier(width: usize) -> Result<Model> {
-    let card = card(width, 1)?;
     let (network, layout) = card.architecture.build();
     Ok(Model { card, network: Arc::new(network), weights: layout.init(1) })
 }
