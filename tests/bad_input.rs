@@ -77,6 +77,20 @@ fn wrong_words_on_the_command_line() {
     }
 }
 
+/// What never ends is not read.
+#[cfg(unix)]
+#[test]
+fn devices_are_no_files() {
+    let scratch = with_models("devices");
+    for line in [
+        "unlearn /dev/zero --out run",
+        &format!("{SALIENCY} --forget indices:/dev/zero"),
+        "sample --model /dev/zero.safetensors --out s.png",
+    ] {
+        refused(&scratch, line, "/dev/zero");
+    }
+}
+
 #[test]
 fn wrong_values_for_training() {
     let scratch = Scratch::new("training");

@@ -1,13 +1,13 @@
 //! `salun unlearn`: one run, from a recipe, from flags, or from both.
 
-use std::{fs, path::PathBuf};
+use std::path::PathBuf;
 
 use salun_studio::{
     data::NAMES,
     engine::job::Job,
     error::{Error, Result},
     run::{
-        folder,
+        files, folder,
         output::Output,
         recipe::{Budget, Recipe, Redirect},
     },
@@ -73,7 +73,7 @@ impl Args {
     fn recipe(&self) -> Result<Recipe> {
         let mut recipe = match &self.recipe {
             Some(path) => {
-                let text = fs::read_to_string(path).map_err(|e| Error::file(path, e))?;
+                let text = files::read_text(path)?;
                 Recipe::parse(&text, &path.to_string_lossy())?
             }
             None => {

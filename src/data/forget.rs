@@ -79,7 +79,7 @@ impl ForgetSet {
 
 #[cfg(not(target_arch = "wasm32"))]
 fn read_indices(path: &str) -> Result<Vec<usize>> {
-    let text = std::fs::read_to_string(path).map_err(|e| Error::file(path, e))?;
+    let text = crate::run::files::read_text(path.as_ref())?;
     text.split(|c: char| c.is_whitespace() || c == ',')
         .filter(|word| !word.is_empty())
         .map(|word| {

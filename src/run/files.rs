@@ -21,3 +21,11 @@ pub fn read(path: &Path) -> Result<Vec<u8>> {
     }
     fs::read(path).map_err(|e| Error::file(path, e))
 }
+
+/// A whole text file, in UTF-8.
+///
+/// # Errors
+/// As [`read`], or it is not text.
+pub fn read_text(path: &Path) -> Result<String> {
+    String::from_utf8(read(path)?).map_err(|_| Error::file(path, "is not text"))
+}

@@ -4,7 +4,7 @@ use std::{fs, path::Path};
 
 use serde::Serialize;
 
-use super::{figures, output::Output, recipe::Recipe, report::Report};
+use super::{figures, files, output::Output, recipe::Recipe, report::Report};
 use crate::{
     engine::job::{LogLine, Run},
     error::{Error, Result},
@@ -68,11 +68,11 @@ pub fn read(dir: &Path) -> Result<Saved> {
     }
     let get = |name: &str| {
         let path = dir.join(name);
-        let bytes = fs::read(&path).map_err(|e| Error::file(&path, e))?;
+        let bytes = files::read(&path)?;
         Ok::<_, Error>((path, bytes))
     };
-    let (path, bytes) = get("recipe.toml")?;
-    let text = String::from_utf8(bytes).map_err(|_| Error::file(&path, "is not text"))?;
+    let path = dir.join("recipe.toml");
+    let text = files::read_text(&path)?;
     let recipe = Recipe::parse(&text, &path.to_string_lossy())?;
     let (path, bytes) = get("report.json")?;
     let report = serde_json::from_slice(&bytes).map_err(|e| Error::file(&path, e))?;

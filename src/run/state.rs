@@ -3,12 +3,12 @@
 //! A safetensors file: the flat vectors of [`Snapshot`], and in the metadata what was asked for,
 //! the step and the log so far.
 
-use std::{fs, path::Path, sync::Arc};
+use std::{path::Path, sync::Arc};
 
 use safetensors::{Dtype, SafeTensors};
 use serde::{Deserialize, Serialize};
 
-use super::output;
+use super::{files, output};
 use crate::{
     engine::job::{LogLine, TrainRequest},
     error::{Error, Result},
@@ -114,8 +114,10 @@ fn vectors(s: &Snapshot) -> [(&'static str, &[f32]); 5] {
 /// The file is missing, damaged, or of another run; what differs is named.
 pub fn read(path: &Path, asked: &Asked, layout: &Arc<WeightLayout>) -> Result<State> {
     let bad = |reason: String| Error::file(path, reason);
-    let bytes = fs::read(path)
-        .map_err(|e| bad(format!("no state to resume ({e}); leave out --resume to start anew")))?;
+    if !path.exists() {
+        return Err(bad("no state to resume; leave out --resume to start anew".into()));
+    }
+    let bytes = files::read(path)?;
     let whole = |e| bad(format!("not a whole state file ({e})"));
     let (_, metadata) = SafeTensors::read_metadata(&bytes).map_err(whole)?;
     let file = SafeTensors::deserialize(&bytes).map_err(whole)?;
@@ -177,6 +179,8 @@ fn differs(then: &Asked, now: &Asked) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
     use crate::models::{Architecture, resnet::ResnetConfig};
 
