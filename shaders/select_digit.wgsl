@@ -63,8 +63,6 @@ fn main(@builtin(local_invocation_index) lane: u32) {
             state.digit = 1023u;
         }
     }
-    storageBarrier();
-    workgroupBarrier();
     for (var i = 0u; i < EACH; i += 1u) {
         counts[first - i] = 0u;
     }

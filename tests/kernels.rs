@@ -51,7 +51,7 @@ fn random(n: usize, seed: u32) -> Vec<f32> {
 
 /// Scores that selection finds hard, of lengths that are multiples of nothing.
 fn hard() -> Vec<Vec<f32>> {
-    let mut cases = vec![vec![0.0; 1001], vec![2.5; 8193], vec![1.0], vec![f32::MAX; 33]];
+    let mut cases = vec![vec![], vec![0.0; 1001], vec![2.5; 8193], vec![1.0], vec![f32::MAX; 33]];
     cases.push((0..20_000).map(|i| f32::from_bits(i * 7 % 97)).collect());
     cases.push((0..100_003u32).map(|i| ((i * 7919) % 1003) as f32 * 1e-3).collect());
     cases.push(random(300_007, 3).into_iter().map(f32::abs).collect());
@@ -95,7 +95,7 @@ fn selection_is_the_cpus_bit_for_bit() {
             cut.mark(&scores, &mut expected);
             let selection = block_on(kernels.top_k(&on_device, k)).unwrap();
             let mask = expand(&block_on(kernels.read(&selection.mask)).unwrap(), n);
-            assert_eq!(mask.iter().map(|b| *b as usize).sum::<usize>(), k, "n = {n}");
+            assert_eq!(mask.iter().map(|b| *b as usize).sum::<usize>(), k.min(n), "n = {n}");
             assert!(mask == expected, "n = {n}, k = {k}");
             assert_eq!(selection.threshold.to_bits(), cut.threshold().to_bits());
         }

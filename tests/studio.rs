@@ -10,7 +10,7 @@ use salun_studio::{
     models::{Architecture, Model, Task, card::Card, resnet::ResnetConfig, weights::WeightLayout},
     monitor::Progress,
     run::{
-        recipe::{Recipe, Redirect},
+        recipe::{Budget, Recipe, Redirect},
         report::{
             DeviceReport, Forgotten, Metrics, Report, Seconds, TrainingReport, Verdict,
             VerdictLabel,
@@ -387,7 +387,9 @@ fn bars_follow_the_density() {
     state.settle();
     let saliency = state.session().saliency.as_ref().unwrap();
     assert!(saliency.exact);
-    assert_eq!(kept(&state), saliency.ranking.mask(0.1).unwrap().layers());
+    let mask = saliency.ranking.mask(0.1).unwrap();
+    assert_eq!(kept(&state), mask.layers());
+    assert!(mask.bits.iter().enumerate().all(|(at, bit)| saliency.free(at) == (*bit == 1)));
     state.set_density(7.0);
     assert_eq!(state.session().request.density, 1.0);
 }
@@ -525,6 +527,37 @@ fn frames_alone_ask_for_nothing() {
         window.step();
     }
     assert_eq!(played.count(), 2, "after it failed");
+}
+
+#[test]
+fn requests_change_while_a_model_opens_or_is_scored() {
+    let (mut state, played) = state();
+    // A budget does not stop the opening.
+    state.set_budget(Budget::Full);
+    assert!(matches!(state.work.as_ref().map(|w| w.kind), Some(Kind::Open(1))));
+    // The last of two seeds is opened.
+    for seed in [2, 3] {
+        state.session_mut().request.seed = seed;
+        state.reseed();
+    }
+    assert!(matches!(played.asked().1, Job::Open { seed: 3, .. }));
+    played.answer();
+    state.poll();
+    for seed in [4, 5] {
+        state.session_mut().request.seed = seed;
+        state.reseed();
+        state.reseed();
+    }
+    assert!(matches!(played.asked().1, Job::Open { seed: 5, .. }));
+    played.answer();
+    state.poll();
+    // Forget waits for the scores, and holds the request; not while a cancel is on its way.
+    state.pick(Choice::Class(SNEAKER));
+    assert!(!state.held());
+    state.forget();
+    assert!(state.held());
+    state.cancel();
+    assert_eq!(state.blocked(), Some("Cancelling"));
 }
 
 #[test]

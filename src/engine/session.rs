@@ -173,6 +173,10 @@ impl Session {
         let of = Scoring { model, data, forget, items, seed: recipe.seed };
         let on = (&self.device, self.kernels.as_ref());
         let ranking = Arc::new(abs_sum_grad(&of, on, monitor, early).await?);
+        // Only the latest keeps its scores on the GPU.
+        for old in self.rankings.values_mut().filter(|old| old.resident.is_some()) {
+            *old = Arc::new(Ranking { resident: None, ..Ranking::clone(old) });
+        }
         self.rankings.insert(key, ranking.clone());
         Ok(ranking)
     }
@@ -233,8 +237,8 @@ impl Session {
         Ok(metrics)
     }
 
-    /// Opens a model; `rough` is shown its pictures after a few steps of the sampler, long before
-    /// they are finished.
+    /// Opens a model; the first time, `rough` is shown its pictures after a few steps of the
+    /// sampler, long before they are finished.
     async fn open(
         &mut self,
         name: &str,
@@ -242,6 +246,7 @@ impl Session {
         monitor: &mut Monitor,
         rough: &mut dyn FnMut(Opened),
     ) -> Result<Opened> {
+        let first = !self.models.contains_key(name);
         let model = self.model(name)?;
         let data = data::open(&model.card.data)?;
         let weights = model.weights.upload(&self.device);
@@ -256,7 +261,7 @@ impl Session {
             retrain: Vec::new(),
         };
         let options = SampleOptions { seed, ..PREVIEW };
-        if model.unet().is_some() {
+        if first && model.unet().is_some() {
             let few = SampleOptions { steps: ROUGH, ..options };
             rough(opened(self.grid(&model, &weights, &data, &few, monitor).await?));
         }

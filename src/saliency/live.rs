@@ -10,7 +10,7 @@ use crate::gpu::{
 /// What a density keeps.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Kept {
-    /// Scores from here on are kept, nearly: within a bin, 4 to 6 % of the value.
+    /// Scores from here on are kept, nearly: within a bin, 3 to 6 % of the value.
     pub threshold: f32,
     /// Kept weights of every layer, in forward order; they add up to exactly k.
     pub layers: Vec<usize>,

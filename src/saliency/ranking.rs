@@ -80,7 +80,11 @@ impl Ranking {
         Ok(self.made(density, k, selection.threshold, bits))
     }
 
-    fn k(&self, density: f64) -> Result<usize> {
+    /// How many weights a density keeps: floor(density · N).
+    ///
+    /// # Errors
+    /// The density is not in 0..=1.
+    pub fn k(&self, density: f64) -> Result<usize> {
         if !(0.0..=1.0).contains(&density) {
             return Err(Error::argument("density", density, "a share from 0 to 1 is needed"));
         }

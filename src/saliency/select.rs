@@ -15,6 +15,12 @@ impl Cut {
         f32::from_bits(self.bits)
     }
 
+    /// The position behind the last selected value that equals the threshold.
+    pub fn last_tie(self, scores: &[f32]) -> usize {
+        let tied = scores.iter().enumerate().filter(|(_, s)| s.to_bits() == self.bits);
+        tied.take(self.ties).last().map_or(0, |(at, _)| at + 1)
+    }
+
     /// Writes 1 for each selected value and 0 for the others; ties are taken by position.
     pub fn mark(self, scores: &[f32], out: &mut Vec<u8>) {
         let mut ties = self.ties;
@@ -38,7 +44,7 @@ pub fn top_k(scores: &[f32], k: usize) -> Result<Cut> {
     if let Some(at) = scores.iter().position(bad) {
         return Err(Error::Diverged(format!("the score of weight {at} is {}", scores[at])));
     }
-    if k == 0 {
+    if k == 0 || scores.is_empty() {
         return Ok(Cut { bits: f32::INFINITY.to_bits(), ties: 0 });
     }
     let mut left = k.min(scores.len());

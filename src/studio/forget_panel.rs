@@ -37,7 +37,7 @@ pub fn forget_ui(studio: &mut Studio, ui: &mut Ui) {
         }
         ui.add_space(8.0);
         ui.heading("How");
-        let free = !studio.state.unlearning();
+        let free = !studio.state.held();
         ui.add_enabled_ui(free, |ui| {
             ui.spacing_mut().item_spacing.y = 4.0;
             how_ui(&mut studio.state, ui);
@@ -63,7 +63,7 @@ fn button_ui(state: &mut State, ui: &mut Ui) {
 
 fn classes_ui(studio: &mut Studio, ui: &mut Ui, opened: &Arc<Opened>) {
     let picked = studio.state.session().request.what;
-    let free = !studio.state.unlearning();
+    let free = !studio.state.held();
     let texture = studio.comparison.sheet(Pane::Before).texture(ui.ctx(), &opened.grid);
     let size = vec2((ui.available_width() - 4.0) / 2.0, 28.0);
     let classes: Vec<usize> = (0..opened.classes.len()).collect();
@@ -102,7 +102,7 @@ fn classes_ui(studio: &mut Studio, ui: &mut Ui, opened: &Arc<Opened>) {
 
 fn share_ui(state: &mut State, ui: &mut Ui) {
     let picked = state.session().request.what;
-    ui.add_enabled_ui(!state.unlearning(), |ui| {
+    ui.add_enabled_ui(!state.held(), |ui| {
         let on = matches!(picked, Some(Choice::Share(_)));
         let button = Button::new("Random share").selected(on);
         if ui.add(button).on_disabled_hover_text(WAIT).clicked() {

@@ -89,7 +89,7 @@ impl Source<'_> {
     /// Whether a weight, by its position among all N, may change.
     fn free(&self, at: usize) -> bool {
         match self {
-            Self::Saliency(s) => s.ranking.scores[at] >= s.threshold,
+            Self::Saliency(s) => s.free(at),
             Self::Change(run) => run.mask.as_ref().is_none_or(|mask| mask.bits[at] == 1),
         }
     }

@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use crate::{
     error::Result,
+    models::weights::WeightEntry,
     run::report::LayerReport,
     saliency::{
         live::Live,
         ranking::{Histogram, Ranking},
+        select::top_k,
     },
 };
 
@@ -22,11 +24,12 @@ pub struct Saliency {
     pub whole: bool,
     pub histogram: Histogram,
     live: Live,
-    density: f64,
     /// How many weights are kept, always exact.
     pub k: usize,
     /// The smallest kept score.
     pub threshold: f32,
+    /// Weights with just that score are kept up to here.
+    ties_end: usize,
     /// Kept weights of every layer, in forward order.
     pub layers: Vec<LayerReport>,
     /// Whether threshold and layers are the mask's, and not the histogram's answer.
@@ -42,48 +45,68 @@ impl Saliency {
     /// A score is not a finite number.
     pub fn new(ranking: Arc<Ranking>, whole: bool, density: f64) -> Result<Self> {
         let (live, histogram) = (Live::new(&ranking), ranking.histogram(BARS));
-        let (k, threshold, layers) = (0, 0.0, Vec::new());
-        let (exact, revision) = (false, 0);
+        let layer = |e: &WeightEntry| {
+            let (name, shape) = (e.name.clone(), e.shape.clone());
+            LayerReport { name, shape, kept: 0, n: e.n() }
+        };
         let mut saliency = Self {
+            layers: ranking.layout.params.iter().map(layer).collect(),
+            k: ranking.k(density)?,
             ranking,
             whole,
             histogram,
             live,
-            density,
-            k,
-            threshold,
-            layers,
-            exact,
-            revision,
+            threshold: 0.0,
+            ties_end: 0,
+            exact: false,
+            revision: 0,
         };
         saliency.settle()?;
         Ok(saliency)
     }
 
     /// Follows a density on the move: from the histograms, however many weights there are.
-    pub fn aim(&mut self, density: f64) {
-        let density = density.clamp(0.0, 1.0);
-        self.density = density;
-        self.k = (self.ranking.scores.len() as f64 * density) as usize;
+    ///
+    /// # Errors
+    /// The density is not in 0..=1.
+    pub fn aim(&mut self, density: f64) -> Result<()> {
+        self.k = self.ranking.k(density)?;
         let kept = self.live.keep(self.k);
-        self.threshold = kept.threshold;
+        (self.threshold, self.ties_end) = (kept.threshold, usize::MAX);
         self.layers.iter_mut().zip(kept.layers).for_each(|(layer, kept)| layer.kept = kept);
         self.exact = false;
         self.revision += 1;
+        Ok(())
     }
 
-    /// Cuts the exact mask of a density that has come to rest.
+    /// Finds the exact mask of a density that has come to rest.
     ///
     /// # Errors
     /// A score is not a finite number.
     pub fn settle(&mut self) -> Result<()> {
-        if !self.exact {
-            let mask = self.ranking.mask(self.density)?;
-            (self.k, self.threshold, self.layers) = (mask.k, mask.threshold, mask.layers());
-            self.exact = true;
-            self.revision += 1;
+        if self.exact {
+            return Ok(());
         }
+        let scores = &self.ranking.scores;
+        let cut = top_k(scores, self.k)?;
+        (self.threshold, self.ties_end) = (cut.threshold(), cut.last_tie(scores));
+        let counts = self
+            .ranking
+            .layout
+            .params
+            .iter()
+            .map(|e| e.range().filter(|&at| self.free(at)).count());
+        let counts: Vec<usize> = counts.collect();
+        self.layers.iter_mut().zip(counts).for_each(|(layer, kept)| layer.kept = kept);
+        self.exact = true;
+        self.revision += 1;
         Ok(())
+    }
+
+    /// Whether a weight, by its position among all N, may change.
+    pub fn free(&self, at: usize) -> bool {
+        let score = self.ranking.scores[at];
+        score > self.threshold || score == self.threshold && at < self.ties_end
     }
 
     /// The density whose mask has this threshold, nearly.

@@ -88,9 +88,21 @@ impl State {
         self.work.as_ref().is_some_and(|w| matches!(w.kind, Kind::Unlearn(_)))
     }
 
+    fn opening(&self) -> bool {
+        self.work.as_ref().is_some_and(|w| matches!(w.kind, Kind::Open(_)))
+    }
+
+    /// Whether the request is settled: a run is in progress, or will be once the weights are
+    /// scored.
+    pub fn held(&self) -> bool {
+        let queued = |w: &Work| matches!(w.kind, Kind::Rank { then_forget: true });
+        self.unlearning() || self.work.as_ref().is_some_and(queued)
+    }
+
     /// Why Forget cannot be pressed now.
     pub fn blocked(&self) -> Option<&'static str> {
         match &self.work {
+            Some(Work { cancelling: true, .. }) => Some("Cancelling"),
             Some(Work { kind: Kind::Open(_), .. }) => Some("The model is being opened"),
             Some(Work { kind: Kind::Rank { then_forget: false }, .. }) => None,
             Some(Work { kind: Kind::Rank { .. }, .. }) => {
@@ -110,6 +122,8 @@ impl State {
         let seed = session.request.seed;
         let job = Job::Open { model: session.model().into(), seed };
         self.begin(Kind::Open(seed), job);
+        // An opening that this one replaces took the seed back.
+        self.session_mut().request.seed = seed;
     }
 
     /// Shows a task; what the other one has is kept.
@@ -131,7 +145,7 @@ impl State {
     pub fn pick(&mut self, what: Choice) {
         let session = self.session();
         let same = session.request.what == Some(what) && session.scored();
-        if !same && !self.unlearning() && session.opened.is_some() {
+        if !same && !self.held() && session.opened.is_some() {
             self.aim(what);
             self.rank();
         }
@@ -158,8 +172,10 @@ impl State {
     /// Sets how much is evaluated, trained on and scored.
     pub fn set_budget(&mut self, budget: Budget) {
         let session = self.session_mut();
-        if std::mem::replace(&mut session.request.budget, budget) != budget {
-            session.saliency = None;
+        let changed = std::mem::replace(&mut session.request.budget, budget) != budget;
+        // A model that is being opened is scored afterwards.
+        if changed && session.opened.is_some() && !self.opening() {
+            self.session_mut().saliency = None;
             self.rank();
         }
     }
@@ -199,8 +215,8 @@ impl State {
             return;
         }
         session.request.density = density;
-        if let Some(saliency) = &mut session.saliency {
-            saliency.aim(density);
+        if let Some(Err(error)) = session.saliency.as_mut().map(|s| s.aim(density)) {
+            self.error = Some(error.to_string());
         }
     }
 

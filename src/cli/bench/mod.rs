@@ -81,7 +81,9 @@ pub fn run(args: &Args, common: &Common) -> Result<()> {
         }
     }
     let window = args.only.is_none() && !args.no_window;
-    let studio = window.then(|| pilot::measure(common)).transpose()?.flatten();
+    let studio = window.then(|| pilot::measure(common)).flatten();
+    let studio = studio.map(|found| found.map_err(|e| print::note(&e.to_string())).ok());
+    let studio = studio.flatten();
     if common.json {
         let all = serde_json::json!({ "device": device, "rows": rows, "studio": studio });
         return print::json(&all);
@@ -96,7 +98,7 @@ pub fn run(args: &Args, common: &Common) -> Result<()> {
     if let Some(studio) = studio {
         print::line(studio.to_string());
     } else if window {
-        print::line("studio: no display, so no frames were measured");
+        print::line("studio: no window could be opened, so no frames were measured");
     }
     Ok(())
 }

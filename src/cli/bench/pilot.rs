@@ -17,6 +17,8 @@ use super::super::{args::Common, studio};
 /// Updates that the training is watched for, and how long at the most.
 const STEPS: usize = 40;
 const LONGEST: Duration = Duration::from_secs(40);
+/// The whole flight, at the most.
+const DEADLINE: Duration = Duration::from_secs(300);
 /// A class that is forgotten.
 const CLASS: usize = 7;
 
@@ -47,10 +49,11 @@ impl fmt::Display for Studied {
 ///
 /// # Errors
 /// The window cannot be opened, or the pilot fails.
-pub fn measure(common: &Common) -> Result<Option<Studied>> {
-    if !studio::has_display() {
-        return Ok(None);
-    }
+pub fn measure(common: &Common) -> Option<Result<Studied>> {
+    studio::has_display().then(|| watch(common))
+}
+
+fn watch(common: &Common) -> Result<Studied> {
     let failed = |reason: String| Error::Request(format!("the studio's figures: {reason}"));
     let program = std::env::current_exe().map_err(|e| failed(e.to_string()))?;
     let out = Command::new(program)
@@ -59,7 +62,7 @@ pub fn measure(common: &Common) -> Result<Option<Studied>> {
         .output()
         .map_err(|e| failed(e.to_string()))?;
     let text = String::from_utf8_lossy(&out.stdout);
-    serde_json::from_str(text.trim()).map(Some).map_err(|_| failed(format!("{}", out.status)))
+    serde_json::from_str(text.trim()).map_err(|_| failed(format!("{}", out.status)))
 }
 
 /// Opens the window, does the main job until it is cancelled, and prints what was measured.
@@ -95,6 +98,13 @@ impl Pilot {
     /// Looks at the frame that was drawn and presses what comes next.
     fn steer(&mut self, ctx: &egui::Context) {
         let state = &mut self.studio.state;
+        let lost = state.work.is_none() && state.error.is_some();
+        if lost || self.started.elapsed() > DEADLINE {
+            let error = state.error.take().unwrap_or_else(|| "it took too long".into());
+            eprintln!("salun: the studio's figures: {error}");
+            ctx.send_viewport_cmd(egui::ViewportCommand::Close);
+            self.now = Phase::Done;
+        }
         match self.now {
             Phase::Opening if state.session().seen().is_some() => self.now = Phase::Opened,
             Phase::Opened => {

@@ -78,7 +78,7 @@ pub struct Kernels {
     pipelines: Arc<Mutex<HashMap<(&'static str, &'static str), wgpu::ComputePipeline>>>,
 }
 
-/// Part of a vector, as the kernels read it.
+/// Part of a vector, as the kernels read it; `start` tells only where positions matter.
 #[derive(Debug, Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
 #[repr(C)]
 struct Part {
@@ -94,6 +94,7 @@ impl Kernels {
 
     /// Copies values to the device.
     pub fn upload(&self, values: &[u32]) -> Slice {
+        let n = values.len();
         // An empty buffer cannot be bound.
         let values = if values.is_empty() { &[0] } else { values };
         let buffer = self.device.create_buffer_init(&wgpu::util::BufferInitDescriptor {
@@ -101,7 +102,7 @@ impl Kernels {
             contents: bytemuck::cast_slice(values),
             usage: USAGE,
         });
-        Slice { buffer, offset: 0, n: values.len() }
+        Slice { buffer, offset: 0, n }
     }
 
     /// Zeros on the device.
@@ -112,7 +113,7 @@ impl Kernels {
             usage: USAGE,
             mapped_at_creation: false,
         });
-        Slice { buffer, offset: 0, n: n.max(1) }
+        Slice { buffer, offset: 0, n }
     }
 
     fn uniform<T: bytemuck::Pod>(&self, value: T) -> wgpu::Buffer {

@@ -37,13 +37,16 @@ pub struct Selection {
 
 impl Kernels {
     /// Selects exactly the `k` largest scores (all, where there are fewer), ties by position:
-    /// the same as [`crate::saliency::select::top_k`]. Takes five passes over the scores and a
+    /// the same selection as on the CPU. Takes five passes over the scores and a
     /// scratch of 8 KiB and 4 bytes for 8,192 scores; no sort.
     ///
     /// # Errors
     /// A score is negative, infinite or not a number; or the device was lost.
     pub async fn top_k(&self, scores: &Slice, k: usize) -> Result<Selection> {
         let n = scores.n;
+        if n == 0 {
+            return Ok(Selection { mask: self.zeros(0), threshold: f32::INFINITY });
+        }
         let counts = self.zeros(BINS);
         let ties = self.zeros(n.div_ceil(BLOCK));
         let mask = self.zeros(n.div_ceil(32));

@@ -46,7 +46,7 @@ impl Kernels {
         });
     }
 
-    /// Statistics of each layer, whose `scores` are slices of their own.
+    /// Statistics of a layer.
     ///
     /// # Errors
     /// The device was lost.

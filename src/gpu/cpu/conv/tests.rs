@@ -159,3 +159,10 @@ fn small_maps() {
         check(shape([batch, 3, 14, 14, 4], 3, 2, LATE));
     }
 }
+
+/// So many weights that output channels are shared out, too, in ranges that do not divide evenly.
+#[test]
+fn wide() {
+    check(shape([3, 128, 3, 3, 232], 3, 1, SAME));
+    check(shape([2, 300, 2, 3, 113], 3, 2, SAME));
+}

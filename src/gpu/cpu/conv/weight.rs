@@ -4,7 +4,7 @@
 //! walked over.
 
 use super::super::par::{Scratch, each};
-use super::super::simd::{Kernel, Simd, dispatch, vector_shape};
+use super::super::simd::{Kernel, Simd, dispatch};
 use super::ConvShape;
 use super::pack::pack;
 use super::plan::Layout;
@@ -44,7 +44,7 @@ pub fn grad_weight(s: &ConvShape, x: &[f32], grad_out: &[f32], grad_w: &mut [f32
 const TASKS: usize = 8;
 /// Sums of more values than this are not kept many times.
 const LARGE: usize = 1 << 18;
-/// Output channels that one task adds up at the end.
+/// Output channels that one task adds up at the end: a whole number of vectors of any type.
 const BLOCK: usize = 16;
 
 /// How the work is divided.
@@ -59,7 +59,7 @@ struct Parts<'a> {
     images: usize,
     /// Images that are worked on at a time.
     unit: usize,
-    /// Output channels of a range, a whole number of vectors.
+    /// Output channels of a range, a whole number of blocks.
     width: usize,
     /// Floats of a chunk's sums, `[range][input channel and tap][output channel]`.
     sum: usize,
@@ -67,7 +67,6 @@ struct Parts<'a> {
 
 impl<'a> Parts<'a> {
     fn new(s: &'a ConvShape) -> Self {
-        let (lanes, _) = vector_shape();
         let (layout, taps) = Layout::source(s, 1);
         let pixels: Vec<usize> = (0..s.out_h())
             .flat_map(|i| (0..s.out_w()).map(move |j| (i, j)))
@@ -75,13 +74,13 @@ impl<'a> Parts<'a> {
             .collect();
         let weights = s.c_out * s.c_in * taps.len();
         let ranges = if weights > LARGE { 4 } else { 1 };
-        let width = s.c_out.div_ceil(ranges).next_multiple_of(lanes);
+        let width = s.c_out.div_ceil(ranges).next_multiple_of(BLOCK);
         let ranges = s.c_out.div_ceil(width);
         // Enough pixels to outweigh loading and storing the sums.
         let unit = 512usize.div_ceil(pixels.len().max(1));
         let images = s.batch.div_ceil((TASKS / ranges).max(1)).next_multiple_of(unit);
         let sum = ranges * width * s.c_in * taps.len();
-        Self { shape: s, layout, taps, pixels, images, unit: unit.min(images), width, sum }
+        Self { shape: s, layout, taps, pixels, images, unit, width, sum }
     }
 
     /// Weights of one output channel.
