@@ -4,6 +4,7 @@
 //! `cli | studio -> engine -> unlearn, eval, saliency, diffusion -> train, models, data -> gpu`.
 //! [`run`], [`error`] and [`monitor`] are the words that all of them share.
 
+pub mod assets;
 pub mod data;
 pub mod diffusion;
 pub mod engine;
@@ -12,8 +13,11 @@ pub mod eval;
 pub mod gpu;
 pub mod models;
 pub mod monitor;
+mod platform;
 pub mod run;
 pub mod saliency;
 pub mod studio;
 pub mod train;
 pub mod unlearn;
+#[cfg(target_arch = "wasm32")]
+pub mod web;

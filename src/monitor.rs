@@ -7,7 +7,10 @@ use std::sync::{
 
 use web_time::{Duration, Instant};
 
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    platform,
+};
 
 /// The switches that a client holds on a running job.
 #[derive(Debug, Clone, Default)]
@@ -70,6 +73,8 @@ pub struct Monitor {
     switches: Switches,
     sink: Sink,
     phase: String,
+    /// What the first unit of every phase waits for, too.
+    warming: Option<&'static str>,
     /// Units that were done before this phase was taken up.
     resumed: usize,
     done: usize,
@@ -86,6 +91,7 @@ impl Monitor {
             switches,
             sink: Box::new(sink),
             phase: String::new(),
+            warming: None,
             resumed: 0,
             done: 0,
             total: 0,
@@ -102,6 +108,11 @@ impl Monitor {
     /// A monitor with the same switches that reports nothing.
     pub fn quiet(&self) -> Self {
         Self::new(self.id, self.switches.clone(), |_| {})
+    }
+
+    /// Says with every phase, until its first unit is done, what else takes time there.
+    pub fn warming(self, what: Option<&'static str>) -> Self {
+        Self { warming: what, ..self }
     }
 
     /// Starts a phase of `total` units of work.
@@ -137,15 +148,14 @@ impl Monitor {
     /// [`Error::Cancelled`].
     pub async fn check(&mut self) -> Result<()> {
         loop {
-            yield_now().await;
+            platform::turn().await;
             if self.switches.cancelled(self.id) {
                 return Err(Error::Cancelled);
             }
             if !self.switches.paused() {
                 return Ok(());
             }
-            #[cfg(not(target_arch = "wasm32"))]
-            std::thread::sleep(Duration::from_millis(20));
+            platform::rest().await;
         }
     }
 
@@ -160,24 +170,10 @@ impl Monitor {
         let now = self.done - self.resumed;
         let seconds_left = (now > 0 && elapsed > 0.3)
             .then(|| elapsed / now as f64 * self.total.saturating_sub(self.done) as f64);
-        (self.sink)(Progress {
-            phase: self.phase.clone(),
-            done: self.done,
-            total: self.total,
-            seconds_left,
-        });
+        let phase = match self.warming.filter(|_| now == 0) {
+            Some(what) => format!("{}: {what}", self.phase),
+            None => self.phase.clone(),
+        };
+        (self.sink)(Progress { phase, done: self.done, total: self.total, seconds_left });
     }
-}
-
-/// Gives the executor one turn: on the web that lets the page draw.
-async fn yield_now() {
-    let mut yielded = false;
-    std::future::poll_fn(|cx| {
-        if std::mem::replace(&mut yielded, true) {
-            return std::task::Poll::Ready(());
-        }
-        cx.waker().wake_by_ref();
-        std::task::Poll::Pending
-    })
-    .await
 }

@@ -16,7 +16,7 @@ use salun_studio::{
         Model,
         checkpoint::{self, Precision},
     },
-    run::recipe::Recipe,
+    run::recipe::{Budget, Recipe},
     saliency::estimator::Estimator,
 };
 
@@ -235,5 +235,8 @@ fn a_cancelled_job_ends_and_the_engine_goes_on() {
         }
     }
     let model = "fashion-classifier".to_string();
-    assert!(matches!(run(&engine, Job::Open { model, seed: 1 }), Outcome::Opened(_)));
+    assert!(matches!(
+        run(&engine, Job::Open { model, seed: 1, budget: Budget::Quick }),
+        Outcome::Opened(_)
+    ));
 }

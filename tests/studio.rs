@@ -10,6 +10,7 @@ use salun_studio::{
     models::{Architecture, Model, Task, card::Card, resnet::ResnetConfig, weights::WeightLayout},
     monitor::Progress,
     run::{
+        link::Link,
         recipe::{Budget, Recipe, Redirect},
         report::{
             DeviceReport, Forgotten, Metrics, Report, Seconds, TrainingReport, Verdict,
@@ -86,8 +87,13 @@ impl Played {
     fn answer(&self) {
         let (id, job) = self.asked();
         let outcome = match job {
-            Job::Open { model, seed } => {
-                Outcome::Opened(Arc::new(Opened { seed, ..opened(&model) }))
+            Job::Open { model, seed, budget } => {
+                Outcome::Opened(Arc::new(Opened { seed, budget, ..opened(&model) }))
+            }
+            Job::Import { name, seed, budget, .. } => {
+                // The file holds a classifier.
+                let opened = opened("fashion-classifier");
+                Outcome::Opened(Arc::new(Opened { name, seed, budget, ..opened }))
             }
             Job::Rank(recipe) => Outcome::Ranked(ranking(&recipe)),
             Job::Unlearn(recipe) => {
@@ -165,6 +171,7 @@ fn opened(model: &str) -> Opened {
         classes: CLASSES.map(String::from).to_vec(),
         data: "fashion-mnist".into(),
         seed: 1,
+        budget: Budget::Quick,
         grid: Arc::new(grid(0)),
         params: layout().n(),
         retrain: classify
@@ -297,7 +304,9 @@ fn unlearn_recipe(job: &Job) -> &Recipe {
 #[test]
 fn the_diffusion_model_opens_first() {
     let (mut state, played) = state();
-    assert!(matches!(played.asked().1, Job::Open { model, seed: 1 } if model == "fashion-ddpm"));
+    assert!(
+        matches!(played.asked().1, Job::Open { model, seed: 1, .. } if model == "fashion-ddpm")
+    );
     assert!(matches!(state.session().content(Pane::Before), Content::Hint(_)));
     let (id, _) = played.asked();
     played.tell(Event::Rough { id, opened: Arc::new(opened("fashion-ddpm")) });
@@ -577,6 +586,82 @@ fn a_new_seed_opens_the_model_again_and_scores_again() {
     state.reseed();
     state.pick(Choice::Class(0));
     assert!(matches!(played.asked().1, Job::Rank(recipe) if recipe.seed == 9));
+}
+
+#[test]
+fn a_link_opens_its_model_picks_its_class_and_runs() {
+    let (mut state, played) = state();
+    let text =
+        "model=fashion-classifier&forget=class%3ABag&density=0.2&seed=4&steps=40&at=20&run=1";
+    state.follow(Link::parse(text).unwrap()).unwrap();
+    assert_eq!(state.session().link().query(), text);
+    let asked = played.asked().1;
+    assert!(matches!(asked, Job::Open { model, seed: 4, .. } if model == "fashion-classifier"));
+    played.answer();
+    state.poll();
+    assert!(matches!(played.asked().1, Job::Rank(recipe) if recipe.forget == "class:Bag"));
+    played.answer();
+    state.poll();
+    let (_, job) = played.asked();
+    let recipe = unlearn_recipe(&job);
+    assert_eq!((recipe.density, recipe.steps, recipe.seed), (0.2, Some(40), 4));
+    played.answer();
+    state.poll();
+    assert!(matches!(state.session().content(Pane::After), Content::Grid(_, Some(20))));
+    // What is shared now is what was asked for, held at the same place, and waits for Forget.
+    assert_eq!(state.session().link().query(), text.replace("&run=1", ""));
+}
+
+#[test]
+fn a_link_that_asks_for_what_is_not_there_says_so_and_opens_the_rest() {
+    let (mut state, played) = state();
+    let link = Link::parse("forget=class%3ASneeker&density=0.3").unwrap();
+    state.follow(link).unwrap();
+    played.answer();
+    state.poll();
+    assert!(state.error.as_ref().is_some_and(|e| e.contains("did you mean 'Sneaker'")));
+    assert!(state.session().opened.is_some() && state.session().request.density == 0.3);
+    let share = Link::parse("forget=random%3A10%25").unwrap();
+    state.follow(share).unwrap();
+    played.answer();
+    state.poll();
+    assert!(state.error.is_some(), "the diffusion model forgets no share");
+    assert!(state.follow(Link::parse("model=../../x").unwrap()).is_err());
+}
+
+#[test]
+fn a_weights_file_takes_the_place_of_its_tasks_model_or_is_refused() {
+    let (mut state, played) = picked();
+    let bytes: Arc<[u8]> = [1, 2, 3].into();
+    state.import("mine.safetensors".into(), Some(bytes.clone()));
+    played.fail(Error::file("mine.safetensors", "not a whole safetensors file"));
+    state.poll();
+    assert!(state.error.as_ref().is_some_and(|e| e.starts_with("mine.safetensors")));
+    assert!(state.session().opened.is_some() && state.session().scored());
+    state.import("mine.safetensors".into(), Some(bytes));
+    played.answer();
+    state.poll();
+    assert_eq!((state.task, state.session().model.as_str()), (Task::Classify, "mine.safetensors"));
+    state.pick(Choice::Class(0));
+    assert!(matches!(played.asked().1, Job::Rank(recipe) if recipe.model == "mine.safetensors"));
+}
+
+#[test]
+fn a_phone_shows_pictures_above_and_a_panel_at_a_time_below() {
+    let (mut window, played) = window([390.0, 844.0], egui::Theme::Dark);
+    played.answer();
+    window.run();
+    window.get_by_label("Menu");
+    window.get_by_label("Sneaker").click();
+    window.run();
+    played.answer();
+    window.run();
+    window.get_by_label("Saliency").click();
+    window.run();
+    window.get_by_label_contains("layer1.0.conv1.weight");
+    window.get_by_label("Timeline and verdict").click();
+    window.run();
+    window.get_by_label("The verdict appears here");
 }
 
 #[test]

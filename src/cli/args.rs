@@ -51,7 +51,7 @@ fn device(given: &str) -> Result<DeviceChoice> {
 
 /// A budget by name.
 pub fn budget(given: &str) -> Result<Budget> {
-    one_of("budget", given, [("quick", Budget::Quick), ("full", Budget::Full)])
+    one_of("budget", given, Budget::ALL.map(|b| (b.name(), b)))
 }
 
 /// One of a few names.

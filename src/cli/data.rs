@@ -85,7 +85,7 @@ fn fetch(name: &str, common: &Common) -> Result<()> {
 
 fn check(name: &str, common: &Common) -> Result<()> {
     let data = data::open(name)?;
-    let files = if data.name == NAMES[0] { fashion::hashes() } else { Vec::new() };
+    let files = if data.name == NAMES[0] { fashion::hashes()? } else { Vec::new() };
     for (file, hash) in &files {
         if FASHION.iter().find(|(name, _)| name == file).is_none_or(|(_, right)| right != hash) {
             return Err(Error::file(file, format!("is damaged: its SHA-256 is {hash}")));

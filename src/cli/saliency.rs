@@ -6,7 +6,7 @@ use salun_studio::{
     engine::job::Job,
     error::{Error, Result},
     run::{
-        figures, folder,
+        bundle, figures,
         output::Output,
         recipe::{Budget, Recipe},
         report::MaskReport,
@@ -100,7 +100,7 @@ pub fn run(args: &Args, common: &Common) -> Result<()> {
         seconds: ranking.seconds,
         mask: mask.report(ranking.n_forget, 0),
     };
-    json.write(&folder::json(&statistics)?)?;
+    json.write(&bundle::json(&statistics)?)?;
     png.write(&figures::saliency(&mask, Some(&ranking), &ranking.forget)?)?;
     mask_file.write(&mask.encode()?)?;
     if common.json {

@@ -7,7 +7,7 @@ use salun_studio::{
     engine::{Engine, job::Run},
     error::{Error, Result},
     gpu::device,
-    run::folder,
+    run::{bundle, folder},
     studio::{self, Studio},
 };
 
@@ -55,28 +55,9 @@ pub fn has_display() -> bool {
 fn save(run: &Run) -> Result<PathBuf> {
     let runs = Path::new(RUNS);
     std::fs::create_dir_all(runs).map_err(|e| Error::write(runs, e))?;
-    let r = &run.report;
-    let mask = r.mask.as_ref().map_or("none", |m| m.estimator.as_str());
-    let name = plain(&format!("{}-{}-{mask}", r.task, r.forget.spec));
+    let name = bundle::name(run);
     let free = (1..).map(|n| runs.join(format!("{name}-{n}"))).find(|p| !p.exists());
     let place = free.unwrap_or_else(|| runs.join(name));
     folder::write(run, &place, false)?;
     Ok(place)
-}
-
-/// A name that every file system takes.
-fn plain(name: &str) -> String {
-    let safe = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' };
-    name.chars().map(safe).take(80).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn a_run_is_named_for_any_file_system() {
-        assert_eq!(
-            super::plain("classify-class:Ankle boot-random"),
-            "classify-class-ankle-boot-random"
-        );
-    }
 }

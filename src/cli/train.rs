@@ -15,7 +15,7 @@ use salun_studio::{
         checkpoint::{self, Precision},
     },
     run::{
-        folder,
+        bundle,
         output::Output,
         state::{self, Asked},
     },
@@ -106,8 +106,8 @@ impl Files {
 
     fn write(self, model: &Model, half: bool, log: &[LogLine]) -> Result<()> {
         let precision = if half { Precision::Half } else { Precision::Full };
-        self.log.write(folder::log(log)?.as_bytes())?;
-        self.card.write(&folder::json(&model.card)?)?;
+        self.log.write(bundle::log(log)?.as_bytes())?;
+        self.card.write(&bundle::json(&model.card)?)?;
         self.weights.write(&checkpoint::encode(model, precision)?)?;
         remove(&self.state)
     }

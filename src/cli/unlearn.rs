@@ -8,6 +8,7 @@ use salun_studio::{
     error::{Error, Result},
     run::{
         files, folder,
+        link::Link,
         output::Output,
         recipe::{Budget, Recipe, Redirect},
     },
@@ -23,7 +24,7 @@ use super::{
 /// Forget: one unlearning run, written as a run folder
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// A recipe; the flags below override what it says
+    /// A recipe, or a link from the studio; the flags below override what it says
     recipe: Option<PathBuf>,
     #[arg(long, value_name = "M", help = args::models_help())]
     model: Option<String>,
@@ -58,7 +59,7 @@ pub struct Args {
     /// Where the forgotten class goes (generation): next, null or a class
     #[arg(long, value_name = "CLASS")]
     redirect: Option<Redirect>,
-    /// How much is trained on and evaluated: quick or full
+    /// How much is trained on and evaluated: tiny, quick or full
     #[arg(long, value_parser = args::budget)]
     budget: Option<Budget>,
     /// Seed of everything random [default: 1]
@@ -72,6 +73,9 @@ pub struct Args {
 impl Args {
     fn recipe(&self) -> Result<Recipe> {
         let mut recipe = match &self.recipe {
+            Some(link) if link.to_string_lossy().contains('?') => {
+                Link::parse(&link.to_string_lossy())?.recipe
+            }
             Some(path) => {
                 let text = files::read_text(path)?;
                 Recipe::parse(&text, &path.to_string_lossy())?

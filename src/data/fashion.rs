@@ -1,12 +1,12 @@
-//! Fashion-MNIST (Xiao et al. 2017), complete, inside the binary.
+//! Fashion-MNIST (Xiao et al. 2017), complete.
 
-use std::{
-    io::Read,
-    sync::{Arc, OnceLock},
-};
+use std::sync::{Arc, OnceLock};
 
 use super::{Dataset, PictureShape, Pictures};
-use crate::error::{Error, Result};
+use crate::{
+    assets,
+    error::{Error, Result},
+};
 
 /// Class names in label order.
 pub const CLASSES: [&str; 10] = [
@@ -22,62 +22,64 @@ pub const CLASSES: [&str; 10] = [
     "Ankle boot",
 ];
 
-macro_rules! embedded {
-    ($file:literal) => {
-        ($file, include_bytes!(concat!("../../assets/data/fashion-mnist/", $file)).as_slice())
-    };
-}
-
-const TRAIN: [(&str, &[u8]); 2] =
-    [embedded!("train-images-idx3-ubyte.gz"), embedded!("train-labels-idx1-ubyte.gz")];
-const TEST: [(&str, &[u8]); 2] =
-    [embedded!("t10k-images-idx3-ubyte.gz"), embedded!("t10k-labels-idx1-ubyte.gz")];
+const SHAPE: PictureShape = PictureShape { channels: 1, height: 28, width: 28 };
 
 /// The data set, unpacked once.
 ///
 /// # Errors
-/// The embedded files are damaged.
+/// The files are damaged, or not there yet.
 pub fn open() -> Result<Arc<Dataset>> {
-    static OPEN: OnceLock<Result<Arc<Dataset>>> = OnceLock::new();
-    OPEN.get_or_init(|| {
-        Ok(Arc::new(Dataset {
-            name: "fashion-mnist".into(),
-            classes: CLASSES.map(String::from).to_vec(),
-            train: pictures(TRAIN, 60_000)?,
-            test: pictures(TEST, 10_000)?,
-            skipped: 0,
-        }))
-    })
-    .clone()
+    static OPEN: OnceLock<Arc<Dataset>> = OnceLock::new();
+    if let Some(open) = OPEN.get() {
+        return Ok(open.clone());
+    }
+    let data = Dataset {
+        name: "fashion-mnist".into(),
+        classes: CLASSES.map(String::from).to_vec(),
+        train: Arc::new(pictures(assets::FASHION_TRAIN, 60_000)?),
+        test: test()?,
+        skipped: 0,
+    };
+    Ok(OPEN.get_or_init(|| Arc::new(data)).clone())
 }
 
-/// The sha256 of each embedded file, for `salun data check`.
-pub fn hashes() -> Vec<(&'static str, String)> {
+/// The test pictures alone, unpacked once.
+///
+/// # Errors
+/// The files are damaged, or not there yet.
+pub fn test() -> Result<Arc<Pictures>> {
+    static OPEN: OnceLock<Arc<Pictures>> = OnceLock::new();
+    if let Some(open) = OPEN.get() {
+        return Ok(open.clone());
+    }
+    let test = pictures(assets::FASHION_TEST, 10_000)?;
+    Ok(OPEN.get_or_init(|| Arc::new(test)).clone())
+}
+
+/// The sha256 of each file, for `salun data check`.
+///
+/// # Errors
+/// A file is not there.
+pub fn hashes() -> Result<Vec<(&'static str, String)>> {
     use sha2::Digest;
-    TRAIN
-        .iter()
-        .chain(&TEST)
-        .map(|(n, b)| (*n, crate::run::hex(&sha2::Sha256::digest(b))))
-        .collect()
+    let files = assets::FASHION_TRAIN.into_iter().chain(assets::FASHION_TEST);
+    let hash = |path: &'static str| {
+        let hash = crate::run::hex(&sha2::Sha256::digest(assets::bytes(path)?));
+        Ok((path.rsplit('/').next().unwrap_or(path), hash))
+    };
+    files.map(hash).collect()
 }
 
-fn pictures([images, labels]: [(&str, &[u8]); 2], n: usize) -> Result<Pictures> {
-    Ok(Pictures {
-        pixels: idx(images, 16, n * 28 * 28)?,
-        labels: idx(labels, 8, n)?,
-        shape: PictureShape { channels: 1, height: 28, width: 28 },
-    })
+fn pictures([images, labels]: [&str; 2], n: usize) -> Result<Pictures> {
+    let (pixels, labels) = (idx(images, 16, n * SHAPE.n())?, idx(labels, 8, n)?);
+    Ok(Pictures { pixels, labels, shape: SHAPE })
 }
 
 /// The body of a gzipped IDX file: `header` bytes, then exactly `n`.
-fn idx((name, packed): (&str, &[u8]), header: usize, n: usize) -> Result<Vec<u8>> {
-    let mut bytes = Vec::with_capacity(header + n);
-    flate2::read::GzDecoder::new(packed)
-        .take((header + n + 1) as u64)
-        .read_to_end(&mut bytes)
-        .map_err(|e| Error::file(name, e))?;
+fn idx(path: &str, header: usize, n: usize) -> Result<Vec<u8>> {
+    let mut bytes = assets::unpacked(path, header + n + 1)?;
     if bytes.len() != header + n {
-        return Err(Error::file(name, format!("{} bytes, expected {}", bytes.len(), header + n)));
+        return Err(Error::file(path, format!("{} bytes, expected {}", bytes.len(), header + n)));
     }
     bytes.drain(..header);
     Ok(bytes)

@@ -1,6 +1,6 @@
 //! A person's own pictures: one sub-folder a class, read through the `image` crate.
 
-use std::{fs, path::Path};
+use std::{fs, path::Path, sync::Arc};
 
 use image::imageops::FilterType;
 
@@ -63,6 +63,7 @@ pub fn open(path: &Path) -> Result<Dataset> {
         }
         classes.push(name);
     }
+    let (train, test) = (Arc::new(train), Arc::new(test));
     Ok(Dataset { name: format!("folder:{}", path.display()), classes, train, test, skipped })
 }
 

@@ -10,10 +10,13 @@ use std::sync::Arc;
 
 use rng::RandomState;
 
-use crate::error::{Error, Result};
+use crate::{
+    assets,
+    error::{Error, Result},
+};
 
 /// Pictures of one size with a class each, all in main memory.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Pictures {
     /// n · channels · height · width bytes, channels first.
     pub pixels: Vec<u8>,
@@ -22,7 +25,7 @@ pub struct Pictures {
 }
 
 /// Channels, height and width of one picture.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct PictureShape {
     pub channels: usize,
     pub height: usize,
@@ -72,8 +75,8 @@ impl Pictures {
 pub struct Dataset {
     pub name: String,
     pub classes: Vec<String>,
-    pub train: Pictures,
-    pub test: Pictures,
+    pub train: Arc<Pictures>,
+    pub test: Arc<Pictures>,
     /// Files that could not be read and were left out.
     pub skipped: usize,
 }
@@ -139,6 +142,26 @@ pub fn open(name: &str) -> Result<Arc<Dataset>> {
     match name {
         "fashion-mnist" => fashion::open(),
         _ => Err(Error::unknown("data set", name, NAMES.into_iter().chain(["folder:PATH"]))),
+    }
+}
+
+/// The test pictures of a data set, where the others are not needed.
+///
+/// # Errors
+/// As [`open`].
+pub fn test(name: &str) -> Result<Arc<Pictures>> {
+    match name {
+        "fashion-mnist" => fashion::test(),
+        _ => open(name).map(|data| data.test.clone()),
+    }
+}
+
+/// The files among the [`assets`] that hold a data set's test pictures, and its training
+/// pictures.
+pub fn files(name: &str) -> [&'static [&'static str]; 2] {
+    match name {
+        "fashion-mnist" => [&assets::FASHION_TEST, &assets::FASHION_TRAIN],
+        _ => [&[], &[]],
     }
 }
 

@@ -6,6 +6,7 @@ use super::schedule::Schedule;
 use crate::{
     data::rng::{normals, seeded},
     error::{Error, Result},
+    gpu::pace::Pace,
     models::{
         layers::{Mode, Pass},
         unet::Unet,
@@ -116,6 +117,7 @@ pub async fn sample(
         tensor4(values.collect(), shape, &device)
     };
     let mut x = noise("x_T");
+    let mut pace = Pace::start();
     for (t, s) in schedule.uniform(options.steps) {
         monitor.advance(wanted.len()).await?;
         let pass = Pass::new(weights, Mode::Eval);
@@ -132,8 +134,7 @@ pub async fn sample(
         if step.noise > 0.0 {
             x = x + noise(&format!("z {t}")) * step.noise;
         }
-        // On an asynchronous device, wait here so that progress and cancel are true.
-        device.flush().map_err(|e| Error::Device(e.to_string()))?;
+        pace.step(&x).await?;
     }
     let values = read(x).await?;
     Ok(values.into_iter().map(|v| ((v + 1.0) / 2.0).clamp(0.0, 1.0)).collect())

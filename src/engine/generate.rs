@@ -8,8 +8,8 @@ use crate::{
     data::class_index,
     diffusion::sampler::{SampleOptions, Wanted},
     error::{Error, Result},
-    eval::generate::make,
-    models::{Model, weights::Weights},
+    eval::generate::{Judged, make},
+    models::{Model, unet::Unet, weights::Weights},
     monitor::Monitor,
 };
 
@@ -62,13 +62,26 @@ impl Session {
             .flat_map(|&class| (0..columns).map(move |i| Wanted { class, noise: i as u64 }))
             .collect();
         let (values, seen) = make(net, weights, judge.as_ref(), &wanted, options, monitor).await?;
-        Ok(Grid {
-            rows,
+        Ok(Grid { rows, ..Grid::of_samples(net, columns, columns, Judged { values, seen }) })
+    }
+}
+
+impl Grid {
+    /// The first `columns` of the `each` samples of every class.
+    pub fn of_samples(net: &Unet, each: usize, columns: usize, judged: Judged) -> Self {
+        let (channels, side) = (net.config.channels, net.config.resolution);
+        let size = channels * side * side;
+        let rows = judged.values.chunks_exact(each * size);
+        let bytes = |row: &[f32]| -> Vec<u8> {
+            row[..columns * size].iter().map(|v| (v * 255.0).round() as u8).collect()
+        };
+        Self {
+            rows: (0..rows.len()).map(Some).collect(),
             columns,
-            channels: net.config.channels,
-            tile: [net.config.resolution; 2],
-            pixels: values.iter().map(|v| (v * 255.0).round() as u8).collect(),
-            seen,
-        })
+            channels,
+            tile: [side; 2],
+            pixels: rows.flat_map(bytes).collect(),
+            seen: judged.seen.chunks_exact(each).flat_map(|row| row[..columns].to_vec()).collect(),
+        }
     }
 }

@@ -9,6 +9,7 @@ use crate::{
     models::{Model, Task},
     monitor::Progress,
     run::{
+        budget::Budget,
         recipe::Recipe,
         report::{Metrics, Report},
     },
@@ -20,7 +21,9 @@ use crate::{
 #[derive(Debug, Clone)]
 pub enum Job {
     /// Loads a model and shows what it does: sends [`Event::Rough`]; answers [`Outcome::Opened`].
-    Open { model: String, seed: u64 },
+    Open { model: String, seed: u64, budget: Budget },
+    /// The same with a weights file that a person gave; later jobs know it by its name.
+    Import { name: String, bytes: Arc<[u8]>, seed: u64, budget: Budget },
     /// Trains a preset; sends [`Event::Snapshot`] now and then; answers [`Outcome::Trained`].
     Train(TrainRequest),
     /// Scores every weight once; masks of any density follow from it; sends [`Event::Early`];
@@ -134,8 +137,9 @@ pub struct Opened {
     pub task: Task,
     pub classes: Vec<String>,
     pub data: String,
-    /// Seed of the pictures.
+    /// Seed of the pictures, and the budget that sets how many there are.
     pub seed: u64,
+    pub budget: Budget,
     pub grid: Arc<Grid>,
     /// N.
     pub params: usize,

@@ -12,7 +12,7 @@ mod unlearn;
 use job::{Command, Event};
 use session::Session;
 
-use crate::{error::Error, monitor::Monitor};
+use crate::{gpu::device::DeviceKind, monitor::Monitor};
 
 /// Sends events to the client.
 type Send = std::sync::Arc<dyn Fn(Event) + std::marker::Send + Sync>;
@@ -24,7 +24,9 @@ async fn serve(session: &mut Session, send: &Send, command: Command) {
         let send = send.clone();
         move |progress| send(Event::Progress { id, progress })
     };
-    let mut monitor = Monitor::new(id, session.switches.clone(), progress);
+    // The first use of a kernel compiles it and finds its fastest form, minutes on a new machine.
+    let warming = (session.info.kind != DeviceKind::Cpu).then_some("preparing the GPU");
+    let mut monitor = Monitor::new(id, session.switches.clone(), progress).warming(warming);
     // It may have been cancelled while it waited.
     let outcome = match monitor.check().await {
         Ok(()) => session.run(id, *job, send, &mut monitor).await,
@@ -47,6 +49,7 @@ mod native {
     use super::*;
     use crate::{
         engine::job::Job,
+        error::Error,
         gpu::device::{Compute, DeviceInfo},
         monitor::Switches,
     };
@@ -124,6 +127,74 @@ mod native {
                 .unwrap_or_default();
             let first = text.lines().next().unwrap_or("unknown failure").to_string();
             send(Event::Failed { id, error: Error::Device(first) });
+        }
+    }
+}
+
+#[cfg(target_arch = "wasm32")]
+pub use page::Engine;
+
+#[cfg(target_arch = "wasm32")]
+mod page {
+    use std::{
+        cell::{Cell, RefCell},
+        collections::VecDeque,
+        rc::Rc,
+        sync::{Arc, mpsc},
+    };
+
+    use super::*;
+    use crate::{
+        engine::job::Job,
+        gpu::device::{Compute, DeviceInfo},
+        monitor::Switches,
+    };
+
+    /// The engine as one task on the page's event loop.
+    pub struct Engine {
+        pub info: DeviceInfo,
+        pub switches: Switches,
+        waiting: Rc<RefCell<VecDeque<Command>>>,
+        /// Absent while the task runs.
+        session: Rc<Cell<Option<Session>>>,
+        send: Send,
+        events: mpsc::Receiver<Event>,
+    }
+
+    impl Engine {
+        /// An engine that waits for its first job.
+        pub fn spawn(compute: Compute) -> Self {
+            let (outbox, events) = mpsc::channel();
+            let switches = Switches::default();
+            let session = Session::new(&compute, switches.clone());
+            let info = compute.info;
+            // A client that is gone needs no events.
+            let send: Send = Arc::new(move |event| drop(outbox.send(event)));
+            send(Event::Ready(info.clone()));
+            let session = Rc::new(Cell::new(Some(session)));
+            Self { info, switches, waiting: Rc::default(), session, send, events }
+        }
+
+        /// Queues a job under a number larger than all before it.
+        pub fn start(&self, id: u64, job: Job) {
+            self.switches.ask(id);
+            self.waiting.borrow_mut().push_back(Command::Start { id, job: Box::new(job) });
+            let Some(mut session) = self.session.take() else { return };
+            let (waiting, place) = (self.waiting.clone(), self.session.clone());
+            let send = self.send.clone();
+            wasm_bindgen_futures::spawn_local(async move {
+                loop {
+                    let next = waiting.borrow_mut().pop_front();
+                    let Some(command) = next else { break };
+                    serve(&mut session, &send, command).await;
+                }
+                place.set(Some(session));
+            });
+        }
+
+        /// The next event, if there is one.
+        pub fn poll(&self) -> Option<Event> {
+            self.events.try_recv().ok()
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What the engine remembers between jobs, and the job table.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, path::Path, sync::Arc};
 
 use burn::tensor::Device;
 
@@ -9,7 +9,8 @@ use super::{
     job::{Event, Grid, Job, Opened, Outcome},
 };
 use crate::{
-    data::{self, Dataset, forget::ForgetSet},
+    assets,
+    data::{self, Dataset, Pictures, forget::ForgetSet},
     diffusion::sampler::SampleOptions,
     error::{Error, Result},
     eval::{self, generate::Judge},
@@ -17,9 +18,9 @@ use crate::{
         device::{Compute, DeviceInfo},
         kernels::Kernels,
     },
-    models::{Model, Network, registry, weights::Weights},
+    models::{Model, Network, Task, checkpoint, registry, weights::Weights},
     monitor::{Monitor, Switches},
-    run::{recipe::Recipe, report::Metrics},
+    run::{budget::Budget, recipe::Recipe, report::Metrics},
     saliency::{
         estimator::Estimator,
         ranking::Ranking,
@@ -27,12 +28,6 @@ use crate::{
     },
     unlearn::plan::Plan,
 };
-
-/// Tiles in a row of a grid that a pane shows.
-pub const COLUMNS: usize = 6;
-/// Steps of a preview's sampler.
-pub const PREVIEW: SampleOptions =
-    SampleOptions { steps: 20, guidance: 2.0, eta: 0.0, seed: 1, clip: true };
 
 /// Steps of the very first pictures.
 const ROUGH: usize = 4;
@@ -47,8 +42,15 @@ pub struct Session {
     models: HashMap<String, Arc<Model>>,
     judges: HashMap<String, Arc<Model>>,
     rankings: HashMap<String, Arc<Ranking>>,
-    /// Metrics of unchanged models: the original, measured once for all methods, and Retrain.
-    measured: HashMap<String, Metrics>,
+    /// What unchanged models do: the original, measured once for all methods, and Retrain.
+    measured: HashMap<String, Measured>,
+}
+
+/// A model's metrics, and what a pane shows of it.
+#[derive(Debug, Clone)]
+pub struct Measured {
+    pub metrics: Metrics,
+    pub grid: Arc<Grid>,
 }
 
 /// A recipe's model, data and forget set.
@@ -82,10 +84,20 @@ impl Session {
         send: &Send,
         monitor: &mut Monitor,
     ) -> Result<Outcome> {
+        assets::fetch(&needed(&job), monitor).await?;
         Ok(match job {
-            Job::Open { model, seed } => {
+            Job::Import { name, bytes, seed, budget } => {
+                let model = checkpoint::decode(&bytes, Path::new(&name))?;
+                self.models.insert(name.clone(), Arc::new(model));
+                Outcome::Opened(Arc::new(
+                    self.open(&name, seed, budget, monitor, &mut |_| {}).await?,
+                ))
+            }
+            Job::Open { model, seed, budget } => {
                 let mut rough = |opened| send(Event::Rough { id, opened: Arc::new(opened) });
-                Outcome::Opened(Arc::new(self.open(&model, seed, monitor, &mut rough).await?))
+                Outcome::Opened(Arc::new(
+                    self.open(&model, seed, budget, monitor, &mut rough).await?,
+                ))
             }
             Job::Train(request) => {
                 Outcome::Trained(Arc::new(self.train(id, request, send, monitor).await?))
@@ -104,7 +116,8 @@ impl Session {
                 let setting = self.setting_of(model, &recipe)?;
                 let model = setting.model.clone();
                 let weights = model.weights.upload(&self.device);
-                Outcome::Measured(self.measure(&model, &weights, &setting, &recipe, monitor).await?)
+                let measured = self.measure(&model, &weights, &setting, &recipe, monitor).await?;
+                Outcome::Measured(measured.metrics)
             }
             Job::Sample { model, class, n, options } => {
                 Outcome::Sampled(Arc::new(self.sample(&model, class, n, options, monitor).await?))
@@ -181,7 +194,7 @@ impl Session {
         Ok(ranking)
     }
 
-    /// Metrics of some weights under a recipe.
+    /// Measures some weights under a recipe.
     pub async fn measure(
         &mut self,
         model: &Model,
@@ -189,25 +202,34 @@ impl Session {
         setting: &Setting,
         recipe: &Recipe,
         monitor: &mut Monitor,
-    ) -> Result<Metrics> {
+    ) -> Result<Measured> {
         let device = self.device.clone();
+        let Setting { data, set, .. } = setting;
+        let budget = recipe.budget;
+        let columns = budget.sizes().columns;
+        let options = sampling(recipe);
         match &*model.network {
             Network::Resnet(net) => {
-                let Setting { data, set, .. } = setting;
-                let budget = recipe.budget;
-                eval::classify::measure(net, weights, data, set, budget, &device, monitor).await
+                let metrics =
+                    eval::classify::measure(net, weights, data, set, budget, &device, monitor)
+                        .await?;
+                let test = &data.test;
+                let grid = self.grid(model, weights, test, columns, &options, monitor).await?;
+                Ok(Measured { metrics, grid: Arc::new(grid) })
             }
             Network::Unet(net) => {
                 let judge = self.judge(&recipe.data)?.ok_or_else(|| no_judge(&recipe.data))?;
                 let on_device = judge.weights.upload(&device);
                 let judge = judge_of(&judge, &on_device)?;
-                let class = setting.set.class.ok_or_else(|| {
+                let class = set.class.ok_or_else(|| {
                     Error::Request("a diffusion model is measured on a class".into())
                 })?;
-                let options = sampling(recipe);
-                let budget = recipe.budget;
-                eval::generate::measure(net, weights, &judge, class, budget, &options, monitor)
-                    .await
+                let (metrics, judged) =
+                    eval::generate::measure(net, weights, &judge, class, budget, &options, monitor)
+                        .await?;
+                // The first samples of every class are those that a pane shows: from one noise.
+                let grid = Grid::of_samples(net, budget.sizes().samples, columns, judged);
+                Ok(Measured { metrics, grid: Arc::new(grid) })
             }
         }
     }
@@ -220,7 +242,7 @@ impl Session {
         setting: &Setting,
         recipe: &Recipe,
         monitor: &mut Monitor,
-    ) -> Result<Metrics> {
+    ) -> Result<Measured> {
         let key = format!(
             "{name}|{}|{}|{:?}|{:?}",
             recipe.data,
@@ -228,13 +250,13 @@ impl Session {
             recipe.budget,
             sampling(recipe)
         );
-        if let Some(metrics) = self.measured.get(&key) {
-            return Ok(metrics.clone());
+        if let Some(measured) = self.measured.get(&key) {
+            return Ok(measured.clone());
         }
         let weights = model.weights.upload(&self.device);
-        let metrics = self.measure(model, &weights, setting, recipe, monitor).await?;
-        self.measured.insert(key, metrics.clone());
-        Ok(metrics)
+        let measured = self.measure(model, &weights, setting, recipe, monitor).await?;
+        self.measured.insert(key, measured.clone());
+        Ok(measured)
     }
 
     /// Opens a model; the first time, `rough` is shown its pictures after a few steps of the
@@ -243,12 +265,16 @@ impl Session {
         &mut self,
         name: &str,
         seed: u64,
+        budget: Budget,
         monitor: &mut Monitor,
         rough: &mut dyn FnMut(Opened),
     ) -> Result<Opened> {
         let first = !self.models.contains_key(name);
         let model = self.model(name)?;
-        let data = data::open(&model.card.data)?;
+        let test = match model.card.architecture.task() {
+            Task::Classify => data::test(&model.card.data)?,
+            Task::Generate => Arc::default(),
+        };
         let weights = model.weights.upload(&self.device);
         let opened = |grid| Opened {
             name: name.to_string(),
@@ -256,32 +282,35 @@ impl Session {
             classes: model.card.classes.clone(),
             data: model.card.data.clone(),
             seed,
+            budget,
             grid: Arc::new(grid),
             params: model.weights.values.len(),
             retrain: Vec::new(),
         };
-        let options = SampleOptions { seed, ..PREVIEW };
-        if first && model.unet().is_some() {
+        let columns = budget.sizes().columns;
+        let options = preview(seed, budget);
+        if first && model.unet().is_some() && options.steps > 2 * ROUGH {
             let few = SampleOptions { steps: ROUGH, ..options };
-            rough(opened(self.grid(&model, &weights, &data, &few, monitor).await?));
+            rough(opened(self.grid(&model, &weights, &test, columns, &few, monitor).await?));
         }
-        let grid = self.grid(&model, &weights, &data, &options, monitor).await?;
+        let grid = self.grid(&model, &weights, &test, columns, &options, monitor).await?;
         let mut retrain = Vec::new();
         for (spec, twin) in registry::twins(name) {
             let twin = twin.open()?;
             let weights = twin.weights.upload(&self.device);
-            let grid = self.grid(&twin, &weights, &data, &options, monitor).await?;
+            let grid = self.grid(&twin, &weights, &test, columns, &options, monitor).await?;
             retrain.push((spec.to_string(), Arc::new(grid)));
         }
         Ok(Opened { retrain, ..opened(grid) })
     }
 
-    /// What a pane shows of some weights: a row a class.
+    /// What a pane shows of some weights: a row a class. A diffusion model needs no pictures.
     pub async fn grid(
         &mut self,
         model: &Model,
         weights: &Weights,
-        data: &Dataset,
+        test: &Pictures,
+        columns: usize,
         options: &SampleOptions,
         monitor: &mut Monitor,
     ) -> Result<Grid> {
@@ -289,27 +318,26 @@ impl Session {
         let classes: Vec<Option<usize>> = (0..model.card.classes.len()).map(Some).collect();
         match &*model.network {
             Network::Unet(_) => {
-                monitor.phase("Drawing", classes.len() * COLUMNS * options.steps);
-                self.samples(model, weights, classes, COLUMNS, options, monitor).await
+                monitor.phase("Drawing", classes.len() * columns * options.steps);
+                self.samples(model, weights, classes, columns, options, monitor).await
             }
             Network::Resnet(net) => {
                 let of_class = |class: usize| {
-                    (0..data.test.len()).filter(move |&i| data.test.labels[i] as usize == class)
+                    (0..test.len()).filter(move |&i| test.labels[i] as usize == class)
                 };
-                let fewest = (0..classes.len()).map(|c| of_class(c).take(COLUMNS).count()).min();
+                let fewest = (0..classes.len()).map(|c| of_class(c).take(columns).count()).min();
                 let columns = fewest.unwrap_or(0);
                 monitor.phase("Drawing", classes.len() * columns);
                 let items: Vec<usize> =
                     (0..classes.len()).flat_map(|c| of_class(c).take(columns)).collect();
                 let seen =
-                    eval::classify::predict(net, weights, &data.test, &items, &device, monitor)
-                        .await?;
+                    eval::classify::predict(net, weights, test, &items, &device, monitor).await?;
                 Ok(Grid {
                     rows: classes,
                     columns,
-                    channels: data.test.shape.channels,
-                    tile: [data.test.shape.height, data.test.shape.width],
-                    pixels: items.iter().flat_map(|&i| data.test.picture(i)).copied().collect(),
+                    channels: test.shape.channels,
+                    tile: [test.shape.height, test.shape.width],
+                    pixels: items.iter().flat_map(|&i| test.picture(i)).copied().collect(),
                     seen: seen.into_iter().map(Some).collect(),
                 })
             }
@@ -317,9 +345,40 @@ impl Session {
     }
 }
 
+/// The files that a job reads: a page fetches them when they are needed.
+fn needed(job: &Job) -> Vec<&'static str> {
+    // A model that is not shipped is judged by the classifier of the only shipped data.
+    let data_of = |model: &str| registry::shipped(model).map_or(data::NAMES[0], |s| s.data);
+    match job {
+        Job::Open { model, .. } => {
+            let shown = registry::shipped(model).filter(|s| s.task == Task::Classify);
+            let test = shown.map_or(&[][..], |s| data::files(s.data)[0]);
+            [&registry::files(model, data_of(model)), test].concat()
+        }
+        // Which of both it is will be seen once it is read.
+        Job::Import { .. } => {
+            let shipped = data::NAMES[0];
+            [&registry::files("", shipped), data::files(shipped)[0]].concat()
+        }
+        Job::Train(request) => data::files(&request.data).concat(),
+        Job::Rank(recipe) | Job::Unlearn(recipe) | Job::Evaluate { recipe, .. } => {
+            let models = registry::files(&recipe.model, &recipe.data);
+            [models, data::files(&recipe.data).concat()].concat()
+        }
+        Job::Sample { model, .. } => registry::files(model, data_of(model)),
+    }
+}
+
 /// How a recipe samples: its own options or the preview's, always with the recipe's seed.
 pub fn sampling(recipe: &Recipe) -> SampleOptions {
-    SampleOptions { seed: recipe.seed, ..recipe.sampling.unwrap_or(PREVIEW) }
+    let preview = preview(recipe.seed, recipe.budget);
+    SampleOptions { seed: recipe.seed, ..recipe.sampling.unwrap_or(preview) }
+}
+
+/// How a preview is sampled.
+fn preview(seed: u64, budget: Budget) -> SampleOptions {
+    let steps = budget.sizes().sampler;
+    SampleOptions { steps, guidance: 2.0, eta: 0.0, seed, clip: true }
 }
 
 /// A model as a judge.

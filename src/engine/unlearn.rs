@@ -27,9 +27,6 @@ use crate::{
     unlearn::unlearner::Unlearner,
 };
 
-/// Pictures of the model in training that a run sends, at the most.
-const PREVIEWS: usize = 8;
-
 impl Session {
     /// Runs a recipe.
     pub async fn unlearn(
@@ -47,6 +44,7 @@ impl Session {
         }
         let device = self.device.clone();
         let options = sampling(&recipe);
+        let columns = recipe.budget.sizes().columns;
 
         let clock = Instant::now();
         let (ranking, mask) = match plan.estimator {
@@ -64,14 +62,13 @@ impl Session {
         let clock = Instant::now();
         let before = self.measure_once(&recipe.model, model, &setting, &recipe, monitor).await?;
         let mut evaluate_seconds = clock.elapsed().as_secs_f64();
-        let original = model.weights.upload(&device);
-        let grid_before = self.grid(model, &original, data, &options, monitor).await?;
 
         let mut unlearner =
             Unlearner::new(model, data.clone(), plan.clone(), mask.as_ref(), &device);
         let mut log = Vec::with_capacity(plan.steps);
         let mut unlearn_seconds = 0.0;
-        let every = plan.steps.div_ceil(PREVIEWS).max(1);
+        let previews = recipe.budget.sizes().previews;
+        let every = plan.steps.div_ceil(previews.max(1)).max(1);
         monitor.phase(plan.method.title, plan.steps);
         while !unlearner.finished() {
             let clock = Instant::now();
@@ -79,12 +76,16 @@ impl Session {
             unlearn_seconds += clock.elapsed().as_secs_f64();
             log.push(LogLine { step: unlearner.step, loss, seconds: unlearn_seconds });
             let look = monitor.wants_previews()
+                && previews > 0
                 && unlearner.step.is_multiple_of(every)
                 && !unlearner.finished();
             let grid = if look {
                 // A preview is not progress of the training phase.
                 let mut quiet = monitor.quiet();
-                Some(self.grid(model, &unlearner.weights, data, &options, &mut quiet).await?)
+                Some(
+                    self.grid(model, &unlearner.weights, &data.test, columns, &options, &mut quiet)
+                        .await?,
+                )
             } else {
                 None
             };
@@ -99,7 +100,6 @@ impl Session {
         let after = self.measure(model, &unlearner.weights, &setting, &recipe, monitor).await?;
         evaluate_seconds += clock.elapsed().as_secs_f64();
         let retrain = self.retrain(&setting, &recipe, monitor).await?;
-        let grid_after = self.grid(model, &unlearner.weights, data, &options, monitor).await?;
 
         let weights = unlearner.weights.download().await?;
         let scored = ranking.as_ref().map_or(0, |r| r.n_forget);
@@ -118,10 +118,16 @@ impl Session {
                 each_epoch: plan.each,
             },
             mask: mask.as_ref().map(|m| m.report(scored, frozen_changed(m))),
-            gap: retrain.as_ref().map(|r| Gap::between(&after, r)),
-            verdict: verdict(task, set.class.is_some(), &before, &after, retrain.as_ref()),
-            before,
-            after,
+            gap: retrain.as_ref().map(|r| Gap::between(&after.metrics, r)),
+            verdict: verdict(
+                task,
+                set.class.is_some(),
+                &before.metrics,
+                &after.metrics,
+                retrain.as_ref(),
+            ),
+            before: before.metrics,
+            after: after.metrics,
             retrain,
             seconds: Seconds {
                 mask: mask_seconds,
@@ -140,8 +146,8 @@ impl Session {
             report,
             mask,
             ranking,
-            before: Arc::new(grid_before),
-            after: Arc::new(grid_after),
+            before: before.grid,
+            after: after.grid,
             log,
         })
     }
@@ -156,7 +162,8 @@ impl Session {
         let twin = registry::twins(&recipe.model).find(|(spec, _)| *spec == setting.set.spec);
         let Some((_, twin)) = twin else { return Ok(None) };
         let model = twin.open()?;
-        self.measure_once(twin.name, &model, setting, recipe, monitor).await.map(Some)
+        let measured = self.measure_once(twin.name, &model, setting, recipe, monitor).await?;
+        Ok(Some(measured.metrics))
     }
 }
 

@@ -11,14 +11,12 @@ use crate::{
         weights::{Weights, read},
     },
     monitor::Monitor,
-    run::{recipe::Budget, report::Metrics},
+    run::{budget::Budget, report::Metrics},
     train::losses::{Augment, pictures},
 };
 
 /// Pictures in one forward pass.
 const BATCH: usize = 250;
-/// Pictures of each set that the quick budget measures.
-const QUICK: [usize; 3] = [1_000, 3_000, 3_000];
 
 /// The class that the classifier sees in each picture, and its probability.
 ///
@@ -68,16 +66,17 @@ pub async fn measure(
     monitor: &mut Monitor,
 ) -> Result<Metrics> {
     let some = |items: Vec<usize>, most: usize, purpose: &str| -> Vec<usize> {
-        if budget == Budget::Full || items.len() <= most {
+        if items.len() <= most {
             return items;
         }
         // The same pictures for every model and every run.
         let order = rng::shuffled(&mut rng::seeded(0, purpose), items.len());
         order[..most].iter().map(|&j| items[j]).collect()
     };
-    let forget = some(set.forget.clone(), QUICK[0], "measure forget");
-    let retain = some(set.retain.clone(), QUICK[1], "measure retain");
-    let test = some((0..data.test.len()).collect(), QUICK[2], "measure test");
+    let most = budget.sizes().measured;
+    let forget = some(set.forget.clone(), most[0], "measure forget");
+    let retain = some(set.retain.clone(), most[1], "measure retain");
+    let test = some((0..data.test.len()).collect(), most[2], "measure test");
     monitor.phase("Evaluating", forget.len() + retain.len() + test.len());
     let mut right = Vec::new();
     for (pixels, items) in [(&data.train, &forget), (&data.train, &retain), (&data.test, &test)] {

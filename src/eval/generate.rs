@@ -17,14 +17,11 @@ use crate::{
         weights::{Weights, read},
     },
     monitor::Monitor,
-    run::{recipe::Budget, report::Metrics},
+    run::{budget::Budget, report::Metrics},
 };
 
 /// Pictures sampled together.
 const BATCH: usize = 50;
-/// Samples of each class that the quick budget judges, and the full one.
-const QUICK: usize = 40;
-const FULL: usize = 100;
 
 /// A classifier and its weights on the device.
 pub struct Judge<'a> {
@@ -72,8 +69,14 @@ async fn look(
     Ok(read(logits).await?.chunks_exact(classes).map(super::classify::top).collect())
 }
 
-/// Shares of each class's samples that the judge gives that class. UA is 100 - the forgotten
-/// class's share; RA and TA are the mean share of the kept classes.
+/// Samples of every class, and what the judge sees in each; as values in [0, 1], class by class.
+pub struct Judged {
+    pub values: Vec<f32>,
+    pub seen: Vec<Option<(usize, f32)>>,
+}
+
+/// Shares of each class's samples that the judge gives that class, and the samples. UA is 100 - the
+/// forgotten class's share; RA and TA are the mean share of the kept classes.
 ///
 /// # Errors
 /// Cancelled, or the device failed.
@@ -85,15 +88,15 @@ pub async fn measure(
     budget: Budget,
     options: &SampleOptions,
     monitor: &mut Monitor,
-) -> Result<Metrics> {
-    let each = if budget == Budget::Quick { QUICK } else { FULL };
+) -> Result<(Metrics, Judged)> {
+    let each = budget.sizes().samples;
     let classes = unet.config.classes;
     let wanted: Vec<Wanted> = (0..classes)
         .flat_map(|c| (0..each).map(move |i| (c, i)))
         .map(|(c, i)| Wanted { class: Some(c), noise: i as u64 })
         .collect();
     monitor.phase("Evaluating", wanted.len() * options.steps);
-    let (_, seen) = make(unet, weights, Some(judge), &wanted, options, monitor).await?;
+    let (values, seen) = make(unet, weights, Some(judge), &wanted, options, monitor).await?;
     let shares: Vec<f64> = seen
         .chunks_exact(each)
         .enumerate()
@@ -102,12 +105,13 @@ pub async fn measure(
     let kept: Vec<f64> =
         shares.iter().enumerate().filter(|(c, _)| *c != forgotten).map(|(_, s)| *s).collect();
     let mean = kept.iter().sum::<f64>() / kept.len().max(1) as f64;
-    Ok(Metrics {
+    let metrics = Metrics {
         UA: 100.0 - shares[forgotten],
         RA: mean,
         TA: mean,
         MIA: None,
         n: [each, each * kept.len(), each * kept.len()],
         per_class: shares,
-    })
+    };
+    Ok((metrics, Judged { values, seen }))
 }

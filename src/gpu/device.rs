@@ -106,6 +106,7 @@ pub fn open(choice: DeviceChoice) -> Result<Compute> {
         }
         (false, None, _) => return Ok(on_cpu("no GPU found".into())),
     }
+    keep_tuning();
     match Device::wgpu_options().init_with_setup() {
         Ok((device, setup)) => {
             let why = if choice == DeviceChoice::Gpu {
@@ -119,6 +120,53 @@ pub fn open(choice: DeviceChoice) -> Result<Compute> {
         Err(e) if choice == DeviceChoice::Gpu => Err(Error::Device(e.to_string())),
         Err(e) => Ok(on_cpu(format!("the GPU could not be opened ({e})"))),
     }
+}
+
+/// Opens the device for a choice in the browser.
+///
+/// # Errors
+/// A GPU was asked for and none can be opened.
+#[cfg(target_arch = "wasm32")]
+pub async fn open(choice: DeviceChoice) -> Result<Compute> {
+    if choice == DeviceChoice::Cpu {
+        return Ok(on_cpu("asked for with device=cpu".into()));
+    }
+    let refused = |why: String| match choice {
+        DeviceChoice::Gpu => Err(Error::Device(why)),
+        _ => Ok(on_cpu(why)),
+    };
+    if !wgpu::util::is_browser_webgpu_supported().await {
+        return refused("this browser offers no WebGPU".into());
+    }
+    let name = crate::platform::gpu_name().await.as_string().unwrap_or_default();
+    let software = ["swiftshader", "llvmpipe", "basic render"].iter().any(|s| name.contains(s));
+    if software && choice == DeviceChoice::Auto {
+        return Ok(on_cpu(format!("no GPU found, only the software adapter {name}")));
+    }
+    match Device::wgpu_options().init_with_setup_async().await {
+        Ok((device, setup)) => {
+            let mut info = describe(&setup.adapter.get_info(), "offered by the browser".into());
+            if software {
+                info.kind = DeviceKind::Software;
+            }
+            info.name = name;
+            Ok(Compute { device, info, setup: Some(setup) })
+        }
+        Err(e) => refused(format!("WebGPU could not be opened ({e})")),
+    }
+}
+
+/// Keeps compiled kernels, and which of them are fastest here, in the user's cache folder: only
+/// the first run on a machine has to find out.
+#[cfg(not(target_arch = "wasm32"))]
+fn keep_tuning() {
+    use burn::cubecl::config::{CubeClRuntimeConfig, RuntimeConfig, cache::CacheConfig};
+    let mut config = CubeClRuntimeConfig::default();
+    config.environment.name = "salun-studio".into();
+    config.environment.path = CacheConfig::Global;
+    config.compilation.cache = true;
+    // Set already where a device was opened before.
+    CubeClRuntimeConfig::try_set(config);
 }
 
 fn on_cpu(why: String) -> Compute {

@@ -6,3 +6,4 @@ pub mod device;
 pub mod flex;
 pub mod kernels;
 pub mod ops;
+pub mod pace;

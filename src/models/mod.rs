@@ -26,6 +26,8 @@ pub enum Task {
 }
 
 impl Task {
+    pub const ALL: [Self; 2] = [Self::Generate, Self::Classify];
+
     /// The name in reports.
     pub fn name(self) -> &'static str {
         match self {

@@ -3,22 +3,22 @@
 use std::path::Path;
 
 use super::{Model, Task, checkpoint};
-use crate::error::{Error, Result};
+use crate::{
+    assets,
+    error::{Error, Result},
+};
 
-/// A model inside the program.
+/// A model that comes with the program.
 #[derive(Debug)]
 pub struct Shipped {
     pub name: &'static str,
     pub task: Task,
-    bytes: &'static [u8],
+    /// The data set that it was trained on.
+    pub data: &'static str,
+    /// Its path among the [`assets`].
+    pub file: &'static str,
     /// The forget set that a Retrain twin was trained without, and the model that it is a twin of.
     pub twin: Option<(&'static str, &'static str)>,
-}
-
-macro_rules! embedded {
-    ($name:literal) => {
-        include_bytes!(concat!("../../assets/models/", $name, ".safetensors"))
-    };
 }
 
 /// Every shipped model. A diffusion model trained without a class is not among them.
@@ -26,19 +26,22 @@ pub const SHIPPED: &[Shipped] = &[
     Shipped {
         name: "fashion-classifier",
         task: Task::Classify,
-        bytes: embedded!("fashion-classifier"),
+        data: "fashion-mnist",
+        file: "models/fashion-classifier.safetensors",
         twin: None,
     },
     Shipped {
         name: "fashion-classifier-retrain-sneaker",
         task: Task::Classify,
-        bytes: embedded!("fashion-classifier-retrain-sneaker"),
+        data: "fashion-mnist",
+        file: "models/fashion-classifier-retrain-sneaker.safetensors",
         twin: Some(("fashion-classifier", "class:Sneaker")),
     },
     Shipped {
         name: "fashion-ddpm",
         task: Task::Generate,
-        bytes: embedded!("fashion-ddpm"),
+        data: "fashion-mnist",
+        file: "models/fashion-ddpm.safetensors",
         twin: None,
     },
 ];
@@ -47,10 +50,20 @@ impl Shipped {
     /// Unpacks the model.
     ///
     /// # Errors
-    /// The embedded file is damaged.
+    /// The file is damaged, or not there yet.
     pub fn open(&self) -> Result<Model> {
-        checkpoint::decode(self.bytes, Path::new(self.name))
+        checkpoint::decode(&assets::bytes(self.file)?, Path::new(self.name))
     }
+}
+
+/// The model that a task opens with.
+pub fn first(task: Task) -> &'static str {
+    SHIPPED.iter().find(|s| s.task == task).map_or("", |s| s.name)
+}
+
+/// A shipped model by name.
+pub fn shipped(name: &str) -> Option<&'static Shipped> {
+    SHIPPED.iter().find(|s| s.name == name)
 }
 
 /// Opens a shipped model by name, or a weights file.
@@ -58,7 +71,7 @@ impl Shipped {
 /// # Errors
 /// No such model or file, or the file cannot be used.
 pub fn open(name: &str) -> Result<Model> {
-    if let Some(shipped) = SHIPPED.iter().find(|s| s.name == name) {
+    if let Some(shipped) = shipped(name) {
         return shipped.open();
     }
     #[cfg(not(target_arch = "wasm32"))]
@@ -78,9 +91,12 @@ pub fn twins(of: &str) -> impl Iterator<Item = (&'static str, &'static Shipped)>
 
 /// The classifier that judges pictures of a data set.
 pub fn judge(data: &str) -> Option<&'static Shipped> {
-    let name = match data {
-        "fashion-mnist" => "fashion-classifier",
-        _ => return None,
-    };
-    SHIPPED.iter().find(|s| s.name == name)
+    let judges = |s: &&Shipped| s.task == Task::Classify && s.twin.is_none() && s.data == data;
+    SHIPPED.iter().find(judges)
+}
+
+/// The files among the [`assets`] that a job on a model opens: its own, its judge's, its twins'.
+pub fn files(name: &str, data: &str) -> Vec<&'static str> {
+    let twins = twins(name).map(|(_, twin)| twin);
+    shipped(name).into_iter().chain(judge(data)).chain(twins).map(|s| s.file).collect()
 }

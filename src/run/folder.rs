@@ -2,16 +2,11 @@
 
 use std::{fs, path::Path};
 
-use serde::Serialize;
-
-use super::{figures, files, output::Output, recipe::Recipe, report::Report};
+use super::{bundle::contents, files, output::Output, recipe::Recipe, report::Report};
 use crate::{
-    engine::job::{LogLine, Run},
+    engine::job::Run,
     error::{Error, Result},
-    models::{
-        Model,
-        checkpoint::{self, Precision},
-    },
+    models::{Model, checkpoint},
 };
 
 /// Writes a run to `dir`.
@@ -29,25 +24,11 @@ pub fn write(run: &Run, dir: &Path, force: bool) -> Result<()> {
 /// # Errors
 /// A file cannot be written.
 pub fn fill(run: &Run, dir: &Path) -> Result<()> {
-    let put = |name: &str, bytes: &[u8]| {
+    for (name, bytes) in contents(run)? {
         let path = dir.join(name);
-        fs::write(&path, bytes).map_err(|e| Error::write(&path, e))
-    };
-    let (report, classes) = (&run.report, &run.model.card.classes);
-    put("recipe.toml", run.recipe.to_toml()?.as_bytes())?;
-    put("report.json", &json(report)?)?;
-    put("model.safetensors", &checkpoint::encode(&run.model, Precision::Full)?)?;
-    if let Some(mask) = &run.mask {
-        put("mask.safetensors", &mask.encode()?)?;
-        put(
-            "saliency.png",
-            &figures::saliency(mask, run.ranking.as_deref(), &report.forget.spec)?,
-        )?;
+        fs::write(&path, bytes).map_err(|e| Error::write(&path, e))?;
     }
-    put("before.png", &figures::grid(&run.before, classes)?)?;
-    put("after.png", &figures::grid(&run.after, classes)?)?;
-    put("side-by-side.png", &figures::side_by_side(run)?)?;
-    put("log.jsonl", log(&run.log)?.as_bytes())
+    Ok(())
 }
 
 /// A run folder as read back.
@@ -78,27 +59,4 @@ pub fn read(dir: &Path) -> Result<Saved> {
     let report = serde_json::from_slice(&bytes).map_err(|e| Error::file(&path, e))?;
     let (path, bytes) = get("model.safetensors")?;
     Ok(Saved { recipe, report, model: checkpoint::decode(&bytes, &path)? })
-}
-
-/// Indented JSON that ends its last line.
-///
-/// # Errors
-/// A value has no JSON form.
-pub fn json(value: &impl Serialize) -> Result<Vec<u8>> {
-    let mut bytes = serde_json::to_vec_pretty(value).map_err(|e| Error::Request(e.to_string()))?;
-    bytes.push(b'\n');
-    Ok(bytes)
-}
-
-/// A log as JSON lines.
-///
-/// # Errors
-/// A line has no JSON form.
-pub fn log(lines: &[LogLine]) -> Result<String> {
-    let mut text = String::new();
-    for line in lines {
-        text += &serde_json::to_string(line).map_err(|e| Error::Request(e.to_string()))?;
-        text.push('\n');
-    }
-    Ok(text)
 }

@@ -1,11 +1,13 @@
 //! What makes a run repeatable: the recipe, the report, the folder that holds both.
 
-#[cfg(not(target_arch = "wasm32"))]
+pub mod budget;
+pub mod bundle;
 pub mod figures;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod files;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod folder;
+pub mod link;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod output;
 pub mod recipe;

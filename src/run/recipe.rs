@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use sha2::Digest;
 
+pub use super::budget::Budget;
 use crate::{
     diffusion::sampler::SampleOptions,
     error::{Error, Result},
@@ -23,6 +24,16 @@ pub enum Redirect {
     Class(String),
 }
 
+impl std::fmt::Display for Redirect {
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Next => "next",
+            Self::Null => "null",
+            Self::Class(class) => class,
+        })
+    }
+}
+
 impl std::str::FromStr for Redirect {
     type Err = std::convert::Infallible;
     fn from_str(s: &str) -> std::result::Result<Self, Self::Err> {
@@ -32,17 +43,6 @@ impl std::str::FromStr for Redirect {
             class => Self::Class(class.to_string()),
         })
     }
-}
-
-/// How much is evaluated and trained on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Budget {
-    /// Stated subsets, minutes on two cores.
-    #[default]
-    Quick,
-    /// Everything.
-    Full,
 }
 
 /// An unlearning run. Two runs of one recipe on one kind of device give the same weights.

@@ -12,6 +12,7 @@ use crate::{
     gpu::{
         buffers,
         kernels::{Kernels, Slice},
+        pace::Pace,
     },
     models::{Model, Network, layers::Mode, weights::read_all},
     monitor::Monitor,
@@ -74,6 +75,7 @@ pub async fn abs_sum_grad(
         })
     };
     let mut sum = Sum::new(kernels, model.weights.layout.n());
+    let mut pace = Pace::start();
     let batches = items.len().div_ceil(BATCH);
     monitor.phase("Scoring weights", items.len());
     for (i, batch) in items.chunks(BATCH).enumerate() {
@@ -103,6 +105,7 @@ pub async fn abs_sum_grad(
                     })
                 }
             };
+            pace.step(&more[0]).await?;
             gradient = plus(gradient, more);
             monitor.advance(part.len()).await?;
         }

@@ -1,13 +1,42 @@
 //! The application: state, textures, and the order of the panels.
 
-use std::time::Duration;
+use std::{
+    sync::{Arc, mpsc},
+    time::Duration,
+};
 
-use egui::{CentralPanel, Frame, Margin, Panel};
+use egui::{CentralPanel, Frame, Margin, Panel, Ui};
 
 use super::{
-    Backend, compare, compare::Comparison, forget_panel, frames::Frames, heat::HeatMap, keys,
-    saliency_panel, saver::SaveHook, saver::Saver, state::State, theme, timeline, top_bar,
+    Backend, compare,
+    compare::Comparison,
+    forget_panel,
+    frames::Frames,
+    heat::HeatMap,
+    keys,
+    narrow::{NARROW, Tab, narrow_ui},
+    saliency_panel,
+    saver::SaveHook,
+    saver::Saver,
+    state::State,
+    theme, timeline, top_bar,
 };
+use crate::run::link::Link;
+
+/// What is around the studio: a window's or a page's own ways.
+#[derive(Default)]
+pub struct Host {
+    /// What a link begins with: the page's address; empty where there is no page.
+    pub address: String,
+    /// Told of the request whenever it changes, as a link's query.
+    pub on_link: Option<Box<dyn Fn(&str)>>,
+    /// Asks for a weights file, which then comes through `files`.
+    pub ask_file: Option<Box<dyn Fn()>>,
+    /// Weights files that were given: name and content.
+    pub files: Option<mpsc::Receiver<(String, Arc<[u8]>)>>,
+    /// Whether the studio is part of another page and leaves its top bar out.
+    pub embedded: bool,
+}
 
 /// The studio: an [`eframe::App`], and drawable in any [`egui::Ui`] for tests.
 pub struct Studio {
@@ -19,6 +48,11 @@ pub struct Studio {
     pub frames: Frames,
     /// Whether the saliency panel lists biases and norms, too.
     pub(super) show_small: bool,
+    /// The panel that a narrow window shows.
+    pub(super) tab: Tab,
+    pub(super) host: Host,
+    /// The link that the host knows.
+    link: String,
     themed: bool,
 }
 
@@ -32,12 +66,36 @@ impl Studio {
             heat: HeatMap::default(),
             frames: Frames::default(),
             show_small: false,
+            tab: Tab::default(),
+            host: Host::default(),
+            link: String::new(),
             themed: false,
         }
     }
 
+    /// The studio in its surroundings, with what a link asks for.
+    pub fn in_host(mut self, host: Host, link: &str) -> Self {
+        self.host = host;
+        if !link.is_empty() {
+            self.follow(link);
+        }
+        self
+    }
+
+    /// Takes over what a link asks for, or says what is wrong with it.
+    pub fn follow(&mut self, link: &str) {
+        if let Err(error) = Link::parse(link).and_then(|link| self.state.follow(link)) {
+            self.state.error = Some(error.to_string());
+        }
+    }
+
+    /// The request as a link that others can open.
+    pub fn share(&self) -> String {
+        format!("{}?{}", self.host.address, self.state.session().link().query())
+    }
+
     /// Takes in news and draws a frame.
-    pub fn show(&mut self, ui: &mut egui::Ui) {
+    pub fn show(&mut self, ui: &mut Ui) {
         if !std::mem::replace(&mut self.themed, true) {
             theme::install(ui.ctx());
         }
@@ -47,13 +105,30 @@ impl Studio {
             self.state.settle();
         }
 
+        if ui.available_width() < NARROW {
+            narrow_ui(self, ui);
+        } else {
+            self.wide_ui(ui);
+        }
+        self.frames.overlay_ui(ui.ctx());
+    }
+
+    /// The bar on top, and below it the line that tells of a failure.
+    pub(super) fn bars_ui(&mut self, ui: &mut Ui, frame: Frame, bar_ui: fn(&mut Self, &mut Ui)) {
+        if !self.host.embedded {
+            Panel::top("top bar").frame(frame).show(ui, |ui| bar_ui(self, ui));
+        }
+        if self.state.error.is_some() {
+            Panel::top("error").frame(frame).show(ui, |ui| top_bar::error_ui(self, ui));
+        }
+    }
+
+    /// Everything side by side.
+    fn wide_ui(&mut self, ui: &mut Ui) {
         let margin = |x, y| Frame::side_top_panel(ui.style()).inner_margin(Margin::symmetric(x, y));
         let (bar, side) = (margin(12, 8), margin(12, 10));
         let whole = ui.available_size();
-        Panel::top("top bar").frame(bar).show(ui, |ui| top_bar::top_bar_ui(self, ui));
-        if self.state.error.is_some() {
-            Panel::top("error").frame(bar).show(ui, |ui| top_bar::error_ui(self, ui));
-        }
+        self.bars_ui(ui, bar, top_bar::top_bar_ui);
         Panel::right("saliency")
             .frame(side)
             .default_size((whole.x * 0.24).clamp(256.0, 320.0))
@@ -78,7 +153,6 @@ impl Studio {
         CentralPanel::no_frame()
             .frame(side.fill(theme::palette(ui).canvas))
             .show(ui, |ui| compare::compare_ui(self, ui));
-        self.frames.overlay_ui(ui.ctx());
     }
 
     /// Saves every finished run of the shown task.
@@ -91,6 +165,14 @@ impl Studio {
 
     fn take_news(&mut self, ctx: &egui::Context) {
         self.state.poll();
+        self.take_files(ctx);
+        if let Some(tell) = &self.host.on_link {
+            let link = self.state.session().link().query();
+            if link != self.link {
+                tell(&link);
+                self.link = link;
+            }
+        }
         while let Some(saved) = self.saver.poll() {
             self.state.note_saved(saved.arm, &saved.run, saved.place);
         }
@@ -105,11 +187,32 @@ impl Studio {
     }
 }
 
+impl Studio {
+    /// Opens weights files that were dropped or asked for.
+    fn take_files(&mut self, ctx: &egui::Context) {
+        #[cfg(not(target_arch = "wasm32"))]
+        for file in ctx.input(|i| i.raw.dropped_files.clone()) {
+            self.state.import(file.path().to_string_lossy().into_owned(), None);
+        }
+        // A page hands over what was dropped on it by itself.
+        let _ = ctx;
+        let given: Vec<_> = self.host.files.iter().flat_map(|files| files.try_iter()).collect();
+        for (name, bytes) in given {
+            self.state.import(name, Some(bytes));
+        }
+    }
+}
+
 impl eframe::App for Studio {
-    fn ui(&mut self, ui: &mut egui::Ui, frame: &mut eframe::Frame) {
+    fn ui(&mut self, ui: &mut Ui, frame: &mut eframe::Frame) {
         if let Some(seconds) = frame.info().cpu_usage {
             self.frames.push(seconds);
         }
         self.show(ui);
+    }
+
+    #[cfg(target_arch = "wasm32")]
+    fn as_any_mut(&mut self) -> Option<&mut dyn std::any::Any> {
+        Some(self)
     }
 }

@@ -210,6 +210,7 @@ fn budget_ui(state: &mut State, ui: &mut Ui) {
     field_ui(ui, "Budget", |ui| {
         ui.spacing_mut().item_spacing.x = 2.0;
         for (option, name, hint) in [
+            (Budget::Tiny, "Tiny", "A first look, too few pictures to trust the figures"),
             (Budget::Quick, "Quick", "Stated subsets, minutes on two cores"),
             (Budget::Full, "Full", "Everything"),
         ] {

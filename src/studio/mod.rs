@@ -10,6 +10,7 @@ mod forget_panel;
 pub mod frames;
 mod heat;
 mod keys;
+mod narrow;
 mod panes;
 mod request;
 mod saliency_panel;
@@ -17,6 +18,7 @@ mod salient;
 mod saver;
 mod session;
 pub mod state;
+mod summary;
 mod theme;
 mod tile;
 mod timeline;
@@ -24,12 +26,13 @@ mod top_bar;
 mod verdict;
 mod words;
 
-pub use app::Studio;
+pub use app::{Host, Studio};
 pub use attempt::Attempt;
 pub use request::{Choice, Request};
 pub use salient::Saliency;
 pub use saver::SaveHook;
 pub use session::{Arm, Content, Pane, Session};
+pub use summary::Summary;
 
 use crate::engine::job::{Event, Job};
 
@@ -45,7 +48,6 @@ pub trait Backend {
     fn pause(&self, on: bool);
 }
 
-#[cfg(not(target_arch = "wasm32"))]
 impl Backend for crate::engine::Engine {
     fn start(&mut self, id: u64, job: Job) {
         self.switches.show_previews(true);

@@ -1,7 +1,10 @@
 //! What the person asks for: the knobs of the left panel, and the recipe that follows from them.
 
 use crate::{
+    data::class_index,
     engine::job::Opened,
+    error::{Error, Result},
+    models::Task,
     run::recipe::{Budget, Recipe, Redirect},
 };
 
@@ -30,8 +33,7 @@ pub struct Request {
 
 impl Default for Request {
     fn default() -> Self {
-        let Recipe { method, density, redirect, seed, budget, steps, .. } = Recipe::new("", "", "");
-        Self { what: None, method, density, redirect, seed, budget, steps }
+        Self::of(&Recipe::new("", "", ""))
     }
 }
 
@@ -46,14 +48,43 @@ impl Request {
 
     /// The recipe, once there is something to forget.
     pub fn recipe(&self, opened: &Opened) -> Option<Recipe> {
-        Some(Recipe {
+        Some(self.recipe_of(&opened.name, &opened.data, &self.spec(opened)?))
+    }
+
+    /// The recipe for a model, a data set and a forget set.
+    pub fn recipe_of(&self, model: &str, data: &str, forget: &str) -> Recipe {
+        Recipe {
             method: self.method.clone(),
             density: self.density,
             redirect: self.redirect.clone(),
             seed: self.seed,
             budget: self.budget,
             steps: self.steps,
-            ..Recipe::new(&opened.name, &opened.data, &self.spec(opened)?)
-        })
+            ..Recipe::new(model, data, forget)
+        }
+    }
+
+    /// What a recipe asks for; what is to be forgotten is picked once the classes are known.
+    pub fn of(recipe: &Recipe) -> Self {
+        let Recipe { method, density, redirect, seed, budget, steps, .. } = recipe.clone();
+        Self { what: None, method, density, redirect, seed, budget, steps }
+    }
+}
+
+impl Choice {
+    /// The choice of a forget set.
+    ///
+    /// # Errors
+    /// The class is unknown, or the studio has no control for such a set.
+    pub fn parse(spec: &str, opened: &Opened) -> Result<Self> {
+        let percent = |share: &str| share.strip_suffix('%')?.parse().ok();
+        match spec.split_once(':') {
+            Some(("class", name)) => class_index(&opened.classes, name).map(Self::Class),
+            Some(("random", share)) if opened.task == Task::Classify => percent(share)
+                .filter(|percent| (1..=50).contains(percent))
+                .map(Self::Share)
+                .ok_or_else(|| Error::argument("forget", spec, "random:1% to random:50%")),
+            _ => Err(Error::argument("forget", spec, "class:NAME, or a share of the classifier's")),
+        }
     }
 }

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use super::{attempt::Attempt, request::Request, salient::Saliency, words};
 use crate::{
+    data,
     engine::job::{Grid, Opened},
-    models::Task,
-    run::recipe::Recipe,
+    models::{Task, registry},
+    run::{link::Link, recipe::Recipe},
 };
 
 /// The two runs that stand side by side.
@@ -58,6 +59,12 @@ pub enum Content<'a> {
 #[derive(Debug)]
 pub struct Session {
     pub task: Task,
+    /// The model's name, or its file.
+    pub model: String,
+    /// What a link asks for once the model is open.
+    pub wanted: Option<Link>,
+    /// Where a link holds the timeline once the run is done.
+    pub at: Option<usize>,
     pub opened: Option<Arc<Opened>>,
     /// Its first pictures while it is opened for the first time.
     pub rough: Option<Arc<Opened>>,
@@ -71,16 +78,28 @@ pub struct Session {
 impl Session {
     /// A session with nothing open.
     pub fn new(task: Task) -> Self {
-        let (request, attempts) = (Request::default(), [None, None]);
-        Self { task, opened: None, rough: None, request, saliency: None, attempts, scrub: None }
+        Self {
+            task,
+            model: registry::first(task).into(),
+            wanted: None,
+            at: None,
+            opened: None,
+            rough: None,
+            request: Request::default(),
+            saliency: None,
+            attempts: [None, None],
+            scrub: None,
+        }
     }
 
-    /// The name of the model that the task opens with.
-    pub fn model(&self) -> &'static str {
-        match self.task {
-            Task::Generate => "fashion-ddpm",
-            Task::Classify => "fashion-classifier",
+    /// The request and the place on the timeline as a link.
+    pub fn link(&self) -> Link {
+        if let Some(wanted) = &self.wanted {
+            return wanted.clone();
         }
+        let spec = self.opened.as_deref().and_then(|o| self.request.spec(o)).unwrap_or_default();
+        let recipe = self.request.recipe_of(&self.model, data::NAMES[0], &spec);
+        Link { recipe, at: self.scrub, run: false }
     }
 
     /// What there is to see of the model.

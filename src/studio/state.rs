@@ -5,7 +5,7 @@ use std::{path::PathBuf, sync::Arc};
 use super::{
     Backend,
     attempt::Attempt,
-    request::Choice,
+    request::{Choice, Request},
     salient::Saliency,
     session::{Arm, Session},
 };
@@ -13,9 +13,12 @@ use crate::{
     engine::job::{Event, Job, Outcome, Run},
     error::{Error, Result},
     gpu::device::DeviceInfo,
-    models::Task,
+    models::{Task, registry},
     monitor::Progress,
-    run::recipe::{Budget, Redirect},
+    run::{
+        link::Link,
+        recipe::{Budget, Redirect},
+    },
     saliency::ranking::Ranking,
 };
 
@@ -24,6 +27,8 @@ use crate::{
 pub enum Kind {
     /// Opening a model with the pictures of a seed.
     Open(u64),
+    /// Opening a weights file that a person gave.
+    Import,
     /// Scoring the weights.
     Rank {
         /// Forget was pressed meanwhile.
@@ -103,7 +108,9 @@ impl State {
     pub fn blocked(&self) -> Option<&'static str> {
         match &self.work {
             Some(Work { cancelling: true, .. }) => Some("Cancelling"),
-            Some(Work { kind: Kind::Open(_), .. }) => Some("The model is being opened"),
+            Some(Work { kind: Kind::Open(_) | Kind::Import, .. }) => {
+                Some("The model is being opened")
+            }
             Some(Work { kind: Kind::Rank { then_forget: false }, .. }) => None,
             Some(Work { kind: Kind::Rank { .. }, .. }) => {
                 Some("Starts once the weights are scored")
@@ -119,11 +126,63 @@ impl State {
     pub fn open(&mut self) {
         let session = self.session_mut();
         session.clear();
-        let seed = session.request.seed;
-        let job = Job::Open { model: session.model().into(), seed };
+        let Request { seed, budget, .. } = session.request;
+        let job = Job::Open { model: session.model.clone(), seed, budget };
         self.begin(Kind::Open(seed), job);
-        // An opening that this one replaces took the seed back.
-        self.session_mut().request.seed = seed;
+        // An opening that this one replaces took them back.
+        let request = &mut self.session_mut().request;
+        (request.seed, request.budget) = (seed, budget);
+    }
+
+    /// Opens a weights file in place of the model of its task: from a path, or its bytes.
+    pub fn import(&mut self, name: String, bytes: Option<Arc<[u8]>>) {
+        if self.unlearning() {
+            self.error = Some("Wait for the run, or cancel it".into());
+            return;
+        }
+        let Request { seed, budget, .. } = self.session().request;
+        let job = match bytes {
+            Some(bytes) => Job::Import { name, bytes, seed, budget },
+            None => Job::Open { model: name, seed, budget },
+        };
+        self.begin(Kind::Import, job);
+    }
+
+    /// Takes over what a link asks for.
+    ///
+    /// # Errors
+    /// Its model is not one that the studio opens by name.
+    pub fn follow(&mut self, link: Link) -> Result<()> {
+        let model = registry::shipped(&link.recipe.model).ok_or_else(|| {
+            let names = Task::ALL.map(registry::first);
+            Error::unknown("model", &link.recipe.model, names)
+        })?;
+        self.drop_work();
+        self.task = model.task;
+        let session = self.session_mut();
+        session.model = model.name.into();
+        session.opened = None;
+        session.request = Request::of(&link.recipe);
+        session.wanted = Some(link);
+        self.open();
+        Ok(())
+    }
+
+    /// Does what a link wants of the model that is open now.
+    fn meet(&mut self, link: Link) {
+        let spec = &link.recipe.forget;
+        let session = self.session_mut();
+        let Some(opened) = session.opened.clone().filter(|_| !spec.is_empty()) else { return };
+        match Choice::parse(spec, &opened) {
+            Ok(what) => {
+                session.at = link.at;
+                self.pick(what);
+                if link.run {
+                    self.forget();
+                }
+            }
+            Err(error) => self.error = Some(error.to_string()),
+        }
     }
 
     /// Shows a task; what the other one has is kept.
@@ -171,10 +230,15 @@ impl State {
 
     /// Sets how much is evaluated, trained on and scored.
     pub fn set_budget(&mut self, budget: Budget) {
-        let session = self.session_mut();
-        let changed = std::mem::replace(&mut session.request.budget, budget) != budget;
-        // A model that is being opened is scored afterwards.
-        if changed && session.opened.is_some() && !self.opening() {
+        let old = std::mem::replace(&mut self.session_mut().request.budget, budget);
+        if old == budget {
+            return;
+        }
+        if old.sizes().sampler != budget.sizes().sampler {
+            // Its pictures are others.
+            self.open();
+        } else if self.session().opened.is_some() && !self.opening() {
+            // A model that is being opened is scored afterwards.
             self.session_mut().saliency = None;
             self.rank();
         }
@@ -338,6 +402,20 @@ impl State {
         match (work.kind, outcome) {
             (Kind::Open(_), Outcome::Opened(opened)) => {
                 session.opened = Some(opened);
+                match session.wanted.take() {
+                    Some(link) => self.meet(link),
+                    None if session.request.what.is_some() => self.rank(),
+                    None => {}
+                }
+            }
+            (Kind::Import, Outcome::Opened(opened)) => {
+                let request = session.request.clone();
+                self.task = opened.task;
+                let session = self.session_mut();
+                session.clear();
+                session.model = opened.name.clone();
+                session.request = Request { what: session.request.what, ..request };
+                session.opened = Some(opened);
                 if session.request.what.is_some() {
                     self.rank();
                 }
@@ -351,6 +429,9 @@ impl State {
             (Kind::Unlearn(arm), Outcome::Unlearned(run)) => {
                 if let Some(attempt) = session.attempt_mut(arm) {
                     attempt.finish(run.clone());
+                }
+                if arm == Arm::Method {
+                    session.scrub = session.at.take();
                 }
                 if arm == Arm::Method
                     && let Some(ranking) = run.ranking.clone().filter(|_| !session.scored())
@@ -427,7 +508,7 @@ impl State {
     fn keep_seed(&mut self, kind: Kind) {
         let session = self.session_mut();
         if let (Kind::Open(_), Some(opened)) = (kind, &session.opened) {
-            session.request.seed = opened.seed;
+            (session.request.seed, session.request.budget) = (opened.seed, opened.budget);
         }
     }
 }

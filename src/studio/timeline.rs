@@ -67,7 +67,7 @@ fn status_ui(state: &mut State, ui: &mut Ui) {
 
 fn progress_ui(state: &State, work: &Work, ui: &mut Ui) {
     let whose = match work.kind {
-        Kind::Open(_) => "Opening",
+        Kind::Open(_) | Kind::Import => "Opening",
         Kind::Rank { then_forget: false } => "Saliency",
         Kind::Rank { then_forget: true } => "Saliency, then forgetting",
         Kind::Unlearn(arm) => arm_name(state.session(), arm),
@@ -82,7 +82,7 @@ fn progress_ui(state: &State, work: &Work, ui: &mut Ui) {
     let text = match (work.cancelling, work.paused) {
         (true, _) => "Cancelling…".to_string(),
         (_, true) => format!("{whose}: paused"),
-        _ if phase == whose => whose.to_string(),
+        _ if phase.starts_with(whose) => phase.to_string(),
         _ => format!("{whose}: {phase}"),
     };
     ui.allocate_ui(vec2(190.0, ui.available_height()), |ui| {

@@ -17,6 +17,24 @@ pub fn top_bar_ui(studio: &mut Studio, ui: &mut Ui) {
             help_ui(ui);
             theme_ui(ui);
             save_ui(studio, ui);
+            share_ui(studio, ui);
+            open_ui(studio, ui);
+        });
+    });
+}
+
+/// Draws the bar of a narrow window: the tasks, and a menu with the rest.
+pub fn compact_bar_ui(studio: &mut Studio, ui: &mut Ui) {
+    ui.horizontal(|ui| {
+        tasks_ui(studio, ui);
+        ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
+            ui.menu_button("Menu", |ui| {
+                save_ui(studio, ui);
+                share_ui(studio, ui);
+                open_ui(studio, ui);
+                theme_ui(ui);
+                device_ui(studio, ui);
+            });
         });
     });
 }
@@ -72,6 +90,29 @@ fn save_ui(studio: &mut Studio, ui: &mut Ui) {
         .on_disabled_hover_text("Nothing to save yet");
     if response.clicked() {
         studio.save();
+    }
+}
+
+fn share_ui(studio: &Studio, ui: &mut Ui) {
+    let hint = if studio.host.address.is_empty() {
+        "Copies the request: add it to the page's address, or give it to salun unlearn"
+    } else {
+        "Copies a link to this request"
+    };
+    if ui.button("Share").on_hover_text(hint).clicked() {
+        ui.copy_text(studio.share());
+    }
+}
+
+fn open_ui(studio: &Studio, ui: &mut Ui) {
+    let Some(ask) = &studio.host.ask_file else { return };
+    let free = !studio.state.unlearning();
+    let response = ui
+        .add_enabled(free, Button::new("Open…"))
+        .on_hover_text("Opens a weights file (.safetensors); or drop one here")
+        .on_disabled_hover_text("Wait for the run, or cancel it");
+    if response.clicked() {
+        ask();
     }
 }
 

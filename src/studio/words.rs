@@ -39,6 +39,8 @@ pub fn task(task: Task) -> &'static str {
 pub fn device(info: &DeviceInfo) -> String {
     match info.kind {
         DeviceKind::Cpu => format!("CPU, {}", info.why.split(',').next().unwrap_or_default()),
+        // Browsers need not tell.
+        _ if info.name.is_empty() => format!("GPU, {}", api(&info.api)),
         _ => format!("{}, {}", info.name, api(&info.api)),
     }
 }

@@ -5,7 +5,7 @@ use crate::{
     data::{Dataset, forget::ForgetSet, rng},
     error::{Error, Result},
     models::Task,
-    run::recipe::{Budget, Recipe, Redirect},
+    run::recipe::{Recipe, Redirect},
     saliency::estimator::Estimator,
     train::optimizer::warm_cosine,
 };
@@ -35,20 +35,6 @@ pub struct Plan {
     pub seed: u64,
 }
 
-/// What the quick budget changes: sizes that finish in minutes on two cores, stated in the report.
-struct Quick;
-
-impl Quick {
-    const FORGET: usize = 1_536;
-    const RETAIN: usize = 6_144;
-    const SCORE: usize = 2_048;
-    const EPOCHS: usize = 4;
-    const LR: f64 = 0.02;
-    const BATCH_GENERATE: usize = 32;
-    const STEPS_GENERATE: usize = 150;
-    const LR_GENERATE: f64 = 4e-4;
-}
-
 impl Plan {
     /// Resolves a recipe.
     ///
@@ -61,15 +47,15 @@ impl Plan {
             let does = method.tasks().iter().map(|t| t.name()).collect::<Vec<_>>().join(", ");
             Error::argument("method", method.name, format!("it can only {does}"))
         };
-        let quick = recipe.budget == Budget::Quick;
+        let sizes = recipe.budget.sizes();
         let mut plan = Self {
             method,
             estimator: recipe.mask.unwrap_or(method.mask),
             epochs: 0,
             steps: 0,
-            batch: recipe.batch.unwrap_or(128),
+            batch: recipe.batch.unwrap_or(sizes.batch[0]),
             lr: 0.0,
-            anneal: quick,
+            anneal: sizes.lr.is_some(),
             alpha: 0.0,
             redirect: None,
             forget: set.forget.clone(),
@@ -78,21 +64,17 @@ impl Plan {
             score: set.forget.clone(),
             seed: recipe.seed,
         };
-        if quick && plan.score.len() > Quick::SCORE {
+        if plan.score.len() > sizes.score {
             let order =
                 rng::shuffled(&mut rng::seeded(recipe.seed, "quick score"), plan.score.len());
-            plan.score = order[..Quick::SCORE].iter().map(|&j| set.forget[j]).collect();
+            plan.score = order[..sizes.score].iter().map(|&j| set.forget[j]).collect();
         }
         match task {
             Task::Classify => {
                 let how = method.classify.as_ref().ok_or_else(wrong_task)?;
-                let (epochs, lr) = if quick {
-                    (how.epochs.min(Quick::EPOCHS), Quick::LR)
-                } else {
-                    (how.epochs, how.lr)
-                };
-                let lr = if how.forget.is_some() && how.retain { lr } else { how.lr };
-                plan.epochs = recipe.epochs.unwrap_or(epochs);
+                let both = how.forget.is_some() && how.retain;
+                let lr = sizes.lr.filter(|_| both).map_or(how.lr, |lr| lr[0]);
+                plan.epochs = recipe.epochs.unwrap_or(how.epochs.min(sizes.epochs));
                 plan.lr = recipe.lr.unwrap_or(lr);
                 if how.forget.is_none() {
                     plan.forget.clear();
@@ -100,11 +82,8 @@ impl Plan {
                 if !how.retain {
                     plan.retain.clear();
                 }
-                plan.each = [plan.forget.len(), plan.retain.len()];
-                if quick {
-                    plan.each[0] = plan.each[0].min(Quick::FORGET);
-                    plan.each[1] = plan.each[1].min(Quick::RETAIN);
-                }
+                let [forget, retain] = sizes.each;
+                plan.each = [plan.forget.len().min(forget), plan.retain.len().min(retain)];
                 let full = plan.epochs * plan.turns();
                 if let Some(steps) = recipe.steps.filter(|_| full > 0) {
                     plan.fit(steps);
@@ -113,14 +92,10 @@ impl Plan {
             }
             Task::Generate => {
                 let how = method.generate.as_ref().ok_or_else(wrong_task)?;
-                let steps = if quick { how.steps.min(Quick::STEPS_GENERATE) } else { how.steps };
-                let lr = if quick && how.forget.is_some() && how.alpha > 0.0 {
-                    Quick::LR_GENERATE
-                } else {
-                    how.lr
-                };
-                plan.batch =
-                    recipe.batch.unwrap_or(if quick { Quick::BATCH_GENERATE } else { 128 });
+                let both = how.forget.is_some() && how.alpha > 0.0;
+                let lr = sizes.lr.filter(|_| both).map_or(how.lr, |lr| lr[1]);
+                plan.batch = recipe.batch.unwrap_or(sizes.batch[1]);
+                let steps = how.steps.min(sizes.steps);
                 plan.steps = recipe.steps.filter(|_| how.steps > 0).unwrap_or(steps);
                 plan.lr = recipe.lr.unwrap_or(lr);
                 plan.alpha = recipe.alpha.unwrap_or(how.alpha);

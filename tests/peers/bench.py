@@ -132,6 +132,7 @@ def guided_sampling(steps=50, guidance=2.0):
 
 WORK = {
     "mask-11m": lambda: double_argsort([p.shape for p in ResNet18(64, 3, 10, 0.5, 0.5).parameters()]),
+    "threshold-11m": lambda: double_argsort([p.shape for p in ResNet18(64, 3, 10, 0.5, 0.5).parameters()]),
     "mask-100m": lambda: double_argsort([(10_000, 10_000)]),
     "salun-step-16": lambda: classifier_steps(16),
     "salun-step-64": lambda: classifier_steps(64),

@@ -170,7 +170,10 @@ fn cells(rows: &[Row]) -> Vec<Vec<String>> {
     let head = ["work", "size", "ours, s", "MiB", "rival", "rival, s", "MiB", "ratio"];
     let mut cells = vec![head.map(String::from).to_vec()];
     let missing = || "-".to_string();
-    let timed = |s: f64, [low, high]: [f64; 2]| format!("{s:.4} [{low:.4}, {high:.4}]");
+    let timed = |s: f64, [low, high]: [f64; 2]| {
+        let digits = if s < 0.001 { 6 } else { 4 };
+        format!("{s:.digits$} [{low:.digits$}, {high:.digits$}]")
+    };
     for r in rows {
         let mib = |m: Option<f64>| m.map_or_else(missing, |m| format!("{m:.0}"));
         cells.push(vec![

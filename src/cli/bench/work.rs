@@ -23,7 +23,7 @@ use salun_studio::{
     },
     monitor::Monitor,
     run::recipe::Recipe,
-    saliency::ranking::Ranking,
+    saliency::{live::Live, ranking::Ranking},
     train::trainer::finite,
     unlearn::{plan::Plan, unlearner::Unlearner},
 };
@@ -37,6 +37,8 @@ pub enum Work {
     Mask11M,
     #[value(name = "mask-100m")]
     Mask100M,
+    #[value(name = "threshold-11m")]
+    Threshold11M,
     #[value(name = "salun-step-16")]
     Step16,
     #[value(name = "salun-step-64")]
@@ -62,6 +64,7 @@ impl Work {
     pub fn title(self) -> &'static str {
         match self {
             Self::Mask11M | Self::Mask100M => "saliency mask from a gradient",
+            Self::Threshold11M => "the density dragged by one step",
             Self::Step16 | Self::Step64 => "SalUn step of a classifier",
             Self::DdpmStep => "SalUn step of the diffusion model",
             Self::Sample50 => "guided sampling, 50 steps",
@@ -71,7 +74,7 @@ impl Work {
     /// How much of it.
     pub fn size(self) -> String {
         match self {
-            Self::Mask11M => "11,173,962 weights".into(),
+            Self::Mask11M | Self::Threshold11M => "11,173,962 weights".into(),
             Self::Mask100M => "100,000,000 weights".into(),
             Self::Step16 => format!("ResNet-18 width 16, batch {BATCH}"),
             Self::Step64 => format!("ResNet-18 width 64, batch {BATCH}"),
@@ -83,7 +86,7 @@ impl Work {
     /// What the rival does.
     pub fn rival(self) -> &'static str {
         match self {
-            Self::Mask11M | Self::Mask100M => "PyTorch, double argsort",
+            Self::Mask11M | Self::Mask100M | Self::Threshold11M => "PyTorch, double argsort",
             _ => "PyTorch",
         }
     }
@@ -91,12 +94,8 @@ impl Work {
     /// Everything that comes before the clock starts.
     fn prepare(self, common: &Common) -> Result<Box<dyn FnMut() -> Result<()>>> {
         match self {
-            Self::Mask11M => {
-                let (width, channels, classes) = (64, 3, 10);
-                let (mean, std) = (vec![0.5; 3], vec![0.5; 3]);
-                let config = ResnetConfig { width, channels, classes, mean, std };
-                mask(Architecture::Resnet(config).build().1)
-            }
+            Self::Mask11M => mask(resnet18()),
+            Self::Threshold11M => threshold(resnet18()),
             Self::Mask100M => {
                 let mut layout = WeightLayout::default();
                 layout.param("weight".into(), &[10_000, 10_000], Init::Constant(0.0));
@@ -140,6 +139,25 @@ fn mask(layout: Arc<WeightLayout>) -> Result<Box<dyn FnMut() -> Result<()>>> {
         std::hint::black_box(ranking.mask(0.5)?);
         Ok(())
     }))
+}
+
+/// What the studio's bars and counts ask for while the threshold is dragged.
+fn threshold(layout: Arc<WeightLayout>) -> Result<Box<dyn FnMut() -> Result<()>>> {
+    let ranking = Ranking::random(layout, "class:Sneaker", 1);
+    let (live, mut density) = (Live::new(&ranking), 0.5);
+    Ok(Box::new(move || {
+        density *= 0.99;
+        std::hint::black_box(live.keep(ranking.k(density)?));
+        Ok(())
+    }))
+}
+
+/// The official code's ResNet-18 for CIFAR-10.
+fn resnet18() -> Arc<WeightLayout> {
+    let (width, channels, classes) = (64, 3, 10);
+    let (mean, std) = (vec![0.5; 3], vec![0.5; 3]);
+    let config = ResnetConfig { width, channels, classes, mean, std };
+    Architecture::Resnet(config).build().1
 }
 
 /// The shipped classifier with another width and fresh weights.

@@ -1,0 +1,49 @@
+//! What a page does in another way than a program: letting others run, naming the GPU.
+
+#[cfg(not(target_arch = "wasm32"))]
+mod native {
+    use std::time::Duration;
+
+    /// Gives other tasks of the executor a turn.
+    pub async fn turn() {
+        let mut yielded = false;
+        std::future::poll_fn(|context| {
+            if std::mem::replace(&mut yielded, true) {
+                return std::task::Poll::Ready(());
+            }
+            context.waker().wake_by_ref();
+            std::task::Poll::Pending
+        })
+        .await
+    }
+
+    /// Does nothing for a moment.
+    pub async fn rest() {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+pub use native::{rest, turn};
+
+#[cfg(target_arch = "wasm32")]
+mod page {
+    use wasm_bindgen::prelude::*;
+
+    #[wasm_bindgen(module = "/web/turn.js")]
+    extern "C" {
+        /// Lets the page draw and answer: comes back in a task of its own.
+        pub async fn turn();
+        /// Comes back after a moment.
+        pub async fn rest();
+    }
+
+    #[wasm_bindgen(module = "/web/host.js")]
+    extern "C" {
+        /// What the browser tells of its GPU, a string.
+        pub async fn gpu_name() -> JsValue;
+    }
+}
+
+#[cfg(target_arch = "wasm32")]
+pub use page::{gpu_name, rest, turn};

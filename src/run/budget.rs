@@ -1,0 +1,103 @@
+//! How much is trained on and measured.
+
+use serde::{Deserialize, Serialize};
+
+/// How much is evaluated and trained on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Budget {
+    /// A first look: too few pictures for figures to be trusted.
+    Tiny,
+    /// Stated subsets, minutes on two cores.
+    #[default]
+    Quick,
+    /// Everything.
+    Full,
+}
+
+/// What a budget sets, where it does not leave it to the method.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Sizes {
+    /// Items that the scores are taken over, at the most.
+    pub score: usize,
+    /// Items of the forget set and the retain set in a classifier's epoch, at the most.
+    pub each: [usize; 2],
+    /// Epochs of a classifier, at the most.
+    pub epochs: usize,
+    /// Updates of a diffusion model, at the most.
+    pub steps: usize,
+    /// Items in an update: of a classifier, of a diffusion model.
+    pub batch: [usize; 2],
+    /// Learning rates that suit few updates, along a cosine to 0: of a classifier, of a diffusion
+    /// model.
+    pub lr: Option<[f64; 2]>,
+    /// Forgotten, retained and test pictures that a classifier is measured on, at the most.
+    pub measured: [usize; 3],
+    /// Samples of each class that a diffusion model is measured on.
+    pub samples: usize,
+    /// Tiles in a row of a grid; no more than `samples`.
+    pub columns: usize,
+    /// Steps of the sampler, unless a recipe says otherwise.
+    pub sampler: usize,
+    /// Grids that a run sends while it trains, at the most.
+    pub previews: usize,
+}
+
+impl Budget {
+    pub const ALL: [Self; 3] = [Self::Tiny, Self::Quick, Self::Full];
+
+    /// The name on the command line, in recipes and in links.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Tiny => "tiny",
+            Self::Quick => "quick",
+            Self::Full => "full",
+        }
+    }
+
+    /// The budget's sizes.
+    pub fn sizes(self) -> Sizes {
+        const FULL: Sizes = Sizes {
+            score: usize::MAX,
+            each: [usize::MAX; 2],
+            epochs: usize::MAX,
+            steps: usize::MAX,
+            batch: [128, 128],
+            lr: None,
+            measured: [usize::MAX; 3],
+            samples: 100,
+            columns: 6,
+            sampler: 20,
+            previews: 8,
+        };
+        const QUICK: Sizes = Sizes {
+            score: 2_048,
+            each: [1_536, 6_144],
+            epochs: 4,
+            steps: 150,
+            batch: [128, 32],
+            lr: Some([0.02, 4e-4]),
+            measured: [1_000, 3_000, 3_000],
+            samples: 40,
+            ..FULL
+        };
+        const TINY: Sizes = Sizes {
+            score: 16,
+            each: [32, 32],
+            epochs: 1,
+            steps: 5,
+            batch: [16, 4],
+            lr: Some([0.02, 5e-4]),
+            measured: [20, 20, 20],
+            samples: 1,
+            columns: 1,
+            sampler: 5,
+            previews: 0,
+        };
+        match self {
+            Self::Tiny => TINY,
+            Self::Quick => QUICK,
+            Self::Full => FULL,
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! The files of a run folder, before anybody knows where they go.
+
+use std::io::{Cursor, Write};
+
+use serde::Serialize;
+use zip::{CompressionMethod, ZipWriter, write::SimpleFileOptions};
+
+use super::figures;
+use crate::{
+    engine::job::{LogLine, Run},
+    error::{Error, Result},
+    models::checkpoint::{self, Precision},
+};
+
+/// The files of a run folder: name and content.
+///
+/// # Errors
+/// A picture cannot be drawn.
+pub fn contents(run: &Run) -> Result<Vec<(&'static str, Vec<u8>)>> {
+    let (report, classes) = (&run.report, &run.model.card.classes);
+    let mut files = vec![
+        ("recipe.toml", run.recipe.to_toml()?.into_bytes()),
+        ("report.json", json(report)?),
+        ("model.safetensors", checkpoint::encode(&run.model, Precision::Full)?),
+    ];
+    if let Some(mask) = &run.mask {
+        let saliency = figures::saliency(mask, run.ranking.as_deref(), &report.forget.spec)?;
+        files.extend([("mask.safetensors", mask.encode()?), ("saliency.png", saliency)]);
+    }
+    files.extend([
+        ("before.png", figures::grid(&run.before, classes)?),
+        ("after.png", figures::grid(&run.after, classes)?),
+        ("side-by-side.png", figures::side_by_side(run)?),
+        ("log.jsonl", log(&run.log)?.into_bytes()),
+    ]);
+    Ok(files)
+}
+
+/// A run folder as one zip archive.
+///
+/// # Errors
+/// A picture cannot be drawn.
+pub fn archive(run: &Run) -> Result<Vec<u8>> {
+    let failed = |e: &dyn std::fmt::Display| Error::Request(format!("the archive: {e}"));
+    let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
+    // Weights and pictures hardly pack.
+    let stored = SimpleFileOptions::default().compression_method(CompressionMethod::Stored);
+    for (file, bytes) in contents(run)? {
+        zip.start_file(format!("{}/{file}", name(run)), stored).map_err(|e| failed(&e))?;
+        zip.write_all(&bytes).map_err(|e| failed(&e))?;
+    }
+    Ok(zip.finish().map_err(|e| failed(&e))?.into_inner())
+}
+
+/// What a run's folder is called: `<task>-<forget>-<mask>`, in characters that any file system
+/// takes.
+pub fn name(run: &Run) -> String {
+    let r = &run.report;
+    let mask = r.mask.as_ref().map_or("none", |m| m.estimator.as_str());
+    plain(&format!("{}-{}-{mask}", r.task, r.forget.spec))
+}
+
+fn plain(name: &str) -> String {
+    let safe = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' };
+    name.chars().map(safe).take(80).collect()
+}
+
+/// Indented JSON that ends its last line.
+///
+/// # Errors
+/// A value has no JSON form.
+pub fn json(value: &impl Serialize) -> Result<Vec<u8>> {
+    let mut bytes = serde_json::to_vec_pretty(value).map_err(|e| Error::Request(e.to_string()))?;
+    bytes.push(b'\n');
+    Ok(bytes)
+}
+
+/// A log as JSON lines.
+///
+/// # Errors
+/// A line has no JSON form.
+pub fn log(lines: &[LogLine]) -> Result<String> {
+    let mut text = String::new();
+    for line in lines {
+        text += &serde_json::to_string(line).map_err(|e| Error::Request(e.to_string()))?;
+        text.push('\n');
+    }
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn a_run_is_named_for_any_file_system() {
+        assert_eq!(
+            super::plain("classify-class:Ankle boot-random"),
+            "classify-class-ankle-boot-random"
+        );
+    }
+}

@@ -1,0 +1,198 @@
+//! A run's request as the query of a link: `?model=fashion-ddpm&forget=class%3ASneaker&seed=3`.
+
+use form_urlencoded::{Serializer, parse};
+
+use super::{budget::Budget, recipe::Recipe};
+use crate::error::{Error, Result};
+
+/// Characters that a link may have; longer ones are not ours.
+const LONGEST: usize = 2_000;
+
+/// Names that stand in a link, in their order.
+const NAMES: [&str; 10] =
+    ["model", "forget", "method", "density", "redirect", "seed", "budget", "steps", "at", "run"];
+
+/// Names that are for the page alone: how it looks, and where it computes.
+const PAGE: [&str; 2] = ["embed", "device"];
+
+/// What a link says.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Link {
+    /// The request. Its forget set is empty where nothing is picked, its data is the model's.
+    pub recipe: Recipe,
+    /// The update that the timeline is held at.
+    pub at: Option<usize>,
+    /// Whether the run starts by itself.
+    pub run: bool,
+}
+
+impl Link {
+    /// Reads a query, with or without its question mark, or a whole address.
+    ///
+    /// # Errors
+    /// It is too long, a parameter is unknown or there twice, or a value is out of range; the
+    /// parameter is named.
+    pub fn parse(text: &str) -> Result<Self> {
+        let query = text.split_once('?').map_or(text, |(_, query)| query);
+        let query = query.split('#').next().unwrap_or_default();
+        if query.len() > LONGEST {
+            let right = format!("{LONGEST} characters at the most");
+            return Err(Error::argument("link", format!("{} characters", query.len()), right));
+        }
+        let mut recipe = Recipe::new("fashion-ddpm", "fashion-mnist", "");
+        let (mut at, mut run) = (None, false);
+        let mut seen = Vec::new();
+        for (name, value) in parse(query.as_bytes()) {
+            if PAGE.contains(&&*name) {
+                continue;
+            }
+            let Some(&known) = NAMES.iter().find(|known| **known == name) else {
+                return Err(Error::unknown("parameter of the link", &name, NAMES));
+            };
+            if seen.contains(&known) {
+                return Err(Error::argument(known, &value, "the link has it twice"));
+            }
+            seen.push(known);
+            match known {
+                "model" => recipe.model = value.into_owned(),
+                "forget" => recipe.forget = value.into_owned(),
+                "method" => recipe.method = crate::unlearn::registry::find(&value)?.name.into(),
+                "density" => recipe.density = number(known, &value)?,
+                "redirect" => {
+                    let Ok(redirect) = value.parse();
+                    recipe.redirect = redirect;
+                }
+                "seed" => recipe.seed = number(known, &value)?,
+                "budget" => {
+                    let budget = Budget::ALL.into_iter().find(|b| b.name() == value);
+                    let names = Budget::ALL.map(Budget::name);
+                    recipe.budget =
+                        budget.ok_or_else(|| Error::unknown("budget", &value, names))?;
+                }
+                "steps" => recipe.steps = Some(number(known, &value)?),
+                "at" => at = Some(number(known, &value)?),
+                _ => {
+                    run = match &*value {
+                        "1" => true,
+                        "0" => false,
+                        _ => return Err(Error::argument(known, &value, "0 or 1 is needed")),
+                    };
+                }
+            }
+        }
+        recipe.check()?;
+        Ok(Self { recipe, at, run })
+    }
+
+    /// The query, without a question mark; what is as in a new recipe is left out.
+    pub fn query(&self) -> String {
+        let r = &self.recipe;
+        let plain = Recipe::new("", "", "");
+        let mut query = Serializer::new(String::new());
+        query.append_pair("model", &r.model);
+        let mut put = |name, value: Option<String>| {
+            if let Some(value) = value {
+                query.append_pair(name, &value);
+            }
+        };
+        put("forget", Some(r.forget.clone()).filter(|f| !f.is_empty()));
+        put("method", Some(r.method.clone()).filter(|m| *m != plain.method));
+        put("density", Some(r.density.to_string()).filter(|_| r.density != plain.density));
+        put("redirect", Some(r.redirect.to_string()).filter(|_| r.redirect != plain.redirect));
+        put("seed", Some(r.seed.to_string()).filter(|_| r.seed != plain.seed));
+        put("budget", Some(r.budget.name().into()).filter(|_| r.budget != plain.budget));
+        put("steps", r.steps.map(|s| s.to_string()));
+        put("at", self.at.map(|s| s.to_string()));
+        put("run", self.run.then(|| "1".into()));
+        query.finish()
+    }
+}
+
+fn number<T: std::str::FromStr>(name: &'static str, value: &str) -> Result<T> {
+    value.parse().map_err(|_| Error::argument(name, value, "a number is needed"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::run::recipe::Redirect;
+
+    #[test]
+    fn a_link_says_what_it_was_made_of() {
+        let recipe = Recipe {
+            density: 0.1,
+            seed: u64::MAX,
+            budget: Budget::Tiny,
+            steps: Some(12),
+            redirect: Redirect::Class("Ankle boot".into()),
+            ..Recipe::new("fashion-ddpm", "fashion-mnist", "class:T-shirt")
+        };
+        let link = Link { recipe, at: Some(8), run: true };
+        let query = link.query();
+        for text in [query.clone(), format!("?{query}"), format!("https://a.b/c/?{query}#top")] {
+            assert_eq!(Link::parse(&text).unwrap(), link, "{text}");
+        }
+        let plain = Link::parse("").unwrap();
+        assert_eq!(plain.query(), "model=fashion-ddpm");
+        assert_eq!(Link::parse(&format!("{query}&embed=1")).unwrap(), link);
+    }
+
+    #[test]
+    fn malformed_links_are_refused_by_name() {
+        let long = format!("forget={}", "x".repeat(LONGEST));
+        let malformed = [
+            ("density=1.5", "density"),
+            ("density=-0.1", "density"),
+            ("density=NaN", "density"),
+            ("density=inf", "density"),
+            ("density=", "density"),
+            ("density=0,5", "density"),
+            ("density=50%25", "density"),
+            ("density=0.5&density=0.6", "density"),
+            ("seed=-1", "seed"),
+            ("seed=1.5", "seed"),
+            ("seed=18446744073709551616", "seed"),
+            ("seed=", "seed"),
+            ("seed=0x10", "seed"),
+            ("seed=%00", "seed"),
+            ("steps=0", "steps"),
+            ("steps=-3", "steps"),
+            ("steps=10000001", "steps"),
+            ("steps=1e3", "steps"),
+            ("steps=ten", "steps"),
+            ("at=-1", "at"),
+            ("at=x", "at"),
+            ("run=yes", "run"),
+            ("run=2", "run"),
+            ("run=", "run"),
+            ("run=1&run=1", "run"),
+            ("method=salum", "salun"),
+            ("method=", "method"),
+            ("method=%F0%9F%98%80", "method"),
+            ("budget=huge", "budget"),
+            ("budget=QUICK", "quick"),
+            ("budget=", "budget"),
+            ("modle=fashion-ddpm", "model"),
+            ("=", "parameter"),
+            ("=1", "parameter"),
+            ("%", "parameter"),
+            ("%00=1", "parameter"),
+            ("%ff%fe=%ff", "parameter"),
+            ("__proto__=1", "parameter"),
+            ("<script>alert(1)</script>", "parameter"),
+            ("model=a&model=b", "model"),
+            ("forget=class:Bag&forget=class:Bag", "forget"),
+            ("Density=0.5", "density"),
+            (" density=0.5", "density"),
+            ("?density=0.5", "density"),
+            ("weights=../../etc/passwd", "parameter"),
+            (&long, "link"),
+        ];
+        for (query, named) in malformed {
+            let text = if query.starts_with('?') { format!("?{query}") } else { query.into() };
+            let error = Link::parse(&text).expect_err(query).to_string();
+            assert!(error.contains(named), "{query}: {error}");
+            assert!(!error.contains('\n') && error.len() < 300, "{query}: {error}");
+        }
+    }
+}

@@ -1,0 +1,46 @@
+//! The studio on a phone: pictures above, one panel at a time below.
+
+use egui::{CentralPanel, Frame, Margin, Panel, Ui};
+
+use super::{
+    app::Studio, compare, forget_panel, saliency_panel, theme, timeline, top_bar::compact_bar_ui,
+};
+
+/// Below this width, in points, the panels do not fit side by side.
+pub const NARROW: f32 = 720.0;
+
+/// The panel that is shown below.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Tab {
+    #[default]
+    Forget,
+    Saliency,
+    Timeline,
+}
+
+/// Draws everything.
+pub fn narrow_ui(studio: &mut Studio, ui: &mut Ui) {
+    let frame = Frame::side_top_panel(ui.style()).inner_margin(Margin::symmetric(8, 6));
+    let height = ui.available_height();
+    studio.bars_ui(ui, frame, compact_bar_ui);
+    Panel::bottom("sheet").frame(frame).exact_size(height * 0.52).show(ui, |ui| {
+        ui.horizontal(|ui| {
+            for (tab, name) in [
+                (Tab::Forget, "Forget"),
+                (Tab::Saliency, "Saliency"),
+                (Tab::Timeline, "Timeline and verdict"),
+            ] {
+                ui.selectable_value(&mut studio.tab, tab, name);
+            }
+        });
+        ui.separator();
+        match studio.tab {
+            Tab::Forget => forget_panel::forget_ui(studio, ui),
+            Tab::Saliency => saliency_panel::saliency_ui(studio, ui),
+            Tab::Timeline => timeline::timeline_ui(studio, ui),
+        }
+    });
+    CentralPanel::no_frame()
+        .frame(frame.fill(theme::palette(ui).canvas))
+        .show(ui, |ui| compare::compare_ui(studio, ui));
+}

@@ -1,0 +1,88 @@
+//! What the studio shows, in words and numbers: for those who cannot see the canvas, and for the
+//! page's tests.
+
+use serde::Serialize;
+
+use super::{
+    app::Studio,
+    session::Arm,
+    state::{Kind, State},
+    timeline::arm_name,
+    words,
+};
+use crate::run::report::Report;
+
+/// A moment of the studio.
+#[derive(Debug, Clone, Serialize)]
+pub struct Summary {
+    /// What goes on, in a line.
+    pub line: String,
+    pub error: Option<String>,
+    pub device: Option<String>,
+    pub task: &'static str,
+    /// Whether the shown task's model is open.
+    pub open: bool,
+    /// What is being done, and how far it is.
+    pub work: Option<Work>,
+    /// Reports of the runs: the method's and the control's.
+    pub reports: [Option<Report>; 2],
+    /// The request as a link's query.
+    pub link: String,
+    /// Median, 95th percentile and longest of the latest frames, in milliseconds.
+    pub frames: Option<[f32; 3]>,
+}
+
+/// A job that the studio waits for.
+#[derive(Debug, Clone, Serialize)]
+pub struct Work {
+    pub phase: String,
+    pub done: usize,
+    pub total: usize,
+}
+
+impl Studio {
+    /// What is shown now.
+    pub fn summary(&self) -> Summary {
+        let state = &self.state;
+        let session = state.session();
+        let report = |arm| Some(session.attempt(arm)?.run.as_ref()?.report.clone());
+        Summary {
+            line: line(state),
+            error: state.error.clone(),
+            device: state.device.as_ref().map(words::device),
+            task: session.task.name(),
+            open: session.opened.is_some(),
+            work: state.work.as_ref().map(|work| {
+                let progress = work.progress.clone();
+                let [done, total] = progress.as_ref().map_or([0, 0], |p| [p.done, p.total]);
+                Work { phase: progress.map_or_else(String::new, |p| p.phase), done, total }
+            }),
+            reports: Arm::BOTH.map(report),
+            link: session.link().query(),
+            frames: self.frames.summary(),
+        }
+    }
+}
+
+/// What goes on or what came of it, as a sentence.
+fn line(state: &State) -> String {
+    if let Some(error) = &state.error {
+        return error.clone();
+    }
+    let session = state.session();
+    if let Some(work) = &state.work {
+        let what = match work.kind {
+            Kind::Open(_) | Kind::Import => "Opening the model",
+            Kind::Rank { .. } => "Scoring the weights",
+            Kind::Unlearn(arm) => return format!("{}: forgetting", arm_name(session, arm)),
+        };
+        return what.into();
+    }
+    let verdict = |arm| {
+        let report = &session.attempt(arm)?.run.as_ref()?.report;
+        let verdict = &report.verdict;
+        Some(format!("{}: {}. {}", arm_name(session, arm), verdict.label.name(), verdict.why))
+    };
+    let verdicts: Vec<String> = Arm::BOTH.into_iter().filter_map(verdict).collect();
+    if verdicts.is_empty() { state.ended.into() } else { verdicts.join(" ") }
+}

@@ -1,0 +1,161 @@
+//! The browser's entry: a canvas, the device, and the same studio.
+
+use std::{
+    path::PathBuf,
+    sync::{Arc, mpsc},
+};
+
+use eframe::egui_wgpu::{WgpuSetup, WgpuSetupExisting};
+use wasm_bindgen::prelude::*;
+use web_sys::HtmlCanvasElement;
+
+use crate::{
+    engine::{Engine, job::Run},
+    error::{Error, Result},
+    gpu::device::{self, Compute, DeviceChoice},
+    run::bundle,
+    studio::{Host, Studio},
+};
+
+unsafe extern "C" {
+    fn __wasm_call_ctors();
+}
+
+#[wasm_bindgen(module = "/web/host.js")]
+extern "C" {
+    /// Puts a request into the page's address.
+    fn show_link(query: &str);
+    /// Opens the browser's file dialog.
+    fn ask_file();
+    /// Hands a file to the person.
+    fn save_file(name: &str, bytes: &[u8]);
+    /// Says that the page cannot go on, why, and offers to start again.
+    fn stopped(title: &str, why: &str);
+}
+
+/// Runs once, when the module is loaded.
+#[wasm_bindgen(start)]
+pub fn prepare() {
+    // SAFETY: called once, before anything else. Without it the linker wraps every export so that
+    // each call from the page runs all constructors again.
+    unsafe { __wasm_call_ctors() };
+}
+
+/// The studio on a page.
+#[wasm_bindgen]
+pub struct Page {
+    files: mpsc::Sender<(String, Arc<[u8]>)>,
+    gpu: Option<wgpu::Device>,
+    context: egui::Context,
+    runner: eframe::WebRunner,
+}
+
+#[wasm_bindgen]
+impl Page {
+    /// Opens the device (`auto`, `gpu` or `cpu`) and shows the studio on the canvas. `address` is
+    /// the page's own, `link` what comes after its question mark.
+    ///
+    /// # Errors
+    /// There is no device, or the browser cannot draw on the canvas.
+    pub async fn open(
+        canvas: HtmlCanvasElement,
+        address: String,
+        link: String,
+        device: &str,
+        embedded: bool,
+    ) -> std::result::Result<Page, JsValue> {
+        let choice = DeviceChoice::ALL.into_iter().find(|c| c.name() == device);
+        let compute = device::open(choice.unwrap_or_default()).await.map_err(told)?;
+        let gpu = compute.setup.as_ref().map(|s| s.device.clone());
+        if let Some(gpu) = &gpu {
+            gpu.set_device_lost_callback(|_, why| stopped("The GPU was lost", &why));
+        }
+        let runner = eframe::WebRunner::new();
+        // After the runner, which takes the place of what was there before.
+        std::panic::set_hook(Box::new(|panic| {
+            console_error_panic_hook::hook(panic);
+            stopped("The studio failed", &panic.to_string());
+        }));
+        let options = options(&compute);
+        let engine = Engine::spawn(compute);
+        let (files, inbox) = mpsc::channel();
+        let host = Host {
+            address,
+            on_link: Some(Box::new(show_link)),
+            ask_file: Some(Box::new(ask_file)),
+            files: Some(inbox),
+            embedded,
+        };
+        let studio = Studio::new(Box::new(engine), Box::new(save)).in_host(host, &link);
+        let (keep, context) = mpsc::channel();
+        let app =
+            move |cc: &eframe::CreationContext| -> std::result::Result<Box<dyn eframe::App>, _> {
+                // The receiver lives until the runner has started.
+                let _ = keep.send(cc.egui_ctx.clone());
+                Ok(Box::new(studio))
+            };
+        runner.start(canvas, options, Box::new(app)).await?;
+        let context = context.recv().map_err(|_| told(Error::Request("no canvas".into())))?;
+        Ok(Page { files, gpu, context, runner })
+    }
+
+    /// Opens a weights file that was picked or dropped.
+    pub fn open_file(&self, name: String, bytes: Vec<u8>) {
+        // The studio lives as long as the page.
+        let _ = self.files.send((name, bytes.into()));
+        self.context.request_repaint();
+    }
+
+    /// What the studio shows, as JSON; see [`crate::studio::Summary`].
+    pub fn summary(&self) -> Option<String> {
+        let studio = self.runner.app_mut::<Studio>()?;
+        serde_json::to_string(&studio.summary()).ok()
+    }
+
+    /// Takes over what a link asks for.
+    pub fn follow(&self, link: &str) {
+        if let Some(mut studio) = self.runner.app_mut::<Studio>() {
+            studio.follow(link);
+        }
+        self.context.request_repaint();
+    }
+
+    /// The mask of the finished run, as a safetensors file.
+    pub fn mask(&self) -> Option<Vec<u8>> {
+        let studio = self.runner.app_mut::<Studio>()?;
+        let (_, run) = studio.state.finished().next()?;
+        run.mask.as_ref()?.encode().ok()
+    }
+
+    /// Gives the GPU away, as a driver's crash would.
+    pub fn lose_device(&self) {
+        if let Some(gpu) = &self.gpu {
+            gpu.destroy();
+        }
+    }
+}
+
+/// The window draws on the device that the engine computes on; without one, through WebGL.
+fn options(compute: &Compute) -> eframe::WebOptions {
+    let mut options = eframe::WebOptions::default();
+    match compute.setup.clone() {
+        Some(s) => {
+            let (instance, adapter, device, queue) = (s.instance, s.adapter, s.device, s.queue);
+            options.wgpu_options.wgpu_setup =
+                WgpuSetup::Existing(WgpuSetupExisting { instance, adapter, device, queue });
+        }
+        None => options.renderer = eframe::Renderer::Glow,
+    }
+    options
+}
+
+/// Hands the files of a run folder to the person as one archive.
+fn save(run: &Run) -> Result<PathBuf> {
+    let name = bundle::name(run) + ".zip";
+    save_file(&name, &bundle::archive(run)?);
+    Ok(name.into())
+}
+
+fn told(error: Error) -> JsValue {
+    js_sys::Error::new(&error.to_string()).into()
+}

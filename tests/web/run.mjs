@@ -1,0 +1,235 @@
+// node tests/web/run.mjs DIST SALUN SHOTS [ONLY]: the built page in a real browser. SALUN is the
+// native program, which runs a shared link for comparison; pictures go to the folder SHOTS.
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { serve } from '../../web/serve.mjs';
+import { axe, launch, sleep, summary, until, visit } from './browser.mjs';
+import { checkKernels } from './kernels.mjs';
+import { malformedFiles, malformedLinks } from './malformed.mjs';
+import { bitsOf } from './safetensors.mjs';
+
+const [dist, salun, shots, only] = process.argv.slice(2);
+mkdirSync(shots, { recursive: true });
+// Not at the server's root: the page must work from anywhere.
+const server = await serve(dist, 0, '/some/where/');
+const home = `http://127.0.0.1:${server.address().port}/some/where/`;
+// The software adapter is asked for by name: by itself the studio takes the CPU in its place.
+const GPU = 'device=gpu';
+const browser = await launch();
+const shot = (page, name) => page.screenshot({ path: join(shots, `${name}.png`) });
+const opened = (page) => until(page, 'a model is open', (s) => s.open && !s.work, 90);
+
+const checks = [];
+const check = (name, run) => { if (!only || name.includes(only)) checks.push([name, run]); };
+
+// The studio's own link of a finished run, for the checks after it.
+const links = {};
+
+for (const [task, key, model] of [['generate', 'Digit1', 'fashion-ddpm'], ['classify', 'Digit2', 'fashion-classifier']]) {
+  check(`main job: ${task}`, async () => {
+    const started = Date.now();
+    const seconds = () => ((Date.now() - started) / 1000).toFixed(1);
+    const { page, seen, context } = await visit(browser, `${home}?budget=tiny&${GPU}`);
+    await until(page, 'the first model is open', (s) => s.open, 90);
+    const times = { open: seconds() };
+    await page.keyboard.press(key);
+    const ready = await until(page, `${model} is open`, (s) => s.open && s.task === task && !s.work, 90);
+    assert.match(ready.device, /WebGPU/);
+    await shot(page, `${task}-before`);
+    // A class is picked with the arrows, and forgotten with a key.
+    for (let i = 0; i < 8; i += 1) await page.keyboard.press('ArrowDown');
+    await until(page, 'Sneaker is picked', (s) => s.link.includes('class%3ASneaker'), 10);
+    await page.keyboard.press('KeyF');
+    await until(page, 'the control trains', (s) => s.reports[0], 150);
+    times.method = seconds();
+    const done = await until(page, 'both runs are done', (s) => s.reports.every(Boolean) && !s.work, 150);
+    times.control = seconds();
+    await shot(page, `${task}-after`);
+    const [own, control] = done.reports;
+    assert.equal(own.mask.frozen_changed, 0);
+    assert.equal(own.mask.k, control.mask.k);
+    assert.notEqual(own.mask.hash, control.mask.hash);
+    assert.ok(own.after.UA > own.before.UA, `UA ${own.before.UA} to ${own.after.UA}`);
+    assert.deepEqual(seen.errors, []);
+    const foreign = seen.requests.filter((url) => !url.startsWith(home) && !url.startsWith('blob:'));
+    assert.deepEqual(foreign, [], 'no request leaves the page\'s own place');
+    links[task] = { query: done.link, report: own, mask: await page.evaluate(() => [...window.salun.mask()]) };
+    const long = await page.evaluate(() => window.longTasks);
+    const over = long.filter((ms) => ms > 100);
+    const frames = done.frames.map((ms) => ms.toFixed(1));
+    await context.close();
+    return `open ${times.open} s, SalUn done ${times.method} s, control ${times.control} s; `
+      + `UA ${own.before.UA} to ${own.after.UA} (control ${control.after.UA}), kept ${own.before.RA} to ${own.after.RA}; `
+      + `${own.verdict.label}; frames p50 ${frames[0]}, p95 ${frames[1]}, max ${frames[2]} ms; `
+      + `${over.length} tasks over 100 ms, longest ${Math.max(0, ...long)} ms`;
+  });
+
+  check(`the link of ${task} gives the same in the program`, async () => {
+    const { query, report, mask } = links[task];
+    const folder = mkdtempSync(join(tmpdir(), 'salun-link-'));
+    try {
+      const out = join(folder, 'run');
+      const printed = execFileSync(salun, ['unlearn', `${home}?${query}`, '--device', 'cpu', '--json', '--quiet', '--out', out]);
+      const native = JSON.parse(printed);
+      const [a, b] = [bitsOf(new Uint8Array(mask)), bitsOf(readFileSync(join(out, 'mask.safetensors')))];
+      let both = 0, either = 0;
+      for (let i = 0; i < a.length; i += 1) { both += a[i] & b[i]; either += a[i] | b[i]; }
+      assert.equal(a.length, b.length);
+      assert.ok(both / either >= 0.99, `masks overlap by ${both / either}`);
+      for (const name of ['UA', 'RA', 'TA']) {
+        for (const when of ['before', 'after']) {
+          const [here, there] = [report[when][name], native[when][name]];
+          assert.ok(Math.abs(here - there) <= 1, `${name} ${when}: ${here} in the page, ${there} in the program`);
+        }
+      }
+      const text = (m) => `UA ${m.UA} RA ${m.RA.toFixed(2)} TA ${m.TA.toFixed(2)}`;
+      return `masks overlap by ${(both / either).toFixed(5)}; after: page ${text(report.after)}, program ${text(native.after)}`;
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  });
+}
+
+check('a link opens in a fresh browser', async () => {
+  const { query, report } = links.classify;
+  const { page, context } = await visit(browser, `${home}?${query}&run=1&${GPU}`);
+  const done = await until(page, 'the run of the link is done', (s) => s.reports[0], 180);
+  assert.equal(done.reports[0].mask.hash, report.mask.hash);
+  assert.ok(Math.abs(done.reports[0].after.UA - report.after.UA) <= 1);
+  await context.close();
+  return `the same mask ${report.mask.hash.slice(0, 12)}, UA ${done.reports[0].after.UA}`;
+});
+
+check('malformed files and links', async () => {
+  const { page, context, seen } = await visit(browser, `${home}?budget=tiny`);
+  await opened(page);
+  const model = readFileSync(join(dist, 'assets/models/fashion-classifier.safetensors'));
+  const files = malformedFiles(model);
+  for (const [name, bytes] of files) {
+    await page.evaluate(() => window.salun.follow('budget=tiny'));
+    await opened(page);
+    await page.evaluate(([name, bytes]) => window.salun.open_file(name, new Uint8Array(bytes)), [name, [...bytes]]);
+    const s = await until(page, `${name} is refused`, (s) => s.error && !s.work, 30);
+    assert.ok(s.error.startsWith(name) && s.error.length < 400 && !s.error.includes('panick'), `${name}: ${s.error}`);
+    assert.ok(s.open, `${name}: the model that was open stays`);
+  }
+  await shot(page, 'broken-file');
+  for (const link of malformedLinks) {
+    await page.evaluate((link) => window.salun.follow(link), link);
+    const s = await until(page, `${link} is refused`, (s) => s.error, 60);
+    assert.ok(s.error.length < 400 && !s.error.includes('\n'), `${link}: ${s.error}`);
+  }
+  assert.equal(await page.evaluate(() => document.querySelector('#stopped').open), false);
+  assert.deepEqual(seen.errors, []);
+  await context.close();
+  // And as a person meets them: in the address.
+  for (const link of ['density=2', 'model=nothing', '%E0%A4%A']) {
+    const visited = await visit(browser, `${home}?${link}`);
+    const s = await until(visited.page, `${link} is refused`, (s) => s.error, 60);
+    assert.ok(s.error, link);
+    await visited.context.close();
+  }
+  return `${files.length} files and ${malformedLinks.length} links refused, each with a line`;
+});
+
+check('a lost device', async () => {
+  const { page, context } = await visit(browser, `${home}?model=fashion-classifier&forget=class%3ABag&budget=tiny&seed=4&${GPU}`);
+  await until(page, 'the model is open', (s) => s.open, 90);
+  await page.evaluate(() => window.salun.lose_device());
+  await page.waitForSelector('#stopped[open]', { timeout: 20_000 });
+  await shot(page, 'lost');
+  const text = await page.textContent('#stopped');
+  await page.click('#again');
+  await sleep(500);
+  const again = await until(page, 'the studio is back', (s) => s.open, 90);
+  assert.match(again.link, /class%3ABag/);
+  assert.match(again.link, /seed=4/);
+  await context.close();
+  return text.replace(/\s+/g, ' ').trim();
+});
+
+check('without WebGPU', async () => {
+  const { page, context, seen } = await visit(browser, `${home}?model=fashion-classifier&budget=tiny`);
+  const s = await until(page, 'the model is open', (s) => s.open && !s.work, 120);
+  assert.match(s.device, /^CPU/);
+  await page.evaluate(() => window.salun.follow('model=fashion-classifier&forget=class:Sneaker&budget=tiny&run=1'));
+  const started = Date.now();
+  const done = await until(page, 'both runs are done', (s) => s.reports.every(Boolean) && !s.work, 300);
+  const seconds = ((Date.now() - started) / 1000).toFixed(1);
+  await shot(page, 'cpu');
+  assert.deepEqual(seen.errors, []);
+  const long = await page.evaluate(() => window.longTasks);
+  await context.close();
+  return `${s.device}; both runs in ${seconds} s; UA ${done.reports[0].after.UA}; longest task ${Math.max(0, ...long)} ms`;
+});
+
+check('kernels', async () => {
+  const { page, context } = await visit(browser, home);
+  const figures = await checkKernels(page);
+  await context.close();
+  return figures;
+});
+
+check('accessibility', async () => {
+  const { page, context } = await visit(browser, `${home}?budget=tiny`);
+  await opened(page);
+  await page.addScriptTag({ path: axe });
+  const found = await page.evaluate(() => window.axe.run());
+  const serious = found.violations.filter((v) => ['serious', 'critical'].includes(v.impact));
+  assert.deepEqual(serious.map((v) => `${v.id}: ${v.help}`), []);
+  // The keyboard walks through the canvas.
+  for (let i = 0; i < 12; i += 1) await page.keyboard.press('Tab');
+  await sleep(300);
+  await shot(page, 'keyboard');
+  const told = await page.textContent('#news');
+  assert.ok(told.length > 0, 'the state is told to screen readers');
+  await context.close();
+  return `axe: ${found.passes.length} rules pass, ${found.violations.length} minor findings; told: "${told}"`;
+});
+
+check('phones and embeds', async () => {
+  const phone = await visit(browser, `${home}?budget=tiny`, { size: [390, 844] });
+  await opened(phone.page);
+  await shot(phone.page, 'phone');
+  await phone.context.close();
+  const part = await visit(browser, `${home}?embed=1&budget=tiny&forget=class%3ASneaker`, { size: [1024, 640] });
+  await opened(part.page);
+  await shot(part.page, 'embed');
+  assert.match(await part.page.evaluate(() => location.search), /embed=1/);
+  await part.context.close();
+  return 'pictures: phone.png, embed.png';
+});
+
+check('without a network after the first visit', async () => {
+  const { page, context } = await visit(browser, `${home}?budget=tiny`);
+  await opened(page);
+  await page.waitForFunction(() => navigator.serviceWorker.controller, null, { timeout: 60_000 });
+  await context.setOffline(true);
+  await page.reload();
+  const s = await opened(page);
+  await context.close();
+  return `opens offline: ${s.device}`;
+});
+
+let failed = 0;
+for (const [name, run] of checks) {
+  const started = Date.now();
+  try {
+    const figures = await run();
+    console.log(`ok    ${name} (${((Date.now() - started) / 1000).toFixed(0)} s): ${figures}`);
+  } catch (error) {
+    failed += 1;
+    console.log(`FAIL  ${name}: ${error.message}`);
+    for (const context of browser.contexts()) {
+      for (const page of context.pages()) await shot(page, `failed-${name.replace(/\W+/g, '-')}`).catch(() => {});
+      await context.close();
+    }
+  }
+}
+await browser.close();
+server.close();
+console.log(`${checks.length - failed} of ${checks.length} checks of the page pass; pictures in ${shots}`);
+process.exit(failed ? 1 : 0);

@@ -1,0 +1,33 @@
+// A file from beside the page, in chunks, gzip unpacked by the browser off the page's own time.
+const assets = new URL('assets/', document.baseURI);
+
+export class Download {
+  static async start(path) {
+    const download = new Download();
+    download.abort = new AbortController();
+    const response = await fetch(new URL(path, assets), { signal: download.abort.signal });
+    if (!response.ok) throw new Error(`the server answers ${response.status}`);
+    download.loaded = 0;
+    download.total = Number(response.headers.get('content-length')) || 0;
+    let stream = response.body.pipeThrough(new TransformStream({
+      transform(chunk, controller) {
+        download.loaded += chunk.length;
+        controller.enqueue(chunk);
+      },
+    }));
+    // Some servers announce the packing themselves; then the browser has unpacked it already.
+    if (path.endsWith('.gz') && !response.headers.get('content-encoding')) {
+      stream = stream.pipeThrough(new DecompressionStream('gzip'));
+    }
+    download.reader = stream.getReader();
+    return download;
+  }
+
+  async next() {
+    return (await this.reader.read()).value;
+  }
+
+  cancel() {
+    this.abort.abort();
+  }
+}

@@ -1,0 +1,66 @@
+// node web/pack.mjs PROGRAM DIST: the folder that a web server gives out, and its sizes.
+import { createHash } from 'node:crypto';
+import { cpSync, mkdirSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync, existsSync } from 'node:fs';
+import { join, relative } from 'node:path';
+import { brotliCompressSync, constants, gzipSync } from 'node:zlib';
+
+const [program, dist] = process.argv.slice(2);
+const web = import.meta.dirname;
+
+// What the first picture needs; the rest comes when it is asked for.
+const FIRST_MODELS = ['models/fashion-ddpm.safetensors', 'models/fashion-classifier.safetensors'];
+const MODELS = [...FIRST_MODELS, 'models/fashion-classifier-retrain-sneaker.safetensors'];
+const DATA = ['train-images-idx3', 'train-labels-idx1', 't10k-images-idx3', 't10k-labels-idx1'];
+const ASSETS = [...MODELS, ...DATA.map((name) => `data/fashion-mnist/${name}-ubyte.gz`), 'data/fashion-mnist/LICENSE'];
+
+rmSync(dist, { recursive: true, force: true });
+mkdirSync(join(dist, 'assets'), { recursive: true });
+for (const name of ['index.html', 'page.css', 'main.js', 'host.js', 'manifest.webmanifest', 'icon.svg']) {
+  cpSync(join(web, name), join(dist, name));
+}
+for (const name of ['salun.js', 'salun_bg.wasm', 'snippets']) cpSync(join(program, name), join(dist, name), { recursive: true });
+for (const name of ASSETS) cpSync(join(web, '..', 'assets', name), join(dist, 'assets', name));
+
+const all = (folder) => readdirSync(folder, { recursive: true, withFileTypes: true })
+  .filter((entry) => entry.isFile())
+  .map((entry) => relative(dist, join(entry.parentPath ?? entry.path, entry.name)));
+
+const wasm = statSync(join(dist, 'salun_bg.wasm')).size;
+const page = join(dist, 'index.html');
+writeFileSync(page, readFileSync(page, 'utf8').replace('<html lang="en">', `<html lang="en" data-wasm="${wasm}">`));
+
+const code = all(dist).filter((name) => !name.startsWith('assets/'));
+const first = [...code, ...FIRST_MODELS.map((name) => `assets/${name}`)];
+const hash = createHash('sha256');
+for (const name of all(dist).sort()) hash.update(name).update(readFileSync(join(dist, name)));
+const version = hash.digest('hex').slice(0, 16);
+const worker = readFileSync(join(web, 'sw.js'), 'utf8')
+  .replace('__VERSION__', version)
+  .replace('__FIRST__', JSON.stringify(['./', ...first.filter((name) => name !== 'index.html')], null, 1));
+writeFileSync(join(dist, 'sw.js'), worker);
+
+// Packed files beside the others, for servers that give them out. The program's are kept: they
+// take a minute.
+const pack = (name) => {
+  const bytes = readFileSync(join(dist, name));
+  const large = name.endsWith('.wasm');
+  const kept = large && join(program, 'salun_bg.wasm.br');
+  const brotli = kept && existsSync(kept) ? readFileSync(kept) : brotliCompressSync(bytes, {
+    params: { [constants.BROTLI_PARAM_QUALITY]: 11, [constants.BROTLI_PARAM_LGWIN]: 24, [constants.BROTLI_PARAM_SIZE_HINT]: bytes.length },
+  });
+  if (kept) writeFileSync(kept, brotli);
+  writeFileSync(join(dist, `${name}.br`), brotli);
+  writeFileSync(join(dist, `${name}.gz`), gzipSync(bytes, { level: 9 }));
+  return brotli.length;
+};
+const sizes = new Map([...code, 'sw.js', ...MODELS.map((name) => `assets/${name}`)].map((name) => [name, pack(name)]));
+const sum = (names) => names.reduce((total, name) => total + sizes.get(name), 0);
+const mb = (bytes) => `${(bytes / 1e6).toFixed(2)} MB`;
+const codeSize = sum([...code, 'sw.js']);
+const firstSize = sum([...first, 'sw.js']);
+console.log(`program ${mb(wasm)}, packed ${mb(sizes.get('salun_bg.wasm'))}`);
+console.log(`page code ${mb(codeSize)} brotli (at most 5 MB), to the first picture ${mb(firstSize)} (at most 8 MB)`);
+if (codeSize > 5e6 || firstSize > 8e6) {
+  console.error('the page is too large');
+  process.exit(1);
+}
