@@ -97,7 +97,8 @@ mod fetched {
     }
 
     thread_local! {
-        static FILES: RefCell<HashMap<&'static str, Vec<u8>>> = RefCell::default();
+        /// Nothing in place of a file that was unpacked into something larger.
+        static FILES: RefCell<HashMap<&'static str, Option<Vec<u8>>>> = RefCell::default();
     }
 
     fn missing(path: &str) -> Error {
@@ -110,7 +111,7 @@ mod fetched {
     /// It was not fetched.
     pub fn bytes(path: &str) -> Result<Cow<'static, [u8]>> {
         let bytes = FILES.with_borrow(|files| files.get(path).cloned());
-        bytes.map(Cow::Owned).ok_or_else(|| missing(path))
+        bytes.flatten().map(Cow::Owned).ok_or_else(|| missing(path))
     }
 
     /// What is in a gzipped file, up to `limit` bytes; the file is forgotten here.
@@ -118,8 +119,8 @@ mod fetched {
     /// # Errors
     /// It was not fetched.
     pub fn unpacked(path: &str, limit: usize) -> Result<Vec<u8>> {
-        let mut bytes =
-            FILES.with_borrow_mut(|files| files.remove(path)).ok_or_else(|| missing(path))?;
+        let taken = FILES.with_borrow_mut(|files| files.get_mut(path).and_then(Option::take));
+        let mut bytes = taken.ok_or_else(|| missing(path))?;
         bytes.truncate(limit);
         Ok(bytes)
     }
@@ -134,7 +135,7 @@ mod fetched {
                 continue;
             }
             let bytes = download(path, monitor).await?;
-            FILES.with_borrow_mut(|files| files.insert(path, bytes));
+            FILES.with_borrow_mut(|files| files.insert(path, Some(bytes)));
         }
         Ok(())
     }

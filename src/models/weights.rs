@@ -10,6 +10,7 @@ use rand::RngExt;
 use crate::{
     data::rng::{Rng, normal},
     error::{Error, Result},
+    gpu::flex,
 };
 
 /// Where one weight tensor lies in the flat vector.
@@ -218,9 +219,18 @@ impl Weights {
 
 /// Reads a list of vectors into one flat vector.
 pub async fn read_all(tensors: &[Tensor<1>]) -> Result<Vec<f32>> {
-    let mut flat = Vec::with_capacity(tensors.iter().map(|t| t.dims()[0]).sum());
-    for t in tensors {
-        flat.extend(read(t.clone()).await?);
+    match tensors {
+        [] => Ok(Vec::new()),
+        // One copy from a GPU: each is a wait of its own.
+        [first, ..] if !flex::is_cpu(&first.device()) => {
+            read(Tensor::cat(tensors.to_vec(), 0)).await
+        }
+        _ => {
+            let mut flat = Vec::with_capacity(tensors.iter().map(|t| t.dims()[0]).sum());
+            for t in tensors {
+                flat.extend(read(t.clone()).await?);
+            }
+            Ok(flat)
+        }
     }
-    Ok(flat)
 }
