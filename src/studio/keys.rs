@@ -35,8 +35,10 @@ pub fn handle(studio: &mut Studio, ctx: &Context) {
         for (key, by) in
             [(Key::ArrowUp, -1), (Key::ArrowLeft, -1), (Key::ArrowDown, 1), (Key::ArrowRight, 1)]
         {
-            if pressed(key) {
-                state.pick_next(by);
+            // Several presses may come with one slow frame.
+            let presses = ctx.input_mut(|i| i.count_and_consume_key(Modifiers::NONE, key));
+            if presses > 0 {
+                state.pick_next(by * presses as isize);
             }
         }
     }
@@ -52,8 +54,9 @@ pub fn handle(studio: &mut Studio, ctx: &Context) {
         }
     }
     for (key, by) in [(Key::OpenBracket, -0.05), (Key::CloseBracket, 0.05)] {
-        if pressed(key) {
-            let twentieths = (state.session().request.density + by) * 20.0;
+        let presses = ctx.input_mut(|i| i.count_and_consume_key(Modifiers::NONE, key));
+        if presses > 0 {
+            let twentieths = (state.session().request.density + by * presses as f64) * 20.0;
             state.set_density(twentieths.round() / 20.0);
         }
     }

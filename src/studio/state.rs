@@ -264,11 +264,11 @@ impl State {
         let Some(opened) = &session.opened else { return };
         let classes = opened.classes.len() as isize;
         let next = match session.request.what {
-            Some(Choice::Class(class)) => (class as isize + by).rem_euclid(classes),
-            _ if by < 0 => classes - 1,
-            _ => 0,
+            Some(Choice::Class(class)) => class as isize + by,
+            _ if by < 0 => by,
+            _ => by - 1,
         };
-        self.pick(Choice::Class(next as usize));
+        self.pick(Choice::Class(next.rem_euclid(classes) as usize));
     }
 
     /// Sets the share of weights that may change, 0..=1; bars and maps follow at once.
