@@ -33,6 +33,8 @@ const start = async () => {
   const address = location.origin + location.pathname;
   const device = query.get('device') ?? 'auto';
   window.salun = await Page.open($('#studio'), address, location.search.slice(1), device, embedded);
+  // The field that egui types into.
+  for (const field of document.querySelectorAll('input:not([aria-label])')) field.ariaLabel = 'Text for the studio';
   $('#loading').hidden = true;
   $('#studio').focus();
 };

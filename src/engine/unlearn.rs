@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use burn::tensor::Device;
 use web_time::Instant;
 
 use super::{
@@ -10,8 +11,9 @@ use super::{
     session::{Session, Setting, no_judge, sampling},
 };
 use crate::{
-    error::Result,
+    error::{Error, Result},
     eval::{classify::percent, verdict::verdict},
+    gpu::device::DeviceKind,
     models::{
         Model, Task,
         card::{Card, Unlearned},
@@ -22,7 +24,7 @@ use crate::{
         recipe::Recipe,
         report::{DeviceReport, Forgotten, Gap, Metrics, Report, Seconds, TrainingReport},
     },
-    saliency::{change::Change, estimator::Estimator},
+    saliency::{Mask, change::Change, estimator::Estimator},
     train::trainer::finite,
     unlearn::unlearner::Unlearner,
 };
@@ -65,6 +67,7 @@ impl Session {
 
         let mut unlearner =
             Unlearner::new(model, data.clone(), plan.clone(), mask.as_ref(), &device);
+        let mut trial = self.trial(model, &setting, mask.as_ref(), monitor).await?;
         let mut log = Vec::with_capacity(plan.steps);
         let mut unlearn_seconds = 0.0;
         let previews = recipe.budget.sizes().previews;
@@ -75,6 +78,7 @@ impl Session {
             let loss = finite(unlearner.step(monitor).await?).await?;
             unlearn_seconds += clock.elapsed().as_secs_f64();
             log.push(LogLine { step: unlearner.step, loss, seconds: unlearn_seconds });
+            agrees(loss, trial.next())?;
             let look = monitor.wants_previews()
                 && previews > 0
                 && unlearner.step.is_multiple_of(every)
@@ -103,7 +107,7 @@ impl Session {
 
         let weights = unlearner.weights.download().await?;
         let scored = ranking.as_ref().map_or(0, |r| r.n_forget);
-        let frozen_changed = |m: &crate::saliency::Mask| m.frozen_changed(&model.weights, &weights);
+        let frozen_changed = |m: &Mask| m.frozen_changed(&model.weights, &weights);
         let report = Report {
             task: task.name().into(),
             model: recipe.model.clone(),
@@ -152,6 +156,28 @@ impl Session {
         })
     }
 
+    /// The losses of a run's first updates as the CPU computes them, for a browser's GPU to be held
+    /// against: kernels that are right on one driver have been wrong on another, without an error.
+    async fn trial(
+        &mut self,
+        model: &Model,
+        setting: &Setting,
+        mask: Option<&Mask>,
+        monitor: &mut Monitor,
+    ) -> Result<std::vec::IntoIter<f32>> {
+        let mut losses = Vec::new();
+        if cfg!(target_arch = "wasm32") && self.info.kind != DeviceKind::Cpu {
+            let (data, plan) = (setting.data.clone(), setting.plan.clone());
+            let mut twin = Unlearner::new(model, data, plan, mask, &Device::flex());
+            monitor.phase("Checking the GPU", TRIED);
+            while losses.len() < TRIED && !twin.finished() {
+                losses.push(finite(twin.step(monitor).await?).await?);
+                monitor.advance(1).await?;
+            }
+        }
+        Ok(losses.into_iter())
+    }
+
     /// Metrics of the shipped Retrain twin for this forget set, where there is one.
     async fn retrain(
         &mut self,
@@ -164,6 +190,22 @@ impl Session {
         let model = twin.open()?;
         let measured = self.measure_once(twin.name, &model, setting, recipe, monitor).await?;
         Ok(Some(measured.metrics))
+    }
+}
+
+/// Updates whose losses are compared: the second depends on the gradients of the first.
+const TRIED: usize = 2;
+
+/// Refuses a loss that is far from the CPU's.
+fn agrees(loss: f32, expected: Option<f32>) -> Result<()> {
+    match expected {
+        Some(right) if (loss - right).abs() > 0.05 * right.abs().max(0.01) => {
+            Err(Error::Device(format!(
+                "this GPU computes wrong numbers in this browser (a loss of {loss:.3}, the CPU has \
+                 {right:.3}); add device=cpu to the page's address"
+            )))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -209,6 +251,12 @@ fn glance(grid: &Grid, forgotten: Option<usize>) -> Metrics {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn losses_that_are_far_from_the_cpus_are_refused() {
+        assert!(agrees(4.14, Some(0.058)).unwrap_err().to_string().contains("device=cpu"));
+        assert!(agrees(f32::NAN, None).is_ok() && agrees(0.0581, Some(0.058)).is_ok());
+    }
 
     #[test]
     fn a_glance_counts_tiles() {

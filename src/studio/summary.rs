@@ -26,6 +26,8 @@ pub struct Summary {
     pub work: Option<Work>,
     /// Reports of the runs: the method's and the control's.
     pub reports: [Option<Report>; 2],
+    /// The loss of every update of both runs.
+    pub losses: [Vec<f64>; 2],
     /// The request as a link's query.
     pub link: String,
     /// Median, 95th percentile and longest of the latest frames, in milliseconds.
@@ -58,6 +60,10 @@ impl Studio {
                 Work { phase: progress.map_or_else(String::new, |p| p.phase), done, total }
             }),
             reports: Arm::BOTH.map(report),
+            losses: Arm::BOTH.map(|arm| {
+                let attempt = session.attempt(arm);
+                attempt.iter().flat_map(|a| &a.losses).map(|step| step[1]).collect()
+            }),
             link: session.link().query(),
             frames: self.frames.summary(),
         }
