@@ -52,6 +52,11 @@ impl Error {
         Self::Write { path: path.as_ref().to_path_buf(), reason: reason.to_string() }
     }
 
+    /// The compute device failed; drivers tell why at length, here in their first line.
+    pub fn device(reason: impl std::fmt::Display) -> Self {
+        Self::Device(reason.to_string().lines().next().unwrap_or("unknown failure").into())
+    }
+
     /// An unknown name with the nearest valid ones.
     pub fn unknown<'a>(
         what: &'static str,

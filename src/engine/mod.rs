@@ -125,8 +125,7 @@ mod native {
                 .cloned()
                 .or_else(|| panic.downcast_ref::<&str>().map(|s| s.to_string()))
                 .unwrap_or_default();
-            let first = text.lines().next().unwrap_or("unknown failure").to_string();
-            send(Event::Failed { id, error: Error::Device(first) });
+            send(Event::Failed { id, error: Error::device(text) });
         }
     }
 }

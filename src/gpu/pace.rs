@@ -32,7 +32,7 @@ impl Pace {
             return Ok(());
         }
         let one = result.clone().slice([(); D].map(|()| 0..1));
-        one.into_data_async().await.map_err(|e| Error::Device(e.to_string()))?;
+        one.into_data_async().await.map_err(Error::device)?;
         let each = self.since.elapsed().as_secs_f64() / self.asked as f64;
         self.every = (AHEAD / each.max(1e-6)).clamp(1.0, 64.0) as usize;
         (self.asked, self.since) = (0, Instant::now());

@@ -158,7 +158,7 @@ pub fn vector(values: &[f32], device: &Device) -> Tensor<1> {
 
 /// Reads a tensor back; waits without blocking the thread's event loop.
 pub async fn read<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>> {
-    let data = tensor.into_data_async().await.map_err(|e| Error::Device(e.to_string()))?;
+    let data = tensor.into_data_async().await.map_err(Error::device)?;
     data.convert::<f32>().try_into_vec::<f32>().map_err(|e| Error::Device(format!("{e:?}")))
 }
 

@@ -23,13 +23,16 @@ use super::{
 };
 use crate::run::link::Link;
 
+/// Hears of a link's query.
+pub type LinkHook = Box<dyn Fn(&str)>;
+
 /// What is around the studio: a window's or a page's own ways.
 #[derive(Default)]
 pub struct Host {
     /// What a link begins with: the page's address; empty where there is no page.
     pub address: String,
     /// Told of the request whenever it changes, as a link's query.
-    pub on_link: Option<Box<dyn Fn(&str)>>,
+    pub on_link: Option<LinkHook>,
     /// Asks for a weights file, which then comes through `files`.
     pub ask_file: Option<Box<dyn Fn()>>,
     /// Weights files that were given: name and content.
