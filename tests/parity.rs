@@ -152,7 +152,7 @@ impl Tiny {
         weights: &Weights,
         mode: Mode,
     ) -> (Vec<f32>, Vec<Tensor<1>>, Vec<(usize, Tensor<1>)>) {
-        let Network::Resnet(net) = &self.network else { unreachable!() };
+        let Network::Classifier(net) = &self.network else { unreachable!() };
         let tracked = weights.tracked();
         let pass = Pass::new(&tracked, mode);
         let logits = net.forward(&pass, self.fixture.tensor("x", &self.device));

@@ -209,9 +209,9 @@ impl Session {
         let columns = budget.sizes().columns;
         let options = sampling(recipe);
         match &*model.network {
-            Network::Resnet(net) => {
+            Network::Classifier(net) => {
                 let metrics =
-                    eval::classify::measure(net, weights, data, set, budget, &device, monitor)
+                    eval::classify::measure(&**net, weights, data, set, budget, &device, monitor)
                         .await?;
                 let test = &data.test;
                 let grid = self.grid(model, weights, test, columns, &options, monitor).await?;
@@ -321,7 +321,7 @@ impl Session {
                 monitor.phase("Drawing", classes.len() * columns * options.steps);
                 self.samples(model, weights, classes, columns, options, monitor).await
             }
-            Network::Resnet(net) => {
+            Network::Classifier(net) => {
                 let of_class = |class: usize| {
                     (0..test.len()).filter(move |&i| test.labels[i] as usize == class)
                 };
@@ -330,8 +330,8 @@ impl Session {
                 monitor.phase("Drawing", classes.len() * columns);
                 let items: Vec<usize> =
                     (0..classes.len()).flat_map(|c| of_class(c).take(columns)).collect();
-                let seen =
-                    eval::classify::predict(net, weights, test, &items, &device, monitor).await?;
+                let seen = eval::classify::predict(&**net, weights, test, &items, &device, monitor)
+                    .await?;
                 Ok(Grid {
                     rows: classes,
                     columns,
@@ -384,7 +384,7 @@ fn preview(seed: u64, budget: Budget) -> SampleOptions {
 /// A model as a judge.
 pub fn judge_of<'a>(model: &'a Model, weights: &'a Weights) -> Result<Judge<'a>> {
     let net = model
-        .resnet()
+        .classifier()
         .ok_or_else(|| Error::Request(format!("{} is not a classifier", model.card.name)))?;
     Ok(Judge { net, weights })
 }
@@ -398,7 +398,7 @@ pub fn no_judge(data: &str) -> Error {
 fn fits(model: &Model, data: &Dataset, recipe: &Recipe) -> Result<()> {
     let shape = data.train.shape;
     let (channels, classes) = match &*model.network {
-        Network::Resnet(net) => (net.config.channels, net.config.classes),
+        Network::Classifier(net) => (net.channels(), net.classes()),
         Network::Unet(net) => {
             if [shape.height, shape.width] != [net.config.resolution; 2] {
                 return Err(Error::Request(format!(

@@ -142,7 +142,7 @@ impl Session {
         let weights: Weights = model.weights.upload(&self.device);
         let mut metrics = BTreeMap::new();
         match &*model.network {
-            Network::Resnet(net) => {
+            Network::Classifier(net) => {
                 // A class that was left out is not asked for.
                 let out = model.card.without.as_ref().and_then(|w| w.strip_prefix("class:"));
                 let out = out.map(|name| data.class(name)).transpose()?;
@@ -150,7 +150,8 @@ impl Session {
                     .filter(|&i| Some(data.test.labels[i] as usize) != out)
                     .collect();
                 monitor.phase("Evaluating", all.len());
-                let seen = predict(net, &weights, &data.test, &all, &self.device, monitor).await?;
+                let seen =
+                    predict(&**net, &weights, &data.test, &all, &self.device, monitor).await?;
                 let labels = data.test.labels(&all);
                 let hits = || seen.iter().zip(&labels).map(|((c, _), l)| c == l);
                 metrics.insert("TA".into(), percent(hits()));

@@ -6,8 +6,8 @@ use crate::{
     data::{Dataset, Pictures, forget::ForgetSet, rng},
     error::Result,
     models::{
+        classifier::Classifier,
         layers::{Mode, Pass},
-        resnet::Resnet,
         weights::{Weights, read},
     },
     monitor::Monitor,
@@ -23,7 +23,7 @@ const BATCH: usize = 250;
 /// # Errors
 /// Cancelled, or the device failed.
 pub async fn predict(
-    net: &Resnet,
+    net: &dyn Classifier,
     weights: &Weights,
     data: &Pictures,
     indices: &[usize],
@@ -57,7 +57,7 @@ pub fn top(logits: &[f32]) -> (usize, f32) {
 /// # Errors
 /// Cancelled, or the device failed.
 pub async fn measure(
-    net: &Resnet,
+    net: &dyn Classifier,
     weights: &Weights,
     data: &Dataset,
     set: &ForgetSet,

@@ -11,8 +11,8 @@ use crate::{
     },
     error::Result,
     models::{
+        classifier::Classifier,
         layers::{Mode, Pass},
-        resnet::Resnet,
         unet::Unet,
         weights::{Weights, read},
     },
@@ -25,7 +25,7 @@ const BATCH: usize = 50;
 
 /// A classifier and its weights on the device.
 pub struct Judge<'a> {
-    pub net: &'a Resnet,
+    pub net: &'a dyn Classifier,
     pub weights: &'a Weights,
 }
 

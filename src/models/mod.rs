@@ -2,6 +2,7 @@
 
 pub mod card;
 pub mod checkpoint;
+pub mod classifier;
 pub mod layers;
 pub mod registry;
 pub mod resnet;
@@ -13,6 +14,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use card::Card;
+use classifier::Classifier;
 use resnet::{Resnet, ResnetConfig};
 use unet::{Unet, UnetConfig};
 use weights::{HostWeights, WeightLayout};
@@ -48,7 +50,7 @@ pub enum Architecture {
 /// A network without its weights.
 #[derive(Debug, Clone)]
 pub enum Network {
-    Resnet(Resnet),
+    Classifier(Arc<dyn Classifier>),
     Unet(Box<Unet>),
 }
 
@@ -65,7 +67,7 @@ impl Architecture {
     pub fn build(&self) -> (Network, Arc<WeightLayout>) {
         let mut layout = WeightLayout::default();
         let network = match self {
-            Self::Resnet(c) => Network::Resnet(Resnet::new(c.clone(), &mut layout)),
+            Self::Resnet(c) => Network::Classifier(Arc::new(Resnet::new(c.clone(), &mut layout))),
             Self::Unet(c) => Network::Unet(Box::new(Unet::new(c.clone(), &mut layout))),
         };
         (network, Arc::new(layout))
@@ -82,9 +84,9 @@ pub struct Model {
 
 impl Model {
     /// The classifier's network.
-    pub fn resnet(&self) -> Option<&Resnet> {
+    pub fn classifier(&self) -> Option<&dyn Classifier> {
         match &*self.network {
-            Network::Resnet(net) => Some(net),
+            Network::Classifier(net) => Some(&**net),
             Network::Unet(_) => None,
         }
     }
@@ -93,7 +95,7 @@ impl Model {
     pub fn unet(&self) -> Option<&Unet> {
         match &*self.network {
             Network::Unet(net) => Some(net),
-            Network::Resnet(_) => None,
+            Network::Classifier(_) => None,
         }
     }
 }

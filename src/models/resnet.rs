@@ -4,6 +4,7 @@ use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
 use super::{
+    classifier::{Classifier, normalised, pooled},
     layers::{BatchNorm, Conv, Linear, Pass},
     weights::WeightLayout,
 };
@@ -88,23 +89,44 @@ impl Resnet {
         Self { config, conv1, bn1, blocks, fc }
     }
 
-    /// Penultimate features. `x` [n, c, h, w] in [0, 1] to [n, 8 · width].
-    pub fn features(&self, pass: &Pass, x: Tensor<4>) -> Tensor<2> {
-        let device = x.device().without_autodiff();
-        let per_channel = |v: &[f32]| {
-            Tensor::<1>::from_floats(v, &device).reshape([1, self.config.channels, 1, 1])
-        };
-        let x = (x - per_channel(&self.config.mean)) / per_channel(&self.config.std);
+    /// The trunk; `seen` is shown what each stage makes.
+    fn trunk(&self, pass: &Pass, x: Tensor<4>, seen: &mut dyn FnMut(&Tensor<4>)) -> Tensor<2> {
+        let x = normalised(x, &self.config.mean, &self.config.std);
         let mut h = self.bn1.forward(pass, self.conv1.forward(pass, x), None, true);
+        seen(&h);
         for block in &self.blocks {
             h = block.forward(pass, h);
+            seen(&h);
         }
-        let [n, c, height, width] = h.dims();
-        h.reshape([n, c, height * width]).mean_dim(2).reshape([n, c])
+        pooled(h)
+    }
+}
+
+impl Classifier for Resnet {
+    fn channels(&self) -> usize {
+        self.config.channels
     }
 
-    /// Logits. `x` [n, c, h, w] in [0, 1] to [n, classes].
-    pub fn forward(&self, pass: &Pass, x: Tensor<4>) -> Tensor<2> {
-        self.fc.forward(pass, self.features(pass, x))
+    fn classes(&self) -> usize {
+        self.config.classes
+    }
+
+    fn features(&self, pass: &Pass, x: Tensor<4>) -> Tensor<2> {
+        self.trunk(pass, x, &mut |_| {})
+    }
+
+    fn stages(&self, pass: &Pass, x: Tensor<4>) -> Vec<Tensor<2>> {
+        let mut stages = Vec::new();
+        self.trunk(pass, x, &mut |h| stages.push(pooled(h.clone())));
+        stages
+    }
+
+    fn stage_names(&self) -> Vec<String> {
+        let blocks = (0..self.blocks.len()).map(|i| format!("layer{}.{}", i / 2 + 1, i % 2));
+        std::iter::once("conv1".to_string()).chain(blocks).collect()
+    }
+
+    fn head(&self, pass: &Pass, features: Tensor<2>) -> Tensor<2> {
+        self.fc.forward(pass, features)
     }
 }

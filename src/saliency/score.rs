@@ -87,7 +87,7 @@ pub async fn abs_sum_grad(
         for part in batch.chunks(PART) {
             let size = shards::size(&weights, part.len());
             let (_, more) = match &*model.network {
-                Network::Resnet(net) => {
+                Network::Classifier(net) => {
                     let x = pictures(&data.train, part, Augment::None, &mut rng, device);
                     let parts = x.split(size, 0).into_iter().zip(part.chunks(size)).collect();
                     shards::gradients(&weights, Mode::Eval, parts, |pass, (x, items)| {

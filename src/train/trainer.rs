@@ -16,8 +16,8 @@ use crate::{
     error::{Error, Result},
     models::{
         Network,
+        classifier::Classifier,
         layers::{Mode, Pass},
-        resnet::Resnet,
         unet::Unet,
         weights::{HostWeights, WeightLayout, Weights, read, read_all, vector},
     },
@@ -152,7 +152,7 @@ impl Trainer {
         let lr = warm_cosine(self.plan.lr, WARM, self.step, self.plan.steps);
         let network = self.network.clone();
         let (loss, gradients) = match &*network {
-            Network::Resnet(net) => self.classify(net, &batch, &mut rng),
+            Network::Classifier(net) => self.classify(&**net, &batch, &mut rng),
             Network::Unet(net) => self.generate(net, &batch, &mut rng),
         };
         self.optimizer.step(&mut self.weights, gradients, lr);
@@ -167,7 +167,7 @@ impl Trainer {
 
     fn classify(
         &mut self,
-        net: &Resnet,
+        net: &dyn Classifier,
         batch: &[usize],
         rng: &mut rng::Rng,
     ) -> (Tensor<1>, Vec<Tensor<1>>) {

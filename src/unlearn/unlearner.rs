@@ -15,8 +15,8 @@ use crate::{
     error::Result,
     models::{
         Model, Network,
+        classifier::Classifier,
         layers::{Mode, Pass},
-        resnet::Resnet,
         unet::Unet,
         weights::Weights,
     },
@@ -64,7 +64,7 @@ impl Unlearner {
             original: weights.params.clone(),
         });
         let rule = match &*model.network {
-            Network::Resnet(_) => Rule::SGD,
+            Network::Classifier(_) => Rule::SGD,
             Network::Unet(_) => Rule::ADAM,
         };
         let trained = model.card.training.as_ref();
@@ -95,7 +95,7 @@ impl Unlearner {
     pub async fn step(&mut self, monitor: &mut Monitor) -> Result<Tensor<1>> {
         let network = self.network.clone();
         let (loss, gradients) = match &*network {
-            Network::Resnet(net) => self.classify(net),
+            Network::Classifier(net) => self.classify(&**net),
             Network::Unet(net) => self.generate(net, monitor).await?,
         };
         self.optimizer.step(&mut self.weights, gradients, self.plan.lr_at(self.step));
@@ -108,7 +108,7 @@ impl Unlearner {
     }
 
     /// A turn of the classifier: forget batches first, then retain batches.
-    fn classify(&mut self, net: &Resnet) -> (Tensor<1>, Vec<Tensor<1>>) {
+    fn classify(&mut self, net: &dyn Classifier) -> (Tensor<1>, Vec<Tensor<1>>) {
         let mut rng = self.rng();
         let turns = self.plan.turns();
         let (epoch, turn) = (self.step / turns, self.step % turns);

@@ -1,0 +1,45 @@
+//! What every image classifier offers, whatever its layers are.
+
+use burn::tensor::Tensor;
+
+use super::layers::Pass;
+
+/// A classifier: a trunk that makes features of a picture, and a linear head over them.
+pub trait Classifier: std::fmt::Debug + Send + Sync {
+    /// Channels of a picture.
+    fn channels(&self) -> usize;
+
+    /// Classes that the head tells apart.
+    fn classes(&self) -> usize;
+
+    /// Penultimate features. `x` [n, c, h, w] in [0, 1] to [n, features].
+    fn features(&self, pass: &Pass, x: Tensor<4>) -> Tensor<2>;
+
+    /// What each stage makes of the pictures, averaged over positions; the penultimate features
+    /// come last. Each is [n, channels of the stage].
+    fn stages(&self, pass: &Pass, x: Tensor<4>) -> Vec<Tensor<2>>;
+
+    /// The names of [`Classifier::stages`].
+    fn stage_names(&self) -> Vec<String>;
+
+    /// [n, features] to logits [n, classes].
+    fn head(&self, pass: &Pass, features: Tensor<2>) -> Tensor<2>;
+
+    /// Logits. `x` [n, c, h, w] in [0, 1] to [n, classes].
+    fn forward(&self, pass: &Pass, x: Tensor<4>) -> Tensor<2> {
+        self.head(pass, self.features(pass, x))
+    }
+}
+
+/// The mean over positions. [n, c, h, w] to [n, c].
+pub fn pooled(h: Tensor<4>) -> Tensor<2> {
+    let [n, c, height, width] = h.dims();
+    h.reshape([n, c, height * width]).mean_dim(2).reshape([n, c])
+}
+
+/// Pictures as a network expects them: each channel less its mean, over its deviation.
+pub fn normalised(x: Tensor<4>, mean: &[f32], std: &[f32]) -> Tensor<4> {
+    let device = x.device().without_autodiff();
+    let per_channel = |v: &[f32]| Tensor::<1>::from_floats(v, &device).reshape([1, v.len(), 1, 1]);
+    (x - per_channel(mean)) / per_channel(std)
+}
