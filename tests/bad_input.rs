@@ -109,6 +109,7 @@ fn wrong_values_for_training() {
         ("--seed 18446744073709551616", "seed"),
         ("--retain class:Nope", "unknown class 'Nope'"),
         ("--retain random:100%", "nothing to retain"),
+        ("--retain hardest:10%", "indices:FILE"),
         ("--resume", "no state to resume"),
     ] {
         refused(&scratch, &format!("{TRAIN} {arguments}"), words);
@@ -136,6 +137,16 @@ fn wrong_values_for_unlearning_and_pictures() {
         ("--forget indices:none.txt", "none.txt"),
         ("--forget indices:indices.txt", "'three' is not an index"),
         ("--forget indices:far.txt", "99999999"),
+        ("--forget items:1,two", "'two' is no item"),
+        ("--forget items:9-1", "'9-1' is backwards"),
+        ("--forget items:60000", "item 60000 is not in the training part"),
+        ("--forget hardest:101%", "0% to 100%"),
+        ("--forget easiest:all", "0% to 100%"),
+        ("--estimator fisher", "--forget is needed"),
+        ("--forget class:Bag --overlap colours", "unknown overlap 'colours'"),
+        ("--forget class:Bag --overlap classes", "leave out --forget"),
+        ("--forget class:Bag --overlap seeds --seeds 1", "seeds '1'"),
+        ("--overlap estimators", "--forget is needed"),
         ("--forget clas:7", "unknown kind of forget set 'clas'"),
     ] {
         refused(&scratch, &format!("{SALIENCY} {arguments}"), words);
@@ -155,6 +166,8 @@ fn wrong_values_for_unlearning_and_pictures() {
         "unlearn --model unet.safetensors --data fashion-mnist --forget class:7 --out run";
     refused(&scratch, &format!("{redirect} --redirect Nope"), "Nope");
     refused(&scratch, &format!("{redirect} --method ft --alpha 0"), "alpha '0'");
+    let hardest = redirect.replace("class:7", "hardest:10%");
+    refused(&scratch, &hardest, "only a classifier has a loss for each picture");
     for (arguments, words) in [
         ("--n 0", "n '0'"),
         ("--n many", "n 'many'"),

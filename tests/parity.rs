@@ -221,15 +221,7 @@ fn the_mask_and_masked_sgd_agree_and_frozen_bits_stay() {
     let tiny = Tiny::resnet();
     let (_, gradients, _) = tiny.classify(&tiny.weights, Mode::Eval);
     let scores: Vec<f32> = wait(read_all(&gradients)).iter().map(|g| g.abs()).collect();
-    let ranking = Ranking {
-        layout: tiny.layout.clone(),
-        estimator: Estimator::AbsSumGrad,
-        forget: String::new(),
-        n_forget: 6,
-        scores,
-        seconds: 0.0,
-        resident: None,
-    };
+    let ranking = Ranking::new(tiny.layout.clone(), Estimator::AbsSumGrad, "class:0", scores);
     let mask = ranking.mask(0.5).unwrap();
     assert_eq!(mask.bits.iter().map(|b| *b as usize).sum::<usize>(), tiny.layout.n() / 2);
     let theirs: Vec<u8> = tiny

@@ -167,6 +167,7 @@ fn opened(model: &str) -> Opened {
     let classify = model == "fashion-classifier";
     Opened {
         name: model.into(),
+        after: Vec::new(),
         task: if classify { Task::Classify } else { Task::Generate },
         classes: CLASSES.map(String::from).to_vec(),
         data: "fashion-mnist".into(),
@@ -236,6 +237,7 @@ fn run(recipe: Recipe) -> Run {
         mask: Some(mask.report(600, 0)),
         before: metrics(3.2),
         after: metrics(98.2),
+        earlier: Vec::new(),
         retrain: None,
         gap: None,
         seconds: Seconds { mask: 0.5, unlearn: 61.0, evaluate: 3.0 },
@@ -252,7 +254,7 @@ fn run(recipe: Recipe) -> Run {
         classes: CLASSES.map(String::from).to_vec(),
         split_seed: 1,
         without: None,
-        unlearned: None,
+        unlearned: Vec::new(),
         training: None,
         metrics: Default::default(),
         device: String::new(),

@@ -3,6 +3,7 @@
 use std::{fmt::Display, ops::RangeInclusive, str::FromStr};
 
 use salun_studio::{
+    data::forget,
     error::{Error, Result},
     gpu::device::DeviceChoice,
     models::registry::SHIPPED,
@@ -123,9 +124,15 @@ pub fn methods_help() -> String {
     format!("The method [default: salun]: {}", list(METHODS.iter().map(|m| m.name)))
 }
 
-/// Help that lists the masks there are.
+/// Help that lists the masks there are, a line each.
 pub fn masks_help() -> String {
-    format!("How weights are scored: {}", list(Estimator::ALL.iter().map(|e| e.name())))
+    let lines = Estimator::ALL.map(|e| format!("\n- {}: {}", e.name(), e.about()));
+    format!("How weights are scored:{}", lines.concat())
+}
+
+/// Help that lists the kinds of forget set.
+pub fn forget_help() -> String {
+    format!("What to forget: {}", forget::HELP)
 }
 
 /// Help that lists the models there are.

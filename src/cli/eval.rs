@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use salun_studio::{
     engine::job::Job,
     error::{Error, Result},
-    models::Model,
+    models::{Model, card::Card},
     run::{
         folder,
         recipe::Recipe,
@@ -44,8 +44,14 @@ pub fn run(args: &Args, common: &Common) -> Result<()> {
         let job = Job::Evaluate { model: model.into(), recipe };
         Ok(answer!(client.run(label, job, |_| Ok(()))?, Measured))
     };
+    let forgotten = run.model.card.unlearned.clone();
     let metrics = measure("run", run.model, run.recipe.clone())?;
-    let other = against.map(|a| measure("against", a.model, run.recipe.clone())).transpose()?;
+    // On the same pictures: what the run's model forgot is not in the retain set.
+    let against = against.map(|a| {
+        let card = Card { unlearned: forgotten, ..a.model.card };
+        Model { card, ..a.model }
+    });
+    let other = against.map(|model| measure("against", model, run.recipe.clone())).transpose()?;
     let gap = other.as_ref().map(|o| Gap::between(&metrics, o));
     if common.json {
         return print::json(&json!({

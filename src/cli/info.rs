@@ -1,10 +1,11 @@
-//! `salun info`: devices, models, data sets, methods.
+//! `salun info`: devices, models, data sets, methods, masks.
 
 use salun_studio::{
     data::{self, NAMES},
     error::Result,
     gpu::device,
     models::registry::SHIPPED,
+    saliency::estimator::Estimator,
     train::preset::PRESETS,
     unlearn::registry::METHODS,
 };
@@ -12,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::{args::Common, print};
 
-/// What there is: devices and the one chosen, models, data sets, methods
+/// What there is: devices and the one chosen, models, data sets, methods, masks
 #[derive(Debug, clap::Args)]
 pub struct Args {}
 
@@ -44,6 +45,9 @@ pub fn run(_: &Args, common: &Common) -> Result<()> {
             "models": models,
             "data": data.collect::<Vec<_>>(),
             "methods": methods.collect::<Vec<_>>(),
+            "masks": Estimator::ALL.iter().map(|e| json!({
+                "name": e.name(), "about": e.about(),
+            })).collect::<Vec<_>>(),
         }));
     }
     let found: Vec<_> = devices.iter().map(print::device).collect();
@@ -68,6 +72,9 @@ pub fn run(_: &Args, common: &Common) -> Result<()> {
         let row = [m.name, m.title, &tasks.join(", "), &m.knobs.join(", "), m.paper];
         row.map(String::from).to_vec()
     }));
+    print::line(format!("\n{}", print::table(&rows)));
+    let mut rows = vec![["Masks", "how weights are scored"].map(String::from).to_vec()];
+    rows.extend(Estimator::ALL.iter().map(|e| [e.name(), e.about()].map(String::from).to_vec()));
     print::line(format!("\n{}", print::table(&rows)));
     Ok(())
 }

@@ -3,6 +3,7 @@
 use std::io::Write;
 
 use salun_studio::{
+    data::forget::brief,
     error::{Error, Result},
     gpu::device::DeviceInfo,
     run::report::{Metrics, Report},
@@ -91,7 +92,7 @@ pub fn report(r: &Report) {
         r.task,
         r.method,
         r.model,
-        r.forget.spec,
+        brief(&r.forget.spec),
         grouped(r.forget.n)
     ));
     if let Some(m) = &r.mask {
@@ -106,6 +107,14 @@ pub fn report(r: &Report) {
     let mut rows = vec![("before", &r.before), ("after", &r.after)];
     rows.extend(r.retrain.as_ref().map(|m| ("Retrain", m)));
     line(metrics(&rows));
+    for e in &r.earlier {
+        let n = grouped(e.n);
+        let spec = brief(&e.spec);
+        line(format!(
+            "forgotten earlier: {spec}, UA {:.1}, was {:.1} (n = {n})",
+            e.after, e.before
+        ));
+    }
     line(format!("verdict: {}. {}", r.verdict.label.name(), r.verdict.why));
     line(format!(
         "seed {}; {} ({}); seconds: mask {:.1}, unlearn {:.1}, evaluate {:.1}",

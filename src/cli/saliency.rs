@@ -1,8 +1,10 @@
-//! `salun saliency`: a mask, what it keeps of each layer, and its picture.
+//! `salun saliency`: a mask, what it keeps of each layer, and its picture; or how much masks have
+//! in common.
 
 use std::path::PathBuf;
 
 use salun_studio::{
+    data::forget,
     engine::job::Job,
     error::{Error, Result},
     run::{
@@ -11,7 +13,10 @@ use salun_studio::{
         recipe::{Budget, Recipe},
         report::MaskReport,
     },
-    saliency::estimator::Estimator,
+    saliency::{
+        estimator::Estimator,
+        overlap::{By, Overlap},
+    },
 };
 use serde::Serialize;
 
@@ -21,7 +26,8 @@ use super::{
     print,
 };
 
-/// Which weights are salient for a forget set: a mask and its statistics
+/// Which weights are salient for a forget set: a mask and its statistics, or what masks have in
+/// common
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[arg(long, value_name = "M", help = args::models_help())]
@@ -29,9 +35,8 @@ pub struct Args {
     /// A data set's name, or folder:PATH
     #[arg(long, value_name = "D")]
     data: String,
-    /// What to forget: class:NAME, random:10%, random:COUNT or indices:FILE
-    #[arg(long, value_name = "F")]
-    forget: String,
+    #[arg(long, value_name = "F", help = args::forget_help())]
+    forget: Option<String>,
     #[arg(long, value_name = "E", default_value = "abs-sum-grad", value_parser = estimator, help = args::masks_help())]
     estimator: Estimator,
     /// Share of weights that may change, from 0 to 1
@@ -40,9 +45,23 @@ pub struct Args {
     /// Seed of everything random
     #[arg(long, value_name = "N", default_value = "1", value_parser = args::seed, allow_negative_numbers = true)]
     seed: u64,
-    /// The mask to write; statistics (.json) and a picture (.png) go beside it
+    /// How many pictures of a forget set are looked at: tiny, quick or full
+    #[arg(long, default_value = "full", value_parser = args::budget)]
+    budget: Budget,
+    /// Compare the masks of all classes, of several seeds, or of all estimators
+    #[arg(long, value_name = "BY", value_parser = by)]
+    overlap: Option<By>,
+    /// How many seeds are compared, counted from --seed
+    #[arg(long, value_name = "K", default_value = "3", value_parser = args::whole("seeds", 2..=100), allow_negative_numbers = true)]
+    seeds: usize,
+    /// The mask to write; statistics (.json) and a picture (.png) go beside it. With --overlap,
+    /// the folder to write
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
+}
+
+fn by(given: &str) -> Result<By> {
+    args::one_of("overlap", given, By::ALL.map(|by| (by.name(), by)))
 }
 
 fn estimator(given: &str) -> Result<Estimator> {
@@ -67,16 +86,101 @@ struct Statistics {
     mask: MaskReport,
 }
 
+#[derive(Serialize)]
+struct Compared {
+    model: String,
+    data: String,
+    forget: Option<String>,
+    estimator: Option<String>,
+    seed: u64,
+    budget: Budget,
+    device: String,
+    #[serde(flatten)]
+    overlap: Overlap,
+}
+
 /// Runs the command.
 pub fn run(args: &Args, common: &Common) -> Result<()> {
+    let forget = match (&args.forget, args.overlap) {
+        (Some(_), Some(By::Classes)) => {
+            let right = "--overlap classes compares a mask of every class; leave out --forget";
+            return Err(Error::Request(right.into()));
+        }
+        (Some(forget), _) => forget,
+        (None, Some(By::Classes)) => "",
+        (None, _) => {
+            return Err(Error::Request(format!("--forget is needed: {}", forget::HELP)));
+        }
+    };
     let recipe = Recipe {
         mask: Some(args.estimator),
         density: args.density,
-        // Every picture of the forget set counts (SalUn eq. 3).
-        budget: Budget::Full,
+        // Unless said otherwise every picture of the forget set counts (SalUn eq. 3).
+        budget: args.budget,
         seed: args.seed,
-        ..Recipe::new(&args.model, &args.data, &args.forget)
+        ..Recipe::new(&args.model, &args.data, forget)
     };
+    match args.overlap {
+        Some(by) => overlap(args, common, recipe, by),
+        None => mask(args, common, recipe),
+    }
+}
+
+/// The masks of several requests, compared.
+fn overlap(args: &Args, common: &Common, recipe: Recipe, by: By) -> Result<()> {
+    common.look_at(&args.data)?;
+    let out = Output::folder(&args.out, common.force)?;
+    let mut client = Client::open(common)?;
+    let job = Job::Overlap { recipe: recipe.clone(), by, seeds: args.seeds };
+    let overlap = answer!(client.run("", job, |_| Ok(()))?, Overlapped);
+    let what = match by {
+        By::Classes => format!("{}, {}", args.model, args.estimator.name()),
+        By::Seeds => format!("{}, {}, {}", args.model, recipe.forget, args.estimator.name()),
+        By::Estimators => format!("{}, {}, seed {}", args.model, recipe.forget, args.seed),
+    };
+    let statistics = Compared {
+        model: args.model.clone(),
+        data: args.data.clone(),
+        forget: (by != By::Classes).then_some(recipe.forget),
+        estimator: (by != By::Estimators).then(|| args.estimator.name().into()),
+        seed: args.seed,
+        budget: args.budget,
+        device: client.info().name.clone(),
+        overlap: Overlap::clone(&overlap),
+    };
+    let figure = figures::overlap(&overlap, &forget::brief(&what))?;
+    for (name, bytes) in [
+        ("overlap.csv", overlap.csv().into_bytes()),
+        ("overlap.json", bundle::json(&statistics)?),
+        ("overlap.png", figure),
+    ] {
+        let path = out.path().join(name);
+        std::fs::write(&path, bytes).map_err(|e| Error::write(&path, e))?;
+    }
+    out.commit()?;
+    if common.json {
+        return print::json(&statistics);
+    }
+    let head = std::iter::once(by.name().to_string()).chain(overlap.names.iter().cloned());
+    let mut rows = vec![head.collect::<Vec<_>>()];
+    rows.extend(overlap.names.iter().zip(&overlap.iou).map(|(name, row)| {
+        std::iter::once(name.clone()).chain(row.iter().map(|v| format!("{v:.3}"))).collect()
+    }));
+    print::line(print::table(&rows));
+    print::line(format!(
+        "intersection over union of masks of {} of {} weights; two random masks have {:.3} \
+         ({what}; {})",
+        print::grouped(overlap.k),
+        print::grouped(overlap.n),
+        overlap.chance,
+        statistics.device
+    ));
+    print::line(format!("written to {}", args.out.display()));
+    Ok(())
+}
+
+/// One mask.
+fn mask(args: &Args, common: &Common, recipe: Recipe) -> Result<()> {
     let [json, png] = ["json", "png"].map(|e| args.out.with_extension(e));
     if json == args.out || png == args.out {
         let right = "another output takes this name; choose one that ends in .safetensors";
@@ -118,7 +222,7 @@ pub fn run(args: &Args, common: &Common) -> Result<()> {
         print::grouped(mask.k),
         print::grouped(mask.bits.len()),
         figures::short(statistics.mask.threshold),
-        statistics.forget,
+        forget::brief(&statistics.forget),
         print::grouped(statistics.n_forget),
         statistics.seed,
         statistics.device,

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use salun_studio::{
-    data::NAMES,
+    data::{NAMES, forget},
     engine::job::Job,
     error::{Error, Result},
     run::{
@@ -31,8 +31,7 @@ pub struct Args {
     /// A data set's name, or folder:PATH
     #[arg(long, value_name = "D")]
     data: Option<String>,
-    /// What to forget: class:NAME, random:10%, random:COUNT or indices:FILE
-    #[arg(long, value_name = "F")]
+    #[arg(long, value_name = "F", help = args::forget_help())]
     forget: Option<String>,
     #[arg(long, value_name = "NAME", help = args::methods_help())]
     method: Option<String>,
@@ -90,7 +89,7 @@ impl Args {
                 Recipe::new(
                     &given("model", &self.model, "a shipped model's name or a weights file")?,
                     &given("data", &self.data, &data)?,
-                    &given("forget", &self.forget, "class:NAME, random:10% or indices:FILE")?,
+                    &given("forget", &self.forget, forget::HELP)?,
                 )
             }
         };

@@ -1,9 +1,24 @@
-//! What is to be forgotten: `class:Sneaker`, `random:10%`, `random:4500`, `indices:FILE`.
+//! What is to be forgotten: `class:Sneaker`, `random:10%`, `random:4500`, `hardest:10%`,
+//! `easiest:10%`, `indices:FILE`, `items:1,5,9-20`.
 
-use super::{Dataset, Split, rng::RandomState};
+use super::{Dataset, Split, ranges, rng::RandomState};
 use crate::error::{Error, Result};
 
-const KINDS: [&str; 3] = ["class:NAME", "random:10% or random:COUNT", "indices:FILE"];
+const KINDS: [&str; 6] = [
+    "class:NAME",
+    "random:10% or random:COUNT",
+    "hardest:10% or hardest:COUNT",
+    "easiest:10% or easiest:COUNT",
+    "indices:FILE",
+    "items:1,5,9-20",
+];
+
+/// The kinds of forget set, for help texts.
+pub const HELP: &str = "class:NAME, random:10%, random:COUNT, hardest:10% or easiest:10% (by the \
+                        model's loss), indices:FILE or items:1,5,9-20";
+
+/// Characters that an inline list may have.
+const LONGEST: usize = 20_000;
 
 /// The training items to forget and those to keep, as indices into the official training set.
 #[derive(Debug, Clone)]
@@ -14,67 +29,156 @@ pub struct ForgetSet {
     pub class: Option<usize>,
     pub forget: Vec<usize>,
     pub retain: Vec<usize>,
+    /// What the model forgot before, which is in neither of the two for its own sake.
+    pub earlier: Vec<Earlier>,
+}
+
+/// The forget set of an earlier request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Earlier {
+    pub spec: String,
+    /// The class, if it was a whole class.
+    pub class: Option<usize>,
+    pub items: Vec<usize>,
+}
+
+/// Whether a specification selects by the losses of the original model, so that
+/// [`ForgetSet::select`] needs them.
+pub fn by_loss(spec: &str) -> bool {
+    ["hardest:", "easiest:"].iter().any(|kind| spec.starts_with(kind))
+}
+
+/// A specification in a few words, for titles: a list of items can be long.
+pub fn brief(spec: &str) -> String {
+    const WIDE: usize = 40;
+    match spec.char_indices().nth(WIDE) {
+        Some((end, _)) => format!("{}\u{2026}", &spec[..end]),
+        None => spec.into(),
+    }
 }
 
 impl ForgetSet {
-    /// Resolves a specification against the training part of a split.
+    /// Resolves a specification against the training part of a split, without a model's losses.
     ///
     /// # Errors
-    /// The specification is malformed, names what is not there, or leaves a set empty.
+    /// The specification is malformed, needs losses, names what is not there, or leaves a set
+    /// empty.
     pub fn parse(spec: &str, data: &Dataset, split: &Split, seed: u64) -> Result<Self> {
+        Self::select(spec, data, split, seed, None)
+    }
+
+    /// Resolves a specification. `losses` has the original model's loss on every official training
+    /// picture; only those of the training part are looked at.
+    ///
+    /// # Errors
+    /// As [`ForgetSet::parse`].
+    pub fn select(
+        spec: &str,
+        data: &Dataset,
+        split: &Split,
+        seed: u64,
+        losses: Option<&[f32]>,
+    ) -> Result<Self> {
         let bad = |right: String| Error::argument("forget set", spec, right);
         let Some((kind, value)) = spec.split_once(':') else {
             return Err(bad(format!("write {}", KINDS.join(", "))));
         };
+        let count = || {
+            let n = split.train.len();
+            amount(value, n)
+                .ok_or_else(|| bad(format!("a share of 0% to 100% or a count up to {n} is needed")))
+        };
         let mut name = spec.to_string();
         let mut class = None;
-        let mut chosen = vec![false; data.train.len()];
-        match kind {
+        let chosen: Vec<usize> = match kind {
             "class" => {
                 let c = data.class(value)?;
                 class = Some(c);
                 name = format!("class:{}", data.classes[c]);
-                for &i in &split.train {
-                    chosen[i] = data.train.labels[i] as usize == c;
-                }
+                let all = split.train.iter().copied();
+                all.filter(|&i| data.train.labels[i] as usize == c).collect()
             }
             "random" => {
-                let n = split.train.len();
-                let count = match value.strip_suffix('%') {
-                    Some(percent) => percent
-                        .parse::<f64>()
-                        .ok()
-                        .filter(|p| (0.0..=100.0).contains(p))
-                        .map(|p| (n as f64 * p / 100.0) as usize),
-                    None => value.parse().ok(),
-                };
-                let count = count.filter(|c| *c <= n).ok_or_else(|| {
-                    bad(format!("a share of 0% to 100% or a count up to {n} is needed"))
+                let places = RandomState::new(seed as u32).choice(split.train.len(), count()?);
+                places.into_iter().map(|j| split.train[j]).collect()
+            }
+            "hardest" | "easiest" => {
+                let count = count()?;
+                let losses = losses.ok_or_else(|| {
+                    bad("there is no model here to take losses of; write indices:FILE".into())
                 })?;
-                for j in RandomState::new(seed as u32).choice(n, count) {
-                    chosen[split.train[j]] = true;
-                }
+                extreme(losses, &split.train, count, kind == "hardest")?
             }
             "indices" => {
-                for i in read_indices(value)? {
-                    if split.train.binary_search(&i).is_err() {
-                        let right = format!("index {i} is not in the training part");
-                        return Err(bad(right));
-                    }
-                    chosen[i] = true;
+                let items = read_indices(value)?;
+                let known = |i: &usize| split.train.binary_search(i).is_ok();
+                if let Some(i) = items.iter().find(|i| !known(i)) {
+                    return Err(bad(format!("index {i} is not in the training part")));
                 }
+                items
             }
+            "items" if value.len() > LONGEST => {
+                return Err(bad(format!("{LONGEST} characters at the most; write indices:FILE")));
+            }
+            "items" => ranges::read(value, &split.train).map_err(bad)?,
             _ => return Err(Error::unknown("kind of forget set", kind, KINDS)),
-        }
-        let (forget, retain): (Vec<_>, Vec<_>) = split.train.iter().partition(|i| chosen[**i]);
+        };
+        let mut forgotten = vec![false; data.train.len()];
+        chosen.into_iter().for_each(|i| forgotten[i] = true);
+        let (forget, retain): (Vec<_>, Vec<_>) = split.train.iter().partition(|i| forgotten[**i]);
         if forget.is_empty() {
             return Err(bad("it selects nothing to forget".into()));
         }
-        if retain.is_empty() {
-            return Err(bad("it leaves nothing to retain".into()));
-        }
-        Ok(Self { spec: name, class, forget, retain })
+        let set = Self { spec: name, class, forget, retain, earlier: Vec::new() };
+        set.after(Vec::new())
     }
+
+    /// The same request to a model that forgot other sets before: nothing of them is retained, or
+    /// training would bring it back.
+    ///
+    /// # Errors
+    /// Nothing is left to retain.
+    pub fn after(mut self, earlier: Vec<Earlier>) -> Result<Self> {
+        let gone = earlier.iter().flat_map(|e| &e.items);
+        let gone: std::collections::HashSet<usize> = gone.copied().collect();
+        self.retain.retain(|i| !gone.contains(i));
+        if self.retain.is_empty() {
+            return Err(Error::argument("forget set", &self.spec, "it leaves nothing to retain"));
+        }
+        self.earlier = earlier;
+        Ok(self)
+    }
+
+    /// Whether a class is forgotten as a whole, by this request or an earlier one.
+    pub fn absent(&self, class: usize) -> bool {
+        self.class == Some(class) || self.earlier.iter().any(|e| e.class == Some(class))
+    }
+}
+
+/// A share `10%` or a count of `n`.
+fn amount(value: &str, n: usize) -> Option<usize> {
+    let count = match value.strip_suffix('%') {
+        Some(percent) => {
+            let percent = percent.parse::<f64>().ok().filter(|p| (0.0..=100.0).contains(p))?;
+            (n as f64 * percent / 100.0) as usize
+        }
+        None => value.parse().ok()?,
+    };
+    Some(count).filter(|c| *c <= n)
+}
+
+/// The `count` of `items` with the largest losses, or the smallest; ties by position.
+fn extreme(losses: &[f32], items: &[usize], count: usize, largest: bool) -> Result<Vec<usize>> {
+    if let Some(i) = items.iter().find(|i| !losses[**i].is_finite()) {
+        return Err(Error::Diverged(format!("the model's loss on picture {i} is {}", losses[*i])));
+    }
+    let mut order = items.to_vec();
+    order.sort_by(|&a, &b| {
+        let ascending = losses[a].total_cmp(&losses[b]);
+        if largest { ascending.reverse() } else { ascending }
+    });
+    order.truncate(count);
+    Ok(order)
 }
 
 #[cfg(not(target_arch = "wasm32"))]
@@ -97,7 +201,7 @@ fn read_indices(path: &str) -> Result<Vec<usize>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::fashion;
+    use crate::data::{Pictures, fashion};
 
     #[test]
     fn a_class_is_all_of_its_training_items() {
@@ -122,10 +226,93 @@ mod tests {
     }
 
     #[test]
+    fn golden_12_1_of_a_random_share_in_the_split_of_the_official_code() {
+        // 45,000 of 50,000 are in the training part, 4,500 of them are forgotten.
+        let pictures = Pictures {
+            labels: (0..50_000).map(|i| (i % 10) as u8).collect(),
+            ..Default::default()
+        };
+        let data = Dataset {
+            name: "fifty thousand".into(),
+            classes: (0..10).map(|c| c.to_string()).collect(),
+            train: pictures.into(),
+            test: Default::default(),
+            skipped: 0,
+        };
+        let split = data.split(1);
+        assert_eq!((split.train.len(), split.validation.len()), (45_000, 5_000));
+        assert!(split.train.is_sorted());
+        let set = ForgetSet::parse("random:10%", &data, &split, 1).unwrap();
+        assert_eq!((set.forget.len(), set.retain.len()), (4_500, 40_500));
+        assert_eq!(set.forget[..5], [10, 44, 45, 69, 85].map(|j: usize| split.train[j]));
+        for class in [0, 1] {
+            let golden = [[2764, 4767, 3814, 3499, 2735, 3922], [473, 2932, 3982, 881, 3158, 4714]];
+            for place in golden[class] {
+                // The members of a class are every tenth picture here.
+                assert!(split.validation.binary_search(&(place * 10 + class)).is_ok());
+            }
+        }
+    }
+
+    #[test]
+    fn the_hardest_and_the_easiest_are_by_loss_and_ties_by_position() {
+        let losses = [0.5, 9.0, 0.1, 2.0, 2.0, 2.0, 0.0];
+        let items = [0, 2, 3, 4, 5, 6];
+        assert_eq!(extreme(&losses, &items, 3, true).unwrap(), [3, 4, 5]);
+        assert_eq!(extreme(&losses, &items, 2, true).unwrap(), [3, 4]);
+        assert_eq!(extreme(&losses, &items, 2, false).unwrap(), [6, 2]);
+        assert!(extreme(&[f32::NAN], &[0], 1, true).is_err());
+    }
+
+    #[test]
+    fn hardest_and_easiest_shares_are_exact_and_apart() {
+        let data = fashion::open().unwrap();
+        let split = data.split(1);
+        let losses: Vec<f32> = (0..60_000u32).map(|i| ((i * 7919) % 60_013) as f32).collect();
+        let select = |spec| ForgetSet::select(spec, &data, &split, 1, Some(&losses)).unwrap();
+        let (hard, easy) = (select("hardest:10%"), select("easiest:5400"));
+        assert_eq!((hard.forget.len(), easy.forget.len()), (5_400, 5_400));
+        let most = |set: &ForgetSet| set.forget.iter().map(|i| losses[*i]).fold(0.0, f32::max);
+        let least = |items: &[usize]| items.iter().map(|i| losses[*i]).fold(f32::MAX, f32::min);
+        assert!(least(&hard.forget) > most(&easy) && most(&easy) < least(&easy.retain));
+        assert!(by_loss("hardest:10%") && by_loss("easiest:1") && !by_loss("random:10%"));
+    }
+
+    #[test]
+    fn items_are_listed_inline() {
+        let data = fashion::open().unwrap();
+        let split = data.split(1);
+        let set = ForgetSet::parse("items:100-200", &data, &split, 1).unwrap();
+        let expected: Vec<usize> =
+            split.train.iter().copied().filter(|i| (100..=200).contains(i)).collect();
+        assert_eq!(set.forget, expected);
+        assert_eq!(set.retain.len(), 54_000 - expected.len());
+        assert_eq!(brief("items:100-200"), "items:100-200");
+        assert_eq!(brief(&format!("items:{}", "1,".repeat(99))).chars().count(), 41);
+    }
+
+    #[test]
+    fn what_was_forgotten_before_is_not_retained() {
+        let data = fashion::open().unwrap();
+        let split = data.split(1);
+        let [first, then] = ["class:Bag", "class:Sneaker"]
+            .map(|spec| ForgetSet::parse(spec, &data, &split, 1).unwrap());
+        let (spec, class, items) = (first.spec, first.class, first.forget);
+        let then = then.after(vec![Earlier { spec, class, items }]).unwrap();
+        assert_eq!((then.forget.len(), then.retain.len()), (5_400, 43_200));
+        assert!(then.retain.iter().all(|&i| ![7, 8].contains(&data.train.labels[i])));
+        assert!(then.absent(7) && then.absent(8) && !then.absent(9));
+        let all = Earlier { spec: "all".into(), class: None, items: split.train.clone() };
+        assert!(then.after(vec![all]).is_err());
+    }
+
+    #[test]
     fn malformed_sets_are_refused_in_one_line() {
         let data = fashion::open().unwrap();
         let split = data.split(1);
+        let long = format!("items:{}", "1,".repeat(LONGEST));
         for spec in [
+            &*long,
             "",
             "sneaker",
             "class:",
@@ -140,6 +327,17 @@ mod tests {
             "random:99999999",
             "indices:/no/such/file",
             "prompt:cat",
+            "hardest:",
+            "hardest:101%",
+            "hardest:10%",
+            "easiest:-5",
+            "items:",
+            "items:1,,2",
+            "items:9-1",
+            "items:60000",
+            "items:1-2-3",
+            "items:70000-80000",
+            "items:0-59999",
             "classs:7",
         ] {
             let error = ForgetSet::parse(spec, &data, &split, 1).unwrap_err();

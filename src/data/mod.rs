@@ -4,6 +4,7 @@ pub mod fashion;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod folder;
 pub mod forget;
+pub mod ranges;
 pub mod rng;
 
 use std::sync::Arc;

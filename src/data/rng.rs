@@ -121,10 +121,22 @@ mod tests {
     }
 
     #[test]
+    fn a_larger_choice_begins_with_the_same_items() {
+        let many = RandomState::new(1).choice(45_000, 22_500);
+        assert_eq!(many[..6], [25275, 12561, 24707, 25066, 33429, 44157]);
+        let mut few = RandomState::new(1).choice(45_000, 4_500);
+        assert_eq!(few, many[..4_500]);
+        few.sort_unstable();
+        assert_eq!(few[..5], [10, 44, 45, 69, 85]);
+    }
+
+    #[test]
     fn one_generator_serves_all_classes_of_the_validation_split() {
         let mut state = RandomState::new(1);
         assert_eq!(state.choice(5000, 500)[..6], [2764, 4767, 3814, 3499, 2735, 3922]);
         assert_eq!(state.choice(5000, 500)[..6], [473, 2932, 3982, 881, 3158, 4714]);
+        let mut other = RandomState::new(2);
+        assert_eq!(other.choice(5000, 500)[..6], [3566, 4252, 1918, 4111, 1471, 929]);
     }
 
     #[test]

@@ -13,7 +13,12 @@ use crate::{
         recipe::Recipe,
         report::{Metrics, Report},
     },
-    saliency::{Mask, change::Change, ranking::Ranking},
+    saliency::{
+        Mask,
+        change::Change,
+        overlap::{By, Overlap},
+        ranking::Ranking,
+    },
     train::{losses::Augment, trainer::Snapshot},
 };
 
@@ -24,11 +29,18 @@ pub enum Job {
     Open { model: String, seed: u64, budget: Budget },
     /// The same with a weights file that a person gave; later jobs know it by its name.
     Import { name: String, bytes: Arc<[u8]>, seed: u64, budget: Budget },
+    /// Makes the weights that a run ended with a model, which later jobs know by the recipe's
+    /// [`Recipe::end`], and shows it; answers [`Outcome::Opened`]. A request to it is
+    /// [`Recipe::following`]. To undo it is to open the model before: no weights ever change.
+    Adopt { run: Arc<Run>, seed: u64, budget: Budget },
     /// Trains a preset; sends [`Event::Snapshot`] now and then; answers [`Outcome::Trained`].
     Train(TrainRequest),
     /// Scores every weight once; masks of any density follow from it; sends [`Event::Early`];
     /// answers [`Outcome::Ranked`].
     Rank(Recipe),
+    /// Compares the masks of a recipe for every class, several seeds or every estimator; answers
+    /// [`Outcome::Overlapped`].
+    Overlap { recipe: Recipe, by: By, seeds: usize },
     /// One unlearning run; sends [`Event::Live`]; answers [`Outcome::Unlearned`].
     Unlearn(Recipe),
     /// Measures a model on a forget set; answers [`Outcome::Measured`].
@@ -125,6 +137,7 @@ pub enum Outcome {
     Opened(Arc<Opened>),
     Trained(Arc<Model>),
     Ranked(Arc<Ranking>),
+    Overlapped(Arc<Overlap>),
     Unlearned(Arc<Run>),
     Measured(Metrics),
     Sampled(Arc<Grid>),
@@ -133,7 +146,10 @@ pub enum Outcome {
 /// A model as first seen.
 #[derive(Debug, Clone)]
 pub struct Opened {
+    /// What jobs know it by.
     pub name: String,
+    /// The requests that it was adopted after; a request to it has them, too.
+    pub after: Vec<Recipe>,
     pub task: Task,
     pub classes: Vec<String>,
     pub data: String,
@@ -145,6 +161,13 @@ pub struct Opened {
     pub params: usize,
     /// What a Retrain twin shows for a forget set, where one is shipped: (forget set, grid).
     pub retrain: Vec<(String, Arc<Grid>)>,
+}
+
+impl Opened {
+    /// The model before any request: a recipe's model.
+    pub fn model(&self) -> &str {
+        self.after.first().map_or(&self.name, |recipe| &recipe.model)
+    }
 }
 
 /// A whole unlearning run, ready to be written as a run folder.

@@ -5,6 +5,8 @@
 
 mod generate;
 pub mod job;
+mod overlap;
+mod requests;
 mod session;
 mod train;
 mod unlearn;

@@ -7,10 +7,15 @@ use burn::tensor::Device;
 use super::{
     Send,
     job::{Event, Grid, Job, Opened, Outcome},
+    requests::{self, Adopted},
 };
 use crate::{
     assets,
-    data::{self, Dataset, Pictures, forget::ForgetSet},
+    data::{
+        self, Dataset, Pictures, Split,
+        forget::{ForgetSet, by_loss},
+        rng,
+    },
     diffusion::sampler::SampleOptions,
     error::{Error, Result},
     eval::{self, generate::Judge},
@@ -24,7 +29,7 @@ use crate::{
     saliency::{
         estimator::Estimator,
         ranking::Ranking,
-        score::{Scoring, abs_sum_grad},
+        score::{Scoring, rank},
     },
     unlearn::plan::Plan,
 };
@@ -39,9 +44,12 @@ pub struct Session {
     /// Our own kernels, on a GPU.
     kernels: Option<Kernels>,
     pub switches: Switches,
-    models: HashMap<String, Arc<Model>>,
+    pub models: HashMap<String, Arc<Model>>,
+    pub adopted: Adopted,
     judges: HashMap<String, Arc<Model>>,
     rankings: HashMap<String, Arc<Ranking>>,
+    /// Losses of original models on the training pictures.
+    losses: HashMap<String, Arc<Vec<f32>>>,
     /// What unchanged models do: the original, measured once for all methods, and Retrain.
     measured: HashMap<String, Measured>,
 }
@@ -57,6 +65,7 @@ pub struct Measured {
 pub struct Setting {
     pub model: Arc<Model>,
     pub data: Arc<Dataset>,
+    pub split: Split,
     pub set: ForgetSet,
     pub plan: Plan,
 }
@@ -70,8 +79,10 @@ impl Session {
             kernels: compute.kernels(),
             switches,
             models: HashMap::new(),
+            adopted: HashMap::new(),
             judges: HashMap::new(),
             rankings: HashMap::new(),
+            losses: HashMap::new(),
             measured: HashMap::new(),
         }
     }
@@ -88,7 +99,7 @@ impl Session {
         Ok(match job {
             Job::Import { name, bytes, seed, budget } => {
                 let model = checkpoint::decode(&bytes, Path::new(&name))?;
-                self.models.insert(name.clone(), Arc::new(model));
+                self.replace(&name, model);
                 Outcome::Opened(Arc::new(
                     self.open(&name, seed, budget, monitor, &mut |_| {}).await?,
                 ))
@@ -99,21 +110,27 @@ impl Session {
                     self.open(&model, seed, budget, monitor, &mut rough).await?,
                 ))
             }
+            Job::Adopt { run, seed, budget } => {
+                Outcome::Opened(Arc::new(self.adopt(&run, seed, budget, monitor).await?))
+            }
             Job::Train(request) => {
                 Outcome::Trained(Arc::new(self.train(id, request, send, monitor).await?))
             }
             Job::Rank(recipe) => {
-                let setting = self.setting(&recipe)?;
+                let setting = self.setting(&recipe, monitor).await?;
                 let mut early = |ranking| {
                     send(Event::Early { id, ranking: Arc::new(ranking) });
                 };
                 Outcome::Ranked(self.rank(&recipe, &setting, monitor, &mut early).await?)
             }
+            Job::Overlap { recipe, by, seeds } => {
+                Outcome::Overlapped(self.overlap(&recipe, by, seeds, monitor).await?.into())
+            }
             Job::Unlearn(recipe) => {
                 Outcome::Unlearned(Arc::new(self.unlearn(id, recipe, send, monitor).await?))
             }
             Job::Evaluate { model, recipe } => {
-                let setting = self.setting_of(model, &recipe)?;
+                let setting = self.setting_of(model, &recipe, monitor).await?;
                 let model = setting.model.clone();
                 let weights = model.weights.upload(&self.device);
                 let measured = self.measure(&model, &weights, &setting, &recipe, monitor).await?;
@@ -146,20 +163,76 @@ impl Session {
         Ok(Some(model))
     }
 
-    /// Resolves a recipe; everything that can be wrong with a request is found here.
-    pub fn setting(&mut self, recipe: &Recipe) -> Result<Setting> {
-        let model = self.model(&recipe.model)?;
-        self.setting_of(model, recipe)
+    /// Takes a model by a name that others may have had; what was known of those is forgotten.
+    fn replace(&mut self, name: &str, model: Model) {
+        let adopted = format!("{name}@");
+        self.models.retain(|known, _| !known.starts_with(&adopted));
+        self.adopted.retain(|known, _| !known.starts_with(&adopted));
+        let keys = [format!("{name}|"), adopted];
+        let other = |key: &String| !keys.iter().any(|k| key.starts_with(k));
+        self.rankings.retain(|key, _| other(key));
+        self.losses.retain(|key, _| other(key));
+        self.measured.retain(|key, _| other(key));
+        self.models.insert(name.into(), Arc::new(model));
     }
 
-    /// The same with another model in the recipe's place.
-    fn setting_of(&mut self, model: Arc<Model>, recipe: &Recipe) -> Result<Setting> {
+    /// Resolves a recipe; everything that can be wrong with a request is found here.
+    pub async fn setting(&mut self, recipe: &Recipe, monitor: &mut Monitor) -> Result<Setting> {
+        recipe.check()?;
+        let model = self.start(recipe, monitor).await?;
+        self.setting_of(model, recipe, monitor).await
+    }
+
+    /// The same with another model in the place of the one that the recipe starts from.
+    async fn setting_of(
+        &mut self,
+        model: Arc<Model>,
+        recipe: &Recipe,
+        monitor: &mut Monitor,
+    ) -> Result<Setting> {
         let data = data::open(&recipe.data)?;
         fits(&model, &data, recipe)?;
         let split = data.split(model.card.split_seed);
-        let set = ForgetSet::parse(&recipe.forget, &data, &split, recipe.seed)?;
+        let losses = match by_loss(&recipe.forget) {
+            true => Some(self.losses(recipe, &data, &split, monitor).await?),
+            false => None,
+        };
+        let losses = losses.as_ref().map(|losses| &losses[..]);
+        let set = ForgetSet::select(&recipe.forget, &data, &split, recipe.seed, losses)?
+            .after(requests::recall(&model.card, &data, &split)?)?;
         let plan = Plan::new(recipe, model.card.architecture.task(), &data, &set)?;
-        Ok(Setting { model, data, set, plan })
+        Ok(Setting { model, data, split, set, plan })
+    }
+
+    /// The loss of the model that a recipe starts from on every training picture; once.
+    async fn losses(
+        &mut self,
+        recipe: &Recipe,
+        data: &Dataset,
+        split: &Split,
+        monitor: &mut Monitor,
+    ) -> Result<Arc<Vec<f32>>> {
+        let key = format!("{}|{}", recipe.start(), recipe.data);
+        if let Some(losses) = self.losses.get(&key) {
+            return Ok(losses.clone());
+        }
+        let model = self.start(recipe, monitor).await?;
+        fits(&model, data, recipe)?;
+        let net = model.classifier().ok_or_else(|| {
+            let right = "only a classifier has a loss for each picture; write class:NAME";
+            Error::argument("forget set", &recipe.forget, right)
+        })?;
+        let weights = model.weights.upload(&self.device);
+        let device = self.device.clone();
+        monitor.phase("Losses", split.train.len());
+        let found =
+            eval::classify::losses(net, &weights, &data.train, &split.train, &device, monitor)
+                .await?;
+        let mut losses = vec![0.0; data.train.len()];
+        split.train.iter().zip(found).for_each(|(&i, loss)| losses[i] = loss);
+        let losses = Arc::new(losses);
+        self.losses.insert(key, losses.clone());
+        Ok(losses)
     }
 
     /// The scores that a recipe's mask is cut from; computed once. `early` is shown first guesses.
@@ -170,22 +243,55 @@ impl Session {
         monitor: &mut Monitor,
         early: &mut dyn FnMut(Ranking),
     ) -> Result<Arc<Ranking>> {
-        let Setting { model, data, set, plan } = setting;
-        if plan.estimator == Estimator::Random {
-            let layout = model.weights.layout.clone();
-            return Ok(Arc::new(Ranking::random(layout, &set.spec, recipe.seed)));
-        }
+        let estimator = setting.plan.estimator;
+        let base = estimator.base();
+        // A first guess in this order, or none: scores that are no numbers fail at the end.
+        let mut ordered =
+            |ranking: Ranking| ranking.ordered(estimator).into_iter().for_each(&mut *early);
+        let scored = self.scored(base, recipe, setting, monitor, &mut ordered).await?;
+        let ranking = match estimator {
+            Estimator::Inverted | Estimator::LayerBalanced => {
+                Arc::new(Ranking::clone(&scored).ordered(estimator)?)
+            }
+            _ => scored,
+        };
+        Ok(ranking)
+    }
+
+    /// The scores of an estimator that has its own.
+    async fn scored(
+        &mut self,
+        estimator: Estimator,
+        recipe: &Recipe,
+        setting: &Setting,
+        monitor: &mut Monitor,
+        early: &mut dyn FnMut(Ranking),
+    ) -> Result<Arc<Ranking>> {
+        let Setting { model, data, set, plan, .. } = setting;
         let key = format!(
-            "{}|{}|{}|{:?}|{}",
-            recipe.model, recipe.data, set.spec, recipe.budget, recipe.seed
+            "{}|{}|{}|{:?}|{}|{}",
+            recipe.start(),
+            recipe.data,
+            set.spec,
+            recipe.budget,
+            recipe.seed,
+            estimator.name()
         );
         if let Some(ranking) = self.rankings.get(&key) {
             return Ok(ranking.clone());
         }
-        let (forget, items) = (&*set.spec, &*plan.score);
-        let of = Scoring { model, data, forget, items, seed: recipe.seed };
+        // As many as of the forget set, so that both halves of a ratio are as certain.
+        let mut retain =
+            rng::shuffled(&mut rng::seeded(recipe.seed, "retain score"), set.retain.len());
+        retain.truncate(plan.score.len());
+        let retain: Vec<usize> = retain.into_iter().map(|j| set.retain[j]).collect();
+        let (forget, items, retain) = (&*set.spec, &*plan.score, &*retain);
+        let of = Scoring { model, data, forget, items, retain, seed: recipe.seed };
         let on = (&self.device, self.kernels.as_ref());
-        let ranking = Arc::new(abs_sum_grad(&of, on, monitor, early).await?);
+        let ranking = Arc::new(rank(estimator, &of, on, monitor, early).await?);
+        if !estimator.looks() {
+            return Ok(ranking);
+        }
         // Only the latest keeps its scores on the GPU.
         for old in self.rankings.values_mut().filter(|old| old.resident.is_some()) {
             *old = Arc::new(Ranking { resident: None, ..Ranking::clone(old) });
@@ -221,11 +327,8 @@ impl Session {
                 let judge = self.judge(&recipe.data)?.ok_or_else(|| no_judge(&recipe.data))?;
                 let on_device = judge.weights.upload(&device);
                 let judge = judge_of(&judge, &on_device)?;
-                let class = set.class.ok_or_else(|| {
-                    Error::Request("a diffusion model is measured on a class".into())
-                })?;
                 let (metrics, judged) =
-                    eval::generate::measure(net, weights, &judge, class, budget, &options, monitor)
+                    eval::generate::measure(net, weights, &judge, set, budget, &options, monitor)
                         .await?;
                 // The first samples of every class are those that a pane shows: from one noise.
                 let grid = Grid::of_samples(net, budget.sizes().samples, columns, judged);
@@ -261,7 +364,7 @@ impl Session {
 
     /// Opens a model; the first time, `rough` is shown its pictures after a few steps of the
     /// sampler, long before they are finished.
-    async fn open(
+    pub async fn open(
         &mut self,
         name: &str,
         seed: u64,
@@ -276,8 +379,10 @@ impl Session {
             Task::Generate => Arc::default(),
         };
         let weights = model.weights.upload(&self.device);
+        let after = self.adopted.get(name).cloned().unwrap_or_default();
         let opened = |grid| Opened {
             name: name.to_string(),
+            after: after.clone(),
             task: model.card.architecture.task(),
             classes: model.card.classes.clone(),
             data: model.card.data.clone(),
@@ -361,7 +466,12 @@ fn needed(job: &Job) -> Vec<&'static str> {
             [&registry::files("", shipped), data::files(shipped)[0]].concat()
         }
         Job::Train(request) => data::files(&request.data).concat(),
-        Job::Rank(recipe) | Job::Unlearn(recipe) | Job::Evaluate { recipe, .. } => {
+        // Its data are there since it was run.
+        Job::Adopt { .. } => Vec::new(),
+        Job::Rank(recipe)
+        | Job::Overlap { recipe, .. }
+        | Job::Unlearn(recipe)
+        | Job::Evaluate { recipe, .. } => {
             let models = registry::files(&recipe.model, &recipe.data);
             [models, data::files(&recipe.data).concat()].concat()
         }

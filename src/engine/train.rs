@@ -108,7 +108,7 @@ impl Session {
                 classes: data.classes.clone(),
                 split_seed: SPLIT_SEED,
                 without: without.map(|set| set.spec),
-                unlearned: None,
+                unlearned: Vec::new(),
                 training: Some(Training {
                     steps: plan.steps,
                     batch: plan.batch,

@@ -8,21 +8,20 @@ use web_time::Instant;
 use super::{
     Send,
     job::{Event, Grid, Live, LogLine, Run},
+    requests,
     session::{Session, Setting, no_judge, sampling},
 };
 use crate::{
     error::{Error, Result},
     eval::{classify::percent, verdict::verdict},
     gpu::device::DeviceKind,
-    models::{
-        Model, Task,
-        card::{Card, Unlearned},
-        registry,
-    },
+    models::{Model, Task, registry},
     monitor::Monitor,
     run::{
         recipe::Recipe,
-        report::{DeviceReport, Forgotten, Gap, Metrics, Report, Seconds, TrainingReport},
+        report::{
+            DeviceReport, EarlierReport, Forgotten, Gap, Metrics, Report, Seconds, TrainingReport,
+        },
     },
     saliency::{Mask, change::Change, estimator::Estimator},
     train::trainer::finite,
@@ -38,8 +37,8 @@ impl Session {
         send: &Send,
         monitor: &mut Monitor,
     ) -> Result<Run> {
-        let setting = self.setting(&recipe)?;
-        let Setting { model, data, set, plan } = &setting;
+        let setting = self.setting(&recipe, monitor).await?;
+        let Setting { model, data, split, set, plan } = &setting;
         let task = model.card.architecture.task();
         if task == Task::Generate && self.judge(&recipe.data)?.is_none() {
             return Err(no_judge(&recipe.data));
@@ -62,7 +61,15 @@ impl Session {
             clock.elapsed().as_secs_f64().max(ranking.as_ref().map_or(0.0, |r| r.seconds));
 
         let clock = Instant::now();
-        let before = self.measure_once(&recipe.model, model, &setting, &recipe, monitor).await?;
+        let before = self.measure_once(&recipe.start(), model, &setting, &recipe, monitor).await?;
+        let original = match set.earlier.is_empty() {
+            true => Vec::new(),
+            false => {
+                let weights = model.weights.upload(&device);
+                let (metrics, budget) = (&before.metrics, recipe.budget);
+                self.still_forgotten(model, &weights, &setting, metrics, budget, monitor).await?
+            }
+        };
         let mut evaluate_seconds = clock.elapsed().as_secs_f64();
 
         let mut unlearner =
@@ -102,6 +109,9 @@ impl Session {
 
         let clock = Instant::now();
         let after = self.measure(model, &unlearner.weights, &setting, &recipe, monitor).await?;
+        let (weights, metrics) = (&unlearner.weights, &after.metrics);
+        let still =
+            self.still_forgotten(model, weights, &setting, metrics, recipe.budget, monitor).await?;
         evaluate_seconds += clock.elapsed().as_secs_f64();
         let retrain = self.retrain(&setting, &recipe, monitor).await?;
 
@@ -132,6 +142,17 @@ impl Session {
             ),
             before: before.metrics,
             after: after.metrics,
+            earlier: set
+                .earlier
+                .iter()
+                .zip(original.iter().zip(&still))
+                .map(|(earlier, (before, after))| EarlierReport {
+                    spec: earlier.spec.clone(),
+                    before: before.0,
+                    after: after.0,
+                    n: after.1,
+                })
+                .collect(),
             retrain,
             seconds: Seconds {
                 mask: mask_seconds,
@@ -143,10 +164,11 @@ impl Session {
             protocol: recipe.protocol(),
             version: env!("CARGO_PKG_VERSION").into(),
         };
+        let card = requests::unlearned(&model.card, &report, set, split);
         Ok(Run {
             recipe,
             change: Change::between(&model.weights, &weights),
-            model: Model { card: unlearned(&model.card, &report), weights, ..Model::clone(model) },
+            model: Model { card, weights, ..Model::clone(model) },
             report,
             mask,
             ranking,
@@ -185,7 +207,10 @@ impl Session {
         recipe: &Recipe,
         monitor: &mut Monitor,
     ) -> Result<Option<Metrics>> {
-        let twin = registry::twins(&recipe.model).find(|(spec, _)| *spec == setting.set.spec);
+        // A twin was trained without this forget set only.
+        let alone = setting.set.earlier.is_empty();
+        let mut twins = registry::twins(&recipe.model).filter(|_| alone);
+        let twin = twins.find(|(spec, _)| *spec == setting.set.spec);
         let Some((_, twin)) = twin else { return Ok(None) };
         let model = twin.open()?;
         let measured = self.measure_once(twin.name, &model, setting, recipe, monitor).await?;
@@ -206,24 +231,6 @@ fn agrees(loss: f32, expected: Option<f32>) -> Result<()> {
             )))
         }
         _ => Ok(()),
-    }
-}
-
-/// The card of unlearned weights: what was done to them, and none of the original's metrics.
-fn unlearned(card: &Card, report: &Report) -> Card {
-    let Report { method, forget, after, protocol, .. } = report;
-    Card {
-        name: format!("{}, {method} forgot {}", card.name, forget.spec),
-        unlearned: Some(Unlearned {
-            method: method.clone(),
-            forget: forget.spec.clone(),
-            mask: report.mask.as_ref().map(|m| m.hash.clone()),
-            protocol: protocol.clone(),
-        }),
-        metrics: [("UA", after.UA), ("RA", after.RA), ("TA", after.TA)]
-            .map(|(name, value)| (name.to_string(), value))
-            .into(),
-        ..card.clone()
     }
 }
 

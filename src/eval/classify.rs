@@ -44,6 +44,34 @@ pub async fn predict(
     Ok(seen)
 }
 
+/// The cross-entropy of each picture's own label.
+///
+/// # Errors
+/// Cancelled, or the device failed.
+pub async fn losses(
+    net: &dyn Classifier,
+    weights: &Weights,
+    data: &Pictures,
+    indices: &[usize],
+    device: &Device,
+    monitor: &mut Monitor,
+) -> Result<Vec<f32>> {
+    let mut losses = Vec::with_capacity(indices.len());
+    for batch in indices.chunks(BATCH) {
+        let x = pictures(data, batch, Augment::None, &mut rng::seeded(0, "none"), device);
+        let logits = net.forward(&Pass::new(weights, Mode::Eval), x);
+        let classes = logits.dims()[1];
+        let values = read(logits).await?;
+        let rows = values.chunks_exact(classes).zip(data.labels(batch));
+        losses.extend(rows.map(|(row, label)| {
+            let most = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+            row.iter().map(|v| (v - most).exp()).sum::<f32>().ln() + most - row[label]
+        }));
+        monitor.advance(batch.len()).await?;
+    }
+    Ok(losses)
+}
+
 /// The largest logit's class and its softmax probability.
 pub fn top(logits: &[f32]) -> (usize, f32) {
     let best = (0..logits.len()).max_by(|&a, &b| logits[a].total_cmp(&logits[b])).unwrap_or(0);
@@ -88,7 +116,7 @@ pub async fn measure(
     let accuracy_of = |class: usize| {
         percent(right[2].iter().zip(&labels).filter(|(_, l)| **l == class).map(|(r, _)| *r))
     };
-    let kept = || right[2].iter().zip(&labels).filter(|(_, l)| Some(**l) != set.class);
+    let kept = || right[2].iter().zip(&labels).filter(|(_, l)| !set.absent(**l));
     Ok(Metrics {
         UA: 100.0 - percent(right[0].iter().copied()),
         RA: percent(right[1].iter().copied()),

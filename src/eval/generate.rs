@@ -5,11 +5,12 @@ use burn::tensor::Device;
 
 use super::classify::percent;
 use crate::{
+    data::forget::ForgetSet,
     diffusion::{
         sampler::{SampleOptions, Wanted, sample, tensor4},
         schedule::Schedule,
     },
-    error::Result,
+    error::{Error, Result},
     models::{
         classifier::Classifier,
         layers::{Mode, Pass},
@@ -84,11 +85,14 @@ pub async fn measure(
     unet: &Unet,
     weights: &Weights,
     judge: &Judge<'_>,
-    forgotten: usize,
+    set: &ForgetSet,
     budget: Budget,
     options: &SampleOptions,
     monitor: &mut Monitor,
 ) -> Result<(Metrics, Judged)> {
+    let forgotten = set
+        .class
+        .ok_or_else(|| Error::Request("a diffusion model is measured on a class".into()))?;
     let each = budget.sizes().samples;
     let classes = unet.config.classes;
     let wanted: Vec<Wanted> = (0..classes)
@@ -103,7 +107,7 @@ pub async fn measure(
         .map(|(class, row)| percent(row.iter().map(|s| s.is_some_and(|(c, _)| c == class))))
         .collect();
     let kept: Vec<f64> =
-        shares.iter().enumerate().filter(|(c, _)| *c != forgotten).map(|(_, s)| *s).collect();
+        shares.iter().enumerate().filter(|(c, _)| !set.absent(*c)).map(|(_, s)| *s).collect();
     let mean = kept.iter().sum::<f64>() / kept.len().max(1) as f64;
     let metrics = Metrics {
         UA: 100.0 - shares[forgotten],

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::Architecture;
 
@@ -20,9 +20,9 @@ pub struct Card {
     pub without: Option<String>,
     #[serde(default)]
     pub training: Option<Training>,
-    /// What was done to trained weights since.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub unlearned: Option<Unlearned>,
+    /// What trained weights were made to forget since, one request after another.
+    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "one_or_several")]
+    pub unlearned: Vec<Unlearned>,
     /// Measured values by name, `TA` in percent and so on.
     #[serde(default)]
     pub metrics: BTreeMap<String, f64>,
@@ -37,10 +37,36 @@ pub struct Card {
 pub struct Unlearned {
     pub method: String,
     pub forget: String,
+    /// Seed of the request, which a random share follows from.
+    #[serde(default = "first_seed")]
+    pub seed: u64,
+    /// The items as [`crate::data::ranges`] writes them, where they do not follow from the
+    /// specification, the seed and the split.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub items: Option<String>,
     /// SHA-256 of the mask's bytes.
     pub mask: Option<String>,
     /// Protocol hash of the run.
     pub protocol: String,
+}
+
+fn first_seed() -> u64 {
+    1
+}
+
+/// Files of the first version have one entry, without a list.
+fn one_or_several<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Unlearned>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Form {
+        One(Unlearned),
+        Several(Vec<Unlearned>),
+    }
+    Ok(match Option::<Form>::deserialize(from)? {
+        None => Vec::new(),
+        Some(Form::One(one)) => vec![one],
+        Some(Form::Several(several)) => several,
+    })
 }
 
 /// How the weights were trained.
@@ -60,4 +86,29 @@ pub struct Training {
     pub from: Option<String>,
     pub seed: u64,
     pub seconds: f64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cards_of_the_first_version_are_read() {
+        let card = |unlearned: &str| {
+            let text = format!(
+                r#"{{"name":"m","architecture":{{"kind":"resnet","width":4,"channels":1,
+                "classes":2,"mean":[0.5],"std":[0.5]}},"data":"d","classes":["a","b"],
+                "split_seed":1{unlearned}}}"#
+            );
+            serde_json::from_str::<Card>(&text).unwrap()
+        };
+        let one = r#"{"method":"salun","forget":"class:a","mask":null,"protocol":"p"}"#;
+        assert!(card("").unlearned.is_empty() && card(r#","unlearned":null"#).unlearned.is_empty());
+        let old = card(&format!(r#","unlearned":{one}"#));
+        assert_eq!((old.unlearned.len(), old.unlearned[0].seed), (1, 1));
+        let new = card(&format!(r#","unlearned":[{one},{one}]"#));
+        assert_eq!(new.unlearned.len(), 2);
+        let again: Card = serde_json::from_str(&serde_json::to_string(&new).unwrap()).unwrap();
+        assert_eq!(again, new);
+    }
 }

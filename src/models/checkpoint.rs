@@ -143,7 +143,7 @@ fn infer(tensors: &SafeTensors) -> Option<Card> {
         classes: names,
         split_seed: 1,
         without: None,
-        unlearned: None,
+        unlearned: Vec::new(),
         training: None,
         metrics: Default::default(),
         device: String::new(),

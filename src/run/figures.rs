@@ -1,5 +1,7 @@
 //! The pictures of a run folder: an SVG for words and shapes, tiles laid on it pixel by pixel.
 
+mod overlap;
+
 use std::{fmt::Write, io::Cursor, sync::OnceLock};
 
 use image::{ImageFormat, RgbaImage};
@@ -9,14 +11,17 @@ use resvg::{
 };
 
 use crate::{
+    data::forget::brief,
     engine::job::{Grid, Run},
     error::{Error, Result},
     run::{
         grouped,
         report::{LayerReport, Metrics},
     },
-    saliency::{Mask, estimator::Estimator, ranking::Ranking},
+    saliency::{Mask, ranking::Ranking},
 };
+
+pub use overlap::overlap;
 
 const INK: &str = "#1f2328";
 const PALE: &str = "#6e7781";
@@ -67,7 +72,10 @@ pub fn side_by_side(run: &Run) -> Result<Vec<u8>> {
     let mask = report.mask.as_ref().map_or("no mask".into(), |m| {
         format!("{} mask, {} of {} weights", m.estimator, grouped(m.k), grouped(m.n))
     });
-    let title = format!("{} forgets {}", report.model, report.forget.spec);
+    let earlier: Vec<_> = report.earlier.iter().map(|e| brief(&e.spec)).collect();
+    let after = if earlier.is_empty() { "" } else { " after " };
+    let what = brief(&report.forget.spec);
+    let title = format!("{} forgets {what}{after}{}", report.model, earlier.join(", "));
     page.text(MARGIN, MARGIN + 16, 20, INK, &title);
     let [ua, ra, ta] = report.after.n.map(grouped);
     let conditions = format!(
@@ -101,10 +109,10 @@ fn numbers(m: &Metrics) -> String {
 /// The picture is too large to hold.
 pub fn saliency(mask: &Mask, ranking: Option<&Ranking>, forget: &str) -> Result<Vec<u8>> {
     let mut page = Page::default();
-    // Random scores say nothing, so they are not drawn.
-    let ranking = ranking.filter(|r| r.estimator != Estimator::Random);
-    let what = if mask.estimator == Estimator::Random { "Random" } else { "Salient" };
-    page.text(MARGIN, MARGIN + 16, 20, INK, &format!("{what} weights for {forget}"));
+    // Scores that are only places say nothing, so they are not drawn.
+    let ranking = ranking.filter(|r| r.estimator.measures());
+    let title = format!("{} weights for {}", mask.estimator.kept(), brief(forget));
+    page.text(MARGIN, MARGIN + 16, 20, INK, &title);
     let line = format!(
         "{}: {} of {} weights may change, density {}, threshold {}",
         mask.estimator.name(),
@@ -173,11 +181,14 @@ fn histogram(page: &mut Page, ranking: &Ranking, threshold: f32, top: usize) {
     if (h.start..=end).contains(&cut) {
         page.area([place(cut), top as f64 - 4.0], [1.5, HEIGHT + 4.0], INK);
     }
-    let words = format!(
-        "score of each weight, {} pictures; {} weights lie further left",
-        grouped(ranking.n_forget),
-        grouped(h.below)
-    );
+    let below = grouped(h.below);
+    let words = match ranking.n_forget {
+        0 => format!("score of each weight; {below} weights lie further left"),
+        n => {
+            let n = grouped(n);
+            format!("score of each weight, {n} pictures; {below} weights lie further left")
+        }
+    };
     page.text(MARGIN, base + 36, 12, PALE, &words);
 }
 
@@ -274,6 +285,15 @@ impl Page {
             );
         }
         self.reach((x + w).max(0.0) as usize, (y + h).max(0.0) as usize);
+    }
+
+    /// An area of which more or less is seen.
+    fn shade(&mut self, [x, y]: [f64; 2], [w, h]: [f64; 2], fill: &str, opacity: f64) {
+        let _ = writeln!(
+            self.svg,
+            r#"<rect x="{x:.1}" y="{y:.1}" width="{w:.1}" height="{h:.1}" fill="{fill}" fill-opacity="{opacity:.3}"/>"#
+        );
+        self.reach((x + w) as usize, (y + h) as usize);
     }
 
     /// The tiles of a grid with their frames; a mistaken tile's frame is also broken, for those

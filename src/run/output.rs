@@ -10,6 +10,8 @@ use crate::error::{Error, Result};
 
 /// The files that make a folder a run folder, which `force` may replace.
 const RUN: [&str; 2] = ["recipe.toml", "report.json"];
+/// The same of a comparison of masks.
+const OVERLAP: [&str; 2] = ["overlap.csv", "overlap.json"];
 
 /// A file or folder to be. Dropped before [`Output::commit`], nothing is left of it.
 #[derive(Debug)]
@@ -125,7 +127,8 @@ impl Drop for Output {
 
 /// Whether a folder is a run or holds nothing but runs.
 fn replaceable(folder: &Path) -> bool {
-    let is_run = |p: &Path| RUN.iter().all(|f| p.join(f).is_file());
+    let is_run =
+        |p: &Path| [RUN, OVERLAP].iter().any(|kind| kind.iter().all(|f| p.join(f).is_file()));
     is_run(folder)
         || fs::read_dir(folder)
             .is_ok_and(|mut all| all.all(|entry| entry.is_ok_and(|e| is_run(&e.path()))))

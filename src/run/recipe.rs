@@ -85,7 +85,14 @@ pub struct Recipe {
     /// How pictures are sampled before and after (generation); its seed is the recipe's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sampling: Option<SampleOptions>,
+    /// Requests to the same model that were met before this one, the first one first: this run
+    /// starts from the weights that the last of them ended with.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub after: Vec<Recipe>,
 }
+
+/// Requests that may have been met before one.
+const MOST_BEFORE: usize = 100;
 
 /// The line around a byte of a text, cut short.
 fn line_at(text: &str, byte: usize) -> String {
@@ -123,7 +130,31 @@ impl Recipe {
             budget: Budget::default(),
             seed: default_seed(),
             sampling: None,
+            after: Vec::new(),
         }
+    }
+
+    /// This request to the model that a run of `done` ended with.
+    pub fn following(self, done: &Recipe) -> Self {
+        let mut after = done.after.clone();
+        after.push(Recipe { after: Vec::new(), ..done.clone() });
+        Self { model: done.model.clone(), after, ..self }
+    }
+
+    /// The name of the weights that a run starts from: the model's, or one that stands for the
+    /// model after the earlier requests.
+    pub fn start(&self) -> String {
+        if self.after.is_empty() {
+            return self.model.clone();
+        }
+        let hashes: Vec<String> = self.after.iter().map(Self::protocol).collect();
+        let hash = super::hex(&sha2::Sha256::digest(hashes.concat()));
+        format!("{}@{}", self.model, &hash[..8])
+    }
+
+    /// The name of the weights that a run ends with, once they are adopted.
+    pub fn end(&self) -> String {
+        Self::new("", "", "").following(self).start()
     }
 
     /// The same job with the control's mask: random, of equal size.
@@ -183,6 +214,17 @@ impl Recipe {
         if let Some(s) = &self.sampling {
             s.check()?;
         }
+        if self.after.len() > MOST_BEFORE {
+            let right = format!("{MOST_BEFORE} earlier requests at the most");
+            return Err(Error::argument("after", self.after.len(), right));
+        }
+        for earlier in &self.after {
+            if !earlier.after.is_empty() || earlier.model != self.model {
+                let right = "earlier requests are a flat list, all to the recipe's own model";
+                return Err(Error::argument("after", &earlier.forget, right));
+            }
+            earlier.check()?;
+        }
         Ok(())
     }
 
@@ -190,5 +232,36 @@ impl Recipe {
     pub fn protocol(&self) -> String {
         let text = self.to_toml().unwrap_or_default();
         super::hex(&sha2::Sha256::digest(format!("{}\n{text}", env!("CARGO_PKG_VERSION"))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_recipe_names_the_requests_that_it_follows() {
+        let request = |forget: &str| Recipe::new("fashion-classifier", "fashion-mnist", forget);
+        let first = request("class:Bag");
+        let second = Recipe { density: 0.3, ..request("class:Coat") }.following(&first);
+        let third = Recipe { steps: Some(9), ..request("random:1%") }.following(&second);
+        assert_eq!(first.start(), "fashion-classifier");
+        assert_eq!(second.start(), first.end());
+        assert_eq!(third.start(), second.end());
+        assert_eq!(
+            third.after.iter().map(|r| &*r.forget).collect::<Vec<_>>(),
+            ["class:Bag", "class:Coat"]
+        );
+        assert_ne!(first.end(), second.end());
+        assert_ne!(second.protocol(), Recipe { after: Vec::new(), ..second.clone() }.protocol());
+        let again = Recipe::parse(&third.to_toml().unwrap(), "recipe").unwrap();
+        assert_eq!(again, third);
+
+        let nested = Recipe { after: vec![second.clone()], ..request("class:Bag") };
+        let other = Recipe { after: vec![Recipe::new("m", "d", "f")], ..request("class:Bag") };
+        let many = Recipe { after: vec![first.clone(); MOST_BEFORE + 1], ..request("class:Bag") };
+        for wrong in [nested, other, many] {
+            assert!(wrong.check().unwrap_err().to_string().contains("after"));
+        }
     }
 }

@@ -15,6 +15,9 @@ pub struct Report {
     pub mask: Option<MaskReport>,
     pub before: Metrics,
     pub after: Metrics,
+    /// What the model forgot before this request, and whether it stayed forgotten.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub earlier: Vec<EarlierReport>,
     pub retrain: Option<Metrics>,
     pub gap: Option<Gap>,
     pub seconds: Seconds,
@@ -29,6 +32,17 @@ pub struct Report {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Forgotten {
     pub spec: String,
+    pub n: usize,
+}
+
+/// An earlier request's forget set, measured by this run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EarlierReport {
+    pub spec: String,
+    /// UA on it before and after this run.
+    pub before: f64,
+    pub after: f64,
+    /// Pictures behind each.
     pub n: usize,
 }
 

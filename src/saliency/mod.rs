@@ -2,8 +2,11 @@
 
 pub mod change;
 pub mod estimator;
+pub mod fisher;
 pub mod live;
 pub mod mask;
+pub mod order;
+pub mod overlap;
 pub mod picture;
 pub mod ranking;
 pub mod score;

@@ -2,12 +2,16 @@
 
 use std::sync::Arc;
 
-use super::{estimator::Estimator, mask::Mask, select::top_k};
+use super::{
+    estimator::Estimator,
+    mask::Mask,
+    select::{MIRROR, top_k},
+};
 use crate::{
     data::rng,
     error::{Error, Result},
     gpu::kernels::{Kernels, Slice},
-    models::weights::WeightLayout,
+    models::weights::{HostWeights, WeightLayout},
 };
 use rand::RngExt;
 
@@ -40,19 +44,28 @@ pub struct Histogram {
 }
 
 impl Ranking {
+    /// A ranking by these scores, which took no pictures and no time.
+    pub fn new(
+        layout: Arc<WeightLayout>,
+        estimator: Estimator,
+        forget: &str,
+        scores: Vec<f32>,
+    ) -> Self {
+        let forget = forget.into();
+        Self { layout, estimator, forget, n_forget: 0, scores, seconds: 0.0, resident: None }
+    }
+
     /// The control: a random order, selected by the same code.
     pub fn random(layout: Arc<WeightLayout>, forget: &str, seed: u64) -> Self {
         let mut rng = rng::seeded(seed, "random mask");
         let scores = (0..layout.n()).map(|_| rng.random::<f32>()).collect();
-        Self {
-            layout,
-            estimator: Estimator::Random,
-            forget: forget.into(),
-            n_forget: 0,
-            scores,
-            seconds: 0.0,
-            resident: None,
-        }
+        Self::new(layout, Estimator::Random, forget, scores)
+    }
+
+    /// By the size of the weights themselves.
+    pub fn magnitude(weights: &HostWeights, forget: &str) -> Self {
+        let scores = weights.values.iter().map(|w| w.abs()).collect();
+        Self::new(weights.layout.clone(), Estimator::Magnitude, forget, scores)
     }
 
     /// The mask with exactly k = floor(density · N) ones over all weights together.
@@ -96,9 +109,11 @@ impl Ranking {
         Mask { layout, estimator, density, k, threshold, bits }
     }
 
-    /// Eight powers of ten below the largest score, in `bins` steps.
+    /// Eight powers of ten below the largest score, in `bins` steps. The reverse of a zero is beyond
+    /// any other score and stands in the last bar.
     pub fn histogram(&self, bins: usize) -> Histogram {
-        let top = self.scores.iter().copied().fold(0.0f32, f32::max).max(f32::MIN_POSITIVE);
+        let scores = self.scores.iter().copied().filter(|s| s.to_bits() < MIRROR);
+        let top = scores.fold(0.0f32, f32::max).max(f32::MIN_POSITIVE);
         let end = f64::from(top).log10();
         let (start, step) = (end - 8.0, 8.0 / bins as f64);
         // The bar of every upper half of a score's bits: 0.8 % of its value, a fraction of a bar.

@@ -1,10 +1,11 @@
-//! The paper's scores: one pass over the forget set at the original weights in evaluation mode,
-//! SIGNED gradients summed, then the absolute value (SalUn eq. 3; ALGORITHMS 4.2, 8.4).
+//! Scores of all weights. The paper's: one pass over the forget set at the original weights in
+//! evaluation mode, SIGNED gradients summed, then the absolute value (SalUn eq. 3; ALGORITHMS 4.2,
+//! 8.4).
 
 use burn::tensor::{Device, Tensor};
 use web_time::Instant;
 
-use super::{estimator::Estimator, ranking::Ranking};
+use super::{estimator::Estimator, fisher, ranking::Ranking};
 use crate::{
     data::{Dataset, rng},
     diffusion::{sampler::predict, schedule::Schedule},
@@ -23,8 +24,8 @@ use crate::{
     },
 };
 
-/// Items in one gradient of the diffusion model, which is clipped; the classifier's scores do not
-/// depend on it.
+/// Items in one gradient: of a diffusion model it is clipped, and sum-abs-grad sums its absolute
+/// value. The paper's scores of a classifier do not depend on it.
 const BATCH: usize = 128;
 /// Items in one pass: a cancel is heard after each.
 const PART: usize = 32;
@@ -40,38 +41,71 @@ pub struct Scoring<'a> {
     pub forget: &'a str,
     /// Its pictures that are looked at, indices into the training pictures.
     pub items: &'a [usize],
+    /// Pictures of the retain set that are looked at, for a ratio.
+    pub retain: &'a [usize],
     pub seed: u64,
 }
 
-/// Scores every weight by |sum of gradients|.
+/// Scores every weight. An order of another estimator's scores ([`Estimator::base`]) is made of
+/// those, by [`Ranking::ordered`].
+///
+/// `early` is shown what the first 1, 2, 4, ... batches say where scores are sums over batches,
+/// long before the whole is known.
+///
+/// # Errors
+/// Cancelled, or the device failed.
+pub async fn rank(
+    estimator: Estimator,
+    of: &Scoring<'_>,
+    on: (&Device, Option<&Kernels>),
+    monitor: &mut Monitor,
+    early: &mut dyn FnMut(Ranking),
+) -> Result<Ranking> {
+    let &Scoring { model, data, forget, items, retain, seed } = of;
+    let layout = model.weights.layout.clone();
+    match estimator.base() {
+        Estimator::Random => Ok(Ranking::random(layout, forget, seed)),
+        Estimator::Magnitude => Ok(Ranking::magnitude(&model.weights, forget)),
+        Estimator::Fisher | Estimator::FisherRatio => {
+            let started = Instant::now();
+            let weights = model.weights.upload(on.0);
+            let (net, train) = (&*model.network, &*data.train);
+            let diagonal = fisher::diagonal(net, &weights, train, items, seed, monitor).await?;
+            let mut scores = read_all(&diagonal).await?;
+            if estimator == Estimator::FisherRatio {
+                let kept = fisher::diagonal(net, &weights, train, retain, seed, monitor).await?;
+                scores = fisher::ratio(&scores, &read_all(&kept).await?);
+            }
+            let seconds = started.elapsed().as_secs_f64();
+            let n_forget = items.len();
+            Ok(Ranking { n_forget, seconds, ..Ranking::new(layout, estimator, forget, scores) })
+        }
+        base => sum_of_gradients(base, of, on, monitor, early).await,
+    }
+}
+
+/// |sum of gradients|, or the sum of each batch's |gradient|.
 ///
 /// Pictures are not augmented: the same forget set gives the same mask. For the diffusion model
 /// times and noise come from the seed, predictions are guided, and each batch's gradient is clipped
 /// to norm 1 so that batches weigh the same.
-///
-/// `early` is shown what the first 1, 2, 4, ... batches say, long before the whole is known.
-///
-/// # Errors
-/// Cancelled, or the device failed.
-pub async fn abs_sum_grad(
+async fn sum_of_gradients(
+    estimator: Estimator,
     of: &Scoring<'_>,
     (device, kernels): (&Device, Option<&Kernels>),
     monitor: &mut Monitor,
     early: &mut dyn FnMut(Ranking),
 ) -> Result<Ranking> {
-    let &Scoring { model, data, forget, items, seed } = of;
+    let &Scoring { model, data, forget, items, seed, .. } = of;
     let started = Instant::now();
     let weights = model.weights.upload(device);
     let schedule = Schedule::linear();
     let ranking = async |sum: &Sum<'_>, n_forget: usize| -> Result<Ranking> {
         Ok(Ranking {
-            layout: model.weights.layout.clone(),
-            estimator: Estimator::AbsSumGrad,
-            forget: forget.into(),
             n_forget,
-            scores: sum.scores().await?,
             seconds: started.elapsed().as_secs_f64(),
             resident: sum.resident(),
+            ..Ranking::new(model.weights.layout.clone(), estimator, forget, sum.scores().await?)
         })
     };
     let mut sum = Sum::new(kernels, model.weights.layout.n());
@@ -111,6 +145,9 @@ pub async fn abs_sum_grad(
         }
         if model.unet().is_some() {
             gradient = clip_norm(gradient, 1.0);
+        }
+        if estimator == Estimator::SumAbsGrad {
+            gradient = gradient.into_iter().map(|g| g.abs()).collect();
         }
         sum.add(gradient, i + 1 == batches)?;
     }
@@ -158,6 +195,23 @@ impl<'a> Sum<'a> {
         match self {
             Self::Tensors(_) => None,
             Self::Buffer(kernels, sum) => Some(((*kernels).clone(), sum.clone())),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn golden_12_3_gradients_are_summed_with_their_signs() {
+        let mut sum = Sum::new(None, 4);
+        for batch in [[0.5f32, -0.3, 0.2, 0.1], [-0.5, -0.3, 0.1, 0.3]] {
+            sum.add(vec![Tensor::from_floats(batch, &Device::flex())], false).unwrap();
+        }
+        let scores = pollster::block_on(sum.scores()).unwrap();
+        for (found, golden) in scores.iter().zip([0.0f32, 0.6, 0.3, 0.4]) {
+            assert!((found - golden).abs() < 1e-6, "{scores:?}");
         }
     }
 }

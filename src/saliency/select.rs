@@ -2,6 +2,21 @@
 
 use crate::error::{Error, Result};
 
+/// The bits of 2^127, from which those of a score are taken to reverse an order.
+pub const MIRROR: u32 = 254 << 23;
+
+/// Refuses what is no score.
+///
+/// # Errors
+/// A score is negative, infinite or not a number; its position is named.
+pub fn check(scores: &[f32]) -> Result<()> {
+    let bad = |s: &f32| !s.is_finite() || s.is_sign_negative();
+    match scores.iter().position(bad) {
+        Some(at) => Err(Error::Diverged(format!("the score of weight {at} is {}", scores[at]))),
+        None => Ok(()),
+    }
+}
+
 /// Which values are selected: all above the threshold's bits, and the first `ties` equal to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cut {
@@ -40,10 +55,7 @@ impl Cut {
 /// # Errors
 /// A score is negative, infinite or not a number; its position is named.
 pub fn top_k(scores: &[f32], k: usize) -> Result<Cut> {
-    let bad = |s: &f32| !s.is_finite() || s.is_sign_negative();
-    if let Some(at) = scores.iter().position(bad) {
-        return Err(Error::Diverged(format!("the score of weight {at} is {}", scores[at])));
-    }
+    check(scores)?;
     if k == 0 || scores.is_empty() {
         return Ok(Cut { bits: f32::INFINITY.to_bits(), ties: 0 });
     }

@@ -48,7 +48,8 @@ impl Request {
 
     /// The recipe, once there is something to forget.
     pub fn recipe(&self, opened: &Opened) -> Option<Recipe> {
-        Some(self.recipe_of(&opened.name, &opened.data, &self.spec(opened)?))
+        let recipe = self.recipe_of(opened.model(), &opened.data, &self.spec(opened)?);
+        Some(Recipe { after: opened.after.clone(), ..recipe })
     }
 
     /// The recipe for a model, a data set and a forget set.

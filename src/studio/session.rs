@@ -98,7 +98,8 @@ impl Session {
             return wanted.clone();
         }
         let spec = self.opened.as_deref().and_then(|o| self.request.spec(o)).unwrap_or_default();
-        let recipe = self.request.recipe_of(&self.model, data::NAMES[0], &spec);
+        let model = self.opened.as_deref().map_or(&*self.model, Opened::model);
+        let recipe = self.request.recipe_of(model, data::NAMES[0], &spec);
         Link { recipe, at: self.scrub, run: false }
     }
 

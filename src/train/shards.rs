@@ -28,19 +28,49 @@ pub fn gradients<P: Send>(
     parts: Vec<P>,
     loss: impl Fn(&Pass, P) -> Tensor<1> + Sync,
 ) -> (Tensor<1>, Vec<Tensor<1>>) {
-    let one = |part| {
-        let tracked = weights.tracked();
-        let pass = Pass::new(&tracked, mode);
-        let loss = loss(&pass, part);
-        let gradients = tracked.gradients(&mut loss.backward());
-        (loss.without_autodiff(), gradients)
+    let mut sums = spread(weights, parts, |part| of(weights, mode, part, &loss)).into_iter();
+    let first = sums.next().expect("a batch has parts");
+    sums.fold(first, |(loss, sum), (l, g)| (loss + l, plus(sum, g)))
+}
+
+/// The sum of the SQUARED gradients of every item by itself, in evaluation mode. A part is a list
+/// of items that one core takes one after another, so that few gradients are held at a time.
+pub fn squares<I: Send>(
+    weights: &Weights,
+    parts: Vec<Vec<I>>,
+    loss: impl Fn(&Pass, I) -> Tensor<1> + Sync,
+) -> Vec<Tensor<1>> {
+    let part = |items: Vec<I>| {
+        items.into_iter().fold(Vec::new(), |sum, item| {
+            let (_, gradient) = of(weights, Mode::Eval, item, &loss);
+            plus(sum, gradient.into_iter().map(|g| g.square()).collect())
+        })
     };
-    let done = if flex::is_cpu(&weights.device()) {
+    spread(weights, parts, part).into_iter().fold(Vec::new(), plus)
+}
+
+/// A part's loss and gradients, from a graph of its own.
+fn of<P>(
+    weights: &Weights,
+    mode: Mode,
+    part: P,
+    loss: &impl Fn(&Pass, P) -> Tensor<1>,
+) -> (Tensor<1>, Vec<Tensor<1>>) {
+    let tracked = weights.tracked();
+    let loss = loss(&Pass::new(&tracked, mode), part);
+    let gradients = tracked.gradients(&mut loss.backward());
+    (loss.without_autodiff(), gradients)
+}
+
+/// Does all parts: each core takes some on the CPU, elsewhere the device one after another.
+fn spread<P: Send, R: Send>(
+    weights: &Weights,
+    parts: Vec<P>,
+    one: impl Fn(P) -> R + Sync + Send,
+) -> Vec<R> {
+    if flex::is_cpu(&weights.device()) {
         par::map(parts, one)
     } else {
         parts.into_iter().map(one).collect()
-    };
-    let mut sums = done.into_iter();
-    let first = sums.next().expect("a batch has parts");
-    sums.fold(first, |(loss, sum), (l, g)| (loss + l, plus(sum, g)))
+    }
 }

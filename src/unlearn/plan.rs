@@ -145,12 +145,19 @@ fn target(redirect: &Redirect, data: &Dataset, set: &ForgetSet) -> Result<Option
         ));
     };
     match redirect {
-        Redirect::Next => Ok(Some((class + 1) % data.classes.len())),
+        // A class that was forgotten before is no place to send another.
+        Redirect::Next => {
+            let classes = data.classes.len();
+            let next = (1..classes).map(|i| (class + i) % classes).find(|c| !set.absent(*c));
+            next.map(Some).ok_or_else(|| {
+                Error::argument("redirect", redirect, "no class is left; write null")
+            })
+        }
         Redirect::Null => Ok(None),
         Redirect::Class(name) => {
             let target = data.class(name)?;
-            if target == class {
-                let right = "another class than the forgotten one is needed";
+            if set.absent(target) {
+                let right = "another class than a forgotten one is needed";
                 return Err(Error::argument("redirect", name, right));
             }
             Ok(Some(target))

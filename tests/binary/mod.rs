@@ -121,7 +121,7 @@ fn model(architecture: Architecture) -> Model {
         classes: data.classes.clone(),
         split_seed: 1,
         without: None,
-        unlearned: None,
+        unlearned: Vec::new(),
         training: None,
         metrics: Default::default(),
         device: String::new(),

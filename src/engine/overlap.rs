@@ -1,0 +1,70 @@
+//! The job that compares masks.
+
+use super::session::Session;
+use crate::{
+    data,
+    error::{Error, Result},
+    monitor::Monitor,
+    run::recipe::Recipe,
+    saliency::{
+        estimator::Estimator,
+        overlap::{By, Overlap},
+    },
+};
+
+/// Masks that are compared at the most: each is held in main memory.
+const MOST: usize = 100;
+
+impl Session {
+    /// The masks of a recipe's variations, compared.
+    pub async fn overlap(
+        &mut self,
+        recipe: &Recipe,
+        by: By,
+        seeds: usize,
+        monitor: &mut Monitor,
+    ) -> Result<Overlap> {
+        let variations = variations(recipe, by, seeds)?;
+        if variations.len() > MOST {
+            let right = format!("{MOST} masks can be compared at the most");
+            return Err(Error::argument("overlap", by.name(), right));
+        }
+        let mut masks = Vec::with_capacity(variations.len());
+        for (name, recipe) in variations {
+            let setting = self.setting(&recipe, monitor).await?;
+            if setting.plan.estimator == Estimator::None {
+                let right = "it makes no mask; choose another estimator";
+                return Err(Error::argument("mask", Estimator::None.name(), right));
+            }
+            let ranking = self.rank(&recipe, &setting, monitor, &mut |_| {}).await?;
+            masks.push((name, ranking.cut(recipe.density).await?));
+        }
+        Overlap::between(by, &masks)
+    }
+}
+
+/// What each mask is called, and its recipe.
+fn variations(recipe: &Recipe, by: By, seeds: usize) -> Result<Vec<(String, Recipe)>> {
+    Ok(match by {
+        By::Classes => {
+            let classes = data::open(&recipe.data)?.classes.clone();
+            let of = |class: String| {
+                let forget = format!("class:{class}");
+                (class, Recipe { forget, ..recipe.clone() })
+            };
+            classes.into_iter().map(of).collect()
+        }
+        By::Seeds => {
+            let of = |i| {
+                let seed = recipe.seed.wrapping_add(i);
+                (format!("seed {seed}"), Recipe { seed, ..recipe.clone() })
+            };
+            (0..seeds as u64).map(of).collect()
+        }
+        By::Estimators => {
+            let all = Estimator::ALL.into_iter().filter(|e| *e != Estimator::None);
+            all.map(|e| (e.name().to_string(), Recipe { mask: Some(e), ..recipe.clone() }))
+                .collect()
+        }
+    })
+}

@@ -1,0 +1,159 @@
+//! Requests one after another: the weights that a recipe starts from, what they forgot before, and
+//! whether it stays forgotten.
+
+use std::{collections::HashMap, sync::Arc};
+
+use super::{
+    Send,
+    job::{Opened, Run},
+    session::{Session, Setting},
+};
+use crate::{
+    data::{
+        Dataset, Split,
+        forget::{Earlier, ForgetSet},
+        ranges, rng,
+    },
+    error::{Error, Result},
+    eval::classify::{percent, predict},
+    models::{
+        Model, Network,
+        card::{Card, Unlearned},
+        weights::Weights,
+    },
+    monitor::Monitor,
+    run::{
+        budget::Budget,
+        recipe::Recipe,
+        report::{Metrics, Report},
+    },
+};
+
+/// The requests that adopted models were made by.
+pub type Adopted = HashMap<String, Vec<Recipe>>;
+
+impl Session {
+    /// The model that a recipe starts from. Earlier requests whose runs were not adopted here, as
+    /// in a recipe from a file, are met first.
+    pub async fn start(&mut self, recipe: &Recipe, monitor: &mut Monitor) -> Result<Arc<Model>> {
+        let name = recipe.start();
+        if let Some(model) = self.models.get(&name) {
+            return Ok(model.clone());
+        }
+        let Some((last, before)) = recipe.after.split_last() else {
+            return self.model(&recipe.model);
+        };
+        let earlier = Recipe { after: before.to_vec(), ..last.clone() };
+        let nobody: Send = Arc::new(|_| {});
+        let run = Box::pin(self.unlearn(0, earlier, &nobody, monitor)).await?;
+        self.keep(&run);
+        self.model(&name)
+    }
+
+    /// Makes a run's result a model among the others.
+    fn keep(&mut self, run: &Run) -> String {
+        let name = run.recipe.end();
+        let after = Recipe::new("", "", "").following(&run.recipe).after;
+        self.adopted.insert(name.clone(), after);
+        self.models.insert(name.clone(), Arc::new(run.model.clone()));
+        name
+    }
+
+    /// [`super::job::Job::Adopt`].
+    pub async fn adopt(
+        &mut self,
+        run: &Run,
+        seed: u64,
+        budget: Budget,
+        monitor: &mut Monitor,
+    ) -> Result<Opened> {
+        let name = self.keep(run);
+        self.open(&name, seed, budget, monitor, &mut |_| {}).await
+    }
+
+    /// UA on each forget set that a model forgot before, and the pictures behind it. For a
+    /// diffusion model, those are the samples behind `metrics`.
+    pub async fn still_forgotten(
+        &mut self,
+        model: &Model,
+        weights: &Weights,
+        setting: &Setting,
+        metrics: &Metrics,
+        budget: Budget,
+        monitor: &mut Monitor,
+    ) -> Result<Vec<(f64, usize)>> {
+        let Setting { data, set, .. } = setting;
+        let mut all = Vec::with_capacity(set.earlier.len());
+        for earlier in &set.earlier {
+            let Network::Classifier(net) = &*model.network else {
+                let share = earlier.class.and_then(|c| metrics.per_class.get(c));
+                all.push((100.0 - share.copied().unwrap_or_default(), metrics.n[0]));
+                continue;
+            };
+            let items = some(&earlier.items, budget.sizes().measured[0]);
+            monitor.phase("Evaluating", items.len());
+            let device = self.device.clone();
+            let seen = predict(&**net, weights, &data.train, &items, &device, monitor).await?;
+            let labels = data.train.labels(&items);
+            let right = seen.iter().zip(&labels).map(|((class, _), label)| class == label);
+            all.push((100.0 - percent(right), items.len()));
+        }
+        Ok(all)
+    }
+}
+
+/// The same items for every model and every run.
+fn some(items: &[usize], most: usize) -> Vec<usize> {
+    if items.len() <= most {
+        return items.to_vec();
+    }
+    let order = rng::shuffled(&mut rng::seeded(0, "measure forget"), items.len());
+    order[..most].iter().map(|&j| items[j]).collect()
+}
+
+/// The forget sets that a model's card lists.
+///
+/// # Errors
+/// One of them does not fit the data.
+pub fn recall(card: &Card, data: &Dataset, split: &Split) -> Result<Vec<Earlier>> {
+    let recall = |past: &Unlearned| {
+        let failed = |e: &dyn std::fmt::Display| {
+            let what = crate::data::forget::brief(&past.forget);
+            Error::Request(format!(
+                "{} forgot '{what}' before, which is not in {}: {e}",
+                card.name, data.name
+            ))
+        };
+        if let Some(items) = &past.items {
+            let items = ranges::read(items, &split.train).map_err(|e| failed(&e))?;
+            return Ok(Earlier { spec: past.forget.clone(), class: None, items });
+        }
+        let set = ForgetSet::parse(&past.forget, data, split, past.seed).map_err(|e| failed(&e))?;
+        Ok(Earlier { spec: set.spec, class: set.class, items: set.forget })
+    };
+    card.unlearned.iter().map(recall).collect()
+}
+
+/// The card of unlearned weights: what was done to them, and none of the original's metrics.
+pub fn unlearned(card: &Card, report: &Report, set: &ForgetSet, split: &Split) -> Card {
+    let Report { method, after, protocol, seed, .. } = report;
+    let follows = ["class:", "random:"].iter().any(|kind| set.spec.starts_with(kind));
+    let request = Unlearned {
+        method: method.clone(),
+        forget: set.spec.clone(),
+        seed: *seed,
+        items: (!follows).then(|| ranges::write(&set.forget, &split.train)),
+        mask: report.mask.as_ref().map(|m| m.hash.clone()),
+        protocol: protocol.clone(),
+    };
+    let what = crate::data::forget::brief(&set.spec);
+    let unlearned = card.unlearned.iter().cloned().chain([request]).collect();
+    Card {
+        name: format!("{}, {method} forgot {what}", card.name),
+        unlearned,
+        metrics: [("UA", after.UA), ("RA", after.RA), ("TA", after.TA)]
+            .map(|(name, value)| (name.to_string(), value))
+            .into(),
+        ..card.clone()
+    }
+}

@@ -1,0 +1,108 @@
+//! The diagonal of the Fisher information: how much each weight matters to what a model knows of
+//! some pictures (Kirkpatrick et al. 2017; ALGORITHMS 4.3 b, 6.5, 6.6).
+
+use burn::tensor::Tensor;
+
+use crate::{
+    data::{Pictures, rng},
+    diffusion::{sampler::predict, schedule::Schedule},
+    error::Result,
+    gpu::pace::Pace,
+    models::{Network, weights::Weights},
+    monitor::Monitor,
+    train::{
+        losses::{Augment, Noised, cross_entropy, mse, noised, pictures},
+        optimizer::plus,
+        shards,
+    },
+};
+
+/// Items between two looks for a cancel.
+const PART: usize = 32;
+
+/// What keeps a ratio of two diagonals finite (SFR-on's code).
+pub const EPS: f32 = 1e-15;
+
+/// For every weight the mean over `items` of its squared gradient, in evaluation mode; vectors in
+/// parameter order, on the weights' device.
+///
+/// Gradients are of single pictures, never of batches: the square of a batch's mean would be
+/// smaller by about the batch's size, and would depend on it. The loss is the model's own: the
+/// cross-entropy of the true label, or the squared error summed over the pixels of the noise, each
+/// picture at one time and with one noise drawn from `seed` and its place, without guidance.
+///
+/// # Errors
+/// Cancelled, or the device failed.
+pub async fn diagonal(
+    network: &Network,
+    weights: &Weights,
+    data: &Pictures,
+    items: &[usize],
+    seed: u64,
+    monitor: &mut Monitor,
+) -> Result<Vec<Tensor<1>>> {
+    let device = weights.device();
+    let schedule = Schedule::linear();
+    let mut sum = Vec::new();
+    let mut pace = Pace::start();
+    monitor.phase("Fisher information", items.len());
+    for (i, some) in items.chunks(PART).enumerate() {
+        let mut rng = rng::seeded(seed, &format!("fisher {i}"));
+        let size = shards::size(weights, some.len());
+        let more = match network {
+            Network::Classifier(net) => {
+                let x = pictures(data, some, Augment::None, &mut rng, &device);
+                let labels = data.labels(some);
+                let each = x.split(1, 0).into_iter().zip(labels).collect();
+                shards::squares(weights, grouped(each, size), |pass, (x, label)| {
+                    cross_entropy(net.forward(pass, x), &[label])
+                })
+            }
+            Network::Unet(net) => {
+                let pixels = (net.config.channels * net.config.resolution.pow(2)) as f32;
+                let each = noised(data, some, &schedule, &mut rng, &device).split(1);
+                shards::squares(weights, grouped(each, size), |pass, b: Noised| {
+                    mse(predict(net, pass, b.x, &b.t, &b.class, 0.0), b.eps) * pixels
+                })
+            }
+        };
+        pace.step(&more[0]).await?;
+        sum = plus(sum, more);
+        monitor.advance(some.len()).await?;
+    }
+    let share = 1.0 / items.len().max(1) as f32;
+    Ok(sum.into_iter().map(|s| s * share).collect())
+}
+
+/// F_forget / (F_retain + eps) of every weight. Where both vanish it is 0.
+pub fn ratio(forget: &[f32], retain: &[f32]) -> Vec<f32> {
+    forget.iter().zip(retain).map(|(f, r)| (f / (r + EPS)).min(f32::MAX)).collect()
+}
+
+fn grouped<T>(items: Vec<T>, size: usize) -> Vec<Vec<T>> {
+    let mut items = items.into_iter();
+    std::iter::from_fn(|| Some(items.by_ref().take(size).collect::<Vec<_>>()))
+        .take_while(|group| !group.is_empty())
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn golden_of_the_ratio() {
+        let found = ratio(&[4e-6, 0.0, 1e-3, 0.0], &[1e-6, 2e-6, 0.0, 0.0]);
+        let expected = [4.0, 0.0, 1e12, 0.0];
+        for (found, expected) in found.iter().zip(expected) {
+            assert!((found - expected).abs() <= 1e-6 * expected, "{found} {expected}");
+        }
+        assert!(ratio(&[1e30], &[0.0])[0].is_finite());
+    }
+
+    #[test]
+    fn groups_are_whole_and_in_order() {
+        assert_eq!(grouped((0..5).collect(), 2), [vec![0, 1], vec![2, 3], vec![4]]);
+        assert!(grouped(Vec::<u8>::new(), 2).is_empty());
+    }
+}

@@ -1,0 +1,146 @@
+//! Several requests one after another, and the way back.
+
+use std::sync::Arc;
+
+use salun_studio::{
+    data::{self, forget::ForgetSet},
+    engine::{
+        Engine,
+        job::{Event, Job, Opened, Outcome, Run},
+    },
+    gpu::device::{self, DeviceChoice},
+    models::{
+        checkpoint::{self, Precision},
+        registry,
+    },
+    run::recipe::{Budget, Recipe},
+    saliency::estimator::Estimator,
+};
+
+struct Client(Engine, u64);
+
+impl Client {
+    fn new() -> Self {
+        Self(Engine::spawn(device::open(DeviceChoice::Cpu).expect("a device")), 0)
+    }
+
+    fn run(&mut self, job: Job) -> Outcome {
+        self.1 += 1;
+        self.0.start(self.1, job);
+        loop {
+            match self.0.wait().expect("the engine lives") {
+                Event::Done { outcome, .. } => return outcome,
+                Event::Failed { error, .. } => panic!("{error}"),
+                _ => {}
+            }
+        }
+    }
+
+    fn unlearn(&mut self, recipe: Recipe) -> Arc<Run> {
+        match self.run(Job::Unlearn(recipe)) {
+            Outcome::Unlearned(run) => run,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn opened(&mut self, job: Job) -> Arc<Opened> {
+        match self.run(job) {
+            Outcome::Opened(opened) => opened,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn adopt(&mut self, run: &Arc<Run>) -> Arc<Opened> {
+        self.opened(Job::Adopt { run: run.clone(), seed: 1, budget: Budget::Tiny })
+    }
+
+    /// The weights behind a name, bit for bit: a run that does nothing gives them back.
+    fn weights(&mut self, of: &Opened) -> String {
+        let nothing = Recipe { method: "noop".into(), ..request("class:Bag") };
+        let run = self.unlearn(Recipe { after: of.after.clone(), ..nothing });
+        assert_eq!(run.recipe.start(), of.name);
+        run.model.weights.hash()
+    }
+}
+
+/// A request to the shipped classifier, a little longer than the tiny budget's own.
+fn request(forget: &str) -> Recipe {
+    Recipe {
+        budget: Budget::Tiny,
+        steps: Some(64),
+        ..Recipe::new("fashion-classifier", "fashion-mnist", forget)
+    }
+}
+
+#[test]
+fn what_was_forgotten_first_stays_forgotten_and_undo_is_exact() {
+    let mut client = Client::new();
+    let open = Job::Open { model: "fashion-classifier".into(), seed: 1, budget: Budget::Tiny };
+    let original = client.opened(open);
+    let untouched = registry::open("fashion-classifier").unwrap().weights.hash();
+    assert_eq!(client.weights(&original), untouched);
+
+    let first = client.unlearn(request("class:Sneaker"));
+    assert!(first.report.after.UA >= 90.0, "{:?}", first.report.after);
+    let one = client.adopt(&first);
+    assert_eq!((one.model(), one.after.len()), ("fashion-classifier", 1));
+    assert_eq!(client.weights(&one), first.model.weights.hash());
+
+    let second = client.unlearn(Recipe { after: one.after.clone(), ..request("class:Bag") });
+    assert!(second.report.after.UA >= 90.0, "{:?}", second.report.after);
+    let [earlier] = &second.report.earlier[..] else { panic!("{:?}", second.report.earlier) };
+    eprintln!("{earlier:?}");
+    assert_eq!(earlier.spec, "class:Sneaker");
+    assert!(earlier.before >= 90.0 && earlier.after >= 90.0, "{earlier:?}");
+    let forgotten: Vec<_> = second.model.card.unlearned.iter().map(|u| &*u.forget).collect();
+    assert_eq!(forgotten, ["class:Sneaker", "class:Bag"]);
+    assert_eq!(second.report.mask.as_ref().unwrap().frozen_changed, 0);
+
+    let two = client.adopt(&second);
+    assert_eq!(client.weights(&two), second.model.weights.hash());
+    // Undo, twice.
+    for (name, hash) in [(&one.name, first.model.weights.hash()), (&original.name, untouched)] {
+        let job = Job::Open { model: name.clone(), seed: 1, budget: Budget::Tiny };
+        let opened = client.opened(job);
+        assert_eq!(client.weights(&opened), hash);
+    }
+    // The recipe alone leads to the same weights on an engine that has adopted nothing.
+    let recipe = Recipe::parse(&second.recipe.to_toml().unwrap(), "recipe").unwrap();
+    let again = Client::new().unlearn(recipe);
+    assert_eq!(again.model.weights.hash(), second.model.weights.hash());
+    assert_eq!(again.report.earlier, second.report.earlier);
+}
+
+#[test]
+fn a_file_of_unlearned_weights_takes_the_next_request() {
+    let folder = std::env::temp_dir().join(format!("salun-requests-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let path = folder.join("model.safetensors");
+    let mut client = Client::new();
+    let short =
+        |forget: &str| Recipe { steps: Some(2), mask: Some(Estimator::Random), ..request(forget) };
+    // The items of a set that the next model's losses would choose otherwise are kept in the card.
+    let first = client.unlearn(short("hardest:100"));
+    let second = {
+        let model = checkpoint::encode(&first.model, Precision::Full).unwrap();
+        std::fs::write(&path, model).unwrap();
+        client.unlearn(Recipe { model: path.to_string_lossy().into(), ..short("random:10%") })
+    };
+    std::fs::write(&path, checkpoint::encode(&second.model, Precision::Full).unwrap()).unwrap();
+    let third = Client::new()
+        .unlearn(Recipe { model: path.to_string_lossy().into(), ..short("items:0-99") });
+    let earlier: Vec<_> = third.report.earlier.iter().map(|e| &*e.spec).collect();
+    assert_eq!(earlier, ["hardest:100", "random:10%"]);
+    // The hardest are those that the model gets wrong, and still are after so few steps.
+    assert!(third.report.earlier[0].before > 50.0, "{:?}", third.report.earlier);
+
+    let data = data::open("fashion-mnist").unwrap();
+    let split = data.split(1);
+    let card = &third.model.card;
+    assert_eq!(card.unlearned.len(), 3);
+    let hardest = card.unlearned[0].items.as_ref().unwrap();
+    let hardest = ForgetSet::parse(&format!("items:{hardest}"), &data, &split, 1).unwrap();
+    assert_eq!(hardest.forget.len(), 100);
+    assert!(card.unlearned[1].items.is_none(), "it follows from the seed");
+    std::fs::remove_dir_all(folder).unwrap();
+}
