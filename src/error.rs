@@ -30,6 +30,9 @@ pub enum Error {
     /// An output that could not be written while the work went on.
     #[error("{}: cannot be written: {reason}", path.display())]
     Write { path: PathBuf, reason: String },
+    /// A data set that could not be fetched, and what can be done instead.
+    #[error("{name} cannot be fetched: {reason}; {instead}")]
+    Fetch { name: String, reason: String, instead: String },
     /// The compute device failed.
     #[error("the device failed: {0}")]
     Device(String),
@@ -90,7 +93,11 @@ impl Error {
     /// 2 where the request is wrong, 1 where the work failed.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Write { .. } | Self::Device(_) | Self::Diverged(_) | Self::Cancelled => 1,
+            Self::Write { .. }
+            | Self::Fetch { .. }
+            | Self::Device(_)
+            | Self::Diverged(_)
+            | Self::Cancelled => 1,
             _ => 2,
         }
     }

@@ -61,7 +61,13 @@ fn info_has_the_fixed_form() {
 #[test]
 fn data_is_listed_fetched_and_checked() {
     let scratch = Scratch::new("data");
-    assert!(scratch.run("data list").stdout.contains("fashion-mnist"));
+    let listed = scratch.run("data list").stdout;
+    for words in ["fashion-mnist", "inside the program", "not here; run: salun data fetch cifar10"]
+    {
+        assert!(listed.contains(words), "no '{words}' in {listed}");
+    }
+    let part = json(&scratch.run("data check fashion-mnist@4000 --json"));
+    assert_eq!([&part["train"], &part["test"]], [4_000, 10_000]);
     assert!(scratch.run("data fetch fashion-mnist").stdout.contains("is inside the program"));
     let checked = json(&scratch.run("data check fashion-mnist --json"));
     assert_eq!(checked["files"].as_array().unwrap().len(), 4);
@@ -72,6 +78,53 @@ fn data_is_listed_fetched_and_checked() {
     assert_eq!(checked["skipped"], 1);
     assert_eq!(checked["train"].as_u64().unwrap() + checked["test"].as_u64().unwrap(), 24);
     assert_eq!(checked["class_names"], serde_json::json!(["a", "b"]));
+}
+
+/// SVHN is read from the official files only, so other files of the right form are refused; what
+/// is in the folder is taken for what it says it is only once its hashes are right.
+#[test]
+fn a_stored_data_set_is_opened_and_its_damage_is_found() {
+    let scratch = Scratch::new("stored");
+    let records = |n: usize, classes: usize| -> Vec<u8> {
+        let record = |i: usize| {
+            let mut record = vec![(i % 100 % 20) as u8, (i % classes) as u8];
+            record.resize(3074, (i % 251) as u8);
+            record
+        };
+        (0..n).flat_map(record).collect()
+    };
+    let folder = scratch.path("cifar-100-binary");
+    fs::create_dir(&folder).unwrap();
+    fs::write(folder.join("train.bin"), records(50_000, 100)).unwrap();
+    fs::write(folder.join("test.bin"), records(10_000, 100)).unwrap();
+    done(&scratch.run("data fetch cifar100 --from ."));
+    let checked = json(&scratch.run("data check cifar100 --json"));
+    assert_eq!([&checked["classes"], &checked["train"], &checked["test"]], [100, 50_000, 10_000]);
+    assert!(scratch.run("data fetch cifar100").stdout.contains("--force"));
+    let stored = scratch.path("data-sets/cifar100/test.bin");
+    let mut bytes = fs::read(&stored).unwrap();
+    bytes[5000] ^= 1;
+    fs::write(&stored, &bytes).unwrap();
+    let damaged = scratch.run("data check cifar100");
+    assert_eq!(damaged.status, Some(2));
+    assert!(damaged.stderr.contains("is damaged"), "{damaged:?}");
+    bytes.truncate(5000);
+    fs::write(&stored, &bytes).unwrap();
+    let cut = scratch.run("train cifar-classifier --data cifar100 --steps 1 --out w");
+    assert!(cut.stderr.contains("30740000"), "{cut:?}");
+    assert_eq!(fs::read_dir(scratch.path("data-sets")).unwrap().count(), 1);
+}
+
+#[test]
+fn a_model_is_exported_and_its_export_is_a_model() {
+    let scratch = Scratch::new("export");
+    scratch.put("tiny.safetensors", bytes(&scratch.classifier()));
+    for out in ["out.pth", "out.safetensors"] {
+        done(&scratch.run(&format!("export --model tiny.safetensors --out {out}")));
+        let (given, again) = (scratch.classifier(), open(&scratch.path(out)));
+        assert_eq!(again.weights.hash(), given.weights.hash(), "{out}");
+        assert_eq!(again.card.data, "fashion-mnist");
+    }
 }
 
 #[test]

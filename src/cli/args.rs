@@ -31,16 +31,14 @@ pub struct Common {
 }
 
 impl Common {
-    /// Opens a folder of pictures before any work and says how many were left out.
+    /// Opens a data set before any work and says how many files of a folder were left out.
     ///
     /// # Errors
-    /// The folder cannot be used.
+    /// It is unknown or not on this machine, or the folder cannot be used.
     pub fn look_at(&self, data: &str) -> Result<()> {
-        if data.starts_with("folder:") {
-            let skipped = salun_studio::data::open(data)?.skipped;
-            if skipped > 0 && !self.quiet {
-                super::print::note(&format!("{data}: {skipped} unreadable files skipped"));
-            }
+        let skipped = salun_studio::data::open(data)?.skipped;
+        if skipped > 0 && !self.quiet {
+            super::print::note(&format!("{data}: {skipped} unreadable files skipped"));
         }
         Ok(())
     }

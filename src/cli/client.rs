@@ -96,6 +96,32 @@ impl Client {
     }
 }
 
+/// Progress and Ctrl-C of work that the engine has no part in.
+pub struct Watch(Meter);
+
+impl Watch {
+    pub fn new(common: &Common) -> Self {
+        // A process that already handles signals itself keeps its own way.
+        let _ = ctrlc::set_handler(interrupt);
+        Self(Meter::new(common.quiet))
+    }
+
+    /// Shows how far the work is.
+    ///
+    /// # Errors
+    /// [`Error::Cancelled`] after Ctrl-C.
+    pub fn tick(&mut self, phase: &str, done: usize, total: usize) -> Result<()> {
+        self.0.show(&Progress { phase: phase.into(), done, total, seconds_left: None });
+        if INTERRUPTED.load(Ordering::SeqCst) { Err(Error::Cancelled) } else { Ok(()) }
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.0.clear();
+    }
+}
+
 /// The first time asks the engine to stop; the second time stops waiting for it.
 fn interrupt() {
     if INTERRUPTED.swap(true, Ordering::SeqCst) {

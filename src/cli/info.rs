@@ -1,13 +1,8 @@
 //! `salun info`: devices, models, data sets, methods, masks.
 
 use salun_studio::{
-    data::{self, NAMES},
-    error::Result,
-    gpu::device,
-    models::registry::SHIPPED,
-    saliency::estimator::Estimator,
-    train::preset::PRESETS,
-    unlearn::registry::METHODS,
+    data::sets::SETS, error::Result, gpu::device, models::registry::SHIPPED,
+    saliency::estimator::Estimator, train::preset::PRESETS, unlearn::registry::METHODS,
 };
 use serde_json::{Value, json};
 
@@ -22,14 +17,8 @@ pub fn run(_: &Args, common: &Common) -> Result<()> {
     let chosen = device::open(common.device)?.info;
     let devices = device::list();
     let models = models()?;
-    let data = NAMES.iter().map(|name| data::open(name)).collect::<Result<Vec<_>>>()?;
     if common.json {
-        let data = data.iter().map(|d| {
-            json!({
-                "name": d.name, "classes": d.classes.len(), "class_names": d.classes,
-                "train": d.train.len(), "test": d.test.len(),
-            })
-        });
+        let data = SETS.iter().map(super::data::describe);
         let methods = METHODS.iter().map(|m| {
             let tasks: Vec<_> = m.tasks().iter().map(|t| t.name()).collect();
             json!({
@@ -60,10 +49,14 @@ pub fn run(_: &Args, common: &Common) -> Result<()> {
         vec![text("name"), text("task"), text("weights"), params]
     }));
     print::line(format!("\n{}", print::table(&rows)));
-    let mut rows = vec![["Data", "train", "test", "classes"].map(String::from).to_vec()];
-    rows.extend(data.iter().map(|d| {
-        let [train, test] = [d.train.len(), d.test.len()].map(print::grouped);
-        vec![d.name.clone(), train, test, d.classes.join(", ")]
+    let mut rows = vec![["Data", "train", "test", "classes", "where"].map(String::from).to_vec()];
+    rows.extend(SETS.iter().map(|set| {
+        let [train, test] = set.n.map(print::grouped);
+        let classes = match set.classes {
+            few @ [_, ..] if few.len() <= 10 => few.join(", "),
+            many => many.len().to_string(),
+        };
+        vec![set.name.into(), train, test, classes, super::data::place(set)]
     }));
     print::line(format!("\n{}", print::table(&rows)));
     let mut rows = vec![["Methods", "title", "tasks", "knobs", "paper"].map(String::from).to_vec()];
@@ -89,8 +82,7 @@ fn models() -> Result<Vec<Value>> {
         }));
     }
     for p in PRESETS.iter().filter(|p| SHIPPED.iter().all(|m| m.name != p.name)) {
-        let data = data::open(NAMES[0])?;
-        let params = p.architecture(&data, None)?.build().1.n();
+        let params = p.usual()?.build().1.n();
         all.push(json!({
             "name": p.name, "task": p.task.name(), "weights": "not shipped", "params": params,
         }));

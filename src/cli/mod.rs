@@ -6,6 +6,7 @@ mod client;
 mod data;
 mod demo;
 mod eval;
+mod export;
 mod info;
 mod print;
 mod saliency;
@@ -43,6 +44,7 @@ enum Command {
     Unlearn(unlearn::Args),
     Eval(eval::Args),
     Sample(sample::Args),
+    Export(export::Args),
     Bench(bench::Args),
 }
 
@@ -88,6 +90,7 @@ fn run(cli: Cli) -> Result<()> {
         Some(Command::Unlearn(args)) => unlearn::run(&args, common),
         Some(Command::Eval(args)) => eval::run(&args, common),
         Some(Command::Sample(args)) => sample::run(&args, common),
+        Some(Command::Export(args)) => export::run(&args, common),
         Some(Command::Bench(args)) => bench::run(&args, common),
     }
 }
@@ -144,6 +147,8 @@ mod tests {
             "unlearn --out o --steps 1 --mask none --budget full --seed 1",
             "eval --run r",
             "sample --model m --out o",
+            "export --model m --out o.pth --bare",
+            "data fetch cifar10 --from folder",
             "bench --only ddpm-step --rounds 1",
         ] {
             let words = std::iter::once("salun").chain(line.split(' '));

@@ -54,10 +54,10 @@ pub struct Args {
     /// Peak of the learning rate
     #[arg(long, value_parser = args::above_zero("lr"), allow_negative_numbers = true)]
     lr: Option<f64>,
-    /// Base width of the ResNet, or channels of the U-Net
+    /// Base width of a ResNet or VGG, length of a Swin's tokens, or channels of a U-Net
     #[arg(long, value_name = "N", value_parser = args::whole("width", 4..=256), allow_negative_numbers = true)]
     width: Option<usize>,
-    /// How a classifier's pictures are varied: none, flip, shift-flip
+    /// How the pictures are varied: none, flip, shift-flip, crop-flip
     #[arg(long, value_name = "HOW", value_parser = Augment::find)]
     augment: Option<Augment>,
     /// Start from these weights (a shipped model or a file), not from fresh ones
@@ -78,7 +78,7 @@ pub struct Args {
 }
 
 fn presets_help() -> String {
-    format!("What to train: {}", PRESETS.map(|p| p.name).join(", "))
+    format!("What to train: {}", PRESETS.iter().map(|p| p.name).collect::<Vec<_>>().join(", "))
 }
 
 /// The files of a run, reserved before it starts.

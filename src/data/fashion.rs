@@ -22,7 +22,8 @@ pub const CLASSES: [&str; 10] = [
     "Ankle boot",
 ];
 
-const SHAPE: PictureShape = PictureShape { channels: 1, height: 28, width: 28 };
+/// One picture.
+pub const SHAPE: PictureShape = PictureShape { channels: 1, height: 28, width: 28 };
 
 /// The data set, unpacked once.
 ///

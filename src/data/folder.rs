@@ -1,4 +1,7 @@
 //! A person's own pictures: one sub-folder a class, read through the `image` crate.
+//!
+//! `folder:PATH` reads them grey, 28 x 28; `folder:PATH?rgb` in colour, 32 x 32;
+//! `folder:PATH?size=48&rgb` at a size of one's own.
 
 use std::{fs, path::Path, sync::Arc};
 
@@ -7,19 +10,49 @@ use image::imageops::FilterType;
 use super::{Dataset, PictureShape, Pictures, rng};
 use crate::error::{Error, Result};
 
-/// Side of the square that every picture is brought to.
-const SIDE: u32 = 28;
+/// Sides of the square that every picture is brought to, unless said otherwise: grey, colour.
+const SIDES: [usize; 2] = [28, 32];
 /// A picture larger than this on a side is not opened.
 const MAX_SIDE: u32 = 16_384;
 /// Memory that decoding one picture may take.
 const MAX_BYTES: u64 = 512 << 20;
 
-/// Reads `path`: grey 28 x 28 pictures, a class for each sub-folder in alphabetical order. A fixed
-/// tenth of each class (at least one) is the test set. Unreadable files are skipped and counted.
+/// The folder and the shape of pictures that `PATH` or `PATH?size=N&rgb` asks for.
+///
+/// # Errors
+/// What follows the question mark is something else.
+fn parse(given: &str) -> Result<(&Path, PictureShape)> {
+    let square = |channels, side| PictureShape { channels, height: side, width: side };
+    let whole = Path::new(given);
+    let (path, options) = match given.rsplit_once('?') {
+        Some((path, options)) if !whole.is_dir() => (Path::new(path), options),
+        _ => (whole, ""),
+    };
+    let (mut channels, mut side) = (1, None);
+    for option in options.split('&').filter(|o| !o.is_empty()) {
+        let size = option.strip_prefix("size=").and_then(|n| n.parse::<usize>().ok());
+        match (option, size) {
+            ("rgb", _) => channels = 3,
+            ("grey", _) => channels = 1,
+            (_, Some(n)) if (16..=64).contains(&n) && n.is_multiple_of(4) => side = Some(n),
+            _ => {
+                let right = "after the ? of a folder, rgb or grey and size=N with a multiple of 4 \
+                             from 16 to 64 are known, joined by &";
+                return Err(Error::argument("data", format!("folder:{given}"), right));
+            }
+        }
+    }
+    Ok((path, square(channels, side.unwrap_or(SIDES[usize::from(channels == 3)]))))
+}
+
+/// Reads a folder as [`parse`] understands it, a class for each sub-folder in alphabetical order.
+/// A fixed tenth of each class (at least one) is the test set. Unreadable files are skipped and
+/// counted.
 ///
 /// # Errors
 /// The folder cannot be read, has fewer than two classes, or nothing readable is left in one.
-pub fn open(path: &Path) -> Result<Dataset> {
+pub fn open(given: &str) -> Result<Dataset> {
+    let (path, shape) = parse(given)?;
     let mut folders: Vec<_> = fs::read_dir(path)
         .map_err(|e| Error::file(path, e))?
         .filter_map(|entry| entry.ok().map(|e| e.path()))
@@ -31,7 +64,6 @@ pub fn open(path: &Path) -> Result<Dataset> {
             format!("{} sub-folders; one sub-folder a class is needed, 2 to 256", folders.len());
         return Err(Error::file(path, reason));
     }
-    let shape = PictureShape { channels: 1, height: SIDE as usize, width: SIDE as usize };
     let empty = || Pictures { pixels: Vec::new(), labels: Vec::new(), shape };
     let (mut train, mut test) = (empty(), empty());
     let mut skipped = 0;
@@ -44,7 +76,7 @@ pub fn open(path: &Path) -> Result<Dataset> {
             .collect();
         files.sort();
         let all = files.len();
-        let pictures: Vec<Vec<u8>> = files.iter().filter_map(|f| read(f)).collect();
+        let pictures: Vec<Vec<u8>> = files.iter().filter_map(|f| read(f, shape)).collect();
         skipped += all - pictures.len();
         if pictures.len() < 2 {
             let reason = format!(
@@ -64,11 +96,11 @@ pub fn open(path: &Path) -> Result<Dataset> {
         classes.push(name);
     }
     let (train, test) = (Arc::new(train), Arc::new(test));
-    Ok(Dataset { name: format!("folder:{}", path.display()), classes, train, test, skipped })
+    Ok(Dataset { name: format!("folder:{given}"), classes, train, test, skipped })
 }
 
-/// One picture as grey bytes, or nothing if it cannot be read.
-fn read(path: &Path) -> Option<Vec<u8>> {
+/// One picture as bytes, channels first, or nothing if it cannot be read.
+fn read(path: &Path, shape: PictureShape) -> Option<Vec<u8>> {
     let mut reader = image::ImageReader::open(path).ok()?.with_guessed_format().ok()?;
     let mut limits = image::Limits::default();
     limits.max_image_width = Some(MAX_SIDE);
@@ -76,5 +108,50 @@ fn read(path: &Path) -> Option<Vec<u8>> {
     limits.max_alloc = Some(MAX_BYTES);
     reader.limits(limits);
     let picture = reader.decode().ok()?;
-    Some(picture.resize_exact(SIDE, SIDE, FilterType::Triangle).to_luma8().into_raw())
+    let picture =
+        picture.resize_exact(shape.width as u32, shape.height as u32, FilterType::Triangle);
+    Some(if shape.channels == 1 {
+        picture.to_luma8().into_raw()
+    } else {
+        let pixels = picture.to_rgb8().into_raw();
+        (0..3).flat_map(|c| pixels[c..].iter().step_by(3).copied()).collect()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_is_read_grey_or_in_colour_at_the_size_asked_for() {
+        let dir = std::env::temp_dir().join(format!("salun-folder-{}", std::process::id()));
+        for class in ["a", "b"] {
+            fs::create_dir_all(dir.join(class)).unwrap();
+            for i in 0..3 {
+                let picture = image::RgbImage::from_pixel(40, 40, image::Rgb([200, 100, i]));
+                picture.save(dir.join(class).join(format!("{i}.png"))).unwrap();
+            }
+        }
+        let path = dir.display();
+        for (given, channels, side) in [
+            (format!("{path}"), 1, 28),
+            (format!("{path}?rgb"), 3, 32),
+            (format!("{path}?size=32"), 1, 32),
+            (format!("{path}?size=16&rgb"), 3, 16),
+        ] {
+            let data = open(&given).unwrap();
+            let shape = PictureShape { channels, height: side, width: side };
+            assert_eq!((data.train.shape, data.train.len(), data.test.len()), (shape, 4, 2));
+            let picture = data.train.picture(0);
+            assert_eq!(picture.len(), shape.n());
+            if channels == 3 {
+                assert_eq!([picture[0], picture[side * side]], [200, 100]);
+            }
+        }
+        for given in ["?size=30", "?size=1000", "?blue", "?size="] {
+            let error = open(&format!("{path}{given}")).unwrap_err();
+            assert!(error.to_string().contains("rgb or grey"), "{error}");
+        }
+        fs::remove_dir_all(dir).unwrap();
+    }
 }

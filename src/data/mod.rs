@@ -2,14 +2,30 @@
 
 pub mod fashion;
 #[cfg(not(target_arch = "wasm32"))]
+pub mod fetch;
+#[cfg(not(target_arch = "wasm32"))]
 pub mod folder;
 pub mod forget;
+#[cfg(not(target_arch = "wasm32"))]
+mod mat;
+#[cfg(not(target_arch = "wasm32"))]
+mod mosaic;
 pub mod ranges;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod records;
 pub mod rng;
+pub mod sets;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod store;
+mod subset;
 
-use std::sync::Arc;
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use rng::RandomState;
+use sets::SETS;
 
 use crate::{
     assets,
@@ -128,20 +144,46 @@ pub fn class_index(classes: &[String], given: &str) -> Result<usize> {
         .ok_or_else(|| Error::unknown("class", given, classes.iter().map(String::as_str)))
 }
 
-/// The names of the data sets that come with the product.
-pub const NAMES: [&str; 1] = ["fashion-mnist"];
+/// The names of the data sets of [`SETS`]; the one that comes with the product is first.
+pub const NAMES: [&str; SETS.len()] = {
+    let mut names = [""; SETS.len()];
+    let mut i = 0;
+    while i < SETS.len() {
+        names[i] = SETS[i].name;
+        i += 1;
+    }
+    names
+};
 
-/// Opens a data set by name, or `folder:PATH`.
+/// Opens a data set by name, a subset of one as `NAME@COUNT` ([`subset`]), or `folder:PATH`.
+/// Those with a name are read once.
 ///
 /// # Errors
-/// The name is unknown, or the folder holds no readable pictures.
+/// The name is unknown, the data set is not on this machine, or the folder holds no readable
+/// pictures.
 pub fn open(name: &str) -> Result<Arc<Dataset>> {
     #[cfg(not(target_arch = "wasm32"))]
     if let Some(path) = name.strip_prefix("folder:") {
-        return folder::open(std::path::Path::new(path)).map(Arc::new);
+        return folder::open(path).map(Arc::new);
     }
-    match name {
-        "fashion-mnist" => fashion::open(),
+    static OPEN: Mutex<Option<HashMap<String, Arc<Dataset>>>> = Mutex::new(None);
+    let known = || OPEN.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(data) = known().as_ref().and_then(|open| open.get(name)) {
+        return Ok(data.clone());
+    }
+    let data = match name.split_once('@') {
+        Some((of, count)) => Arc::new(subset::of(&*open(of)?, count)?),
+        None => whole(name)?,
+    };
+    known().get_or_insert_default().insert(name.into(), data.clone());
+    Ok(data)
+}
+
+fn whole(name: &str) -> Result<Arc<Dataset>> {
+    match sets::find(name) {
+        Some(set) if set.name == "fashion-mnist" => fashion::open(),
+        #[cfg(not(target_arch = "wasm32"))]
+        Some(set) => store::open(set).map(Arc::new),
         _ => Err(Error::unknown("data set", name, NAMES.into_iter().chain(["folder:PATH"]))),
     }
 }
@@ -151,16 +193,16 @@ pub fn open(name: &str) -> Result<Arc<Dataset>> {
 /// # Errors
 /// As [`open`].
 pub fn test(name: &str) -> Result<Arc<Pictures>> {
-    match name {
+    match sets::whole(name) {
         "fashion-mnist" => fashion::test(),
-        _ => open(name).map(|data| data.test.clone()),
+        name => open(name).map(|data| data.test.clone()),
     }
 }
 
 /// The files among the [`assets`] that hold a data set's test pictures, and its training
 /// pictures.
 pub fn files(name: &str) -> [&'static [&'static str]; 2] {
-    match name {
+    match sets::whole(name) {
         "fashion-mnist" => [&assets::FASHION_TEST, &assets::FASHION_TRAIN],
         _ => [&[], &[]],
     }

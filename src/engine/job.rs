@@ -62,7 +62,7 @@ pub struct TrainRequest {
     pub batch: Option<usize>,
     pub lr: Option<f64>,
     pub width: Option<usize>,
-    /// How a classifier's pictures are varied; the preset's way unless said.
+    /// How the pictures are varied; as usual for the data set and the preset unless said.
     pub augment: Option<Augment>,
     /// Start from these weights (a shipped model's name or a file) and not from fresh ones.
     pub from: Option<String>,

@@ -15,13 +15,12 @@ use crate::{
     error::{Error, Result},
     eval::classify::{percent, predict},
     models::{
-        Model, Network, Task,
+        Model, Network,
         card::{Card, Training},
         weights::{HostWeights, Weights},
     },
     monitor::Monitor,
     train::{
-        losses::Augment,
         preset::Preset,
         trainer::{TrainPlan, Trainer, finite},
     },
@@ -52,7 +51,7 @@ impl Session {
             None => None,
         };
         let items = without.as_ref().map_or(&split.train, |set| &set.retain).clone();
-        let plan = plan(preset, &request, items.len())?;
+        let plan = plan(preset, &request, &data, items.len())?;
         let (network, layout) = architecture.build();
         let network = Arc::new(network);
         let start = match &request.from {
@@ -114,7 +113,7 @@ impl Session {
                     batch: plan.batch,
                     optimizer: format!("{:?}", plan.rule),
                     lr: plan.lr,
-                    schedule: "linear warm-up over the first tenth, then cosine to 0".into(),
+                    schedule: plan.schedule.describe().into(),
                     ema: plan.ema,
                     augmentation: plan.augment.name().into(),
                     from,
@@ -176,7 +175,12 @@ impl Session {
     }
 }
 
-fn plan(preset: &Preset, request: &TrainRequest, items: usize) -> Result<TrainPlan> {
+fn plan(
+    preset: &Preset,
+    request: &TrainRequest,
+    data: &data::Dataset,
+    items: usize,
+) -> Result<TrainPlan> {
     let positive = |name: &'static str, value: Option<usize>| match value {
         Some(0) => Err(Error::argument(name, 0, "at least 1 is needed")),
         other => Ok(other),
@@ -189,10 +193,7 @@ fn plan(preset: &Preset, request: &TrainRequest, items: usize) -> Result<TrainPl
     if !(lr.is_finite() && lr > 0.0) {
         return Err(Error::argument("lr", lr, "a number above 0 is needed"));
     }
-    let augment = match preset.task {
-        Task::Classify => request.augment.unwrap_or(Augment::ShiftFlip),
-        Task::Generate => Augment::None,
-    };
-    let (rule, ema, seed) = (preset.rule, preset.ema, request.seed);
-    Ok(TrainPlan { steps, batch, rule, lr, ema, augment, seed })
+    let augment = request.augment.unwrap_or_else(|| preset.augment(data));
+    let &Preset { rule, schedule, ema, .. } = preset;
+    Ok(TrainPlan { steps, batch, rule, lr, schedule, ema, augment, seed: request.seed })
 }

@@ -3,7 +3,7 @@
 use burn::tensor::{
     Tensor, activation,
     module::{self},
-    ops::{ConvOptions, InterpolateMode, InterpolateOptions},
+    ops::{ConvOptions, InterpolateMode, InterpolateOptions, MaxPoolOptions},
 };
 
 use super::flex;
@@ -113,6 +113,11 @@ pub fn batch_norm(
         None => y,
     };
     BatchNormed { y: if relu { activation::relu(y) } else { y }, batch }
+}
+
+/// The largest of every two by two positions. [n, c, h, w] to [n, c, ⌊h / 2⌋, ⌊w / 2⌋].
+pub fn max_pool(x: Tensor<4>) -> Tensor<4> {
+    module::max_pool2d(x, MaxPoolOptions::new([2; 2]))
 }
 
 /// Nearest-neighbour enlargement by two.

@@ -7,7 +7,8 @@ use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use super::{
     Architecture, Model,
     card::Card,
-    resnet::ResnetConfig,
+    tensors::{Stored, Tensors},
+    torch,
     weights::{HostWeights, WeightEntry, WeightLayout},
 };
 use crate::error::{Error, Result};
@@ -62,43 +63,69 @@ pub fn write(tensors: &[Owned], text: Option<(&str, String)>) -> Result<Vec<u8>>
     safetensors::serialize(views, metadata).map_err(|e| Error::Request(e.to_string()))
 }
 
-/// Reads a weights file. `path` is for messages only.
+/// Reads a weights file: our own, or a state dictionary of a known network, in safetensors or in
+/// PyTorch's `.pth`. `path` is for messages only. Takes no more memory than twice the file
+/// and a few MiB.
 ///
 /// # Errors
-/// The file is not safetensors, or a tensor is missing, surplus, of another shape or number
-/// format, or not finite; the message names the file and the tensor.
+/// The file is neither, or a tensor is missing, surplus, of another shape or number format, or not
+/// finite; the message names the file and the tensor.
 pub fn decode(bytes: &[u8], path: &Path) -> Result<Model> {
     let file = |reason: String| Error::File { path: path.to_path_buf(), reason };
-    let (_, metadata) = SafeTensors::read_metadata(bytes)
-        .map_err(|e| file(format!("not a whole safetensors file ({e})")))?;
-    let tensors = SafeTensors::deserialize(bytes)
-        .map_err(|e| file(format!("not a whole safetensors file ({e})")))?;
-    let card = match metadata.metadata().as_ref().and_then(|m| m.get(CARD)) {
-        Some(json) => serde_json::from_str::<Card>(json)
-            .map_err(|e| file(format!("its model card cannot be read ({e})")))?,
-        None => infer(&tensors).ok_or_else(|| {
-            file("it has no model card and is not a ResNet-18 state dictionary".into())
+    let (json, tensors) = if torch::read::recognised(bytes) {
+        (None, torch::read::tensors(bytes, path)?)
+    } else {
+        let whole = |e| file(format!("not a whole safetensors file ({e})"));
+        let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(whole)?;
+        let json = metadata.metadata().as_ref().and_then(|m| m.get(CARD)).cloned();
+        (json, Tensors::from(&SafeTensors::deserialize(bytes).map_err(whole)?))
+    };
+    let (card, tensors) = match json {
+        Some(json) => {
+            let card = serde_json::from_str::<Card>(&json)
+                .map_err(|e| file(format!("its model card cannot be read ({e})")))?;
+            (card, tensors)
+        }
+        None => torch::names::adopt(tensors).ok_or_else(|| {
+            file(
+                "it has no model card and is not a state dictionary of a ResNet-18, a VGG-16 with \
+                 batch normalisation or a Swin Transformer"
+                    .into(),
+            )
         })?,
     };
     check(&card).map_err(|reason| file(format!("its model card is not usable: {reason}")))?;
     let (network, layout) = card.architecture.build();
-    let weights = fill(&layout, &tensors, path)?;
+    // Before anything is allocated for them: no weight takes less than two bytes.
+    let claimed = layout.n() + layout.n_buffers();
+    if claimed.checked_mul(2).is_none_or(|least| least > bytes.len()) {
+        let reason =
+            format!("its network has {claimed} weights, more than {} bytes hold", bytes.len());
+        return Err(file(reason));
+    }
+    let weights = fill(&layout, tensors, path)?;
     Ok(Model { card, network: Arc::new(network), weights })
 }
 
 /// Refuses shapes that no device could hold or that no network has.
 fn check(card: &Card) -> std::result::Result<(), &'static str> {
+    let pictures = |channels: usize, classes: usize, mean: &[f32], std: &[f32]| {
+        (1..=4).contains(&channels)
+            && (2..=1000).contains(&classes)
+            && classes == card.classes.len()
+            && mean.len() == channels
+            && std.len() == channels
+            && mean.iter().all(|m| m.is_finite())
+            && std.iter().all(|s| s.is_finite() && *s > 0.0)
+    };
     let ok = match &card.architecture {
         Architecture::Resnet(c) => {
-            (1..=256).contains(&c.width)
-                && (1..=4).contains(&c.channels)
-                && (2..=1000).contains(&c.classes)
-                && c.classes == card.classes.len()
-                && c.mean.len() == c.channels
-                && c.std.len() == c.channels
-                && c.mean.iter().all(|m| m.is_finite())
-                && c.std.iter().all(|s| s.is_finite() && *s > 0.0)
+            (1..=256).contains(&c.width) && pictures(c.channels, c.classes, &c.mean, &c.std)
         }
+        Architecture::Vgg(c) => {
+            (1..=256).contains(&c.width) && pictures(c.channels, c.classes, &c.mean, &c.std)
+        }
+        Architecture::Swin(c) => c.usable() && pictures(c.channels, c.classes, &c.mean, &c.std),
         Architecture::Unet(c) => {
             (4..=512).contains(&c.ch)
                 && c.ch % 4 == 0
@@ -117,88 +144,53 @@ fn check(card: &Card) -> std::result::Result<(), &'static str> {
     if ok { Ok(()) } else { Err("a size is out of range or does not fit the others") }
 }
 
-/// A card for a bare ResNet-18 state dictionary, from its shapes.
-fn infer(tensors: &SafeTensors) -> Option<Card> {
-    let shape = |name: &str| tensors.tensor(name).ok().map(|t| t.shape().to_vec());
-    let stem = shape("conv1.weight").filter(|s| s.len() == 4)?;
-    let head = shape("fc.weight").filter(|s| s.len() == 2)?;
-    let (width, channels, classes) = (stem[0], stem[1], head[0]);
-    let (data, names, mean, std) = match (channels, classes) {
-        (1, 10) => {
-            let names = crate::data::fashion::CLASSES.map(String::from).to_vec();
-            ("fashion-mnist", names, vec![0.2860], vec![0.3530])
-        }
-        _ => {
-            let names = (0..classes.min(1001)).map(|c| format!("class {c}")).collect();
-            let mean = [0.4914, 0.4822, 0.4465, 0.5];
-            let std = [0.2470, 0.2435, 0.2616, 0.25];
-            let c = channels.min(4);
-            ("unknown", names, mean[..c].to_vec(), std[..c].to_vec())
-        }
-    };
-    Some(Card {
-        name: "imported".into(),
-        architecture: Architecture::Resnet(ResnetConfig { width, channels, classes, mean, std }),
-        data: data.into(),
-        classes: names,
-        split_seed: 1,
-        without: None,
-        unlearned: Vec::new(),
-        training: None,
-        metrics: Default::default(),
-        device: String::new(),
-        version: String::new(),
-    })
-}
-
-/// The weights of a layout out of a file.
-pub fn fill(layout: &Arc<WeightLayout>, file: &SafeTensors, path: &Path) -> Result<HostWeights> {
+/// The weights of a layout out of a file's tensors.
+///
+/// # Errors
+/// A tensor is missing, surplus, of another shape or number format, or not finite.
+pub fn fill<'a>(
+    layout: &Arc<WeightLayout>,
+    file: impl Into<Tensors<'a>>,
+    path: &Path,
+) -> Result<HostWeights> {
+    let file = file.into();
     let bad = |tensor: &str, reason: String| Error::Tensor {
         path: path.to_path_buf(),
-        tensor: tensor.to_string(),
+        tensor: tensor.chars().take(80).collect(),
         reason,
     };
-    for name in file.names() {
+    for name in file.0.keys() {
         let known = layout.find(name).is_some() || layout.buffers.iter().any(|b| b.name == *name);
         if !known && !name.ends_with(".num_batches_tracked") {
             return Err(bad(name, "the network has no such tensor".into()));
         }
     }
     let read = |entry: &WeightEntry, flat: &mut Vec<f32>| -> Result<()> {
-        let view = file.tensor(&entry.name).map_err(|_| bad(&entry.name, "is missing".into()))?;
-        if view.shape() != entry.shape {
-            let reason = format!("has shape {:?}, expected {:?}", view.shape(), entry.shape);
+        let tensor = file.get(&entry.name).ok_or_else(|| bad(&entry.name, "is missing".into()))?;
+        if tensor.shape != entry.shape {
+            let reason = format!("has shape {:?}, expected {:?}", tensor.shape, entry.shape);
             return Err(bad(&entry.name, reason));
         }
-        let values = floats(&view)
-            .ok_or_else(|| bad(&entry.name, format!("has number format {:?}", view.dtype())))?;
-        if let Some(at) = values.iter().position(|v| !v.is_finite()) {
+        let start = flat.len();
+        tensor
+            .append_to(flat)
+            .ok_or_else(|| bad(&entry.name, format!("has number format {}", tensor.format)))?;
+        if let Some(at) = flat[start..].iter().position(|v| !v.is_finite()) {
             return Err(bad(&entry.name, format!("value {at} is not a finite number")));
         }
-        flat.extend(values);
         Ok(())
     };
-    let mut values = Vec::new();
-    for entry in &layout.params {
-        read(entry, &mut values)?;
-    }
-    let mut buffers = Vec::new();
-    for entry in &layout.buffers {
-        read(entry, &mut buffers)?;
-    }
+    let all = |entries: &[WeightEntry], n: usize| -> Result<Vec<f32>> {
+        let mut flat = Vec::with_capacity(n);
+        entries.iter().try_for_each(|entry| read(entry, &mut flat))?;
+        Ok(flat)
+    };
+    let values = all(&layout.params, layout.n())?;
+    let buffers = all(&layout.buffers, layout.n_buffers())?;
     Ok(HostWeights { layout: layout.clone(), values, buffers })
 }
 
 /// The values of a float tensor of any usual precision.
 pub fn floats(view: &TensorView) -> Option<Vec<f32>> {
-    let bytes = view.data();
-    let pairs = || bytes.chunks_exact(2).map(|b| [b[0], b[1]]);
-    Some(match view.dtype() {
-        Dtype::F32 => {
-            bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect()
-        }
-        Dtype::F16 => pairs().map(|b| half::f16::from_le_bytes(b).to_f32()).collect(),
-        Dtype::BF16 => pairs().map(|b| half::bf16::from_le_bytes(b).to_f32()).collect(),
-        _ => return None,
-    })
+    Stored::of(view).values()
 }

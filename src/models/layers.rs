@@ -10,6 +10,7 @@ use crate::gpu::ops::{self, Padding};
 /// Momentum of batch normalisation's running statistics (PyTorch's default).
 const MOMENTUM: f32 = 0.1;
 const BN_EPS: f64 = 1e-5;
+const LN_EPS: f64 = 1e-5;
 /// GroupNorm's epsilon in the DDPM U-Net (ALGORITHMS 8.1).
 const GN_EPS: f64 = 1e-6;
 
@@ -66,6 +67,18 @@ impl Conv {
         Self { weight, bias: None, stride, padding: Padding::Same(kernel / 2) }
     }
 
+    /// A convolution with bias as in VGG, stride 1 (Kaiming normal, fan-out; bias 0).
+    pub fn fan_out(
+        layout: &mut WeightLayout,
+        name: String,
+        [c_in, c_out]: [usize; 2],
+        kernel: usize,
+    ) -> Self {
+        let plain = Self::plain(layout, name.clone(), [c_in, c_out], kernel, 1);
+        let bias = layout.param(format!("{name}.bias"), &[c_out], Init::Constant(0.0));
+        Self { bias: Some(bias), ..plain }
+    }
+
     /// A convolution with bias as in the U-Net (PyTorch's default initialisation).
     pub fn biased(
         layout: &mut WeightLayout,
@@ -92,7 +105,7 @@ impl Conv {
 #[derive(Debug, Clone)]
 pub struct Linear {
     weight: usize,
-    bias: usize,
+    bias: Option<usize>,
 }
 
 impl Linear {
@@ -100,12 +113,29 @@ impl Linear {
         let init = Init::Uniform((c_in as f32).powf(-0.5));
         let weight = layout.param(format!("{name}.weight"), &[c_out, c_in], init);
         let bias = layout.param(format!("{name}.bias"), &[c_out], init);
-        Self { weight, bias }
+        Self { weight, bias: Some(bias) }
+    }
+
+    /// A layer of a transformer: small normal weights, biases 0.
+    pub fn small(layout: &mut WeightLayout, name: &str, [c_in, c_out]: [usize; 2]) -> Self {
+        let plain = Self::unbiased(layout, name, [c_in, c_out]);
+        let bias = layout.param(format!("{name}.bias"), &[c_out], Init::Constant(0.0));
+        Self { bias: Some(bias), ..plain }
+    }
+
+    /// The same without a bias.
+    pub fn unbiased(layout: &mut WeightLayout, name: &str, [c_in, c_out]: [usize; 2]) -> Self {
+        let init = Init::Normal(0.02);
+        Self { weight: layout.param(format!("{name}.weight"), &[c_out, c_in], init), bias: None }
     }
 
     /// [n, c_in] to [n, c_out].
     pub fn forward(&self, pass: &Pass, x: Tensor<2>) -> Tensor<2> {
-        ops::linear(x, pass.weights.get(self.weight), pass.weights.params[self.bias].clone())
+        let weight = pass.weights.get(self.weight);
+        match self.bias {
+            Some(bias) => ops::linear(x, weight, pass.weights.params[bias].clone()),
+            None => x.matmul(weight.transpose()),
+        }
     }
 }
 
@@ -179,5 +209,31 @@ impl GroupNorm {
     pub fn forward(&self, pass: &Pass, x: Tensor<4>, silu: bool) -> Tensor<4> {
         let [weight, bias] = [self.weight, self.bias].map(|i| pass.weights.params[i].clone());
         ops::group_norm(x, weight, bias, self.groups, GN_EPS, silu)
+    }
+}
+
+/// Layer normalisation over the last axis.
+#[derive(Debug, Clone)]
+pub struct LayerNorm {
+    weight: usize,
+    bias: usize,
+}
+
+impl LayerNorm {
+    pub fn new(layout: &mut WeightLayout, name: &str, channels: usize) -> Self {
+        Self {
+            weight: layout.param(format!("{name}.weight"), &[channels], Init::Constant(1.0)),
+            bias: layout.param(format!("{name}.bias"), &[channels], Init::Constant(0.0)),
+        }
+    }
+
+    /// [n, h, w, c] to the same.
+    pub fn forward(&self, pass: &Pass, x: Tensor<4>) -> Tensor<4> {
+        let [weight, bias] = [self.weight, self.bias].map(|i| pass.weights.params[i].clone());
+        let c = x.dims()[3];
+        let centred = x.clone() - x.mean_dim(3);
+        let variance = centred.clone().square().mean_dim(3);
+        let y = centred / (variance + LN_EPS).sqrt();
+        y * weight.reshape([1, 1, 1, c]) + bias.reshape([1, 1, 1, c])
     }
 }

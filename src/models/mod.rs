@@ -6,7 +6,11 @@ pub mod classifier;
 pub mod layers;
 pub mod registry;
 pub mod resnet;
+pub mod swin;
+pub mod tensors;
+pub mod torch;
 pub mod unet;
+pub mod vgg;
 pub mod weights;
 
 use std::sync::Arc;
@@ -16,7 +20,9 @@ use serde::{Deserialize, Serialize};
 use card::Card;
 use classifier::Classifier;
 use resnet::{Resnet, ResnetConfig};
+use swin::{Swin, SwinConfig};
 use unet::{Unet, UnetConfig};
+use vgg::{Vgg, VggConfig};
 use weights::{HostWeights, WeightLayout};
 
 /// What a model does.
@@ -44,6 +50,8 @@ impl Task {
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum Architecture {
     Resnet(ResnetConfig),
+    Vgg(VggConfig),
+    Swin(SwinConfig),
     Unet(UnetConfig),
 }
 
@@ -58,7 +66,7 @@ impl Architecture {
     /// What a network of this shape does.
     pub fn task(&self) -> Task {
         match self {
-            Self::Resnet(_) => Task::Classify,
+            Self::Resnet(_) | Self::Vgg(_) | Self::Swin(_) => Task::Classify,
             Self::Unet(_) => Task::Generate,
         }
     }
@@ -68,6 +76,8 @@ impl Architecture {
         let mut layout = WeightLayout::default();
         let network = match self {
             Self::Resnet(c) => Network::Classifier(Arc::new(Resnet::new(c.clone(), &mut layout))),
+            Self::Vgg(c) => Network::Classifier(Arc::new(Vgg::new(c.clone(), &mut layout))),
+            Self::Swin(c) => Network::Classifier(Arc::new(Swin::new(c.clone(), &mut layout))),
             Self::Unet(c) => Network::Unet(Box::new(Unet::new(c.clone(), &mut layout))),
         };
         (network, Arc::new(layout))

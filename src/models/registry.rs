@@ -5,6 +5,7 @@ use std::path::Path;
 use super::{Model, Task, checkpoint};
 use crate::{
     assets,
+    data::sets,
     error::{Error, Result},
 };
 
@@ -89,8 +90,9 @@ pub fn twins(of: &str) -> impl Iterator<Item = (&'static str, &'static Shipped)>
     SHIPPED.iter().filter_map(move |s| s.twin.filter(|(model, _)| *model == of).map(|t| (t.1, s)))
 }
 
-/// The classifier that judges pictures of a data set.
+/// The classifier that judges pictures of a data set, or of a part of it.
 pub fn judge(data: &str) -> Option<&'static Shipped> {
+    let data = sets::whole(data);
     let judges = |s: &&Shipped| s.task == Task::Classify && s.twin.is_none() && s.data == data;
     SHIPPED.iter().find(judges)
 }

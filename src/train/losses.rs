@@ -36,12 +36,18 @@ pub enum Augment {
     Flip,
     /// Flip, and shift by up to two pixels with zero padding.
     ShiftFlip,
+    /// Flip, and a crop after zero padding by four pixels: a shift by up to four (ALGORITHMS 1.1).
+    CropFlip,
 }
 
 impl Augment {
     /// All, by name on the command line.
-    pub const ALL: [(&str, Self); 3] =
-        [("none", Self::None), ("flip", Self::Flip), ("shift-flip", Self::ShiftFlip)];
+    pub const ALL: [(&str, Self); 4] = [
+        ("none", Self::None),
+        ("flip", Self::Flip),
+        ("shift-flip", Self::ShiftFlip),
+        ("crop-flip", Self::CropFlip),
+    ];
 
     /// By name.
     ///
@@ -59,6 +65,16 @@ impl Augment {
             Self::None => "none",
             Self::Flip => "flip",
             Self::ShiftFlip => "shift-flip",
+            Self::CropFlip => "crop-flip",
+        }
+    }
+
+    /// Pixels that a picture is shifted by at most.
+    fn reach(self) -> i32 {
+        match self {
+            Self::None | Self::Flip => 0,
+            Self::ShiftFlip => 2,
+            Self::CropFlip => 4,
         }
     }
 }
@@ -72,16 +88,23 @@ pub fn pictures(
     device: &Device,
 ) -> Tensor<4> {
     let s = data.shape;
+    let values = varied(data, indices, augment, rng);
+    tensor4(values, [indices.len(), s.channels, s.height, s.width], device)
+}
+
+/// The pictures `indices` as values in [0, 1], varied.
+fn varied(data: &Pictures, indices: &[usize], augment: Augment, rng: &mut Rng) -> Vec<f32> {
+    let s = data.shape;
     let mut values = data.unit(indices);
     if augment != Augment::None {
         for picture in values.chunks_exact_mut(s.n()) {
-            let reach = if augment == Augment::ShiftFlip { 2 } else { 0 };
+            let reach = augment.reach();
             let (dy, dx) = (rng.random_range(-reach..=reach), rng.random_range(-reach..=reach));
             let flip = rng.random::<bool>();
             vary(picture, [s.height, s.width], dy, dx, flip);
         }
     }
-    tensor4(values, [indices.len(), s.channels, s.height, s.width], device)
+    values
 }
 
 fn vary(picture: &mut [f32], [h, w]: [usize; 2], dy: i32, dx: i32, flip: bool) {
@@ -133,6 +156,18 @@ pub fn noised(
     rng: &mut Rng,
     device: &Device,
 ) -> Noised {
+    noised_varied(data, indices, Augment::None, schedule, rng, device)
+}
+
+/// [`noised`] of pictures that are varied first.
+pub fn noised_varied(
+    data: &Pictures,
+    indices: &[usize],
+    augment: Augment,
+    schedule: &Schedule,
+    rng: &mut Rng,
+    device: &Device,
+) -> Noised {
     let n = indices.len();
     let s = data.shape;
     let last = schedule.steps() - 1;
@@ -140,7 +175,7 @@ pub fn noised(
     let t: Vec<usize> =
         drawn.iter().copied().chain(drawn.iter().map(|t| last - t)).take(n).collect();
     let eps = normals(rng, n * s.n());
-    let mut x = data.unit(indices);
+    let mut x = varied(data, indices, augment, rng);
     for ((picture, noise), &t) in x.chunks_exact_mut(s.n()).zip(eps.chunks_exact(s.n())).zip(&t) {
         let (signal, sigma) = schedule.mix(t);
         for (v, e) in picture.iter_mut().zip(noise) {
@@ -166,4 +201,34 @@ pub fn flags(bits: &[u8], device: &Device) -> Tensor<1, Bool> {
     let bits: Vec<bool> = bits.iter().map(|b| *b != 0).collect();
     let n = bits.len();
     Tensor::from_data(TensorData::new(bits, [n]), device)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::{PictureShape, rng};
+
+    /// A picture of one bright pixel in the middle of 9 x 9.
+    fn dot() -> Pictures {
+        let shape = PictureShape { channels: 1, height: 9, width: 9 };
+        let mut pixels = vec![0; 81];
+        pixels[40] = 255;
+        Pictures { pixels, labels: vec![0], shape }
+    }
+
+    #[test]
+    fn a_crop_shifts_by_up_to_four_and_every_shift_comes_up() {
+        let data = dot();
+        for (augment, reach) in [(Augment::CropFlip, 4i32), (Augment::ShiftFlip, 2)] {
+            let mut rng = rng::seeded(1, "crops");
+            let mut seen = std::collections::HashSet::new();
+            for _ in 0..4000 {
+                let values = varied(&data, &[0], augment, &mut rng);
+                let at = values.iter().position(|v| *v == 1.0).expect("it stays within reach");
+                seen.insert((at / 9, at % 9));
+                assert!([at / 9, at % 9].iter().all(|p| (*p as i32 - 4).abs() <= reach));
+            }
+            assert_eq!(seen.len(), (2 * reach as usize + 1).pow(2));
+        }
+    }
 }

@@ -127,6 +127,41 @@ pub fn clip_norm(gradients: Vec<Tensor<1>>, limit: f64) -> Vec<Tensor<1>> {
     gradients.into_iter().map(|g| g * scale.clone()).collect()
 }
 
+/// How the learning rate goes over a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LrSchedule {
+    /// [`warm_cosine`] with a tenth of warm-up.
+    WarmCosine,
+    /// A tenth of it from epoch 91 of 182 on, a hundredth from epoch 136 on, and at the same shares
+    /// of a run of another length (ALGORITHMS 2.2).
+    Milestones,
+    Constant,
+}
+
+impl LrSchedule {
+    /// Learning rate of step `i` of `n`.
+    pub fn at(self, peak: f64, i: usize, n: usize) -> f64 {
+        match self {
+            Self::WarmCosine => warm_cosine(peak, 0.1, i, n),
+            Self::Milestones => {
+                let passed = [91, 136].iter().filter(|m| i * 182 >= **m * n).count();
+                peak * 0.1f64.powi(passed as i32)
+            }
+            Self::Constant => peak,
+        }
+    }
+
+    /// In words, for the model card.
+    pub fn describe(self) -> &'static str {
+        match self {
+            Self::WarmCosine => "linear warm-up over the first tenth, then cosine to 0",
+            Self::Milestones => "a tenth at 91/182 and again at 136/182 of the run",
+            Self::Constant => "constant",
+        }
+    }
+}
+
 /// Learning rate of step `i` of `n`: linear warm-up over the first `warm` share, then a cosine to 0.
 pub fn warm_cosine(peak: f64, warm: f64, i: usize, n: usize) -> f64 {
     // The middle of the step: neither the first nor the last update is one of nothing.
@@ -135,5 +170,23 @@ pub fn warm_cosine(peak: f64, warm: f64, i: usize, n: usize) -> f64 {
         peak * at / warm
     } else {
         peak * 0.5 * (1.0 + (std::f64::consts::PI * (at - warm) / (1.0 - warm)).cos())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::LrSchedule;
+
+    #[test]
+    fn milestones_fall_on_the_papers_epochs() {
+        let per_epoch = 176;
+        let at = |epoch: usize, step: usize| {
+            LrSchedule::Milestones.at(0.1, epoch * per_epoch + step, 182 * per_epoch)
+        };
+        for (epoch, step, lr) in
+            [(0, 0, 0.1), (90, 175, 0.1), (91, 0, 0.01), (135, 175, 0.01), (136, 0, 0.001)]
+        {
+            assert!((at(epoch, step) - lr).abs() < 1e-12, "epoch {epoch} step {step}");
+        }
     }
 }

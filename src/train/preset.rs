@@ -1,49 +1,140 @@
-//! The recipes by which the shipped models are trained: `salun train NAME`.
+//! The recipes by which models are trained: `salun train NAME`.
 
-use crate::{
-    data::Dataset,
-    error::{Error, Result},
-    models::{Architecture, Task, resnet::ResnetConfig, unet::UnetConfig},
-    train::optimizer::Rule,
+use super::{
+    losses::Augment,
+    optimizer::{LrSchedule, Rule},
 };
+use crate::{
+    data::{Dataset, sets},
+    error::{Error, Result},
+    models::{
+        Architecture, Task, resnet::ResnetConfig, swin::SwinConfig, unet::UnetConfig,
+        vgg::VggConfig,
+    },
+};
+
+/// The kind of network that a recipe trains.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Family {
+    /// ResNet-18 in its CIFAR form.
+    Resnet,
+    /// VGG-16 with batch normalisation in its CIFAR form.
+    Vgg,
+    /// Swin-T with patches and windows for small pictures.
+    Swin,
+    /// The class-conditional DDPM U-Net, by what it is on each data set.
+    Unet(UnetForm),
+}
+
+/// Sizes of a U-Net besides its channels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UnetForm {
+    /// Three levels of one block, attention at a quarter of the side: for two cores.
+    Small,
+    /// The official code's (ALGORITHMS 8.1): four levels of two blocks, attention at half the side.
+    Paper,
+}
 
 /// A recipe with a name.
 #[derive(Debug, Clone)]
 pub struct Preset {
     pub name: &'static str,
     pub task: Task,
+    pub family: Family,
+    /// The data set that it is meant for; it serves any other that fits the network.
+    pub data: &'static str,
+    /// Base width of the ResNet or VGG, values of the Swin's tokens, or channels of the U-Net.
+    pub width: usize,
     pub batch: usize,
     pub epochs: usize,
     pub rule: Rule,
     pub lr: f64,
+    pub schedule: LrSchedule,
     /// Decay of the moving average of the weights; 0 for none.
     pub ema: f64,
+    /// How a diffusion model's pictures are varied; a classifier's are as the data set says.
+    pub augment: Augment,
 }
 
+/// A classifier of the paper (ALGORITHMS 2.2).
+const PAPER: Preset = Preset {
+    name: "cifar-classifier",
+    task: Task::Classify,
+    family: Family::Resnet,
+    data: "cifar10",
+    width: 64,
+    batch: 256,
+    epochs: 182,
+    rule: Rule::SGD,
+    lr: 0.1,
+    schedule: LrSchedule::Milestones,
+    ema: 0.0,
+    augment: Augment::None,
+};
+
+/// A classifier that two cores can train.
+const SMALL: Preset = Preset {
+    name: "fashion-classifier",
+    data: "fashion-mnist",
+    width: 16,
+    batch: 128,
+    epochs: 6,
+    schedule: LrSchedule::WarmCosine,
+    ..PAPER
+};
+
+/// Swin-T: a transformer is trained by Adam.
+const SWIN: Preset = Preset {
+    name: "cifar-swin",
+    family: Family::Swin,
+    width: 96,
+    batch: 128,
+    epochs: 100,
+    rule: Rule::ADAM,
+    lr: 5e-4,
+    schedule: LrSchedule::WarmCosine,
+    ..PAPER
+};
+
 /// All recipes.
-pub const PRESETS: [Preset; 2] = [
-    Preset {
-        name: "fashion-classifier",
-        task: Task::Classify,
-        batch: 128,
-        epochs: 6,
-        rule: Rule::SGD,
-        lr: 0.1,
-        ema: 0.0,
-    },
+pub const PRESETS: &[Preset] = &[
+    SMALL,
     Preset {
         name: "fashion-ddpm",
         task: Task::Generate,
+        family: Family::Unet(UnetForm::Small),
+        data: "fashion-mnist",
+        width: 16,
         batch: 64,
         epochs: 5,
         rule: Rule::ADAM,
         lr: 1e-3,
+        schedule: LrSchedule::WarmCosine,
         ema: 0.999,
+        augment: Augment::None,
     },
+    PAPER,
+    // ALGORITHMS 8.1 at half the channels, 8.2 with the 80,000 updates of the paper's appendix.
+    Preset {
+        name: "cifar-ddpm",
+        task: Task::Generate,
+        family: Family::Unet(UnetForm::Paper),
+        data: "cifar10",
+        width: 64,
+        batch: 128,
+        epochs: 228,
+        rule: Rule::ADAM,
+        lr: 2e-4,
+        schedule: LrSchedule::Constant,
+        ema: 0.9999,
+        augment: Augment::Flip,
+    },
+    Preset { name: "fashion-vgg", family: Family::Vgg, ..SMALL },
+    Preset { name: "cifar-vgg", family: Family::Vgg, ..PAPER },
+    Preset { name: "fashion-swin", data: "fashion-mnist", width: 24, epochs: 10, lr: 1e-3, ..SWIN },
+    SWIN,
 ];
 
-/// Share of the schedule that is linear warm-up.
-pub const WARM: f64 = 0.1;
 /// Probability of the null condition while training (ALGORITHMS 8.1).
 pub const CONDITION_DROP: f64 = 0.1;
 
@@ -59,46 +150,121 @@ impl Preset {
             .ok_or_else(|| Error::unknown("model to train", name, PRESETS.iter().map(|p| p.name)))
     }
 
-    /// The network for a data set; `width` is the ResNet's base width or the U-Net's channels.
+    /// How training pictures are varied unless a person says otherwise.
+    pub fn augment(&self, data: &Dataset) -> Augment {
+        match (self.task, data.augment()) {
+            (Task::Classify, own) => own,
+            (_, Augment::None) => Augment::None,
+            _ => self.augment,
+        }
+    }
+
+    /// The network on the data set that the recipe is meant for.
+    ///
+    /// # Errors
+    /// That data set is not known here (a page has fewer).
+    pub fn usual(&self) -> Result<Architecture> {
+        let set = sets::find(self.data)
+            .ok_or_else(|| Error::unknown("data set", self.data, crate::data::NAMES))?;
+        self.architecture(&set.outline(), None)
+    }
+
+    /// The network for a data set; `width` as [`Preset::width`].
     ///
     /// # Errors
     /// The data set's pictures do not fit the network.
     pub fn architecture(&self, data: &Dataset, width: Option<usize>) -> Result<Architecture> {
         let shape = data.train.shape;
-        let classes = data.classes.len();
+        let (channels, classes) = (shape.channels, data.classes.len());
         let out_of_range =
             |w: usize| Error::argument("width", w, "a multiple of 4 from 4 to 256 is needed");
         if let Some(w) = width.filter(|w| w % 4 != 0 || !(4..=256).contains(w)) {
             return Err(out_of_range(w));
         }
-        Ok(match self.task {
-            Task::Classify => Architecture::Resnet(ResnetConfig {
-                width: width.unwrap_or(16),
-                channels: shape.channels,
-                classes,
-                mean: vec![0.2860; shape.channels],
-                std: vec![0.3530; shape.channels],
-            }),
-            Task::Generate => {
-                if shape.height != shape.width || !shape.height.is_multiple_of(4) {
+        let width = width.unwrap_or(self.width);
+        Ok(match self.family {
+            Family::Resnet => {
+                let (mean, std) = data.statistics();
+                Architecture::Resnet(ResnetConfig { width, channels, classes, mean, std })
+            }
+            Family::Vgg => {
+                let (mean, std) = data.statistics();
+                Architecture::Vgg(VggConfig { width, channels, classes, mean, std })
+            }
+            Family::Swin => {
+                let heads = vec![3, 6, 12, 24];
+                if !width.is_multiple_of(heads[0]) {
+                    let right = "a multiple of 12 is needed for three heads";
+                    return Err(Error::argument("width", width, right));
+                }
+                let (mean, std) = data.statistics();
+                Architecture::Swin(SwinConfig {
+                    embed: width,
+                    depths: vec![2, 2, 6, 2],
+                    heads,
+                    patch: 2,
+                    window: 4,
+                    drop_path: 0.1,
+                    channels,
+                    classes,
+                    mean,
+                    std,
+                })
+            }
+            Family::Unet(form) => {
+                let (mult, res_blocks, part, groups, dropout) = match form {
+                    UnetForm::Small => (vec![1, 2, 4], 1, 4, 8, 0.0),
+                    UnetForm::Paper => (vec![1, 2, 2, 2], 2, 2, 32, 0.1),
+                };
+                let fold = 1 << (mult.len() - 1);
+                if shape.height != shape.width || !shape.height.is_multiple_of(fold) {
                     return Err(Error::Request(format!(
-                        "the diffusion model needs square pictures with a side divisible by 4, \
-                         not {} x {}",
-                        shape.height, shape.width
+                        "{} needs square pictures with a side divisible by {fold}, not {} x {}",
+                        self.name, shape.height, shape.width
                     )));
                 }
                 Architecture::Unet(UnetConfig {
-                    ch: width.unwrap_or(16),
-                    mult: vec![1, 2, 4],
-                    res_blocks: 1,
-                    attention: vec![shape.height / 4],
-                    groups: 8,
-                    dropout: 0.0,
-                    channels: shape.channels,
+                    ch: width,
+                    mult,
+                    res_blocks,
+                    attention: vec![shape.height / part],
+                    groups,
+                    dropout,
+                    channels,
                     resolution: shape.height,
                     classes,
                 })
             }
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn params(name: &str) -> usize {
+        Preset::find(name).unwrap().usual().unwrap().build().1.n()
+    }
+
+    /// ALGORITHMS 2.1 and 8.1.
+    #[test]
+    fn networks_of_the_paper_have_its_number_of_parameters() {
+        assert_eq!(params("cifar-classifier"), 11_173_962);
+        assert_eq!(params("cifar-ddpm"), 9_674_179);
+        // torchvision's trunk of 14,723,136 and 512 x 10 + 10.
+        assert_eq!(params("cifar-vgg"), 14_728_266);
+    }
+
+    #[test]
+    fn a_network_takes_colours_classes_and_statistics_from_the_data() {
+        let data = sets::find("svhn").unwrap().outline();
+        let preset = Preset::find("cifar-classifier").unwrap();
+        let Architecture::Resnet(config) = preset.architecture(&data, Some(8)).unwrap() else {
+            panic!("another network")
+        };
+        assert_eq!((config.width, config.channels, config.classes), (8, 3, 10));
+        assert_eq!(config.mean, [0.4377, 0.4438, 0.4728]);
+        assert_eq!(preset.augment(&data), Augment::None);
     }
 }

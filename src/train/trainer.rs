@@ -5,9 +5,9 @@ use std::sync::Arc;
 use burn::tensor::{Device, Tensor};
 
 use super::{
-    losses::{Augment, Noised, cross_entropy, drop_condition, mse, noised, pictures},
-    optimizer::{Optimizer, Rule, clip_norm, warm_cosine},
-    preset::{CONDITION_DROP, WARM},
+    losses::{Augment, Noised, cross_entropy, drop_condition, mse, noised_varied, pictures},
+    optimizer::{LrSchedule, Optimizer, Rule, clip_norm},
+    preset::CONDITION_DROP,
     shards,
 };
 use crate::{
@@ -30,8 +30,9 @@ pub struct TrainPlan {
     pub batch: usize,
     pub rule: Rule,
     pub lr: f64,
+    pub schedule: LrSchedule,
     pub ema: f64,
-    /// How a classifier's pictures are varied.
+    /// How the pictures are varied.
     pub augment: Augment,
     pub seed: u64,
 }
@@ -149,7 +150,7 @@ impl Trainer {
     pub fn step(&mut self) -> Tensor<1> {
         let batch = self.batch();
         let mut rng = rng::seeded(self.plan.seed, &format!("step {}", self.step));
-        let lr = warm_cosine(self.plan.lr, WARM, self.step, self.plan.steps);
+        let lr = self.plan.schedule.at(self.plan.lr, self.step, self.plan.steps);
         let network = self.network.clone();
         let (loss, gradients) = match &*network {
             Network::Classifier(net) => self.classify(&**net, &batch, &mut rng),
@@ -189,7 +190,8 @@ impl Trainer {
         batch: &[usize],
         rng: &mut rng::Rng,
     ) -> (Tensor<1>, Vec<Tensor<1>>) {
-        let mut b = noised(&self.data.train, batch, &self.schedule, rng, &self.device);
+        let (pixels, augment) = (&self.data.train, self.plan.augment);
+        let mut b = noised_varied(pixels, batch, augment, &self.schedule, rng, &self.device);
         drop_condition(&mut b.class, CONDITION_DROP, rng);
         let parts = b.split(shards::size(&self.weights, batch.len()));
         let (loss, gradients) =

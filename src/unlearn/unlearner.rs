@@ -70,7 +70,7 @@ impl Unlearner {
         let trained = model.card.training.as_ref();
         let augment = trained.and_then(|t| Augment::find(&t.augmentation).ok());
         Self {
-            augment: augment.unwrap_or(Augment::ShiftFlip),
+            augment: augment.unwrap_or_else(|| data.augment()),
             network: model.network.clone(),
             schedule: Schedule::linear(),
             device: device.clone(),

@@ -52,6 +52,8 @@ impl Scratch {
         for name in ["DISPLAY", "WAYLAND_DISPLAY", "RUST_BACKTRACE"] {
             command.env_remove(name);
         }
+        // Never the data sets that the person of this machine has fetched.
+        command.env("SALUN_DATA", self.path("data-sets"));
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }

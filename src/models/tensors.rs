@@ -1,0 +1,159 @@
+//! Named tensors where they lie in a file's bytes, whatever the file's format is.
+
+use std::collections::BTreeMap;
+
+use safetensors::{Dtype, SafeTensors, tensor::TensorView};
+
+/// Number format of a stored tensor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    F16,
+    BF16,
+    F32,
+    F64,
+    /// Integers and formats that weights do not come in.
+    Other,
+}
+
+impl std::fmt::Display for Format {
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::F16 => "F16",
+            Self::BF16 => "BF16",
+            Self::F32 => "F32",
+            Self::F64 => "F64",
+            Self::Other => "other than F16, BF16, F32 and F64",
+        })
+    }
+}
+
+impl Format {
+    fn size(self) -> usize {
+        match self {
+            Self::F16 | Self::BF16 => 2,
+            Self::F32 => 4,
+            Self::F64 => 8,
+            Self::Other => 1,
+        }
+    }
+
+    /// The number that begins a slice.
+    fn number(self, bytes: &[u8]) -> Option<f32> {
+        Some(match self {
+            Self::F16 => half::f16::from_le_bytes(*bytes.first_chunk()?).to_f32(),
+            Self::BF16 => half::bf16::from_le_bytes(*bytes.first_chunk()?).to_f32(),
+            Self::F32 => f32::from_le_bytes(*bytes.first_chunk()?),
+            Self::F64 => f64::from_le_bytes(*bytes.first_chunk()?) as f32,
+            Self::Other => return None,
+        })
+    }
+}
+
+/// A tensor in a file: a view of some bytes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Stored<'a> {
+    pub data: &'a [u8],
+    pub format: Format,
+    /// Numbers before the first one.
+    pub offset: usize,
+    pub shape: Vec<usize>,
+    /// Numbers between neighbours along each axis.
+    pub strides: Vec<usize>,
+}
+
+impl<'a> Stored<'a> {
+    /// A tensor of a safetensors file.
+    pub fn of(view: &TensorView<'a>) -> Self {
+        let format = match view.dtype() {
+            Dtype::F16 => Format::F16,
+            Dtype::BF16 => Format::BF16,
+            Dtype::F32 => Format::F32,
+            Dtype::F64 => Format::F64,
+            _ => Format::Other,
+        };
+        Self::plain(view.data(), format, view.shape().to_vec())
+    }
+
+    /// A tensor whose numbers follow one another.
+    pub fn plain(data: &'a [u8], format: Format, shape: Vec<usize>) -> Self {
+        let mut strides = vec![1usize; shape.len()];
+        for axis in (1..shape.len()).rev() {
+            strides[axis - 1] = strides[axis].saturating_mul(shape[axis]);
+        }
+        Self { data, format, offset: 0, shape, strides }
+    }
+
+    /// Adds the values to `flat` in the order of the axes; nothing if a number is not there.
+    pub fn append_to(&self, flat: &mut Vec<f32>) -> Option<()> {
+        if self.format == Format::Other {
+            return None;
+        }
+        if self.shape.contains(&0) {
+            return Some(());
+        }
+        let size = self.format.size();
+        let mut place = vec![0; self.shape.len()];
+        loop {
+            let ahead: usize = place.iter().zip(&self.strides).map(|(p, s)| p * s).sum();
+            let at = self.offset.checked_add(ahead)?.checked_mul(size)?;
+            flat.push(self.format.number(self.data.get(at..)?)?);
+            // The next place: the last axis goes fastest.
+            let axis = (0..place.len()).rev().find(|&a| place[a] + 1 < self.shape[a]);
+            let Some(axis) = axis else { return Some(()) };
+            place[axis] += 1;
+            place[axis + 1..].fill(0);
+        }
+    }
+
+    /// The values in the order of the axes; nothing if a number is not there.
+    pub fn values(&self) -> Option<Vec<f32>> {
+        let mut values = Vec::new();
+        self.append_to(&mut values)?;
+        Some(values)
+    }
+}
+
+/// Tensors by name.
+#[derive(Debug, Clone, Default)]
+pub struct Tensors<'a>(pub BTreeMap<String, Stored<'a>>);
+
+impl<'a> Tensors<'a> {
+    /// Adds a tensor.
+    pub fn insert(&mut self, name: &str, tensor: Stored<'a>) {
+        self.0.insert(name.to_string(), tensor);
+    }
+
+    /// A tensor by name.
+    pub fn get(&self, name: &str) -> Option<&Stored<'a>> {
+        self.0.get(name)
+    }
+
+    /// The shape of a tensor with so many axes.
+    pub fn shape<const D: usize>(&self, name: &str) -> Option<[usize; D]> {
+        self.get(name)?.shape.as_slice().try_into().ok()
+    }
+}
+
+impl<'a> From<&SafeTensors<'a>> for Tensors<'a> {
+    fn from(file: &SafeTensors<'a>) -> Self {
+        Self(file.iter().map(|(name, view)| (name.to_string(), Stored::of(&view))).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_view_is_read_along_its_strides_and_within_its_bytes() {
+        let data: Vec<u8> = (0..12).flat_map(|v| (v as f64).to_le_bytes()).collect();
+        let mut view = Stored::plain(&data, Format::F64, vec![2, 2]);
+        assert_eq!(view.values().unwrap(), [0.0, 1.0, 2.0, 3.0]);
+        (view.offset, view.strides) = (2, vec![1, 5]);
+        assert_eq!(view.values().unwrap(), [2.0, 7.0, 3.0, 8.0]);
+        view.offset = 6;
+        assert_eq!(view.values(), None);
+        let scalar = Stored::plain(&data, Format::F64, vec![]);
+        assert_eq!(scalar.values().unwrap(), [0.0]);
+    }
+}

@@ -1,0 +1,369 @@
+//! The stack machine of [`super::pickle`].
+
+use std::collections::HashMap;
+
+use super::pickle::{Known, Objects, Reason, Storage, TensorRef, Value, known};
+
+/// Most opcodes of a file: a Swin-T with its optimiser's state needs 25,000.
+const MOST: usize = 100_000;
+/// Longest text that a file may have.
+const LONGEST: usize = 4096;
+
+#[derive(Default)]
+pub struct Machine<'a> {
+    bytes: &'a [u8],
+    at: usize,
+    stack: Vec<Value<'a>>,
+    /// Heights of the stack at open marks.
+    marks: Vec<usize>,
+    memo: HashMap<usize, Value<'a>>,
+    objects: Objects<'a>,
+    made: usize,
+}
+
+impl<'a> Machine<'a> {
+    /// A machine before the first opcode.
+    pub fn new(bytes: &'a [u8]) -> Self {
+        Self { bytes, ..Self::default() }
+    }
+
+    /// Runs to the end: what was made, and which of it is the result.
+    ///
+    /// # Errors
+    /// As [`super::pickle::run`].
+    pub fn run(mut self) -> Result<(Objects<'a>, Value<'a>), Reason> {
+        loop {
+            if let Some(result) = self.step()? {
+                return Ok((self.objects, result));
+            }
+        }
+    }
+
+    /// One opcode; the result at the end.
+    fn step(&mut self) -> Result<Option<Value<'a>>, Reason> {
+        self.made += 1;
+        if self.made > MOST {
+            return Err(format!("has more than {MOST} opcodes"));
+        }
+        match self.take(1)?[0] {
+            // PROTO, FRAME: nothing to do.
+            0x80 => drop(self.take(1)?),
+            0x95 => drop(self.take(8)?),
+            b'.' => return self.pop().map(Some),
+            b'(' => self.marks.push(self.stack.len()),
+            b'N' => self.stack.push(Value::None),
+            0x88 => self.stack.push(Value::Bool(true)),
+            0x89 => self.stack.push(Value::Bool(false)),
+            b'K' => self.number(1)?,
+            b'M' => self.number(2)?,
+            b'J' => {
+                let n = i32::from_le_bytes(self.array()?);
+                self.stack.push(Value::Int(n.into()));
+            }
+            // LONG1
+            0x8a => {
+                let length = self.size(1)?;
+                let n = long(self.take(length)?).ok_or("has a number of more than 64 bits")?;
+                self.stack.push(Value::Int(n));
+            }
+            b'G' => {
+                let n = f64::from_be_bytes(self.array()?);
+                self.stack.push(Value::Float(n));
+            }
+            // SHORT_BINUNICODE, BINUNICODE
+            0x8c => self.text(1)?,
+            b'X' => self.text(4)?,
+            b'}' => self.dict(Vec::new()),
+            b']' | b')' => self.list(Vec::new()),
+            b't' => {
+                let items = self.since_mark()?;
+                self.list(items);
+            }
+            n @ 0x85..=0x87 => {
+                let items = self.pop_many(usize::from(n - 0x84))?;
+                self.list(items);
+            }
+            b'a' => {
+                let items = self.pop_many(1)?;
+                self.append(items)?;
+            }
+            b'e' => {
+                let items = self.since_mark()?;
+                self.append(items)?;
+            }
+            b's' => {
+                let items = self.pop_many(2)?;
+                self.set(items)?;
+            }
+            b'u' => {
+                let items = self.since_mark()?;
+                self.set(items)?;
+            }
+            b'q' => {
+                let key = self.size(1)?;
+                self.remember(key)?;
+            }
+            b'r' => {
+                let key = self.size(4)?;
+                self.remember(key)?;
+            }
+            // MEMOIZE
+            0x94 => self.remember(self.memo.len())?,
+            b'h' => {
+                let key = self.size(1)?;
+                self.recall(key)?;
+            }
+            b'j' => {
+                let key = self.size(4)?;
+                self.recall(key)?;
+            }
+            b'c' => {
+                let (module, name) = (self.line()?, self.line()?);
+                self.name(module, name)?;
+            }
+            // STACK_GLOBAL
+            0x93 => match *self.pop_many(2)? {
+                [Value::Text(module), Value::Text(name)] => self.name(module, name)?,
+                _ => return Err("names a thing by what is no text".into()),
+            },
+            b'R' => self.reduce()?,
+            b'b' => self.build()?,
+            b'Q' => self.persistent()?,
+            other => return Err(format!("uses the opcode {other:#04x}, which no weights need")),
+        }
+        Ok(None)
+    }
+
+    fn take(&mut self, n: usize) -> Result<&'a [u8], Reason> {
+        let end = self.at.checked_add(n).filter(|end| *end <= self.bytes.len());
+        let end = end.ok_or("its description of tensors is cut off")?;
+        let taken = &self.bytes[self.at..end];
+        self.at = end;
+        Ok(taken)
+    }
+
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], Reason> {
+        self.take(N)?.try_into().map_err(|_| "its description of tensors is cut off".into())
+    }
+
+    /// An unsigned number of `width` bytes.
+    fn size(&mut self, width: usize) -> Result<usize, Reason> {
+        Ok(self.take(width)?.iter().rev().fold(0, |n, b| n << 8 | usize::from(*b)))
+    }
+
+    fn number(&mut self, width: usize) -> Result<(), Reason> {
+        let n = self.size(width)?;
+        self.stack.push(Value::Int(n as i64));
+        Ok(())
+    }
+
+    fn text(&mut self, width: usize) -> Result<(), Reason> {
+        let length = self.size(width)?;
+        if length > LONGEST {
+            return Err(format!("has a text of more than {LONGEST} bytes"));
+        }
+        let text = std::str::from_utf8(self.take(length)?).map_err(|_| "has a broken text")?;
+        self.stack.push(Value::Text(text));
+        Ok(())
+    }
+
+    fn line(&mut self) -> Result<&'a str, Reason> {
+        let rest = &self.bytes[self.at..];
+        let length = rest.iter().take(LONGEST).position(|b| *b == b'\n');
+        let line = self.take(length.ok_or("has a name that does not end")?)?;
+        self.take(1)?;
+        std::str::from_utf8(line).map_err(|_| "has a broken name".into())
+    }
+
+    fn pop(&mut self) -> Result<Value<'a>, Reason> {
+        let floor = self.marks.last().copied().unwrap_or(0);
+        if self.stack.len() <= floor {
+            return Err("takes what is not there".into());
+        }
+        self.stack.pop().ok_or_else(|| "takes what is not there".into())
+    }
+
+    fn pop_many(&mut self, n: usize) -> Result<Vec<Value<'a>>, Reason> {
+        let mut items = (0..n).map(|_| self.pop()).collect::<Result<Vec<_>, _>>()?;
+        items.reverse();
+        Ok(items)
+    }
+
+    fn since_mark(&mut self) -> Result<Vec<Value<'a>>, Reason> {
+        let mark = self.marks.pop().ok_or("closes what is not open")?;
+        Ok(self.stack.split_off(mark))
+    }
+
+    fn list(&mut self, items: Vec<Value<'a>>) {
+        self.stack.push(Value::List(self.objects.lists.len()));
+        self.objects.lists.push(items);
+    }
+
+    fn dict(&mut self, items: Vec<(Value<'a>, Value<'a>)>) {
+        self.stack.push(Value::Dict(self.objects.dicts.len()));
+        self.objects.dicts.push(items);
+    }
+
+    fn append(&mut self, items: Vec<Value<'a>>) -> Result<(), Reason> {
+        let Some(Value::List(list)) = self.stack.last() else {
+            return Err("appends to what is no list".into());
+        };
+        self.objects.lists[*list].extend(items);
+        Ok(())
+    }
+
+    fn set(&mut self, items: Vec<Value<'a>>) -> Result<(), Reason> {
+        let Some(Value::Dict(dict)) = self.stack.last() else {
+            return Err("puts keys into what is no dictionary".into());
+        };
+        if !items.len().is_multiple_of(2) {
+            return Err("has a key without a value".into());
+        }
+        self.objects.dicts[*dict].extend(items.chunks_exact(2).map(|p| (p[0], p[1])));
+        Ok(())
+    }
+
+    fn remember(&mut self, key: usize) -> Result<(), Reason> {
+        let value = *self.stack.last().ok_or("remembers what is not there")?;
+        self.memo.insert(key, value);
+        Ok(())
+    }
+
+    fn recall(&mut self, key: usize) -> Result<(), Reason> {
+        let value = *self.memo.get(&key).ok_or("recalls what was not remembered")?;
+        self.stack.push(value);
+        Ok(())
+    }
+
+    fn name(&mut self, module: &str, name: &str) -> Result<(), Reason> {
+        let found = known(module, name).ok_or_else(|| {
+            let all = format!("{module}.{name}");
+            let short: String = all.escape_default().take(80).collect();
+            format!("asks for '{short}', which no weights need; nothing of it was run")
+        })?;
+        self.stack.push(Value::Name(found));
+        Ok(())
+    }
+
+    /// What a call of a known name would give.
+    fn reduce(&mut self) -> Result<(), Reason> {
+        let (arguments, function) = (self.pop()?, self.pop()?);
+        let (Value::List(arguments), Value::Name(function)) = (arguments, function) else {
+            return Err("calls what is no function".into());
+        };
+        // No function takes more of them.
+        let arguments: Vec<_> = self.objects.lists[arguments].iter().take(8).copied().collect();
+        match (function, &*arguments) {
+            (Known::OrderedDict | Known::Counter, []) => self.dict(Vec::new()),
+            (Known::Counter, [dict @ Value::Dict(_)]) => self.stack.push(*dict),
+            (Known::Size, [size @ Value::List(_)]) => self.stack.push(*size),
+            (Known::Parameter, [tensor @ Value::Tensor(_), ..]) => self.stack.push(*tensor),
+            (
+                Known::Tensor,
+                [
+                    Value::Storage(storage),
+                    Value::Int(offset),
+                    Value::List(shape),
+                    Value::List(strides),
+                    ..,
+                ],
+            ) => self.tensor(*storage, *offset, *shape, *strides)?,
+            _ => return Err("calls a function with arguments that it does not take".into()),
+        }
+        Ok(())
+    }
+
+    fn tensor(
+        &mut self,
+        storage: usize,
+        offset: i64,
+        shape: usize,
+        strides: usize,
+    ) -> Result<(), Reason> {
+        let sizes = |list: usize| -> Result<Vec<usize>, Reason> {
+            let size = |v: &Value| match v {
+                Value::Int(n) => usize::try_from(*n).ok(),
+                _ => None,
+            };
+            let sizes: Option<Vec<_>> = self.objects.lists[list].iter().map(size).collect();
+            sizes.ok_or_else(|| "has a tensor whose shape is not one of numbers from 0".into())
+        };
+        let (shape, strides) = (sizes(shape)?, sizes(strides)?);
+        let storage = self.objects.storages[storage];
+        let last = || -> Option<usize> {
+            let mut last = usize::try_from(offset).ok()?;
+            let mut n = 1usize;
+            for (size, stride) in shape.iter().zip(&strides) {
+                n = n.checked_mul(*size)?;
+                last = last.checked_add(size.saturating_sub(1).checked_mul(*stride)?)?;
+            }
+            // No number twice: a few bytes must not stand for many.
+            (n <= storage.n).then_some(if n == 0 { 0 } else { last + 1 })
+        };
+        if shape.len() != strides.len() || shape.len() > 8 {
+            return Err("has a tensor whose shape and strides do not fit together".into());
+        }
+        if last().is_none_or(|end| end > storage.n) {
+            return Err(format!(
+                "has a tensor of shape {shape:?} that goes beyond its storage of {}",
+                storage.n
+            ));
+        }
+        self.stack.push(Value::Tensor(self.objects.tensors.len()));
+        self.objects.tensors.push(TensorRef { storage, offset: offset as usize, shape, strides });
+        Ok(())
+    }
+
+    /// Attributes of an object: only state dictionaries have some (`_metadata`), and nobody needs
+    /// them.
+    fn build(&mut self) -> Result<(), Reason> {
+        self.pop()?;
+        match self.stack.last() {
+            Some(Value::Dict(_)) => Ok(()),
+            _ => Err("sets attributes of what is no dictionary".into()),
+        }
+    }
+
+    /// `('storage', torch.FloatStorage, '0', 'cpu', 432)`.
+    fn persistent(&mut self) -> Result<(), Reason> {
+        let Value::List(id) = self.pop()? else {
+            return Err("has a storage that is not described".into());
+        };
+        match *self.objects.lists[id] {
+            [
+                Value::Text("storage"),
+                Value::Name(Known::Storage(kind)),
+                Value::Text(key),
+                Value::Text(_),
+                Value::Int(n),
+            ] => {
+                let n = usize::try_from(n).map_err(|_| "has a storage of negative length")?;
+                self.stack.push(Value::Storage(self.objects.storages.len()));
+                self.objects.storages.push(Storage { kind, key, n });
+                Ok(())
+            }
+            _ => Err("has a storage that is not described as PyTorch does".into()),
+        }
+    }
+}
+
+/// A little-endian number in two's complement of at most eight bytes.
+fn long(bytes: &[u8]) -> Option<i64> {
+    let negative = bytes.last().is_some_and(|b| b & 0x80 != 0);
+    let mut wide = [if negative { 0xff } else { 0 }; 8];
+    wide.get_mut(..bytes.len())?.copy_from_slice(bytes);
+    Some(i64::from_le_bytes(wide))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_of_all_lengths_are_read() {
+        for (bytes, n) in [(&[][..], 0), (&[0xff], -1), (&[0, 1], 256), (&[0x80, 0], 128)] {
+            assert_eq!(long(bytes), Some(n));
+        }
+        assert_eq!(long(&[1; 9]), None);
+    }
+}

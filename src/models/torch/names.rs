@@ -1,0 +1,148 @@
+//! Which network a state dictionary is of, and the names that its tensors have here.
+//!
+//! Ours are torchvision's, which the official code and the Comparator use, too; other code calls
+//! the ResNet's shortcut `shortcut` and its head `linear`, and the VGG's head `classifier.0`.
+
+use std::collections::BTreeMap;
+
+use crate::{
+    data::sets::SETS,
+    models::{
+        Architecture,
+        card::Card,
+        resnet::ResnetConfig,
+        swin::SwinConfig,
+        tensors::{Format, Stored, Tensors},
+        vgg::VggConfig,
+    },
+};
+
+/// Prefixes that all names have when a network was wrapped.
+const WRAPPERS: [&str; 3] = ["module.", "model.", "net."];
+/// Buffers of the official code's first layer.
+const NORMALISE: [&str; 2] = ["normalize.mean", "normalize.std"];
+
+/// The same tensors under our names, and a card that says what network they are of; nothing if it
+/// is none that is known.
+pub fn adopt(tensors: Tensors) -> Option<(Card, Tensors)> {
+    let mut tensors = unwrapped(tensors);
+    let statistics = NORMALISE.map(|name| {
+        let found: Option<Stored> = tensors.0.remove(name);
+        found.filter(|t| t.format != Format::Other && t.shape.iter().product::<usize>() <= 4)
+    });
+    let statistics = match statistics.map(|t| t.and_then(|t| t.values())) {
+        [Some(mean), Some(std)] => Some((mean, std)),
+        _ => None,
+    };
+    let renamed = tensors.0.into_iter().filter_map(|(name, t)| Some((rename(&name)?, t)));
+    let tensors = Tensors(renamed.collect());
+    let architecture = infer(&tensors, statistics)?;
+    Some((card(architecture), tensors))
+}
+
+fn unwrapped(mut tensors: Tensors) -> Tensors {
+    while let Some(prefix) = WRAPPERS.iter().find(|prefix| {
+        !tensors.0.is_empty() && tensors.0.keys().all(|name| name.starts_with(**prefix))
+    }) {
+        let inner = |(name, t): (String, _)| (name[prefix.len()..].to_string(), t);
+        tensors = Tensors(tensors.0.into_iter().map(inner).collect::<BTreeMap<_, _>>());
+    }
+    tensors
+}
+
+/// Our name of a tensor; nothing for what follows from the network's shape.
+fn rename(name: &str) -> Option<String> {
+    if name.ends_with(".num_batches_tracked") || name.ends_with(".relative_position_index") {
+        return None;
+    }
+    Some(match name {
+        "linear.weight" => "fc.weight".into(),
+        "linear.bias" => "fc.bias".into(),
+        "classifier.0.weight" => "classifier.weight".into(),
+        "classifier.0.bias" => "classifier.bias".into(),
+        _ if name.starts_with("layer") => name.replace(".shortcut.", ".downsample."),
+        _ => name.into(),
+    })
+}
+
+fn infer(tensors: &Tensors, own: Option<(Vec<f32>, Vec<f32>)>) -> Option<Architecture> {
+    let statistics = |channels: usize, classes: usize| {
+        own.clone().filter(|(m, s)| m.len() == channels && s.len() == channels).unwrap_or_else(
+            || {
+                let usual = || {
+                    let n = channels.min(4);
+                    (vec![0.5; n], vec![0.25; n])
+                };
+                data(channels, classes).map_or_else(usual, |s| (s.mean.to_vec(), s.std.to_vec()))
+            },
+        )
+    };
+    if let Some([embed, channels, patch, _]) = tensors.shape("features.0.0.weight") {
+        let [classes, _] = tensors.shape("head.weight")?;
+        let (mean, std) = statistics(channels, classes);
+        let (mut depths, mut heads, mut window) = (Vec::new(), Vec::new(), 0);
+        for stage in (0..7).map(|i| 2 * i + 1) {
+            let table = |block: usize| {
+                let name = format!("features.{stage}.{block}.attn.relative_position_bias_table");
+                tensors.shape::<2>(&name)
+            };
+            let Some([positions, n]) = table(0) else { break };
+            depths.push((0..33).take_while(|b| table(*b).is_some()).count());
+            heads.push(n);
+            // (2 w - 1)² positions.
+            window = positions.isqrt().div_ceil(2);
+        }
+        return Some(Architecture::Swin(SwinConfig {
+            embed,
+            depths,
+            heads,
+            patch,
+            window,
+            drop_path: 0.0,
+            channels,
+            classes,
+            mean,
+            std,
+        }));
+    }
+    if let Some([width, channels, _, _]) = tensors.shape("features.0.weight") {
+        let [classes, _] = tensors.shape("classifier.weight")?;
+        let (mean, std) = statistics(channels, classes);
+        return Some(Architecture::Vgg(VggConfig { width, channels, classes, mean, std }));
+    }
+    let [width, channels, _, _] = tensors.shape("conv1.weight")?;
+    let [classes, _] = tensors.shape("fc.weight")?;
+    let (mean, std) = statistics(channels, classes);
+    Some(Architecture::Resnet(ResnetConfig { width, channels, classes, mean, std }))
+}
+
+/// The data set that a network with so many channels and classes is most likely for.
+fn data(channels: usize, classes: usize) -> Option<&'static crate::data::sets::Set> {
+    SETS.iter().find(|s| (s.shape.channels, s.classes.len()) == (channels, classes))
+}
+
+fn card(architecture: Architecture) -> Card {
+    let (channels, classes) = match &architecture {
+        Architecture::Resnet(c) => (c.channels, c.classes),
+        Architecture::Vgg(c) => (c.channels, c.classes),
+        Architecture::Swin(c) => (c.channels, c.classes),
+        Architecture::Unet(c) => (c.channels, c.classes),
+    };
+    let (data, classes) = match data(channels, classes) {
+        Some(set) => (set.name.into(), set.classes.iter().map(|c| c.to_string()).collect()),
+        None => ("unknown".into(), (0..classes.min(1001)).map(|c| format!("class {c}")).collect()),
+    };
+    Card {
+        name: "imported".into(),
+        architecture,
+        data,
+        classes,
+        split_seed: 1,
+        without: None,
+        unlearned: Vec::new(),
+        training: None,
+        metrics: Default::default(),
+        device: String::new(),
+        version: String::new(),
+    }
+}

@@ -1,0 +1,191 @@
+//! Python's pickle, as far as PyTorch's files of tensors need it, and nothing beyond.
+//!
+//! A pickle is a program for a stack machine, and Python's own machine calls any function by name.
+//! This one knows a fixed list of opcodes and of names, calls nothing, and refuses every other
+//! name. Every opcode makes at most one object, objects are handles into flat lists (no nesting to
+//! recurse into, no copies that grow), and there is a limit on how many there may be.
+
+use super::machine::Machine;
+
+/// The reason why a file is refused.
+pub type Reason = String;
+
+/// Number format of a storage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    F16,
+    BF16,
+    F32,
+    F64,
+    /// Integers of this many bytes: counters, never weights.
+    Int(usize),
+}
+
+impl Kind {
+    /// Bytes of one number.
+    pub fn size(self) -> usize {
+        match self {
+            Self::F16 | Self::BF16 => 2,
+            Self::F32 => 4,
+            Self::F64 => 8,
+            Self::Int(n) => n,
+        }
+    }
+}
+
+/// A name that a pickle may use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Known {
+    /// `collections.OrderedDict`: state dictionaries.
+    OrderedDict,
+    /// `collections.Counter`: milestones of the scheduler in the official code's checkpoints.
+    Counter,
+    /// `torch._utils._rebuild_tensor_v2`.
+    Tensor,
+    /// `torch._utils._rebuild_parameter`.
+    Parameter,
+    /// `torch.Size`.
+    Size,
+    /// `torch.FloatStorage` and its like.
+    Storage(Kind),
+}
+
+/// The thing of a module that may be named so.
+pub fn known(module: &str, name: &str) -> Option<Known> {
+    Some(match (module, name) {
+        ("collections", "OrderedDict") => Known::OrderedDict,
+        ("collections", "Counter") => Known::Counter,
+        ("torch._utils", "_rebuild_tensor_v2") => Known::Tensor,
+        ("torch._utils", "_rebuild_parameter") => Known::Parameter,
+        ("torch", "Size") => Known::Size,
+        ("torch", storage) => Known::Storage(match storage {
+            "HalfStorage" => Kind::F16,
+            "BFloat16Storage" => Kind::BF16,
+            "FloatStorage" => Kind::F32,
+            "DoubleStorage" => Kind::F64,
+            "LongStorage" => Kind::Int(8),
+            "IntStorage" => Kind::Int(4),
+            "ShortStorage" => Kind::Int(2),
+            "CharStorage" | "ByteStorage" | "BoolStorage" => Kind::Int(1),
+            _ => return None,
+        }),
+        _ => return None,
+    })
+}
+
+/// An object, or a handle to one.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Value<'a> {
+    None,
+    Bool(bool),
+    Int(i64),
+    Float(f64),
+    Text(&'a str),
+    /// A tuple or list, by its place in [`Objects::lists`].
+    List(usize),
+    /// By its place in [`Objects::dicts`].
+    Dict(usize),
+    /// By its place in [`Objects::storages`].
+    Storage(usize),
+    /// By its place in [`Objects::tensors`].
+    Tensor(usize),
+    /// A function or type that may be named.
+    Name(Known),
+}
+
+/// Numbers in an entry of the archive.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Storage<'a> {
+    pub kind: Kind,
+    /// The entry is `data/KEY`.
+    pub key: &'a str,
+    /// How many numbers.
+    pub n: usize,
+}
+
+/// A view of a storage.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TensorRef<'a> {
+    pub storage: Storage<'a>,
+    pub offset: usize,
+    pub shape: Vec<usize>,
+    /// Numbers between neighbours along each axis.
+    pub strides: Vec<usize>,
+}
+
+/// Everything that a pickle made.
+#[derive(Debug, Default)]
+pub struct Objects<'a> {
+    pub lists: Vec<Vec<Value<'a>>>,
+    pub dicts: Vec<Vec<(Value<'a>, Value<'a>)>>,
+    pub storages: Vec<Storage<'a>>,
+    pub tensors: Vec<TensorRef<'a>>,
+}
+
+/// Runs a pickle to its end: what it made, and which of it is the result.
+///
+/// # Errors
+/// It is cut off, uses an opcode or a name that is not on the list, or makes too much; the reason
+/// as a text.
+pub fn run(bytes: &[u8]) -> Result<(Objects<'_>, Value<'_>), Reason> {
+    Machine::new(bytes).run()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_of_anything_else_is_refused_by_name() {
+        for (pickle, name) in [
+            (&b"\x80\x02cos\nsystem\nX\x04\x00\x00\x00trueq\x00\x85R."[..], "os.system"),
+            (b"\x80\x04\x8c\x08builtins\x8c\x04eval\x93.", "builtins.eval"),
+            (b"\x80\x02ctorch.storage\n_load_from_bytes\n.", "torch.storage._load_from_bytes"),
+        ] {
+            let reason = run(pickle).unwrap_err();
+            assert!(reason.contains(&format!("asks for '{name}'")), "{reason}");
+        }
+    }
+
+    #[test]
+    fn odd_programs_are_refused() {
+        let tensor = |offset: &[u8], shape: &[u8], strides: &[u8]| {
+            let storage = b"((X\x07\x00\x00\x00storagectorch\nFloatStorage\nX\x01\x00\x00\x000X\x03\x00\x00\x00cpuK\x06tQ";
+            [b"ctorch._utils\n_rebuild_tensor_v2\n", &storage[..], offset, shape, strides, b"tR."]
+                .concat()
+        };
+        let good = tensor(b"K\x00", b"K\x02K\x03\x86", b"K\x03K\x01\x86");
+        assert!(matches!(run(&good), Ok((_, Value::Tensor(0)))));
+        for (why, pickle) in [
+            ("nothing", b"".to_vec()),
+            ("empty stack", b".".to_vec()),
+            ("pop below a mark", b"N(a.".to_vec()),
+            ("mark without items", b"t.".to_vec()),
+            ("unknown memo", b"h\x07.".to_vec()),
+            ("endless text", b"X\xff\xff\xff\xffabc".to_vec()),
+            ("endless name", b"cos".to_vec()),
+            ("dup", b"N2.".to_vec()),
+            ("odd items", b"}(K\x01u.".to_vec()),
+            ("attributes of a list", b"]}b.".to_vec()),
+            ("beyond the storage", tensor(b"K\x01", b"K\x02K\x03\x86", b"K\x03K\x01\x86")),
+            ("strides beyond it", tensor(b"K\x00", b"K\x02\x85", b"K\x06\x85")),
+            ("a number many times", tensor(b"K\x00", b"M\xff\xff\x85", b"K\x00\x85")),
+            (
+                "an overflow",
+                tensor(
+                    b"K\x00",
+                    b"\x8a\x08\xff\xff\xff\xff\xff\xff\xff\x7fK\x09\x86",
+                    b"K\x09K\x09\x86",
+                ),
+            ),
+            ("a negative size", tensor(b"K\x00", b"J\xff\xff\xff\xff\x85", b"K\x01\x85")),
+            ("other axes", tensor(b"K\x00", b"K\x02\x85", b"K\x01K\x01\x86")),
+            ("too many objects", vec![b'N'; 100_001]),
+            ("deep lists", [vec![b']'; 9], vec![b'a'; 8], vec![b'a', b'.']].concat()),
+        ] {
+            assert!(run(&pickle).is_err(), "{why}");
+        }
+        // A list within itself is a handle in a list, no recursion.
+        assert!(run(b"]q\x00h\x00a.").is_ok());
+    }
+}
