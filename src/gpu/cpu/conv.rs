@@ -5,6 +5,7 @@
 //! columns past the row's end are computed and dropped. With stride 2 the scratch holds the even and
 //! odd rows and columns apart ("phases"), so that the same contiguous kernel serves. Maps too small
 //! to fill vectors hold `LANES` images side by side in the innermost axis instead.
+//! 3 x 3 kernels with stride 1, most of every network here, go by way of [`winograd`].
 
 mod pack;
 mod plan;
@@ -12,12 +13,12 @@ mod plan;
 mod tests;
 mod tile;
 mod weight;
+mod winograd;
 
 use super::par::each;
 use super::simd::{Kernel, Simd, dispatch};
 use plan::Plan;
-
-pub use weight::grad_weight;
+use winograd::{Weights, Windows};
 
 /// The sizes of a square convolution: `x [batch, c_in, h, w]`, `weight [c_out, c_in, kernel,
 /// kernel]`, `out [batch, c_out, out_h, out_w]`.
@@ -58,6 +59,19 @@ impl ConvShape {
         2 * self.batch * self.out_h() * self.out_w() * weights
     }
 
+    /// The convolution of `grad_out` that is the input gradient, where the stride is 1.
+    fn turned(&self) -> Option<ConvShape> {
+        let pad = self.pad.map(|p| self.kernel - 1 - p);
+        (self.stride == 1).then_some(ConvShape {
+            c_in: self.c_out,
+            h: self.out_h(),
+            w: self.out_w(),
+            c_out: self.c_in,
+            pad,
+            ..*self
+        })
+    }
+
     fn check(&self, x: &[f32], weight: &[f32], out: &[f32]) {
         assert!(self.pad.iter().all(|&p| p < self.kernel), "padding wider than the kernel's reach");
         assert_eq!(x.len(), self.batch * self.c_in * self.h * self.w, "x");
@@ -70,13 +84,30 @@ impl ConvShape {
 pub fn forward(s: &ConvShape, x: &[f32], weight: &[f32], bias: Option<&[f32]>, out: &mut [f32]) {
     s.check(x, weight, out);
     assert!(bias.is_none_or(|b| b.len() == s.c_out), "bias");
-    tile::run(&Plan::forward(s), s.batch, x, weight, bias, out);
+    let Some(windows) = Windows::of(s) else {
+        return tile::run(&Plan::forward(s), s.batch, x, weight, bias, out);
+    };
+    let weights = Weights { values: weight, strides: [s.c_in * 9, 9], turned: false };
+    winograd::run(s, &windows, x, &weights, bias, out);
 }
 
 /// `grad_x [batch, c_in, h, w]` from `grad_out [batch, c_out, out_h, out_w]`.
 pub fn grad_input(s: &ConvShape, grad_out: &[f32], weight: &[f32], grad_x: &mut [f32]) {
     s.check(grad_x, weight, grad_out);
-    tile::run(&Plan::grad_input(s), s.batch, grad_out, weight, None, grad_x);
+    let Some((turned, windows)) = s.turned().and_then(|t| Some((t, Windows::of(&t)?))) else {
+        return tile::run(&Plan::grad_input(s), s.batch, grad_out, weight, None, grad_x);
+    };
+    let weights = Weights { values: weight, strides: [9, s.c_in * 9], turned: true };
+    winograd::run(&turned, &windows, grad_out, &weights, None, grad_x);
+}
+
+/// `grad_w [c_out, c_in, kernel, kernel]`: the sum over images and pixels.
+pub fn grad_weight(s: &ConvShape, x: &[f32], grad_out: &[f32], grad_w: &mut [f32]) {
+    s.check(x, grad_w, grad_out);
+    match Windows::grouped(s) {
+        Some(windows) => winograd::grad_weight(s, &windows, x, grad_out, grad_w),
+        None => weight::grad_weight(s, x, grad_out, grad_w),
+    }
 }
 
 /// `grad_b [c_out]`: the sum of `grad_out` over images and pixels.

@@ -33,6 +33,14 @@ pub fn map<T: Send, R: Send>(tasks: Vec<T>, f: impl Fn(T) -> R + Sync + Send) ->
     tasks.into_iter().map(f).collect()
 }
 
+/// How many threads there are.
+pub fn threads() -> usize {
+    #[cfg(not(target_arch = "wasm32"))]
+    return rayon::current_num_threads();
+    #[cfg(target_arch = "wasm32")]
+    return 1;
+}
+
 /// A large vector of zeros, whose memory all threads touch first: fresh pages are slow to come by.
 pub fn zeros(len: usize) -> Vec<f32> {
     const PART: usize = 1 << 16;

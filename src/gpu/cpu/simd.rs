@@ -42,6 +42,10 @@ pub trait Simd: Copy {
     fn pow2(self) -> Self;
     /// Sum of the lanes, in an order fixed per type.
     fn sum(self) -> f32;
+    /// The lanes of both in turn: the first half and the second half of `s0 o0 s1 o1 ..`.
+    fn interleave(self, o: Self) -> [Self; 2];
+    /// The even and the odd lanes of `self` followed by `o`.
+    fn deinterleave(self, o: Self) -> [Self; 2];
 }
 
 impl Simd for f32 {
@@ -100,6 +104,14 @@ impl Simd for f32 {
     #[inline(always)]
     fn sum(self) -> f32 {
         self
+    }
+    #[inline(always)]
+    fn interleave(self, o: Self) -> [Self; 2] {
+        [self, o]
+    }
+    #[inline(always)]
+    fn deinterleave(self, o: Self) -> [Self; 2] {
+        [self, o]
     }
 }
 
@@ -172,6 +184,16 @@ impl Simd for F32x4 {
     fn sum(self) -> f32 {
         (self.0[0] + self.0[1]) + (self.0[2] + self.0[3])
     }
+    #[inline(always)]
+    fn interleave(self, o: Self) -> [Self; 2] {
+        let (a, b) = (self.0, o.0);
+        [F32x4([a[0], b[0], a[1], b[1]]), F32x4([a[2], b[2], a[3], b[3]])]
+    }
+    #[inline(always)]
+    fn deinterleave(self, o: Self) -> [Self; 2] {
+        let (a, b) = (self.0, o.0);
+        [F32x4([a[0], a[2], b[0], b[2]]), F32x4([a[1], a[3], b[1], b[3]])]
+    }
 }
 
 /// A computation that can be compiled for any vector type.
@@ -242,6 +264,18 @@ pub fn dispatch<K: Kernel>(k: K) -> K::Output {
     }
 }
 
+/// Turns `LANES` vectors of `LANES` floats: lane `i` of vector `j` becomes lane `j` of vector `i`.
+#[inline(always)]
+pub fn transpose<V: Simd>(rows: &mut [V; 16]) {
+    // Perfect shuffles: as many as LANES is a power of two.
+    for _ in 0..V::LANES.ilog2() {
+        let old = *rows;
+        for i in 0..V::LANES / 2 {
+            [rows[2 * i], rows[2 * i + 1]] = old[i].interleave(old[i + V::LANES / 2]);
+        }
+    }
+}
+
 /// `(LANES, ROWS)` of the vectors [`dispatch`] picks.
 pub fn vector_shape() -> (usize, usize) {
     struct Shape;
@@ -291,6 +325,39 @@ pub mod testing {
             }
         }
         limit(Level::Avx512);
+    }
+
+    #[test]
+    fn lanes_are_shuffled_and_blocks_are_turned() {
+        struct Shuffle;
+        impl Kernel for Shuffle {
+            type Output = ();
+            #[inline(always)]
+            fn run<V: Simd>(self) {
+                let n = V::LANES;
+                let line = |k: usize| -> Vec<f32> { (0..n).map(|i| (k * n + i) as f32).collect() };
+                let read = |v: V| {
+                    let mut out = vec![0.0; n];
+                    v.store(&mut out);
+                    out
+                };
+                let (a, b) = (V::load(&line(0)), V::load(&line(1)));
+                let [even, odd] = a.deinterleave(b).map(read);
+                assert!((0..n).all(|i| even[i] == 2.0 * i as f32 && odd[i] == even[i] + 1.0));
+                let [first, second] = a.interleave(b).map(read);
+                let both = [first, second].concat();
+                assert!(
+                    (0..n).all(|i| both[2 * i] == i as f32 && both[2 * i + 1] == (n + i) as f32)
+                );
+                let mut rows = [V::splat(0.0); 16];
+                rows.iter_mut().take(n).enumerate().for_each(|(k, row)| *row = V::load(&line(k)));
+                transpose(&mut rows);
+                for (j, row) in rows.into_iter().take(n).enumerate() {
+                    assert!(read(row).iter().enumerate().all(|(i, &v)| v == (i * n + j) as f32));
+                }
+            }
+        }
+        at_each_level(|_| dispatch(Shuffle));
     }
 
     #[test]

@@ -83,7 +83,7 @@ pub fn unpack(plan: &Plan, pass: &Pass, src: &[f32], out: &mut [f32]) {
 
 /// `to[..n] = from[..n]` for the few floats of a row, for which `memcpy` is a slow call.
 #[inline(always)]
-fn copy(from: &[f32], to: &mut [f32], n: usize) {
+pub fn copy(from: &[f32], to: &mut [f32], n: usize) {
     let (from, from_tail) = from[..n].as_chunks::<4>();
     let (to, to_tail) = to[..n].as_chunks_mut::<4>();
     for (t, f) in to.iter_mut().zip(from) {

@@ -160,9 +160,26 @@ fn small_maps() {
     }
 }
 
+/// Batches whose images share vectors at any level, on maps of odd and even sides.
+#[test]
+fn batches_of_whole_vectors() {
+    for dims in [
+        [16, 8, 7, 7, 9],
+        [32, 9, 4, 4, 8],
+        [16, 16, 14, 14, 24],
+        [16, 8, 5, 9, 17],
+        [64, 8, 8, 6, 8],
+    ] {
+        for pad in [SAME, LATE, NONE, [2; 4]] {
+            check(shape(dims, 3, 1, pad));
+        }
+    }
+}
+
 /// So many weights that output channels are shared out, too, in ranges that do not divide evenly.
 #[test]
 fn wide() {
     check(shape([3, 128, 3, 3, 232], 3, 1, SAME));
+    check(shape([16, 128, 4, 4, 232], 3, 1, SAME));
     check(shape([2, 300, 2, 3, 113], 3, 2, SAME));
 }

@@ -19,7 +19,8 @@ macro_rules! on {
 macro_rules! vector {
     ($name:ident, $lanes:expr, $rows:expr, $vectors:expr, $set1:ident, $load:ident, $store:ident, $fma:ident,
      $add:ident, $sub:ident, $mul:ident, $div:ident, $max:ident, $min:ident,
-     |$v:ident, $m:ident| $positive:expr, |$p:ident| $pow2:expr, |$s:ident| $sum:expr) => {
+     |$v:ident, $m:ident| $positive:expr, |$p:ident| $pow2:expr, |$s:ident| $sum:expr,
+     |$a:ident, $b:ident| [$interleave:expr, $deinterleave:expr]) => {
         impl Simd for $name {
             const LANES: usize = $lanes;
             const ROWS: usize = $rows;
@@ -81,6 +82,16 @@ macro_rules! vector {
                 let $s = self.0;
                 on!($sum)
             }
+            #[inline(always)]
+            fn interleave(self, o: Self) -> [Self; 2] {
+                let ($a, $b) = (self.0, o.0);
+                on!($interleave).map($name)
+            }
+            #[inline(always)]
+            fn deinterleave(self, o: Self) -> [Self; 2] {
+                let ($a, $b) = (self.0, o.0);
+                on!($deinterleave).map($name)
+            }
         }
     };
 }
@@ -105,7 +116,19 @@ vector!(
         _mm512_maskz_mov_ps(positive, v)
     },
     |p| _mm512_scalef_ps(_mm512_set1_ps(1.0), p),
-    |s| _mm512_reduce_add_ps(s)
+    |s| _mm512_reduce_add_ps(s),
+    |a, b| [
+        {
+            let first = _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+            let second = _mm512_add_epi32(first, _mm512_set1_epi32(8));
+            [_mm512_permutex2var_ps(a, first, b), _mm512_permutex2var_ps(a, second, b)]
+        },
+        {
+            let even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+            let odd = _mm512_add_epi32(even, _mm512_set1_epi32(1));
+            [_mm512_permutex2var_ps(a, even, b), _mm512_permutex2var_ps(a, odd, b)]
+        }
+    ]
 );
 
 vector!(
@@ -132,7 +155,21 @@ vector!(
         let q = _mm_add_ps(_mm256_castps256_ps128(s), _mm256_extractf128_ps::<1>(s));
         let d = _mm_add_ps(q, _mm_movehl_ps(q, q));
         _mm_cvtss_f32(_mm_add_ss(d, _mm_movehdup_ps(d)))
-    }
+    },
+    |a, b| [
+        {
+            let (low, high) = (_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b));
+            [_mm256_permute2f128_ps::<0x20>(low, high), _mm256_permute2f128_ps::<0x31>(low, high)]
+        },
+        {
+            let even = _mm256_castps_pd(_mm256_shuffle_ps::<0x88>(a, b));
+            let odd = _mm256_castps_pd(_mm256_shuffle_ps::<0xdd>(a, b));
+            [
+                _mm256_castpd_ps(_mm256_permute4x64_pd::<0xd8>(even)),
+                _mm256_castpd_ps(_mm256_permute4x64_pd::<0xd8>(odd)),
+            ]
+        }
+    ]
 );
 
 #[target_feature(enable = "avx512f,avx2,fma")]
