@@ -242,6 +242,8 @@ fn run(recipe: Recipe) -> Run {
         gap: None,
         seconds: Seconds { mask: 0.5, unlearn: 61.0, evaluate: 3.0 },
         verdict,
+        audit: None,
+        changed: Vec::new(),
         device: DeviceReport { name: "CPU".into(), api: "cpu".into() },
         seed: recipe.seed,
         protocol: recipe.protocol(),
@@ -268,6 +270,7 @@ fn run(recipe: Recipe) -> Run {
         ranking: Some(ranking),
         before: Arc::new(grid(0)),
         after: Arc::new(grid(if random { 5 } else { 6 })),
+        changed: Vec::new(),
         log: Vec::new(),
         recipe,
     }

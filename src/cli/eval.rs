@@ -1,13 +1,20 @@
-//! `salun eval`: measures the model of a run folder again, and its distance to another run's.
+//! `salun eval`: measures the model of a run folder again, audits a classifier, and tells its
+//! distance to another run's.
 
-use std::path::PathBuf;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use salun_studio::{
     engine::job::Job,
     error::{Error, Result},
-    models::{Model, card::Card},
+    models::{Model, Task, card::Card},
     run::{
-        folder,
+        bundle,
+        folder::{self, Saved},
+        output,
         recipe::Recipe,
         report::{Gap, Metrics},
     },
@@ -20,15 +27,18 @@ use super::{
     print,
 };
 
-/// Measure a run; against a Retrain run, the gaps
+/// Measure and audit a run; against a Retrain run, the gaps
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// A run folder
     #[arg(long, value_name = "DIR")]
     run: PathBuf,
-    /// Another run folder, measured on the first one's forget set
+    /// Another run folder, measured on the first one's forget set; the audit takes it for Retrain
     #[arg(long, value_name = "DIR")]
     against: Option<PathBuf>,
+    /// Where the audit and its figures go (classification) [default: the run folder]
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
 }
 
 /// Runs the command.
@@ -39,37 +49,70 @@ pub fn run(args: &Args, common: &Common) -> Result<()> {
         let right = format!("a run of the same task is needed: {}", run.report.task);
         return Err(Error::argument("against", &other.report.task, right));
     }
+    let Saved { recipe, report, model } = run;
+    let audits = model.card.architecture.task() == Task::Classify;
+    if audits && let Some(out) = &args.out {
+        empty(out, common.force)?;
+    }
     let mut client = Client::open(common)?;
-    let mut measure = |label: &str, model: Model, recipe: Recipe| -> Result<Metrics> {
-        let job = Job::Evaluate { model: model.into(), recipe };
+    let mut measure = |label: &str, model: Arc<Model>, recipe: Recipe| -> Result<Metrics> {
+        let job = Job::Evaluate { model, recipe };
         Ok(answer!(client.run(label, job, |_| Ok(()))?, Measured))
     };
-    let forgotten = run.model.card.unlearned.clone();
-    let metrics = measure("run", run.model, run.recipe.clone())?;
     // On the same pictures: what the run's model forgot is not in the retain set.
-    let against = against.map(|a| {
-        let card = Card { unlearned: forgotten, ..a.model.card };
-        Model { card, ..a.model }
+    let other = against.map(|a| {
+        let card = Card { unlearned: model.card.unlearned.clone(), ..a.model.card };
+        Arc::new(Model { card, ..a.model })
     });
-    let other = against.map(|model| measure("against", model, run.recipe.clone())).transpose()?;
-    let gap = other.as_ref().map(|o| Gap::between(&metrics, o));
+    let against = other.clone().map(|m| measure("against", m, recipe.clone())).transpose()?;
+    let (metrics, audit) = if audits {
+        let (model, recipe) = (Arc::new(model), recipe.clone());
+        let job = Job::Audit { model, recipe, retrain: other };
+        let audited = answer!(client.run("run", job, |_| Ok(()))?, Audited);
+        (audited.metrics, Some(audited.audit))
+    } else {
+        (measure("run", model.into(), recipe.clone())?, None)
+    };
+    let gap = against.as_ref().map(|o| Gap::between(&metrics, o));
+    if let Some(audit) = &audit {
+        for (name, bytes) in bundle::audit(audit)? {
+            output::replace(&args.out.as_ref().unwrap_or(&args.run).join(name), &bytes)?;
+        }
+    }
     if common.json {
         return print::json(&json!({
-            "run": args.run, "against": args.against, "forget": run.report.forget,
-            "before": run.report.before, "metrics": metrics, "against_metrics": other, "gap": gap,
-            "seed": run.recipe.seed, "device": client.info(),
+            "run": args.run, "against": args.against, "forget": report.forget,
+            "before": report.before, "metrics": metrics, "against_metrics": against, "gap": gap,
+            "audit": audit, "seed": recipe.seed, "device": client.info(),
         }));
     }
-    let mut rows = vec![("before (report)", &run.report.before), ("run", &metrics)];
-    rows.extend(other.as_ref().map(|o| ("against", o)));
+    let mut rows = vec![("before (report)", &report.before), ("run", &metrics)];
+    rows.extend(against.as_ref().map(|o| ("against", o)));
     print::line(print::metrics(&rows));
     if let Some(g) = gap {
         print::line(format!(
-            "gap: UA {:.2}, RA {:.2}, TA {:.2}, average {:.2}, ToW {:.3}",
-            g.UA, g.RA, g.TA, g.average, g.ToW
+            "gap: UA {:.2}, RA {:.2}, TA {:.2}, MIA {}, average {:.2}, ToW {:.3}",
+            g.UA,
+            g.RA,
+            g.TA,
+            g.MIA.map_or("-".into(), |v| format!("{v:.2}")),
+            g.average,
+            g.ToW
         ));
     }
-    let (forget, seed) = (&run.report.forget.spec, run.recipe.seed);
+    if let Some(audit) = &audit {
+        print::audit(audit);
+    }
+    let (forget, seed) = (&report.forget.spec, recipe.seed);
     print::line(format!("forgets {forget}; seed {seed}; {}", client.info().name));
     Ok(())
+}
+
+/// Makes the folder of the audit; without `force` none of its files may be there.
+fn empty(out: &Path, force: bool) -> Result<()> {
+    fs::create_dir_all(out).map_err(|e| Error::file(out, e))?;
+    match bundle::AUDIT.iter().map(|name| out.join(name)).find(|path| path.exists()) {
+        Some(path) if !force => Err(Error::Exists(path)),
+        _ => Ok(()),
+    }
 }

@@ -6,7 +6,10 @@ use salun_studio::{
     data::forget::brief,
     error::{Error, Result},
     gpu::device::DeviceInfo,
-    run::report::{Metrics, Report},
+    run::{
+        audit::{Audit, Examination},
+        report::{Metrics, Report},
+    },
 };
 use serde::Serialize;
 
@@ -71,18 +74,23 @@ pub fn device(info: &DeviceInfo) -> String {
     format!("{}{api}{why}", info.name)
 }
 
-/// Rows of UA, RA and TA for metrics with a name each.
+/// Rows of UA, RA, TA and MIA for metrics with a name each.
 pub fn metrics(rows: &[(&str, &Metrics)]) -> String {
     let mut cells =
-        vec![["", "UA", "RA", "TA", "pictures (UA, RA, TA)"].map(String::from).to_vec()];
+        vec![["", "UA", "RA", "TA", "MIA", "pictures (UA, RA, TA)"].map(String::from).to_vec()];
     cells.extend(rows.iter().map(|(name, m)| {
         let [u, r, t] = m.n.map(grouped);
         let mut row = vec![name.to_string()];
-        row.extend([m.UA, m.RA, m.TA].map(|v| format!("{v:.1}")));
+        row.extend([Some(m.UA), Some(m.RA), Some(m.TA), m.MIA].map(percent));
         row.push(format!("{u}, {r}, {t}"));
         row
     }));
     table(&cells)
+}
+
+/// A percentage, or a dash where it was not measured.
+pub fn percent(value: Option<f64>) -> String {
+    value.map_or("-".into(), |v| format!("{v:.1}"))
 }
 
 /// A run's summary: what was forgotten, the mask, before and after, the verdict, the conditions.
@@ -115,10 +123,84 @@ pub fn report(r: &Report) {
             e.after, e.before
         ));
     }
+    if let Some(a) = &r.audit {
+        audit(a);
+    }
     line(format!("verdict: {}. {}", r.verdict.label.name(), r.verdict.why));
     line(format!(
         "seed {}; {} ({}); seconds: mask {:.1}, unlearn {:.1}, evaluate {:.1}",
         r.seed, r.device.name, r.device.api, r.seconds.mask, r.seconds.unlearn, r.seconds.evaluate
+    ));
+}
+
+/// What an audit found in the run, in the original and in Retrain.
+pub fn audit(a: &Audit) {
+    let models: Vec<(&str, &Examination)> = [("run", &a.run), ("original", &a.original)]
+        .into_iter()
+        .chain(a.retrain.as_ref().map(|r| ("Retrain", r)))
+        .collect();
+    let row = |name: String, cell: &dyn Fn(&Examination) -> Option<String>| {
+        let cells = models.iter().map(|(_, e)| cell(e).unwrap_or("-".into()));
+        std::iter::once(name).chain(cells).collect::<Vec<_>>()
+    };
+    let head = std::iter::once("audit").chain(models.iter().map(|m| m.0));
+    let mut rows = vec![head.map(String::from).collect::<Vec<_>>()];
+    for (i, attack) in a.run.attacks.iter().enumerate() {
+        let name = format!("{}: AUC", attack.name);
+        rows.push(row(name, &|e| Some(format!("{:.3}", e.attacks.get(i)?.auc))));
+        rows.push(row("  TPR at 1 % FPR".into(), &|e| {
+            Some(format!("{:.1}", 100.0 * e.attacks.get(i)?.tpr_at_1_fpr))
+        }));
+        if attack.balanced_accuracy.is_some() {
+            rows.push(row("  balanced accuracy".into(), &|e| {
+                Some(format!("{:.1}", e.attacks.get(i)?.balanced_accuracy?))
+            }));
+        }
+    }
+    rows.push(row("probe: forgotten".into(), &|e| {
+        Some(format!("{:.1}", e.probe.as_ref()?.forgotten))
+    }));
+    rows.push(row("probe: kept".into(), &|e| Some(format!("{:.1}", e.probe.as_ref()?.kept))));
+    rows.push(row("relearn: area".into(), &|e| Some(format!("{:.1}", e.relearn.as_ref()?.area))));
+    rows.push(row("  after the last update".into(), &|e| {
+        Some(format!("{:.1}", e.relearn.as_ref()?.accuracy.last()?))
+    }));
+    line(table(&rows));
+    let cka = |pair: &[Option<f64>; 2]| {
+        pair.map(|v| v.map_or("-".into(), |v| format!("{v:.3}"))).to_vec()
+    };
+    let mut rows = vec![vec!["CKA with the original".into(), "forgotten".into(), "rest".into()]];
+    if a.retrain.is_some() {
+        rows[0].extend(["with Retrain: forgotten".into(), "rest".into()]);
+    }
+    rows.extend(a.layers.iter().map(|l| {
+        let mut row = vec![l.name.clone()];
+        row.extend(cka(&l.original));
+        row.extend(l.retrain.iter().flat_map(cka));
+        row
+    }));
+    line(table(&rows));
+    if let Some(d) = &a.divergence {
+        line(format!(
+            "to Retrain on the forget set: JS divergence {:.4} bits, activation distance {:.4} (n = {})",
+            d.js,
+            d.activation,
+            grouped(d.n)
+        ));
+    }
+    let attacked = a.run.attacks.first().map_or([0; 2], |x| x.n).map(grouped);
+    let [forgotten, rest] = a.layers_n.map(grouped);
+    line(format!(
+        "attacks on {} of the forget set and {} never seen, CKA on {forgotten} and {rest}; RMIA with \
+         {} reference models (width {}, {} updates of {}); chance {:.0} %; {:.1} s",
+        attacked[0],
+        attacked[1],
+        a.references.models,
+        a.references.width,
+        a.references.steps,
+        a.references.batch,
+        a.chance,
+        a.seconds
     ));
 }
 

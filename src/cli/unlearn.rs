@@ -61,6 +61,9 @@ pub struct Args {
     /// How much is trained on and evaluated: tiny, quick or full
     #[arg(long, value_parser = args::budget)]
     budget: Option<Budget>,
+    /// End with an audit of what the model still holds (classification; always with --budget full)
+    #[arg(long)]
+    audit: bool,
     /// Seed of everything random [default: 1]
     #[arg(long, value_name = "N", value_parser = args::seed, allow_negative_numbers = true)]
     seed: Option<u64>,
@@ -112,6 +115,7 @@ impl Args {
         }
         recipe.lr = self.lr.or(recipe.lr);
         recipe.batch = self.batch.or(recipe.batch);
+        recipe.audit = self.audit.then_some(true).or(recipe.audit);
         recipe.alpha = self.alpha.or(recipe.alpha);
         recipe.check()?;
         Ok(recipe)

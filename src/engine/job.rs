@@ -9,6 +9,7 @@ use crate::{
     models::{Model, Task},
     monitor::Progress,
     run::{
+        audit::Audit,
         budget::Budget,
         recipe::Recipe,
         report::{Metrics, Report},
@@ -45,6 +46,9 @@ pub enum Job {
     Unlearn(Recipe),
     /// Measures a model on a forget set; answers [`Outcome::Measured`].
     Evaluate { model: Arc<Model>, recipe: Recipe },
+    /// [`Job::Evaluate`] of a classifier, and an audit of what it still holds, beside the recipe's
+    /// original and `retrain` or the shipped twin; answers [`Outcome::Audited`].
+    Audit { model: Arc<Model>, recipe: Recipe, retrain: Option<Arc<Model>> },
     /// Makes pictures; answers [`Outcome::Sampled`].
     Sample { model: String, class: Option<String>, n: usize, options: SampleOptions },
 }
@@ -140,7 +144,15 @@ pub enum Outcome {
     Overlapped(Arc<Overlap>),
     Unlearned(Arc<Run>),
     Measured(Metrics),
+    Audited(Box<Audited>),
     Sampled(Arc<Grid>),
+}
+
+/// A model measured and audited.
+#[derive(Debug, Clone)]
+pub struct Audited {
+    pub metrics: Metrics,
+    pub audit: Audit,
 }
 
 /// A model as first seen.
@@ -181,6 +193,8 @@ pub struct Run {
     pub change: Change,
     pub before: Arc<Grid>,
     pub after: Arc<Grid>,
+    /// Pixels of the report's `changed` pictures, one after another; each is as large as a tile.
+    pub changed: Vec<u8>,
     pub log: Vec<LogLine>,
 }
 

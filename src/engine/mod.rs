@@ -3,6 +3,7 @@
 //! Jobs are futures that run one after another. Native: on one thread of their own, because
 //! Burn's streams belong to a thread. On the web: on the page's event loop.
 
+mod audit;
 mod generate;
 pub mod job;
 mod overlap;

@@ -6,7 +6,8 @@ use burn::tensor::Device;
 
 use super::{
     Send,
-    job::{Event, Grid, Job, Opened, Outcome},
+    audit::Subject,
+    job::{Audited, Event, Grid, Job, Opened, Outcome},
     requests::{self, Adopted},
 };
 use crate::{
@@ -18,7 +19,7 @@ use crate::{
     },
     diffusion::sampler::SampleOptions,
     error::{Error, Result},
-    eval::{self, generate::Judge},
+    eval::{self, examine::Examined, generate::Judge, outputs::Answers, references::References},
     gpu::{
         device::{Compute, DeviceInfo},
         kernels::Kernels,
@@ -52,12 +53,17 @@ pub struct Session {
     losses: HashMap<String, Arc<Vec<f32>>>,
     /// What unchanged models do: the original, measured once for all methods, and Retrain.
     measured: HashMap<String, Measured>,
+    /// What an audit found in them, and the reference models of its attacks.
+    pub(super) examined: HashMap<String, Arc<Examined>>,
+    pub(super) references: HashMap<String, Arc<References>>,
 }
 
 /// A model's metrics, and what a pane shows of it.
 #[derive(Debug, Clone)]
 pub struct Measured {
     pub metrics: Metrics,
+    /// What a classifier said of each item.
+    pub answers: Option<Arc<Answers>>,
     pub grid: Arc<Grid>,
 }
 
@@ -84,6 +90,8 @@ impl Session {
             rankings: HashMap::new(),
             losses: HashMap::new(),
             measured: HashMap::new(),
+            examined: HashMap::new(),
+            references: HashMap::new(),
         }
     }
 
@@ -136,6 +144,19 @@ impl Session {
                 let measured = self.measure(&model, &weights, &setting, &recipe, monitor).await?;
                 Outcome::Measured(measured.metrics)
             }
+            Job::Audit { model, recipe, retrain } => {
+                let setting = self.setting_of(model, &recipe, monitor).await?;
+                let model = setting.model.clone();
+                let weights = model.weights.upload(&self.device);
+                let measured = self.measure(&model, &weights, &setting, &recipe, monitor).await?;
+                let metrics = measured.metrics;
+                let answers = measured.answers.ok_or_else(|| {
+                    Error::argument("task", "generate", "only classifiers are audited")
+                })?;
+                let subject = Subject { model: &model, weights: &weights, answers };
+                let audit = self.audit(subject, &setting, &recipe, retrain, monitor).await?;
+                Outcome::Audited(Box::new(Audited { metrics, audit }))
+            }
             Job::Sample { model, class, n, options } => {
                 Outcome::Sampled(Arc::new(self.sample(&model, class, n, options, monitor).await?))
             }
@@ -173,6 +194,7 @@ impl Session {
         self.rankings.retain(|key, _| other(key));
         self.losses.retain(|key, _| other(key));
         self.measured.retain(|key, _| other(key));
+        self.examined.retain(|key, _| other(key));
         self.models.insert(name.into(), Arc::new(model));
     }
 
@@ -316,12 +338,13 @@ impl Session {
         let options = sampling(recipe);
         match &*model.network {
             Network::Classifier(net) => {
-                let metrics =
-                    eval::classify::measure(&**net, weights, data, set, budget, &device, monitor)
+                let answers =
+                    eval::classify::answers(&**net, weights, data, set, budget, &device, monitor)
                         .await?;
+                let metrics = eval::classify::metrics(&answers, set);
                 let test = &data.test;
                 let grid = self.grid(model, weights, test, columns, &options, monitor).await?;
-                Ok(Measured { metrics, grid: Arc::new(grid) })
+                Ok(Measured { metrics, answers: Some(Arc::new(answers)), grid: Arc::new(grid) })
             }
             Network::Unet(net) => {
                 let judge = self.judge(&recipe.data)?.ok_or_else(|| no_judge(&recipe.data))?;
@@ -332,7 +355,7 @@ impl Session {
                         .await?;
                 // The first samples of every class are those that a pane shows: from one noise.
                 let grid = Grid::of_samples(net, budget.sizes().samples, columns, judged);
-                Ok(Measured { metrics, grid: Arc::new(grid) })
+                Ok(Measured { metrics, answers: None, grid: Arc::new(grid) })
             }
         }
     }
@@ -471,7 +494,8 @@ fn needed(job: &Job) -> Vec<&'static str> {
         Job::Rank(recipe)
         | Job::Overlap { recipe, .. }
         | Job::Unlearn(recipe)
-        | Job::Evaluate { recipe, .. } => {
+        | Job::Evaluate { recipe, .. }
+        | Job::Audit { recipe, .. } => {
             let models = registry::files(&recipe.model, &recipe.data);
             [models, data::files(&recipe.data).concat()].concat()
         }

@@ -7,17 +7,23 @@ use web_time::Instant;
 
 use super::{
     Send,
+    audit::Subject,
     job::{Event, Grid, Live, LogLine, Run},
     requests,
     session::{Session, Setting, no_judge, sampling},
 };
 use crate::{
     error::{Error, Result},
-    eval::{classify::percent, verdict::verdict},
+    eval::{
+        changed::most_changed,
+        classify::percent,
+        verdict::{Evidence, verdict},
+    },
     gpu::device::DeviceKind,
     models::{Model, Task, registry},
     monitor::Monitor,
     run::{
+        audit::Changed,
         recipe::Recipe,
         report::{
             DeviceReport, EarlierReport, Forgotten, Gap, Metrics, Report, Seconds, TrainingReport,
@@ -40,6 +46,10 @@ impl Session {
         let setting = self.setting(&recipe, monitor).await?;
         let Setting { model, data, split, set, plan } = &setting;
         let task = model.card.architecture.task();
+        if task == Task::Generate && recipe.audit == Some(true) {
+            let right = "only classifiers are audited; leave it out";
+            return Err(Error::argument("audit", &recipe.model, right));
+        }
         if task == Task::Generate && self.judge(&recipe.data)?.is_none() {
             return Err(no_judge(&recipe.data));
         }
@@ -114,6 +124,20 @@ impl Session {
             self.still_forgotten(model, weights, &setting, metrics, recipe.budget, monitor).await?;
         evaluate_seconds += clock.elapsed().as_secs_f64();
         let retrain = self.retrain(&setting, &recipe, monitor).await?;
+        let clock = Instant::now();
+        let answers = before.answers.as_ref().zip(after.answers.as_ref());
+        let changed = answers.map_or_else(Vec::new, |(before, after)| {
+            most_changed(&before.test, &after.test, set.class, SHOWN)
+        });
+        let audit = match &after.answers {
+            Some(answers) if recipe.audits() => {
+                let (weights, answers) = (&unlearner.weights, answers.clone());
+                let subject = Subject { model, weights, answers };
+                Some(self.audit(subject, &setting, &recipe, None, monitor).await?)
+            }
+            _ => None,
+        };
+        evaluate_seconds += clock.elapsed().as_secs_f64();
 
         let weights = unlearner.weights.download().await?;
         let scored = ranking.as_ref().map_or(0, |r| r.n_forget);
@@ -133,13 +157,16 @@ impl Session {
             },
             mask: mask.as_ref().map(|m| m.report(scored, frozen_changed(m))),
             gap: retrain.as_ref().map(|r| Gap::between(&after.metrics, r)),
-            verdict: verdict(
+            verdict: verdict(&Evidence {
                 task,
-                set.class.is_some(),
-                &before.metrics,
-                &after.metrics,
-                retrain.as_ref(),
-            ),
+                whole_class: set.class.is_some(),
+                before: &before.metrics,
+                after: &after.metrics,
+                retrain: retrain.as_ref(),
+                audit: audit.as_ref(),
+            }),
+            audit: audit.map(Box::new),
+            changed,
             before: before.metrics,
             after: after.metrics,
             earlier: set
@@ -165,8 +192,10 @@ impl Session {
             version: env!("CARGO_PKG_VERSION").into(),
         };
         let card = requests::unlearned(&model.card, &report, set, split);
+        let pixels = |c: &Changed| data.test.picture(c.index).to_vec();
         Ok(Run {
             recipe,
+            changed: report.changed.iter().flat_map(pixels).collect(),
             change: Change::between(&model.weights, &weights),
             model: Model { card, weights, ..Model::clone(model) },
             report,
@@ -218,6 +247,9 @@ impl Session {
     }
 }
 
+/// Most changed pictures of the forgotten class, and of the others, that a report lists.
+const SHOWN: usize = 12;
+
 /// Updates whose losses are compared: the second depends on the gradients of the first.
 const TRIED: usize = 2;
 
@@ -249,9 +281,8 @@ fn glance(grid: &Grid, forgotten: Option<usize>) -> Metrics {
         UA: if forgotten.is_some() { 100.0 - percent(hits(true)) } else { 0.0 },
         RA: kept,
         TA: kept,
-        MIA: None,
-        per_class: Vec::new(),
         n: [hits(true).count(), hits(false).count(), hits(false).count()],
+        ..Metrics::default()
     }
 }
 

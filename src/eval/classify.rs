@@ -2,6 +2,10 @@
 
 use burn::tensor::Device;
 
+use super::{
+    mia,
+    outputs::{Answers, Outputs},
+};
 use crate::{
     data::{Dataset, Pictures, forget::ForgetSet, rng},
     error::Result,
@@ -30,18 +34,31 @@ pub async fn predict(
     device: &Device,
     monitor: &mut Monitor,
 ) -> Result<Vec<(usize, f32)>> {
-    let mut seen = Vec::with_capacity(indices.len());
+    let values = logits(net, weights, data, indices, device, monitor).await?;
+    Ok(values.chunks_exact(net.classes()).map(top).collect())
+}
+
+/// The logits of the pictures `indices`, row by row. [n, classes].
+///
+/// # Errors
+/// Cancelled, or the device failed.
+pub async fn logits(
+    net: &dyn Classifier,
+    weights: &Weights,
+    data: &Pictures,
+    indices: &[usize],
+    device: &Device,
+    monitor: &mut Monitor,
+) -> Result<Vec<f32>> {
+    let mut values = Vec::with_capacity(indices.len() * net.classes());
     for batch in indices.chunks(BATCH) {
         let pass = Pass::new(weights, Mode::Eval);
         // Evaluation draws nothing at random.
         let x = pictures(data, batch, Augment::None, &mut rng::seeded(0, "none"), device);
-        let logits = net.forward(&pass, x);
-        let classes = logits.dims()[1];
-        let values = read(logits).await?;
-        seen.extend(values.chunks_exact(classes).map(top));
+        values.extend(read(net.forward(&pass, x)).await?);
         monitor.advance(batch.len()).await?;
     }
-    Ok(seen)
+    Ok(values)
 }
 
 /// The cross-entropy of each picture's own label.
@@ -56,20 +73,13 @@ pub async fn losses(
     device: &Device,
     monitor: &mut Monitor,
 ) -> Result<Vec<f32>> {
-    let mut losses = Vec::with_capacity(indices.len());
-    for batch in indices.chunks(BATCH) {
-        let x = pictures(data, batch, Augment::None, &mut rng::seeded(0, "none"), device);
-        let logits = net.forward(&Pass::new(weights, Mode::Eval), x);
-        let classes = logits.dims()[1];
-        let values = read(logits).await?;
-        let rows = values.chunks_exact(classes).zip(data.labels(batch));
-        losses.extend(rows.map(|(row, label)| {
-            let most = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-            row.iter().map(|v| (v - most).exp()).sum::<f32>().ln() + most - row[label]
-        }));
-        monitor.advance(batch.len()).await?;
-    }
-    Ok(losses)
+    let values = logits(net, weights, data, indices, device, monitor).await?;
+    let rows = values.chunks_exact(net.classes()).zip(data.labels(indices));
+    let loss = |(row, label): (&[f32], usize)| {
+        let most = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        row.iter().map(|v| (v - most).exp()).sum::<f32>().ln() + most - row[label]
+    };
+    Ok(rows.map(loss).collect())
 }
 
 /// The largest logit's class and its softmax probability.
@@ -79,12 +89,11 @@ pub fn top(logits: &[f32]) -> (usize, f32) {
     (best, 1.0 / sum)
 }
 
-/// UA on the forget set, RA on the retain set, TA on the test set; a forgotten class is left out
-/// of TA. `per_class` is the test accuracy of every class.
+/// What the model says of the budget's part of the forget, retain and test set.
 ///
 /// # Errors
 /// Cancelled, or the device failed.
-pub async fn measure(
+pub async fn answers(
     net: &dyn Classifier,
     weights: &Weights,
     data: &Dataset,
@@ -92,39 +101,49 @@ pub async fn measure(
     budget: Budget,
     device: &Device,
     monitor: &mut Monitor,
-) -> Result<Metrics> {
-    let some = |items: Vec<usize>, most: usize, purpose: &str| -> Vec<usize> {
-        if items.len() <= most {
-            return items;
-        }
-        // The same pictures for every model and every run.
-        let order = rng::shuffled(&mut rng::seeded(0, purpose), items.len());
-        order[..most].iter().map(|&j| items[j]).collect()
-    };
+) -> Result<Answers> {
     let most = budget.sizes().measured;
-    let forget = some(set.forget.clone(), most[0], "measure forget");
-    let retain = some(set.retain.clone(), most[1], "measure retain");
-    let test = some((0..data.test.len()).collect(), most[2], "measure test");
+    let forget = part(&set.forget, most[0], "measure forget");
+    let retain = part(&set.retain, most[1], "measure retain");
+    let test = part(&(0..data.test.len()).collect::<Vec<_>>(), most[2], "measure test");
     monitor.phase("Evaluating", forget.len() + retain.len() + test.len());
-    let mut right = Vec::new();
-    for (pixels, items) in [(&data.train, &forget), (&data.train, &retain), (&data.test, &test)] {
-        let seen = predict(net, weights, pixels, items, device, monitor).await?;
-        let labels = pixels.labels(items);
-        right.push(seen.iter().zip(&labels).map(|((c, _), l)| c == l).collect::<Vec<bool>>());
-    }
-    let labels = data.test.labels(&test);
-    let accuracy_of = |class: usize| {
-        percent(right[2].iter().zip(&labels).filter(|(_, l)| **l == class).map(|(r, _)| *r))
-    };
-    let kept = || right[2].iter().zip(&labels).filter(|(_, l)| !set.absent(**l));
-    Ok(Metrics {
-        UA: 100.0 - percent(right[0].iter().copied()),
-        RA: percent(right[1].iter().copied()),
-        TA: percent(kept().map(|(r, _)| *r)),
-        MIA: None,
-        per_class: (0..data.classes.len()).map(accuracy_of).collect(),
-        n: [forget.len(), retain.len(), kept().count()],
+    Ok(Answers {
+        forget: Outputs::of(net, weights, &data.train, forget, device, monitor).await?,
+        retain: Outputs::of(net, weights, &data.train, retain, device, monitor).await?,
+        test: Outputs::of(net, weights, &data.test, test, device, monitor).await?,
     })
+}
+
+/// At most `most` of the items, in their order: the same for every model and every run.
+pub fn part(items: &[usize], most: usize, purpose: &str) -> Vec<usize> {
+    if items.len() <= most {
+        return items.to_vec();
+    }
+    let mut chosen = rng::shuffled(&mut rng::seeded(0, purpose), items.len());
+    chosen.truncate(most);
+    chosen.sort_unstable();
+    chosen.into_iter().map(|j| items[j]).collect()
+}
+
+/// UA on the forget set, RA on the retain set, TA on the test set, and the paper's membership
+/// inference attack; a forgotten class is left out of TA. `per_class` is the test accuracy of every
+/// class.
+pub fn metrics(answers: &Answers, set: &ForgetSet) -> Metrics {
+    let Answers { forget, retain, test } = answers;
+    let share = |o: &Outputs| percent((0..o.len()).map(|i| o.right(i)));
+    let of_class = |c: usize| share(&test.select(|i| test.labels[i] == c));
+    let kept = test.select(|i| !set.absent(test.labels[i]));
+    let attack = mia::attack(answers, |label| set.absent(label));
+    Metrics {
+        UA: 100.0 - share(forget),
+        RA: share(retain),
+        TA: share(&kept),
+        MIA: attack.map(|a| a.score),
+        MIA_n: attack.map_or([0; 2], |a| a.n),
+        per_class: (0..test.classes).map(of_class).collect(),
+        confusion: test.confusion(),
+        n: [forget.len(), retain.len(), kept.len()],
+    }
 }
 
 /// Share of `true`, in percent; 0 of nothing.

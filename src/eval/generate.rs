@@ -113,9 +113,9 @@ pub async fn measure(
         UA: 100.0 - shares[forgotten],
         RA: mean,
         TA: mean,
-        MIA: None,
         n: [each, each * kept.len(), each * kept.len()],
         per_class: shares,
+        ..Metrics::default()
     };
     Ok((metrics, Judged { values, seen }))
 }

@@ -1,5 +1,19 @@
-//! What a model still knows: accuracies, shares of generations, the verdict.
+//! What a model still knows: accuracies, membership inference, shares of generations, the verdict;
+//! and what it holds without showing it: probes, relearning, likeness of layers.
 
+pub mod attacks;
+pub mod changed;
 pub mod classify;
+pub mod examine;
 pub mod generate;
+mod linear;
+pub mod mia;
+pub mod outputs;
+pub mod references;
+pub mod relearn;
+pub mod representation;
+pub mod rmia;
+pub mod roc;
+pub mod stats;
+pub mod svm;
 pub mod verdict;

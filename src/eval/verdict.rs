@@ -1,26 +1,42 @@
-//! The verdict in words: forgot, under-forgot, over-forgot (DESIGN 1.5).
+//! The verdict in words: forgot, under-forgot, over-forgot, hidden (DESIGN 1.5).
 
 use crate::{
     models::Task,
-    run::report::{Metrics, Verdict, VerdictLabel},
+    run::{
+        audit::{Audit, Examination},
+        report::{Metrics, Verdict, VerdictLabel},
+    },
 };
 
 /// Points of UA that may be missing.
 const UNDER: f64 = 3.0;
 /// Points of RA or TA that may be lost: classifier, diffusion model.
 const DAMAGE: [f64; 2] = [1.5, 5.0];
+/// Points by which a probe, and the area under a relearn curve, may exceed Retrain's.
+const PROBE: f64 = 10.0;
+const RELEARN: f64 = 15.0;
+/// The same where there is no Retrain, above an even guess among the classes. A model that never saw
+/// a class also has features that tell it apart, so the probe alone says nothing here.
+const CHANCE: f64 = 50.0;
 
-/// Judges a run by what is left of the forgotten and what is lost of the rest.
+/// What a verdict rests on.
+#[derive(Debug, Clone, Copy)]
+pub struct Evidence<'a> {
+    pub task: Task,
+    pub whole_class: bool,
+    pub before: &'a Metrics,
+    pub after: &'a Metrics,
+    pub retrain: Option<&'a Metrics>,
+    pub audit: Option<&'a Audit>,
+}
+
+/// Judges a run by what is left of the forgotten and what is lost of the rest; a class that is not
+/// seen any more, but comes back more easily than in a model that never saw it, is hidden.
 ///
 /// A whole class is forgotten when nothing of it is recognised (UA 100, Retrain's own value);
 /// for other sets the aim is Retrain's UA where it is known, else the error on unseen pictures.
-pub fn verdict(
-    task: Task,
-    whole_class: bool,
-    before: &Metrics,
-    after: &Metrics,
-    retrain: Option<&Metrics>,
-) -> Verdict {
+pub fn verdict(evidence: &Evidence) -> Verdict {
+    let Evidence { task, whole_class, before, after, retrain, audit } = *evidence;
     let aim = if whole_class { 100.0 } else { retrain.map_or(100.0 - before.TA, |r| r.UA) };
     let allowed = DAMAGE[usize::from(task == Task::Generate)];
     let under = if task == Task::Generate { 5.0 } else { UNDER };
@@ -38,28 +54,95 @@ pub fn verdict(
         format!("{rest} did not fall (n = {n})")
     };
     let aimed = if whole_class { String::new() } else { format!("; UA {aim:.1} is the aim") };
+    let back = audit.filter(|_| whole_class).and_then(recovery);
     let label = if missing > under {
         VerdictLabel::UnderForgot
     } else if lost > allowed || (!whole_class && -missing > 2.0 * UNDER) {
         VerdictLabel::OverForgot
+    } else if back.is_some() {
+        VerdictLabel::Hidden
     } else {
         VerdictLabel::Forgot
     };
-    Verdict { label, why: format!("{left}; {damage}{aimed}") }
+    let back = back.map_or(String::new(), |how| format!("; {how}"));
+    Verdict { label, why: format!("{left}; {damage}{aimed}{back}") }
+}
+
+/// How a class comes back that should be gone: by a probe, by a short relearn, or not.
+fn recovery(audit: &Audit) -> Option<String> {
+    let probe = |e: &Examination| e.probe.as_ref().map(|p| (p.forgotten, p.n[1]));
+    let relearn = |e: &Examination| e.relearn.as_ref().map(|r| (r.area, r.accuracy.len() - 1));
+    let Some(retrain) = &audit.retrain else {
+        let (area, steps) = relearn(&audit.run)?;
+        return (area > audit.chance + CHANCE).then(|| {
+            format!(
+                "{steps} updates bring it back (mean accuracy {area:.1} %, no Retrain to compare)"
+            )
+        });
+    };
+    let exceeds = |found: Option<(f64, usize)>, other: Option<(f64, usize)>, by: f64| {
+        let ((here, n), (there, _)) = found.zip(other)?;
+        (here > there + by).then_some((here, there, n))
+    };
+    let probed = exceeds(probe(&audit.run), probe(retrain), PROBE).map(|(here, there, n)| {
+        format!("a probe of its features finds {here:.1} % (Retrain {there:.1} %, n = {n})")
+    });
+    let relearnt =
+        exceeds(relearn(&audit.run), relearn(retrain), RELEARN).map(|(here, there, steps)| {
+            format!(
+                "{steps} updates bring it back (mean accuracy {here:.1} %, Retrain {there:.1} %)"
+            )
+        });
+    let all: Vec<String> = probed.into_iter().chain(relearnt).collect();
+    (!all.is_empty()).then(|| all.join("; "))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::run::audit::{ProbeReport, References, Relearn};
 
     fn metrics(ua: f64, ra: f64, ta: f64) -> Metrics {
         Metrics { UA: ua, RA: ra, TA: ta, n: [100; 3], ..Metrics::default() }
     }
 
+    fn examination([probe, area]: [f64; 2]) -> Examination {
+        Examination {
+            attacks: Vec::new(),
+            probe: Some(ProbeReport { forgotten: probe, kept: 90.0, n: [100; 3] }),
+            relearn: Some(Relearn {
+                lr: 1e-3,
+                batch: 64,
+                n: [10, 90],
+                accuracy: vec![area; 11],
+                area,
+            }),
+        }
+    }
+
+    fn audit(run: [f64; 2], retrain: Option<[f64; 2]>) -> Audit {
+        Audit {
+            forget: "class:Bag".into(),
+            run: examination(run),
+            original: examination([98.0, 99.0]),
+            retrain: retrain.map(examination),
+            layers: Vec::new(),
+            layers_n: [0; 2],
+            divergence: None,
+            references: References { models: 2, width: 8, steps: 1, batch: 64 },
+            chance: 10.0,
+            seconds: 0.0,
+        }
+    }
+
+    fn judge(task: Task, whole_class: bool, after: &Metrics, audit: Option<&Audit>) -> Verdict {
+        let before = &metrics(1.0, 98.0, 93.0);
+        verdict(&Evidence { task, whole_class, before, after, retrain: None, audit })
+    }
+
     #[test]
     fn the_rule_table() {
         use VerdictLabel::*;
-        let before = metrics(1.0, 98.0, 93.0);
         let cases = [
             (Task::Classify, true, metrics(99.0, 97.5, 92.5), Forgot),
             (Task::Classify, true, metrics(90.0, 98.0, 93.0), UnderForgot),
@@ -72,7 +155,40 @@ mod tests {
             (Task::Classify, false, metrics(40.0, 98.0, 93.0), OverForgot),
         ];
         for (task, class, after, label) in cases {
-            assert_eq!(verdict(task, class, &before, &after, None).label, label, "{after:?}");
+            assert_eq!(judge(task, class, &after, None).label, label, "{after:?}");
         }
+    }
+
+    #[test]
+    fn what_comes_back_more_easily_than_in_retrain_is_hidden() {
+        use VerdictLabel::*;
+        let (gone, seen, harmed) =
+            (metrics(100.0, 98.0, 93.0), metrics(80.0, 98.0, 93.0), metrics(100.0, 90.0, 85.0));
+        // Probe and relearn area of the run and of Retrain.
+        let cases = [
+            (&gone, [80.0, 20.0], Some([78.0, 15.0]), Forgot),
+            (&gone, [95.0, 20.0], Some([80.0, 15.0]), Hidden),
+            (&gone, [80.0, 60.0], Some([80.0, 15.0]), Hidden),
+            // Less than Retrain's is no memory.
+            (&gone, [40.0, 5.0], Some([80.0, 15.0]), Forgot),
+            // Without Retrain only a fast return tells.
+            (&gone, [97.0, 30.0], None, Forgot),
+            (&gone, [97.0, 70.0], None, Hidden),
+            // What is plain to see comes first.
+            (&seen, [97.0, 90.0], Some([80.0, 15.0]), UnderForgot),
+            (&harmed, [97.0, 90.0], Some([80.0, 15.0]), OverForgot),
+        ];
+        for (after, run, retrain, label) in cases {
+            let audit = audit(run, retrain);
+            let found = judge(Task::Classify, true, after, Some(&audit));
+            assert_eq!(found.label, label, "{run:?} {retrain:?}");
+        }
+        let hidden = audit([95.0, 60.0], Some([80.0, 15.0]));
+        let why = judge(Task::Classify, true, &gone, Some(&hidden)).why;
+        assert!(why.contains("finds 95.0 % (Retrain 80.0 %, n = 100)"), "{why}");
+        assert!(why.contains("10 updates bring it back"), "{why}");
+        // Other pictures of the same kind stay recognisable: nothing is hidden there.
+        let random = judge(Task::Classify, false, &metrics(7.0, 98.0, 93.0), Some(&hidden));
+        assert_eq!(random.label, Forgot);
     }
 }

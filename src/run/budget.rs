@@ -43,6 +43,22 @@ pub struct Sizes {
     pub previews: usize,
 }
 
+/// How much an audit looks at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AuditSizes {
+    /// Training pictures of each class that a probe is fitted to.
+    pub probe: usize,
+    /// Test pictures, and pictures of the forget set, that a probe is asked about.
+    pub asked: usize,
+    /// Pictures of each set that layers are compared on.
+    pub layers: usize,
+    /// Updates of a relearn curve, and pictures that it is measured on.
+    pub relearn: usize,
+    pub held: usize,
+    /// Updates of each reference model.
+    pub references: usize,
+}
+
 impl Budget {
     pub const ALL: [Self; 3] = [Self::Tiny, Self::Quick, Self::Full];
 
@@ -99,5 +115,15 @@ impl Budget {
             Self::Quick => QUICK,
             Self::Full => FULL,
         }
+    }
+
+    /// The sizes of an audit.
+    pub fn audit(self) -> AuditSizes {
+        let [probe, asked, layers, relearn, held, references] = match self {
+            Self::Tiny => [4, 40, 20, 2, 20, 4],
+            Self::Quick => [100, 1_000, 300, 10, 300, 200],
+            Self::Full => [300, 3_000, 1_000, 20, 500, 600],
+        };
+        AuditSizes { probe, asked, layers, relearn, held, references }
     }
 }

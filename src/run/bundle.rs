@@ -5,7 +5,7 @@ use std::io::{Cursor, Write};
 use serde::Serialize;
 use zip::{CompressionMethod, ZipWriter, write::SimpleFileOptions};
 
-use super::figures;
+use super::{audit::Audit, charts, figures};
 use crate::{
     engine::job::{LogLine, Run},
     error::{Error, Result},
@@ -27,6 +27,9 @@ pub fn contents(run: &Run) -> Result<Vec<(&'static str, Vec<u8>)>> {
         let saliency = figures::saliency(mask, run.ranking.as_deref(), &report.forget.spec)?;
         files.extend([("mask.safetensors", mask.encode()?), ("saliency.png", saliency)]);
     }
+    if let Some(found) = &report.audit {
+        files.extend(audit(found)?);
+    }
     files.extend([
         ("before.png", figures::grid(&run.before, classes)?),
         ("after.png", figures::grid(&run.after, classes)?),
@@ -34,6 +37,19 @@ pub fn contents(run: &Run) -> Result<Vec<(&'static str, Vec<u8>)>> {
         ("log.jsonl", log(&run.log)?.into_bytes()),
     ]);
     Ok(files)
+}
+
+/// The names of an audit's files.
+pub const AUDIT: [&str; 3] = ["audit.json", "roc.png", "relearn.png"];
+
+/// The files of an audit: name and content.
+///
+/// # Errors
+/// A picture cannot be drawn.
+pub fn audit(audit: &Audit) -> Result<[(&'static str, Vec<u8>); 3]> {
+    let [found, roc, relearn] = AUDIT;
+    let (curves, back) = (charts::roc(audit).png()?, charts::relearn(audit).png()?);
+    Ok([(found, json(audit)?), (roc, curves), (relearn, back)])
 }
 
 /// A run folder as one zip archive.

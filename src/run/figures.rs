@@ -23,14 +23,14 @@ use crate::{
 
 pub use overlap::overlap;
 
-const INK: &str = "#1f2328";
-const PALE: &str = "#6e7781";
-const TRACK: &str = "#eaeef2";
+pub(super) const INK: &str = "#1f2328";
+pub(super) const PALE: &str = "#6e7781";
+pub(super) const TRACK: &str = "#eaeef2";
 const GREEN: &str = "#1a7f37";
 const RED: &str = "#cf222e";
 const EMBER: &str = "#d9622b";
 /// Space around everything, in pixels.
-const MARGIN: usize = 24;
+pub(super) const MARGIN: usize = 24;
 /// A tile's pixel becomes a square of this side.
 const ZOOM: usize = 2;
 /// Between tiles; the frame lies in it.
@@ -235,7 +235,7 @@ fn wide(text: &str, size: usize) -> usize {
 
 /// A picture in the making: it grows with what is put on it.
 #[derive(Default)]
-struct Page {
+pub(super) struct Page {
     svg: String,
     tiles: Vec<Tile>,
     width: usize,
@@ -254,7 +254,7 @@ impl Page {
         self.height = self.height.max(bottom + MARGIN);
     }
 
-    fn text(&mut self, x: usize, y: usize, size: usize, fill: &str, text: &str) {
+    pub(super) fn text(&mut self, x: usize, y: usize, size: usize, fill: &str, text: &str) {
         let safe: String = text
             .chars()
             .map(|c| match c {
@@ -277,7 +277,7 @@ impl Page {
         self.area([x as f64, y as f64], size, fill);
     }
 
-    fn area(&mut self, [x, y]: [f64; 2], [w, h]: [f64; 2], fill: &str) {
+    pub(super) fn area(&mut self, [x, y]: [f64; 2], [w, h]: [f64; 2], fill: &str) {
         if w > 0.0 && h > 0.0 {
             let _ = writeln!(
                 self.svg,
@@ -294,6 +294,20 @@ impl Page {
             r#"<rect x="{x:.1}" y="{y:.1}" width="{w:.1}" height="{h:.1}" fill="{fill}" fill-opacity="{opacity:.3}"/>"#
         );
         self.reach((x + w) as usize, (y + h) as usize);
+    }
+
+    /// A line through points.
+    pub(super) fn line(&mut self, points: &[[f64; 2]], width: f64, colour: &str) {
+        let mut path = String::new();
+        for [x, y] in points {
+            // A String takes every write.
+            let _ = write!(path, "{x:.1},{y:.1} ");
+            self.reach(x.max(0.0) as usize, y.max(0.0) as usize);
+        }
+        let _ = writeln!(
+            self.svg,
+            r#"<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="{width}"/>"#
+        );
     }
 
     /// The tiles of a grid with their frames; a mistaken tile's frame is also broken, for those
@@ -334,7 +348,7 @@ impl Page {
     }
 
     /// Renders everything on white.
-    fn png(self) -> Result<Vec<u8>> {
+    pub(super) fn png(self) -> Result<Vec<u8>> {
         let (w, h) = (self.width, self.height);
         let too_large = || Error::Request(format!("a picture of {w} x {h} pixels is too large"));
         let small = w.max(h) <= 60_000 && w * h <= 200_000_000;

@@ -1,7 +1,9 @@
 //! What makes a run repeatable: the recipe, the report, the folder that holds both.
 
+pub mod audit;
 pub mod budget;
 pub mod bundle;
+mod charts;
 pub mod figures;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod files;

@@ -82,6 +82,9 @@ pub struct Recipe {
     pub budget: Budget,
     #[serde(default = "default_seed")]
     pub seed: u64,
+    /// Whether an audit follows (classification); absent: with the full budget.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub audit: Option<bool>,
     /// How pictures are sampled before and after (generation); its seed is the recipe's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sampling: Option<SampleOptions>,
@@ -129,6 +132,7 @@ impl Recipe {
             redirect: Redirect::default(),
             budget: Budget::default(),
             seed: default_seed(),
+            audit: None,
             sampling: None,
             after: Vec::new(),
         }
@@ -160,6 +164,11 @@ impl Recipe {
     /// The same job with the control's mask: random, of equal size.
     pub fn random_control(&self) -> Self {
         Self { mask: Some(Estimator::Random), ..self.clone() }
+    }
+
+    /// Whether a classifier's run ends with an audit.
+    pub fn audits(&self) -> bool {
+        self.audit.unwrap_or(self.budget == Budget::Full)
     }
 
     /// Reads TOML. `name` is for messages.

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::audit::{Audit, Changed};
+
 /// The whole report.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Report {
@@ -22,6 +24,12 @@ pub struct Report {
     pub gap: Option<Gap>,
     pub seconds: Seconds,
     pub verdict: Verdict,
+    /// What the model still holds; where it was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub audit: Option<Box<Audit>>,
+    /// Test pictures whose answers changed most; classifiers only.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub changed: Vec<Changed>,
     pub device: DeviceReport,
     pub seed: u64,
     pub protocol: String,
@@ -93,10 +101,17 @@ pub struct Metrics {
     pub UA: f64,
     pub RA: f64,
     pub TA: f64,
-    /// Membership inference attack; not measured by this version.
+    /// 100 x the share of the forget set that the paper's membership inference attack takes for
+    /// pictures never trained on (ALGORITHMS 7.3); classifiers only.
     pub MIA: Option<f64>,
+    /// Members and non-members behind MIA.
+    #[serde(default)]
+    pub MIA_n: [usize; 2],
     /// Per class: test accuracy, or the share of samples that the classifier gives the class.
     pub per_class: Vec<f64>,
+    /// Test pictures of each class (row) by the class that is seen (column); classifiers only.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub confusion: Vec<Vec<usize>>,
     /// Pictures behind UA, RA and TA.
     pub n: [usize; 3],
 }
@@ -173,5 +188,40 @@ impl Gap {
             average: all.iter().sum::<f64>() / all.len() as f64,
             ToW: [ua, ra, ta].iter().map(|g| 1.0 - g / 100.0).product(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row([ua, ra, ta, mia]: [f64; 4]) -> Metrics {
+        Metrics { UA: ua, RA: ra, TA: ta, MIA: Some(mia), ..Metrics::default() }
+    }
+
+    #[test]
+    fn gaps_are_those_of_the_papers_table() {
+        let retrain = [row([5.24, 100.0, 94.26, 12.88]), row([7.91, 100.0, 91.72, 19.29])];
+        // ALGORITHMS 12.10 and 7.6: SalUn, RL and l1-sparse at 10 %, SalUn at 50 %.
+        let golden = [
+            ([2.85, 99.62, 93.93, 14.39], 0, 1.1525),
+            ([7.61, 99.67, 92.83, 37.36], 0, 7.1525),
+            ([4.19, 97.74, 91.59, 9.84], 0, 2.255),
+            ([7.75, 94.28, 89.29, 16.99], 1, 2.6525),
+        ];
+        for (metrics, share, average) in golden {
+            let gap = Gap::between(&row(metrics), &retrain[share]);
+            assert!((gap.average - average).abs() < 1e-9, "{metrics:?}: {}", gap.average);
+        }
+        let tow = |m, share: usize| Gap::between(&row(m), &retrain[share]).ToW;
+        assert!((tow(golden[0].0, 0) - 0.969).abs() < 5e-4);
+        assert!((tow(golden[3].0, 1) - 0.918).abs() < 5e-4);
+    }
+
+    #[test]
+    fn metrics_of_an_older_report_still_load() {
+        let old = r#"{"UA":1,"RA":2,"TA":3,"MIA":null,"per_class":[3],"n":[4,5,6]}"#;
+        let metrics: Metrics = serde_json::from_str(old).unwrap();
+        assert_eq!((metrics.MIA, metrics.MIA_n, metrics.n), (None, [0; 2], [4, 5, 6]));
     }
 }

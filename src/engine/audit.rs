@@ -1,0 +1,169 @@
+//! The audit: the unlearned model, the original and Retrain are examined alike and compared.
+
+use std::sync::Arc;
+
+use web_time::Instant;
+
+use super::session::{Measured, Session, Setting};
+use crate::{
+    error::{Error, Result},
+    eval::{
+        examine::{Examined, Setup},
+        outputs::Answers,
+        references::{Calibration, References},
+        representation::{Features, activation_distance, cka, js_divergence},
+    },
+    models::{Model, registry, weights::Weights},
+    monitor::Monitor,
+    run::{
+        audit::{Audit, Divergence, LayerSimilarity},
+        recipe::Recipe,
+    },
+};
+
+/// The model that unlearned.
+pub struct Subject<'a> {
+    pub model: &'a Model,
+    pub weights: &'a Weights,
+    pub answers: Arc<Answers>,
+}
+
+impl Session {
+    /// Audits an unlearned model against the recipe's original and against `retrain`, or the shipped
+    /// twin.
+    pub async fn audit(
+        &mut self,
+        subject: Subject<'_>,
+        setting: &Setting,
+        recipe: &Recipe,
+        retrain: Option<Arc<Model>>,
+        monitor: &mut Monitor,
+    ) -> Result<Audit> {
+        let clock = Instant::now();
+        let Setting { data, set, .. } = setting;
+        let key = format!("{}|{}|{:?}|{}", recipe.data, set.spec, recipe.budget, recipe.seed);
+        let (start, original) = (recipe.start(), self.start(recipe, monitor).await?);
+        let references = self.references(setting, recipe, monitor).await?;
+        let device = self.device.clone();
+        let calibration: Calibration =
+            references.calibrate(&subject.answers, data, &device, monitor).await?;
+        let sizes = recipe.budget.audit();
+        let setup = Setup { data, set, sizes, device: &device, calibration: &calibration };
+
+        let net = classifier(subject.model)?;
+        let run = setup.examine(net, subject.weights, subject.answers.clone(), monitor).await?;
+        let before = self.examine_once(&start, &key, &original, &setup, setting, recipe, monitor);
+        let before = before.await?;
+        let twin = registry::twins(&recipe.model).find(|(spec, _)| *spec == set.spec);
+        let retrain = match (retrain, twin) {
+            (Some(model), _) => {
+                let weights = model.weights.upload(&device);
+                let measured = self.measure(&model, &weights, setting, recipe, monitor).await?;
+                let answers = answers_of(measured)?;
+                let net = classifier(&model)?;
+                Some(Arc::new(setup.examine(net, &weights, answers, monitor).await?))
+            }
+            (None, Some((_, twin))) => {
+                let model = twin.open()?;
+                let examined =
+                    self.examine_once(twin.name, &key, &model, &setup, setting, recipe, monitor);
+                Some(examined.await?)
+            }
+            (None, None) => None,
+        };
+        let n = |which: usize| run.layers.first().map_or(0, |l: &[Features; 2]| l[which].n);
+        Ok(Audit {
+            forget: set.spec.clone(),
+            layers: layers(&net.stage_names(), &run, &before, retrain.as_deref()),
+            layers_n: [n(0), n(1)],
+            divergence: retrain.as_ref().map(|r| divergence(&run.answers, &r.answers)),
+            original: before.report.clone(),
+            retrain: retrain.map(|r| r.report.clone()),
+            run: run.report,
+            references: references.report(),
+            chance: 100.0 / data.classes.len() as f64,
+            seconds: clock.elapsed().as_secs_f64(),
+        })
+    }
+
+    /// Reference models for a data set, trained once.
+    async fn references(
+        &mut self,
+        setting: &Setting,
+        recipe: &Recipe,
+        monitor: &mut Monitor,
+    ) -> Result<Arc<References>> {
+        let split = setting.model.card.split_seed;
+        let key = format!("{}|{split}|{:?}", recipe.data, recipe.budget);
+        if let Some(references) = self.references.get(&key) {
+            return Ok(references.clone());
+        }
+        let items = setting.data.split(split).train;
+        let sizes = recipe.budget.audit();
+        let data = &setting.data;
+        let trained = References::train(data, &items, &sizes, &self.device, monitor).await?;
+        let trained = Arc::new(trained);
+        self.references.insert(key, trained.clone());
+        Ok(trained)
+    }
+
+    /// Examines a model that no job changes, once for each protocol.
+    #[allow(clippy::too_many_arguments)]
+    async fn examine_once(
+        &mut self,
+        name: &str,
+        key: &str,
+        model: &Model,
+        setup: &Setup<'_>,
+        setting: &Setting,
+        recipe: &Recipe,
+        monitor: &mut Monitor,
+    ) -> Result<Arc<Examined>> {
+        let key = format!("{name}|{key}");
+        if let Some(examined) = self.examined.get(&key) {
+            return Ok(examined.clone());
+        }
+        let answers = answers_of(self.measure_once(name, model, setting, recipe, monitor).await?)?;
+        let weights = model.weights.upload(&self.device);
+        let examined = setup.examine(classifier(model)?, &weights, answers, monitor).await?;
+        let examined = Arc::new(examined);
+        self.examined.insert(key, examined.clone());
+        Ok(examined)
+    }
+}
+
+fn classifier(model: &Model) -> Result<&dyn crate::models::classifier::Classifier> {
+    let refused = || Error::Request(format!("{}: only classifiers are audited", model.card.name));
+    model.classifier().ok_or_else(refused)
+}
+
+fn answers_of(measured: Measured) -> Result<Arc<Answers>> {
+    measured.answers.ok_or_else(|| Error::Request("only classifiers are audited".into()))
+}
+
+/// CKA of each layer; another architecture's layers are not compared.
+fn layers(
+    names: &[String],
+    run: &Examined,
+    original: &Examined,
+    retrain: Option<&Examined>,
+) -> Vec<LayerSimilarity> {
+    let alike = |other: &Examined, i: usize| {
+        let other = other.layers.get(i);
+        [0, 1].map(|which| other.and_then(|o| cka(&run.layers[i][which], &o[which])))
+    };
+    let layer = |(i, name): (usize, &String)| LayerSimilarity {
+        name: name.clone(),
+        original: alike(original, i),
+        retrain: retrain.map(|r| alike(r, i)),
+    };
+    names.iter().enumerate().map(layer).collect()
+}
+
+fn divergence(run: &Answers, retrain: &Answers) -> Divergence {
+    Divergence {
+        js: js_divergence(&run.forget, &retrain.forget),
+        activation: activation_distance(&run.forget, &retrain.forget),
+        n: run.forget.len(),
+    }
+}

@@ -1,0 +1,122 @@
+//! The curves of an audit as pictures.
+
+use super::{
+    audit::{Audit, Examination},
+    figures::{INK, MARGIN, PALE, Page, TRACK},
+    grouped,
+};
+
+/// Side of a panel and the space after it, in pixels.
+const SIDE: f64 = 220.0;
+const APART: f64 = 70.0;
+/// Between the left margin and the first panel: numbers stand there.
+const NUMBERS: f64 = 30.0;
+/// Height of a panel's top, below the headings.
+const TOP: f64 = MARGIN as f64 + 76.0;
+
+/// Names and colours of the models, apart for all kinds of sight (Okabe and Ito 2008).
+const MODELS: [(&str, &str); 3] =
+    [("unlearned", "#d55e00"), ("original", "#0072b2"), ("Retrain", "#009e73")];
+
+/// The models of an audit with their names and colours.
+fn models(audit: &Audit) -> Vec<(&'static str, &'static str, &Examination)> {
+    let found = [Some(&audit.run), Some(&audit.original), audit.retrain.as_ref()];
+    let all = MODELS.into_iter().zip(found);
+    all.filter_map(|((name, colour), found)| Some((name, colour, found?))).collect()
+}
+
+/// Left edge of a panel.
+fn left(place: usize) -> f64 {
+    MARGIN as f64 + NUMBERS + place as f64 * (SIDE + APART)
+}
+
+/// A square with percent upwards, and what is drawn in it.
+struct Panel<'a> {
+    page: &'a mut Page,
+    place: usize,
+}
+
+impl<'a> Panel<'a> {
+    /// An empty one; `last` stands at the right end of the axis.
+    fn new(page: &'a mut Page, place: usize, [title, x, y]: [&str; 3], last: &str) -> Self {
+        let panel = Self { page, place };
+        let left = left(place);
+        panel.page.area([left, TOP], [SIDE, SIDE], TRACK);
+        panel.page.text(left as usize, TOP as usize - 24, 14, INK, title);
+        panel.page.text(left as usize, TOP as usize - 7, 11, PALE, y);
+        let bottom = (TOP + SIDE) as usize;
+        panel.page.text(left as usize, bottom + 32, 11, PALE, x);
+        let end = (left + SIDE) as usize - 7 * last.len();
+        for (x, text) in [(left as usize, "0"), (end, last)] {
+            panel.page.text(x, bottom + 15, 11, PALE, text);
+        }
+        for (y, text) in [(bottom, "0"), (TOP as usize + 8, "100")] {
+            panel.page.text(left as usize - 26, y, 11, PALE, text);
+        }
+        panel
+    }
+
+    /// A curve through points in 0..1 on both axes.
+    fn curve(&mut self, points: &[[f64; 2]], colour: &str) {
+        let at = |&[x, y]: &[f64; 2]| [left(self.place) + x * SIDE, TOP + (1.0 - y) * SIDE];
+        let points: Vec<_> = points.iter().map(at).collect();
+        self.page.line(&points, 2.0, colour);
+    }
+
+    /// What each colour is, with a number of that model.
+    fn legend(&mut self, audit: &Audit, number: impl Fn(&Examination) -> Option<String>) {
+        let left = left(self.place);
+        for (i, (name, colour, found)) in models(audit).into_iter().enumerate() {
+            let y = TOP + SIDE + 54.0 + i as f64 * 17.0;
+            self.page.line(&[[left, y - 4.0], [left + 18.0, y - 4.0]], 3.0, colour);
+            let text = number(found).map_or(name.into(), |n| format!("{name}: {n}"));
+            self.page.text(left as usize + 24, y as usize, 12, INK, &text);
+        }
+    }
+}
+
+fn page(audit: &Audit, what: &str) -> Page {
+    let mut page = Page::default();
+    page.text(MARGIN, MARGIN + 16, 18, INK, &format!("{what}: {}", audit.forget));
+    page
+}
+
+/// The ROC of each attack: unlearned, original and Retrain.
+pub fn roc(audit: &Audit) -> Page {
+    let mut page = page(audit, "Attacks that tell the forget set from pictures never seen");
+    for (place, attack) in audit.run.attacks.iter().enumerate() {
+        let of = |e: &Examination| e.attacks.iter().find(|a| a.name == attack.name).cloned();
+        let [members, others] = attack.n.map(grouped);
+        let x = format!("false positives in %, of {others}");
+        let y = format!("true positives in %, of {members}");
+        let mut panel = Panel::new(&mut page, place, [&attack.name, &x, &y], "100");
+        panel.curve(&[[0.0, 0.0], [1.0, 1.0]], "#afb8c1");
+        // The unlearned model's curve lies on top.
+        for (_, colour, found) in models(audit).into_iter().rev() {
+            if let Some(attack) = of(found) {
+                panel.curve(&attack.roc, colour);
+            }
+        }
+        panel.legend(audit, |e| of(e).map(|a| format!("AUC {:.3} ± {:.3}", a.auc, a.auc_error)));
+    }
+    page
+}
+
+/// The relearn curves.
+pub fn relearn(audit: &Audit) -> Page {
+    let mut page = page(audit, "Learnt again");
+    let Some(run) = &audit.run.relearn else { return page };
+    let steps = run.accuracy.len().saturating_sub(1).max(1);
+    let [learnt, asked] = run.n.map(grouped);
+    let x = format!("updates of {} from {learnt} pictures, rate {}", run.batch, run.lr);
+    let y = format!("accuracy in % on {asked} others");
+    let words = ["Accuracy on the forget set", &x, &y];
+    let mut panel = Panel::new(&mut page, 0, words, &steps.to_string());
+    for (_, colour, found) in models(audit).into_iter().rev() {
+        let Some(r) = &found.relearn else { continue };
+        let point = |(i, a): (usize, &f64)| [i as f64 / steps as f64, a / 100.0];
+        panel.curve(&r.accuracy.iter().enumerate().map(point).collect::<Vec<_>>(), colour);
+    }
+    panel.legend(audit, |e| e.relearn.as_ref().map(|r| format!("area {:.1} %", r.area)));
+    page
+}
