@@ -1,13 +1,15 @@
 //! The networks, their gradients and the optimisers agree with PyTorch (tests/fixtures).
 
-use std::{collections::HashMap, path::Path, sync::Arc};
+mod common;
 
-use burn::tensor::{Device, Tensor, TensorData};
-use safetensors::{Dtype, SafeTensors};
+use std::sync::Arc;
+
+use burn::tensor::{Device, Tensor};
+use common::{Fixture, close, wait};
 use salun_studio::{
     diffusion::sampler::predict,
     models::{
-        Architecture, Network, checkpoint,
+        Architecture, Network,
         layers::{Mode, Pass},
         resnet::ResnetConfig,
         swin::{self, SwinConfig},
@@ -21,91 +23,6 @@ use salun_studio::{
         optimizer::{Freeze, Optimizer, Rule, clip_norm},
     },
 };
-
-/// A fixture: every tensor by name.
-struct Fixture {
-    floats: HashMap<String, (Vec<usize>, Vec<f32>)>,
-    ints: HashMap<String, Vec<i64>>,
-}
-
-impl Fixture {
-    fn open(name: &str) -> Self {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name);
-        let bytes = std::fs::read(path).unwrap();
-        let file = SafeTensors::deserialize(&bytes).unwrap();
-        let (mut floats, mut ints) = (HashMap::new(), HashMap::new());
-        for (name, view) in file.iter() {
-            if view.dtype() == Dtype::I64 {
-                let read = |b: &[u8]| i64::from_le_bytes(b.try_into().unwrap());
-                ints.insert(name.into(), view.data().chunks_exact(8).map(read).collect());
-            } else {
-                let values = checkpoint::floats(&view).unwrap();
-                floats.insert(name.into(), (view.shape().to_vec(), values));
-            }
-        }
-        Self { floats, ints }
-    }
-
-    fn values(&self, name: &str) -> &[f32] {
-        &self.floats.get(name).unwrap_or_else(|| panic!("the fixture has no {name}")).1
-    }
-
-    fn tensor<const D: usize>(&self, name: &str, device: &Device) -> Tensor<D> {
-        let (shape, values) = &self.floats[name];
-        let shape: [usize; D] = shape.as_slice().try_into().unwrap();
-        Tensor::from_data(TensorData::new(values.clone(), shape), device)
-    }
-
-    fn indices(&self, name: &str) -> Vec<usize> {
-        self.ints[name].iter().map(|i| *i as usize).collect()
-    }
-
-    fn weights(&self, layout: &Arc<WeightLayout>) -> HostWeights {
-        let tensors: Vec<_> = self
-            .floats
-            .iter()
-            .filter_map(|(name, (shape, values))| {
-                let name = name.strip_prefix("weights/")?;
-                let bytes = values.iter().flat_map(|v| v.to_le_bytes()).collect();
-                Some((name.to_string(), shape.clone(), (Dtype::F32, bytes)))
-            })
-            .collect();
-        let bytes = checkpoint::write(&tensors, None).unwrap();
-        let file = SafeTensors::deserialize(&bytes).unwrap();
-        checkpoint::fill(layout, &file, Path::new("fixture")).unwrap()
-    }
-
-    /// Compares a flat vector over all parameters with the tensors `prefix/name`. A tensor whose
-    /// gradient is zero by construction (a bias before a normalisation) holds only rounding.
-    fn all_close(&self, layout: &WeightLayout, prefix: &str, got: &[f32], tolerance: f64) {
-        let all = layout.params.iter().flat_map(|e| self.values(&format!("{prefix}/{}", e.name)));
-        let rounding = 1e-5 * all.fold(0.1f32, |m, v| m.max(v.abs()));
-        for e in &layout.params {
-            let name = format!("{prefix}/{}", e.name);
-            let expected = self.values(&name);
-            if expected.iter().all(|v| v.abs() < 1e-12) {
-                let most = got[e.range()].iter().fold(0f32, |m, v| m.max(v.abs()));
-                assert!(most < rounding, "{name} is {most:.1e} and not zero");
-            } else {
-                close(&name, &got[e.range()], expected, tolerance);
-            }
-        }
-    }
-}
-
-/// Largest difference relative to the largest expected value.
-fn close(what: &str, got: &[f32], expected: &[f32], tolerance: f64) {
-    assert_eq!(got.len(), expected.len(), "{what}");
-    let scale = expected.iter().fold(1e-6f64, |m, v| m.max(f64::from(v.abs())));
-    for (i, (a, b)) in got.iter().zip(expected).enumerate() {
-        let difference = f64::from((a - b).abs()) / scale;
-        assert!(difference < tolerance, "{what} at {i}: {a} for {b} ({difference:.1e})");
-    }
-}
-
-fn wait<T>(future: impl Future<Output = salun_studio::error::Result<T>>) -> T {
-    pollster::block_on(future).unwrap()
-}
 
 struct Tiny {
     fixture: Fixture,
@@ -301,7 +218,7 @@ fn the_mask_and_masked_sgd_agree_and_frozen_bits_stay() {
     assert!(differing <= tiny.layout.n() / 1000, "{differing} bits differ");
 
     let free = tiny.layout.params.iter().map(|e| flags(&theirs[e.range()], &tiny.device)).collect();
-    let freeze = Freeze { free, original: tiny.weights.params.clone() };
+    let freeze = Freeze::new(free, &tiny.weights, &tiny.weights, false);
     let after = descend(&tiny, Some(freeze));
     tiny.fixture.all_close(&tiny.layout, "masked_sgd", &after, 1e-3);
     let changed = tiny.host.values.iter().zip(&after).zip(&theirs);

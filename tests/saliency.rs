@@ -54,6 +54,9 @@ impl Classifier for OnePixel {
     fn stage_names(&self) -> Vec<String> {
         vec!["pixel".into()]
     }
+    fn head_params(&self) -> Vec<usize> {
+        self.0.params()
+    }
     fn head(&self, pass: &Pass, features: Tensor<2>) -> Tensor<2> {
         self.0.forward(pass, features)
     }

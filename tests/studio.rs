@@ -233,6 +233,7 @@ fn run(recipe: Recipe) -> Run {
             lr: 1e-3,
             anneal: true,
             each_epoch: [0, 0],
+            knobs: Default::default(),
         },
         mask: Some(mask.report(600, 0)),
         before: metrics(3.2),

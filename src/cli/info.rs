@@ -1,8 +1,18 @@
 //! `salun info`: devices, models, data sets, methods, masks.
 
+use std::collections::BTreeMap;
+
 use salun_studio::{
-    data::sets::SETS, error::Result, gpu::device, models::registry::SHIPPED,
-    saliency::estimator::Estimator, train::preset::PRESETS, unlearn::registry::METHODS,
+    data::sets::SETS,
+    error::Result,
+    gpu::device,
+    models::registry::SHIPPED,
+    saliency::estimator::Estimator,
+    train::preset::PRESETS,
+    unlearn::{
+        knob::{Kind, Knob},
+        registry::METHODS,
+    },
 };
 use serde_json::{Value, json};
 
@@ -23,7 +33,16 @@ pub fn run(_: &Args, common: &Common) -> Result<()> {
             let tasks: Vec<_> = m.tasks().iter().map(|t| t.name()).collect();
             json!({
                 "name": m.name, "title": m.title, "tasks": tasks, "paper": m.paper,
-                "knobs": m.knobs,
+                "mask": m.mask,
+                "fields": m.tasks().iter().map(|t| (t.name(), m.fields(*t)))
+                    .collect::<BTreeMap<_, _>>(),
+                "classify": m.classify.as_ref().filter(|how| how.epochs > 0).map(|how| json!({
+                    "lr": how.lr, "epochs": how.epochs,
+                })),
+                "generate": m.generate.as_ref().filter(|how| how.steps > 0).map(|how| json!({
+                    "lr": how.lr, "steps": how.steps,
+                })),
+                "knobs": m.knobs().collect::<Vec<_>>(),
             })
         });
         return print::json(&json!({
@@ -62,14 +81,42 @@ pub fn run(_: &Args, common: &Common) -> Result<()> {
     let mut rows = vec![["Methods", "title", "tasks", "knobs", "paper"].map(String::from).to_vec()];
     rows.extend(METHODS.iter().map(|m| {
         let tasks: Vec<_> = m.tasks().iter().map(|t| t.name()).collect();
-        let row = [m.name, m.title, &tasks.join(", "), &m.knobs.join(", "), m.paper];
+        let knobs: Vec<_> = m.knobs().map(|k| k.name).collect();
+        let row = [m.name, m.title, &tasks.join(", "), &knobs.join(", "), m.paper];
         row.map(String::from).to_vec()
     }));
     print::line(format!("\n{}", print::table(&rows)));
+    print::line(format!("\n{}", print::table(&knobs())));
     let mut rows = vec![["Masks", "how weights are scored"].map(String::from).to_vec()];
     rows.extend(Estimator::ALL.iter().map(|e| [e.name(), e.about()].map(String::from).to_vec()));
     print::line(format!("\n{}", print::table(&rows)));
     Ok(())
+}
+
+/// What can be set, by `--set NAME=VALUE`: a knob that several methods share has one row.
+fn knobs() -> Vec<Vec<String>> {
+    let head = ["Knobs", "of", "default", "range", "what it is"];
+    let mut rows: Vec<(Knob, Vec<&str>)> = Vec::new();
+    for method in METHODS {
+        for knob in method.knobs() {
+            match rows.iter_mut().find(|(known, _)| known == knob) {
+                Some((_, methods)) => methods.push(method.name),
+                None => rows.push((*knob, vec![method.name])),
+            }
+        }
+    }
+    let row = |(knob, methods): &(Knob, Vec<&str>)| {
+        let of = if methods.len() > 6 { "most methods".into() } else { methods.join(", ") };
+        let [least, most] = knob.range;
+        let (default, range) = match knob.kind {
+            Kind::Switch => ("off".into(), "on or off".into()),
+            Kind::Choice(names) => (names[knob.default as usize].into(), names.join(", ")),
+            _ => (knob.default.to_string(), format!("{least} to {most}")),
+        };
+        vec![knob.name.into(), of, default, range, knob.what.into()]
+    };
+    let head = vec![head.map(String::from).to_vec()];
+    head.into_iter().chain(rows.iter().map(row)).collect()
 }
 
 /// The shipped models, and those that can be trained but are not shipped.

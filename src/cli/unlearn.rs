@@ -52,7 +52,10 @@ pub struct Args {
     /// Pictures in an update
     #[arg(long, value_name = "N", value_parser = args::whole("batch", 1..=4096), allow_negative_numbers = true)]
     batch: Option<usize>,
-    /// Weight of the retain loss (generation)
+    /// A knob of the method, as often as needed; `salun info` lists them
+    #[arg(long, value_name = "NAME=VALUE")]
+    set: Vec<String>,
+    /// The same as --set alpha=VALUE
     #[arg(long, value_parser = args::real("alpha", 0.0..=1e6), allow_negative_numbers = true)]
     alpha: Option<f64>,
     /// Where the forgotten class goes (generation): next, null or a class
@@ -104,6 +107,10 @@ impl Args {
         put(&mut recipe.model, &self.model);
         put(&mut recipe.data, &self.data);
         put(&mut recipe.forget, &self.forget);
+        if self.method.as_ref().is_some_and(|method| *method != recipe.method) {
+            // Another method's knobs mean nothing to this one.
+            recipe.knobs.clear();
+        }
         put(&mut recipe.method, &self.method);
         put(&mut recipe.density, &self.density);
         put(&mut recipe.redirect, &self.redirect);
@@ -116,7 +123,12 @@ impl Args {
         recipe.lr = self.lr.or(recipe.lr);
         recipe.batch = self.batch.or(recipe.batch);
         recipe.audit = self.audit.then_some(true).or(recipe.audit);
-        recipe.alpha = self.alpha.or(recipe.alpha);
+        if let Some(alpha) = self.alpha {
+            recipe.set(&format!("alpha={alpha}"))?;
+        }
+        for knob in &self.set {
+            recipe.set(knob)?;
+        }
         recipe.check()?;
         Ok(recipe)
     }

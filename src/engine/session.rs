@@ -222,7 +222,7 @@ impl Session {
         let losses = losses.as_ref().map(|losses| &losses[..]);
         let set = ForgetSet::select(&recipe.forget, &data, &split, recipe.seed, losses)?
             .after(requests::recall(&model.card, &data, &split)?)?;
-        let plan = Plan::new(recipe, model.card.architecture.task(), &data, &set)?;
+        let plan = Plan::new(recipe, &model.card.architecture, &data, &set)?;
         Ok(Setting { model, data, split, set, plan })
     }
 
@@ -543,7 +543,10 @@ fn fits(model: &Model, data: &Dataset, recipe: &Recipe) -> Result<()> {
             (net.config.channels, net.config.classes)
         }
     };
-    if (channels, classes) != (shape.channels, data.classes.len()) {
+    // Boundary expanding as released leaves one class more than there was.
+    let further =
+        usize::from(!model.card.unlearned.is_empty() && classes == data.classes.len() + 1);
+    if (channels, classes - further) != (shape.channels, data.classes.len()) {
         return Err(Error::Request(format!(
             "{} has {channels} channels and {classes} classes, {} has {} and {}",
             recipe.model,

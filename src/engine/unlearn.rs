@@ -20,7 +20,7 @@ use crate::{
         verdict::{Evidence, verdict},
     },
     gpu::device::DeviceKind,
-    models::{Model, Task, registry},
+    models::{Model, Task, card::Card, registry, weights::HostWeights},
     monitor::Monitor,
     run::{
         audit::Changed,
@@ -30,7 +30,7 @@ use crate::{
         },
     },
     saliency::{Mask, change::Change, estimator::Estimator},
-    train::trainer::finite,
+    train::{optimizer::LrSchedule, trainer::finite},
     unlearn::unlearner::Unlearner,
 };
 
@@ -82,11 +82,13 @@ impl Session {
         };
         let mut evaluate_seconds = clock.elapsed().as_secs_f64();
 
+        let clock = Instant::now();
+        let (pictures, of) = (data.clone(), plan.clone());
         let mut unlearner =
-            Unlearner::new(model, data.clone(), plan.clone(), mask.as_ref(), &device);
+            Unlearner::begin(model, pictures, of, mask.as_ref(), &device, monitor).await?;
+        let mut unlearn_seconds = clock.elapsed().as_secs_f64();
         let mut trial = self.trial(model, &setting, mask.as_ref(), monitor).await?;
         let mut log = Vec::with_capacity(plan.steps);
-        let mut unlearn_seconds = 0.0;
         let previews = recipe.budget.sizes().previews;
         let every = plan.steps.div_ceil(previews.max(1)).max(1);
         monitor.phase(plan.method.title, plan.steps);
@@ -103,10 +105,8 @@ impl Session {
             let grid = if look {
                 // A preview is not progress of the training phase.
                 let mut quiet = monitor.quiet();
-                Some(
-                    self.grid(model, &unlearner.weights, &data.test, columns, &options, &mut quiet)
-                        .await?,
-                )
+                let weights = unlearner.weights();
+                Some(self.grid(model, &weights, &data.test, columns, &options, &mut quiet).await?)
             } else {
                 None
             };
@@ -118,10 +118,10 @@ impl Session {
         }
 
         let clock = Instant::now();
-        let after = self.measure(model, &unlearner.weights, &setting, &recipe, monitor).await?;
-        let (weights, metrics) = (&unlearner.weights, &after.metrics);
-        let still =
-            self.still_forgotten(model, weights, &setting, metrics, recipe.budget, monitor).await?;
+        let done = unlearner.weights();
+        let after = self.measure(model, &done, &setting, &recipe, monitor).await?;
+        let (metrics, budget) = (&after.metrics, recipe.budget);
+        let still = self.still_forgotten(model, &done, &setting, metrics, budget, monitor).await?;
         evaluate_seconds += clock.elapsed().as_secs_f64();
         let retrain = self.retrain(&setting, &recipe, monitor).await?;
         let clock = Instant::now();
@@ -131,15 +131,14 @@ impl Session {
         });
         let audit = match &after.answers {
             Some(answers) if recipe.audits() => {
-                let (weights, answers) = (&unlearner.weights, answers.clone());
-                let subject = Subject { model, weights, answers };
+                let subject = Subject { model, weights: &done, answers: answers.clone() };
                 Some(self.audit(subject, &setting, &recipe, None, monitor).await?)
             }
             _ => None,
         };
         evaluate_seconds += clock.elapsed().as_secs_f64();
 
-        let weights = unlearner.weights.download().await?;
+        let weights = done.download().await?;
         let scored = ranking.as_ref().map_or(0, |r| r.n_forget);
         let frozen_changed = |m: &Mask| m.frozen_changed(&model.weights, &weights);
         let report = Report {
@@ -152,8 +151,9 @@ impl Session {
                 steps: plan.steps,
                 batch: plan.batch,
                 lr: plan.lr,
-                anneal: plan.anneal,
+                anneal: plan.schedule != LrSchedule::Constant,
                 each_epoch: plan.each,
+                knobs: plan.knobs.all().map(|(name, value)| (name.into(), value)).collect(),
             },
             mask: mask.as_ref().map(|m| m.report(scored, frozen_changed(m))),
             gap: retrain.as_ref().map(|r| Gap::between(&after.metrics, r)),
@@ -197,7 +197,7 @@ impl Session {
             recipe,
             changed: report.changed.iter().flat_map(pixels).collect(),
             change: Change::between(&model.weights, &weights),
-            model: Model { card, weights, ..Model::clone(model) },
+            model: unlearned(model, weights, card),
             report,
             mask,
             ranking,
@@ -217,9 +217,11 @@ impl Session {
         monitor: &mut Monitor,
     ) -> Result<std::vec::IntoIter<f32>> {
         let mut losses = Vec::new();
-        if cfg!(target_arch = "wasm32") && self.info.kind != DeviceKind::Cpu {
+        let tried = cfg!(target_arch = "wasm32") && self.info.kind != DeviceKind::Cpu;
+        if tried && setting.plan.steps > 0 {
             let (data, plan) = (setting.data.clone(), setting.plan.clone());
-            let mut twin = Unlearner::new(model, data, plan, mask, &Device::flex());
+            let cpu = Device::flex();
+            let mut twin = Unlearner::begin(model, data, plan, mask, &cpu, monitor).await?;
             monitor.phase("Checking the GPU", TRIED);
             while losses.len() < TRIED && !twin.finished() {
                 losses.push(finite(twin.step(monitor).await?).await?);
@@ -264,6 +266,15 @@ fn agrees(loss: f32, expected: Option<f32>) -> Result<()> {
         }
         _ => Ok(()),
     }
+}
+
+/// The unlearned model. Boundary expanding as released leaves one class more than there was.
+fn unlearned(model: &Model, weights: HostWeights, mut card: Card) -> Model {
+    if weights.values.len() > model.weights.values.len() {
+        card.classes.push("forgotten".into());
+        card.architecture = card.architecture.with_classes(card.classes.len());
+    }
+    Model { network: Arc::new(card.architecture.build().0), card, weights }
 }
 
 /// UA and RA over a grid's own tiles: a glance while training, not a measurement.

@@ -22,6 +22,10 @@ pub trait Classifier: std::fmt::Debug + Send + Sync {
     /// The names of [`Classifier::stages`].
     fn stage_names(&self) -> Vec<String>;
 
+    /// The parameter indices of the head's weight [classes, features] and of its bias [classes],
+    /// where it has one. A head with more rows makes as many logits.
+    fn head_params(&self) -> Vec<usize>;
+
     /// [n, features] to logits [n, classes].
     fn head(&self, pass: &Pass, features: Tensor<2>) -> Tensor<2>;
 

@@ -129,6 +129,11 @@ impl Linear {
         Self { weight: layout.param(format!("{name}.weight"), &[c_out, c_in], init), bias: None }
     }
 
+    /// The parameter indices of the weight and of the bias, where there is one.
+    pub fn params(&self) -> Vec<usize> {
+        std::iter::once(self.weight).chain(self.bias).collect()
+    }
+
     /// [n, c_in] to [n, c_out].
     pub fn forward(&self, pass: &Pass, x: Tensor<2>) -> Tensor<2> {
         let weight = pass.weights.get(self.weight);

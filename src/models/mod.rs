@@ -71,6 +71,18 @@ impl Architecture {
         }
     }
 
+    /// The same with another number of classes.
+    pub fn with_classes(&self, classes: usize) -> Self {
+        let mut other = self.clone();
+        match &mut other {
+            Self::Resnet(c) => c.classes = classes,
+            Self::Vgg(c) => c.classes = classes,
+            Self::Swin(c) => c.classes = classes,
+            Self::Unet(c) => c.classes = classes,
+        }
+        other
+    }
+
     /// Builds the network and the layout of its weights.
     pub fn build(&self) -> (Network, Arc<WeightLayout>) {
         let mut layout = WeightLayout::default();

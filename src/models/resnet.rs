@@ -126,6 +126,10 @@ impl Classifier for Resnet {
         std::iter::once("conv1".to_string()).chain(blocks).collect()
     }
 
+    fn head_params(&self) -> Vec<usize> {
+        self.fc.params()
+    }
+
     fn head(&self, pass: &Pass, features: Tensor<2>) -> Tensor<2> {
         self.fc.forward(pass, features)
     }

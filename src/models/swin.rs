@@ -162,6 +162,10 @@ impl Classifier for Swin {
         (1..=self.stages.len()).map(|i| format!("stage{i}")).collect()
     }
 
+    fn head_params(&self) -> Vec<usize> {
+        self.head.params()
+    }
+
     fn head(&self, pass: &Pass, features: Tensor<2>) -> Tensor<2> {
         self.head.forward(pass, features)
     }

@@ -104,6 +104,10 @@ impl Classifier for Vgg {
         (1..=self.stages.len()).map(|i| format!("stage{i}")).collect()
     }
 
+    fn head_params(&self) -> Vec<usize> {
+        self.classifier.params()
+    }
+
     fn head(&self, pass: &Pass, features: Tensor<2>) -> Tensor<2> {
         self.classifier.forward(pass, features)
     }

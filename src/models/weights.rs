@@ -77,6 +77,21 @@ impl WeightLayout {
         self.buffers.len() - 1
     }
 
+    /// The same layout where some parameters have another number of rows (values along the first
+    /// axis); they keep their indices.
+    pub fn with_rows(&self, params: &[usize], rows: usize) -> Arc<Self> {
+        let mut other = self.clone();
+        let mut offset = 0;
+        for (index, entry) in other.params.iter_mut().enumerate() {
+            if params.contains(&index) {
+                entry.shape[0] = rows;
+            }
+            entry.offset = offset;
+            offset += entry.n();
+        }
+        Arc::new(other)
+    }
+
     /// N, the number of scalar parameters.
     pub fn n(&self) -> usize {
         self.params.last().map_or(0, |e| e.range().end)
@@ -139,6 +154,16 @@ impl HostWeights {
             buffers: tensors(&self.layout.buffers, &self.buffers),
             layout: self.layout.clone(),
         }
+    }
+
+    /// Each of the N parameters, and the same one in another state of the network, which may have
+    /// further rows.
+    pub fn pairs<'a>(&'a self, other: &'a HostWeights) -> impl Iterator<Item = (f32, f32)> + 'a {
+        let entries = self.layout.params.iter().zip(&other.layout.params);
+        entries.flat_map(|(a, b)| {
+            let values = self.values[a.range()].iter().zip(&other.values[b.range()]);
+            values.map(|(a, b)| (*a, *b))
+        })
     }
 
     /// SHA-256 over the bits of parameters and buffers, in hexadecimal.

@@ -9,8 +9,10 @@ use crate::error::{Error, Result};
 const LONGEST: usize = 2_000;
 
 /// Names that stand in a link, in their order.
-const NAMES: [&str; 10] =
-    ["model", "forget", "method", "density", "redirect", "seed", "budget", "steps", "at", "run"];
+const NAMES: [&str; 11] = [
+    "model", "forget", "method", "density", "redirect", "seed", "budget", "steps", "knobs", "at",
+    "run",
+];
 
 /// Names that are for the page alone: how it looks, and where it computes.
 const PAGE: [&str; 2] = ["embed", "device"];
@@ -41,7 +43,7 @@ impl Link {
         }
         let mut recipe = Recipe::new("fashion-ddpm", "fashion-mnist", "");
         let (mut at, mut run) = (None, false);
-        let mut seen = Vec::new();
+        let (mut seen, mut knobs) = (Vec::new(), String::new());
         for (name, value) in parse(query.as_bytes()) {
             if PAGE.contains(&&*name) {
                 continue;
@@ -70,6 +72,7 @@ impl Link {
                         budget.ok_or_else(|| Error::unknown("budget", &value, names))?;
                 }
                 "steps" => recipe.steps = Some(number(known, &value)?),
+                "knobs" => knobs = value.into_owned(),
                 "at" => at = Some(number(known, &value)?),
                 _ => {
                     run = match &*value {
@@ -79,6 +82,10 @@ impl Link {
                     };
                 }
             }
+        }
+        // They are the method's, which may stand behind them.
+        for knob in knobs.split(',').filter(|knob| !knob.is_empty()) {
+            recipe.set(&knob.replacen(':', "=", 1))?;
         }
         recipe.check()?;
         Ok(Self { recipe, at, run })
@@ -102,6 +109,8 @@ impl Link {
         put("seed", Some(r.seed.to_string()).filter(|_| r.seed != plain.seed));
         put("budget", Some(r.budget.name().into()).filter(|_| r.budget != plain.budget));
         put("steps", r.steps.map(|s| s.to_string()));
+        let knobs: Vec<_> = r.knobs.iter().map(|(name, v)| format!("{name}:{v}")).collect();
+        put("knobs", Some(knobs.join(",")).filter(|k| !k.is_empty()));
         put("at", self.at.map(|s| s.to_string()));
         put("run", self.run.then(|| "1".into()));
         query.finish()
@@ -125,6 +134,7 @@ mod tests {
             budget: Budget::Tiny,
             steps: Some(12),
             redirect: Redirect::Class("Ankle boot".into()),
+            knobs: [("alpha".into(), 0.25), ("drift".into(), 1.0)].into(),
             ..Recipe::new("fashion-ddpm", "fashion-mnist", "class:T-shirt")
         };
         let link = Link { recipe, at: Some(8), run: true };
@@ -169,6 +179,11 @@ mod tests {
             ("method=salum", "salun"),
             ("method=", "method"),
             ("method=%F0%9F%98%80", "method"),
+            ("knobs=alpha:-1", "alpha"),
+            ("knobs=alpha", "set"),
+            ("knobs=alpha:x", "alpha"),
+            ("knobs=gamma:1", "gamma"),
+            ("method=noop&knobs=alpha:1", "noop"),
             ("budget=huge", "budget"),
             ("budget=QUICK", "quick"),
             ("budget=", "budget"),

@@ -1,5 +1,7 @@
 //! The recipe of an unlearning run: everything that fixes it, as TOML.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use sha2::Digest;
 
@@ -8,6 +10,7 @@ use crate::{
     diffusion::sampler::SampleOptions,
     error::{Error, Result},
     saliency::estimator::Estimator,
+    unlearn::registry,
 };
 
 /// Where a diffusion model is sent instead of the forgotten class.
@@ -73,8 +76,8 @@ pub struct Recipe {
     pub lr: Option<f64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub batch: Option<usize>,
-    /// Weight of the retain loss, in units of the mean over pixels (generation).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// The knob `alpha`, as recipes had it before there were knobs; read only.
+    #[serde(default, skip_serializing)]
     pub alpha: Option<f64>,
     #[serde(default)]
     pub redirect: Redirect,
@@ -88,6 +91,9 @@ pub struct Recipe {
     /// How pictures are sampled before and after (generation); its seed is the recipe's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sampling: Option<SampleOptions>,
+    /// The method's own knobs that are not at their defaults, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub knobs: BTreeMap<String, f64>,
     /// Requests to the same model that were met before this one, the first one first: this run
     /// starts from the weights that the last of them ended with.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -134,6 +140,7 @@ impl Recipe {
             seed: default_seed(),
             audit: None,
             sampling: None,
+            knobs: BTreeMap::new(),
             after: Vec::new(),
         }
     }
@@ -176,15 +183,37 @@ impl Recipe {
     /// # Errors
     /// Not TOML, an unknown or missing key, a value out of range.
     pub fn parse(text: &str, name: &str) -> Result<Self> {
-        let recipe: Self = toml::from_str(text).map_err(|e| {
+        let mut recipe: Self = toml::from_str(text).map_err(|e| {
             let message = e.message().lines().next().unwrap_or("not TOML");
             match e.span().filter(|_| !message.starts_with("missing")) {
                 Some(at) => Error::file(name, format!("'{}': {message}", line_at(text, at.start))),
                 None => Error::file(name, message),
             }
         })?;
+        recipe.modernise();
+        recipe.after.iter_mut().for_each(Self::modernise);
         recipe.check()?;
         Ok(recipe)
+    }
+
+    /// The knob `alpha` was a field before there were knobs.
+    fn modernise(&mut self) {
+        if let Some(alpha) = self.alpha.take() {
+            self.knobs.entry("alpha".into()).or_insert(alpha);
+        }
+    }
+
+    /// Sets a knob of the method, `alpha=3`; switches are `on` or `off`.
+    ///
+    /// # Errors
+    /// The method has no such knob, or the value is not one of its.
+    pub fn set(&mut self, assignment: &str) -> Result<()> {
+        let Some((name, value)) = assignment.split_once('=') else {
+            return Err(Error::argument("set", assignment, "NAME=VALUE is needed"));
+        };
+        let knob = registry::find(&self.method)?.knob(name)?;
+        self.knobs.insert(name.into(), knob.parse(value)?);
+        Ok(())
     }
 
     /// The recipe as TOML.
@@ -217,8 +246,11 @@ impl Recipe {
         counted("steps", self.steps, 10_000_000)?;
         counted("batch", self.batch, 4096)?;
         positive("lr", self.lr)?;
-        if self.alpha != Some(0.0) {
-            positive("alpha", self.alpha)?;
+        if !self.knobs.is_empty() {
+            let method = registry::find(&self.method)?;
+            for (name, value) in &self.knobs {
+                method.knob(name)?.check(*value)?;
+            }
         }
         if let Some(s) = &self.sampling {
             s.check()?;

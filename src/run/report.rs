@@ -1,5 +1,7 @@
 //! `report.json`: what a run did and what came of it (DESIGN 4). Percent are 0..100, times seconds.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::audit::{Audit, Changed};
@@ -64,6 +66,9 @@ pub struct TrainingReport {
     pub anneal: bool,
     /// Items of the forget and of the retain set that an epoch of a classifier draws.
     pub each_epoch: [usize; 2],
+    /// The method's own knobs.
+    #[serde(default)]
+    pub knobs: BTreeMap<String, f64>,
 }
 
 /// The mask and its proof of freezing.
@@ -77,7 +82,8 @@ pub struct MaskReport {
     pub scored: usize,
     /// Smallest score that is in the mask.
     pub threshold: f64,
-    /// Weights outside the mask that differ in any bit from the original: 0, or it is a bug.
+    /// Weights outside the mask that differ in any bit from the original: 0, or it is a bug, unless
+    /// the legacy switch `drift` is on.
     pub frozen_changed: usize,
     pub layers: Vec<LayerReport>,
     /// SHA-256 of the mask's bytes.

@@ -12,10 +12,9 @@ pub struct Change {
 }
 
 impl Change {
-    /// Compares two states of one network.
+    /// Compares two states of one network; rows that only the later one has are left out.
     pub fn between(before: &HostWeights, after: &HostWeights) -> Self {
-        let pairs = before.values.iter().zip(&after.values);
-        let values: Vec<f32> = pairs.map(|(a, b)| (b - a).abs()).collect();
+        let values: Vec<f32> = before.pairs(after).map(|(a, b)| (b - a).abs()).collect();
         let mean = |of: &[f32]| {
             (of.iter().copied().map(f64::from).sum::<f64>() / of.len().max(1) as f64) as f32
         };

@@ -50,7 +50,7 @@ impl Mask {
 
     /// How many weights outside the mask differ in any bit. Anything but 0 is a bug.
     pub fn frozen_changed(&self, original: &HostWeights, now: &HostWeights) -> usize {
-        let pairs = original.values.iter().zip(&now.values);
+        let pairs = original.pairs(now);
         pairs.zip(&self.bits).filter(|((a, b), m)| **m == 0 && a.to_bits() != b.to_bits()).count()
     }
 

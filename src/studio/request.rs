@@ -1,11 +1,14 @@
 //! What the person asks for: the knobs of the left panel, and the recipe that follows from them.
 
+use std::collections::BTreeMap;
+
 use crate::{
     data::class_index,
     engine::job::Opened,
     error::{Error, Result},
     models::Task,
     run::recipe::{Budget, Recipe, Redirect},
+    unlearn::registry,
 };
 
 /// What is to be forgotten.
@@ -29,6 +32,8 @@ pub struct Request {
     pub budget: Budget,
     /// Updates; the method's own number where absent.
     pub steps: Option<usize>,
+    /// The method's own knobs that are not at their defaults.
+    pub knobs: BTreeMap<String, f64>,
 }
 
 impl Default for Request {
@@ -61,14 +66,23 @@ impl Request {
             seed: self.seed,
             budget: self.budget,
             steps: self.steps,
+            knobs: self.own_knobs(),
             ..Recipe::new(model, data, forget)
         }
     }
 
     /// What a recipe asks for; what is to be forgotten is picked once the classes are known.
     pub fn of(recipe: &Recipe) -> Self {
-        let Recipe { method, density, redirect, seed, budget, steps, .. } = recipe.clone();
-        Self { what: None, method, density, redirect, seed, budget, steps }
+        let Recipe { method, density, redirect, seed, budget, steps, knobs, .. } = recipe.clone();
+        Self { what: None, method, density, redirect, seed, budget, steps, knobs }
+    }
+
+    /// The knobs that the method has: others were another method's.
+    fn own_knobs(&self) -> BTreeMap<String, f64> {
+        let Ok(method) = registry::find(&self.method) else { return BTreeMap::new() };
+        let own =
+            |name: &String, value: f64| method.knob(name).is_ok_and(|k| k.check(value).is_ok());
+        self.knobs.iter().filter(|(k, v)| own(k, **v)).map(|(k, v)| (k.clone(), *v)).collect()
     }
 }
 

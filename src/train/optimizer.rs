@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     gpu::{cpu::par, flex},
     models::weights::Weights,
+    train::losses::flags,
 };
 
 /// An update rule and its constants.
@@ -34,6 +35,47 @@ pub struct Freeze {
     /// True where a weight may change, per parameter.
     pub free: Vec<Tensor<1, Bool>>,
     pub original: Vec<Tensor<1>>,
+    /// As the official code was before 28 February 2026: the mask is on gradients only, and weight
+    /// decay and momentum move frozen weights.
+    pub drift: bool,
+}
+
+impl Freeze {
+    /// Flags for the original's weights, and the weights that a run starts from. Where a parameter
+    /// has grown, its new values are free.
+    pub fn new(
+        free: Vec<Tensor<1, Bool>>,
+        original: &Weights,
+        start: &Weights,
+        drift: bool,
+    ) -> Self {
+        let grown = |at: usize| {
+            let [had, has] = [original, start].map(|w| w.params[at].dims()[0]);
+            (has > had).then(|| start.params[at].clone().narrow(0, had, has - had))
+        };
+        let params = free.into_iter().zip(&original.params).enumerate();
+        let (free, original) = params
+            .map(|(at, (free, value))| match grown(at) {
+                None => (free, value.clone()),
+                Some(more) => (
+                    Tensor::cat(vec![free, flags(&vec![1; more.dims()[0]], &more.device())], 0),
+                    Tensor::cat(vec![value.clone(), more], 0),
+                ),
+            })
+            .unzip();
+        Self { free, original, drift }
+    }
+
+    /// Gives the frozen weights the original's bits. Rows that a parameter has lost since are left
+    /// out.
+    pub fn restore(&self, weights: &mut Weights) {
+        let held = self.free.iter().zip(&self.original);
+        for (theta, (free, original)) in weights.params.iter_mut().zip(held) {
+            let n = theta.dims()[0];
+            let (free, original) = (free.clone().narrow(0, 0, n), original.clone().narrow(0, 0, n));
+            *theta = original.mask_where(free, theta.clone());
+        }
+    }
 }
 
 /// An update rule with its state.
@@ -80,12 +122,22 @@ impl Optimizer {
         }
     }
 
+    /// Gives the frozen weights the original's bits again, whatever was done since the last step.
+    pub fn hold(&self, weights: &mut Weights) {
+        if let Some(freeze) = self.freeze.as_ref().filter(|freeze| !freeze.drift) {
+            freeze.restore(weights);
+        }
+    }
+
     /// The weights and both moments of parameter `i` after an update.
     fn update(&self, i: usize, theta: Tensor<1>, g: Tensor<1>, lr: f64) -> [Tensor<1>; 3] {
         let Some(freeze) = &self.freeze else { return self.rule(i, theta, g, lr) };
         let frozen = freeze.free[i].clone().bool_not();
         let g = g.mask_fill(frozen.clone(), 0.0);
         let [theta, first, second] = self.rule(i, theta, g, lr);
+        if freeze.drift {
+            return [theta, first, second];
+        }
         let theta = theta.mask_where(frozen.clone(), freeze.original[i].clone());
         [theta, first.mask_fill(frozen, 0.0), second]
     }
@@ -137,6 +189,8 @@ pub enum LrSchedule {
     /// of a run of another length (ALGORITHMS 2.2).
     Milestones,
     Constant,
+    /// A cosine to 0.
+    Cosine,
 }
 
 impl LrSchedule {
@@ -149,6 +203,7 @@ impl LrSchedule {
                 peak * 0.1f64.powi(passed as i32)
             }
             Self::Constant => peak,
+            Self::Cosine => warm_cosine(peak, 0.0, i, n),
         }
     }
 
@@ -158,6 +213,7 @@ impl LrSchedule {
             Self::WarmCosine => "linear warm-up over the first tenth, then cosine to 0",
             Self::Milestones => "a tenth at 91/182 and again at 136/182 of the run",
             Self::Constant => "constant",
+            Self::Cosine => "cosine to 0",
         }
     }
 }

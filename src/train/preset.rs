@@ -139,6 +139,22 @@ pub const PRESETS: &[Preset] = &[
 pub const CONDITION_DROP: f64 = 0.1;
 
 impl Preset {
+    /// The recipe that a network on a data set is trained by: its own, else one for such a network
+    /// on other data.
+    pub fn of(architecture: &Architecture, data: &str) -> &'static Preset {
+        let same = |p: &&Preset| {
+            matches!(
+                (architecture, p.family),
+                (Architecture::Resnet(_), Family::Resnet)
+                    | (Architecture::Vgg(_), Family::Vgg)
+                    | (Architecture::Swin(_), Family::Swin)
+                    | (Architecture::Unet(_), Family::Unet(_))
+            )
+        };
+        let known = || PRESETS.iter().filter(same);
+        known().find(|p| p.data == data).or_else(|| known().next()).unwrap_or(&PRESETS[0])
+    }
+
     /// A recipe by name.
     ///
     /// # Errors

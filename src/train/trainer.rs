@@ -158,11 +158,7 @@ impl Trainer {
         };
         self.optimizer.step(&mut self.weights, gradients, lr);
         self.step += 1;
-        // Early averages forget the random start faster (as TensorFlow's `num_updates`).
-        let decay = self.plan.ema.min((1.0 + self.step as f64) / (10.0 + self.step as f64));
-        for (average, now) in self.ema.iter_mut().zip(&self.weights.params) {
-            *average = average.clone() * decay + now.clone() * (1.0 - decay);
-        }
+        average(&mut self.ema, &self.weights.params, self.plan.ema, self.step);
         loss
     }
 
@@ -212,6 +208,15 @@ impl Trainer {
         }
         let order = &self.order.1[at * self.plan.batch..];
         order.iter().take(self.plan.batch).map(|&j| self.items[j]).collect()
+    }
+}
+
+/// Takes the weights after `step` updates into their moving average, where there is one. Early
+/// averages forget the random start faster (as TensorFlow's `num_updates`).
+pub fn average(average: &mut [Tensor<1>], now: &[Tensor<1>], decay: f64, step: usize) {
+    let decay = decay.min((1.0 + step as f64) / (10.0 + step as f64));
+    for (average, now) in average.iter_mut().zip(now) {
+        *average = average.clone() * decay + now.clone() * (1.0 - decay);
     }
 }
 

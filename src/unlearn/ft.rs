@@ -1,6 +1,10 @@
 //! Fine-tuning on the retain set (Warnecke et al. 2021; ALGORITHMS 5.3).
 
-use super::registry::{Classify, Generate, Method};
+use super::{
+    knob::{NORMS, TRAINING},
+    registry::{Classify, Generate, Losses, Method, Order, Rate},
+    work::Work,
+};
 use crate::saliency::estimator::Estimator;
 
 /// Fine-tuning.
@@ -8,8 +12,26 @@ pub const METHOD: Method = Method {
     name: "ft",
     title: "Fine-tune",
     paper: "Warnecke et al., NDSS 2023, arXiv 2108.11577",
-    knobs: &["density", "mask", "epochs", "steps", "lr", "batch"],
+    knobs: &[NORMS, TRAINING],
     mask: Estimator::None,
-    classify: Some(Classify { forget: None, retain: true, lr: 0.01, epochs: 10 }),
-    generate: Some(Generate { forget: None, alpha: 1.0, lr: 1e-4, steps: 1000 }),
+    classify: Some(Classify {
+        order: Order::Retain,
+        rate: Rate::Constant,
+        lr: 0.01,
+        quick_lr: Some(0.01),
+        epochs: 10,
+    }),
+    generate: Some(Generate {
+        losses: Losses::Retain,
+        rate: Rate::Constant,
+        lr: 1e-4,
+        quick_lr: Some(1e-4),
+        steps: 1000,
+        redirects: false,
+    }),
+    work: |_| Box::new(FineTune),
 };
+
+struct FineTune;
+
+impl Work for FineTune {}

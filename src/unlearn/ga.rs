@@ -2,28 +2,51 @@
 
 use burn::tensor::Tensor;
 
-use super::registry::{Classify, ForgetBatch, ForgetNoise, Generate, Method};
-use crate::{
-    saliency::estimator::Estimator,
-    train::losses::{cross_entropy, mse},
+use super::{
+    knob::{Knob, NORMS, TRAINING},
+    registry::{Classify, Generate, Losses, Method, Order, Rate},
+    work::{Batch, ForgetNoise, Work},
 };
+use crate::{models::Task, saliency::estimator::Estimator};
 
 /// Gradient ascent. Collapses the model when the learning rate is a little too large.
 pub const METHOD: Method = Method {
     name: "ga",
     title: "Gradient ascent",
     paper: "Thudi et al., EuroS&P 2022, arXiv 2109.13398",
-    knobs: &["density", "mask", "epochs", "steps", "lr", "batch"],
+    knobs: &[
+        &[Knob::log("alpha", 0.0, [0.0, 1e6], "weight of the retain loss, in mean units")
+            .only(Task::Generate)],
+        NORMS,
+        TRAINING,
+    ],
     mask: Estimator::None,
-    classify: Some(Classify { forget: Some(ascend), retain: false, lr: 5e-4, epochs: 5 }),
-    generate: Some(Generate { forget: Some(ascend_noise), alpha: 0.0, lr: 1e-5, steps: 200 }),
+    classify: Some(Classify {
+        order: Order::Forget,
+        rate: Rate::Constant,
+        lr: 5e-4,
+        quick_lr: Some(5e-4),
+        epochs: 5,
+    }),
+    generate: Some(Generate {
+        losses: Losses::Sum,
+        rate: Rate::Constant,
+        lr: 1e-5,
+        quick_lr: Some(1e-5),
+        steps: 200,
+        redirects: false,
+    }),
+    work: |_| Box::new(Ascent),
 };
 
-fn ascend(batch: ForgetBatch) -> Tensor<1> {
-    cross_entropy(batch.logits, batch.labels).neg()
-}
+struct Ascent;
 
-fn ascend_noise(step: ForgetNoise) -> Tensor<1> {
-    let out = step.unet.forward(step.pass, step.batch.x, &step.batch.t, &step.batch.class);
-    mse(out, step.batch.eps).neg()
+impl Work for Ascent {
+    fn loss(&self, batch: Batch) -> Tensor<1> {
+        batch.cross_entropy().neg()
+    }
+
+    fn forget_noise(&self, step: ForgetNoise) -> Tensor<1> {
+        step.denoising().neg()
+    }
 }

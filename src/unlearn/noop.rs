@@ -1,6 +1,9 @@
 //! No operation: the baseline row that every comparison needs.
 
-use super::registry::{Classify, Generate, Method};
+use super::{
+    registry::{Classify, Generate, Method, Order},
+    work::Work,
+};
 use crate::saliency::estimator::Estimator;
 
 /// Leaves the model as it is.
@@ -10,6 +13,11 @@ pub const METHOD: Method = Method {
     paper: "-",
     knobs: &[],
     mask: Estimator::None,
-    classify: Some(Classify { forget: None, retain: false, lr: 0.0, epochs: 0 }),
-    generate: Some(Generate { forget: None, alpha: 0.0, lr: 0.0, steps: 0 }),
+    classify: Some(Classify { order: Order::Nothing, ..Classify::CLOSED }),
+    generate: Some(Generate::CLOSED),
+    work: |_| Box::new(Nothing),
 };
+
+struct Nothing;
+
+impl Work for Nothing {}

@@ -1,28 +1,38 @@
 //! From a recipe to the numbers of a run: its items, its updates, its learning rate.
 
-use super::registry::{self, Method};
+use super::{
+    knob::Knobs,
+    registry::{self, Losses, Method, Order, Rate},
+    work::Part,
+};
 use crate::{
     data::{Dataset, forget::ForgetSet, rng},
     error::{Error, Result},
-    models::Task,
+    models::{Architecture, Task},
     run::recipe::{Recipe, Redirect},
     saliency::estimator::Estimator,
-    train::optimizer::warm_cosine,
+    train::{optimizer::LrSchedule, preset::Preset},
 };
 
 /// Everything that an unlearning run does, resolved.
 #[derive(Debug, Clone)]
 pub struct Plan {
     pub method: &'static Method,
+    pub knobs: Knobs,
     pub estimator: Estimator,
     pub epochs: usize,
     /// Updates in all.
     pub steps: usize,
     pub batch: usize,
     pub lr: f64,
-    /// Whether the learning rate falls to 0 along a cosine: the quick budget's few updates would
-    /// otherwise end in the noise of the last ones.
-    pub anneal: bool,
+    /// How the learning rate goes. The quick budget's few updates fall to 0: they would otherwise
+    /// end in the noise of the last ones.
+    pub schedule: LrSchedule,
+    /// The preset that the model is trained by anew, where it is.
+    pub preset: Option<&'static Preset>,
+    pub order: Order,
+    pub losses: Losses,
+    /// Weight of a diffusion model's retain loss; 0 leaves it out.
     pub alpha: f64,
     pub redirect: Option<usize>,
     /// Indices into the training pictures.
@@ -35,95 +45,238 @@ pub struct Plan {
     pub seed: u64,
 }
 
+/// The batches of an update: which of the epoch's, counted from 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Turn {
+    Forget(usize),
+    Retain(usize),
+    /// A forget batch and a retain batch.
+    Pair(usize, usize),
+    /// Of both sets shuffled together.
+    Mixed(usize),
+}
+
+impl Turn {
+    /// What it looks at.
+    pub fn part(self) -> Part {
+        match self {
+            Self::Forget(_) => Part::Forget,
+            Self::Retain(_) => Part::Retain,
+            Self::Pair(..) | Self::Mixed(_) => Part::Both,
+        }
+    }
+}
+
 impl Plan {
     /// Resolves a recipe.
     ///
     /// # Errors
-    /// The method does not do this task, or the redirect target is not usable.
-    pub fn new(recipe: &Recipe, task: Task, data: &Dataset, set: &ForgetSet) -> Result<Self> {
+    /// The method does not do this task, a knob is not the method's, or the redirect target is not
+    /// usable.
+    pub fn new(
+        recipe: &Recipe,
+        architecture: &Architecture,
+        data: &Dataset,
+        set: &ForgetSet,
+    ) -> Result<Self> {
         recipe.check()?;
+        let task = architecture.task();
         let method = registry::find(&recipe.method)?;
         let wrong_task = || {
             let does = method.tasks().iter().map(|t| t.name()).collect::<Vec<_>>().join(", ");
             Error::argument("method", method.name, format!("it can only {does}"))
         };
+        if !method.tasks().contains(&task) {
+            return Err(wrong_task());
+        }
         let sizes = recipe.budget.sizes();
         let mut plan = Self {
             method,
+            knobs: Knobs::resolve(method, task, &recipe.knobs)?,
             estimator: recipe.mask.unwrap_or(method.mask),
             epochs: 0,
             steps: 0,
-            batch: recipe.batch.unwrap_or(sizes.batch[0]),
+            batch: sizes.batch[0],
             lr: 0.0,
-            anneal: sizes.lr.is_some(),
+            schedule: LrSchedule::Constant,
+            preset: None,
+            order: Order::Nothing,
+            losses: Losses::Sum,
             alpha: 0.0,
             redirect: None,
             forget: set.forget.clone(),
             retain: set.retain.clone(),
             each: [0, 0],
-            score: set.forget.clone(),
+            score: Vec::new(),
             seed: recipe.seed,
         };
-        if plan.score.len() > sizes.score {
-            let order =
-                rng::shuffled(&mut rng::seeded(recipe.seed, "quick score"), plan.score.len());
-            plan.score = order[..sizes.score].iter().map(|&j| set.forget[j]).collect();
-        }
+        plan.score = plan.some(&set.forget, sizes.score, "quick score");
+        let own = match task {
+            Task::Classify => method.classify.as_ref().map(|how| how.rate),
+            Task::Generate => method.generate.as_ref().map(|how| how.rate),
+        };
+        plan.schedule = match own {
+            Some(Rate::AsTrained) => {
+                let preset = Preset::of(architecture, &data.name);
+                plan.preset = Some(preset);
+                preset.schedule
+            }
+            Some(Rate::Constant) | None if sizes.lr.is_none() => LrSchedule::Constant,
+            _ => LrSchedule::Cosine,
+        };
         match task {
             Task::Classify => {
                 let how = method.classify.as_ref().ok_or_else(wrong_task)?;
-                let both = how.forget.is_some() && how.retain;
-                let lr = sizes.lr.filter(|_| both).map_or(how.lr, |lr| lr[0]);
-                plan.epochs = recipe.epochs.unwrap_or(how.epochs.min(sizes.epochs));
-                plan.lr = recipe.lr.unwrap_or(lr);
-                if how.forget.is_none() {
+                let quick = sizes.lr.map(|lr| how.quick_lr.unwrap_or(lr[0]));
+                let mut epochs = how.epochs;
+                plan.lr = quick.unwrap_or(how.lr);
+                if let Some(preset) = plan.preset {
+                    (epochs, plan.lr) = (preset.epochs, preset.lr);
+                    plan.batch = preset.batch.min(sizes.batch[0]);
+                }
+                plan.epochs = match epochs {
+                    0 => 0,
+                    own => recipe.epochs.unwrap_or(own.min(sizes.epochs)),
+                };
+                plan.order = how.order;
+                if matches!(plan.order, Order::Retain | Order::Nothing) {
                     plan.forget.clear();
                 }
-                if !how.retain {
+                if matches!(plan.order, Order::Forget | Order::Nothing) {
                     plan.retain.clear();
                 }
-                let [forget, retain] = sizes.each;
-                plan.each = [plan.forget.len().min(forget), plan.retain.len().min(retain)];
-                let full = plan.epochs * plan.turns();
-                if let Some(steps) = recipe.steps.filter(|_| full > 0) {
-                    plan.fit(steps);
-                }
-                plan.steps = plan.epochs * plan.turns();
             }
             Task::Generate => {
                 let how = method.generate.as_ref().ok_or_else(wrong_task)?;
-                let both = how.forget.is_some() && how.alpha > 0.0;
-                let lr = sizes.lr.filter(|_| both).map_or(how.lr, |lr| lr[1]);
-                plan.batch = recipe.batch.unwrap_or(sizes.batch[1]);
-                let steps = how.steps.min(sizes.steps);
-                plan.steps = recipe.steps.filter(|_| how.steps > 0).unwrap_or(steps);
-                plan.lr = recipe.lr.unwrap_or(lr);
-                plan.alpha = recipe.alpha.unwrap_or(how.alpha);
-                if how.forget.is_none() && plan.steps > 0 && plan.alpha == 0.0 {
-                    let right = format!("{} learns from the retain set only; above 0", method.name);
-                    return Err(Error::argument("alpha", 0, right));
+                let quick = sizes.lr.map(|lr| how.quick_lr.unwrap_or(lr[1]));
+                let mut steps = how.steps;
+                plan.lr = quick.unwrap_or(how.lr);
+                plan.batch = sizes.batch[1];
+                if let Some(preset) = plan.preset {
+                    plan.lr = preset.lr;
+                    plan.batch = preset.batch.min(sizes.batch[1]);
+                    steps = preset.epochs * set.retain.len().div_ceil(plan.batch);
                 }
+                plan.steps = match steps {
+                    0 => 0,
+                    own => recipe.steps.unwrap_or(own.min(sizes.steps)),
+                };
+                plan.epochs = plan.steps;
+                plan.losses = how.losses;
+                plan.each = sizes.each.map(|n| n.min(sizes.score));
+                plan.alpha = match how.losses {
+                    Losses::Forget => 0.0,
+                    Losses::Retain | Losses::Pair => 1.0,
+                    Losses::Sum => plan.knobs.get("alpha"),
+                };
                 plan.redirect = target(&recipe.redirect, data, set)?;
             }
+        }
+        plan.lr = recipe.lr.unwrap_or(plan.lr);
+        plan.batch = recipe.batch.unwrap_or(plan.batch);
+        if task == Task::Classify {
+            let [forget, retain] = sizes.each;
+            plan.each = [plan.forget.len().min(forget), plan.retain.len().min(retain)];
+            if let Some(steps) = recipe.steps.filter(|_| plan.updates() > 0) {
+                plan.fit(steps);
+            }
+            plan.steps = plan.updates();
         }
         Ok(plan)
     }
 
     /// Learning rate of an update, counted from 0.
     pub fn lr_at(&self, step: usize) -> f64 {
-        if self.anneal { warm_cosine(self.lr, 0.0, step, self.steps) } else { self.lr }
+        self.schedule.at(self.lr, step, self.steps)
     }
 
-    /// Updates in one epoch of a classifier: the forget batches, then the retain batches.
-    pub fn turns(&self) -> usize {
-        self.each.iter().map(|n| n.div_ceil(self.batch)).sum()
+    /// At most `most` of these items, the same ones for a seed and a purpose.
+    pub fn some(&self, items: &[usize], most: usize, purpose: &str) -> Vec<usize> {
+        if items.len() <= most {
+            return items.to_vec();
+        }
+        let order = rng::shuffled(&mut rng::seeded(self.seed, purpose), items.len());
+        order[..most].iter().map(|&j| items[j]).collect()
+    }
+
+    /// The items of the forget set and of the retain set that a method looks at before it trains.
+    pub fn looked_at(&self) -> [Vec<usize>; 2] {
+        [
+            self.some(&self.forget, self.each[0], "look at the forget set"),
+            self.some(&self.retain, self.each[1], "look at the retain set"),
+        ]
+    }
+
+    /// Batches of the forget set and of the retain set in an epoch.
+    fn batches(&self) -> [usize; 2] {
+        self.each.map(|n| n.div_ceil(self.batch))
+    }
+
+    /// Epochs that have a pass over the forget set.
+    fn forget_epochs(&self) -> usize {
+        let limited = self.knobs.all().find(|(name, _)| *name == "forget-epochs");
+        limited.map_or(usize::MAX, |(_, epochs)| epochs as usize)
+    }
+
+    /// Updates in an epoch of a classifier.
+    pub fn turns(&self, epoch: usize) -> usize {
+        let [forget, retain] = self.batches();
+        match self.order {
+            Order::Nothing => 0,
+            Order::Forget => forget,
+            Order::Retain | Order::Pairs => retain,
+            Order::Passes if epoch >= self.forget_epochs() => retain,
+            Order::Passes => forget + retain,
+            Order::Every => retain + retain.div_ceil(self.every()),
+            Order::Mixed => self.each.iter().sum::<usize>().div_ceil(self.batch),
+        }
+    }
+
+    fn every(&self) -> usize {
+        self.knobs.count("every").max(1)
+    }
+
+    /// Updates of a classifier in all epochs.
+    fn updates(&self) -> usize {
+        let both = self.epochs.min(self.forget_epochs());
+        both * self.turns(0) + (self.epochs - both) * self.turns(usize::MAX)
+    }
+
+    /// The epoch of a classifier's update, the update within it, and its batches.
+    pub fn turn(&self, step: usize) -> (usize, usize, Turn) {
+        let [forget, retain] = self.batches();
+        let (first, later) = (self.turns(0), self.turns(usize::MAX));
+        let both = self.forget_epochs().saturating_mul(first);
+        let (epoch, turn) = if step < both {
+            (step / first, step % first)
+        } else {
+            (self.forget_epochs() + (step - both) / later, (step - both) % later)
+        };
+        let batches = match self.order {
+            Order::Forget => Turn::Forget(turn),
+            Order::Nothing | Order::Retain => Turn::Retain(turn),
+            Order::Passes if step >= both => Turn::Retain(turn),
+            Order::Passes if turn < forget => Turn::Forget(turn),
+            Order::Passes => Turn::Retain(turn - forget),
+            Order::Every => {
+                let (round, place) = (turn / (self.every() + 1), turn % (self.every() + 1));
+                match place {
+                    // The forget set comes round again, and goes on from epoch to epoch.
+                    0 => Turn::Forget((epoch * retain.div_ceil(self.every()) + round) % forget),
+                    _ => Turn::Retain(turn - round - 1),
+                }
+            }
+            Order::Pairs => Turn::Pair(turn % forget, turn),
+            Order::Mixed => Turn::Mixed(turn),
+        };
+        (epoch, turn, batches)
     }
 
     /// Shrinks the epochs in proportion so that the epochs make about `steps` updates: an asked-for
     /// number of updates always sees both sets.
     fn fit(&mut self, steps: usize) {
         self.epochs = self.epochs.min((steps / 2).max(1));
-        let share = steps as f64 / (self.epochs * self.turns()) as f64;
+        let share = steps as f64 / self.updates() as f64;
         if share < 1.0 {
             for n in &mut self.each {
                 let batches = n.div_ceil(self.batch) as f64 * share;
@@ -162,5 +315,75 @@ fn target(redirect: &Redirect, data: &Dataset, set: &ForgetSet) -> Result<Option
             }
             Ok(Some(target))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A plan of 3 forget batches and 7 retain batches an epoch.
+    fn plan(method: &str, knobs: &[(&str, f64)]) -> Plan {
+        let data = crate::data::open("fashion-mnist").unwrap();
+        let set = ForgetSet {
+            spec: "class:0".into(),
+            class: Some(0),
+            forget: (0..30).collect(),
+            retain: (30..100).collect(),
+            earlier: Vec::new(),
+        };
+        let recipe = Recipe {
+            method: method.into(),
+            batch: Some(10),
+            epochs: Some(3),
+            knobs: knobs.iter().map(|(k, v)| (k.to_string(), *v)).collect(),
+            budget: crate::run::budget::Budget::Full,
+            ..Recipe::new("m", "d", "class:0")
+        };
+        let model = crate::models::registry::open("fashion-classifier").unwrap();
+        Plan::new(&recipe, &model.card.architecture, &data, &set).unwrap()
+    }
+
+    fn turns(plan: &Plan) -> Vec<(usize, Turn)> {
+        (0..plan.steps).map(|s| plan.turn(s)).map(|(epoch, _, turn)| (epoch, turn)).collect()
+    }
+
+    #[test]
+    fn passes_see_the_forget_set_and_then_the_retain_set() {
+        let salun = plan("salun", &[]);
+        let turns = turns(&salun);
+        assert_eq!(turns.len(), 30);
+        assert_eq!([turns[2], turns[3]], [(0, Turn::Forget(2)), (0, Turn::Retain(0))]);
+        assert_eq!([turns[29], turns[10]], [(2, Turn::Retain(6)), (1, Turn::Forget(0))]);
+    }
+
+    #[test]
+    fn the_forget_pass_can_be_left_out_of_the_last_epochs() {
+        let turns = turns(&plan("scrub", &[("forget-epochs", 1.0)]));
+        assert_eq!(turns.len(), 10 + 7 + 7);
+        assert!(
+            turns[10..]
+                .iter()
+                .all(|(epoch, turn)| { *epoch > 0 && matches!(turn, Turn::Retain(i) if *i < 7) })
+        );
+        assert_eq!(turns[17], (2, Turn::Retain(0)));
+    }
+
+    #[test]
+    fn a_forget_batch_comes_before_every_few_retain_batches() {
+        let turns = turns(&plan("sfr-on", &[("every", 3.0)]));
+        assert_eq!(turns.len(), 3 * 10);
+        let epoch: Vec<Turn> = turns[10..20].iter().map(|(_, turn)| *turn).collect();
+        use Turn::{Forget as F, Retain as R};
+        assert_eq!(epoch, [F(0), R(0), R(1), R(2), F(1), R(3), R(4), R(5), F(2), R(6)]);
+    }
+
+    #[test]
+    fn pairs_and_mixtures_cover_the_retain_set() {
+        let pairs = turns(&plan("munba", &[]));
+        assert_eq!(pairs[..4].iter().map(|(_, t)| *t).next_back(), Some(Turn::Pair(0, 3)));
+        assert_eq!(pairs.len(), 21);
+        let mixed = turns(&plan("bad-teacher", &[]));
+        assert_eq!((mixed.len(), mixed[29]), (30, (2, Turn::Mixed(9))));
     }
 }

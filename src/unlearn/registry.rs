@@ -1,17 +1,18 @@
 //! The methods that the studio, the command line and the docs offer.
 
-use burn::tensor::Tensor;
-
-use super::{ft, ga, noop, rl};
+use super::{
+    bad_teacher, be, bs, delete, esd, ft, ga, iu,
+    knob::{Knob, Knobs},
+    l1_sparse, munba, neggrad_plus, noop, retrain, rl, salun_soft, scrub, sfr_on, ssd,
+    work::Work,
+};
 use crate::{
-    data::rng::Rng,
     error::{Error, Result},
-    models::{Task, layers::Pass, unet::Unet, weights::Weights},
+    models::Task,
     saliency::estimator::Estimator,
-    train::losses::Noised,
 };
 
-/// A way to unlearn.
+/// A way to unlearn: what it is called, what can be set, and what it does.
 #[derive(Debug)]
 pub struct Method {
     /// Name on the command line.
@@ -19,62 +20,182 @@ pub struct Method {
     /// Name for a person.
     pub title: &'static str,
     pub paper: &'static str,
-    pub knobs: &'static [&'static str],
+    /// What can be set, in groups that methods share.
+    pub knobs: &'static [&'static [Knob]],
     /// The mask it takes unless another is asked for.
     pub mask: Estimator,
     pub classify: Option<Classify>,
     pub generate: Option<Generate>,
+    /// The method at work, with its knobs set.
+    pub work: fn(&Knobs) -> Box<dyn Work>,
 }
 
-/// A batch of logits of the forget set, and its loss.
-pub struct ForgetBatch<'a> {
-    /// [n, classes].
-    pub logits: Tensor<2>,
-    pub labels: &'a [usize],
-    pub rng: &'a mut Rng,
+/// Which pictures an update of a classifier sees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    Nothing,
+    /// The forget set.
+    Forget,
+    /// The retain set.
+    Retain,
+    /// Each epoch, all batches of the forget set and then all of the retain set. A knob
+    /// `forget-epochs` limits the former to the first epochs.
+    Passes,
+    /// A batch of the forget set before every so many of the retain set; a knob `every` says how
+    /// many.
+    Every,
+    /// One of each: an epoch is a pass over the retain set, the forget set comes round again.
+    Pairs,
+    /// Both sets shuffled together.
+    Mixed,
 }
 
-/// How a method treats a classifier: per epoch a pass over the forget set with `forget`, then a
-/// pass over the retain set with cross-entropy.
+/// How the learning rate goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rate {
+    Constant,
+    /// Along a cosine to 0.
+    Cosine,
+    /// As the model was trained, by its preset: with its optimiser, batches and epochs, too.
+    AsTrained,
+}
+
+/// How a method treats a classifier.
 #[derive(Debug)]
 pub struct Classify {
-    pub forget: Option<fn(ForgetBatch) -> Tensor<1>>,
-    pub retain: bool,
+    pub order: Order,
+    pub rate: Rate,
     pub lr: f64,
+    /// Learning rate along a cosine where the budget allows few updates; the budget's own where
+    /// absent.
+    pub quick_lr: Option<f64>,
+    /// Passes over the data; 0 where nothing is trained.
     pub epochs: usize,
 }
 
-/// A noised batch of the forget set for the diffusion model.
-pub struct ForgetNoise<'a> {
-    pub unet: &'a Unet,
-    /// The weights that are trained.
-    pub pass: &'a Pass<'a>,
-    /// The same weights outside the graph.
-    pub now: &'a Weights,
-    pub batch: Noised,
-    /// Where the forgotten class goes; `None` is the null condition.
-    pub redirect: Option<usize>,
+impl Classify {
+    /// A method that looks at both sets and changes the weights once, without updates.
+    pub const CLOSED: Self = Self {
+        order: Order::Passes,
+        rate: Rate::Constant,
+        lr: 0.0,
+        quick_lr: Some(0.0),
+        epochs: 0,
+    };
 }
 
-/// How a method treats a diffusion model: each step, the forget loss plus `alpha` times the
-/// denoising loss on a retain batch.
+/// The losses of an update of a diffusion model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Losses {
+    /// The method's loss of a forget batch.
+    Forget,
+    /// Denoising of a retain batch, times the knob `alpha` where there is one.
+    Retain,
+    /// The former plus `alpha` times the latter.
+    Sum,
+    /// A gradient of each, which the method combines.
+    Pair,
+}
+
+/// How a method treats a diffusion model.
 #[derive(Debug)]
 pub struct Generate {
-    pub forget: Option<fn(ForgetNoise) -> Tensor<1>>,
-    /// Default weight of the retain loss in mean units; 0 leaves it out.
-    pub alpha: f64,
+    pub losses: Losses,
+    pub rate: Rate,
     pub lr: f64,
+    /// As in [`Classify`].
+    pub quick_lr: Option<f64>,
+    /// Updates; 0 where nothing is trained.
     pub steps: usize,
+    /// Whether the forgotten class is sent somewhere else, which a person may choose.
+    pub redirects: bool,
+}
+
+impl Generate {
+    /// As [`Classify::CLOSED`].
+    pub const CLOSED: Self = Self {
+        losses: Losses::Retain,
+        rate: Rate::Constant,
+        lr: 0.0,
+        quick_lr: Some(0.0),
+        steps: 0,
+        redirects: false,
+    };
 }
 
 /// Every method.
-pub const METHODS: &[Method] = &[rl::SALUN, rl::RL, ft::METHOD, ga::METHOD, noop::METHOD];
+pub const METHODS: &[Method] = &[
+    rl::SALUN,
+    salun_soft::METHOD,
+    rl::RL,
+    ft::METHOD,
+    ga::METHOD,
+    l1_sparse::METHOD,
+    iu::METHOD,
+    bs::METHOD,
+    be::METHOD,
+    neggrad_plus::METHOD,
+    scrub::METHOD,
+    bad_teacher::METHOD,
+    ssd::METHOD,
+    sfr_on::METHOD,
+    munba::METHOD,
+    delete::METHOD,
+    esd::METHOD,
+    retrain::METHOD,
+    noop::METHOD,
+];
 
 impl Method {
     /// The tasks that it has a step for.
     pub fn tasks(&self) -> Vec<Task> {
         let classify = self.classify.is_some().then_some(Task::Classify);
         classify.into_iter().chain(self.generate.is_some().then_some(Task::Generate)).collect()
+    }
+
+    /// What can be set besides the fields of a recipe.
+    pub fn knobs(&self) -> impl Iterator<Item = &'static Knob> {
+        self.knobs.iter().flat_map(|group| group.iter())
+    }
+
+    /// A knob by name.
+    ///
+    /// # Errors
+    /// The method has none of that name; those that it has are given.
+    pub fn knob(&self, name: &str) -> Result<&'static Knob> {
+        self.knobs().find(|k| k.name == name).ok_or_else(|| {
+            let mut names = self.knobs().map(|k| k.name).peekable();
+            match names.peek() {
+                Some(_) => Error::unknown("knob", name, names),
+                None => Error::argument("knob", name, format!("{} has no knobs", self.name)),
+            }
+        })
+    }
+
+    /// Whether it is a loop of updates, which has a learning rate and a number of updates.
+    pub fn trains(&self, task: Task) -> bool {
+        match task {
+            Task::Classify => self.classify.as_ref().is_some_and(|how| how.epochs > 0),
+            Task::Generate => self.generate.as_ref().is_some_and(|how| how.steps > 0),
+        }
+    }
+
+    /// The fields of a recipe that change what it does in a task.
+    pub fn fields(&self, task: Task) -> Vec<&'static str> {
+        let mut fields = Vec::new();
+        if self.name != noop::METHOD.name {
+            fields.extend(["density", "mask"]);
+        }
+        if self.trains(task) {
+            fields.extend(match task {
+                Task::Classify => &["epochs", "steps", "lr", "batch"][..],
+                Task::Generate => &["steps", "lr", "batch"],
+            });
+        }
+        if self.generate.as_ref().is_some_and(|how| task == Task::Generate && how.redirects) {
+            fields.push("redirect");
+        }
+        fields
     }
 }
 

@@ -4,27 +4,49 @@
 use burn::tensor::Tensor;
 use rand::RngExt;
 
-use super::registry::{Classify, ForgetBatch, ForgetNoise, Generate, Method};
+use super::{
+    knob::{Knob, Knobs, NORMS, TRAINING},
+    registry::{Classify, Generate, Losses, Method, Order, Rate},
+    work::{Batch, ForgetNoise, Part, Work},
+};
 use crate::{
-    models::layers::{Mode, Pass},
+    models::Task,
     saliency::estimator::Estimator,
     train::losses::{cross_entropy, mse},
 };
 
-const CLASSIFY: Classify =
-    Classify { forget: Some(random_labels), retain: true, lr: 0.013, epochs: 10 };
-/// Alpha is 1e-3 per pixel sum in the official code, 3.07 in mean units.
-const GENERATE: Generate = Generate { forget: Some(redirect), alpha: 3.07, lr: 1e-4, steps: 1000 };
+/// Knobs of the methods that relabel.
+pub const KNOBS: &[Knob] = &[
+    // 1e-3 per pixel sum in the official code, 3.07 in mean units.
+    Knob::log("alpha", 3.07, [0.0, 1e6], "weight of the retain loss, in mean units")
+        .only(Task::Generate),
+    Knob::switch("true-label", "legacy: a random label may be the true one").only(Task::Classify),
+];
+
+/// How the methods that relabel treat a classifier.
+pub const CLASSIFY: Classify =
+    Classify { order: Order::Passes, rate: Rate::Constant, lr: 0.013, quick_lr: None, epochs: 10 };
+
+/// How the methods that redirect treat a diffusion model.
+pub const GENERATE: Generate = Generate {
+    losses: Losses::Sum,
+    rate: Rate::Constant,
+    lr: 1e-4,
+    quick_lr: None,
+    steps: 1000,
+    redirects: true,
+};
 
 /// SalUn with its hard mask.
 pub const SALUN: Method = Method {
     name: "salun",
     title: "SalUn",
     paper: "Fan et al., ICLR 2024, arXiv 2310.12508",
-    knobs: &["density", "mask", "epochs", "steps", "lr", "batch", "alpha", "redirect"],
+    knobs: &[KNOBS, NORMS, TRAINING],
     mask: Estimator::AbsSumGrad,
     classify: Some(CLASSIFY),
     generate: Some(GENERATE),
+    work: |knobs| Box::new(Relabel::new(knobs)),
 };
 
 /// The same without a mask.
@@ -32,28 +54,40 @@ pub const RL: Method = Method {
     name: "rl",
     title: "Random labels",
     paper: "Golatkar et al., CVPR 2020, arXiv 1911.04933",
-    knobs: SALUN.knobs,
     mask: Estimator::None,
-    classify: Some(CLASSIFY),
-    generate: Some(GENERATE),
+    ..SALUN
 };
 
-/// Cross-entropy to a label drawn from the wrong ones: y' is never y, as the paper writes.
-fn random_labels(batch: ForgetBatch) -> Tensor<1> {
-    let classes = batch.logits.dims()[1];
-    let wrong: Vec<usize> =
-        batch.labels.iter().map(|y| (y + batch.rng.random_range(1..classes)) % classes).collect();
-    cross_entropy(batch.logits, &wrong)
+/// Random labels for a classifier, another class's prediction for a diffusion model.
+pub struct Relabel {
+    true_label: bool,
 }
 
-/// The prediction for the forgotten class is pulled to what the current model predicts for the
-/// redirect target, whose own pass has no condition drop and no dropout.
-fn redirect(step: ForgetNoise) -> Tensor<1> {
-    let target = {
-        let pass = Pass::new(step.now, Mode::Eval);
-        let class = vec![step.redirect; step.batch.t.len()];
-        step.unet.forward(&pass, step.batch.x.clone(), &step.batch.t, &class)
-    };
-    let out = step.unet.forward(step.pass, step.batch.x, &step.batch.t, &step.batch.class);
-    mse(out, target)
+impl Relabel {
+    /// With the knob `true-label`.
+    pub fn new(knobs: &Knobs) -> Self {
+        Self { true_label: knobs.on("true-label") }
+    }
+}
+
+impl Work for Relabel {
+    /// Cross-entropy to a label drawn from the wrong ones: y' is never y, as the paper writes. In
+    /// the official code it may be.
+    fn loss(&self, batch: Batch) -> Tensor<1> {
+        if batch.part == Part::Retain {
+            return batch.cross_entropy();
+        }
+        let classes = batch.logits.dims()[1];
+        let least = if self.true_label { 0 } else { 1 };
+        let mut draw = |y: &usize| (y + batch.rng.random_range(least..classes)) % classes;
+        let labels: Vec<usize> = batch.labels.iter().map(&mut draw).collect();
+        cross_entropy(batch.logits, &labels)
+    }
+
+    /// The prediction for the forgotten class is pulled to what the current model predicts for the
+    /// redirect target, whose own pass has no condition drop and no dropout.
+    fn forget_noise(&self, step: ForgetNoise) -> Tensor<1> {
+        let target = step.predicted(step.now, &vec![step.redirect; step.batch.t.len()]);
+        mse(step.prediction(), target)
+    }
 }

@@ -6,8 +6,9 @@ use burn::tensor::{Device, Tensor};
 use rand::RngExt;
 
 use super::{
-    plan::Plan,
-    registry::{ForgetBatch, ForgetNoise},
+    plan::{Plan, Turn},
+    registry::Losses,
+    work::{At, Batch, ForgetNoise, Part, Scene, Update, Work},
 };
 use crate::{
     data::{Dataset, rng},
@@ -23,7 +24,7 @@ use crate::{
     monitor::Monitor,
     saliency::Mask,
     train::{
-        losses::{Augment, Noised, cross_entropy, drop_condition, flags, mse, noised, pictures},
+        losses::{Augment, Noised, drop_condition, flags, mse, noised_varied, pictures},
         optimizer::{Freeze, Optimizer, Rule, clip_norm, plus},
         preset::CONDITION_DROP,
         shards,
@@ -38,49 +39,84 @@ pub struct Unlearner {
     network: Arc<Network>,
     data: Arc<Dataset>,
     plan: Plan,
+    work: Box<dyn Work>,
     schedule: Schedule,
     device: Device,
     optimizer: Optimizer,
     /// Pictures are varied as they were when the model was trained.
     augment: Augment,
-    pub weights: Weights,
+    original: Weights,
+    weights: Weights,
     pub step: usize,
-    /// This epoch's items: (epoch, forget, retain).
-    order: (usize, Vec<usize>, Vec<usize>),
+    /// This epoch's items.
+    order: Epoch,
+}
+
+/// The items of an epoch in their order.
+#[derive(Default)]
+struct Epoch {
+    /// Its number, plus 1.
+    number: usize,
+    forget: Vec<usize>,
+    retain: Vec<usize>,
+    /// Both shuffled together, and which of them are to be forgotten.
+    mixed: Vec<(usize, bool)>,
 }
 
 impl Unlearner {
-    /// A run from the original weights; only weights in `mask` will change.
-    pub fn new(
+    /// A run from the original weights; only weights in `mask` will change. A method without
+    /// updates does all of its work here.
+    ///
+    /// # Errors
+    /// Cancelled, or the device failed.
+    pub async fn begin(
         model: &Model,
         data: Arc<Dataset>,
         plan: Plan,
         mask: Option<&Mask>,
         device: &Device,
-    ) -> Self {
-        let weights = model.weights.upload(device);
-        let freeze = mask.map(|mask| Freeze {
-            free: mask.layout.params.iter().map(|e| flags(&mask.bits[e.range()], device)).collect(),
-            original: weights.params.clone(),
-        });
-        let rule = match &*model.network {
-            Network::Classifier(_) => Rule::SGD,
-            Network::Unet(_) => Rule::ADAM,
+        monitor: &mut Monitor,
+    ) -> Result<Self> {
+        let original = model.weights.upload(device);
+        let mut weights = original.clone();
+        let mut work = (plan.method.work)(&plan.knobs);
+        let mut scene = Scene {
+            network: &model.network,
+            data: &data,
+            plan: &plan,
+            original: &original,
+            weights: &mut weights,
         };
+        work.begin(&mut scene, monitor).await?;
+        let freeze = mask.map(|mask| {
+            let params = mask.layout.params.iter();
+            let free = params.map(|e| flags(&mask.bits[e.range()], device)).collect();
+            Freeze::new(free, &original, &weights, plan.knobs.on("drift"))
+        });
+        if let Some(freeze) = &freeze {
+            freeze.restore(&mut weights);
+        }
+        let (rule, augment) = match &*model.network {
+            Network::Classifier(_) => (Rule::SGD, data.augment()),
+            Network::Unet(_) => (Rule::ADAM, Augment::None),
+        };
+        let rule = plan.preset.map_or(rule, |preset| preset.rule);
         let trained = model.card.training.as_ref();
-        let augment = trained.and_then(|t| Augment::find(&t.augmentation).ok());
-        Self {
-            augment: augment.unwrap_or_else(|| data.augment()),
+        let trained = trained.and_then(|t| Augment::find(&t.augmentation).ok());
+        Ok(Self {
+            augment: trained.unwrap_or(augment),
             network: model.network.clone(),
             schedule: Schedule::linear(),
             device: device.clone(),
             optimizer: Optimizer::new(rule, freeze),
-            order: (usize::MAX, Vec::new(), Vec::new()),
+            order: Epoch::default(),
             step: 0,
+            work,
             data,
             plan,
+            original,
             weights,
-        }
+        })
     }
 
     /// Whether all updates are done.
@@ -88,100 +124,193 @@ impl Unlearner {
         self.step >= self.plan.steps
     }
 
+    /// The weights as they are to be used.
+    pub fn weights(&self) -> Weights {
+        let mut weights = self.work.delivered(&self.weights);
+        self.optimizer.hold(&mut weights);
+        weights
+    }
+
     /// One update; returns the loss. A cancel is heard within the update, too, where it is long.
     ///
     /// # Errors
-    /// Cancelled: the weights are as before the update.
+    /// Cancelled: the weights are as before the update. Or the device failed.
     pub async fn step(&mut self, monitor: &mut Monitor) -> Result<Tensor<1>> {
         let network = self.network.clone();
-        let (loss, gradients) = match &*network {
-            Network::Classifier(net) => self.classify(&**net),
-            Network::Unet(net) => self.generate(net, monitor).await?,
-        };
-        self.optimizer.step(&mut self.weights, gradients, self.plan.lr_at(self.step));
-        self.step += 1;
-        Ok(loss)
-    }
-
-    fn rng(&self) -> rng::Rng {
-        rng::seeded(self.plan.seed, &format!("unlearn {}", self.step))
-    }
-
-    /// A turn of the classifier: forget batches first, then retain batches.
-    fn classify(&mut self, net: &dyn Classifier) -> (Tensor<1>, Vec<Tensor<1>>) {
-        let mut rng = self.rng();
-        let turns = self.plan.turns();
-        let (epoch, turn) = (self.step / turns, self.step % turns);
-        if self.order.0 != epoch {
-            let mut rng = rng::seeded(self.plan.seed, &format!("unlearn epoch {epoch}"));
-            let mut draw = |items: &[usize], n: usize| -> Vec<usize> {
-                rng::shuffled(&mut rng, items.len())[..n].iter().map(|&j| items[j]).collect()
-            };
-            let [forget, retain] = self.plan.each;
-            self.order = (epoch, draw(&self.plan.forget, forget), draw(&self.plan.retain, retain));
-        }
-        let forgets = self.plan.each[0].div_ceil(self.plan.batch);
-        let (items, at) =
-            if turn < forgets { (&self.order.1, turn) } else { (&self.order.2, turn - forgets) };
-        let batch: Vec<usize> =
-            items.iter().skip(at * self.plan.batch).take(self.plan.batch).copied().collect();
-        let x = pictures(&self.data.train, &batch, self.augment, &mut rng, &self.device);
-        let tracked = self.weights.tracked();
-        let pass = Pass::new(&tracked, Mode::Train);
-        let logits = net.forward(&pass, x);
-        let labels = self.data.train.labels(&batch);
-        let loss = match self.plan.method.classify.as_ref().and_then(|how| how.forget) {
-            Some(forget) if turn < forgets => {
-                forget(ForgetBatch { logits, labels: &labels, rng: &mut rng })
+        let (steps, step) = (self.plan.steps, self.step);
+        let mut rng = rng::seeded(self.plan.seed, &format!("unlearn {step}"));
+        let (at, update) = match &*network {
+            Network::Classifier(net) => {
+                let (epoch, turn, batches) = self.plan.turn(step);
+                let (epochs, part) = (self.plan.epochs, batches.part());
+                let at = At { step, steps, epoch, epochs, turn, part };
+                self.work.before(&self.weights, at);
+                self.draw_epoch(epoch);
+                let update = self.classify(&**net, batches, at, &mut rng).await?;
+                (at, self.work.adjust(update, &self.weights, at))
             }
-            _ => cross_entropy(logits, &labels),
+            Network::Unet(net) => {
+                // An update of a diffusion model is an epoch of its own.
+                let (epoch, epochs, turn, part) = (step, steps, 0, Part::Both);
+                let at = At { step, steps, epoch, epochs, turn, part };
+                self.work.before(&self.weights, at);
+                let update = self.generate(net, &mut rng, monitor).await?;
+                let Update { loss, gradients } = self.work.adjust(update, &self.weights, at);
+                // Clipped before the mask, as the official code does (ALGORITHMS 8.5).
+                (at, Update { loss, gradients: clip_norm(gradients, 1.0) })
+            }
         };
+        let lr = self.plan.lr_at(step);
+        self.optimizer.step(&mut self.weights, update.gradients, lr);
+        if self.work.after(&mut self.weights, at).await? {
+            self.optimizer.hold(&mut self.weights);
+        }
+        self.step += 1;
+        Ok(update.loss)
+    }
+
+    /// The order of an epoch's items, drawn when it begins.
+    fn draw_epoch(&mut self, epoch: usize) {
+        if self.order.number == epoch + 1 {
+            return;
+        }
+        let mut rng = rng::seeded(self.plan.seed, &format!("unlearn epoch {epoch}"));
+        let mut draw = |items: &[usize], n: usize| -> Vec<usize> {
+            rng::shuffled(&mut rng, items.len())[..n].iter().map(|&j| items[j]).collect()
+        };
+        let [forget, retain] = self.plan.each;
+        let (forget, retain) = (draw(&self.plan.forget, forget), draw(&self.plan.retain, retain));
+        let both: Vec<(usize, bool)> =
+            forget.iter().map(|&i| (i, true)).chain(retain.iter().map(|&i| (i, false))).collect();
+        let mixed = rng::shuffled(&mut rng, both.len()).into_iter().map(|j| both[j]).collect();
+        self.order = Epoch { number: epoch + 1, forget, retain, mixed };
+    }
+
+    /// The pictures of a turn of the classifier.
+    async fn classify(
+        &mut self,
+        net: &dyn Classifier,
+        turn: Turn,
+        at: At,
+        rng: &mut rng::Rng,
+    ) -> Result<Update> {
+        let n = self.plan.batch;
+        let batch = |items: &[usize], i: usize, forgotten: bool| -> Vec<(usize, bool)> {
+            items.iter().skip(i * n).take(n).map(|&item| (item, forgotten)).collect()
+        };
+        let Epoch { forget, retain, mixed, .. } = &self.order;
+        Ok(match turn {
+            Turn::Forget(i) => {
+                let forget = batch(forget, i, true);
+                self.gradient(net, forget, at, Part::Forget, rng)
+            }
+            Turn::Retain(i) => {
+                let retain = batch(retain, i, false);
+                self.gradient(net, retain, at, Part::Retain, rng)
+            }
+            Turn::Mixed(i) => {
+                let mixed = mixed.iter().skip(i * n).take(n).copied().collect();
+                self.gradient(net, mixed, at, Part::Both, rng)
+            }
+            Turn::Pair(f, r) => {
+                let (forget, retain) = (batch(forget, f, true), batch(retain, r, false));
+                let forget = self.gradient(net, forget, at, Part::Forget, rng);
+                let retain = self.gradient(net, retain, at, Part::Retain, rng);
+                self.work.combine(forget, retain, rng).await?
+            }
+        })
+    }
+
+    /// The loss and gradient of a batch of the classifier.
+    fn gradient(
+        &mut self,
+        net: &dyn Classifier,
+        items: Vec<(usize, bool)>,
+        at: At,
+        part: Part,
+        rng: &mut rng::Rng,
+    ) -> Update {
+        let (items, forgotten): (Vec<usize>, Vec<bool>) = items.into_iter().unzip();
+        let x = pictures(&self.data.train, &items, self.augment, rng, &self.device);
+        let labels = self.data.train.labels(&items);
+        let tracked = self.weights.tracked();
+        let mode = if self.plan.knobs.on("freeze-bn") { Mode::Eval } else { Mode::Train };
+        let pass = Pass::new(&tracked, mode);
+        let logits = net.forward(&pass, x.clone());
+        let loss = self.work.loss(Batch {
+            net,
+            x,
+            logits,
+            labels: &labels,
+            forgotten: &forgotten,
+            part,
+            original: &self.original,
+            rng,
+            at,
+        });
         for (buffer, value) in pass.into_moved() {
             self.weights.buffers[buffer] = value;
         }
         let gradients = tracked.gradients(&mut loss.backward());
-        (loss.without_autodiff(), gradients)
+        Update { loss: loss.without_autodiff(), gradients }
     }
 
-    /// A step of the diffusion model: both losses together, a part of the batch at a time.
+    /// A step of the diffusion model, a part of the batch at a time.
     async fn generate(
         &mut self,
         net: &Unet,
+        rng: &mut rng::Rng,
         monitor: &mut Monitor,
-    ) -> Result<(Tensor<1>, Vec<Tensor<1>>)> {
-        let mut rng = self.rng();
-        let (mut losses, mut gradients) = (Vec::new(), Vec::new());
+    ) -> Result<Update> {
         let batch = self.plan.batch;
-        let how = self.plan.method.generate.as_ref();
-        let forget = how.and_then(|how| how.forget);
+        let pair = self.plan.losses == Losses::Pair;
+        // Of the forget loss or of both together, and of the retain loss where it stands alone.
+        let mut sums: [(Vec<Tensor<1>>, Vec<Tensor<1>>); 2] = Default::default();
         for start in (0..batch).step_by(PART) {
             monitor.check().await?;
             let n = PART.min(batch - start);
             let size = shards::size(&self.weights, n);
-            let forgotten = forget.map(|_| self.draw(&self.plan.forget, n, &mut rng));
+            let forgotten =
+                (self.plan.losses != Losses::Retain).then(|| self.draw(&self.plan.forget, n, rng));
             let retained = (self.plan.alpha > 0.0).then(|| {
-                let mut b = self.draw(&self.plan.retain, n, &mut rng);
-                drop_condition(&mut b.class, CONDITION_DROP, &mut rng);
+                let mut b = self.draw(&self.plan.retain, n, rng);
+                drop_condition(&mut b.class, CONDITION_DROP, rng);
                 b
             });
-            let mut forgotten = forgotten.into_iter().flat_map(|b| b.split(size));
-            let mut retained = retained.into_iter().flat_map(|b| b.split(size));
-            let parts = (0..n.div_ceil(size)).map(|_| (forgotten.next(), retained.next()));
-            let (loss, more) =
-                shards::gradients(&self.weights, Mode::Train, parts.collect(), |pass, part| {
-                    self.loss(net, pass, forget, part) / batch as f64
-                });
-            gradients = plus(gradients, more);
-            losses.push(loss);
+            let mut add = |sum: usize, forgotten: Option<Noised>, retained: Option<Noised>| {
+                let mut forgotten = forgotten.into_iter().flat_map(|b| b.split(size));
+                let mut retained = retained.into_iter().flat_map(|b| b.split(size));
+                let parts = (0..n.div_ceil(size)).map(|_| (forgotten.next(), retained.next()));
+                let (loss, more) =
+                    shards::gradients(&self.weights, Mode::Train, parts.collect(), |pass, part| {
+                        self.loss(net, pass, part) / batch as f64
+                    });
+                let (losses, gradients) = &mut sums[sum];
+                *gradients = plus(std::mem::take(gradients), more);
+                losses.push(loss);
+            };
+            if pair {
+                add(0, forgotten, None);
+                add(1, None, retained);
+            } else {
+                add(0, forgotten, retained);
+            }
         }
-        // Clipped before the mask, as the official code does (ALGORITHMS 8.5).
-        Ok((Tensor::cat(losses, 0).sum(), clip_norm(gradients, 1.0)))
+        let [first, second] = sums.map(|(losses, gradients)| {
+            (!losses.is_empty()).then(|| Update { loss: Tensor::cat(losses, 0).sum(), gradients })
+        });
+        match (first, second) {
+            (Some(forget), Some(retain)) => self.work.combine(forget, retain, rng).await,
+            (Some(one), None) | (None, Some(one)) => Ok(one),
+            (None, None) => unreachable!("a batch is not empty"),
+        }
     }
 
     /// `n` of these pictures with fresh noise.
     fn draw(&self, items: &[usize], n: usize, rng: &mut rng::Rng) -> Noised {
         let items: Vec<usize> = (0..n).map(|_| items[rng.random_range(0..items.len())]).collect();
-        noised(&self.data.train, &items, &self.schedule, rng, &self.device)
+        let (pixels, augment) = (&self.data.train, self.augment);
+        noised_varied(pixels, &items, augment, &self.schedule, rng, &self.device)
     }
 
     /// The forget and the retain loss, summed over the items of a part.
@@ -189,12 +318,13 @@ impl Unlearner {
         &self,
         net: &Unet,
         pass: &Pass,
-        forget: Option<fn(ForgetNoise) -> Tensor<1>>,
         (forgotten, retained): (Option<Noised>, Option<Noised>),
     ) -> Tensor<1> {
-        let forget = forget.zip(forgotten).map(|(forget, batch)| {
+        let forget = forgotten.map(|batch| {
             let (n, redirect) = (batch.t.len() as f64, self.plan.redirect);
-            forget(ForgetNoise { unet: net, pass, now: &self.weights, batch, redirect }) * n
+            let (now, original) = (&self.weights, &self.original);
+            let step = ForgetNoise { unet: net, pass, now, original, batch, redirect };
+            self.work.forget_noise(step) * n
         });
         let retain = retained.map(|b| {
             let n = b.t.len() as f64;
@@ -203,7 +333,7 @@ impl Unlearner {
         match (forget, retain) {
             (Some(f), Some(r)) => f + r,
             (Some(one), None) | (None, Some(one)) => one,
-            (None, None) => unreachable!("a plan without losses has no steps"),
+            (None, None) => unreachable!("every plan has a loss"),
         }
     }
 }

@@ -180,13 +180,13 @@ fn steps(model: Model, batch: usize, common: &Common) -> Result<Box<dyn FnMut() 
     };
     let split = data.split(model.card.split_seed);
     let set = ForgetSet::parse(&recipe.forget, &data, &split, recipe.seed)?;
-    let task = model.card.architecture.task();
-    let mut plan = Plan::new(&recipe, task, &data, &set)?;
+    let mut plan = Plan::new(&recipe, &model.card.architecture, &data, &set)?;
     plan.steps = usize::MAX;
     let layout = model.weights.layout.clone();
     let mask = Ranking::random(layout, &set.spec, 1).mask(0.5)?;
-    let mut unlearner = Unlearner::new(&model, data, plan, Some(&mask), &device);
     let mut monitor = Monitor::silent();
+    let begin = Unlearner::begin(&model, data, plan, Some(&mask), &device, &mut monitor);
+    let mut unlearner = block_on(begin)?;
     Ok(Box::new(move || {
         block_on(async { finite(unlearner.step(&mut monitor).await?).await }).map(drop)
     }))

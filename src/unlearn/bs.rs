@@ -1,0 +1,83 @@
+//! Boundary shrink (Chen et al. 2023; ALGORITHMS 5.12): a picture to forget is given the class that
+//! lies nearest behind the original's decision boundary.
+
+use burn::tensor::{Int, Tensor, activation};
+
+use super::{
+    knob::{Knob, Knobs, NORMS, TRAINING},
+    registry::{Classify, Method, Order, Rate},
+    work::{Batch, Work},
+};
+use crate::{
+    models::{
+        classifier::Classifier,
+        layers::{Mode, Pass},
+        weights::Weights,
+    },
+    saliency::estimator::Estimator,
+    train::losses::cross_entropy,
+};
+
+/// Boundary shrink.
+pub const METHOD: Method = Method {
+    name: "bs",
+    title: "Boundary shrink",
+    paper: "Chen et al., CVPR 2023, arXiv 2303.11570",
+    knobs: &[
+        &[Knob::real(
+            "radius",
+            0.1,
+            [0.0, 1.0],
+            "how far a picture is moved, in [0, 1] of a pixel",
+        )],
+        NORMS,
+        TRAINING,
+    ],
+    mask: Estimator::None,
+    classify: Some(Classify {
+        order: Order::Forget,
+        rate: Rate::Constant,
+        lr: 1e-5,
+        quick_lr: Some(1e-3),
+        epochs: 10,
+    }),
+    generate: None,
+    work: |knobs: &Knobs| Box::new(Shrink { radius: knobs.get("radius") }),
+};
+
+struct Shrink {
+    radius: f64,
+}
+
+impl Work for Shrink {
+    fn loss(&self, batch: Batch) -> Tensor<1> {
+        let moved = adversarial(batch.net, batch.original, batch.x, batch.labels, self.radius);
+        let pass = Pass::new(batch.original, Mode::Eval);
+        let nearest = batch.net.forward(&pass, moved).argmax(1);
+        to_classes(batch.logits, nearest)
+    }
+}
+
+/// Pictures one step up the sign of their loss's slope (FGSM, Goodfellow et al. 2015), within
+/// [0, 1] and rounded to 1/255.
+pub fn adversarial(
+    net: &dyn Classifier,
+    weights: &Weights,
+    x: Tensor<4>,
+    labels: &[usize],
+    radius: f64,
+) -> Tensor<4> {
+    let tracked = x.clone().autodiff().require_grad();
+    let loss = cross_entropy(net.forward(&Pass::new(weights, Mode::Eval), tracked.clone()), labels);
+    let slope = match tracked.grad_remove(&mut loss.backward()) {
+        Some(slope) => slope.without_autodiff(),
+        None => x.zeros_like(),
+    };
+    let moved = (x + slope.sign() * radius).clamp(0.0, 1.0);
+    (moved * 255.0).round() / 255.0
+}
+
+/// Mean cross-entropy to classes that are on the device, [n, 1].
+fn to_classes(logits: Tensor<2>, classes: Tensor<2, Int>) -> Tensor<1> {
+    activation::log_softmax(logits, 1).gather(1, classes).mean().neg()
+}

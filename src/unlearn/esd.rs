@@ -1,0 +1,54 @@
+//! Erased stable diffusion (Gandikota et al. 2023; ALGORITHMS 6.11): the prediction for the
+//! forgotten class is pulled to the original's, guided away from the class. The noised pictures are
+//! those of the forget set; the paper's, which has none, come from the model itself.
+
+use burn::tensor::Tensor;
+
+use super::{
+    knob::{Knob, Knobs, TRAINING},
+    registry::{Generate, Losses, Method, Rate},
+    work::{ForgetNoise, Work},
+};
+use crate::{saliency::estimator::Estimator, train::losses::mse};
+
+/// ESD.
+pub const METHOD: Method = Method {
+    name: "esd",
+    title: "ESD",
+    paper: "Gandikota et al., ICCV 2023, arXiv 2303.07345",
+    knobs: &[
+        &[
+            Knob::real("eta", 1.0, [0.0, 10.0], "how far the prediction is guided away"),
+            Knob::log("alpha", 0.0, [0.0, 1e6], "weight of a retain loss, in mean units"),
+        ],
+        TRAINING,
+    ],
+    mask: Estimator::None,
+    classify: None,
+    generate: Some(Generate {
+        losses: Losses::Sum,
+        rate: Rate::Constant,
+        lr: 1e-5,
+        quick_lr: Some(1e-4),
+        steps: 1000,
+        redirects: false,
+    }),
+    work: |knobs: &Knobs| Box::new(Erase { eta: knobs.get("eta") }),
+};
+
+struct Erase {
+    eta: f64,
+}
+
+impl Work for Erase {
+    fn forget_noise(&self, step: ForgetNoise) -> Tensor<1> {
+        let given = step.predicted(step.original, &step.batch.class);
+        let free = step.predicted(step.original, &vec![None; step.batch.t.len()]);
+        mse(step.prediction(), away(free, given, self.eta))
+    }
+}
+
+/// free - eta (given - free): negative guidance. [n, c, h, w].
+pub fn away(free: Tensor<4>, given: Tensor<4>, eta: f64) -> Tensor<4> {
+    free.clone() - (given - free) * eta
+}

@@ -1,0 +1,253 @@
+//! The knobs of a method: what a recipe, a link or a slider may set, and to what.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::registry::Method;
+use crate::{
+    error::{Error, Result},
+    models::Task,
+};
+
+/// How a knob's values are spread, and how a control for it looks.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// Real numbers, evenly.
+    Real,
+    /// Real numbers, evenly by their logarithm; the range may begin at 0.
+    Log,
+    /// Whole numbers.
+    Whole,
+    /// 0 for off, 1 for on.
+    Switch,
+    /// The number of one of these names.
+    Choice(&'static [&'static str]),
+}
+
+/// One knob.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Knob {
+    pub name: &'static str,
+    pub default: f64,
+    /// Smallest and largest value.
+    pub range: [f64; 2],
+    pub kind: Kind,
+    /// The task that it is for; both where absent.
+    pub task: Option<Task>,
+    /// What it is, in one line.
+    pub what: &'static str,
+}
+
+impl Knob {
+    const fn new(
+        name: &'static str,
+        default: f64,
+        range: [f64; 2],
+        kind: Kind,
+        what: &'static str,
+    ) -> Self {
+        Self { name, default, range, kind, task: None, what }
+    }
+
+    /// A real number.
+    pub const fn real(
+        name: &'static str,
+        default: f64,
+        range: [f64; 2],
+        what: &'static str,
+    ) -> Self {
+        Self::new(name, default, range, Kind::Real, what)
+    }
+
+    /// A real number that is set by powers.
+    pub const fn log(
+        name: &'static str,
+        default: f64,
+        range: [f64; 2],
+        what: &'static str,
+    ) -> Self {
+        Self::new(name, default, range, Kind::Log, what)
+    }
+
+    /// A whole number.
+    pub const fn whole(
+        name: &'static str,
+        default: f64,
+        range: [f64; 2],
+        what: &'static str,
+    ) -> Self {
+        Self::new(name, default, range, Kind::Whole, what)
+    }
+
+    /// A switch, off unless it is turned.
+    pub const fn switch(name: &'static str, what: &'static str) -> Self {
+        Self::new(name, 0.0, [0.0, 1.0], Kind::Switch, what)
+    }
+
+    /// One of a few; the first unless another is chosen.
+    pub const fn choice(
+        name: &'static str,
+        names: &'static [&'static str],
+        what: &'static str,
+    ) -> Self {
+        Self::new(name, 0.0, [0.0, (names.len() - 1) as f64], Kind::Choice(names), what)
+    }
+
+    /// The same for one task only.
+    pub const fn only(self, task: Task) -> Self {
+        Self { task: Some(task), ..self }
+    }
+
+    /// Whether it does something in a task.
+    pub fn fits(&self, task: Task) -> bool {
+        self.task.is_none_or(|own| own == task)
+    }
+
+    /// What is right for it, for a person.
+    pub fn right(&self) -> String {
+        let [least, most] = self.range;
+        match self.kind {
+            Kind::Real | Kind::Log => format!("a number from {least} to {most} is needed"),
+            Kind::Whole => format!("a whole number from {least} to {most} is needed"),
+            Kind::Switch => "on or off is needed".into(),
+            Kind::Choice(names) => format!("one of {} is needed", names.join(", ")),
+        }
+    }
+
+    /// Refuses a value that it cannot have.
+    ///
+    /// # Errors
+    /// The knob is named, and what is right.
+    pub fn check(&self, value: f64) -> Result<()> {
+        let [least, most] = self.range;
+        let whole = !matches!(self.kind, Kind::Real | Kind::Log);
+        if (least..=most).contains(&value) && !(whole && value.fract() != 0.0) {
+            return Ok(());
+        }
+        Err(Error::argument(self.name, value, self.right()))
+    }
+
+    /// A value as it is written: a number, `on` or `off`, or a name.
+    ///
+    /// # Errors
+    /// It is none of these, or out of range.
+    pub fn parse(&self, text: &str) -> Result<f64> {
+        let named = match self.kind {
+            Kind::Switch => ["off", "on"].iter().position(|name| *name == text),
+            Kind::Choice(names) => names.iter().position(|name| *name == text),
+            _ => None,
+        };
+        let value = match named {
+            Some(index) => index as f64,
+            None => text.parse().map_err(|_| Error::argument(self.name, text, self.right()))?,
+        };
+        self.check(value)?;
+        Ok(value)
+    }
+}
+
+/// Knobs of every method that trains.
+pub const TRAINING: &[Knob] = &[Knob::switch(
+    "drift",
+    "legacy: the mask covers gradients only, so weight decay and momentum move frozen weights",
+)];
+
+/// Knobs of every method that trains a classifier.
+pub const NORMS: &[Knob] = &[Knob::switch(
+    "freeze-bn",
+    "batch normalisation keeps its running statistics and uses them while training",
+)
+.only(Task::Classify)];
+
+/// A method's knobs as a run has them set.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Knobs(BTreeMap<&'static str, f64>);
+
+impl Knobs {
+    /// A method's own settings for a task, changed by those of a recipe.
+    ///
+    /// # Errors
+    /// The method has no such knob for the task, or a value is out of range.
+    pub fn resolve(method: &Method, task: Task, set: &BTreeMap<String, f64>) -> Result<Self> {
+        let own = || method.knobs().filter(|k| k.fits(task));
+        for (name, value) in set {
+            let knob = method.knob(name)?;
+            if !knob.fits(task) {
+                let names: Vec<_> = own().map(|k| k.name).collect();
+                let right = format!(
+                    "{} has no such knob here; it has {}",
+                    method.name,
+                    if names.is_empty() { "none".into() } else { names.join(", ") }
+                );
+                return Err(Error::argument("knob", name, right));
+            }
+            knob.check(*value)?;
+        }
+        Ok(Self(own().map(|k| (k.name, set.get(k.name).copied().unwrap_or(k.default))).collect()))
+    }
+
+    /// The value of a knob that the method declares; 0 of one that it does not.
+    pub fn get(&self, name: &str) -> f64 {
+        self.0.get(name).copied().unwrap_or(0.0)
+    }
+
+    /// A whole number.
+    pub fn count(&self, name: &str) -> usize {
+        self.get(name) as usize
+    }
+
+    /// A switch.
+    pub fn on(&self, name: &str) -> bool {
+        self.get(name) != 0.0
+    }
+
+    /// All, by name.
+    pub fn all(&self) -> impl Iterator<Item = (&'static str, f64)> {
+        self.0.iter().map(|(name, value)| (*name, *value))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::unlearn::registry::METHODS;
+
+    #[test]
+    fn every_knob_accepts_its_default_and_says_what_is_right() {
+        for knob in METHODS.iter().flat_map(Method::knobs) {
+            knob.check(knob.default).unwrap();
+            for wrong in [f64::NAN, f64::INFINITY, knob.range[0] - 1.0, knob.range[1] + 1.0] {
+                let error = knob.check(wrong).unwrap_err().to_string();
+                assert!(error.contains(knob.name) && !error.contains('\n'), "{error}");
+            }
+        }
+    }
+
+    #[test]
+    fn values_are_read_by_number_and_by_name() {
+        let switch = Knob::switch("drift", "");
+        assert_eq!([switch.parse("on").unwrap(), switch.parse("0").unwrap()], [1.0, 0.0]);
+        assert!(switch.parse("0.5").is_err() && switch.parse("yes").is_err());
+        let choice = Knob::choice("form", &["a", "b"], "");
+        assert_eq!([choice.parse("b").unwrap(), choice.parse("0").unwrap()], [1.0, 0.0]);
+        assert!(choice.parse("c").unwrap_err().to_string().contains("a, b"));
+        let whole = Knob::whole("every", 5.0, [1.0, 9.0], "");
+        assert!(whole.parse("1.5").is_err() && whole.parse("-1").is_err());
+    }
+
+    #[test]
+    fn no_method_has_two_knobs_of_one_name_for_a_task() {
+        for method in METHODS {
+            for task in method.tasks() {
+                let mut names: Vec<_> =
+                    method.knobs().filter(|k| k.fits(task)).map(|k| k.name).collect();
+                names.sort_unstable();
+                let n = names.len();
+                names.dedup();
+                assert_eq!(names.len(), n, "{}: {names:?}", method.name);
+            }
+        }
+    }
+}

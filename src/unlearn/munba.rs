@@ -1,0 +1,110 @@
+//! MUNBa (Wu and Harandi 2025; ALGORITHMS 6.7): forgetting and retaining bargain about every
+//! update; the Nash solution weighs their gradients by what each asks for.
+
+use burn::tensor::Tensor;
+
+use super::{
+    knob::{Knob, Knobs, NORMS, TRAINING},
+    registry::{Classify, Generate, Losses, Method, Order, Rate},
+    statistics::product,
+    work::{Batch, ForgetNoise, Local, Part, Update, Work},
+};
+use crate::{
+    data::rng::{Rng, normals},
+    error::Result,
+    models::weights::vector,
+    saliency::estimator::Estimator,
+};
+
+/// MUNBa.
+pub const METHOD: Method = Method {
+    name: "munba",
+    title: "MUNBa",
+    paper: "Wu and Harandi, ICCV 2025, arXiv 2411.15537",
+    knobs: &[
+        &[Knob::log("xi", 1e-8, [1e-12, 1.0], "keeps the weights finite for parallel gradients")],
+        NORMS,
+        TRAINING,
+    ],
+    mask: Estimator::None,
+    classify: Some(Classify {
+        order: Order::Pairs,
+        rate: Rate::Constant,
+        lr: 0.01,
+        quick_lr: Some(0.01),
+        epochs: 5,
+    }),
+    generate: Some(Generate {
+        losses: Losses::Pair,
+        rate: Rate::Constant,
+        lr: 1e-4,
+        quick_lr: Some(1e-4),
+        steps: 200,
+        redirects: false,
+    }),
+    work: |knobs: &Knobs| Box::new(Bargain { xi: knobs.get("xi") }),
+};
+
+/// Cosines this near to 1 or -1 count as parallel.
+const PARALLEL: f64 = 1e-6;
+
+struct Bargain {
+    xi: f64,
+}
+
+impl Work for Bargain {
+    fn loss(&self, batch: Batch) -> Tensor<1> {
+        let forgets = batch.part == Part::Forget;
+        let loss = batch.cross_entropy();
+        if forgets { loss.neg() } else { loss }
+    }
+
+    fn forget_noise(&self, step: ForgetNoise) -> Tensor<1> {
+        step.denoising().neg()
+    }
+
+    fn combine<'a>(
+        &'a self,
+        mut forget: Update,
+        mut retain: Update,
+        rng: &'a mut Rng,
+    ) -> Local<'a, Result<Update>> {
+        Box::pin(async move {
+            let mut norms = [norm(&forget).await?, norm(&retain).await?];
+            let mut cosine = cosine(&forget, &retain, norms).await?;
+            if cosine < PARALLEL - 1.0 {
+                // Opposite demands have no compromise: the smaller one is turned a little.
+                let smaller = if norms[0] < norms[1] { &mut forget } else { &mut retain };
+                let n: usize = smaller.gradients.iter().map(|g| g.dims()[0]).sum();
+                let length = norms[0].min(norms[1]) * 0.1 / (n as f64).sqrt();
+                for g in &mut smaller.gradients {
+                    let noise = vector(&normals(rng, g.dims()[0]), &g.device());
+                    *g = g.clone() + noise * length;
+                }
+                norms = [norm(&forget).await?, norm(&retain).await?];
+                cosine = self::cosine(&forget, &retain, norms).await?;
+            }
+            let [f, r] = shares(norms, cosine, self.xi);
+            Ok(forget.times(f).plus(retain.times(r)))
+        })
+    }
+}
+
+async fn norm(update: &Update) -> Result<f64> {
+    Ok(product(&update.gradients, &update.gradients).await?.sqrt())
+}
+
+async fn cosine(a: &Update, b: &Update, norms: [f64; 2]) -> Result<f64> {
+    let inner = product(&a.gradients, &b.gradients).await?;
+    Ok((inner / (norms[0] * norms[1]).max(1e-30)).clamp(-1.0, 1.0))
+}
+
+/// The weights of both gradients: 1/|g_i| sqrt((1 - cos) / (sin² + xi)); a half each where they
+/// point the same way.
+pub fn shares(norms: [f64; 2], cosine: f64, xi: f64) -> [f64; 2] {
+    if cosine > 1.0 - PARALLEL {
+        return [0.5; 2];
+    }
+    let common = ((1.0 - cosine) / (1.0 - cosine * cosine + xi)).sqrt();
+    norms.map(|norm| common / norm.max(1e-30))
+}

@@ -1,0 +1,53 @@
+//! NegGrad+ (Kurmanji et al. 2023; ALGORITHMS 6.1): descent on the retain set and ascent on the
+//! forget set in one update.
+
+use super::{
+    knob::{Knob, Knobs, NORMS, TRAINING},
+    registry::{Classify, Generate, Losses, Method, Order, Rate},
+    work::{Local, Update, Work},
+};
+use crate::{data::rng::Rng, error::Result, saliency::estimator::Estimator};
+
+/// NegGrad+.
+pub const METHOD: Method = Method {
+    name: "neggrad-plus",
+    title: "NegGrad+",
+    paper: "Kurmanji et al., NeurIPS 2023, arXiv 2302.09880",
+    knobs: &[
+        &[Knob::real("beta", 0.95, [0.0, 1.0], "weight of the retain loss; the rest is ascent")],
+        NORMS,
+        TRAINING,
+    ],
+    mask: Estimator::None,
+    classify: Some(Classify {
+        order: Order::Pairs,
+        rate: Rate::Constant,
+        lr: 0.01,
+        quick_lr: Some(0.01),
+        epochs: 5,
+    }),
+    generate: Some(Generate {
+        losses: Losses::Pair,
+        rate: Rate::Constant,
+        lr: 1e-4,
+        quick_lr: Some(1e-4),
+        steps: 200,
+        redirects: false,
+    }),
+    work: |knobs: &Knobs| Box::new(Signed { beta: knobs.get("beta") }),
+};
+
+struct Signed {
+    beta: f64,
+}
+
+impl Work for Signed {
+    fn combine<'a>(
+        &'a self,
+        forget: Update,
+        retain: Update,
+        _rng: &'a mut Rng,
+    ) -> Local<'a, Result<Update>> {
+        Box::pin(async move { Ok(forget.times(self.beta - 1.0).plus(retain.times(self.beta))) })
+    }
+}

@@ -1,0 +1,79 @@
+//! Retrain: fresh weights, trained on the retain set alone as the model was (ALGORITHMS 2.3). What
+//! every other method is measured against.
+
+use burn::tensor::Tensor;
+
+use super::{
+    knob::{NORMS, TRAINING},
+    registry::{Classify, Generate, Losses, Method, Order, Rate},
+    work::{At, Local, Scene, Work},
+};
+use crate::{
+    error::Result, models::weights::Weights, monitor::Monitor, saliency::estimator::Estimator,
+    train::trainer::average,
+};
+
+/// Retrain.
+pub const METHOD: Method = Method {
+    name: "retrain",
+    title: "Retrain",
+    paper: "-",
+    knobs: &[NORMS, TRAINING],
+    mask: Estimator::None,
+    classify: Some(Classify {
+        order: Order::Retain,
+        rate: Rate::AsTrained,
+        // The presets' own; these are those of the model that the studio opens with.
+        lr: 0.1,
+        quick_lr: None,
+        epochs: 6,
+    }),
+    generate: Some(Generate {
+        losses: Losses::Retain,
+        rate: Rate::AsTrained,
+        lr: 1e-3,
+        quick_lr: None,
+        steps: 3800,
+        redirects: false,
+    }),
+    work: |_| Box::new(Fresh { decay: 0.0, average: Vec::new() }),
+};
+
+struct Fresh {
+    /// Of the moving average of the weights; 0 for none.
+    decay: f64,
+    average: Vec<Tensor<1>>,
+}
+
+impl Work for Fresh {
+    fn begin<'a>(
+        &'a mut self,
+        scene: &'a mut Scene<'_>,
+        _monitor: &'a mut Monitor,
+    ) -> Local<'a, Result<()>> {
+        Box::pin(async move {
+            self.decay = scene.plan.preset.map_or(0.0, |preset| preset.ema);
+            let fresh = scene.original.layout.init(scene.plan.seed);
+            *scene.weights = fresh.upload(&scene.original.device());
+            if self.decay > 0.0 {
+                self.average = scene.weights.params.clone();
+            }
+            Ok(())
+        })
+    }
+
+    fn after<'a>(&'a mut self, weights: &'a mut Weights, at: At) -> Local<'a, Result<bool>> {
+        Box::pin(async move {
+            average(&mut self.average, &weights.params, self.decay, at.step + 1);
+            Ok(false)
+        })
+    }
+
+    fn delivered(&self, weights: &Weights) -> Weights {
+        let mut delivered = weights.clone();
+        if !self.average.is_empty() {
+            delivered.params = self.average.clone();
+        }
+        delivered
+    }
+}

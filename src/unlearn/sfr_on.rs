@@ -1,0 +1,109 @@
+//! SFR-on (Huang et al. 2024; ALGORITHMS 6.6): every update retains; every few retain updates, one
+//! ascends on the forget set, weighted by picture, through a saliency of its own and ever less.
+
+use burn::tensor::{Bool, Tensor};
+
+use super::{
+    distil::each_cross_entropy,
+    knob::{Knob, Knobs, NORMS, TRAINING},
+    registry::{Classify, Method, Order, Rate},
+    statistics,
+    work::{At, Batch, Local, Part, Scene, Update, Work},
+};
+use crate::{
+    error::Result, models::weights::Weights, monitor::Monitor, saliency::estimator::Estimator,
+    train::optimizer::clip_norm,
+};
+
+/// SFR-on.
+pub const METHOD: Method = Method {
+    name: "sfr-on",
+    title: "SFR-on",
+    paper: "Huang et al., NeurIPS 2024, arXiv 2409.19732",
+    knobs: &[
+        &[
+            Knob::log("alpha", 25.0, [0.0, 1e3], "weight of the ascent at first; falls to 0"),
+            Knob::whole("every", 5.0, [1.0, 100.0], "retain updates for each forget update"),
+            Knob::log("clip", 7.0, [1e-2, 1e3], "largest norm of a gradient"),
+        ],
+        NORMS,
+        TRAINING,
+    ],
+    mask: Estimator::None,
+    classify: Some(Classify {
+        order: Order::Every,
+        rate: Rate::Cosine,
+        lr: 0.01,
+        quick_lr: Some(0.01),
+        epochs: 10,
+    }),
+    generate: None,
+    work: |knobs: &Knobs| {
+        Box::new(Ascent { alpha: knobs.get("alpha"), clip: knobs.get("clip"), salient: Vec::new() })
+    },
+};
+
+/// Pictures in each squared gradient.
+const GROUP: usize = 128;
+/// Keeps the ratio of two importances finite.
+const TINY: f64 = 1e-15;
+
+struct Ascent {
+    alpha: f64,
+    clip: f64,
+    /// Where a weight matters at least as much to the forget set as to the retain set.
+    salient: Vec<Tensor<1, Bool>>,
+}
+
+impl Work for Ascent {
+    fn begin<'a>(
+        &'a mut self,
+        scene: &'a mut Scene<'_>,
+        monitor: &'a mut Monitor,
+    ) -> Local<'a, Result<()>> {
+        Box::pin(async move {
+            let [forget, retain] = scene.plan.looked_at();
+            monitor.phase("Measuring the forget set", forget.len());
+            let of_forget = statistics::squares(scene, &forget, GROUP, monitor).await?;
+            monitor.phase("Measuring the retain set", retain.len());
+            let of_retain = statistics::squares(scene, &retain, GROUP, monitor).await?;
+            let pairs = of_forget.into_iter().zip(of_retain);
+            self.salient = pairs.map(|(f, r)| (f + TINY).greater_equal(r + TINY)).collect();
+            Ok(())
+        })
+    }
+
+    fn loss(&self, batch: Batch) -> Tensor<1> {
+        match batch.part {
+            Part::Forget => {
+                let at = batch.at;
+                ascent(batch.logits, batch.labels) * falling(self.alpha, at.step, at.steps)
+            }
+            _ => batch.cross_entropy(),
+        }
+    }
+
+    fn adjust(&self, update: Update, _weights: &Weights, at: At) -> Update {
+        let Update { loss, mut gradients } = update;
+        if at.part == Part::Forget {
+            let masked = gradients.into_iter().zip(&self.salient);
+            gradients = masked.map(|(g, s)| g.mask_fill(s.clone().bool_not(), 0.0)).collect();
+        }
+        Update { loss, gradients: clip_norm(gradients, self.clip) }
+    }
+}
+
+/// alpha (1 + cos(pi t / T)) / 2.
+pub fn falling(alpha: f64, step: usize, steps: usize) -> f64 {
+    alpha * 0.5 * (1.0 + (std::f64::consts::PI * step as f64 / steps.max(1) as f64).cos())
+}
+
+/// Minus the mean of w_i l_i, l_i a picture's cross-entropy and w_i proportional to l_i^-1/2 with
+/// mean 1 and without gradient. Logits [n, classes].
+pub fn ascent(logits: Tensor<2>, labels: &[usize]) -> Tensor<1> {
+    let losses = each_cross_entropy(logits, labels);
+    // A loss that rounds to 0 would weigh infinitely much.
+    let weights = losses.clone().without_autodiff().clamp_min(1e-8).sqrt().recip();
+    let weights = weights.clone() / weights.mean();
+    (losses * weights).mean().neg()
+}

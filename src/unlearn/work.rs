@@ -1,0 +1,195 @@
+//! What a method does: the hooks of a run. Each method overrides the few that it differs in.
+
+use std::pin::Pin;
+
+use burn::tensor::Tensor;
+
+use super::plan::Plan;
+use crate::{
+    data::{Dataset, rng::Rng},
+    error::Result,
+    models::{
+        Network,
+        classifier::Classifier,
+        layers::{Mode, Pass},
+        unet::Unet,
+        weights::Weights,
+    },
+    monitor::Monitor,
+    train::{
+        losses::{Noised, cross_entropy, mse},
+        optimizer::plus,
+    },
+};
+
+/// A future on the engine's own thread.
+pub type Local<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
+
+/// Where a run is at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct At {
+    /// The update, counted from 0, and how many there are.
+    pub step: usize,
+    pub steps: usize,
+    pub epoch: usize,
+    pub epochs: usize,
+    /// The update within its epoch.
+    pub turn: usize,
+    pub part: Part,
+}
+
+/// What an update looks at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    Forget,
+    Retain,
+    /// Both, in one batch or in one of each.
+    Both,
+}
+
+/// The loss of an update, and its gradient in parameter order.
+#[derive(Debug, Clone)]
+pub struct Update {
+    pub loss: Tensor<1>,
+    pub gradients: Vec<Tensor<1>>,
+}
+
+impl Update {
+    /// Another length of the same step.
+    pub fn times(self, s: f64) -> Self {
+        let gradients = self.gradients.into_iter().map(|g| g * s).collect();
+        Self { loss: self.loss * s, gradients }
+    }
+
+    /// Both steps together.
+    pub fn plus(self, other: Self) -> Self {
+        let gradients = plus(self.gradients, other.gradients);
+        Self { loss: self.loss + other.loss, gradients }
+    }
+}
+
+/// A batch of pictures for a classifier.
+pub struct Batch<'a> {
+    pub net: &'a dyn Classifier,
+    /// [n, c, h, w] in [0, 1].
+    pub x: Tensor<4>,
+    /// [n, classes] of the weights that are trained.
+    pub logits: Tensor<2>,
+    pub labels: &'a [usize],
+    /// Which pictures are to be forgotten.
+    pub forgotten: &'a [bool],
+    pub part: Part,
+    /// The weights before the run.
+    pub original: &'a Weights,
+    pub rng: &'a mut Rng,
+    pub at: At,
+}
+
+impl Batch<'_> {
+    /// The logits of other weights for the same pictures, in evaluation mode and outside any graph.
+    pub fn logits_of(&self, weights: &Weights) -> Tensor<2> {
+        self.net.forward(&Pass::new(weights, Mode::Eval), self.x.clone())
+    }
+
+    /// Cross-entropy to the true labels.
+    pub fn cross_entropy(self) -> Tensor<1> {
+        cross_entropy(self.logits, self.labels)
+    }
+}
+
+/// A noised batch of the forget set for a diffusion model.
+pub struct ForgetNoise<'a> {
+    pub unet: &'a Unet,
+    /// The weights that are trained.
+    pub pass: &'a Pass<'a>,
+    /// The same weights outside the graph.
+    pub now: &'a Weights,
+    /// The weights before the run.
+    pub original: &'a Weights,
+    pub batch: Noised,
+    /// Where the forgotten class goes; `None` is the null condition.
+    pub redirect: Option<usize>,
+}
+
+impl ForgetNoise<'_> {
+    /// The noise that other weights predict under one condition, outside any graph and without
+    /// dropout. [n, c, h, w].
+    pub fn predicted(&self, weights: &Weights, class: &[Option<usize>]) -> Tensor<4> {
+        let pass = Pass::new(weights, Mode::Eval);
+        self.unet.forward(&pass, self.batch.x.clone(), &self.batch.t, class)
+    }
+
+    /// The noise that the trained weights predict for the forgotten class.
+    pub fn prediction(&self) -> Tensor<4> {
+        let Noised { x, t, class, .. } = &self.batch;
+        self.unet.forward(self.pass, x.clone(), t, class)
+    }
+
+    /// The denoising loss.
+    pub fn denoising(self) -> Tensor<1> {
+        mse(self.prediction(), self.batch.eps)
+    }
+}
+
+/// A run before its first update.
+pub struct Scene<'a> {
+    pub network: &'a Network,
+    pub data: &'a Dataset,
+    pub plan: &'a Plan,
+    pub original: &'a Weights,
+    /// What the run starts from: the original, until a method says otherwise.
+    pub weights: &'a mut Weights,
+}
+
+/// A method at work. Losses are called on several threads at once; everything else in turn.
+///
+/// Whatever a hook does to the weights, the run puts the frozen ones back: no method knows masks.
+pub trait Work: Send + Sync {
+    /// Before the first update: teachers, statistics, another start, or the whole of a method that
+    /// needs no updates.
+    fn begin<'a>(
+        &'a mut self,
+        _scene: &'a mut Scene<'_>,
+        _monitor: &'a mut Monitor,
+    ) -> Local<'a, Result<()>> {
+        Box::pin(async { Ok(()) })
+    }
+
+    /// The loss of a classifier's batch.
+    fn loss(&self, batch: Batch) -> Tensor<1> {
+        batch.cross_entropy()
+    }
+
+    /// The loss of a diffusion model's forget batch.
+    fn forget_noise(&self, step: ForgetNoise) -> Tensor<1> {
+        step.denoising()
+    }
+
+    /// One update of both, where each has its own gradient.
+    fn combine<'a>(
+        &'a self,
+        forget: Update,
+        retain: Update,
+        _rng: &'a mut Rng,
+    ) -> Local<'a, Result<Update>> {
+        Box::pin(async move { Ok(forget.plus(retain)) })
+    }
+
+    /// Regularises an update. A diffusion model's gradient is clipped after this.
+    fn adjust(&self, update: Update, _weights: &Weights, _at: At) -> Update {
+        update
+    }
+
+    /// Before an update.
+    fn before(&mut self, _weights: &Weights, _at: At) {}
+
+    /// After the optimiser's step. Says whether it moved the weights.
+    fn after<'a>(&'a mut self, _weights: &'a mut Weights, _at: At) -> Local<'a, Result<bool>> {
+        Box::pin(async { Ok(false) })
+    }
+
+    /// The weights as they are to be used.
+    fn delivered(&self, weights: &Weights) -> Weights {
+        weights.clone()
+    }
+}
