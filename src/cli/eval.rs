@@ -55,23 +55,24 @@ pub fn run(args: &Args, common: &Common) -> Result<()> {
         empty(out, common.force)?;
     }
     let mut client = Client::open(common)?;
-    let mut measure = |label: &str, model: Arc<Model>, recipe: Recipe| -> Result<Metrics> {
-        let job = Job::Evaluate { model, recipe };
-        Ok(answer!(client.run(label, job, |_| Ok(()))?, Measured))
-    };
     // On the same pictures: what the run's model forgot is not in the retain set.
     let other = against.map(|a| {
         let card = Card { unlearned: model.card.unlearned.clone(), ..a.model.card };
         Arc::new(Model { card, ..a.model })
     });
-    let against = other.clone().map(|m| measure("against", m, recipe.clone())).transpose()?;
-    let (metrics, audit) = if audits {
+    let (metrics, against, audit) = if audits {
         let (model, recipe) = (Arc::new(model), recipe.clone());
         let job = Job::Audit { model, recipe, retrain: other };
-        let audited = answer!(client.run("run", job, |_| Ok(()))?, Audited);
-        (audited.metrics, Some(audited.audit))
+        let audited = answer!(client.run("", job, |_| Ok(()))?, Audited);
+        (audited.metrics, audited.against, Some(audited.audit))
     } else {
-        (measure("run", model.into(), recipe.clone())?, None)
+        let mut measure = |label: &str, model: Arc<Model>, recipe: Recipe| -> Result<Metrics> {
+            let job = Job::Evaluate { model, recipe };
+            Ok(answer!(client.run(label, job, |_| Ok(()))?, Measured))
+        };
+        let metrics = measure("run", model.into(), recipe.clone())?;
+        let against = other.map(|m| measure("against", m, recipe.clone())).transpose()?;
+        (metrics, against, None)
     };
     let gap = against.as_ref().map(|o| Gap::between(&metrics, o));
     if let Some(audit) = &audit {

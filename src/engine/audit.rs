@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use web_time::Instant;
 
-use super::session::{Measured, Session, Setting};
+use super::{
+    job::Audited,
+    session::{Measured, Session, Setting},
+};
 use crate::{
     error::{Error, Result},
     eval::{
@@ -21,7 +24,7 @@ use crate::{
     },
 };
 
-/// The model that unlearned.
+/// A model that unlearned, or Retrain.
 pub struct Subject<'a> {
     pub model: &'a Model,
     pub weights: &'a Weights,
@@ -29,6 +32,48 @@ pub struct Subject<'a> {
 }
 
 impl Session {
+    /// [`super::job::Job::Audit`].
+    pub async fn measure_and_audit(
+        &mut self,
+        model: Arc<Model>,
+        recipe: &Recipe,
+        retrain: Option<Arc<Model>>,
+        monitor: &mut Monitor,
+    ) -> Result<Audited> {
+        let setting = self.setting_of(model, recipe, monitor).await?;
+        let model = setting.model.clone();
+        classifier(&model)?;
+        let (weights, run) = self.measure_host(&model, &setting, recipe, monitor).await?;
+        let other = match &retrain {
+            Some(retrain) => Some(self.measure_host(retrain, &setting, recipe, monitor).await?),
+            None => None,
+        };
+        let against = other.as_ref().map(|(_, measured)| measured.metrics.clone());
+        let metrics = run.metrics.clone();
+        let run = Subject { model: &model, weights: &weights, answers: answers_of(run)? };
+        let other = match (&retrain, &other) {
+            (Some(model), Some((weights, measured))) => {
+                Some(Subject { model, weights, answers: answers_of(measured.clone())? })
+            }
+            _ => None,
+        };
+        let audit = self.audit(run, &setting, recipe, other, monitor).await?;
+        Ok(Audited { metrics, against, audit })
+    }
+
+    /// Weights on the device, and what they do.
+    async fn measure_host(
+        &mut self,
+        model: &Model,
+        setting: &Setting,
+        recipe: &Recipe,
+        monitor: &mut Monitor,
+    ) -> Result<(Weights, Measured)> {
+        let weights = model.weights.upload(&self.device);
+        let measured = self.measure(model, &weights, setting, recipe, monitor).await?;
+        Ok((weights, measured))
+    }
+
     /// Audits an unlearned model against the recipe's original and against `retrain`, or the shipped
     /// twin.
     pub async fn audit(
@@ -36,7 +81,7 @@ impl Session {
         subject: Subject<'_>,
         setting: &Setting,
         recipe: &Recipe,
-        retrain: Option<Arc<Model>>,
+        retrain: Option<Subject<'_>>,
         monitor: &mut Monitor,
     ) -> Result<Audit> {
         let clock = Instant::now();
@@ -56,12 +101,9 @@ impl Session {
         let before = before.await?;
         let twin = registry::twins(&recipe.model).find(|(spec, _)| *spec == set.spec);
         let retrain = match (retrain, twin) {
-            (Some(model), _) => {
-                let weights = model.weights.upload(&device);
-                let measured = self.measure(&model, &weights, setting, recipe, monitor).await?;
-                let answers = answers_of(measured)?;
-                let net = classifier(&model)?;
-                Some(Arc::new(setup.examine(net, &weights, answers, monitor).await?))
+            (Some(Subject { model, weights, answers }), _) => {
+                let net = classifier(model)?;
+                Some(Arc::new(setup.examine(net, weights, answers, monitor).await?))
             }
             (None, Some((_, twin))) => {
                 let model = twin.open()?;

@@ -152,6 +152,8 @@ pub enum Outcome {
 #[derive(Debug, Clone)]
 pub struct Audited {
     pub metrics: Metrics,
+    /// Of the model that stood for Retrain, where one was given.
+    pub against: Option<Metrics>,
     pub audit: Audit,
 }
 

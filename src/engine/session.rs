@@ -6,8 +6,7 @@ use burn::tensor::Device;
 
 use super::{
     Send,
-    audit::Subject,
-    job::{Audited, Event, Grid, Job, Opened, Outcome},
+    job::{Event, Grid, Job, Opened, Outcome},
     requests::{self, Adopted},
 };
 use crate::{
@@ -144,19 +143,9 @@ impl Session {
                 let measured = self.measure(&model, &weights, &setting, &recipe, monitor).await?;
                 Outcome::Measured(measured.metrics)
             }
-            Job::Audit { model, recipe, retrain } => {
-                let setting = self.setting_of(model, &recipe, monitor).await?;
-                let model = setting.model.clone();
-                let weights = model.weights.upload(&self.device);
-                let measured = self.measure(&model, &weights, &setting, &recipe, monitor).await?;
-                let metrics = measured.metrics;
-                let answers = measured.answers.ok_or_else(|| {
-                    Error::argument("task", "generate", "only classifiers are audited")
-                })?;
-                let subject = Subject { model: &model, weights: &weights, answers };
-                let audit = self.audit(subject, &setting, &recipe, retrain, monitor).await?;
-                Outcome::Audited(Box::new(Audited { metrics, audit }))
-            }
+            Job::Audit { model, recipe, retrain } => Outcome::Audited(Box::new(
+                self.measure_and_audit(model, &recipe, retrain, monitor).await?,
+            )),
             Job::Sample { model, class, n, options } => {
                 Outcome::Sampled(Arc::new(self.sample(&model, class, n, options, monitor).await?))
             }
@@ -206,7 +195,7 @@ impl Session {
     }
 
     /// The same with another model in the place of the one that the recipe starts from.
-    async fn setting_of(
+    pub async fn setting_of(
         &mut self,
         model: Arc<Model>,
         recipe: &Recipe,
