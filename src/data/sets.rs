@@ -35,6 +35,7 @@ pub struct Set {
     pub files: &'static str,
 }
 
+#[cfg(not(target_arch = "wasm32"))]
 const COLOUR: PictureShape = PictureShape { channels: 3, height: 32, width: 32 };
 
 /// All of them; the one that comes with the product is first. A page has no others.

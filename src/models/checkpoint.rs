@@ -96,14 +96,7 @@ pub fn decode(bytes: &[u8], path: &Path) -> Result<Model> {
     };
     check(&card).map_err(|reason| file(format!("its model card is not usable: {reason}")))?;
     let (network, layout) = card.architecture.build();
-    // Before anything is allocated for them: no weight takes less than two bytes.
-    let claimed = layout.n() + layout.n_buffers();
-    if claimed.checked_mul(2).is_none_or(|least| least > bytes.len()) {
-        let reason =
-            format!("its network has {claimed} weights, more than {} bytes hold", bytes.len());
-        return Err(file(reason));
-    }
-    let weights = fill(&layout, tensors, path)?;
+    let weights = fill_within(&layout, &tensors, bytes.len(), path)?;
     Ok(Model { card, network: Arc::new(network), weights })
 }
 
@@ -153,7 +146,17 @@ pub fn fill<'a>(
     file: impl Into<Tensors<'a>>,
     path: &Path,
 ) -> Result<HostWeights> {
-    let file = file.into();
+    fill_within(layout, &file.into(), usize::MAX, path)
+}
+
+/// [`fill`] from a file of so many bytes, which must be enough for what its tensors claim: several
+/// may be views of the same numbers.
+fn fill_within(
+    layout: &Arc<WeightLayout>,
+    file: &Tensors,
+    bytes: usize,
+    path: &Path,
+) -> Result<HostWeights> {
     let bad = |tensor: &str, reason: String| Error::Tensor {
         path: path.to_path_buf(),
         tensor: tensor.chars().take(80).collect(),
@@ -165,12 +168,25 @@ pub fn fill<'a>(
             return Err(bad(name, "the network has no such tensor".into()));
         }
     }
-    let read = |entry: &WeightEntry, flat: &mut Vec<f32>| -> Result<()> {
+    let find = |entry: &WeightEntry| {
         let tensor = file.get(&entry.name).ok_or_else(|| bad(&entry.name, "is missing".into()))?;
         if tensor.shape != entry.shape {
             let reason = format!("has shape {:?}, expected {:?}", tensor.shape, entry.shape);
             return Err(bad(&entry.name, reason));
         }
+        Ok(tensor)
+    };
+    layout.params.iter().chain(&layout.buffers).try_for_each(|entry| find(entry).map(drop))?;
+    // Before anything is allocated for them: no number takes less than two bytes.
+    let n = layout.n() + layout.n_buffers();
+    if n.checked_mul(2).is_none_or(|least| least > bytes) {
+        return Err(Error::file(
+            path,
+            format!("its tensors have {n} numbers, {bytes} bytes do not"),
+        ));
+    }
+    let read = |entry: &WeightEntry, flat: &mut Vec<f32>| -> Result<()> {
+        let tensor = find(entry)?;
         let start = flat.len();
         tensor
             .append_to(flat)

@@ -109,7 +109,7 @@ fn open_ui(studio: &Studio, ui: &mut Ui) {
     let free = !studio.state.unlearning();
     let response = ui
         .add_enabled(free, Button::new("Open…"))
-        .on_hover_text("Opens a weights file (.safetensors); or drop one here")
+        .on_hover_text("Opens a weights file (.safetensors or .pth); or drop one here")
         .on_disabled_hover_text("Wait for the run, or cancel it");
     if response.clicked() {
         ask();

@@ -1,4 +1,12 @@
 //! The recipes by which models are trained: `salun train NAME`.
+//!
+//! At the paper's size, which takes a GPU:
+//!
+//! ```text
+//! salun data fetch cifar10
+//! salun train cifar-classifier --data cifar10 --seed 1 --out cifar-classifier.safetensors
+//! salun train cifar-ddpm --data cifar10 --seed 1 --out cifar-ddpm.safetensors
+//! ```
 
 use super::{
     losses::Augment,
