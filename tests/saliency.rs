@@ -1,7 +1,11 @@
 //! The estimators on a network whose gradients are known, and through the engine.
 
+#[allow(dead_code)]
+mod binary;
+
 use std::sync::Arc;
 
+use binary::{Scratch, bytes};
 use burn::tensor::{Device, Tensor};
 use pollster::block_on;
 use salun_studio::{
@@ -15,11 +19,9 @@ use salun_studio::{
     models::{
         Architecture, Model, Network,
         card::Card,
-        checkpoint::{self, Precision},
         classifier::Classifier,
         layers::{Linear, Pass},
         resnet::ResnetConfig,
-        unet::UnetConfig,
         weights::WeightLayout,
     },
     monitor::Monitor,
@@ -164,37 +166,11 @@ fn the_size_of_the_last_batch_changes_no_fisher_score() {
 }
 
 /// A classifier and a diffusion model with fresh weights that fit Fashion-MNIST, as files.
-fn models(to: &std::path::Path) -> [String; 2] {
-    let classifier = Architecture::Resnet(ResnetConfig {
-        width: 4,
-        channels: 1,
-        classes: 10,
-        mean: vec![0.286],
-        std: vec![0.353],
-    });
-    let unet = Architecture::Unet(UnetConfig {
-        ch: 8,
-        mult: vec![1, 2],
-        res_blocks: 1,
-        attention: vec![],
-        groups: 4,
-        dropout: 0.0,
-        channels: 1,
-        resolution: 28,
-        classes: 10,
-    });
-    std::fs::create_dir_all(to).unwrap();
-    [("classifier", classifier), ("unet", unet)].map(|(name, architecture)| {
-        let (network, layout) = architecture.build();
-        let classes = salun_studio::data::fashion::CLASSES;
-        let model = Model {
-            card: card(architecture, &classes),
-            network: network.into(),
-            weights: layout.init(1),
-        };
-        let path = to.join(format!("{name}.safetensors"));
-        std::fs::write(&path, checkpoint::encode(&model, Precision::Full).unwrap()).unwrap();
-        path.to_string_lossy().into_owned()
+fn models(scratch: &Scratch) -> [String; 2] {
+    [("classifier", scratch.classifier()), ("unet", scratch.diffusion())].map(|(name, model)| {
+        let file = format!("{name}.safetensors");
+        scratch.put(&file, bytes(&model));
+        scratch.path(&file).to_string_lossy().into_owned()
     })
 }
 
@@ -241,15 +217,11 @@ fn recipe(model: &str, forget: &str, estimator: Estimator) -> Recipe {
     }
 }
 
-fn scratch(name: &str) -> std::path::PathBuf {
-    std::env::temp_dir().join(format!("salun-saliency-{name}-{}", std::process::id()))
-}
-
 #[test]
 fn every_estimator_masks_exactly_k_of_both_networks_at_every_density() {
-    let folder = scratch("every");
+    let scratch = Scratch::new("every");
     let mut client = Client::new(DeviceChoice::Cpu);
-    for model in models(&folder) {
+    for model in models(&scratch) {
         let mut all = Vec::new();
         for estimator in Estimator::ALL {
             let ranking = client.rank(recipe(&model, "class:Bag", estimator));
@@ -257,9 +229,10 @@ fn every_estimator_masks_exactly_k_of_both_networks_at_every_density() {
             assert_eq!(ranking.scores, again.scores, "the same request, the same scores");
             let mut before = vec![0u8; ranking.scores.len()];
             for tenth in 1..=10 {
-                let mask = ranking.mask(f64::from(tenth) / 10.0).unwrap();
+                let density = f64::from(tenth) / 10.0;
+                let mask = ranking.mask(density).unwrap();
                 let ones: usize = mask.bits.iter().map(|b| *b as usize).sum();
-                assert_eq!(ones, ranking.scores.len() * tenth as usize / 10, "{estimator:?}");
+                assert_eq!(ones, (ranking.scores.len() as f64 * density) as usize);
                 assert!(before.iter().zip(&mask.bits).all(|(a, b)| a <= b), "{estimator:?}");
                 before = mask.bits;
             }
@@ -275,13 +248,12 @@ fn every_estimator_masks_exactly_k_of_both_networks_at_every_density() {
             }
         }
     }
-    std::fs::remove_dir_all(folder).unwrap();
 }
 
 #[test]
 fn masks_of_classes_seeds_and_estimators_are_compared() {
-    let folder = scratch("overlap");
-    let [classifier, _] = models(&folder);
+    let scratch = Scratch::new("compared");
+    let [classifier, _] = models(&scratch);
     let mut client = Client::new(DeviceChoice::Cpu);
     let of = |forget, estimator| recipe(&classifier, forget, estimator);
     let classes = client.overlap(of("", Estimator::AbsSumGrad), By::Classes, 3);
@@ -303,17 +275,16 @@ fn masks_of_classes_seeds_and_estimators_are_compared() {
         seeds: 2,
     });
     assert_eq!(refused.unwrap_err().exit_code(), 2);
-    std::fs::remove_dir_all(folder).unwrap();
 }
 
 #[test]
 fn the_hardest_items_are_those_with_the_largest_loss_of_the_original_model() {
+    let scratch = Scratch::new("hardest");
+    let [classifier, unet] = models(&scratch);
     let mut client = Client::new(DeviceChoice::Cpu);
     let mut items = |forget: &str| {
-        let recipe = Recipe {
-            method: "noop".into(),
-            ..recipe("fashion-classifier", forget, Estimator::None)
-        };
+        let recipe =
+            Recipe { method: "noop".into(), ..recipe(&classifier, forget, Estimator::None) };
         match client.run(Job::Unlearn(recipe)).unwrap() {
             Outcome::Unlearned(run) => run,
             other => panic!("{other:?}"),
@@ -324,8 +295,7 @@ fn the_hardest_items_are_those_with_the_largest_loss_of_the_original_model() {
     // The hardest training pictures are those that the model gets wrong.
     assert!(hard.report.before.UA >= 95.0, "{:?}", hard.report.before);
     assert_eq!(easy.report.before.UA, 0.0);
-    let mut ddpm = Client::new(DeviceChoice::Cpu);
-    let refused = ddpm.run(Job::Rank(recipe("fashion-ddpm", "hardest:10%", Estimator::AbsSumGrad)));
+    let refused = client.run(Job::Rank(recipe(&unet, "hardest:10%", Estimator::AbsSumGrad)));
     assert_eq!(refused.unwrap_err().exit_code(), 2);
 }
 
@@ -335,9 +305,9 @@ fn estimators_agree_on_the_cpu_and_on_a_gpu() {
         assert!(std::env::var_os("CI").is_none(), "CI must have software Vulkan");
         return;
     }
-    let folder = scratch("devices");
+    let scratch = Scratch::new("devices-agree");
     let mut clients = [DeviceChoice::Cpu, DeviceChoice::Gpu].map(Client::new);
-    let [classifier, _] = models(&folder);
+    let [classifier, _] = models(&scratch);
     let masks = [
         Estimator::AbsSumGrad,
         Estimator::SumAbsGrad,
@@ -355,7 +325,6 @@ fn estimators_agree_on_the_cpu_and_on_a_gpu() {
         eprintln!("{}: overlap {overlap:.4}", estimator.name());
         assert!(overlap > 0.98, "{estimator:?}: {overlap}");
     }
-    std::fs::remove_dir_all(folder).unwrap();
 }
 
 #[test]
