@@ -114,12 +114,17 @@ fn what_was_forgotten_first_stays_forgotten_and_undo_is_exact() {
 
 #[test]
 fn a_file_of_unlearned_weights_takes_the_next_request() {
-    let folder = std::env::temp_dir().join(format!("salun-requests-{}", std::process::id()));
-    std::fs::create_dir_all(&folder).unwrap();
-    let path = folder.join("model.safetensors");
+    let scratch = Scratch::new("requests");
+    let path = scratch.path("model.safetensors");
+    let keep = |model: &Model| scratch.put("model.safetensors", bytes(model));
+    keep(&scratch.classifier());
     let mut client = Client::new();
-    let short =
-        |forget: &str| Recipe { steps: Some(2), mask: Some(Estimator::Random), ..request(forget) };
+    let short = |forget: &str| Recipe {
+        model: path.to_string_lossy().into(),
+        steps: Some(2),
+        mask: Some(Estimator::Random),
+        ..request(forget)
+    };
     // The items of a set that the next model's losses would choose otherwise are kept in the card.
     let first = client.unlearn(short("hardest:100"));
     keep(&first.model);

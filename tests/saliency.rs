@@ -312,7 +312,6 @@ fn estimators_agree_on_the_cpu_and_on_a_gpu() {
         Estimator::AbsSumGrad,
         Estimator::SumAbsGrad,
         Estimator::Fisher,
-        Estimator::FisherRatio,
         Estimator::Inverted,
         Estimator::LayerBalanced,
     ];

@@ -133,10 +133,11 @@ fn overlap(args: &Args, common: &Common, recipe: Recipe, by: By) -> Result<()> {
     let mut client = Client::open(common)?;
     let job = Job::Overlap { recipe: recipe.clone(), by, seeds: args.seeds };
     let overlap = answer!(client.run("", job, |_| Ok(()))?, Overlapped);
+    let spec = forget::brief(&recipe.forget);
     let what = match by {
         By::Classes => format!("{}, {}", args.model, args.estimator.name()),
-        By::Seeds => format!("{}, {}, {}", args.model, recipe.forget, args.estimator.name()),
-        By::Estimators => format!("{}, {}, seed {}", args.model, recipe.forget, args.seed),
+        By::Seeds => format!("{}, {spec}, {}", args.model, args.estimator.name()),
+        By::Estimators => format!("{}, {spec}, seed {}", args.model, args.seed),
     };
     let statistics = Compared {
         model: args.model.clone(),
@@ -148,7 +149,7 @@ fn overlap(args: &Args, common: &Common, recipe: Recipe, by: By) -> Result<()> {
         device: client.info().name.clone(),
         overlap: Overlap::clone(&overlap),
     };
-    let figure = figures::overlap(&overlap, &forget::brief(&what))?;
+    let figure = figures::overlap(&overlap, &what)?;
     for (name, bytes) in [
         ("overlap.csv", overlap.csv().into_bytes()),
         ("overlap.json", bundle::json(&statistics)?),

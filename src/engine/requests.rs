@@ -25,9 +25,14 @@ use crate::{
     run::{
         budget::Budget,
         recipe::Recipe,
-        report::{Metrics, Report},
+        report::{EarlierReport, Metrics, Report, Verdict, VerdictLabel},
     },
 };
+
+/// Requests that a card may list.
+const MOST: usize = 1_000;
+/// Points of UA that an earlier request may lose before it counts as undone.
+const LOST: f64 = 3.0;
 
 /// The requests that adopted models were made by.
 pub type Adopted = HashMap<String, Vec<Recipe>>;
@@ -124,6 +129,10 @@ pub fn recall(card: &Card, data: &Dataset, split: &Split) -> Result<Vec<Earlier>
                 card.name, data.name
             ))
         };
+        // A card may come from anywhere: no file is read because it says so.
+        if past.items.is_none() && past.forget.starts_with("indices:") {
+            return Err(failed(&"the card does not list the items"));
+        }
         if let Some(items) = &past.items {
             let items = ranges::read(items, &split.train).map_err(|e| failed(&e))?;
             return Ok(Earlier { spec: past.forget.clone(), class: None, items });
@@ -131,7 +140,19 @@ pub fn recall(card: &Card, data: &Dataset, split: &Split) -> Result<Vec<Earlier>
         let set = ForgetSet::parse(&past.forget, data, split, past.seed).map_err(|e| failed(&e))?;
         Ok(Earlier { spec: set.spec, class: set.class, items: set.forget })
     };
+    if card.unlearned.len() > MOST {
+        return Err(Error::Request(format!("{} forgot more than {MOST} sets", card.name)));
+    }
     card.unlearned.iter().map(recall).collect()
+}
+
+/// A verdict that holds for earlier requests, too: what they forgot must not come back.
+pub fn judged(verdict: Verdict, earlier: &[EarlierReport]) -> Verdict {
+    let Some(back) = earlier.iter().find(|e| e.before - e.after > LOST) else { return verdict };
+    let what = crate::data::forget::brief(&back.spec);
+    let (now, was, n) = (back.after, back.before, back.n);
+    let why = format!("{what}, forgotten earlier, is back: UA {now:.1}, was {was:.1} (n = {n})");
+    Verdict { label: VerdictLabel::UnderForgot, why: format!("{why}; {}", verdict.why) }
 }
 
 /// The card of unlearned weights: what was done to them, and none of the original's metrics.
@@ -155,5 +176,67 @@ pub fn unlearned(card: &Card, report: &Report, set: &ForgetSet, split: &Split) -
             .map(|(name, value)| (name.to_string(), value))
             .into(),
         ..card.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data;
+
+    fn card(unlearned: Vec<Unlearned>) -> Card {
+        let model = crate::models::registry::open("fashion-classifier").unwrap();
+        Card { unlearned, ..model.card }
+    }
+
+    fn past(forget: &str, items: Option<&str>) -> Unlearned {
+        Unlearned {
+            method: "salun".into(),
+            forget: forget.into(),
+            seed: 3,
+            items: items.map(String::from),
+            mask: None,
+            protocol: String::new(),
+        }
+    }
+
+    #[test]
+    fn a_card_is_recalled_without_reading_files() {
+        let data = data::open("fashion-mnist").unwrap();
+        let split = data.split(1);
+        let recall = |unlearned| recall(&card(unlearned), &data, &split);
+        let all = vec![
+            past("class:Bag", None),
+            past("random:10%", None),
+            past("hardest:4", Some("0-3")),
+            past("indices:mine.txt", Some("5")),
+        ];
+        let found = recall(all).unwrap();
+        assert_eq!(found[0].class, Some(8));
+        assert_eq!(
+            found[1].items,
+            ForgetSet::parse("random:10%", &data, &split, 3).unwrap().forget
+        );
+        assert!(found[2].items.iter().all(|i| *i < 4) && found[3].items == [5]);
+        for wrong in [
+            vec![past("indices:/etc/hostname", None)],
+            vec![past("hardest:10%", None)],
+            vec![past("class:Cat", None)],
+            vec![past("indices:mine.txt", Some("x"))],
+            vec![past("class:Bag", None); MOST + 1],
+        ] {
+            let error = recall(wrong).unwrap_err().to_string();
+            assert!(error.len() < 300 && !error.contains('\n'), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_comes_back_is_in_the_verdict() {
+        let forgot = Verdict { label: VerdictLabel::Forgot, why: "all of it".into() };
+        let earlier = |after| EarlierReport { spec: "class:Bag".into(), before: 99.0, after, n: 9 };
+        assert_eq!(judged(forgot.clone(), &[earlier(97.0)]), forgot);
+        let back = judged(forgot, &[earlier(99.0), earlier(60.0)]);
+        assert_eq!(back.label, VerdictLabel::UnderForgot);
+        assert!(back.why.starts_with("class:Bag, forgotten earlier, is back: UA 60.0, was 99.0"));
     }
 }

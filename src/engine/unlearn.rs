@@ -141,6 +141,25 @@ impl Session {
         let weights = done.download().await?;
         let scored = ranking.as_ref().map_or(0, |r| r.n_forget);
         let frozen_changed = |m: &Mask| m.frozen_changed(&model.weights, &weights);
+        let earlier: Vec<EarlierReport> = set
+            .earlier
+            .iter()
+            .zip(original.iter().zip(&still))
+            .map(|(earlier, (before, after))| EarlierReport {
+                spec: earlier.spec.clone(),
+                before: before.0,
+                after: after.0,
+                n: after.1,
+            })
+            .collect();
+        let found = verdict(&Evidence {
+            task,
+            whole_class: set.class.is_some(),
+            before: &before.metrics,
+            after: &after.metrics,
+            retrain: retrain.as_ref(),
+            audit: audit.as_ref(),
+        });
         let report = Report {
             task: task.name().into(),
             model: recipe.model.clone(),
@@ -157,29 +176,12 @@ impl Session {
             },
             mask: mask.as_ref().map(|m| m.report(scored, frozen_changed(m))),
             gap: retrain.as_ref().map(|r| Gap::between(&after.metrics, r)),
-            verdict: verdict(&Evidence {
-                task,
-                whole_class: set.class.is_some(),
-                before: &before.metrics,
-                after: &after.metrics,
-                retrain: retrain.as_ref(),
-                audit: audit.as_ref(),
-            }),
+            verdict: requests::judged(found, &earlier),
             audit: audit.map(Box::new),
             changed,
             before: before.metrics,
             after: after.metrics,
-            earlier: set
-                .earlier
-                .iter()
-                .zip(original.iter().zip(&still))
-                .map(|(earlier, (before, after))| EarlierReport {
-                    spec: earlier.spec.clone(),
-                    before: before.0,
-                    after: after.0,
-                    n: after.1,
-                })
-                .collect(),
+            earlier,
             retrain,
             seconds: Seconds {
                 mask: mask_seconds,

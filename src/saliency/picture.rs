@@ -1,5 +1,6 @@
 //! A layer as a picture: one pixel a weight, rows are output channels.
 
+use super::select::MIRROR;
 use crate::models::weights::WeightEntry;
 
 /// A layer as colours, RGBA, `height` rows of `width`.
@@ -19,7 +20,9 @@ pub fn heat(entry: &WeightEntry, values: &[f32], free: impl Fn(usize) -> bool) -
     let values = &values[entry.range()];
     let height = if entry.shape.len() > 1 { entry.shape[0] } else { 1 };
     let width = entry.n() / height;
-    let top = values.iter().copied().fold(0.0f32, f32::max).max(f32::MIN_POSITIVE).log10();
+    // The reverse of a zero is beyond any other score.
+    let known = values.iter().copied().filter(|v| v.to_bits() < MIRROR);
+    let top = known.fold(0.0f32, f32::max).max(f32::MIN_POSITIVE).log10();
     let mut rgba = Vec::with_capacity(4 * values.len());
     for (i, &v) in values.iter().enumerate() {
         let share = ((v.max(f32::MIN_POSITIVE).log10() - top) / 4.0 + 1.0).clamp(0.0, 1.0);
