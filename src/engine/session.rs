@@ -204,9 +204,13 @@ impl Session {
         let data = data::open(&recipe.data)?;
         fits(&model, &data, recipe)?;
         let split = data.split(model.card.split_seed);
-        let losses = match by_loss(&recipe.forget) {
-            true => Some(self.losses(recipe, &data, &split, monitor).await?),
-            false => None,
+        let losses = if by_loss(&recipe.forget) {
+            // A wrong request is refused before the losses are taken: any will do for that.
+            let any = vec![0.0; data.train.len()];
+            ForgetSet::select(&recipe.forget, &data, &split, recipe.seed, Some(&any))?;
+            Some(self.losses(recipe, &data, &split, monitor).await?)
+        } else {
+            None
         };
         let losses = losses.as_ref().map(|losses| &losses[..]);
         let set = ForgetSet::select(&recipe.forget, &data, &split, recipe.seed, losses)?
