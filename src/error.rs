@@ -1,20 +1,25 @@
 //! What can go wrong, in one line that a person can act on.
 
-use std::path::{Path, PathBuf};
+use std::{
+    borrow::Cow,
+    path::{Path, PathBuf},
+};
+
+use serde::{Deserialize, Serialize};
 
 /// The result of anything that can fail.
 pub type Result<T> = std::result::Result<T, Error>;
 
 /// Every failure of the library. `Display` is one line; [`Error::exit_code`] is the status of the
 /// command line (DESIGN 4).
-#[derive(Debug, Clone, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error, Serialize, Deserialize)]
 pub enum Error {
     /// A name that is not in a registry.
     #[error("unknown {what} '{given}'; {hint}")]
-    Unknown { what: &'static str, given: String, hint: String },
+    Unknown { what: Cow<'static, str>, given: String, hint: String },
     /// A value that is out of range or not of its kind.
     #[error("{argument} '{given}' is not valid: {right}")]
-    Argument { argument: &'static str, given: String, right: String },
+    Argument { argument: Cow<'static, str>, given: String, right: String },
     /// Parts of a request that do not fit together.
     #[error("{0}")]
     Request(String),
@@ -77,7 +82,7 @@ impl Error {
             _ => format!("valid: {all}"),
         };
         let given: String = given.chars().take(80).collect();
-        Self::Unknown { what, given, hint }
+        Self::Unknown { what: what.into(), given, hint }
     }
 
     /// A value that is not valid.
@@ -87,7 +92,7 @@ impl Error {
         right: impl Into<String>,
     ) -> Self {
         let given: String = given.to_string().chars().take(80).collect();
-        Self::Argument { argument, given, right: right.into() }
+        Self::Argument { argument: argument.into(), given, right: right.into() }
     }
 
     /// 2 where the request is wrong, 1 where the work failed.

@@ -2,7 +2,7 @@
 //!
 //! Dependencies point one way:
 //! `cli | studio -> engine -> unlearn, eval, saliency, diffusion -> train, models, data -> gpu`.
-//! [`run`], [`error`] and [`monitor`] are the words that all of them share.
+//! [`run`], [`error`], [`monitor`] and [`wire`] are the words that all of them share.
 
 pub mod assets;
 pub mod data;
@@ -21,3 +21,4 @@ pub mod train;
 pub mod unlearn;
 #[cfg(target_arch = "wasm32")]
 pub mod web;
+pub mod wire;

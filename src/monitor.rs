@@ -55,7 +55,7 @@ impl Switches {
 }
 
 /// How far a job is.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Progress {
     /// What is being done, for a person: "SalUn", "Evaluating".
     pub phase: String,

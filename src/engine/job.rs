@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::{
     diffusion::sampler::SampleOptions,
     error::Error,
@@ -24,12 +26,18 @@ use crate::{
 };
 
 /// Long work.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub enum Job {
     /// Loads a model and shows what it does: sends [`Event::Rough`]; answers [`Outcome::Opened`].
     Open { model: String, seed: u64, budget: Budget },
     /// The same with a weights file that a person gave; later jobs know it by its name.
-    Import { name: String, bytes: Arc<[u8]>, seed: u64, budget: Budget },
+    Import {
+        name: String,
+        #[serde(with = "crate::wire::numbers")]
+        bytes: Arc<[u8]>,
+        seed: u64,
+        budget: Budget,
+    },
     /// Makes the weights that a run ended with a model, which later jobs know by the recipe's
     /// [`Recipe::end`], and shows it; answers [`Outcome::Opened`]. A request to it is
     /// [`Recipe::following`]. To undo it is to open the model before: no weights ever change.
@@ -54,7 +62,7 @@ pub enum Job {
 }
 
 /// What to train.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct TrainRequest {
     /// The name of a [`crate::train::preset::Preset`].
     pub preset: String,
@@ -76,7 +84,7 @@ pub struct TrainRequest {
 }
 
 /// A command to the engine.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub enum Command {
     /// Queue a job under a number of the client's choosing.
     Start { id: u64, job: Box<Job> },
@@ -85,7 +93,7 @@ pub enum Command {
 }
 
 /// What the engine tells.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub enum Event {
     /// The engine runs on this device.
     Ready(DeviceInfo),
@@ -123,7 +131,7 @@ pub enum Event {
 }
 
 /// What an unlearning or training job shows while it runs.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Live {
     /// Updates done, of how many.
     pub step: usize,
@@ -136,7 +144,7 @@ pub struct Live {
 }
 
 /// A job's result.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub enum Outcome {
     Opened(Arc<Opened>),
     Trained(Arc<Model>),
@@ -149,7 +157,7 @@ pub enum Outcome {
 }
 
 /// A model measured and audited.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Audited {
     pub metrics: Metrics,
     /// Of the model that stood for Retrain, where one was given.
@@ -158,7 +166,7 @@ pub struct Audited {
 }
 
 /// A model as first seen.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Opened {
     /// What jobs know it by.
     pub name: String,
@@ -185,7 +193,7 @@ impl Opened {
 }
 
 /// A whole unlearning run, ready to be written as a run folder.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Run {
     pub recipe: Recipe,
     pub report: Report,
@@ -201,7 +209,7 @@ pub struct Run {
 }
 
 /// One line of `log.jsonl`.
-#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LogLine {
     pub step: usize,
     pub loss: f32,
@@ -210,7 +218,7 @@ pub struct LogLine {
 
 /// Pictures in rows of one class each, and what the classifier sees in each.
 /// For a classifier the pictures are test items; for a diffusion model they are its samples.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Grid {
     /// Class of each row; `None` for the null condition.
     pub rows: Vec<Option<usize>>,
@@ -219,6 +227,7 @@ pub struct Grid {
     /// Height and width of a tile in pixels.
     pub tile: [usize; 2],
     /// Bytes, row after row, tile after tile, channels first.
+    #[serde(with = "crate::wire::numbers")]
     pub pixels: Vec<u8>,
     /// Per tile: the class that the classifier sees and its probability.
     pub seen: Vec<Option<(usize, f32)>>,

@@ -1,7 +1,7 @@
 //! Choosing the device: a real GPU where one exists, else the CPU (DESIGN 1, PLATFORM).
 
 use burn::tensor::{Device, wgpu::WgpuSetup};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::kernels::Kernels;
 use crate::error::{Error, Result};
@@ -32,7 +32,7 @@ impl DeviceChoice {
 }
 
 /// What a device is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum DeviceKind {
     Discrete,
@@ -43,7 +43,7 @@ pub enum DeviceKind {
 }
 
 /// A device as shown to a person.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeviceInfo {
     pub name: String,
     /// `vulkan`, `metal`, `dx12`, `webgpu`, `gl` or `cpu`.

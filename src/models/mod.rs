@@ -97,11 +97,27 @@ impl Architecture {
 }
 
 /// A network, its weights, and the card that says where they come from.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(from = "Stored")]
 pub struct Model {
     pub card: Card,
+    #[serde(skip_serializing)]
     pub network: Arc<Network>,
     pub weights: HostWeights,
+}
+
+/// A model without its network, which the card describes.
+#[derive(Deserialize)]
+struct Stored {
+    card: Card,
+    weights: HostWeights,
+}
+
+impl From<Stored> for Model {
+    fn from(Stored { card, weights }: Stored) -> Self {
+        let network = Arc::new(card.architecture.build().0);
+        Self { card, network, weights }
+    }
 }
 
 impl Model {

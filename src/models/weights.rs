@@ -6,6 +6,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use burn::tensor::{Device, Gradients, Tensor, TensorData};
 use rand::RngExt;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     data::rng::{Rng, normal},
@@ -14,7 +15,7 @@ use crate::{
 };
 
 /// Where one weight tensor lies in the flat vector.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WeightEntry {
     /// The name in the field's PyTorch state dictionaries, `layer1.0.conv1.weight`.
     pub name: String,
@@ -37,7 +38,7 @@ impl WeightEntry {
 }
 
 /// How a fresh tensor is filled (PyTorch's defaults of the layer it belongs to).
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub enum Init {
     /// Every value the same.
     Constant(f32),
@@ -50,7 +51,7 @@ pub enum Init {
 /// The parameters (flat, in state-dictionary order) and buffers of one architecture.
 ///
 /// Parameters are trained and masked; buffers (running statistics) are neither.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct WeightLayout {
     pub params: Vec<WeightEntry>,
     pub buffers: Vec<WeightEntry>,
@@ -133,12 +134,14 @@ fn sample(init: Init, rng: &mut Rng) -> f32 {
 }
 
 /// All weights in main memory.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct HostWeights {
     pub layout: Arc<WeightLayout>,
     /// The flat vector of all N parameters.
+    #[serde(with = "crate::wire::numbers")]
     pub values: Vec<f32>,
     /// All buffers, one after another.
+    #[serde(with = "crate::wire::numbers")]
     pub buffers: Vec<f32>,
 }
 

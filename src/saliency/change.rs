@@ -1,11 +1,14 @@
 //! How far a run moved every weight: what the saliency allowed, beside what training did with it.
 
+use serde::{Deserialize, Serialize};
+
 use crate::models::weights::HostWeights;
 
 /// Movement of all N weights.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Change {
     /// |after - before|; exactly 0 outside the mask.
+    #[serde(with = "crate::wire::numbers")]
     pub values: Vec<f32>,
     /// Mean movement of a weight of every layer, in forward order.
     pub layers: Vec<f32>,

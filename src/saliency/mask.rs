@@ -3,6 +3,7 @@
 use std::{path::Path, sync::Arc};
 
 use safetensors::{Dtype, SafeTensors};
+use serde::{Deserialize, Serialize};
 use sha2::Digest;
 
 use super::estimator::Estimator;
@@ -16,7 +17,7 @@ use crate::{
 };
 
 /// One byte for each of the N weights: 1 where it may change.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Mask {
     pub layout: Arc<WeightLayout>,
     pub estimator: Estimator,
@@ -25,6 +26,7 @@ pub struct Mask {
     pub k: usize,
     /// Smallest selected score.
     pub threshold: f32,
+    #[serde(with = "crate::wire::numbers")]
     pub bits: Vec<u8>,
 }
 

@@ -14,9 +14,10 @@ use crate::{
     models::weights::{HostWeights, WeightLayout},
 };
 use rand::RngExt;
+use serde::{Deserialize, Serialize};
 
 /// Non-negative scores of all N weights, larger is more salient.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Ranking {
     pub layout: Arc<WeightLayout>,
     pub estimator: Estimator,
@@ -24,10 +25,12 @@ pub struct Ranking {
     pub forget: String,
     /// Items that the scores were taken over.
     pub n_forget: usize,
+    #[serde(with = "crate::wire::numbers")]
     pub scores: Vec<f32>,
     /// Seconds that scoring took.
     pub seconds: f64,
     /// The scores on the GPU where they were taken there, and what selects from them.
+    #[serde(skip)]
     pub resident: Option<(Kernels, Slice)>,
 }
 

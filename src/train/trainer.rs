@@ -38,14 +38,17 @@ pub struct TrainPlan {
 }
 
 /// The state of a run after some steps, in main memory.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 pub struct Snapshot {
     pub step: usize,
     /// Seconds that those steps took.
     pub seconds: f64,
     pub weights: HostWeights,
+    #[serde(with = "crate::wire::numbers")]
     pub first: Vec<f32>,
+    #[serde(with = "crate::wire::numbers")]
     pub second: Vec<f32>,
+    #[serde(with = "crate::wire::numbers")]
     pub ema: Vec<f32>,
 }
 
