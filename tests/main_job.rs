@@ -193,6 +193,34 @@ fn a_random_share_can_be_forgotten_and_no_mask_is_a_mask_of_everything() {
 }
 
 #[test]
+fn an_audit_of_the_original_finds_the_original() {
+    let scratch = Scratch::new("audit");
+    let data = pictures(&scratch.0.join("pictures"), 120);
+    let name = small_classifier(&data, &scratch.0);
+    let recipe = Recipe { budget: Budget::Tiny, ..Recipe::new(&name, &data, "random:10%") };
+    let model = Arc::new(salun_studio::models::registry::open(&name).unwrap());
+    let (retrain, engine) = (Some(model.clone()), engine(DeviceChoice::Cpu));
+    let Outcome::Audited(found) = run(&engine, Job::Audit { model, recipe, retrain }) else {
+        panic!("no audit")
+    };
+    let (metrics, audit) = (&found.metrics, &found.audit);
+    assert!(metrics.MIA.is_some() && metrics.MIA_n.iter().all(|n| *n > 0));
+    let rows = metrics.confusion.iter().map(|row| row.iter().sum::<usize>());
+    assert_eq!(rows.sum::<usize>(), metrics.n[2], "nothing is left out of TA");
+    assert_eq!((&audit.run, audit.retrain.as_ref()), (&audit.original, Some(&audit.original)));
+    let names: Vec<_> = audit.run.attacks.iter().map(|a| a.name.as_str()).collect();
+    assert_eq!(names, ["confidence", "entropy", "modified entropy", "RMIA"]);
+    assert_eq!(audit.layers.len(), 9);
+    for value in audit.layers.iter().flat_map(|l| l.original.into_iter().chain(l.retrain.unwrap()))
+    {
+        assert!((value.unwrap() - 1.0).abs() < 1e-9, "{value:?}");
+    }
+    assert_eq!(audit.divergence.unwrap().js, 0.0);
+    let relearn = audit.run.relearn.as_ref().unwrap();
+    assert_eq!(relearn.accuracy.len(), 3);
+}
+
+#[test]
 fn density_zero_freezes_every_weight() {
     let recipe = Recipe {
         steps: Some(2),
