@@ -14,6 +14,17 @@ pub const FASHION_TEST: [&str; 2] = [
     "data/fashion-mnist/t10k-labels-idx1-ubyte.gz",
 ];
 
+/// The emoji corpus.
+pub const EMOJI: [&str; 7] = [
+    "data/emoji/index.json",
+    "data/emoji/3d.webp",
+    "data/emoji/flat.webp",
+    "data/emoji/mono.webp",
+    "data/emoji/noto.webp",
+    "data/emoji/blob.webp",
+    "data/emoji/twemoji.webp",
+];
+
 #[cfg(not(target_arch = "wasm32"))]
 mod embedded {
     use std::io::Read;
@@ -35,6 +46,8 @@ mod embedded {
             "fashion-classifier-retrain-sneaker.safetensors", "fashion-ddpm.safetensors";
         "data/fashion-mnist": "train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz",
             "t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz";
+        "data/emoji": "index.json", "3d.webp", "flat.webp", "mono.webp", "noto.webp", "blob.webp",
+            "twemoji.webp";
     };
 
     /// A file by its path under `assets/`.

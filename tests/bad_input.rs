@@ -50,6 +50,11 @@ fn wrong_words_on_the_command_line() {
         ("info extra", "extra"),
         ("info --device tpu", "unknown device 'tpu'; did you mean 'gpu'? valid: auto, gpu, cpu"),
         ("demo --task text-to-image", "no text-to-image model"),
+        ("train text-to-image --data fashion-mnist --out w", "valid: emoji, emoji:PATH"),
+        ("train text-to-image --data emoji --epochs 2 --out w", "--epochs is not for"),
+        ("train text-to-image --data emoji:none --out w", "none/index.json"),
+        ("train fashion-classifier --data fashion-mnist --concepts 9 --out w", "--concepts"),
+        ("data build cats --out d", "unknown data set to build 'cats'"),
         ("demo --task classfy", "did you mean 'classify'?"),
         ("demo --forget Sneeker", "did you mean 'Sneaker'?"),
         ("demo --forget 10", "unknown class '10'"),
@@ -187,7 +192,8 @@ fn wrong_values_for_unlearning_and_pictures() {
         ("--guidance -1", "guidance '-1'"),
         ("--eta 2", "eta '2'"),
         ("--class Nope", "unknown class 'Nope'"),
-        ("--prompt cat", "no text-to-image model"),
+        ("--prompt cat", "a text-to-image model is a diffusers folder"),
+        ("--prompt cat --scheduler heun", "unknown scheduler 'heun'"),
     ] {
         refused(&scratch, &format!("{SAMPLE} {arguments}"), words);
     }

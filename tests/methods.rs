@@ -55,6 +55,7 @@ impl Setting {
         let model = match task {
             Task::Classify => classifier(4),
             Task::Generate => unet(),
+            Task::TextToImage => unreachable!("prompts are tested in src/unlearn/prompt"),
         };
         let data = pictures(200, 10);
         let (forget, retain) = (0..data.train.len()).partition(|&i| data.train.labels[i] == 7);

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Subcommand;
 use salun_studio::{
     data::{
-        self, NAMES, fashion,
+        self, NAMES, emoji, fashion,
         sets::{self, Origin, SETS, Set},
         store,
     },
@@ -57,6 +57,16 @@ enum Action {
     },
     /// Counts a data set's pictures and verifies its files; NAME or folder:PATH
     Check { name: String },
+    /// Makes a data set from the packages that its pictures come from: emoji
+    Build {
+        name: String,
+        /// Folder of the packages' archives; those that are missing are fetched with npm
+        #[arg(long, value_name = "DIR", default_value = ".")]
+        archives: PathBuf,
+        /// The folder to write
+        #[arg(long, value_name = "DIR")]
+        out: PathBuf,
+    },
 }
 
 fn fetch_help() -> String {
@@ -69,6 +79,7 @@ pub fn run(args: &Args, common: &Common) -> Result<()> {
         Action::List => list(common),
         Action::Fetch { name, from } => fetch(name, from.as_deref(), common),
         Action::Check { name } => check(name, common),
+        Action::Build { name, archives, out } => build(name, archives, out, common),
     }
 }
 
@@ -185,4 +196,30 @@ fn shipped() -> Result<Vec<(String, String)>> {
         }
     }
     Ok(files.into_iter().map(|(file, hash)| (file.to_string(), hash)).collect())
+}
+
+fn build(name: &str, archives: &Path, out: &Path, common: &Common) -> Result<()> {
+    if name != "emoji" {
+        return Err(Error::unknown("data set to build", name, ["emoji"]));
+    }
+    if out.join(emoji::INDEX).exists() && !common.force {
+        return Err(Error::Exists(out.into()));
+    }
+    std::fs::create_dir_all(out).map_err(|e| Error::write(out, e))?;
+    let built = emoji::build::build(out, archives)?;
+    if common.json {
+        return print::json(&json!({
+            "out": out, "concepts": built.concepts, "styles": built.styles,
+            "held_out": built.held_out, "bytes": built.bytes,
+        }));
+    }
+    print::line(format!(
+        "{} concepts in {} styles, {} pairs held out, {} bytes of pictures; written to {}",
+        built.concepts,
+        built.styles,
+        built.held_out,
+        print::grouped(built.bytes),
+        out.display()
+    ));
+    Ok(())
 }

@@ -97,7 +97,7 @@ pub fn run(args: &Args, common: &Common) -> Result<()> {
         }
         let model = match task {
             Task::Classify => "fashion-classifier",
-            Task::Generate => "fashion-ddpm",
+            Task::Generate | Task::TextToImage => "fashion-ddpm",
         };
         let salun =
             Recipe { seed: args.seed, budget: args.budget, ..Recipe::new(model, DATA, &spec) };

@@ -1,12 +1,12 @@
 //! `salun sample`: pictures from a diffusion model.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, sync::Arc};
 
 use salun_studio::{
-    diffusion::sampler::SampleOptions,
-    engine::job::Job,
-    error::{Error, Result},
-    models::registry,
+    diffusion::{sampler::SampleOptions, scheduler::Kind},
+    engine::job::{Job, PromptRequest},
+    error::Result,
+    models::{latent, registry},
     run::{figures, output::Output},
 };
 use serde_json::json;
@@ -25,9 +25,13 @@ pub struct Args {
     /// A class by name or number, or null; every class unless given
     #[arg(long, value_name = "C")]
     class: Option<String>,
-    #[arg(long, hide = true, conflicts_with = "class")]
-    prompt: Option<String>,
-    /// Pictures of each class
+    /// What a text-to-image model is to draw; may be given several times
+    #[arg(long, value_name = "P", conflicts_with = "class")]
+    prompt: Vec<String>,
+    /// The solver of a text-to-image model, its own unless given: ddim, pndm, euler
+    #[arg(long, value_name = "NAME", requires = "prompt", value_parser = scheduler)]
+    scheduler: Option<Kind>,
+    /// Pictures of each class or prompt
     #[arg(long, default_value = "8", value_parser = args::whole("n", 1..=1000), allow_negative_numbers = true)]
     n: usize,
     /// Seed of the noise
@@ -50,15 +54,18 @@ pub struct Args {
     out: PathBuf,
 }
 
+fn scheduler(given: &str) -> Result<Kind> {
+    args::one_of("scheduler", given, Kind::ALL)
+}
+
 /// Runs the command.
 pub fn run(args: &Args, common: &Common) -> Result<()> {
-    if let Some(prompt) = &args.prompt {
-        let right = "this version has no text-to-image model; use --class";
-        return Err(Error::argument("prompt", prompt, right));
-    }
     let &Args { n, seed, steps, guidance, eta, .. } = args;
     let options =
         SampleOptions { steps, guidance: guidance as f32, eta, seed, clip: !args.no_clip };
+    if !args.prompt.is_empty() {
+        return prompts(args, options, common);
+    }
     let out = Output::file(&args.out, common.force)?;
     let classes = registry::open(&args.model)?.card.classes;
     let mut client = Client::open(common)?;
@@ -91,6 +98,44 @@ pub fn run(args: &Args, common: &Common) -> Result<()> {
     print::line(format!(
         "{n} of each by {}; {steps} steps, guidance {guidance}, eta {eta}, seed {seed}; {}",
         args.model,
+        client.info().name
+    ));
+    print::line(format!("written to {}", args.out.display()));
+    Ok(())
+}
+
+/// Pictures of prompts, a row each.
+fn prompts(args: &Args, options: SampleOptions, common: &Common) -> Result<()> {
+    let out = Output::file(&args.out, common.force)?;
+    let model = Arc::new(latent::open(&args.model)?);
+    let tokenizer = &model.network.tokenizer;
+    let dropped: Vec<usize> = args.prompt.iter().map(|p| tokenizer.encode(p).dropped).collect();
+    for (prompt, dropped) in args.prompt.iter().zip(&dropped).filter(|(_, d)| **d > 0) {
+        let start: String = prompt.chars().take(40).collect();
+        print::note(&format!(
+            "'{start}' is longer than a prompt's {} tokens; the last {dropped} are not read",
+            tokenizer.length - 2
+        ));
+    }
+    let mut client = Client::open(common)?;
+    let (n, prompts, solver) = (args.n, args.prompt.clone(), args.scheduler);
+    let request = PromptRequest { model, prompts, n, options, solver };
+    let grid = answer!(client.run("", Job::Prompt(request), |_| Ok(()))?, Sampled);
+    let short = |p: &String| p.chars().take(40).collect::<String>();
+    let names: Vec<String> = args.prompt.iter().map(short).collect();
+    out.write(&figures::grid(&grid, &names)?)?;
+    if common.json {
+        return print::json(&json!({
+            "out": args.out, "model": args.model, "n": n, "options": options,
+            "prompts": args.prompt, "tokens_not_read": dropped, "device": client.info(),
+        }));
+    }
+    print::line(format!(
+        "{n} of each prompt by {}; {} steps, guidance {}, seed {}; {}",
+        args.model,
+        options.steps,
+        options.guidance,
+        options.seed,
         client.info().name
     ));
     print::line(format!("written to {}", args.out.display()));

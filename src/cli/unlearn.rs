@@ -4,13 +4,14 @@ use std::path::PathBuf;
 
 use salun_studio::{
     data::{NAMES, forget},
-    engine::job::Job,
+    engine::job::{Job, Outcome},
     error::{Error, Result},
     run::{
         files, folder,
         link::Link,
         output::Output,
         recipe::{Budget, Recipe, Redirect},
+        report::Report,
     },
     saliency::estimator::Estimator,
 };
@@ -141,13 +142,22 @@ pub fn run(args: &Args, common: &Common) -> Result<()> {
     let out = Output::folder(&args.out, common.force)?;
     let mut client = Client::open(common)?;
     let outcome = client.run("", Job::Unlearn(recipe), |_| Ok(()))?;
+    if let Outcome::PromptForgotten(run) = &outcome {
+        folder::fill_prompt(run, out.path())?;
+        out.commit()?;
+        return tell(&run.report, args, common);
+    }
     let run = answer!(outcome, Unlearned);
     folder::fill(&run, out.path())?;
     out.commit()?;
+    tell(&run.report, args, common)
+}
+
+fn tell(report: &Report, args: &Args, common: &Common) -> Result<()> {
     if common.json {
-        return print::json(&run.report);
+        return print::json(report);
     }
-    print::report(&run.report);
+    print::report(report);
     print::line(format!("written to {}", args.out.display()));
     Ok(())
 }

@@ -18,7 +18,8 @@ impl Schedule {
         Self::from_betas((0..1000).map(move |t| (a + (b - a) * t as f64 / 999.0).powi(2)))
     }
 
-    fn from_betas(betas: impl Iterator<Item = f64>) -> Self {
+    /// A schedule from the noise that each step adds.
+    pub fn from_betas(betas: impl Iterator<Item = f64>) -> Self {
         let mut product = 1.0;
         let abar = betas
             .map(|beta| {

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    diffusion::sampler::SampleOptions,
+    diffusion::{sampler::SampleOptions, scheduler::Kind},
     error::Error,
     gpu::device::DeviceInfo,
-    models::{Model, Task},
+    models::{Model, Task, latent::LatentModel},
     monitor::Progress,
     run::{
         audit::Audit,
@@ -22,7 +22,11 @@ use crate::{
         overlap::{By, Overlap},
         ranking::Ranking,
     },
-    train::{losses::Augment, trainer::Snapshot},
+    train::{
+        latent::{LatentPlan, LatentSnapshot},
+        losses::Augment,
+        trainer::Snapshot,
+    },
 };
 
 /// Long work.
@@ -50,7 +54,8 @@ pub enum Job {
     /// Compares the masks of a recipe for every class, several seeds or every estimator; answers
     /// [`Outcome::Overlapped`].
     Overlap { recipe: Recipe, by: By, seeds: usize },
-    /// One unlearning run; sends [`Event::Live`]; answers [`Outcome::Unlearned`].
+    /// One unlearning run; sends [`Event::Live`]; answers [`Outcome::Unlearned`], or for a prompt
+    /// [`Outcome::PromptForgotten`].
     Unlearn(Recipe),
     /// Measures a model on a forget set; answers [`Outcome::Measured`].
     Evaluate { model: Arc<Model>, recipe: Recipe },
@@ -59,6 +64,35 @@ pub enum Job {
     Audit { model: Arc<Model>, recipe: Recipe, retrain: Option<Arc<Model>> },
     /// Makes pictures; answers [`Outcome::Sampled`].
     Sample { model: String, class: Option<String>, n: usize, options: SampleOptions },
+    /// Trains a text-to-image model; sends [`Event::LatentSnapshot`] now and then; answers
+    /// [`Outcome::LatentTrained`].
+    TrainLatent(LatentTrainRequest),
+    /// Trains the classifier of emoji; answers [`Outcome::Trained`].
+    TrainJudge { data: String, steps: usize, seed: u64 },
+    /// Makes pictures of prompts; answers [`Outcome::Sampled`].
+    Prompt(PromptRequest),
+}
+
+/// How to train a text-to-image model.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct LatentTrainRequest {
+    /// A corpus, `emoji` or `emoji:PATH`.
+    pub data: String,
+    pub plan: LatentPlan,
+    /// State of a killed run to go on from.
+    pub resume: Option<Box<LatentSnapshot>>,
+}
+
+/// Pictures of prompts.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct PromptRequest {
+    pub model: Arc<LatentModel>,
+    pub prompts: Vec<String>,
+    /// Pictures of each prompt; the same noise for every prompt.
+    pub n: usize,
+    pub options: SampleOptions,
+    /// Another solver than the model's own.
+    pub solver: Option<Kind>,
 }
 
 /// What to train.
@@ -119,6 +153,12 @@ pub enum Event {
         id: u64,
         snapshot: Arc<Snapshot>,
     },
+    /// The state of a text-to-image training run, and the model so far.
+    LatentSnapshot {
+        id: u64,
+        snapshot: Arc<LatentSnapshot>,
+        model: Arc<LatentModel>,
+    },
     Done {
         id: u64,
         outcome: Outcome,
@@ -154,6 +194,8 @@ pub enum Outcome {
     Measured(Metrics),
     Audited(Box<Audited>),
     Sampled(Arc<Grid>),
+    LatentTrained(Arc<LatentModel>),
+    PromptForgotten(Arc<PromptRun>),
 }
 
 /// A model measured and audited.
@@ -205,6 +247,22 @@ pub struct Run {
     pub after: Arc<Grid>,
     /// Pixels of the report's `changed` pictures, one after another; each is as large as a tile.
     pub changed: Vec<u8>,
+    pub log: Vec<LogLine>,
+}
+
+/// A run that forgot a prompt, ready to be written as a run folder.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct PromptRun {
+    pub recipe: Recipe,
+    pub report: Report,
+    pub model: LatentModel,
+    pub mask: Option<Mask>,
+    pub ranking: Option<Arc<Ranking>>,
+    pub change: Change,
+    /// The prompt of each row of the grids.
+    pub names: Vec<String>,
+    pub before: Arc<Grid>,
+    pub after: Arc<Grid>,
     pub log: Vec<LogLine>,
 }
 

@@ -6,7 +6,9 @@
 mod audit;
 mod generate;
 pub mod job;
+mod latent;
 mod overlap;
+mod prompt;
 mod requests;
 mod session;
 mod train;

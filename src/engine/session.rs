@@ -31,6 +31,7 @@ use crate::{
         ranking::Ranking,
         score::{Scoring, rank},
     },
+    train::latent::judge,
     unlearn::plan::Plan,
 };
 
@@ -133,6 +134,10 @@ impl Session {
             Job::Overlap { recipe, by, seeds } => {
                 Outcome::Overlapped(self.overlap(&recipe, by, seeds, monitor).await?.into())
             }
+            Job::Unlearn(recipe) if recipe.forget.starts_with("prompt:") => {
+                let run = self.unlearn_prompt(id, recipe, send, monitor).await?;
+                Outcome::PromptForgotten(Arc::new(run))
+            }
             Job::Unlearn(recipe) => {
                 Outcome::Unlearned(Arc::new(self.unlearn(id, recipe, send, monitor).await?))
             }
@@ -149,6 +154,17 @@ impl Session {
             Job::Sample { model, class, n, options } => {
                 Outcome::Sampled(Arc::new(self.sample(&model, class, n, options, monitor).await?))
             }
+            Job::TrainLatent(request) => Outcome::LatentTrained(Arc::new(
+                self.train_latent(id, request, send, monitor).await?,
+            )),
+            Job::TrainJudge { data, steps, seed } => {
+                let emoji = data::emoji::find(&data)?;
+                let judge = judge::train(&emoji, steps, seed, &self.device, monitor);
+                Outcome::Trained(Arc::new(judge.await?))
+            }
+            Job::Prompt(request) => {
+                Outcome::Sampled(Arc::new(self.sample_prompts(request, monitor).await?))
+            }
         })
     }
 
@@ -160,6 +176,11 @@ impl Session {
         let model = Arc::new(registry::open(name)?);
         self.models.insert(name.to_string(), model.clone());
         Ok(model)
+    }
+
+    /// The classifier that judges pictures of emoji.
+    pub fn emoji_judge(&mut self) -> Result<Arc<Model>> {
+        self.model(judge::NAME)
     }
 
     /// The classifier for a data set's pictures, if one is shipped.
@@ -392,7 +413,7 @@ impl Session {
         let model = self.model(name)?;
         let test = match model.card.architecture.task() {
             Task::Classify => data::test(&model.card.data)?,
-            Task::Generate => Arc::default(),
+            Task::Generate | Task::TextToImage => Arc::default(),
         };
         let weights = model.weights.upload(&self.device);
         let after = self.adopted.get(name).cloned().unwrap_or_default();
@@ -493,6 +514,8 @@ fn needed(job: &Job) -> Vec<&'static str> {
             [models, data::files(&recipe.data).concat()].concat()
         }
         Job::Sample { model, .. } => registry::files(model, data_of(model)),
+        Job::TrainLatent(_) | Job::TrainJudge { .. } => assets::EMOJI.to_vec(),
+        Job::Prompt(_) => Vec::new(),
     }
 }
 

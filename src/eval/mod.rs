@@ -4,11 +4,13 @@
 pub mod attacks;
 pub mod changed;
 pub mod classify;
+pub mod emoji;
 pub mod examine;
 pub mod generate;
 mod linear;
 pub mod mia;
 pub mod outputs;
+pub mod prompts;
 pub mod references;
 pub mod relearn;
 pub mod representation;

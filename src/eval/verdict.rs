@@ -10,8 +10,8 @@ use crate::{
 
 /// Points of UA that may be missing.
 const UNDER: f64 = 3.0;
-/// Points of RA or TA that may be lost: classifier, diffusion model.
-const DAMAGE: [f64; 2] = [1.5, 5.0];
+/// Points of RA or TA that may be lost: classifier, diffusion model, text-to-image model.
+const DAMAGE: [f64; 3] = [1.5, 5.0, 10.0];
 /// Points by which a probe, and the area under a relearn curve, may exceed Retrain's.
 const PROBE: f64 = 10.0;
 const RELEARN: f64 = 15.0;
@@ -38,14 +38,19 @@ pub struct Evidence<'a> {
 pub fn verdict(evidence: &Evidence) -> Verdict {
     let Evidence { task, whole_class, before, after, retrain, audit } = *evidence;
     let aim = if whole_class { 100.0 } else { retrain.map_or(100.0 - before.TA, |r| r.UA) };
-    let allowed = DAMAGE[usize::from(task == Task::Generate)];
-    let under = if task == Task::Generate { 5.0 } else { UNDER };
+    let allowed = DAMAGE[task as usize];
+    let under = match task {
+        Task::Classify => UNDER,
+        Task::Generate => 5.0,
+        Task::TextToImage => 10.0,
+    };
     let (lost_ra, lost_ta) = (before.RA - after.RA, before.TA - after.TA);
     let (lost, n) = if lost_ra > lost_ta { (lost_ra, after.n[1]) } else { (lost_ta, after.n[2]) };
     let missing = aim - after.UA;
     let (what, rest) = match task {
         Task::Classify => ("of the forget set is still recognised", "accuracy"),
         Task::Generate => ("of its samples still show the class", "the kept classes' share"),
+        Task::TextToImage => ("of its pictures still show it", "what other prompts show"),
     };
     let left = format!("{:.1} % {what} (n = {})", 100.0 - after.UA, after.n[0]);
     let damage = if lost > 0.0 {

@@ -65,6 +65,13 @@ pub fn group_norm(
     if silu { activation::silu(y) } else { y }
 }
 
+/// Layer normalisation of each token. `x` [n, t, c], `weight` and `bias` [c].
+pub fn layer_norm(x: Tensor<3>, weight: Tensor<1>, bias: Tensor<1>, eps: f64) -> Tensor<3> {
+    let centred = x.clone() - x.mean_dim(2);
+    let variance = centred.clone().square().mean_dim(2);
+    centred / (variance + eps).sqrt() * weight.unsqueeze() + bias.unsqueeze()
+}
+
 /// What batch normalisation uses and returns.
 pub struct BatchNormed {
     pub y: Tensor<4>,

@@ -3,6 +3,7 @@
 pub mod card;
 pub mod checkpoint;
 pub mod classifier;
+pub mod latent;
 pub mod layers;
 pub mod registry;
 pub mod resnet;
@@ -31,9 +32,11 @@ use weights::{HostWeights, WeightLayout};
 pub enum Task {
     Classify,
     Generate,
+    TextToImage,
 }
 
 impl Task {
+    /// Those that the studio has a tab for.
     pub const ALL: [Self; 2] = [Self::Generate, Self::Classify];
 
     /// The name in reports.
@@ -41,6 +44,7 @@ impl Task {
         match self {
             Self::Classify => "classify",
             Self::Generate => "generate",
+            Self::TextToImage => "text-to-image",
         }
     }
 }

@@ -7,9 +7,12 @@ use zip::{CompressionMethod, ZipWriter, write::SimpleFileOptions};
 
 use super::{audit::Audit, charts, figures};
 use crate::{
-    engine::job::{LogLine, Run},
+    engine::job::{LogLine, PromptRun, Run},
     error::{Error, Result},
-    models::checkpoint::{self, Precision},
+    models::{
+        checkpoint::{self, Precision},
+        latent,
+    },
 };
 
 /// The files of a run folder: name and content.
@@ -50,6 +53,36 @@ pub fn audit(audit: &Audit) -> Result<[(&'static str, Vec<u8>); 3]> {
     let [found, roc, relearn] = AUDIT;
     let (curves, back) = (charts::roc(audit).png()?, charts::relearn(audit).png()?);
     Ok([(found, json(audit)?), (roc, curves), (relearn, back)])
+}
+
+/// The files of a prompt's run folder: the model is a diffusers folder in it.
+///
+/// # Errors
+/// A picture cannot be drawn.
+pub fn prompt_contents(run: &PromptRun) -> Result<Vec<(String, Vec<u8>)>> {
+    let report = &run.report;
+    let mut files = vec![
+        ("recipe.toml".to_string(), run.recipe.to_toml()?.into_bytes()),
+        ("report.json".into(), json(report)?),
+    ];
+    for (name, bytes) in latent::folder::write(&run.model, Precision::Full)? {
+        files.push((format!("model/{name}"), bytes));
+    }
+    if let Some(mask) = &run.mask {
+        let saliency = figures::saliency(mask, run.ranking.as_deref(), &report.forget.spec)?;
+        files.extend([
+            ("mask.safetensors".into(), mask.encode()?),
+            ("saliency.png".into(), saliency),
+        ]);
+    }
+    let side_by_side = figures::pair(report, &run.names, [&run.before, &run.after])?;
+    files.extend([
+        ("before.png".into(), figures::grid(&run.before, &run.names)?),
+        ("after.png".into(), figures::grid(&run.after, &run.names)?),
+        ("side-by-side.png".into(), side_by_side),
+        ("log.jsonl".into(), log(&run.log)?.into_bytes()),
+    ]);
+    Ok(files)
 }
 
 /// A run folder as one zip archive.

@@ -16,7 +16,7 @@ use crate::{
     error::{Error, Result},
     run::{
         grouped,
-        report::{LayerReport, Metrics},
+        report::{LayerReport, Metrics, Report},
     },
     saliency::{Mask, ranking::Ranking},
 };
@@ -66,8 +66,15 @@ pub fn grid(grid: &Grid, classes: &[String]) -> Result<Vec<u8>> {
 /// # Errors
 /// The picture is too large to hold.
 pub fn side_by_side(run: &Run) -> Result<Vec<u8>> {
-    let (report, classes) = (&run.report, &run.model.card.classes);
-    let names = Names::new(&run.before, classes);
+    pair(&run.report, &run.model.card.classes, [&run.before, &run.after])
+}
+
+/// Two grids side by side, with what was measured; `classes` are the names of rows. PNG.
+///
+/// # Errors
+/// The picture is too large to hold.
+pub fn pair(report: &Report, classes: &[String], [was, now]: [&Grid; 2]) -> Result<Vec<u8>> {
+    let names = Names::new(was, classes);
     let mut page = Page::default();
     let mask = report.mask.as_ref().map_or("no mask".into(), |m| {
         format!("{} mask, {} of {} weights", m.estimator, grouped(m.k), grouped(m.n))
@@ -86,16 +93,15 @@ pub fn side_by_side(run: &Run) -> Result<Vec<u8>> {
     let verdict = format!("{}: {}", report.verdict.label.name(), report.verdict.why);
     page.text(MARGIN, MARGIN + 57, 13, INK, &verdict);
     let top = MARGIN + 112;
-    names.draw(&mut page, &run.before, top);
+    names.draw(&mut page, was, top);
     let mut left = MARGIN + names.width;
-    let halves = [("Before", &run.before, &report.before), ("After", &run.after, &report.after)];
-    for (name, grid, metrics) in halves {
+    for (name, grid, metrics) in [("Before", was, &report.before), ("After", now, &report.after)] {
         page.text(left, top - 26, 16, INK, name);
         page.text(left, top - 8, 13, PALE, &numbers(metrics));
         page.tiles(grid, left, top);
         left += lines(grid)[1] * cell(grid)[1] + MARGIN;
     }
-    page.legend(&run.before);
+    page.legend(was);
     page.png()
 }
 

@@ -2,9 +2,15 @@
 
 use std::{fs, path::Path};
 
-use super::{bundle::contents, files, output::Output, recipe::Recipe, report::Report};
+use super::{
+    bundle::{contents, prompt_contents},
+    files,
+    output::Output,
+    recipe::Recipe,
+    report::Report,
+};
 use crate::{
-    engine::job::Run,
+    engine::job::{PromptRun, Run},
     error::{Error, Result},
     models::{Model, checkpoint},
 };
@@ -26,6 +32,29 @@ pub fn write(run: &Run, dir: &Path, force: bool) -> Result<()> {
 pub fn fill(run: &Run, dir: &Path) -> Result<()> {
     for (name, bytes) in contents(run)? {
         let path = dir.join(name);
+        fs::write(&path, bytes).map_err(|e| Error::write(&path, e))?;
+    }
+    Ok(())
+}
+
+/// Writes a prompt's run into an empty folder.
+///
+/// # Errors
+/// A file cannot be written.
+pub fn fill_prompt(run: &PromptRun, dir: &Path) -> Result<()> {
+    put(prompt_contents(run)?, dir)
+}
+
+/// Writes files by their names below a folder.
+///
+/// # Errors
+/// A file cannot be written.
+pub fn put(files: Vec<(String, Vec<u8>)>, dir: &Path) -> Result<()> {
+    for (name, bytes) in files {
+        let path = dir.join(name);
+        if let Some(parent) = path.parent() {
+            fs::create_dir_all(parent).map_err(|e| Error::write(parent, e))?;
+        }
         fs::write(&path, bytes).map_err(|e| Error::write(&path, e))?;
     }
     Ok(())

@@ -9,6 +9,8 @@ pub mod figures;
 pub mod files;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod folder;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod latent_state;
 pub mod link;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod output;

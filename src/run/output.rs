@@ -12,6 +12,8 @@ use crate::error::{Error, Result};
 const RUN: [&str; 2] = ["recipe.toml", "report.json"];
 /// The same of a comparison of masks.
 const OVERLAP: [&str; 2] = ["overlap.csv", "overlap.json"];
+/// The file that makes a folder a text-to-image model, which `force` may replace, too.
+const PIPELINE: &str = "model_index.json";
 
 /// A file or folder to be. Dropped before [`Output::commit`], nothing is left of it.
 #[derive(Debug)]
@@ -125,10 +127,12 @@ impl Drop for Output {
     }
 }
 
-/// Whether a folder is a run or holds nothing but runs.
+/// Whether a folder is a run or a model, or holds nothing but those.
 fn replaceable(folder: &Path) -> bool {
-    let is_run =
-        |p: &Path| [RUN, OVERLAP].iter().any(|kind| kind.iter().all(|f| p.join(f).is_file()));
+    let is_run = |p: &Path| {
+        let kinds: [&[&str]; 3] = [&RUN, &OVERLAP, &[PIPELINE]];
+        kinds.iter().any(|kind| kind.iter().all(|f| p.join(f).is_file()))
+    };
     is_run(folder)
         || fs::read_dir(folder)
             .is_ok_and(|mut all| all.all(|entry| entry.is_ok_and(|e| is_run(&e.path()))))

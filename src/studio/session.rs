@@ -151,7 +151,7 @@ impl Session {
             Pane::Before => Content::Grid(&opened.grid, None),
             Pane::After => self.progress_of(Arm::Method).unwrap_or_else(|| {
                 let same = match self.task {
-                    Task::Generate => "noise",
+                    Task::Generate | Task::TextToImage => "noise",
                     Task::Classify => "pictures",
                 };
                 Content::Hint(format!("Pick a class and press Forget: the same {same}, afterwards"))
@@ -183,7 +183,7 @@ impl Session {
             None => Content::Hint(format!(
                 "No Retrain twin of the {} is shipped for {}",
                 match self.task {
-                    Task::Generate => "diffusion model",
+                    Task::Generate | Task::TextToImage => "diffusion model",
                     Task::Classify => "classifier",
                 },
                 words::forget_set(&spec)

@@ -376,7 +376,7 @@ impl State {
                     self.ranked(ranking, false);
                 }
             }
-            Event::Snapshot { .. } => {}
+            Event::Snapshot { .. } | Event::LatentSnapshot { .. } => {}
             Event::Done { id, outcome } => {
                 if let Some(work) = self.work.take_if(|w| w.id == id) {
                     self.ended = "Ready";
@@ -515,7 +515,8 @@ impl State {
 
 fn index(task: Task) -> usize {
     match task {
-        Task::Generate => 0,
+        // Prompts have no tab yet; their models open in none.
+        Task::Generate | Task::TextToImage => 0,
         Task::Classify => 1,
     }
 }

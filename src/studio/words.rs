@@ -31,6 +31,7 @@ pub fn left(seconds: f64) -> String {
 pub fn task(task: Task) -> &'static str {
     match task {
         Task::Generate => "Diffusion",
+        Task::TextToImage => "Text-to-image",
         Task::Classify => "Classifier",
     }
 }

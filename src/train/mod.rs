@@ -1,5 +1,6 @@
 //! Training from data: the optimisers, the recipes of the shipped models, one resumable loop.
 
+pub mod latent;
 pub mod losses;
 pub mod optimizer;
 pub mod preset;

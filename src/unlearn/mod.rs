@@ -16,6 +16,7 @@ pub mod munba;
 pub mod neggrad_plus;
 pub mod noop;
 pub mod plan;
+pub mod prompt;
 pub mod registry;
 pub mod retrain;
 pub mod rl;

@@ -114,6 +114,7 @@ impl Plan {
         let own = match task {
             Task::Classify => method.classify.as_ref().map(|how| how.rate),
             Task::Generate => method.generate.as_ref().map(|how| how.rate),
+            Task::TextToImage => None,
         };
         plan.schedule = match own {
             Some(Rate::AsTrained) => {
@@ -125,6 +126,8 @@ impl Plan {
             _ => LrSchedule::Cosine,
         };
         match task {
+            // Prompts have a plan of their own (`unlearn::prompt`).
+            Task::TextToImage => return Err(wrong_task()),
             Task::Classify => {
                 let how = method.classify.as_ref().ok_or_else(wrong_task)?;
                 let quick = sizes.lr.map(|lr| how.quick_lr.unwrap_or(lr[0]));

@@ -177,6 +177,8 @@ impl Method {
         match task {
             Task::Classify => self.classify.as_ref().is_some_and(|how| how.epochs > 0),
             Task::Generate => self.generate.as_ref().is_some_and(|how| how.steps > 0),
+            // Prompts have methods of their own (`unlearn::prompt`).
+            Task::TextToImage => false,
         }
     }
 
@@ -189,7 +191,7 @@ impl Method {
         if self.trains(task) {
             fields.extend(match task {
                 Task::Classify => &["epochs", "steps", "lr", "batch"][..],
-                Task::Generate => &["steps", "lr", "batch"],
+                Task::Generate | Task::TextToImage => &["steps", "lr", "batch"],
             });
         }
         if self.generate.as_ref().is_some_and(|how| task == Task::Generate && how.redirects) {

@@ -1,5 +1,7 @@
 //! `salun train`: trains a model, goes on after a kill, writes weights, card and log.
 
+mod text_to_image;
+
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -20,6 +22,7 @@ use salun_studio::{
         state::{self, Asked},
     },
     train::{
+        latent::judge,
         losses::Augment,
         preset::{PRESETS, Preset},
     },
@@ -48,6 +51,12 @@ pub struct Args {
     /// Updates; instead of --epochs
     #[arg(long, value_name = "N", conflicts_with = "epochs", value_parser = args::whole("steps", 1..=10_000_000), allow_negative_numbers = true)]
     steps: Option<usize>,
+    /// How many concepts a text-to-image model learns, the commonest first
+    #[arg(long, value_name = "N", value_parser = args::whole("concepts", 2..=10_000), allow_negative_numbers = true)]
+    concepts: Option<usize>,
+    /// Updates of a text-to-image model's autoencoder
+    #[arg(long, value_name = "N", value_parser = args::whole("autoencoder-steps", 1..=10_000_000), allow_negative_numbers = true)]
+    autoencoder_steps: Option<usize>,
     /// Pictures in an update
     #[arg(long, value_name = "N", value_parser = args::whole("batch", 1..=4096), allow_negative_numbers = true)]
     batch: Option<usize>,
@@ -78,7 +87,8 @@ pub struct Args {
 }
 
 fn presets_help() -> String {
-    format!("What to train: {}", PRESETS.iter().map(|p| p.name).collect::<Vec<_>>().join(", "))
+    let names = PRESETS.iter().map(|p| p.name).chain([text_to_image::NAME, judge::NAME]);
+    format!("What to train: {}", names.collect::<Vec<_>>().join(", "))
 }
 
 /// The files of a run, reserved before it starts.
@@ -130,6 +140,16 @@ fn remove(state: &Path) -> Result<()> {
 
 /// Runs the command.
 pub fn run(args: &Args, common: &Common) -> Result<()> {
+    if args.model == text_to_image::NAME {
+        return text_to_image::run(args, common);
+    }
+    if args.model == judge::NAME {
+        return train_judge(args, common);
+    }
+    if args.autoencoder_steps.or(args.concepts).is_some() {
+        let reason = "--autoencoder-steps and --concepts are for text-to-image; leave them out";
+        return Err(Error::Request(reason.into()));
+    }
     let preset = Preset::find(&args.model)?;
     let mut request = TrainRequest {
         preset: args.model.clone(),
@@ -185,6 +205,19 @@ pub fn run(args: &Args, common: &Common) -> Result<()> {
     }
     let model = answer!(outcome?, Trained);
     files.write(&model, args.half, &log)?;
+    summary(&model, args, common)
+}
+
+/// The classifier of emoji is small: it is trained in one go, and its state is not kept.
+fn train_judge(args: &Args, common: &Common) -> Result<()> {
+    let files = Files::reserve(&args.out, common.force)?;
+    let mut client = Client::open(common)?;
+    let (data, steps) = (args.data.clone(), args.steps.unwrap_or(judge::STEPS));
+    let job = Job::TrainJudge { data, steps, seed: args.seed };
+    let mut model = (*answer!(client.run("", job, |_| Ok(()))?, Trained)).clone();
+    let info = client.info();
+    model.card.device = format!("{} ({})", info.name, info.api);
+    files.write(&model, args.half, &[])?;
     summary(&model, args, common)
 }
 

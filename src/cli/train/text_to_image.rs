@@ -1,0 +1,131 @@
+//! `salun train text-to-image`: the autoencoder, then the U-Net and the text encoder; writes a
+//! diffusers folder.
+
+use std::{fs, path::Path, time::Instant};
+
+use salun_studio::{
+    data::emoji,
+    engine::job::{Event, Job, LatentTrainRequest, LogLine},
+    error::{Error, Result},
+    models::{
+        checkpoint::Precision,
+        latent::{LatentModel, folder},
+    },
+    run::{bundle, folder as run_folder, latent_state, output::Output},
+    train::latent::{LatentPlan, preset::PLAN},
+};
+
+use super::{Args, beside, remove};
+use crate::cli::{
+    args::Common,
+    client::{Client, answer},
+    print,
+};
+
+/// What to train, by name.
+pub const NAME: &str = "text-to-image";
+
+/// Runs the command.
+pub fn run(args: &Args, common: &Common) -> Result<()> {
+    emoji::find(&args.data)?;
+    let unused = [
+        ("retain", args.retain.is_some()),
+        ("epochs", args.epochs.is_some()),
+        ("width", args.width.is_some()),
+        ("augment", args.augment.is_some()),
+        ("from", args.from.is_some()),
+    ];
+    if let Some((name, _)) = unused.iter().find(|(_, given)| *given) {
+        return Err(Error::Request(format!("--{name} is not for text-to-image; leave it out")));
+    }
+    let plan = plan(args);
+    let out = Output::folder(&args.out, common.force)?;
+    let log_file = Output::file(&beside(&args.out, "log.jsonl"), common.force)?;
+    let (state, so_far) = (beside(&args.out, "state"), beside(&args.out, "so-far"));
+    let (mut log, mut resume) = (Vec::new(), None);
+    if args.resume {
+        let (snapshot, lines) = latent_state::read(&state, &plan)?;
+        (log, resume) = (lines, Some(Box::new(snapshot)));
+    } else if state.exists() && !common.force {
+        return Err(Error::Request(format!(
+            "{} is left from a run that did not end; pass --resume to go on from it or --force to \
+             start anew",
+            state.display()
+        )));
+    }
+
+    let mut client = Client::open(common)?;
+    let (clock, before) = (Instant::now(), log.last().map_or(0.0, |l: &LogLine| l.seconds));
+    let mut kept = None;
+    let request = LatentTrainRequest { data: args.data.clone(), plan, resume };
+    let outcome = client.run("", Job::TrainLatent(request), |event| {
+        match event {
+            Event::Live { live, .. } => {
+                let seconds = before + clock.elapsed().as_secs_f64();
+                log.push(LogLine { step: live.step, loss: live.loss, seconds });
+            }
+            Event::LatentSnapshot { snapshot, model, .. } => {
+                latent_state::write(&state, &plan, snapshot, &log)?;
+                let folder = Output::folder(&so_far, true)?;
+                write(model, Precision::Full, folder.path())?;
+                folder.commit()?;
+                kept = Some(snapshot.step);
+            }
+            _ => {}
+        }
+        Ok(())
+    });
+    if let (Err(Error::Cancelled), Some(step), false) = (&outcome, kept, common.quiet) {
+        print::note(&format!("step {step} is kept; --resume goes on from it"));
+    }
+    let model = answer!(outcome?, LatentTrained);
+    let precision = if args.half { Precision::Half } else { Precision::Full };
+    write(&model, precision, out.path())?;
+    out.commit()?;
+    log_file.write(bundle::log(&log)?.as_bytes())?;
+    remove(&state)?;
+    // What the last snapshot left; the whole model is there now.
+    let _ = fs::remove_dir_all(&so_far);
+    summary(&model, args, common)
+}
+
+fn plan(args: &Args) -> LatentPlan {
+    let mut plan = LatentPlan { seed: args.seed, ..PLAN };
+    plan.concepts = args.concepts.unwrap_or(plan.concepts);
+    plan.autoencoder.steps = args.autoencoder_steps.unwrap_or(plan.autoencoder.steps);
+    plan.diffusion.steps = args.steps.unwrap_or(plan.diffusion.steps);
+    plan.diffusion.batch = args.batch.unwrap_or(plan.diffusion.batch);
+    plan.diffusion.lr = args.lr.unwrap_or(plan.diffusion.lr);
+    plan
+}
+
+/// Writes a diffusers folder.
+fn write(model: &LatentModel, precision: Precision, to: &Path) -> Result<()> {
+    run_folder::put(folder::write(model, precision)?, to)
+}
+
+fn summary(model: &LatentModel, args: &Args, common: &Common) -> Result<()> {
+    if common.json {
+        let card = &model.card;
+        return print::json(&serde_json::json!({ "out": args.out, "card": card }));
+    }
+    let weights = |part: &str, n: usize| format!("{part} {} weights", print::grouped(n));
+    let parts = [
+        weights("text encoder", model.text.values.len()),
+        weights("U-Net", model.unet.values.len()),
+        weights("autoencoder", model.vae.values.len()),
+    ];
+    print::line(parts.join("; "));
+    if let Some(card) = &model.card {
+        for (part, training) in [("autoencoder", &card.autoencoder), ("U-Net", &card.diffusion)] {
+            if let Some(t) = training {
+                print::line(format!(
+                    "{part}: {} steps of {}, {:.0} s, seed {}",
+                    t.steps, t.batch, t.seconds, t.seed
+                ));
+            }
+        }
+    }
+    print::line(format!("written to {}", args.out.display()));
+    Ok(())
+}

@@ -1,0 +1,176 @@
+//! Captions of the corpus, and the pictures that belong to them.
+
+use rand::RngExt;
+
+use super::{Emoji, Pair};
+use crate::data::rng::Rng;
+
+/// Backgrounds by name; without one it is white.
+pub const BACKGROUNDS: [(&str, [u8; 3]); 6] = [
+    ("pink", [255, 176, 200]),
+    ("yellow", [255, 226, 110]),
+    ("green", [150, 220, 150]),
+    ("blue", [140, 190, 250]),
+    ("gray", [176, 180, 188]),
+    ("purple", [200, 170, 240]),
+];
+
+/// Everything that a caption says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Caption {
+    pub text: String,
+    pub background: Option<usize>,
+}
+
+/// `a` or `an`.
+pub fn article(word: &str) -> &'static str {
+    if word.starts_with(['a', 'e', 'i', 'o', 'u', 'A', 'E', 'I', 'O', 'U']) { "an" } else { "a" }
+}
+
+/// The plainest caption of a pair: `a cat, flat style`.
+pub fn plain(concept: &str, style: &str) -> String {
+    format!("{} {concept}, {style} style", article(concept))
+}
+
+/// A caption as a person might write it.
+pub fn varied(emoji: &Emoji, pair: Pair, background: Option<usize>, rng: &mut Rng) -> Caption {
+    let concept = &emoji.index.concepts[pair.concept];
+    let style = &emoji.index.styles[pair.style].name;
+    let other = !concept.keywords.is_empty() && rng.random::<f64>() < 0.15;
+    let thing = if other {
+        &concept.keywords[rng.random_range(0..concept.keywords.len())]
+    } else {
+        &concept.name
+    };
+    let mut text = match rng.random_range(0..8) {
+        0..4 => plain(thing, style),
+        4 | 5 => format!("{} {style} {thing}", article(style)),
+        6 => format!("{thing} in {style} style"),
+        _ => format!("{style} style {thing}"),
+    };
+    if let Some(b) = background {
+        text += &format!(" on {}", BACKGROUNDS[b].0);
+    }
+    Caption { text, background }
+}
+
+/// Every word that a caption can have, with how often it is to be expected.
+pub fn words(emoji: &Emoji) -> Vec<(String, usize)> {
+    let mut words: Vec<(String, usize)> =
+        ["a", "an", "in", "on", "style", ","].map(|w| (w.to_string(), 1000)).to_vec();
+    words.extend(BACKGROUNDS.map(|(name, _)| (name.to_string(), 100)));
+    words.extend(emoji.index.styles.iter().map(|s| (s.name.clone(), 500)));
+    for concept in &emoji.index.concepts {
+        for text in std::iter::once(&concept.name).chain(&concept.keywords) {
+            words.extend(text.split_whitespace().map(|w| (w.to_lowercase(), 10)));
+        }
+    }
+    words
+}
+
+/// How a picture lies on its background.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Placement {
+    /// Size, 1 is as drawn.
+    pub scale: f32,
+    /// Pixels to the right and down.
+    pub shift: [f32; 2],
+    pub background: Option<usize>,
+}
+
+impl Placement {
+    /// As drawn, on white.
+    pub const PLAIN: Self = Self { scale: 1.0, shift: [0.0; 2], background: None };
+
+    /// A small change of place and size; one picture in four has a coloured background.
+    pub fn random(side: usize, rng: &mut Rng) -> Self {
+        let reach = side as f32 / 32.0;
+        let background =
+            (rng.random::<f64>() < 0.25).then(|| rng.random_range(0..BACKGROUNDS.len()));
+        Self {
+            scale: rng.random_range(0.88..1.04),
+            shift: [rng.random_range(-reach..reach), rng.random_range(-reach..reach)],
+            background,
+        }
+    }
+}
+
+/// A picture of the corpus on its background: 3 · side · side values in [0, 1], channels first.
+pub fn compose(emoji: &Emoji, pair: Pair, at: Placement) -> Vec<f32> {
+    let side = emoji.index.side;
+    let rgba = emoji.rgba(pair);
+    let colour = at.background.map_or([255; 3], |b| BACKGROUNDS[b].1);
+    let centre = side as f32 / 2.0;
+    let mut out = vec![0.0; 3 * side * side];
+    // Premultiplied value of a pixel; nothing outside.
+    let pixel = |x: i32, y: i32| -> [f32; 4] {
+        if !(0..side as i32).contains(&x) || !(0..side as i32).contains(&y) {
+            return [0.0; 4];
+        }
+        let p = &rgba[4 * (y as usize * side + x as usize)..][..4];
+        let alpha = p[3] as f32 / 255.0;
+        [p[0] as f32 * alpha, p[1] as f32 * alpha, p[2] as f32 * alpha, alpha]
+    };
+    for y in 0..side {
+        for x in 0..side {
+            let from =
+                |v: usize, shift: f32| (v as f32 + 0.5 - centre - shift) / at.scale + centre - 0.5;
+            let (fx, fy) = (from(x, at.shift[0]), from(y, at.shift[1]));
+            let (x0, y0) = (fx.floor(), fy.floor());
+            let (wx, wy) = (fx - x0, fy - y0);
+            let mut sum = [0.0; 4];
+            for (dx, dy, w) in [
+                (0, 0, (1.0 - wx) * (1.0 - wy)),
+                (1, 0, wx * (1.0 - wy)),
+                (0, 1, (1.0 - wx) * wy),
+                (1, 1, wx * wy),
+            ] {
+                if w > 0.0 {
+                    let p = pixel(x0 as i32 + dx, y0 as i32 + dy);
+                    sum.iter_mut().zip(p).for_each(|(s, v)| *s += w * v);
+                }
+            }
+            for c in 0..3 {
+                let v = sum[c] + colour[c] as f32 * (1.0 - sum[3]);
+                out[(c * side + y) * side + x] = (v / 255.0).clamp(0.0, 1.0);
+            }
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::{emoji::open, rng::seeded};
+
+    #[test]
+    fn a_picture_as_drawn_is_its_pixels_on_white() {
+        let emoji = open().unwrap();
+        let pair = Pair { concept: 3, style: 0 };
+        let (side, rgba) = (emoji.index.side, emoji.rgba(pair));
+        let picture = compose(&emoji, pair, Placement::PLAIN);
+        for i in 0..side * side {
+            let alpha = rgba[4 * i + 3] as f32 / 255.0;
+            for c in 0..3 {
+                let expected = rgba[4 * i + c] as f32 / 255.0 * alpha + 1.0 - alpha;
+                assert!((picture[c * side * side + i] - expected).abs() < 1e-5);
+            }
+        }
+    }
+
+    #[test]
+    fn captions_name_the_style_and_the_background() {
+        let emoji = open().unwrap();
+        let mut rng = seeded(1, "captions");
+        for (i, pair) in emoji.pairs().into_iter().enumerate().take(200) {
+            let background = (i % 2 == 0).then_some(i % BACKGROUNDS.len());
+            let caption = varied(&emoji, pair, background, &mut rng);
+            assert!(caption.text.contains(&emoji.index.styles[pair.style].name));
+            if let Some(b) = background {
+                assert!(caption.text.ends_with(BACKGROUNDS[b].0));
+            }
+        }
+        assert_eq!(plain("apple", "flat"), "an apple, flat style");
+    }
+}

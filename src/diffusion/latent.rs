@@ -1,0 +1,161 @@
+//! From a prompt to pictures: guided sampling in latents.
+
+use burn::tensor::Tensor;
+
+use super::{
+    sampler::{SampleOptions, tensor4},
+    scheduler::{Kind, SchedulerConfig, Solver},
+};
+use crate::{
+    data::rng::{normals, seeded},
+    error::Result,
+    gpu::{cpu::par, flex, pace::Pace},
+    models::{
+        latent::{LatentModel, LatentNetwork},
+        layers::{Mode, Pass},
+        weights::{Weights, read},
+    },
+    monitor::Monitor,
+};
+
+/// The weights of a text-to-image model on a device.
+#[derive(Debug, Clone)]
+pub struct LatentWeights {
+    pub text: Weights,
+    pub unet: Weights,
+    pub vae: Weights,
+}
+
+impl LatentWeights {
+    /// Copies a model's weights to a device.
+    pub fn upload(model: &LatentModel, device: &burn::tensor::Device) -> Self {
+        Self {
+            text: model.text.upload(device),
+            unet: model.unet.upload(device),
+            vae: model.vae.upload(device),
+        }
+    }
+}
+
+/// One picture to make: its prompt, and the index that fixes its initial noise.
+/// The same index and seed give the same noise in every pane and every model.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Asked {
+    pub prompt: String,
+    pub noise: u64,
+}
+
+/// Guided noise prediction: (1 + w) eps(z|prompt) - w eps(z|nothing), as [`super::sampler::predict`].
+/// `context` and `nothing` are [n, tokens, d].
+pub fn predict(
+    network: &LatentNetwork,
+    pass: &Pass,
+    z: Tensor<4>,
+    t: &[f32],
+    [context, nothing]: [Tensor<3>; 2],
+    guidance: f32,
+) -> Tensor<4> {
+    if guidance == 0.0 {
+        return network.unet.forward(pass, z, t, &context);
+    }
+    let n = t.len();
+    let both = Tensor::cat(vec![z.clone(), z], 0);
+    let context = Tensor::cat(vec![context, nothing], 0);
+    let out = network.unet.forward(pass, both, &[t, t].concat(), &context);
+    let [_, c, h, w] = out.dims();
+    let conditional = out.clone().slice([0..n, 0..c, 0..h, 0..w]);
+    let null = out.slice([n..2 * n, 0..c, 0..h, 0..w]);
+    conditional * (1.0 + guidance) - null * guidance
+}
+
+/// Pictures of a part on the CPU.
+const SHARD: usize = 4;
+
+/// Samples latents with a solver, the model's own unless said: parts of [n, c, h, w], in order.
+///
+/// # Errors
+/// Cancelled, or the device failed.
+pub async fn latents(
+    network: &LatentNetwork,
+    weights: &LatentWeights,
+    asked: &[Asked],
+    options: &SampleOptions,
+    solver: Option<Kind>,
+    monitor: &mut Monitor,
+) -> Result<Vec<Tensor<4>>> {
+    let kind = solver.unwrap_or(network.scheduler.kind);
+    let config = SchedulerConfig { kind, ..network.scheduler };
+    let device = weights.unet.device();
+    let [c, h, w] = network.latent_shape();
+    let each = c * h * w;
+    let on_cpu = flex::is_cpu(&device);
+    let size = if on_cpu { SHARD.min(asked.len()) } else { asked.len() };
+    let noise = |part: &[Asked], purpose: &str| {
+        let values = part.iter().flat_map(|a| {
+            normals(&mut seeded(options.seed, &format!("{purpose} {}", a.noise)), each)
+        });
+        tensor4(values.collect(), [part.len(), c, h, w], &device)
+    };
+    // Each part has its own solver, because a solver remembers latents.
+    let mut parts: Vec<_> = asked
+        .chunks(size.max(1))
+        .map(|part| {
+            let solver = Solver::new(&config, options.steps);
+            let z = noise(part, "z_T") * solver.start();
+            let pass = Pass::new(&weights.text, Mode::Eval);
+            let ids: Vec<_> =
+                part.iter().map(|a| network.tokenizer.encode(&a.prompt).ids).collect();
+            let nothing = vec![network.tokenizer.encode("").ids; part.len()];
+            let context = [ids, nothing].map(|ids| network.text.forward(&pass, &ids));
+            (part, solver, z, context)
+        })
+        .collect();
+    let calls = parts.first().map_or(0, |(_, solver, ..)| solver.times.len());
+    let mut pace = Pace::start();
+    for i in 0..calls {
+        monitor.advance(asked.len()).await?;
+        let one = |(part, mut solver, z, context): (_, Solver, Tensor<4>, [Tensor<3>; 2])| {
+            let pass = Pass::new(&weights.unet, Mode::Eval);
+            let times = vec![solver.times[i]; z.dims()[0]];
+            let input = solver.input(i, z.clone());
+            let out = predict(network, &pass, input, &times, context.clone(), options.guidance);
+            let z = solver.step(i, out, z, options.eta, || noise(part, &format!("z {i}")));
+            (part, solver, z, context)
+        };
+        parts = if on_cpu { par::map(parts, one) } else { parts.into_iter().map(one).collect() };
+        if let Some((_, _, z, _)) = parts.first() {
+            pace.step(z).await?;
+        }
+    }
+    Ok(parts.into_iter().map(|(_, _, z, _)| z).collect())
+}
+
+/// Samples pictures. Values in [0, 1], clamped, [n, c, h, w] flat.
+///
+/// # Errors
+/// Cancelled, or the device failed.
+pub async fn sample(
+    network: &LatentNetwork,
+    weights: &LatentWeights,
+    asked: &[Asked],
+    options: &SampleOptions,
+    solver: Option<Kind>,
+    monitor: &mut Monitor,
+) -> Result<Vec<f32>> {
+    let latents = latents(network, weights, asked, options, solver, monitor).await?;
+    let decode = |z: Tensor<4>| {
+        let pass = Pass::new(&weights.vae, Mode::Eval);
+        network.vae.decode(&pass, z / network.vae.config.scaling_factor)
+    };
+    let pictures: Vec<_> = if flex::is_cpu(&weights.vae.device()) {
+        par::map(latents, decode)
+    } else {
+        latents.into_iter().map(decode).collect()
+    };
+    let mut values = Vec::new();
+    for picture in pictures {
+        let all = read(picture).await?;
+        values.extend(all.into_iter().map(|v| ((v + 1.0) / 2.0).clamp(0.0, 1.0)));
+    }
+    Ok(values)
+}

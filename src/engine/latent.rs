@@ -1,0 +1,140 @@
+//! The jobs of text-to-image models.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use web_time::{Duration, Instant};
+
+use super::{
+    Send,
+    job::{Event, Grid, LatentTrainRequest, Live, PromptRequest},
+    session::Session,
+};
+use crate::{
+    data::emoji,
+    diffusion::latent::{Asked, LatentWeights, sample},
+    error::Result,
+    models::{
+        card::Training,
+        latent::{LatentCard, LatentModel},
+    },
+    monitor::Monitor,
+    train::{
+        latent::{LatentTrainer, Stage, StagePlan, preset},
+        trainer::finite,
+    },
+};
+
+/// How often a run's state is handed out for safe-keeping.
+const SAFE: Duration = Duration::from_secs(60);
+/// Updates between two looks at the loss.
+const LOOK: usize = 20;
+/// Pictures that are sampled at a time.
+const BATCH: usize = 32;
+
+impl Session {
+    /// Trains the text-to-image preset.
+    pub async fn train_latent(
+        &mut self,
+        id: u64,
+        request: LatentTrainRequest,
+        send: &Send,
+        monitor: &mut Monitor,
+    ) -> Result<LatentModel> {
+        let emoji = emoji::find(&request.data)?;
+        let network = Arc::new(preset::network(&emoji));
+        let plan = request.plan;
+        let concepts: Vec<String> =
+            emoji.index.concepts.iter().take(plan.concepts).map(|c| c.name.clone()).collect();
+        let mut trainer = LatentTrainer::new(network, emoji, plan, &self.device);
+        if let Some(snapshot) = &request.resume {
+            trainer.resume(snapshot, monitor).await?;
+        }
+        let mut kept = Instant::now();
+        loop {
+            let (stage, done, steps) = trainer.progress();
+            let (phase, place) = match stage {
+                Stage::Autoencoder => ("Training the autoencoder", 0),
+                Stage::Diffusion => ("Training the U-Net and the text encoder", 1),
+            };
+            monitor.resume_phase(phase, steps, done);
+            let (before, started) = (trainer.seconds[place], Instant::now());
+            for step in done + 1..=steps {
+                let loss = trainer.step();
+                trainer.seconds[place] = before + started.elapsed().as_secs_f64();
+                if step.is_multiple_of(LOOK) || step == steps {
+                    let loss = finite(loss).await?;
+                    let live = Live { step, steps, loss, grid: None, metrics: None };
+                    send(Event::Live { id, live });
+                }
+                let stop = monitor.advance(1).await;
+                if kept.elapsed() >= SAFE || stop.is_err() {
+                    let snapshot = Arc::new(trainer.snapshot().await?);
+                    let model = Arc::new(trainer.result().await?);
+                    send(Event::LatentSnapshot { id, snapshot, model });
+                    kept = Instant::now();
+                }
+                stop?;
+            }
+            if stage == Stage::Diffusion {
+                break;
+            }
+            trainer.next_stage(monitor).await?;
+        }
+        let mut model = trainer.result().await?;
+        let training = |stage: StagePlan, augmentation: &str, seconds| Training {
+            steps: stage.steps,
+            batch: stage.batch,
+            optimizer: "Adam".into(),
+            lr: stage.lr,
+            schedule: "linear warm-up over the first tenth, then cosine to 0".into(),
+            ema: stage.ema,
+            augmentation: augmentation.into(),
+            from: None,
+            seed: plan.seed,
+            seconds,
+        };
+        let augmentation = "small shifts and scales, one in four on a coloured background";
+        model.card = Some(LatentCard {
+            name: "emoji-t2i".into(),
+            data: request.data,
+            concepts,
+            autoencoder: Some(training(plan.autoencoder, augmentation, trainer.seconds[0])),
+            diffusion: Some(training(plan.diffusion, augmentation, trainer.seconds[1])),
+            metrics: BTreeMap::new(),
+            device: format!("{} ({})", self.info.name, self.info.api),
+            version: env!("CARGO_PKG_VERSION").into(),
+        });
+        Ok(model)
+    }
+
+    /// Pictures of prompts, one row each.
+    pub async fn sample_prompts(
+        &mut self,
+        request: PromptRequest,
+        monitor: &mut Monitor,
+    ) -> Result<Grid> {
+        let PromptRequest { model, prompts, n, options, solver } = request;
+        options.check()?;
+        let weights = LatentWeights::upload(&model, &self.device);
+        let asked: Vec<Asked> = prompts
+            .iter()
+            .flat_map(|p| (0..n).map(|i| Asked { prompt: p.clone(), noise: i as u64 }))
+            .collect();
+        monitor.phase("Sampling", asked.len() * options.steps);
+        let mut values = Vec::new();
+        for batch in asked.chunks(BATCH) {
+            values
+                .extend(sample(&model.network, &weights, batch, &options, solver, monitor).await?);
+        }
+        let [channels, height, width] = model.network.picture_shape();
+        Ok(Grid {
+            // A row's class is its prompt.
+            rows: (0..prompts.len()).map(Some).collect(),
+            columns: n,
+            channels,
+            tile: [height, width],
+            pixels: values.iter().map(|v| (v * 255.0).round() as u8).collect(),
+            seen: vec![None; asked.len()],
+        })
+    }
+}

@@ -1,0 +1,172 @@
+//! What a text-to-image model still draws after forgetting: the forgotten prompt, its paraphrases,
+//! its neighbours, as the classifier of emoji sees them (in the manner of UnlearnCanvas, Zhang et
+//! al. 2024).
+
+use rand::RngExt;
+
+use super::emoji::Seen;
+use crate::{
+    data::{
+        emoji::{
+            Emoji, Pair,
+            captions::{article, plain},
+            target::{Named, Target},
+        },
+        rng,
+    },
+    run::report::Metrics,
+};
+
+/// A prompt to draw, and the pair of the corpus that is asked for, where it is one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Row {
+    pub prompt: String,
+    pub pair: Option<Pair>,
+}
+
+/// The prompts of a pane: the forgotten one as it was typed, paraphrases, other styles, neighbours.
+pub fn pane(target: &Target, emoji: &Emoji, known: usize) -> Vec<Row> {
+    let (concepts, styles) = (&emoji.index.concepts, &emoji.index.styles);
+    let mut rows = vec![Row { prompt: target.prompt.clone(), pair: None }];
+    let style_of = |i: usize| target.named.styles.first().copied().unwrap_or(i % styles.len());
+    for (i, &c) in target.named.concepts.iter().take(2).enumerate() {
+        let (concept, style) = (&concepts[c], style_of(i));
+        let pair = Some(Pair { concept: c, style });
+        let word = &styles[style].name;
+        rows.push(Row { prompt: plain(&concept.name, word), pair });
+        let prompt = format!("{} {word} {}", article(word), concept.name);
+        rows.push(Row { prompt, pair });
+        if let Some(other) = concept.keywords.first() {
+            rows.push(Row { prompt: plain(other, word), pair });
+        }
+    }
+    let group = target.named.concepts.first().map(|&c| concepts[c].group.as_str());
+    let kept = |c: &usize| !target.named.concepts.contains(c);
+    if target.named.concepts.is_empty() {
+        for concept in [0, 1, 2].into_iter().filter(|c| *c < known) {
+            let style = style_of(0);
+            let prompt = plain(&concepts[concept].name, &styles[style].name);
+            rows.push(Row { prompt, pair: Some(Pair { concept, style }) });
+        }
+    }
+    let neighbours = (0..known.min(concepts.len()))
+        .filter(kept)
+        .filter(|&c| group.is_none_or(|g| concepts[c].group == g))
+        .take(3);
+    for (i, concept) in neighbours.enumerate() {
+        let other = (0..styles.len()).filter(|s| !target.named.styles.contains(s));
+        let style = match target.named.concepts.is_empty() {
+            true => other.clone().nth(i).or(other.clone().next()).unwrap_or(0),
+            false => style_of(i),
+        };
+        let prompt = plain(&concepts[concept].name, &styles[style].name);
+        rows.push(Row { prompt, pair: Some(Pair { concept, style }) });
+    }
+    rows
+}
+
+/// The prompts that are measured: of forgotten pairs, and of kept ones.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Measure {
+    pub forgotten: Vec<Row>,
+    pub kept: Vec<Row>,
+}
+
+impl Measure {
+    /// `n` prompts of each kind, drawn from what the model knows; where the target names nothing of
+    /// the corpus, its own words stand for the forgotten ones.
+    pub fn draw(
+        target: &Target,
+        [forget, retain]: &[Vec<Pair>; 2],
+        emoji: &Emoji,
+        n: [usize; 2],
+        seed: u64,
+    ) -> Self {
+        let mut rng = rng::seeded(seed, "measured prompts");
+        let mut rows = |pairs: &[Pair], n: usize| -> Vec<Row> {
+            if pairs.is_empty() {
+                return Vec::new();
+            }
+            let order = rng::shuffled(&mut rng, pairs.len());
+            let start = rng.random_range(0..pairs.len());
+            let row = |i: usize| {
+                let pair = pairs[order[(start + i) % pairs.len()]];
+                let (c, s) = (&emoji.index.concepts[pair.concept], &emoji.index.styles[pair.style]);
+                Row { prompt: plain(&c.name, &s.name), pair: Some(pair) }
+            };
+            (0..n).map(row).collect()
+        };
+        let mut forgotten = rows(forget, n[0]);
+        if forgotten.is_empty() {
+            forgotten = vec![Row { prompt: target.prompt.clone(), pair: None }; n[0]];
+        }
+        Self { forgotten, kept: rows(retain, n[1]) }
+    }
+}
+
+/// Unlearning accuracy (UA), retain accuracy within the domain (RA: other concepts, or other
+/// styles) and across it (TA: the styles where a concept is forgotten, the concepts where a style
+/// is). Percent.
+pub fn metrics(named: &Named, measure: &Measure, seen: &[Seen]) -> Metrics {
+    let (forgotten, kept) = seen.split_at(measure.forgotten.len().min(seen.len()));
+    let by_concept = !named.concepts.is_empty();
+    let still = |s: &&Seen| match by_concept {
+        true => named.concepts.contains(&s.concept.0),
+        false => named.styles.contains(&s.style.0),
+    };
+    let share = |hits: usize, n: usize| 100.0 * hits as f64 / n.max(1) as f64;
+    let right = |concept: bool| {
+        let hit = |(row, s): &(&Row, &Seen)| {
+            row.pair.is_some_and(|p| match concept {
+                true => p.concept == s.concept.0,
+                false => p.style == s.style.0,
+            })
+        };
+        share(measure.kept.iter().zip(kept).filter(hit).count(), kept.len())
+    };
+    Metrics {
+        UA: 100.0 - share(forgotten.iter().filter(still).count(), forgotten.len()),
+        RA: right(by_concept),
+        TA: right(!by_concept),
+        n: [forgotten.len(), kept.len(), kept.len()],
+        ..Metrics::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::emoji::open;
+
+    #[test]
+    fn a_pane_shows_the_prompt_its_paraphrases_and_kept_neighbours() {
+        let emoji = open().unwrap();
+        let target = Target::parse("prompt:a cat", "next", &emoji).unwrap();
+        let rows = pane(&target, &emoji, 50);
+        assert_eq!(rows[0].prompt, "a cat");
+        let cats = rows.iter().filter(|r| r.prompt.contains("cat")).count();
+        assert!(cats >= 3 && rows.len() >= cats + 3);
+        let target = Target::parse("prompt:mono style", "next", &emoji).unwrap();
+        let rows = pane(&target, &emoji, 50);
+        assert!(rows.iter().any(|r| r.prompt.ends_with("mono style")));
+        assert!(rows.iter().any(|r| !r.prompt.contains("mono")));
+    }
+
+    #[test]
+    fn metrics_tell_the_forgotten_the_domain_and_the_rest_apart() {
+        let seen = |concept, style| Seen { concept: (concept, 1.0), style: (style, 1.0) };
+        let row =
+            |concept, style| Row { prompt: String::new(), pair: Some(Pair { concept, style }) };
+        let measure = Measure {
+            forgotten: vec![row(0, 0), row(0, 1)],
+            kept: vec![row(1, 0), row(2, 1), row(3, 0), row(4, 1)],
+        };
+        let all = [seen(5, 0), seen(0, 1), seen(1, 0), seen(2, 0), seen(9, 0), seen(4, 1)];
+        let cat = Named { concepts: vec![0], styles: vec![] };
+        let m = metrics(&cat, &measure, &all);
+        assert_eq!((m.UA, m.RA, m.TA, m.n), (50.0, 75.0, 75.0, [2, 4, 4]));
+        let style = Named { concepts: vec![], styles: vec![1] };
+        let m = metrics(&style, &measure, &all);
+        assert_eq!((m.UA, m.RA, m.TA), (50.0, 75.0, 75.0));
+    }
+}

@@ -1,0 +1,426 @@
+//! The folder that diffusers stores a pipeline in: configs, tokenizer files, safetensors whole or
+//! in shards, full or half precision, names unchanged.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use safetensors::{Dtype, SafeTensors};
+use serde::{Deserialize, Serialize, Serializer, de::DeserializeOwned};
+use serde_json::{Value, json};
+
+use super::{
+    LatentCard, LatentModel, LatentNetwork,
+    autoencoder::AutoencoderConfig,
+    text::TextConfig,
+    tokenizer::{Tokenizer, read_merges},
+    unet::{UnetConfig, unsupported},
+};
+use crate::{
+    diffusion::scheduler::SchedulerConfig,
+    error::{Error, Result},
+    models::{
+        checkpoint::{self, Precision},
+        weights::{HostWeights, WeightLayout},
+    },
+};
+
+/// The files of a folder: natively a folder on disk, or the program's own assets.
+pub trait Files {
+    /// A file's bytes; `None` where there is no such file.
+    ///
+    /// # Errors
+    /// It is there and cannot be read.
+    fn read(&self, name: &str) -> Result<Option<Vec<u8>>>;
+    /// The folder, for messages.
+    fn path(&self) -> PathBuf;
+}
+
+/// What a pipeline's parts are called on disk.
+const WEIGHTS: [(&str, &str); 3] = [
+    ("text_encoder", "model"),
+    ("unet", "diffusion_pytorch_model"),
+    ("vae", "diffusion_pytorch_model"),
+];
+/// Tensors that older files hold and no network reads.
+const IGNORED: [&str; 1] = ["text_model.embeddings.position_ids"];
+/// Older names of the autoencoder's attention.
+const RENAMED: [(&str, &str); 4] = [
+    (".to_q.", ".query."),
+    (".to_k.", ".key."),
+    (".to_v.", ".value."),
+    (".to_out.0.", ".proj_attn."),
+];
+/// Bytes that a model may need at most: weights in single precision, and as much again to run.
+const MOST: u64 = 64 << 30;
+
+/// Reads a pipeline. `room` is the memory that is free, where that is known.
+///
+/// # Errors
+/// The folder is not a text-to-image pipeline, a file is missing or damaged, a tensor does not
+/// fit, or the model needs more memory than there is; the file and the tensor are named.
+pub fn read(files: &dyn Files, room: Option<u64>) -> Result<LatentModel> {
+    let Some(index) = files.read("model_index.json")? else {
+        let reason = "is not a diffusers model: it has no model_index.json";
+        return Err(Error::file(files.path(), reason));
+    };
+    let index: Value = parse(files, "model_index.json", &index)?;
+    let class = index.get("_class_name").and_then(Value::as_str).unwrap_or("nothing");
+    if class != "StableDiffusionPipeline" {
+        let reason = format!("is a {class}; only a StableDiffusionPipeline is supported");
+        return Err(Error::file(files.path().join("model_index.json"), reason));
+    }
+    let network = Arc::new(network(files)?);
+    let layouts = [&network.text_layout, &network.unet_layout, &network.vae_layout];
+    let need = 8 * layouts.iter().map(|l| l.n() as u64).sum::<u64>();
+    if need > room.unwrap_or(MOST) {
+        let gib = |bytes: u64| bytes as f64 / (1u64 << 30) as f64;
+        return Err(Error::file(
+            files.path(),
+            format!(
+                "is too large for this device: it needs {:.1} GiB, {:.1} GiB are there",
+                gib(need),
+                gib(room.unwrap_or(MOST))
+            ),
+        ));
+    }
+    let mut parts = WEIGHTS
+        .iter()
+        .zip(layouts)
+        .map(|((folder, stem), l)| weights(files, &format!("{folder}/{stem}"), l));
+    let mut part = || parts.next().expect("one for each layout");
+    let (text, unet, vae) = (part()?, part()?, part()?);
+    let card = match files.read("card.json")? {
+        Some(bytes) => Some(parse::<LatentCard>(files, "card.json", &bytes)?),
+        None => None,
+    };
+    drop(parts);
+    Ok(LatentModel { network, text, unet, vae, card })
+}
+
+fn parse<T: DeserializeOwned>(files: &dyn Files, name: &str, bytes: &[u8]) -> Result<T> {
+    serde_json::from_slice(bytes)
+        .map_err(|e| Error::file(files.path().join(name), format!("cannot be read ({e})")))
+}
+
+fn needed(files: &dyn Files, name: &str) -> Result<Vec<u8>> {
+    files.read(name)?.ok_or_else(|| Error::file(files.path().join(name), "is missing"))
+}
+
+fn network(files: &dyn Files) -> Result<LatentNetwork> {
+    let wrong = |name: &str, fault: Option<String>| match fault {
+        Some(reason) => Err(Error::file(files.path().join(name), reason)),
+        None => Ok(()),
+    };
+    let name = "text_encoder/config.json";
+    let text: TextConfig = parse(files, name, &needed(files, name)?)?;
+    wrong(name, text.fault())?;
+    let name = "unet/config.json";
+    let bytes = needed(files, name)?;
+    wrong(name, unsupported(&parse(files, name, &bytes)?))?;
+    let unet: UnetConfig = parse(files, name, &bytes)?;
+    wrong(name, unet.fault())?;
+    let name = "vae/config.json";
+    let vae: AutoencoderConfig = parse(files, name, &needed(files, name)?)?;
+    wrong(name, vae.fault())?;
+    let name = "scheduler/scheduler_config.json";
+    let scheduler: SchedulerConfig = parse(files, name, &needed(files, name)?)?;
+    wrong(name, scheduler.fault())?;
+    let fits = |what: &str, a: usize, of: &str, b: usize| {
+        (a != b).then(|| format!("{what} is {a}, but {of} is {b}"))
+    };
+    let (latent, width) = (vae.latent_channels, text.hidden_size);
+    let fault = fits("in_channels", unet.in_channels, "the autoencoder's latent_channels", latent)
+        .or(fits("out_channels", unet.out_channels, "in_channels", unet.in_channels))
+        .or(fits("cross_attention_dim", unet.cross_attention_dim, "the text's hidden_size", width));
+    wrong("unet/config.json", fault)?;
+    let tokenizer = tokenizer(files, text.max_position_embeddings)?;
+    if tokenizer.vocabulary_size() > text.vocab_size {
+        let (has, takes) = (tokenizer.vocabulary_size(), text.vocab_size);
+        let reason = format!("has {has} tokens, but the text encoder takes {takes}");
+        return Err(Error::file(files.path().join("tokenizer/vocab.json"), reason));
+    }
+    Ok(LatentNetwork::new(tokenizer, text, unet, vae, scheduler))
+}
+
+fn tokenizer(files: &dyn Files, length: usize) -> Result<Tokenizer> {
+    let name = "tokenizer/vocab.json";
+    let vocabulary: HashMap<String, u32> = parse(files, name, &needed(files, name)?)?;
+    let name = "tokenizer/merges.txt";
+    let path = files.path().join(name);
+    let text =
+        String::from_utf8(needed(files, name)?).map_err(|_| Error::file(&path, "is not text"))?;
+    let merges = read_merges(&text, &path)?;
+    let name = "tokenizer/special_tokens_map.json";
+    let special: Value = match files.read(name)? {
+        Some(bytes) => parse(files, name, &bytes)?,
+        None => Value::Null,
+    };
+    // A token is written as text, or as an object with its text.
+    let pad = special.get("pad_token");
+    let pad = pad.and_then(|p| p.as_str().or_else(|| p.get("content")?.as_str()));
+    Tokenizer::new(vocabulary, merges, pad.unwrap_or("<|endoftext|>"), length, &path)
+}
+
+/// The weights of one part, from a whole file or from its shards one after another.
+fn weights(files: &dyn Files, stem: &str, layout: &Arc<WeightLayout>) -> Result<HostWeights> {
+    let mut filler = Filler {
+        values: vec![0.0; layout.n()],
+        missing: layout.params.iter().map(|e| e.name.clone()).collect(),
+        layout,
+    };
+    let whole = [format!("{stem}.safetensors"), format!("{stem}.fp16.safetensors")];
+    let found = whole.iter().find_map(|name| match files.read(name) {
+        Ok(None) => None,
+        Ok(Some(bytes)) => Some(Ok((name, bytes))),
+        Err(e) => Some(Err(e)),
+    });
+    let last = if let Some(found) = found {
+        let (name, bytes) = found?;
+        filler.take(&bytes, &files.path().join(name))?;
+        files.path().join(name)
+    } else {
+        let name = format!("{stem}.safetensors.index.json");
+        let Some(bytes) = files.read(&name)? else {
+            return Err(Error::file(files.path().join(&whole[0]), "is missing"));
+        };
+        let index: Value = parse(files, &name, &bytes)?;
+        let path = files.path().join(&name);
+        let map = index.get("weight_map").and_then(Value::as_object);
+        let map = map.ok_or_else(|| Error::file(&path, "has no weight_map"))?;
+        let shards: BTreeSet<&str> = map.values().filter_map(Value::as_str).collect();
+        let folder = stem.split('/').next().unwrap_or_default();
+        for shard in shards {
+            if shard.contains(['/', '\\']) {
+                return Err(Error::file(&path, format!("'{shard}' is not a file beside it")));
+            }
+            let shard = format!("{folder}/{shard}");
+            filler.take(&needed(files, &shard)?, &files.path().join(&shard))?;
+        }
+        path
+    };
+    filler.finish(&last)
+}
+
+/// Weights of a layout that are still coming in.
+struct Filler<'a> {
+    layout: &'a Arc<WeightLayout>,
+    values: Vec<f32>,
+    missing: BTreeSet<String>,
+}
+
+impl Filler<'_> {
+    /// Takes every tensor of a file.
+    fn take(&mut self, bytes: &[u8], path: &Path) -> Result<()> {
+        let file = SafeTensors::deserialize(bytes)
+            .map_err(|e| Error::file(path, format!("not a whole safetensors file ({e})")))?;
+        for (name, view) in file.iter() {
+            if IGNORED.contains(&name) {
+                continue;
+            }
+            let bad = |reason: String| Error::Tensor {
+                path: path.into(),
+                tensor: name.chars().take(120).collect(),
+                reason,
+            };
+            let known = std::iter::once(name.to_string())
+                .chain(RENAMED.iter().map(|(new, old)| name.replace(old, new)))
+                .find_map(|n| self.layout.find(&n));
+            let index = known.ok_or_else(|| bad("the network has no such tensor".into()))?;
+            let entry = &self.layout.params[index];
+            // The older autoencoder's attention is stored as 1 x 1 convolutions.
+            let shape = match view.shape() {
+                [a, b, 1, 1] if entry.shape.len() == 2 => vec![*a, *b],
+                other => other.to_vec(),
+            };
+            if shape != entry.shape {
+                return Err(bad(format!(
+                    "has shape {:?}, expected {:?}",
+                    view.shape(),
+                    entry.shape
+                )));
+            }
+            let floats = checkpoint::floats(&view)
+                .ok_or_else(|| bad(format!("has number format {:?}", view.dtype())))?;
+            if let Some(at) = floats.iter().position(|v| !v.is_finite()) {
+                return Err(bad(format!("value {at} is not a finite number")));
+            }
+            self.values[entry.range()].copy_from_slice(&floats);
+            self.missing.remove(&entry.name);
+        }
+        Ok(())
+    }
+
+    fn finish(self, path: &Path) -> Result<HostWeights> {
+        if let Some(name) = self.missing.first() {
+            return Err(Error::Tensor {
+                path: path.into(),
+                tensor: name.clone(),
+                reason: "is missing".into(),
+            });
+        }
+        Ok(HostWeights { layout: self.layout.clone(), values: self.values, buffers: Vec::new() })
+    }
+}
+
+/// The files of a model's folder, by name.
+///
+/// # Errors
+/// A file cannot be written as JSON or safetensors.
+pub fn write(model: &LatentModel, precision: Precision) -> Result<Vec<(String, Vec<u8>)>> {
+    let LatentNetwork { tokenizer, text, unet, vae, scheduler, .. } = &*model.network;
+    let index = json!({
+        "_class_name": "StableDiffusionPipeline",
+        "_diffusers_version": "0.30.3",
+        "feature_extractor": [null, null],
+        "image_encoder": [null, null],
+        "requires_safety_checker": false,
+        "safety_checker": [null, null],
+        "scheduler": ["diffusers", scheduler.kind.class_name()],
+        "text_encoder": ["transformers", "CLIPTextModel"],
+        "tokenizer": ["transformers", "CLIPTokenizer"],
+        "unet": ["diffusers", "UNet2DConditionModel"],
+        "vae": ["diffusers", "AutoencoderKL"],
+    });
+    let end = tokenizer.encode("").ids;
+    let text_config = with(
+        &text.config,
+        json!({
+            "architectures": ["CLIPTextModel"], "model_type": "clip_text_model",
+            "bos_token_id": end[0], "eos_token_id": end[1], "pad_token_id": end[tokenizer.length - 1],
+            "projection_dim": text.config.hidden_size,
+        }),
+    )?;
+    let unet_config = with(
+        &unet.config,
+        json!({
+            "_class_name": "UNet2DConditionModel", "act_fn": "silu",
+        }),
+    )?;
+    let levels = vae.config.block_out_channels.len();
+    let vae_config = with(
+        &vae.config,
+        json!({
+            "_class_name": "AutoencoderKL", "act_fn": "silu",
+            "down_block_types": vec!["DownEncoderBlock2D"; levels],
+            "up_block_types": vec!["UpDecoderBlock2D"; levels],
+        }),
+    )?;
+    let mut files = vec![
+        ("model_index.json".to_string(), text_of(&index)),
+        ("text_encoder/config.json".into(), text_of(&text_config)),
+        ("unet/config.json".into(), text_of(&unet_config)),
+        ("vae/config.json".into(), text_of(&vae_config)),
+        ("scheduler/scheduler_config.json".into(), text_of(&scheduler.to_json())),
+    ];
+    for (name, content) in tokenizer.files() {
+        files.push((format!("tokenizer/{name}"), content.into_bytes()));
+    }
+    if let Some(card) = &model.card {
+        let card = serde_json::to_value(card).map_err(|e| Error::Request(e.to_string()))?;
+        files.push(("card.json".into(), text_of(&card)));
+    }
+    for ((folder, stem), part) in WEIGHTS.iter().zip([&model.text, &model.unet, &model.vae]) {
+        files.push((format!("{folder}/{stem}.safetensors"), tensors(part, precision)?));
+    }
+    Ok(files)
+}
+
+fn text_of(value: &Value) -> Vec<u8> {
+    format!("{value:#}\n").into_bytes()
+}
+
+/// A config with what diffusers wants to read besides.
+fn with(config: &impl serde::Serialize, more: Value) -> Result<Value> {
+    let mut value = serde_json::to_value(config).map_err(|e| Error::Request(e.to_string()))?;
+    if let (Value::Object(all), Value::Object(more)) = (&mut value, more) {
+        all.extend(more);
+    }
+    Ok(value)
+}
+
+/// The bytes of one part's weights.
+fn tensors(weights: &HostWeights, precision: Precision) -> Result<Vec<u8>> {
+    let all: Vec<_> = weights
+        .layout
+        .params
+        .iter()
+        .map(|e| {
+            let values = &weights.values[e.range()];
+            let bytes = match precision {
+                Precision::Half => (
+                    Dtype::F16,
+                    values.iter().flat_map(|v| half::f16::from_f32(*v).to_le_bytes()).collect(),
+                ),
+                Precision::Full => {
+                    (Dtype::F32, values.iter().flat_map(|v| v.to_le_bytes()).collect())
+                }
+            };
+            (e.name.clone(), e.shape.clone(), bytes)
+        })
+        .collect();
+    checkpoint::write(&all, Some(("format", "pt".into())))
+}
+
+/// The files of a folder as a message.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Packed(Vec<File>);
+
+#[derive(Debug, Serialize, Deserialize)]
+struct File {
+    name: String,
+    #[serde(with = "crate::wire::numbers")]
+    bytes: Vec<u8>,
+}
+
+impl Files for Packed {
+    fn read(&self, name: &str) -> Result<Option<Vec<u8>>> {
+        Ok(self.0.iter().find(|f| f.name == name).map(|f| f.bytes.clone()))
+    }
+
+    fn path(&self) -> PathBuf {
+        "model".into()
+    }
+}
+
+impl TryFrom<Packed> for LatentModel {
+    type Error = Error;
+    fn try_from(files: Packed) -> Result<Self> {
+        read(&files, None)
+    }
+}
+
+impl Serialize for LatentModel {
+    fn serialize<S: Serializer>(&self, to: S) -> std::result::Result<S::Ok, S::Error> {
+        let files = write(self, Precision::Full).map_err(serde::ser::Error::custom)?;
+        Packed(files.into_iter().map(|(name, bytes)| File { name, bytes }).collect()).serialize(to)
+    }
+}
+
+/// A folder on disk.
+#[cfg(not(target_arch = "wasm32"))]
+#[derive(Debug)]
+pub struct OnDisk(pub PathBuf);
+
+#[cfg(not(target_arch = "wasm32"))]
+impl Files for OnDisk {
+    fn read(&self, name: &str) -> Result<Option<Vec<u8>>> {
+        let path = self.0.join(name);
+        if path.exists() { crate::run::files::read(&path).map(Some) } else { Ok(None) }
+    }
+
+    fn path(&self) -> PathBuf {
+        self.0.clone()
+    }
+}
+
+/// Bytes of main memory that are free, where the system tells.
+#[cfg(not(target_arch = "wasm32"))]
+pub fn free_memory() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let line = text.lines().find_map(|l| l.strip_prefix("MemAvailable:"))?;
+    let kib: u64 = line.trim().trim_end_matches("kB").trim().parse().ok()?;
+    Some(kib << 10)
+}

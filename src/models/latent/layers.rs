@@ -1,0 +1,174 @@
+//! Layers of the latent models, named and initialised as in diffusers and transformers.
+
+use burn::tensor::{Tensor, activation};
+
+use crate::{
+    gpu::ops,
+    models::{
+        layers::Pass,
+        weights::{Init, WeightLayout},
+    },
+};
+
+/// Group normalisation with the epsilon of its model.
+#[derive(Debug, Clone)]
+pub struct GroupNorm {
+    weight: usize,
+    bias: usize,
+    groups: usize,
+    eps: f64,
+}
+
+impl GroupNorm {
+    /// `groups` divides `channels`; the configs are checked for it.
+    pub fn new(l: &mut WeightLayout, name: &str, channels: usize, groups: usize, eps: f64) -> Self {
+        Self {
+            weight: l.param(format!("{name}.weight"), &[channels], Init::Constant(1.0)),
+            bias: l.param(format!("{name}.bias"), &[channels], Init::Constant(0.0)),
+            groups,
+            eps,
+        }
+    }
+
+    /// [n, c, h, w] to the same, through SiLU if asked.
+    pub fn forward(&self, pass: &Pass, x: Tensor<4>, silu: bool) -> Tensor<4> {
+        let [weight, bias] = [self.weight, self.bias].map(|i| pass.weights.params[i].clone());
+        ops::group_norm(x, weight, bias, self.groups, self.eps, silu)
+    }
+}
+
+/// Normalisation of each token's vector.
+#[derive(Debug, Clone)]
+pub struct LayerNorm {
+    weight: usize,
+    bias: usize,
+    eps: f64,
+}
+
+impl LayerNorm {
+    pub fn new(l: &mut WeightLayout, name: &str, width: usize, eps: f64) -> Self {
+        Self {
+            weight: l.param(format!("{name}.weight"), &[width], Init::Constant(1.0)),
+            bias: l.param(format!("{name}.bias"), &[width], Init::Constant(0.0)),
+            eps,
+        }
+    }
+
+    /// [n, t, c] to the same.
+    pub fn forward(&self, pass: &Pass, x: Tensor<3>) -> Tensor<3> {
+        let [weight, bias] = [self.weight, self.bias].map(|i| pass.weights.params[i].clone());
+        ops::layer_norm(x, weight, bias, self.eps)
+    }
+}
+
+/// Affine map of each token's vector; the bias can be left out.
+#[derive(Debug, Clone)]
+pub struct Dense {
+    weight: usize,
+    bias: Option<usize>,
+    width: usize,
+}
+
+impl Dense {
+    pub fn new(l: &mut WeightLayout, name: &str, [c_in, c_out]: [usize; 2], bias: bool) -> Self {
+        let init = Init::Uniform((c_in as f32).powf(-0.5));
+        let weight = l.param(format!("{name}.weight"), &[c_out, c_in], init);
+        let bias = bias.then(|| l.param(format!("{name}.bias"), &[c_out], init));
+        Self { weight, bias, width: c_out }
+    }
+
+    /// [n, t, c_in] to [n, t, c_out].
+    pub fn forward(&self, pass: &Pass, x: Tensor<3>) -> Tensor<3> {
+        let [n, t, c] = x.dims();
+        self.rows(pass, x.reshape([n * t, c])).reshape([n, t, self.width])
+    }
+
+    /// [n, c_in] to [n, c_out].
+    pub fn rows(&self, pass: &Pass, x: Tensor<2>) -> Tensor<2> {
+        let y = x.matmul(pass.weights.get::<2>(self.weight).transpose());
+        match self.bias {
+            Some(bias) => y + pass.weights.params[bias].clone().unsqueeze(),
+            None => y,
+        }
+    }
+}
+
+/// The names of an attention's four maps, and which of them have a bias.
+#[derive(Debug, Clone, Copy)]
+pub struct AttentionNames {
+    /// Queries, keys, values, output, in the order that they are stored in.
+    pub parts: [&'static str; 4],
+    /// Whether queries, keys and values have a bias; the output always has one.
+    pub bias: bool,
+}
+
+/// Multi-head attention of tokens over tokens.
+#[derive(Debug, Clone)]
+pub struct Attention {
+    q: Dense,
+    k: Dense,
+    v: Dense,
+    out: Dense,
+    heads: usize,
+}
+
+impl Attention {
+    /// `width` of the queries and the output, `context` of keys and values.
+    pub fn new(
+        l: &mut WeightLayout,
+        name: &str,
+        width: usize,
+        context: usize,
+        heads: usize,
+        names: AttentionNames,
+    ) -> Self {
+        let [q, k, v, out] = names.parts;
+        let mut map = |part: &str, c_in: usize, bias| {
+            Dense::new(l, &format!("{name}.{part}"), [c_in, width], bias)
+        };
+        Self {
+            q: map(q, width, names.bias),
+            k: map(k, context, names.bias),
+            v: map(v, context, names.bias),
+            out: map(out, width, true),
+            heads,
+        }
+    }
+
+    /// `x` [n, t, c] attends to `context` [n, s, d]; `mask` [1, 1, t, s] is added to the scores.
+    pub fn forward(
+        &self,
+        pass: &Pass,
+        x: Tensor<3>,
+        context: Tensor<3>,
+        mask: Option<&Tensor<4>>,
+    ) -> Tensor<3> {
+        let [n, t, c] = x.dims();
+        let depth = c / self.heads;
+        let split = |y: Tensor<3>| {
+            let s = y.dims()[1];
+            y.reshape([n, s, self.heads, depth]).swap_dims(1, 2)
+        };
+        let q = split(self.q.forward(pass, x));
+        let k = split(self.k.forward(pass, context.clone()));
+        let v = split(self.v.forward(pass, context));
+        let mut scores = q.matmul(k.swap_dims(2, 3)) * (depth as f32).powf(-0.5);
+        if let Some(mask) = mask {
+            scores = scores + mask.clone();
+        }
+        let mixed = activation::softmax(scores, 3).matmul(v);
+        self.out.forward(pass, mixed.swap_dims(1, 2).reshape([n, t, c]))
+    }
+}
+
+/// [n, c, h, w] to the tokens [n, h · w, c].
+pub fn tokens(x: Tensor<4>) -> Tensor<3> {
+    let [n, c, h, w] = x.dims();
+    x.reshape([n, c, h * w]).swap_dims(1, 2)
+}
+
+/// The tokens [n, h · w, c] to [n, c, h, w].
+pub fn picture(x: Tensor<3>, [h, w]: [usize; 2]) -> Tensor<4> {
+    let [n, _, c] = x.dims();
+    x.swap_dims(1, 2).reshape([n, c, h, w])
+}

@@ -1,0 +1,115 @@
+//! Latent text-to-image diffusion in the architecture of Stable Diffusion 1.x (Rombach et al.
+//! 2022): a text encoder, a conditional U-Net over latents, an autoencoder. Every width comes from
+//! diffusers' own configs, every weight keeps diffusers' name.
+
+pub mod autoencoder;
+pub mod blocks;
+pub mod folder;
+pub mod layers;
+pub mod text;
+pub mod tokenizer;
+pub mod unet;
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use self::{
+    autoencoder::{Autoencoder, AutoencoderConfig},
+    text::{TextConfig, TextEncoder},
+    tokenizer::Tokenizer,
+    unet::{LatentUnet, UnetConfig},
+};
+use super::{
+    card::Training,
+    weights::{HostWeights, WeightLayout},
+};
+use crate::{
+    diffusion::scheduler::SchedulerConfig,
+    error::{Error, Result},
+};
+
+/// A text-to-image model without its weights.
+#[derive(Debug, Clone)]
+pub struct LatentNetwork {
+    pub tokenizer: Tokenizer,
+    pub text: TextEncoder,
+    pub unet: LatentUnet,
+    pub vae: Autoencoder,
+    pub scheduler: SchedulerConfig,
+    pub text_layout: Arc<WeightLayout>,
+    pub unet_layout: Arc<WeightLayout>,
+    pub vae_layout: Arc<WeightLayout>,
+}
+
+impl LatentNetwork {
+    /// The networks of these configs, which were checked.
+    pub fn new(
+        tokenizer: Tokenizer,
+        text: TextConfig,
+        unet: UnetConfig,
+        vae: AutoencoderConfig,
+        scheduler: SchedulerConfig,
+    ) -> Self {
+        let mut layouts = [(); 3].map(|()| WeightLayout::default());
+        let text = TextEncoder::new(text, &mut layouts[0]);
+        let unet = LatentUnet::new(unet, &mut layouts[1]);
+        let vae = Autoencoder::new(vae, &mut layouts[2]);
+        let [text_layout, unet_layout, vae_layout] = layouts.map(Arc::new);
+        Self { tokenizer, text, unet, vae, scheduler, text_layout, unet_layout, vae_layout }
+    }
+
+    /// Channels, height and width of a latent.
+    pub fn latent_shape(&self) -> [usize; 3] {
+        let side = self.unet.config.sample_size;
+        [self.vae.config.latent_channels, side, side]
+    }
+
+    /// Channels, height and width of a picture.
+    pub fn picture_shape(&self) -> [usize; 3] {
+        let side = self.unet.config.sample_size * self.vae.config.factor();
+        [self.vae.config.out_channels, side, side]
+    }
+}
+
+/// A text-to-image model. As a message it is the files of its folder.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(try_from = "folder::Packed")]
+pub struct LatentModel {
+    pub network: Arc<LatentNetwork>,
+    pub text: HostWeights,
+    pub unet: HostWeights,
+    pub vae: HostWeights,
+    pub card: Option<LatentCard>,
+}
+
+/// Where a text-to-image model comes from; `card.json` in its folder.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LatentCard {
+    pub name: String,
+    pub data: String,
+    /// What it was shown, the corpus's concepts by name.
+    #[serde(default)]
+    pub concepts: Vec<String>,
+    pub autoencoder: Option<Training>,
+    pub diffusion: Option<Training>,
+    /// Measured values by name.
+    #[serde(default)]
+    pub metrics: std::collections::BTreeMap<String, f64>,
+    pub device: String,
+    pub version: String,
+}
+
+/// Opens a diffusers folder.
+///
+/// # Errors
+/// There is no such folder, or it is not a text-to-image model that fits this machine.
+#[cfg(not(target_arch = "wasm32"))]
+pub fn open(name: &str) -> Result<LatentModel> {
+    let path = std::path::Path::new(name);
+    if !path.is_dir() {
+        let reason = "is not a folder; a text-to-image model is a diffusers folder";
+        return Err(Error::file(path, reason));
+    }
+    folder::read(&folder::OnDisk(path.into()), folder::free_memory())
+}

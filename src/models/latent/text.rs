@@ -1,0 +1,151 @@
+//! CLIP's text encoder (Radford et al. 2021), as Stable Diffusion 1.x uses it: the hidden states
+//! of the last layer after the final normalisation.
+
+use burn::tensor::{Int, Tensor, TensorData, activation};
+use serde::{Deserialize, Serialize};
+
+use super::layers::{Attention, AttentionNames, Dense, LayerNorm};
+use crate::models::{
+    layers::Pass,
+    weights::{Init, WeightLayout},
+};
+
+/// `text_encoder/config.json`; what is not here is not used.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TextConfig {
+    pub vocab_size: usize,
+    pub hidden_size: usize,
+    pub intermediate_size: usize,
+    pub num_hidden_layers: usize,
+    pub num_attention_heads: usize,
+    pub max_position_embeddings: usize,
+    #[serde(default = "quick_gelu")]
+    pub hidden_act: String,
+    #[serde(default = "eps")]
+    pub layer_norm_eps: f64,
+}
+
+fn quick_gelu() -> String {
+    "quick_gelu".into()
+}
+
+fn eps() -> f64 {
+    1e-5
+}
+
+impl TextConfig {
+    /// What is wrong with the values, if anything is.
+    pub fn fault(&self) -> Option<String> {
+        let within = |name: &str, v: usize, most: usize| {
+            (v == 0 || v > most).then(|| format!("{name} is {v}, 1 to {most} is needed"))
+        };
+        within("vocab_size", self.vocab_size, 1 << 20)
+            .or_else(|| within("hidden_size", self.hidden_size, 1 << 13))
+            .or_else(|| within("intermediate_size", self.intermediate_size, 1 << 15))
+            .or_else(|| within("num_hidden_layers", self.num_hidden_layers, 64))
+            .or_else(|| within("num_attention_heads", self.num_attention_heads, 256))
+            .or_else(|| within("max_position_embeddings", self.max_position_embeddings, 4096))
+            .or_else(|| {
+                (!self.hidden_size.is_multiple_of(self.num_attention_heads)).then(|| {
+                    format!("{} heads do not divide {}", self.num_attention_heads, self.hidden_size)
+                })
+            })
+            .or_else(|| {
+                let known = ["quick_gelu", "gelu"].contains(&self.hidden_act.as_str());
+                (!known).then(|| format!("hidden_act '{}' is not supported", self.hidden_act))
+            })
+            .or_else(|| {
+                let usable = self.layer_norm_eps > 0.0 && self.layer_norm_eps < 1.0;
+                (!usable).then(|| format!("layer_norm_eps is {}", self.layer_norm_eps))
+            })
+    }
+}
+
+#[derive(Debug, Clone)]
+struct Layer {
+    attention: Attention,
+    norm1: LayerNorm,
+    fc: [Dense; 2],
+    norm2: LayerNorm,
+}
+
+/// From token numbers to one vector a token.
+#[derive(Debug, Clone)]
+pub struct TextEncoder {
+    pub config: TextConfig,
+    tokens: usize,
+    positions: usize,
+    layers: Vec<Layer>,
+    norm: LayerNorm,
+}
+
+impl TextEncoder {
+    /// Declares the weights under transformers' names.
+    pub fn new(config: TextConfig, l: &mut WeightLayout) -> Self {
+        let (d, eps) = (config.hidden_size, config.layer_norm_eps);
+        let names =
+            AttentionNames { parts: ["q_proj", "k_proj", "v_proj", "out_proj"], bias: true };
+        let root = "text_model.embeddings";
+        let name = format!("{root}.token_embedding.weight");
+        let tokens = l.param(name, &[config.vocab_size, d], Init::Normal(0.02));
+        let name = format!("{root}.position_embedding.weight");
+        let positions = l.param(name, &[config.max_position_embeddings, d], Init::Normal(0.02));
+        let layers = (0..config.num_hidden_layers)
+            .map(|i| {
+                let name = format!("text_model.encoder.layers.{i}");
+                let heads = config.num_attention_heads;
+                Layer {
+                    attention: Attention::new(l, &format!("{name}.self_attn"), d, d, heads, names),
+                    norm1: LayerNorm::new(l, &format!("{name}.layer_norm1"), d, eps),
+                    fc: [
+                        Dense::new(
+                            l,
+                            &format!("{name}.mlp.fc1"),
+                            [d, config.intermediate_size],
+                            true,
+                        ),
+                        Dense::new(
+                            l,
+                            &format!("{name}.mlp.fc2"),
+                            [config.intermediate_size, d],
+                            true,
+                        ),
+                    ],
+                    norm2: LayerNorm::new(l, &format!("{name}.layer_norm2"), d, eps),
+                }
+            })
+            .collect();
+        let norm = LayerNorm::new(l, "text_model.final_layer_norm", d, eps);
+        Self { config, tokens, positions, layers, norm }
+    }
+
+    /// `ids` of n prompts, all of the same length t, to [n, t, d].
+    pub fn forward(&self, pass: &Pass, ids: &[Vec<u32>]) -> Tensor<3> {
+        let (n, t, d) = (ids.len(), ids.first().map_or(0, Vec::len), self.config.hidden_size);
+        let device = pass.weights.device().without_autodiff();
+        let flat: Vec<i32> = ids.iter().flatten().map(|id| *id as i32).collect();
+        let flat = Tensor::<1, Int>::from_data(TensorData::new(flat, [n * t]), &device);
+        let words = pass.weights.get::<2>(self.tokens).select(0, flat).reshape([n, t, d]);
+        let places = pass.weights.get::<2>(self.positions).slice([0..t, 0..d]);
+        let mut x = words + places.unsqueeze();
+        let mask = causal(t, &device);
+        for layer in &self.layers {
+            let y = layer.norm1.forward(pass, x.clone());
+            x = x + layer.attention.forward(pass, y.clone(), y, Some(&mask));
+            let y = layer.fc[0].forward(pass, layer.norm2.forward(pass, x.clone()));
+            let y = if self.config.hidden_act == "gelu" {
+                activation::gelu(y)
+            } else {
+                y.clone() * activation::sigmoid(y * 1.702)
+            };
+            x = x + layer.fc[1].forward(pass, y);
+        }
+        self.norm.forward(pass, x)
+    }
+}
+
+/// [1, 1, t, t]: nothing where a token may look, a very negative number where it may not.
+fn causal(t: usize, device: &burn::tensor::Device) -> Tensor<4> {
+    let values: Vec<f32> = (0..t * t).map(|i| if i % t > i / t { -1e9 } else { 0.0 }).collect();
+    Tensor::from_data(TensorData::new(values, [1, 1, t, t]), device)
+}

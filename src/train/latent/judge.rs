@@ -1,0 +1,154 @@
+//! Training of the classifier that judges pictures of emoji: `salun train emoji-judge`.
+
+use std::collections::BTreeMap;
+
+use burn::tensor::Device;
+use rand::RngExt;
+
+use super::WARM;
+use crate::{
+    data::{
+        emoji::{
+            Emoji, Pair,
+            captions::{BACKGROUNDS, Placement, compose},
+        },
+        rng::{self, Rng},
+    },
+    diffusion::sampler::tensor4,
+    error::Result,
+    eval::emoji::{EmojiJudge, classes, shares, shrink},
+    models::{
+        Architecture, Model, Network,
+        card::{Card, Training},
+        layers::{Mode, Pass},
+        resnet::ResnetConfig,
+    },
+    monitor::Monitor,
+    train::{
+        losses::cross_entropy,
+        optimizer::{Optimizer, Rule, warm_cosine},
+        trainer::finite,
+    },
+};
+
+/// What `salun train` calls it.
+pub const NAME: &str = "emoji-judge";
+const BATCH: usize = 64;
+const LR: f64 = 0.05;
+const WIDTH: usize = 8;
+/// Updates unless a person says otherwise.
+pub const STEPS: usize = 1200;
+
+/// A placement with more variety than a generator is trained on.
+fn anywhere(side: usize, rng: &mut Rng) -> Placement {
+    let reach = side as f32 / 10.0;
+    let background = (rng.random::<f64>() < 0.4).then(|| rng.random_range(0..BACKGROUNDS.len()));
+    Placement {
+        scale: rng.random_range(0.78..1.12),
+        shift: [rng.random_range(-reach..reach), rng.random_range(-reach..reach)],
+        background,
+    }
+}
+
+/// Pictures of random pairs, and the pairs.
+fn pictures(emoji: &Emoji, n: usize, noise: bool, rng: &mut Rng) -> (Vec<f32>, Vec<Pair>) {
+    let all: Vec<Pair> = emoji.all().collect();
+    let pairs: Vec<Pair> = (0..n).map(|_| all[rng.random_range(0..all.len())]).collect();
+    let mut values = Vec::new();
+    for &pair in &pairs {
+        let mut picture = compose(emoji, pair, anywhere(emoji.index.side, rng));
+        if noise {
+            // A generator's pictures are never as clean as drawings.
+            let sd = rng.random_range(0.0..0.08f32);
+            picture.iter_mut().for_each(|v| *v += sd * rng::normal(rng));
+        }
+        values.extend(picture);
+    }
+    (values, pairs)
+}
+
+/// Trains the judge; its card says what it sees in renderings that it was not trained on.
+///
+/// # Errors
+/// Cancelled, training diverged, or the device failed.
+pub async fn train(
+    emoji: &Emoji,
+    steps: usize,
+    seed: u64,
+    device: &Device,
+    monitor: &mut Monitor,
+) -> Result<Model> {
+    let classes = classes(emoji);
+    let (concepts, side) = (emoji.index.concepts.len(), emoji.index.side);
+    let architecture = Architecture::Resnet(ResnetConfig {
+        width: WIDTH,
+        channels: 3,
+        classes: classes.len(),
+        mean: vec![0.8; 3],
+        std: vec![0.3; 3],
+    });
+    let (network, layout) = architecture.build();
+    let mut weights = layout.init(seed).upload(device);
+    let Network::Classifier(net) = &network else { unreachable!("a ResNet is a classifier") };
+    let mut optimizer = Optimizer::new(Rule::SGD, None);
+    let started = web_time::Instant::now();
+    monitor.phase(format!("Training {NAME}"), steps);
+    for step in 0..steps {
+        let mut rng = rng::seeded(seed, &format!("judge step {step}"));
+        let (values, pairs) = pictures(emoji, BATCH, true, &mut rng);
+        let x = shrink(tensor4(values, [BATCH, 3, side, side], device));
+        let tracked = weights.tracked();
+        let pass = Pass::new(&tracked, Mode::Train);
+        let logits = net.forward(&pass, x);
+        let of = |range: std::ops::Range<usize>, labels: Vec<usize>| {
+            cross_entropy(logits.clone().slice([0..BATCH, range]), &labels)
+        };
+        let loss = of(0..concepts, pairs.iter().map(|p| p.concept).collect())
+            + of(concepts..classes.len(), pairs.iter().map(|p| p.style).collect());
+        for (buffer, value) in pass.into_moved() {
+            weights.buffers[buffer] = value;
+        }
+        let gradients = tracked.gradients(&mut loss.backward());
+        if step % 20 == 0 {
+            finite(loss.without_autodiff()).await?;
+        }
+        optimizer.step(&mut weights, gradients, warm_cosine(LR, WARM, step, steps));
+        monitor.advance(1).await?;
+    }
+    let weights = weights.download().await?;
+    let mut model = Model {
+        card: Card {
+            name: NAME.into(),
+            architecture,
+            data: "emoji".into(),
+            classes,
+            split_seed: seed,
+            without: None,
+            unlearned: Vec::new(),
+            training: Some(Training {
+                steps,
+                batch: BATCH,
+                optimizer: "SGD, momentum 0.9, weight decay 5e-4".into(),
+                lr: LR,
+                schedule: "linear warm-up over the first tenth, then cosine to 0".into(),
+                ema: 0.0,
+                augmentation: "shifts, scales, coloured backgrounds, noise; half size".into(),
+                from: None,
+                seed,
+                seconds: started.elapsed().as_secs_f64(),
+            }),
+            metrics: BTreeMap::new(),
+            device: String::new(),
+            version: env!("CARGO_PKG_VERSION").into(),
+        },
+        network: network.into(),
+        weights,
+    };
+    const TEST: usize = 2000;
+    let (values, pairs) = pictures(emoji, TEST, false, &mut rng::seeded(seed, "judge test"));
+    let seen = EmojiJudge::new(&model, emoji, device)?.look(&values, side).await?;
+    let [concept, style] = shares(&pairs, &seen);
+    let metrics = [("concept", concept), ("style", style), ("n", TEST as f64)];
+    model.card.metrics = metrics.map(|(name, value)| (name.to_string(), value)).into();
+    Ok(model)
+}

@@ -1,0 +1,195 @@
+//! Training a text-to-image model: first the autoencoder, then the U-Net and the text encoder on
+//! its latents. Resumable at any step with the same result.
+
+mod autoencoder;
+mod diffusion;
+pub mod judge;
+mod learner;
+pub mod preset;
+
+use std::sync::Arc;
+
+use burn::tensor::{Device, Tensor};
+use serde::{Deserialize, Serialize};
+
+use self::{autoencoder::AutoencoderRun, diffusion::DiffusionRun};
+use crate::{
+    data::emoji::Emoji,
+    error::Result,
+    models::latent::{LatentModel, LatentNetwork},
+    monitor::Monitor,
+};
+
+/// Share of the schedule that is linear warm-up.
+const WARM: f64 = 0.1;
+
+/// Which part is being trained.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Stage {
+    Autoencoder,
+    Diffusion,
+}
+
+/// The numbers of one stage.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct StagePlan {
+    pub steps: usize,
+    pub batch: usize,
+    pub lr: f64,
+    /// Decay of the moving average of the weights.
+    pub ema: f64,
+}
+
+/// Everything that fixes a training run.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct LatentPlan {
+    pub autoencoder: StagePlan,
+    pub diffusion: StagePlan,
+    /// How many of the corpus's concepts, the commonest first.
+    pub concepts: usize,
+    pub seed: u64,
+}
+
+/// The state of a run after some steps: named vectors in main memory.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct LatentSnapshot {
+    pub stage: Stage,
+    pub step: usize,
+    /// Seconds that each stage took so far.
+    pub seconds: [f64; 2],
+    pub vectors: Vec<(String, Vec<f32>)>,
+}
+
+/// A run under way.
+pub struct LatentTrainer {
+    model: LatentModel,
+    emoji: Arc<Emoji>,
+    plan: LatentPlan,
+    device: Device,
+    /// Seconds spent on each stage; the loop that drives the run keeps them.
+    pub seconds: [f64; 2],
+    run: Run,
+}
+
+enum Run {
+    Autoencoder(Box<AutoencoderRun>),
+    Diffusion(Box<DiffusionRun>),
+}
+
+impl LatentTrainer {
+    /// A run from fresh weights.
+    pub fn new(
+        network: Arc<LatentNetwork>,
+        emoji: Arc<Emoji>,
+        plan: LatentPlan,
+        device: &Device,
+    ) -> Self {
+        let model = LatentModel {
+            text: network.text_layout.init(plan.seed),
+            unet: network.unet_layout.init(plan.seed),
+            vae: network.vae_layout.init(plan.seed),
+            network,
+            card: None,
+        };
+        let run = AutoencoderRun::new(&model, emoji.clone(), plan, device);
+        let run = Run::Autoencoder(Box::new(run));
+        Self { model, emoji, plan, device: device.clone(), seconds: [0.0; 2], run }
+    }
+
+    /// Goes on from a snapshot.
+    ///
+    /// # Errors
+    /// A vector is missing or has another length; cancelled, or the device failed.
+    pub async fn resume(&mut self, snapshot: &LatentSnapshot, monitor: &mut Monitor) -> Result<()> {
+        self.seconds = snapshot.seconds;
+        if snapshot.stage == Stage::Diffusion {
+            let n = self.model.vae.values.len();
+            self.model.vae.values = learner::vector_of(snapshot, "vae", n)?;
+            self.start_diffusion(snapshot.scaling()?, monitor).await?;
+        }
+        match &mut self.run {
+            Run::Autoencoder(run) => run.resume(snapshot),
+            Run::Diffusion(run) => run.resume(snapshot),
+        }
+    }
+
+    /// The stage, its steps done, and how many it has.
+    pub fn progress(&self) -> (Stage, usize, usize) {
+        match &self.run {
+            Run::Autoencoder(run) => (Stage::Autoencoder, run.step, self.plan.autoencoder.steps),
+            Run::Diffusion(run) => (Stage::Diffusion, run.step, self.plan.diffusion.steps),
+        }
+    }
+
+    /// One update; returns the loss as a tensor so that a GPU need not be waited for.
+    pub fn step(&mut self) -> Tensor<1> {
+        match &mut self.run {
+            Run::Autoencoder(run) => run.step(),
+            Run::Diffusion(run) => run.step(),
+        }
+    }
+
+    /// Goes from the autoencoder to diffusion: measures the latents' scale and encodes the corpus.
+    ///
+    /// # Errors
+    /// Cancelled, or the device failed.
+    pub async fn next_stage(&mut self, monitor: &mut Monitor) -> Result<()> {
+        if let Run::Autoencoder(run) = &self.run {
+            self.model.vae = run.result().await?;
+            let scaling = autoencoder::scaling(&self.model, &self.emoji, &self.device).await?;
+            self.start_diffusion(scaling, monitor).await?;
+        }
+        Ok(())
+    }
+
+    async fn start_diffusion(&mut self, scaling: f64, monitor: &mut Monitor) -> Result<()> {
+        let mut network = (*self.model.network).clone();
+        network.vae.config.scaling_factor = scaling;
+        self.model.network = Arc::new(network);
+        let latents =
+            diffusion::Latents::encode(&self.model, &self.emoji, &self.plan, &self.device, monitor);
+        let latents = latents.await?;
+        let run =
+            DiffusionRun::new(&self.model, self.emoji.clone(), latents, self.plan, &self.device);
+        self.run = Run::Diffusion(Box::new(run));
+        Ok(())
+    }
+
+    /// The state now.
+    ///
+    /// # Errors
+    /// The device failed.
+    pub async fn snapshot(&self) -> Result<LatentSnapshot> {
+        let (stage, step, _) = self.progress();
+        let mut vectors = match &self.run {
+            Run::Autoencoder(run) => run.vectors().await?,
+            Run::Diffusion(run) => run.vectors().await?,
+        };
+        if stage == Stage::Diffusion {
+            vectors.push(("vae".into(), self.model.vae.values.clone()));
+            let scaling = self.model.network.vae.config.scaling_factor;
+            vectors.push(("scaling".into(), vec![scaling as f32]));
+        }
+        Ok(LatentSnapshot { stage, step, seconds: self.seconds, vectors })
+    }
+
+    /// The model to ship: moving averages of the weights.
+    ///
+    /// # Errors
+    /// The device failed.
+    pub async fn result(&self) -> Result<LatentModel> {
+        let mut model = self.model.clone();
+        match &self.run {
+            Run::Autoencoder(run) => model.vae = run.result().await?,
+            Run::Diffusion(run) => [model.text, model.unet] = run.result().await?,
+        }
+        Ok(model)
+    }
+}
+
+impl LatentSnapshot {
+    fn scaling(&self) -> Result<f64> {
+        Ok(learner::vector_of(self, "scaling", 1)?[0] as f64)
+    }
+}

@@ -1,0 +1,78 @@
+//! The recipe of the shipped text-to-image model: `salun train text-to-image`.
+
+use super::{LatentPlan, StagePlan};
+use crate::{
+    data::emoji::{Emoji, captions::words},
+    diffusion::scheduler::{Kind, SchedulerConfig},
+    models::latent::{
+        LatentNetwork,
+        autoencoder::AutoencoderConfig,
+        text::TextConfig,
+        tokenizer::Tokenizer,
+        unet::{PerLevel, UnetConfig},
+    },
+};
+
+/// Tokens of a prompt, start and end included.
+const LENGTH: usize = 16;
+/// Width of a token's vector.
+const CONTEXT: usize = 96;
+/// How much smaller a latent's side is.
+const FACTOR: usize = 4;
+const LATENT_CHANNELS: usize = 4;
+
+/// How long and how fast, unless a person says otherwise.
+pub const PLAN: LatentPlan = LatentPlan {
+    autoencoder: StagePlan { steps: 1200, batch: 16, lr: 2e-3, ema: 0.99 },
+    diffusion: StagePlan { steps: 2400, batch: 64, lr: 1e-3, ema: 0.998 },
+    concepts: 96,
+    seed: 1,
+};
+
+/// The network for a corpus: its vocabulary is the captions' words.
+pub fn network(emoji: &Emoji) -> LatentNetwork {
+    let tokenizer = Tokenizer::train(&words(emoji), LENGTH);
+    let text = TextConfig {
+        vocab_size: tokenizer.vocabulary_size(),
+        hidden_size: CONTEXT,
+        intermediate_size: 4 * CONTEXT,
+        num_hidden_layers: 2,
+        num_attention_heads: 4,
+        max_position_embeddings: LENGTH,
+        hidden_act: "quick_gelu".into(),
+        layer_norm_eps: 1e-5,
+    };
+    let unet = UnetConfig {
+        sample_size: emoji.index.side / FACTOR,
+        in_channels: LATENT_CHANNELS,
+        out_channels: LATENT_CHANNELS,
+        block_out_channels: vec![48, 96, 128],
+        down_block_types: ["DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"]
+            .map(String::from)
+            .to_vec(),
+        up_block_types: ["CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"]
+            .map(String::from)
+            .to_vec(),
+        layers_per_block: 1,
+        cross_attention_dim: CONTEXT,
+        attention_head_dim: PerLevel::All(4),
+        norm_num_groups: 8,
+        norm_eps: 1e-5,
+        transformer_layers_per_block: 1,
+        use_linear_projection: false,
+        downsample_padding: 1,
+        flip_sin_to_cos: true,
+        freq_shift: 0.0,
+    };
+    let vae = AutoencoderConfig {
+        sample_size: emoji.index.side,
+        in_channels: 3,
+        out_channels: 3,
+        latent_channels: LATENT_CHANNELS,
+        block_out_channels: vec![16, 32, 64],
+        layers_per_block: 1,
+        norm_num_groups: 8,
+        scaling_factor: 1.0,
+    };
+    LatentNetwork::new(tokenizer, text, unet, vae, SchedulerConfig::stable_diffusion(Kind::Ddim))
+}

@@ -1,0 +1,222 @@
+//! Latents with their captions: what a text-to-image model forgets and what it keeps.
+
+use rand::RngExt;
+
+use crate::{
+    data::{
+        emoji::{
+            Emoji, Pair,
+            captions::{Placement, compose, varied},
+            target::Target,
+        },
+        rng::{self, Rng, normals, shuffled},
+    },
+    diffusion::{
+        latent::{Asked, LatentWeights, latents},
+        sampler::{SampleOptions, tensor4},
+        schedule::Schedule,
+    },
+    error::{Error, Result},
+    gpu::{cpu::par, flex},
+    models::{
+        latent::{LatentModel, LatentNetwork},
+        layers::{Mode, Pass},
+        weights::read,
+    },
+    monitor::Monitor,
+};
+
+use burn::tensor::{Device, Tensor};
+
+/// Pictures of a part on the CPU.
+const SHARD: usize = 4;
+
+/// What one item shows.
+#[derive(Debug, Clone)]
+enum Shows {
+    /// A picture of the corpus, and its background.
+    Pair(Pair, Option<usize>),
+    /// What the model itself makes of the prompt.
+    Prompt,
+}
+
+/// Latents in main memory, scaled, and what each shows.
+#[derive(Debug)]
+pub struct Items {
+    shows: Vec<Shows>,
+    values: Vec<f32>,
+    each: usize,
+}
+
+impl Items {
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.shows.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.shows.is_empty()
+    }
+
+    /// Up to `n` pictures of these pairs, shifted, scaled and on backgrounds as in training.
+    ///
+    /// # Errors
+    /// Cancelled, or the device failed.
+    pub async fn of_pairs(
+        model: &LatentModel,
+        emoji: &Emoji,
+        pairs: &[Pair],
+        n: usize,
+        (seed, purpose): (u64, &str),
+        device: &Device,
+        monitor: &mut Monitor,
+    ) -> Result<Self> {
+        let mut rng = rng::seeded(seed, purpose);
+        let side = emoji.index.side;
+        let order = shuffled(&mut rng, pairs.len());
+        let wanted: Vec<(Pair, Placement)> = order
+            .iter()
+            .cycle()
+            .take(if pairs.is_empty() { 0 } else { n })
+            .map(|&i| (pairs[i], Placement::random(side, &mut rng)))
+            .collect();
+        let weights = model.vae.upload(device);
+        let vae = &model.network.vae;
+        let encode = |part: &[(Pair, Placement)]| {
+            let unit = part.iter().flat_map(|(pair, at)| compose(emoji, *pair, *at));
+            let x = unit.map(|v| 2.0 * v - 1.0).collect();
+            let x = tensor4(x, [part.len(), 3, side, side], device);
+            let [mean, _] = vae.encode(&Pass::new(&weights, Mode::Eval), x);
+            mean * vae.config.scaling_factor
+        };
+        let mut values = Vec::new();
+        for batch in wanted.chunks(8 * SHARD) {
+            monitor.advance(batch.len()).await?;
+            let means: Vec<Tensor<4>> = if flex::is_cpu(device) {
+                par::map(batch.chunks(SHARD).collect(), encode)
+            } else {
+                vec![encode(batch)]
+            };
+            for mean in means {
+                values.extend(read(mean).await?);
+            }
+        }
+        let shows = wanted.into_iter().map(|(pair, at)| Shows::Pair(pair, at.background)).collect();
+        Ok(Self { shows, values, each: model.network.latent_shape().iter().product() })
+    }
+
+    /// `n` latents that the model makes of a prompt: all there is where the corpus has no pictures
+    /// of it (as the official code does for what it may not have pictures of).
+    ///
+    /// # Errors
+    /// Cancelled, or the device failed.
+    pub async fn of_prompt(
+        network: &LatentNetwork,
+        weights: &LatentWeights,
+        prompt: &str,
+        n: usize,
+        options: &SampleOptions,
+        monitor: &mut Monitor,
+    ) -> Result<Self> {
+        let asked: Vec<_> =
+            (0..n).map(|i| Asked { prompt: prompt.into(), noise: 1_000_000 + i as u64 }).collect();
+        let mut values = Vec::new();
+        for z in latents(network, weights, &asked, options, None, monitor).await? {
+            values.extend(read(z).await?);
+        }
+        let each = network.latent_shape().iter().product();
+        Ok(Self { shows: vec![Shows::Prompt; n], values, each })
+    }
+}
+
+/// A noised batch with its captions.
+pub struct Noised {
+    /// z_t and the noise in it, [n, c, h, w].
+    pub z: Tensor<4>,
+    pub eps: Tensor<4>,
+    pub t: Vec<f32>,
+    /// Tokens of each caption, and of what it is sent to.
+    pub ids: Vec<Vec<u32>>,
+    pub redirected: Vec<Vec<u32>>,
+}
+
+impl Noised {
+    /// The same items in parts of `size`.
+    pub fn split(self, size: usize) -> Vec<Noised> {
+        let tensors = self.z.split(size, 0).into_iter().zip(self.eps.split(size, 0));
+        let times = self.t.chunks(size);
+        let ids = self.ids.chunks(size).zip(self.redirected.chunks(size));
+        let part = |(((z, eps), t), (ids, redirected)): (((_, _), &[f32]), (&[_], &[_]))| Noised {
+            z,
+            eps,
+            t: t.to_vec(),
+            ids: ids.to_vec(),
+            redirected: redirected.to_vec(),
+        };
+        tensors.zip(times).zip(ids).map(part).collect()
+    }
+}
+
+/// What noising needs to know.
+pub struct Noising<'a> {
+    pub network: &'a LatentNetwork,
+    pub emoji: &'a Emoji,
+    pub target: &'a Target,
+    pub schedule: &'a Schedule,
+    pub device: &'a Device,
+}
+
+impl Noising<'_> {
+    /// z_t of the items `indices` at random times, each with a caption as a person might write it.
+    pub fn batch(&self, items: &Items, indices: &[usize], rng: &mut Rng) -> Noised {
+        let [c, h, w] = self.network.latent_shape();
+        let (n, each) = (indices.len(), items.each);
+        let eps = normals(rng, n * each);
+        let mut z = Vec::with_capacity(n * each);
+        let (mut t, mut ids, mut redirected) = (Vec::new(), Vec::new(), Vec::new());
+        for (&index, eps) in indices.iter().zip(eps.chunks_exact(each)) {
+            let step = rng.random_range(0..self.schedule.steps());
+            let (signal, sigma) = self.schedule.mix(step);
+            let x0 = &items.values[index * each..][..each];
+            z.extend(x0.iter().zip(eps).map(|(x, e)| signal * x + sigma * e));
+            t.push(step as f32);
+            let (caption, other) = match &items.shows[index] {
+                Shows::Pair(pair, background) => (
+                    varied(self.emoji, *pair, *background, rng).text,
+                    self.target.sent_to(*pair, self.emoji),
+                ),
+                Shows::Prompt => {
+                    let nowhere = Pair { concept: 0, style: 0 };
+                    (self.target.prompt.clone(), self.target.sent_to(nowhere, self.emoji))
+                }
+            };
+            let tokenizer = &self.network.tokenizer;
+            ids.push(tokenizer.encode(&caption).ids);
+            redirected.push(tokenizer.encode(&other).ids);
+        }
+        let shape = [n, c, h, w];
+        Noised {
+            z: tensor4(z, shape, self.device),
+            eps: tensor4(eps, shape, self.device),
+            t,
+            ids,
+            redirected,
+        }
+    }
+
+    /// The forget set of a target: pictures of the corpus where it names some that the model knows,
+    /// else what the model makes of it.
+    ///
+    /// # Errors
+    /// Cancelled, or the device failed; nothing is left to keep.
+    pub fn pairs(&self, known: usize) -> Result<[Vec<Pair>; 2]> {
+        let all = self.emoji.pairs().into_iter().filter(|p| p.concept < known);
+        let (forget, retain): (Vec<_>, Vec<_>) = all.partition(|p| self.target.named.covers(*p));
+        if retain.is_empty() {
+            let right = "it names everything that the model draws; nothing would be left to keep";
+            return Err(Error::argument("forget set", &self.target.prompt, right));
+        }
+        Ok([forget, retain])
+    }
+}

@@ -1,0 +1,155 @@
+use std::sync::Arc;
+
+use burn::tensor::Device;
+
+use super::{
+    items::{Items, Noising},
+    *,
+};
+use crate::{
+    data::emoji::{self, Emoji, target::Target},
+    models::latent::{LatentModel, LatentNetwork, unet::PerLevel},
+    train::latent::preset,
+};
+
+/// The preset's model with a few channels and random weights.
+fn tiny(emoji: &Emoji) -> LatentModel {
+    let full = preset::network(emoji);
+    let mut unet = full.unet.config.clone();
+    unet.block_out_channels = vec![8, 8, 16];
+    unet.norm_num_groups = 4;
+    unet.attention_head_dim = PerLevel::All(2);
+    unet.cross_attention_dim = 16;
+    let mut text = full.text.config.clone();
+    (text.hidden_size, text.intermediate_size, text.num_hidden_layers) = (16, 32, 1);
+    let mut vae = full.vae.config.clone();
+    vae.block_out_channels = vec![4, 4, 8];
+    vae.norm_num_groups = 4;
+    let network = LatentNetwork::new(full.tokenizer, text, unet, vae, full.scheduler);
+    LatentModel {
+        text: network.text_layout.init(1),
+        unet: network.unet_layout.init(1),
+        vae: network.vae_layout.init(1),
+        network: Arc::new(network),
+        card: None,
+    }
+}
+
+struct Scene {
+    emoji: Arc<Emoji>,
+    target: Target,
+    model: LatentModel,
+    forget: Items,
+    retain: Items,
+    weights: LatentWeights,
+    schedule: crate::diffusion::schedule::Schedule,
+    device: Device,
+}
+
+impl Scene {
+    async fn new() -> Self {
+        let device = Device::flex();
+        let emoji = emoji::open().unwrap();
+        let target = Target::parse("prompt:a cat", "next", &emoji).unwrap();
+        let model = tiny(&emoji);
+        let schedule = model.network.scheduler.schedule();
+        let mut monitor = Monitor::silent();
+        let noising = Noising {
+            network: &model.network,
+            emoji: &emoji,
+            target: &target,
+            schedule: &schedule,
+            device: &device,
+        };
+        let pairs = noising.pairs(20).unwrap();
+        let mut sets = Vec::new();
+        for (pairs, purpose) in pairs.iter().zip(["f", "r"]) {
+            let of = Items::of_pairs(&model, &emoji, pairs, 8, (1, purpose), &device, &mut monitor);
+            sets.push(of.await.unwrap());
+        }
+        let (retain, forget) = (sets.pop().unwrap(), sets.pop().unwrap());
+        let weights = LatentWeights::upload(&model, &device);
+        Self { emoji, target, model, forget, retain, weights, schedule, device }
+    }
+
+    fn noising(&self) -> Noising<'_> {
+        Noising {
+            network: &self.model.network,
+            emoji: &self.emoji,
+            target: &self.target,
+            schedule: &self.schedule,
+            device: &self.device,
+        }
+    }
+
+    fn plan(method: PromptMethod) -> PromptPlan {
+        PromptPlan { method, steps: 3, batch: 4, lr: 1e-2, alpha: 0.5, seed: 1 }
+    }
+
+    fn run(&self, method: PromptMethod, free: Option<&[u8]>) -> PromptUnlearner<'_> {
+        let sets = [&self.forget, &self.retain];
+        let weights = self.weights.clone();
+        PromptUnlearner::new(self.noising(), sets, Self::plan(method), weights, free)
+    }
+}
+
+#[test]
+fn weights_outside_the_mask_keep_every_bit_and_the_mask_repeats() {
+    pollster::block_on(async {
+        let scene = Scene::new().await;
+        let mut monitor = Monitor::silent();
+        let mut ranking = async || {
+            let named = ("prompt:a cat", 1);
+            score(&scene.noising(), &scene.forget, &scene.weights, named, &mut monitor).await
+        };
+        let (first, second) = (ranking().await.unwrap(), ranking().await.unwrap());
+        assert_eq!(first.scores, second.scores);
+        assert!(first.scores.iter().any(|s| *s > 0.0));
+        let mask = first.mask(0.5).unwrap();
+        let mut run = scene.run(PromptMethod::Redirect, Some(&mask.bits));
+        while !run.finished() {
+            let loss = read(run.update()).await.unwrap()[0];
+            assert!(loss.is_finite());
+        }
+        let after = run.weights.unet.download().await.unwrap();
+        assert_eq!(mask.frozen_changed(&scene.model.unet, &after), 0);
+        assert!(after.values != scene.model.unet.values);
+    });
+}
+
+#[test]
+fn cross_attention_alone_can_be_trained() {
+    pollster::block_on(async {
+        let scene = Scene::new().await;
+        let free = within(None, &scene.model.network, true);
+        let mut run = scene.run(PromptMethod::Esd, free.as_deref());
+        while !run.finished() {
+            run.update();
+        }
+        let after = run.weights.unet.download().await.unwrap();
+        for e in &after.layout.params {
+            let same = after.values[e.range()] == scene.model.unet.values[e.range()];
+            assert_eq!(same, !is_cross_attention(&e.name), "{}", e.name);
+        }
+    });
+}
+
+#[test]
+fn every_method_takes_its_steps_and_none_touches_the_rest_of_the_model() {
+    pollster::block_on(async {
+        let scene = Scene::new().await;
+        for method in [PromptMethod::Ascend, PromptMethod::Finetune, PromptMethod::Redirect] {
+            let mut run = scene.run(method, None);
+            while !run.finished() {
+                run.update();
+            }
+            assert_eq!(run.step, 3);
+            let vae = run.weights.vae.download().await.unwrap();
+            assert_eq!(vae.values, scene.model.vae.values);
+        }
+        let mut run = scene.run(PromptMethod::Uce, None);
+        run.solve().await.unwrap();
+        assert!(run.finished());
+        assert!(run.weights.unet.download().await.unwrap().values != scene.model.unet.values);
+    });
+}
