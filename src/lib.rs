@@ -17,6 +17,7 @@ mod platform;
 pub mod run;
 pub mod saliency;
 pub mod studio;
+pub mod table;
 pub mod train;
 pub mod unlearn;
 #[cfg(target_arch = "wasm32")]

@@ -220,7 +220,7 @@ impl Meter {
 }
 
 /// `2 min 5 s`.
-fn duration(seconds: f64) -> String {
+pub fn duration(seconds: f64) -> String {
     let s = seconds.ceil() as u64;
     match s {
         0..=59 => format!("{s} s"),

@@ -12,6 +12,7 @@ mod print;
 mod saliency;
 mod sample;
 mod studio;
+mod table;
 mod train;
 mod unlearn;
 
@@ -45,6 +46,7 @@ enum Command {
     Eval(eval::Args),
     Sample(sample::Args),
     Export(export::Args),
+    Table(table::Args),
     Bench(bench::Args),
 }
 
@@ -91,6 +93,7 @@ fn run(cli: Cli) -> Result<()> {
         Some(Command::Eval(args)) => eval::run(&args, common),
         Some(Command::Sample(args)) => sample::run(&args, common),
         Some(Command::Export(args)) => export::run(&args, common),
+        Some(Command::Table(args)) => table::run(&args, common),
         Some(Command::Bench(args)) => bench::run(&args, common),
     }
 }
@@ -149,6 +152,7 @@ mod tests {
             "sample --model m --out o",
             "export --model m --out o.pth --bare",
             "data fetch cifar10 --from folder",
+            "table table1 --scale paper --seeds 2 --only salun;ft --render --out o",
             "bench --only ddpm-step --rounds 1",
         ] {
             let words = std::iter::once("salun").chain(line.split(' '));

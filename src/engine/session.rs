@@ -18,7 +18,9 @@ use crate::{
     },
     diffusion::sampler::SampleOptions,
     error::{Error, Result},
-    eval::{self, examine::Examined, generate::Judge, outputs::Answers, references::References},
+    eval::{
+        self, examine::Examined, frechet, generate::Judge, outputs::Answers, references::References,
+    },
     gpu::{
         device::{Compute, DeviceInfo},
         kernels::Kernels,
@@ -56,6 +58,8 @@ pub struct Session {
     /// What an audit found in them, and the reference models of its attacks.
     pub(super) examined: HashMap<String, Arc<Examined>>,
     pub(super) references: HashMap<String, Arc<References>>,
+    /// Real pictures that generated ones are compared with.
+    real: HashMap<String, Arc<frechet::Reference>>,
 }
 
 /// A model's metrics, and what a pane shows of it.
@@ -92,6 +96,7 @@ impl Session {
             measured: HashMap::new(),
             examined: HashMap::new(),
             references: HashMap::new(),
+            real: HashMap::new(),
         }
     }
 
@@ -364,9 +369,26 @@ impl Session {
                 let judge = self.judge(&recipe.data)?.ok_or_else(|| no_judge(&recipe.data))?;
                 let on_device = judge.weights.upload(&device);
                 let judge = judge_of(&judge, &on_device)?;
-                let (metrics, judged) =
+                let (mut metrics, judged) =
                     eval::generate::measure(net, weights, &judge, set, budget, &options, monitor)
                         .await?;
+                let each = budget.sizes().samples;
+                let kept: Vec<usize> =
+                    (0..net.config.classes).filter(|c| !set.absent(*c)).collect();
+                let key = format!("{}|{kept:?}|{each}", recipe.data);
+                let reference = match self.real.get(&key) {
+                    Some(reference) => reference.clone(),
+                    None => {
+                        let made = frechet::reference(&judge, data, &kept, each, monitor).await?;
+                        self.real.entry(key).or_insert(Arc::new(made)).clone()
+                    }
+                };
+                let s = data.train.shape;
+                let rows: Vec<&[f32]> = judged.values.chunks_exact(each * s.n()).collect();
+                let made: Vec<f32> = kept.iter().flat_map(|&c| rows[c]).copied().collect();
+                let shape = [s.channels, s.height, s.width];
+                metrics.FD =
+                    Some(frechet::measure(&judge, &reference, &made, shape, monitor).await?);
                 // The first samples of every class are those that a pane shows: from one noise.
                 let grid = Grid::of_samples(net, budget.sizes().samples, columns, judged);
                 Ok(Measured { metrics, answers: None, grid: Arc::new(grid) })

@@ -140,6 +140,7 @@ pub fn metrics(answers: &Answers, set: &ForgetSet) -> Metrics {
         TA: share(&kept),
         MIA: attack.map(|a| a.score),
         MIA_n: attack.map_or([0; 2], |a| a.n),
+        FD: None,
         per_class: (0..test.classes).map(of_class).collect(),
         confusion: test.confusion(),
         n: [forget.len(), retain.len(), kept.len()],

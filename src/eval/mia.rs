@@ -16,10 +16,13 @@ pub struct Attack {
 }
 
 /// Fits the machine to the probability of the true class: members are the first |D_t| items of D_r
-/// in dataset order, non-members all of D_t, without the classes that are forgotten (`absent`). `None`
-/// where a set is empty or a probability is not a number.
+/// in dataset order, non-members all of D_t, without the classes that are forgotten (`absent`).
+/// Where D_r is smaller than D_t, non-members are its first |D_r|: fitted to a few members and many
+/// others, the machine would take everything for the latter. `None` where a set is empty or a
+/// probability is not a number.
 pub fn attack(answers: &Answers, absent: impl Fn(usize) -> bool) -> Option<Attack> {
-    let others = answers.test.select(|i| !absent(answers.test.labels[i])).confidences();
+    let others = answers.test.select(|i| !absent(answers.test.labels[i]));
+    let others = others.first(answers.retain.len()).confidences();
     let members = answers.retain.first(others.len()).confidences();
     let forget = answers.forget.confidences();
     let score = score(&members, &others, &forget)?;
@@ -52,6 +55,8 @@ mod tests {
         let found = attack(&answers, |label| label == 1).unwrap();
         assert_eq!((found.n, found.score), ([3, 3], 75.0));
         assert_eq!(attack(&answers, |_| false).unwrap().n, [4, 4]);
+        let few = Answers { retain: answers.retain.first(2), ..answers };
+        assert_eq!(attack(&few, |_| false).unwrap().n, [2, 2], "as many of one as of the other");
         assert_eq!(attack(&Answers::default(), |_| false), None);
     }
 

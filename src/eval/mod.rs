@@ -6,6 +6,7 @@ pub mod changed;
 pub mod classify;
 pub mod emoji;
 pub mod examine;
+pub mod frechet;
 pub mod generate;
 mod linear;
 pub mod mia;

@@ -2,7 +2,7 @@
 
 use super::{
     audit::{Audit, Examination},
-    figures::{INK, MARGIN, PALE, Page, TRACK},
+    canvas::{INK, MARGIN, PALE, Page, TRACK},
     grouped,
 };
 

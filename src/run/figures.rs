@@ -1,20 +1,13 @@
-//! The pictures of a run folder: an SVG for words and shapes, tiles laid on it pixel by pixel.
+//! The pictures of a run folder.
 
 mod overlap;
-
-use std::{fmt::Write, io::Cursor, sync::OnceLock};
-
-use image::{ImageFormat, RgbaImage};
-use resvg::{
-    tiny_skia::{Pixmap, Transform},
-    usvg,
-};
 
 use crate::{
     data::forget::brief,
     engine::job::{Grid, Run},
-    error::{Error, Result},
+    error::Result,
     run::{
+        canvas::{EMBER, GREEN, INK, MARGIN, PALE, Page, RED, TRACK, ZOOM, wide},
         grouped,
         report::{LayerReport, Metrics, Report},
     },
@@ -23,16 +16,6 @@ use crate::{
 
 pub use overlap::overlap;
 
-pub(super) const INK: &str = "#1f2328";
-pub(super) const PALE: &str = "#6e7781";
-pub(super) const TRACK: &str = "#eaeef2";
-const GREEN: &str = "#1a7f37";
-const RED: &str = "#cf222e";
-const EMBER: &str = "#d9622b";
-/// Space around everything, in pixels.
-pub(super) const MARGIN: usize = 24;
-/// A tile's pixel becomes a square of this side.
-const ZOOM: usize = 2;
 /// Between tiles; the frame lies in it.
 const GAP: usize = 8;
 /// Tiles in a line before a row goes on in the next.
@@ -56,8 +39,8 @@ pub fn grid(grid: &Grid, classes: &[String]) -> Result<Vec<u8>> {
     let names = Names::new(grid, classes);
     let mut page = Page::default();
     names.draw(&mut page, grid, MARGIN);
-    page.tiles(grid, MARGIN + names.width, MARGIN);
-    page.legend(grid);
+    tiles(&mut page, grid, MARGIN + names.width, MARGIN);
+    legend(&mut page, grid);
     page.png()
 }
 
@@ -98,10 +81,10 @@ pub fn pair(report: &Report, classes: &[String], [was, now]: [&Grid; 2]) -> Resu
     for (name, grid, metrics) in [("Before", was, &report.before), ("After", now, &report.after)] {
         page.text(left, top - 26, 16, INK, name);
         page.text(left, top - 8, 13, PALE, &numbers(metrics));
-        page.tiles(grid, left, top);
+        tiles(&mut page, grid, left, top);
         left += lines(grid)[1] * cell(grid)[1] + MARGIN;
     }
-    page.legend(was);
+    legend(&mut page, was);
     page.png()
 }
 
@@ -234,163 +217,28 @@ impl Names {
     }
 }
 
-/// Width of a text, a little generous.
-fn wide(text: &str, size: usize) -> usize {
-    text.chars().count() * size * 9 / 16
-}
-
-/// A picture in the making: it grows with what is put on it.
-#[derive(Default)]
-pub(super) struct Page {
-    svg: String,
-    tiles: Vec<Tile>,
-    width: usize,
-    height: usize,
-}
-
-struct Tile {
-    place: [usize; 2],
-    width: usize,
-    rgb: Vec<[u8; 3]>,
-}
-
-impl Page {
-    fn reach(&mut self, right: usize, bottom: usize) {
-        self.width = self.width.max(right + MARGIN);
-        self.height = self.height.max(bottom + MARGIN);
-    }
-
-    pub(super) fn text(&mut self, x: usize, y: usize, size: usize, fill: &str, text: &str) {
-        let safe: String = text
-            .chars()
-            .map(|c| match c {
-                '&' => "&amp;".into(),
-                '<' => "&lt;".into(),
-                '>' => "&gt;".into(),
-                c if c.is_control() => " ".into(),
-                c => c.to_string(),
-            })
-            .collect();
-        // A String takes every write.
-        let _ = writeln!(
-            self.svg,
-            r#"<text x="{x}" y="{y}" font-size="{size}" fill="{fill}">{safe}</text>"#
-        );
-        self.reach(x + wide(text, size), y);
-    }
-
-    fn rect(&mut self, [x, y]: [usize; 2], size: [f64; 2], fill: &str) {
-        self.area([x as f64, y as f64], size, fill);
-    }
-
-    pub(super) fn area(&mut self, [x, y]: [f64; 2], [w, h]: [f64; 2], fill: &str) {
-        if w > 0.0 && h > 0.0 {
-            let _ = writeln!(
-                self.svg,
-                r#"<rect x="{x:.1}" y="{y:.1}" width="{w:.1}" height="{h:.1}" fill="{fill}"/>"#
-            );
+/// The tiles of a grid with their frames; a mistaken tile's frame is also broken, for those who do
+/// not tell red from green.
+fn tiles(page: &mut Page, grid: &Grid, left: usize, top: usize) {
+    let [height, width] = cell(grid);
+    let [each, across] = lines(grid);
+    for row in 0..grid.rows.len() {
+        for column in 0..grid.columns {
+            let x = left + column % across * width;
+            let y = top + (row * each + column / across) * height;
+            let frame = match (grid.rows[row], grid.seen_in(row, column)) {
+                (Some(asked), Some((seen, _))) if seen == asked => Some((GREEN, false)),
+                (Some(_), Some(_)) => Some((RED, true)),
+                _ => None,
+            };
+            page.tile([x, y], grid.tile[1], rgb(grid, row, column), frame);
         }
-        self.reach((x + w).max(0.0) as usize, (y + h).max(0.0) as usize);
-    }
-
-    /// An area of which more or less is seen.
-    fn shade(&mut self, [x, y]: [f64; 2], [w, h]: [f64; 2], fill: &str, opacity: f64) {
-        let _ = writeln!(
-            self.svg,
-            r#"<rect x="{x:.1}" y="{y:.1}" width="{w:.1}" height="{h:.1}" fill="{fill}" fill-opacity="{opacity:.3}"/>"#
-        );
-        self.reach((x + w) as usize, (y + h) as usize);
-    }
-
-    /// A line through points.
-    pub(super) fn line(&mut self, points: &[[f64; 2]], width: f64, colour: &str) {
-        let mut path = String::new();
-        for [x, y] in points {
-            // A String takes every write.
-            let _ = write!(path, "{x:.1},{y:.1} ");
-            self.reach(x.max(0.0) as usize, y.max(0.0) as usize);
-        }
-        let _ = writeln!(
-            self.svg,
-            r#"<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="{width}"/>"#
-        );
-    }
-
-    /// The tiles of a grid with their frames; a mistaken tile's frame is also broken, for those
-    /// who do not tell red from green.
-    fn tiles(&mut self, grid: &Grid, left: usize, top: usize) {
-        let [height, width] = cell(grid);
-        let [each, across] = lines(grid);
-        for row in 0..grid.rows.len() {
-            for column in 0..grid.columns {
-                let x = left + column % across * width;
-                let y = top + (row * each + column / across) * height;
-                let frame = match (grid.rows[row], grid.seen_in(row, column)) {
-                    (Some(asked), Some((seen, _))) if seen == asked => Some((GREEN, "")),
-                    (Some(_), Some(_)) => Some((RED, r#" stroke-dasharray="5 3""#)),
-                    _ => None,
-                };
-                let [w, h] = [width - GAP, height - GAP];
-                if let Some((colour, dash)) = frame {
-                    let (w, h) = (w + 4, h + 4);
-                    let (x, y) = (x - 2, y - 2);
-                    let _ = writeln!(
-                        self.svg,
-                        r#"<rect x="{x}" y="{y}" width="{w}" height="{h}" rx="2" fill="none" stroke="{colour}" stroke-width="2"{dash}/>"#
-                    );
-                }
-                let rgb = rgb(grid, row, column);
-                self.tiles.push(Tile { place: [x, y], width: grid.tile[1], rgb });
-                self.reach(x + w, y + h);
-            }
-        }
-    }
-
-    fn legend(&mut self, grid: &Grid) {
-        if grid.seen.iter().any(Option::is_some) {
-            let words = "Green: the classifier sees the class of the row. Red: another.";
-            self.text(MARGIN, self.height, 12, PALE, words);
-        }
-    }
-
-    /// Renders everything on white.
-    pub(super) fn png(self) -> Result<Vec<u8>> {
-        let (w, h) = (self.width, self.height);
-        let too_large = || Error::Request(format!("a picture of {w} x {h} pixels is too large"));
-        let small = w.max(h) <= 60_000 && w * h <= 200_000_000;
-        let mut pixmap =
-            small.then(|| Pixmap::new(w as u32, h as u32)).flatten().ok_or_else(too_large)?;
-        let svg = format!(
-            r#"<svg xmlns="http://www.w3.org/2000/svg" width="{w}" height="{h}"><rect width="{w}" height="{h}" fill="white"/>{}</svg>"#,
-            self.svg
-        );
-        let failed = |e: &dyn std::fmt::Display| Error::Request(format!("a figure failed: {e}"));
-        let tree = usvg::Tree::from_str(&svg, options()).map_err(|e| failed(&e))?;
-        resvg::render(&tree, Transform::default(), &mut pixmap.as_mut());
-        // White lies below everything, so premultiplied and plain colours are the same.
-        let mut picture =
-            RgbaImage::from_raw(w as u32, h as u32, pixmap.take()).ok_or_else(too_large)?;
-        for tile in &self.tiles {
-            tile.lay(&mut picture);
-        }
-        let mut png = Cursor::new(Vec::new());
-        image::DynamicImage::from(picture)
-            .into_rgb8()
-            .write_to(&mut png, ImageFormat::Png)
-            .map_err(|e| failed(&e))?;
-        Ok(png.into_inner())
     }
 }
 
-impl Tile {
-    fn lay(&self, picture: &mut RgbaImage) {
-        for (i, &[r, g, b]) in self.rgb.iter().enumerate() {
-            let corner = [i % self.width, i / self.width].map(|p| p * ZOOM);
-            for (dx, dy) in (0..ZOOM * ZOOM).map(|p| (p % ZOOM, p / ZOOM)) {
-                let [x, y] = [self.place[0] + corner[0] + dx, self.place[1] + corner[1] + dy];
-                picture.put_pixel(x as u32, y as u32, image::Rgba([r, g, b, 255]));
-            }
-        }
+fn legend(page: &mut Page, grid: &Grid) {
+    if grid.seen.iter().any(Option::is_some) {
+        page.below("Green: the classifier sees the class of the row. Red: another.");
     }
 }
 
@@ -405,20 +253,6 @@ fn rgb(grid: &Grid, row: usize, column: usize) -> Vec<[u8; 3]> {
             _ => [at(0, i), at(1, i), at(2, i)],
         })
         .collect()
-}
-
-/// The one typeface, which the window has too.
-fn options() -> &'static usvg::Options<'static> {
-    static OPTIONS: OnceLock<usvg::Options> = OnceLock::new();
-    OPTIONS.get_or_init(|| {
-        let mut options = usvg::Options::default();
-        options.fontdb_mut().load_font_data(epaint_default_fonts::UBUNTU_LIGHT.to_vec());
-        let family = options.fontdb.faces().next().and_then(|f| f.families.first().cloned());
-        if let Some((family, _)) = family {
-            options.font_family = family;
-        }
-        options
-    })
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 pub mod audit;
 pub mod budget;
 pub mod bundle;
+pub mod canvas;
 mod charts;
 pub mod figures;
 #[cfg(not(target_arch = "wasm32"))]

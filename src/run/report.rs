@@ -113,6 +113,9 @@ pub struct Metrics {
     /// Members and non-members behind MIA.
     #[serde(default)]
     pub MIA_n: [usize; 2],
+    /// Frechet distance of the kept classes' samples to real pictures (generation).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub FD: Option<Frechet>,
     /// Per class: test accuracy, or the share of samples that the classifier gives the class.
     pub per_class: Vec<f64>,
     /// Test pictures of each class (row) by the class that is seen (column); classifiers only.
@@ -120,6 +123,16 @@ pub struct Metrics {
     pub confusion: Vec<Vec<usize>>,
     /// Pictures behind UA, RA and TA.
     pub n: [usize; 3],
+}
+
+/// A Frechet distance on the project's own classifier's features, which depends on n.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Frechet {
+    pub value: f64,
+    /// Generated pictures behind it.
+    pub n: usize,
+    /// The distance of as many real pictures to the same reference.
+    pub floor: f64,
 }
 
 /// Absolute differences to Retrain.

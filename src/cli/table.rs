@@ -1,0 +1,302 @@
+//! `salun table`: a whole table, run by run; killed, it goes on where it stopped.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use salun_studio::{
+    data,
+    engine::job::{Event, Job, TrainRequest},
+    error::{Error, Result},
+    models::{
+        Model,
+        checkpoint::{self, Precision},
+        registry,
+    },
+    run::{
+        output,
+        recipe::Recipe,
+        report::DeviceReport,
+        state::{self, Asked},
+    },
+    table::{
+        Run, TABLES, Table,
+        cell::{Cell, Cells, Numbers, Outcome},
+        folder::{self, Folder},
+        protocol::{Original, Scale},
+        rows::{ORIGINAL, RETRAIN},
+        summary::{self, Compared, Summary},
+    },
+    train::preset::Preset,
+};
+
+use super::{
+    args::{self, Common},
+    client::{Client, answer, duration},
+    print,
+};
+
+/// A whole table: every method with its controls, mean and spread, as Markdown, CSV, JSON and figure
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[arg(help = tables_help())]
+    name: String,
+    /// How large: tiny (to try it), small (a fraction of an hour on two cores) or paper
+    #[arg(long, default_value = "small", value_parser = scale)]
+    scale: Scale,
+    /// Seeds of forget set, training and unlearning [default: 3]
+    #[arg(long, value_name = "K", value_parser = args::whole("seeds", 1..=1000), allow_negative_numbers = true)]
+    seeds: Option<usize>,
+    /// Run only these rows, by method or label, beside Retrain; separated by semicolons
+    #[arg(long, value_name = "ROWS", value_delimiter = ';')]
+    only: Vec<String>,
+    /// Compute nothing: write the table from the runs that are there
+    #[arg(long)]
+    render: bool,
+    /// The table's folder; a folder with the same table is gone on with
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+}
+
+fn tables_help() -> String {
+    format!("Which table: {}", TABLES.map(|(name, _)| name).join(", "))
+}
+
+fn scale(given: &str) -> Result<Scale> {
+    args::one_of("scale", given, Scale::ALL.map(|s| (s.name(), s)))
+}
+
+/// Seeds of a table unless others are asked for.
+const SEEDS: u64 = 3;
+/// How often the table is written while it is run.
+const WRITTEN: Duration = Duration::from_secs(60);
+
+/// Runs the command.
+pub fn run(args: &Args, common: &Common) -> Result<()> {
+    let table = Table::new(&args.name, args.scale)?;
+    table.only(&args.only)?;
+    if args.render {
+        return render(args, common);
+    }
+    data::open(&table.protocol.data)?;
+    let folder = Folder::open(&args.out, &table, common.force)?;
+    let cells = folder.cells(&table)?;
+    let seeds = args.seeds.map_or(SEEDS, |k| k as u64);
+    let client = Client::open(common)?;
+    let device = DeviceReport { name: client.info().name.clone(), api: client.info().api.clone() };
+    let mut job = Work { table: &table, folder, cells, client, device };
+    let outcome = job.all(seeds, args, common);
+    let says = summary::summary(&table, &job.cells, seeds);
+    job.folder.write(&says)?;
+    if let Err(error) = outcome {
+        if matches!(error, Error::Cancelled) && !common.quiet {
+            let (done, all) = (says.done + says.failed, says.all);
+            print::note(&format!("{done} of {all} runs are kept; the same command goes on"));
+        }
+        return Err(error);
+    }
+    show(&says, &args.out, common)
+}
+
+/// Writes a table from its runs.
+fn render(args: &Args, common: &Common) -> Result<()> {
+    let table = folder::table(&args.out)?;
+    if table.name != args.name {
+        let right = format!("{} holds {}", args.out.display(), table.name);
+        return Err(Error::argument("table", &args.name, right));
+    }
+    let folder = Folder::open(&args.out, &table, false)?;
+    let cells = folder.cells(&table)?;
+    let seen = cells.iter().map(|c| c.seed - table.first_seed).max().unwrap_or(SEEDS);
+    let says = summary::summary(&table, &cells, args.seeds.map_or(seen, |k| k as u64));
+    folder.write(&says)?;
+    show(&says, &args.out, common)
+}
+
+/// A table under way.
+struct Work<'a> {
+    table: &'a Table,
+    folder: Folder,
+    cells: Cells,
+    client: Client,
+    device: DeviceReport,
+}
+
+impl Work<'_> {
+    /// Does every run that is not done.
+    fn all(&mut self, seeds: u64, args: &Args, common: &Common) -> Result<()> {
+        let table = self.table;
+        let only = table.only(&args.only)?;
+        let mut runs = table.runs(seeds);
+        runs.retain(|run| only.contains(&run.row));
+        let all = runs.len();
+        runs.retain(|run| self.cells.get(run).is_none());
+        let mut written = Instant::now();
+        for (i, run) in runs.iter().enumerate() {
+            let label = format!(
+                "{} of {all}{}: {}",
+                all - runs.len() + i + 1,
+                self.left(&runs[i..]).map(|l| format!(", {l} left in all")).unwrap_or_default(),
+                run.title()
+            );
+            let clock = Instant::now();
+            let outcome = match self.measure(run, &label) {
+                Ok(numbers) => Outcome::Done(Box::new(numbers)),
+                // What the method itself brings about is a result; what stops the machine is not.
+                Err(e @ (Error::Diverged(_) | Error::Argument { .. } | Error::Request(_))) => {
+                    Outcome::Failed(e.to_string())
+                }
+                Err(other) => return Err(other),
+            };
+            let cell = Cell {
+                protocol: table.hash(),
+                forget: run.forget.to_string(),
+                row: run.row.clone(),
+                seed: run.seed,
+                outcome,
+                seconds: clock.elapsed().as_secs_f64(),
+                device: self.device.clone(),
+            };
+            self.folder.keep(&run.name(), &cell)?;
+            if !common.quiet {
+                print::note(&format!("{label}: {}", cell.line()));
+            }
+            self.cells.put(run.name(), cell);
+            if written.elapsed() > WRITTEN {
+                self.folder.write(&summary::summary(table, &self.cells, seeds))?;
+                written = Instant::now();
+            }
+        }
+        Ok(())
+    }
+
+    /// Time left for these runs, going by those that are done.
+    fn left(&self, runs: &[Run]) -> Option<String> {
+        let own = |run: &Run| {
+            let expected = self.cells.expected(run)?;
+            // The first run of a seed trains the original first.
+            let first = run.row.method == RETRAIN && !self.folder.model(None, run.seed).exists();
+            Some(if first { 2.0 * expected } else { expected })
+        };
+        let seconds: Option<f64> = runs.iter().map(own).sum();
+        seconds.map(duration)
+    }
+
+    fn measure(&mut self, run: &Run, label: &str) -> Result<Numbers> {
+        let protocol = &self.table.protocol;
+        let original = match &protocol.original {
+            Some(how) => {
+                let path = self.folder.model(None, run.seed);
+                if !path.exists() {
+                    self.train(how, None, run.seed, &path, label)?;
+                }
+                path.to_string_lossy().into_owned()
+            }
+            None => protocol.model.clone().unwrap_or_default(),
+        };
+        let recipe = run.recipe(protocol, &original);
+        match run.row.method.as_str() {
+            RETRAIN => {
+                let path = self.folder.model(Some(run.forget), run.seed);
+                if let (Some(how), false) = (&protocol.original, path.exists()) {
+                    self.train(how, Some(run.forget), run.seed, &path, label)?;
+                }
+                self.evaluate(&path.to_string_lossy(), recipe, label)
+            }
+            ORIGINAL => self.evaluate(&original, recipe, label),
+            _ => {
+                let outcome = self.client.run(label, Job::Unlearn(recipe), |_| Ok(()))?;
+                Ok(Numbers::of_run(&answer!(outcome, Unlearned).report))
+            }
+        }
+    }
+
+    fn evaluate(&mut self, model: &str, recipe: Recipe, label: &str) -> Result<Numbers> {
+        let recipe = Recipe { method: ORIGINAL.into(), ..recipe };
+        let model: Arc<Model> = registry::open(model)?.into();
+        let seconds = model.card.training.as_ref().map_or(0.0, |t| t.seconds);
+        let outcome = self.client.run(label, Job::Evaluate { model, recipe }, |_| Ok(()))?;
+        Ok(Numbers::of_model(answer!(outcome, Measured), seconds))
+    }
+
+    /// Trains and keeps a model; a training that was stopped goes on from its state.
+    fn train(
+        &mut self,
+        how: &Original,
+        without: Option<&str>,
+        seed: u64,
+        path: &Path,
+        label: &str,
+    ) -> Result<()> {
+        let mut request = TrainRequest {
+            preset: how.preset.clone(),
+            data: self.table.protocol.data.clone(),
+            without: without.map(String::from),
+            epochs: Some(how.epochs),
+            steps: None,
+            batch: Some(how.batch),
+            lr: Some(how.lr),
+            width: Some(how.width),
+            augment: Some(how.augment),
+            from: None,
+            seed,
+            resume: None,
+        };
+        let asked = Asked::from(&request);
+        let kept = path.with_extension("state");
+        if kept.exists() {
+            let data = data::open(&request.data)?;
+            let preset = Preset::find(&how.preset)?;
+            let (_, layout) = preset.architecture(&data, request.width)?.build();
+            request.resume = Some(Box::new(state::read(&kept, &asked, &layout)?.snapshot));
+        }
+        let outcome = self.client.run(label, Job::Train(request), |event| match event {
+            Event::Snapshot { snapshot, .. } => state::write(&kept, &asked, snapshot, &[]),
+            _ => Ok(()),
+        })?;
+        let model = answer!(outcome, Trained);
+        output::replace(path, &checkpoint::encode(&model, Precision::Full)?)?;
+        match fs::remove_file(&kept) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Error::write(&kept, e)),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn show(says: &Summary, out: &Path, common: &Common) -> Result<()> {
+    if common.json {
+        return print::json(says);
+    }
+    for group in &says.groups {
+        print::line(format!("{} ({})", group.title, group.forgets.join(", ")));
+        print::line(print::table(&lines(says, group)));
+    }
+    says.notes.iter().for_each(print::line);
+    let missing = says.all - says.done - says.failed;
+    if missing + says.failed > 0 {
+        print::line(format!("{missing} of {} runs missing, {} failed", says.all, says.failed));
+    }
+    print::line(format!("written to {}", out.display()));
+    Ok(())
+}
+
+fn lines(says: &Summary, group: &Compared) -> Vec<Vec<String>> {
+    let mut head = vec![String::new()];
+    head.extend(says.axis.as_ref().map(|a| a.title.clone()));
+    head.extend(says.columns.iter().cloned());
+    head.extend(["gap", "RTE, s"].map(String::from));
+    let mut rows = vec![head];
+    let show = |v: Option<f64>| v.map_or("-".into(), |v| format!("{v:.2}"));
+    for line in &group.rows {
+        let mut row = vec![line.label.clone()];
+        row.extend(says.axis.as_ref().map(|_| line.at.map_or(String::new(), |at| at.to_string())));
+        row.extend(line.values.iter().map(|v| show(v.stat.map(|s| s.mean))));
+        row.push(show(line.average.stat.map(|s| s.mean)));
+        row.push(show(line.seconds.stat.map(|s| s.mean)));
+        rows.push(row);
+    }
+    rows
+}

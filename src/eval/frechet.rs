@@ -1,0 +1,281 @@
+//! The Frechet distance between generated and real pictures, on the features of the project's own
+//! classifier (ALGORITHMS 10). It is no FID: that is over another network's features.
+
+use burn::tensor::Device;
+
+use super::generate::Judge;
+use crate::{
+    data::{Dataset, Pictures, rng},
+    diffusion::sampler::tensor4,
+    error::Result,
+    models::{
+        layers::{Mode, Pass},
+        weights::read,
+    },
+    monitor::Monitor,
+    run::report::Frechet,
+    train::losses::{Augment, pictures},
+};
+
+/// Pictures in one forward pass.
+const BATCH: usize = 250;
+/// Real pictures for each generated one that the reference is over, as far as there are as many.
+const REAL: usize = 10;
+
+/// Mean and covariance of features in `d` dimensions.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Moments {
+    pub mean: Vec<f64>,
+    /// d x d, rows one after another.
+    pub covariance: Vec<f64>,
+}
+
+/// What generated pictures of the kept classes are compared with.
+#[derive(Debug, Clone)]
+pub struct Reference {
+    moments: Moments,
+    /// The distance of as many other real pictures, which no generator can be expected to beat.
+    floor: f64,
+}
+
+impl Moments {
+    /// The moments of n features of `d` values each, one after another; the covariance is over
+    /// n - 1.
+    pub fn of(features: &[f32], d: usize) -> Self {
+        let n = features.len() / d;
+        let rows = || features.chunks_exact(d);
+        let mut mean = vec![0.0; d];
+        for row in rows() {
+            mean.iter_mut().zip(row).for_each(|(m, v)| *m += f64::from(*v) / n as f64);
+        }
+        let mut covariance = vec![0.0; d * d];
+        for row in rows() {
+            let off: Vec<f64> = row.iter().zip(&mean).map(|(v, m)| f64::from(*v) - m).collect();
+            for (line, a) in covariance.chunks_exact_mut(d).zip(&off) {
+                line.iter_mut().zip(&off).for_each(|(c, b)| *c += a * b);
+            }
+        }
+        let over = n.saturating_sub(1).max(1) as f64;
+        covariance.iter_mut().for_each(|c| *c /= over);
+        Self { mean, covariance }
+    }
+
+    /// |m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^1/2) (Dowson and Landau 1982).
+    pub fn distance(&self, other: &Self) -> f64 {
+        let d = self.mean.len();
+        let apart: f64 = self.mean.iter().zip(&other.mean).map(|(a, b)| (a - b).powi(2)).sum();
+        let trace = |m: &[f64]| (0..d).map(|i| m[i * d + i]).sum::<f64>();
+        // (C1 C2)^1/2 has the trace of the symmetric (C1^1/2 C2 C1^1/2)^1/2.
+        let root = square_root(&self.covariance, d);
+        let inner = product(&product(&root, &other.covariance, d), &root, d);
+        let (values, _) = eigen(&inner, d);
+        let common: f64 = values.iter().map(|v| v.max(0.0).sqrt()).sum();
+        apart + trace(&self.covariance) + trace(&other.covariance) - 2.0 * common
+    }
+}
+
+/// The reference for generations of the kept classes, `each` of them a class: real test pictures,
+/// and for the floor real training pictures, `each` a class.
+///
+/// # Errors
+/// Cancelled, or the device failed.
+pub async fn reference(
+    judge: &Judge<'_>,
+    data: &Dataset,
+    kept: &[usize],
+    each: usize,
+    monitor: &mut Monitor,
+) -> Result<Reference> {
+    let of = |pictures: &Pictures, most: usize, purpose: &str| -> Vec<usize> {
+        let mut left = vec![0; data.classes.len()];
+        kept.iter().for_each(|&class| left[class] = most);
+        let mut some = rng::shuffled(&mut rng::seeded(0, purpose), pictures.len());
+        some.retain(|&i| {
+            let left = &mut left[pictures.labels[i] as usize];
+            *left > 0 && {
+                *left -= 1;
+                true
+            }
+        });
+        some
+    };
+    let test = of(&data.test, REAL * each, "frechet reference");
+    let train = of(&data.train, each, "frechet floor");
+    monitor.phase("Looking at real pictures", test.len() + train.len());
+    let device = judge.weights.device();
+    let mut moments = Vec::new();
+    for (pictures, items) in [(&data.test, &test), (&data.train, &train)] {
+        let mut features = Vec::new();
+        let mut d = 1;
+        for batch in items.chunks(BATCH) {
+            let (values, width) = real(judge, pictures, batch, &device).await?;
+            features.extend(values);
+            d = width;
+            monitor.advance(batch.len()).await?;
+        }
+        moments.push(Moments::of(&features, d));
+    }
+    let floor = moments[0].distance(&moments[1]);
+    Ok(Reference { moments: moments.swap_remove(0), floor })
+}
+
+async fn real(
+    judge: &Judge<'_>,
+    data: &Pictures,
+    items: &[usize],
+    device: &Device,
+) -> Result<(Vec<f32>, usize)> {
+    // Evaluation draws nothing at random.
+    let x = pictures(data, items, Augment::None, &mut rng::seeded(0, "none"), device);
+    let features = judge.net.features(&Pass::new(judge.weights, Mode::Eval), x);
+    let d = features.dims()[1];
+    Ok((read(features).await?, d))
+}
+
+/// The distance of generated pictures of the kept classes, as values in [0, 1] of `shape`
+/// [channels, height, width], to the reference.
+///
+/// # Errors
+/// Cancelled, or the device failed.
+pub async fn measure(
+    judge: &Judge<'_>,
+    reference: &Reference,
+    made: &[f32],
+    shape: [usize; 3],
+    monitor: &mut Monitor,
+) -> Result<Frechet> {
+    let size: usize = shape.iter().product();
+    let [c, h, w] = shape;
+    let mut features = Vec::new();
+    for batch in made.chunks(BATCH * size) {
+        let x = tensor4(batch.to_vec(), [batch.len() / size, c, h, w], &judge.weights.device());
+        let pass = Pass::new(judge.weights, Mode::Eval);
+        features.extend(read(judge.net.features(&pass, x)).await?);
+        monitor.check().await?;
+    }
+    let moments = Moments::of(&features, reference.moments.mean.len());
+    Ok(Frechet {
+        value: moments.distance(&reference.moments),
+        n: made.len() / size,
+        floor: reference.floor,
+    })
+}
+
+fn product(a: &[f64], b: &[f64], d: usize) -> Vec<f64> {
+    let mut out = vec![0.0; d * d];
+    for (line, row) in out.chunks_exact_mut(d).zip(a.chunks_exact(d)) {
+        for (v, other) in row.iter().zip(b.chunks_exact(d)) {
+            line.iter_mut().zip(other).for_each(|(o, w)| *o += v * w);
+        }
+    }
+    out
+}
+
+/// The symmetric square root of a positive semi-definite matrix.
+fn square_root(m: &[f64], d: usize) -> Vec<f64> {
+    let (values, vectors) = eigen(m, d);
+    let mut scaled = vectors.clone();
+    for line in scaled.chunks_exact_mut(d) {
+        line.iter_mut().zip(&values).for_each(|(v, value)| *v *= value.max(0.0).sqrt());
+    }
+    let mut turned = vec![0.0; d * d];
+    for i in 0..d {
+        for j in 0..d {
+            turned[j * d + i] = vectors[i * d + j];
+        }
+    }
+    product(&scaled, &turned, d)
+}
+
+/// Eigenvalues of a symmetric matrix, and the eigenvectors in the columns of the second (Jacobi's
+/// cyclic rotations; exact enough for a few hundred dimensions, and without a dependency).
+fn eigen(m: &[f64], d: usize) -> (Vec<f64>, Vec<f64>) {
+    let mut a = m.to_vec();
+    let mut v = vec![0.0; d * d];
+    (0..d).for_each(|i| v[i * d + i] = 1.0);
+    let scale: f64 = a.iter().map(|x| x * x).sum();
+    for _sweep in 0..60 {
+        let off: f64 = (0..d)
+            .flat_map(|i| (0..i).map(move |j| (i, j)))
+            .map(|(i, j)| a[i * d + j].powi(2))
+            .sum();
+        if off <= 1e-24 * scale {
+            break;
+        }
+        for p in 0..d {
+            for q in p + 1..d {
+                rotate(&mut a, &mut v, d, p, q);
+            }
+        }
+    }
+    ((0..d).map(|i| a[i * d + i]).collect(), v)
+}
+
+/// Turns the plane of p and q so that the element between them is 0.
+fn rotate(a: &mut [f64], v: &mut [f64], d: usize, p: usize, q: usize) {
+    let between = a[p * d + q];
+    if between == 0.0 {
+        return;
+    }
+    let theta = (a[q * d + q] - a[p * d + p]) / (2.0 * between);
+    let t = theta.signum() / (theta.abs() + (theta * theta + 1.0).sqrt());
+    let t = if theta == 0.0 { 1.0 } else { t };
+    let c = 1.0 / (t * t + 1.0).sqrt();
+    let s = t * c;
+    for k in 0..d {
+        let (x, y) = (a[k * d + p], a[k * d + q]);
+        a[k * d + p] = c * x - s * y;
+        a[k * d + q] = s * x + c * y;
+    }
+    for k in 0..d {
+        let (x, y) = (a[p * d + k], a[q * d + k]);
+        a[p * d + k] = c * x - s * y;
+        a[q * d + k] = s * x + c * y;
+        let (x, y) = (v[k * d + p], v[k * d + q]);
+        v[k * d + p] = c * x - s * y;
+        v[k * d + q] = s * x + c * y;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn normal(mean: &[f64], covariance: &[f64]) -> Moments {
+        Moments { mean: mean.to_vec(), covariance: covariance.to_vec() }
+    }
+
+    /// SciPy's `sqrtm` gives the same: see the values' own form.
+    #[test]
+    fn the_distance_of_known_normals() {
+        // One dimension: (m1 - m2)^2 + (s1 - s2)^2.
+        let one = normal(&[1.0], &[4.0]).distance(&normal(&[3.0], &[9.0]));
+        assert!((one - 5.0).abs() < 1e-12, "{one}");
+        // Commuting covariances: the same in every direction.
+        let two = normal(&[0.0, 0.0], &[4.0, 0.0, 0.0, 1.0]);
+        let other = normal(&[0.0, 0.0], &[1.0, 0.0, 0.0, 9.0]);
+        assert!((two.distance(&other) - 5.0).abs() < 1e-12);
+        // The trace of the root of a product of 2 x 2 matrices: sqrt(tr + 2 sqrt(det)).
+        let (a, b) = ([2.0, 0.5, 0.5, 1.0], [1.0, -0.3, -0.3, 3.0]);
+        let (trace, det) = (2.0 - 0.15 - 0.15 + 3.0, 1.75 * 2.91f64);
+        let expected = 3.0 + 4.0 - 2.0 * (trace + 2.0 * det.sqrt()).sqrt();
+        let zero = [0.0, 0.0];
+        assert!((normal(&zero, &a).distance(&normal(&zero, &b)) - expected).abs() < 1e-10);
+    }
+
+    #[test]
+    fn equal_pictures_have_no_distance_and_eigenvalues_keep_the_trace() {
+        let mut rng = rng::seeded(1, "test");
+        let (n, d) = (200, 24);
+        let features = rng::normals(&mut rng, n * d);
+        let moments = Moments::of(&features, d);
+        assert!(moments.distance(&moments).abs() < 1e-9);
+        let (values, _) = eigen(&moments.covariance, d);
+        let trace: f64 = (0..d).map(|i| moments.covariance[i * d + i]).sum();
+        assert!((values.iter().sum::<f64>() - trace).abs() < 1e-9);
+        let root = square_root(&moments.covariance, d);
+        let again = product(&root, &root, d);
+        let far = again.iter().zip(&moments.covariance).map(|(a, b)| (a - b).abs());
+        assert!(far.fold(0.0, f64::max) < 1e-10);
+    }
+}

@@ -1,0 +1,293 @@
+//! The figure of a table: SVG, and the same as PNG.
+
+use super::{
+    Chart,
+    plot::{COLOURS, Frame, Scale, number},
+    rows::{ORIGINAL, RETRAIN},
+    summary::{Compared, Line, Summary},
+};
+use crate::{
+    error::Result,
+    eval::stats::Spread,
+    run::canvas::{EMBER, GREEN, INK, MARGIN, PALE, Page, TRACK, wide},
+};
+
+/// Width of a full bar.
+const BAR: usize = 420;
+/// Height of a bar's row.
+const STEP: usize = 20;
+/// Size of a frame with axes.
+const FRAME: [usize; 2] = [520, 300];
+
+/// The figure as SVG and as PNG.
+///
+/// # Errors
+/// The picture is too large to hold.
+pub fn figure(summary: &Summary) -> Result<(String, Vec<u8>)> {
+    let mut page = Page::default();
+    page.text(MARGIN, MARGIN + 16, 20, INK, &summary.title);
+    let seeds = summary.seeds.len();
+    let line = format!(
+        "{} scale; mean and standard deviation over {seeds} seeds; {} of {} runs; protocol {}",
+        summary.scale.name(),
+        summary.done,
+        summary.all,
+        &summary.protocol[..16.min(summary.protocol.len())]
+    );
+    page.text(MARGIN, MARGIN + 38, 13, PALE, &line);
+    let top = MARGIN + 70;
+    match summary.chart {
+        Chart::Bars => bars(&mut page, summary, top),
+        Chart::Gap | Chart::Ua => lines(&mut page, summary, top),
+    }
+    Ok((page.svg(), page.png()?))
+}
+
+fn bars(page: &mut Page, summary: &Summary, mut top: usize) {
+    let groups = || summary.groups.iter().flat_map(|g| &g.rows).filter(|l| l.method != RETRAIN);
+    let longest = groups().map(|l| wide(&l.label, 13)).max().unwrap_or(0);
+    let left = MARGIN + longest + 12;
+    for group in &summary.groups {
+        let rows: Vec<&Line> = group.rows.iter().filter(|l| l.method != RETRAIN).collect();
+        let reach = |l: &&Line| l.average.stat.map(|s| s.mean + s.sd.unwrap_or(0.0));
+        let values =
+            rows.iter().filter_map(reach).chain(group.published.iter().filter_map(|p| p.average));
+        let scale = Scale::round(values);
+        let bottom = top + 22 + rows.len() * STEP;
+        page.text(
+            MARGIN,
+            top,
+            15,
+            INK,
+            &format!("{}: average gap to {}", group.title, short(group)),
+        );
+        for &tick in &scale.ticks {
+            let x = left as f64 + scale.share(tick) * BAR as f64;
+            page.line(&[[x, top as f64 + 10.0], [x, bottom as f64]], 1.5, TRACK);
+            let text = number(tick);
+            page.text(x as usize - wide(&text, 11) / 2, bottom + 14, 11, PALE, &text);
+        }
+        for (i, line) in rows.iter().enumerate() {
+            bar(page, group, line, &scale, [left, top + 26 + i * STEP]);
+        }
+        top = bottom + 52;
+    }
+    page.below(
+        "Dots: single seeds and forget sets. Ember: SalUn; grey: random masks and the unchanged original.",
+    );
+    if summary.groups.iter().any(|g| !g.published.is_empty()) {
+        page.below("Green mark: the paper's average gap, theirs, on CIFAR-10.");
+    }
+}
+
+/// What gaps are to, in a word.
+fn short(group: &Compared) -> &str {
+    group.reference.split(" (").next().unwrap_or_default()
+}
+
+fn bar(page: &mut Page, group: &Compared, line: &Line, scale: &Scale, [left, y]: [usize; 2]) {
+    page.text(MARGIN, y + 11, 13, INK, &line.label);
+    let x = |v: f64| left as f64 + scale.share(v) * BAR as f64;
+    let Some(Spread { mean, sd, .. }) = line.average.stat else {
+        let words = if line.failed.is_empty() { "not measured" } else { "failed" };
+        page.text(left + 6, y + 11, 12, PALE, words);
+        return;
+    };
+    let plain = line.mask == "random" || line.method == ORIGINAL;
+    let colour = match &*line.method {
+        _ if plain => "#afb8c1",
+        "salun" => EMBER,
+        _ => "#54aeff",
+    };
+    page.area([left as f64, y as f64], [x(mean) - left as f64, 14.0], colour);
+    if let Some(sd) = sd {
+        let middle = y as f64 + 7.0;
+        page.line(&[[x((mean - sd).max(0.0)), middle], [x(mean + sd), middle]], 1.5, INK);
+    }
+    for &v in &line.each {
+        page.dot([x(v), y as f64 + 7.0], INK);
+    }
+    let theirs = group
+        .published
+        .iter()
+        .find(|p| p.source == "paper" && p.method == line.method && line.mask != "random");
+    if let Some(v) = theirs.and_then(|p| p.average) {
+        page.area([x(v) - 1.0, y as f64 - 2.0], [3.0, 18.0], GREEN);
+    }
+    let end = sd.map_or(mean, |sd| mean + sd).max(line.each.iter().copied().fold(0.0, f64::max));
+    page.text(x(end) as usize + 8, y + 11, 12, PALE, &format!("{mean:.2}"));
+}
+
+/// A line of a figure.
+struct Series<'a> {
+    label: &'a str,
+    points: Vec<(f64, Spread)>,
+}
+
+fn lines(page: &mut Page, summary: &Summary, mut top: usize) {
+    let axis = summary.axis.as_ref();
+    let (title, log) = axis.map_or(("", false), |a| (a.title.as_str(), a.log));
+    let ats = |group: &Compared| {
+        let mut ats: Vec<f64> = group.rows.iter().filter_map(|l| l.at).collect();
+        ats.sort_by(f64::total_cmp);
+        ats.dedup();
+        ats.len()
+    };
+    // Groups of one point each make one figure together.
+    let one = summary.groups.iter().all(|g| ats(g) <= 1);
+    let panels: Vec<Vec<&Compared>> = if one {
+        vec![summary.groups.iter().collect()]
+    } else {
+        summary.groups.iter().map(|g| vec![g]).collect()
+    };
+    for groups in panels {
+        let name = if one { "" } else { &*groups[0].title };
+        top = panel(page, summary, &groups, (name, title, log), top);
+    }
+}
+
+fn read(chart: Chart, line: &Line) -> Option<Spread> {
+    match chart {
+        Chart::Ua => line.values.first().and_then(|v| v.stat),
+        _ => line.average.stat,
+    }
+}
+
+/// One frame; returns where the next may start.
+fn panel(
+    page: &mut Page,
+    summary: &Summary,
+    groups: &[&Compared],
+    (name, x_title, log): (&str, &str, bool),
+    top: usize,
+) -> usize {
+    let chart = summary.chart;
+    let mut series: Vec<Series> = Vec::new();
+    let mut level: Vec<(&str, Spread)> = Vec::new();
+    for line in groups.iter().flat_map(|g| &g.rows) {
+        // Retrain's average gap is nothing.
+        let Some(stat) = read(chart, line) else { continue };
+        match line.at {
+            Some(_) if line.method == RETRAIN && chart == Chart::Gap => {}
+            Some(at) => match series.iter_mut().find(|s| s.label == line.label) {
+                Some(series) => series.points.push((at, stat)),
+                None => series.push(Series { label: &line.label, points: vec![(at, stat)] }),
+            },
+            None if line.method == RETRAIN && chart == Chart::Gap => {}
+            None => level.push((&line.label, stat)),
+        }
+    }
+    let what = match chart {
+        Chart::Ua => "UA, %",
+        _ => "average gap to Retrain, points",
+    };
+    if !name.is_empty() {
+        page.text(MARGIN, top, 15, INK, name);
+    }
+    let reach = |(_, s): &(f64, Spread)| [s.mean, s.mean + s.sd.unwrap_or(0.0)];
+    let ends = series.iter().flat_map(|s| s.points.iter().flat_map(reach));
+    let frame = Frame {
+        left: (MARGIN + 48) as f64,
+        top: (top + 34) as f64,
+        width: FRAME[0] as f64,
+        height: FRAME[1] as f64,
+        x: Scale::at(series.iter().flat_map(|s| s.points.iter().map(|p| p.0)), log),
+        y: Scale::round(ends.chain(level.iter().map(|(_, s)| s.mean))),
+    };
+    frame.axes(page, x_title, what);
+    let right = frame.left + frame.width;
+    for (label, stat) in &level {
+        let y = frame.place(0.0, stat.mean)[1];
+        page.dashes([frame.left, y], [right, y], PALE);
+        page.text(frame.left as usize + 6, y as usize - 4, 11, PALE, label);
+    }
+    let mut legend = top + 40;
+    let beside = right as usize + if chart == Chart::Ua { 40 + 26 * series.len() } else { 24 };
+    for (i, s) in series.iter_mut().enumerate() {
+        let colour = COLOURS[i % COLOURS.len()];
+        s.points.sort_by(|a, b| a.0.total_cmp(&b.0));
+        curve(page, &frame, s, colour);
+        if chart == Chart::Ua {
+            spread(page, &frame, s, colour, right + 30.0 + 26.0 * i as f64);
+        }
+        page.area([beside as f64, legend as f64 - 5.0], [16.0, 3.0], colour);
+        page.text(beside + 22, legend, 12, INK, s.label);
+        legend += 18;
+    }
+    if chart == Chart::Ua {
+        page.text(right as usize + 20, top + 26, 11, PALE, "spread");
+    }
+    legend.max(top + 34 + FRAME[1] + 44) + 40
+}
+
+fn curve(page: &mut Page, frame: &Frame, series: &Series, colour: &str) {
+    let points: Vec<[f64; 2]> =
+        series.points.iter().map(|(at, s)| frame.place(*at, s.mean)).collect();
+    page.line(&points, 1.5, colour);
+    for (at, s) in &series.points {
+        page.dot(frame.place(*at, s.mean), colour);
+        if let Some(sd) = s.sd {
+            page.line(&[frame.place(*at, s.mean - sd), frame.place(*at, s.mean + sd)], 1.5, colour);
+        }
+    }
+}
+
+/// From the lowest to the highest of a line's points, the middle half wide.
+fn spread(page: &mut Page, frame: &Frame, series: &Series, colour: &str, x: f64) {
+    let mut values: Vec<f64> = series.points.iter().map(|(_, s)| s.mean).collect();
+    values.sort_by(f64::total_cmp);
+    let Some(&last) = values.last() else { return };
+    let y = |v: f64| frame.place(0.0, v)[1];
+    page.line(&[[x, y(values[0])], [x, y(last)]], 1.5, colour);
+    let quarter = |share: f64| values[(share * (values.len() - 1) as f64).round() as usize];
+    let (low, high) = (y(quarter(0.25)), y(quarter(0.75)));
+    page.area([x - 6.0, high], [12.0, (low - high).max(1.0)], colour);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        run::report::{DeviceReport, Metrics},
+        table::{
+            TABLES, Table,
+            cell::{Cell, Cells, Numbers, Outcome},
+            protocol::Scale as Size,
+            summary::summary,
+        },
+    };
+
+    #[test]
+    fn every_table_has_a_figure_whether_empty_or_full() {
+        for (name, _) in TABLES {
+            let table = Table::new(name, Size::Small).unwrap();
+            let mut cells = Cells::default();
+            let (svg, png) = figure(&summary(&table, &cells, 2)).unwrap();
+            assert!(svg.contains("0 of") && png.starts_with(b"\x89PNG"), "{name}");
+            for (i, run) in table.runs(2).into_iter().enumerate() {
+                let ua = (i % 7) as f64;
+                let metrics = Metrics { UA: ua, RA: 99.0, TA: 90.0 + ua, ..Metrics::default() };
+                cells.put(
+                    run.name(),
+                    Cell {
+                        protocol: table.hash(),
+                        forget: run.forget.into(),
+                        row: run.row.clone(),
+                        seed: run.seed,
+                        outcome: Outcome::Done(Box::new(Numbers::of_model(metrics, 1.0))),
+                        seconds: 1.0,
+                        device: DeviceReport { name: "x".into(), api: "cpu".into() },
+                    },
+                );
+            }
+            let s = summary(&table, &cells, 2);
+            let (svg, _) = figure(&s).unwrap();
+            let labels = s.groups.iter().flat_map(|g| &g.rows);
+            for line in labels.filter(|l| l.method != RETRAIN) {
+                let label = line.label.replace('&', "&amp;");
+                assert!(svg.contains(&label), "{name}: {label}");
+            }
+            assert!(!svg.contains("NaN") && !svg.contains("inf"), "{name}");
+        }
+    }
+}

@@ -1,0 +1,285 @@
+//! A table's folder: its protocol, a small file for each run that is done, the models that were
+//! trained for it, and what is written for people and programs.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Run, Table,
+    cell::{Cell, Cells},
+    chart,
+    protocol::Scale,
+    slug,
+    summary::{SCHEMA, Summary},
+    text,
+};
+use crate::{
+    error::{Error, Result},
+    run::{bundle::json, files, output},
+};
+
+const PROTOCOL: &str = "protocol.json";
+const TABLE: &str = "table.json";
+
+/// A table's folder.
+#[derive(Debug)]
+pub struct Folder {
+    dir: PathBuf,
+}
+
+/// `protocol.json`.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Head {
+    hash: String,
+    version: String,
+    table: Table,
+}
+
+/// A table as its folder tells it, for those who only look.
+///
+/// # Errors
+/// It is no table's folder, or its file is damaged or of a later version.
+pub fn summary(dir: &Path) -> Result<Summary> {
+    let path = dir.join(TABLE);
+    if !path.is_file() {
+        return Err(Error::file(dir, format!("is not a table's folder: it has no {TABLE}")));
+    }
+    let summary: Summary =
+        serde_json::from_slice(&files::read(&path)?).map_err(|e| Error::file(&path, e))?;
+    if summary.schema != SCHEMA {
+        let reason = format!("is of form {}, this version reads {SCHEMA}", summary.schema);
+        return Err(Error::file(&path, reason));
+    }
+    Ok(summary)
+}
+
+/// The table that a folder is for.
+///
+/// # Errors
+/// It is no table's folder, or its protocol is damaged.
+pub fn table(dir: &Path) -> Result<Table> {
+    let path = dir.join(PROTOCOL);
+    if !path.is_file() {
+        return Err(Error::file(dir, format!("is not a table's folder: it has no {PROTOCOL}")));
+    }
+    let head: Head =
+        serde_json::from_slice(&files::read(&path)?).map_err(|e| Error::file(&path, e))?;
+    Ok(head.table)
+}
+
+impl Folder {
+    /// Opens the folder of a table, or makes it; `force` throws away what another protocol left.
+    ///
+    /// # Errors
+    /// The folder is something else, is of another protocol, or cannot be written to.
+    pub fn open(dir: &Path, table: &Table, force: bool) -> Result<Self> {
+        let folder = Self { dir: dir.into() };
+        let head = dir.join(PROTOCOL);
+        if head.is_file() {
+            let there = self::table(dir)?;
+            if there == *table {
+                return Ok(folder);
+            }
+            if !force {
+                return Err(Error::file(
+                    dir,
+                    format!(
+                        "holds a table of another protocol ({}); choose another --out, or pass \
+                         --force to throw its runs away",
+                        difference(&there, table)
+                    ),
+                ));
+            }
+            for part in ["cells", "models"] {
+                match fs::remove_dir_all(dir.join(part)) {
+                    Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+                        return Err(Error::write(dir.join(part), e));
+                    }
+                    _ => {}
+                }
+            }
+        } else if dir.exists() && fs::read_dir(dir).map_or(true, |mut all| all.next().is_some()) {
+            return Err(Error::file(
+                dir,
+                "is there and is not a table's folder; choose another --out",
+            ));
+        }
+        let made = [dir.to_path_buf(), dir.join("cells"), dir.join("models")];
+        for part in made.iter().filter(|part| !part.is_dir()) {
+            fs::create_dir(part).map_err(|e| {
+                Error::file(part, format!("cannot be made ({e}); choose another --out"))
+            })?;
+        }
+        let hash = table.hash();
+        let version = env!("CARGO_PKG_VERSION").to_string();
+        output::replace(&head, &json(&Head { hash, version, table: table.clone() })?)?;
+        Ok(folder)
+    }
+
+    /// The cells that are done.
+    ///
+    /// # Errors
+    /// A cell's file is damaged or of another protocol.
+    pub fn cells(&self, table: &Table) -> Result<Cells> {
+        let mut cells = Cells::default();
+        let dir = self.dir.join("cells");
+        let hash = table.hash();
+        for entry in fs::read_dir(&dir).map_err(|e| Error::file(&dir, e))? {
+            let path = entry.map_err(|e| Error::file(&dir, e))?.path();
+            let name = path.file_stem().and_then(|n| n.to_str()).unwrap_or_default();
+            if path.extension().is_none_or(|e| e != "json") || name.starts_with('.') {
+                continue;
+            }
+            let again = "; delete it and its run is done again";
+            let cell: Cell = serde_json::from_slice(&files::read(&path)?)
+                .map_err(|e| Error::file(&path, format!("{e}{again}")))?;
+            let run = Run { row: &cell.row, forget: &cell.forget, seed: cell.seed };
+            if cell.protocol != hash || run.name() != name {
+                return Err(Error::file(&path, format!("is a run of another table{again}")));
+            }
+            cells.put(name.to_string(), cell);
+        }
+        Ok(cells)
+    }
+
+    /// Keeps a cell: whole or not at all.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn keep(&self, name: &str, cell: &Cell) -> Result<()> {
+        output::replace(&self.dir.join("cells").join(format!("{name}.json")), &json(cell)?)
+    }
+
+    /// Where the original of a seed is kept, or what was trained without a forget set.
+    pub fn model(&self, without: Option<&str>, seed: u64) -> PathBuf {
+        let name = match without {
+            None => format!("original-seed-{seed}"),
+            Some(forget) => slug(&format!("retrain-{forget}-seed-{seed}")),
+        };
+        self.dir.join("models").join(name + ".safetensors")
+    }
+
+    /// Writes `table.md`, `table.csv`, `table.json`, `figure.svg` and `figure.png`.
+    ///
+    /// # Errors
+    /// One of them cannot be written.
+    pub fn write(&self, summary: &Summary) -> Result<()> {
+        let (svg, png) = chart::figure(summary)?;
+        let command = command(&summary.name, summary.scale, summary.seeds.len());
+        for (name, bytes) in [
+            ("table.md", text::markdown(summary, &command).into_bytes()),
+            ("table.csv", text::csv(summary).into_bytes()),
+            (TABLE, json(summary)?),
+            ("figure.svg", svg.into_bytes()),
+            ("figure.png", png),
+        ] {
+            output::replace(&self.dir.join(name), &bytes)?;
+        }
+        Ok(())
+    }
+}
+
+/// The command that makes a table.
+pub fn command(name: &str, scale: Scale, seeds: usize) -> String {
+    format!("salun table {name} --scale {} --seeds {seeds}", scale.name())
+}
+
+/// The first thing in which two tables differ, for a person.
+fn difference(there: &Table, wanted: &Table) -> String {
+    let (a, b) = (&there.protocol, &wanted.protocol);
+    if there.name != wanted.name {
+        return format!("it is {}", there.name);
+    }
+    if a.scale != b.scale {
+        return format!("its scale is {}", a.scale.name());
+    }
+    if a.data != b.data {
+        return format!("its data is {}", a.data);
+    }
+    if a != b {
+        return "its models, batches or epochs differ".into();
+    }
+    "its rows or their settings differ".into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        run::report::{DeviceReport, Metrics},
+        table::{
+            cell::{Numbers, Outcome},
+            summary,
+        },
+    };
+
+    fn scratch(name: &str) -> PathBuf {
+        let dir = std::env::temp_dir().join(format!("salun-table-{name}-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&dir);
+        dir
+    }
+
+    fn cell(table: &Table, run: &Run) -> Cell {
+        Cell {
+            protocol: table.hash(),
+            forget: run.forget.into(),
+            row: run.row.clone(),
+            seed: run.seed,
+            outcome: Outcome::Done(Box::new(Numbers::of_model(Metrics::default(), 2.0))),
+            seconds: 2.5,
+            device: DeviceReport { name: "x".into(), api: "cpu".into() },
+        }
+    }
+
+    #[test]
+    fn a_table_goes_on_where_it_was_and_refuses_another_protocol() {
+        let dir = scratch("resume");
+        let table = Table::new("density", Scale::Small).unwrap();
+        let folder = Folder::open(&dir, &table, false).unwrap();
+        let runs = table.runs(1);
+        for run in &runs[..3] {
+            folder.keep(&run.name(), &cell(&table, run)).unwrap();
+        }
+        let again = Folder::open(&dir, &table, false).unwrap().cells(&table).unwrap();
+        assert_eq!(again.iter().count(), 3);
+        assert_eq!(again.get(&runs[1]), Some(&cell(&table, &runs[1])));
+        assert_eq!(again.expected(&runs[5]), Some(2.5));
+
+        let other = Table::new("density", Scale::Paper).unwrap();
+        let error = Folder::open(&dir, &other, false).unwrap_err().to_string();
+        assert!(error.contains("its scale is small") && !error.contains('\n'), "{error}");
+        let fresh = Folder::open(&dir, &other, true).unwrap();
+        assert_eq!(fresh.cells(&other).unwrap().iter().count(), 0);
+        fs::remove_dir_all(dir).unwrap();
+    }
+
+    #[test]
+    fn what_is_written_can_be_read_and_foreign_folders_are_left_alone() {
+        let dir = scratch("read");
+        fs::create_dir(&dir).unwrap();
+        fs::write(dir.join("notes.txt"), "mine").unwrap();
+        let table = Table::new("iu-alpha", Scale::Small).unwrap();
+        assert!(Folder::open(&dir, &table, true).is_err());
+        assert!(super::summary(&dir).is_err());
+        fs::remove_file(dir.join("notes.txt")).unwrap();
+
+        let folder = Folder::open(&dir, &table, false).unwrap();
+        let mut cells = Cells::default();
+        let runs = table.runs(2);
+        cells.put(runs[0].name(), cell(&table, &runs[0]));
+        let says = summary::summary(&table, &cells, 2);
+        folder.write(&says).unwrap();
+        assert_eq!(super::summary(&dir).unwrap(), says);
+        assert_eq!(super::table(&dir).unwrap(), table);
+
+        fs::write(dir.join("cells/broken.json"), "{").unwrap();
+        let error = folder.cells(&table).unwrap_err().to_string();
+        assert!(error.contains("broken.json") && error.contains("delete it"), "{error}");
+        fs::remove_dir_all(dir).unwrap();
+    }
+}

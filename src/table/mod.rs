@@ -1,0 +1,279 @@
+//! Whole tables: every method with its controls, over seeds, with the gap to Retrain
+//! (the paper's Table 1 and figures; ALGORITHMS 11).
+//!
+//! A table is data: a [`Protocol`], and groups of [`Row`]s that share a forget set. A client runs
+//! its [`Run`]s one by one, keeps a [`cell::Cell`] of each, and asks [`summary`] what they say.
+
+pub mod cell;
+pub mod chart;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod folder;
+mod notes;
+mod plot;
+pub mod protocol;
+pub mod published;
+mod rates;
+pub mod rows;
+pub mod summary;
+pub mod text;
+
+use serde::{Deserialize, Serialize};
+use sha2::Digest;
+
+use crate::{
+    error::{Error, Result},
+    run::{hex, recipe::Recipe},
+};
+use protocol::{Protocol, Scale};
+use rows::Row;
+
+/// What a figure of a table shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Chart {
+    /// Average gap of every row.
+    Bars,
+    /// Average gap over what the table varies, a line for each method.
+    Gap,
+    /// UA over what the table varies, a line for each method, and its spread.
+    Ua,
+}
+
+/// What a table varies from row to row.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Axis {
+    pub title: String,
+    /// Whether equal factors are equal steps in the figure.
+    pub log: bool,
+}
+
+/// Rows that are compared with each other, because they forget the same.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Group {
+    pub title: String,
+    /// Forget sets that a row's numbers are averaged over.
+    pub forgets: Vec<String>,
+    pub rows: Vec<Row>,
+}
+
+/// A table before it is run: everything that fixes its numbers, but the seeds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Table {
+    pub name: String,
+    pub title: String,
+    pub protocol: Protocol,
+    pub groups: Vec<Group>,
+    /// What [`Row::at`] counts.
+    pub axis: Option<Axis>,
+    pub chart: Chart,
+    /// Added to every seed: a search uses seeds that no table reports.
+    #[serde(default)]
+    pub first_seed: u64,
+}
+
+/// One measurement of a table: a row on a forget set with a seed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Run<'a> {
+    pub row: &'a Row,
+    pub forget: &'a str,
+    pub seed: u64,
+}
+
+/// The tables: name and title.
+pub const TABLES: [(&str, &str); 8] = [
+    ("table1", "Random data forgetting, 10 % and 50 %"),
+    ("classwise", "Forgetting a class"),
+    ("density", "The share of weights that may change"),
+    ("ratio", "The share of pictures to forget"),
+    ("iu-alpha", "Influence unlearning over its step size, with and without a mask"),
+    ("estimators", "SalUn under every mask"),
+    ("ddpm-classwise", "A diffusion model forgets a class"),
+    ("search", "Learning rates, on a seed that no other table reports"),
+];
+
+impl Table {
+    /// A table by name.
+    ///
+    /// # Errors
+    /// The name is unknown.
+    pub fn new(name: &str, scale: Scale) -> Result<Self> {
+        let names = || TABLES.map(|(name, _)| name);
+        let &(name, title) = TABLES
+            .iter()
+            .find(|(known, _)| *known == name)
+            .ok_or_else(|| Error::unknown("table", name, names()))?;
+        let axis = |title: &str, log| Some(Axis { title: title.into(), log });
+        let (groups, axis, chart) = match name {
+            "table1" => (rows::random(scale), None, Chart::Bars),
+            "classwise" => (rows::classes(scale), None, Chart::Bars),
+            "density" => (rows::densities(scale), axis("density", false), Chart::Gap),
+            "ratio" => (rows::ratios(scale), axis("% forgotten", false), Chart::Gap),
+            "iu-alpha" => (rows::influence(scale), axis("alpha", true), Chart::Ua),
+            "estimators" => (rows::estimators(scale), None, Chart::Bars),
+            "search" => (rows::search(scale), axis("setting", true), Chart::Gap),
+            _ => (rows::generations(scale), None, Chart::Bars),
+        };
+        let protocol = match name {
+            "ddpm-classwise" => Protocol::generate(scale),
+            _ => Protocol::classify(scale),
+        };
+        let first_seed = if name == "search" { SEARCHED } else { 0 };
+        let (name, title) = (name.to_string(), title.to_string());
+        Ok(Self { name, title, protocol, groups, axis, chart, first_seed })
+    }
+
+    /// SHA-256 over the table and the program's version: numbers with equal hashes may stand in one
+    /// table.
+    pub fn hash(&self) -> String {
+        let text = serde_json::to_string(self).unwrap_or_default();
+        hex(&sha2::Sha256::digest(format!("{}\n{text}", env!("CARGO_PKG_VERSION"))))
+    }
+
+    /// The measurements of `seeds` seeds: seed by seed, on a forget set first what others are
+    /// compared with.
+    pub fn runs(&self, seeds: u64) -> Vec<Run<'_>> {
+        let mut runs = Vec::new();
+        for seed in self.seeds(seeds) {
+            for group in &self.groups {
+                let mut order: Vec<&Row> = group.rows.iter().collect();
+                order.sort_by_key(|row| row.method != rows::RETRAIN);
+                for forget in &group.forgets {
+                    runs.extend(order.iter().map(|&row| Run { row, forget, seed }));
+                }
+            }
+        }
+        runs
+    }
+
+    /// Its first `n` seeds.
+    pub fn seeds(&self, n: u64) -> impl Iterator<Item = u64> + use<> {
+        (1..=n).map({
+            let first = self.first_seed;
+            move |seed| first + seed
+        })
+    }
+
+    /// Only the rows that are named by method or label, beside Retrain, which gaps are taken to.
+    ///
+    /// # Errors
+    /// A name fits no row.
+    pub fn only(&self, names: &[String]) -> Result<Vec<&Row>> {
+        let rows = || self.groups.iter().flat_map(|g| &g.rows);
+        for name in names {
+            if !rows().any(|row| row.is(name)) {
+                let mut known: Vec<&str> = rows().map(|row| row.method.as_str()).collect();
+                known.sort_unstable();
+                known.dedup();
+                return Err(Error::unknown("row", name, known));
+            }
+        }
+        let wanted = |row: &&Row| {
+            row.method == rows::RETRAIN || names.is_empty() || names.iter().any(|n| row.is(n))
+        };
+        Ok(rows().filter(wanted).collect())
+    }
+}
+
+impl Run<'_> {
+    /// A name for its file, unique in its table.
+    pub fn name(&self) -> String {
+        let at = self.row.at.map(|at| format!("-{at}")).unwrap_or_default();
+        slug(&format!("{}-{}{at}-seed-{}", self.forget, self.row.label, self.seed))
+    }
+
+    /// For a person.
+    pub fn title(&self) -> String {
+        let at = self.row.at.map(|at| format!(" {at}")).unwrap_or_default();
+        format!("{}{at}, {}, seed {}", self.row.label, self.forget, self.seed)
+    }
+
+    /// What the engine is asked for; `model` names the original.
+    pub fn recipe(&self, protocol: &Protocol, model: &str) -> Recipe {
+        let row = self.row;
+        Recipe {
+            method: row.method.clone(),
+            mask: row.mask,
+            density: row.density,
+            lr: row.lr,
+            epochs: row.epochs.or(protocol.epochs),
+            steps: row.steps,
+            batch: protocol.batch,
+            budget: protocol.budget,
+            seed: self.seed,
+            // A table has no room for what an audit finds.
+            audit: Some(false),
+            ..Recipe::new(model, &protocol.data, self.forget)
+        }
+    }
+}
+
+/// Seeds up to here are for reports.
+const SEARCHED: u64 = 1000;
+
+/// A name in characters that any file system takes.
+pub fn slug(name: &str) -> String {
+    let safe = |c: char| match c {
+        '.' => c,
+        c if c.is_ascii_alphanumeric() => c.to_ascii_lowercase(),
+        _ => '-',
+    };
+    let mut text: String = name.chars().map(safe).collect();
+    while text.contains("--") {
+        text = text.replace("--", "-");
+    }
+    text.chars().take(120).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+    use crate::unlearn::registry;
+
+    #[test]
+    fn every_table_has_rows_of_known_methods_and_its_controls() {
+        for (name, _) in TABLES {
+            for scale in [Scale::Small, Scale::Paper] {
+                let table = Table::new(name, scale).unwrap();
+                for run in table.runs(1) {
+                    if run.row.method != rows::RETRAIN {
+                        registry::find(&run.row.method).unwrap();
+                    }
+                    run.recipe(&table.protocol, "m").check().unwrap();
+                }
+                for row in table.groups.iter().flat_map(|g| g.rows.iter().map(move |r| (g, r))) {
+                    if let Some(control) = row.0.control(row.1) {
+                        assert_eq!(control.density, row.1.density, "{name}: {}", row.1.label);
+                    } else {
+                        assert!(!row.1.saliency(), "{name}: {} has no control", row.1.label);
+                    }
+                }
+            }
+        }
+        assert!(Table::new("table2", Scale::Small).is_err());
+    }
+
+    #[test]
+    fn retrain_comes_first_and_every_run_has_a_name_of_its_own() {
+        for (name, _) in TABLES {
+            let table = Table::new(name, Scale::Small).unwrap();
+            let runs = table.runs(3);
+            let names: HashSet<String> = runs.iter().map(Run::name).collect();
+            assert_eq!(names.len(), runs.len(), "{name}");
+            if name != "ddpm-classwise" {
+                assert_eq!(runs[0].row.method, rows::RETRAIN);
+            }
+        }
+    }
+
+    #[test]
+    fn a_part_of_a_table_keeps_retrain_and_names_what_it_does_not_know() {
+        let table = Table::new("table1", Scale::Small).unwrap();
+        let some = table.only(&["SalUn".into()]).unwrap();
+        let methods: HashSet<&str> = some.iter().map(|r| r.method.as_str()).collect();
+        assert_eq!(methods, HashSet::from(["retrain", "salun"]));
+        let error = table.only(&["salum".into()]).unwrap_err().to_string();
+        assert!(error.contains("did you mean 'salun'"), "{error}");
+    }
+}
