@@ -198,6 +198,7 @@ impl Run<'_> {
             epochs: row.epochs.or(protocol.epochs),
             steps: row.steps,
             batch: protocol.batch,
+            knobs: row.knobs.clone(),
             budget: protocol.budget,
             seed: self.seed,
             // A table has no room for what an audit finds.
