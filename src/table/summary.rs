@@ -151,7 +151,7 @@ struct Sample<'a> {
 fn columns(task: Task) -> &'static [&'static str] {
     match task {
         Task::Classify => &["UA", "RA", "TA", "MIA"],
-        Task::Generate => &["UA", "kept", "FD"],
+        Task::Generate | Task::TextToImage => &["UA", "kept", "FD"],
     }
 }
 
