@@ -20,6 +20,8 @@ pub struct Switches {
     asked: Arc<AtomicU64>,
     cancelled: Arc<AtomicU64>,
     pause: Arc<AtomicBool>,
+    /// Whether a held job may go on to its next unit of work.
+    step: Arc<AtomicBool>,
     previews: Arc<AtomicBool>,
 }
 
@@ -43,9 +45,14 @@ impl Switches {
         self.pause.store(on, Ordering::Relaxed);
     }
 
+    /// Lets a held job do one more unit of work, such as an update.
+    pub fn step(&self) {
+        self.step.store(true, Ordering::Relaxed);
+    }
+
     /// Whether the job is held.
     pub fn paused(&self) -> bool {
-        self.pause.load(Ordering::Relaxed)
+        self.pause.load(Ordering::Relaxed) && !self.step.load(Ordering::Relaxed)
     }
 
     /// Asks unlearning jobs to show what the model makes while it trains.
@@ -135,6 +142,7 @@ impl Monitor {
     /// [`Error::Cancelled`].
     pub async fn advance(&mut self, units: usize) -> Result<()> {
         self.done += units;
+        self.switches.step.store(false, Ordering::Relaxed);
         let due = self.reported.is_none_or(|r| r.elapsed() >= Duration::from_millis(100));
         if due || self.done >= self.total {
             self.report();

@@ -10,11 +10,11 @@ use wasm_bindgen::prelude::*;
 use web_sys::HtmlCanvasElement;
 
 use crate::{
-    engine::{Engine, job::Run},
+    engine::Engine,
     error::{Error, Result},
     gpu::device::{self, Compute, DeviceChoice},
     run::bundle,
-    studio::{Host, Studio},
+    studio::{Host, Parcel, Studio},
 };
 
 unsafe extern "C" {
@@ -149,11 +149,19 @@ fn options(compute: &Compute) -> eframe::WebOptions {
     options
 }
 
-/// Hands the files of a run folder to the person as one archive.
-fn save(run: &Run) -> Result<PathBuf> {
-    let name = bundle::name(run) + ".zip";
-    save_file(&name, &bundle::archive(run)?);
-    Ok(name.into())
+/// Hands the files of a run folder to the person as one archive, a single file as it is.
+fn save(parcel: Parcel) -> Result<PathBuf> {
+    match parcel {
+        Parcel::Run(run) => {
+            let name = bundle::name(run) + ".zip";
+            save_file(&name, &bundle::archive(run)?);
+            Ok(name.into())
+        }
+        Parcel::File(name, bytes) => {
+            save_file(name, bytes);
+            Ok(name.into())
+        }
+    }
 }
 
 fn told(error: Error) -> JsValue {

@@ -7,7 +7,7 @@ use salun_studio::{
     engine::Engine,
     error::Error,
     gpu::device::{self, DeviceChoice},
-    studio::Studio,
+    studio::{Parcel, Studio},
 };
 
 /// Runs the window until a widget with this label is there; the engine works meanwhile.
@@ -30,7 +30,7 @@ fn label(window: &Harness<Studio>, part: &str) -> String {
 #[test]
 fn a_person_sees_a_class_forgotten() {
     let engine = Engine::spawn(device::open(DeviceChoice::Cpu).expect("the CPU"));
-    let save = Box::new(|_: &_| Err(Error::Request("not in this test".into())));
+    let save = Box::new(|_: Parcel| Err(Error::Request("not in this test".into())));
     let studio = Studio::new(Box::new(engine), save);
     let mut window = Harness::builder()
         .with_size([1280.0, 800.0])

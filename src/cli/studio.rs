@@ -4,11 +4,11 @@ use std::path::{Path, PathBuf};
 
 use eframe::egui_wgpu::{WgpuSetup, WgpuSetupExisting};
 use salun_studio::{
-    engine::{Engine, job::Run},
+    engine::Engine,
     error::{Error, Result},
     gpu::device,
-    run::{bundle, folder},
-    studio::{self, Studio},
+    run::{bundle, folder, output::Output},
+    studio::{self, Parcel, Studio},
 };
 
 use super::{args::Common, demo, print};
@@ -51,13 +51,26 @@ pub fn has_display() -> bool {
     !cfg!(target_os = "linux") || set("DISPLAY") || set("WAYLAND_DISPLAY")
 }
 
-/// Writes a run to the first free `salun-runs/<task>-<forget>-<mask>-<n>`.
-fn save(run: &Run) -> Result<PathBuf> {
+/// Writes a run to the first free `salun-runs/<task>-<forget>-<mask>-<n>`, a file beside it.
+fn save(parcel: Parcel) -> Result<PathBuf> {
     let runs = Path::new(RUNS);
     std::fs::create_dir_all(runs).map_err(|e| Error::write(runs, e))?;
-    let name = bundle::name(run);
-    let free = (1..).map(|n| runs.join(format!("{name}-{n}"))).find(|p| !p.exists());
-    let place = free.unwrap_or_else(|| runs.join(name));
-    folder::write(run, &place, false)?;
+    let free = |stem: &str, end: &str| {
+        let mut places = (1..).map(|n| runs.join(format!("{stem}-{n}{end}")));
+        places.find(|p| !p.exists()).unwrap_or_else(|| runs.join(stem))
+    };
+    let place = match parcel {
+        Parcel::Run(run) => {
+            let place = free(&bundle::name(run), "");
+            folder::write(run, &place, false)?;
+            place
+        }
+        Parcel::File(name, bytes) => {
+            let dot = name.rfind('.').unwrap_or(name.len());
+            let place = free(&name[..dot], &name[dot..]);
+            Output::file(&place, false)?.write(bytes)?;
+            place
+        }
+    };
     Ok(place)
 }

@@ -26,6 +26,7 @@ use std::{
 };
 
 use rng::RandomState;
+use serde::{Deserialize, Serialize};
 use sets::SETS;
 
 use crate::{
@@ -34,16 +35,18 @@ use crate::{
 };
 
 /// Pictures of one size with a class each, all in main memory.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Pictures {
     /// n · channels · height · width bytes, channels first.
+    #[serde(with = "crate::wire::numbers")]
     pub pixels: Vec<u8>,
+    #[serde(with = "crate::wire::numbers")]
     pub labels: Vec<u8>,
     pub shape: PictureShape,
 }
 
 /// Channels, height and width of one picture.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct PictureShape {
     pub channels: usize,
     pub height: usize,

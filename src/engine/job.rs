@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    data::Pictures,
     diffusion::{sampler::SampleOptions, scheduler::Kind},
     error::Error,
     gpu::device::DeviceInfo,
@@ -57,6 +58,8 @@ pub enum Job {
     /// One unlearning run; sends [`Event::Live`]; answers [`Outcome::Unlearned`], or for a prompt
     /// [`Outcome::PromptForgotten`].
     Unlearn(Recipe),
+    /// Opens the data set of a model to be looked through; answers [`Outcome::Browsed`].
+    Browse { model: String, data: String },
     /// Measures a model on a forget set; answers [`Outcome::Measured`].
     Evaluate { model: Arc<Model>, recipe: Recipe },
     /// [`Job::Evaluate`] of a classifier, and an audit of what it still holds, beside the recipe's
@@ -196,6 +199,7 @@ pub enum Outcome {
     Sampled(Arc<Grid>),
     LatentTrained(Arc<LatentModel>),
     PromptForgotten(Arc<PromptRun>),
+    Browsed(Arc<Shelf>),
 }
 
 /// A model measured and audited.
@@ -232,6 +236,18 @@ impl Opened {
     pub fn model(&self) -> &str {
         self.after.first().map_or(&self.name, |recipe| &recipe.model)
     }
+}
+
+/// The pictures that a model was trained on and can be made to forget.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Shelf {
+    pub model: String,
+    pub data: String,
+    pub classes: Vec<String>,
+    /// The official training set.
+    pub pictures: Arc<Pictures>,
+    /// Indices of those that are in the training part of the model's split, ascending.
+    pub items: Vec<usize>,
 }
 
 /// A whole unlearning run, ready to be written as a run folder.

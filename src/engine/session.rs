@@ -6,7 +6,7 @@ use burn::tensor::Device;
 
 use super::{
     Send,
-    job::{Event, Grid, Job, Opened, Outcome},
+    job::{Event, Grid, Job, Opened, Outcome, Shelf},
     requests::{self, Adopted},
 };
 use crate::{
@@ -146,6 +146,7 @@ impl Session {
             Job::Unlearn(recipe) => {
                 Outcome::Unlearned(Arc::new(self.unlearn(id, recipe, send, monitor).await?))
             }
+            Job::Browse { model, data } => Outcome::Browsed(Arc::new(self.shelf(model, data)?)),
             Job::Evaluate { model, recipe } => {
                 let setting = self.setting_of(model, &recipe, monitor).await?;
                 let model = setting.model.clone();
@@ -171,6 +172,15 @@ impl Session {
                 Outcome::Sampled(Arc::new(self.sample_prompts(request, monitor).await?))
             }
         })
+    }
+
+    /// The pictures that a model can be made to forget.
+    fn shelf(&mut self, model: String, data: String) -> Result<Shelf> {
+        let split_seed = self.model(&model)?.card.split_seed;
+        let set = data::open(&data)?;
+        let items = set.split(split_seed).train;
+        let (classes, pictures) = (set.classes.clone(), set.train.clone());
+        Ok(Shelf { model, data, classes, pictures, items })
     }
 
     /// A model by name or path, opened once.
@@ -534,6 +544,9 @@ fn needed(job: &Job) -> Vec<&'static str> {
         | Job::Audit { recipe, .. } => {
             let models = registry::files(&recipe.model, &recipe.data);
             [models, data::files(&recipe.data).concat()].concat()
+        }
+        Job::Browse { model, data } => {
+            [registry::files(model, data), data::files(data).concat()].concat()
         }
         Job::Sample { model, .. } => registry::files(model, data_of(model)),
         Job::TrainLatent(_) | Job::TrainJudge { .. } => assets::EMOJI.to_vec(),

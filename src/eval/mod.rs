@@ -11,6 +11,7 @@ pub mod generate;
 mod linear;
 pub mod mia;
 pub mod outputs;
+pub mod place;
 pub mod prompts;
 pub mod references;
 pub mod relearn;

@@ -4,20 +4,33 @@ use crate::{
     models::Task,
     run::{
         audit::{Audit, Examination},
-        report::{Metrics, Verdict, VerdictLabel},
+        report::{Metrics, Report, Verdict, VerdictLabel},
     },
 };
 
-/// Points of UA that may be missing.
+/// Points of UA that may be missing for a classifier.
 const UNDER: f64 = 3.0;
-/// Points of RA or TA that may be lost: classifier, diffusion model, text-to-image model.
-const DAMAGE: [f64; 3] = [1.5, 5.0, 10.0];
 /// Points by which a probe, and the area under a relearn curve, may exceed Retrain's.
 const PROBE: f64 = 10.0;
 const RELEARN: f64 = 15.0;
 /// The same where there is no Retrain, above an even guess among the classes. A model that never saw
 /// a class also has features that tell it apart, so the probe alone says nothing here.
 const CHANCE: f64 = 50.0;
+
+/// Points of UA that may be missing, and of RA or TA that may be lost.
+pub fn limits(task: Task) -> [f64; 2] {
+    match task {
+        Task::Classify => [UNDER, 1.5],
+        Task::Generate => [5.0, 5.0],
+        Task::TextToImage => [10.0, 10.0],
+    }
+}
+
+/// The UA of a model that never saw the forget set: 100 for a whole class, Retrain's own value; for
+/// other sets Retrain's where it is known, else the error on unseen pictures.
+pub fn aim(whole_class: bool, before: &Metrics, retrain: Option<&Metrics>) -> f64 {
+    if whole_class { 100.0 } else { retrain.map_or(100.0 - before.TA, |r| r.UA) }
+}
 
 /// What a verdict rests on.
 #[derive(Debug, Clone, Copy)]
@@ -30,20 +43,33 @@ pub struct Evidence<'a> {
     pub audit: Option<&'a Audit>,
 }
 
-/// Judges a run by what is left of the forgotten and what is lost of the rest; a class that is not
-/// seen any more, but comes back more easily than in a model that never saw it, is hidden.
-///
-/// A whole class is forgotten when nothing of it is recognised (UA 100, Retrain's own value);
-/// for other sets the aim is Retrain's UA where it is known, else the error on unseen pictures.
+impl<'a> Evidence<'a> {
+    /// What a report says, with an audit of its own or one that came later.
+    pub fn of(report: &'a Report, audit: Option<&'a Audit>) -> Self {
+        let all = [Task::Classify, Task::Generate, Task::TextToImage];
+        let task = all.into_iter().find(|t| t.name() == report.task);
+        Self {
+            task: task.unwrap_or(Task::Classify),
+            whole_class: report.forget.spec.starts_with("class:"),
+            before: &report.before,
+            after: &report.after,
+            retrain: report.retrain.as_ref(),
+            audit: audit.or(report.audit.as_deref()),
+        }
+    }
+
+    /// The UA to aim for.
+    pub fn aim(&self) -> f64 {
+        aim(self.whole_class, self.before, self.retrain)
+    }
+}
+
+/// Judges a run by what is left of the forgotten ([`aim`]) and what is lost of the rest; a class that
+/// is not seen any more, but comes back more easily than in a model that never saw it, is hidden.
 pub fn verdict(evidence: &Evidence) -> Verdict {
-    let Evidence { task, whole_class, before, after, retrain, audit } = *evidence;
-    let aim = if whole_class { 100.0 } else { retrain.map_or(100.0 - before.TA, |r| r.UA) };
-    let allowed = DAMAGE[task as usize];
-    let under = match task {
-        Task::Classify => UNDER,
-        Task::Generate => 5.0,
-        Task::TextToImage => 10.0,
-    };
+    let Evidence { task, whole_class, before, after, audit, .. } = *evidence;
+    let aim = evidence.aim();
+    let [under, allowed] = limits(task);
     let (lost_ra, lost_ta) = (before.RA - after.RA, before.TA - after.TA);
     let (lost, n) = if lost_ra > lost_ta { (lost_ra, after.n[1]) } else { (lost_ta, after.n[2]) };
     let missing = aim - after.UA;

@@ -13,33 +13,62 @@ use crate::{
         checkpoint::{self, Precision},
         latent,
     },
+    saliency::Mask,
 };
+
+/// The names of the files, in their order.
+pub const FILES: [&str; 12] = [
+    "recipe.toml",
+    "report.json",
+    "model.safetensors",
+    "mask.safetensors",
+    "saliency.png",
+    AUDIT[0],
+    AUDIT[1],
+    AUDIT[2],
+    "before.png",
+    "after.png",
+    "side-by-side.png",
+    "log.jsonl",
+];
 
 /// The files of a run folder: name and content.
 ///
 /// # Errors
 /// A picture cannot be drawn.
 pub fn contents(run: &Run) -> Result<Vec<(&'static str, Vec<u8>)>> {
+    let each = |name| Ok(file(run, name)?.map(|bytes| (name, bytes)));
+    FILES.into_iter().filter_map(|name| each(name).transpose()).collect()
+}
+
+/// One file of a run folder; `None` where there is none, such as the mask of a run without one.
+///
+/// # Errors
+/// A picture cannot be drawn.
+pub fn file(run: &Run, name: &str) -> Result<Option<Vec<u8>>> {
     let (report, classes) = (&run.report, &run.model.card.classes);
-    let mut files = vec![
-        ("recipe.toml", run.recipe.to_toml()?.into_bytes()),
-        ("report.json", json(report)?),
-        ("model.safetensors", checkpoint::encode(&run.model, Precision::Full)?),
-    ];
-    if let Some(mask) = &run.mask {
-        let saliency = figures::saliency(mask, run.ranking.as_deref(), &report.forget.spec)?;
-        files.extend([("mask.safetensors", mask.encode()?), ("saliency.png", saliency)]);
-    }
-    if let Some(found) = &report.audit {
-        files.extend(audit(found)?);
-    }
-    files.extend([
-        ("before.png", figures::grid(&run.before, classes)?),
-        ("after.png", figures::grid(&run.after, classes)?),
-        ("side-by-side.png", figures::side_by_side(run)?),
-        ("log.jsonl", log(&run.log)?.into_bytes()),
-    ]);
-    Ok(files)
+    let mask = run.mask.as_ref();
+    let bytes = match name {
+        "recipe.toml" => run.recipe.to_toml()?.into_bytes(),
+        "report.json" => json(report)?,
+        "model.safetensors" => checkpoint::encode(&run.model, Precision::Full)?,
+        "mask.safetensors" => return mask.map(Mask::encode).transpose(),
+        "saliency.png" => {
+            let draw = |m| figures::saliency(m, run.ranking.as_deref(), &report.forget.spec);
+            return mask.map(draw).transpose();
+        }
+        "before.png" => figures::grid(&run.before, classes)?,
+        "after.png" => figures::grid(&run.after, classes)?,
+        "side-by-side.png" => figures::side_by_side(run)?,
+        "log.jsonl" => log(&run.log)?.into_bytes(),
+        name if AUDIT.contains(&name) => {
+            let Some(found) = &report.audit else { return Ok(None) };
+            let file = audit(found)?.into_iter().find(|(file, _)| *file == name);
+            return Ok(file.map(|(_, bytes)| bytes));
+        }
+        _ => return Ok(None),
+    };
+    Ok(Some(bytes))
 }
 
 /// The names of an audit's files.

@@ -8,18 +8,20 @@ use std::{
 use egui::{CentralPanel, Frame, Margin, Panel, Ui};
 
 use super::{
-    Backend, compare,
+    Backend,
     compare::Comparison,
+    curves::Curve,
     forget_panel,
     frames::Frames,
     heat::HeatMap,
     keys,
     narrow::{NARROW, Tab, narrow_ui},
     saliency_panel,
-    saver::SaveHook,
-    saver::Saver,
+    saver::{SaveHook, Saver, Wanted},
     state::State,
     theme, timeline, top_bar,
+    tour::{self, Spot, Tour},
+    views::{self, Auditor, Browser, View},
 };
 use crate::run::link::Link;
 
@@ -51,6 +53,13 @@ pub struct Studio {
     pub frames: Frames,
     /// Whether the saliency panel lists biases and norms, too.
     pub(super) show_small: bool,
+    /// What the centre shows.
+    pub view: View,
+    pub(super) browser: Browser,
+    pub(super) auditor: Auditor,
+    pub(super) tour: Tour,
+    /// What the bottom draws.
+    pub(super) curve: Curve,
     /// The panel that a narrow window shows.
     pub(super) tab: Tab,
     pub(super) host: Host,
@@ -69,6 +78,11 @@ impl Studio {
             heat: HeatMap::default(),
             frames: Frames::default(),
             show_small: false,
+            view: View::default(),
+            browser: Browser::default(),
+            auditor: Auditor::default(),
+            tour: Tour::default(),
+            curve: Curve::default(),
             tab: Tab::default(),
             host: Host::default(),
             link: String::new(),
@@ -104,6 +118,7 @@ impl Studio {
         }
         self.take_news(ui.ctx());
         keys::handle(self, ui.ctx());
+        self.tour.begin_frame();
         if !ui.input(|i| i.pointer.any_down()) {
             self.state.settle();
         }
@@ -113,6 +128,7 @@ impl Studio {
         } else {
             self.wide_ui(ui);
         }
+        tour::tour_ui(self, ui.ctx(), theme::palette(ui));
         self.frames.overlay_ui(ui.ctx());
     }
 
@@ -138,6 +154,7 @@ impl Studio {
             .size_range(240.0..=480.0)
             .show(ui, |ui| {
                 ui.take_available_width();
+                self.tour.mark(Spot::Saliency, ui.max_rect());
                 saliency_panel::saliency_ui(self, ui);
             });
         Panel::bottom("timeline")
@@ -155,13 +172,13 @@ impl Studio {
         );
         CentralPanel::no_frame()
             .frame(side.fill(theme::palette(ui).canvas))
-            .show(ui, |ui| compare::compare_ui(self, ui));
+            .show(ui, |ui| views::centre_ui(self, ui));
     }
 
     /// Saves every finished run of the shown task.
     pub fn save(&mut self) {
         if !self.saver.busy() {
-            let runs = self.state.finished().map(|(arm, run)| (arm, run.clone())).collect();
+            let runs = self.state.finished().map(|(_, run)| Wanted::Run(run.clone())).collect();
             self.saver.save(runs);
         }
     }
@@ -177,7 +194,7 @@ impl Studio {
             }
         }
         while let Some(saved) = self.saver.poll() {
-            self.state.note_saved(saved.arm, &saved.run, saved.place);
+            self.state.note_saved(saved.run.as_ref(), saved.place);
         }
         let again = if self.state.work.is_some() || self.saver.busy() {
             Duration::from_millis(50)

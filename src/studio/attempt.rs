@@ -4,11 +4,14 @@ use std::{path::PathBuf, sync::Arc};
 
 use crate::{
     engine::job::{Grid, Live, Run},
-    run::report::Metrics,
+    run::{
+        audit::Audit,
+        report::{Metrics, Verdict},
+    },
 };
 
 /// A run that was asked for.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Attempt {
     /// The name of the method.
     pub method: String,
@@ -18,9 +21,13 @@ pub struct Attempt {
     pub steps: usize,
     /// Pictures by the number of updates before them; step 0 is the unchanged model.
     pub snapshots: Vec<(usize, Arc<Grid>)>,
-    /// The latest look at UA, RA and TA over the shown tiles.
-    pub glance: Option<Metrics>,
+    /// (step, UA, RA and TA over the shown tiles), of every look so far.
+    pub glances: Vec<(usize, Metrics)>,
     pub run: Option<Arc<Run>>,
+    /// What the model still holds, once that was looked for.
+    pub audit: Option<Arc<Audit>>,
+    /// What came of the run, and of its audit.
+    pub verdict: Option<Verdict>,
     pub cancelled: bool,
     /// Where the run was saved.
     pub saved: Option<PathBuf>,
@@ -34,8 +41,10 @@ impl Attempt {
             losses: Vec::new(),
             steps: 0,
             snapshots: vec![(0, before)],
-            glance: None,
+            glances: Vec::new(),
             run: None,
+            audit: None,
+            verdict: None,
             cancelled: false,
             saved: None,
         }
@@ -48,15 +57,15 @@ impl Attempt {
         if let Some(grid) = live.grid {
             self.snapshots.push((live.step, grid));
         }
-        if live.metrics.is_some() {
-            self.glance = live.metrics;
-        }
+        self.glances.extend(live.metrics.map(|m| (live.step, m)));
     }
 
     /// Takes in the result.
     pub fn finish(&mut self, run: Arc<Run>) {
         self.steps = self.steps.max(run.log.len());
         self.snapshots.push((self.steps, run.after.clone()));
+        self.audit = run.report.audit.clone().map(Arc::from);
+        self.verdict = Some(run.report.verdict.clone());
         self.run = Some(run);
     }
 

@@ -10,8 +10,10 @@ use super::{
     request::Choice,
     session::{Content, Pane, Session},
     state::State,
+    swipe::Swipe,
     theme,
     tile::Sheet,
+    tour::Spot,
 };
 use crate::engine::job::{Grid, Opened};
 
@@ -26,11 +28,12 @@ pub const GAP: f32 = 14.0;
 pub struct Comparison {
     shown: [bool; 4],
     sheets: [Sheet; 4],
+    pub swipe: Swipe,
 }
 
 impl Default for Comparison {
     fn default() -> Self {
-        Self { shown: [true; 4], sheets: Default::default() }
+        Self { shown: [true; 4], sheets: Default::default(), swipe: Swipe::default() }
     }
 }
 
@@ -43,12 +46,14 @@ impl Comparison {
 
 /// Draws the panes.
 pub fn compare_ui(studio: &mut Studio, ui: &mut Ui) {
-    let one_row = ui.available_width() > 560.0;
+    let one_row = ui.available_width() > 640.0;
     ui.horizontal(|ui| {
         for pane in Pane::ALL {
             ui.checkbox(&mut studio.comparison.shown[pane as usize], pane.name())
                 .on_hover_text("Show or hide this pane");
         }
+        ui.checkbox(&mut studio.comparison.swipe.on, "Swipe")
+            .on_hover_text("Before and after in one pane (W); or hold B for Before everywhere");
         if one_row {
             ui.add_space(12.0);
             legend_ui(ui);
@@ -132,25 +137,38 @@ fn panes_ui(studio: &mut Studio, ui: &mut Ui, opened: &Arc<Opened>) {
     let look = Look {
         session,
         opened,
-        forgotten: match session.request.what {
-            Some(Choice::Class(class)) => Some(class),
+        forgotten: match &session.request.what {
+            Some(Choice::Class(class)) => Some(*class),
             _ => None,
         },
         tile: arrangement.tile,
         before,
+        swipe: studio.comparison.swipe.share(ui.ctx()),
         palette: theme::palette(ui),
     };
+    let mut swiped = None;
     ScrollArea::both().auto_shrink(false).show(ui, |ui| {
         ui.spacing_mut().item_spacing = vec2(GAP, GAP);
         for band in shown.chunks(arrangement.per_band) {
             ui.horizontal_top(|ui| {
                 look.names_ui(ui);
                 for &pane in band {
-                    look.pane_ui(ui, pane, &mut studio.comparison.sheets[pane as usize]);
+                    let sheet = &mut studio.comparison.sheets[pane as usize];
+                    let (rect, moved) = look.pane_ui(ui, pane, sheet);
+                    swiped = moved.or(swiped);
+                    match pane {
+                        Pane::Before => studio.tour.mark(Spot::Before, rect),
+                        Pane::Random => studio.tour.mark(Spot::Control, rect),
+                        _ => {}
+                    }
                 }
             });
         }
     });
+    if let Some(at) = swiped.filter(|_| studio.comparison.swipe.on) {
+        studio.comparison.swipe.at = at;
+        ui.ctx().request_repaint();
+    }
 }
 
 /// A pane's width.

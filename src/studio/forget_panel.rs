@@ -4,33 +4,45 @@ use std::sync::Arc;
 
 use egui::{
     Align, Align2, AtomExt as _, Atoms, Button, Color32, ComboBox, DragValue, Frame, Image, Layout,
-    Panel, RichText, ScrollArea, Slider, Ui, vec2,
+    Panel, RichText, ScrollArea, Slider, Ui, Vec2, vec2,
 };
 
-use super::{app::Studio, request::Choice, session::Pane, state::State, theme, tile, words};
+use super::{
+    app::Studio,
+    items,
+    knobs::knobs_ui,
+    request::{Choice, Request},
+    session::Pane,
+    state::{State, WAIT},
+    theme, tile,
+    tour::Spot,
+    views::View,
+    words,
+};
 use crate::{
     engine::job::Opened,
     models::Task,
     run::recipe::{Budget, Redirect},
     saliency::estimator::Estimator,
-    unlearn::registry::{METHODS, Method},
+    unlearn::registry::METHODS,
 };
-
-const WAIT: &str = "Wait for the run, or cancel it";
 
 /// Draws the panel.
 pub fn forget_ui(studio: &mut Studio, ui: &mut Ui) {
-    Panel::bottom("forget button")
+    let button = Panel::bottom("forget button")
         .frame(Frame::NONE)
         .show_separator_line(false)
         .show(ui, |ui| button_ui(&mut studio.state, ui));
+    studio.tour.mark(Spot::Forget, button.response.rect);
     ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
         ui.heading("What to forget");
         match studio.state.session().opened.clone() {
             Some(opened) => {
-                ui.scope(|ui| classes_ui(studio, ui, &opened));
+                earlier_ui(&mut studio.state, &opened, ui);
+                let chips = ui.scope(|ui| classes_ui(studio, ui, &opened));
+                studio.tour.mark(Spot::Pick, chips.response.rect);
                 if studio.state.task == Task::Classify {
-                    share_ui(&mut studio.state, ui);
+                    parts_ui(studio, ui);
                 }
             }
             None => drop(ui.weak("The classes appear once the model is open")),
@@ -61,11 +73,36 @@ fn button_ui(state: &mut State, ui: &mut Ui) {
     }
 }
 
+/// The requests that the model has met, and a way back.
+fn earlier_ui(state: &mut State, opened: &Opened, ui: &mut Ui) {
+    if opened.after.is_empty() {
+        return;
+    }
+    let names: Vec<String> = opened.after.iter().map(|r| words::forget_set(&r.forget)).collect();
+    ui.horizontal(|ui| {
+        ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
+            let undo = ui
+                .add_enabled(!state.held(), Button::new("Undo"))
+                .on_hover_text("Back to the model before the last request, every bit (Ctrl+Z)")
+                .on_disabled_hover_text(WAIT);
+            if undo.clicked() {
+                state.undo();
+            }
+            ui.with_layout(Layout::left_to_right(Align::Center), |ui| {
+                let text = format!("Forgot {}", names.join(", "));
+                ui.add(egui::Label::new(text).truncate());
+            });
+        });
+    });
+}
+
 fn classes_ui(studio: &mut Studio, ui: &mut Ui, opened: &Arc<Opened>) {
-    let picked = studio.state.session().request.what;
+    let picked = studio.state.session().request.what.clone();
     let free = !studio.state.held();
     let texture = studio.comparison.sheet(Pane::Before).texture(ui.ctx(), &opened.grid);
-    let size = vec2((ui.available_width() - 4.0) / 2.0, 28.0);
+    // Lower where the panel is.
+    let height = if ui.ctx().content_rect().height() < 720.0 { 24.0 } else { 28.0 };
+    let size = vec2((ui.available_width() - 4.0) / 2.0, height);
     let classes: Vec<usize> = (0..opened.classes.len()).collect();
     ui.spacing_mut().item_spacing = vec2(4.0, 4.0);
     for pair in classes.chunks(2) {
@@ -75,7 +112,7 @@ fn classes_ui(studio: &mut Studio, ui: &mut Ui, opened: &Arc<Opened>) {
                 let name = RichText::new(&opened.classes[class]).small();
                 let mut atoms = Atoms::new(name.atom_grow(true).atom_align(Align2::LEFT_CENTER));
                 if let Some(row) = opened.grid.rows.iter().position(|r| *r == Some(class)) {
-                    let side = vec2(22.0, 22.0);
+                    let side = Vec2::splat(height - 6.0);
                     let image = Image::from_texture((texture, side))
                         .uv(tile::uv(&opened.grid, row, 0))
                         .fit_to_exact_size(side);
@@ -100,31 +137,68 @@ fn classes_ui(studio: &mut Studio, ui: &mut Ui, opened: &Arc<Opened>) {
     }
 }
 
-fn share_ui(state: &mut State, ui: &mut Ui) {
-    let picked = state.session().request.what;
+/// Forget sets that are a part of some classes.
+fn parts_ui(studio: &mut Studio, ui: &mut Ui) {
+    type Part = fn(u32) -> Choice;
+    const SHARES: [(&str, Part, &str); 3] = [
+        ("A random share", Choice::Share, "Of all training pictures"),
+        ("The hardest share", Choice::Hardest, "The training pictures with the largest loss"),
+        ("The easiest share", Choice::Easiest, "The training pictures with the smallest loss"),
+    ];
+    let state = &mut studio.state;
+    let picked = state.session().request.what.clone();
+    let (now, mut percent) = match &picked {
+        Some(Choice::Share(percent)) => (Some(0), *percent),
+        Some(Choice::Hardest(percent)) => (Some(1), *percent),
+        Some(Choice::Easiest(percent)) => (Some(2), *percent),
+        _ => (None, 10),
+    };
     ui.add_enabled_ui(!state.held(), |ui| {
-        let on = matches!(picked, Some(Choice::Share(_)));
-        let button = Button::new("Random share").selected(on);
-        if ui.add(button).on_disabled_hover_text(WAIT).clicked() {
-            state.pick(Choice::Share(10));
-        }
-        let Some(Choice::Share(mut percent)) = picked else { return };
+        let name = match (&picked, now) {
+            (_, Some(share)) => SHARES[share].0.to_string(),
+            (Some(Choice::Items(list)), _) => words::forget_set(&items::spec(list)),
+            _ => "Some pictures…".into(),
+        };
+        field_ui(ui, "Or", |ui| {
+            let combo = ComboBox::from_id_salt("part").width(ui.available_width());
+            combo
+                .selected_text(name)
+                .show_ui(ui, |ui| {
+                    for (i, (name, part, hint)) in SHARES.into_iter().enumerate() {
+                        let entry = ui.selectable_label(now == Some(i), name);
+                        if entry.on_hover_text(hint).clicked() {
+                            state.pick(part(percent));
+                        }
+                    }
+                    let on = matches!(picked, Some(Choice::Items(_)));
+                    let entry = ui.selectable_label(on, "Picked pictures…");
+                    if entry.on_hover_text("Pick them from the data set").clicked() {
+                        studio.view = View::Data;
+                    }
+                })
+                .response
+                .on_disabled_hover_text(WAIT)
+        });
+        let Some(now) = now else { return };
         let response =
             field_ui(ui, "Share", |ui| ui.add(Slider::new(&mut percent, 1..=50).suffix(" %")));
         if response.changed() {
-            state.aim(Choice::Share(percent));
+            state.aim(SHARES[now].1(percent));
         }
         // Score once, when the hand rests.
         if response.drag_stopped() || (response.changed() && !response.dragged()) {
-            state.pick(Choice::Share(percent));
+            state.pick(SHARES[now].1(percent));
         }
     });
 }
 
 fn how_ui(state: &mut State, ui: &mut Ui) {
-    let method = method_ui(state, ui);
-    density_ui(state, ui, method);
-    if state.task == Task::Generate {
+    method_ui(state, ui);
+    mask_ui(state, ui);
+    density_ui(state, ui);
+    let method = METHODS.iter().find(|m| m.name == state.session().request.method);
+    let redirects = method.and_then(|m| m.generate.as_ref()).is_some_and(|how| how.redirects);
+    if state.task == Task::Generate && redirects {
         redirect_ui(state, ui);
     }
     let response = field_ui(ui, "Seed", |ui| {
@@ -136,39 +210,60 @@ fn how_ui(state: &mut State, ui: &mut Ui) {
     }
     budget_ui(state, ui);
     steps_ui(state, ui);
+    knobs_ui(state, ui);
 }
 
-fn method_ui(state: &mut State, ui: &mut Ui) -> Option<&'static Method> {
+fn method_ui(state: &mut State, ui: &mut Ui) {
     let task = state.task;
-    let fits = |m: &&Method| m.tasks().contains(&task);
-    let request = &mut state.session_mut().request;
-    let now = METHODS.iter().find(|m| m.name == request.method);
+    let mut name = state.session().request.method.clone();
     field_ui(ui, "Method", |ui| {
         ComboBox::from_id_salt("method")
             .width(ui.available_width())
-            .selected_text(now.map_or(request.method.as_str(), |m| m.title))
+            .selected_text(words::method(&name))
             .show_ui(ui, |ui| {
-                for method in METHODS.iter().filter(fits) {
-                    let chosen = method.name == request.method;
+                for method in METHODS.iter().filter(|m| m.tasks().contains(&task)) {
+                    let chosen = method.name == name;
                     let entry = ui.selectable_label(chosen, method.title);
                     if entry.on_hover_text(method.paper).clicked() {
-                        request.method = method.name.into();
+                        name = method.name.into();
                     }
                 }
             })
             .response
     });
-    now
+    state.set_method(&name);
 }
 
-fn density_ui(state: &mut State, ui: &mut Ui, method: Option<&Method>) {
-    let masked = method.is_none_or(|m| m.mask != Estimator::None);
+fn mask_ui(state: &mut State, ui: &mut Ui) {
+    let mut mask = state.session().request.mask;
+    let now = state.session().request.estimator();
+    let own = Request { mask: None, ..state.session().request.clone() }.estimator();
+    let own = format!("The method's own, {}", own.name());
+    field_ui(ui, "Mask", |ui| {
+        ComboBox::from_id_salt("mask")
+            .width(ui.available_width())
+            .selected_text(now.name())
+            .show_ui(ui, |ui| {
+                ui.selectable_value(&mut mask, None, &own);
+                for estimator in Estimator::ALL {
+                    ui.selectable_value(&mut mask, Some(estimator), estimator.name())
+                        .on_hover_text(estimator.about());
+                }
+            })
+            .response
+            .on_hover_text("How the weights that may change are chosen")
+    });
+    state.set_mask(mask);
+}
+
+fn density_ui(state: &mut State, ui: &mut Ui) {
+    let masked = state.session().request.estimator() != Estimator::None;
     let mut percent = state.session().request.density * 100.0;
     let response = field_ui(ui, "Density", |ui| {
         let slider = Slider::new(&mut percent, 0.0..=100.0).suffix(" %").max_decimals(1);
         ui.add_enabled(masked, slider)
             .on_hover_text("Share of weights that may change ([ and ])")
-            .on_disabled_hover_text("This method changes every weight")
+            .on_disabled_hover_text("Without a mask, every weight changes")
     });
     if response.changed() {
         state.set_density(percent / 100.0);
@@ -178,8 +273,8 @@ fn density_ui(state: &mut State, ui: &mut Ui, method: Option<&Method>) {
 fn redirect_ui(state: &mut State, ui: &mut Ui) {
     let session = state.session_mut();
     let Some(opened) = session.opened.clone() else { return };
-    let forgotten = match session.request.what {
-        Some(Choice::Class(class)) => opened.classes.get(class),
+    let forgotten = match &session.request.what {
+        Some(Choice::Class(class)) => opened.classes.get(*class),
         _ => None,
     };
     let redirect = &mut session.request.redirect;
@@ -245,7 +340,7 @@ fn steps_ui(state: &mut State, ui: &mut Ui) {
 }
 
 /// A control with its name before it.
-fn field_ui<R>(ui: &mut Ui, name: &str, add: impl FnOnce(&mut Ui) -> R) -> R {
+pub fn field_ui<R>(ui: &mut Ui, name: &str, add: impl FnOnce(&mut Ui) -> R) -> R {
     ui.horizontal(|ui| {
         let size = vec2(58.0, ui.spacing().interact_size.y);
         let label = ui.allocate_ui_with_layout(size, Layout::left_to_right(Align::Center), |ui| {

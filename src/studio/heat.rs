@@ -96,7 +96,7 @@ impl Source<'_> {
 
     fn name(&self) -> &'static str {
         match self {
-            Self::Saliency(_) => "|gradient|",
+            Self::Saliency(_) => "score",
             Self::Change(_) => "|change|",
         }
     }

@@ -2,18 +2,24 @@
 
 use egui::{Context, Key, Modifiers, Popup};
 
-use super::app::Studio;
+use super::{app::Studio, views::View};
 use crate::models::Task;
 
 /// The list behind "?".
-pub const HELP: [(&str, &str); 9] = [
+pub const HELP: [(&str, &str); 15] = [
     ("1, 2", "Diffusion, Classifier"),
+    ("C, M, D, A, O", "Compare, forget map, data, audit, masks"),
     ("Arrows", "Previous or next class"),
     ("[, ]", "Less or more density"),
     ("F", "Forget"),
     ("Space", "Pause or continue"),
+    (".", "One update while paused"),
     ("Esc", "Cancel"),
+    ("Ctrl+Z", "Undo the last kept request"),
+    ("W", "Swipe between before and after"),
+    ("B", "Hold: Before in every pane"),
     ("S", "Save the finished runs"),
+    ("H", "Tour"),
     ("Tab, Enter", "Walk through and press everything"),
     ("F12", "Frame times"),
 ];
@@ -43,12 +49,22 @@ pub fn handle(studio: &mut Studio, ctx: &Context) {
         }
     }
     if pressed(Key::Escape) {
-        state.cancel();
+        if studio.tour.is_on() {
+            studio.tour.end();
+        } else {
+            state.cancel();
+        }
+    }
+    if ctx.input_mut(|i| i.consume_key(Modifiers::COMMAND, Key::Z)) {
+        state.undo();
+    }
+    if pressed(Key::Period) {
+        state.step();
     }
     if pressed(Key::F) {
         state.forget();
     }
-    for (key, task) in [(Key::Num1, Task::Generate), (Key::Num2, Task::Classify)] {
+    for (key, task) in [Key::Num1, Key::Num2, Key::Num3].into_iter().zip(Task::ALL) {
         if pressed(key) {
             state.switch(task);
         }
@@ -59,6 +75,17 @@ pub fn handle(studio: &mut Studio, ctx: &Context) {
             let twentieths = (state.session().request.density + by * presses as f64) * 20.0;
             state.set_density(twentieths.round() / 20.0);
         }
+    }
+    for view in View::ALL {
+        if pressed(view.key()) {
+            studio.view = view;
+        }
+    }
+    if pressed(Key::W) {
+        studio.comparison.swipe.on ^= true;
+    }
+    if pressed(Key::H) {
+        studio.toggle_tour();
     }
     if pressed(Key::S) {
         studio.save();

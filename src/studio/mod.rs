@@ -5,11 +5,19 @@
 
 mod app;
 mod attempt;
+mod chart;
 mod compare;
+mod curves;
+mod export;
 mod forget_panel;
 pub mod frames;
 mod heat;
+mod history;
+mod items;
 mod keys;
+mod knobs;
+mod lasso;
+mod matrix;
 mod narrow;
 mod panes;
 mod request;
@@ -19,20 +27,24 @@ mod saver;
 mod session;
 pub mod state;
 mod summary;
+mod swipe;
 mod theme;
 mod tile;
 mod timeline;
 mod top_bar;
+mod tour;
 mod verdict;
+mod views;
 mod words;
 
 pub use app::{Host, Studio};
 pub use attempt::Attempt;
 pub use request::{Choice, Request};
 pub use salient::Saliency;
-pub use saver::SaveHook;
+pub use saver::{Parcel, SaveHook};
 pub use session::{Arm, Content, Pane, Session};
 pub use summary::Summary;
+pub use views::View;
 
 use crate::engine::job::{Event, Job};
 
@@ -46,6 +58,8 @@ pub trait Backend {
     fn cancel(&self);
     /// Holds or continues the running job.
     fn pause(&self, on: bool);
+    /// Lets a held job do one more update.
+    fn step(&self);
 }
 
 impl Backend for crate::engine::Engine {
@@ -64,6 +78,10 @@ impl Backend for crate::engine::Engine {
 
     fn pause(&self, on: bool) {
         self.switches.pause(on);
+    }
+
+    fn step(&self) {
+        self.switches.step();
     }
 }
 

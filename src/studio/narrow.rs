@@ -3,7 +3,8 @@
 use egui::{CentralPanel, Frame, Margin, Panel, Ui};
 
 use super::{
-    app::Studio, compare, forget_panel, saliency_panel, theme, timeline, top_bar::compact_bar_ui,
+    app::Studio, forget_panel, saliency_panel, theme, timeline, top_bar::compact_bar_ui,
+    tour::Spot, views,
 };
 
 /// Below this width, in points, the panels do not fit side by side.
@@ -36,11 +37,14 @@ pub fn narrow_ui(studio: &mut Studio, ui: &mut Ui) {
         ui.separator();
         match studio.tab {
             Tab::Forget => forget_panel::forget_ui(studio, ui),
-            Tab::Saliency => saliency_panel::saliency_ui(studio, ui),
+            Tab::Saliency => {
+                studio.tour.mark(Spot::Saliency, ui.max_rect());
+                saliency_panel::saliency_ui(studio, ui);
+            }
             Tab::Timeline => timeline::timeline_ui(studio, ui),
         }
     });
     CentralPanel::no_frame()
         .frame(frame.fill(theme::palette(ui).canvas))
-        .show(ui, |ui| compare::compare_ui(studio, ui));
+        .show(ui, |ui| views::centre_ui(studio, ui));
 }

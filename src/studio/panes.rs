@@ -2,12 +2,13 @@
 
 use egui::{
     Align2, Color32, FontId, Image, Mesh, Painter, Rect, Response, RichText, Role, Sense, Shape,
-    Stroke, StrokeKind, TextStyle, TextureId, Ui, Vec2, WidgetInfo, pos2, vec2,
+    Stroke, StrokeKind, TextStyle, TextureId, Ui, UiBuilder, Vec2, WidgetInfo, pos2, vec2,
 };
 
 use super::{
     compare::{self, GAP, NAMES, TITLE, Width},
     session::{Arm, Content, Pane, Session},
+    swipe,
     theme::{self, Palette},
     tile::{self, Sheet},
     timeline::arm_name,
@@ -25,6 +26,8 @@ pub struct Look<'a> {
     pub tile: Vec2,
     /// The texture of the pictures before.
     pub before: TextureId,
+    /// The share of the other panes that shows Before.
+    pub swipe: Option<f32>,
     pub palette: &'static Palette,
 }
 
@@ -47,8 +50,8 @@ impl Look<'_> {
         }
     }
 
-    /// Draws a pane.
-    pub fn pane_ui(&self, ui: &mut Ui, pane: Pane, sheet: &mut Sheet) {
+    /// Draws a pane: where it is, and where its swipe was moved to.
+    pub fn pane_ui(&self, ui: &mut Ui, pane: Pane, sheet: &mut Sheet) -> (Rect, Option<f32>) {
         let like = &self.opened.grid;
         let width = match compare::width(self.session, self.opened, pane) {
             Width::Tiles(columns) => columns as f32 * self.tile.x,
@@ -62,14 +65,27 @@ impl Look<'_> {
         });
         let tiles = Rect::from_min_max(rect.min + vec2(0.0, TITLE), rect.max);
         self.title(ui, rect, pane, &content);
-        match content {
-            Content::Hint(text) => hint(ui, tiles, text, self.palette),
-            Content::Grid(grid, _) => {
-                let texture = sheet.texture(ui.ctx(), grid);
-                self.tiles(ui, tiles, grid, texture);
-                self.tooltip_ui(response, tiles, pane, grid, texture);
+        let grid = match content {
+            Content::Hint(text) => {
+                hint(ui, tiles, text, self.palette);
+                return (rect, None);
             }
+            Content::Grid(grid, _) => grid,
+        };
+        let texture = sheet.texture(ui.ctx(), grid);
+        let Some(at) = self.swipe.filter(|_| pane != Pane::Before && grid.rows == like.rows) else {
+            self.tiles(ui, tiles, grid, texture);
+            self.tooltip_ui(response, tiles, pane, grid, texture);
+            return (rect, None);
+        };
+        let [left, right] = swipe::halves(tiles, at);
+        for (part, grid, texture) in [(left, &**like, self.before), (right, grid, texture)] {
+            let mut part_ui = ui.new_child(UiBuilder::new().max_rect(tiles));
+            part_ui.shrink_clip_rect(part);
+            self.tiles(&part_ui, tiles, grid, texture);
         }
+        let id = response.id.with("swipe");
+        (rect, swipe::line_ui(ui, id, tiles, at, &self.name(pane), self.palette))
     }
 
     fn title(&self, ui: &Ui, rect: Rect, pane: Pane, content: &Content) {

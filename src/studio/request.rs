@@ -1,23 +1,31 @@
 //! What the person asks for: the knobs of the left panel, and the recipe that follows from them.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
+use super::items;
 use crate::{
     data::class_index,
     engine::job::Opened,
     error::{Error, Result},
     models::Task,
     run::recipe::{Budget, Recipe, Redirect},
-    unlearn::registry,
+    saliency::estimator::Estimator,
+    unlearn::registry::{self, METHODS},
 };
 
 /// What is to be forgotten.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Choice {
     /// A class, by its index.
     Class(usize),
     /// A random share of the training items, in percent.
     Share(u32),
+    /// The share that the model finds hardest, in percent.
+    Hardest(u32),
+    /// The share that the model finds easiest, in percent.
+    Easiest(u32),
+    /// Picked training items, by ascending index.
+    Items(Arc<[usize]>),
 }
 
 /// The knobs.
@@ -25,6 +33,8 @@ pub enum Choice {
 pub struct Request {
     pub what: Option<Choice>,
     pub method: String,
+    /// How the mask is chosen; the method's own way where absent.
+    pub mask: Option<Estimator>,
     /// Share of weights that may change, 0..=1.
     pub density: f64,
     pub redirect: Redirect,
@@ -45,10 +55,19 @@ impl Default for Request {
 impl Request {
     /// The forget set, `class:Sneaker` or `random:10%`.
     pub fn spec(&self, opened: &Opened) -> Option<String> {
-        match self.what? {
-            Choice::Class(class) => opened.classes.get(class).map(|name| format!("class:{name}")),
+        match self.what.as_ref()? {
+            Choice::Class(class) => opened.classes.get(*class).map(|name| format!("class:{name}")),
             Choice::Share(percent) => Some(format!("random:{percent}%")),
+            Choice::Hardest(percent) => Some(format!("hardest:{percent}%")),
+            Choice::Easiest(percent) => Some(format!("easiest:{percent}%")),
+            Choice::Items(items) => Some(items::spec(items)),
         }
+    }
+
+    /// How the mask is chosen.
+    pub fn estimator(&self) -> Estimator {
+        let method = METHODS.iter().find(|m| m.name == self.method);
+        self.mask.or(method.map(|m| m.mask)).unwrap_or(Estimator::AbsSumGrad)
     }
 
     /// The recipe, once there is something to forget.
@@ -61,6 +80,7 @@ impl Request {
     pub fn recipe_of(&self, model: &str, data: &str, forget: &str) -> Recipe {
         Recipe {
             method: self.method.clone(),
+            mask: self.mask,
             density: self.density,
             redirect: self.redirect.clone(),
             seed: self.seed,
@@ -73,8 +93,9 @@ impl Request {
 
     /// What a recipe asks for; what is to be forgotten is picked once the classes are known.
     pub fn of(recipe: &Recipe) -> Self {
-        let Recipe { method, density, redirect, seed, budget, steps, knobs, .. } = recipe.clone();
-        Self { what: None, method, density, redirect, seed, budget, steps, knobs }
+        let Recipe { method, mask, density, redirect, seed, budget, steps, knobs, .. } =
+            recipe.clone();
+        Self { what: None, method, mask, density, redirect, seed, budget, steps, knobs }
     }
 
     /// The knobs that the method has: others were another method's.
@@ -92,14 +113,22 @@ impl Choice {
     /// # Errors
     /// The class is unknown, or the studio has no control for such a set.
     pub fn parse(spec: &str, opened: &Opened) -> Result<Self> {
-        let percent = |share: &str| share.strip_suffix('%')?.parse().ok();
+        let percent = |share: &str| {
+            let percent = share.strip_suffix('%').and_then(|p| p.parse().ok());
+            percent
+                .filter(|percent| (1..=50).contains(percent))
+                .ok_or_else(|| Error::argument("forget", spec, "a share of 1% to 50% is needed"))
+        };
+        let parts = opened.task == Task::Classify;
         match spec.split_once(':') {
             Some(("class", name)) => class_index(&opened.classes, name).map(Self::Class),
-            Some(("random", share)) if opened.task == Task::Classify => percent(share)
-                .filter(|percent| (1..=50).contains(percent))
-                .map(Self::Share)
-                .ok_or_else(|| Error::argument("forget", spec, "random:1% to random:50%")),
-            _ => Err(Error::argument("forget", spec, "class:NAME, or a share of the classifier's")),
+            Some(("random", share)) if parts => percent(share).map(Self::Share),
+            Some(("hardest", share)) if parts => percent(share).map(Self::Hardest),
+            Some(("easiest", share)) if parts => percent(share).map(Self::Easiest),
+            Some(("items", list)) if parts => {
+                items::parse(list).map(|items| Self::Items(items.into()))
+            }
+            _ => Err(Error::argument("forget", spec, "class:NAME, or a part of the classifier's")),
         }
     }
 }

@@ -112,9 +112,11 @@ fn histogram_ui(saliency: &Saliency, ui: &mut Ui) -> Option<f64> {
         });
     let response = drawn.response.on_hover_cursor(egui::CursorIcon::ResizeHorizontal);
     let held = response.dragged() || response.clicked();
+    let below = words::count(histogram.below);
     response.on_hover_text(format!(
-        "|gradient| of every weight; {} are zero or nearly. Drag the threshold to set the density",
-        words::count(histogram.below)
+        "The score of every weight, {}; {below} are zero or nearly. Drag the threshold to set the \
+         density",
+        saliency.ranking.estimator.about()
     ));
     let at = drawn.inner.filter(|_| held)?;
     Some(saliency.density_at(10f64.powf(at) as f32))

@@ -1,20 +1,36 @@
-//! Saves finished runs without holding up the frame.
+//! Saves finished runs, and single files of them, without holding up the frame.
 
 use std::{
     path::PathBuf,
     sync::{Arc, mpsc},
 };
 
-use super::session::Arm;
-use crate::{engine::job::Run, error::Result};
+use crate::{engine::job::Run, error::Result, run::bundle};
 
-/// Writes a run where it belongs and says where that is.
-pub type SaveHook = Box<dyn Fn(&Run) -> Result<PathBuf> + Send + Sync>;
+/// What is handed over to be kept.
+#[derive(Debug, Clone, Copy)]
+pub enum Parcel<'a> {
+    /// A whole run folder.
+    Run(&'a Run),
+    /// A file under a name without a folder.
+    File(&'a str, &'a [u8]),
+}
 
-/// A saved run, or why it was not.
+/// Writes a parcel where it belongs and says where that is.
+pub type SaveHook = Box<dyn Fn(Parcel) -> Result<PathBuf> + Send + Sync>;
+
+/// What a person wants to have.
+#[derive(Debug, Clone)]
+pub enum Wanted {
+    Run(Arc<Run>),
+    /// One of [`bundle::FILES`].
+    Part(Arc<Run>, &'static str),
+}
+
+/// Something that was saved, or why it was not.
 pub struct Saved {
-    pub arm: Arm,
-    pub run: Arc<Run>,
+    /// The run, where a whole one was saved.
+    pub run: Option<Arc<Run>>,
     pub place: Result<PathBuf>,
 }
 
@@ -38,15 +54,14 @@ impl Saver {
         self.waiting > 0
     }
 
-    /// Saves runs one after another, away from the frame where there are threads.
-    pub fn save(&mut self, runs: Vec<(Arm, Arc<Run>)>) {
-        self.waiting += runs.len();
+    /// Saves one after another, away from the frame where there are threads.
+    pub fn save(&mut self, wanted: Vec<Wanted>) {
+        self.waiting += wanted.len();
         let (hook, outbox) = (self.hook.clone(), self.outbox.clone());
         let work = move || {
-            for (arm, run) in runs {
-                let place = hook(&run);
+            for wanted in wanted {
                 // The window may be closed by now.
-                let _ = outbox.send(Saved { arm, run, place });
+                let _ = outbox.send(wanted.save(&**hook));
             }
         };
         #[cfg(not(target_arch = "wasm32"))]
@@ -60,5 +75,22 @@ impl Saver {
         let saved = self.inbox.try_recv().ok()?;
         self.waiting -= 1;
         Some(saved)
+    }
+}
+
+impl Wanted {
+    fn save(self, hook: &dyn Fn(Parcel) -> Result<PathBuf>) -> Saved {
+        match self {
+            Self::Run(run) => {
+                let place = hook(Parcel::Run(&run));
+                Saved { run: Some(run), place }
+            }
+            Self::Part(run, file) => {
+                let name = format!("{}-{file}", bundle::name(&run));
+                let place = bundle::file(&run, file)
+                    .and_then(|bytes| hook(Parcel::File(&name, &bytes.unwrap_or_default())));
+                Saved { run: None, place }
+            }
+        }
     }
 }

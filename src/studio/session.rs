@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
-use super::{attempt::Attempt, request::Request, salient::Saliency, words};
+use super::{attempt::Attempt, history::History, request::Request, salient::Saliency, words};
 use crate::{
     data,
-    engine::job::{Grid, Opened},
+    engine::job::{Grid, Opened, Run, Shelf},
+    eval::verdict::{Evidence, verdict},
     models::{Task, registry},
-    run::{link::Link, recipe::Recipe},
+    run::{audit::Audit, link::Link, recipe::Recipe},
+    saliency::overlap::Overlap,
 };
 
 /// The two runs that stand side by side.
@@ -73,6 +75,15 @@ pub struct Session {
     pub attempts: [Option<Attempt>; 2],
     /// The step that the timeline is held at; `None` follows the training.
     pub scrub: Option<usize>,
+    pub history: History,
+    /// The pictures that can be picked, once they were asked for.
+    pub shelf: Option<Arc<Shelf>>,
+    /// Whether they could not be opened.
+    pub unreadable: bool,
+    /// The models before the adopted runs, the first one first.
+    pub before: Vec<Arc<Opened>>,
+    /// The masks that were compared last.
+    pub overlap: Option<Arc<Overlap>>,
 }
 
 impl Session {
@@ -89,6 +100,11 @@ impl Session {
             saliency: None,
             attempts: [None, None],
             scrub: None,
+            history: History::default(),
+            shelf: None,
+            unreadable: false,
+            before: Vec::new(),
+            overlap: None,
         }
     }
 
@@ -99,7 +115,8 @@ impl Session {
         }
         let spec = self.opened.as_deref().and_then(|o| self.request.spec(o)).unwrap_or_default();
         let model = self.opened.as_deref().map_or(&*self.model, Opened::model);
-        let recipe = self.request.recipe_of(model, data::NAMES[0], &spec);
+        let data = self.opened.as_deref().map_or(data::NAMES[0], |o| &o.data);
+        let recipe = self.request.recipe_of(model, data, &spec);
         Link { recipe, at: self.scrub, run: false }
     }
 
@@ -126,11 +143,52 @@ impl Session {
         self.saliency.as_ref().is_some_and(|s| s.whole)
     }
 
+    /// Shows another model, of which nothing is asked yet.
+    pub fn take(&mut self, opened: Arc<Opened>) {
+        self.clear();
+        self.model = opened.name.clone();
+        (self.request.seed, self.request.budget) = (opened.seed, opened.budget);
+        self.request.what = None;
+        self.opened = Some(opened);
+    }
+
     /// Puts away what belongs to another forget set.
     pub fn clear(&mut self) {
         self.saliency = None;
+        self.put_away();
+    }
+
+    /// Makes room for another run.
+    pub fn put_away(&mut self) {
         self.attempts = [None, None];
         self.scrub = None;
+        self.history.shown = None;
+    }
+
+    /// Takes in the result of a run.
+    pub fn finish(&mut self, arm: Arm, run: &Arc<Run>) {
+        let Some(attempt) = &mut self.attempts[arm as usize] else { return };
+        attempt.finish(run.clone());
+        if let Some(opened) = &self.opened {
+            self.history.push(arm, opened, attempt, run);
+        }
+    }
+
+    /// Takes in the audit of a shown run, and the verdict that follows.
+    pub fn audited(&mut self, arm: Arm, audit: Arc<Audit>) {
+        let Some(run) = self.attempt(arm).and_then(|a| a.run.clone()) else { return };
+        let verdict = verdict(&Evidence::of(&run.report, Some(&audit)));
+        self.history.judge(&run, &verdict);
+        let is_it = |a: &&mut Attempt| a.run.as_ref().is_some_and(|r| Arc::ptr_eq(r, &run));
+        for attempt in self.all_attempts().filter(is_it) {
+            attempt.audit = Some(audit.clone());
+            attempt.verdict = Some(verdict.clone());
+        }
+    }
+
+    /// The shown attempts, and those that can be shown again.
+    pub fn all_attempts(&mut self) -> impl Iterator<Item = &mut Attempt> {
+        self.attempts.iter_mut().flatten().chain(self.history.attempts_mut())
     }
 
     /// Steps that have pictures, of both runs, in order.
@@ -174,12 +232,16 @@ impl Session {
         Some(Content::Grid(grid, Some(step)))
     }
 
-    fn retrain<'a>(&self, opened: &'a Opened) -> Content<'a> {
+    fn retrain<'a>(&'a self, opened: &'a Opened) -> Content<'a> {
         let Some(spec) = self.request.spec(opened) else {
             return Content::Hint("Trained anew without the forget set: the truth".into());
         };
-        match opened.retrain.iter().find(|(shipped, _)| *shipped == spec) {
-            Some((_, grid)) => Content::Grid(grid, None),
+        let shipped = opened.retrain.iter().find(|(shipped, _)| *shipped == spec);
+        match shipped
+            .map(|(_, grid)| grid)
+            .or_else(|| self.history.retrain(&opened.name, &spec).map(|run| &run.after))
+        {
+            Some(grid) => Content::Grid(grid, None),
             None => Content::Hint(format!(
                 "No Retrain twin of the {} is shipped for {}",
                 match self.task {

@@ -80,6 +80,10 @@ fn line(state: &State) -> String {
         let what = match work.kind {
             Kind::Open(_) | Kind::Import => "Opening the model",
             Kind::Rank { .. } => "Scoring the weights",
+            Kind::Browse => "Opening the pictures",
+            Kind::Adopt => "Taking up the result",
+            Kind::Overlap => "Comparing masks",
+            Kind::Audit(_) => "Auditing",
             Kind::Unlearn(arm) => return format!("{}: forgetting", arm_name(session, arm)),
         };
         return what.into();
@@ -90,5 +94,5 @@ fn line(state: &State) -> String {
         Some(format!("{}: {}. {}", arm_name(session, arm), verdict.label.name(), verdict.why))
     };
     let verdicts: Vec<String> = Arm::BOTH.into_iter().filter_map(verdict).collect();
-    if verdicts.is_empty() { state.ended.into() } else { verdicts.join(" ") }
+    if verdicts.is_empty() { state.ended.clone() } else { verdicts.join(" ") }
 }

@@ -66,6 +66,13 @@ const LIGHT: Palette = Palette {
 pub const AGREES: Color32 = Color32::from_rgb(34, 160, 118);
 pub const DIFFERS: Color32 = Color32::from_rgb(232, 74, 98);
 
+impl Palette {
+    /// Of ordinary text.
+    pub fn text(&self) -> Color32 {
+        self.text
+    }
+}
+
 /// The palette of the theme that is shown.
 pub fn palette(ui: &egui::Ui) -> &'static Palette {
     if ui.visuals().dark_mode { &DARK } else { &LIGHT }

@@ -36,6 +36,18 @@ impl Sheet {
     }
 }
 
+impl Sheet {
+    /// The grid as it was drawn last.
+    pub fn grid(&self) -> Option<&Arc<Grid>> {
+        self.held.as_ref().map(|(grid, _)| grid)
+    }
+
+    /// The texture as it was made last.
+    pub fn id(&self) -> Option<TextureId> {
+        self.held.as_ref().map(|(_, texture)| texture.id())
+    }
+}
+
 /// The tile's part of the texture.
 pub fn uv(grid: &Grid, row: usize, column: usize) -> Rect {
     let [across, down] = cells(grid);

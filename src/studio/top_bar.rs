@@ -2,7 +2,7 @@
 
 use egui::{Align, Button, Layout, Popup, RichText, Theme, Ui};
 
-use super::{app::Studio, keys, theme, words};
+use super::{app::Studio, export::export_ui, keys, state::WAIT, theme, words};
 use crate::models::Task;
 
 /// Draws the bar.
@@ -16,7 +16,8 @@ pub fn top_bar_ui(studio: &mut Studio, ui: &mut Ui) {
         ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
             help_ui(ui);
             theme_ui(ui);
-            save_ui(studio, ui);
+            tour_ui(studio, ui);
+            export_ui(studio, ui);
             share_ui(studio, ui);
             open_ui(studio, ui);
         });
@@ -29,8 +30,9 @@ pub fn compact_bar_ui(studio: &mut Studio, ui: &mut Ui) {
         tasks_ui(studio, ui);
         ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
             ui.menu_button("Menu", |ui| {
-                save_ui(studio, ui);
+                export_ui(studio, ui);
                 share_ui(studio, ui);
+                tour_ui(studio, ui);
                 open_ui(studio, ui);
                 theme_ui(ui);
                 device_ui(studio, ui);
@@ -56,13 +58,13 @@ pub fn error_ui(studio: &mut Studio, ui: &mut Ui) {
 }
 
 fn tasks_ui(studio: &mut Studio, ui: &mut Ui) {
-    let held = studio.state.unlearning();
+    let held = studio.state.held();
     ui.add_enabled_ui(!held, |ui| {
         ui.spacing_mut().item_spacing.x = 2.0;
-        for task in [Task::Generate, Task::Classify] {
+        for task in Task::ALL {
             let button = Button::new(words::task(task)).selected(studio.state.task == task);
             let response = ui.add(button);
-            let response = response.on_disabled_hover_text("Wait for the run, or cancel it");
+            let response = response.on_disabled_hover_text(WAIT);
             if response.clicked() {
                 studio.state.switch(task);
             }
@@ -82,14 +84,10 @@ fn device_ui(studio: &Studio, ui: &mut Ui) {
     }
 }
 
-fn save_ui(studio: &mut Studio, ui: &mut Ui) {
-    let ready = studio.state.finished().next().is_some() && !studio.saver.busy();
-    let response = ui
-        .add_enabled(ready, Button::new("Save run…"))
-        .on_hover_text("Writes a run folder for each finished run: recipe, report, weights, mask")
-        .on_disabled_hover_text("Nothing to save yet");
-    if response.clicked() {
-        studio.save();
+fn tour_ui(studio: &mut Studio, ui: &mut Ui) {
+    let button = Button::new("Tour").selected(studio.tour.is_on());
+    if ui.add(button).on_hover_text("Six steps through the main job (H)").clicked() {
+        studio.toggle_tour();
     }
 }
 
@@ -106,11 +104,11 @@ fn share_ui(studio: &Studio, ui: &mut Ui) {
 
 fn open_ui(studio: &Studio, ui: &mut Ui) {
     let Some(ask) = &studio.host.ask_file else { return };
-    let free = !studio.state.unlearning();
+    let free = !studio.state.held();
     let response = ui
         .add_enabled(free, Button::new("Open…"))
         .on_hover_text("Opens a weights file (.safetensors or .pth); or drop one here")
-        .on_disabled_hover_text("Wait for the run, or cancel it");
+        .on_disabled_hover_text(WAIT);
     if response.clicked() {
         ask();
     }

@@ -1,10 +1,11 @@
 //! What came of a run: the verdict in words, and the numbers that it rests on.
 
-use egui::{Color32, Frame, Grid, RichText, Ui};
+use egui::{Button, Color32, Frame, Grid, RichText, Ui};
 
 use super::{
     attempt::Attempt,
     session::{Arm, Session},
+    state::WAIT,
     theme::{self, Palette},
     timeline::arm_name,
     words,
@@ -14,8 +15,9 @@ use crate::{
     run::report::{Metrics, Report, VerdictLabel},
 };
 
-/// Draws a run's card.
-pub fn card_ui(session: &Session, arm: Arm, ui: &mut Ui) {
+/// Draws a run's card; whether its result is to be kept as the model.
+pub fn card_ui(session: &Session, arm: Arm, free: bool, ui: &mut Ui) -> bool {
+    let mut keep = false;
     let palette = theme::palette(ui);
     Frame::group(ui.style()).fill(palette.card).inner_margin(8.0).show(ui, |ui| {
         ui.set_min_width(ui.available_width());
@@ -25,13 +27,16 @@ pub fn card_ui(session: &Session, arm: Arm, ui: &mut Ui) {
         let run = attempt.and_then(|a| a.run.as_ref());
         ui.horizontal(|ui| {
             ui.label(RichText::new(arm_name(session, arm)).strong());
-            if let Some(run) = run {
-                let label = run.report.verdict.label;
+            if let Some(verdict) = attempt.and_then(|a| a.verdict.as_ref()) {
+                let label = verdict.label;
                 ui.label(RichText::new(label.name()).strong().color(color(label, palette)));
             }
         });
         match (attempt, run) {
-            (Some(attempt), Some(run)) => result_ui(attempt, run, ui),
+            (Some(attempt), Some(run)) => {
+                keep = arm == Arm::Method && more_ui(free, ui);
+                result_ui(attempt, run, ui);
+            }
             (Some(attempt), None) => progress_ui(attempt, ui),
             (None, _) => drop(ui.weak(match arm {
                 Arm::Method => "The verdict appears here",
@@ -39,9 +44,18 @@ pub fn card_ui(session: &Session, arm: Arm, ui: &mut Ui) {
             })),
         }
     });
+    keep
 }
 
-fn color(label: VerdictLabel, palette: &Palette) -> Color32 {
+fn more_ui(free: bool, ui: &mut Ui) -> bool {
+    ui.add_enabled(free, Button::new("Forget more").small())
+        .on_hover_text("Keeps this result as the model, so that another request can follow")
+        .on_disabled_hover_text(WAIT)
+        .clicked()
+}
+
+/// The colour of a verdict.
+pub fn color(label: VerdictLabel, palette: &Palette) -> Color32 {
     match label {
         VerdictLabel::Forgot => palette.good,
         VerdictLabel::UnderForgot | VerdictLabel::Hidden => palette.caution,
@@ -58,7 +72,7 @@ fn progress_ui(attempt: &Attempt, ui: &mut Ui) {
         (false, 0) => drop(ui.weak("Waiting for the first step")),
         (false, _) => drop(ui.weak(format!("Step {} of {steps}", words::count(step)))),
     }
-    if let Some(m) = &attempt.glance {
+    if let Some((_, m)) = attempt.glances.last() {
         ui.label(format!("UA {:.0}   RA {:.0}   TA {:.0}", m.UA, m.RA, m.TA));
         ui.label(RichText::new("At a glance, over the shown tiles").small().weak());
     }
@@ -66,12 +80,13 @@ fn progress_ui(attempt: &Attempt, ui: &mut Ui) {
 
 fn result_ui(attempt: &Attempt, run: &Run, ui: &mut Ui) {
     let report = &run.report;
-    ui.label(&report.verdict.why);
+    ui.label(attempt.verdict.as_ref().map_or("", |v| &v.why));
     metrics_ui(report, ui);
     if let Some(mask) = &report.mask {
         ui.label(
             RichText::new(format!(
-                "{} of {} weights free, {} frozen weights changed",
+                "{}: {} of {} weights free, {} frozen weights changed",
+                mask.estimator,
                 words::count(mask.k),
                 words::count(mask.n),
                 words::count(mask.frozen_changed)
@@ -121,5 +136,17 @@ fn metrics_ui(report: &Report, ui: &mut Ui) {
             ui.label(small(words::count(report.after.n[i])).weak());
             ui.end_row();
         }
+        if columns.iter().all(|(_, m)| m.MIA.is_none()) {
+            return;
+        }
+        let means = "Membership inference attack: share of the forget set that it takes for \
+                     pictures never trained on";
+        ui.label(small("MIA".into())).on_hover_text(means);
+        for (_, metrics) in &columns {
+            ui.label(small(metrics.MIA.map_or("–".into(), |mia| format!("{mia:.1}"))));
+        }
+        let [members, others] = report.after.MIA_n.map(words::count);
+        ui.label(small(members).weak()).on_hover_text(format!("Against {others} unseen ones"));
+        ui.end_row();
     });
 }

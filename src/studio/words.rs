@@ -1,8 +1,10 @@
 //! Numbers and names as a person reads them.
 
+use super::items;
 use crate::{
     gpu::device::{DeviceInfo, DeviceKind},
     models::Task,
+    unlearn::registry::METHODS,
 };
 
 pub use crate::run::grouped as count;
@@ -24,6 +26,16 @@ pub fn left(seconds: f64) -> String {
         s if s < 90.0 => format!("{s:.0} s left"),
         s if s < 5400.0 => format!("{:.0} min left", s / 60.0),
         s => format!("{:.1} h left", s / 3600.0),
+    }
+}
+
+/// Seconds that went by as "12 s" or "3:05".
+pub fn elapsed(seconds: f64) -> String {
+    let whole = seconds as u64;
+    match whole {
+        0..60 => format!("{whole} s"),
+        60..3600 => format!("{}:{:02}", whole / 60, whole % 60),
+        _ => format!("{}:{:02}:{:02}", whole / 3600, whole / 60 % 60, whole % 60),
     }
 }
 
@@ -63,8 +75,20 @@ pub fn forget_set(spec: &str) -> String {
     match spec.split_once(':') {
         Some(("class", name)) => name.into(),
         Some(("random", share)) => format!("a random {}", share.replace('%', " %")),
+        Some((kind @ ("hardest" | "easiest"), share)) => {
+            format!("the {kind} {}", share.replace('%', " %"))
+        }
+        Some(("items", list)) => match items::parse(list).map_or(0, |items| items.len()) {
+            1 => "1 picked picture".into(),
+            n => format!("{} picked pictures", count(n)),
+        },
         _ => spec.into(),
     }
+}
+
+/// A method's name for a person.
+pub fn method(name: &str) -> &str {
+    METHODS.iter().find(|m| m.name == name).map_or(name, |m| m.title)
 }
 
 #[cfg(test)]
@@ -80,8 +104,10 @@ mod tests {
         assert_eq!(percent(0.0), "0 %");
         assert_eq!(percent(0.025), "2.5 %");
         assert_eq!(left(0.2), "1 s left");
+        assert_eq!([12.9, 185.0, 3725.0].map(elapsed), ["12 s", "3:05", "1:02:05"]);
         assert_eq!(left(240.0), "4 min left");
         assert_eq!(forget_set("random:10%"), "a random 10 %");
         assert_eq!(forget_set("class:Ankle boot"), "Ankle boot");
+        assert_eq!(forget_set("items:3-14"), "12 picked pictures");
     }
 }

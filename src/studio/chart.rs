@@ -1,0 +1,114 @@
+//! The frame of a small plot: axes with round numbers, and where a value lies.
+
+use egui::{
+    Align2, Color32, Painter, Pos2, Rect, Response, Role, Sense, Stroke, TextStyle, Ui, Vec2,
+    WidgetInfo, pos2, vec2,
+};
+
+use super::theme;
+
+/// Room for the numbers and the name of an axis, in points: below, and on the left.
+const BELOW: f32 = 34.0;
+const LEFT: f32 = 48.0;
+
+/// An axis from 0.
+#[derive(Debug, Clone, Copy)]
+pub struct Axis<'a> {
+    pub name: &'a str,
+    pub end: f64,
+}
+
+/// A plot that was begun.
+pub struct Chart {
+    /// Where the values lie.
+    pub rect: Rect,
+    pub painter: Painter,
+    ends: [f64; 2],
+}
+
+impl Chart {
+    /// Draws the axes. `told` is the plot in words, for those who cannot see it.
+    pub fn new(ui: &mut Ui, size: Vec2, axes: [Axis; 2], told: &str) -> (Self, Response) {
+        let (whole, response) = ui.allocate_exact_size(size, Sense::hover());
+        response.widget_info(|| WidgetInfo::labeled(Role::Image, true, told));
+        let palette = theme::palette(ui);
+        let rect = Rect::from_min_max(whole.min + vec2(LEFT, 8.0), whole.max - vec2(10.0, BELOW));
+        let painter = ui.painter_at(whole);
+        let chart = Self { rect, painter, ends: axes.map(|a| a.end) };
+        let painter = &chart.painter;
+        painter.rect_filled(rect, 0.0, palette.canvas);
+        let font = TextStyle::Small.resolve(ui.style());
+        let line = Stroke::new(1.0, palette.border);
+        for tick in ticks(axes[0].end, rect.width() / 70.0) {
+            let x = chart.at(tick, 0.0).x;
+            painter.vline(x, rect.y_range(), line);
+            let place = pos2(x, rect.bottom() + 3.0);
+            painter.text(place, Align2::CENTER_TOP, number(tick), font.clone(), palette.weak);
+        }
+        for tick in ticks(axes[1].end, rect.height() / 36.0) {
+            let y = chart.at(0.0, tick).y;
+            painter.hline(rect.x_range(), y, line);
+            let place = pos2(rect.left() - 5.0, y);
+            painter.text(place, Align2::RIGHT_CENTER, number(tick), font.clone(), palette.weak);
+        }
+        let strong = Stroke::new(1.0, palette.weak);
+        painter.hline(rect.x_range(), rect.bottom(), strong);
+        painter.vline(rect.left(), rect.y_range(), strong);
+        let place = pos2(rect.center().x, whole.bottom() - 1.0);
+        painter.text(place, Align2::CENTER_BOTTOM, axes[0].name, font.clone(), palette.text());
+        let name = painter.layout_no_wrap(axes[1].name.into(), font, palette.text());
+        let place = pos2(whole.left() + 1.0, rect.center().y + name.size().x / 2.0);
+        let turned = egui::epaint::TextShape::new(place, name, palette.text());
+        painter.add(turned.with_angle(-std::f32::consts::FRAC_PI_2));
+        (chart, response)
+    }
+
+    /// Where a value lies.
+    pub fn at(&self, x: f64, y: f64) -> Pos2 {
+        let share = |value: f64, end: f64| (value / end).clamp(-1.0, 2.0) as f32;
+        pos2(
+            self.rect.left() + share(x, self.ends[0]) * self.rect.width(),
+            self.rect.bottom() - share(y, self.ends[1]) * self.rect.height(),
+        )
+    }
+
+    /// Draws a line through values.
+    pub fn line(&self, values: impl IntoIterator<Item = [f64; 2]>, width: f32, color: Color32) {
+        let points: Vec<Pos2> = values.into_iter().map(|[x, y]| self.at(x, y)).collect();
+        self.painter.line(points, Stroke::new(width, color));
+    }
+}
+
+/// The smallest round number that a value fits below.
+pub fn round_up(value: f64) -> f64 {
+    let power = 10f64.powf(value.max(1e-12).log10().floor());
+    let round = [1.0, 1.5, 2.0, 3.0, 5.0, 7.5, 10.0];
+    round.into_iter().map(|r| r * power).find(|r| *r >= value).unwrap_or(10.0 * power)
+}
+
+/// About `many` round numbers from 0 to `end`.
+fn ticks(end: f64, many: f32) -> impl Iterator<Item = f64> {
+    let step = end / f64::from(many.clamp(2.0, 10.0));
+    let power = 10f64.powf(step.max(1e-12).log10().floor());
+    let round = [1.0, 2.0, 5.0, 10.0].into_iter().map(|r| r * power).find(|r| *r >= step);
+    let step = round.unwrap_or(step);
+    (0..=(end / step + 1e-9) as usize).map(move |i| i as f64 * step)
+}
+
+fn number(value: f64) -> String {
+    let text = format!("{value:.2}");
+    text.trim_end_matches('0').trim_end_matches('.').into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn axes_end_and_count_in_round_numbers() {
+        assert_eq!([7.0, 10.0, 11.0, 98.0].map(round_up), [7.5, 10.0, 15.0, 100.0]);
+        assert_eq!(ticks(100.0, 5.0).collect::<Vec<_>>(), [0.0, 20.0, 40.0, 60.0, 80.0, 100.0]);
+        assert_eq!(ticks(1.0, 4.0).map(number).collect::<Vec<_>>(), ["0", "0.5", "1"]);
+        assert_eq!(ticks(15.0, 3.0).map(number).collect::<Vec<_>>(), ["0", "5", "10", "15"]);
+    }
+}

@@ -1,0 +1,60 @@
+//! The menu of what can be taken away: run folders, single files, the recipe.
+
+use egui::{Button, Ui};
+
+use super::{app::Studio, saver::Wanted, session::Arm};
+
+/// Files of the method's run that a person may want by themselves: name in the menu, file.
+const PARTS: [(&str, &str); 6] = [
+    ("Before and after (PNG)", "side-by-side.png"),
+    ("Saliency (PNG)", "saliency.png"),
+    ("Weights (safetensors)", "model.safetensors"),
+    ("Mask (safetensors)", "mask.safetensors"),
+    ("Report (JSON)", "report.json"),
+    ("Recipe (TOML)", "recipe.toml"),
+];
+
+/// Draws the menu's button.
+pub fn export_ui(studio: &mut Studio, ui: &mut Ui) {
+    let menu = ui.menu_button("Export", |ui| {
+        ui.set_min_width(190.0);
+        entries_ui(studio, ui);
+    });
+    menu.response.on_hover_text("Run folders, weights, masks, figures, the recipe");
+}
+
+fn entries_ui(studio: &mut Studio, ui: &mut Ui) {
+    let free = !studio.saver.busy();
+    let run = studio.state.session().attempt(Arm::Method).and_then(|a| a.run.clone());
+    let any = studio.state.finished().next().is_some();
+    let entry = |ui: &mut Ui, on: bool, name: &str, hint: &str| {
+        ui.add_enabled(on, Button::new(name))
+            .on_hover_text(hint)
+            .on_disabled_hover_text("Nothing to save yet")
+            .clicked()
+    };
+    let hint = "A folder for each finished run: recipe, report, weights, mask, figures (S)";
+    if entry(ui, any && free, "Run folders", hint) {
+        studio.save();
+    }
+    ui.separator();
+    for (name, file) in PARTS {
+        let masked = !matches!(file, "saliency.png" | "mask.safetensors");
+        let there = run.as_ref().filter(|run| free && (masked || run.mask.is_some()));
+        if entry(ui, there.is_some(), name, "Of the run beside its control")
+            && let Some(run) = there
+        {
+            studio.saver.save(vec![Wanted::Part(run.clone(), file)]);
+        }
+    }
+    ui.separator();
+    let recipe = studio.state.session().recipe();
+    let hint = "Give it to salun unlearn: the same recipe gives the same run";
+    if entry(ui, recipe.is_some(), "Copy the recipe", hint) {
+        match recipe.map(|r| r.to_toml()) {
+            Some(Ok(text)) => ui.copy_text(text),
+            Some(Err(error)) => studio.state.error = Some(error.to_string()),
+            None => {}
+        }
+    }
+}

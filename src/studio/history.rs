@@ -1,0 +1,137 @@
+//! The finished runs of a task: what the forget map shows, and what can be shown again.
+
+use std::sync::Arc;
+
+use super::{attempt::Attempt, session::Arm};
+use crate::{
+    engine::job::{Opened, Run},
+    run::{
+        recipe::Recipe,
+        report::{Report, Verdict},
+    },
+};
+
+/// Bytes of weights, masks and changes that are kept; older runs keep their figures alone.
+const KEPT: usize = if cfg!(target_arch = "wasm32") { 200_000_000 } else { 800_000_000 };
+
+/// The method that trains anew.
+const RETRAIN: &str = "retrain";
+
+/// A finished run and its control.
+#[derive(Debug)]
+pub struct Entry {
+    /// Counted from 1, never given twice.
+    pub number: usize,
+    pub recipe: Recipe,
+    /// Of the method and of its control.
+    pub reports: [Option<Report>; 2],
+    kept: Option<Kept>,
+}
+
+/// All that is needed to show a run again.
+#[derive(Debug, Clone)]
+pub struct Kept {
+    pub opened: Arc<Opened>,
+    pub attempts: [Option<Attempt>; 2],
+}
+
+/// Runs in the order in which they finished.
+#[derive(Debug, Default)]
+pub struct History {
+    entries: Vec<Entry>,
+    /// The run whose pictures are shown.
+    pub shown: Option<usize>,
+}
+
+impl History {
+    /// All runs, the oldest first.
+    pub fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    /// A run by its number.
+    pub fn get(&self, number: usize) -> Option<&Entry> {
+        self.entries.iter().find(|e| e.number == number)
+    }
+
+    /// Takes in a method's run, or the control of the latest one.
+    pub fn push(&mut self, arm: Arm, opened: &Arc<Opened>, attempt: &Attempt, run: &Run) {
+        if arm == Arm::Method {
+            let number = self.entries.last().map_or(1, |e| e.number + 1);
+            self.entries.push(Entry {
+                number,
+                recipe: run.recipe.clone(),
+                reports: [None, None],
+                kept: Some(Kept { opened: opened.clone(), attempts: [None, None] }),
+            });
+            self.shown = Some(number);
+        }
+        let Some(entry) = self.entries.last_mut() else { return };
+        entry.reports[arm as usize] = Some(run.report.clone());
+        if let Some(kept) = &mut entry.kept {
+            kept.attempts[arm as usize] = Some(attempt.clone());
+        }
+        self.trim(KEPT);
+    }
+
+    /// A finished Retrain of a model without a forget set.
+    pub fn retrain(&self, model: &str, spec: &str) -> Option<&Arc<Run>> {
+        let is_it = |run: &&Arc<Run>| run.recipe.method == RETRAIN && run.recipe.forget == spec;
+        self.runs(model).find(is_it)
+    }
+
+    /// Takes in what an audit says of a run.
+    pub fn judge(&mut self, run: &Run, verdict: &Verdict) {
+        let reports = self.entries.iter_mut().flat_map(|e| e.reports.iter_mut().flatten());
+        for report in reports.filter(|r| r.protocol == run.report.protocol) {
+            report.verdict = verdict.clone();
+        }
+    }
+
+    /// The kept runs of the method on a model, the latest first.
+    pub fn runs(&self, model: &str) -> impl Iterator<Item = &Arc<Run>> {
+        let of_model = move |e: &&Entry| e.recipe.start() == model;
+        let entries = self.entries.iter().rev().filter(of_model);
+        entries.filter_map(|e| e.kept.as_ref()?.attempts[0].as_ref()?.run.as_ref())
+    }
+
+    /// Notes a change in a kept run, such as where it was saved.
+    pub fn attempts_mut(&mut self) -> impl Iterator<Item = &mut Attempt> {
+        let kept = self.entries.iter_mut().filter_map(|e| e.kept.as_mut());
+        kept.flat_map(|k| k.attempts.iter_mut().flatten())
+    }
+
+    /// Lets go of the weights of old runs, never of the latest's.
+    fn trim(&mut self, most: usize) {
+        let mut sum = 0;
+        for (age, entry) in self.entries.iter_mut().rev().enumerate() {
+            sum += entry.kept.as_ref().map_or(0, Kept::bytes);
+            if age > 0 && sum > most {
+                entry.kept = None;
+            }
+        }
+    }
+}
+
+impl Entry {
+    /// What shows the run again; `None` once it was let go.
+    pub fn kept(&self) -> Option<&Kept> {
+        self.kept.as_ref()
+    }
+
+    /// The report of the method's run.
+    pub fn report(&self) -> Option<&Report> {
+        self.reports[Arm::Method as usize].as_ref()
+    }
+}
+
+impl Kept {
+    /// Weights, change and mask; the scores are shared with the engine.
+    fn bytes(&self) -> usize {
+        let of = |run: &Arc<Run>| {
+            let mask = run.mask.as_ref().map_or(0, |m| m.bits.len());
+            4 * (run.model.weights.values.len() + run.change.values.len()) + mask
+        };
+        self.attempts.iter().flatten().filter_map(|a| a.run.as_ref()).map(of).sum()
+    }
+}

@@ -1,0 +1,105 @@
+//! A line drawn by hand around things.
+
+use egui::{Pos2, Rect, pos2};
+
+/// Points nearer than this to the last one are left out.
+const NEAR: f32 = 3.0;
+
+/// The line so far, in the coordinates of what it is drawn over.
+#[derive(Debug)]
+pub struct Lasso {
+    points: Vec<Pos2>,
+    bounds: Rect,
+}
+
+impl Default for Lasso {
+    fn default() -> Self {
+        Self { points: Vec::new(), bounds: Rect::NOTHING }
+    }
+}
+
+impl Lasso {
+    /// Goes on to a point.
+    pub fn draw_to(&mut self, to: Pos2) {
+        if self.points.last().is_none_or(|last| last.distance(to) >= NEAR) {
+            self.points.push(to);
+            self.bounds.extend_with(to);
+        }
+    }
+
+    /// Ends the line.
+    pub fn take(&mut self) -> Self {
+        std::mem::take(self)
+    }
+
+    /// The line's points.
+    pub fn points(&self) -> &[Pos2] {
+        &self.points
+    }
+
+    /// Whether a rectangle's middle is inside, or the line goes through it.
+    pub fn catches(&self, rect: Rect) -> bool {
+        self.bounds.intersects(rect) && (self.around(rect.center()) || self.touches(rect))
+    }
+
+    fn touches(&self, rect: Rect) -> bool {
+        self.points.windows(2).any(|ends| crosses(ends[0], ends[1], rect))
+    }
+
+    /// Even-odd rule, the ends joined.
+    fn around(&self, p: Pos2) -> bool {
+        let ends = self.points.iter().zip(self.points.iter().cycle().skip(1));
+        let crossings = ends.filter(|(a, b)| {
+            (a.y > p.y) != (b.y > p.y) && p.x < a.x + (p.y - a.y) / (b.y - a.y) * (b.x - a.x)
+        });
+        crossings.count() % 2 == 1
+    }
+}
+
+/// Whether a piece of the line passes through a rectangle, looked at in small steps.
+fn crosses(a: Pos2, b: Pos2, rect: Rect) -> bool {
+    let steps = (a.distance(b) / (rect.width().min(rect.height()) / 4.0).max(1.0)).ceil().max(1.0);
+    (0..=steps as usize).any(|i| {
+        let t = i as f32 / steps;
+        rect.contains(pos2(a.x + (b.x - a.x) * t, a.y + (b.y - a.y) * t))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lasso(points: &[[f32; 2]]) -> Lasso {
+        let mut lasso = Lasso::default();
+        points.iter().for_each(|[x, y]| lasso.draw_to(pos2(*x, *y)));
+        lasso
+    }
+
+    fn tile(x: f32, y: f32) -> Rect {
+        Rect::from_center_size(pos2(x, y), egui::vec2(10.0, 10.0))
+    }
+
+    #[test]
+    fn what_is_inside_is_caught_and_what_is_in_the_notch_is_not() {
+        // The letter U.
+        let u = lasso(&[
+            [0.0, 0.0],
+            [30.0, 0.0],
+            [30.0, 70.0],
+            [70.0, 70.0],
+            [70.0, 0.0],
+            [100.0, 0.0],
+            [100.0, 100.0],
+            [0.0, 100.0],
+        ]);
+        assert!(u.catches(tile(15.0, 40.0)) && u.catches(tile(85.0, 40.0)));
+        assert!(!u.catches(tile(50.0, 40.0)) && !u.catches(tile(150.0, 40.0)));
+    }
+
+    #[test]
+    fn a_stroke_catches_what_it_goes_through() {
+        let stroke = lasso(&[[0.0, 5.0], [200.0, 5.0]]);
+        assert!(stroke.catches(tile(100.0, 5.0)) && !stroke.catches(tile(100.0, 25.0)));
+        assert!(!Lasso::default().catches(tile(0.0, 0.0)));
+    }
+}

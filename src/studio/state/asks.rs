@@ -1,0 +1,321 @@
+//! What the person asks for: a model, a forget set, knobs.
+
+use std::sync::Arc;
+
+use super::{Kind, State, WAIT, Work};
+use crate::{
+    engine::job::Job,
+    error::{Error, Result},
+    models::{Task, registry},
+    run::{
+        link::Link,
+        recipe::{Budget, Recipe, Redirect},
+    },
+    saliency::{estimator::Estimator, overlap::By},
+    studio::{
+        request::{Choice, Request},
+        salient::Saliency,
+        session::Arm,
+    },
+};
+
+/// Seeds whose masks are compared.
+const SEEDS: usize = 3;
+
+impl State {
+    /// Opens the shown task's model, or opens it again after a failure or with another seed.
+    pub fn open(&mut self) {
+        let session = self.session_mut();
+        session.clear();
+        let Request { seed, budget, .. } = session.request;
+        let job = Job::Open { model: session.model.clone(), seed, budget };
+        self.begin(Kind::Open(seed), job);
+        // An opening that this one replaces took them back.
+        let request = &mut self.session_mut().request;
+        (request.seed, request.budget) = (seed, budget);
+    }
+
+    /// Opens a weights file in place of the model of its task: from a path, or its bytes.
+    pub fn import(&mut self, name: String, bytes: Option<Arc<[u8]>>) {
+        if self.held() {
+            self.error = Some(WAIT.into());
+            return;
+        }
+        let Request { seed, budget, .. } = self.session().request;
+        let job = match bytes {
+            Some(bytes) => Job::Import { name, bytes, seed, budget },
+            None => Job::Open { model: name, seed, budget },
+        };
+        self.begin(Kind::Import, job);
+    }
+
+    /// Takes over what a link asks for.
+    ///
+    /// # Errors
+    /// Its model is not one that the studio opens by name.
+    pub fn follow(&mut self, link: Link) -> Result<()> {
+        let model = registry::shipped(&link.recipe.model).ok_or_else(|| {
+            let names = Task::ALL.map(registry::first);
+            Error::unknown("model", &link.recipe.model, names)
+        })?;
+        self.drop_work();
+        self.task = model.task;
+        let session = self.session_mut();
+        session.model = model.name.into();
+        session.opened = None;
+        session.request = Request::of(&link.recipe);
+        session.wanted = Some(link);
+        self.open();
+        Ok(())
+    }
+
+    /// Does what a link wants of the model that is open now.
+    pub(super) fn meet(&mut self, link: Link) {
+        let spec = &link.recipe.forget;
+        let session = self.session_mut();
+        let Some(opened) = session.opened.clone().filter(|_| !spec.is_empty()) else { return };
+        match Choice::parse(spec, &opened) {
+            Ok(what) => {
+                session.at = link.at;
+                self.pick(what);
+                if link.run {
+                    self.forget();
+                }
+            }
+            Err(error) => self.error = Some(error.to_string()),
+        }
+    }
+
+    /// Picks what to forget and scores the weights for it.
+    pub fn pick(&mut self, what: Choice) {
+        let session = self.session();
+        let same = session.request.what.as_ref() == Some(&what) && session.scored();
+        if !same && !self.held() && session.opened.is_some() {
+            self.aim(what);
+            self.rank();
+        }
+    }
+
+    /// Picks what to forget and leaves the scoring for later: a slider is still moving.
+    pub fn aim(&mut self, what: Choice) {
+        if self.work.as_ref().is_some_and(|w| matches!(w.kind, Kind::Rank { .. })) {
+            self.drop_work();
+        }
+        let session = self.session_mut();
+        // A class cannot be sent to itself.
+        if let (Choice::Class(class), Redirect::Class(to)) = (&what, &session.request.redirect)
+            && session.opened.as_ref().is_some_and(|o| o.classes.get(*class) == Some(to))
+        {
+            session.request.redirect = Redirect::Next;
+        }
+        if session.request.what.as_ref() != Some(&what) {
+            session.request.what = Some(what);
+            session.clear();
+        }
+    }
+
+    /// Sets how much is evaluated, trained on and scored.
+    pub fn set_budget(&mut self, budget: Budget) {
+        let old = std::mem::replace(&mut self.session_mut().request.budget, budget);
+        if old == budget {
+            return;
+        }
+        if old.sizes().sampler != budget.sizes().sampler {
+            // Its pictures are others.
+            self.open();
+        } else if self.session().opened.is_some() && !self.opening() {
+            // A model that is being opened is scored afterwards.
+            self.session_mut().saliency = None;
+            self.rank();
+        }
+    }
+
+    /// Opens the model again if the seed of its pictures, shown or on their way, is no longer the
+    /// one asked for. Called in every frame.
+    pub fn reseed(&mut self) {
+        let session = self.session();
+        let seed = match &self.work {
+            Some(Work { kind: Kind::Open(seed), .. }) => Some(*seed),
+            Some(Work { kind: Kind::Unlearn(_), .. }) => None,
+            _ => session.opened.as_ref().map(|o| o.seed),
+        };
+        if seed.is_some_and(|seed| seed != session.request.seed) {
+            self.open();
+        }
+    }
+
+    /// Picks the class `by` places further on.
+    pub fn pick_next(&mut self, by: isize) {
+        let session = self.session();
+        let Some(opened) = &session.opened else { return };
+        let classes = opened.classes.len() as isize;
+        let next = match &session.request.what {
+            Some(Choice::Class(class)) => *class as isize + by,
+            _ if by < 0 => by,
+            _ => by - 1,
+        };
+        self.pick(Choice::Class(next.rem_euclid(classes) as usize));
+    }
+
+    /// Sets the share of weights that may change, 0..=1; bars and maps follow at once.
+    pub fn set_density(&mut self, density: f64) {
+        let density = density.clamp(0.0, 1.0);
+        let session = self.session_mut();
+        if session.request.density == density {
+            return;
+        }
+        session.request.density = density;
+        if let Some(Err(error)) = session.saliency.as_mut().map(|s| s.aim(density)) {
+            self.error = Some(error.to_string());
+        }
+    }
+
+    /// Makes bars and maps exact: the density has come to rest.
+    pub fn settle(&mut self) {
+        let saliency = self.session_mut().saliency.as_mut();
+        if let Some(Err(error)) = saliency.map(Saliency::settle) {
+            self.error = Some(error.to_string());
+        }
+    }
+
+    /// Sets how the mask is chosen; `None` is the method's own way. Scores that are known for
+    /// another way are put away.
+    pub fn set_mask(&mut self, mask: Option<Estimator>) {
+        if self.held() || self.session().request.mask == mask {
+            return;
+        }
+        self.session_mut().request.mask = mask;
+        self.rescore();
+    }
+
+    /// Sets the method.
+    pub fn set_method(&mut self, method: &str) {
+        if self.held() || self.session().request.method == method {
+            return;
+        }
+        self.session_mut().request.method = method.into();
+        self.rescore();
+    }
+
+    /// Scores the weights anew if the ones that are known are another estimator's.
+    fn rescore(&mut self) {
+        let session = self.session_mut();
+        let estimator = session.request.estimator();
+        let stale = session.saliency.as_ref().is_none_or(|s| s.ranking.estimator != estimator);
+        if estimator != Estimator::None && stale && session.request.what.is_some() {
+            session.saliency = None;
+            if session.opened.is_some() && !self.opening() {
+                self.rank();
+            }
+        }
+    }
+
+    /// Opens the data set to be looked through, once nothing else is to be done.
+    pub fn browse(&mut self) {
+        let session = self.session();
+        let (Some(opened), None, false) = (&session.opened, &self.work, session.unreadable) else {
+            return;
+        };
+        let (model, data) = (opened.name.clone(), opened.data.clone());
+        if session.shelf.as_ref().is_some_and(|s| s.model == model && s.data == data) {
+            return;
+        }
+        // It was not asked for by the person, who may still read what failed.
+        let error = self.error.take();
+        self.begin(Kind::Browse, Job::Browse { model, data });
+        self.error = error;
+    }
+
+    /// Shows a finished run again: its pictures, its request, its saliency. Where only its figures
+    /// are left, its request.
+    pub fn recall(&mut self, number: usize) {
+        if self.held() {
+            self.error = Some(WAIT.into());
+            return;
+        }
+        self.drop_work();
+        let session = self.session_mut();
+        let Some(entry) = session.history.get(number) else { return };
+        let (recipe, kept) = (entry.recipe.clone(), entry.kept().cloned());
+        let Some(opened) = kept.as_ref().map(|k| &k.opened).or(session.opened.as_ref()) else {
+            return;
+        };
+        let opened = opened.clone();
+        let what = Choice::parse(&recipe.forget, &opened).ok();
+        session.model = opened.name.clone();
+        session.before.retain(|earlier| earlier.after.len() < opened.after.len());
+        session.opened = Some(opened);
+        session.request = Request { what, ..Request::of(&recipe) };
+        session.clear();
+        let Some(kept) = kept else {
+            self.reseed();
+            return self.rescore();
+        };
+        session.attempts = kept.attempts;
+        session.history.shown = Some(number);
+        let run = session.attempt(Arm::Method).and_then(|a| a.run.as_ref());
+        match run.and_then(|run| run.ranking.clone()) {
+            Some(ranking) => self.ranked(ranking, true),
+            None => self.rescore(),
+        }
+    }
+
+    /// Makes the weights that the shown run ended with the model, so that more can be forgotten.
+    pub fn adopt(&mut self) {
+        let session = self.session();
+        let Some(run) = session.attempt(Arm::Method).and_then(|a| a.run.clone()) else { return };
+        if self.held() {
+            return;
+        }
+        let Request { seed, budget, .. } = session.request;
+        self.begin(Kind::Adopt, Job::Adopt { run, seed, budget });
+    }
+
+    /// Goes back to the model before the last adopted run, bit by bit what it was.
+    pub fn undo(&mut self) {
+        if self.held() {
+            self.error = Some(WAIT.into());
+            return;
+        }
+        self.drop_work();
+        let session = self.session_mut();
+        if let Some(opened) = session.before.pop() {
+            return session.take(opened);
+        }
+        let Some((last, before)) = session.opened.as_ref().and_then(|o| o.after.split_last())
+        else {
+            return;
+        };
+        session.model = Recipe { after: before.to_vec(), ..last.clone() }.start();
+        session.request.what = None;
+        self.open();
+    }
+
+    /// Compares the masks of the request's variations.
+    pub fn compare_masks(&mut self, by: By) {
+        let session = self.session();
+        let Some(opened) = session.opened.as_deref() else { return };
+        let recipe = session.recipe().or_else(|| {
+            // Every class has its own.
+            let any = Choice::Class(0);
+            Request { what: Some(any), ..session.request.clone() }.recipe(opened)
+        });
+        if let Some(recipe) = recipe.filter(|_| self.work.is_none()) {
+            self.begin(Kind::Overlap, Job::Overlap { recipe, by, seeds: SEEDS });
+        }
+    }
+
+    /// Audits a shown run, beside a Retrain of the same forget set where one was finished.
+    pub fn audit(&mut self, arm: Arm) {
+        let session = self.session();
+        let Some(run) = session.attempt(arm).and_then(|a| a.run.clone()) else { return };
+        if self.work.is_some() {
+            return;
+        }
+        let recipe = Recipe { audit: None, ..run.recipe.clone() };
+        let retrain = session.history.retrain(&recipe.start(), &recipe.forget);
+        let retrain = retrain.map(|twin| Arc::new(twin.model.clone()));
+        let model = Arc::new(run.model.clone());
+        self.begin(Kind::Audit(arm), Job::Audit { model, recipe, retrain });
+    }
+}

@@ -1,0 +1,269 @@
+//! The studio without egui: what is open, what runs, and what an event changes.
+
+mod asks;
+mod news;
+
+use std::{path::PathBuf, sync::Arc};
+
+use web_time::Instant;
+
+use super::{
+    Backend,
+    attempt::Attempt,
+    session::{Arm, Session},
+};
+use crate::{
+    engine::job::{Job, Run},
+    error::Result,
+    gpu::device::DeviceInfo,
+    models::Task,
+    monitor::Progress,
+};
+
+/// Why something cannot be had now.
+pub const WAIT: &str = "Wait for the work in progress, or cancel it";
+
+/// What a job is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Opening a model with the pictures of a seed.
+    Open(u64),
+    /// Opening a weights file that a person gave.
+    Import,
+    /// Scoring the weights.
+    Rank {
+        /// Forget was pressed meanwhile.
+        then_forget: bool,
+    },
+    Unlearn(Arm),
+    /// Opening the data set to be looked through.
+    Browse,
+    /// Making a run's result the model.
+    Adopt,
+    /// Comparing masks.
+    Overlap,
+    /// Looking for what a finished run still holds.
+    Audit(Arm),
+}
+
+/// The job that the studio waits for. There is one at a time: a new one replaces it.
+#[derive(Debug)]
+pub struct Work {
+    id: u64,
+    pub kind: Kind,
+    pub progress: Option<Progress>,
+    pub paused: bool,
+    pub cancelling: bool,
+    started: Instant,
+}
+
+impl Work {
+    /// Seconds since it was asked for.
+    pub fn elapsed(&self) -> f64 {
+        self.started.elapsed().as_secs_f64()
+    }
+}
+
+/// Everything that the panels draw.
+pub struct State {
+    backend: Box<dyn Backend>,
+    pub device: Option<DeviceInfo>,
+    pub task: Task,
+    sessions: [Session; Task::ALL.len()],
+    pub work: Option<Work>,
+    /// The last failure, until it is dismissed.
+    pub error: Option<String>,
+    /// How the last work ended, in a few words.
+    pub ended: String,
+    last_id: u64,
+}
+
+impl State {
+    /// Starts with the diffusion model.
+    pub fn new(backend: Box<dyn Backend>) -> Self {
+        let mut state = Self {
+            backend,
+            device: None,
+            task: Task::Generate,
+            sessions: Task::ALL.map(Session::new),
+            work: None,
+            error: None,
+            ended: "Ready".into(),
+            last_id: 0,
+        };
+        state.open();
+        state
+    }
+
+    /// The shown task's session.
+    pub fn session(&self) -> &Session {
+        &self.sessions[index(self.task)]
+    }
+
+    /// The shown task's session.
+    pub fn session_mut(&mut self) -> &mut Session {
+        &mut self.sessions[index(self.task)]
+    }
+
+    fn opening(&self) -> bool {
+        self.work.as_ref().is_some_and(|w| matches!(w.kind, Kind::Open(_)))
+    }
+
+    /// Whether another request would conflict with the work in progress: a run, or one that starts
+    /// once the weights are scored.
+    pub fn held(&self) -> bool {
+        self.work.as_ref().is_some_and(|work| match work.kind {
+            Kind::Unlearn(_) | Kind::Adopt | Kind::Overlap | Kind::Audit(_) => true,
+            Kind::Rank { then_forget } => then_forget,
+            Kind::Open(_) | Kind::Import | Kind::Browse => false,
+        })
+    }
+
+    /// Why Forget cannot be pressed now.
+    pub fn blocked(&self) -> Option<&'static str> {
+        let session = self.session();
+        match &self.work {
+            Some(Work { cancelling: true, .. }) => Some("Cancelling"),
+            Some(Work { kind: Kind::Open(_) | Kind::Import | Kind::Adopt, .. }) => {
+                Some("The model is being opened")
+            }
+            Some(Work { kind: Kind::Rank { then_forget: true }, .. }) => {
+                Some("Starts once the weights are scored")
+            }
+            Some(Work { kind: Kind::Unlearn(_), .. }) => Some("A run is in progress"),
+            Some(_) if self.held() => Some(WAIT),
+            _ if session.opened.is_none() => Some("No model is open"),
+            _ if session.request.what.is_none() => Some("Pick what to forget first"),
+            _ => None,
+        }
+    }
+
+    /// Shows a task; what the other one has is kept.
+    pub fn switch(&mut self, task: Task) {
+        if self.held() || task == self.task {
+            return;
+        }
+        self.drop_work();
+        self.task = task;
+        let session = self.session();
+        if session.opened.is_none() {
+            self.open();
+        } else if session.request.what.is_some() && !session.scored() {
+            self.rank();
+        }
+    }
+
+    /// Starts the run, and after it its control; while the weights are scored, once they are.
+    pub fn forget(&mut self) {
+        if self.blocked().is_some() {
+            return;
+        }
+        if let Some(Work { kind: Kind::Rank { then_forget }, .. }) = &mut self.work {
+            *then_forget = true;
+            return;
+        }
+        let session = self.session_mut();
+        session.put_away();
+        if let Some(recipe) = session.recipe() {
+            self.unlearn(Arm::Method, Job::Unlearn(recipe));
+        }
+    }
+
+    /// Asks the running job to stop.
+    pub fn cancel(&mut self) {
+        if let Some(work) = &mut self.work {
+            work.cancelling = true;
+            self.backend.cancel();
+        }
+    }
+
+    /// Holds or continues the running job.
+    pub fn toggle_pause(&mut self) {
+        if let Some(work) = &mut self.work {
+            work.paused = !work.paused;
+            self.backend.pause(work.paused);
+        }
+    }
+
+    /// Lets the held job do one more update.
+    pub fn step(&mut self) {
+        if self.work.as_ref().is_some_and(|w| w.paused) {
+            self.backend.step();
+        }
+    }
+
+    /// The finished runs of the shown task.
+    pub fn finished(&self) -> impl Iterator<Item = (Arm, &Arc<Run>)> {
+        let session = self.session();
+        Arm::BOTH.into_iter().filter_map(|arm| Some((arm, session.attempt(arm)?.run.as_ref()?)))
+    }
+
+    /// Notes where something was saved, or why not; a run's card says it, too.
+    pub fn note_saved(&mut self, run: Option<&Arc<Run>>, place: Result<PathBuf>) {
+        let place = match place {
+            Ok(place) => place,
+            Err(error) => return self.error = Some(error.to_string()),
+        };
+        self.ended = format!("Saved to {}", place.display());
+        let Some(run) = run else { return };
+        let is_it = |a: &&mut Attempt| a.run.as_ref().is_some_and(|r| Arc::ptr_eq(r, run));
+        for attempt in self.sessions.iter_mut().flat_map(Session::all_attempts).filter(is_it) {
+            attempt.saved = Some(place.clone());
+        }
+    }
+
+    fn rank(&mut self) {
+        // Before the recipe is made: a reopening that is dropped gives its seed back.
+        self.drop_work();
+        if let Some(recipe) = self.session().recipe() {
+            self.begin(Kind::Rank { then_forget: false }, Job::Rank(recipe));
+        }
+    }
+
+    fn unlearn(&mut self, arm: Arm, job: Job) {
+        let session = self.session_mut();
+        let Some(opened) = &session.opened else { return };
+        let method = session.request.method.clone();
+        session.attempts[arm as usize] = Some(Attempt::new(method, opened.grid.clone()));
+        self.begin(Kind::Unlearn(arm), job);
+    }
+
+    fn begin(&mut self, kind: Kind, job: Job) {
+        self.drop_work();
+        self.error = None;
+        self.last_id += 1;
+        let id = self.last_id;
+        self.work = Some(Work {
+            id,
+            kind,
+            progress: None,
+            paused: false,
+            cancelling: false,
+            started: Instant::now(),
+        });
+        self.backend.pause(false);
+        self.backend.start(id, job);
+    }
+
+    fn drop_work(&mut self) {
+        if let Some(work) = self.work.take() {
+            self.backend.cancel();
+            self.keep_seed(work.kind);
+            self.session_mut().rough = None;
+        }
+    }
+
+    /// Where the pictures of another seed do not come, the request goes back to the shown ones':
+    /// before and after start from the same noise.
+    fn keep_seed(&mut self, kind: Kind) {
+        let session = self.session_mut();
+        if let (Kind::Open(_), Some(opened)) = (kind, &session.opened) {
+            (session.request.seed, session.request.budget) = (opened.seed, opened.budget);
+        }
+    }
+}
+
+/// A task's place among the sessions.
+fn index(task: Task) -> usize {
+    Task::ALL.iter().position(|t| *t == task).unwrap_or(0)
+}

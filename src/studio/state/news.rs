@@ -1,0 +1,157 @@
+//! What the engine tells, and what changes with it.
+
+use std::sync::Arc;
+
+use super::{Kind, State, Work};
+use crate::{
+    engine::job::{Event, Job, Outcome, Run},
+    error::Error,
+    saliency::{estimator::Estimator, ranking::Ranking},
+    studio::{history::History, request::Request, salient::Saliency, session::Arm},
+};
+
+impl State {
+    /// Takes in all that the engine has told since the last frame.
+    pub fn poll(&mut self) {
+        while let Some(event) = self.backend.poll() {
+            self.handle(event);
+        }
+    }
+
+    /// Takes in one event. Events of replaced jobs are ignored.
+    fn handle(&mut self, event: Event) {
+        match event {
+            Event::Ready(info) => self.device = Some(info),
+            Event::Progress { id, progress } => {
+                if let Some(work) = self.heard(id) {
+                    work.progress = Some(progress);
+                }
+            }
+            Event::Live { id, live } => {
+                if let Some(Kind::Unlearn(arm)) = self.heard(id).map(|w| w.kind)
+                    && let Some(attempt) = self.session_mut().attempt_mut(arm)
+                {
+                    attempt.push(live);
+                }
+            }
+            Event::Rough { id, opened } => {
+                if self.heard(id).is_some() {
+                    self.session_mut().rough = Some(opened);
+                }
+            }
+            Event::Early { id, ranking } => {
+                if self.heard(id).is_some() {
+                    self.ranked(ranking, false);
+                }
+            }
+            Event::Snapshot { .. } | Event::LatentSnapshot { .. } => {}
+            Event::Done { id, outcome } => {
+                if let Some(work) = self.work.take_if(|w| w.id == id) {
+                    self.ended = "Ready".into();
+                    self.done(work, outcome);
+                }
+            }
+            Event::Failed { id, error } => {
+                if let Some(work) = self.work.take_if(|w| w.id == id) {
+                    self.failed(work, error);
+                }
+            }
+        }
+    }
+
+    /// The work that an event is about.
+    fn heard(&mut self, id: u64) -> Option<&mut Work> {
+        self.work.as_mut().filter(|w| w.id == id)
+    }
+
+    fn done(&mut self, work: Work, outcome: Outcome) {
+        let session = self.session_mut();
+        session.rough = None;
+        match (work.kind, outcome) {
+            (Kind::Open(_), Outcome::Opened(opened)) => {
+                session.opened = Some(opened);
+                match session.wanted.take() {
+                    Some(link) => self.meet(link),
+                    None if session.request.what.is_some() => self.rank(),
+                    None => {}
+                }
+            }
+            (Kind::Import, Outcome::Opened(opened)) => {
+                let request = session.request.clone();
+                self.task = opened.task;
+                let session = self.session_mut();
+                session.clear();
+                session.before.clear();
+                if session.model == opened.name {
+                    // Another file of the same name.
+                    session.history = History::default();
+                }
+                session.model = opened.name.clone();
+                session.request = Request { what: session.request.what.clone(), ..request };
+                session.opened = Some(opened);
+                if session.request.what.is_some() {
+                    self.rank();
+                }
+            }
+            (Kind::Rank { then_forget }, Outcome::Ranked(ranking)) => {
+                self.ranked(ranking, true);
+                if then_forget && !work.cancelling {
+                    self.forget();
+                }
+            }
+            (Kind::Browse, Outcome::Browsed(shelf)) => session.shelf = Some(shelf),
+            (Kind::Audit(arm), Outcome::Audited(audited)) => {
+                session.audited(arm, Arc::new(audited.audit));
+            }
+            (Kind::Overlap, Outcome::Overlapped(overlap)) => session.overlap = Some(overlap),
+            (Kind::Adopt, Outcome::Opened(opened)) => {
+                session.before.extend(session.opened.take());
+                session.take(opened);
+            }
+            (Kind::Unlearn(arm), Outcome::Unlearned(run)) => {
+                session.finish(arm, &run);
+                if arm == Arm::Method {
+                    session.scrub = session.at.take();
+                }
+                if arm == Arm::Method
+                    && let Some(ranking) = run.ranking.clone().filter(|_| !session.scored())
+                {
+                    self.ranked(ranking, true);
+                }
+                if arm == Arm::Method && controlled(&run) && !work.cancelling {
+                    self.unlearn(Arm::Control, Job::Unlearn(run.recipe.random_control()));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    pub(super) fn ranked(&mut self, ranking: Arc<Ranking>, whole: bool) {
+        let session = self.session_mut();
+        match Saliency::new(ranking, whole, session.request.density) {
+            Ok(saliency) => session.saliency = Some(saliency),
+            Err(error) => self.error = Some(error.to_string()),
+        }
+    }
+
+    fn failed(&mut self, work: Work, error: Error) {
+        let cancelled = matches!(error, Error::Cancelled);
+        self.keep_seed(work.kind);
+        self.session_mut().rough = None;
+        self.ended = if cancelled { "Cancelled" } else { "Failed" }.into();
+        self.session_mut().unreadable |= work.kind == Kind::Browse && !cancelled;
+        if let Kind::Unlearn(arm) = work.kind
+            && let Some(attempt) = self.session_mut().attempt_mut(arm)
+        {
+            attempt.cancelled = true;
+        }
+        if !cancelled {
+            self.error = Some(error.to_string());
+        }
+    }
+}
+
+/// Whether a run is one that a random mask of equal size is held against.
+fn controlled(run: &Run) -> bool {
+    run.mask.as_ref().is_some_and(|mask| mask.estimator != Estimator::Random)
+}

@@ -1,0 +1,273 @@
+//! The guided tour: six stops, each with its formula beside the control that it is about.
+
+use egui::{
+    Area, Button, Color32, Context, Frame, Id, LayerId, Order, Rect, RichText, Role, Stroke,
+    StrokeKind, Ui, Vec2, vec2,
+};
+
+use super::{
+    app::Studio,
+    narrow::Tab,
+    session::{Arm, Session},
+    theme::Palette,
+    views::View,
+};
+
+/// What a stop points at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Spot {
+    Before,
+    Pick,
+    Saliency,
+    Forget,
+    Control,
+    Verdict,
+}
+
+/// A stop.
+struct Stop {
+    spot: Spot,
+    title: &'static str,
+    text: &'static str,
+    formula: &'static str,
+    /// Whether what it asks for is done.
+    done: fn(&Session) -> bool,
+}
+
+const STOPS: [Stop; 6] = [
+    Stop {
+        spot: Spot::Before,
+        title: "What the model knows",
+        text: "A row of pictures for every class. In a green frame, the classifier sees the class \
+               of the row; in a red one with a corner, another.",
+        formula: "class seen = argmax p(c | x)",
+        done: |session| session.opened.is_some(),
+    },
+    Stop {
+        spot: Spot::Pick,
+        title: "Pick what to forget",
+        text: "Click a class. It becomes the forget set; everything else is to be kept.",
+        formula: "D_r = D \\ D_f",
+        done: |session| session.request.what.is_some(),
+    },
+    Stop {
+        spot: Spot::Saliency,
+        title: "See where it lives",
+        text: "The gradient over the forget set scores every weight. Those above the threshold may \
+               change. Drag it, or the density; click a layer to see its weights.",
+        formula: "m = 1[ |Σ ∇L(θ₀; D_f)| ≥ γ ]",
+        done: Session::scored,
+    },
+    Stop {
+        spot: Spot::Forget,
+        title: "Forget",
+        text: "Press Forget. The model trains to lose the forget set and to keep the rest. Only \
+               weights in the mask move; all others keep every bit.",
+        formula: "θ = θ₀ + m ⊙ Δθ,   L = L_f + α L_r",
+        done: |session| session.attempt(Arm::Method).is_some(),
+    },
+    Stop {
+        spot: Spot::Control,
+        title: "Is it the mask?",
+        text: "A random mask of equal size does the same job. If it does as well, the saliency is \
+               not why. Retrain never saw the forget set: it is the truth.",
+        formula: "Σ m_random = Σ m = k",
+        done: |session| session.attempt(Arm::Control).is_some_and(|a| a.run.is_some()),
+    },
+    Stop {
+        spot: Spot::Verdict,
+        title: "Read the verdict",
+        text: "Forgot, under-forgot, over-forgot or hidden, with the accuracies that say so. Change \
+               the method or the density, forget again, and compare on the forget map.",
+        formula: "UA = 100 − acc(D_f),  RA = acc(D_r),  TA = acc(test)",
+        done: |session| session.attempt(Arm::Method).is_some_and(|a| a.run.is_some()),
+    },
+];
+
+/// Width of the card, in points.
+const WIDTH: f32 = 300.0;
+
+/// Where the tour is, and where its spots are in this frame.
+#[derive(Debug, Default)]
+pub struct Tour {
+    at: Option<usize>,
+    spots: [Option<Rect>; 6],
+    /// Whether the card has just come to a stop, and its button is to take the focus.
+    arrived: bool,
+}
+
+impl Tour {
+    /// Whether it is shown.
+    pub fn is_on(&self) -> bool {
+        self.at.is_some()
+    }
+
+    /// Ends it.
+    pub fn end(&mut self) {
+        self.at = None;
+    }
+
+    /// Notes where a spot is.
+    pub fn mark(&mut self, spot: Spot, rect: Rect) {
+        self.spots[spot as usize] = Some(rect);
+    }
+
+    /// Forgets where the spots were: called before a frame is drawn.
+    pub fn begin_frame(&mut self) {
+        self.spots = [None; 6];
+    }
+}
+
+impl Studio {
+    /// Starts the tour, or ends it.
+    pub fn toggle_tour(&mut self) {
+        if self.tour.is_on() { self.tour.end() } else { self.visit(0) }
+    }
+
+    /// Goes to a stop and brings its spot into view; past the last one, the tour ends.
+    fn visit(&mut self, at: usize) {
+        let Some(stop) = STOPS.get(at) else { return self.tour.end() };
+        self.tour.at = Some(at);
+        self.tour.arrived = true;
+        match stop.spot {
+            Spot::Before | Spot::Control => self.view = View::Compare,
+            Spot::Pick | Spot::Forget => self.tab = Tab::Forget,
+            Spot::Saliency => self.tab = Tab::Saliency,
+            Spot::Verdict => self.tab = Tab::Timeline,
+        }
+    }
+}
+
+/// Draws the card and a ring around what it is about.
+pub fn tour_ui(studio: &mut Studio, ctx: &Context, palette: &Palette) {
+    let Some(at) = studio.tour.at else { return };
+    let stop = &STOPS[at];
+    let id = Id::unique("tour");
+    let screen = ctx.content_rect();
+    let spot = studio.tour.spots[stop.spot as usize].map(|r| r.intersect(screen));
+    if let Some(spot) = spot.filter(|r| r.is_positive()) {
+        let painter = ctx.layer_painter(LayerId::new(Order::Middle, id.with("ring")));
+        let stroke = Stroke::new(2.0, palette.accent_text);
+        painter.rect_stroke(spot.expand(3.0), 6.0, stroke, StrokeKind::Outside);
+    }
+    let size = ctx.memory(|m| m.area_rect(id)).map_or(vec2(WIDTH, 190.0), |r| r.size());
+    let place = place(screen.shrink(8.0), spot, size);
+    let mut to = None;
+    let area = Area::new(id)
+        .order(Order::Foreground)
+        .fixed_pos(place.min)
+        .constrain_to(screen)
+        .role(Role::Dialog)
+        .accessible_name(format!("Tour, {} of {}", at + 1, STOPS.len()));
+    area.show(ctx, |ui| {
+        let frame = Frame::popup(ui.style()).inner_margin(14.0);
+        frame.show(ui, |ui| {
+            ui.set_width(WIDTH.min(screen.width() - 48.0));
+            let done = (stop.done)(studio.state.session());
+            to = card_ui(ui, at, done, studio.tour.arrived, palette);
+        });
+    });
+    studio.tour.arrived = false;
+    match to {
+        Some(Some(to)) => studio.visit(to),
+        Some(None) => studio.tour.end(),
+        None => {}
+    }
+}
+
+/// Draws what is on the card: where to go, or that it is enough.
+fn card_ui(
+    ui: &mut Ui,
+    at: usize,
+    done: bool,
+    arrived: bool,
+    palette: &Palette,
+) -> Option<Option<usize>> {
+    let stop = &STOPS[at];
+    let last = at + 1 == STOPS.len();
+    ui.horizontal(|ui| {
+        ui.label(RichText::new(stop.title).heading().color(palette.strong));
+        ui.weak(format!("{} of {}", at + 1, STOPS.len()));
+    });
+    ui.label(stop.text);
+    Frame::new().fill(palette.canvas).corner_radius(4).inner_margin(8.0).show(ui, |ui| {
+        ui.set_min_width(ui.available_width());
+        ui.add(egui::Label::new(RichText::new(stop.formula).monospace()).wrap());
+    });
+    ui.add_space(2.0);
+    let mut to = None;
+    ui.horizontal(|ui| {
+        let name = if last { "Done" } else { "Next" };
+        let text = RichText::new(name).color(if done { Color32::WHITE } else { palette.text() });
+        let mut next = Button::new(text);
+        if done {
+            next = next.fill(palette.accent);
+        }
+        let next = ui.add(next);
+        if arrived {
+            next.request_focus();
+        }
+        if next.clicked() {
+            to = Some(Some(at + 1));
+        }
+        if ui.add_enabled(at > 0, Button::new("Back")).clicked() {
+            to = Some(Some(at - 1));
+        }
+        if !last && ui.button("Skip tour").clicked() {
+            to = Some(None);
+        }
+    });
+    to
+}
+
+/// Beside the spot, where the whole card fits; else at the bottom.
+fn place(screen: Rect, spot: Option<Rect>, size: Vec2) -> Rect {
+    let at = |min| Rect::from_min_size(min, size);
+    let bottom = at(screen.center_bottom() - vec2(size.x / 2.0, size.y));
+    let Some(spot) = spot else { return bottom };
+    let gap = 14.0;
+    let beside = [
+        spot.right_top() + vec2(gap, 0.0),
+        spot.left_top() - vec2(gap + size.x, 0.0),
+        spot.left_bottom() + vec2(0.0, gap),
+        spot.left_top() - vec2(0.0, gap + size.y),
+    ];
+    // Slid along the spot's side until it is on the screen.
+    let slid = beside.into_iter().map(|min| {
+        let most = (screen.max - size).max(screen.min);
+        let free = |min: egui::Pos2| min.clamp(screen.min, most);
+        at(free(min))
+    });
+    slid.into_iter().find(|card| !card.intersects(spot)).unwrap_or(bottom)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use egui::pos2;
+
+    #[test]
+    fn the_card_is_beside_its_spot_and_on_the_screen() {
+        let size = vec2(300.0, 190.0);
+        for screen in [vec2(1280.0, 800.0), vec2(1024.0, 640.0), vec2(390.0, 844.0)] {
+            let screen = Rect::from_min_size(egui::Pos2::ZERO, screen);
+            for spot in [
+                Rect::from_min_max(pos2(0.0, 60.0), pos2(220.0, 240.0)),
+                Rect::from_min_max(screen.right_top() - vec2(280.0, -40.0), screen.max),
+                Rect::from_min_max(pos2(10.0, screen.bottom() - 90.0), screen.max),
+            ] {
+                let card = place(screen, Some(spot.intersect(screen)), size);
+                assert!(screen.contains_rect(card), "{card:?} on {screen:?}");
+                let covered = card.intersect(spot);
+                let fits = spot.width() + size.x < screen.width()
+                    || spot.height() + size.y < screen.height();
+                assert!(!fits || !covered.is_positive() || screen.width() < 400.0, "{card:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn stops_stand_in_the_order_of_their_spots() {
+        assert!(STOPS.iter().enumerate().all(|(i, stop)| stop.spot as usize == i));
+    }
+}

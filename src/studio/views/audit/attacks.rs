@@ -1,0 +1,84 @@
+//! Can the forgotten pictures be told from pictures that were never trained on?
+
+use egui::{Grid, RichText, Stroke, Ui, vec2};
+
+use super::{Model, examined, legend_ui};
+use crate::{
+    run::audit::{Attack, Audit},
+    studio::{
+        chart::{Axis, Chart},
+        theme, words,
+    },
+};
+
+/// Draws the list of attacks, and the curve of one of them.
+pub fn attacks_ui(chosen: &mut usize, audit: &Audit, ui: &mut Ui) {
+    let attacks = &audit.run.attacks;
+    *chosen = (*chosen).min(attacks.len().saturating_sub(1));
+    let Some(attack) = attacks.get(*chosen) else {
+        ui.weak("No attack was possible on so few pictures");
+        return;
+    };
+    let models = examined(audit, |e| e.attacks.iter().find(|a| a.name == attack.name).cloned());
+    let size = vec2(ui.available_width().min(440.0), 300.0);
+    legend_ui(models.iter().map(|(name, model, _)| (*name, *model)), ui);
+    curve_ui(attack, &models, size, ui);
+    ui.add_space(4.0);
+    list_ui(chosen, audit, ui);
+}
+
+fn curve_ui(attack: &Attack, models: &[(&str, Model, Attack)], size: egui::Vec2, ui: &mut Ui) {
+    let axes = [
+        Axis { name: "unseen pictures taken for members", end: 1.0 },
+        Axis { name: "members found", end: 1.0 },
+    ];
+    let told = format!("ROC of {}, area {:.3}", attack.name, attack.auc);
+    let (chart, _) = Chart::new(ui, size, axes, &told);
+    let chance = [chart.at(0.0, 0.0), chart.at(1.0, 1.0)];
+    let dashed =
+        egui::Shape::dashed_line(&chance, Stroke::new(1.0, theme::palette(ui).weak), 4.0, 4.0);
+    chart.painter.extend(dashed);
+    for (_, model, attack) in models.iter().rev() {
+        let ends = [[0.0, 0.0]].into_iter().chain(attack.roc.iter().copied());
+        let width = if *model == Model::After { 2.5 } else { 1.5 };
+        chart.line(ends.chain([[1.0, 1.0]]), width, model.color(ui));
+    }
+}
+
+fn list_ui(chosen: &mut usize, audit: &Audit, ui: &mut Ui) {
+    let small = |text: String| RichText::new(text).small();
+    Grid::new("attacks").spacing([14.0, 2.0]).striped(true).show(ui, |ui| {
+        for (head, means) in [
+            ("Attack", ""),
+            (
+                "Area",
+                "Area under the curve; 0.5 is chance, after forgetting it should be Retrain's",
+            ),
+            ("Retrain", "Retrain's area"),
+            ("TPR at 1 % FPR", "Members found where 1 % of unseen pictures are taken for members"),
+            ("Members, unseen", "Pictures behind it"),
+        ] {
+            let head = ui.label(small(head.into()).weak());
+            if !means.is_empty() {
+                head.on_hover_text(means);
+            }
+        }
+        ui.end_row();
+        for (i, attack) in audit.run.attacks.iter().enumerate() {
+            ui.selectable_value(chosen, i, &attack.name);
+            ui.label(small(format!("{:.3} ± {:.3}", attack.auc, attack.auc_error)));
+            let retrain = audit
+                .retrain
+                .as_ref()
+                .and_then(|r| r.attacks.iter().find(|a| a.name == attack.name));
+            ui.label(small(retrain.map_or("–".into(), |r| format!("{:.3}", r.auc))));
+            ui.label(small(format!("{:.1} %", attack.tpr_at_1_fpr * 100.0)));
+            ui.label(small(format!(
+                "{}, {}",
+                words::count(attack.n[0]),
+                words::count(attack.n[1])
+            )));
+            ui.end_row();
+        }
+    });
+}

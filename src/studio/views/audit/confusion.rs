@@ -1,0 +1,78 @@
+//! Which classes are seen as which, before and after.
+
+use egui::{ScrollArea, Ui};
+
+use crate::{
+    engine::job::Run,
+    run::report::Metrics,
+    studio::matrix::{Matrix, matrix_ui},
+};
+
+/// Draws both matrices, or one where there is no room for two.
+pub fn confusion_ui(after: &mut bool, run: &Run, ui: &mut Ui) {
+    let [old, new] = [&run.report.before, &run.report.after];
+    if old.confusion.is_empty() || new.confusion.is_empty() {
+        ui.weak("This run has no confusion matrices");
+        return;
+    }
+    let classes = &run.model.card.classes;
+    let forgotten = run.report.forget.spec.strip_prefix("class:");
+    let marked = forgotten.and_then(|name| classes.iter().position(|c| c == name));
+    if ui.available_width() > 760.0 {
+        ui.columns(2, |columns| {
+            for (metrics, name, ui) in [(old, "Before"), (new, "After")]
+                .into_iter()
+                .zip(columns)
+                .map(|((m, n), u)| (m, n, u))
+            {
+                ui.vertical(|ui| {
+                    ui.strong(name);
+                    one_ui(metrics, classes, marked, name, ui);
+                });
+            }
+        });
+        return;
+    }
+    ui.horizontal(|ui| {
+        ui.selectable_value(after, false, "Before");
+        ui.selectable_value(after, true, "After");
+    });
+    let (metrics, name) = if *after { (new, "After") } else { (old, "Before") };
+    one_ui(metrics, classes, marked, name, ui);
+}
+
+fn one_ui(metrics: &Metrics, classes: &[String], marked: Option<usize>, name: &str, ui: &mut Ui) {
+    let counts = &metrics.confusion;
+    let of = |row: usize| counts.get(row).map_or(0, |r| r.iter().sum::<usize>());
+    let count = |row: usize, column: usize| counts.get(row).and_then(|r| r.get(column)).copied();
+    let n = |row, column| count(row, column).unwrap_or(0);
+    let class = |i: usize| classes.get(i).map_or("?", String::as_str);
+    let means = |row: usize, column: usize| {
+        format!("{}: {} of {} are seen as {}", class(row), n(row, column), of(row), class(column))
+    };
+    let told = match marked {
+        Some(row) => {
+            let seen = (0..classes.len()).max_by_key(|&c| n(row, c)).unwrap_or(row);
+            format!("Confusion, {name}. {}", means(row, seen))
+        }
+        None => format!("Confusion, {name}"),
+    };
+    ScrollArea::both().id_salt(("confusion", name)).auto_shrink(false).show(ui, |ui| {
+        matrix_ui(
+            ui,
+            &Matrix {
+                told,
+                rows: classes,
+                columns: classes,
+                axes: ["true class", "seen as"],
+                shade: &|row, column| n(row, column) as f64 / of(row).max(1) as f64,
+                text: &|row, column| match n(row, column) {
+                    0 => String::new(),
+                    n => n.to_string(),
+                },
+                means: &means,
+                marked,
+            },
+        );
+    });
+}

@@ -1,0 +1,197 @@
+//! The audit: does the model still hold what it no longer shows?
+
+mod attacks;
+mod confusion;
+mod gallery;
+mod layers;
+mod relearn;
+
+use std::sync::Arc;
+
+use egui::{Button, RichText, ScrollArea, Ui};
+
+use crate::{
+    engine::job::Run,
+    models::Task,
+    run::audit::Audit,
+    studio::{
+        app::Studio, attempt::Attempt, session::Arm, state::Kind, theme, tile::Sheet,
+        timeline::arm_name, words,
+    },
+};
+
+/// What is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Part {
+    #[default]
+    Confusion,
+    Changed,
+    Attacks,
+    Relearn,
+    Layers,
+}
+
+impl Part {
+    const ALL: [(Self, &'static str, &'static str); 5] = [
+        (Self::Confusion, "Confusion", "Which classes are seen as which, before and after"),
+        (Self::Changed, "Most changed", "Test pictures whose answers changed most"),
+        (Self::Attacks, "Attacks", "Can the forgotten pictures be told from unseen ones?"),
+        (Self::Relearn, "Relearn", "Does a short training bring it back?"),
+        (Self::Layers, "Layers", "A probe on the features, and how alike the layers are"),
+    ];
+}
+
+/// Which part is shown, of which run.
+pub struct Auditor {
+    part: Part,
+    arm: Arm,
+    /// Whether a confusion matrix alone is the one after.
+    after: bool,
+    /// The attack whose curve is drawn.
+    attack: usize,
+    sheet: Sheet,
+}
+
+impl Default for Auditor {
+    fn default() -> Self {
+        Self {
+            part: Part::default(),
+            arm: Arm::Method,
+            after: true,
+            attack: 0,
+            sheet: Sheet::default(),
+        }
+    }
+}
+
+/// Draws the view.
+pub fn audit_ui(studio: &mut Studio, ui: &mut Ui) {
+    let arm = studio.auditor.arm;
+    ui.horizontal_wrapped(|ui| {
+        ui.spacing_mut().item_spacing.x = 2.0;
+        for (part, name, hint) in Part::ALL {
+            ui.selectable_value(&mut studio.auditor.part, part, name).on_hover_text(hint);
+        }
+        ui.add_space(10.0);
+        for arm in Arm::BOTH {
+            let name = arm_name(studio.state.session(), arm).to_owned();
+            ui.selectable_value(&mut studio.auditor.arm, arm, name)
+                .on_hover_text("Whose audit is shown");
+        }
+    });
+    ui.add_space(4.0);
+    let attempt = studio.state.session().attempt(arm).cloned();
+    let Some((attempt, run)) = attempt.and_then(|a| Some((a.clone(), a.run.clone()?))) else {
+        ui.weak("Finish a run first: the audit looks at what it left");
+        return;
+    };
+    if studio.state.task != Task::Classify {
+        ui.weak("The audit is of classifiers; for a diffusion model, look at its pictures");
+        return;
+    }
+    let part = studio.auditor.part;
+    match (part, &attempt.audit) {
+        (Part::Confusion, _) => confusion::confusion_ui(&mut studio.auditor.after, &run, ui),
+        (Part::Changed, _) => gallery::changed_ui(&mut studio.auditor.sheet, &run, ui),
+        (_, None) => offer_ui(studio, arm, &run, ui),
+        (_, Some(audit)) => {
+            ScrollArea::vertical().id_salt("audit").auto_shrink(false).show(ui, |ui| {
+                match part {
+                    Part::Attacks => attacks::attacks_ui(&mut studio.auditor.attack, audit, ui),
+                    Part::Relearn => relearn::relearn_ui(audit, ui),
+                    _ => layers::layers_ui(audit, ui),
+                }
+                facts_ui(&attempt, &run, audit, ui);
+            });
+        }
+    }
+}
+
+/// Offers to audit a run.
+fn offer_ui(studio: &mut Studio, arm: Arm, run: &Arc<Run>, ui: &mut Ui) {
+    let working = studio.state.work.as_ref().map(|w| w.kind);
+    ui.label(format!(
+        "The audit attacks the model that forgot {}, trains it again on a tenth of it, and looks \
+         into its layers; the original and Retrain are examined alike.",
+        words::forget_set(&run.report.forget.spec)
+    ));
+    ui.add_space(6.0);
+    if working == Some(Kind::Audit(arm)) {
+        ui.weak("Auditing; it is shown here when it is done");
+        return;
+    }
+    let fill = theme::palette(ui).accent;
+    let text = RichText::new("Audit this run").color(egui::Color32::WHITE);
+    let response = ui
+        .add_enabled(working.is_none(), Button::new(text).fill(fill))
+        .on_hover_text("Minutes on a CPU; it can be cancelled")
+        .on_disabled_hover_text("Wait for the work in progress, or cancel it");
+    if response.clicked() {
+        studio.state.audit(arm);
+    }
+}
+
+/// What the figures rest on.
+fn facts_ui(attempt: &Attempt, run: &Run, audit: &Audit, ui: &mut Ui) {
+    let report = &run.report;
+    let hash: String = report.protocol.chars().take(12).collect();
+    let text = format!(
+        "{} forgot {}; {}; seed {}, {}, protocol {hash}; {:.0} s",
+        words::method(&attempt.method),
+        words::forget_set(&audit.forget),
+        match &audit.retrain {
+            Some(_) => "Retrain beside it",
+            None => "no Retrain of this forget set is known",
+        },
+        report.seed,
+        report.device.name,
+        audit.seconds
+    );
+    ui.add(egui::Label::new(RichText::new(text).small().weak()).wrap());
+}
+
+/// The models that are examined alike: name, how its line is drawn, what was found.
+fn examined<T>(
+    audit: &Audit,
+    found: impl Fn(&crate::run::audit::Examination) -> Option<T>,
+) -> Vec<(&'static str, Model, T)> {
+    [
+        ("After", Model::After, Some(&audit.run)),
+        ("Before", Model::Before, Some(&audit.original)),
+        ("Retrain", Model::Retrain, audit.retrain.as_ref()),
+    ]
+    .into_iter()
+    .filter_map(|(name, model, examination)| Some((name, model, found(examination?)?)))
+    .collect()
+}
+
+/// A model in a drawing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Model {
+    After,
+    Before,
+    Retrain,
+}
+
+impl Model {
+    fn color(self, ui: &Ui) -> egui::Color32 {
+        let palette = theme::palette(ui);
+        match self {
+            Self::After => palette.accent_text,
+            Self::Before => palette.weak,
+            Self::Retrain => palette.good,
+        }
+    }
+}
+
+/// Names the lines of a drawing.
+fn legend_ui(models: impl Iterator<Item = (&'static str, Model)>, ui: &mut Ui) {
+    ui.horizontal_wrapped(|ui| {
+        for (name, model) in models {
+            let (rect, _) = ui.allocate_exact_size(egui::vec2(18.0, 12.0), egui::Sense::hover());
+            let stroke = egui::Stroke::new(2.5, model.color(ui));
+            ui.painter().hline(rect.x_range(), rect.center().y, stroke);
+            ui.label(RichText::new(name).small());
+        }
+    });
+}

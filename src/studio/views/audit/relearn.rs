@@ -1,0 +1,49 @@
+//! Does a short training on a tenth of the forget set bring the rest of it back?
+
+use egui::{RichText, Ui, vec2};
+
+use super::{Model, examined, legend_ui};
+use crate::{
+    run::audit::Audit,
+    studio::{
+        chart::{Axis, Chart, round_up},
+        theme, words,
+    },
+};
+
+/// Draws the curves.
+pub fn relearn_ui(audit: &Audit, ui: &mut Ui) {
+    let models = examined(audit, |e| e.relearn.clone());
+    let Some((_, _, first)) = models.first() else {
+        ui.weak("The forget set is too small to learn a part of it again");
+        return;
+    };
+    legend_ui(models.iter().map(|(name, model, _)| (*name, *model)), ui);
+    let updates = first.accuracy.len().saturating_sub(1).max(1);
+    let axes = [
+        Axis { name: "updates", end: round_up(updates as f64) },
+        Axis { name: "accuracy on the rest of it, %", end: 100.0 },
+    ];
+    let areas: Vec<String> =
+        models.iter().map(|(name, _, r)| format!("{name} {:.1} %", r.area)).collect();
+    let told = format!("Relearn curves, mean height: {}", areas.join(", "));
+    let size = vec2(ui.available_width().min(620.0), 280.0);
+    let (chart, _) = Chart::new(ui, size, axes, &told);
+    let chance = chart.at(0.0, audit.chance).y;
+    let weak = egui::Stroke::new(1.0, theme::palette(ui).weak);
+    let ends = [egui::pos2(chart.rect.left(), chance), egui::pos2(chart.rect.right(), chance)];
+    chart.painter.extend(egui::Shape::dashed_line(&ends, weak, 4.0, 4.0));
+    for (_, model, relearn) in models.iter().rev() {
+        let points = relearn.accuracy.iter().enumerate().map(|(i, a)| [i as f64, *a]);
+        chart.line(points, if *model == Model::After { 2.5 } else { 1.5 }, model.color(ui));
+    }
+    ui.label(areas.join(", ")).on_hover_text("Mean height of each curve");
+    let text = format!(
+        "{} pictures are learnt again, accuracy over {}; lr {}, batch {}; dashed: an even guess",
+        words::count(first.n[0]),
+        words::count(first.n[1]),
+        first.lr,
+        first.batch
+    );
+    ui.label(RichText::new(text).small().weak());
+}

@@ -1,0 +1,310 @@
+//! The forget map: every finished run as a point, its random-mask control beside it.
+
+use egui::{
+    Align2, Button, Color32, Rect, RichText, Role, ScrollArea, Sense, Shape, Stroke, StrokeKind,
+    TextStyle, Ui, Vec2, WidgetInfo, pos2, vec2,
+};
+
+use crate::{
+    eval::place::Place,
+    run::report::Report,
+    studio::{
+        app::Studio,
+        chart::{Axis, Chart, round_up},
+        history::Entry,
+        session::{Arm, Session},
+        theme::{self, Palette},
+        verdict, words,
+    },
+};
+
+/// Radius of a point, in points.
+const DOT: f32 = 6.0;
+
+/// Draws the map and the list of runs.
+pub fn map_ui(studio: &mut Studio, ui: &mut Ui) {
+    let session = studio.state.session();
+    let space = ui.available_size();
+    let wide = space.x > 620.0;
+    let mut chosen = None;
+    if wide {
+        ui.horizontal_top(|ui| {
+            let size = vec2((space.x * 0.62).floor(), space.y);
+            ui.allocate_ui(size, |ui| {
+                ui.vertical(|ui| chosen = whole_chart_ui(session, ui, size));
+            });
+            ui.vertical(|ui| chosen = list_ui(session, ui).or(chosen));
+        });
+    } else {
+        let size = vec2(space.x, (space.y * 0.6).max(180.0));
+        chosen = whole_chart_ui(session, ui, size);
+        chosen = list_ui(session, ui).or(chosen);
+    }
+    if let Some(number) = chosen {
+        studio.state.recall(number);
+    }
+}
+
+/// The map with what its numbers rest on.
+fn whole_chart_ui(session: &Session, ui: &mut Ui, size: Vec2) -> Option<usize> {
+    let chosen = chart_ui(session, ui, size - vec2(0.0, 40.0));
+    let Some(report) = shown(session).into_iter().filter_map(Entry::report).next_back() else {
+        return chosen;
+    };
+    let [forgotten, kept, test] = report.after.n.map(words::count);
+    let text = format!(
+        "Hollow: the random mask of equal size. {forgotten} forgotten, {kept} kept, {test} test \
+         pictures; seed {}; {}",
+        report.seed, report.device.name
+    );
+    ui.add(egui::Label::new(RichText::new(text).small().weak()).wrap());
+    chosen
+}
+
+/// The runs on the map: those of the shown model and forget set, or all where nothing is picked.
+fn shown(session: &Session) -> Vec<&Entry> {
+    let spec = session.opened.as_deref().and_then(|o| session.request.spec(o));
+    let fits = |e: &&Entry| {
+        e.recipe.start() == session.model && spec.as_ref().is_none_or(|s| *s == e.recipe.forget)
+    };
+    session.history.entries().iter().filter(fits).collect()
+}
+
+/// Draws the map; the run whose point was clicked.
+pub fn chart_ui(session: &Session, ui: &mut Ui, size: Vec2) -> Option<usize> {
+    let entries = shown(session);
+    let reports = || entries.iter().filter_map(|e| e.report());
+    let places: Vec<Place> =
+        entries.iter().flat_map(|e| e.reports.iter().flatten()).map(Place::of).collect();
+    let most = |of: fn(&Place) -> f64| places.iter().map(of).fold(8.0, f64::max) * 1.1;
+    let whole_class = reports().all(|r| r.forget.spec.starts_with("class:"));
+    let left = if whole_class { "still recognised, %" } else { "UA below the aim, points" };
+    let axes = [
+        Axis {
+            name: left,
+            end: round_up(most(|p| p.left)).min(if whole_class { 100.0 } else { f64::MAX }),
+        },
+        Axis { name: "lost of the rest, points", end: round_up(most(|p| p.damage)) },
+    ];
+    let told = format!("Forget map of {} runs", entries.len());
+    let (chart, _) = Chart::new(ui, size, axes, &told);
+    let palette = theme::palette(ui);
+    let Some(latest) = reports().next_back() else {
+        let text = "Every finished run becomes a point here;\nthe nearer to the corner, the better";
+        let font = TextStyle::Body.resolve(ui.style());
+        let at = chart.rect.center();
+        chart.painter.text(at, Align2::CENTER_CENTER, text, font, palette.weak);
+        return None;
+    };
+    let mut labels = Labels::new(&chart, ui, palette);
+    places.iter().for_each(|p| labels.avoid(chart.at(p.left, p.damage)));
+    goal(&chart, latest, palette);
+    if let Some(retrain) = reports().find_map(Place::retrain) {
+        let at = chart.at(retrain.left, retrain.damage);
+        let square = Rect::from_center_size(at, Vec2::splat(2.0 * DOT));
+        chart.painter.rect_filled(square, 1.0, palette.good);
+        labels.put(at, "Retrain", palette.good);
+    }
+    let before = Place::before(latest);
+    let at = chart.at(before.left, before.damage);
+    if chart.rect.expand(1.0).contains(at) {
+        chart.painter.circle_filled(at, DOT - 1.0, palette.weak);
+        labels.put(at, "Before", palette.weak);
+    }
+    let mut clicked = None;
+    for entry in &entries {
+        if points_ui(session, entry, &chart, &mut labels, ui) {
+            clicked = Some(entry.number);
+        }
+    }
+    clicked
+}
+
+/// The corner where a run counts as forgotten.
+fn goal(chart: &Chart, report: &Report, palette: &Palette) {
+    let allowed = Place::allowed(report);
+    let corner = Rect::from_two_pos(chart.at(0.0, 0.0), chart.at(allowed.left, allowed.damage));
+    let corner = corner.intersect(chart.rect);
+    let stroke = Stroke::new(1.0, palette.good.gamma_multiply(0.6));
+    chart.painter.rect(corner, 0.0, palette.good.gamma_multiply(0.15), stroke, StrokeKind::Inside);
+}
+
+/// Draws a run and its control; whether one of them was clicked.
+fn points_ui(
+    session: &Session,
+    entry: &Entry,
+    chart: &Chart,
+    labels: &mut Labels,
+    ui: &Ui,
+) -> bool {
+    let palette = theme::palette(ui);
+    let place = |arm: Arm| {
+        let place = Place::of(entry.reports[arm as usize].as_ref()?);
+        Some((place, chart.at(place.left, place.damage)))
+    };
+    if let (Some((_, method)), Some((_, control))) = (place(Arm::Method), place(Arm::Control)) {
+        let stroke = Stroke::new(1.0, palette.weak);
+        chart.painter.extend(Shape::dashed_line(&[method, control], stroke, 3.0, 3.0));
+    }
+    let mut clicked = false;
+    for arm in Arm::BOTH {
+        let Some((place, at)) = place(arm) else { continue };
+        let is_shown = session.history.shown == Some(entry.number);
+        let color = match arm {
+            Arm::Method => palette.accent_text,
+            Arm::Control => palette.caution,
+        };
+        let id = ui.scope_id().with(("run", session.task.name(), entry.number, arm as u8));
+        let grip = Rect::from_center_size(at, Vec2::splat(4.0 * DOT));
+        let response = ui.interact(grip, id, Sense::click());
+        let name = match arm {
+            Arm::Method => title(entry),
+            Arm::Control => format!("Random mask of run {}", entry.number),
+        };
+        let told = format!(
+            "Run {}, {name}: {:.1} left, {:.1} lost",
+            entry.number, place.left, place.damage
+        );
+        response.widget_info(|| WidgetInfo::selected(Role::Button, true, is_shown, &told));
+        let painter = &chart.painter;
+        let large = response.hovered() || response.has_focus() || is_shown;
+        let radius = if large { DOT + 1.5 } else { DOT };
+        match arm {
+            Arm::Method => painter.circle_filled(at, radius, color),
+            Arm::Control => {
+                painter.circle(at, radius - 1.0, palette.canvas, Stroke::new(2.0, color))
+            }
+        };
+        if response.has_focus() || is_shown && arm == Arm::Method {
+            painter.circle_stroke(at, radius + 3.0, Stroke::new(1.5, palette.strong));
+        }
+        if arm == Arm::Method {
+            labels.put(at, &name, palette.text());
+        }
+        clicked |= response.clicked();
+        response.on_hover_ui(|ui| {
+            ui.label(RichText::new(format!("Run {}: {name}", entry.number)).strong());
+            if let Some(report) = &entry.reports[arm as usize] {
+                ui.label(&report.verdict.why);
+                let hash: String = report.protocol.chars().take(12).collect();
+                ui.weak(format!("Seed {}, {}, protocol {hash}", report.seed, report.device.name));
+            }
+            ui.weak("Click to see it again");
+        });
+    }
+    clicked
+}
+
+/// "SalUn, 50 %".
+fn title(entry: &Entry) -> String {
+    let recipe = &entry.recipe;
+    let mut title = words::method(&recipe.method).to_string();
+    if let Some(mask) = recipe.mask {
+        title += &format!(", {}", mask.name());
+    }
+    match entry.report().and_then(|r| r.mask.as_ref()) {
+        Some(mask) => format!("{title}, {}", words::percent(mask.density)),
+        None => title,
+    }
+}
+
+/// Draws the runs as a list; the one that was clicked.
+fn list_ui(session: &Session, ui: &mut Ui) -> Option<usize> {
+    let entries = session.history.entries();
+    ui.horizontal(|ui| {
+        ui.heading("Runs");
+        if !entries.is_empty() {
+            ui.weak(words::count(entries.len()));
+        }
+    });
+    if entries.is_empty() {
+        ui.weak("Finished runs are listed here; a click shows one again");
+        return None;
+    }
+    let held = session.history.shown;
+    let mut clicked = None;
+    ScrollArea::vertical().id_salt("runs").auto_shrink(false).show(ui, |ui| {
+        ui.spacing_mut().item_spacing.y = 3.0;
+        for entry in entries.iter().rev() {
+            if row_ui(entry, held == Some(entry.number), ui) {
+                clicked = Some(entry.number);
+            }
+        }
+    });
+    clicked
+}
+
+fn row_ui(entry: &Entry, is_shown: bool, ui: &mut Ui) -> bool {
+    let palette = theme::palette(ui);
+    let width = ui.available_width();
+    let (heading, what) =
+        (format!("{}  {}", entry.number, title(entry)), words::forget_set(&entry.recipe.forget));
+    let size = vec2(width, 40.0);
+    let told = match entry.report() {
+        Some(report) => format!("Show run {heading}, {what}, {}", report.verdict.label.name()),
+        None => format!("Show run {heading}, {what}"),
+    };
+    let response = ui.add_sized(size, Button::new("").selected(is_shown));
+    response.widget_info(|| WidgetInfo::selected(Role::Button, true, is_shown, &told));
+    let painter = ui.painter_at(response.rect);
+    let inner = response.rect.shrink2(vec2(8.0, 4.0));
+    let body = TextStyle::Body.resolve(ui.style());
+    let small = TextStyle::Small.resolve(ui.style());
+    painter.text(inner.left_top(), Align2::LEFT_TOP, heading, body, palette.strong);
+    painter.text(inner.left_bottom(), Align2::LEFT_BOTTOM, what, small.clone(), palette.weak);
+    if let Some(report) = entry.report() {
+        let label = report.verdict.label;
+        let color = verdict::color(label, palette);
+        painter.text(inner.right_top(), Align2::RIGHT_TOP, label.name(), small.clone(), color);
+        let m = &report.after;
+        let numbers = format!("UA {:.1}  RA {:.1}  TA {:.1}", m.UA, m.RA, m.TA);
+        painter.text(inner.right_bottom(), Align2::RIGHT_BOTTOM, numbers, small, palette.weak);
+    }
+    let hint = match entry.kept() {
+        Some(_) => "Shows it again",
+        None => "Takes up its request again; its pictures were let go to save memory",
+    };
+    response.on_hover_text(hint).clicked()
+}
+
+/// Names beside points, where there is room for them.
+struct Labels<'a> {
+    chart: &'a Chart,
+    font: egui::FontId,
+    taken: Vec<Rect>,
+    back: Color32,
+}
+
+impl<'a> Labels<'a> {
+    fn new(chart: &'a Chart, ui: &Ui, palette: &Palette) -> Self {
+        let font = TextStyle::Small.resolve(ui.style());
+        Self { chart, font, taken: Vec::new(), back: palette.canvas }
+    }
+
+    /// Keeps a point free of names.
+    fn avoid(&mut self, at: egui::Pos2) {
+        self.taken.push(Rect::from_center_size(at, Vec2::splat(2.0 * DOT + 4.0)));
+    }
+
+    /// Writes a name to one of the sides of a point, or leaves it out.
+    fn put(&mut self, at: egui::Pos2, name: &str, color: Color32) {
+        let galley = self.chart.painter.layout_no_wrap(name.into(), self.font.clone(), color);
+        let (size, gap) = (galley.size(), DOT + 4.0);
+        let places = [
+            pos2(at.x + gap, at.y - size.y / 2.0),
+            pos2(at.x - size.x / 2.0, at.y - gap - size.y),
+            pos2(at.x - gap - size.x, at.y - size.y / 2.0),
+            pos2(at.x - size.x / 2.0, at.y + gap),
+        ];
+        let rects = places.map(|min| Rect::from_min_size(min, size));
+        let free = |rect: &&Rect| {
+            self.chart.rect.contains_rect(**rect)
+                && !self.taken.iter().any(|t| t.intersects(**rect))
+        };
+        if let Some(rect) = rects.iter().find(free).copied() {
+            self.chart.painter.rect_filled(rect, 2.0, self.back.gamma_multiply(0.6));
+            self.chart.painter.galley(rect.min, galley, color);
+            self.taken.push(rect);
+        }
+    }
+}

@@ -1,0 +1,238 @@
+//! What a person sees and presses.
+
+use std::path::PathBuf;
+
+use egui_kittest::{Harness, kittest::Queryable};
+use salun_studio::{
+    engine::job::Event,
+    error::Error,
+    models::Task,
+    monitor::Progress,
+    saliency::overlap::By,
+    studio::{Arm, Choice, Studio, View},
+};
+
+use crate::played::{Played, SNEAKER, tried, window};
+
+#[test]
+fn frames_alone_ask_for_nothing() {
+    let played = Played::default();
+    let studio = Studio::new(Box::new(played.clone()), Box::new(|_| unreachable!()));
+    let mut window = Harness::builder()
+        .with_size([1280.0, 800.0])
+        .build_ui_state(|ui, studio: &mut Studio| studio.show(ui), studio);
+    for _ in 0..5 {
+        window.step();
+    }
+    assert_eq!(played.count(), 1, "while the model opens");
+    window.state_mut().state.session_mut().request.seed = 9;
+    for _ in 0..5 {
+        window.step();
+    }
+    assert_eq!(played.count(), 2, "while it opens with another seed");
+    played.fail(Error::Device("lost".into()));
+    for _ in 0..5 {
+        window.step();
+    }
+    assert_eq!(played.count(), 2, "after it failed");
+}
+
+#[test]
+fn a_phone_shows_pictures_above_and_a_panel_at_a_time_below() {
+    let (mut window, played) = window([390.0, 844.0], egui::Theme::Dark);
+    played.answer();
+    window.run();
+    window.get_by_label("Menu");
+    window.get_by_label("Sneaker").click();
+    window.run();
+    played.answer();
+    window.run();
+    window.get_by_label("Saliency").click();
+    window.run();
+    window.get_by_label_contains("layer1.0.conv1.weight");
+    window.get_by_label("Timeline and verdict").click();
+    window.run();
+    window.get_by_label("The verdict appears here");
+}
+
+#[test]
+fn a_person_picks_a_class_presses_forget_and_reads_the_verdict() {
+    let (mut window, played) = window([1024.0, 640.0], egui::Theme::Dark);
+    played.answer();
+    window.run();
+    window.get_by_label("CPU, no GPU found");
+    window.get_by_label("Sneaker").click();
+    window.run();
+    played.answer();
+    window.run();
+    window.get_by_label_contains("layer1.0.conv1.weight").click();
+    window.run();
+    window.get_by_label("Forget").click();
+    window.run();
+    let before = window.get_by_label_contains("After (SalUn): ").rect();
+    for step in 1..=20 {
+        played.live(step, 40);
+    }
+    window.run();
+    window.get_by_label_contains("Sneaker 3 of 6, step 20");
+    played.answer();
+    window.run();
+    played.answer();
+    window.run();
+    let pane = window.get_by_label_contains("After (SalUn): ");
+    assert_eq!(pane.rect(), before, "the panes stay where they are");
+    let below = window.get_by_label("Pause").rect().top();
+    assert!(pane.rect().bottom() < below, "all classes are in view");
+    window.get_by_label("forgot");
+    window.get_by_label("over-forgot");
+    assert_eq!(window.query_all_by_label_contains("0 frozen weights changed").count(), 2);
+    window.get_by_label("Change").click();
+    window.run();
+    assert_eq!(window.query_all_by_label("Mean change").count(), 1);
+}
+
+#[test]
+fn the_keyboard_does_it_all() {
+    let (mut window, played) = window([1024.0, 640.0], egui::Theme::Light);
+    played.answer();
+    window.run();
+    for key in [egui::Key::ArrowDown, egui::Key::ArrowDown] {
+        window.key_press(key);
+    }
+    window.run();
+    played.answer();
+    window.key_press(egui::Key::OpenBracket);
+    window.run();
+    let request = &window.state().state.session().request;
+    assert_eq!((request.what.clone(), request.density), (Some(Choice::Class(1)), 0.45));
+    window.key_press(egui::Key::F);
+    window.key_press(egui::Key::Space);
+    window.run();
+    assert!(played.0.borrow().paused);
+    window.get_by_label("Continue");
+    window.get_by_label("Step").click();
+    window.key_press(egui::Key::Period);
+    window.run();
+    assert_eq!(played.0.borrow().steps, 2);
+    let cancels = played.0.borrow().cancels;
+    window.key_press(egui::Key::Escape);
+    window.run();
+    assert_eq!(played.0.borrow().cancels, cancels + 1);
+    played.fail(Error::Cancelled);
+    window.run();
+    window.get_by_label("Cancelled");
+    window.key_press(egui::Key::Num2);
+    window.run();
+    assert_eq!(window.state().state.task, Task::Classify);
+}
+
+#[test]
+fn saving_tells_where_or_why_not() {
+    let (mut window, played) = window([1280.0, 800.0], egui::Theme::Dark);
+    played.answer();
+    window.run();
+    window.state_mut().state.pick(Choice::Class(SNEAKER));
+    for key in [None, Some(egui::Key::F), None] {
+        if let Some(key) = key {
+            window.key_press(key);
+            window.run();
+        }
+        played.answer();
+        window.run();
+    }
+    window.key_press(egui::Key::S);
+    for _ in 0..100 {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+        window.run();
+    }
+    assert!(window.query_all_by_label("Saved to runs/sneaker").next().is_some());
+    window.get_by_label_contains("runs/random is already there");
+    window.get_by_label("Dismiss").click();
+    window.run();
+    assert!(window.query_by_label("Dismiss").is_none());
+}
+
+/// Pictures for a person to look at: `STUDIO_PICTURES=DIR cargo test --release --test studio -- --ignored`.
+#[test]
+#[ignore = "draws pictures for a person to look at"]
+fn pictures() {
+    let out = PathBuf::from(std::env::var("STUDIO_PICTURES").unwrap_or("/tmp/studio".into()));
+    std::fs::create_dir_all(&out).unwrap();
+    for (name, size, theme) in [
+        ("dark-1280", [1280.0, 800.0], egui::Theme::Dark),
+        ("light-1280", [1280.0, 800.0], egui::Theme::Light),
+        ("dark-1024", [1024.0, 640.0], egui::Theme::Dark),
+        ("light-1024", [1024.0, 700.0], egui::Theme::Light),
+        ("light-390", [390.0, 844.0], egui::Theme::Light),
+    ] {
+        let (mut window, played) = window(size, theme);
+        let shot = |window: &mut Harness<Studio>, what: &str| {
+            let picture = window.render().unwrap();
+            picture.save(out.join(format!("{name}-{what}.png"))).unwrap();
+        };
+        window.run();
+        shot(&mut window, "0-opening");
+        played.answer();
+        window.run();
+        shot(&mut window, "1-open");
+        window.get_by_label("Sneaker").click();
+        window.run();
+        played.answer();
+        window.run();
+        if size[0] > 720.0 {
+            window.get_by_label_contains("layer1.0.conv1.weight").click();
+        }
+        window.run();
+        shot(&mut window, "2-saliency");
+        window.get_all_by_label("Forget").last().expect("the button").click();
+        window.run();
+        for step in 1..=25 {
+            played.live(step, 40);
+        }
+        let (id, _) = played.asked();
+        let (phase, seconds_left) = ("SalUn".to_string(), Some(35.0));
+        let progress = Progress { phase, done: 25, total: 40, seconds_left };
+        played.tell(Event::Progress { id, progress });
+        window.run();
+        shot(&mut window, "3-training");
+        played.answer();
+        window.run();
+        played.answer();
+        window.run();
+        shot(&mut window, "4-verdict");
+        let (mut window, played) = tried(size, theme);
+        for view in View::ALL {
+            window.state_mut().view = view;
+            window.step();
+            let state = &mut window.state_mut().state;
+            match view {
+                View::Masks => state.compare_masks(By::Classes),
+                View::Audit => state.audit(Arm::Method),
+                _ => {}
+            }
+            if window.state().state.work.is_some() {
+                played.answer();
+            }
+            window.run();
+            shot(&mut window, &format!("5-{}", view.name()));
+            if view == View::Audit {
+                for part in ["Most changed", "Attacks", "Relearn", "Layers"] {
+                    window.get_by_label(part).click();
+                    window.run();
+                    shot(&mut window, &format!("5-Audit-{part}"));
+                }
+            }
+        }
+        window.state_mut().view = View::Compare;
+        window.key_press(egui::Key::W);
+        window.run();
+        shot(&mut window, "6-swipe");
+        window.key_press(egui::Key::W);
+        window.key_press(egui::Key::H);
+        for stop in 0..6 {
+            window.run();
+            shot(&mut window, &format!("7-tour-{stop}"));
+            window.get_by_label(if stop < 5 { "Next" } else { "Done" }).click();
+        }
+    }
+}
