@@ -138,7 +138,10 @@ impl Args {
 /// Runs the command.
 pub fn run(args: &Args, common: &Common) -> Result<()> {
     let recipe = args.recipe()?;
-    common.look_at(&recipe.data)?;
+    // Captioned pictures are opened by the job; the others are looked at before a device is opened.
+    if !recipe.forget.starts_with("prompt:") {
+        common.look_at(&recipe.data)?;
+    }
     let out = Output::folder(&args.out, common.force)?;
     let mut client = Client::open(common)?;
     let outcome = client.run("", Job::Unlearn(recipe), |_| Ok(()))?;

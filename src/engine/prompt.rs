@@ -117,7 +117,7 @@ impl Session {
         let emoji = emoji::find(&recipe.data)?;
         let target = Target::parse(&recipe.forget, &recipe.redirect.to_string(), &emoji)?;
         let model = Arc::new(latent::open(&recipe.model)?);
-        let judge = self.emoji_judge()?;
+        let judge = self.emoji_judge(&recipe.model)?;
         let judge = EmojiJudge::new(&judge, &emoji, &self.device)?;
         let device = self.device.clone();
         let network = &model.network;

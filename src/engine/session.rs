@@ -193,9 +193,22 @@ impl Session {
         Ok(model)
     }
 
-    /// The classifier that judges pictures of emoji.
-    pub fn emoji_judge(&mut self) -> Result<Arc<Model>> {
-        self.model(judge::NAME)
+    /// The classifier that judges a text-to-image model's pictures: the one in the model's folder
+    /// where there is one, else the shipped one.
+    pub fn emoji_judge(&mut self, model: &str) -> Result<Arc<Model>> {
+        let own = Path::new(model).join(judge::FILE);
+        if own.is_file() {
+            return self.model(&own.to_string_lossy());
+        }
+        if registry::shipped(judge::NAME).is_some() {
+            return self.model(judge::NAME);
+        }
+        let reason = format!(
+            "is missing: what the model draws is judged by it; make it with salun train {} --data \
+             emoji --out",
+            judge::NAME
+        );
+        Err(Error::file(own, reason))
     }
 
     /// The classifier for a data set's pictures, if one is shipped.

@@ -33,6 +33,8 @@ use crate::{
 
 /// What `salun train` calls it.
 pub const NAME: &str = "emoji-judge";
+/// A judge in a model's own folder.
+pub const FILE: &str = "judge.safetensors";
 const BATCH: usize = 64;
 const LR: f64 = 0.05;
 const WIDTH: usize = 8;
