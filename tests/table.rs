@@ -103,7 +103,7 @@ fn a_table_is_whole_goes_on_and_is_written_again() {
 #[test]
 fn a_diffusion_table_has_its_aim_and_its_distance() {
     let scratch = Scratch::new("table-ddpm");
-    done(&scratch.run("table ddpm-classwise --scale tiny --seeds 1 --only salun;noop --out t"));
+    done(&scratch.run("table ddpm-classwise --scale tiny --seeds 1 --only salun,noop --out t"));
     let summary = folder::summary(&scratch.path("t")).unwrap();
     let group = &summary.groups[0];
     assert!(group.reference.contains("aim"));

@@ -152,7 +152,7 @@ mod tests {
             "sample --model m --out o",
             "export --model m --out o.pth --bare",
             "data fetch cifar10 --from folder",
-            "table table1 --scale paper --seeds 2 --only salun;ft --render --out o",
+            "table table1 --scale paper --seeds 2 --only salun,ft --render --out o",
             "bench --only ddpm-step --rounds 1",
         ] {
             let words = std::iter::once("salun").chain(line.split(' '));

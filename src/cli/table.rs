@@ -50,8 +50,8 @@ pub struct Args {
     /// Seeds of forget set, training and unlearning [default: 3]
     #[arg(long, value_name = "K", value_parser = args::whole("seeds", 1..=1000), allow_negative_numbers = true)]
     seeds: Option<usize>,
-    /// Run only these rows, by method or label, beside Retrain; separated by semicolons
-    #[arg(long, value_name = "ROWS", value_delimiter = ';')]
+    /// Run only these rows beside Retrain: methods with commas between, or a row's whole label
+    #[arg(long, value_name = "ROWS")]
     only: Vec<String>,
     /// Compute nothing: write the table from the runs that are there
     #[arg(long)]

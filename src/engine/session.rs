@@ -40,6 +40,9 @@ use crate::{
 /// Steps of the very first pictures.
 const ROUGH: usize = 4;
 
+/// Scores that are remembered: half a gibibyte.
+const MOST_SCORES: usize = 1 << 27;
+
 /// The device, the models and what was measured of them.
 pub struct Session {
     pub device: Device,
@@ -359,6 +362,11 @@ impl Session {
         // Only the latest keeps its scores on the GPU.
         for old in self.rankings.values_mut().filter(|old| old.resident.is_some()) {
             *old = Arc::new(Ranking { resident: None, ..Ranking::clone(old) });
+        }
+        // A table asks for many; they come back at the price of a pass.
+        let kept: usize = self.rankings.values().map(|r| r.scores.len()).sum();
+        if kept + ranking.scores.len() > MOST_SCORES {
+            self.rankings.clear();
         }
         self.rankings.insert(key, ranking.clone());
         Ok(ranking)

@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Run, rows::Row};
+use super::{
+    Run,
+    rows::{ORIGINAL, RETRAIN, Row},
+};
 use crate::run::report::{DeviceReport, Metrics, Report, Seconds};
 
 /// The result of one [`Run`].
@@ -135,7 +138,8 @@ impl Cells {
         self.0.values()
     }
 
-    /// How long a run like this took on average: of the same method, or else of any but Retrain.
+    /// How long a run like this took on average: of the same method, or else of any that is not
+    /// Retrain, which trains a model first.
     pub fn expected(&self, run: &Run) -> Option<f64> {
         let mean = |fits: &dyn Fn(&Cell) -> bool| {
             let all: Vec<f64> = self.iter().filter(|c| fits(c)).map(|c| c.seconds).collect();
@@ -145,7 +149,6 @@ impl Cells {
         let like = |c: &Cell| c.row.method == *method && c.row.estimator() == run.row.estimator();
         mean(&like)
             .or_else(|| mean(&|c| c.row.method == *method))
-            .or_else(|| mean(&|c| c.row.method != super::rows::RETRAIN))
-            .or_else(|| mean(&|_| true))
+            .or_else(|| mean(&|c| ![RETRAIN, ORIGINAL].contains(&&*c.row.method)))
     }
 }

@@ -28,8 +28,13 @@ pub fn figure(summary: &Summary) -> Result<(String, Vec<u8>)> {
     page.text(MARGIN, MARGIN + 16, 20, INK, &summary.title);
     let seeds = summary.seeds.len();
     let line = format!(
-        "{} scale; mean and standard deviation over {seeds} seeds; {} of {} runs; protocol {}",
+        "{} scale; {}; {} of {} runs; protocol {}",
         summary.scale.name(),
+        if seeds == 1 {
+            "one seed".into()
+        } else {
+            format!("mean and standard deviation over {seeds} seeds")
+        },
         summary.done,
         summary.all,
         &summary.protocol[..16.min(summary.protocol.len())]
@@ -176,6 +181,10 @@ fn panel(
             None if line.method == RETRAIN && chart == Chart::Gap => {}
             None => level.push((&line.label, stat)),
         }
+    }
+    if series.is_empty() {
+        page.text(MARGIN, top, 15, PALE, &format!("{name} nothing measured yet"));
+        return top + 40;
     }
     let what = match chart {
         Chart::Ua => "UA, %",

@@ -249,6 +249,8 @@ mod tests {
         assert_eq!(again.iter().count(), 3);
         assert_eq!(again.get(&runs[1]), Some(&cell(&table, &runs[1])));
         assert_eq!(again.expected(&runs[5]), Some(2.5));
+        let ends = Cells::default();
+        assert_eq!(ends.expected(&runs[0]), None);
 
         let other = Table::new("density", Scale::Paper).unwrap();
         let error = Folder::open(&dir, &other, false).unwrap_err().to_string();

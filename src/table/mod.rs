@@ -154,23 +154,30 @@ impl Table {
     }
 
     /// Only the rows that are named by method or label, beside Retrain, which gaps are taken to.
+    /// A name that is no row's is a list of names with commas.
     ///
     /// # Errors
     /// A name fits no row.
     pub fn only(&self, names: &[String]) -> Result<Vec<&Row>> {
         let rows = || self.groups.iter().flat_map(|g| &g.rows);
-        for name in names {
-            if !rows().any(|row| row.is(name)) {
-                let mut known: Vec<&str> = rows().map(|row| row.method.as_str()).collect();
-                known.sort_unstable();
-                known.dedup();
-                return Err(Error::unknown("row", name, known));
+        let known = |name: &str| rows().any(|row| row.is(name));
+        let mut wanted: Vec<&str> = Vec::new();
+        for given in names {
+            match known(given) {
+                true => wanted.push(given),
+                false => wanted.extend(given.split(',').map(str::trim)),
             }
         }
-        let wanted = |row: &&Row| {
-            row.method == rows::RETRAIN || names.is_empty() || names.iter().any(|n| row.is(n))
+        if let Some(name) = wanted.iter().find(|name| !known(name)) {
+            let mut methods: Vec<&str> = rows().map(|row| row.method.as_str()).collect();
+            methods.sort_unstable();
+            methods.dedup();
+            return Err(Error::unknown("row", name, methods));
+        }
+        let fits = |row: &&Row| {
+            row.method == rows::RETRAIN || wanted.is_empty() || wanted.iter().any(|n| row.is(n))
         };
-        Ok(rows().filter(wanted).collect())
+        Ok(rows().filter(fits).collect())
     }
 }
 
@@ -274,6 +281,10 @@ mod tests {
         let some = table.only(&["SalUn".into()]).unwrap();
         let methods: HashSet<&str> = some.iter().map(|r| r.method.as_str()).collect();
         assert_eq!(methods, HashSet::from(["retrain", "salun"]));
+        let listed = table.only(&["salun, ft".into()]).unwrap();
+        assert!(listed.iter().any(|r| r.method == "ft") && listed.len() == some.len() + 2);
+        let label = table.only(&["SalUn, random mask".into()]).unwrap();
+        assert_eq!(label.len(), 4, "Retrain and the control of two groups");
         let error = table.only(&["salum".into()]).unwrap_err().to_string();
         assert!(error.contains("did you mean 'salun'"), "{error}");
     }

@@ -56,6 +56,8 @@ pub struct Compared {
     pub reference: String,
     /// Pictures behind UA, RA and TA; those of the first forget set.
     pub n: [usize; 3],
+    /// Members and non-members that the membership attack is fitted to.
+    pub attacked: [usize; 2],
     /// Samples behind FD, and the mean floor of as many real pictures; its value says nothing.
     pub frechet: Option<Frechet>,
     pub rows: Vec<Line>,
@@ -263,11 +265,13 @@ impl<'a> Of<'a> {
                 .and_then(|(own, c)| self.versus(own, &samples[c], &group.rows[c].label));
         }
         mark(&mut rows, self.columns.len());
+        let first = || samples.iter().flatten().map(|s| &s.numbers.metrics).next();
         Compared {
             title: group.title.clone(),
             forgets: group.forgets.clone(),
             reference,
-            n: samples.iter().flatten().map(|s| s.numbers.metrics.n).next().unwrap_or_default(),
+            n: first().map(|m| m.n).unwrap_or_default(),
+            attacked: first().map(|m| m.MIA_n).unwrap_or_default(),
             frechet: frechet(&samples),
             rows,
             published: published::beside(&self.table.name, index),

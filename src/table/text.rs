@@ -60,6 +60,10 @@ fn compared(s: &Summary, group: &Compared) -> String {
     if group.n[0] > 0 {
         let _ = write!(text, "; n = {ua} (UA), {ra} (RA), {ta} (TA)");
     }
+    if group.attacked[0] > 0 {
+        let [members, others] = group.attacked.map(grouped);
+        let _ = write!(text, ", MIA fitted to {members} members and {others} others");
+    }
     let _ = writeln!(text, "; gaps to {}.\n", group.reference);
     if let Some(f) = group.frechet {
         let _ = writeln!(
