@@ -57,6 +57,8 @@ pub struct Studio {
     pub view: View,
     pub(super) browser: Browser,
     pub(super) auditor: Auditor,
+    #[cfg(not(target_arch = "wasm32"))]
+    pub(super) tables: views::Tables,
     pub(super) tour: Tour,
     /// What the bottom draws.
     pub(super) curve: Curve,
@@ -81,6 +83,8 @@ impl Studio {
             view: View::default(),
             browser: Browser::default(),
             auditor: Auditor::default(),
+            #[cfg(not(target_arch = "wasm32"))]
+            tables: views::Tables::default(),
             tour: Tour::default(),
             curve: Curve::default(),
             tab: Tab::default(),
@@ -212,6 +216,11 @@ impl Studio {
     fn take_files(&mut self, ctx: &egui::Context) {
         #[cfg(not(target_arch = "wasm32"))]
         for file in ctx.input(|i| i.raw.dropped_files.clone()) {
+            if file.path().is_dir() {
+                self.tables.open(file.path().into());
+                self.view = View::Table;
+                continue;
+            }
             self.state.import(file.path().to_string_lossy().into_owned(), None);
         }
         // A page hands over what was dropped on it by itself.

@@ -8,7 +8,7 @@ use crate::models::Task;
 /// The list behind "?".
 pub const HELP: [(&str, &str); 15] = [
     ("1, 2", "Diffusion, Classifier"),
-    ("C, M, D, A, O", "Compare, forget map, data, audit, masks"),
+    ("C, M, D, A, O, T", "Compare, forget map, data, audit, masks, table"),
     ("Arrows", "Previous or next class"),
     ("[, ]", "Less or more density"),
     ("F", "Forget"),
@@ -78,7 +78,7 @@ pub fn handle(studio: &mut Studio, ctx: &Context) {
     }
     for view in View::ALL {
         if pressed(view.key()) {
-            studio.view = view;
+            studio.view = *view;
         }
     }
     if pressed(Key::W) {

@@ -25,6 +25,7 @@ pub enum Wanted {
     Run(Arc<Run>),
     /// One of [`bundle::FILES`].
     Part(Arc<Run>, &'static str),
+    File(&'static str, Vec<u8>),
 }
 
 /// Something that was saved, or why it was not.
@@ -91,6 +92,7 @@ impl Wanted {
                     .and_then(|bytes| hook(Parcel::File(&name, &bytes.unwrap_or_default())));
                 Saved { run: None, place }
             }
+            Self::File(name, bytes) => Saved { run: None, place: hook(Parcel::File(name, &bytes)) },
         }
     }
 }

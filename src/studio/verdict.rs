@@ -1,6 +1,6 @@
 //! What came of a run: the verdict in words, and the numbers that it rests on.
 
-use egui::{Button, Color32, Frame, Grid, RichText, Ui};
+use egui::{Align, Button, Color32, Frame, Grid, Layout, RichText, Ui};
 
 use super::{
     attempt::Attempt,
@@ -17,7 +17,7 @@ use crate::{
 
 /// Draws a run's card; whether its result is to be kept as the model.
 pub fn card_ui(session: &Session, arm: Arm, free: bool, ui: &mut Ui) -> bool {
-    let mut keep = false;
+    let (mut keep, mut beside) = (false, false);
     let palette = theme::palette(ui);
     Frame::group(ui.style()).fill(palette.card).inner_margin(8.0).show(ui, |ui| {
         ui.set_min_width(ui.available_width());
@@ -31,10 +31,15 @@ pub fn card_ui(session: &Session, arm: Arm, free: bool, ui: &mut Ui) -> bool {
                 let label = verdict.label;
                 ui.label(RichText::new(label.name()).strong().color(color(label, palette)));
             }
+            // Beside the verdict where there is room, else below it.
+            beside = run.is_some() && arm == Arm::Method && ui.available_width() > 84.0;
+            if beside {
+                ui.with_layout(Layout::right_to_left(Align::Center), |ui| keep = more_ui(free, ui));
+            }
         });
         match (attempt, run) {
             (Some(attempt), Some(run)) => {
-                keep = arm == Arm::Method && more_ui(free, ui);
+                keep |= arm == Arm::Method && !beside && more_ui(free, ui);
                 result_ui(attempt, run, ui);
             }
             (Some(attempt), None) => progress_ui(attempt, ui),

@@ -8,6 +8,7 @@ pub mod cell;
 pub mod chart;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod folder;
+pub mod map;
 mod notes;
 mod plot;
 pub mod protocol;

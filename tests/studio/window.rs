@@ -201,7 +201,7 @@ fn pictures() {
         window.run();
         shot(&mut window, "4-verdict");
         let (mut window, played) = tried(size, theme);
-        for view in View::ALL {
+        for &view in View::ALL {
             window.state_mut().view = view;
             window.step();
             let state = &mut window.state_mut().state;

@@ -6,6 +6,7 @@ use egui::{
 };
 
 use crate::{
+    error::Result,
     eval::place::Place,
     run::report::Report,
     studio::{
@@ -16,6 +17,7 @@ use crate::{
         theme::{self, Palette},
         verdict, words,
     },
+    table::map::{self, Pair},
 };
 
 /// Radius of a point, in points.
@@ -68,6 +70,20 @@ fn shown(session: &Session) -> Vec<&Entry> {
         e.recipe.start() == session.model && spec.as_ref().is_none_or(|s| *s == e.recipe.forget)
     };
     session.history.entries().iter().filter(fits).collect()
+}
+
+/// The map as SVG and as PNG.
+///
+/// # Errors
+/// The picture is too large to hold.
+pub fn figure(session: &Session) -> Result<(String, Vec<u8>)> {
+    let pairs: Vec<Pair> = shown(session).into_iter().filter_map(pair).collect();
+    map::figure(&pairs)
+}
+
+fn pair(entry: &Entry) -> Option<Pair<'_>> {
+    let [run, control] = entry.reports.each_ref().map(Option::as_ref);
+    Some(Pair { name: title(entry), run: run?, control })
 }
 
 /// Draws the map; the run whose point was clicked.

@@ -4,6 +4,8 @@ mod audit;
 mod data;
 mod map;
 mod masks;
+#[cfg(not(target_arch = "wasm32"))]
+mod table;
 
 use egui::{Key, RichText, ScrollArea, Ui};
 
@@ -11,7 +13,9 @@ use super::{app::Studio, compare};
 
 pub use audit::Auditor;
 pub use data::Browser;
-pub use map::chart_ui as map_chart_ui;
+pub use map::{chart_ui as map_chart_ui, figure as map_figure};
+#[cfg(not(target_arch = "wasm32"))]
+pub use table::Tables;
 
 /// What the centre shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -22,10 +26,16 @@ pub enum View {
     Data,
     Audit,
     Masks,
+    /// Needs folders: not on a page.
+    Table,
 }
 
 impl View {
-    pub const ALL: [Self; 5] = [Self::Compare, Self::Map, Self::Data, Self::Audit, Self::Masks];
+    const EACH: [Self; 6] =
+        [Self::Compare, Self::Map, Self::Data, Self::Audit, Self::Masks, Self::Table];
+    /// Those that there are here.
+    pub const ALL: &'static [Self] =
+        if cfg!(target_arch = "wasm32") { Self::EACH.split_at(5).0 } else { &Self::EACH };
 
     /// The name on its tab.
     pub fn name(self) -> &'static str {
@@ -35,6 +45,7 @@ impl View {
             Self::Data => "Data",
             Self::Audit => "Audit",
             Self::Masks => "Masks",
+            Self::Table => "Table",
         }
     }
 
@@ -45,6 +56,7 @@ impl View {
             Self::Map => "Every finished run: what is left of the forgotten, what the rest lost",
             Self::Data => "The training pictures: pick which to forget",
             Self::Audit => "Confusion, changed answers, and whether it is only hidden",
+            Self::Table => "A whole table of runs, from its folder",
             Self::Masks => "How much the masks of classes, seeds or estimators have in common",
         }
     }
@@ -57,6 +69,7 @@ impl View {
             Self::Data => Key::D,
             Self::Audit => Key::A,
             Self::Masks => Key::O,
+            Self::Table => Key::T,
         }
     }
 }
@@ -66,7 +79,7 @@ pub fn centre_ui(studio: &mut Studio, ui: &mut Ui) {
     ScrollArea::horizontal().id_salt("views").show(ui, |ui| {
         ui.horizontal(|ui| {
             ui.spacing_mut().item_spacing.x = 2.0;
-            for view in View::ALL {
+            for &view in View::ALL {
                 let hint = format!("{} ({})", view.hint(), view.key().name());
                 let name = RichText::new(view.name());
                 ui.selectable_value(&mut studio.view, view, name).on_hover_text(hint);
@@ -79,6 +92,10 @@ pub fn centre_ui(studio: &mut Studio, ui: &mut Ui) {
         View::Map => map::map_ui(studio, ui),
         View::Data => data::data_ui(studio, ui),
         View::Audit => audit::audit_ui(studio, ui),
+        #[cfg(not(target_arch = "wasm32"))]
+        View::Table => table::table_ui(studio, ui),
+        #[cfg(target_arch = "wasm32")]
+        View::Table => {}
         View::Masks => masks::masks_ui(studio, ui),
     }
 }

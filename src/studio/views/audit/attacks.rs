@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// Draws the list of attacks, and the curve of one of them.
-pub fn attacks_ui(chosen: &mut usize, audit: &Audit, ui: &mut Ui) {
+pub fn attacks_ui(chosen: &mut usize, audit: &Audit, height: f32, ui: &mut Ui) {
     let attacks = &audit.run.attacks;
     *chosen = (*chosen).min(attacks.len().saturating_sub(1));
     let Some(attack) = attacks.get(*chosen) else {
@@ -20,7 +20,7 @@ pub fn attacks_ui(chosen: &mut usize, audit: &Audit, ui: &mut Ui) {
         return;
     };
     let models = examined(audit, |e| e.attacks.iter().find(|a| a.name == attack.name).cloned());
-    let size = vec2(ui.available_width().min(440.0), 300.0);
+    let size = vec2(ui.available_width().min(1.5 * height), height);
     legend_ui(models.iter().map(|(name, model, _)| (*name, *model)), ui);
     curve_ui(attack, &models, size, ui);
     ui.add_space(4.0);

@@ -18,7 +18,7 @@ pub fn confusion_ui(after: &mut bool, run: &Run, ui: &mut Ui) {
     let classes = &run.model.card.classes;
     let forgotten = run.report.forget.spec.strip_prefix("class:");
     let marked = forgotten.and_then(|name| classes.iter().position(|c| c == name));
-    if ui.available_width() > 760.0 {
+    if ui.available_width() > 640.0 {
         ui.columns(2, |columns| {
             for (metrics, name, ui) in [(old, "Before"), (new, "After")]
                 .into_iter()

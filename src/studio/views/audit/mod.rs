@@ -95,10 +95,13 @@ pub fn audit_ui(studio: &mut Studio, ui: &mut Ui) {
         (Part::Changed, _) => gallery::changed_ui(&mut studio.auditor.sheet, &run, ui),
         (_, None) => offer_ui(studio, arm, &run, ui),
         (_, Some(audit)) => {
+            let height = (ui.available_height() - 70.0).clamp(150.0, 300.0);
             ScrollArea::vertical().id_salt("audit").auto_shrink(false).show(ui, |ui| {
                 match part {
-                    Part::Attacks => attacks::attacks_ui(&mut studio.auditor.attack, audit, ui),
-                    Part::Relearn => relearn::relearn_ui(audit, ui),
+                    Part::Attacks => {
+                        attacks::attacks_ui(&mut studio.auditor.attack, audit, height, ui)
+                    }
+                    Part::Relearn => relearn::relearn_ui(audit, height, ui),
                     _ => layers::layers_ui(audit, ui),
                 }
                 facts_ui(&attempt, &run, audit, ui);

@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// Draws the curves.
-pub fn relearn_ui(audit: &Audit, ui: &mut Ui) {
+pub fn relearn_ui(audit: &Audit, height: f32, ui: &mut Ui) {
     let models = examined(audit, |e| e.relearn.clone());
     let Some((_, _, first)) = models.first() else {
         ui.weak("The forget set is too small to learn a part of it again");
@@ -27,7 +27,7 @@ pub fn relearn_ui(audit: &Audit, ui: &mut Ui) {
     let areas: Vec<String> =
         models.iter().map(|(name, _, r)| format!("{name} {:.1} %", r.area)).collect();
     let told = format!("Relearn curves, mean height: {}", areas.join(", "));
-    let size = vec2(ui.available_width().min(620.0), 280.0);
+    let size = vec2(ui.available_width().min(620.0), height);
     let (chart, _) = Chart::new(ui, size, axes, &told);
     let chance = chart.at(0.0, audit.chance).y;
     let weak = egui::Stroke::new(1.0, theme::palette(ui).weak);

@@ -1,0 +1,170 @@
+//! A whole table of runs as its folder tells it: means, gaps to Retrain, best and worst marked.
+
+use std::path::PathBuf;
+
+use egui::{Color32, Grid, RichText, ScrollArea, TextEdit, Ui};
+
+use crate::{
+    eval::stats::Spread,
+    studio::{
+        app::Studio,
+        theme::{self, Palette},
+        words,
+    },
+    table::{
+        folder,
+        summary::{Compared, Line, Mark, Summary, Value},
+    },
+};
+
+/// The folder that was asked for, and what is in it.
+#[derive(Default)]
+pub struct Tables {
+    path: String,
+    open: Option<Result<Summary, String>>,
+}
+
+impl Tables {
+    /// Opens a table's folder.
+    pub fn open(&mut self, path: PathBuf) {
+        self.path = path.to_string_lossy().into_owned();
+        self.open = Some(folder::summary(&path).map_err(|e| e.to_string()));
+    }
+}
+
+/// Draws the view.
+pub fn table_ui(studio: &mut Studio, ui: &mut Ui) {
+    let tables = &mut studio.tables;
+    ui.horizontal(|ui| {
+        let label = ui.label("Folder");
+        let width = (ui.available_width() - 70.0).max(80.0);
+        let edit = TextEdit::singleline(&mut tables.path)
+            .desired_width(width)
+            .hint_text("salun-tables/table1");
+        let response = ui.add(edit).labelled_by(label.id);
+        let entered = response.lost_focus() && ui.input(|i| i.key_pressed(egui::Key::Enter));
+        if ui.button("Open").clicked() || entered {
+            tables.open(PathBuf::from(tables.path.trim()));
+        }
+    });
+    ui.add_space(6.0);
+    match &tables.open {
+        None => {
+            ui.weak("Make a table with salun table table1 --out DIR, then open DIR here, or drop it on the window");
+        }
+        Some(Err(error)) => {
+            ui.colored_label(theme::palette(ui).bad, error);
+        }
+        Some(Ok(summary)) => {
+            ScrollArea::both()
+                .id_salt("table")
+                .auto_shrink(false)
+                .show(ui, |ui| summary_ui(summary, ui));
+        }
+    }
+}
+
+fn summary_ui(summary: &Summary, ui: &mut Ui) {
+    ui.heading(&summary.title);
+    ui.add(egui::Label::new(RichText::new(&summary.conditions).small().weak()).wrap());
+    let hash: String = summary.protocol.chars().take(12).collect();
+    let devices: Vec<&str> = summary.devices.iter().map(|d| d.name.as_str()).collect();
+    let facts = format!(
+        "{} of {} runs, {} failed; {} seeds; {}; protocol {hash}",
+        words::count(summary.done),
+        words::count(summary.all),
+        words::count(summary.failed),
+        summary.seeds.len(),
+        devices.join(", ")
+    );
+    ui.label(RichText::new(facts).small().weak());
+    for group in &summary.groups {
+        ui.add_space(8.0);
+        group_ui(summary, group, ui);
+    }
+    for note in &summary.notes {
+        ui.add(egui::Label::new(note).wrap());
+    }
+}
+
+fn group_ui(summary: &Summary, group: &Compared, ui: &mut Ui) {
+    let palette = theme::palette(ui);
+    ui.label(RichText::new(&group.title).strong());
+    Grid::new(("table", &group.title)).striped(true).spacing([14.0, 3.0]).show(ui, |ui| {
+        let heads = ["Row"].into_iter().chain(summary.columns.iter().map(String::as_str));
+        for head in heads.chain(["Avg gap", "RTE, s", "Against random"]) {
+            ui.label(RichText::new(head).small().color(palette.weak));
+        }
+        ui.end_row();
+        for line in &group.rows {
+            line_ui(line, palette, ui);
+            ui.end_row();
+        }
+    });
+}
+
+fn line_ui(line: &Line, palette: &Palette, ui: &mut Ui) {
+    let label = ui.label(&line.label);
+    label.on_hover_ui(|ui| {
+        ui.label(format!("{}, mask {}", words::method(&line.method), line.mask));
+        if !line.settings.is_empty() {
+            ui.label(&line.settings);
+        }
+        for failed in &line.failed {
+            ui.colored_label(palette.bad, failed);
+        }
+    });
+    for value in line.values.iter().chain([&line.average, &line.seconds]) {
+        value_ui(value, palette, ui);
+    }
+    match &line.control {
+        Some(versus) => {
+            let (word, color) = match versus.beats() {
+                Some(true) => ("closer", palette.good),
+                Some(false) => ("further", palette.bad),
+                None => ("no difference", palette.weak),
+            };
+            let interval = versus.interval.map(|[low, high]| format!(" [{low:.2}, {high:.2}]"));
+            let text = format!("{word} by {:.2}{}", versus.closer_by, interval.unwrap_or_default());
+            ui.colored_label(color, text).on_hover_text(format!(
+                "Average gap of {} less this row's, with a 95 % interval; {} pairs",
+                versus.control, versus.n
+            ));
+        }
+        None => drop(ui.label("")),
+    }
+}
+
+/// A mean with its spread, the gap behind it; the best and the worst in colour and in words.
+fn value_ui(value: &Value, palette: &Palette, ui: &mut Ui) {
+    let Some(stat) = value.stat else {
+        ui.weak("–");
+        return;
+    };
+    let gap = value.gap.map_or(String::new(), |g| format!(" ({:.2})", g.mean));
+    let text = format!("{}{gap}{}", spread(stat), word(value.mark));
+    ui.label(RichText::new(text).color(colour(value.mark, palette)));
+}
+
+fn spread(stat: Spread) -> String {
+    match stat.sd {
+        Some(sd) => format!("{:.2} ± {sd:.2}", stat.mean),
+        None => format!("{:.2}", stat.mean),
+    }
+}
+
+fn word(mark: Option<Mark>) -> &'static str {
+    match mark {
+        Some(Mark::Best) => ", best",
+        Some(Mark::Worst) => ", worst",
+        None => "",
+    }
+}
+
+fn colour(mark: Option<Mark>, palette: &Palette) -> Color32 {
+    match mark {
+        Some(Mark::Best) => palette.good,
+        Some(Mark::Worst) => palette.bad,
+        None => palette.text(),
+    }
+}
