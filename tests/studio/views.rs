@@ -344,6 +344,7 @@ fn a_table_is_read_from_its_folder_with_best_and_worst_marked() {
         groups: vec![Compared {
             title: "10 %".into(),
             forgets: vec!["random:10%".into()],
+            attacked: [900, 900],
             reference: "Retrain".into(),
             n: [600, 5_400, 900],
             frechet: None,
