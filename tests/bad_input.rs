@@ -180,7 +180,7 @@ fn wrong_values_for_unlearning_and_pictures() {
     let redirect =
         "unlearn --model unet.safetensors --data fashion-mnist --forget class:7 --out run";
     refused(&scratch, &format!("{redirect} --redirect Nope"), "Nope");
-    refused(&scratch, &format!("{redirect} --method ft --alpha 0"), "alpha '0'");
+    refused(&scratch, &format!("{redirect} --method ft --alpha 0"), "unknown knob 'alpha'");
     let hardest = redirect.replace("class:7", "hardest:10%");
     refused(&scratch, &hardest, "only a classifier has a loss for each picture");
     for (arguments, words) in [

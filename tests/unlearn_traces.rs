@@ -61,7 +61,7 @@ const RUNS: [Compared; 8] = [
     Compared {
         name: "salun-soft-released",
         knobs: &[("released", 1.0)],
-        ..compared("salun-soft", 0.013, 2)
+        ..compared("salun-soft", 0.005, 2)
     },
 ];
 

@@ -31,7 +31,7 @@ SHARE = 0.5
 # Name, learning rate, epochs.
 RUNS = (("rl", 0.013, 2), ("ga", 2e-3, 8), ("ft", 0.01, 2), ("l1-sparse", 0.01, 2),
         ("bs", 2e-3, 8), ("salun", 0.013, 2), ("salun-soft", 0.013, 2),
-        ("salun-soft-released", 0.013, 2))
+        ("salun-soft-released", 0.005, 2))
 
 
 def read(path):
