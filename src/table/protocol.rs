@@ -90,8 +90,7 @@ impl Protocol {
                     augment: Augment::Flip,
                 },
                 64,
-                "every method's setting is the one of its grid with the smallest average gap in \
-                 `salun table search --scale small` (seed 1001, in no table); a random-mask \
+                "each method's default learning rate, not searched for on this data; a random-mask \
                  control takes its row's",
             ),
             Scale::Paper => (

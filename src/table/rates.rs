@@ -37,7 +37,7 @@ pub fn chosen(scale: Scale, kind: Kind, method: &str) -> Setting {
     }
 }
 
-/// The smallest average gap of `salun table search --scale small`.
+/// The defaults of each method; what `salun table search --scale small` finds belongs here.
 fn small(_kind: Kind, _method: &str) -> Setting {
     &[]
 }
