@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The page: build makes the folder web/dist, which any web server can give out from any place;
-# serve gives it out here; test drives it in a real browser.
+# serve gives it out here; test drives it in a real browser. Status 3: a tool cannot be had here.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -8,6 +8,11 @@ export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$HOME/.cache/salun-studio/target}"
 target=wasm32-unknown-unknown
 tools=$CARGO_TARGET_DIR/web-tools
 dist=web/dist
+
+unavailable() {
+  echo "cannot be had here: $*" >&2
+  exit 3
+}
 
 need() {
   local missing=() package
@@ -17,10 +22,13 @@ need() {
   done
   ((${#missing[@]})) || return 0
   local as=()
-  [[ $(id -u) == 0 ]] || as=(sudo)
-  "${as[@]}" apt-get update -qq
+  if [[ $(id -u) != 0 ]]; then
+    command -v sudo >/dev/null || unavailable "${missing[@]}"
+    as=(sudo)
+  fi
+  "${as[@]}" apt-get update -qq || true
   "${as[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
-    "${missing[@]}"
+    "${missing[@]}" || unavailable "${missing[@]}"
 }
 
 # The standard library for the target: rustup's, or Debian's sources built on the way.
@@ -34,7 +42,7 @@ build_wasm() {
     --config 'profile.release.package."*".opt-level="s"')
   export CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS='-C target-feature=+simd128'
   if ! has_std && command -v rustup >/dev/null; then
-    rustup target add $target 2>/dev/null || true
+    timeout 300 rustup target add $target 2>/dev/null || true
   fi
   if has_std; then
     "${build[@]}"
@@ -51,7 +59,8 @@ bindgen() {
   local version
   version=$(sed -n '/^name = "wasm-bindgen"$/{n;s/version = "\(.*\)"/\1/p}' Cargo.lock)
   if [[ $("$tools/bin/wasm-bindgen" --version 2>/dev/null) != "wasm-bindgen $version" ]]; then
-    cargo install --quiet --root "$tools" --version "=$version" wasm-bindgen-cli
+    cargo install --quiet --root "$tools" --version "=$version" wasm-bindgen-cli ||
+      unavailable wasm-bindgen-cli
   fi
   "$tools/bin/wasm-bindgen" "$@"
 }
@@ -61,7 +70,8 @@ npm_tools() {
   local package
   for package in "$@"; do
     [[ -d $tools/node_modules/${package%@*} ]] ||
-      npm install --silent --no-audit --no-fund --no-save --prefix "$tools" "$@"
+      npm install --silent --no-audit --no-fund --no-save --prefix "$tools" "$@" ||
+      unavailable "$@"
   done
 }
 

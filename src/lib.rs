@@ -23,3 +23,5 @@ pub mod unlearn;
 #[cfg(target_arch = "wasm32")]
 pub mod web;
 pub mod wire;
+#[cfg(target_arch = "wasm32")]
+pub mod worker;

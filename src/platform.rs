@@ -43,7 +43,42 @@ mod page {
         /// What the browser tells of its GPU, a string.
         pub async fn gpu_name() -> JsValue;
     }
+
+    #[wasm_bindgen]
+    extern "C" {
+        #[wasm_bindgen(js_namespace = console)]
+        fn error(text: &str);
+        #[wasm_bindgen(js_namespace = console)]
+        fn warn(text: &str);
+    }
+
+    /// Hands what libraries complain of to the browser's console. A kernel that does not compile
+    /// is nothing but such a complaint here, and wrong numbers afterwards.
+    struct Console;
+
+    impl log::Log for Console {
+        fn enabled(&self, metadata: &log::Metadata) -> bool {
+            metadata.level() <= log::Level::Warn
+        }
+
+        fn log(&self, record: &log::Record) {
+            if self.enabled(record.metadata()) {
+                let text = format!("{}: {}", record.target(), record.args());
+                if record.level() == log::Level::Error { error(&text) } else { warn(&text) }
+            }
+        }
+
+        fn flush(&self) {}
+    }
+
+    /// Starts to listen to the libraries.
+    pub fn listen() {
+        // Only a second call fails.
+        if log::set_logger(&Console).is_ok() {
+            log::set_max_level(log::LevelFilter::Warn);
+        }
+    }
 }
 
 #[cfg(target_arch = "wasm32")]
-pub use page::{gpu_name, rest, turn};
+pub use page::{gpu_name, listen, rest, turn};

@@ -1,20 +1,20 @@
-//! The browser's entry: a canvas, the device, and the same studio.
+//! The browser's entry on the page: a canvas, and the same studio with its engine in a worker.
 
 use std::{
     path::PathBuf,
     sync::{Arc, mpsc},
 };
 
-use eframe::egui_wgpu::{WgpuSetup, WgpuSetupExisting};
+use js_sys::Uint8Array;
 use wasm_bindgen::prelude::*;
 use web_sys::HtmlCanvasElement;
 
 use crate::{
-    engine::Engine,
+    engine::{Engine, job::Event},
     error::{Error, Result},
-    gpu::device::{self, Compute, DeviceChoice},
     run::bundle,
     studio::{Host, Parcel, Studio},
+    wire,
 };
 
 unsafe extern "C" {
@@ -39,45 +39,42 @@ pub fn prepare() {
     // SAFETY: called once, before anything else. Without it the linker wraps every export so that
     // each call from the page runs all constructors again.
     unsafe { __wasm_call_ctors() };
+    crate::platform::listen();
 }
 
 /// The studio on a page.
 #[wasm_bindgen]
 pub struct Page {
     files: mpsc::Sender<(String, Arc<[u8]>)>,
-    gpu: Option<wgpu::Device>,
+    events: mpsc::Sender<Event>,
     context: egui::Context,
     runner: eframe::WebRunner,
 }
 
 #[wasm_bindgen]
 impl Page {
-    /// Opens the device (`auto`, `gpu` or `cpu`) and shows the studio on the canvas. `address` is
-    /// the page's own, `link` what comes after its question mark.
+    /// Shows the studio on the canvas. `address` is the page's own, `link` what comes after its
+    /// question mark; `post` sends bytes to the engine's worker.
     ///
     /// # Errors
-    /// There is no device, or the browser cannot draw on the canvas.
+    /// The browser cannot draw on the canvas.
     pub async fn open(
         canvas: HtmlCanvasElement,
         address: String,
         link: String,
-        device: &str,
         embedded: bool,
+        post: js_sys::Function,
     ) -> std::result::Result<Page, JsValue> {
-        let choice = DeviceChoice::ALL.into_iter().find(|c| c.name() == device);
-        let compute = device::open(choice.unwrap_or_default()).await.map_err(told)?;
-        let gpu = compute.setup.as_ref().map(|s| s.device.clone());
-        if let Some(gpu) = &gpu {
-            gpu.set_device_lost_callback(|_, why| stopped("The GPU was lost", &why));
-        }
         let runner = eframe::WebRunner::new();
         // After the runner, which takes the place of what was there before.
         std::panic::set_hook(Box::new(|panic| {
             console_error_panic_hook::hook(panic);
             stopped("The studio failed", &panic.to_string());
         }));
-        let options = options(&compute);
-        let engine = Engine::spawn(compute);
+        let (engine, events) = Engine::new(move |bytes| {
+            // A worker that is gone has said so.
+            let _ = post.call1(&JsValue::NULL, &Uint8Array::from(&*bytes));
+        });
         let (files, inbox) = mpsc::channel();
         let host = Host {
             address,
@@ -94,9 +91,23 @@ impl Page {
                 let _ = keep.send(cc.egui_ctx.clone());
                 Ok(Box::new(studio))
             };
+        // Nothing that is drawn comes from a tensor's memory, so the canvas needs no device that it
+        // shares with the engine.
+        let options = eframe::WebOptions { renderer: eframe::Renderer::Glow, ..Default::default() };
         runner.start(canvas, options, Box::new(app)).await?;
         let context = context.recv().map_err(|_| told(Error::Request("no canvas".into())))?;
-        Ok(Page { files, gpu, context, runner })
+        Ok(Page { files, events, context, runner })
+    }
+
+    /// Takes a packed event of the engine.
+    ///
+    /// # Errors
+    /// It is none.
+    pub fn hear(&self, event: &[u8]) -> std::result::Result<(), JsValue> {
+        // The studio lives as long as the page.
+        let _ = self.events.send(wire::unpack(event).map_err(told)?);
+        self.context.request_repaint();
+        Ok(())
     }
 
     /// Opens a weights file that was picked or dropped.
@@ -126,27 +137,6 @@ impl Page {
         let (_, run) = studio.state.finished().next()?;
         run.mask.as_ref()?.encode().ok()
     }
-
-    /// Gives the GPU away, as a driver's crash would.
-    pub fn lose_device(&self) {
-        if let Some(gpu) = &self.gpu {
-            gpu.destroy();
-        }
-    }
-}
-
-/// The window draws on the device that the engine computes on; without one, through WebGL.
-fn options(compute: &Compute) -> eframe::WebOptions {
-    let mut options = eframe::WebOptions::default();
-    match compute.setup.clone() {
-        Some(s) => {
-            let (instance, adapter, device, queue) = (s.instance, s.adapter, s.device, s.queue);
-            options.wgpu_options.wgpu_setup =
-                WgpuSetup::Existing(WgpuSetupExisting { instance, adapter, device, queue });
-        }
-        None => options.renderer = eframe::Renderer::Glow,
-    }
-    options
 }
 
 /// Hands the files of a run folder to the person as one archive, a single file as it is.
@@ -164,6 +154,7 @@ fn save(parcel: Parcel) -> Result<PathBuf> {
     }
 }
 
-fn told(error: Error) -> JsValue {
+/// An error as the page knows them.
+pub(crate) fn told(error: Error) -> JsValue {
     js_sys::Error::new(&error.to_string()).into()
 }

@@ -119,7 +119,7 @@ mod tests {
             panic!("another command")
         };
         assert!(matches!(*job, Job::Unlearn(arrived) if arrived == recipe));
-        assert!(matches!(there_and_back(&Command::Quit), Command::Quit));
+        assert!(matches!(there_and_back(&Command::Pause(true)), Command::Pause(true)));
     }
 
     #[test]

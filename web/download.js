@@ -1,5 +1,5 @@
-// A file from beside the page, in chunks, gzip unpacked by the browser off the page's own time.
-const assets = new URL('assets/', document.baseURI);
+// A file from beside the page and its worker, in chunks, gzip unpacked by the browser.
+const assets = new URL('assets/', location.href);
 
 export class Download {
   static async start(path) {

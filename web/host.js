@@ -1,4 +1,4 @@
-// What the studio asks of the page around it.
+// What the studio and its engine ask of the page around them.
 
 export const show_link = (query) => {
   const own = new URLSearchParams(location.search);
@@ -24,8 +24,18 @@ export const save_file = (name, bytes) => {
   setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
 };
 
+// From the engine's worker to the page. The bytes are a view of the program's memory.
+export const tell = (bytes) => {
+  const copy = bytes.slice();
+  postMessage(copy, [copy.buffer]);
+};
+
 // Later failures are consequences of the first.
 export const stopped = (title, why) => {
+  if (!globalThis.document) {
+    postMessage({ title, why });
+    return;
+  }
   const dialog = document.querySelector('#stopped');
   if (dialog.open) return;
   dialog.querySelector('h2').textContent = title;

@@ -22,17 +22,34 @@ const counted = (response, size) => {
 
 const query = new URLSearchParams(location.search);
 
+// The engine computes in a worker, so that the page stays responsive.
+const engine = new Worker(new URL('engine.js', import.meta.url), { type: 'module' });
+const waiting = [];
+engine.onmessage = ({ data }) => {
+  if (!(data instanceof Uint8Array)) stopped(data.title, data.why);
+  else if (window.salun) window.salun.hear(data);
+  else waiting.push(data);
+};
+engine.onerror = (event) => {
+  event.preventDefault();
+  stopped('The engine could not start', event.message || 'The browser gives no reason');
+};
+
 const start = async () => {
   const response = await fetch(new URL('salun_bg.wasm', import.meta.url));
   if (!response.ok) throw new Error(`The program could not be loaded: the server answers ${response.status}`);
   const size = Number(document.documentElement.dataset.wasm) || 30_000_000;
-  await init({ module_or_path: counted(response, size) });
-  tell('Looking for a GPU');
+  const program = await WebAssembly.compileStreaming(counted(response, size));
+  engine.postMessage({ program, device: query.get('device') ?? 'auto' });
+  await init({ module_or_path: program });
   progress.removeAttribute('value');
   const embedded = query.get('embed') === '1';
   const address = location.origin + location.pathname;
-  const device = query.get('device') ?? 'auto';
-  window.salun = await Page.open($('#studio'), address, location.search.slice(1), device, embedded);
+  const post = (bytes) => engine.postMessage(bytes, [bytes.buffer]);
+  window.salun = await Page.open($('#studio'), address, location.search.slice(1), embedded, post);
+  for (const event of waiting.splice(0)) window.salun.hear(event);
+  // For tests: what a driver's crash does.
+  window.loseDevice = () => engine.postMessage('lose the device');
   // The field that egui types into.
   for (const field of document.querySelectorAll('input:not([aria-label])')) field.ariaLabel = 'Text for the studio';
   $('#loading').hidden = true;

@@ -125,6 +125,14 @@ pub struct TrainRequest {
 pub enum Command {
     /// Queue a job under a number of the client's choosing.
     Start { id: u64, job: Box<Job> },
+    /// Stop every job so far.
+    Cancel,
+    /// Hold or continue the running job.
+    Pause(bool),
+    /// Let a held job do one more update.
+    Step,
+    /// Show what a model makes while it is trained.
+    ShowPreviews(bool),
     /// End the engine.
     Quit,
 }

@@ -1,7 +1,9 @@
 //! The only owner of the device and the models: [`job::Command`] in, [`job::Event`] out.
 //!
 //! Jobs are futures that run one after another. Native: on one thread of their own, because
-//! Burn's streams belong to a thread. On the web: on the page's event loop.
+//! Burn's streams belong to a thread. On a page: on the event loop of a worker, so that neither a
+//! long step nor the compilation of a kernel holds up the page; commands and events are [`crate::wire`]
+//! bytes there.
 
 mod audit;
 mod generate;
@@ -14,7 +16,7 @@ mod session;
 mod train;
 mod unlearn;
 
-use job::{Command, Event};
+use job::{Command, Event, Job};
 use session::Session;
 
 use crate::{gpu::device::DeviceKind, monitor::Monitor};
@@ -22,9 +24,8 @@ use crate::{gpu::device::DeviceKind, monitor::Monitor};
 /// Sends events to the client.
 type Send = std::sync::Arc<dyn Fn(Event) + std::marker::Send + Sync>;
 
-/// Runs one command to its end.
-async fn serve(session: &mut Session, send: &Send, command: Command) {
-    let Command::Start { id, job } = command else { return };
+/// Runs one job to its end.
+async fn serve(session: &mut Session, send: &Send, id: u64, job: Job) {
     let progress = {
         let send = send.clone();
         move |progress| send(Event::Progress { id, progress })
@@ -34,7 +35,7 @@ async fn serve(session: &mut Session, send: &Send, command: Command) {
     let mut monitor = Monitor::new(id, session.switches.clone(), progress).warming(warming);
     // It may have been cancelled while it waited.
     let outcome = match monitor.check().await {
-        Ok(()) => session.run(id, *job, send, &mut monitor).await,
+        Ok(()) => session.run(id, job, send, &mut monitor).await,
         Err(stop) => Err(stop),
     };
     let event = match outcome {
@@ -53,7 +54,6 @@ mod native {
 
     use super::*;
     use crate::{
-        engine::job::Job,
         error::Error,
         gpu::device::{Compute, DeviceInfo},
         monitor::Switches,
@@ -80,11 +80,8 @@ mod native {
                 // A client that is gone needs no events.
                 let send: Send = Arc::new(move |event| drop(outbox.send(event)));
                 send(Event::Ready(compute.info));
-                while let Ok(command) = inbox.recv() {
-                    if matches!(command, Command::Quit) {
-                        break;
-                    }
-                    guarded(&mut session, &send, command);
+                while let Ok(Command::Start { id, job }) = inbox.recv() {
+                    guarded(&mut session, &send, id, *job);
                 }
             });
             Self { info, switches, commands, events }
@@ -102,6 +99,26 @@ mod native {
             self.events.try_recv().ok()
         }
 
+        /// Asks every job so far to stop.
+        pub fn cancel(&self) {
+            self.switches.cancel();
+        }
+
+        /// Holds or continues the running job.
+        pub fn pause(&self, on: bool) {
+            self.switches.pause(on);
+        }
+
+        /// Lets a held job do one more update.
+        pub fn step(&self) {
+            self.switches.step();
+        }
+
+        /// Asks unlearning jobs to show what the model makes while it trains.
+        pub fn show_previews(&self, on: bool) {
+            self.switches.show_previews(on);
+        }
+
         /// Waits for the next event; `None` when the engine has ended.
         pub fn wait(&self) -> Option<Event> {
             self.events.recv().ok()
@@ -115,14 +132,10 @@ mod native {
         }
     }
 
-    /// Runs a command; a panic below (a lost device, memory that ran out) becomes a failed job.
-    fn guarded(session: &mut Session, send: &Send, command: Command) {
-        let id = match &command {
-            Command::Start { id, .. } => *id,
-            Command::Quit => return,
-        };
+    /// Runs a job; a panic below (a lost device, memory that ran out) becomes a failed job.
+    fn guarded(session: &mut Session, send: &Send, id: u64, job: Job) {
         let job = std::panic::AssertUnwindSafe(|| {
-            pollster::block_on(serve(session, send, command));
+            pollster::block_on(serve(session, send, id, job));
         });
         if let Err(panic) = std::panic::catch_unwind(job) {
             let text = panic
@@ -136,69 +149,6 @@ mod native {
 }
 
 #[cfg(target_arch = "wasm32")]
-pub use page::Engine;
-
+mod page;
 #[cfg(target_arch = "wasm32")]
-mod page {
-    use std::{
-        cell::{Cell, RefCell},
-        collections::VecDeque,
-        rc::Rc,
-        sync::{Arc, mpsc},
-    };
-
-    use super::*;
-    use crate::{
-        engine::job::Job,
-        gpu::device::{Compute, DeviceInfo},
-        monitor::Switches,
-    };
-
-    /// The engine as one task on the page's event loop.
-    pub struct Engine {
-        pub info: DeviceInfo,
-        pub switches: Switches,
-        waiting: Rc<RefCell<VecDeque<Command>>>,
-        /// Absent while the task runs.
-        session: Rc<Cell<Option<Session>>>,
-        send: Send,
-        events: mpsc::Receiver<Event>,
-    }
-
-    impl Engine {
-        /// An engine that waits for its first job.
-        pub fn spawn(compute: Compute) -> Self {
-            let (outbox, events) = mpsc::channel();
-            let switches = Switches::default();
-            let session = Session::new(&compute, switches.clone());
-            let info = compute.info;
-            // A client that is gone needs no events.
-            let send: Send = Arc::new(move |event| drop(outbox.send(event)));
-            send(Event::Ready(info.clone()));
-            let session = Rc::new(Cell::new(Some(session)));
-            Self { info, switches, waiting: Rc::default(), session, send, events }
-        }
-
-        /// Queues a job under a number larger than all before it.
-        pub fn start(&self, id: u64, job: Job) {
-            self.switches.ask(id);
-            self.waiting.borrow_mut().push_back(Command::Start { id, job: Box::new(job) });
-            let Some(mut session) = self.session.take() else { return };
-            let (waiting, place) = (self.waiting.clone(), self.session.clone());
-            let send = self.send.clone();
-            wasm_bindgen_futures::spawn_local(async move {
-                loop {
-                    let next = waiting.borrow_mut().pop_front();
-                    let Some(command) = next else { break };
-                    serve(&mut session, &send, command).await;
-                }
-                place.set(Some(session));
-            });
-        }
-
-        /// The next event, if there is one.
-        pub fn poll(&self) -> Option<Event> {
-            self.events.try_recv().ok()
-        }
-    }
-}
+pub use page::{Desk, Engine};

@@ -1,6 +1,7 @@
 //! The device, the operations on it and the kernels behind them.
 
 pub mod buffers;
+pub mod check;
 pub mod cpu;
 pub mod device;
 pub mod flex;

@@ -64,7 +64,7 @@ pub trait Backend {
 
 impl Backend for crate::engine::Engine {
     fn start(&mut self, id: u64, job: Job) {
-        self.switches.show_previews(true);
+        self.show_previews(true);
         Self::start(self, id, job);
     }
 
@@ -73,15 +73,15 @@ impl Backend for crate::engine::Engine {
     }
 
     fn cancel(&self) {
-        self.switches.cancel();
+        Self::cancel(self);
     }
 
     fn pause(&self, on: bool) {
-        self.switches.pause(on);
+        Self::pause(self, on);
     }
 
     fn step(&self) {
-        self.switches.step();
+        Self::step(self);
     }
 }
 

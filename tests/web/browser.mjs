@@ -13,7 +13,7 @@ const FLAGS = [
 ];
 
 export const launch = () => chromium.launch({
-  executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', headless: false, args: FLAGS,
+  executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', headless: false, args: FLAGS, timeout: 180_000,
 });
 
 export const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
@@ -23,6 +23,8 @@ export const visit = async (browser, url, { size = [1280, 800] } = {}) => {
   const [width, height] = size;
   const context = await browser.newContext({ viewport: { width, height }, acceptDownloads: true });
   const page = await context.newPage();
+  // What a busy machine needs is no failure: these end what hangs.
+  page.setDefaultTimeout(120_000);
   const seen = { requests: [], errors: [] };
   page.on('request', (request) => seen.requests.push(request.url()));
   page.on('console', (message) => {
@@ -36,7 +38,7 @@ export const visit = async (browser, url, { size = [1280, 800] } = {}) => {
       for (const entry of list.getEntries()) window.longTasks.push(Math.round(entry.duration));
     }).observe({ entryTypes: ['longtask'] });
   });
-  await page.goto(url);
+  await page.goto(url, { timeout: 180_000 });
   return { context, page, seen };
 };
 
@@ -45,13 +47,22 @@ export const summary = (page) => page.evaluate(() => {
   return text ? JSON.parse(text) : null;
 });
 
-// Waits until the studio's summary fits; tells what it was when it does not in time.
-export const until = async (page, what, fits, seconds = 120) => {
+// The software adapter gave its device up by itself, as it does on a busy machine.
+export class DeviceLost extends Error {}
+
+// Waits until the studio's summary fits; tells what it was when it does not in time. The bound is
+// there to end what hangs, many times what it takes on an idle machine.
+export const until = async (page, what, fits, seconds = 600) => {
   const end = Date.now() + 1000 * seconds;
   let last;
   while (Date.now() < end) {
     last = await summary(page);
     if (last && fits(last)) return last;
+    const stopped = await page.evaluate(() => {
+      const dialog = document.querySelector('#stopped');
+      return dialog?.open ? dialog.innerText.replace(/\s+/g, ' ') : null;
+    });
+    if (stopped) throw new DeviceLost(`${what}: ${stopped}`);
     await sleep(250);
   }
   throw new Error(`not within ${seconds} s: ${what}; ${JSON.stringify(last)?.slice(0, 600)}`);

@@ -9,7 +9,14 @@ export const checkKernels = async (page) => {
   const sources = Object.fromEntries(readdirSync(folder).map((name) => [name.replace('.wgsl', ''), readFileSync(join(folder, name), 'utf8')]));
   const found = await page.evaluate(inPage, sources);
   for (const [name, off] of Object.entries(found.off)) assert.ok(off <= 1e-6, `${name} is off by ${off}`);
-  return `${found.pipelines} pipelines of ${Object.keys(sources).length} shaders; ${Object.keys(found.off).join(', ')} as on the CPU`;
+  const operations = JSON.parse(await page.evaluate(async () => {
+    const program = await import(new URL('salun.js', location.href));
+    return program.check_operations('gpu');
+  }));
+  const wrong = operations.filter(({ by }) => !(by <= 1e-3));
+  assert.deepEqual(wrong, [], 'operations that are not as on the CPU');
+  return `${found.pipelines} pipelines of ${Object.keys(sources).length} shaders; ${Object.keys(found.off).join(', ')} as on the CPU; `
+    + `${operations.length} results and gradients of operations within ${Math.max(...operations.map(({ by }) => by)).toExponential(1)}`;
 };
 
 // Runs in the page: nothing from outside but the sources.

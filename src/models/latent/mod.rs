@@ -104,8 +104,15 @@ pub struct LatentCard {
 ///
 /// # Errors
 /// There is no such folder, or it is not a text-to-image model that fits this machine.
-#[cfg(not(target_arch = "wasm32"))]
 pub fn open(name: &str) -> Result<LatentModel> {
+    #[cfg(target_arch = "wasm32")]
+    return Err(Error::file(name, "is a folder on a disk, which a page cannot open"));
+    #[cfg(not(target_arch = "wasm32"))]
+    on_disk(name)
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+fn on_disk(name: &str) -> Result<LatentModel> {
     let path = std::path::Path::new(name);
     if !path.is_dir() {
         let reason = "is not a folder; a text-to-image model is a diffusers folder";
