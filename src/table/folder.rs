@@ -212,9 +212,7 @@ mod tests {
     use super::*;
     use crate::{
         run::report::{DeviceReport, Metrics},
-        table::{
-            cell::{Numbers, Outcome},
-        },
+        table::cell::{Numbers, Outcome},
     };
 
     fn scratch(name: &str) -> PathBuf {
