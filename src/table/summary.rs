@@ -153,7 +153,8 @@ struct Sample<'a> {
 fn columns(task: Task) -> &'static [&'static str] {
     match task {
         Task::Classify => &["UA", "RA", "TA", "MIA"],
-        Task::Generate | Task::TextToImage => &["UA", "kept", "FD"],
+        Task::Generate => &["UA", "kept", "FD"],
+        Task::TextToImage => &["UA", "RA", "TA"],
     }
 }
 
@@ -250,8 +251,11 @@ impl<'a> Of<'a> {
         let reference = if retrained {
             "Retrain".to_string()
         } else {
-            "the aim (no Retrain is shipped): UA 100, and the original's share of the kept classes"
-                .to_string()
+            let kept = match self.table.protocol.task {
+                Task::TextToImage => "accuracies on what is kept",
+                _ => "share of the kept classes",
+            };
+            format!("the aim (no Retrain is shipped): UA 100, and the original's {kept}")
         };
         let samples: Vec<Vec<Sample>> =
             group.rows.iter().map(|row| self.samples(group, row)).collect();
