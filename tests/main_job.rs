@@ -129,7 +129,11 @@ fn one_recipe_gives_the_same_bytes_twice_on_the_cpu() {
     for recipe in [classify, generate] {
         let runs = [0, 1].map(|_| unlearn(&engine(DeviceChoice::Cpu), &recipe));
         let bytes = |model: &Model| checkpoint::encode(model, Precision::Full).unwrap();
-        assert!(bytes(runs[0].model.plain().unwrap()) == bytes(runs[1].model.plain().unwrap()), "{}", recipe.model);
+        assert!(
+            bytes(runs[0].model.plain().unwrap()) == bytes(runs[1].model.plain().unwrap()),
+            "{}",
+            recipe.model
+        );
         let masks = [0, 1].map(|i| runs[i].mask.as_ref().unwrap().hash());
         assert_eq!(masks[0], masks[1]);
         assert_eq!(runs[0].after, runs[1].after);

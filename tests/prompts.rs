@@ -90,8 +90,9 @@ fn a_prompt_is_forgotten_into_a_run_folder_and_frozen_weights_stay() {
     let scratch = Scratch::new("prompt");
     let model = tiny(&emoji);
     put(&scratch, &model, &emoji);
-    for (i, more) in
-        ["--method salun", "--mask random", "--method uce", "--method salun-soft"].into_iter().enumerate()
+    for (i, more) in ["--method salun", "--mask random", "--method uce", "--method salun-soft"]
+        .into_iter()
+        .enumerate()
     {
         let out = format!("run{i}");
         let line = format!("{UNLEARN} {more} --out {out}");

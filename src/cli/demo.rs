@@ -91,7 +91,9 @@ pub fn run(args: &Args, common: &Common) -> Result<()> {
     let given = args.forget.as_deref();
     let spec = if prompt {
         // What is not shipped is told before a device is looked for.
-        registry::shipped(registry::first(Task::TextToImage)).map(Shipped::open_judge).transpose()?;
+        registry::shipped(registry::first(Task::TextToImage))
+            .map(Shipped::open_judge)
+            .transpose()?;
         let prompt = given.unwrap_or(PROMPT);
         format!("prompt:{}", prompt.strip_prefix("prompt:").unwrap_or(prompt))
     } else {

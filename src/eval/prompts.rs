@@ -62,30 +62,34 @@ pub fn pane(target: &Target, emoji: &Emoji, known: usize) -> (Vec<Row>, usize) {
     let mut rows = vec![Row { prompt: target.prompt.clone(), pair: None }];
     let style_of = |i: usize| target.named.styles.first().copied().unwrap_or(i % styles.len());
     for (i, &c) in target.named.concepts.iter().take(2).enumerate() {
-        let (concept, style) = (&concepts[c], style_of(i));
-        let pair = Some(Pair { concept: c, style });
-        let word = &styles[style].name;
-        rows.push(Row { prompt: plain(&concept.name, word), pair });
-        let prompt = format!("{} {word} {}", article(word), concept.name);
-        rows.push(Row { prompt, pair });
+        let concept = &concepts[c];
+        // Each in another style, where none is named.
+        let mut row = |turn: usize, prompt: &dyn Fn(&str) -> String| {
+            let style = style_of(3 * i + turn);
+            let pair = Some(Pair { concept: c, style });
+            rows.push(Row { prompt: prompt(&styles[style].name), pair });
+        };
+        row(0, &|style| plain(&concept.name, style));
+        row(1, &|style| format!("{} {style} {}", article(style), concept.name));
         if let Some(other) = concept.keywords.first() {
-            rows.push(Row { prompt: plain(other, word), pair });
+            row(2, &|style| plain(other, style));
         }
     }
     let group = target.named.concepts.first().map(|&c| concepts[c].group.as_str());
     let kept = |c: &usize| !target.named.concepts.contains(c);
+    let spread = [0, known / 3, 2 * known / 3];
     if target.named.concepts.is_empty() {
-        for concept in [0, 1, 2].into_iter().filter(|c| *c < known) {
+        for concept in spread {
             let style = style_of(0);
             let prompt = plain(&concepts[concept].name, &styles[style].name);
             rows.push(Row { prompt, pair: Some(Pair { concept, style }) });
         }
     }
     let forgotten = rows.len();
-    let neighbours = (0..known.min(concepts.len()))
-        .filter(kept)
-        .filter(|&c| group.is_none_or(|g| concepts[c].group == g))
-        .take(3);
+    // Of a style, the same things in other styles.
+    let of_group = |c: &usize| group.map_or(spread.contains(c), |g| concepts[*c].group == g);
+    let all = 0..known.min(concepts.len());
+    let neighbours = all.filter(kept).filter(of_group).take(3);
     for (i, concept) in neighbours.enumerate() {
         let other = (0..styles.len()).filter(|s| !target.named.styles.contains(s));
         let style = match target.named.concepts.is_empty() {

@@ -20,11 +20,11 @@ use serde::{Deserialize, Serialize};
 
 use card::Card;
 use classifier::Classifier;
+use latent::LatentModel;
 use resnet::{Resnet, ResnetConfig};
 use swin::{Swin, SwinConfig};
 use unet::{Unet, UnetConfig};
 use vgg::{Vgg, VggConfig};
-use latent::LatentModel;
 use weights::{HostWeights, WeightLayout};
 
 /// What a model does.

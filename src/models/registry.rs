@@ -191,5 +191,11 @@ pub fn judge(data: &str) -> Option<&'static Shipped> {
 /// The files among the [`assets`] that a job on a model opens: its own, its judge's, its twins'.
 pub fn files(name: &str, data: &str) -> Vec<&'static str> {
     let twins = twins(name).map(|(_, twin)| twin);
-    shipped(name).into_iter().chain(judge(data)).chain(twins).flat_map(|s| s.files).copied().collect()
+    shipped(name)
+        .into_iter()
+        .chain(judge(data))
+        .chain(twins)
+        .flat_map(|s| s.files)
+        .copied()
+        .collect()
 }

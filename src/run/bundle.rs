@@ -49,7 +49,9 @@ pub fn contents(run: &Run) -> Result<Vec<(String, Vec<u8>)>> {
         match (name, &run.model) {
             ("model.safetensors", AnyModel::Latent(model)) => {
                 let folder = latent::folder::write(model, Precision::Full)?;
-                files.extend(folder.into_iter().map(|(name, bytes)| (format!("model/{name}"), bytes)));
+                files.extend(
+                    folder.into_iter().map(|(name, bytes)| (format!("model/{name}"), bytes)),
+                );
             }
             _ => files.extend(file(run, name)?.map(|bytes| (name.to_string(), bytes))),
         }
@@ -72,7 +74,10 @@ pub fn file(run: &Run, name: &str) -> Result<Option<Vec<u8>>> {
             AnyModel::Plain(model) => checkpoint::encode(model, Precision::Full)?,
             AnyModel::Latent(model) => {
                 let files = latent::folder::write(model, Precision::Full)?;
-                return Ok(files.into_iter().find(|(name, _)| name == UNET).map(|(_, bytes)| bytes));
+                return Ok(files
+                    .into_iter()
+                    .find(|(name, _)| name == UNET)
+                    .map(|(_, bytes)| bytes));
             }
         },
         "mask.safetensors" => return mask.map(Mask::encode).transpose(),

@@ -98,9 +98,10 @@ pub fn attacks(attacks: &[Attack]) -> Result<Vec<u8>> {
     for Attack { report, before, after } in attacks {
         let title = format!("{}: {}", report.kind.title(), brief(&report.forget));
         page.text(MARGIN, top + 16, 20, INK, &title);
-        let shares = report.tries.iter().map(|t| {
-            format!("{} {:.0} % before, {:.0} % after", t.name, t.before, t.after)
-        });
+        let shares = report
+            .tries
+            .iter()
+            .map(|t| format!("{} {:.0} % before, {:.0} % after", t.name, t.before, t.after));
         let line = shares.collect::<Vec<_>>().join("; ");
         page.text(MARGIN, top + 38, 13, PALE, &format!("{line} (n = {})", report.n));
         let below = top + 76;

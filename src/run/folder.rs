@@ -2,13 +2,7 @@
 
 use std::{fs, path::Path};
 
-use super::{
-    bundle::contents,
-    files,
-    output::Output,
-    recipe::Recipe,
-    report::Report,
-};
+use super::{bundle::contents, files, output::Output, recipe::Recipe, report::Report};
 use crate::{
     engine::job::Run,
     error::{Error, Result},

@@ -139,8 +139,7 @@ fn arrange(space: Vec2, panes: &[Width], grid: &Grid) -> Arrangement {
 fn panes_ui(studio: &mut Studio, ui: &mut Ui, opened: &Arc<Opened>) {
     let session = studio.state.session();
     let of_task = Pane::of(session.task).iter().copied();
-    let shown: Vec<Pane> =
-        of_task.filter(|p| studio.comparison.shown[*p as usize]).collect();
+    let shown: Vec<Pane> = of_task.filter(|p| studio.comparison.shown[*p as usize]).collect();
     let base = session.base().unwrap_or(&opened.grid);
     let widths: Vec<Width> = shown.iter().map(|p| width(session, base, *p)).collect();
     let arrangement = arrange(ui.available_size(), &widths, base);

@@ -3,8 +3,8 @@
 use std::ops::Range;
 
 use egui::{
-    Align, Align2, Color32, FontId, Image, Mesh, Painter, Rect, Response, RichText, Role, Sense, Shape,
-    Stroke, StrokeKind, TextStyle, TextureId, Ui, UiBuilder, Vec2, WidgetInfo, pos2,
+    Align, Align2, Color32, FontId, Image, Mesh, Painter, Rect, Response, RichText, Role, Sense,
+    Shape, Stroke, StrokeKind, TextStyle, TextureId, Ui, UiBuilder, Vec2, WidgetInfo, pos2,
     text::LayoutJob, vec2,
 };
 

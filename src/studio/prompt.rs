@@ -40,7 +40,8 @@ pub fn prompt_ui(studio: &mut Studio, ui: &mut Ui, opened: &Arc<Opened>) {
     let title = ui.label(RichText::new("Prompt to forget").small().weak());
     let field = TextEdit::singleline(&mut studio.draft.text)
         .hint_text("a cat, mono style, weapons…")
-        .desired_width(f32::INFINITY)
+        // As wide as the panel: without an end it would push it open.
+        .desired_width(ui.available_width() - 16.0)
         .margin(vec2(8.0, 6.0));
     let response = ui
         .add_enabled(free, field)
@@ -130,7 +131,8 @@ pub fn redirect_ui(state: &mut State, ui: &mut Ui) {
                 ui.selectable_value(redirect, Redirect::Next, name(&Redirect::Next));
                 ui.selectable_value(redirect, Redirect::Null, name(&Redirect::Null));
                 let own = matches!(redirect, Redirect::Class(_));
-                if ui.selectable_label(own, name(&Redirect::Class(String::new()))).clicked() && !own {
+                if ui.selectable_label(own, name(&Redirect::Class(String::new()))).clicked() && !own
+                {
                     *redirect = Redirect::Class("a dog".into());
                 }
             })
@@ -140,7 +142,7 @@ pub fn redirect_ui(state: &mut State, ui: &mut Ui) {
     if let Redirect::Class(text) = redirect {
         field_ui(ui, "", |ui| {
             let field = TextEdit::singleline(text).char_limit(LONGEST_PROMPT);
-            ui.add(field.desired_width(f32::INFINITY).hint_text("nothing"))
+            ui.add(field.desired_width(ui.available_width() - 8.0).hint_text("nothing"))
                 .on_hover_text("A prompt of your own; empty is nothing")
         });
     }

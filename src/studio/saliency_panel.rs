@@ -17,7 +17,8 @@ use super::{
 };
 use crate::{
     models::{Task, latent::unet::is_cross_attention},
-    run::report::LayerReport, saliency::change::Change,
+    run::report::LayerReport,
+    saliency::change::Change,
 };
 
 /// Height of a layer's row, in points.

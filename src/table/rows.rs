@@ -9,9 +9,7 @@ use super::{
     protocol::Scale,
     rates::{self, Kind},
 };
-use crate::{
-    data::fashion, models::Task, saliency::estimator::Estimator, unlearn::registry,
-};
+use crate::{data::fashion, models::Task, saliency::estimator::Estimator, unlearn::registry};
 
 /// The method of the rows that others are compared with: trained without the forget set.
 pub const RETRAIN: &str = "retrain";

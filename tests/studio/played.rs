@@ -17,8 +17,8 @@ use salun_studio::{
     run::{
         attack::{AttackKind, AttackReport, Try},
         audit::{
-            Attack as Membership, Audit, Changed, Divergence, Examination, LayerSimilarity, ProbeReport,
-            References, Relearn,
+            Attack as Membership, Audit, Changed, Divergence, Examination, LayerSimilarity,
+            ProbeReport, References, Relearn,
         },
         recipe::{Budget, Recipe},
         report::{
@@ -432,11 +432,7 @@ pub fn run(recipe: Recipe) -> Run {
         version: String::new(),
     };
     Run {
-        model: AnyModel::Plain(Model {
-            card,
-            network: Arc::new(network),
-            weights: layout.init(1),
-        }),
+        model: AnyModel::Plain(Model { card, network: Arc::new(network), weights: layout.init(1) }),
         attacks: Vec::new(),
         report,
         change: moved(&mask),

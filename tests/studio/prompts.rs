@@ -83,6 +83,8 @@ fn chips_write_the_prompt_and_what_it_becomes_goes_into_the_recipe() {
 #[test]
 fn any_text_is_taken_and_an_empty_one_takes_the_request_back() {
     let (mut window, played) = opened([1280.0, 800.0]);
+    // The bundled fonts lack most scripts; what they lack is a box.
+    window.ctx.set_missing_glyph_policy(egui::MissingGlyphPolicy::Tofu);
     window.get_by_label("Write what is to be forgotten, or pick it below");
     let jobs = played.count();
     write(&mut window, "   ");

@@ -239,7 +239,8 @@ mod tests {
         assert_eq!(covered.len(), 1);
         let to = target.sent_to(covered[0], &emoji);
         assert!(to.ends_with("3d style") && !to.contains("cat"), "{to}");
-        let target = Target::parse("prompt:mono style", "a flat picture", &emoji, usize::MAX).unwrap();
+        let target =
+            Target::parse("prompt:mono style", "a flat picture", &emoji, usize::MAX).unwrap();
         assert_eq!(
             emoji.all().filter(|p| target.named.covers(*p)).count(),
             emoji.index.concepts.len()
@@ -255,7 +256,8 @@ mod tests {
             assert!(Target::parse(spec, "next", &emoji, usize::MAX).is_err(), "{spec}");
         }
         for text in ["x".repeat(10_000), "猫 🐱‍👤 \u{0}".into()] {
-            let target = Target::parse(&format!("prompt:{text}"), "null", &emoji, usize::MAX).unwrap();
+            let target =
+                Target::parse(&format!("prompt:{text}"), "null", &emoji, usize::MAX).unwrap();
             assert!(target.named.is_nothing());
             assert!(emoji.all().all(|p| !target.named.covers(p)));
         }

@@ -190,7 +190,8 @@ impl Session {
         let known = if known == 0 { emoji.index.concepts.len() } else { known };
         let weights = LatentWeights::upload(&model, &self.device);
         let options = preview(seed, budget);
-        let look = Look { model: &model, judge: EmojiJudge::new(&judge, &emoji, &self.device)?, options };
+        let look =
+            Look { model: &model, judge: EmojiJudge::new(&judge, &emoji, &self.device)?, options };
         let shown = sizes(budget).shown.min(known);
         let concepts: Vec<usize> = (0..shown).map(|i| i * known / shown).collect();
         let styles = emoji.index.styles.len();

@@ -8,10 +8,7 @@ use std::sync::Arc;
 
 use web_time::Instant;
 
-use self::{
-    look::Look,
-    setting::PromptSetting,
-};
+use self::{look::Look, setting::PromptSetting};
 use super::{
     Send,
     job::{Event, Grid, Live, LogLine, Run},
@@ -113,8 +110,13 @@ impl Session {
         let look = Look::new(&setting)?;
         // ESD trains cross-attention alone, as its authors do for prompts.
         let free = within(mask.clone(), network, method == PromptMethod::Esd);
-        let mut unlearner =
-            PromptUnlearner::new(setting.noising(), [forget, retain], plan, weights, free.as_deref());
+        let mut unlearner = PromptUnlearner::new(
+            setting.noising(),
+            [forget, retain],
+            plan,
+            weights,
+            free.as_deref(),
+        );
         let mut log = Vec::with_capacity(plan.steps);
         let mut unlearn_seconds = 0.0;
         let every = plan.steps.div_ceil(size.previews + 1).max(1);
@@ -131,9 +133,8 @@ impl Session {
             unlearn_seconds += clock.elapsed().as_secs_f64();
             let step = unlearner.step;
             log.push(LogLine { step, loss, seconds: unlearn_seconds });
-            let shown = monitor.wants_previews()
-                && step.is_multiple_of(every)
-                && !unlearner.finished();
+            let shown =
+                monitor.wants_previews() && step.is_multiple_of(every) && !unlearner.finished();
             let grid = if shown {
                 // A preview is not progress of the training phase, and half the steps will do.
                 let mut quiet = monitor.quiet();
@@ -223,9 +224,8 @@ impl Session {
 fn glance(grid: &Grid, forgotten: usize) -> Metrics {
     let hits = |rows: std::ops::Range<usize>| {
         let tiles = rows.flat_map(|row| (0..grid.columns).map(move |column| (row, column)));
-        let judged = tiles.filter_map(|(row, column)| {
-            Some(grid.seen_in(row, column)?.0 == grid.rows[row]?)
-        });
+        let judged =
+            tiles.filter_map(|(row, column)| Some(grid.seen_in(row, column)?.0 == grid.rows[row]?));
         let judged: Vec<bool> = judged.collect();
         (judged.iter().filter(|hit| **hit).count(), judged.len())
     };

@@ -188,8 +188,7 @@ impl Session {
         let options = recipe.sampling.unwrap_or_else(|| preview(recipe.seed, recipe.budget));
         let schedule = model.network.scheduler.schedule();
         let device = self.device.clone();
-        let key =
-            format!("{}|{}|{}|{:?}", recipe.model, recipe.forget, recipe.seed, recipe.budget);
+        let key = format!("{}|{}|{}|{:?}", recipe.model, recipe.forget, recipe.seed, recipe.budget);
         let mut setting = PromptSetting {
             model,
             judge,

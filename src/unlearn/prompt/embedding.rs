@@ -55,8 +55,7 @@ impl<'a> Learner<'a> {
     /// One update towards the pictures, of `steps`; the loss.
     pub fn update(&mut self, items: &Items, batch: usize, step: usize, steps: usize) -> Tensor<1> {
         let mut rng = rng::seeded(self.seed, &format!("learnt prompt {step}"));
-        let indices: Vec<usize> =
-            (0..batch).map(|_| rng.random_range(0..items.len())).collect();
+        let indices: Vec<usize> = (0..batch).map(|_| rng.random_range(0..items.len())).collect();
         let noised = self.noising.batch(items, &indices, &mut rng);
         let size = shards::size(&self.vectors, batch);
         let unet = &self.noising.network.unet;

@@ -32,14 +32,17 @@ pub fn prompts_ui(studio: &mut Studio, arm: Arm, run: &Run, ui: &mut Ui) {
     ui.add_space(6.0);
     ScrollArea::both().id_salt("attacks").auto_shrink(false).show(ui, |ui| {
         for (i, (_, kind)) in AttackKind::ALL.into_iter().enumerate() {
-            Frame::group(ui.style()).fill(theme::palette(ui).card).inner_margin(10.0).show(ui, |ui| {
-                ui.set_min_width(ui.available_width());
-                head_ui(studio, arm, kind, run, ui);
-                if let Some(found) = run.attacks.iter().find(|a| a.report.kind == kind) {
-                    ui.add_space(6.0);
-                    found_ui(found, &mut studio.auditor.attacked[i], ui);
-                }
-            });
+            Frame::group(ui.style()).fill(theme::palette(ui).card).inner_margin(10.0).show(
+                ui,
+                |ui| {
+                    ui.set_min_width(ui.available_width());
+                    head_ui(studio, arm, kind, run, ui);
+                    if let Some(found) = run.attacks.iter().find(|a| a.report.kind == kind) {
+                        ui.add_space(6.0);
+                        found_ui(found, &mut studio.auditor.attacked[i], ui);
+                    }
+                },
+            );
             ui.add_space(6.0);
         }
     });
@@ -106,7 +109,8 @@ fn found_ui(attack: &Attack, sheets: &mut [Sheet; 2], ui: &mut Ui) {
                     ui.add(egui::Label::new(text).truncate()).on_hover_text(&tried.prompt);
                 }
             });
-            let pictures = [(before, &attack.before, tried.before), (after, &attack.after, tried.after)];
+            let pictures =
+                [(before, &attack.before, tried.before), (after, &attack.after, tried.after)];
             for (texture, grid, share) in pictures {
                 let color = if share >= 50.0 { palette.bad } else { palette.good };
                 ui.label(RichText::new(format!("{share:.0} %")).color(color).strong());

@@ -1,13 +1,6 @@
-//! Attacks on a model that forgot a prompt: can what it no longer draws be brought back?
+//! The ways of the attacks: other words, a learnt prompt, inverted pictures.
 
-use std::sync::Arc;
-
-use web_time::Instant;
-
-use super::{
-    look::{Look, bytes},
-    setting::PromptSetting,
-};
+use super::{Attacker, Row, Tried};
 use crate::{
     data::{
         emoji::{
@@ -21,24 +14,14 @@ use crate::{
         sampler::{SampleOptions, tensor4},
         scheduler::{Kind, SchedulerConfig},
     },
-    engine::{
-        job::{Attack, Attacked, Grid},
-        session::Session,
-    },
-    error::{Error, Result},
+    engine::prompt::{look::bytes, setting::PromptSetting},
+    error::Result,
     eval::{
         emoji::Seen,
         prompts::{seen_as, shows},
     },
-    models::{
-        AnyModel,
-        layers::{Mode, Pass},
-    },
+    models::layers::{Mode, Pass},
     monitor::Monitor,
-    run::{
-        attack::{AttackKind, AttackReport, Try},
-        recipe::Recipe,
-    },
     train::trainer::finite,
     unlearn::prompt::{contexts, embedding::Learner, items::Items},
 };
@@ -46,103 +29,10 @@ use crate::{
 /// Paraphrases that are tried, and pictures of each while searching.
 const PARAPHRASES: usize = 24;
 const GLANCES: usize = 2;
-/// Pictures of each try that are kept.
-const SHOWN: usize = 8;
-
-/// One try on one model.
-struct Tried {
-    pixels: Vec<u8>,
-    seen: Vec<Seen>,
-}
-
-/// A row of an attack: what it is called, what was asked, what both models made of it.
-struct Row {
-    name: &'static str,
-    prompt: String,
-    control: bool,
-    /// The concept that counts, where it is not what was forgotten.
-    aim: Option<usize>,
-    /// By the original, by the model that forgot.
-    tried: [Tried; 2],
-}
-
-impl Session {
-    /// Measures a model that forgot a recipe's prompt again, and attacks it.
-    pub async fn attack_prompt(
-        &mut self,
-        model: &AnyModel,
-        recipe: &Recipe,
-        kinds: &[AttackKind],
-        monitor: &mut Monitor,
-    ) -> Result<Attacked> {
-        let setting = self.prompt_setting(recipe)?;
-        let fits = model.latent().filter(|m| m.unet.layout.n() == setting.model.unet.layout.n());
-        let model = fits.ok_or_else(|| {
-            Error::Request(format!("the run's model is not made from {}", recipe.model))
-        })?;
-        let weights = LatentWeights::upload(model, &self.device);
-        let original = LatentWeights::upload(&setting.model, &self.device);
-        let items = self.items(&setting, &original, monitor).await?;
-        let metrics = Look::new(&setting)?.measure(&weights, &setting, monitor).await?;
-        let mut attacks = Vec::new();
-        for kind in kinds {
-            attacks.push(self.attack(*kind, &setting, &items[0], &weights, monitor).await?);
-        }
-        Ok(Attacked { metrics, attacks })
-    }
-
-    /// One attack on weights that forgot a request's prompt; `forget` are its latents.
-    pub(super) async fn attack(
-        &mut self,
-        kind: AttackKind,
-        setting: &PromptSetting,
-        forget: &Items,
-        weights: &LatentWeights,
-        monitor: &mut Monitor,
-    ) -> Result<Attack> {
-        if setting.pairs[0].is_empty() {
-            let right = "only what the judge knows can be attacked: a concept or a style of the corpus";
-            return Err(Error::argument("attack", &setting.target.prompt, right));
-        }
-        let clock = Instant::now();
-        let original = LatentWeights::upload(&setting.model, &self.device);
-        let attacker = Attacker {
-            setting,
-            look: Look::new(setting)?,
-            models: [&original, weights],
-            n: setting.size.attacked[0],
-        };
-        let mut rows = vec![attacker.plain(monitor).await?];
-        let (searched, steps) = match kind {
-            AttackKind::Prompt => {
-                let (best, searched) = attacker.search(monitor).await?;
-                rows.push(best);
-                rows.push(attacker.learn(forget, monitor).await?);
-                (searched, setting.size.attacked[1])
-            }
-            AttackKind::Inversion => {
-                let pairs = &setting.pairs[0];
-                rows.push(attacker.invert("from its own noise", pairs, None, monitor).await?);
-                rows.extend(attacker.never_shown(monitor).await?);
-                (attacker.n, 0)
-            }
-        };
-        Ok(attacker.attack(kind, rows, (searched, steps), clock.elapsed().as_secs_f64()))
-    }
-}
-
-/// What an attack works on.
-struct Attacker<'a> {
-    setting: &'a PromptSetting,
-    look: Look<'a>,
-    /// The original, and the model that forgot.
-    models: [&'a LatentWeights; 2],
-    n: usize,
-}
 
 impl Attacker<'_> {
     /// The prompts of forgotten pairs as they are.
-    async fn plain(&self, monitor: &mut Monitor) -> Result<Row> {
+    pub async fn plain(&self, monitor: &mut Monitor) -> Result<Row> {
         let pairs = &self.setting.pairs[0];
         let index = &self.setting.emoji.index;
         let prompt = |i: usize| {
@@ -173,13 +63,14 @@ impl Attacker<'_> {
     }
 
     /// The paraphrase that the model that forgot answers best, on fresh noise; how many there were.
-    async fn search(&self, monitor: &mut Monitor) -> Result<(Row, usize)> {
+    pub async fn search(&self, monitor: &mut Monitor) -> Result<(Row, usize)> {
         let all = self.paraphrases();
         let asked: Vec<Asked> = all
             .iter()
             .flat_map(|p| (0..GLANCES as u64).map(|i| Asked { prompt: p.clone(), noise: 700 + i }))
             .collect();
-        let options = SampleOptions { steps: (self.look.options.steps / 2).max(4), ..self.look.options };
+        let options =
+            SampleOptions { steps: (self.look.options.steps / 2).max(4), ..self.look.options };
         monitor.phase("Searching prompts", asked.len() * options.steps);
         let (_, seen) = self.look.make(self.models[1], &asked, &options, monitor).await?;
         let named = &self.setting.target.named;
@@ -193,10 +84,8 @@ impl Attacker<'_> {
         };
         let scores: Vec<f32> = seen.chunks(GLANCES).map(score).collect();
         // Of equals the first, which is the plainest.
-        let best = (0..scores.len())
-            .rev()
-            .max_by(|a, b| scores[*a].total_cmp(&scores[*b]))
-            .unwrap_or(0);
+        let best =
+            (0..scores.len()).rev().max_by(|a, b| scores[*a].total_cmp(&scores[*b])).unwrap_or(0);
         let asked: Vec<Asked> = (0..self.n as u64)
             .map(|i| Asked { prompt: all[best].clone(), noise: 800 + i })
             .collect();
@@ -243,7 +132,7 @@ impl Attacker<'_> {
 
     /// Vectors in the place of the prompt's, learnt so that the model that forgot makes pictures of
     /// the forgotten under them.
-    async fn learn(&self, forget: &Items, monitor: &mut Monitor) -> Result<Row> {
+    pub async fn learn(&self, forget: &Items, monitor: &mut Monitor) -> Result<Row> {
         let PromptSetting { model, target, size, .. } = self.setting;
         let noising = self.setting.noising();
         let ids = [model.network.tokenizer.encode(&target.prompt).ids];
@@ -264,7 +153,10 @@ impl Attacker<'_> {
             .chunks(size)
             .map(|part| {
                 let of = |i: &u64| {
-                    rng::normals(&mut rng::seeded(options.seed, &format!("z_T {}", 900 + i)), c * h * w)
+                    rng::normals(
+                        &mut rng::seeded(options.seed, &format!("z_T {}", 900 + i)),
+                        c * h * w,
+                    )
                 };
                 let values = part.iter().flat_map(of).collect();
                 Given {
@@ -301,7 +193,7 @@ impl Attacker<'_> {
     }
 
     /// Pictures of pairs, walked back to noise under each model and drawn again from there.
-    async fn invert(
+    pub async fn invert(
         &self,
         name: &'static str,
         pairs: &[Pair],
@@ -344,7 +236,7 @@ impl Attacker<'_> {
     }
 
     /// The same of concepts that the model was never shown: what inversion brings back of anything.
-    async fn never_shown(&self, monitor: &mut Monitor) -> Result<Option<Row>> {
+    pub async fn never_shown(&self, monitor: &mut Monitor) -> Result<Option<Row>> {
         let PromptSetting { emoji, known, target, .. } = self.setting;
         if *known >= emoji.index.concepts.len() || target.named.concepts.is_empty() {
             return Ok(None);
@@ -352,66 +244,6 @@ impl Attacker<'_> {
         let pairs: Vec<Pair> = emoji.all().filter(|p| p.concept == *known).collect();
         let name = "a concept it never saw";
         Ok(Some(self.invert(name, &pairs, Some(*known), monitor).await?))
-    }
-
-    /// The rows as a report and two grids.
-    fn attack(
-        &self,
-        kind: AttackKind,
-        rows: Vec<Row>,
-        (searched, steps): (usize, usize),
-        seconds: f64,
-    ) -> Attack {
-        let named = &self.setting.target.named;
-        let emoji = &self.setting.emoji;
-        let brought = |row: &Row, seen: &Seen| match row.aim {
-            Some(concept) => seen.concept.0 == concept,
-            None => shows(named, seen),
-        };
-        let share = |row: &Row, model: usize| {
-            let seen = &row.tried[model].seen;
-            let hits = seen.iter().filter(|s| brought(row, s)).count();
-            100.0 * hits as f64 / seen.len().max(1) as f64
-        };
-        let tries = rows.iter().map(|row| Try {
-            name: row.name.into(),
-            prompt: row.prompt.clone(),
-            before: share(row, 0),
-            after: share(row, 1),
-            control: row.control,
-        });
-        let report = AttackReport {
-            kind,
-            forget: format!("prompt:{}", self.setting.target.prompt),
-            tries: tries.collect(),
-            n: self.n,
-            searched,
-            steps,
-            seed: self.look.options.seed,
-            seconds,
-        };
-        let shown = SHOWN.min(self.n);
-        // A row's class is what it is to bring back: the first forgotten one stands for all.
-        let first = match named.concepts.first() {
-            Some(concept) => *concept,
-            None => emoji.index.concepts.len() + named.styles.first().copied().unwrap_or(0),
-        };
-        let grid = |model: usize| -> Arc<Grid> {
-            let each = rows[0].tried[0].pixels.len() / self.n;
-            let class = |row: &Row| row.aim.unwrap_or(first);
-            let seen = rows.iter().flat_map(|row| {
-                row.tried[model].seen[..shown].iter().map(move |s| match brought(row, s) {
-                    true => (class(row), s.concept.1),
-                    false => (usize::MAX, s.concept.1),
-                })
-            });
-            let pixels = rows.iter().flat_map(|r| &r.tried[model].pixels[..shown * each]);
-            let classes = rows.iter().map(|row| Some(class(row))).collect();
-            let names = rows.iter().map(|row| row.name.to_string()).collect();
-            let (pixels, seen) = (pixels.copied().collect(), seen.collect());
-            Arc::new(self.look.grid(classes, names, pixels, seen))
-        };
-        Attack { before: grid(0), after: grid(1), report }
     }
 }
 
