@@ -22,6 +22,11 @@ pub const KNOBS: &[Knob] = &[
         .only(Task::Generate),
     // The official code's README.
     Knob::log("alpha", 0.5, [0.0, 1e6], "weight of the retain loss").only(Task::TextToImage),
+    Knob::switch(
+        "anchor",
+        "the other prompt is answered by the original, not by the current model",
+    )
+    .only(Task::TextToImage),
     Knob::switch("true-label", "legacy: a random label may be the true one").only(Task::Classify),
 ];
 

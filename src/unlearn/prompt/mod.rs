@@ -173,6 +173,8 @@ pub struct PromptPlan {
     pub alpha: f64,
     /// Share of weights that [`PromptMethod::Soft`] takes back at first.
     pub share: f64,
+    /// Whether the other prompt's answer is the original's: the current model's may drift away.
+    pub anchor: bool,
     /// How far [`PromptMethod::Esd`] pushes away from the prompt.
     pub eta: f64,
     /// [`Freeze::drift`].
@@ -335,9 +337,10 @@ impl<'a> PromptUnlearner<'a> {
                 mse(out, away)
             }
             _ => {
-                // The current model's answer to the other prompt, for the same latent, time and
-                // noise; nothing is learnt through it.
-                let current = Pass::new(&self.weights.unet, Mode::Eval);
+                // The answer to the other prompt, for the same latent, time and noise; nothing is
+                // learnt through it.
+                let of = if self.plan.anchor { &self.original } else { &self.weights.unet };
+                let current = Pass::new(of, Mode::Eval);
                 let other = contexts(network, &self.weights, &b.redirected);
                 mse(out, unet.forward(&current, b.z, &b.t, &other))
             }

@@ -91,6 +91,7 @@ impl Scene {
             lr: 1e-2,
             alpha: 0.5,
             share: 0.5,
+            anchor: false,
             eta: 1.0,
             drift: false,
             seed: 1,
