@@ -25,10 +25,11 @@ use salun_studio::{
     table::{
         Run, TABLES, Table,
         cell::{Cell, Cells, Numbers, Outcome},
+        compare,
         folder::{self, Folder},
         protocol::{Original, Scale},
         rows::{ORIGINAL, RETRAIN},
-        summary::{self, Compared, Summary},
+        summary::{Compared, Summary},
     },
     train::preset::Preset,
 };
@@ -95,7 +96,7 @@ pub fn run(args: &Args, common: &Common) -> Result<()> {
     let device = DeviceReport { name: client.info().name.clone(), api: client.info().api.clone() };
     let mut job = Work { table: &table, folder, cells, client, device };
     let outcome = job.all(seeds, args, common);
-    let says = summary::summary(&table, &job.cells, seeds);
+    let says = compare::summary(&table, &job.cells, seeds);
     job.folder.write(&says)?;
     if let Err(error) = outcome {
         if matches!(error, Error::Cancelled) && !common.quiet {
@@ -117,7 +118,7 @@ fn render(args: &Args, common: &Common) -> Result<()> {
     let folder = Folder::open(&args.out, &table, false)?;
     let cells = folder.cells(&table)?;
     let seen = cells.iter().map(|c| c.seed - table.first_seed).max().unwrap_or(SEEDS);
-    let says = summary::summary(&table, &cells, args.seeds.map_or(seen, |k| k as u64));
+    let says = compare::summary(&table, &cells, args.seeds.map_or(seen, |k| k as u64));
     folder.write(&says)?;
     show(&says, &args.out, common)
 }
@@ -172,7 +173,7 @@ impl Work<'_> {
             }
             self.cells.put(run.name(), cell);
             if written.elapsed() > WRITTEN {
-                self.folder.write(&summary::summary(table, &self.cells, seeds))?;
+                self.folder.write(&compare::summary(table, &self.cells, seeds))?;
                 written = Instant::now();
             }
         }

@@ -11,6 +11,8 @@ pub mod forget;
 mod mat;
 #[cfg(not(target_arch = "wasm32"))]
 mod mosaic;
+#[cfg(not(target_arch = "wasm32"))]
+mod npm;
 pub mod ranges;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod records;

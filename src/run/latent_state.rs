@@ -1,15 +1,13 @@
-//! The state file of a text-to-image training run: what a killed `salun train` goes on from.
+//! The state of a text-to-image training run: what a killed `salun train` goes on from.
 
 use std::path::Path;
 
-use safetensors::{Dtype, SafeTensors};
 use serde::{Deserialize, Serialize};
 
-use super::{files, output};
+use super::state_file;
 use crate::{
     engine::job::LogLine,
     error::{Error, Result},
-    models::checkpoint,
     train::latent::{LatentPlan, LatentSnapshot, Stage},
 };
 
@@ -32,17 +30,8 @@ struct Head {
 pub fn write(path: &Path, plan: &LatentPlan, s: &LatentSnapshot, log: &[LogLine]) -> Result<()> {
     let head =
         Head { plan: *plan, stage: s.stage, step: s.step, seconds: s.seconds, log: log.to_vec() };
-    let head = serde_json::to_string(&head).map_err(|e| Error::Request(e.to_string()))?;
-    let tensors: Vec<_> = s
-        .vectors
-        .iter()
-        .filter(|(_, values)| !values.is_empty())
-        .map(|(name, values)| {
-            let bytes = values.iter().flat_map(|v| v.to_le_bytes()).collect();
-            (name.clone(), vec![values.len()], (Dtype::F32, bytes))
-        })
-        .collect();
-    output::replace(path, &checkpoint::write(&tensors, Some((KEY, head)))?)
+    let vectors = s.vectors.iter().map(|(name, values)| (name.as_str(), &values[..]));
+    state_file::write(path, KEY, &head, vectors)
 }
 
 /// Reads the state of the run that follows `plan`.
@@ -50,30 +39,11 @@ pub fn write(path: &Path, plan: &LatentPlan, s: &LatentSnapshot, log: &[LogLine]
 /// # Errors
 /// The file is missing, damaged, or of another run.
 pub fn read(path: &Path, plan: &LatentPlan) -> Result<(LatentSnapshot, Vec<LogLine>)> {
-    let bad = |reason: String| Error::file(path, reason);
-    if !path.exists() {
-        return Err(bad("no state to resume; leave out --resume to start anew".into()));
-    }
-    let bytes = files::read(path)?;
-    let whole = |e| bad(format!("not a whole state file ({e})"));
-    let (_, metadata) = SafeTensors::read_metadata(&bytes).map_err(whole)?;
-    let file = SafeTensors::deserialize(&bytes).map_err(whole)?;
-    let head: Head = match metadata.metadata().as_ref().and_then(|m| m.get(KEY)) {
-        Some(json) => serde_json::from_str(json)
-            .map_err(|e| bad(format!("its description cannot be read ({e})")))?,
-        None => return Err(bad("is not a state of salun train text-to-image".into())),
-    };
+    let (head, vectors): (Head, _) = state_file::read(path, KEY)?;
     if head.plan != *plan {
         let reason = "is the state of another run: its steps, batch, rate or seed differ";
-        return Err(bad(reason.into()));
+        return Err(Error::file(path, reason));
     }
-    let vectors = file
-        .iter()
-        .map(|(name, view)| match checkpoint::floats(&view) {
-            Some(values) => Ok((name.to_string(), values)),
-            None => Err(bad(format!("'{name}' has number format {:?}", view.dtype()))),
-        })
-        .collect::<Result<_>>()?;
     let Head { stage, step, seconds, log, .. } = head;
     Ok((LatentSnapshot { stage, step, seconds, vectors }, log))
 }

@@ -20,6 +20,8 @@ pub mod recipe;
 pub mod report;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod state;
+#[cfg(not(target_arch = "wasm32"))]
+mod state_file;
 
 /// Lower-case hexadecimal.
 pub fn hex(bytes: &[u8]) -> String {

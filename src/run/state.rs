@@ -1,21 +1,14 @@
-//! The state file of a training run: what a killed `salun train` goes on from.
-//!
-//! A safetensors file: the flat vectors of [`Snapshot`], and in the metadata what was asked for,
-//! the step and the log so far.
+//! The state of a training run: what a killed `salun train` goes on from.
 
 use std::{path::Path, sync::Arc};
 
-use safetensors::{Dtype, SafeTensors};
 use serde::{Deserialize, Serialize};
 
-use super::{files, output};
+use super::state_file;
 use crate::{
     engine::job::{LogLine, TrainRequest},
     error::{Error, Result},
-    models::{
-        checkpoint,
-        weights::{HostWeights, WeightLayout},
-    },
+    models::weights::{HostWeights, WeightLayout},
     train::{losses::Augment, optimizer::Rule, preset::Preset, trainer::Snapshot},
 };
 
@@ -86,16 +79,7 @@ pub fn write(path: &Path, asked: &Asked, snapshot: &Snapshot, log: &[LogLine]) -
         seconds: snapshot.seconds,
         log: log.to_vec(),
     };
-    let head = serde_json::to_string(&head).map_err(|e| Error::Request(e.to_string()))?;
-    let tensors: Vec<_> = vectors(snapshot)
-        .into_iter()
-        .filter(|(_, values)| !values.is_empty())
-        .map(|(name, values)| {
-            let bytes = values.iter().flat_map(|v| v.to_le_bytes()).collect();
-            (name.to_string(), vec![values.len()], (Dtype::F32, bytes))
-        })
-        .collect();
-    output::replace(path, &checkpoint::write(&tensors, Some((KEY, head)))?)
+    state_file::write(path, KEY, &head, vectors(snapshot))
 }
 
 fn vectors(s: &Snapshot) -> [(&'static str, &[f32]); 5] {
@@ -113,38 +97,18 @@ fn vectors(s: &Snapshot) -> [(&'static str, &[f32]); 5] {
 /// # Errors
 /// The file is missing, damaged, or of another run; what differs is named.
 pub fn read(path: &Path, asked: &Asked, layout: &Arc<WeightLayout>) -> Result<State> {
-    let bad = |reason: String| Error::file(path, reason);
-    if !path.exists() {
-        return Err(bad("no state to resume; leave out --resume to start anew".into()));
-    }
-    let bytes = files::read(path)?;
-    let whole = |e| bad(format!("not a whole state file ({e})"));
-    let (_, metadata) = SafeTensors::read_metadata(&bytes).map_err(whole)?;
-    let file = SafeTensors::deserialize(&bytes).map_err(whole)?;
-    let head: Head = match metadata.metadata().as_ref().and_then(|m| m.get(KEY)) {
-        Some(json) => serde_json::from_str(json)
-            .map_err(|e| bad(format!("its description cannot be read ({e})")))?,
-        None => return Err(bad("is not a state of salun train".into())),
-    };
+    let (head, vectors): (Head, _) = state_file::read(path, KEY)?;
     if let Some(difference) = differs(&head.asked, asked) {
-        return Err(bad(format!("is the state of another run: {difference}")));
+        return Err(Error::file(path, format!("is the state of another run: {difference}")));
     }
     let vector = |name: &str, n: usize, needed: bool| -> Result<Vec<f32>> {
         let wrong =
             |reason: String| Error::Tensor { path: path.into(), tensor: name.into(), reason };
-        let view = match file.tensor(name) {
-            Ok(view) => view,
-            Err(_) if !needed || n == 0 => return Ok(Vec::new()),
-            Err(_) => return Err(wrong("is missing".into())),
-        };
-        if view.dtype() != Dtype::F32 || view.shape() != [n] {
-            let (dtype, shape) = (view.dtype(), view.shape());
-            return Err(wrong(format!("is {dtype:?} {shape:?}, expected F32 [{n}]")));
-        }
-        let values = checkpoint::floats(&view).unwrap_or_default();
-        match values.iter().position(|v| !v.is_finite()) {
-            Some(at) => Err(wrong(format!("value {at} is not a finite number"))),
-            None => Ok(values),
+        match vectors.iter().find(|(given, _)| given == name) {
+            Some((_, values)) if values.len() == n => Ok(values.clone()),
+            Some((_, values)) => Err(wrong(format!("has {} values, expected {n}", values.len()))),
+            None if !needed || n == 0 => Ok(Vec::new()),
+            None => Err(wrong("is missing".into())),
         }
     };
     let n = layout.n();

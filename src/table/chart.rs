@@ -261,8 +261,8 @@ mod tests {
         table::{
             TABLES, Table,
             cell::{Cell, Cells, Numbers, Outcome},
+            compare::summary,
             protocol::Scale as Size,
-            summary::summary,
         },
     };
 

@@ -212,10 +212,7 @@ mod tests {
     use super::*;
     use crate::{
         run::report::{DeviceReport, Metrics},
-        table::{
-            cell::{Numbers, Outcome},
-            summary,
-        },
+        table::cell::{Numbers, Outcome},
     };
 
     fn scratch(name: &str) -> PathBuf {
@@ -274,7 +271,7 @@ mod tests {
         let mut cells = Cells::default();
         let runs = table.runs(2);
         cells.put(runs[0].name(), cell(&table, &runs[0]));
-        let says = summary::summary(&table, &cells, 2);
+        let says = super::super::compare::summary(&table, &cells, 2);
         folder.write(&says).unwrap();
         assert_eq!(super::summary(&dir).unwrap(), says);
         assert_eq!(super::table(&dir).unwrap(), table);

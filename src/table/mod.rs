@@ -2,19 +2,22 @@
 //! (the paper's Table 1 and figures; ALGORITHMS 11).
 //!
 //! A table is data: a [`Protocol`], and groups of [`Row`]s that share a forget set. A client runs
-//! its [`Run`]s one by one, keeps a [`cell::Cell`] of each, and asks [`summary`] what they say.
+//! its [`Run`]s one by one, keeps a [`cell::Cell`] of each, and asks [`compare`] what they say.
 
 pub mod cell;
 pub mod chart;
+pub mod compare;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod folder;
 pub mod map;
+mod mark;
 mod notes;
 mod plot;
 pub mod protocol;
 pub mod published;
 mod rates;
 pub mod rows;
+mod sample;
 pub mod summary;
 pub mod text;
 

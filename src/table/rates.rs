@@ -66,9 +66,10 @@ fn paper(kind: Kind, method: &str) -> Setting {
 /// The knob that a search varies, and its values.
 pub fn grid(method: &str) -> (&'static str, &'static [f64]) {
     match method {
-        "iu" => ("alpha", &[1.0, 5.0, 20.0, 100.0]),
-        "ga" | "be" | "bs" | "neggrad-plus" => ("lr", &[1e-4, 3e-4, 1e-3, 3e-3]),
-        "ssd" => ("alpha", &[2.0, 5.0, 10.0, 30.0]),
+        "iu" => ("alpha", &[0.3, 1.0, 5.0, 20.0]),
+        "ga" | "neggrad-plus" => ("lr", &[0.001, 0.003, 0.01, 0.03]),
+        "be" | "bs" => ("lr", &[1e-4, 3e-4, 1e-3, 3e-3]),
+        "ssd" => ("alpha", &[5.0, 10.0, 30.0, 100.0]),
         _ => ("lr", &[0.003, 0.01, 0.03, 0.1]),
     }
 }

@@ -283,7 +283,7 @@ fn record(fields: &[String]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::table::{Table, cell::Cells, protocol::Scale, summary::summary};
+    use crate::table::{Table, cell::Cells, compare::summary, protocol::Scale};
 
     #[test]
     fn an_empty_table_can_be_written_and_every_record_is_as_long_as_the_head() {

