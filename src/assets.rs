@@ -25,6 +25,24 @@ pub const EMOJI: [&str; 7] = [
     "data/emoji/twemoji.webp",
 ];
 
+/// The text-to-image model: a diffusers folder, and the classifier that judges what it draws.
+pub const EMOJI_T2I: [&str; 14] = [
+    "models/emoji-t2i/model_index.json",
+    "models/emoji-t2i/card.json",
+    "models/emoji-t2i/judge.safetensors",
+    "models/emoji-t2i/scheduler/scheduler_config.json",
+    "models/emoji-t2i/text_encoder/config.json",
+    "models/emoji-t2i/text_encoder/model.safetensors",
+    "models/emoji-t2i/tokenizer/merges.txt",
+    "models/emoji-t2i/tokenizer/special_tokens_map.json",
+    "models/emoji-t2i/tokenizer/tokenizer_config.json",
+    "models/emoji-t2i/tokenizer/vocab.json",
+    "models/emoji-t2i/unet/config.json",
+    "models/emoji-t2i/unet/diffusion_pytorch_model.safetensors",
+    "models/emoji-t2i/vae/config.json",
+    "models/emoji-t2i/vae/diffusion_pytorch_model.safetensors",
+];
+
 #[cfg(not(target_arch = "wasm32"))]
 mod embedded {
     use std::io::Read;
@@ -50,13 +68,36 @@ mod embedded {
             "twemoji.webp";
     };
 
+    /// Weights that a checkout may lack (`build.rs`).
+    #[cfg(emoji_t2i)]
+    const LATENT: &[(&str, &[u8])] = files! {
+        "models/emoji-t2i": "model_index.json", "card.json", "judge.safetensors",
+            "scheduler/scheduler_config.json", "text_encoder/config.json",
+            "text_encoder/model.safetensors", "tokenizer/merges.txt",
+            "tokenizer/special_tokens_map.json", "tokenizer/tokenizer_config.json",
+            "tokenizer/vocab.json", "unet/config.json",
+            "unet/diffusion_pytorch_model.safetensors", "vae/config.json",
+            "vae/diffusion_pytorch_model.safetensors";
+    };
+    #[cfg(not(emoji_t2i))]
+    const LATENT: &[(&str, &[u8])] = &[];
+
+    fn find(path: &str) -> Option<&'static [u8]> {
+        FILES.iter().chain(LATENT).find(|(name, _)| *name == path).map(|(_, bytes)| *bytes)
+    }
+
+    /// Whether a file comes with the program.
+    pub fn has(path: &str) -> bool {
+        find(path).is_some()
+    }
+
     /// A file by its path under `assets/`.
     ///
     /// # Errors
     /// There is no such file.
     pub fn bytes(path: &str) -> Result<Cow<'static, [u8]>> {
-        let file = FILES.iter().find(|(name, _)| *name == path);
-        file.map(|(_, bytes)| Cow::Borrowed(*bytes))
+        find(path)
+            .map(Cow::Borrowed)
             .ok_or_else(|| Error::file(path, "does not come with the program"))
     }
 
@@ -80,7 +121,7 @@ mod embedded {
 }
 
 #[cfg(not(target_arch = "wasm32"))]
-pub use embedded::{bytes, fetch, unpacked};
+pub use embedded::{bytes, fetch, has, unpacked};
 
 #[cfg(target_arch = "wasm32")]
 mod fetched {
@@ -116,6 +157,11 @@ mod fetched {
 
     fn missing(path: &str) -> Error {
         Error::file(path, "is not there yet")
+    }
+
+    /// Whether a file may lie beside the page: that is seen when it is fetched.
+    pub fn has(_: &str) -> bool {
+        true
     }
 
     /// A file by its path under `assets/`, after [`fetch`].
@@ -181,4 +227,4 @@ mod fetched {
 }
 
 #[cfg(target_arch = "wasm32")]
-pub use fetched::{bytes, fetch, unpacked};
+pub use fetched::{bytes, fetch, has, unpacked};

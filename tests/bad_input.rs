@@ -49,7 +49,7 @@ fn wrong_words_on_the_command_line() {
         ("demo --bogus", "--bogus"),
         ("info extra", "extra"),
         ("info --device tpu", "unknown device 'tpu'; did you mean 'gpu'? valid: auto, gpu, cpu"),
-        ("demo --task text-to-image", "no text-to-image model"),
+        ("demo --task text-to-picture", "unknown task 'text-to-picture'"),
         ("train text-to-image --data fashion-mnist --out w", "valid: emoji, emoji:PATH"),
         ("train text-to-image --data emoji --epochs 2 --out w", "--epochs is not for"),
         ("train text-to-image --data emoji:none --out w", "none/index.json"),

@@ -90,8 +90,9 @@ fn a_prompt_is_forgotten_into_a_run_folder_and_frozen_weights_stay() {
     let scratch = Scratch::new("prompt");
     let model = tiny(&emoji);
     put(&scratch, &model, &emoji);
-    for (i, more) in
-        ["--method salun", "--mask random", "--method uce", "--method esd"].into_iter().enumerate()
+    for (i, more) in ["--method salun", "--mask random", "--method uce", "--method salun-soft"]
+        .into_iter()
+        .enumerate()
     {
         let out = format!("run{i}");
         let line = format!("{UNLEARN} {more} --out {out}");
@@ -113,6 +114,7 @@ fn a_prompt_is_forgotten_into_a_run_folder_and_frozen_weights_stay() {
         assert!(after.unet.values != model.unet.values);
         if i == 0 {
             again(&scratch, &folder, &after);
+            attacked(&scratch, &folder);
         }
     }
 }
@@ -126,6 +128,26 @@ fn again(scratch: &Scratch, folder: &Path, first: &LatentModel) {
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
     let second = folder::OnDisk(scratch.path("again").join("model"));
     assert_eq!(folder::read(&second, None).unwrap().unet.values, first.unet.values);
+}
+
+/// A run's model is measured again as in its report, and attacked in both ways.
+fn attacked(scratch: &Scratch, run: &Path) {
+    let line = "eval --run run0 --attack prompt --attack inversion --json --quiet";
+    let done = scratch.salun(&line.split(' ').collect::<Vec<_>>()).output().unwrap();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    let said: serde_json::Value = serde_json::from_slice(&done.stdout).unwrap();
+    let report = fs::read(run.join("report.json")).unwrap();
+    let report: serde_json::Value = serde_json::from_slice(&report).unwrap();
+    assert_eq!(said["metrics"]["UA"], report["after"]["UA"]);
+    let names = |attack: usize| -> Vec<String> {
+        let tries = said["attacks"][attack]["tries"].as_array().unwrap();
+        tries.iter().map(|t| t["name"].as_str().unwrap().to_string()).collect()
+    };
+    assert_eq!(names(0), ["as asked", "best paraphrase", "learnt prompt"]);
+    assert_eq!(names(1)[..2], ["as asked", "from its own noise"]);
+    for file in ["attacks.json", "attacks.png"] {
+        assert!(run.join(file).is_file(), "{file}");
+    }
 }
 
 #[test]

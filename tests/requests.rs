@@ -60,7 +60,7 @@ impl Client {
         let nothing = Recipe { method: "noop".into(), ..request("class:Bag") };
         let run = self.unlearn(Recipe { after: of.after.clone(), ..nothing });
         assert_eq!(run.recipe.start(), of.name);
-        run.model.weights.hash()
+        run.model.weights().hash()
     }
 }
 

@@ -6,7 +6,10 @@ use salun_studio::{
     data,
     engine::job::Job,
     error::{Error, Result},
-    models::Task,
+    models::{
+        Task,
+        registry::{self, Shipped},
+    },
     run::{
         folder,
         output::Output,
@@ -23,16 +26,19 @@ use super::{
 };
 
 const DATA: &str = "fashion-mnist";
+/// What is forgotten unless something else is asked for.
+const CLASS: &str = "Sneaker";
+const PROMPT: &str = "a cat";
 
 /// The main job headless: forget a class with SalUn and with a random mask of the same size
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// classify, generate or both
+    /// classify, generate, both of these, or text-to-image
     #[arg(long, value_name = "TASK", default_value = "both", value_parser = tasks)]
     task: Tasks,
-    /// The class to forget
-    #[arg(long, value_name = "CLASS", default_value = "Sneaker")]
-    forget: String,
+    /// The class to forget [default: Sneaker], or the prompt [default: a cat]
+    #[arg(long, value_name = "CLASS")]
+    forget: Option<String>,
     /// The folder for the run folders
     #[arg(long, value_name = "DIR", default_value = "salun-demo")]
     out: PathBuf,
@@ -48,7 +54,7 @@ impl Default for Args {
     fn default() -> Self {
         Self {
             task: Tasks::Both,
-            forget: "Sneaker".into(),
+            forget: None,
             out: "salun-demo".into(),
             seed: 1,
             budget: Budget::Quick,
@@ -63,14 +69,11 @@ enum Tasks {
 }
 
 fn tasks(given: &str) -> Result<Tasks> {
-    if given == "text-to-image" {
-        let right = "this version has no text-to-image model; use classify, generate or both";
-        return Err(Error::argument("task", given, right));
-    }
     let names = [
         ("both", Tasks::Both),
         ("classify", Tasks::One(Task::Classify)),
         ("generate", Tasks::One(Task::Generate)),
+        ("text-to-image", Tasks::One(Task::TextToImage)),
     ];
     args::one_of("task", given, names)
 }
@@ -84,23 +87,34 @@ struct Finished {
 
 /// Runs the command.
 pub fn run(args: &Args, common: &Common) -> Result<()> {
-    let class = args.forget.strip_prefix("class:").unwrap_or(&args.forget);
-    let data = data::open(DATA)?;
-    let spec = format!("class:{}", data.classes[data.class(class)?]);
+    let prompt = args.task == Tasks::One(Task::TextToImage);
+    let given = args.forget.as_deref();
+    let spec = if prompt {
+        // What is not shipped is told before a device is looked for.
+        registry::shipped(registry::first(Task::TextToImage))
+            .map(Shipped::open_judge)
+            .transpose()?;
+        let prompt = given.unwrap_or(PROMPT);
+        format!("prompt:{}", prompt.strip_prefix("prompt:").unwrap_or(prompt))
+    } else {
+        let class = given.unwrap_or(CLASS);
+        let data = data::open(DATA)?;
+        let class = data.class(class.strip_prefix("class:").unwrap_or(class))?;
+        format!("class:{}", data.classes[class])
+    };
     let out = Output::folder(&args.out, common.force)?;
     let mut client = Client::open(common)?;
 
     let mut finished = Vec::new();
-    for task in [Task::Classify, Task::Generate] {
-        if args.task != Tasks::Both && args.task != Tasks::One(task) {
-            continue;
-        }
-        let model = match task {
-            Task::Classify => "fashion-classifier",
-            Task::Generate | Task::TextToImage => "fashion-ddpm",
-        };
+    let tasks = match args.task {
+        Tasks::Both => vec![Task::Classify, Task::Generate],
+        Tasks::One(task) => vec![task],
+    };
+    for task in tasks {
+        let model = registry::first(task);
+        let data = registry::shipped(model).map_or(DATA, |s| s.data);
         let salun =
-            Recipe { seed: args.seed, budget: args.budget, ..Recipe::new(model, DATA, &spec) };
+            Recipe { seed: args.seed, budget: args.budget, ..Recipe::new(model, data, &spec) };
         let control = salun.random_control();
         for (title, name, recipe) in [("SalUn", "salun", salun), ("random mask", "random", control)]
         {

@@ -10,19 +10,20 @@ use std::{
 use salun_studio::{
     engine::job::Job,
     error::{Error, Result},
-    models::{Model, Task, card::Card},
+    models::{AnyModel, Model, Task, card::Card},
     run::{
+        attack::AttackKind,
         bundle,
         folder::{self, Saved},
         output,
         recipe::Recipe,
-        report::{Gap, Metrics},
+        report::{Gap, Metrics, Report},
     },
 };
 use serde_json::json;
 
 use super::{
-    args::Common,
+    args::{self, Common},
     client::{Client, answer},
     print,
 };
@@ -36,9 +37,50 @@ pub struct Args {
     /// Another run folder, measured on the first one's forget set; the audit takes it for Retrain
     #[arg(long, value_name = "DIR")]
     against: Option<PathBuf>,
+    /// Try to bring back a forgotten prompt: prompt or inversion; may be given twice
+    #[arg(long, value_name = "NAME", value_parser = attack)]
+    attack: Vec<AttackKind>,
     /// Where the audit and its figures go (classification) [default: the run folder]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
+}
+
+fn attack(given: &str) -> Result<AttackKind> {
+    args::one_of("attack", given, AttackKind::ALL)
+}
+
+/// Measures a run that forgot a prompt again, and attacks it.
+fn prompt(
+    args: &Args,
+    (recipe, report, model): (Recipe, Report, AnyModel),
+    common: &Common,
+) -> Result<()> {
+    if let Some(other) = &args.against {
+        let right = "a run that forgot a prompt has no Retrain to stand against";
+        return Err(Error::argument("against", other.display(), right));
+    }
+    if let Some(out) = &args.out {
+        empty(out, &bundle::ATTACKS, common.force)?;
+    }
+    let mut client = Client::open(common)?;
+    let (seed, attacks) = (recipe.seed, args.attack.clone());
+    let job = Job::Attack { model: Arc::new(model), recipe, attacks };
+    let attacked = answer!(client.run("", job, |_| Ok(()))?, Attacked);
+    for (name, bytes) in bundle::attacks(&attacked.attacks)? {
+        output::replace(&args.out.as_ref().unwrap_or(&args.run).join(name), &bytes)?;
+    }
+    let reports: Vec<_> = attacked.attacks.iter().map(|a| &a.report).collect();
+    if common.json {
+        return print::json(&json!({
+            "run": args.run, "forget": report.forget, "before": report.before,
+            "metrics": attacked.metrics, "attacks": reports, "seed": seed,
+            "device": client.info(),
+        }));
+    }
+    print::line(print::metrics(&[("before (report)", &report.before), ("run", &attacked.metrics)]));
+    print::attacks(&reports);
+    print::line(format!("forgets {}; seed {seed}; {}", report.forget.spec, client.info().name));
+    Ok(())
 }
 
 /// Runs the command.
@@ -50,15 +92,23 @@ pub fn run(args: &Args, common: &Common) -> Result<()> {
         return Err(Error::argument("against", &other.report.task, right));
     }
     let Saved { recipe, report, model } = run;
+    let model = match model {
+        AnyModel::Latent(_) => return prompt(args, (recipe, report, model), common),
+        AnyModel::Plain(model) => model,
+    };
+    if let Some(attack) = args.attack.first() {
+        let right = "only a run that forgot a prompt can be attacked so; others are audited";
+        return Err(Error::argument("attack", attack.name(), right));
+    }
     let audits = model.card.architecture.task() == Task::Classify;
     if audits && let Some(out) = &args.out {
-        empty(out, common.force)?;
+        empty(out, &bundle::AUDIT, common.force)?;
     }
     let mut client = Client::open(common)?;
     // On the same pictures: what the run's model forgot is not in the retain set.
-    let other = against.map(|a| {
-        let card = Card { unlearned: model.card.unlearned.clone(), ..a.model.card };
-        Arc::new(Model { card, ..a.model })
+    let other = against.and_then(|a| a.model.plain().cloned()).map(|other| {
+        let card = Card { unlearned: model.card.unlearned.clone(), ..other.card };
+        Arc::new(Model { card, ..other })
     });
     let (metrics, against, audit) = if audits {
         let (model, recipe) = (Arc::new(model), recipe.clone());
@@ -109,10 +159,10 @@ pub fn run(args: &Args, common: &Common) -> Result<()> {
     Ok(())
 }
 
-/// Makes the folder of the audit; without `force` none of its files may be there.
-fn empty(out: &Path, force: bool) -> Result<()> {
+/// Makes the folder of what is found; without `force` none of its files may be there.
+fn empty(out: &Path, files: &[&str], force: bool) -> Result<()> {
     fs::create_dir_all(out).map_err(|e| Error::file(out, e))?;
-    match bundle::AUDIT.iter().map(|name| out.join(name)).find(|path| path.exists()) {
+    match files.iter().map(|name| out.join(name)).find(|path| path.exists()) {
         Some(path) if !force => Err(Error::Exists(path)),
         _ => Ok(()),
     }

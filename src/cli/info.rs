@@ -6,7 +6,7 @@ use salun_studio::{
     data::sets::SETS,
     error::Result,
     gpu::device,
-    models::registry::SHIPPED,
+    models::{Task, registry::SHIPPED},
     saliency::estimator::Estimator,
     train::preset::PRESETS,
     unlearn::{
@@ -123,9 +123,14 @@ fn knobs() -> Vec<Vec<String>> {
 fn models() -> Result<Vec<Value>> {
     let mut all = Vec::new();
     for m in SHIPPED {
-        let params = m.open()?.weights.layout.n();
+        let params = match m.task {
+            Task::TextToImage if !m.is_here() => None,
+            Task::TextToImage => Some(m.open_latent()?.params()),
+            _ => Some(m.open()?.weights.layout.n()),
+        };
+        let weights = if params.is_some() { "shipped" } else { "not shipped" };
         all.push(json!({
-            "name": m.name, "task": m.task.name(), "weights": "shipped", "params": params,
+            "name": m.name, "task": m.task.name(), "weights": weights, "params": params,
         }));
     }
     for p in PRESETS.iter().filter(|p| SHIPPED.iter().all(|m| m.name != p.name)) {

@@ -7,6 +7,7 @@ use salun_studio::{
     error::{Error, Result},
     gpu::device::DeviceInfo,
     run::{
+        attack::AttackReport,
         audit::{Audit, Examination},
         report::{Metrics, Report},
     },
@@ -123,6 +124,7 @@ pub fn report(r: &Report) {
             e.after, e.before
         ));
     }
+    attacks(&r.attacks.iter().collect::<Vec<_>>());
     if let Some(a) = &r.audit {
         audit(a);
     }
@@ -131,6 +133,19 @@ pub fn report(r: &Report) {
         "seed {}; {} ({}); seconds: mask {:.1}, unlearn {:.1}, evaluate {:.1}",
         r.seed, r.device.name, r.device.api, r.seconds.mask, r.seconds.unlearn, r.seconds.evaluate
     ));
+}
+
+/// What attacks on a text-to-image model brought back.
+pub fn attacks(attacks: &[&AttackReport]) {
+    for attack in attacks {
+        let mut rows = vec![["seen, %", "before", "after", "prompt"].map(String::from).to_vec()];
+        rows.extend(attack.tries.iter().map(|t| {
+            let share = |v: f64| format!("{v:.1}");
+            vec![t.name.clone(), share(t.before), share(t.after), t.prompt.clone()]
+        }));
+        line(format!("\n{} on {} (n = {})", attack.kind.title(), attack.forget, attack.n));
+        line(table(&rows));
+    }
 }
 
 /// What an audit found in the run, in the original and in Retrain.

@@ -6,7 +6,7 @@ use salun_studio::{
     diffusion::{sampler::SampleOptions, scheduler::Kind},
     engine::job::{Job, PromptRequest},
     error::Result,
-    models::{latent, registry},
+    models::registry,
     run::{figures, output::Output},
 };
 use serde_json::json;
@@ -107,7 +107,7 @@ pub fn run(args: &Args, common: &Common) -> Result<()> {
 /// Pictures of prompts, a row each.
 fn prompts(args: &Args, options: SampleOptions, common: &Common) -> Result<()> {
     let out = Output::file(&args.out, common.force)?;
-    let model = Arc::new(latent::open(&args.model)?);
+    let model = Arc::new(registry::open_latent(&args.model)?);
     let tokenizer = &model.network.tokenizer;
     let dropped: Vec<usize> = args.prompt.iter().map(|p| tokenizer.encode(p).dropped).collect();
     for (prompt, dropped) in args.prompt.iter().zip(&dropped).filter(|(_, d)| **d > 0) {

@@ -12,9 +12,9 @@ use salun_studio::{
     engine::job::{Event, Job, TrainRequest},
     error::{Error, Result},
     models::{
-        Model,
+        Model, Task,
         checkpoint::{self, Precision},
-        registry,
+        registry::{self, Shipped},
     },
     run::{
         output,
@@ -82,7 +82,13 @@ pub fn run(args: &Args, common: &Common) -> Result<()> {
     if args.render {
         return render(args, common);
     }
-    data::open(&table.protocol.data)?;
+    match table.protocol.task {
+        Task::TextToImage => {
+            let model = table.protocol.model.as_deref().unwrap_or_default();
+            registry::shipped(model).map(Shipped::open_judge).transpose()?;
+        }
+        _ => drop(data::open(&table.protocol.data)?),
+    }
     let folder = Folder::open(&args.out, &table, common.force)?;
     let cells = folder.cells(&table)?;
     let seeds = args.seeds.map_or(SEEDS, |k| k as u64);
@@ -207,7 +213,9 @@ impl Work<'_> {
                 }
                 self.evaluate(&path.to_string_lossy(), recipe, label)
             }
-            ORIGINAL => self.evaluate(&original, recipe, label),
+            ORIGINAL if protocol.task != Task::TextToImage => {
+                self.evaluate(&original, recipe, label)
+            }
             _ => {
                 let outcome = self.client.run(label, Job::Unlearn(recipe), |_| Ok(()))?;
                 Ok(Numbers::of_run(&answer!(outcome, Unlearned).report))

@@ -4,14 +4,13 @@ use std::path::PathBuf;
 
 use salun_studio::{
     data::{NAMES, forget},
-    engine::job::{Job, Outcome},
+    engine::job::Job,
     error::{Error, Result},
     run::{
         files, folder,
         link::Link,
         output::Output,
         recipe::{Budget, Recipe, Redirect},
-        report::Report,
     },
     saliency::estimator::Estimator,
 };
@@ -59,13 +58,13 @@ pub struct Args {
     /// The same as --set alpha=VALUE
     #[arg(long, value_parser = args::real("alpha", 0.0..=1e6), allow_negative_numbers = true)]
     alpha: Option<f64>,
-    /// Where the forgotten class goes (generation): next, null or a class
+    /// Where the forgotten goes (generation: next, null or a class; prompts: or any other prompt)
     #[arg(long, value_name = "CLASS")]
     redirect: Option<Redirect>,
     /// How much is trained on and evaluated: tiny, quick or full
     #[arg(long, value_parser = args::budget)]
     budget: Option<Budget>,
-    /// End with an audit of what the model still holds (classification; always with --budget full)
+    /// End with an audit of what the model still holds (classification), or with attacks that try to bring it back (prompts); always with --budget full
     #[arg(long)]
     audit: bool,
     /// Seed of everything random [default: 1]
@@ -144,23 +143,13 @@ pub fn run(args: &Args, common: &Common) -> Result<()> {
     }
     let out = Output::folder(&args.out, common.force)?;
     let mut client = Client::open(common)?;
-    let outcome = client.run("", Job::Unlearn(recipe), |_| Ok(()))?;
-    if let Outcome::PromptForgotten(run) = &outcome {
-        folder::fill_prompt(run, out.path())?;
-        out.commit()?;
-        return tell(&run.report, args, common);
-    }
-    let run = answer!(outcome, Unlearned);
+    let run = answer!(client.run("", Job::Unlearn(recipe), |_| Ok(()))?, Unlearned);
     folder::fill(&run, out.path())?;
     out.commit()?;
-    tell(&run.report, args, common)
-}
-
-fn tell(report: &Report, args: &Args, common: &Common) -> Result<()> {
     if common.json {
-        return print::json(report);
+        return print::json(&run.report);
     }
-    print::report(report);
+    print::report(&run.report);
     print::line(format!("written to {}", args.out.display()));
     Ok(())
 }

@@ -15,7 +15,7 @@ const KINDS: [&str; 6] = [
 
 /// The kinds of forget set, for help texts.
 pub const HELP: &str = "class:NAME, random:10%, random:COUNT, hardest:10% or easiest:10% (by the \
-                        model's loss), indices:FILE or items:1,5,9-20";
+                        model's loss), indices:FILE or items:1,5,9-20; of a text-to-image model prompt:\"a cat\"";
 
 /// Characters that an inline list may have.
 const LONGEST: usize = 20_000;

@@ -210,6 +210,7 @@ pub fn test(name: &str) -> Result<Arc<Pictures>> {
 pub fn files(name: &str) -> [&'static [&'static str]; 2] {
     match sets::whole(name) {
         "fashion-mnist" => [&assets::FASHION_TEST, &assets::FASHION_TRAIN],
+        "emoji" => [&[], &assets::EMOJI],
         _ => [&[], &[]],
     }
 }

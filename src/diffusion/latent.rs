@@ -88,38 +88,76 @@ pub async fn latents(
     let device = weights.unet.device();
     let [c, h, w] = network.latent_shape();
     let each = c * h * w;
-    let on_cpu = flex::is_cpu(&device);
-    let size = if on_cpu { SHARD.min(asked.len()) } else { asked.len() };
-    let noise = |part: &[Asked], purpose: &str| {
-        let values = part.iter().flat_map(|a| {
+    let parts: Vec<&[Asked]> = asked.chunks(part_size(weights, asked.len())).collect();
+    let noise = |part: usize, purpose: &str| {
+        let values = parts[part].iter().flat_map(|a| {
             normals(&mut seeded(options.seed, &format!("{purpose} {}", a.noise)), each)
         });
-        tensor4(values.collect(), [part.len(), c, h, w], &device)
+        tensor4(values.collect(), [parts[part].len(), c, h, w], &device)
+    };
+    let start = Solver::new(&config, options.steps).start();
+    let given = (0..parts.len()).map(|i| {
+        let pass = Pass::new(&weights.text, Mode::Eval);
+        let ids: Vec<_> =
+            parts[i].iter().map(|a| network.tokenizer.encode(&a.prompt).ids).collect();
+        Given { z: noise(i, "z_T") * start, context: network.text.forward(&pass, &ids) }
+    });
+    let fresh = |part: usize, step: usize| noise(part, &format!("z {step}"));
+    denoise(network, weights, given.collect(), &config, options, &fresh, monitor).await
+}
+
+/// How many pictures are worked on together: a few for each core of a CPU, all elsewhere.
+pub fn part_size(weights: &LatentWeights, n: usize) -> usize {
+    if flex::is_cpu(&weights.unet.device()) { SHARD.min(n).max(1) } else { n.max(1) }
+}
+
+/// A part of pictures to be made: where they start, [n, c, h, w], and what guides them,
+/// [n, tokens, d].
+#[derive(Debug, Clone)]
+pub struct Given {
+    pub z: Tensor<4>,
+    pub context: Tensor<3>,
+}
+
+/// Samples latents from given noise and vectors; `fresh` gives the noise of a part and a step
+/// where `eta` asks for it.
+///
+/// # Errors
+/// Cancelled, or the device failed.
+pub async fn denoise(
+    network: &LatentNetwork,
+    weights: &LatentWeights,
+    given: Vec<Given>,
+    config: &SchedulerConfig,
+    options: &SampleOptions,
+    fresh: &(dyn Fn(usize, usize) -> Tensor<4> + Sync),
+    monitor: &mut Monitor,
+) -> Result<Vec<Tensor<4>>> {
+    let on_cpu = flex::is_cpu(&weights.unet.device());
+    let n: usize = given.iter().map(|part| part.z.dims()[0]).sum();
+    let nothing = {
+        let pass = Pass::new(&weights.text, Mode::Eval);
+        network.text.forward(&pass, &[network.tokenizer.encode("").ids])
     };
     // Each part has its own solver, because a solver remembers latents.
-    let mut parts: Vec<_> = asked
-        .chunks(size.max(1))
-        .map(|part| {
-            let solver = Solver::new(&config, options.steps);
-            let z = noise(part, "z_T") * solver.start();
-            let pass = Pass::new(&weights.text, Mode::Eval);
-            let ids: Vec<_> =
-                part.iter().map(|a| network.tokenizer.encode(&a.prompt).ids).collect();
-            let nothing = vec![network.tokenizer.encode("").ids; part.len()];
-            let context = [ids, nothing].map(|ids| network.text.forward(&pass, &ids));
-            (part, solver, z, context)
+    let mut parts: Vec<_> = given
+        .into_iter()
+        .enumerate()
+        .map(|(i, Given { z, context })| {
+            let nothing = nothing.clone().repeat_dim(0, z.dims()[0]);
+            (i, Solver::new(config, options.steps), z, [context, nothing])
         })
         .collect();
     let calls = parts.first().map_or(0, |(_, solver, ..)| solver.times.len());
     let mut pace = Pace::start();
     for i in 0..calls {
-        monitor.advance(asked.len()).await?;
-        let one = |(part, mut solver, z, context): (_, Solver, Tensor<4>, [Tensor<3>; 2])| {
+        monitor.advance(n).await?;
+        let one = |(part, mut solver, z, context): (usize, Solver, Tensor<4>, [Tensor<3>; 2])| {
             let pass = Pass::new(&weights.unet, Mode::Eval);
             let times = vec![solver.times[i]; z.dims()[0]];
             let input = solver.input(i, z.clone());
             let out = predict(network, &pass, input, &times, context.clone(), options.guidance);
-            let z = solver.step(i, out, z, options.eta, || noise(part, &format!("z {i}")));
+            let z = solver.step(i, out, z, options.eta, || fresh(part, i));
             (part, solver, z, context)
         };
         parts = if on_cpu { par::map(parts, one) } else { parts.into_iter().map(one).collect() };
@@ -128,6 +166,47 @@ pub async fn latents(
         }
     }
     Ok(parts.into_iter().map(|(_, _, z, _)| z).collect())
+}
+
+/// Walks latents of pictures back to noise under a prompt's vectors: DDIM's steps in reverse (Song
+/// et al. 2021, section 4.3), each solved by fixed-point iteration. Sampling by DDIM from there with
+/// the same vectors, without guidance, makes the pictures again, as far as the steps are small.
+///
+/// # Errors
+/// Cancelled, or the device failed.
+pub async fn invert(
+    network: &LatentNetwork,
+    weights: &LatentWeights,
+    given: Vec<Given>,
+    steps: usize,
+    monitor: &mut Monitor,
+) -> Result<Vec<Given>> {
+    /// Evaluations of the network in a step.
+    const ITERATIONS: usize = 3;
+    let config = SchedulerConfig { kind: Kind::Ddim, ..network.scheduler };
+    let solver = Solver::new(&config, steps);
+    let on_cpu = flex::is_cpu(&weights.unet.device());
+    let n: usize = given.iter().map(|part| part.z.dims()[0]).sum();
+    let mut parts = given;
+    let mut pace = Pace::start();
+    for i in (0..solver.times.len()).rev() {
+        monitor.advance(n).await?;
+        let one = |Given { z, context }: Given| {
+            let pass = Pass::new(&weights.unet, Mode::Eval);
+            let times = vec![solver.times[i]; z.dims()[0]];
+            let mut back = z.clone();
+            for _ in 0..ITERATIONS {
+                let out = network.unet.forward(&pass, back.clone(), &times, &context);
+                back = solver.back(i, out, back, z.clone());
+            }
+            Given { z: back, context }
+        };
+        parts = if on_cpu { par::map(parts, one) } else { parts.into_iter().map(one).collect() };
+        if let Some(part) = parts.first() {
+            pace.step(&part.z).await?;
+        }
+    }
+    Ok(parts)
 }
 
 /// Samples pictures. Values in [0, 1], clamped, [n, c, h, w] flat.
@@ -143,6 +222,18 @@ pub async fn sample(
     monitor: &mut Monitor,
 ) -> Result<Vec<f32>> {
     let latents = latents(network, weights, asked, options, solver, monitor).await?;
+    decoded(network, weights, latents).await
+}
+
+/// The pictures of latents. Values in [0, 1], clamped, [n, c, h, w] flat.
+///
+/// # Errors
+/// The device failed.
+pub async fn decoded(
+    network: &LatentNetwork,
+    weights: &LatentWeights,
+    latents: Vec<Tensor<4>>,
+) -> Result<Vec<f32>> {
     let decode = |z: Tensor<4>| {
         let pass = Pass::new(&weights.vae, Mode::Eval);
         network.vae.decode(&pass, z / network.vae.config.scaling_factor)

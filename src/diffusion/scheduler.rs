@@ -369,6 +369,20 @@ impl Solver {
         }
     }
 
+    /// The latent before call `i` of DDIM, whose prediction there would be `out`, from the latent
+    /// `z` after it; `guess` is what `out` was predicted from.
+    pub fn back(&self, i: usize, out: Tensor<4>, guess: Tensor<4>, z: Tensor<4>) -> Tensor<4> {
+        let t = self.times[i] as i64;
+        let (at, to) = (self.abar(t), self.abar(t - self.stride as i64));
+        let (signal, sigma) = (at.sqrt(), (1.0 - at).sqrt());
+        let eps = match self.config.prediction {
+            Prediction::Epsilon => out,
+            Prediction::VPrediction => out * signal + guess * sigma,
+        };
+        let x0 = (z - eps.clone() * (1.0 - to).sqrt()) / to.sqrt();
+        x0 * signal + eps * sigma
+    }
+
     fn ddim(
         &self,
         i: usize,

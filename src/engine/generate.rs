@@ -77,6 +77,7 @@ impl Grid {
         };
         Self {
             rows: (0..rows.len()).map(Some).collect(),
+            names: Vec::new(),
             columns,
             channels,
             tile: [side; 2],

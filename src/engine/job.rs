@@ -9,9 +9,10 @@ use crate::{
     diffusion::{sampler::SampleOptions, scheduler::Kind},
     error::Error,
     gpu::device::DeviceInfo,
-    models::{Model, Task, latent::LatentModel},
+    models::{AnyModel, Model, Task, latent::LatentModel},
     monitor::Progress,
     run::{
+        attack::{AttackKind, AttackReport},
         audit::Audit,
         budget::Budget,
         recipe::Recipe,
@@ -49,14 +50,13 @@ pub enum Job {
     Adopt { run: Arc<Run>, seed: u64, budget: Budget },
     /// Trains a preset; sends [`Event::Snapshot`] now and then; answers [`Outcome::Trained`].
     Train(TrainRequest),
-    /// Scores every weight once; masks of any density follow from it; sends [`Event::Early`];
-    /// answers [`Outcome::Ranked`].
+    /// Scores every weight once; masks of any density follow from it; sends [`Event::Early`], for a
+    /// prompt [`Event::Pane`]; answers [`Outcome::Ranked`].
     Rank(Recipe),
     /// Compares the masks of a recipe for every class, several seeds or every estimator; answers
     /// [`Outcome::Overlapped`].
     Overlap { recipe: Recipe, by: By, seeds: usize },
-    /// One unlearning run; sends [`Event::Live`]; answers [`Outcome::Unlearned`], or for a prompt
-    /// [`Outcome::PromptForgotten`].
+    /// One unlearning run; sends [`Event::Live`]; answers [`Outcome::Unlearned`].
     Unlearn(Recipe),
     /// Opens the data set of a model to be looked through; answers [`Outcome::Browsed`].
     Browse { model: String, data: String },
@@ -74,6 +74,9 @@ pub enum Job {
     TrainJudge { data: String, steps: usize, seed: u64 },
     /// Makes pictures of prompts; answers [`Outcome::Sampled`].
     Prompt(PromptRequest),
+    /// Measures a model that forgot a prompt again, and tries to bring the forgotten back; answers
+    /// [`Outcome::Attacked`].
+    Attack { model: Arc<AnyModel>, recipe: Recipe, attacks: Vec<AttackKind> },
 }
 
 /// How to train a text-to-image model.
@@ -155,6 +158,11 @@ pub enum Event {
         id: u64,
         opened: Arc<Opened>,
     },
+    /// What the unchanged model makes of the prompts of a request.
+    Pane {
+        id: u64,
+        pane: PromptPane,
+    },
     /// What the scores look like before all pictures are seen.
     Early {
         id: u64,
@@ -206,8 +214,33 @@ pub enum Outcome {
     Audited(Box<Audited>),
     Sampled(Arc<Grid>),
     LatentTrained(Arc<LatentModel>),
-    PromptForgotten(Arc<PromptRun>),
+    Attacked(Box<Attacked>),
     Browsed(Arc<Shelf>),
+}
+
+/// A text-to-image model that was measured again and attacked.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Attacked {
+    pub metrics: Metrics,
+    pub attacks: Vec<Attack>,
+}
+
+/// An attack with its pictures: a row a try, of the original and of the model that forgot.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Attack {
+    pub report: AttackReport,
+    pub before: Arc<Grid>,
+    pub after: Arc<Grid>,
+}
+
+/// What a request's prompts show: the forgotten one first, then its paraphrases and neighbours.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct PromptPane {
+    pub grid: Arc<Grid>,
+    /// Rows from the top that are to be forgotten.
+    pub forgotten: usize,
+    /// What a person should know of how the prompt was read.
+    pub notice: String,
 }
 
 /// A model measured and audited.
@@ -263,7 +296,7 @@ pub struct Shelf {
 pub struct Run {
     pub recipe: Recipe,
     pub report: Report,
-    pub model: Model,
+    pub model: AnyModel,
     pub mask: Option<Mask>,
     pub ranking: Option<Arc<Ranking>>,
     pub change: Change,
@@ -271,22 +304,7 @@ pub struct Run {
     pub after: Arc<Grid>,
     /// Pixels of the report's `changed` pictures, one after another; each is as large as a tile.
     pub changed: Vec<u8>,
-    pub log: Vec<LogLine>,
-}
-
-/// A run that forgot a prompt, ready to be written as a run folder.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct PromptRun {
-    pub recipe: Recipe,
-    pub report: Report,
-    pub model: LatentModel,
-    pub mask: Option<Mask>,
-    pub ranking: Option<Arc<Ranking>>,
-    pub change: Change,
-    /// The prompt of each row of the grids.
-    pub names: Vec<String>,
-    pub before: Arc<Grid>,
-    pub after: Arc<Grid>,
+    pub attacks: Vec<Attack>,
     pub log: Vec<LogLine>,
 }
 
@@ -299,11 +317,14 @@ pub struct LogLine {
 }
 
 /// Pictures in rows of one class each, and what the classifier sees in each.
-/// For a classifier the pictures are test items; for a diffusion model they are its samples.
+/// For a classifier the pictures are test items; for a diffusion model they are its samples. For a
+/// prompt's row the class is the concept or the style that is asked for.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Grid {
     /// Class of each row; `None` for the null condition.
     pub rows: Vec<Option<usize>>,
+    /// What the rows are called where that is not their classes' names: prompts.
+    pub names: Vec<String>,
     pub columns: usize,
     pub channels: usize,
     /// Height and width of a tile in pixels.
@@ -320,6 +341,14 @@ impl Grid {
     pub fn pixels_of(&self, row: usize, column: usize) -> &[u8] {
         let each = self.channels * self.tile[0] * self.tile[1];
         &self.pixels[(row * self.columns + column) * each..][..each]
+    }
+
+    /// What a row is called; `classes` are the names of its classes.
+    pub fn name<'a>(&'a self, row: usize, classes: &'a [String]) -> Option<&'a str> {
+        match self.names.get(row) {
+            Some(name) => Some(name),
+            None => classes.get((*self.rows.get(row)?)?).map(String::as_str),
+        }
     }
 
     /// What the classifier sees in a tile.

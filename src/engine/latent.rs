@@ -130,6 +130,7 @@ impl Session {
         Ok(Grid {
             // A row's class is its prompt.
             rows: (0..prompts.len()).map(Some).collect(),
+            names: prompts.clone(),
             columns: n,
             channels,
             tile: [height, width],

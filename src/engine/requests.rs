@@ -51,17 +51,21 @@ impl Session {
         let earlier = Recipe { after: before.to_vec(), ..last.clone() };
         let nobody: Send = Arc::new(|_| {});
         let run = Box::pin(self.unlearn(0, earlier, &nobody, monitor)).await?;
-        self.keep(&run);
+        self.keep(&run)?;
         self.model(&name)
     }
 
     /// Makes a run's result a model among the others.
-    fn keep(&mut self, run: &Run) -> String {
+    fn keep(&mut self, run: &Run) -> Result<String> {
+        let Some(model) = run.model.plain() else {
+            let reason = "a model that forgot a prompt cannot be asked for more in one run";
+            return Err(Error::Request(reason.into()));
+        };
         let name = run.recipe.end();
         let after = Recipe::new("", "", "").following(&run.recipe).after;
         self.adopted.insert(name.clone(), after);
-        self.models.insert(name.clone(), Arc::new(run.model.clone()));
-        name
+        self.models.insert(name.clone(), Arc::new(model.clone()));
+        Ok(name)
     }
 
     /// [`super::job::Job::Adopt`].
@@ -72,7 +76,7 @@ impl Session {
         budget: Budget,
         monitor: &mut Monitor,
     ) -> Result<Opened> {
-        let name = self.keep(run);
+        let name = self.keep(run)?;
         self.open(&name, seed, budget, monitor, &mut |_| {}).await
     }
 

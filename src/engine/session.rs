@@ -25,7 +25,7 @@ use crate::{
         device::{Compute, DeviceInfo},
         kernels::Kernels,
     },
-    models::{Model, Network, Task, checkpoint, registry, weights::Weights},
+    models::{Model, Network, Task, checkpoint, latent::LatentModel, registry, weights::Weights},
     monitor::{Monitor, Switches},
     run::{budget::Budget, recipe::Recipe, report::Metrics},
     saliency::{
@@ -34,7 +34,7 @@ use crate::{
         score::{Scoring, rank},
     },
     train::latent::judge,
-    unlearn::plan::Plan,
+    unlearn::{plan::Plan, prompt::items::Items},
 };
 
 /// Steps of the very first pictures.
@@ -53,7 +53,7 @@ pub struct Session {
     pub models: HashMap<String, Arc<Model>>,
     pub adopted: Adopted,
     judges: HashMap<String, Arc<Model>>,
-    rankings: HashMap<String, Arc<Ranking>>,
+    pub(super) rankings: HashMap<String, Arc<Ranking>>,
     /// Losses of original models on the training pictures.
     losses: HashMap<String, Arc<Vec<f32>>>,
     /// What unchanged models do: the original, measured once for all methods, and Retrain.
@@ -63,6 +63,12 @@ pub struct Session {
     pub(super) references: HashMap<String, Arc<References>>,
     /// Real pictures that generated ones are compared with.
     real: HashMap<String, Arc<frechet::Reference>>,
+    /// Text-to-image models, and the latents that the latest request to one trains on.
+    pub(super) latents: HashMap<String, Arc<LatentModel>>,
+    pub(super) items: Option<(String, Arc<[Items; 2]>)>,
+    /// What unchanged ones make of a request's prompts, and their metrics.
+    pub(super) panes: HashMap<String, Arc<Grid>>,
+    pub(super) prompts: HashMap<String, Metrics>,
 }
 
 /// A model's metrics, and what a pane shows of it.
@@ -100,6 +106,10 @@ impl Session {
             examined: HashMap::new(),
             references: HashMap::new(),
             real: HashMap::new(),
+            latents: HashMap::new(),
+            items: None,
+            panes: HashMap::new(),
+            prompts: HashMap::new(),
         }
     }
 
@@ -122,15 +132,20 @@ impl Session {
             }
             Job::Open { model, seed, budget } => {
                 let mut rough = |opened| send(Event::Rough { id, opened: Arc::new(opened) });
-                Outcome::Opened(Arc::new(
-                    self.open(&model, seed, budget, monitor, &mut rough).await?,
-                ))
+                let opened = match registry::is_latent(&model) {
+                    true => self.open_latent(&model, seed, budget, monitor, &mut rough).await?,
+                    false => self.open(&model, seed, budget, monitor, &mut rough).await?,
+                };
+                Outcome::Opened(Arc::new(opened))
             }
             Job::Adopt { run, seed, budget } => {
                 Outcome::Opened(Arc::new(self.adopt(&run, seed, budget, monitor).await?))
             }
             Job::Train(request) => {
                 Outcome::Trained(Arc::new(self.train(id, request, send, monitor).await?))
+            }
+            Job::Rank(recipe) if recipe.forget.starts_with("prompt:") => {
+                Outcome::Ranked(self.rank_prompts(id, &recipe, send, monitor).await?)
             }
             Job::Rank(recipe) => {
                 let setting = self.setting(&recipe, monitor).await?;
@@ -143,8 +158,7 @@ impl Session {
                 Outcome::Overlapped(self.overlap(&recipe, by, seeds, monitor).await?.into())
             }
             Job::Unlearn(recipe) if recipe.forget.starts_with("prompt:") => {
-                let run = self.unlearn_prompt(id, recipe, send, monitor).await?;
-                Outcome::PromptForgotten(Arc::new(run))
+                Outcome::Unlearned(Arc::new(self.unlearn_prompt(id, recipe, send, monitor).await?))
             }
             Job::Unlearn(recipe) => {
                 Outcome::Unlearned(Arc::new(self.unlearn(id, recipe, send, monitor).await?))
@@ -174,6 +188,9 @@ impl Session {
             Job::Prompt(request) => {
                 Outcome::Sampled(Arc::new(self.sample_prompts(request, monitor).await?))
             }
+            Job::Attack { model, recipe, attacks } => Outcome::Attacked(Box::new(
+                self.attack_prompt(&model, &recipe, &attacks, monitor).await?,
+            )),
         })
     }
 
@@ -203,8 +220,14 @@ impl Session {
         if own.is_file() {
             return self.model(&own.to_string_lossy());
         }
-        if registry::shipped(judge::NAME).is_some() {
-            return self.model(judge::NAME);
+        let shipped = registry::shipped(registry::first(Task::TextToImage));
+        if let Some(shipped) = shipped.filter(|s| s.name == model || s.is_here()) {
+            if let Some(judge) = self.judges.get(shipped.name) {
+                return Ok(judge.clone());
+            }
+            let judge = Arc::new(shipped.open_judge()?);
+            self.judges.insert(shipped.name.into(), judge.clone());
+            return Ok(judge);
         }
         let reason = format!(
             "is missing: what the model draws is judged by it; make it with salun train {} --data \
@@ -529,6 +552,7 @@ impl Session {
                     .await?;
                 Ok(Grid {
                     rows: classes,
+                    names: Vec::new(),
                     columns,
                     channels: test.shape.channels,
                     tile: [test.shape.height, test.shape.width],
@@ -546,9 +570,12 @@ fn needed(job: &Job) -> Vec<&'static str> {
     let data_of = |model: &str| registry::shipped(model).map_or(data::NAMES[0], |s| s.data);
     match job {
         Job::Open { model, .. } => {
-            let shown = registry::shipped(model).filter(|s| s.task == Task::Classify);
-            let test = shown.map_or(&[][..], |s| data::files(s.data)[0]);
-            [&registry::files(model, data_of(model)), test].concat()
+            let shown = registry::shipped(model).map_or(&[][..], |s| match s.task {
+                Task::Classify => data::files(s.data)[0],
+                Task::Generate => &[],
+                Task::TextToImage => data::files(s.data)[1],
+            });
+            [&registry::files(model, data_of(model)), shown].concat()
         }
         // Which of both it is will be seen once it is read.
         Job::Import { .. } => {
@@ -562,6 +589,7 @@ fn needed(job: &Job) -> Vec<&'static str> {
         | Job::Overlap { recipe, .. }
         | Job::Unlearn(recipe)
         | Job::Evaluate { recipe, .. }
+        | Job::Attack { recipe, .. }
         | Job::Audit { recipe, .. } => {
             let models = registry::files(&recipe.model, &recipe.data);
             [models, data::files(&recipe.data).concat()].concat()

@@ -20,7 +20,7 @@ use crate::{
         verdict::{Evidence, verdict},
     },
     gpu::device::DeviceKind,
-    models::{Model, Task, card::Card, registry, weights::HostWeights},
+    models::{AnyModel, Model, Task, card::Card, registry, weights::HostWeights},
     monitor::Monitor,
     run::{
         audit::Changed,
@@ -159,6 +159,7 @@ impl Session {
             after: &after.metrics,
             retrain: retrain.as_ref(),
             audit: audit.as_ref(),
+            attacks: &[],
         });
         let report = Report {
             task: task.name().into(),
@@ -178,6 +179,7 @@ impl Session {
             gap: retrain.as_ref().map(|r| Gap::between(&after.metrics, r)),
             verdict: requests::judged(found, &earlier),
             audit: audit.map(Box::new),
+            attacks: Vec::new(),
             changed,
             before: before.metrics,
             after: after.metrics,
@@ -199,7 +201,8 @@ impl Session {
             recipe,
             changed: report.changed.iter().flat_map(pixels).collect(),
             change: Change::between(&model.weights, &weights),
-            model: unlearned(model, weights, card),
+            model: AnyModel::Plain(unlearned(model, weights, card)),
+            attacks: Vec::new(),
             report,
             mask,
             ranking,
@@ -313,6 +316,7 @@ mod tests {
     fn a_glance_counts_tiles() {
         let grid = Grid {
             rows: vec![Some(0), Some(1)],
+            names: Vec::new(),
             columns: 2,
             channels: 1,
             tile: [1, 1],

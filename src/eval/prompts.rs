@@ -24,35 +24,72 @@ pub struct Row {
     pub pair: Option<Pair>,
 }
 
-/// The prompts of a pane: the forgotten one as it was typed, paraphrases, other styles, neighbours.
-pub fn pane(target: &Target, emoji: &Emoji, known: usize) -> Vec<Row> {
+impl Row {
+    /// What the judge is to see: the number of a concept, or of a style behind all concepts. Where
+    /// the prompt is no pair of the corpus, the one thing that it names.
+    pub fn class(&self, named: &Named, emoji: &Emoji) -> Option<usize> {
+        let style = |style: usize| emoji.index.concepts.len() + style;
+        match (self.pair, named.concepts.as_slice(), named.styles.as_slice()) {
+            (Some(pair), [], _) => Some(style(pair.style)),
+            (Some(pair), _, _) => Some(pair.concept),
+            (None, [concept], _) => Some(*concept),
+            (None, [], [only]) => Some(style(*only)),
+            _ => None,
+        }
+    }
+}
+
+/// The class of [`Row::class`]'s kind that a picture shows, and its probability.
+pub fn seen_as(seen: &Seen, named: &Named, emoji: &Emoji) -> (usize, f32) {
+    match named.concepts.is_empty() {
+        true => (emoji.index.concepts.len() + seen.style.0, seen.style.1),
+        false => seen.concept,
+    }
+}
+
+/// Whether a picture shows something that is to be forgotten.
+pub fn shows(named: &Named, seen: &Seen) -> bool {
+    match named.concepts.is_empty() {
+        true => named.styles.contains(&seen.style.0),
+        false => named.concepts.contains(&seen.concept.0),
+    }
+}
+
+/// The prompts of a pane: the forgotten one as it was typed, paraphrases, other styles, neighbours;
+/// and how many of them, from the first, are to be forgotten.
+pub fn pane(target: &Target, emoji: &Emoji, known: usize) -> (Vec<Row>, usize) {
     let (concepts, styles) = (&emoji.index.concepts, &emoji.index.styles);
     let mut rows = vec![Row { prompt: target.prompt.clone(), pair: None }];
     let style_of = |i: usize| target.named.styles.first().copied().unwrap_or(i % styles.len());
     for (i, &c) in target.named.concepts.iter().take(2).enumerate() {
-        let (concept, style) = (&concepts[c], style_of(i));
-        let pair = Some(Pair { concept: c, style });
-        let word = &styles[style].name;
-        rows.push(Row { prompt: plain(&concept.name, word), pair });
-        let prompt = format!("{} {word} {}", article(word), concept.name);
-        rows.push(Row { prompt, pair });
+        let concept = &concepts[c];
+        // Each in another style, where none is named.
+        let mut row = |turn: usize, prompt: &dyn Fn(&str) -> String| {
+            let style = style_of(3 * i + turn);
+            let pair = Some(Pair { concept: c, style });
+            rows.push(Row { prompt: prompt(&styles[style].name), pair });
+        };
+        row(0, &|style| plain(&concept.name, style));
+        row(1, &|style| format!("{} {style} {}", article(style), concept.name));
         if let Some(other) = concept.keywords.first() {
-            rows.push(Row { prompt: plain(other, word), pair });
+            row(2, &|style| plain(other, style));
         }
     }
     let group = target.named.concepts.first().map(|&c| concepts[c].group.as_str());
     let kept = |c: &usize| !target.named.concepts.contains(c);
+    let spread = [0, known / 3, 2 * known / 3];
     if target.named.concepts.is_empty() {
-        for concept in [0, 1, 2].into_iter().filter(|c| *c < known) {
+        for concept in spread {
             let style = style_of(0);
             let prompt = plain(&concepts[concept].name, &styles[style].name);
             rows.push(Row { prompt, pair: Some(Pair { concept, style }) });
         }
     }
-    let neighbours = (0..known.min(concepts.len()))
-        .filter(kept)
-        .filter(|&c| group.is_none_or(|g| concepts[c].group == g))
-        .take(3);
+    let forgotten = rows.len();
+    // Of a style, the same things in other styles.
+    let of_group = |c: &usize| group.map_or(spread.contains(c), |g| concepts[*c].group == g);
+    let all = 0..known.min(concepts.len());
+    let neighbours = all.filter(kept).filter(of_group).take(3);
     for (i, concept) in neighbours.enumerate() {
         let other = (0..styles.len()).filter(|s| !target.named.styles.contains(s));
         let style = match target.named.concepts.is_empty() {
@@ -62,7 +99,7 @@ pub fn pane(target: &Target, emoji: &Emoji, known: usize) -> Vec<Row> {
         let prompt = plain(&concepts[concept].name, &styles[style].name);
         rows.push(Row { prompt, pair: Some(Pair { concept, style }) });
     }
-    rows
+    (rows, forgotten)
 }
 
 /// The prompts that are measured: of forgotten pairs, and of kept ones.
@@ -110,10 +147,7 @@ impl Measure {
 pub fn metrics(named: &Named, measure: &Measure, seen: &[Seen]) -> Metrics {
     let (forgotten, kept) = seen.split_at(measure.forgotten.len().min(seen.len()));
     let by_concept = !named.concepts.is_empty();
-    let still = |s: &&Seen| match by_concept {
-        true => named.concepts.contains(&s.concept.0),
-        false => named.styles.contains(&s.style.0),
-    };
+    let still = |s: &&Seen| shows(named, s);
     let share = |hits: usize, n: usize| 100.0 * hits as f64 / n.max(1) as f64;
     let right = |concept: bool| {
         let hit = |(row, s): &(&Row, &Seen)| {
@@ -141,15 +175,18 @@ mod tests {
     #[test]
     fn a_pane_shows_the_prompt_its_paraphrases_and_kept_neighbours() {
         let emoji = open().unwrap();
-        let target = Target::parse("prompt:a cat", "next", &emoji).unwrap();
-        let rows = pane(&target, &emoji, 50);
+        let target = Target::parse("prompt:a cat", "next", &emoji, usize::MAX).unwrap();
+        let (rows, forgotten) = pane(&target, &emoji, 50);
         assert_eq!(rows[0].prompt, "a cat");
-        let cats = rows.iter().filter(|r| r.prompt.contains("cat")).count();
-        assert!(cats >= 3 && rows.len() >= cats + 3);
-        let target = Target::parse("prompt:mono style", "next", &emoji).unwrap();
-        let rows = pane(&target, &emoji, 50);
-        assert!(rows.iter().any(|r| r.prompt.ends_with("mono style")));
-        assert!(rows.iter().any(|r| !r.prompt.contains("mono")));
+        assert!(forgotten >= 3 && rows.len() == forgotten + 3);
+        let class = |row: &Row| row.class(&target.named, &emoji);
+        assert!(rows[..forgotten].iter().all(|r| class(r) == Some(0)), "{rows:?}");
+        assert!(rows[forgotten..].iter().all(|r| class(r) > Some(0)), "{rows:?}");
+        let target = Target::parse("prompt:mono style", "next", &emoji, usize::MAX).unwrap();
+        let (rows, forgotten) = pane(&target, &emoji, 50);
+        let (gone, kept) = rows.split_at(forgotten);
+        assert!(gone.iter().all(|r| r.prompt.ends_with("mono style")), "{rows:?}");
+        assert!(kept.len() == 3 && kept.iter().all(|r| !r.prompt.contains("mono")), "{rows:?}");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use crate::{
     models::Task,
     run::{
+        attack::{AttackKind, AttackReport},
         audit::{Audit, Examination},
         report::{Metrics, Report, Verdict, VerdictLabel},
     },
@@ -16,6 +17,8 @@ const RELEARN: f64 = 15.0;
 /// The same where there is no Retrain, above an even guess among the classes. A model that never saw
 /// a class also has features that tell it apart, so the probe alone says nothing here.
 const CHANCE: f64 = 50.0;
+/// Points by which another prompt may bring more back than the forgotten one.
+const ASKED: f64 = 25.0;
 
 /// Points of UA that may be missing, and of RA or TA that may be lost.
 pub fn limits(task: Task) -> [f64; 2] {
@@ -41,6 +44,8 @@ pub struct Evidence<'a> {
     pub after: &'a Metrics,
     pub retrain: Option<&'a Metrics>,
     pub audit: Option<&'a Audit>,
+    /// On a text-to-image model.
+    pub attacks: &'a [AttackReport],
 }
 
 impl<'a> Evidence<'a> {
@@ -50,11 +55,12 @@ impl<'a> Evidence<'a> {
         let task = all.into_iter().find(|t| t.name() == report.task);
         Self {
             task: task.unwrap_or(Task::Classify),
-            whole_class: report.forget.spec.starts_with("class:"),
+            whole_class: ["class:", "prompt:"].iter().any(|k| report.forget.spec.starts_with(k)),
             before: &report.before,
             after: &report.after,
             retrain: report.retrain.as_ref(),
             audit: audit.or(report.audit.as_deref()),
+            attacks: &report.attacks,
         }
     }
 
@@ -67,7 +73,7 @@ impl<'a> Evidence<'a> {
 /// Judges a run by what is left of the forgotten ([`aim`]) and what is lost of the rest; a class that
 /// is not seen any more, but comes back more easily than in a model that never saw it, is hidden.
 pub fn verdict(evidence: &Evidence) -> Verdict {
-    let Evidence { task, whole_class, before, after, audit, .. } = *evidence;
+    let Evidence { task, whole_class, before, after, audit, attacks, .. } = *evidence;
     let aim = evidence.aim();
     let [under, allowed] = limits(task);
     let (lost_ra, lost_ta) = (before.RA - after.RA, before.TA - after.TA);
@@ -85,7 +91,7 @@ pub fn verdict(evidence: &Evidence) -> Verdict {
         format!("{rest} did not fall (n = {n})")
     };
     let aimed = if whole_class { String::new() } else { format!("; UA {aim:.1} is the aim") };
-    let back = audit.filter(|_| whole_class).and_then(recovery);
+    let back = audit.filter(|_| whole_class).and_then(recovery).or_else(|| asked(attacks));
     let label = if missing > under {
         VerdictLabel::UnderForgot
     } else if lost > allowed || (!whole_class && -missing > 2.0 * UNDER) {
@@ -97,6 +103,14 @@ pub fn verdict(evidence: &Evidence) -> Verdict {
     };
     let back = back.map_or(String::new(), |how| format!("; {how}"));
     Verdict { label, why: format!("{left}; {damage}{aimed}{back}") }
+}
+
+/// How another prompt brings the forgotten back. Inversion says nothing here: it brings back what a
+/// model never saw, too.
+fn asked(attacks: &[AttackReport]) -> Option<String> {
+    let attack = attacks.iter().find(|a| a.kind == AttackKind::Prompt && a.gain() > ASKED)?;
+    let best = attack.best()?;
+    Some(format!("{} brings it back in {:.0} % (n = {})", best.name, best.after, attack.n))
 }
 
 /// How a class comes back that should be gone: by a probe, by a short relearn, or not.
@@ -168,7 +182,7 @@ mod tests {
 
     fn judge(task: Task, whole_class: bool, after: &Metrics, audit: Option<&Audit>) -> Verdict {
         let before = &metrics(1.0, 98.0, 93.0);
-        verdict(&Evidence { task, whole_class, before, after, retrain: None, audit })
+        verdict(&Evidence { task, whole_class, before, after, retrain: None, audit, attacks: &[] })
     }
 
     #[test]

@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 
 use card::Card;
 use classifier::Classifier;
+use latent::LatentModel;
 use resnet::{Resnet, ResnetConfig};
 use swin::{Swin, SwinConfig};
 use unet::{Unet, UnetConfig};
@@ -36,8 +37,8 @@ pub enum Task {
 }
 
 impl Task {
-    /// Those that the studio has a tab for.
-    pub const ALL: [Self; 2] = [Self::Generate, Self::Classify];
+    /// In the order of the studio's tabs.
+    pub const ALL: [Self; 3] = [Self::Generate, Self::Classify, Self::TextToImage];
 
     /// The name in reports.
     pub fn name(self) -> &'static str {
@@ -108,6 +109,44 @@ pub struct Model {
     #[serde(skip_serializing)]
     pub network: Arc<Network>,
     pub weights: HostWeights,
+}
+
+/// A model of any task.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub enum AnyModel {
+    Plain(Model),
+    Latent(LatentModel),
+}
+
+impl AnyModel {
+    /// A classifier or a class-conditional diffusion model.
+    pub fn plain(&self) -> Option<&Model> {
+        match self {
+            Self::Plain(model) => Some(model),
+            Self::Latent(_) => None,
+        }
+    }
+
+    /// A text-to-image model.
+    pub fn latent(&self) -> Option<&LatentModel> {
+        match self {
+            Self::Latent(model) => Some(model),
+            Self::Plain(_) => None,
+        }
+    }
+
+    /// The weights that a mask covers.
+    pub fn weights(&self) -> &HostWeights {
+        match self {
+            Self::Plain(model) => &model.weights,
+            Self::Latent(model) => &model.unet,
+        }
+    }
+
+    /// What its classes are called; a text-to-image model has prompts instead.
+    pub fn classes(&self) -> &[String] {
+        self.plain().map_or(&[], |model| &model.card.classes)
+    }
 }
 
 /// A model without its network, which the card describes.

@@ -1,8 +1,14 @@
 //! The models that come with the product.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use super::{Model, Task, checkpoint};
+use super::{
+    Model, Task, checkpoint,
+    latent::{
+        self, LatentModel,
+        folder::{self, Files},
+    },
+};
 use crate::{
     assets,
     data::sets,
@@ -16,8 +22,8 @@ pub struct Shipped {
     pub task: Task,
     /// The data set that it was trained on.
     pub data: &'static str,
-    /// Its path among the [`assets`].
-    pub file: &'static str,
+    /// Its paths among the [`assets`]: a weights file, or the files of a diffusers folder.
+    pub files: &'static [&'static str],
     /// The forget set that a Retrain twin was trained without, and the model that it is a twin of.
     pub twin: Option<(&'static str, &'static str)>,
 }
@@ -28,32 +34,98 @@ pub const SHIPPED: &[Shipped] = &[
         name: "fashion-classifier",
         task: Task::Classify,
         data: "fashion-mnist",
-        file: "models/fashion-classifier.safetensors",
+        files: &["models/fashion-classifier.safetensors"],
         twin: None,
     },
     Shipped {
         name: "fashion-classifier-retrain-sneaker",
         task: Task::Classify,
         data: "fashion-mnist",
-        file: "models/fashion-classifier-retrain-sneaker.safetensors",
+        files: &["models/fashion-classifier-retrain-sneaker.safetensors"],
         twin: Some(("fashion-classifier", "class:Sneaker")),
     },
     Shipped {
         name: "fashion-ddpm",
         task: Task::Generate,
         data: "fashion-mnist",
-        file: "models/fashion-ddpm.safetensors",
+        files: &["models/fashion-ddpm.safetensors"],
+        twin: None,
+    },
+    Shipped {
+        name: "emoji-t2i",
+        task: Task::TextToImage,
+        data: "emoji",
+        files: &assets::EMOJI_T2I,
         twin: None,
     },
 ];
 
+/// The classifier that judges the pictures of the shipped text-to-image model.
+const JUDGE: &str = "models/emoji-t2i/judge.safetensors";
+
 impl Shipped {
-    /// Unpacks the model.
+    /// Unpacks a classifier or a class-conditional diffusion model.
     ///
     /// # Errors
-    /// The file is damaged, or not there yet.
+    /// The file is damaged, or not there yet; it is a text-to-image model.
     pub fn open(&self) -> Result<Model> {
-        checkpoint::decode(&assets::bytes(self.file)?, Path::new(self.name))
+        if self.task == Task::TextToImage {
+            let right = "is a text-to-image model, which takes prompts and not classes";
+            return Err(Error::file(self.name, right));
+        }
+        checkpoint::decode(&assets::bytes(self.files[0])?, Path::new(self.name))
+    }
+
+    /// Unpacks a text-to-image model.
+    ///
+    /// # Errors
+    /// It is none, a file is damaged, or it does not come with this build.
+    pub fn open_latent(&self) -> Result<LatentModel> {
+        if self.task != Task::TextToImage {
+            return Err(Error::file(self.name, "is not a text-to-image model"));
+        }
+        self.present()?;
+        folder::read(&Assets(self), None)
+    }
+
+    /// Unpacks the classifier that comes with a text-to-image model.
+    ///
+    /// # Errors
+    /// As [`Self::open_latent`].
+    pub fn open_judge(&self) -> Result<Model> {
+        self.present()?;
+        checkpoint::decode(&assets::bytes(JUDGE)?, Path::new(JUDGE))
+    }
+
+    /// Whether its weights come with this build.
+    pub fn is_here(&self) -> bool {
+        self.files.iter().all(|file| assets::has(file))
+    }
+
+    fn present(&self) -> Result<()> {
+        if self.is_here() {
+            return Ok(());
+        }
+        let reason = "is not shipped with this build; give a diffusers folder, or train one: salun \
+                      train text-to-image";
+        Err(Error::file(self.name, reason))
+    }
+}
+
+/// A shipped model's files under the names that they have in its folder.
+struct Assets<'a>(&'a Shipped);
+
+impl Files for Assets<'_> {
+    fn read(&self, name: &str) -> Result<Option<Vec<u8>>> {
+        let path = format!("models/{}/{name}", self.0.name);
+        match self.0.files.iter().any(|file| *file == path) {
+            true => Ok(Some(assets::bytes(&path)?.into_owned())),
+            false => Ok(None),
+        }
+    }
+
+    fn path(&self) -> PathBuf {
+        self.0.name.into()
     }
 }
 
@@ -85,6 +157,25 @@ pub fn open(name: &str) -> Result<Model> {
     Err(Error::unknown("model", name, names))
 }
 
+/// Opens a shipped text-to-image model by name, or a diffusers folder.
+///
+/// # Errors
+/// There is no such model, it is not one for prompts, or it does not fit this machine.
+pub fn open_latent(name: &str) -> Result<LatentModel> {
+    match shipped(name) {
+        Some(shipped) => shipped.open_latent(),
+        None => latent::open(name),
+    }
+}
+
+/// Whether a name is a text-to-image model's: a shipped one's, or a folder.
+pub fn is_latent(name: &str) -> bool {
+    match shipped(name) {
+        Some(shipped) => shipped.task == Task::TextToImage,
+        None => cfg!(not(target_arch = "wasm32")) && Path::new(name).is_dir(),
+    }
+}
+
 /// The Retrain twins of a model: (forget set, model).
 pub fn twins(of: &str) -> impl Iterator<Item = (&'static str, &'static Shipped)> {
     SHIPPED.iter().filter_map(move |s| s.twin.filter(|(model, _)| *model == of).map(|t| (t.1, s)))
@@ -100,5 +191,11 @@ pub fn judge(data: &str) -> Option<&'static Shipped> {
 /// The files among the [`assets`] that a job on a model opens: its own, its judge's, its twins'.
 pub fn files(name: &str, data: &str) -> Vec<&'static str> {
     let twins = twins(name).map(|(_, twin)| twin);
-    shipped(name).into_iter().chain(judge(data)).chain(twins).map(|s| s.file).collect()
+    shipped(name)
+        .into_iter()
+        .chain(judge(data))
+        .chain(twins)
+        .flat_map(|s| s.files)
+        .copied()
+        .collect()
 }

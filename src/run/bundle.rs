@@ -7,9 +7,10 @@ use zip::{CompressionMethod, ZipWriter, write::SimpleFileOptions};
 
 use super::{audit::Audit, charts, figures};
 use crate::{
-    engine::job::{LogLine, PromptRun, Run},
+    engine::job::{Attack, LogLine, Run},
     error::{Error, Result},
     models::{
+        AnyModel,
         checkpoint::{self, Precision},
         latent,
     },
@@ -17,7 +18,7 @@ use crate::{
 };
 
 /// The names of the files, in their order.
-pub const FILES: [&str; 12] = [
+pub const FILES: [&str; 14] = [
     "recipe.toml",
     "report.json",
     "model.safetensors",
@@ -29,29 +30,56 @@ pub const FILES: [&str; 12] = [
     "before.png",
     "after.png",
     "side-by-side.png",
+    ATTACKS[0],
+    ATTACKS[1],
     "log.jsonl",
 ];
 
-/// The files of a run folder: name and content.
+/// What a text-to-image model's weights that changed are called in its folder.
+const UNET: &str = "unet/diffusion_pytorch_model.safetensors";
+
+/// The files of a run folder: name and content. A text-to-image model is a diffusers folder in it,
+/// `model/`.
 ///
 /// # Errors
 /// A picture cannot be drawn.
-pub fn contents(run: &Run) -> Result<Vec<(&'static str, Vec<u8>)>> {
-    let each = |name| Ok(file(run, name)?.map(|bytes| (name, bytes)));
-    FILES.into_iter().filter_map(|name| each(name).transpose()).collect()
+pub fn contents(run: &Run) -> Result<Vec<(String, Vec<u8>)>> {
+    let mut files = Vec::new();
+    for name in FILES {
+        match (name, &run.model) {
+            ("model.safetensors", AnyModel::Latent(model)) => {
+                let folder = latent::folder::write(model, Precision::Full)?;
+                files.extend(
+                    folder.into_iter().map(|(name, bytes)| (format!("model/{name}"), bytes)),
+                );
+            }
+            _ => files.extend(file(run, name)?.map(|bytes| (name.to_string(), bytes))),
+        }
+    }
+    Ok(files)
 }
 
-/// One file of a run folder; `None` where there is none, such as the mask of a run without one.
+/// One file of a run folder; `None` where there is none, such as the mask of a run without one. Of
+/// a text-to-image model's weights, those that were trained.
 ///
 /// # Errors
 /// A picture cannot be drawn.
 pub fn file(run: &Run, name: &str) -> Result<Option<Vec<u8>>> {
-    let (report, classes) = (&run.report, &run.model.card.classes);
+    let (report, classes) = (&run.report, run.model.classes());
     let mask = run.mask.as_ref();
     let bytes = match name {
         "recipe.toml" => run.recipe.to_toml()?.into_bytes(),
         "report.json" => json(report)?,
-        "model.safetensors" => checkpoint::encode(&run.model, Precision::Full)?,
+        "model.safetensors" => match &run.model {
+            AnyModel::Plain(model) => checkpoint::encode(model, Precision::Full)?,
+            AnyModel::Latent(model) => {
+                let files = latent::folder::write(model, Precision::Full)?;
+                return Ok(files
+                    .into_iter()
+                    .find(|(name, _)| name == UNET)
+                    .map(|(_, bytes)| bytes));
+            }
+        },
         "mask.safetensors" => return mask.map(Mask::encode).transpose(),
         "saliency.png" => {
             let draw = |m| figures::saliency(m, run.ranking.as_deref(), &report.forget.spec);
@@ -61,6 +89,10 @@ pub fn file(run: &Run, name: &str) -> Result<Option<Vec<u8>>> {
         "after.png" => figures::grid(&run.after, classes)?,
         "side-by-side.png" => figures::side_by_side(run)?,
         "log.jsonl" => log(&run.log)?.into_bytes(),
+        name if ATTACKS.contains(&name) => {
+            let file = attacks(&run.attacks)?.into_iter().find(|(file, _)| *file == name);
+            return Ok(file.map(|(_, bytes)| bytes));
+        }
         name if AUDIT.contains(&name) => {
             let Some(found) = &report.audit else { return Ok(None) };
             let file = audit(found)?.into_iter().find(|(file, _)| *file == name);
@@ -84,34 +116,21 @@ pub fn audit(audit: &Audit) -> Result<[(&'static str, Vec<u8>); 3]> {
     Ok([(found, json(audit)?), (roc, curves), (relearn, back)])
 }
 
-/// The files of a prompt's run folder: the model is a diffusers folder in it.
+/// The names of the files of attacks on what a prompt's run left: pictures before and after, and
+/// how often each way brought the forgotten back.
+pub const ATTACKS: [&str; 2] = ["attacks.json", "attacks.png"];
+
+/// The files of attacks: name and content; none without attacks.
 ///
 /// # Errors
 /// A picture cannot be drawn.
-pub fn prompt_contents(run: &PromptRun) -> Result<Vec<(String, Vec<u8>)>> {
-    let report = &run.report;
-    let mut files = vec![
-        ("recipe.toml".to_string(), run.recipe.to_toml()?.into_bytes()),
-        ("report.json".into(), json(report)?),
-    ];
-    for (name, bytes) in latent::folder::write(&run.model, Precision::Full)? {
-        files.push((format!("model/{name}"), bytes));
+pub fn attacks(attacks: &[Attack]) -> Result<Vec<(&'static str, Vec<u8>)>> {
+    if attacks.is_empty() {
+        return Ok(Vec::new());
     }
-    if let Some(mask) = &run.mask {
-        let saliency = figures::saliency(mask, run.ranking.as_deref(), &report.forget.spec)?;
-        files.extend([
-            ("mask.safetensors".into(), mask.encode()?),
-            ("saliency.png".into(), saliency),
-        ]);
-    }
-    let side_by_side = figures::pair(report, &run.names, [&run.before, &run.after])?;
-    files.extend([
-        ("before.png".into(), figures::grid(&run.before, &run.names)?),
-        ("after.png".into(), figures::grid(&run.after, &run.names)?),
-        ("side-by-side.png".into(), side_by_side),
-        ("log.jsonl".into(), log(&run.log)?.into_bytes()),
-    ]);
-    Ok(files)
+    let [numbers, pictures] = ATTACKS;
+    let reports: Vec<_> = attacks.iter().map(|a| &a.report).collect();
+    Ok(vec![(numbers, json(&reports)?), (pictures, figures::attacks(attacks)?)])
 }
 
 /// A run folder as one zip archive.

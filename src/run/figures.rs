@@ -4,7 +4,7 @@ mod overlap;
 
 use crate::{
     data::forget::brief,
-    engine::job::{Grid, Run},
+    engine::job::{Attack, Grid, Run},
     error::Result,
     run::{
         canvas::{EMBER, GREEN, INK, MARGIN, PALE, Page, RED, TRACK, ZOOM, wide},
@@ -49,7 +49,7 @@ pub fn grid(grid: &Grid, classes: &[String]) -> Result<Vec<u8>> {
 /// # Errors
 /// The picture is too large to hold.
 pub fn side_by_side(run: &Run) -> Result<Vec<u8>> {
-    pair(&run.report, &run.model.card.classes, [&run.before, &run.after])
+    pair(&run.report, run.model.classes(), [&run.before, &run.after])
 }
 
 /// Two grids side by side, with what was measured; `classes` are the names of rows. PNG.
@@ -85,6 +85,36 @@ pub fn pair(report: &Report, classes: &[String], [was, now]: [&Grid; 2]) -> Resu
         left += lines(grid)[1] * cell(grid)[1] + MARGIN;
     }
     legend(&mut page, was);
+    page.png()
+}
+
+/// Attacks one below the other: what each try drew before and after. PNG.
+///
+/// # Errors
+/// The picture is too large to hold.
+pub fn attacks(attacks: &[Attack]) -> Result<Vec<u8>> {
+    let mut page = Page::default();
+    let mut top = MARGIN;
+    for Attack { report, before, after } in attacks {
+        let title = format!("{}: {}", report.kind.title(), brief(&report.forget));
+        page.text(MARGIN, top + 16, 20, INK, &title);
+        let shares = report
+            .tries
+            .iter()
+            .map(|t| format!("{} {:.0} % before, {:.0} % after", t.name, t.before, t.after));
+        let line = shares.collect::<Vec<_>>().join("; ");
+        page.text(MARGIN, top + 38, 13, PALE, &format!("{line} (n = {})", report.n));
+        let below = top + 76;
+        let names = Names::new(before, &[]);
+        names.draw(&mut page, before, below);
+        let mut left = MARGIN + names.width;
+        for (name, grid) in [("Before", before), ("After", after)] {
+            page.text(left, below - 8, 16, INK, name);
+            tiles(&mut page, grid, left, below);
+            left += lines(grid)[1] * cell(grid)[1] + MARGIN;
+        }
+        top = below + before.rows.len() * lines(before)[0] * cell(before)[0] + 2 * MARGIN;
+    }
     page.png()
 }
 
@@ -199,11 +229,13 @@ struct Names {
 
 impl Names {
     fn new(grid: &Grid, classes: &[String]) -> Self {
-        let name = |row: &Option<usize>| match row {
-            Some(c) => classes.get(*c).cloned().unwrap_or_else(|| format!("class {c}")),
-            None => "null".into(),
+        let name = |row: usize| match (grid.name(row, classes), grid.rows[row]) {
+            // A prompt may be of any length.
+            (Some(name), _) => name.chars().take(40).collect(),
+            (None, Some(c)) => format!("class {c}"),
+            (None, None) => "null".into(),
         };
-        let names: Vec<String> = grid.rows.iter().map(name).collect();
+        let names: Vec<String> = (0..grid.rows.len()).map(name).collect();
         let width = names.iter().map(|n| wide(n, 13)).max().unwrap_or(0) + 12;
         Self { names, width }
     }
@@ -238,7 +270,8 @@ fn tiles(page: &mut Page, grid: &Grid, left: usize, top: usize) {
 
 fn legend(page: &mut Page, grid: &Grid) {
     if grid.seen.iter().any(Option::is_some) {
-        page.below("Green: the classifier sees the class of the row. Red: another.");
+        let what = if grid.names.is_empty() { "the class of the row" } else { "what is asked for" };
+        page.below(&format!("Green: the classifier sees {what}. Red: another."));
     }
 }
 
@@ -262,6 +295,7 @@ mod tests {
     fn small() -> Grid {
         Grid {
             rows: vec![Some(0), Some(1)],
+            names: Vec::new(),
             columns: 2,
             channels: 1,
             tile: [4, 4],

@@ -2,17 +2,11 @@
 
 use std::{fs, path::Path};
 
-use super::{
-    bundle::{contents, prompt_contents},
-    files,
-    output::Output,
-    recipe::Recipe,
-    report::Report,
-};
+use super::{bundle::contents, files, output::Output, recipe::Recipe, report::Report};
 use crate::{
-    engine::job::{PromptRun, Run},
+    engine::job::Run,
     error::{Error, Result},
-    models::{Model, checkpoint},
+    models::{AnyModel, checkpoint, latent},
 };
 
 /// Writes a run to `dir`.
@@ -30,19 +24,7 @@ pub fn write(run: &Run, dir: &Path, force: bool) -> Result<()> {
 /// # Errors
 /// A file cannot be written.
 pub fn fill(run: &Run, dir: &Path) -> Result<()> {
-    for (name, bytes) in contents(run)? {
-        let path = dir.join(name);
-        fs::write(&path, bytes).map_err(|e| Error::write(&path, e))?;
-    }
-    Ok(())
-}
-
-/// Writes a prompt's run into an empty folder.
-///
-/// # Errors
-/// A file cannot be written.
-pub fn fill_prompt(run: &PromptRun, dir: &Path) -> Result<()> {
-    put(prompt_contents(run)?, dir)
+    put(contents(run)?, dir)
 }
 
 /// Writes files by their names below a folder.
@@ -65,7 +47,7 @@ pub fn put(files: Vec<(String, Vec<u8>)>, dir: &Path) -> Result<()> {
 pub struct Saved {
     pub recipe: Recipe,
     pub report: Report,
-    pub model: Model,
+    pub model: AnyModel,
 }
 
 /// Reads the recipe, the report and the weights of a run folder.
@@ -86,6 +68,12 @@ pub fn read(dir: &Path) -> Result<Saved> {
     let recipe = Recipe::parse(&text, &path.to_string_lossy())?;
     let (path, bytes) = get("report.json")?;
     let report = serde_json::from_slice(&bytes).map_err(|e| Error::file(&path, e))?;
-    let (path, bytes) = get("model.safetensors")?;
-    Ok(Saved { recipe, report, model: checkpoint::decode(&bytes, &path)? })
+    let inside = dir.join("model");
+    let model = if inside.is_dir() {
+        AnyModel::Latent(latent::folder::read(&latent::folder::OnDisk(inside), None)?)
+    } else {
+        let (path, bytes) = get("model.safetensors")?;
+        AnyModel::Plain(checkpoint::decode(&bytes, &path)?)
+    };
+    Ok(Saved { recipe, report, model })
 }

@@ -87,6 +87,9 @@ impl Link {
         for knob in knobs.split(',').filter(|knob| !knob.is_empty()) {
             recipe.set(&knob.replacen(':', "=", 1))?;
         }
+        if let Some(shipped) = crate::models::registry::shipped(&recipe.model) {
+            recipe.data = shipped.data.into();
+        }
         recipe.check()?;
         Ok(Self { recipe, at, run })
     }

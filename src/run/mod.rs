@@ -1,5 +1,6 @@
 //! What makes a run repeatable: the recipe, the report, the folder that holds both.
 
+pub mod attack;
 pub mod audit;
 pub mod budget;
 pub mod bundle;

@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    models::Task,
+};
 
 /// How weights are scored. A larger score is kept first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -41,6 +44,11 @@ impl Estimator {
         Self::LayerBalanced,
         Self::None,
     ];
+
+    /// Whether it is there for a task: a prompt's gradients are those of a guided prediction, summed.
+    pub fn fits(self, task: Task) -> bool {
+        task != Task::TextToImage || matches!(self, Self::AbsSumGrad | Self::Random | Self::None)
+    }
 
     /// The name on the command line.
     pub fn name(self) -> &'static str {

@@ -16,6 +16,7 @@ use super::{
     heat::HeatMap,
     keys,
     narrow::{NARROW, Tab, narrow_ui},
+    prompt::Draft,
     saliency_panel,
     saver::{SaveHook, Saver, Wanted},
     state::State,
@@ -55,6 +56,7 @@ pub struct Studio {
     pub(super) show_small: bool,
     /// What the centre shows.
     pub view: View,
+    pub(super) draft: Draft,
     pub(super) browser: Browser,
     pub(super) auditor: Auditor,
     #[cfg(not(target_arch = "wasm32"))]
@@ -81,6 +83,7 @@ impl Studio {
             frames: Frames::default(),
             show_small: false,
             view: View::default(),
+            draft: Draft::default(),
             browser: Browser::default(),
             auditor: Auditor::default(),
             #[cfg(not(target_arch = "wasm32"))]
@@ -216,6 +219,10 @@ impl Studio {
     fn take_files(&mut self, ctx: &egui::Context) {
         #[cfg(not(target_arch = "wasm32"))]
         for file in ctx.input(|i| i.raw.dropped_files.clone()) {
+            if file.path().join("model_index.json").is_file() {
+                self.state.import(file.path().to_string_lossy().into_owned(), None);
+                continue;
+            }
             if file.path().is_dir() {
                 self.tables.open(file.path().into());
                 self.view = View::Table;

@@ -7,7 +7,6 @@ use egui::{RichText, ScrollArea, Sense, Ui, Vec2, vec2};
 use super::{
     app::Studio,
     panes::{self, Look},
-    request::Choice,
     session::{Content, Pane, Session},
     state::State,
     swipe::Swipe,
@@ -15,10 +14,13 @@ use super::{
     tile::Sheet,
     tour::Spot,
 };
-use crate::engine::job::{Grid, Opened};
+use crate::{
+    engine::job::{Grid, Opened},
+    models::Task,
+};
 
 /// Width of the class names, in points.
-pub const NAMES: f32 = 84.0;
+const NAMES: f32 = 84.0;
 /// Height of a pane's title.
 pub const TITLE: f32 = 22.0;
 /// Between panes.
@@ -48,7 +50,7 @@ impl Comparison {
 pub fn compare_ui(studio: &mut Studio, ui: &mut Ui) {
     let one_row = ui.available_width() > 640.0;
     ui.horizontal(|ui| {
-        for pane in Pane::ALL {
+        for &pane in Pane::of(studio.state.task) {
             ui.checkbox(&mut studio.comparison.shown[pane as usize], pane.name())
                 .on_hover_text("Show or hide this pane");
         }
@@ -56,11 +58,11 @@ pub fn compare_ui(studio: &mut Studio, ui: &mut Ui) {
             .on_hover_text("Before and after in one pane (W); or hold B for Before everywhere");
         if one_row {
             ui.add_space(12.0);
-            legend_ui(ui);
+            legend_ui(studio.state.task, ui);
         }
     });
     if !one_row {
-        ui.horizontal(legend_ui);
+        ui.horizontal(|ui| legend_ui(studio.state.task, ui));
     }
     ui.add_space(4.0);
     match studio.state.session().seen().cloned() {
@@ -74,7 +76,10 @@ fn opening_ui(state: &mut State, ui: &mut Ui) {
         ui.add_space(ui.available_height() * 0.4);
         if state.work.is_some() {
             ui.label(RichText::new("Drawing the first pictures…").heading());
-            ui.weak("The model shows what it knows of every class");
+            ui.weak(match state.task {
+                Task::TextToImage => "The model shows what it draws, in every style that it knows",
+                _ => "The model shows what it knows of every class",
+            });
         } else {
             ui.label(RichText::new("No model is open").heading());
             if ui.button("Open again").clicked() {
@@ -85,10 +90,14 @@ fn opening_ui(state: &mut State, ui: &mut Ui) {
 }
 
 /// Says what the frames mean.
-fn legend_ui(ui: &mut Ui) {
+fn legend_ui(task: Task, ui: &mut Ui) {
     ui.spacing_mut().interact_size.y = 14.0;
     ui.spacing_mut().item_spacing.x = 6.0;
-    for (agrees, text) in [(true, "seen as its class"), (false, "seen as another")] {
+    let agreed = match task {
+        Task::TextToImage => "seen as asked",
+        _ => "seen as its class",
+    };
+    for (agrees, text) in [(true, agreed), (false, "seen as another")] {
         let (rect, _) = ui.allocate_exact_size(vec2(14.0, 14.0), Sense::hover());
         panes::frame(ui.painter(), rect, agrees);
         ui.label(RichText::new(text).small().weak());
@@ -112,7 +121,7 @@ fn arrange(space: Vec2, panes: &[Width], grid: &Grid) -> Arrangement {
         let down = bands.len() as f32;
         let height = (space.y - down * (TITLE + GAP)) / (down * rows);
         // A point is lost to rounding.
-        let room = space.x - NAMES - per_band as f32 * GAP - 1.0;
+        let room = space.x - names_width(grid) - per_band as f32 * GAP - 1.0;
         let width = bands.map(|band| {
             let [tiles, points] = band.iter().fold([0.0, 0.0], |sum, width| match width {
                 Width::Tiles(n) => [sum[0] + *n as f32, sum[1]],
@@ -128,19 +137,18 @@ fn arrange(space: Vec2, panes: &[Width], grid: &Grid) -> Arrangement {
 }
 
 fn panes_ui(studio: &mut Studio, ui: &mut Ui, opened: &Arc<Opened>) {
-    let shown: Vec<Pane> =
-        Pane::ALL.into_iter().filter(|p| studio.comparison.shown[*p as usize]).collect();
     let session = studio.state.session();
-    let widths: Vec<Width> = shown.iter().map(|p| width(session, opened, *p)).collect();
-    let arrangement = arrange(ui.available_size(), &widths, &opened.grid);
-    let before = studio.comparison.sheets[0].texture(ui.ctx(), &opened.grid);
+    let of_task = Pane::of(session.task).iter().copied();
+    let shown: Vec<Pane> = of_task.filter(|p| studio.comparison.shown[*p as usize]).collect();
+    let base = session.base().unwrap_or(&opened.grid);
+    let widths: Vec<Width> = shown.iter().map(|p| width(session, base, *p)).collect();
+    let arrangement = arrange(ui.available_size(), &widths, base);
+    let before = studio.comparison.sheets[0].texture(ui.ctx(), base);
     let look = Look {
         session,
-        opened,
-        forgotten: match &session.request.what {
-            Some(Choice::Class(class)) => Some(*class),
-            _ => None,
-        },
+        base,
+        classes: &opened.classes,
+        forgotten: session.forgotten(),
         tile: arrangement.tile,
         before,
         swipe: studio.comparison.swipe.share(ui.ctx()),
@@ -179,11 +187,16 @@ pub enum Width {
 }
 
 /// Retrain without a twin stays empty and takes little; the others will be filled.
-pub fn width(session: &Session, opened: &Opened, pane: Pane) -> Width {
+pub fn width(session: &Session, base: &Grid, pane: Pane) -> Width {
     match (pane, session.content(pane)) {
         (Pane::Retrain, Content::Hint(_)) => Width::Points(96.0),
-        _ => Width::Tiles(opened.grid.columns),
+        _ => Width::Tiles(base.columns),
     }
+}
+
+/// Width of the rows' names, in points: prompts are longer than classes.
+pub fn names_width(grid: &Grid) -> f32 {
+    if grid.names.is_empty() { NAMES } else { 1.5 * NAMES }
 }
 
 #[cfg(test)]
@@ -194,6 +207,7 @@ mod tests {
     fn four_panes_fit_the_smallest_window() {
         let grid = Grid {
             rows: (0..10).map(Some).collect(),
+            names: Vec::new(),
             columns: 6,
             channels: 1,
             tile: [28, 28],

@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use egui::{
     Align, Align2, AtomExt as _, Atoms, Button, Color32, ComboBox, DragValue, Frame, Image, Layout,
-    Panel, RichText, ScrollArea, Slider, Ui, Vec2, vec2,
+    Panel, Rect, Response, RichText, ScrollArea, Slider, TextureId, Ui, Vec2, vec2,
 };
 
 use super::{
     app::Studio,
     items,
     knobs::knobs_ui,
+    prompt,
     request::{Choice, Request},
     session::Pane,
     state::{State, WAIT},
@@ -39,11 +40,17 @@ pub fn forget_ui(studio: &mut Studio, ui: &mut Ui) {
         match studio.state.session().opened.clone() {
             Some(opened) => {
                 earlier_ui(&mut studio.state, &opened, ui);
-                let chips = ui.scope(|ui| classes_ui(studio, ui, &opened));
+                let chips = ui.scope(|ui| match opened.task {
+                    Task::TextToImage => prompt::prompt_ui(studio, ui, &opened),
+                    _ => classes_ui(studio, ui, &opened),
+                });
                 studio.tour.mark(Spot::Pick, chips.response.rect);
                 if studio.state.task == Task::Classify {
                     parts_ui(studio, ui);
                 }
+            }
+            None if studio.state.task == Task::TextToImage => {
+                ui.weak("Write a prompt here once the model is open");
             }
             None => drop(ui.weak("The classes appear once the model is open")),
         }
@@ -109,32 +116,38 @@ fn classes_ui(studio: &mut Studio, ui: &mut Ui, opened: &Arc<Opened>) {
         ui.horizontal(|ui| {
             ui.spacing_mut().button_padding = vec2(4.0, 2.0);
             for &class in pair {
-                let name = RichText::new(&opened.classes[class]).small();
-                let mut atoms = Atoms::new(name.atom_grow(true).atom_align(Align2::LEFT_CENTER));
-                if let Some(row) = opened.grid.rows.iter().position(|r| *r == Some(class)) {
-                    let side = Vec2::splat(height - 6.0);
-                    let image = Image::from_texture((texture, side))
-                        .uv(tile::uv(&opened.grid, row, 0))
-                        .fit_to_exact_size(side);
-                    atoms.push_left(image);
-                }
-                let chip = Button::new(atoms)
-                    .selected(picked == Some(Choice::Class(class)))
-                    .truncate()
-                    .gap(6.0)
-                    .min_size(size);
-                let response = ui
-                    .add_enabled_ui(free, |ui| {
-                        ui.set_max_width(size.x);
-                        ui.add(chip)
-                    })
-                    .inner;
-                if response.on_disabled_hover_text(WAIT).clicked() {
+                let row = opened.grid.rows.iter().position(|r| *r == Some(class));
+                let picture = row.map(|row| (texture, tile::uv(&opened.grid, row, 0)));
+                let on = picked == Some(Choice::Class(class));
+                if chip_ui(ui, &opened.classes[class], picture, on, size, free).clicked() {
                     studio.state.pick(Choice::Class(class));
                 }
             }
         });
     }
+}
+
+/// A button with a name and a picture, which is a part of a texture.
+pub fn chip_ui(
+    ui: &mut Ui,
+    name: &str,
+    picture: Option<(TextureId, Rect)>,
+    on: bool,
+    size: Vec2,
+    free: bool,
+) -> Response {
+    let name = RichText::new(name).small();
+    let mut atoms = Atoms::new(name.atom_grow(true).atom_align(Align2::LEFT_CENTER));
+    if let Some((texture, uv)) = picture {
+        let side = Vec2::splat(size.y - 6.0);
+        atoms.push_left(Image::from_texture((texture, side)).uv(uv).fit_to_exact_size(side));
+    }
+    let chip = Button::new(atoms).selected(on).truncate().gap(6.0).min_size(size);
+    let response = ui.add_enabled_ui(free, |ui| {
+        ui.set_max_width(size.x);
+        ui.add(chip)
+    });
+    response.inner.on_disabled_hover_text(WAIT)
 }
 
 /// Forget sets that are a part of some classes.
@@ -197,9 +210,11 @@ fn how_ui(state: &mut State, ui: &mut Ui) {
     mask_ui(state, ui);
     density_ui(state, ui);
     let method = METHODS.iter().find(|m| m.name == state.session().request.method);
-    let redirects = method.and_then(|m| m.generate.as_ref()).is_some_and(|how| how.redirects);
-    if state.task == Task::Generate && redirects {
-        redirect_ui(state, ui);
+    if method.is_some_and(|m| m.fields(state.task).contains(&"redirect")) {
+        match state.task {
+            Task::TextToImage => prompt::redirect_ui(state, ui),
+            _ => redirect_ui(state, ui),
+        }
     }
     let response = field_ui(ui, "Seed", |ui| {
         let seed = &mut state.session_mut().request.seed;
@@ -235,6 +250,7 @@ fn method_ui(state: &mut State, ui: &mut Ui) {
 }
 
 fn mask_ui(state: &mut State, ui: &mut Ui) {
+    let task = state.task;
     let mut mask = state.session().request.mask;
     let now = state.session().request.estimator();
     let own = Request { mask: None, ..state.session().request.clone() }.estimator();
@@ -245,7 +261,7 @@ fn mask_ui(state: &mut State, ui: &mut Ui) {
             .selected_text(now.name())
             .show_ui(ui, |ui| {
                 ui.selectable_value(&mut mask, None, &own);
-                for estimator in Estimator::ALL {
+                for estimator in Estimator::ALL.into_iter().filter(|e| e.fits(task)) {
                     ui.selectable_value(&mut mask, Some(estimator), estimator.name())
                         .on_hover_text(estimator.about());
                 }

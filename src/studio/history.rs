@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{attempt::Attempt, session::Arm};
 use crate::{
-    engine::job::{Opened, Run},
+    engine::job::{Opened, PromptPane, Run},
     run::{
         recipe::Recipe,
         report::{Report, Verdict},
@@ -32,6 +32,8 @@ pub struct Entry {
 #[derive(Debug, Clone)]
 pub struct Kept {
     pub opened: Arc<Opened>,
+    /// What the request's prompts showed before it.
+    pub pane: Option<PromptPane>,
     pub attempts: [Option<Attempt>; 2],
 }
 
@@ -55,14 +57,24 @@ impl History {
     }
 
     /// Takes in a method's run, or the control of the latest one.
-    pub fn push(&mut self, arm: Arm, opened: &Arc<Opened>, attempt: &Attempt, run: &Run) {
+    pub fn push(
+        &mut self,
+        arm: Arm,
+        (opened, pane): (&Arc<Opened>, &Option<PromptPane>),
+        attempt: &Attempt,
+        run: &Run,
+    ) {
         if arm == Arm::Method {
             let number = self.entries.last().map_or(1, |e| e.number + 1);
             self.entries.push(Entry {
                 number,
                 recipe: run.recipe.clone(),
                 reports: [None, None],
-                kept: Some(Kept { opened: opened.clone(), attempts: [None, None] }),
+                kept: Some(Kept {
+                    opened: opened.clone(),
+                    pane: pane.clone(),
+                    attempts: [None, None],
+                }),
             });
             self.shown = Some(number);
         }
@@ -130,7 +142,7 @@ impl Kept {
     fn bytes(&self) -> usize {
         let of = |run: &Arc<Run>| {
             let mask = run.mask.as_ref().map_or(0, |m| m.bits.len());
-            4 * (run.model.weights.values.len() + run.change.values.len()) + mask
+            4 * (run.model.weights().values.len() + run.change.values.len()) + mask
         };
         self.attempts.iter().flatten().filter_map(|a| a.run.as_ref()).map(of).sum()
     }

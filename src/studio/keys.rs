@@ -7,7 +7,7 @@ use crate::models::Task;
 
 /// The list behind "?".
 pub const HELP: [(&str, &str); 15] = [
-    ("1, 2", "Diffusion, Classifier"),
+    ("1, 2, 3", "Diffusion, Classifier, Text-to-image"),
     ("C, M, D, A, O, T", "Compare, forget map, data, audit, masks, table"),
     ("Arrows", "Previous or next class"),
     ("[, ]", "Less or more density"),
@@ -77,7 +77,7 @@ pub fn handle(studio: &mut Studio, ctx: &Context) {
         }
     }
     for view in View::ALL {
-        if pressed(view.key()) {
+        if view.fits(studio.state.task) && pressed(view.key()) {
             studio.view = *view;
         }
     }

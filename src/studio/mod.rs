@@ -20,6 +20,7 @@ mod lasso;
 mod matrix;
 mod narrow;
 mod panes;
+mod prompt;
 mod request;
 mod saliency_panel;
 mod salient;

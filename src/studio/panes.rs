@@ -1,12 +1,15 @@
 //! One pane: its title, its tiles with what the classifier sees in them, the tile under the hand.
 
+use std::ops::Range;
+
 use egui::{
-    Align2, Color32, FontId, Image, Mesh, Painter, Rect, Response, RichText, Role, Sense, Shape,
-    Stroke, StrokeKind, TextStyle, TextureId, Ui, UiBuilder, Vec2, WidgetInfo, pos2, vec2,
+    Align, Align2, Color32, FontId, Image, Mesh, Painter, Rect, Response, RichText, Role, Sense,
+    Shape, Stroke, StrokeKind, TextStyle, TextureId, Ui, UiBuilder, Vec2, WidgetInfo, pos2,
+    text::LayoutJob, vec2,
 };
 
 use super::{
-    compare::{self, GAP, NAMES, TITLE, Width},
+    compare::{self, GAP, TITLE, Width, names_width},
     session::{Arm, Content, Pane, Session},
     swipe,
     theme::{self, Palette},
@@ -14,14 +17,16 @@ use super::{
     timeline::arm_name,
     words,
 };
-use crate::engine::job::{Grid, Opened};
+use crate::engine::job::Grid;
 
 /// What all panes have in common.
 pub struct Look<'a> {
     pub session: &'a Session,
-    pub opened: &'a Opened,
-    /// The class whose row is marked.
-    pub forgotten: Option<usize>,
+    /// The pictures before, which all panes are like.
+    pub base: &'a Grid,
+    pub classes: &'a [String],
+    /// The rows that are marked.
+    pub forgotten: Range<usize>,
     /// Size of a tile with its frame, in points.
     pub tile: Vec2,
     /// The texture of the pictures before.
@@ -34,26 +39,32 @@ pub struct Look<'a> {
 impl Look<'_> {
     /// Draws the names of the rows.
     pub fn names_ui(&self, ui: &mut Ui) {
-        let grid = &self.opened.grid;
-        let size = vec2(NAMES - GAP, TITLE + grid.rows.len() as f32 * self.tile.y);
+        let grid = self.base;
+        let width = names_width(grid) - GAP;
+        let size = vec2(width, TITLE + grid.rows.len() as f32 * self.tile.y);
         let (rect, _) = ui.allocate_exact_size(size, Sense::hover());
         let font = TextStyle::Small.resolve(ui.style());
-        for (row, class) in grid.rows.iter().enumerate() {
-            let color = match class {
-                Some(class) if Some(*class) == self.forgotten => self.palette.accent_text,
-                _ => ui.visuals().text_color(),
+        let painter = ui.painter_at(rect);
+        for row in 0..grid.rows.len() {
+            let color = match self.forgotten.contains(&row) {
+                true => self.palette.accent_text,
+                false => ui.visuals().text_color(),
             };
             let y = rect.top() + TITLE + (row as f32 + 0.5) * self.tile.y;
-            let painter = ui.painter_at(rect);
-            let name = self.class_name(*class);
-            painter.text(pos2(rect.right(), y), Align2::RIGHT_CENTER, name, font.clone(), color);
+            let name = self.row_name(grid, row);
+            // A prompt may be of any length: as many lines as its row has room for.
+            let mut job = LayoutJob::simple(name.into(), font.clone(), color, width);
+            job.halign = Align::RIGHT;
+            job.wrap.max_rows = ((self.tile.y / font.size / 1.3) as usize).max(1);
+            let galley = painter.layout_job(job);
+            painter.galley(pos2(rect.right(), y - galley.size().y / 2.0), galley, color);
         }
     }
 
     /// Draws a pane: where it is, and where its swipe was moved to.
     pub fn pane_ui(&self, ui: &mut Ui, pane: Pane, sheet: &mut Sheet) -> (Rect, Option<f32>) {
-        let like = &self.opened.grid;
-        let width = match compare::width(self.session, self.opened, pane) {
+        let like = self.base;
+        let width = match compare::width(self.session, like, pane) {
             Width::Tiles(columns) => columns as f32 * self.tile.x,
             Width::Points(points) => points,
         };
@@ -79,7 +90,7 @@ impl Look<'_> {
             return (rect, None);
         };
         let [left, right] = swipe::halves(tiles, at);
-        for (part, grid, texture) in [(left, &**like, self.before), (right, grid, texture)] {
+        for (part, grid, texture) in [(left, like, self.before), (right, &**grid, texture)] {
             let mut part_ui = ui.new_child(UiBuilder::new().max_rect(tiles));
             part_ui.shrink_clip_rect(part);
             self.tiles(&part_ui, tiles, grid, texture);
@@ -107,10 +118,10 @@ impl Look<'_> {
     fn tiles(&self, ui: &Ui, rect: Rect, grid: &Grid, texture: TextureId) {
         let painter = ui.painter();
         let mut mesh = Mesh::with_texture(texture);
-        let forgotten = grid.rows.iter().position(|r| r.is_some() && *r == self.forgotten);
-        if let Some(row) = forgotten {
-            let band =
-                self.tile_rect(rect, row, 0).union(self.tile_rect(rect, row, grid.columns - 1));
+        let forgotten = self.forgotten.start..self.forgotten.end.min(grid.rows.len());
+        if !forgotten.is_empty() && grid.rows.len() == self.base.rows.len() {
+            let last = self.tile_rect(rect, forgotten.end - 1, grid.columns - 1);
+            let band = self.tile_rect(rect, forgotten.start, 0).union(last);
             let stroke = Stroke::new(1.5, self.palette.accent_text);
             painter.rect(
                 band.expand(1.0),
@@ -156,8 +167,8 @@ impl Look<'_> {
             return;
         }
         response.on_hover_ui_at_pointer(|ui| {
-            ui.label(RichText::new(self.class_name(grid.rows[row])).strong());
-            let before = &*self.opened.grid;
+            ui.label(RichText::new(self.row_name(grid, row)).strong());
+            let before = self.base;
             let mut both = vec![(pane, grid, texture)];
             if pane != Pane::Before && before.rows.get(row) == grid.rows.get(row) {
                 both.insert(0, (Pane::Before, before, self.before));
@@ -180,7 +191,7 @@ impl Look<'_> {
     fn verdict(&self, grid: &Grid, row: usize, column: usize) -> String {
         match grid.seen_in(row, column) {
             Some((seen, p)) => {
-                format!("Seen as {}, {:.0} %", self.class_name(Some(seen)), p * 100.0)
+                format!("Seen as {}, {:.0} %", self.class_name(seen), p * 100.0)
             }
             None => "Not judged".into(),
         }
@@ -198,10 +209,13 @@ impl Look<'_> {
                 .count()
         };
         let all: usize = (0..grid.rows.len()).map(agreeing).sum();
-        let mut text = format!("{name}: {all} of {} seen as their class", grid.seen.len());
-        if let Some(row) = grid.rows.iter().position(|r| r.is_some() && *r == self.forgotten) {
-            let class = self.class_name(grid.rows[row]);
-            text += &format!(", {class} {} of {}", agreeing(row), grid.columns);
+        let what = if grid.names.is_empty() { "their class" } else { "asked" };
+        let mut text = format!("{name}: {all} of {} seen as {what}", grid.seen.len());
+        if let (Some(row), false) = (self.forgotten.clone().next(), self.forgotten.is_empty()) {
+            let rows = self.forgotten.start..self.forgotten.end.min(grid.rows.len());
+            let n = rows.len() * grid.columns;
+            let seen: usize = rows.map(agreeing).sum();
+            text += &format!(", {} {seen} of {n}", self.row_name(grid, row));
         }
         match step {
             Some(step) => format!("{text}, step {step}"),
@@ -216,8 +230,12 @@ impl Look<'_> {
         }
     }
 
-    fn class_name(&self, class: Option<usize>) -> &str {
-        class.map_or("No class", |c| self.opened.classes.get(c).map_or("?", String::as_str))
+    fn class_name(&self, class: usize) -> &str {
+        self.classes.get(class).map_or("something else", String::as_str)
+    }
+
+    fn row_name<'b>(&'b self, grid: &'b Grid, row: usize) -> &'b str {
+        grid.name(row, self.classes).unwrap_or("No class")
     }
 
     fn tile_rect(&self, rect: Rect, row: usize, column: usize) -> Rect {

@@ -26,6 +26,8 @@ pub enum Choice {
     Easiest(u32),
     /// Picked training items, by ascending index.
     Items(Arc<[usize]>),
+    /// What a text-to-image model draws for these words.
+    Prompt(String),
 }
 
 /// The knobs.
@@ -61,6 +63,7 @@ impl Request {
             Choice::Hardest(percent) => Some(format!("hardest:{percent}%")),
             Choice::Easiest(percent) => Some(format!("easiest:{percent}%")),
             Choice::Items(items) => Some(items::spec(items)),
+            Choice::Prompt(text) => Some(format!("prompt:{text}")),
         }
     }
 
@@ -120,6 +123,12 @@ impl Choice {
                 .ok_or_else(|| Error::argument("forget", spec, "a share of 1% to 50% is needed"))
         };
         let parts = opened.task == Task::Classify;
+        if opened.task == Task::TextToImage {
+            return match spec.strip_prefix("prompt:").map(|text| text.trim_matches('"').trim()) {
+                Some(text) if !text.is_empty() => Ok(Self::Prompt(text.into())),
+                _ => Err(Error::argument("forget", spec, "prompt:\"a cat\" is needed")),
+            };
+        }
         match spec.split_once(':') {
             Some(("class", name)) => class_index(&opened.classes, name).map(Self::Class),
             Some(("random", share)) if parts => percent(share).map(Self::Share),

@@ -1,8 +1,8 @@
 //! The right panel: histogram with the threshold on it, a bar for every layer, the open layer.
 
 use egui::{
-    FontId, Frame, Panel, RichText, Role, ScrollArea, Sense, Stroke, StrokeKind, TextStyle, Ui,
-    WidgetInfo, pos2, vec2,
+    FontId, Frame, Painter, Panel, Pos2, RichText, Role, ScrollArea, Sense, Shape, Stroke,
+    StrokeKind, TextStyle, Ui, WidgetInfo, pos2, vec2,
 };
 use egui_plot::{Bar, BarChart, Plot, VLine, uniform_grid_spacer};
 
@@ -12,9 +12,14 @@ use super::{
     salient::Saliency,
     session::{Arm, Session},
     state::{Kind, State},
-    theme, words,
+    theme::{self, Palette},
+    words,
 };
-use crate::{run::report::LayerReport, saliency::change::Change};
+use crate::{
+    models::{Task, latent::unet::is_cross_attention},
+    run::report::LayerReport,
+    saliency::change::Change,
+};
 
 /// Height of a layer's row, in points.
 const ROW: f32 = 32.0;
@@ -34,6 +39,7 @@ pub fn saliency_ui(studio: &mut Studio, ui: &mut Ui) {
         let first = words::count(saliency.ranking.n_forget);
         ui.weak(format!("A first guess, from {first} pictures"));
     }
+    cross_attention_ui(saliency, ui);
     let dragged = histogram_ui(saliency, ui);
     ui.checkbox(&mut studio.show_small, "Show biases and norms");
 
@@ -69,8 +75,34 @@ fn empty_ui(state: &State, ui: &mut Ui) {
             "Scoring every weight by its gradient…"
         }
         _ if opened.is_none() => "Opening the model…",
+        _ if state.task == Task::TextToImage => {
+            "Say what to forget to see which weights it lives in"
+        }
         _ => "Pick what to forget to see which weights it lives in",
     });
+}
+
+/// Says how much of the layers that read the prompt is free, where there are such layers.
+fn cross_attention_ui(saliency: &Saliency, ui: &mut Ui) {
+    let reads = saliency.layers.iter().filter(|l| is_cross_attention(&l.name));
+    let [kept, n] = reads.fold([0, 0], |[kept, n], l| [kept + l.kept, n + l.n]);
+    if n == 0 {
+        return;
+    }
+    ui.horizontal(|ui| {
+        let (rect, _) = ui.allocate_exact_size(vec2(8.0, 14.0), Sense::hover());
+        mark(ui.painter(), rect.center(), theme::palette(ui));
+        let share = words::percent(kept as f64 / n as f64);
+        ui.label(RichText::new(format!("Cross-attention: {share} free")).small())
+            .on_hover_text("The layers that read the prompt; each is marked like this in the list");
+    });
+}
+
+/// The mark of a layer that reads the prompt.
+fn mark(painter: &Painter, at: Pos2, palette: &Palette) {
+    let points = [vec2(0.0, -4.0), vec2(4.0, 0.0), vec2(0.0, 4.0), vec2(-4.0, 0.0)];
+    let points = points.map(|corner| at + corner).to_vec();
+    painter.add(Shape::convex_polygon(points, palette.caution, Stroke::NONE));
 }
 
 /// Draws the histogram and returns the density where the threshold was dragged to.
@@ -157,8 +189,10 @@ fn layer_ui(
     let size = vec2(ui.available_width(), ROW);
     let (rect, response) = ui.allocate_exact_size(size, Sense::click());
     let kept = format!("{} of {}", words::count(layer.kept), words::count(layer.n));
+    let reads_prompt = is_cross_attention(&layer.name);
     response.widget_info(|| {
-        let label = format!("{}, {kept} weights free", layer.name);
+        let reads = if reads_prompt { ", cross-attention" } else { "" };
+        let label = format!("{}{reads}, {kept} weights free", layer.name);
         WidgetInfo::selected(Role::Button, ui.is_enabled(), open, label)
     });
     if !ui.is_rect_visible(rect) {
@@ -177,14 +211,18 @@ fn layer_ui(
     let font = TextStyle::Small.resolve(ui.style());
     let inner = rect.shrink2(vec2(8.0, 4.0));
     let count = painter.layout_no_wrap(kept, font.clone(), palette.weak);
-    let room = inner.width() - count.size().x - 8.0;
+    let left = if reads_prompt { 12.0 } else { 0.0 };
+    let room = inner.width() - count.size().x - 8.0 - left;
+    if reads_prompt {
+        mark(painter, inner.left_top() + vec2(4.0, count.size().y / 2.0), palette);
+    }
     painter.galley(pos2(inner.right() - count.size().x, inner.top()), count, palette.weak);
     let text = ui.visuals().text_color();
     let name = short(&layer.name, room, |name| {
         painter.layout_no_wrap(name.into(), FontId::clone(&font), text).size().x
     });
     let name = painter.layout_no_wrap(name, font, text);
-    painter.galley(inner.left_top(), name, text);
+    painter.galley(inner.left_top() + vec2(left, 0.0), name, text);
 
     let bar = inner.with_min_y(inner.bottom() - 5.0);
     let share = layer.kept as f32 / layer.n.max(1) as f32;
@@ -203,6 +241,9 @@ fn layer_ui(
     let clicked = response.clicked();
     response.on_hover_ui(|ui| {
         ui.label(RichText::new(&layer.name).strong());
+        if reads_prompt {
+            ui.label("Cross-attention: it reads the prompt");
+        }
         ui.label(format!("{} of its weights are free", words::percent(f64::from(share))));
         if let Some([mean, _]) = moved {
             ui.label(format!("A weight moved by {mean:.2e} on average"));

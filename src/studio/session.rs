@@ -1,11 +1,17 @@
 //! Everything about one task: its model, the request, the saliency, the two runs.
 
-use std::sync::Arc;
+use std::{ops::Range, sync::Arc};
 
-use super::{attempt::Attempt, history::History, request::Request, salient::Saliency, words};
+use super::{
+    attempt::Attempt,
+    history::History,
+    request::{Choice, Request},
+    salient::Saliency,
+    words,
+};
 use crate::{
     data,
-    engine::job::{Grid, Opened, Run, Shelf},
+    engine::job::{Attack, Grid, Opened, PromptPane, Run, Shelf},
     eval::verdict::{Evidence, verdict},
     models::{Task, registry},
     run::{audit::Audit, link::Link, recipe::Recipe},
@@ -36,6 +42,11 @@ pub enum Pane {
 
 impl Pane {
     pub const ALL: [Self; 4] = [Self::Before, Self::After, Self::Random, Self::Retrain];
+
+    /// Those of a task: nobody trains a text-to-image model anew to forget a prompt.
+    pub fn of(task: Task) -> &'static [Self] {
+        if task == Task::TextToImage { &Self::ALL[..3] } else { &Self::ALL }
+    }
 
     /// The name on its toggle.
     pub fn name(self) -> &'static str {
@@ -84,6 +95,8 @@ pub struct Session {
     pub before: Vec<Arc<Opened>>,
     /// The masks that were compared last.
     pub overlap: Option<Arc<Overlap>>,
+    /// What the prompts of the request show before it.
+    pub pane: Option<PromptPane>,
 }
 
 impl Session {
@@ -105,6 +118,7 @@ impl Session {
             unreadable: false,
             before: Vec::new(),
             overlap: None,
+            pane: None,
         }
     }
 
@@ -115,7 +129,8 @@ impl Session {
         }
         let spec = self.opened.as_deref().and_then(|o| self.request.spec(o)).unwrap_or_default();
         let model = self.opened.as_deref().map_or(&*self.model, Opened::model);
-        let data = self.opened.as_deref().map_or(data::NAMES[0], |o| &o.data);
+        let shipped = registry::shipped(model).map_or(data::NAMES[0], |s| s.data);
+        let data = self.opened.as_deref().map_or(shipped, |o| &o.data);
         let recipe = self.request.recipe_of(model, data, &spec);
         Link { recipe, at: self.scrub, run: false }
     }
@@ -155,6 +170,7 @@ impl Session {
     /// Puts away what belongs to another forget set.
     pub fn clear(&mut self) {
         self.saliency = None;
+        self.pane = None;
         self.put_away();
     }
 
@@ -170,7 +186,55 @@ impl Session {
         let Some(attempt) = &mut self.attempts[arm as usize] else { return };
         attempt.finish(run.clone());
         if let Some(opened) = &self.opened {
-            self.history.push(arm, opened, attempt, run);
+            self.history.push(arm, (opened, &self.pane), attempt, run);
+        }
+    }
+
+    /// The pictures that all panes are held against: the request's prompts, or what the model shows
+    /// of every class.
+    pub fn base(&self) -> Option<&Arc<Grid>> {
+        self.pane.as_ref().map(|pane| &pane.grid).or(self.seen().map(|opened| &opened.grid))
+    }
+
+    /// The rows of [`Self::base`] that are to be forgotten.
+    pub fn forgotten(&self) -> Range<usize> {
+        if let Some(pane) = &self.pane {
+            return 0..pane.forgotten;
+        }
+        let rows = self.base().map(|grid| &grid.rows);
+        let row = match (&self.request.what, rows) {
+            (Some(Choice::Class(class)), Some(rows)) => {
+                rows.iter().position(|row| *row == Some(*class))
+            }
+            _ => None,
+        };
+        row.map_or(0..0, |row| row..row + 1)
+    }
+
+    /// Takes in what the request's prompts show; a run that has yet to start begins with it.
+    pub fn take_pane(&mut self, pane: PromptPane) {
+        for attempt in self.attempts.iter_mut().flatten().filter(|a| a.run.is_none()) {
+            attempt.snapshots[0].1 = pane.grid.clone();
+        }
+        self.pane = Some(pane);
+    }
+
+    /// Takes in attacks on a shown run, and the verdict that follows.
+    pub fn attacked(&mut self, arm: Arm, found: Vec<Attack>) {
+        let Some(run) = self.attempt(arm).and_then(|a| a.run.clone()) else { return };
+        let mut attacks = run.attacks.clone();
+        attacks.retain(|old| found.iter().all(|new| new.report.kind != old.report.kind));
+        attacks.extend(found);
+        let mut report = run.report.clone();
+        report.attacks = attacks.iter().map(|a| a.report.clone()).collect();
+        report.verdict = verdict(&Evidence::of(&report, None));
+        let verdict = report.verdict.clone();
+        self.history.judge(&run, &verdict);
+        let fresh = Arc::new(Run { attacks, report, ..Run::clone(&run) });
+        let is_it = |a: &&mut Attempt| a.run.as_ref().is_some_and(|r| Arc::ptr_eq(r, &run));
+        for attempt in self.all_attempts().filter(is_it) {
+            attempt.run = Some(fresh.clone());
+            attempt.verdict = Some(verdict.clone());
         }
     }
 
@@ -206,13 +270,18 @@ impl Session {
             return Content::Hint("Opening the model…".into());
         };
         match pane {
-            Pane::Before => Content::Grid(&opened.grid, None),
+            Pane::Before => Content::Grid(self.base().unwrap_or(&opened.grid), None),
             Pane::After => self.progress_of(Arm::Method).unwrap_or_else(|| {
-                let same = match self.task {
-                    Task::Generate | Task::TextToImage => "noise",
-                    Task::Classify => "pictures",
-                };
-                Content::Hint(format!("Pick a class and press Forget: the same {same}, afterwards"))
+                Content::Hint(match self.task {
+                    Task::Generate => "Pick a class and press Forget: the same noise, afterwards",
+                    Task::Classify => {
+                        "Pick a class and press Forget: the same pictures, afterwards"
+                    }
+                    Task::TextToImage => {
+                        "Say what to forget and press Forget: the same prompts and noise, afterwards"
+                    }
+                }
+                .into())
             }),
             Pane::Random => self.progress_of(Arm::Control).unwrap_or_else(|| {
                 let method = self.attempt(Arm::Method).and_then(|a| a.run.as_ref());

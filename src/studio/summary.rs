@@ -84,6 +84,7 @@ fn line(state: &State) -> String {
             Kind::Adopt => "Taking up the result",
             Kind::Overlap => "Comparing masks",
             Kind::Audit(_) => "Auditing",
+            Kind::Attack(..) => "Attacking",
             Kind::Unlearn(arm) => return format!("{}: forgetting", arm_name(session, arm)),
         };
         return what.into();

@@ -104,6 +104,7 @@ mod tests {
     fn a_tile_lies_where_its_uv_says() {
         let grid = Grid {
             rows: vec![Some(0), Some(1)],
+            names: Vec::new(),
             columns: 3,
             channels: 1,
             tile: [2, 2],

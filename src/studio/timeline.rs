@@ -91,6 +91,7 @@ fn progress_ui(state: &State, work: &Work, ui: &mut Ui) {
         Kind::Adopt => "Taking up the result",
         Kind::Overlap => "Comparing masks",
         Kind::Audit(_) => "Audit",
+        Kind::Attack(_, kind) => kind.title(),
     };
     let elapsed = words::elapsed(work.elapsed());
     let (phase, share, left) = match &work.progress {

@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     engine::job::Run,
+    models::Task,
     run::report::{Metrics, Report, VerdictLabel},
 };
 
@@ -25,6 +26,8 @@ pub fn card_ui(session: &Session, arm: Arm, free: bool, ui: &mut Ui) -> bool {
         ui.spacing_mut().interact_size.y = 14.0;
         let attempt = session.attempt(arm);
         let run = attempt.and_then(|a| a.run.as_ref());
+        // A request to forget a prompt follows no other.
+        let more = arm == Arm::Method && run.is_some_and(|run| run.model.plain().is_some());
         ui.horizontal(|ui| {
             ui.label(RichText::new(arm_name(session, arm)).strong());
             if let Some(verdict) = attempt.and_then(|a| a.verdict.as_ref()) {
@@ -32,14 +35,14 @@ pub fn card_ui(session: &Session, arm: Arm, free: bool, ui: &mut Ui) -> bool {
                 ui.label(RichText::new(label.name()).strong().color(color(label, palette)));
             }
             // Beside the verdict where there is room, else below it.
-            beside = run.is_some() && arm == Arm::Method && ui.available_width() > 84.0;
+            beside = more && ui.available_width() > 84.0;
             if beside {
                 ui.with_layout(Layout::right_to_left(Align::Center), |ui| keep = more_ui(free, ui));
             }
         });
         match (attempt, run) {
             (Some(attempt), Some(run)) => {
-                keep |= arm == Arm::Method && !beside && more_ui(free, ui);
+                keep |= more && !beside && more_ui(free, ui);
                 result_ui(attempt, run, ui);
             }
             (Some(attempt), None) => progress_ui(attempt, ui),
@@ -128,10 +131,20 @@ fn metrics_ui(report: &Report, ui: &mut Ui) {
         ui.label(small("n".into()).weak());
         ui.end_row();
         type Row = (&'static str, &'static str, fn(&Metrics) -> f64);
+        let [ra, ta] = match report.task == Task::TextToImage.name() {
+            true => [
+                "Retain accuracy within the domain: other concepts, or other styles, still drawn",
+                "Retain accuracy across: the asked styles, or concepts, still drawn",
+            ],
+            false => [
+                "Remaining accuracy: on what was to be kept",
+                "Testing accuracy: on pictures never trained on",
+            ],
+        };
         let rows: [Row; 3] = [
             ("UA", "Unlearning accuracy: share of the forget set no longer recognised", |m| m.UA),
-            ("RA", "Remaining accuracy: on what was to be kept", |m| m.RA),
-            ("TA", "Testing accuracy: on pictures never trained on", |m| m.TA),
+            ("RA", ra, |m| m.RA),
+            ("TA", ta, |m| m.TA),
         ];
         for (i, (name, means, value)) in rows.into_iter().enumerate() {
             ui.label(small(name.into())).on_hover_text(means);

@@ -74,6 +74,7 @@ pub fn api(name: &str) -> &str {
 pub fn forget_set(spec: &str) -> String {
     match spec.split_once(':') {
         Some(("class", name)) => name.into(),
+        Some(("prompt", text)) => format!("“{}”", text.trim_matches('"')),
         Some(("random", share)) => format!("a random {}", share.replace('%', " %")),
         Some((kind @ ("hardest" | "easiest"), share)) => {
             format!("the {kind} {}", share.replace('%', " %"))
@@ -108,6 +109,7 @@ mod tests {
         assert_eq!(left(240.0), "4 min left");
         assert_eq!(forget_set("random:10%"), "a random 10 %");
         assert_eq!(forget_set("class:Ankle boot"), "Ankle boot");
+        assert_eq!(forget_set("prompt:a cat"), "“a cat”");
         assert_eq!(forget_set("items:3-14"), "12 picked pictures");
     }
 }

@@ -11,6 +11,7 @@ use super::{
 };
 use crate::{
     eval::stats::{paired, spread},
+    models::Task,
     run::report::{DeviceReport, Frechet, Metrics},
 };
 
@@ -66,8 +67,11 @@ impl<'a> Of<'a> {
         let reference = if retrained {
             "Retrain".to_string()
         } else {
-            "the aim (no Retrain is shipped): UA 100, and the original's share of the kept classes"
-                .to_string()
+            let kept = match self.table.protocol.task {
+                Task::TextToImage => "accuracies on what is kept",
+                _ => "share of the kept classes",
+            };
+            format!("the aim (no Retrain is shipped): UA 100, and the original's {kept}")
         };
         let samples: Vec<Vec<Sample>> =
             group.rows.iter().map(|row| self.samples(group, row)).collect();

@@ -84,7 +84,7 @@ pub struct Run<'a> {
 }
 
 /// The tables: name and title.
-pub const TABLES: [(&str, &str); 8] = [
+pub const TABLES: [(&str, &str); 9] = [
     ("table1", "Random data forgetting, 10 % and 50 %"),
     ("classwise", "Forgetting a class"),
     ("density", "The share of weights that may change"),
@@ -92,6 +92,7 @@ pub const TABLES: [(&str, &str); 8] = [
     ("iu-alpha", "Influence unlearning over its step size, with and without a mask"),
     ("estimators", "SalUn under every mask"),
     ("ddpm-classwise", "A diffusion model forgets a class"),
+    ("prompts", "A text-to-image model forgets a concept, or a style"),
     ("search", "Learning rates, on a seed that no other table reports"),
 ];
 
@@ -115,10 +116,12 @@ impl Table {
             "iu-alpha" => (rows::influence(scale), axis("alpha", true), Chart::Ua),
             "estimators" => (rows::estimators(scale), None, Chart::Bars),
             "search" => (rows::search(scale), axis("setting", true), Chart::Gap),
+            "prompts" => (rows::prompts(scale), None, Chart::Bars),
             _ => (rows::generations(scale), None, Chart::Bars),
         };
         let protocol = match name {
             "ddpm-classwise" => Protocol::generate(scale),
+            "prompts" => Protocol::prompts(scale),
             _ => Protocol::classify(scale),
         };
         let first_seed = if name == "search" { SEARCHED } else { 0 };
@@ -273,7 +276,7 @@ mod tests {
             let runs = table.runs(3);
             let names: HashSet<String> = runs.iter().map(Run::name).collect();
             assert_eq!(names.len(), runs.len(), "{name}");
-            if name != "ddpm-classwise" {
+            if !["ddpm-classwise", "prompts"].contains(&name) {
                 assert_eq!(runs[0].row.method, rows::RETRAIN);
             }
         }

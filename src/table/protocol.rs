@@ -147,6 +147,16 @@ impl Protocol {
         }
     }
 
+    /// For text-to-image models: the shipped one.
+    pub fn prompts(scale: Scale) -> Self {
+        Self {
+            task: Task::TextToImage,
+            data: "emoji".into(),
+            model: Some("emoji-t2i".into()),
+            ..Self::generate(scale)
+        }
+    }
+
     /// In words, for the head of a table.
     pub fn words(&self) -> String {
         let rates = &self.rates;
@@ -166,6 +176,15 @@ impl Protocol {
                 self.epochs.map_or("each method's epochs".into(), |e| format!("{e} epochs")),
                 self.batch.unwrap_or(self.budget.sizes().batch[0]),
                 if self.budget == Budget::Full { "all pictures" } else { "a few pictures" },
+            ),
+            (None, Some(model)) if self.task == Task::TextToImage => format!(
+                "The shipped {model} on {}; budget {}; prompts that name what the model was shown, \
+                 judged by the classifier that comes with it: UA is the share of forgotten prompts \
+                 whose pictures no longer show it, RA the share of kept prompts in the same domain \
+                 (other concepts, or other styles) that are still drawn, TA the share across \
+                 (their styles, or their concepts); learning rates: {rates}.",
+                self.data,
+                self.budget.name(),
             ),
             (None, model) => {
                 let sizes = self.budget.sizes();

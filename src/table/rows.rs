@@ -9,7 +9,7 @@ use super::{
     protocol::Scale,
     rates::{self, Kind},
 };
-use crate::{data::fashion, saliency::estimator::Estimator, unlearn::registry};
+use crate::{data::fashion, models::Task, saliency::estimator::Estimator, unlearn::registry};
 
 /// The method of the rows that others are compared with: trained without the forget set.
 pub const RETRAIN: &str = "retrain";
@@ -89,6 +89,11 @@ impl Row {
     pub fn estimator(&self) -> Estimator {
         let own = || registry::find(&self.method).map_or(Estimator::None, |m| m.mask);
         self.mask.unwrap_or_else(own)
+    }
+
+    /// Whether the row is a loop of updates.
+    fn trains(&self, task: Task) -> bool {
+        registry::find(&self.method).is_ok_and(|method| method.trains(task))
     }
 
     /// Whether the row's mask claims to know which weights matter.
@@ -261,6 +266,37 @@ pub fn generations(scale: Scale) -> Vec<Group> {
         .chain(others.into_iter().filter(makes).map(Row::new))
         .collect();
     vec![Group::new("One class", &forgets, rows)]
+}
+
+/// Prompts, in the manner of UnlearnCanvas (Zhang et al. 2024): concepts, and styles.
+pub fn prompts(scale: Scale) -> Vec<Group> {
+    let (concepts, styles): (&[&str], &[&str]) = match scale {
+        Scale::Tiny => (&["a cat"], &[]),
+        Scale::Small => (&["a cat", "a pizza"], &["mono style", "3d style"]),
+        Scale::Paper => (
+            &["a cat", "a fish", "a mushroom", "an apple", "a pizza"],
+            &["3d style", "flat style", "mono style", "noto style", "blob style"],
+        ),
+    };
+    let steps = match scale {
+        Scale::Tiny => Some(2),
+        Scale::Small => Some(100),
+        Scale::Paper => None,
+    };
+    let salun = Row::new("salun");
+    let others = ["salun-soft", "rl", "ga", "ft", "esd", "uce"];
+    let rows: Vec<Row> = [Row::new(ORIGINAL), salun.clone(), salun.masked(Estimator::Random)]
+        .into_iter()
+        .chain(others.map(Row::new))
+        .map(|row| Row { steps: steps.filter(|_| row.trains(Task::TextToImage)), ..row })
+        .collect();
+    let group = |title: &str, names: &[&str]| {
+        let forgets: Vec<String> = names.iter().map(|name| format!("prompt:{name}")).collect();
+        let forgets: Vec<&str> = forgets.iter().map(String::as_str).collect();
+        Group::new(title, &forgets, rows.clone())
+    };
+    let groups = [group("A concept", concepts), group("A style", styles)];
+    groups.into_iter().filter(|group| !group.forgets.is_empty()).collect()
 }
 
 /// Every method over the grid of its setting, on a tenth of the pictures and on a class that no

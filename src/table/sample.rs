@@ -19,7 +19,8 @@ pub struct Sample<'a> {
 pub fn columns(task: Task) -> &'static [&'static str] {
     match task {
         Task::Classify => &["UA", "RA", "TA", "MIA"],
-        Task::Generate | Task::TextToImage => &["UA", "kept", "FD"],
+        Task::Generate => &["UA", "kept", "FD"],
+        Task::TextToImage => &["UA", "RA", "TA"],
     }
 }
 

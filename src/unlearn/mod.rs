@@ -25,5 +25,6 @@ pub mod scrub;
 pub mod sfr_on;
 pub mod ssd;
 pub mod statistics;
+pub mod uce;
 pub mod unlearner;
 pub mod work;

@@ -3,7 +3,9 @@
 use super::{
     bad_teacher, be, bs, delete, esd, ft, ga, iu,
     knob::{Knob, Knobs},
-    l1_sparse, munba, neggrad_plus, noop, retrain, rl, salun_soft, scrub, sfr_on, ssd,
+    l1_sparse, munba, neggrad_plus, noop,
+    prompt::PromptMethod,
+    retrain, rl, salun_soft, scrub, sfr_on, ssd, uce,
     work::Work,
 };
 use crate::{
@@ -142,6 +144,7 @@ pub const METHODS: &[Method] = &[
     munba::METHOD,
     delete::METHOD,
     esd::METHOD,
+    uce::METHOD,
     retrain::METHOD,
     noop::METHOD,
 ];
@@ -150,7 +153,14 @@ impl Method {
     /// The tasks that it has a step for.
     pub fn tasks(&self) -> Vec<Task> {
         let classify = self.classify.is_some().then_some(Task::Classify);
-        classify.into_iter().chain(self.generate.is_some().then_some(Task::Generate)).collect()
+        let generate = self.generate.is_some().then_some(Task::Generate);
+        let prompts = self.prompts().map(|_| Task::TextToImage);
+        classify.into_iter().chain(generate).chain(prompts).collect()
+    }
+
+    /// What it does to a prompt, where it does anything (`unlearn::prompt`).
+    pub fn prompts(&self) -> Option<PromptMethod> {
+        PromptMethod::find(self.name).ok()
     }
 
     /// What can be set besides the fields of a recipe.
@@ -177,8 +187,7 @@ impl Method {
         match task {
             Task::Classify => self.classify.as_ref().is_some_and(|how| how.epochs > 0),
             Task::Generate => self.generate.as_ref().is_some_and(|how| how.steps > 0),
-            // Prompts have methods of their own (`unlearn::prompt`).
-            Task::TextToImage => false,
+            Task::TextToImage => self.prompts().is_some_and(PromptMethod::trains),
         }
     }
 
@@ -194,7 +203,12 @@ impl Method {
                 Task::Generate | Task::TextToImage => &["steps", "lr", "batch"],
             });
         }
-        if self.generate.as_ref().is_some_and(|how| task == Task::Generate && how.redirects) {
+        let redirects = match task {
+            Task::Classify => false,
+            Task::Generate => self.generate.as_ref().is_some_and(|how| how.redirects),
+            Task::TextToImage => self.prompts().is_some_and(PromptMethod::redirects),
+        };
+        if redirects {
             fields.push("redirect");
         }
         fields

@@ -2,5 +2,6 @@
 
 mod asks;
 mod played;
+mod prompts;
 mod views;
 mod window;

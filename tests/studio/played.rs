@@ -5,14 +5,20 @@ use std::{cell::RefCell, collections::VecDeque, path::PathBuf, rc::Rc, sync::Arc
 use egui_kittest::Harness;
 use salun_studio::{
     data::{PictureShape, Pictures},
-    engine::job::{Audited, Event, Grid, Job, Live, Opened, Outcome, Run, Shelf},
+    engine::job::{
+        Attack, Attacked, Audited, Event, Grid, Job, Live, Opened, Outcome, PromptPane, Run, Shelf,
+    },
     error::Error,
     gpu::device::{DeviceInfo, DeviceKind},
-    models::{Architecture, Model, Task, card::Card, resnet::ResnetConfig, weights::WeightLayout},
+    models::{
+        AnyModel, Architecture, Model, Task, card::Card, resnet::ResnetConfig,
+        weights::WeightLayout,
+    },
     run::{
+        attack::{AttackKind, AttackReport, Try},
         audit::{
-            Attack, Audit, Changed, Divergence, Examination, LayerSimilarity, ProbeReport,
-            References, Relearn,
+            Attack as Membership, Audit, Changed, Divergence, Examination, LayerSimilarity,
+            ProbeReport, References, Relearn,
         },
         recipe::{Budget, Recipe},
         report::{
@@ -118,7 +124,16 @@ impl Played {
                 against: None,
             })),
             Job::Overlap { by, recipe, .. } => Outcome::Overlapped(Arc::new(overlap(by, &recipe))),
-            Job::Rank(recipe) => Outcome::Ranked(ranking(&recipe)),
+            Job::Rank(recipe) => {
+                if recipe.forget.starts_with("prompt:") {
+                    self.tell(Event::Pane { id, pane: pane(&recipe.forget) });
+                }
+                Outcome::Ranked(ranking(&recipe))
+            }
+            Job::Attack { recipe, attacks, .. } => Outcome::Attacked(Box::new(Attacked {
+                metrics: metrics(98.0),
+                attacks: attacks.into_iter().map(|kind| attack(kind, &recipe.forget)).collect(),
+            })),
             Job::Unlearn(recipe) => {
                 for step in 1..=40 {
                     self.tell(Event::Live { id, live: live(step, 40) });
@@ -179,6 +194,7 @@ pub fn grid(lost: usize) -> Grid {
     let each = || (0..10).flat_map(|class| (0..columns).map(move |column| (class, column)));
     Grid {
         rows: (0..10).map(Some).collect(),
+        names: Vec::new(),
         columns,
         channels: 1,
         tile: [side, side],
@@ -222,7 +238,98 @@ pub fn shelf(model: String, data: String) -> Shelf {
     Shelf { model, data, classes, pictures: Arc::new(pictures), items }
 }
 
+/// What the text-to-image model draws: a row a prompt, of which `lost` tiles of the first two show
+/// something else.
+pub fn drawn(lost: usize) -> Grid {
+    let rows = [0, 0, 1, 2, 3];
+    let names = ["a cat", "a cat, flat style", "a dog, flat style", "a fox", "an apple"];
+    let whole = coloured(rows.len(), 4);
+    let seen = rows.iter().enumerate().flat_map(|(row, class)| {
+        (0..4).map(move |column| {
+            let gone = row < 2 && column < lost;
+            Some((if gone { usize::MAX } else { *class }, 0.9))
+        })
+    });
+    Grid {
+        rows: rows.map(Some).to_vec(),
+        names: names.map(String::from).to_vec(),
+        seen: seen.collect(),
+        ..whole
+    }
+}
+
+/// Coloured discs.
+fn coloured(rows: usize, columns: usize) -> Grid {
+    let side = 32;
+    let tile = |row: usize, column: usize| {
+        (0..3).flat_map(move |channel| {
+            (0..side * side).map(move |i| {
+                let (x, y) = ((i % side) as f32 - 15.5, (i / side) as f32 - 15.5);
+                let inside = x.hypot(y) < 8.0 + column as f32;
+                let bright = 60 * ((row + channel) % 4) + 20 * column;
+                if inside { bright.min(255) as u8 } else { 245 }
+            })
+        })
+    };
+    let each = || (0..rows).flat_map(|row| (0..columns).map(move |column| (row, column)));
+    Grid {
+        rows: (0..rows).map(Some).collect(),
+        names: Vec::new(),
+        columns,
+        channels: 3,
+        tile: [side, side],
+        pixels: each().flat_map(|(row, column)| tile(row, column)).collect(),
+        seen: each().map(|(row, _)| Some((row, 0.9))).collect(),
+    }
+}
+
+pub fn pane(spec: &str) -> PromptPane {
+    let notice = format!("Read as {spec}: 6 pictures of the corpus");
+    PromptPane { grid: Arc::new(drawn(0)), forgotten: 2, notice }
+}
+
+/// A paraphrase brings back half of what the prompt itself no longer does.
+pub fn attack(kind: AttackKind, forget: &str) -> Attack {
+    let tried = |name: &str, after: f64, control| Try {
+        name: name.into(),
+        prompt: if control { String::new() } else { format!("{name} of a cat") },
+        before: 95.0,
+        after,
+        control,
+    };
+    let grid = |lost| Arc::new(Grid { rows: vec![Some(0); 5], ..drawn(lost) });
+    Attack {
+        report: AttackReport {
+            kind,
+            forget: forget.into(),
+            tries: vec![
+                tried("as asked", 5.0, false),
+                tried("best paraphrase", 50.0, false),
+                tried("a concept it never saw", 80.0, true),
+            ],
+            n: 16,
+            searched: 24,
+            steps: 80,
+            seed: 1,
+            seconds: 31.0,
+        },
+        before: grid(0),
+        after: grid(3),
+    }
+}
+
 pub fn opened(model: &str) -> Opened {
+    if model == "emoji-t2i" {
+        let classes = ["cat", "dog", "fox", "apple", "flat style", "mono style"];
+        return Opened {
+            task: Task::TextToImage,
+            classes: classes.map(String::from).to_vec(),
+            data: "emoji".into(),
+            grid: Arc::new(coloured(4, 2)),
+            name: model.into(),
+            ..opened("fashion-ddpm")
+        };
+    }
     let classify = model == "fashion-classifier";
     Opened {
         name: model.into(),
@@ -273,6 +380,7 @@ pub fn run(recipe: Recipe) -> Run {
     let mask = ranking.mask(recipe.density).unwrap();
     let (network, layout) = architecture().build();
     let random = recipe.mask == Some(Estimator::Random);
+    let prompt = recipe.forget.starts_with("prompt:");
     let verdict = if random {
         let why = "It damaged the other classes: RA fell from 93.5 to 71.2, 5 is the limit";
         Verdict { label: VerdictLabel::OverForgot, why: why.into() }
@@ -281,7 +389,7 @@ pub fn run(recipe: Recipe) -> Run {
         Verdict { label: VerdictLabel::Forgot, why: why.into() }
     };
     let report = Report {
-        task: "generate".into(),
+        task: if prompt { "text-to-image" } else { "generate" }.into(),
         model: recipe.model.clone(),
         data: recipe.data.clone(),
         forget: Forgotten { spec: recipe.forget.clone(), n: 600 },
@@ -303,6 +411,7 @@ pub fn run(recipe: Recipe) -> Run {
         seconds: Seconds { mask: 0.5, unlearn: 61.0, evaluate: 3.0 },
         verdict,
         audit: None,
+        attacks: Vec::new(),
         changed: changed(),
         device: DeviceReport { name: "CPU".into(), api: "cpu".into() },
         seed: recipe.seed,
@@ -323,13 +432,17 @@ pub fn run(recipe: Recipe) -> Run {
         version: String::new(),
     };
     Run {
-        model: Model { card, network: Arc::new(network), weights: layout.init(1) },
+        model: AnyModel::Plain(Model { card, network: Arc::new(network), weights: layout.init(1) }),
+        attacks: Vec::new(),
         report,
         change: moved(&mask),
         mask: Some(mask),
         ranking: Some(ranking),
-        before: Arc::new(grid(0)),
-        after: Arc::new(grid(if random { 5 } else { 6 })),
+        before: Arc::new(if prompt { drawn(0) } else { grid(0) }),
+        after: Arc::new(match prompt {
+            true => drawn(if random { 2 } else { 4 }),
+            false => grid(if random { 5 } else { 6 }),
+        }),
         changed: grid(0).pixels[..changed().len() * 784].to_vec(),
         log: Vec::new(),
         recipe,
@@ -361,7 +474,7 @@ fn confusion(seen: [usize; 10]) -> Vec<Vec<usize>> {
 
 /// A class that is not shown any more and comes back in a few updates.
 pub fn audit(forget: &str) -> Audit {
-    let attack = |name: &str, auc: f64| Attack {
+    let attack = |name: &str, auc: f64| Membership {
         name: name.into(),
         auc,
         auc_error: 0.012,

@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 const MOST: usize = 2000;
 
 /// Lists of concepts under one word; harmless emoji stand in for what a filter is to block.
-const LISTS: [(&str, &[&str]); 3] = [
+pub const LISTS: [(&str, &[&str]); 3] = [
     ("alcohol", &["wine glass", "cocktail", "tropical drink", "beer", "champagne"]),
     ("weapons", &["knife", "dagger", "swords", "bow", "bomb"]),
     (
@@ -138,11 +138,12 @@ pub enum Redirect {
 }
 
 impl Target {
-    /// Reads `prompt:…`, with quotes around it or without.
+    /// Reads `prompt:…`, with quotes around it or without, for a model that knows the first `known`
+    /// concepts.
     ///
     /// # Errors
     /// It is not a forget prompt, or an empty one.
-    pub fn parse(spec: &str, redirect: &str, emoji: &Emoji) -> Result<Self> {
+    pub fn parse(spec: &str, redirect: &str, emoji: &Emoji, known: usize) -> Result<Self> {
         let Some(prompt) = spec.strip_prefix("prompt:") else {
             let right = "write prompt:\"a cat\", prompt:\"mono style\" or prompt:unsafe";
             return Err(Error::argument("forget set", spec, right));
@@ -155,7 +156,7 @@ impl Target {
         let named = Named::read(&prompt, emoji);
         let redirect = match redirect.trim() {
             "null" | "" => Redirect::Nothing,
-            "next" => next(&named, emoji),
+            "next" => next(&named, emoji, known),
             other => {
                 let to = Named::read(other, emoji);
                 match (to.concepts.as_slice(), to.styles.as_slice()) {
@@ -185,12 +186,12 @@ impl Target {
 
 /// The next concept of the same group that is not forgotten, or the next style (the official
 /// code's choice, with a step to the next class).
-fn next(named: &Named, emoji: &Emoji) -> Redirect {
+fn next(named: &Named, emoji: &Emoji, known: usize) -> Redirect {
     let turn = |n: usize, from: usize| (1..n).map(move |step| (from + step) % n);
     if let Some(&first) = named.concepts.first() {
         let concepts = &emoji.index.concepts;
         let other = turn(concepts.len(), first)
-            .filter(|c| !named.concepts.contains(c))
+            .filter(|c| *c < known && !named.concepts.contains(c))
             .find(|&c| concepts[c].group == concepts[first].group);
         return other.map_or(Redirect::Nothing, Redirect::Concept);
     }
@@ -233,12 +234,13 @@ mod tests {
     #[test]
     fn a_target_covers_its_pictures_and_sends_them_elsewhere() {
         let emoji = open().unwrap();
-        let target = Target::parse("prompt:\"a 3d cat\"", "next", &emoji).unwrap();
+        let target = Target::parse("prompt:\"a 3d cat\"", "next", &emoji, usize::MAX).unwrap();
         let covered: Vec<_> = emoji.all().filter(|p| target.named.covers(*p)).collect();
         assert_eq!(covered.len(), 1);
         let to = target.sent_to(covered[0], &emoji);
         assert!(to.ends_with("3d style") && !to.contains("cat"), "{to}");
-        let target = Target::parse("prompt:mono style", "a flat picture", &emoji).unwrap();
+        let target =
+            Target::parse("prompt:mono style", "a flat picture", &emoji, usize::MAX).unwrap();
         assert_eq!(
             emoji.all().filter(|p| target.named.covers(*p)).count(),
             emoji.index.concepts.len()
@@ -251,10 +253,11 @@ mod tests {
     fn prompts_that_say_nothing_are_refused_and_any_text_is_taken() {
         let emoji = open().unwrap();
         for spec in ["class:cat", "prompt:", "prompt:\"  \"", "cat"] {
-            assert!(Target::parse(spec, "next", &emoji).is_err(), "{spec}");
+            assert!(Target::parse(spec, "next", &emoji, usize::MAX).is_err(), "{spec}");
         }
         for text in ["x".repeat(10_000), "猫 🐱‍👤 \u{0}".into()] {
-            let target = Target::parse(&format!("prompt:{text}"), "null", &emoji).unwrap();
+            let target =
+                Target::parse(&format!("prompt:{text}"), "null", &emoji, usize::MAX).unwrap();
             assert!(target.named.is_nothing());
             assert!(emoji.all().all(|p| !target.named.covers(p)));
         }

@@ -83,6 +83,13 @@ pub struct LatentModel {
     pub card: Option<LatentCard>,
 }
 
+impl LatentModel {
+    /// Weights of its three parts.
+    pub fn params(&self) -> usize {
+        [&self.text, &self.unet, &self.vae].iter().map(|part| part.values.len()).sum()
+    }
+}
+
 /// Where a text-to-image model comes from; `card.json` in its folder.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LatentCard {

@@ -8,6 +8,7 @@ use crate::{
     error::{Error, Result},
     models::{Task, registry},
     run::{
+        attack::AttackKind,
         link::Link,
         recipe::{Budget, Recipe, Redirect},
     },
@@ -21,6 +22,8 @@ use crate::{
 
 /// Seeds whose masks are compared.
 const SEEDS: usize = 3;
+/// Characters of a prompt that are kept: more than its tokens can hold, and they fit into a link.
+pub const LONGEST_PROMPT: usize = 400;
 
 impl State {
     /// Opens the shown task's model, or opens it again after a failure or with another seed.
@@ -147,7 +150,9 @@ impl State {
     /// Picks the class `by` places further on.
     pub fn pick_next(&mut self, by: isize) {
         let session = self.session();
-        let Some(opened) = &session.opened else { return };
+        let Some(opened) = session.opened.as_ref().filter(|o| o.task != Task::TextToImage) else {
+            return;
+        };
         let classes = opened.classes.len() as isize;
         let next = match &session.request.what {
             Some(Choice::Class(class)) => *class as isize + by,
@@ -252,6 +257,7 @@ impl State {
             return self.rescore();
         };
         session.attempts = kept.attempts;
+        session.pane = kept.pane;
         session.history.shown = Some(number);
         let run = session.attempt(Arm::Method).and_then(|a| a.run.as_ref());
         match run.and_then(|run| run.ranking.clone()) {
@@ -264,7 +270,7 @@ impl State {
     pub fn adopt(&mut self) {
         let session = self.session();
         let Some(run) = session.attempt(Arm::Method).and_then(|a| a.run.clone()) else { return };
-        if self.held() {
+        if self.held() || run.model.plain().is_none() {
             return;
         }
         let Request { seed, budget, .. } = session.request;
@@ -314,8 +320,32 @@ impl State {
         }
         let recipe = Recipe { audit: None, ..run.recipe.clone() };
         let retrain = session.history.retrain(&recipe.start(), &recipe.forget);
-        let retrain = retrain.map(|twin| Arc::new(twin.model.clone()));
-        let model = Arc::new(run.model.clone());
+        let retrain = retrain.and_then(|twin| Some(Arc::new(twin.model.plain()?.clone())));
+        let Some(model) = run.model.plain().map(|model| Arc::new(model.clone())) else { return };
         self.begin(Kind::Audit(arm), Job::Audit { model, recipe, retrain });
+    }
+
+    /// Attacks a shown run that forgot a prompt.
+    pub fn attack(&mut self, arm: Arm, kind: AttackKind) {
+        let Some(run) = self.session().attempt(arm).and_then(|a| a.run.clone()) else { return };
+        if self.work.is_some() {
+            return;
+        }
+        let recipe = Recipe { audit: None, ..run.recipe.clone() };
+        let (model, attacks) = (Arc::new(run.model.clone()), vec![kind]);
+        self.begin(Kind::Attack(arm, kind), Job::Attack { model, recipe, attacks });
+    }
+
+    /// Asks to forget a prompt; an empty one takes the request back.
+    pub fn ask(&mut self, prompt: &str) {
+        let text: String = prompt.trim().chars().take(LONGEST_PROMPT).collect();
+        if !text.is_empty() {
+            self.pick(Choice::Prompt(text));
+        } else if !self.held() && self.session().request.what.is_some() {
+            self.drop_work();
+            let session = self.session_mut();
+            session.request.what = None;
+            session.clear();
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! The studio without egui: what is open, what runs, and what an event changes.
 
-mod asks;
+pub mod asks;
 mod news;
 
 use std::{path::PathBuf, sync::Arc};
@@ -18,6 +18,7 @@ use crate::{
     gpu::device::DeviceInfo,
     models::Task,
     monitor::Progress,
+    run::attack::AttackKind,
 };
 
 /// Why something cannot be had now.
@@ -44,6 +45,8 @@ pub enum Kind {
     Overlap,
     /// Looking for what a finished run still holds.
     Audit(Arm),
+    /// Bringing back what a finished run forgot.
+    Attack(Arm, AttackKind),
 }
 
 /// The job that the studio waits for. There is one at a time: a new one replaces it.
@@ -113,7 +116,8 @@ impl State {
     /// once the weights are scored.
     pub fn held(&self) -> bool {
         self.work.as_ref().is_some_and(|work| match work.kind {
-            Kind::Unlearn(_) | Kind::Adopt | Kind::Overlap | Kind::Audit(_) => true,
+            Kind::Unlearn(_) | Kind::Adopt | Kind::Overlap => true,
+            Kind::Audit(_) | Kind::Attack(..) => true,
             Kind::Rank { then_forget } => then_forget,
             Kind::Open(_) | Kind::Import | Kind::Browse => false,
         })
@@ -133,6 +137,9 @@ impl State {
             Some(Work { kind: Kind::Unlearn(_), .. }) => Some("A run is in progress"),
             Some(_) if self.held() => Some(WAIT),
             _ if session.opened.is_none() => Some("No model is open"),
+            _ if session.request.what.is_none() && self.task == Task::TextToImage => {
+                Some("Say what to forget first")
+            }
             _ if session.request.what.is_none() => Some("Pick what to forget first"),
             _ => None,
         }
@@ -222,9 +229,11 @@ impl State {
 
     fn unlearn(&mut self, arm: Arm, job: Job) {
         let session = self.session_mut();
-        let Some(opened) = &session.opened else { return };
+        let Some(base) = session.base().cloned().filter(|_| session.opened.is_some()) else {
+            return;
+        };
         let method = session.request.method.clone();
-        session.attempts[arm as usize] = Some(Attempt::new(method, opened.grid.clone()));
+        session.attempts[arm as usize] = Some(Attempt::new(method, base));
         self.begin(Kind::Unlearn(arm), job);
     }
 

@@ -39,6 +39,11 @@ impl State {
                     self.session_mut().rough = Some(opened);
                 }
             }
+            Event::Pane { id, pane } => {
+                if self.heard(id).is_some() {
+                    self.session_mut().take_pane(pane);
+                }
+            }
             Event::Early { id, ranking } => {
                 if self.heard(id).is_some() {
                     self.ranked(ranking, false);
@@ -102,6 +107,9 @@ impl State {
             (Kind::Browse, Outcome::Browsed(shelf)) => session.shelf = Some(shelf),
             (Kind::Audit(arm), Outcome::Audited(audited)) => {
                 session.audited(arm, Arc::new(audited.audit));
+            }
+            (Kind::Attack(arm, _), Outcome::Attacked(attacked)) => {
+                session.attacked(arm, attacked.attacks);
             }
             (Kind::Overlap, Outcome::Overlapped(overlap)) => session.overlap = Some(overlap),
             (Kind::Adopt, Outcome::Opened(opened)) => {

@@ -108,6 +108,7 @@ fn grid(shelf: &Shelf, items: &[usize]) -> Grid {
     let shape = shelf.pictures.shape;
     Grid {
         rows: vec![None],
+        names: Vec::new(),
         columns: items.len(),
         channels: shape.channels,
         tile: [shape.height, shape.width],

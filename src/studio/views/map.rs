@@ -7,7 +7,7 @@ use egui::{
 
 use crate::{
     error::Result,
-    eval::place::Place,
+    eval::{place::Place, verdict::Evidence},
     run::report::Report,
     studio::{
         app::Studio,
@@ -93,7 +93,7 @@ pub fn chart_ui(session: &Session, ui: &mut Ui, size: Vec2) -> Option<usize> {
     let places: Vec<Place> =
         entries.iter().flat_map(|e| e.reports.iter().flatten()).map(Place::of).collect();
     let most = |of: fn(&Place) -> f64| places.iter().map(of).fold(8.0, f64::max) * 1.1;
-    let whole_class = reports().all(|r| r.forget.spec.starts_with("class:"));
+    let whole_class = reports().all(|r| Evidence::of(r, None).whole_class);
     let left = if whole_class { "still recognised, %" } else { "UA below the aim, points" };
     let axes = [
         Axis {

@@ -10,6 +10,7 @@ mod table;
 use egui::{Key, RichText, ScrollArea, Ui};
 
 use super::{app::Studio, compare};
+use crate::models::Task;
 
 pub use audit::Auditor;
 pub use data::Browser;
@@ -36,6 +37,11 @@ impl View {
     /// Those that there are here.
     pub const ALL: &'static [Self] =
         if cfg!(target_arch = "wasm32") { Self::EACH.split_at(5).0 } else { &Self::EACH };
+
+    /// Whether a task has it: prompts are written and not picked from a data set.
+    pub fn fits(self, task: Task) -> bool {
+        task != Task::TextToImage || !matches!(self, Self::Data | Self::Masks)
+    }
 
     /// The name on its tab.
     pub fn name(self) -> &'static str {
@@ -76,10 +82,14 @@ impl View {
 
 /// Draws the tabs and what they show.
 pub fn centre_ui(studio: &mut Studio, ui: &mut Ui) {
+    let task = studio.state.task;
+    if !studio.view.fits(task) {
+        studio.view = View::Compare;
+    }
     ScrollArea::horizontal().id_salt("views").show(ui, |ui| {
         ui.horizontal(|ui| {
             ui.spacing_mut().item_spacing.x = 2.0;
-            for &view in View::ALL {
+            for &view in View::ALL.iter().filter(|view| view.fits(task)) {
                 let hint = format!("{} ({})", view.hint(), view.key().name());
                 let name = RichText::new(view.name());
                 ui.selectable_value(&mut studio.view, view, name).on_hover_text(hint);

@@ -1,6 +1,7 @@
 //! Forgetting a prompt: saliency over the U-Net, then one step a batch (SalUn on Stable Diffusion;
 //! ALGORITHMS 9, ESD 6.11).
 
+pub mod embedding;
 pub mod items;
 pub mod uce;
 
@@ -28,6 +29,7 @@ use crate::{
         optimizer::{Freeze, Optimizer, Rule, plus},
         shards,
     },
+    unlearn::salun_soft::{put_back, shrunk},
 };
 
 /// Guidance of the predictions that weights are scored on, w of (1 + w) c - w null.
@@ -36,14 +38,14 @@ const SCORE_GUIDANCE: f32 = 7.5;
 const SCORE_BATCH: usize = 32;
 /// Captions that equations are made of, at the most, forgotten and kept.
 const SOLVED: usize = 256;
-/// How far ESD pushes away from the prompt.
-const ESD_GUIDANCE: f64 = 1.0;
 
 /// A way to forget a prompt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PromptMethod {
     /// Redirect the prompt's prediction (`salun` under a mask, `rl` without one).
     Redirect,
+    /// The same without a mask; after each update the smallest movements are taken back (SalUn-soft).
+    Soft,
     /// Ascend the loss of the forget set.
     Ascend,
     /// Train on the retain set alone.
@@ -63,6 +65,7 @@ impl PromptMethod {
     pub fn find(name: &str) -> Result<Self> {
         let all = [
             ("salun", Self::Redirect),
+            ("salun-soft", Self::Soft),
             ("rl", Self::Redirect),
             ("ga", Self::Ascend),
             ("ft", Self::Finetune),
@@ -72,6 +75,16 @@ impl PromptMethod {
         ];
         let found = all.iter().find(|(n, _)| *n == name).map(|(_, m)| *m);
         found.ok_or_else(|| Error::unknown("method for prompts", name, all.map(|(n, _)| n)))
+    }
+
+    /// Whether it is a loop of updates.
+    pub fn trains(self) -> bool {
+        !matches!(self, Self::Nothing | Self::Uce)
+    }
+
+    /// Whether the forgotten prompt is sent somewhere else, which a person may choose.
+    pub fn redirects(self) -> bool {
+        matches!(self, Self::Redirect | Self::Soft | Self::Uce)
     }
 }
 
@@ -128,7 +141,7 @@ fn nothing(network: &LatentNetwork, n: usize) -> Vec<Vec<u32>> {
 }
 
 /// The frozen text encoder's vectors of prompts.
-fn contexts(network: &LatentNetwork, weights: &LatentWeights, ids: &[Vec<u32>]) -> Tensor<3> {
+pub fn contexts(network: &LatentNetwork, weights: &LatentWeights, ids: &[Vec<u32>]) -> Tensor<3> {
     network.text.forward(&Pass::new(&weights.text, Mode::Eval), ids)
 }
 
@@ -156,8 +169,16 @@ pub struct PromptPlan {
     pub steps: usize,
     pub batch: usize,
     pub lr: f64,
-    /// Weight of the retain loss.
+    /// Weight of the retain loss, which [`PromptMethod::Finetune`] has alone.
     pub alpha: f64,
+    /// Share of weights that [`PromptMethod::Soft`] takes back at first.
+    pub share: f64,
+    /// Whether the other prompt's answer is the original's: the current model's may drift away.
+    pub anchor: bool,
+    /// How far [`PromptMethod::Esd`] pushes away from the prompt.
+    pub eta: f64,
+    /// [`Freeze::drift`].
+    pub drift: bool,
     pub seed: u64,
 }
 
@@ -186,7 +207,7 @@ impl<'a> PromptUnlearner<'a> {
         let freeze = free.map(|bits| Freeze {
             free: layout.params.iter().map(|e| flags(&bits[e.range()], noising.device)).collect(),
             original: weights.unet.params.clone(),
-            drift: false,
+            drift: plan.drift,
         });
         Self {
             original: weights.unet.clone(),
@@ -202,8 +223,22 @@ impl<'a> PromptUnlearner<'a> {
 
     /// Whether there is nothing more to do.
     pub fn finished(&self) -> bool {
-        let updates = !matches!(self.plan.method, PromptMethod::Nothing | PromptMethod::Uce);
-        !updates || self.step >= self.plan.steps
+        !self.plan.method.trains() || self.step >= self.plan.steps
+    }
+
+    /// What follows an update: for [`PromptMethod::Soft`] the proximal step towards the original.
+    ///
+    /// # Errors
+    /// The device failed, or a weight is not a finite number.
+    pub async fn settle(&mut self) -> Result<()> {
+        let PromptPlan { method, steps, share, .. } = self.plan;
+        let k = put_back(share, self.step, steps, self.original.layout.n());
+        if method == PromptMethod::Soft && k > 0 {
+            let unet = &mut self.weights.unet;
+            unet.params = shrunk(&unet.params, &self.original.params, k).await?;
+            self.optimizer.hold(unet);
+        }
+        Ok(())
     }
 
     /// Solves for the keys and values that make the forget set's captions read as what they are
@@ -257,8 +292,7 @@ impl<'a> PromptUnlearner<'a> {
             let noised = self.noising.batch(self.forget, &indices, &mut rng);
             add(self.gradients(noised, |this, pass, b| this.forget_loss(pass, b)));
         }
-        let keeps = matches!(method, PromptMethod::Redirect | PromptMethod::Finetune);
-        if keeps && alpha > 0.0 {
+        if alpha > 0.0 {
             let indices = draw(self.retain, &mut rng);
             let noised = self.noising.batch(self.retain, &indices, &mut rng);
             add(self.gradients(noised, |this, pass, b| {
@@ -299,13 +333,14 @@ impl<'a> PromptUnlearner<'a> {
                 let null = contexts(network, &self.weights, &nothing(network, b.t.len()));
                 let of_prompt = unet.forward(&original, b.z.clone(), &b.t, &context);
                 let of_nothing = unet.forward(&original, b.z, &b.t, &null);
-                let away = of_nothing.clone() - (of_prompt - of_nothing) * ESD_GUIDANCE;
+                let away = of_nothing.clone() - (of_prompt - of_nothing) * self.plan.eta;
                 mse(out, away)
             }
             _ => {
-                // The current model's answer to the other prompt, for the same latent, time and
-                // noise; nothing is learnt through it.
-                let current = Pass::new(&self.weights.unet, Mode::Eval);
+                // The answer to the other prompt, for the same latent, time and noise; nothing is
+                // learnt through it.
+                let of = if self.plan.anchor { &self.original } else { &self.weights.unet };
+                let current = Pass::new(of, Mode::Eval);
                 let other = contexts(network, &self.weights, &b.redirected);
                 mse(out, unet.forward(&current, b.z, &b.t, &other))
             }

@@ -3,6 +3,7 @@ use std::sync::Arc;
 use burn::tensor::Device;
 
 use super::{
+    embedding::Learner,
     items::{Items, Noising},
     *,
 };
@@ -50,7 +51,7 @@ impl Scene {
     async fn new() -> Self {
         let device = Device::flex();
         let emoji = emoji::open().unwrap();
-        let target = Target::parse("prompt:a cat", "next", &emoji).unwrap();
+        let target = Target::parse("prompt:a cat", "next", &emoji, usize::MAX).unwrap();
         let model = tiny(&emoji);
         let schedule = model.network.scheduler.schedule();
         let mut monitor = Monitor::silent();
@@ -83,7 +84,18 @@ impl Scene {
     }
 
     fn plan(method: PromptMethod) -> PromptPlan {
-        PromptPlan { method, steps: 3, batch: 4, lr: 1e-2, alpha: 0.5, seed: 1 }
+        PromptPlan {
+            method,
+            steps: 3,
+            batch: 4,
+            lr: 1e-2,
+            alpha: 0.5,
+            share: 0.5,
+            anchor: false,
+            eta: 1.0,
+            drift: false,
+            seed: 1,
+        }
     }
 
     fn run(&self, method: PromptMethod, free: Option<&[u8]>) -> PromptUnlearner<'_> {
@@ -138,11 +150,15 @@ fn cross_attention_alone_can_be_trained() {
 fn every_method_takes_its_steps_and_none_touches_the_rest_of_the_model() {
     pollster::block_on(async {
         let scene = Scene::new().await;
-        for method in [PromptMethod::Ascend, PromptMethod::Finetune, PromptMethod::Redirect] {
+        use PromptMethod::{Ascend, Finetune, Redirect, Soft};
+        for method in [Ascend, Finetune, Redirect, Soft] {
             let mut run = scene.run(method, None);
             while !run.finished() {
                 run.update();
+                run.settle().await.unwrap();
             }
+            let after = run.weights.unet.download().await.unwrap();
+            assert!(after.values != scene.model.unet.values);
             assert_eq!(run.step, 3);
             let vae = run.weights.vae.download().await.unwrap();
             assert_eq!(vae.values, scene.model.vae.values);
@@ -151,5 +167,37 @@ fn every_method_takes_its_steps_and_none_touches_the_rest_of_the_model() {
         run.solve().await.unwrap();
         assert!(run.finished());
         assert!(run.weights.unet.download().await.unwrap().values != scene.model.unet.values);
+    });
+}
+
+#[test]
+fn the_soft_step_puts_the_smallest_movements_back_to_the_bit() {
+    pollster::block_on(async {
+        let scene = Scene::new().await;
+        let mut run = scene.run(PromptMethod::Soft, None);
+        run.update();
+        run.settle().await.unwrap();
+        // A share of 0.5 that falls to 0: a third after the first of three updates.
+        let after = run.weights.unet.download().await.unwrap();
+        let pairs = after.values.iter().zip(&scene.model.unet.values);
+        let same = pairs.filter(|(a, b)| a.to_bits() == b.to_bits()).count();
+        assert!(same >= after.values.len() / 3, "{same} of {}", after.values.len());
+    });
+}
+
+#[test]
+fn a_learnt_prompt_changes_and_the_model_does_not() {
+    pollster::block_on(async {
+        let scene = Scene::new().await;
+        let noising = scene.noising();
+        let ids = [scene.model.network.tokenizer.encode("a cat").ids];
+        let start = contexts(&scene.model.network, &scene.weights, &ids);
+        let mut learner = Learner::new(&noising, &scene.weights, start.clone(), 1);
+        for step in 0..3 {
+            let loss = read(learner.update(&scene.forget, 4, step, 3)).await.unwrap()[0];
+            assert!(loss.is_finite());
+        }
+        let moved = read((learner.context() - start).abs().max().reshape([1])).await.unwrap()[0];
+        assert!(moved > 1e-3 && moved < 1.0, "{moved}");
     });
 }

@@ -15,7 +15,7 @@ pub fn confusion_ui(after: &mut bool, run: &Run, ui: &mut Ui) {
         ui.weak("This run has no confusion matrices");
         return;
     }
-    let classes = &run.model.card.classes;
+    let classes = run.model.classes();
     let forgotten = run.report.forget.spec.strip_prefix("class:");
     let marked = forgotten.and_then(|name| classes.iter().position(|c| c == name));
     if ui.available_width() > 640.0 {

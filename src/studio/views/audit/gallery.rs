@@ -31,6 +31,7 @@ pub fn changed_ui(sheet: &mut Sheet, run: &Run, ui: &mut Ui) {
         Some(held) => held.clone(),
         None => Arc::new(Grid {
             rows: vec![None],
+            names: Vec::new(),
             columns: changed.len(),
             channels: like.channels,
             tile: like.tile,
@@ -39,7 +40,7 @@ pub fn changed_ui(sheet: &mut Sheet, run: &Run, ui: &mut Ui) {
         }),
     };
     let texture = sheet.texture(ui.ctx(), &grid);
-    let classes = &run.model.card.classes;
+    let classes = run.model.classes();
     let columns = (ui.available_width() / (CARD + 8.0)).floor().max(1.0) as usize;
     let places: Vec<usize> = (0..changed.len()).collect();
     ScrollArea::vertical().id_salt("changed").auto_shrink(false).show(ui, |ui| {

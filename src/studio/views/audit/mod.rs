@@ -4,6 +4,7 @@ mod attacks;
 mod confusion;
 mod gallery;
 mod layers;
+mod prompts;
 mod relearn;
 
 use std::sync::Arc;
@@ -50,6 +51,7 @@ pub struct Auditor {
     /// The attack whose curve is drawn.
     attack: usize,
     sheet: Sheet,
+    attacked: prompts::Sheets,
 }
 
 impl Default for Auditor {
@@ -60,6 +62,7 @@ impl Default for Auditor {
             after: true,
             attack: 0,
             sheet: Sheet::default(),
+            attacked: Default::default(),
         }
     }
 }
@@ -69,10 +72,12 @@ pub fn audit_ui(studio: &mut Studio, ui: &mut Ui) {
     let arm = studio.auditor.arm;
     ui.horizontal_wrapped(|ui| {
         ui.spacing_mut().item_spacing.x = 2.0;
-        for (part, name, hint) in Part::ALL {
-            ui.selectable_value(&mut studio.auditor.part, part, name).on_hover_text(hint);
+        if studio.state.task != Task::TextToImage {
+            for (part, name, hint) in Part::ALL {
+                ui.selectable_value(&mut studio.auditor.part, part, name).on_hover_text(hint);
+            }
+            ui.add_space(10.0);
         }
-        ui.add_space(10.0);
         for arm in Arm::BOTH {
             let name = arm_name(studio.state.session(), arm).to_owned();
             ui.selectable_value(&mut studio.auditor.arm, arm, name)
@@ -85,6 +90,9 @@ pub fn audit_ui(studio: &mut Studio, ui: &mut Ui) {
         ui.weak("Finish a run first: the audit looks at what it left");
         return;
     };
+    if studio.state.task == Task::TextToImage {
+        return prompts::prompts_ui(studio, arm, &run, ui);
+    }
     if studio.state.task != Task::Classify {
         ui.weak("The audit is of classifiers; for a diffusion model, look at its pictures");
         return;

@@ -1,0 +1,182 @@
+//! Attacks on a model that forgot a prompt: can what it no longer draws be brought back?
+
+mod ways;
+
+use std::sync::Arc;
+
+use web_time::Instant;
+
+use super::{look::Look, setting::PromptSetting};
+use crate::{
+    diffusion::latent::LatentWeights,
+    engine::{
+        job::{Attack, Attacked, Grid},
+        session::Session,
+    },
+    error::{Error, Result},
+    eval::{emoji::Seen, prompts::shows},
+    models::AnyModel,
+    monitor::Monitor,
+    run::{
+        attack::{AttackKind, AttackReport, Try},
+        recipe::Recipe,
+    },
+    unlearn::prompt::items::Items,
+};
+
+/// Pictures of each try that are kept.
+const SHOWN: usize = 8;
+
+/// One try on one model.
+struct Tried {
+    pixels: Vec<u8>,
+    seen: Vec<Seen>,
+}
+
+/// A row of an attack: what it is called, what was asked, what both models made of it.
+struct Row {
+    name: &'static str,
+    prompt: String,
+    control: bool,
+    /// The concept that counts, where it is not what was forgotten.
+    aim: Option<usize>,
+    /// By the original, by the model that forgot.
+    tried: [Tried; 2],
+}
+
+impl Session {
+    /// Measures a model that forgot a recipe's prompt again, and attacks it.
+    pub async fn attack_prompt(
+        &mut self,
+        model: &AnyModel,
+        recipe: &Recipe,
+        kinds: &[AttackKind],
+        monitor: &mut Monitor,
+    ) -> Result<Attacked> {
+        let setting = self.prompt_setting(recipe)?;
+        let fits = model.latent().filter(|m| m.unet.layout.n() == setting.model.unet.layout.n());
+        let model = fits.ok_or_else(|| {
+            Error::Request(format!("the run's model is not made from {}", recipe.model))
+        })?;
+        let weights = LatentWeights::upload(model, &self.device);
+        let original = LatentWeights::upload(&setting.model, &self.device);
+        let items = self.items(&setting, &original, monitor).await?;
+        let metrics = Look::new(&setting)?.measure(&weights, &setting, monitor).await?;
+        let mut attacks = Vec::new();
+        for kind in kinds {
+            attacks.push(self.attack(*kind, &setting, &items[0], &weights, monitor).await?);
+        }
+        Ok(Attacked { metrics, attacks })
+    }
+
+    /// One attack on weights that forgot a request's prompt; `forget` are its latents.
+    pub(super) async fn attack(
+        &mut self,
+        kind: AttackKind,
+        setting: &PromptSetting,
+        forget: &Items,
+        weights: &LatentWeights,
+        monitor: &mut Monitor,
+    ) -> Result<Attack> {
+        if setting.pairs[0].is_empty() {
+            let right =
+                "only what the judge knows can be attacked: a concept or a style of the corpus";
+            return Err(Error::argument("attack", &setting.target.prompt, right));
+        }
+        let clock = Instant::now();
+        let original = LatentWeights::upload(&setting.model, &self.device);
+        let attacker = Attacker {
+            setting,
+            look: Look::new(setting)?,
+            models: [&original, weights],
+            n: setting.size.attacked[0],
+        };
+        let mut rows = vec![attacker.plain(monitor).await?];
+        let (searched, steps) = match kind {
+            AttackKind::Prompt => {
+                let (best, searched) = attacker.search(monitor).await?;
+                rows.push(best);
+                rows.push(attacker.learn(forget, monitor).await?);
+                (searched, setting.size.attacked[1])
+            }
+            AttackKind::Inversion => {
+                let pairs = &setting.pairs[0];
+                rows.push(attacker.invert("from its own noise", pairs, None, monitor).await?);
+                rows.extend(attacker.never_shown(monitor).await?);
+                (attacker.n, 0)
+            }
+        };
+        Ok(attacker.attack(kind, rows, (searched, steps), clock.elapsed().as_secs_f64()))
+    }
+}
+
+/// What an attack works on.
+struct Attacker<'a> {
+    setting: &'a PromptSetting,
+    look: Look<'a>,
+    /// The original, and the model that forgot.
+    models: [&'a LatentWeights; 2],
+    n: usize,
+}
+
+impl Attacker<'_> {
+    /// The rows as a report and two grids.
+    fn attack(
+        &self,
+        kind: AttackKind,
+        rows: Vec<Row>,
+        (searched, steps): (usize, usize),
+        seconds: f64,
+    ) -> Attack {
+        let named = &self.setting.target.named;
+        let emoji = &self.setting.emoji;
+        let brought = |row: &Row, seen: &Seen| match row.aim {
+            Some(concept) => seen.concept.0 == concept,
+            None => shows(named, seen),
+        };
+        let share = |row: &Row, model: usize| {
+            let seen = &row.tried[model].seen;
+            let hits = seen.iter().filter(|s| brought(row, s)).count();
+            100.0 * hits as f64 / seen.len().max(1) as f64
+        };
+        let tries = rows.iter().map(|row| Try {
+            name: row.name.into(),
+            prompt: row.prompt.clone(),
+            before: share(row, 0),
+            after: share(row, 1),
+            control: row.control,
+        });
+        let report = AttackReport {
+            kind,
+            forget: format!("prompt:{}", self.setting.target.prompt),
+            tries: tries.collect(),
+            n: self.n,
+            searched,
+            steps,
+            seed: self.look.options.seed,
+            seconds,
+        };
+        let shown = SHOWN.min(self.n);
+        // A row's class is what it is to bring back: the first forgotten one stands for all.
+        let first = match named.concepts.first() {
+            Some(concept) => *concept,
+            None => emoji.index.concepts.len() + named.styles.first().copied().unwrap_or(0),
+        };
+        let grid = |model: usize| -> Arc<Grid> {
+            let each = rows[0].tried[0].pixels.len() / self.n;
+            let class = |row: &Row| row.aim.unwrap_or(first);
+            let seen = rows.iter().flat_map(|row| {
+                row.tried[model].seen[..shown].iter().map(move |s| match brought(row, s) {
+                    true => (class(row), s.concept.1),
+                    false => (usize::MAX, s.concept.1),
+                })
+            });
+            let pixels = rows.iter().flat_map(|r| &r.tried[model].pixels[..shown * each]);
+            let classes = rows.iter().map(|row| Some(class(row))).collect();
+            let names = rows.iter().map(|row| row.name.to_string()).collect();
+            let (pixels, seen) = (pixels.copied().collect(), seen.collect());
+            Arc::new(self.look.grid(classes, names, pixels, seen))
+        };
+        Attack { before: grid(0), after: grid(1), report }
+    }
+}

@@ -1,0 +1,252 @@
+//! The ways of the attacks: other words, a learnt prompt, inverted pictures.
+
+use super::{Attacker, Row, Tried};
+use crate::{
+    data::{
+        emoji::{
+            Pair,
+            captions::{BACKGROUNDS, Placement, article, compose, plain},
+        },
+        rng,
+    },
+    diffusion::{
+        latent::{Asked, Given, LatentWeights, decoded, denoise, invert, part_size},
+        sampler::{SampleOptions, tensor4},
+        scheduler::{Kind, SchedulerConfig},
+    },
+    engine::prompt::{look::bytes, setting::PromptSetting},
+    error::Result,
+    eval::{
+        emoji::Seen,
+        prompts::{seen_as, shows},
+    },
+    models::layers::{Mode, Pass},
+    monitor::Monitor,
+    train::trainer::finite,
+    unlearn::prompt::{contexts, embedding::Learner, items::Items},
+};
+
+/// Paraphrases that are tried, and pictures of each while searching.
+const PARAPHRASES: usize = 24;
+const GLANCES: usize = 2;
+
+impl Attacker<'_> {
+    /// The prompts of forgotten pairs as they are.
+    pub async fn plain(&self, monitor: &mut Monitor) -> Result<Row> {
+        let pairs = &self.setting.pairs[0];
+        let index = &self.setting.emoji.index;
+        let prompt = |i: usize| {
+            let Pair { concept, style } = pairs[i % pairs.len()];
+            plain(&index.concepts[concept].name, &index.styles[style].name)
+        };
+        let asked: Vec<Asked> =
+            (0..self.n).map(|i| Asked { prompt: prompt(i), noise: 500 + i as u64 }).collect();
+        let prompt = self.setting.target.prompt.clone();
+        self.both("as asked", prompt, &asked, monitor).await
+    }
+
+    async fn both(
+        &self,
+        name: &'static str,
+        prompt: String,
+        asked: &[Asked],
+        monitor: &mut Monitor,
+    ) -> Result<Row> {
+        monitor.phase(format!("Drawing {name}"), 2 * asked.len() * self.look.options.steps);
+        let mut tried = Vec::new();
+        for weights in self.models {
+            let (pixels, seen) =
+                self.look.make(weights, asked, &self.look.options, monitor).await?;
+            tried.push(Tried { pixels, seen });
+        }
+        Ok(Row { name, prompt, control: false, aim: None, tried: pair(tried) })
+    }
+
+    /// The paraphrase that the model that forgot answers best, on fresh noise; how many there were.
+    pub async fn search(&self, monitor: &mut Monitor) -> Result<(Row, usize)> {
+        let all = self.paraphrases();
+        let asked: Vec<Asked> = all
+            .iter()
+            .flat_map(|p| (0..GLANCES as u64).map(|i| Asked { prompt: p.clone(), noise: 700 + i }))
+            .collect();
+        let options =
+            SampleOptions { steps: (self.look.options.steps / 2).max(4), ..self.look.options };
+        monitor.phase("Searching prompts", asked.len() * options.steps);
+        let (_, seen) = self.look.make(self.models[1], &asked, &options, monitor).await?;
+        let named = &self.setting.target.named;
+        // What is seen counts first, how surely second.
+        let score = |seen: &[Seen]| -> f32 {
+            let of = |s: &Seen| {
+                let p = seen_as(s, named, &self.setting.emoji).1;
+                if shows(named, s) { 1.0 + p } else { 0.0 }
+            };
+            seen.iter().map(of).sum()
+        };
+        let scores: Vec<f32> = seen.chunks(GLANCES).map(score).collect();
+        // Of equals the first, which is the plainest.
+        let best =
+            (0..scores.len()).rev().max_by(|a, b| scores[*a].total_cmp(&scores[*b])).unwrap_or(0);
+        let asked: Vec<Asked> = (0..self.n as u64)
+            .map(|i| Asked { prompt: all[best].clone(), noise: 800 + i })
+            .collect();
+        let row = self.both("best paraphrase", all[best].clone(), &asked, monitor).await?;
+        Ok((row, all.len()))
+    }
+
+    /// Other ways to ask for the forgotten, the plainest first.
+    fn paraphrases(&self) -> Vec<String> {
+        let PromptSetting { emoji, pairs, .. } = self.setting;
+        let mut rng = rng::seeded(self.look.options.seed, "paraphrases");
+        let order = rng::shuffled(&mut rng, pairs[0].len());
+        let mut all = vec![self.setting.target.prompt.clone()];
+        for turn in 0.. {
+            for &i in &order {
+                let Pair { concept, style } = pairs[0][i];
+                let concept = &emoji.index.concepts[concept];
+                let style = &emoji.index.styles[style].name;
+                let words: Vec<&String> =
+                    std::iter::once(&concept.name).chain(&concept.keywords).collect();
+                let word = words[(turn / 3) % words.len()];
+                let text = match (turn + i) % 6 {
+                    0 => plain(word, style),
+                    1 => format!("{} {style} {word}", article(style)),
+                    2 => format!("{word} {word} in {style} style"),
+                    3 => format!("{style} style {word} on {}", BACKGROUNDS[turn % 6].0),
+                    4 => format!("{word}, {style}, {word}"),
+                    _ => format!("{word} in {style} style"),
+                };
+                if !all.contains(&text) {
+                    all.push(text);
+                }
+                if all.len() == PARAPHRASES {
+                    return all;
+                }
+            }
+            // A corpus of a few words has fewer.
+            if turn > PARAPHRASES {
+                return all;
+            }
+        }
+        all
+    }
+
+    /// Vectors in the place of the prompt's, learnt so that the model that forgot makes pictures of
+    /// the forgotten under them.
+    pub async fn learn(&self, forget: &Items, monitor: &mut Monitor) -> Result<Row> {
+        let PromptSetting { model, target, size, .. } = self.setting;
+        let noising = self.setting.noising();
+        let ids = [model.network.tokenizer.encode(&target.prompt).ids];
+        let start = contexts(&model.network, self.models[1], &ids);
+        let mut learner = Learner::new(&noising, self.models[1], start, self.look.options.seed);
+        let steps = size.attacked[1];
+        monitor.phase("Learning a prompt", steps);
+        for step in 0..steps {
+            finite(learner.update(forget, size.batch, step, steps)).await?;
+            monitor.advance(1).await?;
+        }
+        let context = learner.context();
+        let options = self.look.options;
+        let [c, h, w] = model.network.latent_shape();
+        let size = part_size(self.models[1], self.n);
+        let noise: Vec<u64> = (0..self.n as u64).collect();
+        let given: Vec<Given> = noise
+            .chunks(size)
+            .map(|part| {
+                let of = |i: &u64| {
+                    rng::normals(
+                        &mut rng::seeded(options.seed, &format!("z_T {}", 900 + i)),
+                        c * h * w,
+                    )
+                };
+                let values = part.iter().flat_map(of).collect();
+                Given {
+                    z: tensor4(values, [part.len(), c, h, w], noising.device),
+                    context: context.clone().repeat_dim(0, part.len()),
+                }
+            })
+            .collect();
+        let config = SchedulerConfig { kind: Kind::Ddim, ..model.network.scheduler };
+        monitor.phase("Drawing the learnt prompt", 2 * self.n * options.steps);
+        let mut tried = Vec::new();
+        for weights in self.models {
+            tried.push(self.drawn(weights, given.clone(), &config, &options, monitor).await?);
+        }
+        let tried = pair(tried);
+        Ok(Row { name: "learnt prompt", prompt: String::new(), control: false, aim: None, tried })
+    }
+
+    /// Draws from given noise and vectors.
+    async fn drawn(
+        &self,
+        weights: &LatentWeights,
+        given: Vec<Given>,
+        config: &SchedulerConfig,
+        options: &SampleOptions,
+        monitor: &mut Monitor,
+    ) -> Result<Tried> {
+        let network = &self.setting.model.network;
+        let still = |part: usize, _| given[part].z.zeros_like();
+        let made = denoise(network, weights, given.clone(), config, options, &still, monitor);
+        let values = decoded(network, weights, made.await?).await?;
+        let seen = self.look.judge.look(&values, network.picture_shape()[1]).await?;
+        Ok(Tried { pixels: bytes(&values).collect(), seen })
+    }
+
+    /// Pictures of pairs, walked back to noise under each model and drawn again from there.
+    pub async fn invert(
+        &self,
+        name: &'static str,
+        pairs: &[Pair],
+        aim: Option<usize>,
+        monitor: &mut Monitor,
+    ) -> Result<Row> {
+        let PromptSetting { model, emoji, .. } = self.setting;
+        let network = &model.network;
+        let device = self.setting.noising().device;
+        let side = emoji.index.side;
+        let mut rng = rng::seeded(self.look.options.seed, "inverted pictures");
+        let order = rng::shuffled(&mut rng, pairs.len());
+        let shown: Vec<Pair> = (0..self.n).map(|i| pairs[order[i % order.len()]]).collect();
+        let config = SchedulerConfig { kind: Kind::Ddim, ..network.scheduler };
+        // Without guidance the way back and the way forth are each other's inverse.
+        let options = SampleOptions { guidance: 0.0, eta: 0.0, ..self.look.options };
+        monitor.phase("Inverting", 4 * self.n * options.steps);
+        let mut tried = Vec::new();
+        for weights in self.models {
+            let given = shown.chunks(part_size(weights, self.n)).map(|part| {
+                let pixels = part.iter().flat_map(|p| compose(emoji, *p, Placement::PLAIN));
+                let x = pixels.map(|v| 2.0 * v - 1.0).collect();
+                let x = tensor4(x, [part.len(), 3, side, side], device);
+                let [mean, _] = network.vae.encode(&Pass::new(&weights.vae, Mode::Eval), x);
+                let prompt = |p: &Pair| {
+                    let (c, s) = (&emoji.index.concepts[p.concept], &emoji.index.styles[p.style]);
+                    network.tokenizer.encode(&plain(&c.name, &s.name)).ids
+                };
+                let ids: Vec<_> = part.iter().map(prompt).collect();
+                Given {
+                    z: mean * network.vae.config.scaling_factor,
+                    context: contexts(network, weights, &ids),
+                }
+            });
+            let noise = invert(network, weights, given.collect(), options.steps, monitor).await?;
+            tried.push(self.drawn(weights, noise, &config, &options, monitor).await?);
+        }
+        let tried = pair(tried);
+        Ok(Row { name, prompt: String::new(), control: aim.is_some(), aim, tried })
+    }
+
+    /// The same of concepts that the model was never shown: what inversion brings back of anything.
+    pub async fn never_shown(&self, monitor: &mut Monitor) -> Result<Option<Row>> {
+        let PromptSetting { emoji, known, target, .. } = self.setting;
+        if *known >= emoji.index.concepts.len() || target.named.concepts.is_empty() {
+            return Ok(None);
+        }
+        let pairs: Vec<Pair> = emoji.all().filter(|p| p.concept == *known).collect();
+        let name = "a concept it never saw";
+        Ok(Some(self.invert(name, &pairs, Some(*known), monitor).await?))
+    }
+}
+
+fn pair(tried: Vec<Tried>) -> [Tried; 2] {
+    tried.try_into().unwrap_or_else(|_| unreachable!("one for each of two models"))
+}

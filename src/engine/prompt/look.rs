@@ -1,0 +1,244 @@
+//! What a text-to-image model draws, as its judge sees it: panes and measurements.
+
+use std::sync::Arc;
+
+use super::setting::{PromptSetting, preview, sizes};
+use crate::{
+    data::emoji::{self, Pair, captions::plain},
+    diffusion::{
+        latent::{Asked, LatentWeights, sample},
+        sampler::SampleOptions,
+    },
+    engine::{
+        job::{Grid, Opened, PromptPane},
+        session::Session,
+    },
+    error::Result,
+    eval::{
+        emoji::{EmojiJudge, Seen},
+        prompts::{Measure, Row, metrics, pane, seen_as},
+    },
+    models::{Task, latent::LatentModel},
+    monitor::Monitor,
+    run::{budget::Budget, report::Metrics},
+};
+
+/// Pictures that are sampled at a time.
+const BATCH: usize = 32;
+/// Steps of the very first pictures.
+const ROUGH: usize = 4;
+
+/// How models are looked at.
+pub struct Look<'a> {
+    pub model: &'a LatentModel,
+    pub judge: EmojiJudge<'a>,
+    pub options: SampleOptions,
+}
+
+impl<'a> Look<'a> {
+    /// As a request looks at models.
+    ///
+    /// # Errors
+    /// The judge is none.
+    pub fn new(setting: &'a PromptSetting) -> Result<Self> {
+        let PromptSetting { model, judge, emoji, options, .. } = setting;
+        let judge = EmojiJudge::new(judge, emoji, setting.noising().device)?;
+        Ok(Self { model, judge, options: *options })
+    }
+
+    /// The pictures of prompts, values in [0, 1], and what the judge sees in each.
+    ///
+    /// # Errors
+    /// Cancelled, or the device failed.
+    pub async fn make(
+        &self,
+        weights: &LatentWeights,
+        asked: &[Asked],
+        options: &SampleOptions,
+        monitor: &mut Monitor,
+    ) -> Result<(Vec<u8>, Vec<Seen>)> {
+        let (mut pixels, mut seen) = (Vec::new(), Vec::new());
+        let network = &self.model.network;
+        for batch in asked.chunks(BATCH) {
+            let values = sample(network, weights, batch, options, None, monitor).await?;
+            seen.extend(self.judge.look(&values, network.picture_shape()[1]).await?);
+            pixels.extend(bytes(&values));
+        }
+        Ok((pixels, seen))
+    }
+
+    /// Pictures as a grid; `seen` has the class that each tile shows.
+    pub fn grid(
+        &self,
+        rows: Vec<Option<usize>>,
+        names: Vec<String>,
+        pixels: Vec<u8>,
+        seen: Vec<(usize, f32)>,
+    ) -> Grid {
+        let [channels, height, width] = self.model.network.picture_shape();
+        let columns = seen.len() / rows.len().max(1);
+        let judged = |(i, s): (usize, _)| rows[i / columns].is_some().then_some(s);
+        Grid {
+            seen: seen.into_iter().enumerate().map(judged).collect(),
+            rows,
+            names,
+            columns,
+            channels,
+            tile: [height, width],
+            pixels,
+        }
+    }
+
+    /// What a request's rows show.
+    ///
+    /// # Errors
+    /// Cancelled, or the device failed.
+    pub async fn pane(
+        &self,
+        weights: &LatentWeights,
+        setting: &PromptSetting,
+        options: &SampleOptions,
+        monitor: &mut Monitor,
+    ) -> Result<Grid> {
+        let PromptSetting { target, emoji, known, size, .. } = setting;
+        let (rows, _) = pane(target, emoji, *known);
+        let of_row = |r: &Row| {
+            let prompt = r.prompt.clone();
+            (0..size.columns as u64).map(move |noise| Asked { prompt: prompt.clone(), noise })
+        };
+        let asked: Vec<Asked> = rows.iter().flat_map(of_row).collect();
+        monitor.phase("Drawing", asked.len() * options.steps);
+        let (pixels, seen) = self.make(weights, &asked, options, monitor).await?;
+        let classes = rows.iter().map(|r| r.class(&target.named, emoji)).collect();
+        let seen = seen.iter().map(|s| seen_as(s, &target.named, emoji)).collect();
+        Ok(self.grid(classes, rows.into_iter().map(|r| r.prompt).collect(), pixels, seen))
+    }
+
+    /// UA, RA and TA of prompts that are drawn from what the model was shown.
+    ///
+    /// # Errors
+    /// Cancelled, or the device failed.
+    pub async fn measure(
+        &self,
+        weights: &LatentWeights,
+        setting: &PromptSetting,
+        monitor: &mut Monitor,
+    ) -> Result<Metrics> {
+        let PromptSetting { target, emoji, pairs, size, .. } = setting;
+        let measure = Measure::draw(target, pairs, emoji, size.measured, self.options.seed);
+        let rows = measure.forgotten.iter().chain(&measure.kept).enumerate();
+        let asked: Vec<Asked> =
+            rows.map(|(i, r)| Asked { prompt: r.prompt.clone(), noise: 100 + i as u64 }).collect();
+        monitor.phase("Evaluating", asked.len() * self.options.steps);
+        let (_, seen) = self.make(weights, &asked, &self.options, monitor).await?;
+        Ok(metrics(&target.named, &measure, &seen))
+    }
+}
+
+impl Session {
+    /// What the unchanged model makes of a request's prompts; drawn once.
+    pub async fn pane_before(
+        &mut self,
+        setting: &PromptSetting,
+        weights: &LatentWeights,
+        monitor: &mut Monitor,
+    ) -> Result<PromptPane> {
+        let (key, (_, forgotten)) =
+            (setting.key(), pane(&setting.target, &setting.emoji, setting.known));
+        let grid = match self.panes.get(&key) {
+            Some(grid) => grid.clone(),
+            None => {
+                let look = Look::new(setting)?;
+                let grid = look.pane(weights, setting, &setting.options, monitor).await?;
+                self.panes.entry(key).or_insert(Arc::new(grid)).clone()
+            }
+        };
+        Ok(PromptPane { grid, forgotten, notice: setting.notice() })
+    }
+
+    /// The metrics of the unchanged model; measured once.
+    pub async fn metrics_before(
+        &mut self,
+        setting: &PromptSetting,
+        weights: &LatentWeights,
+        monitor: &mut Monitor,
+    ) -> Result<Metrics> {
+        let key = setting.key();
+        if let Some(metrics) = self.prompts.get(&key) {
+            return Ok(metrics.clone());
+        }
+        let metrics = Look::new(setting)?.measure(weights, setting, monitor).await?;
+        self.prompts.insert(key, metrics.clone());
+        Ok(metrics)
+    }
+
+    /// Opens a text-to-image model: a row a concept, a column a style.
+    pub async fn open_latent(
+        &mut self,
+        name: &str,
+        seed: u64,
+        budget: Budget,
+        monitor: &mut Monitor,
+        rough: &mut dyn FnMut(Opened),
+    ) -> Result<Opened> {
+        let first = !self.latents.contains_key(name);
+        let model = self.latent(name)?;
+        let judge = self.emoji_judge(name)?;
+        let data = model.card.as_ref().map_or("emoji", |card| &card.data).to_string();
+        let emoji = emoji::find(&data)?;
+        let known = model.card.as_ref().map_or(0, |c| c.concepts.len());
+        let known = if known == 0 { emoji.index.concepts.len() } else { known };
+        let weights = LatentWeights::upload(&model, &self.device);
+        let options = preview(seed, budget);
+        let look =
+            Look { model: &model, judge: EmojiJudge::new(&judge, &emoji, &self.device)?, options };
+        let shown = sizes(budget).shown.min(known);
+        let concepts: Vec<usize> = (0..shown).map(|i| i * known / shown).collect();
+        let styles = emoji.index.styles.len();
+        let pairs = || {
+            let of = |&concept: &usize| (0..styles).map(move |style| Pair { concept, style });
+            concepts.iter().flat_map(of)
+        };
+        let asked: Vec<Asked> = pairs()
+            .enumerate()
+            .map(|(i, p)| Asked {
+                prompt: plain(
+                    &emoji.index.concepts[p.concept].name,
+                    &emoji.index.styles[p.style].name,
+                ),
+                noise: i as u64,
+            })
+            .collect();
+        let opened = |grid: Grid| Opened {
+            name: name.to_string(),
+            after: Vec::new(),
+            task: Task::TextToImage,
+            classes: judge.card.classes.clone(),
+            data: data.clone(),
+            seed,
+            budget,
+            grid: Arc::new(grid),
+            params: model.unet.values.len(),
+            retrain: Vec::new(),
+        };
+        let steps = [ROUGH, options.steps];
+        for steps in steps.into_iter().skip(usize::from(!first || options.steps <= 2 * ROUGH)) {
+            let options = SampleOptions { steps, ..options };
+            monitor.phase("Drawing", asked.len() * steps);
+            let (pixels, seen) = look.make(&weights, &asked, &options, monitor).await?;
+            let rows = concepts.iter().map(|c| Some(*c)).collect();
+            let seen = seen.iter().map(|s| s.concept).collect();
+            let grid = look.grid(rows, Vec::new(), pixels, seen);
+            if steps == self::sizes(budget).sampler {
+                return Ok(opened(grid));
+            }
+            rough(opened(grid));
+        }
+        unreachable!("the last pictures are of the whole sampler")
+    }
+}
+
+/// Values in [0, 1] as bytes.
+pub fn bytes(values: &[f32]) -> impl Iterator<Item = u8> {
+    values.iter().map(|v| (v * 255.0).round() as u8)
+}

@@ -1,0 +1,242 @@
+//! The job of forgetting a prompt: encode, score, cut the mask, measure, train, measure, judge.
+
+mod attack;
+mod look;
+mod setting;
+
+use std::sync::Arc;
+
+use web_time::Instant;
+
+use self::{look::Look, setting::PromptSetting};
+use super::{
+    Send,
+    job::{Event, Grid, Live, LogLine, Run},
+    session::Session,
+};
+use crate::{
+    diffusion::{latent::LatentWeights, sampler::SampleOptions},
+    error::{Error, Result},
+    eval::verdict::{Evidence, verdict},
+    models::{AnyModel, Task, latent::LatentModel},
+    monitor::Monitor,
+    run::{
+        attack::AttackKind,
+        recipe::Recipe,
+        report::{
+            DeviceReport, Forgotten, Metrics, Report, Seconds, TrainingReport, Verdict,
+            VerdictLabel,
+        },
+    },
+    saliency::{change::Change, estimator::Estimator, ranking::Ranking},
+    train::trainer::finite,
+    unlearn::{
+        knob::Knobs,
+        prompt::{PromptMethod, PromptPlan, PromptUnlearner, within},
+        registry,
+    },
+};
+
+impl Session {
+    /// Shows what a recipe's prompts draw, and scores the weights for it.
+    pub async fn rank_prompts(
+        &mut self,
+        id: u64,
+        recipe: &Recipe,
+        send: &Send,
+        monitor: &mut Monitor,
+    ) -> Result<Arc<Ranking>> {
+        let mut setting = self.prompt_setting(recipe)?;
+        let weights = LatentWeights::upload(&setting.model, &self.device);
+        let pane = self.pane_before(&setting, &weights, monitor).await?;
+        send(Event::Pane { id, pane });
+        let items = self.items(&setting, &weights, monitor).await?;
+        // What a method without a mask might be told is shown all the same.
+        if setting.estimator == Estimator::None {
+            setting.estimator = Estimator::AbsSumGrad;
+        }
+        let ranking = self.rank_prompt(recipe, &setting, &items[0], &weights, monitor).await?;
+        ranking.ok_or_else(|| Error::Request("there is no mask".into()))
+    }
+
+    /// Runs a recipe that forgets a prompt.
+    pub async fn unlearn_prompt(
+        &mut self,
+        id: u64,
+        recipe: Recipe,
+        send: &Send,
+        monitor: &mut Monitor,
+    ) -> Result<Run> {
+        let setting = self.prompt_setting(&recipe)?;
+        let PromptSetting { model, size, method, .. } = &setting;
+        let (network, method) = (&model.network, *method);
+        let known = registry::find(&recipe.method)?;
+        let knobs = Knobs::resolve(known, Task::TextToImage, &recipe.knobs)?;
+        if knobs.on("released") {
+            let right = "a prompt's run has no epochs, which the released code counts by";
+            return Err(Error::argument("released", "on", right));
+        }
+        let plan = PromptPlan {
+            method,
+            steps: recipe.steps.unwrap_or(size.steps),
+            batch: recipe.batch.unwrap_or(size.batch),
+            lr: recipe.lr.unwrap_or(size.lr),
+            alpha: if method == PromptMethod::Finetune { 1.0 } else { knobs.get("alpha") },
+            share: knobs.get("share"),
+            anchor: knobs.on("anchor"),
+            eta: knobs.get("eta"),
+            drift: knobs.on("drift"),
+            seed: recipe.seed,
+        };
+        let weights = LatentWeights::upload(model, &self.device);
+
+        let clock = Instant::now();
+        let items = self.items(&setting, &weights, monitor).await?;
+        let [forget, retain] = &*items;
+        let ranking = self.rank_prompt(&recipe, &setting, forget, &weights, monitor).await?;
+        let mask = match &ranking {
+            Some(ranking) => Some(ranking.cut(recipe.density).await?),
+            None => None,
+        };
+        // A ranking from an earlier job cost what it cost then.
+        let mask_seconds =
+            clock.elapsed().as_secs_f64().max(ranking.as_ref().map_or(0.0, |r| r.seconds));
+
+        let clock = Instant::now();
+        let pane = self.pane_before(&setting, &weights, monitor).await?;
+        send(Event::Pane { id, pane: pane.clone() });
+        let before = self.metrics_before(&setting, &weights, monitor).await?;
+        let mut evaluate_seconds = clock.elapsed().as_secs_f64();
+
+        let look = Look::new(&setting)?;
+        // ESD trains cross-attention alone, as its authors do for prompts.
+        let free = within(mask.clone(), network, method == PromptMethod::Esd);
+        let mut unlearner = PromptUnlearner::new(
+            setting.noising(),
+            [forget, retain],
+            plan,
+            weights,
+            free.as_deref(),
+        );
+        let mut log = Vec::with_capacity(plan.steps);
+        let mut unlearn_seconds = 0.0;
+        let every = plan.steps.div_ceil(size.previews + 1).max(1);
+        monitor.phase(format!("Forgetting with {}", known.title), plan.steps);
+        if method == PromptMethod::Uce {
+            let clock = Instant::now();
+            unlearner.solve().await?;
+            unlearn_seconds = clock.elapsed().as_secs_f64();
+        }
+        while !unlearner.finished() {
+            let clock = Instant::now();
+            let loss = finite(unlearner.update()).await?;
+            unlearner.settle().await?;
+            unlearn_seconds += clock.elapsed().as_secs_f64();
+            let step = unlearner.step;
+            log.push(LogLine { step, loss, seconds: unlearn_seconds });
+            let shown =
+                monitor.wants_previews() && step.is_multiple_of(every) && !unlearner.finished();
+            let grid = if shown {
+                // A preview is not progress of the training phase, and half the steps will do.
+                let mut quiet = monitor.quiet();
+                let steps = (setting.options.steps / 2).max(4);
+                let options = SampleOptions { steps, ..setting.options };
+                Some(look.pane(&unlearner.weights, &setting, &options, &mut quiet).await?)
+            } else {
+                None
+            };
+            let metrics = grid.as_ref().map(|g| glance(g, pane.forgotten));
+            let live = Live { step, steps: plan.steps, loss, grid: grid.map(Arc::new), metrics };
+            send(Event::Live { id, live });
+            monitor.advance(1).await?;
+        }
+
+        let clock = Instant::now();
+        let done = &unlearner.weights;
+        let grid = look.pane(done, &setting, &setting.options, monitor).await?;
+        let after = look.measure(done, &setting, monitor).await?;
+        let mut attacks = Vec::new();
+        if recipe.audits() {
+            for (_, kind) in AttackKind::ALL {
+                attacks.push(self.attack(kind, &setting, forget, done, monitor).await?);
+            }
+        }
+        evaluate_seconds += clock.elapsed().as_secs_f64();
+        let unet = done.unet.download().await?;
+        let scored = ranking.as_ref().map_or(0, |r| r.n_forget);
+        let mut report = Report {
+            task: Task::TextToImage.name().into(),
+            model: recipe.model.clone(),
+            data: recipe.data.clone(),
+            forget: Forgotten { spec: recipe.forget.clone(), n: forget.len() },
+            method: recipe.method.clone(),
+            training: TrainingReport {
+                steps: log.len(),
+                batch: plan.batch,
+                lr: plan.lr,
+                anneal: false,
+                each_epoch: [forget.len(), retain.len()],
+                knobs: knobs.all().map(|(name, value)| (name.into(), value)).collect(),
+            },
+            mask: mask.as_ref().map(|m| m.report(scored, m.frozen_changed(&model.unet, &unet))),
+            gap: None,
+            verdict: Verdict { label: VerdictLabel::UnderForgot, why: String::new() },
+            before,
+            after,
+            earlier: Vec::new(),
+            audit: None,
+            attacks: attacks.iter().map(|a| a.report.clone()).collect(),
+            changed: Vec::new(),
+            retrain: None,
+            seconds: Seconds {
+                mask: mask_seconds,
+                unlearn: unlearn_seconds,
+                evaluate: evaluate_seconds,
+            },
+            device: DeviceReport { name: self.info.name.clone(), api: self.info.api.clone() },
+            seed: recipe.seed,
+            protocol: recipe.protocol(),
+            version: env!("CARGO_PKG_VERSION").into(),
+        };
+        report.verdict = verdict(&Evidence::of(&report, None));
+        let change = Change::between(&model.unet, &unet);
+        let mut card = model.card.clone();
+        if let Some(card) = &mut card {
+            card.name = format!("{}, {} forgot {}", card.name, recipe.method, recipe.forget);
+            card.metrics.clear();
+        }
+        Ok(Run {
+            model: AnyModel::Latent(LatentModel { unet, card, ..LatentModel::clone(model) }),
+            ranking,
+            before: pane.grid,
+            after: Arc::new(grid),
+            recipe,
+            report,
+            mask,
+            change,
+            changed: Vec::new(),
+            attacks,
+            log,
+        })
+    }
+}
+
+/// UA and RA over a pane's own tiles: a glance while training, not a measurement.
+fn glance(grid: &Grid, forgotten: usize) -> Metrics {
+    let hits = |rows: std::ops::Range<usize>| {
+        let tiles = rows.flat_map(|row| (0..grid.columns).map(move |column| (row, column)));
+        let judged =
+            tiles.filter_map(|(row, column)| Some(grid.seen_in(row, column)?.0 == grid.rows[row]?));
+        let judged: Vec<bool> = judged.collect();
+        (judged.iter().filter(|hit| **hit).count(), judged.len())
+    };
+    let share = |(hits, n): (usize, usize)| 100.0 * hits as f64 / n.max(1) as f64;
+    let (gone, kept) = (hits(0..forgotten), hits(forgotten..grid.rows.len()));
+    Metrics {
+        UA: 100.0 - share(gone),
+        RA: share(kept),
+        TA: share(kept),
+        n: [gone.1, kept.1, kept.1],
+        ..Metrics::default()
+    }
+}

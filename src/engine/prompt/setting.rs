@@ -1,0 +1,273 @@
+//! What a prompt's recipe comes to: model, judge, corpus, sizes; and the latents it trains on.
+
+use std::sync::Arc;
+
+use burn::tensor::Device;
+
+use crate::{
+    data::emoji::{self, Emoji, Pair, target::Target},
+    diffusion::{latent::LatentWeights, sampler::SampleOptions, schedule::Schedule},
+    engine::session::Session,
+    error::{Error, Result},
+    models::{Model, latent::LatentModel, registry},
+    monitor::Monitor,
+    run::{budget::Budget, recipe::Recipe},
+    saliency::{estimator::Estimator, ranking::Ranking},
+    unlearn::{
+        prompt::{
+            PromptMethod,
+            items::{Items, Noising},
+            score,
+        },
+        registry as methods,
+    },
+};
+
+/// What a budget sets for prompts.
+#[derive(Debug, Clone, Copy)]
+pub struct Sizes {
+    /// Latents of the forget set and of the retain set.
+    pub items: [usize; 2],
+    pub steps: usize,
+    pub batch: usize,
+    pub lr: f64,
+    /// Measured prompts, forgotten and kept.
+    pub measured: [usize; 2],
+    /// Pictures of each prompt of the pane.
+    pub columns: usize,
+    pub sampler: usize,
+    /// Looks at the pane while it trains.
+    pub previews: usize,
+    /// Concepts that an opened model shows.
+    pub shown: usize,
+    /// Pictures of each way that an attack tries, and updates of what it learns.
+    pub attacked: [usize; 2],
+}
+
+/// The sizes of a budget.
+pub fn sizes(budget: Budget) -> Sizes {
+    let quick = Sizes {
+        items: [192, 256],
+        steps: 150,
+        batch: 16,
+        lr: 2e-4,
+        measured: [48, 96],
+        columns: 4,
+        sampler: 20,
+        previews: 3,
+        shown: 8,
+        attacked: [16, 80],
+    };
+    match budget {
+        Budget::Tiny => Sizes {
+            items: [16, 16],
+            steps: 10,
+            batch: 8,
+            measured: [6, 6],
+            columns: 2,
+            sampler: 8,
+            previews: 1,
+            shown: 4,
+            attacked: [4, 4],
+            ..quick
+        },
+        Budget::Quick => quick,
+        Budget::Full => Sizes {
+            items: [1024, 2048],
+            steps: 1000,
+            lr: 1e-4,
+            measured: [200, 400],
+            sampler: 50,
+            attacked: [64, 300],
+            ..quick
+        },
+    }
+}
+
+/// Guidance of the samples that are shown and measured.
+pub const GUIDANCE: f32 = 2.0;
+
+/// A recipe that forgets a prompt, resolved.
+pub struct PromptSetting {
+    pub model: Arc<LatentModel>,
+    pub judge: Arc<Model>,
+    pub emoji: Arc<Emoji>,
+    pub target: Target,
+    /// Concepts of the corpus that the model was shown: the first ones.
+    pub known: usize,
+    /// Pairs that it was shown: to be forgotten, to be kept.
+    pub pairs: [Vec<Pair>; 2],
+    pub method: PromptMethod,
+    pub estimator: Estimator,
+    pub size: Sizes,
+    pub options: SampleOptions,
+    schedule: Schedule,
+    device: Device,
+    /// What caches know the request by.
+    key: String,
+}
+
+impl PromptSetting {
+    /// What noising needs to know.
+    pub fn noising(&self) -> Noising<'_> {
+        Noising {
+            network: &self.model.network,
+            emoji: &self.emoji,
+            target: &self.target,
+            schedule: &self.schedule,
+            device: &self.device,
+        }
+    }
+
+    /// What caches know the pictures of the unchanged model by.
+    pub fn key(&self) -> String {
+        format!("{}|{:?}", self.key, self.options)
+    }
+
+    /// How the prompt was read, for a person.
+    pub fn notice(&self) -> String {
+        let Target { prompt, named, .. } = &self.target;
+        let concepts = named.concepts.iter().map(|c| self.emoji.index.concepts[*c].name.clone());
+        let styles = named.styles.iter();
+        let styles = styles.map(|s| format!("{} style", self.emoji.index.styles[*s].name));
+        let names: Vec<String> = concepts.chain(styles).collect();
+        let mut said = match (names.as_slice(), self.pairs[0].len()) {
+            ([], _) => "Names nothing that the model was shown: what it draws for these words is \
+                        forgotten"
+                .to_string(),
+            (_, 0) => format!(
+                "The model was never shown {}: what it draws for these words is forgotten",
+                names.join(", ")
+            ),
+            (_, n) => format!("Read as {}: {n} pictures of the corpus", names.join(", ")),
+        };
+        let dropped = self.model.network.tokenizer.encode(prompt).dropped;
+        if dropped > 0 {
+            said += &format!("; the last {dropped} tokens are too many and are not read");
+        }
+        said
+    }
+}
+
+impl Session {
+    /// A text-to-image model by name or folder, opened once.
+    pub fn latent(&mut self, name: &str) -> Result<Arc<LatentModel>> {
+        if let Some(model) = self.latents.get(name) {
+            return Ok(model.clone());
+        }
+        let model = Arc::new(registry::open_latent(name)?);
+        self.latents.insert(name.to_string(), model.clone());
+        Ok(model)
+    }
+
+    /// Resolves a recipe that forgets a prompt; everything that can be wrong with it is found here.
+    pub fn prompt_setting(&mut self, recipe: &Recipe) -> Result<PromptSetting> {
+        recipe.check()?;
+        if let Some(earlier) = recipe.after.first() {
+            let right = "a request to forget a prompt follows no other";
+            return Err(Error::argument("after", &earlier.forget, right));
+        }
+        let method = PromptMethod::find(&recipe.method)?;
+        let own = methods::find(&recipe.method)?.mask;
+        let estimator = recipe.mask.unwrap_or(own);
+        let taken = [Estimator::AbsSumGrad, Estimator::Random, Estimator::None];
+        if !taken.contains(&estimator) {
+            let names = taken.map(Estimator::name);
+            return Err(Error::unknown("mask for prompts", estimator.name(), names));
+        }
+        let emoji = emoji::find(&recipe.data)?;
+        // What is wrong with the words is told before a model is looked for.
+        let redirect = recipe.redirect.to_string();
+        Target::parse(&recipe.forget, &redirect, &emoji, usize::MAX)?;
+        let model = self.latent(&recipe.model)?;
+        let known = model.card.as_ref().map_or(0, |c| c.concepts.len());
+        let known = if known == 0 { emoji.index.concepts.len() } else { known };
+        let target = Target::parse(&recipe.forget, &redirect, &emoji, known)?;
+        let judge = self.emoji_judge(&recipe.model)?;
+        let size = sizes(recipe.budget);
+        let options = recipe.sampling.unwrap_or_else(|| preview(recipe.seed, recipe.budget));
+        let schedule = model.network.scheduler.schedule();
+        let device = self.device.clone();
+        let key = format!("{}|{}|{}|{:?}", recipe.model, recipe.forget, recipe.seed, recipe.budget);
+        let mut setting = PromptSetting {
+            model,
+            judge,
+            emoji,
+            target,
+            known,
+            pairs: Default::default(),
+            method,
+            estimator,
+            size,
+            options: SampleOptions { seed: recipe.seed, ..options },
+            schedule,
+            device,
+            key,
+        };
+        setting.pairs = setting.noising().pairs(known)?;
+        Ok(setting)
+    }
+
+    /// The latents of the forget set and of the retain set; those of the latest request are kept.
+    pub async fn items(
+        &mut self,
+        setting: &PromptSetting,
+        weights: &LatentWeights,
+        monitor: &mut Monitor,
+    ) -> Result<Arc<[Items; 2]>> {
+        if let Some((_, items)) = self.items.as_ref().filter(|(key, _)| *key == setting.key) {
+            return Ok(items.clone());
+        }
+        let PromptSetting { model, emoji, pairs, size, options, device, .. } = setting;
+        monitor.phase("Encoding pictures", size.items.iter().sum());
+        let of = async |at: usize, purpose, monitor: &mut Monitor| {
+            let seed = (options.seed, purpose);
+            Items::of_pairs(model, emoji, &pairs[at], size.items[at], seed, device, monitor).await
+        };
+        let retain = of(1, "retain items", monitor).await?;
+        let forget = if pairs[0].is_empty() {
+            let n = size.items[0].min(32);
+            monitor.phase("Sampling what is to be forgotten", n * options.steps);
+            let prompt = &setting.target.prompt;
+            Items::of_prompt(&model.network, weights, prompt, n, options, monitor).await?
+        } else {
+            of(0, "forget items", monitor).await?
+        };
+        let items = Arc::new([forget, retain]);
+        self.items = Some((setting.key.clone(), items.clone()));
+        Ok(items)
+    }
+
+    /// The scores that a prompt's mask is cut from; computed once. `None` without a mask.
+    pub async fn rank_prompt(
+        &mut self,
+        recipe: &Recipe,
+        setting: &PromptSetting,
+        forget: &Items,
+        weights: &LatentWeights,
+        monitor: &mut Monitor,
+    ) -> Result<Option<Arc<Ranking>>> {
+        let layout = || setting.model.network.unet_layout.clone();
+        match setting.estimator {
+            Estimator::None => return Ok(None),
+            Estimator::Random => {
+                let ranking = Ranking::random(layout(), &recipe.forget, recipe.seed);
+                return Ok(Some(Arc::new(ranking)));
+            }
+            _ => {}
+        }
+        if let Some(ranking) = self.rankings.get(&setting.key) {
+            return Ok(Some(ranking.clone()));
+        }
+        let named = (recipe.forget.as_str(), recipe.seed);
+        let ranking = Arc::new(score(&setting.noising(), forget, weights, named, monitor).await?);
+        self.rankings.insert(setting.key.clone(), ranking.clone());
+        Ok(Some(ranking))
+    }
+}
+
+/// How pictures of prompts are sampled, unless a recipe says otherwise.
+pub fn preview(seed: u64, budget: Budget) -> SampleOptions {
+    let steps = sizes(budget).sampler;
+    SampleOptions { steps, guidance: GUIDANCE, seed, ..SampleOptions::default() }
+}
