@@ -52,7 +52,7 @@ export class DeviceLost extends Error {}
 
 // Waits until the studio's summary fits; tells what it was when it does not in time. The bound is
 // there to end what hangs, many times what it takes on an idle machine.
-export const until = async (page, what, fits, seconds = 600) => {
+export const until = async (page, what, fits, seconds = 1000) => {
   const end = Date.now() + 1000 * seconds;
   let last;
   while (Date.now() < end) {

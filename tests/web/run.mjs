@@ -33,7 +33,7 @@ const check = (name, run, { slow = false } = {}) => {
   if (quick ? !slow : name.includes(only)) checks.push([name, run]);
 };
 
-// The studio's own link of a finished run, for the checks after it.
+// The studio's own link of a finished run, for the checks after it; how long its first main job took.
 const links = {};
 
 // Asserts that a run on another device is the same in mask and losses; says how far they are apart.
@@ -76,7 +76,7 @@ const mainJob = (task, model, device) => async (browser) => {
   const foreign = seen.requests.filter((url) => !url.startsWith(home) && !url.startsWith('blob:'));
   assert.deepEqual(foreign, [], 'no request leaves the page\'s own place');
   const mask = new Uint8Array(await page.evaluate(() => [...window.salun.mask()]));
-  const job = { query: done.link, report: own, losses: done.losses[0], mask };
+  const job = { query: done.link, report: own, losses: done.losses[0], mask, seconds: Number(times.control) };
   const alike = links[task] ? `${same(job, links[task])}; ` : '';
   links[task] ??= job;
   const tasks = await longTasks(page);
@@ -116,16 +116,18 @@ for (const [task, model, device] of JOBS) {
   });
 }
 
-check('a link opens in a fresh browser', async (browser) => {
-  assert.ok(links.classify, 'its main job failed');
-  const { query, report } = links.classify;
-  const { page, context } = await visit(browser, `${home}?${query}&run=1&${GPU}`);
-  const done = await until(page, 'the run of the link is done', (s) => s.reports[0]);
-  assert.equal(done.reports[0].mask.hash, report.mask.hash);
-  assert.ok(Math.abs(done.reports[0].after.UA - report.after.UA) <= 1);
-  await context.close();
-  return `the same mask ${report.mask.hash.slice(0, 12)}, UA ${done.reports[0].after.UA}`;
-});
+for (const [task, , device] of JOBS) {
+  check(`a link of ${task} opens in a fresh browser`, async (browser) => {
+    assert.ok(links[task], 'its main job failed');
+    const { query, report } = links[task];
+    const { page, context } = await visit(browser, `${home}?${query}&run=1${device}`);
+    const done = await until(page, 'the run of the link is done', (s) => s.reports[0]);
+    assert.equal(done.reports[0].mask.hash, report.mask.hash);
+    assert.ok(Math.abs(done.reports[0].after.UA - report.after.UA) <= 1);
+    await context.close();
+    return `the same mask ${report.mask.hash.slice(0, 12)}, UA ${done.reports[0].after.UA}`;
+  }, { slow: device !== '' });
+}
 
 check('malformed files and links', async (browser) => {
   const { page, context, seen } = await visit(browser, `${home}?budget=tiny`);
@@ -308,6 +310,10 @@ for (const [name, run] of checks) {
   }
 }
 server.close();
+if (links.generate && links.classify) {
+  const { generate, classify } = links;
+  console.log(`main job of both tasks, each with its control: ${(generate.seconds + classify.seconds).toFixed(0)} s`);
+}
 if (lost.length) console.log(`not checked, the software adapter gave its device up twice: ${lost.join('; ')}`);
 console.log(`${passed.length} of ${checks.length} checks of the page pass, ${failed.length} fail; pictures in ${shots}`);
 process.exit(failed.length ? 1 : 0);
