@@ -135,7 +135,9 @@ check('malformed files and links', async (browser) => {
   const model = readFileSync(join(dist, 'assets/models/fashion-classifier.safetensors'));
   const files = malformedFiles(model);
   for (const [name, bytes] of files) {
-    await page.evaluate(([name, bytes]) => window.salun.open_file(name, new Uint8Array(bytes)), [name, [...bytes]]);
+    await page.evaluate(([name, text]) => {
+      window.salun.open_file(name, Uint8Array.from(atob(text), (c) => c.charCodeAt(0)));
+    }, [name, bytes.toString('base64')]);
     const s = await until(page, `${name} is refused`, (s) => s.error?.startsWith(name) && !s.work);
     assert.ok(s.error.length < 400 && !s.error.includes('panick'), `${name}: ${s.error}`);
     assert.ok(s.open, `${name}: the model that was open stays`);
