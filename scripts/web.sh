@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The page: build makes the folder web/dist, which any web server can give out from any place;
-# serve gives it out here; test drives it in a real browser. Status 3: a tool cannot be had here.
+# serve gives it out here; test drives it in a real browser, with --quick without the checks that take
+# many minutes. Status 3: a tool cannot be had here.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -23,7 +24,7 @@ need() {
   ((${#missing[@]})) || return 0
   local as=()
   if [[ $(id -u) != 0 ]]; then
-    command -v sudo >/dev/null || unavailable "${missing[@]}"
+    sudo -n true 2>/dev/null || unavailable "${missing[@]}"
     as=(sudo)
   fi
   "${as[@]}" apt-get update -qq || true
@@ -67,12 +68,15 @@ bindgen() {
 
 npm_tools() {
   command -v node >/dev/null || need nodejs npm
-  local package
-  for package in "$@"; do
+  local wanted=("$@") package
+  # Debian 12 has an older one than these need.
+  (($(node --version | tr -dc 0-9. | cut -d. -f1) >= 20)) || wanted+=(node@22.21.1)
+  for package in "${wanted[@]}"; do
     [[ -d $tools/node_modules/${package%@*} ]] ||
-      npm install --silent --no-audit --no-fund --no-save --prefix "$tools" "$@" ||
-      unavailable "$@"
+      npm install --silent --no-audit --no-fund --no-save --prefix "$tools" "${wanted[@]}" ||
+      unavailable "${wanted[@]}"
   done
+  PATH=$tools/node_modules/node/bin:$PATH
 }
 
 build() {
@@ -99,13 +103,17 @@ case "${1:-}" in
 build) build ;;
 serve) node web/serve.mjs "$dist" "${2:-8080}" ;;
 test)
-  need xvfb chromium
+  command -v xvfb-run >/dev/null || need xvfb
+  chromium=${CHROMIUM:-/usr/bin/chromium}
+  [[ -x $chromium ]] || need chromium
+  # Some distributions' package is a mere pointer to another store.
+  timeout 120 "$chromium" --version >/dev/null 2>&1 || unavailable chromium
   npm_tools playwright-core@1.65.1 axe-core@4.14.1
   NODE_PATH=$tools/node_modules xvfb-run -a -s '-screen 0 1600x1000x24' \
     node tests/web/run.mjs "$dist" "$CARGO_TARGET_DIR/release/salun" "$CARGO_TARGET_DIR/web-shots" "${@:2}"
   ;;
 *)
-  echo "usage: scripts/web.sh build | serve [PORT] | test" >&2
+  echo "usage: scripts/web.sh build | serve [PORT] | test [--quick | NAME]" >&2
   exit 2
   ;;
 esac

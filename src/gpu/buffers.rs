@@ -1,7 +1,9 @@
 //! The wgpu buffers behind Burn's tensors.
 
+#[cfg(not(target_arch = "wasm32"))]
+use burn::backend::wgpu::CubeBackend;
 use burn::{
-    backend::{BackendTensor, DispatchTensorKind, wgpu::CubeBackend},
+    backend::{BackendTensor, DispatchTensorKind},
     cubecl::wgpu::{AutoCompiler, WgpuServer},
     tensor::Tensor,
 };
@@ -16,12 +18,13 @@ use crate::error::{Error, Result};
 /// The device failed, or the tensor is not on a wgpu device.
 pub fn slice(vector: Tensor<1>) -> Result<Slice> {
     let n = vector.dims()[0];
-    let DispatchTensorKind::Cube(BackendTensor::Float(fused)) = vector.into_dispatch().kind else {
+    let DispatchTensorKind::Cube(BackendTensor::Float(tensor)) = vector.into_dispatch().kind else {
         return Err(Error::Device("a tensor was not on the GPU".into()));
     };
     let failed = |e: &dyn std::fmt::Debug| Error::Device(format!("{e:?}"));
-    // What is still to be fused is computed now.
-    let tensor = fused.client.clone().resolve_tensor_float::<CubeBackend>(fused);
+    // What is still to be fused is computed now; the page fuses nothing.
+    #[cfg(not(target_arch = "wasm32"))]
+    let tensor = tensor.client.clone().resolve_tensor_float::<CubeBackend>(tensor);
     let resource = tensor
         .client
         .get_resource::<WgpuServer<AutoCompiler>>(tensor.handle.clone())

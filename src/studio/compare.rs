@@ -25,6 +25,8 @@ const NAMES: f32 = 84.0;
 pub const TITLE: f32 = 22.0;
 /// Between panes.
 pub const GAP: f32 = 14.0;
+/// Width that a pane's title asks for; narrower where there is no room.
+const TITLED: f32 = 96.0;
 
 /// Which panes are shown, and their textures.
 pub struct Comparison {
@@ -111,29 +113,35 @@ struct Arrangement {
     per_band: usize,
     /// Size of a tile with its frame, in points.
     tile: Vec2,
+    /// Width of a pane whose tiles take less.
+    least: f32,
 }
 
 fn arrange(space: Vec2, panes: &[Width], grid: &Grid) -> Arrangement {
     let rows = grid.rows.len().max(1) as f32;
     let aspect = grid.tile[0] as f32 / grid.tile[1].max(1) as f32;
-    let side = |per_band: usize| {
-        let bands = panes.chunks(per_band);
-        let down = bands.len() as f32;
-        let height = (space.y - down * (TITLE + GAP)) / (down * rows);
+    // A column's width, were there no end to the height.
+    let column = |per_band: usize| {
         // A point is lost to rounding.
         let room = space.x - names_width(grid) - per_band as f32 * GAP - 1.0;
-        let width = bands.map(|band| {
+        let width = panes.chunks(per_band).map(|band| {
             let [tiles, points] = band.iter().fold([0.0, 0.0], |sum, width| match width {
                 Width::Tiles(n) => [sum[0] + *n as f32, sum[1]],
                 Width::Points(points) => [sum[0], sum[1] + points],
             });
             (room - points) / tiles.max(1.0)
         });
-        width.fold(height / aspect, f32::min)
+        width.fold(f32::INFINITY, f32::min)
+    };
+    let side = |per_band: usize| {
+        let down = panes.chunks(per_band).len() as f32;
+        let height = (space.y - down * (TITLE + GAP)) / (down * rows);
+        (height / aspect).min(column(per_band))
     };
     let best = (1..=panes.len().max(1)).max_by(|a, b| side(*a).total_cmp(&side(*b))).unwrap_or(1);
     let side = side(best).clamp(14.0, 72.0);
-    Arrangement { per_band: best, tile: vec2(side, side * aspect) }
+    let least = TITLED.min(column(best) * grid.columns as f32);
+    Arrangement { per_band: best, tile: vec2(side, side * aspect), least }
 }
 
 fn panes_ui(studio: &mut Studio, ui: &mut Ui, opened: &Arc<Opened>) {
@@ -150,6 +158,7 @@ fn panes_ui(studio: &mut Studio, ui: &mut Ui, opened: &Arc<Opened>) {
         classes: &opened.classes,
         forgotten: session.forgotten(),
         tile: arrangement.tile,
+        least: arrangement.least,
         before,
         swipe: studio.comparison.swipe.share(ui.ctx()),
         palette: theme::palette(ui),
@@ -222,5 +231,22 @@ mod tests {
         assert!(NAMES + 4.0 * GAP + 18.0 * small.tile.x + 96.0 <= 500.0);
         let large = arrange(vec2(900.0, 700.0), &[tiles; 2], &grid);
         assert!(large.per_band == 2 && large.tile.x > 60.0, "{large:?}");
+    }
+
+    #[test]
+    fn panes_of_one_column_leave_room_for_their_titles() {
+        let grid = Grid {
+            rows: (0..10).map(Some).collect(),
+            columns: 1,
+            channels: 1,
+            tile: [28, 28],
+            pixels: Vec::new(),
+            seen: Vec::new(),
+        };
+        let panes = [Width::Tiles(1), Width::Tiles(1), Width::Tiles(1), Width::Points(96.0)];
+        let window = arrange(vec2(700.0, 420.0), &panes, &grid);
+        assert!(window.per_band == 4 && window.least == TITLED, "{window:?}");
+        let phone = arrange(vec2(374.0, 300.0), &panes, &grid);
+        assert!(NAMES + 4.0 * GAP + 3.0 * phone.least + 96.0 <= 374.0, "{phone:?}");
     }
 }

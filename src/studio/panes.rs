@@ -1,11 +1,14 @@
 //! One pane: its title, its tiles with what the classifier sees in them, the tile under the hand.
 
-use std::ops::Range;
+use std::{f32::consts::TAU, ops::Range};
 
 use egui::{
     Align, Align2, Color32, FontId, Image, Mesh, Painter, Rect, Response, RichText, Role, Sense,
-    Shape, Stroke, StrokeKind, TextStyle, TextureId, Ui, UiBuilder, Vec2, WidgetInfo, pos2,
-    text::LayoutJob, vec2,
+    Shape, Stroke, StrokeKind, TextStyle, TextureId, Ui, UiBuilder, Vec2, WidgetInfo,
+    epaint::TextShape,
+    pos2,
+    text::{LayoutJob, TextWrapping},
+    vec2,
 };
 
 use super::{
@@ -19,6 +22,9 @@ use super::{
 };
 use crate::engine::job::Grid;
 
+/// Below this width, in points, a hint runs upwards.
+const NARROWEST: f32 = 80.0;
+
 /// What all panes have in common.
 pub struct Look<'a> {
     pub session: &'a Session,
@@ -29,6 +35,8 @@ pub struct Look<'a> {
     pub forgotten: Range<usize>,
     /// Size of a tile with its frame, in points.
     pub tile: Vec2,
+    /// Width of a pane whose tiles take less.
+    pub least: f32,
     /// The texture of the pictures before.
     pub before: TextureId,
     /// The share of the other panes that shows Before.
@@ -65,7 +73,7 @@ impl Look<'_> {
     pub fn pane_ui(&self, ui: &mut Ui, pane: Pane, sheet: &mut Sheet) -> (Rect, Option<f32>) {
         let like = self.base;
         let width = match compare::width(self.session, like, pane) {
-            Width::Tiles(columns) => columns as f32 * self.tile.x,
+            Width::Tiles(columns) => (columns as f32 * self.tile.x).max(self.least),
             Width::Points(points) => points,
         };
         let size = vec2(width, TITLE + like.rows.len() as f32 * self.tile.y);
@@ -75,14 +83,20 @@ impl Look<'_> {
             WidgetInfo::labeled(Role::Image, true, self.description(pane, &content))
         });
         let tiles = Rect::from_min_max(rect.min + vec2(0.0, TITLE), rect.max);
-        self.title(ui, rect, pane, &content);
+        let cut = self.title(ui, rect, pane, &content);
         let grid = match content {
             Content::Hint(text) => {
-                hint(ui, tiles, text, self.palette);
+                let cut = hint(ui, tiles, &text, self.palette) || cut;
+                if cut {
+                    response.on_hover_text(format!("{}. {text}", self.name(pane)));
+                }
                 return (rect, None);
             }
             Content::Grid(grid, _) => grid,
         };
+        if cut && response.hover_pos().is_some_and(|p| !tiles.contains(p)) {
+            response.clone().on_hover_text(self.name(pane));
+        }
         let texture = sheet.texture(ui.ctx(), grid);
         let Some(at) = self.swipe.filter(|_| pane != Pane::Before && grid.rows == like.rows) else {
             self.tiles(ui, tiles, grid, texture);
@@ -99,13 +113,28 @@ impl Look<'_> {
         (rect, swipe::line_ui(ui, id, tiles, at, &self.name(pane), self.palette))
     }
 
-    fn title(&self, ui: &Ui, rect: Rect, pane: Pane, content: &Content) {
+    /// The pane's name, as much of it as there is room for; whether that is less than all.
+    fn title(&self, ui: &Ui, rect: Rect, pane: Pane, content: &Content) -> bool {
         let painter = ui.painter_at(rect);
-        let body = TextStyle::Body.resolve(ui.style());
+        let [body, small] = [TextStyle::Body, TextStyle::Small].map(|s| s.resolve(ui.style()));
+        let layout = |name: &str, font: &FontId| {
+            let color = self.palette.strong;
+            let mut job = LayoutJob::simple_singleline(name.into(), font.clone(), color);
+            job.wrap = TextWrapping::truncate_at_width(rect.width());
+            painter.layout_job(job)
+        };
         let name = self.name(pane);
-        let drawn = painter.text(rect.min, Align2::LEFT_TOP, name, body, self.palette.strong);
+        let short = name.split(' ').next().unwrap_or_default();
+        let forms = [(&*name, &body), (&*name, &small), (short, &body), (short, &small)];
+        let (shown, galley) = forms
+            .into_iter()
+            .map(|(form, font)| (form, layout(form, font)))
+            .find(|(_, galley)| !galley.elided)
+            .unwrap_or_else(|| ("", layout(short, &small)));
+        let cut = shown != name;
+        let drawn = Rect::from_min_size(rect.min, galley.size());
+        painter.galley(rect.min, galley, self.palette.strong);
         if let Content::Grid(_, Some(step)) = content {
-            let small = TextStyle::Small.resolve(ui.style());
             let text = format!("step {}", words::count(*step));
             let galley = painter.layout_no_wrap(text, small, self.palette.weak);
             let at = drawn.right_bottom() + vec2(8.0, -1.0 - galley.size().y);
@@ -113,6 +142,7 @@ impl Look<'_> {
                 painter.galley(at, galley, self.palette.weak);
             }
         }
+        cut
     }
 
     fn tiles(&self, ui: &Ui, rect: Rect, grid: &Grid, texture: TextureId) {
@@ -257,10 +287,23 @@ pub fn frame(painter: &Painter, rect: Rect, agrees: bool) {
     painter.add(Shape::convex_polygon(points, theme::DIFFERS, Stroke::NONE));
 }
 
-fn hint(ui: &Ui, rect: Rect, text: String, palette: &Palette) {
+/// Says why there are no pictures: along a pane that is too narrow for its words. Whether some did
+/// not fit.
+fn hint(ui: &Ui, rect: Rect, text: &str, palette: &Palette) -> bool {
     let painter = ui.painter_at(rect);
     painter.rect(rect, 4.0, palette.card, Stroke::new(1.0, palette.border), StrokeKind::Inside);
+    let upright = rect.width() < NARROWEST && rect.height() > rect.width();
+    let room = if upright { vec2(rect.height(), rect.width()) } else { rect.size() };
+    let room = room - vec2(16.0, 8.0);
     let font = FontId::proportional(13.0);
-    let galley = painter.layout(text, font, palette.weak, (rect.width() - 16.0).max(40.0));
-    painter.galley(rect.center() - galley.size() / 2.0, galley, palette.weak);
+    let lines = (room.y / ui.fonts_mut(|f| f.row_height(&font))).max(1.0) as usize;
+    let mut job = LayoutJob::simple(text.into(), font, palette.weak, room.x);
+    job.wrap.max_rows = lines;
+    job.halign = Align::Center;
+    let galley = painter.layout_job(job);
+    let (cut, turn) = (galley.elided, if upright { -TAU / 4.0 } else { 0.0 });
+    let at = rect.center() - galley.rect.center().to_vec2();
+    let shape = TextShape::new(at, galley, palette.weak);
+    painter.add(shape.with_angle_and_anchor(turn, Align2::CENTER_CENTER));
+    cut
 }

@@ -13,7 +13,7 @@ const FLAGS = [
 ];
 
 export const launch = () => chromium.launch({
-  executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', headless: false, args: FLAGS, timeout: 180_000,
+  executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', headless: false, args: FLAGS, timeout: 300_000,
 });
 
 export const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
@@ -24,7 +24,7 @@ export const visit = async (browser, url, { size = [1280, 800] } = {}) => {
   const context = await browser.newContext({ viewport: { width, height }, acceptDownloads: true });
   const page = await context.newPage();
   // What a busy machine needs is no failure: these end what hangs.
-  page.setDefaultTimeout(120_000);
+  page.setDefaultTimeout(300_000);
   const seen = { requests: [], errors: [] };
   page.on('request', (request) => seen.requests.push(request.url()));
   page.on('console', (message) => {
@@ -38,7 +38,7 @@ export const visit = async (browser, url, { size = [1280, 800] } = {}) => {
       for (const entry of list.getEntries()) window.longTasks.push(Math.round(entry.duration));
     }).observe({ entryTypes: ['longtask'] });
   });
-  await page.goto(url, { timeout: 180_000 });
+  await page.goto(url, { timeout: 300_000 });
   return { context, page, seen };
 };
 
@@ -52,7 +52,7 @@ export class DeviceLost extends Error {}
 
 // Waits until the studio's summary fits; tells what it was when it does not in time. The bound is
 // there to end what hangs, many times what it takes on an idle machine.
-export const until = async (page, what, fits, seconds = 600) => {
+export const until = async (page, what, fits, seconds = 1000) => {
   const end = Date.now() + 1000 * seconds;
   let last;
   while (Date.now() < end) {

@@ -3,9 +3,10 @@
 import assert from 'node:assert/strict';
 import { readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 
 export const checkKernels = async (page) => {
-  const folder = join(import.meta.dirname, '../../shaders');
+  const folder = fileURLToPath(new URL('../../shaders', import.meta.url));
   const sources = Object.fromEntries(readdirSync(folder).map((name) => [name.replace('.wgsl', ''), readFileSync(join(folder, name), 'utf8')]));
   const found = await page.evaluate(inPage, sources);
   for (const [name, off] of Object.entries(found.off)) assert.ok(off <= 1e-6, `${name} is off by ${off}`);
