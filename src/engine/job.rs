@@ -89,6 +89,8 @@ pub struct LatentTrainRequest {
     /// A corpus, `emoji` or `emoji:PATH`.
     pub data: String,
     pub plan: LatentPlan,
+    /// Train the decoder of this model, and nothing else.
+    pub from: Option<String>,
     /// State of a killed run to go on from.
     pub resume: Option<Box<LatentSnapshot>>,
 }

@@ -45,7 +45,14 @@ impl Session {
         let plan = request.plan;
         let concepts: Vec<String> =
             emoji.index.concepts.iter().take(plan.concepts).map(|c| c.name.clone()).collect();
-        let mut trainer = LatentTrainer::new(network, emoji, plan, &self.device);
+        let from = match &request.from {
+            Some(name) => Some(self.latent(name)?),
+            None => None,
+        };
+        let mut trainer = match &from {
+            Some(model) => LatentTrainer::decoder((**model).clone(), emoji, plan, &self.device),
+            None => LatentTrainer::new(network, emoji, plan, &self.device),
+        };
         if let Some(snapshot) = &request.resume {
             trainer.resume(snapshot, monitor).await?;
         }
@@ -55,6 +62,7 @@ impl Session {
             let (phase, place) = match stage {
                 Stage::Autoencoder => ("Training the autoencoder", 0),
                 Stage::Diffusion => ("Training the U-Net and the text encoder", 1),
+                Stage::Decoder => ("Training the decoder", 2),
             };
             monitor.resume_phase(phase, steps, done);
             let (before, started) = (trainer.seconds[place], Instant::now());
@@ -75,10 +83,9 @@ impl Session {
                 }
                 stop?;
             }
-            if stage == Stage::Diffusion {
+            if !trainer.next_stage(monitor).await? {
                 break;
             }
-            trainer.next_stage(monitor).await?;
         }
         let mut model = trainer.result().await?;
         let training = |stage: StagePlan, augmentation: &str, seconds| Training {
@@ -94,16 +101,24 @@ impl Session {
             seconds,
         };
         let augmentation = "small shifts and scales, one in four on a coloured background";
-        model.card = Some(LatentCard {
+        let [first, second, third] = trainer.seconds;
+        let decoder = (plan.decoder.steps > 0).then(|| training(plan.decoder, augmentation, third));
+        let own = from.and_then(|model| model.card.clone());
+        let mut card = own.unwrap_or_else(|| LatentCard {
             name: "emoji-t2i".into(),
             data: request.data,
             concepts,
-            autoencoder: Some(training(plan.autoencoder, augmentation, trainer.seconds[0])),
-            diffusion: Some(training(plan.diffusion, augmentation, trainer.seconds[1])),
+            autoencoder: Some(training(plan.autoencoder, augmentation, first)),
+            diffusion: Some(training(plan.diffusion, augmentation, second)),
+            decoder: None,
             metrics: BTreeMap::new(),
-            device: format!("{} ({})", self.info.name, self.info.api),
-            version: env!("CARGO_PKG_VERSION").into(),
+            device: String::new(),
+            version: String::new(),
         });
+        card.decoder = decoder;
+        card.device = format!("{} ({})", self.info.name, self.info.api);
+        card.version = env!("CARGO_PKG_VERSION").into();
+        model.card = Some(card);
         Ok(model)
     }
 

@@ -19,7 +19,7 @@ struct Head {
     plan: LatentPlan,
     stage: Stage,
     step: usize,
-    seconds: [f64; 2],
+    seconds: [f64; 3],
     log: Vec<LogLine>,
 }
 
@@ -59,12 +59,12 @@ mod tests {
         let snapshot = LatentSnapshot {
             stage: Stage::Diffusion,
             step: 3,
-            seconds: [1.0, 2.0],
+            seconds: [1.0, 2.0, 0.0],
             vectors: vec![("unet/weights".into(), vec![1.5, -2.0])],
         };
         write(&path, &PLAN, &snapshot, &[]).unwrap();
         let (back, _) = read(&path, &PLAN).unwrap();
-        assert_eq!((back.stage, back.step, back.seconds), (Stage::Diffusion, 3, [1.0, 2.0]));
+        assert_eq!((back.stage, back.step, back.seconds), (Stage::Diffusion, 3, [1.0, 2.0, 0.0]));
         assert_eq!(back.vectors, snapshot.vectors);
         let mut other = PLAN;
         other.seed += 1;

@@ -57,6 +57,9 @@ pub struct Args {
     /// Updates of a text-to-image model's autoencoder
     #[arg(long, value_name = "N", value_parser = args::whole("autoencoder-steps", 1..=10_000_000), allow_negative_numbers = true)]
     autoencoder_steps: Option<usize>,
+    /// Updates of its decoder alone, at the end; with --from, of that model's and nothing else
+    #[arg(long, value_name = "N", value_parser = args::whole("decoder-steps", 1..=10_000_000), allow_negative_numbers = true)]
+    decoder_steps: Option<usize>,
     /// Pictures in an update
     #[arg(long, value_name = "N", value_parser = args::whole("batch", 1..=4096), allow_negative_numbers = true)]
     batch: Option<usize>,
@@ -146,8 +149,9 @@ pub fn run(args: &Args, common: &Common) -> Result<()> {
     if args.model == judge::NAME {
         return train_judge(args, common);
     }
-    if args.autoencoder_steps.or(args.concepts).is_some() {
-        let reason = "--autoencoder-steps and --concepts are for text-to-image; leave them out";
+    if args.autoencoder_steps.or(args.decoder_steps).or(args.concepts).is_some() {
+        let reason = "--autoencoder-steps, --decoder-steps and --concepts are for text-to-image; \
+                      leave them out";
         return Err(Error::Request(reason.into()));
     }
     let preset = Preset::find(&args.model)?;

@@ -33,10 +33,13 @@ pub fn run(args: &Args, common: &Common) -> Result<()> {
         ("epochs", args.epochs.is_some()),
         ("width", args.width.is_some()),
         ("augment", args.augment.is_some()),
-        ("from", args.from.is_some()),
     ];
     if let Some((name, _)) = unused.iter().find(|(_, given)| *given) {
         return Err(Error::Request(format!("--{name} is not for text-to-image; leave it out")));
+    }
+    if args.from.is_some() && args.decoder_steps.is_none() {
+        let reason = "--from trains the decoder of a text-to-image model; add --decoder-steps N";
+        return Err(Error::Request(reason.into()));
     }
     let plan = plan(args);
     let out = Output::folder(&args.out, common.force)?;
@@ -57,7 +60,8 @@ pub fn run(args: &Args, common: &Common) -> Result<()> {
     let mut client = Client::open(common)?;
     let (clock, before) = (Instant::now(), log.last().map_or(0.0, |l: &LogLine| l.seconds));
     let mut kept = None;
-    let request = LatentTrainRequest { data: args.data.clone(), plan, resume };
+    let from = args.from.clone();
+    let request = LatentTrainRequest { data: args.data.clone(), plan, from, resume };
     let outcome = client.run("", Job::TrainLatent(request), |event| {
         match event {
             Event::Live { live, .. } => {
@@ -93,6 +97,7 @@ fn plan(args: &Args) -> LatentPlan {
     let mut plan = LatentPlan { seed: args.seed, ..PLAN };
     plan.concepts = args.concepts.unwrap_or(plan.concepts);
     plan.autoencoder.steps = args.autoencoder_steps.unwrap_or(plan.autoencoder.steps);
+    plan.decoder.steps = args.decoder_steps.unwrap_or(plan.decoder.steps);
     plan.diffusion.steps = args.steps.unwrap_or(plan.diffusion.steps);
     plan.diffusion.batch = args.batch.unwrap_or(plan.diffusion.batch);
     plan.diffusion.lr = args.lr.unwrap_or(plan.diffusion.lr);
@@ -117,7 +122,11 @@ fn summary(model: &LatentModel, args: &Args, common: &Common) -> Result<()> {
     ];
     print::line(parts.join("; "));
     if let Some(card) = &model.card {
-        for (part, training) in [("autoencoder", &card.autoencoder), ("U-Net", &card.diffusion)] {
+        for (part, training) in [
+            ("autoencoder", &card.autoencoder),
+            ("U-Net", &card.diffusion),
+            ("decoder", &card.decoder),
+        ] {
             if let Some(t) = training {
                 print::line(format!(
                     "{part}: {} steps of {}, {:.0} s, seed {}",

@@ -100,6 +100,9 @@ pub struct LatentCard {
     pub concepts: Vec<String>,
     pub autoencoder: Option<Training>,
     pub diffusion: Option<Training>,
+    /// Of the decoder alone, at the end.
+    #[serde(default)]
+    pub decoder: Option<Training>,
     /// Measured values by name.
     #[serde(default)]
     pub metrics: std::collections::BTreeMap<String, f64>,

@@ -1,11 +1,11 @@
-//! The first stage: pictures through the bottleneck and back.
+//! The first stage: pictures through the bottleneck and back. And the last: the way back alone.
 
 use std::sync::Arc;
 
 use burn::tensor::{Device, Tensor};
 use rand::RngExt;
 
-use super::{LatentPlan, LatentSnapshot, WARM, learner::Learner};
+use super::{LatentPlan, LatentSnapshot, StagePlan, WARM, learner::Learner};
 use crate::{
     data::{
         emoji::{
@@ -34,7 +34,11 @@ pub struct AutoencoderRun {
     network: Arc<LatentNetwork>,
     emoji: Arc<Emoji>,
     learner: Learner,
-    plan: LatentPlan,
+    plan: StagePlan,
+    concepts: usize,
+    seed: u64,
+    /// Latents keep their meaning: the encoder does not change.
+    decoder_alone: bool,
     device: Device,
     pub step: usize,
 }
@@ -43,25 +47,36 @@ pub struct AutoencoderRun {
 type Part = (Tensor<4>, Tensor<4>);
 
 impl AutoencoderRun {
-    pub fn new(model: &LatentModel, emoji: Arc<Emoji>, plan: LatentPlan, device: &Device) -> Self {
+    pub fn new(
+        model: &LatentModel,
+        emoji: Arc<Emoji>,
+        whole: LatentPlan,
+        decoder_alone: bool,
+        device: &Device,
+    ) -> Self {
+        let plan = if decoder_alone { whole.decoder } else { whole.autoencoder };
         Self {
-            learner: Learner::new(&model.vae, plan.autoencoder.ema, device),
+            learner: Learner::new(&model.vae, plan.ema, device),
             network: model.network.clone(),
             device: device.clone(),
             step: 0,
+            concepts: whole.concepts,
+            seed: whole.seed,
+            decoder_alone,
             emoji,
             plan,
         }
     }
 
-    /// One update: mean absolute error and a little divergence.
+    /// One update: mean absolute error and, while the encoder learns, a little divergence.
     pub fn step(&mut self) -> Tensor<1> {
-        let plan = self.plan.autoencoder;
-        let mut rng = rng::seeded(self.plan.seed, &format!("autoencoder step {}", self.step));
+        let plan = self.plan;
+        let stage = if self.decoder_alone { "decoder" } else { "autoencoder" };
+        let mut rng = rng::seeded(self.seed, &format!("{stage} step {}", self.step));
         let [z, h, w] = self.network.latent_shape();
         let side = self.emoji.index.side;
         // Held-out pairs are for the generator; the autoencoder may see every picture.
-        let all: Vec<_> = self.emoji.all().filter(|p| p.concept < self.plan.concepts).collect();
+        let all: Vec<_> = self.emoji.all().filter(|p| p.concept < self.concepts).collect();
         let mut pixels = Vec::with_capacity(plan.batch * 3 * side * side);
         for _ in 0..plan.batch {
             let pair = all[rng.random_range(0..all.len())];
@@ -79,6 +94,12 @@ impl AutoencoderRun {
         let vae = &self.network.vae;
         let loss = |pass: &Pass, (x, noise): Part| {
             let share = x.dims()[0] as f64 / plan.batch as f64;
+            if self.decoder_alone {
+                let fixed = Pass::new(&self.learner.weights, Mode::Eval);
+                let [mean, logvar] = vae.encode(&fixed, x.clone());
+                let latent = mean + (logvar * 0.5).exp() * noise;
+                return (vae.decode(pass, latent) - x).abs().mean() * share;
+            }
             let [mean, logvar] = vae.encode(pass, x.clone());
             let latent = mean.clone() + (logvar.clone() * 0.5).exp() * noise;
             let error = (vae.decode(pass, latent) - x).abs().mean();

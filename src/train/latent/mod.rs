@@ -1,5 +1,5 @@
 //! Training a text-to-image model: first the autoencoder, then the U-Net and the text encoder on
-//! its latents. Resumable at any step with the same result.
+//! its latents, then the decoder alone. Resumable at any step with the same result.
 
 mod autoencoder;
 mod diffusion;
@@ -16,7 +16,10 @@ use self::{autoencoder::AutoencoderRun, diffusion::DiffusionRun};
 use crate::{
     data::emoji::Emoji,
     error::Result,
-    models::latent::{LatentModel, LatentNetwork},
+    models::{
+        latent::{LatentModel, LatentNetwork},
+        weights::HostWeights,
+    },
     monitor::Monitor,
 };
 
@@ -29,6 +32,7 @@ const WARM: f64 = 0.1;
 pub enum Stage {
     Autoencoder,
     Diffusion,
+    Decoder,
 }
 
 /// The numbers of one stage.
@@ -46,6 +50,8 @@ pub struct StagePlan {
 pub struct LatentPlan {
     pub autoencoder: StagePlan,
     pub diffusion: StagePlan,
+    /// Of the decoder on latents that stay as they are; no steps leave it out.
+    pub decoder: StagePlan,
     /// How many of the corpus's concepts, the commonest first.
     pub concepts: usize,
     pub seed: u64,
@@ -57,7 +63,7 @@ pub struct LatentSnapshot {
     pub stage: Stage,
     pub step: usize,
     /// Seconds that each stage took so far.
-    pub seconds: [f64; 2],
+    pub seconds: [f64; 3],
     pub vectors: Vec<(String, Vec<f32>)>,
 }
 
@@ -68,13 +74,14 @@ pub struct LatentTrainer {
     plan: LatentPlan,
     device: Device,
     /// Seconds spent on each stage; the loop that drives the run keeps them.
-    pub seconds: [f64; 2],
+    pub seconds: [f64; 3],
     run: Run,
 }
 
 enum Run {
     Autoencoder(Box<AutoencoderRun>),
     Diffusion(Box<DiffusionRun>),
+    Decoder(Box<AutoencoderRun>),
 }
 
 impl LatentTrainer {
@@ -92,9 +99,21 @@ impl LatentTrainer {
             network,
             card: None,
         };
-        let run = AutoencoderRun::new(&model, emoji.clone(), plan, device);
+        let run = AutoencoderRun::new(&model, emoji.clone(), plan, false, device);
         let run = Run::Autoencoder(Box::new(run));
-        Self { model, emoji, plan, device: device.clone(), seconds: [0.0; 2], run }
+        Self { model, emoji, plan, device: device.clone(), seconds: [0.0; 3], run }
+    }
+
+    /// The decoder alone, of a trained model.
+    pub fn decoder(
+        model: LatentModel,
+        emoji: Arc<Emoji>,
+        plan: LatentPlan,
+        device: &Device,
+    ) -> Self {
+        let run = AutoencoderRun::new(&model, emoji.clone(), plan, true, device);
+        let run = Run::Decoder(Box::new(run));
+        Self { model, emoji, plan, device: device.clone(), seconds: [0.0; 3], run }
     }
 
     /// Goes on from a snapshot.
@@ -108,8 +127,15 @@ impl LatentTrainer {
             self.model.vae.values = learner::vector_of(snapshot, "vae", n)?;
             self.start_diffusion(snapshot.scaling()?, monitor).await?;
         }
+        if snapshot.stage == Stage::Decoder {
+            for (name, part) in [("text", &mut self.model.text), ("unet", &mut self.model.unet)] {
+                part.values = learner::vector_of(snapshot, name, part.values.len())?;
+            }
+            self.scale(snapshot.scaling()?);
+            self.start_decoder();
+        }
         match &mut self.run {
-            Run::Autoencoder(run) => run.resume(snapshot),
+            Run::Autoencoder(run) | Run::Decoder(run) => run.resume(snapshot),
             Run::Diffusion(run) => run.resume(snapshot),
         }
     }
@@ -119,34 +145,53 @@ impl LatentTrainer {
         match &self.run {
             Run::Autoencoder(run) => (Stage::Autoencoder, run.step, self.plan.autoencoder.steps),
             Run::Diffusion(run) => (Stage::Diffusion, run.step, self.plan.diffusion.steps),
+            Run::Decoder(run) => (Stage::Decoder, run.step, self.plan.decoder.steps),
         }
     }
 
     /// One update; returns the loss as a tensor so that a GPU need not be waited for.
     pub fn step(&mut self) -> Tensor<1> {
         match &mut self.run {
-            Run::Autoencoder(run) => run.step(),
+            Run::Autoencoder(run) | Run::Decoder(run) => run.step(),
             Run::Diffusion(run) => run.step(),
         }
     }
 
-    /// Goes from the autoencoder to diffusion: measures the latents' scale and encodes the corpus.
+    /// Goes on to the next stage, for diffusion by measuring the latents' scale and encoding the
+    /// corpus; `false` where there is none.
     ///
     /// # Errors
     /// Cancelled, or the device failed.
-    pub async fn next_stage(&mut self, monitor: &mut Monitor) -> Result<()> {
-        if let Run::Autoencoder(run) = &self.run {
-            self.model.vae = run.result().await?;
-            let scaling = autoencoder::scaling(&self.model, &self.emoji, &self.device).await?;
-            self.start_diffusion(scaling, monitor).await?;
+    pub async fn next_stage(&mut self, monitor: &mut Monitor) -> Result<bool> {
+        match &self.run {
+            Run::Autoencoder(run) => {
+                self.model.vae = run.result().await?;
+                let scaling = autoencoder::scaling(&self.model, &self.emoji, &self.device).await?;
+                self.start_diffusion(scaling, monitor).await?;
+            }
+            Run::Diffusion(run) if self.plan.decoder.steps > 0 => {
+                [self.model.text, self.model.unet] = run.result().await?;
+                self.start_decoder();
+            }
+            Run::Diffusion(_) | Run::Decoder(_) => return Ok(false),
         }
-        Ok(())
+        Ok(true)
     }
 
-    async fn start_diffusion(&mut self, scaling: f64, monitor: &mut Monitor) -> Result<()> {
+    fn start_decoder(&mut self) {
+        let run =
+            AutoencoderRun::new(&self.model, self.emoji.clone(), self.plan, true, &self.device);
+        self.run = Run::Decoder(Box::new(run));
+    }
+
+    fn scale(&mut self, scaling: f64) {
         let mut network = (*self.model.network).clone();
         network.vae.config.scaling_factor = scaling;
         self.model.network = Arc::new(network);
+    }
+
+    async fn start_diffusion(&mut self, scaling: f64, monitor: &mut Monitor) -> Result<()> {
+        self.scale(scaling);
         let latents =
             diffusion::Latents::encode(&self.model, &self.emoji, &self.plan, &self.device, monitor);
         let latents = latents.await?;
@@ -163,12 +208,18 @@ impl LatentTrainer {
     pub async fn snapshot(&self) -> Result<LatentSnapshot> {
         let (stage, step, _) = self.progress();
         let mut vectors = match &self.run {
-            Run::Autoencoder(run) => run.vectors().await?,
+            Run::Autoencoder(run) | Run::Decoder(run) => run.vectors().await?,
             Run::Diffusion(run) => run.vectors().await?,
         };
-        if stage == Stage::Diffusion {
-            vectors.push(("vae".into(), self.model.vae.values.clone()));
-            let scaling = self.model.network.vae.config.scaling_factor;
+        let model = &self.model;
+        let done: &[(&str, &HostWeights)] = match stage {
+            Stage::Autoencoder => &[],
+            Stage::Diffusion => &[("vae", &model.vae)],
+            Stage::Decoder => &[("text", &model.text), ("unet", &model.unet)],
+        };
+        vectors.extend(done.iter().map(|(name, part)| (name.to_string(), part.values.clone())));
+        if stage != Stage::Autoencoder {
+            let scaling = model.network.vae.config.scaling_factor;
             vectors.push(("scaling".into(), vec![scaling as f32]));
         }
         Ok(LatentSnapshot { stage, step, seconds: self.seconds, vectors })
@@ -181,7 +232,7 @@ impl LatentTrainer {
     pub async fn result(&self) -> Result<LatentModel> {
         let mut model = self.model.clone();
         match &self.run {
-            Run::Autoencoder(run) => model.vae = run.result().await?,
+            Run::Autoencoder(run) | Run::Decoder(run) => model.vae = run.result().await?,
             Run::Diffusion(run) => [model.text, model.unet] = run.result().await?,
         }
         Ok(model)

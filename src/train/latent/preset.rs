@@ -25,6 +25,7 @@ const LATENT_CHANNELS: usize = 4;
 pub const PLAN: LatentPlan = LatentPlan {
     autoencoder: StagePlan { steps: 1200, batch: 16, lr: 2e-3, ema: 0.99 },
     diffusion: StagePlan { steps: 2400, batch: 64, lr: 1e-3, ema: 0.998 },
+    decoder: StagePlan { steps: 0, batch: 16, lr: 1e-3, ema: 0.995 },
     concepts: 96,
     seed: 1,
 };
