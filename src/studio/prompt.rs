@@ -46,7 +46,7 @@ pub fn prompt_ui(studio: &mut Studio, ui: &mut Ui, opened: &Arc<Opened>) {
     let field = TextEdit::singleline(&mut studio.draft.text)
         .hint_text("a cat, mono style, weapons…")
         // As wide as the panel: without an end it would push it open.
-        .desired_width(ui.available_width() - 16.0)
+        .desired_width(ui.available_width())
         .margin(vec2(8.0, 6.0));
     let response = ui
         .add_enabled(free, field)
