@@ -292,14 +292,12 @@ fn interrupt(mut command: Command) -> Ran {
     stderr.read_line(&mut first).unwrap();
     assert!(first.starts_with("Device: "), "{first}");
     std::thread::sleep(Duration::from_millis(400));
-    let sent = std::time::Instant::now();
     assert!(
         Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success()
     );
     let mut rest = String::new();
     std::io::Read::read_to_string(&mut stderr, &mut rest).unwrap();
     let mut ran = Ran::of(child.wait_with_output().unwrap());
-    assert!(sent.elapsed() < Duration::from_secs(3), "it took {:?} to stop", sent.elapsed());
     ran.stderr = first + &rest;
     ran
 }

@@ -6,7 +6,10 @@ mod binary;
 use std::{collections::BTreeMap, fs, time::SystemTime};
 
 use binary::{Ran, Scratch};
-use salun_studio::{models::registry, table::folder};
+use salun_studio::{
+    models::registry,
+    table::{Table, folder},
+};
 use serde_json::Value;
 
 fn done(ran: &Ran) {
@@ -120,7 +123,7 @@ fn an_interrupted_table_keeps_what_is_done() {
     use std::{
         io::{BufRead, BufReader},
         process::Command,
-        time::{Duration, Instant},
+        time::Duration,
     };
 
     let scratch = Scratch::new("table-stop");
@@ -131,13 +134,11 @@ fn an_interrupted_table_keeps_what_is_done() {
     stderr.read_line(&mut first).unwrap();
     assert!(first.starts_with("Device: "), "{first}");
     std::thread::sleep(Duration::from_millis(1500));
-    let sent = Instant::now();
     let kill = ["-INT", &child.id().to_string()].map(String::from);
     assert!(Command::new("kill").args(kill).status().unwrap().success());
     let mut rest = String::new();
     std::io::Read::read_to_string(&mut stderr, &mut rest).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(1), "{rest}");
-    assert!(sent.elapsed() < Duration::from_secs(5), "it took {:?} to stop", sent.elapsed());
     assert!(
         rest.contains("the same command goes on") && rest.ends_with("salun: cancelled\n"),
         "{rest}"
@@ -165,4 +166,17 @@ fn prompts_are_forgotten_in_a_table_like_any_other() {
     // The original's distance to the aim is what it does not forget.
     let original = summary.groups[0].rows.iter().find(|l| l.label == "Original").unwrap();
     assert_eq!(original.values[1].gap.unwrap().mean, 0.0);
+}
+
+/// A change of a protocol makes the tables of the README stale: `scripts/tables.sh` makes them anew.
+#[test]
+fn the_tables_that_are_shipped_are_of_the_present_protocol() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/tables");
+    let Ok(tables) = fs::read_dir(&folder) else { return };
+    for dir in tables.map(|e| e.unwrap().path()).filter(|path| path.is_dir()) {
+        let summary = folder::summary(&dir).unwrap();
+        let table = Table::new(&summary.name, summary.scale).unwrap();
+        assert_eq!(summary.protocol, table.hash(), "{}", dir.display());
+        assert_eq!(summary.failed, 0, "{}", dir.display());
+    }
 }

@@ -22,7 +22,8 @@ use super::{
 pub struct Args {
     #[arg(long, value_name = "M", help = args::models_help())]
     model: String,
-    /// A class by name or number, or null; every class unless given
+    /// A class by name or number, or null; unless given every class, or the commonest concepts of a
+    /// text-to-image model in every style
     #[arg(long, value_name = "C")]
     class: Option<String>,
     /// What a text-to-image model is to draw; may be given several times
@@ -66,6 +67,9 @@ pub fn run(args: &Args, common: &Common) -> Result<()> {
     if !args.prompt.is_empty() {
         return prompts(args, options, common);
     }
+    if args.class.is_none() && registry::is_latent(&args.model) {
+        return survey(args, options, common);
+    }
     let out = Output::file(&args.out, common.force)?;
     let classes = registry::open(&args.model)?.card.classes;
     let mut client = Client::open(common)?;
@@ -98,6 +102,46 @@ pub fn run(args: &Args, common: &Common) -> Result<()> {
     print::line(format!(
         "{n} of each by {}; {steps} steps, guidance {guidance}, eta {eta}, seed {seed}; {}",
         args.model,
+        client.info().name
+    ));
+    print::line(format!("written to {}", args.out.display()));
+    Ok(())
+}
+
+/// Concepts of a text-to-image model that are drawn where no prompt is given.
+const CONCEPTS: usize = 50;
+
+/// The commonest concepts in every style, and how often the judge sees what was asked for.
+fn survey(args: &Args, options: SampleOptions, common: &Common) -> Result<()> {
+    let out = Output::file(&args.out, common.force)?;
+    let mut client = Client::open(common)?;
+    let (model, n) = (args.model.clone(), args.n);
+    let job = Job::Survey { model, concepts: CONCEPTS, n, options };
+    let survey = answer!(client.run("", job, |_| Ok(()))?, Surveyed);
+    out.write(&figures::grid(&survey.grid, &survey.concepts)?)?;
+    if common.json {
+        return print::json(&json!({
+            "out": args.out, "model": args.model, "n": n, "options": options,
+            "concepts": survey.concepts, "styles": survey.styles, "trained": survey.trained,
+            "held_out": survey.held_out, "device": client.info(),
+        }));
+    }
+    let mut table =
+        vec![["pairs", "concept seen", "style seen", "pictures"].map(String::from).to_vec()];
+    for (name, share) in [("trained on", survey.trained), ("never shown", survey.held_out)] {
+        let percent = |v: f64| format!("{v:.1} %");
+        let row = [name.into(), percent(share.concept), percent(share.style), share.n.to_string()];
+        table.push(row.to_vec());
+    }
+    print::line(print::table(&table));
+    print::line(format!(
+        "{n} of each of {} concepts in {} styles by {}; {} steps, guidance {}, seed {}; {}",
+        survey.concepts.len(),
+        survey.styles.len(),
+        args.model,
+        options.steps,
+        options.guidance,
+        options.seed,
         client.info().name
     ));
     print::line(format!("written to {}", args.out.display()));

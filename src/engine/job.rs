@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::prompt::survey::Survey;
 use crate::{
     data::Pictures,
     diffusion::{sampler::SampleOptions, scheduler::Kind},
@@ -74,6 +75,9 @@ pub enum Job {
     TrainJudge { data: String, steps: usize, seed: u64 },
     /// Makes pictures of prompts; answers [`Outcome::Sampled`].
     Prompt(PromptRequest),
+    /// Makes `n` pictures of each of a text-to-image model's first `concepts` concepts in every
+    /// style, and has them judged; answers [`Outcome::Surveyed`].
+    Survey { model: String, concepts: usize, n: usize, options: SampleOptions },
     /// Measures a model that forgot a prompt again, and tries to bring the forgotten back; answers
     /// [`Outcome::Attacked`].
     Attack { model: Arc<AnyModel>, recipe: Recipe, attacks: Vec<AttackKind> },
@@ -215,6 +219,7 @@ pub enum Outcome {
     Sampled(Arc<Grid>),
     LatentTrained(Arc<LatentModel>),
     Attacked(Box<Attacked>),
+    Surveyed(Box<Survey>),
     Browsed(Arc<Shelf>),
 }
 

@@ -188,6 +188,9 @@ impl Session {
             Job::Prompt(request) => {
                 Outcome::Sampled(Arc::new(self.sample_prompts(request, monitor).await?))
             }
+            Job::Survey { model, concepts, n, options } => Outcome::Surveyed(Box::new(
+                self.survey(&model, concepts, n, options, monitor).await?,
+            )),
             Job::Attack { model, recipe, attacks } => Outcome::Attacked(Box::new(
                 self.attack_prompt(&model, &recipe, &attacks, monitor).await?,
             )),
@@ -597,7 +600,9 @@ fn needed(job: &Job) -> Vec<&'static str> {
         Job::Browse { model, data } => {
             [registry::files(model, data), data::files(data).concat()].concat()
         }
-        Job::Sample { model, .. } => registry::files(model, data_of(model)),
+        Job::Sample { model, .. } | Job::Survey { model, .. } => {
+            registry::files(model, data_of(model))
+        }
         Job::TrainLatent(_) | Job::TrainJudge { .. } => assets::EMOJI.to_vec(),
         Job::Prompt(_) => Vec::new(),
     }

@@ -37,9 +37,15 @@ pub fn chosen(scale: Scale, kind: Kind, method: &str) -> Setting {
     }
 }
 
-/// The defaults of each method; what `salun table search --scale small` finds belongs here.
-fn small(_kind: Kind, _method: &str) -> Setting {
-    &[]
+/// What `salun table search --scale small` finds best of each method's grid.
+///
+/// Methods that see nothing but the pictures of one class would shift the running statistics of
+/// batch normalisation to that class; there they keep the original's.
+fn small(kind: Kind, method: &str) -> Setting {
+    match (kind, method) {
+        (Kind::Class, "ga" | "be" | "bs" | "delete") => &[("freeze-bn", 1.0)],
+        _ => &[],
+    }
 }
 
 /// The paper's, its README's and its replication's (ALGORITHMS 5, table of defaults).
@@ -68,7 +74,7 @@ pub fn grid(method: &str) -> (&'static str, &'static [f64]) {
     match method {
         "iu" => ("alpha", &[0.3, 1.0, 5.0, 20.0]),
         "ga" | "neggrad-plus" => ("lr", &[0.001, 0.003, 0.01, 0.03]),
-        "be" | "bs" => ("lr", &[1e-4, 3e-4, 1e-3, 3e-3]),
+        "be" | "bs" => ("lr", &[3e-4, 1e-3, 3e-3, 0.01]),
         "ssd" => ("alpha", &[5.0, 10.0, 30.0, 100.0]),
         _ => ("lr", &[0.003, 0.01, 0.03, 0.1]),
     }

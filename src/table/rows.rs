@@ -299,7 +299,8 @@ pub fn prompts(scale: Scale) -> Vec<Group> {
     groups.into_iter().filter(|group| !group.forgets.is_empty()).collect()
 }
 
-/// Every method over the grid of its setting.
+/// Every method over the grid of its setting, on a tenth of the pictures and on a class that no
+/// other table forgets. A half takes what is best for a tenth.
 pub fn search(scale: Scale) -> Vec<Group> {
     let group = |title: &str, forget: &str| {
         let over = |row: Row| {
@@ -311,9 +312,5 @@ pub fn search(scale: Scale) -> Vec<Group> {
             salun(scale, forget).into_iter().chain(others.map(|m| Row::tuned(m, scale, forget)));
         Group::new(title, &[forget], ends().into_iter().chain(rows.flat_map(over)).collect())
     };
-    vec![
-        group("Random 10 %", "random:10%"),
-        group("Random 50 %", "random:50%"),
-        group("One class", "class:Coat"),
-    ]
+    vec![group("Random 10 %", "random:10%"), group("One class", "class:Coat")]
 }

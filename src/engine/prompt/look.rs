@@ -195,20 +195,9 @@ impl Session {
         let shown = sizes(budget).shown.min(known);
         let concepts: Vec<usize> = (0..shown).map(|i| i * known / shown).collect();
         let styles = emoji.index.styles.len();
-        let pairs = || {
-            let of = |&concept: &usize| (0..styles).map(move |style| Pair { concept, style });
-            concepts.iter().flat_map(of)
-        };
-        let asked: Vec<Asked> = pairs()
-            .enumerate()
-            .map(|(i, p)| Asked {
-                prompt: plain(
-                    &emoji.index.concepts[p.concept].name,
-                    &emoji.index.styles[p.style].name,
-                ),
-                noise: i as u64,
-            })
-            .collect();
+        let of = |&concept: &usize| (0..styles).map(move |style| Pair { concept, style });
+        let pairs: Vec<Pair> = concepts.iter().flat_map(of).collect();
+        let asked = asked(&emoji, &pairs);
         let opened = |grid: Grid| Opened {
             name: name.to_string(),
             after: Vec::new(),
@@ -236,6 +225,13 @@ impl Session {
         }
         unreachable!("the last pictures are of the whole sampler")
     }
+}
+
+/// The plain prompts of pairs, each with noise of its own.
+pub fn asked(emoji: &emoji::Emoji, pairs: &[Pair]) -> Vec<Asked> {
+    let (concepts, styles) = (&emoji.index.concepts, &emoji.index.styles);
+    let prompt = |p: &Pair| plain(&concepts[p.concept].name, &styles[p.style].name);
+    pairs.iter().zip(0..).map(|(p, noise)| Asked { prompt: prompt(p), noise }).collect()
 }
 
 /// Values in [0, 1] as bytes.

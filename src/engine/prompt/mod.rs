@@ -3,6 +3,7 @@
 mod attack;
 mod look;
 mod setting;
+pub mod survey;
 
 use std::sync::Arc;
 

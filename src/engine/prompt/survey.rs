@@ -1,0 +1,81 @@
+//! A text-to-image model against its corpus: does the judge see what was asked for?
+
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+use super::look::{Look, asked};
+use crate::{
+    data::emoji::{self, Pair},
+    diffusion::{latent::LatentWeights, sampler::SampleOptions},
+    engine::{job::Grid, session::Session},
+    error::Result,
+    eval::emoji::{EmojiJudge, shares},
+    monitor::Monitor,
+};
+
+/// What a model draws of its commonest concepts in every style.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Survey {
+    /// A row a concept; its columns are the styles in turn, `n` pictures of each.
+    pub grid: Arc<Grid>,
+    pub concepts: Vec<String>,
+    pub styles: Vec<String>,
+    /// Of pairs that the model was trained on, and of those that it never saw.
+    pub trained: Share,
+    pub held_out: Share,
+}
+
+/// In how many pictures the judge sees what was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct Share {
+    /// Percent.
+    pub concept: f64,
+    pub style: f64,
+    /// Pictures.
+    pub n: usize,
+}
+
+impl Session {
+    /// Draws `n` pictures of each of the first `concepts` concepts in every style.
+    pub async fn survey(
+        &mut self,
+        name: &str,
+        concepts: usize,
+        n: usize,
+        options: SampleOptions,
+        monitor: &mut Monitor,
+    ) -> Result<Survey> {
+        options.check()?;
+        let model = self.latent(name)?;
+        let judge = self.emoji_judge(name)?;
+        let emoji = emoji::find(model.card.as_ref().map_or("emoji", |card| &card.data))?;
+        let known = model.card.as_ref().map_or(usize::MAX, |card| card.concepts.len());
+        let concepts = concepts.min(known).min(emoji.index.concepts.len());
+        let styles = emoji.index.styles.len();
+        let pair = |i: usize| Pair { concept: i / (styles * n), style: i / n % styles };
+        let pairs: Vec<Pair> = (0..concepts * styles * n).map(pair).collect();
+        let weights = LatentWeights::upload(&model, &self.device);
+        let look =
+            Look { model: &model, judge: EmojiJudge::new(&judge, &emoji, &self.device)?, options };
+        monitor.phase("Drawing", pairs.len() * options.steps);
+        let (pixels, seen) = look.make(&weights, &asked(&emoji, &pairs), &options, monitor).await?;
+        let share = |held_out: bool| {
+            let of = pairs.iter().zip(&seen).filter(|(p, _)| emoji.is_held_out(**p) == held_out);
+            let (pairs, seen): (Vec<Pair>, Vec<_>) = of.map(|(p, s)| (*p, *s)).unzip();
+            let [concept, style] = shares(&pairs, &seen);
+            Share { concept, style, n: pairs.len() }
+        };
+        let names = |of: &mut dyn Iterator<Item = &String>| of.cloned().collect::<Vec<_>>();
+        let concepts = names(&mut emoji.index.concepts.iter().take(concepts).map(|c| &c.name));
+        let rows = (0..concepts.len()).map(Some).collect();
+        let (trained, held_out) = (share(false), share(true));
+        let seen = seen.iter().map(|s| s.concept).collect();
+        Ok(Survey {
+            grid: Arc::new(look.grid(rows, concepts.clone(), pixels, seen)),
+            concepts,
+            styles: names(&mut emoji.index.styles.iter().map(|s| &s.name)),
+            trained,
+            held_out,
+        })
+    }
+}
