@@ -425,6 +425,6 @@ fn states_of_training_that_cannot_be_resumed() {
         refused(&scratch, &resume, "new.safetensors.state");
     }
     scratch.put("new.safetensors.state", bytes(&scratch.classifier()));
-    refused(&scratch, &resume, "is not a state of salun train");
+    refused(&scratch, &resume, "is not a state of such a training run");
     refused(&scratch, &format!("{TRAIN} --steps 4"), "pass --resume to go on from it");
 }

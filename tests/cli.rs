@@ -38,7 +38,7 @@ fn info_has_the_fixed_form() {
     let info = json(&scratch.run("info --json"));
     assert_eq!(info["device"]["api"], "cpu");
     assert!(info["devices"].as_array().unwrap().iter().any(|d| d["kind"] == "cpu"));
-    for name in ["fashion-classifier", "fashion-ddpm"] {
+    for name in ["fashion-classifier", "fashion-ddpm", "emoji-t2i"] {
         let models = info["models"].as_array().unwrap();
         let model = models.iter().find(|m| m["name"] == name).unwrap();
         assert!(model["params"].as_u64().unwrap() > 100_000);
@@ -49,7 +49,7 @@ fn info_has_the_fixed_form() {
     assert_eq!([&data["classes"], &data["train"], &data["test"]], [10, 60_000, 10_000]);
     let methods = info["methods"].as_array().unwrap();
     let salun = methods.iter().find(|m| m["name"] == "salun").unwrap();
-    assert_eq!(salun["tasks"], serde_json::json!(["classify", "generate"]));
+    assert_eq!(salun["tasks"], serde_json::json!(["classify", "generate", "text-to-image"]));
     for key in ["title", "paper", "knobs"] {
         assert!(!salun[key].is_null(), "{key}");
     }
@@ -253,6 +253,23 @@ fn without_a_display_the_demo_runs() {
     let lines = ran.complaints();
     assert!(lines[0].contains("no display") && lines[0].contains("salun demo"), "{ran:?}");
     assert!(lines[1].contains("salun-demo is already there"), "{ran:?}");
+}
+
+#[test]
+fn the_demo_forgets_a_prompt_beside_its_control() {
+    let scratch = Scratch::new("prompt-demo");
+    let line = "demo --task text-to-image --budget tiny --json --out d --forget";
+    let arguments: Vec<&str> = line.split(' ').chain(["a cat"]).collect();
+    let said = json(&Ran::of(scratch.salun(&arguments).output().unwrap()));
+    let runs = said["runs"].as_array().unwrap();
+    let masks: Vec<_> = runs.iter().map(|r| &r["report"]["mask"]["estimator"]).collect();
+    assert_eq!(masks, ["abs-sum-grad", "random"]);
+    assert_eq!(runs[0]["report"]["before"], runs[1]["report"]["before"]);
+    for folder in ["text-to-image-salun", "text-to-image-random"] {
+        for file in ["model/unet/config.json", "side-by-side.png", "report.json"] {
+            assert!(scratch.path("d").join(folder).join(file).is_file(), "{folder}/{file}");
+        }
+    }
 }
 
 /// Enough updates that an interruption falls among them.

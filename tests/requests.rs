@@ -85,7 +85,7 @@ fn what_was_forgotten_first_stays_forgotten_and_undo_is_exact() {
     assert!(first.report.after.UA >= 90.0, "{:?}", first.report.after);
     let one = client.adopt(&first);
     assert_eq!((one.model(), one.after.len()), ("fashion-classifier", 1));
-    assert_eq!(client.weights(&one), first.model.weights.hash());
+    assert_eq!(client.weights(&one), first.model.weights().hash());
 
     let second = client.unlearn(Recipe { after: one.after.clone(), ..request("class:Bag") });
     assert!(second.report.after.UA >= 90.0, "{:?}", second.report.after);
@@ -93,14 +93,15 @@ fn what_was_forgotten_first_stays_forgotten_and_undo_is_exact() {
     eprintln!("{earlier:?}");
     assert_eq!(earlier.spec, "class:Sneaker");
     assert!(earlier.before >= 90.0 && earlier.after >= 90.0, "{earlier:?}");
-    let forgotten: Vec<_> = second.model.card.unlearned.iter().map(|u| &*u.forget).collect();
+    let forgotten: Vec<_> =
+        second.model.plain().unwrap().card.unlearned.iter().map(|u| &*u.forget).collect();
     assert_eq!(forgotten, ["class:Sneaker", "class:Bag"]);
     assert_eq!(second.report.mask.as_ref().unwrap().frozen_changed, 0);
 
     let two = client.adopt(&second);
-    assert_eq!(client.weights(&two), second.model.weights.hash());
+    assert_eq!(client.weights(&two), second.model.weights().hash());
     // Undo, twice.
-    for (name, hash) in [(&one.name, first.model.weights.hash()), (&original.name, untouched)] {
+    for (name, hash) in [(&one.name, first.model.weights().hash()), (&original.name, untouched)] {
         let job = Job::Open { model: name.clone(), seed: 1, budget: Budget::Tiny };
         let opened = client.opened(job);
         assert_eq!(client.weights(&opened), hash);
@@ -108,7 +109,7 @@ fn what_was_forgotten_first_stays_forgotten_and_undo_is_exact() {
     // The recipe alone leads to the same weights on an engine that has adopted nothing.
     let recipe = Recipe::parse(&second.recipe.to_toml().unwrap(), "recipe").unwrap();
     let again = Client::new().unlearn(recipe);
-    assert_eq!(again.model.weights.hash(), second.model.weights.hash());
+    assert_eq!(again.model.weights().hash(), second.model.weights().hash());
     assert_eq!(again.report.earlier, second.report.earlier);
 }
 
@@ -127,10 +128,10 @@ fn a_file_of_unlearned_weights_takes_the_next_request() {
     };
     // The items of a set that the next model's losses would choose otherwise are kept in the card.
     let first = client.unlearn(short("hardest:100"));
-    keep(&first.model);
+    keep(first.model.plain().unwrap());
     // Another engine: this one has read the file already.
     let second = Client::new().unlearn(short("random:10%"));
-    keep(&second.model);
+    keep(second.model.plain().unwrap());
     let third = Client::new().unlearn(short("items:0-99"));
     let earlier: Vec<_> = third.report.earlier.iter().map(|e| &*e.spec).collect();
     assert_eq!(earlier, ["hardest:100", "random:10%"]);
@@ -139,7 +140,7 @@ fn a_file_of_unlearned_weights_takes_the_next_request() {
 
     let data = data::open("fashion-mnist").unwrap();
     let split = data.split(1);
-    let card = &third.model.card;
+    let card = &third.model.plain().unwrap().card;
     assert_eq!(card.unlearned.len(), 3);
     let hardest = card.unlearned[0].items.as_ref().unwrap();
     let hardest = ForgetSet::parse(&format!("items:{hardest}"), &data, &split, 1).unwrap();

@@ -6,7 +6,10 @@ mod binary;
 use std::{collections::BTreeMap, fs, time::SystemTime};
 
 use binary::{Ran, Scratch};
-use salun_studio::table::{Table, folder};
+use salun_studio::{
+    models::registry,
+    table::{Table, folder},
+};
 use serde_json::Value;
 
 fn done(ran: &Ran) {
@@ -145,6 +148,24 @@ fn an_interrupted_table_keeps_what_is_done() {
     let names: Vec<_> = models.map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
     assert_eq!(names, ["original-seed-1.state"]);
     assert!(folder::summary(&scratch.path("t")).is_ok());
+}
+
+#[test]
+fn prompts_are_forgotten_in_a_table_like_any_other() {
+    if !registry::shipped("emoji-t2i").unwrap().is_here() {
+        return;
+    }
+    let scratch = Scratch::new("prompts-table");
+    done(&scratch.run("table prompts --scale tiny --seeds 1 --only noop,uce,esd --out t"));
+    let summary = folder::summary(&scratch.path("t")).unwrap();
+    assert_eq!(summary.columns, ["UA", "RA", "TA"]);
+    for label in ["Original", "UCE", "ESD"] {
+        let row = summary.groups[0].rows.iter().find(|l| l.label == label).unwrap();
+        assert!(row.values.iter().all(|v| v.stat.is_some()), "{row:?}");
+    }
+    // The original's distance to the aim is what it does not forget.
+    let original = summary.groups[0].rows.iter().find(|l| l.label == "Original").unwrap();
+    assert_eq!(original.values[1].gap.unwrap().mean, 0.0);
 }
 
 /// A change of a protocol makes the tables of the README stale: `scripts/tables.sh` makes them anew.

@@ -8,7 +8,10 @@ use super::{
     app::Studio,
     forget_panel::{chip_ui, field_ui},
     request::Choice,
-    state::{State, WAIT, asks::LONGEST_PROMPT},
+    state::{
+        State, WAIT,
+        asks::{LONGEST_PROMPT, kept},
+    },
     tile::{self, Sheet},
 };
 use crate::{
@@ -31,7 +34,9 @@ pub fn prompt_ui(studio: &mut Studio, ui: &mut Ui, opened: &Arc<Opened>) {
     let asked = studio.state.session().request.what.clone();
     // A request that came from elsewhere: a link, the history, a chip.
     if studio.draft.of != asked {
-        if let Some(Choice::Prompt(text)) = &asked {
+        if let Some(Choice::Prompt(text)) = &asked
+            && *text != kept(&studio.draft.text)
+        {
             studio.draft.text = text.clone();
         }
         studio.draft.of = asked.clone();
@@ -41,7 +46,7 @@ pub fn prompt_ui(studio: &mut Studio, ui: &mut Ui, opened: &Arc<Opened>) {
     let field = TextEdit::singleline(&mut studio.draft.text)
         .hint_text("a cat, mono style, weapons…")
         // As wide as the panel: without an end it would push it open.
-        .desired_width(ui.available_width() - 16.0)
+        .desired_width(ui.available_width())
         .margin(vec2(8.0, 6.0));
     let response = ui
         .add_enabled(free, field)
@@ -103,9 +108,8 @@ fn notice_ui(studio: &Studio, ui: &mut Ui) {
         _ => "",
     };
     let long = written.chars().count() > LONGEST_PROMPT;
-    let kept: String = written.chars().take(LONGEST_PROMPT).collect();
     let pane = studio.state.session().pane.as_ref();
-    let text = match (written.is_empty(), kept.trim() == asked, pane) {
+    let text = match (written.is_empty(), kept(written) == asked, pane) {
         (true, ..) => "Write what is to be forgotten, or pick it below".to_string(),
         _ if long => format!("Only the first {LONGEST_PROMPT} characters are read"),
         (_, true, Some(pane)) => pane.notice.clone(),

@@ -280,7 +280,7 @@ pub fn prompts(scale: Scale) -> Vec<Group> {
     };
     let steps = match scale {
         Scale::Tiny => Some(2),
-        Scale::Small => Some(100),
+        Scale::Small => Some(80),
         Scale::Paper => None,
     };
     let salun = Row::new("salun");

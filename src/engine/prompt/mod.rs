@@ -84,7 +84,7 @@ impl Session {
             lr: recipe.lr.unwrap_or(size.lr),
             alpha: if method == PromptMethod::Finetune { 1.0 } else { knobs.get("alpha") },
             share: knobs.get("share"),
-            anchor: knobs.on("anchor"),
+            anchor: !knobs.on("moving"),
             eta: knobs.get("eta"),
             drift: knobs.on("drift"),
             seed: recipe.seed,

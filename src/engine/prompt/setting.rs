@@ -48,7 +48,7 @@ pub struct Sizes {
 pub fn sizes(budget: Budget) -> Sizes {
     let quick = Sizes {
         items: [192, 256],
-        steps: 150,
+        steps: 120,
         batch: 16,
         lr: 2e-4,
         measured: [48, 96],

@@ -25,6 +25,12 @@ const SEEDS: usize = 3;
 /// Characters of a prompt that are kept: more than its tokens can hold, and they fit into a link.
 pub const LONGEST_PROMPT: usize = 400;
 
+/// What is kept of a prompt.
+pub fn kept(prompt: &str) -> String {
+    let text: String = prompt.trim().chars().take(LONGEST_PROMPT).collect();
+    text.trim_end().into()
+}
+
 impl State {
     /// Opens the shown task's model, or opens it again after a failure or with another seed.
     pub fn open(&mut self) {
@@ -338,7 +344,7 @@ impl State {
 
     /// Asks to forget a prompt; an empty one takes the request back.
     pub fn ask(&mut self, prompt: &str) {
-        let text: String = prompt.trim().chars().take(LONGEST_PROMPT).collect();
+        let text = kept(prompt);
         if !text.is_empty() {
             self.pick(Choice::Prompt(text));
         } else if !self.held() && self.session().request.what.is_some() {

@@ -21,8 +21,9 @@ use crate::{
     },
 };
 
-/// Largest learning rate; the vectors are layer-normalised, so their values are near 1.
-const LR: f64 = 0.03;
+/// Largest learning rate; the vectors are layer-normalised, so their values are near 1, and far from
+/// any prompt the model draws nothing.
+const LR: f64 = 5e-3;
 
 /// Vectors under way.
 pub struct Learner<'a> {
