@@ -19,6 +19,7 @@ classifier fashion-classifier
 classifier fashion-classifier-retrain-sneaker --retain class:Sneaker
 salun train fashion-ddpm --data fashion-mnist --seed 1 --out "$out/fashion-ddpm.safetensors"
 # Settings beside the presets' own; the judge goes into the model's folder.
-salun train text-to-image --data emoji --concepts 64 --autoencoder-steps 700 --steps 4500 --out "$out/emoji-t2i"
+salun train text-to-image --data emoji --concepts 64 --autoencoder-steps 700 --steps 4500 \
+  --decoder-steps 2500 --out "$out/emoji-t2i"
 salun train emoji-judge --data emoji --steps 3000 --out "$out/judge.safetensors"
 cp "$out/judge.safetensors" "$out/judge.json" "$out/emoji-t2i/"

@@ -90,7 +90,7 @@ impl Protocol {
                     augment: Augment::Flip,
                 },
                 64,
-                "each method's one setting (`settings`) has the smallest average gap of four that \
+                "each method's one setting (`settings`) has the smallest average gap of those that \
                  `salun table search` tried with a seed that no other table reports; a random-mask \
                  control takes its row's",
             ),

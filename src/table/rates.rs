@@ -42,9 +42,32 @@ pub fn chosen(scale: Scale, kind: Kind, method: &str) -> Setting {
 /// Methods that see nothing but the pictures of one class would shift the running statistics of
 /// batch normalisation to that class; there they keep the original's.
 fn small(kind: Kind, method: &str) -> Setting {
-    match (kind, method) {
-        (Kind::Class, "ga" | "be" | "bs" | "delete") => &[("freeze-bn", 1.0)],
-        _ => &[],
+    match kind {
+        Kind::Tenth | Kind::Half => match method {
+            "salun" | "salun-soft" | "ft" | "l1-sparse" | "neggrad-plus" | "scrub" => {
+                &[("lr", 0.03)]
+            }
+            "rl" | "ga" => &[("lr", 0.01)],
+            "iu" => &[("alpha", 5.0)],
+            "be" => &[("lr", 3e-4)],
+            "delete" => &[("lr", 1e-4)],
+            "bs" | "munba" => &[("lr", 1e-3)],
+            "bad-teacher" | "sfr-on" => &[("lr", 0.1)],
+            "ssd" => &[("alpha", 5.0)],
+            _ => &[],
+        },
+        Kind::Class => match method {
+            "salun" | "rl" | "bad-teacher" => &[("lr", 0.03)],
+            "salun-soft" | "ft" | "l1-sparse" => &[("lr", 0.1)],
+            "ga" => &[("lr", 3e-4), ("freeze-bn", 1.0)],
+            "iu" => &[("alpha", 1.0)],
+            "be" => &[("lr", 1e-3), ("freeze-bn", 1.0)],
+            "bs" => &[("lr", 3e-4), ("freeze-bn", 1.0)],
+            "delete" => &[("lr", 1e-4), ("freeze-bn", 1.0)],
+            "neggrad-plus" | "scrub" | "sfr-on" | "munba" => &[("lr", 0.003)],
+            "ssd" => &[("alpha", 30.0)],
+            _ => &[],
+        },
     }
 }
 
@@ -73,8 +96,9 @@ fn paper(kind: Kind, method: &str) -> Setting {
 pub fn grid(method: &str) -> (&'static str, &'static [f64]) {
     match method {
         "iu" => ("alpha", &[0.3, 1.0, 5.0, 20.0]),
-        "ga" | "neggrad-plus" => ("lr", &[0.001, 0.003, 0.01, 0.03]),
+        "neggrad-plus" => ("lr", &[0.001, 0.003, 0.01, 0.03]),
         "be" | "bs" => ("lr", &[3e-4, 1e-3, 3e-3, 0.01]),
+        "ga" | "delete" | "munba" => ("lr", &[1e-4, 3e-4, 1e-3, 3e-3, 0.01]),
         "ssd" => ("alpha", &[5.0, 10.0, 30.0, 100.0]),
         _ => ("lr", &[0.003, 0.01, 0.03, 0.1]),
     }
