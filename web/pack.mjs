@@ -12,6 +12,8 @@ const web = fileURLToPath(new URL('.', import.meta.url));
 const FIRST_MODELS = ['models/fashion-ddpm.safetensors', 'models/fashion-classifier.safetensors'];
 const MODELS = [...FIRST_MODELS, 'models/fashion-classifier-retrain-sneaker.safetensors'];
 const DATA = ['train-images-idx3', 'train-labels-idx1', 't10k-images-idx3', 't10k-labels-idx1'];
+// The text-to-image model and its corpus, whole folders.
+const FOLDERS = ['models/emoji-t2i', 'data/emoji'];
 const ASSETS = [...MODELS, ...DATA.map((name) => `data/fashion-mnist/${name}-ubyte.gz`), 'data/fashion-mnist/LICENSE'];
 
 rmSync(dist, { recursive: true, force: true });
@@ -20,7 +22,9 @@ for (const name of ['index.html', 'page.css', 'main.js', 'engine.js', 'host.js',
   cpSync(join(web, name), join(dist, name));
 }
 for (const name of ['salun.js', 'salun_bg.wasm', 'snippets']) cpSync(join(program, name), join(dist, name), { recursive: true });
-for (const name of ASSETS) cpSync(join(web, '..', 'assets', name), join(dist, 'assets', name));
+for (const name of [...ASSETS, ...FOLDERS]) {
+  cpSync(join(web, '..', 'assets', name), join(dist, 'assets', name), { recursive: true });
+}
 
 const all = (folder) => readdirSync(folder, { recursive: true, withFileTypes: true })
   .filter((entry) => entry.isFile())

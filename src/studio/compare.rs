@@ -236,6 +236,7 @@ mod tests {
     #[test]
     fn panes_of_one_column_leave_room_for_their_titles() {
         let grid = Grid {
+            names: Vec::new(),
             rows: (0..10).map(Some).collect(),
             columns: 1,
             channels: 1,
