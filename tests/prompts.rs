@@ -90,10 +90,14 @@ fn a_prompt_is_forgotten_into_a_run_folder_and_frozen_weights_stay() {
     let scratch = Scratch::new("prompt");
     let model = tiny(&emoji);
     put(&scratch, &model, &emoji);
-    for (i, more) in ["--method salun", "--mask random", "--method uce", "--method salun-soft"]
-        .into_iter()
-        .enumerate()
-    {
+    let methods = [
+        "--method salun",
+        "--mask random",
+        "--method uce",
+        "--method salun-soft",
+        "--method uce --mask random",
+    ];
+    for (i, more) in methods.into_iter().enumerate() {
         let out = format!("run{i}");
         let line = format!("{UNLEARN} {more} --out {out}");
         let arguments: Vec<&str> =
@@ -117,6 +121,20 @@ fn a_prompt_is_forgotten_into_a_run_folder_and_frozen_weights_stay() {
             attacked(&scratch, &folder);
         }
     }
+}
+
+/// Words that name nothing of the corpus are forgotten, too; there is nothing to attack then.
+#[test]
+fn a_free_text_is_forgotten_and_its_audit_is_left_out() {
+    let emoji = emoji::open().unwrap();
+    let scratch = Scratch::new("free-text");
+    put(&scratch, &tiny(&emoji), &emoji);
+    let line = format!("{UNLEARN} --audit --out run");
+    let arguments: Vec<&str> = line.split(' ').chain(["--forget", "prompt:qwertz"]).collect();
+    let done = scratch.salun(&arguments).output().unwrap();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    assert!(scratch.path("run").join("report.json").is_file());
+    assert!(!scratch.path("run").join("attacks.json").exists());
 }
 
 /// The recipe of a run gives the same weights again.

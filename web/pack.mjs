@@ -13,7 +13,8 @@ const FIRST_MODELS = ['models/fashion-ddpm.safetensors', 'models/fashion-classif
 const MODELS = [...FIRST_MODELS, 'models/fashion-classifier-retrain-sneaker.safetensors'];
 const DATA = ['train-images-idx3', 'train-labels-idx1', 't10k-images-idx3', 't10k-labels-idx1'];
 // The text-to-image model and its corpus, whole folders.
-const FOLDERS = ['models/emoji-t2i', 'data/emoji'];
+const FOLDERS = ['models/emoji-t2i', 'data/emoji']
+  .filter((name) => existsSync(join(web, '..', 'assets', name)));
 const ASSETS = [...MODELS, ...DATA.map((name) => `data/fashion-mnist/${name}-ubyte.gz`), 'data/fashion-mnist/LICENSE'];
 
 rmSync(dist, { recursive: true, force: true });

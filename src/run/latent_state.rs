@@ -13,10 +13,19 @@ use crate::{
 
 const KEY: &str = "salun-text-to-image";
 
+/// What fixes a training run; a state serves only the run that it was made by.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Asked {
+    pub data: String,
+    pub from: Option<String>,
+    pub plan: LatentPlan,
+}
+
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Head {
-    plan: LatentPlan,
+    asked: Asked,
     stage: Stage,
     step: usize,
     seconds: [f64; 3],
@@ -27,21 +36,27 @@ struct Head {
 ///
 /// # Errors
 /// It cannot be written.
-pub fn write(path: &Path, plan: &LatentPlan, s: &LatentSnapshot, log: &[LogLine]) -> Result<()> {
-    let head =
-        Head { plan: *plan, stage: s.stage, step: s.step, seconds: s.seconds, log: log.to_vec() };
+pub fn write(path: &Path, asked: &Asked, s: &LatentSnapshot, log: &[LogLine]) -> Result<()> {
+    let head = Head {
+        asked: asked.clone(),
+        stage: s.stage,
+        step: s.step,
+        seconds: s.seconds,
+        log: log.to_vec(),
+    };
     let vectors = s.vectors.iter().map(|(name, values)| (name.as_str(), &values[..]));
     state_file::write(path, KEY, &head, vectors)
 }
 
-/// Reads the state of the run that follows `plan`.
+/// Reads the state of the run that was `asked` for.
 ///
 /// # Errors
 /// The file is missing, damaged, or of another run.
-pub fn read(path: &Path, plan: &LatentPlan) -> Result<(LatentSnapshot, Vec<LogLine>)> {
+pub fn read(path: &Path, asked: &Asked) -> Result<(LatentSnapshot, Vec<LogLine>)> {
     let (head, vectors): (Head, _) = state_file::read(path, KEY)?;
-    if head.plan != *plan {
-        let reason = "is the state of another run: its steps, batch, rate or seed differ";
+    if head.asked != *asked {
+        let reason =
+            "is the state of another run: its data, start, steps, batch, rate or seed differ";
         return Err(Error::file(path, reason));
     }
     let Head { stage, step, seconds, log, .. } = head;
@@ -62,16 +77,18 @@ mod tests {
             seconds: [1.0, 2.0, 0.0],
             vectors: vec![("unet/weights".into(), vec![1.5, -2.0])],
         };
-        write(&path, &PLAN, &snapshot, &[]).unwrap();
-        let (back, _) = read(&path, &PLAN).unwrap();
+        let asked = Asked { data: "emoji".into(), from: None, plan: PLAN };
+        write(&path, &asked, &snapshot, &[]).unwrap();
+        let (back, _) = read(&path, &asked).unwrap();
         assert_eq!((back.stage, back.step, back.seconds), (Stage::Diffusion, 3, [1.0, 2.0, 0.0]));
         assert_eq!(back.vectors, snapshot.vectors);
-        let mut other = PLAN;
-        other.seed += 1;
+        let other = Asked { plan: LatentPlan { seed: 2, ..PLAN }, ..asked.clone() };
+        assert!(read(&path, &other).is_err());
+        let other = Asked { from: Some("emoji-t2i".into()), ..asked.clone() };
         assert!(read(&path, &other).is_err());
         let bytes = std::fs::read(&path).unwrap();
         std::fs::write(&path, &bytes[..bytes.len() - 1]).unwrap();
-        assert!(read(&path, &PLAN).is_err());
+        assert!(read(&path, &asked).is_err());
         std::fs::remove_file(path).unwrap();
     }
 }

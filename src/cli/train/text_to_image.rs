@@ -1,5 +1,5 @@
-//! `salun train text-to-image`: the autoencoder, then the U-Net and the text encoder; writes a
-//! diffusers folder.
+//! `salun train text-to-image`: the autoencoder, then the U-Net and the text encoder, then the
+//! decoder alone; writes a diffusers folder.
 
 use std::{fs, path::Path, time::Instant};
 
@@ -11,7 +11,11 @@ use salun_studio::{
         checkpoint::Precision,
         latent::{LatentModel, folder},
     },
-    run::{bundle, folder as run_folder, latent_state, output::Output},
+    run::{
+        bundle, folder as run_folder,
+        latent_state::{self, Asked},
+        output::Output,
+    },
     train::latent::{LatentPlan, preset::PLAN},
 };
 
@@ -33,6 +37,14 @@ pub fn run(args: &Args, common: &Common) -> Result<()> {
         ("epochs", args.epochs.is_some()),
         ("width", args.width.is_some()),
         ("augment", args.augment.is_some()),
+        // Of a trained model nothing but the decoder is trained on.
+        ("steps beside --from", args.from.is_some() && args.steps.is_some()),
+        ("batch beside --from", args.from.is_some() && args.batch.is_some()),
+        ("lr beside --from", args.from.is_some() && args.lr.is_some()),
+        (
+            "autoencoder-steps beside --from",
+            args.from.is_some() && args.autoencoder_steps.is_some(),
+        ),
     ];
     if let Some((name, _)) = unused.iter().find(|(_, given)| *given) {
         return Err(Error::Request(format!("--{name} is not for text-to-image; leave it out")));
@@ -42,12 +54,13 @@ pub fn run(args: &Args, common: &Common) -> Result<()> {
         return Err(Error::Request(reason.into()));
     }
     let plan = plan(args);
+    let asked = Asked { data: args.data.clone(), from: args.from.clone(), plan };
     let out = Output::folder(&args.out, common.force)?;
     let log_file = Output::file(&beside(&args.out, "log.jsonl"), common.force)?;
     let (state, so_far) = (beside(&args.out, "state"), beside(&args.out, "so-far"));
     let (mut log, mut resume) = (Vec::new(), None);
     if args.resume {
-        let (snapshot, lines) = latent_state::read(&state, &plan)?;
+        let (snapshot, lines) = latent_state::read(&state, &asked)?;
         (log, resume) = (lines, Some(Box::new(snapshot)));
     } else if state.exists() && !common.force {
         return Err(Error::Request(format!(
@@ -69,7 +82,7 @@ pub fn run(args: &Args, common: &Common) -> Result<()> {
                 log.push(LogLine { step: live.step, loss: live.loss, seconds });
             }
             Event::LatentSnapshot { snapshot, model, .. } => {
-                latent_state::write(&state, &plan, snapshot, &log)?;
+                latent_state::write(&state, &asked, snapshot, &log)?;
                 let folder = Output::folder(&so_far, true)?;
                 write(model, Precision::Full, folder.path())?;
                 folder.commit()?;

@@ -186,8 +186,7 @@ impl Session {
         let judge = self.emoji_judge(name)?;
         let data = model.card.as_ref().map_or("emoji", |card| &card.data).to_string();
         let emoji = emoji::find(&data)?;
-        let known = model.card.as_ref().map_or(0, |c| c.concepts.len());
-        let known = if known == 0 { emoji.index.concepts.len() } else { known };
+        let known = model.known(emoji.index.concepts.len());
         let weights = LatentWeights::upload(&model, &self.device);
         let options = preview(seed, budget);
         let look =

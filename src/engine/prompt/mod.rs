@@ -157,7 +157,8 @@ impl Session {
         let grid = look.pane(done, &setting, &setting.options, monitor).await?;
         let after = look.measure(done, &setting, monitor).await?;
         let mut attacks = Vec::new();
-        if recipe.audits() {
+        // Only what the judge knows can be attacked.
+        if recipe.audits() && !setting.pairs[0].is_empty() {
             for (_, kind) in AttackKind::ALL {
                 attacks.push(self.attack(kind, &setting, forget, done, monitor).await?);
             }

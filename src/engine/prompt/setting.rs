@@ -180,15 +180,15 @@ impl Session {
         let redirect = recipe.redirect.to_string();
         Target::parse(&recipe.forget, &redirect, &emoji, usize::MAX)?;
         let model = self.latent(&recipe.model)?;
-        let known = model.card.as_ref().map_or(0, |c| c.concepts.len());
-        let known = if known == 0 { emoji.index.concepts.len() } else { known };
+        let known = model.known(emoji.index.concepts.len());
         let target = Target::parse(&recipe.forget, &redirect, &emoji, known)?;
         let judge = self.emoji_judge(&recipe.model)?;
         let size = sizes(recipe.budget);
         let options = recipe.sampling.unwrap_or_else(|| preview(recipe.seed, recipe.budget));
         let schedule = model.network.scheduler.schedule();
         let device = self.device.clone();
-        let key = format!("{}|{}|{}|{:?}", recipe.model, recipe.forget, recipe.seed, recipe.budget);
+        let Recipe { model: name, data, forget, seed, budget, .. } = recipe;
+        let key = format!("{name}|{data}|{forget}|{seed}|{budget:?}|{options:?}");
         let mut setting = PromptSetting {
             model,
             judge,

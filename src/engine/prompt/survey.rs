@@ -49,8 +49,7 @@ impl Session {
         let model = self.latent(name)?;
         let judge = self.emoji_judge(name)?;
         let emoji = emoji::find(model.card.as_ref().map_or("emoji", |card| &card.data))?;
-        let known = model.card.as_ref().map_or(usize::MAX, |card| card.concepts.len());
-        let concepts = concepts.min(known).min(emoji.index.concepts.len());
+        let concepts = concepts.min(model.known(emoji.index.concepts.len()));
         let styles = emoji.index.styles.len();
         let pair = |i: usize| Pair { concept: i / (styles * n), style: i / n % styles };
         let pairs: Vec<Pair> = (0..concepts * styles * n).map(pair).collect();

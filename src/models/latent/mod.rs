@@ -84,6 +84,22 @@ pub struct LatentModel {
 }
 
 impl LatentModel {
+    /// How many of a corpus's concepts it was shown, the commonest first; all where no card says.
+    pub fn known(&self, corpus: usize) -> usize {
+        match self.card.as_ref().map_or(0, |card| card.concepts.len()) {
+            0 => corpus,
+            known => known.min(corpus),
+        }
+    }
+
+    /// Whether its weights go into another's network.
+    pub fn fits(&self, other: &Self) -> bool {
+        let layouts = |model: &Self| {
+            [&model.text, &model.unet, &model.vae].map(|part| part.layout.params.clone())
+        };
+        layouts(self) == layouts(other)
+    }
+
     /// Weights of its three parts.
     pub fn params(&self) -> usize {
         [&self.text, &self.unet, &self.vae].iter().map(|part| part.values.len()).sum()

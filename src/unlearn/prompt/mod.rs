@@ -269,6 +269,7 @@ impl<'a> PromptUnlearner<'a> {
         let [from, to, keep] = &vectors;
         uce::edit(&mut unet, [from, to, keep])?;
         self.weights.unet = unet.upload(self.noising.device);
+        self.optimizer.hold(&mut self.weights.unet);
         Ok(())
     }
 

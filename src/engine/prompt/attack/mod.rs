@@ -54,7 +54,7 @@ impl Session {
         monitor: &mut Monitor,
     ) -> Result<Attacked> {
         let setting = self.prompt_setting(recipe)?;
-        let fits = model.latent().filter(|m| m.unet.layout.n() == setting.model.unet.layout.n());
+        let fits = model.latent().filter(|m| m.fits(&setting.model));
         let model = fits.ok_or_else(|| {
             Error::Request(format!("the run's model is not made from {}", recipe.model))
         })?;
