@@ -50,14 +50,25 @@ cargo test --release
 
 # The page in a real browser. A machine that had everything to compile has little time left, and one
 # without a browser none to drive: that is said, and is no failure.
+drive() {
+  timeout --kill-after=30 $((85 * 60 - SECONDS)) scripts/web.sh test --quick
+}
 page() {
   local minutes=$((SECONDS / 60)) status=0
   if ((minutes > 50)); then
     echo "not checked, the page: $minutes minutes have gone by"
     return 0
   fi
-  timeout --kill-after=30 $((75 * 60 - SECONDS)) scripts/web.sh build &&
-    timeout --kill-after=30 $((85 * 60 - SECONDS)) scripts/web.sh test --quick || status=$?
+  timeout --kill-after=30 $((75 * 60 - SECONDS)) scripts/web.sh build || status=$?
+  if ((status == 0)); then
+    drive || status=$?
+    if ((status == 1)); then
+      # A software GPU is lost now and then on a busy machine; what fails twice is broken.
+      echo "the page's test once more"
+      status=0
+      drive || status=$?
+    fi
+  fi
   case $status in
   3) echo "not checked, the page: a tool cannot be had here" ;;
   124 | 137) echo "not checked in whole, the page: $((SECONDS / 60)) minutes have gone by" ;;
