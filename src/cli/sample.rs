@@ -134,17 +134,8 @@ fn survey(args: &Args, options: SampleOptions, common: &Common) -> Result<()> {
         table.push(row.to_vec());
     }
     print::line(print::table(&table));
-    print::line(format!(
-        "{n} of each of {} concepts in {} styles by {}; {} steps, guidance {}, seed {}; {}",
-        survey.concepts.len(),
-        survey.styles.len(),
-        args.model,
-        options.steps,
-        options.guidance,
-        options.seed,
-        client.info().name
-    ));
-    print::line(format!("written to {}", args.out.display()));
+    let what = format!("of {} concepts in {} styles", survey.concepts.len(), survey.styles.len());
+    told(&what, args, options, &client);
     Ok(())
 }
 
@@ -174,14 +165,16 @@ fn prompts(args: &Args, options: SampleOptions, common: &Common) -> Result<()> {
             "prompts": args.prompt, "tokens_not_read": dropped, "device": client.info(),
         }));
     }
+    told("prompt", args, options, &client);
+    Ok(())
+}
+
+/// What was drawn of each, by which model, how, and where the picture lies.
+fn told(each: &str, args: &Args, options: SampleOptions, client: &Client) {
+    let SampleOptions { steps, guidance, seed, .. } = options;
+    let (n, model, device) = (args.n, &args.model, &client.info().name);
     print::line(format!(
-        "{n} of each prompt by {}; {} steps, guidance {}, seed {}; {}",
-        args.model,
-        options.steps,
-        options.guidance,
-        options.seed,
-        client.info().name
+        "{n} of each {each} by {model}; {steps} steps, guidance {guidance}, seed {seed}; {device}"
     ));
     print::line(format!("written to {}", args.out.display()));
-    Ok(())
 }
