@@ -1,17 +1,19 @@
 // The proximal step of SalUn-soft: what a weight moved is drawn back by lambda, and what moved less
 // is the original's very bits (soft thresholding about the original).
 //
-// 0 weights    f32 bits; updated in place
+// 0 weights    f32 bits, before
 // 1 original   f32 bits
-// 2 prox       how many values, and lambda
+// 2 updated    f32 bits, the weights after
+// 3 prox       how many values, and lambda
 struct Prox {
     n: u32,
     lambda: f32,
 }
 
 @group(0) @binding(0) var<storage, read_write> weights: array<u32>;
-@group(0) @binding(1) var<storage, read> original: array<u32>;
-@group(0) @binding(2) var<uniform> prox: Prox;
+@group(0) @binding(1) var<storage, read_write> original: array<u32>;
+@group(0) @binding(2) var<storage, read_write> updated: array<u32>;
+@group(0) @binding(3) var<uniform> prox: Prox;
 
 @compute @workgroup_size(256)
 fn main(
@@ -19,12 +21,12 @@ fn main(
     @builtin(num_workgroups) groups: vec3<u32>,
 ) {
     for (var i = id.x; i < prox.n; i += groups.x * 256u) {
-        let origin = bitcast<f32>(original[i]);
-        let moved = bitcast<f32>(weights[i]) - origin;
+        let theta = bitcast<f32>(weights[i]);
+        let moved = theta - bitcast<f32>(original[i]);
         if abs(moved) <= prox.lambda {
-            weights[i] = original[i];
+            updated[i] = original[i];
         } else {
-            weights[i] = bitcast<u32>(origin + moved - sign(moved) * prox.lambda);
+            updated[i] = bitcast<u32>(theta - sign(moved) * prox.lambda);
         }
     }
 }

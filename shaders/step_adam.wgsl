@@ -11,8 +11,6 @@ struct Step {
     // Position of the first value in the whole network, and how many.
     start: u32,
     n: u32,
-    // 0: every weight may change, and the mask is not read.
-    masked: u32,
     // lr / (1 - beta1^t)
     lr: f32,
     beta1: f32,
@@ -22,8 +20,8 @@ struct Step {
     eps: f32,
 }
 
-@group(0) @binding(0) var<storage, read> weights: array<u32>;
-@group(0) @binding(1) var<storage, read> gradient: array<f32>;
+@group(0) @binding(0) var<storage, read_write> weights: array<u32>;
+@group(0) @binding(1) var<storage, read_write> gradient: array<f32>;
 @group(0) @binding(2) var<storage, read_write> moments: array<f32>;
 @group(0) @binding(3) var<storage, read> mask: array<u32>;
 @group(0) @binding(4) var<storage, read_write> updated: array<u32>;
@@ -37,7 +35,7 @@ fn main(
     for (var i = id.x; i < step.n; i += groups.x * 256u) {
         let at = step.start + i;
         let second = step.n + i;
-        if step.masked != 0u && ((mask[at / 32u] >> (at % 32u)) & 1u) == 0u {
+        if ((mask[at / 32u] >> (at % 32u)) & 1u) == 0u {
             moments[i] = 0.0;
             moments[second] = 0.0;
             updated[i] = weights[i];

@@ -11,15 +11,13 @@ struct Step {
     // Position of the first value in the whole network, and how many.
     start: u32,
     n: u32,
-    // 0: every weight may change, and the mask is not read.
-    masked: u32,
     lr: f32,
     momentum: f32,
     weight_decay: f32,
 }
 
-@group(0) @binding(0) var<storage, read> weights: array<u32>;
-@group(0) @binding(1) var<storage, read> gradient: array<f32>;
+@group(0) @binding(0) var<storage, read_write> weights: array<u32>;
+@group(0) @binding(1) var<storage, read_write> gradient: array<f32>;
 @group(0) @binding(2) var<storage, read_write> velocity: array<f32>;
 @group(0) @binding(3) var<storage, read> mask: array<u32>;
 @group(0) @binding(4) var<storage, read_write> updated: array<u32>;
@@ -32,7 +30,7 @@ fn main(
 ) {
     for (var i = id.x; i < step.n; i += groups.x * 256u) {
         let at = step.start + i;
-        if step.masked != 0u && ((mask[at / 32u] >> (at % 32u)) & 1u) == 0u {
+        if ((mask[at / 32u] >> (at % 32u)) & 1u) == 0u {
             velocity[i] = 0.0;
             updated[i] = weights[i];
         } else {

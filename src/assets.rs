@@ -4,44 +4,42 @@ use std::borrow::Cow;
 
 use crate::{error::Result, monitor::Monitor};
 
-/// Training and test pictures and labels of Fashion-MNIST.
-pub const FASHION_TRAIN: [&str; 2] = [
-    "data/fashion-mnist/train-images-idx3-ubyte.gz",
-    "data/fashion-mnist/train-labels-idx1-ubyte.gz",
-];
-pub const FASHION_TEST: [&str; 2] = [
-    "data/fashion-mnist/t10k-images-idx3-ubyte.gz",
-    "data/fashion-mnist/t10k-labels-idx1-ubyte.gz",
-];
+/// Names groups of files, by their paths under `assets/`, and embeds them in a native program.
+macro_rules! shipped {
+    ($($(#[$doc:meta])* $name:ident = $folder:literal: $($file:literal),*;)*) => {
+        $(
+            $(#[$doc])*
+            pub const $name: [&str; [$($file),*].len()] = [$(concat!($folder, "/", $file)),*];
+        )*
+        #[cfg(not(target_arch = "wasm32"))]
+        const FILES: &[(&str, &[u8])] = &[$($((
+            concat!($folder, "/", $file),
+            include_bytes!(concat!("../assets/", $folder, "/", $file)).as_slice(),
+        ),)*)*];
+    };
+}
 
-/// The emoji corpus.
-pub const EMOJI: [&str; 7] = [
-    "data/emoji/index.json",
-    "data/emoji/3d.webp",
-    "data/emoji/flat.webp",
-    "data/emoji/mono.webp",
-    "data/emoji/noto.webp",
-    "data/emoji/blob.webp",
-    "data/emoji/twemoji.webp",
-];
-
-/// The text-to-image model: a diffusers folder, and the classifier that judges what it draws.
-pub const EMOJI_T2I: [&str; 14] = [
-    "models/emoji-t2i/model_index.json",
-    "models/emoji-t2i/card.json",
-    "models/emoji-t2i/judge.safetensors",
-    "models/emoji-t2i/scheduler/scheduler_config.json",
-    "models/emoji-t2i/text_encoder/config.json",
-    "models/emoji-t2i/text_encoder/model.safetensors",
-    "models/emoji-t2i/tokenizer/merges.txt",
-    "models/emoji-t2i/tokenizer/special_tokens_map.json",
-    "models/emoji-t2i/tokenizer/tokenizer_config.json",
-    "models/emoji-t2i/tokenizer/vocab.json",
-    "models/emoji-t2i/unet/config.json",
-    "models/emoji-t2i/unet/diffusion_pytorch_model.safetensors",
-    "models/emoji-t2i/vae/config.json",
-    "models/emoji-t2i/vae/diffusion_pytorch_model.safetensors",
-];
+shipped! {
+    /// Models of Fashion-MNIST.
+    FASHION_MODELS = "models": "fashion-classifier.safetensors",
+        "fashion-classifier-retrain-sneaker.safetensors", "fashion-ddpm.safetensors";
+    /// Training pictures and labels of Fashion-MNIST.
+    FASHION_TRAIN = "data/fashion-mnist": "train-images-idx3-ubyte.gz",
+        "train-labels-idx1-ubyte.gz";
+    /// Test pictures and labels of Fashion-MNIST.
+    FASHION_TEST = "data/fashion-mnist": "t10k-images-idx3-ubyte.gz",
+        "t10k-labels-idx1-ubyte.gz";
+    /// The emoji corpus.
+    EMOJI = "data/emoji": "index.json", "3d.webp", "flat.webp", "mono.webp", "noto.webp",
+        "blob.webp", "twemoji.webp";
+    /// The text-to-image model: a diffusers folder, and the classifier that judges what it draws.
+    EMOJI_T2I = "models/emoji-t2i": "model_index.json", "card.json", "judge.safetensors",
+        "scheduler/scheduler_config.json", "text_encoder/config.json",
+        "text_encoder/model.safetensors", "tokenizer/merges.txt",
+        "tokenizer/special_tokens_map.json", "tokenizer/tokenizer_config.json",
+        "tokenizer/vocab.json", "unet/config.json", "unet/diffusion_pytorch_model.safetensors",
+        "vae/config.json", "vae/diffusion_pytorch_model.safetensors";
+}
 
 #[cfg(not(target_arch = "wasm32"))]
 mod embedded {
@@ -50,54 +48,14 @@ mod embedded {
     use super::*;
     use crate::error::Error;
 
-    macro_rules! files {
-        ($($folder:literal: $($file:literal),*;)*) => {
-            &[$($((
-                concat!($folder, "/", $file),
-                include_bytes!(concat!("../assets/", $folder, "/", $file)).as_slice(),
-            ),)*)*]
-        };
-    }
-
-    const FILES: &[(&str, &[u8])] = files! {
-        "models": "fashion-classifier.safetensors",
-            "fashion-classifier-retrain-sneaker.safetensors", "fashion-ddpm.safetensors";
-        "data/fashion-mnist": "train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz",
-            "t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz";
-        "data/emoji": "index.json", "3d.webp", "flat.webp", "mono.webp", "noto.webp", "blob.webp",
-            "twemoji.webp";
-    };
-
-    /// Weights that a checkout may lack (`build.rs`).
-    #[cfg(emoji_t2i)]
-    const LATENT: &[(&str, &[u8])] = files! {
-        "models/emoji-t2i": "model_index.json", "card.json", "judge.safetensors",
-            "scheduler/scheduler_config.json", "text_encoder/config.json",
-            "text_encoder/model.safetensors", "tokenizer/merges.txt",
-            "tokenizer/special_tokens_map.json", "tokenizer/tokenizer_config.json",
-            "tokenizer/vocab.json", "unet/config.json",
-            "unet/diffusion_pytorch_model.safetensors", "vae/config.json",
-            "vae/diffusion_pytorch_model.safetensors";
-    };
-    #[cfg(not(emoji_t2i))]
-    const LATENT: &[(&str, &[u8])] = &[];
-
-    fn find(path: &str) -> Option<&'static [u8]> {
-        FILES.iter().chain(LATENT).find(|(name, _)| *name == path).map(|(_, bytes)| *bytes)
-    }
-
-    /// Whether a file comes with the program.
-    pub fn has(path: &str) -> bool {
-        find(path).is_some()
-    }
-
     /// A file by its path under `assets/`.
     ///
     /// # Errors
     /// There is no such file.
     pub fn bytes(path: &str) -> Result<Cow<'static, [u8]>> {
-        find(path)
-            .map(Cow::Borrowed)
+        let found = FILES.iter().find(|(name, _)| *name == path);
+        found
+            .map(|(_, bytes)| Cow::Borrowed(*bytes))
             .ok_or_else(|| Error::file(path, "does not come with the program"))
     }
 
@@ -121,7 +79,7 @@ mod embedded {
 }
 
 #[cfg(not(target_arch = "wasm32"))]
-pub use embedded::{bytes, fetch, has, unpacked};
+pub use embedded::{bytes, fetch, unpacked};
 
 #[cfg(target_arch = "wasm32")]
 mod fetched {
@@ -157,11 +115,6 @@ mod fetched {
 
     fn missing(path: &str) -> Error {
         Error::file(path, "is not there yet")
-    }
-
-    /// Whether a file may lie beside the page: that is seen when it is fetched.
-    pub fn has(_: &str) -> bool {
-        true
     }
 
     /// A file by its path under `assets/`, after [`fetch`].
@@ -227,4 +180,4 @@ mod fetched {
 }
 
 #[cfg(target_arch = "wasm32")]
-pub use fetched::{bytes, fetch, has, unpacked};
+pub use fetched::{bytes, fetch, unpacked};

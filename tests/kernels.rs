@@ -8,9 +8,12 @@ use salun_studio::{
     gpu::{
         buffers,
         device::{self, DeviceChoice},
-        kernels::{Kernels, Masked, Slice, Statistics, Update},
+        kernels::{Kernels, Slice, Statistics, Update, Updated},
     },
+    models::weights::{HostWeights, Init, WeightLayout, Weights, read_all, vector},
     saliency::select,
+    train::optimizer::{Freeze, Optimizer, Rule},
+    unlearn::salun_soft::shrunk,
 };
 
 /// A Vulkan device, the software one where there is no other.
@@ -23,6 +26,9 @@ static KERNELS: LazyLock<Option<Kernels>> = LazyLock::new(|| {
     let (device, queue) = block_on(adapter.request_device(&Default::default())).ok()?;
     Some(Kernels::new(device, queue))
 });
+
+/// The device as the studio opens it, which a process can do once.
+static DEVICE: LazyLock<Device> = LazyLock::new(|| device::open(DeviceChoice::Gpu).unwrap().device);
 
 /// The kernels, or `None` where there is no Vulkan at all, which CI must have.
 fn kernels() -> Option<&'static Kernels> {
@@ -149,6 +155,7 @@ fn masked_updates_agree_and_frozen_bits_stay() {
     (0..n).filter(|&i| free(i)).for_each(|i| words[(start + i) / 32] |= 1 << ((start + i) % 32));
     let mask = kernels.upload(&words);
     for masked in [false, true] {
+        let mask = if masked { mask.clone() } else { kernels.upload(&vec![u32::MAX; words.len()]) };
         for adam in [false, true] {
             let (mut theta, mut m, mut v) = (weights.clone(), vec![0.0; n], vec![0.0; n]);
             let mut on_device = upload(kernels, &weights);
@@ -163,15 +170,14 @@ fn masked_updates_agree_and_frozen_bits_stay() {
                 } else {
                     Update::Sgd { lr, momentum, weight_decay }
                 };
-                let on = masked.then_some(Masked { mask: &mask, start });
-                kernels.update(
-                    update,
-                    &on_device,
-                    &upload(kernels, &gradient),
-                    &moments,
-                    on,
-                    &updated,
-                );
+                let tensor = Updated {
+                    weights: &on_device,
+                    gradient: &upload(kernels, &gradient),
+                    moments: &moments,
+                    mask: (&mask, start),
+                    updated: &updated,
+                };
+                kernels.update(update, &[tensor]);
                 on_device = updated;
                 for i in (0..n).filter(|&i| !masked || free(i)) {
                     let g = gradient[i];
@@ -212,9 +218,9 @@ fn the_proximal_step_draws_back_to_the_very_original() {
     let original = random(5_003, 21);
     let moved: Vec<f32> =
         original.iter().zip(random(5_003, 22)).map(|(o, d)| o + 0.02 * d).collect();
-    let weights = upload(kernels, &moved);
-    kernels.soft_threshold(&weights, &upload(kernels, &original), 0.01);
-    let found = floats(kernels, &weights);
+    let (weights, updated) = (upload(kernels, &moved), kernels.zeros(5_003));
+    kernels.soft_threshold(&[[&weights, &upload(kernels, &original), &updated]], 0.01);
+    let found = floats(kernels, &updated);
     let mut kept = 0;
     for ((now, moved), from) in found.iter().zip(&moved).zip(&original) {
         let by = moved - from;
@@ -233,12 +239,11 @@ fn the_buffer_behind_a_tensor_holds_what_burn_computed() {
     if kernels().is_none() {
         return;
     }
-    let compute = device::open(DeviceChoice::Gpu).unwrap();
-    let kernels = compute.kernels().unwrap();
+    let kernels = Kernels::of(&DEVICE).unwrap();
     let n = 5_003;
     let [a, b] = [31, 32].map(|seed| random(n, seed));
     let expected: Vec<f32> = a.iter().zip(&b).map(|(a, b)| (a + b) * 0.5).collect();
-    let [a, b] = [a, b].map(|v| Tensor::<1>::from_data(TensorData::new(v, [n]), &compute.device));
+    let [a, b] = [a, b].map(|v| Tensor::<1>::from_data(TensorData::new(v, [n]), &*DEVICE));
     // Sums that are still to be fused, of a tensor that others share.
     let mean = (a.clone() + b.clone()) * 0.5;
     let slice = buffers::slice(mean.clone()).unwrap();
@@ -249,4 +254,53 @@ fn the_buffer_behind_a_tensor_holds_what_burn_computed() {
         assert!((found - (0.5 * b).abs()).abs() < 1e-6, "{found}, {b}");
     }
     assert!(buffers::slice(Tensor::zeros([3], &Device::flex())).is_err());
+}
+
+/// Two masked updates from these weights, the last parameter grown by a row; then the proximal step.
+fn masked_run(start: &HostWeights, rule: Rule, device: &Device) -> [Vec<f32>; 2] {
+    let original = start.upload(device);
+    let mut weights: Weights = original.clone();
+    let last = weights.params.pop().unwrap();
+    weights.params.push(Tensor::cat(vec![last, vector(&[0.5; 10], device)], 0));
+    let bits: Vec<u8> = (0..start.layout.n()).map(|i| u8::from(i % 3 > 0)).collect();
+    let freeze = Freeze::new(&bits, &start.layout, &original, &weights, false);
+    let before = weights.params.clone();
+    let mut optimizer = Optimizer::new(rule, Some(freeze));
+    for step in 0..2u32 {
+        let gradient =
+            |(i, theta): (u32, &Tensor<1>)| vector(&random(theta.dims()[0], 10 * step + i), device);
+        // What is still to be computed when the update begins.
+        let gradients = (0..).zip(&weights.params).map(gradient);
+        let gradients = gradients.map(|g| g.clone() + g * 0.5).collect();
+        optimizer.step(&mut weights, gradients, 0.01).unwrap();
+    }
+    let n = start.layout.n() + 10;
+    let drawn = block_on(shrunk(&weights.params, &before, n / 2)).unwrap();
+    [weights.params, drawn].map(|params| block_on(read_all(&params)).unwrap())
+}
+
+#[test]
+fn a_masked_run_on_the_gpu_is_the_cpus() {
+    if kernels().is_none() {
+        return;
+    }
+    let mut layout = WeightLayout::default();
+    for (i, n) in [1000, 17, 4608, 1, 30].into_iter().enumerate() {
+        layout.param(format!("{i}"), &[n], Init::Normal(0.1));
+    }
+    let start = std::sync::Arc::new(layout).init(1);
+    for rule in [Rule::SGD, Rule::ADAM] {
+        let right = masked_run(&start, rule, &Device::flex());
+        let seen = masked_run(&start, rule, &DEVICE);
+        for (right, seen) in right.iter().zip(&seen) {
+            assert_eq!(right.len(), start.layout.n() + 10);
+            let off = right.iter().zip(seen).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+            assert!(off < 2e-6, "{rule:?}: {off}");
+        }
+        for (i, (was, now)) in start.values.iter().zip(&seen[0]).enumerate() {
+            assert!(i % 3 > 0 || was.to_bits() == now.to_bits(), "{rule:?}: frozen weight {i}");
+        }
+        let moved = seen[0].iter().zip(&start.values).filter(|(a, b)| a != b).count();
+        assert!(moved > start.layout.n() / 2, "{rule:?}: {moved} weights moved");
+    }
 }

@@ -7,6 +7,7 @@ use std::{
 
 use salun_studio::{
     data,
+    diffusion::sampler::SampleOptions,
     engine::{
         Engine,
         job::{Event, Job, Outcome, Run, TrainRequest},
@@ -16,7 +17,10 @@ use salun_studio::{
         Model,
         checkpoint::{self, Precision},
     },
-    run::recipe::{Budget, Recipe},
+    run::{
+        recipe::{Budget, Recipe},
+        report::Report,
+    },
     saliency::estimator::Estimator,
 };
 
@@ -124,8 +128,7 @@ fn one_recipe_gives_the_same_bytes_twice_on_the_cpu() {
         batch: Some(8),
         ..Recipe::new("fashion-ddpm", "fashion-mnist", "class:Sneaker")
     };
-    generate.sampling =
-        Some(salun_studio::diffusion::sampler::SampleOptions { steps: 2, ..Default::default() });
+    generate.sampling = Some(SampleOptions { steps: 2, ..Default::default() });
     for recipe in [classify, generate] {
         let runs = [0, 1].map(|_| unlearn(&engine(DeviceChoice::Cpu), &recipe));
         let bytes = |model: &Model| checkpoint::encode(model, Precision::Full).unwrap();
@@ -160,23 +163,40 @@ fn the_cpu_and_vulkan_agree_on_a_tiny_recipe() {
     let scratch = Scratch::new("agree");
     let data = pictures(&scratch.0.join("pictures"), 120);
     let model = small_classifier(&data, &scratch.0);
+    let engines = [DeviceChoice::Cpu, DeviceChoice::Gpu].map(engine);
     let recipe =
         Recipe { steps: Some(4), batch: Some(64), ..Recipe::new(&model, &data, "class:7") };
-    let [cpu, gpu] =
-        [DeviceChoice::Cpu, DeviceChoice::Gpu].map(|choice| unlearn(&engine(choice), &recipe));
-    [&cpu, &gpu].into_iter().for_each(|run| check_mask(run));
-    // The GPU's own selection is the one that the CPU makes of the same scores.
-    let again = gpu.ranking.as_ref().unwrap().mask(recipe.density).unwrap();
-    assert!(gpu.mask.as_ref().unwrap().bits == again.bits);
-    let overlap = cpu.mask.as_ref().unwrap().overlap(gpu.mask.as_ref().unwrap());
-    let (a, b) = (&cpu.report, &gpu.report);
-    eprintln!("mask overlap {overlap:.4}; {:?} and {:?}", a.after, b.after);
-    assert!(overlap >= 0.99, "mask overlap {overlap}");
+    let [a, b] = agree(&engines, &recipe);
     for (x, y) in [(&a.before, &b.before), (&a.after, &b.after)] {
         for (x, y) in [(x.UA, y.UA), (x.RA, y.RA), (x.TA, y.TA)] {
             assert!((x - y).abs() <= 1.0, "{x} and {y}");
         }
     }
+    let mut recipe = Recipe {
+        steps: Some(3),
+        batch: Some(8),
+        budget: Budget::Tiny,
+        ..Recipe::new("fashion-ddpm", "fashion-mnist", "class:Sneaker")
+    };
+    recipe.sampling = Some(SampleOptions { steps: 2, ..Default::default() });
+    agree(&engines, &recipe);
+}
+
+/// Runs a recipe on two devices: the same mask, and the same loss of every update.
+fn agree(engines: &[Engine; 2], recipe: &Recipe) -> [Report; 2] {
+    let [cpu, gpu] = engines.each_ref().map(|engine| unlearn(engine, recipe));
+    [&cpu, &gpu].into_iter().for_each(|run| check_mask(run));
+    // The GPU's own selection is the one that the CPU makes of the same scores.
+    let again = gpu.ranking.as_ref().unwrap().mask(recipe.density).unwrap();
+    assert!(gpu.mask.as_ref().unwrap().bits == again.bits);
+    let overlap = cpu.mask.as_ref().unwrap().overlap(gpu.mask.as_ref().unwrap());
+    assert!(overlap >= 0.99, "mask overlap {overlap}");
+    let losses = [&cpu, &gpu].map(|run| run.log.iter().map(|l| l.loss).collect::<Vec<_>>());
+    eprintln!("{}: mask overlap {overlap:.4}, losses {losses:?}", recipe.model);
+    for (a, b) in losses[0].iter().zip(&losses[1]) {
+        assert!((a - b).abs() <= 0.02 * a.abs(), "losses {losses:?}");
+    }
+    [cpu, gpu].map(|run| run.report.clone())
 }
 
 #[test]

@@ -19,7 +19,7 @@ use salun_studio::{
     },
     saliency::{estimator::Estimator, ranking::Ranking},
     train::{
-        losses::{cross_entropy, flags, mse},
+        losses::{cross_entropy, mse},
         optimizer::{Freeze, Optimizer, Rule, clip_norm},
     },
 };
@@ -188,7 +188,7 @@ fn descend(tiny: &Tiny, freeze: Option<Freeze>) -> Vec<f32> {
         for (buffer, value) in moved {
             weights.buffers[buffer] = value;
         }
-        optimizer.step(&mut weights, gradients, 0.05);
+        optimizer.step(&mut weights, gradients, 0.05).unwrap();
     }
     wait(read_all(&weights.params))
 }
@@ -217,8 +217,7 @@ fn the_mask_and_masked_sgd_agree_and_frozen_bits_stay() {
     let differing = mask.bits.iter().zip(&theirs).filter(|(a, b)| a != b).count();
     assert!(differing <= tiny.layout.n() / 1000, "{differing} bits differ");
 
-    let free = tiny.layout.params.iter().map(|e| flags(&theirs[e.range()], &tiny.device)).collect();
-    let freeze = Freeze::new(free, &tiny.weights, &tiny.weights, false);
+    let freeze = Freeze::new(&theirs, &tiny.layout, &tiny.weights, &tiny.weights, false);
     let after = descend(&tiny, Some(freeze));
     tiny.fixture.all_close(&tiny.layout, "masked_sgd", &after, 1e-3);
     let changed = tiny.host.values.iter().zip(&after).zip(&theirs);
@@ -248,7 +247,7 @@ fn clipped_adam_agrees() {
     let mut optimizer = Optimizer::new(Rule::ADAM, None);
     for _ in 0..3 {
         let (_, gradients) = tiny.noise_gradients(&weights);
-        optimizer.step(&mut weights, clip_norm(gradients, 1.0), 1e-3);
+        optimizer.step(&mut weights, clip_norm(gradients, 1.0), 1e-3).unwrap();
     }
     let after = wait(read_all(&weights.params));
     for e in &tiny.layout.params {

@@ -96,6 +96,7 @@ fn a_prompt_is_forgotten_into_a_run_folder_and_frozen_weights_stay() {
         "--method uce",
         "--method salun-soft",
         "--method uce --mask random",
+        "--method salun --set cross-attention=on",
     ];
     for (i, more) in methods.into_iter().enumerate() {
         let out = format!("run{i}");
@@ -116,6 +117,14 @@ fn a_prompt_is_forgotten_into_a_run_folder_and_frozen_weights_stay() {
         assert_eq!(after.text.values, model.text.values);
         assert_eq!(after.vae.values, model.vae.values);
         assert!(after.unet.values != model.unet.values);
+        if more.contains("cross-attention") {
+            let e = |name: &str| model.unet.layout.params.iter().find(|e| e.name == name).unwrap();
+            let first = e("conv_in.weight").range();
+            assert_eq!(after.unet.values[first.clone()], model.unet.values[first]);
+            let half = model.unet.layout.n() as u64 / 2;
+            let k = report["mask"]["k"].as_u64().unwrap();
+            assert!((1..half).contains(&k), "{k} of the {half} that a whole mask has");
+        }
         if i == 0 {
             again(&scratch, &folder, &after);
             attacked(&scratch, &folder);

@@ -115,8 +115,8 @@ fn pixels(all: &[(u8, u8)]) -> Dataset {
 fn score(estimator: Estimator, data: &Dataset, items: &[usize], retain: &[usize]) -> Ranking {
     let model = one_pixel();
     let of = Scoring { model: &model, data, forget: "some", items, retain, seed: 1 };
-    let on = (&Device::flex(), None);
-    let ranking = block_on(rank(estimator, &of, on, &mut Monitor::silent(), &mut |_| {}));
+    let ranking =
+        block_on(rank(estimator, &of, &Device::flex(), &mut Monitor::silent(), &mut |_| {}));
     ranking.unwrap().ordered(estimator).unwrap()
 }
 

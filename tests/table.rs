@@ -6,10 +6,7 @@ mod binary;
 use std::{collections::BTreeMap, fs, time::SystemTime};
 
 use binary::{Ran, Scratch};
-use salun_studio::{
-    models::registry,
-    table::{Table, folder},
-};
+use salun_studio::table::{Table, folder};
 use serde_json::Value;
 
 fn done(ran: &Ran) {
@@ -152,9 +149,6 @@ fn an_interrupted_table_keeps_what_is_done() {
 
 #[test]
 fn prompts_are_forgotten_in_a_table_like_any_other() {
-    if !registry::shipped("emoji-t2i").unwrap().is_here() {
-        return;
-    }
     let scratch = Scratch::new("prompts-table");
     done(&scratch.run("table prompts --scale tiny --seeds 1 --only noop,uce,esd --out t"));
     let summary = folder::summary(&scratch.path("t")).unwrap();

@@ -6,10 +6,7 @@ use salun_studio::{
     data,
     engine::job::Job,
     error::{Error, Result},
-    models::{
-        Task,
-        registry::{self, Shipped},
-    },
+    models::{Task, registry},
     run::{
         folder,
         output::Output,
@@ -90,10 +87,6 @@ pub fn run(args: &Args, common: &Common) -> Result<()> {
     let prompt = args.task == Tasks::One(Task::TextToImage);
     let given = args.forget.as_deref();
     let spec = if prompt {
-        // What is not shipped is told before a device is looked for.
-        registry::shipped(registry::first(Task::TextToImage))
-            .map(Shipped::open_judge)
-            .transpose()?;
         let prompt = given.unwrap_or(PROMPT);
         format!("prompt:{}", prompt.strip_prefix("prompt:").unwrap_or(prompt))
     } else {

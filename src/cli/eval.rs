@@ -10,6 +10,7 @@ use std::{
 use salun_studio::{
     engine::job::Job,
     error::{Error, Result},
+    eval::verdict::{Evidence, verdict},
     models::{AnyModel, Model, Task, card::Card},
     run::{
         attack::AttackKind,
@@ -69,16 +70,19 @@ fn prompt(
     for (name, bytes) in bundle::attacks(&attacked.attacks)? {
         output::replace(&args.out.as_ref().unwrap_or(&args.run).join(name), &bytes)?;
     }
-    let reports: Vec<_> = attacked.attacks.iter().map(|a| &a.report).collect();
+    let attacks = attacked.attacks.iter().map(|a| a.report.clone()).collect();
+    let report = Report { after: attacked.metrics, attacks, ..report };
+    let found = verdict(&Evidence::of(&report, None));
     if common.json {
         return print::json(&json!({
             "run": args.run, "forget": report.forget, "before": report.before,
-            "metrics": attacked.metrics, "attacks": reports, "seed": seed,
+            "metrics": report.after, "attacks": report.attacks, "verdict": found, "seed": seed,
             "device": client.info(),
         }));
     }
-    print::line(print::metrics(&[("before (report)", &report.before), ("run", &attacked.metrics)]));
-    print::attacks(&reports);
+    print::line(print::metrics(&[("before (report)", &report.before), ("run", &report.after)]));
+    print::attacks(&report.attacks);
+    print::verdict(&found);
     print::line(format!("forgets {}; seed {seed}; {}", report.forget.spec, client.info().name));
     Ok(())
 }
@@ -130,14 +134,16 @@ pub fn run(args: &Args, common: &Common) -> Result<()> {
             output::replace(&args.out.as_ref().unwrap_or(&args.run).join(name), &bytes)?;
         }
     }
+    let report = Report { after: metrics, ..report };
+    let found = verdict(&Evidence::of(&report, audit.as_ref()));
     if common.json {
         return print::json(&json!({
             "run": args.run, "against": args.against, "forget": report.forget,
-            "before": report.before, "metrics": metrics, "against_metrics": against, "gap": gap,
-            "audit": audit, "seed": recipe.seed, "device": client.info(),
+            "before": report.before, "metrics": report.after, "against_metrics": against, "gap": gap,
+            "audit": audit, "verdict": found, "seed": recipe.seed, "device": client.info(),
         }));
     }
-    let mut rows = vec![("before (report)", &report.before), ("run", &metrics)];
+    let mut rows = vec![("before (report)", &report.before), ("run", &report.after)];
     rows.extend(against.as_ref().map(|o| ("against", o)));
     print::line(print::metrics(&rows));
     if let Some(g) = gap {
@@ -154,6 +160,7 @@ pub fn run(args: &Args, common: &Common) -> Result<()> {
     if let Some(audit) = &audit {
         print::audit(audit);
     }
+    print::verdict(&found);
     let (forget, seed) = (&report.forget.spec, recipe.seed);
     print::line(format!("forgets {forget}; seed {seed}; {}", client.info().name));
     Ok(())

@@ -124,13 +124,11 @@ fn models() -> Result<Vec<Value>> {
     let mut all = Vec::new();
     for m in SHIPPED {
         let params = match m.task {
-            Task::TextToImage if !m.is_here() => None,
-            Task::TextToImage => Some(m.open_latent()?.params()),
-            _ => Some(m.open()?.weights.layout.n()),
+            Task::TextToImage => m.open_latent()?.params(),
+            _ => m.open()?.weights.layout.n(),
         };
-        let weights = if params.is_some() { "shipped" } else { "not shipped" };
         all.push(json!({
-            "name": m.name, "task": m.task.name(), "weights": weights, "params": params,
+            "name": m.name, "task": m.task.name(), "weights": "shipped", "params": params,
         }));
     }
     for p in PRESETS.iter().filter(|p| SHIPPED.iter().all(|m| m.name != p.name)) {

@@ -9,7 +9,7 @@ use salun_studio::{
     run::{
         attack::AttackReport,
         audit::{Audit, Examination},
-        report::{Metrics, Report},
+        report::{Metrics, Report, Verdict},
     },
 };
 use serde::Serialize;
@@ -124,11 +124,11 @@ pub fn report(r: &Report) {
             e.after, e.before
         ));
     }
-    attacks(&r.attacks.iter().collect::<Vec<_>>());
+    attacks(&r.attacks);
     if let Some(a) = &r.audit {
         audit(a);
     }
-    line(format!("verdict: {}. {}", r.verdict.label.name(), r.verdict.why));
+    verdict(&r.verdict);
     line(format!(
         "seed {}; {} ({}); seconds: mask {:.1}, unlearn {:.1}, evaluate {:.1}",
         r.seed, r.device.name, r.device.api, r.seconds.mask, r.seconds.unlearn, r.seconds.evaluate
@@ -136,7 +136,7 @@ pub fn report(r: &Report) {
 }
 
 /// What attacks on a text-to-image model brought back.
-pub fn attacks(attacks: &[&AttackReport]) {
+pub fn attacks(attacks: &[AttackReport]) {
     for attack in attacks {
         let mut rows = vec![["seen, %", "before", "after", "prompt"].map(String::from).to_vec()];
         rows.extend(attack.tries.iter().map(|t| {
@@ -146,6 +146,11 @@ pub fn attacks(attacks: &[&AttackReport]) {
         line(format!("\n{} on {} (n = {})", attack.kind.title(), attack.forget, attack.n));
         line(table(&rows));
     }
+}
+
+/// A verdict, and why.
+pub fn verdict(verdict: &Verdict) {
+    line(format!("verdict: {}. {}", verdict.label.name(), verdict.why));
 }
 
 /// What an audit found in the run, in the original and in Retrain.

@@ -14,7 +14,7 @@ use salun_studio::{
     models::{
         Model, Task,
         checkpoint::{self, Precision},
-        registry::{self, Shipped},
+        registry,
     },
     run::{
         output,
@@ -82,18 +82,14 @@ pub fn run(args: &Args, common: &Common) -> Result<()> {
     if args.render {
         return render(args, common);
     }
-    match table.protocol.task {
-        Task::TextToImage => {
-            let model = table.protocol.model.as_deref().unwrap_or_default();
-            registry::shipped(model).map(Shipped::open_judge).transpose()?;
-        }
-        _ => drop(data::open(&table.protocol.data)?),
+    if table.protocol.task != Task::TextToImage {
+        data::open(&table.protocol.data)?;
     }
     let folder = Folder::open(&args.out, &table, common.force)?;
     let cells = folder.cells(&table)?;
     let seeds = args.seeds.map_or(SEEDS, |k| k as u64);
     let client = Client::open(common)?;
-    let device = DeviceReport { name: client.info().name.clone(), api: client.info().api.clone() };
+    let device = client.info().into();
     let mut job = Work { table: &table, folder, cells, client, device };
     let outcome = job.all(seeds, args, common);
     let says = compare::summary(&table, &job.cells, seeds);

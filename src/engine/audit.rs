@@ -6,7 +6,8 @@ use web_time::Instant;
 
 use super::{
     job::Audited,
-    session::{Measured, Session, Setting},
+    measure::Measured,
+    session::{Session, Setting},
 };
 use crate::{
     error::{Error, Result},

@@ -1,9 +1,6 @@
 //! Pictures on request.
 
-use super::{
-    job::Grid,
-    session::{Session, judge_of},
-};
+use super::{job::Grid, measure::judge_of, session::Session};
 use crate::{
     data::class_index,
     diffusion::sampler::{SampleOptions, Wanted},

@@ -67,7 +67,7 @@ impl Session {
             monitor.resume_phase(phase, steps, done);
             let (before, started) = (trainer.seconds[place], Instant::now());
             for step in done + 1..=steps {
-                let loss = trainer.step();
+                let loss = trainer.step()?;
                 trainer.seconds[place] = before + started.elapsed().as_secs_f64();
                 if step.is_multiple_of(LOOK) || step == steps {
                     let loss = finite(loss).await?;

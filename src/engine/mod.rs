@@ -9,11 +9,14 @@ mod audit;
 mod generate;
 pub mod job;
 mod latent;
+mod measure;
+mod models;
 mod overlap;
 mod prompt;
 mod requests;
 mod session;
 mod train;
+mod trial;
 mod unlearn;
 
 use job::{Command, Event, Job};

@@ -6,28 +6,23 @@ use burn::tensor::Device;
 
 use super::{
     Send,
-    job::{Event, Grid, Job, Opened, Outcome, Shelf},
+    job::{Event, Grid, Job, Outcome},
+    measure::Measured,
     requests::{self, Adopted},
 };
 use crate::{
     assets,
     data::{
-        self, Dataset, Pictures, Split,
+        self, Dataset, Split,
         forget::{ForgetSet, by_loss},
         rng,
     },
-    diffusion::sampler::SampleOptions,
     error::{Error, Result},
-    eval::{
-        self, examine::Examined, frechet, generate::Judge, outputs::Answers, references::References,
-    },
-    gpu::{
-        device::{Compute, DeviceInfo},
-        kernels::Kernels,
-    },
-    models::{Model, Network, Task, checkpoint, latent::LatentModel, registry, weights::Weights},
+    eval::{self, examine::Examined, frechet, references::References},
+    gpu::device::{Compute, DeviceInfo},
+    models::{Model, Network, Task, checkpoint, latent::LatentModel, registry},
     monitor::{Monitor, Switches},
-    run::{budget::Budget, recipe::Recipe, report::Metrics},
+    run::{recipe::Recipe, report::Metrics},
     saliency::{
         estimator::Estimator,
         ranking::Ranking,
@@ -37,9 +32,6 @@ use crate::{
     unlearn::{plan::Plan, prompt::items::Items},
 };
 
-/// Steps of the very first pictures.
-const ROUGH: usize = 4;
-
 /// Scores that are remembered: half a gibibyte.
 const MOST_SCORES: usize = 1 << 27;
 
@@ -47,37 +39,26 @@ const MOST_SCORES: usize = 1 << 27;
 pub struct Session {
     pub device: Device,
     pub info: DeviceInfo,
-    /// Our own kernels, on a GPU.
-    kernels: Option<Kernels>,
     pub switches: Switches,
     pub models: HashMap<String, Arc<Model>>,
     pub adopted: Adopted,
-    judges: HashMap<String, Arc<Model>>,
+    pub(super) judges: HashMap<String, Arc<Model>>,
     pub(super) rankings: HashMap<String, Arc<Ranking>>,
     /// Losses of original models on the training pictures.
-    losses: HashMap<String, Arc<Vec<f32>>>,
+    pub(super) losses: HashMap<String, Arc<Vec<f32>>>,
     /// What unchanged models do: the original, measured once for all methods, and Retrain.
-    measured: HashMap<String, Measured>,
+    pub(super) measured: HashMap<String, Measured>,
     /// What an audit found in them, and the reference models of its attacks.
     pub(super) examined: HashMap<String, Arc<Examined>>,
     pub(super) references: HashMap<String, Arc<References>>,
     /// Real pictures that generated ones are compared with.
-    real: HashMap<String, Arc<frechet::Reference>>,
+    pub(super) real: HashMap<String, Arc<frechet::Reference>>,
     /// Text-to-image models, and the latents that the latest request to one trains on.
     pub(super) latents: HashMap<String, Arc<LatentModel>>,
     pub(super) items: Option<(String, Arc<[Items; 2]>)>,
     /// What unchanged ones make of a request's prompts, and their metrics.
     pub(super) panes: HashMap<String, Arc<Grid>>,
     pub(super) prompts: HashMap<String, Metrics>,
-}
-
-/// A model's metrics, and what a pane shows of it.
-#[derive(Debug, Clone)]
-pub struct Measured {
-    pub metrics: Metrics,
-    /// What a classifier said of each item.
-    pub answers: Option<Arc<Answers>>,
-    pub grid: Arc<Grid>,
 }
 
 /// A recipe's model, data and forget set.
@@ -95,7 +76,6 @@ impl Session {
         Self {
             device: compute.device.clone(),
             info: compute.info.clone(),
-            kernels: compute.kernels(),
             switches,
             models: HashMap::new(),
             adopted: HashMap::new(),
@@ -195,74 +175,6 @@ impl Session {
                 self.attack_prompt(&model, &recipe, &attacks, monitor).await?,
             )),
         })
-    }
-
-    /// The pictures that a model can be made to forget.
-    fn shelf(&mut self, model: String, data: String) -> Result<Shelf> {
-        let split_seed = self.model(&model)?.card.split_seed;
-        let set = data::open(&data)?;
-        let items = set.split(split_seed).train;
-        let (classes, pictures) = (set.classes.clone(), set.train.clone());
-        Ok(Shelf { model, data, classes, pictures, items })
-    }
-
-    /// A model by name or path, opened once.
-    pub fn model(&mut self, name: &str) -> Result<Arc<Model>> {
-        if let Some(model) = self.models.get(name) {
-            return Ok(model.clone());
-        }
-        let model = Arc::new(registry::open(name)?);
-        self.models.insert(name.to_string(), model.clone());
-        Ok(model)
-    }
-
-    /// The classifier that judges a text-to-image model's pictures: the one in the model's folder
-    /// where there is one, else the shipped one.
-    pub fn emoji_judge(&mut self, model: &str) -> Result<Arc<Model>> {
-        let own = Path::new(model).join(judge::FILE);
-        if own.is_file() {
-            return self.model(&own.to_string_lossy());
-        }
-        let shipped = registry::shipped(registry::first(Task::TextToImage));
-        if let Some(shipped) = shipped.filter(|s| s.name == model || s.is_here()) {
-            if let Some(judge) = self.judges.get(shipped.name) {
-                return Ok(judge.clone());
-            }
-            let judge = Arc::new(shipped.open_judge()?);
-            self.judges.insert(shipped.name.into(), judge.clone());
-            return Ok(judge);
-        }
-        let reason = format!(
-            "is missing: what the model draws is judged by it; make it with salun train {} --data \
-             emoji --out",
-            judge::NAME
-        );
-        Err(Error::file(own, reason))
-    }
-
-    /// The classifier for a data set's pictures, if one is shipped.
-    pub fn judge(&mut self, data: &str) -> Result<Option<Arc<Model>>> {
-        if let Some(model) = self.judges.get(data) {
-            return Ok(Some(model.clone()));
-        }
-        let Some(shipped) = registry::judge(data) else { return Ok(None) };
-        let model = Arc::new(shipped.open()?);
-        self.judges.insert(data.to_string(), model.clone());
-        Ok(Some(model))
-    }
-
-    /// Takes a model by a name that others may have had; what was known of those is forgotten.
-    fn replace(&mut self, name: &str, model: Model) {
-        let adopted = format!("{name}@");
-        self.models.retain(|known, _| !known.starts_with(&adopted));
-        self.adopted.retain(|known, _| !known.starts_with(&adopted));
-        let keys = [format!("{name}|"), adopted];
-        let other = |key: &String| !keys.iter().any(|k| key.starts_with(k));
-        self.rankings.retain(|key, _| other(key));
-        self.losses.retain(|key, _| other(key));
-        self.measured.retain(|key, _| other(key));
-        self.examined.retain(|key, _| other(key));
-        self.models.insert(name.into(), Arc::new(model));
     }
 
     /// Resolves a recipe; everything that can be wrong with a request is found here.
@@ -380,8 +292,7 @@ impl Session {
         let retain: Vec<usize> = retain.into_iter().map(|j| set.retain[j]).collect();
         let (forget, items, retain) = (&*set.spec, &*plan.score, &*retain);
         let of = Scoring { model, data, forget, items, retain, seed: recipe.seed };
-        let on = (&self.device, self.kernels.as_ref());
-        let ranking = Arc::new(rank(estimator, &of, on, monitor, early).await?);
+        let ranking = Arc::new(rank(estimator, &of, &self.device, monitor, early).await?);
         if !estimator.looks() {
             return Ok(ranking);
         }
@@ -396,174 +307,6 @@ impl Session {
         }
         self.rankings.insert(key, ranking.clone());
         Ok(ranking)
-    }
-
-    /// Measures some weights under a recipe.
-    pub async fn measure(
-        &mut self,
-        model: &Model,
-        weights: &Weights,
-        setting: &Setting,
-        recipe: &Recipe,
-        monitor: &mut Monitor,
-    ) -> Result<Measured> {
-        let device = self.device.clone();
-        let Setting { data, set, .. } = setting;
-        let budget = recipe.budget;
-        let columns = budget.sizes().columns;
-        let options = sampling(recipe);
-        match &*model.network {
-            Network::Classifier(net) => {
-                let answers =
-                    eval::classify::answers(&**net, weights, data, set, budget, &device, monitor)
-                        .await?;
-                let metrics = eval::classify::metrics(&answers, set);
-                let test = &data.test;
-                let grid = self.grid(model, weights, test, columns, &options, monitor).await?;
-                Ok(Measured { metrics, answers: Some(Arc::new(answers)), grid: Arc::new(grid) })
-            }
-            Network::Unet(net) => {
-                let judge = self.judge(&recipe.data)?.ok_or_else(|| no_judge(&recipe.data))?;
-                let on_device = judge.weights.upload(&device);
-                let judge = judge_of(&judge, &on_device)?;
-                let (mut metrics, judged) =
-                    eval::generate::measure(net, weights, &judge, set, budget, &options, monitor)
-                        .await?;
-                let each = budget.sizes().samples;
-                let kept: Vec<usize> =
-                    (0..net.config.classes).filter(|c| !set.absent(*c)).collect();
-                let key = format!("{}|{kept:?}|{each}", recipe.data);
-                let reference = match self.real.get(&key) {
-                    Some(reference) => reference.clone(),
-                    None => {
-                        let made = frechet::reference(&judge, data, &kept, each, monitor).await?;
-                        self.real.entry(key).or_insert(Arc::new(made)).clone()
-                    }
-                };
-                let s = data.train.shape;
-                let rows: Vec<&[f32]> = judged.values.chunks_exact(each * s.n()).collect();
-                let made: Vec<f32> = kept.iter().flat_map(|&c| rows[c]).copied().collect();
-                let shape = [s.channels, s.height, s.width];
-                metrics.FD =
-                    Some(frechet::measure(&judge, &reference, &made, shape, monitor).await?);
-                // The first samples of every class are those that a pane shows: from one noise.
-                let grid = Grid::of_samples(net, budget.sizes().samples, columns, judged);
-                Ok(Measured { metrics, answers: None, grid: Arc::new(grid) })
-            }
-        }
-    }
-
-    /// [`Session::measure`] of a model that no job changes, once for each protocol.
-    pub async fn measure_once(
-        &mut self,
-        name: &str,
-        model: &Model,
-        setting: &Setting,
-        recipe: &Recipe,
-        monitor: &mut Monitor,
-    ) -> Result<Measured> {
-        let key = format!(
-            "{name}|{}|{}|{:?}|{:?}",
-            recipe.data,
-            setting.set.spec,
-            recipe.budget,
-            sampling(recipe)
-        );
-        if let Some(measured) = self.measured.get(&key) {
-            return Ok(measured.clone());
-        }
-        let weights = model.weights.upload(&self.device);
-        let measured = self.measure(model, &weights, setting, recipe, monitor).await?;
-        self.measured.insert(key, measured.clone());
-        Ok(measured)
-    }
-
-    /// Opens a model; the first time, `rough` is shown its pictures after a few steps of the
-    /// sampler, long before they are finished.
-    pub async fn open(
-        &mut self,
-        name: &str,
-        seed: u64,
-        budget: Budget,
-        monitor: &mut Monitor,
-        rough: &mut dyn FnMut(Opened),
-    ) -> Result<Opened> {
-        let first = !self.models.contains_key(name);
-        let model = self.model(name)?;
-        let test = match model.card.architecture.task() {
-            Task::Classify => data::test(&model.card.data)?,
-            Task::Generate | Task::TextToImage => Arc::default(),
-        };
-        let weights = model.weights.upload(&self.device);
-        let after = self.adopted.get(name).cloned().unwrap_or_default();
-        let opened = |grid| Opened {
-            name: name.to_string(),
-            after: after.clone(),
-            task: model.card.architecture.task(),
-            classes: model.card.classes.clone(),
-            data: model.card.data.clone(),
-            seed,
-            budget,
-            grid: Arc::new(grid),
-            params: model.weights.values.len(),
-            retrain: Vec::new(),
-        };
-        let columns = budget.sizes().columns;
-        let options = preview(seed, budget);
-        if first && model.unet().is_some() && options.steps > 2 * ROUGH {
-            let few = SampleOptions { steps: ROUGH, ..options };
-            rough(opened(self.grid(&model, &weights, &test, columns, &few, monitor).await?));
-        }
-        let grid = self.grid(&model, &weights, &test, columns, &options, monitor).await?;
-        let mut retrain = Vec::new();
-        for (spec, twin) in registry::twins(name) {
-            let twin = twin.open()?;
-            let weights = twin.weights.upload(&self.device);
-            let grid = self.grid(&twin, &weights, &test, columns, &options, monitor).await?;
-            retrain.push((spec.to_string(), Arc::new(grid)));
-        }
-        Ok(Opened { retrain, ..opened(grid) })
-    }
-
-    /// What a pane shows of some weights: a row a class. A diffusion model needs no pictures.
-    pub async fn grid(
-        &mut self,
-        model: &Model,
-        weights: &Weights,
-        test: &Pictures,
-        columns: usize,
-        options: &SampleOptions,
-        monitor: &mut Monitor,
-    ) -> Result<Grid> {
-        let device = self.device.clone();
-        let classes: Vec<Option<usize>> = (0..model.card.classes.len()).map(Some).collect();
-        match &*model.network {
-            Network::Unet(_) => {
-                monitor.phase("Drawing", classes.len() * columns * options.steps);
-                self.samples(model, weights, classes, columns, options, monitor).await
-            }
-            Network::Classifier(net) => {
-                let of_class = |class: usize| {
-                    (0..test.len()).filter(move |&i| test.labels[i] as usize == class)
-                };
-                let fewest = (0..classes.len()).map(|c| of_class(c).take(columns).count()).min();
-                let columns = fewest.unwrap_or(0);
-                monitor.phase("Drawing", classes.len() * columns);
-                let items: Vec<usize> =
-                    (0..classes.len()).flat_map(|c| of_class(c).take(columns)).collect();
-                let seen = eval::classify::predict(&**net, weights, test, &items, &device, monitor)
-                    .await?;
-                Ok(Grid {
-                    rows: classes,
-                    names: Vec::new(),
-                    columns,
-                    channels: test.shape.channels,
-                    tile: [test.shape.height, test.shape.width],
-                    pixels: items.iter().flat_map(|&i| test.picture(i)).copied().collect(),
-                    seen: seen.into_iter().map(Some).collect(),
-                })
-            }
-        }
     }
 }
 
@@ -606,31 +349,6 @@ fn needed(job: &Job) -> Vec<&'static str> {
         Job::TrainLatent(_) | Job::TrainJudge { .. } => assets::EMOJI.to_vec(),
         Job::Prompt(_) => Vec::new(),
     }
-}
-
-/// How a recipe samples: its own options or the preview's, always with the recipe's seed.
-pub fn sampling(recipe: &Recipe) -> SampleOptions {
-    let preview = preview(recipe.seed, recipe.budget);
-    SampleOptions { seed: recipe.seed, ..recipe.sampling.unwrap_or(preview) }
-}
-
-/// How a preview is sampled.
-fn preview(seed: u64, budget: Budget) -> SampleOptions {
-    let steps = budget.sizes().sampler;
-    SampleOptions { steps, guidance: 2.0, eta: 0.0, seed, clip: true }
-}
-
-/// A model as a judge.
-pub fn judge_of<'a>(model: &'a Model, weights: &'a Weights) -> Result<Judge<'a>> {
-    let net = model
-        .classifier()
-        .ok_or_else(|| Error::Request(format!("{} is not a classifier", model.card.name)))?;
-    Ok(Judge { net, weights })
-}
-
-/// Why generations on this data set cannot be measured.
-pub fn no_judge(data: &str) -> Error {
-    Error::Request(format!("no classifier for {data} is shipped, so generations cannot be judged"))
 }
 
 /// Refuses a model and a data set that do not belong together.

@@ -76,7 +76,7 @@ impl Session {
         let phase = format!("Training {}", preset.name);
         monitor.resume_phase(phase, plan.steps, trainer.step);
         while trainer.step < plan.steps {
-            let loss = trainer.step();
+            let loss = trainer.step()?;
             trainer.seconds = before + started.elapsed().as_secs_f64();
             if trainer.step.is_multiple_of(LOOK) || trainer.step == plan.steps {
                 let loss = finite(loss).await?;

@@ -98,7 +98,7 @@ impl References {
             let start = layout.init(model as u64);
             let mut trainer = Trainer::new(network.clone(), start, data.clone(), own, plan, device);
             while trainer.step < steps {
-                let loss = trainer.step();
+                let loss = trainer.step()?;
                 if trainer.step.is_multiple_of(LOOK) || trainer.step == steps {
                     finite(loss).await?;
                 }

@@ -69,7 +69,7 @@ pub async fn relearn(
             let loss = cross_entropy(net.forward(pass, x), &data.train.labels(items));
             loss * (items.len() as f32 / batch.len() as f32)
         });
-        optimizer.step(&mut weights, gradients, LR);
+        optimizer.step(&mut weights, gradients, LR)?;
     }
     let area = area(&accuracy);
     Ok(Some(Relearn { lr: LR, batch: BATCH, n: [tenth.len(), held.len()], accuracy, area }))

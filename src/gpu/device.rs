@@ -62,10 +62,10 @@ pub struct Compute {
 }
 
 impl Compute {
-    /// Our own kernels on the device, where it is a wgpu one.
-    pub fn kernels(&self) -> Option<Kernels> {
-        let setup = self.setup.as_ref()?;
-        Some(Kernels::new(setup.device.clone(), setup.queue.clone()))
+    /// A wgpu device that was just opened, with our own kernels on it.
+    fn on_gpu(device: Device, setup: WgpuSetup, info: DeviceInfo) -> Self {
+        Kernels::new(setup.device.clone(), setup.queue.clone()).serve(&device);
+        Self { device, info, setup: Some(setup) }
     }
 }
 
@@ -115,7 +115,7 @@ pub fn open(choice: DeviceChoice) -> Result<Compute> {
                 "the fastest GPU found"
             };
             let info = describe(&setup.adapter.get_info(), why.into());
-            Ok(Compute { device, info, setup: Some(setup) })
+            Ok(Compute::on_gpu(device, setup, info))
         }
         Err(e) if choice == DeviceChoice::Gpu => Err(Error::Device(e.to_string())),
         Err(e) => Ok(on_cpu(format!("the GPU could not be opened ({e})"))),
@@ -150,7 +150,7 @@ pub async fn open(choice: DeviceChoice) -> Result<Compute> {
                 info.kind = DeviceKind::Software;
             }
             info.name = name;
-            Ok(Compute { device, info, setup: Some(setup) })
+            Ok(Compute::on_gpu(device, setup, info))
         }
         Err(e) => refused(format!("WebGPU could not be opened ({e})")),
     }

@@ -79,37 +79,21 @@ impl Shipped {
     /// Unpacks a text-to-image model.
     ///
     /// # Errors
-    /// It is none, a file is damaged, or it does not come with this build.
+    /// It is none, or a file is damaged.
     pub fn open_latent(&self) -> Result<LatentModel> {
         if self.task != Task::TextToImage {
             return Err(Error::file(self.name, "is not a text-to-image model"));
         }
-        self.present()?;
         folder::read(&Assets(self), None)
     }
+}
 
-    /// Unpacks the classifier that comes with a text-to-image model.
-    ///
-    /// # Errors
-    /// As [`Self::open_latent`].
-    pub fn open_judge(&self) -> Result<Model> {
-        self.present()?;
-        checkpoint::decode(&assets::bytes(JUDGE)?, Path::new(JUDGE))
-    }
-
-    /// Whether its weights come with this build.
-    pub fn is_here(&self) -> bool {
-        self.files.iter().all(|file| assets::has(file))
-    }
-
-    fn present(&self) -> Result<()> {
-        if self.is_here() {
-            return Ok(());
-        }
-        let reason = "is not shipped with this build; give a diffusers folder, or train one: salun \
-                      train text-to-image";
-        Err(Error::file(self.name, reason))
-    }
+/// Unpacks the classifier that judges the text-to-image model's pictures.
+///
+/// # Errors
+/// The file is damaged, or not there yet.
+pub fn open_judge() -> Result<Model> {
+    checkpoint::decode(&assets::bytes(JUDGE)?, Path::new(JUDGE))
 }
 
 /// A shipped model's files under the names that they have in its folder.

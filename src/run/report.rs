@@ -8,6 +8,7 @@ use super::{
     attack::AttackReport,
     audit::{Audit, Changed},
 };
+use crate::gpu::device::DeviceInfo;
 
 /// The whole report.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -196,6 +197,12 @@ pub struct DeviceReport {
     pub name: String,
     /// `vulkan`, `metal`, `dx12`, `webgpu`, `gl` or `cpu`.
     pub api: String,
+}
+
+impl From<&DeviceInfo> for DeviceReport {
+    fn from(info: &DeviceInfo) -> Self {
+        Self { name: info.name.clone(), api: info.api.clone() }
+    }
 }
 
 impl Gap {

@@ -57,7 +57,7 @@ pub struct Scoring<'a> {
 pub async fn rank(
     estimator: Estimator,
     of: &Scoring<'_>,
-    on: (&Device, Option<&Kernels>),
+    device: &Device,
     monitor: &mut Monitor,
     early: &mut dyn FnMut(Ranking),
 ) -> Result<Ranking> {
@@ -68,7 +68,7 @@ pub async fn rank(
         Estimator::Magnitude => Ok(Ranking::magnitude(&model.weights, forget)),
         Estimator::Fisher | Estimator::FisherRatio => {
             let started = Instant::now();
-            let weights = model.weights.upload(on.0);
+            let weights = model.weights.upload(device);
             let (net, train) = (&*model.network, &*data.train);
             let diagonal = fisher::diagonal(net, &weights, train, items, seed, monitor).await?;
             let mut scores = read_all(&diagonal).await?;
@@ -80,7 +80,7 @@ pub async fn rank(
             let n_forget = items.len();
             Ok(Ranking { n_forget, seconds, ..Ranking::new(layout, estimator, forget, scores) })
         }
-        base => sum_of_gradients(base, of, on, monitor, early).await,
+        base => sum_of_gradients(base, of, device, monitor, early).await,
     }
 }
 
@@ -92,7 +92,7 @@ pub async fn rank(
 async fn sum_of_gradients(
     estimator: Estimator,
     of: &Scoring<'_>,
-    (device, kernels): (&Device, Option<&Kernels>),
+    device: &Device,
     monitor: &mut Monitor,
     early: &mut dyn FnMut(Ranking),
 ) -> Result<Ranking> {
@@ -100,7 +100,7 @@ async fn sum_of_gradients(
     let started = Instant::now();
     let weights = model.weights.upload(device);
     let schedule = Schedule::linear();
-    let ranking = async |sum: &Sum<'_>, n_forget: usize| -> Result<Ranking> {
+    let ranking = async |sum: &Sum, n_forget: usize| -> Result<Ranking> {
         Ok(Ranking {
             n_forget,
             seconds: started.elapsed().as_secs_f64(),
@@ -108,7 +108,7 @@ async fn sum_of_gradients(
             ..Ranking::new(model.weights.layout.clone(), estimator, forget, sum.scores().await?)
         })
     };
-    let mut sum = Sum::new(kernels, model.weights.layout.n());
+    let mut sum = Sum::new(device, model.weights.layout.n());
     let mut pace = Pace::start();
     let batches = items.len().div_ceil(BATCH);
     monitor.phase("Scoring weights", items.len());
@@ -155,16 +155,19 @@ async fn sum_of_gradients(
 }
 
 /// The running sum of gradients.
-enum Sum<'a> {
+enum Sum {
     Tensors(Vec<Tensor<1>>),
     /// One vector on the GPU, summed by our own kernel.
-    Buffer(&'a Kernels, Slice),
+    Buffer(Kernels, Slice),
 }
 
-impl<'a> Sum<'a> {
-    fn new(kernels: Option<&'a Kernels>, n: usize) -> Self {
-        match kernels {
-            Some(kernels) => Self::Buffer(kernels, kernels.zeros(n)),
+impl Sum {
+    fn new(device: &Device, n: usize) -> Self {
+        match Kernels::of(device) {
+            Some(kernels) => {
+                let zeros = kernels.zeros(n);
+                Self::Buffer(kernels, zeros)
+            }
             None => Self::Tensors(Vec::new()),
         }
     }
@@ -194,7 +197,7 @@ impl<'a> Sum<'a> {
     fn resident(&self) -> Option<(Kernels, Slice)> {
         match self {
             Self::Tensors(_) => None,
-            Self::Buffer(kernels, sum) => Some(((*kernels).clone(), sum.clone())),
+            Self::Buffer(kernels, sum) => Some((kernels.clone(), sum.clone())),
         }
     }
 }
@@ -205,7 +208,7 @@ mod tests {
 
     #[test]
     fn golden_12_3_gradients_are_summed_with_their_signs() {
-        let mut sum = Sum::new(None, 4);
+        let mut sum = Sum::new(&Device::flex(), 4);
         for batch in [[0.5f32, -0.3, 0.2, 0.1], [-0.5, -0.3, 0.1, 0.3]] {
             sum.add(vec![Tensor::from_floats(batch, &Device::flex())], false).unwrap();
         }

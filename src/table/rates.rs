@@ -43,7 +43,19 @@ pub fn chosen(scale: Scale, kind: Kind, method: &str) -> Setting {
 /// batch normalisation to that class; there they keep the original's.
 fn small(kind: Kind, method: &str) -> Setting {
     match kind {
-        Kind::Tenth | Kind::Half => match method {
+        Kind::Half => match method {
+            "salun" | "salun-soft" | "rl" | "scrub" => &[("lr", 0.003)],
+            "bad-teacher" | "munba" => &[("lr", 0.01)],
+            "neggrad-plus" => &[("lr", 0.03)],
+            "ft" | "l1-sparse" | "sfr-on" => &[("lr", 0.1)],
+            "ga" => &[("lr", 1e-3)],
+            "iu" => &[("alpha", 1.0)],
+            "be" | "bs" => &[("lr", 1e-4)],
+            "delete" => &[("lr", 3e-4)],
+            "ssd" => &[("alpha", 5.0)],
+            _ => &[],
+        },
+        Kind::Tenth => match method {
             "salun" | "salun-soft" | "ft" | "l1-sparse" | "neggrad-plus" | "scrub" => {
                 &[("lr", 0.03)]
             }
@@ -93,13 +105,15 @@ fn paper(kind: Kind, method: &str) -> Setting {
 }
 
 /// The knob that a search varies, and its values.
-pub fn grid(method: &str) -> (&'static str, &'static [f64]) {
+pub fn grid(kind: Kind, method: &str) -> (&'static str, &'static [f64]) {
     match method {
         "iu" => ("alpha", &[0.3, 1.0, 5.0, 20.0]),
         "neggrad-plus" => ("lr", &[0.001, 0.003, 0.01, 0.03]),
+        "be" | "bs" if kind == Kind::Half => ("lr", &[3e-5, 1e-4, 3e-4, 1e-3]),
         "be" | "bs" => ("lr", &[3e-4, 1e-3, 3e-3, 0.01]),
         "ga" | "delete" | "munba" => ("lr", &[1e-4, 3e-4, 1e-3, 3e-3, 0.01]),
         "ssd" => ("alpha", &[5.0, 10.0, 30.0, 100.0]),
+        _ if kind == Kind::Half => ("lr", &[0.001, 0.003, 0.01, 0.03, 0.1]),
         _ => ("lr", &[0.003, 0.01, 0.03, 0.1]),
     }
 }

@@ -299,12 +299,12 @@ pub fn prompts(scale: Scale) -> Vec<Group> {
     groups.into_iter().filter(|group| !group.forgets.is_empty()).collect()
 }
 
-/// Every method over the grid of its setting, on a tenth of the pictures and on a class that no
-/// other table forgets. A half takes what is best for a tenth.
+/// Every method over the grid of its setting, on a tenth of the pictures, on half of them and on a
+/// class that no other table forgets.
 pub fn search(scale: Scale) -> Vec<Group> {
     let group = |title: &str, forget: &str| {
         let over = |row: Row| {
-            let (knob, values) = rates::grid(&row.method);
+            let (knob, values) = rates::grid(Kind::of(forget), &row.method);
             values.iter().map(move |&v| row.clone().with(knob, v).at(v))
         };
         let others = METHODS.into_iter().filter(|m| registry::find(m).is_ok());
@@ -312,5 +312,9 @@ pub fn search(scale: Scale) -> Vec<Group> {
             salun(scale, forget).into_iter().chain(others.map(|m| Row::tuned(m, scale, forget)));
         Group::new(title, &[forget], ends().into_iter().chain(rows.flat_map(over)).collect())
     };
-    vec![group("Random 10 %", "random:10%"), group("One class", "class:Coat")]
+    vec![
+        group("Random 10 %", "random:10%"),
+        group("Random 50 %", "random:50%"),
+        group("One class", "class:Coat"),
+    ]
 }

@@ -1,11 +1,17 @@
 //! SGD with momentum and Adam, with exact freezing under a mask.
 
-use burn::tensor::{Bool, Tensor};
+use burn::tensor::{Bool, Device, Tensor};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    gpu::{cpu::par, flex},
-    models::weights::Weights,
+    error::Result,
+    gpu::{
+        buffers,
+        cpu::par,
+        flex,
+        kernels::{Kernels, Slice, Update, Updated},
+    },
+    models::weights::{WeightLayout, Weights},
     train::losses::flags,
 };
 
@@ -33,37 +39,46 @@ impl Rule {
 #[derive(Debug, Clone)]
 pub struct Freeze {
     /// True where a weight may change, per parameter.
-    pub free: Vec<Tensor<1, Bool>>,
-    pub original: Vec<Tensor<1>>,
+    free: Vec<Tensor<1, Bool>>,
+    original: Vec<Tensor<1>>,
     /// As the official code was before 28 February 2026: the mask is on gradients only, and weight
     /// decay and momentum move frozen weights.
-    pub drift: bool,
+    drift: bool,
+    /// The same mask on a GPU, a bit a weight.
+    resident: Option<(Kernels, Slice)>,
 }
 
 impl Freeze {
-    /// Flags for the original's weights, and the weights that a run starts from. Where a parameter
-    /// has grown, its new values are free.
+    /// `bits` holds a 1 for every weight of `layout` that may change; a run starts from `start`.
+    /// Where a parameter has grown, its new values are free.
     pub fn new(
-        free: Vec<Tensor<1, Bool>>,
+        bits: &[u8],
+        layout: &WeightLayout,
         original: &Weights,
         start: &Weights,
         drift: bool,
     ) -> Self {
-        let grown = |at: usize| {
-            let [had, has] = [original, start].map(|w| w.params[at].dims()[0]);
-            (has > had).then(|| start.params[at].clone().narrow(0, had, has - had))
-        };
-        let params = free.into_iter().zip(&original.params).enumerate();
-        let (free, original) = params
-            .map(|(at, (free, value))| match grown(at) {
-                None => (free, value.clone()),
-                Some(more) => (
-                    Tensor::cat(vec![free, flags(&vec![1; more.dims()[0]], &more.device())], 0),
-                    Tensor::cat(vec![value.clone(), more], 0),
-                ),
-            })
-            .unzip();
-        Self { free, original, drift }
+        let device = original.device();
+        let (mut free, mut held, mut all) = (Vec::new(), Vec::new(), Vec::new());
+        let params = layout.params.iter().zip(original.params.iter().zip(&start.params));
+        for (entry, (original, start)) in params {
+            let (had, has) = (original.dims()[0], start.dims()[0]);
+            let mut bits = bits[entry.range()].to_vec();
+            let mut original = original.clone();
+            if has > had {
+                bits.resize(has, 1);
+                original = Tensor::cat(vec![original, start.clone().narrow(0, had, has - had)], 0);
+            }
+            free.push(flags(&bits, &device));
+            held.push(original);
+            all.extend(bits);
+        }
+        let resident = Kernels::of(&device).filter(|_| !drift).map(|kernels| {
+            let word = |bits: &[u8]| bits.iter().rev().fold(0, |word, b| word << 1 | u32::from(*b));
+            let mask = kernels.upload(&all.chunks(32).map(word).collect::<Vec<_>>());
+            (kernels, mask)
+        });
+        Self { free, original: held, drift, resident }
     }
 
     /// Gives the frozen weights the original's bits. Rows that a parameter has lost since are left
@@ -87,18 +102,32 @@ pub struct Optimizer {
     pub first: Vec<Tensor<1>>,
     /// Second moment of Adam.
     pub second: Vec<Tensor<1>>,
+    /// Instead of both where a mask is on a GPU.
+    moments: Vec<Slice>,
     pub steps: usize,
 }
 
 impl Optimizer {
     /// A fresh optimiser; with `freeze` only free weights ever change.
     pub fn new(rule: Rule, freeze: Option<Freeze>) -> Self {
-        Self { rule, freeze, first: Vec::new(), second: Vec::new(), steps: 0 }
+        Self { rule, freeze, first: vec![], second: vec![], moments: vec![], steps: 0 }
     }
 
     /// One update of every parameter. Gradients are in parameter order.
-    pub fn step(&mut self, weights: &mut Weights, gradients: Vec<Tensor<1>>, lr: f64) {
+    ///
+    /// # Errors
+    /// The device failed.
+    pub fn step(
+        &mut self,
+        weights: &mut Weights,
+        gradients: Vec<Tensor<1>>,
+        lr: f64,
+    ) -> Result<()> {
         self.steps += 1;
+        let resident = self.freeze.as_ref().and_then(|freeze| freeze.resident.clone());
+        if let Some((kernels, mask)) = resident {
+            return self.fused(&kernels, &mask, weights, gradients, lr as f32);
+        }
         if self.first.is_empty() {
             self.first = gradients.iter().map(|g| g.zeros_like()).collect();
             if matches!(self.rule, Rule::Adam { .. }) {
@@ -120,6 +149,55 @@ impl Optimizer {
                 *moment = second;
             }
         }
+        Ok(())
+    }
+
+    /// One update by our own kernels: one pass over each parameter, mask and all.
+    fn fused(
+        &mut self,
+        kernels: &Kernels,
+        mask: &Slice,
+        weights: &mut Weights,
+        gradients: Vec<Tensor<1>>,
+        lr: f32,
+    ) -> Result<()> {
+        let (update, each) = match self.rule {
+            Rule::Sgd { momentum, weight_decay } => {
+                let (momentum, weight_decay) = (momentum as f32, weight_decay as f32);
+                (Update::Sgd { lr, momentum, weight_decay }, 1)
+            }
+            Rule::Adam { beta1, beta2, eps } => {
+                let (beta1, beta2, eps) = (beta1 as f32, beta2 as f32, eps as f32);
+                (Update::Adam { lr, beta1, beta2, eps, step: self.steps as i32 }, 2)
+            }
+        };
+        if self.moments.is_empty() {
+            let zeros = |theta: &Tensor<1>| kernels.zeros(each * theta.dims()[0]);
+            self.moments = weights.params.iter().map(zeros).collect();
+        }
+        let device: Device = weights.device();
+        let after: Vec<Tensor<1>> =
+            weights.params.iter().map(|theta| Tensor::empty(theta.dims(), &device)).collect();
+        let n = after.len();
+        let before = weights.params.iter().chain(&gradients).chain(&after);
+        let slices = buffers::slices(before.cloned())?;
+        let mut start = 0;
+        let tensors: Vec<Updated> = (0..n)
+            .map(|i| {
+                let at = start;
+                start += slices[i].n;
+                Updated {
+                    weights: &slices[i],
+                    gradient: &slices[n + i],
+                    moments: &self.moments[i],
+                    mask: (mask, at),
+                    updated: &slices[2 * n + i],
+                }
+            })
+            .collect();
+        kernels.update(update, &tensors);
+        weights.params = after;
+        Ok(())
     }
 
     /// Gives the frozen weights the original's bits again, whatever was done since the last step.

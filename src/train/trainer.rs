@@ -150,7 +150,10 @@ impl Trainer {
     }
 
     /// One update; returns the loss as a tensor so that a GPU need not be waited for.
-    pub fn step(&mut self) -> Tensor<1> {
+    ///
+    /// # Errors
+    /// The device failed.
+    pub fn step(&mut self) -> Result<Tensor<1>> {
         let batch = self.batch();
         let mut rng = rng::seeded(self.plan.seed, &format!("step {}", self.step));
         let lr = self.plan.schedule.at(self.plan.lr, self.step, self.plan.steps);
@@ -159,10 +162,10 @@ impl Trainer {
             Network::Classifier(net) => self.classify(&**net, &batch, &mut rng),
             Network::Unet(net) => self.generate(net, &batch, &mut rng),
         };
-        self.optimizer.step(&mut self.weights, gradients, lr);
+        self.optimizer.step(&mut self.weights, gradients, lr)?;
         self.step += 1;
         average(&mut self.ema, &self.weights.params, self.plan.ema, self.step);
-        loss
+        Ok(loss)
     }
 
     fn classify(

@@ -1,7 +1,7 @@
 //! Fine-tuning on the retain set (Warnecke et al. 2021; ALGORITHMS 5.3).
 
 use super::{
-    knob::{NORMS, TRAINING},
+    knob::{LAYERS, NORMS, TRAINING},
     registry::{Classify, Generate, Losses, Method, Order, Rate},
     work::Work,
 };
@@ -12,7 +12,7 @@ pub const METHOD: Method = Method {
     name: "ft",
     title: "Fine-tune",
     paper: "Warnecke et al., NDSS 2023, arXiv 2108.11577",
-    knobs: &[NORMS, TRAINING],
+    knobs: &[LAYERS, NORMS, TRAINING],
     mask: Estimator::None,
     classify: Some(Classify {
         order: Order::Retain,

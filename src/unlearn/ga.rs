@@ -3,7 +3,7 @@
 use burn::tensor::Tensor;
 
 use super::{
-    knob::{Knob, NORMS, TRAINING},
+    knob::{Knob, LAYERS, NORMS, TRAINING},
     registry::{Classify, Generate, Losses, Method, Order, Rate},
     work::{Batch, ForgetNoise, Work},
 };
@@ -17,6 +17,7 @@ pub const METHOD: Method = Method {
     knobs: &[
         &[Knob::log("alpha", 0.0, [0.0, 1e6], "weight of the retain loss, in mean units")
             .only(Task::Generate)],
+        LAYERS,
         NORMS,
         TRAINING,
     ],

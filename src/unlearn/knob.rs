@@ -154,6 +154,13 @@ pub const TRAINING: &[Knob] = &[Knob::switch(
     "legacy: the mask covers gradients only, so weight decay and momentum move frozen weights",
 )];
 
+/// Knobs of every method that trains a text-to-image model; ESD is always so limited.
+pub const LAYERS: &[Knob] = &[Knob::switch(
+    "cross-attention",
+    "only the layers that read the prompt change; a mask is cut to them",
+)
+.only(Task::TextToImage)];
+
 /// Knobs of every method that trains a classifier.
 pub const NORMS: &[Knob] = &[Knob::switch(
     "freeze-bn",

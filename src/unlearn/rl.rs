@@ -5,7 +5,7 @@ use burn::tensor::Tensor;
 use rand::RngExt;
 
 use super::{
-    knob::{Knob, Knobs, NORMS, TRAINING},
+    knob::{Knob, Knobs, LAYERS, NORMS, TRAINING},
     registry::{Classify, Generate, Losses, Method, Order, Rate},
     work::{Batch, ForgetNoise, Part, Work},
 };
@@ -49,7 +49,7 @@ pub const SALUN: Method = Method {
     name: "salun",
     title: "SalUn",
     paper: "Fan et al., ICLR 2024, arXiv 2310.12508",
-    knobs: &[KNOBS, NORMS, TRAINING],
+    knobs: &[KNOBS, LAYERS, NORMS, TRAINING],
     mask: Estimator::AbsSumGrad,
     classify: Some(CLASSIFY),
     generate: Some(GENERATE),

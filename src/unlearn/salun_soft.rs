@@ -5,13 +5,14 @@
 use burn::tensor::Tensor;
 
 use super::{
-    knob::{Knob, Knobs, NORMS, TRAINING},
+    knob::{Knob, Knobs, LAYERS, NORMS, TRAINING},
     registry::Method,
     rl::{self, Relabel},
     work::{At, Batch, ForgetNoise, Local, Scene, Work},
 };
 use crate::{
     error::Result,
+    gpu::{buffers, kernels::Kernels},
     models::weights::{Weights, read_all},
     monitor::Monitor,
     saliency::{estimator::Estimator, select::top_k},
@@ -28,6 +29,7 @@ pub const METHOD: Method = Method {
             Knob::switch("released", "as released: distances are from the start of each epoch"),
         ],
         rl::KNOBS,
+        LAYERS,
         NORMS,
         TRAINING,
     ],
@@ -109,9 +111,20 @@ pub async fn shrunk(
 ) -> Result<Vec<Tensor<1>>> {
     let moved: Vec<Tensor<1>> =
         theta.iter().zip(reference).map(|(t, r)| t.clone() - r.clone()).collect();
+    let n = moved.iter().map(|m| m.dims()[0]).sum::<usize>();
+    let larger = n + 1 - k.clamp(1, n);
+    if let Some(kernels) = Kernels::of(&moved[0].device()) {
+        let sizes = buffers::slice(Tensor::cat(moved, 0).abs())?;
+        let tau = kernels.top_k(&sizes, larger).await?.threshold;
+        let updated: Vec<Tensor<1>> = theta.iter().map(|t| t.zeros_like()).collect();
+        let slices = buffers::slices(theta.iter().chain(reference).chain(&updated).cloned())?;
+        let each = |i| [&slices[i], &slices[theta.len() + i], &slices[2 * theta.len() + i]];
+        kernels.soft_threshold(&(0..theta.len()).map(each).collect::<Vec<_>>(), tau);
+        return Ok(updated);
+    }
     let mut sizes = read_all(&moved).await?;
     sizes.iter_mut().for_each(|d| *d = d.abs());
-    let tau = top_k(&sizes, sizes.len() + 1 - k.clamp(1, sizes.len()))?.threshold();
+    let tau = top_k(&sizes, larger)?.threshold();
     let shrink = |((theta, reference), moved): ((&Tensor<1>, &Tensor<1>), Tensor<1>)| {
         let above = moved.clone().greater_elem(tau);
         let below = moved.lower_elem(-tau);

@@ -24,7 +24,7 @@ use crate::{
     monitor::Monitor,
     saliency::Mask,
     train::{
-        losses::{Augment, Noised, drop_condition, flags, mse, noised_varied, pictures},
+        losses::{Augment, Noised, drop_condition, mse, noised_varied, pictures},
         optimizer::{Freeze, Optimizer, Rule, clip_norm, plus},
         preset::CONDITION_DROP,
         shards,
@@ -89,9 +89,7 @@ impl Unlearner {
         };
         work.begin(&mut scene, monitor).await?;
         let freeze = mask.map(|mask| {
-            let params = mask.layout.params.iter();
-            let free = params.map(|e| flags(&mask.bits[e.range()], device)).collect();
-            Freeze::new(free, &original, &weights, plan.knobs.on("drift"))
+            Freeze::new(&mask.bits, &mask.layout, &original, &weights, plan.knobs.on("drift"))
         });
         if let Some(freeze) = &freeze {
             freeze.restore(&mut weights);
@@ -161,7 +159,7 @@ impl Unlearner {
             }
         };
         let lr = self.plan.lr_at(step);
-        self.optimizer.step(&mut self.weights, update.gradients, lr);
+        self.optimizer.step(&mut self.weights, update.gradients, lr)?;
         if self.work.after(&mut self.weights, at).await? {
             self.optimizer.hold(&mut self.weights);
         }

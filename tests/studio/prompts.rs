@@ -108,14 +108,14 @@ fn any_text_is_taken_and_an_empty_one_takes_the_request_back() {
 }
 
 #[test]
-fn a_model_that_is_not_shipped_is_told_in_a_line_and_the_others_stay() {
+fn a_model_that_cannot_be_opened_is_told_in_a_line_and_the_others_stay() {
     let (mut window, played) = window([1280.0, 800.0], egui::Theme::Light);
     window.step();
     played.answer();
     window.run();
     window.key_press(egui::Key::Num3);
     window.run();
-    let reason = "is not shipped with this build";
+    let reason = "is damaged";
     played.fail(Error::file("emoji-t2i", reason));
     window.run();
     window.get_by_label_contains(reason);

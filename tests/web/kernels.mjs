@@ -91,7 +91,7 @@ const inPage = async (sources) => {
 
   const [lr, momentum, decay] = [0.05, 0.9, 5e-4];
   let [after, moments] = [buffer(new Float32Array(n)), buffer(velocity)];
-  run('step_sgd.main', [buffer(theta), buffer(gradient), moments, buffer(words), after, uniform([start, n, 1], [lr, momentum, decay])], n);
+  run('step_sgd.main', [buffer(theta), buffer(gradient), moments, buffer(words), after, uniform([start, n], [lr, momentum, decay])], n);
   off.step_sgd = furthest(await read(after, Float32Array), theta.map((v, i) => (
     free(i) ? v - lr * (momentum * velocity[i] + gradient[i] + decay * v) : v)));
 
@@ -99,13 +99,14 @@ const inPage = async (sources) => {
   [after, moments] = [buffer(new Float32Array(n)), buffer(new Float32Array(2 * n))];
   const unbias = 1 / (1 - beta2);
   run('step_adam.main', [buffer(theta), buffer(gradient), moments, buffer(words), after,
-    uniform([start, n, 1], [lr / (1 - beta1), beta1, beta2, unbias, eps])], n);
+    uniform([start, n], [lr / (1 - beta1), beta1, beta2, unbias, eps])], n);
   off.step_adam = furthest(await read(after, Float32Array), theta.map((v, i) => (
     free(i) ? v - lr * gradient[i] / (Math.abs(gradient[i]) + eps) : v)));
 
   const moved = buffer(theta.map((v, i) => v + 0.02 * gradient[i]));
-  run('soft_threshold.main', [moved, buffer(theta), uniform([n], [0.01])], n);
-  off.soft_threshold = furthest(await read(moved, Float32Array), theta.map((v, i) => {
+  after = buffer(new Float32Array(n));
+  run('soft_threshold.main', [moved, buffer(theta), after, uniform([n], [0.01])], n);
+  off.soft_threshold = furthest(await read(after, Float32Array), theta.map((v, i) => {
     const by = Math.fround(Math.fround(v + 0.02 * gradient[i]) - v);
     return Math.abs(by) <= 0.01 ? v : v + by - Math.sign(by) * 0.01;
   }));

@@ -7,6 +7,7 @@ pub mod survey;
 
 use std::sync::Arc;
 
+use burn::tensor::Device;
 use web_time::Instant;
 
 use self::{look::Look, setting::PromptSetting};
@@ -14,6 +15,7 @@ use super::{
     Send,
     job::{Event, Grid, Live, LogLine, Run},
     session::Session,
+    trial::{TRIED, Trial},
 };
 use crate::{
     diffusion::{latent::LatentWeights, sampler::SampleOptions},
@@ -24,16 +26,16 @@ use crate::{
     run::{
         attack::AttackKind,
         recipe::Recipe,
-        report::{
-            DeviceReport, Forgotten, Metrics, Report, Seconds, TrainingReport, Verdict,
-            VerdictLabel,
-        },
+        report::{Forgotten, Metrics, Report, Seconds, TrainingReport, Verdict, VerdictLabel},
     },
     saliency::{change::Change, estimator::Estimator, ranking::Ranking},
     train::trainer::finite,
     unlearn::{
         knob::Knobs,
-        prompt::{PromptMethod, PromptPlan, PromptUnlearner, within},
+        prompt::{
+            PromptMethod, PromptPlan, PromptUnlearner, cut_to_cross_attention,
+            items::{Items, Noising},
+        },
         registry,
     },
 };
@@ -95,7 +97,7 @@ impl Session {
         let items = self.items(&setting, &weights, monitor).await?;
         let [forget, retain] = &*items;
         let ranking = self.rank_prompt(&recipe, &setting, forget, &weights, monitor).await?;
-        let mask = match &ranking {
+        let mut mask = match &ranking {
             Some(ranking) => Some(ranking.cut(recipe.density).await?),
             None => None,
         };
@@ -110,8 +112,16 @@ impl Session {
         let mut evaluate_seconds = clock.elapsed().as_secs_f64();
 
         let look = Look::new(&setting)?;
+        let mut free = mask.as_ref().map(|mask| mask.bits.clone());
         // ESD trains cross-attention alone, as its authors do for prompts.
-        let free = within(mask.clone(), network, method == PromptMethod::Esd);
+        if method == PromptMethod::Esd || knobs.on("cross-attention") {
+            let bits = free.get_or_insert_with(|| vec![1; network.unet_layout.n()]);
+            cut_to_cross_attention(bits, network);
+        }
+        if let (Some(mask), Some(free)) = (&mut mask, &free) {
+            mask.bits = free.clone();
+            mask.k = free.iter().map(|bit| usize::from(*bit)).sum();
+        }
         let mut unlearner = PromptUnlearner::new(
             setting.noising(),
             [forget, retain],
@@ -119,6 +129,7 @@ impl Session {
             weights,
             free.as_deref(),
         );
+        let mut trial = self.prompt_trial(&setting, &items, plan, free.as_deref(), monitor).await?;
         let mut log = Vec::with_capacity(plan.steps);
         let mut unlearn_seconds = 0.0;
         let every = plan.steps.div_ceil(size.previews + 1).max(1);
@@ -130,7 +141,8 @@ impl Session {
         }
         while !unlearner.finished() {
             let clock = Instant::now();
-            let loss = finite(unlearner.update()).await?;
+            let loss = finite(unlearner.update()?).await?;
+            trial.check(loss)?;
             unlearner.settle().await?;
             unlearn_seconds += clock.elapsed().as_secs_f64();
             let step = unlearner.step;
@@ -195,7 +207,7 @@ impl Session {
                 unlearn: unlearn_seconds,
                 evaluate: evaluate_seconds,
             },
-            device: DeviceReport { name: self.info.name.clone(), api: self.info.api.clone() },
+            device: (&self.info).into(),
             seed: recipe.seed,
             protocol: recipe.protocol(),
             version: env!("CARGO_PKG_VERSION").into(),
@@ -220,6 +232,32 @@ impl Session {
             attacks,
             log,
         })
+    }
+
+    /// What a run's first losses are on the CPU.
+    async fn prompt_trial(
+        &self,
+        setting: &PromptSetting,
+        [forget, retain]: &[Items; 2],
+        plan: PromptPlan,
+        free: Option<&[u8]>,
+        monitor: &mut Monitor,
+    ) -> Result<Trial> {
+        if !Trial::wanted(&self.info) || plan.steps == 0 {
+            return Ok(Trial::default());
+        }
+        let cpu = Device::flex();
+        let noising = Noising { device: &cpu, ..setting.noising() };
+        let weights = LatentWeights::upload(&setting.model, &cpu);
+        let mut twin = PromptUnlearner::new(noising, [forget, retain], plan, weights, free);
+        let mut losses = Vec::new();
+        monitor.phase("Checking the GPU", TRIED);
+        while losses.len() < TRIED && !twin.finished() {
+            losses.push(finite(twin.update()?).await?);
+            twin.settle().await?;
+            monitor.advance(1).await?;
+        }
+        Ok(Trial::new(losses))
     }
 }
 

@@ -11,11 +11,12 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
+use burn::tensor::Device;
 use wgpu::util::DeviceExt;
 
 pub use select::Selection;
 pub use statistics::{BINS, Statistics};
-pub use update::{Masked, Update};
+pub use update::{Update, Updated};
 
 /// Lanes of a workgroup in every kernel.
 const LANES: u64 = 256;
@@ -49,7 +50,7 @@ use shader;
 #[derive(Debug, Clone)]
 pub struct Slice {
     pub buffer: wgpu::Buffer,
-    /// In bytes; a multiple of 256.
+    /// In bytes, as the device binds buffers.
     pub offset: u64,
     /// How many values.
     pub n: usize,
@@ -78,6 +79,9 @@ pub struct Kernels {
     pipelines: Arc<Mutex<HashMap<(&'static str, &'static str), wgpu::ComputePipeline>>>,
 }
 
+/// The kernels of the devices that were opened.
+static OPENED: Mutex<Vec<(Device, Kernels)>> = Mutex::new(Vec::new());
+
 /// Part of a vector, as the kernels read it; `start` tells only where positions matter.
 #[derive(Debug, Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
 #[repr(C)]
@@ -90,6 +94,19 @@ impl Kernels {
     /// Kernels that work on the buffers of this device.
     pub fn new(device: wgpu::Device, queue: wgpu::Queue) -> Self {
         Self { device, queue, pipelines: Arc::default() }
+    }
+
+    /// The kernels of a device that [`super::device::open`] opened; `None` on the CPU.
+    pub fn of(device: &Device) -> Option<Self> {
+        let opened = OPENED.lock().unwrap_or_else(PoisonError::into_inner);
+        opened.iter().find(|(known, _)| known == device).map(|(_, kernels)| kernels.clone())
+    }
+
+    /// Makes these the kernels of a device.
+    pub(super) fn serve(self, device: &Device) {
+        let mut opened = OPENED.lock().unwrap_or_else(PoisonError::into_inner);
+        opened.retain(|(known, _)| known != device);
+        opened.push((device.clone(), self));
     }
 
     /// Copies values to the device.

@@ -15,13 +15,18 @@ pub enum Update {
     Adam { lr: f32, beta1: f32, beta2: f32, eps: f32, step: i32 },
 }
 
-/// Which weights of a tensor may change.
-#[derive(Debug, Clone)]
-pub struct Masked<'a> {
-    /// One bit a weight of the whole network, as [`super::Selection`] gives them.
-    pub mask: &'a Slice,
-    /// Position of the tensor's first weight in the network.
-    pub start: usize,
+/// One tensor of an update.
+#[derive(Debug, Clone, Copy)]
+pub struct Updated<'a> {
+    pub weights: &'a Slice,
+    pub gradient: &'a Slice,
+    /// The velocity of SGD or, one after the other, both moments of Adam; updated in place.
+    pub moments: &'a Slice,
+    /// Which weights may change, and the position of the tensor's first weight there: one bit a
+    /// weight of the whole network, as [`super::Selection`] gives them.
+    pub mask: (&'a Slice, usize),
+    /// Where the updated weights go.
+    pub updated: &'a Slice,
 }
 
 #[derive(Debug, Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
@@ -29,7 +34,6 @@ pub struct Masked<'a> {
 struct Sgd {
     start: u32,
     n: u32,
-    masked: u32,
     lr: f32,
     momentum: f32,
     weight_decay: f32,
@@ -40,7 +44,6 @@ struct Sgd {
 struct Adam {
     start: u32,
     n: u32,
-    masked: u32,
     lr: f32,
     beta1: f32,
     beta2: f32,
@@ -56,50 +59,48 @@ struct Prox {
 }
 
 impl Kernels {
-    /// Writes the updated weights of one tensor to `updated`. `moments` holds the velocity of SGD
-    /// or, one after the other, both moments of Adam, and is updated in place. A frozen weight
-    /// keeps its bits, whatever momentum and weight decay do, and its moments are 0.
-    pub fn update(
-        &self,
-        update: Update,
-        weights: &Slice,
-        gradient: &Slice,
-        moments: &Slice,
-        masked: Option<Masked>,
-        updated: &Slice,
-    ) {
-        let n = weights.n as u32;
-        let start = masked.as_ref().map_or(0, |m| m.start as u32);
-        let on = u32::from(masked.is_some());
-        let (shader, step) = match update {
-            Update::Sgd { lr, momentum, weight_decay } => {
-                (SGD, self.uniform(Sgd { start, n, masked: on, lr, momentum, weight_decay }))
+    /// An update of these tensors. A frozen weight keeps its bits, whatever momentum and weight
+    /// decay do, and its moments are 0.
+    pub fn update(&self, update: Update, tensors: &[Updated]) {
+        self.submit(|pass| {
+            for tensor in tensors {
+                let n = tensor.weights.n as u32;
+                let (mask, start) = (tensor.mask.0, tensor.mask.1 as u32);
+                let (shader, step) = match update {
+                    Update::Sgd { lr, momentum, weight_decay } => {
+                        (SGD, self.uniform(Sgd { start, n, lr, momentum, weight_decay }))
+                    }
+                    Update::Adam { lr, beta1, beta2, eps, step } => {
+                        let lr = lr / (1.0 - beta1.powi(step));
+                        let unbias = 1.0 / (1.0 - beta2.powi(step));
+                        let adam = Adam { start, n, lr, beta1, beta2, unbias, eps };
+                        (ADAM, self.uniform(adam))
+                    }
+                };
+                let all = [
+                    tensor.weights.whole(),
+                    tensor.gradient.whole(),
+                    tensor.moments.whole(),
+                    mask.whole(),
+                    tensor.updated.whole(),
+                    step.as_entire_binding(),
+                ];
+                self.dispatch(pass, shader, &all, u64::from(n).div_ceil(LANES).min(GROUPS));
             }
-            Update::Adam { lr, beta1, beta2, eps, step } => {
-                let lr = lr / (1.0 - beta1.powi(step));
-                let unbias = 1.0 / (1.0 - beta2.powi(step));
-                let masked = on;
-                (ADAM, self.uniform(Adam { start, n, masked, lr, beta1, beta2, unbias, eps }))
-            }
-        };
-        let mask = masked.map_or(weights, |m| m.mask);
-        let all = [
-            weights.whole(),
-            gradient.whole(),
-            moments.whole(),
-            mask.whole(),
-            updated.whole(),
-            step.as_entire_binding(),
-        ];
-        let groups = (weights.n as u64).div_ceil(LANES).min(GROUPS);
-        self.submit(|pass| self.dispatch(pass, shader, &all, groups));
+        });
     }
 
     /// Draws every weight back to its original by `lambda`; one that moved less is the original.
-    pub fn soft_threshold(&self, weights: &Slice, original: &Slice, lambda: f32) {
-        let prox = self.uniform(Prox { n: weights.n as u32, lambda });
-        let all = [weights.whole(), original.whole(), prox.as_entire_binding()];
-        let groups = (weights.n as u64).div_ceil(LANES).min(GROUPS);
-        self.submit(|pass| self.dispatch(pass, SOFT, &all, groups));
+    /// Of each tensor: the weights, the original, and where the result goes.
+    pub fn soft_threshold(&self, tensors: &[[&Slice; 3]], lambda: f32) {
+        self.submit(|pass| {
+            for tensor in tensors {
+                let n = tensor[0].n as u32;
+                let prox = self.uniform(Prox { n, lambda });
+                let [weights, original, updated] = tensor.map(|slice| slice.whole());
+                let all = [weights, original, updated, prox.as_entire_binding()];
+                self.dispatch(pass, SOFT, &all, u64::from(n).div_ceil(LANES).min(GROUPS));
+            }
+        });
     }
 }

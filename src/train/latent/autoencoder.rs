@@ -69,7 +69,10 @@ impl AutoencoderRun {
     }
 
     /// One update: mean absolute error and, while the encoder learns, a little divergence.
-    pub fn step(&mut self) -> Tensor<1> {
+    ///
+    /// # Errors
+    /// The device failed.
+    pub fn step(&mut self) -> Result<Tensor<1>> {
         let plan = self.plan;
         let stage = if self.decoder_alone { "decoder" } else { "autoencoder" };
         let mut rng = rng::seeded(self.seed, &format!("{stage} step {}", self.step));
@@ -107,9 +110,9 @@ impl AutoencoderRun {
             (error + divergence * KL) * share
         };
         let (loss, gradients) = shards::gradients(&self.learner.weights, Mode::Train, parts, loss);
-        self.learner.update(gradients, warm_cosine(plan.lr, WARM, self.step, plan.steps));
+        self.learner.update(gradients, warm_cosine(plan.lr, WARM, self.step, plan.steps))?;
         self.step += 1;
-        loss
+        Ok(loss)
     }
 
     fn on_cpu(&self) -> bool {

@@ -145,7 +145,10 @@ impl DiffusionRun {
     }
 
     /// One update of both parts.
-    pub fn step(&mut self) -> Tensor<1> {
+    ///
+    /// # Errors
+    /// The device failed.
+    pub fn step(&mut self) -> Result<Tensor<1>> {
         let plan = self.plan.diffusion;
         let parts = self.parts();
         let (network, batch) = (self.network.clone(), plan.batch as f64);
@@ -162,10 +165,10 @@ impl DiffusionRun {
         let (loss, [of_text, of_unet]) =
             gradients([&self.text.weights, &self.unet.weights], parts, loss);
         let lr = warm_cosine(plan.lr, WARM, self.step, plan.steps);
-        self.text.update(of_text, lr);
-        self.unet.update(of_unet, lr);
+        self.text.update(of_text, lr)?;
+        self.unet.update(of_unet, lr)?;
         self.step += 1;
-        loss
+        Ok(loss)
     }
 
     /// The next batch: each epoch is one shuffled pass over the latents.

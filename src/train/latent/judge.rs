@@ -114,7 +114,7 @@ pub async fn train(
         if step % 20 == 0 {
             finite(loss.without_autodiff()).await?;
         }
-        optimizer.step(&mut weights, gradients, warm_cosine(LR, WARM, step, steps));
+        optimizer.step(&mut weights, gradients, warm_cosine(LR, WARM, step, steps))?;
         monitor.advance(1).await?;
     }
     let weights = weights.download().await?;

@@ -27,14 +27,18 @@ impl Learner {
     }
 
     /// One Adam update with the gradient's norm held to 1.
-    pub fn update(&mut self, gradients: Vec<Tensor<1>>, lr: f64) {
-        self.optimizer.step(&mut self.weights, clip_norm(gradients, 1.0), lr);
+    ///
+    /// # Errors
+    /// The device failed.
+    pub fn update(&mut self, gradients: Vec<Tensor<1>>, lr: f64) -> Result<()> {
+        self.optimizer.step(&mut self.weights, clip_norm(gradients, 1.0), lr)?;
         // Early averages forget the random start faster (as TensorFlow's `num_updates`).
         let steps = self.optimizer.steps as f64;
         let decay = self.decay.min((1.0 + steps) / (10.0 + steps));
         for (average, now) in self.average.iter_mut().zip(&self.weights.params) {
             *average = average.clone() * decay + now.clone() * (1.0 - decay);
         }
+        Ok(())
     }
 
     /// The moving average.

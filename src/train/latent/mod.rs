@@ -150,7 +150,10 @@ impl LatentTrainer {
     }
 
     /// One update; returns the loss as a tensor so that a GPU need not be waited for.
-    pub fn step(&mut self) -> Tensor<1> {
+    ///
+    /// # Errors
+    /// The device failed.
+    pub fn step(&mut self) -> Result<Tensor<1>> {
         match &mut self.run {
             Run::Autoencoder(run) | Run::Decoder(run) => run.step(),
             Run::Diffusion(run) => run.step(),

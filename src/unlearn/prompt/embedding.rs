@@ -10,6 +10,7 @@ use super::items::{Items, Noised, Noising};
 use crate::{
     data::rng,
     diffusion::latent::LatentWeights,
+    error::Result,
     models::{
         layers::{Mode, Pass},
         weights::{Init, WeightLayout, Weights},
@@ -54,7 +55,16 @@ impl<'a> Learner<'a> {
     }
 
     /// One update towards the pictures, of `steps`; the loss.
-    pub fn update(&mut self, items: &Items, batch: usize, step: usize, steps: usize) -> Tensor<1> {
+    ///
+    /// # Errors
+    /// The device failed.
+    pub fn update(
+        &mut self,
+        items: &Items,
+        batch: usize,
+        step: usize,
+        steps: usize,
+    ) -> Result<Tensor<1>> {
         let mut rng = rng::seeded(self.seed, &format!("learnt prompt {step}"));
         let indices: Vec<usize> = (0..batch).map(|_| rng.random_range(0..items.len())).collect();
         let noised = self.noising.batch(items, &indices, &mut rng);
@@ -70,8 +80,8 @@ impl<'a> Learner<'a> {
                 mse(unet.forward(&frozen, b.z, &b.t, &context), b.eps) * (n as f64 / batch as f64)
             });
         let left = 1.0 - step as f64 / steps as f64;
-        self.optimizer.step(&mut self.vectors, gradients, LR * left);
-        loss
+        self.optimizer.step(&mut self.vectors, gradients, LR * left)?;
+        Ok(loss)
     }
 
     /// The vectors, [1, tokens, d].

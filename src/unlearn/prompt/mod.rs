@@ -23,9 +23,9 @@ use crate::{
         weights::{Weights, read, read_all},
     },
     monitor::Monitor,
-    saliency::{Mask, estimator::Estimator, ranking::Ranking},
+    saliency::{estimator::Estimator, ranking::Ranking},
     train::{
-        losses::{flags, mse},
+        losses::mse,
         optimizer::{Freeze, Optimizer, Rule, plus},
         shards,
     },
@@ -145,21 +145,11 @@ pub fn contexts(network: &LatentNetwork, weights: &LatentWeights, ids: &[Vec<u32
     network.text.forward(&Pass::new(&weights.text, Mode::Eval), ids)
 }
 
-/// Which weights a run may change at all, before any mask.
-pub fn within(
-    mask: Option<Mask>,
-    network: &LatentNetwork,
-    cross_attention: bool,
-) -> Option<Vec<u8>> {
-    let layout = &network.unet_layout;
-    if !cross_attention {
-        return mask.map(|m| m.bits);
-    }
-    let mut bits = mask.map_or_else(|| vec![1; layout.n()], |m| m.bits);
-    for e in layout.params.iter().filter(|e| !is_cross_attention(&e.name)) {
+/// Cuts a mask to the cross-attention layers.
+pub fn cut_to_cross_attention(bits: &mut [u8], network: &LatentNetwork) {
+    for e in network.unet_layout.params.iter().filter(|e| !is_cross_attention(&e.name)) {
         bits[e.range()].fill(0);
     }
-    Some(bits)
 }
 
 /// The numbers of a run.
@@ -203,12 +193,9 @@ impl<'a> PromptUnlearner<'a> {
         weights: LatentWeights,
         free: Option<&[u8]>,
     ) -> Self {
-        let layout = noising.network.unet_layout.clone();
-        let freeze = free.map(|bits| Freeze {
-            free: layout.params.iter().map(|e| flags(&bits[e.range()], noising.device)).collect(),
-            original: weights.unet.params.clone(),
-            drift: plan.drift,
-        });
+        let layout = &noising.network.unet_layout;
+        let freeze =
+            free.map(|bits| Freeze::new(bits, layout, &weights.unet, &weights.unet, plan.drift));
         Self {
             original: weights.unet.clone(),
             optimizer: Optimizer::new(Rule::ADAM, freeze),
@@ -274,7 +261,7 @@ impl<'a> PromptUnlearner<'a> {
     }
 
     /// One update; returns the loss as a tensor so that a GPU need not be waited for.
-    pub fn update(&mut self) -> Tensor<1> {
+    pub fn update(&mut self) -> Result<Tensor<1>> {
         let PromptPlan { method, batch, alpha, .. } = self.plan;
         let mut rng = rng::seeded(self.plan.seed, &format!("prompt step {}", self.step));
         let draw = |items: &Items, rng: &mut rng::Rng| -> Vec<usize> {
@@ -302,9 +289,9 @@ impl<'a> PromptUnlearner<'a> {
             }));
         }
         let (loss, gradients) = total.expect("every method has a loss");
-        self.optimizer.step(&mut self.weights.unet, gradients, self.plan.lr);
+        self.optimizer.step(&mut self.weights.unet, gradients, self.plan.lr)?;
         self.step += 1;
-        loss
+        Ok(loss)
     }
 
     fn gradients(

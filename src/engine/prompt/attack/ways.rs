@@ -141,7 +141,7 @@ impl Attacker<'_> {
         let steps = size.attacked[1];
         monitor.phase("Learning a prompt", steps);
         for step in 0..steps {
-            finite(learner.update(forget, size.batch, step, steps)).await?;
+            finite(learner.update(forget, size.batch, step, steps)?).await?;
             monitor.advance(1).await?;
         }
         let context = learner.context();

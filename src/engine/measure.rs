@@ -1,0 +1,174 @@
+//! What a model does, measured and drawn.
+
+use std::sync::Arc;
+
+use super::{
+    job::Grid,
+    session::{Session, Setting},
+};
+use crate::{
+    data::Pictures,
+    diffusion::sampler::SampleOptions,
+    error::{Error, Result},
+    eval::{self, frechet, generate::Judge, outputs::Answers},
+    models::{Model, Network, weights::Weights},
+    monitor::Monitor,
+    run::{budget::Budget, recipe::Recipe, report::Metrics},
+};
+
+/// A model's metrics, and what a pane shows of it.
+#[derive(Debug, Clone)]
+pub struct Measured {
+    pub metrics: Metrics,
+    /// What a classifier said of each item.
+    pub answers: Option<Arc<Answers>>,
+    pub grid: Arc<Grid>,
+}
+
+impl Session {
+    /// Measures some weights under a recipe.
+    pub async fn measure(
+        &mut self,
+        model: &Model,
+        weights: &Weights,
+        setting: &Setting,
+        recipe: &Recipe,
+        monitor: &mut Monitor,
+    ) -> Result<Measured> {
+        let device = self.device.clone();
+        let Setting { data, set, .. } = setting;
+        let budget = recipe.budget;
+        let columns = budget.sizes().columns;
+        let options = sampling(recipe);
+        match &*model.network {
+            Network::Classifier(net) => {
+                let answers =
+                    eval::classify::answers(&**net, weights, data, set, budget, &device, monitor)
+                        .await?;
+                let metrics = eval::classify::metrics(&answers, set);
+                let test = &data.test;
+                let grid = self.grid(model, weights, test, columns, &options, monitor).await?;
+                Ok(Measured { metrics, answers: Some(Arc::new(answers)), grid: Arc::new(grid) })
+            }
+            Network::Unet(net) => {
+                let judge = self.judge(&recipe.data)?.ok_or_else(|| no_judge(&recipe.data))?;
+                let on_device = judge.weights.upload(&device);
+                let judge = judge_of(&judge, &on_device)?;
+                let (mut metrics, judged) =
+                    eval::generate::measure(net, weights, &judge, set, budget, &options, monitor)
+                        .await?;
+                let each = budget.sizes().samples;
+                let kept: Vec<usize> =
+                    (0..net.config.classes).filter(|c| !set.absent(*c)).collect();
+                let key = format!("{}|{kept:?}|{each}", recipe.data);
+                let reference = match self.real.get(&key) {
+                    Some(reference) => reference.clone(),
+                    None => {
+                        let made = frechet::reference(&judge, data, &kept, each, monitor).await?;
+                        self.real.entry(key).or_insert(Arc::new(made)).clone()
+                    }
+                };
+                let s = data.train.shape;
+                let rows: Vec<&[f32]> = judged.values.chunks_exact(each * s.n()).collect();
+                let made: Vec<f32> = kept.iter().flat_map(|&c| rows[c]).copied().collect();
+                let shape = [s.channels, s.height, s.width];
+                metrics.FD =
+                    Some(frechet::measure(&judge, &reference, &made, shape, monitor).await?);
+                // The first samples of every class are those that a pane shows: from one noise.
+                let grid = Grid::of_samples(net, budget.sizes().samples, columns, judged);
+                Ok(Measured { metrics, answers: None, grid: Arc::new(grid) })
+            }
+        }
+    }
+
+    /// [`Session::measure`] of a model that no job changes, once for each protocol.
+    pub async fn measure_once(
+        &mut self,
+        name: &str,
+        model: &Model,
+        setting: &Setting,
+        recipe: &Recipe,
+        monitor: &mut Monitor,
+    ) -> Result<Measured> {
+        let key = format!(
+            "{name}|{}|{}|{:?}|{:?}",
+            recipe.data,
+            setting.set.spec,
+            recipe.budget,
+            sampling(recipe)
+        );
+        if let Some(measured) = self.measured.get(&key) {
+            return Ok(measured.clone());
+        }
+        let weights = model.weights.upload(&self.device);
+        let measured = self.measure(model, &weights, setting, recipe, monitor).await?;
+        self.measured.insert(key, measured.clone());
+        Ok(measured)
+    }
+
+    /// What a pane shows of some weights: a row a class. A diffusion model needs no pictures.
+    pub async fn grid(
+        &mut self,
+        model: &Model,
+        weights: &Weights,
+        test: &Pictures,
+        columns: usize,
+        options: &SampleOptions,
+        monitor: &mut Monitor,
+    ) -> Result<Grid> {
+        let device = self.device.clone();
+        let classes: Vec<Option<usize>> = (0..model.card.classes.len()).map(Some).collect();
+        match &*model.network {
+            Network::Unet(_) => {
+                monitor.phase("Drawing", classes.len() * columns * options.steps);
+                self.samples(model, weights, classes, columns, options, monitor).await
+            }
+            Network::Classifier(net) => {
+                let of_class = |class: usize| {
+                    (0..test.len()).filter(move |&i| test.labels[i] as usize == class)
+                };
+                let fewest = (0..classes.len()).map(|c| of_class(c).take(columns).count()).min();
+                let columns = fewest.unwrap_or(0);
+                monitor.phase("Drawing", classes.len() * columns);
+                let items: Vec<usize> =
+                    (0..classes.len()).flat_map(|c| of_class(c).take(columns)).collect();
+                let seen = eval::classify::predict(&**net, weights, test, &items, &device, monitor)
+                    .await?;
+                Ok(Grid {
+                    rows: classes,
+                    names: Vec::new(),
+                    columns,
+                    channels: test.shape.channels,
+                    tile: [test.shape.height, test.shape.width],
+                    pixels: items.iter().flat_map(|&i| test.picture(i)).copied().collect(),
+                    seen: seen.into_iter().map(Some).collect(),
+                })
+            }
+        }
+    }
+}
+
+/// How a recipe samples: its own options or the preview's, always with the recipe's seed.
+pub fn sampling(recipe: &Recipe) -> SampleOptions {
+    let preview = preview(recipe.seed, recipe.budget);
+    SampleOptions { seed: recipe.seed, ..recipe.sampling.unwrap_or(preview) }
+}
+
+/// How a preview is sampled.
+pub(super) fn preview(seed: u64, budget: Budget) -> SampleOptions {
+    let steps = budget.sizes().sampler;
+    SampleOptions { steps, guidance: 2.0, eta: 0.0, seed, clip: true }
+}
+
+/// A model as a judge.
+pub fn judge_of<'a>(model: &'a Model, weights: &'a Weights) -> Result<Judge<'a>> {
+    let net = model
+        .classifier()
+        .ok_or_else(|| Error::Request(format!("{} is not a classifier", model.card.name)))?;
+    Ok(Judge { net, weights })
+}
+
+/// Why generations on this data set cannot be measured.
+pub fn no_judge(data: &str) -> Error {
+    Error::Request(format!("no classifier for {data} is shipped, so generations cannot be judged"))
+}

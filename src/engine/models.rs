@@ -1,0 +1,129 @@
+//! The models that a session has open: by name, as judges, as they are shown.
+
+use std::{path::Path, sync::Arc};
+
+use super::{
+    job::{Opened, Shelf},
+    measure::preview,
+    session::Session,
+};
+use crate::{
+    data,
+    diffusion::sampler::SampleOptions,
+    error::Result,
+    models::{Model, Task, registry},
+    monitor::Monitor,
+    run::budget::Budget,
+    train::latent::judge,
+};
+
+/// Steps of the very first pictures.
+const ROUGH: usize = 4;
+
+impl Session {
+    /// The pictures that a model can be made to forget.
+    pub(super) fn shelf(&mut self, model: String, data: String) -> Result<Shelf> {
+        let split_seed = self.model(&model)?.card.split_seed;
+        let set = data::open(&data)?;
+        let items = set.split(split_seed).train;
+        let (classes, pictures) = (set.classes.clone(), set.train.clone());
+        Ok(Shelf { model, data, classes, pictures, items })
+    }
+
+    /// A model by name or path, opened once.
+    pub fn model(&mut self, name: &str) -> Result<Arc<Model>> {
+        if let Some(model) = self.models.get(name) {
+            return Ok(model.clone());
+        }
+        let model = Arc::new(registry::open(name)?);
+        self.models.insert(name.to_string(), model.clone());
+        Ok(model)
+    }
+
+    /// The classifier that judges a text-to-image model's pictures: the one in the model's folder
+    /// where there is one, else the shipped one.
+    pub fn emoji_judge(&mut self, model: &str) -> Result<Arc<Model>> {
+        let own = Path::new(model).join(judge::FILE);
+        if own.is_file() {
+            return self.model(&own.to_string_lossy());
+        }
+        if let Some(judge) = self.judges.get(judge::NAME) {
+            return Ok(judge.clone());
+        }
+        let judge = Arc::new(registry::open_judge()?);
+        self.judges.insert(judge::NAME.into(), judge.clone());
+        Ok(judge)
+    }
+
+    /// The classifier for a data set's pictures, if one is shipped.
+    pub fn judge(&mut self, data: &str) -> Result<Option<Arc<Model>>> {
+        if let Some(model) = self.judges.get(data) {
+            return Ok(Some(model.clone()));
+        }
+        let Some(shipped) = registry::judge(data) else { return Ok(None) };
+        let model = Arc::new(shipped.open()?);
+        self.judges.insert(data.to_string(), model.clone());
+        Ok(Some(model))
+    }
+
+    /// Takes a model by a name that others may have had; what was known of those is forgotten.
+    pub(super) fn replace(&mut self, name: &str, model: Model) {
+        let adopted = format!("{name}@");
+        self.models.retain(|known, _| !known.starts_with(&adopted));
+        self.adopted.retain(|known, _| !known.starts_with(&adopted));
+        let keys = [format!("{name}|"), adopted];
+        let other = |key: &String| !keys.iter().any(|k| key.starts_with(k));
+        self.rankings.retain(|key, _| other(key));
+        self.losses.retain(|key, _| other(key));
+        self.measured.retain(|key, _| other(key));
+        self.examined.retain(|key, _| other(key));
+        self.models.insert(name.into(), Arc::new(model));
+    }
+
+    /// Opens a model; the first time, `rough` is shown its pictures after a few steps of the
+    /// sampler, long before they are finished.
+    pub async fn open(
+        &mut self,
+        name: &str,
+        seed: u64,
+        budget: Budget,
+        monitor: &mut Monitor,
+        rough: &mut dyn FnMut(Opened),
+    ) -> Result<Opened> {
+        let first = !self.models.contains_key(name);
+        let model = self.model(name)?;
+        let test = match model.card.architecture.task() {
+            Task::Classify => data::test(&model.card.data)?,
+            Task::Generate | Task::TextToImage => Arc::default(),
+        };
+        let weights = model.weights.upload(&self.device);
+        let after = self.adopted.get(name).cloned().unwrap_or_default();
+        let opened = |grid| Opened {
+            name: name.to_string(),
+            after: after.clone(),
+            task: model.card.architecture.task(),
+            classes: model.card.classes.clone(),
+            data: model.card.data.clone(),
+            seed,
+            budget,
+            grid: Arc::new(grid),
+            params: model.weights.values.len(),
+            retrain: Vec::new(),
+        };
+        let columns = budget.sizes().columns;
+        let options = preview(seed, budget);
+        if first && model.unet().is_some() && options.steps > 2 * ROUGH {
+            let few = SampleOptions { steps: ROUGH, ..options };
+            rough(opened(self.grid(&model, &weights, &test, columns, &few, monitor).await?));
+        }
+        let grid = self.grid(&model, &weights, &test, columns, &options, monitor).await?;
+        let mut retrain = Vec::new();
+        for (spec, twin) in registry::twins(name) {
+            let twin = twin.open()?;
+            let weights = twin.weights.upload(&self.device);
+            let grid = self.grid(&twin, &weights, &test, columns, &options, monitor).await?;
+            retrain.push((spec.to_string(), Arc::new(grid)));
+        }
+        Ok(Opened { retrain, ..opened(grid) })
+    }
+}
