@@ -2,12 +2,14 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use burn::tensor::Device;
 use web_time::{Duration, Instant};
 
 use super::{
     Send,
     job::{Event, Live, TrainRequest},
     session::Session,
+    trial::Trial,
 };
 use crate::{
     data::{self, forget::ForgetSet},
@@ -66,10 +68,17 @@ impl Session {
             }
         };
         let from = request.from.as_ref().map(|name| format!("{name} {}", start.hash()));
-        let mut trainer =
-            Trainer::new(network.clone(), start, data.clone(), items, plan.clone(), &self.device);
+        let begin = |device: &Device| {
+            let (network, start, items) = (network.clone(), start.clone(), items.clone());
+            Trainer::new(network, start, data.clone(), items, plan.clone(), device)
+        };
+        let mut trainer = begin(&self.device);
+        let mut trial = Trial::default();
         if let Some(snapshot) = &request.resume {
             trainer.resume(snapshot);
+        } else if Trial::wanted(&self.info, plan.steps) {
+            let mut twin = begin(&Device::flex());
+            trial = Trial::run(plan.steps, monitor, async |_| twin.step()).await?;
         }
         let (before, started) = (trainer.seconds, Instant::now());
         let mut kept = Instant::now();
@@ -78,8 +87,10 @@ impl Session {
         while trainer.step < plan.steps {
             let loss = trainer.step()?;
             trainer.seconds = before + started.elapsed().as_secs_f64();
-            if trainer.step.is_multiple_of(LOOK) || trainer.step == plan.steps {
+            let looks = trainer.step.is_multiple_of(LOOK) || trainer.step == plan.steps;
+            if trial.goes_on() || looks {
                 let loss = finite(loss).await?;
+                trial.check(loss)?;
                 let live =
                     Live { step: trainer.step, steps: plan.steps, loss, grid: None, metrics: None };
                 send(Event::Live { id, live });

@@ -1,27 +1,50 @@
-//! A run's first losses as the CPU computes them, for a browser's GPU to be held against: kernels
-//! that are right on one driver have been wrong on another, without an error.
+//! A run's first losses as the CPU computes them, for a GPU to be held against: kernels that are
+//! right on one driver have been wrong on another, without an error.
+
+use burn::tensor::Tensor;
 
 use crate::{
     error::{Error, Result},
     gpu::device::{DeviceInfo, DeviceKind},
+    monitor::Monitor,
+    train::trainer::finite,
 };
 
 /// Updates whose losses are compared: the second depends on the gradients of the first.
-pub const TRIED: usize = 2;
+const TRIED: usize = 2;
 
 /// The CPU's losses; none where there is nothing to be held against them.
 #[derive(Debug, Default)]
 pub struct Trial(std::vec::IntoIter<f32>);
 
 impl Trial {
-    /// Whether a device is to be tried: a GPU behind a browser.
-    pub fn wanted(info: &DeviceInfo) -> bool {
-        cfg!(target_arch = "wasm32") && info.kind != DeviceKind::Cpu
+    /// Whether a run of so many updates on this device is to be tried.
+    pub fn wanted(info: &DeviceInfo, steps: usize) -> bool {
+        info.kind != DeviceKind::Cpu && steps > 0
     }
 
-    /// With the losses of the first updates.
-    pub fn new(losses: Vec<f32>) -> Self {
-        Self(losses.into_iter())
+    /// Makes the first of `steps` updates on the CPU.
+    ///
+    /// # Errors
+    /// Cancelled, or a loss is not a number.
+    pub async fn run(
+        steps: usize,
+        monitor: &mut Monitor,
+        mut update: impl AsyncFnMut(&mut Monitor) -> Result<Tensor<1>>,
+    ) -> Result<Self> {
+        let tried = steps.min(TRIED);
+        monitor.phase("Checking the GPU", tried);
+        let mut losses = Vec::with_capacity(tried);
+        while losses.len() < tried {
+            losses.push(finite(update(monitor).await?).await?);
+            monitor.advance(1).await?;
+        }
+        Ok(Self(losses.into_iter()))
+    }
+
+    /// Whether the next loss is to be checked.
+    pub fn goes_on(&self) -> bool {
+        self.0.len() > 0
     }
 
     /// Refuses the device's next loss if it is far from the CPU's.
@@ -31,9 +54,13 @@ impl Trial {
     pub fn check(&mut self, loss: f32) -> Result<()> {
         match self.0.next() {
             Some(right) if (loss - right).abs() > 0.05 * right.abs().max(0.01) => {
+                let way_out = match cfg!(target_arch = "wasm32") {
+                    true => "add device=cpu to the page's address",
+                    false => "use --device cpu",
+                };
                 Err(Error::Device(format!(
-                    "this GPU computes wrong numbers in this browser (a loss of {loss:.3}, the CPU \
-                     has {right:.3}); add device=cpu to the page's address"
+                    "this GPU computes wrong numbers here (a loss of {loss:.3}, the CPU has \
+                     {right:.3}); {way_out}"
                 )))
             }
             _ => Ok(()),
@@ -47,9 +74,10 @@ mod tests {
 
     #[test]
     fn losses_that_are_far_from_the_cpus_are_refused() {
-        let wrong = Trial::new(vec![0.058]).check(4.14).unwrap_err();
-        assert!(wrong.to_string().contains("device=cpu"));
-        let mut trial = Trial::new(vec![0.058]);
-        assert!(trial.check(0.0581).is_ok() && trial.check(f32::NAN).is_ok());
+        let of = |losses: Vec<f32>| Trial(losses.into_iter());
+        let wrong = of(vec![0.058]).check(4.14).unwrap_err();
+        assert!(wrong.to_string().contains("--device cpu"));
+        let mut trial = of(vec![0.058]);
+        assert!(trial.check(0.0581).is_ok() && !trial.goes_on() && trial.check(f32::NAN).is_ok());
     }
 }

@@ -12,7 +12,7 @@ use super::{
     measure::{no_judge, sampling},
     requests,
     session::{Session, Setting},
-    trial::{TRIED, Trial},
+    trial::Trial,
 };
 use crate::{
     error::{Error, Result},
@@ -219,19 +219,14 @@ impl Session {
         mask: Option<&Mask>,
         monitor: &mut Monitor,
     ) -> Result<Trial> {
-        if !Trial::wanted(&self.info) || setting.plan.steps == 0 {
+        let steps = setting.plan.steps;
+        if !Trial::wanted(&self.info, steps) {
             return Ok(Trial::default());
         }
         let (data, plan) = (setting.data.clone(), setting.plan.clone());
         let cpu = Device::flex();
         let mut twin = Unlearner::begin(model, data, plan, mask, &cpu, monitor).await?;
-        let mut losses = Vec::new();
-        monitor.phase("Checking the GPU", TRIED);
-        while losses.len() < TRIED && !twin.finished() {
-            losses.push(finite(twin.step(monitor).await?).await?);
-            monitor.advance(1).await?;
-        }
-        Ok(Trial::new(losses))
+        Trial::run(steps, monitor, async |monitor| twin.step(monitor).await).await
     }
 
     /// Metrics of the shipped Retrain twin for this forget set, where there is one.

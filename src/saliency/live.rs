@@ -1,10 +1,13 @@
 //! The live threshold: a histogram of every layer, computed once, answers for any density how many
 //! weights are kept and where, without a look at the weights. The exact mask follows.
 
-use super::ranking::Ranking;
-use crate::gpu::{
-    cpu::par,
-    kernels::{BINS, Statistics},
+use super::{ranking::Ranking, select};
+use crate::{
+    error::Result,
+    gpu::{
+        cpu::par,
+        kernels::{BINS, Statistics, bin_of},
+    },
 };
 
 /// What a density keeps.
@@ -12,6 +15,8 @@ use crate::gpu::{
 pub struct Kept {
     /// Scores from here on are kept, nearly: within a bin, 3 to 6 % of the value.
     pub threshold: f32,
+    /// Scores equal to the threshold are kept before this position.
+    pub ties_end: usize,
     /// Kept weights of every layer, in forward order; they add up to exactly k.
     pub layers: Vec<usize>,
 }
@@ -27,7 +32,10 @@ pub struct Live {
 
 impl Live {
     /// Takes the histograms: the only pass over the scores.
-    pub fn new(ranking: &Ranking) -> Self {
+    ///
+    /// # Errors
+    /// A score is negative, infinite or not a number.
+    pub fn new(ranking: &Ranking) -> Result<Self> {
         let layers = ranking.layout.params.iter().map(|e| &ranking.scores[e.range()]).collect();
         let layers = par::map(layers, Statistics::of);
         let suffix = |s: &Statistics| {
@@ -38,18 +46,17 @@ impl Live {
             above
         };
         let above: Vec<Vec<u32>> = layers.iter().map(suffix).collect();
-        let total = (0..=BINS).map(|b| above.iter().map(|a| a[b] as usize).sum()).collect();
-        Self { above, total }
+        let of_bin = |bin: usize| above.iter().map(|above| above[bin] as usize).sum();
+        let total: Vec<usize> = (0..=BINS).map(of_bin).collect();
+        if total[NUMBERS] > 0 {
+            select::check(&ranking.scores)?;
+        }
+        Ok(Self { above, total })
     }
 
     /// What the `k` largest scores are, nearly; takes time for the layers only.
     pub fn keep(&self, k: usize) -> Kept {
-        let k = k.min(self.total[0]);
-        if k == 0 {
-            return Kept { threshold: f32::INFINITY, layers: vec![0; self.above.len()] };
-        }
-        // The bin that holds the k-th largest.
-        let bin = self.total.partition_point(|&from| from >= k) - 1;
+        let Some((k, bin)) = self.bin(k) else { return self.nothing() };
         let inside = self.total[bin] - self.total[bin + 1];
         let wanted = k - self.total[bin + 1];
         let share = wanted as f64 / inside as f64;
@@ -64,7 +71,38 @@ impl Live {
             given = until;
             above[bin + 1] as usize + own
         });
-        Kept { layers: layers.collect(), threshold }
+        Kept { layers: layers.collect(), threshold, ties_end: usize::MAX }
+    }
+
+    /// What the `k` largest scores are: one pass over the scores of this ranking, which orders
+    /// those in the bin of the k-th largest and no others. The same selection as [`select::top_k`].
+    pub fn exact(&self, ranking: &Ranking, k: usize) -> Kept {
+        let Some((k, bin)) = self.bin(k) else { return self.nothing() };
+        let wanted = k - self.total[bin + 1];
+        let mut inside: Vec<(u32, u32)> = Vec::with_capacity(self.total[bin] - self.total[bin + 1]);
+        let bits = ranking.scores.iter().map(|s| s.to_bits());
+        inside.extend((0..).zip(bits).filter(|(_, bits)| bin_of(*bits) == bin));
+        let last = wanted - 1;
+        inside.select_nth_unstable_by(last, |a, b| b.1.cmp(&a.1).then(a.0.cmp(&b.0)));
+        let (at, threshold) = inside[last];
+        let mut layers: Vec<usize> =
+            self.above.iter().map(|above| above[bin + 1] as usize).collect();
+        let params = &ranking.layout.params;
+        for (at, _) in &inside[..wanted] {
+            let layer = params.partition_point(|e| e.range().end <= *at as usize);
+            layers[layer] += 1;
+        }
+        Kept { threshold: f32::from_bits(threshold), ties_end: at as usize + 1, layers }
+    }
+
+    /// `k`, at most all, and the bin that holds the k-th largest; `None` where k is 0.
+    fn bin(&self, k: usize) -> Option<(usize, usize)> {
+        let k = k.min(self.total[0]);
+        (k > 0).then(|| (k, self.total.partition_point(|&from| from >= k) - 1))
+    }
+
+    fn nothing(&self) -> Kept {
+        Kept { threshold: f32::INFINITY, ties_end: 0, layers: vec![0; self.above.len()] }
     }
 
     /// The density whose mask has this threshold, nearly.
@@ -79,6 +117,8 @@ impl Live {
 
 /// Bit patterns in a bin.
 const BIN: f64 = (1u32 << 19) as f64;
+/// The bin from which on there are no numbers.
+const NUMBERS: usize = (f32::INFINITY.to_bits() >> 19) as usize;
 
 #[cfg(test)]
 mod tests {
@@ -98,13 +138,30 @@ mod tests {
     }
 
     #[test]
+    fn what_is_no_score_is_refused() {
+        for bad in [f32::NAN, f32::INFINITY, -1.0] {
+            let ranking = ranking(|i| if i == 7 { bad } else { 1.0 });
+            assert!(Live::new(&ranking).unwrap_err().to_string().contains("weight 7"));
+        }
+    }
+
+    #[test]
     fn counts_add_up_to_k_and_are_close_to_the_exact_mask() {
         let spread = |i: usize| (((i * 7919) % 12_018) as f32 / 1_201.8).exp2();
         let hard: [Ranking; 3] = [ranking(spread), ranking(|_| 0.5), ranking(|_| 0.0)];
         for ranking in &hard {
-            let live = Live::new(ranking);
+            let live = Live::new(ranking).unwrap();
             for density in [0.0, 0.001, 0.1, 0.5, 0.9, 1.0] {
                 let exact = ranking.mask(density).unwrap();
+                let found = live.exact(ranking, exact.k);
+                let counts: Vec<usize> = exact.layers().iter().map(|l| l.kept).collect();
+                assert_eq!((found.threshold, found.layers), (exact.threshold, counts));
+                let free = |at: usize| {
+                    let score = ranking.scores[at];
+                    score > found.threshold || score == found.threshold && at < found.ties_end
+                };
+                let bits: Vec<u8> = (0..ranking.scores.len()).map(|at| free(at).into()).collect();
+                assert!(bits == exact.bits, "{density}");
                 let kept = live.keep(exact.k);
                 assert_eq!(kept.layers.iter().sum::<usize>(), exact.k);
                 for (kept, layer) in kept.layers.iter().zip(exact.layers()) {

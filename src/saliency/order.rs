@@ -109,7 +109,7 @@ mod tests {
         {
             for estimator in Estimator::ALL {
                 let ranking = of.clone().ordered(estimator).unwrap();
-                let live = Live::new(&ranking);
+                let live = Live::new(&ranking).unwrap();
                 let mut before = vec![0u8; of.scores.len()];
                 for tenth in 1..=10 {
                     let density = f64::from(tenth) / 10.0;

@@ -7,9 +7,8 @@ use crate::{
     models::weights::WeightEntry,
     run::report::LayerReport,
     saliency::{
-        live::Live,
+        live::{Kept, Live},
         ranking::{Histogram, Ranking},
-        select::top_k,
     },
 };
 
@@ -44,7 +43,7 @@ impl Saliency {
     /// # Errors
     /// A score is not a finite number.
     pub fn new(ranking: Arc<Ranking>, whole: bool, density: f64) -> Result<Self> {
-        let (live, histogram) = (Live::new(&ranking), ranking.histogram(BARS));
+        let (live, histogram) = (Live::new(&ranking)?, ranking.histogram(BARS));
         let layer = |e: &WeightEntry| {
             let (name, shape) = (e.name.clone(), e.shape.clone());
             LayerReport { name, shape, kept: 0, n: e.n() }
@@ -61,7 +60,7 @@ impl Saliency {
             exact: false,
             revision: 0,
         };
-        saliency.settle()?;
+        saliency.settle();
         Ok(saliency)
     }
 
@@ -71,36 +70,21 @@ impl Saliency {
     /// The density is not in 0..=1.
     pub fn aim(&mut self, density: f64) -> Result<()> {
         self.k = self.ranking.k(density)?;
-        let kept = self.live.keep(self.k);
-        (self.threshold, self.ties_end) = (kept.threshold, usize::MAX);
-        self.layers.iter_mut().zip(kept.layers).for_each(|(layer, kept)| layer.kept = kept);
-        self.exact = false;
-        self.revision += 1;
+        self.keep(self.live.keep(self.k), false);
         Ok(())
     }
 
     /// Finds the exact mask of a density that has come to rest.
-    ///
-    /// # Errors
-    /// A score is not a finite number.
-    pub fn settle(&mut self) -> Result<()> {
-        if self.exact {
-            return Ok(());
+    pub fn settle(&mut self) {
+        if !self.exact {
+            self.keep(self.live.exact(&self.ranking, self.k), true);
         }
-        let scores = &self.ranking.scores;
-        let cut = top_k(scores, self.k)?;
-        (self.threshold, self.ties_end) = (cut.threshold(), cut.last_tie(scores));
-        let counts = self
-            .ranking
-            .layout
-            .params
-            .iter()
-            .map(|e| e.range().filter(|&at| self.free(at)).count());
-        let counts: Vec<usize> = counts.collect();
-        self.layers.iter_mut().zip(counts).for_each(|(layer, kept)| layer.kept = kept);
-        self.exact = true;
+    }
+
+    fn keep(&mut self, kept: Kept, exact: bool) {
+        (self.threshold, self.ties_end, self.exact) = (kept.threshold, kept.ties_end, exact);
+        self.layers.iter_mut().zip(kept.layers).for_each(|(layer, kept)| layer.kept = kept);
         self.revision += 1;
-        Ok(())
     }
 
     /// Whether a weight, by its position among all N, may change.

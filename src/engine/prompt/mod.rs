@@ -15,7 +15,7 @@ use super::{
     Send,
     job::{Event, Grid, Live, LogLine, Run},
     session::Session,
-    trial::{TRIED, Trial},
+    trial::Trial,
 };
 use crate::{
     diffusion::{latent::LatentWeights, sampler::SampleOptions},
@@ -243,21 +243,20 @@ impl Session {
         free: Option<&[u8]>,
         monitor: &mut Monitor,
     ) -> Result<Trial> {
-        if !Trial::wanted(&self.info) || plan.steps == 0 {
+        let steps = if plan.method.trains() { plan.steps } else { 0 };
+        if !Trial::wanted(&self.info, steps) {
             return Ok(Trial::default());
         }
         let cpu = Device::flex();
         let noising = Noising { device: &cpu, ..setting.noising() };
         let weights = LatentWeights::upload(&setting.model, &cpu);
         let mut twin = PromptUnlearner::new(noising, [forget, retain], plan, weights, free);
-        let mut losses = Vec::new();
-        monitor.phase("Checking the GPU", TRIED);
-        while losses.len() < TRIED && !twin.finished() {
-            losses.push(finite(twin.update()?).await?);
+        let update = async |_: &mut Monitor| {
+            let loss = twin.update()?;
             twin.settle().await?;
-            monitor.advance(1).await?;
-        }
-        Ok(Trial::new(losses))
+            Ok(loss)
+        };
+        Trial::run(steps, monitor, update).await
     }
 }
 

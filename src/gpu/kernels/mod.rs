@@ -15,7 +15,7 @@ use burn::tensor::Device;
 use wgpu::util::DeviceExt;
 
 pub use select::Selection;
-pub use statistics::{BINS, Statistics};
+pub use statistics::{BINS, Statistics, bin_of};
 pub use update::{Update, Updated};
 
 /// Lanes of a workgroup in every kernel.

@@ -19,13 +19,18 @@ pub struct Statistics {
     pub largest: f32,
 }
 
+/// The bin of a score with these bits.
+pub fn bin_of(bits: u32) -> usize {
+    ((bits >> 19) as usize).min(BINS - 1)
+}
+
 impl Statistics {
     /// The same on the CPU.
     pub fn of(scores: &[f32]) -> Self {
         let mut counts = vec![0; BINS];
         let mut largest = 0;
         for bits in scores.iter().map(|s| s.to_bits()) {
-            counts[((bits >> 19) as usize).min(BINS - 1)] += 1;
+            counts[bin_of(bits)] += 1;
             largest = largest.max(bits);
         }
         Self { counts, largest: f32::from_bits(largest) }

@@ -15,7 +15,6 @@ use crate::{
     saliency::{estimator::Estimator, overlap::By},
     studio::{
         request::{Choice, Request},
-        salient::Saliency,
         session::Arm,
     },
 };
@@ -183,9 +182,8 @@ impl State {
 
     /// Makes bars and maps exact: the density has come to rest.
     pub fn settle(&mut self) {
-        let saliency = self.session_mut().saliency.as_mut();
-        if let Some(Err(error)) = saliency.map(Saliency::settle) {
-            self.error = Some(error.to_string());
+        if let Some(saliency) = &mut self.session_mut().saliency {
+            saliency.settle();
         }
     }
 
