@@ -135,7 +135,8 @@ fn histogram_ui(saliency: &Saliency, ui: &mut Ui) -> Option<f64> {
         .x_grid_spacer(uniform_grid_spacer(|_| [8.0, 4.0, 4.0]))
         .x_axis_formatter(|mark, _| format!("1e{:.0}", mark.value))
         .include_x(histogram.start)
-        .include_x(end)
+        // Room for the last label.
+        .include_x(end + 0.5)
         .include_y(0.0)
         .show(ui, |plot| {
             plot.bar_chart(chart);
