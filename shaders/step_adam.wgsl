@@ -3,10 +3,11 @@
 //
 // 0 weights    f32 bits, before
 // 1 gradient   f32
-// 2 moments    f32, first moments, then second; updated in place
+// 2 updated    f32 bits, the weights after
 // 3 mask       a bit a weight of the whole network, set where it may change
-// 4 updated    f32 bits, the weights after
-// 5 step       constants of this update
+// 4 step       constants of this update
+// 5 first      f32, first moments; updated in place
+// 6 second     f32, second moments; updated in place
 struct Step {
     // Position of the first value in the whole network, and how many.
     start: u32,
@@ -22,10 +23,11 @@ struct Step {
 
 @group(0) @binding(0) var<storage, read_write> weights: array<u32>;
 @group(0) @binding(1) var<storage, read_write> gradient: array<f32>;
-@group(0) @binding(2) var<storage, read_write> moments: array<f32>;
+@group(0) @binding(2) var<storage, read_write> updated: array<u32>;
 @group(0) @binding(3) var<storage, read> mask: array<u32>;
-@group(0) @binding(4) var<storage, read_write> updated: array<u32>;
-@group(0) @binding(5) var<uniform> step: Step;
+@group(0) @binding(4) var<uniform> step: Step;
+@group(0) @binding(5) var<storage, read_write> first: array<f32>;
+@group(0) @binding(6) var<storage, read_write> second: array<f32>;
 
 @compute @workgroup_size(256)
 fn main(
@@ -34,17 +36,16 @@ fn main(
 ) {
     for (var i = id.x; i < step.n; i += groups.x * 256u) {
         let at = step.start + i;
-        let second = step.n + i;
         if ((mask[at / 32u] >> (at % 32u)) & 1u) == 0u {
-            moments[i] = 0.0;
-            moments[second] = 0.0;
+            first[i] = 0.0;
+            second[i] = 0.0;
             updated[i] = weights[i];
         } else {
             let g = gradient[i];
-            let m = step.beta1 * moments[i] + (1.0 - step.beta1) * g;
-            let v = step.beta2 * moments[second] + (1.0 - step.beta2) * g * g;
-            moments[i] = m;
-            moments[second] = v;
+            let m = step.beta1 * first[i] + (1.0 - step.beta1) * g;
+            let v = step.beta2 * second[i] + (1.0 - step.beta2) * g * g;
+            first[i] = m;
+            second[i] = v;
             let theta = bitcast<f32>(weights[i]);
             updated[i] = bitcast<u32>(theta - step.lr * m / (sqrt(v * step.unbias) + step.eps));
         }

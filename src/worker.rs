@@ -3,11 +3,8 @@
 use wasm_bindgen::prelude::*;
 
 use crate::{
-    engine::{Desk, job::Event},
-    gpu::{
-        check,
-        device::{self, DeviceChoice},
-    },
+    engine::{Desk, check, job::Event},
+    gpu::device::{self, DeviceChoice},
     wire,
 };
 

@@ -159,7 +159,8 @@ fn masked_updates_agree_and_frozen_bits_stay() {
         for adam in [false, true] {
             let (mut theta, mut m, mut v) = (weights.clone(), vec![0.0; n], vec![0.0; n]);
             let mut on_device = upload(kernels, &weights);
-            let moments = kernels.zeros(if adam { 2 * n } else { n });
+            let moments: Vec<Slice> =
+                (0..1 + usize::from(adam)).map(|_| kernels.zeros(n)).collect();
             for step in 1..=3 {
                 let gradient = random(n, 100 + step as u32);
                 let updated = kernels.zeros(n);
@@ -170,13 +171,8 @@ fn masked_updates_agree_and_frozen_bits_stay() {
                 } else {
                     Update::Sgd { lr, momentum, weight_decay }
                 };
-                let tensor = Updated {
-                    weights: &on_device,
-                    gradient: &upload(kernels, &gradient),
-                    moments: &moments,
-                    mask: (&mask, start),
-                    updated: &updated,
-                };
+                let tensors = [on_device, upload(kernels, &gradient), updated.clone()];
+                let tensor = Updated { tensors: &tensors, moments: &moments, mask: (&mask, start) };
                 kernels.update(update, &[tensor]);
                 on_device = updated;
                 for i in (0..n).filter(|&i| !masked || free(i)) {
@@ -206,8 +202,10 @@ fn masked_updates_agree_and_frozen_bits_stay() {
                     );
                 }
             }
-            let moments = floats(kernels, &moments);
-            assert!(!masked || (0..n).filter(|&i| !free(i)).all(|i| moments[i] == 0.0));
+            for moment in &moments {
+                let moment = floats(kernels, moment);
+                assert!(!masked || (0..n).filter(|&i| !free(i)).all(|i| moment[i] == 0.0));
+            }
         }
     }
 }
@@ -219,7 +217,7 @@ fn the_proximal_step_draws_back_to_the_very_original() {
     let moved: Vec<f32> =
         original.iter().zip(random(5_003, 22)).map(|(o, d)| o + 0.02 * d).collect();
     let (weights, updated) = (upload(kernels, &moved), kernels.zeros(5_003));
-    kernels.soft_threshold(&[[&weights, &upload(kernels, &original), &updated]], 0.01);
+    kernels.soft_threshold(&[[weights, upload(kernels, &original), updated.clone()]], 0.01);
     let found = floats(kernels, &updated);
     let mut kept = 0;
     for ((now, moved), from) in found.iter().zip(&moved).zip(&original) {
@@ -244,16 +242,16 @@ fn the_buffer_behind_a_tensor_holds_what_burn_computed() {
     let [a, b] = [31, 32].map(|seed| random(n, seed));
     let expected: Vec<f32> = a.iter().zip(&b).map(|(a, b)| (a + b) * 0.5).collect();
     let [a, b] = [a, b].map(|v| Tensor::<1>::from_data(TensorData::new(v, [n]), &*DEVICE));
-    // Sums that are still to be fused, of a tensor that others share.
+    // Of a tensor that others share.
     let mean = (a.clone() + b.clone()) * 0.5;
-    let slice = buffers::slice(mean.clone()).unwrap();
+    let slice = buffers::slice(&mean).unwrap();
     assert_eq!(floats(&kernels, &slice), expected);
     let sum = kernels.zeros(n);
-    kernels.accumulate(&sum, &buffers::slice(mean - a * 0.5).unwrap(), true);
+    kernels.accumulate(&sum, &buffers::slice(&(mean - a * 0.5)).unwrap(), true);
     for (found, b) in floats(&kernels, &sum).iter().zip(b.into_data().iter::<f32>()) {
         assert!((found - (0.5 * b).abs()).abs() < 1e-6, "{found}, {b}");
     }
-    assert!(buffers::slice(Tensor::zeros([3], &Device::flex())).is_err());
+    assert!(buffers::slice(&Tensor::zeros([3], &Device::flex())).is_err());
 }
 
 /// Two masked updates from these weights, the last parameter grown by a row; then the proximal step.
@@ -269,7 +267,6 @@ fn masked_run(start: &HostWeights, rule: Rule, device: &Device) -> [Vec<f32>; 2]
     for step in 0..2u32 {
         let gradient =
             |(i, theta): (u32, &Tensor<1>)| vector(&random(theta.dims()[0], 10 * step + i), device);
-        // What is still to be computed when the update begins.
         let gradients = (0..).zip(&weights.params).map(gradient);
         let gradients = gradients.map(|g| g.clone() + g * 0.5).collect();
         optimizer.step(&mut weights, gradients, 0.01).unwrap();
@@ -289,13 +286,14 @@ fn a_masked_run_on_the_gpu_is_the_cpus() {
         layout.param(format!("{i}"), &[n], Init::Normal(0.1));
     }
     let start = std::sync::Arc::new(layout).init(1);
+    assert!(Kernels::of(&start.upload(&DEVICE).device()).is_some());
     for rule in [Rule::SGD, Rule::ADAM] {
         let right = masked_run(&start, rule, &Device::flex());
         let seen = masked_run(&start, rule, &DEVICE);
         for (right, seen) in right.iter().zip(&seen) {
             assert_eq!(right.len(), start.layout.n() + 10);
-            let off = right.iter().zip(seen).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
-            assert!(off < 2e-6, "{rule:?}: {off}");
+            let close = right.iter().zip(seen).all(|(a, b)| (a - b).abs() < 2e-6);
+            assert!(close, "{rule:?}");
         }
         for (i, (was, now)) in start.values.iter().zip(&seen[0]).enumerate() {
             assert!(i % 3 > 0 || was.to_bits() == now.to_bits(), "{rule:?}: frozen weight {i}");

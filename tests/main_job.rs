@@ -26,12 +26,18 @@ use salun_studio::{
 
 /// Runs one job to its end.
 fn run(engine: &Engine, job: Job) -> Outcome {
+    run_told(engine, job, &mut |_| {})
+}
+
+/// The same, and tells the phases that it goes through.
+fn run_told(engine: &Engine, job: Job, phase: &mut dyn FnMut(&str)) -> Outcome {
     static JOBS: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(1);
     engine.start(1 + JOBS.fetch_add(1, std::sync::atomic::Ordering::SeqCst), job);
     loop {
         match engine.wait().expect("the engine lives") {
             Event::Done { outcome, .. } => return outcome,
             Event::Failed { error, .. } => panic!("{error}"),
+            Event::Progress { progress, .. } => phase(&progress.phase),
             _ => {}
         }
     }
@@ -184,7 +190,17 @@ fn the_cpu_and_vulkan_agree_on_a_tiny_recipe() {
 
 /// Runs a recipe on two devices: the same mask, and the same loss of every update.
 fn agree(engines: &[Engine; 2], recipe: &Recipe) -> [Report; 2] {
-    let [cpu, gpu] = engines.each_ref().map(|engine| unlearn(engine, recipe));
+    let mut checks = [0; 2];
+    let mut checks_of = checks.iter_mut();
+    let [cpu, gpu] = engines.each_ref().map(|engine| {
+        let checks = checks_of.next().unwrap();
+        let mut phase = |phase: &str| *checks += usize::from(phase.contains("Checking the GPU"));
+        match run_told(engine, Job::Unlearn(recipe.clone()), &mut phase) {
+            Outcome::Unlearned(run) => run,
+            other => panic!("{other:?}"),
+        }
+    });
+    assert!(checks[0] == 0 && checks[1] > 0, "only a GPU is held against the CPU: {checks:?}");
     [&cpu, &gpu].into_iter().for_each(|run| check_mask(run));
     // The GPU's own selection is the one that the CPU makes of the same scores.
     let again = gpu.ranking.as_ref().unwrap().mask(recipe.density).unwrap();
@@ -193,6 +209,8 @@ fn agree(engines: &[Engine; 2], recipe: &Recipe) -> [Report; 2] {
     assert!(overlap >= 0.99, "mask overlap {overlap}");
     let losses = [&cpu, &gpu].map(|run| run.log.iter().map(|l| l.loss).collect::<Vec<_>>());
     eprintln!("{}: mask overlap {overlap:.4}, losses {losses:?}", recipe.model);
+    let steps = recipe.steps.unwrap();
+    assert_eq!(losses.each_ref().map(Vec::len), [steps; 2]);
     for (a, b) in losses[0].iter().zip(&losses[1]) {
         assert!((a - b).abs() <= 0.02 * a.abs(), "losses {losses:?}");
     }

@@ -70,7 +70,11 @@ fn prompt(
     for (name, bytes) in bundle::attacks(&attacked.attacks)? {
         output::replace(&args.out.as_ref().unwrap_or(&args.run).join(name), &bytes)?;
     }
-    let attacks = attacked.attacks.iter().map(|a| a.report.clone()).collect();
+    let mut attacks: Vec<_> = attacked.attacks.iter().map(|a| a.report.clone()).collect();
+    // What an attack of another kind found earlier still holds.
+    let tried = |kind| attacks.iter().any(|a| a.kind == kind);
+    let earlier: Vec<_> = report.attacks.iter().filter(|a| !tried(a.kind)).cloned().collect();
+    attacks.extend(earlier);
     let report = Report { after: attacked.metrics, attacks, ..report };
     let found = verdict(&Evidence::of(&report, None));
     if common.json {
@@ -134,7 +138,8 @@ pub fn run(args: &Args, common: &Common) -> Result<()> {
             output::replace(&args.out.as_ref().unwrap_or(&args.run).join(name), &bytes)?;
         }
     }
-    let report = Report { after: metrics, ..report };
+    let retrain = against.clone().or(report.retrain);
+    let report = Report { after: metrics, retrain, ..report };
     let found = verdict(&Evidence::of(&report, audit.as_ref()));
     if common.json {
         return print::json(&json!({

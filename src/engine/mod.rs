@@ -6,6 +6,7 @@
 //! bytes there.
 
 mod audit;
+pub mod check;
 mod generate;
 pub mod job;
 mod latent;

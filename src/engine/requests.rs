@@ -25,14 +25,12 @@ use crate::{
     run::{
         budget::Budget,
         recipe::Recipe,
-        report::{EarlierReport, Metrics, Report, Verdict, VerdictLabel},
+        report::{Metrics, Report},
     },
 };
 
 /// Requests that a card may list.
 const MOST: usize = 1_000;
-/// Points of UA that an earlier request may lose before it counts as undone.
-const LOST: f64 = 3.0;
 
 /// The requests that adopted models were made by.
 pub type Adopted = HashMap<String, Vec<Recipe>>;
@@ -150,15 +148,6 @@ pub fn recall(card: &Card, data: &Dataset, split: &Split) -> Result<Vec<Earlier>
     card.unlearned.iter().map(recall).collect()
 }
 
-/// A verdict that holds for earlier requests, too: what they forgot must not come back.
-pub fn judged(verdict: Verdict, earlier: &[EarlierReport]) -> Verdict {
-    let Some(back) = earlier.iter().find(|e| e.before - e.after > LOST) else { return verdict };
-    let what = crate::data::forget::brief(&back.spec);
-    let (now, was, n) = (back.after, back.before, back.n);
-    let why = format!("{what}, forgotten earlier, is back: UA {now:.1}, was {was:.1} (n = {n})");
-    Verdict { label: VerdictLabel::UnderForgot, why: format!("{why}; {}", verdict.why) }
-}
-
 /// The card of unlearned weights: what was done to them, and none of the original's metrics.
 pub fn unlearned(card: &Card, report: &Report, set: &ForgetSet, split: &Split) -> Card {
     let Report { method, after, protocol, seed, .. } = report;
@@ -232,15 +221,5 @@ mod tests {
             let error = recall(wrong).unwrap_err().to_string();
             assert!(error.len() < 300 && !error.contains('\n'), "{error}");
         }
-    }
-
-    #[test]
-    fn what_comes_back_is_in_the_verdict() {
-        let forgot = Verdict { label: VerdictLabel::Forgot, why: "all of it".into() };
-        let earlier = |after| EarlierReport { spec: "class:Bag".into(), before: 99.0, after, n: 9 };
-        assert_eq!(judged(forgot.clone(), &[earlier(97.0)]), forgot);
-        let back = judged(forgot, &[earlier(99.0), earlier(60.0)]);
-        assert_eq!(back.label, VerdictLabel::UnderForgot);
-        assert!(back.why.starts_with("class:Bag, forgotten earlier, is back: UA 60.0, was 99.0"));
     }
 }

@@ -70,15 +70,19 @@ impl Session {
         let from = request.from.as_ref().map(|name| format!("{name} {}", start.hash()));
         let begin = |device: &Device| {
             let (network, start, items) = (network.clone(), start.clone(), items.clone());
-            Trainer::new(network, start, data.clone(), items, plan.clone(), device)
+            let mut trainer =
+                Trainer::new(network, start, data.clone(), items, plan.clone(), device);
+            if let Some(snapshot) = &request.resume {
+                trainer.resume(snapshot);
+            }
+            trainer
         };
         let mut trainer = begin(&self.device);
         let mut trial = Trial::default();
-        if let Some(snapshot) = &request.resume {
-            trainer.resume(snapshot);
-        } else if Trial::wanted(&self.info, plan.steps) {
+        let (left, n) = (plan.steps.saturating_sub(trainer.step), start.layout.n());
+        if Trial::wanted(&self.info, left, n, architecture.draws()) {
             let mut twin = begin(&Device::flex());
-            trial = Trial::run(plan.steps, monitor, async |_| twin.step()).await?;
+            trial = Trial::run(left, monitor, async |_| twin.step()).await?;
         }
         let (before, started) = (trainer.seconds, Instant::now());
         let mut kept = Instant::now();

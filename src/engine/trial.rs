@@ -13,14 +13,18 @@ use crate::{
 /// Updates whose losses are compared: the second depends on the gradients of the first.
 const TRIED: usize = 2;
 
+/// Weights of the largest model that is tried: the CPU would take minutes over a larger one.
+const LARGEST: usize = 30_000_000;
+
 /// The CPU's losses; none where there is nothing to be held against them.
 #[derive(Debug, Default)]
 pub struct Trial(std::vec::IntoIter<f32>);
 
 impl Trial {
-    /// Whether a run of so many updates on this device is to be tried.
-    pub fn wanted(info: &DeviceInfo, steps: usize) -> bool {
-        info.kind != DeviceKind::Cpu && steps > 0
+    /// Whether a run of so many updates of a model of so many weights is to be tried on this device.
+    /// What is drawn on the device, as dropout is, differs from one to the other.
+    pub fn wanted(info: &DeviceInfo, steps: usize, n: usize, draws: bool) -> bool {
+        info.kind != DeviceKind::Cpu && steps > 0 && n <= LARGEST && !draws
     }
 
     /// Makes the first of `steps` updates on the CPU.
@@ -56,11 +60,11 @@ impl Trial {
             Some(right) if (loss - right).abs() > 0.05 * right.abs().max(0.01) => {
                 let way_out = match cfg!(target_arch = "wasm32") {
                     true => "add device=cpu to the page's address",
-                    false => "use --device cpu",
+                    false => "start it with --device cpu",
                 };
                 Err(Error::Device(format!(
-                    "this GPU computes wrong numbers here (a loss of {loss:.3}, the CPU has \
-                     {right:.3}); {way_out}"
+                    "this GPU computes wrong numbers here (a loss of {loss:.3e}, the CPU \
+                     has {right:.3e}); {way_out}"
                 )))
             }
             _ => Ok(()),
@@ -70,10 +74,14 @@ impl Trial {
 
 #[cfg(test)]
 mod tests {
-    use super::Trial;
+    use super::*;
 
     #[test]
     fn losses_that_are_far_from_the_cpus_are_refused() {
+        let info = |kind| DeviceInfo { kind, name: "x".into(), api: "x".into(), why: "".into() };
+        assert!(Trial::wanted(&info(DeviceKind::Discrete), 4, 1000, false));
+        assert!(!Trial::wanted(&info(DeviceKind::Cpu), 4, 1000, false));
+        assert!(!Trial::wanted(&info(DeviceKind::Discrete), 4, 1000, true));
         let of = |losses: Vec<f32>| Trial(losses.into_iter());
         let wrong = of(vec![0.058]).check(4.14).unwrap_err();
         assert!(wrong.to_string().contains("--device cpu"));

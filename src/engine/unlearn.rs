@@ -159,6 +159,7 @@ impl Session {
             retrain: retrain.as_ref(),
             audit: audit.as_ref(),
             attacks: &[],
+            earlier: &earlier,
         });
         let report = Report {
             task: task.name().into(),
@@ -176,7 +177,7 @@ impl Session {
             },
             mask: mask.as_ref().map(|m| m.report(scored, frozen_changed(m))),
             gap: retrain.as_ref().map(|r| Gap::between(&after.metrics, r)),
-            verdict: requests::judged(found, &earlier),
+            verdict: found,
             audit: audit.map(Box::new),
             attacks: Vec::new(),
             changed,
@@ -213,14 +214,15 @@ impl Session {
 
     /// What a run's first losses are on the CPU.
     async fn trial(
-        &mut self,
+        &self,
         model: &Model,
         setting: &Setting,
         mask: Option<&Mask>,
         monitor: &mut Monitor,
     ) -> Result<Trial> {
         let steps = setting.plan.steps;
-        if !Trial::wanted(&self.info, steps) {
+        let (n, draws) = (model.weights.layout.n(), model.card.architecture.draws());
+        if !Trial::wanted(&self.info, steps, n, draws) {
             return Ok(Trial::default());
         }
         let (data, plan) = (setting.data.clone(), setting.plan.clone());

@@ -5,7 +5,7 @@ use crate::{
     run::{
         attack::{AttackKind, AttackReport},
         audit::{Audit, Examination},
-        report::{Metrics, Report, Verdict, VerdictLabel},
+        report::{EarlierReport, Metrics, Report, Verdict, VerdictLabel},
     },
 };
 
@@ -17,6 +17,8 @@ const RELEARN: f64 = 15.0;
 /// The same where there is no Retrain, above an even guess among the classes. A model that never saw
 /// a class also has features that tell it apart, so the probe alone says nothing here.
 const CHANCE: f64 = 50.0;
+/// Points of UA that an earlier request may lose before it counts as undone.
+const RETURNED: f64 = 3.0;
 /// Points by which another prompt may bring more back than the forgotten one.
 const ASKED: f64 = 25.0;
 
@@ -46,6 +48,8 @@ pub struct Evidence<'a> {
     pub audit: Option<&'a Audit>,
     /// On a text-to-image model.
     pub attacks: &'a [AttackReport],
+    /// What was forgotten before, and must not come back.
+    pub earlier: &'a [EarlierReport],
 }
 
 impl<'a> Evidence<'a> {
@@ -61,6 +65,7 @@ impl<'a> Evidence<'a> {
             retrain: report.retrain.as_ref(),
             audit: audit.or(report.audit.as_deref()),
             attacks: &report.attacks,
+            earlier: &report.earlier,
         }
     }
 
@@ -102,7 +107,17 @@ pub fn verdict(evidence: &Evidence) -> Verdict {
         VerdictLabel::Forgot
     };
     let back = back.map_or(String::new(), |how| format!("; {how}"));
-    Verdict { label, why: format!("{left}; {damage}{aimed}{back}") }
+    let why = format!("{left}; {damage}{aimed}{back}");
+    match evidence.earlier.iter().find(|e| e.before - e.after > RETURNED) {
+        None => Verdict { label, why },
+        Some(back) => {
+            let what = crate::data::forget::brief(&back.spec);
+            let (now, was, n) = (back.after, back.before, back.n);
+            let back =
+                format!("{what}, forgotten earlier, is back: UA {now:.1}, was {was:.1} (n = {n})");
+            Verdict { label: VerdictLabel::UnderForgot, why: format!("{back}; {why}") }
+        }
+    }
 }
 
 /// How another prompt brings the forgotten back. Inversion says nothing here: it brings back what a
@@ -182,7 +197,30 @@ mod tests {
 
     fn judge(task: Task, whole_class: bool, after: &Metrics, audit: Option<&Audit>) -> Verdict {
         let before = &metrics(1.0, 98.0, 93.0);
-        verdict(&Evidence { task, whole_class, before, after, retrain: None, audit, attacks: &[] })
+        let earlier = &[];
+        let attacks = &[];
+        let evidence =
+            Evidence { task, whole_class, before, after, retrain: None, audit, attacks, earlier };
+        verdict(&evidence)
+    }
+
+    #[test]
+    fn what_comes_back_is_in_the_verdict() {
+        let (before, after) = (&metrics(1.0, 98.0, 93.0), &metrics(99.0, 97.5, 92.5));
+        let (task, whole_class, retrain, audit, attacks) = (Task::Classify, true, None, None, &[]);
+        let past = |after| EarlierReport { spec: "class:Bag".into(), before: 99.0, after, n: 9 };
+        for (earlier, label) in [
+            (vec![past(97.0)], VerdictLabel::Forgot),
+            (vec![past(99.0), past(60.0)], VerdictLabel::UnderForgot),
+        ] {
+            let earlier = &*earlier;
+            let evidence =
+                Evidence { task, whole_class, before, after, retrain, audit, attacks, earlier };
+            let found = verdict(&evidence);
+            assert_eq!(found.label, label);
+            let back = "class:Bag, forgotten earlier, is back: UA 60.0, was 99.0";
+            assert_eq!(found.why.starts_with(back), label == VerdictLabel::UnderForgot);
+        }
     }
 
     #[test]

@@ -1,7 +1,6 @@
 //! The device, the operations on it and the kernels behind them.
 
 pub mod buffers;
-pub mod check;
 pub mod cpu;
 pub mod device;
 pub mod flex;

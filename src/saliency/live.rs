@@ -13,7 +13,7 @@ use crate::{
 /// What a density keeps.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Kept {
-    /// Scores from here on are kept, nearly: within a bin, 3 to 6 % of the value.
+    /// Scores from here on are kept; of [`Live::keep`] nearly: within a bin, 3 to 6 % of the value.
     pub threshold: f32,
     /// Scores equal to the threshold are kept before this position.
     pub ties_end: usize,
@@ -60,7 +60,8 @@ impl Live {
         let inside = self.total[bin] - self.total[bin + 1];
         let wanted = k - self.total[bin + 1];
         let share = wanted as f64 / inside as f64;
-        let threshold = f32::from_bits(((bin as f64 + 1.0 - share) * BIN).round() as u32);
+        let threshold =
+            f32::from_bits(((bin as f64 + 1.0 - share) * f64::from(BIN)).round() as u32);
         // A bin's scores are shared out between the layers that have some in it.
         let mut given = 0;
         let mut seen = 0;
@@ -74,25 +75,43 @@ impl Live {
         Kept { layers: layers.collect(), threshold, ties_end: usize::MAX }
     }
 
-    /// What the `k` largest scores are: one pass over the scores of this ranking, which orders
-    /// those in the bin of the k-th largest and no others. The same selection as [`select::top_k`].
+    /// What the `k` largest scores are, exactly: a pass over the scores of this ranking that counts
+    /// the lower bits of those in the bin of the k-th largest, and a pass that counts what is kept.
+    /// The same selection as [`select::top_k`].
     pub fn exact(&self, ranking: &Ranking, k: usize) -> Kept {
         let Some((k, bin)) = self.bin(k) else { return self.nothing() };
-        let wanted = k - self.total[bin + 1];
-        let mut inside: Vec<(u32, u32)> = Vec::with_capacity(self.total[bin] - self.total[bin + 1]);
-        let bits = ranking.scores.iter().map(|s| s.to_bits());
-        inside.extend((0..).zip(bits).filter(|(_, bits)| bin_of(*bits) == bin));
-        let last = wanted - 1;
-        inside.select_nth_unstable_by(last, |a, b| b.1.cmp(&a.1).then(a.0.cmp(&b.0)));
-        let (at, threshold) = inside[last];
-        let mut layers: Vec<usize> =
-            self.above.iter().map(|above| above[bin + 1] as usize).collect();
-        let params = &ranking.layout.params;
-        for (at, _) in &inside[..wanted] {
-            let layer = params.partition_point(|e| e.range().end <= *at as usize);
-            layers[layer] += 1;
+        let inside = |bits: u32| bin_of(bits) == bin;
+        let low = |bits: u32| (bits & (BIN - 1)) as usize;
+        let mut counts = vec![0u32; BIN as usize];
+        for bits in ranking.scores.iter().map(|s| s.to_bits()).filter(|bits| inside(*bits)) {
+            counts[low(bits)] += 1;
         }
-        Kept { threshold: f32::from_bits(threshold), ties_end: at as usize + 1, layers }
+        let mut ties = k - self.total[bin + 1];
+        let mut last = BIN as usize - 1;
+        while ties > counts[last] as usize {
+            ties -= counts[last] as usize;
+            last -= 1;
+        }
+        let (mut ties_end, mut layers) = (0, Vec::with_capacity(self.above.len()));
+        for (entry, above) in ranking.layout.params.iter().zip(&self.above) {
+            let mut kept = above[bin + 1] as usize;
+            for at in entry.range() {
+                let bits = ranking.scores[at].to_bits();
+                if inside(bits) && low(bits) >= last {
+                    let tied = low(bits) == last;
+                    if tied && ties == 0 {
+                        continue;
+                    }
+                    if tied {
+                        (ties, ties_end) = (ties - 1, at + 1);
+                    }
+                    kept += 1;
+                }
+            }
+            layers.push(kept);
+        }
+        let threshold = f32::from_bits(bin as u32 * BIN + last as u32);
+        Kept { threshold, ties_end, layers }
     }
 
     /// `k`, at most all, and the bin that holds the k-th largest; `None` where k is 0.
@@ -107,7 +126,7 @@ impl Live {
 
     /// The density whose mask has this threshold, nearly.
     pub fn density_at(&self, threshold: f32) -> f64 {
-        let at = f64::from(threshold.max(0.0).to_bits()) / BIN;
+        let at = f64::from(threshold.max(0.0).to_bits()) / f64::from(BIN);
         let bin = (at as usize).min(BINS - 1);
         let inside = (self.total[bin] - self.total[bin + 1]) as f64;
         let kept = self.total[bin + 1] as f64 + inside * (bin as f64 + 1.0 - at).clamp(0.0, 1.0);
@@ -116,7 +135,7 @@ impl Live {
 }
 
 /// Bit patterns in a bin.
-const BIN: f64 = (1u32 << 19) as f64;
+const BIN: u32 = 1 << 19;
 /// The bin from which on there are no numbers.
 const NUMBERS: usize = (f32::INFINITY.to_bits() >> 19) as usize;
 

@@ -96,15 +96,31 @@ impl Ranking {
         Ok(self.made(density, k, selection.threshold, bits))
     }
 
+    /// The mask of some layers alone, by name: a share of their weights, and of no others.
+    ///
+    /// # Errors
+    /// As [`Ranking::mask`].
+    pub fn mask_of(&self, density: f64, layer: impl Fn(&str) -> bool) -> Result<Mask> {
+        let params = || self.layout.params.iter().filter(|e| layer(&e.name));
+        let scores: Vec<f32> = params().flat_map(|e| &self.scores[e.range()]).copied().collect();
+        let k = count(density, scores.len())?;
+        let cut = top_k(&scores, k)?;
+        let mut kept = Vec::new();
+        cut.mark(&scores, &mut kept);
+        let (mut bits, mut kept) = (vec![0; self.scores.len()], kept.into_iter());
+        for entry in params() {
+            bits[entry.range()].iter_mut().zip(&mut kept).for_each(|(bit, kept)| *bit = kept);
+        }
+        let density = k as f64 / bits.len() as f64;
+        Ok(self.made(density, k, cut.threshold(), bits))
+    }
+
     /// How many weights a density keeps: floor(density · N).
     ///
     /// # Errors
     /// The density is not in 0..=1.
     pub fn k(&self, density: f64) -> Result<usize> {
-        if !(0.0..=1.0).contains(&density) {
-            return Err(Error::argument("density", density, "a share from 0 to 1 is needed"));
-        }
-        Ok((self.scores.len() as f64 * density) as usize)
+        count(density, self.scores.len())
     }
 
     fn made(&self, density: f64, k: usize, threshold: f32, bits: Vec<u8>) -> Mask {
@@ -132,4 +148,12 @@ impl Ranking {
         let below = counts.remove(0);
         Histogram { start, step, counts, below }
     }
+}
+
+/// floor(density · n).
+fn count(density: f64, n: usize) -> Result<usize> {
+    if !(0.0..=1.0).contains(&density) {
+        return Err(Error::argument("density", density, "a share from 0 to 1 is needed"));
+    }
+    Ok((n as f64 * density) as usize)
 }

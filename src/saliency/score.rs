@@ -176,7 +176,7 @@ impl Sum {
         match self {
             Self::Tensors(sum) => *sum = plus(std::mem::take(sum), gradient),
             Self::Buffer(kernels, sum) => {
-                kernels.accumulate(sum, &buffers::slice(Tensor::cat(gradient, 0))?, last);
+                kernels.accumulate(sum, &buffers::slice(&Tensor::cat(gradient, 0))?, last);
             }
         }
         Ok(())

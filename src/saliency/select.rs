@@ -30,12 +30,6 @@ impl Cut {
         f32::from_bits(self.bits)
     }
 
-    /// The position behind the last selected value that equals the threshold.
-    pub fn last_tie(self, scores: &[f32]) -> usize {
-        let tied = scores.iter().enumerate().filter(|(_, s)| s.to_bits() == self.bits);
-        tied.take(self.ties).last().map_or(0, |(at, _)| at + 1)
-    }
-
     /// Writes 1 for each selected value and 0 for the others; ties are taken by position.
     pub fn mark(self, scores: &[f32], out: &mut Vec<u8>) {
         let mut ties = self.ties;

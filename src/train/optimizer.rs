@@ -1,6 +1,6 @@
 //! SGD with momentum and Adam, with exact freezing under a mask.
 
-use burn::tensor::{Bool, Device, Tensor};
+use burn::tensor::{Bool, Tensor};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -35,7 +35,8 @@ impl Rule {
 /// Which weights may change, and what the others are.
 ///
 /// Freezing is by selection, not by multiplication: a frozen weight is the original's very bits,
-/// whatever momentum and weight decay do (SalUn eq. 4; ALGORITHMS 4.4).
+/// whatever momentum and weight decay do (SalUn eq. 4; ALGORITHMS 4.4). What else moves weights
+/// between two updates is followed by [`Optimizer::hold`]: the kernels keep the bits they find.
 #[derive(Debug, Clone)]
 pub struct Freeze {
     /// True where a weight may change, per parameter.
@@ -94,7 +95,7 @@ impl Freeze {
 }
 
 /// An update rule with its state.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Optimizer {
     rule: Rule,
     freeze: Option<Freeze>,
@@ -102,8 +103,8 @@ pub struct Optimizer {
     pub first: Vec<Tensor<1>>,
     /// Second moment of Adam.
     pub second: Vec<Tensor<1>>,
-    /// Instead of both where a mask is on a GPU.
-    moments: Vec<Slice>,
+    /// Instead of both where a mask is on a GPU: SGD's velocity, or both moments of Adam.
+    moments: Vec<Vec<Slice>>,
     pub steps: usize,
 }
 
@@ -126,7 +127,7 @@ impl Optimizer {
         self.steps += 1;
         let resident = self.freeze.as_ref().and_then(|freeze| freeze.resident.clone());
         if let Some((kernels, mask)) = resident {
-            return self.fused(&kernels, &mask, weights, gradients, lr as f32);
+            return self.by_kernel(&kernels, &mask, weights, gradients, lr as f32);
         }
         if self.first.is_empty() {
             self.first = gradients.iter().map(|g| g.zeros_like()).collect();
@@ -153,7 +154,7 @@ impl Optimizer {
     }
 
     /// One update by our own kernels: one pass over each parameter, mask and all.
-    fn fused(
+    fn by_kernel(
         &mut self,
         kernels: &Kernels,
         mask: &Slice,
@@ -161,7 +162,7 @@ impl Optimizer {
         gradients: Vec<Tensor<1>>,
         lr: f32,
     ) -> Result<()> {
-        let (update, each) = match self.rule {
+        let (update, moments) = match self.rule {
             Rule::Sgd { momentum, weight_decay } => {
                 let (momentum, weight_decay) = (momentum as f32, weight_decay as f32);
                 (Update::Sgd { lr, momentum, weight_decay }, 1)
@@ -172,27 +173,19 @@ impl Optimizer {
             }
         };
         if self.moments.is_empty() {
-            let zeros = |theta: &Tensor<1>| kernels.zeros(each * theta.dims()[0]);
+            let zeros =
+                |theta: &Tensor<1>| (0..moments).map(|_| kernels.zeros(theta.dims()[0])).collect();
             self.moments = weights.params.iter().map(zeros).collect();
         }
-        let device: Device = weights.device();
-        let after: Vec<Tensor<1>> =
-            weights.params.iter().map(|theta| Tensor::empty(theta.dims(), &device)).collect();
-        let n = after.len();
-        let before = weights.params.iter().chain(&gradients).chain(&after);
-        let slices = buffers::slices(before.cloned())?;
+        let (slices, after) = buffers::with_results(&weights.params, &gradients)?;
         let mut start = 0;
-        let tensors: Vec<Updated> = (0..n)
-            .map(|i| {
+        let tensors: Vec<Updated> = slices
+            .iter()
+            .zip(&self.moments)
+            .map(|(tensors, moments)| {
                 let at = start;
-                start += slices[i].n;
-                Updated {
-                    weights: &slices[i],
-                    gradient: &slices[n + i],
-                    moments: &self.moments[i],
-                    mask: (mask, at),
-                    updated: &slices[2 * n + i],
-                }
+                start += tensors[0].n;
+                Updated { tensors, moments, mask: (mask, at) }
             })
             .collect();
         kernels.update(update, &tensors);

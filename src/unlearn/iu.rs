@@ -36,7 +36,7 @@ pub const METHOD: Method = Method {
     title: "Influence",
     paper: "Koh and Liang, ICML 2017, arXiv 1703.04730; Izzo et al., AISTATS 2021",
     knobs: &[&[
-        Knob::log("alpha", 10.0, [0.0, 1e4], "length of the step"),
+        Knob::log("alpha", 1.0, [0.0, 1e4], "length of the step"),
         Knob::choice(
             "form",
             &["as-released", "conjugate-gradient", "diagonal"],

@@ -157,7 +157,7 @@ pub const TRAINING: &[Knob] = &[Knob::switch(
 /// Knobs of every method that trains a text-to-image model; ESD is always so limited.
 pub const LAYERS: &[Knob] = &[Knob::switch(
     "cross-attention",
-    "only the layers that read the prompt change; a mask is cut to them",
+    "only the layers that read the prompt change; the density is a share of theirs",
 )
 .only(Task::TextToImage)];
 

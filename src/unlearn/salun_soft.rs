@@ -114,13 +114,11 @@ pub async fn shrunk(
     let n = moved.iter().map(|m| m.dims()[0]).sum::<usize>();
     let larger = n + 1 - k.clamp(1, n);
     if let Some(kernels) = Kernels::of(&moved[0].device()) {
-        let sizes = buffers::slice(Tensor::cat(moved, 0).abs())?;
+        let sizes = buffers::slice(&Tensor::cat(moved, 0).abs())?;
         let tau = kernels.top_k(&sizes, larger).await?.threshold;
-        let updated: Vec<Tensor<1>> = theta.iter().map(|t| t.zeros_like()).collect();
-        let slices = buffers::slices(theta.iter().chain(reference).chain(&updated).cloned())?;
-        let each = |i| [&slices[i], &slices[theta.len() + i], &slices[2 * theta.len() + i]];
-        kernels.soft_threshold(&(0..theta.len()).map(each).collect::<Vec<_>>(), tau);
-        return Ok(updated);
+        let (tensors, drawn) = buffers::with_results(theta, reference)?;
+        kernels.soft_threshold(&tensors, tau);
+        return Ok(drawn);
     }
     let mut sizes = read_all(&moved).await?;
     sizes.iter_mut().for_each(|d| *d = d.abs());

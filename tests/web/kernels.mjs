@@ -91,15 +91,16 @@ const inPage = async (sources) => {
 
   const [lr, momentum, decay] = [0.05, 0.9, 5e-4];
   let [after, moments] = [buffer(new Float32Array(n)), buffer(velocity)];
-  run('step_sgd.main', [buffer(theta), buffer(gradient), moments, buffer(words), after, uniform([start, n], [lr, momentum, decay])], n);
+  run('step_sgd.main', [buffer(theta), buffer(gradient), after, buffer(words), uniform([start, n], [lr, momentum, decay]), moments], n);
   off.step_sgd = furthest(await read(after, Float32Array), theta.map((v, i) => (
     free(i) ? v - lr * (momentum * velocity[i] + gradient[i] + decay * v) : v)));
 
   const [beta1, beta2, eps] = [0.9, 0.999, 1e-8];
-  [after, moments] = [buffer(new Float32Array(n)), buffer(new Float32Array(2 * n))];
+  after = buffer(new Float32Array(n));
   const unbias = 1 / (1 - beta2);
-  run('step_adam.main', [buffer(theta), buffer(gradient), moments, buffer(words), after,
-    uniform([start, n], [lr / (1 - beta1), beta1, beta2, unbias, eps])], n);
+  const adam = uniform([start, n], [lr / (1 - beta1), beta1, beta2, unbias, eps]);
+  const zeros = () => buffer(new Float32Array(n));
+  run('step_adam.main', [buffer(theta), buffer(gradient), after, buffer(words), adam, zeros(), zeros()], n);
   off.step_adam = furthest(await read(after, Float32Array), theta.map((v, i) => (
     free(i) ? v - lr * gradient[i] / (Math.abs(gradient[i]) + eps) : v)));
 

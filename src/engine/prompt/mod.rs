@@ -21,7 +21,10 @@ use crate::{
     diffusion::{latent::LatentWeights, sampler::SampleOptions},
     error::{Error, Result},
     eval::verdict::{Evidence, verdict},
-    models::{AnyModel, Task, latent::LatentModel},
+    models::{
+        AnyModel, Task,
+        latent::{LatentModel, unet::is_cross_attention},
+    },
     monitor::Monitor,
     run::{
         attack::AttackKind,
@@ -33,7 +36,7 @@ use crate::{
     unlearn::{
         knob::Knobs,
         prompt::{
-            PromptMethod, PromptPlan, PromptUnlearner, cut_to_cross_attention,
+            PromptMethod, PromptPlan, PromptUnlearner, cross_attention,
             items::{Items, Noising},
         },
         registry,
@@ -97,10 +100,17 @@ impl Session {
         let items = self.items(&setting, &weights, monitor).await?;
         let [forget, retain] = &*items;
         let ranking = self.rank_prompt(&recipe, &setting, forget, &weights, monitor).await?;
-        let mut mask = match &ranking {
+        // ESD trains cross-attention alone, as its authors do for prompts.
+        let attention = method == PromptMethod::Esd || knobs.on("cross-attention");
+        let mask = match &ranking {
+            Some(ranking) if attention => {
+                Some(ranking.mask_of(recipe.density, is_cross_attention)?)
+            }
             Some(ranking) => Some(ranking.cut(recipe.density).await?),
             None => None,
         };
+        let all = || cross_attention(&network.unet_layout);
+        let free = mask.as_ref().map(|m| m.bits.clone()).or_else(|| attention.then(all));
         // A ranking from an earlier job cost what it cost then.
         let mask_seconds =
             clock.elapsed().as_secs_f64().max(ranking.as_ref().map_or(0.0, |r| r.seconds));
@@ -112,16 +122,6 @@ impl Session {
         let mut evaluate_seconds = clock.elapsed().as_secs_f64();
 
         let look = Look::new(&setting)?;
-        let mut free = mask.as_ref().map(|mask| mask.bits.clone());
-        // ESD trains cross-attention alone, as its authors do for prompts.
-        if method == PromptMethod::Esd || knobs.on("cross-attention") {
-            let bits = free.get_or_insert_with(|| vec![1; network.unet_layout.n()]);
-            cut_to_cross_attention(bits, network);
-        }
-        if let (Some(mask), Some(free)) = (&mut mask, &free) {
-            mask.bits = free.clone();
-            mask.k = free.iter().map(|bit| usize::from(*bit)).sum();
-        }
         let mut unlearner = PromptUnlearner::new(
             setting.noising(),
             [forget, retain],
@@ -244,7 +244,7 @@ impl Session {
         monitor: &mut Monitor,
     ) -> Result<Trial> {
         let steps = if plan.method.trains() { plan.steps } else { 0 };
-        if !Trial::wanted(&self.info, steps) {
+        if !Trial::wanted(&self.info, steps, setting.model.params(), false) {
             return Ok(Trial::default());
         }
         let cpu = Device::flex();

@@ -8,7 +8,7 @@ mod update;
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 
 use burn::tensor::Device;
@@ -79,8 +79,8 @@ pub struct Kernels {
     pipelines: Arc<Mutex<HashMap<(&'static str, &'static str), wgpu::ComputePipeline>>>,
 }
 
-/// The kernels of the devices that were opened.
-static OPENED: Mutex<Vec<(Device, Kernels)>> = Mutex::new(Vec::new());
+/// The wgpu device that was opened, of which a process has one, and the kernels on it.
+static OPENED: OnceLock<(Device, Kernels)> = OnceLock::new();
 
 /// Part of a vector, as the kernels read it; `start` tells only where positions matter.
 #[derive(Debug, Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
@@ -98,15 +98,13 @@ impl Kernels {
 
     /// The kernels of a device that [`super::device::open`] opened; `None` on the CPU.
     pub fn of(device: &Device) -> Option<Self> {
-        let opened = OPENED.lock().unwrap_or_else(PoisonError::into_inner);
-        opened.iter().find(|(known, _)| known == device).map(|(_, kernels)| kernels.clone())
+        OPENED.get().filter(|(opened, _)| opened == device).map(|(_, kernels)| kernels.clone())
     }
 
     /// Makes these the kernels of a device.
     pub(super) fn serve(self, device: &Device) {
-        let mut opened = OPENED.lock().unwrap_or_else(PoisonError::into_inner);
-        opened.retain(|(known, _)| known != device);
-        opened.push((device.clone(), self));
+        // Burn opens a device once in a process, too.
+        let _ = OPENED.set((device.clone(), self));
     }
 
     /// Copies values to the device.
@@ -139,6 +137,11 @@ impl Kernels {
             contents: bytemuck::bytes_of(&value),
             usage: wgpu::BufferUsages::UNIFORM,
         })
+    }
+
+    /// Workgroups that walk over `n` values.
+    fn walk(n: usize) -> u64 {
+        (n as u64).div_ceil(LANES).min(GROUPS)
     }
 
     /// Records one dispatch. Bindings are numbered in their order.

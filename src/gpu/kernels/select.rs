@@ -1,6 +1,6 @@
 //! Exact selection of the k largest on the device: three digits of a radix histogram, then marks.
 
-use super::{GROUPS, Kernels, LANES, Part, Shader, Slice, shader};
+use super::{Kernels, Part, Shader, Slice, shader};
 use crate::error::{Error, Result};
 
 const HISTOGRAM: Shader = shader!("select_histogram");
@@ -66,7 +66,7 @@ impl Kernels {
         self.submit(|pass| {
             for _ in 0..3 {
                 for (start, n, part) in &parts {
-                    let groups = (*n as u64).div_ceil(LANES).min(GROUPS);
+                    let groups = Self::walk(*n);
                     let all = [
                         scores.part(*start, *n),
                         counts.whole(),

@@ -46,7 +46,7 @@ impl Kernels {
             for (start, n) in self.parts(sum.n, LANES as usize) {
                 let part = self.uniform(Part { start: start as u32, n: n as u32 });
                 let all = [sum.part(start, n), gradient.part(start, n), part.as_entire_binding()];
-                self.dispatch(pass, shader, &all, (n as u64).div_ceil(LANES).min(GROUPS));
+                self.dispatch(pass, shader, &all, Self::walk(n));
             }
         });
     }

@@ -20,7 +20,7 @@ use crate::{
     models::{
         latent::{LatentNetwork, unet::is_cross_attention},
         layers::{Mode, Pass},
-        weights::{Weights, read, read_all},
+        weights::{WeightEntry, WeightLayout, Weights, read, read_all},
     },
     monitor::Monitor,
     saliency::{estimator::Estimator, ranking::Ranking},
@@ -145,11 +145,10 @@ pub fn contexts(network: &LatentNetwork, weights: &LatentWeights, ids: &[Vec<u32
     network.text.forward(&Pass::new(&weights.text, Mode::Eval), ids)
 }
 
-/// Cuts a mask to the cross-attention layers.
-pub fn cut_to_cross_attention(bits: &mut [u8], network: &LatentNetwork) {
-    for e in network.unet_layout.params.iter().filter(|e| !is_cross_attention(&e.name)) {
-        bits[e.range()].fill(0);
-    }
+/// A 1 for every weight of the cross-attention layers.
+pub fn cross_attention(layout: &WeightLayout) -> Vec<u8> {
+    let reads = |e: &WeightEntry| vec![u8::from(is_cross_attention(&e.name)); e.n()];
+    layout.params.iter().flat_map(reads).collect()
 }
 
 /// The numbers of a run.

@@ -133,8 +133,7 @@ fn weights_outside_the_mask_keep_every_bit_and_the_mask_repeats() {
 fn cross_attention_alone_can_be_trained() {
     pollster::block_on(async {
         let scene = Scene::new().await;
-        let mut free = vec![1; scene.model.network.unet_layout.n()];
-        cut_to_cross_attention(&mut free, &scene.model.network);
+        let free = cross_attention(&scene.model.network.unet_layout);
         let mut run = scene.run(PromptMethod::Esd, Some(&free));
         while !run.finished() {
             run.update().unwrap();

@@ -3,10 +3,10 @@
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
-use super::ops::{self, Padding};
 use crate::{
     data::rng::{normals, seeded},
     error::Result,
+    gpu::ops::{self, Padding},
     models::{
         layers::{Mode, Pass},
         unet::{Unet, UnetConfig},
