@@ -209,7 +209,7 @@ fn agree(engines: &[Engine; 2], recipe: &Recipe) -> [Report; 2] {
     assert!(overlap >= 0.99, "mask overlap {overlap}");
     let losses = [&cpu, &gpu].map(|run| run.log.iter().map(|l| l.loss).collect::<Vec<_>>());
     eprintln!("{}: mask overlap {overlap:.4}, losses {losses:?}", recipe.model);
-    let steps = recipe.steps.unwrap();
+    let steps = cpu.report.training.steps;
     assert_eq!(losses.each_ref().map(Vec::len), [steps; 2]);
     for (a, b) in losses[0].iter().zip(&losses[1]) {
         assert!((a - b).abs() <= 0.02 * a.abs(), "losses {losses:?}");
