@@ -7,7 +7,9 @@ use salun_studio::{
     engine::Engine,
     error::Error,
     gpu::device::{self, DeviceChoice},
+    run::budget::Budget,
     studio::{Parcel, Studio},
+    unlearn::registry::METHODS,
 };
 
 /// Runs the window until a widget with this label is there; the engine works meanwhile.
@@ -27,8 +29,8 @@ fn label(window: &Harness<Studio>, part: &str) -> String {
     node.accesskit_node().label().unwrap_or_default()
 }
 
-#[test]
-fn a_person_sees_a_class_forgotten() {
+/// The window, with an engine on the CPU.
+fn window() -> Harness<'static, Studio> {
     let engine = Engine::spawn(device::open(DeviceChoice::Cpu).expect("the CPU"));
     let save = Box::new(|_: Parcel| Err(Error::Request("not in this test".into())));
     let studio = Studio::new(Box::new(engine), save);
@@ -37,6 +39,44 @@ fn a_person_sees_a_class_forgotten() {
         .with_max_steps(20)
         .build_ui_state(|ui, studio: &mut Studio| studio.show(ui), studio);
     window.step();
+    window
+}
+
+#[test]
+fn every_method_for_classifiers_runs() {
+    let mut window = window();
+    let idle = |window: &mut Harness<Studio>, what: &str| {
+        let started = Instant::now();
+        window.step();
+        while window.state().state.work.is_some() || window.state().state.session().opened.is_none()
+        {
+            assert!(started.elapsed() < Duration::from_secs(900), "waited too long for {what}");
+            std::thread::sleep(Duration::from_millis(20));
+            window.step();
+        }
+        assert!(window.state().state.error.is_none(), "{what}: {:?}", window.state().state.error);
+    };
+    idle(&mut window, "the first model");
+    window.get_by_label("Classifier").click();
+    idle(&mut window, "the classifier");
+    window.state_mut().state.set_budget(Budget::Tiny);
+    idle(&mut window, "the classifier's pictures");
+    window.get_by_label("Sneaker").click();
+    idle(&mut window, "the scores");
+    for method in METHODS.iter().filter(|method| method.classify.is_some()) {
+        window.state_mut().state.set_method(method.name);
+        idle(&mut window, method.name);
+        window.get_by_label("Forget").click();
+        idle(&mut window, method.name);
+        let (_, run) = window.state().state.finished().next().expect("a run");
+        assert_eq!(run.report.method, method.name);
+        assert!(run.report.mask.as_ref().is_none_or(|mask| mask.frozen_changed == 0));
+    }
+}
+
+#[test]
+fn a_person_sees_a_class_forgotten() {
+    let mut window = window();
     window.get_by_label("Classifier").click();
     until(&mut window, "Sneaker");
     window.get_by_label("Sneaker").click();

@@ -171,6 +171,8 @@ fn the_tables_that_are_shipped_are_of_the_present_protocol() {
         let summary = folder::summary(&dir).unwrap();
         let table = Table::new(&summary.name, summary.scale).unwrap();
         assert_eq!(summary.protocol, table.hash(), "{}", dir.display());
-        assert_eq!(summary.failed, 0, "{}", dir.display());
+        // A search goes to where some methods break.
+        let failed = if summary.name == "search" { 0 } else { summary.failed };
+        assert_eq!(failed, 0, "{}", dir.display());
     }
 }
