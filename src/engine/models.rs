@@ -1,6 +1,6 @@
 //! The models that a session has open: by name, as judges, as they are shown.
 
-use std::{path::Path, sync::Arc};
+use std::{collections::HashMap, path::Path, sync::Arc};
 
 use super::{
     job::{Opened, Shelf},
@@ -11,7 +11,7 @@ use crate::{
     data,
     diffusion::sampler::SampleOptions,
     error::Result,
-    models::{Model, Task, registry},
+    models::{Model, Task, latent::LatentModel, registry},
     monitor::Monitor,
     run::budget::Budget,
     train::latent::judge,
@@ -32,12 +32,12 @@ impl Session {
 
     /// A model by name or path, opened once.
     pub fn model(&mut self, name: &str) -> Result<Arc<Model>> {
-        if let Some(model) = self.models.get(name) {
-            return Ok(model.clone());
-        }
-        let model = Arc::new(registry::open(name)?);
-        self.models.insert(name.to_string(), model.clone());
-        Ok(model)
+        once(&mut self.models, name, || registry::open(name))
+    }
+
+    /// A text-to-image model by name or folder, opened once.
+    pub fn latent(&mut self, name: &str) -> Result<Arc<LatentModel>> {
+        once(&mut self.latents, name, || registry::open_latent(name))
     }
 
     /// The classifier that judges a text-to-image model's pictures: the one in the model's folder
@@ -47,23 +47,13 @@ impl Session {
         if own.is_file() {
             return self.model(&own.to_string_lossy());
         }
-        if let Some(judge) = self.judges.get(judge::NAME) {
-            return Ok(judge.clone());
-        }
-        let judge = Arc::new(registry::open_judge()?);
-        self.judges.insert(judge::NAME.into(), judge.clone());
-        Ok(judge)
+        once(&mut self.judges, judge::NAME, registry::open_judge)
     }
 
     /// The classifier for a data set's pictures, if one is shipped.
     pub fn judge(&mut self, data: &str) -> Result<Option<Arc<Model>>> {
-        if let Some(model) = self.judges.get(data) {
-            return Ok(Some(model.clone()));
-        }
-        let Some(shipped) = registry::judge(data) else { return Ok(None) };
-        let model = Arc::new(shipped.open()?);
-        self.judges.insert(data.to_string(), model.clone());
-        Ok(Some(model))
+        let shipped = registry::judge(data);
+        shipped.map(|shipped| once(&mut self.judges, data, || shipped.open())).transpose()
     }
 
     /// Takes a model by a name that others may have had; what was known of those is forgotten.
@@ -126,4 +116,18 @@ impl Session {
         }
         Ok(Opened { retrain, ..opened(grid) })
     }
+}
+
+/// What is kept by this name, opened and kept if nothing is.
+fn once<T>(
+    kept: &mut HashMap<String, Arc<T>>,
+    name: &str,
+    open: impl FnOnce() -> Result<T>,
+) -> Result<Arc<T>> {
+    if let Some(known) = kept.get(name) {
+        return Ok(known.clone());
+    }
+    let opened = Arc::new(open()?);
+    kept.insert(name.to_string(), opened.clone());
+    Ok(opened)
 }

@@ -34,8 +34,8 @@ pub fn with_results(
 ) -> Result<(Vec<[Slice; 3]>, Vec<Tensor<1>>)> {
     let results: Vec<Tensor<1>> =
         first.iter().map(|vector| Tensor::empty(vector.dims(), &vector.device())).collect();
-    let all: Vec<_> = first.iter().zip(second).zip(&results).collect();
-    let all: Vec<_> = all.into_iter().flat_map(|((a, b), result)| [a, b, result]).collect();
+    let all = first.iter().zip(second).zip(&results);
+    let all: Vec<_> = all.flat_map(|((a, b), result)| [a, b, result]).collect();
     let mut found = slices(&all)?.into_iter();
     let each = || Some([found.next()?, found.next()?, found.next()?]);
     Ok((std::iter::from_fn(each).collect(), results))

@@ -9,7 +9,7 @@ use crate::{
     diffusion::{latent::LatentWeights, sampler::SampleOptions, schedule::Schedule},
     engine::session::Session,
     error::{Error, Result},
-    models::{Model, latent::LatentModel, registry},
+    models::{Model, latent::LatentModel},
     monitor::Monitor,
     run::{budget::Budget, recipe::Recipe},
     saliency::{estimator::Estimator, ranking::Ranking},
@@ -150,16 +150,6 @@ impl PromptSetting {
 }
 
 impl Session {
-    /// A text-to-image model by name or folder, opened once.
-    pub fn latent(&mut self, name: &str) -> Result<Arc<LatentModel>> {
-        if let Some(model) = self.latents.get(name) {
-            return Ok(model.clone());
-        }
-        let model = Arc::new(registry::open_latent(name)?);
-        self.latents.insert(name.to_string(), model.clone());
-        Ok(model)
-    }
-
     /// Resolves a recipe that forgets a prompt; everything that can be wrong with it is found here.
     pub fn prompt_setting(&mut self, recipe: &Recipe) -> Result<PromptSetting> {
         recipe.check()?;
