@@ -1,6 +1,6 @@
 //! The WGSL kernels against their CPU twins, on random and on hard input.
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use burn::tensor::{Device, Tensor, TensorData};
 use pollster::block_on;
@@ -8,10 +8,10 @@ use salun_studio::{
     gpu::{
         buffers,
         device::{self, DeviceChoice},
-        kernels::{Kernels, Slice, Statistics, Update, Updated},
+        kernels::{BINS, Kernels, Picture, Slice, Update, Updated, layer_histogram},
     },
     models::weights::{HostWeights, Init, WeightLayout, Weights, read_all, vector},
-    saliency::select,
+    saliency::{estimator::Estimator, picture, ranking::Ranking, select},
     train::optimizer::{Freeze, Optimizer, Rule},
     unlearn::salun_soft::shrunk,
 };
@@ -122,7 +122,7 @@ fn selection_refuses_what_is_no_score() {
 }
 
 #[test]
-fn scores_and_statistics_agree() {
+fn scores_and_histograms_agree() {
     let Some(kernels) = kernels() else { return };
     let gradients = [random(300_001, 7), random(300_001, 8), random(300_001, 9)];
     let sum = kernels.zeros(300_001);
@@ -134,11 +134,77 @@ fn scores_and_statistics_agree() {
         .collect();
     assert_eq!(floats(kernels, &sum), expected);
     for scores in hard().into_iter().chain([expected]) {
-        let found = block_on(kernels.statistics(&upload(kernels, &scores))).unwrap();
-        let expected = Statistics::of(&scores);
-        assert_eq!(found.counts.iter().sum::<u32>() as usize, scores.len());
-        assert!(found == expected, "n = {}", scores.len());
+        // Layers that begin nowhere in particular; one is empty, and so may all be.
+        let n = scores.len();
+        let third = n.div_ceil(3);
+        let ends = [0, 1.min(n), third, third, n];
+        let layers: Vec<_> = ends.windows(2).map(|pair| pair[0]..pair[1]).collect();
+        let found = block_on(kernels.layer_histograms(&upload(kernels, &scores), &layers)).unwrap();
+        let right = layers.iter().flat_map(|range| layer_histogram(&scores[range.clone()]));
+        assert_eq!(found.iter().sum::<u32>() as usize, n);
+        assert_eq!(found.len(), 4 * BINS);
+        assert!(found.into_iter().eq(right), "n = {n}");
     }
+}
+
+#[test]
+fn a_heat_map_painted_on_the_device_is_the_one_that_is_copied() {
+    let Some(kernels) = kernels() else { return };
+    let mut layout = WeightLayout::default();
+    for (name, shape) in
+        [("bias", &[17usize] as &[usize]), ("conv", &[12, 5, 3, 3]), ("fc", &[7, 301])]
+    {
+        layout.param(name.into(), shape, Init::Constant(0.0));
+    }
+    let mut scores: Vec<f32> = random(layout.n(), 41).iter().map(|s| s.abs().powi(5)).collect();
+    scores.iter_mut().step_by(11).for_each(|s| *s = 0.0);
+    scores.iter_mut().step_by(7).for_each(|s| *s = 0.25);
+    let on_device = upload(kernels, &scores);
+    let ranking = Ranking::new(Arc::new(layout), Estimator::AbsSumGrad, "class:0", scores);
+    let (mut frozen, mut texels) = (0, 0);
+    for density in [0.0, 0.1, 0.5, 1.0] {
+        let kept = ranking.live.exact(&ranking, ranking.k(density).unwrap());
+        let free = |at: usize| {
+            let score = ranking.scores[at];
+            score > kept.threshold || score == kept.threshold && at < kept.ties_end
+        };
+        for (layer, entry) in ranking.layout.params.iter().enumerate() {
+            let [width, height] = picture::size(entry);
+            let largest = ranking.live.largest(layer);
+            let right = picture::heat(entry, &ranking.scores, largest, free);
+            // The whole, and its columns from the third on.
+            for left in [0, 2] {
+                let canvas = kernels.canvas([width - left, height]);
+                let (threshold, ties_end) = (kept.threshold, kept.ties_end);
+                let of = Picture { range: entry.range(), width, largest, threshold, ties_end };
+                kernels.heat_map(&on_device, &of, left, &canvas);
+                let found = pixels(kernels, &canvas);
+                let rows = right.rgba.chunks(4 * width).flat_map(|row| &row[4 * left..]);
+                assert!(found.iter().zip(rows).all(|(a, b)| a.abs_diff(*b) <= 1), "{}", entry.name);
+                assert_eq!(found.len(), 4 * (width - left) * height);
+                texels += found.len() / 4;
+                frozen += found.chunks(4).filter(|p| p[0] == p[1] && p[1] == p[2]).count();
+            }
+        }
+    }
+    assert!(frozen > texels / 4 && frozen < 3 * texels / 4, "{frozen} of {texels}");
+}
+
+/// What a canvas shows, RGBA.
+fn pixels(kernels: &Kernels, canvas: &wgpu::Texture) -> Vec<u8> {
+    let (width, height) = (canvas.width(), canvas.height());
+    // A row of a copied texture begins at a multiple of 256 bytes.
+    let row = (4 * width).next_multiple_of(256);
+    let rows = kernels.zeros((row * height / 4) as usize);
+    let mut encoder = kernels.device.create_command_encoder(&Default::default());
+    let layout =
+        wgpu::TexelCopyBufferLayout { offset: 0, bytes_per_row: Some(row), rows_per_image: None };
+    let to = wgpu::TexelCopyBufferInfo { buffer: &rows.buffer, layout };
+    encoder.copy_texture_to_buffer(canvas.as_image_copy(), to, canvas.size());
+    kernels.queue.submit([encoder.finish()]);
+    let words = block_on(kernels.read(&rows)).unwrap();
+    let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+    bytes.chunks(row as usize).flat_map(|row| &row[..4 * width as usize]).copied().collect()
 }
 
 #[test]
@@ -285,7 +351,7 @@ fn a_masked_run_on_the_gpu_is_the_cpus() {
     for (i, n) in [1000, 17, 4608, 1, 30].into_iter().enumerate() {
         layout.param(format!("{i}"), &[n], Init::Normal(0.1));
     }
-    let start = std::sync::Arc::new(layout).init(1);
+    let start = Arc::new(layout).init(1);
     assert!(Kernels::of(&start.upload(&DEVICE).device()).is_some());
     for rule in [Rule::SGD, Rule::ADAM] {
         let right = masked_run(&start, rule, &Device::flex());

@@ -287,9 +287,7 @@ fn write_the_draws() {
         out.push((format!("weights/{}", e.name), e.shape.clone(), (Dtype::F32, data)));
     }
     // A mask of half of the weights by magnitude: the comparison is of the training under it.
-    let scores = weights.values.iter().map(|v| v.abs()).collect();
-    let random = Ranking::random(weights.layout.clone(), &set.spec, 1);
-    let mask = Ranking { scores, ..random }.mask(0.5).unwrap();
+    let mask = Ranking::magnitude(weights, &set.spec).mask(0.5).unwrap();
     for e in &weights.layout.params {
         out.push(bytes(format!("mask/{}", e.name), &mask.bits[e.range()]));
     }

@@ -296,6 +296,12 @@ impl Session {
         if !estimator.looks() {
             return Ok(ranking);
         }
+        self.keep_scores(key, ranking.clone());
+        Ok(ranking)
+    }
+
+    /// Keeps scores for later jobs.
+    pub(super) fn keep_scores(&mut self, key: String, ranking: Arc<Ranking>) {
         // Only the latest keeps its scores on the GPU.
         for old in self.rankings.values_mut().filter(|old| old.resident.is_some()) {
             *old = Arc::new(Ranking { resident: None, ..Ranking::clone(old) });
@@ -305,8 +311,7 @@ impl Session {
         if kept + ranking.scores.len() > MOST_SCORES {
             self.rankings.clear();
         }
-        self.rankings.insert(key, ranking.clone());
-        Ok(ranking)
+        self.rankings.insert(key, ranking);
     }
 }
 

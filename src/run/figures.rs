@@ -175,7 +175,7 @@ fn histogram(page: &mut Page, ranking: &Ranking, threshold: f32, top: usize) {
     const BINS: usize = 120;
     const STEP: usize = 5;
     const HEIGHT: f64 = 90.0;
-    let h = ranking.histogram(BINS);
+    let h = ranking.live.histogram(BINS);
     let most = h.counts.iter().copied().max().unwrap_or(0).max(1) as f64;
     let cut = f64::from(threshold).log10();
     for (i, &count) in h.counts.iter().enumerate() {

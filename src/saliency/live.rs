@@ -1,13 +1,19 @@
 //! The live threshold: a histogram of every layer, computed once, answers for any density how many
 //! weights are kept and where, without a look at the weights. The exact mask follows.
 
-use super::{ranking::Ranking, select};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    ranking::Ranking,
+    select::{self, MIRROR},
+};
 use crate::{
     error::Result,
     gpu::{
         cpu::par,
-        kernels::{BINS, Statistics, bin_of},
+        kernels::{BIN, BINS, bin_of, layer_histogram},
     },
+    models::weights::WeightLayout,
 };
 
 /// What a density keeps.
@@ -22,50 +28,99 @@ pub struct Kept {
 }
 
 /// Histograms of a ranking.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Live {
-    /// For every layer and bin, the scores in that bin or above; one more entry, which is 0.
-    above: Vec<Vec<u32>>,
+    /// For every layer and bin, the scores in that bin or above; one more entry each, which is 0.
+    #[serde(with = "crate::wire::numbers")]
+    above: Vec<u32>,
     /// The same of all layers together.
-    total: Vec<usize>,
+    #[serde(with = "crate::wire::numbers")]
+    total: Vec<u32>,
+}
+
+/// Counts of scores in equal steps of their base-10 logarithm.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Histogram {
+    /// Base-10 logarithm of the left edge of the first bar.
+    pub start: f64,
+    /// Width of a bar in powers of ten.
+    pub step: f64,
+    pub counts: Vec<usize>,
+    /// Scores that are zero or below the first bar.
+    pub below: usize,
 }
 
 impl Live {
-    /// Takes the histograms: the only pass over the scores.
+    /// Takes the histograms on the CPU: the only pass over the scores.
+    pub fn of(layout: &WeightLayout, scores: &[f32]) -> Self {
+        let layers = layout.params.iter().map(|e| &scores[e.range()]).collect();
+        Self::from_counts(&par::map(layers, layer_histogram).concat())
+    }
+
+    /// From the histograms of all layers ([`layer_histogram`]), one after another.
+    pub fn from_counts(counts: &[u32]) -> Self {
+        let (mut above, mut total) = (Vec::new(), vec![0; BINS + 1]);
+        for layer in counts.chunks_exact(BINS) {
+            let from = above.len();
+            above.resize(from + BINS + 1, 0);
+            for bin in (0..BINS).rev() {
+                above[from + bin] = above[from + bin + 1] + layer[bin];
+                total[bin] += above[from + bin];
+            }
+        }
+        Self { above, total }
+    }
+
+    /// Refuses a ranking whose scores are not all scores.
     ///
     /// # Errors
     /// A score is negative, infinite or not a number.
-    pub fn new(ranking: &Ranking) -> Result<Self> {
-        let layers = ranking.layout.params.iter().map(|e| &ranking.scores[e.range()]).collect();
-        let layers = par::map(layers, Statistics::of);
-        let suffix = |s: &Statistics| {
-            let mut above = vec![0; BINS + 1];
-            for bin in (0..BINS).rev() {
-                above[bin] = above[bin + 1] + s.counts[bin];
-            }
-            above
-        };
-        let above: Vec<Vec<u32>> = layers.iter().map(suffix).collect();
-        let of_bin = |bin: usize| above.iter().map(|above| above[bin] as usize).sum();
-        let total: Vec<usize> = (0..=BINS).map(of_bin).collect();
-        if total[NUMBERS] > 0 {
-            select::check(&ranking.scores)?;
-        }
-        Ok(Self { above, total })
+    pub fn check(&self, ranking: &Ranking) -> Result<()> {
+        if self.total[NUMBERS] > 0 { select::check(&ranking.scores) } else { Ok(()) }
+    }
+
+    fn layers(&self) -> impl Iterator<Item = &[u32]> {
+        self.above.chunks_exact(BINS + 1)
+    }
+
+    /// Of some counts from the top: the upper edge of the highest bin that holds a score. The reverse
+    /// of a zero is beyond any other score and does not count.
+    fn top(above: &[u32]) -> f32 {
+        let last = bin_of(MIRROR);
+        let highest = above[..last].partition_point(|&from| from > above[last]);
+        f32::from_bits((highest as u32 * BIN).max(f32::MIN_POSITIVE.to_bits()))
+    }
+
+    /// The largest score of a layer, within 6 %.
+    pub fn largest(&self, layer: usize) -> f32 {
+        Self::top(&self.above[layer * (BINS + 1)..][..BINS + 1])
+    }
+
+    /// Eight powers of ten below the largest score, in `bars` steps; a bin that lies in two bars is
+    /// shared out. The reverse of a zero stands in the last bar.
+    pub fn histogram(&self, bars: usize) -> Histogram {
+        let end = f64::from(Self::top(&self.total)).log10();
+        let (start, step) = (end - 8.0, 8.0 / bars as f64);
+        let from = |bar: usize| self.from(10f64.powf(start + bar as f64 * step) as f32).round();
+        let mut left: Vec<usize> = (0..bars).map(|bar| from(bar) as usize).collect();
+        let below = self.total[0] as usize - left[0];
+        left.push(0);
+        let counts = left.windows(2).map(|pair| pair[0] - pair[1]).collect();
+        Histogram { start, step, counts, below }
     }
 
     /// What the `k` largest scores are, nearly; takes time for the layers only.
     pub fn keep(&self, k: usize) -> Kept {
         let Some((k, bin)) = self.bin(k) else { return self.nothing() };
         let inside = self.total[bin] - self.total[bin + 1];
-        let wanted = k - self.total[bin + 1];
-        let share = wanted as f64 / inside as f64;
+        let wanted = k - self.total[bin + 1] as usize;
+        let share = wanted as f64 / f64::from(inside);
         let threshold =
             f32::from_bits(((bin as f64 + 1.0 - share) * f64::from(BIN)).round() as u32);
         // A bin's scores are shared out between the layers that have some in it.
         let mut given = 0;
         let mut seen = 0;
-        let layers = self.above.iter().map(|above| {
+        let layers = self.layers().map(|above| {
             seen += (above[bin] - above[bin + 1]) as usize;
             let until = (seen as f64 * share).round() as usize;
             let own = until - given;
@@ -86,14 +141,14 @@ impl Live {
         for bits in ranking.scores.iter().map(|s| s.to_bits()).filter(|bits| inside(*bits)) {
             counts[low(bits)] += 1;
         }
-        let mut ties = k - self.total[bin + 1];
+        let mut ties = k - self.total[bin + 1] as usize;
         let mut last = BIN as usize - 1;
         while ties > counts[last] as usize {
             ties -= counts[last] as usize;
             last -= 1;
         }
-        let (mut ties_end, mut layers) = (0, Vec::with_capacity(self.above.len()));
-        for (entry, above) in ranking.layout.params.iter().zip(&self.above) {
+        let (mut ties_end, mut layers) = (0, Vec::new());
+        for (entry, above) in ranking.layout.params.iter().zip(self.layers()) {
             let mut kept = above[bin + 1] as usize;
             for at in entry.range() {
                 let bits = ranking.scores[at].to_bits();
@@ -116,35 +171,40 @@ impl Live {
 
     /// `k`, at most all, and the bin that holds the k-th largest; `None` where k is 0.
     fn bin(&self, k: usize) -> Option<(usize, usize)> {
-        let k = k.min(self.total[0]);
-        (k > 0).then(|| (k, self.total.partition_point(|&from| from >= k) - 1))
+        let k = k.min(self.total[0] as usize);
+        (k > 0).then(|| (k, self.total.partition_point(|&from| from as usize >= k) - 1))
     }
 
     fn nothing(&self) -> Kept {
-        Kept { threshold: f32::INFINITY, ties_end: 0, layers: vec![0; self.above.len()] }
+        Kept { threshold: f32::INFINITY, ties_end: 0, layers: vec![0; self.layers().count()] }
     }
 
     /// The density whose mask has this threshold, nearly.
     pub fn density_at(&self, threshold: f32) -> f64 {
+        self.from(threshold) / f64::from(self.total[0].max(1))
+    }
+
+    /// How many scores are as large as this or larger, nearly: a bin's are spread evenly over it.
+    fn from(&self, threshold: f32) -> f64 {
         let at = f64::from(threshold.max(0.0).to_bits()) / f64::from(BIN);
         let bin = (at as usize).min(BINS - 1);
-        let inside = (self.total[bin] - self.total[bin + 1]) as f64;
-        let kept = self.total[bin + 1] as f64 + inside * (bin as f64 + 1.0 - at).clamp(0.0, 1.0);
-        kept / self.total[0].max(1) as f64
+        let inside = f64::from(self.total[bin] - self.total[bin + 1]);
+        f64::from(self.total[bin + 1]) + inside * (bin as f64 + 1.0 - at).clamp(0.0, 1.0)
     }
 }
 
-/// Bit patterns in a bin.
-const BIN: u32 = 1 << 19;
 /// The bin from which on there are no numbers.
-const NUMBERS: usize = (f32::INFINITY.to_bits() >> 19) as usize;
+const NUMBERS: usize = (f32::INFINITY.to_bits() / BIN) as usize;
 
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::models::weights::{Init, WeightLayout};
+    use crate::{
+        models::weights::{Init, WeightLayout},
+        saliency::estimator::Estimator,
+    };
 
     fn ranking(score: impl Fn(usize) -> f32) -> Ranking {
         let mut layout = WeightLayout::default();
@@ -153,14 +213,15 @@ mod tests {
         }
         let layout = Arc::new(layout);
         let scores = (0..layout.n()).map(score).collect();
-        Ranking { scores, ..Ranking::random(layout, "class:0", 1) }
+        Ranking::new(layout, Estimator::AbsSumGrad, "class:0", scores)
     }
 
     #[test]
     fn what_is_no_score_is_refused() {
         for bad in [f32::NAN, f32::INFINITY, -1.0] {
             let ranking = ranking(|i| if i == 7 { bad } else { 1.0 });
-            assert!(Live::new(&ranking).unwrap_err().to_string().contains("weight 7"));
+            let refused = ranking.live.check(&ranking).unwrap_err();
+            assert!(refused.to_string().contains("weight 7"));
         }
     }
 
@@ -169,7 +230,8 @@ mod tests {
         let spread = |i: usize| (((i * 7919) % 12_018) as f32 / 1_201.8).exp2();
         let hard: [Ranking; 3] = [ranking(spread), ranking(|_| 0.5), ranking(|_| 0.0)];
         for ranking in &hard {
-            let live = Live::new(ranking).unwrap();
+            let live = &ranking.live;
+            live.check(ranking).unwrap();
             for density in [0.0, 0.001, 0.1, 0.5, 0.9, 1.0] {
                 let exact = ranking.mask(density).unwrap();
                 let found = live.exact(ranking, exact.k);
@@ -195,6 +257,32 @@ mod tests {
                     assert!((live.density_at(kept.threshold) - density).abs() < 1e-3);
                 }
             }
+        }
+    }
+
+    #[test]
+    fn the_bars_are_those_that_a_look_at_every_score_gives() {
+        // Even over the octaves, so that a bin's scores are where the bars take them to be.
+        let ranking = ranking(|i| if i % 10 == 0 { 0.0 } else { (i as f32 / -600.0).exp2() });
+        let bars = ranking.live.histogram(64);
+        assert_eq!(bars.counts.iter().sum::<usize>() + bars.below, ranking.scores.len());
+        let top = 10f64.powf(bars.start + 8.0);
+        assert!((1.0..1.07).contains(&top), "{top}");
+        let bar = |s: &f32| ((f64::from(*s).log10() - bars.start) / bars.step).floor();
+        let below = ranking.scores.iter().filter(|s| bar(s) < 0.0).count();
+        assert!(below.abs_diff(bars.below) <= 2, "{below}, {}", bars.below);
+        for (i, found) in bars.counts.iter().enumerate() {
+            let exact = ranking.scores.iter().filter(|s| bar(s) == i as f64).count();
+            assert!(exact.abs_diff(*found) <= 12, "bar {i}: {exact}, {found}");
+        }
+    }
+
+    #[test]
+    fn the_reverse_of_a_zero_is_not_the_largest_score() {
+        let with = |s: f32| ranking(|i| if i == 5 { s } else { 0.25 }).live;
+        for live in [with(f32::from_bits(MIRROR)), with(0.25)] {
+            assert!((0.25..0.27).contains(&live.largest(1)) && live.largest(0) > 0.0);
+            assert_eq!(live.histogram(8).counts.iter().sum::<usize>(), 12_018);
         }
     }
 }

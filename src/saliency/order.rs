@@ -26,7 +26,8 @@ impl Ranking {
             }
             _ => return Ok(self),
         };
-        Ok(Self { estimator, scores, resident: None, ..self })
+        let Self { n_forget, seconds, .. } = self;
+        Ok(Self { n_forget, seconds, ..Self::new(self.layout, estimator, &self.forget, scores) })
     }
 }
 
@@ -65,7 +66,7 @@ mod tests {
     use super::*;
     use crate::{
         models::weights::{Init, WeightLayout},
-        saliency::{live::Live, mask::Mask},
+        saliency::mask::Mask,
     };
 
     fn ranking(sizes: &[usize], score: impl Fn(usize) -> f32) -> Ranking {
@@ -109,7 +110,7 @@ mod tests {
         {
             for estimator in Estimator::ALL {
                 let ranking = of.clone().ordered(estimator).unwrap();
-                let live = Live::new(&ranking).unwrap();
+                let live = &ranking.live;
                 let mut before = vec![0u8; of.scores.len()];
                 for tenth in 1..=10 {
                     let density = f64::from(tenth) / 10.0;

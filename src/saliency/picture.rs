@@ -1,6 +1,5 @@
-//! A layer as a picture: one pixel a weight, rows are output channels.
+//! A layer as a picture: one pixel a weight.
 
-use super::select::MIRROR;
 use crate::models::weights::WeightEntry;
 
 /// A layer as colours, RGBA, `height` rows of `width`.
@@ -11,18 +10,26 @@ pub struct Heat {
     pub rgba: Vec<u8>,
 }
 
-/// The heat map of a layer: brightness by the logarithm of the value within four powers of ten of
-/// the layer's largest; frozen weights are grey, the others coloured.
-/// Rows are output channels; a row runs over input channels and kernel positions.
-/// `values` are those of all N weights; `free` tells of each, by its position among them, whether
-/// it may change.
-pub fn heat(entry: &WeightEntry, values: &[f32], free: impl Fn(usize) -> bool) -> Heat {
-    let values = &values[entry.range()];
+/// Weights across and down in a layer's heat map: rows are output channels; a row runs over input
+/// channels and kernel positions.
+pub fn size(entry: &WeightEntry) -> [usize; 2] {
     let height = if entry.shape.len() > 1 { entry.shape[0] } else { 1 };
-    let width = entry.n() / height;
-    // The reverse of a zero is beyond any other score.
-    let known = values.iter().copied().filter(|v| v.to_bits() < MIRROR);
-    let top = known.fold(0.0f32, f32::max).max(f32::MIN_POSITIVE).log10();
+    [entry.n() / height, height]
+}
+
+/// The heat map of a layer: brightness by the logarithm of the value within four powers of ten of
+/// `largest`, the layer's largest or nearly; frozen weights are grey, the others coloured.
+/// `values` are those of all N weights; `free` tells of each, by its position among them, whether
+/// it may change. The same in WGSL is `shaders/heat_map.wgsl`.
+pub fn heat(
+    entry: &WeightEntry,
+    values: &[f32],
+    largest: f32,
+    free: impl Fn(usize) -> bool,
+) -> Heat {
+    let values = &values[entry.range()];
+    let [width, height] = size(entry);
+    let top = largest.max(f32::MIN_POSITIVE).log10();
     let mut rgba = Vec::with_capacity(4 * values.len());
     for (i, &v) in values.iter().enumerate() {
         let share = ((v.max(f32::MIN_POSITIVE).log10() - top) / 4.0 + 1.0).clamp(0.0, 1.0);

@@ -2,11 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{
-    estimator::Estimator,
-    mask::Mask,
-    select::{MIRROR, top_k},
-};
+use super::{estimator::Estimator, live::Live, mask::Mask, select::top_k};
 use crate::{
     data::rng,
     error::{Error, Result},
@@ -29,33 +25,40 @@ pub struct Ranking {
     pub scores: Vec<f32>,
     /// Seconds that scoring took.
     pub seconds: f64,
+    /// Histograms of the scores.
+    pub live: Live,
     /// The scores on the GPU where they were taken there, and what selects from them.
     #[serde(skip)]
     pub resident: Option<(Kernels, Slice)>,
 }
 
-/// Counts of scores in equal steps of their base-10 logarithm.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Histogram {
-    /// Base-10 logarithm of the left edge of the first bin.
-    pub start: f64,
-    /// Width of a bin in powers of ten.
-    pub step: f64,
-    pub counts: Vec<usize>,
-    /// Scores that are exactly zero or below the first bin.
-    pub below: usize,
-}
-
 impl Ranking {
-    /// A ranking by these scores, which took no pictures and no time.
+    /// A ranking by these scores, which are in main memory and took no pictures and no time.
     pub fn new(
         layout: Arc<WeightLayout>,
         estimator: Estimator,
         forget: &str,
         scores: Vec<f32>,
     ) -> Self {
-        let forget = forget.into();
-        Self { layout, estimator, forget, n_forget: 0, scores, seconds: 0.0, resident: None }
+        let (forget, live) = (forget.into(), Live::of(&layout, &scores));
+        Self { layout, estimator, forget, n_forget: 0, scores, seconds: 0.0, live, resident: None }
+    }
+
+    /// The same of scores that are on a GPU, too.
+    ///
+    /// # Errors
+    /// The device was lost.
+    pub async fn resident(
+        layout: Arc<WeightLayout>,
+        estimator: Estimator,
+        forget: &str,
+        scores: Vec<f32>,
+        (kernels, on_gpu): (Kernels, Slice),
+    ) -> Result<Self> {
+        let layers: Vec<_> = layout.params.iter().map(|e| e.range()).collect();
+        let live = Live::from_counts(&kernels.layer_histograms(&on_gpu, &layers).await?);
+        let (forget, resident) = (forget.into(), Some((kernels, on_gpu)));
+        Ok(Self { layout, estimator, forget, n_forget: 0, scores, seconds: 0.0, live, resident })
     }
 
     /// The control: a random order, selected by the same code.
@@ -126,27 +129,6 @@ impl Ranking {
     fn made(&self, density: f64, k: usize, threshold: f32, bits: Vec<u8>) -> Mask {
         let (layout, estimator) = (self.layout.clone(), self.estimator);
         Mask { layout, estimator, density, k, threshold, bits }
-    }
-
-    /// Eight powers of ten below the largest score, in `bins` steps. The reverse of a zero is beyond
-    /// any other score and stands in the last bar.
-    pub fn histogram(&self, bins: usize) -> Histogram {
-        let scores = self.scores.iter().copied().filter(|s| s.to_bits() < MIRROR);
-        let top = scores.fold(0.0f32, f32::max).max(f32::MIN_POSITIVE);
-        let end = f64::from(top).log10();
-        let (start, step) = (end - 8.0, 8.0 / bins as f64);
-        // The bar of every upper half of a score's bits: 0.8 % of its value, a fraction of a bar.
-        let bar = |upper: u32| {
-            let value = f64::from(f32::from_bits(upper << 16));
-            ((value.log10() - start) / step).floor().clamp(-1.0, bins as f64 - 1.0) + 1.0
-        };
-        let bars: Vec<u16> = (0..1 << 15).map(|upper| bar(upper) as u16).collect();
-        let mut counts = vec![0; bins + 1];
-        for s in &self.scores {
-            counts[usize::from(bars[(s.to_bits() >> 16) as usize & 0x7fff])] += 1;
-        }
-        let below = counts.remove(0);
-        Histogram { start, step, counts, below }
     }
 }
 

@@ -2,6 +2,8 @@
 //! evaluation mode, SIGNED gradients summed, then the absolute value (SalUn eq. 3; ALGORITHMS 4.2,
 //! 8.4).
 
+use std::sync::Arc;
+
 use burn::tensor::{Device, Tensor};
 use web_time::Instant;
 
@@ -15,7 +17,11 @@ use crate::{
         kernels::{Kernels, Slice},
         pace::Pace,
     },
-    models::{Model, Network, layers::Mode, weights::read_all},
+    models::{
+        Model, Network,
+        layers::Mode,
+        weights::{WeightLayout, read_all},
+    },
     monitor::Monitor,
     train::{
         losses::{Augment, Noised, cross_entropy, mse, noised, pictures},
@@ -100,21 +106,18 @@ async fn sum_of_gradients(
     let started = Instant::now();
     let weights = model.weights.upload(device);
     let schedule = Schedule::linear();
+    let layout = &model.weights.layout;
     let ranking = async |sum: &Sum, n_forget: usize| -> Result<Ranking> {
-        Ok(Ranking {
-            n_forget,
-            seconds: started.elapsed().as_secs_f64(),
-            resident: sum.resident(),
-            ..Ranking::new(model.weights.layout.clone(), estimator, forget, sum.scores().await?)
-        })
+        let ranking = sum.ranking(layout.clone(), estimator, forget).await?;
+        Ok(Ranking { n_forget, seconds: started.elapsed().as_secs_f64(), ..ranking })
     };
-    let mut sum = Sum::new(device, model.weights.layout.n());
+    let mut sum = Sum::new(device, layout.n());
     let mut pace = Pace::start();
     let batches = items.len().div_ceil(BATCH);
     monitor.phase("Scoring weights", items.len());
     for (i, batch) in items.chunks(BATCH).enumerate() {
         if i.is_power_of_two() {
-            early(Ranking { resident: None, ..ranking(&sum, i * BATCH).await? });
+            early(ranking(&sum, i * BATCH).await?);
         }
         let mut rng = rng::seeded(seed, &format!("saliency {i}"));
         let mut gradient = Vec::new();
@@ -155,49 +158,62 @@ async fn sum_of_gradients(
 }
 
 /// The running sum of gradients.
-enum Sum {
+pub enum Sum {
     Tensors(Vec<Tensor<1>>),
-    /// One vector on the GPU, summed by our own kernel.
-    Buffer(Kernels, Slice),
+    /// One vector on the GPU, summed by our own kernel; whether it is scores already.
+    Buffer(Kernels, Slice, bool),
 }
 
 impl Sum {
-    fn new(device: &Device, n: usize) -> Self {
+    /// Of `n` weights, before the first gradient.
+    pub fn new(device: &Device, n: usize) -> Self {
         match Kernels::of(device) {
             Some(kernels) => {
                 let zeros = kernels.zeros(n);
-                Self::Buffer(kernels, zeros)
+                Self::Buffer(kernels, zeros, false)
             }
             None => Self::Tensors(Vec::new()),
         }
     }
 
-    fn add(&mut self, gradient: Vec<Tensor<1>>, last: bool) -> Result<()> {
+    /// Adds a gradient; after the `last` the sum is only read.
+    ///
+    /// # Errors
+    /// The device failed.
+    pub fn add(&mut self, gradient: Vec<Tensor<1>>, last: bool) -> Result<()> {
         match self {
             Self::Tensors(sum) => *sum = plus(std::mem::take(sum), gradient),
-            Self::Buffer(kernels, sum) => {
+            Self::Buffer(kernels, sum, scores) => {
                 kernels.accumulate(sum, &buffers::slice(&Tensor::cat(gradient, 0))?, last);
+                *scores = last;
             }
         }
         Ok(())
     }
 
-    /// The absolute values.
-    async fn scores(&self) -> Result<Vec<f32>> {
+    /// The ranking by the absolute values. After the last gradient it stays on the GPU, too.
+    ///
+    /// # Errors
+    /// The device failed.
+    pub async fn ranking(
+        &self,
+        layout: Arc<WeightLayout>,
+        estimator: Estimator,
+        forget: &str,
+    ) -> Result<Ranking> {
         let mut scores = match self {
             Self::Tensors(sum) => read_all(sum).await?,
-            Self::Buffer(kernels, sum) => {
+            Self::Buffer(kernels, sum, _) => {
                 kernels.read(sum).await?.into_iter().map(f32::from_bits).collect()
             }
         };
         scores.iter_mut().for_each(|s| *s = s.abs());
-        Ok(scores)
-    }
-
-    fn resident(&self) -> Option<(Kernels, Slice)> {
         match self {
-            Self::Tensors(_) => None,
-            Self::Buffer(kernels, sum) => Some((kernels.clone(), sum.clone())),
+            Self::Buffer(kernels, sum, true) => {
+                let resident = (kernels.clone(), sum.clone());
+                Ranking::resident(layout, estimator, forget, scores, resident).await
+            }
+            _ => Ok(Ranking::new(layout, estimator, forget, scores)),
         }
     }
 }
@@ -205,6 +221,7 @@ impl Sum {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::models::weights::Init;
 
     #[test]
     fn golden_12_3_gradients_are_summed_with_their_signs() {
@@ -212,7 +229,10 @@ mod tests {
         for batch in [[0.5f32, -0.3, 0.2, 0.1], [-0.5, -0.3, 0.1, 0.3]] {
             sum.add(vec![Tensor::from_floats(batch, &Device::flex())], false).unwrap();
         }
-        let scores = pollster::block_on(sum.scores()).unwrap();
+        let mut layout = WeightLayout::default();
+        layout.param("weight".into(), &[4], Init::Constant(0.0));
+        let found = sum.ranking(Arc::new(layout), Estimator::AbsSumGrad, "class:0");
+        let scores = pollster::block_on(found).unwrap().scores;
         for (found, golden) in scores.iter().zip([0.0f32, 0.6, 0.3, 0.4]) {
             assert!((found - golden).abs() < 1e-6, "{scores:?}");
         }

@@ -244,6 +244,10 @@ impl eframe::App for Studio {
         if let Some(seconds) = frame.info().cpu_usage {
             self.frames.push(seconds);
         }
+        #[cfg(not(target_arch = "wasm32"))]
+        if self.heat.strips.window.is_none() {
+            self.heat.strips.window = frame.wgpu_render_state().cloned();
+        }
         self.show(ui);
     }
 

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use egui::{
-    Align, ColorImage, Context, Layout, Rect, RichText, ScrollArea, Sense, Slider, Stroke,
-    StrokeKind, TextureHandle, TextureOptions, Ui, Vec2, pos2, vec2,
+    Align, Context, Layout, Rect, RichText, ScrollArea, Sense, Slider, Stroke, StrokeKind, Ui,
+    Vec2, pos2, vec2,
 };
 
-use super::{salient::Saliency, theme};
+use super::{salient::Saliency, strips::Strips, theme};
 use crate::{
     engine::job::Run,
     models::weights::WeightEntry,
@@ -40,8 +40,7 @@ pub struct HeatMap {
     zoom: Option<f32>,
     /// What the strips show, of which layer.
     painted: Option<(Painted, usize)>,
-    /// Side by side, none wider than a texture may be.
-    strips: Vec<TextureHandle>,
+    pub strips: Strips,
     /// Weights across and down.
     size: [usize; 2],
 }
@@ -59,20 +58,18 @@ impl HeatMap {
         if painted.is_some_and(|(painted, _)| source.gave(painted)) {
             return;
         }
-        let heat = picture::heat(entry, source.values(), |at| source.free(at));
-        let image = ColorImage::from_rgba_unmultiplied([heat.width, heat.height], &heat.rgba);
-        let widest = ctx.input(|i| i.max_texture_side);
-        self.strips = (0..heat.width)
-            .step_by(widest)
-            .map(|x| {
-                let width = widest.min(heat.width - x);
-                let rows = image.pixels.chunks(heat.width).take(widest);
-                let pixels = rows.flat_map(|row| &row[x..x + width]).copied().collect::<Vec<_>>();
-                let strip = ColorImage::new([width, pixels.len() / width], pixels);
-                ctx.load_texture("heat map", strip, TextureOptions::NEAREST)
-            })
-            .collect();
-        self.size = [heat.width, heat.height.min(widest)];
+        let side = ctx.input(|i| i.max_texture_side);
+        self.size = picture::size(entry);
+        self.size[1] = self.size[1].min(side);
+        let there = match source {
+            Source::Saliency(saliency) => self.strips.paint(self.size, side, saliency, layer),
+            Source::Change(_) => false,
+        };
+        if !there {
+            let (values, largest) = (source.values(), source.largest(layer, entry));
+            let heat = picture::heat(entry, values, largest, |at| source.free(at));
+            self.strips.copy(ctx, self.size, side, &heat.rgba);
+        }
         self.painted = Some((source.note(), layer));
     }
 }
@@ -83,6 +80,16 @@ impl Source<'_> {
         match self {
             Self::Saliency(s) => &s.ranking.scores,
             Self::Change(run) => &run.change.values,
+        }
+    }
+
+    /// The largest value of a layer, nearly.
+    fn largest(&self, layer: usize, entry: &WeightEntry) -> f32 {
+        match self {
+            Self::Saliency(s) => s.ranking.live.largest(layer),
+            Self::Change(run) => {
+                run.change.values[entry.range()].iter().copied().fold(0.0, f32::max)
+            }
         }
     }
 
@@ -181,12 +188,11 @@ fn line_ui(ui: &mut Ui, text: RichText, control: impl FnOnce(&mut Ui)) {
 
 fn paint(heat: &HeatMap, ui: &Ui, rect: Rect, zoom: f32) {
     let mut left = rect.left();
-    for strip in &heat.strips {
-        let size = strip.size_vec2() * zoom;
-        let place = Rect::from_min_size(pos2(left, rect.top()), size);
+    for (id, size) in heat.strips.all() {
+        let place = Rect::from_min_size(pos2(left, rect.top()), size * zoom);
         let whole = Rect::from_min_max(pos2(0.0, 0.0), pos2(1.0, 1.0));
-        ui.painter().image(strip.id(), place, whole, egui::Color32::WHITE);
-        left += size.x;
+        ui.painter().image(id, place, whole, egui::Color32::WHITE);
+        left += place.width();
     }
 }
 

@@ -27,6 +27,7 @@ mod salient;
 mod saver;
 mod session;
 pub mod state;
+mod strips;
 mod summary;
 mod swipe;
 mod theme;

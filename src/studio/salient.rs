@@ -7,8 +7,8 @@ use crate::{
     models::weights::WeightEntry,
     run::report::LayerReport,
     saliency::{
-        live::{Kept, Live},
-        ranking::{Histogram, Ranking},
+        live::{Histogram, Kept},
+        ranking::Ranking,
     },
 };
 
@@ -22,13 +22,12 @@ pub struct Saliency {
     /// Whether all pictures are in the scores, or only the first ones yet.
     pub whole: bool,
     pub histogram: Histogram,
-    live: Live,
     /// How many weights are kept, always exact.
     pub k: usize,
     /// The smallest kept score.
     pub threshold: f32,
-    /// Weights with just that score are kept up to here.
-    ties_end: usize,
+    /// Weights with just that score are kept before this position.
+    pub ties_end: usize,
     /// Kept weights of every layer, in forward order.
     pub layers: Vec<LayerReport>,
     /// Whether threshold and layers are the mask's, and not the histogram's answer.
@@ -38,12 +37,12 @@ pub struct Saliency {
 }
 
 impl Saliency {
-    /// Takes the histograms and cuts the first mask.
+    /// Cuts the first mask.
     ///
     /// # Errors
     /// A score is not a finite number.
     pub fn new(ranking: Arc<Ranking>, whole: bool, density: f64) -> Result<Self> {
-        let (live, histogram) = (Live::new(&ranking)?, ranking.histogram(BARS));
+        ranking.live.check(&ranking)?;
         let layer = |e: &WeightEntry| {
             let (name, shape) = (e.name.clone(), e.shape.clone());
             LayerReport { name, shape, kept: 0, n: e.n() }
@@ -51,10 +50,9 @@ impl Saliency {
         let mut saliency = Self {
             layers: ranking.layout.params.iter().map(layer).collect(),
             k: ranking.k(density)?,
+            histogram: ranking.live.histogram(BARS),
             ranking,
             whole,
-            histogram,
-            live,
             threshold: 0.0,
             ties_end: 0,
             exact: false,
@@ -70,14 +68,14 @@ impl Saliency {
     /// The density is not in 0..=1.
     pub fn aim(&mut self, density: f64) -> Result<()> {
         self.k = self.ranking.k(density)?;
-        self.keep(self.live.keep(self.k), false);
+        self.keep(self.ranking.live.keep(self.k), false);
         Ok(())
     }
 
     /// Finds the exact mask of a density that has come to rest.
     pub fn settle(&mut self) {
         if !self.exact {
-            self.keep(self.live.exact(&self.ranking, self.k), true);
+            self.keep(self.ranking.live.exact(&self.ranking, self.k), true);
         }
     }
 
@@ -95,6 +93,6 @@ impl Saliency {
 
     /// The density whose mask has this threshold, nearly.
     pub fn density_at(&self, threshold: f32) -> f64 {
-        self.live.density_at(threshold)
+        self.ranking.live.density_at(threshold)
     }
 }

@@ -362,13 +362,9 @@ pub fn ranking(recipe: &Recipe) -> Arc<Ranking> {
     let scores = layout.init(recipe.seed).values.iter().map(|v| v.powi(2)).collect();
     let (forget, estimator) = (recipe.forget.clone(), Estimator::AbsSumGrad);
     Arc::new(Ranking {
-        layout,
-        estimator,
-        forget,
         n_forget: 600,
-        scores,
         seconds: 0.5,
-        resident: None,
+        ..Ranking::new(layout, estimator, &forget, scores)
     })
 }
 

@@ -47,7 +47,7 @@ const inPage = async (sources) => {
   };
   const run = (name, buffers, n) => {
     const pipeline = made[name];
-    const entries = buffers.map((made, binding) => ({ binding, resource: { buffer: made } }));
+    const entries = buffers.map((made, binding) => ({ binding, resource: made instanceof GPUTexture ? made.createView() : { buffer: made } }));
     const group = device.createBindGroup({ layout: pipeline.getBindGroupLayout(0), entries });
     const encoder = device.createCommandEncoder();
     const pass = encoder.beginComputePass();
@@ -83,11 +83,37 @@ const inPage = async (sources) => {
   off.accumulate = furthest(await read(sum, Float32Array), theta.map((v, i) => Math.abs(v + gradient[i])));
 
   const scores = theta.map(Math.abs);
-  const [counts, largest] = [buffer(new Uint32Array(4096)), buffer(new Uint32Array(1))];
-  run('layer_statistics.main', [buffer(scores), counts, largest, uniform([0, n], [])], n);
-  const expected = new Uint32Array(4096);
-  for (const bits of new Uint32Array(scores.buffer)) expected[bits >>> 19] += 1;
-  off.layer_statistics = furthest(await read(counts, Uint32Array), expected);
+  const counts = buffer(new Uint32Array(2 * 4096));
+  run('layer_histogram.main', [buffer(scores), counts, uniform([start, n, 1], [])], n);
+  const expected = new Uint32Array(2 * 4096);
+  const bits = new Uint32Array(scores.buffer);
+  for (const one of bits.subarray(start)) expected[4096 + (one >>> 19)] += 1;
+  off.layer_histogram = furthest(await read(counts, Uint32Array), expected);
+
+  // 64 columns from the second on of a layer of 70, so that a row of texels is 256 bytes.
+  const [wide, high, row, left] = [64, 40, 70, 2];
+  const usage = GPUTextureUsage.STORAGE_BINDING | GPUTextureUsage.COPY_SRC;
+  const canvas = device.createTexture({ size: [wide, high], format: 'rgba8unorm', usage });
+  const cut = bits[start + left];
+  const view = uniform([start, 1000 + start, row, left, cut, 1000 + start + left + 1], [Math.log10(0.9)]);
+  run('heat_map.main', [buffer(scores), view, canvas], wide * high);
+  const rows = buffer(new Uint32Array(wide * high));
+  const copy = device.createCommandEncoder();
+  copy.copyTextureToBuffer({ texture: canvas }, { buffer: rows, bytesPerRow: 4 * wide }, [wide, high]);
+  device.queue.submit([copy.finish()]);
+  const stops = [[70, 16, 60], [180, 45, 60], [245, 140, 40], [252, 245, 180]];
+  const colours = Array.from({ length: 4 * wide * high }, (_, i) => {
+    if (i % 4 === 3) return 255;
+    const texel = i >> 2;
+    const at = start + Math.floor(texel / wide) * row + left + (texel % wide);
+    const share = Math.min(Math.max((Math.log10(scores[at]) - Math.log10(0.9)) / 4 + 1, 0), 1);
+    if (bits[at] < cut) return Math.floor(24 + 60 * share);
+    const stop = Math.min(Math.floor(3 * share), 2);
+    const [from, to] = [stops[stop][i % 4], stops[stop + 1][i % 4]];
+    return Math.floor(from + (to - from) * (3 * share - stop));
+  });
+  // A rounded step of one is right, too.
+  off.heat_map = Math.max(furthest(await read(rows, Uint8Array), colours) - 1, 0);
 
   const [lr, momentum, decay] = [0.05, 0.9, 5e-4];
   let [after, moments] = [buffer(new Float32Array(n)), buffer(velocity)];

@@ -23,7 +23,7 @@ use salun_studio::{
     },
     monitor::Monitor,
     run::recipe::Recipe,
-    saliency::{live::Live, ranking::Ranking},
+    saliency::ranking::Ranking,
     train::trainer::finite,
     unlearn::{plan::Plan, unlearner::Unlearner},
 };
@@ -144,10 +144,10 @@ fn mask(layout: Arc<WeightLayout>) -> Result<Box<dyn FnMut() -> Result<()>>> {
 /// What the studio's bars and counts ask for while the threshold is dragged.
 fn threshold(layout: Arc<WeightLayout>) -> Result<Box<dyn FnMut() -> Result<()>>> {
     let ranking = Ranking::random(layout, "class:Sneaker", 1);
-    let (live, mut density) = (Live::new(&ranking)?, 0.5);
+    let mut density = 0.5;
     Ok(Box::new(move || {
         density *= 0.99;
-        std::hint::black_box(live.keep(ranking.k(density)?));
+        std::hint::black_box(ranking.live.keep(ranking.k(density)?));
         Ok(())
     }))
 }

@@ -251,7 +251,7 @@ impl Session {
         }
         let named = (recipe.forget.as_str(), recipe.seed);
         let ranking = Arc::new(score(&setting.noising(), forget, weights, named, monitor).await?);
-        self.rankings.insert(setting.key.clone(), ranking.clone());
+        self.keep_scores(setting.key.clone(), ranking.clone());
         Ok(Some(ranking))
     }
 }

@@ -1,9 +1,10 @@
 //! The WGSL kernels of `shaders/` as plain wgpu pipelines, each with a twin on the CPU that the
 //! tests hold it against. They work on buffers: of Burn's tensors ([`super::buffers`]) or others.
 
+mod heat;
 mod readback;
+mod scores;
 mod select;
-mod statistics;
 mod update;
 
 use std::{
@@ -14,14 +15,18 @@ use std::{
 use burn::tensor::Device;
 use wgpu::util::DeviceExt;
 
+pub use heat::Picture;
+pub use scores::{BIN, BINS, bin_of, layer_histogram};
 pub use select::Selection;
-pub use statistics::{BINS, Statistics, bin_of};
 pub use update::{Update, Updated};
 
 /// Lanes of a workgroup in every kernel.
 const LANES: u64 = 256;
 /// Workgroups of the kernels that walk over any length: enough to fill any GPU.
 const GROUPS: u64 = 1024;
+
+/// Values after which a binding may begin, on every device: 256 bytes.
+const ALIGNED: usize = 64;
 
 /// A shader file, its name and an entry point.
 #[derive(Debug, Clone, Copy)]
@@ -57,7 +62,7 @@ pub struct Slice {
 }
 
 impl Slice {
-    /// `n` values from `start`, which is a multiple of 64.
+    /// `n` values from `start`, which is a multiple of [`ALIGNED`].
     fn part(&self, start: usize, n: usize) -> wgpu::BindingResource<'_> {
         wgpu::BindingResource::Buffer(wgpu::BufferBinding {
             buffer: &self.buffer,

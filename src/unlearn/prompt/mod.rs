@@ -20,10 +20,10 @@ use crate::{
     models::{
         latent::{LatentNetwork, unet::is_cross_attention},
         layers::{Mode, Pass},
-        weights::{WeightEntry, WeightLayout, Weights, read, read_all},
+        weights::{WeightEntry, WeightLayout, Weights, read},
     },
     monitor::Monitor,
-    saliency::{estimator::Estimator, ranking::Ranking},
+    saliency::{estimator::Estimator, ranking::Ranking, score::Sum},
     train::{
         losses::mse,
         optimizer::{Freeze, Optimizer, Rule, plus},
@@ -102,7 +102,8 @@ pub async fn score(
 ) -> Result<Ranking> {
     let started = Instant::now();
     let network = noising.network;
-    let mut sum: Vec<Tensor<1>> = Vec::new();
+    let mut sum = Sum::new(&weights.unet.device(), network.unet_layout.n());
+    let batches = items.len().div_ceil(SCORE_BATCH);
     let mut pace = Pace::start();
     monitor.phase("Scoring weights", items.len());
     let all: Vec<usize> = (0..items.len()).collect();
@@ -120,20 +121,13 @@ pub async fn score(
                 mse(guided, b.eps) * share
             });
         pace.step(&gradient[0]).await?;
-        sum = plus(sum, gradient);
+        sum.add(gradient, i + 1 == batches)?;
         monitor.advance(batch.len()).await?;
     }
-    let mut scores = read_all(&sum).await?;
-    scores.iter_mut().for_each(|s| *s = s.abs());
-    Ok(Ranking {
-        layout: network.unet_layout.clone(),
-        estimator: Estimator::AbsSumGrad,
-        forget: forget.into(),
-        n_forget: items.len(),
-        scores,
-        seconds: started.elapsed().as_secs_f64(),
-        resident: None,
-    })
+    let layout = network.unet_layout.clone();
+    let ranking = sum.ranking(layout, Estimator::AbsSumGrad, forget).await?;
+    let seconds = started.elapsed().as_secs_f64();
+    Ok(Ranking { n_forget: items.len(), seconds, ..ranking })
 }
 
 fn nothing(network: &LatentNetwork, n: usize) -> Vec<Vec<u32>> {
