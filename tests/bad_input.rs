@@ -325,6 +325,17 @@ fn broken_weights() {
 }
 
 #[test]
+fn a_text_to_image_model_of_another_size_than_the_corpus() {
+    let scratch = Scratch::new("sizes");
+    let model = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/latent/pipeline");
+    let line = format!("unlearn --model {model} --data emoji --out run --forget");
+    let arguments = line.split(' ').chain(["prompt:a cat"]).collect::<Vec<_>>();
+    let ran = Ran::of(scratch.salun(&arguments).output().unwrap());
+    check(&ran, &line, "16 x 16 in 3 channels; those of the corpus are 64 x 64");
+    assert!(scratch.names().is_empty());
+}
+
+#[test]
 fn broken_recipes_and_run_folders() {
     let scratch = with_models("recipes");
     let good = "model = \"tiny.safetensors\"\ndata = \"fashion-mnist\"\nforget = \"class:7\"\n";

@@ -12,8 +12,9 @@ use salun_studio::{
         Engine,
         job::{Event, Job, Opened, Outcome, Run},
     },
+    error::Result,
     gpu::device::{self, DeviceChoice},
-    models::{Model, registry},
+    models::{Architecture, Model, registry},
     run::recipe::{Budget, Recipe},
     saliency::estimator::Estimator,
 };
@@ -26,12 +27,16 @@ impl Client {
     }
 
     fn run(&mut self, job: Job) -> Outcome {
+        self.answer(job).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    fn answer(&mut self, job: Job) -> Result<Outcome> {
         self.1 += 1;
         self.0.start(self.1, job);
         loop {
             match self.0.wait().expect("the engine lives") {
-                Event::Done { outcome, .. } => return outcome,
-                Event::Failed { error, .. } => panic!("{error}"),
+                Event::Done { outcome, .. } => return Ok(outcome),
+                Event::Failed { error, .. } => return Err(error),
                 _ => {}
             }
         }
@@ -146,4 +151,39 @@ fn a_file_of_unlearned_weights_takes_the_next_request() {
     let hardest = ForgetSet::parse(&format!("items:{hardest}"), &data, &split, 1).unwrap();
     assert_eq!(hardest.forget.len(), 100);
     assert!(card.unlearned[1].items.is_none(), "it follows from the seed");
+}
+
+#[test]
+fn weights_that_do_not_fit_the_pictures_they_name_are_told_and_not_run() {
+    let scratch = Scratch::new("misfits");
+    let mut client = Client::new();
+    let mut import = |model: &Model, name: &str| {
+        let (name, bytes) = (name.into(), bytes(model).into());
+        client.answer(Job::Import { name, bytes, seed: 1, budget: Budget::Tiny })
+    };
+    // Both say that they were trained on grey pictures.
+    let colours = |of: Model| {
+        let mut card = of.card;
+        match &mut card.architecture {
+            Architecture::Resnet(config) => {
+                (config.channels, config.mean, config.std) = (3, vec![0.5; 3], vec![0.2; 3]);
+            }
+            Architecture::Unet(config) => config.channels = 3,
+            other => panic!("{other:?}"),
+        }
+        let (network, layout) = card.architecture.build();
+        Model { card, network: network.into(), weights: layout.init(1) }
+    };
+    let refused = import(&colours(scratch.classifier()), "colours.safetensors").unwrap_err();
+    assert!(refused.to_string().contains("looks at 3 channels"), "{refused}");
+    // Its samples can be seen, and nobody judges them.
+    let opened = import(&colours(scratch.diffusion()), "pictures.safetensors").unwrap();
+    let Outcome::Opened(opened) = opened else { panic!("{opened:?}") };
+    assert_eq!(opened.grid.channels, 3);
+    assert!(opened.grid.seen.iter().all(Option::is_none));
+    let recipe = Recipe { model: "pictures.safetensors".into(), ..request("class:Bag") };
+    for job in [Job::Rank(recipe.clone()), Job::Unlearn(recipe)] {
+        let refused = client.answer(job).unwrap_err();
+        assert!(refused.to_string().contains("3 channels"), "{refused}");
+    }
 }

@@ -39,6 +39,17 @@ pub enum Prediction {
     VPrediction,
 }
 
+impl Prediction {
+    /// What the network should predict of one number of signal · x0 + sigma · eps: the noise, or
+    /// the velocity (Salimans and Ho 2022, eq. 9).
+    pub fn target(self, [signal, sigma]: [f32; 2], x0: f32, eps: f32) -> f32 {
+        match self {
+            Self::Epsilon => eps,
+            Self::VPrediction => signal * eps - sigma * x0,
+        }
+    }
+}
+
 /// Which time steps of the schedule a solver visits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -48,7 +48,7 @@ impl Session {
         let net = model.unet().ok_or_else(|| {
             Error::argument("model", &model.card.name, "a diffusion model is needed to sample")
         })?;
-        let judge = self.judge(&model.card.data)?;
+        let judge = self.judge(&model.card.data, net.config.channels)?;
         let on_device = judge.as_ref().map(|j| j.weights.upload(&self.device));
         let judge = match (&judge, &on_device) {
             (Some(j), Some(w)) => Some(judge_of(j, w)?),

@@ -50,7 +50,10 @@ impl Session {
             None => None,
         };
         let mut trainer = match &from {
-            Some(model) => LatentTrainer::decoder((**model).clone(), emoji, plan, &self.device),
+            Some(model) => {
+                model.network.takes(emoji.index.side)?;
+                LatentTrainer::decoder((**model).clone(), emoji, plan, &self.device)
+            }
             None => LatentTrainer::new(network, emoji, plan, &self.device),
         };
         if let Some(snapshot) = &request.resume {

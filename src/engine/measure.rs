@@ -51,7 +51,8 @@ impl Session {
                 Ok(Measured { metrics, answers: Some(Arc::new(answers)), grid: Arc::new(grid) })
             }
             Network::Unet(net) => {
-                let judge = self.judge(&recipe.data)?.ok_or_else(|| no_judge(&recipe.data))?;
+                let judge = self.judge(&recipe.data, net.config.channels)?;
+                let judge = judge.ok_or_else(|| no_judge(&recipe.data))?;
                 let on_device = judge.weights.upload(&device);
                 let judge = judge_of(&judge, &on_device)?;
                 let (mut metrics, judged) =

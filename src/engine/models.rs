@@ -10,7 +10,7 @@ use super::{
 use crate::{
     data,
     diffusion::sampler::SampleOptions,
-    error::Result,
+    error::{Error, Result},
     models::{Model, Task, latent::LatentModel, registry},
     monitor::Monitor,
     run::budget::Budget,
@@ -50,10 +50,11 @@ impl Session {
         once(&mut self.judges, judge::NAME, registry::open_judge)
     }
 
-    /// The classifier for a data set's pictures, if one is shipped.
-    pub fn judge(&mut self, data: &str) -> Result<Option<Arc<Model>>> {
-        let shipped = registry::judge(data);
-        shipped.map(|shipped| once(&mut self.judges, data, || shipped.open())).transpose()
+    /// The classifier for a data set's pictures, if one is shipped that looks at so many channels.
+    pub fn judge(&mut self, data: &str, channels: usize) -> Result<Option<Arc<Model>>> {
+        let Some(shipped) = registry::judge(data) else { return Ok(None) };
+        let judge = once(&mut self.judges, data, || shipped.open())?;
+        Ok(Some(judge).filter(|judge| judge.network.channels_and_classes()[0] == channels))
     }
 
     /// Takes a model by a name that others may have had; what was known of those is forgotten.
@@ -83,7 +84,18 @@ impl Session {
         let first = !self.models.contains_key(name);
         let model = self.model(name)?;
         let test = match model.card.architecture.task() {
-            Task::Classify => data::test(&model.card.data)?,
+            Task::Classify => {
+                let test = data::test(&model.card.data)?;
+                let [channels, _] = model.network.channels_and_classes();
+                if channels != test.shape.channels {
+                    return Err(Error::Request(format!(
+                        "{name} looks at {channels} channels, the pictures of {}, which it says \
+                         that it was trained on, have {}",
+                        model.card.data, test.shape.channels
+                    )));
+                }
+                test
+            }
             Task::Generate | Task::TextToImage => Arc::default(),
         };
         let weights = model.weights.upload(&self.device);

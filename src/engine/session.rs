@@ -20,7 +20,7 @@ use crate::{
     error::{Error, Result},
     eval::{self, examine::Examined, frechet, references::References},
     gpu::device::{Compute, DeviceInfo},
-    models::{Model, Network, Task, checkpoint, latent::LatentModel, registry},
+    models::{Model, Task, checkpoint, latent::LatentModel, registry},
     monitor::{Monitor, Switches},
     run::{recipe::Recipe, report::Metrics},
     saliency::{
@@ -359,18 +359,15 @@ fn needed(job: &Job) -> Vec<&'static str> {
 /// Refuses a model and a data set that do not belong together.
 fn fits(model: &Model, data: &Dataset, recipe: &Recipe) -> Result<()> {
     let shape = data.train.shape;
-    let (channels, classes) = match &*model.network {
-        Network::Classifier(net) => (net.channels(), net.classes()),
-        Network::Unet(net) => {
-            if [shape.height, shape.width] != [net.config.resolution; 2] {
-                return Err(Error::Request(format!(
-                    "{} makes pictures of {1} x {1} pixels, {2} has {3} x {4}",
-                    recipe.model, net.config.resolution, recipe.data, shape.width, shape.height
-                )));
-            }
-            (net.config.channels, net.config.classes)
-        }
-    };
+    if let Some(side) = model.unet().map(|net| net.config.resolution)
+        && [shape.height, shape.width] != [side; 2]
+    {
+        return Err(Error::Request(format!(
+            "{} makes pictures of {side} x {side} pixels, {} has {} x {}",
+            recipe.model, recipe.data, shape.width, shape.height
+        )));
+    }
+    let [channels, classes] = model.network.channels_and_classes();
     // Boundary expanding as released leaves one class more than there was.
     let further =
         usize::from(!model.card.unlearned.is_empty() && classes == data.classes.len() + 1);

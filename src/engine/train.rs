@@ -171,7 +171,7 @@ impl Session {
                 metrics.insert("TA".into(), percent(hits()));
                 metrics.insert("TA_n".into(), all.len() as f64);
             }
-            Network::Unet(net) if self.judge(&model.card.data)?.is_some() => {
+            Network::Unet(net) if self.judge(&model.card.data, net.config.channels)?.is_some() => {
                 const EACH: usize = 20;
                 let options = SampleOptions::default();
                 monitor.phase("Evaluating", net.config.classes * EACH * options.steps);

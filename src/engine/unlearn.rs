@@ -49,7 +49,9 @@ impl Session {
             let right = "only classifiers are audited; leave it out";
             return Err(Error::argument("audit", &recipe.model, right));
         }
-        if task == Task::Generate && self.judge(&recipe.data)?.is_none() {
+        if let Some(net) = model.unet()
+            && self.judge(&recipe.data, net.config.channels)?.is_none()
+        {
             return Err(no_judge(&recipe.data));
         }
         let device = self.device.clone();

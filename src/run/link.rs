@@ -3,15 +3,18 @@
 use form_urlencoded::{Serializer, parse};
 
 use super::{budget::Budget, recipe::Recipe};
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    saliency::estimator::Estimator,
+};
 
 /// Characters that a link may have; longer ones are not ours.
 const LONGEST: usize = 2_000;
 
 /// Names that stand in a link, in their order.
-const NAMES: [&str; 11] = [
-    "model", "forget", "method", "density", "redirect", "seed", "budget", "steps", "knobs", "at",
-    "run",
+const NAMES: [&str; 12] = [
+    "model", "forget", "method", "mask", "density", "redirect", "seed", "budget", "steps", "knobs",
+    "at", "run",
 ];
 
 /// Names that are for the page alone: how it looks, and where it computes.
@@ -59,6 +62,7 @@ impl Link {
                 "model" => recipe.model = value.into_owned(),
                 "forget" => recipe.forget = value.into_owned(),
                 "method" => recipe.method = crate::unlearn::registry::find(&value)?.name.into(),
+                "mask" => recipe.mask = Some(Estimator::find(&value)?),
                 "density" => recipe.density = number(known, &value)?,
                 "redirect" => {
                     let Ok(redirect) = value.parse();
@@ -107,6 +111,7 @@ impl Link {
         };
         put("forget", Some(r.forget.clone()).filter(|f| !f.is_empty()));
         put("method", Some(r.method.clone()).filter(|m| *m != plain.method));
+        put("mask", r.mask.map(|mask| mask.name().into()));
         put("density", Some(r.density.to_string()).filter(|_| r.density != plain.density));
         put("redirect", Some(r.redirect.to_string()).filter(|_| r.redirect != plain.redirect));
         put("seed", Some(r.seed.to_string()).filter(|_| r.seed != plain.seed));
@@ -132,6 +137,7 @@ mod tests {
     #[test]
     fn a_link_says_what_it_was_made_of() {
         let recipe = Recipe {
+            mask: Some(Estimator::LayerBalanced),
             density: 0.1,
             seed: u64::MAX,
             budget: Budget::Tiny,
@@ -181,6 +187,8 @@ mod tests {
             ("run=1&run=1", "run"),
             ("method=salum", "salun"),
             ("method=", "method"),
+            ("mask=best", "best"),
+            ("mask=", "mask"),
             ("method=%F0%9F%98%80", "method"),
             ("knobs=alpha:-1", "alpha"),
             ("knobs=alpha", "set"),

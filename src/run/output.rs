@@ -89,8 +89,17 @@ impl Output {
     /// # Errors
     /// It cannot be written.
     pub fn write(self, bytes: &[u8]) -> Result<()> {
-        fs::write(&self.temp, bytes).map_err(|e| Error::write(&self.target, e))?;
+        self.fill(bytes)?;
         self.commit()
+    }
+
+    /// Writes the whole file, which [`Output::commit`] gives its name: of files that belong together
+    /// none is there before all are written.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn fill(&self, bytes: &[u8]) -> Result<()> {
+        fs::write(&self.temp, bytes).map_err(|e| Error::write(&self.target, e))
     }
 
     /// Gives the output its name; what was there before goes only once this has worked.
@@ -102,6 +111,8 @@ impl Output {
             return Err(Error::Exists(self.target.clone()));
         }
         let failed = |e| Error::write(&self.target, e);
+        // A name may reach the disk before the bytes do.
+        kept(&self.temp).map_err(failed)?;
         if !self.target.is_dir() {
             return fs::rename(&self.temp, &self.target).map_err(failed);
         }
@@ -125,6 +136,14 @@ impl Drop for Output {
             let _ = fs::remove_file(&self.temp);
         }
     }
+}
+
+/// Waits until a file, or every file of a folder, is on the disk.
+fn kept(path: &Path) -> std::io::Result<()> {
+    if path.is_dir() {
+        return fs::read_dir(path)?.try_for_each(|entry| kept(&entry?.path()));
+    }
+    fs::OpenOptions::new().append(true).open(path)?.sync_all()
 }
 
 /// Whether a folder is a run or a model, or holds nothing but those.

@@ -119,9 +119,10 @@ impl Files {
 
     fn write(self, model: &Model, half: bool, log: &[LogLine]) -> Result<()> {
         let precision = if half { Precision::Half } else { Precision::Full };
-        self.log.write(bundle::log(log)?.as_bytes())?;
-        self.card.write(&bundle::json(&model.card)?)?;
-        self.weights.write(&checkpoint::encode(model, precision)?)?;
+        self.log.fill(bundle::log(log)?.as_bytes())?;
+        self.card.fill(&bundle::json(&model.card)?)?;
+        self.weights.fill(&checkpoint::encode(model, precision)?)?;
+        [self.weights, self.card, self.log].into_iter().try_for_each(Output::commit)?;
         remove(&self.state)
     }
 }

@@ -170,6 +170,7 @@ impl Session {
         let redirect = recipe.redirect.to_string();
         Target::parse(&recipe.forget, &redirect, &emoji, usize::MAX)?;
         let model = self.latent(&recipe.model)?;
+        model.network.takes(emoji.index.side)?;
         let known = model.known(emoji.index.concepts.len());
         let target = Target::parse(&recipe.forget, &redirect, &emoji, known)?;
         let judge = self.emoji_judge(&recipe.model)?;

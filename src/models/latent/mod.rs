@@ -65,6 +65,21 @@ impl LatentNetwork {
         [self.vae.config.latent_channels, side, side]
     }
 
+    /// Refuses pictures of another size than the model's own.
+    ///
+    /// # Errors
+    /// They are.
+    pub fn takes(&self, side: usize) -> Result<()> {
+        let [channels, height, width] = self.picture_shape();
+        if [channels, height, width] == [3, side, side] {
+            return Ok(());
+        }
+        Err(Error::Request(format!(
+            "the model makes pictures of {width} x {height} in {channels} channels; those of the \
+             corpus are {side} x {side} in 3"
+        )))
+    }
+
     /// Channels, height and width of a picture.
     pub fn picture_shape(&self) -> [usize; 3] {
         let side = self.unet.config.sample_size * self.vae.config.factor();

@@ -1,6 +1,6 @@
 //! Weights out of a `.pth` file: a zip archive of a pickle and one entry for each storage.
 
-use std::{collections::HashMap, io::Cursor, path::Path};
+use std::{cell::OnceCell, collections::HashMap, io::Cursor, path::Path};
 
 use zip::{CompressionMethod, ZipArchive};
 
@@ -85,11 +85,13 @@ struct Entry<'a> {
     name: String,
     data: &'a [u8],
     crc32: u32,
+    /// Tensors may share an entry, and it is looked at once.
+    whole: OnceCell<bool>,
 }
 
 impl<'a> Entry<'a> {
     fn checked(&self) -> std::result::Result<&'a [u8], Reason> {
-        if crc32fast::hash(self.data) == self.crc32 {
+        if *self.whole.get_or_init(|| crc32fast::hash(self.data) == self.crc32) {
             Ok(self.data)
         } else {
             Err(format!("entry {} is damaged: its checksum differs", self.name))
@@ -116,7 +118,8 @@ fn entries(bytes: &[u8]) -> std::result::Result<HashMap<String, Entry<'_>>, Reas
         let data = bytes.get(start..end.unwrap_or(0)).ok_or_else(|| {
             format!("entry {name} claims {} bytes, more than there are", file.size())
         })?;
-        let entry = Entry { name: name.clone(), data, crc32: file.crc32() };
+        let (crc32, whole) = (file.crc32(), OnceCell::new());
+        let entry = Entry { name: name.clone(), data, crc32, whole };
         if entries.insert(name, entry).is_some() {
             return Err("it has two entries of one name".into());
         }

@@ -203,16 +203,14 @@ impl DiffusionRun {
             z.extend(x0.iter().zip(eps).map(|(x, e)| signal * x + sigma * e));
             let snr = f64::from(signal * signal) / f64::from(sigma * sigma).max(1e-12);
             let capped = snr.min(SNR_CAP);
-            match self.network.scheduler.prediction {
-                Prediction::Epsilon => {
-                    target.extend(eps);
-                    weight.push((capped / snr) as f32);
-                }
-                Prediction::VPrediction => {
-                    target.extend(x0.iter().zip(eps).map(|(x, e)| signal * e - sigma * x));
-                    weight.push((capped / (snr + 1.0)) as f32);
-                }
-            }
+            let prediction = self.network.scheduler.prediction;
+            let of = |(x, e): (&f32, &f32)| prediction.target([signal, sigma], *x, *e);
+            target.extend(x0.iter().zip(eps).map(of));
+            let scale = match prediction {
+                Prediction::Epsilon => snr,
+                Prediction::VPrediction => snr + 1.0,
+            };
+            weight.push((capped / scale) as f32);
             t.push(step as f32);
             let (pair, background) = self.latents.items[item];
             let caption = varied(&self.emoji, pair, background, rng).text;

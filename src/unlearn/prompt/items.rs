@@ -132,9 +132,9 @@ impl Items {
 
 /// A noised batch with its captions.
 pub struct Noised {
-    /// z_t and the noise in it, [n, c, h, w].
+    /// z_t and what the network should predict of it, [n, c, h, w].
     pub z: Tensor<4>,
-    pub eps: Tensor<4>,
+    pub target: Tensor<4>,
     pub t: Vec<f32>,
     /// Tokens of each caption, and of what it is sent to.
     pub ids: Vec<Vec<u32>>,
@@ -144,15 +144,11 @@ pub struct Noised {
 impl Noised {
     /// The same items in parts of `size`.
     pub fn split(self, size: usize) -> Vec<Noised> {
-        let tensors = self.z.split(size, 0).into_iter().zip(self.eps.split(size, 0));
+        let tensors = self.z.split(size, 0).into_iter().zip(self.target.split(size, 0));
         let times = self.t.chunks(size);
         let ids = self.ids.chunks(size).zip(self.redirected.chunks(size));
-        let part = |(((z, eps), t), (ids, redirected)): (((_, _), &[f32]), (&[_], &[_]))| Noised {
-            z,
-            eps,
-            t: t.to_vec(),
-            ids: ids.to_vec(),
-            redirected: redirected.to_vec(),
+        let part = |(((z, target), t), (ids, redirected)): (((_, _), &[f32]), (&[_], &[_]))| {
+            Noised { z, target, t: t.to_vec(), ids: ids.to_vec(), redirected: redirected.to_vec() }
         };
         tensors.zip(times).zip(ids).map(part).collect()
     }
@@ -172,14 +168,17 @@ impl Noising<'_> {
     pub fn batch(&self, items: &Items, indices: &[usize], rng: &mut Rng) -> Noised {
         let [c, h, w] = self.network.latent_shape();
         let (n, each) = (indices.len(), items.each);
-        let eps = normals(rng, n * each);
-        let mut z = Vec::with_capacity(n * each);
+        let noise = normals(rng, n * each);
+        let prediction = self.network.scheduler.prediction;
+        let (mut z, mut target) = (Vec::with_capacity(n * each), Vec::with_capacity(n * each));
         let (mut t, mut ids, mut redirected) = (Vec::new(), Vec::new(), Vec::new());
-        for (&index, eps) in indices.iter().zip(eps.chunks_exact(each)) {
+        for (&index, eps) in indices.iter().zip(noise.chunks_exact(each)) {
             let step = rng.random_range(0..self.schedule.steps());
             let (signal, sigma) = self.schedule.mix(step);
             let x0 = &items.values[index * each..][..each];
             z.extend(x0.iter().zip(eps).map(|(x, e)| signal * x + sigma * e));
+            let of = |(x, e): (&f32, &f32)| prediction.target([signal, sigma], *x, *e);
+            target.extend(x0.iter().zip(eps).map(of));
             t.push(step as f32);
             let (caption, other) = match &items.shows[index] {
                 Shows::Pair(pair, background) => (
@@ -198,7 +197,7 @@ impl Noising<'_> {
         let shape = [n, c, h, w];
         Noised {
             z: tensor4(z, shape, self.device),
-            eps: tensor4(eps, shape, self.device),
+            target: tensor4(target, shape, self.device),
             t,
             ids,
             redirected,

@@ -118,7 +118,7 @@ pub async fn score(
                 let context = contexts(network, weights, &b.ids);
                 let nothing = contexts(network, weights, &nothing(network, b.t.len()));
                 let guided = predict(network, pass, b.z, &b.t, [context, nothing], SCORE_GUIDANCE);
-                mse(guided, b.eps) * share
+                mse(guided, b.target) * share
             });
         pace.step(&gradient[0]).await?;
         sum.add(gradient, i + 1 == batches)?;
@@ -278,7 +278,7 @@ impl<'a> PromptUnlearner<'a> {
             let noised = self.noising.batch(self.retain, &indices, &mut rng);
             add(self.gradients(noised, |this, pass, b| {
                 let context = contexts(this.noising.network, &this.weights, &b.ids);
-                mse(this.noising.network.unet.forward(pass, b.z, &b.t, &context), b.eps) * alpha
+                mse(this.noising.network.unet.forward(pass, b.z, &b.t, &context), b.target) * alpha
             }));
         }
         let (loss, gradients) = total.expect("every method has a loss");
@@ -308,7 +308,7 @@ impl<'a> PromptUnlearner<'a> {
         let context = contexts(network, &self.weights, &b.ids);
         let out = unet.forward(pass, b.z.clone(), &b.t, &context);
         match self.plan.method {
-            PromptMethod::Ascend => -mse(out, b.eps),
+            PromptMethod::Ascend => -mse(out, b.target),
             PromptMethod::Esd => {
                 let original = Pass::new(&self.original, Mode::Eval);
                 let null = contexts(network, &self.weights, &nothing(network, b.t.len()));
