@@ -104,6 +104,8 @@ fn selection_is_the_cpus_bit_for_bit() {
             assert_eq!(mask.iter().map(|b| *b as usize).sum::<usize>(), k.min(n), "n = {n}");
             assert!(mask == expected, "n = {n}, k = {k}");
             assert_eq!(selection.threshold.to_bits(), cut.threshold().to_bits());
+            let alone = block_on(kernels.kth_largest(&on_device, k)).unwrap();
+            assert_eq!(alone.to_bits(), cut.threshold().to_bits());
         }
     }
 }

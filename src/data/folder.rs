@@ -3,12 +3,20 @@
 //! `folder:PATH` reads them grey, 28 x 28; `folder:PATH?rgb` in colour, 32 x 32;
 //! `folder:PATH?size=48&rgb` at a size of one's own.
 
-use std::{fs, path::Path, sync::Arc};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+    time::SystemTime,
+};
 
 use image::imageops::FilterType;
 
 use super::{Dataset, PictureShape, Pictures, rng};
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    gpu::cpu::par,
+};
 
 /// Sides of the square that every picture is brought to, unless said otherwise: grey, colour.
 const SIDES: [usize; 2] = [28, 32];
@@ -45,38 +53,65 @@ fn parse(given: &str) -> Result<(&Path, PictureShape)> {
     Ok((path, square(channels, side.unwrap_or(SIDES[usize::from(channels == 3)]))))
 }
 
+/// What is in a folder: every sub-folder and its files, with what tells that a file has changed.
+type Listing = Vec<(PathBuf, Vec<(PathBuf, u64, Option<SystemTime>)>)>;
+
+/// The latest folder that was read.
+static LATEST: Mutex<Option<(String, Listing, Arc<Dataset>)>> = Mutex::new(None);
+
 /// Reads a folder as [`parse`] understands it, a class for each sub-folder in alphabetical order.
 /// A fixed tenth of each class (at least one) is the test set. Unreadable files are skipped and
-/// counted.
+/// counted. The same folder is read again only when a file in it has changed.
 ///
 /// # Errors
 /// The folder cannot be read, has fewer than two classes, or nothing readable is left in one.
-pub fn open(given: &str) -> Result<Dataset> {
+pub fn open(given: &str) -> Result<Arc<Dataset>> {
     let (path, shape) = parse(given)?;
-    let mut folders: Vec<_> = fs::read_dir(path)
-        .map_err(|e| Error::file(path, e))?
-        .filter_map(|entry| entry.ok().map(|e| e.path()))
-        .filter(|p| p.is_dir())
-        .collect();
-    folders.sort();
+    let listing = list(path)?;
+    let mut latest = LATEST.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some((name, then, data)) = &*latest
+        && (name.as_str(), then) == (given, &listing)
+    {
+        return Ok(data.clone());
+    }
+    let data = Arc::new(decode(given, shape, &listing)?);
+    *latest = Some((given.into(), listing, data.clone()));
+    Ok(data)
+}
+
+fn list(path: &Path) -> Result<Listing> {
+    let inside = |folder: &Path| -> Result<Vec<PathBuf>> {
+        let entries = fs::read_dir(folder).map_err(|e| Error::file(folder, e))?;
+        let mut paths: Vec<_> = entries.filter_map(|e| e.ok().map(|e| e.path())).collect();
+        paths.sort();
+        Ok(paths)
+    };
+    let folders: Vec<_> = inside(path)?.into_iter().filter(|p| p.is_dir()).collect();
     if !(2..=256).contains(&folders.len()) {
         let reason =
             format!("{} sub-folders; one sub-folder a class is needed, 2 to 256", folders.len());
         return Err(Error::file(path, reason));
     }
+    let file = |path: PathBuf| {
+        let known = fs::metadata(&path).ok().filter(fs::Metadata::is_file)?;
+        Some((path, known.len(), known.modified().ok()))
+    };
+    let class = |folder: PathBuf| {
+        let files = inside(&folder)?.into_iter().filter_map(file).collect();
+        Ok((folder, files))
+    };
+    folders.into_iter().map(class).collect()
+}
+
+fn decode(given: &str, shape: PictureShape, listing: &Listing) -> Result<Dataset> {
     let empty = || Pictures { pixels: Vec::new(), labels: Vec::new(), shape };
     let (mut train, mut test) = (empty(), empty());
     let mut skipped = 0;
     let mut classes = Vec::new();
-    for (label, folder) in folders.iter().enumerate() {
-        let mut files: Vec<_> = fs::read_dir(folder)
-            .map_err(|e| Error::file(folder, e))?
-            .filter_map(|entry| entry.ok().map(|e| e.path()))
-            .filter(|p| p.is_file())
-            .collect();
-        files.sort();
+    for (label, (folder, files)) in listing.iter().enumerate() {
         let all = files.len();
-        let pictures: Vec<Vec<u8>> = files.iter().filter_map(|f| read(f, shape)).collect();
+        let pictures = par::map(files.iter().collect(), |(file, ..)| read(file, shape));
+        let pictures: Vec<Vec<u8>> = pictures.into_iter().flatten().collect();
         skipped += all - pictures.len();
         if pictures.len() < 2 {
             let reason = format!(

@@ -162,7 +162,7 @@ pub const NAMES: [&str; SETS.len()] = {
 };
 
 /// Opens a data set by name, a subset of one as `NAME@COUNT` ([`subset`]), or `folder:PATH`.
-/// Those with a name are read once.
+/// Those with a name are read once, a folder when what is in it has changed.
 ///
 /// # Errors
 /// The name is unknown, the data set is not on this machine, or the folder holds no readable
@@ -170,7 +170,7 @@ pub const NAMES: [&str; SETS.len()] = {
 pub fn open(name: &str) -> Result<Arc<Dataset>> {
     #[cfg(not(target_arch = "wasm32"))]
     if let Some(path) = name.strip_prefix("folder:") {
-        return folder::open(path).map(Arc::new);
+        return folder::open(path);
     }
     static OPEN: Mutex<Option<HashMap<String, Arc<Dataset>>>> = Mutex::new(None);
     let known = || OPEN.lock().unwrap_or_else(PoisonError::into_inner);

@@ -12,12 +12,6 @@ impl Schedule {
         Self::from_betas((0..1000).map(|t| 1e-4 + (2e-2 - 1e-4) * t as f64 / 999.0))
     }
 
-    /// Stable Diffusion's schedule: the square root of beta is linear from 0.00085 to 0.012.
-    pub fn scaled_linear() -> Self {
-        let (a, b) = (0.00085f64.sqrt(), 0.012f64.sqrt());
-        Self::from_betas((0..1000).map(move |t| (a + (b - a) * t as f64 / 999.0).powi(2)))
-    }
-
     /// A schedule from the noise that each step adds.
     pub fn from_betas(betas: impl Iterator<Item = f64>) -> Self {
         let mut product = 1.0;
@@ -76,6 +70,7 @@ pub struct Step {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::diffusion::scheduler::{Kind, SchedulerConfig};
 
     #[test]
     fn golden_12_7() {
@@ -94,7 +89,7 @@ mod tests {
         for (t, v) in golden {
             assert!((s.abar(Some(t)) - v).abs() < 5e-9, "abar at {t}");
         }
-        let s = Schedule::scaled_linear();
+        let s = SchedulerConfig::stable_diffusion(Kind::Ddim).schedule();
         for (t, v) in [(0, 0.99915000), (500, 0.27633268), (999, 0.00466010)] {
             assert!((s.abar(Some(t)) - v).abs() < 5e-9, "scaled abar at {t}");
         }

@@ -532,6 +532,16 @@ mod tests {
     }
 
     #[test]
+    fn the_picture_comes_back_from_what_is_predicted() {
+        let (signal, sigma, x0, eps) = (0.8f32, 0.6f32, 1.5, -0.7);
+        let z = signal * x0 + sigma * eps;
+        let [e, v] = [Prediction::Epsilon, Prediction::VPrediction]
+            .map(|prediction| prediction.target([signal, sigma], x0, eps));
+        assert!(((z - sigma * e) / signal - x0).abs() < 1e-6);
+        assert!((signal * z - sigma * v - x0).abs() < 1e-6);
+    }
+
+    #[test]
     fn a_run_of_any_length_ends_at_the_picture() {
         for (_, kind) in Kind::ALL {
             let config = SchedulerConfig::stable_diffusion(kind);

@@ -71,6 +71,19 @@ impl Session {
         self.models.insert(name.into(), Arc::new(model));
     }
 
+    /// Reads a file of weights that is open again where a person opens it again: another may have
+    /// its name by now.
+    pub(super) fn look_again(&mut self, name: &str) -> Result<()> {
+        let Some(known) = self.models.get(name).filter(|_| Path::new(name).is_file()) else {
+            return Ok(());
+        };
+        let now = registry::open(name)?;
+        if now.card != known.card || now.weights.hash() != known.weights.hash() {
+            self.replace(name, now);
+        }
+        Ok(())
+    }
+
     /// Opens a model; the first time, `rough` is shown its pictures after a few steps of the
     /// sampler, long before they are finished.
     pub async fn open(

@@ -111,6 +111,7 @@ impl Session {
                 ))
             }
             Job::Open { model, seed, budget } => {
+                self.look_again(&model)?;
                 let mut rough = |opened| send(Event::Rough { id, opened: Arc::new(opened) });
                 let opened = match registry::is_latent(&model) {
                     true => self.open_latent(&model, seed, budget, monitor, &mut rough).await?,
@@ -303,9 +304,7 @@ impl Session {
     /// Keeps scores for later jobs.
     pub(super) fn keep_scores(&mut self, key: String, ranking: Arc<Ranking>) {
         // Only the latest keeps its scores on the GPU.
-        for old in self.rankings.values_mut().filter(|old| old.resident.is_some()) {
-            *old = Arc::new(Ranking { resident: None, ..Ranking::clone(old) });
-        }
+        self.rankings.values().for_each(|old| old.resident.release());
         // A table asks for many; they come back at the price of a pass.
         let kept: usize = self.rankings.values().map(|r| r.scores.len()).sum();
         if kept + ranking.scores.len() > MOST_SCORES {

@@ -1,6 +1,6 @@
 //! Scores of all weights, computed once; every density follows without another gradient.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::{estimator::Estimator, live::Live, mask::Mask, select::top_k};
 use crate::{
@@ -27,9 +27,26 @@ pub struct Ranking {
     pub seconds: f64,
     /// Histograms of the scores.
     pub live: Live,
-    /// The scores on the GPU where they were taken there, and what selects from them.
+    /// The scores on the GPU where they were taken there.
     #[serde(skip)]
-    pub resident: Option<(Kernels, Slice)>,
+    pub resident: Resident,
+}
+
+/// Scores on a GPU and what works on them there, for all who hold the ranking, until they are
+/// released for all of them.
+#[derive(Debug, Clone, Default)]
+pub struct Resident(Arc<Mutex<Option<(Kernels, Slice)>>>);
+
+impl Resident {
+    /// The scores, while they are there.
+    pub fn get(&self) -> Option<(Kernels, Slice)> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Gives the GPU's memory back.
+    pub fn release(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
 }
 
 impl Ranking {
@@ -41,7 +58,16 @@ impl Ranking {
         scores: Vec<f32>,
     ) -> Self {
         let (forget, live) = (forget.into(), Live::of(&layout, &scores));
-        Self { layout, estimator, forget, n_forget: 0, scores, seconds: 0.0, live, resident: None }
+        Self {
+            layout,
+            estimator,
+            forget,
+            n_forget: 0,
+            scores,
+            seconds: 0.0,
+            live,
+            resident: Resident::default(),
+        }
     }
 
     /// The same of scores that are on a GPU, too.
@@ -57,7 +83,8 @@ impl Ranking {
     ) -> Result<Self> {
         let layers: Vec<_> = layout.params.iter().map(|e| e.range()).collect();
         let live = Live::from_counts(&kernels.layer_histograms(&on_gpu, &layers).await?);
-        let (forget, resident) = (forget.into(), Some((kernels, on_gpu)));
+        let resident = Resident(Arc::new(Mutex::new(Some((kernels, on_gpu)))));
+        let forget = forget.into();
         Ok(Self { layout, estimator, forget, n_forget: 0, scores, seconds: 0.0, live, resident })
     }
 
@@ -91,9 +118,9 @@ impl Ranking {
     /// # Errors
     /// As [`Ranking::mask`], or the device was lost.
     pub async fn cut(&self, density: f64) -> Result<Mask> {
-        let Some((kernels, scores)) = &self.resident else { return self.mask(density) };
+        let Some((kernels, scores)) = self.resident.get() else { return self.mask(density) };
         let k = self.k(density)?;
-        let selection = kernels.top_k(scores, k).await?;
+        let selection = kernels.top_k(&scores, k).await?;
         let words = kernels.read(&selection.mask).await?;
         let bits = (0..self.scores.len()).map(|i| (words[i / 32] >> (i % 32) & 1) as u8).collect();
         Ok(self.made(density, k, selection.threshold, bits))

@@ -75,7 +75,7 @@ impl Strips {
     ) -> bool {
         let ranking = &saliency.ranking;
         let range = ranking.layout.params[layer].range();
-        let Some((kernels, scores)) = &ranking.resident else { return false };
+        let Some((kernels, scores)) = ranking.resident.get() else { return false };
         let Some(window) = &self.window else { return false };
         if window.device != kernels.device || !kernels.paints(&range) {
             return false;
@@ -93,7 +93,7 @@ impl Strips {
             self.painted = strips(width, side).map(canvas).collect();
         }
         for ((left, _), canvas) in strips(width, side).zip(&self.painted) {
-            kernels.heat_map(scores, &picture, left, &canvas.texture);
+            kernels.heat_map(&scores, &picture, left, &canvas.texture);
         }
         self.copied.clear();
         true

@@ -115,7 +115,7 @@ pub async fn shrunk(
     let larger = n + 1 - k.clamp(1, n);
     if let Some(kernels) = Kernels::of(&moved[0].device()) {
         let sizes = buffers::slice(&Tensor::cat(moved, 0).abs())?;
-        let tau = kernels.top_k(&sizes, larger).await?.threshold;
+        let tau = kernels.kth_largest(&sizes, larger).await?;
         let (tensors, drawn) = buffers::with_results(theta, reference)?;
         kernels.soft_threshold(&tensors, tau);
         return Ok(drawn);

@@ -53,12 +53,6 @@ impl ConvShape {
         (self.w + self.pad[1] + self.pad[3] - self.kernel) / self.stride + 1
     }
 
-    /// Multiplications and additions of the forward pass, as each gradient's.
-    pub fn flops(&self) -> usize {
-        let weights = self.c_in * self.c_out * self.kernel * self.kernel;
-        2 * self.batch * self.out_h() * self.out_w() * weights
-    }
-
     /// The convolution of `grad_out` that is the input gradient, where the stride is 1.
     fn turned(&self) -> Option<ConvShape> {
         let pad = self.pad.map(|p| self.kernel - 1 - p);

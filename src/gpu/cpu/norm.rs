@@ -1,9 +1,8 @@
-//! Normalisations and activations, fused: PyTorch's semantics over `[batch, channels, spatial]`.
+//! Normalisations, fused with the activation after them: PyTorch's semantics over `[batch, channels, spatial]`.
 //!
 //! Sums run in `f32` over a few vectors of lanes, per plane, and are put together in `f64`, in an
 //! order that the shape alone decides.
 
-mod act;
 mod batch;
 mod group;
 #[cfg(test)]
@@ -11,7 +10,6 @@ mod tests;
 
 use super::simd::{Simd, exp};
 
-pub use act::{silu_backward, silu_forward, softmax_backward, softmax_forward};
 pub use batch::{BatchNorm, BatchNormGrads, batch_stats};
 pub use group::{GroupNorm, GroupNormGrads};
 

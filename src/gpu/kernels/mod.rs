@@ -25,8 +25,9 @@ const LANES: u64 = 256;
 /// Workgroups of the kernels that walk over any length: enough to fill any GPU.
 const GROUPS: u64 = 1024;
 
-/// Values after which a binding may begin, on every device: 256 bytes.
-const ALIGNED: usize = 64;
+/// Bytes after which a binding may begin, on every device, and as many values.
+const STRIDE: usize = 256;
+const ALIGNED: usize = STRIDE / 4;
 
 /// A shader file, its name and an entry point.
 #[derive(Debug, Clone, Copy)]
@@ -81,8 +82,11 @@ impl Slice {
 pub struct Kernels {
     pub device: wgpu::Device,
     pub queue: wgpu::Queue,
-    pipelines: Arc<Mutex<HashMap<(&'static str, &'static str), wgpu::ComputePipeline>>>,
+    pipelines: Arc<Mutex<HashMap<(&'static str, &'static str), Pipeline>>>,
 }
+
+/// A compiled shader and the layout of its bindings.
+type Pipeline = (wgpu::ComputePipeline, wgpu::BindGroupLayout);
 
 /// The wgpu device that was opened, of which a process has one, and the kernels on it.
 static OPENED: OnceLock<(Device, Kernels)> = OnceLock::new();
@@ -137,11 +141,21 @@ impl Kernels {
     }
 
     fn uniform<T: bytemuck::Pod>(&self, value: T) -> wgpu::Buffer {
-        self.device.create_buffer_init(&wgpu::util::BufferInitDescriptor {
+        self.uniforms(&[value]).buffer
+    }
+
+    /// The constants of many dispatches in one buffer.
+    fn uniforms<T: bytemuck::Pod>(&self, values: &[T]) -> Uniforms {
+        let mut bytes = vec![0; STRIDE * values.len().max(1)];
+        for (place, value) in bytes.chunks_exact_mut(STRIDE).zip(values) {
+            place[..size_of::<T>()].copy_from_slice(bytemuck::bytes_of(value));
+        }
+        let buffer = self.device.create_buffer_init(&wgpu::util::BufferInitDescriptor {
             label: None,
-            contents: bytemuck::bytes_of(&value),
+            contents: &bytes,
             usage: wgpu::BufferUsages::UNIFORM,
-        })
+        });
+        Uniforms { buffer, size: wgpu::BufferSize::new(size_of::<T>() as u64) }
     }
 
     /// Workgroups that walk over `n` values.
@@ -157,7 +171,7 @@ impl Kernels {
         bindings: &[wgpu::BindingResource],
         groups: u64,
     ) {
-        let pipeline = self.pipeline(shader);
+        let (pipeline, layout) = self.pipeline(shader);
         let entries: Vec<_> = bindings
             .iter()
             .zip(0..)
@@ -165,7 +179,7 @@ impl Kernels {
             .collect();
         let group = self.device.create_bind_group(&wgpu::BindGroupDescriptor {
             label: Some(shader.name),
-            layout: &pipeline.get_bind_group_layout(0),
+            layout: &layout,
             entries: &entries,
         });
         pass.set_pipeline(&pipeline);
@@ -180,21 +194,23 @@ impl Kernels {
         self.queue.submit([encoder.finish()]);
     }
 
-    fn pipeline(&self, shader: Shader) -> wgpu::ComputePipeline {
+    fn pipeline(&self, shader: Shader) -> Pipeline {
         let mut pipelines = self.pipelines.lock().unwrap_or_else(PoisonError::into_inner);
         let made = pipelines.entry((shader.name, shader.entry)).or_insert_with(|| {
             let module = self.device.create_shader_module(wgpu::ShaderModuleDescriptor {
                 label: Some(shader.name),
                 source: wgpu::ShaderSource::Wgsl(shader.source.into()),
             });
-            self.device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+            let pipeline = self.device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
                 label: Some(shader.name),
                 layout: None,
                 module: &module,
                 entry_point: Some(shader.entry),
                 compilation_options: Default::default(),
                 cache: None,
-            })
+            });
+            let layout = pipeline.get_bind_group_layout(0);
+            (pipeline, layout)
         });
         made.clone()
     }
@@ -207,6 +223,19 @@ impl Kernels {
         let blocks = bound.min(u64::from(limits.max_compute_workgroups_per_dimension)).max(1);
         let size = blocks as usize * block;
         (0..n).step_by(size).map(move |start| (start, size.min(n - start)))
+    }
+}
+
+/// Constants of many dispatches.
+struct Uniforms {
+    buffer: wgpu::Buffer,
+    size: Option<wgpu::BufferSize>,
+}
+
+impl Uniforms {
+    fn at(&self, i: usize) -> wgpu::BindingResource<'_> {
+        let (buffer, offset, size) = (&self.buffer, (STRIDE * i) as u64, self.size);
+        wgpu::BindingResource::Buffer(wgpu::BufferBinding { buffer, offset, size })
     }
 }
 

@@ -59,18 +59,23 @@ impl Kernels {
         layers: &[Range<usize>],
     ) -> Result<Vec<u32>> {
         let counts = self.zeros(BINS * layers.len());
+        let mut parts = Vec::new();
+        for (range, layer) in layers.iter().zip(0..) {
+            // A binding begins where the device lets it, a layer anywhere.
+            let from = range.start - range.start % ALIGNED;
+            for (at, n) in self.parts(range.end - from, LANES as usize) {
+                let start = (range.start - from).saturating_sub(at) as u32;
+                parts.push((from + at, LayerPart { start, end: n as u32, layer }));
+            }
+        }
+        let places = self.uniforms(&parts.iter().map(|(_, part)| *part).collect::<Vec<_>>());
         self.submit(|pass| {
-            for (range, layer) in layers.iter().zip(0..) {
-                // A binding begins where the device lets it, a layer anywhere.
-                let from = range.start - range.start % ALIGNED;
-                for (at, n) in self.parts(range.end - from, LANES as usize) {
-                    let start = (range.start - from).saturating_sub(at) as u32;
-                    let part = self.uniform(LayerPart { start, end: n as u32, layer });
-                    let all = [scores.part(from + at, n), counts.whole(), part.as_entire_binding()];
-                    // Each group clears and adds up 4096 counts of its own.
-                    let groups = (n as u64).div_ceil(16 * LANES).min(GROUPS / 4);
-                    self.dispatch(pass, HISTOGRAM, &all, groups);
-                }
+            for (i, (at, part)) in parts.iter().enumerate() {
+                let n = part.end as usize;
+                let all = [scores.part(*at, n), counts.whole(), places.at(i)];
+                // Each group clears and adds up 4096 counts of its own.
+                let groups = (n as u64).div_ceil(16 * LANES).min(GROUPS / 4);
+                self.dispatch(pass, HISTOGRAM, &all, groups);
             }
         });
         self.read(&counts).await

@@ -43,13 +43,26 @@ impl Kernels {
     /// # Errors
     /// A score is negative, infinite or not a number; or the device was lost.
     pub async fn top_k(&self, scores: &Slice, k: usize) -> Result<Selection> {
+        let mask = self.zeros(scores.n.div_ceil(32));
+        let threshold = self.select(scores, k, Some(&mask)).await?;
+        Ok(Selection { mask, threshold })
+    }
+
+    /// The k-th largest score alone, in three passes; infinite where `k` is 0.
+    ///
+    /// # Errors
+    /// As for [`Kernels::top_k`].
+    pub async fn kth_largest(&self, scores: &Slice, k: usize) -> Result<f32> {
+        self.select(scores, k, None).await
+    }
+
+    async fn select(&self, scores: &Slice, k: usize, mask: Option<&Slice>) -> Result<f32> {
         let n = scores.n;
         if n == 0 {
-            return Ok(Selection { mask: self.zeros(0), threshold: f32::INFINITY });
+            return Ok(f32::INFINITY);
         }
         let counts = self.zeros(BINS);
         let ties = self.zeros(n.div_ceil(BLOCK));
-        let mask = self.zeros(n.div_ceil(32));
         let start = State {
             prefix: 0,
             known: 0,
@@ -77,9 +90,7 @@ impl Kernels {
                 }
                 self.dispatch(pass, DIGIT, &[counts.whole(), state.whole()], 1);
             }
-            if k == 0 {
-                return;
-            }
+            let Some(mask) = mask.filter(|_| k > 0) else { return };
             let blocks = |n: &usize| n.div_ceil(BLOCK) as u64;
             for (start, n, part) in &parts {
                 let scores = scores.part(*start, *n);
@@ -106,7 +117,6 @@ impl Kernels {
                 state.bad
             )));
         }
-        let threshold = if k == 0 { f32::INFINITY } else { f32::from_bits(state.prefix) };
-        Ok(Selection { mask, threshold })
+        Ok(if k == 0 { f32::INFINITY } else { f32::from_bits(state.prefix) })
     }
 }

@@ -60,28 +60,38 @@ impl Kernels {
     /// An update of these tensors. A frozen weight keeps its bits, whatever momentum and weight
     /// decay do, and its moments are 0.
     pub fn update(&self, update: Update, tensors: &[Updated]) {
+        match update {
+            Update::Sgd { lr, momentum, weight_decay } => {
+                let step = |start, n| Sgd { start, n, lr, momentum, weight_decay };
+                self.update_each(SGD, tensors, step);
+            }
+            Update::Adam { lr, beta1, beta2, eps, step } => {
+                let lr = lr / (1.0 - beta1.powi(step));
+                let unbias = 1.0 / (1.0 - beta2.powi(step));
+                let step = |start, n| Adam { start, n, lr, beta1, beta2, unbias, eps };
+                self.update_each(ADAM, tensors, step);
+            }
+        }
+    }
+
+    /// One submission for all tensors; `step` makes the constants for a part's place and length.
+    fn update_each<T: bytemuck::Pod>(
+        &self,
+        shader: Shader,
+        tensors: &[Updated],
+        step: impl Fn(u32, u32) -> T,
+    ) {
+        let parts = |t| self.parts(t, LANES as usize);
+        let parts = tensors.iter().flat_map(|t| parts(t.tensors[0].n).map(move |part| (t, part)));
+        let parts: Vec<_> = parts.collect();
+        let steps = parts.iter().map(|(t, (at, n))| step((t.mask.1 + at) as u32, *n as u32));
+        let steps = self.uniforms(&steps.collect::<Vec<_>>());
         self.submit(|pass| {
-            for Updated { tensors: [weights, gradient, updated], moments, mask } in tensors {
-                for (at, n) in self.parts(weights.n, LANES as usize) {
-                    let (start, count) = ((mask.1 + at) as u32, n as u32);
-                    let (shader, step) = match update {
-                        Update::Sgd { lr, momentum, weight_decay } => {
-                            let step = Sgd { start, n: count, lr, momentum, weight_decay };
-                            (SGD, self.uniform(step))
-                        }
-                        Update::Adam { lr, beta1, beta2, eps, step } => {
-                            let lr = lr / (1.0 - beta1.powi(step));
-                            let unbias = 1.0 / (1.0 - beta2.powi(step));
-                            let step = Adam { start, n: count, lr, beta1, beta2, unbias, eps };
-                            (ADAM, self.uniform(step))
-                        }
-                    };
-                    let mut all =
-                        vec![weights.part(at, n), gradient.part(at, n), updated.part(at, n)];
-                    all.extend([mask.0.whole(), step.as_entire_binding()]);
-                    all.extend(moments.iter().map(|moment| moment.part(at, n)));
-                    self.dispatch(pass, shader, &all, Self::walk(n));
-                }
+            for (i, (Updated { tensors, moments, mask }, (at, n))) in parts.iter().enumerate() {
+                let mut all = tensors.each_ref().map(|t| t.part(*at, *n)).to_vec();
+                all.extend([mask.0.whole(), steps.at(i)]);
+                all.extend(moments.iter().map(|moment| moment.part(*at, *n)));
+                self.dispatch(pass, shader, &all, Self::walk(*n));
             }
         });
     }
@@ -89,14 +99,15 @@ impl Kernels {
     /// Draws every weight back to its original by `lambda`; one that moved less is the original.
     /// Of each tensor: the weights, the original, and where the result goes.
     pub fn soft_threshold(&self, tensors: &[[Slice; 3]], lambda: f32) {
+        let parts = |t| self.parts(t, LANES as usize);
+        let parts = tensors.iter().flat_map(|t| parts(t[0].n).map(move |part| (t, part)));
+        let parts: Vec<_> = parts.collect();
+        let steps = parts.iter().map(|(_, (_, n))| Prox { n: *n as u32, lambda });
+        let steps = self.uniforms(&steps.collect::<Vec<_>>());
         self.submit(|pass| {
-            for tensor in tensors {
-                for (at, n) in self.parts(tensor[0].n, LANES as usize) {
-                    let prox = self.uniform(Prox { n: n as u32, lambda });
-                    let [weights, original, drawn] = tensor.each_ref().map(|t| t.part(at, n));
-                    let all = [weights, original, drawn, prox.as_entire_binding()];
-                    self.dispatch(pass, SOFT, &all, Self::walk(n));
-                }
+            for (i, (tensor, (at, n))) in parts.iter().enumerate() {
+                let [weights, original, drawn] = tensor.each_ref().map(|t| t.part(*at, *n));
+                self.dispatch(pass, SOFT, &[weights, original, drawn, steps.at(i)], Self::walk(*n));
             }
         });
     }
