@@ -84,6 +84,7 @@ impl Setting {
             ..Recipe::new("m", "d", &self.set.spec)
         };
         let architecture = &self.model.card.architecture;
+        let recipe = recipe.fitting(architecture.task());
         let plan = Plan::new(&recipe, architecture, &self.data, &self.set).unwrap();
         let mask = masked.then_some(&self.mask);
         let mut monitor = Monitor::silent();

@@ -3,7 +3,7 @@
 use std::{fmt::Display, ops::RangeInclusive, str::FromStr};
 
 use salun_studio::{
-    data::forget,
+    data::{emoji, forget},
     error::{Error, Result},
     gpu::device::DeviceChoice,
     models::registry::SHIPPED,
@@ -36,6 +36,10 @@ impl Common {
     /// # Errors
     /// It is unknown or not on this machine, or the folder cannot be used.
     pub fn look_at(&self, data: &str) -> Result<()> {
+        // Captioned pictures are opened by the job.
+        if emoji::is_corpus(data) {
+            return Ok(());
+        }
         let skipped = salun_studio::data::open(data)?.skipped;
         if skipped > 0 && !self.quiet {
             super::print::note(&format!("{data}: {skipped} unreadable files skipped"));

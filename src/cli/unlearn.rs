@@ -58,7 +58,7 @@ pub struct Args {
     /// The same as --set alpha=VALUE
     #[arg(long, value_parser = args::real("alpha", 0.0..=1e6), allow_negative_numbers = true)]
     alpha: Option<f64>,
-    /// Where the forgotten goes (generation: next, null or a class; prompts: or any other prompt)
+    /// Where the forgotten goes (generation: next, random, null, noise or a class; prompts: next, null or any other prompt)
     #[arg(long, value_name = "CLASS")]
     redirect: Option<Redirect>,
     /// How much is trained on and evaluated: tiny, quick or full
@@ -137,10 +137,7 @@ impl Args {
 /// Runs the command.
 pub fn run(args: &Args, common: &Common) -> Result<()> {
     let recipe = args.recipe()?;
-    // Captioned pictures are opened by the job; the others are looked at before a device is opened.
-    if !recipe.forget.starts_with("prompt:") {
-        common.look_at(&recipe.data)?;
-    }
+    common.look_at(&recipe.data)?;
     let out = Output::folder(&args.out, common.force)?;
     let mut client = Client::open(common)?;
     let run = answer!(client.run("", Job::Unlearn(recipe), |_| Ok(()))?, Unlearned);

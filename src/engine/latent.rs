@@ -114,6 +114,7 @@ impl Session {
             autoencoder: Some(training(plan.autoencoder, augmentation, first)),
             diffusion: Some(training(plan.diffusion, augmentation, second)),
             decoder: None,
+            unlearned: Vec::new(),
             metrics: BTreeMap::new(),
             device: String::new(),
             version: String::new(),

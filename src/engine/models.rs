@@ -43,8 +43,9 @@ impl Session {
     /// The classifier that judges a text-to-image model's pictures: the one in the model's folder
     /// where there is one, else the shipped one.
     pub fn emoji_judge(&mut self, model: &str) -> Result<Arc<Model>> {
-        let own = Path::new(model).join(judge::FILE);
-        if own.is_file() {
+        let folder = registry::pipeline(model);
+        let own = folder.map(|folder| folder.join(judge::FILE)).filter(|own| own.is_file());
+        if let Some(own) = own {
             return self.model(&own.to_string_lossy());
         }
         once(&mut self.judges, judge::NAME, registry::open_judge)

@@ -19,7 +19,7 @@ use crate::{
     eval::{
         changed::most_changed,
         classify::percent,
-        verdict::{Evidence, verdict},
+        verdict::{Evidence, Set, verdict},
     },
     models::{AnyModel, Model, Task, card::Card, registry, weights::HostWeights},
     monitor::Monitor,
@@ -155,7 +155,7 @@ impl Session {
             .collect();
         let found = verdict(&Evidence {
             task,
-            whole_class: set.class.is_some(),
+            set: Set::of(&set.spec),
             before: &before.metrics,
             after: &after.metrics,
             retrain: retrain.as_ref(),

@@ -1,12 +1,13 @@
 //! Where a run stands on the forget map: what is left of the forgotten, what is lost of the rest.
 
-use super::verdict::{Evidence, aim, limits};
+use super::verdict::{Evidence, limits};
 use crate::run::report::{Metrics, Report};
 
 /// A point of the forget map, both in percent points; Retrain is near the origin.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Place {
-    /// UA that is missing to the aim: for a whole class, the share that is still recognised.
+    /// UA that is missing to the aim; for a whole class, and where there is no aim, the share that is
+    /// still recognised.
     pub left: f64,
     /// The larger loss of RA and TA; for a part of a class also UA beyond the aim, because pictures
     /// that were never trained on are not mistaken as often.
@@ -36,19 +37,14 @@ impl Place {
     }
 
     fn in_report(report: &Report, m: &Metrics) -> Self {
-        let Evidence { whole_class, before, retrain, .. } = Evidence::of(report, None);
-        Self::between(whole_class, before, retrain, m)
+        Self::between(&Evidence::of(report, None), m)
     }
 
-    fn between(
-        whole_class: bool,
-        before: &Metrics,
-        retrain: Option<&Metrics>,
-        m: &Metrics,
-    ) -> Self {
-        let aim = aim(whole_class, before, retrain);
+    fn between(evidence: &Evidence, m: &Metrics) -> Self {
+        let before = evidence.before;
         let lost = (before.RA - m.RA).max(before.TA - m.TA);
-        let beyond = if whole_class { 0.0 } else { m.UA - aim };
+        let aim = evidence.aim().unwrap_or(100.0);
+        let beyond = if evidence.counts_seen() { 0.0 } else { m.UA - aim };
         Self { left: (aim - m.UA).max(0.0), damage: lost.max(beyond).max(0.0) }
     }
 }
@@ -56,6 +52,14 @@ impl Place {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{eval::verdict::Set, models::Task};
+
+    fn place(set: Set, before: &Metrics, retrain: Option<&Metrics>, m: Metrics) -> Place {
+        let (task, audit, attacks, earlier) = (Task::Classify, None, &[], &[]);
+        let after = &m;
+        let evidence = Evidence { task, set, before, after, retrain, audit, attacks, earlier };
+        Place::between(&evidence, &m)
+    }
 
     #[allow(non_snake_case)]
     fn metrics(UA: f64, RA: f64, TA: f64) -> Metrics {
@@ -65,7 +69,7 @@ mod tests {
     #[test]
     fn a_class_that_is_gone_with_nothing_lost_is_at_the_origin() {
         let before = metrics(2.0, 98.0, 93.0);
-        let place = |m| Place::between(true, &before, None, &m);
+        let place = |m| place(Set::Whole, &before, None, m);
         assert_eq!(place(metrics(100.0, 98.5, 93.0)), Place { left: 0.0, damage: 0.0 });
         assert_eq!(place(before.clone()), Place { left: 98.0, damage: 0.0 });
         assert_eq!(place(metrics(60.0, 90.0, 80.0)), Place { left: 40.0, damage: 13.0 });
@@ -75,7 +79,7 @@ mod tests {
     fn a_share_is_forgotten_when_it_is_as_if_unseen() {
         // The error on unseen pictures, 7 %, is the aim; Retrain's UA where it is known.
         let before = metrics(1.0, 99.0, 93.0);
-        let place = |retrain, m| Place::between(false, &before, retrain, &m);
+        let place = |retrain, m| place(Set::Random, &before, retrain, m);
         let little = metrics(3.0, 99.0, 93.0);
         assert_eq!(place(None, little.clone()), Place { left: 4.0, damage: 0.0 });
         assert_eq!(place(None, metrics(40.0, 99.0, 93.0)), Place { left: 0.0, damage: 33.0 });

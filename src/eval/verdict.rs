@@ -31,17 +31,33 @@ pub fn limits(task: Task) -> [f64; 2] {
     }
 }
 
-/// The UA of a model that never saw the forget set: 100 for a whole class, Retrain's own value; for
-/// other sets Retrain's where it is known, else the error on unseen pictures.
-pub fn aim(whole_class: bool, before: &Metrics, retrain: Option<&Metrics>) -> f64 {
-    if whole_class { 100.0 } else { retrain.map_or(100.0 - before.TA, |r| r.UA) }
+/// What kind of forget set it is, as far as what to expect of it goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Set {
+    /// A class, or what a prompt names.
+    Whole,
+    /// A random share of the training pictures.
+    Random,
+    /// Pictures that were picked for what they are.
+    Picked,
+}
+
+impl Set {
+    /// Of a forget set's name.
+    pub fn of(spec: &str) -> Self {
+        match spec.split(':').next() {
+            Some("class" | "prompt") => Self::Whole,
+            Some("random") => Self::Random,
+            _ => Self::Picked,
+        }
+    }
 }
 
 /// What a verdict rests on.
 #[derive(Debug, Clone, Copy)]
 pub struct Evidence<'a> {
     pub task: Task,
-    pub whole_class: bool,
+    pub set: Set,
     pub before: &'a Metrics,
     pub after: &'a Metrics,
     pub retrain: Option<&'a Metrics>,
@@ -59,7 +75,7 @@ impl<'a> Evidence<'a> {
         let task = all.into_iter().find(|t| t.name() == report.task);
         Self {
             task: task.unwrap_or(Task::Classify),
-            whole_class: ["class:", "prompt:"].iter().any(|k| report.forget.spec.starts_with(k)),
+            set: Set::of(&report.forget.spec),
             before: &report.before,
             after: &report.after,
             retrain: report.retrain.as_ref(),
@@ -69,21 +85,43 @@ impl<'a> Evidence<'a> {
         }
     }
 
-    /// The UA to aim for.
-    pub fn aim(&self) -> f64 {
-        aim(self.whole_class, self.before, self.retrain)
+    /// The UA of a model that never saw the forget set: 100 for a whole class; else Retrain's where
+    /// it is known, and for a random share the error on unseen pictures where it is not. What Retrain
+    /// would say of picked pictures cannot be guessed.
+    pub fn aim(&self) -> Option<f64> {
+        match (self.set, self.retrain) {
+            (Set::Whole, _) => Some(100.0),
+            (_, Some(retrain)) => Some(retrain.UA),
+            (Set::Random, None) => Some(100.0 - self.before.TA),
+            (Set::Picked, None) => None,
+        }
+    }
+
+    /// Whether what is left is what is still recognised, and not what UA is short of an aim.
+    pub fn counts_seen(&self) -> bool {
+        self.set == Set::Whole || self.aim().is_none()
+    }
+
+    /// Whether UA went at least half of the way to the aim: nobody has forgotten by staying as he was.
+    fn moved(&self) -> bool {
+        let rose = self.after.UA - self.before.UA;
+        match (self.set, self.aim()) {
+            (Set::Whole, _) => true,
+            (_, Some(aim)) => rose > 0.0 && rose >= (aim - self.before.UA) / 2.0,
+            (_, None) => rose > UNDER,
+        }
     }
 }
 
-/// Judges a run by what is left of the forgotten ([`aim`]) and what is lost of the rest; a class that
+/// Judges a run by what is left of the forgotten ([`Evidence::aim`]) and what is lost of the rest; a class that
 /// is not seen any more, but comes back more easily than in a model that never saw it, is hidden.
 pub fn verdict(evidence: &Evidence) -> Verdict {
-    let Evidence { task, whole_class, before, after, audit, attacks, .. } = *evidence;
-    let aim = evidence.aim();
+    let Evidence { task, set, before, after, audit, attacks, .. } = *evidence;
+    let (aim, whole) = (evidence.aim(), set == Set::Whole);
     let [under, allowed] = limits(task);
     let (lost_ra, lost_ta) = (before.RA - after.RA, before.TA - after.TA);
     let (lost, n) = if lost_ra > lost_ta { (lost_ra, after.n[1]) } else { (lost_ta, after.n[2]) };
-    let missing = aim - after.UA;
+    let missing = aim.map_or(0.0, |aim| aim - after.UA);
     let (what, rest) = match task {
         Task::Classify => ("of the forget set is still recognised", "accuracy"),
         Task::Generate => ("of its samples still show the class", "the kept classes' share"),
@@ -95,19 +133,31 @@ pub fn verdict(evidence: &Evidence) -> Verdict {
     } else {
         format!("{rest} did not fall (n = {n})")
     };
-    let aimed = if whole_class { String::new() } else { format!("; UA {aim:.1} is the aim") };
-    let back = audit.filter(|_| whole_class).and_then(recovery).or_else(|| asked(attacks));
-    let label = if missing > under {
+    let aimed = match aim {
+        _ if whole => String::new(),
+        Some(aim) => format!("; UA was {:.1}, {aim:.1} is the aim", before.UA),
+        None => {
+            format!("; UA was {:.1}, and only a Retrain of this set could say the aim", before.UA)
+        }
+    };
+    let back = audit.filter(|_| whole).and_then(recovery).or_else(|| asked(attacks));
+    let label = if missing > under || (lost <= allowed && !evidence.moved()) {
         VerdictLabel::UnderForgot
-    } else if lost > allowed || (!whole_class && -missing > 2.0 * UNDER) {
+    } else if lost > allowed || (!whole && -missing > 2.0 * UNDER) {
         VerdictLabel::OverForgot
     } else if back.is_some() {
         VerdictLabel::Hidden
     } else {
         VerdictLabel::Forgot
     };
+    let already = match aim {
+        Some(aim) if whole && before.UA >= aim - under => {
+            format!("; it was hardly recognised before either (UA {:.1})", before.UA)
+        }
+        _ => String::new(),
+    };
     let back = back.map_or(String::new(), |how| format!("; {how}"));
-    let why = format!("{left}; {damage}{aimed}{back}");
+    let why = format!("{left}; {damage}{aimed}{already}{back}");
     match evidence.earlier.iter().find(|e| e.before - e.after > RETURNED) {
         None => Verdict { label, why },
         Some(back) => {
@@ -195,27 +245,26 @@ mod tests {
         }
     }
 
-    fn judge(task: Task, whole_class: bool, after: &Metrics, audit: Option<&Audit>) -> Verdict {
+    fn judge(task: Task, set: Set, after: &Metrics, audit: Option<&Audit>) -> Verdict {
         let before = &metrics(1.0, 98.0, 93.0);
         let earlier = &[];
         let attacks = &[];
         let evidence =
-            Evidence { task, whole_class, before, after, retrain: None, audit, attacks, earlier };
+            Evidence { task, set, before, after, retrain: None, audit, attacks, earlier };
         verdict(&evidence)
     }
 
     #[test]
     fn what_comes_back_is_in_the_verdict() {
         let (before, after) = (&metrics(1.0, 98.0, 93.0), &metrics(99.0, 97.5, 92.5));
-        let (task, whole_class, retrain, audit, attacks) = (Task::Classify, true, None, None, &[]);
+        let (task, set, retrain, audit, attacks) = (Task::Classify, Set::Whole, None, None, &[]);
         let past = |after| EarlierReport { spec: "class:Bag".into(), before: 99.0, after, n: 9 };
         for (earlier, label) in [
             (vec![past(97.0)], VerdictLabel::Forgot),
             (vec![past(99.0), past(60.0)], VerdictLabel::UnderForgot),
         ] {
             let earlier = &*earlier;
-            let evidence =
-                Evidence { task, whole_class, before, after, retrain, audit, attacks, earlier };
+            let evidence = Evidence { task, set, before, after, retrain, audit, attacks, earlier };
             let found = verdict(&evidence);
             assert_eq!(found.label, label);
             let back = "class:Bag, forgotten earlier, is back: UA 60.0, was 99.0";
@@ -227,18 +276,39 @@ mod tests {
     fn the_rule_table() {
         use VerdictLabel::*;
         let cases = [
-            (Task::Classify, true, metrics(99.0, 97.5, 92.5), Forgot),
-            (Task::Classify, true, metrics(90.0, 98.0, 93.0), UnderForgot),
-            (Task::Classify, true, metrics(100.0, 90.0, 85.0), OverForgot),
-            (Task::Generate, true, metrics(96.0, 94.0, 94.0), Forgot),
-            (Task::Generate, true, metrics(60.0, 98.0, 98.0), UnderForgot),
-            (Task::Generate, true, metrics(100.0, 20.0, 20.0), OverForgot),
-            (Task::Classify, false, metrics(7.0, 98.0, 93.0), Forgot),
-            (Task::Classify, false, metrics(1.0, 98.0, 93.0), UnderForgot),
-            (Task::Classify, false, metrics(40.0, 98.0, 93.0), OverForgot),
+            (Task::Classify, Set::Whole, metrics(99.0, 97.5, 92.5), Forgot),
+            (Task::Classify, Set::Whole, metrics(90.0, 98.0, 93.0), UnderForgot),
+            (Task::Classify, Set::Whole, metrics(100.0, 90.0, 85.0), OverForgot),
+            (Task::Generate, Set::Whole, metrics(96.0, 94.0, 94.0), Forgot),
+            (Task::Generate, Set::Whole, metrics(60.0, 98.0, 98.0), UnderForgot),
+            (Task::Generate, Set::Whole, metrics(100.0, 20.0, 20.0), OverForgot),
+            (Task::Classify, Set::Random, metrics(7.0, 98.0, 93.0), Forgot),
+            (Task::Classify, Set::Random, metrics(1.0, 98.0, 93.0), UnderForgot),
+            (Task::Classify, Set::Random, metrics(40.0, 98.0, 93.0), OverForgot),
+            (Task::Classify, Set::Picked, metrics(1.0, 98.0, 93.0), UnderForgot),
+            (Task::Classify, Set::Picked, metrics(40.0, 98.0, 93.0), Forgot),
+            (Task::Classify, Set::Picked, metrics(40.0, 90.0, 85.0), OverForgot),
         ];
-        for (task, class, after, label) in cases {
-            assert_eq!(judge(task, class, &after, None).label, label, "{after:?}");
+        for (task, set, after, label) in cases {
+            assert_eq!(judge(task, set, &after, None).label, label, "{after:?}");
+        }
+    }
+
+    #[test]
+    fn a_model_that_did_not_change_has_not_forgotten() {
+        // The original is as often wrong on its training pictures as Retrain, and on the hardest
+        // of them far more often than on others.
+        let retrain = metrics(7.0, 98.0, 93.0);
+        for (set, before, retrain) in [
+            (Set::Random, metrics(5.0, 98.0, 93.0), None),
+            (Set::Random, metrics(8.0, 98.0, 93.0), Some(&retrain)),
+            (Set::Picked, metrics(59.0, 98.0, 93.0), None),
+        ] {
+            let (task, audit, attacks, earlier) = (Task::Classify, None, &[], &[]);
+            let (before, after) = (&before, &before);
+            let evidence = Evidence { task, set, before, after, retrain, audit, attacks, earlier };
+            let found = verdict(&evidence);
+            assert_eq!(found.label, VerdictLabel::UnderForgot, "{}", found.why);
         }
     }
 
@@ -263,15 +333,15 @@ mod tests {
         ];
         for (after, run, retrain, label) in cases {
             let audit = audit(run, retrain);
-            let found = judge(Task::Classify, true, after, Some(&audit));
+            let found = judge(Task::Classify, Set::Whole, after, Some(&audit));
             assert_eq!(found.label, label, "{run:?} {retrain:?}");
         }
         let hidden = audit([95.0, 60.0], Some([80.0, 15.0]));
-        let why = judge(Task::Classify, true, &gone, Some(&hidden)).why;
+        let why = judge(Task::Classify, Set::Whole, &gone, Some(&hidden)).why;
         assert!(why.contains("finds 95.0 % (Retrain 80.0 %, n = 100)"), "{why}");
         assert!(why.contains("10 updates bring it back"), "{why}");
         // Other pictures of the same kind stay recognisable: nothing is hidden there.
-        let random = judge(Task::Classify, false, &metrics(7.0, 98.0, 93.0), Some(&hidden));
+        let random = judge(Task::Classify, Set::Random, &metrics(7.0, 98.0, 93.0), Some(&hidden));
         assert_eq!(random.label, Forgot);
     }
 }

@@ -123,7 +123,7 @@ pub fn shipped(name: &str) -> Option<&'static Shipped> {
     SHIPPED.iter().find(|s| s.name == name)
 }
 
-/// Opens a shipped model by name, or a weights file.
+/// Opens a shipped model by name, a weights file, or the one in a run's folder.
 ///
 /// # Errors
 /// No such model or file, or the file cannot be used.
@@ -132,23 +132,27 @@ pub fn open(name: &str) -> Result<Model> {
         return shipped.open();
     }
     #[cfg(not(target_arch = "wasm32"))]
-    if name.contains(['/', '\\', '.']) {
-        let path = Path::new(name);
+    if name.contains(['/', '\\', '.']) || Path::new(name).is_dir() {
+        let within = Path::new(name).join("model.safetensors");
+        let path = if within.is_file() { &within } else { Path::new(name) };
         let bytes = crate::run::files::read(path)?;
         return checkpoint::decode(&bytes, path);
     }
-    let names = SHIPPED.iter().map(|s| s.name).chain(["a weights file (a path)"]);
+    let names = SHIPPED.iter().map(|s| s.name).chain(["a weights file or a run's folder"]);
     Err(Error::unknown("model", name, names))
 }
 
-/// Opens a shipped text-to-image model by name, or a diffusers folder.
+/// Opens a shipped text-to-image model by name, a diffusers folder, or the one in a run's folder.
 ///
 /// # Errors
 /// There is no such model, it is not one for prompts, or it does not fit this machine.
 pub fn open_latent(name: &str) -> Result<LatentModel> {
     match shipped(name) {
         Some(shipped) => shipped.open_latent(),
-        None => latent::open(name),
+        None => match pipeline(name) {
+            Some(folder) => latent::open(&folder.to_string_lossy()),
+            None => latent::open(name),
+        },
     }
 }
 
@@ -156,8 +160,14 @@ pub fn open_latent(name: &str) -> Result<LatentModel> {
 pub fn is_latent(name: &str) -> bool {
     match shipped(name) {
         Some(shipped) => shipped.task == Task::TextToImage,
-        None => cfg!(not(target_arch = "wasm32")) && Path::new(name).is_dir(),
+        None => pipeline(name).is_some(),
     }
+}
+
+/// The diffusers folder that a path leads to: it, or the one in a run's folder.
+pub fn pipeline(path: &str) -> Option<PathBuf> {
+    let folders = [PathBuf::from(path), Path::new(path).join("model")];
+    folders.into_iter().find(|folder| folder.join("model_index.json").is_file())
 }
 
 /// The Retrain twins of a model: (forget set, model).

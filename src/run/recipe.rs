@@ -9,6 +9,7 @@ pub use super::budget::Budget;
 use crate::{
     diffusion::sampler::SampleOptions,
     error::{Error, Result},
+    models::Task,
     saliency::estimator::Estimator,
     unlearn::registry,
 };
@@ -22,6 +23,10 @@ pub enum Redirect {
     Next,
     /// The null condition.
     Null,
+    /// Another class for each picture, drawn at random.
+    Random,
+    /// Noise.
+    Noise,
     /// A class by name or number.
     #[serde(untagged)]
     Class(String),
@@ -32,6 +37,8 @@ impl std::fmt::Display for Redirect {
         f.write_str(match self {
             Self::Next => "next",
             Self::Null => "null",
+            Self::Random => "random",
+            Self::Noise => "noise",
             Self::Class(class) => class,
         })
     }
@@ -43,6 +50,8 @@ impl std::str::FromStr for Redirect {
         Ok(match s {
             "next" => Self::Next,
             "null" => Self::Null,
+            "random" => Self::Random,
+            "noise" => Self::Noise,
             class => Self::Class(class.to_string()),
         })
     }
@@ -166,6 +175,42 @@ impl Recipe {
     /// The name of the weights that a run ends with, once they are adopted.
     pub fn end(&self) -> String {
         Self::new("", "", "").following(self).start()
+    }
+
+    /// The fields that a method may have no use for and that are set, with their values.
+    pub fn set_fields(&self) -> Vec<(&'static str, String)> {
+        let number = |n: Option<usize>| n.map(|n| n.to_string());
+        let mask = self.mask.filter(|mask| *mask != Estimator::None);
+        let redirect = Some(&self.redirect).filter(|r| **r != Redirect::Next);
+        [
+            ("mask", mask.map(|mask| mask.name().into())),
+            ("epochs", number(self.epochs)),
+            ("steps", number(self.steps)),
+            ("lr", self.lr.map(|lr| lr.to_string())),
+            ("batch", number(self.batch)),
+            ("redirect", redirect.map(|r| r.to_string())),
+        ]
+        .into_iter()
+        .filter_map(|(name, value)| Some((name, value?)))
+        .collect()
+    }
+
+    /// The recipe without what its method has no use for in a task.
+    pub fn fitting(mut self, task: Task) -> Self {
+        let Ok(method) = registry::find(&self.method) else { return self };
+        let fields = method.fields(task);
+        for (name, _) in self.set_fields() {
+            match name {
+                _ if fields.contains(&name) => {}
+                "mask" => self.mask = None,
+                "epochs" => self.epochs = None,
+                "steps" => self.steps = None,
+                "lr" => self.lr = None,
+                "batch" => self.batch = None,
+                _ => self.redirect = Redirect::Next,
+            }
+        }
+        self
     }
 
     /// The same job with the control's mask: random, of equal size.

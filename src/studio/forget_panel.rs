@@ -297,6 +297,8 @@ fn redirect_ui(state: &mut State, ui: &mut Ui) {
     let name = |r: &Redirect| match r {
         Redirect::Next => "Next class".to_string(),
         Redirect::Null => "No class".to_string(),
+        Redirect::Random => "A random class".to_string(),
+        Redirect::Noise => "Noise".to_string(),
         Redirect::Class(class) => class.clone(),
     };
     field_ui(ui, "Redirect", |ui| {
@@ -306,7 +308,8 @@ fn redirect_ui(state: &mut State, ui: &mut Ui) {
             .show_ui(ui, |ui| {
                 let classes = opened.classes.iter().filter(|c| Some(*c) != forgotten);
                 let classes = classes.map(|c| Redirect::Class(c.clone()));
-                for option in [Redirect::Next, Redirect::Null].into_iter().chain(classes) {
+                let general = [Redirect::Next, Redirect::Random, Redirect::Null, Redirect::Noise];
+                for option in general.into_iter().chain(classes) {
                     let text = name(&option);
                     ui.selectable_value(redirect, option, text);
                 }

@@ -125,7 +125,7 @@ pub fn redirect_ui(state: &mut State, ui: &mut Ui) {
     let name = |r: &Redirect| match r {
         Redirect::Next => "The next of its kind",
         Redirect::Null => "Nothing",
-        Redirect::Class(_) => "Something else",
+        _ => "Something else",
     };
     field_ui(ui, "Becomes", |ui| {
         ComboBox::from_id_salt("becomes")

@@ -76,7 +76,7 @@ impl Request {
     /// The recipe, once there is something to forget.
     pub fn recipe(&self, opened: &Opened) -> Option<Recipe> {
         let recipe = self.recipe_of(opened.model(), &opened.data, &self.spec(opened)?);
-        Some(Recipe { after: opened.after.clone(), ..recipe })
+        Some(Recipe { after: opened.after.clone(), ..recipe }.fitting(opened.task))
     }
 
     /// The recipe for a model, a data set and a forget set.

@@ -131,7 +131,7 @@ impl Session {
         let model = self.opened.as_deref().map_or(&*self.model, Opened::model);
         let shipped = registry::shipped(model).map_or(data::NAMES[0], |s| s.data);
         let data = self.opened.as_deref().map_or(shipped, |o| &o.data);
-        let recipe = self.request.recipe_of(model, data, &spec);
+        let recipe = self.request.recipe_of(model, data, &spec).fitting(self.task);
         Link { recipe, at: self.scrub, run: false }
     }
 

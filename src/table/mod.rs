@@ -219,6 +219,7 @@ impl Run<'_> {
             audit: Some(false),
             ..Recipe::new(model, &protocol.data, self.forget)
         }
+        .fitting(protocol.task)
     }
 }
 

@@ -102,7 +102,7 @@ impl Protocol {
                     epochs: 182,
                     batch: 256,
                     lr: 0.1,
-                    augment: Augment::ShiftFlip,
+                    augment: Augment::CropFlip,
                 },
                 256,
                 "the paper's and its replication's settings (ALGORITHMS 5)",

@@ -130,20 +130,33 @@ pub struct Noised {
     pub eps: Tensor<4>,
     pub t: Vec<usize>,
     pub class: Vec<Option<usize>>,
+    /// The condition that each is redirected to; its own unless said otherwise.
+    pub sent: Vec<Option<usize>>,
 }
 
 impl Noised {
+    /// The same times, noise and classes, with noise in the place of the pictures.
+    pub fn of_noise(self, schedule: &Schedule, rng: &mut Rng) -> Self {
+        let (shape, device) = (self.eps.dims(), self.eps.device());
+        let (signal, sigma): (Vec<f32>, Vec<f32>) = self.t.iter().map(|t| schedule.mix(*t)).unzip();
+        let each = |values| tensor4(values, [shape[0], 1, 1, 1], &device);
+        let pictures = tensor4(normals(rng, shape.iter().product()), shape, &device);
+        let x = pictures * each(signal) + self.eps.clone() * each(sigma);
+        Self { x, ..self }
+    }
+
     /// The same items in batches of `size`.
     pub fn split(self, size: usize) -> Vec<Noised> {
         let parts = self.x.split(size, 0).into_iter().zip(self.eps.split(size, 0));
-        let labels = self.t.chunks(size).zip(self.class.chunks(size));
-        let part = |((x, eps), (t, class)): ((_, _), (&[_], &[_]))| Noised {
+        let labels = self.class.chunks(size).zip(self.sent.chunks(size));
+        let part = |(((x, eps), t), (class, sent)): (((_, _), &[_]), (&[_], &[_]))| Noised {
             x,
             eps,
             t: t.to_vec(),
             class: class.to_vec(),
+            sent: sent.to_vec(),
         };
-        parts.zip(labels).map(part).collect()
+        parts.zip(self.t.chunks(size)).zip(labels).map(part).collect()
     }
 }
 
@@ -183,8 +196,9 @@ pub fn noised_varied(
         }
     }
     let shape = [n, s.channels, s.height, s.width];
-    let class = data.labels(indices).into_iter().map(Some).collect();
-    Noised { x: tensor4(x, shape, device), eps: tensor4(eps, shape, device), t, class }
+    let class: Vec<_> = data.labels(indices).into_iter().map(Some).collect();
+    let (x, eps) = (tensor4(x, shape, device), tensor4(eps, shape, device));
+    Noised { x, eps, t, sent: class.clone(), class }
 }
 
 /// Replaces each class by the null condition with probability `p`.

@@ -5,13 +5,16 @@ use super::{
     registry::{self, Losses, Method, Order, Rate},
     work::Part,
 };
+use rand::RngExt;
+
 use crate::{
     data::{Dataset, forget::ForgetSet, rng},
+    diffusion::schedule::Schedule,
     error::{Error, Result},
     models::{Architecture, Task},
-    run::recipe::{Recipe, Redirect},
+    run::recipe::{Budget, Recipe, Redirect},
     saliency::estimator::Estimator,
-    train::{optimizer::LrSchedule, preset::Preset},
+    train::{losses::Noised, optimizer::LrSchedule, preset::Preset},
 };
 
 /// Everything that an unlearning run does, resolved.
@@ -34,7 +37,7 @@ pub struct Plan {
     pub losses: Losses,
     /// Weight of a diffusion model's retain loss; 0 leaves it out.
     pub alpha: f64,
-    pub redirect: Option<usize>,
+    pub redirect: Sent,
     /// Indices into the training pictures.
     pub forget: Vec<usize>,
     pub retain: Vec<usize>,
@@ -89,6 +92,7 @@ impl Plan {
         if !method.tasks().contains(&task) {
             return Err(wrong_task());
         }
+        method.refuse_idle(recipe, task)?;
         let sizes = recipe.budget.sizes();
         let mut plan = Self {
             method,
@@ -103,7 +107,7 @@ impl Plan {
             order: Order::Nothing,
             losses: Losses::Sum,
             alpha: 0.0,
-            redirect: None,
+            redirect: Sent::To(None),
             forget: set.forget.clone(),
             retain: set.retain.clone(),
             each: [0, 0],
@@ -111,12 +115,13 @@ impl Plan {
             seed: recipe.seed,
         };
         plan.score = plan.some(&set.forget, sizes.score, "quick score");
-        let own = match task {
-            Task::Classify => method.classify.as_ref().map(|how| how.rate),
-            Task::Generate => method.generate.as_ref().map(|how| how.rate),
-            Task::TextToImage => None,
+        // A Retrain that was cut short would be no truth to compare with.
+        let tiny = recipe.budget == Budget::Tiny;
+        let sizes = match method.rate(task) {
+            Some(Rate::AsTrained) if !tiny => Budget::Full.sizes(),
+            _ => sizes,
         };
-        plan.schedule = match own {
+        plan.schedule = match method.rate(task) {
             Some(Rate::AsTrained) => {
                 let preset = Preset::of(architecture, &data.name);
                 plan.preset = Some(preset);
@@ -135,7 +140,7 @@ impl Plan {
                 plan.lr = quick.unwrap_or(how.lr);
                 if let Some(preset) = plan.preset {
                     (epochs, plan.lr) = (preset.epochs, preset.lr);
-                    plan.batch = preset.batch.min(sizes.batch[0]);
+                    plan.batch = if tiny { preset.batch.min(plan.batch) } else { preset.batch };
                 }
                 plan.epochs = match epochs {
                     0 => 0,
@@ -157,7 +162,7 @@ impl Plan {
                 plan.batch = sizes.batch[1];
                 if let Some(preset) = plan.preset {
                     plan.lr = preset.lr;
-                    plan.batch = preset.batch.min(sizes.batch[1]);
+                    plan.batch = if tiny { preset.batch.min(plan.batch) } else { preset.batch };
                     steps = preset.epochs * set.retain.len().div_ceil(plan.batch);
                 }
                 plan.steps = match steps {
@@ -291,8 +296,35 @@ impl Plan {
     }
 }
 
-/// The redirect target's class; `None` is the null condition.
-fn target(redirect: &Redirect, data: &Dataset, set: &ForgetSet) -> Result<Option<usize>> {
+/// What a diffusion model is to make instead of the forgotten class.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Sent {
+    /// A class; `None` is the null condition.
+    To(Option<usize>),
+    /// One of these for each picture, at random.
+    ToAny(Vec<usize>),
+    ToNoise,
+}
+
+impl Sent {
+    /// A batch of the forget set that is sent there.
+    pub fn apply(&self, batch: Noised, schedule: &Schedule, rng: &mut rng::Rng) -> Noised {
+        let mut sent = |of: &dyn Fn(&mut rng::Rng) -> Option<usize>| {
+            batch.t.iter().map(|_| of(rng)).collect::<Vec<_>>()
+        };
+        match self {
+            Self::To(class) => Noised { sent: sent(&|_| *class), ..batch },
+            Self::ToAny(classes) => {
+                let any = |rng: &mut rng::Rng| Some(classes[rng.random_range(0..classes.len())]);
+                Noised { sent: sent(&any), ..batch }
+            }
+            Self::ToNoise => batch.of_noise(schedule, rng),
+        }
+    }
+}
+
+/// What a request's redirect target is.
+fn target(redirect: &Redirect, data: &Dataset, set: &ForgetSet) -> Result<Sent> {
     let Some(class) = set.class else {
         return Err(Error::argument(
             "forget set",
@@ -300,23 +332,25 @@ fn target(redirect: &Redirect, data: &Dataset, set: &ForgetSet) -> Result<Option
             "the diffusion model forgets whole classes: write class:NAME",
         ));
     };
+    // A class that was forgotten before is no place to send another; the next one is first.
+    let classes = data.classes.len();
+    let left: Vec<usize> =
+        (1..classes).map(|i| (class + i) % classes).filter(|c| !set.absent(*c)).collect();
     match redirect {
-        // A class that was forgotten before is no place to send another.
-        Redirect::Next => {
-            let classes = data.classes.len();
-            let next = (1..classes).map(|i| (class + i) % classes).find(|c| !set.absent(*c));
-            next.map(Some).ok_or_else(|| {
-                Error::argument("redirect", redirect, "no class is left; write null")
-            })
+        Redirect::Next | Redirect::Random if left.is_empty() => {
+            Err(Error::argument("redirect", redirect, "no class is left; write null"))
         }
-        Redirect::Null => Ok(None),
+        Redirect::Next => Ok(Sent::To(Some(left[0]))),
+        Redirect::Random => Ok(Sent::ToAny(left)),
+        Redirect::Null => Ok(Sent::To(None)),
+        Redirect::Noise => Ok(Sent::ToNoise),
         Redirect::Class(name) => {
             let target = data.class(name)?;
             if set.absent(target) {
                 let right = "another class than a forgotten one is needed";
                 return Err(Error::argument("redirect", name, right));
             }
-            Ok(Some(target))
+            Ok(Sent::To(Some(target)))
         }
     }
 }

@@ -11,6 +11,7 @@ use super::{
 use crate::{
     error::{Error, Result},
     models::Task,
+    run::recipe::Recipe,
     saliency::estimator::Estimator,
 };
 
@@ -191,10 +192,34 @@ impl Method {
         }
     }
 
+    /// What its learning rate follows in a task.
+    pub fn rate(&self, task: Task) -> Option<Rate> {
+        match task {
+            Task::Classify => self.classify.as_ref().map(|how| how.rate),
+            Task::Generate => self.generate.as_ref().map(|how| how.rate),
+            Task::TextToImage => None,
+        }
+    }
+
+    /// Refuses a recipe with a field that would change nothing, or would make of the method what it
+    /// is not.
+    ///
+    /// # Errors
+    /// The field is named.
+    pub fn refuse_idle(&self, recipe: &Recipe, task: Task) -> Result<()> {
+        let fields = self.fields(task);
+        let idle = recipe.set_fields().into_iter().find(|(name, _)| !fields.contains(name));
+        let Some((name, given)) = idle else { return Ok(()) };
+        let right =
+            format!("{} of a {} model has no use for it; leave it out", self.name, task.name());
+        Err(Error::argument(name, given, right))
+    }
+
     /// The fields of a recipe that change what it does in a task.
     pub fn fields(&self, task: Task) -> Vec<&'static str> {
         let mut fields = Vec::new();
-        if self.name != noop::METHOD.name {
+        // A mask would make of a model trained anew one that holds the original's weights.
+        if ![noop::METHOD.name, retrain::METHOD.name].contains(&self.name) {
             fields.extend(["density", "mask"]);
         }
         if self.trains(task) {

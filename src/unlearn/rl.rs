@@ -92,9 +92,12 @@ impl Work for Relabel {
     }
 
     /// The prediction for the forgotten class is pulled to what the current model predicts for the
-    /// redirect target, whose own pass has no condition drop and no dropout.
+    /// redirect target, whose own pass has no condition drop and no dropout; or noise is learnt for it.
     fn forget_noise(&self, step: ForgetNoise) -> Tensor<1> {
-        let target = step.predicted(step.now, &vec![step.redirect; step.batch.t.len()]);
+        if step.to_noise {
+            return step.denoising();
+        }
+        let target = step.predicted(step.now, &step.batch.sent);
         mse(step.prediction(), target)
     }
 }

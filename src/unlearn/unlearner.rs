@@ -6,7 +6,7 @@ use burn::tensor::{Device, Tensor};
 use rand::RngExt;
 
 use super::{
-    plan::{Plan, Turn},
+    plan::{Plan, Sent, Turn},
     registry::Losses,
     work::{At, Batch, ForgetNoise, Part, Scene, Update, Work},
 };
@@ -268,8 +268,10 @@ impl Unlearner {
             monitor.check().await?;
             let n = PART.min(batch - start);
             let size = shards::size(&self.weights, n);
-            let forgotten =
-                (self.plan.losses != Losses::Retain).then(|| self.draw(&self.plan.forget, n, rng));
+            let forgotten = (self.plan.losses != Losses::Retain).then(|| {
+                let b = self.draw(&self.plan.forget, n, rng);
+                self.plan.redirect.apply(b, &self.schedule, rng)
+            });
             let retained = (self.plan.alpha > 0.0).then(|| {
                 let mut b = self.draw(&self.plan.retain, n, rng);
                 drop_condition(&mut b.class, CONDITION_DROP, rng);
@@ -319,9 +321,10 @@ impl Unlearner {
         (forgotten, retained): (Option<Noised>, Option<Noised>),
     ) -> Tensor<1> {
         let forget = forgotten.map(|batch| {
-            let (n, redirect) = (batch.t.len() as f64, self.plan.redirect);
+            let n = batch.t.len() as f64;
+            let to_noise = self.plan.redirect == Sent::ToNoise;
             let (now, original) = (&self.weights, &self.original);
-            let step = ForgetNoise { unet: net, pass, now, original, batch, redirect };
+            let step = ForgetNoise { unet: net, pass, now, original, batch, to_noise };
             self.work.forget_noise(step) * n
         });
         let retain = retained.map(|b| {

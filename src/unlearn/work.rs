@@ -107,8 +107,8 @@ pub struct ForgetNoise<'a> {
     /// The weights before the run.
     pub original: &'a Weights,
     pub batch: Noised,
-    /// Where the forgotten class goes; `None` is the null condition.
-    pub redirect: Option<usize>,
+    /// Whether it is noise that the forgotten class is to look like, and `batch` is of noise.
+    pub to_noise: bool,
 }
 
 impl ForgetNoise<'_> {

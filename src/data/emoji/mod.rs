@@ -154,10 +154,18 @@ pub fn find(name: &str) -> Result<Arc<Emoji>> {
         let read = Emoji::read(|file| crate::run::files::read(&folder.join(file)))?;
         return Ok(Arc::new(read));
     }
-    if name == "emoji" {
+    if name == NAME {
         return open();
     }
     Err(Error::unknown("data set of captioned pictures", name, ["emoji", "emoji:PATH"]))
+}
+
+/// The corpus that comes with the product.
+pub const NAME: &str = "emoji";
+
+/// Whether a data set is captioned pictures.
+pub fn is_corpus(name: &str) -> bool {
+    name == NAME || name.starts_with("emoji:")
 }
 
 fn mosaic_size(n: usize, side: usize) -> [usize; 2] {

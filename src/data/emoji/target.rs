@@ -157,6 +157,10 @@ impl Target {
         let redirect = match redirect.trim() {
             "null" | "" => Redirect::Nothing,
             "next" => next(&named, emoji, known),
+            "random" | "noise" => {
+                let right = "that is for classes; for a prompt write next, null or another prompt";
+                return Err(Error::argument("redirect", redirect, right));
+            }
             other => {
                 let to = Named::read(other, emoji);
                 match (to.concepts.as_slice(), to.styles.as_slice()) {

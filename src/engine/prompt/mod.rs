@@ -218,6 +218,7 @@ impl Session {
         if let Some(card) = &mut card {
             card.name = format!("{}, {} forgot {}", card.name, recipe.method, recipe.forget);
             card.metrics.clear();
+            card.unlearned.push(recipe.forget.clone());
         }
         Ok(Run {
             model: AnyModel::Latent(LatentModel { unet, card, ..LatentModel::clone(model) }),

@@ -1,15 +1,18 @@
 //! What a prompt's recipe comes to: model, judge, corpus, sizes; and the latents it trains on.
 
-use std::sync::Arc;
+use std::{path::Path, sync::Arc};
 
 use burn::tensor::Device;
 
 use crate::{
-    data::emoji::{self, Emoji, Pair, target::Target},
+    data::{
+        emoji::{self, Emoji, Pair, target::Target},
+        forget,
+    },
     diffusion::{latent::LatentWeights, sampler::SampleOptions, schedule::Schedule},
     engine::session::Session,
     error::{Error, Result},
-    models::{Model, latent::LatentModel},
+    models::{Model, Task, latent::LatentModel, registry},
     monitor::Monitor,
     run::{budget::Budget, recipe::Recipe},
     saliency::{estimator::Estimator, ranking::Ranking},
@@ -157,8 +160,16 @@ impl Session {
             let right = "a request to forget a prompt follows no other";
             return Err(Error::argument("after", &earlier.forget, right));
         }
+        let other =
+            registry::shipped(&recipe.model).is_some() || Path::new(&recipe.model).is_file();
+        if other && !registry::is_latent(&recipe.model) {
+            let right = format!("{} takes no prompts; write class:NAME", recipe.model);
+            return Err(Error::argument("forget set", &recipe.forget, right));
+        }
         let method = PromptMethod::find(&recipe.method)?;
-        let own = methods::find(&recipe.method)?.mask;
+        let known = methods::find(&recipe.method)?;
+        known.refuse_idle(recipe, Task::TextToImage)?;
+        let own = known.mask;
         let estimator = recipe.mask.unwrap_or(own);
         let taken = [Estimator::AbsSumGrad, Estimator::Random, Estimator::None];
         if !taken.contains(&estimator) {
@@ -168,8 +179,21 @@ impl Session {
         let emoji = emoji::find(&recipe.data)?;
         // What is wrong with the words is told before a model is looked for.
         let redirect = recipe.redirect.to_string();
-        Target::parse(&recipe.forget, &redirect, &emoji, usize::MAX)?;
+        let asked = Target::parse(&recipe.forget, &redirect, &emoji, usize::MAX)?;
+        if asked.named.is_nothing() {
+            let right = "the corpus has no picture of it, so nobody could tell whether it is \
+                         forgotten; name a concept, a style or both: a cat, mono style, a 3d pizza";
+            return Err(Error::argument("forget set", &recipe.forget, right));
+        }
         let model = self.latent(&recipe.model)?;
+        if let Some(earlier) = model.card.as_ref().and_then(|card| card.unlearned.first()) {
+            return Err(Error::Request(format!(
+                "{} was made to forget {} before and would be taught it again; a text-to-image \
+                 model takes one request",
+                recipe.model,
+                forget::brief(earlier)
+            )));
+        }
         model.network.takes(emoji.index.side)?;
         let known = model.known(emoji.index.concepts.len());
         let target = Target::parse(&recipe.forget, &redirect, &emoji, known)?;

@@ -134,6 +134,9 @@ pub struct LatentCard {
     /// Of the decoder alone, at the end.
     #[serde(default)]
     pub decoder: Option<Training>,
+    /// What it was made to forget.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unlearned: Vec<String>,
     /// Measured values by name.
     #[serde(default)]
     pub metrics: std::collections::BTreeMap<String, f64>,

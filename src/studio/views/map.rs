@@ -93,12 +93,12 @@ pub fn chart_ui(session: &Session, ui: &mut Ui, size: Vec2) -> Option<usize> {
     let places: Vec<Place> =
         entries.iter().flat_map(|e| e.reports.iter().flatten()).map(Place::of).collect();
     let most = |of: fn(&Place) -> f64| places.iter().map(of).fold(8.0, f64::max) * 1.1;
-    let whole_class = reports().all(|r| Evidence::of(r, None).whole_class);
-    let left = if whole_class { "still recognised, %" } else { "UA below the aim, points" };
+    let seen = reports().all(|r| Evidence::of(r, None).counts_seen());
+    let left = if seen { "still recognised, %" } else { "UA below the aim, points" };
     let axes = [
         Axis {
             name: left,
-            end: round_up(most(|p| p.left)).min(if whole_class { 100.0 } else { f64::MAX }),
+            end: round_up(most(|p| p.left)).min(if seen { 100.0 } else { f64::MAX }),
         },
         Axis { name: "lost of the rest, points", end: round_up(most(|p| p.damage)) },
     ];
