@@ -18,6 +18,8 @@ classifier() { # NAME [--retain FORGET]
 classifier fashion-classifier
 classifier fashion-classifier-retrain-sneaker --retain class:Sneaker
 salun train fashion-ddpm --data fashion-mnist --seed 1 --out "$out/fashion-ddpm.safetensors"
+salun train fashion-ddpm --data fashion-mnist --retain class:Sneaker --seed 1 \
+  --out "$out/fashion-ddpm-retrain-sneaker.safetensors"
 # Settings beside the presets' own; the judge goes into the model's folder.
 salun train text-to-image --data emoji --concepts 64 --autoencoder-steps 700 --steps 4500 \
   --decoder-steps 2500 --out "$out/emoji-t2i"

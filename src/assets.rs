@@ -22,7 +22,8 @@ macro_rules! shipped {
 shipped! {
     /// Models of Fashion-MNIST.
     FASHION_MODELS = "models": "fashion-classifier.safetensors",
-        "fashion-classifier-retrain-sneaker.safetensors", "fashion-ddpm.safetensors";
+        "fashion-classifier-retrain-sneaker.safetensors", "fashion-ddpm.safetensors",
+        "fashion-ddpm-retrain-sneaker.safetensors";
     /// Training pictures and labels of Fashion-MNIST.
     FASHION_TRAIN = "data/fashion-mnist": "train-images-idx3-ubyte.gz",
         "train-labels-idx1-ubyte.gz";

@@ -72,6 +72,10 @@ pub struct Progress {
     pub seconds_left: Option<f64>,
 }
 
+/// How often units must have been done, and for how long, before the time left is told.
+const TICKS: usize = 4;
+const SECONDS: f64 = 1.5;
+
 type Sink = Box<dyn FnMut(Progress) + Send>;
 
 /// The running job's side: phase, progress, cancel.
@@ -82,11 +86,14 @@ pub struct Monitor {
     phase: String,
     /// What the first unit of every phase waits for, too.
     warming: Option<&'static str>,
-    /// Units that were done before this phase was taken up.
-    resumed: usize,
     done: usize,
     total: usize,
     started: Instant,
+    /// When the first units of the phase were done, and how many units were done by then: what the
+    /// first ones waited for, such as a kernel, the others do not.
+    first: Option<(Instant, usize)>,
+    /// How often units were done.
+    ticks: usize,
     reported: Option<Instant>,
 }
 
@@ -99,10 +106,11 @@ impl Monitor {
             sink: Box::new(sink),
             phase: String::new(),
             warming: None,
-            resumed: 0,
             done: 0,
             total: 0,
             started: Instant::now(),
+            first: None,
+            ticks: 0,
             reported: None,
         }
     }
@@ -130,8 +138,8 @@ impl Monitor {
     /// Takes up a phase of which `done` units are behind it.
     pub fn resume_phase(&mut self, name: impl Into<String>, total: usize, done: usize) {
         self.phase = name.into();
-        (self.resumed, self.done, self.total) = (done, done, total);
-        self.started = Instant::now();
+        (self.done, self.total) = (done, total);
+        (self.started, self.first, self.ticks) = (Instant::now(), None, 0);
         self.reported = None;
         self.report();
     }
@@ -142,6 +150,8 @@ impl Monitor {
     /// [`Error::Cancelled`].
     pub async fn advance(&mut self, units: usize) -> Result<()> {
         self.done += units;
+        self.ticks += 1;
+        self.first.get_or_insert_with(|| (Instant::now(), self.done));
         self.switches.step.store(false, Ordering::Relaxed);
         let due = self.reported.is_none_or(|r| r.elapsed() >= Duration::from_millis(100));
         if due || self.done >= self.total {
@@ -155,14 +165,20 @@ impl Monitor {
     /// # Errors
     /// [`Error::Cancelled`].
     pub async fn check(&mut self) -> Result<()> {
+        let mut held: Option<Instant> = None;
         loop {
             platform::turn().await;
             if self.switches.cancelled(self.id) {
                 return Err(Error::Cancelled);
             }
             if !self.switches.paused() {
+                // A rest is no part of the rate.
+                if let (Some(held), Some((since, _))) = (held, &mut self.first) {
+                    *since += held.elapsed();
+                }
                 return Ok(());
             }
+            held.get_or_insert_with(Instant::now);
             platform::rest().await;
         }
     }
@@ -174,14 +190,22 @@ impl Monitor {
 
     fn report(&mut self) {
         self.reported = Some(Instant::now());
-        let elapsed = self.started.elapsed().as_secs_f64();
-        let now = self.done - self.resumed;
-        let seconds_left = (now > 0 && elapsed > 0.3)
-            .then(|| elapsed / now as f64 * self.total.saturating_sub(self.done) as f64);
-        let phase = match self.warming.filter(|_| now == 0) {
+        let phase = match self.warming.filter(|_| self.first.is_none()) {
             Some(what) => format!("{}: {what}", self.phase),
             None => self.phase.clone(),
         };
+        let seconds_left = self.seconds_left();
         (self.sink)(Progress { phase, done: self.done, total: self.total, seconds_left });
+    }
+
+    /// What is left by the rate since the first units; `None` as long as that would be a guess.
+    fn seconds_left(&self) -> Option<f64> {
+        let (since, by_then) = self.first?;
+        let units = self.done - by_then;
+        if self.ticks < TICKS || units == 0 || self.started.elapsed().as_secs_f64() < SECONDS {
+            return None;
+        }
+        let each = since.elapsed().as_secs_f64() / units as f64;
+        Some(each * self.total.saturating_sub(self.done) as f64)
     }
 }

@@ -66,6 +66,9 @@ fn data_is_listed_fetched_and_checked() {
     {
         assert!(listed.contains(words), "no '{words}' in {listed}");
     }
+    assert!(listed.contains("emoji"), "{listed}");
+    let emoji = json(&scratch.run("data check emoji --json"));
+    assert!(emoji["classes"].as_u64().unwrap() > 100 && emoji["train"].as_u64().unwrap() > 500);
     let part = json(&scratch.run("data check fashion-mnist@4000 --json"));
     assert_eq!([&part["train"], &part["test"]], [4_000, 10_000]);
     assert!(scratch.run("data fetch fashion-mnist").stdout.contains("is inside the program"));

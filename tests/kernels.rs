@@ -8,7 +8,7 @@ use salun_studio::{
     gpu::{
         buffers,
         device::{self, DeviceChoice},
-        kernels::{BINS, Kernels, Picture, Slice, Update, Updated, layer_histogram},
+        kernels::{BINS, Keep, Kernels, Picture, Slice, Update, Updated, layer_histogram},
     },
     models::weights::{HostWeights, Init, WeightLayout, Weights, read_all, vector},
     saliency::{estimator::Estimator, picture, ranking::Ranking, select},
@@ -275,6 +275,25 @@ fn masked_updates_agree_and_frozen_bits_stay() {
                 assert!(!masked || (0..n).filter(|&i| !free(i)).all(|i| moment[i] == 0.0));
             }
         }
+    }
+}
+
+#[test]
+fn dropout_draws_the_same_in_parts_and_on_every_device() {
+    let n = 10_007;
+    for share in [0.9, 0.5, 1.0] {
+        let keep = Keep { stream: 77, first: 3, share };
+        let right = keep.values(n);
+        let part = Keep { first: 3 + 4_000, ..keep }.values(n - 4_000);
+        assert_eq!(right[4_000..], part);
+        let kept = right.iter().filter(|v| **v > 0.0).count() as f64 / n as f64;
+        assert!((kept - share).abs() < 0.02, "{kept}");
+        assert!(right.iter().all(|v| *v == 0.0 || *v == (1.0 / share) as f32));
+        assert_ne!(Keep { stream: 78, ..keep }.values(n) == right, share < 1.0);
+        let Some(kernels) = kernels() else { continue };
+        let mask = kernels.zeros(n);
+        kernels.keep(&keep, &mask);
+        assert_eq!(floats(kernels, &mask), right);
     }
 }
 

@@ -151,10 +151,10 @@ fn text_encoder_unet_and_autoencoder_agree_with_diffusers_on_four_shapes() {
             let weights = f.weights("text", layout, &device).tracked();
             let (unet, unet_layout) = built(&f, "unet", LatentUnet::new);
             let unet_weights = f.weights("unet", unet_layout, &device).tracked();
-            let context = text.forward(&Pass::new(&weights, Mode::Train), &f.ids());
+            let context = text.forward(&Pass::new(&weights, Mode::TRAIN), &f.ids());
             f.close("context", context.clone().without_autodiff()).await;
             let times: Vec<f32> = f.ints["t"].iter().map(|t| *t as f32).collect();
-            let pass = Pass::new(&unet_weights, Mode::Train);
+            let pass = Pass::new(&unet_weights, Mode::TRAIN);
             let eps = unet.forward(&pass, f.tensor("z", &device), &times, &context);
             f.close("eps", eps.clone().without_autodiff()).await;
             let loss = (eps - f.tensor("target", &device)).square().mean();
@@ -162,7 +162,7 @@ fn text_encoder_unet_and_autoencoder_agree_with_diffusers_on_four_shapes() {
 
             let (vae, layout) = built(&f, "vae", Autoencoder::new);
             let weights = f.weights("vae", layout, &device).tracked();
-            let pass = Pass::new(&weights, Mode::Train);
+            let pass = Pass::new(&weights, Mode::TRAIN);
             let x = f.tensor::<4>("x", &device);
             let [mean, logvar] = vae.encode(&pass, x.clone());
             f.close("mean", mean.clone().without_autodiff()).await;

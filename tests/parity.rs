@@ -165,7 +165,7 @@ fn every_classifier_gives_its_logits_from_the_last_of_its_stages() {
 }
 
 fn agrees_in_both_modes(tiny: &Tiny) {
-    for (mode, name) in [(Mode::Eval, "eval"), (Mode::Train, "train")] {
+    for (mode, name) in [(Mode::Eval, "eval"), (Mode::TRAIN, "train")] {
         let (logits, gradients, moved) = tiny.classify(&tiny.weights, mode);
         let prefix = format!("{name}/logits");
         close(&prefix, &logits, tiny.fixture.values(&prefix), 1e-4);
@@ -184,7 +184,7 @@ fn descend(tiny: &Tiny, freeze: Option<Freeze>) -> Vec<f32> {
     let mut weights = tiny.weights.clone();
     let mut optimizer = Optimizer::new(Rule::SGD, freeze);
     for _ in 0..3 {
-        let (_, gradients, moved) = tiny.classify(&weights, Mode::Train);
+        let (_, gradients, moved) = tiny.classify(&weights, Mode::TRAIN);
         for (buffer, value) in moved {
             weights.buffers[buffer] = value;
         }

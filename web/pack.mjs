@@ -10,7 +10,8 @@ const web = fileURLToPath(new URL('.', import.meta.url));
 
 // What the first picture needs; the rest comes when it is asked for.
 const FIRST_MODELS = ['models/fashion-ddpm.safetensors', 'models/fashion-classifier.safetensors'];
-const MODELS = [...FIRST_MODELS, 'models/fashion-classifier-retrain-sneaker.safetensors'];
+const TWINS = ['fashion-classifier', 'fashion-ddpm'].map((name) => `models/${name}-retrain-sneaker.safetensors`);
+const MODELS = [...FIRST_MODELS, ...TWINS];
 const DATA = ['train-images-idx3', 'train-labels-idx1', 't10k-images-idx3', 't10k-labels-idx1'];
 // The text-to-image model and its corpus, whole folders.
 const FOLDERS = ['models/emoji-t2i', 'data/emoji']

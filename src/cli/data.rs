@@ -1,11 +1,16 @@
 //! `salun data`: what there is to forget from.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use clap::Subcommand;
 use salun_studio::{
     data::{
-        self, NAMES, emoji, fashion,
+        self, NAMES,
+        emoji::{self, Emoji},
+        fashion,
         sets::{self, Origin, SETS, Set},
         store,
     },
@@ -86,7 +91,7 @@ pub fn run(args: &Args, common: &Common) -> Result<()> {
 /// Where a data set is, or how to get it.
 pub fn place(set: &Set) -> String {
     match set.origin {
-        Origin::Shipped => "inside the program".into(),
+        Origin::Shipped => SHIPPED.into(),
         _ if store::present(set) => {
             store::folder(set).map(|f| f.display().to_string()).unwrap_or_default()
         }
@@ -103,16 +108,38 @@ pub fn describe(set: &Set) -> serde_json::Value {
     })
 }
 
+/// Every data set, the captioned pictures last.
+pub fn describe_all() -> Result<Vec<serde_json::Value>> {
+    let (emoji, [concepts, shown, held_out]) = emoji_sizes()?;
+    let captioned = json!({
+        "name": emoji::NAME, "classes": concepts,
+        "class_names": emoji.index.concepts.iter().map(|c| &c.name).collect::<Vec<_>>(),
+        "train": shown, "test": held_out, "where": SHIPPED, "here": true,
+    });
+    Ok(SETS.iter().map(describe).chain([captioned]).collect())
+}
+
+/// The corpus; how many concepts it has, pictures that a model is shown, and pictures held out.
+fn emoji_sizes() -> Result<(Arc<Emoji>, [usize; 3])> {
+    let emoji = emoji::open()?;
+    let (all, shown) = (emoji.all().count(), emoji.pairs().len());
+    let concepts = emoji.index.concepts.len();
+    Ok((emoji, [concepts, shown, all - shown]))
+}
+
+const SHIPPED: &str = "inside the program";
+
 fn list(common: &Common) -> Result<()> {
     if common.json {
-        let all: Vec<_> = SETS.iter().map(describe).collect();
-        return print::json(&json!({ "data": all }));
+        return print::json(&json!({ "data": describe_all()? }));
     }
     let mut rows = vec![["name", "classes", "train", "test", "where"].map(String::from).to_vec()];
     rows.extend(SETS.iter().map(|set| {
         let [classes, train, test] = [set.classes.len(), set.n[0], set.n[1]].map(print::grouped);
         vec![set.name.into(), classes, train, test, place(set)]
     }));
+    let sizes = emoji_sizes()?.1.map(print::grouped).to_vec();
+    rows.push([vec![emoji::NAME.into()], sizes, vec![SHIPPED.into()]].concat());
     print::line(print::table(&rows));
     print::line("A balanced part of the training pictures: NAME@COUNT, as in fashion-mnist@4000");
     print::line(
@@ -133,7 +160,7 @@ fn fetch(name: &str, from: Option<&Path>, common: &Common) -> Result<()> {
     let known = SETS.iter().find(|s| s.name == name);
     let Some(set) = known.filter(|s| s.origin != Origin::Shipped) else {
         data::open(name)?;
-        let place = if known.is_some() { "inside the program" } else { "on this machine" };
+        let place = if known.is_some() { SHIPPED } else { "on this machine" };
         return say(place, format!("{name} is {place}; there is nothing to fetch"));
     };
     if store::present(set) && !common.force {
@@ -151,6 +178,25 @@ fn fetch(name: &str, from: Option<&Path>, common: &Common) -> Result<()> {
 }
 
 fn check(name: &str, common: &Common) -> Result<()> {
+    if emoji::is_corpus(name) {
+        let emoji = emoji::find(name)?;
+        let (concepts, styles) = (&emoji.index.concepts, &emoji.index.styles);
+        let (all, shown) = (emoji.all().count(), emoji.pairs().len());
+        let names: Vec<_> = concepts.iter().map(|c| &c.name).collect();
+        if common.json {
+            return print::json(&json!({
+                "name": name, "classes": names.len(), "class_names": names,
+                "train": shown, "test": all - shown, "skipped": 0, "files": [],
+            }));
+        }
+        print::line(format!(
+            "{name}: {} concepts in {} styles; {shown} captioned pictures to train on and {} held out",
+            names.len(),
+            styles.len(),
+            all - shown
+        ));
+        return Ok(());
+    }
     let data = data::open(name)?;
     let (files, how) = match sets::find(name) {
         None => (Vec::new(), ""),

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use salun_studio::{
-    data::sets::SETS,
     error::Result,
     gpu::device,
     models::{Task, registry::SHIPPED},
@@ -28,7 +27,7 @@ pub fn run(_: &Args, common: &Common) -> Result<()> {
     let devices = device::list();
     let models = models()?;
     if common.json {
-        let data = SETS.iter().map(super::data::describe);
+        let data = super::data::describe_all()?;
         let methods = METHODS.iter().map(|m| {
             let tasks: Vec<_> = m.tasks().iter().map(|t| t.name()).collect();
             json!({
@@ -51,7 +50,7 @@ pub fn run(_: &Args, common: &Common) -> Result<()> {
             })).collect::<Vec<_>>(),
             "device": chosen,
             "models": models,
-            "data": data.collect::<Vec<_>>(),
+            "data": data,
             "methods": methods.collect::<Vec<_>>(),
             "masks": Estimator::ALL.iter().map(|e| json!({
                 "name": e.name(), "about": e.about(),
@@ -69,13 +68,13 @@ pub fn run(_: &Args, common: &Common) -> Result<()> {
     }));
     print::line(format!("\n{}", print::table(&rows)));
     let mut rows = vec![["Data", "train", "test", "classes", "where"].map(String::from).to_vec()];
-    rows.extend(SETS.iter().map(|set| {
-        let [train, test] = set.n.map(print::grouped);
-        let classes = match set.classes {
-            few @ [_, ..] if few.len() <= 10 => few.join(", "),
-            many => many.len().to_string(),
-        };
-        vec![set.name.into(), train, test, classes, super::data::place(set)]
+    rows.extend(super::data::describe_all()?.iter().map(|set| {
+        let text = |key: &str| set[key].as_str().unwrap_or_default().to_string();
+        let count = |key: &str| print::grouped(set[key].as_u64().unwrap_or_default() as usize);
+        let names: Vec<_> = set["class_names"].as_array().into_iter().flatten().collect();
+        let few = names.iter().filter_map(|name| name.as_str()).collect::<Vec<_>>().join(", ");
+        let classes = if names.len() <= 10 { few } else { names.len().to_string() };
+        vec![text("name"), count("train"), count("test"), classes, text("where")]
     }));
     print::line(format!("\n{}", print::table(&rows)));
     let mut rows = vec![["Methods", "title", "tasks", "knobs", "paper"].map(String::from).to_vec()];

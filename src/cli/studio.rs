@@ -51,9 +51,11 @@ pub fn has_display() -> bool {
     !cfg!(target_os = "linux") || set("DISPLAY") || set("WAYLAND_DISPLAY")
 }
 
-/// Writes a run to the first free `salun-runs/<task>-<forget>-<mask>-<n>`, a file beside it.
+/// Writes a run to the first free `salun-runs/<task>-<forget>-<mask>-<n>`, a file beside it, and says
+/// where that is: a window does not show the folder that it was started in.
 fn save(parcel: Parcel) -> Result<PathBuf> {
-    let runs = Path::new(RUNS);
+    let runs = std::path::absolute(RUNS).map_err(|e| Error::write(Path::new(RUNS), e))?;
+    let runs = runs.as_path();
     std::fs::create_dir_all(runs).map_err(|e| Error::write(runs, e))?;
     let free = |stem: &str, end: &str| {
         let mut places = (1..).map(|n| runs.join(format!("{stem}-{n}{end}")));

@@ -99,7 +99,9 @@ impl ForgetSet {
                 all.filter(|&i| data.train.labels[i] as usize == c).collect()
             }
             "random" => {
-                let places = RandomState::new(seed as u32).choice(split.train.len(), count()?);
+                // NumPy's seeds are of 32 bits; a longer one is another seed, not the end of itself.
+                let short = (seed as u32) ^ (seed >> 32) as u32;
+                let places = RandomState::new(short).choice(split.train.len(), count()?);
                 places.into_iter().map(|j| split.train[j]).collect()
             }
             "hardest" | "easiest" => {

@@ -100,13 +100,13 @@ impl Session {
         let run = setup.examine(net, subject.weights, subject.answers.clone(), monitor).await?;
         let before = self.examine_once(&start, &key, &original, &setup, setting, recipe, monitor);
         let before = before.await?;
-        let twin = registry::twins(&recipe.model).find(|(spec, _)| *spec == set.spec);
+        let twin = registry::twin(&recipe.model, &set.spec);
         let retrain = match (retrain, twin) {
             (Some(Subject { model, weights, answers }), _) => {
                 let net = classifier(model)?;
                 Some(Arc::new(setup.examine(net, weights, answers, monitor).await?))
             }
-            (None, Some((_, twin))) => {
+            (None, Some(twin)) => {
                 let model = twin.open()?;
                 let examined =
                     self.examine_once(twin.name, &key, &model, &setup, setting, recipe, monitor);

@@ -215,7 +215,7 @@ async fn network(device: &Device) -> Result<Vec<(&'static str, Vec<f32>)>> {
         res_blocks: 1,
         attention: vec![7],
         groups: 8,
-        dropout: 0.0,
+        dropout: 0.1,
         channels: 1,
         resolution: 28,
         classes: 10,
@@ -233,7 +233,7 @@ async fn network(device: &Device) -> Result<Vec<(&'static str, Vec<f32>)>> {
         net.forward(&pass, x.clone(), &t, &[Some(8); N])
     };
     let tracked = weights.tracked();
-    let pass = Pass::new(&tracked, Mode::Train);
+    let pass = Pass::new(&tracked, Mode::train(1, 0, 0));
     let forgotten = net.forward(&pass, x, &t, &class);
     let retained = net.forward(&pass, y, &t, &class);
     let losses = [mse(forgotten.clone(), target.clone()), mse(retained.clone(), eps)];

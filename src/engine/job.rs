@@ -51,8 +51,8 @@ pub enum Job {
     Adopt { run: Arc<Run>, seed: u64, budget: Budget },
     /// Trains a preset; sends [`Event::Snapshot`] now and then; answers [`Outcome::Trained`].
     Train(TrainRequest),
-    /// Scores every weight once; masks of any density follow from it; sends [`Event::Early`], for a
-    /// prompt [`Event::Pane`]; answers [`Outcome::Ranked`].
+    /// Scores every weight once; masks of any density follow from it; sends [`Event::Early`] and
+    /// [`Event::Retrain`], for a prompt [`Event::Pane`]; answers [`Outcome::Ranked`].
     Rank(Recipe),
     /// Compares the masks of a recipe for every class, several seeds or every estimator; answers
     /// [`Outcome::Overlapped`].
@@ -169,6 +169,12 @@ pub enum Event {
         id: u64,
         pane: PromptPane,
     },
+    /// What the shipped Retrain twin shows, where there is one for the forget set that was scored.
+    Retrain {
+        id: u64,
+        forget: String,
+        grid: Arc<Grid>,
+    },
     /// What the scores look like before all pictures are seen.
     Early {
         id: u64,
@@ -204,8 +210,6 @@ pub struct Live {
     pub loss: f32,
     /// What the model shows now, from the same noise or the same pictures as before.
     pub grid: Option<Arc<Grid>>,
-    /// Quick UA, RA, TA over the grid's own tiles.
-    pub metrics: Option<Metrics>,
 }
 
 /// A job's result.
@@ -275,8 +279,6 @@ pub struct Opened {
     pub grid: Arc<Grid>,
     /// N.
     pub params: usize,
-    /// What a Retrain twin shows for a forget set, where one is shipped: (forget set, grid).
-    pub retrain: Vec<(String, Arc<Grid>)>,
 }
 
 impl Opened {

@@ -74,7 +74,7 @@ impl Session {
                 trainer.seconds[place] = before + started.elapsed().as_secs_f64();
                 if step.is_multiple_of(LOOK) || step == steps {
                     let loss = finite(loss).await?;
-                    let live = Live { step, steps, loss, grid: None, metrics: None };
+                    let live = Live { step, steps, loss, grid: None };
                     send(Event::Live { id, live });
                 }
                 let stop = monitor.advance(1).await;

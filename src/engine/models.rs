@@ -3,17 +3,21 @@
 use std::{collections::HashMap, path::Path, sync::Arc};
 
 use super::{
-    job::{Opened, Shelf},
+    job::{Grid, Opened, Shelf},
     measure::preview,
-    session::Session,
+    session::{Session, Setting},
 };
 use crate::{
     data,
     diffusion::sampler::SampleOptions,
     error::{Error, Result},
-    models::{Model, Task, latent::LatentModel, registry},
+    models::{
+        Model, Task,
+        latent::LatentModel,
+        registry::{self, Shipped},
+    },
     monitor::Monitor,
-    run::budget::Budget,
+    run::{budget::Budget, recipe::Recipe},
     train::latent::judge,
 };
 
@@ -124,7 +128,6 @@ impl Session {
             budget,
             grid: Arc::new(grid),
             params: model.weights.values.len(),
-            retrain: Vec::new(),
         };
         let columns = budget.sizes().columns;
         let options = preview(seed, budget);
@@ -133,14 +136,27 @@ impl Session {
             rough(opened(self.grid(&model, &weights, &test, columns, &few, monitor).await?));
         }
         let grid = self.grid(&model, &weights, &test, columns, &options, monitor).await?;
-        let mut retrain = Vec::new();
-        for (spec, twin) in registry::twins(name) {
-            let twin = twin.open()?;
-            let weights = twin.weights.upload(&self.device);
-            let grid = self.grid(&twin, &weights, &test, columns, &options, monitor).await?;
-            retrain.push((spec.to_string(), Arc::new(grid)));
+        Ok(opened(grid))
+    }
+
+    /// What a Retrain twin shows; drawn once.
+    pub(super) async fn twin_grid(
+        &mut self,
+        twin: &'static Shipped,
+        setting: &Setting,
+        recipe: &Recipe,
+        monitor: &mut Monitor,
+    ) -> Result<Arc<Grid>> {
+        let options = preview(recipe.seed, recipe.budget);
+        let key = format!("{}|{options:?}|{:?}", twin.name, recipe.budget);
+        if let Some(grid) = self.twins.get(&key) {
+            return Ok(grid.clone());
         }
-        Ok(Opened { retrain, ..opened(grid) })
+        let model = twin.open()?;
+        let weights = model.weights.upload(&self.device);
+        let (test, columns) = (setting.data.test.clone(), recipe.budget.sizes().columns);
+        let grid = self.grid(&model, &weights, &test, columns, &options, monitor).await?;
+        Ok(self.twins.entry(key).or_insert(Arc::new(grid)).clone())
     }
 }
 

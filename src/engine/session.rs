@@ -20,7 +20,11 @@ use crate::{
     error::{Error, Result},
     eval::{self, examine::Examined, frechet, references::References},
     gpu::device::{Compute, DeviceInfo},
-    models::{Model, Task, checkpoint, latent::LatentModel, registry},
+    models::{
+        Model, Task, checkpoint,
+        latent::LatentModel,
+        registry::{self, Shipped},
+    },
     monitor::{Monitor, Switches},
     run::{recipe::Recipe, report::Metrics},
     saliency::{
@@ -44,6 +48,10 @@ pub struct Session {
     pub adopted: Adopted,
     pub(super) judges: HashMap<String, Arc<Model>>,
     pub(super) rankings: HashMap<String, Arc<Ranking>>,
+    /// What shipped Retrain twins show.
+    pub(super) twins: HashMap<String, Arc<Grid>>,
+    /// Of the Retrains that were made here.
+    pub(super) retrained: HashMap<String, Metrics>,
     /// Losses of original models on the training pictures.
     pub(super) losses: HashMap<String, Arc<Vec<f32>>>,
     /// What unchanged models do: the original, measured once for all methods, and Retrain.
@@ -81,6 +89,8 @@ impl Session {
             adopted: HashMap::new(),
             judges: HashMap::new(),
             rankings: HashMap::new(),
+            twins: HashMap::new(),
+            retrained: HashMap::new(),
             losses: HashMap::new(),
             measured: HashMap::new(),
             examined: HashMap::new(),
@@ -133,7 +143,13 @@ impl Session {
                 let mut early = |ranking| {
                     send(Event::Early { id, ranking: Arc::new(ranking) });
                 };
-                Outcome::Ranked(self.rank(&recipe, &setting, monitor, &mut early).await?)
+                let ranking = self.rank(&recipe, &setting, monitor, &mut early).await?;
+                if let Some(twin) = twin(&recipe, &setting) {
+                    let forget = setting.set.spec.clone();
+                    let grid = self.twin_grid(twin, &setting, &recipe, monitor).await?;
+                    send(Event::Retrain { id, forget, grid });
+                }
+                Outcome::Ranked(ranking)
             }
             Job::Overlap { recipe, by, seeds } => {
                 Outcome::Overlapped(self.overlap(&recipe, by, seeds, monitor).await?.into())
@@ -206,7 +222,8 @@ impl Session {
         let losses = losses.as_ref().map(|losses| &losses[..]);
         let set = ForgetSet::select(&recipe.forget, &data, &split, recipe.seed, losses)?
             .after(requests::recall(&model.card, &data, &split)?)?;
-        let plan = Plan::new(recipe, &model.card.architecture, &data, &set)?;
+        let mut plan = Plan::new(recipe, &model.card.architecture, &data, &set)?;
+        plan.as_trained(&model.card, recipe, split.train.len());
         Ok(Setting { model, data, split, set, plan })
     }
 
@@ -314,6 +331,11 @@ impl Session {
     }
 }
 
+/// The shipped Retrain twin for a request; it was trained without this forget set only.
+pub(super) fn twin(recipe: &Recipe, setting: &Setting) -> Option<&'static Shipped> {
+    registry::twin(&recipe.model, &setting.set.spec).filter(|_| setting.set.earlier.is_empty())
+}
+
 /// The files that a job reads: a page fetches them when they are needed.
 fn needed(job: &Job) -> Vec<&'static str> {
     // A model that is not shipped is judged by the classifier of the only shipped data.
@@ -325,12 +347,12 @@ fn needed(job: &Job) -> Vec<&'static str> {
                 Task::Generate => &[],
                 Task::TextToImage => data::files(s.data)[1],
             });
-            [&registry::files(model, data_of(model)), shown].concat()
+            [&registry::files(model, data_of(model), ""), shown].concat()
         }
         // Which of both it is will be seen once it is read.
         Job::Import { .. } => {
             let shipped = data::NAMES[0];
-            [&registry::files("", shipped), data::files(shipped)[0]].concat()
+            [&registry::files("", shipped, ""), data::files(shipped)[0]].concat()
         }
         Job::Train(request) => data::files(&request.data).concat(),
         // Its data are there since it was run.
@@ -341,14 +363,14 @@ fn needed(job: &Job) -> Vec<&'static str> {
         | Job::Evaluate { recipe, .. }
         | Job::Attack { recipe, .. }
         | Job::Audit { recipe, .. } => {
-            let models = registry::files(&recipe.model, &recipe.data);
+            let models = registry::files(&recipe.model, &recipe.data, &recipe.forget);
             [models, data::files(&recipe.data).concat()].concat()
         }
         Job::Browse { model, data } => {
-            [registry::files(model, data), data::files(data).concat()].concat()
+            [registry::files(model, data, ""), data::files(data).concat()].concat()
         }
         Job::Sample { model, .. } | Job::Survey { model, .. } => {
-            registry::files(model, data_of(model))
+            registry::files(model, data_of(model), "")
         }
         Job::TrainLatent(_) | Job::TrainJudge { .. } => assets::EMOJI.to_vec(),
         Job::Prompt(_) => Vec::new(),

@@ -80,7 +80,7 @@ impl Session {
         let mut trainer = begin(&self.device);
         let mut trial = Trial::default();
         let (left, n) = (plan.steps.saturating_sub(trainer.step), start.layout.n());
-        if Trial::wanted(&self.info, left, n, architecture.draws()) {
+        if Trial::wanted(&self.info, left, n) {
             let mut twin = begin(&Device::flex());
             trial = Trial::run(left, monitor, async |_| twin.step()).await?;
         }
@@ -95,8 +95,7 @@ impl Session {
             if trial.goes_on() || looks {
                 let loss = finite(loss).await?;
                 trial.check(loss)?;
-                let live =
-                    Live { step: trainer.step, steps: plan.steps, loss, grid: None, metrics: None };
+                let live = Live { step: trainer.step, steps: plan.steps, loss, grid: None };
                 send(Event::Live { id, live });
             }
             if kept.elapsed() >= SAFE {

@@ -22,9 +22,8 @@ pub struct Trial(std::vec::IntoIter<f32>);
 
 impl Trial {
     /// Whether a run of so many updates of a model of so many weights is to be tried on this device.
-    /// What is drawn on the device, as dropout is, differs from one to the other.
-    pub fn wanted(info: &DeviceInfo, steps: usize, n: usize, draws: bool) -> bool {
-        info.kind != DeviceKind::Cpu && steps > 0 && n <= LARGEST && !draws
+    pub fn wanted(info: &DeviceInfo, steps: usize, n: usize) -> bool {
+        info.kind != DeviceKind::Cpu && steps > 0 && n <= LARGEST
     }
 
     /// Makes the first of `steps` updates on the CPU.
@@ -79,9 +78,9 @@ mod tests {
     #[test]
     fn losses_that_are_far_from_the_cpus_are_refused() {
         let info = |kind| DeviceInfo { kind, name: "x".into(), api: "x".into(), why: "".into() };
-        assert!(Trial::wanted(&info(DeviceKind::Discrete), 4, 1000, false));
-        assert!(!Trial::wanted(&info(DeviceKind::Cpu), 4, 1000, false));
-        assert!(!Trial::wanted(&info(DeviceKind::Discrete), 4, 1000, true));
+        assert!(Trial::wanted(&info(DeviceKind::Discrete), 4, 1000));
+        assert!(!Trial::wanted(&info(DeviceKind::Cpu), 4, 1000));
+        assert!(!Trial::wanted(&info(DeviceKind::Discrete), 4, LARGEST + 1));
         let of = |losses: Vec<f32>| Trial(losses.into_iter());
         let wrong = of(vec![0.058]).check(4.14).unwrap_err();
         assert!(wrong.to_string().contains("--device cpu"));

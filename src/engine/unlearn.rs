@@ -8,29 +8,29 @@ use web_time::Instant;
 use super::{
     Send,
     audit::Subject,
-    job::{Event, Grid, Live, LogLine, Run},
+    job::{Event, Live, LogLine, Run},
     measure::{no_judge, sampling},
     requests,
-    session::{Session, Setting},
+    session::{Session, Setting, twin},
     trial::Trial,
 };
 use crate::{
     error::{Error, Result},
     eval::{
         changed::most_changed,
-        classify::percent,
         verdict::{Evidence, Set, verdict},
     },
-    models::{AnyModel, Model, Task, card::Card, registry, weights::HostWeights},
+    models::{AnyModel, Model, Task, card::Card, weights::HostWeights},
     monitor::Monitor,
     run::{
         audit::Changed,
+        budget::Budget,
         recipe::Recipe,
         report::{EarlierReport, Forgotten, Gap, Metrics, Report, Seconds, TrainingReport},
     },
     saliency::{Mask, change::Change, estimator::Estimator},
     train::{optimizer::LrSchedule, trainer::finite},
-    unlearn::unlearner::Unlearner,
+    unlearn::{registry::Rate, unlearner::Unlearner},
 };
 
 impl Session {
@@ -72,18 +72,6 @@ impl Session {
             clock.elapsed().as_secs_f64().max(ranking.as_ref().map_or(0.0, |r| r.seconds));
 
         let clock = Instant::now();
-        let before = self.measure_once(&recipe.start(), model, &setting, &recipe, monitor).await?;
-        let original = match set.earlier.is_empty() {
-            true => Vec::new(),
-            false => {
-                let weights = model.weights.upload(&device);
-                let (metrics, budget) = (&before.metrics, recipe.budget);
-                self.still_forgotten(model, &weights, &setting, metrics, budget, monitor).await?
-            }
-        };
-        let mut evaluate_seconds = clock.elapsed().as_secs_f64();
-
-        let clock = Instant::now();
         let (pictures, of) = (data.clone(), plan.clone());
         let mut unlearner =
             Unlearner::begin(model, pictures, of, mask.as_ref(), &device, monitor).await?;
@@ -111,19 +99,31 @@ impl Session {
             } else {
                 None
             };
-            let metrics = grid.as_ref().map(|g| glance(g, set.class));
             let (step, steps) = (unlearner.step, plan.steps);
-            let live = Live { step, steps, loss, grid: grid.map(Arc::new), metrics };
+            let live = Live { step, steps, loss, grid: grid.map(Arc::new) };
             send(Event::Live { id, live });
             monitor.advance(1).await?;
         }
 
+        // The original is measured now and not before: who pressed Forget wants to see it forget.
         let clock = Instant::now();
+        let before = self.measure_once(&recipe.start(), model, &setting, &recipe, monitor).await?;
+        let original = match set.earlier.is_empty() {
+            true => Vec::new(),
+            false => {
+                let weights = model.weights.upload(&device);
+                let (metrics, budget) = (&before.metrics, recipe.budget);
+                self.still_forgotten(model, &weights, &setting, metrics, budget, monitor).await?
+            }
+        };
         let done = unlearner.weights();
         let after = self.measure(model, &done, &setting, &recipe, monitor).await?;
         let (metrics, budget) = (&after.metrics, recipe.budget);
         let still = self.still_forgotten(model, &done, &setting, metrics, budget, monitor).await?;
-        evaluate_seconds += clock.elapsed().as_secs_f64();
+        let mut evaluate_seconds = clock.elapsed().as_secs_f64();
+        if plan.method.rate(task) == Some(Rate::AsTrained) && budget != Budget::Tiny {
+            self.retrained.insert(retrain_key(&recipe, &setting), after.metrics.clone());
+        }
         let retrain = self.retrain(&setting, &recipe, monitor).await?;
         let clock = Instant::now();
         let answers = before.answers.as_ref().zip(after.answers.as_ref());
@@ -223,8 +223,7 @@ impl Session {
         monitor: &mut Monitor,
     ) -> Result<Trial> {
         let steps = setting.plan.steps;
-        let (n, draws) = (model.weights.layout.n(), model.card.architecture.draws());
-        if !Trial::wanted(&self.info, steps, n, draws) {
+        if !Trial::wanted(&self.info, steps, model.weights.layout.n()) {
             return Ok(Trial::default());
         }
         let (data, plan) = (setting.data.clone(), setting.plan.clone());
@@ -233,22 +232,27 @@ impl Session {
         Trial::run(steps, monitor, async |monitor| twin.step(monitor).await).await
     }
 
-    /// Metrics of the shipped Retrain twin for this forget set, where there is one.
+    /// Metrics of the shipped Retrain twin for this forget set, or of the Retrain that was made here,
+    /// where there is one.
     async fn retrain(
         &mut self,
         setting: &Setting,
         recipe: &Recipe,
         monitor: &mut Monitor,
     ) -> Result<Option<Metrics>> {
-        // A twin was trained without this forget set only.
-        let alone = setting.set.earlier.is_empty();
-        let mut twins = registry::twins(&recipe.model).filter(|_| alone);
-        let twin = twins.find(|(spec, _)| *spec == setting.set.spec);
-        let Some((_, twin)) = twin else { return Ok(None) };
+        let Some(twin) = twin(recipe, setting) else {
+            return Ok(self.retrained.get(&retrain_key(recipe, setting)).cloned());
+        };
         let model = twin.open()?;
         let measured = self.measure_once(twin.name, &model, setting, recipe, monitor).await?;
         Ok(Some(measured.metrics))
     }
+}
+
+/// What a Retrain is known by to the runs that are held against it.
+fn retrain_key(recipe: &Recipe, setting: &Setting) -> String {
+    let Recipe { data, budget, .. } = recipe;
+    format!("{}|{data}|{}|{budget:?}|{:?}", recipe.start(), setting.set.spec, sampling(recipe))
 }
 
 /// Most changed pictures of the forgotten class, and of the others, that a report lists.
@@ -261,44 +265,4 @@ fn unlearned(model: &Model, weights: HostWeights, mut card: Card) -> Model {
         card.architecture = card.architecture.with_classes(card.classes.len());
     }
     Model { network: Arc::new(card.architecture.build().0), card, weights }
-}
-
-/// UA and RA over a grid's own tiles: a glance while training, not a measurement.
-fn glance(grid: &Grid, forgotten: Option<usize>) -> Metrics {
-    let hits = |of_forgotten: bool| {
-        (0..grid.rows.len())
-            .filter(move |&row| (grid.rows[row] == forgotten) == of_forgotten)
-            .flat_map(move |row| {
-                (0..grid.columns)
-                    .map(move |i| grid.seen_in(row, i).map(|(c, _)| c) == grid.rows[row])
-            })
-    };
-    let kept = percent(hits(false));
-    Metrics {
-        UA: if forgotten.is_some() { 100.0 - percent(hits(true)) } else { 0.0 },
-        RA: kept,
-        TA: kept,
-        n: [hits(true).count(), hits(false).count(), hits(false).count()],
-        ..Metrics::default()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_glance_counts_tiles() {
-        let grid = Grid {
-            rows: vec![Some(0), Some(1)],
-            names: Vec::new(),
-            columns: 2,
-            channels: 1,
-            tile: [1, 1],
-            pixels: vec![0; 4],
-            seen: vec![Some((1, 0.9)), Some((0, 0.9)), Some((1, 0.9)), Some((1, 0.9))],
-        };
-        let m = glance(&grid, Some(0));
-        assert_eq!((m.UA, m.RA, m.n[0], m.n[1]), (50.0, 100.0, 2, 2));
-    }
 }

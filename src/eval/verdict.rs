@@ -1,10 +1,12 @@
 //! The verdict in words: forgot, under-forgot, over-forgot, hidden (DESIGN 1.5).
 
 use crate::{
+    data::forget::brief,
     models::Task,
     run::{
         attack::{AttackKind, AttackReport},
         audit::{Audit, Examination},
+        grouped,
         report::{EarlierReport, Metrics, Report, Verdict, VerdictLabel},
     },
 };
@@ -21,6 +23,9 @@ const CHANCE: f64 = 50.0;
 const RETURNED: f64 = 3.0;
 /// Points by which another prompt may bring more back than the forgotten one.
 const ASKED: f64 = 25.0;
+
+/// Fewer pictures than this say nothing: one of them more or less is five points and above.
+const FEW: usize = 20;
 
 /// Points of UA that may be missing, and of RA or TA that may be lost.
 pub fn limits(task: Task) -> [f64; 2] {
@@ -102,6 +107,11 @@ impl<'a> Evidence<'a> {
         self.set == Set::Whole || self.aim().is_none()
     }
 
+    /// The larger loss of RA and TA, in points.
+    fn lost(&self) -> f64 {
+        (self.before.RA - self.after.RA).max(self.before.TA - self.after.TA)
+    }
+
     /// Whether UA went at least half of the way to the aim: nobody has forgotten by staying as he was.
     fn moved(&self) -> bool {
         let rose = self.after.UA - self.before.UA;
@@ -116,7 +126,7 @@ impl<'a> Evidence<'a> {
 /// Judges a run by what is left of the forgotten ([`Evidence::aim`]) and what is lost of the rest; a class that
 /// is not seen any more, but comes back more easily than in a model that never saw it, is hidden.
 pub fn verdict(evidence: &Evidence) -> Verdict {
-    let Evidence { task, set, before, after, audit, attacks, .. } = *evidence;
+    let Evidence { task, set, before, after, .. } = *evidence;
     let (aim, whole) = (evidence.aim(), set == Set::Whole);
     let [under, allowed] = limits(task);
     let (lost_ra, lost_ta) = (before.RA - after.RA, before.TA - after.TA);
@@ -127,7 +137,8 @@ pub fn verdict(evidence: &Evidence) -> Verdict {
         Task::Generate => ("of its samples still show the class", "the kept classes' share"),
         Task::TextToImage => ("of its pictures still show it", "what other prompts show"),
     };
-    let left = format!("{:.1} % {what} (n = {})", 100.0 - after.UA, after.n[0]);
+    let left = format!("{:.1} % {what} (n = {})", 100.0 - after.UA, grouped(after.n[0]));
+    let n = grouped(n);
     let damage = if lost > 0.0 {
         format!("{rest} fell by {lost:.1} points (n = {n})")
     } else {
@@ -140,12 +151,12 @@ pub fn verdict(evidence: &Evidence) -> Verdict {
             format!("; UA was {:.1}, and only a Retrain of this set could say the aim", before.UA)
         }
     };
-    let back = audit.filter(|_| whole).and_then(recovery).or_else(|| asked(attacks));
+    let back = ways(evidence);
     let label = if missing > under || (lost <= allowed && !evidence.moved()) {
         VerdictLabel::UnderForgot
     } else if lost > allowed || (!whole && -missing > 2.0 * UNDER) {
         VerdictLabel::OverForgot
-    } else if back.is_some() {
+    } else if !back.is_empty() {
         VerdictLabel::Hidden
     } else {
         VerdictLabel::Forgot
@@ -156,13 +167,13 @@ pub fn verdict(evidence: &Evidence) -> Verdict {
         }
         _ => String::new(),
     };
-    let back = back.map_or(String::new(), |how| format!("; {how}"));
+    let back: String = back.iter().map(|[how, figures]| format!("; {how} ({figures})")).collect();
     let why = format!("{left}; {damage}{aimed}{already}{back}");
-    match evidence.earlier.iter().find(|e| e.before - e.after > RETURNED) {
+    match returned(evidence) {
         None => Verdict { label, why },
         Some(back) => {
-            let what = crate::data::forget::brief(&back.spec);
-            let (now, was, n) = (back.after, back.before, back.n);
+            let what = brief(&back.spec);
+            let (now, was, n) = (back.after, back.before, grouped(back.n));
             let back =
                 format!("{what}, forgotten earlier, is back: UA {now:.1}, was {was:.1} (n = {n})");
             Verdict { label: VerdictLabel::UnderForgot, why: format!("{back}; {why}") }
@@ -170,41 +181,180 @@ pub fn verdict(evidence: &Evidence) -> Verdict {
     }
 }
 
+/// An earlier request that this run undid.
+fn returned<'a>(evidence: &Evidence<'a>) -> Option<&'a EarlierReport> {
+    evidence.earlier.iter().find(|e| e.before - e.after > RETURNED)
+}
+
+/// A verdict as a heading: "Under-forgot: 20 % is still recognised".
+pub fn headline(evidence: &Evidence, label: VerdictLabel) -> String {
+    match label {
+        VerdictLabel::Forgot => "Forgot".into(),
+        VerdictLabel::UnderForgot => format!("Under-forgot: {}", remains(evidence)),
+        VerdictLabel::OverForgot => format!("Over-forgot: {}", excess(evidence)),
+        VerdictLabel::Hidden => match ways(evidence).pop() {
+            Some([how, _]) => format!("Hidden: {how}"),
+            None => "Hidden".into(),
+        },
+    }
+}
+
+/// What is left of the forgotten, in a few words.
+fn remains(evidence: &Evidence) -> String {
+    if let Some(back) = returned(evidence) {
+        return format!("{} is back", brief(&back.spec));
+    }
+    let (ua, [under, _]) = (evidence.after.UA, limits(evidence.task));
+    let what = match evidence.task {
+        Task::Classify => "is still recognised",
+        Task::Generate => "still show the class",
+        Task::TextToImage => "still show it",
+    };
+    match evidence.aim().filter(|_| !evidence.counts_seen()) {
+        None => format!("{} % {what}", short(100.0 - ua)),
+        Some(aim) if aim - ua > under => format!("UA is {} points short", short(aim - ua)),
+        Some(_) => "UA hardly moved".into(),
+    }
+}
+
+/// What was lost beside the forgotten, in a few words.
+fn excess(evidence: &Evidence) -> String {
+    let (lost, [_, allowed]) = (evidence.lost(), limits(evidence.task));
+    match evidence.aim() {
+        Some(aim) if lost <= allowed => {
+            format!("UA is {} points beyond the aim", short(evidence.after.UA - aim))
+        }
+        _ => format!("the rest lost {} points", short(lost)),
+    }
+}
+
+/// A percentage or points, with a decimal where it says more.
+fn short(value: f64) -> String {
+    if value.abs() < 9.95 { format!("{value:.1}") } else { format!("{value:.0}") }
+}
+
+/// The pictures behind the scantiest of UA, RA and TA, where they are too few to judge by.
+pub fn too_few(m: &Metrics) -> Option<usize> {
+    // Nothing was measured where there is nothing: a text-to-image run may have no other style.
+    m.n.into_iter().filter(|n| *n > 0).min().filter(|n| *n < FEW)
+}
+
+/// A way in which the forgotten comes back, and its figures.
+type Way = [String; 2];
+
+/// How what seems to be forgotten comes back; nothing where it does not.
+fn ways(evidence: &Evidence) -> Vec<Way> {
+    let whole = evidence.set == Set::Whole;
+    let found = evidence.audit.filter(|_| whole).map_or_else(Vec::new, recovery);
+    if found.is_empty() { asked(evidence.attacks).into_iter().collect() } else { found }
+}
+
 /// How another prompt brings the forgotten back. Inversion says nothing here: it brings back what a
 /// model never saw, too.
-fn asked(attacks: &[AttackReport]) -> Option<String> {
+fn asked(attacks: &[AttackReport]) -> Option<Way> {
     let attack = attacks.iter().find(|a| a.kind == AttackKind::Prompt && a.gain() > ASKED)?;
     let best = attack.best()?;
-    Some(format!("{} brings it back in {:.0} % (n = {})", best.name, best.after, attack.n))
+    let how = format!("{} brings it back in {:.0} %", best.name, best.after);
+    Some([how, format!("n = {}", grouped(attack.n))])
 }
 
 /// How a class comes back that should be gone: by a probe, by a short relearn, or not.
-fn recovery(audit: &Audit) -> Option<String> {
+fn recovery(audit: &Audit) -> Vec<Way> {
     let probe = |e: &Examination| e.probe.as_ref().map(|p| (p.forgotten, p.n[1]));
     let relearn = |e: &Examination| e.relearn.as_ref().map(|r| (r.area, r.accuracy.len() - 1));
+    let bring = |steps: usize| format!("{steps} updates bring it back");
     let Some(retrain) = &audit.retrain else {
-        let (area, steps) = relearn(&audit.run)?;
-        return (area > audit.chance + CHANCE).then(|| {
-            format!(
-                "{steps} updates bring it back (mean accuracy {area:.1} %, no Retrain to compare)"
-            )
-        });
+        let found = relearn(&audit.run).filter(|(area, _)| *area > audit.chance + CHANCE);
+        let way = |(area, steps)| {
+            [bring(steps), format!("mean accuracy {area:.1} %, no Retrain to compare")]
+        };
+        return found.map(way).into_iter().collect();
     };
     let exceeds = |found: Option<(f64, usize)>, other: Option<(f64, usize)>, by: f64| {
         let ((here, n), (there, _)) = found.zip(other)?;
         (here > there + by).then_some((here, there, n))
     };
     let probed = exceeds(probe(&audit.run), probe(retrain), PROBE).map(|(here, there, n)| {
-        format!("a probe of its features finds {here:.1} % (Retrain {there:.1} %, n = {n})")
+        let how = format!("a probe of its features finds {here:.1} %");
+        [how, format!("Retrain {there:.1} %, n = {}", grouped(n))]
     });
     let relearnt =
         exceeds(relearn(&audit.run), relearn(retrain), RELEARN).map(|(here, there, steps)| {
-            format!(
-                "{steps} updates bring it back (mean accuracy {here:.1} %, Retrain {there:.1} %)"
-            )
+            [bring(steps), format!("mean accuracy {here:.1} %, Retrain {there:.1} %")]
         });
-    let all: Vec<String> = probed.into_iter().chain(relearnt).collect();
-    (!all.is_empty()).then(|| all.join("; "))
+    probed.into_iter().chain(relearnt).collect()
+}
+
+/// A run held against its random-mask control.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Versus {
+    /// Who came out better, in a sentence.
+    pub said: String,
+    /// Whether the run won (1), the control did (-1), or neither.
+    pub winner: i8,
+    /// Pictures behind what is said of the forgotten, and of the rest.
+    pub n: [usize; 2],
+}
+
+/// Holds a run of the method `name` against its random-mask control, by what each forgets and what
+/// each keeps; `None` where too few pictures were looked at.
+pub fn versus(name: &str, run: &Report, control: &Report) -> Option<Versus> {
+    let (ours, other) = (Evidence::of(run, None), Evidence::of(control, None));
+    let (a, b) = (ours.after, other.after);
+    if too_few(a).or(too_few(b)).is_some() {
+        return None;
+    }
+    let n: [usize; 3] = std::array::from_fn(|i| a.n[i].min(b.n[i]));
+    let aim = ours.aim().unwrap_or(100.0);
+    let [far, away] = [a, b].map(|m| (aim - m.UA).abs());
+    let forgets = gain(away - far, [a.UA, b.UA], n[0]);
+    // Of RA and TA the one that tells them apart more.
+    let (kept, rest) = match (a.RA - b.RA).abs() >= (a.TA - b.TA).abs() {
+        true => ([a.RA, b.RA], n[1]),
+        false => ([a.TA, b.TA], n[2]),
+    };
+    let mut gains = [forgets, gain(kept[0] - kept[1], kept, rest)];
+    // Where one wins here and the other there, what both do well enough decides nothing.
+    let [under, allowed] = limits(ours.task);
+    if gains[0] * gains[1] < 0.0 {
+        if far.max(away) <= under {
+            gains[0] = 0.0;
+        } else if ours.lost().max(other.lost()) <= allowed {
+            gains[1] = 0.0;
+        }
+    }
+    let (said, winner) = outcome(name, gains, ours.counts_seen());
+    Some(Versus { said, winner, n: [n[0], rest] })
+}
+
+/// Who won, from the points by which the run forgets and keeps more than its control.
+fn outcome(name: &str, gains: [f64; 2], seen: bool) -> (String, i8) {
+    let verb = |i: usize| match (i, seen) {
+        (0, true) => format!("forgets {} points more", short(gains[0].abs())),
+        (0, false) => format!("comes {} points closer to the aim", short(gains[0].abs())),
+        _ => format!("keeps {} points more", short(gains[1].abs())),
+    };
+    let of = |sign: f64| -> Option<String> {
+        let won: Vec<String> = (0..2).filter(|i| gains[*i] * sign > 0.0).map(verb).collect();
+        (!won.is_empty()).then(|| won.join(" and "))
+    };
+    match (of(1.0), of(-1.0)) {
+        (None, None) => ("A random mask of equal size does as well".into(), 0),
+        (Some(by), None) => (format!("{name} wins: it {by} than a random mask of equal size"), 1),
+        (None, Some(by)) => (format!("The random mask wins: it {by} than {name}"), -1),
+        (Some(ours), Some(its)) => {
+            (format!("No clear winner: {name} {ours}, the random mask {its}"), 0)
+        }
+    }
+}
+
+/// A difference of two shares of n pictures each, in points; 0 where it is within two standard errors
+/// of none (the pooled two-proportion test). Both runs saw the same pictures, so the true error is
+/// rather smaller.
+fn gain(points: f64, [a, b]: [f64; 2], n: usize) -> f64 {
+    let share = (a + b) / 200.0;
+    let error = 100.0 * (2.0 * share * (1.0 - share) / n.max(1) as f64).sqrt();
+    if points.abs() > 2.0 * error { points } else { 0.0 }
 }
 
 #[cfg(test)]
@@ -252,6 +402,61 @@ mod tests {
         let evidence =
             Evidence { task, set, before, after, retrain: None, audit, attacks, earlier };
         verdict(&evidence)
+    }
+
+    #[test]
+    fn who_won_is_said_as_far_as_n_tells() {
+        let said =
+            |ours: [f64; 2], n| outcome("SalUn", [gain(ours[0], [99.0, 79.0], n), ours[1]], true);
+        assert_eq!(
+            said([20.0, 0.0], 1_000),
+            ("SalUn wins: it forgets 20 points more than a random mask of equal size".into(), 1)
+        );
+        // Nine points of twenty pictures are no more than chance.
+        assert_eq!(said([9.0, 0.0], 20).1, 0);
+        assert_eq!(
+            said([0.0, -3.0], 1_000),
+            ("The random mask wins: it keeps 3.0 points more than SalUn".into(), -1)
+        );
+        assert_eq!(
+            said([20.0, -3.0], 1_000).0,
+            "No clear winner: SalUn forgets 20 points more, the random mask keeps 3.0 points more"
+        );
+        assert_eq!(gain(0.0, [100.0, 100.0], 1_000), 0.0);
+        assert_eq!(too_few(&Metrics { n: [1, 9, 9], ..Metrics::default() }), Some(1));
+        assert_eq!(too_few(&Metrics { n: [40, 360, 0], ..Metrics::default() }), None);
+    }
+
+    #[test]
+    fn a_heading_says_what_is_wrong() {
+        let before = &metrics(1.0, 98.0, 93.0);
+        let heading = |set, after: &Metrics, audit: Option<&Audit>| {
+            let (task, retrain, attacks, earlier) = (Task::Classify, None, &[], &[]);
+            let evidence = Evidence { task, set, before, after, retrain, audit, attacks, earlier };
+            headline(&evidence, verdict(&evidence).label)
+        };
+        let gone = metrics(100.0, 98.0, 93.0);
+        let hidden = audit([95.0, 60.0], Some([80.0, 15.0]));
+        for (set, after, audit, text) in [
+            (Set::Whole, &gone, None, "Forgot"),
+            (Set::Whole, &gone, Some(&hidden), "Hidden: 10 updates bring it back"),
+            (
+                Set::Whole,
+                &metrics(79.7, 98.0, 93.0),
+                None,
+                "Under-forgot: 20 % is still recognised",
+            ),
+            (Set::Whole, &metrics(99.0, 90.0, 91.0), None, "Over-forgot: the rest lost 8.0 points"),
+            (Set::Random, &metrics(1.0, 98.0, 93.0), None, "Under-forgot: UA is 6.0 points short"),
+            (
+                Set::Random,
+                &metrics(40.0, 98.0, 93.0),
+                None,
+                "Over-forgot: UA is 33 points beyond the aim",
+            ),
+        ] {
+            assert_eq!(heading(set, after, audit), text);
+        }
     }
 
     #[test]

@@ -1,12 +1,15 @@
 //! Differentiable operations of the models, one place for each device's best path.
 
 use burn::tensor::{
-    Tensor, activation,
+    Device, Tensor, TensorData, activation,
     module::{self},
     ops::{ConvOptions, InterpolateMode, InterpolateOptions, MaxPoolOptions},
 };
 
-use super::flex;
+use super::{
+    buffers, flex,
+    kernels::{Keep, Kernels},
+};
 
 /// Zero padding of a convolution.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,6 +18,18 @@ pub enum Padding {
     Same(usize),
     /// One row below and one column to the right (DDPM's down-sampling).
     BottomRight,
+}
+
+/// Dropout's mask, outside any graph: 1 / share where a value stays, else 0.
+pub fn kept<const D: usize>(keep: &Keep, shape: [usize; D], device: &Device) -> Tensor<D> {
+    let n = shape.iter().product();
+    let Some(kernels) = Kernels::of(device) else {
+        return Tensor::from_data(TensorData::new(keep.values(n), shape), device);
+    };
+    let mask = Tensor::<1>::empty([n], device);
+    // As every operation of Burn's, which has no other way to tell of a lost device.
+    kernels.keep(keep, &buffers::slice(&mask).expect("the device is there"));
+    mask.reshape(shape)
 }
 
 /// 2-D convolution. `x` [n, c, h, w], `weight` [k, c, r, r], `bias` [k] to [n, k, h', w'].

@@ -1,11 +1,18 @@
 //! Layers as indices into a [`WeightLayout`], and the pass that gives them their weights.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
 use burn::tensor::Tensor;
+use rand::RngExt;
 
 use super::weights::{Init, WeightLayout, Weights};
-use crate::gpu::ops::{self, Padding};
+use crate::{
+    data::rng,
+    gpu::{
+        kernels::Keep,
+        ops::{self, Padding},
+    },
+};
 
 /// Momentum of batch normalisation's running statistics (PyTorch's default).
 const MOMENTUM: f32 = 0.1;
@@ -14,11 +21,39 @@ const LN_EPS: f64 = 1e-5;
 /// GroupNorm's epsilon in the DDPM U-Net (ALGORITHMS 8.1).
 const GN_EPS: f64 = 1e-6;
 
-/// Which statistics batch normalisation uses, and whether dropout is on.
+/// Which statistics batch normalisation uses, and whether dropout is on and what it draws.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
-    Train,
+    Train(Draws),
     Eval,
+}
+
+impl Mode {
+    /// Of a network that draws nothing.
+    pub const TRAIN: Self = Self::Train(Draws { stream: 0, first: 0 });
+
+    /// Of an update of a run.
+    pub fn train(seed: u64, step: usize, part: usize) -> Self {
+        let stream = rng::seeded(seed, &format!("dropout {step} {part}")).random();
+        Self::Train(Draws { stream, first: 0 })
+    }
+
+    /// The same for the items of a batch from `first` on.
+    pub fn from(self, first: usize) -> Self {
+        match self {
+            Self::Train(draws) => Self::Train(Draws { first, ..draws }),
+            Self::Eval => Self::Eval,
+        }
+    }
+}
+
+/// What dropout draws in a pass: the same for an item, whatever part of the batch it is in and on
+/// whatever device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Draws {
+    stream: u32,
+    /// Place in the batch of the pass's first item.
+    first: usize,
 }
 
 /// One forward pass: the weights, the mode, and the running statistics that it moves.
@@ -26,12 +61,30 @@ pub struct Pass<'a> {
     pub weights: &'a Weights,
     pub mode: Mode,
     moved: RefCell<Vec<(usize, Tensor<1>)>>,
+    /// Masks that were drawn so far.
+    drawn: Cell<u32>,
 }
 
 impl<'a> Pass<'a> {
     /// A pass over these weights.
     pub fn new(weights: &'a Weights, mode: Mode) -> Self {
-        Self { weights, mode, moved: RefCell::new(Vec::new()) }
+        Self { weights, mode, moved: RefCell::new(Vec::new()), drawn: Cell::new(0) }
+    }
+
+    /// Drops a share of values, and scales the others up: of each item's own numbers `each`, the
+    /// rest of their shape being 1. Nothing happens in evaluation mode.
+    pub fn dropout(&self, x: Tensor<4>, share: f64, each: [usize; 3]) -> Tensor<4> {
+        let Mode::Train(Draws { stream, first }) = self.mode else { return x };
+        if share <= 0.0 {
+            return x;
+        }
+        let drawn = self.drawn.replace(self.drawn.get() + 1);
+        let stream = stream.wrapping_add(drawn.wrapping_mul(0x9e37_79b9));
+        let first = first * each.iter().product::<usize>();
+        let keep = Keep { stream, first, share: 1.0 - share };
+        let shape = [x.dims()[0], each[0], each[1], each[2]];
+        let kept = ops::kept(&keep, shape, &x.device().without_autodiff());
+        x * kept
     }
 
     /// The running statistics after this pass: (buffer index, new values).

@@ -60,17 +60,6 @@ pub enum Architecture {
     Unet(UnetConfig),
 }
 
-impl Architecture {
-    /// Whether a network in training draws on its device, for dropout or stochastic depth.
-    pub fn draws(&self) -> bool {
-        match self {
-            Self::Resnet(_) | Self::Vgg(_) => false,
-            Self::Swin(config) => config.drop_path > 0.0,
-            Self::Unet(config) => config.dropout > 0.0,
-        }
-    }
-}
-
 /// A network without its weights.
 #[derive(Debug, Clone)]
 pub enum Network {
@@ -134,6 +123,7 @@ pub struct Model {
 
 /// A model of any task.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[expect(clippy::large_enum_variant, reason = "there are few, and their weights are elsewhere")]
 pub enum AnyModel {
     Plain(Model),
     Latent(LatentModel),

@@ -28,7 +28,7 @@ pub struct Shipped {
     pub twin: Option<(&'static str, &'static str)>,
 }
 
-/// Every shipped model. A diffusion model trained without a class is not among them.
+/// Every shipped model.
 pub const SHIPPED: &[Shipped] = &[
     Shipped {
         name: "fashion-classifier",
@@ -50,6 +50,13 @@ pub const SHIPPED: &[Shipped] = &[
         data: "fashion-mnist",
         files: std::slice::from_ref(&assets::FASHION_MODELS[2]),
         twin: None,
+    },
+    Shipped {
+        name: "fashion-ddpm-retrain-sneaker",
+        task: Task::Generate,
+        data: "fashion-mnist",
+        files: std::slice::from_ref(&assets::FASHION_MODELS[3]),
+        twin: Some(("fashion-ddpm", "class:Sneaker")),
     },
     Shipped {
         name: "emoji-t2i",
@@ -170,9 +177,19 @@ pub fn pipeline(path: &str) -> Option<PathBuf> {
     folders.into_iter().find(|folder| folder.join("model_index.json").is_file())
 }
 
-/// The Retrain twins of a model: (forget set, model).
-pub fn twins(of: &str) -> impl Iterator<Item = (&'static str, &'static Shipped)> {
-    SHIPPED.iter().filter_map(move |s| s.twin.filter(|(model, _)| *model == of).map(|t| (t.1, s)))
+/// The Retrain twin of a model for a forget set, whose class may be named or numbered.
+pub fn twin(of: &str, forget: &str) -> Option<&'static Shipped> {
+    SHIPPED.iter().find(|s| {
+        let classes = sets::find(s.data).map_or(&[][..], |set| set.classes);
+        let class = |spec: &str| {
+            let given = spec.strip_prefix("class:")?;
+            let named = classes.iter().position(|c| c.eq_ignore_ascii_case(given));
+            named.or_else(|| given.parse().ok())
+        };
+        s.twin.is_some_and(|(model, spec)| {
+            model == of && (spec == forget || class(spec).is_some() && class(spec) == class(forget))
+        })
+    })
 }
 
 /// The classifier that judges pictures of a data set, or of a part of it.
@@ -182,13 +199,13 @@ pub fn judge(data: &str) -> Option<&'static Shipped> {
     SHIPPED.iter().find(judges)
 }
 
-/// The files among the [`assets`] that a job on a model opens: its own, its judge's, its twins'.
-pub fn files(name: &str, data: &str) -> Vec<&'static str> {
-    let twins = twins(name).map(|(_, twin)| twin);
+/// The files among the [`assets`] that a job on a model opens: its own, its judge's, and its twin's
+/// for a forget set.
+pub fn files(name: &str, data: &str, forget: &str) -> Vec<&'static str> {
     shipped(name)
         .into_iter()
         .chain(judge(data))
-        .chain(twins)
+        .chain(twin(name, forget))
         .flat_map(|s| s.files)
         .copied()
         .collect()

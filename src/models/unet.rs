@@ -1,10 +1,10 @@
 //! The class-conditional DDPM U-Net (Ho et al. 2020 as conditioned in ALGORITHMS 8.1).
 
-use burn::tensor::{Distribution, Int, Tensor, TensorData};
+use burn::tensor::{Int, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    layers::{Conv, GroupNorm, Linear, Mode, Pass},
+    layers::{Conv, GroupNorm, Linear, Pass},
     weights::{Init, WeightLayout},
 };
 use crate::{
@@ -67,13 +67,8 @@ impl ResBlock {
         let shift = self.temb_cemb_proj.forward(pass, emb.clone());
         let [n, c] = shift.dims();
         let h = self.norm2.forward(pass, h + shift.reshape([n, c, 1, 1]), true);
-        let h = if pass.mode == Mode::Train && dropout > 0.0 {
-            let keep = 1.0 - dropout;
-            let kept = h.clone().without_autodiff().random_like(Distribution::Bernoulli(keep));
-            h * (kept / keep)
-        } else {
-            h
-        };
+        let [_, c, height, width] = h.dims();
+        let h = pass.dropout(h, dropout, [c, height, width]);
         let h = self.conv2.forward(pass, h);
         match &self.nin_shortcut {
             Some(conv) => conv.forward(pass, x) + h,

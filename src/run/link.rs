@@ -12,9 +12,9 @@ use crate::{
 const LONGEST: usize = 2_000;
 
 /// Names that stand in a link, in their order.
-const NAMES: [&str; 12] = [
-    "model", "forget", "method", "mask", "density", "redirect", "seed", "budget", "steps", "knobs",
-    "at", "run",
+const NAMES: [&str; 13] = [
+    "model", "forget", "method", "mask", "density", "redirect", "seed", "budget", "steps", "lr",
+    "knobs", "at", "run",
 ];
 
 /// Names that are for the page alone: how it looks, and where it computes.
@@ -76,6 +76,7 @@ impl Link {
                         budget.ok_or_else(|| Error::unknown("budget", &value, names))?;
                 }
                 "steps" => recipe.steps = Some(number(known, &value)?),
+                "lr" => recipe.lr = Some(number(known, &value)?),
                 "knobs" => knobs = value.into_owned(),
                 "at" => at = Some(number(known, &value)?),
                 _ => {
@@ -117,6 +118,7 @@ impl Link {
         put("seed", Some(r.seed.to_string()).filter(|_| r.seed != plain.seed));
         put("budget", Some(r.budget.name().into()).filter(|_| r.budget != plain.budget));
         put("steps", r.steps.map(|s| s.to_string()));
+        put("lr", r.lr.map(|lr| lr.to_string()));
         let knobs: Vec<_> = r.knobs.iter().map(|(name, v)| format!("{name}:{v}")).collect();
         put("knobs", Some(knobs.join(",")).filter(|k| !k.is_empty()));
         put("at", self.at.map(|s| s.to_string()));
@@ -142,6 +144,7 @@ mod tests {
             seed: u64::MAX,
             budget: Budget::Tiny,
             steps: Some(12),
+            lr: Some(2.5e-4),
             redirect: Redirect::Class("Ankle boot".into()),
             knobs: [("alpha".into(), 0.25), ("drift".into(), 1.0)].into(),
             ..Recipe::new("fashion-ddpm", "fashion-mnist", "class:T-shirt")
@@ -179,6 +182,10 @@ mod tests {
             ("steps=10000001", "steps"),
             ("steps=1e3", "steps"),
             ("steps=ten", "steps"),
+            ("lr=0", "lr"),
+            ("lr=-1e-3", "lr"),
+            ("lr=inf", "lr"),
+            ("lr=", "lr"),
             ("at=-1", "at"),
             ("at=x", "at"),
             ("run=yes", "run"),

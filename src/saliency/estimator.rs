@@ -65,6 +65,21 @@ impl Estimator {
         }
     }
 
+    /// The name for a person.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::AbsSumGrad => "Gradient sum",
+            Self::SumAbsGrad => "|Gradient| sum",
+            Self::Fisher => "Fisher",
+            Self::FisherRatio => "Fisher ratio",
+            Self::Magnitude => "Weight size",
+            Self::Random => "Random",
+            Self::Inverted => "Least salient",
+            Self::LayerBalanced => "Layer-balanced",
+            Self::None => "No mask",
+        }
+    }
+
     /// What it is, in a line for a person.
     pub fn about(self) -> &'static str {
         match self {

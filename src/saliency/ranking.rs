@@ -166,3 +166,19 @@ fn count(density: f64, n: usize) -> Result<usize> {
     }
     Ok((n as f64 * density) as usize)
 }
+
+#[cfg(test)]
+mod tests {
+    /// ALGORITHMS 4.2 and 8.4.
+    #[test]
+    fn the_papers_networks_keep_as_many_weights_as_its_code() {
+        let golden = [
+            1_117_396, 2_234_792, 3_352_188, 4_469_584, 5_586_981, 6_704_377, 7_821_773, 8_939_169,
+            10_056_565, 11_173_962,
+        ];
+        for (tenth, k) in (1..).zip(golden) {
+            assert_eq!(super::count(f64::from(tenth) / 10.0, 11_173_962).unwrap(), k);
+        }
+        assert_eq!(super::count(0.5, 38_632_323).unwrap(), 19_316_161);
+    }
+}

@@ -67,6 +67,13 @@ pub struct Studio {
     /// The panel that a narrow window shows.
     pub(super) tab: Tab,
     pub(super) host: Host,
+    /// Where the top bar ends, in points; messages hang there.
+    pub(super) bar_end: f32,
+    /// What was just done, and until when that is said, in seconds of the window's clock.
+    pub(super) notice: Option<(&'static str, f64)>,
+    /// The path that is written into the window's own way to open a file.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub(super) path: String,
     /// The link that the host knows.
     link: String,
     themed: bool,
@@ -92,6 +99,10 @@ impl Studio {
             curve: Curve::default(),
             tab: Tab::default(),
             host: Host::default(),
+            bar_end: 0.0,
+            notice: None,
+            #[cfg(not(target_arch = "wasm32"))]
+            path: String::new(),
             link: String::new(),
             themed: false,
         }
@@ -135,17 +146,17 @@ impl Studio {
         } else {
             self.wide_ui(ui);
         }
+        top_bar::messages_ui(self, ui.ctx(), theme::palette(ui));
         tour::tour_ui(self, ui.ctx(), theme::palette(ui));
         self.frames.overlay_ui(ui.ctx());
     }
 
-    /// The bar on top, and below it the line that tells of a failure.
-    pub(super) fn bars_ui(&mut self, ui: &mut Ui, frame: Frame, bar_ui: fn(&mut Self, &mut Ui)) {
+    /// The bar on top.
+    pub(super) fn bar_ui(&mut self, ui: &mut Ui, frame: Frame, bar_ui: fn(&mut Self, &mut Ui)) {
+        self.bar_end = ui.available_rect_before_wrap().top();
         if !self.host.embedded {
-            Panel::top("top bar").frame(frame).show(ui, |ui| bar_ui(self, ui));
-        }
-        if self.state.error.is_some() {
-            Panel::top("error").frame(frame).show(ui, |ui| top_bar::error_ui(self, ui));
+            let bar = Panel::top("top bar").frame(frame).show(ui, |ui| bar_ui(self, ui));
+            self.bar_end = bar.response.rect.bottom();
         }
     }
 
@@ -154,7 +165,7 @@ impl Studio {
         let margin = |x, y| Frame::side_top_panel(ui.style()).inner_margin(Margin::symmetric(x, y));
         let (bar, side) = (margin(12, 8), margin(12, 10));
         let whole = ui.available_size();
-        self.bars_ui(ui, bar, top_bar::top_bar_ui);
+        self.bar_ui(ui, bar, top_bar::top_bar_ui);
         Panel::right("saliency")
             .frame(side)
             .default_size((whole.x * 0.24).clamp(256.0, 320.0))
@@ -202,6 +213,9 @@ impl Studio {
         }
         while let Some(saved) = self.saver.poll() {
             self.state.note_saved(saved.run.as_ref(), saved.place);
+            if let Some(told) = self.saver.told() {
+                self.state.ended = told;
+            }
         }
         let again = if self.state.work.is_some() || self.saver.busy() {
             Duration::from_millis(50)
@@ -215,20 +229,22 @@ impl Studio {
 }
 
 impl Studio {
+    /// Opens a weights file, a model's folder or a table's.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub(super) fn open_path(&mut self, path: &std::path::Path) {
+        if path.is_dir() && !path.join("model_index.json").is_file() {
+            self.tables.open(path.into());
+            self.view = View::Table;
+        } else {
+            self.state.import(path.to_string_lossy().into_owned(), None);
+        }
+    }
+
     /// Opens weights files that were dropped or asked for.
     fn take_files(&mut self, ctx: &egui::Context) {
         #[cfg(not(target_arch = "wasm32"))]
         for file in ctx.input(|i| i.raw.dropped_files.clone()) {
-            if file.path().join("model_index.json").is_file() {
-                self.state.import(file.path().to_string_lossy().into_owned(), None);
-                continue;
-            }
-            if file.path().is_dir() {
-                self.tables.open(file.path().into());
-                self.view = View::Table;
-                continue;
-            }
-            self.state.import(file.path().to_string_lossy().into_owned(), None);
+            self.open_path(file.path());
         }
         // A page hands over what was dropped on it by itself.
         let _ = ctx;

@@ -1,13 +1,10 @@
 //! One unlearning run as it is seen from outside: losses, pictures on the way, the result.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{ops::Range, path::PathBuf, sync::Arc};
 
 use crate::{
     engine::job::{Grid, Live, Run},
-    run::{
-        audit::Audit,
-        report::{Metrics, Verdict},
-    },
+    run::{audit::Audit, report::Verdict},
 };
 
 /// A run that was asked for.
@@ -21,8 +18,6 @@ pub struct Attempt {
     pub steps: usize,
     /// Pictures by the number of updates before them; step 0 is the unchanged model.
     pub snapshots: Vec<(usize, Arc<Grid>)>,
-    /// (step, UA, RA and TA over the shown tiles), of every look so far.
-    pub glances: Vec<(usize, Metrics)>,
     pub run: Option<Arc<Run>>,
     /// What the model still holds, once that was looked for.
     pub audit: Option<Arc<Audit>>,
@@ -33,6 +28,41 @@ pub struct Attempt {
     pub saved: Option<PathBuf>,
 }
 
+/// What the tiles of a snapshot show, in percent: a glance, not a measurement.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Look {
+    pub step: usize,
+    /// Tiles of the forget set that are not recognised; `None` where none of it is shown.
+    pub gone: Option<f64>,
+    /// Other tiles that are. What a model was trained on and what not is not told apart here.
+    pub kept: Option<f64>,
+    /// Tiles that were looked at.
+    pub n: usize,
+}
+
+impl Look {
+    /// Counts a snapshot's tiles, of which the rows `forgotten` are of the forget set.
+    fn of(step: usize, grid: &Grid, forgotten: &Range<usize>) -> Self {
+        let count = |asked: bool| {
+            let rows = (0..grid.rows.len()).filter(|row| forgotten.contains(row) == asked);
+            let tiles = rows.flat_map(|row| (0..grid.columns).map(move |column| (row, column)));
+            let mut found = [0, 0];
+            for (row, column) in tiles {
+                let Some((class, (seen, _))) = grid.rows[row].zip(grid.seen_in(row, column)) else {
+                    continue;
+                };
+                found[usize::from(class == seen)] += 1;
+            }
+            found
+        };
+        let [gone, there] = count(true);
+        let [lost, kept] = count(false);
+        let share = |part: usize, n: usize| (n > 0).then(|| 100.0 * part as f64 / n as f64);
+        let n = [gone + there, lost + kept];
+        Self { step, gone: share(gone, n[0]), kept: share(kept, n[1]), n: n[0] + n[1] }
+    }
+}
+
 impl Attempt {
     /// A run that has yet to start; until it does, the model shows what it showed before.
     pub fn new(method: String, before: Arc<Grid>) -> Self {
@@ -41,7 +71,6 @@ impl Attempt {
             losses: Vec::new(),
             steps: 0,
             snapshots: vec![(0, before)],
-            glances: Vec::new(),
             run: None,
             audit: None,
             verdict: None,
@@ -57,7 +86,6 @@ impl Attempt {
         if let Some(grid) = live.grid {
             self.snapshots.push((live.step, grid));
         }
-        self.glances.extend(live.metrics.map(|m| (live.step, m)));
     }
 
     /// Takes in the result.
@@ -75,5 +103,16 @@ impl Attempt {
         let last = self.snapshots.iter().rposition(|(s, _)| *s <= upto).unwrap_or(0);
         let (step, grid) = &self.snapshots[last];
         (*step, grid)
+    }
+
+    /// What every snapshot shows, the rows `forgotten` being of the forget set.
+    pub fn looks(&self, forgotten: &Range<usize>) -> impl Iterator<Item = Look> {
+        self.snapshots.iter().map(move |(step, grid)| Look::of(*step, grid, forgotten))
+    }
+
+    /// What the snapshot shows that [`Self::at`] finds.
+    pub fn look_at(&self, step: Option<usize>, forgotten: &Range<usize>) -> Look {
+        let (step, grid) = self.at(step);
+        Look::of(step, grid, forgotten)
     }
 }

@@ -1,8 +1,8 @@
 //! The frame of a small plot: axes with round numbers, and where a value lies.
 
 use egui::{
-    Align2, Color32, Painter, Pos2, Rect, Response, Role, Sense, Stroke, TextStyle, Ui, Vec2,
-    WidgetInfo, pos2, vec2,
+    Align, Align2, Color32, Painter, Pos2, Rect, Response, Role, Sense, Stroke, StrokeKind,
+    TextStyle, Ui, Vec2, WidgetInfo, pos2, text::LayoutJob, vec2,
 };
 
 use super::theme;
@@ -56,7 +56,12 @@ impl Chart {
         painter.vline(rect.left(), rect.y_range(), strong);
         let place = pos2(rect.center().x, whole.bottom() - 1.0);
         painter.text(place, Align2::CENTER_BOTTOM, axes[0].name, font.clone(), palette.text());
-        let name = painter.layout_no_wrap(axes[1].name.into(), font, palette.text());
+        let lay = |name: &str| painter.layout_no_wrap(name.into(), font.clone(), palette.text());
+        let mut name = lay(axes[1].name);
+        if name.size().x > whole.height() {
+            // Its unit goes where there is no room for it.
+            name = lay(axes[1].name.split(',').next().unwrap_or_default());
+        }
         let place = pos2(whole.left() + 1.0, rect.center().y + name.size().x / 2.0);
         let turned = egui::epaint::TextShape::new(place, name, palette.text());
         painter.add(turned.with_angle(-std::f32::consts::FRAC_PI_2));
@@ -77,6 +82,34 @@ impl Chart {
         let points: Vec<Pos2> = values.into_iter().map(|[x, y]| self.at(x, y)).collect();
         self.painter.line(points, Stroke::new(width, color));
     }
+}
+
+/// Says in the middle of an empty plot what will be there.
+pub fn note(painter: &Painter, plot: Rect, text: &str, ui: &Ui) {
+    let palette = theme::palette(ui);
+    let font = TextStyle::Body.resolve(ui.style());
+    let margin = vec2(10.0, 6.0);
+    let width = (plot.width() - 4.0 * margin.x).max(40.0);
+    let mut job = LayoutJob::simple(text.into(), font, palette.weak, width);
+    job.halign = Align::Center;
+    let galley = painter.layout_job(job);
+    let card = Rect::from_center_size(plot.center(), galley.size() + 2.0 * margin);
+    // Filled: grid lines would strike the text through.
+    painter.rect(card, 5.0, palette.card, Stroke::new(1.0, palette.border), StrokeKind::Inside);
+    painter.galley(pos2(card.center().x, card.top() + margin.y), galley, palette.weak);
+}
+
+/// A mark's meaning: `draw` draws it around a point, before its name. Wraps as a whole.
+pub fn key_ui(ui: &mut Ui, name: &str, draw: impl FnOnce(&Painter, Pos2)) {
+    const MARK: f32 = 20.0;
+    let font = TextStyle::Small.resolve(ui.style());
+    let color = theme::palette(ui).text();
+    let galley = ui.painter().layout_no_wrap(name.into(), font, color);
+    let size = vec2(MARK + galley.size().x, galley.size().y);
+    let (rect, response) = ui.allocate_exact_size(size, Sense::hover());
+    response.widget_info(|| WidgetInfo::labeled(Role::Label, true, name));
+    draw(ui.painter(), pos2(rect.left() + MARK / 2.0 - 2.0, rect.center().y));
+    ui.painter().galley(rect.min + vec2(MARK, 0.0), galley, color);
 }
 
 /// The smallest round number that a value fits below.

@@ -6,7 +6,7 @@ use egui::{RichText, ScrollArea, Sense, Ui, Vec2, vec2};
 
 use super::{
     app::Studio,
-    panes::{self, Look},
+    panes::{self, Look, Mark},
     session::{Content, Pane, Session},
     state::State,
     swipe::Swipe,
@@ -27,6 +27,15 @@ pub const TITLE: f32 = 22.0;
 pub const GAP: f32 = 14.0;
 /// Width that a pane's title asks for; narrower where there is no room.
 const TITLED: f32 = 96.0;
+/// Width of a pane that stays empty.
+const STRIP: f32 = 54.0;
+/// Side of a tile, in points.
+const SMALLEST: f32 = 14.0;
+const LARGEST: f32 = 180.0;
+/// Columns that are shown, however small that makes them.
+const FEWEST: usize = 2;
+/// Above this width the legend stands beside the switches.
+const ONE_ROW: f32 = 700.0;
 
 /// Which panes are shown, and their textures.
 pub struct Comparison {
@@ -50,7 +59,7 @@ impl Comparison {
 
 /// Draws the panes.
 pub fn compare_ui(studio: &mut Studio, ui: &mut Ui) {
-    let one_row = ui.available_width() > 640.0;
+    let one_row = ui.available_width() > ONE_ROW;
     ui.horizontal(|ui| {
         for &pane in Pane::of(studio.state.task) {
             ui.checkbox(&mut studio.comparison.shown[pane as usize], pane.name())
@@ -59,18 +68,34 @@ pub fn compare_ui(studio: &mut Studio, ui: &mut Ui) {
         ui.checkbox(&mut studio.comparison.swipe.on, "Swipe")
             .on_hover_text("Before and after in one pane (W); or hold B for Before everywhere");
         if one_row {
-            ui.add_space(12.0);
-            legend_ui(studio.state.task, ui);
+            ui.add_space(8.0);
+            legend_ui(ui);
         }
     });
     if !one_row {
-        ui.horizontal(|ui| legend_ui(studio.state.task, ui));
+        ui.horizontal(legend_ui);
     }
     ui.add_space(4.0);
     match studio.state.session().seen().cloned() {
-        Some(opened) => panes_ui(studio, ui, &opened),
+        Some(opened) => {
+            stopped_ui(&mut studio.state, ui);
+            panes_ui(studio, ui, &opened);
+        }
         None => opening_ui(&mut studio.state, ui),
     }
+}
+
+/// Says that the model was not opened to its end, and offers to open it again.
+fn stopped_ui(state: &mut State, ui: &mut Ui) {
+    if state.work.is_some() || state.session().opened.is_some() {
+        return;
+    }
+    ui.horizontal(|ui| {
+        ui.label("The model is not open: these are its first pictures");
+        if ui.button("Open again").clicked() {
+            state.open();
+        }
+    });
 }
 
 fn opening_ui(state: &mut State, ui: &mut Ui) {
@@ -92,18 +117,14 @@ fn opening_ui(state: &mut State, ui: &mut Ui) {
 }
 
 /// Says what the frames mean.
-fn legend_ui(task: Task, ui: &mut Ui) {
+fn legend_ui(ui: &mut Ui) {
     ui.spacing_mut().interact_size.y = 14.0;
-    ui.spacing_mut().item_spacing.x = 6.0;
-    let agreed = match task {
-        Task::TextToImage => "seen as asked",
-        _ => "seen as its class",
-    };
-    for (agrees, text) in [(true, agreed), (false, "seen as another")] {
-        let (rect, _) = ui.allocate_exact_size(vec2(14.0, 14.0), Sense::hover());
-        panes::frame(ui.painter(), rect, agrees);
-        ui.label(RichText::new(text).small().weak());
-        ui.add_space(8.0);
+    ui.spacing_mut().item_spacing.x = 4.0;
+    for mark in Mark::ALL {
+        let (rect, _) = ui.allocate_exact_size(vec2(16.0, 16.0), Sense::hover());
+        panes::frame(ui.painter(), rect, mark);
+        ui.label(RichText::new(mark.name()).small().weak()).on_hover_text(mark.means());
+        ui.add_space(4.0);
     }
 }
 
@@ -111,37 +132,62 @@ fn legend_ui(task: Task, ui: &mut Ui) {
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Arrangement {
     per_band: usize,
+    /// In how many parts, side by side, the rows are shown.
+    parts: usize,
+    /// Columns of each pane that are shown.
+    columns: usize,
     /// Size of a tile with its frame, in points.
     tile: Vec2,
     /// Width of a pane whose tiles take less.
     least: f32,
 }
 
+/// What a pane of tiles has for itself.
+struct Room {
+    width: f32,
+    /// Height of a row.
+    row: f32,
+}
+
+fn room(space: Vec2, panes: &[Width], grid: &Grid, per_band: usize, parts: usize) -> Room {
+    let rows = grid.rows.len().max(1).div_ceil(parts) as f32;
+    // A point is lost to rounding.
+    let across = space.x / parts as f32 - names_width(grid) - per_band as f32 * GAP - 1.0;
+    let width = panes.chunks(per_band).map(|band| {
+        let tiled = band.iter().filter(|width| **width == Width::Tiles).count();
+        let points = band.iter().map(|width| width.points().unwrap_or(0.0)).sum::<f32>();
+        (across - points) / tiled.max(1) as f32
+    });
+    let down = panes.chunks(per_band).len() as f32;
+    Room {
+        width: width.fold(f32::INFINITY, f32::min),
+        row: (space.y - down * (TITLE + GAP)) / (down * rows),
+    }
+}
+
+/// The largest tiles, where a column more makes up for tiles that are a little smaller.
 fn arrange(space: Vec2, panes: &[Width], grid: &Grid) -> Arrangement {
-    let rows = grid.rows.len().max(1) as f32;
     let aspect = grid.tile[0] as f32 / grid.tile[1].max(1) as f32;
-    // A column's width, were there no end to the height.
-    let column = |per_band: usize| {
-        // A point is lost to rounding.
-        let room = space.x - names_width(grid) - per_band as f32 * GAP - 1.0;
-        let width = panes.chunks(per_band).map(|band| {
-            let [tiles, points] = band.iter().fold([0.0, 0.0], |sum, width| match width {
-                Width::Tiles(n) => [sum[0] + *n as f32, sum[1]],
-                Width::Points(points) => [sum[0], sum[1] + points],
-            });
-            (room - points) / tiles.max(1.0)
-        });
-        width.fold(f32::INFINITY, f32::min)
+    let all = grid.columns.max(1);
+    let fit = |per_band: usize, parts: usize, columns: usize| {
+        let room = room(space, panes, grid, per_band, parts);
+        let side = (room.row / aspect).min(room.width / columns as f32).min(LARGEST);
+        let least = TITLED.min(room.width);
+        let tile = vec2(side, side * aspect);
+        (side * (columns as f32).powf(0.25), Arrangement { per_band, parts, columns, tile, least })
     };
-    let side = |per_band: usize| {
-        let down = panes.chunks(per_band).len() as f32;
-        let height = (space.y - down * (TITLE + GAP)) / (down * rows);
-        (height / aspect).min(column(per_band))
-    };
-    let best = (1..=panes.len().max(1)).max_by(|a, b| side(*a).total_cmp(&side(*b))).unwrap_or(1);
-    let side = side(best).clamp(14.0, 72.0);
-    let least = TITLED.min(column(best) * grid.columns as f32);
-    Arrangement { per_band: best, tile: vec2(side, side * aspect), least }
+    let one_part = (1..=panes.len().max(1))
+        .flat_map(|per_band| (FEWEST.min(all)..=all).map(move |columns| fit(per_band, 1, columns)));
+    // More parts where all columns are shown and there is still room beside them.
+    let more_parts = (2..=grid.rows.len().max(2))
+        .rev()
+        .map(|parts| fit(panes.len().max(1), parts, all))
+        .filter(|(_, arrangement)| arrangement.least >= TITLED);
+    let best = more_parts.chain(one_part).max_by(|a, b| a.0.total_cmp(&b.0));
+    let mut best = best.unwrap_or_else(|| fit(1, 1, all)).1;
+    let side = best.tile.x.max(SMALLEST);
+    best.tile = vec2(side, side * aspect);
+    best
 }
 
 fn panes_ui(studio: &mut Studio, ui: &mut Ui, opened: &Arc<Opened>) {
@@ -149,7 +195,7 @@ fn panes_ui(studio: &mut Studio, ui: &mut Ui, opened: &Arc<Opened>) {
     let of_task = Pane::of(session.task).iter().copied();
     let shown: Vec<Pane> = of_task.filter(|p| studio.comparison.shown[*p as usize]).collect();
     let base = session.base().unwrap_or(&opened.grid);
-    let widths: Vec<Width> = shown.iter().map(|p| width(session, base, *p)).collect();
+    let widths: Vec<Width> = shown.iter().map(|p| width(session, *p)).collect();
     let arrangement = arrange(ui.available_size(), &widths, base);
     let before = studio.comparison.sheets[0].texture(ui.ctx(), base);
     let look = Look {
@@ -157,26 +203,35 @@ fn panes_ui(studio: &mut Studio, ui: &mut Ui, opened: &Arc<Opened>) {
         base,
         classes: &opened.classes,
         forgotten: session.forgotten(),
+        columns: arrangement.columns,
         tile: arrangement.tile,
         least: arrangement.least,
         before,
         swipe: studio.comparison.swipe.share(ui.ctx()),
         palette: theme::palette(ui),
     };
+    let rows = base.rows.len();
+    let part = rows.div_ceil(arrangement.parts).max(1);
     let mut swiped = None;
     ScrollArea::both().auto_shrink(false).show(ui, |ui| {
         ui.spacing_mut().item_spacing = vec2(GAP, GAP);
         for band in shown.chunks(arrangement.per_band) {
             ui.horizontal_top(|ui| {
-                look.names_ui(ui);
-                for &pane in band {
-                    let sheet = &mut studio.comparison.sheets[pane as usize];
-                    let (rect, moved) = look.pane_ui(ui, pane, sheet);
-                    swiped = moved.or(swiped);
-                    match pane {
-                        Pane::Before => studio.tour.mark(Spot::Before, rect),
-                        Pane::Random => studio.tour.mark(Spot::Control, rect),
-                        _ => {}
+                for first in (0..rows).step_by(part) {
+                    let rows = first..rows.min(first + part);
+                    look.names_ui(ui, &rows);
+                    // What stays empty is said once.
+                    let filled =
+                        |pane: &&Pane| first == 0 || width(session, **pane) == Width::Tiles;
+                    for &pane in band.iter().filter(filled) {
+                        let sheet = &mut studio.comparison.sheets[pane as usize];
+                        let (rect, moved) = look.pane_ui(ui, pane, sheet, &rows);
+                        swiped = moved.or(swiped);
+                        match pane {
+                            Pane::Before if first == 0 => studio.tour.mark(Spot::Before, rect),
+                            Pane::Random if first == 0 => studio.tour.mark(Spot::Control, rect),
+                            _ => {}
+                        }
                     }
                 }
             });
@@ -191,15 +246,26 @@ fn panes_ui(studio: &mut Studio, ui: &mut Ui, opened: &Arc<Opened>) {
 /// A pane's width.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Width {
-    Tiles(usize),
+    /// As wide as its tiles.
+    Tiles,
     Points(f32),
 }
 
-/// Retrain without a twin stays empty and takes little; the others will be filled.
-pub fn width(session: &Session, base: &Grid, pane: Pane) -> Width {
+impl Width {
+    /// The width that does not depend on the tiles.
+    pub fn points(self) -> Option<f32> {
+        match self {
+            Self::Tiles => None,
+            Self::Points(points) => Some(points),
+        }
+    }
+}
+
+/// Retrain without a twin stays empty and is a strip; the others will be filled.
+pub fn width(session: &Session, pane: Pane) -> Width {
     match (pane, session.content(pane)) {
-        (Pane::Retrain, Content::Hint(_)) => Width::Points(96.0),
-        _ => Width::Tiles(base.columns),
+        (Pane::Retrain, Content::Hint(_)) => Width::Points(STRIP),
+        _ => Width::Tiles,
     }
 }
 
@@ -212,42 +278,64 @@ pub fn names_width(grid: &Grid) -> f32 {
 mod tests {
     use super::*;
 
-    #[test]
-    fn four_panes_fit_the_smallest_window() {
-        let grid = Grid {
+    fn grid(columns: usize) -> Grid {
+        Grid {
             rows: (0..10).map(Some).collect(),
             names: Vec::new(),
-            columns: 6,
+            columns,
             channels: 1,
             tile: [28, 28],
             pixels: Vec::new(),
             seen: Vec::new(),
-        };
+        }
+    }
+
+    const PANES: [Width; 4] = [Width::Tiles, Width::Tiles, Width::Tiles, Width::Points(STRIP)];
+
+    /// Width of what is arranged, with all names and gaps.
+    fn across(arrangement: &Arrangement, tiled: f32, strips: f32) -> f32 {
+        let pane = (arrangement.columns as f32 * arrangement.tile.x).max(arrangement.least);
+        let gaps = (tiled + strips) * GAP;
+        arrangement.parts as f32 * (NAMES + gaps + tiled * pane) + strips * STRIP
+    }
+
+    #[test]
+    fn four_panes_fit_the_smallest_window() {
         // The centre at 1024 x 640.
-        let tiles = Width::Tiles(6);
-        let panes = [tiles, tiles, tiles, Width::Points(96.0)];
-        let small = arrange(vec2(500.0, 260.0), &panes, &grid);
-        assert!(small.per_band == 4 && small.tile.x > 14.0, "{small:?}");
-        assert!(NAMES + 4.0 * GAP + 18.0 * small.tile.x + 96.0 <= 500.0);
-        let large = arrange(vec2(900.0, 700.0), &[tiles; 2], &grid);
-        assert!(large.per_band == 2 && large.tile.x > 60.0, "{large:?}");
+        let small = arrange(vec2(500.0, 260.0), &PANES, &grid(6));
+        assert!(small.per_band == 4 && small.tile.x > 20.0 && small.columns >= 3, "{small:?}");
+        assert!(across(&small, 3.0, 1.0) <= 500.0);
+        let large = arrange(vec2(900.0, 700.0), &[Width::Tiles; 2], &grid(6));
+        assert!(large.per_band == 2 && large.tile.x > 60.0 && large.columns == 6, "{large:?}");
+    }
+
+    #[test]
+    fn tiles_are_as_large_as_the_height_allows() {
+        // The centre at 1280 x 800, and at 1024 x 700 with all panes filled.
+        for (space, panes) in [(vec2(711.0, 384.0), PANES), (vec2(518.0, 318.0), [Width::Tiles; 4])]
+        {
+            let window = arrange(space, &panes, &grid(6));
+            let row = (space.y - TITLE - GAP) / 10.0;
+            assert!(window.tile.y > 0.95 * row && window.columns >= 3, "{window:?}");
+            assert!(window.tile.y * 10.0 + TITLE + GAP <= space.y + 0.01, "{window:?}");
+        }
+    }
+
+    #[test]
+    fn few_columns_in_a_wide_window_are_shown_in_parts() {
+        // The centre at 1920 x 1080 with one picture of each class.
+        let space = vec2(1370.0, 680.0);
+        let window = arrange(space, &PANES, &grid(1));
+        assert!(window.parts == 2 && window.tile.x > 110.0, "{window:?}");
+        assert!(across(&window, 3.0, 1.0) <= space.x, "{window:?}");
+        assert_eq!(arrange(space, &PANES, &grid(6)).parts, 1);
     }
 
     #[test]
     fn panes_of_one_column_leave_room_for_their_titles() {
-        let grid = Grid {
-            names: Vec::new(),
-            rows: (0..10).map(Some).collect(),
-            columns: 1,
-            channels: 1,
-            tile: [28, 28],
-            pixels: Vec::new(),
-            seen: Vec::new(),
-        };
-        let panes = [Width::Tiles(1), Width::Tiles(1), Width::Tiles(1), Width::Points(96.0)];
-        let window = arrange(vec2(700.0, 420.0), &panes, &grid);
+        let window = arrange(vec2(700.0, 420.0), &PANES, &grid(1));
         assert!(window.per_band == 4 && window.least == TITLED, "{window:?}");
-        let phone = arrange(vec2(374.0, 300.0), &panes, &grid);
-        assert!(NAMES + 4.0 * GAP + 3.0 * phone.least + 96.0 <= 374.0, "{phone:?}");
+        let phone = arrange(vec2(374.0, 300.0), &PANES, &grid(1));
+        assert!(across(&phone, 3.0, 1.0) <= 374.0, "{phone:?}");
     }
 }

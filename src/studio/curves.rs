@@ -1,16 +1,17 @@
 //! The curves of the bottom: the loss, the accuracies at a glance, or the forget map in small.
 
-use egui::{Button, RichText, Slider, Ui};
-use egui_plot::{Corner, Legend, Line, LineStyle, Plot, VLine};
+use egui::{Button, Color32, RichText, Shape, Slider, Stroke, Ui, vec2};
+use egui_plot::{Line, LineStyle, Plot, VLine};
 
 use super::{
     app::Studio,
+    attempt::Look,
+    chart::{key_ui, note},
     session::{Arm, Session},
     theme::{self, Palette},
     timeline::arm_name,
     views, words,
 };
-use crate::run::report::Metrics;
 
 /// What is drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -21,20 +22,37 @@ pub enum Curve {
     Map,
 }
 
+/// A curve as it is drawn and named.
+struct Drawn {
+    name: String,
+    points: Vec<[f64; 2]>,
+    color: Color32,
+    dashed: bool,
+}
+
 /// Draws the choice and what was chosen.
 pub fn curves_ui(studio: &mut Studio, ui: &mut Ui) {
-    ui.horizontal(|ui| {
-        ui.spacing_mut().item_spacing.x = 2.0;
-        ui.spacing_mut().interact_size.y = 20.0;
+    let session = studio.state.session();
+    let drawn = match studio.curve {
+        Curve::Loss => losses(session, theme::palette(ui)),
+        Curve::Accuracy => accuracies(session, theme::palette(ui)),
+        Curve::Map => Vec::new(),
+    };
+    let height = std::mem::replace(&mut ui.spacing_mut().interact_size.y, 18.0);
+    ui.horizontal_wrapped(|ui| {
+        ui.spacing_mut().item_spacing = vec2(2.0, 1.0);
         ui.spacing_mut().button_padding.y = 1.0;
         for (curve, name, hint) in [
             (Curve::Loss, "Loss", "Of every update"),
-            (Curve::Accuracy, "UA and RA", "At a glance while it trains, over the shown tiles"),
+            (Curve::Accuracy, "UA, RA, TA", GLANCE),
             (Curve::Map, "Map", "The forget map of all finished runs"),
         ] {
             ui.selectable_value(&mut studio.curve, curve, name).on_hover_text(hint);
         }
+        // Not in the plot, where it would lie over the end of the curves.
+        drawn.iter().for_each(|curve| name_ui(curve, ui));
     });
+    ui.spacing_mut().interact_size.y = height;
     if studio.curve == Curve::Map {
         let size = ui.available_size();
         if let Some(number) = views::map_chart_ui(studio.state.session(), ui, size) {
@@ -43,47 +61,73 @@ pub fn curves_ui(studio: &mut Studio, ui: &mut Ui) {
         return;
     }
     let session = studio.state.session();
-    let palette = theme::palette(ui);
-    let lines = match studio.curve {
-        Curve::Loss => losses(session, palette),
-        _ => accuracies(session, palette),
-    };
-    plot_ui(session, studio.curve, lines, ui);
+    plot_ui(session, studio.curve, drawn, ui);
     if session.stops().len() > 1 {
         scrub_ui(studio.state.session_mut(), ui);
     }
 }
 
-fn losses<'a>(session: &Session, palette: &Palette) -> Vec<Line<'a>> {
-    let line = |arm: Arm| {
-        let losses = session.attempt(arm)?.losses.clone();
-        Some(styled(Line::new(arm_name(session, arm).to_owned(), losses), arm, palette))
-    };
-    Arm::BOTH.into_iter().filter_map(line).collect()
+/// What the accuracies are while a model trains.
+const GLANCE: &str = "A glance at the shown tiles, before, while it trains and after: UA of those \
+                      of the forget set, and RA and TA, which are one here, of the others";
+
+/// A curve's name after a piece of its line.
+fn name_ui(curve: &Drawn, ui: &mut Ui) {
+    ui.add_space(6.0);
+    key_ui(ui, &curve.name, |painter, at| {
+        let (half, stroke) = (vec2(8.0, 0.0), Stroke::new(1.5, curve.color));
+        let ends = [at - half, at + half];
+        if curve.dashed {
+            painter.extend(Shape::dashed_line(&ends, stroke, 4.0, 2.5));
+        } else {
+            painter.line_segment(ends, stroke);
+        }
+    });
 }
 
-fn accuracies<'a>(session: &Session, palette: &Palette) -> Vec<Line<'a>> {
-    type Value = fn(&Metrics) -> f64;
-    let values: [(&str, Value); 2] = [("UA", |m| m.UA), ("RA", |m| m.RA)];
-    let line = |arm: Arm, name: &str, value: Value| {
-        let glances = &session.attempt(arm).filter(|a| !a.glances.is_empty())?.glances;
-        let points: Vec<[f64; 2]> = glances.iter().map(|(s, m)| [*s as f64, value(m)]).collect();
-        let line = Line::new(format!("{} {name}", arm_name(session, arm)), points);
-        let line = styled(line, arm, palette);
-        Some(if name == "RA" { line.color(palette.good) } else { line })
+fn losses(session: &Session, palette: &Palette) -> Vec<Drawn> {
+    let drawn = |arm: Arm| {
+        let points = session.attempt(arm)?.losses.clone();
+        Some(Drawn {
+            name: arm_name(session, arm).into(),
+            points,
+            color: color(arm, palette),
+            dashed: arm == Arm::Control,
+        })
     };
-    let each = Arm::BOTH.into_iter().flat_map(|arm| values.map(|(name, value)| (arm, name, value)));
-    each.filter_map(|(arm, name, value)| line(arm, name, value)).collect()
+    Arm::BOTH.into_iter().filter_map(drawn).collect()
 }
 
-fn styled<'a>(line: Line<'a>, arm: Arm, palette: &Palette) -> Line<'a> {
+fn accuracies(session: &Session, palette: &Palette) -> Vec<Drawn> {
+    let forgotten = session.forgotten();
+    let drawn = |arm: Arm| -> Vec<Drawn> {
+        let Some(attempt) = session.attempt(arm).filter(|a| a.steps > 0) else {
+            return Vec::new();
+        };
+        let looks: Vec<Look> = attempt.looks(&forgotten).collect();
+        let curve = |name: &str, color, value: fn(&Look) -> Option<f64>| Drawn {
+            name: format!("{} {name}", arm_name(session, arm)),
+            points: looks.iter().filter_map(|l| Some([l.step as f64, value(l)?])).collect(),
+            color,
+            dashed: arm == Arm::Control,
+        };
+        let each = [
+            curve("UA", color(arm, palette), |look| look.gone),
+            curve("RA and TA", palette.good, |look| look.kept),
+        ];
+        each.into_iter().filter(|c| !c.points.is_empty()).collect()
+    };
+    Arm::BOTH.into_iter().flat_map(drawn).collect()
+}
+
+fn color(arm: Arm, palette: &Palette) -> Color32 {
     match arm {
-        Arm::Method => line.width(1.5).color(palette.accent_text),
-        Arm::Control => line.width(1.5).color(palette.caution).style(LineStyle::dashed_loose()),
+        Arm::Method => palette.accent_text,
+        Arm::Control => palette.caution,
     }
 }
 
-fn plot_ui(session: &Session, curve: Curve, lines: Vec<Line>, ui: &mut Ui) {
+fn plot_ui(session: &Session, curve: Curve, drawn: Vec<Drawn>, ui: &mut Ui) {
     let palette = theme::palette(ui);
     let steps = session.attempts.iter().flatten().map(|a| a.steps).max().unwrap_or(0);
     let held = session.scrub.map(|s| VLine::new("shown step", s as f64).color(palette.strong));
@@ -100,19 +144,16 @@ fn plot_ui(session: &Session, curve: Curve, lines: Vec<Line>, ui: &mut Ui) {
         .include_x(0.0)
         .include_x(steps.max(1) as f64)
         .include_y(0.0);
-    let empty = lines.is_empty();
+    let empty = drawn.is_empty();
     if empty {
         plot = plot.include_y(1.0).show_axes(false).show_grid(false);
-    } else {
-        let legend = Legend::default().position(Corner::RightTop).background_alpha(0.6);
-        plot = plot.legend(legend.text_style(egui::TextStyle::Small));
-        if curve == Curve::Accuracy {
-            plot = plot.include_y(100.0);
-        }
+    } else if curve == Curve::Accuracy {
+        plot = plot.include_y(100.0);
     }
-    let drawn = plot.show(ui, |plot| {
-        for line in lines {
-            plot.line(line);
+    let shown = plot.show(ui, |plot| {
+        for Drawn { name, points, color, dashed } in drawn {
+            let style = if dashed { LineStyle::dashed_loose() } else { LineStyle::Solid };
+            plot.line(Line::new(name, points).width(1.5).color(color).style(style));
         }
         if let Some(held) = held {
             plot.vline(held.allow_hover(false));
@@ -121,11 +162,9 @@ fn plot_ui(session: &Session, curve: Curve, lines: Vec<Line>, ui: &mut Ui) {
     if empty {
         let text = match curve {
             Curve::Loss => "The loss appears here while the model forgets",
-            _ => "UA and RA appear here with every look at the pictures",
+            _ => "UA, RA and TA appear here with every look at the pictures",
         };
-        let font = egui::TextStyle::Body.resolve(ui.style());
-        let at = drawn.response.rect.center();
-        ui.painter().text(at, egui::Align2::CENTER_CENTER, text, font, palette.weak);
+        note(ui.painter(), shown.response.rect, text, ui);
     }
 }
 

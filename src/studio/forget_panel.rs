@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use egui::{
     Align, Align2, AtomExt as _, Atoms, Button, Color32, ComboBox, DragValue, Frame, Image, Layout,
-    Panel, Rect, Response, RichText, ScrollArea, Slider, TextureId, Ui, Vec2, vec2,
+    Panel, Rect, Response, RichText, ScrollArea, Slider, TextureId, Ui, UiBuilder, Vec2, vec2,
 };
 
 use super::{
@@ -28,32 +28,28 @@ use crate::{
     unlearn::registry::METHODS,
 };
 
+/// Width of a number's box. It is fixed, so that a longer number moves nothing.
+const NUMBER: f32 = 68.0;
+
 /// Draws the panel.
 pub fn forget_ui(studio: &mut Studio, ui: &mut Ui) {
+    // A panel grows with what is in it and stays so; of this child it does not hear.
+    let room = ui.available_rect_before_wrap();
+    let mut inside = ui.new_child(UiBuilder::new().max_rect(room));
+    content_ui(studio, &mut inside);
+    ui.advance_cursor_after_rect(room);
+}
+
+fn content_ui(studio: &mut Studio, ui: &mut Ui) {
     let button = Panel::bottom("forget button")
         .frame(Frame::NONE)
         .show_separator_line(false)
         .show(ui, |ui| button_ui(&mut studio.state, ui));
     studio.tour.mark(Spot::Forget, button.response.rect);
+    let appears = studio.draft.appears(studio.state.task);
     ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
         ui.heading("What to forget");
-        match studio.state.session().opened.clone() {
-            Some(opened) => {
-                earlier_ui(&mut studio.state, &opened, ui);
-                let chips = ui.scope(|ui| match opened.task {
-                    Task::TextToImage => prompt::prompt_ui(studio, ui, &opened),
-                    _ => classes_ui(studio, ui, &opened),
-                });
-                studio.tour.mark(Spot::Pick, chips.response.rect);
-                if studio.state.task == Task::Classify {
-                    parts_ui(studio, ui);
-                }
-            }
-            None if studio.state.task == Task::TextToImage => {
-                ui.weak("Write a prompt here once the model is open");
-            }
-            None => drop(ui.weak("The classes appear once the model is open")),
-        }
+        what_ui(studio, ui, appears);
         ui.add_space(8.0);
         ui.heading("How");
         let free = !studio.state.held();
@@ -62,6 +58,28 @@ pub fn forget_ui(studio: &mut Studio, ui: &mut Ui) {
             how_ui(&mut studio.state, ui);
         });
     });
+}
+
+/// `appears`: whether the field for a prompt was not there a frame ago.
+fn what_ui(studio: &mut Studio, ui: &mut Ui, appears: bool) {
+    let task = studio.state.task;
+    let opened = studio.state.session().opened.clone();
+    if opened.is_none() && task != Task::TextToImage {
+        ui.weak("The classes appear once the model is open");
+        return;
+    }
+    if let Some(opened) = &opened {
+        earlier_ui(&mut studio.state, opened, ui);
+    }
+    let picks = ui.scope(|ui| match (task, &opened) {
+        (Task::TextToImage, opened) => prompt::prompt_ui(studio, ui, opened.as_ref(), appears),
+        (_, Some(opened)) => classes_ui(studio, ui, opened),
+        (_, None) => {}
+    });
+    studio.tour.mark(Spot::Pick, picks.response.rect);
+    if task == Task::Classify {
+        parts_ui(studio, ui);
+    }
 }
 
 fn button_ui(state: &mut State, ui: &mut Ui) {
@@ -73,7 +91,7 @@ fn button_ui(state: &mut State, ui: &mut Ui) {
     let response = ui
         .add_enabled_ui(blocked.is_none(), |ui| ui.add_sized(size, button))
         .inner
-        .on_hover_text("Unlearns with this recipe, then again with a random mask (F)")
+        .on_hover_text("Unlearns with this recipe, then again with a random mask (Ctrl+Enter)")
         .on_disabled_hover_text(blocked.unwrap_or_default());
     if response.clicked() {
         state.forget();
@@ -176,6 +194,7 @@ fn parts_ui(studio: &mut Studio, ui: &mut Ui) {
             let combo = ComboBox::from_id_salt("part").width(ui.available_width());
             combo
                 .selected_text(name)
+                .truncate()
                 .show_ui(ui, |ui| {
                     for (i, (name, part, hint)) in SHARES.into_iter().enumerate() {
                         let entry = ui.selectable_label(now == Some(i), name);
@@ -235,6 +254,7 @@ fn method_ui(state: &mut State, ui: &mut Ui) {
         ComboBox::from_id_salt("method")
             .width(ui.available_width())
             .selected_text(words::method(&name))
+            .truncate()
             .show_ui(ui, |ui| {
                 for method in METHODS.iter().filter(|m| m.tasks().contains(&task)) {
                     let chosen = method.name == name;
@@ -254,26 +274,28 @@ fn mask_ui(state: &mut State, ui: &mut Ui) {
     let mut mask = state.session().request.mask;
     let now = state.session().request.estimator();
     let own = Request { mask: None, ..state.session().request.clone() }.estimator();
-    let own = format!("The method's own, {}", own.name());
+    let own = format!("The method's own: {}", own.title());
     field_ui(ui, "Mask", |ui| {
         ComboBox::from_id_salt("mask")
             .width(ui.available_width())
-            .selected_text(now.name())
+            .selected_text(now.title())
+            .truncate()
             .show_ui(ui, |ui| {
                 ui.selectable_value(&mut mask, None, &own);
                 for estimator in Estimator::ALL.into_iter().filter(|e| e.fits(task)) {
-                    ui.selectable_value(&mut mask, Some(estimator), estimator.name())
-                        .on_hover_text(estimator.about());
+                    let hint = format!("{} ({})", estimator.about(), estimator.name());
+                    ui.selectable_value(&mut mask, Some(estimator), estimator.title())
+                        .on_hover_text(hint);
                 }
             })
             .response
-            .on_hover_text("How the weights that may change are chosen")
+            .on_hover_text(format!("Which weights may change: {} ({})", now.about(), now.name()))
     });
     state.set_mask(mask);
 }
 
 fn density_ui(state: &mut State, ui: &mut Ui) {
-    let masked = state.session().request.estimator() != Estimator::None;
+    let masked = state.session().request.masked(state.task);
     let mut percent = state.session().request.density * 100.0;
     let response = field_ui(ui, "Density", |ui| {
         let slider = Slider::new(&mut percent, 0.0..=100.0).suffix(" %").max_decimals(1);
@@ -305,6 +327,7 @@ fn redirect_ui(state: &mut State, ui: &mut Ui) {
         ComboBox::from_id_salt("redirect")
             .width(ui.available_width())
             .selected_text(name(redirect))
+            .truncate()
             .show_ui(ui, |ui| {
                 let classes = opened.classes.iter().filter(|c| Some(*c) != forgotten);
                 let classes = classes.map(|c| Redirect::Class(c.clone()));
@@ -323,6 +346,7 @@ fn budget_ui(state: &mut State, ui: &mut Ui) {
     let mut budget = state.session().request.budget;
     field_ui(ui, "Budget", |ui| {
         ui.spacing_mut().item_spacing.x = 2.0;
+        ui.spacing_mut().button_padding.x = 8.0;
         for (option, name, hint) in [
             (Budget::Tiny, "Tiny", "A first look, too few pictures to trust the figures"),
             (Budget::Quick, "Quick", "Stated subsets, minutes on two cores"),
@@ -340,22 +364,31 @@ fn budget_ui(state: &mut State, ui: &mut Ui) {
 fn steps_ui(state: &mut State, ui: &mut Ui) {
     let steps = &mut state.session_mut().request.steps;
     field_ui(ui, "Steps", |ui| {
-        let mut own = steps.is_some();
-        let name = if own { "" } else { "The method's own" };
-        ui.checkbox(&mut own, name);
-        match (own, *steps) {
-            (true, None) => *steps = Some(100),
-            (false, Some(_)) => *steps = None,
-            _ => {}
-        }
-        if let Some(n) = steps {
+        own_ui(steps, 100, ui, |n, ui| {
             ui.add(
                 DragValue::new(n)
                     .range(1..=10_000_000)
                     .custom_formatter(|n, _| words::count(n as usize)),
             );
-        }
+        });
     });
+}
+
+/// A value that is the method's own until a person sets another, which begins at `start`.
+pub fn own_ui<T>(value: &mut Option<T>, start: T, ui: &mut Ui, set: impl FnOnce(&mut T, &mut Ui)) {
+    match value {
+        Some(given) => {
+            set(given, ui);
+            if ui.button("Reset").on_hover_text("Back to the method's own").clicked() {
+                *value = None;
+            }
+        }
+        None => {
+            if ui.button("The method's own").on_hover_text("Click to set another").clicked() {
+                *value = Some(start);
+            }
+        }
+    }
 }
 
 /// A control with its name before it.
@@ -366,9 +399,15 @@ pub fn field_ui<R>(ui: &mut Ui, name: &str, add: impl FnOnce(&mut Ui) -> R) -> R
             ui.set_min_width(size.x);
             ui.label(name)
         });
-        // What is left beside the number of a slider.
-        ui.spacing_mut().slider_width = (ui.available_width() - 64.0).max(40.0);
+        slider_room(ui);
         ui.label_inputs_by(label.inner.id, add)
     })
     .inner
+}
+
+/// Gives sliders the width that is left beside their number.
+pub fn slider_room(ui: &mut Ui) {
+    ui.spacing_mut().interact_size.x = NUMBER;
+    let left = ui.available_width() - NUMBER - ui.spacing().item_spacing.x;
+    ui.spacing_mut().slider_width = left.max(40.0);
 }

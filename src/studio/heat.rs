@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use egui::{
-    Align, Context, Layout, Rect, RichText, ScrollArea, Sense, Slider, Stroke, StrokeKind, Ui,
-    Vec2, pos2, vec2,
+    Align, Context, Layout, Rect, RichText, ScrollArea, Sense, Slider, Stroke, StrokeKind,
+    TextStyle, TextWrapMode, Ui, Vec2, WidgetText, pos2, vec2,
 };
 
-use super::{salient::Saliency, strips::Strips, theme};
+use super::{saliency_panel::short, salient::Saliency, strips::Strips, theme};
 use crate::{
     engine::job::Run,
     models::weights::WeightEntry,
@@ -34,9 +34,11 @@ enum Painted {
 #[derive(Default)]
 pub struct HeatMap {
     pub layer: Option<usize>,
+    /// The model that the layer is one of.
+    model: String,
     /// Whether the change is asked for, and not the saliency.
     change: bool,
-    /// Points a weight; chosen by the layer's size where absent.
+    /// Points a weight, where a person chose; else the map fills its place.
     zoom: Option<f32>,
     /// What the strips show, of which layer.
     painted: Option<(Painted, usize)>,
@@ -46,6 +48,14 @@ pub struct HeatMap {
 }
 
 impl HeatMap {
+    /// Closes the open layer if it is another model's.
+    pub fn of(&mut self, model: &str) {
+        if self.model != model {
+            self.model = model.into();
+            self.layer = None;
+        }
+    }
+
     /// Opens a layer, or closes it if it is open.
     pub fn toggle(&mut self, layer: usize) {
         self.layer = if self.layer == Some(layer) { None } else { Some(layer) };
@@ -136,25 +146,25 @@ pub fn heat_ui(heat: &mut HeatMap, saliency: &Saliency, run: Option<&Arc<Run>>, 
     let entry = &saliency.ranking.layout.params[layer];
     heat.refresh(ui.ctx(), &source, entry, layer);
     let size = vec2(heat.size[0] as f32, heat.size[1] as f32);
-    let fitting = (ui.available_width() - 8.0) / size.x;
-    let mut zoom = heat.zoom.unwrap_or(fitting.clamp(1.0, 12.0));
 
-    line_ui(ui, RichText::new(&entry.name).strong(), |ui| {
-        if ui.button("Close").clicked() {
-            heat.layer = None;
-        }
-        if run.is_some() {
+    title_ui(heat, &entry.name, ui);
+    if run.is_some() {
+        ui.horizontal(|ui| {
+            ui.selectable_value(&mut heat.change, false, "Saliency");
             ui.selectable_value(&mut heat.change, true, "Change")
                 .on_hover_text("How far the run moved every weight; frozen ones did not move");
-            ui.selectable_value(&mut heat.change, false, "Saliency");
-        }
-    });
+        });
+    }
     let shape: Vec<String> = entry.shape.iter().map(usize::to_string).collect();
     let text = format!("{}, grey is frozen", shape.join("×"));
+    let place = ui.available_size() - vec2(0.0, ui.spacing().interact_size.y);
+    let fitting = fill(size, place);
+    let mut zoom = heat.zoom.unwrap_or(fitting);
     line_ui(ui, RichText::new(text).small().weak(), |ui| {
         ui.spacing_mut().slider_width = 72.0;
         let slider = Slider::new(&mut zoom, 1.0..=CLOSEST).logarithmic(true).show_value(false);
         ui.name_inputs("Zoom", |ui| ui.add(slider).on_hover_text("Zoom (Ctrl and the wheel)"));
+        ui.label(RichText::new("Zoom").small().weak());
     });
 
     ScrollArea::both().id_salt(layer).auto_shrink(false).show(ui, |ui| {
@@ -171,7 +181,44 @@ pub fn heat_ui(heat: &mut HeatMap, saliency: &Saliency, run: Option<&Arc<Run>>, 
         let index = row * heat.size[0] + column;
         response.on_hover_ui_at_pointer(|ui| weight_ui(&source, entry, index, ui));
     });
-    heat.zoom = Some(zoom.clamp(1.0, CLOSEST));
+    // As long as nobody chose, it follows the panel's size.
+    if heat.zoom.is_some() || zoom != fitting {
+        heat.zoom = Some(zoom.clamp(1.0, CLOSEST));
+    }
+}
+
+/// Points a weight where a map of so many weights fills its place, across or down, whichever is
+/// more: the rest can be scrolled to.
+fn fill(size: Vec2, place: Vec2) -> f32 {
+    // Room for the other bar.
+    let ratio = (place - Vec2::splat(10.0)) / size;
+    ratio.max_elem().clamp(1.0, CLOSEST)
+}
+
+/// The layer's name, whole where the panel is wide enough, and the way out.
+fn title_ui(heat: &mut HeatMap, name: &str, ui: &mut Ui) {
+    ui.horizontal(|ui| {
+        ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
+            if ui.button("Close").clicked() {
+                heat.layer = None;
+            }
+            ui.with_layout(Layout::left_to_right(Align::Center), |ui| {
+                let font = TextStyle::Body.resolve(ui.style());
+                let width = |text: &str| {
+                    let galley = WidgetText::from(text).into_galley(
+                        ui,
+                        Some(TextWrapMode::Extend),
+                        f32::INFINITY,
+                        font.clone(),
+                    );
+                    galley.size().x
+                };
+                let text = short(name, ui.available_width(), width);
+                let label = egui::Label::new(RichText::new(text).strong()).truncate();
+                ui.add(label).on_hover_text(name);
+            });
+        });
+    });
 }
 
 /// Text on the left, cut where it meets the control on the right.
@@ -225,6 +272,18 @@ fn place(shape: &[usize], index: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_map_fills_its_place_across_or_down() {
+        let place = vec2(270.0, 150.0);
+        for size in [[48, 48], [432, 48], [36, 4], [1152, 128], [64, 1], [10, 64]] {
+            let size = vec2(size[0] as f32, size[1] as f32);
+            let zoom = fill(size, place);
+            let drawn = size * zoom;
+            let full = drawn.x >= place.x - 11.0 || drawn.y >= place.y - 11.0;
+            assert!((1.0..=CLOSEST).contains(&zoom) && full, "{size}: {drawn}");
+        }
+    }
 
     #[test]
     fn a_weight_is_named_by_its_axes() {

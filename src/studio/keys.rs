@@ -1,43 +1,45 @@
 //! Keyboard shortcuts. Tab, Enter and the arrows also move between and press all widgets.
+//!
+//! A key by itself only changes what is shown: someone may be writing without a field in focus. What
+//! starts, stops or saves something takes Ctrl (Cmd on a Mac), except Esc, which writes nothing.
 
-use egui::{Context, Key, Modifiers, Popup};
+use egui::{Context, Event, Id, Key, Modifiers, Popup};
 
 use super::{app::Studio, views::View};
 use crate::models::Task;
 
 /// The list behind "?".
-pub const HELP: [(&str, &str); 15] = [
+pub const HELP: [(&str, &str); 16] = [
+    ("Ctrl+Enter", "Forget"),
+    ("Ctrl+P", "Pause or continue"),
+    ("Ctrl+.", "One update while paused"),
+    ("Esc", "Cancel"),
+    ("Ctrl+Z", "Undo the last kept request"),
+    ("Ctrl+S", "Save the finished runs"),
     ("1, 2, 3", "Diffusion, Classifier, Text-to-image"),
     ("C, M, D, A, O, T", "Compare, forget map, data, audit, masks, table"),
     ("Arrows", "Previous or next class"),
     ("[, ]", "Less or more density"),
-    ("F", "Forget"),
-    ("Space", "Pause or continue"),
-    (".", "One update while paused"),
-    ("Esc", "Cancel"),
-    ("Ctrl+Z", "Undo the last kept request"),
     ("W", "Swipe between before and after"),
     ("B", "Hold: Before in every pane"),
-    ("S", "Save the finished runs"),
     ("H", "Tour"),
     ("Tab, Enter", "Walk through and press everything"),
     ("F12", "Frame times"),
+    ("Cmd", "On a Mac in place of Ctrl"),
 ];
 
 /// Does what a key asks for.
 pub fn handle(studio: &mut Studio, ctx: &Context) {
-    if ctx.text_edit_focused() || Popup::is_any_open(ctx) {
+    if writing(ctx) || Popup::is_any_open(ctx) {
         return;
     }
     let focused = ctx.memory(|m| m.focused().is_some());
     let pressed = |key| ctx.input_mut(|i| i.consume_key(Modifiers::NONE, key));
+    let commanded = |key| ctx.input_mut(|i| i.consume_key(Modifiers::COMMAND, key));
     let state = &mut studio.state;
 
-    // With a widget in focus, Space presses it and the arrows leave it.
+    // With a widget in focus, the arrows leave it.
     if !focused {
-        if pressed(Key::Space) {
-            state.toggle_pause();
-        }
         for (key, by) in
             [(Key::ArrowUp, -1), (Key::ArrowLeft, -1), (Key::ArrowDown, 1), (Key::ArrowRight, 1)]
         {
@@ -55,13 +57,16 @@ pub fn handle(studio: &mut Studio, ctx: &Context) {
             state.cancel();
         }
     }
-    if ctx.input_mut(|i| i.consume_key(Modifiers::COMMAND, Key::Z)) {
+    if commanded(Key::Z) {
         state.undo();
     }
-    if pressed(Key::Period) {
+    if commanded(Key::P) {
+        state.toggle_pause();
+    }
+    if commanded(Key::Period) {
         state.step();
     }
-    if pressed(Key::F) {
+    if commanded(Key::Enter) {
         state.forget();
     }
     for (key, task) in [Key::Num1, Key::Num2, Key::Num3].into_iter().zip(Task::ALL) {
@@ -87,10 +92,44 @@ pub fn handle(studio: &mut Studio, ctx: &Context) {
     if pressed(Key::H) {
         studio.toggle_tour();
     }
-    if pressed(Key::S) {
+    if commanded(Key::S) {
         studio.save();
     }
     if pressed(Key::F12) {
         studio.frames.shown ^= true;
+    }
+}
+
+/// Whether someone is writing: a text field has the focus, or had it a frame ago (Enter and Esc take
+/// it away before they come here), or more arrives at once than shortcuts are pressed.
+fn writing(ctx: &Context) -> bool {
+    let id = Id::unique("a text field has the focus");
+    let now = ctx.text_edit_focused();
+    let before = ctx.data_mut(|d| std::mem::replace(d.get_temp_mut_or_default(id), now));
+    now || before || ctx.input(|i| written(&i.events))
+}
+
+/// Whether events are those of a text: a paste, a word of an input method, different letters in one
+/// frame. A key that repeats in a slow frame is not.
+fn written(events: &[Event]) -> bool {
+    let mut letters = events.iter().filter_map(|event| match event {
+        Event::Text(text) => Some(text.as_str()),
+        Event::Paste(_) | Event::Ime(_) => Some("a text"),
+        _ => None,
+    });
+    let Some(first) = letters.next() else { return false };
+    first.chars().count() > 1 || letters.any(|letter| letter != first)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_is_not_a_row_of_shortcuts() {
+        let text = |t: &str| Event::Text(t.into());
+        assert!(written(&[text("fast")]) && written(&[text("f"), text("a")]));
+        assert!(written(&[Event::Paste("f".into())]));
+        assert!(!written(&[]) && !written(&[text("[")]) && !written(&[text("["), text("[")]));
     }
 }

@@ -1,11 +1,19 @@
-//! The method's own knobs, as its registry entry declares them.
+//! The method's own knobs, as its registry entry declares them, and its learning rate.
 
-use egui::{ComboBox, DragValue, Slider, Ui};
+use egui::{ComboBox, DragValue, Response, RichText, Slider, Ui};
 
-use super::{forget_panel::field_ui, state::State};
-use crate::unlearn::{
-    knob::{Kind, Knob},
-    registry::METHODS,
+use super::{
+    forget_panel::{own_ui, slider_room},
+    request::Request,
+    state::State,
+};
+use crate::{
+    models::Task,
+    run::{figures::short, recipe::Budget},
+    unlearn::{
+        knob::{Kind, Knob},
+        registry::{METHODS, Method},
+    },
 };
 
 /// Draws a control for every knob of the method.
@@ -16,43 +24,90 @@ pub fn knobs_ui(state: &mut State, ui: &mut Ui) {
     for knob in method.knobs().filter(|k| k.fits(task)) {
         let set = request.knobs.get(knob.name).copied();
         let mut value = set.unwrap_or(knob.default);
-        if knob.kind == Kind::Switch {
-            let mut on = value == 1.0;
-            ui.checkbox(&mut on, knob.name).on_hover_text(knob.what);
-            value = f64::from(u8::from(on));
-        } else {
-            field_ui(ui, knob.name, |ui| {
-                let inner = ui.push_id(knob.name, |ui| knob_ui(knob, &mut value, ui));
-                inner.response.on_hover_text(knob.what)
-            });
-        }
+        let hint = format!("{} ({})", knob.what, knob.name);
+        ui.push_id(knob.name, |ui| knob_ui(knob, &mut value, ui).on_hover_text(hint));
         if value == knob.default {
             request.knobs.remove(knob.name);
         } else if Some(value) != set {
             request.knobs.insert(knob.name.into(), value);
         }
     }
+    if method.fields(task).contains(&"lr") {
+        rate_ui(request, method, task, ui);
+    }
 }
 
-fn knob_ui(knob: &Knob, value: &mut f64, ui: &mut Ui) {
+/// A switch beside its title, anything else below it: titles are longer than the panel's other names.
+fn knob_ui(knob: &Knob, value: &mut f64, ui: &mut Ui) -> Response {
+    if knob.kind == Kind::Switch {
+        let mut on = *value == 1.0;
+        let response = ui.checkbox(&mut on, knob.title);
+        *value = f64::from(u8::from(on));
+        return response;
+    }
+    let label = ui.label(RichText::new(knob.title).small().weak());
+    ui.horizontal(|ui| {
+        slider_room(ui);
+        ui.label_inputs_by(label.id, |ui| control_ui(knob, value, ui))
+    })
+    .inner
+}
+
+fn control_ui(knob: &Knob, value: &mut f64, ui: &mut Ui) -> Response {
     let [least, most] = knob.range;
     match knob.kind {
-        Kind::Real => drop(ui.add(Slider::new(value, least..=most))),
         Kind::Log => {
-            let small = if least > 0.0 { least } else { most * 1e-8 };
-            let slider =
-                Slider::new(value, least..=most).logarithmic(true).smallest_positive(small);
-            ui.add(slider.custom_formatter(|v, _| crate::run::figures::short(v)));
+            let least = if least > 0.0 { least } else { most * 1e-8 };
+            ui.add(log_slider(value, knob.range, least))
         }
-        Kind::Whole => drop(ui.add(DragValue::new(value).range(least..=most).fixed_decimals(0))),
-        Kind::Switch => {}
+        Kind::Whole => ui.add(DragValue::new(value).range(least..=most).fixed_decimals(0)),
         Kind::Choice(names) => {
             let name = |v: f64| names.get(v as usize).copied().unwrap_or_default();
-            ComboBox::from_id_salt(knob.name).selected_text(name(*value)).show_ui(ui, |ui| {
-                for (i, text) in names.iter().enumerate() {
-                    ui.selectable_value(value, i as f64, *text);
-                }
-            });
+            ComboBox::from_id_salt(knob.name)
+                .width(ui.available_width())
+                .truncate()
+                .selected_text(name(*value))
+                .show_ui(ui, |ui| {
+                    for (i, text) in names.iter().enumerate() {
+                        ui.selectable_value(value, i as f64, *text);
+                    }
+                })
+                .response
         }
+        Kind::Real | Kind::Switch => ui.add(Slider::new(value, least..=most)),
     }
+}
+
+/// By powers; `least`: the smallest value above 0.
+fn log_slider(value: &mut f64, [from, to]: [f64; 2], least: f64) -> Slider<'_> {
+    Slider::new(value, from..=to)
+        .logarithmic(true)
+        .smallest_positive(least)
+        .custom_formatter(|v, _| short(v))
+}
+
+fn rate_ui(request: &mut Request, method: &Method, task: Task, ui: &mut Ui) {
+    let start = usual_rate(method, task, request.budget);
+    let label = ui.label(RichText::new("Learning rate").small().weak());
+    ui.horizontal(|ui| {
+        own_ui(&mut request.lr, start, ui, |lr, ui| {
+            // In proportion to the rate: a hand sets it by powers.
+            let speed = *lr * 0.02;
+            let number = DragValue::new(lr).range(1e-12..=1e3).speed(speed);
+            ui.add(number.custom_formatter(|v, _| short(v))).labelled_by(label.id);
+        });
+    });
+}
+
+/// Where the search for another learning rate begins: near the method's own.
+fn usual_rate(method: &Method, task: Task, budget: Budget) -> f64 {
+    let quick = budget.sizes().lr;
+    let (own, own_quick, any_quick) = match (task, &method.classify, &method.generate) {
+        (Task::Classify, Some(how), _) => (how.lr, how.quick_lr, quick.map(|lr| lr[0])),
+        (Task::Generate, _, Some(how)) => (how.lr, how.quick_lr, quick.map(|lr| lr[1])),
+        _ => (2e-4, None, None),
+    };
+    let rate = any_quick.map_or(own, |any| own_quick.unwrap_or(any));
+    // A method that trains as the model was trained has none.
+    if rate > 0.0 { rate } else { 1e-3 }
 }

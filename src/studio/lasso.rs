@@ -1,9 +1,13 @@
-//! A line drawn by hand around things.
+//! A line drawn by hand around things, or a rectangle spanned by one that is straight.
 
 use egui::{Pos2, Rect, pos2};
 
 /// Points nearer than this to the last one are left out.
 const NEAR: f32 = 3.0;
+/// A line is straight while it strays less than this from the way between its ends, in points or as
+/// a share of it.
+const STRAYS: f32 = 10.0;
+const STRAYS_SHARE: f32 = 0.12;
 
 /// The line so far, in the coordinates of what it is drawn over.
 #[derive(Debug)]
@@ -37,9 +41,26 @@ impl Lasso {
         &self.points
     }
 
-    /// Whether a rectangle's middle is inside, or the line goes through it.
+    /// The rectangle that a straight line spans: it surrounds nothing by itself.
+    pub fn rectangle(&self) -> Option<Rect> {
+        let (first, last) = (self.points.first()?, self.points.last()?);
+        let way = *last - *first;
+        let along = way.normalized();
+        let strays = |p: &Pos2| (*p - *first).dot(along.rot90()).abs();
+        let most = STRAYS.max(way.length() * STRAYS_SHARE);
+        let within =
+            |p: &Pos2| (-STRAYS..=way.length() + STRAYS).contains(&(*p - *first).dot(along));
+        let straight = self.points.iter().all(|p| strays(p) <= most && within(p));
+        straight.then_some(self.bounds)
+    }
+
+    /// Whether a rectangle's middle is inside, or the line goes through it; of a straight line,
+    /// whether the two rectangles meet.
     pub fn catches(&self, rect: Rect) -> bool {
-        self.bounds.intersects(rect) && (self.around(rect.center()) || self.touches(rect))
+        if !self.bounds.intersects(rect) {
+            return false;
+        }
+        self.rectangle().is_some() || self.around(rect.center()) || self.touches(rect)
     }
 
     fn touches(&self, rect: Rect) -> bool {
@@ -94,6 +115,17 @@ mod tests {
         ]);
         assert!(u.catches(tile(15.0, 40.0)) && u.catches(tile(85.0, 40.0)));
         assert!(!u.catches(tile(50.0, 40.0)) && !u.catches(tile(150.0, 40.0)));
+    }
+
+    #[test]
+    fn a_straight_line_spans_a_rectangle() {
+        let across = lasso(&[[0.0, 0.0], [50.0, 52.0], [100.0, 100.0]]);
+        assert!(across.catches(tile(90.0, 10.0)) && across.catches(tile(10.0, 90.0)));
+        assert!(!across.catches(tile(110.0, 50.0)));
+        // There and back is a thin loop.
+        let back = lasso(&[[0.0, 0.0], [100.0, 100.0], [4.0, 2.0]]);
+        assert!(back.rectangle().is_none() && !back.catches(tile(90.0, 10.0)));
+        assert_eq!(Lasso::default().rectangle(), None);
     }
 
     #[test]

@@ -23,7 +23,7 @@ pub enum Tab {
 pub fn narrow_ui(studio: &mut Studio, ui: &mut Ui) {
     let frame = Frame::side_top_panel(ui.style()).inner_margin(Margin::symmetric(8, 6));
     let height = ui.available_height();
-    studio.bars_ui(ui, frame, compact_bar_ui);
+    studio.bar_ui(ui, frame, compact_bar_ui);
     Panel::bottom("sheet").frame(frame).exact_size(height * 0.52).show(ui, |ui| {
         ui.horizontal(|ui| {
             for (tab, name) in [

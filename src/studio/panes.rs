@@ -12,7 +12,7 @@ use egui::{
 };
 
 use super::{
-    compare::{self, GAP, TITLE, Width, names_width},
+    compare::{self, GAP, TITLE, names_width},
     session::{Arm, Content, Pane, Session},
     swipe,
     theme::{self, Palette},
@@ -33,6 +33,8 @@ pub struct Look<'a> {
     pub classes: &'a [String],
     /// The rows that are marked.
     pub forgotten: Range<usize>,
+    /// Columns that are shown: as many as are large enough.
+    pub columns: usize,
     /// Size of a tile with its frame, in points.
     pub tile: Vec2,
     /// Width of a pane whose tiles take less.
@@ -45,20 +47,20 @@ pub struct Look<'a> {
 }
 
 impl Look<'_> {
-    /// Draws the names of the rows.
-    pub fn names_ui(&self, ui: &mut Ui) {
+    /// Draws the names of some rows.
+    pub fn names_ui(&self, ui: &mut Ui, rows: &Range<usize>) {
         let grid = self.base;
         let width = names_width(grid) - GAP;
-        let size = vec2(width, TITLE + grid.rows.len() as f32 * self.tile.y);
+        let size = vec2(width, TITLE + rows.len() as f32 * self.tile.y);
         let (rect, _) = ui.allocate_exact_size(size, Sense::hover());
         let font = TextStyle::Small.resolve(ui.style());
         let painter = ui.painter_at(rect);
-        for row in 0..grid.rows.len() {
+        for row in rows.clone() {
             let color = match self.forgotten.contains(&row) {
                 true => self.palette.accent_text,
                 false => ui.visuals().text_color(),
             };
-            let y = rect.top() + TITLE + (row as f32 + 0.5) * self.tile.y;
+            let y = rect.top() + TITLE + ((row - rows.start) as f32 + 0.5) * self.tile.y;
             let name = self.row_name(grid, row);
             // A prompt may be of any length: as many lines as its row has room for.
             let mut job = LayoutJob::simple(name.into(), font.clone(), color, width);
@@ -69,24 +71,40 @@ impl Look<'_> {
         }
     }
 
-    /// Draws a pane: where it is, and where its swipe was moved to.
-    pub fn pane_ui(&self, ui: &mut Ui, pane: Pane, sheet: &mut Sheet) -> (Rect, Option<f32>) {
+    /// Draws some rows of a pane: where it is, and where its swipe was moved to.
+    pub fn pane_ui(
+        &self,
+        ui: &mut Ui,
+        pane: Pane,
+        sheet: &mut Sheet,
+        rows: &Range<usize>,
+    ) -> (Rect, Option<f32>) {
         let like = self.base;
-        let width = match compare::width(self.session, like, pane) {
-            Width::Tiles(columns) => (columns as f32 * self.tile.x).max(self.least),
-            Width::Points(points) => points,
-        };
-        let size = vec2(width, TITLE + like.rows.len() as f32 * self.tile.y);
+        let strip = compare::width(self.session, pane).points();
+        let width = strip.unwrap_or((self.columns as f32 * self.tile.x).max(self.least));
+        let size = vec2(width, TITLE + rows.len() as f32 * self.tile.y);
         let (rect, response) = ui.allocate_exact_size(size, Sense::hover());
         let content = self.session.content(pane);
         response.widget_info(|| {
-            WidgetInfo::labeled(Role::Image, true, self.description(pane, &content))
+            let told = match rows.start {
+                0 => self.description(pane, &content),
+                row => format!("{}, from {} on", self.name(pane), self.row_name(like, row)),
+            };
+            WidgetInfo::labeled(Role::Image, true, told)
         });
+        if let (Some(_), Content::Hint(text)) = (strip, &content) {
+            // There is no room for a title of its own.
+            let text = format!("{}. {text}", self.name(pane));
+            hint(ui, rect, &text, self.palette);
+            response.on_hover_text(text);
+            return (rect, None);
+        }
         let tiles = Rect::from_min_max(rect.min + vec2(0.0, TITLE), rect.max);
         let cut = self.title(ui, rect, pane, &content);
         let grid = match content {
             Content::Hint(text) => {
-                let cut = hint(ui, tiles, &text, self.palette) || cut;
+                let said = if rows.start == 0 { text.as_str() } else { "" };
+                let cut = hint(ui, tiles, said, self.palette) || cut;
                 if cut {
                     response.on_hover_text(format!("{}. {text}", self.name(pane)));
                 }
@@ -98,16 +116,18 @@ impl Look<'_> {
             response.clone().on_hover_text(self.name(pane));
         }
         let texture = sheet.texture(ui.ctx(), grid);
+        let part = Part { rect: tiles, rows: rows.clone(), after: pane != Pane::Before };
         let Some(at) = self.swipe.filter(|_| pane != Pane::Before && grid.rows == like.rows) else {
-            self.tiles(ui, tiles, grid, texture);
-            self.tooltip_ui(response, tiles, pane, grid, texture);
+            self.tiles(ui, &part, grid, texture);
+            self.tooltip_ui(response, &part, pane, grid, texture);
             return (rect, None);
         };
-        let [left, right] = swipe::halves(tiles, at);
-        for (part, grid, texture) in [(left, like, self.before), (right, &**grid, texture)] {
-            let mut part_ui = ui.new_child(UiBuilder::new().max_rect(tiles));
-            part_ui.shrink_clip_rect(part);
-            self.tiles(&part_ui, tiles, grid, texture);
+        let halves = swipe::halves(tiles, at);
+        let pictures = [(false, like, self.before), (true, &**grid, texture)];
+        for (half, (after, grid, texture)) in halves.into_iter().zip(pictures) {
+            let mut half_ui = ui.new_child(UiBuilder::new().max_rect(tiles));
+            half_ui.shrink_clip_rect(half);
+            self.tiles(&half_ui, &Part { after, ..part.clone() }, grid, texture);
         }
         let id = response.id.with("swipe");
         (rect, swipe::line_ui(ui, id, tiles, at, &self.name(pane), self.palette))
@@ -134,8 +154,15 @@ impl Look<'_> {
         let cut = shown != name;
         let drawn = Rect::from_min_size(rect.min, galley.size());
         painter.galley(rect.min, galley, self.palette.strong);
-        if let Content::Grid(_, Some(step)) = content {
-            let text = format!("step {}", words::count(*step));
+        let shown = self.columns.min(self.base.columns);
+        let text = match content {
+            Content::Grid(_, Some(step)) => format!("step {}", words::count(*step)),
+            Content::Grid(..) if pane == Pane::Before && shown < self.base.columns => {
+                format!("{shown} of {}", self.base.columns)
+            }
+            _ => String::new(),
+        };
+        if !text.is_empty() {
             let galley = painter.layout_no_wrap(text, small, self.palette.weak);
             let at = drawn.right_bottom() + vec2(8.0, -1.0 - galley.size().y);
             if at.x + galley.size().x <= rect.right() {
@@ -145,13 +172,16 @@ impl Look<'_> {
         cut
     }
 
-    fn tiles(&self, ui: &Ui, rect: Rect, grid: &Grid, texture: TextureId) {
+    fn tiles(&self, ui: &Ui, part: &Part, grid: &Grid, texture: TextureId) {
         let painter = ui.painter();
         let mut mesh = Mesh::with_texture(texture);
-        let forgotten = self.forgotten.start..self.forgotten.end.min(grid.rows.len());
-        if !forgotten.is_empty() && grid.rows.len() == self.base.rows.len() {
-            let last = self.tile_rect(rect, forgotten.end - 1, grid.columns - 1);
-            let band = self.tile_rect(rect, forgotten.start, 0).union(last);
+        let columns = self.columns.min(grid.columns);
+        let rows = part.rows.start..part.rows.end.min(grid.rows.len());
+        let like = grid.rows.len() == self.base.rows.len();
+        let forgotten = self.forgotten.start.max(rows.start)..self.forgotten.end.min(rows.end);
+        if !forgotten.is_empty() && like && columns > 0 {
+            let last = self.tile_rect(part, forgotten.end - 1, columns - 1);
+            let band = self.tile_rect(part, forgotten.start, 0).union(last);
             let stroke = Stroke::new(1.5, self.palette.accent_text);
             painter.rect(
                 band.expand(1.0),
@@ -162,9 +192,9 @@ impl Look<'_> {
             );
         }
         let each = |draw: &mut dyn FnMut(usize, usize, Rect)| {
-            for row in 0..grid.rows.len() {
-                for column in 0..grid.columns {
-                    let tile = self.tile_rect(rect, row, column).shrink(1.0);
+            for row in rows.clone() {
+                for column in 0..columns {
+                    let tile = self.tile_rect(part, row, column).shrink(1.0);
                     if ui.is_rect_visible(tile) {
                         draw(row, column, tile);
                     }
@@ -176,24 +206,33 @@ impl Look<'_> {
         });
         painter.add(Shape::mesh(mesh));
         each(&mut |row, column, tile| {
-            if let (Some((seen, _)), Some(class)) = (grid.seen_in(row, column), grid.rows[row]) {
-                frame(painter, tile, seen == class);
+            if let Some(mark) = self.mark(part.after, grid, row, column) {
+                frame(painter, tile, mark);
             }
         });
+    }
+
+    /// What a tile's frame says; `after` in all panes but the one before.
+    fn mark(&self, after: bool, grid: &Grid, row: usize, column: usize) -> Option<Mark> {
+        let (seen, _) = grid.seen_in(row, column)?;
+        let like = grid.rows.len() == self.base.rows.len();
+        let forgotten = after && like && self.forgotten.contains(&row);
+        Some(Mark::of(seen == grid.rows[row]?, forgotten))
     }
 
     fn tooltip_ui(
         &self,
         response: Response,
-        rect: Rect,
+        part: &Part,
         pane: Pane,
         grid: &Grid,
         texture: TextureId,
     ) {
+        let rect = part.rect;
         let Some(at) = response.hover_pos().filter(|p| rect.contains(*p)) else { return };
         let place = (at - rect.min) / self.tile;
-        let (column, row) = (place.x as usize, place.y as usize);
-        if row >= grid.rows.len() || column >= grid.columns {
+        let (column, row) = (place.x as usize, part.rows.start + place.y as usize);
+        if row >= grid.rows.len() || column >= grid.columns.min(self.columns) {
             return;
         }
         response.on_hover_ui_at_pointer(|ui| {
@@ -211,6 +250,10 @@ impl Look<'_> {
                         ui.add(Image::from_texture((texture, size)).uv(uv).fit_to_exact_size(size));
                         ui.label(self.name(pane));
                         ui.weak(self.verdict(grid, row, column));
+                        let mark = self.mark(pane != Pane::Before, grid, row, column);
+                        if let Some(mark @ (Mark::Forgotten | Mark::Still)) = mark {
+                            ui.weak(mark.name());
+                        }
                     });
                 }
             });
@@ -268,23 +311,93 @@ impl Look<'_> {
         grid.name(row, self.classes).unwrap_or("No class")
     }
 
-    fn tile_rect(&self, rect: Rect, row: usize, column: usize) -> Rect {
-        Rect::from_min_size(rect.min + vec2(column as f32, row as f32) * self.tile, self.tile)
+    fn tile_rect(&self, part: &Part, row: usize, column: usize) -> Rect {
+        let place = vec2(column as f32, (row - part.rows.start) as f32);
+        Rect::from_min_size(part.rect.min + place * self.tile, self.tile)
     }
 }
 
-/// A tile's frame: thin where the classifier agrees; thick and with a filled corner where not, so
-/// that it reads without colour.
-pub fn frame(painter: &Painter, rect: Rect, agrees: bool) {
-    if agrees {
-        painter.rect_stroke(rect, 1.0, Stroke::new(1.0, theme::AGREES), StrokeKind::Inside);
-        return;
+/// Some rows of a pane.
+#[derive(Clone)]
+struct Part {
+    /// Where its tiles are.
+    rect: Rect,
+    rows: Range<usize>,
+    /// Whether it shows what forgetting left.
+    after: bool,
+}
+
+/// What the classifier makes of a tile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mark {
+    Kept,
+    Differs,
+    Forgotten,
+    Still,
+}
+
+impl Mark {
+    pub const ALL: [Self; 4] = [Self::Kept, Self::Differs, Self::Forgotten, Self::Still];
+
+    /// The mark of a tile that is seen as asked or not; and whether it is to be forgotten.
+    pub fn of(seen: bool, forgotten: bool) -> Self {
+        match (seen, forgotten) {
+            (true, false) => Self::Kept,
+            (false, false) => Self::Differs,
+            (false, true) => Self::Forgotten,
+            (true, true) => Self::Still,
+        }
     }
-    painter.rect_stroke(rect, 1.0, Stroke::new(2.0, theme::DIFFERS), StrokeKind::Inside);
+
+    /// Its name in the legend.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Kept => "seen as asked",
+            Self::Differs => "as another",
+            Self::Forgotten => "forgotten",
+            Self::Still => "still seen",
+        }
+    }
+
+    /// Its name at length.
+    pub fn means(self) -> &'static str {
+        match self {
+            Self::Kept => "The classifier sees what the row asks for",
+            Self::Differs => "It sees something else: damage, unless it was so before",
+            Self::Forgotten => "What is to be forgotten is no longer seen",
+            Self::Still => "What is to be forgotten is still seen",
+        }
+    }
+}
+
+/// A tile's frame. Each kind has a shape of its own, so that it reads without colour: none, a filled
+/// corner, a disc, a square.
+pub fn frame(painter: &Painter, rect: Rect, mark: Mark) {
+    let (width, color) = match mark {
+        Mark::Kept => (1.0, theme::AGREES),
+        Mark::Differs => (2.0, theme::DIFFERS),
+        Mark::Forgotten => (2.0, theme::FORGOTTEN),
+        Mark::Still => (2.0, theme::STILL),
+    };
+    painter.rect_stroke(rect, 1.0, Stroke::new(width, color), StrokeKind::Inside);
     let side = (rect.width() * 0.4).clamp(6.0, 12.0);
     let corner = rect.right_top();
-    let points = vec![corner, corner - vec2(side, 0.0), corner + vec2(0.0, side)];
-    painter.add(Shape::convex_polygon(points, theme::DIFFERS, Stroke::NONE));
+    match mark {
+        Mark::Kept => {}
+        Mark::Differs => {
+            let points = vec![corner, corner - vec2(side, 0.0), corner + vec2(0.0, side)];
+            painter.add(Shape::convex_polygon(points, color, Stroke::NONE));
+        }
+        Mark::Forgotten => {
+            let radius = side * 0.5;
+            let middle = corner + vec2(-radius - 1.0, radius + 1.0);
+            painter.circle(middle, radius, color, Stroke::new(1.0, Color32::BLACK));
+        }
+        Mark::Still => {
+            let square = Rect::from_min_size(rect.min, Vec2::splat(side * 0.8));
+            painter.rect_filled(square, 0.0, color);
+        }
+    }
 }
 
 /// Says why there are no pictures: along a pane that is too narrow for its words. Whether some did
@@ -295,7 +408,7 @@ fn hint(ui: &Ui, rect: Rect, text: &str, palette: &Palette) -> bool {
     let upright = rect.width() < NARROWEST && rect.height() > rect.width();
     let room = if upright { vec2(rect.height(), rect.width()) } else { rect.size() };
     let room = room - vec2(16.0, 8.0);
-    let font = FontId::proportional(13.0);
+    let font = FontId::proportional(if upright { 12.0 } else { 13.0 });
     let lines = (room.y / ui.fonts_mut(|f| f.row_height(&font))).max(1.0) as usize;
     let mut job = LayoutJob::simple(text.into(), font, palette.weak, room.x);
     job.wrap.max_rows = lines;

@@ -7,6 +7,7 @@ use egui::{ComboBox, Key, Label, RichText, TextEdit, Ui, vec2};
 use super::{
     app::Studio,
     forget_panel::{chip_ui, field_ui},
+    narrow::NARROW,
     request::Choice,
     state::{
         State, WAIT,
@@ -17,6 +18,7 @@ use super::{
 use crate::{
     data::emoji::{captions::article, target::LISTS},
     engine::job::Opened,
+    models::Task,
     run::recipe::Redirect,
 };
 
@@ -27,10 +29,30 @@ pub struct Draft {
     /// The request that it is in step with.
     of: Option<Choice>,
     sheet: Sheet,
+    /// Whether the field was there in the last frame.
+    there: bool,
 }
 
-/// Draws the field and what may be put into it.
-pub fn prompt_ui(studio: &mut Studio, ui: &mut Ui, opened: &Arc<Opened>) {
+impl Draft {
+    /// Whether the field appears in this frame. Called in every frame, with the task of it.
+    pub fn appears(&mut self, task: Task) -> bool {
+        let here = task == Task::TextToImage;
+        let before = std::mem::replace(&mut self.there, here);
+        here && !before
+    }
+}
+
+/// Draws the field, and what may be put into it once the model is open.
+pub fn prompt_ui(studio: &mut Studio, ui: &mut Ui, opened: Option<&Arc<Opened>>, appears: bool) {
+    field_of_words_ui(studio, ui, appears);
+    notice_ui(studio, ui);
+    if let Some(opened) = opened {
+        ui.add_space(4.0);
+        choices_ui(studio, ui, opened);
+    }
+}
+
+fn field_of_words_ui(studio: &mut Studio, ui: &mut Ui, appears: bool) {
     let asked = studio.state.session().request.what.clone();
     // A request that came from elsewhere: a link, the history, a chip.
     if studio.draft.of != asked {
@@ -47,17 +69,29 @@ pub fn prompt_ui(studio: &mut Studio, ui: &mut Ui, opened: &Arc<Opened>) {
         .hint_text("a cat, mono style, weapons…")
         // As wide as the panel: without an end it would push it open.
         .desired_width(ui.available_width())
-        .margin(vec2(8.0, 6.0));
+        .margin(vec2(8.0, 6.0))
+        // It keeps the focus: what is typed next belongs to the prompt.
+        .return_key(None);
     let response = ui
         .add_enabled(free, field)
         .labelled_by(title.id)
         .on_hover_text("What the model shall no longer draw: Enter shows it, and where it lives")
         .on_disabled_hover_text(WAIT);
-    if response.lost_focus() && ui.input(|i| i.key_pressed(Key::Enter)) {
+    if response.has_focus() && ui.input(|i| i.key_pressed(Key::Enter)) {
         studio.state.ask(&studio.draft.text);
     }
-    notice_ui(studio, ui);
-    ui.add_space(4.0);
+    // Whoever comes here writes next; on a phone a keyboard would cover the pictures, and a link has
+    // said what to forget.
+    let wide = ui.ctx().content_rect().width() >= NARROW;
+    if appears && wide && asked.is_none() && studio.state.session().wanted.is_none() {
+        response.request_focus();
+    }
+}
+
+/// Concepts, styles and lists to press on.
+fn choices_ui(studio: &mut Studio, ui: &mut Ui, opened: &Arc<Opened>) {
+    let asked = studio.state.session().request.what.clone();
+    let free = !studio.state.held();
     ui.spacing_mut().item_spacing = vec2(4.0, 4.0);
     let mut chosen = None;
     let on = |prompt: &str| matches!(&asked, Some(Choice::Prompt(text)) if text == prompt);
@@ -109,9 +143,12 @@ fn notice_ui(studio: &Studio, ui: &mut Ui) {
     };
     let long = written.chars().count() > LONGEST_PROMPT;
     let pane = studio.state.session().pane.as_ref();
+    let open = studio.state.session().opened.is_some();
     let text = match (written.is_empty(), kept(written) == asked, pane) {
-        (true, ..) => "Write what is to be forgotten, or pick it below".to_string(),
+        (true, ..) if !open => "Write what is to be forgotten".to_string(),
+        (true, ..) => "Write what is to be forgotten, or pick it below".into(),
         _ if long => format!("Only the first {LONGEST_PROMPT} characters are read"),
+        (_, true, _) if !open => "Read once the model is open".into(),
         (_, true, Some(pane)) => pane.notice.clone(),
         (_, true, None) => "Reading the prompt…".into(),
         (_, false, _) => "Press Enter to see what it draws and where it lives".into(),
@@ -131,6 +168,7 @@ pub fn redirect_ui(state: &mut State, ui: &mut Ui) {
         ComboBox::from_id_salt("becomes")
             .width(ui.available_width())
             .selected_text(name(redirect))
+            .truncate()
             .show_ui(ui, |ui| {
                 ui.selectable_value(redirect, Redirect::Next, name(&Redirect::Next));
                 ui.selectable_value(redirect, Redirect::Null, name(&Redirect::Null));

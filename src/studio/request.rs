@@ -44,6 +44,8 @@ pub struct Request {
     pub budget: Budget,
     /// Updates; the method's own number where absent.
     pub steps: Option<usize>,
+    /// Learning rate; the method's own where absent.
+    pub lr: Option<f64>,
     /// The method's own knobs that are not at their defaults.
     pub knobs: BTreeMap<String, f64>,
 }
@@ -73,6 +75,12 @@ impl Request {
         self.mask.or(method.map(|m| m.mask)).unwrap_or(Estimator::AbsSumGrad)
     }
 
+    /// Whether a mask limits what may change.
+    pub fn masked(&self, task: Task) -> bool {
+        let fits = registry::find(&self.method).is_ok_and(|m| m.fields(task).contains(&"mask"));
+        fits && self.estimator() != Estimator::None
+    }
+
     /// The recipe, once there is something to forget.
     pub fn recipe(&self, opened: &Opened) -> Option<Recipe> {
         let recipe = self.recipe_of(opened.model(), &opened.data, &self.spec(opened)?);
@@ -89,6 +97,7 @@ impl Request {
             seed: self.seed,
             budget: self.budget,
             steps: self.steps,
+            lr: self.lr,
             knobs: self.own_knobs(),
             ..Recipe::new(model, data, forget)
         }
@@ -96,9 +105,9 @@ impl Request {
 
     /// What a recipe asks for; what is to be forgotten is picked once the classes are known.
     pub fn of(recipe: &Recipe) -> Self {
-        let Recipe { method, mask, density, redirect, seed, budget, steps, knobs, .. } =
+        let Recipe { method, mask, density, redirect, seed, budget, steps, lr, knobs, .. } =
             recipe.clone();
-        Self { what: None, method, mask, density, redirect, seed, budget, steps, knobs }
+        Self { what: None, method, mask, density, redirect, seed, budget, steps, lr, knobs }
     }
 
     /// The knobs that the method has: others were another method's.

@@ -1,8 +1,8 @@
 //! The right panel: histogram with the threshold on it, a bar for every layer, the open layer.
 
 use egui::{
-    FontId, Frame, Painter, Panel, Pos2, RichText, Role, ScrollArea, Sense, Shape, Stroke,
-    StrokeKind, TextStyle, Ui, WidgetInfo, pos2, vec2,
+    CursorIcon, FontId, Frame, Painter, Panel, Pos2, RichText, Role, ScrollArea, Sense, Shape,
+    Stroke, StrokeKind, TextStyle, Ui, WidgetInfo, pos2, vec2,
 };
 use egui_plot::{Bar, BarChart, Plot, VLine, uniform_grid_spacer};
 
@@ -11,7 +11,7 @@ use super::{
     heat::{self, HeatMap},
     salient::Saliency,
     session::{Arm, Session},
-    state::{Kind, State},
+    state::{Kind, State, WAIT},
     theme::{self, Palette},
     words,
 };
@@ -23,6 +23,8 @@ use crate::{
 
 /// Height of a layer's row, in points.
 const ROW: f32 = 32.0;
+/// Characters of a layer's name that do not fit beside its counts.
+const LONG: usize = 36;
 
 /// Draws the panel.
 pub fn saliency_ui(studio: &mut Studio, ui: &mut Ui) {
@@ -34,13 +36,15 @@ pub fn saliency_ui(studio: &mut Studio, ui: &mut Ui) {
     let (k, n) = (saliency.k, saliency.ranking.scores.len());
     let density = studio.state.session().request.density;
     let run = studio.state.session().attempt(Arm::Method).and_then(|a| a.run.as_ref());
+    let model = studio.state.session().opened.as_ref().map_or("", |o| o.model());
+    studio.heat.of(model);
     ui.label(format!("{} of {} weights free", words::count(k), words::count(n)));
     if !saliency.whole {
         let first = words::count(saliency.ranking.n_forget);
         ui.weak(format!("A first guess, from {first} pictures"));
     }
     cross_attention_ui(saliency, ui);
-    let dragged = histogram_ui(saliency, ui);
+    let dragged = histogram_ui(saliency, studio.state.held(), ui);
     ui.checkbox(&mut studio.show_small, "Show biases and norms");
 
     if studio.heat.layer.is_some() {
@@ -55,14 +59,10 @@ pub fn saliency_ui(studio: &mut Studio, ui: &mut Ui) {
             });
     }
     let change = run.map(|r| &r.change);
-    if change.is_some() {
-        ui.horizontal(|ui| {
-            let palette = theme::palette(ui);
-            ui.colored_label(palette.accent_text, "Free");
-            ui.colored_label(palette.caution, "Mean change");
-        });
-    }
-    layers_ui(saliency, change, density, studio.show_small, &mut studio.heat, ui);
+    legend_ui(change.is_some(), ui);
+    ui.push_id(model, |ui| {
+        layers_ui(saliency, change, density, studio.show_small, &mut studio.heat, ui);
+    });
     if let Some(density) = dragged {
         studio.state.set_density(density);
     }
@@ -105,8 +105,27 @@ fn mark(painter: &Painter, at: Pos2, palette: &Palette) {
     painter.add(Shape::convex_polygon(points, palette.caution, Stroke::NONE));
 }
 
-/// Draws the histogram and returns the density where the threshold was dragged to.
-fn histogram_ui(saliency: &Saliency, ui: &mut Ui) -> Option<f64> {
+/// What is drawn in a layer's row.
+fn legend_ui(changed: bool, ui: &mut Ui) {
+    let palette = theme::palette(ui);
+    let small = |text: &str, color| RichText::new(text).small().color(color);
+    ui.horizontal(|ui| {
+        ui.label(small("Free", palette.accent_text));
+        let (rect, _) = ui.allocate_exact_size(vec2(2.0, 10.0), Sense::hover());
+        let stroke = Stroke::new(1.0, palette.strong);
+        ui.painter().vline(rect.center().x, rect.y_range(), stroke);
+        ui.add_space(-4.0);
+        ui.label(small("all layers", palette.weak))
+            .on_hover_text("The density: a bar that reaches further is a more salient layer");
+        if changed {
+            ui.label(small("Mean change", palette.caution));
+        }
+    });
+}
+
+/// Draws the histogram and returns the density where the threshold was dragged to. `locked`: a run
+/// in progress has its density.
+fn histogram_ui(saliency: &Saliency, locked: bool, ui: &mut Ui) -> Option<f64> {
     let palette = theme::palette(ui);
     let histogram = &saliency.histogram;
     let end = histogram.start + histogram.step * histogram.counts.len() as f64;
@@ -133,7 +152,7 @@ fn histogram_ui(saliency: &Saliency, ui: &mut Ui) -> Option<f64> {
         .show_crosshair(false)
         .label_formatter(|_| None)
         .x_grid_spacer(uniform_grid_spacer(|_| [8.0, 4.0, 4.0]))
-        .x_axis_formatter(|mark, _| format!("1e{:.0}", mark.value))
+        .x_axis_formatter(|mark, _| format!("{:.0}", mark.value))
         .include_x(histogram.start)
         // Room for the last label.
         .include_x(end + 0.5)
@@ -143,15 +162,19 @@ fn histogram_ui(saliency: &Saliency, ui: &mut Ui) -> Option<f64> {
             plot.vline(line.allow_hover(false));
             plot.pointer_coordinate().map(|p| p.x)
         });
-    let response = drawn.response.on_hover_cursor(egui::CursorIcon::ResizeHorizontal);
-    let held = response.dragged() || response.clicked();
+    ui.label(RichText::new("log10 of the score of each weight").small().weak());
+    let (cursor, then) = match locked {
+        true => (CursorIcon::NotAllowed, WAIT),
+        false => (CursorIcon::ResizeHorizontal, "Drag the threshold to set the density"),
+    };
+    let response = drawn.response.on_hover_cursor(cursor);
+    let moved = !locked && (response.dragged() || response.clicked());
     let below = words::count(histogram.below);
+    let about = saliency.ranking.estimator.about();
     response.on_hover_text(format!(
-        "The score of every weight, {}; {below} are zero or nearly. Drag the threshold to set the \
-         density",
-        saliency.ranking.estimator.about()
+        "The score of every weight, {about}; {below} are zero or nearly. {then}"
     ));
-    let at = drawn.inner.filter(|_| held)?;
+    let at = drawn.inner.filter(|_| moved)?;
     Some(saliency.density_at(10f64.powf(at) as f32))
 }
 
@@ -166,27 +189,34 @@ fn layers_ui(
     let listed: Vec<usize> = (0..saliency.layers.len())
         .filter(|&i| show_small || saliency.layers[i].shape.len() > 1)
         .collect();
+    // Long names need the room of the counts.
+    let brief = saliency.layers.iter().any(|l| l.name.len() > LONG);
     ui.spacing_mut().item_spacing.y = 2.0;
     ScrollArea::vertical().auto_shrink(false).show_rows(ui, ROW, listed.len(), |ui, rows| {
         for &layer in &listed[rows] {
             let open = heat.layer == Some(layer);
             let moved = change.map(|c| [c.layers[layer], c.most()]);
-            if layer_ui(&saliency.layers[layer], moved, density, open, ui) {
+            let look = Look { moved, density, open, brief };
+            if layer_ui(&saliency.layers[layer], look, ui) {
                 heat.toggle(layer);
             }
         }
     });
 }
 
-/// Draws a layer's row; whether it was clicked. `moved`: how far its weights moved on average in a
-/// run, and the largest such mean of any layer.
-fn layer_ui(
-    layer: &LayerReport,
+/// How a layer's row looks.
+struct Look {
+    /// How far its weights moved on average in a run, and the largest such mean of any layer.
     moved: Option<[f32; 2]>,
     density: f64,
     open: bool,
-    ui: &mut Ui,
-) -> bool {
+    /// Whether a share stands for the counts.
+    brief: bool,
+}
+
+/// Draws a layer's row; whether it was clicked.
+fn layer_ui(layer: &LayerReport, look: Look, ui: &mut Ui) -> bool {
+    let Look { moved, density, open, brief } = look;
     let size = vec2(ui.available_width(), ROW);
     let (rect, response) = ui.allocate_exact_size(size, Sense::click());
     let kept = format!("{} of {}", words::count(layer.kept), words::count(layer.n));
@@ -211,7 +241,10 @@ fn layer_ui(
 
     let font = TextStyle::Small.resolve(ui.style());
     let inner = rect.shrink2(vec2(8.0, 4.0));
-    let count = painter.layout_no_wrap(kept, font.clone(), palette.weak);
+    let share = layer.kept as f32 / layer.n.max(1) as f32;
+    let free = words::percent(f64::from(share));
+    let shown = if brief { free.clone() } else { kept.clone() };
+    let count = painter.layout_no_wrap(shown, font.clone(), palette.weak);
     let left = if reads_prompt { 12.0 } else { 0.0 };
     let room = inner.width() - count.size().x - 8.0 - left;
     if reads_prompt {
@@ -226,7 +259,6 @@ fn layer_ui(
     painter.galley(inner.left_top() + vec2(left, 0.0), name, text);
 
     let bar = inner.with_min_y(inner.bottom() - 5.0);
-    let share = layer.kept as f32 / layer.n.max(1) as f32;
     painter.rect_filled(bar, 2.0, palette.border);
     let filled = bar.with_max_x(bar.left() + bar.width() * share);
     painter.rect_filled(filled, 2.0, palette.accent_text);
@@ -245,7 +277,7 @@ fn layer_ui(
         if reads_prompt {
             ui.label("Cross-attention: it reads the prompt");
         }
-        ui.label(format!("{} of its weights are free", words::percent(f64::from(share))));
+        ui.label(format!("{kept} weights are free, {free}"));
         if let Some([mean, _]) = moved {
             ui.label(format!("A weight moved by {mean:.2e} on average"));
         }
@@ -254,21 +286,33 @@ fn layer_ui(
     clicked
 }
 
-/// A layer's name without its beginning, where the whole does not fit: its end tells it apart.
-fn short(name: &str, room: f32, width: impl Fn(&str) -> f32) -> String {
+/// A layer's name in little room: the words of diffusers' names cut short, and where that does not
+/// do, without its middle. Its block and its end tell it apart.
+pub fn short(name: &str, room: f32, width: impl Fn(&str) -> f32) -> String {
+    const WORDS: [(&str, &str); 7] = [
+        ("transformer_blocks", "tr"),
+        ("_blocks", ""),
+        ("_block", ""),
+        ("attentions", "attn"),
+        ("resnets", "res"),
+        ("samplers", ""),
+        ("time_emb", "time"),
+    ];
     let name = name.strip_suffix(".weight").unwrap_or(name);
     if width(name) <= room {
         return name.into();
     }
-    let tails = name.match_indices('.').map(|(dot, _)| format!("…{}", &name[dot..]));
-    let mut last = String::from("…");
-    for tail in tails {
-        last = tail;
-        if width(&last) <= room {
-            break;
-        }
-    }
-    last
+    let name = WORDS.iter().fold(name.to_string(), |name, (long, short)| name.replace(long, short));
+    let parts: Vec<&str> = name.split('.').collect();
+    let without = |cut: usize| {
+        let tail = (parts.len() - cut) / 2;
+        let head = parts.len() - cut - tail;
+        format!("{}…{}", parts[..head].join("."), parts[parts.len() - tail..].join("."))
+    };
+    let cuts = 1..parts.len().saturating_sub(1);
+    let last = cuts.clone().next_back().map_or(name.clone(), without);
+    let mut shorter = std::iter::once(name.clone()).chain(cuts.map(without));
+    shorter.find(|name| width(name) <= room).unwrap_or(last)
 }
 
 #[cfg(test)]
@@ -276,10 +320,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_long_name_keeps_its_end() {
+    fn a_long_name_keeps_its_block_and_its_end() {
         let width = |s: &str| s.chars().count() as f32;
         assert_eq!(short("conv1.weight", 20.0, width), "conv1");
-        assert_eq!(short("down.0.resnets.1.conv1.weight", 12.0, width), "….1.conv1");
         assert_eq!(short("fc.bias", 20.0, width), "fc.bias");
+        let name = "down_blocks.1.attentions.0.transformer_blocks.0.attn2.to_k.weight";
+        assert_eq!(short(name, 80.0, width), name.trim_end_matches(".weight"));
+        assert_eq!(short(name, 30.0, width), "down.1.attn.0.tr.0.attn2.to_k");
+        assert_eq!(short(name, 25.0, width), "down.1.attn…0.attn2.to_k");
+        assert_eq!(short(name, 18.0, width), "down.1…attn2.to_k");
+        assert_eq!(short(name, 3.0, width), "down…to_k");
+        assert_eq!(short("classifier", 3.0, width), "classifier");
     }
 }

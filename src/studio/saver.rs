@@ -41,13 +41,15 @@ pub struct Saver {
     outbox: mpsc::Sender<Saved>,
     inbox: mpsc::Receiver<Saved>,
     waiting: usize,
+    /// Where those went that were asked for together.
+    places: Vec<PathBuf>,
 }
 
 impl Saver {
     /// A saver that calls the hook.
     pub fn new(hook: SaveHook) -> Self {
         let (outbox, inbox) = mpsc::channel();
-        Self { hook: Arc::new(hook), outbox, inbox, waiting: 0 }
+        Self { hook: Arc::new(hook), outbox, inbox, waiting: 0, places: Vec::new() }
     }
 
     /// Whether something is being written.
@@ -57,6 +59,9 @@ impl Saver {
 
     /// Saves one after another, away from the frame where there are threads.
     pub fn save(&mut self, wanted: Vec<Wanted>) {
+        if !self.busy() {
+            self.places.clear();
+        }
         self.waiting += wanted.len();
         let (hook, outbox) = (self.hook.clone(), self.outbox.clone());
         let work = move || {
@@ -75,8 +80,34 @@ impl Saver {
     pub fn poll(&mut self) -> Option<Saved> {
         let saved = self.inbox.try_recv().ok()?;
         self.waiting -= 1;
+        self.places.extend(saved.place.iter().cloned());
         Some(saved)
     }
+
+    /// Says where all went that were asked for together; `None` where nothing was kept.
+    pub fn told(&self) -> Option<String> {
+        told(&self.places)
+    }
+}
+
+/// "Saved to runs/a", or "Saved a and b to runs".
+fn told(places: &[PathBuf]) -> Option<String> {
+    let (last, others) = places.split_last()?;
+    if others.is_empty() {
+        return Some(format!("Saved to {}", last.display()));
+    }
+    let folder = last.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = folder.filter(|folder| others.iter().all(|o| o.parent() == Some(*folder)));
+    let name = |place: &PathBuf| match place.file_name().filter(|_| folder.is_some()) {
+        Some(name) => name.display().to_string(),
+        None => place.display().to_string(),
+    };
+    let names: Vec<String> = others.iter().map(name).collect();
+    let names = format!("{} and {}", names.join(", "), name(last));
+    Some(match folder {
+        Some(folder) => format!("Saved {names} to {}", folder.display()),
+        None => format!("Saved to {names}"),
+    })
 }
 
 impl Wanted {
@@ -94,5 +125,20 @@ impl Wanted {
             }
             Self::File(name, bytes) => Saved { run: None, place: hook(Parcel::File(name, &bytes)) },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_that_was_saved_together_is_named() {
+        let told = |places: &[&str]| told(&places.iter().map(PathBuf::from).collect::<Vec<_>>());
+        assert_eq!(told(&[]), None);
+        assert_eq!(told(&["/runs/a"]).as_deref(), Some("Saved to /runs/a"));
+        assert_eq!(told(&["/runs/a", "/runs/b"]).as_deref(), Some("Saved a and b to /runs"));
+        assert_eq!(told(&["/x/a", "/y/b"]).as_deref(), Some("Saved to /x/a and /y/b"));
+        assert_eq!(told(&["a.png", "b.svg"]).as_deref(), Some("Saved to a.png and b.svg"));
     }
 }

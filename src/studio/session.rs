@@ -97,6 +97,8 @@ pub struct Session {
     pub overlap: Option<Arc<Overlap>>,
     /// What the prompts of the request show before it.
     pub pane: Option<PromptPane>,
+    /// What the shipped Retrain twin shows, and for which forget set.
+    pub twin: Option<(String, Arc<Grid>)>,
 }
 
 impl Session {
@@ -119,6 +121,7 @@ impl Session {
             before: Vec::new(),
             overlap: None,
             pane: None,
+            twin: None,
         }
     }
 
@@ -137,7 +140,9 @@ impl Session {
 
     /// What there is to see of the model.
     pub fn seen(&self) -> Option<&Arc<Opened>> {
-        self.opened.as_ref().or(self.rough.as_ref())
+        // First pictures may be left of an opening that was stopped.
+        let rough = self.rough.as_ref().filter(|rough| rough.name == self.model);
+        self.opened.as_ref().or(rough)
     }
 
     pub fn attempt(&self, arm: Arm) -> Option<&Attempt> {
@@ -271,18 +276,9 @@ impl Session {
         };
         match pane {
             Pane::Before => Content::Grid(self.base().unwrap_or(&opened.grid), None),
-            Pane::After => self.progress_of(Arm::Method).unwrap_or_else(|| {
-                Content::Hint(match self.task {
-                    Task::Generate => "Pick a class and press Forget: the same noise, afterwards",
-                    Task::Classify => {
-                        "Pick a class and press Forget: the same pictures, afterwards"
-                    }
-                    Task::TextToImage => {
-                        "Say what to forget and press Forget: the same prompts and noise, afterwards"
-                    }
-                }
-                .into())
-            }),
+            Pane::After => self
+                .progress_of(Arm::Method)
+                .unwrap_or_else(|| Content::Hint(self.next_step().into())),
             Pane::Random => self.progress_of(Arm::Control).unwrap_or_else(|| {
                 let method = self.attempt(Arm::Method).and_then(|a| a.run.as_ref());
                 Content::Hint(match method {
@@ -296,6 +292,22 @@ impl Session {
         }
     }
 
+    /// What is to be done for pictures after forgetting.
+    fn next_step(&self) -> &'static str {
+        match (self.task, self.request.what.is_some()) {
+            (Task::Generate, false) => "Pick a class and press Forget: the same noise, afterwards",
+            (Task::Classify, false) => {
+                "Pick a class and press Forget: the same pictures, afterwards"
+            }
+            (Task::TextToImage, false) => {
+                "Say what to forget and press Forget: the same prompts and noise, afterwards"
+            }
+            (Task::Generate, true) => "Now press Forget: the same noise, afterwards",
+            (Task::Classify, true) => "Now press Forget: the same pictures, afterwards",
+            (Task::TextToImage, true) => "Now press Forget: the same prompts and noise, afterwards",
+        }
+    }
+
     fn progress_of(&self, arm: Arm) -> Option<Content<'_>> {
         let (step, grid) = self.attempt(arm)?.at(self.scrub);
         Some(Content::Grid(grid, Some(step)))
@@ -305,18 +317,14 @@ impl Session {
         let Some(spec) = self.request.spec(opened) else {
             return Content::Hint("Trained anew without the forget set: the truth".into());
         };
-        let shipped = opened.retrain.iter().find(|(shipped, _)| *shipped == spec);
+        let shipped = self.twin.as_ref().filter(|(forget, _)| *forget == spec);
         match shipped
             .map(|(_, grid)| grid)
             .or_else(|| self.history.retrain(&opened.name, &spec).map(|run| &run.after))
         {
             Some(grid) => Content::Grid(grid, None),
             None => Content::Hint(format!(
-                "No Retrain twin of the {} is shipped for {}",
-                match self.task {
-                    Task::Generate | Task::TextToImage => "diffusion model",
-                    Task::Classify => "classifier",
-                },
+                "None is shipped for {}; the method Retrain makes one, as long as training takes",
                 words::forget_set(&spec)
             )),
         }

@@ -65,6 +65,8 @@ const LIGHT: Palette = Palette {
 /// A tile's frame in both themes, between a picture that is mostly dark and either background.
 pub const AGREES: Color32 = Color32::from_rgb(34, 160, 118);
 pub const DIFFERS: Color32 = Color32::from_rgb(232, 74, 98);
+pub const FORGOTTEN: Color32 = Color32::from_rgb(118, 128, 255);
+pub const STILL: Color32 = Color32::from_rgb(226, 160, 40);
 
 impl Palette {
     /// Of ordinary text.

@@ -1,6 +1,6 @@
 //! The bottom: progress, the loss curve with its scrubber, the verdicts.
 
-use egui::{Align, Button, Layout, ProgressBar, ScrollArea, Ui, vec2};
+use egui::{Align, Button, Label, Layout, ProgressBar, RichText, ScrollArea, Ui, vec2};
 
 use super::{
     app::Studio,
@@ -11,6 +11,15 @@ use super::{
     tour::Spot,
     verdict, words,
 };
+use crate::monitor::Progress;
+
+/// The least width of a card that has another one beside it, in points.
+const CARD: f32 = 170.0;
+/// Widths of the status line's parts, in points: the label at the most, the bar at the least, the
+/// time.
+const LABEL: f32 = 280.0;
+const BAR: f32 = 60.0;
+const LEFT: f32 = 190.0;
 
 /// Draws the panel.
 pub fn timeline_ui(studio: &mut Studio, ui: &mut Ui) {
@@ -19,25 +28,39 @@ pub fn timeline_ui(studio: &mut Studio, ui: &mut Ui) {
     let height = ui.available_height();
     ui.horizontal_top(|ui| {
         let whole = ui.available_width();
-        ui.allocate_ui(vec2(whole * 0.4, height), |ui| {
+        ui.allocate_ui(vec2(whole * 0.36, height), |ui| {
             ui.vertical(|ui| curves::curves_ui(studio, ui));
         });
         let cards = ui.available_rect_before_wrap();
         studio.tour.mark(Spot::Verdict, cards);
         ScrollArea::vertical().id_salt("verdicts").auto_shrink(false).show(ui, |ui| {
-            let (session, free) = (studio.state.session(), !studio.state.held());
-            let mut keep = false;
-            ui.columns(2, |columns| {
-                for (arm, ui) in Arm::BOTH.into_iter().zip(columns) {
-                    // Not justified, as columns would have it.
-                    keep |= ui.vertical(|ui| verdict::card_ui(session, arm, free, ui)).inner;
-                }
+            // The area goes on in its parent's direction.
+            let keep = ui.vertical(|ui| {
+                verdict::winner_ui(studio.state.session(), ui);
+                cards_ui(studio, ui)
             });
-            if keep {
+            if keep.inner {
                 studio.state.adopt();
             }
         });
     });
+}
+
+/// Draws both runs' cards, side by side where there is room; whether the result is to be kept.
+fn cards_ui(studio: &Studio, ui: &mut Ui) -> bool {
+    let (session, free) = (studio.state.session(), !studio.state.held());
+    let card_ui = |arm, ui: &mut Ui| verdict::card_ui(session, arm, free, ui);
+    if ui.available_width() < 2.0 * CARD {
+        return Arm::BOTH.into_iter().fold(false, |keep, arm| card_ui(arm, ui) | keep);
+    }
+    ui.columns(2, |columns| {
+        let mut keep = false;
+        for (arm, ui) in Arm::BOTH.into_iter().zip(columns) {
+            // Not justified, as columns would have it.
+            keep |= ui.vertical(|ui| card_ui(arm, ui)).inner;
+        }
+        keep
+    })
 }
 
 /// The name of a run.
@@ -82,6 +105,36 @@ fn status_ui(state: &mut State, ui: &mut Ui) {
 }
 
 fn progress_ui(state: &State, work: &Work, ui: &mut Ui) {
+    let text = match (work.cancelling, work.paused) {
+        (true, _) => "Cancelling…".to_string(),
+        (_, true) => format!("{}, paused", doing(state, work)),
+        _ => doing(state, work),
+    };
+    let elapsed = words::elapsed(work.elapsed());
+    let progress = work.progress.as_ref();
+    let share = progress.map_or(0.0, |p| p.done as f32 / p.total.max(1) as f32);
+    let left = match progress.and_then(|p| p.seconds_left).filter(|_| !work.paused) {
+        // Other parts follow, and how long they take is not known.
+        Some(seconds) => format!("{elapsed}, {} in this part", words::left(seconds)),
+        None => elapsed,
+    };
+    let room = ui.available_width();
+    let wide = room > BAR + LEFT + 160.0;
+    let label = if wide { (room - BAR - LEFT).min(LABEL) } else { room * 0.55 };
+    ui.allocate_ui(vec2(label, ui.available_height()), |ui| {
+        ui.set_min_width(label);
+        ui.add(Label::new(text).truncate());
+    });
+    if wide {
+        let width = ui.available_width() - LEFT;
+        let bar = ProgressBar::new(share.clamp(0.0, 1.0)).desired_width(width).desired_height(10.0);
+        ui.add(bar.fill(theme::palette(ui).accent));
+    }
+    ui.add(Label::new(RichText::new(left).weak()).truncate());
+}
+
+/// What is done now: "Random mask, step 12 of 150", "Comparing masks: Scoring weights".
+fn doing(state: &State, work: &Work) -> String {
     let whose = match work.kind {
         Kind::Open(_) | Kind::Import => "Opening",
         Kind::Rank { then_forget: false } => "Saliency",
@@ -93,27 +146,25 @@ fn progress_ui(state: &State, work: &Work, ui: &mut Ui) {
         Kind::Audit(_) => "Audit",
         Kind::Attack(_, kind) => kind.title(),
     };
-    let elapsed = words::elapsed(work.elapsed());
-    let (phase, share, left) = match &work.progress {
-        Some(p) => {
-            let share = p.done as f32 / p.total.max(1) as f32;
-            let left = p.seconds_left.map(|s| format!("{elapsed}, {}", words::left(s)));
-            (p.phase.as_str(), share, left.unwrap_or(elapsed))
+    let Some(Progress { phase, done, total, .. }) = &work.progress else {
+        return format!("{whose}: Starting");
+    };
+    let (part, warming) = match phase.split_once(": ") {
+        Some((part, warming)) => (part, format!(", {warming}")),
+        None => (&**phase, String::new()),
+    };
+    match work.kind {
+        Kind::Unlearn(arm) if trains(state.session(), arm, part) => {
+            let [done, total] = [*done, *total].map(words::count);
+            format!("{whose}, step {done} of {total}{warming}")
         }
-        None => ("Starting", 0.0, elapsed),
-    };
-    let text = match (work.cancelling, work.paused) {
-        (true, _) => "Cancelling…".to_string(),
-        (_, true) => format!("{whose}: paused"),
-        _ if phase.starts_with(whose) => phase.to_string(),
-        _ => format!("{whose}: {phase}"),
-    };
-    ui.allocate_ui(vec2(190.0, ui.available_height()), |ui| {
-        ui.set_min_width(190.0);
-        ui.add(egui::Label::new(text).truncate());
-    });
-    let width = (ui.available_width() - 130.0).max(40.0);
-    let bar = ProgressBar::new(share.clamp(0.0, 1.0)).desired_width(width).desired_height(10.0);
-    ui.add(bar.fill(theme::palette(ui).accent));
-    ui.weak(left);
+        _ if part.starts_with(whose) => format!("{part}{warming}"),
+        _ => format!("{whose}: {part}{warming}"),
+    }
+}
+
+/// Whether a part of a run is its updates, which go by the method's name.
+fn trains(session: &Session, arm: Arm, part: &str) -> bool {
+    let method = session.attempt(arm).map(|a| words::method(&a.method));
+    method.is_some_and(|name| part.strip_prefix("Forgetting with ").unwrap_or(part) == name)
 }

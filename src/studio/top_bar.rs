@@ -1,9 +1,19 @@
-//! The top bar: task, device, save, theme, shortcuts; and the line that tells of a failure.
+//! The top bar: task, device, save, theme, shortcuts; and the messages that hang below it.
 
-use egui::{Align, Button, Layout, Popup, RichText, Theme, Ui};
+use std::time::Duration;
 
-use super::{app::Studio, export::export_ui, keys, state::WAIT, theme, words};
+use egui::{
+    Align, Align2, Area, Button, Context, Frame, Id, Label, Layout, Order, Popup, RichText, Role,
+    Stroke, Theme, Ui, pos2,
+};
+#[cfg(not(target_arch = "wasm32"))]
+use egui::{Key, PopupCloseBehavior, TextEdit};
+
+use super::{app::Studio, export::export_ui, keys, state::WAIT, theme::Palette, words};
 use crate::models::Task;
+
+/// Seconds for which it is said what was just done.
+const NOTICE: f64 = 4.0;
 
 /// Draws the bar.
 pub fn top_bar_ui(studio: &mut Studio, ui: &mut Ui) {
@@ -41,20 +51,46 @@ pub fn compact_bar_ui(studio: &mut Studio, ui: &mut Ui) {
     });
 }
 
-/// Draws the line that tells of a failure.
-pub fn error_ui(studio: &mut Studio, ui: &mut Ui) {
-    let Some(error) = studio.state.error.clone() else { return };
-    ui.horizontal(|ui| {
-        ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
-            if ui.button("Dismiss").clicked() {
-                studio.state.error = None;
-            }
-            ui.with_layout(Layout::left_to_right(Align::Center), |ui| {
-                let color = theme::palette(ui).bad;
-                ui.add(egui::Label::new(RichText::new(error).color(color)).truncate());
+/// Draws what hangs below the bar for a while: a failure until it is dismissed, what was just done.
+pub fn messages_ui(studio: &mut Studio, ctx: &Context, palette: &Palette) {
+    let screen = ctx.content_rect();
+    let top = studio.bar_end + 6.0;
+    if let Some(error) = studio.state.error.clone() {
+        let width = (screen.width() - 32.0).min(640.0);
+        let area = Area::new(Id::unique("error")).role(Role::Alert).constrain_to(screen);
+        let area = area.order(Order::Foreground).pivot(Align2::CENTER_TOP);
+        area.fixed_pos(pos2(screen.center().x, top)).show(ctx, |ui| {
+            let frame = Frame::popup(ui.style()).stroke(Stroke::new(1.0, palette.bad));
+            frame.inner_margin(10.0).show(ui, |ui| {
+                ui.set_max_width(width);
+                if error_ui(&error, width, palette, ui) {
+                    studio.state.error = None;
+                }
             });
         });
-    });
+    }
+    let now = ctx.input(|i| i.time);
+    if let Some((text, until)) = studio.notice.filter(|(_, until)| now < *until) {
+        let area = Area::new(Id::unique("notice")).interactable(false).constrain_to(screen);
+        let area = area.order(Order::Foreground).pivot(Align2::RIGHT_TOP);
+        area.fixed_pos(pos2(screen.right() - 12.0, top)).show(ctx, |ui| {
+            let frame = Frame::popup(ui.style()).inner_margin(10.0);
+            frame.show(ui, |ui| ui.add(Label::new(text).extend()));
+        });
+        ctx.request_repaint_after(Duration::from_secs_f64(until - now));
+    }
+}
+
+/// Draws what failed; whether that is enough.
+fn error_ui(error: &str, width: f32, palette: &Palette, ui: &mut Ui) -> bool {
+    ui.horizontal(|ui| {
+        ui.vertical(|ui| {
+            ui.set_max_width(width - 90.0);
+            ui.add(Label::new(RichText::new(error).color(palette.bad)).wrap());
+        });
+        ui.button("Dismiss").clicked()
+    })
+    .inner
 }
 
 fn tasks_ui(studio: &mut Studio, ui: &mut Ui) {
@@ -91,7 +127,7 @@ fn tour_ui(studio: &mut Studio, ui: &mut Ui) {
     }
 }
 
-fn share_ui(studio: &Studio, ui: &mut Ui) {
+fn share_ui(studio: &mut Studio, ui: &mut Ui) {
     let hint = if studio.host.address.is_empty() {
         "Copies the request: add it to the page's address, or give it to salun unlearn"
     } else {
@@ -103,11 +139,19 @@ fn share_ui(studio: &Studio, ui: &mut Ui) {
     let why = "A link holds a single request; Save run keeps the ones before this one, too";
     if button.on_disabled_hover_text(why).clicked() {
         ui.copy_text(studio.share());
+        let until = ui.input(|i| i.time) + NOTICE;
+        let done = if studio.host.address.is_empty() { "Request copied" } else { "Link copied" };
+        studio.notice = Some((done, until));
     }
 }
 
-fn open_ui(studio: &Studio, ui: &mut Ui) {
-    let Some(ask) = &studio.host.ask_file else { return };
+/// A button that opens a file by the host's own dialog, or by its path.
+fn open_ui(studio: &mut Studio, ui: &mut Ui) {
+    let Some(ask) = &studio.host.ask_file else {
+        #[cfg(not(target_arch = "wasm32"))]
+        path_ui(studio, ui);
+        return;
+    };
     let free = !studio.state.held();
     let response = ui
         .add_enabled(free, Button::new("Open…"))
@@ -116,6 +160,40 @@ fn open_ui(studio: &Studio, ui: &mut Ui) {
     if response.clicked() {
         ask();
     }
+}
+
+/// Where there is no dialog: what may be dropped on the window, and a path to write.
+#[cfg(not(target_arch = "wasm32"))]
+fn path_ui(studio: &mut Studio, ui: &mut Ui) {
+    let button = ui
+        .add_enabled(!studio.state.held(), Button::new("Open…"))
+        .on_hover_text("Opens a weights file, a model's folder or a table's; or drop one here")
+        .on_disabled_hover_text(WAIT);
+    let popup = Popup::from_toggle_button_response(&button);
+    let id = popup.get_id();
+    popup.close_behavior(PopupCloseBehavior::CloseOnClickOutside).show(|ui| {
+        ui.set_width(340.0);
+        ui.label(
+            "Drop a weights file (.safetensors or .pth), a model's folder or a table's folder on \
+             the window, or write its path",
+        );
+        ui.horizontal(|ui| {
+            let field = TextEdit::singleline(&mut studio.path)
+                .desired_width(ui.available_width() - 70.0)
+                .hint_text("/home/me/model.safetensors");
+            let response = ui.add(field);
+            let entered = response.lost_focus() && ui.input(|i| i.key_pressed(Key::Enter));
+            if ui.memory(|m| m.focused()).is_none_or(|id| id == button.id) {
+                response.request_focus();
+            }
+            let path = studio.path.trim().to_owned();
+            let open = ui.add_enabled(!path.is_empty(), Button::new("Open"));
+            if (open.clicked() || entered) && !path.is_empty() {
+                studio.open_path(path.as_ref());
+                Popup::close_id(ui.ctx(), id);
+            }
+        });
+    });
 }
 
 fn theme_ui(ui: &mut Ui) {

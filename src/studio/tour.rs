@@ -62,7 +62,8 @@ const STOPS: [Stop; 6] = [
         spot: Spot::Forget,
         title: "Forget",
         text: "Press Forget. The model trains to lose the forget set and to keep the rest. Only \
-               weights in the mask move; all others keep every bit.",
+               weights in the mask move; all others keep every bit. A disc marks a picture that is \
+               forgotten, a square one that is still seen.",
         formula: "θ = θ₀ + m ⊙ Δθ,   L = L_f + α L_r",
         done: |session| session.attempt(Arm::Method).is_some(),
     },

@@ -1,9 +1,9 @@
 //! What came of a run: the verdict in words, and the numbers that it rests on.
 
-use egui::{Align, Button, Color32, Frame, Grid, Layout, RichText, Ui};
+use egui::{Align, Button, Color32, Frame, Grid, Label, Layout, RichText, Ui};
 
 use super::{
-    attempt::Attempt,
+    attempt::{Attempt, Look},
     session::{Arm, Session},
     state::WAIT,
     theme::{self, Palette},
@@ -12,9 +12,43 @@ use super::{
 };
 use crate::{
     engine::job::Run,
+    eval::verdict::{Evidence, Versus, headline, too_few, versus},
     models::Task,
-    run::report::{Metrics, Report, VerdictLabel},
+    run::report::{Metrics, Report, Verdict, VerdictLabel},
 };
+
+/// Size of the verdict, in points.
+const LARGE: f32 = 19.0;
+
+/// Says which of the two runs came out better, once both are there.
+pub fn winner_ui(session: &Session, ui: &mut Ui) {
+    let report = |arm| Some(&session.attempt(arm)?.run.as_ref()?.report);
+    let Some((run, control)) = report(Arm::Method).zip(report(Arm::Control)) else { return };
+    let palette = theme::palette(ui);
+    let Some(Versus { said, winner, n }) = versus(arm_name(session, Arm::Method), run, control)
+    else {
+        ui.weak("Too few pictures to say which mask is better");
+        return;
+    };
+    let color = match winner {
+        1 => palette.good,
+        0 => palette.strong,
+        _ => palette.caution,
+    };
+    let [forgotten, rest] = n.map(words::count);
+    ui.horizontal_wrapped(|ui| {
+        ui.spacing_mut().item_spacing.x = 6.0;
+        ui.label(RichText::new(words::unbroken(&said)).size(14.0).color(color));
+        let n = format!("n = {forgotten} and {rest}");
+        ui.label(RichText::new(n.replace(' ', "\u{a0}")).small().weak());
+    })
+    .response
+    .on_hover_text(format!(
+        "UA over {forgotten} pictures, RA or TA over {rest}, one run each with seed {}. A \
+         difference of less than two standard errors counts as none",
+        run.seed
+    ));
+}
 
 /// Draws a run's card; whether its result is to be kept as the model.
 pub fn card_ui(session: &Session, arm: Arm, free: bool, ui: &mut Ui) -> bool {
@@ -30,22 +64,16 @@ pub fn card_ui(session: &Session, arm: Arm, free: bool, ui: &mut Ui) -> bool {
         let more = arm == Arm::Method && run.is_some_and(|run| run.model.plain().is_some());
         ui.horizontal(|ui| {
             ui.label(RichText::new(arm_name(session, arm)).strong());
-            if let Some(verdict) = attempt.and_then(|a| a.verdict.as_ref()) {
-                let label = verdict.label;
-                ui.label(RichText::new(label.name()).strong().color(color(label, palette)));
-            }
-            // Beside the verdict where there is room, else below it.
+            // Beside the name where there is room, else below it.
             beside = more && ui.available_width() > 84.0;
             if beside {
                 ui.with_layout(Layout::right_to_left(Align::Center), |ui| keep = more_ui(free, ui));
             }
         });
+        keep |= more && !beside && more_ui(free, ui);
         match (attempt, run) {
-            (Some(attempt), Some(run)) => {
-                keep |= more && !beside && more_ui(free, ui);
-                result_ui(attempt, run, ui);
-            }
-            (Some(attempt), None) => progress_ui(attempt, ui),
+            (Some(attempt), Some(run)) => result_ui(session, attempt, run, ui),
+            (Some(attempt), None) => progress_ui(session, attempt, ui),
             (None, _) => drop(ui.weak(match arm {
                 Arm::Method => "The verdict appears here",
                 Arm::Control => "The control appears here: if it does as well, the mask is not why",
@@ -62,8 +90,16 @@ fn more_ui(free: bool, ui: &mut Ui) -> bool {
         .clicked()
 }
 
+/// A verdict as a word and its colour; grey where too few pictures are behind it.
+pub fn word(report: &Report, palette: &Palette) -> (&'static str, Color32) {
+    match too_few(&report.after) {
+        Some(_) => ("Too few pictures", palette.weak),
+        None => (words::verdict(report.verdict.label), color(report.verdict.label, palette)),
+    }
+}
+
 /// The colour of a verdict.
-pub fn color(label: VerdictLabel, palette: &Palette) -> Color32 {
+fn color(label: VerdictLabel, palette: &Palette) -> Color32 {
     match label {
         VerdictLabel::Forgot => palette.good,
         VerdictLabel::UnderForgot | VerdictLabel::Hidden => palette.caution,
@@ -71,7 +107,7 @@ pub fn color(label: VerdictLabel, palette: &Palette) -> Color32 {
     }
 }
 
-fn progress_ui(attempt: &Attempt, ui: &mut Ui) {
+fn progress_ui(session: &Session, attempt: &Attempt, ui: &mut Ui) {
     let step = attempt.losses.last().map_or(0.0, |l| l[0]) as usize;
     let steps = words::count(attempt.steps);
     match (attempt.cancelled, attempt.steps) {
@@ -80,38 +116,85 @@ fn progress_ui(attempt: &Attempt, ui: &mut Ui) {
         (false, 0) => drop(ui.weak("Waiting for the first step")),
         (false, _) => drop(ui.weak(format!("Step {} of {steps}", words::count(step)))),
     }
-    if let Some((_, m)) = attempt.glances.last() {
-        ui.label(format!("UA {:.0}   RA {:.0}   TA {:.0}", m.UA, m.RA, m.TA));
-        ui.label(RichText::new("At a glance, over the shown tiles").small().weak());
+    if attempt.steps > 0 {
+        look_ui(&attempt.look_at(session.scrub, &session.forgotten()), ui);
     }
 }
 
-fn result_ui(attempt: &Attempt, run: &Run, ui: &mut Ui) {
+/// What the shown pictures say by themselves: those of the step that the timeline is held at.
+fn look_ui(look: &Look, ui: &mut Ui) {
+    let part = |name: &str, share: Option<f64>| share.map(|s| format!("{name} {s:.0}"));
+    let parts = [part("UA", look.gone), part("RA and TA", look.kept)];
+    let text = parts.into_iter().flatten().collect::<Vec<_>>().join("   ");
+    if text.is_empty() {
+        return;
+    }
+    ui.label(words::unbroken(&text));
+    let over = format!("Pictures of step {}: their {} tiles", words::count(look.step), look.n);
+    ui.label(RichText::new(words::unbroken(&over)).small().weak())
+        .on_hover_text("A glance, not a measurement: RA and TA are the same tiles here");
+}
+
+fn result_ui(session: &Session, attempt: &Attempt, run: &Run, ui: &mut Ui) {
     let report = &run.report;
-    ui.label(attempt.verdict.as_ref().map_or("", |v| &v.why));
+    if let Some(verdict) = &attempt.verdict {
+        verdict_ui(attempt, report, verdict, ui);
+    }
+    if session.scrub.is_some_and(|held| held < attempt.steps) {
+        look_ui(&attempt.look_at(session.scrub, &session.forgotten()), ui);
+        ui.label(RichText::new("Measured at the end").small().weak());
+    }
     metrics_ui(report, ui);
-    if let Some(mask) = &report.mask {
-        ui.label(
-            RichText::new(format!(
-                "{}: {} of {} weights free, {} frozen weights changed",
-                mask.estimator,
-                words::count(mask.k),
-                words::count(mask.n),
-                words::count(mask.frozen_changed)
-            ))
-            .small(),
-        );
-    }
-    let device = &report.device;
-    let seconds = report.seconds.mask + report.seconds.unlearn;
-    let mut facts = format!("Seed {}, {seconds:.0} s on {}", report.seed, device.name);
-    if device.api != "cpu" {
-        facts += &format!(", {}", words::api(&device.api));
-    }
-    ui.label(RichText::new(facts).small().weak());
+    facts_ui(report, ui);
     if let Some(place) = &attempt.saved {
         ui.label(RichText::new(format!("Saved to {}", place.display())).small());
     }
+}
+
+/// The verdict as a heading, and what it rests on, a line each.
+fn verdict_ui(attempt: &Attempt, report: &Report, verdict: &Verdict, ui: &mut Ui) {
+    let palette = theme::palette(ui);
+    let (text, color) = match too_few(&report.after) {
+        Some(n) => (format!("Too few pictures to judge (n = {n})"), palette.weak),
+        None => {
+            let evidence = Evidence::of(report, attempt.audit.as_deref());
+            (headline(&evidence, verdict.label), color(verdict.label, palette))
+        }
+    };
+    let heading = RichText::new(words::line(&text)).size(LARGE).color(color);
+    ui.add(Label::new(heading).wrap());
+    // Before the evidence, which may be long: whether it is 0 is to be seen without scrolling.
+    if let Some(mask) = &report.mask {
+        frozen_ui(mask.frozen_changed, ui);
+    }
+    for clause in verdict.why.split("; ") {
+        ui.add(Label::new(RichText::new(words::line(clause)).small()).wrap());
+    }
+}
+
+/// How many weights changed that the mask freezes.
+fn frozen_ui(changed: usize, ui: &mut Ui) {
+    let palette = theme::palette(ui);
+    let color = if changed == 0 { palette.weak } else { palette.caution };
+    let text = format!("{} frozen weights changed", words::count(changed));
+    ui.label(RichText::new(text).small().color(color))
+        .on_hover_text("Weights outside the mask that differ in any bit from the original");
+}
+
+/// The mask, the seed, the time and the device, in small.
+fn facts_ui(report: &Report, ui: &mut Ui) {
+    let device = &report.device;
+    let seconds = report.seconds.mask + report.seconds.unlearn;
+    let mut facts = String::new();
+    if let Some(mask) = &report.mask {
+        let (free, all) = (words::count(mask.k), words::count(mask.n));
+        facts += &format!("Mask {}, {free} of {all} weights free; ", mask.estimator);
+    }
+    facts += &format!("seed {}, {seconds:.0} s on {}", report.seed, device.name);
+    if device.api != "cpu" {
+        facts += &format!(", {}", words::api(&device.api));
+    }
+    ui.add(Label::new(RichText::new(words::line(&facts)).small().weak()).wrap());
 }
 
 /// UA, RA and TA before and after, Retrain's where it was measured, and the pictures behind them.

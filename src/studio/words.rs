@@ -4,6 +4,7 @@ use super::items;
 use crate::{
     gpu::device::{DeviceInfo, DeviceKind},
     models::Task,
+    run::report::VerdictLabel,
     unlearn::registry::METHODS,
 };
 
@@ -36,6 +37,34 @@ pub fn elapsed(seconds: f64) -> String {
         0..60 => format!("{whole} s"),
         60..3600 => format!("{}:{:02}", whole / 60, whole % 60),
         _ => format!("{}:{:02}:{:02}", whole / 3600, whole / 60 % 60, whole % 60),
+    }
+}
+
+/// A clause as a line of its own: a capital first, and no number parted from its unit or its name.
+pub fn line(clause: &str) -> String {
+    let mut chars = clause.trim().chars();
+    let first = chars.next().map(|c| c.to_uppercase().to_string()).unwrap_or_default();
+    unbroken(&(first + chars.as_str()))
+}
+
+/// A text in which a line never breaks after a number or around "=".
+pub fn unbroken(text: &str) -> String {
+    let chars: Vec<char> = text.chars().collect();
+    let firm = |i: usize| {
+        let before = i.checked_sub(1).and_then(|b| chars.get(b));
+        before.is_some_and(|c| c.is_ascii_digit() || *c == '=') || chars.get(i + 1) == Some(&'=')
+    };
+    let each = chars.iter().enumerate();
+    each.map(|(i, c)| if *c == ' ' && firm(i) { '\u{a0}' } else { *c }).collect()
+}
+
+/// A verdict by itself.
+pub fn verdict(label: VerdictLabel) -> &'static str {
+    match label {
+        VerdictLabel::Forgot => "Forgot",
+        VerdictLabel::UnderForgot => "Under-forgot",
+        VerdictLabel::OverForgot => "Over-forgot",
+        VerdictLabel::Hidden => "Hidden",
     }
 }
 
@@ -106,6 +135,7 @@ mod tests {
         assert_eq!(percent(0.025), "2.5 %");
         assert_eq!(left(0.2), "1 s left");
         assert_eq!([12.9, 185.0, 3725.0].map(elapsed), ["12 s", "3:05", "1:02:05"]);
+        assert_eq!(line("a (n = 9, 0.0 %) b"), "A (n\u{a0}=\u{a0}9, 0.0\u{a0}%) b");
         assert_eq!(left(240.0), "4 min left");
         assert_eq!(forget_set("random:10%"), "a random 10 %");
         assert_eq!(forget_set("class:Ankle boot"), "Ankle boot");

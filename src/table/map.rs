@@ -45,6 +45,9 @@ pub fn figure(pairs: &[Pair]) -> Result<(String, Vec<u8>)> {
     }
     let x = "left of what should be forgotten, points of UA to the aim";
     frame.axes(&mut page, x, "lost of the rest, points");
+    if let Some(last) = pairs.last() {
+        goal(&mut page, &frame, last.run);
+    }
     for pair in pairs {
         let place = Place::of(pair.run);
         let at = frame.place(place.left, place.damage);
@@ -63,4 +66,15 @@ pub fn figure(pairs: &[Pair]) -> Result<(String, Vec<u8>)> {
     }
     page.below("Grey, joined by a broken line: the random mask of equal size.");
     Ok((page.svg(), page.png()?))
+}
+
+/// The corner where a run counts as forgotten.
+fn goal(page: &mut Page, frame: &Frame, run: &Report) {
+    let allowed = Place::allowed(run);
+    let ([left, bottom], [right, top]) =
+        (frame.place(0.0, 0.0), frame.place(allowed.left, allowed.damage));
+    let right = right.min(frame.left + frame.width);
+    let top = top.max(frame.top);
+    page.shade([left, top], [right - left, bottom - top], GREEN, 0.12);
+    page.text(left as usize + 4, top as usize - 5, 12, GREEN, "forgotten, the rest intact");
 }

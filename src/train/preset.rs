@@ -276,6 +276,12 @@ mod tests {
     fn networks_of_the_paper_have_its_number_of_parameters() {
         assert_eq!(params("cifar-classifier"), 11_173_962);
         assert_eq!(params("cifar-ddpm"), 9_674_179);
+        let narrow = |name: &str, width| {
+            let data = sets::find("cifar10").unwrap().outline();
+            Preset::find(name).unwrap().architecture(&data, Some(width)).unwrap().build().1.n()
+        };
+        assert_eq!([32, 16].map(|w| narrow("cifar-classifier", w)), [2_797_610, 701_466]);
+        assert_eq!([128, 32].map(|w| narrow("cifar-ddpm", w)), [38_632_323, 2_426_595]);
         // torchvision's trunk of 14,723,136 and 512 x 10 + 10.
         assert_eq!(params("cifar-vgg"), 14_728_266);
     }

@@ -28,7 +28,9 @@ pub fn gradients<P: Send>(
     parts: Vec<P>,
     loss: impl Fn(&Pass, P) -> Tensor<1> + Sync,
 ) -> (Tensor<1>, Vec<Tensor<1>>) {
-    let mut sums = spread(weights, parts, |part| of(weights, mode, part, &loss)).into_iter();
+    let parts = parts.into_iter().enumerate().collect();
+    let one = |(i, part)| of(weights, mode.from(i * SHARD), part, &loss);
+    let mut sums = spread(weights, parts, one).into_iter();
     let first = sums.next().expect("a batch has parts");
     sums.fold(first, |(loss, sum), (l, g)| (loss + l, plus(sum, g)))
 }

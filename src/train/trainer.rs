@@ -177,7 +177,7 @@ impl Trainer {
         let pixels = &self.data.train;
         let x = pictures(pixels, batch, self.plan.augment, rng, &self.device);
         let weights = self.weights.tracked();
-        let pass = Pass::new(&weights, Mode::Train);
+        let pass = Pass::new(&weights, Mode::train(self.plan.seed, self.step, 0));
         let loss = cross_entropy(net.forward(&pass, x), &pixels.labels(batch));
         for (buffer, value) in pass.into_moved() {
             self.weights.buffers[buffer] = value;
@@ -196,11 +196,11 @@ impl Trainer {
         let mut b = noised_varied(pixels, batch, augment, &self.schedule, rng, &self.device);
         drop_condition(&mut b.class, CONDITION_DROP, rng);
         let parts = b.split(shards::size(&self.weights, batch.len()));
-        let (loss, gradients) =
-            shards::gradients(&self.weights, Mode::Train, parts, |pass, b: Noised| {
-                let share = b.t.len() as f64 / batch.len() as f64;
-                mse(net.forward(pass, b.x, &b.t, &b.class), b.eps) * share
-            });
+        let mode = Mode::train(self.plan.seed, self.step, 0);
+        let (loss, gradients) = shards::gradients(&self.weights, mode, parts, |pass, b: Noised| {
+            let share = b.t.len() as f64 / batch.len() as f64;
+            mse(net.forward(pass, b.x, &b.t, &b.class), b.eps) * share
+        });
         (loss, clip_norm(gradients, 1.0))
     }
 

@@ -24,7 +24,13 @@ pub const METHOD: Method = Method {
     title: "Bad teacher",
     paper: "Chundawat et al., AAAI 2023, arXiv 2205.08096",
     knobs: &[
-        &[Knob::real("temperature", 1.0, [0.5, 20.0], "temperature of all models' outputs")],
+        &[Knob::real(
+            "temperature",
+            "Temperature",
+            1.0,
+            [0.5, 20.0],
+            "temperature of all models' outputs",
+        )],
         NORMS,
         TRAINING,
     ],

@@ -27,7 +27,11 @@ pub const METHOD: Method = Method {
     title: "Boundary expand",
     paper: "Chen et al., CVPR 2023, arXiv 2303.11570",
     knobs: &[
-        &[Knob::switch("keep-row", "as released: the further class stays in the finished model")],
+        &[Knob::switch(
+            "keep-row",
+            "Keep the further class",
+            "as released: the further class stays in the finished model",
+        )],
         NORMS,
         TRAINING,
     ],

@@ -26,6 +26,7 @@ pub const METHOD: Method = Method {
     knobs: &[
         &[Knob::real(
             "radius",
+            "Radius",
             0.1,
             [0.0, 1.0],
             "how far a picture is moved, in [0, 1] of a pixel",

@@ -18,8 +18,20 @@ pub const METHOD: Method = Method {
     paper: "Gandikota et al., ICCV 2023, arXiv 2303.07345",
     knobs: &[
         &[
-            Knob::real("eta", 1.0, [0.0, 10.0], "how far the prediction is guided away"),
-            Knob::log("alpha", 0.0, [0.0, 1e6], "weight of a retain loss, in mean units"),
+            Knob::real(
+                "eta",
+                "Guidance away",
+                1.0,
+                [0.0, 10.0],
+                "how far the prediction is guided away",
+            ),
+            Knob::log(
+                "alpha",
+                "Weight of the retain loss",
+                0.0,
+                [0.0, 1e6],
+                "weight of a retain loss, in mean units",
+            ),
         ],
         TRAINING,
     ],

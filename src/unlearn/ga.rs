@@ -15,8 +15,14 @@ pub const METHOD: Method = Method {
     title: "Gradient ascent",
     paper: "Thudi et al., EuroS&P 2022, arXiv 2109.13398",
     knobs: &[
-        &[Knob::log("alpha", 0.0, [0.0, 1e6], "weight of the retain loss, in mean units")
-            .only(Task::Generate)],
+        &[Knob::log(
+            "alpha",
+            "Weight of the retain loss",
+            0.0,
+            [0.0, 1e6],
+            "weight of the retain loss, in mean units",
+        )
+        .only(Task::Generate)],
         LAYERS,
         NORMS,
         TRAINING,

@@ -29,7 +29,10 @@ pub enum Kind {
 /// One knob.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Knob {
+    /// In a recipe, a link and on the command line.
     pub name: &'static str,
+    /// For a person.
+    pub title: &'static str,
     pub default: f64,
     /// Smallest and largest value.
     pub range: [f64; 2],
@@ -43,56 +46,61 @@ pub struct Knob {
 impl Knob {
     const fn new(
         name: &'static str,
+        title: &'static str,
         default: f64,
         range: [f64; 2],
         kind: Kind,
         what: &'static str,
     ) -> Self {
-        Self { name, default, range, kind, task: None, what }
+        Self { name, title, default, range, kind, task: None, what }
     }
 
     /// A real number.
     pub const fn real(
         name: &'static str,
+        title: &'static str,
         default: f64,
         range: [f64; 2],
         what: &'static str,
     ) -> Self {
-        Self::new(name, default, range, Kind::Real, what)
+        Self::new(name, title, default, range, Kind::Real, what)
     }
 
     /// A real number that is set by powers.
     pub const fn log(
         name: &'static str,
+        title: &'static str,
         default: f64,
         range: [f64; 2],
         what: &'static str,
     ) -> Self {
-        Self::new(name, default, range, Kind::Log, what)
+        Self::new(name, title, default, range, Kind::Log, what)
     }
 
     /// A whole number.
     pub const fn whole(
         name: &'static str,
+        title: &'static str,
         default: f64,
         range: [f64; 2],
         what: &'static str,
     ) -> Self {
-        Self::new(name, default, range, Kind::Whole, what)
+        Self::new(name, title, default, range, Kind::Whole, what)
     }
 
     /// A switch, off unless it is turned.
-    pub const fn switch(name: &'static str, what: &'static str) -> Self {
-        Self::new(name, 0.0, [0.0, 1.0], Kind::Switch, what)
+    pub const fn switch(name: &'static str, title: &'static str, what: &'static str) -> Self {
+        Self::new(name, title, 0.0, [0.0, 1.0], Kind::Switch, what)
     }
 
     /// One of a few; the first unless another is chosen.
     pub const fn choice(
         name: &'static str,
+        title: &'static str,
         names: &'static [&'static str],
         what: &'static str,
     ) -> Self {
-        Self::new(name, 0.0, [0.0, (names.len() - 1) as f64], Kind::Choice(names), what)
+        Self::new(name, title, 0.0, [0.0, (names.len() - 1) as f64], Kind::Choice(names), what)
     }
 
     /// The same for one task only.
@@ -151,12 +159,14 @@ impl Knob {
 /// Knobs of every method that trains.
 pub const TRAINING: &[Knob] = &[Knob::switch(
     "drift",
+    "Frozen weights may drift",
     "legacy: the mask covers gradients only, so weight decay and momentum move frozen weights",
 )];
 
 /// Knobs of every method that trains a text-to-image model; ESD is always so limited.
 pub const LAYERS: &[Knob] = &[Knob::switch(
     "cross-attention",
+    "Cross-attention only",
     "only the layers that read the prompt change; the density is a share of theirs",
 )
 .only(Task::TextToImage)];
@@ -164,6 +174,7 @@ pub const LAYERS: &[Knob] = &[Knob::switch(
 /// Knobs of every method that trains a classifier.
 pub const NORMS: &[Knob] = &[Knob::switch(
     "freeze-bn",
+    "Freeze batch norm",
     "batch normalisation keeps its running statistics and uses them while training",
 )
 .only(Task::Classify)];
@@ -225,6 +236,7 @@ mod tests {
     fn every_knob_accepts_its_default_and_says_what_is_right() {
         for knob in METHODS.iter().flat_map(Method::knobs) {
             knob.check(knob.default).unwrap();
+            assert!(knob.title.starts_with(char::is_uppercase), "{}", knob.name);
             for wrong in [f64::NAN, f64::INFINITY, knob.range[0] - 1.0, knob.range[1] + 1.0] {
                 let error = knob.check(wrong).unwrap_err().to_string();
                 assert!(error.contains(knob.name) && !error.contains('\n'), "{error}");
@@ -234,13 +246,13 @@ mod tests {
 
     #[test]
     fn values_are_read_by_number_and_by_name() {
-        let switch = Knob::switch("drift", "");
+        let switch = Knob::switch("drift", "", "");
         assert_eq!([switch.parse("on").unwrap(), switch.parse("0").unwrap()], [1.0, 0.0]);
         assert!(switch.parse("0.5").is_err() && switch.parse("yes").is_err());
-        let choice = Knob::choice("form", &["a", "b"], "");
+        let choice = Knob::choice("form", "", &["a", "b"], "");
         assert_eq!([choice.parse("b").unwrap(), choice.parse("0").unwrap()], [1.0, 0.0]);
         assert!(choice.parse("c").unwrap_err().to_string().contains("a, b"));
-        let whole = Knob::whole("every", 5.0, [1.0, 9.0], "");
+        let whole = Knob::whole("every", "", 5.0, [1.0, 9.0], "");
         assert!(whole.parse("1.5").is_err() && whole.parse("-1").is_err());
     }
 

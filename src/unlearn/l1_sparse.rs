@@ -17,8 +17,20 @@ pub const METHOD: Method = Method {
     paper: "Jia et al., NeurIPS 2023, arXiv 2304.04934",
     knobs: &[
         &[
-            Knob::log("alpha", 1e-4, [0.0, 1.0], "weight of the l1 norm of all weights at first"),
-            Knob::whole("free-epochs", 0.0, [0.0, 1e4], "last epochs without the penalty"),
+            Knob::log(
+                "alpha",
+                "Weight of the L1 norm",
+                1e-4,
+                [0.0, 1.0],
+                "weight of the l1 norm of all weights at first",
+            ),
+            Knob::whole(
+                "free-epochs",
+                "Epochs without it",
+                0.0,
+                [0.0, 1e4],
+                "last epochs without the penalty",
+            ),
         ],
         NORMS,
         TRAINING,

@@ -22,7 +22,13 @@ pub const METHOD: Method = Method {
     title: "MUNBa",
     paper: "Wu and Harandi, ICCV 2025, arXiv 2411.15537",
     knobs: &[
-        &[Knob::log("xi", 1e-8, [1e-12, 1.0], "keeps the weights finite for parallel gradients")],
+        &[Knob::log(
+            "xi",
+            "Stabiliser",
+            1e-8,
+            [1e-12, 1.0],
+            "keeps the weights finite for parallel gradients",
+        )],
         NORMS,
         TRAINING,
     ],

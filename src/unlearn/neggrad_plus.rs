@@ -14,7 +14,13 @@ pub const METHOD: Method = Method {
     title: "NegGrad+",
     paper: "Kurmanji et al., NeurIPS 2023, arXiv 2302.09880",
     knobs: &[
-        &[Knob::real("beta", 0.95, [0.0, 1.0], "weight of the retain loss; the rest is ascent")],
+        &[Knob::real(
+            "beta",
+            "Weight of the retain loss",
+            0.95,
+            [0.0, 1.0],
+            "weight of the retain loss; the rest is ascent",
+        )],
         NORMS,
         TRAINING,
     ],

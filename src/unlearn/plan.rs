@@ -11,7 +11,7 @@ use crate::{
     data::{Dataset, forget::ForgetSet, rng},
     diffusion::schedule::Schedule,
     error::{Error, Result},
-    models::{Architecture, Task},
+    models::{Architecture, Task, card::Card},
     run::recipe::{Budget, Recipe, Redirect},
     saliency::estimator::Estimator,
     train::{losses::Noised, optimizer::LrSchedule, preset::Preset},
@@ -191,6 +191,27 @@ impl Plan {
             plan.steps = plan.updates();
         }
         Ok(plan)
+    }
+
+    /// Makes a Retrain as long as its original's training was, which saw `n` pictures an epoch: where
+    /// that began with fresh weights, since a card does not tell of stages before. What the recipe
+    /// says stays.
+    pub fn as_trained(&mut self, card: &Card, recipe: &Recipe, n: usize) {
+        let training = card.training.as_ref().filter(|training| training.from.is_none());
+        let Some(training) = training.filter(|_| self.preset.is_some()) else { return };
+        if recipe.budget == Budget::Tiny || recipe.steps.is_some() {
+            return;
+        }
+        let epochs = (training.steps * training.batch + n / 2) / n.max(1);
+        self.batch = recipe.batch.unwrap_or(training.batch);
+        self.lr = recipe.lr.unwrap_or(training.lr);
+        self.epochs = recipe.epochs.unwrap_or(epochs.max(1));
+        if card.architecture.task() == Task::Classify {
+            self.steps = self.updates();
+        } else {
+            self.steps = self.epochs * self.retain.len().div_ceil(self.batch.max(1));
+            self.epochs = self.steps;
+        }
     }
 
     /// Learning rate of an update, counted from 0.
@@ -413,6 +434,30 @@ mod tests {
         let epoch: Vec<Turn> = turns[10..20].iter().map(|(_, turn)| *turn).collect();
         use Turn::{Forget as F, Retain as R};
         assert_eq!(epoch, [F(0), R(0), R(1), R(2), F(1), R(3), R(4), R(5), F(2), R(6)]);
+    }
+
+    #[test]
+    fn a_retrain_is_as_long_as_the_originals_training() {
+        let data = crate::data::open("fashion-mnist").unwrap();
+        let model = crate::models::registry::open("fashion-ddpm").unwrap();
+        let split = data.split(model.card.split_seed);
+        let set = ForgetSet::parse("class:Sneaker", &data, &split, 1).unwrap();
+        let steps = |budget, steps| {
+            let recipe = Recipe {
+                method: "retrain".into(),
+                budget,
+                steps,
+                ..Recipe::new("fashion-ddpm", "fashion-mnist", "class:Sneaker")
+            };
+            let mut plan = Plan::new(&recipe, &model.card.architecture, &data, &set).unwrap();
+            plan.as_trained(&model.card, &recipe, split.train.len());
+            (plan.steps, plan.batch, plan.lr)
+        };
+        // Five passes over the 48,600 pictures that are left, as the shipped twin's card says.
+        assert_eq!(steps(Budget::Quick, None), (3_800, 64, 1e-3));
+        assert_eq!(steps(Budget::Full, None), (3_800, 64, 1e-3));
+        assert_eq!(steps(Budget::Quick, Some(7)).0, 7);
+        assert!(steps(Budget::Tiny, None).0 < 10);
     }
 
     #[test]

@@ -18,16 +18,25 @@ use crate::{
 /// Knobs of the methods that relabel.
 pub const KNOBS: &[Knob] = &[
     // 1e-3 per pixel sum in the official code, 3.07 in mean units.
-    Knob::log("alpha", 3.07, [0.0, 1e6], "weight of the retain loss, in mean units")
-        .only(Task::Generate),
+    Knob::log(
+        "alpha",
+        "Weight of the retain loss",
+        3.07,
+        [0.0, 1e6],
+        "weight of the retain loss, in mean units",
+    )
+    .only(Task::Generate),
     // 0.5 in the official code's README; the shipped model's neighbours suffer from so little.
-    Knob::log("alpha", 3.0, [0.0, 1e6], "weight of the retain loss").only(Task::TextToImage),
+    Knob::log("alpha", "Weight of the retain loss", 3.0, [0.0, 1e6], "weight of the retain loss")
+        .only(Task::TextToImage),
     Knob::switch(
         "moving",
+        "Moving answer",
         "legacy: the other prompt is answered by the current model, which drifts",
     )
     .only(Task::TextToImage),
-    Knob::switch("true-label", "legacy: a random label may be the true one").only(Task::Classify),
+    Knob::switch("true-label", "True label possible", "legacy: a random label may be the true one")
+        .only(Task::Classify),
 ];
 
 /// How the methods that relabel treat a classifier.

@@ -25,8 +25,18 @@ pub const METHOD: Method = Method {
     paper: "Fan et al., ICLR 2024, arXiv 2310.12508",
     knobs: &[
         &[
-            Knob::real("share", 0.5, [0.0, 1.0], "share of weights that is put back at first"),
-            Knob::switch("released", "as released: distances are from the start of each epoch"),
+            Knob::real(
+                "share",
+                "Share put back at first",
+                0.5,
+                [0.0, 1.0],
+                "share of weights that is put back at first",
+            ),
+            Knob::switch(
+                "released",
+                "Distances as released",
+                "as released: distances are from the start of each epoch",
+            ),
         ],
         rl::KNOBS,
         LAYERS,

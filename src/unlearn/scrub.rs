@@ -18,10 +18,34 @@ pub const METHOD: Method = Method {
     paper: "Kurmanji et al., NeurIPS 2023, arXiv 2302.09880",
     knobs: &[
         &[
-            Knob::log("gamma", 0.99, [0.0, 10.0], "weight of the true labels on the retain set"),
-            Knob::log("alpha", 1e-3, [0.0, 10.0], "weight of the original on the retain set"),
-            Knob::real("temperature", 4.0, [0.5, 20.0], "temperature of both models' outputs"),
-            Knob::whole("forget-epochs", 2.0, [0.0, 1e4], "first epochs that move away as well"),
+            Knob::log(
+                "gamma",
+                "Weight of the true labels",
+                0.99,
+                [0.0, 10.0],
+                "weight of the true labels on the retain set",
+            ),
+            Knob::log(
+                "alpha",
+                "Weight of the original",
+                1e-3,
+                [0.0, 10.0],
+                "weight of the original on the retain set",
+            ),
+            Knob::real(
+                "temperature",
+                "Temperature",
+                4.0,
+                [0.5, 20.0],
+                "temperature of both models' outputs",
+            ),
+            Knob::whole(
+                "forget-epochs",
+                "Forget epochs",
+                2.0,
+                [0.0, 1e4],
+                "first epochs that move away as well",
+            ),
         ],
         NORMS,
         TRAINING,

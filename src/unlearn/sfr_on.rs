@@ -22,9 +22,27 @@ pub const METHOD: Method = Method {
     paper: "Huang et al., NeurIPS 2024, arXiv 2409.19732",
     knobs: &[
         &[
-            Knob::log("alpha", 25.0, [0.0, 1e3], "weight of the ascent at first; falls to 0"),
-            Knob::whole("every", 5.0, [1.0, 100.0], "retain updates for each forget update"),
-            Knob::log("clip", 7.0, [1e-2, 1e3], "largest norm of a gradient"),
+            Knob::log(
+                "alpha",
+                "Weight of the ascent",
+                25.0,
+                [0.0, 1e3],
+                "weight of the ascent at first; falls to 0",
+            ),
+            Knob::whole(
+                "every",
+                "Retain updates for each",
+                5.0,
+                [1.0, 100.0],
+                "retain updates for each forget update",
+            ),
+            Knob::log(
+                "clip",
+                "Largest gradient norm",
+                7.0,
+                [1e-2, 1e3],
+                "largest norm of a gradient",
+            ),
         ],
         NORMS,
         TRAINING,

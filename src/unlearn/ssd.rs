@@ -17,10 +17,23 @@ pub const METHOD: Method = Method {
     title: "SSD",
     paper: "Foster et al., AAAI 2024, arXiv 2308.07707",
     knobs: &[&[
-        Knob::log("alpha", 10.0, [0.1, 1e4], "how many times more a weight matters to be dampened"),
-        Knob::log("lambda", 1.0, [1e-3, 1e2], "how little is left of it, as a multiple"),
+        Knob::log(
+            "alpha",
+            "Selection",
+            10.0,
+            [0.1, 1e4],
+            "how many times more a weight matters to be dampened",
+        ),
+        Knob::log(
+            "lambda",
+            "Dampening",
+            1.0,
+            [1e-3, 1e2],
+            "how little is left of it, as a multiple",
+        ),
         Knob::whole(
             "group",
+            "Pictures in a gradient",
             64.0,
             [1.0, 1024.0],
             "pictures in each squared gradient, a batch as released; 1 is the Fisher information",

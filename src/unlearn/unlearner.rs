@@ -232,7 +232,8 @@ impl Unlearner {
         let x = pictures(&self.data.train, &items, self.augment, rng, &self.device);
         let labels = self.data.train.labels(&items);
         let tracked = self.weights.tracked();
-        let mode = if self.plan.knobs.on("freeze-bn") { Mode::Eval } else { Mode::Train };
+        let train = Mode::train(self.plan.seed, self.step, part as usize);
+        let mode = if self.plan.knobs.on("freeze-bn") { Mode::Eval } else { train };
         let pass = Pass::new(&tracked, mode);
         let logits = net.forward(&pass, x.clone());
         let loss = self.work.loss(Batch {
@@ -281,8 +282,9 @@ impl Unlearner {
                 let mut forgotten = forgotten.into_iter().flat_map(|b| b.split(size));
                 let mut retained = retained.into_iter().flat_map(|b| b.split(size));
                 let parts = (0..n.div_ceil(size)).map(|_| (forgotten.next(), retained.next()));
+                let mode = Mode::train(self.plan.seed, self.step, 2 * start + sum);
                 let (loss, more) =
-                    shards::gradients(&self.weights, Mode::Train, parts.collect(), |pass, part| {
+                    shards::gradients(&self.weights, mode, parts.collect(), |pass, part| {
                         self.loss(net, pass, part) / batch as f64
                     });
                 let (losses, gradients) = &mut sums[sum];

@@ -130,7 +130,7 @@ pub fn unet() -> Model {
         res_blocks: 1,
         attention: vec![14],
         groups: 4,
-        dropout: 0.0,
+        dropout: 0.1,
         channels: 1,
         resolution: 28,
         classes: 10,

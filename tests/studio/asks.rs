@@ -122,6 +122,42 @@ fn bars_follow_the_density() {
 }
 
 #[test]
+fn a_density_of_nothing_forgets_nothing() {
+    let (mut state, played) = picked();
+    state.set_density(0.0);
+    assert_eq!(state.blocked(), Some("At 0 % no weight may change"));
+    let jobs = played.count();
+    state.forget();
+    assert_eq!(played.count(), jobs);
+    state.set_mask(Some(Estimator::None));
+    assert_eq!(state.blocked(), None, "without a mask every weight may change");
+}
+
+#[test]
+fn the_density_of_a_run_in_progress_stays() {
+    let (mut state, played) = picked();
+    state.forget();
+    state.set_density(0.1);
+    assert_eq!(state.session().request.density, 0.5);
+    for _ in Arm::BOTH {
+        played.answer();
+        state.poll();
+    }
+    state.set_density(0.1);
+    assert_eq!(state.session().request.density, 0.1);
+}
+
+#[test]
+fn a_learning_rate_is_one_methods_own() {
+    let (mut state, _) = picked();
+    state.session_mut().request.lr = Some(1e-3);
+    assert_eq!(state.session().recipe().unwrap().lr, Some(1e-3));
+    assert!(state.session().link().query().contains("lr=0.001"));
+    state.set_method("ga");
+    assert_eq!(state.session().request.lr, None);
+}
+
+#[test]
 fn forget_runs_the_method_and_then_a_random_mask_of_equal_size() {
     let (mut state, played) = picked();
     state.forget();
@@ -344,12 +380,15 @@ fn a_weights_file_takes_the_place_of_its_tasks_model_or_is_refused() {
 #[test]
 fn retrain_is_shown_where_it_is_shipped_and_named_where_not() {
     let (mut state, played) = picked();
-    let hint = "No Retrain twin of the diffusion model is shipped for Sneaker";
+    let hint =
+        "None is shipped for Sneaker; the method Retrain makes one, as long as training takes";
     assert_eq!(state.session().content(Pane::Retrain), Content::Hint(hint.into()));
     state.switch(Task::Classify);
     played.answer();
     state.poll();
     state.pick(Choice::Class(SNEAKER));
+    played.answer();
+    state.poll();
     assert!(matches!(state.session().content(Pane::Retrain), Content::Grid(..)));
 }
 

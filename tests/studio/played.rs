@@ -128,6 +128,10 @@ impl Played {
                 if recipe.forget.starts_with("prompt:") {
                     self.tell(Event::Pane { id, pane: pane(&recipe.forget) });
                 }
+                if recipe.forget == "class:Sneaker" && recipe.model == "fashion-classifier" {
+                    let forget = recipe.forget.clone();
+                    self.tell(Event::Retrain { id, forget, grid: Arc::new(grid(6)) });
+                }
                 Outcome::Ranked(ranking(&recipe))
             }
             Job::Attack { recipe, attacks, .. } => Outcome::Attacked(Box::new(Attacked {
@@ -165,7 +169,6 @@ pub fn live(step: usize, steps: usize) -> Live {
         steps,
         loss: 1.0 - 0.8 * share + 0.05 * (step as f32).sin(),
         grid: look.then(|| Arc::new(grid((share * 6.0) as usize))),
-        metrics: look.then(|| metrics(f64::from(share) * 100.0)),
     }
 }
 
@@ -341,10 +344,6 @@ pub fn opened(model: &str) -> Opened {
         budget: Budget::Quick,
         grid: Arc::new(grid(0)),
         params: layout().n(),
-        retrain: classify
-            .then(|| ("class:Sneaker".to_string(), Arc::new(grid(6))))
-            .into_iter()
-            .collect(),
     }
 }
 

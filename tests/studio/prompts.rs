@@ -56,7 +56,7 @@ fn a_person_writes_a_prompt_presses_forget_and_reads_the_verdict() {
     window.run();
     window.get_by_label_contains("After (SalUn): 12 of 20 seen as asked, a cat 0 of 8, step 40");
     window.get_by_label_contains("Random mask: 16 of 20 seen as asked, a cat 4 of 8");
-    window.get_by_label("forgot");
+    window.get_by_label("Forgot");
     assert_eq!(window.state().state.session().history.entries().len(), 1);
 }
 
@@ -78,6 +78,40 @@ fn chips_write_the_prompt_and_what_it_becomes_goes_into_the_recipe() {
     window.run();
     let recipe = unlearn_recipe(&played.asked().1).clone();
     assert_eq!(recipe.redirect, Redirect::Class("a dog in 3d".into()));
+}
+
+#[test]
+fn a_prompt_can_be_written_while_the_model_opens_and_keeps_the_focus() {
+    use egui::{Event, Key, Modifiers};
+    let (mut window, played) = window([1280.0, 800.0], egui::Theme::Dark);
+    window.step();
+    window.get_by_label("Text-to-image").click();
+    window.run();
+    let cancels = played.0.borrow().cancels;
+    // No click: the field has the focus.
+    for (letter, key) in [("c", Key::C), ("a", Key::A), ("t", Key::T), ("s", Key::S)] {
+        window.key_press(key);
+        window.event(Event::Text(letter.into()));
+        window.step();
+    }
+    window.key_press(Key::Enter);
+    window.run();
+    window.get_by_label("Read once the model is open");
+    window.event(Event::Text("f".into()));
+    window.key_press_modifiers(Modifiers::COMMAND, Key::S);
+    window.run();
+    assert_eq!(window.state().view, View::Compare);
+    assert_eq!(played.0.borrow().cancels, cancels, "the model still opens");
+    let what = window.state().state.session().request.what.clone();
+    assert_eq!(what, Some(Choice::Prompt("cats".into())));
+    played.answer();
+    window.run();
+    assert!(matches!(played.asked().1, Job::Rank(r) if r.forget == "prompt:cats"));
+    // Esc leaves the field and stops nothing.
+    window.key_press(Key::Escape);
+    window.run();
+    assert_eq!(played.0.borrow().cancels, cancels);
+    window.get_by_label("Press Enter to see what it draws and where it lives");
 }
 
 #[test]

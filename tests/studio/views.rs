@@ -3,10 +3,11 @@
 use egui::{Key, Modifiers, Theme, vec2};
 use egui_kittest::{Harness, kittest::Queryable};
 use salun_studio::{
-    engine::job::Job,
+    engine::job::{Event, Job},
     eval::stats::Spread,
+    monitor::Progress,
     saliency::overlap::By,
-    studio::{Choice, Studio, View},
+    studio::{Arm, Choice, Studio, View},
     table::{
         Chart,
         protocol::Scale,
@@ -166,7 +167,7 @@ fn figures_and_the_recipe_can_be_taken_away() {
         std::thread::sleep(std::time::Duration::from_millis(5));
         window.run();
     }
-    window.get_by_label("Saved to forget-map.svg");
+    window.get_by_label("Saved to forget-map.png and forget-map.svg");
     window.get_by_label("Export").click();
     window.run();
     window.get_by_label("Copy the recipe").click();
@@ -268,8 +269,8 @@ fn an_audit_shows_what_is_only_hidden() {
     window.run();
     window.get_by_label("After 91.0 %");
     // The card, and the list of runs.
-    window.get_by_label("hidden");
-    window.get_by_label_contains("a probe of its features finds 91.0 %");
+    window.get_by_label("Hidden: 30\u{a0}updates bring it back");
+    window.get_by_label_contains("A probe of its features finds 91.0\u{a0}%");
     window.key_press(Key::M);
     window.run();
     window.get_by_label("Show run 2  SalUn, 10 %, Sneaker, hidden");
@@ -277,18 +278,96 @@ fn an_audit_shows_what_is_only_hidden() {
 }
 
 #[test]
+fn who_won_is_said_above_both_cards() {
+    let (window, _) = tried([1440.0, 900.0], Theme::Dark);
+    let said = "SalUn wins: it keeps 8.6\u{a0}points more than a random mask of equal size";
+    let said = window.get_by_label(said).rect();
+    window.get_by_label(&"n = 600 and 5,400".replace(' ', "\u{a0}"));
+    let heading = window.get_by_label("Forgot").rect();
+    assert!(said.bottom() <= heading.top());
+    assert!(heading.height() > 20.0, "the verdict is what is largest");
+    for line in window.query_all_by_label_contains("0 frozen weights changed") {
+        assert!(line.rect().bottom() < 900.0, "in view without scrolling");
+    }
+}
+
+#[test]
+fn one_picture_is_no_verdict() {
+    let (mut window, _) = tried([1440.0, 900.0], Theme::Dark);
+    let attempt = window.state_mut().state.session_mut().attempt_mut(Arm::Method).expect("a run");
+    let run = std::sync::Arc::make_mut(attempt.run.as_mut().expect("a result"));
+    run.report.after.n = [1, 9, 9];
+    window.run();
+    window.get_by_label("Too few pictures to judge (n\u{a0}=\u{a0}1)");
+    window.get_by_label("Too few pictures to say which mask is better");
+    assert!(window.query_by_label("Forgot").is_none());
+}
+
+#[test]
+fn figures_are_those_of_the_step_that_is_shown() {
+    let (mut window, played) = tried([1440.0, 900.0], Theme::Dark);
+    window.state_mut().state.forget();
+    for step in 1..=30 {
+        played.live(step, 40);
+    }
+    window.run();
+    window.get_by_label("Pictures of step 30: their 60\u{a0}tiles");
+    window.get_by_label_contains("UA 67");
+    window.state_mut().state.session_mut().scrub = Some(10);
+    window.run();
+    window.get_by_label("Pictures of step 10: their 60\u{a0}tiles");
+    window.get_by_label_contains("UA 17");
+    // The panes and the curve begin before the first update.
+    window.state_mut().state.session_mut().scrub = Some(0);
+    window.run();
+    window.get_by_label_contains("UA 0");
+    window.get_by_label("UA, RA, TA").click();
+    window.run();
+    window.get_by_label("SalUn RA and TA");
+}
+
+#[test]
+fn the_status_line_says_whose_step_it_is() {
+    let (mut window, played) = tried([1440.0, 900.0], Theme::Dark);
+    let tell = |window: &mut Harness<Studio>, phase: &str, seconds_left| {
+        let (id, _) = played.asked();
+        let progress = Progress { phase: phase.into(), done: 12, total: 150, seconds_left };
+        played.tell(Event::Progress { id, progress });
+        window.step();
+    };
+    window.state_mut().state.forget();
+    tell(&mut window, "Scoring weights", None);
+    window.get_by_label("SalUn: Scoring weights");
+    tell(&mut window, "SalUn", Some(30.0));
+    window.get_by_label("SalUn, step 12 of 150");
+    window.get_by_label_contains("30 s left in this part");
+    tell(&mut window, "SalUn: preparing the GPU", None);
+    window.get_by_label("SalUn, step 12 of 150, preparing the GPU");
+    played.answer();
+    window.run();
+    tell(&mut window, "Forgetting with SalUn", None);
+    window.get_by_label("Random mask, step 12 of 150");
+}
+
+#[test]
 fn every_method_offers_its_own_knobs() {
     let (mut window, played) = tried(SMALL, Theme::Dark);
     window.state_mut().state.set_method("scrub");
     window.run();
-    for knob in ["gamma", "alpha", "temperature", "forget-epochs"] {
+    for knob in [
+        "Weight of the true labels",
+        "Weight of the original",
+        "Temperature",
+        "Forget epochs",
+        "Learning rate",
+    ] {
         assert!(window.query_all_by_label(knob).next().is_some(), "{knob}");
     }
     window.state_mut().state.set_method("rl");
     window.run();
-    window.get_by_label("true-label").click_accesskit();
+    window.get_by_label("True label possible").click_accesskit();
     window.run();
-    window.key_press(Key::F);
+    window.key_press_modifiers(Modifiers::COMMAND, Key::Enter);
     window.run();
     let Job::Unlearn(recipe) = played.asked().1 else { panic!("{:?}", played.asked().1) };
     assert_eq!(recipe.knobs, [("true-label".to_string(), 1.0)].into());

@@ -1,5 +1,6 @@
 //! `salun bench`: the figures of DESIGN 7, ours and the rival's in turn on this machine.
 
+mod kernels;
 mod memory;
 mod pilot;
 mod work;
@@ -10,7 +11,10 @@ use std::{path::PathBuf, process::Command};
 use clap::ValueEnum;
 use salun_studio::{
     error::{Error, Result},
-    gpu::device::{self, DeviceInfo, DeviceKind},
+    gpu::{
+        device::{self, DeviceInfo, DeviceKind},
+        kernels::Kernels,
+    },
 };
 use serde::Serialize;
 
@@ -20,6 +24,9 @@ use super::{
 };
 use work::Work;
 use worker::Worker;
+
+/// In the repository that the program was built from.
+const PEER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/peers/bench.py");
 
 /// Times our work beside PyTorch's on this machine, in turn
 #[derive(Debug, clap::Args)]
@@ -34,8 +41,11 @@ pub struct Args {
     #[arg(long, value_name = "PROGRAM", default_value = "python3")]
     python: PathBuf,
     /// The rival's script
-    #[arg(long, value_name = "FILE", default_value = "tests/peers/bench.py")]
+    #[arg(long, value_name = "FILE", default_value = PEER)]
     peer: PathBuf,
+    /// The WGSL kernels alone, on a GPU
+    #[arg(long, conflicts_with = "only")]
+    kernels: bool,
     /// Leave the studio's window out
     #[arg(long)]
     no_window: bool,
@@ -70,31 +80,43 @@ pub fn run(args: &Args, common: &Common) -> Result<()> {
     if args.pilot {
         return pilot::fly(common);
     }
-    let device = device::open(common.device)?.info;
-    let mut rows = Vec::new();
+    let compute = device::open(common.device)?;
+    let (device, mut rows) = (compute.info, Vec::new());
     for &work in Work::value_variants() {
-        if args.only.is_none_or(|only| only == work) {
+        if !args.kernels && args.only.is_none_or(|only| only == work) {
             if !common.quiet {
                 print::note(&format!("{}: {}", work.title(), work.size()));
             }
             rows.push(row(work, args, common, &device)?);
         }
     }
-    let window = args.only.is_none() && !args.no_window;
+    let kernels = match Kernels::of(&compute.device).filter(|_| args.only.is_none()) {
+        Some(found) => kernels::measure(&found, &work::resnet18(), args.rounds)?,
+        None if args.kernels => {
+            return Err(Error::argument("device", device.name, "the kernels need a GPU"));
+        }
+        None => Vec::new(),
+    };
+    let window = args.only.is_none() && !args.kernels && !args.no_window;
     let studio = window.then(|| pilot::measure(common)).flatten();
     let studio = studio.map(|found| found.map_err(|e| print::note(&e.to_string())).ok());
     let studio = studio.flatten();
     if common.json {
-        let all = serde_json::json!({ "device": device, "rows": rows, "studio": studio });
+        let all = serde_json::json!({ "device": device, "rows": rows, "kernels": kernels, "studio": studio });
         return print::json(&all);
     }
-    print::line(print::table(&cells(&rows)));
+    if !rows.is_empty() {
+        print::line(print::table(&cells(&rows)));
+    }
     print::line(format!(
         "medians of {} rounds, ours and the rival's in turn, least and most in brackets; MiB beyond \
          the start; {}",
         args.rounds,
         print::device(&device)
     ));
+    if !kernels.is_empty() {
+        print::line(print::table(&kernels::cells(&kernels)));
+    }
     if let Some(studio) = studio {
         print::line(studio.to_string());
     } else if window {

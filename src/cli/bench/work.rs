@@ -15,7 +15,7 @@ use salun_studio::{
         schedule::Schedule,
     },
     error::{Error, Result},
-    gpu::device,
+    gpu::{device, kernels::Kernels},
     models::{
         Architecture, Model, registry,
         resnet::ResnetConfig,
@@ -94,12 +94,12 @@ impl Work {
     /// Everything that comes before the clock starts.
     fn prepare(self, common: &Common) -> Result<Box<dyn FnMut() -> Result<()>>> {
         match self {
-            Self::Mask11M => mask(resnet18()),
+            Self::Mask11M => mask(resnet18(), common),
             Self::Threshold11M => threshold(resnet18()),
             Self::Mask100M => {
                 let mut layout = WeightLayout::default();
                 layout.param("weight".into(), &[10_000, 10_000], Init::Constant(0.0));
-                mask(Arc::new(layout))
+                mask(Arc::new(layout), common)
             }
             Self::Step16 => steps(classifier(16)?, BATCH, common),
             Self::Step64 => steps(classifier(64)?, BATCH, common),
@@ -130,8 +130,18 @@ impl Work {
     }
 }
 
-/// From the signed gradient sum to the mask, both in memory.
-fn mask(layout: Arc<WeightLayout>) -> Result<Box<dyn FnMut() -> Result<()>>> {
+/// From the signed gradient sum to the mask, both in memory: the device's, as the rival's.
+fn mask(layout: Arc<WeightLayout>, common: &Common) -> Result<Box<dyn FnMut() -> Result<()>>> {
+    if let Some(kernels) = Kernels::of(&device::open(common.device)?.device) {
+        let random = Ranking::random(layout, "class:Sneaker", 1).scores;
+        let bits: Vec<u32> = random.iter().map(|s| (s - 0.5).to_bits()).collect();
+        let gradient = kernels.upload(&bits);
+        return Ok(Box::new(move || {
+            let scores = kernels.zeros(gradient.n);
+            kernels.accumulate(&scores, &gradient, true);
+            block_on(kernels.top_k(&scores, gradient.n / 2)).map(drop)
+        }));
+    }
     let mut ranking = Ranking::random(layout, "class:Sneaker", 1);
     let gradient: Vec<f32> = ranking.scores.iter().map(|s| s - 0.5).collect();
     Ok(Box::new(move || {
@@ -153,7 +163,7 @@ fn threshold(layout: Arc<WeightLayout>) -> Result<Box<dyn FnMut() -> Result<()>>
 }
 
 /// The official code's ResNet-18 for CIFAR-10.
-fn resnet18() -> Arc<WeightLayout> {
+pub fn resnet18() -> Arc<WeightLayout> {
     let (width, channels, classes) = (64, 3, 10);
     let (mean, std) = (vec![0.5; 3], vec![0.5; 3]);
     let config = ResnetConfig { width, channels, classes, mean, std };

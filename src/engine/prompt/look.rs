@@ -160,14 +160,14 @@ impl Session {
     pub async fn metrics_before(
         &mut self,
         setting: &PromptSetting,
-        weights: &LatentWeights,
         monitor: &mut Monitor,
     ) -> Result<Metrics> {
         let key = setting.key();
         if let Some(metrics) = self.prompts.get(&key) {
             return Ok(metrics.clone());
         }
-        let metrics = Look::new(setting)?.measure(weights, setting, monitor).await?;
+        let weights = LatentWeights::upload(&setting.model, &self.device);
+        let metrics = Look::new(setting)?.measure(&weights, setting, monitor).await?;
         self.prompts.insert(key, metrics.clone());
         Ok(metrics)
     }
@@ -207,7 +207,6 @@ impl Session {
             budget,
             grid: Arc::new(grid),
             params: model.unet.values.len(),
-            retrain: Vec::new(),
         };
         let steps = [ROUGH, options.steps];
         for steps in steps.into_iter().skip(usize::from(!first || options.steps <= 2 * ROUGH)) {

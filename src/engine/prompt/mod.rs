@@ -13,7 +13,7 @@ use web_time::Instant;
 use self::{look::Look, setting::PromptSetting};
 use super::{
     Send,
-    job::{Event, Grid, Live, LogLine, Run},
+    job::{Event, Live, LogLine, Run},
     session::Session,
     trial::Trial,
 };
@@ -29,7 +29,7 @@ use crate::{
     run::{
         attack::AttackKind,
         recipe::Recipe,
-        report::{Forgotten, Metrics, Report, Seconds, TrainingReport, Verdict, VerdictLabel},
+        report::{Forgotten, Report, Seconds, TrainingReport, Verdict, VerdictLabel},
     },
     saliency::{change::Change, estimator::Estimator, ranking::Ranking},
     train::trainer::finite,
@@ -118,7 +118,6 @@ impl Session {
         let clock = Instant::now();
         let pane = self.pane_before(&setting, &weights, monitor).await?;
         send(Event::Pane { id, pane: pane.clone() });
-        let before = self.metrics_before(&setting, &weights, monitor).await?;
         let mut evaluate_seconds = clock.elapsed().as_secs_f64();
 
         let look = Look::new(&setting)?;
@@ -158,13 +157,14 @@ impl Session {
             } else {
                 None
             };
-            let metrics = grid.as_ref().map(|g| glance(g, pane.forgotten));
-            let live = Live { step, steps: plan.steps, loss, grid: grid.map(Arc::new), metrics };
+            let live = Live { step, steps: plan.steps, loss, grid: grid.map(Arc::new) };
             send(Event::Live { id, live });
             monitor.advance(1).await?;
         }
 
         let clock = Instant::now();
+        // The original is measured now and not before: who pressed Forget wants to see it forget.
+        let before = self.metrics_before(&setting, monitor).await?;
         let done = &unlearner.weights;
         let grid = look.pane(done, &setting, &setting.options, monitor).await?;
         let after = look.measure(done, &setting, monitor).await?;
@@ -245,7 +245,7 @@ impl Session {
         monitor: &mut Monitor,
     ) -> Result<Trial> {
         let steps = if plan.method.trains() { plan.steps } else { 0 };
-        if !Trial::wanted(&self.info, steps, setting.model.params(), false) {
+        if !Trial::wanted(&self.info, steps, setting.model.params()) {
             return Ok(Trial::default());
         }
         let cpu = Device::flex();
@@ -258,25 +258,5 @@ impl Session {
             Ok(loss)
         };
         Trial::run(steps, monitor, update).await
-    }
-}
-
-/// UA and RA over a pane's own tiles: a glance while training, not a measurement.
-fn glance(grid: &Grid, forgotten: usize) -> Metrics {
-    let hits = |rows: std::ops::Range<usize>| {
-        let tiles = rows.flat_map(|row| (0..grid.columns).map(move |column| (row, column)));
-        let judged =
-            tiles.filter_map(|(row, column)| Some(grid.seen_in(row, column)?.0 == grid.rows[row]?));
-        let judged: Vec<bool> = judged.collect();
-        (judged.iter().filter(|hit| **hit).count(), judged.len())
-    };
-    let share = |(hits, n): (usize, usize)| 100.0 * hits as f64 / n.max(1) as f64;
-    let (gone, kept) = (hits(0..forgotten), hits(forgotten..grid.rows.len()));
-    Metrics {
-        UA: 100.0 - share(gone),
-        RA: share(kept),
-        TA: share(kept),
-        n: [gone.1, kept.1, kept.1],
-        ..Metrics::default()
     }
 }

@@ -2,6 +2,7 @@
 //! tests hold it against. They work on buffers: of Burn's tensors ([`super::buffers`]) or others.
 
 mod heat;
+mod keep;
 mod readback;
 mod scores;
 mod select;
@@ -16,6 +17,7 @@ use burn::tensor::Device;
 use wgpu::util::DeviceExt;
 
 pub use heat::Picture;
+pub use keep::Keep;
 pub use scores::{BIN, BINS, bin_of, layer_histogram};
 pub use select::Selection;
 pub use update::{Update, Updated};

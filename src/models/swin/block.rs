@@ -1,10 +1,10 @@
 //! A block of a Swin Transformer, and what halves the sides between stages.
 
-use burn::tensor::{Distribution, Tensor, activation, ops::PadMode};
+use burn::tensor::{Tensor, activation, ops::PadMode};
 
 use super::window::{Windows, relative_rows};
 use crate::models::{
-    layers::{LayerNorm, Linear, Mode, Pass},
+    layers::{LayerNorm, Linear, Pass},
     weights::{Init, WeightLayout},
 };
 
@@ -57,14 +57,7 @@ impl Block {
 
     /// Stochastic depth (Huang et al. 2016), each picture by itself.
     fn stochastic(&self, pass: &Pass, h: Tensor<4>) -> Tensor<4> {
-        if pass.mode == Mode::Eval || self.skip <= 0.0 {
-            return h;
-        }
-        let keep = 1.0 - self.skip;
-        let device = h.device().without_autodiff();
-        let shape = [h.dims()[0], 1, 1, 1];
-        let kept = Tensor::<4>::random(shape, Distribution::Bernoulli(keep), &device);
-        h * (kept / keep)
+        pass.dropout(h, self.skip, [1; 3])
     }
 }
 

@@ -167,13 +167,14 @@ impl State {
         self.pick(Choice::Class(next.rem_euclid(classes) as usize));
     }
 
-    /// Sets the share of weights that may change, 0..=1; bars and maps follow at once.
+    /// Sets the share of weights that may change, 0..=1; bars and maps follow at once. What a run in
+    /// progress shows is the density that it was started with.
     pub fn set_density(&mut self, density: f64) {
         let density = density.clamp(0.0, 1.0);
-        let session = self.session_mut();
-        if session.request.density == density {
+        if self.held() || self.session().request.density == density {
             return;
         }
+        let session = self.session_mut();
         session.request.density = density;
         if let Some(Err(error)) = session.saliency.as_mut().map(|s| s.aim(density)) {
             self.error = Some(error.to_string());
@@ -202,7 +203,10 @@ impl State {
         if self.held() || self.session().request.method == method {
             return;
         }
-        self.session_mut().request.method = method.into();
+        let request = &mut self.session_mut().request;
+        request.method = method.into();
+        // One method's learning rate is nothing to another.
+        request.lr = None;
         self.rescore();
     }
 
@@ -340,13 +344,21 @@ impl State {
         self.begin(Kind::Attack(arm, kind), Job::Attack { model, recipe, attacks });
     }
 
-    /// Asks to forget a prompt; an empty one takes the request back.
+    /// Asks to forget a prompt; an empty one takes the request back. Of a model that is being opened
+    /// it is asked once that is done.
     pub fn ask(&mut self, prompt: &str) {
         let text = kept(prompt);
         if !text.is_empty() {
+            if self.session().opened.is_none() {
+                // Not what a link wanted.
+                self.session_mut().wanted = None;
+                return self.aim(Choice::Prompt(text));
+            }
             self.pick(Choice::Prompt(text));
         } else if !self.held() && self.session().request.what.is_some() {
-            self.drop_work();
+            if !self.opening() {
+                self.drop_work();
+            }
             let session = self.session_mut();
             session.request.what = None;
             session.clear();

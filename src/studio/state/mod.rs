@@ -141,8 +141,16 @@ impl State {
                 Some("Say what to forget first")
             }
             _ if session.request.what.is_none() => Some("Pick what to forget first"),
+            _ if self.frozen() => Some("At 0 % no weight may change"),
             _ => None,
         }
+    }
+
+    /// Whether the request's mask lets no weight change.
+    fn frozen(&self) -> bool {
+        let session = self.session();
+        let none = session.saliency.as_ref().is_some_and(|s| s.k == 0);
+        session.request.masked(self.task) && (none || session.request.density == 0.0)
     }
 
     /// Shows a task; what the other one has is kept.

@@ -44,6 +44,11 @@ impl State {
                     self.session_mut().take_pane(pane);
                 }
             }
+            Event::Retrain { id, forget, grid } => {
+                if self.heard(id).is_some() {
+                    self.session_mut().twin = Some((forget, grid));
+                }
+            }
             Event::Early { id, ranking } => {
                 if self.heard(id).is_some() {
                     self.ranked(ranking, false);

@@ -7,8 +7,8 @@ use std::{
 };
 
 use egui::{
-    Button, Color32, ComboBox, EventFilter, Key, Mesh, Modifiers, Pos2, Rect, Response, Role,
-    ScrollArea, Sense, Shape, Stroke, StrokeKind, Ui, Vec2, WidgetInfo, vec2,
+    Button, Color32, ComboBox, Event, EventFilter, Key, Mesh, Modifiers, PointerButton, Pos2, Rect,
+    Response, Role, ScrollArea, Sense, Shape, Stroke, StrokeKind, Ui, Vec2, WidgetInfo, vec2,
 };
 
 use crate::{
@@ -18,7 +18,7 @@ use crate::{
         app::Studio,
         lasso::Lasso,
         request::Choice,
-        state::WAIT,
+        state::{State, WAIT},
         theme::{self, Palette},
         tile::{self, Sheet},
         words,
@@ -28,6 +28,8 @@ use crate::{
 /// Side of a tile and its distance to the next, in points.
 const TILE: f32 = 40.0;
 const CELL: f32 = 43.0;
+/// Points that a click may move.
+const CLICK: f32 = 6.0;
 /// Pictures that share a texture.
 const BLOCK: usize = 256;
 /// Textures that are kept.
@@ -85,6 +87,14 @@ impl Browser {
         self.cursor = at;
     }
 
+    /// The class of all that is picked; `None` where there are several.
+    fn class(&self, shelf: &Shelf) -> Option<usize> {
+        let labels = &shelf.pictures.labels;
+        let mut classes = self.picked.iter().filter_map(|item| labels.get(*item));
+        let first = classes.next()?;
+        classes.all(|class| class == first).then_some(usize::from(*first))
+    }
+
     /// The textures of a range of positions.
     fn prepare(&mut self, ui: &Ui, shelf: &Shelf, wanted: Range<usize>) {
         let needed = wanted.start / BLOCK..wanted.end.div_ceil(BLOCK);
@@ -121,7 +131,11 @@ fn grid(shelf: &Shelf, items: &[usize]) -> Grid {
 pub fn data_ui(studio: &mut Studio, ui: &mut Ui) {
     studio.state.browse();
     let session = studio.state.session();
-    let Some(shelf) = session.shelf.clone().filter(|s| s.model == session.model) else {
+    let busy = studio.state.work.is_some();
+    let data = session.opened.as_ref().map(|opened| &opened.data);
+    // During work the pictures of the model before will do, as long as they are of the same set.
+    let fits = |s: &Arc<Shelf>| s.model == session.model || busy && data == Some(&s.data);
+    let Some(shelf) = session.shelf.clone().filter(fits) else {
         waiting_ui(studio, ui);
         return;
     };
@@ -166,28 +180,56 @@ fn bar_ui(studio: &mut Studio, shelf: &Arc<Shelf>, ui: &mut Ui) {
             .response;
         response.accessible_name("Shown class");
         let n = browser.picked.len();
+        let whole = state.task != Task::Classify;
         if n == 0 {
             ui.weak(format!(
-                "{} pictures; click, Shift and click, or draw around some",
-                words::count(browser.items.len())
+                "{} pictures; {}",
+                words::count(browser.items.len()),
+                match whole {
+                    true => "click one to forget its class",
+                    false => "click, Shift and click, or draw around some",
+                }
             ));
             return;
         }
         ui.label(format!("{} picked", words::count(n)));
         if ui.button("Clear").on_hover_text("Drops all picks").clicked() {
             browser.picked.clear();
-        }
-        let whole = state.task != Task::Classify;
-        let why = if whole { "The diffusion model forgets whole classes" } else { WAIT };
-        let button = Button::new(format!("Forget these {}", words::count(n)));
-        let response = ui
-            .add_enabled(!whole && !state.held(), button)
-            .on_hover_text("Makes them the forget set; then press Forget")
-            .on_disabled_hover_text(why);
-        if response.clicked() {
-            state.pick(Choice::Items(browser.picked.iter().copied().collect()));
+        } else if whole {
+            class_ui(browser, state, shelf, ui);
+        } else {
+            let button = Button::new(format!("Forget these {}", words::count(n)));
+            let response = ui
+                .add_enabled(!state.held(), button)
+                .on_hover_text("Makes them the forget set; then press Forget")
+                .on_disabled_hover_text(WAIT);
+            if response.clicked() {
+                state.pick(Choice::Items(browser.picked.iter().copied().collect()));
+            }
         }
     });
+}
+
+/// Offers the class of what is picked: a diffusion model forgets whole classes.
+fn class_ui(browser: &Browser, state: &mut State, shelf: &Shelf, ui: &mut Ui) {
+    let class = browser.class(shelf);
+    let name = class.and_then(|class| shelf.classes.get(class));
+    let text = match browser.picked.len() {
+        1 => "Forget the class of this picture",
+        _ => "Forget the class of these pictures",
+    };
+    let why = match name {
+        Some(_) => WAIT,
+        None => "They are of several classes, and the diffusion model forgets one at a time",
+    };
+    let means = format!("Makes {} the forget set; then press Forget", name.map_or("it", |n| n));
+    let response = ui
+        .add_enabled(name.is_some() && !state.held(), Button::new(text))
+        .on_hover_text(means)
+        .on_disabled_hover_text(why);
+    if let Some(class) = class.filter(|_| response.clicked()) {
+        state.pick(Choice::Class(class));
+    }
 }
 
 fn tiles_ui(browser: &mut Browser, shelf: &Shelf, ui: &mut Ui) {
@@ -235,8 +277,15 @@ fn tiles_ui(browser: &mut Browser, shelf: &Shelf, ui: &mut Ui) {
         draw(browser, visible, &place, focus, ui, palette);
         let origin = rect.min.to_vec2();
         if browser.lasso.points().len() > 1 {
+            let stroke = Stroke::new(2.0, palette.accent_text);
             let line: Vec<Pos2> = browser.lasso.points().iter().map(|p| *p + origin).collect();
-            ui.painter().add(Shape::closed_line(line, Stroke::new(2.0, palette.accent_text)));
+            match browser.lasso.rectangle() {
+                Some(rect) => {
+                    let rect = rect.translate(origin);
+                    ui.painter().rect_stroke(rect, 0.0, stroke, StrokeKind::Middle);
+                }
+                None => drop(ui.painter().add(Shape::closed_line(line, stroke))),
+            }
         }
         response.widget_info(|| {
             let told = description(browser, shelf);
@@ -274,15 +323,17 @@ fn lasso(
     ui: &Ui,
 ) {
     let origin = rect.min.to_vec2();
-    if response.drag_started() {
+    let stroke = stroke(response, ui);
+    if let Stroked::From(start) | Stroked::Whole(start) = stroke {
         browser.lasso.take();
-        let start = ui.input(|i| i.pointer.press_origin());
-        start.into_iter().for_each(|start| browser.lasso.draw_to(start - origin));
+        browser.lasso.draw_to(start - origin);
     }
-    if let Some(pos) = response.interact_pointer_pos().filter(|_| response.dragged()) {
-        browser.lasso.draw_to(pos - origin);
+    if stroke != Stroked::Not {
+        // A slow frame brings several points.
+        let to = ui.input(|i| points(&i.events));
+        to.into_iter().for_each(|to| browser.lasso.draw_to(to - origin));
     }
-    if response.drag_stopped() {
+    if matches!(stroke, Stroked::End | Stroked::Whole(_)) {
         let line = browser.lasso.take();
         let drops = ui.input(|i| i.modifiers.command || i.modifiers.alt);
         for at in 0..browser.items.len() {
@@ -297,6 +348,67 @@ fn lasso(
             }
         }
     }
+}
+
+/// What became of a line in this frame.
+#[derive(PartialEq)]
+enum Stroked {
+    Not,
+    From(Pos2),
+    On,
+    End,
+    /// It began and ended.
+    Whole(Pos2),
+}
+
+fn stroke(response: &Response, ui: &Ui) -> Stroked {
+    if response.drag_started() {
+        let start = ui.input(|i| i.pointer.press_origin());
+        return start.map_or(Stroked::Not, Stroked::From);
+    }
+    if response.drag_stopped() {
+        return Stroked::End;
+    }
+    if response.dragged() {
+        return Stroked::On;
+    }
+    // A quick hand in a slow frame: egui sees neither a click nor a drag.
+    let quick = ui
+        .input(|i| quick(&i.events))
+        .filter(|start| response.interact_rect.contains(*start) && response.sense.senses_drag());
+    match quick.filter(|_| response.contains_pointer()) {
+        Some(start) => Stroked::Whole(start),
+        None => Stroked::Not,
+    }
+}
+
+/// Where the pointer was.
+fn points(events: &[Event]) -> Vec<Pos2> {
+    let point = |event: &Event| match event {
+        Event::PointerMoved(pos) => Some(*pos),
+        Event::PointerButton { pos, button: PointerButton::Primary, pressed: false, .. } => {
+            Some(*pos)
+        }
+        _ => None,
+    };
+    events.iter().filter_map(point).collect()
+}
+
+/// Where the pointer was pressed that was let go elsewhere in the same frame.
+fn quick(events: &[Event]) -> Option<Pos2> {
+    let mut start = None;
+    for event in events {
+        let Event::PointerButton { pos, button: PointerButton::Primary, pressed, .. } = event
+        else {
+            continue;
+        };
+        match (pressed, start) {
+            (true, _) => start = Some(*pos),
+            (false, Some(from)) if from.distance(*pos) > CLICK => return Some(from),
+            (false, _) => start = None,
+        }
+    }
+    None
 }
 
 /// Walks with the arrows and picks with Space or Enter; whether the cursor moved.

@@ -1,8 +1,8 @@
 //! The forget map: every finished run as a point, its random-mask control beside it.
 
 use egui::{
-    Align2, Button, Color32, Rect, RichText, Role, ScrollArea, Sense, Shape, Stroke, StrokeKind,
-    TextStyle, Ui, Vec2, WidgetInfo, pos2, vec2,
+    Align2, Button, Color32, Painter, Pos2, Rect, RichText, Role, ScrollArea, Sense, Shape, Stroke,
+    StrokeKind, TextStyle, Ui, Vec2, WidgetInfo, pos2, vec2,
 };
 
 use crate::{
@@ -11,7 +11,7 @@ use crate::{
     run::report::Report,
     studio::{
         app::Studio,
-        chart::{Axis, Chart, round_up},
+        chart::{Axis, Chart, key_ui, note, round_up},
         history::Entry,
         session::{Arm, Session},
         theme::{self, Palette},
@@ -22,6 +22,8 @@ use crate::{
 
 /// Radius of a point, in points.
 const DOT: f32 = 6.0;
+/// Radius that a point takes with the ring around a shown one.
+const RING: f32 = DOT + 6.0;
 
 /// Draws the map and the list of runs.
 pub fn map_ui(studio: &mut Studio, ui: &mut Ui) {
@@ -47,20 +49,79 @@ pub fn map_ui(studio: &mut Studio, ui: &mut Ui) {
     }
 }
 
-/// The map with what its numbers rest on.
+/// The map with what its marks mean and what its numbers rest on.
 fn whole_chart_ui(session: &Session, ui: &mut Ui, size: Vec2) -> Option<usize> {
-    let chosen = chart_ui(session, ui, size - vec2(0.0, 40.0));
+    let chosen = chart_ui(session, ui, size - vec2(0.0, 58.0));
     let Some(report) = shown(session).into_iter().filter_map(Entry::report).next_back() else {
         return chosen;
     };
+    let named = words::method(&report.method);
+    let height = std::mem::replace(&mut ui.spacing_mut().interact_size.y, 14.0);
+    ui.horizontal_wrapped(|ui| {
+        ui.spacing_mut().item_spacing = vec2(10.0, 2.0);
+        for mark in Mark::ALL {
+            let palette = theme::palette(ui);
+            let draw = |painter: &Painter, at| mark.draw(painter, at, DOT - 1.0, palette);
+            key_ui(ui, mark.name(named), draw);
+        }
+    });
+    ui.spacing_mut().interact_size.y = height;
     let [forgotten, kept, test] = report.after.n.map(words::count);
     let text = format!(
-        "Hollow: the random mask of equal size. {forgotten} forgotten, {kept} kept, {test} test \
-         pictures; seed {}; {}",
+        "{forgotten} forgotten, {kept} kept, {test} test pictures; seed {}; {}",
         report.seed, report.device.name
     );
-    ui.add(egui::Label::new(RichText::new(text).small().weak()).wrap());
+    let text = RichText::new(words::unbroken(&text)).small().weak();
+    ui.add(egui::Label::new(text).wrap());
     chosen
+}
+
+/// What stands on the map.
+#[derive(Debug, Clone, Copy)]
+enum Mark {
+    Run,
+    Control,
+    Retrain,
+    Original,
+    Goal,
+}
+
+impl Mark {
+    const ALL: [Self; 5] = [Self::Run, Self::Control, Self::Retrain, Self::Original, Self::Goal];
+
+    /// What it is; a run goes by its method.
+    fn name(self, method: &str) -> &str {
+        match self {
+            Self::Run => method,
+            Self::Control => "Random mask of equal size",
+            Self::Retrain => "Retrain, the truth",
+            Self::Original => "Before",
+            Self::Goal => GOAL,
+        }
+    }
+
+    fn draw(self, painter: &Painter, at: Pos2, radius: f32, palette: &Palette) {
+        let square = Rect::from_center_size(at, Vec2::splat(2.0 * radius));
+        match self {
+            Self::Run => painter.circle_filled(at, radius, palette.accent_text),
+            Self::Control => {
+                let stroke = Stroke::new(2.0, palette.caution);
+                painter.circle(at, radius - 1.0, palette.canvas, stroke)
+            }
+            Self::Retrain => painter.rect_filled(square, 1.0, palette.good),
+            Self::Original => painter.circle_filled(at, radius - 1.0, palette.weak),
+            Self::Goal => area(painter, square, palette),
+        };
+    }
+}
+
+/// What a run in the corner did.
+const GOAL: &str = "Forgotten, the rest intact";
+
+/// Fills where a run counts as forgotten.
+fn area(painter: &Painter, rect: Rect, palette: &Palette) -> egui::layers::ShapeIdx {
+    let stroke = Stroke::new(1.0, palette.good.gamma_multiply(0.6));
+    painter.rect(rect, 0.0, palette.good.gamma_multiply(0.15), stroke, StrokeKind::Inside)
 }
 
 /// The runs on the map: those of the shown model and forget set, or all where nothing is picked.
@@ -106,43 +167,53 @@ pub fn chart_ui(session: &Session, ui: &mut Ui, size: Vec2) -> Option<usize> {
     let (chart, _) = Chart::new(ui, size, axes, &told);
     let palette = theme::palette(ui);
     let Some(latest) = reports().next_back() else {
-        let text = "Every finished run becomes a point here;\nthe nearer to the corner, the better";
-        let font = TextStyle::Body.resolve(ui.style());
-        let at = chart.rect.center();
-        chart.painter.text(at, Align2::CENTER_CENTER, text, font, palette.weak);
+        let text = "Every finished run becomes a point here; the nearer to the corner, the better";
+        note(&chart.painter, chart.rect, text, ui);
         return None;
     };
     let mut labels = Labels::new(&chart, ui, palette);
-    places.iter().for_each(|p| labels.avoid(chart.at(p.left, p.damage)));
-    goal(&chart, latest, palette);
-    if let Some(retrain) = reports().find_map(Place::retrain) {
-        let at = chart.at(retrain.left, retrain.damage);
-        let square = Rect::from_center_size(at, Vec2::splat(2.0 * DOT));
-        chart.painter.rect_filled(square, 1.0, palette.good);
-        labels.put(at, "Retrain", palette.good);
+    let corner = goal(&chart, latest);
+    area(&chart.painter, corner, palette);
+    let references = [
+        (Mark::Retrain, "Retrain", reports().find_map(Place::retrain), palette.good),
+        (Mark::Original, "Before", Some(Place::before(latest)), palette.weak),
+    ];
+    let at = |place: Place| chart.at(place.left, place.damage);
+    // The original is mostly far off the map.
+    let references = references.into_iter().filter_map(|(mark, name, place, color)| {
+        let at = place.map(at).filter(|at| chart.rect.expand(1.0).contains(*at))?;
+        Some((mark, name, at, color))
+    });
+    let references: Vec<_> = references.collect();
+    // All marks first: no name may lie on one.
+    for (mark, _, at, _) in &references {
+        mark.draw(&chart.painter, *at, DOT, palette);
+        labels.avoid(*at);
     }
-    let before = Place::before(latest);
-    let at = chart.at(before.left, before.damage);
-    if chart.rect.expand(1.0).contains(at) {
-        chart.painter.circle_filled(at, DOT - 1.0, palette.weak);
-        labels.put(at, "Before", palette.weak);
-    }
+    entries.iter().for_each(|entry| labels.avoid_pair(points(entry).map(|p| p.map(at))));
     let mut clicked = None;
     for entry in &entries {
         if points_ui(session, entry, &chart, &mut labels, ui) {
             clicked = Some(entry.number);
         }
     }
+    for (_, name, at, color) in references {
+        labels.put(at, name, color);
+    }
+    labels.put_at(corner, GOAL, palette.good);
     clicked
 }
 
+/// Where a run and its control stand.
+fn points(entry: &Entry) -> [Option<Place>; 2] {
+    entry.reports.each_ref().map(|report| report.as_ref().map(Place::of))
+}
+
 /// The corner where a run counts as forgotten.
-fn goal(chart: &Chart, report: &Report, palette: &Palette) {
+fn goal(chart: &Chart, report: &Report) -> Rect {
     let allowed = Place::allowed(report);
     let corner = Rect::from_two_pos(chart.at(0.0, 0.0), chart.at(allowed.left, allowed.damage));
-    let corner = corner.intersect(chart.rect);
-    let stroke = Stroke::new(1.0, palette.good.gamma_multiply(0.6));
-    chart.painter.rect(corner, 0.0, palette.good.gamma_multiply(0.15), stroke, StrokeKind::Inside);
+    corner.intersect(chart.rect)
 }
 
 /// Draws a run and its control; whether one of them was clicked.
@@ -154,8 +225,9 @@ fn points_ui(
     ui: &Ui,
 ) -> bool {
     let palette = theme::palette(ui);
+    let places = points(entry);
     let place = |arm: Arm| {
-        let place = Place::of(entry.reports[arm as usize].as_ref()?);
+        let place = places[arm as usize]?;
         Some((place, chart.at(place.left, place.damage)))
     };
     if let (Some((_, method)), Some((_, control))) = (place(Arm::Method), place(Arm::Control)) {
@@ -166,10 +238,6 @@ fn points_ui(
     for arm in Arm::BOTH {
         let Some((place, at)) = place(arm) else { continue };
         let is_shown = session.history.shown == Some(entry.number);
-        let color = match arm {
-            Arm::Method => palette.accent_text,
-            Arm::Control => palette.caution,
-        };
         let id = ui.scope_id().with(("run", session.task.name(), entry.number, arm as u8));
         let grip = Rect::from_center_size(at, Vec2::splat(4.0 * DOT));
         let response = ui.interact(grip, id, Sense::click());
@@ -185,23 +253,22 @@ fn points_ui(
         let painter = &chart.painter;
         let large = response.hovered() || response.has_focus() || is_shown;
         let radius = if large { DOT + 1.5 } else { DOT };
-        match arm {
-            Arm::Method => painter.circle_filled(at, radius, color),
-            Arm::Control => {
-                painter.circle(at, radius - 1.0, palette.canvas, Stroke::new(2.0, color))
-            }
-        };
+        let mark = if arm == Arm::Method { Mark::Run } else { Mark::Control };
+        mark.draw(painter, at, radius, palette);
         if response.has_focus() || is_shown && arm == Arm::Method {
             painter.circle_stroke(at, radius + 3.0, Stroke::new(1.5, palette.strong));
         }
-        if arm == Arm::Method {
-            labels.put(at, &name, palette.text());
+        match arm {
+            Arm::Method => labels.put(at, &name, palette.text()),
+            Arm::Control => labels.put(at, "Random mask", palette.caution),
         }
         clicked |= response.clicked();
         response.on_hover_ui(|ui| {
             ui.label(RichText::new(format!("Run {}: {name}", entry.number)).strong());
             if let Some(report) = &entry.reports[arm as usize] {
-                ui.label(&report.verdict.why);
+                for clause in report.verdict.why.split("; ") {
+                    ui.label(words::line(clause));
+                }
                 let hash: String = report.protocol.chars().take(12).collect();
                 ui.weak(format!("Seed {}, {}, protocol {hash}", report.seed, report.device.name));
             }
@@ -269,9 +336,8 @@ fn row_ui(entry: &Entry, is_shown: bool, ui: &mut Ui) -> bool {
     painter.text(inner.left_top(), Align2::LEFT_TOP, heading, body, palette.strong);
     painter.text(inner.left_bottom(), Align2::LEFT_BOTTOM, what, small.clone(), palette.weak);
     if let Some(report) = entry.report() {
-        let label = report.verdict.label;
-        let color = verdict::color(label, palette);
-        painter.text(inner.right_top(), Align2::RIGHT_TOP, label.name(), small.clone(), color);
+        let (word, color) = verdict::word(report, palette);
+        painter.text(inner.right_top(), Align2::RIGHT_TOP, word, small.clone(), color);
         let m = &report.after;
         let numbers = format!("UA {:.1}  RA {:.1}  TA {:.1}", m.UA, m.RA, m.TA);
         painter.text(inner.right_bottom(), Align2::RIGHT_BOTTOM, numbers, small, palette.weak);
@@ -297,22 +363,66 @@ impl<'a> Labels<'a> {
         Self { chart, font, taken: Vec::new(), back: palette.canvas }
     }
 
-    /// Keeps a point free of names.
-    fn avoid(&mut self, at: egui::Pos2) {
-        self.taken.push(Rect::from_center_size(at, Vec2::splat(2.0 * DOT + 4.0)));
+    /// Keeps a point, and the ring around a shown one, free of names.
+    fn avoid(&mut self, at: Pos2) {
+        self.taken.push(Rect::from_center_size(at, Vec2::splat(2.0 * RING)));
     }
 
-    /// Writes a name to one of the sides of a point, or leaves it out.
-    fn put(&mut self, at: egui::Pos2, name: &str, color: Color32) {
+    /// Keeps a run, its control and the line between them free of names.
+    fn avoid_pair(&mut self, pair: [Option<Pos2>; 2]) {
+        pair.into_iter().flatten().for_each(|at| self.avoid(at));
+        if let [Some(from), Some(to)] = pair {
+            let steps = (from.distance(to) / 6.0).ceil().max(1.0);
+            let along = (0..=steps as usize).map(|i| from.lerp(to, i as f32 / steps));
+            self.taken.extend(along.map(|at| Rect::from_center_size(at, Vec2::splat(4.0))));
+        }
+    }
+
+    /// Writes a name beside a point, above or below it, or leaves it out.
+    fn put(&mut self, at: Pos2, name: &str, color: Color32) {
+        self.write(name, color, |size| {
+            let gap = RING + 4.0;
+            let (right, left) = (at.x + gap, at.x - gap - size.x);
+            let (above, below) = (at.y - gap - size.y, at.y + gap);
+            let middle = at - size / 2.0;
+            [
+                pos2(right, middle.y),
+                pos2(middle.x, above),
+                pos2(left, middle.y),
+                pos2(middle.x, below),
+                pos2(right, above),
+                pos2(right, below),
+                pos2(left, above),
+                pos2(left, below),
+            ]
+        });
+    }
+
+    /// Writes the name of an area in its upper left corner, where it fits, or above or beside it.
+    fn put_at(&mut self, area: Rect, name: &str, color: Color32) {
+        self.write(name, color, |size| {
+            let (left, right) = (area.left() + 4.0, area.right() + 4.0);
+            let inside = if size.x + 8.0 < area.width() { left } else { right };
+            [
+                pos2(inside, area.top() + 3.0),
+                pos2(left, area.top() - size.y - 2.0),
+                pos2(right, area.bottom() - size.y - 4.0),
+                pos2(right, area.top() + 3.0),
+                pos2(right, area.top() - size.y - 2.0),
+                pos2(left, area.bottom() - size.y - 4.0),
+            ]
+        });
+    }
+
+    /// Writes a name to the first of some places that is free, or leaves it out.
+    fn write<const N: usize>(
+        &mut self,
+        name: &str,
+        color: Color32,
+        places: impl Fn(Vec2) -> [Pos2; N],
+    ) {
         let galley = self.chart.painter.layout_no_wrap(name.into(), self.font.clone(), color);
-        let (size, gap) = (galley.size(), DOT + 4.0);
-        let places = [
-            pos2(at.x + gap, at.y - size.y / 2.0),
-            pos2(at.x - size.x / 2.0, at.y - gap - size.y),
-            pos2(at.x - gap - size.x, at.y - size.y / 2.0),
-            pos2(at.x - size.x / 2.0, at.y + gap),
-        ];
-        let rects = places.map(|min| Rect::from_min_size(min, size));
+        let rects = places(galley.size()).map(|min| Rect::from_min_size(min, galley.size()));
         let free = |rect: &&Rect| {
             self.chart.rect.contains_rect(**rect)
                 && !self.taken.iter().any(|t| t.intersects(**rect))

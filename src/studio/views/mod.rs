@@ -38,9 +38,14 @@ impl View {
     pub const ALL: &'static [Self] =
         if cfg!(target_arch = "wasm32") { Self::EACH.split_at(5).0 } else { &Self::EACH };
 
-    /// Whether a task has it: prompts are written and not picked from a data set.
+    /// Whether a task has it: prompts are written and not picked from a data set, and what a
+    /// diffusion model holds is seen in its pictures.
     pub fn fits(self, task: Task) -> bool {
-        task != Task::TextToImage || !matches!(self, Self::Data | Self::Masks)
+        match task {
+            Task::TextToImage => !matches!(self, Self::Data | Self::Masks),
+            Task::Generate => self != Self::Audit,
+            Task::Classify => true,
+        }
     }
 
     /// The name on its tab.

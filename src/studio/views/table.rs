@@ -1,6 +1,6 @@
 //! A whole table of runs as its folder tells it: means, gaps to Retrain, best and worst marked.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use egui::{Color32, Grid, RichText, ScrollArea, TextEdit, Ui};
 
@@ -28,8 +28,21 @@ impl Tables {
     /// Opens a table's folder.
     pub fn open(&mut self, path: PathBuf) {
         self.path = path.to_string_lossy().into_owned();
-        self.open = Some(folder::summary(&path).map_err(|e| e.to_string()));
+        self.open = Some(read(&path));
     }
+}
+
+fn read(path: &Path) -> Result<Summary, String> {
+    if path.as_os_str().is_empty() {
+        return Err("Write the folder of a table first".into());
+    }
+    if !path.exists() {
+        return Err(format!("{}: no such folder", path.display()));
+    }
+    if !path.is_dir() {
+        return Err(format!("{} is a file, and a folder is needed", path.display()));
+    }
+    folder::summary(path).map_err(|e| e.to_string())
 }
 
 /// Draws the view.

@@ -109,7 +109,7 @@ impl AutoencoderRun {
             let divergence = (mean.square() + logvar.clone().exp() - logvar - 1.0).mean() * 0.5;
             (error + divergence * KL) * share
         };
-        let (loss, gradients) = shards::gradients(&self.learner.weights, Mode::Train, parts, loss);
+        let (loss, gradients) = shards::gradients(&self.learner.weights, Mode::TRAIN, parts, loss);
         self.learner.update(gradients, warm_cosine(plan.lr, WARM, self.step, plan.steps))?;
         self.step += 1;
         Ok(loss)

@@ -248,7 +248,7 @@ fn gradients<P: Send>(
 ) -> (Tensor<1>, [Vec<Tensor<1>>; 2]) {
     let one = |part| {
         let tracked = weights.map(Weights::tracked);
-        let [first, second] = tracked.each_ref().map(|w| Pass::new(w, Mode::Train));
+        let [first, second] = tracked.each_ref().map(|w| Pass::new(w, Mode::TRAIN));
         let loss = loss(&first, &second, part);
         let mut all = loss.backward();
         let gradients = tracked.each_ref().map(|w| w.gradients(&mut all));

@@ -100,7 +100,7 @@ pub async fn train(
         let (values, pairs) = pictures(emoji, BATCH, true, &mut rng);
         let x = shrink(tensor4(values, [BATCH, 3, side, side], device));
         let tracked = weights.tracked();
-        let pass = Pass::new(&tracked, Mode::Train);
+        let pass = Pass::new(&tracked, Mode::TRAIN);
         let logits = net.forward(&pass, x);
         let of = |range: std::ops::Range<usize>, labels: Vec<usize>| {
             cross_entropy(logits.clone().slice([0..BATCH, range]), &labels)

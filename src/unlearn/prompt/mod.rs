@@ -297,7 +297,7 @@ impl<'a> PromptUnlearner<'a> {
     {
         let n = noised.t.len();
         let size = shards::size(&self.weights.unet, n);
-        shards::gradients(&self.weights.unet, Mode::Train, noised.split(size), |pass, b| {
+        shards::gradients(&self.weights.unet, Mode::TRAIN, noised.split(size), |pass, b| {
             let share = b.t.len() as f64 / n as f64;
             loss(self, pass, b) * share
         })

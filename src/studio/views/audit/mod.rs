@@ -93,10 +93,6 @@ pub fn audit_ui(studio: &mut Studio, ui: &mut Ui) {
     if studio.state.task == Task::TextToImage {
         return prompts::prompts_ui(studio, arm, &run, ui);
     }
-    if studio.state.task != Task::Classify {
-        ui.weak("The audit is of classifiers; for a diffusion model, look at its pictures");
-        return;
-    }
     let part = studio.auditor.part;
     match (part, &attempt.audit) {
         (Part::Confusion, _) => confusion::confusion_ui(&mut studio.auditor.after, &run, ui),

@@ -7,7 +7,7 @@ use crate::{
     run::attack::AttackKind,
     studio::{
         app::Studio,
-        panes,
+        panes::{self, Mark},
         session::Arm,
         state::{Kind, WAIT},
         theme,
@@ -114,7 +114,9 @@ fn found_ui(attack: &Attack, sheets: &mut [Sheet; 2], ui: &mut Ui) {
             for (texture, grid, share) in pictures {
                 let color = if share >= 50.0 { palette.bad } else { palette.good };
                 ui.label(RichText::new(format!("{share:.0} %")).color(color).strong());
-                tiles_ui(texture, grid, row, ui);
+                // What never was to be forgotten is only seen or not.
+                let asked = !tried.control && std::ptr::eq(grid, &attack.after);
+                tiles_ui(texture, grid, row, asked, ui);
             }
             ui.end_row();
         }
@@ -130,7 +132,7 @@ fn found_ui(attack: &Attack, sheets: &mut [Sheet; 2], ui: &mut Ui) {
     ui.label(RichText::new(text).small().weak());
 }
 
-fn tiles_ui(texture: egui::TextureId, grid: &Grid, row: usize, ui: &mut Ui) {
+fn tiles_ui(texture: egui::TextureId, grid: &Grid, row: usize, forgotten: bool, ui: &mut Ui) {
     ui.horizontal(|ui| {
         ui.spacing_mut().item_spacing.x = 2.0;
         for column in 0..grid.columns.min(6) {
@@ -138,7 +140,8 @@ fn tiles_ui(texture: egui::TextureId, grid: &Grid, row: usize, ui: &mut Ui) {
             let image = Image::from_texture((texture, size)).uv(tile::uv(grid, row, column));
             let rect = ui.add(image.fit_to_exact_size(size)).rect;
             if let Some((seen, _)) = grid.seen_in(row, column) {
-                panes::frame(ui.painter(), rect, Some(seen) == grid.rows[row]);
+                let mark = Mark::of(Some(seen) == grid.rows[row], forgotten);
+                panes::frame(ui.painter(), rect, mark);
             }
         }
     });
