@@ -20,6 +20,9 @@ classifier fashion-classifier-retrain-sneaker --retain class:Sneaker
 salun train fashion-ddpm --data fashion-mnist --seed 1 --out "$out/fashion-ddpm.safetensors"
 salun train fashion-ddpm --data fashion-mnist --retain class:Sneaker --seed 1 \
   --out "$out/fashion-ddpm-retrain-sneaker.safetensors"
+salun data fetch cifar10
+salun train cifar-classifier --data cifar10 --width 16 --epochs 24 --batch 128 --seed 1 \
+  --out "$out/cifar-classifier.safetensors"
 # Settings beside the presets' own; the judge goes into the model's folder.
 salun train text-to-image --data emoji --concepts 64 --autoencoder-steps 700 --steps 4500 \
   --decoder-steps 2500 --out "$out/emoji-t2i"

@@ -24,6 +24,8 @@ shipped! {
     FASHION_MODELS = "models": "fashion-classifier.safetensors",
         "fashion-classifier-retrain-sneaker.safetensors", "fashion-ddpm.safetensors",
         "fashion-ddpm-retrain-sneaker.safetensors";
+    /// Models of CIFAR-10, whose pictures do not come with the program.
+    CIFAR_MODELS = "models": "cifar-classifier.safetensors";
     /// Training pictures and labels of Fashion-MNIST.
     FASHION_TRAIN = "data/fashion-mnist": "train-images-idx3-ubyte.gz",
         "train-labels-idx1-ubyte.gz";

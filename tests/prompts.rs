@@ -106,7 +106,9 @@ fn a_prompt_is_forgotten_into_a_run_folder_and_frozen_weights_stay() {
     ];
     for (i, more) in methods.into_iter().enumerate() {
         let out = format!("run{i}");
+        // What is solved takes no updates.
         let line = format!("{UNLEARN} {more} --out {out}");
+        let line = if more.contains("uce") { line.replace(" --steps 2", "") } else { line };
         let arguments: Vec<&str> =
             line.split(' ').chain(["--forget", "prompt:\"a 3d cat\""]).collect();
         let done = scratch.salun(&arguments).output().unwrap();
@@ -168,20 +170,6 @@ fn a_prompt_is_forgotten_on_a_gpu_as_on_the_cpu() {
     assert!(close, "{losses:?}");
 }
 
-/// Words that name nothing of the corpus are forgotten, too; there is nothing to attack then.
-#[test]
-fn a_free_text_is_forgotten_and_its_audit_is_left_out() {
-    let emoji = emoji::open().unwrap();
-    let scratch = Scratch::new("free-text");
-    put(&scratch, &tiny(&emoji), &emoji);
-    let line = format!("{UNLEARN} --audit --out run");
-    let arguments: Vec<&str> = line.split(' ').chain(["--forget", "prompt:qwertz"]).collect();
-    let done = scratch.salun(&arguments).output().unwrap();
-    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
-    assert!(scratch.path("run").join("report.json").is_file());
-    assert!(!scratch.path("run").join("attacks.json").exists());
-}
-
 /// The recipe of a run gives the same weights again.
 fn again(scratch: &Scratch, folder: &Path, first: &LatentModel) {
     let recipe = folder.join("recipe.toml");
@@ -222,7 +210,9 @@ fn prompts_that_cannot_be_forgotten_are_refused_in_one_line() {
         ("--forget prompt:", "the prompt is empty"),
         ("--forget prompt:cat --method scrub", "unknown method for prompts 'scrub'"),
         ("--forget prompt:cat --mask fisher", "unknown mask for prompts 'fisher'"),
-        ("--forget prompt:cat --data cats", "unknown data set of captioned pictures"),
+        ("--forget prompt:cat --data cats", "unknown data set 'cats'"),
+        ("--forget prompt:qwertz", "the corpus has no picture of it"),
+        ("--forget prompt:cat --method uce", "steps '2' is not valid"),
         ("--forget prompt:cat --model none", "is not a folder"),
     ] {
         let mut arguments: Vec<&str> = UNLEARN.split(' ').collect();

@@ -62,7 +62,7 @@ impl Client {
 
     /// The weights behind a name, bit for bit: a run that does nothing gives them back.
     fn weights(&mut self, of: &Opened) -> String {
-        let nothing = Recipe { method: "noop".into(), ..request("class:Bag") };
+        let nothing = Recipe { method: "noop".into(), steps: None, ..request("class:Bag") };
         let run = self.unlearn(Recipe { after: of.after.clone(), ..nothing });
         assert_eq!(run.recipe.start(), of.name);
         run.model.weights().hash()

@@ -220,7 +220,8 @@ impl Work<'_> {
     }
 
     fn evaluate(&mut self, model: &str, recipe: Recipe, label: &str) -> Result<Numbers> {
-        let recipe = Recipe { method: ORIGINAL.into(), mask: None, ..recipe };
+        let task = self.table.protocol.task;
+        let recipe = Recipe { method: ORIGINAL.into(), ..recipe }.fitting(task);
         let model: Arc<Model> = registry::open(model)?.into();
         let seconds = model.card.training.as_ref().map_or(0.0, |t| t.seconds);
         let outcome = self.client.run(label, Job::Evaluate { model, recipe }, |_| Ok(()))?;

@@ -58,6 +58,15 @@ pub const SHIPPED: &[Shipped] = &[
         files: std::slice::from_ref(&assets::FASHION_MODELS[3]),
         twin: Some(("fashion-ddpm", "class:Sneaker")),
     },
+    // A page has no way to its pictures.
+    #[cfg(not(target_arch = "wasm32"))]
+    Shipped {
+        name: "cifar-classifier",
+        task: Task::Classify,
+        data: "cifar10",
+        files: &assets::CIFAR_MODELS,
+        twin: None,
+    },
     Shipped {
         name: "emoji-t2i",
         task: Task::TextToImage,

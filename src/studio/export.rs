@@ -33,7 +33,7 @@ fn entries_ui(studio: &mut Studio, ui: &mut Ui) {
             .on_disabled_hover_text("Nothing to save yet")
             .clicked()
     };
-    let hint = "A folder for each finished run: recipe, report, weights, mask, figures (S)";
+    let hint = "A folder for each finished run: recipe, report, weights, mask, figures (Ctrl+S)";
     if entry(ui, any && free, "Run folders", hint) {
         studio.save();
     }

@@ -323,6 +323,9 @@ impl Session {
             .or_else(|| self.history.retrain(&opened.name, &spec).map(|run| &run.after))
         {
             Some(grid) => Content::Grid(grid, None),
+            None if registry::twin(&opened.name, &spec).is_some() => {
+                Content::Hint("It is drawn once the weights are scored".into())
+            }
             None => Content::Hint(format!(
                 "None is shipped for {}; the method Retrain makes one, as long as training takes",
                 words::forget_set(&spec)

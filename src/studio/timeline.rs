@@ -84,14 +84,14 @@ fn status_ui(state: &mut State, ui: &mut Ui) {
                 state.cancel();
             }
             let name = if paused { "Continue" } else { "Pause" };
-            let hint = "Holds the work, or goes on (Space)";
+            let hint = "Holds the work, or goes on (Ctrl+P)";
             if ui.add_enabled(busy, Button::new(name)).on_hover_text(hint).clicked() {
                 state.toggle_pause();
             }
             if paused
                 && ui
                     .add_enabled(busy, Button::new("Step"))
-                    .on_hover_text("One update (.)")
+                    .on_hover_text("One update (Ctrl+.)")
                     .clicked()
             {
                 state.step();

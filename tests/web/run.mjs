@@ -64,7 +64,7 @@ const mainJob = (task, model, device) => async (browser) => {
   // A class is picked with the arrows, and forgotten with a key; a prompt is in the address.
   for (let i = 0; i < 8 && !prompts; i += 1) await page.keyboard.press('ArrowDown');
   await until(page, `${forget} is picked`, (s) => s.link.includes(forget));
-  await page.keyboard.press('KeyF');
+  await page.keyboard.press('Control+Enter');
   await until(page, 'the control trains', (s) => s.reports[0]);
   times.method = seconds();
   const done = await until(page, 'both runs are done', (s) => s.reports.every(Boolean) && !s.work);
@@ -207,14 +207,14 @@ check('pause and cancel reach an engine that computes', async (browser) => {
   await page.evaluate(() => window.salun.follow('model=fashion-classifier&forget=class:Bag&budget=tiny&steps=400&run=1'));
   const losses = async () => JSON.parse(await page.evaluate(() => window.salun.summary())).losses[0].length;
   await until(page, 'it trains', (s) => s.losses[0].length > 0);
-  await page.keyboard.press('Space');
+  await page.keyboard.press('Control+p');
   // A step that was under way may still be told of.
   let before = -1;
   while (before !== await losses()) {
     before = await losses();
     await sleep(3000);
   }
-  await page.keyboard.press('Space');
+  await page.keyboard.press('Control+p');
   await until(page, 'it goes on', (s) => s.losses[0].length > before);
   const started = Date.now();
   await page.keyboard.press('Escape');

@@ -150,7 +150,9 @@ impl State {
     fn failed(&mut self, work: Work, error: Error) {
         let cancelled = matches!(error, Error::Cancelled);
         self.keep_seed(work.kind);
-        self.session_mut().rough = None;
+        if !cancelled {
+            self.session_mut().rough = None;
+        }
         self.ended = if cancelled { "Cancelled" } else { "Failed" }.into();
         self.session_mut().unreadable |= work.kind == Kind::Browse && !cancelled;
         if let Kind::Unlearn(arm) = work.kind
