@@ -1,5 +1,6 @@
 //! Data sets, their one split, and what is to be forgotten.
 
+pub mod augment;
 pub mod emoji;
 pub mod fashion;
 #[cfg(not(target_arch = "wasm32"))]

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
+use super::augment::Augment;
 use super::{Dataset, PictureShape, Pictures, fashion};
-use crate::train::losses::Augment;
 
 /// Where a data set's pictures come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -12,24 +12,20 @@ use crate::{
     gpu::device::DeviceInfo,
     models::{AnyModel, Model, Task, latent::LatentModel},
     monitor::Progress,
-    run::{
-        attack::{AttackKind, AttackReport},
-        audit::Audit,
-        budget::Budget,
-        recipe::Recipe,
-        report::{Metrics, Report},
-    },
+    run::{attack::AttackKind, audit::Audit, budget::Budget, recipe::Recipe, report::Metrics},
     saliency::{
-        Mask,
-        change::Change,
         overlap::{By, Overlap},
         ranking::Ranking,
     },
     train::{
         latent::{LatentPlan, LatentSnapshot},
-        losses::Augment,
         trainer::Snapshot,
     },
+};
+
+pub use crate::{
+    run::outcome::{Attack, Grid, LogLine, Run},
+    train::request::TrainRequest,
 };
 
 /// Long work.
@@ -105,28 +101,6 @@ pub struct PromptRequest {
     pub options: SampleOptions,
     /// Another solver than the model's own.
     pub solver: Option<Kind>,
-}
-
-/// What to train.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct TrainRequest {
-    /// The name of a [`crate::train::preset::Preset`].
-    pub preset: String,
-    pub data: String,
-    /// Train on what is left without this forget set (a Retrain twin).
-    pub without: Option<String>,
-    pub epochs: Option<usize>,
-    pub steps: Option<usize>,
-    pub batch: Option<usize>,
-    pub lr: Option<f64>,
-    pub width: Option<usize>,
-    /// How the pictures are varied; as usual for the data set and the preset unless said.
-    pub augment: Option<Augment>,
-    /// Start from these weights (a shipped model's name or a file) and not from fresh ones.
-    pub from: Option<String>,
-    pub seed: u64,
-    /// State of a killed run to go on from.
-    pub resume: Option<Box<Snapshot>>,
 }
 
 /// A command to the engine.
@@ -236,14 +210,6 @@ pub struct Attacked {
     pub attacks: Vec<Attack>,
 }
 
-/// An attack with its pictures: a row a try, of the original and of the model that forgot.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Attack {
-    pub report: AttackReport,
-    pub before: Arc<Grid>,
-    pub after: Arc<Grid>,
-}
-
 /// What a request's prompts show: the forgotten one first, then its paraphrases and neighbours.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct PromptPane {
@@ -298,70 +264,4 @@ pub struct Shelf {
     pub pictures: Arc<Pictures>,
     /// Indices of those that are in the training part of the model's split, ascending.
     pub items: Vec<usize>,
-}
-
-/// A whole unlearning run, ready to be written as a run folder.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Run {
-    pub recipe: Recipe,
-    pub report: Report,
-    pub model: AnyModel,
-    pub mask: Option<Mask>,
-    pub ranking: Option<Arc<Ranking>>,
-    pub change: Change,
-    pub before: Arc<Grid>,
-    pub after: Arc<Grid>,
-    /// Pixels of the report's `changed` pictures, one after another; each is as large as a tile.
-    pub changed: Vec<u8>,
-    pub attacks: Vec<Attack>,
-    pub log: Vec<LogLine>,
-}
-
-/// One line of `log.jsonl`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct LogLine {
-    pub step: usize,
-    pub loss: f32,
-    pub seconds: f64,
-}
-
-/// Pictures in rows of one class each, and what the classifier sees in each.
-/// For a classifier the pictures are test items; for a diffusion model they are its samples. For a
-/// prompt's row the class is the concept or the style that is asked for.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Grid {
-    /// Class of each row; `None` for the null condition.
-    pub rows: Vec<Option<usize>>,
-    /// What the rows are called where that is not their classes' names: prompts.
-    pub names: Vec<String>,
-    pub columns: usize,
-    pub channels: usize,
-    /// Height and width of a tile in pixels.
-    pub tile: [usize; 2],
-    /// Bytes, row after row, tile after tile, channels first.
-    #[serde(with = "crate::wire::numbers")]
-    pub pixels: Vec<u8>,
-    /// Per tile: the class that the classifier sees and its probability.
-    pub seen: Vec<Option<(usize, f32)>>,
-}
-
-impl Grid {
-    /// The tile's bytes, channels first.
-    pub fn pixels_of(&self, row: usize, column: usize) -> &[u8] {
-        let each = self.channels * self.tile[0] * self.tile[1];
-        &self.pixels[(row * self.columns + column) * each..][..each]
-    }
-
-    /// What a row is called; `classes` are the names of its classes.
-    pub fn name<'a>(&'a self, row: usize, classes: &'a [String]) -> Option<&'a str> {
-        match self.names.get(row) {
-            Some(name) => Some(name),
-            None => classes.get((*self.rows.get(row)?)?).map(String::as_str),
-        }
-    }
-
-    /// What the classifier sees in a tile.
-    pub fn seen_in(&self, row: usize, column: usize) -> Option<(usize, f32)> {
-        self.seen[row * self.columns + column]
-    }
 }

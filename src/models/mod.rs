@@ -3,6 +3,7 @@
 pub mod card;
 pub mod checkpoint;
 pub mod classifier;
+mod embedding;
 pub mod latent;
 pub mod layers;
 pub mod registry;

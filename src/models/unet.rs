@@ -4,13 +4,11 @@ use burn::tensor::{Int, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 
 use super::{
+    embedding::time_embedding,
     layers::{Conv, GroupNorm, Linear, Pass},
     weights::{Init, WeightLayout},
 };
-use crate::{
-    diffusion::embedding::time_embedding,
-    gpu::ops::{self, Padding},
-};
+use crate::gpu::ops::{self, Padding};
 
 /// What shapes a U-Net.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -5,9 +5,12 @@ use std::io::{Cursor, Write};
 use serde::Serialize;
 use zip::{CompressionMethod, ZipWriter, write::SimpleFileOptions};
 
-use super::{audit::Audit, charts, figures};
+use super::{
+    audit::Audit,
+    charts, figures,
+    outcome::{Attack, LogLine, Run},
+};
 use crate::{
-    engine::job::{Attack, LogLine, Run},
     error::{Error, Result},
     models::{
         AnyModel,

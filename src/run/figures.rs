@@ -4,11 +4,11 @@ mod overlap;
 
 use crate::{
     data::forget::brief,
-    engine::job::{Attack, Grid, Run},
     error::Result,
     run::{
         canvas::{EMBER, GREEN, INK, MARGIN, PALE, Page, RED, TRACK, ZOOM, wide},
         grouped,
+        outcome::{Attack, Grid, Run},
         report::{LayerReport, Metrics, Report},
     },
     saliency::{Mask, ranking::Ranking},

@@ -2,9 +2,10 @@
 
 use std::{fs, path::Path};
 
-use super::{bundle::contents, files, output::Output, recipe::Recipe, report::Report};
+use super::{
+    bundle::contents, files, outcome::Run, output::Output, recipe::Recipe, report::Report,
+};
 use crate::{
-    engine::job::Run,
     error::{Error, Result},
     models::{AnyModel, checkpoint, latent},
 };

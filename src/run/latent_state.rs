@@ -4,9 +4,8 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::state_file;
+use super::{outcome::LogLine, state_file};
 use crate::{
-    engine::job::LogLine,
     error::{Error, Result},
     train::latent::{LatentPlan, LatentSnapshot, Stage},
 };

@@ -14,6 +14,7 @@ pub mod folder;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod latent_state;
 pub mod link;
+pub mod outcome;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod output;
 pub mod recipe;

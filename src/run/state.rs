@@ -4,12 +4,13 @@ use std::{path::Path, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
-use super::state_file;
+use super::{outcome::LogLine, state_file};
 use crate::{
-    engine::job::{LogLine, TrainRequest},
     error::{Error, Result},
     models::weights::{HostWeights, WeightLayout},
-    train::{losses::Augment, optimizer::Rule, preset::Preset, trainer::Snapshot},
+    train::{
+        losses::Augment, optimizer::Rule, preset::Preset, request::TrainRequest, trainer::Snapshot,
+    },
 };
 
 /// Where the description lies in the file's metadata.

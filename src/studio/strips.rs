@@ -2,10 +2,10 @@
 //! are on the device that draws the window they are painted there, from the buffer that the mask is
 //! selected from; else the pixels are copied to it.
 
-use egui::{ColorImage, Context, TextureHandle, TextureId, TextureOptions, Vec2, vec2};
+use egui::{ColorImage, Context, TextureHandle, TextureId, TextureOptions, Vec2};
 
 #[cfg(not(target_arch = "wasm32"))]
-use std::sync::Arc;
+use {egui::vec2, std::sync::Arc};
 
 /// The textures of a heat map.
 #[derive(Default)]

@@ -2,15 +2,14 @@
 
 use burn::tensor::{Bool, Device, Int, Tensor, TensorData, activation};
 use rand::RngExt;
-use serde::{Deserialize, Serialize};
 
+pub use crate::data::augment::Augment;
 use crate::{
     data::{
         Pictures,
         rng::{Rng, normals},
     },
     diffusion::{sampler::tensor4, schedule::Schedule},
-    error::{Error, Result},
 };
 
 /// Mean cross-entropy. `logits` [n, k], one label each.
@@ -25,58 +24,6 @@ pub fn cross_entropy(logits: Tensor<2>, labels: &[usize]) -> Tensor<1> {
 /// Mean squared error over all elements.
 pub fn mse(a: Tensor<4>, b: Tensor<4>) -> Tensor<1> {
     (a - b).square().mean()
-}
-
-/// How training pictures of a classifier are varied.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Augment {
-    None,
-    /// Flip left to right half the time.
-    Flip,
-    /// Flip, and shift by up to two pixels with zero padding.
-    ShiftFlip,
-    /// Flip, and a crop after zero padding by four pixels: a shift by up to four (ALGORITHMS 1.1).
-    CropFlip,
-}
-
-impl Augment {
-    /// All, by name on the command line.
-    pub const ALL: [(&str, Self); 4] = [
-        ("none", Self::None),
-        ("flip", Self::Flip),
-        ("shift-flip", Self::ShiftFlip),
-        ("crop-flip", Self::CropFlip),
-    ];
-
-    /// By name.
-    ///
-    /// # Errors
-    /// The name is unknown.
-    pub fn find(name: &str) -> Result<Self> {
-        let names = Self::ALL.map(|(n, _)| n);
-        let found = Self::ALL.into_iter().find(|(n, _)| *n == name);
-        found.map(|(_, a)| a).ok_or_else(|| Error::unknown("augmentation", name, names))
-    }
-
-    /// The name on the command line.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::None => "none",
-            Self::Flip => "flip",
-            Self::ShiftFlip => "shift-flip",
-            Self::CropFlip => "crop-flip",
-        }
-    }
-
-    /// Pixels that a picture is shifted by at most.
-    fn reach(self) -> i32 {
-        match self {
-            Self::None | Self::Flip => 0,
-            Self::ShiftFlip => 2,
-            Self::CropFlip => 4,
-        }
-    }
 }
 
 /// A batch of pictures [n, c, h, w] in [0, 1].

@@ -4,5 +4,6 @@ pub mod latent;
 pub mod losses;
 pub mod optimizer;
 pub mod preset;
+pub mod request;
 pub mod shards;
 pub mod trainer;

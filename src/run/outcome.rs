@@ -1,0 +1,85 @@
+//! A finished run with its pictures: what a run folder is written from.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::{attack::AttackReport, recipe::Recipe, report::Report};
+use crate::{
+    models::AnyModel,
+    saliency::{Mask, change::Change, ranking::Ranking},
+};
+
+/// A whole unlearning run, ready to be written as a run folder.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Run {
+    pub recipe: Recipe,
+    pub report: Report,
+    pub model: AnyModel,
+    pub mask: Option<Mask>,
+    pub ranking: Option<Arc<Ranking>>,
+    pub change: Change,
+    pub before: Arc<Grid>,
+    pub after: Arc<Grid>,
+    /// Pixels of the report's `changed` pictures, one after another; each is as large as a tile.
+    pub changed: Vec<u8>,
+    pub attacks: Vec<Attack>,
+    pub log: Vec<LogLine>,
+}
+
+/// An attack with its pictures: a row a try, of the original and of the model that forgot.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Attack {
+    pub report: AttackReport,
+    pub before: Arc<Grid>,
+    pub after: Arc<Grid>,
+}
+
+/// One line of `log.jsonl`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LogLine {
+    pub step: usize,
+    pub loss: f32,
+    pub seconds: f64,
+}
+
+/// Pictures in rows of one class each, and what the classifier sees in each.
+/// For a classifier the pictures are test items; for a diffusion model they are its samples. For a
+/// prompt's row the class is the concept or the style that is asked for.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Grid {
+    /// Class of each row; `None` for the null condition.
+    pub rows: Vec<Option<usize>>,
+    /// What the rows are called where that is not their classes' names: prompts.
+    pub names: Vec<String>,
+    pub columns: usize,
+    pub channels: usize,
+    /// Height and width of a tile in pixels.
+    pub tile: [usize; 2],
+    /// Bytes, row after row, tile after tile, channels first.
+    #[serde(with = "crate::wire::numbers")]
+    pub pixels: Vec<u8>,
+    /// Per tile: the class that the classifier sees and its probability.
+    pub seen: Vec<Option<(usize, f32)>>,
+}
+
+impl Grid {
+    /// The tile's bytes, channels first.
+    pub fn pixels_of(&self, row: usize, column: usize) -> &[u8] {
+        let each = self.channels * self.tile[0] * self.tile[1];
+        &self.pixels[(row * self.columns + column) * each..][..each]
+    }
+
+    /// What a row is called; `classes` are the names of its classes.
+    pub fn name<'a>(&'a self, row: usize, classes: &'a [String]) -> Option<&'a str> {
+        match self.names.get(row) {
+            Some(name) => Some(name),
+            None => classes.get((*self.rows.get(row)?)?).map(String::as_str),
+        }
+    }
+
+    /// What the classifier sees in a tile.
+    pub fn seen_in(&self, row: usize, column: usize) -> Option<(usize, f32)> {
+        self.seen[row * self.columns + column]
+    }
+}
