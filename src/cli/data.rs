@@ -157,6 +157,9 @@ fn fetch(name: &str, from: Option<&Path>, common: &Common) -> Result<()> {
         print::line(text);
         Ok(())
     };
+    if name == emoji::NAME {
+        return say(SHIPPED, format!("{name} is {SHIPPED}; there is nothing to fetch"));
+    }
     let known = SETS.iter().find(|s| s.name == name);
     let Some(set) = known.filter(|s| s.origin != Origin::Shipped) else {
         data::open(name)?;

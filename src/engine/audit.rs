@@ -7,7 +7,7 @@ use web_time::Instant;
 use super::{
     job::Audited,
     measure::Measured,
-    session::{Session, Setting},
+    session::{Session, Setting, twin},
 };
 use crate::{
     error::{Error, Result},
@@ -17,7 +17,7 @@ use crate::{
         references::{Calibration, References},
         representation::{Features, activation_distance, cka, js_divergence},
     },
-    models::{Model, registry, weights::Weights},
+    models::{Model, weights::Weights},
     monitor::Monitor,
     run::{
         audit::{Audit, Divergence, LayerSimilarity},
@@ -100,7 +100,7 @@ impl Session {
         let run = setup.examine(net, subject.weights, subject.answers.clone(), monitor).await?;
         let before = self.examine_once(&start, &key, &original, &setup, setting, recipe, monitor);
         let before = before.await?;
-        let twin = registry::twin(&recipe.model, &set.spec);
+        let twin = twin(recipe, setting);
         let retrain = match (retrain, twin) {
             (Some(Subject { model, weights, answers }), _) => {
                 let net = classifier(model)?;

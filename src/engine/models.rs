@@ -73,6 +73,7 @@ impl Session {
         self.losses.retain(|key, _| other(key));
         self.measured.retain(|key, _| other(key));
         self.examined.retain(|key, _| other(key));
+        self.retrained.retain(|key, _| other(key));
         self.models.insert(name.into(), Arc::new(model));
     }
 

@@ -144,7 +144,7 @@ impl Session {
                     send(Event::Early { id, ranking: Arc::new(ranking) });
                 };
                 let ranking = self.rank(&recipe, &setting, monitor, &mut early).await?;
-                if let Some(twin) = twin(&recipe, &setting) {
+                if let Some(twin) = twin(&recipe, &setting).filter(|_| monitor.wants_previews()) {
                     let forget = setting.set.spec.clone();
                     let grid = self.twin_grid(twin, &setting, &recipe, monitor).await?;
                     send(Event::Retrain { id, forget, grid });

@@ -121,10 +121,13 @@ impl Session {
         let (metrics, budget) = (&after.metrics, recipe.budget);
         let still = self.still_forgotten(model, &done, &setting, metrics, budget, monitor).await?;
         let mut evaluate_seconds = clock.elapsed().as_secs_f64();
-        if plan.method.rate(task) == Some(Rate::AsTrained) && budget != Budget::Tiny {
+        let retrain = self.retrain(&setting, &recipe, monitor).await?;
+        // One that was cut short is no truth for the runs that follow.
+        let own = ["epochs", "steps", "lr", "batch"];
+        let whole = !recipe.set_fields().iter().any(|(name, _)| own.contains(name));
+        if plan.method.rate(task) == Some(Rate::AsTrained) && budget != Budget::Tiny && whole {
             self.retrained.insert(retrain_key(&recipe, &setting), after.metrics.clone());
         }
-        let retrain = self.retrain(&setting, &recipe, monitor).await?;
         let clock = Instant::now();
         let answers = before.answers.as_ref().zip(after.answers.as_ref());
         let changed = answers.map_or_else(Vec::new, |(before, after)| {

@@ -110,8 +110,8 @@ pub struct Measure {
 }
 
 impl Measure {
-    /// `n` prompts of each kind, drawn from what the model knows; where the target names nothing of
-    /// the corpus, its own words stand for the forgotten ones.
+    /// `n` prompts of each kind, drawn from what the model knows; where the target names
+    /// nothing that it knows, its own words stand for the forgotten ones.
     pub fn draw(
         target: &Target,
         [forget, retain]: &[Vec<Pair>; 2],

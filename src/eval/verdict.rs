@@ -117,7 +117,10 @@ impl<'a> Evidence<'a> {
         let rose = self.after.UA - self.before.UA;
         match (self.set, self.aim()) {
             (Set::Whole, _) => true,
-            (_, Some(aim)) => rose > 0.0 && rose >= (aim - self.before.UA) / 2.0,
+            (_, Some(aim)) => {
+                let way = aim - self.before.UA;
+                rose != 0.0 && (way <= 0.0 || rose >= way / 2.0)
+            }
             (_, None) => rose > UNDER,
         }
     }
@@ -515,6 +518,12 @@ mod tests {
             let found = verdict(&evidence);
             assert_eq!(found.label, VerdictLabel::UnderForgot, "{}", found.why);
         }
+        // As Retrain, though it says less than the original, is forgotten.
+        let (before, after) = (&metrics(8.0, 98.0, 93.0), &retrain);
+        let (task, set, audit, attacks, earlier) = (Task::Classify, Set::Random, None, &[], &[]);
+        let retrain = Some(&retrain);
+        let evidence = Evidence { task, set, before, after, retrain, audit, attacks, earlier };
+        assert_eq!(verdict(&evidence).label, VerdictLabel::Forgot);
     }
 
     #[test]

@@ -101,7 +101,9 @@ impl Live {
     pub fn histogram(&self, bars: usize) -> Histogram {
         let end = f64::from(Self::top(&self.total)).log10();
         let (start, step) = (end - 8.0, 8.0 / bars as f64);
-        let from = |bar: usize| self.from(10f64.powf(start + bar as f64 * step) as f32).round();
+        // No bar holds zeros.
+        let edge = |bar: usize| 10f64.powf(start + bar as f64 * step) as f32;
+        let from = |bar: usize| self.from(edge(bar).max(f32::MIN_POSITIVE)).round();
         let mut left: Vec<usize> = (0..bars).map(|bar| from(bar) as usize).collect();
         let below = self.total[0] as usize - left[0];
         left.push(0);
@@ -275,6 +277,12 @@ mod tests {
             let exact = ranking.scores.iter().filter(|s| bar(s) == i as f64).count();
             assert!(exact.abs_diff(*found) <= 12, "bar {i}: {exact}, {found}");
         }
+    }
+
+    #[test]
+    fn zeros_are_below_every_bar() {
+        let bars = ranking(|_| 0.0).live.histogram(64);
+        assert_eq!((bars.below, bars.counts.iter().sum::<usize>()), (12_018, 0));
     }
 
     #[test]

@@ -226,10 +226,13 @@ fn parts_ui(studio: &mut Studio, ui: &mut Ui) {
 
 fn how_ui(state: &mut State, ui: &mut Ui) {
     method_ui(state, ui);
-    mask_ui(state, ui);
-    density_ui(state, ui);
     let method = METHODS.iter().find(|m| m.name == state.session().request.method);
-    if method.is_some_and(|m| m.fields(state.task).contains(&"redirect")) {
+    let fields = method.map(|m| m.fields(state.task)).unwrap_or_default();
+    if fields.contains(&"mask") {
+        mask_ui(state, ui);
+        density_ui(state, ui);
+    }
+    if fields.contains(&"redirect") {
         match state.task {
             Task::TextToImage => prompt::redirect_ui(state, ui),
             _ => redirect_ui(state, ui),
@@ -243,7 +246,9 @@ fn how_ui(state: &mut State, ui: &mut Ui) {
         state.reseed();
     }
     budget_ui(state, ui);
-    steps_ui(state, ui);
+    if fields.contains(&"steps") {
+        steps_ui(state, ui);
+    }
     knobs_ui(state, ui);
 }
 

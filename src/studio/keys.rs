@@ -30,12 +30,25 @@ pub const HELP: [(&str, &str); 16] = [
 
 /// Does what a key asks for.
 pub fn handle(studio: &mut Studio, ctx: &Context) {
+    let commanded = |key| ctx.input_mut(|i| i.consume_key(Modifiers::COMMAND, key));
+    // Who writes a prompt presses these, too; undo is the field's own.
+    if commanded(Key::P) {
+        studio.state.toggle_pause();
+    }
+    if commanded(Key::Period) {
+        studio.state.step();
+    }
+    if commanded(Key::Enter) {
+        studio.state.forget();
+    }
+    if commanded(Key::S) {
+        studio.save();
+    }
     if writing(ctx) || Popup::is_any_open(ctx) {
         return;
     }
     let focused = ctx.memory(|m| m.focused().is_some());
     let pressed = |key| ctx.input_mut(|i| i.consume_key(Modifiers::NONE, key));
-    let commanded = |key| ctx.input_mut(|i| i.consume_key(Modifiers::COMMAND, key));
     let state = &mut studio.state;
 
     // With a widget in focus, the arrows leave it.
@@ -60,15 +73,6 @@ pub fn handle(studio: &mut Studio, ctx: &Context) {
     if commanded(Key::Z) {
         state.undo();
     }
-    if commanded(Key::P) {
-        state.toggle_pause();
-    }
-    if commanded(Key::Period) {
-        state.step();
-    }
-    if commanded(Key::Enter) {
-        state.forget();
-    }
     for (key, task) in [Key::Num1, Key::Num2, Key::Num3].into_iter().zip(Task::ALL) {
         if pressed(key) {
             state.switch(task);
@@ -91,9 +95,6 @@ pub fn handle(studio: &mut Studio, ctx: &Context) {
     }
     if pressed(Key::H) {
         studio.toggle_tour();
-    }
-    if commanded(Key::S) {
-        studio.save();
     }
     if pressed(Key::F12) {
         studio.frames.shown ^= true;

@@ -77,7 +77,7 @@ fn field_of_words_ui(studio: &mut Studio, ui: &mut Ui, appears: bool) {
         .labelled_by(title.id)
         .on_hover_text("What the model shall no longer draw: Enter shows it, and where it lives")
         .on_disabled_hover_text(WAIT);
-    if response.has_focus() && ui.input(|i| i.key_pressed(Key::Enter)) {
+    if response.has_focus() && ui.input(|i| i.key_pressed(Key::Enter) && i.modifiers.is_none()) {
         studio.state.ask(&studio.draft.text);
     }
     // Whoever comes here writes next; on a phone a keyboard would cover the pictures, and a link has

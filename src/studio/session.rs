@@ -14,7 +14,7 @@ use crate::{
     engine::job::{Attack, Grid, Opened, PromptPane, Run, Shelf},
     eval::verdict::{Evidence, verdict},
     models::{Task, registry},
-    run::{audit::Audit, link::Link, recipe::Recipe},
+    run::{audit::Audit, budget::Budget, link::Link, recipe::Recipe},
     saliency::overlap::Overlap,
 };
 
@@ -68,6 +68,15 @@ pub enum Content<'a> {
     Hint(String),
 }
 
+/// What a Retrain twin's pictures are of: from the same noise as the model's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TwinOf {
+    model: String,
+    forget: String,
+    seed: u64,
+    budget: Budget,
+}
+
 /// One task's side of the studio.
 #[derive(Debug)]
 pub struct Session {
@@ -97,8 +106,8 @@ pub struct Session {
     pub overlap: Option<Arc<Overlap>>,
     /// What the prompts of the request show before it.
     pub pane: Option<PromptPane>,
-    /// What the shipped Retrain twin shows, and for which forget set.
-    pub twin: Option<(String, Arc<Grid>)>,
+    /// What the shipped Retrain twin shows, and for what.
+    pub twin: Option<(TwinOf, Arc<Grid>)>,
 }
 
 impl Session {
@@ -313,16 +322,23 @@ impl Session {
         Some(Content::Grid(grid, Some(step)))
     }
 
+    /// What a twin's pictures are of now.
+    pub fn twin_of(&self, opened: &Opened, forget: &str) -> TwinOf {
+        let Request { seed, budget, .. } = self.request;
+        TwinOf { model: opened.name.clone(), forget: forget.into(), seed, budget }
+    }
+
     fn retrain<'a>(&'a self, opened: &'a Opened) -> Content<'a> {
         let Some(spec) = self.request.spec(opened) else {
             return Content::Hint("Trained anew without the forget set: the truth".into());
         };
-        let shipped = self.twin.as_ref().filter(|(forget, _)| *forget == spec);
+        let shipped = self.twin.as_ref().filter(|(of, _)| *of == self.twin_of(opened, &spec));
         match shipped
             .map(|(_, grid)| grid)
             .or_else(|| self.history.retrain(&opened.name, &spec).map(|run| &run.after))
         {
             Some(grid) => Content::Grid(grid, None),
+            // A model that forgot something before has no twin.
             None if registry::twin(&opened.name, &spec).is_some() => {
                 Content::Hint("It is drawn once the weights are scored".into())
             }

@@ -136,7 +136,7 @@ fn share_ui(studio: &mut Studio, ui: &mut Ui) {
     // A link holds one request, and no weights that others made.
     let later = studio.state.session().opened.as_ref().is_some_and(|o| !o.after.is_empty());
     let button = ui.add_enabled(!later, Button::new("Share")).on_hover_text(hint);
-    let why = "A link holds a single request; Save run keeps the ones before this one, too";
+    let why = "A link holds a single request; Export, Run folders, keeps the ones before it, too";
     if button.on_disabled_hover_text(why).clicked() {
         ui.copy_text(studio.share());
         let until = ui.input(|i| i.time) + NOTICE;

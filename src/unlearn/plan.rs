@@ -11,7 +11,10 @@ use crate::{
     data::{Dataset, forget::ForgetSet, rng},
     diffusion::schedule::Schedule,
     error::{Error, Result},
-    models::{Architecture, Task, card::Card},
+    models::{
+        Architecture, Task,
+        card::{Card, Training},
+    },
     run::recipe::{Budget, Recipe, Redirect},
     saliency::estimator::Estimator,
     train::{losses::Noised, optimizer::LrSchedule, preset::Preset},
@@ -194,15 +197,17 @@ impl Plan {
     }
 
     /// Makes a Retrain as long as its original's training was, which saw `n` pictures an epoch: where
-    /// that began with fresh weights, since a card does not tell of stages before. What the recipe
-    /// says stays.
+    /// that began with fresh weights, since a card does not tell of stages before. Of a model that was
+    /// itself trained without something it makes a little less. What the recipe says stays.
     pub fn as_trained(&mut self, card: &Card, recipe: &Recipe, n: usize) {
-        let training = card.training.as_ref().filter(|training| training.from.is_none());
+        let sound = |t: &&Training| t.from.is_none() && t.batch > 0 && t.batch <= MOST_BATCH;
+        let training = card.training.as_ref().filter(sound);
         let Some(training) = training.filter(|_| self.preset.is_some()) else { return };
         if recipe.budget == Budget::Tiny || recipe.steps.is_some() {
             return;
         }
-        let epochs = (training.steps * training.batch + n / 2) / n.max(1);
+        let seen = training.steps.min(MOST_STEPS) * training.batch;
+        let epochs = (seen + n / 2) / n.max(1);
         self.batch = recipe.batch.unwrap_or(training.batch);
         self.lr = recipe.lr.unwrap_or(training.lr);
         self.epochs = recipe.epochs.unwrap_or(epochs.max(1));
@@ -316,6 +321,10 @@ impl Plan {
         }
     }
 }
+
+/// What a card may say and be believed: a recipe's own limits.
+const MOST_BATCH: usize = 4096;
+const MOST_STEPS: usize = 10_000_000;
 
 /// What a diffusion model is to make instead of the forgotten class.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -215,11 +215,16 @@ impl Method {
         Err(Error::argument(name, given, right))
     }
 
+    /// Whether a mask goes with it: it would make of a model trained anew one that holds the
+    /// original's weights.
+    pub fn masked(&self) -> bool {
+        ![noop::METHOD.name, retrain::METHOD.name].contains(&self.name)
+    }
+
     /// The fields of a recipe that change what it does in a task.
     pub fn fields(&self, task: Task) -> Vec<&'static str> {
         let mut fields = Vec::new();
-        // A mask would make of a model trained anew one that holds the original's weights.
-        if ![noop::METHOD.name, retrain::METHOD.name].contains(&self.name) {
+        if self.masked() {
             fields.extend(["density", "mask"]);
         }
         if self.trains(task) {

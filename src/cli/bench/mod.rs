@@ -105,17 +105,17 @@ pub fn run(args: &Args, common: &Common) -> Result<()> {
         let all = serde_json::json!({ "device": device, "rows": rows, "kernels": kernels, "studio": studio });
         return print::json(&all);
     }
+    let (rounds, on) = (args.rounds, print::device(&device));
     if !rows.is_empty() {
         print::line(print::table(&cells(&rows)));
+        print::line(format!(
+            "medians of {rounds} rounds, ours and the rival's in turn, least and most in brackets; \
+             MiB beyond the start; {on}"
+        ));
     }
-    print::line(format!(
-        "medians of {} rounds, ours and the rival's in turn, least and most in brackets; MiB beyond \
-         the start; {}",
-        args.rounds,
-        print::device(&device)
-    ));
     if !kernels.is_empty() {
         print::line(print::table(&kernels::cells(&kernels)));
+        print::line(format!("medians of {rounds} rounds, least and most in brackets; {on}"));
     }
     if let Some(studio) = studio {
         print::line(studio.to_string());

@@ -45,8 +45,11 @@ impl State {
                 }
             }
             Event::Retrain { id, forget, grid } => {
-                if self.heard(id).is_some() {
-                    self.session_mut().twin = Some((forget, grid));
+                if self.heard(id).is_some()
+                    && let Some(opened) = self.session().opened.clone()
+                {
+                    let session = self.session_mut();
+                    session.twin = Some((session.twin_of(&opened, &forget), grid));
                 }
             }
             Event::Early { id, ranking } => {

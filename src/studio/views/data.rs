@@ -384,6 +384,11 @@ fn stroke(response: &Response, ui: &Ui) -> Stroked {
 
 /// Where the pointer was.
 fn points(events: &[Event]) -> Vec<Pos2> {
+    // What comes before the press in the same frame is no part of the line.
+    let press = |event: &Event| {
+        matches!(event, Event::PointerButton { button: PointerButton::Primary, pressed: true, .. })
+    };
+    let from = events.iter().rposition(press).map_or(0, |at| at + 1);
     let point = |event: &Event| match event {
         Event::PointerMoved(pos) => Some(*pos),
         Event::PointerButton { pos, button: PointerButton::Primary, pressed: false, .. } => {
@@ -391,7 +396,7 @@ fn points(events: &[Event]) -> Vec<Pos2> {
         }
         _ => None,
     };
-    events.iter().filter_map(point).collect()
+    events[from..].iter().filter_map(point).collect()
 }
 
 /// Where the pointer was pressed that was let go elsewhere in the same frame.
