@@ -24,11 +24,11 @@ click() { xdotool mousemove "$1" "$2" click 1; }
 
 sleep "${OPENING:-12}"
 shot open
-click 176 194 # the chip of the class Sneaker
+click 165 186 # the chip of the class Sneaker
 sleep "${SCORING:-32}"
 shot saliency
-click 123 505 # Forget
+click 115 508 # Forget
 sleep "${TRAINING:-75}"
 shot training
-sleep "${VERDICT:-225}"
+sleep "${VERDICT:-240}"
 shot verdict
