@@ -1,9 +1,6 @@
 //! `salun data`: what there is to forget from.
 
-use std::{
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 use salun_studio::{
@@ -110,21 +107,24 @@ pub fn describe(set: &Set) -> serde_json::Value {
 
 /// Every data set, the captioned pictures last.
 pub fn describe_all() -> Result<Vec<serde_json::Value>> {
-    let (emoji, [concepts, shown, held_out]) = emoji_sizes()?;
+    let emoji = emoji::open()?;
+    let [concepts, shown, held_out] = sizes(&emoji);
     let captioned = json!({
         "name": emoji::NAME, "classes": concepts,
-        "class_names": emoji.index.concepts.iter().map(|c| &c.name).collect::<Vec<_>>(),
+        "class_names": names(&emoji),
         "train": shown, "test": held_out, "where": SHIPPED, "here": true,
     });
     Ok(SETS.iter().map(describe).chain([captioned]).collect())
 }
 
-/// The corpus; how many concepts it has, pictures that a model is shown, and pictures held out.
-fn emoji_sizes() -> Result<(Arc<Emoji>, [usize; 3])> {
-    let emoji = emoji::open()?;
+/// How many concepts a corpus has, pictures that a model is shown, and pictures held out.
+fn sizes(emoji: &Emoji) -> [usize; 3] {
     let (all, shown) = (emoji.all().count(), emoji.pairs().len());
-    let concepts = emoji.index.concepts.len();
-    Ok((emoji, [concepts, shown, all - shown]))
+    [emoji.index.concepts.len(), shown, all - shown]
+}
+
+fn names(emoji: &Emoji) -> Vec<&str> {
+    emoji.index.concepts.iter().map(|c| c.name.as_str()).collect()
 }
 
 const SHIPPED: &str = "inside the program";
@@ -138,7 +138,7 @@ fn list(common: &Common) -> Result<()> {
         let [classes, train, test] = [set.classes.len(), set.n[0], set.n[1]].map(print::grouped);
         vec![set.name.into(), classes, train, test, place(set)]
     }));
-    let sizes = emoji_sizes()?.1.map(print::grouped).to_vec();
+    let sizes = sizes(&*emoji::open()?).map(print::grouped).to_vec();
     rows.push([vec![emoji::NAME.into()], sizes, vec![SHIPPED.into()]].concat());
     print::line(print::table(&rows));
     print::line("A balanced part of the training pictures: NAME@COUNT, as in fashion-mnist@4000");
@@ -183,20 +183,17 @@ fn fetch(name: &str, from: Option<&Path>, common: &Common) -> Result<()> {
 fn check(name: &str, common: &Common) -> Result<()> {
     if emoji::is_corpus(name) {
         let emoji = emoji::find(name)?;
-        let (concepts, styles) = (&emoji.index.concepts, &emoji.index.styles);
-        let (all, shown) = (emoji.all().count(), emoji.pairs().len());
-        let names: Vec<_> = concepts.iter().map(|c| &c.name).collect();
+        let [concepts, shown, held_out] = sizes(&emoji);
         if common.json {
             return print::json(&json!({
-                "name": name, "classes": names.len(), "class_names": names,
-                "train": shown, "test": all - shown, "skipped": 0, "files": [],
+                "name": name, "classes": concepts, "class_names": names(&emoji),
+                "train": shown, "test": held_out, "skipped": 0, "files": [],
             }));
         }
         print::line(format!(
-            "{name}: {} concepts in {} styles; {shown} captioned pictures to train on and {} held out",
-            names.len(),
-            styles.len(),
-            all - shown
+            "{name}: {concepts} concepts in {} styles; {shown} captioned pictures to train on and \
+             {held_out} held out",
+            emoji.index.styles.len()
         ));
         return Ok(());
     }

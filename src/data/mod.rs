@@ -143,12 +143,12 @@ impl Dataset {
 ///
 /// # Errors
 /// The class is unknown; the nearest names are given.
-pub fn class_index(classes: &[String], given: &str) -> Result<usize> {
-    let exact = classes.iter().position(|c| c == given);
+pub fn class_index<S: AsRef<str>>(classes: &[S], given: &str) -> Result<usize> {
+    let exact = classes.iter().position(|c| c.as_ref() == given);
     exact
-        .or_else(|| classes.iter().position(|c| c.eq_ignore_ascii_case(given)))
+        .or_else(|| classes.iter().position(|c| c.as_ref().eq_ignore_ascii_case(given)))
         .or_else(|| given.parse().ok().filter(|&i: &usize| i < classes.len()))
-        .ok_or_else(|| Error::unknown("class", given, classes.iter().map(String::as_str)))
+        .ok_or_else(|| Error::unknown("class", given, classes.iter().map(AsRef::as_ref)))
 }
 
 /// The names of the data sets of [`SETS`]; the one that comes with the product is first.

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     assets,
-    data::sets,
+    data::{class_index, sets},
     error::{Error, Result},
 };
 
@@ -190,11 +190,7 @@ pub fn pipeline(path: &str) -> Option<PathBuf> {
 pub fn twin(of: &str, forget: &str) -> Option<&'static Shipped> {
     SHIPPED.iter().find(|s| {
         let classes = sets::find(s.data).map_or(&[][..], |set| set.classes);
-        let class = |spec: &str| {
-            let given = spec.strip_prefix("class:")?;
-            let named = classes.iter().position(|c| c.eq_ignore_ascii_case(given));
-            named.or_else(|| given.parse().ok())
-        };
+        let class = |spec: &str| class_index(classes, spec.strip_prefix("class:")?).ok();
         s.twin.is_some_and(|(model, spec)| {
             model == of && (spec == forget || class(spec).is_some() && class(spec) == class(forget))
         })

@@ -81,9 +81,7 @@ impl Kernels {
         tensors: &[Updated],
         step: impl Fn(u32, u32) -> T,
     ) {
-        let parts = |t| self.parts(t, LANES as usize);
-        let parts = tensors.iter().flat_map(|t| parts(t.tensors[0].n).map(move |part| (t, part)));
-        let parts: Vec<_> = parts.collect();
+        let parts = self.parts_of(tensors, |t| t.tensors[0].n);
         let steps = parts.iter().map(|(t, (at, n))| step((t.mask.1 + at) as u32, *n as u32));
         let steps = self.uniforms(&steps.collect::<Vec<_>>());
         self.submit(|pass| {
@@ -96,12 +94,20 @@ impl Kernels {
         });
     }
 
+    /// Every part of tensors of `n` values each that one binding and one dispatch can take.
+    fn parts_of<'a, T>(
+        &self,
+        tensors: &'a [T],
+        n: impl Fn(&T) -> usize,
+    ) -> Vec<(&'a T, (usize, usize))> {
+        let parts = |t| self.parts(n(t), LANES as usize).map(move |part| (t, part));
+        tensors.iter().flat_map(parts).collect()
+    }
+
     /// Draws every weight back to its original by `lambda`; one that moved less is the original.
     /// Of each tensor: the weights, the original, and where the result goes.
     pub fn soft_threshold(&self, tensors: &[[Slice; 3]], lambda: f32) {
-        let parts = |t| self.parts(t, LANES as usize);
-        let parts = tensors.iter().flat_map(|t| parts(t[0].n).map(move |part| (t, part)));
-        let parts: Vec<_> = parts.collect();
+        let parts = self.parts_of(tensors, |t| t[0].n);
         let steps = parts.iter().map(|(_, (_, n))| Prox { n: *n as u32, lambda });
         let steps = self.uniforms(&steps.collect::<Vec<_>>());
         self.submit(|pass| {
