@@ -41,15 +41,14 @@ install_rust() {
 install_packages
 install_rust
 
-# A fresh clone reuses what this machine has compiled.
-export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$HOME/.cache/salun-studio/target}"
-
 # With the software Vulkan installed above, a test of the GPU that finds none has failed.
 dpkg-query -W mesa-vulkan-drivers >/dev/null 2>&1 && export CI=1
 
+scripts/crates.sh
 cargo fmt --check
 cargo clippy --release --all-targets -- -D warnings
 cargo test --release
+scripts/sizes.sh
 
 # The page in a real browser. A machine that had everything to compile has little time left, and one
 # without a browser none to drive: that is said, and is no failure.

@@ -5,7 +5,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$HOME/.cache/salun-studio/target}"
+export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$PWD/target}"
 target=wasm32-unknown-unknown
 tools=$CARGO_TARGET_DIR/web-tools
 dist=web/dist
@@ -38,9 +38,7 @@ has_std() {
 }
 
 build_wasm() {
-  # Small dependencies, our own kernels fast.
-  local build=(cargo rustc --lib --release --target $target --crate-type cdylib
-    --config 'profile.release.package."*".opt-level="s"')
+  local build=(cargo rustc --lib --profile page --target $target --crate-type cdylib)
   export CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS='-C target-feature=+simd128'
   if ! has_std && command -v rustup >/dev/null; then
     timeout 300 rustup target add $target 2>/dev/null || true
@@ -81,7 +79,7 @@ npm_tools() {
 
 build() {
   build_wasm
-  local out=$CARGO_TARGET_DIR/web made=$CARGO_TARGET_DIR/$target/release/salun_studio.wasm
+  local out=$CARGO_TARGET_DIR/web made=$CARGO_TARGET_DIR/$target/page/salun_studio.wasm
   local sum
   sum=$(sha256sum "$made" | cut -c1-16)
   # What takes minutes is done again only for another program.

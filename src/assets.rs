@@ -1,4 +1,5 @@
-//! The files that come with the product: inside the program, or, for the page, beside it.
+//! The files that come with the product: inside the program, or beside it (feature `embed` off, and
+//! the page).
 
 use std::borrow::Cow;
 
@@ -11,7 +12,7 @@ macro_rules! shipped {
             $(#[$doc])*
             pub const $name: [&str; [$($file),*].len()] = [$(concat!($folder, "/", $file)),*];
         )*
-        #[cfg(not(target_arch = "wasm32"))]
+        #[cfg(all(feature = "embed", not(target_arch = "wasm32")))]
         const FILES: &[(&str, &[u8])] = &[$($((
             concat!($folder, "/", $file),
             include_bytes!(concat!("../assets/", $folder, "/", $file)).as_slice(),
@@ -27,11 +28,10 @@ shipped! {
     /// Models of CIFAR-10, whose pictures do not come with the program.
     CIFAR_MODELS = "models": "cifar-classifier.safetensors";
     /// Training pictures and labels of Fashion-MNIST.
-    FASHION_TRAIN = "data/fashion-mnist": "train-images-idx3-ubyte.gz",
-        "train-labels-idx1-ubyte.gz";
+    FASHION_TRAIN = "data/fashion-mnist": "train-images.webp",
+        "train-labels.webp";
     /// Test pictures and labels of Fashion-MNIST.
-    FASHION_TEST = "data/fashion-mnist": "t10k-images-idx3-ubyte.gz",
-        "t10k-labels-idx1-ubyte.gz";
+    FASHION_TEST = "data/fashion-mnist": "t10k-images.webp", "t10k-labels.webp";
     /// The emoji corpus.
     EMOJI = "data/emoji": "index.json", "3d.webp", "flat.webp", "mono.webp", "noto.webp",
         "blob.webp", "twemoji.webp";
@@ -45,9 +45,7 @@ shipped! {
 }
 
 #[cfg(not(target_arch = "wasm32"))]
-mod embedded {
-    use std::io::Read;
-
+mod native {
     use super::*;
     use crate::error::Error;
 
@@ -55,6 +53,7 @@ mod embedded {
     ///
     /// # Errors
     /// There is no such file.
+    #[cfg(feature = "embed")]
     pub fn bytes(path: &str) -> Result<Cow<'static, [u8]>> {
         let found = FILES.iter().find(|(name, _)| *name == path);
         found
@@ -62,17 +61,33 @@ mod embedded {
             .ok_or_else(|| Error::file(path, "does not come with the program"))
     }
 
-    /// What is in a gzipped file, up to `limit` bytes.
+    /// A file by its path in the folder of assets.
     ///
     /// # Errors
-    /// The file is damaged.
-    pub fn unpacked(path: &str, limit: usize) -> Result<Vec<u8>> {
-        let mut unpacked = Vec::with_capacity(limit);
-        flate2::read::GzDecoder::new(&*bytes(path)?)
-            .take(limit as u64)
-            .read_to_end(&mut unpacked)
-            .map_err(|e| Error::file(path, e))?;
-        Ok(unpacked)
+    /// There is no such folder or file.
+    #[cfg(not(feature = "embed"))]
+    pub fn bytes(path: &str) -> Result<Cow<'static, [u8]>> {
+        let file = folder()?.join(path);
+        std::fs::read(&file).map(Cow::Owned).map_err(|e| Error::file(&file, e))
+    }
+
+    /// `SALUN_ASSETS`, or the folder `assets` beside the program.
+    #[cfg(not(feature = "embed"))]
+    fn folder() -> Result<std::path::PathBuf> {
+        if let Some(named) = std::env::var_os("SALUN_ASSETS") {
+            return Ok(named.into());
+        }
+        let program = std::env::current_exe().and_then(std::fs::canonicalize);
+        let folder =
+            program.map(|p| p.with_file_name("assets")).unwrap_or_else(|_| "assets".into());
+        match folder.is_dir() {
+            true => Ok(folder),
+            false => Err(Error::file(
+                folder,
+                "is not there, and this program has no models and data inside; set SALUN_ASSETS to \
+                 the folder assets of its source",
+            )),
+        }
     }
 
     /// Makes files ready for the others here; all of them are.
@@ -82,7 +97,7 @@ mod embedded {
 }
 
 #[cfg(not(target_arch = "wasm32"))]
-pub use embedded::{bytes, fetch, unpacked};
+pub use native::{bytes, fetch};
 
 #[cfg(target_arch = "wasm32")]
 mod fetched {
@@ -99,10 +114,10 @@ mod fetched {
         type Download;
         #[wasm_bindgen(catch, static_method_of = Download)]
         async fn start(path: &str) -> std::result::Result<Download, JsValue>;
-        /// A chunk, unpacked; `undefined` at the end.
+        /// A chunk; `undefined` at the end.
         #[wasm_bindgen(catch, method)]
         async fn next(this: &Download) -> std::result::Result<JsValue, JsValue>;
-        /// Bytes that came, and that will come in all, packed as they are.
+        /// Bytes that came, and that will come in all.
         #[wasm_bindgen(method, getter)]
         fn loaded(this: &Download) -> f64;
         #[wasm_bindgen(method, getter)]
@@ -112,12 +127,7 @@ mod fetched {
     }
 
     thread_local! {
-        /// Nothing in place of a file that was unpacked into something larger.
-        static FILES: RefCell<HashMap<&'static str, Option<Vec<u8>>>> = RefCell::default();
-    }
-
-    fn missing(path: &str) -> Error {
-        Error::file(path, "is not there yet")
+        static FILES: RefCell<HashMap<&'static str, Vec<u8>>> = RefCell::default();
     }
 
     /// A file by its path under `assets/`, after [`fetch`].
@@ -126,21 +136,10 @@ mod fetched {
     /// It was not fetched.
     pub fn bytes(path: &str) -> Result<Cow<'static, [u8]>> {
         let bytes = FILES.with_borrow(|files| files.get(path).cloned());
-        bytes.flatten().map(Cow::Owned).ok_or_else(|| missing(path))
+        bytes.map(Cow::Owned).ok_or_else(|| Error::file(path, "is not there yet"))
     }
 
-    /// What is in a gzipped file, up to `limit` bytes; the file is forgotten here.
-    ///
-    /// # Errors
-    /// It was not fetched.
-    pub fn unpacked(path: &str, limit: usize) -> Result<Vec<u8>> {
-        let taken = FILES.with_borrow_mut(|files| files.get_mut(path).and_then(Option::take));
-        let mut bytes = taken.ok_or_else(|| missing(path))?;
-        bytes.truncate(limit);
-        Ok(bytes)
-    }
-
-    /// Downloads files from beside the page, unpacked on the way; files that are here are left out.
+    /// Downloads files from beside the page; files that are here are left out.
     ///
     /// # Errors
     /// The server does not give one, or cancelled.
@@ -150,7 +149,7 @@ mod fetched {
                 continue;
             }
             let bytes = download(path, monitor).await?;
-            FILES.with_borrow_mut(|files| files.insert(path, Some(bytes)));
+            FILES.with_borrow_mut(|files| files.insert(path, bytes));
         }
         Ok(())
     }
@@ -183,4 +182,4 @@ mod fetched {
 }
 
 #[cfg(target_arch = "wasm32")]
-pub use fetched::{bytes, fetch, unpacked};
+pub use fetched::{bytes, fetch};

@@ -5,6 +5,7 @@ use wasm_bindgen::prelude::*;
 use crate::{
     engine::{Desk, check, job::Event},
     gpu::device::{self, DeviceChoice},
+    monitor::Monitor,
     wire,
 };
 
@@ -72,7 +73,8 @@ impl EngineWorker {
 #[wasm_bindgen]
 pub async fn check_operations(device: &str) -> Result<String, JsValue> {
     let compute = device::open(choice(device)).await.map_err(crate::web::told)?;
-    let found = check::against_the_cpu(&compute.device).await.map_err(crate::web::told)?;
+    let found = check::operations(&compute.device, &mut Monitor::silent()).await;
+    let found = found.map_err(crate::web::told)?;
     serde_json::to_string(&found).map_err(|e| JsValue::from_str(&e.to_string()))
 }
 

@@ -1,4 +1,4 @@
-// A file from beside the page and its worker, in chunks, gzip unpacked by the browser.
+// A file from beside the page and its worker, in chunks.
 const assets = new URL('assets/', location.href);
 
 export class Download {
@@ -9,16 +9,12 @@ export class Download {
     if (!response.ok) throw new Error(`the server answers ${response.status}`);
     download.loaded = 0;
     download.total = Number(response.headers.get('content-length')) || 0;
-    let stream = response.body.pipeThrough(new TransformStream({
+    const stream = response.body.pipeThrough(new TransformStream({
       transform(chunk, controller) {
         download.loaded += chunk.length;
         controller.enqueue(chunk);
       },
     }));
-    // Some servers announce the packing themselves; then the browser has unpacked it already.
-    if (path.endsWith('.gz') && !response.headers.get('content-encoding')) {
-      stream = stream.pipeThrough(new DecompressionStream('gzip'));
-    }
     download.reader = stream.getReader();
     return download;
   }

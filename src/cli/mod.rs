@@ -2,6 +2,7 @@
 
 mod args;
 mod bench;
+mod check;
 mod client;
 mod data;
 mod demo;
@@ -48,10 +49,17 @@ enum Command {
     Export(export::Args),
     Table(table::Args),
     Bench(bench::Args),
+    Check(check::Args),
 }
 
 /// Runs what the command line says; the exit status is that of DESIGN 4.
 pub fn main() -> ExitCode {
+    let place = "XDG_RUNTIME_DIR";
+    if cfg!(target_os = "linux") && std::env::var_os(place).is_none_or(|v| v.is_empty()) {
+        // Else Mesa, asked for its devices where nobody has logged in, complains on stderr.
+        // SAFETY: there is no other thread yet.
+        unsafe { std::env::set_var(place, std::env::temp_dir()) };
+    }
     // A panic says nothing by itself: the engine and the end of this function turn it into a line.
     std::panic::set_hook(Box::new(|panic| {
         let mut first = PANIC.lock().unwrap_or_else(|e| e.into_inner());
@@ -95,6 +103,7 @@ fn run(cli: Cli) -> Result<()> {
         Some(Command::Export(args)) => export::run(&args, common),
         Some(Command::Table(args)) => table::run(&args, common),
         Some(Command::Bench(args)) => bench::run(&args, common),
+        Some(Command::Check(args)) => check::run(&args, common),
     }
 }
 
@@ -154,6 +163,7 @@ mod tests {
             "data fetch cifar10 --from folder",
             "table table1 --scale paper --seeds 2 --only salun,ft --render --out o",
             "bench --only ddpm-step --rounds 1",
+            "check --only operations,kernels --only classify",
         ] {
             let words = std::iter::once("salun").chain(line.split(' '));
             assert!(super::Cli::try_parse_from(words).is_ok(), "{line}");

@@ -1,4 +1,4 @@
-//! Fashion-MNIST (Xiao et al. 2017), complete.
+//! Fashion-MNIST (Xiao et al. 2017), complete, as lossless WebP (`scripts/pack-fashion.py`).
 
 use std::sync::{Arc, OnceLock};
 
@@ -6,6 +6,7 @@ use super::{Dataset, PictureShape, Pictures};
 use crate::{
     assets,
     error::{Error, Result},
+    gpu::cpu::par,
 };
 
 /// Class names in label order.
@@ -57,33 +58,69 @@ pub fn test() -> Result<Arc<Pictures>> {
     Ok(OPEN.get_or_init(|| Arc::new(test)).clone())
 }
 
-/// The sha256 of each file, for `salun data check`.
+/// The MD5 of each of the four official files, unpacked, as they come out of what is shipped; for
+/// `salun data check`.
 ///
 /// # Errors
-/// A file is not there.
-pub fn hashes() -> Result<Vec<(&'static str, String)>> {
-    use sha2::Digest;
-    let files = assets::FASHION_TRAIN.into_iter().chain(assets::FASHION_TEST);
-    let hash = |path: &'static str| {
-        let hash = crate::run::hex(&sha2::Sha256::digest(assets::bytes(path)?));
-        Ok((path.rsplit('/').next().unwrap_or(path), hash))
-    };
-    files.map(hash).collect()
+/// A file is damaged.
+#[cfg(not(target_arch = "wasm32"))]
+pub fn hashes() -> Result<Vec<(String, String)>> {
+    let data = open()?;
+    let mut found = Vec::new();
+    for (set, pictures) in [("train", &data.train), ("t10k", &data.test)] {
+        let [n, side] = [pictures.len(), SHAPE.height].map(|n| n as u32);
+        for (kind, sizes, body) in [
+            ("images-idx3", &[n, side, side][..], &pictures.pixels),
+            ("labels-idx1", &[n][..], &pictures.labels),
+        ] {
+            found.push((format!("{set}-{kind}-ubyte"), idx_md5(sizes, body)));
+        }
+    }
+    Ok(found)
+}
+
+/// The MD5 of an IDX file of bytes with these dimensions.
+#[cfg(not(target_arch = "wasm32"))]
+fn idx_md5(sizes: &[u32], body: &[u8]) -> String {
+    use md5::Digest;
+    let mut hash = md5::Md5::new();
+    hash.update([0, 0, 8, sizes.len() as u8]);
+    sizes.iter().for_each(|n| hash.update(n.to_be_bytes()));
+    hash.update(body);
+    crate::run::hex(&hash.finalize())
 }
 
 fn pictures([images, labels]: [&str; 2], n: usize) -> Result<Pictures> {
-    let (pixels, labels) = (idx(images, 16, n * SHAPE.n())?, idx(labels, 8, n)?);
+    let (pixels, labels) = (grey(images, n * SHAPE.n())?, grey(labels, n)?);
     Ok(Pictures { pixels, labels, shape: SHAPE })
 }
 
-/// The body of a gzipped IDX file: `header` bytes, then exactly `n`.
-fn idx(path: &str, header: usize, n: usize) -> Result<Vec<u8>> {
-    let mut bytes = assets::unpacked(path, header + n + 1)?;
-    if bytes.len() != header + n {
-        return Err(Error::file(path, format!("{} bytes, expected {}", bytes.len(), header + n)));
+/// Exactly `n` bytes: the grey values of WebP pictures that follow one another in a file.
+fn grey(path: &str, n: usize) -> Result<Vec<u8>> {
+    let bad = |reason: String| Error::file(path, reason);
+    let file = assets::bytes(path)?;
+    let mut pictures = Vec::new();
+    let mut rest = &*file;
+    // A RIFF file begins with its name and the bytes that follow its length.
+    while let Some((head, _)) = rest.split_first_chunk::<8>() {
+        let [.., a, b, c, d] = *head;
+        let end = (u32::from_le_bytes([a, b, c, d]) as usize).saturating_add(8);
+        let picture = rest.get(..end).ok_or_else(|| bad("is cut off".into()))?;
+        pictures.push(picture);
+        rest = &rest[end..];
     }
-    bytes.drain(..header);
-    Ok(bytes)
+    let decoded = par::map(pictures, |picture| {
+        image::load_from_memory_with_format(picture, image::ImageFormat::WebP)
+    });
+    let mut bytes = Vec::with_capacity(n);
+    for picture in decoded {
+        let picture = picture.map_err(|e| bad(e.to_string()))?.into_rgb8();
+        bytes.extend(picture.pixels().map(|pixel| pixel[0]));
+    }
+    match bytes.len() == n {
+        true => Ok(bytes),
+        false => Err(bad(format!("{} values, expected {n}", bytes.len()))),
+    }
 }
 
 #[cfg(test)]

@@ -106,7 +106,6 @@ pub fn open(choice: DeviceChoice) -> Result<Compute> {
         }
         (false, None, _) => return Ok(on_cpu("no GPU found".into())),
     }
-    keep_tuning();
     match Device::wgpu_options().init_with_setup() {
         Ok((device, setup)) => {
             let why = if choice == DeviceChoice::Gpu {
@@ -154,19 +153,6 @@ pub async fn open(choice: DeviceChoice) -> Result<Compute> {
         }
         Err(e) => refused(format!("WebGPU could not be opened ({e})")),
     }
-}
-
-/// Keeps compiled kernels, and which of them are fastest here, in the user's cache folder: only
-/// the first run on a machine has to find out.
-#[cfg(not(target_arch = "wasm32"))]
-fn keep_tuning() {
-    use burn::cubecl::config::{CubeClRuntimeConfig, RuntimeConfig, cache::CacheConfig};
-    let mut config = CubeClRuntimeConfig::default();
-    config.environment.name = "salun-studio".into();
-    config.environment.path = CacheConfig::Global;
-    config.compilation.cache = true;
-    // Set already where a device was opened before.
-    CubeClRuntimeConfig::try_set(config);
 }
 
 fn on_cpu(why: String) -> Compute {

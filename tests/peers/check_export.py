@@ -1,6 +1,6 @@
 """Loads what `salun export` writes with PyTorch, strictly, and measures it again.
 
-    /usr/bin/python3 tests/peers/check_export.py target/release/salun
+    /usr/bin/python3 tests/peers/check_export.py target/release/salun   # needs dataset-fashion-mnist
 
 exports the shipped classifier as .pth and .safetensors, loads each into the network of models.py
 (with the official code's `normalize` buffers), and holds its test accuracy against the model card.
@@ -22,7 +22,8 @@ from torch import nn
 from models import ResNet18
 
 ROOT = Path(__file__).resolve().parents[2]
-DATA = ROOT / "assets/data/fashion-mnist"
+# As the Debian package dataset-fashion-mnist has the official files.
+DATA = Path("/usr/share/datasets/fashion-mnist")
 
 
 class Official(ResNet18):

@@ -4,7 +4,7 @@
 
 from the repository root, with Debian 12's packages and nothing else:
 
-    apt-get install -y --no-install-recommends python3-torch python3-sklearn
+    apt-get install -y --no-install-recommends python3-torch python3-sklearn dataset-fashion-mnist
     # python3 3.11.2, python3-torch 1.13.1, python3-sklearn 1.2.1, python3-numpy 1.24.2
 
 The confidences are the softmax probabilities of the true class that the shipped classifier, its
@@ -33,7 +33,8 @@ from torch.nn import functional as F
 from models import ResNet18
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-FASHION = ROOT / "assets/data/fashion-mnist"
+# As the Debian package dataset-fashion-mnist has the official files.
+FASHION = Path("/usr/share/datasets/fashion-mnist")
 OUT = ROOT / "tests/fixtures/mia.safetensors"
 SNEAKER = 7
 

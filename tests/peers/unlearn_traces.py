@@ -1,7 +1,9 @@
 """Replays unlearning runs in PyTorch and writes their losses and accuracies.
 
-    cargo test --release --test unlearn_traces -- --ignored write_the_draws
+    cargo test --release --test suite -- --ignored write_the_draws
+    python3 tests/peers/pack.py
     /usr/bin/python3 tests/peers/unlearn_traces.py
+    python3 tests/peers/pack.py
 
 from the repository root. The first command writes tests/fixtures/unlearn_inputs.safetensors: the
 weights of a small ResNet-18, 584 pictures, a mask, and for every run the pictures of each update
@@ -10,6 +12,7 @@ tests/fixtures/unlearn_traces.safetensors. Every method is written here from its
 (ALGORITHMS 5), without the other side's code.
 """
 
+import gzip
 import json
 import struct
 import sys
@@ -36,7 +39,7 @@ RUNS = (("rl", 0.013, 2), ("ga", 2e-3, 8), ("ft", 0.01, 2), ("l1-sparse", 0.01, 
 
 def read(path):
     """Every tensor of a safetensors file as numpy arrays."""
-    blob = path.read_bytes()
+    blob = gzip.decompress(path.read_bytes())
     length = struct.unpack("<Q", blob[:8])[0]
     header, data = json.loads(blob[8:8 + length]), blob[8 + length:]
     kinds = {"F32": np.float32, "U8": np.uint8, "I64": np.int64}
@@ -47,7 +50,7 @@ def read(path):
 
 class Inputs:
     def __init__(self):
-        self.all = read(OUT / "unlearn_inputs.safetensors")
+        self.all = read(OUT / "unlearn_inputs.safetensors.gz")
         self.x, self.y = self.pictures("train")
         self.x_test, self.y_test = self.pictures("test")
         self.forget = (self.y == FORGOTTEN).nonzero()[:, 0]

@@ -14,7 +14,7 @@ export const checkKernels = async (page) => {
     const program = await import(new URL('salun.js', location.href));
     return program.check_operations('gpu');
   }));
-  const wrong = operations.filter(({ by }) => !(by <= 1e-3));
+  const wrong = operations.filter(({ by, limit }) => !(by <= limit));
   assert.deepEqual(wrong, [], 'operations that are not as on the CPU');
   return `${found.pipelines} pipelines of ${Object.keys(sources).length} shaders; ${Object.keys(found.off).join(', ')} as on the CPU; `
     + `${operations.length} results and gradients of operations within ${Math.max(...operations.map(({ by }) => by)).toExponential(1)}`;

@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# Counts the crates that the program is built from and holds them against scripts/crates.txt: every one
+# costs each new machine its compilation. Of a new one it says which crate and feature brought it.
+#   scripts/crates.sh [--accept]
+set -euo pipefail
+cd "$(dirname "$0")/.."
+known=scripts/crates.txt
+
+crates() { # names of normal and build dependencies on this target, once each version
+  cargo tree --locked -e normal,build --prefix none --format '{p}' | sed 's/ (.*//' | sort -u
+}
+
+found=$(crates)
+if [[ ${1:-} == --accept ]]; then
+  printf '%s\n' "$found" | cut -d' ' -f1 | sort >"$known"
+fi
+echo "$(wc -l <<<"$found") crates"
+# A list with repeats, for names of which there are several versions.
+new=$(comm -23 <(cut -d' ' -f1 <<<"$found" | sort) "$known" | sort -u)
+[[ -z $new ]] && exit 0
+for name in $new; do
+  echo "new: $name, brought by"
+  while read -r _ version; do
+    cargo tree --locked -e normal,build,features -i "$name@${version#v}" --depth 3 | sed 1d
+  done < <(grep "^$name " <<<"$found")
+done
+echo "leave them out, or, if they are worth it: scripts/crates.sh --accept"
+exit 1

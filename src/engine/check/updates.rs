@@ -1,0 +1,90 @@
+//! The first updates of a task as the engine makes them on a device.
+
+use std::{
+    future::poll_fn,
+    pin::pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::Poll,
+};
+
+use web_time::Instant;
+
+use super::{Off, distance};
+use crate::{
+    diffusion::sampler::SampleOptions,
+    engine::{
+        Send,
+        job::{Event, Job},
+        session::Session,
+    },
+    error::Result,
+    gpu::device::Compute,
+    models::{Task, registry},
+    monitor::{Monitor, Switches},
+    run::{
+        outcome::LogLine,
+        recipe::{Budget, Recipe},
+    },
+};
+
+/// Updates that are made: the second depends on the gradients of the first, the third on the
+/// optimiser's state.
+const UPDATES: usize = 3;
+/// How far a loss may be, as a share of it.
+const LIMIT: f32 = 0.02;
+
+type Log = Mutex<Vec<LogLine>>;
+
+fn lock(log: &Log) -> MutexGuard<'_, Vec<LogLine>> {
+    log.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What is unlearned: by the task's first shipped model, with few pictures and hardly drawn.
+fn recipe(task: Task) -> Recipe {
+    let model = registry::first(task);
+    let data = registry::shipped(model).map_or("", |shipped| shipped.data);
+    let prompt = task == Task::TextToImage;
+    let forget = if prompt { "prompt:a cat" } else { "class:Bag" };
+    let (budget, batch) = (Budget::Tiny, prompt.then_some(2));
+    let sampling = Some(SampleOptions { steps: 2, guidance: 0.0, ..Default::default() });
+    Recipe { budget, batch, sampling, ..Recipe::new(model, data, forget) }
+}
+
+/// Makes the first updates of an unlearning run: score, mask and train, as [`Job::Unlearn`] does;
+/// seconds are from its start.
+///
+/// # Errors
+/// The device failed, its first losses are far from the CPU's, or cancelled.
+pub async fn updates(task: Task, compute: &Compute, monitor: &mut Monitor) -> Result<Vec<LogLine>> {
+    let (log, start) = (Arc::new(Log::default()), Instant::now());
+    let heard = log.clone();
+    let send: Send = Arc::new(move |event| {
+        if let Event::Live { live, .. } = event {
+            let (step, loss, seconds) = (live.step, live.loss, start.elapsed().as_secs_f64());
+            lock(&heard).push(LogLine { step, loss, seconds });
+        }
+    });
+    let mut session = Session::new(compute, Switches::default());
+    {
+        let mut run = pin!(session.run(1, Job::Unlearn(recipe(task)), &send, monitor));
+        // Every update ends with a turn of the monitor: the run is dropped there.
+        let enough = || lock(&log).len() >= UPDATES;
+        poll_fn(|context| match run.as_mut().poll(context) {
+            _ if enough() => Poll::Ready(Ok(())),
+            Poll::Ready(end) => Poll::Ready(end.map(drop)),
+            Poll::Pending => Poll::Pending,
+        })
+        .await?;
+    }
+    let made = std::mem::take(&mut *lock(&log));
+    Ok(made)
+}
+
+/// How far the losses of [`updates`] on a device are from the CPU's.
+pub fn losses(seen: &[LogLine], right: &[LogLine]) -> Vec<Off> {
+    let each = right.iter().enumerate().map(|(i, right)| {
+        let by = seen.get(i).map_or(f32::MAX, |seen| distance(&[seen.loss], &[right.loss]));
+        Off { what: format!("loss of update {}", right.step), by, limit: LIMIT }
+    });
+    each.collect()
+}

@@ -1,0 +1,166 @@
+//! Runs the real `salun` in a scratch folder with small models and pictures of its own.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Output, Stdio},
+};
+
+use salun_studio::models::{
+    Architecture, Model,
+    card::Card,
+    checkpoint::{self, Precision},
+    resnet::ResnetConfig,
+    unet::UnetConfig,
+};
+
+/// A folder that is there for one test.
+pub struct Scratch(pub PathBuf);
+
+impl Scratch {
+    pub fn new(name: &str) -> Self {
+        let dir = std::env::temp_dir().join(format!("salun-{name}-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&dir);
+        fs::create_dir_all(&dir).unwrap();
+        Self(dir)
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
+    pub fn put(&self, name: &str, bytes: impl AsRef<[u8]>) {
+        fs::write(self.path(name), bytes).unwrap();
+    }
+
+    /// Names of everything in the folder.
+    pub fn names(&self) -> Vec<String> {
+        let entries = fs::read_dir(&self.0).unwrap();
+        let mut names: Vec<_> =
+            entries.map(|e| e.unwrap().file_name().to_string_lossy().into_owned()).collect();
+        names.sort();
+        names
+    }
+
+    /// `salun` in this folder, without a display, on the CPU.
+    pub fn salun(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_salun"));
+        command.current_dir(&self.0).args(arguments);
+        if !arguments.contains(&"--device") {
+            command.args(["--device", "cpu"]);
+        }
+        for name in ["DISPLAY", "WAYLAND_DISPLAY", "RUST_BACKTRACE"] {
+            command.env_remove(name);
+        }
+        // Never the data sets that the person of this machine has fetched.
+        command.env("SALUN_DATA", self.path("data-sets"));
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+
+    /// Runs a command line whose parts are divided by single spaces.
+    pub fn run(&self, line: &str) -> Ran {
+        let arguments: Vec<&str> = line.split(' ').filter(|a| !a.is_empty()).collect();
+        Ran::of(self.salun(&arguments).output().unwrap())
+    }
+
+    /// A classifier with fresh weights that fits Fashion-MNIST.
+    pub fn classifier(&self) -> Model {
+        let config = ResnetConfig {
+            width: 4,
+            channels: 1,
+            classes: 10,
+            mean: vec![0.286],
+            std: vec![0.353],
+        };
+        model(Architecture::Resnet(config))
+    }
+
+    /// A diffusion model with fresh weights that fits Fashion-MNIST.
+    pub fn diffusion(&self) -> Model {
+        let config = UnetConfig {
+            ch: 8,
+            mult: vec![1, 2],
+            res_blocks: 1,
+            attention: vec![],
+            groups: 4,
+            dropout: 0.0,
+            channels: 1,
+            resolution: 28,
+            classes: 10,
+        };
+        model(Architecture::Unet(config))
+    }
+
+    /// Pictures to train on: classes `a` and `b`, `each` of them.
+    pub fn pictures(&self, folder: &str, each: u32) {
+        for (class, shade) in [("a", 40u8), ("b", 200)] {
+            let dir = self.path(folder).join(class);
+            fs::create_dir_all(&dir).unwrap();
+            for i in 0..each {
+                let picture = image::GrayImage::from_fn(28, 28, |x, y| {
+                    image::Luma([shade.wrapping_add((x * i + y) as u8 % 40)])
+                });
+                picture.save(dir.join(format!("{i}.png"))).unwrap();
+            }
+        }
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn model(architecture: Architecture) -> Model {
+    let (network, layout) = architecture.build();
+    let data = salun_studio::data::open("fashion-mnist").unwrap();
+    let card = Card {
+        name: "tiny".into(),
+        architecture,
+        data: data.name.clone(),
+        classes: data.classes.clone(),
+        split_seed: 1,
+        without: None,
+        unlearned: Vec::new(),
+        training: None,
+        metrics: Default::default(),
+        device: String::new(),
+        version: String::new(),
+    };
+    Model { card, network: network.into(), weights: layout.init(1) }
+}
+
+/// The bytes of a model's file.
+pub fn bytes(model: &Model) -> Vec<u8> {
+    checkpoint::encode(model, Precision::Full).unwrap()
+}
+
+/// A model out of a file.
+pub fn open(path: &Path) -> Model {
+    checkpoint::decode(&fs::read(path).unwrap(), path).unwrap()
+}
+
+/// What a finished process said.
+#[derive(Debug)]
+pub struct Ran {
+    pub status: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Ran {
+    pub fn of(output: Output) -> Self {
+        Self {
+            status: output.status.code(),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+
+    /// The lines on stderr besides the announcement of the device.
+    pub fn complaints(&self) -> Vec<&str> {
+        self.stderr.lines().filter(|l| !l.starts_with("Device: ")).collect()
+    }
+}

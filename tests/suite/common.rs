@@ -1,0 +1,160 @@
+//! What several test files use: fixtures and tiny networks.
+
+use std::{collections::HashMap, io::Read, path::Path, sync::Arc};
+
+use burn::tensor::{Device, Tensor, TensorData};
+use safetensors::{Dtype, SafeTensors};
+use salun_studio::{
+    data::{self, Dataset, Pictures},
+    models::{
+        Architecture, Model, checkpoint, registry,
+        unet::UnetConfig,
+        weights::{HostWeights, WeightLayout},
+    },
+};
+
+/// The bytes of a file of `tests/fixtures`, which are packed (`tests/peers/pack.py`).
+pub fn packed(name: &str) -> Vec<u8> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
+    let file = std::fs::File::open(folder.join(format!("{name}.gz"))).unwrap();
+    let mut bytes = Vec::new();
+    flate2::read::GzDecoder::new(file).read_to_end(&mut bytes).unwrap();
+    bytes
+}
+
+/// A fixture: every tensor by name.
+pub struct Fixture {
+    pub floats: HashMap<String, (Vec<usize>, Vec<f32>)>,
+    pub ints: HashMap<String, Vec<i64>>,
+    bytes: HashMap<String, Vec<u8>>,
+}
+
+impl Fixture {
+    pub fn open(name: &str) -> Self {
+        let bytes = packed(name);
+        let file = SafeTensors::deserialize(&bytes).unwrap();
+        let (mut floats, mut ints, mut small) = (HashMap::new(), HashMap::new(), HashMap::new());
+        for (name, view) in file.iter() {
+            if view.dtype() == Dtype::I64 {
+                let read = |b: &[u8]| i64::from_le_bytes(b.try_into().unwrap());
+                ints.insert(name.into(), view.data().chunks_exact(8).map(read).collect());
+            } else if view.dtype() == Dtype::U8 {
+                small.insert(name.into(), view.data().to_vec());
+            } else {
+                let values = checkpoint::floats(&view).unwrap();
+                floats.insert(name.into(), (view.shape().to_vec(), values));
+            }
+        }
+        Self { floats, ints, bytes: small }
+    }
+
+    pub fn values(&self, name: &str) -> &[f32] {
+        &self.floats.get(name).unwrap_or_else(|| panic!("the fixture has no {name}")).1
+    }
+
+    pub fn tensor<const D: usize>(&self, name: &str, device: &Device) -> Tensor<D> {
+        let (shape, values) = &self.floats[name];
+        let shape: [usize; D] = shape.as_slice().try_into().unwrap();
+        Tensor::from_data(TensorData::new(values.clone(), shape), device)
+    }
+
+    pub fn indices(&self, name: &str) -> Vec<usize> {
+        self.ints[name].iter().map(|i| *i as usize).collect()
+    }
+
+    pub fn bytes(&self, name: &str) -> Vec<u8> {
+        self.bytes[name].clone()
+    }
+
+    pub fn weights(&self, layout: &Arc<WeightLayout>) -> HostWeights {
+        let tensors: Vec<_> = self
+            .floats
+            .iter()
+            .filter_map(|(name, (shape, values))| {
+                let name = name.strip_prefix("weights/")?;
+                let bytes = values.iter().flat_map(|v| v.to_le_bytes()).collect();
+                Some((name.to_string(), shape.clone(), (Dtype::F32, bytes)))
+            })
+            .collect();
+        let bytes = checkpoint::write(&tensors, None).unwrap();
+        let file = SafeTensors::deserialize(&bytes).unwrap();
+        checkpoint::fill(layout, &file, Path::new("fixture")).unwrap()
+    }
+
+    /// Compares a flat vector over all parameters with the tensors `prefix/name`. A tensor whose
+    /// gradient is zero by construction (a bias before a normalisation) holds only rounding.
+    pub fn all_close(&self, layout: &WeightLayout, prefix: &str, got: &[f32], tolerance: f64) {
+        let all = layout.params.iter().flat_map(|e| self.values(&format!("{prefix}/{}", e.name)));
+        let rounding = 1e-5 * all.fold(0.1f32, |m, v| m.max(v.abs()));
+        for e in &layout.params {
+            let name = format!("{prefix}/{}", e.name);
+            let expected = self.values(&name);
+            if expected.iter().all(|v| v.abs() < 1e-12) {
+                let most = got[e.range()].iter().fold(0f32, |m, v| m.max(v.abs()));
+                assert!(most < rounding, "{name} is {most:.1e} and not zero");
+            } else {
+                close(&name, &got[e.range()], expected, tolerance);
+            }
+        }
+    }
+}
+
+/// Largest difference relative to the largest expected value.
+pub fn close(what: &str, got: &[f32], expected: &[f32], tolerance: f64) {
+    assert_eq!(got.len(), expected.len(), "{what}");
+    let scale = expected.iter().fold(1e-6f64, |m, v| m.max(f64::from(v.abs())));
+    for (i, (a, b)) in got.iter().zip(expected).enumerate() {
+        let difference = f64::from((a - b).abs()) / scale;
+        assert!(difference < tolerance, "{what} at {i}: {a} for {b} ({difference:.1e})");
+    }
+}
+
+pub fn wait<T>(future: impl Future<Output = salun_studio::error::Result<T>>) -> T {
+    pollster::block_on(future).unwrap()
+}
+
+/// A classifier of this base width with fresh weights, on Fashion-MNIST.
+pub fn classifier(width: usize) -> Model {
+    let mut card = registry::open("fashion-classifier").unwrap().card;
+    if let Architecture::Resnet(config) = &mut card.architecture {
+        config.width = width;
+    }
+    if let Some(training) = &mut card.training {
+        training.augmentation = "none".into();
+    }
+    let (network, layout) = card.architecture.build();
+    Model { card, network: Arc::new(network), weights: layout.init(1) }
+}
+
+/// A diffusion model that is small enough for tests, with fresh weights.
+pub fn unet() -> Model {
+    let mut card = registry::open("fashion-ddpm").unwrap().card;
+    card.architecture = Architecture::Unet(UnetConfig {
+        ch: 4,
+        mult: vec![1, 2],
+        res_blocks: 1,
+        attention: vec![14],
+        groups: 4,
+        dropout: 0.1,
+        channels: 1,
+        resolution: 28,
+        classes: 10,
+    });
+    let (network, layout) = card.architecture.build();
+    Model { card, network: Arc::new(network), weights: layout.init(1) }
+}
+
+/// The first pictures of Fashion-MNIST.
+pub fn pictures(train: usize, test: usize) -> Arc<Dataset> {
+    let whole = data::open("fashion-mnist").unwrap();
+    let first = |from: &Pictures, n: usize| Pictures {
+        pixels: from.pixels[..n * from.shape.n()].to_vec(),
+        labels: from.labels[..n].to_vec(),
+        shape: from.shape,
+    };
+    Arc::new(Dataset {
+        train: Arc::new(first(&whole.train, train)),
+        test: Arc::new(first(&whole.test, test)),
+        ..Dataset::clone(&whole)
+    })
+}

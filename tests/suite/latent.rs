@@ -1,0 +1,379 @@
+//! Text-to-image models agree with diffusers and transformers (tests/fixtures/latent, made by
+//! tests/peers/make_latent_fixtures.py), and their folders are read, written and refused.
+
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use burn::tensor::{Device, Tensor, TensorData};
+use safetensors::{Dtype, SafeTensors};
+use salun_studio::{
+    diffusion::{
+        latent::predict,
+        scheduler::{SchedulerConfig, Solver},
+    },
+    error::Result,
+    models::{
+        checkpoint::{self, Precision},
+        latent::{
+            LatentModel,
+            autoencoder::Autoencoder,
+            folder::{self, Files, OnDisk},
+            text::TextEncoder,
+            tokenizer::Tokenizer,
+            unet::LatentUnet,
+        },
+        layers::{Mode, Pass},
+        weights::{HostWeights, WeightLayout, Weights, read, read_all},
+    },
+    wire,
+};
+use serde_json::Value;
+
+use crate::common::packed;
+
+/// Largest share of the expected tensor's own size by which a result may be off.
+const FORWARD: f64 = 1e-3;
+const BACKWARD: f64 = 1e-2;
+
+fn path(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/latent").join(name)
+}
+
+/// A fixture: tensors by name, settings as JSON.
+struct Fixture {
+    floats: HashMap<String, (Vec<usize>, Vec<f32>)>,
+    ints: HashMap<String, Vec<i64>>,
+    settings: HashMap<String, Value>,
+}
+
+impl Fixture {
+    fn open(name: &str) -> Self {
+        let bytes = packed(&format!("latent/{name}"));
+        let (_, metadata) = SafeTensors::read_metadata(&bytes).unwrap();
+        let settings = metadata.metadata().clone().unwrap_or_default();
+        let settings =
+            settings.into_iter().map(|(k, v)| (k, serde_json::from_str(&v).unwrap())).collect();
+        let (mut floats, mut ints) = (HashMap::new(), HashMap::new());
+        for (name, view) in SafeTensors::deserialize(&bytes).unwrap().iter() {
+            if view.dtype() == Dtype::I64 {
+                let read = |b: &[u8]| i64::from_le_bytes(b.try_into().unwrap());
+                ints.insert(name.into(), view.data().chunks_exact(8).map(read).collect());
+            } else {
+                let values = checkpoint::floats(&view).unwrap();
+                floats.insert(name.into(), (view.shape().to_vec(), values));
+            }
+        }
+        Self { floats, ints, settings }
+    }
+
+    fn config<T: serde::de::DeserializeOwned>(&self, name: &str) -> T {
+        serde_json::from_value(self.settings[name].clone()).unwrap()
+    }
+
+    fn tensor<const D: usize>(&self, name: &str, device: &Device) -> Tensor<D> {
+        let (shape, values) = &self.floats[name];
+        let shape: [usize; D] = shape.as_slice().try_into().unwrap();
+        Tensor::from_data(TensorData::new(values.clone(), shape), device)
+    }
+
+    /// The tensors `part/…` as weights of a layout; every one of both has its partner.
+    fn weights(&self, part: &str, layout: WeightLayout, device: &Device) -> Weights {
+        let layout = Arc::new(layout);
+        let prefix = format!("{part}/");
+        let there = self.floats.keys().filter(|k| k.starts_with(&prefix)).count();
+        assert_eq!(there, layout.params.len(), "{part}");
+        let mut values = Vec::new();
+        for e in &layout.params {
+            let (shape, v) = &self.floats[&format!("{prefix}{}", e.name)];
+            assert_eq!(shape, &e.shape, "{}", e.name);
+            values.extend(v);
+        }
+        HostWeights { layout, values, buffers: Vec::new() }.upload(device)
+    }
+
+    fn ids(&self) -> Vec<Vec<u32>> {
+        let ids = &self.ints["ids"];
+        ids.chunks(ids.len() / 2).map(|row| row.iter().map(|i| *i as u32).collect()).collect()
+    }
+
+    async fn close<const D: usize>(&self, name: &str, got: Tensor<D>) {
+        let got = read(got).await.unwrap();
+        let expected = &self.floats[name].1;
+        off(name, expected, &got, FORWARD, 0.0);
+    }
+
+    /// Gradients of every weight of these parts, each against its own size and the largest one's.
+    async fn gradients_close(&self, parts: &[(&str, &Weights)], loss: Tensor<1>) {
+        let mut all = loss.backward();
+        let size = |v: &[f32]| v.iter().fold(0.0f64, |m, v| m.max(v.abs() as f64));
+        for (part, weights) in parts {
+            let flat = read_all(&weights.gradients(&mut all)).await.unwrap();
+            let mut compared = 0;
+            for e in &weights.layout.params {
+                let name = format!("grad/{part}/{}", e.name);
+                let Some((_, expected)) = self.floats.get(&name) else { continue };
+                compared += 1;
+                let most = size(&flat);
+                off(&name, expected, &flat[e.range()], BACKWARD, 1e-5 * most);
+            }
+            assert!(compared + 1 >= weights.layout.params.len(), "{part}: {compared} compared");
+        }
+    }
+}
+
+fn off(name: &str, expected: &[f32], got: &[f32], tolerance: f64, floor: f64) {
+    assert_eq!(expected.len(), got.len(), "{name}");
+    let size = expected.iter().fold(floor, |m, v| m.max(v.abs() as f64));
+    let difference =
+        expected.iter().zip(got).fold(0.0f64, |m, (a, b)| m.max((*a as f64 - *b as f64).abs()));
+    assert!(difference <= tolerance * size.max(1e-9), "{name}: off by {difference:e} of {size:e}");
+}
+
+/// A part's network and its layout.
+fn built<C: serde::de::DeserializeOwned, N>(
+    fixture: &Fixture,
+    part: &str,
+    new: impl Fn(C, &mut WeightLayout) -> N,
+) -> (N, WeightLayout) {
+    let mut layout = WeightLayout::default();
+    let network = new(fixture.config(part), &mut layout);
+    (network, layout)
+}
+
+#[test]
+fn text_encoder_unet_and_autoencoder_agree_with_diffusers_on_four_shapes() {
+    let device = Device::flex();
+    pollster::block_on(async {
+        for name in ["a", "b", "c", "d"] {
+            let f = Fixture::open(&format!("{name}.safetensors"));
+            let (text, layout) = built(&f, "text", TextEncoder::new);
+            let weights = f.weights("text", layout, &device).tracked();
+            let (unet, unet_layout) = built(&f, "unet", LatentUnet::new);
+            let unet_weights = f.weights("unet", unet_layout, &device).tracked();
+            let context = text.forward(&Pass::new(&weights, Mode::TRAIN), &f.ids());
+            f.close("context", context.clone().without_autodiff()).await;
+            let times: Vec<f32> = f.ints["t"].iter().map(|t| *t as f32).collect();
+            let pass = Pass::new(&unet_weights, Mode::TRAIN);
+            let eps = unet.forward(&pass, f.tensor("z", &device), &times, &context);
+            f.close("eps", eps.clone().without_autodiff()).await;
+            let loss = (eps - f.tensor("target", &device)).square().mean();
+            f.gradients_close(&[("unet", &unet_weights), ("text", &weights)], loss).await;
+
+            let (vae, layout) = built(&f, "vae", Autoencoder::new);
+            let weights = f.weights("vae", layout, &device).tracked();
+            let pass = Pass::new(&weights, Mode::TRAIN);
+            let x = f.tensor::<4>("x", &device);
+            let [mean, logvar] = vae.encode(&pass, x.clone());
+            f.close("mean", mean.clone().without_autodiff()).await;
+            f.close("logvar", logvar.clone().without_autodiff()).await;
+            let latent = mean + (logvar * 0.5).exp() * f.tensor("noise", &device);
+            let decoded = vae.decode(&pass, latent);
+            f.close("decoded", decoded.clone().without_autodiff()).await;
+            f.gradients_close(&[("vae", &weights)], (decoded - x).abs().mean()).await;
+        }
+    });
+}
+
+/// The pipeline folder, as the program reads it.
+fn pipeline() -> LatentModel {
+    folder::read(&OnDisk(path("pipeline")), None).unwrap()
+}
+
+#[test]
+fn twenty_guided_steps_agree_with_every_scheduler() {
+    let device = Device::flex();
+    let f = Fixture::open("runs.safetensors");
+    let model = pipeline();
+    let network = &model.network;
+    let (text, unet) = (model.text.upload(&device), model.unet.upload(&device));
+    let guidance = f.settings["guidance"].as_f64().unwrap() as f32;
+    let steps = f.settings["steps"].as_u64().unwrap() as usize;
+    let context = network.text.forward(&Pass::new(&text, Mode::Eval), &f.ids());
+    let mut rows = context.split(1, 0).into_iter();
+    let context = [(); 2].map(|()| rows.next().unwrap());
+    pollster::block_on(async {
+        for (name, config) in f.settings["schedulers"].as_object().unwrap() {
+            let config: SchedulerConfig = serde_json::from_value(config.clone()).unwrap();
+            let mut solver = Solver::new(&config, steps);
+            let times = &f.floats[&format!("{name}/times")].1;
+            off(&format!("{name} times"), times, &solver.times, 1e-6, 0.0);
+            let mut z = f.tensor::<4>(&format!("{name}/noise"), &device) * solver.start();
+            for i in 0..solver.times.len() {
+                let pass = Pass::new(&unet, Mode::Eval);
+                let (shown, t) = (solver.input(i, z.clone()), [solver.times[i]]);
+                let out = predict(network, &pass, shown, &t, context.clone(), guidance);
+                z = solver.step(i, out, z, 0.0, || unreachable!("without eta there is no noise"));
+            }
+            f.close(&format!("{name}/z"), z).await;
+        }
+    });
+}
+
+#[test]
+fn the_tokenizer_agrees_with_transformers_on_a_thousand_strings() {
+    let bytes = std::fs::read(path("tokenizer.json")).unwrap();
+    let f: Value = serde_json::from_slice(&bytes).unwrap();
+    let vocabulary = serde_json::from_value(f["vocab"].clone()).unwrap();
+    let merges = f["merges"].as_array().unwrap().iter().map(|m| {
+        let (a, b) = m.as_str().unwrap().split_once(' ').unwrap();
+        [a.to_string(), b.to_string()]
+    });
+    let length = f["length"].as_u64().unwrap() as usize;
+    let end = "<|endoftext|>";
+    let t = Tokenizer::new(vocabulary, merges.collect(), end, length, Path::new("f")).unwrap();
+    let cases = f["cases"].as_array().unwrap();
+    assert_eq!(cases.len(), 1000);
+    for case in cases {
+        let text = case[0].as_str().unwrap();
+        let mut expected: Vec<u32> = serde_json::from_value(case[1].clone()).unwrap();
+        let last = *expected.last().unwrap();
+        expected.resize(length, last);
+        assert_eq!(t.encode(text).ids, expected, "{text:?}");
+    }
+}
+
+/// A folder in memory.
+struct InMemory(HashMap<String, Vec<u8>>);
+
+impl InMemory {
+    fn open(model: &LatentModel, precision: Precision) -> Self {
+        Self(folder::write(model, precision).unwrap().into_iter().collect())
+    }
+
+    fn without(mut self, name: &str) -> Self {
+        self.0.remove(name).unwrap();
+        self
+    }
+
+    fn changed(mut self, name: &str, change: impl Fn(&mut Vec<u8>)) -> Self {
+        change(self.0.get_mut(name).unwrap());
+        self
+    }
+
+    fn replaced(self, name: &str, from: &str, to: &str) -> Self {
+        self.changed(name, |bytes| {
+            let text = String::from_utf8(bytes.clone()).unwrap();
+            assert!(text.contains(from), "{name} has {from}");
+            *bytes = text.replace(from, to).into_bytes();
+        })
+    }
+}
+
+impl Files for InMemory {
+    fn read(&self, name: &str) -> Result<Option<Vec<u8>>> {
+        Ok(self.0.get(name).cloned())
+    }
+
+    fn path(&self) -> PathBuf {
+        "memory".into()
+    }
+}
+
+#[test]
+fn a_folder_that_was_written_is_read_back_bit_for_bit() {
+    let model = pipeline();
+    for precision in [Precision::Full, Precision::Half] {
+        let back = folder::read(&InMemory::open(&model, precision), None).unwrap();
+        // The fixture is in half precision, so that nothing is lost either way.
+        for (a, b) in
+            [(&model.text, &back.text), (&model.unet, &back.unet), (&model.vae, &back.vae)]
+        {
+            assert_eq!(a.values, b.values);
+        }
+        let sent: LatentModel = wire::unpack(&wire::pack(&model).unwrap()).unwrap();
+        assert_eq!(sent.unet.values, model.unet.values);
+        assert_eq!(back.network.unet.config, model.network.unet.config);
+        assert_eq!(back.network.scheduler, model.network.scheduler);
+        let text = "a cat, flat style";
+        assert_eq!(back.network.tokenizer.encode(text), model.network.tokenizer.encode(text));
+    }
+}
+
+#[test]
+fn a_folder_that_does_not_fit_is_refused_with_the_file_and_the_tensor() {
+    let model = pipeline();
+    let whole = || InMemory::open(&model, Precision::Full);
+    let unet = "unet/diffusion_pytorch_model.safetensors";
+    let cases: Vec<(InMemory, &str)> = vec![
+        (InMemory(HashMap::new()), "model_index.json"),
+        (
+            whole().replaced("model_index.json", "StableDiffusionPipeline", "FluxPipeline"),
+            "FluxPipeline",
+        ),
+        (whole().without("vae/config.json"), "vae/config.json"),
+        (whole().without(unet), "unet/diffusion_pytorch_model.safetensors"),
+        (whole().without("tokenizer/merges.txt"), "tokenizer/merges.txt"),
+        (whole().changed(unet, |b| b.truncate(b.len() - 4)), "not a whole safetensors file"),
+        (
+            whole().replaced(
+                "unet/config.json",
+                "\"cross_attention_dim\": 8",
+                "\"cross_attention_dim\": 16",
+            ),
+            "cross_attention_dim is 16",
+        ),
+        (
+            whole().replaced(
+                "unet/config.json",
+                "\"norm_num_groups\": 4",
+                "\"norm_num_groups\": 3",
+            ),
+            "3 groups do not divide",
+        ),
+        (
+            whole().replaced("unet/config.json", "\"act_fn\": \"silu\"", "\"act_fn\": \"gelu\""),
+            "act_fn",
+        ),
+        (
+            whole().replaced(
+                "unet/config.json",
+                "\"layers_per_block\": 1",
+                "\"layers_per_block\": 2",
+            ),
+            "tensor 'up_blocks",
+        ),
+        (
+            whole().replaced("scheduler/scheduler_config.json", "PNDMScheduler", "HeunScheduler"),
+            "HeunScheduler",
+        ),
+        (whole().changed("tokenizer/vocab.json", |b| *b = b"{}".to_vec()), "the vocabulary has no"),
+        (whole().changed("text_encoder/config.json", |b| *b = b"[".to_vec()), "cannot be read"),
+    ];
+    for (files, part) in cases {
+        let error = folder::read(&files, None).unwrap_err().to_string();
+        assert!(error.contains(part) && !error.contains('\n'), "{part}: {error}");
+    }
+    let error = folder::read(&whole(), Some(1000)).unwrap_err().to_string();
+    assert!(error.contains("too large for this device"), "{error}");
+}
+
+#[test]
+fn prompts_of_any_content_and_length_are_drawn_and_long_ones_noted() {
+    let out = std::env::temp_dir().join(format!("salun-prompts-{}.png", std::process::id()));
+    let sample = |prompt: &str, more: &[&str]| {
+        std::process::Command::new(env!("CARGO_BIN_EXE_salun"))
+            .args(["sample", "--device", "cpu", "--n", "1", "--steps", "2", "--force", "--model"])
+            .arg(path("pipeline"))
+            .arg("--out")
+            .arg(&out)
+            .args(["--prompt", prompt])
+            .args(more)
+            .output()
+            .unwrap()
+    };
+    let long = "a cat ".repeat(2_000);
+    for (prompt, noted) in [("", false), ("猫 <b>&", false), (long.as_str(), true)] {
+        for scheduler in ["ddim", "pndm", "euler"] {
+            let done = sample(prompt, &["--scheduler", scheduler]);
+            let said = String::from_utf8(done.stderr).unwrap();
+            assert!(done.status.success(), "{said}");
+            assert_eq!(said.contains("are not read"), noted, "{said}");
+            let picture = image::open(&out).unwrap();
+            assert!(picture.width() > 16 && picture.height() > 16);
+        }
+    }
+    std::fs::remove_file(out).unwrap();
+}

@@ -1,0 +1,21 @@
+//! Every test of the program and its library from outside: one binary, because each links everything.
+
+mod bad_input;
+mod binary;
+mod checkpoints;
+mod cli;
+mod common;
+mod docs;
+mod kernels;
+mod latent;
+mod main_job;
+mod methods;
+mod mia;
+mod parity;
+mod prompts;
+mod requests;
+mod saliency;
+mod studio;
+mod studio_engine;
+mod table;
+mod unlearn_traces;

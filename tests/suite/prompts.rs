@@ -1,0 +1,232 @@
+//! The main job for prompts: a model in a folder forgets one, through the program.
+
+use std::{collections::BTreeMap, fs, path::Path, sync::Arc};
+
+use crate::binary::Scratch;
+use salun_studio::{
+    data::emoji::{self, Emoji},
+    eval::emoji::classes,
+    gpu::device::{self, DeviceKind},
+    models::{
+        Architecture, Model,
+        card::Card,
+        checkpoint::{self, Precision},
+        latent::{
+            LatentModel, LatentNetwork, folder,
+            unet::{PerLevel, is_cross_attention},
+        },
+        resnet::ResnetConfig,
+        weights::WeightEntry,
+    },
+    train::latent::preset,
+};
+
+/// The shipped model's shape with a few channels and random weights.
+fn tiny(emoji: &Emoji) -> LatentModel {
+    let full = preset::network(emoji);
+    let mut unet = full.unet.config.clone();
+    unet.block_out_channels = vec![8, 8, 16];
+    unet.norm_num_groups = 4;
+    unet.attention_head_dim = PerLevel::All(2);
+    unet.cross_attention_dim = 16;
+    let mut text = full.text.config.clone();
+    (text.hidden_size, text.intermediate_size, text.num_hidden_layers) = (16, 32, 1);
+    let mut vae = full.vae.config.clone();
+    vae.block_out_channels = vec![4, 4, 8];
+    vae.norm_num_groups = 4;
+    let network = LatentNetwork::new(full.tokenizer, text, unet, vae, full.scheduler);
+    LatentModel {
+        text: network.text_layout.init(1),
+        unet: network.unet_layout.init(1),
+        vae: network.vae_layout.init(1),
+        network: Arc::new(network),
+        card: None,
+    }
+}
+
+/// A judge that has learnt nothing.
+fn judge(emoji: &Emoji) -> Model {
+    let classes = classes(emoji);
+    let architecture = Architecture::Resnet(ResnetConfig {
+        width: 4,
+        channels: 3,
+        classes: classes.len(),
+        mean: vec![0.5; 3],
+        std: vec![0.5; 3],
+    });
+    let (network, layout) = architecture.build();
+    Model {
+        card: Card {
+            name: "judge".into(),
+            architecture,
+            data: "emoji".into(),
+            classes,
+            split_seed: 1,
+            without: None,
+            unlearned: Vec::new(),
+            training: None,
+            metrics: BTreeMap::new(),
+            device: String::new(),
+            version: String::new(),
+        },
+        network: Arc::new(network),
+        weights: layout.init(1),
+    }
+}
+
+fn put(scratch: &Scratch, model: &LatentModel, emoji: &Emoji) {
+    for (name, bytes) in folder::write(model, Precision::Full).unwrap() {
+        let path = scratch.path("model").join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, bytes).unwrap();
+    }
+    let judge = checkpoint::encode(&judge(emoji), Precision::Full).unwrap();
+    fs::write(scratch.path("model").join("judge.safetensors"), judge).unwrap();
+}
+
+const UNLEARN: &str = "unlearn --model model --data emoji --budget tiny --steps 2 --quiet --json";
+
+#[test]
+fn a_prompt_is_forgotten_into_a_run_folder_and_frozen_weights_stay() {
+    let emoji = emoji::open().unwrap();
+    let scratch = Scratch::new("prompt");
+    let model = tiny(&emoji);
+    put(&scratch, &model, &emoji);
+    let methods = [
+        "--method salun",
+        "--mask random",
+        "--method uce",
+        "--method salun-soft",
+        "--method uce --mask random",
+        "--method salun --set cross-attention=on",
+        "--method salun --set cross-attention=on --mask random",
+    ];
+    for (i, more) in methods.into_iter().enumerate() {
+        let out = format!("run{i}");
+        // What is solved takes no updates.
+        let line = format!("{UNLEARN} {more} --out {out}");
+        let line = if more.contains("uce") { line.replace(" --steps 2", "") } else { line };
+        let arguments: Vec<&str> =
+            line.split(' ').chain(["--forget", "prompt:\"a 3d cat\""]).collect();
+        let done = scratch.salun(&arguments).output().unwrap();
+        assert!(done.status.success(), "{more}: {}", String::from_utf8_lossy(&done.stderr));
+        let report: serde_json::Value = serde_json::from_slice(&done.stdout).unwrap();
+        assert_eq!(report["task"], "text-to-image");
+        let changed = &report["mask"]["frozen_changed"];
+        assert!(changed.is_null() || *changed == 0, "{report}");
+        let folder = scratch.path(&out);
+        for file in ["recipe.toml", "report.json", "before.png", "after.png", "side-by-side.png"] {
+            assert!(folder.join(file).is_file(), "{file}");
+        }
+        let after = folder::read(&folder::OnDisk(folder.join("model")), None).unwrap();
+        assert_eq!(after.text.values, model.text.values);
+        assert_eq!(after.vae.values, model.vae.values);
+        assert!(after.unet.values != model.unet.values);
+        if more.contains("cross-attention") {
+            let e = |name: &str| model.unet.layout.params.iter().find(|e| e.name == name).unwrap();
+            let first = e("conv_in.weight").range();
+            assert_eq!(after.unet.values[first.clone()], model.unet.values[first]);
+            let reads = |e: &&WeightEntry| is_cross_attention(&e.name);
+            let n: usize = model.unet.layout.params.iter().filter(reads).map(|e| e.n()).sum();
+            assert_eq!(report["mask"]["k"], n / 2);
+        }
+        if i == 0 {
+            again(&scratch, &folder, &after);
+            attacked(&scratch, &folder);
+        }
+    }
+}
+
+#[test]
+fn a_prompt_is_forgotten_on_a_gpu_as_on_the_cpu() {
+    if device::list().iter().all(|d| d.kind == DeviceKind::Cpu) {
+        assert!(std::env::var_os("CI").is_none(), "CI must have software Vulkan");
+        return;
+    }
+    let emoji = emoji::open().unwrap();
+    let scratch = Scratch::new("prompt-gpu");
+    put(&scratch, &tiny(&emoji), &emoji);
+    // Masked updates and the proximal step in one run.
+    let losses = ["cpu", "gpu"].map(|device| {
+        let more = format!("--method salun-soft --mask abs-sum-grad --device {device}");
+        let line = format!("{UNLEARN} {more} --out {device}");
+        let arguments: Vec<&str> = line.split(' ').chain(["--forget", "prompt:cat"]).collect();
+        let done = scratch.salun(&arguments).output().unwrap();
+        assert!(done.status.success(), "{device}: {}", String::from_utf8_lossy(&done.stderr));
+        let report: serde_json::Value = serde_json::from_slice(&done.stdout).unwrap();
+        assert_eq!(report["mask"]["frozen_changed"], 0, "{report}");
+        let log = fs::read_to_string(scratch.path(device).join("log.jsonl")).unwrap();
+        let loss = |line: &str| -> f64 {
+            let line: serde_json::Value = serde_json::from_str(line).unwrap();
+            line["loss"].as_f64().unwrap()
+        };
+        log.lines().map(loss).collect::<Vec<_>>()
+    });
+    assert_eq!(losses.each_ref().map(Vec::len), [2; 2]);
+    let close = losses[0].iter().zip(&losses[1]).all(|(a, b)| (a - b).abs() <= 0.01 * a);
+    assert!(close, "{losses:?}");
+}
+
+/// The recipe of a run gives the same weights again.
+fn again(scratch: &Scratch, folder: &Path, first: &LatentModel) {
+    let recipe = folder.join("recipe.toml");
+    let recipe = recipe.to_string_lossy();
+    let arguments = ["unlearn", &*recipe, "--out", "again", "--quiet"];
+    let done = scratch.salun(&arguments).output().unwrap();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    let second = folder::OnDisk(scratch.path("again").join("model"));
+    assert_eq!(folder::read(&second, None).unwrap().unet.values, first.unet.values);
+}
+
+/// A run's model is measured again as in its report, and attacked in both ways.
+fn attacked(scratch: &Scratch, run: &Path) {
+    let line = "eval --run run0 --attack prompt --attack inversion --json --quiet";
+    let done = scratch.salun(&line.split(' ').collect::<Vec<_>>()).output().unwrap();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    let said: serde_json::Value = serde_json::from_slice(&done.stdout).unwrap();
+    let report = fs::read(run.join("report.json")).unwrap();
+    let report: serde_json::Value = serde_json::from_slice(&report).unwrap();
+    assert_eq!(said["metrics"]["UA"], report["after"]["UA"]);
+    let names = |attack: usize| -> Vec<String> {
+        let tries = said["attacks"][attack]["tries"].as_array().unwrap();
+        tries.iter().map(|t| t["name"].as_str().unwrap().to_string()).collect()
+    };
+    assert_eq!(names(0), ["as asked", "best paraphrase", "learnt prompt"]);
+    assert_eq!(names(1)[..2], ["as asked", "from its own noise"]);
+    for file in ["attacks.json", "attacks.png"] {
+        assert!(run.join(file).is_file(), "{file}");
+    }
+}
+
+#[test]
+fn prompts_that_cannot_be_forgotten_are_refused_in_one_line() {
+    let emoji = emoji::open().unwrap();
+    let scratch = Scratch::new("prompts-refused");
+    put(&scratch, &tiny(&emoji), &emoji);
+    for (more, words) in [
+        ("--forget prompt:", "the prompt is empty"),
+        ("--forget prompt:cat --method scrub", "unknown method for prompts 'scrub'"),
+        ("--forget prompt:cat --mask fisher", "unknown mask for prompts 'fisher'"),
+        ("--forget prompt:cat --data cats", "unknown data set 'cats'"),
+        ("--forget prompt:qwertz", "the corpus has no picture of it"),
+        ("--forget prompt:cat --method uce", "steps '2' is not valid"),
+        ("--forget prompt:cat --model none", "is not a folder"),
+    ] {
+        let mut arguments: Vec<&str> = UNLEARN.split(' ').collect();
+        // What is said again counts.
+        let more: Vec<&str> = more.split(' ').collect();
+        for pair in more.chunks(2) {
+            if let Some(at) = arguments.iter().position(|a| a == &pair[0]) {
+                arguments[at + 1] = pair[1];
+            } else {
+                arguments.extend(pair);
+            }
+        }
+        arguments.extend(["--out", "run"]);
+        let done = scratch.salun(&arguments).output().unwrap();
+        let said = String::from_utf8_lossy(&done.stderr);
+        assert_eq!(done.status.code(), Some(2), "{said}");
+        assert!(said.contains(words) && said.trim().lines().count() == 1, "{said}");
+        assert!(!scratch.path("run").exists());
+    }
+}

@@ -1,0 +1,186 @@
+//! Several requests one after another, and the way back.
+
+use std::sync::Arc;
+
+use crate::binary::{Scratch, bytes};
+use salun_studio::{
+    data::{self, forget::ForgetSet},
+    engine::{
+        Engine,
+        job::{Event, Job, Opened, Outcome, Run},
+    },
+    error::Result,
+    gpu::device::{self, DeviceChoice},
+    models::{Architecture, Model, registry},
+    run::recipe::{Budget, Recipe},
+    saliency::estimator::Estimator,
+};
+
+struct Client(Engine, u64);
+
+impl Client {
+    fn new() -> Self {
+        Self(Engine::spawn(device::open(DeviceChoice::Cpu).expect("a device")), 0)
+    }
+
+    fn run(&mut self, job: Job) -> Outcome {
+        self.answer(job).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    fn answer(&mut self, job: Job) -> Result<Outcome> {
+        self.1 += 1;
+        self.0.start(self.1, job);
+        loop {
+            match self.0.wait().expect("the engine lives") {
+                Event::Done { outcome, .. } => return Ok(outcome),
+                Event::Failed { error, .. } => return Err(error),
+                _ => {}
+            }
+        }
+    }
+
+    fn unlearn(&mut self, recipe: Recipe) -> Arc<Run> {
+        match self.run(Job::Unlearn(recipe)) {
+            Outcome::Unlearned(run) => run,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn opened(&mut self, job: Job) -> Arc<Opened> {
+        match self.run(job) {
+            Outcome::Opened(opened) => opened,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn adopt(&mut self, run: &Arc<Run>) -> Arc<Opened> {
+        self.opened(Job::Adopt { run: run.clone(), seed: 1, budget: Budget::Tiny })
+    }
+
+    /// The weights behind a name, bit for bit: a run that does nothing gives them back.
+    fn weights(&mut self, of: &Opened) -> String {
+        let nothing = Recipe { method: "noop".into(), steps: None, ..request("class:Bag") };
+        let run = self.unlearn(Recipe { after: of.after.clone(), ..nothing });
+        assert_eq!(run.recipe.start(), of.name);
+        run.model.weights().hash()
+    }
+}
+
+/// A request to the shipped classifier, a little longer than the tiny budget's own.
+fn request(forget: &str) -> Recipe {
+    Recipe {
+        budget: Budget::Tiny,
+        steps: Some(64),
+        ..Recipe::new("fashion-classifier", "fashion-mnist", forget)
+    }
+}
+
+#[test]
+fn what_was_forgotten_first_stays_forgotten_and_undo_is_exact() {
+    let mut client = Client::new();
+    let open = Job::Open { model: "fashion-classifier".into(), seed: 1, budget: Budget::Tiny };
+    let original = client.opened(open);
+    let untouched = registry::open("fashion-classifier").unwrap().weights.hash();
+    assert_eq!(client.weights(&original), untouched);
+
+    let first = client.unlearn(request("class:Sneaker"));
+    assert!(first.report.after.UA >= 90.0, "{:?}", first.report.after);
+    let one = client.adopt(&first);
+    assert_eq!((one.model(), one.after.len()), ("fashion-classifier", 1));
+    assert_eq!(client.weights(&one), first.model.weights().hash());
+
+    let second = client.unlearn(Recipe { after: one.after.clone(), ..request("class:Bag") });
+    assert!(second.report.after.UA >= 90.0, "{:?}", second.report.after);
+    let [earlier] = &second.report.earlier[..] else { panic!("{:?}", second.report.earlier) };
+    eprintln!("{earlier:?}");
+    assert_eq!(earlier.spec, "class:Sneaker");
+    assert!(earlier.before >= 90.0 && earlier.after >= 90.0, "{earlier:?}");
+    let forgotten: Vec<_> =
+        second.model.plain().unwrap().card.unlearned.iter().map(|u| &*u.forget).collect();
+    assert_eq!(forgotten, ["class:Sneaker", "class:Bag"]);
+    assert_eq!(second.report.mask.as_ref().unwrap().frozen_changed, 0);
+
+    let two = client.adopt(&second);
+    assert_eq!(client.weights(&two), second.model.weights().hash());
+    // Undo, twice.
+    for (name, hash) in [(&one.name, first.model.weights().hash()), (&original.name, untouched)] {
+        let job = Job::Open { model: name.clone(), seed: 1, budget: Budget::Tiny };
+        let opened = client.opened(job);
+        assert_eq!(client.weights(&opened), hash);
+    }
+    // The recipe alone leads to the same weights on an engine that has adopted nothing.
+    let recipe = Recipe::parse(&second.recipe.to_toml().unwrap(), "recipe").unwrap();
+    let again = Client::new().unlearn(recipe);
+    assert_eq!(again.model.weights().hash(), second.model.weights().hash());
+    assert_eq!(again.report.earlier, second.report.earlier);
+}
+
+#[test]
+fn a_file_of_unlearned_weights_takes_the_next_request() {
+    let scratch = Scratch::new("requests");
+    let path = scratch.path("model.safetensors");
+    let keep = |model: &Model| scratch.put("model.safetensors", bytes(model));
+    keep(&scratch.classifier());
+    let mut client = Client::new();
+    let short = |forget: &str| Recipe {
+        model: path.to_string_lossy().into(),
+        steps: Some(2),
+        mask: Some(Estimator::Random),
+        ..request(forget)
+    };
+    // The items of a set that the next model's losses would choose otherwise are kept in the card.
+    let first = client.unlearn(short("hardest:100"));
+    keep(first.model.plain().unwrap());
+    // Another engine: this one has read the file already.
+    let second = Client::new().unlearn(short("random:10%"));
+    keep(second.model.plain().unwrap());
+    let third = Client::new().unlearn(short("items:0-99"));
+    let earlier: Vec<_> = third.report.earlier.iter().map(|e| &*e.spec).collect();
+    assert_eq!(earlier, ["hardest:100", "random:10%"]);
+    // The hardest are those that the model gets wrong, and still are after so few steps.
+    assert!(third.report.earlier[0].before > 50.0, "{:?}", third.report.earlier);
+
+    let data = data::open("fashion-mnist").unwrap();
+    let split = data.split(1);
+    let card = &third.model.plain().unwrap().card;
+    assert_eq!(card.unlearned.len(), 3);
+    let hardest = card.unlearned[0].items.as_ref().unwrap();
+    let hardest = ForgetSet::parse(&format!("items:{hardest}"), &data, &split, 1).unwrap();
+    assert_eq!(hardest.forget.len(), 100);
+    assert!(card.unlearned[1].items.is_none(), "it follows from the seed");
+}
+
+#[test]
+fn weights_that_do_not_fit_the_pictures_they_name_are_told_and_not_run() {
+    let scratch = Scratch::new("misfits");
+    let mut client = Client::new();
+    let mut import = |model: &Model, name: &str| {
+        let (name, bytes) = (name.into(), bytes(model).into());
+        client.answer(Job::Import { name, bytes, seed: 1, budget: Budget::Tiny })
+    };
+    // Both say that they were trained on grey pictures.
+    let colours = |of: Model| {
+        let mut card = of.card;
+        match &mut card.architecture {
+            Architecture::Resnet(config) => {
+                (config.channels, config.mean, config.std) = (3, vec![0.5; 3], vec![0.2; 3]);
+            }
+            Architecture::Unet(config) => config.channels = 3,
+            other => panic!("{other:?}"),
+        }
+        let (network, layout) = card.architecture.build();
+        Model { card, network: network.into(), weights: layout.init(1) }
+    };
+    let refused = import(&colours(scratch.classifier()), "colours.safetensors").unwrap_err();
+    assert!(refused.to_string().contains("looks at 3 channels"), "{refused}");
+    // Its samples can be seen, and nobody judges them.
+    let opened = import(&colours(scratch.diffusion()), "pictures.safetensors").unwrap();
+    let Outcome::Opened(opened) = opened else { panic!("{opened:?}") };
+    assert_eq!(opened.grid.channels, 3);
+    assert!(opened.grid.seen.iter().all(Option::is_none));
+    let recipe = Recipe { model: "pictures.safetensors".into(), ..request("class:Bag") };
+    for job in [Job::Rank(recipe.clone()), Job::Unlearn(recipe)] {
+        let refused = client.answer(job).unwrap_err();
+        assert!(refused.to_string().contains("3 channels"), "{refused}");
+    }
+}

@@ -1,0 +1,415 @@
+//! What a person sees and presses.
+
+use std::path::PathBuf;
+
+use egui_kittest::{Harness, kittest::Queryable};
+use salun_studio::{
+    engine::job::{Event, Job},
+    error::Error,
+    models::Task,
+    monitor::Progress,
+    saliency::overlap::By,
+    studio::{Arm, Choice, Studio, View},
+};
+
+use crate::studio::played::{Played, SNEAKER, tried, window};
+
+#[test]
+fn frames_alone_ask_for_nothing() {
+    let played = Played::default();
+    let studio = Studio::new(Box::new(played.clone()), Box::new(|_| unreachable!()));
+    let mut window = Harness::builder()
+        .with_size([1280.0, 800.0])
+        .build_ui_state(|ui, studio: &mut Studio| studio.show(ui), studio);
+    for _ in 0..5 {
+        window.step();
+    }
+    assert_eq!(played.count(), 1, "while the model opens");
+    window.state_mut().state.session_mut().request.seed = 9;
+    for _ in 0..5 {
+        window.step();
+    }
+    assert_eq!(played.count(), 2, "while it opens with another seed");
+    played.fail(Error::Device("lost".into()));
+    for _ in 0..5 {
+        window.step();
+    }
+    assert_eq!(played.count(), 2, "after it failed");
+}
+
+#[test]
+fn a_phone_shows_pictures_above_and_a_panel_at_a_time_below() {
+    let (mut window, played) = window([390.0, 844.0], egui::Theme::Dark);
+    played.answer();
+    window.run();
+    window.get_by_label("Menu");
+    window.get_by_label("Sneaker").click();
+    window.run();
+    played.answer();
+    window.run();
+    window.get_by_label("Saliency").click();
+    window.run();
+    window.get_by_label_contains("layer1.0.conv1.weight");
+    window.get_by_label("Timeline and verdict").click();
+    window.run();
+    window.get_by_label("The verdict appears here");
+}
+
+#[test]
+fn a_person_picks_a_class_presses_forget_and_reads_the_verdict() {
+    let (mut window, played) = window([1024.0, 640.0], egui::Theme::Dark);
+    played.answer();
+    window.run();
+    window.get_by_label("CPU, no GPU found");
+    window.get_by_label("Sneaker").click();
+    window.run();
+    played.answer();
+    window.run();
+    window.get_by_label_contains("layer1.0.conv1.weight").click();
+    window.run();
+    window.get_by_label("Forget").click();
+    window.run();
+    let before = window.get_by_label_contains("After (SalUn): ").rect();
+    for step in 1..=20 {
+        played.live(step, 40);
+    }
+    window.run();
+    window.get_by_label_contains("Sneaker 3 of 6, step 20");
+    played.answer();
+    window.run();
+    played.answer();
+    window.run();
+    let pane = window.get_by_label_contains("After (SalUn): ");
+    assert_eq!(pane.rect(), before, "the panes stay where they are");
+    let below = window.get_by_label("Pause").rect().top();
+    assert!(pane.rect().bottom() < below, "all classes are in view");
+    window.get_by_label("Forgot");
+    window.get_by_label("Over-forgot: the rest lost 9.5\u{a0}points");
+    assert_eq!(window.query_all_by_label_contains("0 frozen weights changed").count(), 2);
+    window.get_by_label("Change").click();
+    window.run();
+    assert_eq!(window.query_all_by_label("Mean change").count(), 1);
+}
+
+#[test]
+fn the_keyboard_does_it_all() {
+    let (mut window, played) = window([1024.0, 640.0], egui::Theme::Light);
+    played.answer();
+    window.run();
+    for key in [egui::Key::ArrowDown, egui::Key::ArrowDown] {
+        window.key_press(key);
+    }
+    window.run();
+    played.answer();
+    window.key_press(egui::Key::OpenBracket);
+    window.run();
+    let request = &window.state().state.session().request;
+    assert_eq!((request.what.clone(), request.density), (Some(Choice::Class(1)), 0.45));
+    let command = egui::Modifiers::COMMAND;
+    window.key_press_modifiers(command, egui::Key::Enter);
+    window.key_press_modifiers(command, egui::Key::P);
+    window.run();
+    assert!(played.0.borrow().paused);
+    window.get_by_label("Continue");
+    window.get_by_label("Step").click();
+    window.key_press_modifiers(command, egui::Key::Period);
+    window.run();
+    assert_eq!(played.0.borrow().steps, 2);
+    let cancels = played.0.borrow().cancels;
+    window.key_press(egui::Key::Escape);
+    window.run();
+    assert_eq!(played.0.borrow().cancels, cancels + 1);
+    played.fail(Error::Cancelled);
+    window.run();
+    window.get_by_label("Cancelled");
+    window.key_press(egui::Key::Num2);
+    window.run();
+    assert_eq!(window.state().state.task, Task::Classify);
+}
+
+#[test]
+fn words_without_a_field_start_stop_and_save_nothing() {
+    use egui::{Event, Key};
+    let (mut window, played) = window([1280.0, 800.0], egui::Theme::Dark);
+    window.step();
+    let cancels = played.0.borrow().cancels;
+    for (letter, key) in [("f", Key::F), ("a", Key::A), ("s", Key::S), (" ", Key::Space)] {
+        window.key_press(key);
+        window.event(Event::Text(letter.into()));
+        window.step();
+    }
+    assert!(!played.0.borrow().paused && played.0.borrow().cancels == cancels);
+}
+
+#[test]
+fn the_left_panel_stays_as_wide_as_it_is() {
+    let (mut window, played) = window([1280.0, 800.0], egui::Theme::Dark);
+    played.answer();
+    window.run();
+    let width = |window: &Harness<Studio>| window.get_by_label("Forget").rect().right();
+    let before = width(&window);
+    window.get_by_label("Sneaker").click();
+    window.run();
+    played.answer();
+    for density in [0.726, 1.0, 0.005] {
+        window.state_mut().state.set_density(density);
+        window.run();
+        assert_eq!(width(&window), before, "{density}");
+    }
+    window.state_mut().state.session_mut().request.steps = Some(9_999_999);
+    window.state_mut().state.session_mut().request.lr = Some(1.234e-11);
+    window.get_by_label("Text-to-image").click();
+    window.run();
+    assert_eq!(width(&window), before, "a prompt, while its model opens");
+    played.answer();
+    window.run();
+    assert_eq!(width(&window), before, "its chips");
+}
+
+#[test]
+fn saving_tells_where_or_why_not() {
+    let (mut window, played) = window([1280.0, 800.0], egui::Theme::Dark);
+    played.answer();
+    window.run();
+    window.state_mut().state.pick(Choice::Class(SNEAKER));
+    for key in [None, Some(egui::Key::Enter), None] {
+        if let Some(key) = key {
+            window.key_press_modifiers(egui::Modifiers::COMMAND, key);
+            window.run();
+        }
+        played.answer();
+        window.run();
+    }
+    window.key_press_modifiers(egui::Modifiers::COMMAND, egui::Key::S);
+    for _ in 0..100 {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+        window.run();
+    }
+    assert!(window.query_all_by_label("Saved to runs/sneaker").next().is_some());
+    window.get_by_label_contains("runs/random is already there");
+    window.get_by_label("Dismiss").click();
+    window.run();
+    assert!(window.query_by_label("Dismiss").is_none());
+}
+
+#[test]
+fn a_copied_link_is_said_for_a_while() {
+    let (mut window, played) = window([1024.0, 640.0], egui::Theme::Dark);
+    played.answer();
+    window.run();
+    assert!(window.query_by_label_contains("copied").is_none());
+    window.get_by_label("Share").click();
+    window.run();
+    window.get_by_label("Request copied");
+    // A frame of the test takes a quarter of a second.
+    window.run_steps(20);
+    assert!(window.query_by_label("Request copied").is_none());
+}
+
+#[test]
+fn a_file_is_opened_by_its_path_where_there_is_no_dialog() {
+    let (mut window, played) = window([1024.0, 640.0], egui::Theme::Dark);
+    played.answer();
+    window.run();
+    window.get_by_label("Open…").click();
+    window.run();
+    window.get_by_label_contains("Drop a weights file");
+    // The field has the focus.
+    window.event(egui::Event::Text("/models/mine.pth".into()));
+    window.run();
+    window.key_press(egui::Key::Enter);
+    window.run();
+    assert!(matches!(played.asked().1, Job::Open { model, .. } if model == "/models/mine.pth"));
+    assert!(window.query_by_label_contains("Drop a weights file").is_none());
+}
+
+#[test]
+fn a_failure_lies_over_the_panels_and_moves_none() {
+    let (mut window, played) = window([1280.0, 800.0], egui::Theme::Dark);
+    played.answer();
+    window.run();
+    let before = window.get_by_label_contains("Before: ").rect();
+    window.state_mut().state.error = Some("mine.pth: not a whole file".into());
+    window.run();
+    window.get_by_label("mine.pth: not a whole file");
+    assert_eq!(window.get_by_label_contains("Before: ").rect(), before);
+    window.get_by_label("Dismiss").click();
+    window.run();
+    assert_eq!(window.state().state.error, None);
+}
+
+#[test]
+fn the_empty_pane_says_what_comes_next() {
+    let (mut window, played) = window([1280.0, 800.0], egui::Theme::Dark);
+    played.answer();
+    window.run();
+    window.get_by_label_contains("Pick a class and press Forget");
+    window.get_by_label("Sneaker").click();
+    window.run();
+    played.answer();
+    window.run();
+    window.get_by_label_contains("Now press Forget: the same noise, afterwards");
+    let [after, retrain] = ["After (SalUn): ", "Retrain: "]
+        .map(|pane| window.get_by_label_contains(pane).rect().width());
+    assert!(retrain < 60.0 && after > 2.0 * retrain, "Retrain has nothing to show");
+}
+
+#[test]
+fn the_diffusion_model_is_offered_what_it_can_do() {
+    let (mut window, played) = window([1024.0, 700.0], egui::Theme::Dark);
+    played.answer();
+    window.run();
+    assert!(window.query_by_label("Audit").is_none(), "the audit is of classifiers");
+    window.key_press(egui::Key::D);
+    window.step();
+    played.answer();
+    window.run();
+    window.get_by_label_contains("click one to forget its class");
+    let grid = window.get_by_label_contains("training pictures").rect();
+    let tile = |i: usize| grid.min + egui::vec2(20.0 + 43.0 * i as f32, 20.0);
+    window.hover_at(tile(SNEAKER));
+    window.run();
+    window.drag_at(tile(SNEAKER));
+    window.drop_at(tile(SNEAKER));
+    window.run();
+    window.get_by_label("Forget the class of this picture").click();
+    window.run();
+    let request = &window.state().state.session().request;
+    assert_eq!(request.what, Some(Choice::Class(SNEAKER)));
+    assert!(matches!(played.asked().1, Job::Rank(recipe) if recipe.forget == "class:Sneaker"));
+}
+
+#[test]
+fn a_quick_straight_drag_picks_what_it_spans() {
+    let (mut window, played) = tried([1024.0, 700.0], egui::Theme::Dark);
+    window.key_press(egui::Key::D);
+    window.step();
+    played.answer();
+    window.run();
+    let grid = window.get_by_label_contains("training pictures").rect();
+    let tile = |column: usize, row: usize| {
+        grid.min + egui::vec2(20.0 + 43.0 * column as f32, 20.0 + 43.0 * row as f32)
+    };
+    let press = |pos, pressed| egui::Event::PointerButton {
+        pos,
+        button: egui::PointerButton::Primary,
+        pressed,
+        modifiers: egui::Modifiers::NONE,
+    };
+    window.hover_at(tile(0, 0));
+    window.run();
+    // All of it in one frame.
+    let (start, end) = (tile(0, 0), tile(2, 1));
+    window.event(press(start, true));
+    window.event(egui::Event::PointerMoved(end));
+    window.event(press(end, false));
+    window.run();
+    window.get_by_label("6 picked");
+    // And frame by frame.
+    window.drag_at(tile(4, 0));
+    window.step();
+    window.hover_at(tile(4, 2));
+    window.step();
+    window.drop_at(tile(4, 2));
+    window.run();
+    window.get_by_label("9 picked");
+}
+
+#[test]
+fn a_missing_folder_is_called_that() {
+    let (mut window, _) = tried([1024.0, 700.0], egui::Theme::Dark);
+    window.key_press(egui::Key::T);
+    window.run();
+    window.get_by_role(egui::Role::TextInput).focus();
+    window.run();
+    window.get_by_role(egui::Role::TextInput).type_text("/no/such/folder");
+    window.run();
+    window.get_by_label("Open").click();
+    window.run();
+    window.get_by_label("/no/such/folder: no such folder");
+}
+
+/// Pictures for a person to look at: `STUDIO_PICTURES=DIR cargo test --release --test suite -- --ignored studio::`.
+#[test]
+#[ignore = "draws pictures for a person to look at"]
+fn pictures() {
+    let out = PathBuf::from(std::env::var("STUDIO_PICTURES").unwrap_or("/tmp/studio".into()));
+    std::fs::create_dir_all(&out).unwrap();
+    for (name, size, theme) in [
+        ("dark-1280", [1280.0, 800.0], egui::Theme::Dark),
+        ("light-1280", [1280.0, 800.0], egui::Theme::Light),
+        ("dark-1024", [1024.0, 640.0], egui::Theme::Dark),
+        ("light-1024", [1024.0, 700.0], egui::Theme::Light),
+        ("light-390", [390.0, 844.0], egui::Theme::Light),
+    ] {
+        let (mut window, played) = window(size, theme);
+        let shot = |window: &mut Harness<Studio>, what: &str| {
+            let picture = window.render().unwrap();
+            picture.save(out.join(format!("{name}-{what}.png"))).unwrap();
+        };
+        window.run();
+        shot(&mut window, "0-opening");
+        played.answer();
+        window.run();
+        shot(&mut window, "1-open");
+        window.get_by_label("Sneaker").click();
+        window.run();
+        played.answer();
+        window.run();
+        if size[0] > 720.0 {
+            window.get_by_label_contains("layer1.0.conv1.weight").click();
+        }
+        window.run();
+        shot(&mut window, "2-saliency");
+        window.get_all_by_label("Forget").last().expect("the button").click();
+        window.run();
+        for step in 1..=25 {
+            played.live(step, 40);
+        }
+        let (id, _) = played.asked();
+        let (phase, seconds_left) = ("SalUn".to_string(), Some(35.0));
+        let progress = Progress { phase, done: 25, total: 40, seconds_left };
+        played.tell(Event::Progress { id, progress });
+        window.run();
+        shot(&mut window, "3-training");
+        played.answer();
+        window.run();
+        played.answer();
+        window.run();
+        shot(&mut window, "4-verdict");
+        let (mut window, played) = tried(size, theme);
+        for &view in View::ALL {
+            window.state_mut().view = view;
+            window.step();
+            let state = &mut window.state_mut().state;
+            match view {
+                View::Masks => state.compare_masks(By::Classes),
+                View::Audit => state.audit(Arm::Method),
+                _ => {}
+            }
+            if window.state().state.work.is_some() {
+                played.answer();
+            }
+            window.run();
+            shot(&mut window, &format!("5-{}", view.name()));
+            if view == View::Audit {
+                for part in ["Most changed", "Attacks", "Relearn", "Layers"] {
+                    window.get_by_label(part).click();
+                    window.run();
+                    shot(&mut window, &format!("5-Audit-{part}"));
+                }
+            }
+        }
+        window.state_mut().view = View::Compare;
+        window.key_press(egui::Key::W);
+        window.run();
+        shot(&mut window, "6-swipe");
+        window.key_press(egui::Key::W);
+        window.key_press(egui::Key::H);
+        for stop in 0..6 {
+            window.run();
+            shot(&mut window, &format!("7-tour-{stop}"));
+            window.get_by_label(if stop < 5 { "Next" } else { "Done" }).click();
+        }
+    }
+}
