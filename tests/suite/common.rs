@@ -13,6 +13,21 @@ use salun_studio::{
     },
 };
 
+/// Whether this process is for one test alone; else runs that test in such a process, which may open
+/// the GPU as a process can do once.
+pub fn alone(test: &str) -> bool {
+    const ALONE: &str = "SALUN_TEST_ALONE";
+    if std::env::var_os(ALONE).is_some() {
+        return true;
+    }
+    let mut itself = std::process::Command::new(std::env::current_exe().unwrap());
+    let ended = itself.args(["--exact", test, "--nocapture"]).env(ALONE, "1").output().unwrap();
+    let said = String::from_utf8_lossy(&ended.stderr);
+    assert!(ended.status.success(), "{said}");
+    eprintln!("{said}");
+    false
+}
+
 /// The bytes of a file of `tests/fixtures`, which are packed (`tests/peers/pack.py`).
 pub fn packed(name: &str) -> Vec<u8> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");

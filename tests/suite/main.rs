@@ -1,4 +1,5 @@
-//! Every test of the program and its library from outside: one binary, because each links everything.
+//! Tests of the program and its library from outside, in one binary, because each links everything;
+//! but for `tests/kernels.rs`, most of whose tests are of the one GPU that a process opens.
 
 mod bad_input;
 mod binary;
@@ -6,7 +7,6 @@ mod checkpoints;
 mod cli;
 mod common;
 mod docs;
-mod kernels;
 mod latent;
 mod main_job;
 mod methods;
