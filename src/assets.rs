@@ -28,10 +28,9 @@ shipped! {
     /// Models of CIFAR-10, whose pictures do not come with the program.
     CIFAR_MODELS = "models": "cifar-classifier.safetensors";
     /// Training pictures and labels of Fashion-MNIST.
-    FASHION_TRAIN = "data/fashion-mnist": "train-images.webp",
-        "train-labels.webp";
+    FASHION_TRAIN = "data/fashion-mnist": "train.packed";
     /// Test pictures and labels of Fashion-MNIST.
-    FASHION_TEST = "data/fashion-mnist": "t10k-images.webp", "t10k-labels.webp";
+    FASHION_TEST = "data/fashion-mnist": "t10k.packed";
     /// The emoji corpus.
     EMOJI = "data/emoji": "index.json", "3d.webp", "flat.webp", "mono.webp", "noto.webp",
         "blob.webp", "twemoji.webp";

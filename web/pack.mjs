@@ -12,11 +12,11 @@ const web = fileURLToPath(new URL('.', import.meta.url));
 const FIRST_MODELS = ['models/fashion-ddpm.safetensors', 'models/fashion-classifier.safetensors'];
 const TWINS = ['fashion-classifier', 'fashion-ddpm'].map((name) => `models/${name}-retrain-sneaker.safetensors`);
 const MODELS = [...FIRST_MODELS, ...TWINS];
-const DATA = ['train-images', 'train-labels', 't10k-images', 't10k-labels'];
+const DATA = ['train', 't10k'];
 // The text-to-image model and its corpus, whole folders.
 const FOLDERS = ['models/emoji-t2i', 'data/emoji']
   .filter((name) => existsSync(join(web, '..', 'assets', name)));
-const ASSETS = [...MODELS, ...DATA.map((name) => `data/fashion-mnist/${name}.webp`), 'data/fashion-mnist/LICENSE'];
+const ASSETS = [...MODELS, ...DATA.map((name) => `data/fashion-mnist/${name}.packed`), 'data/fashion-mnist/LICENSE'];
 
 rmSync(dist, { recursive: true, force: true });
 mkdirSync(join(dist, 'assets'), { recursive: true });

@@ -1,6 +1,9 @@
-//! Fashion-MNIST (Xiao et al. 2017), complete, as lossless WebP (`scripts/pack-fashion.py`).
+//! Fashion-MNIST (Xiao et al. 2017), complete, packed by `scripts/pack-fashion.py`.
 
-use std::sync::{Arc, OnceLock};
+use std::{
+    io::Read,
+    sync::{Arc, OnceLock},
+};
 
 use super::{Dataset, PictureShape, Pictures};
 use crate::{
@@ -38,7 +41,7 @@ pub fn open() -> Result<Arc<Dataset>> {
     let data = Dataset {
         name: "fashion-mnist".into(),
         classes: CLASSES.map(String::from).to_vec(),
-        train: Arc::new(pictures(assets::FASHION_TRAIN, 60_000)?),
+        train: Arc::new(pictures(assets::FASHION_TRAIN[0], 60_000)?),
         test: test()?,
         skipped: 0,
     };
@@ -54,7 +57,7 @@ pub fn test() -> Result<Arc<Pictures>> {
     if let Some(open) = OPEN.get() {
         return Ok(open.clone());
     }
-    let test = pictures(assets::FASHION_TEST, 10_000)?;
+    let test = pictures(assets::FASHION_TEST[0], 10_000)?;
     Ok(OPEN.get_or_init(|| Arc::new(test)).clone())
 }
 
@@ -90,37 +93,81 @@ fn idx_md5(sizes: &[u32], body: &[u8]) -> String {
     crate::run::hex(&hash.finalize())
 }
 
-fn pictures([images, labels]: [&str; 2], n: usize) -> Result<Pictures> {
-    let (pixels, labels) = (grey(images, n * SHAPE.n())?, grey(labels, n)?);
-    Ok(Pictures { pixels, labels, shape: SHAPE })
+/// Contexts that differences are sorted by.
+const CONTEXTS: usize = 128;
+/// Where a step of the neighbours' roughness begins.
+const STEPS: [usize; 15] = [1, 3, 6, 10, 15, 20, 27, 36, 46, 60, 80, 105, 140, 190, 270];
+
+/// The `n` pictures of a packed file.
+fn pictures(path: &str, n: usize) -> Result<Pictures> {
+    let bad = |reason: &str| Error::file(path, reason);
+    let file = assets::bytes(path)?;
+    let (mut parts, mut rest) = (Vec::new(), &*file);
+    while let Some((length, after)) = rest.split_first_chunk::<4>() {
+        let length = u32::from_le_bytes(*length) as usize;
+        parts.push(after.get(..length).ok_or_else(|| bad("is cut off"))?);
+        rest = &after[length..];
+    }
+    let (mut pixels, mut labels) = (Vec::with_capacity(n * SHAPE.n()), Vec::with_capacity(n));
+    for part in par::map(parts, |part| unpack(part, n)) {
+        let (some, their) = part.ok_or_else(|| bad("is damaged"))?;
+        pixels.extend(some);
+        labels.extend(their);
+    }
+    match labels.len() == n {
+        true => Ok(Pictures { pixels, labels, shape: SHAPE }),
+        false => Err(bad(&format!("{} pictures, expected {n}", labels.len()))),
+    }
 }
 
-/// Exactly `n` bytes: the grey values of WebP pictures that follow one another in a file.
-fn grey(path: &str, n: usize) -> Result<Vec<u8>> {
-    let bad = |reason: String| Error::file(path, reason);
-    let file = assets::bytes(path)?;
-    let mut pictures = Vec::new();
-    let mut rest = &*file;
-    // A RIFF file begins with its name and the bytes that follow its length.
-    while let Some((head, _)) = rest.split_first_chunk::<8>() {
-        let [.., a, b, c, d] = *head;
-        let end = (u32::from_le_bytes([a, b, c, d]) as usize).saturating_add(8);
-        let picture = rest.get(..end).ok_or_else(|| bad("is cut off".into()))?;
-        pictures.push(picture);
-        rest = &rest[end..];
+/// Pixels and labels of a part of at most `most` pictures; `None` where it is damaged.
+///
+/// The prediction is the median of LOCO-I (Weinberger et al. 2000).
+fn unpack(part: &[u8], most: usize) -> Option<(Vec<u8>, Vec<u8>)> {
+    const SIDE: usize = SHAPE.width;
+    let mut bytes = Vec::new();
+    let limit = 4 * CONTEXTS + most * (SHAPE.n() + 1);
+    flate2::read::DeflateDecoder::new(part).take(limit as u64).read_to_end(&mut bytes).ok()?;
+    let (counts, body) = bytes.split_at_checked(4 * CONTEXTS)?;
+    let n = body.len() / (SHAPE.n() + 1);
+    let (differences, labels) = body.split_at_checked(n * SHAPE.n())?;
+    // What is left of each context's differences.
+    let (mut left, mut rest) = ([&[][..]; CONTEXTS], differences);
+    for (left, count) in left.iter_mut().zip(counts.as_chunks::<4>().0) {
+        (*left, rest) = rest.split_at_checked(u32::from_le_bytes(*count) as usize)?;
     }
-    let decoded = par::map(pictures, |picture| {
-        image::load_from_memory_with_format(picture, image::ImageFormat::WebP)
-    });
-    let mut bytes = Vec::with_capacity(n);
-    for picture in decoded {
-        let picture = picture.map_err(|e| bad(e.to_string()))?.into_rgb8();
-        bytes.extend(picture.pixels().map(|pixel| pixel[0]));
+    let mut step = [0; 3 * 255 + 1];
+    for (rough, step) in step.iter_mut().enumerate() {
+        *step = STEPS.iter().filter(|begins| rough >= **begins).count();
     }
-    match bytes.len() == n {
-        true => Ok(bytes),
-        false => Err(bad(format!("{} values, expected {n}", bytes.len()))),
+    let mut pixels = Vec::with_capacity(differences.len());
+    for _ in 0..n {
+        // The row above with a zero at both ends.
+        let mut above = [0u8; SIDE + 2];
+        for _ in 0..SHAPE.height {
+            let mut row = [0u8; SIDE + 2];
+            for x in 1..=SIDE {
+                let [w, n, nw, ne] = [row[x - 1], above[x], above[x - 1], above[x + 1]];
+                let (low, high) = (w.min(n), w.max(n));
+                // Between the two, so no sum leaves a byte.
+                let guess = if nw >= high {
+                    low
+                } else if nw <= low {
+                    high
+                } else {
+                    low + (high - nw)
+                };
+                let rough = [(w, nw), (n, nw), (ne, n)].map(|(a, b)| a.abs_diff(b) as usize);
+                let context = (guess >> 5) as usize * 16 + step[rough.iter().sum::<usize>()];
+                let (off, after) = left[context].split_first()?;
+                left[context] = after;
+                row[x] = guess.wrapping_add(*off);
+            }
+            pixels.extend_from_slice(&row[1..=SIDE]);
+            above = row;
+        }
     }
+    (labels.len() == n).then(|| (pixels, labels.to_vec()))
 }
 
 #[cfg(test)]
@@ -137,6 +184,23 @@ mod tests {
         }
         let mean = data.train.pixels.iter().map(|&b| b as f64).sum::<f64>() / 255.0 / 47_040_000.0;
         assert!((mean - 0.2860).abs() < 1e-4);
+    }
+
+    #[test]
+    fn a_damaged_file_is_none() {
+        let file = assets::bytes(assets::FASHION_TEST[0]).unwrap();
+        let length = u32::from_le_bytes(file[..4].try_into().unwrap()) as usize;
+        let part = &file[4..4 + length];
+        assert_eq!(unpack(part, 5_000).unwrap().1.len(), 5_000);
+        // Fewer pictures than there are, an end too early, and bits that others took the place of.
+        assert!(unpack(part, 4_999).is_none() && unpack(&part[..length / 2], 5_000).is_none());
+        for at in (0..length).step_by(length / 50) {
+            let mut other = part.to_vec();
+            other[at] ^= 0x55;
+            if let Some((pixels, labels)) = unpack(&other, 5_000) {
+                assert_eq!(pixels.len(), SHAPE.n() * labels.len());
+            }
+        }
     }
 
     #[test]
