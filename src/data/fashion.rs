@@ -131,10 +131,15 @@ fn unpack(part: &[u8], most: usize) -> Option<(Vec<u8>, Vec<u8>)> {
     let (counts, body) = bytes.split_at_checked(4 * CONTEXTS)?;
     let n = body.len() / (SHAPE.n() + 1);
     let (differences, labels) = body.split_at_checked(n * SHAPE.n())?;
-    // What is left of each context's differences.
-    let (mut left, mut rest) = ([&[][..]; CONTEXTS], differences);
-    for (left, count) in left.iter_mut().zip(counts.as_chunks::<4>().0) {
-        (*left, rest) = rest.split_at_checked(u32::from_le_bytes(*count) as usize)?;
+    // Where each context's next difference is; they end where the next context's begin.
+    let mut next = [0; CONTEXTS];
+    let mut end = 0usize;
+    for (next, count) in next.iter_mut().zip(counts.as_chunks::<4>().0) {
+        *next = end;
+        end = end.checked_add(u32::from_le_bytes(*count) as usize)?;
+    }
+    if end != differences.len() {
+        return None;
     }
     let mut step = [0; 3 * 255 + 1];
     for (rough, step) in step.iter_mut().enumerate() {
@@ -143,27 +148,18 @@ fn unpack(part: &[u8], most: usize) -> Option<(Vec<u8>, Vec<u8>)> {
     let mut pixels = Vec::with_capacity(differences.len());
     for _ in 0..n {
         // The row above with a zero at both ends.
-        let mut above = [0u8; SIDE + 2];
+        let mut above = [0i32; SIDE + 2];
         for _ in 0..SHAPE.height {
-            let mut row = [0u8; SIDE + 2];
+            let mut row = [0i32; SIDE + 2];
             for x in 1..=SIDE {
                 let [w, n, nw, ne] = [row[x - 1], above[x], above[x - 1], above[x + 1]];
-                let (low, high) = (w.min(n), w.max(n));
-                // Between the two, so no sum leaves a byte.
-                let guess = if nw >= high {
-                    low
-                } else if nw <= low {
-                    high
-                } else {
-                    low + (high - nw)
-                };
-                let rough = [(w, nw), (n, nw), (ne, n)].map(|(a, b)| a.abs_diff(b) as usize);
-                let context = (guess >> 5) as usize * 16 + step[rough.iter().sum::<usize>()];
-                let (off, after) = left[context].split_first()?;
-                left[context] = after;
-                row[x] = guess.wrapping_add(*off);
+                let guess = (w + n - nw).clamp(w.min(n), w.max(n));
+                let rough = (w - nw).abs() + (n - nw).abs() + (ne - n).abs();
+                let next = &mut next[(guess >> 5) as usize * 16 + step[rough as usize]];
+                row[x] = (guess + i32::from(*differences.get(*next)?)) & 255;
+                *next += 1;
             }
-            pixels.extend_from_slice(&row[1..=SIDE]);
+            pixels.extend(row[1..=SIDE].iter().map(|value| *value as u8));
             above = row;
         }
     }
