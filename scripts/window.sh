@@ -15,28 +15,30 @@ Xvfb ":$screen" -screen 0 1280x800x24 >/dev/null 2>&1 &
 server=$!
 export DISPLAY=":$screen" XDG_RUNTIME_DIR="${XDG_RUNTIME_DIR:-$(mktemp -d)}"
 unset WAYLAND_DISPLAY
-trap 'kill ${camera:-} ${studio:-} $server 2>/dev/null || true; rm -rf "$frames"' EXIT
+trap 'kill ${studio:-} $server 2>/dev/null || true; rm -rf "$frames"' EXIT
 sleep 1
 "$CARGO_TARGET_DIR/release/salun" --device cpu &
 studio=$!
 
-click() { xdotool mousemove "$1" "$2" click 1; }
-record() { # a frame every three seconds
-  while sleep 3; do
-    import -window root -resize 960x600 "$frames/frame-$(date +%s).png" || return 0
-  done
+shot() {
+  import -window root "$frames/$1.png"
+  convert "$frames/$1.png" -resize 960x600 "$frames/small-$1.png"
 }
+click() { xdotool mousemove "$1" "$2" click 1; }
 
 sleep "${OPENING:-12}"
-record &
-camera=$!
+shot open
 click 165 186 # the chip of the class Sneaker
 sleep "${SCORING:-32}"
+shot saliency
 click 115 508 # Forget
-sleep "${VERDICT:-315}"
-kill $camera
-import -window root "$frames/verdict.png"
+sleep "${TRAINING:-75}"
+shot training
+sleep "${VERDICT:-240}"
+shot verdict
 cwebp -quiet -near_lossless 60 "$frames/verdict.png" -o "$out/verdict.webp"
-# The last frame stands longer than the others.
-mapfile -t all < <(ls "$frames"/frame-*.png)
-img2webp -loop 0 -lossy -q 70 -d 200 "${all[@]}" -d 3000 "${all[-1]}" -o "$out/forgetting.webp" >/dev/null
+cd "$frames"
+img2webp -loop 0 -lossy -q 85 -d 2000 small-open.png -d 2500 small-saliency.png \
+  -d 2500 small-training.png -d 4000 small-verdict.png -o forgetting.webp >/dev/null
+cd - >/dev/null
+mv "$frames/forgetting.webp" "$out/"
