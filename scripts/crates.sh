@@ -3,6 +3,7 @@
 # costs each new machine its compilation. Of a new one it says which crate and feature brought it.
 #   scripts/crates.sh [--accept]
 set -euo pipefail
+export LC_ALL=C
 cd "$(dirname "$0")/.."
 known=scripts/crates.txt
 
