@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Opens the studio in a virtual screen, does the main job with the mouse and takes two pictures for
-# README and docs: forgetting.webp, which moves, and verdict.webp. Needs xvfb, xdotool, imagemagick and webp (Debian's names).
+# README and docs: forgetting.webp, which moves, and verdict.webp. Needs xvfb, xdotool, imagemagick and
+# webp (Debian's names).
 #   scripts/window.sh [OUT-FOLDER]
 set -euo pipefail
 cd "$(dirname "$0")/.."
