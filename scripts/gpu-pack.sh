@@ -11,6 +11,8 @@ trap 'rm -rf "$scratch"' EXIT
 
 cargo build --release --no-default-features
 strip -o "$scratch/salun" "${CARGO_TARGET_DIR:-target}/release/salun"
+# For tests and other scripts, the program with everything inside again.
+cargo build --release
 xz -T0 "$scratch/salun"
 
 # What git tracks, or would, as it is here.

@@ -5,7 +5,7 @@
 # SALUN names the program; else it is salun, target/release/salun or salun.xz of this folder's
 # repository. One that was built without models and data takes them from SALUN_ASSETS, else from the
 # repository. DEVICE is gpu, PYTHON python3, and LIMIT 480 seconds for it all, unless set.
-# Every step has a limit of its own: one that hangs costs no other. Into the folder (salun-gpu) go
+# Every step has a limit of its own, and what no time is left for is left out and said. Into the folder (salun-gpu) go
 # each step's object as NAME.json and its words as NAME.log; result.json has all of it, page.txt is
 # for a person. Status 1: a step that ran has failed.
 set -uo pipefail
@@ -23,7 +23,8 @@ trap '[[ -z $child ]] || kill "$child" 2>/dev/null; exit 130' INT TERM
 # The program's path.
 program() {
   local found
-  for found in ${SALUN:+"$SALUN"} "$root/salun" "$root/target/release/salun"; do
+  for found in ${SALUN:+"$SALUN"} "$root/salun" \
+    "${CARGO_TARGET_DIR:-$root/target}/release/salun"; do
     if [[ -f $found && -x $found ]]; then
       realpath "$found"
       return
@@ -99,7 +100,8 @@ report() {
   } >"$out/page.txt"
   {
     for name in "${names[@]}"; do
-      [[ ${status[$name]} == ok || ${status[$name]} == 'left out' ]] || ok=false
+      # What was not checked is not right.
+      [[ ${status[$name]} == ok || ${status[$name]} == 'left out' && $name != check-* ]] || ok=false
     done
     printf '{"device":%s,"rival":%s,"limit_s":%d,"seconds":%d,"ok":%s,"steps":[' "$found" \
       "$(quoted "$rival")" "$limit" $SECONDS $ok

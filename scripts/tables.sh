@@ -7,7 +7,7 @@ out=${1:?a folder for the runs is needed}
 shift
 names=("$@")
 [ $# -gt 0 ] || names=(table1 classwise iu-alpha estimators density ratio ddpm-classwise)
-salun=${SALUN:-target/release/salun}
+salun=${SALUN:-${CARGO_TARGET_DIR:-target}/release/salun}
 mkdir -p "$out"
 for name in "${names[@]}"; do
   nice -n 10 "$salun" table "$name" --scale small --seeds "${SEEDS:-3}" --device cpu --out "$out/$name"

@@ -126,7 +126,8 @@ mod fetched {
     }
 
     thread_local! {
-        static FILES: RefCell<HashMap<&'static str, Vec<u8>>> = RefCell::default();
+        /// They stay as long as the page does.
+        static FILES: RefCell<HashMap<&'static str, &'static [u8]>> = RefCell::default();
     }
 
     /// A file by its path under `assets/`, after [`fetch`].
@@ -134,8 +135,8 @@ mod fetched {
     /// # Errors
     /// It was not fetched.
     pub fn bytes(path: &str) -> Result<Cow<'static, [u8]>> {
-        let bytes = FILES.with_borrow(|files| files.get(path).cloned());
-        bytes.map(Cow::Owned).ok_or_else(|| Error::file(path, "is not there yet"))
+        let bytes = FILES.with_borrow(|files| files.get(path).copied());
+        bytes.map(Cow::Borrowed).ok_or_else(|| Error::file(path, "is not there yet"))
     }
 
     /// Downloads files from beside the page; files that are here are left out.
@@ -147,8 +148,8 @@ mod fetched {
             if FILES.with_borrow(|files| files.contains_key(path)) {
                 continue;
             }
-            let bytes = download(path, monitor).await?;
-            FILES.with_borrow_mut(|files| files.insert(path, bytes));
+            let bytes = download(path, monitor).await?.into_boxed_slice();
+            FILES.with_borrow_mut(|files| files.insert(path, Box::leak(bytes)));
         }
         Ok(())
     }

@@ -9,18 +9,14 @@ export class Download {
     if (!response.ok) throw new Error(`the server answers ${response.status}`);
     download.loaded = 0;
     download.total = Number(response.headers.get('content-length')) || 0;
-    const stream = response.body.pipeThrough(new TransformStream({
-      transform(chunk, controller) {
-        download.loaded += chunk.length;
-        controller.enqueue(chunk);
-      },
-    }));
-    download.reader = stream.getReader();
+    download.reader = response.body.getReader();
     return download;
   }
 
   async next() {
-    return (await this.reader.read()).value;
+    const { value } = await this.reader.read();
+    this.loaded += value?.length ?? 0;
+    return value;
   }
 
   cancel() {

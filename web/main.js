@@ -82,7 +82,7 @@ for (const kind of ['dragover', 'drop']) {
 }
 $('#again').addEventListener('click', () => location.reload());
 
-if (typeof WebAssembly !== 'object' || typeof DecompressionStream !== 'function') {
+if (typeof WebAssembly !== 'object') {
   tell('This browser is too old for the studio. It needs WebAssembly and, for speed, WebGPU: a current Chrome, Edge, Firefox or Safari');
   progress.hidden = true;
 } else {

@@ -99,7 +99,8 @@ pub fn run(args: &Args, common: &Common) -> Result<()> {
     if common.json {
         print::json(&Found { device, ok: wrong.is_none(), parts })?;
     }
-    wrong.map_or(Ok(()), |said| Err(Error::Device(said)))
+    let go_on = "go on with --device cpu, or with a newer driver";
+    wrong.map_or(Ok(()), |said| Err(Error::Device(format!("{said}; {go_on}"))))
 }
 
 /// Runs a part; the device's failure is an outcome.
@@ -133,7 +134,7 @@ fn hold(name: &'static str, part: Part, compute: &Compute, common: &Common) -> R
         Err(Error::Device(why)) => (Vec::new(), Some(why)),
         Err(other) => (Vec::new(), Some(other.to_string())),
     };
-    let ok = error.is_none() && compared.iter().all(Off::is_near);
+    let ok = error.is_none() && !compared.is_empty() && compared.iter().all(Off::is_near);
     let worst = compared.iter().max_by(|a, b| a.share().total_cmp(&b.share())).cloned();
     let seconds = clock.elapsed().as_secs_f64();
     Ok(Row { part: name, ok, seconds, first_update_s, error, worst, compared })
@@ -179,6 +180,9 @@ impl Row {
 
 /// How far a result is from the CPU's.
 fn far(Off { what, by, limit }: &Off) -> String {
+    if *by == f32::MAX {
+        return format!("{what}: not a number, or not as many as on the CPU");
+    }
     if *limit == 0.0 {
         return format!("{what}: {} values with other bits", print::grouped(*by as usize));
     }

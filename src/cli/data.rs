@@ -115,7 +115,7 @@ fn names(emoji: &Emoji) -> Vec<&str> {
     emoji.index.concepts.iter().map(|c| c.name.as_str()).collect()
 }
 
-const SHIPPED: &str = "inside the program";
+const SHIPPED: &str = "with the program";
 
 fn list(common: &Common) -> Result<()> {
     if common.json {

@@ -94,9 +94,11 @@ fn idx_md5(sizes: &[u32], body: &[u8]) -> String {
 }
 
 /// Contexts that differences are sorted by.
-const CONTEXTS: usize = 128;
-/// Where a step of the neighbours' roughness begins.
-const STEPS: [usize; 15] = [1, 3, 6, 10, 15, 20, 27, 36, 46, 60, 80, 105, 140, 190, 270];
+const CONTEXTS: usize = 256;
+/// Where a step begins of the value above, of its change, and of how rough it is around it.
+const VALUES: [i16; 7] = [32, 64, 96, 128, 160, 192, 224];
+const CHANGES: [i16; 7] = [-60, -20, -5, 0, 1, 6, 21];
+const ROUGH: [i16; 3] = [3, 20, 70];
 
 /// The `n` pictures of a packed file.
 fn pictures(path: &str, n: usize) -> Result<Pictures> {
@@ -107,6 +109,9 @@ fn pictures(path: &str, n: usize) -> Result<Pictures> {
         let length = u32::from_le_bytes(*length) as usize;
         parts.push(after.get(..length).ok_or_else(|| bad("is cut off"))?);
         rest = &after[length..];
+    }
+    if !rest.is_empty() {
+        return Err(bad("has bytes after its end"));
     }
     let (mut pixels, mut labels) = (Vec::with_capacity(n * SHAPE.n()), Vec::with_capacity(n));
     for part in par::map(parts, |part| unpack(part, n)) {
@@ -121,13 +126,10 @@ fn pictures(path: &str, n: usize) -> Result<Pictures> {
 }
 
 /// Pixels and labels of a part of at most `most` pictures; `None` where it is damaged.
-///
-/// The prediction is the median of LOCO-I (Weinberger et al. 2000).
 fn unpack(part: &[u8], most: usize) -> Option<(Vec<u8>, Vec<u8>)> {
-    const SIDE: usize = SHAPE.width;
     let mut bytes = Vec::new();
     let limit = 4 * CONTEXTS + most * (SHAPE.n() + 1);
-    flate2::read::DeflateDecoder::new(part).take(limit as u64).read_to_end(&mut bytes).ok()?;
+    flate2::read::ZlibDecoder::new(part).take(limit as u64).read_to_end(&mut bytes).ok()?;
     let (counts, body) = bytes.split_at_checked(4 * CONTEXTS)?;
     let n = body.len() / (SHAPE.n() + 1);
     let (differences, labels) = body.split_at_checked(n * SHAPE.n())?;
@@ -138,32 +140,40 @@ fn unpack(part: &[u8], most: usize) -> Option<(Vec<u8>, Vec<u8>)> {
         *next = end;
         end = end.checked_add(u32::from_le_bytes(*count) as usize)?;
     }
-    if end != differences.len() {
+    if end != differences.len() || labels.len() != n {
         return None;
     }
-    let mut step = [0; 3 * 255 + 1];
-    for (rough, step) in step.iter_mut().enumerate() {
-        *step = STEPS.iter().filter(|begins| rough >= **begins).count();
-    }
-    let mut pixels = Vec::with_capacity(differences.len());
-    for _ in 0..n {
-        // The row above with a zero at both ends.
-        let mut above = [0i32; SIDE + 2];
-        for _ in 0..SHAPE.height {
-            let mut row = [0i32; SIDE + 2];
-            for x in 1..=SIDE {
-                let [w, n, nw, ne] = [row[x - 1], above[x], above[x - 1], above[x + 1]];
-                let guess = (w + n - nw).clamp(w.min(n), w.max(n));
-                let rough = (w - nw).abs() + (n - nw).abs() + (ne - n).abs();
-                let next = &mut next[(guess >> 5) as usize * 16 + step[rough as usize]];
-                row[x] = (guess + i32::from(*differences.get(*next)?)) & 255;
+    let mut pixels = vec![0; differences.len()];
+    for picture in pixels.chunks_exact_mut(SHAPE.n()) {
+        // The two rows above.
+        let mut above = [[0; SHAPE.width]; 2];
+        for row in picture.as_chunks_mut().0 {
+            let contexts = contexts(&above[1], &above[0]);
+            for (x, value) in row.iter_mut().enumerate() {
+                let next = &mut next[usize::from(contexts[x])];
+                *value = above[1][x].wrapping_add(*differences.get(*next)?);
                 *next += 1;
             }
-            pixels.extend(row[1..=SIDE].iter().map(|value| *value as u8));
-            above = row;
+            above = [above[1], *row];
         }
     }
-    (labels.len() == n).then(|| (pixels, labels.to_vec()))
+    Some((pixels, labels.to_vec()))
+}
+
+/// The contexts of a row's pixels, from the row above and the one above that.
+fn contexts(above: &[u8; SHAPE.width], higher: &[u8; SHAPE.width]) -> [u8; SHAPE.width] {
+    /// How many steps have begun at a value.
+    fn step<const N: usize>(begins: [i16; N], value: i16) -> u8 {
+        begins.iter().map(|begins| u8::from(value >= *begins)).sum()
+    }
+    let mut row = [0i16; SHAPE.width + 2];
+    row[1..=SHAPE.width].iter_mut().zip(above).for_each(|(to, from)| *to = i16::from(*from));
+    std::array::from_fn(|x| {
+        let [west, n, east] = [row[x], row[x + 1], row[x + 2]];
+        step(VALUES, n) * 32
+            + step(CHANGES, n - i16::from(higher[x])) * 4
+            + step(ROUGH, (n - west).abs() + (east - n).abs())
+    })
 }
 
 #[cfg(test)]
@@ -193,9 +203,7 @@ mod tests {
         for at in (0..length).step_by(length / 50) {
             let mut other = part.to_vec();
             other[at] ^= 0x55;
-            if let Some((pixels, labels)) = unpack(&other, 5_000) {
-                assert_eq!(pixels.len(), SHAPE.n() * labels.len());
-            }
+            assert!(unpack(&other, 5_000).is_none(), "byte {at}");
         }
     }
 

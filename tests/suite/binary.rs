@@ -8,11 +8,12 @@ use std::{
 
 use salun_studio::models::{
     Architecture, Model,
-    card::Card,
     checkpoint::{self, Precision},
     resnet::ResnetConfig,
     unet::UnetConfig,
 };
+
+use crate::common::{card, fresh};
 
 /// A folder that is there for one test.
 pub struct Scratch(pub PathBuf);
@@ -31,6 +32,12 @@ impl Scratch {
 
     pub fn put(&self, name: &str, bytes: impl AsRef<[u8]>) {
         fs::write(self.path(name), bytes).unwrap();
+    }
+
+    /// Writes a model's file, and gives its path as a recipe names it.
+    pub fn keep(&self, name: &str, model: &Model) -> String {
+        self.put(name, bytes(model));
+        self.path(name).to_string_lossy().into_owned()
     }
 
     /// Names of everything in the folder.
@@ -114,22 +121,8 @@ impl Drop for Scratch {
 }
 
 fn model(architecture: Architecture) -> Model {
-    let (network, layout) = architecture.build();
     let data = salun_studio::data::open("fashion-mnist").unwrap();
-    let card = Card {
-        name: "tiny".into(),
-        architecture,
-        data: data.name.clone(),
-        classes: data.classes.clone(),
-        split_seed: 1,
-        without: None,
-        unlearned: Vec::new(),
-        training: None,
-        metrics: Default::default(),
-        device: String::new(),
-        version: String::new(),
-    };
-    Model { card, network: network.into(), weights: layout.init(1) }
+    fresh(card(architecture, &data.name, data.classes.clone()), 1)
 }
 
 /// The bytes of a model's file.

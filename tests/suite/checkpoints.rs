@@ -13,7 +13,6 @@ use rand::{RngExt, SeedableRng};
 use safetensors::SafeTensors;
 use salun_studio::models::{
     Architecture, Model,
-    card::Card,
     checkpoint::{self, Precision},
     layers::{Mode, Pass},
     swin::SwinConfig,
@@ -23,7 +22,7 @@ use salun_studio::models::{
 };
 use zip::{CompressionMethod, ZipArchive, ZipWriter, write::SimpleFileOptions};
 
-use crate::common::packed;
+use crate::common::{card, fresh, packed};
 
 /// What a file may cost besides twice its size: the objects of the longest pickle.
 const SLACK: usize = 16 << 20;
@@ -37,13 +36,18 @@ thread_local! {
 /// The system's allocator, counting for each thread by itself.
 struct Counting;
 
+/// Counts what comes to this thread.
+fn grow(size: usize) {
+    NOW.with(|now| {
+        now.set(now.get().saturating_add(size));
+        MOST.with(|most| most.set(most.get().max(now.get())));
+    });
+}
+
 // SAFETY: every call is the system allocator's own; counting touches plain cells.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        NOW.with(|now| {
-            now.set(now.get().saturating_add(layout.size()));
-            MOST.with(|most| most.set(most.get().max(now.get())));
-        });
+        grow(layout.size());
         // SAFETY: as the caller promises.
         unsafe { System.alloc(layout) }
     }
@@ -52,6 +56,14 @@ unsafe impl GlobalAlloc for Counting {
         NOW.with(|now| now.set(now.get().saturating_sub(layout.size())));
         // SAFETY: as the caller promises.
         unsafe { System.dealloc(at, layout) }
+    }
+
+    unsafe fn realloc(&self, at: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        // Both are there while one is copied to the other.
+        grow(size);
+        NOW.with(|now| now.set(now.get().saturating_sub(layout.size())));
+        // SAFETY: as the caller promises.
+        unsafe { System.realloc(at, layout, size) }
     }
 }
 
@@ -104,22 +116,6 @@ fn a_checkpoint_in_the_official_format_gives_pytorchs_logits() {
     close(&logits(&model, &values("x"), 32), &values("logits"));
 }
 
-fn card(architecture: Architecture, classes: usize) -> Card {
-    Card {
-        name: "tiny".into(),
-        architecture,
-        data: "unknown".into(),
-        classes: (0..classes).map(|c| format!("class {c}")).collect(),
-        split_seed: 1,
-        without: None,
-        unlearned: Vec::new(),
-        training: None,
-        metrics: Default::default(),
-        device: String::new(),
-        version: String::new(),
-    }
-}
-
 /// A small model of each kind, with fresh weights.
 fn models() -> Vec<Model> {
     let (mean, std) = (vec![0.5, 0.25], vec![0.25, 0.5]);
@@ -139,11 +135,9 @@ fn models() -> Vec<Model> {
     };
     let resnet =
         salun_studio::models::resnet::ResnetConfig { width: 4, channels: 2, classes: 7, mean, std };
+    let classes: Vec<String> = (0..7).map(|c| format!("class {c}")).collect();
     [Architecture::Resnet(resnet), Architecture::Vgg(vgg), Architecture::Swin(swin)]
-        .map(|architecture| {
-            let (network, layout) = architecture.build();
-            Model { card: card(architecture, 7), network: network.into(), weights: layout.init(3) }
-        })
+        .map(|architecture| fresh(card(architecture, "unknown", classes.clone()), 3))
         .into()
 }
 

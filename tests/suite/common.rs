@@ -1,4 +1,4 @@
-//! What several test files use: fixtures and tiny networks.
+//! What several test files use: fixtures, tiny networks and an engine that is asked.
 
 use std::{collections::HashMap, io::Read, path::Path, sync::Arc};
 
@@ -6,12 +6,22 @@ use burn::tensor::{Device, Tensor, TensorData};
 use safetensors::{Dtype, SafeTensors};
 use salun_studio::{
     data::{self, Dataset, Pictures},
+    engine::{
+        Engine,
+        job::{Event, Job, Outcome, Run},
+    },
+    error::Result,
+    gpu::device::{self, DeviceChoice},
     models::{
-        Architecture, Model, checkpoint, registry,
+        Architecture, Model,
+        card::Card,
+        checkpoint, registry,
         unet::UnetConfig,
         weights::{HostWeights, WeightLayout},
     },
+    run::recipe::Recipe,
 };
+use serde_json::Value;
 
 /// Whether this process is for one test alone; else runs that test in such a process, which may open
 /// the GPU as a process can do once.
@@ -23,7 +33,8 @@ pub fn alone(test: &str) -> bool {
     let mut itself = std::process::Command::new(std::env::current_exe().unwrap());
     let ended = itself.args(["--exact", test, "--nocapture"]).env(ALONE, "1").output().unwrap();
     let said = String::from_utf8_lossy(&ended.stderr);
-    assert!(ended.status.success(), "{said}");
+    let passed = String::from_utf8_lossy(&ended.stdout).contains("1 passed");
+    assert!(ended.status.success() && passed, "{test}: {said}");
     eprintln!("{said}");
     false
 }
@@ -37,16 +48,22 @@ pub fn packed(name: &str) -> Vec<u8> {
     bytes
 }
 
-/// A fixture: every tensor by name.
+/// A fixture: every tensor by name, and settings as JSON.
 pub struct Fixture {
     pub floats: HashMap<String, (Vec<usize>, Vec<f32>)>,
     pub ints: HashMap<String, Vec<i64>>,
+    pub settings: HashMap<String, Value>,
     bytes: HashMap<String, Vec<u8>>,
 }
 
 impl Fixture {
     pub fn open(name: &str) -> Self {
         let bytes = packed(name);
+        let (_, metadata) = SafeTensors::read_metadata(&bytes).unwrap();
+        let settings = metadata.metadata().clone().unwrap_or_default();
+        // PyTorch's version is no JSON.
+        let parsed = |v: String| serde_json::from_str(&v).unwrap_or(Value::String(v));
+        let settings = settings.into_iter().map(|(k, v)| (k, parsed(v))).collect();
         let file = SafeTensors::deserialize(&bytes).unwrap();
         let (mut floats, mut ints, mut small) = (HashMap::new(), HashMap::new(), HashMap::new());
         for (name, view) in file.iter() {
@@ -60,7 +77,11 @@ impl Fixture {
                 floats.insert(name.into(), (view.shape().to_vec(), values));
             }
         }
-        Self { floats, ints, bytes: small }
+        Self { floats, ints, settings, bytes: small }
+    }
+
+    pub fn config<T: serde::de::DeserializeOwned>(&self, name: &str) -> T {
+        serde_json::from_value(self.settings[name].clone()).unwrap()
     }
 
     pub fn values(&self, name: &str) -> &[f32] {
@@ -124,8 +145,79 @@ pub fn close(what: &str, got: &[f32], expected: &[f32], tolerance: f64) {
     }
 }
 
-pub fn wait<T>(future: impl Future<Output = salun_studio::error::Result<T>>) -> T {
+pub fn wait<T>(future: impl Future<Output = Result<T>>) -> T {
     pollster::block_on(future).unwrap()
+}
+
+/// An engine that does one job after another; test files add what only they ask for.
+pub struct Client {
+    pub engine: Engine,
+    /// The number of the last job: an engine wants them to grow.
+    job: u64,
+}
+
+impl Client {
+    pub fn new(choice: DeviceChoice) -> Self {
+        Self { engine: Engine::spawn(device::open(choice).expect("a device")), job: 0 }
+    }
+
+    /// Queues a job, and does not wait for it.
+    pub fn start(&mut self, job: Job) {
+        self.job += 1;
+        self.engine.start(self.job, job);
+    }
+
+    /// Runs a job to its end, and tells the phases that it goes through.
+    pub fn told(&mut self, job: Job, mut phase: impl FnMut(&str)) -> Result<Outcome> {
+        self.start(job);
+        loop {
+            match self.engine.wait().expect("the engine lives") {
+                Event::Done { outcome, .. } => return Ok(outcome),
+                Event::Failed { error, .. } => return Err(error),
+                Event::Progress { progress, .. } => phase(&progress.phase),
+                _ => {}
+            }
+        }
+    }
+
+    pub fn answer(&mut self, job: Job) -> Result<Outcome> {
+        self.told(job, |_| {})
+    }
+
+    /// Runs a job that must not fail.
+    pub fn run(&mut self, job: Job) -> Outcome {
+        self.answer(job).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    pub fn unlearn(&mut self, recipe: Recipe) -> Arc<Run> {
+        match self.run(Job::Unlearn(recipe)) {
+            Outcome::Unlearned(run) => run,
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+/// The card of a model that nothing was done to.
+pub fn card(architecture: Architecture, data: &str, classes: Vec<String>) -> Card {
+    Card {
+        name: "tiny".into(),
+        architecture,
+        data: data.into(),
+        classes,
+        split_seed: 1,
+        without: None,
+        unlearned: Vec::new(),
+        training: None,
+        metrics: Default::default(),
+        device: String::new(),
+        version: String::new(),
+    }
+}
+
+/// The card's model with fresh weights.
+pub fn fresh(card: Card, seed: u64) -> Model {
+    let (network, layout) = card.architecture.build();
+    Model { card, network: Arc::new(network), weights: layout.init(seed) }
 }
 
 /// A classifier of this base width with fresh weights, on Fashion-MNIST.
@@ -137,8 +229,7 @@ pub fn classifier(width: usize) -> Model {
     if let Some(training) = &mut card.training {
         training.augmentation = "none".into();
     }
-    let (network, layout) = card.architecture.build();
-    Model { card, network: Arc::new(network), weights: layout.init(1) }
+    fresh(card, 1)
 }
 
 /// A diffusion model that is small enough for tests, with fresh weights.
@@ -155,8 +246,7 @@ pub fn unet() -> Model {
         resolution: 28,
         classes: 10,
     });
-    let (network, layout) = card.architecture.build();
-    Model { card, network: Arc::new(network), weights: layout.init(1) }
+    fresh(card, 1)
 }
 
 /// The first pictures of Fashion-MNIST.

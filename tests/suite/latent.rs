@@ -7,8 +7,7 @@ use std::{
     sync::Arc,
 };
 
-use burn::tensor::{Device, Tensor, TensorData};
-use safetensors::{Dtype, SafeTensors};
+use burn::tensor::{Device, Tensor};
 use salun_studio::{
     diffusion::{
         latent::predict,
@@ -16,7 +15,7 @@ use salun_studio::{
     },
     error::Result,
     models::{
-        checkpoint::{self, Precision},
+        checkpoint::Precision,
         latent::{
             LatentModel,
             autoencoder::Autoencoder,
@@ -32,7 +31,7 @@ use salun_studio::{
 };
 use serde_json::Value;
 
-use crate::common::packed;
+use crate::common::Fixture;
 
 /// Largest share of the expected tensor's own size by which a result may be off.
 const FORWARD: f64 = 1e-3;
@@ -42,45 +41,10 @@ fn path(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/latent").join(name)
 }
 
-/// A fixture: tensors by name, settings as JSON.
-struct Fixture {
-    floats: HashMap<String, (Vec<usize>, Vec<f32>)>,
-    ints: HashMap<String, Vec<i64>>,
-    settings: HashMap<String, Value>,
-}
-
+/// What only the fixtures of these models have.
 impl Fixture {
-    fn open(name: &str) -> Self {
-        let bytes = packed(&format!("latent/{name}"));
-        let (_, metadata) = SafeTensors::read_metadata(&bytes).unwrap();
-        let settings = metadata.metadata().clone().unwrap_or_default();
-        let settings =
-            settings.into_iter().map(|(k, v)| (k, serde_json::from_str(&v).unwrap())).collect();
-        let (mut floats, mut ints) = (HashMap::new(), HashMap::new());
-        for (name, view) in SafeTensors::deserialize(&bytes).unwrap().iter() {
-            if view.dtype() == Dtype::I64 {
-                let read = |b: &[u8]| i64::from_le_bytes(b.try_into().unwrap());
-                ints.insert(name.into(), view.data().chunks_exact(8).map(read).collect());
-            } else {
-                let values = checkpoint::floats(&view).unwrap();
-                floats.insert(name.into(), (view.shape().to_vec(), values));
-            }
-        }
-        Self { floats, ints, settings }
-    }
-
-    fn config<T: serde::de::DeserializeOwned>(&self, name: &str) -> T {
-        serde_json::from_value(self.settings[name].clone()).unwrap()
-    }
-
-    fn tensor<const D: usize>(&self, name: &str, device: &Device) -> Tensor<D> {
-        let (shape, values) = &self.floats[name];
-        let shape: [usize; D] = shape.as_slice().try_into().unwrap();
-        Tensor::from_data(TensorData::new(values.clone(), shape), device)
-    }
-
     /// The tensors `part/…` as weights of a layout; every one of both has its partner.
-    fn weights(&self, part: &str, layout: WeightLayout, device: &Device) -> Weights {
+    fn part(&self, part: &str, layout: WeightLayout, device: &Device) -> Weights {
         let layout = Arc::new(layout);
         let prefix = format!("{part}/");
         let there = self.floats.keys().filter(|k| k.starts_with(&prefix)).count();
@@ -101,8 +65,7 @@ impl Fixture {
 
     async fn close<const D: usize>(&self, name: &str, got: Tensor<D>) {
         let got = read(got).await.unwrap();
-        let expected = &self.floats[name].1;
-        off(name, expected, &got, FORWARD, 0.0);
+        off(name, self.values(name), &got, FORWARD, 0.0);
     }
 
     /// Gradients of every weight of these parts, each against its own size and the largest one's.
@@ -148,11 +111,11 @@ fn text_encoder_unet_and_autoencoder_agree_with_diffusers_on_four_shapes() {
     let device = Device::flex();
     pollster::block_on(async {
         for name in ["a", "b", "c", "d"] {
-            let f = Fixture::open(&format!("{name}.safetensors"));
+            let f = Fixture::open(&format!("latent/{name}.safetensors"));
             let (text, layout) = built(&f, "text", TextEncoder::new);
-            let weights = f.weights("text", layout, &device).tracked();
+            let weights = f.part("text", layout, &device).tracked();
             let (unet, unet_layout) = built(&f, "unet", LatentUnet::new);
-            let unet_weights = f.weights("unet", unet_layout, &device).tracked();
+            let unet_weights = f.part("unet", unet_layout, &device).tracked();
             let context = text.forward(&Pass::new(&weights, Mode::TRAIN), &f.ids());
             f.close("context", context.clone().without_autodiff()).await;
             let times: Vec<f32> = f.ints["t"].iter().map(|t| *t as f32).collect();
@@ -163,7 +126,7 @@ fn text_encoder_unet_and_autoencoder_agree_with_diffusers_on_four_shapes() {
             f.gradients_close(&[("unet", &unet_weights), ("text", &weights)], loss).await;
 
             let (vae, layout) = built(&f, "vae", Autoencoder::new);
-            let weights = f.weights("vae", layout, &device).tracked();
+            let weights = f.part("vae", layout, &device).tracked();
             let pass = Pass::new(&weights, Mode::TRAIN);
             let x = f.tensor::<4>("x", &device);
             let [mean, logvar] = vae.encode(&pass, x.clone());
@@ -185,7 +148,7 @@ fn pipeline() -> LatentModel {
 #[test]
 fn twenty_guided_steps_agree_with_every_scheduler() {
     let device = Device::flex();
-    let f = Fixture::open("runs.safetensors");
+    let f = Fixture::open("latent/runs.safetensors");
     let model = pipeline();
     let network = &model.network;
     let (text, unet) = (model.text.upload(&device), model.unet.upload(&device));
@@ -198,7 +161,7 @@ fn twenty_guided_steps_agree_with_every_scheduler() {
         for (name, config) in f.settings["schedulers"].as_object().unwrap() {
             let config: SchedulerConfig = serde_json::from_value(config.clone()).unwrap();
             let mut solver = Solver::new(&config, steps);
-            let times = &f.floats[&format!("{name}/times")].1;
+            let times = f.values(&format!("{name}/times"));
             off(&format!("{name} times"), times, &solver.times, 1e-6, 0.0);
             let mut z = f.tensor::<4>(&format!("{name}/noise"), &device) * solver.start();
             for i in 0..solver.times.len() {

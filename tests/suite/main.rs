@@ -1,5 +1,4 @@
-//! Tests of the program and its library from outside, in one binary, because each links everything;
-//! but for `tests/kernels.rs`, most of whose tests are of the one GPU that a process opens.
+//! Tests of the program and its library from outside, in one binary, because each links everything.
 
 mod bad_input;
 mod binary;
@@ -7,6 +6,7 @@ mod checkpoints;
 mod cli;
 mod common;
 mod docs;
+mod kernels;
 mod latent;
 mod main_job;
 mod methods;

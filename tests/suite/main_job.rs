@@ -1,22 +1,12 @@
 //! The main job through the engine: repeatable on one device, the same on two.
 
-use std::{
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{path::Path, sync::Arc};
 
 use salun_studio::{
     data,
     diffusion::sampler::SampleOptions,
-    engine::{
-        Engine,
-        job::{Event, Job, Outcome, Run, TrainRequest},
-    },
+    engine::job::{Event, Job, Outcome, Run, TrainRequest},
     gpu::device::{self, DeviceChoice, DeviceKind},
-    models::{
-        Model,
-        checkpoint::{self, Precision},
-    },
     run::{
         recipe::{Budget, Recipe},
         report::Report,
@@ -24,55 +14,10 @@ use salun_studio::{
     saliency::estimator::Estimator,
 };
 
-use crate::common::alone;
-
-/// Runs one job to its end.
-fn run(engine: &Engine, job: Job) -> Outcome {
-    run_told(engine, job, &mut |_| {})
-}
-
-/// The same, and tells the phases that it goes through.
-fn run_told(engine: &Engine, job: Job, phase: &mut dyn FnMut(&str)) -> Outcome {
-    // After the numbers that tests give themselves.
-    static JOBS: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(10);
-    engine.start(1 + JOBS.fetch_add(1, std::sync::atomic::Ordering::SeqCst), job);
-    loop {
-        match engine.wait().expect("the engine lives") {
-            Event::Done { outcome, .. } => return outcome,
-            Event::Failed { error, .. } => panic!("{error}"),
-            Event::Progress { progress, .. } => phase(&progress.phase),
-            _ => {}
-        }
-    }
-}
-
-fn unlearn(engine: &Engine, recipe: &Recipe) -> Arc<Run> {
-    match run(engine, Job::Unlearn(recipe.clone())) {
-        Outcome::Unlearned(run) => run,
-        other => panic!("{other:?}"),
-    }
-}
-
-fn engine(choice: DeviceChoice) -> Engine {
-    Engine::spawn(device::open(choice).expect("a device"))
-}
-
-/// A scratch folder that goes away.
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("salun-{name}-{}", std::process::id()));
-        std::fs::create_dir_all(&path).unwrap();
-        Self(path)
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
+use crate::{
+    binary::{Scratch, bytes},
+    common::{Client, alone},
+};
 
 /// A folder with `each` real pictures of every class.
 fn pictures(to: &Path, each: usize) -> String {
@@ -91,7 +36,7 @@ fn pictures(to: &Path, each: usize) -> String {
 }
 
 /// A small classifier, trained for a moment.
-fn small_classifier(data: &str, to: &Path) -> String {
+fn small_classifier(data: &str, scratch: &Scratch) -> String {
     let request = TrainRequest {
         preset: "fashion-classifier".into(),
         data: data.into(),
@@ -106,12 +51,10 @@ fn small_classifier(data: &str, to: &Path) -> String {
         seed: 1,
         resume: None,
     };
-    let Outcome::Trained(model) = run(&engine(DeviceChoice::Cpu), Job::Train(request)) else {
+    let Outcome::Trained(model) = Client::new(DeviceChoice::Cpu).run(Job::Train(request)) else {
         panic!("no model")
     };
-    let path = to.join("small.safetensors");
-    std::fs::write(&path, checkpoint::encode(&model, Precision::Full).unwrap()).unwrap();
-    path.to_string_lossy().into_owned()
+    scratch.keep("small.safetensors", &model)
 }
 
 fn check_mask(run: &Run) {
@@ -139,8 +82,7 @@ fn one_recipe_gives_the_same_bytes_twice_on_the_cpu() {
     };
     generate.sampling = Some(SampleOptions { steps: 2, ..Default::default() });
     for recipe in [classify, generate] {
-        let runs = [0, 1].map(|_| unlearn(&engine(DeviceChoice::Cpu), &recipe));
-        let bytes = |model: &Model| checkpoint::encode(model, Precision::Full).unwrap();
+        let runs = [0, 1].map(|_| Client::new(DeviceChoice::Cpu).unlearn(recipe.clone()));
         assert!(
             bytes(runs[0].model.plain().unwrap()) == bytes(runs[1].model.plain().unwrap()),
             "{}",
@@ -151,7 +93,7 @@ fn one_recipe_gives_the_same_bytes_twice_on_the_cpu() {
         assert_eq!(runs[0].after, runs[1].after);
         runs.iter().for_each(|run| check_mask(run));
 
-        let control = unlearn(&engine(DeviceChoice::Cpu), &recipe.random_control());
+        let control = Client::new(DeviceChoice::Cpu).unlearn(recipe.random_control());
         check_mask(&control);
         let [ours, theirs] = [&runs[0], &control].map(|r| r.mask.as_ref().unwrap());
         assert_eq!(ours.k, theirs.k);
@@ -173,12 +115,12 @@ fn the_cpu_and_vulkan_agree_on_a_tiny_recipe() {
     }
     eprintln!("comparing the CPU with {}", gpu.name);
     let scratch = Scratch::new("agree");
-    let data = pictures(&scratch.0.join("pictures"), 120);
-    let model = small_classifier(&data, &scratch.0);
-    let engines = [DeviceChoice::Cpu, DeviceChoice::Gpu].map(engine);
+    let data = pictures(&scratch.path("pictures"), 120);
+    let model = small_classifier(&data, &scratch);
+    let mut clients = [DeviceChoice::Cpu, DeviceChoice::Gpu].map(Client::new);
     let recipe =
         Recipe { steps: Some(4), batch: Some(64), ..Recipe::new(&model, &data, "class:7") };
-    let [a, b] = agree(&engines, &recipe);
+    let [a, b] = agree(&mut clients, &recipe);
     for (x, y) in [(&a.before, &b.before), (&a.after, &b.after)] {
         for (x, y) in [(x.UA, y.UA), (x.RA, y.RA), (x.TA, y.TA)] {
             assert!((x - y).abs() <= 1.0, "{x} and {y}");
@@ -191,18 +133,18 @@ fn the_cpu_and_vulkan_agree_on_a_tiny_recipe() {
         ..Recipe::new("fashion-ddpm", "fashion-mnist", "class:Sneaker")
     };
     recipe.sampling = Some(SampleOptions { steps: 2, ..Default::default() });
-    agree(&engines, &recipe);
+    agree(&mut clients, &recipe);
 }
 
 /// Runs a recipe on two devices: the same mask, and the same loss of every update.
-fn agree(engines: &[Engine; 2], recipe: &Recipe) -> [Report; 2] {
+fn agree(clients: &mut [Client; 2], recipe: &Recipe) -> [Report; 2] {
     let mut checks = [0; 2];
     let mut checks_of = checks.iter_mut();
-    let [cpu, gpu] = engines.each_ref().map(|engine| {
+    let [cpu, gpu] = clients.each_mut().map(|client| {
         let checks = checks_of.next().unwrap();
-        let mut phase = |phase: &str| *checks += usize::from(phase.contains("Checking the GPU"));
-        match run_told(engine, Job::Unlearn(recipe.clone()), &mut phase) {
-            Outcome::Unlearned(run) => run,
+        let phase = |phase: &str| *checks += usize::from(phase.contains("Checking the GPU"));
+        match client.told(Job::Unlearn(recipe.clone()), phase) {
+            Ok(Outcome::Unlearned(run)) => run,
             other => panic!("{other:?}"),
         }
     });
@@ -231,7 +173,7 @@ fn a_random_share_can_be_forgotten_and_no_mask_is_a_mask_of_everything() {
         method: "rl".into(),
         ..Recipe::new("fashion-classifier", "fashion-mnist", "random:10%")
     };
-    let run = unlearn(&engine(DeviceChoice::Cpu), &recipe);
+    let run = Client::new(DeviceChoice::Cpu).unlearn(recipe);
     assert!(run.mask.is_none() && run.report.mask.is_none());
     assert_eq!(run.report.forget.n, 5_400);
     assert_ne!(run.model.weights().hash(), {
@@ -243,12 +185,12 @@ fn a_random_share_can_be_forgotten_and_no_mask_is_a_mask_of_everything() {
 #[test]
 fn an_audit_of_the_original_finds_the_original() {
     let scratch = Scratch::new("audit");
-    let data = pictures(&scratch.0.join("pictures"), 120);
-    let name = small_classifier(&data, &scratch.0);
+    let data = pictures(&scratch.path("pictures"), 120);
+    let name = small_classifier(&data, &scratch);
     let recipe = Recipe { budget: Budget::Tiny, ..Recipe::new(&name, &data, "random:10%") };
     let model = Arc::new(salun_studio::models::registry::open(&name).unwrap());
-    let (retrain, engine) = (Some(model.clone()), engine(DeviceChoice::Cpu));
-    let Outcome::Audited(found) = run(&engine, Job::Audit { model, recipe, retrain }) else {
+    let job = Job::Audit { retrain: Some(model.clone()), model, recipe };
+    let Outcome::Audited(found) = Client::new(DeviceChoice::Cpu).run(job) else {
         panic!("no audit")
     };
     let (metrics, audit) = (&found.metrics, &found.audit);
@@ -276,7 +218,7 @@ fn density_zero_freezes_every_weight() {
         density: 0.0,
         ..Recipe::new("fashion-classifier", "fashion-mnist", "class:Bag")
     };
-    let run = unlearn(&engine(DeviceChoice::Cpu), &recipe);
+    let run = Client::new(DeviceChoice::Cpu).unlearn(recipe);
     check_mask(&run);
     let original = salun_studio::models::registry::open("fashion-classifier").unwrap();
     assert_eq!(run.model.weights().values, original.weights.values);
@@ -284,20 +226,20 @@ fn density_zero_freezes_every_weight() {
 
 #[test]
 fn a_cancelled_job_ends_and_the_engine_goes_on() {
-    let engine = engine(DeviceChoice::Cpu);
+    let mut client = Client::new(DeviceChoice::Cpu);
     let recipe = Recipe {
         mask: Some(Estimator::Random),
         ..Recipe::new("fashion-classifier", "fashion-mnist", "class:Coat")
     };
-    engine.start(1, Job::Unlearn(recipe.clone()));
+    client.start(Job::Unlearn(recipe.clone()));
     // One that still waits is cancelled with it.
-    engine.start(2, Job::Unlearn(recipe));
+    client.start(Job::Unlearn(recipe));
     let (mut asked, mut ended) = (None, 0);
     loop {
-        match engine.wait().unwrap() {
+        match client.engine.wait().unwrap() {
             Event::Progress { .. } | Event::Live { .. } if asked.is_none() => {
                 asked = Some(std::time::Instant::now());
-                engine.switches.cancel();
+                client.engine.switches.cancel();
             }
             Event::Failed { error, .. } => {
                 assert!(matches!(error, salun_studio::error::Error::Cancelled), "{error}");
@@ -312,7 +254,7 @@ fn a_cancelled_job_ends_and_the_engine_goes_on() {
     }
     let model = "fashion-classifier".to_string();
     assert!(matches!(
-        run(&engine, Job::Open { model, seed: 1, budget: Budget::Quick }),
+        client.run(Job::Open { model, seed: 1, budget: Budget::Quick }),
         Outcome::Opened(_)
     ));
 }

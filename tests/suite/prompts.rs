@@ -1,8 +1,11 @@
 //! The main job for prompts: a model in a folder forgets one, through the program.
 
-use std::{collections::BTreeMap, fs, path::Path, sync::Arc};
+use std::{fs, path::Path, sync::Arc};
 
-use crate::binary::Scratch;
+use crate::{
+    binary::Scratch,
+    common::{card, fresh},
+};
 use salun_studio::{
     data::emoji::{self, Emoji},
     eval::emoji::classes,
@@ -10,7 +13,7 @@ use salun_studio::{
     models::{
         Architecture, Model,
         card::Card,
-        checkpoint::{self, Precision},
+        checkpoint::Precision,
         latent::{
             LatentModel, LatentNetwork, folder,
             unet::{PerLevel, is_cross_attention},
@@ -54,24 +57,7 @@ fn judge(emoji: &Emoji) -> Model {
         mean: vec![0.5; 3],
         std: vec![0.5; 3],
     });
-    let (network, layout) = architecture.build();
-    Model {
-        card: Card {
-            name: "judge".into(),
-            architecture,
-            data: "emoji".into(),
-            classes,
-            split_seed: 1,
-            without: None,
-            unlearned: Vec::new(),
-            training: None,
-            metrics: BTreeMap::new(),
-            device: String::new(),
-            version: String::new(),
-        },
-        network: Arc::new(network),
-        weights: layout.init(1),
-    }
+    fresh(Card { name: "judge".into(), ..card(architecture, "emoji", classes) }, 1)
 }
 
 fn put(scratch: &Scratch, model: &LatentModel, emoji: &Emoji) {
@@ -80,8 +66,7 @@ fn put(scratch: &Scratch, model: &LatentModel, emoji: &Emoji) {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, bytes).unwrap();
     }
-    let judge = checkpoint::encode(&judge(emoji), Precision::Full).unwrap();
-    fs::write(scratch.path("model").join("judge.safetensors"), judge).unwrap();
+    scratch.keep("model/judge.safetensors", &judge(emoji));
 }
 
 const UNLEARN: &str = "unlearn --model model --data emoji --budget tiny --steps 2 --quiet --json";

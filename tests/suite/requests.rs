@@ -2,50 +2,20 @@
 
 use std::sync::Arc;
 
-use crate::binary::{Scratch, bytes};
+use crate::{
+    binary::{Scratch, bytes},
+    common::{Client, fresh},
+};
 use salun_studio::{
     data::{self, forget::ForgetSet},
-    engine::{
-        Engine,
-        job::{Event, Job, Opened, Outcome, Run},
-    },
-    error::Result,
-    gpu::device::{self, DeviceChoice},
+    engine::job::{Job, Opened, Outcome, Run},
+    gpu::device::DeviceChoice,
     models::{Architecture, Model, registry},
     run::recipe::{Budget, Recipe},
     saliency::estimator::Estimator,
 };
 
-struct Client(Engine, u64);
-
 impl Client {
-    fn new() -> Self {
-        Self(Engine::spawn(device::open(DeviceChoice::Cpu).expect("a device")), 0)
-    }
-
-    fn run(&mut self, job: Job) -> Outcome {
-        self.answer(job).unwrap_or_else(|error| panic!("{error}"))
-    }
-
-    fn answer(&mut self, job: Job) -> Result<Outcome> {
-        self.1 += 1;
-        self.0.start(self.1, job);
-        loop {
-            match self.0.wait().expect("the engine lives") {
-                Event::Done { outcome, .. } => return Ok(outcome),
-                Event::Failed { error, .. } => return Err(error),
-                _ => {}
-            }
-        }
-    }
-
-    fn unlearn(&mut self, recipe: Recipe) -> Arc<Run> {
-        match self.run(Job::Unlearn(recipe)) {
-            Outcome::Unlearned(run) => run,
-            other => panic!("{other:?}"),
-        }
-    }
-
     fn opened(&mut self, job: Job) -> Arc<Opened> {
         match self.run(job) {
             Outcome::Opened(opened) => opened,
@@ -77,7 +47,7 @@ fn request(forget: &str) -> Recipe {
 
 #[test]
 fn what_was_forgotten_first_stays_forgotten_and_undo_is_exact() {
-    let mut client = Client::new();
+    let mut client = Client::new(DeviceChoice::Cpu);
     let open = Job::Open { model: "fashion-classifier".into(), seed: 1, budget: Budget::Tiny };
     let original = client.opened(open);
     let untouched = registry::open("fashion-classifier").unwrap().weights.hash();
@@ -110,7 +80,7 @@ fn what_was_forgotten_first_stays_forgotten_and_undo_is_exact() {
     }
     // The recipe alone leads to the same weights on an engine that has adopted nothing.
     let recipe = Recipe::parse(&second.recipe.to_toml().unwrap(), "recipe").unwrap();
-    let again = Client::new().unlearn(recipe);
+    let again = Client::new(DeviceChoice::Cpu).unlearn(recipe);
     assert_eq!(again.model.weights().hash(), second.model.weights().hash());
     assert_eq!(again.report.earlier, second.report.earlier);
 }
@@ -118,12 +88,11 @@ fn what_was_forgotten_first_stays_forgotten_and_undo_is_exact() {
 #[test]
 fn a_file_of_unlearned_weights_takes_the_next_request() {
     let scratch = Scratch::new("requests");
-    let path = scratch.path("model.safetensors");
-    let keep = |model: &Model| scratch.put("model.safetensors", bytes(model));
-    keep(&scratch.classifier());
-    let mut client = Client::new();
+    let keep = |model: &Model| scratch.keep("model.safetensors", model);
+    let path = keep(&scratch.classifier());
+    let mut client = Client::new(DeviceChoice::Cpu);
     let short = |forget: &str| Recipe {
-        model: path.to_string_lossy().into(),
+        model: path.clone(),
         steps: Some(2),
         mask: Some(Estimator::Random),
         ..request(forget)
@@ -132,9 +101,9 @@ fn a_file_of_unlearned_weights_takes_the_next_request() {
     let first = client.unlearn(short("hardest:100"));
     keep(first.model.plain().unwrap());
     // Another engine: this one has read the file already.
-    let second = Client::new().unlearn(short("random:10%"));
+    let second = Client::new(DeviceChoice::Cpu).unlearn(short("random:10%"));
     keep(second.model.plain().unwrap());
-    let third = Client::new().unlearn(short("items:0-99"));
+    let third = Client::new(DeviceChoice::Cpu).unlearn(short("items:0-99"));
     let earlier: Vec<_> = third.report.earlier.iter().map(|e| &*e.spec).collect();
     assert_eq!(earlier, ["hardest:100", "random:10%"]);
     // The hardest are those that the model gets wrong, and still are after so few steps.
@@ -153,7 +122,7 @@ fn a_file_of_unlearned_weights_takes_the_next_request() {
 #[test]
 fn weights_that_do_not_fit_the_pictures_they_name_are_told_and_not_run() {
     let scratch = Scratch::new("misfits");
-    let mut client = Client::new();
+    let mut client = Client::new(DeviceChoice::Cpu);
     let mut import = |model: &Model, name: &str| {
         let (name, bytes) = (name.into(), bytes(model).into());
         client.answer(Job::Import { name, bytes, seed: 1, budget: Budget::Tiny })
@@ -168,8 +137,7 @@ fn weights_that_do_not_fit_the_pictures_they_name_are_told_and_not_run() {
             Architecture::Unet(config) => config.channels = 3,
             other => panic!("{other:?}"),
         }
-        let (network, layout) = card.architecture.build();
-        Model { card, network: network.into(), weights: layout.init(1) }
+        fresh(card, 1)
     };
     let refused = import(&colours(scratch.classifier()), "colours.safetensors").unwrap_err();
     assert!(refused.to_string().contains("looks at 3 channels"), "{refused}");

@@ -3,22 +3,17 @@
 use std::sync::Arc;
 
 use crate::{
-    binary::{Scratch, bytes},
-    common::alone,
+    binary::Scratch,
+    common::{Client, alone, card},
 };
 use burn::tensor::{Device, Tensor};
 use pollster::block_on;
 use salun_studio::{
     data::{Dataset, PictureShape, Pictures, rng},
-    engine::{
-        Engine,
-        job::{Event, Job, Outcome},
-    },
-    error::Error,
+    engine::job::{Job, Outcome},
     gpu::device::{self, DeviceChoice},
     models::{
         Architecture, Model, Network,
-        card::Card,
         classifier::Classifier,
         layers::{Linear, Pass},
         resnet::ResnetConfig,
@@ -77,23 +72,8 @@ fn one_pixel() -> Model {
         std: vec![1.0],
     });
     let network = Arc::new(Network::Classifier(Arc::new(net)));
-    Model { card: card(architecture, &["a", "b"]), network, weights }
-}
-
-fn card(architecture: Architecture, classes: &[&str]) -> Card {
-    Card {
-        name: "tiny".into(),
-        architecture,
-        data: "fashion-mnist".into(),
-        classes: classes.iter().map(|c| c.to_string()).collect(),
-        split_seed: 1,
-        without: None,
-        unlearned: Vec::new(),
-        training: None,
-        metrics: Default::default(),
-        device: String::new(),
-        version: String::new(),
-    }
+    let card = card(architecture, "fashion-mnist", vec!["a".into(), "b".into()]);
+    Model { card, network, weights }
 }
 
 /// Pictures of one pixel each: (value in 255ths, label).
@@ -167,41 +147,20 @@ fn the_size_of_the_last_batch_changes_no_fisher_score() {
 
 /// A classifier and a diffusion model with fresh weights that fit Fashion-MNIST, as files.
 fn models(scratch: &Scratch) -> [String; 2] {
-    [("classifier", scratch.classifier()), ("unet", scratch.diffusion())].map(|(name, model)| {
-        let file = format!("{name}.safetensors");
-        scratch.put(&file, bytes(&model));
-        scratch.path(&file).to_string_lossy().into_owned()
-    })
+    [("classifier", scratch.classifier()), ("unet", scratch.diffusion())]
+        .map(|(name, model)| scratch.keep(&format!("{name}.safetensors"), &model))
 }
 
-struct Client(Engine, u64);
-
 impl Client {
-    fn new(choice: DeviceChoice) -> Self {
-        Self(Engine::spawn(device::open(choice).expect("a device")), 0)
-    }
-
-    fn run(&mut self, job: Job) -> Result<Outcome, Error> {
-        self.1 += 1;
-        self.0.start(self.1, job);
-        loop {
-            match self.0.wait().expect("the engine lives") {
-                Event::Done { outcome, .. } => return Ok(outcome),
-                Event::Failed { error, .. } => return Err(error),
-                _ => {}
-            }
-        }
-    }
-
     fn rank(&mut self, recipe: Recipe) -> Arc<Ranking> {
-        match self.run(Job::Rank(recipe)).unwrap() {
+        match self.run(Job::Rank(recipe)) {
             Outcome::Ranked(ranking) => ranking,
             other => panic!("{other:?}"),
         }
     }
 
     fn overlap(&mut self, recipe: Recipe, by: By, seeds: usize) -> Arc<Overlap> {
-        match self.run(Job::Overlap { recipe, by, seeds }).unwrap() {
+        match self.run(Job::Overlap { recipe, by, seeds }) {
             Outcome::Overlapped(overlap) => overlap,
             other => panic!("{other:?}"),
         }
@@ -273,7 +232,7 @@ fn masks_of_classes_seeds_and_estimators_are_compared() {
             assert!((0..row.len()).all(|b| row[b] == overlap.iou[b][a]));
         }
     }
-    let refused = client.run(Job::Overlap {
+    let refused = client.answer(Job::Overlap {
         recipe: of("class:Bag", Estimator::None),
         by: By::Seeds,
         seeds: 2,
@@ -287,19 +246,15 @@ fn the_hardest_items_are_those_with_the_largest_loss_of_the_original_model() {
     let [classifier, unet] = models(&scratch);
     let mut client = Client::new(DeviceChoice::Cpu);
     let mut items = |forget: &str| {
-        let recipe =
-            Recipe { method: "noop".into(), ..recipe(&classifier, forget, Estimator::None) };
-        match client.run(Job::Unlearn(recipe)).unwrap() {
-            Outcome::Unlearned(run) => run,
-            other => panic!("{other:?}"),
-        }
+        let recipe = recipe(&classifier, forget, Estimator::None);
+        client.unlearn(Recipe { method: "noop".into(), ..recipe })
     };
     let (hard, easy) = (items("hardest:1%"), items("easiest:540"));
     assert_eq!((hard.report.forget.n, easy.report.forget.n), (540, 540));
     // The hardest training pictures are those that the model gets wrong.
     assert!(hard.report.before.UA >= 95.0, "{:?}", hard.report.before);
     assert_eq!(easy.report.before.UA, 0.0);
-    let refused = client.run(Job::Rank(recipe(&unet, "hardest:10%", Estimator::AbsSumGrad)));
+    let refused = client.answer(Job::Rank(recipe(&unet, "hardest:10%", Estimator::AbsSumGrad)));
     assert_eq!(refused.unwrap_err().exit_code(), 2);
 }
 

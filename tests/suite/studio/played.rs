@@ -11,8 +11,7 @@ use salun_studio::{
     error::Error,
     gpu::device::{DeviceInfo, DeviceKind},
     models::{
-        AnyModel, Architecture, Model, Task, card::Card, resnet::ResnetConfig,
-        weights::WeightLayout,
+        AnyModel, Architecture, Task, card::Card, resnet::ResnetConfig, weights::WeightLayout,
     },
     run::{
         attack::{AttackKind, AttackReport, Try},
@@ -35,6 +34,8 @@ use salun_studio::{
     },
     studio::{Arm, Backend, Choice, Parcel, Studio, state::State},
 };
+
+use crate::common::{card, fresh};
 
 pub const CLASSES: [&str; 10] = [
     "T-shirt/top",
@@ -373,7 +374,6 @@ pub fn run(recipe: Recipe) -> Run {
         _ => ranking(&recipe),
     };
     let mask = ranking.mask(recipe.density).unwrap();
-    let (network, layout) = architecture().build();
     let random = recipe.mask == Some(Estimator::Random);
     let prompt = recipe.forget.starts_with("prompt:");
     let verdict = if random {
@@ -415,19 +415,10 @@ pub fn run(recipe: Recipe) -> Run {
     };
     let card = Card {
         name: recipe.model.clone(),
-        architecture: architecture(),
-        data: recipe.data.clone(),
-        classes: CLASSES.map(String::from).to_vec(),
-        split_seed: 1,
-        without: None,
-        unlearned: Vec::new(),
-        training: None,
-        metrics: Default::default(),
-        device: String::new(),
-        version: String::new(),
+        ..card(architecture(), &recipe.data, CLASSES.map(String::from).to_vec())
     };
     Run {
-        model: AnyModel::Plain(Model { card, network: Arc::new(network), weights: layout.init(1) }),
+        model: AnyModel::Plain(fresh(card, 1)),
         attacks: Vec::new(),
         report,
         change: moved(&mask),

@@ -17,6 +17,8 @@ use salun_studio::{
     unlearn::salun_soft::shrunk,
 };
 
+use crate::common::alone;
+
 /// A Vulkan device, the software one where there is no other.
 static KERNELS: LazyLock<Option<Kernels>> = LazyLock::new(|| {
     let descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
@@ -111,7 +113,8 @@ fn dropout_draws_the_same_in_parts() {
 
 #[test]
 fn the_buffer_behind_a_tensor_holds_what_burn_computed() {
-    if kernels().is_none() {
+    if kernels().is_none() || !alone("kernels::the_buffer_behind_a_tensor_holds_what_burn_computed")
+    {
         return;
     }
     let kernels = Kernels::of(&DEVICE).unwrap();
@@ -155,7 +158,7 @@ fn masked_run(start: &HostWeights, rule: Rule, device: &Device) -> [Vec<f32>; 2]
 
 #[test]
 fn a_masked_run_on_the_gpu_is_the_cpus() {
-    if kernels().is_none() {
+    if kernels().is_none() || !alone("kernels::a_masked_run_on_the_gpu_is_the_cpus") {
         return;
     }
     let mut layout = WeightLayout::default();
