@@ -163,17 +163,27 @@ fn unpack(part: &[u8], most: usize) -> Option<(Vec<u8>, Vec<u8>)> {
 /// The contexts of a row's pixels, from the row above and the one above that.
 fn contexts(above: &[u8; SHAPE.width], higher: &[u8; SHAPE.width]) -> [u8; SHAPE.width] {
     /// How many steps have begun at a value.
+    #[inline(always)]
     fn step<const N: usize>(begins: [i16; N], value: i16) -> u8 {
-        begins.iter().map(|begins| u8::from(value >= *begins)).sum()
+        let mut step = 0;
+        for begins in begins {
+            step += u8::from(value >= begins);
+        }
+        step
     }
     let mut row = [0i16; SHAPE.width + 2];
-    row[1..=SHAPE.width].iter_mut().zip(above).for_each(|(to, from)| *to = i16::from(*from));
-    std::array::from_fn(|x| {
+    for (value, above) in row[1..].iter_mut().zip(above) {
+        *value = i16::from(*above);
+    }
+    // Plain loops: each is a few instructions for the whole row.
+    let mut contexts = [0; SHAPE.width];
+    for (x, context) in contexts.iter_mut().enumerate() {
         let [west, n, east] = [row[x], row[x + 1], row[x + 2]];
-        step(VALUES, n) * 32
+        *context = step(VALUES, n) * 32
             + step(CHANGES, n - i16::from(higher[x])) * 4
-            + step(ROUGH, (n - west).abs() + (east - n).abs())
-    })
+            + step(ROUGH, (n - west).abs() + (east - n).abs());
+    }
+    contexts
 }
 
 #[cfg(test)]
