@@ -7,7 +7,8 @@
 # repository. DEVICE is gpu, PYTHON python3, and LIMIT 480 seconds for it all, unless set.
 # Every step has a limit of its own, and what no time is left for is left out and said. Into the folder (salun-gpu) go
 # each step's object as NAME.json and its words as NAME.log; result.json has all of it, page.txt is
-# for a person. Status 1: a step that ran has failed.
+# for a person. Status 1: a step has failed, or a
+# check was left out.
 set -uo pipefail
 export LC_ALL=C
 root=$(cd "$(dirname "$0")/.." && pwd)

@@ -126,7 +126,7 @@ mod fetched {
     }
 
     thread_local! {
-        /// They stay as long as the page does.
+        /// They stay: every job asks again for what it needs.
         static FILES: RefCell<HashMap<&'static str, &'static [u8]>> = RefCell::default();
     }
 

@@ -115,7 +115,8 @@ fn names(emoji: &Emoji) -> Vec<&str> {
     emoji.index.concepts.iter().map(|c| c.name.as_str()).collect()
 }
 
-const SHIPPED: &str = "with the program";
+const SHIPPED: &str =
+    if cfg!(feature = "embed") { "inside the program" } else { "beside the program" };
 
 fn list(common: &Common) -> Result<()> {
     if common.json {

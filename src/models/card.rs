@@ -32,6 +32,25 @@ pub struct Card {
     pub version: String,
 }
 
+impl Card {
+    /// The card of weights of which no more is known.
+    pub fn new(name: &str, architecture: Architecture, data: &str, classes: Vec<String>) -> Self {
+        Self {
+            name: name.into(),
+            architecture,
+            data: data.into(),
+            classes,
+            split_seed: 1,
+            without: None,
+            training: None,
+            unlearned: Vec::new(),
+            metrics: BTreeMap::new(),
+            device: String::new(),
+            version: String::new(),
+        }
+    }
+}
+
 /// An unlearning run that the weights came out of.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Unlearned {

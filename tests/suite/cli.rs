@@ -61,7 +61,8 @@ fn info_has_the_fixed_form() {
 fn data_is_listed_fetched_and_checked() {
     let scratch = Scratch::new("data");
     let listed = scratch.run("data list").stdout;
-    for words in ["fashion-mnist", "with the program", "not here; run: salun data fetch cifar10"] {
+    for words in ["fashion-mnist", "inside the program", "not here; run: salun data fetch cifar10"]
+    {
         assert!(listed.contains(words), "no '{words}' in {listed}");
     }
     assert!(listed.contains("emoji"), "{listed}");
@@ -69,7 +70,7 @@ fn data_is_listed_fetched_and_checked() {
     assert!(emoji["classes"].as_u64().unwrap() > 100 && emoji["train"].as_u64().unwrap() > 500);
     let part = json(&scratch.run("data check fashion-mnist@4000 --json"));
     assert_eq!([&part["train"], &part["test"]], [4_000, 10_000]);
-    assert!(scratch.run("data fetch fashion-mnist").stdout.contains("is with the program"));
+    assert!(scratch.run("data fetch fashion-mnist").stdout.contains("is inside the program"));
     let checked = json(&scratch.run("data check fashion-mnist --json"));
     assert_eq!(checked["files"].as_array().unwrap().len(), 4);
 

@@ -199,19 +199,7 @@ impl Client {
 
 /// The card of a model that nothing was done to.
 pub fn card(architecture: Architecture, data: &str, classes: Vec<String>) -> Card {
-    Card {
-        name: "tiny".into(),
-        architecture,
-        data: data.into(),
-        classes,
-        split_seed: 1,
-        without: None,
-        unlearned: Vec::new(),
-        training: None,
-        metrics: Default::default(),
-        device: String::new(),
-        version: String::new(),
-    }
+    Card::new("tiny", architecture, data, classes)
 }
 
 /// The card's model with fresh weights.

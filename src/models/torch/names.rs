@@ -129,20 +129,8 @@ fn card(architecture: Architecture) -> Card {
         Architecture::Unet(c) => (c.channels, c.classes),
     };
     let (data, classes) = match data(channels, classes) {
-        Some(set) => (set.name.into(), set.classes.iter().map(|c| c.to_string()).collect()),
-        None => ("unknown".into(), (0..classes.min(1001)).map(|c| format!("class {c}")).collect()),
+        Some(set) => (set.name, set.classes.iter().map(|c| c.to_string()).collect()),
+        None => ("unknown", (0..classes.min(1001)).map(|c| format!("class {c}")).collect()),
     };
-    Card {
-        name: "imported".into(),
-        architecture,
-        data,
-        classes,
-        split_seed: 1,
-        without: None,
-        unlearned: Vec::new(),
-        training: None,
-        metrics: Default::default(),
-        device: String::new(),
-        version: String::new(),
-    }
+    Card::new("imported", architecture, data, classes)
 }

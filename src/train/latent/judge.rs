@@ -1,7 +1,5 @@
 //! Training of the classifier that judges pictures of emoji: `salun train emoji-judge`.
 
-use std::collections::BTreeMap;
-
 use burn::tensor::Device;
 use rand::RngExt;
 
@@ -120,13 +118,7 @@ pub async fn train(
     let weights = weights.download().await?;
     let mut model = Model {
         card: Card {
-            name: NAME.into(),
-            architecture,
-            data: "emoji".into(),
-            classes,
             split_seed: seed,
-            without: None,
-            unlearned: Vec::new(),
             training: Some(Training {
                 steps,
                 batch: BATCH,
@@ -139,9 +131,8 @@ pub async fn train(
                 seed,
                 seconds: started.elapsed().as_secs_f64(),
             }),
-            metrics: BTreeMap::new(),
-            device: String::new(),
             version: env!("CARGO_PKG_VERSION").into(),
+            ..Card::new(NAME, architecture, "emoji", classes)
         },
         network: network.into(),
         weights,
