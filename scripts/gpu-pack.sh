@@ -11,6 +11,7 @@ trap 'rm -rf "$scratch"' EXIT
 
 cargo build --release --no-default-features
 strip -o "$scratch/salun" "${CARGO_TARGET_DIR:-target}/release/salun"
+scripts/sizes.sh "$scratch/salun" 50
 # For tests and other scripts, the program with everything inside again.
 cargo build --release
 xz -T0 "$scratch/salun"

@@ -135,14 +135,12 @@ kernels() {
 }
 
 check() { # PART LIMIT
-  local name=check-$1 found n after
+  local name=check-$1 found after
   step "$name" "$2" "$salun" check --device "$device" --only "$1" --json
   if [[ ${status[$name]} == ok ]]; then
     found=$(object "$name")
-    # The furthest is told by itself, too.
-    n=$(($(grep -o '"what":' <<<"$found" | wc -l) - 1))
-    remark[$name]="$n results as on the CPU; furthest, $(value "$found" what): off by\
- $(printf '%.1e, limit %.0e' "$(value "$found" by)" "$(value "$found" limit)")"
+    remark[$name]=$(value "$found" said)
+    remark[$name]=${remark[$name]#"$1: "}
     after=$(value "$found" first_update_s)
     [[ $after != \[* ]] || remark[$name]+="; first update after $(printf %.1f "${after#\[}") s"
   fi

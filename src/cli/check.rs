@@ -4,12 +4,9 @@ use std::time::Instant;
 
 use pollster::block_on;
 use salun_studio::{
-    engine::check::{self, Off},
+    engine::check::{self, Found, Off, Part},
     error::{Error, Result},
-    gpu::{
-        device::{self, Compute, DeviceChoice, DeviceInfo, DeviceKind},
-        kernels::Kernels,
-    },
+    gpu::device::{self, Compute, DeviceInfo, DeviceKind},
     models::Task,
     monitor::{Monitor, Switches},
 };
@@ -29,17 +26,6 @@ pub struct Args {
     only: Vec<Part>,
 }
 
-/// A part of the check.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Part {
-    /// Every operation that networks and training are made of.
-    Operations,
-    /// Every WGSL kernel.
-    Kernels,
-    /// The first updates of a task.
-    Updates(Task),
-}
-
 const PARTS: [(&str, Part); 5] = [
     ("operations", Part::Operations),
     ("kernels", Part::Kernels),
@@ -52,9 +38,9 @@ fn part(given: &str) -> Result<Part> {
     args::one_of("part", given, PARTS)
 }
 
-/// What was found.
+/// What came of all parts.
 #[derive(Serialize)]
-struct Found<'a> {
+struct Checked<'a> {
     device: &'a DeviceInfo,
     ok: bool,
     parts: Vec<Row>,
@@ -65,6 +51,8 @@ struct Found<'a> {
 struct Row {
     part: &'static str,
     ok: bool,
+    /// The outcome in one line.
+    said: String,
     /// Of the device and the CPU together.
     seconds: f64,
     /// From the start of a task's run to its first update, on the device and on the CPU.
@@ -95,9 +83,9 @@ pub fn run(args: &Args, common: &Common) -> Result<()> {
             parts.push(row);
         }
     }
-    let wrong = parts.iter().find(|row| !row.ok).map(Row::said);
+    let wrong = parts.iter().find(|row| !row.ok).map(|row| row.said.clone());
     if common.json {
-        print::json(&Found { device, ok: wrong.is_none(), parts })?;
+        print::json(&Checked { device, ok: wrong.is_none(), parts })?;
     }
     let go_on = "go on with --device cpu, or with a newer driver";
     wrong.map_or(Ok(()), |said| Err(Error::Device(format!("{said}; {go_on}"))))
@@ -108,36 +96,20 @@ pub fn run(args: &Args, common: &Common) -> Result<()> {
 /// # Errors
 /// Cancelled.
 fn hold(name: &'static str, part: Part, compute: &Compute, common: &Common) -> Result<Row> {
-    let (clock, mut first_update_s) = (Instant::now(), None);
+    let clock = Instant::now();
     let mut monitor = watched(name, common);
-    let compared = block_on(async {
-        match part {
-            Part::Operations => check::operations(&compute.device, &mut monitor).await,
-            Part::Kernels => {
-                let none = || Error::Device("it has no kernels of ours".into());
-                let kernels = Kernels::of(&compute.device).ok_or_else(none)?;
-                check::kernels(&kernels, &mut monitor).await
-            }
-            Part::Updates(task) => {
-                let seen = check::updates(task, compute, &mut monitor).await?;
-                let cpu = device::open(DeviceChoice::Cpu)?;
-                let right = check::updates(task, &cpu, &mut monitor).await?;
-                let first = seen.first().zip(right.first());
-                first_update_s = first.map(|(seen, right)| [seen.seconds, right.seconds]);
-                Ok(check::losses(&seen, &right))
-            }
-        }
-    });
-    let (compared, error) = match compared {
-        Ok(compared) => (compared, None),
+    let (found, error) = match block_on(check::hold(part, compute, &mut monitor)) {
+        Ok(found) => (Some(found), None),
         Err(Error::Cancelled) => return Err(Error::Cancelled),
-        Err(Error::Device(why)) => (Vec::new(), Some(why)),
-        Err(other) => (Vec::new(), Some(other.to_string())),
+        Err(Error::Device(why)) => (None, Some(why)),
+        Err(other) => (None, Some(other.to_string())),
     };
+    let Found { compared, first_update_s } = found.unwrap_or_default();
     let ok = error.is_none() && !compared.is_empty() && compared.iter().all(Off::is_near);
     let worst = compared.iter().max_by(|a, b| a.share().total_cmp(&b.share())).cloned();
+    let said = said(name, &compared, error.as_deref(), worst.as_ref());
     let seconds = clock.elapsed().as_secs_f64();
-    Ok(Row { part: name, ok, seconds, first_update_s, error, worst, compared })
+    Ok(Row { part: name, ok, said, seconds, first_update_s, error, worst, compared })
 }
 
 /// A monitor that shows a part's progress and hears Ctrl-C.
@@ -152,24 +124,24 @@ fn watched(name: &'static str, common: &Common) -> Monitor {
     })
 }
 
-impl Row {
-    /// What came of the part, in one line.
-    fn said(&self) -> String {
-        let (part, n) = (self.part, self.compared.len());
-        let wrong = self.compared.iter().filter(|off| !off.is_near()).count();
-        match (&self.error, &self.worst) {
-            (Some(error), _) => format!("{part}: {error}"),
-            (None, None) => format!("{part}: nothing was compared"),
-            (None, Some(worst)) => match wrong {
-                0 => format!("{part}: {n} results as on the CPU; furthest, {}", far(worst)),
-                _ => format!("{part}: {wrong} of {n} results wrong; furthest, {}", far(worst)),
-            },
-        }
+/// What came of a part, in one line.
+fn said(part: &str, compared: &[Off], error: Option<&str>, worst: Option<&Off>) -> String {
+    let n = compared.len();
+    let wrong = compared.iter().filter(|off| !off.is_near()).count();
+    match (error, worst) {
+        (Some(error), _) => format!("{part}: {error}"),
+        (None, None) => format!("{part}: nothing was compared"),
+        (None, Some(worst)) => match wrong {
+            0 => format!("{part}: {n} results as on the CPU; furthest, {}", far(worst)),
+            _ => format!("{part}: {wrong} of {n} results wrong; furthest, {}", far(worst)),
+        },
     }
+}
 
-    /// The same with the time that it took, then every result that is wrong.
+impl Row {
+    /// What is said of it with the time that it took, then every result that is wrong.
     fn lines(&self) -> Vec<String> {
-        let mut first = format!("{}; {:.1} s", self.said(), self.seconds);
+        let mut first = format!("{}; {:.1} s", self.said, self.seconds);
         if let Some([seen, right]) = self.first_update_s {
             first += &format!(", first update after {seen:.1} s, the CPU's after {right:.1} s");
         }

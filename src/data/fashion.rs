@@ -1,9 +1,6 @@
 //! Fashion-MNIST (Xiao et al. 2017), complete, packed by `scripts/pack-fashion.py`.
 
-use std::{
-    io::Read,
-    sync::{Arc, OnceLock},
-};
+use std::sync::{Arc, OnceLock};
 
 use super::{Dataset, PictureShape, Pictures};
 use crate::{
@@ -93,12 +90,14 @@ fn idx_md5(sizes: &[u32], body: &[u8]) -> String {
     crate::run::hex(&hash.finalize())
 }
 
+/// Pictures of a part, but of the last.
+const PART: usize = 5_000;
 /// Contexts that differences are sorted by.
 const CONTEXTS: usize = 256;
-/// Where a step begins of the value above, of its change, and of how rough it is around it.
-const VALUES: [i16; 7] = [32, 64, 96, 128, 160, 192, 224];
-const CHANGES: [i16; 7] = [-60, -20, -5, 0, 1, 6, 21];
-const ROUGH: [i16; 3] = [3, 20, 70];
+/// A row's pixels and ground to a whole number of vectors.
+const ROW: usize = 32;
+/// The same with a pixel of ground beside either end.
+type Row = [u8; ROW + 2];
 
 /// The `n` pictures of a packed file.
 fn pictures(path: &str, n: usize) -> Result<Pictures> {
@@ -113,26 +112,26 @@ fn pictures(path: &str, n: usize) -> Result<Pictures> {
     if !rest.is_empty() {
         return Err(bad("has bytes after its end"));
     }
-    let (mut pixels, mut labels) = (Vec::with_capacity(n * SHAPE.n()), Vec::with_capacity(n));
-    for part in par::map(parts, |part| unpack(part, n)) {
-        let (some, their) = part.ok_or_else(|| bad("is damaged"))?;
-        pixels.extend(some);
-        labels.extend(their);
+    let (mut pixels, mut labels) = (vec![0; n * SHAPE.n()], vec![0; n]);
+    let rooms = pixels.chunks_mut(PART * SHAPE.n()).zip(labels.chunks_mut(PART));
+    if parts.len() != rooms.len() {
+        return Err(bad(&format!("{} parts, expected {}", parts.len(), rooms.len())));
     }
-    match labels.len() == n {
+    let unpacked = par::map(parts.into_iter().zip(rooms).collect(), |(part, (pixels, labels))| {
+        unpack(part, pixels, labels)
+    });
+    match unpacked.iter().all(Option::is_some) {
         true => Ok(Pictures { pixels, labels, shape: SHAPE }),
-        false => Err(bad(&format!("{} pictures, expected {n}", labels.len()))),
+        false => Err(bad("is damaged")),
     }
 }
 
-/// Pixels and labels of a part of at most `most` pictures; `None` where it is damaged.
-fn unpack(part: &[u8], most: usize) -> Option<(Vec<u8>, Vec<u8>)> {
-    let mut bytes = Vec::new();
-    let limit = 4 * CONTEXTS + most * (SHAPE.n() + 1);
-    flate2::read::ZlibDecoder::new(part).take(limit as u64).read_to_end(&mut bytes).ok()?;
+/// Pixels and labels of a part; `None` where it is damaged or of other pictures.
+fn unpack(part: &[u8], pixels: &mut [u8], labels: &mut [u8]) -> Option<()> {
+    let length = 4 * CONTEXTS + pixels.len() + labels.len();
+    let bytes = fdeflate::decompress_to_vec_bounded(part, length + 1).ok()?;
     let (counts, body) = bytes.split_at_checked(4 * CONTEXTS)?;
-    let n = body.len() / (SHAPE.n() + 1);
-    let (differences, labels) = body.split_at_checked(n * SHAPE.n())?;
+    let (differences, their_labels) = body.split_at_checked(pixels.len())?;
     // Where each context's next difference is; they end where the next context's begin.
     let mut next = [0; CONTEXTS];
     let mut end = 0usize;
@@ -140,49 +139,72 @@ fn unpack(part: &[u8], most: usize) -> Option<(Vec<u8>, Vec<u8>)> {
         *next = end;
         end = end.checked_add(u32::from_le_bytes(*count) as usize)?;
     }
-    if end != differences.len() || labels.len() != n {
+    if end != differences.len() || their_labels.len() != labels.len() {
         return None;
     }
-    let mut pixels = vec![0; differences.len()];
+    labels.copy_from_slice(their_labels);
     for picture in pixels.chunks_exact_mut(SHAPE.n()) {
-        // The two rows above.
-        let mut above = [[0; SHAPE.width]; 2];
+        // The row above and the one above that.
+        let (mut above, mut higher) = ([0; ROW + 2], [0; ROW + 2]);
         for row in picture.as_chunks_mut().0 {
-            let contexts = contexts(&above[1], &above[0]);
-            for (x, value) in row.iter_mut().enumerate() {
-                let next = &mut next[usize::from(contexts[x])];
-                *value = above[1][x].wrapping_add(*differences.get(*next)?);
-                *next += 1;
-            }
-            above = [above[1], *row];
+            unpack_row(row, &above, &contexts(&above, &higher), differences, &mut next)?;
+            higher = above;
+            above[1..=SHAPE.width].copy_from_slice(row);
         }
     }
-    Some((pixels, labels.to_vec()))
+    Some(())
+}
+
+/// Adds each pixel's difference to the pixel above; `None` where a context has no more.
+#[inline(always)]
+fn unpack_row(
+    row: &mut [u8; SHAPE.width],
+    above: &Row,
+    contexts: &[u8; ROW],
+    differences: &[u8],
+    next: &mut [usize; CONTEXTS],
+) -> Option<()> {
+    let fours = row.as_chunks_mut::<4>().0.iter_mut().zip(contexts.as_chunks::<4>().0);
+    for ((row, contexts), above) in fours.zip(above[1..].as_chunks::<4>().0) {
+        // Half of all pixels are ground, whose context is the same: those come four at a time.
+        let next_of_first = &mut next[usize::from(contexts[0])];
+        if *contexts == [contexts[0]; 4] {
+            let some = differences.get(*next_of_first..)?.first_chunk::<4>()?;
+            *row = std::array::from_fn(|i| above[i].wrapping_add(some[i]));
+            *next_of_first += 4;
+            continue;
+        }
+        for i in 0..4 {
+            let next = &mut next[usize::from(contexts[i])];
+            row[i] = above[i].wrapping_add(*differences.get(*next)?);
+            *next += 1;
+        }
+    }
+    Some(())
 }
 
 /// The contexts of a row's pixels, from the row above and the one above that.
-fn contexts(above: &[u8; SHAPE.width], higher: &[u8; SHAPE.width]) -> [u8; SHAPE.width] {
-    /// How many steps have begun at a value.
-    #[inline(always)]
-    fn step<const N: usize>(begins: [i16; N], value: i16) -> u8 {
-        let mut step = 0;
-        for begins in begins {
-            step += u8::from(value >= begins);
+#[inline(always)]
+fn contexts(above: &Row, higher: &Row) -> [u8; ROW] {
+    let (mut contexts, mut up, mut level) = ([0; ROW], [0; ROW], [0; ROW]);
+    let mut rough = [0; ROW];
+    for x in 0..ROW {
+        let [west, n, east] = [above[x], above[x + 1], above[x + 2]];
+        contexts[x] = n & 0xE0;
+        up[x] = n.saturating_sub(higher[x + 1]);
+        level[x] = 255 - higher[x + 1].saturating_sub(n);
+        rough[x] = n.abs_diff(west).saturating_add(east.abs_diff(n));
+    }
+    // Beside eight steps of the value above, eight of its change and four of how rough it is around
+    // it. A loop for each, because that is a few instructions for the whole row.
+    let mut step = |of: &[u8; ROW], begins: u8, size: u8| {
+        for (context, value) in contexts.iter_mut().zip(of) {
+            *context += if *value >= begins { size } else { 0 };
         }
-        step
-    }
-    let mut row = [0i16; SHAPE.width + 2];
-    for (value, above) in row[1..].iter_mut().zip(above) {
-        *value = i16::from(*above);
-    }
-    // Plain loops: each is a few instructions for the whole row.
-    let mut contexts = [0; SHAPE.width];
-    for (x, context) in contexts.iter_mut().enumerate() {
-        let [west, n, east] = [row[x], row[x + 1], row[x + 2]];
-        *context = step(VALUES, n) * 32
-            + step(CHANGES, n - i16::from(higher[x])) * 4
-            + step(ROUGH, (n - west).abs() + (east - n).abs());
-    }
+    };
+    [255 - 60, 255 - 20, 255 - 5, 255].into_iter().for_each(|begins| step(&level, begins, 4));
+    [1, 6, 21].into_iter().for_each(|begins| step(&up, begins, 4));
+    [3, 20, 70].into_iter().for_each(|begins| step(&rough, begins, 1));
     contexts
 }
 
@@ -207,13 +229,18 @@ mod tests {
         let file = assets::bytes(assets::FASHION_TEST[0]).unwrap();
         let length = u32::from_le_bytes(file[..4].try_into().unwrap()) as usize;
         let part = &file[4..4 + length];
-        assert_eq!(unpack(part, 5_000).unwrap().1.len(), 5_000);
-        // Fewer pictures than there are, an end too early, and bits that others took the place of.
-        assert!(unpack(part, 4_999).is_none() && unpack(&part[..length / 2], 5_000).is_none());
+        let whole = |part: &[u8], n: usize| {
+            unpack(part, &mut vec![0; n * SHAPE.n()], &mut vec![0; n]).is_some()
+        };
+        assert!(whole(part, PART));
+        // Other numbers of pictures than there are, an end too early, and bits that others took the
+        // place of.
+        assert!(!whole(part, PART - 1) && !whole(part, PART + 1));
+        assert!(!whole(&part[..length / 2], PART));
         for at in (0..length).step_by(length / 50) {
             let mut other = part.to_vec();
             other[at] ^= 0x55;
-            assert!(unpack(&other, 5_000).is_none(), "byte {at}");
+            assert!(!whole(&other, PART), "byte {at}");
         }
     }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::{
+    Later,
     job::Grid,
     session::{Session, Setting},
 };
@@ -27,7 +28,18 @@ pub struct Measured {
 
 impl Session {
     /// Measures some weights under a recipe.
-    pub async fn measure(
+    pub fn measure<'a>(
+        &'a mut self,
+        model: &'a Model,
+        weights: &'a Weights,
+        setting: &'a Setting,
+        recipe: &'a Recipe,
+        monitor: &'a mut Monitor,
+    ) -> Later<'a, Measured> {
+        Box::pin(self.measured(model, weights, setting, recipe, monitor))
+    }
+
+    async fn measured(
         &mut self,
         model: &Model,
         weights: &Weights,

@@ -20,13 +20,19 @@ mod train;
 mod trial;
 mod unlearn;
 
+use std::{pin::Pin, sync::Arc};
+
 use job::{Command, Event, Job};
 use session::Session;
 
-use crate::{gpu::device::DeviceKind, monitor::Monitor};
+use crate::{error::Result, gpu::device::DeviceKind, monitor::Monitor};
 
 /// Sends events to the client.
-type Send = std::sync::Arc<dyn Fn(Event) + std::marker::Send + Sync>;
+type Send = Arc<dyn Fn(Event) + std::marker::Send + Sync>;
+
+/// What comes later. Boxed where much hangs on it: an async function is compiled once more in every
+/// part of the program that awaits it.
+pub type Later<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + 'a>>;
 
 /// Runs one job to its end.
 async fn serve(session: &mut Session, send: &Send, id: u64, job: Job) {
@@ -34,7 +40,7 @@ async fn serve(session: &mut Session, send: &Send, id: u64, job: Job) {
         let send = send.clone();
         move |progress| send(Event::Progress { id, progress })
     };
-    // The first use of a kernel compiles it and finds its fastest form, minutes on a new machine.
+    // The first use of a kernel compiles it.
     let warming = (session.info.kind != DeviceKind::Cpu).then_some("preparing the GPU");
     let mut monitor = Monitor::new(id, session.switches.clone(), progress).warming(warming);
     // It may have been cancelled while it waited.

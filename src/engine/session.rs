@@ -5,7 +5,7 @@ use std::{collections::HashMap, path::Path, sync::Arc};
 use burn::tensor::Device;
 
 use super::{
-    Send,
+    Later, Send,
     job::{Event, Grid, Job, Outcome},
     measure::Measured,
     requests::{self, Adopted},
@@ -104,7 +104,17 @@ impl Session {
     }
 
     /// Runs one job.
-    pub async fn run(
+    pub fn run<'a>(
+        &'a mut self,
+        id: u64,
+        job: Job,
+        send: &'a Send,
+        monitor: &'a mut Monitor,
+    ) -> Later<'a, Outcome> {
+        Box::pin(self.answer(id, job, send, monitor))
+    }
+
+    async fn answer(
         &mut self,
         id: u64,
         job: Job,

@@ -413,6 +413,8 @@ fn a_gpu_is_held_against_the_cpu() {
     for off in compared(0).iter().chain(compared(1)) {
         assert!(off["by"].as_f64().unwrap() <= off["limit"].as_f64().unwrap(), "{off}");
     }
+    let said = parts[0]["said"].as_str().unwrap();
+    assert!(said.starts_with("operations: ") && said.contains("as on the CPU"), "{said}");
     assert!(parts[1]["first_update_s"][0].as_f64().unwrap() > 0.0);
     let said = scratch.run("check --device gpu --only kernels --quiet");
     done(&said);

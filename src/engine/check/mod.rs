@@ -1,10 +1,14 @@
 //! Holds a device against the CPU: a driver or a compiler that computes wrong numbers does so
 //! without an error.
 
+#[cfg(not(target_arch = "wasm32"))]
+mod hold;
 mod kernels;
 mod operations;
 mod updates;
 
+#[cfg(not(target_arch = "wasm32"))]
+pub use hold::{Found, Part, hold};
 pub use kernels::kernels;
 pub use operations::operations;
 pub use updates::{losses, updates};

@@ -2,7 +2,6 @@
 
 use std::{
     future::poll_fn,
-    pin::pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::Poll,
 };
@@ -66,7 +65,7 @@ pub async fn updates(task: Task, compute: &Compute, monitor: &mut Monitor) -> Re
     });
     let mut session = Session::new(compute, Switches::default());
     {
-        let mut run = pin!(session.run(1, Job::Unlearn(recipe(task)), &send, monitor));
+        let mut run = session.run(1, Job::Unlearn(recipe(task)), &send, monitor);
         // Every update ends with a turn of the monitor: the run is dropped there.
         let enough = || lock(&log).len() >= UPDATES;
         poll_fn(|context| match run.as_mut().poll(context) {

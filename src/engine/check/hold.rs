@@ -1,0 +1,58 @@
+//! The whole check of a device, part by part.
+
+use super::{Off, kernels, losses, operations, updates};
+use crate::{
+    engine::Later,
+    error::Error,
+    gpu::{
+        device::{self, Compute, DeviceChoice},
+        kernels::Kernels,
+    },
+    models::Task,
+    monitor::Monitor,
+};
+
+/// A part of the check.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// Every operation that networks and training are made of.
+    Operations,
+    /// Every WGSL kernel.
+    Kernels,
+    /// The first updates of a task.
+    Updates(Task),
+}
+
+/// What a part has found.
+#[derive(Debug, Default)]
+pub struct Found {
+    pub compared: Vec<Off>,
+    /// Seconds from the start of a task's run to its first update, on the device and on the CPU.
+    pub first_update_s: Option<[f64; 2]>,
+}
+
+/// Holds a device against the CPU in one part.
+///
+/// # Errors
+/// The device failed or has no kernels of ours, its first losses are far from the CPU's, or
+/// cancelled.
+pub fn hold<'a>(part: Part, compute: &'a Compute, monitor: &'a mut Monitor) -> Later<'a, Found> {
+    Box::pin(async move {
+        let mut first_update_s = None;
+        let compared = match part {
+            Part::Operations => operations(&compute.device, monitor).await?,
+            Part::Kernels => {
+                let none = || Error::Device("it has no kernels of ours".into());
+                kernels(&Kernels::of(&compute.device).ok_or_else(none)?, monitor).await?
+            }
+            Part::Updates(task) => {
+                let seen = updates(task, compute, monitor).await?;
+                let right = updates(task, &device::open(DeviceChoice::Cpu)?, monitor).await?;
+                let first = seen.first().zip(right.first());
+                first_update_s = first.map(|(seen, right)| [seen.seconds, right.seconds]);
+                losses(&seen, &right)
+            }
+        };
+        Ok(Found { compared, first_update_s })
+    })
+}
