@@ -58,25 +58,37 @@ pub fn test() -> Result<Arc<Pictures>> {
     Ok(OPEN.get_or_init(|| Arc::new(test)).clone())
 }
 
-/// The MD5 of each of the four official files, unpacked, as they come out of what is shipped; for
-/// `salun data check`.
+/// The official files, unpacked, and their MD5.
+#[cfg(not(target_arch = "wasm32"))]
+const FILES: [(&str, &str); 4] = [
+    ("train-images-idx3-ubyte", "f4a8712d7a061bf5bd6d2ca38dc4d50a"),
+    ("train-labels-idx1-ubyte", "9018921c3c673c538a1fc5bad174d6f9"),
+    ("t10k-images-idx3-ubyte", "8181f5470baa50b63fa0f6fddb340f0a"),
+    ("t10k-labels-idx1-ubyte", "15d484375f8d13e6eb1aabb0c3f46965"),
+];
+
+/// Checks that the four official files come out of what is shipped: each file's name and MD5.
 ///
 /// # Errors
 /// A file is damaged.
 #[cfg(not(target_arch = "wasm32"))]
-pub fn hashes() -> Result<Vec<(String, String)>> {
+pub fn check() -> Result<Vec<(String, String)>> {
     let data = open()?;
-    let mut found = Vec::new();
-    for (set, pictures) in [("train", &data.train), ("t10k", &data.test)] {
+    let mut files = FILES.into_iter();
+    let mut checked = Vec::new();
+    for pictures in [&data.train, &data.test] {
         let [n, side] = [pictures.len(), SHAPE.height].map(|n| n as u32);
-        for (kind, sizes, body) in [
-            ("images-idx3", &[n, side, side][..], &pictures.pixels),
-            ("labels-idx1", &[n][..], &pictures.labels),
-        ] {
-            found.push((format!("{set}-{kind}-ubyte"), idx_md5(sizes, body)));
+        let bodies = [(&[n, side, side][..], &pictures.pixels), (&[n][..], &pictures.labels)];
+        for ((sizes, body), (file, right)) in bodies.into_iter().zip(&mut files) {
+            let hash = idx_md5(sizes, body);
+            if hash != right {
+                let reason = format!("is damaged: its MD5 is {hash}, not {right}");
+                return Err(Error::file(file, reason));
+            }
+            checked.push((file.into(), hash));
         }
     }
-    Ok(found)
+    Ok(checked)
 }
 
 /// The MD5 of an IDX file of bytes with these dimensions.
