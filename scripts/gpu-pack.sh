@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Packs what scripts/gpu.sh needs on a machine without Rust and network into two archives of at most
 # 64 MiB each: the source with the program, and the models and data. Both unpack into one folder.
+# The first time it compiles most dependencies again, for the program without models and data.
 #   scripts/gpu-pack.sh OUT-FOLDER
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -11,9 +12,9 @@ trap 'rm -rf "$scratch"' EXIT
 
 cargo build --release --no-default-features
 strip -o "$scratch/salun" "${CARGO_TARGET_DIR:-target}/release/salun"
-scripts/sizes.sh "$scratch/salun" 50
 # For tests and other scripts, the program with everything inside again.
 cargo build --release
+scripts/sizes.sh "$scratch/salun" 50
 xz -T0 "$scratch/salun"
 
 # What git tracks, or would, as it is here.

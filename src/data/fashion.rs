@@ -70,7 +70,7 @@ const FILES: [(&str, &str); 4] = [
 /// Checks that the four official files come out of what is shipped: each file's name and MD5.
 ///
 /// # Errors
-/// A file is damaged.
+/// A file is damaged, or not there yet.
 #[cfg(not(target_arch = "wasm32"))]
 pub fn check() -> Result<Vec<(String, String)>> {
     let data = open()?;
@@ -138,9 +138,11 @@ fn pictures(path: &str, n: usize) -> Result<Pictures> {
     }
 }
 
-/// Pixels and labels of a part; `None` where it is damaged or of other pictures.
+/// Unpacks a part into its pixels and labels; `None` where it is damaged or holds other numbers of
+/// them.
 fn unpack(part: &[u8], pixels: &mut [u8], labels: &mut [u8]) -> Option<()> {
     let length = 4 * CONTEXTS + pixels.len() + labels.len();
+    // One more, because what ends with the room counts as cut off.
     let bytes = fdeflate::decompress_to_vec_bounded(part, length + 1).ok()?;
     let (counts, body) = bytes.split_at_checked(4 * CONTEXTS)?;
     let (differences, their_labels) = body.split_at_checked(pixels.len())?;
@@ -198,24 +200,25 @@ fn unpack_row(
 /// The contexts of a row's pixels, from the row above and the one above that.
 #[inline(always)]
 fn contexts(above: &Row, higher: &Row) -> [u8; ROW] {
-    let (mut contexts, mut up, mut level) = ([0; ROW], [0; ROW], [0; ROW]);
-    let mut rough = [0; ROW];
+    let mut contexts = [0; ROW];
+    // How far the value above rose, 255 less how far it fell, and how rough it is around it.
+    let (mut rise, mut level, mut rough) = ([0; ROW], [0; ROW], [0; ROW]);
     for x in 0..ROW {
         let [west, n, east] = [above[x], above[x + 1], above[x + 2]];
         contexts[x] = n & 0xE0;
-        up[x] = n.saturating_sub(higher[x + 1]);
+        rise[x] = n.saturating_sub(higher[x + 1]);
         level[x] = 255 - higher[x + 1].saturating_sub(n);
         rough[x] = n.abs_diff(west).saturating_add(east.abs_diff(n));
     }
-    // Beside eight steps of the value above, eight of its change and four of how rough it is around
-    // it. A loop for each, because that is a few instructions for the whole row.
+    // Eight steps of the value above, eight of its change and four of how rough it is around it. A
+    // loop for each, because that is a few instructions for the whole row.
     let mut step = |of: &[u8; ROW], begins: u8, size: u8| {
         for (context, value) in contexts.iter_mut().zip(of) {
             *context += if *value >= begins { size } else { 0 };
         }
     };
     [255 - 60, 255 - 20, 255 - 5, 255].into_iter().for_each(|begins| step(&level, begins, 4));
-    [1, 6, 21].into_iter().for_each(|begins| step(&up, begins, 4));
+    [1, 6, 21].into_iter().for_each(|begins| step(&rise, begins, 4));
     [3, 20, 70].into_iter().for_each(|begins| step(&rough, begins, 1));
     contexts
 }

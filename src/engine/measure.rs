@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use super::{
-    Later,
     job::Grid,
     session::{Session, Setting},
 };
@@ -15,6 +14,7 @@ use crate::{
     models::{Model, Network, weights::Weights},
     monitor::Monitor,
     run::{budget::Budget, recipe::Recipe, report::Metrics},
+    unlearn::work::Local,
 };
 
 /// A model's metrics, and what a pane shows of it.
@@ -27,7 +27,10 @@ pub struct Measured {
 }
 
 impl Session {
-    /// Measures some weights under a recipe.
+    /// Measures some weights under a recipe. Boxed, so that it is compiled once for all who await it.
+    ///
+    /// # Errors
+    /// There is no judge of the data, the device failed, or cancelled.
     pub fn measure<'a>(
         &'a mut self,
         model: &'a Model,
@@ -35,63 +38,57 @@ impl Session {
         setting: &'a Setting,
         recipe: &'a Recipe,
         monitor: &'a mut Monitor,
-    ) -> Later<'a, Measured> {
-        Box::pin(self.measured(model, weights, setting, recipe, monitor))
-    }
-
-    async fn measured(
-        &mut self,
-        model: &Model,
-        weights: &Weights,
-        setting: &Setting,
-        recipe: &Recipe,
-        monitor: &mut Monitor,
-    ) -> Result<Measured> {
-        let device = self.device.clone();
-        let Setting { data, set, .. } = setting;
-        let budget = recipe.budget;
-        let columns = budget.sizes().columns;
-        let options = sampling(recipe);
-        match &*model.network {
-            Network::Classifier(net) => {
-                let answers =
-                    eval::classify::answers(&**net, weights, data, set, budget, &device, monitor)
-                        .await?;
-                let metrics = eval::classify::metrics(&answers, set);
-                let test = &data.test;
-                let grid = self.grid(model, weights, test, columns, &options, monitor).await?;
-                Ok(Measured { metrics, answers: Some(Arc::new(answers)), grid: Arc::new(grid) })
+    ) -> Local<'a, Result<Measured>> {
+        Box::pin(async move {
+            let device = self.device.clone();
+            let Setting { data, set, .. } = setting;
+            let budget = recipe.budget;
+            let columns = budget.sizes().columns;
+            let options = sampling(recipe);
+            match &*model.network {
+                Network::Classifier(net) => {
+                    let answers = eval::classify::answers(
+                        &**net, weights, data, set, budget, &device, monitor,
+                    )
+                    .await?;
+                    let metrics = eval::classify::metrics(&answers, set);
+                    let test = &data.test;
+                    let grid = self.grid(model, weights, test, columns, &options, monitor).await?;
+                    Ok(Measured { metrics, answers: Some(Arc::new(answers)), grid: Arc::new(grid) })
+                }
+                Network::Unet(net) => {
+                    let judge = self.judge(&recipe.data, net.config.channels)?;
+                    let judge = judge.ok_or_else(|| no_judge(&recipe.data))?;
+                    let on_device = judge.weights.upload(&device);
+                    let judge = judge_of(&judge, &on_device)?;
+                    let (mut metrics, judged) = eval::generate::measure(
+                        net, weights, &judge, set, budget, &options, monitor,
+                    )
+                    .await?;
+                    let each = budget.sizes().samples;
+                    let kept: Vec<usize> =
+                        (0..net.config.classes).filter(|c| !set.absent(*c)).collect();
+                    let key = format!("{}|{kept:?}|{each}", recipe.data);
+                    let reference = match self.real.get(&key) {
+                        Some(reference) => reference.clone(),
+                        None => {
+                            let made =
+                                frechet::reference(&judge, data, &kept, each, monitor).await?;
+                            self.real.entry(key).or_insert(Arc::new(made)).clone()
+                        }
+                    };
+                    let s = data.train.shape;
+                    let rows: Vec<&[f32]> = judged.values.chunks_exact(each * s.n()).collect();
+                    let made: Vec<f32> = kept.iter().flat_map(|&c| rows[c]).copied().collect();
+                    let shape = [s.channels, s.height, s.width];
+                    metrics.FD =
+                        Some(frechet::measure(&judge, &reference, &made, shape, monitor).await?);
+                    // The first samples of every class are those that a pane shows: from one noise.
+                    let grid = Grid::of_samples(net, budget.sizes().samples, columns, judged);
+                    Ok(Measured { metrics, answers: None, grid: Arc::new(grid) })
+                }
             }
-            Network::Unet(net) => {
-                let judge = self.judge(&recipe.data, net.config.channels)?;
-                let judge = judge.ok_or_else(|| no_judge(&recipe.data))?;
-                let on_device = judge.weights.upload(&device);
-                let judge = judge_of(&judge, &on_device)?;
-                let (mut metrics, judged) =
-                    eval::generate::measure(net, weights, &judge, set, budget, &options, monitor)
-                        .await?;
-                let each = budget.sizes().samples;
-                let kept: Vec<usize> =
-                    (0..net.config.classes).filter(|c| !set.absent(*c)).collect();
-                let key = format!("{}|{kept:?}|{each}", recipe.data);
-                let reference = match self.real.get(&key) {
-                    Some(reference) => reference.clone(),
-                    None => {
-                        let made = frechet::reference(&judge, data, &kept, each, monitor).await?;
-                        self.real.entry(key).or_insert(Arc::new(made)).clone()
-                    }
-                };
-                let s = data.train.shape;
-                let rows: Vec<&[f32]> = judged.values.chunks_exact(each * s.n()).collect();
-                let made: Vec<f32> = kept.iter().flat_map(|&c| rows[c]).copied().collect();
-                let shape = [s.channels, s.height, s.width];
-                metrics.FD =
-                    Some(frechet::measure(&judge, &reference, &made, shape, monitor).await?);
-                // The first samples of every class are those that a pane shows: from one noise.
-                let grid = Grid::of_samples(net, budget.sizes().samples, columns, judged);
-                Ok(Measured { metrics, answers: None, grid: Arc::new(grid) })
-            }
-        }
+        })
     }
 
     /// [`Session::measure`] of a model that no job changes, once for each protocol.

@@ -20,19 +20,15 @@ mod train;
 mod trial;
 mod unlearn;
 
-use std::{pin::Pin, sync::Arc};
+use std::sync::Arc;
 
 use job::{Command, Event, Job};
 use session::Session;
 
-use crate::{error::Result, gpu::device::DeviceKind, monitor::Monitor};
+use crate::{gpu::device::DeviceKind, monitor::Monitor};
 
 /// Sends events to the client.
 type Send = Arc<dyn Fn(Event) + std::marker::Send + Sync>;
-
-/// What comes later. Boxed where much hangs on it: an async function is compiled once more in every
-/// part of the program that awaits it.
-pub type Later<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + 'a>>;
 
 /// Runs one job to its end.
 async fn serve(session: &mut Session, send: &Send, id: u64, job: Job) {

@@ -5,7 +5,7 @@ use std::{collections::HashMap, path::Path, sync::Arc};
 use burn::tensor::Device;
 
 use super::{
-    Later, Send,
+    Send,
     job::{Event, Grid, Job, Outcome},
     measure::Measured,
     requests::{self, Adopted},
@@ -33,7 +33,7 @@ use crate::{
         score::{Scoring, rank},
     },
     train::latent::judge,
-    unlearn::{plan::Plan, prompt::items::Items},
+    unlearn::{plan::Plan, prompt::items::Items, work::Local},
 };
 
 /// Scores that are remembered: half a gibibyte.
@@ -103,104 +103,102 @@ impl Session {
         }
     }
 
-    /// Runs one job.
+    /// Runs one job. Boxed, because an async function is compiled once more in every part of the
+    /// program that awaits it, and on this one hang all the others.
+    ///
+    /// # Errors
+    /// What is wrong with the request, or happened on the way; cancelled.
     pub fn run<'a>(
         &'a mut self,
         id: u64,
         job: Job,
         send: &'a Send,
         monitor: &'a mut Monitor,
-    ) -> Later<'a, Outcome> {
-        Box::pin(self.answer(id, job, send, monitor))
-    }
-
-    async fn answer(
-        &mut self,
-        id: u64,
-        job: Job,
-        send: &Send,
-        monitor: &mut Monitor,
-    ) -> Result<Outcome> {
-        assets::fetch(&needed(&job), monitor).await?;
-        Ok(match job {
-            Job::Import { name, bytes, seed, budget } => {
-                let model = checkpoint::decode(&bytes, Path::new(&name))?;
-                self.replace(&name, model);
-                Outcome::Opened(Arc::new(
-                    self.open(&name, seed, budget, monitor, &mut |_| {}).await?,
-                ))
-            }
-            Job::Open { model, seed, budget } => {
-                self.look_again(&model)?;
-                let mut rough = |opened| send(Event::Rough { id, opened: Arc::new(opened) });
-                let opened = match registry::is_latent(&model) {
-                    true => self.open_latent(&model, seed, budget, monitor, &mut rough).await?,
-                    false => self.open(&model, seed, budget, monitor, &mut rough).await?,
-                };
-                Outcome::Opened(Arc::new(opened))
-            }
-            Job::Adopt { run, seed, budget } => {
-                Outcome::Opened(Arc::new(self.adopt(&run, seed, budget, monitor).await?))
-            }
-            Job::Train(request) => {
-                Outcome::Trained(Arc::new(self.train(id, request, send, monitor).await?))
-            }
-            Job::Rank(recipe) if recipe.forget.starts_with("prompt:") => {
-                Outcome::Ranked(self.rank_prompts(id, &recipe, send, monitor).await?)
-            }
-            Job::Rank(recipe) => {
-                let setting = self.setting(&recipe, monitor).await?;
-                let mut early = |ranking| {
-                    send(Event::Early { id, ranking: Arc::new(ranking) });
-                };
-                let ranking = self.rank(&recipe, &setting, monitor, &mut early).await?;
-                if let Some(twin) = twin(&recipe, &setting).filter(|_| monitor.wants_previews()) {
-                    let forget = setting.set.spec.clone();
-                    let grid = self.twin_grid(twin, &setting, &recipe, monitor).await?;
-                    send(Event::Retrain { id, forget, grid });
+    ) -> Local<'a, Result<Outcome>> {
+        Box::pin(async move {
+            assets::fetch(&needed(&job), monitor).await?;
+            Ok(match job {
+                Job::Import { name, bytes, seed, budget } => {
+                    let model = checkpoint::decode(&bytes, Path::new(&name))?;
+                    self.replace(&name, model);
+                    Outcome::Opened(Arc::new(
+                        self.open(&name, seed, budget, monitor, &mut |_| {}).await?,
+                    ))
                 }
-                Outcome::Ranked(ranking)
-            }
-            Job::Overlap { recipe, by, seeds } => {
-                Outcome::Overlapped(self.overlap(&recipe, by, seeds, monitor).await?.into())
-            }
-            Job::Unlearn(recipe) if recipe.forget.starts_with("prompt:") => {
-                Outcome::Unlearned(Arc::new(self.unlearn_prompt(id, recipe, send, monitor).await?))
-            }
-            Job::Unlearn(recipe) => {
-                Outcome::Unlearned(Arc::new(self.unlearn(id, recipe, send, monitor).await?))
-            }
-            Job::Browse { model, data } => Outcome::Browsed(Arc::new(self.shelf(model, data)?)),
-            Job::Evaluate { model, recipe } => {
-                let setting = self.setting_of(model, &recipe, monitor).await?;
-                let model = setting.model.clone();
-                let weights = model.weights.upload(&self.device);
-                let measured = self.measure(&model, &weights, &setting, &recipe, monitor).await?;
-                Outcome::Measured(measured.metrics)
-            }
-            Job::Audit { model, recipe, retrain } => Outcome::Audited(Box::new(
-                self.measure_and_audit(model, &recipe, retrain, monitor).await?,
-            )),
-            Job::Sample { model, class, n, options } => {
-                Outcome::Sampled(Arc::new(self.sample(&model, class, n, options, monitor).await?))
-            }
-            Job::TrainLatent(request) => Outcome::LatentTrained(Arc::new(
-                self.train_latent(id, request, send, monitor).await?,
-            )),
-            Job::TrainJudge { data, steps, seed } => {
-                let emoji = data::emoji::find(&data)?;
-                let judge = judge::train(&emoji, steps, seed, &self.device, monitor);
-                Outcome::Trained(Arc::new(judge.await?))
-            }
-            Job::Prompt(request) => {
-                Outcome::Sampled(Arc::new(self.sample_prompts(request, monitor).await?))
-            }
-            Job::Survey { model, concepts, n, options } => Outcome::Surveyed(Box::new(
-                self.survey(&model, concepts, n, options, monitor).await?,
-            )),
-            Job::Attack { model, recipe, attacks } => Outcome::Attacked(Box::new(
-                self.attack_prompt(&model, &recipe, &attacks, monitor).await?,
-            )),
+                Job::Open { model, seed, budget } => {
+                    self.look_again(&model)?;
+                    let mut rough = |opened| send(Event::Rough { id, opened: Arc::new(opened) });
+                    let opened = match registry::is_latent(&model) {
+                        true => self.open_latent(&model, seed, budget, monitor, &mut rough).await?,
+                        false => self.open(&model, seed, budget, monitor, &mut rough).await?,
+                    };
+                    Outcome::Opened(Arc::new(opened))
+                }
+                Job::Adopt { run, seed, budget } => {
+                    Outcome::Opened(Arc::new(self.adopt(&run, seed, budget, monitor).await?))
+                }
+                Job::Train(request) => {
+                    Outcome::Trained(Arc::new(self.train(id, request, send, monitor).await?))
+                }
+                Job::Rank(recipe) if recipe.forget.starts_with("prompt:") => {
+                    Outcome::Ranked(self.rank_prompts(id, &recipe, send, monitor).await?)
+                }
+                Job::Rank(recipe) => {
+                    let setting = self.setting(&recipe, monitor).await?;
+                    let mut early = |ranking| {
+                        send(Event::Early { id, ranking: Arc::new(ranking) });
+                    };
+                    let ranking = self.rank(&recipe, &setting, monitor, &mut early).await?;
+                    if let Some(twin) = twin(&recipe, &setting).filter(|_| monitor.wants_previews())
+                    {
+                        let forget = setting.set.spec.clone();
+                        let grid = self.twin_grid(twin, &setting, &recipe, monitor).await?;
+                        send(Event::Retrain { id, forget, grid });
+                    }
+                    Outcome::Ranked(ranking)
+                }
+                Job::Overlap { recipe, by, seeds } => {
+                    Outcome::Overlapped(self.overlap(&recipe, by, seeds, monitor).await?.into())
+                }
+                Job::Unlearn(recipe) if recipe.forget.starts_with("prompt:") => Outcome::Unlearned(
+                    Arc::new(self.unlearn_prompt(id, recipe, send, monitor).await?),
+                ),
+                Job::Unlearn(recipe) => {
+                    Outcome::Unlearned(Arc::new(self.unlearn(id, recipe, send, monitor).await?))
+                }
+                Job::Browse { model, data } => Outcome::Browsed(Arc::new(self.shelf(model, data)?)),
+                Job::Evaluate { model, recipe } => {
+                    let setting = self.setting_of(model, &recipe, monitor).await?;
+                    let model = setting.model.clone();
+                    let weights = model.weights.upload(&self.device);
+                    let measured =
+                        self.measure(&model, &weights, &setting, &recipe, monitor).await?;
+                    Outcome::Measured(measured.metrics)
+                }
+                Job::Audit { model, recipe, retrain } => Outcome::Audited(Box::new(
+                    self.measure_and_audit(model, &recipe, retrain, monitor).await?,
+                )),
+                Job::Sample { model, class, n, options } => Outcome::Sampled(Arc::new(
+                    self.sample(&model, class, n, options, monitor).await?,
+                )),
+                Job::TrainLatent(request) => Outcome::LatentTrained(Arc::new(
+                    self.train_latent(id, request, send, monitor).await?,
+                )),
+                Job::TrainJudge { data, steps, seed } => {
+                    let emoji = data::emoji::find(&data)?;
+                    let judge = judge::train(&emoji, steps, seed, &self.device, monitor);
+                    Outcome::Trained(Arc::new(judge.await?))
+                }
+                Job::Prompt(request) => {
+                    Outcome::Sampled(Arc::new(self.sample_prompts(request, monitor).await?))
+                }
+                Job::Survey { model, concepts, n, options } => Outcome::Surveyed(Box::new(
+                    self.survey(&model, concepts, n, options, monitor).await?,
+                )),
+                Job::Attack { model, recipe, attacks } => Outcome::Attacked(Box::new(
+                    self.attack_prompt(&model, &recipe, &attacks, monitor).await?,
+                )),
+            })
         })
     }
 

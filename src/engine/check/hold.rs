@@ -1,15 +1,18 @@
 //! The whole check of a device, part by part.
 
-use super::{Off, kernels, losses, operations, updates};
+use super::{
+    Off, kernels, operations,
+    updates::{losses, updates},
+};
 use crate::{
-    engine::Later,
-    error::Error,
+    error::{Error, Result},
     gpu::{
         device::{self, Compute, DeviceChoice},
         kernels::Kernels,
     },
     models::Task,
     monitor::Monitor,
+    unlearn::work::Local,
 };
 
 /// A part of the check.
@@ -36,7 +39,11 @@ pub struct Found {
 /// # Errors
 /// The device failed or has no kernels of ours, its first losses are far from the CPU's, or
 /// cancelled.
-pub fn hold<'a>(part: Part, compute: &'a Compute, monitor: &'a mut Monitor) -> Later<'a, Found> {
+pub fn hold<'a>(
+    part: Part,
+    compute: &'a Compute,
+    monitor: &'a mut Monitor,
+) -> Local<'a, Result<Found>> {
     Box::pin(async move {
         let mut first_update_s = None;
         let compared = match part {

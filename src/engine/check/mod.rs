@@ -5,13 +5,13 @@
 mod hold;
 mod kernels;
 mod operations;
+#[cfg(not(target_arch = "wasm32"))]
 mod updates;
 
 #[cfg(not(target_arch = "wasm32"))]
 pub use hold::{Found, Part, hold};
 pub use kernels::kernels;
 pub use operations::operations;
-pub use updates::{losses, updates};
 
 /// How far a device is from the CPU in one thing.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
