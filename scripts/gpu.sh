@@ -5,10 +5,9 @@
 # SALUN names the program; else it is salun, target/release/salun or salun.xz of this folder's
 # repository. One that was built without models and data takes them from SALUN_ASSETS, else from the
 # repository. DEVICE is gpu, PYTHON python3, and LIMIT 480 seconds for it all, unless set.
-# Every step has a limit of its own, and what no time is left for is left out and said. Into the folder (salun-gpu) go
-# each step's object as NAME.json and its words as NAME.log; result.json has all of it, page.txt is
-# for a person. Status 1: a step has failed, or a
-# check was left out.
+# Every step has a limit of its own, and what no time is left for is left out and said. Into the
+# folder (salun-gpu) go each step's object as NAME.json and its words as NAME.log; result.json has all
+# of it, page.txt is for a person. Status 1: a step has failed, or a check was left out.
 set -uo pipefail
 export LC_ALL=C
 root=$(cd "$(dirname "$0")/.." && pwd)

@@ -34,7 +34,8 @@ pub struct Found {
     pub first_update_s: Option<[f64; 2]>,
 }
 
-/// Holds a device against the CPU in one part.
+/// Holds a device against the CPU in one part. Boxed, so that the checks are compiled once: the
+/// program awaits it.
 ///
 /// # Errors
 /// The device failed or has no kernels of ours, its first losses are far from the CPU's, or
