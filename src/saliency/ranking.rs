@@ -108,9 +108,7 @@ impl Ranking {
     pub fn mask(&self, density: f64) -> Result<Mask> {
         let k = self.k(density)?;
         let cut = top_k(&self.scores, k)?;
-        let mut bits = Vec::new();
-        cut.mark(&self.scores, &mut bits);
-        Ok(self.made(density, k, cut.threshold(), bits))
+        Ok(self.made(density, k, cut.threshold(), cut.mark(&self.scores)))
     }
 
     /// The same mask, selected where the scores are.
@@ -135,9 +133,7 @@ impl Ranking {
         let scores: Vec<f32> = params().flat_map(|e| &self.scores[e.range()]).copied().collect();
         let k = count(density, scores.len())?;
         let cut = top_k(&scores, k)?;
-        let mut kept = Vec::new();
-        cut.mark(&scores, &mut kept);
-        let (mut bits, mut kept) = (vec![0; self.scores.len()], kept.into_iter());
+        let (mut bits, mut kept) = (vec![0; self.scores.len()], cut.mark(&scores).into_iter());
         for entry in params() {
             bits[entry.range()].iter_mut().zip(&mut kept).for_each(|(bit, kept)| *bit = kept);
         }

@@ -1,6 +1,10 @@
 //! The k largest of N values by a radix histogram over their bits: no sort, O(N), a fixed scratch.
+//! Counts are whole numbers, so that how many threads count does not matter.
 
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    gpu::cpu::par,
+};
 
 /// The bits of 2^127, from which those of a score are taken to reverse an order.
 pub const MIRROR: u32 = 254 << 23;
@@ -30,16 +34,27 @@ impl Cut {
         f32::from_bits(self.bits)
     }
 
-    /// Writes 1 for each selected value and 0 for the others; ties are taken by position.
-    pub fn mark(self, scores: &[f32], out: &mut Vec<u8>) {
+    /// The mask of the scores: 1 for each selected value and 0 for the others; ties are taken by
+    /// position.
+    pub fn mark(self, scores: &[f32]) -> Vec<u8> {
+        const PART: usize = 1 << 16;
+        let mut marks = vec![0; scores.len()];
+        let parts = scores.chunks(PART).zip(marks.chunks_mut(PART));
+        let tied = par::map(parts.collect(), |(scores, marks)| {
+            for (score, mark) in scores.iter().zip(marks) {
+                *mark = u8::from(score.to_bits() > self.bits);
+            }
+            scores.iter().filter(|s| s.to_bits() == self.bits).count()
+        });
         let mut ties = self.ties;
-        out.clear();
-        out.extend(scores.iter().map(|s| {
-            let bits = s.to_bits();
-            let tied = bits == self.bits && ties > 0;
-            ties -= usize::from(tied);
-            u8::from(tied || bits > self.bits)
-        }));
+        let parts = scores.chunks(PART).zip(marks.chunks_mut(PART));
+        for ((scores, marks), tied) in parts.zip(tied) {
+            let taken = tied.min(ties);
+            ties -= taken;
+            let equal = scores.iter().zip(marks).filter(|(s, _)| s.to_bits() == self.bits);
+            equal.take(taken).for_each(|(_, mark)| *mark = 1);
+        }
+        marks
     }
 }
 
@@ -49,22 +64,36 @@ impl Cut {
 /// # Errors
 /// A score is negative, infinite or not a number; its position is named.
 pub fn top_k(scores: &[f32], k: usize) -> Result<Cut> {
-    check(scores)?;
+    let highs = histogram(scores, |bits| Some(bits >> 16));
+    if highs[(f32::INFINITY.to_bits() >> 16) as usize..].iter().any(|&count| count > 0) {
+        check(scores)?;
+    }
     if k == 0 || scores.is_empty() {
         return Ok(Cut { bits: f32::INFINITY.to_bits(), ties: 0 });
     }
     let mut left = k.min(scores.len());
-    let mut histogram = vec![0usize; 1 << 16];
-    for s in scores {
-        histogram[(s.to_bits() >> 16) as usize] += 1;
-    }
-    let high = descend(&histogram, &mut left);
-    histogram.fill(0);
-    for s in scores.iter().filter(|s| s.to_bits() >> 16 == high) {
-        histogram[(s.to_bits() & 0xffff) as usize] += 1;
-    }
-    let low = descend(&histogram, &mut left);
+    let high = descend(&highs, &mut left);
+    let lows = histogram(scores, |bits| (bits >> 16 == high).then_some(bits & 0xffff));
+    let low = descend(&lows, &mut left);
     Ok(Cut { bits: high << 16 | low, ties: left })
+}
+
+/// How many scores have their bits in each of 2^16 bins.
+fn histogram(scores: &[f32], bin: impl Fn(u32) -> Option<u32> + Sync + Send) -> Vec<usize> {
+    const BINS: usize = 1 << 16;
+    let part = scores.len().div_ceil(par::threads()).max(BINS);
+    let parts = par::map(scores.chunks(part).collect(), |scores| {
+        let mut counts = vec![0; BINS];
+        for bin in scores.iter().filter_map(|s| bin(s.to_bits())) {
+            counts[bin as usize] += 1;
+        }
+        counts
+    });
+    let mut total = vec![0; BINS];
+    for counts in parts {
+        total.iter_mut().zip(counts).for_each(|(total, count)| *total += count);
+    }
+    total
 }
 
 /// The bin that holds the `left`-th largest; `left` becomes its rank within that bin.
@@ -83,9 +112,7 @@ mod tests {
     use super::*;
 
     fn selected(scores: &[f32], k: usize) -> Vec<u8> {
-        let mut out = Vec::new();
-        top_k(scores, k).unwrap().mark(scores, &mut out);
-        out
+        top_k(scores, k).unwrap().mark(scores)
     }
 
     #[test]
@@ -115,14 +142,17 @@ mod tests {
 
     #[test]
     fn agrees_with_a_stable_sort() {
-        let scores: Vec<f32> =
-            (0..5000u64).map(|i| ((i * i * 2_654_435_761) % 613) as f32 / 613.0).collect();
-        let mut order: Vec<usize> = (0..scores.len()).collect();
-        order.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]).then(a.cmp(&b)));
-        for k in [1, 17, 2500, 4999] {
-            let mut expected = vec![0u8; scores.len()];
-            order[..k].iter().for_each(|&i| expected[i] = 1);
-            assert_eq!(selected(&scores, k), expected);
+        // The second is more than one part, and all of its ties cross parts.
+        for n in [5000, 300_000] {
+            let scores: Vec<f32> =
+                (0..n as u64).map(|i| ((i * i * 2_654_435_761) % 613) as f32 / 613.0).collect();
+            let mut order: Vec<usize> = (0..n).collect();
+            order.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]).then(a.cmp(&b)));
+            for k in [1, 17, n / 2, n - 1] {
+                let mut expected = vec![0u8; n];
+                order[..k].iter().for_each(|&i| expected[i] = 1);
+                assert_eq!(selected(&scores, k), expected, "{k} of {n}");
+            }
         }
     }
 
