@@ -35,6 +35,9 @@ pub enum Error {
     /// An output that could not be written while the work went on.
     #[error("{}: cannot be written: {reason}", path.display())]
     Write { path: PathBuf, reason: String },
+    /// An output that could not be written where it was asked for, when the work was done.
+    #[error("{}: {reason}; the finished work is in {}", path.display(), place.display())]
+    Elsewhere { path: PathBuf, reason: String, place: PathBuf },
     /// A data set that could not be fetched, and what can be done instead.
     #[error("{name} cannot be fetched: {reason}; {instead}")]
     Fetch { name: String, reason: String, instead: String },
@@ -99,6 +102,7 @@ impl Error {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Write { .. }
+            | Self::Elsewhere { .. }
             | Self::Fetch { .. }
             | Self::Device(_)
             | Self::Diverged(_)

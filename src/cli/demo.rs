@@ -1,15 +1,15 @@
 //! `salun demo`: forget a class with SalUn and with its control, on what is inside the program.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use salun_studio::{
     data,
     engine::job::Job,
-    error::{Error, Result},
+    error::Result,
     models::{Task, registry},
     run::{
-        folder,
-        output::Output,
+        bundle,
+        output::{Kind, Output},
         recipe::{Budget, Recipe},
         report::{Metrics, Report},
     },
@@ -78,7 +78,7 @@ fn tasks(given: &str) -> Result<Tasks> {
 #[derive(Serialize)]
 struct Finished {
     run: String,
-    folder: PathBuf,
+    folder: String,
     report: Report,
 }
 
@@ -95,10 +95,10 @@ pub fn run(args: &Args, common: &Common) -> Result<()> {
         let class = data.class(class.strip_prefix("class:").unwrap_or(class))?;
         format!("class:{}", data.classes[class])
     };
-    let out = Output::folder(&args.out, common.force)?;
+    let out = Output::folder(&args.out, Kind::Demo, common.force)?;
     let mut client = Client::open(common)?;
 
-    let mut finished = Vec::new();
+    let (mut finished, mut files) = (Vec::new(), Vec::new());
     let tasks = match args.task {
         Tasks::Both => vec![Task::Classify, Task::Generate],
         Tasks::One(task) => vec![task],
@@ -114,26 +114,27 @@ pub fn run(args: &Args, common: &Common) -> Result<()> {
             let label = format!("{}, {title}", task.name());
             let run = answer!(client.run(&label, Job::Unlearn(recipe), |_| Ok(()))?, Unlearned);
             let name = format!("{}-{name}", task.name());
-            let inside = out.path().join(&name);
-            std::fs::create_dir(&inside).map_err(|e| Error::write(&inside, e))?;
-            folder::fill(&run, &inside)?;
+            let inside = bundle::contents(&run)?.into_iter();
+            files.extend(inside.map(|(file, bytes)| (format!("{name}/{file}"), bytes)));
             let report = run.report.clone();
-            finished.push(Finished { folder: args.out.join(&name), run: label, report });
+            let folder = args.out.join(&name).display().to_string();
+            finished.push(Finished { folder, run: label, report });
         }
     }
-    out.commit()?;
+    let written = out.write_folder(files);
     let sentences: Vec<String> = finished
         .chunks(2)
         .filter_map(|pair| Some(better(&pair.first()?.report, &pair.get(1)?.report)))
         .collect();
     if common.json {
-        return print::json(&serde_json::json!({ "runs": finished, "sentences": sentences }));
+        print::json(&serde_json::json!({ "runs": finished, "sentences": sentences }))?;
+        return written.map(drop);
     }
-    summary(&finished, &sentences, &args.out);
-    Ok(())
+    summary(&finished, &sentences);
+    print::written(written)
 }
 
-fn summary(finished: &[Finished], sentences: &[String], out: &Path) {
+fn summary(finished: &[Finished], sentences: &[String]) {
     let head = ["run", "UA", "RA", "TA", "k", "of N", "frozen changed", "seconds", "verdict"];
     let mut rows = vec![head.map(String::from).to_vec()];
     for Finished { run, report: r, .. } in finished {
@@ -164,7 +165,6 @@ fn summary(finished: &[Finished], sentences: &[String], out: &Path) {
             r.task, r.forget.spec, r.seed, r.device.name
         ));
     }
-    print::line(format!("written to {}", out.display()));
 }
 
 /// Points below this are taken for chance.

@@ -1,11 +1,7 @@
 //! `salun eval`: measures the model of a run folder again, audits a classifier, and tells its
 //! distance to another run's.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{path::PathBuf, sync::Arc};
 
 use salun_studio::{
     engine::job::Job,
@@ -16,7 +12,7 @@ use salun_studio::{
         attack::AttackKind,
         bundle,
         folder::{self, Saved},
-        output,
+        output::{Beside, Kind, Made, Output},
         recipe::Recipe,
         report::{Gap, Metrics, Report},
     },
@@ -60,16 +56,16 @@ fn prompt(
         let right = "a run that forgot a prompt has no Retrain to stand against";
         return Err(Error::argument("against", other.display(), right));
     }
-    if let Some(out) = &args.out {
-        empty(out, &bundle::ATTACKS, common.force)?;
-    }
+    let pictures: [(Kind, Beside); 1] =
+        [(Kind::Picture, |out| out.with_file_name(bundle::ATTACKS[1]))];
+    let reserve = || reserve(args, bundle::ATTACKS[0], Kind::Attacks, &pictures, common.force);
+    let out = (!args.attack.is_empty()).then(reserve).transpose()?;
     let mut client = Client::open(common)?;
     let (seed, attacks) = (recipe.seed, args.attack.clone());
     let job = Job::Attack { model: Arc::new(model), recipe, attacks };
     let attacked = answer!(client.run("", job, |_| Ok(()))?, Attacked);
-    for (name, bytes) in bundle::attacks(&attacked.attacks)? {
-        output::replace(&args.out.as_ref().unwrap_or(&args.run).join(name), &bytes)?;
-    }
+    let files = bundle::attacks(&attacked.attacks)?.into_iter().map(|(_, bytes)| bytes).collect();
+    let written = out.map(|(out, _)| out.write_files(files)).transpose();
     let mut attacks: Vec<_> = attacked.attacks.iter().map(|a| a.report.clone()).collect();
     // What an attack of another kind found earlier still holds.
     let tried = |kind| attacks.iter().any(|a| a.kind == kind);
@@ -78,17 +74,18 @@ fn prompt(
     let report = Report { after: attacked.metrics, attacks, ..report };
     let found = verdict(&Evidence::of(&report, None));
     if common.json {
-        return print::json(&json!({
-            "run": args.run, "forget": report.forget, "before": report.before,
+        print::json(&json!({
+            "run": args.run.display().to_string(), "forget": report.forget, "before": report.before,
             "metrics": report.after, "attacks": report.attacks, "verdict": found, "seed": seed,
             "device": client.info(),
-        }));
+        }))?;
+        return written.map(drop);
     }
     print::line(print::metrics(&[("before (report)", &report.before), ("run", &report.after)]));
     print::attacks(&report.attacks);
     print::verdict(&found);
     print::line(format!("forgets {}; seed {seed}; {}", report.forget.spec, client.info().name));
-    Ok(())
+    written.map(drop)
 }
 
 /// Runs the command.
@@ -109,9 +106,12 @@ pub fn run(args: &Args, common: &Common) -> Result<()> {
         return Err(Error::argument("attack", attack.name(), right));
     }
     let audits = model.card.architecture.task() == Task::Classify;
-    if audits && let Some(out) = &args.out {
-        empty(out, &bundle::AUDIT, common.force)?;
-    }
+    let pictures: [(Kind, Beside); 2] = [
+        (Kind::Picture, |out| out.with_file_name(bundle::AUDIT[1])),
+        (Kind::Picture, |out| out.with_file_name(bundle::AUDIT[2])),
+    ];
+    let reserve = || reserve(args, bundle::AUDIT[0], Kind::Audit, &pictures, common.force);
+    let out = audits.then(reserve).transpose()?;
     let mut client = Client::open(common)?;
     // On the same pictures: what the run's model forgot is not in the retain set.
     let other = against.and_then(|a| a.model.plain().cloned()).map(|other| {
@@ -133,20 +133,24 @@ pub fn run(args: &Args, common: &Common) -> Result<()> {
         (metrics, against, None)
     };
     let gap = against.as_ref().map(|o| Gap::between(&metrics, o));
-    if let Some(audit) = &audit {
-        for (name, bytes) in bundle::audit(audit)? {
-            output::replace(&args.out.as_ref().unwrap_or(&args.run).join(name), &bytes)?;
+    let written = match (&audit, out) {
+        (Some(audit), Some((out, _))) => {
+            Some(out.write_files(bundle::audit(audit)?.map(|(_, bytes)| bytes).into()))
         }
-    }
+        _ => None,
+    };
+    let written = written.transpose();
     let retrain = against.clone().or(report.retrain);
     let report = Report { after: metrics, retrain, ..report };
     let found = verdict(&Evidence::of(&report, audit.as_ref()));
     if common.json {
-        return print::json(&json!({
-            "run": args.run, "against": args.against, "forget": report.forget,
+        let path = |path: &PathBuf| path.display().to_string();
+        print::json(&json!({
+            "run": path(&args.run), "against": args.against.as_ref().map(path), "forget": report.forget,
             "before": report.before, "metrics": report.after, "against_metrics": against, "gap": gap,
             "audit": audit, "verdict": found, "seed": recipe.seed, "device": client.info(),
-        }));
+        }))?;
+        return written.map(drop);
     }
     let mut rows = vec![("before (report)", &report.before), ("run", &report.after)];
     rows.extend(against.as_ref().map(|o| ("against", o)));
@@ -168,14 +172,19 @@ pub fn run(args: &Args, common: &Common) -> Result<()> {
     print::verdict(&found);
     let (forget, seed) = (&report.forget.spec, recipe.seed);
     print::line(format!("forgets {forget}; seed {seed}; {}", client.info().name));
-    Ok(())
+    written.map(drop)
 }
 
-/// Makes the folder of what is found; without `force` none of its files may be there.
-fn empty(out: &Path, files: &[&str], force: bool) -> Result<()> {
-    fs::create_dir_all(out).map_err(|e| Error::file(out, e))?;
-    match files.iter().map(|name| out.join(name)).find(|path| path.exists()) {
-        Some(path) if !force => Err(Error::Exists(path)),
-        _ => Ok(()),
-    }
+/// Reserves what is found: in the folder that was asked for, which is made if it is not there, or in the
+/// run folder, in place of what was found before.
+fn reserve(
+    args: &Args,
+    name: &str,
+    kind: Kind,
+    pictures: &[(Kind, Beside)],
+    force: bool,
+) -> Result<(Output, Made)> {
+    let (folder, force) = args.out.as_ref().map_or((&args.run, true), |out| (out, force));
+    let made = Made::folders(folder)?;
+    Ok((Output::files(&folder.join(name), kind, pictures, force)?, made))
 }

@@ -8,7 +8,7 @@ use salun_studio::{
         registry,
         torch::export::{self, Format},
     },
-    run::output::Output,
+    run::output::{Kind, Output},
 };
 use serde_json::json;
 
@@ -42,12 +42,13 @@ pub fn run(args: &Args, common: &Common) -> Result<()> {
         }
     };
     let model = registry::open(&args.model)?;
-    let out = Output::file(&args.out, common.force)?;
-    out.write(&export::encode(&model, format, args.bare)?)?;
+    let out = Output::file(&args.out, Kind::Weights, common.force)?;
+    let written = out.write(export::encode(&model, format, args.bare)?);
     let n = model.weights.layout.n();
     if common.json {
-        return print::json(&json!({ "out": args.out, "params": n }));
+        print::json(&json!({ "out": args.out.display().to_string(), "params": n }))?;
+        return written.map(drop);
     }
-    print::line(format!("{} weights written to {}", print::grouped(n), args.out.display()));
+    print::line(format!("{} weights written to {}", print::grouped(n), written?.display()));
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! What a person or a script reads: lines, tables, one JSON object.
 
-use std::io::Write;
+use std::{io::Write, path::PathBuf};
 
 use salun_studio::{
     data::forget::brief,
@@ -32,6 +32,15 @@ pub fn error(text: &str) {
 /// Without line breaks and other control characters, whatever a file name or a panic brings.
 fn single(text: &str) -> String {
     text.split(char::is_control).filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ")
+}
+
+/// Says where an output is.
+///
+/// # Errors
+/// It could not be written there.
+pub fn written(place: Result<PathBuf>) -> Result<()> {
+    line(format!("written to {}", place?.display()));
+    Ok(())
 }
 
 /// One JSON object on stdout.

@@ -9,7 +9,7 @@ use salun_studio::{
     error::{Error, Result},
     run::{
         bundle, figures,
-        output::Output,
+        output::{Beside, Kind, Output},
         recipe::{Budget, Recipe},
         report::MaskReport,
     },
@@ -129,7 +129,7 @@ pub fn run(args: &Args, common: &Common) -> Result<()> {
 /// The masks of several requests, compared.
 fn overlap(args: &Args, common: &Common, recipe: Recipe, by: By) -> Result<()> {
     common.look_at(&args.data)?;
-    let out = Output::folder(&args.out, common.force)?;
+    let out = Output::folder(&args.out, Kind::Overlap, common.force)?;
     let mut client = Client::open(common)?;
     let job = Job::Overlap { recipe: recipe.clone(), by, seeds: args.seeds };
     let overlap = answer!(client.run("", job, |_| Ok(()))?, Overlapped);
@@ -150,17 +150,14 @@ fn overlap(args: &Args, common: &Common, recipe: Recipe, by: By) -> Result<()> {
         overlap: Overlap::clone(&overlap),
     };
     let figure = figures::overlap(&overlap, &what)?;
-    for (name, bytes) in [
-        ("overlap.csv", overlap.csv().into_bytes()),
-        ("overlap.json", bundle::json(&statistics)?),
-        ("overlap.png", figure),
-    ] {
-        let path = out.path().join(name);
-        std::fs::write(&path, bytes).map_err(|e| Error::write(&path, e))?;
-    }
-    out.commit()?;
+    let written = out.write_folder(vec![
+        ("overlap.csv".into(), overlap.csv().into_bytes()),
+        ("overlap.json".into(), bundle::json(&statistics)?),
+        ("overlap.png".into(), figure),
+    ]);
     if common.json {
-        return print::json(&statistics);
+        print::json(&statistics)?;
+        return written.map(drop);
     }
     let head = std::iter::once(by.name().to_string()).chain(overlap.names.iter().cloned());
     let mut rows = vec![head.collect::<Vec<_>>()];
@@ -176,22 +173,21 @@ fn overlap(args: &Args, common: &Common, recipe: Recipe, by: By) -> Result<()> {
         overlap.chance,
         statistics.device
     ));
-    print::line(format!("written to {}", args.out.display()));
-    Ok(())
+    print::written(written)
 }
 
 /// One mask.
 fn mask(args: &Args, common: &Common, recipe: Recipe) -> Result<()> {
-    let [json, png] = ["json", "png"].map(|e| args.out.with_extension(e));
-    if json == args.out || png == args.out {
+    let besides: [(Kind, Beside); 2] = [
+        (Kind::Statistics, |out| out.with_extension("json")),
+        (Kind::Picture, |out| out.with_extension("png")),
+    ];
+    if besides.iter().any(|(_, name)| name(&args.out) == args.out) {
         let right = "another output takes this name; choose one that ends in .safetensors";
         return Err(Error::argument("out", args.out.display(), right));
     }
     common.look_at(&args.data)?;
-    let mask_file = Output::file(&args.out, common.force)?;
-    let json = Output::file(&json, common.force)?;
-    let png = Output::file(&png, common.force)?;
-
+    let out = Output::files(&args.out, Kind::Mask, &besides, common.force)?;
     let mut client = Client::open(common)?;
     let ranking = answer!(client.run("", Job::Rank(recipe), |_| Ok(()))?, Ranked);
     let mask = ranking.mask(args.density)?;
@@ -205,11 +201,11 @@ fn mask(args: &Args, common: &Common, recipe: Recipe) -> Result<()> {
         seconds: ranking.seconds,
         mask: mask.report(ranking.n_forget, 0),
     };
-    json.write(&bundle::json(&statistics)?)?;
-    png.write(&figures::saliency(&mask, Some(&ranking), &ranking.forget)?)?;
-    mask_file.write(&mask.encode()?)?;
+    let picture = figures::saliency(&mask, Some(&ranking), &ranking.forget)?;
+    let written = out.write_files(vec![mask.encode()?, bundle::json(&statistics)?, picture]);
     if common.json {
-        return print::json(&statistics);
+        print::json(&statistics)?;
+        return written.map(drop);
     }
     let mut rows = vec![["layer", "kept", "of", "share"].map(String::from).to_vec()];
     rows.extend(statistics.mask.layers.iter().map(|l| {
@@ -229,6 +225,5 @@ fn mask(args: &Args, common: &Common, recipe: Recipe) -> Result<()> {
         statistics.device,
         statistics.seconds
     ));
-    print::line(format!("written to {}", args.out.display()));
-    Ok(())
+    print::written(written)
 }

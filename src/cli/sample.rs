@@ -7,7 +7,10 @@ use salun_studio::{
     engine::job::{Job, PromptRequest},
     error::Result,
     models::registry,
-    run::{figures, output::Output},
+    run::{
+        figures,
+        output::{self, Output},
+    },
 };
 use serde_json::json;
 
@@ -70,13 +73,13 @@ pub fn run(args: &Args, common: &Common) -> Result<()> {
     if args.class.is_none() && registry::is_latent(&args.model) {
         return survey(args, options, common);
     }
-    let out = Output::file(&args.out, common.force)?;
+    let out = Output::file(&args.out, output::Kind::Picture, common.force)?;
     let classes = registry::open(&args.model)?.card.classes;
     let mut client = Client::open(common)?;
     let (model, class) = (args.model.clone(), args.class.clone());
     let grid =
         answer!(client.run("", Job::Sample { model, class, n, options }, |_| Ok(()))?, Sampled);
-    out.write(&figures::grid(&grid, &classes)?)?;
+    let written = out.write(figures::grid(&grid, &classes)?);
 
     let rows: Vec<_> = (0..grid.rows.len())
         .map(|row| {
@@ -89,10 +92,11 @@ pub fn run(args: &Args, common: &Common) -> Result<()> {
     if common.json {
         let rows: Vec<_> =
             rows.iter().map(|(class, seen)| json!({ "class": class, "seen": seen })).collect();
-        return print::json(&json!({
-            "out": args.out, "model": args.model, "n": n, "options": options, "rows": rows,
+        print::json(&json!({
+            "out": args.out.display().to_string(), "model": args.model, "n": n, "options": options, "rows": rows,
             "device": client.info(),
-        }));
+        }))?;
+        return written.map(drop);
     }
     let mut table = vec![["class", "seen as it"].map(String::from).to_vec()];
     table.extend(rows.iter().map(|(name, seen)| {
@@ -104,8 +108,7 @@ pub fn run(args: &Args, common: &Common) -> Result<()> {
         args.model,
         client.info().name
     ));
-    print::line(format!("written to {}", args.out.display()));
-    Ok(())
+    print::written(written)
 }
 
 /// Concepts of a text-to-image model that are drawn where no prompt is given.
@@ -113,18 +116,19 @@ const CONCEPTS: usize = 50;
 
 /// The commonest concepts in every style, and how often the judge sees what was asked for.
 fn survey(args: &Args, options: SampleOptions, common: &Common) -> Result<()> {
-    let out = Output::file(&args.out, common.force)?;
+    let out = Output::file(&args.out, output::Kind::Picture, common.force)?;
     let mut client = Client::open(common)?;
     let (model, n) = (args.model.clone(), args.n);
     let job = Job::Survey { model, concepts: CONCEPTS, n, options };
     let survey = answer!(client.run("", job, |_| Ok(()))?, Surveyed);
-    out.write(&figures::grid(&survey.grid, &survey.concepts)?)?;
+    let written = out.write(figures::grid(&survey.grid, &survey.concepts)?);
     if common.json {
-        return print::json(&json!({
-            "out": args.out, "model": args.model, "n": n, "options": options,
+        print::json(&json!({
+            "out": args.out.display().to_string(), "model": args.model, "n": n, "options": options,
             "concepts": survey.concepts, "styles": survey.styles, "trained": survey.trained,
             "held_out": survey.held_out, "device": client.info(),
-        }));
+        }))?;
+        return written.map(drop);
     }
     let mut table =
         vec![["pairs", "concept seen", "style seen", "pictures"].map(String::from).to_vec()];
@@ -136,12 +140,12 @@ fn survey(args: &Args, options: SampleOptions, common: &Common) -> Result<()> {
     print::line(print::table(&table));
     let what = format!("of {} concepts in {} styles", survey.concepts.len(), survey.styles.len());
     told(&what, args, options, &client);
-    Ok(())
+    print::written(written)
 }
 
 /// Pictures of prompts, a row each.
 fn prompts(args: &Args, options: SampleOptions, common: &Common) -> Result<()> {
-    let out = Output::file(&args.out, common.force)?;
+    let out = Output::file(&args.out, output::Kind::Picture, common.force)?;
     let model = Arc::new(registry::open_latent(&args.model)?);
     let tokenizer = &model.network.tokenizer;
     let dropped: Vec<usize> = args.prompt.iter().map(|p| tokenizer.encode(p).dropped).collect();
@@ -158,23 +162,23 @@ fn prompts(args: &Args, options: SampleOptions, common: &Common) -> Result<()> {
     let grid = answer!(client.run("", Job::Prompt(request), |_| Ok(()))?, Sampled);
     let short = |p: &String| p.chars().take(40).collect::<String>();
     let names: Vec<String> = args.prompt.iter().map(short).collect();
-    out.write(&figures::grid(&grid, &names)?)?;
+    let written = out.write(figures::grid(&grid, &names)?);
     if common.json {
-        return print::json(&json!({
-            "out": args.out, "model": args.model, "n": n, "options": options,
+        print::json(&json!({
+            "out": args.out.display().to_string(), "model": args.model, "n": n, "options": options,
             "prompts": args.prompt, "tokens_not_read": dropped, "device": client.info(),
-        }));
+        }))?;
+        return written.map(drop);
     }
     told("prompt", args, options, &client);
-    Ok(())
+    print::written(written)
 }
 
-/// What was drawn of each, by which model, how, and where the picture lies.
+/// What was drawn of each, by which model and how.
 fn told(each: &str, args: &Args, options: SampleOptions, client: &Client) {
     let SampleOptions { steps, guidance, seed, .. } = options;
     let (n, model, device) = (args.n, &args.model, &client.info().name);
     print::line(format!(
         "{n} of each {each} by {model}; {steps} steps, guidance {guidance}, seed {seed}; {device}"
     ));
-    print::line(format!("written to {}", args.out.display()));
 }

@@ -7,7 +7,10 @@ use salun_studio::{
     engine::Engine,
     error::{Error, Result},
     gpu::device,
-    run::{bundle, folder, output::Output},
+    run::{
+        bundle, folder,
+        output::{Kind, Output},
+    },
     studio::{self, Parcel, Studio},
 };
 
@@ -62,16 +65,11 @@ fn save(parcel: Parcel) -> Result<PathBuf> {
         places.find(|p| !p.exists()).unwrap_or_else(|| runs.join(stem))
     };
     let place = match parcel {
-        Parcel::Run(run) => {
-            let place = free(&bundle::name(run), "");
-            folder::write(run, &place, false)?;
-            place
-        }
+        Parcel::Run(run) => folder::write(run, &free(&bundle::name(run), ""), false)?,
         Parcel::File(name, bytes) => {
             let dot = name.rfind('.').unwrap_or(name.len());
             let place = free(&name[..dot], &name[dot..]);
-            Output::file(&place, false)?.write(bytes)?;
-            place
+            Output::file(&place, Kind::Own, false)?.write(bytes.to_vec())?
         }
     };
     Ok(place)

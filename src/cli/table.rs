@@ -85,10 +85,11 @@ pub fn run(args: &Args, common: &Common) -> Result<()> {
     if table.protocol.task != Task::TextToImage {
         data::open(&table.protocol.data)?;
     }
+    // Without a device there is no table, and what another protocol left stays.
+    let client = Client::open(common)?;
     let folder = Folder::open(&args.out, &table, common.force)?;
     let cells = folder.cells(&table)?;
     let seeds = args.seeds.map_or(SEEDS, |k| k as u64);
-    let client = Client::open(common)?;
     let device = client.info().into();
     let mut job = Work { table: &table, folder, cells, client, device };
     let outcome = job.all(seeds, args, common);

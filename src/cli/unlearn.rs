@@ -7,9 +7,9 @@ use salun_studio::{
     engine::job::Job,
     error::{Error, Result},
     run::{
-        files, folder,
+        bundle, files,
         link::Link,
-        output::Output,
+        output::{Kind, Output},
         recipe::{Budget, Recipe, Redirect},
     },
     saliency::estimator::Estimator,
@@ -138,15 +138,14 @@ impl Args {
 pub fn run(args: &Args, common: &Common) -> Result<()> {
     let recipe = args.recipe()?;
     common.look_at(&recipe.data)?;
-    let out = Output::folder(&args.out, common.force)?;
+    let out = Output::folder(&args.out, Kind::Run, common.force)?;
     let mut client = Client::open(common)?;
     let run = answer!(client.run("", Job::Unlearn(recipe), |_| Ok(()))?, Unlearned);
-    folder::fill(&run, out.path())?;
-    out.commit()?;
+    let written = out.write_folder(bundle::contents(&run)?);
     if common.json {
-        return print::json(&run.report);
+        print::json(&run.report)?;
+        return written.map(drop);
     }
     print::report(&run.report);
-    print::line(format!("written to {}", args.out.display()));
-    Ok(())
+    print::written(written)
 }

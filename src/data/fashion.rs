@@ -178,13 +178,16 @@ fn unpack_row(
     differences: &[u8],
     next: &mut [usize; CONTEXTS],
 ) -> Option<()> {
-    let fours = row.as_chunks_mut::<4>().0.iter_mut().zip(contexts.as_chunks::<4>().0);
-    for ((row, contexts), above) in fours.zip(above[1..].as_chunks::<4>().0) {
+    let (contexts, above) = (contexts.as_chunks::<4>().0, above[1..].as_chunks::<4>().0);
+    for (four, row) in row.as_chunks_mut::<4>().0.iter_mut().enumerate() {
+        let (contexts, above) = (&contexts[four], &above[four]);
         // Half of all pixels are ground, whose context is the same: those come four at a time.
         let next_of_first = &mut next[usize::from(contexts[0])];
         if *contexts == [contexts[0]; 4] {
             let some = differences.get(*next_of_first..)?.first_chunk::<4>()?;
-            *row = std::array::from_fn(|i| above[i].wrapping_add(some[i]));
+            for i in 0..4 {
+                row[i] = above[i].wrapping_add(some[i]);
+            }
             *next_of_first += 4;
             continue;
         }
@@ -197,29 +200,25 @@ fn unpack_row(
     Some(())
 }
 
-/// The contexts of a row's pixels, from the row above and the one above that.
-#[inline(always)]
+/// The contexts of a row's pixels, from the row above and the one above that: eight steps of the value
+/// above, eight of its change and four of how rough it is around it. By itself it stays a
+/// loop over vectors; within another it was unrolled first.
+#[inline(never)]
 fn contexts(above: &Row, higher: &Row) -> [u8; ROW] {
     let mut contexts = [0; ROW];
-    // How far the value above rose, 255 less how far it fell, and how rough it is around it.
-    let (mut rise, mut level, mut rough) = ([0; ROW], [0; ROW], [0; ROW]);
     for x in 0..ROW {
-        let [west, n, east] = [above[x], above[x + 1], above[x + 2]];
-        contexts[x] = n & 0xE0;
-        rise[x] = n.saturating_sub(higher[x + 1]);
-        level[x] = 255 - higher[x + 1].saturating_sub(n);
-        rough[x] = n.abs_diff(west).saturating_add(east.abs_diff(n));
+        let [west, n, east, up] = [above[x], above[x + 1], above[x + 2], higher[x + 1]];
+        let (rise, fall) = (n.saturating_sub(up), up.saturating_sub(n));
+        let rough = n.abs_diff(west).saturating_add(east.abs_diff(n));
+        let at_least = |value: u8, begins: u8| u8::from(value >= begins);
+        let change =
+            4 - at_least(fall, 1) - at_least(fall, 6) - at_least(fall, 21) - at_least(fall, 61)
+                + at_least(rise, 1)
+                + at_least(rise, 6)
+                + at_least(rise, 21);
+        let rough = at_least(rough, 3) + at_least(rough, 20) + at_least(rough, 70);
+        contexts[x] = (n & 0xE0) + 4 * change + rough;
     }
-    // Eight steps of the value above, eight of its change and four of how rough it is around it. A
-    // loop for each, because that is a few instructions for the whole row.
-    let mut step = |of: &[u8; ROW], begins: u8, size: u8| {
-        for (context, value) in contexts.iter_mut().zip(of) {
-            *context += if *value >= begins { size } else { 0 };
-        }
-    };
-    [255 - 60, 255 - 20, 255 - 5, 255].into_iter().for_each(|begins| step(&level, begins, 4));
-    [1, 6, 21].into_iter().for_each(|begins| step(&rise, begins, 4));
-    [3, 20, 70].into_iter().for_each(|begins| step(&rough, begins, 1));
     contexts
 }
 

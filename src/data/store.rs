@@ -15,11 +15,12 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
-    run::{files, hex},
+    run::{
+        files, hex,
+        output::{Kind, Made, Output},
+    },
 };
 
-/// Overrides where data sets are kept.
-pub const VARIABLE: &str = "SALUN_DATA";
 /// The SHA-256 of each file as it was written.
 const SUMS: &str = "SHA256SUMS";
 
@@ -73,13 +74,7 @@ pub fn form(set: &Set) -> Form {
 /// # Errors
 /// The platform names no such folder.
 pub fn folder(set: &Set) -> Result<PathBuf> {
-    let own = std::env::var_os(VARIABLE).filter(|v| !v.is_empty()).map(PathBuf::from);
-    let root = own.or_else(|| dirs::data_dir().map(|d| d.join("salun"))).ok_or_else(|| {
-        Error::Request(format!(
-            "this machine has no folder for a user's data; name one with {VARIABLE}"
-        ))
-    })?;
-    Ok(root.join(set.name))
+    Ok(files::home()?.join(set.name))
 }
 
 /// Whether every file of a data set is there at its full length.
@@ -175,34 +170,37 @@ pub fn verify(set: &Set, part: &Part, bytes: &[u8]) -> std::result::Result<(), S
 /// left of it.
 #[derive(Debug)]
 pub struct Incoming {
-    pub path: PathBuf,
     target: PathBuf,
-    /// The folder around it, if there was none before.
-    made: Option<PathBuf>,
+    /// From the first file on, and before it the folders around it that were not there.
+    room: Option<(Output, Made)>,
     sums: String,
 }
 
 impl Incoming {
-    /// A fresh folder beside the one that it will become.
+    /// What becomes the folder of a data set.
     ///
     /// # Errors
-    /// The data folder cannot be written to.
+    /// The platform names no folder for a user's data.
     pub fn new(set: &Set) -> Result<Self> {
-        Self::at(folder(set)?)
+        Ok(Self::at(folder(set)?))
     }
 
     /// The same for a folder of any name.
+    pub fn at(target: PathBuf) -> Self {
+        Self { target, room: None, sums: String::new() }
+    }
+
+    /// The folder that is being filled.
     ///
     /// # Errors
     /// The folder around it cannot be written to.
-    pub fn at(target: PathBuf) -> Result<Self> {
-        let name = target.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let path = target.with_file_name(format!(".{name}.{}.tmp", std::process::id()));
-        let made = target.parent().filter(|p| !p.exists()).map(Path::to_path_buf);
-        // What a killed process of the same number left.
-        let _ = fs::remove_dir_all(&path);
-        fs::create_dir_all(&path).map_err(|e| Error::write(&path, e))?;
-        Ok(Self { path, target, made, sums: String::new() })
+    pub fn path(&mut self) -> Result<PathBuf> {
+        if self.room.is_none() {
+            let made = Made::folders(self.target.parent().unwrap_or(Path::new(".")))?;
+            self.room = Some((Output::folder(&self.target, Kind::Data, true)?, made));
+        }
+        let room = self.room.as_ref();
+        Ok(room.map(|(output, _)| output.path().to_path_buf()).unwrap_or_default())
     }
 
     /// Writes one file.
@@ -210,7 +208,7 @@ impl Incoming {
     /// # Errors
     /// It cannot be written.
     pub fn write(&mut self, name: &str, bytes: &[u8]) -> Result<()> {
-        let path = self.path.join(name);
+        let path = self.path()?.join(name);
         fs::write(&path, bytes).map_err(|e| Error::write(&path, e))?;
         self.sums += &format!("{}  {name}\n", hex(&sha2::Sha256::digest(bytes)));
         Ok(())
@@ -220,32 +218,12 @@ impl Incoming {
     ///
     /// # Errors
     /// It cannot be renamed.
-    pub fn commit(self) -> Result<PathBuf> {
-        let failed = |e| Error::write(&self.target, e);
-        fs::write(self.path.join(SUMS), &self.sums).map_err(failed)?;
-        let old = self.path.with_extension("old");
-        if self.target.exists() {
-            fs::rename(&self.target, &old).map_err(failed)?;
-        }
-        if let Err(e) = fs::rename(&self.path, &self.target) {
-            // What was there matters more than a clean message about its return.
-            let _ = fs::rename(&old, &self.target);
-            return Err(failed(e));
-        }
-        if old.exists() {
-            fs::remove_dir_all(&old).map_err(failed)?;
-        }
-        Ok(self.target.clone())
-    }
-}
-
-impl Drop for Incoming {
-    fn drop(&mut self) {
-        // Gone after a commit; after a failure there is nobody left to tell.
-        let _ = fs::remove_dir_all(&self.path);
-        if let Some(made) = &self.made {
-            // Only an empty folder can be removed so.
-            let _ = fs::remove_dir(made);
+    pub fn commit(mut self) -> Result<PathBuf> {
+        let sums = self.path()?.join(SUMS);
+        fs::write(&sums, &self.sums).map_err(|e| Error::write(&sums, e))?;
+        match self.room {
+            Some((output, _)) => output.done(),
+            None => Ok(self.target),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The device, the operations on it and the kernels behind them.
 
 pub mod buffers;
-pub mod cpu;
+pub use salun_kernels as cpu;
 pub mod device;
 pub mod flex;
 pub mod kernels;

@@ -1,8 +1,32 @@
 //! The only doors to the file system for weights, recipes and results.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use crate::error::{Error, Result};
+
+/// Overrides where the program keeps data sets, and work that it could not write elsewhere.
+pub const VARIABLE: &str = "SALUN_DATA";
+
+/// The program's own folder: `$SALUN_DATA`, or one in the platform's folder for a user's data.
+///
+/// # Errors
+/// The platform names no such folder.
+pub fn home() -> Result<PathBuf> {
+    let own = std::env::var_os(VARIABLE).filter(|v| !v.is_empty()).map(PathBuf::from);
+    own.or_else(|| dirs::data_dir().map(|d| d.join("salun"))).ok_or_else(|| {
+        Error::Request(format!(
+            "this machine has no folder for a user's data; name one with {VARIABLE}"
+        ))
+    })
+}
+
+/// Where finished work goes that cannot be written where it was asked for, the better place first.
+pub fn places() -> Vec<PathBuf> {
+    home().into_iter().chain([std::env::temp_dir().join("salun")]).collect()
+}
 
 /// Largest file that is read.
 const MOST: u64 = 4 << 30;

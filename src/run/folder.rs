@@ -1,46 +1,26 @@
 //! The run folder (DESIGN 4): everything a run was and did, whole or not there.
 
-use std::{fs, path::Path};
+use std::path::{Path, PathBuf};
 
 use super::{
-    bundle::contents, files, outcome::Run, output::Output, recipe::Recipe, report::Report,
+    bundle::contents,
+    files,
+    outcome::Run,
+    output::{Kind, Output},
+    recipe::Recipe,
+    report::Report,
 };
 use crate::{
     error::{Error, Result},
     models::{AnyModel, checkpoint, latent},
 };
 
-/// Writes a run to `dir`.
+/// Writes a run to `dir` and says where it is.
 ///
 /// # Errors
 /// `dir` exists and `force` is off, or it cannot be written.
-pub fn write(run: &Run, dir: &Path, force: bool) -> Result<()> {
-    let output = Output::folder(dir, force)?;
-    fill(run, output.path())?;
-    output.commit()
-}
-
-/// Writes a run's files into an empty folder.
-///
-/// # Errors
-/// A file cannot be written.
-pub fn fill(run: &Run, dir: &Path) -> Result<()> {
-    put(contents(run)?, dir)
-}
-
-/// Writes files by their names below a folder.
-///
-/// # Errors
-/// A file cannot be written.
-pub fn put(files: Vec<(String, Vec<u8>)>, dir: &Path) -> Result<()> {
-    for (name, bytes) in files {
-        let path = dir.join(name);
-        if let Some(parent) = path.parent() {
-            fs::create_dir_all(parent).map_err(|e| Error::write(parent, e))?;
-        }
-        fs::write(&path, bytes).map_err(|e| Error::write(&path, e))?;
-    }
-    Ok(())
+pub fn write(run: &Run, dir: &Path, force: bool) -> Result<PathBuf> {
+    Output::folder(dir, Kind::Run, force)?.write_folder(contents(run)?)
 }
 
 /// A run folder as read back.

@@ -19,7 +19,11 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
-    run::{bundle::json, files, output},
+    run::{
+        bundle::json,
+        files,
+        output::{self, Kind, Output},
+    },
 };
 
 const PROTOCOL: &str = "protocol.json";
@@ -95,29 +99,22 @@ impl Folder {
                     ),
                 ));
             }
-            for part in ["cells", "models"] {
-                match fs::remove_dir_all(dir.join(part)) {
-                    Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
-                        return Err(Error::write(dir.join(part), e));
-                    }
-                    _ => {}
-                }
-            }
-        } else if dir.exists() && fs::read_dir(dir).map_or(true, |mut all| all.next().is_some()) {
+        } else if fs::read_dir(dir).is_ok_and(|mut all| all.next().is_some()) {
             return Err(Error::file(
                 dir,
                 "is there and is not a table's folder; choose another --out",
             ));
         }
-        let made = [dir.to_path_buf(), dir.join("cells"), dir.join("models")];
-        for part in made.iter().filter(|part| !part.is_dir()) {
-            fs::create_dir(part).map_err(|e| {
-                Error::file(part, format!("cannot be made ({e}); choose another --out"))
-            })?;
+        // Whole, in place of what another protocol left: a table whose folder is there can go on.
+        let new = Output::folder(dir, Kind::Table, dir.exists())?;
+        for part in ["cells", "models"].map(|part| new.path().join(part)) {
+            fs::create_dir(&part).map_err(|e| Error::write(&part, e))?;
         }
-        let hash = table.hash();
         let version = env!("CARGO_PKG_VERSION").to_string();
-        output::replace(&head, &json(&Head { hash, version, table: table.clone() })?)?;
+        let head = Head { hash: table.hash(), version, table: table.clone() };
+        let path = new.path().join(PROTOCOL);
+        fs::write(&path, json(&head)?).map_err(|e| Error::write(&path, e))?;
+        new.done()?;
         Ok(folder)
     }
 

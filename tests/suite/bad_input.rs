@@ -388,7 +388,7 @@ fn outputs_that_must_not_be_written() {
         (format!("unlearn {parts} --out no/where"), "there is no folder 'no'"),
         (format!("unlearn {parts} --out /proc/run"), "/proc/run"),
         ("demo --out there".into(), "already there"),
-        ("demo --out folder --force".into(), "is not a run folder"),
+        ("demo --out folder --force".into(), "is not a demo's folder"),
         ("demo --out no/where".into(), "there is no folder 'no'"),
         ("train fashion-classifier --data fashion-mnist --out there".into(), "already there"),
         ("sample --model unet.safetensors --out there".into(), "already there"),

@@ -11,6 +11,7 @@ mod latent;
 mod main_job;
 mod methods;
 mod mia;
+mod outputs;
 mod parity;
 mod prompts;
 mod requests;

@@ -18,7 +18,7 @@ use salun_studio::{
     },
     run::{
         bundle,
-        output::Output,
+        output::{Beside, Kind, Output},
         state::{self, Asked},
     },
     train::{
@@ -96,34 +96,31 @@ fn presets_help() -> String {
 
 /// The files of a run, reserved before it starts.
 struct Files {
-    weights: Output,
-    card: Output,
-    log: Output,
+    /// Weights, card and log.
+    out: Output,
     state: PathBuf,
 }
 
 impl Files {
     fn reserve(out: &Path, force: bool) -> Result<Self> {
-        let card = out.with_extension("json");
-        if card == out {
+        if out.with_extension("json") == out {
             let right = "the card takes this name; choose one that ends in .safetensors";
             return Err(Error::argument("out", out.display(), right));
         }
-        Ok(Self {
-            weights: Output::file(out, force)?,
-            card: Output::file(&card, force)?,
-            log: Output::file(&beside(out, "log.jsonl"), force)?,
-            state: beside(out, "state"),
-        })
+        let besides: [(Kind, Beside); 2] = [
+            (Kind::Card, |out| out.with_extension("json")),
+            (Kind::Log, |out| beside(out, "log.jsonl")),
+        ];
+        let state = beside(out, "state");
+        Ok(Self { out: Output::files(out, Kind::Weights, &besides, force)?, state })
     }
 
-    fn write(self, model: &Model, half: bool, log: &[LogLine]) -> Result<()> {
+    fn write(self, model: &Model, half: bool, log: &[LogLine]) -> Result<PathBuf> {
         let precision = if half { Precision::Half } else { Precision::Full };
-        self.log.fill(bundle::log(log)?.as_bytes())?;
-        self.card.fill(&bundle::json(&model.card)?)?;
-        self.weights.fill(&checkpoint::encode(model, precision)?)?;
-        [self.weights, self.card, self.log].into_iter().try_for_each(Output::commit)?;
-        remove(&self.state)
+        let (weights, card) = (checkpoint::encode(model, precision)?, bundle::json(&model.card)?);
+        let written = self.out.write_files(vec![weights, card, bundle::log(log)?.into_bytes()])?;
+        remove(&self.state)?;
+        Ok(written)
     }
 }
 
@@ -209,8 +206,8 @@ pub fn run(args: &Args, common: &Common) -> Result<()> {
         print::note(&format!("step {step} is kept; --resume goes on from it"));
     }
     let model = answer!(outcome?, Trained);
-    files.write(&model, args.half, &log)?;
-    summary(&model, args, common)
+    let written = files.write(&model, args.half, &log);
+    summary(&model, args, common, written)
 }
 
 /// The classifier of emoji is small: it is trained in one go, and its state is not kept.
@@ -222,14 +219,16 @@ fn train_judge(args: &Args, common: &Common) -> Result<()> {
     let mut model = (*answer!(client.run("", job, |_| Ok(()))?, Trained)).clone();
     let info = client.info();
     model.card.device = format!("{} ({})", info.name, info.api);
-    files.write(&model, args.half, &[])?;
-    summary(&model, args, common)
+    let written = files.write(&model, args.half, &[]);
+    summary(&model, args, common, written)
 }
 
-fn summary(model: &Model, args: &Args, common: &Common) -> Result<()> {
+fn summary(model: &Model, args: &Args, common: &Common, written: Result<PathBuf>) -> Result<()> {
     let card = &model.card;
     if common.json {
-        return print::json(&serde_json::json!({ "out": args.out, "card": card }));
+        let out = args.out.display().to_string();
+        print::json(&serde_json::json!({ "out": out, "card": card }))?;
+        return written.map(drop);
     }
     let weights = format!("{} weights", print::grouped(model.weights.values.len()));
     let training = card
@@ -240,6 +239,5 @@ fn summary(model: &Model, args: &Args, common: &Common) -> Result<()> {
     let parts =
         std::iter::once(weights).chain(training).chain(metrics).chain([card.device.clone()]);
     print::line(format!("{}: {}", card.name, parts.collect::<Vec<_>>().join("; ")));
-    print::line(format!("written to {}", args.out.display()));
-    Ok(())
+    print::written(written)
 }

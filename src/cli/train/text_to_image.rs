@@ -1,7 +1,7 @@
 //! `salun train text-to-image`: the autoencoder, then the U-Net and the text encoder, then the
 //! decoder alone; writes a diffusers folder.
 
-use std::{fs, path::Path, time::Instant};
+use std::{fs, path::PathBuf, time::Instant};
 
 use salun_studio::{
     data::emoji,
@@ -12,9 +12,9 @@ use salun_studio::{
         latent::{LatentModel, folder},
     },
     run::{
-        bundle, folder as run_folder,
+        bundle,
         latent_state::{self, Asked},
-        output::Output,
+        output::{Kind, Output},
     },
     train::latent::{LatentPlan, preset::PLAN},
 };
@@ -55,8 +55,8 @@ pub fn run(args: &Args, common: &Common) -> Result<()> {
     }
     let plan = plan(args);
     let asked = Asked { data: args.data.clone(), from: args.from.clone(), plan };
-    let out = Output::folder(&args.out, common.force)?;
-    let log_file = Output::file(&beside(&args.out, "log.jsonl"), common.force)?;
+    let out = Output::folder(&args.out, Kind::Pipeline, common.force)?;
+    let log_file = Output::file(&beside(&args.out, "log.jsonl"), Kind::Log, common.force)?;
     let (state, so_far) = (beside(&args.out, "state"), beside(&args.out, "so-far"));
     let (mut log, mut resume) = (Vec::new(), None);
     if args.resume {
@@ -83,9 +83,8 @@ pub fn run(args: &Args, common: &Common) -> Result<()> {
             }
             Event::LatentSnapshot { snapshot, model, .. } => {
                 latent_state::write(&state, &asked, snapshot, &log)?;
-                let folder = Output::folder(&so_far, true)?;
-                write(model, Precision::Full, folder.path())?;
-                folder.commit()?;
+                Output::folder(&so_far, Kind::Pipeline, true)?
+                    .write_folder(folder::write(model, Precision::Full)?)?;
                 kept = Some(snapshot.step);
             }
             _ => {}
@@ -97,13 +96,14 @@ pub fn run(args: &Args, common: &Common) -> Result<()> {
     }
     let model = answer!(outcome?, LatentTrained);
     let precision = if args.half { Precision::Half } else { Precision::Full };
-    write(&model, precision, out.path())?;
-    out.commit()?;
-    log_file.write(bundle::log(&log)?.as_bytes())?;
-    remove(&state)?;
-    // What the last snapshot left; the whole model is there now.
-    let _ = fs::remove_dir_all(&so_far);
-    summary(&model, args, common)
+    let written = out.write_folder(folder::write(&model, precision)?);
+    if written.is_ok() {
+        log_file.write(bundle::log(&log)?.into_bytes())?;
+        remove(&state)?;
+        // What the last snapshot left; the whole model is there now.
+        let _ = fs::remove_dir_all(&so_far);
+    }
+    summary(&model, args, common, written)
 }
 
 fn plan(args: &Args) -> LatentPlan {
@@ -117,15 +117,16 @@ fn plan(args: &Args) -> LatentPlan {
     plan
 }
 
-/// Writes a diffusers folder.
-fn write(model: &LatentModel, precision: Precision, to: &Path) -> Result<()> {
-    run_folder::put(folder::write(model, precision)?, to)
-}
-
-fn summary(model: &LatentModel, args: &Args, common: &Common) -> Result<()> {
+fn summary(
+    model: &LatentModel,
+    args: &Args,
+    common: &Common,
+    written: Result<PathBuf>,
+) -> Result<()> {
     if common.json {
-        let card = &model.card;
-        return print::json(&serde_json::json!({ "out": args.out, "card": card }));
+        let (out, card) = (args.out.display().to_string(), &model.card);
+        print::json(&serde_json::json!({ "out": out, "card": card }))?;
+        return written.map(drop);
     }
     let weights = |part: &str, n: usize| format!("{part} {} weights", print::grouped(n));
     let parts = [
@@ -148,6 +149,5 @@ fn summary(model: &LatentModel, args: &Args, common: &Common) -> Result<()> {
             }
         }
     }
-    print::line(format!("written to {}", args.out.display()));
-    Ok(())
+    print::written(written)
 }

@@ -38,6 +38,22 @@ pub trait Files {
     fn path(&self) -> PathBuf;
 }
 
+/// The names of the files that [`write`] makes; the card's only where there is one.
+pub const FILES: [&str; 13] = [
+    "model_index.json",
+    "card.json",
+    "scheduler/scheduler_config.json",
+    "tokenizer/vocab.json",
+    "tokenizer/merges.txt",
+    "tokenizer/special_tokens_map.json",
+    "tokenizer/tokenizer_config.json",
+    "text_encoder/config.json",
+    "text_encoder/model.safetensors",
+    "unet/config.json",
+    "unet/diffusion_pytorch_model.safetensors",
+    "vae/config.json",
+    "vae/diffusion_pytorch_model.safetensors",
+];
 /// What a pipeline's parts are called on disk.
 const WEIGHTS: [(&str, &str); 3] = [
     ("text_encoder", "model"),

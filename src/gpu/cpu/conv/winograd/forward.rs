@@ -50,9 +50,11 @@ fn transformed(s: &ConvShape, weights: &Weights) -> Vec<f32> {
                 }
             }
             // Down the columns, then along the rows.
-            let [a, b, c] = [0, 1, 2].map(|x| spread([g[x], g[3 + x], g[6 + x]]));
-            for (y, ((a, b), c)) in a.into_iter().zip(b).zip(c).enumerate() {
-                let row = spread([a, b, c]);
+            let a = spread([g[0], g[3], g[6]]);
+            let b = spread([g[1], g[4], g[7]]);
+            let c = spread([g[2], g[5], g[8]]);
+            for y in 0..4 {
+                let row = spread([a[y], b[y], c[y]]);
                 for (x, values) in row.iter().enumerate() {
                     let at = ((4 * y + x) * s.c_in + channel) * ROWS;
                     to[at..at + ROWS].copy_from_slice(values);

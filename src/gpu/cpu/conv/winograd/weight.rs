@@ -137,19 +137,28 @@ fn outputs<V: Simd>(
     plane: usize,
 ) {
     for c in (0..width).step_by(V::LANES) {
-        let zero = V::splat(0.0);
-        let load = |dy, dx| {
-            let inside = y + dy < h && x + dx < w;
-            if inside { V::load(&image[((y + dy) * w + x + dx) * width + c..]) } else { zero }
-        };
-        let along = |a: V, b: V| [a, a.add(b), a.sub(b), zero.sub(b)];
-        let (upper, lower) = (along(load(0, 0), load(0, 1)), along(load(1, 0), load(1, 1)));
-        for (x, (a, b)) in upper.into_iter().zip(lower).enumerate() {
-            for (y, v) in along(a, b).into_iter().enumerate() {
+        let mut g = [[V::splat(0.0); 2]; 2];
+        for (dy, row) in g.iter_mut().enumerate() {
+            for (dx, v) in row.iter_mut().enumerate() {
+                if y + dy < h && x + dx < w {
+                    *v = V::load(&image[((y + dy) * w + x + dx) * width + c..]);
+                }
+            }
+        }
+        let [upper, lower] = [along(g[0]), along(g[1])];
+        for x in 0..4 {
+            let column = along([upper[x], lower[x]]);
+            for (y, v) in column.iter().enumerate() {
                 v.store(&mut to[(4 * y + x) * plane + c..]);
             }
         }
     }
+}
+
+/// `A` times two values.
+#[inline(always)]
+fn along<V: Simd>([a, b]: [V; 2]) -> [V; 4] {
+    [a, a.add(b), a.sub(b), V::splat(0.0).sub(b)]
 }
 
 /// Adds to `sums [c_in][width]` the product of `input [c_in][len]` and `gradient [len][width]`.
@@ -222,14 +231,15 @@ fn tile<V: Simd, const R: usize, const W: usize>(
     }
     // Through memory: a loop over `acc` that is too large to unroll would keep it there, above.
     let mut lanes = [0.0; 8 * 3 * 16];
-    for (row, lanes) in acc.iter().zip(lanes.chunks_exact_mut(W * V::LANES)) {
-        for (v, lanes) in row.iter().zip(lanes.chunks_exact_mut(V::LANES)) {
-            v.store(lanes);
+    for (r, row) in acc.iter().enumerate() {
+        for (i, v) in row.iter().enumerate() {
+            v.store(&mut lanes[(r * W + i) * V::LANES..]);
         }
     }
-    let all = lanes.chunks_exact(W * V::LANES).zip(sums.chunks_mut(width));
-    for (lanes, sums) in all.take(R) {
-        for (lanes, sum) in lanes.chunks_exact(V::LANES).zip(sums.chunks_exact_mut(V::LANES)) {
+    for r in 0..R {
+        for i in 0..W {
+            let lanes = &lanes[(r * W + i) * V::LANES..];
+            let sum = &mut sums[r * width + i * V::LANES..];
             V::load(sum).add(V::load(lanes)).store(sum);
         }
     }
@@ -253,7 +263,9 @@ fn collect(parts: &[&[f32]], [c_in, width]: [usize; 2], grad_w: &mut [f32]) {
             let row = gathered(std::array::from_fn(|x| columns[x][y]));
             for (x, values) in row.iter().enumerate() {
                 let places = grad_w[c * 9 + 3 * y + x..].iter_mut().step_by(c_in * 9);
-                places.zip(values).for_each(|(to, from)| *to = *from);
+                for (to, from) in places.zip(values) {
+                    *to = *from;
+                }
             }
         }
     }

@@ -1,0 +1,261 @@
+//! What commands write, told from what a person keeps under the same name: `--force` replaces the one
+//! and never the other.
+
+use std::{
+    ffi::OsStr,
+    fs::{self, File},
+    io::Read,
+    path::{Component, Path},
+};
+
+use serde_json::Value;
+
+use crate::{
+    error::{Error, Result},
+    models::latent,
+    run::bundle,
+};
+
+/// A kind of file or folder that a command writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Weights, as safetensors or `.pth`.
+    Weights,
+    /// A mask.
+    Mask,
+    /// A PNG picture.
+    Picture,
+    /// A model card.
+    Card,
+    /// What a mask keeps of each layer.
+    Statistics,
+    /// A log of a training run.
+    Log,
+    /// What an audit found.
+    Audit,
+    /// What attacks found.
+    Attacks,
+    /// A run folder.
+    Run,
+    /// A folder of the demo's run folders.
+    Demo,
+    /// A comparison of masks.
+    Overlap,
+    /// A text-to-image model: a diffusers folder.
+    Pipeline,
+    /// A table's folder.
+    Table,
+    /// A data set's folder, in the program's own place.
+    Data,
+    /// A file in a place of the program's own.
+    Own,
+}
+
+/// Files at the top that make a folder what it is.
+const RUN: [&str; 2] = ["recipe.toml", "report.json"];
+const OVERLAP: [&str; 3] = ["overlap.csv", "overlap.json", "overlap.png"];
+const PIPELINE: [&str; 1] = ["model_index.json"];
+const TABLE: [&str; 1] = ["protocol.json"];
+/// What else is in a table's folder.
+const RENDERED: [&str; 5] = ["table.md", "table.csv", "table.json", "figure.svg", "figure.png"];
+/// Bytes at the start of a PNG, and of a zip archive, which a `.pth` is.
+const PNG: &[u8] = b"\x89PNG\r\n\x1a\n";
+const ZIP: &[u8] = b"PK\x03\x04";
+/// Bytes that a safetensors header, a card or statistics have at most.
+const HEADER: u64 = 100 << 20;
+
+impl Kind {
+    /// For a person.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Weights => "a weights file",
+            Self::Mask => "a mask",
+            Self::Picture => "a PNG picture",
+            Self::Card => "a model card",
+            Self::Statistics => "a mask's statistics",
+            Self::Log => "a training log",
+            Self::Audit => "an audit",
+            Self::Attacks => "a report of attacks",
+            Self::Run => "a run folder",
+            Self::Demo => "a demo's folder",
+            Self::Overlap => "a comparison of masks",
+            Self::Pipeline => "a text-to-image model",
+            Self::Table => "a table's folder",
+            Self::Data => "a data set",
+            Self::Own => "a file of ours",
+        }
+    }
+
+    /// Whether it is a folder.
+    pub fn folder(self) -> bool {
+        use Kind::{Data, Demo, Overlap, Pipeline, Run, Table};
+        matches!(self, Run | Demo | Overlap | Pipeline | Table | Data)
+    }
+
+    /// Refuses to replace what is at a path unless it is of this kind, or empty.
+    ///
+    /// # Errors
+    /// It is something else; the line says what is in the way.
+    pub fn replaces(self, path: &Path) -> Result<()> {
+        let about = fs::symlink_metadata(path).map_err(|e| Error::file(path, e))?;
+        if self.recognised(path, about.is_dir()) {
+            return Ok(());
+        }
+        let what = match (about.is_dir(), self.folder()) {
+            (true, false) => format!("is a folder, not {}", self.name()),
+            (false, true) => format!("is a file, not {}", self.name()),
+            (true, true) => format!("is not {}{}", self.name(), held(path)),
+            (false, false) => format!("is not {}", self.name()),
+        };
+        let reason = format!("{what}; --force replaces nothing else");
+        Err(Error::file(path, reason))
+    }
+
+    fn recognised(self, path: &Path, folder: bool) -> bool {
+        let has = |names: &[&str]| names.iter().all(|name| path.join(name).is_file());
+        if folder != self.folder() {
+            return false;
+        }
+        if folder && fs::read_dir(path).is_ok_and(|mut all| all.next().is_none()) {
+            return true;
+        }
+        if !folder && fs::metadata(path).is_ok_and(|m| m.is_file() && m.len() == 0) {
+            return true;
+        }
+        match self {
+            Self::Weights => {
+                starts(path, ZIP) || formats(path).is_some_and(|f| f.iter().any(|f| f != "U8"))
+            }
+            Self::Mask => formats(path).is_some_and(|f| f.iter().all(|f| f == "U8")),
+            Self::Picture => starts(path, PNG),
+            Self::Card => fields(path, &["architecture", "classes"]),
+            Self::Statistics => fields(path, &["forget", "mask"]),
+            Self::Log => logged(path),
+            Self::Audit => fields(path, &["forget", "run", "original"]),
+            Self::Attacks => json(path).is_some_and(|v| {
+                let tried = |a: &Value| a.get("kind").is_some() && a.get("tries").is_some();
+                v.as_array().is_some_and(|all| all.iter().all(tried))
+            }),
+            Self::Run => has(&RUN),
+            Self::Demo => entries(path)
+                .iter()
+                .any(|name| demo(Path::new(name)) && Self::Run.recognised(&path.join(name), true)),
+            Self::Overlap => has(&OVERLAP),
+            Self::Pipeline => has(&PIPELINE),
+            Self::Table => has(&TABLE),
+            Self::Data | Self::Own => true,
+        }
+    }
+
+    /// Whether a command that writes this kind of folder writes a file of this name (relative to the
+    /// folder) into it.
+    pub fn writes(self, name: &Path) -> bool {
+        let flat = |names: &[&str]| names.iter().any(|n| name == Path::new(n));
+        let below = |folder: &str| name.strip_prefix(folder).ok();
+        match self {
+            Self::Run => {
+                flat(&bundle::FILES)
+                    || below("model").is_some_and(|inside| Self::Pipeline.writes(inside))
+            }
+            Self::Demo => {
+                let mut parts = name.components();
+                parts.next();
+                demo(name) && Self::Run.writes(parts.as_path())
+            }
+            Self::Overlap => flat(&OVERLAP),
+            Self::Pipeline => flat(&latent::folder::FILES),
+            Self::Table => {
+                flat(&TABLE)
+                    || flat(&RENDERED)
+                    || below("cells").is_some_and(|n| ends(n, &["json"]))
+                    || below("models").is_some_and(|n| ends(n, &["safetensors", "state"]))
+            }
+            Self::Data => true,
+            _ => false,
+        }
+    }
+}
+
+fn text(part: Component<'_>) -> Option<&str> {
+    part.as_os_str().to_str()
+}
+
+/// Whether the first part of a name is that of one of the demo's runs, `classify-salun`.
+fn demo(name: &Path) -> bool {
+    let first = name.components().next().and_then(text);
+    first.and_then(|first| first.rsplit_once('-')).is_some_and(|(task, mask)| {
+        matches!(task, "classify" | "generate" | "text-to-image")
+            && matches!(mask, "salun" | "random")
+    })
+}
+
+fn ends(name: &Path, endings: &[&str]) -> bool {
+    name.extension().and_then(OsStr::to_str).is_some_and(|e| endings.contains(&e))
+}
+
+/// The names in a folder, in order.
+fn entries(folder: &Path) -> Vec<String> {
+    let all = fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut names: Vec<String> =
+        all.map(|e| e.file_name().to_string_lossy().into_owned()).collect();
+    names.sort();
+    names
+}
+
+/// What a folder holds, in a few words: "; it holds 3 runs (ft, rl, salun)".
+fn held(folder: &Path) -> String {
+    let names = entries(folder);
+    let runs: Vec<&String> =
+        names.iter().filter(|n| Kind::Run.recognised(&folder.join(n), true)).collect();
+    let list = |names: &[&String]| {
+        let first: Vec<_> = names.iter().take(3).map(|n| n.as_str()).collect();
+        let more = names.len() - first.len();
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        format!("{}{more}", first.join(", "))
+    };
+    match runs.len() {
+        0 => format!("; it holds {}", list(&names.iter().collect::<Vec<_>>())),
+        1 => format!("; it holds a run ({})", runs[0]),
+        n => format!("; it holds {n} runs ({})", list(&runs)),
+    }
+}
+
+fn starts(path: &Path, with: &[u8]) -> bool {
+    let mut bytes = vec![0; with.len()];
+    File::open(path).and_then(|mut f| f.read_exact(&mut bytes)).is_ok() && bytes == with
+}
+
+/// The number formats of a safetensors file's tensors.
+fn formats(path: &Path) -> Option<Vec<String>> {
+    let mut file = File::open(path).ok()?;
+    let mut length = [0; 8];
+    file.read_exact(&mut length).ok()?;
+    let length = u64::from_le_bytes(length);
+    if length > HEADER {
+        return None;
+    }
+    let mut header = Vec::new();
+    file.take(length).read_to_end(&mut header).ok()?;
+    let header: Value = serde_json::from_slice(&header).ok()?;
+    let tensors = header.as_object()?.iter().filter(|(name, _)| *name != "__metadata__");
+    tensors.map(|(_, t)| Some(t.get("dtype")?.as_str()?.to_string())).collect()
+}
+
+/// What a JSON file holds.
+fn json(path: &Path) -> Option<Value> {
+    let small = fs::metadata(path).is_ok_and(|m| m.is_file() && m.len() < HEADER);
+    small.then(|| fs::read(path).ok())?.and_then(|bytes| serde_json::from_slice(&bytes).ok())
+}
+
+/// Whether a file is a JSON object with these fields.
+fn fields(path: &Path, names: &[&str]) -> bool {
+    json(path).is_some_and(|value| names.iter().all(|name| value.get(name).is_some()))
+}
+
+/// Whether a file's first line is one of a training log.
+fn logged(path: &Path) -> bool {
+    let mut start = Vec::new();
+    let read = File::open(path).and_then(|f| f.take(1 << 12).read_to_end(&mut start));
+    let line = start.split(|b| *b == b'\n').next().unwrap_or_default();
+    read.is_ok() && serde_json::from_slice::<Value>(line).is_ok_and(|v| v.get("step").is_some())
+}
