@@ -29,6 +29,8 @@ extern "C" {
     fn ask_file();
     /// Hands a file to the person.
     fn save_file(name: &str, bytes: &[u8]);
+    /// Has the browser ask before the page is left, or not any more.
+    fn hold_page(on: bool);
     /// Says that the page cannot go on, why, and offers to start again.
     fn stopped(title: &str, why: &str);
 }
@@ -81,6 +83,7 @@ impl Page {
             on_link: Some(Box::new(show_link)),
             ask_file: Some(Box::new(ask_file)),
             files: Some(inbox),
+            on_unsaved: Some(Box::new(hold_page)),
             embedded,
         };
         let studio = Studio::new(Box::new(engine), Box::new(save)).in_host(host, &link);

@@ -24,6 +24,11 @@ export const save_file = (name, bytes) => {
   setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
 };
 
+// The browser asks in its own words whether the page may be left.
+const ask = (event) => event.preventDefault();
+export const hold_page = (on) =>
+  on ? addEventListener('beforeunload', ask) : removeEventListener('beforeunload', ask);
+
 // From the engine's worker to the page. The bytes are a view of the program's memory.
 export const tell = (bytes) => {
   const copy = bytes.slice();

@@ -19,7 +19,7 @@ pub struct Common {
     /// Where to compute: auto, gpu or cpu
     #[arg(long, global = true, default_value = "auto", value_parser = device, value_name = "NAME")]
     pub device: DeviceChoice,
-    /// Replace an output that is there
+    /// Replace an output that is there, if it is what the command writes
     #[arg(long, global = true)]
     pub force: bool,
     /// Print one JSON object on stdout, nothing else

@@ -1,12 +1,6 @@
 //! Drives the engine: progress to stderr, Ctrl-C to the engine, one outcome back.
 
-use std::{
-    sync::{
-        OnceLock,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use salun_studio::{
@@ -16,13 +10,10 @@ use salun_studio::{
     },
     error::{Error, Result},
     gpu::device::{self, DeviceInfo},
-    monitor::{Progress, Switches},
+    monitor::Progress,
 };
 
-use super::{args::Common, print};
-
-static INTERRUPTED: AtomicBool = AtomicBool::new(false);
-static SWITCHES: OnceLock<Switches> = OnceLock::new();
+use super::{args::Common, print, signals};
 
 /// The engine and where its progress goes.
 pub struct Client {
@@ -37,14 +28,13 @@ impl Client {
     /// # Errors
     /// The device cannot be opened.
     pub fn open(common: &Common) -> Result<Self> {
-        // A process that already handles signals itself keeps its own way.
-        let _ = ctrlc::set_handler(interrupt);
+        signals::listen(common.quiet);
         let compute = device::open(common.device)?;
         if !common.quiet {
             print::note(&format!("Device: {}", print::device(&compute.info)));
         }
         let engine = Engine::spawn(compute);
-        let _ = SWITCHES.set(engine.switches.clone());
+        signals::stops(engine.switches.clone());
         Ok(Self { engine, meter: Meter::new(common.quiet), jobs: 0 })
     }
 
@@ -63,13 +53,13 @@ impl Client {
         job: Job,
         mut hear: impl FnMut(&Event) -> Result<()>,
     ) -> Result<Outcome> {
-        if INTERRUPTED.load(Ordering::SeqCst) {
+        if signals::interrupted() {
             return Err(Error::Cancelled);
         }
         self.jobs += 1;
         self.engine.start(self.jobs, job);
         // An interrupt just before the job was asked for is meant for it, too.
-        if INTERRUPTED.load(Ordering::SeqCst) {
+        if signals::interrupted() {
             self.engine.switches.cancel();
         }
         self.meter.label = label.to_string();
@@ -101,8 +91,7 @@ pub struct Watch(Meter);
 
 impl Watch {
     pub fn new(common: &Common) -> Self {
-        // A process that already handles signals itself keeps its own way.
-        let _ = ctrlc::set_handler(interrupt);
+        signals::listen(common.quiet);
         Self(Meter::new(common.quiet))
     }
 
@@ -112,24 +101,13 @@ impl Watch {
     /// [`Error::Cancelled`] after Ctrl-C.
     pub fn tick(&mut self, phase: &str, done: usize, total: usize) -> Result<()> {
         self.0.show(&Progress { phase: phase.into(), done, total, seconds_left: None });
-        if INTERRUPTED.load(Ordering::SeqCst) { Err(Error::Cancelled) } else { Ok(()) }
+        if signals::interrupted() { Err(Error::Cancelled) } else { Ok(()) }
     }
 }
 
 impl Drop for Watch {
     fn drop(&mut self) {
         self.0.clear();
-    }
-}
-
-/// The first time asks the engine to stop; the second time stops waiting for it.
-fn interrupt() {
-    if INTERRUPTED.swap(true, Ordering::SeqCst) {
-        print::error("stopped at once");
-        std::process::exit(1);
-    }
-    if let Some(switches) = SWITCHES.get() {
-        switches.cancel();
     }
 }
 

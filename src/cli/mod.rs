@@ -12,6 +12,7 @@ mod info;
 mod print;
 mod saliency;
 mod sample;
+mod signals;
 mod studio;
 mod table;
 mod train;
@@ -74,7 +75,10 @@ pub fn main() -> ExitCode {
         Err(error) => Err(error),
     };
     let (line, status) = match std::panic::catch_unwind(work) {
-        Ok(Ok(())) => return ExitCode::SUCCESS,
+        Ok(Ok(())) => match print::failed() {
+            None => return ExitCode::SUCCESS,
+            Some(reason) => (format!("standard output: {reason}"), 1),
+        },
         Ok(Err(error)) => (error.to_string(), error.exit_code()),
         Err(_) => {
             let panic = PANIC.lock().unwrap_or_else(|e| e.into_inner());
@@ -90,6 +94,10 @@ static PANIC: Mutex<Option<String>> = Mutex::new(None);
 
 fn run(cli: Cli) -> Result<()> {
     let common = &cli.common;
+    if cli.command.is_some() {
+        // Before anything is reserved, which would be left behind.
+        signals::listen(common.quiet);
+    }
     match cli.command {
         None => studio::run(common),
         Some(Command::Demo(args)) => demo::run(&args, common),
@@ -113,8 +121,7 @@ fn parse() -> Result<Option<Cli>> {
     match parsed {
         Ok(cli) => Ok(Some(cli)),
         Err(e) if matches!(e.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {
-            // A closed pipe is no failure.
-            let _ = e.print();
+            print::kept(e.print());
             Ok(None)
         }
         Err(e) => Err(match e.source().and_then(|s| s.downcast_ref::<Error>()) {

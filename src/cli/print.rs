@@ -1,6 +1,10 @@
 //! What a person or a script reads: lines, tables, one JSON object.
 
-use std::{io::Write, path::PathBuf};
+use std::{
+    io::{ErrorKind, Write},
+    path::PathBuf,
+    sync::OnceLock,
+};
 
 use salun_studio::{
     data::forget::brief,
@@ -16,7 +20,25 @@ use serde::Serialize;
 
 /// One line on stdout. A reader that has gone away is no failure.
 pub fn line(text: impl AsRef<str>) {
-    let _ = writeln!(std::io::stdout(), "{}", text.as_ref());
+    kept(writeln!(std::io::stdout(), "{}", text.as_ref()));
+}
+
+/// Why something that was printed did not arrive.
+static FAILED: OnceLock<String> = OnceLock::new();
+
+/// Remembers that a line did not arrive.
+pub fn kept(outcome: std::io::Result<()>) {
+    if let Err(error) = outcome
+        && error.kind() != ErrorKind::BrokenPipe
+    {
+        let _ = FAILED.set(error.to_string());
+    }
+}
+
+/// Why standard output has not all that was printed; a reader that has gone away is no failure.
+pub fn failed() -> Option<String> {
+    kept(std::io::stdout().flush());
+    FAILED.get().cloned()
 }
 
 /// One line on stderr.

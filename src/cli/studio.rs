@@ -1,23 +1,26 @@
 //! No command: the studio, or the demo where there is no display.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    pin::Pin,
+    sync::{Arc, Mutex, PoisonError, mpsc},
+};
 
 use eframe::egui_wgpu::{WgpuSetup, WgpuSetupExisting};
 use salun_studio::{
-    engine::Engine,
+    engine::{Engine, job::Run},
     error::{Error, Result},
     gpu::device,
     run::{
-        bundle, folder,
-        output::{Kind, Output},
+        bundle, files, folder,
+        output::{self, Kind, Made, Output},
+        recovery::{self, Recovery},
     },
-    studio::{self, Parcel, Studio},
+    studio::{self, Ask, Host, Keeper, Native, Parcel, Studio},
 };
+use serde::{Deserialize, Serialize};
 
 use super::{args::Common, demo, print};
-
-/// Where the studio saves its runs.
-const RUNS: &str = "salun-runs";
 
 /// Opens the studio.
 pub fn run(common: &Common) -> Result<()> {
@@ -43,7 +46,8 @@ pub fn window(common: &Common, app: impl FnOnce(Studio) -> Box<dyn eframe::App>)
         WgpuSetup::Existing(WgpuSetupExisting { instance, adapter, device, queue })
     });
     let engine = Engine::spawn(compute);
-    let studio = Studio::new(Box::new(engine), Box::new(save));
+    let host = Host { dialog: native(), ..Host::default() };
+    let studio = Studio::kept(Box::new(engine), Arc::new(Desk::new())).in_host(host, "");
     studio::run(app(studio), setup)
         .map_err(|e| Error::Device(format!("the window cannot be opened ({e}); try salun demo")))
 }
@@ -54,23 +58,126 @@ pub fn has_display() -> bool {
     !cfg!(target_os = "linux") || set("DISPLAY") || set("WAYLAND_DISPLAY")
 }
 
-/// Writes a run to the first free `salun-runs/<task>-<forget>-<mask>-<n>`, a file beside it, and says
-/// where that is: a window does not show the folder that it was started in.
-fn save(parcel: Parcel) -> Result<PathBuf> {
-    let runs = std::path::absolute(RUNS).map_err(|e| Error::write(Path::new(RUNS), e))?;
-    let runs = runs.as_path();
-    std::fs::create_dir_all(runs).map_err(|e| Error::write(runs, e))?;
-    let free = |stem: &str, end: &str| {
-        let mut places = (1..).map(|n| runs.join(format!("{stem}-{n}{end}")));
-        places.find(|p| !p.exists()).unwrap_or_else(|| runs.join(stem))
-    };
-    let place = match parcel {
-        Parcel::Run(run) => folder::write(run, &free(&bundle::name(run), ""), false)?,
-        Parcel::File(name, bytes) => {
-            let dot = name.rfind('.').unwrap_or(name.len());
-            let place = free(&name[..dot], &name[dot..]);
-            Output::file(&place, Kind::Own, false)?.write(bytes.to_vec())?
-        }
-    };
-    Ok(place)
+/// Where a person's runs are saved, and where they are kept until then.
+struct Desk {
+    folder: Mutex<PathBuf>,
+    recovery: Recovery,
+}
+
+/// What is remembered from one sitting to the next.
+#[derive(Serialize, Deserialize)]
+struct Remembered {
+    /// The folder that runs were saved in last.
+    folder: PathBuf,
+}
+
+/// The file of it, in the program's own folder.
+const REMEMBERED: &str = "studio.json";
+/// The folder for runs in a person's documents.
+const RUNS: &str = "SalUn";
+
+impl Desk {
+    fn new() -> Self {
+        let remembered = files::home().ok().and_then(|home| {
+            let bytes = std::fs::read(home.join(REMEMBERED)).ok()?;
+            serde_json::from_slice::<Remembered>(&bytes).ok()
+        });
+        let documents =
+            || dirs::document_dir().or_else(dirs::home_dir).or(std::env::current_dir().ok());
+        let folder = remembered
+            .map(|r| r.folder)
+            .filter(|folder| folder.is_dir())
+            .unwrap_or_else(|| documents().unwrap_or_default().join(RUNS));
+        Self { folder: Mutex::new(folder), recovery: Recovery::default() }
+    }
+
+    fn now(&self) -> PathBuf {
+        self.folder.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl Keeper for Desk {
+    /// Writes a run to the first free `<task>-<forget>-<mask>-<n>`, a file beside it, and says where that
+    /// is: a window does not show the folder that it was started in.
+    fn save(&self, parcel: Parcel) -> Result<PathBuf> {
+        let folder = self.now();
+        Made::folders(&folder)
+            .and_then(|_made| match parcel {
+                Parcel::Run(run) => folder::write_free(run, &folder),
+                Parcel::File(name, bytes) => {
+                    let dot = name.rfind('.').unwrap_or(name.len());
+                    let place = output::free(&folder, &name[..dot], &name[dot..]);
+                    Output::file(&place, Kind::Own, false)?.write(bytes.to_vec())
+                }
+            })
+            .map_err(|error| elsewhere(&error))
+    }
+
+    fn folder(&self) -> Option<PathBuf> {
+        Some(self.now())
+    }
+
+    fn set_folder(&self, folder: PathBuf) {
+        self.folder.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&folder);
+        let remember = |home: PathBuf| {
+            std::fs::create_dir_all(&home).map_err(|e| Error::write(&home, e))?;
+            output::replace(&home.join(REMEMBERED), &bundle::json(&Remembered { folder })?)
+        };
+        // Not remembered, it is asked for again.
+        let _ = files::home().and_then(remember);
+    }
+
+    fn keep(&self, run: &Run) -> Result<Option<PathBuf>> {
+        self.recovery.keep(run).map(Some)
+    }
+
+    fn adopt(&self, kept: &Path) -> Result<PathBuf> {
+        recovery::adopt(kept, &self.now()).map_err(|error| elsewhere(&error))
+    }
+
+    fn release(&self, kept: &Path) {
+        self.recovery.release(kept);
+    }
+
+    fn left(&self) -> Vec<PathBuf> {
+        recovery::left()
+    }
+
+    fn end(&self) {
+        self.recovery.end();
+    }
+}
+
+/// What a person can do in a window about a place that cannot be written.
+fn elsewhere(error: &Error) -> Error {
+    let text = error.to_string();
+    let text = text.strip_suffix("; choose another --out").unwrap_or(&text);
+    Error::Request(format!("{text}; choose another with Export, Run folders to…"))
+}
+
+/// The desktop's own dialog, where it has one.
+fn native() -> Option<Native> {
+    let portal = ["/usr/share", "/usr/local/share"].iter().any(|share| {
+        Path::new(share).join("dbus-1/services/org.freedesktop.portal.Desktop.service").is_file()
+    });
+    let bus = std::env::var_os("DBUS_SESSION_BUS_ADDRESS").is_some();
+    if cfg!(target_os = "linux") && !(portal && bus) {
+        return None;
+    }
+    Some(Box::new(|ask, from: &Path| {
+        let dialog = rfd::AsyncFileDialog::new().set_directory(from);
+        let weights = ["safetensors", "pth", "pt"];
+        // Begun here and not on the thread: a Mac shows dialogs on its first one only.
+        let answer: Pin<Box<dyn Future<Output = Option<rfd::FileHandle>> + Send>> = match ask {
+            Ask::File => Box::pin(dialog.add_filter("Weights", &weights).pick_file()),
+            Ask::Folder | Ask::SaveTo => Box::pin(dialog.pick_folder()),
+        };
+        let (tell, told) = mpsc::channel();
+        std::thread::spawn(move || {
+            let path = pollster::block_on(answer).map(|file| file.path().to_path_buf());
+            // The window may be closed by now.
+            let _ = tell.send(path);
+        });
+        told
+    }))
 }

@@ -85,6 +85,7 @@ pub fn run(args: &Args, common: &Common) -> Result<()> {
     if table.protocol.task != Task::TextToImage {
         data::open(&table.protocol.data)?;
     }
+    Folder::check(&args.out, &table, common.force)?;
     // Without a device there is no table, and what another protocol left stays.
     let client = Client::open(common)?;
     let folder = Folder::open(&args.out, &table, common.force)?;
@@ -261,7 +262,13 @@ impl Work<'_> {
             request.resume = Some(Box::new(state::read(&kept, &asked, &layout)?.snapshot));
         }
         let outcome = self.client.run(label, Job::Train(request), |event| match event {
-            Event::Snapshot { snapshot, .. } => state::write(&kept, &asked, snapshot, &[]),
+            Event::Snapshot { snapshot, .. } => {
+                // A full disk now is none in half a minute, or at the end.
+                if let Err(error) = state::write(&kept, &asked, snapshot, &[]) {
+                    print::note(&format!("{error}; it is tried again"));
+                }
+                Ok(())
+            }
             _ => Ok(()),
         })?;
         let model = answer!(outcome, Trained);

@@ -32,6 +32,8 @@ use crate::{
 const SPLIT_SEED: u64 = 1;
 /// How often a run's state is handed out for safe-keeping.
 const SAFE: Duration = Duration::from_secs(30);
+/// An update, or what comes after the last one, that takes so long is not waited for by who stops.
+const LONG: Duration = Duration::from_secs(2);
 /// Updates between two looks at the loss.
 const LOOK: usize = 20;
 
@@ -89,6 +91,7 @@ impl Session {
         let phase = format!("Training {}", preset.name);
         monitor.resume_phase(phase, plan.steps, trainer.step);
         while trainer.step < plan.steps {
+            let clock = Instant::now();
             let loss = trainer.step()?;
             trainer.seconds = before + started.elapsed().as_secs_f64();
             let looks = trainer.step.is_multiple_of(LOOK) || trainer.step == plan.steps;
@@ -98,7 +101,8 @@ impl Session {
                 let live = Live { step: trainer.step, steps: plan.steps, loss, grid: None };
                 send(Event::Live { id, live });
             }
-            if kept.elapsed() >= SAFE {
+            // A stop does not wait for a long update, so that the one before has to be kept.
+            if kept.elapsed() >= SAFE || clock.elapsed() >= LONG {
                 let snapshot = Arc::new(trainer.snapshot().await?);
                 send(Event::Snapshot { id, snapshot });
                 kept = Instant::now();
@@ -109,7 +113,13 @@ impl Session {
                 return Err(stop);
             }
         }
+        if kept.elapsed() >= LONG {
+            // What follows may be stopped, too.
+            let snapshot = Arc::new(trainer.snapshot().await?);
+            send(Event::Snapshot { id, snapshot });
+        }
         let weights = trainer.result().await?;
+        weights.check(&start)?;
         let mut model = Model {
             card: Card {
                 name: match &without {

@@ -105,6 +105,8 @@ impl Session {
             monitor.advance(1).await?;
         }
 
+        unlearner.weights().download().await?.check(&model.weights)?;
+
         // The original is measured now and not before: who pressed Forget wants to see it forget.
         let clock = Instant::now();
         let before = self.measure_once(&recipe.start(), model, &setting, &recipe, monitor).await?;

@@ -159,6 +159,24 @@ impl HostWeights {
         }
     }
 
+    /// Refuses weights that updates have ruined: the last one is followed by no loss that would tell.
+    ///
+    /// # Errors
+    /// [`Error::Diverged`]: a number is not finite, or is a million times what the largest was `before`.
+    pub fn check(&self, before: &HostWeights) -> Result<()> {
+        let largest = |weights: &HostWeights| {
+            let all = weights.values.iter().chain(&weights.buffers);
+            all.fold(0.0f32, |most, v| if v.is_nan() { f32::INFINITY } else { most.max(v.abs()) })
+        };
+        let (most, usual) = (largest(self), largest(before).max(1.0));
+        if most.is_finite() && most <= 1e6 * usual {
+            return Ok(());
+        }
+        Err(Error::Diverged(format!(
+            "the largest weight came to {most:e} (before: {usual}); choose a smaller --lr"
+        )))
+    }
+
     /// Each of the N parameters, and the same one in another state of the network, which may have
     /// further rows.
     pub fn pairs<'a>(&'a self, other: &'a HostWeights) -> impl Iterator<Item = (f32, f32)> + 'a {

@@ -3,10 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use super::{
-    bundle::contents,
+    bundle::{self, contents},
     files,
     outcome::Run,
-    output::{Kind, Output},
+    output::{self, Kind, Output},
     recipe::Recipe,
     report::Report,
 };
@@ -21,6 +21,15 @@ use crate::{
 /// `dir` exists and `force` is off, or it cannot be written.
 pub fn write(run: &Run, dir: &Path, force: bool) -> Result<PathBuf> {
     Output::folder(dir, Kind::Run, force)?.write_folder(contents(run)?)
+}
+
+/// Writes a run to the first free `<task>-<forget>-<mask>-<n>` in a folder, and says where it is.
+///
+/// # Errors
+/// It cannot be written.
+pub fn write_free(run: &Run, within: &Path) -> Result<PathBuf> {
+    let place = output::free(within, &bundle::name(run), "");
+    write(run, &place, false)
 }
 
 /// A run folder as read back.

@@ -18,6 +18,8 @@ pub mod outcome;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod output;
 pub mod recipe;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod recovery;
 pub mod report;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod state;

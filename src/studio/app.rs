@@ -15,10 +15,11 @@ use super::{
     frames::Frames,
     heat::HeatMap,
     keys,
+    leave::{self, Leave},
     narrow::{NARROW, Tab, narrow_ui},
     prompt::Draft,
     saliency_panel,
-    saver::{SaveHook, Saver, Wanted},
+    saver::{Keeper, SaveHook, Saver, Wanted},
     state::State,
     theme, timeline, top_bar,
     tour::{self, Spot, Tour},
@@ -40,6 +41,11 @@ pub struct Host {
     pub ask_file: Option<Box<dyn Fn()>>,
     /// Weights files that were given: name and content.
     pub files: Option<mpsc::Receiver<(String, Arc<[u8]>)>>,
+    /// Told whenever there comes to be something to lose, or nothing any more.
+    pub on_unsaved: Option<Box<dyn Fn(bool)>>,
+    /// The desktop's own dialog for files and folders.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub dialog: Option<super::dialog::Native>,
     /// Whether the studio is part of another page and leaves its top bar out.
     pub embedded: bool,
 }
@@ -71,9 +77,16 @@ pub struct Studio {
     pub(super) bar_end: f32,
     /// What was just done, and until when that is said, in seconds of the window's clock.
     pub(super) notice: Option<(&'static str, f64)>,
-    /// The path that is written into the window's own way to open a file.
+    /// The dialog that is open, and where the last file was opened.
     #[cfg(not(target_arch = "wasm32"))]
-    pub(super) path: String,
+    pub(super) dialog: Option<super::dialog::Dialog>,
+    #[cfg(not(target_arch = "wasm32"))]
+    pub(super) place: Option<std::path::PathBuf>,
+    pub(super) leave: Leave,
+    /// Whether what earlier sittings left is not asked about again.
+    pub(super) later: bool,
+    /// What the host was told of work that is not saved.
+    unsaved: bool,
     /// The link that the host knows.
     link: String,
     themed: bool,
@@ -82,9 +95,18 @@ pub struct Studio {
 impl Studio {
     /// A studio that opens the diffusion model at once.
     pub fn new(backend: Box<dyn Backend>, on_save: SaveHook) -> Self {
+        Self::with(backend, Saver::new(on_save))
+    }
+
+    /// The same, with one who also keeps what was not saved.
+    pub fn kept(backend: Box<dyn Backend>, keeper: Arc<dyn Keeper>) -> Self {
+        Self::with(backend, Saver::with(keeper))
+    }
+
+    fn with(backend: Box<dyn Backend>, saver: Saver) -> Self {
         Self {
             state: State::new(backend),
-            saver: Saver::new(on_save),
+            saver,
             comparison: Comparison::default(),
             heat: HeatMap::default(),
             frames: Frames::default(),
@@ -102,7 +124,12 @@ impl Studio {
             bar_end: 0.0,
             notice: None,
             #[cfg(not(target_arch = "wasm32"))]
-            path: String::new(),
+            dialog: None,
+            #[cfg(not(target_arch = "wasm32"))]
+            place: None,
+            leave: Leave::default(),
+            later: false,
+            unsaved: false,
             link: String::new(),
             themed: false,
         }
@@ -135,6 +162,7 @@ impl Studio {
             theme::install(ui.ctx());
         }
         self.take_news(ui.ctx());
+        leave::handle(self, ui.ctx());
         keys::handle(self, ui.ctx());
         self.tour.begin_frame();
         if !ui.input(|i| i.pointer.any_down()) {
@@ -147,7 +175,11 @@ impl Studio {
             self.wide_ui(ui);
         }
         top_bar::messages_ui(self, ui.ctx(), theme::palette(ui));
+        leave::left_ui(self, ui.ctx(), theme::palette(ui));
         tour::tour_ui(self, ui.ctx(), theme::palette(ui));
+        #[cfg(not(target_arch = "wasm32"))]
+        self.dialog_ui(ui.ctx());
+        leave::leave_ui(self, ui.ctx());
         self.frames.overlay_ui(ui.ctx());
     }
 
@@ -211,13 +243,21 @@ impl Studio {
                 self.link = link;
             }
         }
+        for run in self.state.take_finished() {
+            self.saver.finished(run);
+        }
         while let Some(saved) = self.saver.poll() {
             self.state.note_saved(saved.run.as_ref(), saved.place);
             if let Some(told) = self.saver.told() {
                 self.state.ended = told;
             }
         }
-        let again = if self.state.work.is_some() || self.saver.busy() {
+        let unsaved = self.saver.unsaved() > 0 || self.state.held();
+        if let Some(tell) = self.host.on_unsaved.as_ref().filter(|_| unsaved != self.unsaved) {
+            tell(unsaved);
+            self.unsaved = unsaved;
+        }
+        let again = if self.state.work.is_some() || self.saver.writing() {
             Duration::from_millis(50)
         } else if self.state.device.is_none() {
             Duration::from_millis(200)
@@ -263,6 +303,12 @@ impl eframe::App for Studio {
         #[cfg(not(target_arch = "wasm32"))]
         if self.heat.strips.window.is_none() {
             self.heat.strips.window = frame.wgpu_render_state().cloned();
+            if let Some(window) = &self.heat.strips.window {
+                // No wider or taller than the device can draw.
+                let most = window.device.limits().max_texture_dimension_2d as f32;
+                let most = egui::Vec2::splat(most / ui.pixels_per_point());
+                ui.send_viewport_cmd(egui::ViewportCommand::MaxInnerSize(most));
+            }
         }
         self.show(ui);
     }

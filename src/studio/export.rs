@@ -37,6 +37,14 @@ fn entries_ui(studio: &mut Studio, ui: &mut Ui) {
     if entry(ui, any && free, "Run folders", hint) {
         studio.save();
     }
+    #[cfg(not(target_arch = "wasm32"))]
+    {
+        let folder = studio.saver.folder().map(|f| format!("Now {}", f.display()));
+        let hint = folder.unwrap_or_default();
+        if entry(ui, any && free, "Run folders to…", &hint) {
+            studio.ask(super::dialog::Ask::SaveTo);
+        }
+    }
     ui.separator();
     for (name, file) in PARTS {
         let masked = !matches!(file, "saliency.png" | "mask.safetensors");

@@ -8,6 +8,8 @@ mod attempt;
 mod chart;
 mod compare;
 mod curves;
+#[cfg(not(target_arch = "wasm32"))]
+mod dialog;
 mod export;
 mod forget_panel;
 pub mod frames;
@@ -17,6 +19,7 @@ mod items;
 mod keys;
 mod knobs;
 mod lasso;
+mod leave;
 mod matrix;
 mod narrow;
 mod panes;
@@ -41,12 +44,20 @@ mod words;
 
 pub use app::{Host, Studio};
 pub use attempt::Attempt;
+#[cfg(not(target_arch = "wasm32"))]
+pub use dialog::{Ask, Native};
 pub use request::{Choice, Request};
 pub use salient::Saliency;
-pub use saver::{Parcel, SaveHook};
+pub use saver::{Keeper, Parcel, SaveHook};
 pub use session::{Arm, Content, Pane, Session};
 pub use summary::Summary;
 pub use views::View;
+
+#[cfg(not(target_arch = "wasm32"))]
+use std::sync::Arc;
+
+#[cfg(not(target_arch = "wasm32"))]
+use eframe::egui_wgpu::WgpuSetup;
 
 use crate::engine::job::{Event, Job};
 
@@ -93,10 +104,7 @@ impl Backend for crate::engine::Engine {
 /// # Errors
 /// There is no display, or no way to draw on it.
 #[cfg(not(target_arch = "wasm32"))]
-pub fn run(
-    app: Box<dyn eframe::App>,
-    setup: Option<eframe::egui_wgpu::WgpuSetup>,
-) -> eframe::Result {
+pub fn run(app: Box<dyn eframe::App>, setup: Option<WgpuSetup>) -> eframe::Result {
     let mut options = eframe::NativeOptions {
         viewport: egui::ViewportBuilder::default()
             .with_title("SalUn Studio")
@@ -105,8 +113,19 @@ pub fn run(
             .with_min_inner_size([1024.0, 640.0]),
         ..Default::default()
     };
-    if let Some(setup) = setup {
-        options.wgpu_options.wgpu_setup = setup;
+    match (setup, &mut options.wgpu_options.wgpu_setup) {
+        (Some(setup), own) => *own = setup,
+        (None, WgpuSetup::CreateNew(own)) => {
+            // Windows as wide as the device can draw them: eframe asks for 8,192 pixels.
+            let usual = own.device_descriptor.clone();
+            own.device_descriptor = Arc::new(move |adapter| {
+                let mut wanted = usual(adapter);
+                wanted.required_limits.max_texture_dimension_2d =
+                    adapter.limits().max_texture_dimension_2d;
+                wanted
+            });
+        }
+        (None, WgpuSetup::Existing(_)) => {}
     }
     eframe::run_native("SalUn Studio", options, Box::new(|_| Ok(app)))
 }

@@ -1,11 +1,16 @@
-//! Saves finished runs, and single files of them, without holding up the frame.
+//! Saves finished runs, and single files of them, without holding up the frame; keeps those that nobody
+//! has saved yet.
 
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, mpsc},
 };
 
-use crate::{engine::job::Run, error::Result, run::bundle};
+use crate::{
+    engine::job::Run,
+    error::{Error, Result},
+    run::{bundle, recipe::Recipe},
+};
 
 /// What is handed over to be kept.
 #[derive(Debug, Clone, Copy)]
@@ -19,6 +24,59 @@ pub enum Parcel<'a> {
 /// Writes a parcel where it belongs and says where that is.
 pub type SaveHook = Box<dyn Fn(Parcel) -> Result<PathBuf> + Send + Sync>;
 
+/// What keeps a person's work: a window's folders, a page's downloads.
+pub trait Keeper: Send + Sync {
+    /// Writes a parcel to where work is saved, and says where it is.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    fn save(&self, parcel: Parcel) -> Result<PathBuf>;
+
+    /// The folder that work is saved in; `None` where that is not for the program to say.
+    fn folder(&self) -> Option<PathBuf> {
+        None
+    }
+
+    /// Saves in another folder from now on.
+    fn set_folder(&self, _folder: PathBuf) {}
+
+    /// Keeps a finished run until it is saved; says where, or nothing where nothing outlives the window.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    fn keep(&self, _run: &Run) -> Result<Option<PathBuf>> {
+        Ok(None)
+    }
+
+    /// Moves a kept run to where work is saved, and says where it is.
+    ///
+    /// # Errors
+    /// It cannot be written there; it is still kept.
+    fn adopt(&self, kept: &Path) -> Result<PathBuf> {
+        Ok(kept.into())
+    }
+
+    /// Lets go of a kept run.
+    fn release(&self, _kept: &Path) {}
+
+    /// Kept runs that earlier sittings left.
+    fn left(&self) -> Vec<PathBuf> {
+        Vec::new()
+    }
+
+    /// Ends the sitting: what it still keeps is not wanted.
+    fn end(&self) {}
+}
+
+/// A keeper that saves and keeps nothing.
+struct Plain(SaveHook);
+
+impl Keeper for Plain {
+    fn save(&self, parcel: Parcel) -> Result<PathBuf> {
+        (self.0)(parcel)
+    }
+}
+
 /// What a person wants to have.
 #[derive(Debug, Clone)]
 pub enum Wanted {
@@ -26,21 +84,51 @@ pub enum Wanted {
     /// One of [`bundle::FILES`].
     Part(Arc<Run>, &'static str),
     File(&'static str, Vec<u8>),
+    /// A run that is kept, of this sitting or of an earlier one.
+    Kept(PathBuf),
 }
 
 /// Something that was saved, or why it was not.
 pub struct Saved {
-    /// The run, where a whole one was saved.
-    pub run: Option<Arc<Run>>,
+    /// The recipe of the run, where a whole one was to be saved.
+    pub run: Option<Recipe>,
     pub place: Result<PathBuf>,
 }
 
-/// The hook and what comes back from it.
+/// What comes back from the keeper.
+enum Told {
+    Saved(Wanted, Result<PathBuf>),
+    /// A finished run is kept, or why not.
+    Kept(Box<Recipe>, Result<Option<PathBuf>>),
+}
+
+/// A finished run that nobody has saved.
+struct Unsaved {
+    /// What repeats it: an audit changes the run, and not what it is.
+    recipe: Recipe,
+    /// Where it is.
+    at: At,
+}
+
+enum At {
+    Memory(Arc<Run>),
+    Kept(PathBuf),
+}
+
+/// The keeper and what comes back from it.
 pub struct Saver {
-    hook: Arc<SaveHook>,
-    outbox: mpsc::Sender<Saved>,
-    inbox: mpsc::Receiver<Saved>,
+    keeper: Arc<dyn Keeper>,
+    outbox: mpsc::Sender<Told>,
+    inbox: mpsc::Receiver<Told>,
+    /// What the writing thread does, one after another.
+    #[cfg(not(target_arch = "wasm32"))]
+    desk: mpsc::Sender<Box<dyn FnOnce() + Send>>,
+    /// What is being saved, and what is being kept.
     waiting: usize,
+    keeping: usize,
+    unsaved: Vec<Unsaved>,
+    /// Kept runs that earlier sittings left.
+    pub left: Vec<PathBuf>,
     /// Where those went that were asked for together.
     places: Vec<PathBuf>,
 }
@@ -48,13 +136,64 @@ pub struct Saver {
 impl Saver {
     /// A saver that calls the hook.
     pub fn new(hook: SaveHook) -> Self {
-        let (outbox, inbox) = mpsc::channel();
-        Self { hook: Arc::new(hook), outbox, inbox, waiting: 0, places: Vec::new() }
+        Self::with(Arc::new(Plain(hook)))
     }
 
-    /// Whether something is being written.
+    /// A saver that hands all to a keeper.
+    pub fn with(keeper: Arc<dyn Keeper>) -> Self {
+        let (outbox, inbox) = mpsc::channel();
+        let left = keeper.left();
+        #[cfg(not(target_arch = "wasm32"))]
+        let desk = {
+            let (desk, work) = mpsc::channel::<Box<dyn FnOnce() + Send>>();
+            std::thread::spawn(move || work.iter().for_each(|work| work()));
+            desk
+        };
+        Self {
+            keeper,
+            outbox,
+            inbox,
+            #[cfg(not(target_arch = "wasm32"))]
+            desk,
+            waiting: 0,
+            keeping: 0,
+            unsaved: Vec::new(),
+            left,
+            places: Vec::new(),
+        }
+    }
+
+    /// Whether something is being written that a person asked for.
     pub fn busy(&self) -> bool {
         self.waiting > 0
+    }
+
+    /// Whether anything is being written.
+    pub fn writing(&self) -> bool {
+        self.waiting + self.keeping > 0
+    }
+
+    /// How many finished runs nobody has saved.
+    pub fn unsaved(&self) -> usize {
+        self.unsaved.len()
+    }
+
+    /// The folder that work is saved in.
+    pub fn folder(&self) -> Option<PathBuf> {
+        self.keeper.folder()
+    }
+
+    /// Saves in another folder from now on.
+    pub fn set_folder(&self, folder: PathBuf) {
+        self.keeper.set_folder(folder);
+    }
+
+    /// Keeps a run that has just finished.
+    pub fn finished(&mut self, run: Arc<Run>) {
+        let recipe = run.recipe.clone();
+        self.unsaved.push(Unsaved { recipe: recipe.clone(), at: At::Memory(run.clone()) });
+        self.keeping += 1;
+        self.work(move |keeper| Told::Kept(Box::new(recipe), keeper.keep(&run)));
     }
 
     /// Saves one after another, away from the frame where there are threads.
@@ -62,26 +201,107 @@ impl Saver {
         if !self.busy() {
             self.places.clear();
         }
-        self.waiting += wanted.len();
-        let (hook, outbox) = (self.hook.clone(), self.outbox.clone());
-        let work = move || {
-            for wanted in wanted {
-                // The window may be closed by now.
-                let _ = outbox.send(wanted.save(&**hook));
-            }
+        for wanted in wanted {
+            self.waiting += 1;
+            self.work(move |keeper| {
+                let place = wanted.save(keeper);
+                Told::Saved(wanted, place)
+            });
+        }
+    }
+
+    /// Saves every finished run that is not saved yet.
+    pub fn save_unsaved(&mut self) {
+        let wanted = |u: &Unsaved| match &u.at {
+            At::Memory(run) => Wanted::Run(run.clone()),
+            At::Kept(kept) => Wanted::Kept(kept.clone()),
         };
+        self.save(self.unsaved.iter().map(wanted).collect());
+    }
+
+    /// Saves what earlier sittings left.
+    pub fn save_left(&mut self) {
+        self.save(self.left.iter().cloned().map(Wanted::Kept).collect());
+    }
+
+    /// Throws away what earlier sittings left.
+    pub fn discard_left(&mut self) {
+        for kept in self.left.drain(..) {
+            self.keeper.release(&kept);
+        }
+    }
+
+    /// Ends the sitting: what is not saved is not wanted.
+    pub fn end(&mut self) {
+        self.unsaved.clear();
+        self.keeper.end();
+    }
+
+    fn work(&self, work: impl FnOnce(&dyn Keeper) -> Told + Send + 'static) {
+        let (keeper, outbox) = (self.keeper.clone(), self.outbox.clone());
+        let work = move || {
+            // The window may be closed by now.
+            let _ = outbox.send(work(&*keeper));
+        };
+        // The thread lives as long as this.
         #[cfg(not(target_arch = "wasm32"))]
-        std::thread::spawn(work);
+        let _ = self.desk.send(Box::new(work));
         #[cfg(target_arch = "wasm32")]
         work();
     }
 
     /// The next result, if there is one.
     pub fn poll(&mut self) -> Option<Saved> {
-        let saved = self.inbox.try_recv().ok()?;
-        self.waiting -= 1;
-        self.places.extend(saved.place.iter().cloned());
-        Some(saved)
+        loop {
+            match self.inbox.try_recv().ok()? {
+                Told::Saved(wanted, place) => {
+                    self.waiting -= 1;
+                    let run = self.take(wanted, &place);
+                    self.places.extend(place.iter().cloned());
+                    return Some(Saved { run, place });
+                }
+                Told::Kept(recipe, kept) => {
+                    self.keeping -= 1;
+                    let waits =
+                        |u: &&mut Unsaved| u.recipe == *recipe && matches!(u.at, At::Memory(_));
+                    match (self.unsaved.iter_mut().find(waits), kept) {
+                        (_, Ok(None)) => {}
+                        (Some(unsaved), Ok(Some(kept))) => unsaved.at = At::Kept(kept),
+                        // Saved or discarded meanwhile.
+                        (None, Ok(Some(kept))) => self.keeper.release(&kept),
+                        (_, Err(error)) => {
+                            let reason = format!("a finished run is not kept for a crash: {error}");
+                            let place = Err(Error::Request(reason));
+                            return Some(Saved { run: None, place });
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Takes what was saved off the lists; the recipe of the run, if it was one of this sitting.
+    fn take(&mut self, wanted: Wanted, place: &Result<PathBuf>) -> Option<Recipe> {
+        let recipe = match &wanted {
+            Wanted::Run(run) => Some(run.recipe.clone()),
+            Wanted::Kept(kept) => {
+                let is_it = |u: &&Unsaved| matches!(&u.at, At::Kept(at) if at == kept);
+                self.unsaved.iter().find(is_it).map(|u| u.recipe.clone())
+            }
+            Wanted::Part(..) | Wanted::File(..) => None,
+        };
+        if place.is_ok() {
+            if let Wanted::Kept(kept) = &wanted {
+                self.left.retain(|left| left != kept);
+            }
+            // The same recipe gives the same run.
+            for saved in self.unsaved.extract_if(.., |u| Some(&u.recipe) == recipe.as_ref()) {
+                if let At::Kept(kept) = saved.at {
+                    self.keeper.release(&kept);
+                }
+            }
+        }
+        recipe
     }
 
     /// Says where all went that were asked for together; `None` where nothing was kept.
@@ -111,19 +331,16 @@ fn told(places: &[PathBuf]) -> Option<String> {
 }
 
 impl Wanted {
-    fn save(self, hook: &dyn Fn(Parcel) -> Result<PathBuf>) -> Saved {
+    fn save(&self, keeper: &dyn Keeper) -> Result<PathBuf> {
         match self {
-            Self::Run(run) => {
-                let place = hook(Parcel::Run(&run));
-                Saved { run: Some(run), place }
-            }
+            Self::Run(run) => keeper.save(Parcel::Run(run)),
             Self::Part(run, file) => {
-                let name = format!("{}-{file}", bundle::name(&run));
-                let place = bundle::file(&run, file)
-                    .and_then(|bytes| hook(Parcel::File(&name, &bytes.unwrap_or_default())));
-                Saved { run: None, place }
+                let name = format!("{}-{file}", bundle::name(run));
+                let bytes = bundle::file(run, file)?.unwrap_or_default();
+                keeper.save(Parcel::File(&name, &bytes))
             }
-            Self::File(name, bytes) => Saved { run: None, place: hook(Parcel::File(name, &bytes)) },
+            Self::File(name, bytes) => keeper.save(Parcel::File(name, bytes)),
+            Self::Kept(kept) => keeper.adopt(kept),
         }
     }
 }

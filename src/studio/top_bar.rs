@@ -6,9 +6,9 @@ use egui::{
     Align, Align2, Area, Button, Context, Frame, Id, Label, Layout, Order, Popup, RichText, Role,
     Stroke, Theme, Ui, pos2,
 };
-#[cfg(not(target_arch = "wasm32"))]
-use egui::{Key, PopupCloseBehavior, TextEdit};
 
+#[cfg(not(target_arch = "wasm32"))]
+use super::dialog::Ask;
 use super::{app::Studio, export::export_ui, keys, state::WAIT, theme::Palette, words};
 use crate::models::Task;
 
@@ -149,7 +149,7 @@ fn share_ui(studio: &mut Studio, ui: &mut Ui) {
 fn open_ui(studio: &mut Studio, ui: &mut Ui) {
     let Some(ask) = &studio.host.ask_file else {
         #[cfg(not(target_arch = "wasm32"))]
-        path_ui(studio, ui);
+        menu_ui(studio, ui);
         return;
     };
     let free = !studio.state.held();
@@ -162,37 +162,21 @@ fn open_ui(studio: &mut Studio, ui: &mut Ui) {
     }
 }
 
-/// Where there is no dialog: what may be dropped on the window, and a path to write.
+/// A window's way to open something: a menu, because a desktop's dialog shows either files or folders.
 #[cfg(not(target_arch = "wasm32"))]
-fn path_ui(studio: &mut Studio, ui: &mut Ui) {
-    let button = ui
-        .add_enabled(!studio.state.held(), Button::new("Open…"))
-        .on_hover_text("Opens a weights file, a model's folder or a table's; or drop one here")
-        .on_disabled_hover_text(WAIT);
-    let popup = Popup::from_toggle_button_response(&button);
-    let id = popup.get_id();
-    popup.close_behavior(PopupCloseBehavior::CloseOnClickOutside).show(|ui| {
-        ui.set_width(340.0);
-        ui.label(
-            "Drop a weights file (.safetensors or .pth), a model's folder or a table's folder on \
-             the window, or write its path",
-        );
-        ui.horizontal(|ui| {
-            let field = TextEdit::singleline(&mut studio.path)
-                .desired_width(ui.available_width() - 70.0)
-                .hint_text("/home/me/model.safetensors");
-            let response = ui.add(field);
-            let entered = response.lost_focus() && ui.input(|i| i.key_pressed(Key::Enter));
-            if ui.memory(|m| m.focused()).is_none_or(|id| id == button.id) {
-                response.request_focus();
+fn menu_ui(studio: &mut Studio, ui: &mut Ui) {
+    ui.add_enabled_ui(!studio.state.held(), |ui| {
+        let menu = ui.menu_button("Open…", |ui| {
+            if ui.button("Weights file…").on_hover_text(".safetensors or .pth").clicked() {
+                studio.ask(Ask::File);
             }
-            let path = studio.path.trim().to_owned();
-            let open = ui.add_enabled(!path.is_empty(), Button::new("Open"));
-            if (open.clicked() || entered) && !path.is_empty() {
-                studio.open_path(path.as_ref());
-                Popup::close_id(ui.ctx(), id);
+            let hint = "The folder of a text-to-image model, or of a table";
+            if ui.button("Folder…").on_hover_text(hint).clicked() {
+                studio.ask(Ask::Folder);
             }
         });
+        let hint = "Opens a weights file, a model's folder or a table's; or drop one on the window";
+        menu.response.on_hover_text(hint).on_disabled_hover_text(WAIT);
     });
 }
 

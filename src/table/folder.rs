@@ -82,12 +82,21 @@ impl Folder {
     /// # Errors
     /// The folder is something else, is of another protocol, or cannot be written to.
     pub fn open(dir: &Path, table: &Table, force: bool) -> Result<Self> {
-        let folder = Self { dir: dir.into() };
-        let head = dir.join(PROTOCOL);
-        if head.is_file() {
+        if !Self::check(dir, table, force)? {
+            Self::make(dir, table)?;
+        }
+        Ok(Self { dir: dir.into() })
+    }
+
+    /// Whether the folder is this table's already; changes nothing.
+    ///
+    /// # Errors
+    /// The folder is something else, or is of another protocol and `force` is off.
+    pub fn check(dir: &Path, table: &Table, force: bool) -> Result<bool> {
+        if dir.join(PROTOCOL).is_file() {
             let there = self::table(dir)?;
             if there == *table {
-                return Ok(folder);
+                return Ok(true);
             }
             if !force {
                 return Err(Error::file(
@@ -105,7 +114,11 @@ impl Folder {
                 "is there and is not a table's folder; choose another --out",
             ));
         }
-        // Whole, in place of what another protocol left: a table whose folder is there can go on.
+        Ok(false)
+    }
+
+    /// Makes the folder, whole, in place of what another protocol left.
+    fn make(dir: &Path, table: &Table) -> Result<()> {
         let new = Output::folder(dir, Kind::Table, dir.exists())?;
         for part in ["cells", "models"].map(|part| new.path().join(part)) {
             fs::create_dir(&part).map_err(|e| Error::write(&part, e))?;
@@ -114,8 +127,7 @@ impl Folder {
         let head = Head { hash: table.hash(), version, table: table.clone() };
         let path = new.path().join(PROTOCOL);
         fs::write(&path, json(&head)?).map_err(|e| Error::write(&path, e))?;
-        new.done()?;
-        Ok(folder)
+        new.done().map(drop)
     }
 
     /// The cells that are done.

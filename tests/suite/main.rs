@@ -16,6 +16,7 @@ mod parity;
 mod prompts;
 mod requests;
 mod saliency;
+mod signals;
 mod studio;
 mod studio_engine;
 mod table;

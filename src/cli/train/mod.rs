@@ -195,8 +195,11 @@ pub fn run(args: &Args, common: &Common) -> Result<()> {
                 log.push(LogLine { step: live.step, loss: live.loss, seconds });
             }
             Event::Snapshot { snapshot, .. } => {
-                state::write(&files.state, &asked, snapshot, &log)?;
-                kept = Some(snapshot.step);
+                // A full disk now is none in half a minute, or at the end.
+                match state::write(&files.state, &asked, snapshot, &log) {
+                    Ok(()) => kept = Some(snapshot.step),
+                    Err(error) => print::note(&format!("{error}; it is tried again")),
+                }
             }
             _ => {}
         }

@@ -82,10 +82,16 @@ pub fn run(args: &Args, common: &Common) -> Result<()> {
                 log.push(LogLine { step: live.step, loss: live.loss, seconds });
             }
             Event::LatentSnapshot { snapshot, model, .. } => {
-                latent_state::write(&state, &asked, snapshot, &log)?;
-                Output::folder(&so_far, Kind::Pipeline, true)?
-                    .write_folder(folder::write(model, Precision::Full)?)?;
-                kept = Some(snapshot.step);
+                let so_far = || {
+                    latent_state::write(&state, &asked, snapshot, &log)?;
+                    Output::folder(&so_far, Kind::Pipeline, true)?
+                        .write_here(folder::write(model, Precision::Full)?)
+                };
+                // A full disk now is none in half a minute, or at the end.
+                match so_far() {
+                    Ok(_) => kept = Some(snapshot.step),
+                    Err(error) => print::note(&format!("{error}; it is tried again")),
+                }
             }
             _ => {}
         }

@@ -166,6 +166,7 @@ impl Session {
         // The original is measured now and not before: who pressed Forget wants to see it forget.
         let before = self.metrics_before(&setting, monitor).await?;
         let done = &unlearner.weights;
+        done.unet.download().await?.check(&model.unet)?;
         let grid = look.pane(done, &setting, &setting.options, monitor).await?;
         let after = look.measure(done, &setting, monitor).await?;
         let mut attacks = Vec::new();

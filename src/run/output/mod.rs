@@ -14,6 +14,7 @@ use std::{
 
 pub use kind::Kind;
 use temp::Temp;
+pub use temp::clear_own;
 
 use super::files;
 use crate::error::{Error, Result};
@@ -103,6 +104,15 @@ impl Output {
             _ => Error::write(&self.asked, e),
         })?;
         Ok(self.asked)
+    }
+
+    /// Writes the folder's files and gives it its name, there or nowhere.
+    ///
+    /// # Errors
+    /// As [`Output::done`], or it cannot be written.
+    pub fn write_here(self, files: Files) -> Result<PathBuf> {
+        self.fill(&[files]).map_err(|e| Error::write(&self.asked, e))?;
+        self.done()
     }
 
     /// Writes the whole file and gives it its name.
@@ -386,6 +396,50 @@ impl Drop for Made {
         // Only an empty folder can be removed so.
         self.0.iter().take_while(|path| fs::remove_dir(path).is_ok()).count();
     }
+}
+
+/// The first free name in a folder: `stem-1`, `stem-2`, each with the ending.
+pub fn free(within: &Path, stem: &str, end: &str) -> PathBuf {
+    let mut places = (1..).map(|n| within.join(format!("{stem}-{n}{end}")));
+    places.find(|p| fs::symlink_metadata(p).is_err()).unwrap_or_else(|| within.join(stem))
+}
+
+/// Moves a folder to a name, or to the first free one that is like it, and says where it is.
+///
+/// # Errors
+/// It cannot be written there; it is still where it was.
+pub fn move_free(from: &Path, to: &Path) -> Result<PathBuf> {
+    for n in 1..1000 {
+        let place = numbered(to, n, true);
+        match names::take(from, &place) {
+            Ok(()) => return Ok(place),
+            Err(e) if e.kind() == ErrorKind::AlreadyExists => {}
+            // On another disk.
+            Err(e) if e.kind() == ErrorKind::CrossesDevices => {
+                let copy = Output::folder(&place, Kind::Run, false)?;
+                copied(from, copy.path()).map_err(|e| Error::write(&place, e))?;
+                let place = copy.done()?;
+                temp::remove(from);
+                return Ok(place);
+            }
+            Err(e) => return Err(Error::write(&place, e)),
+        }
+    }
+    Err(Error::Exists(to.into()))
+}
+
+/// Copies what is in a folder into another.
+fn copied(from: &Path, to: &Path) -> io::Result<()> {
+    for (name, folder) in listed(from)? {
+        let (from, to) = (from.join(&name), to.join(&name));
+        if folder {
+            fs::create_dir_all(&to)?;
+            copied(&from, &to)?;
+        } else {
+            fs::copy(from, to)?;
+        }
+    }
+    Ok(())
 }
 
 /// Replaces a file of the program's own in one step.

@@ -6,6 +6,7 @@ use std::{
     fs::{self, File, OpenOptions, TryLockError},
     io::{self, ErrorKind},
     path::{Path, PathBuf},
+    sync::{Mutex, MutexGuard, PoisonError},
 };
 
 /// A file or folder under a temporary name, removed when dropped.
@@ -56,6 +57,7 @@ impl Temp {
                 _ => !path.exists(),
             };
             if !lost {
+                own().push(path.clone());
                 return Ok(Self { path, _lock: lock });
             }
         }
@@ -71,7 +73,19 @@ impl Temp {
 impl Drop for Temp {
     fn drop(&mut self) {
         remove(&self.path);
+        own().retain(|path| *path != self.path);
     }
+}
+
+/// The temporary names of this process.
+fn own() -> MutexGuard<'static, Vec<PathBuf>> {
+    static OWN: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
+    OWN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Removes what this process is writing, which is about to end.
+pub fn clear_own() {
+    own().drain(..).for_each(|path| remove(&path));
 }
 
 /// Removes a file or a folder; after a failure there is nobody left to tell.

@@ -18,7 +18,7 @@ use crate::{
     gpu::device::DeviceInfo,
     models::Task,
     monitor::Progress,
-    run::attack::AttackKind,
+    run::{attack::AttackKind, recipe::Recipe},
 };
 
 /// Why something cannot be had now.
@@ -79,6 +79,8 @@ pub struct State {
     /// How the last work ended, in a few words.
     pub ended: String,
     last_id: u64,
+    /// Runs that finished since somebody last asked.
+    finished: Vec<Arc<Run>>,
 }
 
 impl State {
@@ -93,6 +95,7 @@ impl State {
             error: None,
             ended: "Ready".into(),
             last_id: 0,
+            finished: Vec::new(),
         };
         state.open();
         state
@@ -213,15 +216,20 @@ impl State {
         Arm::BOTH.into_iter().filter_map(|arm| Some((arm, session.attempt(arm)?.run.as_ref()?)))
     }
 
+    /// The runs that finished since this was last asked, of any task.
+    pub fn take_finished(&mut self) -> Vec<Arc<Run>> {
+        std::mem::take(&mut self.finished)
+    }
+
     /// Notes where something was saved, or why not; a run's card says it, too.
-    pub fn note_saved(&mut self, run: Option<&Arc<Run>>, place: Result<PathBuf>) {
+    pub fn note_saved(&mut self, run: Option<&Recipe>, place: Result<PathBuf>) {
         let place = match place {
             Ok(place) => place,
             Err(error) => return self.error = Some(error.to_string()),
         };
         self.ended = format!("Saved to {}", place.display());
         let Some(run) = run else { return };
-        let is_it = |a: &&mut Attempt| a.run.as_ref().is_some_and(|r| Arc::ptr_eq(r, run));
+        let is_it = |a: &&mut Attempt| a.run.as_ref().is_some_and(|r| r.recipe == *run);
         for attempt in self.sessions.iter_mut().flat_map(Session::all_attempts).filter(is_it) {
             attempt.saved = Some(place.clone());
         }

@@ -126,6 +126,8 @@ impl State {
             }
             (Kind::Unlearn(arm), Outcome::Unlearned(run)) => {
                 session.finish(arm, &run);
+                self.finished.push(run.clone());
+                let session = self.session_mut();
                 if arm == Arm::Method {
                     session.scrub = session.at.take();
                 }

@@ -1,6 +1,7 @@
 //! The studio against an engine that a test plays by hand: what it asks for, what it shows.
 
 mod asks;
+mod leaving;
 mod played;
 mod prompts;
 mod views;

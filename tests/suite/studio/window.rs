@@ -12,7 +12,10 @@ use salun_studio::{
     studio::{Arm, Choice, Studio, View},
 };
 
-use crate::studio::played::{Played, SNEAKER, tried, window};
+use crate::{
+    binary::Scratch,
+    studio::played::{Played, SNEAKER, tried, window},
+};
 
 #[test]
 fn frames_alone_ask_for_nothing() {
@@ -207,20 +210,25 @@ fn a_copied_link_is_said_for_a_while() {
 }
 
 #[test]
-fn a_file_is_opened_by_its_path_where_there_is_no_dialog() {
+fn a_file_is_opened_by_its_path() {
     let (mut window, played) = window([1024.0, 640.0], egui::Theme::Dark);
+    let scratch = Scratch::new("path");
+    scratch.put("mine.pth", "");
+    let path = scratch.path("mine.pth").display().to_string();
     played.answer();
     window.run();
     window.get_by_label("Open…").click();
     window.run();
-    window.get_by_label_contains("Drop a weights file");
-    // The field has the focus.
-    window.event(egui::Event::Text("/models/mine.pth".into()));
-    window.run();
+    window.get_by_label("Weights file…").click();
+    window.run_ok();
+    window.get_by_label("Open a weights file");
+    // The field has the focus, and what is in it is selected.
+    window.event(egui::Event::Text(path.clone()));
+    window.run_ok();
     window.key_press(egui::Key::Enter);
-    window.run();
-    assert!(matches!(played.asked().1, Job::Open { model, .. } if model == "/models/mine.pth"));
-    assert!(window.query_by_label_contains("Drop a weights file").is_none());
+    window.run_ok();
+    assert!(matches!(played.asked().1, Job::Open { model, .. } if model == path));
+    assert!(window.query_by_label("Open a weights file").is_none());
 }
 
 #[test]

@@ -1,0 +1,115 @@
+//! Ctrl-C and the signals that ask a program to end: the first asks the work to stop, and ends the program
+//! after a few seconds all the same; the second ends it at once. Either way whole files are left.
+
+use std::{
+    sync::{
+        Mutex, Once, OnceLock, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use salun_studio::{monitor::Switches, run::output};
+
+use super::print;
+
+static INTERRUPTED: AtomicBool = AtomicBool::new(false);
+static FIRST: Mutex<Option<Instant>> = Mutex::new(None);
+static SWITCHES: OnceLock<Switches> = OnceLock::new();
+static QUIET: AtomicBool = AtomicBool::new(false);
+
+/// A second signal that comes so soon is the same wish: `timeout` and a closing terminal send two.
+const SAME: Duration = Duration::from_millis(500);
+/// How long what runs may take to stop; an update of a large model takes longer.
+const PATIENCE: Duration = Duration::from_secs(4);
+
+/// Listens, from now on. What the program was started to ignore (`nohup`, `&` in a script) stays ignored.
+pub fn listen(quiet: bool) {
+    static ONCE: Once = Once::new();
+    QUIET.store(quiet, Ordering::SeqCst);
+    ONCE.call_once(|| {
+        let ignored = ignored();
+        // A process that already handles signals itself keeps its own way.
+        let _ = ctrlc::set_handler(heard);
+        ignored.restore();
+    });
+}
+
+/// Whether somebody asked for an end.
+pub fn interrupted() -> bool {
+    INTERRUPTED.load(Ordering::SeqCst)
+}
+
+/// What a signal stops.
+pub fn stops(switches: Switches) {
+    let _ = SWITCHES.set(switches);
+}
+
+fn heard() {
+    let mut first = FIRST.lock().unwrap_or_else(PoisonError::into_inner);
+    match *first {
+        Some(before) if before.elapsed() < SAME => return,
+        Some(_) => end("stopped at once"),
+        None => *first = Some(Instant::now()),
+    }
+    drop(first);
+    INTERRUPTED.store(true, Ordering::SeqCst);
+    if let Some(switches) = SWITCHES.get() {
+        switches.cancel();
+    }
+    if !QUIET.load(Ordering::SeqCst) {
+        print::note("stopping; press Ctrl-C again to stop at once");
+    }
+    std::thread::spawn(|| {
+        std::thread::sleep(PATIENCE);
+        end("stopped; what was running is discarded");
+    });
+}
+
+fn end(why: &str) -> ! {
+    print::error(why);
+    output::clear_own();
+    std::process::exit(1);
+}
+
+#[cfg(unix)]
+struct Ignored(Vec<libc::c_int>);
+
+/// The signals that end a program and that this one was started to ignore.
+#[cfg(unix)]
+fn ignored() -> Ignored {
+    let ignores = |signal: &libc::c_int| {
+        // SAFETY: asks how a signal is handled and changes nothing; zeros are a valid answer's room.
+        unsafe {
+            let mut now: libc::sigaction = std::mem::zeroed();
+            libc::sigaction(*signal, std::ptr::null(), &mut now) == 0
+                && now.sa_sigaction == libc::SIG_IGN
+        }
+    };
+    Ignored([libc::SIGINT, libc::SIGHUP, libc::SIGTERM].into_iter().filter(ignores).collect())
+}
+
+#[cfg(unix)]
+impl Ignored {
+    fn restore(self) {
+        for signal in self.0 {
+            // SAFETY: sets back what was there before.
+            unsafe {
+                libc::signal(signal, libc::SIG_IGN);
+            }
+        }
+    }
+}
+
+#[cfg(not(unix))]
+struct Ignored;
+
+#[cfg(not(unix))]
+fn ignored() -> Ignored {
+    Ignored
+}
+
+#[cfg(not(unix))]
+impl Ignored {
+    fn restore(self) {}
+}

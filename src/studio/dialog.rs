@@ -1,0 +1,301 @@
+//! The dialog that asks for a file or a folder, drawn in the window where the desktop has none of its own.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::mpsc::{Receiver, TryRecvError},
+};
+
+use egui::{
+    Button, Context, Id, Key, Modal, ScrollArea, TextEdit, Ui,
+    text::{CCursor, CCursorRange},
+};
+
+use super::app::Studio;
+
+/// What is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ask {
+    /// A weights file to open.
+    File,
+    /// A model's or a table's folder to open.
+    Folder,
+    /// The folder to save in.
+    SaveTo,
+}
+
+/// The desktop's own dialog: starts where it is told to, answers once; `None` where it was left.
+pub type Native = Box<dyn Fn(Ask, &Path) -> Receiver<Option<PathBuf>>>;
+
+/// A dialog that is open.
+pub struct Dialog {
+    ask: Ask,
+    form: Form,
+}
+
+enum Form {
+    Native(Receiver<Option<PathBuf>>),
+    Drawn(Drawn),
+}
+
+/// The drawn one.
+struct Drawn {
+    folder: PathBuf,
+    /// What is written in its path field.
+    path: String,
+    entries: Vec<Entry>,
+    selected: Option<usize>,
+    error: Option<String>,
+    /// Whether it has not been drawn yet.
+    fresh: bool,
+}
+
+struct Entry {
+    name: String,
+    path: PathBuf,
+    folder: bool,
+    /// Opens as one thing: a weights file, or the folder of a model or a table.
+    opens: bool,
+}
+
+/// Endings of weights files.
+const WEIGHTS: [&str; 3] = ["safetensors", "pth", "pt"];
+/// What makes a folder one that can be opened.
+const MARKS: [&str; 2] = ["model_index.json", "table.json"];
+/// Entries of a folder that are listed.
+const MOST: usize = 2_000;
+
+impl Ask {
+    fn title(self) -> &'static str {
+        match self {
+            Self::File => "Open a weights file",
+            Self::Folder => "Open a model's or a table's folder",
+            Self::SaveTo => "Save runs in a folder",
+        }
+    }
+
+    fn verb(self) -> &'static str {
+        if self == Self::SaveTo { "Save here" } else { "Open" }
+    }
+}
+
+impl Drawn {
+    fn new(ask: Ask, folder: &Path) -> Self {
+        let mut drawn = Self {
+            folder: PathBuf::new(),
+            path: String::new(),
+            entries: Vec::new(),
+            selected: None,
+            error: None,
+            fresh: true,
+        };
+        let there = folder.ancestors().find(|f| f.is_dir()).unwrap_or(Path::new("/"));
+        drawn.go(ask, there);
+        drawn
+    }
+
+    /// Lists a folder.
+    fn go(&mut self, ask: Ask, folder: &Path) {
+        let folder = std::path::absolute(folder).unwrap_or_else(|_| folder.into());
+        let listed = match fs::read_dir(&folder) {
+            Ok(listed) => listed,
+            Err(error) => {
+                self.error = Some(format!("{}: {error}", folder.display()));
+                return;
+            }
+        };
+        let paths = listed.flatten().map(|entry| entry.path());
+        let mut entries: Vec<Entry> =
+            paths.filter_map(|path| Entry::of(ask, path)).take(MOST).collect();
+        entries.sort_by_key(|e| (!e.folder, e.name.to_lowercase()));
+        self.path = folder.display().to_string();
+        (self.folder, self.entries) = (folder, entries);
+        (self.selected, self.error) = (None, None);
+    }
+
+    /// Takes what is written or selected: goes there, or has an answer.
+    fn take(&mut self, ask: Ask) -> Option<PathBuf> {
+        let written = PathBuf::from(self.path.trim());
+        let there = match self.selected.and_then(|at| self.entries.get(at)) {
+            Some(entry) => entry.path.clone(),
+            None => written,
+        };
+        match ask {
+            Ask::SaveTo => return Some(there),
+            _ if there.is_file() || marked(&there) => return Some(there),
+            _ => {}
+        }
+        if there.is_dir() && there != self.folder {
+            self.go(ask, &there);
+        } else if there.is_dir() {
+            self.error = Some("Pick a weights file, or the folder of a model or a table".into());
+        } else {
+            self.error = Some(format!("{}: is not there", there.display()));
+        }
+        None
+    }
+
+    /// Draws it; the answer, if there is one. `None` within is that it was left.
+    fn ui(&mut self, ask: Ask, ui: &mut Ui) -> Option<Option<PathBuf>> {
+        let mut answer = None;
+        ui.heading(ask.title());
+        ui.add_space(4.0);
+        ui.horizontal(|ui| {
+            let up = self.folder.parent().map(Path::to_path_buf);
+            if ui.add_enabled(up.is_some(), Button::new("Up")).clicked()
+                && let Some(up) = up
+            {
+                self.go(ask, &up);
+            }
+            for (name, place) in [("Home", dirs::home_dir()), ("Documents", dirs::document_dir())] {
+                let there = place.filter(|place| place.is_dir());
+                if let Some(place) = there
+                    && ui.button(name).clicked()
+                {
+                    self.go(ask, &place);
+                }
+            }
+        });
+        let field = TextEdit::singleline(&mut self.path).desired_width(f32::INFINITY);
+        let mut field = field.hint_text("A path").show(ui);
+        if std::mem::take(&mut self.fresh) {
+            // What is typed takes the place of what is there.
+            field.response.request_focus();
+            let all = CCursorRange::two(CCursor::new(0), CCursor::new(self.path.chars().count()));
+            field.state.cursor.set_char_range(Some(all));
+            field.state.store(ui.ctx(), field.response.id);
+        }
+        if field.response.changed() {
+            self.selected = None;
+        }
+        let entered = field.response.lost_focus() && ui.input(|i| i.key_pressed(Key::Enter));
+        if entered && let Some(path) = self.take(ask) {
+            answer = Some(Some(path));
+        }
+        ui.add_space(4.0);
+        if let Some(chosen) = self.list_ui(ask, ui) {
+            answer = Some(Some(chosen));
+        }
+        if let Some(error) = &self.error {
+            ui.colored_label(super::theme::palette(ui).bad, error);
+        }
+        ui.add_space(6.0);
+        ui.horizontal(|ui| {
+            if ui.button(ask.verb()).clicked()
+                && let Some(path) = self.take(ask)
+            {
+                answer = Some(Some(path));
+            }
+            if ui.button("Cancel").clicked() {
+                answer = Some(None);
+            }
+        });
+        answer
+    }
+
+    /// Draws the folder's entries; what was opened with two clicks.
+    fn list_ui(&mut self, ask: Ask, ui: &mut Ui) -> Option<PathBuf> {
+        let (mut go, mut chosen) = (None, None);
+        ScrollArea::vertical()
+            .min_scrolled_height(260.0)
+            .max_height(260.0)
+            .auto_shrink(false)
+            .show(ui, |ui| {
+                if self.entries.is_empty() {
+                    ui.weak("Nothing to pick here");
+                }
+                for (at, entry) in self.entries.iter().enumerate() {
+                    let mark = if entry.folder { "/" } else { "" };
+                    let label = format!("{}{mark}", entry.name);
+                    let response = ui.selectable_label(self.selected == Some(at), label);
+                    if response.clicked() {
+                        self.selected = Some(at);
+                        self.path = entry.path.display().to_string();
+                    }
+                    if response.double_clicked() {
+                        if entry.opens {
+                            chosen = Some(entry.path.clone());
+                        } else if entry.folder {
+                            go = Some(entry.path.clone());
+                        }
+                    }
+                }
+            });
+        if let Some(folder) = go {
+            self.go(ask, &folder);
+        }
+        chosen
+    }
+}
+
+impl Entry {
+    /// What is to be picked, or gone into, of this kind.
+    fn of(ask: Ask, path: PathBuf) -> Option<Self> {
+        let name = path.file_name()?.to_string_lossy().into_owned();
+        if name.starts_with('.') {
+            return None;
+        }
+        let folder = path.is_dir();
+        let weights = || {
+            let ending = path.extension().map(|e| e.to_string_lossy().to_lowercase());
+            ending.is_some_and(|e| WEIGHTS.contains(&e.as_str()))
+        };
+        let opens = ask != Ask::SaveTo && if folder { marked(&path) } else { weights() };
+        (folder || opens).then_some(Self { name, path, folder, opens })
+    }
+}
+
+/// Whether a folder opens as one thing.
+fn marked(folder: &Path) -> bool {
+    MARKS.iter().any(|mark| folder.join(mark).is_file())
+}
+
+impl Studio {
+    /// Asks for a file or a folder.
+    pub(super) fn ask(&mut self, ask: Ask) {
+        let saves = self.saver.folder().filter(|_| ask == Ask::SaveTo || self.place.is_none());
+        let from = saves.or_else(|| self.place.clone()).or_else(dirs::home_dir).unwrap_or_default();
+        let form = match &self.host.dialog {
+            Some(native) => Form::Native(native(ask, &from)),
+            None => Form::Drawn(Drawn::new(ask, &from)),
+        };
+        self.dialog = Some(Dialog { ask, form });
+    }
+
+    /// Draws the dialog, and does what was asked for once there is an answer.
+    pub(super) fn dialog_ui(&mut self, ctx: &Context) {
+        let Some(dialog) = &mut self.dialog else { return };
+        let ask = dialog.ask;
+        let answer = match &mut dialog.form {
+            Form::Native(answer) => match answer.try_recv() {
+                Ok(answer) => Some(answer),
+                Err(TryRecvError::Empty) => {
+                    ctx.request_repaint_after(std::time::Duration::from_millis(100));
+                    None
+                }
+                Err(TryRecvError::Disconnected) => Some(None),
+            },
+            Form::Drawn(drawn) => {
+                let shown = Modal::new(Id::unique("dialog")).show(ctx, |ui| {
+                    ui.set_width((ctx.content_rect().width() - 60.0).min(560.0));
+                    drawn.ui(ask, ui)
+                });
+                let left = shown.should_close().then_some(None);
+                shown.inner.or(left)
+            }
+        };
+        let Some(answer) = answer else { return };
+        self.dialog = None;
+        match (ask, answer) {
+            (_, None) => {}
+            (Ask::SaveTo, Some(folder)) => {
+                self.saver.set_folder(folder);
+                self.save();
+            }
+            (_, Some(path)) => {
+                self.place = path.parent().map(Path::to_path_buf);
+                self.open_path(&path);
+            }
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! Nothing is lost by a click: the window asks before it closes, and offers at its start what an
+//! earlier sitting left.
+
+use egui::{
+    Align2, Area, Context, Frame, Id, Key, Modal, Order, Role, Stroke, Ui, ViewportCommand, pos2,
+};
+
+use super::{app::Studio, theme::Palette};
+
+/// Where the window is with being closed.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub enum Leave {
+    #[default]
+    Stays,
+    /// It asks what becomes of the runs.
+    Asks,
+    /// It closes once all is saved.
+    Saves,
+    /// It may close.
+    Goes,
+}
+
+/// Holds up the closing of a window in which there is something to lose.
+pub fn handle(studio: &mut Studio, ctx: &Context) {
+    if studio.leave == Leave::Saves && !studio.saver.writing() {
+        let all = studio.saver.unsaved() == 0;
+        studio.leave = if all { Leave::Goes } else { Leave::Asks };
+        if all {
+            ctx.send_viewport_cmd(ViewportCommand::Close);
+        }
+    }
+    if !ctx.input(|i| i.viewport().close_requested()) {
+        return;
+    }
+    if studio.leave != Leave::Goes && (studio.saver.unsaved() > 0 || studio.state.held()) {
+        ctx.send_viewport_cmd(ViewportCommand::CancelClose);
+        if studio.leave == Leave::Stays {
+            studio.leave = Leave::Asks;
+        }
+    } else {
+        studio.saver.end();
+    }
+}
+
+/// Draws the question.
+pub fn leave_ui(studio: &mut Studio, ctx: &Context) {
+    if !matches!(studio.leave, Leave::Asks | Leave::Saves) {
+        return;
+    }
+    let answer = Modal::new(Id::unique("leave")).show(ctx, |ui| {
+        ui.set_width(380.0);
+        question_ui(studio, ui)
+    });
+    let saving = studio.leave == Leave::Saves;
+    let stays = ctx.input(|i| i.key_pressed(Key::Escape)) || answer.should_close();
+    match answer.inner {
+        Some(Leave::Saves) => {
+            studio.state.cancel();
+            studio.saver.save_unsaved();
+            studio.leave = Leave::Saves;
+        }
+        Some(Leave::Goes) => {
+            studio.leave = Leave::Goes;
+            studio.state.cancel();
+            ctx.send_viewport_cmd(ViewportCommand::Close);
+        }
+        Some(other) => studio.leave = other,
+        None if stays && !saving => studio.leave = Leave::Stays,
+        None => {}
+    }
+}
+
+/// Says what would be lost; the answer, if it was given.
+fn question_ui(studio: &Studio, ui: &mut Ui) -> Option<Leave> {
+    let unsaved = studio.saver.unsaved();
+    let heading =
+        if unsaved > 0 { "Save before closing?" } else { "Close while a run is in progress?" };
+    ui.heading(heading);
+    ui.add_space(4.0);
+    if unsaved > 0 {
+        ui.label(format!("{} not saved", runs(unsaved, "")));
+    }
+    if let Some(folder) = studio.saver.folder().filter(|_| unsaved > 0) {
+        ui.weak(format!("Save puts them into {}", folder.display()));
+    }
+    if studio.state.held() {
+        ui.label("A run is in progress; closing ends it, and nothing of it is kept");
+    }
+    ui.add_space(10.0);
+    let mut answer = None;
+    ui.add_enabled_ui(studio.leave == Leave::Asks, |ui| {
+        ui.horizontal(|ui| {
+            let mut choices = vec![("Discard", Leave::Goes), ("Cancel", Leave::Stays)];
+            if unsaved > 0 {
+                choices.insert(0, ("Save", Leave::Saves));
+            } else {
+                choices[0].0 = "End it and close";
+            }
+            for (name, leave) in choices {
+                if ui.button(name).clicked() {
+                    answer = Some(leave);
+                }
+            }
+        });
+    });
+    if studio.leave == Leave::Saves {
+        ui.weak("Saving…");
+    }
+    answer
+}
+
+/// Draws what earlier sittings left, until something is done about it.
+pub fn left_ui(studio: &mut Studio, ctx: &Context, palette: &Palette) {
+    let n = studio.saver.left.len();
+    if n == 0 || studio.later || studio.saver.busy() {
+        return;
+    }
+    let screen = ctx.content_rect();
+    let area = Area::new(Id::unique("left behind")).role(Role::Alert).constrain_to(screen);
+    let area = area.order(Order::Foreground).pivot(Align2::CENTER_TOP);
+    let place = pos2(screen.center().x, studio.bar_end + 6.0);
+    area.fixed_pos(place).show(ctx, |ui| {
+        let frame = Frame::popup(ui.style()).stroke(Stroke::new(1.0, palette.accent));
+        frame.inner_margin(10.0).show(ui, |ui| {
+            ui.set_max_width((screen.width() - 32.0).min(640.0));
+            ui.label(format!("{} not saved", runs(n, " of an earlier sitting")));
+            if let Some(folder) = studio.saver.folder() {
+                ui.weak(format!("Save puts them into {}", folder.display()));
+            }
+            ui.horizontal(|ui| {
+                if ui.button("Save").clicked() {
+                    studio.saver.save_left();
+                }
+                if ui.button("Discard").clicked() {
+                    studio.saver.discard_left();
+                }
+                if ui.button("Later").on_hover_text("They are offered at the next start").clicked()
+                {
+                    studio.later = true;
+                }
+            });
+        });
+    });
+}
+
+/// "1 finished run is", "3 finished runs of an earlier sitting are".
+fn runs(n: usize, which: &str) -> String {
+    if n == 1 {
+        format!("1 finished run{which} is")
+    } else {
+        format!("{n} finished runs{which} are")
+    }
+}

@@ -1,0 +1,148 @@
+//! Stopping, and what stands in the way of an answer: whole files, and a status that says so.
+#![cfg(unix)]
+
+use std::{
+    fs,
+    io::{BufRead, BufReader, Read},
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use crate::binary::{Ran, Scratch, bytes};
+
+const TRAIN: &str = "train fashion-classifier --data folder:mine --width 4 --batch 8 --steps 100000 \
+                     --seed 3 --out own.safetensors";
+
+fn words(line: &str) -> Vec<&str> {
+    line.split(' ').filter(|w| !w.is_empty()).collect()
+}
+
+/// Sends a signal.
+fn send(child: &Child, signal: &str) {
+    let id = child.id().to_string();
+    assert!(Command::new("kill").args([signal, &id]).status().unwrap().success());
+}
+
+/// Starts a command and waits until it has said what it computes on.
+fn started(mut command: Command) -> (Child, BufReader<std::process::ChildStderr>) {
+    let mut child = command.spawn().unwrap();
+    let mut stderr = BufReader::new(child.stderr.take().unwrap());
+    let mut first = String::new();
+    stderr.read_line(&mut first).unwrap();
+    assert!(first.starts_with("Device: "), "{first}");
+    std::thread::sleep(Duration::from_millis(300));
+    (child, stderr)
+}
+
+fn ended(child: Child, mut stderr: impl Read) -> Ran {
+    let mut said = String::new();
+    stderr.read_to_string(&mut said).unwrap();
+    let mut ran = Ran::of(child.wait_with_output().unwrap());
+    ran.stderr = said;
+    ran
+}
+
+fn with_pictures(name: &str) -> Scratch {
+    let scratch = Scratch::new(name);
+    scratch.pictures("mine", 40);
+    scratch
+}
+
+#[test]
+fn two_signals_at_once_are_one_wish() {
+    let scratch = with_pictures("two-signals");
+    let (child, stderr) = started(scratch.salun(&words(TRAIN)));
+    // A closing terminal, and `timeout`, send two.
+    send(&child, "-HUP");
+    send(&child, "-TERM");
+    let ran = ended(child, stderr);
+    assert_eq!(ran.status, Some(1), "{ran:?}");
+    assert!(ran.stderr.contains("--resume goes on from it"), "{ran:?}");
+    assert_eq!(scratch.names(), ["mine", "own.safetensors.state"]);
+}
+
+#[test]
+fn what_was_started_to_outlive_a_terminal_does() {
+    let scratch = with_pictures("nohup");
+    let salun = scratch.salun(&words(TRAIN));
+    let mut command = Command::new("nohup");
+    command.arg(salun.get_program()).args(salun.get_args()).current_dir(&scratch.0);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let (mut child, stderr) = started(command);
+    send(&child, "-HUP");
+    std::thread::sleep(Duration::from_millis(400));
+    assert!(child.try_wait().unwrap().is_none(), "it trains on");
+    send(&child, "-TERM");
+    assert_eq!(ended(child, stderr).status, Some(1));
+}
+
+#[test]
+fn a_stop_is_answered_soon_and_a_second_one_at_once() {
+    let scratch = with_pictures("stop");
+    let wide = TRAIN.replace("--width 4 --batch 8", "--width 96 --batch 256");
+    for second in [false, true] {
+        let (child, stderr) = started(scratch.salun(&words(&wide)));
+        let clock = Instant::now();
+        send(&child, "-INT");
+        if second {
+            std::thread::sleep(Duration::from_millis(700));
+            send(&child, "-INT");
+        }
+        let ran = ended(child, stderr);
+        assert_eq!(ran.status, Some(1), "{ran:?}");
+        assert!(ran.stderr.contains("stopping; press Ctrl-C again"), "{ran:?}");
+        // Four seconds of patience; how fast this machine is beside that is not asserted.
+        assert!(clock.elapsed() < Duration::from_secs(20), "{:?}", clock.elapsed());
+        let left: Vec<_> = scratch.names().into_iter().filter(|n| n.starts_with('.')).collect();
+        assert!(left.is_empty(), "{left:?}");
+    }
+}
+
+#[test]
+fn a_stop_before_the_work_leaves_nothing() {
+    let scratch = with_pictures("early");
+    let line = "sample --model fashion-ddpm --n 20 --steps 50 --out sheet.png";
+    for after in [1, 5, 20, 50, 100] {
+        let child = scratch.salun(&words(line)).spawn().unwrap();
+        std::thread::sleep(Duration::from_millis(after));
+        send(&child, "-INT");
+        child.wait_with_output().unwrap();
+        assert_eq!(scratch.names(), ["mine"], "after {after} ms");
+    }
+}
+
+#[test]
+fn what_cannot_be_printed_is_a_failure() {
+    let scratch = Scratch::new("full");
+    for line in ["info --json", "info", "--help", "data list"] {
+        let mut command = scratch.salun(&words(line));
+        command.stdout(fs::OpenOptions::new().write(true).open("/dev/full").unwrap());
+        let ran = Ran::of(command.output().unwrap());
+        assert_eq!(ran.status, Some(1), "{line}: {ran:?}");
+        assert!(ran.stderr.contains("standard output: "), "{line}: {ran:?}");
+    }
+    // A reader that has gone away is no failure.
+    let mut command = scratch.salun(&["info", "--json"]);
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    command.stdout(writer);
+    assert_eq!(Ran::of(command.output().unwrap()).status, Some(0));
+}
+
+#[test]
+fn an_update_that_ruins_the_weights_is_a_failure() {
+    let scratch = with_pictures("ruin");
+    scratch.put("tiny.safetensors", bytes(&scratch.classifier()));
+    let before = scratch.names();
+    for line in [
+        "unlearn --model tiny.safetensors --data fashion-mnist@200 --forget class:1 --method ga \
+         --budget tiny --steps 1 --lr 1e30 --out run",
+        "train fashion-classifier --data folder:mine --width 4 --batch 8 --steps 1 --lr 1e30 --out \
+         own.safetensors",
+    ] {
+        let ran = scratch.run(line);
+        assert_eq!(ran.status, Some(1), "{line}: {ran:?}");
+        assert!(ran.stderr.contains("choose a smaller --lr"), "{line}: {ran:?}");
+        assert_eq!(scratch.names(), before, "{line}");
+    }
+}
