@@ -31,14 +31,18 @@ pub fn run(common: &Common) -> Result<()> {
         }
         return demo::run(&demo::Args::default(), common);
     }
-    window(common, |studio| Box::new(studio))
+    window(common, Arc::new(Desk::new()), |studio| Box::new(studio))
 }
 
 /// Opens the window with the studio, or what is made of it.
 ///
 /// # Errors
 /// No device or no window can be opened.
-pub fn window(common: &Common, app: impl FnOnce(Studio) -> Box<dyn eframe::App>) -> Result<()> {
+pub fn window(
+    common: &Common,
+    keeper: Arc<dyn Keeper>,
+    app: impl FnOnce(Studio) -> Box<dyn eframe::App>,
+) -> Result<()> {
     let compute = device::open(common.device)?;
     // The window draws on the device that the engine computes on.
     let setup = compute.setup.clone().map(|s| {
@@ -47,7 +51,7 @@ pub fn window(common: &Common, app: impl FnOnce(Studio) -> Box<dyn eframe::App>)
     });
     let engine = Engine::spawn(compute);
     let host = Host { dialog: native(), ..Host::default() };
-    let studio = Studio::kept(Box::new(engine), Arc::new(Desk::new())).in_host(host, "");
+    let studio = Studio::kept(Box::new(engine), keeper).in_host(host, "");
     studio::run(app(studio), setup)
         .map_err(|e| Error::Device(format!("the window cannot be opened ({e}); try salun demo")))
 }
@@ -61,6 +65,8 @@ pub fn has_display() -> bool {
 /// Where a person's runs are saved, and where they are kept until then.
 struct Desk {
     folder: Mutex<PathBuf>,
+    /// The folder that the next sitting starts with.
+    remembered: Mutex<Option<PathBuf>>,
     recovery: Recovery,
 }
 
@@ -84,15 +90,36 @@ impl Desk {
         });
         let documents =
             || dirs::document_dir().or_else(dirs::home_dir).or(std::env::current_dir().ok());
+        let remembered = remembered.map(|r| r.folder);
         let folder = remembered
-            .map(|r| r.folder)
+            .clone()
             .filter(|folder| folder.is_dir())
             .unwrap_or_else(|| documents().unwrap_or_default().join(RUNS));
-        Self { folder: Mutex::new(folder), recovery: Recovery::default() }
+        Self {
+            folder: Mutex::new(folder),
+            remembered: Mutex::new(remembered),
+            recovery: Recovery::default(),
+        }
     }
 
     fn now(&self) -> PathBuf {
         self.folder.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Remembers the folder once something could be saved there.
+    fn remember(&self) {
+        let folder = self.now();
+        let mut remembered = self.remembered.lock().unwrap_or_else(PoisonError::into_inner);
+        if remembered.as_ref() == Some(&folder) {
+            return;
+        }
+        *remembered = Some(folder.clone());
+        let write = |home: PathBuf| {
+            std::fs::create_dir_all(&home).map_err(|e| Error::write(&home, e))?;
+            output::replace(&home.join(REMEMBERED), &bundle::json(&Remembered { folder })?)
+        };
+        // Not remembered, it is asked for again.
+        let _ = files::home().and_then(write);
     }
 }
 
@@ -110,6 +137,7 @@ impl Keeper for Desk {
                     Output::file(&place, Kind::Own, false)?.write(bytes.to_vec())
                 }
             })
+            .inspect(|_| self.remember())
             .map_err(|error| elsewhere(&error))
     }
 
@@ -118,13 +146,7 @@ impl Keeper for Desk {
     }
 
     fn set_folder(&self, folder: PathBuf) {
-        self.folder.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&folder);
-        let remember = |home: PathBuf| {
-            std::fs::create_dir_all(&home).map_err(|e| Error::write(&home, e))?;
-            output::replace(&home.join(REMEMBERED), &bundle::json(&Remembered { folder })?)
-        };
-        // Not remembered, it is asked for again.
-        let _ = files::home().and_then(remember);
+        *self.folder.lock().unwrap_or_else(PoisonError::into_inner) = folder;
     }
 
     fn keep(&self, run: &Run) -> Result<Option<PathBuf>> {
@@ -132,7 +154,8 @@ impl Keeper for Desk {
     }
 
     fn adopt(&self, kept: &Path) -> Result<PathBuf> {
-        recovery::adopt(kept, &self.now()).map_err(|error| elsewhere(&error))
+        let saved = recovery::adopt(kept, &self.now());
+        saved.inspect(|_| self.remember()).map_err(|error| elsewhere(&error))
     }
 
     fn release(&self, kept: &Path) {

@@ -32,7 +32,9 @@ pub fn handle(studio: &mut Studio, ctx: &Context) {
     if !ctx.input(|i| i.viewport().close_requested()) {
         return;
     }
-    if studio.leave != Leave::Goes && (studio.saver.unsaved() > 0 || studio.state.held()) {
+    let loses = studio.saver.unsaved() > 0 || studio.state.held();
+    // Without a place to save in there is nothing to ask.
+    if studio.leave != Leave::Goes && loses && studio.saver.folder().is_some() {
         ctx.send_viewport_cmd(ViewportCommand::CancelClose);
         if studio.leave == Leave::Stays {
             studio.leave = Leave::Asks;

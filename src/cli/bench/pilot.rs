@@ -2,13 +2,15 @@
 
 use std::{
     fmt,
+    path::PathBuf,
     process::{Command, Stdio},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use salun_studio::{
     error::{Error, Result},
-    studio::{Arm, Choice, Studio},
+    studio::{Arm, Choice, Keeper, Parcel, Studio},
 };
 use serde::{Deserialize, Serialize};
 
@@ -71,9 +73,18 @@ fn watch(common: &Common) -> Result<Studied> {
 /// The window cannot be opened.
 pub fn fly(common: &Common) -> Result<()> {
     let started = Instant::now();
-    studio::window(common, |studio| {
+    studio::window(common, Arc::new(Nothing), |studio| {
         Box::new(Pilot { studio, started, now: Phase::Opening, measured: Studied::default() })
     })
+}
+
+/// Saves nothing, so that the window closes unasked.
+struct Nothing;
+
+impl Keeper for Nothing {
+    fn save(&self, _: Parcel) -> Result<PathBuf> {
+        Err(Error::Request("the bench saves nothing".into()))
+    }
 }
 
 /// What the pilot waits for.
