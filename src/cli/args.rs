@@ -1,6 +1,6 @@
 //! Arguments that several commands share, and parsers that say what would be right.
 
-use std::{fmt::Display, ops::RangeInclusive, str::FromStr};
+use std::{fmt::Display, ops::RangeInclusive, path::Path, str::FromStr};
 
 use salun_studio::{
     data::{emoji, forget},
@@ -40,9 +40,13 @@ impl Common {
         if emoji::is_corpus(data) {
             return Ok(());
         }
-        let skipped = salun_studio::data::open(data)?.skipped;
-        if skipped > 0 && !self.quiet {
-            super::print::note(&format!("{data}: {skipped} unreadable files skipped"));
+        let opened = salun_studio::data::open(data)?;
+        let skipped =
+            (opened.skipped > 0).then(|| format!("{} unreadable files skipped", opened.skipped));
+        if !self.quiet {
+            for line in skipped.iter().chain(&opened.notes) {
+                super::print::note(&format!("{data}: {line}"));
+            }
         }
         Ok(())
     }
@@ -55,6 +59,47 @@ fn device(given: &str) -> Result<DeviceChoice> {
 /// A budget by name.
 pub fn budget(given: &str) -> Result<Budget> {
     one_of("budget", given, Budget::ALL.map(|b| (b.name(), b)))
+}
+
+/// Endings that say a format.
+const FORMATS: [&str; 24] = [
+    "avif",
+    "bin",
+    "bmp",
+    "ckpt",
+    "csv",
+    "gif",
+    "gguf",
+    "h5",
+    "jpeg",
+    "jpg",
+    "json",
+    "npy",
+    "npz",
+    "onnx",
+    "pdf",
+    "pkl",
+    "png",
+    "pt",
+    "pth",
+    "safetensors",
+    "svg",
+    "tif",
+    "tiff",
+    "webp",
+];
+
+/// Refuses a file name whose ending says another format than what is written into it.
+///
+/// # Errors
+/// It does; the formats that there are are named.
+pub fn ending(out: &Path, formats: &[&str]) -> Result<()> {
+    let given = out.extension().and_then(|e| e.to_str()).unwrap_or_default().to_lowercase();
+    if !FORMATS.contains(&given.as_str()) || formats.contains(&given.as_str()) {
+        return Ok(());
+    }
+    let right = format!("what is written is .{}; choose a name that ends so", formats.join(", ."));
+    Err(Error::argument("out", out.display(), right))
 }
 
 /// One of a few names.

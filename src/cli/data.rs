@@ -192,6 +192,7 @@ fn check(name: &str, common: &Common) -> Result<()> {
         return print::json(&json!({
             "name": data.name, "classes": data.classes.len(), "class_names": data.classes,
             "train": data.train.len(), "test": data.test.len(), "skipped": data.skipped,
+            "notes": data.notes, "fingerprint": data.fingerprint,
             "files": files,
         }));
     }
@@ -210,6 +211,7 @@ fn check(name: &str, common: &Common) -> Result<()> {
         rows.push(vec![class.clone(), count(&data.train.labels), count(&data.test.labels)]);
     }
     print::line(print::table(&rows));
+    data.notes.iter().for_each(print::line);
     for (file, hash) in files {
         print::line(format!("{kind} {hash}  {file}  {how}"));
     }

@@ -1,7 +1,10 @@
 //! `salun eval`: measures the model of a run folder again, audits a classifier, and tells its
 //! distance to another run's.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use salun_studio::{
     engine::job::Job,
@@ -10,7 +13,7 @@ use salun_studio::{
     models::{AnyModel, Model, Task, card::Card},
     run::{
         attack::AttackKind,
-        bundle,
+        bundle, fingerprint,
         folder::{self, Saved},
         output::{Beside, Kind, Made, Output},
         recipe::Recipe,
@@ -96,6 +99,9 @@ pub fn run(args: &Args, common: &Common) -> Result<()> {
         let right = format!("a run of the same task is needed: {}", run.report.task);
         return Err(Error::argument("against", &other.report.task, right));
     }
+    if let (Some(dir), Some(other)) = (&args.against, &against) {
+        same_data(dir, &run, other)?;
+    }
     let Saved { recipe, report, model } = run;
     let model = match model {
         AnyModel::Latent(_) => return prompt(args, (recipe, report, model), common),
@@ -173,6 +179,22 @@ pub fn run(args: &Args, common: &Common) -> Result<()> {
     let (forget, seed) = (&report.forget.spec, recipe.seed);
     print::line(format!("forgets {forget}; seed {seed}; {}", client.info().name));
     written.map(drop)
+}
+
+/// Refuses to compare runs on different data.
+fn same_data(dir: &Path, run: &Saved, other: &Saved) -> Result<()> {
+    let classes = |saved: &Saved| saved.model.plain().map(|model| model.card.classes.clone());
+    let [own, theirs] = [&run.recipe.fingerprint, &other.recipe.fingerprint];
+    let changed = fingerprint::difference(own.as_ref(), theirs.as_ref());
+    let (own, theirs) = (classes(run).unwrap_or_default(), classes(other).unwrap_or_default());
+    let what = match changed {
+        Some(what) => what,
+        None if run.recipe.data != other.recipe.data && own != theirs => {
+            format!("its classes are {}, the run's {}", theirs.join(", "), own.join(", "))
+        }
+        None => return Ok(()),
+    };
+    Err(Error::file(dir, format!("is a run on other data: {what}")))
 }
 
 /// Reserves what is found: in the folder that was asked for, which is made if it is not there, or in the

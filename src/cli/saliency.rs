@@ -182,6 +182,7 @@ fn mask(args: &Args, common: &Common, recipe: Recipe) -> Result<()> {
         (Kind::Statistics, |out| out.with_extension("json")),
         (Kind::Picture, |out| out.with_extension("png")),
     ];
+    args::ending(&args.out, &["safetensors"])?;
     if besides.iter().any(|(_, name)| name(&args.out) == args.out) {
         let right = "another output takes this name; choose one that ends in .safetensors";
         return Err(Error::argument("out", args.out.display(), right));

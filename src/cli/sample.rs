@@ -67,6 +67,7 @@ pub fn run(args: &Args, common: &Common) -> Result<()> {
     let &Args { n, seed, steps, guidance, eta, .. } = args;
     let options =
         SampleOptions { steps, guidance: guidance as f32, eta, seed, clip: !args.no_clip };
+    args::ending(&args.out, &["png"])?;
     if !args.prompt.is_empty() {
         return prompts(args, options, common);
     }

@@ -6,6 +6,7 @@ use salun_studio::{
     data::{NAMES, forget},
     engine::job::Job,
     error::{Error, Result},
+    models::registry,
     run::{
         bundle, files,
         link::Link,
@@ -76,10 +77,25 @@ pub struct Args {
 }
 
 impl Args {
+    /// The recipe of a link. It says which data only by the model: of one's own, its card does.
+    fn linked(&self, link: &str) -> Result<Recipe> {
+        let recipe = Link::parse(link)?.recipe;
+        let own = registry::shipped(&recipe.model).is_none();
+        if !own || self.data.is_some() || registry::is_latent(&recipe.model) {
+            return Ok(recipe);
+        }
+        let data = registry::open(&recipe.model)?.card.data;
+        if data.is_empty() {
+            let right = "it does not say which data; name it with --data";
+            return Err(Error::argument("link", &recipe.model, right));
+        }
+        Ok(Recipe { data, ..recipe })
+    }
+
     fn recipe(&self) -> Result<Recipe> {
         let mut recipe = match &self.recipe {
-            Some(link) if link.to_string_lossy().contains('?') => {
-                Link::parse(&link.to_string_lossy())?.recipe
+            Some(link) if link.to_string_lossy().contains('?') && !link.exists() => {
+                self.linked(&link.to_string_lossy())?
             }
             Some(path) => {
                 let text = files::read_text(path)?;

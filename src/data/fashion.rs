@@ -41,6 +41,8 @@ pub fn open() -> Result<Arc<Dataset>> {
         train: Arc::new(pictures(assets::FASHION_TRAIN[0], 60_000)?),
         test: test()?,
         skipped: 0,
+        notes: Vec::new(),
+        fingerprint: None,
     };
     Ok(OPEN.get_or_init(|| Arc::new(data)).clone())
 }

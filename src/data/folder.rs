@@ -5,17 +5,20 @@
 
 use std::{
     fs,
+    io::Cursor,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
     time::SystemTime,
 };
 
 use image::imageops::FilterType;
+use sha2::Digest;
 
 use super::{Dataset, PictureShape, Pictures, rng};
 use crate::{
     error::{Error, Result},
     gpu::cpu::par,
+    run::{files, fingerprint::Fingerprint, hex, output::Kind},
 };
 
 /// Sides of the square that every picture is brought to, unless said otherwise: grey, colour.
@@ -53,15 +56,23 @@ fn parse(given: &str) -> Result<(&Path, PictureShape)> {
     Ok((path, square(channels, side.unwrap_or(SIDES[usize::from(channels == 3)]))))
 }
 
-/// What is in a folder: every sub-folder and its files, with what tells that a file has changed.
-type Listing = Vec<(PathBuf, Vec<(PathBuf, u64, Option<SystemTime>)>)>;
+/// A file, its length, and when it was written.
+type Known = (PathBuf, u64, Option<SystemTime>);
+
+/// What is in a folder: every class with its files, with what tells that a file has changed, and what is
+/// not used.
+#[derive(PartialEq)]
+struct Listing {
+    classes: Vec<(PathBuf, Vec<Known>)>,
+    notes: Vec<String>,
+}
 
 /// The latest folder that was read.
 static LATEST: Mutex<Option<(String, Listing, Arc<Dataset>)>> = Mutex::new(None);
 
-/// Reads a folder as [`parse`] understands it, a class for each sub-folder in alphabetical order.
-/// A fixed tenth of each class (at least one) is the test set. Unreadable files are skipped and
-/// counted. The same folder is read again only when a file in it has changed.
+/// Reads a folder as [`parse`] understands it, a class for each sub-folder in alphabetical order but
+/// those that are hidden or that commands of ours wrote. A fixed tenth of each class (at least one) is the
+/// test set. Unreadable files are skipped and counted, what else is not used is noted. The same folder is read again only when a file in it has changed.
 ///
 /// # Errors
 /// The folder cannot be read, has fewer than two classes, or nothing readable is left in one.
@@ -86,32 +97,121 @@ fn list(path: &Path) -> Result<Listing> {
         paths.sort();
         Ok(paths)
     };
-    let folders: Vec<_> = inside(path)?.into_iter().filter(|p| p.is_dir()).collect();
+    let mut notes = Vec::new();
+    let (all, beside): (Vec<_>, Vec<_>) = inside(path)?.into_iter().partition(|p| p.is_dir());
+    if !beside.is_empty() {
+        notes.push(format!("{} beside the class folders and not used", counted(beside.len())));
+    }
+    let mut folders = Vec::new();
+    for folder in all {
+        let name = name_of(&folder);
+        if name.starts_with('.') {
+            notes.push(format!("'{name}' is hidden and no class"));
+        } else if let Some(kind) = Kind::of_folder(&folder) {
+            notes.push(format!("'{name}' is {} and no class", kind.name()));
+        } else {
+            folders.push(folder);
+        }
+    }
     if !(2..=256).contains(&folders.len()) {
         let reason =
             format!("{} sub-folders; one sub-folder a class is needed, 2 to 256", folders.len());
         return Err(Error::file(path, reason));
     }
-    let file = |path: PathBuf| {
-        let known = fs::metadata(&path).ok().filter(fs::Metadata::is_file)?;
-        Some((path, known.len(), known.modified().ok()))
+    let mut classes = Vec::new();
+    for folder in folders {
+        let mut known = Vec::new();
+        let mut deeper = 0;
+        for path in inside(&folder)? {
+            match fs::metadata(&path) {
+                Ok(about) if about.is_file() => {
+                    known.push((path, about.len(), about.modified().ok()));
+                }
+                Ok(about) if about.is_dir() => deeper += below(&path, 8),
+                _ => {}
+            }
+        }
+        if deeper > 0 {
+            let name = name_of(&folder);
+            notes.push(format!("{} in sub-folders of '{name}' and not used", counted(deeper)));
+        }
+        classes.push((folder, known));
+    }
+    Ok(Listing { classes, notes })
+}
+
+/// "1 file lies", "3 files lie".
+fn counted(n: usize) -> String {
+    if n == 1 { "1 file lies".into() } else { format!("{n} files lie") }
+}
+
+/// How many files lie in a folder and below it, so many levels deep; links are not followed.
+fn below(folder: &Path, levels: usize) -> usize {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let count = |entry: fs::DirEntry| match entry.file_type() {
+        Ok(kind) if kind.is_dir() && levels > 0 => below(&entry.path(), levels - 1),
+        Ok(kind) => usize::from(kind.is_file()),
+        Err(_) => 0,
     };
-    let class = |folder: PathBuf| {
-        let files = inside(&folder)?.into_iter().filter_map(file).collect();
-        Ok((folder, files))
-    };
-    folders.into_iter().map(class).collect()
+    entries.map(count).sum()
+}
+
+/// A folder's own name; bytes that are no text are written as `\\xE9`, so that two such names stay apart.
+fn name_of(folder: &Path) -> String {
+    let name = folder.file_name().unwrap_or_default();
+    let mut text = String::new();
+    for chunk in name.as_encoded_bytes().utf8_chunks() {
+        text += chunk.valid();
+        chunk.invalid().iter().for_each(|byte| text += &format!("\\x{byte:02X}"));
+    }
+    text
 }
 
 fn decode(given: &str, shape: PictureShape, listing: &Listing) -> Result<Dataset> {
     let empty = || Pictures { pixels: Vec::new(), labels: Vec::new(), shape };
     let (mut train, mut test) = (empty(), empty());
-    let mut skipped = 0;
     let mut classes = Vec::new();
-    for (label, (folder, files)) in listing.iter().enumerate() {
+    let mut sha = sha2::Sha256::new();
+    let mut read_all = Vec::new();
+    for (folder, files) in &listing.classes {
+        let name = name_of(folder);
+        let pictures = par::map(files.iter().collect(), |(file, ..)| read(file, shape, None));
+        for ((file, ..), (hash, _)) in files.iter().zip(&pictures) {
+            let file = file.file_name().unwrap_or_default();
+            sha.update(name.as_bytes());
+            sha.update(b"/");
+            sha.update(file.as_encoded_bytes());
+            sha.update(hash);
+        }
+        read_all.push(pictures);
+        classes.push(name);
+    }
+    // Pictures that are transparent in part are laid on what their colours stand out from.
+    let tones = || {
+        read_all.iter().flatten().filter_map(|(_, seen)| match seen {
+            Some(Seen::Transparent(tone)) => Some(*tone),
+            _ => None,
+        })
+    };
+    let (n, sum) = tones().fold((0, [0.0; 2]), |(n, s), t| (n + 1, [s[0] + t[0], s[1] + t[1]]));
+    let ground = if sum[0] > 127.5 * sum[1] { 0 } else { 255 };
+    let mut notes = listing.notes.clone();
+    if n > 0 {
+        let name = if ground == 0 { "black" } else { "white" };
+        notes.push(format!("{n} pictures are transparent in part and are laid on {name}"));
+    }
+    let mut skipped = 0;
+    for (label, ((folder, files), pictures)) in listing.classes.iter().zip(read_all).enumerate() {
         let all = files.len();
-        let pictures = par::map(files.iter().collect(), |(file, ..)| read(file, shape));
-        let pictures: Vec<Vec<u8>> = pictures.into_iter().flatten().collect();
+        let whole =
+            par::map(files.iter().zip(pictures).collect(), |((file, ..), (_, seen))| match seen? {
+                Seen::Whole(pixels) => Some(pixels),
+                Seen::Transparent(_) => match read(file, shape, Some(ground)).1? {
+                    Seen::Whole(pixels) => Some(pixels),
+                    Seen::Transparent(_) => None,
+                },
+            });
+        let pictures: Vec<Vec<u8>> = whole.into_iter().flatten().collect();
         skipped += all - pictures.len();
         if pictures.len() < 2 {
             let reason = format!(
@@ -120,36 +220,78 @@ fn decode(given: &str, shape: PictureShape, listing: &Listing) -> Result<Dataset
             );
             return Err(Error::file(folder, reason));
         }
-        let name = folder.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-        let order = rng::shuffled(&mut rng::seeded(0, &name), pictures.len());
+        let order = rng::shuffled(&mut rng::seeded(0, &classes[label]), pictures.len());
         let held_out = (pictures.len() / 10).max(1);
         for (place, &i) in order.iter().enumerate() {
             let set = if place < held_out { &mut test } else { &mut train };
             set.pixels.extend(&pictures[i]);
             set.labels.push(label as u8);
         }
-        classes.push(name);
     }
+    let fingerprint = Some(Fingerprint {
+        classes: classes.clone(),
+        pictures: train.len() + test.len(),
+        sha256: hex(&sha.finalize()),
+    });
     let (train, test) = (Arc::new(train), Arc::new(test));
-    Ok(Dataset { name: format!("folder:{given}"), classes, train, test, skipped })
+    let name = format!("folder:{given}");
+    Ok(Dataset { name, classes, train, test, skipped, notes, fingerprint })
 }
 
-/// One picture as bytes, channels first, or nothing if it cannot be read.
-fn read(path: &Path, shape: PictureShape) -> Option<Vec<u8>> {
-    let mut reader = image::ImageReader::open(path).ok()?.with_guessed_format().ok()?;
+/// What was seen in a file.
+enum Seen {
+    /// The picture as bytes, channels first.
+    Whole(Vec<u8>),
+    /// It is transparent in part: brightness times opacity, and opacity, summed over its pixels.
+    Transparent([f64; 2]),
+}
+
+/// The hash of a file, and the picture in it, if it can be read, on a ground.
+fn read(path: &Path, shape: PictureShape, ground: Option<u8>) -> ([u8; 32], Option<Seen>) {
+    let Ok(bytes) = files::read(path) else { return ([0; 32], None) };
+    let hash = sha2::Sha256::digest(&bytes).into();
+    (hash, picture(&bytes, shape, ground))
+}
+
+fn picture(bytes: &[u8], shape: PictureShape, ground: Option<u8>) -> Option<Seen> {
+    let mut reader = image::ImageReader::new(Cursor::new(bytes)).with_guessed_format().ok()?;
     let mut limits = image::Limits::default();
     limits.max_image_width = Some(MAX_SIDE);
     limits.max_image_height = Some(MAX_SIDE);
     limits.max_alloc = Some(MAX_BYTES);
     reader.limits(limits);
-    let picture = reader.decode().ok()?;
+    let mut picture = reader.decode().ok()?;
+    if picture.color().has_alpha() {
+        let mut pixels = picture.to_rgba8();
+        if pixels.pixels().any(|p| p[3] < 255) {
+            let Some(ground) = ground else { return Some(Seen::Transparent(tone(&pixels))) };
+            for pixel in pixels.pixels_mut() {
+                let alpha = u32::from(pixel[3]);
+                for value in &mut pixel.0[..3] {
+                    let laid = u32::from(*value) * alpha + u32::from(ground) * (255 - alpha);
+                    *value = ((laid + 127) / 255) as u8;
+                }
+                pixel[3] = 255;
+            }
+            picture = pixels.into();
+        }
+    }
     let picture =
         picture.resize_exact(shape.width as u32, shape.height as u32, FilterType::Triangle);
-    Some(if shape.channels == 1 {
+    Some(Seen::Whole(if shape.channels == 1 {
         picture.to_luma8().into_raw()
     } else {
         let pixels = picture.to_rgb8().into_raw();
         (0..3).flat_map(|c| pixels[c..].iter().step_by(3).copied()).collect()
+    }))
+}
+
+/// Brightness times opacity, and opacity, summed over the pixels.
+fn tone(pixels: &image::RgbaImage) -> [f64; 2] {
+    pixels.pixels().fold([0.0; 2], |[tone, opaque], p| {
+        let alpha = f64::from(p[3]) / 255.0;
+        let value = p.0[..3].iter().map(|&v| f64::from(v)).sum::<f64>() / 3.0;
+        [tone + value * alpha, opaque + alpha]
     })
 }
 

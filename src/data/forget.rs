@@ -240,6 +240,8 @@ mod tests {
             train: pictures.into(),
             test: Default::default(),
             skipped: 0,
+            notes: Vec::new(),
+            fingerprint: None,
         };
         let split = data.split(1);
         assert_eq!((split.train.len(), split.validation.len()), (45_000, 5_000));

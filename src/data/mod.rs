@@ -35,6 +35,7 @@ use sets::SETS;
 use crate::{
     assets,
     error::{Error, Result},
+    run::fingerprint::Fingerprint,
 };
 
 /// Pictures of one size with a class each, all in main memory.
@@ -103,6 +104,10 @@ pub struct Dataset {
     pub test: Arc<Pictures>,
     /// Files that could not be read and were left out.
     pub skipped: usize,
+    /// What else lies in a folder and is not used, and what was done to what is, a line each.
+    pub notes: Vec<String>,
+    /// What a folder was when it was read; data sets with a name have none.
+    pub fingerprint: Option<Fingerprint>,
 }
 
 /// The official training set divided once; the seed is stored with every weights file.
@@ -145,8 +150,14 @@ impl Dataset {
 /// The class is unknown; the nearest names are given.
 pub fn class_index<S: AsRef<str>>(classes: &[S], given: &str) -> Result<usize> {
     let exact = classes.iter().position(|c| c.as_ref() == given);
+    let alike = |c: &S| c.as_ref().to_lowercase() == given.to_lowercase();
+    if exact.is_none() && classes.iter().filter(|c| alike(c)).count() > 1 {
+        let names: Vec<&str> = classes.iter().filter(|c| alike(c)).map(AsRef::as_ref).collect();
+        let right = format!("write one of {} as it is", names.join(", "));
+        return Err(Error::argument("class", given, right));
+    }
     exact
-        .or_else(|| classes.iter().position(|c| c.as_ref().eq_ignore_ascii_case(given)))
+        .or_else(|| classes.iter().position(alike))
         .or_else(|| given.parse().ok().filter(|&i: &usize| i < classes.len()))
         .ok_or_else(|| Error::unknown("class", given, classes.iter().map(AsRef::as_ref)))
 }

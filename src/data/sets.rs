@@ -110,6 +110,8 @@ impl Set {
             train: none(),
             test: none(),
             skipped: 0,
+            notes: Vec::new(),
+            fingerprint: None,
         }
     }
 }

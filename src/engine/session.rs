@@ -26,7 +26,7 @@ use crate::{
         registry::{self, Shipped},
     },
     monitor::{Monitor, Switches},
-    run::{recipe::Recipe, report::Metrics},
+    run::{fingerprint, recipe::Recipe, report::Metrics},
     saliency::{
         estimator::Estimator,
         ranking::Ranking,
@@ -387,6 +387,23 @@ fn needed(job: &Job) -> Vec<&'static str> {
 
 /// Refuses a model and a data set that do not belong together.
 fn fits(model: &Model, data: &Dataset, recipe: &Recipe) -> Result<()> {
+    let now = data.fingerprint.as_ref();
+    if let Some(what) = fingerprint::difference(recipe.fingerprint.as_ref(), now) {
+        return Err(Error::Request(format!(
+            "{} is not what it was when the recipe was run: {what}; to run it on what is there now, \
+             take the part [fingerprint] out of the recipe",
+            recipe.data
+        )));
+    }
+    let trained = model.card.fingerprint.as_ref();
+    if let Some((trained, now)) = trained.zip(now).filter(|(a, b)| a.classes != b.classes) {
+        return Err(Error::Request(format!(
+            "{} was trained on other classes than {} has: {}",
+            recipe.model,
+            recipe.data,
+            trained.difference(now).unwrap_or_default()
+        )));
+    }
     let shape = data.train.shape;
     if let Some(side) = model.unet().map(|net| net.config.resolution)
         && [shape.height, shape.width] != [side; 2]

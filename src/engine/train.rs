@@ -129,6 +129,7 @@ impl Session {
                 architecture,
                 data: request.data.clone(),
                 classes: data.classes.clone(),
+                fingerprint: data.fingerprint.clone(),
                 split_seed: SPLIT_SEED,
                 without: without.map(|set| set.spec),
                 unlearned: Vec::new(),

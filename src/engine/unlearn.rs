@@ -54,6 +54,7 @@ impl Session {
         {
             return Err(no_judge(&recipe.data));
         }
+        let recipe = Recipe { fingerprint: data.fingerprint.clone(), ..recipe };
         let device = self.device.clone();
         let options = sampling(&recipe);
         let columns = recipe.budget.sizes().columns;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::Architecture;
+use crate::run::fingerprint::Fingerprint;
 
 /// What a person must know to trust, repeat or use a set of weights.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -13,6 +14,9 @@ pub struct Card {
     pub architecture: Architecture,
     pub data: String,
     pub classes: Vec<String>,
+    /// What the data was, if it was a folder.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fingerprint: Option<Fingerprint>,
     /// Seed of the one train/validation split, used again for unlearning and evaluation.
     pub split_seed: u64,
     /// What the training data was lacking, for a Retrain twin.
@@ -40,6 +44,7 @@ impl Card {
             architecture,
             data: data.into(),
             classes,
+            fingerprint: None,
             split_seed: 1,
             without: None,
             training: None,

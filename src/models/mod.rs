@@ -124,7 +124,6 @@ pub struct Model {
 
 /// A model of any task.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-#[expect(clippy::large_enum_variant, reason = "there are few, and their weights are elsewhere")]
 pub enum AnyModel {
     Plain(Model),
     Latent(LatentModel),

@@ -20,6 +20,18 @@ const NAMES: [&str; 13] = [
 /// Names that are for the page alone: how it looks, and where it computes.
 const PAGE: [&str; 2] = ["embed", "device"];
 
+/// Names that social networks and mails add to whatever link they pass on, and beginnings of such names.
+const ADDED: [&str; 9] =
+    ["fbclid", "gclid", "dclid", "msclkid", "igshid", "mc_cid", "mc_eid", "yclid", "ref"];
+const ADDED_ALL: [&str; 2] = ["utm_", "_hs"];
+
+/// A query without what a text around it left on it: HTML's way to write `&`, brackets, quotes and the
+/// full stop of a sentence.
+fn undecorated(query: &str) -> String {
+    let end = ['>', '"', '\'', ')', ']', '.', ',', ';', ':', '!', ' ', '\n', '\r', '\t'];
+    query.replace("&amp;", "&").trim_end_matches(end).to_string()
+}
+
 /// What a link says.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Link {
@@ -47,8 +59,9 @@ impl Link {
         let mut recipe = Recipe::new("fashion-ddpm", "fashion-mnist", "");
         let (mut at, mut run) = (None, false);
         let (mut seen, mut knobs) = (Vec::new(), String::new());
-        for (name, value) in parse(query.as_bytes()) {
-            if PAGE.contains(&&*name) {
+        for (name, value) in parse(undecorated(query).as_bytes()) {
+            let added = ADDED.contains(&&*name) || ADDED_ALL.iter().any(|a| name.starts_with(a));
+            if PAGE.contains(&&*name) || added {
                 continue;
             }
             let Some(&known) = NAMES.iter().find(|known| **known == name) else {

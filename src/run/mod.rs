@@ -9,6 +9,7 @@ mod charts;
 pub mod figures;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod files;
+pub mod fingerprint;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod folder;
 #[cfg(not(target_arch = "wasm32"))]

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use sha2::Digest;
 
 pub use super::budget::Budget;
+use super::fingerprint::Fingerprint;
 use crate::{
     diffusion::sampler::SampleOptions,
     error::{Error, Result},
@@ -103,6 +104,9 @@ pub struct Recipe {
     /// The method's own knobs that are not at their defaults, by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub knobs: BTreeMap<String, f64>,
+    /// What the data was when the recipe was run, if it was a folder: another is refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fingerprint: Option<Fingerprint>,
     /// Requests to the same model that were met before this one, the first one first: this run
     /// starts from the weights that the last of them ended with.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -150,6 +154,7 @@ impl Recipe {
             audit: None,
             sampling: None,
             knobs: BTreeMap::new(),
+            fingerprint: None,
             after: Vec::new(),
         }
     }

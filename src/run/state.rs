@@ -4,7 +4,11 @@ use std::{path::Path, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
-use super::{outcome::LogLine, state_file};
+use super::{
+    fingerprint::{self, Fingerprint},
+    outcome::LogLine,
+    state_file,
+};
 use crate::{
     error::{Error, Result},
     models::weights::{HostWeights, WeightLayout},
@@ -33,6 +37,9 @@ pub struct Asked {
     #[serde(default)]
     pub from: Option<String>,
     pub seed: u64,
+    /// What the data was; a state that was written before there were any has none.
+    #[serde(default)]
+    pub fingerprint: Option<Fingerprint>,
 }
 
 impl From<&TrainRequest> for Asked {
@@ -49,6 +56,7 @@ impl From<&TrainRequest> for Asked {
             augment: r.augment,
             from: r.from.clone(),
             seed: r.seed,
+            fingerprint: None,
         }
     }
 }
@@ -129,12 +137,18 @@ pub fn read(path: &Path, asked: &Asked, layout: &Arc<WeightLayout>) -> Result<St
 
 /// The first thing in which two requests differ, for a person.
 fn differs(then: &Asked, now: &Asked) -> Option<String> {
+    let changed = fingerprint::difference(then.fingerprint.as_ref(), now.fingerprint.as_ref());
+    let plain = |asked: &Asked| Asked { fingerprint: None, ..asked.clone() };
+    let (then, now) = (&plain(then), &plain(now));
     let fields = |asked: &Asked| match serde_json::to_value(asked) {
         Ok(serde_json::Value::Object(fields)) => fields,
         _ => Default::default(),
     };
     let (then, now) = (fields(then), fields(now));
-    let (name, was) = then.iter().find(|(name, was)| now.get(*name) != Some(*was))?;
+    let other = then.iter().find(|(name, was)| now.get(*name) != Some(*was));
+    let Some((name, was)) = other else {
+        return changed.map(|what| format!("the data has changed: {what}"));
+    };
     let say = |v: Option<&serde_json::Value>| match v {
         None | Some(serde_json::Value::Null) => "not given".to_string(),
         Some(v) => v.to_string().chars().take(60).collect(),
@@ -162,6 +176,7 @@ mod tests {
             augment: None,
             from: None,
             seed: 1,
+            fingerprint: None,
         }
     }
 

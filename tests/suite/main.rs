@@ -5,6 +5,7 @@ mod binary;
 mod checkpoints;
 mod cli;
 mod common;
+mod data_changes;
 mod docs;
 mod kernels;
 mod latent;

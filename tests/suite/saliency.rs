@@ -89,6 +89,8 @@ fn pixels(all: &[(u8, u8)]) -> Dataset {
         train: train.into(),
         test: Arc::default(),
         skipped: 0,
+        notes: Vec::new(),
+        fingerprint: None,
     }
 }
 

@@ -107,6 +107,7 @@ impl Files {
             let right = "the card takes this name; choose one that ends in .safetensors";
             return Err(Error::argument("out", out.display(), right));
         }
+        args::ending(out, &["safetensors"])?;
         let besides: [(Kind, Beside); 2] = [
             (Kind::Card, |out| out.with_extension("json")),
             (Kind::Log, |out| beside(out, "log.jsonl")),
@@ -167,8 +168,9 @@ pub fn run(args: &Args, common: &Common) -> Result<()> {
         seed: args.seed,
         resume: None,
     };
-    let asked = Asked::from(&request);
     common.look_at(&args.data)?;
+    let fingerprint = data::open(&args.data)?.fingerprint.clone();
+    let asked = Asked { fingerprint, ..Asked::from(&request) };
     let files = Files::reserve(&args.out, common.force)?;
     let mut log = Vec::new();
     if args.resume {

@@ -65,8 +65,15 @@ const ZIP: &[u8] = b"PK\x03\x04";
 const HEADER: u64 = 100 << 20;
 
 impl Kind {
+    /// What a folder is of those that commands write.
+    pub fn of_folder(path: &Path) -> Option<Self> {
+        let kinds = [Self::Run, Self::Demo, Self::Overlap, Self::Pipeline, Self::Table];
+        let there = fs::read_dir(path).is_ok_and(|mut all| all.next().is_some());
+        kinds.into_iter().find(|kind| there && kind.recognised(path, true))
+    }
+
     /// For a person.
-    fn name(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
             Self::Weights => "a weights file",
             Self::Mask => "a mask",

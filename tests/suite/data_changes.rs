@@ -1,0 +1,282 @@
+//! Which data something was made of is known, and what lies in a folder and is not used is said.
+
+use std::{fs, path::Path};
+
+use crate::binary::{Ran, Scratch};
+
+const TRAIN: &str = "train fashion-classifier --data folder:mine --width 4 --batch 8 --seed 3";
+
+fn with_pictures(name: &str) -> Scratch {
+    let scratch = Scratch::new(name);
+    scratch.pictures("mine", 40);
+    scratch
+}
+
+fn done(ran: Ran) -> Ran {
+    assert_eq!(ran.status, Some(0), "{ran:?}");
+    ran
+}
+
+fn refused(ran: &Ran, words: &[&str]) {
+    assert_eq!(ran.status, Some(2), "{ran:?}");
+    for word in words {
+        assert!(ran.stderr.contains(word), "no '{word}' in {ran:?}");
+    }
+}
+
+/// The picture files of a class, in order.
+fn of_class(folder: &Path) -> Vec<std::path::PathBuf> {
+    let mut files: Vec<_> = fs::read_dir(folder).unwrap().map(|e| e.unwrap().path()).collect();
+    files.sort();
+    files
+}
+
+/// What is done to a folder, how, and a word of what is said of it.
+type Change = (&'static str, fn(&Path), &'static str);
+
+/// The ways in which a folder of pictures is not what it was.
+fn changes() -> [Change; 5] {
+    [
+        (
+            "a picture deleted",
+            |dir| fs::remove_file(&of_class(&dir.join("a"))[0]).unwrap(),
+            "pictures",
+        ),
+        ("a class renamed", |dir| fs::rename(dir.join("a"), dir.join("z")).unwrap(), "classes"),
+        (
+            "a picture replaced",
+            |dir| {
+                let [a, b] = ["a", "b"].map(|class| of_class(&dir.join(class))[0].clone());
+                fs::copy(b, a).unwrap();
+            },
+            "others",
+        ),
+        (
+            "a picture renamed",
+            |dir| fs::rename(&of_class(&dir.join("a"))[0], dir.join("a/other.png")).unwrap(),
+            "others",
+        ),
+        (
+            "a class added",
+            |dir| {
+                fs::create_dir(dir.join("new")).unwrap();
+                for file in of_class(&dir.join("a")) {
+                    fs::copy(&file, dir.join("new").join(file.file_name().unwrap())).unwrap();
+                }
+            },
+            "classes",
+        ),
+    ]
+}
+
+#[test]
+fn a_recipe_and_a_run_are_tied_to_their_data() {
+    let scratch = with_pictures("tied");
+    done(scratch.run(&format!("{TRAIN} --steps 5 --out own.safetensors")));
+    let run = "unlearn --model own.safetensors --data folder:mine --forget class:a --budget tiny \
+               --steps 2 --batch 8 --method ga";
+    done(scratch.run(&format!("{run} --out run")));
+    done(scratch.run("unlearn run/recipe.toml --out again"));
+    let weights = |run: &str| fs::read(scratch.path(run).join("model.safetensors")).unwrap();
+    assert_eq!(weights("run"), weights("again"));
+    for (what, change, words) in changes() {
+        let _ = fs::remove_dir_all(scratch.path("mine"));
+        scratch.pictures("mine", 40);
+        done(scratch.run("eval --run run"));
+        change(&scratch.path("mine"));
+        refused(&scratch.run("unlearn run/recipe.toml --out third"), &[words, "mine"]);
+        refused(&scratch.run("eval --run run"), &[words]);
+        assert!(!scratch.path("third").exists(), "{what}");
+    }
+    // Of the same name elsewhere.
+    fs::create_dir(scratch.path("elsewhere")).unwrap();
+    scratch.pictures("elsewhere/mine", 40);
+    change_first(&scratch.path("elsewhere/mine"));
+    let mut command = scratch.salun(&["unlearn", "../run/recipe.toml", "--out", "run"]);
+    command.current_dir(scratch.path("elsewhere"));
+    assert_eq!(Ran::of(command.output().unwrap()).status, Some(2));
+    // A recipe of before there were fingerprints still runs.
+    fs::remove_dir_all(scratch.path("mine")).unwrap();
+    scratch.pictures("mine", 40);
+    change_first(&scratch.path("mine"));
+    let recipe = fs::read_to_string(scratch.path("run/recipe.toml")).unwrap();
+    let (old, _) = recipe.split_once("[fingerprint]").unwrap();
+    scratch.put("old.toml", old);
+    done(scratch.run("unlearn old.toml --out old"));
+}
+
+fn change_first(folder: &Path) {
+    fs::remove_file(&of_class(&folder.join("a"))[0]).unwrap();
+}
+
+#[test]
+#[cfg(unix)]
+fn a_state_goes_on_with_its_own_data_only() {
+    let scratch = with_pictures("state-data");
+    let line = format!("{TRAIN} --steps 100000 --out own.safetensors");
+    let mut child = scratch.salun(&line.split(' ').collect::<Vec<_>>()).spawn().unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(1500));
+    let id = child.id().to_string();
+    assert!(std::process::Command::new("kill").args(["-INT", &id]).status().unwrap().success());
+    child.wait().unwrap();
+    assert!(scratch.path("own.safetensors.state").is_file());
+    for (_, change, words) in changes() {
+        let _ = fs::remove_dir_all(scratch.path("mine"));
+        scratch.pictures("mine", 40);
+        change(&scratch.path("mine"));
+        let ran = scratch.run(&format!("{line} --resume"));
+        refused(&ran, &["another run", words]);
+    }
+}
+
+#[test]
+fn a_run_on_other_data_is_no_retrain() {
+    let scratch = with_pictures("against");
+    done(scratch.run(&format!("{TRAIN} --steps 5 --out own.safetensors")));
+    let unlearn = "unlearn --model own.safetensors --data folder:mine --forget class:a --budget tiny \
+                   --steps 2 --batch 8 --method ga";
+    done(scratch.run(&format!("{unlearn} --out run")));
+    done(scratch.run("eval --run run --against run"));
+    let names = ["a", "b"];
+    for name in names {
+        fs::rename(scratch.path("mine").join(name), scratch.path("mine").join(format!("{name}2")))
+            .unwrap();
+    }
+    done(scratch.run(&format!("{TRAIN} --steps 5 --out other.safetensors")));
+    let other = unlearn.replace("own.", "other.").replace("class:a", "class:a2");
+    done(scratch.run(&format!("{other} --out other")));
+    refused(&scratch.run("eval --run other --against run"), &["run on other data", "classes"]);
+    // Nor is a model forgotten on classes that it was not trained on.
+    refused(
+        &scratch.run(&format!("{} --out x", unlearn.replace("class:a", "class:a2"))),
+        &["other classes"],
+    );
+}
+
+#[test]
+fn what_is_not_used_is_said() {
+    let scratch = with_pictures("not-used");
+    done(scratch.run(&format!("{TRAIN} --steps 2 --out own.safetensors")));
+    let unlearn = "unlearn --model own.safetensors --data folder:mine --forget class:a --budget tiny \
+                   --steps 2 --batch 8 --method ga";
+    done(scratch.run(&format!("{unlearn} --out mine/run1")));
+    scratch.put("mine/notes.txt", "mine");
+    fs::create_dir_all(scratch.path("mine/a/from-phone")).unwrap();
+    for file in of_class(&scratch.path("mine/b")) {
+        let to = scratch.path("mine/a/from-phone").join(file.file_name().unwrap());
+        fs::copy(file, to).unwrap();
+    }
+    let ran = done(scratch.run(&format!("{unlearn} --out mine/run2")));
+    for words in [
+        "'run1' is a run folder and no class",
+        "1 file lies beside the class folders",
+        "files lie in sub-folders of 'a'",
+    ] {
+        assert!(ran.stderr.contains(words), "no '{words}' in {ran:?}");
+    }
+    let checked = done(scratch.run("data check folder:mine --json"));
+    let checked: serde_json::Value = serde_json::from_str(&checked.stdout).unwrap();
+    assert_eq!(checked["classes"], 2);
+    assert_eq!(checked["notes"].as_array().unwrap().len(), 4, "{checked}");
+}
+
+#[test]
+fn a_shape_in_the_alpha_channel_alone_is_seen() {
+    for (value, ground) in [(0, "white"), (255, "black")] {
+        let scratch = Scratch::new(&format!("alpha-{value}"));
+        for (class, wide) in [("bar", 4), ("box", 20)] {
+            fs::create_dir_all(scratch.path("mine").join(class)).unwrap();
+            for i in 0..6 {
+                let picture = image::RgbaImage::from_fn(28, 28, |x, y| {
+                    let inside = x.abs_diff(14) < wide / 2 + i % 2 && y.abs_diff(14) < 10;
+                    image::Rgba([value, value, value, if inside { 255 } else { 0 }])
+                });
+                picture.save(scratch.path("mine").join(class).join(format!("{i}.png"))).unwrap();
+            }
+        }
+        let checked = done(scratch.run("data check folder:mine"));
+        assert!(checked.stdout.contains(&format!("laid on {ground}")), "{checked:?}");
+        let data = salun_studio::data::open(&format!("folder:{}", scratch.path("mine").display()));
+        let data = data.unwrap();
+        let bright = |i: usize| data.train.picture(i).iter().filter(|&&p| p > 127).count();
+        let [first, last] = [bright(0), bright(data.train.len() - 1)];
+        assert_ne!(first, last, "the shapes differ");
+    }
+}
+
+#[test]
+fn names_that_are_nearly_one_are_told_apart() {
+    let scratch = Scratch::new("near");
+    scratch.pictures("mine", 10);
+    fs::rename(scratch.path("mine/a"), scratch.path("mine/Cat")).unwrap();
+    fs::rename(scratch.path("mine/b"), scratch.path("mine/cat")).unwrap();
+    done(scratch.run(&format!("{TRAIN} --steps 2 --out own.safetensors")));
+    let unlearn = "unlearn --model own.safetensors --data folder:mine --budget tiny --steps 1 --batch 4 \
+                   --method ga";
+    refused(&scratch.run(&format!("{unlearn} --forget class:CAT --out x")), &["Cat, cat"]);
+    done(scratch.run(&format!("{unlearn} --forget class:cat --out run")));
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn names_that_are_no_text_stay_apart() {
+    use std::{ffi::OsStr, os::unix::ffi::OsStrExt};
+    let scratch = Scratch::new("latin-classes");
+    scratch.pictures("mine", 10);
+    let dir = scratch.path("mine");
+    fs::rename(dir.join("a"), dir.join(OsStr::from_bytes(b"caf\xe9"))).unwrap();
+    fs::rename(dir.join("b"), dir.join(OsStr::from_bytes(b"caf\xe8"))).unwrap();
+    let checked = done(scratch.run("data check folder:mine --json"));
+    let checked: serde_json::Value = serde_json::from_str(&checked.stdout).unwrap();
+    assert_eq!(checked["class_names"], serde_json::json!(["caf\\xE8", "caf\\xE9"]));
+}
+
+#[test]
+fn an_ending_that_says_another_format_is_refused() {
+    let scratch = with_pictures("endings");
+    done(scratch.run(&format!("{TRAIN} --steps 2 --out own.safetensors")));
+    let mask = "saliency --model own.safetensors --data folder:mine --forget class:a --budget tiny";
+    for (line, out, right) in [
+        (format!("{TRAIN} --steps 2"), "new.pth", ".safetensors"),
+        (format!("{TRAIN} --steps 2"), "new.onnx", ".safetensors"),
+        (mask.to_string(), "mask.pt", ".safetensors"),
+        (mask.to_string(), "mask.npz", ".safetensors"),
+        ("sample --model fashion-ddpm --n 1 --steps 2".into(), "sheet.jpg", ".png"),
+        ("sample --model fashion-ddpm --n 1 --steps 2".into(), "sheet.pdf", ".png"),
+    ] {
+        let names = scratch.names();
+        refused(&scratch.run(&format!("{line} --out {out}")), &[out, right]);
+        assert_eq!(scratch.names(), names);
+    }
+}
+
+#[test]
+fn a_link_is_read_as_it_was_passed_on() {
+    let scratch = with_pictures("links-passed");
+    done(scratch.run(&format!("{TRAIN} --steps 2 --out own.safetensors")));
+    let link =
+        "https://lab.example/?model=own.safetensors&forget=class%3Aa&budget=tiny&steps=1&method=ga";
+    for (n, given) in [
+        link.to_string(),
+        format!("{link}&fbclid=IwAR0abc"),
+        format!("{link}&utm_source=mail&utm_medium=x"),
+        link.replace('&', "&amp;"),
+        format!("{link}."),
+        format!("<{link}>"),
+    ]
+    .iter()
+    .enumerate()
+    {
+        let out = format!("run-{n}");
+        let ran = Ran::of(scratch.salun(&["unlearn", given, "--out", &out]).output().unwrap());
+        done(ran);
+        // Its data is the model's own.
+        let recipe = fs::read_to_string(scratch.path(&out).join("recipe.toml")).unwrap();
+        assert!(recipe.contains("data = \"folder:mine\""), "{recipe}");
+    }
+    // A file is a file, whatever its name is like.
+    fs::create_dir(scratch.path("forget bar?")).unwrap();
+    fs::copy(scratch.path("run-0/recipe.toml"), scratch.path("forget bar?/recipe.toml")).unwrap();
+    let mut command = scratch.salun(&["unlearn", "forget bar?/recipe.toml", "--out", "again"]);
+    done(Ran::of(command.output().unwrap()));
+}
