@@ -1,14 +1,19 @@
 //! The files of a run folder, before anybody knows where they go.
 
-use std::io::{Cursor, Write};
+use std::{
+    collections::BTreeMap,
+    io::{Cursor, Write},
+};
 
 use serde::Serialize;
+use sha2::Digest;
 use zip::{CompressionMethod, ZipWriter, write::SimpleFileOptions};
 
 use super::{
     audit::Audit,
     charts, figures,
     outcome::{Attack, LogLine, Run},
+    report::Report,
 };
 use crate::{
     error::{Error, Result},
@@ -59,8 +64,37 @@ pub fn contents(run: &Run) -> Result<Vec<(String, Vec<u8>)>> {
             _ => files.extend(file(run, name)?.map(|bytes| (name.to_string(), bytes))),
         }
     }
+    let hash = |(name, bytes): &(String, Vec<u8>)| {
+        let sealed = SEALED.contains(&name.as_str());
+        sealed.then(|| (name.clone(), super::hex(&sha2::Sha256::digest(bytes))))
+    };
+    let sealed = Sealed { report: &run.report, files: files.iter().filter_map(hash).collect() };
+    if let Some((_, report)) = files.iter_mut().find(|(name, _)| name == REPORT) {
+        *report = json(&sealed)?;
+    }
     Ok(files)
 }
+
+/// The report's file.
+pub const REPORT: &str = "report.json";
+/// The files whose SHA-256 the report of a run folder holds: what a run was, and what came of it.
+pub const SEALED: [&str; 4] = [
+    "recipe.toml",
+    "model.safetensors",
+    "mask.safetensors",
+    "model/unet/diffusion_pytorch_model.safetensors",
+];
+
+/// `report.json` of a run folder.
+#[derive(Serialize)]
+struct Sealed<'a> {
+    #[serde(flatten)]
+    report: &'a Report,
+    files: Seals,
+}
+
+/// The SHA-256 of [`SEALED`] files, by name.
+pub type Seals = BTreeMap<String, String>;
 
 /// One file of a run folder; `None` where there is none, such as the mask of a run without one. Of
 /// a text-to-image model's weights, those that were trained.

@@ -2,8 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
+use serde::Deserialize;
+use sha2::Digest;
+
 use super::{
-    bundle::{self, contents},
+    bundle::{self, REPORT, SEALED, Seals, contents},
     files,
     outcome::Run,
     output::{self, Kind, Output},
@@ -32,6 +35,37 @@ pub fn write_free(run: &Run, within: &Path) -> Result<PathBuf> {
     write(run, &place, false)
 }
 
+/// Refuses a folder whose files are not those that its report was written with. A report that was written
+/// before reports held hashes says nothing.
+fn sealed(dir: &Path, report: &[u8]) -> Result<()> {
+    #[derive(Deserialize)]
+    struct Sealed {
+        #[serde(default)]
+        files: Seals,
+    }
+    let path = dir.join(REPORT);
+    let Sealed { files } = serde_json::from_slice(report).map_err(|e| Error::file(&path, e))?;
+    if files.is_empty() {
+        return Ok(());
+    }
+    for name in SEALED {
+        let path = dir.join(name);
+        let there = path.is_file();
+        let why = match files.get(name) {
+            Some(_) if !there => "is missing",
+            Some(right)
+                if super::hex(&sha2::Sha256::digest(super::files::read(&path)?)) != *right =>
+            {
+                "is not the run's: it was changed since, or is another run's"
+            }
+            None if there => "is not the run's, which had none",
+            _ => continue,
+        };
+        return Err(Error::file(path, why));
+    }
+    Ok(())
+}
+
 /// A run folder as read back.
 #[derive(Debug, Clone)]
 pub struct Saved {
@@ -58,6 +92,7 @@ pub fn read(dir: &Path) -> Result<Saved> {
     let recipe = Recipe::parse(&text, &path.to_string_lossy())?;
     let (path, bytes) = get("report.json")?;
     let report = serde_json::from_slice(&bytes).map_err(|e| Error::file(&path, e))?;
+    sealed(dir, &bytes)?;
     let inside = dir.join("model");
     let model = if inside.is_dir() {
         AnyModel::Latent(latent::folder::read(&latent::folder::OnDisk(inside), None)?)

@@ -280,3 +280,69 @@ fn a_link_is_read_as_it_was_passed_on() {
     let mut command = scratch.salun(&["unlearn", "forget bar?/recipe.toml", "--out", "again"]);
     done(Ran::of(command.output().unwrap()));
 }
+
+#[test]
+fn a_run_folder_is_what_its_report_was_written_with() {
+    let scratch = with_pictures("sealed");
+    done(scratch.run(&format!("{TRAIN} --steps 5 --out own.safetensors")));
+    let unlearn = "unlearn --model own.safetensors --data folder:mine --forget class:a --budget tiny \
+                   --steps 2 --batch 8";
+    done(scratch.run(&format!("{unlearn} --out run")));
+    done(scratch.run(&format!("{unlearn} --seed 2 --out other")));
+    let copy = |to: &str| {
+        let to = scratch.path(to);
+        let _ = fs::remove_dir_all(&to);
+        fs::create_dir(&to).unwrap();
+        for file in of_class(&scratch.path("run")) {
+            fs::copy(&file, to.join(file.file_name().unwrap())).unwrap();
+        }
+        to
+    };
+    fs::create_dir(scratch.path("moved")).unwrap();
+    copy("moved/run");
+    done(scratch.run("eval --run moved/run"));
+    let flip = |dir: &Path| {
+        let path = dir.join("mask.safetensors");
+        let mut bytes = fs::read(&path).unwrap();
+        *bytes.last_mut().unwrap() ^= 1;
+        fs::write(path, bytes).unwrap();
+    };
+    let from_other = |name: &'static str| {
+        let other = scratch.path("other");
+        move |dir: &Path| {
+            fs::copy(other.join(name), dir.join(name)).unwrap();
+        }
+    };
+    let edited = |dir: &Path| {
+        let path = dir.join("recipe.toml");
+        let text = fs::read_to_string(&path).unwrap().replace("class:a", "class:b");
+        fs::write(path, text).unwrap();
+    };
+    let original = scratch.path("own.safetensors");
+    type Way = Box<dyn Fn(&Path)>;
+    let ways: [(&str, Way); 8] = [
+        ("mask.safetensors: is not the run's", Box::new(flip)),
+        (
+            "mask.safetensors: is missing",
+            Box::new(|d| fs::remove_file(d.join("mask.safetensors")).unwrap()),
+        ),
+        (
+            "mask.safetensors: is not",
+            Box::new(|d| fs::write(d.join("mask.safetensors"), "").unwrap()),
+        ),
+        ("is not the run's", Box::new(from_other("report.json"))),
+        ("recipe.toml: is not the run's", Box::new(from_other("recipe.toml"))),
+        ("model.safetensors: is not the run's", Box::new(from_other("model.safetensors"))),
+        (
+            "model.safetensors: is not the run's",
+            Box::new(move |d| {
+                fs::copy(&original, d.join("model.safetensors")).unwrap();
+            }),
+        ),
+        ("recipe.toml: is not the run's", Box::new(edited)),
+    ];
+    for (words, way) in ways {
+        way(&copy("edited"));
+        refused(&scratch.run("eval --run edited"), &[words]);
+    }
+}
