@@ -18,7 +18,7 @@ use salun_studio::{
     },
     run::{
         bundle,
-        output::{Beside, Kind, Output},
+        output::{self, Beside, Kind, Output},
         state::{self, Asked},
     },
     train::{
@@ -113,6 +113,7 @@ impl Files {
             (Kind::Log, |out| beside(out, "log.jsonl")),
         ];
         let state = beside(out, "state");
+        output::clear(&state);
         Ok(Self { out: Output::files(out, Kind::Weights, &besides, force)?, state })
     }
 

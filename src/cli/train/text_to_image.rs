@@ -14,7 +14,7 @@ use salun_studio::{
     run::{
         bundle,
         latent_state::{self, Asked},
-        output::{Kind, Output},
+        output::{self, Kind, Output},
     },
     train::latent::{LatentPlan, preset::PLAN},
 };
@@ -58,6 +58,7 @@ pub fn run(args: &Args, common: &Common) -> Result<()> {
     let out = Output::folder(&args.out, Kind::Pipeline, common.force)?;
     let log_file = Output::file(&beside(&args.out, "log.jsonl"), Kind::Log, common.force)?;
     let (state, so_far) = (beside(&args.out, "state"), beside(&args.out, "so-far"));
+    [&state, &so_far].into_iter().for_each(|path| output::clear(path));
     let (mut log, mut resume) = (Vec::new(), None);
     if args.resume {
         let (snapshot, lines) = latent_state::read(&state, &asked)?;

@@ -14,7 +14,7 @@ use std::{
 
 pub use kind::Kind;
 use temp::Temp;
-pub use temp::clear_own;
+pub use temp::{clear, clear_own};
 
 use super::files;
 use crate::error::{Error, Result};
