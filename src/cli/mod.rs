@@ -18,7 +18,7 @@ mod table;
 mod train;
 mod unlearn;
 
-use std::{error::Error as _, process::ExitCode, sync::Mutex};
+use std::{error::Error as _, ffi::OsStr, process::ExitCode, sync::Mutex};
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, error::ErrorKind};
 use salun_studio::error::{Error, Result};
@@ -55,12 +55,7 @@ enum Command {
 
 /// Runs what the command line says; the exit status is that of DESIGN 4.
 pub fn main() -> ExitCode {
-    let place = "XDG_RUNTIME_DIR";
-    if cfg!(target_os = "linux") && std::env::var_os(place).is_none_or(|v| v.is_empty()) {
-        // Else Mesa, asked for its devices where nobody has logged in, complains on stderr.
-        // SAFETY: there is no other thread yet.
-        unsafe { std::env::set_var(place, std::env::temp_dir()) };
-    }
+    surroundings();
     // A panic says nothing by itself: the engine and the end of this function turn it into a line.
     std::panic::set_hook(Box::new(|panic| {
         let mut first = PANIC.lock().unwrap_or_else(|e| e.into_inner());
@@ -88,6 +83,31 @@ pub fn main() -> ExitCode {
     print::error(&line);
     ExitCode::from(status)
 }
+
+/// Puts right what of the environment would only do harm.
+fn surroundings() {
+    let number = |name: &str| std::env::var(name).ok().and_then(|v| v.parse::<usize>().ok());
+    let set = |name: &str, value: &OsStr| {
+        // SAFETY: there is no other thread yet.
+        unsafe { std::env::set_var(name, value) };
+    };
+    let place = "XDG_RUNTIME_DIR";
+    if cfg!(target_os = "linux") && std::env::var_os(place).is_none_or(|v| v.is_empty()) {
+        // Else Mesa, asked for its devices where nobody has logged in, complains on stderr.
+        set(place, std::env::temp_dir().as_os_str());
+    }
+    let cores = std::thread::available_parallelism().map_or(1, |n| n.get());
+    if number("RAYON_NUM_THREADS").is_some_and(|n| n > cores) {
+        // Threads beyond the cores wait for each other: a thousand on two are fifty times slower.
+        set("RAYON_NUM_THREADS", cores.to_string().as_ref());
+    }
+    if number("RUST_MIN_STACK").is_some_and(|n| n < STACK) {
+        set("RUST_MIN_STACK", STACK.to_string().as_ref());
+    }
+}
+
+/// Bytes of stack that a thread needs.
+const STACK: usize = 2 << 20;
 
 /// What the first panic said.
 static PANIC: Mutex<Option<String>> = Mutex::new(None);

@@ -130,6 +130,19 @@ fn what_cannot_be_printed_is_a_failure() {
 }
 
 #[test]
+fn an_environment_that_would_do_harm_is_put_right() {
+    let scratch = with_pictures("environment");
+    let line = TRAIN.replace("100000", "3");
+    for (name, value) in
+        [("RUST_MIN_STACK", "0"), ("RUST_MIN_STACK", "1"), ("RAYON_NUM_THREADS", "1000")]
+    {
+        let mut command = scratch.salun(&words(&line));
+        let ran = Ran::of(command.arg("--force").env(name, value).output().unwrap());
+        assert_eq!(ran.status, Some(0), "{name}={value}: {ran:?}");
+    }
+}
+
+#[test]
 fn an_update_that_ruins_the_weights_is_a_failure() {
     let scratch = with_pictures("ruin");
     scratch.put("tiny.safetensors", bytes(&scratch.classifier()));

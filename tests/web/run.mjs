@@ -48,6 +48,9 @@ const same = (one, other) => {
   return `masks overlap by ${(both / either).toFixed(5)}, losses within ${(100 * off).toFixed(3)} %`;
 };
 
+// Whether the browser would ask before the page is left.
+const held = (page) => page.evaluate(() => !dispatchEvent(new Event('beforeunload', { cancelable: true })));
+
 // The main job of a task on the device that the page chooses, or on the software GPU. So short a run
 // need not change what a text-to-image model draws.
 const mainJob = (task, model, device) => async (browser) => {
@@ -61,6 +64,7 @@ const mainJob = (task, model, device) => async (browser) => {
   const named = `${task}${device && '-gpu'}`;
   assert.match(ready.device, device ? /WebGPU/ : /^CPU/);
   await shot(page, `${named}-before`);
+  assert.ok(!(await held(page)), 'a page with nothing to lose is left unasked');
   // A class is picked with the arrows, and forgotten with a key; a prompt is in the address.
   for (let i = 0; i < 8 && !prompts; i += 1) await page.keyboard.press('ArrowDown');
   await until(page, `${forget} is picked`, (s) => s.link.includes(forget));
@@ -70,6 +74,7 @@ const mainJob = (task, model, device) => async (browser) => {
   const done = await until(page, 'both runs are done', (s) => s.reports.every(Boolean) && !s.work);
   times.control = seconds();
   await shot(page, `${named}-after`);
+  assert.ok(await held(page), 'the browser asks before runs that nobody saved are lost');
   const [own, control] = done.reports;
   assert.equal(own.mask.frozen_changed, 0);
   assert.equal(own.mask.k, control.mask.k);
