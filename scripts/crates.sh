@@ -8,7 +8,7 @@ cd "$(dirname "$0")/.."
 known=scripts/crates.txt target=x86_64-unknown-linux-gnu
 
 crates() { # names of normal and build dependencies on this target, once each version
-  cargo tree --locked --target "$target" -e normal,build --prefix none --format '{p}' | sed 's/ (.*//' | sort -u
+  cargo tree --locked -p salun-studio --target "$target" -e normal,build --prefix none --format '{p}' | sed 's/ (.*//' | sort -u
 }
 
 found=$(crates)

@@ -95,7 +95,8 @@ class Case:
         states = self.state()
         for name, now, old, new in list(zip(self.outputs, states, self.before, self.after))[1:]:
             # Beside a name that nothing has yet, what belongs to it is of an output that is not done.
-            if now is not None and states[0] == self.before[0] not in (None, self.after[0]) and now != old:
+            unchanged = states[0] == self.before[0] and states[0] not in (None, self.after[0])
+            if now is not None and unchanged and now != old:
                 wrong.append(f'{name} is new beside an old {main}')
             if now is not None and states[0] == self.after[0] != self.before[0] and now != new:
                 wrong.append(f'{name} is old beside a new {main}')
@@ -132,9 +133,11 @@ class Case:
             for when in range(1, n + 1):
                 self.fresh(self.base)
                 inject = f'inject={call}:signal=SIGKILL:when={when}'
-                subprocess.run(['strace', '-f', '-o', '/dev/null', '-e', f'trace={call}', '-e', inject]
-                               + self.command(self.line), cwd=self.dir, capture_output=True)
-                yield self.check(f'{call} {when} of {n}')
+                done = subprocess.run(['strace', '-f', '-o', '/dev/null', '-e', f'trace={call}', '-e', inject]
+                                      + self.command(self.line), cwd=self.dir, capture_output=True)
+                # Calls are counted for each thread by itself: some numbers are never reached.
+                if done.returncode in (-signal.SIGKILL, 128 + signal.SIGKILL):
+                    yield self.check(f'{call} {when} of {n}')
 
     def kill_at_random(self, times, rng):
         self.fresh(self.base)
@@ -148,7 +151,8 @@ class Case:
                                      stderr=subprocess.DEVNULL)
             time.sleep(moment)
             child.send_signal(signal.SIGKILL)
-            child.wait()
+            if child.wait() != -signal.SIGKILL:
+                continue
             yield self.check(f'after {moment:.3f} s of {took:.3f}')
 
 

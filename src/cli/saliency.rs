@@ -183,10 +183,6 @@ fn mask(args: &Args, common: &Common, recipe: Recipe) -> Result<()> {
         (Kind::Picture, |out| out.with_extension("png")),
     ];
     args::ending(&args.out, &["safetensors"])?;
-    if besides.iter().any(|(_, name)| name(&args.out) == args.out) {
-        let right = "another output takes this name; choose one that ends in .safetensors";
-        return Err(Error::argument("out", args.out.display(), right));
-    }
     common.look_at(&args.data)?;
     let out = Output::files(&args.out, Kind::Mask, &besides, common.force)?;
     let mut client = Client::open(common)?;

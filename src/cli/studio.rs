@@ -180,8 +180,13 @@ fn elsewhere(error: &Error) -> Error {
 
 /// The desktop's own dialog, where it has one.
 fn native() -> Option<Native> {
+    // One that shows dialogs: the portal alone passes them on to a desktop's part.
+    let shows = |file: std::fs::DirEntry| {
+        std::fs::read_to_string(file.path()).is_ok_and(|text| text.contains("FileChooser"))
+    };
     let portal = ["/usr/share", "/usr/local/share"].iter().any(|share| {
-        Path::new(share).join("dbus-1/services/org.freedesktop.portal.Desktop.service").is_file()
+        let portals = std::fs::read_dir(Path::new(share).join("xdg-desktop-portal/portals"));
+        portals.into_iter().flatten().flatten().any(shows)
     });
     let bus = std::env::var_os("DBUS_SESSION_BUS_ADDRESS").is_some();
     if cfg!(target_os = "linux") && !(portal && bus) {

@@ -25,7 +25,7 @@ use crate::{
 const SIDES: [usize; 2] = [28, 32];
 /// A picture larger than this on a side is not opened.
 const MAX_SIDE: u32 = 16_384;
-/// Memory that decoding one picture may take.
+/// Bytes of a picture's file, and memory that decoding it may take.
 const MAX_BYTES: u64 = 512 << 20;
 
 /// The folder and the shape of pictures that `PATH` or `PATH?size=N&rgb` asks for.
@@ -156,7 +156,7 @@ fn below(folder: &Path, levels: usize) -> usize {
     entries.map(count).sum()
 }
 
-/// A folder's own name; bytes that are no text are written as `\\xE9`, so that two such names stay apart.
+/// A folder's own name; bytes that are no text are written as `\xE9`, so that two such names stay apart.
 fn name_of(folder: &Path) -> String {
     let name = folder.file_name().unwrap_or_default();
     let mut text = String::new();
@@ -176,7 +176,8 @@ fn decode(given: &str, shape: PictureShape, listing: &Listing) -> Result<Dataset
     for (folder, files) in &listing.classes {
         let name = name_of(folder);
         let pictures = par::map(files.iter().collect(), |(file, ..)| read(file, shape, None));
-        for ((file, ..), (hash, _)) in files.iter().zip(&pictures) {
+        let seen = files.iter().zip(&pictures).filter(|(_, (_, seen))| seen.is_some());
+        for ((file, ..), (hash, _)) in seen {
             let file = file.file_name().unwrap_or_default();
             sha.update(name.as_bytes());
             sha.update(b"/");
@@ -248,6 +249,9 @@ enum Seen {
 
 /// The hash of a file, and the picture in it, if it can be read, on a ground.
 fn read(path: &Path, shape: PictureShape, ground: Option<u8>) -> ([u8; 32], Option<Seen>) {
+    if fs::metadata(path).map_or(true, |about| about.len() > MAX_BYTES) {
+        return ([0; 32], None);
+    }
     let Ok(bytes) = files::read(path) else { return ([0; 32], None) };
     let hash = sha2::Sha256::digest(&bytes).into();
     (hash, picture(&bytes, shape, ground))

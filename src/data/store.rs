@@ -17,12 +17,9 @@ use crate::{
     error::{Error, Result},
     run::{
         files, hex,
-        output::{Kind, Made, Output},
+        output::{Kind, Made, Output, SUMS},
     },
 };
-
-/// The SHA-256 of each file as it was written.
-const SUMS: &str = "SHA256SUMS";
 
 /// One file of a stored data set.
 #[derive(Debug)]

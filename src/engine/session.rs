@@ -26,7 +26,11 @@ use crate::{
         registry::{self, Shipped},
     },
     monitor::{Monitor, Switches},
-    run::{fingerprint, recipe::Recipe, report::Metrics},
+    run::{
+        fingerprint::{self, Fingerprint},
+        recipe::Recipe,
+        report::Metrics,
+    },
     saliency::{
         estimator::Estimator,
         ranking::Ranking,
@@ -59,6 +63,8 @@ pub struct Session {
     /// What an audit found in them, and the reference models of its attacks.
     pub(super) examined: HashMap<String, Arc<Examined>>,
     pub(super) references: HashMap<String, Arc<References>>,
+    /// What folders of pictures were when they were last looked at.
+    folders: HashMap<String, Fingerprint>,
     /// Real pictures that generated ones are compared with.
     pub(super) real: HashMap<String, Arc<frechet::Reference>>,
     /// Text-to-image models, and the latents that the latest request to one trains on.
@@ -86,6 +92,7 @@ impl Session {
             info: compute.info.clone(),
             switches,
             models: HashMap::new(),
+            folders: HashMap::new(),
             adopted: HashMap::new(),
             judges: HashMap::new(),
             rankings: HashMap::new(),
@@ -217,6 +224,7 @@ impl Session {
         monitor: &mut Monitor,
     ) -> Result<Setting> {
         let data = data::open(&recipe.data)?;
+        self.notice(&data);
         fits(&model, &data, recipe)?;
         let split = data.split(model.card.split_seed);
         let losses = if by_loss(&recipe.forget) {
@@ -233,6 +241,21 @@ impl Session {
         let mut plan = Plan::new(recipe, &model.card.architecture, &data, &set)?;
         plan.as_trained(&model.card, recipe, split.train.len());
         Ok(Setting { model, data, split, set, plan })
+    }
+
+    /// Forgets what was found on a folder of pictures that has changed since.
+    fn notice(&mut self, data: &Dataset) {
+        let Some(now) = &data.fingerprint else { return };
+        let then = self.folders.insert(data.name.clone(), now.clone());
+        if then.is_some_and(|then| then != *now) {
+            self.rankings.clear();
+            self.retrained.clear();
+            self.losses.clear();
+            self.measured.clear();
+            self.examined.clear();
+            self.references.clear();
+            self.real.clear();
+        }
     }
 
     /// The loss of the model that a recipe starts from on every training picture; once.

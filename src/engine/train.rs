@@ -32,8 +32,9 @@ use crate::{
 const SPLIT_SEED: u64 = 1;
 /// How often a run's state is handed out for safe-keeping.
 const SAFE: Duration = Duration::from_secs(30);
-/// An update, or what comes after the last one, that takes so long is not waited for by who stops.
-const LONG: Duration = Duration::from_secs(2);
+/// An update that takes nearly as long as a stop is patient is not waited for; less than that, after the
+/// last one, is soon done again.
+const LONG: Duration = Duration::from_secs(3);
 /// Updates between two looks at the loss.
 const LOOK: usize = 20;
 
@@ -87,11 +88,10 @@ impl Session {
             trial = Trial::run(left, monitor, async |_| twin.step()).await?;
         }
         let (before, started) = (trainer.seconds, Instant::now());
-        let mut kept = Instant::now();
+        let (mut kept, first) = (Instant::now(), trainer.step);
         let phase = format!("Training {}", preset.name);
         monitor.resume_phase(phase, plan.steps, trainer.step);
         while trainer.step < plan.steps {
-            let clock = Instant::now();
             let loss = trainer.step()?;
             trainer.seconds = before + started.elapsed().as_secs_f64();
             let looks = trainer.step.is_multiple_of(LOOK) || trainer.step == plan.steps;
@@ -102,7 +102,8 @@ impl Session {
                 send(Event::Live { id, live });
             }
             // A stop does not wait for a long update, so that the one before has to be kept.
-            if kept.elapsed() >= SAFE || clock.elapsed() >= LONG {
+            let done = (trainer.step - first).max(1) as u32;
+            if kept.elapsed() >= SAFE || started.elapsed() / done >= LONG {
                 let snapshot = Arc::new(trainer.snapshot().await?);
                 send(Event::Snapshot { id, snapshot });
                 kept = Instant::now();

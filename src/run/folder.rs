@@ -32,7 +32,7 @@ pub fn write(run: &Run, dir: &Path, force: bool) -> Result<PathBuf> {
 /// It cannot be written.
 pub fn write_free(run: &Run, within: &Path) -> Result<PathBuf> {
     let place = output::free(within, &bundle::name(run), "");
-    write(run, &place, false)
+    Output::folder(&place, Kind::Run, false)?.write_here(contents(run)?)
 }
 
 /// Refuses a folder whose files are not those that its report was written with. A report that was written

@@ -136,7 +136,9 @@ impl Link {
         put("knobs", Some(knobs.join(",")).filter(|k| !k.is_empty()));
         put("at", self.at.map(|s| s.to_string()));
         put("run", self.run.then(|| "1".into()));
-        query.finish()
+        let query = query.finish();
+        // The full stop at the end of a link is a sentence's.
+        query.strip_suffix('.').map_or(query.clone(), |rest| format!("{rest}%2E"))
     }
 }
 
@@ -148,6 +150,14 @@ fn number<T: std::str::FromStr>(name: &'static str, value: &str) -> Result<T> {
 mod tests {
     use super::*;
     use crate::run::recipe::Redirect;
+
+    #[test]
+    fn a_full_stop_of_ones_own_comes_back() {
+        let recipe = Recipe::new("emoji-t2i", "emoji", "prompt:a dog.");
+        let link = Link { recipe, at: None, run: false };
+        assert_eq!(Link::parse(&link.query()).unwrap().recipe.forget, "prompt:a dog.");
+        assert_eq!(Link::parse(&(link.query() + ".")).unwrap().recipe.forget, "prompt:a dog.");
+    }
 
     #[test]
     fn a_link_says_what_it_was_made_of() {

@@ -319,9 +319,12 @@ impl Recipe {
         Ok(())
     }
 
-    /// SHA-256 over the recipe and the program's version: equal protocols have equal hashes.
+    /// SHA-256 over the recipe and the program's version: equal protocols have equal hashes. What the data
+    /// was is no part of it: a recipe has that once it was run.
     pub fn protocol(&self) -> String {
-        let text = self.to_toml().unwrap_or_default();
+        let asked = |recipe: &Self| Self { fingerprint: None, ..recipe.clone() };
+        let after = self.after.iter().map(asked).collect();
+        let text = Self { after, ..asked(self) }.to_toml().unwrap_or_default();
         super::hex(&sha2::Sha256::digest(format!("{}\n{text}", env!("CARGO_PKG_VERSION"))))
     }
 }

@@ -4,6 +4,7 @@
 
 use std::{
     fs::{self, File},
+    io::ErrorKind,
     path::{Path, PathBuf},
     sync::OnceLock,
 };
@@ -75,7 +76,8 @@ impl Sitting {
                 let made = fs::create_dir_all(&folder).and_then(|()| {
                     let lock = File::create(folder.join(LOCK))?;
                     lock.lock()?;
-                    Ok(lock)
+                    // Between the two another start may have taken it for one that has ended.
+                    if folder.exists() { Ok(lock) } else { Err(ErrorKind::NotFound.into()) }
                 });
                 match made {
                     Ok(lock) => return Ok(Self { folder, _lock: lock }),
@@ -106,7 +108,7 @@ pub fn left() -> Vec<PathBuf> {
             }
         }
     }
-    left.retain(|folder| Kind::Run.replaces(folder).is_ok());
+    left.retain(|folder| Kind::of_folder(folder) == Some(Kind::Run));
     left.sort();
     left
 }

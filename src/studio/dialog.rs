@@ -105,17 +105,19 @@ impl Drawn {
             }
         };
         let paths = listed.flatten().map(|entry| entry.path());
-        let mut entries: Vec<Entry> =
-            paths.filter_map(|path| Entry::of(ask, path)).take(MOST).collect();
+        let mut entries: Vec<Entry> = paths.filter_map(|path| Entry::of(ask, path)).collect();
         entries.sort_by_key(|e| (!e.folder, e.name.to_lowercase()));
+        let more = entries.len().saturating_sub(MOST);
+        entries.truncate(MOST);
         self.path = folder.display().to_string();
         (self.folder, self.entries) = (folder, entries);
-        (self.selected, self.error) = (None, None);
+        self.selected = None;
+        self.error = (more > 0).then(|| format!("{more} more; write the path"));
     }
 
     /// Takes what is written or selected: goes there, or has an answer.
     fn take(&mut self, ask: Ask) -> Option<PathBuf> {
-        let written = PathBuf::from(self.path.trim());
+        let written = self.folder.join(self.path.trim());
         let there = match self.selected.and_then(|at| self.entries.get(at)) {
             Some(entry) => entry.path.clone(),
             None => written,

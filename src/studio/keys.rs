@@ -30,6 +30,10 @@ pub const HELP: [(&str, &str); 16] = [
 
 /// Does what a key asks for.
 pub fn handle(studio: &mut Studio, ctx: &Context) {
+    // A question that lies over the window has the keys.
+    if ctx.memory(|m| m.top_modal_layer().is_some()) {
+        return;
+    }
     let commanded = |key| ctx.input_mut(|i| i.consume_key(Modifiers::COMMAND, key));
     // Who writes a prompt presses these, too; undo is the field's own.
     if commanded(Key::P) {

@@ -2,7 +2,7 @@
 //! earlier sitting left.
 
 use egui::{
-    Align2, Area, Context, Frame, Id, Key, Modal, Order, Role, Stroke, Ui, ViewportCommand, pos2,
+    Align2, Area, Context, Frame, Id, Modal, Order, Role, Stroke, Ui, ViewportCommand, pos2,
 };
 
 use super::{app::Studio, theme::Palette};
@@ -32,7 +32,7 @@ pub fn handle(studio: &mut Studio, ctx: &Context) {
     if !ctx.input(|i| i.viewport().close_requested()) {
         return;
     }
-    let loses = studio.saver.unsaved() > 0 || studio.state.held();
+    let loses = studio.saver.unsaved() > 0 || studio.saver.busy() || studio.state.held();
     // Without a place to save in there is nothing to ask.
     if studio.leave != Leave::Goes && loses && studio.saver.folder().is_some() {
         ctx.send_viewport_cmd(ViewportCommand::CancelClose);
@@ -54,7 +54,7 @@ pub fn leave_ui(studio: &mut Studio, ctx: &Context) {
         question_ui(studio, ui)
     });
     let saving = studio.leave == Leave::Saves;
-    let stays = ctx.input(|i| i.key_pressed(Key::Escape)) || answer.should_close();
+    let stays = answer.should_close();
     match answer.inner {
         Some(Leave::Saves) => {
             studio.state.cancel();

@@ -184,6 +184,7 @@ impl Saver {
     }
 
     /// Saves in another folder from now on.
+    #[cfg(not(target_arch = "wasm32"))]
     pub fn set_folder(&self, folder: PathBuf) {
         self.keeper.set_folder(folder);
     }
@@ -191,6 +192,12 @@ impl Saver {
     /// Keeps a run that has just finished.
     pub fn finished(&mut self, run: Arc<Run>) {
         let recipe = run.recipe.clone();
+        // The same run, as it was before it was attacked.
+        for before in self.unsaved.extract_if(.., |u| u.recipe == recipe) {
+            if let At::Kept(kept) = before.at {
+                self.keeper.release(&kept);
+            }
+        }
         self.unsaved.push(Unsaved { recipe: recipe.clone(), at: At::Memory(run.clone()) });
         self.keeping += 1;
         self.work(move |keeper| Told::Kept(Box::new(recipe), keeper.keep(&run)));
@@ -212,6 +219,10 @@ impl Saver {
 
     /// Saves every finished run that is not saved yet.
     pub fn save_unsaved(&mut self) {
+        if self.busy() {
+            // They are asked for already, or can be once that is done.
+            return;
+        }
         let wanted = |u: &Unsaved| match &u.at {
             At::Memory(run) => Wanted::Run(run.clone()),
             At::Kept(kept) => Wanted::Kept(kept.clone()),

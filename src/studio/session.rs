@@ -233,9 +233,9 @@ impl Session {
         self.pane = Some(pane);
     }
 
-    /// Takes in attacks on a shown run, and the verdict that follows.
-    pub fn attacked(&mut self, arm: Arm, found: Vec<Attack>) {
-        let Some(run) = self.attempt(arm).and_then(|a| a.run.clone()) else { return };
+    /// Takes in attacks on a shown run, and the verdict that follows; the run as it is now.
+    pub fn attacked(&mut self, arm: Arm, found: Vec<Attack>) -> Option<Arc<Run>> {
+        let run = self.attempt(arm)?.run.clone()?;
         let mut attacks = run.attacks.clone();
         attacks.retain(|old| found.iter().all(|new| new.report.kind != old.report.kind));
         attacks.extend(found);
@@ -249,7 +249,9 @@ impl Session {
         for attempt in self.all_attempts().filter(is_it) {
             attempt.run = Some(fresh.clone());
             attempt.verdict = Some(verdict.clone());
+            attempt.saved = None;
         }
+        Some(fresh)
     }
 
     /// Takes in the audit of a shown run, and the verdict that follows.

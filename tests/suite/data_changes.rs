@@ -1,6 +1,10 @@
 //! Which data something was made of is known, and what lies in a folder and is not used is said.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    io::{BufRead, BufReader},
+    path::Path,
+};
 
 use crate::binary::{Ran, Scratch};
 
@@ -103,6 +107,11 @@ fn a_recipe_and_a_run_are_tied_to_their_data() {
     let (old, _) = recipe.split_once("[fingerprint]").unwrap();
     scratch.put("old.toml", old);
     done(scratch.run("unlearn old.toml --out old"));
+    // So does one that names the request before it, which is met first.
+    let before = old.replace("\n\n", "\n").trim_end().to_string();
+    let after = before.replace("seed = 1", "seed = 2") + "\n[[after]]\n" + &before + "\n";
+    scratch.put("two.toml", after);
+    done(scratch.run("unlearn two.toml --out two"));
 }
 
 fn change_first(folder: &Path) {
@@ -115,7 +124,9 @@ fn a_state_goes_on_with_its_own_data_only() {
     let scratch = with_pictures("state-data");
     let line = format!("{TRAIN} --steps 100000 --out own.safetensors");
     let mut child = scratch.salun(&line.split(' ').collect::<Vec<_>>()).spawn().unwrap();
-    std::thread::sleep(std::time::Duration::from_millis(1500));
+    let mut stderr = BufReader::new(child.stderr.take().unwrap());
+    stderr.read_line(&mut String::new()).unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(500));
     let id = child.id().to_string();
     assert!(std::process::Command::new("kill").args(["-INT", &id]).status().unwrap().success());
     child.wait().unwrap();

@@ -69,6 +69,7 @@ fn force_replaces_one_thing_of_its_kind_and_nothing_else() {
     scratch.put("mine.safetensors", bytes(&scratch.classifier()));
     scratch.put("mine.json", "{\"mine\": true}");
     scratch.put("photo.png", "not a PNG");
+    scratch.put("slides.pth", [&b"PK\x03\x04"[..], &[0; 26], b"ppt/slides.xml"].concat());
     let train = "train fashion-classifier --data fashion-mnist@200 --width 4 --steps 1 --batch 8";
     let saliency = "saliency --model tiny.safetensors --data fashion-mnist@200 --forget \
                     class:Sneaker --budget tiny";
@@ -84,6 +85,7 @@ fn force_replaces_one_thing_of_its_kind_and_nothing_else() {
         (format!("{train} --out run"), ["run:", "is a folder, not a weights file"]),
         (format!("{train} --out mine.safetensors"), ["mine.json", "is not a model card"]),
         ("export --model tiny.safetensors --out thesis.safetensors".into(), ["thesis", "weights"]),
+        ("export --model tiny.safetensors --out slides.pth".into(), ["slides", "a weights file"]),
         (
             "sample --model fashion-ddpm --n 1 --steps 1 --class 1 --out photo.png".into(),
             ["photo.png", "is not a PNG picture"],
@@ -130,13 +132,13 @@ fn an_output_is_written_through_a_symbolic_link() {
     assert_eq!(ran.status, Some(0), "{ran:?}");
     let first = fs::read(scratch.path("disk/weights.pth")).unwrap();
     refused(&scratch, line, &["already there"]);
-    let other = scratch.classifier();
-    scratch.put("disk/weights.pth", b"PK\x03\x04 an older one");
+    let mut older = first.clone();
+    older.truncate(first.len() / 2);
+    scratch.put("disk/weights.pth", older);
     let ran = scratch.run(&format!("{line} --force"));
     assert_eq!(ran.status, Some(0), "{ran:?}");
     assert_eq!(fs::read(scratch.path("disk/weights.pth")).unwrap(), first);
     assert!(fs::symlink_metadata(scratch.path("latest.pth")).unwrap().is_symlink());
-    drop(other);
 
     symlink("runs/one", scratch.path("run")).unwrap();
     fs::create_dir(scratch.path("runs")).unwrap();

@@ -103,10 +103,6 @@ struct Files {
 
 impl Files {
     fn reserve(out: &Path, force: bool) -> Result<Self> {
-        if out.with_extension("json") == out {
-            let right = "the card takes this name; choose one that ends in .safetensors";
-            return Err(Error::argument("out", out.display(), right));
-        }
         args::ending(out, &["safetensors"])?;
         let besides: [(Kind, Beside); 2] = [
             (Kind::Card, |out| out.with_extension("json")),

@@ -56,6 +56,8 @@ const RUN: [&str; 2] = ["recipe.toml", "report.json"];
 const OVERLAP: [&str; 3] = ["overlap.csv", "overlap.json", "overlap.png"];
 const PIPELINE: [&str; 1] = ["model_index.json"];
 const TABLE: [&str; 1] = ["protocol.json"];
+/// The hashes of a data set's files.
+pub const SUMS: &str = "SHA256SUMS";
 /// What else is in a table's folder.
 const RENDERED: [&str; 5] = ["table.md", "table.csv", "table.json", "figure.svg", "figure.png"];
 /// Bytes at the start of a PNG, and of a zip archive, which a `.pth` is.
@@ -131,7 +133,7 @@ impl Kind {
         }
         match self {
             Self::Weights => {
-                starts(path, ZIP) || formats(path).is_some_and(|f| f.iter().any(|f| f != "U8"))
+                pickled(path) || formats(path).is_some_and(|f| f.iter().any(|f| f != "U8"))
             }
             Self::Mask => formats(path).is_some_and(|f| f.iter().all(|f| f == "U8")),
             Self::Picture => starts(path, PNG),
@@ -150,7 +152,8 @@ impl Kind {
             Self::Overlap => has(&OVERLAP),
             Self::Pipeline => has(&PIPELINE),
             Self::Table => has(&TABLE),
-            Self::Data | Self::Own => true,
+            Self::Data => has(&[SUMS]),
+            Self::Own => true,
         }
     }
 
@@ -177,7 +180,7 @@ impl Kind {
                     || below("cells").is_some_and(|n| ends(n, &["json"]))
                     || below("models").is_some_and(|n| ends(n, &["safetensors", "state"]))
             }
-            Self::Data => true,
+            Self::Data => flat(&[SUMS]) || ends(name, &["bin"]) && name.components().count() == 1,
             _ => false,
         }
     }
@@ -230,6 +233,14 @@ fn held(folder: &Path) -> String {
 fn starts(path: &Path, with: &[u8]) -> bool {
     let mut bytes = vec![0; with.len()];
     File::open(path).and_then(|mut f| f.read_exact(&mut bytes)).is_ok() && bytes == with
+}
+
+/// Whether a file is an archive as PyTorch writes it: its first entry is a pickle.
+fn pickled(path: &Path) -> bool {
+    let mut start = Vec::new();
+    let read = File::open(path).and_then(|f| f.take(1 << 10).read_to_end(&mut start));
+    let name = start.get(30..).unwrap_or_default();
+    read.is_ok() && start.starts_with(ZIP) && name.windows(8).any(|w| w == b"data.pkl")
 }
 
 /// The number formats of a safetensors file's tensors.

@@ -12,7 +12,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-pub use kind::Kind;
+pub use kind::{Kind, SUMS};
 use temp::Temp;
 pub use temp::{clear, clear_own};
 
@@ -66,18 +66,23 @@ impl Output {
         force: bool,
     ) -> Result<Self> {
         let main = followed(target)?;
-        let half = fs::symlink_metadata(&main).is_err() && temp::abandoned(&main);
-        let mut parts = Vec::new();
-        for (kind, name) in besides {
-            let path = followed(&name(&main))?;
-            if half && kind.replaces(&path).is_ok() {
-                // Of an output whose writing was interrupted: the file itself never got its name.
-                temp::remove(&path);
+        let beside = |(kind, name): &(Kind, Beside)| Ok((*kind, followed(&name(&main))?, *name));
+        let besides = besides.iter().map(beside).collect::<Result<Vec<_>>>()?;
+        if fs::symlink_metadata(&main).is_err() && temp::abandoned(&main) {
+            // Of an output whose writing was interrupted: the file itself never got its name. What got its
+            // own has no temporary one any more.
+            for (kind, path, _) in &besides {
+                if !temp::any(path) && path.is_file() && kind.replaces(path).is_ok() {
+                    temp::remove(path);
+                }
             }
-            parts.push((Part::file(*kind, path, force)?, *name));
         }
+        let besides = besides
+            .into_iter()
+            .map(|(kind, path, name)| Ok((Part::file(kind, path, force)?, name)));
+        let besides = besides.collect::<Result<_>>()?;
         let main = Part::file(kind, main, force)?;
-        Ok(Self { asked: target.into(), force, main, besides: parts })
+        Ok(Self { asked: target.into(), force, main, besides })
     }
 
     /// Reserves a folder.
@@ -135,7 +140,8 @@ impl Output {
     ///
     /// # Errors
     /// It cannot be written or another process took the name: [`Error::Elsewhere`], with the place where
-    /// the work went instead, or [`Error::Write`] where there is none. What was there is still there.
+    /// the work went instead, or [`Error::Write`] where there is none. What was there is still there, but
+    /// for files beside a replaced one, which go first.
     pub fn write_folder(self, files: Files) -> Result<PathBuf> {
         self.finish(vec![files])
     }
@@ -206,8 +212,14 @@ impl Output {
     fn commit(&self) -> io::Result<()> {
         // A name may reach the disk before the bytes do.
         self.parts().try_for_each(|part| kept(&part.temp.path))?;
+        // Who ends the process waits until all names are given.
+        let _names = temp::naming();
         let besides = || self.besides.iter().map(|(part, _)| part);
         if self.force {
+            // What was there when the names were reserved may be something else by now.
+            for part in self.parts().filter(|p| fs::symlink_metadata(&p.target).is_ok()) {
+                part.kind.replaces(&part.target).map_err(io::Error::other)?;
+            }
             for part in besides() {
                 match fs::remove_file(&part.target) {
                     Err(e) if e.kind() != ErrorKind::NotFound => return Err(e),
@@ -416,9 +428,15 @@ pub fn move_free(from: &Path, to: &Path) -> Result<PathBuf> {
             Err(e) if e.kind() == ErrorKind::AlreadyExists => {}
             // On another disk.
             Err(e) if e.kind() == ErrorKind::CrossesDevices => {
-                let copy = Output::folder(&place, Kind::Run, false)?;
+                let copy = match Output::folder(&place, Kind::Run, false) {
+                    Err(Error::Exists(_)) => continue,
+                    copy => copy?,
+                };
                 copied(from, copy.path()).map_err(|e| Error::write(&place, e))?;
-                let place = copy.done()?;
+                match copy.done() {
+                    Err(Error::Exists(_)) => continue,
+                    done => done?,
+                };
                 temp::remove(from);
                 return Ok(place);
             }

@@ -83,8 +83,15 @@ fn own() -> MutexGuard<'static, Vec<PathBuf>> {
     OWN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Removes what this process is writing, which is about to end.
+/// Held while names are given.
+pub fn naming() -> MutexGuard<'static, ()> {
+    static NAMING: Mutex<()> = Mutex::new(());
+    NAMING.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Removes what this process is writing, which is about to end; not between two names of one output.
 pub fn clear_own() {
+    std::mem::forget(naming());
     own().drain(..).for_each(|path| remove(&path));
 }
 
@@ -106,6 +113,11 @@ pub fn abandoned(target: &Path) -> bool {
     let free = |path: &Path| File::open(path).is_ok_and(|f| f.try_lock().is_ok());
     let left = left(target);
     !left.is_empty() && left.iter().all(|(path, _)| free(path))
+}
+
+/// Whether anything has a temporary name beside `target`.
+pub fn any(target: &Path) -> bool {
+    !left(target).is_empty()
 }
 
 /// Clears what dead processes left beside `target`: what they were writing goes; what they had put

@@ -117,7 +117,9 @@ impl State {
                 session.audited(arm, Arc::new(audited.audit));
             }
             (Kind::Attack(arm, _), Outcome::Attacked(attacked)) => {
-                session.attacked(arm, attacked.attacks);
+                // With them it is another run to be saved.
+                let run = session.attacked(arm, attacked.attacks);
+                self.finished.extend(run);
             }
             (Kind::Overlap, Outcome::Overlapped(overlap)) => session.overlap = Some(overlap),
             (Kind::Adopt, Outcome::Opened(opened)) => {

@@ -190,6 +190,14 @@ fn a_run_in_progress_is_asked_about() {
     assert!(!close(&mut window));
     window.step();
     window.get_by_label("Close while a run is in progress?");
+    window.key_press(egui::Key::Escape);
+    window.step();
+    window.step();
+    assert!(window.query_by_label("Close while a run is in progress?").is_none());
+    let goes_on = window.state().state.work.as_ref().is_some_and(|work| !work.cancelling);
+    assert!(goes_on, "Esc answers the question and cancels no run");
+    assert!(!close(&mut window));
+    window.step();
     window.get_by_label("End it and close").click();
     window.step();
     window.step();
