@@ -233,10 +233,14 @@ mod tests {
 
     #[test]
     fn a_class_is_found_by_name_before_number() {
-        let classes = ["1", "2", "Ab", "ab"].map(String::from);
-        for (given, index) in [("1", 0), ("2", 1), ("ab", 3), ("AB", 2), ("3", 3), ("0", 0)] {
+        let classes = ["1", "2", "Ab", "ab", "Éc"].map(String::from);
+        for (given, index) in
+            [("1", 0), ("2", 1), ("ab", 3), ("Ab", 2), ("éC", 4), ("3", 3), ("0", 0)]
+        {
             assert_eq!(class_index(&classes, given).unwrap(), index, "{given}");
         }
-        assert!(class_index(&classes, "4").is_err());
+        assert!(class_index(&classes, "5").is_err());
+        let either = class_index(&classes, "AB").unwrap_err().to_string();
+        assert!(either.contains("write one of Ab, ab as it is"), "{either}");
     }
 }
