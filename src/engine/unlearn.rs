@@ -202,6 +202,7 @@ impl Session {
             seed: recipe.seed,
             protocol: recipe.protocol(),
             version: env!("CARGO_PKG_VERSION").into(),
+            files: Default::default(),
         };
         let card = requests::unlearned(&model.card, &report, set, split);
         let pixels = |c: &Changed| data.test.picture(c.index).to_vec();

@@ -1,9 +1,6 @@
 //! The files of a run folder, before anybody knows where they go.
 
-use std::{
-    collections::BTreeMap,
-    io::{Cursor, Write},
-};
+use std::io::{Cursor, Write};
 
 use serde::Serialize;
 use sha2::Digest;
@@ -28,7 +25,7 @@ use crate::{
 /// The names of the files, in their order.
 pub const FILES: [&str; 14] = [
     "recipe.toml",
-    "report.json",
+    REPORT,
     "model.safetensors",
     "mask.safetensors",
     "saliency.png",
@@ -55,6 +52,8 @@ pub fn contents(run: &Run) -> Result<Vec<(String, Vec<u8>)>> {
     let mut files = Vec::new();
     for name in FILES {
         match (name, &run.model) {
+            // It is the last, because it holds the others' hashes.
+            (REPORT, _) => {}
             ("model.safetensors", AnyModel::Latent(model)) => {
                 let folder = latent::folder::write(model, Precision::Full)?;
                 files.extend(
@@ -68,10 +67,8 @@ pub fn contents(run: &Run) -> Result<Vec<(String, Vec<u8>)>> {
         let sealed = SEALED.contains(&name.as_str());
         sealed.then(|| (name.clone(), super::hex(&sha2::Sha256::digest(bytes))))
     };
-    let sealed = Sealed { report: &run.report, files: files.iter().filter_map(hash).collect() };
-    if let Some((_, report)) = files.iter_mut().find(|(name, _)| name == REPORT) {
-        *report = json(&sealed)?;
-    }
+    let report = Report { files: files.iter().filter_map(hash).collect(), ..run.report.clone() };
+    files.push((REPORT.into(), json(&report)?));
     Ok(files)
 }
 
@@ -85,17 +82,6 @@ pub const SEALED: [&str; 4] = [
     "model/unet/diffusion_pytorch_model.safetensors",
 ];
 
-/// `report.json` of a run folder.
-#[derive(Serialize)]
-struct Sealed<'a> {
-    #[serde(flatten)]
-    report: &'a Report,
-    files: Seals,
-}
-
-/// The SHA-256 of [`SEALED`] files, by name.
-pub type Seals = BTreeMap<String, String>;
-
 /// One file of a run folder; `None` where there is none, such as the mask of a run without one. Of
 /// a text-to-image model's weights, those that were trained.
 ///
@@ -106,7 +92,7 @@ pub fn file(run: &Run, name: &str) -> Result<Option<Vec<u8>>> {
     let mask = run.mask.as_ref();
     let bytes = match name {
         "recipe.toml" => run.recipe.to_toml()?.into_bytes(),
-        "report.json" => json(report)?,
+        REPORT => json(report)?,
         "model.safetensors" => match &run.model {
             AnyModel::Plain(model) => checkpoint::encode(model, Precision::Full)?,
             AnyModel::Latent(model) => {

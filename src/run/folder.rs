@@ -2,11 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
 use sha2::Digest;
 
 use super::{
-    bundle::{self, REPORT, SEALED, Seals, contents},
+    bundle::{self, REPORT, SEALED, contents},
     files,
     outcome::Run,
     output::{self, Kind, Output},
@@ -37,14 +36,8 @@ pub fn write_free(run: &Run, within: &Path) -> Result<PathBuf> {
 
 /// Refuses a folder whose files are not those that its report was written with. A report that was written
 /// before reports held hashes says nothing.
-fn sealed(dir: &Path, report: &[u8]) -> Result<()> {
-    #[derive(Deserialize)]
-    struct Sealed {
-        #[serde(default)]
-        files: Seals,
-    }
-    let path = dir.join(REPORT);
-    let Sealed { files } = serde_json::from_slice(report).map_err(|e| Error::file(&path, e))?;
+fn sealed(dir: &Path, report: &Report) -> Result<()> {
+    let files = &report.files;
     if files.is_empty() {
         return Ok(());
     }
@@ -90,9 +83,9 @@ pub fn read(dir: &Path) -> Result<Saved> {
     let path = dir.join("recipe.toml");
     let text = files::read_text(&path)?;
     let recipe = Recipe::parse(&text, &path.to_string_lossy())?;
-    let (path, bytes) = get("report.json")?;
+    let (path, bytes) = get(REPORT)?;
     let report = serde_json::from_slice(&bytes).map_err(|e| Error::file(&path, e))?;
-    sealed(dir, &bytes)?;
+    sealed(dir, &report)?;
     let inside = dir.join("model");
     let model = if inside.is_dir() {
         AnyModel::Latent(latent::folder::read(&latent::folder::OnDisk(inside), None)?)

@@ -43,6 +43,9 @@ pub struct Report {
     pub seed: u64,
     pub protocol: String,
     pub version: String,
+    /// SHA-256 of the run's recipe, mask and trained weights by the name of their file; once it is written.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub files: BTreeMap<String, String>,
 }
 
 /// What was forgotten.

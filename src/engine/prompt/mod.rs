@@ -212,6 +212,7 @@ impl Session {
             seed: recipe.seed,
             protocol: recipe.protocol(),
             version: env!("CARGO_PKG_VERSION").into(),
+            files: Default::default(),
         };
         report.verdict = verdict(&Evidence::of(&report, None));
         let change = Change::between(&model.unet, &unet);
