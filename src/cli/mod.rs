@@ -6,6 +6,8 @@ mod check;
 mod client;
 mod data;
 mod demo;
+#[cfg(feature = "dialogs")]
+mod dialog;
 mod eval;
 mod export;
 mod info;

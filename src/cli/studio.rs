@@ -2,8 +2,7 @@
 
 use std::{
     path::{Path, PathBuf},
-    pin::Pin,
-    sync::{Arc, Mutex, PoisonError, mpsc},
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use eframe::egui_wgpu::{WgpuSetup, WgpuSetupExisting};
@@ -16,7 +15,7 @@ use salun_studio::{
         output::{self, Kind, Made, Output},
         recovery::{self, Recovery},
     },
-    studio::{self, Ask, Host, Keeper, Native, Parcel, Studio},
+    studio::{self, Host, Keeper, Parcel, Studio},
 };
 use serde::{Deserialize, Serialize};
 
@@ -50,7 +49,11 @@ pub fn window(
         WgpuSetup::Existing(WgpuSetupExisting { instance, adapter, device, queue })
     });
     let engine = Engine::spawn(compute);
-    let host = Host { dialog: native(), ..Host::default() };
+    #[cfg(feature = "dialogs")]
+    let dialog = super::dialog::native();
+    #[cfg(not(feature = "dialogs"))]
+    let dialog = None;
+    let host = Host { dialog, ..Host::default() };
     let studio = Studio::kept(Box::new(engine), keeper).in_host(host, "");
     studio::run(app(studio), setup)
         .map_err(|e| Error::Device(format!("the window cannot be opened ({e}); try salun demo")))
@@ -176,36 +179,4 @@ fn elsewhere(error: &Error) -> Error {
     let text = error.to_string();
     let text = text.strip_suffix("; choose another --out").unwrap_or(&text);
     Error::Request(format!("{text}; choose another with Export, Run folders to…"))
-}
-
-/// The desktop's own dialog, where it has one.
-fn native() -> Option<Native> {
-    // One that shows dialogs: the portal alone passes them on to a desktop's part.
-    let shows = |file: std::fs::DirEntry| {
-        std::fs::read_to_string(file.path()).is_ok_and(|text| text.contains("FileChooser"))
-    };
-    let portal = ["/usr/share", "/usr/local/share"].iter().any(|share| {
-        let portals = std::fs::read_dir(Path::new(share).join("xdg-desktop-portal/portals"));
-        portals.into_iter().flatten().flatten().any(shows)
-    });
-    let bus = std::env::var_os("DBUS_SESSION_BUS_ADDRESS").is_some();
-    if cfg!(target_os = "linux") && !(portal && bus) {
-        return None;
-    }
-    Some(Box::new(|ask, from: &Path| {
-        let dialog = rfd::AsyncFileDialog::new().set_directory(from);
-        let weights = ["safetensors", "pth", "pt"];
-        // Begun here and not on the thread: a Mac shows dialogs on its first one only.
-        let answer: Pin<Box<dyn Future<Output = Option<rfd::FileHandle>> + Send>> = match ask {
-            Ask::File => Box::pin(dialog.add_filter("Weights", &weights).pick_file()),
-            Ask::Folder | Ask::SaveTo => Box::pin(dialog.pick_folder()),
-        };
-        let (tell, told) = mpsc::channel();
-        std::thread::spawn(move || {
-            let path = pollster::block_on(answer).map(|file| file.path().to_path_buf());
-            // The window may be closed by now.
-            let _ = tell.send(path);
-        });
-        told
-    }))
 }
