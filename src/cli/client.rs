@@ -23,12 +23,11 @@ pub struct Client {
 }
 
 impl Client {
-    /// Opens the device, says which, and makes Ctrl-C end the work cleanly.
+    /// Opens the device, says which, and has Ctrl-C end the work.
     ///
     /// # Errors
     /// The device cannot be opened.
     pub fn open(common: &Common) -> Result<Self> {
-        signals::listen(common.quiet);
         let compute = device::open(common.device)?;
         if !common.quiet {
             print::note(&format!("Device: {}", print::device(&compute.info)));
@@ -91,7 +90,6 @@ pub struct Watch(Meter);
 
 impl Watch {
     pub fn new(common: &Common) -> Self {
-        signals::listen(common.quiet);
         Self(Meter::new(common.quiet))
     }
 

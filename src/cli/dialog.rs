@@ -2,7 +2,7 @@
 
 use std::{path::Path, pin::Pin, sync::mpsc};
 
-use salun_studio::studio::{Ask, Native};
+use salun_studio::studio::{Ask, Native, WEIGHTS};
 
 /// The desktop's own dialog, where it has one.
 pub fn native() -> Option<Native> {
@@ -20,10 +20,9 @@ pub fn native() -> Option<Native> {
     }
     Some(Box::new(|ask, from: &Path| {
         let dialog = rfd::AsyncFileDialog::new().set_directory(from);
-        let weights = ["safetensors", "pth", "pt"];
         // Begun here and not on the thread: a Mac shows dialogs on its first one only.
         let answer: Pin<Box<dyn Future<Output = Option<rfd::FileHandle>> + Send>> = match ask {
-            Ask::File => Box::pin(dialog.add_filter("Weights", &weights).pick_file()),
+            Ask::File => Box::pin(dialog.add_filter("Weights", &WEIGHTS).pick_file()),
             Ask::Folder | Ask::SaveTo => Box::pin(dialog.pick_folder()),
         };
         let (tell, told) = mpsc::channel();

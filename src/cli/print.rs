@@ -46,6 +46,15 @@ pub fn note(text: &str) {
     let _ = writeln!(std::io::stderr(), "{}", single(text));
 }
 
+/// Whether the state of a training could be written; says why not, and no more: a full disk now is none
+/// in half a minute, or at the end.
+pub fn or_later<T>(written: Result<T>) -> bool {
+    if let Err(error) = &written {
+        note(&format!("{error}; it is tried again"));
+    }
+    written.is_ok()
+}
+
 /// An error as one line on stderr.
 pub fn error(text: &str) {
     note(&format!("salun: {text}"));

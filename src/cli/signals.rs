@@ -3,7 +3,7 @@
 
 use std::{
     sync::{
-        Mutex, Once, OnceLock, PoisonError,
+        Mutex, OnceLock, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     time::{Duration, Instant},
@@ -23,16 +23,13 @@ const SAME: Duration = Duration::from_millis(500);
 /// How long what runs may take to stop; an update of a large model takes longer.
 const PATIENCE: Duration = Duration::from_secs(4);
 
-/// Listens, from now on. What the program was started to ignore (`nohup`, `&` in a script) stays ignored.
+/// Listens, from now on; once in a process. What the program was started to ignore (`nohup`, `&` in a script) stays ignored.
 pub fn listen(quiet: bool) {
-    static ONCE: Once = Once::new();
     QUIET.store(quiet, Ordering::SeqCst);
-    ONCE.call_once(|| {
-        let ignored = ignored();
-        // A process that already handles signals itself keeps its own way.
-        let _ = ctrlc::set_handler(heard);
-        ignored.restore();
-    });
+    let ignored = ignored();
+    // A process that already handles signals itself keeps its own way.
+    let _ = ctrlc::set_handler(heard);
+    ignored.restore();
 }
 
 /// Whether somebody asked for an end.

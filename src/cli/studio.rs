@@ -19,7 +19,7 @@ use salun_studio::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{args::Common, demo, print};
+use super::{args::Common, demo, print, signals};
 
 /// Opens the studio.
 pub fn run(common: &Common) -> Result<()> {
@@ -28,6 +28,7 @@ pub fn run(common: &Common) -> Result<()> {
             let why = "no display found (neither DISPLAY nor WAYLAND_DISPLAY is set)";
             print::note(&format!("salun: {why}; running salun demo"));
         }
+        signals::listen(common.quiet);
         return demo::run(&demo::Args::default(), common);
     }
     window(common, Arc::new(Desk::new()), |studio| Box::new(studio))

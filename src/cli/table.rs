@@ -263,10 +263,7 @@ impl Work<'_> {
         }
         let outcome = self.client.run(label, Job::Train(request), |event| match event {
             Event::Snapshot { snapshot, .. } => {
-                // A full disk now is none in half a minute, or at the end.
-                if let Err(error) = state::write(&kept, &asked, snapshot, &[]) {
-                    print::note(&format!("{error}; it is tried again"));
-                }
+                print::or_later(state::write(&kept, &asked, snapshot, &[]));
                 Ok(())
             }
             _ => Ok(()),

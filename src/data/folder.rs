@@ -72,7 +72,8 @@ static LATEST: Mutex<Option<(String, Listing, Arc<Dataset>)>> = Mutex::new(None)
 
 /// Reads a folder as [`parse`] understands it, a class for each sub-folder in alphabetical order but
 /// those that are hidden or that commands of ours wrote. A fixed tenth of each class (at least one) is the
-/// test set. Unreadable files are skipped and counted, what else is not used is noted. The same folder is read again only when a file in it has changed.
+/// test set. Unreadable files are skipped and counted, what else is not used is noted. The same folder is
+/// read again only when a file in it has changed.
 ///
 /// # Errors
 /// The folder cannot be read, has fewer than two classes, or nothing readable is left in one.

@@ -106,7 +106,9 @@ impl Session {
             monitor.advance(1).await?;
         }
 
-        unlearner.weights().download().await?.check(&model.weights)?;
+        let done = unlearner.weights();
+        let weights = done.download().await?;
+        weights.check(&model.weights)?;
 
         // The original is measured now and not before: who pressed Forget wants to see it forget.
         let clock = Instant::now();
@@ -119,7 +121,6 @@ impl Session {
                 self.still_forgotten(model, &weights, &setting, metrics, budget, monitor).await?
             }
         };
-        let done = unlearner.weights();
         let after = self.measure(model, &done, &setting, &recipe, monitor).await?;
         let (metrics, budget) = (&after.metrics, recipe.budget);
         let still = self.still_forgotten(model, &done, &setting, metrics, budget, monitor).await?;
@@ -145,7 +146,6 @@ impl Session {
         };
         evaluate_seconds += clock.elapsed().as_secs_f64();
 
-        let weights = done.download().await?;
         let scored = ranking.as_ref().map_or(0, |r| r.n_forget);
         let frozen_changed = |m: &Mask| m.frozen_changed(&model.weights, &weights);
         let earlier: Vec<EarlierReport> = set

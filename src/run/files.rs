@@ -25,7 +25,8 @@ pub fn home() -> Result<PathBuf> {
 
 /// Where finished work goes that cannot be written where it was asked for, the better place first.
 pub fn places() -> Vec<PathBuf> {
-    home().into_iter().chain([std::env::temp_dir().join("salun")]).collect()
+    let places = home().into_iter().chain([std::env::temp_dir().join("salun")]);
+    places.map(|place| place.join("recovered")).collect()
 }
 
 /// Largest file that is read.

@@ -16,8 +16,6 @@ use super::{
 };
 use crate::error::{Error, Result};
 
-/// In the program's own folder.
-const FOLDER: &str = "recovered";
 /// Begins the name of a sitting's folder.
 const SITTING: &str = "sitting-";
 /// The file that a sitting holds locked while it lives.
@@ -69,7 +67,7 @@ impl Sitting {
         for place in files::places() {
             for n in 0..1000 {
                 let name = format!("{SITTING}{}-{n}", std::process::id());
-                let folder = place.join(FOLDER).join(name);
+                let folder = place.join(name);
                 if folder.exists() {
                     continue;
                 }
@@ -93,7 +91,7 @@ impl Sitting {
 /// The run folders that earlier sittings and commands left, whose processes are gone.
 pub fn left() -> Vec<PathBuf> {
     let mut left = Vec::new();
-    for place in files::places().iter().map(|place| place.join(FOLDER)) {
+    for place in files::places() {
         for entry in folders(&place) {
             let sitting =
                 entry.file_name().is_some_and(|n| n.to_string_lossy().starts_with(SITTING));

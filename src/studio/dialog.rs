@@ -59,7 +59,7 @@ struct Entry {
 }
 
 /// Endings of weights files.
-const WEIGHTS: [&str; 3] = ["safetensors", "pth", "pt"];
+pub const WEIGHTS: [&str; 3] = ["safetensors", "pth", "pt"];
 /// What makes a folder one that can be opened.
 const MARKS: [&str; 2] = ["model_index.json", "table.json"];
 /// Entries of a folder that are listed.

@@ -1,11 +1,9 @@
 //! Nothing is lost by a click: the window asks before it closes, and offers at its start what an
 //! earlier sitting left.
 
-use egui::{
-    Align2, Area, Context, Frame, Id, Modal, Order, Role, Stroke, Ui, ViewportCommand, pos2,
-};
+use egui::{Context, Id, Modal, Ui, ViewportCommand};
 
-use super::{app::Studio, theme::Palette};
+use super::{app::Studio, theme::Palette, top_bar::alert_ui};
 
 /// Where the window is with being closed.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -117,30 +115,21 @@ pub fn left_ui(studio: &mut Studio, ctx: &Context, palette: &Palette) {
     if n == 0 || studio.later || studio.saver.busy() {
         return;
     }
-    let screen = ctx.content_rect();
-    let area = Area::new(Id::unique("left behind")).role(Role::Alert).constrain_to(screen);
-    let area = area.order(Order::Foreground).pivot(Align2::CENTER_TOP);
-    let place = pos2(screen.center().x, studio.bar_end + 6.0);
-    area.fixed_pos(place).show(ctx, |ui| {
-        let frame = Frame::popup(ui.style()).stroke(Stroke::new(1.0, palette.accent));
-        frame.inner_margin(10.0).show(ui, |ui| {
-            ui.set_max_width((screen.width() - 32.0).min(640.0));
-            ui.label(format!("{} not saved", runs(n, " of an earlier sitting")));
-            if let Some(folder) = studio.saver.folder() {
-                ui.weak(format!("Save puts them into {}", folder.display()));
+    alert_ui("left behind", studio.bar_end + 6.0, palette.accent, ctx, |ui| {
+        ui.label(format!("{} not saved", runs(n, " of an earlier sitting")));
+        if let Some(folder) = studio.saver.folder() {
+            ui.weak(format!("Save puts them into {}", folder.display()));
+        }
+        ui.horizontal(|ui| {
+            if ui.button("Save").clicked() {
+                studio.saver.save_left();
             }
-            ui.horizontal(|ui| {
-                if ui.button("Save").clicked() {
-                    studio.saver.save_left();
-                }
-                if ui.button("Discard").clicked() {
-                    studio.saver.discard_left();
-                }
-                if ui.button("Later").on_hover_text("They are offered at the next start").clicked()
-                {
-                    studio.later = true;
-                }
-            });
+            if ui.button("Discard").clicked() {
+                studio.saver.discard_left();
+            }
+            if ui.button("Later").on_hover_text("They are offered at the next start").clicked() {
+                studio.later = true;
+            }
         });
     });
 }

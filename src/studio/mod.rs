@@ -45,7 +45,7 @@ mod words;
 pub use app::{Host, Studio};
 pub use attempt::Attempt;
 #[cfg(not(target_arch = "wasm32"))]
-pub use dialog::{Ask, Native};
+pub use dialog::{Ask, Native, WEIGHTS};
 pub use request::{Choice, Request};
 pub use salient::Saliency;
 pub use saver::{Keeper, Parcel, SaveHook};

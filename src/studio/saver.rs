@@ -193,11 +193,7 @@ impl Saver {
     pub fn finished(&mut self, run: Arc<Run>) {
         let recipe = run.recipe.clone();
         // The same run, as it was before it was attacked.
-        for before in self.unsaved.extract_if(.., |u| u.recipe == recipe) {
-            if let At::Kept(kept) = before.at {
-                self.keeper.release(&kept);
-            }
-        }
+        self.let_go(&recipe);
         self.unsaved.push(Unsaved { recipe: recipe.clone(), at: At::Memory(run.clone()) });
         self.keeping += 1;
         self.work(move |keeper| Told::Kept(Box::new(recipe), keeper.keep(&run)));
@@ -305,14 +301,20 @@ impl Saver {
             if let Wanted::Kept(kept) = &wanted {
                 self.left.retain(|left| left != kept);
             }
-            // The same recipe gives the same run.
-            for saved in self.unsaved.extract_if(.., |u| Some(&u.recipe) == recipe.as_ref()) {
-                if let At::Kept(kept) = saved.at {
-                    self.keeper.release(&kept);
-                }
+            if let Some(recipe) = &recipe {
+                self.let_go(recipe);
             }
         }
         recipe
+    }
+
+    /// Takes a run off the list, and what is kept of it: the same recipe gives the same run.
+    fn let_go(&mut self, recipe: &Recipe) {
+        for run in self.unsaved.extract_if(.., |u| u.recipe == *recipe) {
+            if let At::Kept(kept) = run.at {
+                self.keeper.release(&kept);
+            }
+        }
     }
 
     /// Says where all went that were asked for together; `None` where nothing was kept.

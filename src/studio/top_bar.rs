@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use egui::{
-    Align, Align2, Area, Button, Context, Frame, Id, Label, Layout, Order, Popup, RichText, Role,
-    Stroke, Theme, Ui, pos2,
+    Align, Align2, Area, Button, Color32, Context, Frame, Id, Label, Layout, Order, Popup,
+    RichText, Role, Stroke, Theme, Ui, pos2,
 };
 
 #[cfg(not(target_arch = "wasm32"))]
@@ -56,17 +56,10 @@ pub fn messages_ui(studio: &mut Studio, ctx: &Context, palette: &Palette) {
     let screen = ctx.content_rect();
     let top = studio.bar_end + 6.0;
     if let Some(error) = studio.state.error.clone() {
-        let width = (screen.width() - 32.0).min(640.0);
-        let area = Area::new(Id::unique("error")).role(Role::Alert).constrain_to(screen);
-        let area = area.order(Order::Foreground).pivot(Align2::CENTER_TOP);
-        area.fixed_pos(pos2(screen.center().x, top)).show(ctx, |ui| {
-            let frame = Frame::popup(ui.style()).stroke(Stroke::new(1.0, palette.bad));
-            frame.inner_margin(10.0).show(ui, |ui| {
-                ui.set_max_width(width);
-                if error_ui(&error, width, palette, ui) {
-                    studio.state.error = None;
-                }
-            });
+        alert_ui("error", top, palette.bad, ctx, |ui| {
+            if error_ui(&error, widest(ctx), palette, ui) {
+                studio.state.error = None;
+            }
         });
     }
     let now = ctx.input(|i| i.time);
@@ -79,6 +72,25 @@ pub fn messages_ui(studio: &mut Studio, ctx: &Context, palette: &Palette) {
         });
         ctx.request_repaint_after(Duration::from_secs_f64(until - now));
     }
+}
+
+/// Draws what a person has to see, in the middle below the bar, over what is there.
+pub fn alert_ui(name: &str, top: f32, border: Color32, ctx: &Context, add: impl FnOnce(&mut Ui)) {
+    let screen = ctx.content_rect();
+    let area = Area::new(Id::unique(name)).role(Role::Alert).constrain_to(screen);
+    let area = area.order(Order::Foreground).pivot(Align2::CENTER_TOP);
+    area.fixed_pos(pos2(screen.center().x, top)).show(ctx, |ui| {
+        let frame = Frame::popup(ui.style()).stroke(Stroke::new(1.0, border));
+        frame.inner_margin(10.0).show(ui, |ui| {
+            ui.set_max_width(widest(ctx));
+            add(ui);
+        });
+    });
+}
+
+/// Points that such a thing is wide at the most.
+fn widest(ctx: &Context) -> f32 {
+    (ctx.content_rect().width() - 32.0).min(640.0)
 }
 
 /// Draws what failed; whether that is enough.

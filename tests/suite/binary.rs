@@ -5,6 +5,12 @@ use std::{
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
 };
+#[cfg(unix)]
+use std::{
+    io::{BufRead, BufReader, Read},
+    process::{Child, ChildStderr},
+    time::Duration,
+};
 
 use salun_studio::models::{
     Architecture, Model,
@@ -156,4 +162,33 @@ impl Ran {
     pub fn complaints(&self) -> Vec<&str> {
         self.stderr.lines().filter(|l| !l.starts_with("Device: ")).collect()
     }
+}
+
+/// Sends a signal.
+#[cfg(unix)]
+pub fn send(child: &Child, signal: &str) {
+    let id = child.id().to_string();
+    assert!(Command::new("kill").args([signal, &id]).status().unwrap().success());
+}
+
+/// Starts a command and waits until it has said what it computes on, and a little.
+#[cfg(unix)]
+pub fn started(mut command: Command) -> (Child, BufReader<ChildStderr>) {
+    let mut child = command.spawn().unwrap();
+    let mut stderr = BufReader::new(child.stderr.take().unwrap());
+    let mut first = String::new();
+    stderr.read_line(&mut first).unwrap();
+    assert!(first.starts_with("Device: "), "{first}");
+    std::thread::sleep(Duration::from_millis(400));
+    (child, stderr)
+}
+
+/// Waits for the end of a command that was [`started`]; what it said after its first line.
+#[cfg(unix)]
+pub fn ended((child, mut stderr): (Child, BufReader<ChildStderr>)) -> Ran {
+    let mut said = String::new();
+    stderr.read_to_string(&mut said).unwrap();
+    let mut ran = Ran::of(child.wait_with_output().unwrap());
+    ran.stderr = said;
+    ran
 }

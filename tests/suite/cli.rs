@@ -1,13 +1,10 @@
 //! The commands do what DESIGN 4 says, in a terminal's own terms: files, streams, exit status.
 
-use std::{
-    fs,
-    io::{BufRead, BufReader},
-    process::Command,
-    time::Duration,
-};
+use std::{fs, process::Command};
 
 use crate::binary::{Ran, Scratch, bytes, open};
+#[cfg(unix)]
+use crate::binary::{ended, send, started};
 use salun_studio::gpu::device::{self, DeviceKind};
 use serde_json::Value;
 
@@ -285,23 +282,12 @@ fn train(scratch: &Scratch, more: &[&str]) -> Command {
     scratch.salun(&arguments)
 }
 
-/// Waits for the line that the device is ready, then a little, then sends the signal.
+/// Waits until it computes, then sends the signal.
 #[cfg(unix)]
-fn interrupt(mut command: Command) -> Ran {
-    let mut child = command.spawn().unwrap();
-    let mut stderr = BufReader::new(child.stderr.take().unwrap());
-    let mut first = String::new();
-    stderr.read_line(&mut first).unwrap();
-    assert!(first.starts_with("Device: "), "{first}");
-    std::thread::sleep(Duration::from_millis(400));
-    assert!(
-        Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success()
-    );
-    let mut rest = String::new();
-    std::io::Read::read_to_string(&mut stderr, &mut rest).unwrap();
-    let mut ran = Ran::of(child.wait_with_output().unwrap());
-    ran.stderr = first + &rest;
-    ran
+fn interrupt(command: Command) -> Ran {
+    let running = started(command);
+    send(&running.0, "-INT");
+    ended(running)
 }
 
 #[cfg(unix)]

@@ -1,18 +1,23 @@
 //! Which data something was made of is known, and what lies in a folder and is not used is said.
 
-use std::{
-    fs,
-    io::{BufRead, BufReader},
-    path::Path,
-};
+use std::{fs, path::Path};
 
-use crate::binary::{Ran, Scratch};
+use crate::binary::{Ran, Scratch, ended, send, started};
 
+const UNLEARN: &str = "unlearn --model own.safetensors --data folder:mine --forget class:a --budget tiny \
+                       --steps 2 --batch 8 --method ga";
 const TRAIN: &str = "train fashion-classifier --data folder:mine --width 4 --batch 8 --seed 3";
 
 fn with_pictures(name: &str) -> Scratch {
     let scratch = Scratch::new(name);
     scratch.pictures("mine", 40);
+    scratch
+}
+
+/// A model of one's own, on pictures of one's own.
+fn trained(name: &str) -> Scratch {
+    let scratch = with_pictures(name);
+    done(scratch.run(&format!("{TRAIN} --steps 5 --out own.safetensors")));
     scratch
 }
 
@@ -75,11 +80,8 @@ fn changes() -> [Change; 5] {
 
 #[test]
 fn a_recipe_and_a_run_are_tied_to_their_data() {
-    let scratch = with_pictures("tied");
-    done(scratch.run(&format!("{TRAIN} --steps 5 --out own.safetensors")));
-    let run = "unlearn --model own.safetensors --data folder:mine --forget class:a --budget tiny \
-               --steps 2 --batch 8 --method ga";
-    done(scratch.run(&format!("{run} --out run")));
+    let scratch = trained("tied");
+    done(scratch.run(&format!("{UNLEARN} --out run")));
     done(scratch.run("unlearn run/recipe.toml --out again"));
     let weights = |run: &str| fs::read(scratch.path(run).join("model.safetensors")).unwrap();
     assert_eq!(weights("run"), weights("again"));
@@ -123,13 +125,9 @@ fn change_first(folder: &Path) {
 fn a_state_goes_on_with_its_own_data_only() {
     let scratch = with_pictures("state-data");
     let line = format!("{TRAIN} --steps 100000 --out own.safetensors");
-    let mut child = scratch.salun(&line.split(' ').collect::<Vec<_>>()).spawn().unwrap();
-    let mut stderr = BufReader::new(child.stderr.take().unwrap());
-    stderr.read_line(&mut String::new()).unwrap();
-    std::thread::sleep(std::time::Duration::from_millis(500));
-    let id = child.id().to_string();
-    assert!(std::process::Command::new("kill").args(["-INT", &id]).status().unwrap().success());
-    child.wait().unwrap();
+    let running = started(scratch.salun(&line.split(' ').collect::<Vec<_>>()));
+    send(&running.0, "-INT");
+    ended(running);
     assert!(scratch.path("own.safetensors.state").is_file());
     for (_, change, words) in changes() {
         let _ = fs::remove_dir_all(scratch.path("mine"));
@@ -142,11 +140,8 @@ fn a_state_goes_on_with_its_own_data_only() {
 
 #[test]
 fn a_run_on_other_data_is_no_retrain() {
-    let scratch = with_pictures("against");
-    done(scratch.run(&format!("{TRAIN} --steps 5 --out own.safetensors")));
-    let unlearn = "unlearn --model own.safetensors --data folder:mine --forget class:a --budget tiny \
-                   --steps 2 --batch 8 --method ga";
-    done(scratch.run(&format!("{unlearn} --out run")));
+    let scratch = trained("against");
+    done(scratch.run(&format!("{UNLEARN} --out run")));
     done(scratch.run("eval --run run --against run"));
     let names = ["a", "b"];
     for name in names {
@@ -154,30 +149,27 @@ fn a_run_on_other_data_is_no_retrain() {
             .unwrap();
     }
     done(scratch.run(&format!("{TRAIN} --steps 5 --out other.safetensors")));
-    let other = unlearn.replace("own.", "other.").replace("class:a", "class:a2");
+    let other = UNLEARN.replace("own.", "other.").replace("class:a", "class:a2");
     done(scratch.run(&format!("{other} --out other")));
     refused(&scratch.run("eval --run other --against run"), &["run on other data", "classes"]);
     // Nor is a model forgotten on classes that it was not trained on.
     refused(
-        &scratch.run(&format!("{} --out x", unlearn.replace("class:a", "class:a2"))),
+        &scratch.run(&format!("{} --out x", UNLEARN.replace("class:a", "class:a2"))),
         &["other classes"],
     );
 }
 
 #[test]
 fn what_is_not_used_is_said() {
-    let scratch = with_pictures("not-used");
-    done(scratch.run(&format!("{TRAIN} --steps 2 --out own.safetensors")));
-    let unlearn = "unlearn --model own.safetensors --data folder:mine --forget class:a --budget tiny \
-                   --steps 2 --batch 8 --method ga";
-    done(scratch.run(&format!("{unlearn} --out mine/run1")));
+    let scratch = trained("not-used");
+    done(scratch.run(&format!("{UNLEARN} --out mine/run1")));
     scratch.put("mine/notes.txt", "mine");
     fs::create_dir_all(scratch.path("mine/a/from-phone")).unwrap();
     for file in of_class(&scratch.path("mine/b")) {
         let to = scratch.path("mine/a/from-phone").join(file.file_name().unwrap());
         fs::copy(file, to).unwrap();
     }
-    let ran = done(scratch.run(&format!("{unlearn} --out mine/run2")));
+    let ran = done(scratch.run(&format!("{UNLEARN} --out mine/run2")));
     for words in [
         "'run1' is a run folder and no class",
         "1 file lies beside the class folders",
@@ -244,8 +236,7 @@ fn names_that_are_no_text_stay_apart() {
 
 #[test]
 fn an_ending_that_says_another_format_is_refused() {
-    let scratch = with_pictures("endings");
-    done(scratch.run(&format!("{TRAIN} --steps 2 --out own.safetensors")));
+    let scratch = trained("endings");
     let mask = "saliency --model own.safetensors --data folder:mine --forget class:a --budget tiny";
     for (line, out, right) in [
         (format!("{TRAIN} --steps 2"), "new.pth", ".safetensors"),
@@ -263,8 +254,7 @@ fn an_ending_that_says_another_format_is_refused() {
 
 #[test]
 fn a_link_is_read_as_it_was_passed_on() {
-    let scratch = with_pictures("links-passed");
-    done(scratch.run(&format!("{TRAIN} --steps 2 --out own.safetensors")));
+    let scratch = trained("links-passed");
     let link =
         "https://lab.example/?model=own.safetensors&forget=class%3Aa&budget=tiny&steps=1&method=ga";
     for (n, given) in [
@@ -294,8 +284,7 @@ fn a_link_is_read_as_it_was_passed_on() {
 
 #[test]
 fn a_run_folder_is_what_its_report_was_written_with() {
-    let scratch = with_pictures("sealed");
-    done(scratch.run(&format!("{TRAIN} --steps 5 --out own.safetensors")));
+    let scratch = trained("sealed");
     let unlearn = "unlearn --model own.safetensors --data folder:mine --forget class:a --budget tiny \
                    --steps 2 --batch 8";
     done(scratch.run(&format!("{unlearn} --out run")));

@@ -3,43 +3,17 @@
 
 use std::{
     fs,
-    io::{BufRead, BufReader, Read},
-    process::{Child, Command, Stdio},
+    process::{Command, Stdio},
     time::{Duration, Instant},
 };
 
-use crate::binary::{Ran, Scratch, bytes};
+use crate::binary::{Ran, Scratch, bytes, ended, send, started};
 
 const TRAIN: &str = "train fashion-classifier --data folder:mine --width 4 --batch 8 --steps 100000 \
                      --seed 3 --out own.safetensors";
 
 fn words(line: &str) -> Vec<&str> {
     line.split(' ').filter(|w| !w.is_empty()).collect()
-}
-
-/// Sends a signal.
-fn send(child: &Child, signal: &str) {
-    let id = child.id().to_string();
-    assert!(Command::new("kill").args([signal, &id]).status().unwrap().success());
-}
-
-/// Starts a command and waits until it has said what it computes on.
-fn started(mut command: Command) -> (Child, BufReader<std::process::ChildStderr>) {
-    let mut child = command.spawn().unwrap();
-    let mut stderr = BufReader::new(child.stderr.take().unwrap());
-    let mut first = String::new();
-    stderr.read_line(&mut first).unwrap();
-    assert!(first.starts_with("Device: "), "{first}");
-    std::thread::sleep(Duration::from_millis(300));
-    (child, stderr)
-}
-
-fn ended(child: Child, mut stderr: impl Read) -> Ran {
-    let mut said = String::new();
-    stderr.read_to_string(&mut said).unwrap();
-    let mut ran = Ran::of(child.wait_with_output().unwrap());
-    ran.stderr = said;
-    ran
 }
 
 fn with_pictures(name: &str) -> Scratch {
@@ -51,11 +25,11 @@ fn with_pictures(name: &str) -> Scratch {
 #[test]
 fn two_signals_at_once_are_one_wish() {
     let scratch = with_pictures("two-signals");
-    let (child, stderr) = started(scratch.salun(&words(TRAIN)));
+    let running = started(scratch.salun(&words(TRAIN)));
     // A closing terminal, and `timeout`, send two.
-    send(&child, "-HUP");
-    send(&child, "-TERM");
-    let ran = ended(child, stderr);
+    send(&running.0, "-HUP");
+    send(&running.0, "-TERM");
+    let ran = ended(running);
     assert_eq!(ran.status, Some(1), "{ran:?}");
     assert!(ran.stderr.contains("--resume goes on from it"), "{ran:?}");
     assert_eq!(scratch.names(), ["mine", "own.safetensors.state"]);
@@ -68,27 +42,28 @@ fn what_was_started_to_outlive_a_terminal_does() {
     let mut command = Command::new("nohup");
     command.arg(salun.get_program()).args(salun.get_args()).current_dir(&scratch.0);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let (mut child, stderr) = started(command);
-    send(&child, "-HUP");
+    let mut running = started(command);
+    send(&running.0, "-HUP");
     std::thread::sleep(Duration::from_millis(400));
-    assert!(child.try_wait().unwrap().is_none(), "it trains on");
-    send(&child, "-TERM");
-    assert_eq!(ended(child, stderr).status, Some(1));
+    assert!(running.0.try_wait().unwrap().is_none(), "it trains on");
+    send(&running.0, "-TERM");
+    assert_eq!(ended(running).status, Some(1));
 }
 
 #[test]
 fn a_stop_is_answered_soon_and_a_second_one_at_once() {
-    let scratch = with_pictures("stop");
     let wide = TRAIN.replace("--width 4 --batch 8", "--width 96 --batch 256");
     for second in [false, true] {
-        let (child, stderr) = started(scratch.salun(&words(&wide)));
+        // Of its own: where the update ends in time, its state is kept.
+        let scratch = with_pictures(&format!("stop-{second}"));
+        let running = started(scratch.salun(&words(&wide)));
         let clock = Instant::now();
-        send(&child, "-INT");
+        send(&running.0, "-INT");
         if second {
             std::thread::sleep(Duration::from_millis(700));
-            send(&child, "-INT");
+            send(&running.0, "-INT");
         }
-        let ran = ended(child, stderr);
+        let ran = ended(running);
         assert_eq!(ran.status, Some(1), "{ran:?}");
         assert!(ran.stderr.contains("stopping; press Ctrl-C again"), "{ran:?}");
         // Four seconds of patience; how fast this machine is beside that is not asserted.

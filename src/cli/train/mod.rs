@@ -166,12 +166,11 @@ pub fn run(args: &Args, common: &Common) -> Result<()> {
         resume: None,
     };
     common.look_at(&args.data)?;
-    let fingerprint = data::open(&args.data)?.fingerprint.clone();
-    let asked = Asked { fingerprint, ..Asked::from(&request) };
+    let data = data::open(&args.data)?;
+    let asked = Asked { fingerprint: data.fingerprint.clone(), ..Asked::from(&request) };
     let files = Files::reserve(&args.out, common.force)?;
     let mut log = Vec::new();
     if args.resume {
-        let data = data::open(&args.data)?;
         let (_, layout) = preset.architecture(&data, args.width)?.build();
         let state = state::read(&files.state, &asked, &layout)?;
         log = state.log;
@@ -194,11 +193,8 @@ pub fn run(args: &Args, common: &Common) -> Result<()> {
                 log.push(LogLine { step: live.step, loss: live.loss, seconds });
             }
             Event::Snapshot { snapshot, .. } => {
-                // A full disk now is none in half a minute, or at the end.
-                match state::write(&files.state, &asked, snapshot, &log) {
-                    Ok(()) => kept = Some(snapshot.step),
-                    Err(error) => print::note(&format!("{error}; it is tried again")),
-                }
+                let written = state::write(&files.state, &asked, snapshot, &log);
+                kept = print::or_later(written).then_some(snapshot.step).or(kept);
             }
             _ => {}
         }

@@ -88,10 +88,8 @@ pub fn run(args: &Args, common: &Common) -> Result<()> {
                     Output::folder(&so_far, Kind::Pipeline, true)?
                         .write_here(folder::write(model, Precision::Full)?)
                 };
-                // A full disk now is none in half a minute, or at the end.
-                match so_far() {
-                    Ok(_) => kept = Some(snapshot.step),
-                    Err(error) => print::note(&format!("{error}; it is tried again")),
+                if print::or_later(so_far()) {
+                    kept = Some(snapshot.step);
                 }
             }
             _ => {}

@@ -166,7 +166,8 @@ impl Session {
         // The original is measured now and not before: who pressed Forget wants to see it forget.
         let before = self.metrics_before(&setting, monitor).await?;
         let done = &unlearner.weights;
-        done.unet.download().await?.check(&model.unet)?;
+        let unet = done.unet.download().await?;
+        unet.check(&model.unet)?;
         let grid = look.pane(done, &setting, &setting.options, monitor).await?;
         let after = look.measure(done, &setting, monitor).await?;
         let mut attacks = Vec::new();
@@ -177,7 +178,6 @@ impl Session {
             }
         }
         evaluate_seconds += clock.elapsed().as_secs_f64();
-        let unet = done.unet.download().await?;
         let scored = ranking.as_ref().map_or(0, |r| r.n_forget);
         let mut report = Report {
             task: Task::TextToImage.name().into(),

@@ -79,9 +79,9 @@ impl Output {
         }
         let besides = besides
             .into_iter()
-            .map(|(kind, path, name)| Ok((Part::file(kind, path, force)?, name)));
+            .map(|(kind, path, name)| Ok((Part::reserve(kind, path, force)?, name)));
         let besides = besides.collect::<Result<_>>()?;
-        let main = Part::file(kind, main, force)?;
+        let main = Part::reserve(kind, main, force)?;
         Ok(Self { asked: target.into(), force, main, besides })
     }
 
@@ -90,8 +90,7 @@ impl Output {
     /// # Errors
     /// It exists and `force` is off or it is of another kind, or its parent cannot be written to.
     pub fn folder(target: &Path, kind: Kind, force: bool) -> Result<Self> {
-        let main = Part::folder(kind, followed(target)?, force)?;
-        Ok(Self { asked: target.into(), force, main, besides: Vec::new() })
+        Self::files(target, kind, &[], force)
     }
 
     /// Where to write what is too large to be held at once, until [`Output::done`].
@@ -157,7 +156,7 @@ impl Output {
         };
         let beside = (error.kind() == ErrorKind::AlreadyExists).then(|| self.main.target.clone());
         let name = self.main.target.file_name().unwrap_or_default();
-        let rescued = files::places().into_iter().map(|place| place.join("recovered").join(name));
+        let rescued = files::places().into_iter().map(|place| place.join(name));
         for target in beside.into_iter().chain(rescued) {
             if let Ok(place) = self.again(&target, &contents) {
                 return Err(Error::Elsewhere { path: self.asked, reason, place });
@@ -169,16 +168,10 @@ impl Output {
     /// Writes the same to the first free name that is like `target`: `run`, `run-2`, `run-3`.
     fn again(&self, target: &Path, contents: &[Files]) -> io::Result<PathBuf> {
         fs::create_dir_all(target.parent().unwrap_or(Path::new(".")))?;
-        let folder = self.main.kind.folder();
         let besides: Vec<_> = self.besides.iter().map(|(part, name)| (part.kind, *name)).collect();
         for n in 1..1000 {
-            let target = numbered(target, n, folder);
-            let other = if folder {
-                Self::folder(&target, self.main.kind, false)
-            } else {
-                Self::files(&target, self.main.kind, &besides, false)
-            };
-            let other = match other {
+            let target = numbered(target, n, self.main.kind.folder());
+            let other = match Self::files(&target, self.main.kind, &besides, false) {
                 Ok(other) => other,
                 Err(Error::Exists(_)) => continue,
                 Err(error) => return Err(io::Error::other(error)),
@@ -243,26 +236,14 @@ impl Output {
 }
 
 impl Part {
-    fn file(kind: Kind, target: PathBuf, force: bool) -> Result<Self> {
-        Self::reserve(kind, target, force, Temp::file)
-    }
-
-    fn folder(kind: Kind, target: PathBuf, force: bool) -> Result<Self> {
-        Self::reserve(kind, target, force, Temp::folder)
-    }
-
-    fn reserve(
-        kind: Kind,
-        target: PathBuf,
-        force: bool,
-        make: fn(&Path) -> io::Result<Temp>,
-    ) -> Result<Self> {
+    fn reserve(kind: Kind, target: PathBuf, force: bool) -> Result<Self> {
         temp::clear(&target);
         match fs::symlink_metadata(&target) {
             Ok(_) if force => kind.replaces(&target)?,
             Ok(_) => return Err(Error::Exists(target)),
             Err(_) => {}
         }
+        let make = if kind.folder() { Temp::folder } else { Temp::file };
         let temp = make(&target).map_err(|e| refused(&target, e))?;
         Ok(Self { kind, target, temp })
     }
@@ -465,7 +446,7 @@ fn copied(from: &Path, to: &Path) -> io::Result<()> {
 /// # Errors
 /// It cannot be written.
 pub fn replace(target: &Path, bytes: &[u8]) -> Result<()> {
-    let part = Part::file(Kind::Own, target.into(), true)?;
+    let part = Part::reserve(Kind::Own, target.into(), true)?;
     let written = fs::write(&part.temp.path, bytes).and_then(|()| kept(&part.temp.path));
     written.and_then(|()| part.replace()).map_err(|e| Error::write(target, e))
 }
