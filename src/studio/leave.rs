@@ -73,9 +73,11 @@ pub fn leave_ui(studio: &mut Studio, ctx: &Context) {
 /// Says what would be lost; the answer, if it was given.
 fn question_ui(studio: &Studio, ui: &mut Ui) -> Option<Leave> {
     let unsaved = studio.saver.unsaved();
-    let heading =
-        if unsaved > 0 { "Save before closing?" } else { "Close while a run is in progress?" };
-    ui.heading(heading);
+    ui.heading(match (unsaved, studio.state.held()) {
+        (0, true) => "Close while a run is in progress?",
+        (0, false) => "Close while something is being saved?",
+        _ => "Save before closing?",
+    });
     ui.add_space(4.0);
     if unsaved > 0 {
         ui.label(format!("{} not saved", runs(unsaved, "")));
@@ -93,7 +95,7 @@ fn question_ui(studio: &Studio, ui: &mut Ui) -> Option<Leave> {
             let mut choices = vec![("Discard", Leave::Goes), ("Cancel", Leave::Stays)];
             if unsaved > 0 {
                 choices.insert(0, ("Save", Leave::Saves));
-            } else {
+            } else if studio.state.held() {
                 choices[0].0 = "End it and close";
             }
             for (name, leave) in choices {
