@@ -77,12 +77,15 @@ const TICKS: usize = 4;
 const SECONDS: f64 = 1.5;
 
 type Sink = Box<dyn FnMut(Progress) + Send>;
+type NoteSink = Box<dyn FnMut(&str) + Send>;
 
 /// The running job's side: phase, progress, cancel.
 pub struct Monitor {
     id: u64,
     switches: Switches,
     sink: Sink,
+    note_sink: NoteSink,
+    notes: Vec<String>,
     phase: String,
     /// What the first unit of every phase waits for, too.
     warming: Option<&'static str>,
@@ -104,6 +107,8 @@ impl Monitor {
             id,
             switches,
             sink: Box::new(sink),
+            note_sink: Box::new(|_| {}),
+            notes: Vec::new(),
             phase: String::new(),
             warming: None,
             done: 0,
@@ -123,6 +128,25 @@ impl Monitor {
     /// A monitor with the same switches that reports nothing.
     pub fn quiet(&self) -> Self {
         Self::new(self.id, self.switches.clone(), |_| {})
+    }
+
+    /// Hands notes to `sink`.
+    pub fn noting(self, sink: impl FnMut(&str) + Send + 'static) -> Self {
+        Self { note_sink: Box::new(sink), ..self }
+    }
+
+    /// Says what a person should know of the job, such as what had to be assumed; once.
+    pub fn note(&mut self, text: impl Into<String>) {
+        let text = text.into();
+        if !self.notes.contains(&text) {
+            (self.note_sink)(&text);
+            self.notes.push(text);
+        }
+    }
+
+    /// The notes so far.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
     }
 
     /// Says with every phase, until its first unit is done, what else takes time there.

@@ -1,4 +1,4 @@
-//! What a page does in another way than a program: letting others run, naming the GPU.
+//! What a page does in another way than a program: letting others run, naming the GPU, knowing its memory.
 
 #[cfg(not(target_arch = "wasm32"))]
 mod native {
@@ -21,10 +21,56 @@ mod native {
     pub async fn rest() {
         std::thread::sleep(Duration::from_millis(20));
     }
+
+    /// Bytes of main memory that are free, where the system tells: of the machine, of the container, of
+    /// what this process may still take.
+    pub fn free_memory() -> Option<u64> {
+        [available(), contained(), allowed()].into_iter().flatten().min()
+    }
+
+    /// A line `NAME: N kB` of a file of the system.
+    fn kib(file: &str, name: &str) -> Option<u64> {
+        let text = std::fs::read_to_string(file).ok()?;
+        let line = text.lines().find_map(|l| l.strip_prefix(name)?.strip_prefix(':'))?;
+        Some(line.trim().trim_end_matches("kB").trim().parse::<u64>().ok()? << 10)
+    }
+
+    fn available() -> Option<u64> {
+        kib("/proc/meminfo", "MemAvailable")
+    }
+
+    /// What a container (cgroup v2) has left.
+    fn contained() -> Option<u64> {
+        let bytes = |name: &str| -> Option<u64> {
+            std::fs::read_to_string(format!("/sys/fs/cgroup/{name}")).ok()?.trim().parse().ok()
+        };
+        // What was read from files is given back when it is asked for.
+        let text = std::fs::read_to_string("/sys/fs/cgroup/memory.stat").ok()?;
+        let cached = text.lines().find_map(|l| l.strip_prefix("inactive_file "))?;
+        let used = bytes("memory.current")?.saturating_sub(cached.parse().ok()?);
+        Some(bytes("memory.max")?.saturating_sub(used))
+    }
+
+    /// What `ulimit -v` leaves.
+    #[cfg(unix)]
+    fn allowed() -> Option<u64> {
+        let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+        // SAFETY: writes to `limit`, which lives.
+        let asked = unsafe { libc::getrlimit(libc::RLIMIT_AS, &mut limit) };
+        if asked != 0 || limit.rlim_cur == libc::RLIM_INFINITY {
+            return None;
+        }
+        Some(limit.rlim_cur.saturating_sub(kib("/proc/self/status", "VmSize")?))
+    }
+
+    #[cfg(not(unix))]
+    fn allowed() -> Option<u64> {
+        None
+    }
 }
 
 #[cfg(not(target_arch = "wasm32"))]
-pub use native::{rest, turn};
+pub use native::{free_memory, rest, turn};
 
 #[cfg(target_arch = "wasm32")]
 mod page {
@@ -71,6 +117,11 @@ mod page {
         fn flush(&self) {}
     }
 
+    /// Nothing: a browser does not tell.
+    pub fn free_memory() -> Option<u64> {
+        None
+    }
+
     /// Starts to listen to the libraries.
     pub fn listen() {
         // Only a second call fails.
@@ -81,4 +132,4 @@ mod page {
 }
 
 #[cfg(target_arch = "wasm32")]
-pub use page::{gpu_name, listen, rest, turn};
+pub use page::{free_memory, gpu_name, listen, rest, turn};

@@ -69,6 +69,7 @@ impl Client {
             };
             match event {
                 Event::Progress { progress, .. } => self.meter.show(&progress),
+                Event::Note { text, .. } => self.meter.note(&text),
                 Event::Done { outcome, .. } => break Ok(outcome),
                 Event::Failed { error, .. } => break Err(error),
                 other if failed.is_none() => {
@@ -184,6 +185,16 @@ impl Meter {
                     *due = now + EVERY;
                 }
             }
+        }
+    }
+
+    /// A line beside the progress.
+    fn note(&self, text: &str) {
+        let text = format!("Note: {text}");
+        match &self.form {
+            Form::Silent => {}
+            Form::Bar(bar) => bar.suspend(|| print::note(&text)),
+            Form::Lines { .. } => print::note(&text),
         }
     }
 

@@ -75,7 +75,7 @@ fn prompt(
     let earlier: Vec<_> = report.attacks.iter().filter(|a| !tried(a.kind)).cloned().collect();
     attacks.extend(earlier);
     let report = Report { after: attacked.metrics, attacks, ..report };
-    let found = verdict(&Evidence::of(&report, None));
+    let found = verdict(&Evidence::of(&report));
     if common.json {
         print::json(&json!({
             "run": args.run.display().to_string(), "forget": report.forget, "before": report.before,
@@ -147,8 +147,8 @@ pub fn run(args: &Args, common: &Common) -> Result<()> {
     };
     let written = written.transpose();
     let retrain = against.clone().or(report.retrain);
-    let report = Report { after: metrics, retrain, ..report };
-    let found = verdict(&Evidence::of(&report, audit.as_ref()));
+    let report = Report { after: metrics, retrain, audit: audit.clone().map(Box::new), ..report };
+    let found = verdict(&Evidence::of(&report));
     if common.json {
         let path = |path: &PathBuf| path.display().to_string();
         print::json(&json!({

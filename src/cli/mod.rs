@@ -79,11 +79,21 @@ pub fn main() -> ExitCode {
         Ok(Err(error)) => (error.to_string(), error.exit_code()),
         Err(_) => {
             let panic = PANIC.lock().unwrap_or_else(|e| e.into_inner());
-            (format!("internal error: {}; please report", panic.as_deref().unwrap_or("?")), 1)
+            (broken(panic.as_deref().unwrap_or("?")), 1)
         }
     };
     print::error(&line);
     ExitCode::from(status)
+}
+
+/// The line of a panic. Libraries have no other way to say that the system gave them no thread.
+fn broken(panic: &str) -> String {
+    match panic.contains("Resource temporarily unavailable") {
+        true => "the system gives this program no more threads or memory; raise its limits (ulimit), or \
+                 close other programs"
+            .into(),
+        false => format!("internal error: {panic}; please report"),
+    }
 }
 
 /// Puts right what of the environment would only do harm.

@@ -20,7 +20,42 @@ use serde::Serialize;
 
 /// One line on stdout. A reader that has gone away is no failure.
 pub fn line(text: impl AsRef<str>) {
+    if closed::was() {
+        return kept(Err(std::io::Error::other("it was closed before the program started")));
+    }
     kept(writeln!(std::io::stdout(), "{}", text.as_ref()));
+}
+
+/// Rust opens `/dev/null` in the place of a standard output that is closed, before it comes to `main`: what
+/// is printed would be lost without a word. So it is looked at before that.
+#[cfg(any(target_os = "linux", target_vendor = "apple"))]
+mod closed {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    static CLOSED: AtomicBool = AtomicBool::new(false);
+
+    #[used]
+    // SAFETY: the loader calls each function in this section once, and this one touches nothing but a flag.
+    #[cfg_attr(target_os = "linux", unsafe(link_section = ".init_array"))]
+    #[cfg_attr(target_vendor = "apple", unsafe(link_section = "__DATA,__mod_init_func"))]
+    static LOOK: extern "C" fn() = look;
+
+    extern "C" fn look() {
+        // SAFETY: asks for the flags of a descriptor, which may be none.
+        let closed = unsafe { libc::fcntl(libc::STDOUT_FILENO, libc::F_GETFD) } == -1;
+        CLOSED.store(closed, Ordering::Relaxed);
+    }
+
+    pub fn was() -> bool {
+        CLOSED.load(Ordering::Relaxed)
+    }
+}
+
+#[cfg(not(any(target_os = "linux", target_vendor = "apple")))]
+mod closed {
+    pub fn was() -> bool {
+        false
+    }
 }
 
 /// Why something that was printed did not arrive.

@@ -137,8 +137,10 @@ impl Keeper for Desk {
                 Parcel::Run(run) => folder::write_free(run, &folder),
                 Parcel::File(name, bytes) => {
                     let dot = name.rfind('.').unwrap_or(name.len());
-                    let place = output::free(&folder, &name[..dot], &name[dot..]);
-                    Output::file(&place, Kind::Own, false)?.write(bytes.to_vec())
+                    let places = output::counted(&folder, &name[..dot], &name[dot..]);
+                    output::first(places, |place| {
+                        Output::file(place, Kind::Own, false)?.write(bytes.to_vec())
+                    })
                 }
             })
             .inspect(|_| self.remember())

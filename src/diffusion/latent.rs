@@ -1,6 +1,6 @@
 //! From a prompt to pictures: guided sampling in latents.
 
-use burn::tensor::Tensor;
+use burn::tensor::{Device, Tensor};
 
 use super::{
     sampler::{SampleOptions, tensor4},
@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     data::rng::{normals, seeded},
-    error::Result,
+    error::{Error, Result},
     gpu::{cpu::par, flex, pace::Pace},
     models::{
         latent::{LatentModel, LatentNetwork},
@@ -16,6 +16,7 @@ use crate::{
         weights::{Weights, read},
     },
     monitor::Monitor,
+    platform,
 };
 
 /// The weights of a text-to-image model on a device.
@@ -70,6 +71,39 @@ pub fn predict(
 
 /// Pictures of a part on the CPU.
 const SHARD: usize = 4;
+/// Bytes that pictures may take on a GPU, which does not tell what it has: those of a small one.
+const GPU_ROOM: u64 = 3 << 30;
+
+/// How many pictures can be drawn together, where that is known.
+///
+/// # Errors
+/// Not one, with what it needs, what there is, and what would fit.
+fn fitting(network: &LatentNetwork, device: &Device, free: Option<u64>) -> Result<Option<usize>> {
+    let each = network.drawing().max(1);
+    let Some(room) = (if flex::is_cpu(device) { free } else { Some(GPU_ROOM) }) else {
+        return Ok(None);
+    };
+    let fits = room / each;
+    if fits > 0 {
+        return Ok(Some(fits as usize));
+    }
+    let [_, side, _] = network.picture_shape();
+    let gib = |bytes: u64| bytes as f64 / (1u64 << 30) as f64;
+    // What a picture takes grows with its area.
+    let levels = network.unet.config.block_out_channels.len();
+    let step = network.vae.config.factor() << (levels - 1);
+    let smaller = (side as f64 * (room as f64 / each as f64).sqrt()) as usize / step * step;
+    let right = match smaller {
+        0 => "use a smaller model".to_string(),
+        n => format!("a model of {n} x {n} would fit"),
+    };
+    Err(Error::Request(format!(
+        "a picture of {side} x {side} takes about {:.1} GiB of memory while it is drawn, {:.1} GiB are \
+         free; {right}",
+        gib(each),
+        gib(room)
+    )))
+}
 
 /// Samples latents with a solver, the model's own unless said: parts of [n, c, h, w], in order.
 ///
@@ -209,10 +243,10 @@ pub async fn invert(
     Ok(parts)
 }
 
-/// Samples pictures. Values in [0, 1], clamped, [n, c, h, w] flat.
+/// Samples pictures, as many at once as there is memory for. Values in [0, 1], clamped, [n, c, h, w] flat.
 ///
 /// # Errors
-/// Cancelled, or the device failed.
+/// Cancelled, the device failed, or there is too little memory for one.
 pub async fn sample(
     network: &LatentNetwork,
     weights: &LatentWeights,
@@ -221,8 +255,13 @@ pub async fn sample(
     solver: Option<Kind>,
     monitor: &mut Monitor,
 ) -> Result<Vec<f32>> {
-    let latents = latents(network, weights, asked, options, solver, monitor).await?;
-    decoded(network, weights, latents).await
+    let fits = fitting(network, &weights.unet.device(), platform::free_memory())?;
+    let mut values = Vec::new();
+    for together in asked.chunks(fits.unwrap_or(asked.len()).max(1)) {
+        let latents = latents(network, weights, together, options, solver, monitor).await?;
+        values.extend(decoded(network, weights, latents).await?);
+    }
+    Ok(values)
 }
 
 /// The pictures of latents. Values in [0, 1], clamped, [n, c, h, w] flat.

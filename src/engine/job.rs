@@ -129,6 +129,11 @@ pub enum Event {
         id: u64,
         progress: Progress,
     },
+    /// What a person should know of the job, such as what had to be assumed.
+    Note {
+        id: u64,
+        text: String,
+    },
     Live {
         id: u64,
         live: Live,

@@ -7,12 +7,13 @@ use web_time::{Duration, Instant};
 use super::{
     Send,
     job::{Event, Grid, LatentTrainRequest, Live, PromptRequest},
+    safe::Safe,
     session::Session,
 };
 use crate::{
     data::emoji,
     diffusion::latent::{Asked, LatentWeights, sample},
-    error::Result,
+    error::{Error, Result},
     models::{
         card::Training,
         latent::{LatentCard, LatentModel},
@@ -59,7 +60,13 @@ impl Session {
         if let Some(snapshot) = &request.resume {
             trainer.resume(snapshot, monitor).await?;
         }
-        let mut kept = Instant::now();
+        let mut safe = Safe::new(SAFE);
+        let keep = async |trainer: &LatentTrainer| {
+            let snapshot = Arc::new(trainer.snapshot().await?);
+            let model = Arc::new(trainer.result().await?);
+            send(Event::LatentSnapshot { id, snapshot, model });
+            Ok::<_, Error>(())
+        };
         loop {
             let (stage, done, steps) = trainer.progress();
             let (phase, place) = match stage {
@@ -78,13 +85,15 @@ impl Session {
                     send(Event::Live { id, live });
                 }
                 let stop = monitor.advance(1).await;
-                if kept.elapsed() >= SAFE || stop.is_err() {
-                    let snapshot = Arc::new(trainer.snapshot().await?);
-                    let model = Arc::new(trainer.result().await?);
-                    send(Event::LatentSnapshot { id, snapshot, model });
-                    kept = Instant::now();
+                if safe.due() || stop.is_err() {
+                    keep(&trainer).await?;
+                    safe.kept();
                 }
                 stop?;
+            }
+            if safe.behind() {
+                keep(&trainer).await?;
+                safe.kept();
             }
             if !trainer.next_stage(monitor).await? {
                 break;

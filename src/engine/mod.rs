@@ -15,6 +15,7 @@ mod models;
 mod overlap;
 mod prompt;
 mod requests;
+mod safe;
 mod session;
 mod train;
 mod trial;
@@ -38,7 +39,12 @@ async fn serve(session: &mut Session, send: &Send, id: u64, job: Job) {
     };
     // The first use of a kernel compiles it.
     let warming = (session.info.kind != DeviceKind::Cpu).then_some("preparing the GPU");
-    let mut monitor = Monitor::new(id, session.switches.clone(), progress).warming(warming);
+    let note = {
+        let send = send.clone();
+        move |text: &str| send(Event::Note { id, text: text.into() })
+    };
+    let switches = session.switches.clone();
+    let mut monitor = Monitor::new(id, switches, progress).noting(note).warming(warming);
     // It may have been cancelled while it waited.
     let outcome = match monitor.check().await {
         Ok(()) => session.run(id, job, send, &mut monitor).await,

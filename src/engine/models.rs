@@ -105,6 +105,9 @@ impl Session {
         let test = match model.card.architecture.task() {
             Task::Classify => {
                 let test = data::test(&model.card.data)?;
+                if model.card.data.starts_with("folder:") {
+                    data::open(&model.card.data)?.notes.iter().for_each(|note| monitor.note(note));
+                }
                 let [channels, _] = model.network.channels_and_classes();
                 if channels != test.shape.channels {
                     return Err(Error::Request(format!(

@@ -226,6 +226,15 @@ impl Session {
         let data = data::open(&recipe.data)?;
         self.notice(&data);
         fits(&model, &data, recipe)?;
+        if let Some(what) =
+            fingerprint::difference(model.card.fingerprint.as_ref(), data.fingerprint.as_ref())
+        {
+            monitor.note(format!(
+                "{} has changed since {} was trained: {what}; what it is measured on may be what it was \
+                 trained on",
+                recipe.data, recipe.model
+            ));
+        }
         let split = data.split(model.card.split_seed);
         let losses = if by_loss(&recipe.forget) {
             // A wrong request is refused before the losses are taken: any will do for that.

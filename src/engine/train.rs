@@ -8,6 +8,7 @@ use web_time::{Duration, Instant};
 use super::{
     Send,
     job::{Event, Live, TrainRequest},
+    safe::Safe,
     session::Session,
     trial::Trial,
 };
@@ -32,9 +33,6 @@ use crate::{
 const SPLIT_SEED: u64 = 1;
 /// How often a run's state is handed out for safe-keeping.
 const SAFE: Duration = Duration::from_secs(30);
-/// An update that takes nearly as long as a stop is patient is not waited for; less than that, after the
-/// last one, is soon done again.
-const LONG: Duration = Duration::from_secs(3);
 /// Updates between two looks at the loss.
 const LOOK: usize = 20;
 
@@ -88,7 +86,7 @@ impl Session {
             trial = Trial::run(left, monitor, async |_| twin.step()).await?;
         }
         let (before, started) = (trainer.seconds, Instant::now());
-        let (mut kept, first) = (Instant::now(), trainer.step);
+        let mut safe = Safe::new(SAFE);
         let phase = format!("Training {}", preset.name);
         monitor.resume_phase(phase, plan.steps, trainer.step);
         while trainer.step < plan.steps {
@@ -101,21 +99,15 @@ impl Session {
                 let live = Live { step: trainer.step, steps: plan.steps, loss, grid: None };
                 send(Event::Live { id, live });
             }
-            // A stop does not wait for a long update, so that the one before has to be kept.
-            let done = (trainer.step - first).max(1) as u32;
-            if kept.elapsed() >= SAFE || started.elapsed() / done >= LONG {
+            let stop = monitor.advance(1).await;
+            if safe.due() || stop.is_err() {
                 let snapshot = Arc::new(trainer.snapshot().await?);
                 send(Event::Snapshot { id, snapshot });
-                kept = Instant::now();
+                safe.kept();
             }
-            if let Err(stop) = monitor.advance(1).await {
-                let snapshot = Arc::new(trainer.snapshot().await?);
-                send(Event::Snapshot { id, snapshot });
-                return Err(stop);
-            }
+            stop?;
         }
-        if kept.elapsed() >= LONG {
-            // What follows may be stopped, too.
+        if safe.behind() {
             let snapshot = Arc::new(trainer.snapshot().await?);
             send(Event::Snapshot { id, snapshot });
         }

@@ -186,6 +186,7 @@ impl Session {
             mask: mask.as_ref().map(|m| m.report(scored, frozen_changed(m))),
             gap: retrain.as_ref().map(|r| Gap::between(&after.metrics, r)),
             verdict: found,
+            notes: monitor.notes().to_vec(),
             audit: audit.map(Box::new),
             attacks: Vec::new(),
             changed,

@@ -1,6 +1,6 @@
 //! Where a run stands on the forget map: what is left of the forgotten, what is lost of the rest.
 
-use super::verdict::{Evidence, limits};
+use super::verdict::{Evidence, limits, loss};
 use crate::run::report::{Metrics, Report};
 
 /// A point of the forget map, both in percent points; Retrain is near the origin.
@@ -32,17 +32,16 @@ impl Place {
 
     /// How far a run may be from the origin and count as forgotten.
     pub fn allowed(report: &Report) -> Self {
-        let [left, damage] = limits(Evidence::of(report, None).task);
+        let [left, damage] = limits(Evidence::of(report).task);
         Self { left, damage }
     }
 
     fn in_report(report: &Report, m: &Metrics) -> Self {
-        Self::between(&Evidence::of(report, None), m)
+        Self::between(&Evidence::of(report), m)
     }
 
     fn between(evidence: &Evidence, m: &Metrics) -> Self {
-        let before = evidence.before;
-        let lost = (before.RA - m.RA).max(before.TA - m.TA);
+        let (lost, _) = loss(evidence.before, m);
         let aim = evidence.aim().unwrap_or(100.0);
         let beyond = if evidence.counts_seen() { 0.0 } else { m.UA - aim };
         Self { left: (aim - m.UA).max(0.0), damage: lost.max(beyond).max(0.0) }

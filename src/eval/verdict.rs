@@ -74,8 +74,8 @@ pub struct Evidence<'a> {
 }
 
 impl<'a> Evidence<'a> {
-    /// What a report says, with an audit of its own or one that came later.
-    pub fn of(report: &'a Report, audit: Option<&'a Audit>) -> Self {
+    /// What a report says.
+    pub fn of(report: &'a Report) -> Self {
         let all = [Task::Classify, Task::Generate, Task::TextToImage];
         let task = all.into_iter().find(|t| t.name() == report.task);
         Self {
@@ -84,7 +84,7 @@ impl<'a> Evidence<'a> {
             before: &report.before,
             after: &report.after,
             retrain: report.retrain.as_ref(),
-            audit: audit.or(report.audit.as_deref()),
+            audit: report.audit.as_deref(),
             attacks: &report.attacks,
             earlier: &report.earlier,
         }
@@ -109,7 +109,7 @@ impl<'a> Evidence<'a> {
 
     /// The larger loss of RA and TA, in points.
     fn lost(&self) -> f64 {
-        (self.before.RA - self.after.RA).max(self.before.TA - self.after.TA)
+        loss(self.before, self.after).0
     }
 
     /// Whether UA went at least half of the way to the aim: nobody has forgotten by staying as he was.
@@ -132,8 +132,7 @@ pub fn verdict(evidence: &Evidence) -> Verdict {
     let Evidence { task, set, before, after, .. } = *evidence;
     let (aim, whole) = (evidence.aim(), set == Set::Whole);
     let [under, allowed] = limits(task);
-    let (lost_ra, lost_ta) = (before.RA - after.RA, before.TA - after.TA);
-    let (lost, n) = if lost_ra > lost_ta { (lost_ra, after.n[1]) } else { (lost_ta, after.n[2]) };
+    let (lost, n) = loss(before, after);
     let missing = aim.map_or(0.0, |aim| aim - after.UA);
     let (what, rest) = match task {
         Task::Classify => ("of the forget set is still recognised", "accuracy"),
@@ -155,7 +154,10 @@ pub fn verdict(evidence: &Evidence) -> Verdict {
         }
     };
     let back = ways(evidence);
-    let label = if missing > under || (lost <= allowed && !evidence.moved()) {
+    let few = too_few(after);
+    let label = if few.is_some() {
+        VerdictLabel::TooFew
+    } else if missing > under || (lost <= allowed && !evidence.moved()) {
         VerdictLabel::UnderForgot
     } else if lost > allowed || (!whole && -missing > 2.0 * UNDER) {
         VerdictLabel::OverForgot
@@ -171,7 +173,8 @@ pub fn verdict(evidence: &Evidence) -> Verdict {
         _ => String::new(),
     };
     let back: String = back.iter().map(|[how, figures]| format!("; {how} ({figures})")).collect();
-    let why = format!("{left}; {damage}{aimed}{already}{back}");
+    let few = few.map_or(String::new(), |n| format!("too few pictures to judge by (n = {n}); "));
+    let why = format!("{few}{left}; {damage}{aimed}{already}{back}");
     match returned(evidence) {
         None => Verdict { label, why },
         Some(back) => {
@@ -179,7 +182,11 @@ pub fn verdict(evidence: &Evidence) -> Verdict {
             let (now, was, n) = (back.after, back.before, grouped(back.n));
             let back =
                 format!("{what}, forgotten earlier, is back: UA {now:.1}, was {was:.1} (n = {n})");
-            Verdict { label: VerdictLabel::UnderForgot, why: format!("{back}; {why}") }
+            let label = match label {
+                VerdictLabel::TooFew => label,
+                _ => VerdictLabel::UnderForgot,
+            };
+            Verdict { label, why: format!("{back}; {why}") }
         }
     }
 }
@@ -199,6 +206,10 @@ pub fn headline(evidence: &Evidence, label: VerdictLabel) -> String {
             Some([how, _]) => format!("Hidden: {how}"),
             None => "Hidden".into(),
         },
+        VerdictLabel::TooFew => {
+            let n = too_few(evidence.after).unwrap_or_default();
+            format!("Too few pictures to judge by (n = {n})")
+        }
     }
 }
 
@@ -236,10 +247,23 @@ fn short(value: f64) -> String {
     if value.abs() < 9.95 { format!("{value:.1}") } else { format!("{value:.0}") }
 }
 
-/// The pictures behind the scantiest of UA, RA and TA, where they are too few to judge by.
+/// The pictures behind UA, or behind both RA and TA, where they are too few to judge by.
 pub fn too_few(m: &Metrics) -> Option<usize> {
-    // Nothing was measured where there is nothing: a text-to-image run may have no other style.
-    m.n.into_iter().filter(|n| *n > 0).min().filter(|n| *n < FEW)
+    let [forgotten, retained, test] = m.n;
+    [forgotten, retained.max(test)].into_iter().min().filter(|n| *n < FEW)
+}
+
+/// Points of RA and of TA that were lost, the larger loss, and the pictures behind it; a figure with too few
+/// of them says nothing, where the other says more.
+pub fn loss(before: &Metrics, after: &Metrics) -> (f64, usize) {
+    let ra = (before.RA - after.RA, after.n[1]);
+    let ta = (before.TA - after.TA, after.n[2]);
+    match (ra.1 < FEW, ta.1 < FEW) {
+        (true, false) => ta,
+        (false, true) => ra,
+        _ if ra.0 > ta.0 => ra,
+        _ => ta,
+    }
 }
 
 /// A way in which the forgotten comes back, and its figures.
@@ -302,7 +326,7 @@ pub struct Versus {
 /// Holds a run of the method `name` against its random-mask control, by what each forgets and what
 /// each keeps; `None` where too few pictures were looked at.
 pub fn versus(name: &str, run: &Report, control: &Report) -> Option<Versus> {
-    let (ours, other) = (Evidence::of(run, None), Evidence::of(control, None));
+    let (ours, other) = (Evidence::of(run), Evidence::of(control));
     let (a, b) = (ours.after, other.after);
     if too_few(a).or(too_few(b)).is_some() {
         return None;
@@ -427,6 +451,7 @@ mod tests {
         );
         assert_eq!(gain(0.0, [100.0, 100.0], 1_000), 0.0);
         assert_eq!(too_few(&Metrics { n: [1, 9, 9], ..Metrics::default() }), Some(1));
+        assert_eq!(too_few(&Metrics { n: [54, 162, 18], ..Metrics::default() }), None);
         assert_eq!(too_few(&Metrics { n: [40, 360, 0], ..Metrics::default() }), None);
     }
 

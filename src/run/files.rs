@@ -25,8 +25,17 @@ pub fn home() -> Result<PathBuf> {
 
 /// Where finished work goes that cannot be written where it was asked for, the better place first.
 pub fn places() -> Vec<PathBuf> {
-    let places = home().into_iter().chain([std::env::temp_dir().join("salun")]);
+    let places = home().into_iter().chain([std::env::temp_dir().join(temporary())]);
     places.map(|place| place.join("recovered")).collect()
+}
+
+/// The program's folder among the temporary ones, which all users of a machine share.
+fn temporary() -> String {
+    #[cfg(unix)]
+    // SAFETY: asks who runs the program.
+    return format!("salun-{}", unsafe { libc::getuid() });
+    #[cfg(not(unix))]
+    return "salun".into();
 }
 
 /// Largest file that is read.

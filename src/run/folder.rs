@@ -30,8 +30,10 @@ pub fn write(run: &Run, dir: &Path, force: bool) -> Result<PathBuf> {
 /// # Errors
 /// It cannot be written.
 pub fn write_free(run: &Run, within: &Path) -> Result<PathBuf> {
-    let place = output::free(within, &bundle::name(run), "");
-    Output::folder(&place, Kind::Run, false)?.write_here(contents(run)?)
+    let files = contents(run)?;
+    output::first(output::counted(within, &bundle::name(run), ""), |place| {
+        Output::folder(place, Kind::Run, false)?.write_here(&files)
+    })
 }
 
 /// Refuses a folder whose files are not those that its report was written with. A report that was written

@@ -30,6 +30,9 @@ pub struct Report {
     pub gap: Option<Gap>,
     pub seconds: Seconds,
     pub verdict: Verdict,
+    /// What a person should know of the run, such as what had to be assumed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
     /// What the model still holds; where it was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub audit: Option<Box<Audit>>,
@@ -180,6 +183,8 @@ pub enum VerdictLabel {
     UnderForgot,
     OverForgot,
     Hidden,
+    /// Nothing can be said: too few pictures are behind the figures.
+    TooFew,
 }
 
 impl VerdictLabel {
@@ -190,6 +195,7 @@ impl VerdictLabel {
             Self::UnderForgot => "under-forgot",
             Self::OverForgot => "over-forgot",
             Self::Hidden => "hidden",
+            Self::TooFew => "none",
         }
     }
 }

@@ -2,10 +2,7 @@
 
 use std::{ops::Range, path::PathBuf, sync::Arc};
 
-use crate::{
-    engine::job::{Grid, Live, Run},
-    run::{audit::Audit, report::Verdict},
-};
+use crate::engine::job::{Grid, Live, Run};
 
 /// A run that was asked for.
 #[derive(Debug, Clone)]
@@ -19,10 +16,6 @@ pub struct Attempt {
     /// Pictures by the number of updates before them; step 0 is the unchanged model.
     pub snapshots: Vec<(usize, Arc<Grid>)>,
     pub run: Option<Arc<Run>>,
-    /// What the model still holds, once that was looked for.
-    pub audit: Option<Arc<Audit>>,
-    /// What came of the run, and of its audit.
-    pub verdict: Option<Verdict>,
     pub cancelled: bool,
     /// Where the run was saved.
     pub saved: Option<PathBuf>,
@@ -72,8 +65,6 @@ impl Attempt {
             steps: 0,
             snapshots: vec![(0, before)],
             run: None,
-            audit: None,
-            verdict: None,
             cancelled: false,
             saved: None,
         }
@@ -92,8 +83,6 @@ impl Attempt {
     pub fn finish(&mut self, run: Arc<Run>) {
         self.steps = self.steps.max(run.log.len());
         self.snapshots.push((self.steps, run.after.clone()));
-        self.audit = run.report.audit.clone().map(Arc::from);
-        self.verdict = Some(run.report.verdict.clone());
         self.run = Some(run);
     }
 

@@ -57,7 +57,21 @@ fn content_ui(studio: &mut Studio, ui: &mut Ui) {
             ui.spacing_mut().item_spacing.y = 4.0;
             how_ui(&mut studio.state, ui);
         });
+        notes_ui(&studio.state, ui);
     });
+}
+
+/// What a person should know of the model and its runs.
+fn notes_ui(state: &State, ui: &mut Ui) {
+    let mut notes = state.notes().peekable();
+    if notes.peek().is_none() {
+        return;
+    }
+    ui.add_space(8.0);
+    ui.heading("Notes");
+    for note in notes {
+        ui.label(RichText::new(note).small());
+    }
 }
 
 /// `appears`: whether the field for a prompt was not there a frame ago.

@@ -14,7 +14,7 @@ use crate::{
     engine::job::{Attack, Grid, Opened, PromptPane, Run, Shelf},
     eval::verdict::{Evidence, verdict},
     models::{Task, registry},
-    run::{audit::Audit, budget::Budget, link::Link, recipe::Recipe},
+    run::{audit::Audit, budget::Budget, link::Link, recipe::Recipe, report::Report},
     saliency::overlap::Overlap,
 };
 
@@ -83,6 +83,8 @@ pub struct Session {
     pub task: Task,
     /// The model's name, or its file.
     pub model: String,
+    /// What a person should know of the model and its runs, as the engine told it.
+    pub notes: Vec<String>,
     /// What a link asks for once the model is open.
     pub wanted: Option<Link>,
     /// Where a link holds the timeline once the run is done.
@@ -116,6 +118,7 @@ impl Session {
         Self {
             task,
             model: registry::first(task).into(),
+            notes: Vec::new(),
             wanted: None,
             at: None,
             opened: None,
@@ -241,29 +244,28 @@ impl Session {
         attacks.extend(found);
         let mut report = run.report.clone();
         report.attacks = attacks.iter().map(|a| a.report.clone()).collect();
-        report.verdict = verdict(&Evidence::of(&report, None));
-        let verdict = report.verdict.clone();
-        self.history.judge(&run, &verdict);
-        let fresh = Arc::new(Run { attacks, report, ..Run::clone(&run) });
-        let is_it = |a: &&mut Attempt| a.run.as_ref().is_some_and(|r| Arc::ptr_eq(r, &run));
-        for attempt in self.all_attempts().filter(is_it) {
-            attempt.run = Some(fresh.clone());
-            attempt.verdict = Some(verdict.clone());
-            attempt.saved = None;
-        }
-        Some(fresh)
+        Some(self.examined(&run, Run { attacks, report, ..Run::clone(&run) }))
     }
 
-    /// Takes in the audit of a shown run, and the verdict that follows.
-    pub fn audited(&mut self, arm: Arm, audit: Arc<Audit>) {
-        let Some(run) = self.attempt(arm).and_then(|a| a.run.clone()) else { return };
-        let verdict = verdict(&Evidence::of(&run.report, Some(&audit)));
-        self.history.judge(&run, &verdict);
-        let is_it = |a: &&mut Attempt| a.run.as_ref().is_some_and(|r| Arc::ptr_eq(r, &run));
+    /// Takes in the audit of a shown run, and the verdict that follows; the run as it is now.
+    pub fn audited(&mut self, arm: Arm, audit: Box<Audit>) -> Option<Arc<Run>> {
+        let run = self.attempt(arm)?.run.clone()?;
+        let report = Report { audit: Some(audit), ..run.report.clone() };
+        Some(self.examined(&run, Run { report, ..Run::clone(&run) }))
+    }
+
+    /// Puts a run of which more is known now in the place of itself; it is another to be saved.
+    fn examined(&mut self, run: &Arc<Run>, mut fresh: Run) -> Arc<Run> {
+        let verdict = verdict(&Evidence::of(&fresh.report));
+        fresh.report.verdict = verdict.clone();
+        let fresh = Arc::new(fresh);
+        self.history.judge(run, &verdict);
+        let is_it = |a: &&mut Attempt| a.run.as_ref().is_some_and(|r| Arc::ptr_eq(r, run));
         for attempt in self.all_attempts().filter(is_it) {
-            attempt.audit = Some(audit.clone());
-            attempt.verdict = Some(verdict.clone());
+            attempt.run = Some(fresh.clone());
+            attempt.saved = None;
         }
+        fresh
     }
 
     /// The shown attempts, and those that can be shown again.

@@ -12,9 +12,9 @@ use super::{
 };
 use crate::{
     engine::job::Run,
-    eval::verdict::{Evidence, Versus, headline, too_few, versus},
+    eval::verdict::{Evidence, Versus, headline, versus},
     models::Task,
-    run::report::{Metrics, Report, Verdict, VerdictLabel},
+    run::report::{Metrics, Report, VerdictLabel},
 };
 
 /// Size of the verdict, in points.
@@ -90,12 +90,10 @@ fn more_ui(free: bool, ui: &mut Ui) -> bool {
         .clicked()
 }
 
-/// A verdict as a word and its colour; grey where too few pictures are behind it.
+/// A verdict as a word and its colour.
 pub fn word(report: &Report, palette: &Palette) -> (&'static str, Color32) {
-    match too_few(&report.after) {
-        Some(_) => ("Too few pictures", palette.weak),
-        None => (words::verdict(report.verdict.label), color(report.verdict.label, palette)),
-    }
+    let label = report.verdict.label;
+    (words::verdict(label), color(label, palette))
 }
 
 /// The colour of a verdict.
@@ -104,6 +102,7 @@ fn color(label: VerdictLabel, palette: &Palette) -> Color32 {
         VerdictLabel::Forgot => palette.good,
         VerdictLabel::UnderForgot | VerdictLabel::Hidden => palette.caution,
         VerdictLabel::OverForgot => palette.bad,
+        VerdictLabel::TooFew => palette.weak,
     }
 }
 
@@ -137,9 +136,7 @@ fn look_ui(look: &Look, ui: &mut Ui) {
 
 fn result_ui(session: &Session, attempt: &Attempt, run: &Run, ui: &mut Ui) {
     let report = &run.report;
-    if let Some(verdict) = &attempt.verdict {
-        verdict_ui(attempt, report, verdict, ui);
-    }
+    verdict_ui(report, ui);
     if session.scrub.is_some_and(|held| held < attempt.steps) {
         look_ui(&attempt.look_at(session.scrub, &session.forgotten()), ui);
         ui.label(RichText::new("Measured at the end").small().weak());
@@ -152,15 +149,11 @@ fn result_ui(session: &Session, attempt: &Attempt, run: &Run, ui: &mut Ui) {
 }
 
 /// The verdict as a heading, and what it rests on, a line each.
-fn verdict_ui(attempt: &Attempt, report: &Report, verdict: &Verdict, ui: &mut Ui) {
+fn verdict_ui(report: &Report, ui: &mut Ui) {
+    let verdict = &report.verdict;
     let palette = theme::palette(ui);
-    let (text, color) = match too_few(&report.after) {
-        Some(n) => (format!("Too few pictures to judge (n = {n})"), palette.weak),
-        None => {
-            let evidence = Evidence::of(report, attempt.audit.as_deref());
-            (headline(&evidence, verdict.label), color(verdict.label, palette))
-        }
-    };
+    let text = headline(&Evidence::of(report), verdict.label);
+    let color = color(verdict.label, palette);
     let heading = RichText::new(words::line(&text)).size(LARGE).color(color);
     ui.add(Label::new(heading).wrap());
     // Before the evidence, which may be long: whether it is 0 is to be seen without scrolling.

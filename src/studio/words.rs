@@ -65,6 +65,7 @@ pub fn verdict(label: VerdictLabel) -> &'static str {
         VerdictLabel::UnderForgot => "Under-forgot",
         VerdictLabel::OverForgot => "Over-forgot",
         VerdictLabel::Hidden => "Hidden",
+        VerdictLabel::TooFew => "Too few pictures",
     }
 }
 

@@ -86,7 +86,7 @@ pub fn run(args: &Args, common: &Common) -> Result<()> {
                 let so_far = || {
                     latent_state::write(&state, &asked, snapshot, &log)?;
                     Output::folder(&so_far, Kind::Pipeline, true)?
-                        .write_here(folder::write(model, Precision::Full)?)
+                        .write_here(&folder::write(model, Precision::Full)?)
                 };
                 if print::or_later(so_far()) {
                     kept = Some(snapshot.step);

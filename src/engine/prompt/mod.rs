@@ -212,9 +212,10 @@ impl Session {
             seed: recipe.seed,
             protocol: recipe.protocol(),
             version: env!("CARGO_PKG_VERSION").into(),
+            notes: monitor.notes().to_vec(),
             files: Default::default(),
         };
-        report.verdict = verdict(&Evidence::of(&report, None));
+        report.verdict = verdict(&Evidence::of(&report));
         let change = Change::between(&model.unet, &unet);
         let mut card = model.card.clone();
         if let Some(card) = &mut card {

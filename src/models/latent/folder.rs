@@ -431,12 +431,3 @@ impl Files for OnDisk {
         self.0.clone()
     }
 }
-
-/// Bytes of main memory that are free, where the system tells.
-#[cfg(not(target_arch = "wasm32"))]
-pub fn free_memory() -> Option<u64> {
-    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
-    let line = text.lines().find_map(|l| l.strip_prefix("MemAvailable:"))?;
-    let kib: u64 = line.trim().trim_end_matches("kB").trim().parse().ok()?;
-    Some(kib << 10)
-}

@@ -152,14 +152,30 @@ impl Attention {
         let q = split(self.q.forward(pass, x));
         let k = split(self.k.forward(pass, context.clone()));
         let v = split(self.v.forward(pass, context));
-        let mut scores = q.matmul(k.swap_dims(2, 3)) * (depth as f32).powf(-0.5);
-        if let Some(mask) = mask {
-            scores = scores + mask.clone();
-        }
-        let mixed = activation::softmax(scores, 3).matmul(v);
+        let (k, scale) = (k.swap_dims(2, 3), (depth as f32).powf(-0.5));
+        let s = k.dims()[3];
+        let mix = |from: usize, to: usize| {
+            let q = q.clone().slice([0..n, 0..self.heads, from..to, 0..depth]);
+            let mut scores = q.matmul(k.clone()) * scale;
+            if let Some(mask) = mask {
+                scores = scores + mask.clone().slice([0..1, 0..1, from..to, 0..s]);
+            }
+            activation::softmax(scores, 3).matmul(v.clone())
+        };
+        let rows = (SCORES / (n * self.heads * s)).max(1);
+        let mixed = if rows >= t {
+            mix(0, t)
+        } else {
+            // Queries do not depend on each other.
+            let parts = (0..t).step_by(rows).map(|from| mix(from, t.min(from + rows)));
+            Tensor::cat(parts.collect(), 2)
+        };
         self.out.forward(pass, mixed.swap_dims(1, 2).reshape([n, t, c]))
     }
 }
+
+/// Scores that an attention holds at once: as many bytes as a GPU can bind at the least.
+const SCORES: usize = (128 << 20) / 4;
 
 /// [n, c, h, w] to the tokens [n, h · w, c].
 pub fn tokens(x: Tensor<4>) -> Tensor<3> {

@@ -27,7 +27,12 @@ use super::{
 use crate::{
     diffusion::scheduler::SchedulerConfig,
     error::{Error, Result},
+    platform,
 };
+
+/// Tensors of a level's size that a transformer's block holds at once: eight of its GEGLU, four of its
+/// product, and what goes round it. A residual block of the decoder has half as many.
+const WORKING: u64 = 16;
 
 /// A text-to-image model without its weights.
 #[derive(Debug, Clone)]
@@ -63,6 +68,27 @@ impl LatentNetwork {
     pub fn latent_shape(&self) -> [usize; 3] {
         let side = self.unet.config.sample_size;
         [self.vae.config.latent_channels, side, side]
+    }
+
+    /// Bytes of memory that a picture takes while it is drawn with guidance, beside the weights: the
+    /// most of the U-Net's and of the decoder's passes, attention in tiles (`layers`).
+    pub fn drawing(&self) -> u64 {
+        let unet = &self.unet.config;
+        let skips = unet.layers_per_block as u64 + 1;
+        // Values at each level of the U-Net and of the decoder, finest first.
+        let values = |side: usize, widths: &[usize]| -> Vec<u64> {
+            let side = |level| (side >> level) as u64;
+            widths.iter().enumerate().map(|(i, &c)| c as u64 * side(i) * side(i)).collect()
+        };
+        let levels = values(unet.sample_size, &unet.block_out_channels);
+        let finest = levels.iter().max().copied().unwrap_or(0);
+        let unet = 2 * (skips * levels.iter().sum::<u64>() + WORKING * finest);
+        let vae = &self.vae.config;
+        let levels = values(self.picture_shape()[1], &vae.block_out_channels);
+        // A level begins with what the coarser one before it had, twice as large.
+        let enlarged = levels.iter().skip(1).map(|n| 4 * n).max().unwrap_or(0);
+        let decoder = WORKING / 2 * levels.into_iter().max().unwrap_or(0).max(enlarged);
+        4 * unet.max(decoder)
     }
 
     /// Refuses pictures of another size than the model's own.
@@ -162,5 +188,5 @@ fn on_disk(name: &str) -> Result<LatentModel> {
         let reason = "is not a folder; a text-to-image model is a diffusers folder";
         return Err(Error::file(path, reason));
     }
-    folder::read(&folder::OnDisk(path.into()), folder::free_memory())
+    folder::read(&folder::OnDisk(path.into()), platform::free_memory())
 }

@@ -1,20 +1,25 @@
 //! Outputs that are whole or not there: written under temporary names beside theirs, which they get at
 //! the end, in one step each. What a person keeps under the same name is never replaced.
 
+mod carry;
+mod free;
 mod kind;
+mod made;
 mod names;
 mod temp;
 
 use std::{
-    ffi::OsString,
     fs::{self, OpenOptions},
     io::{self, ErrorKind},
     path::{Path, PathBuf},
 };
 
+pub use free::{counted, first, move_free};
 pub use kind::{Kind, SUMS};
-use temp::Temp;
+pub use made::Made;
 pub use temp::{clear, clear_own};
+
+use temp::Temp;
 
 use super::files;
 use crate::error::{Error, Result};
@@ -114,8 +119,8 @@ impl Output {
     ///
     /// # Errors
     /// As [`Output::done`], or it cannot be written.
-    pub fn write_here(self, files: Files) -> Result<PathBuf> {
-        self.fill(&[files]).map_err(|e| Error::write(&self.asked, e))?;
+    pub fn write_here(self, files: &Files) -> Result<PathBuf> {
+        self.fill(std::slice::from_ref(files)).map_err(|e| Error::write(&self.asked, e))?;
         self.done()
     }
 
@@ -165,23 +170,16 @@ impl Output {
         Err(Error::write(&self.asked, error))
     }
 
-    /// Writes the same to the first free name that is like `target`: `run`, `run-2`, `run-3`.
-    fn again(&self, target: &Path, contents: &[Files]) -> io::Result<PathBuf> {
-        fs::create_dir_all(target.parent().unwrap_or(Path::new(".")))?;
+    /// Writes the same to the first free name that is like `target`.
+    fn again(&self, target: &Path, contents: &[Files]) -> Result<PathBuf> {
+        let around = target.parent().unwrap_or(Path::new("."));
+        fs::create_dir_all(around).map_err(|e| Error::write(target, e))?;
         let besides: Vec<_> = self.besides.iter().map(|(part, name)| (part.kind, *name)).collect();
-        for n in 1..1000 {
-            let target = numbered(target, n, self.main.kind.folder());
-            let other = match Self::files(&target, self.main.kind, &besides, false) {
-                Ok(other) => other,
-                Err(Error::Exists(_)) => continue,
-                Err(error) => return Err(io::Error::other(error)),
-            };
-            match other.fill(contents).and_then(|()| other.commit()) {
-                Err(e) if e.kind() == ErrorKind::AlreadyExists => {}
-                outcome => return outcome.map(|()| target),
-            }
-        }
-        Err(ErrorKind::AlreadyExists.into())
+        free::first(free::numbered(target, self.main.kind), |target| {
+            let other = Self::files(target, self.main.kind, &besides, false)?;
+            other.fill(contents).map_err(|e| Error::write(target, e))?;
+            other.done()
+        })
     }
 
     fn parts(&self) -> impl Iterator<Item = &Part> {
@@ -259,59 +257,10 @@ impl Part {
             outcome => return outcome,
         }
         self.kind.replaces(target).map_err(io::Error::other)?;
-        carry(self.kind, target, temp)?;
+        carry::over(self.kind, target, temp)?;
         // The old one is then the temporary one, which goes when this is dropped.
         names::exchange(temp, target, &self.temp.aside())
     }
-}
-
-/// Takes over into a new folder what is in the old one and is not of what commands write there.
-fn carry(kind: Kind, old: &Path, new: &Path) -> io::Result<()> {
-    // A run of the demo that was not made again stays whole.
-    let made: Vec<_> = listed(new)?.into_iter().map(|(name, _)| name).collect();
-    let again = |name: &Path| kind != Kind::Demo || made.iter().any(|m| name.starts_with(m));
-    let mut folders = vec![PathBuf::new()];
-    while let Some(within) = folders.pop() {
-        for (name, folder) in listed(&old.join(&within))? {
-            let name = within.join(name);
-            if folder {
-                folders.push(name);
-            } else if !(kind.writes(&name) && again(&name)) {
-                let to = new.join(&name);
-                if let Some(folder) = to.parent() {
-                    fs::create_dir_all(folder)?;
-                }
-                copy(&old.join(&name), &to)?;
-            }
-        }
-    }
-    Ok(())
-}
-
-/// The names in a folder, and which of them are folders.
-fn listed(folder: &Path) -> io::Result<Vec<(OsString, bool)>> {
-    let entry = |entry: io::Result<fs::DirEntry>| {
-        let entry = entry?;
-        Ok((entry.file_name(), entry.file_type()?.is_dir()))
-    };
-    fs::read_dir(folder)?.map(entry).collect()
-}
-
-/// A second name for a file, or a copy where there can be none.
-fn copy(from: &Path, to: &Path) -> io::Result<()> {
-    match fs::hard_link(from, to) {
-        Ok(()) => return Ok(()),
-        Err(e) if e.kind() == ErrorKind::AlreadyExists => {
-            let reason = format!("'{}' is in the way", from.display());
-            return Err(io::Error::new(ErrorKind::InvalidInput, reason));
-        }
-        Err(_) => {}
-    }
-    #[cfg(unix)]
-    if fs::symlink_metadata(from)?.is_symlink() {
-        return std::os::unix::fs::symlink(fs::read_link(from)?, to);
-    }
-    fs::copy(from, to).map(drop)
 }
 
 /// Where a path leads, through symbolic links: an output is written through them.
@@ -343,102 +292,12 @@ fn refused(target: &Path, error: io::Error) -> Error {
     Error::file(target, reason)
 }
 
-/// `run` for 1, then `run-2`; a file keeps its ending.
-fn numbered(path: &Path, n: usize, folder: bool) -> PathBuf {
-    if n == 1 {
-        return path.into();
-    }
-    let (stem, end) =
-        if folder { (path.file_name(), None) } else { (path.file_stem(), path.extension()) };
-    let mut name = stem.unwrap_or_default().to_owned();
-    name.push(format!("-{n}"));
-    if let Some(end) = end {
-        name.push(".");
-        name.push(end);
-    }
-    path.with_file_name(name)
-}
-
 /// Waits until a file, or every file of a folder, is on the disk.
 fn kept(path: &Path) -> io::Result<()> {
     if path.is_dir() {
         return fs::read_dir(path)?.try_for_each(|entry| kept(&entry?.path()));
     }
     OpenOptions::new().append(true).open(path)?.sync_all()
-}
-
-/// Folders that were made for an output; those that stay empty go when this is dropped.
-#[derive(Debug)]
-pub struct Made(Vec<PathBuf>);
-
-impl Made {
-    /// Makes a folder, and those around it that are not there.
-    ///
-    /// # Errors
-    /// One of them cannot be made.
-    pub fn folders(path: &Path) -> Result<Self> {
-        let missing = path.ancestors().take_while(|p| !p.as_os_str().is_empty() && !p.exists());
-        let made = Self(missing.map(Path::to_path_buf).collect());
-        fs::create_dir_all(path).map_err(|e| Error::file(path, format!("cannot be made ({e})")))?;
-        Ok(made)
-    }
-}
-
-impl Drop for Made {
-    fn drop(&mut self) {
-        // Only an empty folder can be removed so.
-        self.0.iter().take_while(|path| fs::remove_dir(path).is_ok()).count();
-    }
-}
-
-/// The first free name in a folder: `stem-1`, `stem-2`, each with the ending.
-pub fn free(within: &Path, stem: &str, end: &str) -> PathBuf {
-    let mut places = (1..).map(|n| within.join(format!("{stem}-{n}{end}")));
-    places.find(|p| fs::symlink_metadata(p).is_err()).unwrap_or_else(|| within.join(stem))
-}
-
-/// Moves a folder to a name, or to the first free one that is like it, and says where it is.
-///
-/// # Errors
-/// It cannot be written there; it is still where it was.
-pub fn move_free(from: &Path, to: &Path) -> Result<PathBuf> {
-    for n in 1..1000 {
-        let place = numbered(to, n, true);
-        match names::take(from, &place) {
-            Ok(()) => return Ok(place),
-            Err(e) if e.kind() == ErrorKind::AlreadyExists => {}
-            // On another disk.
-            Err(e) if e.kind() == ErrorKind::CrossesDevices => {
-                let copy = match Output::folder(&place, Kind::Run, false) {
-                    Err(Error::Exists(_)) => continue,
-                    copy => copy?,
-                };
-                copied(from, copy.path()).map_err(|e| Error::write(&place, e))?;
-                match copy.done() {
-                    Err(Error::Exists(_)) => continue,
-                    done => done?,
-                };
-                temp::remove(from);
-                return Ok(place);
-            }
-            Err(e) => return Err(Error::write(&place, e)),
-        }
-    }
-    Err(Error::Exists(to.into()))
-}
-
-/// Copies what is in a folder into another.
-fn copied(from: &Path, to: &Path) -> io::Result<()> {
-    for (name, folder) in listed(from)? {
-        let (from, to) = (from.join(&name), to.join(&name));
-        if folder {
-            fs::create_dir_all(&to)?;
-            copied(&from, &to)?;
-        } else {
-            fs::copy(from, to)?;
-        }
-    }
-    Ok(())
 }
 
 /// Replaces a file of the program's own in one step.

@@ -15,8 +15,12 @@ pub fn take(from: &Path, to: &Path) -> io::Result<()> {
         Some(outcome) => outcome,
         // Without such a step the name is reserved first, and what reserves it is replaced.
         None if from.is_dir() => {
-            #[cfg(unix)]
-            fs::create_dir(to)?;
+            // What is there is replaced on Unix only where it is an empty folder.
+            match cfg!(unix) {
+                true => fs::create_dir(to)?,
+                false if to.exists() => return Err(ErrorKind::AlreadyExists.into()),
+                false => {}
+            }
             fs::rename(from, to)
         }
         None => match fs::hard_link(from, to) {

@@ -3,7 +3,7 @@
 
 use std::{
     ffi::{OsStr, OsString},
-    fs::{self, File, OpenOptions, TryLockError},
+    fs::{self, File, OpenOptions},
     io::{self, ErrorKind},
     path::{Path, PathBuf},
     sync::{Mutex, MutexGuard, PoisonError},
@@ -52,11 +52,8 @@ impl Temp {
                 made => made?,
             };
             // Between the two steps another process may have taken it for left behind.
-            let lost = match lock.as_ref().map(File::try_lock) {
-                Some(Err(TryLockError::WouldBlock)) => true,
-                _ => !path.exists(),
-            };
-            if !lost {
+            let held = lock.as_ref().is_none_or(hold);
+            if held && path.exists() {
                 own().push(path.clone());
                 return Ok(Self { path, _lock: lock });
             }
@@ -108,11 +105,36 @@ fn beside(target: &Path, middle: &str, end: &str) -> PathBuf {
     target.with_file_name(name)
 }
 
+/// Holds a file of this process's own; `false` where another process does.
+#[cfg(not(windows))]
+fn hold(file: &File) -> bool {
+    !matches!(file.try_lock(), Err(fs::TryLockError::WouldBlock))
+}
+
+/// A file that no process holds; where that cannot be told there is none.
+#[cfg(not(windows))]
+fn unheld(path: &Path) -> Option<File> {
+    File::open(path).ok().filter(|file| file.try_lock().is_ok())
+}
+
+/// A lock would keep this process itself from writing: that the file is open says enough.
+#[cfg(windows)]
+fn hold(_: &File) -> bool {
+    true
+}
+
+/// A file that no process has open.
+#[cfg(windows)]
+fn unheld(path: &Path) -> Option<File> {
+    use std::os::windows::fs::OpenOptionsExt;
+    const FILE_SHARE_DELETE: u32 = 4;
+    OpenOptions::new().read(true).share_mode(FILE_SHARE_DELETE).open(path).ok()
+}
+
 /// Whether dead processes left something beside `target`, and no living one is writing it.
 pub fn abandoned(target: &Path) -> bool {
-    let free = |path: &Path| File::open(path).is_ok_and(|f| f.try_lock().is_ok());
     let left = left(target);
-    !left.is_empty() && left.iter().all(|(path, _)| free(path))
+    !left.is_empty() && left.iter().all(|(path, _)| unheld(path).is_some())
 }
 
 /// Whether anything has a temporary name beside `target`.
@@ -124,11 +146,7 @@ pub fn any(target: &Path) -> bool {
 /// aside comes back where nothing has its name.
 pub fn clear(target: &Path) {
     for (path, end) in left(target) {
-        // Where a lock cannot be had there is no telling, and it stays.
-        let Ok(lock) = File::open(&path) else { continue };
-        if lock.try_lock().is_err() {
-            continue;
-        }
+        let Some(_lock) = unheld(&path) else { continue };
         if end == OLD && fs::symlink_metadata(target).is_err() {
             let _ = fs::rename(&path, target);
         } else {

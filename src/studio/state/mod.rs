@@ -57,6 +57,8 @@ pub struct Work {
     pub progress: Option<Progress>,
     pub paused: bool,
     pub cancelling: bool,
+    /// What the engine told of it that a person should know.
+    notes: Vec<String>,
     started: Instant,
 }
 
@@ -99,6 +101,12 @@ impl State {
         };
         state.open();
         state
+    }
+
+    /// What a person should know of the model, its runs and the work under way.
+    pub fn notes(&self) -> impl Iterator<Item = &String> {
+        let now = self.work.iter().flat_map(|work| &work.notes);
+        self.session().notes.iter().chain(now)
     }
 
     /// The shown task's session.
@@ -264,6 +272,7 @@ impl State {
             progress: None,
             paused: false,
             cancelling: false,
+            notes: Vec::new(),
             started: Instant::now(),
         });
         self.backend.pause(false);

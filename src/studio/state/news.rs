@@ -27,6 +27,11 @@ impl State {
                     work.progress = Some(progress);
                 }
             }
+            Event::Note { id, text } => {
+                if let Some(work) = self.heard(id) {
+                    work.notes.push(text);
+                }
+            }
             Event::Live { id, live } => {
                 if let Some(Kind::Unlearn(arm)) = self.heard(id).map(|w| w.kind)
                     && let Some(attempt) = self.session_mut().attempt_mut(arm)
@@ -80,6 +85,12 @@ impl State {
     fn done(&mut self, work: Work, outcome: Outcome) {
         let session = self.session_mut();
         session.rough = None;
+        if matches!(work.kind, Kind::Open(_) | Kind::Import) {
+            session.notes.clear();
+        }
+        let new = work.notes.into_iter().filter(|note| !session.notes.contains(note));
+        let new: Vec<_> = new.collect();
+        session.notes.extend(new);
         match (work.kind, outcome) {
             (Kind::Open(_), Outcome::Opened(opened)) => {
                 session.opened = Some(opened);
@@ -114,10 +125,11 @@ impl State {
             }
             (Kind::Browse, Outcome::Browsed(shelf)) => session.shelf = Some(shelf),
             (Kind::Audit(arm), Outcome::Audited(audited)) => {
-                session.audited(arm, Arc::new(audited.audit));
+                // With it, or with attacks, it is another run to be saved.
+                let run = session.audited(arm, Box::new(audited.audit));
+                self.finished.extend(run);
             }
             (Kind::Attack(arm, _), Outcome::Attacked(attacked)) => {
-                // With them it is another run to be saved.
                 let run = session.attacked(arm, attacked.attacks);
                 self.finished.extend(run);
             }

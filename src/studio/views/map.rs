@@ -154,7 +154,7 @@ pub fn chart_ui(session: &Session, ui: &mut Ui, size: Vec2) -> Option<usize> {
     let places: Vec<Place> =
         entries.iter().flat_map(|e| e.reports.iter().flatten()).map(Place::of).collect();
     let most = |of: fn(&Place) -> f64| places.iter().map(of).fold(8.0, f64::max) * 1.1;
-    let seen = reports().all(|r| Evidence::of(r, None).counts_seen());
+    let seen = reports().all(|r| Evidence::of(r).counts_seen());
     let left = if seen { "still recognised, %" } else { "UA below the aim, points" };
     let axes = [
         Axis {

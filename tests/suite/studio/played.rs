@@ -412,6 +412,7 @@ pub fn run(recipe: Recipe) -> Run {
         seed: recipe.seed,
         protocol: recipe.protocol(),
         version: "0.1.0".into(),
+        notes: Vec::new(),
         files: Default::default(),
     };
     let card = Card {

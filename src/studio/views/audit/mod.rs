@@ -16,8 +16,7 @@ use crate::{
     models::Task,
     run::audit::Audit,
     studio::{
-        app::Studio, attempt::Attempt, session::Arm, state::Kind, theme, tile::Sheet,
-        timeline::arm_name, words,
+        app::Studio, session::Arm, state::Kind, theme, tile::Sheet, timeline::arm_name, words,
     },
 };
 
@@ -85,8 +84,7 @@ pub fn audit_ui(studio: &mut Studio, ui: &mut Ui) {
         }
     });
     ui.add_space(4.0);
-    let attempt = studio.state.session().attempt(arm).cloned();
-    let Some((attempt, run)) = attempt.and_then(|a| Some((a.clone(), a.run.clone()?))) else {
+    let Some(run) = studio.state.session().attempt(arm).and_then(|a| a.run.clone()) else {
         ui.weak("Finish a run first: the audit looks at what it left");
         return;
     };
@@ -94,7 +92,7 @@ pub fn audit_ui(studio: &mut Studio, ui: &mut Ui) {
         return prompts::prompts_ui(studio, arm, &run, ui);
     }
     let part = studio.auditor.part;
-    match (part, &attempt.audit) {
+    match (part, &run.report.audit) {
         (Part::Confusion, _) => confusion::confusion_ui(&mut studio.auditor.after, &run, ui),
         (Part::Changed, _) => gallery::changed_ui(&mut studio.auditor.sheet, &run, ui),
         (_, None) => offer_ui(studio, arm, &run, ui),
@@ -108,7 +106,7 @@ pub fn audit_ui(studio: &mut Studio, ui: &mut Ui) {
                     Part::Relearn => relearn::relearn_ui(audit, height, ui),
                     _ => layers::layers_ui(audit, ui),
                 }
-                facts_ui(&attempt, &run, audit, ui);
+                facts_ui(&run, audit, ui);
             });
         }
     }
@@ -139,12 +137,12 @@ fn offer_ui(studio: &mut Studio, arm: Arm, run: &Arc<Run>, ui: &mut Ui) {
 }
 
 /// What the figures rest on.
-fn facts_ui(attempt: &Attempt, run: &Run, audit: &Audit, ui: &mut Ui) {
+fn facts_ui(run: &Run, audit: &Audit, ui: &mut Ui) {
     let report = &run.report;
     let hash: String = report.protocol.chars().take(12).collect();
     let text = format!(
         "{} forgot {}; {}; seed {}, {}, protocol {hash}; {:.0} s",
-        words::method(&attempt.method),
+        words::method(&report.method),
         words::forget_set(&audit.forget),
         match &audit.retrain {
             Some(_) => "Retrain beside it",

@@ -1,0 +1,69 @@
+//! The program's allocator: mimalloc, which keeps its pages between the passes of the CPU backend, since
+//! that allocates much and often. Where there is no memory left, the program ends with one line.
+
+use std::{
+    alloc::{GlobalAlloc, Layout},
+    sync::atomic::{AtomicBool, Ordering},
+};
+
+use mimalloc::MiMalloc;
+
+#[global_allocator]
+static ALLOCATOR: Allocator = Allocator;
+
+struct Allocator;
+
+// SAFETY: every call is mimalloc's own, and what it gives is handed on as it is.
+unsafe impl GlobalAlloc for Allocator {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        given(unsafe { MiMalloc.alloc(layout) }, layout.size())
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        given(unsafe { MiMalloc.alloc_zeroed(layout) }, layout.size())
+    }
+
+    unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        given(unsafe { MiMalloc.realloc(block, layout, size) }, size)
+    }
+
+    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        unsafe { MiMalloc.dealloc(block, layout) }
+    }
+}
+
+fn given(block: *mut u8, size: usize) -> *mut u8 {
+    if block.is_null() && size > 0 {
+        out_of_memory(size);
+    }
+    block
+}
+
+/// Ends the program; what it was writing is cleared by the next one. Little may be done here: there is no
+/// memory for it.
+#[cold]
+fn out_of_memory(size: usize) -> ! {
+    static SAID: AtomicBool = AtomicBool::new(false);
+    if !SAID.swap(true, Ordering::Relaxed) {
+        use std::io::Write;
+        // On the stack.
+        let mut line = [0; 200];
+        let mut rest = &mut line[..];
+        let _ = writeln!(
+            rest,
+            "salun: there is no memory for {} MiB more; close other programs, or ask for less at once \
+             (--batch, --n, a smaller model)",
+            size.div_ceil(1 << 20)
+        );
+        let left = rest.len();
+        let said = line.len() - left;
+        let _ = std::io::stderr().write_all(&line[..said]);
+    }
+    #[cfg(unix)]
+    // SAFETY: ends the process.
+    unsafe {
+        libc::_exit(1)
+    }
+    #[cfg(not(unix))]
+    std::process::exit(1)
+}
