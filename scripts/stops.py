@@ -32,8 +32,8 @@ COMMANDS = {
     'sample-t2i': 'sample --model emoji-t2i --prompt cat --prompt dog --steps 10 --out out.png',
     'table': 'table table1 --scale tiny --only ft,ga,salun --out out',
     'demo': 'demo --out out --budget tiny',
-    'bench': 'bench --no-window --rounds 1 --only masks',
-    'check': 'check --only operations,kernels,classify',
+    'bench': 'bench --no-window --rounds 3 --only ddpm-step',
+    'check': 'check --device gpu --only operations,kernels',
 }
 
 

@@ -31,7 +31,7 @@ pub struct Common {
 }
 
 impl Common {
-    /// Opens a data set before any work and says how many files of a folder were left out.
+    /// Opens a data set before any work and says what of a folder is not used.
     ///
     /// # Errors
     /// It is unknown or not on this machine, or the folder cannot be used.
@@ -41,10 +41,8 @@ impl Common {
             return Ok(());
         }
         let opened = salun_studio::data::open(data)?;
-        let skipped =
-            (opened.skipped > 0).then(|| format!("{} unreadable files skipped", opened.skipped));
         if !self.quiet {
-            for line in skipped.iter().chain(&opened.notes) {
+            for line in &opened.notes {
                 super::print::note(&format!("{data}: {line}"));
             }
         }

@@ -20,9 +20,6 @@ use serde::Serialize;
 
 /// One line on stdout. A reader that has gone away is no failure.
 pub fn line(text: impl AsRef<str>) {
-    if closed::was() {
-        return kept(Err(std::io::Error::other("it was closed before the program started")));
-    }
     kept(writeln!(std::io::stdout(), "{}", text.as_ref()));
 }
 
@@ -63,6 +60,10 @@ static FAILED: OnceLock<String> = OnceLock::new();
 
 /// Remembers that a line did not arrive.
 pub fn kept(outcome: std::io::Result<()>) {
+    let outcome = match closed::was() {
+        true => Err(std::io::Error::other("it was closed before the program started")),
+        false => outcome,
+    };
     if let Err(error) = outcome
         && error.kind() != ErrorKind::BrokenPipe
     {
@@ -72,7 +73,9 @@ pub fn kept(outcome: std::io::Result<()>) {
 
 /// Why standard output has not all that was printed; a reader that has gone away is no failure.
 pub fn failed() -> Option<String> {
-    kept(std::io::stdout().flush());
+    if !closed::was() {
+        kept(std::io::stdout().flush());
+    }
     FAILED.get().cloned()
 }
 

@@ -40,6 +40,7 @@ pub fn open() -> Result<Arc<Dataset>> {
         classes: CLASSES.map(String::from).to_vec(),
         train: Arc::new(pictures(assets::FASHION_TRAIN[0], 60_000)?),
         test: test()?,
+        names: Default::default(),
         skipped: 0,
         notes: Vec::new(),
         fingerprint: None,

@@ -239,6 +239,7 @@ mod tests {
             classes: (0..10).map(|c| c.to_string()).collect(),
             train: pictures.into(),
             test: Default::default(),
+            names: Default::default(),
             skipped: 0,
             notes: Vec::new(),
             fingerprint: None,

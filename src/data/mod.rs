@@ -31,6 +31,7 @@ use std::{
 use rng::RandomState;
 use serde::{Deserialize, Serialize};
 use sets::SETS;
+use sha2::Digest;
 
 use crate::{
     assets,
@@ -102,6 +103,8 @@ pub struct Dataset {
     pub classes: Vec<String>,
     pub train: Arc<Pictures>,
     pub test: Arc<Pictures>,
+    /// What the training pictures are called, where they are a person's files: `class/file.png`.
+    pub names: Arc<Vec<String>>,
     /// Files that could not be read and were left out.
     pub skipped: usize,
     /// What else lies in a folder and is not used, and what was done to what is, a line each.
@@ -119,8 +122,15 @@ pub struct Split {
 
 impl Dataset {
     /// Holds out 10 % of each class for validation, as the field's code does: one NumPy generator
-    /// over the classes in order, indices kept ascending (ALGORITHMS 1.1, 1.2).
+    /// over the classes in order, indices kept ascending (ALGORITHMS 1.1, 1.2). Files are held out by
+    /// their names: others that come and go move none.
     pub fn split(&self, seed: u64) -> Split {
+        if !self.names.is_empty() {
+            let purpose = format!("validation {seed}");
+            let (validation, train) =
+                (0..self.train.len()).partition(|&i| by_name(&purpose, &self.names[i]) < 0.1);
+            return Split { train, validation };
+        }
         let mut state = RandomState::new(seed as u32);
         let mut held_out = vec![false; self.train.len()];
         for class in 0..self.classes.len() {
@@ -141,6 +151,13 @@ impl Dataset {
     pub fn class(&self, given: &str) -> Result<usize> {
         class_index(&self.classes, given)
     }
+}
+
+/// Where a file falls by its name, from 0 to 1, whatever lies beside it.
+pub fn by_name(purpose: &str, name: &str) -> f64 {
+    let hash = sha2::Sha256::digest(format!("{purpose} {name}"));
+    let first = hash.first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes));
+    first as f64 / 2f64.powi(64)
 }
 
 /// The index of a class given by name, by name in another case, or by number, in this order: a

@@ -109,6 +109,7 @@ impl Set {
             classes: self.classes.iter().map(|c| c.to_string()).collect(),
             train: none(),
             test: none(),
+            names: Default::default(),
             skipped: 0,
             notes: Vec::new(),
             fingerprint: None,

@@ -289,3 +289,23 @@ pub async fn decoded(
     }
     Ok(values)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn as_many_pictures_are_drawn_at_once_as_there_is_memory_for() {
+        let network = crate::models::registry::open_latent("emoji-t2i").unwrap().network;
+        let (each, cpu) = (network.drawing(), Device::flex());
+        let fits = |free| fitting(&network, &cpu, free).unwrap();
+        assert_eq!(
+            [fits(None), fits(Some(each)), fits(Some(10 * each + 1))],
+            [None, Some(1), Some(10)]
+        );
+        let error = fitting(&network, &cpu, Some(each / 3)).unwrap_err().to_string();
+        let [_, side, _] = network.picture_shape();
+        assert!(error.starts_with(&format!("a picture of {side} x {side} takes about")), "{error}");
+        assert!(error.contains("would fit"), "{error}");
+    }
+}

@@ -21,7 +21,9 @@ use crate::{
     eval::{self, examine::Examined, frechet, references::References},
     gpu::device::{Compute, DeviceInfo},
     models::{
-        Model, Task, checkpoint,
+        Model, Task,
+        card::Card,
+        checkpoint,
         latent::LatentModel,
         registry::{self, Shipped},
     },
@@ -226,15 +228,7 @@ impl Session {
         let data = data::open(&recipe.data)?;
         self.notice(&data);
         fits(&model, &data, recipe)?;
-        if let Some(what) =
-            fingerprint::difference(model.card.fingerprint.as_ref(), data.fingerprint.as_ref())
-        {
-            monitor.note(format!(
-                "{} has changed since {} was trained: {what}; what it is measured on may be what it was \
-                 trained on",
-                recipe.data, recipe.model
-            ));
-        }
+        told_apart(&model.card, &data, recipe, monitor);
         let split = data.split(model.card.split_seed);
         let losses = if by_loss(&recipe.forget) {
             // A wrong request is refused before the losses are taken: any will do for that.
@@ -415,6 +409,18 @@ fn needed(job: &Job) -> Vec<&'static str> {
         Job::TrainLatent(_) | Job::TrainJudge { .. } => assets::EMOJI.to_vec(),
         Job::Prompt(_) => Vec::new(),
     }
+}
+
+/// Says where what a model was trained on may be among what it is tested on.
+fn told_apart(card: &Card, data: &Dataset, recipe: &Recipe, monitor: &mut Monitor) {
+    let Some(now) = &data.fingerprint else { return };
+    let Recipe { model, data, .. } = recipe;
+    let why = match card.fingerprint.as_ref().map(|trained| trained.difference(now)) {
+        Some(None) => return,
+        Some(Some(what)) => format!("{data} has changed since {model} was trained: {what}"),
+        None => format!("{model} does not say which pictures it was trained on"),
+    };
+    monitor.note(format!("{why}; some of them may be among those that it is tested on"));
 }
 
 /// Refuses a model and a data set that do not belong together.

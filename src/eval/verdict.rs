@@ -206,10 +206,7 @@ pub fn headline(evidence: &Evidence, label: VerdictLabel) -> String {
             Some([how, _]) => format!("Hidden: {how}"),
             None => "Hidden".into(),
         },
-        VerdictLabel::TooFew => {
-            let n = too_few(evidence.after).unwrap_or_default();
-            format!("Too few pictures to judge by (n = {n})")
-        }
+        VerdictLabel::TooFew => "No verdict".into(),
     }
 }
 

@@ -38,6 +38,16 @@ fn temporary() -> String {
     return "salun".into();
 }
 
+/// A path with the person's own folder in the place of `~`, which a shell leaves alone within a word.
+pub fn expanded(path: &str) -> PathBuf {
+    let rest =
+        path.strip_prefix('~').filter(|rest| rest.is_empty() || rest.starts_with(['/', '\\']));
+    match rest.zip(dirs::home_dir()) {
+        Some((rest, home)) => home.join(rest.trim_start_matches(['/', '\\'])),
+        None => path.into(),
+    }
+}
+
 /// Largest file that is read.
 const MOST: u64 = 4 << 30;
 

@@ -415,7 +415,7 @@ fn folders_of_pictures_that_cannot_be_used() {
     for (folder, words) in [
         ("none", "none"),
         ("file", "file"),
-        ("one", "1 sub-folders"),
+        ("one", "1 sub-folder;"),
         ("broken", "0 of 3 files are readable"),
         ("empty", "0 of 0 files are readable"),
     ] {

@@ -116,6 +116,40 @@ fn a_recipe_and_a_run_are_tied_to_their_data() {
     done(scratch.run("unlearn two.toml --out two"));
 }
 
+#[test]
+fn a_folder_that_has_changed_since_its_model_was_trained_is_told() {
+    let scratch = trained("told");
+    let before = done(scratch.run(&format!("{UNLEARN} --out run")));
+    assert!(!before.stderr.contains("Note:"), "{before:?}");
+    change_first(&scratch.path("mine"));
+    let ran = done(scratch.run(&format!("{UNLEARN} --out again")));
+    let words =
+        "folder:mine has changed since own.safetensors was trained: it had 80 pictures, now 79";
+    assert!(ran.stderr.contains(words), "{ran:?}");
+    let report = fs::read_to_string(scratch.path("again/report.json")).unwrap();
+    assert!(report.contains(words));
+}
+
+#[test]
+fn a_picture_is_for_training_or_for_tests_whatever_lies_beside_it() {
+    let scratch = with_pictures("stays");
+    let parts = || {
+        let data = salun_studio::data::open(&format!("folder:{}", scratch.path("mine").display()));
+        let data = data.unwrap();
+        let split = data.split(1);
+        split.train.iter().map(|&i| data.names[i].clone()).collect::<Vec<_>>()
+    };
+    let before = parts();
+    for gone in ["a/3.png", "a/17.png", "b/0.png"] {
+        fs::remove_file(scratch.path("mine").join(gone)).unwrap();
+        let now = parts();
+        let left: Vec<_> = before.iter().filter(|n| now.contains(n)).collect();
+        assert_eq!(left.len(), now.len(), "nothing became a training picture");
+        let lost = before.iter().filter(|n| !now.contains(n));
+        assert!(lost.clone().all(|n| !scratch.path("mine").join(n).exists()), "{gone}");
+    }
+}
+
 fn change_first(folder: &Path) {
     fs::remove_file(&of_class(&folder.join("a"))[0]).unwrap();
 }
@@ -169,18 +203,86 @@ fn what_is_not_used_is_said() {
         let to = scratch.path("mine/a/from-phone").join(file.file_name().unwrap());
         fs::copy(file, to).unwrap();
     }
+    scratch.put("mine/a/notes.txt", "mine");
+    scratch.put("mine/b/scan.tiff", "II*\0");
+    fs::copy(scratch.path("mine/a/1.png"), scratch.path("mine/b/cut.png")).unwrap();
+    let png = fs::read(scratch.path("mine/b/cut.png")).unwrap();
+    scratch.put("mine/b/cut.png", &png[..png.len() / 2]);
+    for folder in [".ipynb_checkpoints", "__MACOSX", ".empty"] {
+        fs::create_dir(scratch.path("mine").join(folder)).unwrap();
+    }
+    fs::copy(scratch.path("mine/a/1.png"), scratch.path("mine/.ipynb_checkpoints/1.png")).unwrap();
     let ran = done(scratch.run(&format!("{UNLEARN} --out mine/run2")));
     for words in [
-        "'run1' is a run folder and no class",
-        "1 file lies beside the class folders",
-        "files lie in sub-folders of 'a'",
+        "'run1' is a run folder and not used",
+        "'.ipynb_checkpoints' is hidden and not used",
+        "'__MACOSX' is the system's and not used",
+        "1 file beside the class folders is not used",
+        "3 files cannot be read: 1 TXT (notes.txt), 1 damaged (cut.png), 1 TIFF (scan.tiff)",
     ] {
         assert!(ran.stderr.contains(words), "no '{words}' in {ran:?}");
     }
     let checked = done(scratch.run("data check folder:mine --json"));
     let checked: serde_json::Value = serde_json::from_str(&checked.stdout).unwrap();
     assert_eq!(checked["classes"], 2);
-    assert_eq!(checked["notes"].as_array().unwrap().len(), 4, "{checked}");
+    assert_eq!(checked["notes"].as_array().unwrap().len(), 7, "{checked}");
+    // 40 of each, and 40 in a folder of one.
+    assert_eq!(checked["train"].as_u64().unwrap() + checked["test"].as_u64().unwrap(), 120);
+}
+
+#[test]
+fn a_folder_that_is_divided_already_stays_so() {
+    let scratch = Scratch::new("divided");
+    scratch.pictures("mine/train", 20);
+    scratch.pictures("mine/val", 5);
+    scratch.pictures("mine/test", 3);
+    let checked = done(scratch.run("data check folder:mine --json"));
+    let checked: serde_json::Value = serde_json::from_str(&checked.stdout).unwrap();
+    assert_eq!([&checked["train"], &checked["test"]], [40, 10], "{checked}");
+    let notes = checked["notes"].to_string();
+    assert!(notes.contains("'val' is the part for tests") && notes.contains("'test' is not used"));
+
+    // Tiny ImageNet: pictures a level deeper, test pictures named in a table.
+    for class in ["n01", "n02"] {
+        fs::create_dir_all(scratch.path("tiny/train").join(class)).unwrap();
+        fs::rename(
+            scratch.path("mine/train").join(if class == "n01" { "a" } else { "b" }),
+            scratch.path("tiny/train").join(class).join("images"),
+        )
+        .unwrap();
+    }
+    fs::create_dir_all(scratch.path("tiny/val")).unwrap();
+    fs::rename(scratch.path("mine/val/a"), scratch.path("tiny/val/images")).unwrap();
+    let lines = (0..5).map(|i| format!("{i}.png\tn0{}\t0\t0\t27\t27\n", 1 + i % 2));
+    scratch.put("tiny/val/val_annotations.txt", lines.collect::<String>());
+    let checked = done(scratch.run("data check folder:tiny --json"));
+    let checked: serde_json::Value = serde_json::from_str(&checked.stdout).unwrap();
+    assert_eq!([&checked["classes"], &checked["train"], &checked["test"]], [2, 40, 5], "{checked}");
+}
+
+#[test]
+fn a_picture_is_turned_as_its_camera_says() {
+    let scratch = Scratch::new("turned");
+    scratch.pictures("mine", 4);
+    // A JPEG whose left half is white, and the header of a camera that was held upright (Exif 6).
+    let picture =
+        image::GrayImage::from_fn(32, 32, |x, _| image::Luma([if x < 16 { 255 } else { 0 }]));
+    let mut jpeg = std::io::Cursor::new(Vec::new());
+    picture.write_to(&mut jpeg, image::ImageFormat::Jpeg).unwrap();
+    let jpeg = jpeg.into_inner();
+    let exif = b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0";
+    let length = (exif.len() as u16 + 2).to_be_bytes();
+    let turned = [&jpeg[..2], &[0xff, 0xe1], &length, exif, &jpeg[2..]].concat();
+    let names: Vec<String> = (0..30).map(|i| format!("mine/a/{i}.jpg")).collect();
+    for name in &names {
+        scratch.put(name, &turned);
+    }
+    let data = salun_studio::data::open(&format!("folder:{}", scratch.path("mine").display()));
+    let data = data.unwrap();
+    let at = data.names.iter().position(|name| name.ends_with(".jpg")).unwrap();
+    let picture = data.train.picture(at);
+    assert!(picture[..28 * 10].iter().all(|&p| p > 200), "white is at the top");
+    assert!(picture[28 * 18..].iter().all(|&p| p < 50));
 }
 
 #[test]

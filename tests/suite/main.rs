@@ -9,6 +9,7 @@ mod data_changes;
 mod docs;
 mod kernels;
 mod latent;
+mod limits;
 mod main_job;
 mod methods;
 mod mia;

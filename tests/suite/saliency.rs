@@ -88,6 +88,7 @@ fn pixels(all: &[(u8, u8)]) -> Dataset {
         classes: vec!["a".into(), "b".into()],
         train: train.into(),
         test: Arc::default(),
+        names: Default::default(),
         skipped: 0,
         notes: Vec::new(),
         fingerprint: None,

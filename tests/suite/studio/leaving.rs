@@ -12,7 +12,7 @@ use salun_studio::{
     engine::job::Run,
     error::{Error, Result},
     models::Task,
-    studio::{Choice, Keeper, Parcel, Studio},
+    studio::{Arm, Choice, Keeper, Parcel, Studio},
 };
 
 use crate::{
@@ -176,6 +176,20 @@ fn discarding_closes_and_a_window_with_nothing_to_lose_just_closes() {
     settle(&mut window);
     assert_eq!(desk.saved.lock().unwrap().len(), 2);
     assert!(close(&mut window), "all is saved");
+}
+
+#[test]
+fn what_was_found_of_a_run_after_it_was_saved_is_asked_about() {
+    let desk = Arc::new(Desk::default());
+    let (mut window, played) = forgotten(&desk);
+    window.state_mut().save();
+    settle(&mut window);
+    window.state_mut().state.audit(Arm::Method);
+    played.answer();
+    settle(&mut window);
+    assert!(!close(&mut window));
+    window.step();
+    window.get_by_label("1 finished run is not saved");
 }
 
 #[test]

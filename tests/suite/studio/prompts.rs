@@ -213,7 +213,7 @@ fn attacks_are_a_button_each_and_a_paraphrase_that_works_is_told() {
     let session = window.state().state.session();
     let attempt = session.attempt(Arm::Method).unwrap();
     assert_eq!(attempt.run.as_ref().unwrap().report.attacks.len(), 1);
-    let verdict = attempt.verdict.as_ref().unwrap();
+    let verdict = &attempt.run.as_ref().unwrap().report.verdict;
     assert_eq!(verdict.label, VerdictLabel::Hidden, "{}", verdict.why);
     assert!(verdict.why.contains("best paraphrase brings it back in 50 %"), "{}", verdict.why);
 }

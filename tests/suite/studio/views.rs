@@ -4,7 +4,10 @@ use egui::{Key, Modifiers, Theme, vec2};
 use egui_kittest::{Harness, kittest::Queryable};
 use salun_studio::{
     engine::job::{Event, Job},
-    eval::stats::Spread,
+    eval::{
+        stats::Spread,
+        verdict::{Evidence, verdict},
+    },
     monitor::Progress,
     saliency::overlap::By,
     studio::{Arm, Choice, Studio, View},
@@ -297,8 +300,10 @@ fn one_picture_is_no_verdict() {
     let attempt = window.state_mut().state.session_mut().attempt_mut(Arm::Method).expect("a run");
     let run = std::sync::Arc::make_mut(attempt.run.as_mut().expect("a result"));
     run.report.after.n = [1, 9, 9];
+    run.report.verdict = verdict(&Evidence::of(&run.report));
     window.run();
-    window.get_by_label("Too few pictures to judge (n\u{a0}=\u{a0}1)");
+    window.get_by_label("No verdict");
+    window.get_by_label("Too few pictures to judge by (n\u{a0}=\u{a0}1)");
     window.get_by_label("Too few pictures to say which mask is better");
     assert!(window.query_by_label("Forgot").is_none());
 }

@@ -1,0 +1,260 @@
+//! A person's own pictures: one sub-folder a class, read through the `image` crate.
+//!
+//! `folder:PATH` reads them grey, 28 x 28; `folder:PATH?rgb` in colour, 32 x 32;
+//! `folder:PATH?size=48&rgb` at a size of one's own.
+
+mod list;
+mod picture;
+
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use sha2::Digest;
+
+use self::{
+    list::{Class, Known, Listing},
+    picture::{Seen, Unread, read},
+};
+use super::{Dataset, PictureShape, Pictures, by_name};
+use crate::{
+    error::{Error, Result},
+    gpu::cpu::par,
+    run::{files, fingerprint::Fingerprint, hex},
+};
+
+/// Sides of the square that every picture is brought to, unless said otherwise: grey, colour.
+const SIDES: [usize; 2] = [28, 32];
+
+/// The folder and the shape of pictures that `PATH` or `PATH?size=N&rgb` asks for.
+///
+/// # Errors
+/// What follows the question mark is something else.
+fn parse(given: &str) -> Result<(PathBuf, PictureShape)> {
+    let square = |channels, side| PictureShape { channels, height: side, width: side };
+    let whole = files::expanded(given);
+    let (path, options) = match given.rsplit_once('?') {
+        Some((path, options)) if !whole.is_dir() => (files::expanded(path), options),
+        _ => (whole, ""),
+    };
+    let (mut channels, mut side) = (1, None);
+    for option in options.split('&').filter(|o| !o.is_empty()) {
+        let size = option.strip_prefix("size=").and_then(|n| n.parse::<usize>().ok());
+        match (option, size) {
+            ("rgb", _) => channels = 3,
+            ("grey", _) => channels = 1,
+            (_, Some(n)) if (16..=64).contains(&n) && n.is_multiple_of(4) => side = Some(n),
+            _ => {
+                let right = "after the ? of a folder, rgb or grey and size=N with a multiple of 4 \
+                             from 16 to 64 are known, joined by &";
+                return Err(Error::argument("data", format!("folder:{given}"), right));
+            }
+        }
+    }
+    Ok((path, square(channels, side.unwrap_or(SIDES[usize::from(channels == 3)]))))
+}
+
+/// The latest folder that was read.
+static LATEST: Mutex<Option<(String, Listing, Arc<Dataset>)>> = Mutex::new(None);
+
+/// Reads a folder as [`parse`] understands it, a class for each sub-folder in alphabetical order
+/// ([`list::list`]). Where the folder itself has no part for tests, a picture is one of them by a hash of
+/// its name: about a tenth of each class and at least one, the same whatever else comes and goes. What
+/// cannot be read and what is not used is noted. The same folder is read again only when a file in it has
+/// changed.
+///
+/// # Errors
+/// The folder cannot be read, has fewer than two classes, or too little readable is in one.
+pub fn open(given: &str) -> Result<Arc<Dataset>> {
+    let (path, shape) = parse(given)?;
+    let listing = list::list(&path)?;
+    let mut latest = LATEST.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some((name, then, data)) = &*latest
+        && (name.as_str(), then) == (given, &listing)
+    {
+        return Ok(data.clone());
+    }
+    let data = Arc::new(decode(given, shape, &listing)?);
+    *latest = Some((given.into(), listing, data.clone()));
+    Ok(data)
+}
+
+fn decode(given: &str, shape: PictureShape, listing: &Listing) -> Result<Dataset> {
+    let mut sha = sha2::Sha256::new();
+    // Of a folder that was divided in another way, what is known does not hold.
+    sha.update(b"divided by names\n");
+    let mut read_all = Vec::new();
+    for Class { name, files, .. } in &listing.classes {
+        let pictures =
+            par::map(files.iter().collect(), |file: &Known| read(&file.path, shape, None));
+        let seen = files.iter().zip(&pictures).filter(|(_, (_, seen))| seen.is_ok());
+        for (file, (hash, _)) in seen {
+            sha.update(name.as_bytes());
+            sha.update(b"/");
+            sha.update(file.within.as_encoded_bytes());
+            sha.update(hash);
+        }
+        read_all.push(pictures);
+    }
+    // Pictures that are transparent in part are laid on what their colours stand out from.
+    let tones = || {
+        read_all.iter().flatten().filter_map(|(_, seen)| match seen {
+            Ok(Seen::Transparent(tone)) => Some(*tone),
+            _ => None,
+        })
+    };
+    let (n, sum) = tones().fold((0, [0.0; 2]), |(n, s), t| (n + 1, [s[0] + t[0], s[1] + t[1]]));
+    let ground = if sum[0] > 127.5 * sum[1] { 0 } else { 255 };
+    let mut notes = listing.notes.clone();
+    if n > 0 {
+        let name = if ground == 0 { "black" } else { "white" };
+        notes.push(format!("{n} pictures are transparent in part and are laid on {name}"));
+    }
+    let empty = || Pictures { pixels: Vec::new(), labels: Vec::new(), shape };
+    let (mut train, mut test, mut names) = (empty(), empty(), Vec::new());
+    let mut unread = Vec::new();
+    for (label, (class, pictures)) in listing.classes.iter().zip(read_all).enumerate() {
+        let whole = par::map(class.files.iter().zip(pictures).collect(), |(file, (_, seen))| {
+            let pixels = match seen? {
+                Seen::Whole(pixels) => pixels,
+                Seen::Transparent(_) => match read(&file.path, shape, Some(ground)).1? {
+                    Seen::Whole(pixels) => pixels,
+                    Seen::Transparent(_) => return Err(Unread::Broken),
+                },
+            };
+            Ok(pixels)
+        });
+        let mut pictures = Vec::new();
+        let mut lost = Vec::new();
+        for (file, picture) in class.files.iter().zip(whole) {
+            match picture {
+                Ok(pixels) => pictures.push((file, pixels)),
+                Err(why) => lost.push((file, why)),
+            }
+        }
+        if pictures.len() < 2 {
+            let all = class.files.len();
+            let n = pictures.len();
+            let why = if lost.is_empty() { String::new() } else { format!(" ({})", kinds(&lost)) };
+            let reason =
+                format!("{n} of {all} files are readable pictures{why}; at least 2 are needed");
+            return Err(Error::file(&class.path, reason));
+        }
+        unread.extend(lost);
+        for ((file, pixels), held_out) in pictures.iter().zip(held_out(class, &pictures)) {
+            let set = if held_out { &mut test } else { &mut train };
+            set.pixels.extend(pixels);
+            set.labels.push(label as u8);
+            if !held_out {
+                names.push(named(class, file));
+            }
+        }
+    }
+    if !unread.is_empty() {
+        notes.push(format!("{} cannot be read: {}", counted(unread.len()), kinds(&unread)));
+    }
+    let classes: Vec<String> = listing.classes.iter().map(|c| c.name.clone()).collect();
+    let fingerprint = Some(Fingerprint {
+        classes: classes.clone(),
+        pictures: train.len() + test.len(),
+        sha256: hex(&sha.finalize()),
+    });
+    Ok(Dataset {
+        name: format!("folder:{given}"),
+        classes,
+        train: Arc::new(train),
+        test: Arc::new(test),
+        names: Arc::new(names),
+        skipped: unread.len(),
+        notes,
+        fingerprint,
+    })
+}
+
+/// What a picture is called, whatever the folder is: `class/file.png`.
+fn named(class: &Class, file: &Known) -> String {
+    format!("{}/{}", class.name, list::text(&file.within))
+}
+
+/// Which pictures of a class are for tests: as the folder says, or by their names.
+fn held_out(class: &Class, pictures: &[(&Known, Vec<u8>)]) -> Vec<bool> {
+    if class.files.iter().any(|file| file.test) {
+        return pictures.iter().map(|(file, _)| file.test).collect();
+    }
+    let shares: Vec<f64> =
+        pictures.iter().map(|(file, _)| by_name("test", &named(class, file))).collect();
+    let least = shares.iter().copied().fold(f64::MAX, f64::min);
+    let most = shares.iter().copied().fold(0.0, f64::max);
+    shares.iter().map(|&share| (share < 0.1 || share == least) && share != most).collect()
+}
+
+/// "1 file", "3 files".
+fn counted(n: usize) -> String {
+    if n == 1 { "1 file".into() } else { format!("{n} files") }
+}
+
+/// Files by what they are, the first few by name: "3 TIFF (a.tiff, b.tiff, …), 1 damaged (c.png)".
+fn kinds(files: &[(&Known, Unread)]) -> String {
+    const SHOWN: usize = 3;
+    let mut kinds: Vec<(String, Vec<String>)> = Vec::new();
+    for (file, why) in files {
+        let kind = why.name(&file.path);
+        let name = list::text(&file.within);
+        match kinds.iter_mut().find(|(known, _)| *known == kind) {
+            Some((_, names)) => names.push(name),
+            None => kinds.push((kind, vec![name])),
+        }
+    }
+    let one = |(kind, names): (String, Vec<String>)| {
+        let more = if names.len() > SHOWN { ", \u{2026}" } else { "" };
+        let first = names.iter().take(SHOWN).cloned().collect::<Vec<_>>().join(", ");
+        format!("{} {kind} ({first}{more})", names.len())
+    };
+    kinds.into_iter().map(one).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn a_folder_is_read_grey_or_in_colour_at_the_size_asked_for() {
+        let dir = std::env::temp_dir().join(format!("salun-folder-{}", std::process::id()));
+        for class in ["a", "b"] {
+            fs::create_dir_all(dir.join(class)).unwrap();
+            for i in 0..3 {
+                let picture = image::RgbImage::from_pixel(40, 40, image::Rgb([200, 100, i]));
+                picture.save(dir.join(class).join(format!("{i}.png"))).unwrap();
+            }
+        }
+        let path = dir.display();
+        for (given, channels, side) in [
+            (format!("{path}"), 1, 28),
+            (format!("{path}?rgb"), 3, 32),
+            (format!("{path}?size=32"), 1, 32),
+            (format!("{path}?size=16&rgb"), 3, 16),
+        ] {
+            let data = open(&given).unwrap();
+            let shape = PictureShape { channels, height: side, width: side };
+            assert_eq!(data.train.shape, shape);
+            assert_eq!(data.train.len() + data.test.len(), 6);
+            assert_eq!(data.names.len(), data.train.len());
+            let picture = data.train.picture(0);
+            assert_eq!(picture.len(), shape.n());
+            if channels == 3 {
+                assert_eq!([picture[0], picture[side * side]], [200, 100]);
+            } else {
+                // As Pillow and torchvision weigh the colours.
+                assert_eq!(picture[0], 118);
+            }
+        }
+        for given in ["?size=30", "?size=1000", "?blue", "?size="] {
+            let error = open(&format!("{path}{given}")).unwrap_err();
+            assert!(error.to_string().contains("rgb or grey"), "{error}");
+        }
+        fs::remove_dir_all(dir).unwrap();
+    }
+}

@@ -1,0 +1,128 @@
+//! A picture file as bytes of the shape that is asked for.
+
+use std::{fs, io::Cursor, path::Path};
+
+use image::{DynamicImage, ImageDecoder, ImageReader, imageops::FilterType};
+use sha2::Digest;
+
+use crate::{data::PictureShape, run::files};
+
+/// Bytes of a picture's file, and memory that decoding it may take.
+const MAX_BYTES: u64 = 512 << 20;
+
+/// What was seen in a file.
+pub enum Seen {
+    /// The picture as bytes, channels first.
+    Whole(Vec<u8>),
+    /// It is transparent in part: brightness times opacity, and opacity, summed over its pixels.
+    Transparent([f64; 2]),
+}
+
+/// Why nothing was seen in a file.
+#[derive(Clone, Copy)]
+pub enum Unread {
+    /// It is no picture of a format that is known here.
+    Unknown,
+    /// It is one, and damaged.
+    Broken,
+    /// It takes more than 512 MiB.
+    Large,
+}
+
+impl Unread {
+    /// For a person: what the file is, by its name where it is of no known format.
+    pub fn name(self, path: &Path) -> String {
+        let end = path.extension().map(|end| end.to_string_lossy().to_uppercase());
+        match (self, end) {
+            (Self::Broken, _) => "damaged".into(),
+            (Self::Large, _) => "too large (512 MiB is the most)".into(),
+            (Self::Unknown, Some(end)) => {
+                end.chars().filter(|c| !c.is_control()).take(12).collect()
+            }
+            (Self::Unknown, None) => "of no known format".into(),
+        }
+    }
+}
+
+/// The hash of a file, and the picture in it, if it can be read, on a ground.
+pub fn read(
+    path: &Path,
+    shape: PictureShape,
+    ground: Option<u8>,
+) -> ([u8; 32], Result<Seen, Unread>) {
+    if fs::metadata(path).is_ok_and(|about| about.len() > MAX_BYTES) {
+        return ([0; 32], Err(Unread::Large));
+    }
+    let Ok(bytes) = files::read(path) else { return ([0; 32], Err(Unread::Broken)) };
+    let hash = sha2::Sha256::digest(&bytes).into();
+    (hash, seen(&bytes, shape, ground))
+}
+
+/// The picture as it is meant to be seen: turned as its header says.
+fn upright(bytes: &[u8]) -> Result<DynamicImage, Unread> {
+    let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format();
+    let mut reader = reader.map_err(|_| Unread::Unknown)?;
+    if reader.format().is_none_or(|format| !format.reading_enabled()) {
+        return Err(Unread::Unknown);
+    }
+    let mut limits = image::Limits::default();
+    limits.max_alloc = Some(MAX_BYTES);
+    reader.limits(limits);
+    let why = |error: image::ImageError| match error {
+        image::ImageError::Limits(_) => Unread::Large,
+        _ => Unread::Broken,
+    };
+    let mut decoder = reader.into_decoder().map_err(why)?;
+    if decoder.total_bytes() > MAX_BYTES {
+        return Err(Unread::Large);
+    }
+    let turned = decoder.orientation().unwrap_or(image::metadata::Orientation::NoTransforms);
+    let mut picture = DynamicImage::from_decoder(decoder).map_err(why)?;
+    picture.apply_orientation(turned);
+    Ok(picture)
+}
+
+fn seen(bytes: &[u8], shape: PictureShape, ground: Option<u8>) -> Result<Seen, Unread> {
+    let mut picture = upright(bytes)?;
+    if picture.color().has_alpha() {
+        let mut pixels = picture.to_rgba8();
+        if pixels.pixels().any(|p| p[3] < 255) {
+            let Some(ground) = ground else { return Ok(Seen::Transparent(tone(&pixels))) };
+            for pixel in pixels.pixels_mut() {
+                let alpha = u32::from(pixel[3]);
+                for value in &mut pixel.0[..3] {
+                    let laid = u32::from(*value) * alpha + u32::from(ground) * (255 - alpha);
+                    *value = ((laid + 127) / 255) as u8;
+                }
+                pixel[3] = 255;
+            }
+            picture = pixels.into();
+        }
+    }
+    let picture =
+        picture.resize_exact(shape.width as u32, shape.height as u32, FilterType::Triangle);
+    let grey = !picture.color().has_color();
+    Ok(Seen::Whole(match (shape.channels, grey) {
+        (1, true) => picture.to_luma8().into_raw(),
+        (1, false) => picture.to_rgb8().pixels().map(|p| luma(p.0)).collect(),
+        _ => {
+            let pixels = picture.to_rgb8().into_raw();
+            (0..3).flat_map(|c| pixels[c..].iter().step_by(3).copied()).collect()
+        }
+    }))
+}
+
+/// Grey as Pillow and torchvision take it from colours (ITU-R 601-2): 0.299, 0.587, 0.114.
+fn luma([r, g, b]: [u8; 3]) -> u8 {
+    let sum = 19_595 * u32::from(r) + 38_470 * u32::from(g) + 7_471 * u32::from(b);
+    ((sum + 0x8000) >> 16) as u8
+}
+
+/// Brightness times opacity, and opacity, summed over the pixels.
+fn tone(pixels: &image::RgbaImage) -> [f64; 2] {
+    pixels.pixels().fold([0.0; 2], |[tone, opaque], p| {
+        let alpha = f64::from(p[3]) / 255.0;
+        let value = p.0[..3].iter().map(|&v| f64::from(v)).sum::<f64>() / 3.0;
+        [tone + value * alpha, opaque + alpha]
+    })
+}
