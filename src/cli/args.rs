@@ -6,7 +6,10 @@ use salun_studio::{
     data::{emoji, forget},
     error::{Error, Result},
     gpu::device::DeviceChoice,
-    models::registry::SHIPPED,
+    models::{
+        registry::SHIPPED,
+        said::{self, Normalise, Said},
+    },
     run::recipe::Budget,
     saliency::estimator::Estimator,
     unlearn::registry::METHODS,
@@ -47,6 +50,30 @@ impl Common {
             }
         }
         Ok(())
+    }
+}
+
+/// What weights that came without a card do not say of themselves.
+#[derive(Debug, Default, clap::Args)]
+#[command(next_help_heading = "Of a weights file without a card")]
+pub struct Own {
+    /// Its classes in the order of its outputs, with commas between [default: those of the data]
+    #[arg(long, value_name = "A,B")]
+    classes: Option<String>,
+    /// How its pixels are normalised: unit (not at all), imagenet, a data set's name, or MEAN,STD
+    /// [default: as the data's]
+    #[arg(long, value_name = "HOW", allow_negative_numbers = true)]
+    normalize: Option<Normalise>,
+}
+
+impl Own {
+    /// The name of a model with what is said of it.
+    ///
+    /// # Errors
+    /// A list of classes is none.
+    pub fn behind(&self, model: &str) -> Result<String> {
+        let classes = self.classes.as_deref().map(said::list).transpose()?;
+        Ok(Said { classes, normalize: self.normalize.clone() }.behind(model))
     }
 }
 

@@ -22,6 +22,8 @@ use super::{
 pub struct Args {
     #[arg(long, value_name = "M", help = args::models_help())]
     model: String,
+    #[command(flatten)]
+    own: args::Own,
     /// Leave out normalize.mean and normalize.std, which the official code's networks begin with
     /// and torchvision's have not
     #[arg(long)]
@@ -41,7 +43,14 @@ pub fn run(args: &Args, common: &Common) -> Result<()> {
             return Err(Error::argument("out", args.out.display(), right));
         }
     };
-    let model = registry::open(&args.model)?;
+    let model = registry::open(&args.own.behind(&args.model)?)?;
+    if model.card.assumed.normalisation && !args.bare && !common.quiet {
+        print::note(&format!(
+            "Note: {} does not say how pixels are normalised; the mean and deviation of its \
+             normalize.* are assumed; say --normalize, or leave them out with --bare",
+            args.model
+        ));
+    }
     let out = Output::file(&args.out, Kind::Weights, common.force)?;
     let written = out.write(export::encode(&model, format, args.bare)?);
     let n = model.weights.layout.n();

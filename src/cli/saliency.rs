@@ -32,6 +32,8 @@ use super::{
 pub struct Args {
     #[arg(long, value_name = "M", help = args::models_help())]
     model: String,
+    #[command(flatten)]
+    own: args::Own,
     /// A data set's name, or folder:PATH
     #[arg(long, value_name = "D")]
     data: String,
@@ -118,7 +120,7 @@ pub fn run(args: &Args, common: &Common) -> Result<()> {
         // Unless said otherwise every picture of the forget set counts (SalUn eq. 3).
         budget: args.budget,
         seed: args.seed,
-        ..Recipe::new(&args.model, &args.data, forget)
+        ..Recipe::new(&args.own.behind(&args.model)?, &args.data, forget)
     };
     match args.overlap {
         Some(by) => overlap(args, common, recipe, by),

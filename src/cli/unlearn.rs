@@ -29,6 +29,8 @@ pub struct Args {
     recipe: Option<PathBuf>,
     #[arg(long, value_name = "M", help = args::models_help())]
     model: Option<String>,
+    #[command(flatten)]
+    own: args::Own,
     /// A data set's name, or folder:PATH
     #[arg(long, value_name = "D")]
     data: Option<String>,
@@ -121,6 +123,7 @@ impl Args {
             }
         }
         put(&mut recipe.model, &self.model);
+        recipe.model = self.own.behind(&recipe.model)?;
         put(&mut recipe.data, &self.data);
         put(&mut recipe.forget, &self.forget);
         if self.method.as_ref().is_some_and(|method| *method != recipe.method) {

@@ -32,6 +32,7 @@ use rng::RandomState;
 use serde::{Deserialize, Serialize};
 use sets::SETS;
 use sha2::Digest;
+use unicode_normalization::UnicodeNormalization;
 
 use crate::{
     assets,
@@ -144,6 +145,17 @@ impl Dataset {
         Split { train, validation }
     }
 
+    /// The same pictures with their classes in another order: class i here is class `order[i]` of
+    /// `classes`.
+    pub fn reordered(&self, classes: Vec<String>, order: &[usize]) -> Self {
+        let mapped = |pictures: &Pictures| {
+            let label = |l: &u8| order.get(*l as usize).map_or(*l, |at| *at as u8);
+            let labels = pictures.labels.iter().map(label).collect();
+            Arc::new(Pictures { labels, ..pictures.clone() })
+        };
+        Self { classes, train: mapped(&self.train), test: mapped(&self.test), ..self.clone() }
+    }
+
     /// [`class_index`] among this data set's classes.
     ///
     /// # Errors
@@ -160,6 +172,12 @@ pub fn by_name(purpose: &str, name: &str) -> f64 {
     first as f64 / 2f64.powi(64)
 }
 
+/// Whether two names are one but for the case of letters and how they are composed.
+pub fn alike(a: &str, b: &str) -> bool {
+    let plain = |name: &str| name.nfc().collect::<String>().to_lowercase();
+    a == b || plain(a) == plain(b)
+}
+
 /// The index of a class given by name, by name in another case, or by number, in this order: a
 /// folder may be called `1` and not be the class of that number.
 ///
@@ -167,7 +185,7 @@ pub fn by_name(purpose: &str, name: &str) -> f64 {
 /// The class is unknown; the nearest names are given.
 pub fn class_index<S: AsRef<str>>(classes: &[S], given: &str) -> Result<usize> {
     let exact = classes.iter().position(|c| c.as_ref() == given);
-    let alike = |c: &S| c.as_ref().to_lowercase() == given.to_lowercase();
+    let alike = |c: &S| alike(c.as_ref(), given);
     if exact.is_none() && classes.iter().filter(|c| alike(c)).count() > 1 {
         let names: Vec<&str> = classes.iter().filter(|c| alike(c)).map(AsRef::as_ref).collect();
         let right = format!("write one of {} as it is", names.join(", "));

@@ -7,6 +7,7 @@
 
 mod audit;
 pub mod check;
+mod fit;
 mod generate;
 pub mod job;
 mod latent;

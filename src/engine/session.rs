@@ -6,6 +6,7 @@ use burn::tensor::Device;
 
 use super::{
     Send,
+    fit::fitted,
     job::{Event, Grid, Job, Outcome},
     measure::Measured,
     requests::{self, Adopted},
@@ -21,18 +22,12 @@ use crate::{
     eval::{self, examine::Examined, frechet, references::References},
     gpu::device::{Compute, DeviceInfo},
     models::{
-        Model, Task,
-        card::Card,
-        checkpoint,
+        Model, Task, checkpoint,
         latent::LatentModel,
         registry::{self, Shipped},
     },
     monitor::{Monitor, Switches},
-    run::{
-        fingerprint::{self, Fingerprint},
-        recipe::Recipe,
-        report::Metrics,
-    },
+    run::{fingerprint::Fingerprint, recipe::Recipe, report::Metrics},
     saliency::{
         estimator::Estimator,
         ranking::Ranking,
@@ -227,8 +222,7 @@ impl Session {
     ) -> Result<Setting> {
         let data = data::open(&recipe.data)?;
         self.notice(&data);
-        fits(&model, &data, recipe)?;
-        told_apart(&model.card, &data, recipe, monitor);
+        let (model, data) = fitted(model, data, recipe, monitor)?;
         let split = data.split(model.card.split_seed);
         let losses = if by_loss(&recipe.forget) {
             // A wrong request is refused before the losses are taken: any will do for that.
@@ -274,7 +268,6 @@ impl Session {
             return Ok(losses.clone());
         }
         let model = self.start(recipe, monitor).await?;
-        fits(&model, data, recipe)?;
         let net = model.classifier().ok_or_else(|| {
             let right = "only a classifier has a loss for each picture; write class:NAME";
             Error::argument("forget set", &recipe.forget, right)
@@ -409,60 +402,4 @@ fn needed(job: &Job) -> Vec<&'static str> {
         Job::TrainLatent(_) | Job::TrainJudge { .. } => assets::EMOJI.to_vec(),
         Job::Prompt(_) => Vec::new(),
     }
-}
-
-/// Says where what a model was trained on may be among what it is tested on.
-fn told_apart(card: &Card, data: &Dataset, recipe: &Recipe, monitor: &mut Monitor) {
-    let Some(now) = &data.fingerprint else { return };
-    let Recipe { model, data, .. } = recipe;
-    let why = match card.fingerprint.as_ref().map(|trained| trained.difference(now)) {
-        Some(None) => return,
-        Some(Some(what)) => format!("{data} has changed since {model} was trained: {what}"),
-        None => format!("{model} does not say which pictures it was trained on"),
-    };
-    monitor.note(format!("{why}; some of them may be among those that it is tested on"));
-}
-
-/// Refuses a model and a data set that do not belong together.
-fn fits(model: &Model, data: &Dataset, recipe: &Recipe) -> Result<()> {
-    let now = data.fingerprint.as_ref();
-    if let Some(what) = fingerprint::difference(recipe.fingerprint.as_ref(), now) {
-        return Err(Error::Request(format!(
-            "{} is not what it was when the recipe was run: {what}; to run it on what is there now, \
-             take the part [fingerprint] out of the recipe",
-            recipe.data
-        )));
-    }
-    let trained = model.card.fingerprint.as_ref();
-    if let Some((trained, now)) = trained.zip(now).filter(|(a, b)| a.classes != b.classes) {
-        return Err(Error::Request(format!(
-            "{} was trained on other classes than {} has: {}",
-            recipe.model,
-            recipe.data,
-            trained.difference(now).unwrap_or_default()
-        )));
-    }
-    let shape = data.train.shape;
-    if let Some(side) = model.unet().map(|net| net.config.resolution)
-        && [shape.height, shape.width] != [side; 2]
-    {
-        return Err(Error::Request(format!(
-            "{} makes pictures of {side} x {side} pixels, {} has {} x {}",
-            recipe.model, recipe.data, shape.width, shape.height
-        )));
-    }
-    let [channels, classes] = model.network.channels_and_classes();
-    // Boundary expanding as released leaves one class more than there was.
-    let further =
-        usize::from(!model.card.unlearned.is_empty() && classes == data.classes.len() + 1);
-    if (channels, classes - further) != (shape.channels, data.classes.len()) {
-        return Err(Error::Request(format!(
-            "{} has {channels} channels and {classes} classes, {} has {} and {}",
-            recipe.model,
-            recipe.data,
-            shape.channels,
-            data.classes.len()
-        )));
-    }
-    Ok(())
 }

@@ -113,19 +113,14 @@ impl Session {
         }
         let weights = trainer.result().await?;
         weights.check(&start)?;
+        let name = match &without {
+            Some(set) => format!("{} without {}", preset.name, set.spec),
+            None => preset.name.to_string(),
+        };
         let mut model = Model {
             card: Card {
-                name: match &without {
-                    Some(set) => format!("{} without {}", preset.name, set.spec),
-                    None => preset.name.to_string(),
-                },
-                architecture,
-                data: request.data.clone(),
-                classes: data.classes.clone(),
                 fingerprint: data.fingerprint.clone(),
                 split_seed: SPLIT_SEED,
-                without: without.map(|set| set.spec),
-                unlearned: Vec::new(),
                 training: Some(Training {
                     steps: plan.steps,
                     batch: plan.batch,
@@ -138,9 +133,10 @@ impl Session {
                     seed: plan.seed,
                     seconds: trainer.seconds,
                 }),
-                metrics: BTreeMap::new(),
                 device: format!("{} ({})", self.info.name, self.info.api),
                 version: env!("CARGO_PKG_VERSION").into(),
+                without: without.map(|set| set.spec),
+                ..Card::new(&name, architecture, &request.data, data.classes.clone())
             },
             network,
             weights,
@@ -203,9 +199,11 @@ fn plan(
         Some(0) => Err(Error::argument(name, 0, "at least 1 is needed")),
         other => Ok(other),
     };
-    let batch = positive("batch", request.batch)?.unwrap_or(preset.batch).min(4096);
+    let batch = positive("batch", request.batch)?.unwrap_or_else(|| preset.batch_for(items));
+    let batch = batch.min(4096);
     let per_epoch = Trainer::steps_per_epoch(items, batch);
-    let epochs = positive("epochs", request.epochs)?.unwrap_or(preset.epochs);
+    let usual = || preset.epochs_for(items, per_epoch);
+    let epochs = positive("epochs", request.epochs)?.unwrap_or_else(usual);
     let steps = positive("steps", request.steps)?.unwrap_or(epochs * per_epoch);
     let lr = request.lr.unwrap_or(preset.lr);
     if !(lr.is_finite() && lr > 0.0) {

@@ -26,11 +26,18 @@ use crate::{
         audit::Changed,
         budget::Budget,
         recipe::Recipe,
-        report::{EarlierReport, Forgotten, Gap, Metrics, Report, Seconds, TrainingReport},
+        report::{
+            EarlierReport, Forgotten, Gap, Metrics, Report, Seconds, TrainingReport, Verdict,
+            VerdictLabel,
+        },
     },
     saliency::{Mask, change::Change, estimator::Estimator},
     train::{optimizer::LrSchedule, trainer::finite},
-    unlearn::{registry::Rate, unlearner::Unlearner},
+    unlearn::{
+        plan::Plan,
+        registry::{Order, Rate},
+        unlearner::Unlearner,
+    },
 };
 
 impl Session {
@@ -54,6 +61,7 @@ impl Session {
         {
             return Err(no_judge(&recipe.data));
         }
+        self.first_look(model, data, &recipe, monitor).await?;
         let recipe = Recipe { fingerprint: data.fingerprint.clone(), ..recipe };
         let device = self.device.clone();
         let options = sampling(&recipe);
@@ -169,6 +177,9 @@ impl Session {
             attacks: &[],
             earlier: &earlier,
         });
+        if let Some(next) = advice(plan, &found, [before.metrics.UA, after.metrics.UA]) {
+            monitor.note(next);
+        }
         let report = Report {
             task: task.name().into(),
             model: recipe.model.clone(),
@@ -256,6 +267,30 @@ impl Session {
         Ok(Some(measured.metrics))
     }
 }
+
+/// What to try where a run hardly moved UA.
+fn advice(plan: &Plan, found: &Verdict, [before, after]: [f64; 2]) -> Option<String> {
+    let stuck = found.label == VerdictLabel::UnderForgot && after - before < MOVED;
+    if !stuck || plan.steps == 0 {
+        return None;
+    }
+    let others = if plan.method.name == "salun" { "" } else { ", or --method salun" };
+    let longer = match plan.order {
+        Order::Nothing => format!("--steps {}", 3 * plan.steps),
+        _ => format!("--epochs {}", 3 * plan.epochs),
+    };
+    Some(format!(
+        "UA went from {before:.1} to {after:.1} in {} updates of {} at a rate of {}; try {longer}, \
+         --lr {}{others}",
+        plan.steps,
+        plan.batch,
+        plan.lr,
+        3.0 * plan.lr
+    ))
+}
+
+/// Points of UA that are hardly a movement.
+const MOVED: f64 = 10.0;
 
 /// What a Retrain is known by to the runs that are held against it.
 fn retrain_key(recipe: &Recipe, setting: &Setting) -> String {

@@ -17,6 +17,12 @@ pub struct Card {
     /// What the data was, if it was a folder.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fingerprint: Option<Fingerprint>,
+    /// What a file without a card did not say and was assumed.
+    #[serde(default, skip_serializing_if = "Assumed::is_nothing")]
+    pub assumed: Assumed,
+    /// What a person should know of how the file was read.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
     /// Seed of the one train/validation split, used again for unlearning and evaluation.
     pub split_seed: u64,
     /// What the training data was lacking, for a Retrain twin.
@@ -45,6 +51,8 @@ impl Card {
             data: data.into(),
             classes,
             fingerprint: None,
+            assumed: Assumed::default(),
+            notes: Vec::new(),
             split_seed: 1,
             without: None,
             training: None,
@@ -53,6 +61,22 @@ impl Card {
             device: String::new(),
             version: String::new(),
         }
+    }
+}
+
+/// What was assumed of weights that came without a card.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Assumed {
+    /// The classes' names and order.
+    pub classes: bool,
+    /// Mean and deviation that pixels are normalised with.
+    pub normalisation: bool,
+}
+
+impl Assumed {
+    fn is_nothing(&self) -> bool {
+        *self == Self::default()
     }
 }
 

@@ -72,8 +72,14 @@ pub fn write(tensors: &[Owned], text: Option<(&str, String)>) -> Result<Vec<u8>>
 /// finite; the message names the file and the tensor.
 pub fn decode(bytes: &[u8], path: &Path) -> Result<Model> {
     let file = |reason: String| Error::File { path: path.to_path_buf(), reason };
+    if let Some(what) = torch::foreign::file(bytes) {
+        return Err(file(what.into()));
+    }
+    let mut notes = Vec::new();
     let (json, tensors) = if torch::read::recognised(bytes) {
-        (None, torch::read::tensors(bytes, path)?)
+        let (tensors, found) = torch::read::tensors(bytes, path)?;
+        notes = found;
+        (None, tensors)
     } else {
         let whole = |e| file(format!("not a whole safetensors file ({e})"));
         let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(whole)?;
@@ -86,13 +92,10 @@ pub fn decode(bytes: &[u8], path: &Path) -> Result<Model> {
                 .map_err(|e| file(format!("its model card cannot be read ({e})")))?;
             (card, tensors)
         }
-        None => torch::names::adopt(tensors).ok_or_else(|| {
-            file(
-                "it has no model card and is not a state dictionary of a ResNet-18, a VGG-16 with \
-                 batch normalisation or a Swin Transformer"
-                    .into(),
-            )
-        })?,
+        None => {
+            let (card, tensors) = torch::names::adopt(tensors).map_err(file)?;
+            (Card { notes, ..card }, tensors)
+        }
     };
     check(&card).map_err(|reason| file(format!("its model card is not usable: {reason}")))?;
     let (network, layout) = card.architecture.build();

@@ -8,6 +8,7 @@ pub mod latent;
 pub mod layers;
 pub mod registry;
 pub mod resnet;
+pub mod said;
 pub mod swin;
 pub mod tensors;
 pub mod torch;
@@ -85,6 +86,28 @@ impl Architecture {
             Self::Resnet(_) | Self::Vgg(_) | Self::Swin(_) => Task::Classify,
             Self::Unet(_) => Task::Generate,
         }
+    }
+
+    /// Colour channels of its pictures, and classes.
+    pub fn channels_and_classes(&self) -> [usize; 2] {
+        match self {
+            Self::Resnet(c) => [c.channels, c.classes],
+            Self::Vgg(c) => [c.channels, c.classes],
+            Self::Swin(c) => [c.channels, c.classes],
+            Self::Unet(c) => [c.channels, c.classes],
+        }
+    }
+
+    /// The same with another mean and deviation of each channel; a U-Net has none.
+    pub fn with_statistics(&self, mean: Vec<f32>, std: Vec<f32>) -> Self {
+        let mut other = self.clone();
+        match &mut other {
+            Self::Resnet(c) => (c.mean, c.std) = (mean, std),
+            Self::Vgg(c) => (c.mean, c.std) = (mean, std),
+            Self::Swin(c) => (c.mean, c.std) = (mean, std),
+            Self::Unet(_) => {}
+        }
+        other
     }
 
     /// The same with another number of classes.

@@ -8,6 +8,7 @@ use super::{
         self, LatentModel,
         folder::{self, Files},
     },
+    said::Said,
 };
 use crate::{
     assets,
@@ -149,10 +150,12 @@ pub fn open(name: &str) -> Result<Model> {
     }
     #[cfg(not(target_arch = "wasm32"))]
     if name.contains(['/', '\\', '.']) || Path::new(name).is_dir() {
-        let within = Path::new(name).join("model.safetensors");
-        let path = if within.is_file() { &within } else { Path::new(name) };
+        let (file, said) = Said::of(name)?;
+        let file = crate::run::files::expanded(file);
+        let within = file.join("model.safetensors");
+        let path = if within.is_file() { &within } else { &file };
         let bytes = crate::run::files::read(path)?;
-        return checkpoint::decode(&bytes, path);
+        return said.apply(checkpoint::decode(&bytes, path)?);
     }
     let names = SHIPPED.iter().map(|s| s.name).chain(["a weights file or a run's folder"]);
     Err(Error::unknown("model", name, names))

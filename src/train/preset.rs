@@ -143,6 +143,15 @@ pub const PRESETS: &[Preset] = &[
     SWIN,
 ];
 
+/// Pictures in an update at the least, which batch normalisation takes its statistics from, and updates
+/// in an epoch at the least.
+const SMALLEST: usize = 16;
+const EACH_EPOCH: usize = 10;
+/// Updates of a classifier and of a diffusion model at the least: 200 of 16 pictures bring the small
+/// classifier to 100 % on four classes of 54 drawn shapes.
+const LEAST: usize = 200;
+const LEAST_DIFFUSION: usize = 1000;
+
 /// Probability of the null condition while training (ALGORITHMS 8.1).
 pub const CONDITION_DROP: f64 = 0.1;
 
@@ -161,6 +170,27 @@ impl Preset {
         };
         let known = || PRESETS.iter().filter(same);
         known().find(|p| p.data == data).or_else(|| known().next()).unwrap_or(&PRESETS[0])
+    }
+
+    /// Pictures in an update on so many: fewer on few, so that an epoch is several updates.
+    pub fn batch_for(&self, items: usize) -> usize {
+        let mut batch = self.batch;
+        while self.task == Task::Classify && batch > SMALLEST && items < EACH_EPOCH * batch {
+            batch /= 2;
+        }
+        batch
+    }
+
+    /// Passes over so many pictures, of `per_epoch` updates each: more over few, which would make too
+    /// few updates, but no more than few can teach.
+    pub fn epochs_for(&self, items: usize, per_epoch: usize) -> usize {
+        let least = match self.task {
+            Task::Classify => LEAST,
+            _ => LEAST_DIFFUSION,
+        };
+        let few = items < EACH_EPOCH * self.batch;
+        let most = if few { items.max(least) } else { usize::MAX };
+        (self.epochs * per_epoch).clamp(least, most).div_ceil(per_epoch.max(1))
     }
 
     /// A recipe by name.
@@ -284,6 +314,22 @@ mod tests {
         assert_eq!([128, 32].map(|w| narrow("cifar-ddpm", w)), [38_632_323, 2_426_595]);
         // torchvision's trunk of 14,723,136 and 512 x 10 + 10.
         assert_eq!(params("cifar-vgg"), 14_728_266);
+    }
+
+    #[test]
+    fn few_pictures_are_trained_on_often_enough_and_many_as_ever() {
+        let plan = |name: &str, items: usize| {
+            let preset = Preset::find(name).unwrap();
+            let batch = preset.batch_for(items);
+            let per_epoch = items.div_ceil(batch);
+            (batch, per_epoch * preset.epochs_for(items, per_epoch))
+        };
+        assert_eq!(plan("fashion-classifier", 54_000), (128, 6 * 422));
+        assert_eq!(plan("cifar-classifier", 45_000), (256, 182 * 176));
+        assert_eq!(plan("fashion-ddpm", 54_000), (64, 5 * 844));
+        assert_eq!(plan("fashion-classifier", 194), (16, 208));
+        assert_eq!(plan("cifar-classifier", 194), (16, 208));
+        assert_eq!(plan("cifar-classifier", 2_000), (128, 2_000));
     }
 
     #[test]

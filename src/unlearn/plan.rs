@@ -44,6 +44,10 @@ pub struct Plan {
     /// Indices into the training pictures.
     pub forget: Vec<usize>,
     pub retain: Vec<usize>,
+    /// Retained pictures that batches of the forget set are normalised with, where those are few.
+    pub company: Vec<usize>,
+    /// How many times longer the run is than on many pictures.
+    stretch: usize,
     /// How many of each an epoch of a classifier draws.
     pub each: [usize; 2],
     /// Items that the saliency scores are taken over.
@@ -113,6 +117,8 @@ impl Plan {
             redirect: Sent::To(None),
             forget: set.forget.clone(),
             retain: set.retain.clone(),
+            company: Vec::new(),
+            stretch: 1,
             each: [0, 0],
             score: Vec::new(),
             seed: recipe.seed,
@@ -188,6 +194,7 @@ impl Plan {
         if task == Task::Classify {
             let [forget, retain] = sizes.each;
             plan.each = [plan.forget.len().min(forget), plan.retain.len().min(retain)];
+            plan.suit(recipe, architecture, data, set);
             if let Some(steps) = recipe.steps.filter(|_| plan.updates() > 0) {
                 plan.fit(steps);
             }
@@ -216,6 +223,45 @@ impl Plan {
         } else {
             self.steps = self.epochs * self.retain.len().div_ceil(self.batch.max(1));
             self.epochs = self.steps;
+        }
+    }
+
+    /// Makes few pictures enough to forget by: smaller updates, then more of them, and batches of a single
+    /// class in company. Alone they would be normalised by statistics that the network never has again:
+    /// what is learnt under them does not show afterwards. What the recipe says stays; a Retrain is as
+    /// its original.
+    fn suit(
+        &mut self,
+        recipe: &Recipe,
+        architecture: &Architecture,
+        data: &Dataset,
+        set: &ForgetSet,
+    ) {
+        let few = set.forget.len() + set.retain.len() < EACH_EPOCH * self.batch;
+        let trains = self.updates() > 0 && self.preset.is_none();
+        if !few || !trains || recipe.budget == Budget::Tiny || recipe.steps.is_some() {
+            return;
+        }
+        let normalises = matches!(architecture, Architecture::Resnet(_) | Architecture::Vgg(_));
+        let label = |i: &usize| data.train.labels[*i];
+        let alone = set.forget.windows(2).all(|pair| label(&pair[0]) == label(&pair[1]));
+        if normalises && alone {
+            self.company = set.retain.clone();
+        }
+        let least = match self.order {
+            Order::Forget => LEAST / 2,
+            Order::Pairs => LEAST * 3 / 2,
+            _ => LEAST,
+        };
+        while recipe.batch.is_none() && self.batch > SMALLEST && self.updates() < least {
+            self.batch /= 2;
+        }
+        if recipe.epochs.is_none() {
+            let before = self.epochs;
+            while self.updates() < least {
+                self.epochs += before;
+                self.stretch += 1;
+            }
         }
     }
 
@@ -249,7 +295,7 @@ impl Plan {
     /// Epochs that have a pass over the forget set.
     fn forget_epochs(&self) -> usize {
         let limited = self.knobs.all().find(|(name, _)| *name == "forget-epochs");
-        limited.map_or(usize::MAX, |(_, epochs)| epochs as usize)
+        limited.map_or(usize::MAX, |(_, epochs)| epochs as usize * self.stretch)
     }
 
     /// Updates in an epoch of a classifier.
@@ -321,6 +367,12 @@ impl Plan {
         }
     }
 }
+
+/// Pictures in an update at the least, updates at the least, and batches that an epoch of many pictures
+/// has.
+const SMALLEST: usize = 16;
+const LEAST: usize = 200;
+const EACH_EPOCH: usize = 10;
 
 /// What a card may say and be believed: a recipe's own limits.
 const MOST_BATCH: usize = 4096;
@@ -467,6 +519,36 @@ mod tests {
         assert_eq!(steps(Budget::Full, None), (3_800, 64, 1e-3));
         assert_eq!(steps(Budget::Quick, Some(7)).0, 7);
         assert!(steps(Budget::Tiny, None).0 < 10);
+    }
+
+    #[test]
+    fn few_pictures_are_forgotten_in_smaller_and_more_updates_and_in_company() {
+        let data = crate::data::open("fashion-mnist").unwrap();
+        let architecture = crate::models::registry::open("fashion-classifier").unwrap().card;
+        let architecture = architecture.architecture;
+        let split = data.split(1);
+        let plan = |data: &Dataset, n: usize, recipe: Recipe| {
+            let set = ForgetSet::parse("class:Sneaker", data, &split, 1).unwrap();
+            let [forget, retain] = [(&set.forget, n), (&set.retain, 3 * n)]
+                .map(|(all, n)| all[..n.min(all.len())].to_vec());
+            Plan::new(&recipe, &architecture, data, &ForgetSet { forget, retain, ..set }).unwrap()
+        };
+        let recipe = |method: &str| Recipe {
+            method: method.into(),
+            ..Recipe::new("m", "d", "class:Sneaker")
+        };
+        // Many are as they were.
+        let many = plan(&data, 5_400, recipe("salun"));
+        assert_eq!((many.batch, many.steps, many.company.len()), (128, 240, 0));
+        let few = plan(&data, 54, recipe("salun"));
+        assert_eq!((few.batch, few.epochs, few.company.len()), (16, 16, 162));
+        assert!((200..300).contains(&few.steps), "{}", few.steps);
+        // The epochs that move away grow with the others.
+        let scrub = plan(&data, 54, recipe("scrub"));
+        assert_eq!((scrub.epochs, scrub.forget_epochs()), (20, 10));
+        let said = Recipe { batch: Some(32), epochs: Some(2), ..recipe("salun") };
+        let said = plan(&data, 54, said);
+        assert_eq!((said.batch, said.epochs), (32, 2));
     }
 
     #[test]

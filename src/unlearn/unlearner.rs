@@ -228,14 +228,24 @@ impl Unlearner {
         part: Part,
         rng: &mut rng::Rng,
     ) -> Update {
-        let (items, forgotten): (Vec<usize>, Vec<bool>) = items.into_iter().unzip();
-        let x = pictures(&self.data.train, &items, self.augment, rng, &self.device);
+        let (mut items, forgotten): (Vec<usize>, Vec<bool>) = items.into_iter().unzip();
         let labels = self.data.train.labels(&items);
+        let n = items.len();
+        if part == Part::Forget {
+            items.extend(self.company(n, rng));
+        }
+        let x = pictures(&self.data.train, &items, self.augment, rng, &self.device);
         let tracked = self.weights.tracked();
         let train = Mode::train(self.plan.seed, self.step, part as usize);
         let mode = if self.plan.knobs.on("freeze-bn") { Mode::Eval } else { train };
         let pass = Pass::new(&tracked, mode);
-        let logits = net.forward(&pass, x.clone());
+        let (mut logits, mut x) = (net.forward(&pass, x.clone()), x);
+        if items.len() > n {
+            let [_, classes] = logits.dims();
+            let [_, c, h, w] = x.dims();
+            logits = logits.slice([0..n, 0..classes]);
+            x = x.slice([0..n, 0..c, 0..h, 0..w]);
+        }
         let loss = self.work.loss(Batch {
             net,
             x,
@@ -252,6 +262,15 @@ impl Unlearner {
         }
         let gradients = tracked.gradients(&mut loss.backward());
         Update { loss: loss.without_autodiff(), gradients }
+    }
+
+    /// Retained pictures that stand beside `n` to be forgotten, where those are so few that batches of them
+    /// alone would have statistics which the network never has again: they are normalised together, and
+    /// nothing is asked of these.
+    fn company(&self, n: usize, rng: &mut rng::Rng) -> Vec<usize> {
+        let retain = &self.plan.company;
+        let n = if retain.is_empty() { 0 } else { n };
+        (0..n).map(|_| retain[rng.random_range(0..retain.len())]).collect()
     }
 
     /// A step of the diffusion model, a part of the batch at a time.

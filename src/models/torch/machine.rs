@@ -2,10 +2,11 @@
 
 use std::collections::HashMap;
 
-use super::pickle::{Known, Objects, Reason, Storage, TensorRef, Value, known};
+use super::pickle::{Known, Objects, Reason, Storage, TensorRef, Thing, Value, known};
 
-/// Most opcodes of a file: a Swin-T with its optimiser's state needs 25,000.
-const MOST: usize = 100_000;
+/// Most opcodes of a file: a Swin-T with its optimiser's state needs 25,000, a log of its training some
+/// hundred thousand.
+const MOST: usize = 1_000_000;
 /// Longest text that a file may have.
 const LONGEST: usize = 4096;
 
@@ -60,24 +61,40 @@ impl<'a> Machine<'a> {
                 let n = i32::from_le_bytes(self.array()?);
                 self.stack.push(Value::Int(n.into()));
             }
-            // LONG1
-            0x8a => {
-                let length = self.size(1)?;
-                let n = long(self.take(length)?).ok_or("has a number of more than 64 bits")?;
-                self.stack.push(Value::Int(n));
-            }
+            // LONG1, LONG4
+            0x8a => self.long(1)?,
+            0x8b => self.long(4)?,
             b'G' => {
                 let n = f64::from_be_bytes(self.array()?);
                 self.stack.push(Value::Float(n));
             }
-            // SHORT_BINUNICODE, BINUNICODE
+            // SHORT_BINUNICODE, BINUNICODE, BINUNICODE8
             0x8c => self.text(1)?,
             b'X' => self.text(4)?,
+            0x8d => self.text(8)?,
+            // Bytes and Python 2's strings, short and long.
+            b'C' | b'U' => self.bytes(1)?,
+            b'B' | b'T' => self.bytes(4)?,
+            // BINBYTES8, BYTEARRAY8
+            0x8e | 0x96 => self.bytes(8)?,
             b'}' => self.dict(Vec::new()),
-            b']' | b')' => self.list(Vec::new()),
-            b't' => {
+            // A list, a tuple, a set.
+            b']' | b')' | 0x8f => self.list(Vec::new()),
+            // TUPLE, LIST, FROZENSET
+            b't' | b'l' | 0x91 => {
                 let items = self.since_mark()?;
                 self.list(items);
+            }
+            b'd' => {
+                let items = self.since_mark()?;
+                self.dict(Vec::new());
+                self.set(items)?;
+            }
+            b'0' => drop(self.pop()?),
+            b'1' => drop(self.since_mark()?),
+            b'2' => {
+                let value = self.pop()?;
+                self.stack.extend([value, value]);
             }
             n @ 0x85..=0x87 => {
                 let items = self.pop_many(usize::from(n - 0x84))?;
@@ -87,7 +104,8 @@ impl<'a> Machine<'a> {
                 let items = self.pop_many(1)?;
                 self.append(items)?;
             }
-            b'e' => {
+            // APPENDS, ADDITEMS
+            b'e' | 0x90 => {
                 let items = self.since_mark()?;
                 self.append(items)?;
             }
@@ -119,14 +137,20 @@ impl<'a> Machine<'a> {
             }
             b'c' => {
                 let (module, name) = (self.line()?, self.line()?);
-                self.name(module, name)?;
+                self.name(module, name);
             }
             // STACK_GLOBAL
             0x93 => match *self.pop_many(2)? {
-                [Value::Text(module), Value::Text(name)] => self.name(module, name)?,
+                [Value::Text(module), Value::Text(name)] => self.name(module, name),
                 _ => return Err("names a thing by what is no text".into()),
             },
             b'R' => self.reduce()?,
+            // NEWOBJ, NEWOBJ_EX
+            0x81 => self.make()?,
+            0x92 => {
+                self.pop()?;
+                self.make()?;
+            }
             b'b' => self.build()?,
             b'Q' => self.persistent()?,
             other => return Err(format!("uses the opcode {other:#04x}, which no weights need")),
@@ -164,6 +188,21 @@ impl<'a> Machine<'a> {
         }
         let text = std::str::from_utf8(self.take(length)?).map_err(|_| "has a broken text")?;
         self.stack.push(Value::Text(text));
+        Ok(())
+    }
+
+    fn bytes(&mut self, width: usize) -> Result<(), Reason> {
+        let length = self.size(width)?;
+        let bytes = self.take(length)?;
+        self.stack.push(Value::Bytes(bytes));
+        Ok(())
+    }
+
+    /// A number of any length; one of more than 64 bits is nobody's business here.
+    fn long(&mut self, width: usize) -> Result<(), Reason> {
+        let length = self.size(width)?;
+        let n = long(self.take(length)?);
+        self.stack.push(n.map_or(Value::None, Value::Int));
         Ok(())
     }
 
@@ -205,21 +244,27 @@ impl<'a> Machine<'a> {
     }
 
     fn append(&mut self, items: Vec<Value<'a>>) -> Result<(), Reason> {
-        let Some(Value::List(list)) = self.stack.last() else {
-            return Err("appends to what is no list".into());
-        };
-        self.objects.lists[*list].extend(items);
+        match self.stack.last() {
+            Some(Value::List(list)) => self.objects.lists[*list].extend(items),
+            // A kind of list of which no more is known.
+            Some(Value::Thing(_)) => {}
+            _ => return Err("appends to what is no list".into()),
+        }
         Ok(())
     }
 
     fn set(&mut self, items: Vec<Value<'a>>) -> Result<(), Reason> {
-        let Some(Value::Dict(dict)) = self.stack.last() else {
-            return Err("puts keys into what is no dictionary".into());
-        };
         if !items.len().is_multiple_of(2) {
             return Err("has a key without a value".into());
         }
-        self.objects.dicts[*dict].extend(items.chunks_exact(2).map(|p| (p[0], p[1])));
+        match self.stack.last() {
+            Some(Value::Dict(dict)) => {
+                self.objects.dicts[*dict].extend(items.chunks_exact(2).map(|p| (p[0], p[1])));
+            }
+            // A kind of dictionary of which no more is known.
+            Some(Value::Thing(_)) => {}
+            _ => return Err("puts keys into what is no dictionary".into()),
+        }
         Ok(())
     }
 
@@ -235,26 +280,52 @@ impl<'a> Machine<'a> {
         Ok(())
     }
 
-    fn name(&mut self, module: &str, name: &str) -> Result<(), Reason> {
-        let found = known(module, name).ok_or_else(|| {
-            let all = format!("{module}.{name}");
-            let short: String = all.escape_default().take(80).collect();
-            format!("asks for '{short}', which no weights need; nothing of it was run")
-        })?;
-        self.stack.push(Value::Name(found));
-        Ok(())
+    fn name(&mut self, module: &'a str, name: &'a str) {
+        match known(module, name) {
+            Some(found) => self.stack.push(Value::Name(found)),
+            None => self.thing(Thing { module, name, arguments: None, state: None }),
+        }
+    }
+
+    fn thing(&mut self, thing: Thing<'a>) {
+        self.stack.push(Value::Thing(self.objects.things.len()));
+        self.objects.things.push(thing);
+    }
+
+    /// What a type that is not known would make.
+    fn make(&mut self) -> Result<(), Reason> {
+        let (arguments, kind) = (self.pop()?, self.pop()?);
+        match (kind, arguments) {
+            (Value::Thing(kind), Value::List(arguments)) => {
+                self.thing(Thing { arguments: Some(arguments), ..self.objects.things[kind] });
+                Ok(())
+            }
+            (Value::Name(Known::OrderedDict | Known::DefaultDict | Known::Counter), _) => {
+                self.dict(Vec::new());
+                Ok(())
+            }
+            _ => Err("makes what it has no type for".into()),
+        }
     }
 
     /// What a call of a known name would give.
     fn reduce(&mut self) -> Result<(), Reason> {
         let (arguments, function) = (self.pop()?, self.pop()?);
-        let (Value::List(arguments), Value::Name(function)) = (arguments, function) else {
-            return Err("calls what is no function".into());
+        let (arguments, function) = match (arguments, function) {
+            (Value::List(arguments), Value::Name(function)) => (arguments, function),
+            (Value::List(arguments), Value::Thing(function)) => {
+                let function = self.objects.things[function];
+                self.thing(Thing { arguments: Some(arguments), ..function });
+                return Ok(());
+            }
+            _ => return Err("calls what is no function".into()),
         };
         // No function takes more of them.
         let arguments: Vec<_> = self.objects.lists[arguments].iter().take(8).copied().collect();
         match (function, &*arguments) {
-            (Known::OrderedDict | Known::Counter, []) => self.dict(Vec::new()),
+            (Known::OrderedDict | Known::Counter, []) | (Known::DefaultDict, _) => {
+                self.dict(Vec::new());
+            }
             (Known::Counter, [dict @ Value::Dict(_)]) => self.stack.push(*dict),
             (Known::Size, [size @ Value::List(_)]) => self.stack.push(*size),
             (Known::Parameter, [tensor @ Value::Tensor(_), ..]) => self.stack.push(*tensor),
@@ -314,13 +385,16 @@ impl<'a> Machine<'a> {
         Ok(())
     }
 
-    /// Attributes of an object: only state dictionaries have some (`_metadata`), and nobody needs
-    /// them.
+    /// Attributes of an object: those of state dictionaries (`_metadata`) and of tensors nobody needs.
     fn build(&mut self) -> Result<(), Reason> {
-        self.pop()?;
+        let state = self.pop()?;
         match self.stack.last() {
-            Some(Value::Dict(_)) => Ok(()),
-            _ => Err("sets attributes of what is no dictionary".into()),
+            Some(Value::Dict(_) | Value::Tensor(_)) => Ok(()),
+            Some(Value::Thing(thing)) => {
+                self.objects.things[*thing].state = Some(state);
+                Ok(())
+            }
+            _ => Err("sets attributes of what has none".into()),
         }
     }
 

@@ -5,11 +5,12 @@
 
 use std::collections::BTreeMap;
 
+use super::foreign;
 use crate::{
     data::sets::SETS,
     models::{
         Architecture,
-        card::Card,
+        card::{Assumed, Card},
         resnet::ResnetConfig,
         swin::SwinConfig,
         tensors::{Format, Stored, Tensors},
@@ -17,14 +18,15 @@ use crate::{
     },
 };
 
-/// Prefixes that all names have when a network was wrapped.
-const WRAPPERS: [&str; 3] = ["module.", "model.", "net."];
 /// Buffers of the official code's first layer.
 const NORMALISE: [&str; 2] = ["normalize.mean", "normalize.std"];
 
-/// The same tensors under our names, and a card that says what network they are of; nothing if it
-/// is none that is known.
-pub fn adopt(tensors: Tensors) -> Option<(Card, Tensors)> {
+/// The same tensors under our names, and a card that says what network they are of and what of it had
+/// to be assumed.
+///
+/// # Errors
+/// It is none that is known; what it looks like, and what to do.
+pub fn adopt(tensors: Tensors) -> Result<(Card, Tensors), String> {
     let mut tensors = unwrapped(tensors);
     let statistics = NORMALISE.map(|name| {
         let found: Option<Stored> = tensors.0.remove(name);
@@ -34,17 +36,28 @@ pub fn adopt(tensors: Tensors) -> Option<(Card, Tensors)> {
         [Some(mean), Some(std)] => Some((mean, std)),
         _ => None,
     };
+    if let Some(like) = foreign::looks_like(&tensors) {
+        return Err(like);
+    }
     let renamed = tensors.0.into_iter().filter_map(|(name, t)| Some((rename(&name)?, t)));
     let tensors = Tensors(renamed.collect());
-    let architecture = infer(&tensors, statistics)?;
-    Some((card(architecture), tensors))
+    let own = statistics.is_some();
+    match infer(&tensors, statistics) {
+        Some(architecture) => Ok((card(architecture, own), tensors)),
+        None => Err(foreign::unknown(&tensors)),
+    }
 }
 
+/// Without the prefixes that all names share, such as `module.`, which wrapping a network gives them.
 fn unwrapped(mut tensors: Tensors) -> Tensors {
-    while let Some(prefix) = WRAPPERS.iter().find(|prefix| {
-        !tensors.0.is_empty() && tensors.0.keys().all(|name| name.starts_with(**prefix))
-    }) {
-        let inner = |(name, t): (String, _)| (name[prefix.len()..].to_string(), t);
+    let first = |name: &str| name.split_once('.').map(|(first, _)| first.to_string());
+    while let Some(prefix) = tensors.0.keys().next().and_then(|name| first(name)) {
+        let shared = tensors.0.keys().all(|name| first(name).as_ref() == Some(&prefix));
+        // A lone layer is no wrapper.
+        if !shared || tensors.0.keys().all(|name| name.matches('.').count() < 2) {
+            break;
+        }
+        let inner = |(name, t): (String, _)| (name[prefix.len() + 1..].to_string(), t);
         tensors = Tensors(tensors.0.into_iter().map(inner).collect::<BTreeMap<_, _>>());
     }
     tensors
@@ -121,16 +134,14 @@ fn data(channels: usize, classes: usize) -> Option<&'static crate::data::sets::S
     SETS.iter().find(|s| (s.shape.channels, s.classes.len()) == (channels, classes))
 }
 
-fn card(architecture: Architecture) -> Card {
-    let (channels, classes) = match &architecture {
-        Architecture::Resnet(c) => (c.channels, c.classes),
-        Architecture::Vgg(c) => (c.channels, c.classes),
-        Architecture::Swin(c) => (c.channels, c.classes),
-        Architecture::Unet(c) => (c.channels, c.classes),
-    };
+/// The card of weights that came without one: their data, their classes' names and, unless they bring
+/// it (`own`), their normalisation are assumed.
+fn card(architecture: Architecture, own: bool) -> Card {
+    let [channels, classes] = architecture.channels_and_classes();
     let (data, classes) = match data(channels, classes) {
         Some(set) => (set.name, set.classes.iter().map(|c| c.to_string()).collect()),
         None => ("unknown", (0..classes.min(1001)).map(|c| format!("class {c}")).collect()),
     };
-    Card::new("imported", architecture, data, classes)
+    let assumed = Assumed { classes: true, normalisation: !own };
+    Card { assumed, ..Card::new("imported", architecture, data, classes) }
 }

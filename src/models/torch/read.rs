@@ -10,8 +10,27 @@ use crate::{
     models::tensors::{Format, Stored, Tensors},
 };
 
-/// Keys under which the field's checkpoints keep the weights beside other things.
-const WRAPPERS: [&str; 5] = ["state_dict", "model_state_dict", "model", "net", "weights"];
+/// Keys under which the field's checkpoints keep the weights beside other things, the likeliest first.
+const WRAPPERS: [&str; 14] = [
+    "state_dict",
+    "model_state_dict",
+    "model_state",
+    "model",
+    "net",
+    "network",
+    "weights",
+    "params",
+    "module",
+    "model_ema",
+    "ema",
+    "params_ema",
+    "state_dict_ema",
+    "ema_state_dict",
+];
+/// Keys of an optimiser's tensors, which are none of the network's.
+const OTHERS: [&str; 4] = ["optim", "scheduler", "scaler", "rng"];
+/// Dictionaries within dictionaries that are looked into.
+const LEVELS: usize = 3;
 /// Most entries of an archive.
 const ENTRIES: usize = 20_000;
 
@@ -25,11 +44,11 @@ pub fn recognised(bytes: &[u8]) -> bool {
     bytes.starts_with(ARCHIVE) || pickle
 }
 
-/// The tensors of the file, each in place.
+/// The tensors of the file, each in place, and what a person should know of how they were found.
 ///
 /// # Errors
-/// The file is of the old format, damaged, or asks for anything but tensors.
-pub fn tensors<'a>(bytes: &'a [u8], path: &Path) -> Result<Tensors<'a>> {
+/// The file is of the old format, damaged, or holds no dictionary of tensors.
+pub fn tensors<'a>(bytes: &'a [u8], path: &Path) -> Result<(Tensors<'a>, Vec<String>)> {
     if !bytes.starts_with(ARCHIVE) {
         let again = "is in PyTorch's format from before 2020; load it there and save it again: \
                      torch.save(torch.load(FILE), FILE)";
@@ -38,16 +57,16 @@ pub fn tensors<'a>(bytes: &'a [u8], path: &Path) -> Result<Tensors<'a>> {
     collect(bytes).map_err(|reason| Error::file(path, format!("PyTorch file: {reason}")))
 }
 
-fn collect(bytes: &[u8]) -> std::result::Result<Tensors<'_>, Reason> {
+fn collect(bytes: &[u8]) -> std::result::Result<(Tensors<'_>, Vec<String>), Reason> {
     let entries = entries(bytes)?;
     let (root, pickle) = entries
         .iter()
         .find_map(|(name, entry)| Some((name.strip_suffix("data.pkl")?, entry)))
         .ok_or("it has no data.pkl; is it a state dictionary?")?;
     let (objects, result) = pickle::run(pickle.checked()?)?;
-    let dict = state(&objects, result)?;
+    let (dict, notes) = state(&objects, result)?;
     let mut tensors = Tensors::default();
-    for (name, value) in dict {
+    for (name, value) in &objects.dicts[dict] {
         // Counters and settings beside the weights are nobody's business.
         if let (Value::Text(name), Value::Tensor(i)) = (name, value) {
             let tensor = &objects.tensors[*i];
@@ -56,28 +75,90 @@ fn collect(bytes: &[u8]) -> std::result::Result<Tensors<'_>, Reason> {
             tensors.insert(name, stored(tensor, entry)?);
         }
     }
-    Ok(tensors)
+    Ok((tensors, notes))
 }
 
-/// The dictionary of tensors: the result itself, or what it has under one of a few keys.
-fn state<'o, 'a>(
-    objects: &'o Objects<'a>,
-    result: Value<'a>,
-) -> std::result::Result<&'o [(Value<'a>, Value<'a>)], Reason> {
-    let Value::Dict(dict) = result else {
-        return Err("it holds no dictionary of tensors; save model.state_dict()".into());
+/// The dictionary of tensors, by its place: the result itself, or one within it; of several the one
+/// under the likeliest key, and which.
+fn state(objects: &Objects, result: Value) -> std::result::Result<(usize, Vec<String>), Reason> {
+    const SAVE: &str = "save model.state_dict()";
+    let root = match result {
+        Value::Dict(dict) => dict,
+        Value::Thing(thing) => {
+            let name = named(objects, thing);
+            return Err(format!("it holds a whole '{name}' and no dictionary of tensors; {SAVE}"));
+        }
+        Value::List(list) => {
+            let list = &objects.lists[list];
+            let parts = || list.iter().filter(|v| matches!(v, Value::Dict(_))).count();
+            if list.len() >= 4 && parts() >= 2 {
+                return Err(format!(
+                    "it holds a list of {}, as the official DDPM code saves [model, optimiser, step, \
+                     average]; such diffusion models cannot be imported yet",
+                    list.len()
+                ));
+            }
+            return Err(format!("it holds a list and no dictionary of tensors; {SAVE}"));
+        }
+        _ => return Err(format!("it holds no dictionary of tensors; {SAVE}")),
     };
-    let dict = &objects.dicts[dict];
-    if dict.iter().any(|(_, v)| matches!(v, Value::Tensor(_))) {
-        return Ok(dict);
+    let holds =
+        |dict: usize| objects.dicts[dict].iter().any(|(_, v)| matches!(v, Value::Tensor(_)));
+    if holds(root) {
+        return Ok((root, Vec::new()));
     }
-    let inner = WRAPPERS.iter().find_map(|key| {
-        let found = dict.iter().find(|(k, _)| *k == Value::Text(key));
-        found.and_then(|(_, v)| if let Value::Dict(inner) = v { Some(*inner) } else { None })
+    // The dictionaries within, level by level; their keys are their path.
+    let mut level = vec![(root, String::new())];
+    for _ in 0..LEVELS {
+        let mut next: Vec<(usize, String)> = Vec::new();
+        for (dict, path) in &level {
+            for (key, value) in &objects.dicts[*dict] {
+                let (Value::Text(key), Value::Dict(inner)) = (key, value) else { continue };
+                let known = next.iter().any(|(other, _)| other == inner);
+                if !known && !OTHERS.iter().any(|other| key.to_lowercase().contains(other)) {
+                    let path = if path.is_empty() { String::new() } else { format!("{path}.") };
+                    next.push((*inner, format!("{path}{}", short(key))));
+                }
+            }
+        }
+        let rank = |path: &str| {
+            let last = path.rsplit('.').next().unwrap_or(path);
+            WRAPPERS.iter().position(|key| *key == last).unwrap_or(WRAPPERS.len())
+        };
+        let mut found: Vec<_> = next.iter().filter(|(dict, _)| holds(*dict)).collect();
+        found.sort_by_key(|(_, path)| rank(path));
+        if let Some((dict, path)) = found.first() {
+            let all: Vec<&str> = found.iter().map(|(_, path)| path.as_str()).collect();
+            let note =
+                format!("it holds weights under {}; those under {path} are taken", all.join(", "));
+            return Ok((*dict, (all.len() > 1).then_some(note).into_iter().collect()));
+        }
+        level = next;
+    }
+    let module = objects.dicts[root].iter().find_map(|(key, value)| match (key, value) {
+        (Value::Text(key), Value::Thing(thing)) if WRAPPERS.contains(key) => Some((key, *thing)),
+        _ => None,
     });
-    inner.map(|i| &*objects.dicts[i]).ok_or_else(|| {
-        format!("it holds no tensors, neither at the top nor under {}", WRAPPERS.join(", "))
+    Err(match module {
+        Some((key, thing)) => {
+            let name = named(objects, thing);
+            format!("under '{key}' it holds a whole '{name}' and no dictionary of tensors; {SAVE}")
+        }
+        None => format!(
+            "it holds no tensors, neither at the top nor under a key such as {}; {SAVE}",
+            WRAPPERS[..4].join(", ")
+        ),
     })
+}
+
+/// What a thing is of, for a person.
+fn named(objects: &Objects, thing: usize) -> String {
+    let thing = objects.things[thing];
+    short(&format!("{}.{}", thing.module, thing.name))
+}
+
+fn short(text: &str) -> String {
+    text.escape_default().take(80).collect()
 }
 
 /// The bytes of an entry and the checksum that they should have.

@@ -1,0 +1,204 @@
+//! What a model and a data set say of each other: whether they belong together, and what has to be
+//! assumed where one of them does not say.
+
+use std::sync::Arc;
+
+use super::session::Session;
+use crate::{
+    data::{Dataset, alike},
+    error::{Error, Result},
+    eval::classify::{percent, predict},
+    models::{Model, Network, card::Card, registry, said},
+    monitor::Monitor,
+    run::{fingerprint, recipe::Recipe},
+};
+
+/// Test pictures that a first look is taken at.
+const LOOK: usize = 200;
+/// Names of a list that are shown.
+const SHOWN: usize = 12;
+
+/// The model and the data of a recipe as they fit each other: what the model does not say of itself is
+/// taken from the data, classes in another order are mapped by their names. What was assumed is noted.
+///
+/// # Errors
+/// They do not belong together; both sides are named.
+pub fn fitted(
+    model: Arc<Model>,
+    data: Arc<Dataset>,
+    recipe: &Recipe,
+    monitor: &mut Monitor,
+) -> Result<(Arc<Model>, Arc<Dataset>)> {
+    let now = data.fingerprint.as_ref();
+    if let Some(what) = fingerprint::difference(recipe.fingerprint.as_ref(), now) {
+        return Err(Error::Request(format!(
+            "{} is not what it was when the recipe was run: {what}; to run it on what is there now, \
+             take the part [fingerprint] out of the recipe",
+            recipe.data
+        )));
+    }
+    shapes(&model, &data, recipe)?;
+    for note in &model.card.notes {
+        monitor.note(format!("{}: {note}", recipe.model));
+    }
+    let model = settled(model, &data, recipe, monitor);
+    let data = ordered(&model.card, data, recipe, monitor)?;
+    told_apart(&model.card, &data, recipe, monitor);
+    Ok((model, data))
+}
+
+/// Refuses channels, sizes and numbers of classes that do not fit.
+fn shapes(model: &Model, data: &Dataset, recipe: &Recipe) -> Result<()> {
+    let shape = data.train.shape;
+    if let Some(side) = model.unet().map(|net| net.config.resolution)
+        && [shape.height, shape.width] != [side; 2]
+    {
+        return Err(Error::Request(format!(
+            "{} makes pictures of {side} x {side} pixels, {} has {} x {}",
+            recipe.model, recipe.data, shape.width, shape.height
+        )));
+    }
+    let [channels, classes] = model.network.channels_and_classes();
+    if (channels, classes - further(&model.card, data)) != (shape.channels, data.classes.len()) {
+        return Err(Error::Request(format!(
+            "{} has {channels} channels and {classes} classes{}, {} has {} and {}{}",
+            recipe.model,
+            listed(&model.card.classes, model.card.assumed.classes),
+            recipe.data,
+            shape.channels,
+            data.classes.len(),
+            listed(&data.classes, false)
+        )));
+    }
+    Ok(())
+}
+
+/// " (a, b, c)": names, the first few.
+fn listed(names: &[String], unknown: bool) -> String {
+    if unknown {
+        return String::new();
+    }
+    let more = if names.len() > SHOWN { ", \u{2026}" } else { "" };
+    let first = names.iter().take(SHOWN).cloned().collect::<Vec<_>>().join(", ");
+    format!(" ({first}{more})")
+}
+
+/// Classes that a model has beyond its data's: boundary expanding as released leaves one more.
+fn further(card: &Card, data: &Dataset) -> usize {
+    usize::from(!card.unlearned.is_empty() && card.classes.len() == data.classes.len() + 1)
+}
+
+/// The model with what it does not say of itself taken from the data.
+fn settled(
+    model: Arc<Model>,
+    data: &Dataset,
+    recipe: &Recipe,
+    monitor: &mut Monitor,
+) -> Arc<Model> {
+    let assumed = model.card.assumed;
+    if assumed == Default::default() {
+        return model;
+    }
+    let mut model = Model::clone(&model);
+    let (file, of) = (&recipe.model, &recipe.data);
+    if assumed.classes {
+        let classes = listed(&data.classes, false);
+        monitor.note(format!(
+            "{file} does not say what its classes are; they are taken for those of {of} in their \
+             order{classes}; --classes says otherwise"
+        ));
+        model.card.classes = data.classes.clone();
+        model.card.data = recipe.data.clone();
+    }
+    if assumed.normalisation {
+        let (mean, std) = data.statistics();
+        monitor.note(format!(
+            "{file} does not say how pixels are normalised; the mean {mean:?} and deviation {std:?} of \
+             {of} are taken; --normalize says otherwise (unit for pixels from 0 to 1)"
+        ));
+        model = said::normalised(model, (mean, std));
+    }
+    model.into()
+}
+
+/// The data with its classes in the model's order.
+fn ordered(
+    card: &Card,
+    data: Arc<Dataset>,
+    recipe: &Recipe,
+    monitor: &mut Monitor,
+) -> Result<Arc<Dataset>> {
+    let own = &card.classes[..card.classes.len() - further(card, &data)];
+    if own == data.classes {
+        return Ok(data);
+    }
+    let place = |name: &String| own.iter().position(|class| alike(class, name));
+    let order: Option<Vec<usize>> = data.classes.iter().map(place).collect();
+    let Some(order) = order.filter(|order| (0..own.len()).all(|class| order.contains(&class)))
+    else {
+        return Err(Error::Request(format!(
+            "{} was trained on other classes than {} has: its are{}, the data's are{}",
+            recipe.model,
+            recipe.data,
+            listed(own, false),
+            listed(&data.classes, false)
+        )));
+    };
+    if order.iter().enumerate().any(|(i, at)| i != *at) {
+        monitor.note(format!(
+            "the classes of {} have another order than those of {} and are mapped by their names",
+            recipe.data, recipe.model
+        ));
+    }
+    Ok(Arc::new(data.reordered(own.to_vec(), &order)))
+}
+
+/// Says where what a model was trained on may be among what it is tested on.
+fn told_apart(card: &Card, data: &Dataset, recipe: &Recipe, monitor: &mut Monitor) {
+    let Some(now) = &data.fingerprint else { return };
+    let Recipe { model, data, .. } = recipe;
+    let why = match card.fingerprint.as_ref().map(|trained| trained.difference(now)) {
+        Some(None) => return,
+        Some(Some(what)) => format!("{data} has changed since {model} was trained: {what}"),
+        None => format!("{model} does not say which pictures it was trained on"),
+    };
+    monitor.note(format!("{why}; some of them may be among those that it is tested on"));
+}
+
+impl Session {
+    /// Warns where a classifier of a person's own is little better than chance on the data.
+    ///
+    /// # Errors
+    /// Cancelled, or the device failed.
+    pub(super) async fn first_look(
+        &self,
+        model: &Model,
+        data: &Dataset,
+        recipe: &Recipe,
+        monitor: &mut Monitor,
+    ) -> Result<()> {
+        let Network::Classifier(net) = &*model.network else { return Ok(()) };
+        if registry::shipped(&recipe.model).is_some() || !recipe.after.is_empty() {
+            return Ok(());
+        }
+        let n = data.test.len();
+        let items: Vec<usize> = (0..n.min(LOOK)).map(|i| i * n / n.min(LOOK)).collect();
+        let weights = model.weights.upload(&self.device);
+        monitor.phase("Looking at the model", items.len());
+        let seen = predict(&**net, &weights, &data.test, &items, &self.device, monitor).await?;
+        let labels = data.test.labels(&items);
+        let right = percent(seen.iter().zip(&labels).map(|((class, _), label)| class == label));
+        let chance = 100.0 / data.classes.len() as f64;
+        if right < chance + (100.0 - chance) / 5.0 {
+            monitor.note(format!(
+                "{} is right on {right:.1} % of {} test pictures of {}, and chance is {chance:.1} %: are its \
+                 pixels normalised in another way (--normalize), its classes others or in another order \
+                 (--classes), or was it not trained?",
+                recipe.model,
+                items.len(),
+                recipe.data
+            ));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,84 @@
+//! Files and tensors that are not for us: what they look like, and what a person can do.
+
+use crate::models::tensors::Tensors;
+
+/// What the first bytes of a file say that it is, where that is no weights file at all.
+pub fn file(bytes: &[u8]) -> Option<&'static str> {
+    let text = bytes[..bytes.len().min(512)].trim_ascii_start().to_ascii_lowercase();
+    let begins = |with: &[u8]| text.starts_with(with);
+    Some(match bytes {
+        _ if begins(b"<!doctype html") || begins(b"<html") => {
+            "is a saved web page and not the file; download it from its own link"
+        }
+        [0x89, b'H', b'D', b'F', ..] => {
+            "is of Keras (HDF5), which is not read; export a state_dict"
+        }
+        [b'G', b'G', b'U', b'F', ..] => "is a GGUF, whose packed numbers are not read",
+        [0x1f, 0x8b, ..] => "is packed by gzip; unpack it first",
+        [b'7', b'z', 0xbc, 0xaf, ..] | [b'R', b'a', b'r', b'!', ..] => {
+            "is an archive; unpack it first"
+        }
+        [] => "is empty",
+        _ => return None,
+    })
+}
+
+/// What tensors are of that no network here has, and what to do.
+pub fn looks_like(tensors: &Tensors) -> Option<String> {
+    let has = |start: &str| tensors.0.keys().any(|name| name.starts_with(start));
+    let known = "ResNet-18 with a 3 x 3 first convolution, VGG-16 with batch normalisation and \
+                 torchvision's Swin are read";
+    let like = |what: &str, todo: &str| Some(format!("looks like {what}; {todo}"));
+    if has("model.diffusion_model.") || has("diffusion_model.") || has("first_stage_model.") {
+        let todo = "convert it to a diffusers folder: \
+                    StableDiffusionPipeline.from_single_file(FILE).save_pretrained(FOLDER)";
+        return like("a single-file Stable Diffusion checkpoint", todo);
+    }
+    if tensors.0.keys().any(|name| name.contains("lora_")) {
+        let todo =
+            "merge it into its model first: pipe.fuse_lora(), then pipe.save_pretrained(FOLDER)";
+        return like("a LoRA, a change of another model", todo);
+    }
+    if has("down_blocks.") && has("time_embedding.") {
+        let todo = "give the folder of the whole model, and this file with --unet";
+        return like("the U-Net of a diffusers model alone", todo);
+    }
+    if has("temb.dense.") {
+        let todo = "such diffusion models cannot be imported yet";
+        return like("a DDPM U-Net of the official code", todo);
+    }
+    if has("blocks.") && tensors.0.keys().any(|name| name.ends_with("attn.qkv.weight")) {
+        return like("a vision transformer (ViT)", known);
+    }
+    if has("patch_embed.") && has("layers.") {
+        let todo = "torchvision's names are read: build it as torchvision.models.swin_t does";
+        return like("timm's Swin", todo);
+    }
+    let layer = |name: &str| tensors.0.contains_key(name);
+    let stem = tensors.shape::<4>("conv1.weight");
+    if layer("layer1.0.conv3.weight") {
+        return like("a ResNet-50 or deeper (bottlenecks of three convolutions)", known);
+    }
+    if layer("layer1.2.conv1.weight") || layer("layer2.2.conv1.weight") {
+        return like("a ResNet-34", known);
+    }
+    if let Some([_, _, side, _]) = stem.filter(|[_, _, side, _]| *side != 3)
+        && has("layer1.")
+    {
+        let what = format!("a ResNet for ImageNet (its first convolution is {side} x {side})");
+        return like(&what, known);
+    }
+    None
+}
+
+/// The message for tensors that look like nothing that is known.
+pub fn unknown(tensors: &Tensors) -> String {
+    let names: Vec<String> =
+        tensors.0.keys().take(3).map(|name| name.escape_default().take(40).collect()).collect();
+    let all = tensors.0.len();
+    format!(
+        "it has no model card and is not a state dictionary of a ResNet-18, a VGG-16 with batch \
+         normalisation or a Swin Transformer; it holds {all} tensors, such as {}",
+        if names.is_empty() { "none".into() } else { names.join(", ") }
+    )
+}
