@@ -55,7 +55,7 @@ impl Common {
 
 /// What weights that came without a card do not say of themselves.
 #[derive(Debug, Default, clap::Args)]
-#[command(next_help_heading = "Of a weights file without a card")]
+#[command(next_help_heading = "Of a model that does not say all")]
 pub struct Own {
     /// Its classes in the order of its outputs, with commas between [default: those of the data]
     #[arg(long, value_name = "A,B")]
@@ -64,6 +64,9 @@ pub struct Own {
     /// [default: as the data's]
     #[arg(long, value_name = "HOW", allow_negative_numbers = true)]
     normalize: Option<Normalise>,
+    /// A U-Net, or a part of one, to lay over that of a text-to-image model's folder
+    #[arg(long, value_name = "FILE")]
+    unet: Option<String>,
 }
 
 impl Own {
@@ -73,7 +76,8 @@ impl Own {
     /// A list of classes is none.
     pub fn behind(&self, model: &str) -> Result<String> {
         let classes = self.classes.as_deref().map(said::list).transpose()?;
-        Ok(Said { classes, normalize: self.normalize.clone() }.behind(model))
+        let (normalize, unet) = (self.normalize.clone(), self.unet.clone());
+        Ok(Said { classes, normalize, unet }.behind(model))
     }
 }
 
@@ -186,9 +190,22 @@ pub fn above_zero(argument: &'static str) -> impl Fn(&str) -> Result<f64> + Clon
     }
 }
 
-/// A way to score weights, by name.
-pub fn estimator(given: &str) -> Result<Estimator> {
-    Estimator::find(given)
+/// A way to score weights, by name, or a mask's file.
+pub fn mask(given: &str) -> Result<Masked> {
+    match Estimator::find(given) {
+        Ok(estimator) => Ok(Masked { estimator, file: None }),
+        Err(_) if salun_studio::run::files::expanded(given).is_file() => {
+            Ok(Masked { estimator: Estimator::Given, file: Some(given.into()) })
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Which mask.
+#[derive(Debug, Clone)]
+pub struct Masked {
+    pub estimator: Estimator,
+    pub file: Option<String>,
 }
 
 /// Help that lists the methods there are.
@@ -199,7 +216,8 @@ pub fn methods_help() -> String {
 /// Help that lists the masks there are, a line each.
 pub fn masks_help() -> String {
     let lines = Estimator::ALL.map(|e| format!("\n- {}: {}", e.name(), e.about()));
-    format!("How weights are scored:{}", lines.concat())
+    let file = "\n- or the FILE of a mask: of salun saliency, or the official code's with_0.5.pt";
+    format!("How weights are scored:{}{file}", lines.concat())
 }
 
 /// Help that lists the kinds of forget set.

@@ -4,11 +4,11 @@ use std::{path::PathBuf, sync::Arc};
 
 use salun_studio::{
     diffusion::{sampler::SampleOptions, scheduler::Kind},
-    engine::job::{Job, PromptRequest},
+    engine::job::{Grid, Job, PromptRequest},
     error::Result,
     models::registry,
     run::{
-        figures,
+        bundle, figures,
         output::{self, Output},
     },
 };
@@ -25,6 +25,8 @@ use super::{
 pub struct Args {
     #[arg(long, value_name = "M", help = args::models_help())]
     model: String,
+    #[command(flatten)]
+    own: args::Own,
     /// A class by name or number, or null; unless given every class, or the commonest concepts of a
     /// text-to-image model in every style
     #[arg(long, value_name = "C")]
@@ -53,7 +55,8 @@ pub struct Args {
     /// Do not hold predictions within the range of pictures (the official code's sampler)
     #[arg(long)]
     no_clip: bool,
-    /// The PNG to write
+    /// The PNG to write: a sheet of all pictures, or the picture itself where there is one; a name without
+    /// an ending is a folder with a PNG for each
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
 }
@@ -67,20 +70,22 @@ pub fn run(args: &Args, common: &Common) -> Result<()> {
     let &Args { n, seed, steps, guidance, eta, .. } = args;
     let options =
         SampleOptions { steps, guidance: guidance as f32, eta, seed, clip: !args.no_clip };
-    args::ending(&args.out, &["png"])?;
+    if args.out.extension().is_some() {
+        args::ending(&args.out, &["png"])?;
+    }
     if !args.prompt.is_empty() {
         return prompts(args, options, common);
     }
     if args.class.is_none() && registry::is_latent(&args.model) {
         return survey(args, options, common);
     }
-    let out = Output::file(&args.out, output::Kind::Picture, common.force)?;
-    let classes = registry::open(&args.model)?.card.classes;
+    let out = Sheet::reserve(args, common)?;
+    let classes = registry::open(&args.own.behind(&args.model)?)?.card.classes;
     let mut client = Client::open(common)?;
     let (model, class) = (args.model.clone(), args.class.clone());
     let grid =
         answer!(client.run("", Job::Sample { model, class, n, options }, |_| Ok(()))?, Sampled);
-    let written = out.write(figures::grid(&grid, &classes)?);
+    let written = out.write(&grid, &classes)?;
 
     let rows: Vec<_> = (0..grid.rows.len())
         .map(|row| {
@@ -112,17 +117,51 @@ pub fn run(args: &Args, common: &Common) -> Result<()> {
     print::written(written)
 }
 
+/// Where the pictures go.
+struct Sheet(Output, bool);
+
+impl Sheet {
+    fn reserve(args: &Args, common: &Common) -> Result<Self> {
+        let folder = args.out.extension().is_none();
+        let reserved = match folder {
+            true => Output::folder(&args.out, output::Kind::Pictures, common.force)?,
+            false => Output::file(&args.out, output::Kind::Picture, common.force)?,
+        };
+        Ok(Self(reserved, folder))
+    }
+
+    /// Writes a sheet, the only picture, or a folder of them; `names` are those of the rows.
+    fn write(self, grid: &Grid, names: &[String]) -> Result<Result<PathBuf>> {
+        let Self(out, folder) = self;
+        if folder {
+            let mut files = Vec::new();
+            for row in 0..grid.rows.len() {
+                let name = grid.rows[row].and_then(|i| names.get(i)).map_or("null", String::as_str);
+                for column in 0..grid.columns {
+                    let file = format!("{:03}-{}-{}.png", row + 1, bundle::plain(name), column + 1);
+                    files.push((file, figures::picture(grid, row, column)?));
+                }
+            }
+            return Ok(out.write_folder(files));
+        }
+        Ok(match (grid.rows.len(), grid.columns) {
+            (1, 1) => out.write(figures::picture(grid, 0, 0)?),
+            _ => out.write(figures::grid(grid, names)?),
+        })
+    }
+}
+
 /// Concepts of a text-to-image model that are drawn where no prompt is given.
 const CONCEPTS: usize = 50;
 
 /// The commonest concepts in every style, and how often the judge sees what was asked for.
 fn survey(args: &Args, options: SampleOptions, common: &Common) -> Result<()> {
-    let out = Output::file(&args.out, output::Kind::Picture, common.force)?;
+    let out = Sheet::reserve(args, common)?;
     let mut client = Client::open(common)?;
     let (model, n) = (args.model.clone(), args.n);
     let job = Job::Survey { model, concepts: CONCEPTS, n, options };
     let survey = answer!(client.run("", job, |_| Ok(()))?, Surveyed);
-    let written = out.write(figures::grid(&survey.grid, &survey.concepts)?);
+    let written = out.write(&survey.grid, &survey.concepts)?;
     if common.json {
         print::json(&json!({
             "out": args.out.display().to_string(), "model": args.model, "n": n, "options": options,
@@ -146,8 +185,8 @@ fn survey(args: &Args, options: SampleOptions, common: &Common) -> Result<()> {
 
 /// Pictures of prompts, a row each.
 fn prompts(args: &Args, options: SampleOptions, common: &Common) -> Result<()> {
-    let out = Output::file(&args.out, output::Kind::Picture, common.force)?;
-    let model = Arc::new(registry::open_latent(&args.model)?);
+    let out = Sheet::reserve(args, common)?;
+    let model = Arc::new(registry::open_latent(&args.own.behind(&args.model)?)?);
     let tokenizer = &model.network.tokenizer;
     let dropped: Vec<usize> = args.prompt.iter().map(|p| tokenizer.encode(p).dropped).collect();
     for (prompt, dropped) in args.prompt.iter().zip(&dropped).filter(|(_, d)| **d > 0) {
@@ -163,7 +202,7 @@ fn prompts(args: &Args, options: SampleOptions, common: &Common) -> Result<()> {
     let grid = answer!(client.run("", Job::Prompt(request), |_| Ok(()))?, Sampled);
     let short = |p: &String| p.chars().take(40).collect::<String>();
     let names: Vec<String> = args.prompt.iter().map(short).collect();
-    let written = out.write(figures::grid(&grid, &names)?);
+    let written = out.write(&grid, &names)?;
     if common.json {
         print::json(&json!({
             "out": args.out.display().to_string(), "model": args.model, "n": n, "options": options,

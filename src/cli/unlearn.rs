@@ -13,7 +13,6 @@ use salun_studio::{
         output::{Kind, Output},
         recipe::{Budget, Recipe, Redirect},
     },
-    saliency::estimator::Estimator,
 };
 
 use super::{
@@ -41,8 +40,8 @@ pub struct Args {
     /// Share of weights that may change, from 0 to 1 [default: 0.5]
     #[arg(long, value_name = "R", value_parser = args::real("density", 0.0..=1.0), allow_negative_numbers = true)]
     density: Option<f64>,
-    #[arg(long, value_name = "NAME", value_parser = args::estimator, help = args::masks_help())]
-    mask: Option<Estimator>,
+    #[arg(long, value_name = "NAME", value_parser = args::mask, help = args::masks_help())]
+    mask: Option<args::Masked>,
     /// Passes over the data (classification)
     #[arg(long, value_name = "N", value_parser = args::whole("epochs", 1..=10_000), allow_negative_numbers = true)]
     epochs: Option<usize>,
@@ -135,7 +134,9 @@ impl Args {
         put(&mut recipe.redirect, &self.redirect);
         put(&mut recipe.budget, &self.budget);
         put(&mut recipe.seed, &self.seed);
-        recipe.mask = self.mask.or(recipe.mask);
+        if let Some(mask) = &self.mask {
+            (recipe.mask, recipe.mask_file) = (Some(mask.estimator), mask.file.clone());
+        }
         if self.epochs.is_some() || self.steps.is_some() {
             (recipe.epochs, recipe.steps) = (self.epochs, self.steps);
         }

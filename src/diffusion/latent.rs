@@ -117,8 +117,7 @@ pub async fn latents(
     solver: Option<Kind>,
     monitor: &mut Monitor,
 ) -> Result<Vec<Tensor<4>>> {
-    let kind = solver.unwrap_or(network.scheduler.kind);
-    let config = SchedulerConfig { kind, ..network.scheduler };
+    let config = solver.map_or(network.scheduler, |kind| network.scheduler.with(kind));
     let device = weights.unet.device();
     let [c, h, w] = network.latent_shape();
     let each = c * h * w;
@@ -217,7 +216,7 @@ pub async fn invert(
 ) -> Result<Vec<Given>> {
     /// Evaluations of the network in a step.
     const ITERATIONS: usize = 3;
-    let config = SchedulerConfig { kind: Kind::Ddim, ..network.scheduler };
+    let config = network.scheduler.with(Kind::Ddim);
     let solver = Solver::new(&config, steps);
     let on_cpu = flex::is_cpu(&weights.unet.device());
     let n: usize = given.iter().map(|part| part.z.dims()[0]).sum();

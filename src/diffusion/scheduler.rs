@@ -84,6 +84,20 @@ pub struct SchedulerConfig {
     pub skip_prk: bool,
     /// Hold the predicted latent within this range (DDIM only).
     pub clip: Option<f64>,
+    /// What the file itself says; another solver has its own defaults for the rest.
+    said: Said,
+    /// Whether the file names a solver that is not here, and another stands in its place.
+    pub replaced: bool,
+}
+
+/// Settings whose defaults differ between diffusers' classes.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+struct Said {
+    spacing: Option<Spacing>,
+    alpha_to_one: Option<bool>,
+    skip_prk: Option<bool>,
+    clip: Option<bool>,
+    clip_range: Option<f64>,
 }
 
 /// The file as diffusers writes it; a missing setting has its class's default.
@@ -102,18 +116,9 @@ struct Stored {
     #[serde(default)]
     steps_offset: usize,
     set_alpha_to_one: Option<bool>,
-    #[serde(default)]
-    skip_prk_steps: bool,
+    skip_prk_steps: Option<bool>,
     clip_sample: Option<bool>,
     clip_sample_range: Option<f64>,
-    trained_betas: Option<Value>,
-    #[serde(default)]
-    thresholding: bool,
-    #[serde(default)]
-    rescale_betas_zero_snr: bool,
-    use_karras_sigmas: Option<bool>,
-    interpolation_type: Option<String>,
-    final_sigmas_type: Option<String>,
 }
 
 fn thousand() -> usize {
@@ -131,38 +136,27 @@ fn beta_end() -> f64 {
 impl<'de> Deserialize<'de> for SchedulerConfig {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let s = Stored::deserialize(from)?;
-        let refused =
-            |what: &str| Err(serde::de::Error::custom(format!("{what} is not supported")));
         let kind = Kind::ALL.into_iter().map(|(_, k)| k).find(|k| k.class_name() == s._class_name);
-        let Some(kind) = kind else { return refused(&s._class_name) };
-        if s.trained_betas.is_some_and(|b| !b.is_null()) {
-            return refused("trained_betas");
-        }
-        if s.thresholding || s.rescale_betas_zero_snr || s.use_karras_sigmas == Some(true) {
-            return refused("thresholding, rescale_betas_zero_snr or use_karras_sigmas");
-        }
-        if s.interpolation_type.is_some_and(|t| t != "linear")
-            || s.final_sigmas_type.is_some_and(|t| t != "zero")
-        {
-            return refused("this interpolation_type or final_sigmas_type");
-        }
-        let clips = kind == Kind::Ddim && s.clip_sample.unwrap_or(true);
-        Ok(Self {
-            kind,
+        let said = Said {
+            spacing: s.timestep_spacing,
+            alpha_to_one: s.set_alpha_to_one,
+            skip_prk: s.skip_prk_steps,
+            clip: s.clip_sample,
+            clip_range: s.clip_sample_range,
+        };
+        let config = Self {
             steps: s.num_train_timesteps,
             beta_start: s.beta_start,
             beta_end: s.beta_end,
             betas: s.beta_schedule.unwrap_or(Betas::Linear),
             prediction: s.prediction_type.unwrap_or(Prediction::Epsilon),
-            spacing: s.timestep_spacing.unwrap_or(match kind {
-                Kind::Euler => Spacing::Linspace,
-                _ => Spacing::Leading,
-            }),
             offset: s.steps_offset,
-            alpha_to_one: s.set_alpha_to_one.unwrap_or(kind == Kind::Ddim),
-            skip_prk: s.skip_prk_steps,
-            clip: clips.then(|| s.clip_sample_range.unwrap_or(1.0)),
-        })
+            said,
+            replaced: kind.is_none(),
+            ..Self::stable_diffusion(Kind::Euler)
+        };
+        // Euler is nearest to those of the DPM family.
+        Ok(config.with(kind.unwrap_or(Kind::Euler)))
     }
 }
 
@@ -187,7 +181,39 @@ impl SchedulerConfig {
             alpha_to_one: false,
             skip_prk: true,
             clip: None,
+            said: Said {
+                spacing: Some(Spacing::Leading),
+                alpha_to_one: Some(false),
+                skip_prk: Some(true),
+                clip: Some(false),
+                clip_range: None,
+            },
+            replaced: false,
         }
+    }
+
+    /// The same noise schedule with another solver, as diffusers' `from_config` has it: what the file does
+    /// not say is that class's default.
+    pub fn with(self, kind: Kind) -> Self {
+        let Said { spacing, alpha_to_one, skip_prk, clip, clip_range } = self.said;
+        let usual = match kind {
+            Kind::Euler => Spacing::Linspace,
+            _ => Spacing::Leading,
+        };
+        let clips = kind == Kind::Ddim && clip.unwrap_or(true);
+        Self {
+            kind,
+            spacing: spacing.unwrap_or(usual),
+            alpha_to_one: alpha_to_one.unwrap_or(kind == Kind::Ddim),
+            skip_prk: skip_prk.unwrap_or(false),
+            clip: clips.then(|| clip_range.unwrap_or(1.0)),
+            ..self
+        }
+    }
+
+    /// Whether a class of diffusers is known here.
+    pub fn knows(class: &str) -> bool {
+        Kind::ALL.iter().any(|(_, kind)| kind.class_name() == class)
     }
 
     /// As diffusers writes it.

@@ -143,6 +143,9 @@ impl Session {
     ) -> Result<Grid> {
         let PromptRequest { model, prompts, n, options, solver } = request;
         options.check()?;
+        if solver.is_none() {
+            model.network.notes.iter().for_each(|note| monitor.note(note));
+        }
         let weights = LatentWeights::upload(&model, &self.device);
         let asked: Vec<Asked> = prompts
             .iter()

@@ -20,7 +20,11 @@ use crate::{
         changed::most_changed,
         verdict::{Evidence, Set, verdict},
     },
-    models::{AnyModel, Model, Task, card::Card, weights::HostWeights},
+    models::{
+        AnyModel, Model, Task,
+        card::Card,
+        weights::{HostWeights, WeightLayout},
+    },
     monitor::Monitor,
     run::{
         audit::Changed,
@@ -62,7 +66,7 @@ impl Session {
             return Err(no_judge(&recipe.data));
         }
         self.first_look(model, data, &recipe, monitor).await?;
-        let recipe = Recipe { fingerprint: data.fingerprint.clone(), ..recipe };
+        let mut recipe = Recipe { fingerprint: data.fingerprint.clone(), ..recipe };
         let device = self.device.clone();
         let options = sampling(&recipe);
         let columns = recipe.budget.sizes().columns;
@@ -70,12 +74,15 @@ impl Session {
         let clock = Instant::now();
         let (ranking, mask) = match plan.estimator {
             Estimator::None => (None, None),
+            Estimator::Given => (None, Some(given(&recipe, &model.weights.layout)?)),
             _ => {
                 let ranking = self.rank(&recipe, &setting, monitor, &mut |_| {}).await?;
                 let mask = ranking.cut(recipe.density).await?;
                 (Some(ranking), Some(mask))
             }
         };
+        // Its control is as large.
+        recipe.density = mask.as_ref().map_or(recipe.density, |mask| mask.density);
         // A ranking from an earlier job cost what it cost then.
         let mask_seconds =
             clock.elapsed().as_secs_f64().max(ranking.as_ref().map_or(0.0, |r| r.seconds));
@@ -268,9 +275,21 @@ impl Session {
     }
 }
 
+/// The mask out of a recipe's file.
+pub(super) fn given(recipe: &Recipe, layout: &Arc<WeightLayout>) -> Result<Mask> {
+    let needed =
+        || Error::argument("mask", "given", "mask_file, the mask's file, is needed beside it");
+    let file = recipe.mask_file.as_ref().ok_or_else(needed)?;
+    #[cfg(target_arch = "wasm32")]
+    return Err(Error::file(file, "a page cannot read files by name"));
+    #[cfg(not(target_arch = "wasm32"))]
+    Mask::given(file, layout)
+}
+
 /// What to try where a run hardly moved UA.
 fn advice(plan: &Plan, found: &Verdict, [before, after]: [f64; 2]) -> Option<String> {
-    let stuck = found.label == VerdictLabel::UnderForgot && after - before < MOVED;
+    let under = matches!(found.label, VerdictLabel::UnderForgot | VerdictLabel::TooFew);
+    let stuck = under && after - before < MOVED;
     if !stuck || plan.steps == 0 {
         return None;
     }

@@ -166,26 +166,44 @@ pub fn open(name: &str) -> Result<Model> {
 /// # Errors
 /// There is no such model, it is not one for prompts, or it does not fit this machine.
 pub fn open_latent(name: &str) -> Result<LatentModel> {
-    match shipped(name) {
-        Some(shipped) => shipped.open_latent(),
-        None => match pipeline(name) {
-            Some(folder) => latent::open(&folder.to_string_lossy()),
-            None => latent::open(name),
-        },
+    let (file, said) = Said::of(name)?;
+    if let Some(given) = said.classes.map(|c| c.join(",")).or(said.normalize.map(|n| n.to_string()))
+    {
+        let right = "a text-to-image model has neither classes nor a normalisation to be said";
+        return Err(Error::argument("model", given, right));
     }
+    #[cfg_attr(target_arch = "wasm32", expect(unused_mut))]
+    let mut model = match shipped(file) {
+        Some(shipped) => shipped.open_latent()?,
+        None => match pipeline(file) {
+            Some(folder) => latent::open(&folder.to_string_lossy())?,
+            None => latent::open(file)?,
+        },
+    };
+    #[cfg(not(target_arch = "wasm32"))]
+    if let Some(unet) = &said.unet {
+        folder::lay_over(&mut model.unet, unet)?;
+    }
+    Ok(model)
 }
 
 /// Whether a name is a text-to-image model's: a shipped one's, or a folder.
 pub fn is_latent(name: &str) -> bool {
-    match shipped(name) {
+    let file = Said::of(name).map_or(name, |(file, _)| file);
+    match shipped(file) {
         Some(shipped) => shipped.task == Task::TextToImage,
-        None => pipeline(name).is_some(),
+        None => pipeline(file).is_some(),
     }
 }
 
 /// The diffusers folder that a path leads to: it, or the one in a run's folder.
 pub fn pipeline(path: &str) -> Option<PathBuf> {
-    let folders = [PathBuf::from(path), Path::new(path).join("model")];
+    let file = Said::of(path).map_or(path, |(file, _)| file);
+    #[cfg(not(target_arch = "wasm32"))]
+    let whole = crate::run::files::expanded(file);
+    #[cfg(target_arch = "wasm32")]
+    let whole = PathBuf::from(file);
+    let folders = [whole.clone(), whole.join("model")];
     folders.into_iter().find(|folder| folder.join("model_index.json").is_file())
 }
 

@@ -102,6 +102,8 @@ pub struct Said {
     /// The classes' names, in the order of the network's outputs.
     pub classes: Option<Vec<String>>,
     pub normalize: Option<Normalise>,
+    /// The U-Net to lay over a text-to-image model's own.
+    pub unet: Option<String>,
 }
 
 impl Said {
@@ -113,6 +115,9 @@ impl Said {
         }
         if let Some(normalize) = &self.normalize {
             query.append_pair("normalize", &normalize.to_string());
+        }
+        if let Some(unet) = &self.unet {
+            query.append_pair("unet", unet);
         }
         let query = query.finish();
         if query.is_empty() { file.into() } else { format!("{file}?{query}") }
@@ -133,9 +138,9 @@ impl Said {
             match &*key {
                 "classes" => said.classes = Some(list(&value)?),
                 "normalize" => said.normalize = Some(value.parse()?),
+                "unet" => said.unet = Some(value.into_owned()),
                 _ => {
-                    let right =
-                        "behind the ? of a weights file, classes=A,B and normalize=HOW are known";
+                    let right = "behind the ? of a model, classes=A,B, normalize=HOW and unet=FILE are known";
                     return Err(Error::argument("model", name, right));
                 }
             }
@@ -151,6 +156,9 @@ impl Said {
         let mut model = model;
         let Assumed { classes: free, normalisation } = model.card.assumed;
         let [channels, n] = model.card.architecture.channels_and_classes();
+        if let Some(unet) = &self.unet {
+            return Err(Error::argument("unet", unet, "only a text-to-image model takes one"));
+        }
         let own = |what: &'static str, given: String| {
             Error::argument(what, given, "the file says it by itself; leave it out")
         };
@@ -212,6 +220,7 @@ mod tests {
             (None, Some("0.4914,0.4822,0.4465,0.247,0.2435,0.2616")),
         ] {
             let said = Said {
+                unet: None,
                 classes: classes.map(|c| list(c).unwrap()),
                 normalize: normalize.map(|n| n.parse().unwrap()),
             };

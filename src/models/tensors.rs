@@ -12,7 +12,9 @@ pub enum Format {
     BF16,
     F32,
     F64,
-    /// Integers and formats that weights do not come in.
+    /// Whole numbers of so many bytes, which weights do not come in.
+    Whole(usize),
+    /// Formats that neither come in.
     Other,
 }
 
@@ -23,7 +25,7 @@ impl std::fmt::Display for Format {
             Self::BF16 => "BF16",
             Self::F32 => "F32",
             Self::F64 => "F64",
-            Self::Other => "other than F16, BF16, F32 and F64",
+            Self::Whole(_) | Self::Other => "other than F16, BF16, F32 and F64",
         })
     }
 }
@@ -34,6 +36,7 @@ impl Format {
             Self::F16 | Self::BF16 => 2,
             Self::F32 => 4,
             Self::F64 => 8,
+            Self::Whole(n) => n,
             Self::Other => 1,
         }
     }
@@ -45,7 +48,7 @@ impl Format {
             Self::BF16 => half::bf16::from_le_bytes(*bytes.first_chunk()?).to_f32(),
             Self::F32 => f32::from_le_bytes(*bytes.first_chunk()?),
             Self::F64 => f64::from_le_bytes(*bytes.first_chunk()?) as f32,
-            Self::Other => return None,
+            Self::Whole(_) | Self::Other => return None,
         })
     }
 
@@ -67,7 +70,7 @@ impl Format {
             Self::F64 => {
                 flat.extend(bytes.as_chunks().0.iter().map(|b| f64::from_le_bytes(*b) as f32));
             }
-            Self::Other => {}
+            Self::Whole(_) | Self::Other => {}
         }
     }
 }
@@ -114,7 +117,7 @@ impl<'a> Stored<'a> {
 
     /// Adds the values to `flat` in the order of the axes; nothing if a number is not there.
     pub fn append_to(&self, flat: &mut Vec<f32>) -> Option<()> {
-        if self.format == Format::Other {
+        if matches!(self.format, Format::Whole(_) | Format::Other) {
             return None;
         }
         if self.shape.contains(&0) {
@@ -145,6 +148,26 @@ impl<'a> Stored<'a> {
         let mut values = Vec::new();
         self.append_to(&mut values)?;
         Some(values)
+    }
+
+    /// The values as bits, where all are 0 or 1, whole numbers or not.
+    pub fn ones(&self) -> Option<Vec<u8>> {
+        let bit = |is: [bool; 2]| match is {
+            [true, _] => Some(0),
+            [_, true] => Some(1),
+            _ => None,
+        };
+        let Format::Whole(size) = self.format else {
+            return self.values()?.into_iter().map(|v| bit([v == 0.0, v == 1.0])).collect();
+        };
+        let n = self.shape.iter().try_fold(size, |n, &axis| n.checked_mul(axis))?;
+        let follow = self.strides == following(&self.shape) || n == 0;
+        let start = self.offset.checked_mul(size)?;
+        let bytes = self.data.get(start..)?.get(..n).filter(|_| follow)?;
+        // Little-endian: the last bytes of a 1 are 0.
+        let zero = |bytes: &[u8]| bytes.iter().all(|b| *b == 0);
+        let number = |b: &[u8]| bit([zero(b), b[0] == 1 && zero(&b[1..])]);
+        bytes.chunks_exact(size.max(1)).map(number).collect()
     }
 }
 

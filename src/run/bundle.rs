@@ -180,7 +180,8 @@ pub fn name(run: &Run) -> String {
     plain(&format!("{}-{}-{mask}", r.task, r.forget.spec))
 }
 
-fn plain(name: &str) -> String {
+/// A name in characters that any file system takes.
+pub fn plain(name: &str) -> String {
     let safe = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' };
     name.chars().map(safe).take(80).collect()
 }

@@ -4,7 +4,7 @@ mod overlap;
 
 use crate::{
     data::forget::brief,
-    error::Result,
+    error::{Error, Result},
     run::{
         canvas::{EMBER, GREEN, INK, MARGIN, PALE, Page, RED, TRACK, ZOOM, wide},
         grouped,
@@ -42,6 +42,25 @@ pub fn grid(grid: &Grid, classes: &[String]) -> Result<Vec<u8>> {
     tiles(&mut page, grid, MARGIN + names.width, MARGIN);
     legend(&mut page, grid);
     page.png()
+}
+
+/// One picture of a grid, of its own size. PNG.
+///
+/// # Errors
+/// It cannot be packed.
+pub fn picture(grid: &Grid, row: usize, column: usize) -> Result<Vec<u8>> {
+    let [height, width] = grid.tile;
+    let plane = height * width;
+    let at = (row * grid.columns + column) * grid.channels * plane;
+    let planes = &grid.pixels[at..at + grid.channels * plane];
+    let pixel = |i: usize| (0..3).map(move |c| planes[(c % grid.channels) * plane + i]);
+    let pixels: Vec<u8> = (0..plane).flat_map(pixel).collect();
+    let failed = || Error::Request("the picture cannot be packed".into());
+    let image =
+        image::RgbImage::from_raw(width as u32, height as u32, pixels).ok_or_else(failed)?;
+    let mut png = std::io::Cursor::new(Vec::new());
+    image.write_to(&mut png, image::ImageFormat::Png).map_err(|_| failed())?;
+    Ok(png.into_inner())
 }
 
 /// Before and after side by side, with what was measured. PNG.

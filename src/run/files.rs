@@ -63,7 +63,12 @@ pub fn read(path: &Path) -> Result<Vec<u8>> {
     if about.len() > MOST {
         return Err(Error::file(path, "is larger than 4 GiB"));
     }
-    fs::read(path).map_err(|e| Error::file(path, e))
+    let bytes = fs::read(path).map_err(|e| Error::file(path, e))?;
+    if bytes.len() < 1024 && bytes.starts_with(b"version https://git-lfs") {
+        let reason = "is a Git LFS pointer and not the file itself; fetch it with git lfs pull";
+        return Err(Error::file(path, reason));
+    }
+    Ok(bytes)
 }
 
 /// A whole text file, in UTF-8.

@@ -73,6 +73,9 @@ pub struct Recipe {
     /// Absent: the method's own default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mask: Option<Estimator>,
+    /// The file of a mask that is [`Estimator::Given`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mask_file: Option<String>,
     /// Share of weights that may change.
     #[serde(default = "default_density")]
     pub density: f64,
@@ -142,6 +145,7 @@ impl Recipe {
             forget: forget.into(),
             method: default_method(),
             mask: None,
+            mask_file: None,
             density: default_density(),
             epochs: None,
             steps: None,
@@ -220,7 +224,7 @@ impl Recipe {
 
     /// The same job with the control's mask: random, of equal size.
     pub fn random_control(&self) -> Self {
-        Self { mask: Some(Estimator::Random), ..self.clone() }
+        Self { mask: Some(Estimator::Random), mask_file: None, ..self.clone() }
     }
 
     /// Whether a classifier's run ends with an audit.

@@ -29,6 +29,8 @@ pub enum Estimator {
     LayerBalanced,
     /// No mask: every weight may change.
     None,
+    /// A mask out of a file, which scores nothing; offered nowhere, since a file goes with it.
+    Given,
 }
 
 impl Estimator {
@@ -47,7 +49,8 @@ impl Estimator {
 
     /// Whether it is there for a task: a prompt's gradients are those of a guided prediction, summed.
     pub fn fits(self, task: Task) -> bool {
-        task != Task::TextToImage || matches!(self, Self::AbsSumGrad | Self::Random | Self::None)
+        task != Task::TextToImage
+            || matches!(self, Self::AbsSumGrad | Self::Random | Self::None | Self::Given)
     }
 
     /// The name on the command line.
@@ -62,6 +65,7 @@ impl Estimator {
             Self::Inverted => "inverted",
             Self::LayerBalanced => "layer-balanced",
             Self::None => "none",
+            Self::Given => "given",
         }
     }
 
@@ -77,6 +81,7 @@ impl Estimator {
             Self::Inverted => "Least salient",
             Self::LayerBalanced => "Layer-balanced",
             Self::None => "No mask",
+            Self::Given => "From a file",
         }
     }
 
@@ -92,6 +97,7 @@ impl Estimator {
             Self::Inverted => "the least salient by abs-sum-grad: a control",
             Self::LayerBalanced => "the most salient of each layer, the same share of every layer",
             Self::None => "no mask: every weight may change",
+            Self::Given => "a mask out of a file",
         }
     }
 
@@ -118,7 +124,7 @@ impl Estimator {
     /// The estimator whose scores this one puts into another order; itself where it has its own.
     pub fn base(self) -> Self {
         match self {
-            Self::Inverted | Self::LayerBalanced | Self::None => Self::AbsSumGrad,
+            Self::Inverted | Self::LayerBalanced | Self::None | Self::Given => Self::AbsSumGrad,
             own => own,
         }
     }

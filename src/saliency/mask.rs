@@ -6,11 +6,11 @@ use safetensors::{Dtype, SafeTensors};
 use serde::{Deserialize, Serialize};
 use sha2::Digest;
 
-use super::estimator::Estimator;
+use super::{estimator::Estimator, ranking::count};
 use crate::{
     error::{Error, Result},
     models::{
-        checkpoint,
+        checkpoint, torch,
         weights::{HostWeights, WeightLayout},
     },
     run::report::{LayerReport, MaskReport},
@@ -90,6 +90,29 @@ impl Mask {
         checkpoint::write(&tensors, None)
     }
 
+    /// A mask out of a file for this layout: as [`Mask::encode`] writes it, or as the official code saves
+    /// one (`with_0.5.pt`), a PyTorch dictionary of zeros and ones.
+    ///
+    /// # Errors
+    /// The file cannot be read, or is not a mask of this network; the file and the tensor are named.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn given(file: &str, layout: &Arc<WeightLayout>) -> Result<Self> {
+        let path = crate::run::files::expanded(file);
+        let bytes = crate::run::files::read(&path)?;
+        let bits = if torch::read::recognised(&bytes) {
+            torch_bits(&bytes, layout, &path)?
+        } else {
+            Self::decode_bits(&bytes, layout, &path)?
+        };
+        let (k, n) = (bits.iter().filter(|bit| **bit == 1).count(), bits.len());
+        // The share that makes the control as large, whichever way it rounds.
+        let density = (0..3).map(|i| (k as f64 + 0.1 * f64::from(i)) / n as f64);
+        let density = density.clone().find(|d| count(*d, n).is_ok_and(|c| c == k));
+        let density = density.unwrap_or(k as f64 / n as f64);
+        let (layout, estimator, threshold) = (layout.clone(), Estimator::Given, f32::NAN);
+        Ok(Self { layout, estimator, density, k, threshold, bits })
+    }
+
     /// The bits of a mask file for this layout.
     ///
     /// # Errors
@@ -115,4 +138,26 @@ impl Mask {
         }
         Ok(bits)
     }
+}
+
+/// The bits of a mask that PyTorch saved, under any names that the weights themselves may have.
+#[cfg(not(target_arch = "wasm32"))]
+fn torch_bits(bytes: &[u8], layout: &WeightLayout, path: &Path) -> Result<Vec<u8>> {
+    let (tensors, _) = torch::read::tensors(bytes, path)?;
+    let tensors = torch::names::renamed(tensors);
+    let mut bits = Vec::with_capacity(layout.n());
+    for e in &layout.params {
+        let bad = |reason: &str| Error::Tensor {
+            path: path.to_path_buf(),
+            tensor: e.name.clone(),
+            reason: reason.into(),
+        };
+        let tensor = tensors.get(&e.name).ok_or_else(|| bad("is missing"))?;
+        if tensor.shape != e.shape {
+            return Err(bad("has not the weight's shape"));
+        }
+        let ones = tensor.ones().ok_or_else(|| bad("has a value other than 0 and 1"))?;
+        bits.extend(ones);
+    }
+    Ok(bits)
 }

@@ -156,7 +156,7 @@ impl Ranking {
 }
 
 /// floor(density · n).
-fn count(density: f64, n: usize) -> Result<usize> {
+pub(super) fn count(density: f64, n: usize) -> Result<usize> {
     if !(0.0..=1.0).contains(&density) {
         return Err(Error::argument("density", density, "a share from 0 to 1 is needed"));
     }

@@ -181,6 +181,11 @@ impl Preset {
         batch
     }
 
+    /// Learning rate of updates on so many pictures: smaller ones take smaller steps (Goyal et al. 2017).
+    pub fn lr_for(&self, items: usize) -> f64 {
+        self.lr * self.batch_for(items) as f64 / self.batch as f64
+    }
+
     /// Passes over so many pictures, of `per_epoch` updates each: more over few, which would make too
     /// few updates, but no more than few can teach.
     pub fn epochs_for(&self, items: usize, per_epoch: usize) -> usize {

@@ -237,15 +237,16 @@ impl Plan {
         data: &Dataset,
         set: &ForgetSet,
     ) {
-        let few = set.forget.len() + set.retain.len() < EACH_EPOCH * self.batch;
+        let [forget, retain] = [&set.forget, &set.retain].map(Vec::len);
+        let label = |i: &usize| data.train.labels[*i];
+        let alone = set.forget.windows(2).all(|pair| label(&pair[0]) == label(&pair[1]));
+        let few = forget + retain < EACH_EPOCH * self.batch || alone && forget < 2 * self.batch;
         let trains = self.updates() > 0 && self.preset.is_none();
         if !few || !trains || recipe.budget == Budget::Tiny || recipe.steps.is_some() {
             return;
         }
         let normalises = matches!(architecture, Architecture::Resnet(_) | Architecture::Vgg(_));
-        let label = |i: &usize| data.train.labels[*i];
-        let alone = set.forget.windows(2).all(|pair| label(&pair[0]) == label(&pair[1]));
-        if normalises && alone {
+        if normalises && alone && recipe.batch.is_none() {
             self.company = set.retain.clone();
         }
         let least = match self.order {
@@ -253,6 +254,10 @@ impl Plan {
             Order::Pairs => LEAST * 3 / 2,
             _ => LEAST,
         };
+        if recipe.budget == Budget::Quick {
+            // About as many of each as the budget has of many.
+            self.each[1] = self.each[1].min((4 * forget).max(EACH_EPOCH * SMALLEST));
+        }
         while recipe.batch.is_none() && self.batch > SMALLEST && self.updates() < least {
             self.batch /= 2;
         }
@@ -541,11 +546,12 @@ mod tests {
         let many = plan(&data, 5_400, recipe("salun"));
         assert_eq!((many.batch, many.steps, many.company.len()), (128, 240, 0));
         let few = plan(&data, 54, recipe("salun"));
+        assert_eq!(plan(&data, 2, recipe("salun")).each, [2, 6]);
         assert_eq!((few.batch, few.epochs, few.company.len()), (16, 16, 162));
         assert!((200..300).contains(&few.steps), "{}", few.steps);
         // The epochs that move away grow with the others.
         let scrub = plan(&data, 54, recipe("scrub"));
-        assert_eq!((scrub.epochs, scrub.forget_epochs()), (20, 10));
+        assert_eq!((scrub.epochs, scrub.forget_epochs()), (16, 8));
         let said = Recipe { batch: Some(32), epochs: Some(2), ..recipe("salun") };
         let said = plan(&data, 54, said);
         assert_eq!((said.batch, said.epochs), (32, 2));

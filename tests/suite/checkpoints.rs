@@ -193,6 +193,65 @@ fn names_of_other_codes_and_wrappers_are_understood() {
     assert_eq!(again.unwrap().weights.hash(), model.weights.hash());
 }
 
+/// What `tests/peers/checkpoints.py` wrote.
+fn of_pytorch(name: &str) -> salun_studio::error::Result<Model> {
+    decode(&packed(&format!("{name}.pth"))).0
+}
+
+#[test]
+fn what_training_leaves_around_the_weights_is_passed_over() {
+    let extras = of_pytorch("extras").unwrap();
+    let values = &extras.weights.values;
+    assert_eq!((&values[..4], values.len()), (&[-0.375, -0.25, -0.125, 0.0][..], 11_318));
+    let note = "it holds weights under state_dict, model_ema; those under state_dict are taken";
+    assert_eq!(extras.card.notes, [note]);
+    assert!(extras.card.assumed.classes && extras.card.assumed.normalisation);
+    let nested = of_pytorch("extras-nested").unwrap();
+    assert_eq!(nested.weights.hash(), extras.weights.hash());
+    assert!(nested.card.notes.is_empty());
+    for (name, words) in [
+        ("extras-module", "under 'model' it holds a whole '__main__.Net'"),
+        ("extras-list", "a list of 4, as the official DDPM code saves"),
+    ] {
+        let error = of_pytorch(name).unwrap_err().to_string();
+        assert!(error.contains(words) && !error.contains('\n'), "{error}");
+    }
+}
+
+#[test]
+fn weights_of_other_networks_are_named() {
+    let file = |names: &[(&str, &[usize])]| {
+        let tensor = |(name, shape): &(&str, &[usize])| {
+            let n: usize = shape.iter().product();
+            (name.to_string(), shape.to_vec(), (safetensors::Dtype::F32, vec![0; 4 * n]))
+        };
+        checkpoint::write(&names.iter().map(tensor).collect::<Vec<_>>(), None).unwrap()
+    };
+    let stem: (&str, &[usize]) = ("conv1.weight", &[4, 3, 3, 3]);
+    for (bytes, words) in [
+        (file(&[stem, ("layer1.0.conv3.weight", &[1])]), "a ResNet-50 or deeper"),
+        (file(&[stem, ("layer1.2.conv1.weight", &[1])]), "a ResNet-34"),
+        (
+            file(&[("conv1.weight", &[4, 3, 7, 7]), ("layer1.0.conv1.weight", &[1])]),
+            "a ResNet for ImageNet (its first convolution is 7 x 7)",
+        ),
+        (file(&[("patch_embed.proj.weight", &[1]), ("layers.0.x", &[1])]), "timm's Swin"),
+        (file(&[("blocks.0.attn.qkv.weight", &[1]), ("cls_token", &[1])]), "(ViT)"),
+        (file(&[("model.diffusion_model.x", &[1]), ("z", &[1])]), "single-file Stable Diffusion"),
+        (file(&[("down_blocks.0.x", &[1]), ("time_embedding.x", &[1])]), "--unet"),
+        (file(&[("a", &[1])]), "it holds 1 tensors, such as a"),
+        (b"<!DOCTYPE html><html>".to_vec(), "a saved web page"),
+        (b"\x89HDF\r\n\x1a\n".to_vec(), "Keras"),
+        (Vec::new(), "is empty"),
+    ] {
+        refused("another network", &bytes, words);
+    }
+    let scratch = crate::binary::Scratch::new("pointer");
+    scratch.put("own.pth", "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n");
+    let ran = scratch.run("export --model own.pth --out x.pth");
+    assert!(ran.stderr.contains("is a Git LFS pointer"), "{ran:?}");
+}
+
 /// The entries of an archive; all but the pickle are the weights.
 fn entries(archive: &[u8]) -> Vec<(String, Vec<u8>)> {
     let mut archive = ZipArchive::new(Cursor::new(archive)).unwrap();
@@ -245,14 +304,14 @@ fn evil_pickles_are_refused_and_not_run() {
     let text = |t: &str| [b"X", &(t.len() as u32).to_le_bytes()[..], t.as_bytes()].concat();
     let call = |name: &[u8]| [b"\x80\x02c", name, b"\n", &text(&command)[..], b"\x85R."].concat();
     for (name, words) in [
-        (&b"os\nsystem"[..], "asks for 'os.system'"),
-        (b"posix\nsystem", "asks for 'posix.system'"),
-        (b"builtins\nexec", "asks for 'builtins.exec'"),
-        (b"subprocess\nPopen", "asks for 'subprocess.Popen'"),
-        (b"torch\nload", "asks for 'torch.load'"),
-        (b"torch.hub\nload", "asks for 'torch.hub.load'"),
+        (&b"os\nsystem"[..], "holds a whole 'os.system'"),
+        (b"posix\nsystem", "holds a whole 'posix.system'"),
+        (b"builtins\nexec", "holds a whole 'builtins.exec'"),
+        (b"subprocess\nPopen", "holds a whole 'subprocess.Popen'"),
+        (b"torch\nload", "holds a whole 'torch.load'"),
+        (b"torch.hub\nload", "holds a whole 'torch.hub.load'"),
         (b"numpy.core.multiarray\n_reconstruct", "_reconstruct'"),
-        (b"a\x1b[31mb\nc", "asks for"),
+        (b"a\x1b[31mb\nc", "nothing of it was run"),
     ] {
         refused("a call", &with_pickle(|p| *p = call(name)), words);
     }
@@ -261,7 +320,7 @@ fn evil_pickles_are_refused_and_not_run() {
         p.pop();
         p.extend(&call(b"os\nsystem")[2..]);
     });
-    refused("a call after tensors", &before_the_end, "asks for 'os.system'");
+    refused("a call after tensors", &before_the_end, "holds a whole 'os.system'");
     let instance = with_pickle(|p| *p = b"\x80\x02(ios\nsystem\n.".to_vec());
     refused("an old-style instance", &instance, "opcode 0x69");
     assert!(!witness.exists());

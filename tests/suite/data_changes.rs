@@ -120,7 +120,7 @@ fn a_recipe_and_a_run_are_tied_to_their_data() {
 fn a_folder_that_has_changed_since_its_model_was_trained_is_told() {
     let scratch = trained("told");
     let before = done(scratch.run(&format!("{UNLEARN} --out run")));
-    assert!(!before.stderr.contains("Note:"), "{before:?}");
+    assert!(!before.stderr.contains("has changed"), "{before:?}");
     change_first(&scratch.path("mine"));
     let ran = done(scratch.run(&format!("{UNLEARN} --out again")));
     let words =

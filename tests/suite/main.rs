@@ -14,6 +14,7 @@ mod main_job;
 mod methods;
 mod mia;
 mod outputs;
+mod own_models;
 mod parity;
 mod prompts;
 mod requests;

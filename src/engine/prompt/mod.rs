@@ -16,6 +16,7 @@ use super::{
     job::{Event, Live, LogLine, Run},
     session::Session,
     trial::Trial,
+    unlearn::given,
 };
 use crate::{
     diffusion::{latent::LatentWeights, sampler::SampleOptions},
@@ -99,7 +100,11 @@ impl Session {
         let clock = Instant::now();
         let items = self.items(&setting, &weights, monitor).await?;
         let [forget, retain] = &*items;
-        let ranking = self.rank_prompt(&recipe, &setting, forget, &weights, monitor).await?;
+        let own = setting.estimator == Estimator::Given;
+        let ranking = match own {
+            true => None,
+            false => self.rank_prompt(&recipe, &setting, forget, &weights, monitor).await?,
+        };
         // ESD trains cross-attention alone, as its authors do for prompts.
         let attention = method == PromptMethod::Esd || knobs.on("cross-attention");
         let mask = match &ranking {
@@ -107,8 +112,10 @@ impl Session {
                 Some(ranking.mask_of(recipe.density, is_cross_attention)?)
             }
             Some(ranking) => Some(ranking.cut(recipe.density).await?),
+            None if own => Some(given(&recipe, &network.unet_layout)?),
             None => None,
         };
+        let density = mask.as_ref().map_or(recipe.density, |mask| mask.density);
         let all = || cross_attention(&network.unet_layout);
         let free = mask.as_ref().map(|m| m.bits.clone()).or_else(|| attention.then(all));
         // A ranking from an earlier job cost what it cost then.
@@ -228,7 +235,7 @@ impl Session {
             ranking,
             before: pane.grid,
             after: Arc::new(grid),
-            recipe,
+            recipe: Recipe { density, ..recipe },
             report,
             mask,
             change,

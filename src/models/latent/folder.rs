@@ -14,15 +14,18 @@ use serde_json::{Value, json};
 use super::{
     LatentCard, LatentModel, LatentNetwork,
     autoencoder::AutoencoderConfig,
+    settings::{self, Settings, without_infinities},
     text::TextConfig,
     tokenizer::{Tokenizer, read_merges},
-    unet::{UnetConfig, unsupported},
+    unet::UnetConfig,
 };
 use crate::{
     diffusion::scheduler::SchedulerConfig,
     error::{Error, Result},
     models::{
         checkpoint::{self, Precision},
+        tensors::Tensors,
+        torch,
         weights::{HostWeights, WeightLayout},
     },
 };
@@ -117,8 +120,19 @@ pub fn read(files: &dyn Files, room: Option<u64>) -> Result<LatentModel> {
 }
 
 fn parse<T: DeserializeOwned>(files: &dyn Files, name: &str, bytes: &[u8]) -> Result<T> {
-    serde_json::from_slice(bytes)
+    let text = without_infinities(&String::from_utf8_lossy(bytes));
+    serde_json::from_str(&text)
         .map_err(|e| Error::file(files.path().join(name), format!("cannot be read ({e})")))
+}
+
+/// A part's config; every setting is known, or refused.
+fn config<T: DeserializeOwned>(files: &dyn Files, name: &str, known: &Settings) -> Result<T> {
+    let bytes = needed(files, name)?;
+    let value: Value = parse(files, name, &bytes)?;
+    match known.unsupported(&value) {
+        Some(reason) => Err(Error::file(files.path().join(name), reason)),
+        None => parse(files, name, &bytes),
+    }
 }
 
 fn needed(files: &dyn Files, name: &str) -> Result<Vec<u8>> {
@@ -131,19 +145,15 @@ fn network(files: &dyn Files) -> Result<LatentNetwork> {
         None => Ok(()),
     };
     let name = "text_encoder/config.json";
-    let text: TextConfig = parse(files, name, &needed(files, name)?)?;
+    let text: TextConfig = config(files, name, &settings::TEXT)?;
     wrong(name, text.fault())?;
     let name = "unet/config.json";
-    let bytes = needed(files, name)?;
-    wrong(name, unsupported(&parse(files, name, &bytes)?))?;
-    let unet: UnetConfig = parse(files, name, &bytes)?;
+    let unet: UnetConfig = config(files, name, &settings::UNET)?;
     wrong(name, unet.fault())?;
     let name = "vae/config.json";
-    let vae: AutoencoderConfig = parse(files, name, &needed(files, name)?)?;
+    let vae: AutoencoderConfig = config(files, name, &settings::AUTOENCODER)?;
     wrong(name, vae.fault())?;
-    let name = "scheduler/scheduler_config.json";
-    let scheduler: SchedulerConfig = parse(files, name, &needed(files, name)?)?;
-    wrong(name, scheduler.fault())?;
+    let (scheduler, note) = scheduler(files)?;
     let fits = |what: &str, a: usize, of: &str, b: usize| {
         (a != b).then(|| format!("{what} is {a}, but {of} is {b}"))
     };
@@ -158,66 +168,189 @@ fn network(files: &dyn Files) -> Result<LatentNetwork> {
         let reason = format!("has {has} tokens, but the text encoder takes {takes}");
         return Err(Error::file(files.path().join("tokenizer/vocab.json"), reason));
     }
-    Ok(LatentNetwork::new(tokenizer, text, unet, vae, scheduler))
+    let network = LatentNetwork::new(tokenizer, text, unet, vae, scheduler);
+    Ok(LatentNetwork { notes: note.into_iter().collect(), ..network })
+}
+
+/// The noise schedule and the solver; where the folder names a solver that is not here, ours in its place,
+/// and a line that says so.
+fn scheduler(files: &dyn Files) -> Result<(SchedulerConfig, Option<String>)> {
+    let name = "scheduler/scheduler_config.json";
+    let bytes = needed(files, name)?;
+    let mut value: Value = parse(files, name, &bytes)?;
+    let bad = |reason: String| Error::file(files.path().join(name), reason);
+    let class = value.get("_class_name").and_then(Value::as_str).unwrap_or("nothing").to_string();
+    let known = SchedulerConfig::knows(&class);
+    if !known && let Some(all) = value.as_object_mut() {
+        // What only its own solver reads goes with it.
+        const SCHEDULE: [&str; 10] = [
+            "_class_name",
+            "num_train_timesteps",
+            "beta_start",
+            "beta_end",
+            "beta_schedule",
+            "prediction_type",
+            "timestep_spacing",
+            "steps_offset",
+            "trained_betas",
+            "rescale_betas_zero_snr",
+        ];
+        all.retain(|key, _| SCHEDULE.contains(&key.as_str()));
+    }
+    if let Some(reason) = settings::SCHEDULER.unsupported(&value) {
+        return Err(bad(reason));
+    }
+    let config: SchedulerConfig =
+        serde_json::from_value(value).map_err(|e| bad(format!("cannot be read ({e})")))?;
+    if let Some(fault) = config.fault() {
+        return Err(bad(fault));
+    }
+    let note = (!known).then(|| {
+        let class: String = class.escape_default().take(60).collect();
+        format!(
+            "the sampler {class} is not known here; {} takes its place with the model's noise schedule",
+            config.kind.class_name()
+        )
+    });
+    Ok((config, note))
 }
 
 fn tokenizer(files: &dyn Files, length: usize) -> Result<Tokenizer> {
-    let name = "tokenizer/vocab.json";
-    let vocabulary: HashMap<String, u32> = parse(files, name, &needed(files, name)?)?;
-    let name = "tokenizer/merges.txt";
-    let path = files.path().join(name);
-    let text =
-        String::from_utf8(needed(files, name)?).map_err(|_| Error::file(&path, "is not text"))?;
-    let merges = read_merges(&text, &path)?;
-    let name = "tokenizer/special_tokens_map.json";
-    let special: Value = match files.read(name)? {
-        Some(bytes) => parse(files, name, &bytes)?,
-        None => Value::Null,
+    let optional = |name: &str| match files.read(name)? {
+        Some(bytes) => parse(files, name, &bytes),
+        None => Ok(Value::Null),
     };
     // A token is written as text, or as an object with its text.
-    let pad = special.get("pad_token");
-    let pad = pad.and_then(|p| p.as_str().or_else(|| p.get("content")?.as_str()));
-    Tokenizer::new(vocabulary, merges, pad.unwrap_or("<|endoftext|>"), length, &path)
+    let pad = |special: &Value| {
+        let pad = special.get("pad_token")?;
+        Some(pad.as_str().or_else(|| pad.get("content")?.as_str())?.to_string())
+    };
+    let pad = pad(&optional("tokenizer/special_tokens_map.json")?)
+        .or(pad(&optional("tokenizer/tokenizer_config.json")?))
+        .unwrap_or_else(|| "<|endoftext|>".into());
+    let name = "tokenizer/vocab.json";
+    if let Some(bytes) = files.read(name)? {
+        let vocabulary: HashMap<String, u32> = parse(files, name, &bytes)?;
+        let name = "tokenizer/merges.txt";
+        let path = files.path().join(name);
+        let text = String::from_utf8(needed(files, name)?)
+            .map_err(|_| Error::file(&path, "is not text"))?;
+        return Tokenizer::new(vocabulary, read_merges(&text, &path)?, &pad, length, &path);
+    }
+    // Today's transformers write one file.
+    let name = "tokenizer/tokenizer.json";
+    let path = files.path().join(name);
+    let Some(bytes) = files.read(name)? else {
+        let reason = "is missing, and so is tokenizer/tokenizer.json";
+        return Err(Error::file(files.path().join("tokenizer/vocab.json"), reason));
+    };
+    let whole: Whole = parse(files, name, &bytes)?;
+    let mut vocabulary = whole.model.vocab;
+    for Added { id, content } in whole.added_tokens {
+        vocabulary.entry(content).or_insert(id);
+    }
+    let merges = whole.model.merges.into_iter().map(|merge| match merge {
+        Merge::Pair(pair) => Ok(pair),
+        Merge::Line(line) => {
+            let pair = line.split_once(' ').map(|(a, b)| [a.to_string(), b.to_string()]);
+            pair.ok_or_else(|| Error::file(&path, format!("the merge '{line}' is not two symbols")))
+        }
+    });
+    Tokenizer::new(vocabulary, merges.collect::<Result<_>>()?, &pad, length, &path)
 }
 
-/// The weights of one part, from a whole file or from its shards one after another.
+/// `tokenizer.json`, as far as it is read.
+#[derive(Deserialize)]
+struct Whole {
+    model: Pairs,
+    #[serde(default)]
+    added_tokens: Vec<Added>,
+}
+
+#[derive(Deserialize)]
+struct Pairs {
+    vocab: HashMap<String, u32>,
+    merges: Vec<Merge>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Merge {
+    Pair([String; 2]),
+    Line(String),
+}
+
+#[derive(Deserialize)]
+struct Added {
+    id: u32,
+    content: String,
+}
+
+/// The weights of one part, from a whole file or from its shards one after another: in single precision
+/// where they are there, as safetensors before PyTorch's own.
 fn weights(files: &dyn Files, stem: &str, layout: &Arc<WeightLayout>) -> Result<HostWeights> {
     let mut filler = Filler {
         values: vec![0.0; layout.n()],
         missing: layout.params.iter().map(|e| e.name.clone()).collect(),
         layout,
     };
-    let whole = [format!("{stem}.safetensors"), format!("{stem}.fp16.safetensors")];
-    let found = whole.iter().find_map(|name| match files.read(name) {
-        Ok(None) => None,
-        Ok(Some(bytes)) => Some(Ok((name, bytes))),
-        Err(e) => Some(Err(e)),
-    });
-    let last = if let Some(found) = found {
-        let (name, bytes) = found?;
-        filler.take(&bytes, &files.path().join(name))?;
-        files.path().join(name)
-    } else {
-        let name = format!("{stem}.safetensors.index.json");
-        let Some(bytes) = files.read(&name)? else {
-            return Err(Error::file(files.path().join(&whole[0]), "is missing"));
-        };
-        let index: Value = parse(files, &name, &bytes)?;
-        let path = files.path().join(&name);
-        let map = index.get("weight_map").and_then(Value::as_object);
-        let map = map.ok_or_else(|| Error::file(&path, "has no weight_map"))?;
-        let shards: BTreeSet<&str> = map.values().filter_map(Value::as_str).collect();
-        let folder = stem.split('/').next().unwrap_or_default();
-        for shard in shards {
-            if shard.contains(['/', '\\']) {
-                return Err(Error::file(&path, format!("'{shard}' is not a file beside it")));
+    // transformers calls PyTorch's files otherwise.
+    let torch = stem.replace("/model", "/pytorch_model");
+    let stems = [(stem, "safetensors"), (&torch, "bin")];
+    for (stem, end) in stems {
+        for variant in ["", ".fp16", ".bf16", ".non_ema"] {
+            let name = format!("{stem}{variant}.{end}");
+            if let Some(bytes) = files.read(&name)? {
+                let path = files.path().join(&name);
+                filler.take(&bytes, &path)?;
+                return filler.finish(&path);
             }
-            let shard = format!("{folder}/{shard}");
-            filler.take(&needed(files, &shard)?, &files.path().join(&shard))?;
+            for index in [
+                format!("{stem}.{end}.index{variant}.json"),
+                format!("{stem}{variant}.{end}.index.json"),
+            ] {
+                if let Some(bytes) = files.read(&index)? {
+                    return shards(files, &index, &bytes, filler);
+                }
+            }
         }
-        path
-    };
-    filler.finish(&last)
+    }
+    let reason = "is missing, and so are its shards and its .bin";
+    Err(Error::file(files.path().join(format!("{stem}.safetensors")), reason))
+}
+
+/// The weights that an index names the files of.
+fn shards(files: &dyn Files, name: &str, bytes: &[u8], mut filler: Filler) -> Result<HostWeights> {
+    let index: Value = parse(files, name, bytes)?;
+    let path = files.path().join(name);
+    let map = index.get("weight_map").and_then(Value::as_object);
+    let map = map.ok_or_else(|| Error::file(&path, "has no weight_map"))?;
+    let shards: BTreeSet<&str> = map.values().filter_map(Value::as_str).collect();
+    let folder = name.split('/').next().unwrap_or_default();
+    for shard in shards {
+        if shard.contains(['/', '\\']) {
+            return Err(Error::file(&path, format!("'{shard}' is not a file beside it")));
+        }
+        let shard = format!("{folder}/{shard}");
+        filler.take(&needed(files, &shard)?, &files.path().join(&shard))?;
+    }
+    filler.finish(&path)
+}
+
+/// Lays weights of a U-Net, or of a part of one, over those that are there: safetensors, or PyTorch's.
+///
+/// # Errors
+/// The file cannot be read, or a tensor is of another network.
+#[cfg(not(target_arch = "wasm32"))]
+pub fn lay_over(unet: &mut HostWeights, file: &str) -> Result<()> {
+    let path = crate::run::files::expanded(file);
+    let bytes = crate::run::files::read(&path)?;
+    let layout = unet.layout.clone();
+    let values = std::mem::take(&mut unet.values);
+    let mut filler = Filler { layout: &layout, values, missing: BTreeSet::new() };
+    let outcome = filler.take(&bytes, &path);
+    unet.values = filler.values;
+    outcome
 }
 
 /// Weights of a layout that are still coming in.
@@ -230,10 +363,15 @@ struct Filler<'a> {
 impl Filler<'_> {
     /// Takes every tensor of a file.
     fn take(&mut self, bytes: &[u8], path: &Path) -> Result<()> {
-        let file = SafeTensors::deserialize(bytes)
-            .map_err(|e| Error::file(path, format!("not a whole safetensors file ({e})")))?;
-        for (name, view) in file.iter() {
-            if IGNORED.contains(&name) {
+        let tensors = if torch::read::recognised(bytes) {
+            torch::read::tensors(bytes, path)?.0
+        } else {
+            let file = SafeTensors::deserialize(bytes)
+                .map_err(|e| Error::file(path, format!("not a whole safetensors file ({e})")))?;
+            Tensors::from(&file)
+        };
+        for (name, tensor) in &tensors.0 {
+            if IGNORED.iter().any(|ignored| ignored.ends_with(name.as_str())) {
                 continue;
             }
             let bad = |reason: String| Error::Tensor {
@@ -241,25 +379,28 @@ impl Filler<'_> {
                 tensor: name.chars().take(120).collect(),
                 reason,
             };
-            let known = std::iter::once(name.to_string())
+            // As scripts save a U-Net alone.
+            let own = name.strip_prefix("unet.").or(name.strip_prefix("module.")).unwrap_or(name);
+            let known = [own.to_string(), format!("text_model.{name}")]
+                .into_iter()
                 .chain(RENAMED.iter().map(|(new, old)| name.replace(old, new)))
                 .find_map(|n| self.layout.find(&n));
             let index = known.ok_or_else(|| bad("the network has no such tensor".into()))?;
             let entry = &self.layout.params[index];
             // The older autoencoder's attention is stored as 1 x 1 convolutions.
-            let shape = match view.shape() {
+            let shape = match &tensor.shape[..] {
                 [a, b, 1, 1] if entry.shape.len() == 2 => vec![*a, *b],
                 other => other.to_vec(),
             };
             if shape != entry.shape {
                 return Err(bad(format!(
                     "has shape {:?}, expected {:?}",
-                    view.shape(),
-                    entry.shape
+                    tensor.shape, entry.shape
                 )));
             }
-            let floats = checkpoint::floats(&view)
-                .ok_or_else(|| bad(format!("has number format {:?}", view.dtype())))?;
+            let floats = tensor
+                .values()
+                .ok_or_else(|| bad(format!("has number format {}", tensor.format)))?;
             if let Some(at) = floats.iter().position(|v| !v.is_finite()) {
                 return Err(bad(format!("value {at} is not a finite number")));
             }

@@ -6,6 +6,7 @@ pub mod autoencoder;
 pub mod blocks;
 pub mod folder;
 pub mod layers;
+mod settings;
 pub mod text;
 pub mod tokenizer;
 pub mod unet;
@@ -45,6 +46,8 @@ pub struct LatentNetwork {
     pub text_layout: Arc<WeightLayout>,
     pub unet_layout: Arc<WeightLayout>,
     pub vae_layout: Arc<WeightLayout>,
+    /// What a person should know of how the folder was read.
+    pub notes: Vec<String>,
 }
 
 impl LatentNetwork {
@@ -61,7 +64,17 @@ impl LatentNetwork {
         let unet = LatentUnet::new(unet, &mut layouts[1]);
         let vae = Autoencoder::new(vae, &mut layouts[2]);
         let [text_layout, unet_layout, vae_layout] = layouts.map(Arc::new);
-        Self { tokenizer, text, unet, vae, scheduler, text_layout, unet_layout, vae_layout }
+        Self {
+            tokenizer,
+            text,
+            unet,
+            vae,
+            scheduler,
+            text_layout,
+            unet_layout,
+            vae_layout,
+            notes: Vec::new(),
+        }
     }
 
     /// Channels, height and width of a latent.

@@ -33,6 +33,8 @@ pub struct Tokenizer {
     start: u32,
     end: u32,
     pad: u32,
+    /// What fills prompts, as text.
+    filler: String,
     /// Tokens of every prompt.
     pub length: usize,
 }
@@ -71,8 +73,8 @@ impl Tokenizer {
         if length < 2 {
             return Err(Error::file(path, format!("{length} tokens of a prompt are too few")));
         }
-        let (start, end, pad) = (id(START)?, id(END)?, id(pad)?);
-        Ok(Self { merges, listed, start, end, pad, length, vocabulary })
+        let (filler, start, end, pad) = (pad.to_string(), id(START)?, id(END)?, id(pad)?);
+        Ok(Self { merges, listed, start, end, pad, filler, length, vocabulary })
     }
 
     /// A tokenizer in which each of these words is one token: the merges that make them, most
@@ -125,9 +127,11 @@ impl Tokenizer {
 
     fn pieces(&self, text: &str, ids: &mut Vec<u32>) {
         let mut rest = text;
-        // A person who types a special token gets that token, as in transformers.
+        // A person who types a special token gets that token, as in transformers: in Stable Diffusion 2 "!".
+        let filler = (self.filler.as_str(), self.pad);
         loop {
-            let special = [(START, self.start), (END, self.end)].into_iter();
+            let special = [(START, self.start), (END, self.end), filler].into_iter();
+            let special = special.filter(|(text, _)| !text.is_empty());
             let found = special.filter_map(|(s, id)| rest.find(s).map(|at| (at, s.len(), id)));
             let Some((at, length, id)) = found.min() else { break };
             self.plain(&rest[..at], ids);

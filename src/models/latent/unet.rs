@@ -56,7 +56,7 @@ pub struct UnetConfig {
     pub norm_num_groups: usize,
     #[serde(default = "eps")]
     pub norm_eps: f64,
-    #[serde(default = "one")]
+    #[serde(default = "one", deserialize_with = "one_for_all")]
     pub transformer_layers_per_block: usize,
     #[serde(default)]
     pub use_linear_projection: bool,
@@ -84,37 +84,20 @@ fn yes() -> bool {
     true
 }
 
+/// A number, or a list of equal ones.
+fn one_for_all<'de, D: serde::Deserializer<'de>>(from: D) -> Result<usize, D::Error> {
+    let other = || serde::de::Error::custom("transformer_layers_per_block differs between levels");
+    match PerLevel::deserialize(from)? {
+        PerLevel::All(n) => Ok(n),
+        PerLevel::Each(all) if all.windows(2).all(|pair| pair[0] == pair[1]) => {
+            all.first().copied().ok_or_else(other)
+        }
+        PerLevel::Each(_) => Err(other()),
+    }
+}
+
 const DOWN: [&str; 2] = ["CrossAttnDownBlock2D", "DownBlock2D"];
 const UP: [&str; 2] = ["CrossAttnUpBlock2D", "UpBlock2D"];
-
-/// Settings of diffusers that would change the network and are not built here, with their default.
-const UNSUPPORTED: [(&str, &str); 14] = [
-    ("mid_block_type", "\"UNetMidBlock2DCrossAttn\""),
-    ("act_fn", "\"silu\""),
-    ("class_embed_type", "null"),
-    ("addition_embed_type", "null"),
-    ("encoder_hid_dim", "null"),
-    ("dual_cross_attention", "false"),
-    ("only_cross_attention", "false"),
-    ("resnet_time_scale_shift", "\"default\""),
-    ("time_embedding_type", "\"positional\""),
-    ("conv_in_kernel", "3"),
-    ("conv_out_kernel", "3"),
-    ("mid_block_scale_factor", "1"),
-    ("num_class_embeds", "null"),
-    ("num_attention_heads", "null"),
-];
-
-/// The first setting in a config that asks for what is not built here.
-pub fn unsupported(config: &serde_json::Value) -> Option<String> {
-    UNSUPPORTED.iter().find_map(|(name, usual)| {
-        let given = config.get(*name)?;
-        let right: serde_json::Value = serde_json::from_str(usual).unwrap_or_default();
-        let number = given.as_f64();
-        let same = *given == right || number.is_some() && number == right.as_f64();
-        (!same).then(|| format!("{name} {given} is not supported, only {usual}"))
-    })
-}
 
 impl UnetConfig {
     /// What is wrong with the values, if anything is.

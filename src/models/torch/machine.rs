@@ -4,9 +4,8 @@ use std::collections::HashMap;
 
 use super::pickle::{Known, Objects, Reason, Storage, TensorRef, Thing, Value, known};
 
-/// Most opcodes of a file: a Swin-T with its optimiser's state needs 25,000, a log of its training some
-/// hundred thousand.
-const MOST: usize = 1_000_000;
+/// Most opcodes of a file: a Swin-T with its optimiser's state needs 25,000.
+const MOST: usize = 100_000;
 /// Longest text that a file may have.
 const LONGEST: usize = 4096;
 
@@ -415,6 +414,11 @@ impl<'a> Machine<'a> {
                 self.stack.push(Value::Storage(self.objects.storages.len()));
                 self.objects.storages.push(Storage { kind, key, n });
                 Ok(())
+            }
+            [_, Value::Thing(kind), ..] => {
+                let Thing { module, name, .. } = self.objects.things[kind];
+                let short: String = format!("{module}.{name}").escape_default().take(80).collect();
+                Err(format!("has a storage of '{short}', which is not known here"))
             }
             _ => Err("has a storage that is not described as PyTorch does".into()),
         }

@@ -30,7 +30,10 @@ pub fn adopt(tensors: Tensors) -> Result<(Card, Tensors), String> {
     let mut tensors = unwrapped(tensors);
     let statistics = NORMALISE.map(|name| {
         let found: Option<Stored> = tensors.0.remove(name);
-        found.filter(|t| t.format != Format::Other && t.shape.iter().product::<usize>() <= 4)
+        found.filter(|t| {
+            !matches!(t.format, Format::Whole(_) | Format::Other)
+                && t.shape.iter().product::<usize>() <= 4
+        })
     });
     let statistics = match statistics.map(|t| t.and_then(|t| t.values())) {
         [Some(mean), Some(std)] => Some((mean, std)),
@@ -61,6 +64,12 @@ fn unwrapped(mut tensors: Tensors) -> Tensors {
         tensors = Tensors(tensors.0.into_iter().map(inner).collect::<BTreeMap<_, _>>());
     }
     tensors
+}
+
+/// The same tensors under our names, without what follows from the network's shape.
+pub fn renamed(tensors: Tensors) -> Tensors {
+    let tensors = unwrapped(tensors);
+    Tensors(tensors.0.into_iter().filter_map(|(name, t)| Some((rename(&name)?, t))).collect())
 }
 
 /// Our name of a tensor; nothing for what follows from the network's shape.

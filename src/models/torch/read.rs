@@ -86,7 +86,9 @@ fn state(objects: &Objects, result: Value) -> std::result::Result<(usize, Vec<St
         Value::Dict(dict) => dict,
         Value::Thing(thing) => {
             let name = named(objects, thing);
-            return Err(format!("it holds a whole '{name}' and no dictionary of tensors; {SAVE}"));
+            return Err(format!(
+                "it holds a whole '{name}' and no dictionary of tensors; nothing of it was run; {SAVE}"
+            ));
         }
         Value::List(list) => {
             let list = &objects.lists[list];
@@ -104,7 +106,12 @@ fn state(objects: &Objects, result: Value) -> std::result::Result<(usize, Vec<St
     };
     let holds =
         |dict: usize| objects.dicts[dict].iter().any(|(_, v)| matches!(v, Value::Tensor(_)));
-    if holds(root) {
+    // Names of layers; a tensor beside the weights, such as a generator's state, is called by a word.
+    let layers = |dict: usize| {
+        let layer = |(key, value): &(Value, Value)| matches!((key, value), (Value::Text(key), Value::Tensor(_)) if key.contains('.'));
+        objects.dicts[dict].iter().any(layer)
+    };
+    if layers(root) {
         return Ok((root, Vec::new()));
     }
     // The dictionaries within, level by level; their keys are their path.
@@ -125,7 +132,7 @@ fn state(objects: &Objects, result: Value) -> std::result::Result<(usize, Vec<St
             let last = path.rsplit('.').next().unwrap_or(path);
             WRAPPERS.iter().position(|key| *key == last).unwrap_or(WRAPPERS.len())
         };
-        let mut found: Vec<_> = next.iter().filter(|(dict, _)| holds(*dict)).collect();
+        let mut found: Vec<_> = next.iter().filter(|(dict, _)| layers(*dict)).collect();
         found.sort_by_key(|(_, path)| rank(path));
         if let Some((dict, path)) = found.first() {
             let all: Vec<&str> = found.iter().map(|(_, path)| path.as_str()).collect();
@@ -134,6 +141,9 @@ fn state(objects: &Objects, result: Value) -> std::result::Result<(usize, Vec<St
             return Ok((*dict, (all.len() > 1).then_some(note).into_iter().collect()));
         }
         level = next;
+    }
+    if holds(root) {
+        return Ok((root, Vec::new()));
     }
     let module = objects.dicts[root].iter().find_map(|(key, value)| match (key, value) {
         (Value::Text(key), Value::Thing(thing)) if WRAPPERS.contains(key) => Some((key, *thing)),
@@ -215,7 +225,7 @@ fn stored<'a>(tensor: &TensorRef, entry: &Entry<'a>) -> std::result::Result<Stor
         Kind::BF16 => Format::BF16,
         Kind::F32 => Format::F32,
         Kind::F64 => Format::F64,
-        Kind::Int(_) => Format::Other,
+        Kind::Int(n) => Format::Whole(n),
     };
     if storage.n.checked_mul(storage.kind.size()) != Some(entry.data.len()) {
         return Err(format!(

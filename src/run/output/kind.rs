@@ -25,6 +25,8 @@ pub enum Kind {
     Mask,
     /// A PNG picture.
     Picture,
+    /// A folder of PNG pictures.
+    Pictures,
     /// A model card.
     Card,
     /// What a mask keeps of each layer.
@@ -80,6 +82,7 @@ impl Kind {
             Self::Weights => "a weights file",
             Self::Mask => "a mask",
             Self::Picture => "a PNG picture",
+            Self::Pictures => "a folder of PNG pictures",
             Self::Card => "a model card",
             Self::Statistics => "a mask's statistics",
             Self::Log => "a training log",
@@ -97,8 +100,8 @@ impl Kind {
 
     /// Whether it is a folder.
     pub fn folder(self) -> bool {
-        use Kind::{Data, Demo, Overlap, Pipeline, Run, Table};
-        matches!(self, Run | Demo | Overlap | Pipeline | Table | Data)
+        use Kind::{Data, Demo, Overlap, Pictures, Pipeline, Run, Table};
+        matches!(self, Run | Demo | Overlap | Pipeline | Table | Data | Pictures)
     }
 
     /// Refuses to replace what is at a path unless it is of this kind, or empty.
@@ -137,6 +140,7 @@ impl Kind {
             }
             Self::Mask => formats(path).is_some_and(|f| f.iter().all(|f| f == "U8")),
             Self::Picture => starts(path, PNG),
+            Self::Pictures => entries(path).iter().all(|n| starts(&path.join(n), PNG)),
             Self::Card => fields(path, &["architecture", "classes"]),
             Self::Statistics => fields(path, &["forget", "mask"]),
             Self::Log => logged(path),
@@ -173,6 +177,7 @@ impl Kind {
                 demo(name) && Self::Run.writes(parts.as_path())
             }
             Self::Overlap => flat(&OVERLAP),
+            Self::Pictures => ends(name, &["png"]) && name.components().count() == 1,
             Self::Pipeline => flat(&latent::folder::FILES),
             Self::Table => {
                 flat(&TABLE)

@@ -165,7 +165,7 @@ impl Attacker<'_> {
                 }
             })
             .collect();
-        let config = SchedulerConfig { kind: Kind::Ddim, ..model.network.scheduler };
+        let config = model.network.scheduler.with(Kind::Ddim);
         monitor.phase("Drawing the learnt prompt", 2 * self.n * options.steps);
         let mut tried = Vec::new();
         for weights in self.models {
@@ -207,7 +207,7 @@ impl Attacker<'_> {
         let mut rng = rng::seeded(self.look.options.seed, "inverted pictures");
         let order = rng::shuffled(&mut rng, pairs.len());
         let shown: Vec<Pair> = (0..self.n).map(|i| pairs[order[i % order.len()]]).collect();
-        let config = SchedulerConfig { kind: Kind::Ddim, ..network.scheduler };
+        let config = network.scheduler.with(Kind::Ddim);
         // Without guidance the way back and the way forth are each other's inverse.
         let options = SampleOptions { guidance: 0.0, eta: 0.0, ..self.look.options };
         monitor.phase("Inverting", 4 * self.n * options.steps);

@@ -1,0 +1,178 @@
+//! Weights and masks of a person's own: what they do not say of themselves is taken from the data and said, or
+//! set; what does not fit is refused with both sides.
+
+use std::fs;
+
+use salun_studio::{
+    models::torch::export::{self, Format},
+    saliency::Mask,
+};
+
+use crate::{
+    binary::{Ran, Scratch, open},
+    common::packed,
+};
+
+fn done(ran: Ran) -> Ran {
+    assert_eq!(ran.status, Some(0), "{ran:?}");
+    ran
+}
+
+/// A classifier of the classes `a` and `b` that tells them apart, its weights as PyTorch has them.
+fn imported(name: &str, normalised: bool) -> Scratch {
+    let scratch = Scratch::new(name);
+    scratch.pictures("mine", 40);
+    let train =
+        "train fashion-classifier --data folder:mine --width 4 --seed 3 --out own.safetensors";
+    done(scratch.run(train));
+    let model = open(&scratch.path("own.safetensors"));
+    scratch.put("own.pth", export::encode(&model, Format::Pth, !normalised).unwrap());
+    scratch
+}
+
+const UNLEARN: &str =
+    "unlearn --data folder:mine --forget class:a --method noop --budget tiny --out run";
+
+#[test]
+fn what_a_file_does_not_say_is_assumed_and_said_or_set() {
+    let scratch = imported("assumed", false);
+    let ran = done(scratch.run(&format!("{UNLEARN} --model own.pth")));
+    for words in [
+        "own.pth does not say what its classes are; they are taken for those of folder:mine",
+        "(a, b)",
+        "own.pth does not say how pixels are normalised",
+        "own.pth does not say which pictures it was trained on",
+    ] {
+        assert!(ran.stderr.contains(words), "no '{words}' in {ran:?}");
+    }
+    // Said behind the name, in the recipe, too.
+    let said = format!("{UNLEARN} --model own.pth --classes b,a --normalize 0.2,0.3 --force");
+    let ran = done(scratch.run(&said));
+    assert!(
+        !ran.stderr.contains("does not say what") && !ran.stderr.contains("how pixels"),
+        "{ran:?}"
+    );
+    assert!(ran.stderr.contains("another order than those of"), "{ran:?}");
+    let recipe = fs::read_to_string(scratch.path("run/recipe.toml")).unwrap();
+    assert!(recipe.contains("own.pth?classes=b%2Ca&normalize=0.2%2C0.3"), "{recipe}");
+    done(scratch.run("unlearn run/recipe.toml --out again"));
+    // A model that was hardly trained is told, before anything is forgotten.
+    done(scratch.run("train fashion-classifier --data folder:mine --width 4 --steps 1 --out new.safetensors"));
+    let ran = done(scratch.run(&format!("{UNLEARN} --model new.safetensors --force")));
+    assert!(ran.stderr.contains("and chance is 50.0 %"), "{ran:?}");
+    for (more, words) in [
+        ("--classes a", "1 names; the network has 2 classes"),
+        ("--classes a,,b", "none of them empty"),
+        ("--normalize half", "unit, imagenet,"),
+        ("--normalize 1,2,3,4", "it has 2 channels, the network looks at 1"),
+        ("--unet own.pth", "only a text-to-image model takes one"),
+    ] {
+        let ran = scratch.run(&format!("{UNLEARN} --model own.pth --force {more}"));
+        assert!(ran.status == Some(2) && ran.stderr.contains(words), "{more}: {ran:?}");
+    }
+    let ran = scratch.run(&format!("{UNLEARN} --model own.safetensors --force --classes a,b"));
+    assert!(ran.stderr.contains("the file says it by itself"), "{ran:?}");
+}
+
+#[test]
+fn a_file_that_says_how_it_is_normalised_is_believed() {
+    let scratch = imported("believed", true);
+    let ran = done(scratch.run(&format!("{UNLEARN} --model own.pth")));
+    assert!(!ran.stderr.contains("how pixels are normalised"), "{ran:?}");
+    assert!(!ran.stderr.contains("chance"), "{ran:?}");
+}
+
+#[test]
+fn classes_are_mapped_by_their_names_or_refused_with_both_lists() {
+    let scratch = imported("mapped", true);
+    // The same classes under names that sort otherwise: in capitals, and a letter composed otherwise.
+    fs::rename(scratch.path("mine/a"), scratch.path("mine/zebra")).unwrap();
+    let ran =
+        scratch.run(&format!("{UNLEARN} --model own.safetensors").replace("class:a", "class:b"));
+    assert_eq!(ran.status, Some(2), "{ran:?}");
+    assert!(ran.stderr.contains("its are (a, b), the data's are (b, zebra)"), "{ran:?}");
+    fs::rename(scratch.path("mine/zebra"), scratch.path("mine/A")).unwrap();
+    fs::rename(scratch.path("mine/b"), scratch.path("mine/B")).unwrap();
+    done(scratch.run(&format!("{UNLEARN} --model own.safetensors").replace("class:a", "class:A")));
+    let accuracy = |ran: &Ran| {
+        let report: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+        report["before"]["TA"].as_f64().unwrap()
+    };
+    // `b` before `Aa`: labels of the data are the other way round than the model's.
+    fs::rename(scratch.path("mine/A"), scratch.path("mine/a")).unwrap();
+    fs::rename(scratch.path("mine/B"), scratch.path("mine/b")).unwrap();
+    let straight = done(scratch.run(&format!("{UNLEARN} --model own.pth --force --json")));
+    let turned = format!("{UNLEARN} --model own.pth --classes b,a --force --json");
+    let turned = done(scratch.run(&turned));
+    assert_eq!(accuracy(&straight) + accuracy(&turned), 100.0);
+}
+
+#[test]
+fn a_mask_comes_out_of_a_file_of_ours_or_of_the_official_code() {
+    let scratch = imported("given", true);
+    let base = "--model own.safetensors --data folder:mine --forget class:a";
+    done(scratch.run(&format!("saliency {base} --density 0.3 --out mask.safetensors")));
+    let run = format!("unlearn {base} --budget tiny --steps 2 --batch 8 --json");
+    let ours = done(scratch.run(&format!("{run} --mask mask.safetensors --out ours")));
+    let report: serde_json::Value = serde_json::from_str(&ours.stdout).unwrap();
+    let mask = fs::read(scratch.path("mask.safetensors")).unwrap();
+    let layout = open(&scratch.path("own.safetensors")).weights.layout;
+    let bits = Mask::decode_bits(&mask, &layout, "mask".as_ref()).unwrap();
+    let k = bits.iter().filter(|bit| **bit == 1).count();
+    assert_eq!(report["mask"]["k"], k);
+    assert_eq!(report["mask"]["frozen_changed"], 0);
+    assert_eq!(report["mask"]["estimator"], "given");
+    let written = fs::read(scratch.path("ours/mask.safetensors")).unwrap();
+    assert_eq!(Mask::decode_bits(&written, &layout, "mask".as_ref()).unwrap(), bits);
+    // The recipe repeats it, and its control is exactly as large.
+    done(scratch.run("unlearn ours/recipe.toml --out again"));
+    let control = done(scratch.run("unlearn ours/recipe.toml --mask random --json --out control"));
+    let report: serde_json::Value = serde_json::from_str(&control.stdout).unwrap();
+    assert_eq!(report["mask"]["k"], k);
+
+    scratch.put("with_0.5.pt", packed("mask.pth"));
+    let other = scratch.run(&format!("{run} --mask with_0.5.pt --out other"));
+    assert_eq!(other.status, Some(2));
+    assert!(other.stderr.contains("has not the weight's shape"), "{other:?}");
+    scratch.put("extras.pth", packed("extras.pth"));
+    let bits = Mask::given(
+        &scratch.path("with_0.5.pt").to_string_lossy(),
+        &open_any(&scratch, "extras.pth"),
+    );
+    // Of every seven weights of the file three are above 0.
+    let bits = bits.unwrap();
+    assert!((bits.density - 3.0 / 7.0).abs() < 0.01, "{}", bits.density);
+    let wrong = scratch.run(&format!("{run} --mask nowhere.pt --out other"));
+    assert!(wrong.status == Some(2) && wrong.stderr.contains("unknown mask"), "{wrong:?}");
+}
+
+fn open_any(
+    scratch: &Scratch,
+    name: &str,
+) -> std::sync::Arc<salun_studio::models::weights::WeightLayout> {
+    open(&scratch.path(name)).weights.layout
+}
+
+#[test]
+fn few_pictures_are_learnt_and_a_class_of_them_forgotten_with_the_defaults() {
+    let scratch = Scratch::new("few-pictures");
+    scratch.pictures("mine", 60);
+    let trained = done(
+        scratch.run("train fashion-classifier --data folder:mine --width 8 --out own.safetensors"),
+    );
+    assert!(trained.stdout.contains("TA 100.00"), "{trained:?}");
+    for method in ["salun", "rl", "neggrad-plus", "salun-soft", "delete"] {
+        let ran = done(scratch.run(&format!(
+            "unlearn --model own.safetensors --data folder:mine --forget class:a --method {method} \
+             --json --force --out run"
+        )));
+        let report: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+        let [ua, ra] = ["UA", "RA"].map(|m| report["after"][m].as_f64().unwrap());
+        assert!(ua >= 95.0 && ra >= 95.0, "{method}: UA {ua}, RA {ra}");
+    }
+    // What does not move says what to try.
+    let stuck = "unlearn --model own.safetensors --data folder:mine --forget class:a --method ft --lr 1e-6 \
+                 --force --out run";
+    let ran = done(scratch.run(stuck));
+    assert!(ran.stderr.contains("; try --epochs") && ran.stderr.contains("--lr"), "{ran:?}");
+}
