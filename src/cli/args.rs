@@ -28,7 +28,7 @@ pub struct Common {
     /// Print one JSON object on stdout, nothing else
     #[arg(long, global = true)]
     pub json: bool,
-    /// No progress on stderr
+    /// Print nothing but errors, and JSON where it is asked for
     #[arg(long, global = true)]
     pub quiet: bool,
 }

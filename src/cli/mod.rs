@@ -20,7 +20,7 @@ mod table;
 mod train;
 mod unlearn;
 
-use std::{error::Error as _, ffi::OsStr, process::ExitCode, sync::Mutex};
+use std::{error::Error as _, ffi::OsStr, path::PathBuf, process::ExitCode, sync::Mutex};
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, error::ErrorKind};
 use salun_studio::error::{Error, Result};
@@ -31,10 +31,12 @@ use args::Common;
 ///
 /// Without a command the studio opens.
 #[derive(Debug, Parser)]
-#[command(name = "salun", version, max_term_width = 100)]
+#[command(name = "salun", version, max_term_width = 100, subcommand_precedence_over_arg = true)]
 struct Cli {
     #[command(flatten)]
     common: Common,
+    /// What the studio opens: a weights file, a run folder, a diffusers folder or a recipe
+    file: Option<PathBuf>,
     #[command(subcommand)]
     command: Option<Command>,
 }
@@ -126,12 +128,15 @@ static PANIC: Mutex<Option<String>> = Mutex::new(None);
 
 fn run(cli: Cli) -> Result<()> {
     let common = &cli.common;
+    if common.quiet {
+        print::quiet();
+    }
     if cli.command.is_some() {
         // Before anything is reserved, which would be left behind.
         signals::listen(common.quiet);
     }
     match cli.command {
-        None => studio::run(common),
+        None => studio::run(common, cli.file.as_deref()),
         Some(Command::Demo(args)) => demo::run(&args, common),
         Some(Command::Info(args)) => info::run(&args, common),
         Some(Command::Data(args)) => data::run(&args, common),

@@ -3,7 +3,10 @@
 use std::{
     io::{ErrorKind, Write},
     path::PathBuf,
-    sync::OnceLock,
+    sync::{
+        OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use salun_studio::{
@@ -20,7 +23,27 @@ use serde::Serialize;
 
 /// One line on stdout. A reader that has gone away is no failure.
 pub fn line(text: impl AsRef<str>) {
-    kept(writeln!(std::io::stdout(), "{}", text.as_ref()));
+    if !QUIET.load(Ordering::Relaxed) {
+        kept(writeln!(std::io::stdout(), "{}", harmless(text.as_ref())));
+    }
+}
+
+/// Whether nothing but errors and JSON is printed.
+static QUIET: AtomicBool = AtomicBool::new(false);
+
+/// Prints nothing but errors and JSON from now on.
+pub fn quiet() {
+    QUIET.store(true, Ordering::Relaxed);
+}
+
+/// A text without what a terminal would obey, but for its line breaks: names come from anywhere.
+fn harmless(text: &str) -> String {
+    let shown = |c: char| match c {
+        '\n' => "\n".to_string(),
+        c if c.is_control() => format!("\\x{:02X}", c as u32),
+        c => c.to_string(),
+    };
+    text.chars().map(shown).collect()
 }
 
 /// Rust opens `/dev/null` in the place of a standard output that is closed, before it comes to `main`: what
@@ -118,7 +141,7 @@ pub fn written(place: Result<PathBuf>) -> Result<()> {
 /// A value has no JSON form.
 pub fn json(value: &impl Serialize) -> Result<()> {
     let text = serde_json::to_string(value).map_err(|e| Error::Request(e.to_string()))?;
-    line(text);
+    kept(writeln!(std::io::stdout(), "{text}"));
     Ok(())
 }
 

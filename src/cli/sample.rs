@@ -136,7 +136,7 @@ impl Sheet {
         if folder {
             let mut files = Vec::new();
             for row in 0..grid.rows.len() {
-                let name = grid.rows[row].and_then(|i| names.get(i)).map_or("null", String::as_str);
+                let name = grid.name(row, names).unwrap_or("null");
                 for column in 0..grid.columns {
                     let file = format!("{:03}-{}-{}.png", row + 1, bundle::plain(name), column + 1);
                     files.push((file, figures::picture(grid, row, column)?));

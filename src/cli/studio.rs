@@ -10,9 +10,12 @@ use salun_studio::{
     engine::{Engine, job::Run},
     error::{Error, Result},
     gpu::device,
+    models::registry,
     run::{
         bundle, files, folder,
+        link::Link,
         output::{self, Kind, Made, Output},
+        recipe::Recipe,
         recovery::{self, Recovery},
     },
     studio::{self, Host, Keeper, Parcel, Studio},
@@ -22,7 +25,8 @@ use serde::{Deserialize, Serialize};
 use super::{args::Common, demo, print, signals};
 
 /// Opens the studio.
-pub fn run(common: &Common) -> Result<()> {
+pub fn run(common: &Common, file: Option<&Path>) -> Result<()> {
+    let link = file.map(asked).transpose()?.unwrap_or_default();
     if !has_display() {
         if !common.quiet {
             let why = "no display found (neither DISPLAY nor WAYLAND_DISPLAY is set)";
@@ -31,7 +35,30 @@ pub fn run(common: &Common) -> Result<()> {
         signals::listen(common.quiet);
         return demo::run(&demo::Args::default(), common);
     }
-    window(common, Arc::new(Desk::new()), |studio| Box::new(studio))
+    window(common, Arc::new(Desk::new()), &link, |studio| Box::new(studio))
+}
+
+/// The link that opens a file: a model, or a recipe's request.
+fn asked(file: &Path) -> Result<String> {
+    if !file.exists() {
+        let commands = <super::Cli as clap::CommandFactory>::command();
+        let names: Vec<String> = commands.get_subcommands().map(|c| c.get_name().into()).collect();
+        let known = names.iter().map(String::as_str).chain(["a file to open"]);
+        return Err(Error::unknown("command", &file.to_string_lossy(), known));
+    }
+    let whole = std::path::absolute(file).map_err(|e| Error::file(file, e))?;
+    let text = whole.to_str().ok_or_else(|| Error::file(file, "has a name that is no text"))?;
+    if whole.extension().is_some_and(|end| end == "toml") {
+        let recipe = Recipe::parse(&files::read_text(&whole)?, text)?;
+        let recipe = recipe.within(whole.parent().unwrap_or(Path::new(".")));
+        return Ok(Link { recipe, at: None, run: false }.query());
+    }
+    if whole.is_dir() && !registry::is_latent(text) && !whole.join("model.safetensors").is_file() {
+        let right = "is neither a run folder nor a diffusers folder; a model is trained on a folder of \
+                     pictures by: salun train fashion-classifier --data folder:PATH --out own.safetensors";
+        return Err(Error::file(file, right));
+    }
+    Ok(Link { recipe: Recipe::new(text, "", ""), at: None, run: false }.query())
 }
 
 /// Opens the window with the studio, or what is made of it.
@@ -41,6 +68,7 @@ pub fn run(common: &Common) -> Result<()> {
 pub fn window(
     common: &Common,
     keeper: Arc<dyn Keeper>,
+    link: &str,
     app: impl FnOnce(Studio) -> Box<dyn eframe::App>,
 ) -> Result<()> {
     let compute = device::open(common.device)?;
@@ -55,7 +83,7 @@ pub fn window(
     #[cfg(not(feature = "dialogs"))]
     let dialog = None;
     let host = Host { dialog, ..Host::default() };
-    let studio = Studio::kept(Box::new(engine), keeper).in_host(host, "");
+    let studio = Studio::kept(Box::new(engine), keeper).in_host(host, link);
     studio::run(app(studio), setup)
         .map_err(|e| Error::Device(format!("the window cannot be opened ({e}); try salun demo")))
 }

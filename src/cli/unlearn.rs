@@ -100,7 +100,12 @@ impl Args {
             }
             Some(path) => {
                 let text = files::read_text(path)?;
-                Recipe::parse(&text, &path.to_string_lossy())?
+                let recipe = Recipe::parse(&text, &path.to_string_lossy())?;
+                // Its paths are from where it lies, or else from here.
+                match path.parent().and_then(|folder| std::path::absolute(folder).ok()) {
+                    Some(folder) => recipe.within(&folder),
+                    None => recipe,
+                }
             }
             None => {
                 let given = |name: &str, value: &Option<String>, right: &str| {

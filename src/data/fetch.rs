@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{
-    mat,
+    batches, mat,
     mosaic::records,
     npm::{self, Package, Stop},
     sets::{Origin, Set},
@@ -29,7 +29,15 @@ const SVHN: [(&str, &str, &str); 2] = [
     ("test_32x32.mat", "eb5a983be6a315427106f1b164d9cef3", "test.bin"),
 ];
 /// Folders that the official archives unpack to.
-const UNPACKED: [&str; 3] = ["", "cifar-10-batches-bin", "cifar-100-binary"];
+const UNPACKED: [&str; 5] =
+    ["", "cifar-10-batches-bin", "cifar-100-binary", "cifar-10-batches-py", "cifar-100-python"];
+/// Archives that a person may have left as they are.
+const PACKED: [&str; 4] = [
+    "cifar-10-binary.tar.gz",
+    "cifar-100-binary.tar.gz",
+    "cifar-10-python.tar.gz",
+    "cifar-100-python.tar.gz",
+];
 
 /// Hears what is being done, how much of it is done, of how much; ends it with an error.
 pub type Tick<'a> = &'a mut dyn FnMut(&str, usize, usize) -> Result<()>;
@@ -62,8 +70,18 @@ fn binary(set: &Set, from: &Path, incoming: &mut Incoming, tick: Tick) -> Result
     let parts = store::parts(set);
     for (i, part) in parts.iter().enumerate() {
         tick("Verifying", i, parts.len())?;
-        let path = find(set, from, part.name)?;
-        keep(set, part, &path, &files::read(&path)?, incoming)?;
+        // torchvision has the same pictures in Python's form.
+        let (path, python) = match find(set, from, part.name) {
+            Ok(path) => (path, false),
+            Err(error) => (find(set, from, batches::name_of(part.name)).map_err(|_| error)?, true),
+        };
+        let bytes = files::read(&path)?;
+        let bytes = match python {
+            true => batches::records(&bytes, store::form(set))
+                .map_err(|reason| Error::file(&path, reason))?,
+            false => bytes,
+        };
+        keep(set, part, &path, &bytes, incoming)?;
     }
     Ok(())
 }
@@ -71,10 +89,11 @@ fn binary(set: &Set, from: &Path, incoming: &mut Incoming, tick: Tick) -> Result
 /// A file of the person's folder, or of the folder in it that an archive unpacked to.
 fn find(set: &Set, from: &Path, name: &str) -> Result<PathBuf> {
     let places = UNPACKED.map(|inner| from.join(inner).join(name));
-    places
-        .into_iter()
-        .find(|p| p.is_file())
-        .ok_or_else(|| Error::file(from, format!("has no {name}; {} are needed", set.files)))
+    places.into_iter().find(|p| p.is_file()).ok_or_else(|| {
+        let packed = PACKED.into_iter().find(|archive| from.join(archive).is_file());
+        let unpack = packed.map_or(String::new(), |a| format!("; unpack {a} first: tar xzf {a}"));
+        Error::file(from, format!("has no {name}; {} are needed{unpack}", set.files))
+    })
 }
 
 /// Verifies records and adds them to what is coming in. `path` is for messages.

@@ -1,7 +1,9 @@
 //! What is to be forgotten: `class:Sneaker`, `random:10%`, `random:4500`, `hardest:10%`,
 //! `easiest:10%`, `indices:FILE`, `items:1,5,9-20`.
 
-use super::{Dataset, Split, ranges, rng::RandomState};
+#[cfg(not(target_arch = "wasm32"))]
+use super::indices::Listed;
+use super::{Dataset, Split, by_name, ranges, rng::RandomState};
 use crate::error::{Error, Result};
 
 const KINDS: [&str; 6] = [
@@ -101,8 +103,19 @@ impl ForgetSet {
             "random" => {
                 // NumPy's seeds are of 32 bits; a longer one is another seed, not the end of itself.
                 let short = (seed as u32) ^ (seed >> 32) as u32;
-                let places = RandomState::new(short).choice(split.train.len(), count()?);
-                places.into_iter().map(|j| split.train[j]).collect()
+                let count = count()?;
+                if !data.names.is_empty() {
+                    // By their names, so that those that come and go change no other's lot.
+                    let purpose = format!("random {seed}");
+                    let mut all: Vec<(f64, usize)> = (split.train.iter())
+                        .map(|&i| (by_name(&purpose, &data.names[i]), i))
+                        .collect();
+                    all.sort_by(|a, b| a.0.total_cmp(&b.0));
+                    all.into_iter().take(count).map(|(_, i)| i).collect()
+                } else {
+                    let places = RandomState::new(short).choice(split.train.len(), count);
+                    places.into_iter().map(|j| split.train[j]).collect()
+                }
             }
             "hardest" | "easiest" => {
                 let count = count()?;
@@ -112,7 +125,7 @@ impl ForgetSet {
                 extreme(losses, &split.train, count, kind == "hardest")?
             }
             "indices" => {
-                let items = read_indices(value)?;
+                let items = read_indices(value, data)?;
                 let known = |i: &usize| split.train.binary_search(i).is_ok();
                 if let Some(i) = items.iter().find(|i| !known(i)) {
                     return Err(bad(format!("index {i} is not in the training part")));
@@ -183,20 +196,18 @@ fn extreme(losses: &[f32], items: &[usize], count: usize, largest: bool) -> Resu
     Ok(order)
 }
 
+/// The items that a file lists, by index or by name.
 #[cfg(not(target_arch = "wasm32"))]
-fn read_indices(path: &str) -> Result<Vec<usize>> {
-    let text = crate::run::files::read_text(path.as_ref())?;
-    text.split(|c: char| c.is_whitespace() || c == ',')
-        .filter(|word| !word.is_empty())
-        .map(|word| {
-            let short: String = word.chars().take(20).collect();
-            word.parse().map_err(|_| Error::file(path, format!("'{short}' is not an index")))
-        })
-        .collect()
+fn read_indices(path: &str, data: &Dataset) -> Result<Vec<usize>> {
+    let path = crate::run::files::expanded(path);
+    match super::indices::read(&path)? {
+        Listed::Indices(items) => Ok(items),
+        Listed::Names(names) => data.items(&names).map_err(|reason| Error::file(path, reason)),
+    }
 }
 
 #[cfg(target_arch = "wasm32")]
-fn read_indices(path: &str) -> Result<Vec<usize>> {
+fn read_indices(path: &str, _: &Dataset) -> Result<Vec<usize>> {
     Err(Error::file(path, "a page cannot read files by name"))
 }
 

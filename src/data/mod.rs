@@ -1,6 +1,8 @@
 //! Data sets, their one split, and what is to be forgotten.
 
 pub mod augment;
+#[cfg(not(target_arch = "wasm32"))]
+mod batches;
 pub mod emoji;
 pub mod fashion;
 #[cfg(not(target_arch = "wasm32"))]
@@ -8,6 +10,8 @@ pub mod fetch;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod folder;
 pub mod forget;
+#[cfg(not(target_arch = "wasm32"))]
+mod indices;
 #[cfg(not(target_arch = "wasm32"))]
 mod mat;
 #[cfg(not(target_arch = "wasm32"))]
@@ -154,6 +158,30 @@ impl Dataset {
             Arc::new(Pictures { labels, ..pictures.clone() })
         };
         Self { classes, train: mapped(&self.train), test: mapped(&self.test), ..self.clone() }
+    }
+
+    /// The names of these training pictures; none where they have none.
+    pub fn named(&self, items: &[usize]) -> Vec<String> {
+        items.iter().filter_map(|&i| self.names.get(i)).cloned().collect()
+    }
+
+    /// The training pictures of these names, in their order.
+    ///
+    /// # Errors
+    /// There is none of a name, or the data set's pictures have no names; the reason as a text.
+    pub fn items(&self, names: &[String]) -> std::result::Result<Vec<usize>, String> {
+        if self.names.is_empty() {
+            return Err(format!("it lists names, and the pictures of {} have none", self.name));
+        }
+        let place: HashMap<&str, usize> =
+            self.names.iter().enumerate().map(|(i, name)| (name.as_str(), i)).collect();
+        let item = |name: &String| {
+            let name: String = name.nfc().collect();
+            let short = || name.escape_default().take(80).collect::<String>();
+            let none = || format!("'{}' is no training picture of {}", short(), self.name);
+            place.get(name.as_str()).copied().ok_or_else(none)
+        };
+        names.iter().map(item).collect()
     }
 
     /// [`class_index`] among this data set's classes.

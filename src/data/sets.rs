@@ -61,7 +61,8 @@ pub const SETS: &[Set] = &[
         mean: &[0.4914, 0.4822, 0.4465],
         std: &[0.2470, 0.2435, 0.2616],
         augment: Augment::CropFlip,
-        files: "data_batch_1.bin to data_batch_5.bin and test_batch.bin of cifar-10-binary",
+        files: "data_batch_1.bin to data_batch_5.bin and test_batch.bin of cifar-10-binary, or those of \
+                cifar-10-batches-py,",
     },
     #[cfg(not(target_arch = "wasm32"))]
     Set {
@@ -73,7 +74,7 @@ pub const SETS: &[Set] = &[
         mean: &[0.5071, 0.4865, 0.4409],
         std: &[0.2673, 0.2564, 0.2762],
         augment: Augment::CropFlip,
-        files: "train.bin and test.bin of cifar-100-binary",
+        files: "train.bin and test.bin of cifar-100-binary, or train and test of cifar-100-python,",
     },
     #[cfg(not(target_arch = "wasm32"))]
     Set {

@@ -12,7 +12,10 @@ use super::{
 };
 use crate::{
     data::emoji,
-    diffusion::latent::{Asked, LatentWeights, sample},
+    diffusion::{
+        latent::{Asked, LatentWeights, sample},
+        scheduler::Solver,
+    },
     error::{Error, Result},
     models::{
         card::Training,
@@ -151,7 +154,11 @@ impl Session {
             .iter()
             .flat_map(|p| (0..n).map(|i| Asked { prompt: p.clone(), noise: i as u64 }))
             .collect();
-        monitor.phase("Sampling", asked.len() * options.steps);
+        let scheduler = model.network.scheduler;
+        let config = solver.map_or(scheduler, |kind| scheduler.with(kind));
+        // Some solvers call the network more often than they have steps.
+        let calls = Solver::new(&config, options.steps).times.len();
+        monitor.phase("Sampling", asked.len() * calls);
         let mut values = Vec::new();
         for batch in asked.chunks(BATCH) {
             values

@@ -135,6 +135,12 @@ pub fn recall(card: &Card, data: &Dataset, split: &Split) -> Result<Vec<Earlier>
         if past.items.is_none() && past.forget.starts_with("indices:") {
             return Err(failed(&"the card does not list the items"));
         }
+        if let Some(names) = &past.names {
+            let here = names.iter().filter(|name| data.names.contains(name)).cloned();
+            let items = data.items(&here.collect::<Vec<_>>()).map_err(|e| failed(&e))?;
+            let class = past.forget.strip_prefix("class:").and_then(|name| data.class(name).ok());
+            return Ok(Earlier { spec: past.forget.clone(), class, items });
+        }
         if let Some(items) = &past.items {
             let items = ranges::read(items, &split.train).map_err(|e| failed(&e))?;
             return Ok(Earlier { spec: past.forget.clone(), class: None, items });
@@ -149,14 +155,22 @@ pub fn recall(card: &Card, data: &Dataset, split: &Split) -> Result<Vec<Earlier>
 }
 
 /// The card of unlearned weights: what was done to them, and none of the original's metrics.
-pub fn unlearned(card: &Card, report: &Report, set: &ForgetSet, split: &Split) -> Card {
+pub fn unlearned(
+    card: &Card,
+    report: &Report,
+    set: &ForgetSet,
+    data: &Dataset,
+    split: &Split,
+) -> Card {
     let Report { method, after, protocol, seed, .. } = report;
     let follows = ["class:", "random:"].iter().any(|kind| set.spec.starts_with(kind));
     let request = Unlearned {
         method: method.clone(),
         forget: set.spec.clone(),
         seed: *seed,
-        items: (!follows).then(|| ranges::write(&set.forget, &split.train)),
+        items: (!follows && data.names.is_empty())
+            .then(|| ranges::write(&set.forget, &split.train)),
+        names: (!data.names.is_empty()).then(|| data.named(&set.forget)),
         mask: report.mask.as_ref().map(|m| m.hash.clone()),
         protocol: protocol.clone(),
     };
@@ -188,6 +202,7 @@ mod tests {
             forget: forget.into(),
             seed: 3,
             items: items.map(String::from),
+            names: None,
             mask: None,
             protocol: String::new(),
         }

@@ -65,6 +65,10 @@ impl Session {
         {
             return Err(no_judge(&recipe.data));
         }
+        let own = match plan.estimator {
+            Estimator::Given => Some(given(&recipe, &model.weights.layout)?),
+            _ => None,
+        };
         self.first_look(model, data, &recipe, monitor).await?;
         let mut recipe = Recipe { fingerprint: data.fingerprint.clone(), ..recipe };
         let device = self.device.clone();
@@ -74,7 +78,7 @@ impl Session {
         let clock = Instant::now();
         let (ranking, mask) = match plan.estimator {
             Estimator::None => (None, None),
-            Estimator::Given => (None, Some(given(&recipe, &model.weights.layout)?)),
+            Estimator::Given => (None, own),
             _ => {
                 let ranking = self.rank(&recipe, &setting, monitor, &mut |_| {}).await?;
                 let mask = ranking.cut(recipe.density).await?;
@@ -197,6 +201,7 @@ impl Session {
                 steps: plan.steps,
                 batch: plan.batch,
                 lr: plan.lr,
+                augmentation: data.augment().name().into(),
                 anneal: plan.schedule != LrSchedule::Constant,
                 each_epoch: plan.each,
                 knobs: plan.knobs.all().map(|(name, value)| (name.into(), value)).collect(),
@@ -223,10 +228,11 @@ impl Session {
             version: env!("CARGO_PKG_VERSION").into(),
             files: Default::default(),
         };
-        let card = requests::unlearned(&model.card, &report, set, split);
+        let card = requests::unlearned(&model.card, &report, set, data, split);
         let pixels = |c: &Changed| data.test.picture(c.index).to_vec();
         Ok(Run {
             recipe,
+            forgotten: data.named(&set.forget),
             changed: report.changed.iter().flat_map(pixels).collect(),
             change: Change::between(&model.weights, &weights),
             model: AnyModel::Plain(unlearned(model, weights, card)),

@@ -92,6 +92,9 @@ pub struct Unlearned {
     /// specification, the seed and the split.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub items: Option<String>,
+    /// The items by name, where they are a person's files: others may come and go.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub names: Option<Vec<String>>,
     /// SHA-256 of the mask's bytes.
     pub mask: Option<String>,
     /// Protocol hash of the run.

@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// The names of the files, in their order.
-pub const FILES: [&str; 14] = [
+pub const FILES: [&str; 15] = [
     "recipe.toml",
     REPORT,
     "model.safetensors",
@@ -38,6 +38,7 @@ pub const FILES: [&str; 14] = [
     ATTACKS[0],
     ATTACKS[1],
     "log.jsonl",
+    "forgotten.txt",
 ];
 
 /// What a text-to-image model's weights that changed are called in its folder.
@@ -91,7 +92,9 @@ pub fn file(run: &Run, name: &str) -> Result<Option<Vec<u8>>> {
     let (report, classes) = (&run.report, run.model.classes());
     let mask = run.mask.as_ref();
     let bytes = match name {
-        "recipe.toml" => run.recipe.to_toml()?.into_bytes(),
+        "recipe.toml" => run.recipe.anywhere().to_toml()?.into_bytes(),
+        "forgotten.txt" if run.forgotten.is_empty() => return Ok(None),
+        "forgotten.txt" => (run.forgotten.join("\n") + "\n").into_bytes(),
         REPORT => json(report)?,
         "model.safetensors" => match &run.model {
             AnyModel::Plain(model) => checkpoint::encode(model, Precision::Full)?,

@@ -51,8 +51,7 @@ pub fn grid(grid: &Grid, classes: &[String]) -> Result<Vec<u8>> {
 pub fn picture(grid: &Grid, row: usize, column: usize) -> Result<Vec<u8>> {
     let [height, width] = grid.tile;
     let plane = height * width;
-    let at = (row * grid.columns + column) * grid.channels * plane;
-    let planes = &grid.pixels[at..at + grid.channels * plane];
+    let planes = grid.pixels_of(row, column);
     let pixel = |i: usize| (0..3).map(move |c| planes[(c % grid.channels) * plane + i]);
     let pixels: Vec<u8> = (0..plane).flat_map(pixel).collect();
     let failed = || Error::Request("the picture cannot be packed".into());

@@ -15,6 +15,8 @@ use crate::{
 pub struct Run {
     pub recipe: Recipe,
     pub report: Report,
+    /// The forgotten pictures by name, where they are a person's files.
+    pub forgotten: Vec<String>,
     pub model: AnyModel,
     pub mask: Option<Mask>,
     pub ranking: Option<Arc<Ranking>>,

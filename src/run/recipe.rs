@@ -126,6 +126,12 @@ fn line_at(text: &str, byte: usize) -> String {
     text[start..].lines().next().unwrap_or_default().chars().take(60).collect()
 }
 
+/// Whether a model comes with the program.
+#[cfg(not(target_arch = "wasm32"))]
+fn registry_has(model: &str) -> bool {
+    crate::models::registry::shipped(model).is_some()
+}
+
 fn default_method() -> String {
     "salun".into()
 }
@@ -222,6 +228,52 @@ impl Recipe {
         self
     }
 
+    /// The same with its paths as they are from anywhere: absolute, where they lead to something.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn anywhere(&self) -> Self {
+        match std::env::current_dir() {
+            Ok(here) => self.within(&here),
+            Err(_) => self.clone(),
+        }
+    }
+
+    /// A page has no folders.
+    #[cfg(target_arch = "wasm32")]
+    pub fn anywhere(&self) -> Self {
+        self.clone()
+    }
+
+    /// The same with its relative paths taken from a folder, where they lead to something there.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn within(&self, folder: &std::path::Path) -> Self {
+        let from = |path: &str| {
+            let (file, said) = path.split_once('?').map_or((path, None), |(f, s)| (f, Some(s)));
+            let there = folder.join(file);
+            let relative = std::path::Path::new(file).is_relative() && !file.is_empty();
+            let text = there.to_str().filter(|_| relative && there.exists())?;
+            Some(said.map_or(text.to_string(), |said| format!("{text}?{said}")))
+        };
+        let after = |kind: &str, text: &str| {
+            let found = text.strip_prefix(kind).and_then(from);
+            found.map_or(text.to_string(), |path| format!("{kind}{path}"))
+        };
+        let model = match registry_has(&self.model) {
+            true => self.model.clone(),
+            false => from(&self.model).unwrap_or_else(|| self.model.clone()),
+        };
+        Self {
+            model,
+            data: after("emoji:", &after("folder:", &self.data)),
+            forget: after("indices:", &self.forget),
+            mask_file: self
+                .mask_file
+                .as_ref()
+                .map(|file| from(file).unwrap_or_else(|| file.clone())),
+            after: self.after.iter().map(|before| before.within(folder)).collect(),
+            ..self.clone()
+        }
+    }
+
     /// The same job with the control's mask: random, of equal size.
     pub fn random_control(&self) -> Self {
         Self { mask: Some(Estimator::Random), mask_file: None, ..self.clone() }
@@ -239,6 +291,12 @@ impl Recipe {
     pub fn parse(text: &str, name: &str) -> Result<Self> {
         let mut recipe: Self = toml::from_str(text).map_err(|e| {
             let message = e.message().lines().next().unwrap_or("not TOML");
+            let escaped =
+                e.span().map(|at| line_at(text, at.start)).filter(|line| line.contains('\\'));
+            if let Some(line) = escaped {
+                let right = "a path with backslashes stands in single quotes: 'C:\\pictures'";
+                return Error::file(name, format!("'{line}': {message}; {right}"));
+            }
             match e.span().filter(|_| !message.starts_with("missing")) {
                 Some(at) => Error::file(name, format!("'{}': {message}", line_at(text, at.start))),
                 None => Error::file(name, message),

@@ -75,6 +75,9 @@ pub struct TrainingReport {
     pub steps: usize,
     pub batch: usize,
     pub lr: f64,
+    /// How pictures are varied.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub augmentation: String,
     /// Whether the learning rate falls to 0.
     pub anneal: bool,
     /// Items of the forget and of the retain set that an epoch of a classifier draws.

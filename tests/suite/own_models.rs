@@ -57,7 +57,9 @@ fn what_a_file_does_not_say_is_assumed_and_said_or_set() {
     assert!(recipe.contains("own.pth?classes=b%2Ca&normalize=0.2%2C0.3"), "{recipe}");
     done(scratch.run("unlearn run/recipe.toml --out again"));
     // A model that was hardly trained is told, before anything is forgotten.
-    done(scratch.run("train fashion-classifier --data folder:mine --width 4 --steps 1 --out new.safetensors"));
+    done(scratch.run(
+        "train fashion-classifier --data folder:mine --width 4 --steps 1 --out new.safetensors",
+    ));
     let ran = done(scratch.run(&format!("{UNLEARN} --model new.safetensors --force")));
     assert!(ran.stderr.contains("and chance is 50.0 %"), "{ran:?}");
     for (more, words) in [

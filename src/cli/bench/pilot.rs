@@ -73,7 +73,7 @@ fn watch(common: &Common) -> Result<Studied> {
 /// The window cannot be opened.
 pub fn fly(common: &Common) -> Result<()> {
     let started = Instant::now();
-    studio::window(common, Arc::new(Nothing), |studio| {
+    studio::window(common, Arc::new(Nothing), "", |studio| {
         Box::new(Pilot { studio, started, now: Phase::Opening, measured: Studied::default() })
     })
 }

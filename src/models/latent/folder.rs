@@ -93,7 +93,8 @@ pub fn read(files: &dyn Files, room: Option<u64>) -> Result<LatentModel> {
     }
     let network = Arc::new(network(files)?);
     let layouts = [&network.text_layout, &network.unet_layout, &network.vae_layout];
-    let need = 8 * layouts.iter().map(|l| l.n() as u64).sum::<u64>();
+    // In main memory and on the device, and a picture while it is drawn.
+    let need = 8 * layouts.iter().map(|l| l.n() as u64).sum::<u64>() + network.drawing();
     if need > room.unwrap_or(MOST) {
         let gib = |bytes: u64| bytes as f64 / (1u64 << 30) as f64;
         return Err(Error::file(

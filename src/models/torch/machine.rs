@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::pickle::{Known, Objects, Reason, Storage, TensorRef, Thing, Value, known};
 
 /// Most opcodes of a file: a Swin-T with its optimiser's state needs 25,000.
-const MOST: usize = 100_000;
+pub const MOST: usize = 100_000;
 /// Longest text that a file may have.
 const LONGEST: usize = 4096;
 
@@ -19,12 +19,13 @@ pub struct Machine<'a> {
     memo: HashMap<usize, Value<'a>>,
     objects: Objects<'a>,
     made: usize,
+    most: usize,
 }
 
 impl<'a> Machine<'a> {
     /// A machine before the first opcode.
-    pub fn new(bytes: &'a [u8]) -> Self {
-        Self { bytes, ..Self::default() }
+    pub fn new(bytes: &'a [u8], most: usize) -> Self {
+        Self { bytes, most, ..Self::default() }
     }
 
     /// Runs to the end: what was made, and which of it is the result.
@@ -42,8 +43,8 @@ impl<'a> Machine<'a> {
     /// One opcode; the result at the end.
     fn step(&mut self) -> Result<Option<Value<'a>>, Reason> {
         self.made += 1;
-        if self.made > MOST {
-            return Err(format!("has more than {MOST} opcodes"));
+        if self.made > self.most {
+            return Err(format!("has more than {} opcodes", self.most));
         }
         match self.take(1)?[0] {
             // PROTO, FRAME: nothing to do.

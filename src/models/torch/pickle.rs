@@ -6,7 +6,7 @@
 //! Every opcode makes at most one object, objects are handles into flat lists (no nesting to
 //! recurse into, no copies that grow), and there is a limit on how many there may be.
 
-use super::machine::Machine;
+use super::machine::{MOST, Machine};
 
 /// The reason why a file is refused.
 pub type Reason = String;
@@ -147,7 +147,15 @@ pub struct Objects<'a> {
 /// # Errors
 /// It is cut off, uses an opcode that is not on the list, or makes too much; the reason as a text.
 pub fn run(bytes: &[u8]) -> Result<(Objects<'_>, Value<'_>), Reason> {
-    Machine::new(bytes).run()
+    run_long(bytes, MOST)
+}
+
+/// [`run`] with so many opcodes at the most.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_long(bytes: &[u8], most: usize) -> Result<(Objects<'_>, Value<'_>), Reason> {
+    Machine::new(bytes, most).run()
 }
 
 #[cfg(test)]
@@ -158,7 +166,7 @@ mod tests {
     fn a_call_of_anything_else_makes_a_thing_and_calls_nothing() {
         for (pickle, name) in [
             (
-                &b"\x80\x02cos\nsystem\nX\x0d\x00\x00\x00touch /tmp/xq\x00\x85R."[..],
+                &b"\x80\x02cos\nsystem\nX\x0d\x00\x00\x00touch /tmp/xyq\x00\x85R."[..],
                 ("os", "system"),
             ),
             (b"\x80\x04\x8c\x08builtins\x8c\x04eval\x93.", ("builtins", "eval")),

@@ -393,6 +393,7 @@ pub fn run(recipe: Recipe) -> Run {
             steps: 40,
             batch: 32,
             lr: 1e-3,
+            augmentation: "none".into(),
             anneal: true,
             each_epoch: [0, 0],
             knobs: Default::default(),
@@ -420,6 +421,7 @@ pub fn run(recipe: Recipe) -> Run {
         ..card(architecture(), &recipe.data, CLASSES.map(String::from).to_vec())
     };
     Run {
+        forgotten: Vec::new(),
         model: AnyModel::Plain(fresh(card, 1)),
         attacks: Vec::new(),
         report,
