@@ -187,6 +187,12 @@ pub fn open_latent(name: &str) -> Result<LatentModel> {
     Ok(model)
 }
 
+/// Whether a name is that of a model on this machine, and of none that comes with the program.
+pub fn is_file(name: &str) -> bool {
+    let file = Said::of(name).map_or(name, |(file, _)| file);
+    shipped(file).is_none() && Path::new(file).exists()
+}
+
 /// Whether a name is a text-to-image model's: a shipped one's, or a folder.
 pub fn is_latent(name: &str) -> bool {
     let file = Said::of(name).map_or(name, |(file, _)| file);

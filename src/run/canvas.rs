@@ -172,7 +172,9 @@ impl Page {
         let mut pixmap =
             small.then(|| Pixmap::new(w as u32, h as u32)).flatten().ok_or_else(too_large)?;
         let failed = |e: &dyn std::fmt::Display| Error::Request(format!("a figure failed: {e}"));
-        let tree = usvg::Tree::from_str(&self.document(""), options()).map_err(|e| failed(&e))?;
+        let document = self.document("");
+        let tree = with_letters(&document, |options| usvg::Tree::from_str(&document, options));
+        let tree = tree.map_err(|e| failed(&e))?;
         resvg::render(&tree, Transform::default(), &mut pixmap.as_mut());
         // White lies below everything, so premultiplied and plain colours are the same.
         let mut picture =
@@ -201,16 +203,37 @@ impl Tile {
     }
 }
 
+/// The typeface, and the system's for letters that it lacks.
+#[cfg(not(target_arch = "wasm32"))]
+fn with_letters<T>(text: &str, draw: impl FnOnce(&usvg::Options) -> T) -> T {
+    let fonts = super::fonts::fallback(text);
+    if fonts.is_empty() {
+        return draw(plain());
+    }
+    let mut options = options();
+    fonts.iter().for_each(|font| options.fontdb_mut().load_font_data(font.bytes.clone()));
+    draw(&options)
+}
+
+/// The typeface: a page cannot reach the system's.
+#[cfg(target_arch = "wasm32")]
+fn with_letters<T>(_: &str, draw: impl FnOnce(&usvg::Options) -> T) -> T {
+    draw(plain())
+}
+
 /// The one typeface, which the window has too.
-fn options() -> &'static usvg::Options<'static> {
+fn options() -> usvg::Options<'static> {
+    let mut options = usvg::Options::default();
+    options.fontdb_mut().load_font_data(epaint_default_fonts::UBUNTU_LIGHT.to_vec());
+    let family = options.fontdb.faces().next().and_then(|f| f.families.first().cloned());
+    if let Some((family, _)) = family {
+        options.font_family = family;
+    }
+    options
+}
+
+/// [`options`], made once.
+fn plain() -> &'static usvg::Options<'static> {
     static OPTIONS: OnceLock<usvg::Options> = OnceLock::new();
-    OPTIONS.get_or_init(|| {
-        let mut options = usvg::Options::default();
-        options.fontdb_mut().load_font_data(epaint_default_fonts::UBUNTU_LIGHT.to_vec());
-        let family = options.fontdb.faces().next().and_then(|f| f.families.first().cloned());
-        if let Some((family, _)) = family {
-            options.font_family = family;
-        }
-        options
-    })
+    OPTIONS.get_or_init(options)
 }

@@ -100,7 +100,7 @@ pub fn pair(report: &Report, classes: &[String], [was, now]: [&Grid; 2]) -> Resu
         page.text(left, top - 26, 16, INK, name);
         page.text(left, top - 8, 13, PALE, &numbers(metrics));
         tiles(&mut page, grid, left, top);
-        left += lines(grid)[1] * cell(grid)[1] + MARGIN;
+        left += (lines(grid)[1] * cell(grid)[1]).max(wide(&numbers(metrics), 13)) + MARGIN;
     }
     legend(&mut page, was);
     page.png()

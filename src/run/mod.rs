@@ -13,6 +13,8 @@ pub mod fingerprint;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod folder;
 #[cfg(not(target_arch = "wasm32"))]
+pub mod fonts;
+#[cfg(not(target_arch = "wasm32"))]
 pub mod latent_state;
 pub mod link;
 pub mod outcome;

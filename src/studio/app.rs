@@ -16,6 +16,7 @@ use super::{
     heat::HeatMap,
     keys,
     leave::{self, Leave},
+    letters::Letters,
     narrow::{NARROW, Tab, narrow_ui},
     prompt::Draft,
     saliency_panel,
@@ -65,6 +66,7 @@ pub struct Studio {
     pub(super) draft: Draft,
     pub(super) browser: Browser,
     pub(super) auditor: Auditor,
+    letters: Letters,
     #[cfg(not(target_arch = "wasm32"))]
     pub(super) tables: views::Tables,
     pub(super) tour: Tour,
@@ -115,6 +117,7 @@ impl Studio {
             draft: Draft::default(),
             browser: Browser::default(),
             auditor: Auditor::default(),
+            letters: Letters::default(),
             #[cfg(not(target_arch = "wasm32"))]
             tables: views::Tables::default(),
             tour: Tour::default(),
@@ -162,6 +165,7 @@ impl Studio {
             theme::install(ui.ctx());
         }
         self.take_news(ui.ctx());
+        self.letters.show(&self.state, &self.draft, ui.ctx());
         leave::handle(self, ui.ctx());
         keys::handle(self, ui.ctx());
         self.tour.begin_frame();

@@ -20,6 +20,7 @@ mod keys;
 mod knobs;
 mod lasso;
 mod leave;
+mod letters;
 mod matrix;
 mod narrow;
 mod panes;

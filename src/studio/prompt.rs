@@ -34,6 +34,11 @@ pub struct Draft {
 }
 
 impl Draft {
+    /// What is typed.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
     /// Whether the field appears in this frame. Called in every frame, with the task of it.
     pub fn appears(&mut self, task: Task) -> bool {
         let here = task == Task::TextToImage;

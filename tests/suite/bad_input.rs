@@ -166,7 +166,8 @@ fn wrong_values_for_unlearning_and_pictures() {
     }
     for (arguments, words) in [
         ("--forget class:Sneaker --method forgetting", "unknown method 'forgetting'"),
-        ("--forget class:Sneaker --mask mask", "unknown mask 'mask'"),
+        ("--forget class:Sneaker --mask mask", "not a whole safetensors file"),
+        ("--forget class:Sneaker --mask nowhere", "unknown mask 'nowhere'"),
         ("--forget class:Sneaker --steps 0", "steps '0'"),
         ("--forget class:Sneaker --alpha nan", "alpha 'nan'"),
         ("--forget class:Sneaker --budget all", "unknown budget 'all'"),

@@ -57,11 +57,16 @@ impl State {
         self.begin(Kind::Import, job);
     }
 
-    /// Takes over what a link asks for.
+    /// Takes over what a link asks for, of a model that comes with the program or lies on this machine.
     ///
     /// # Errors
-    /// Its model is not one that the studio opens by name.
+    /// There is no such model.
     pub fn follow(&mut self, link: Link) -> Result<()> {
+        if registry::is_file(&link.recipe.model) {
+            self.import(link.recipe.model.clone(), None);
+            self.linked = Some(link);
+            return Ok(());
+        }
         let model = registry::shipped(&link.recipe.model).ok_or_else(|| {
             let names = Task::ALL.map(registry::first);
             Error::unknown("model", &link.recipe.model, names)

@@ -18,6 +18,7 @@ use crate::{
     gpu::device::DeviceInfo,
     models::Task,
     monitor::Progress,
+    run::link::Link,
     run::{attack::AttackKind, recipe::Recipe},
 };
 
@@ -76,6 +77,8 @@ pub struct State {
     pub task: Task,
     sessions: [Session; Task::ALL.len()],
     pub work: Option<Work>,
+    /// What a link asks for of a model of a person's own, which is being opened.
+    linked: Option<Link>,
     /// The last failure, until it is dismissed.
     pub error: Option<String>,
     /// How the last work ended, in a few words.
@@ -94,6 +97,7 @@ impl State {
             task: Task::Generate,
             sessions: Task::ALL.map(Session::new),
             work: None,
+            linked: None,
             error: None,
             ended: "Ready".into(),
             last_id: 0,

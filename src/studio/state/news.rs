@@ -113,7 +113,11 @@ impl State {
                 session.model = opened.name.clone();
                 session.request = Request { what: session.request.what.clone(), ..request };
                 session.opened = Some(opened);
-                if session.request.what.is_some() {
+                let picked = session.request.what.is_some();
+                if let Some(link) = self.linked.take() {
+                    self.session_mut().request = Request::of(&link.recipe);
+                    self.meet(link);
+                } else if picked {
                     self.rank();
                 }
             }
