@@ -12,9 +12,9 @@ use crate::{
 const LONGEST: usize = 2_000;
 
 /// Names that stand in a link, in their order.
-const NAMES: [&str; 13] = [
-    "model", "forget", "method", "mask", "density", "redirect", "seed", "budget", "steps", "lr",
-    "knobs", "at", "run",
+const NAMES: [&str; 14] = [
+    "model", "forget", "method", "mask", "density", "redirect", "seed", "budget", "steps", "batch",
+    "lr", "knobs", "at", "run",
 ];
 
 /// Names that are for the page alone: how it looks, and where it computes.
@@ -89,6 +89,7 @@ impl Link {
                         budget.ok_or_else(|| Error::unknown("budget", &value, names))?;
                 }
                 "steps" => recipe.steps = Some(number(known, &value)?),
+                "batch" => recipe.batch = Some(number(known, &value)?),
                 "lr" => recipe.lr = Some(number(known, &value)?),
                 "knobs" => knobs = value.into_owned(),
                 "at" => at = Some(number(known, &value)?),
@@ -131,6 +132,7 @@ impl Link {
         put("seed", Some(r.seed.to_string()).filter(|_| r.seed != plain.seed));
         put("budget", Some(r.budget.name().into()).filter(|_| r.budget != plain.budget));
         put("steps", r.steps.map(|s| s.to_string()));
+        put("batch", r.batch.map(|n| n.to_string()));
         put("lr", r.lr.map(|lr| lr.to_string()));
         let knobs: Vec<_> = r.knobs.iter().map(|(name, v)| format!("{name}:{v}")).collect();
         put("knobs", Some(knobs.join(",")).filter(|k| !k.is_empty()));

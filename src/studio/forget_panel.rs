@@ -263,6 +263,9 @@ fn how_ui(state: &mut State, ui: &mut Ui) {
     if fields.contains(&"steps") {
         steps_ui(state, ui);
     }
+    if fields.contains(&"batch") {
+        batch_ui(state, ui);
+    }
     knobs_ui(state, ui);
 }
 
@@ -378,6 +381,18 @@ fn budget_ui(state: &mut State, ui: &mut Ui) {
         }
     });
     state.set_budget(budget);
+}
+
+/// Pictures in an update: fewer where there are few.
+fn batch_ui(state: &mut State, ui: &mut Ui) {
+    let batch = &mut state.session_mut().request.batch;
+    field_ui(ui, "Batch", |ui| {
+        own_ui(batch, 32, ui, |n, ui| {
+            let drag = DragValue::new(n).range(1..=4096).speed(0.2);
+            ui.add_sized([NUMBER, ui.spacing().interact_size.y], drag)
+                .on_hover_text("Pictures in an update");
+        });
+    });
 }
 
 fn steps_ui(state: &mut State, ui: &mut Ui) {

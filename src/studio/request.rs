@@ -44,6 +44,7 @@ pub struct Request {
     pub budget: Budget,
     /// Updates; the method's own number where absent.
     pub steps: Option<usize>,
+    pub batch: Option<usize>,
     /// Learning rate; the method's own where absent.
     pub lr: Option<f64>,
     /// The method's own knobs that are not at their defaults.
@@ -100,6 +101,7 @@ impl Request {
             seed: self.seed,
             budget: self.budget,
             steps: self.steps,
+            batch: self.batch,
             lr: self.lr,
             knobs: self.own_knobs(),
             ..Recipe::new(model, data, forget)
@@ -108,9 +110,10 @@ impl Request {
 
     /// What a recipe asks for; what is to be forgotten is picked once the classes are known.
     pub fn of(recipe: &Recipe) -> Self {
-        let Recipe { method, mask, density, redirect, seed, budget, steps, lr, knobs, .. } =
-            recipe.clone();
-        Self { what: None, method, mask, density, redirect, seed, budget, steps, lr, knobs }
+        let Recipe {
+            method, mask, density, redirect, seed, budget, steps, batch, lr, knobs, ..
+        } = recipe.clone();
+        Self { what: None, method, mask, density, redirect, seed, budget, steps, batch, lr, knobs }
     }
 
     /// The knobs that the method has: others were another method's.
