@@ -76,7 +76,11 @@ impl Own {
     /// A list of classes is none.
     pub fn behind(&self, model: &str) -> Result<String> {
         let classes = self.classes.as_deref().map(said::list).transpose()?;
-        let (normalize, unet) = (self.normalize.clone(), self.unet.clone());
+        // What a recipe says of it stands where nothing else is said.
+        let (model, before) = Said::of(model)?;
+        let classes = classes.or(before.classes);
+        let normalize = self.normalize.clone().or(before.normalize);
+        let unet = self.unet.clone().or(before.unet);
         Ok(Said { classes, normalize, unet }.behind(model))
     }
 }

@@ -82,7 +82,7 @@ pub fn run(args: &Args, common: &Common) -> Result<()> {
     let out = Sheet::reserve(args, common)?;
     let classes = registry::open(&args.own.behind(&args.model)?)?.card.classes;
     let mut client = Client::open(common)?;
-    let (model, class) = (args.model.clone(), args.class.clone());
+    let (model, class) = (args.own.behind(&args.model)?, args.class.clone());
     let grid =
         answer!(client.run("", Job::Sample { model, class, n, options }, |_| Ok(()))?, Sampled);
     let written = out.write(&grid, &classes)?;
@@ -158,7 +158,7 @@ const CONCEPTS: usize = 50;
 fn survey(args: &Args, options: SampleOptions, common: &Common) -> Result<()> {
     let out = Sheet::reserve(args, common)?;
     let mut client = Client::open(common)?;
-    let (model, n) = (args.model.clone(), args.n);
+    let (model, n) = (args.own.behind(&args.model)?, args.n);
     let job = Job::Survey { model, concepts: CONCEPTS, n, options };
     let survey = answer!(client.run("", job, |_| Ok(()))?, Surveyed);
     let written = out.write(&survey.grid, &survey.concepts)?;

@@ -51,7 +51,17 @@ fn asked(file: &Path) -> Result<String> {
     if whole.extension().is_some_and(|end| end == "toml") {
         let recipe = Recipe::parse(&files::read_text(&whole)?, text)?;
         let recipe = recipe.within(whole.parent().unwrap_or(Path::new(".")));
-        return Ok(Link { recipe, at: None, run: false }.query());
+        let query = Link { recipe: recipe.clone(), at: None, run: false }.query();
+        let taken = Link::parse(&query)?.recipe;
+        let taken =
+            Recipe { data: recipe.data.clone(), fingerprint: recipe.fingerprint.clone(), ..taken };
+        if taken != recipe {
+            print::note(
+                "Note: the window takes of a recipe what a link holds: model, forget set, method, mask and \
+                 numbers; salun unlearn runs the whole",
+            );
+        }
+        return Ok(query);
     }
     if whole.is_dir() && !registry::is_latent(text) && !whole.join("model.safetensors").is_file() {
         let right = "is neither a run folder nor a diffusers folder; a model is trained on a folder of \

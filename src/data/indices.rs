@@ -40,42 +40,43 @@ fn parse(bytes: &[u8]) -> std::result::Result<Listed, String> {
         });
         return of(&words.collect::<std::result::Result<Vec<_>, _>>()?);
     }
+    let lines: Vec<&str> = text
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty() && !line.starts_with('#'))
+        .collect();
     // Names may have spaces in them; a line is one then.
-    if text.lines().any(|line| line.contains('/')) {
-        let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
-        return Ok(Listed::Names(lines.map(str::to_string).collect()));
+    if lines.iter().any(|line| line.contains('/')) {
+        return Ok(Listed::Names(lines.iter().map(|line| line.to_string()).collect()));
     }
     let words = |line: &str| -> Vec<String> {
         let words = line.split(|c: char| c.is_whitespace() || [',', ';'].contains(&c));
-        words.filter(|word| !word.is_empty()).map(|w| w.trim_matches('"').to_string()).collect()
+        words.filter(|word| !word.is_empty()).map(str::to_string).collect()
     };
-    let mut lines: Vec<Vec<String>> =
-        text.lines().filter(|line| !line.trim_start().starts_with('#')).map(words).collect();
-    // A header names columns; the one of indices is taken, or the only one.
-    if let Some(head) =
-        lines.first().filter(|head| head.iter().all(|w| index(w).is_none())).cloned()
-        && !head.is_empty()
-        && lines.len() > 1
-    {
-        lines.remove(0);
-        let known = ["index", "indices", "idx", "id", "item"];
-        let at = head.iter().position(|name| known.contains(&name.to_lowercase().as_str()));
-        let at = match (at, head.len()) {
-            (Some(at), _) => at,
-            (None, 1) => 0,
-            (None, _) => {
-                return Err(format!(
-                    "has the columns {}; one called index is needed",
-                    head.join(", ")
-                ));
-            }
-        };
-        for line in lines.iter_mut().filter(|line| !line.is_empty()) {
-            let word = line.get(at).cloned().ok_or("has a line with too few columns")?;
-            *line = vec![word];
-        }
+    let head = lines.first().copied().unwrap_or_default();
+    let headed = lines.len() > 1 && words(head).iter().all(|word| index(word).is_none());
+    if !headed {
+        return of(&lines.iter().flat_map(|line| words(line)).collect::<Vec<_>>());
     }
-    of(&lines.concat())
+    // A header names columns; the one of indices is taken, or the only one. Cells may be empty.
+    let between = [',', ';', '\t'].into_iter().find(|c| head.contains(*c)).unwrap_or('\n');
+    let cells = |line: &str| -> Vec<String> {
+        line.split(between).map(|cell| cell.trim().trim_matches('"').to_string()).collect()
+    };
+    let names = cells(head);
+    let known = ["index", "indices", "idx", "id", "item"];
+    let at = names.iter().position(|name| known.contains(&name.to_lowercase().as_str()));
+    let at = match (at, names.len()) {
+        (Some(at), _) => at,
+        (None, 1) => 0,
+        (None, _) => {
+            let columns = short(&names.join(", "));
+            return Err(format!("has the columns {columns}; one called index is needed"));
+        }
+    };
+    let few = || "has a line with too few columns".to_string();
+    let cell = |line: &&str| cells(line).get(at).cloned().ok_or_else(few);
+    of(&lines[1..].iter().map(cell).collect::<std::result::Result<Vec<_>, _>>()?)
 }
 
 fn of(words: &[String]) -> std::result::Result<Listed, String> {
@@ -141,6 +142,11 @@ fn array(bytes: &[u8]) -> std::result::Result<Vec<usize>, String> {
     if axes.split(',').filter(|axis| !axis.trim().is_empty()).count() != 1 {
         return Err(format!("has the shape ({axes}); a list of one axis is needed"));
     }
+    let size = kind.get(2..).and_then(|n| n.parse::<usize>().ok()).unwrap_or(1);
+    let n = axes.trim().trim_end_matches(',').parse::<usize>().ok();
+    if n.and_then(|n| n.checked_mul(size)) != Some(data.len()) {
+        return Err(damaged());
+    }
     let negative = |n: i64| usize::try_from(n).map_err(|_| format!("{n} is not an index"));
     let real = |n: f64| index(&n.to_string()).ok_or_else(|| format!("{n} is not an index"));
     match kind {
@@ -182,6 +188,9 @@ mod tests {
             b"# of mine\n3\n17\n".to_vec(),
             b"index\n3\n17\n".to_vec(),
             b"name,index\ncat,3\ndog,17\n".to_vec(),
+            b"name,index\nimg 5,3\nimg 6,17\n".to_vec(),
+            b",idx\n0,3\n1,17\n".to_vec(),
+            b"# in a/folder\n3\n17\n".to_vec(),
             b"[3, 17]".to_vec(),
             b"3.000000000000000000e+00\n1.700000000000000000e+01\n".to_vec(),
             wide("3\n17", u16::to_le_bytes, [0xff, 0xfe]),
@@ -207,6 +216,7 @@ mod tests {
             (b"\xff\x00\xff".to_vec(), "is not text"),
             (npy("<i8", "1, 2", &integers), "one axis"),
             (npy("<c16", "1,", &integers), "kind"),
+            (npy("<i8", "3,", &integers), "damaged"),
             (b"\x93NUMPY\x01\x00\xff".to_vec(), "damaged"),
         ] {
             assert!(parse(&bytes).unwrap_err().contains(words), "{words}");

@@ -132,8 +132,15 @@ impl Dataset {
     pub fn split(&self, seed: u64) -> Split {
         if !self.names.is_empty() {
             let purpose = format!("validation {seed}");
+            let shares: Vec<f64> = self.names.iter().map(|name| by_name(&purpose, name)).collect();
+            // No class is left without.
+            let mut most = vec![0.0f64; self.classes.len()];
+            for (share, label) in shares.iter().zip(&self.train.labels) {
+                most[*label as usize] = most[*label as usize].max(*share);
+            }
+            let last = |i: usize| shares[i] == most[self.train.labels[i] as usize];
             let (validation, train) =
-                (0..self.train.len()).partition(|&i| by_name(&purpose, &self.names[i]) < 0.1);
+                (0..self.train.len()).partition(|&i| shares[i] < 0.1 && !last(i));
             return Split { train, validation };
         }
         let mut state = RandomState::new(seed as u32);

@@ -71,7 +71,7 @@ pub fn predict(
 
 /// Pictures of a part on the CPU.
 const SHARD: usize = 4;
-/// Bytes that pictures may take on a GPU, which does not tell what it has: those of a small one.
+/// Bytes that several pictures may take on a GPU, which does not tell what it has: those of a small one.
 const GPU_ROOM: u64 = 3 << 30;
 
 /// How many pictures can be drawn together, where that is known.
@@ -80,9 +80,10 @@ const GPU_ROOM: u64 = 3 << 30;
 /// Not one, with what it needs, what there is, and what would fit.
 fn fitting(network: &LatentNetwork, device: &Device, free: Option<u64>) -> Result<Option<usize>> {
     let each = network.drawing().max(1);
-    let Some(room) = (if flex::is_cpu(device) { free } else { Some(GPU_ROOM) }) else {
-        return Ok(None);
-    };
+    if !flex::is_cpu(device) {
+        return Ok(Some((GPU_ROOM / each).max(1) as usize));
+    }
+    let Some(room) = free else { return Ok(None) };
     let fits = room / each;
     if fits > 0 {
         return Ok(Some(fits as usize));

@@ -86,12 +86,10 @@ pub struct SchedulerConfig {
     pub clip: Option<f64>,
     /// What the file itself says; another solver has its own defaults for the rest.
     said: Said,
-    /// Whether the file names a solver that is not here, and another stands in its place.
-    pub replaced: bool,
 }
 
 /// Settings whose defaults differ between diffusers' classes.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
+#[derive(Debug, Clone, Copy)]
 struct Said {
     spacing: Option<Spacing>,
     alpha_to_one: Option<bool>,
@@ -152,7 +150,6 @@ impl<'de> Deserialize<'de> for SchedulerConfig {
             prediction: s.prediction_type.unwrap_or(Prediction::Epsilon),
             offset: s.steps_offset,
             said,
-            replaced: kind.is_none(),
             ..Self::stable_diffusion(Kind::Euler)
         };
         // Euler is nearest to those of the DPM family.
@@ -190,12 +187,11 @@ impl SchedulerConfig {
             clip: None,
             said: Said {
                 spacing: Some(Spacing::Leading),
-                alpha_to_one: Some(false),
-                skip_prk: Some(true),
-                clip: Some(false),
-                clip_range: None,
+                alpha_to_one: (kind != Kind::Euler).then_some(false),
+                skip_prk: (kind == Kind::Pndm).then_some(true),
+                clip: (kind == Kind::Ddim).then_some(false),
+                clip_range: (kind == Kind::Ddim).then_some(1.0),
             },
-            replaced: false,
         }
     }
 
@@ -247,6 +243,18 @@ impl SchedulerConfig {
                 all["skip_prk_steps"] = self.skip_prk.into();
             }
             Kind::Euler => {}
+        }
+        // What another solver would read.
+        let Said { alpha_to_one, skip_prk, clip, clip_range, .. } = self.said;
+        for (name, said) in [
+            ("set_alpha_to_one", alpha_to_one.map(Value::from)),
+            ("skip_prk_steps", skip_prk.map(Value::from)),
+            ("clip_sample", clip.map(Value::from)),
+            ("clip_sample_range", clip_range.map(Value::from)),
+        ] {
+            if let (Some(said), None) = (said, all.get(name)) {
+                all[name] = said;
+            }
         }
         all
     }
@@ -563,7 +571,12 @@ mod tests {
         // A solver that is not here is said to be replaced.
         let ddpm = json!({ "_class_name": "DDPMScheduler" });
         let ddpm: SchedulerConfig = serde_json::from_value(ddpm).unwrap();
-        assert!(ddpm.replaced && ddpm.kind == Kind::Euler);
+        assert!(ddpm.kind == Kind::Euler && !SchedulerConfig::knows("DDPMScheduler"));
+        // What another solver reads outlives being written.
+        let pndm = json!({ "_class_name": "PNDMScheduler", "clip_sample": false });
+        let pndm: SchedulerConfig = serde_json::from_value(pndm).unwrap();
+        let back: SchedulerConfig = serde_json::from_value(pndm.to_json()).unwrap();
+        assert_eq!(back.with(Kind::Ddim).clip, None);
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use web_time::Instant;
 
 use super::{
+    fit::settled,
     job::Audited,
     measure::Measured,
     session::{Session, Setting, twin},
@@ -45,6 +46,7 @@ impl Session {
         let model = setting.model.clone();
         classifier(&model)?;
         let (weights, run) = self.measure_host(&model, &setting, recipe, monitor).await?;
+        let retrain = retrain.map(|other| settled(other, &setting.data, recipe, monitor));
         let other = match &retrain {
             Some(retrain) => Some(self.measure_host(retrain, &setting, recipe, monitor).await?),
             None => None,
@@ -88,7 +90,8 @@ impl Session {
         let clock = Instant::now();
         let Setting { data, set, .. } = setting;
         let key = format!("{}|{}|{:?}|{}", recipe.data, set.spec, recipe.budget, recipe.seed);
-        let (start, original) = (recipe.start(), self.start(recipe, monitor).await?);
+        let original = settled(self.start(recipe, monitor).await?, data, recipe, monitor);
+        let start = recipe.start();
         let references = self.references(setting, recipe, monitor).await?;
         let device = self.device.clone();
         let calibration: Calibration =

@@ -38,9 +38,6 @@ pub fn fitted(
         )));
     }
     shapes(&model, &data, recipe)?;
-    for note in &model.card.notes {
-        monitor.note(format!("{}: {note}", recipe.model));
-    }
     let model = settled(model, &data, recipe, monitor);
     let data = ordered(&model.card, data, recipe, monitor)?;
     told_apart(&model.card, &data, recipe, monitor);
@@ -89,12 +86,15 @@ fn further(card: &Card, data: &Dataset) -> usize {
 }
 
 /// The model with what it does not say of itself taken from the data.
-fn settled(
+pub(super) fn settled(
     model: Arc<Model>,
     data: &Dataset,
     recipe: &Recipe,
     monitor: &mut Monitor,
 ) -> Arc<Model> {
+    for note in &model.card.notes {
+        monitor.note(format!("{}: {note}", recipe.model));
+    }
     let assumed = model.card.assumed;
     if assumed == Default::default() {
         return model;
@@ -118,6 +118,8 @@ fn settled(
         ));
         model = said::normalised(model, (mean, std));
     }
+    // It says so from now on.
+    (model.card.assumed, model.card.notes) = Default::default();
     model.into()
 }
 
@@ -137,7 +139,7 @@ fn ordered(
     let Some(order) = order.filter(|order| (0..own.len()).all(|class| order.contains(&class)))
     else {
         return Err(Error::Request(format!(
-            "{} was trained on other classes than {} has: its are{}, the data's are{}",
+            "{} was trained on other classes than {} has: its classes are{}, the data's are{}",
             recipe.model,
             recipe.data,
             listed(own, false),

@@ -15,6 +15,7 @@ use crate::{
         Model, Task,
         latent::LatentModel,
         registry::{self, Shipped},
+        said::Said,
     },
     monitor::Monitor,
     run::{budget::Budget, recipe::Recipe},
@@ -80,7 +81,8 @@ impl Session {
     /// Reads a file of weights that is open again where a person opens it again: another may have
     /// its name by now.
     pub(super) fn look_again(&mut self, name: &str) -> Result<()> {
-        let Some(known) = self.models.get(name).filter(|_| Path::new(name).is_file()) else {
+        let file = Said::of(name).map_or(name, |(file, _)| file);
+        let Some(known) = self.models.get(name).filter(|_| Path::new(file).is_file()) else {
             return Ok(());
         };
         let now = registry::open(name)?;

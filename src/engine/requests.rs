@@ -136,7 +136,8 @@ pub fn recall(card: &Card, data: &Dataset, split: &Split) -> Result<Vec<Earlier>
             return Err(failed(&"the card does not list the items"));
         }
         if let Some(names) = &past.names {
-            let here = names.iter().filter(|name| data.names.contains(name)).cloned();
+            let known: std::collections::HashSet<&String> = data.names.iter().collect();
+            let here = names.iter().filter(|name| known.contains(name)).cloned();
             let items = data.items(&here.collect::<Vec<_>>()).map_err(|e| failed(&e))?;
             let class = past.forget.strip_prefix("class:").and_then(|name| data.class(name).ok());
             return Ok(Earlier { spec: past.forget.clone(), class, items });

@@ -6,7 +6,7 @@ use burn::tensor::Device;
 
 use super::{
     Send,
-    fit::fitted,
+    fit::{fitted, settled},
     job::{Event, Grid, Job, Outcome},
     measure::Measured,
     requests::{self, Adopted},
@@ -267,7 +267,7 @@ impl Session {
         if let Some(losses) = self.losses.get(&key) {
             return Ok(losses.clone());
         }
-        let model = self.start(recipe, monitor).await?;
+        let model = settled(self.start(recipe, monitor).await?, data, recipe, monitor);
         let net = model.classifier().ok_or_else(|| {
             let right = "only a classifier has a loss for each picture; write class:NAME";
             Error::argument("forget set", &recipe.forget, right)

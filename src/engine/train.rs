@@ -205,7 +205,7 @@ fn plan(
     let usual = || preset.epochs_for(items, per_epoch);
     let epochs = positive("epochs", request.epochs)?.unwrap_or_else(usual);
     let steps = positive("steps", request.steps)?.unwrap_or(epochs * per_epoch);
-    let lr = request.lr.unwrap_or_else(|| preset.lr_for(items));
+    let lr = request.lr.unwrap_or_else(|| preset.lr_for(request.batch, batch));
     if !(lr.is_finite() && lr > 0.0) {
         return Err(Error::argument("lr", lr, "a number above 0 is needed"));
     }

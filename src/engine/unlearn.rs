@@ -86,7 +86,9 @@ impl Session {
             }
         };
         // Its control is as large.
-        recipe.density = mask.as_ref().map_or(recipe.density, |mask| mask.density);
+        if plan.estimator == Estimator::Given {
+            recipe.density = mask.as_ref().map_or(recipe.density, |mask| mask.density);
+        }
         // A ranking from an earlier job cost what it cost then.
         let mask_seconds =
             clock.elapsed().as_secs_f64().max(ranking.as_ref().map_or(0.0, |r| r.seconds));
@@ -95,6 +97,9 @@ impl Session {
         let (pictures, of) = (data.clone(), plan.clone());
         let mut unlearner =
             Unlearner::begin(model, pictures, of, mask.as_ref(), &device, monitor).await?;
+        if plan.few() {
+            monitor.note(plan.suited());
+        }
         let mut unlearn_seconds = clock.elapsed().as_secs_f64();
         let mut trial = self.trial(model, &setting, mask.as_ref(), monitor).await?;
         let mut log = Vec::with_capacity(plan.steps);
@@ -201,7 +206,7 @@ impl Session {
                 steps: plan.steps,
                 batch: plan.batch,
                 lr: plan.lr,
-                augmentation: data.augment().name().into(),
+                augmentation: unlearner.augment().name().into(),
                 anneal: plan.schedule != LrSchedule::Constant,
                 each_epoch: plan.each,
                 knobs: plan.knobs.all().map(|(name, value)| (name.into(), value)).collect(),
@@ -286,9 +291,6 @@ pub(super) fn given(recipe: &Recipe, layout: &Arc<WeightLayout>) -> Result<Mask>
     let needed =
         || Error::argument("mask", "given", "mask_file, the mask's file, is needed beside it");
     let file = recipe.mask_file.as_ref().ok_or_else(needed)?;
-    #[cfg(target_arch = "wasm32")]
-    return Err(Error::file(file, "a page cannot read files by name"));
-    #[cfg(not(target_arch = "wasm32"))]
     Mask::given(file, layout)
 }
 
@@ -310,7 +312,7 @@ fn advice(plan: &Plan, found: &Verdict, [before, after]: [f64; 2]) -> Option<Str
         plan.steps,
         plan.batch,
         plan.lr,
-        3.0 * plan.lr
+        (3e6 * plan.lr).round() / 1e6
     ))
 }
 

@@ -145,12 +145,12 @@ pub fn shipped(name: &str) -> Option<&'static Shipped> {
 /// # Errors
 /// No such model or file, or the file cannot be used.
 pub fn open(name: &str) -> Result<Model> {
-    if let Some(shipped) = shipped(name) {
-        return shipped.open();
+    let (file, said) = Said::of(name)?;
+    if let Some(shipped) = shipped(file) {
+        return said.apply(shipped.open()?);
     }
     #[cfg(not(target_arch = "wasm32"))]
     if name.contains(['/', '\\', '.']) || Path::new(name).is_dir() {
-        let (file, said) = Said::of(name)?;
         let file = crate::run::files::expanded(file);
         let within = file.join("model.safetensors");
         let path = if within.is_file() { &within } else { &file };
@@ -172,7 +172,7 @@ pub fn open_latent(name: &str) -> Result<LatentModel> {
         let right = "a text-to-image model has neither classes nor a normalisation to be said";
         return Err(Error::argument("model", given, right));
     }
-    #[cfg_attr(target_arch = "wasm32", expect(unused_mut))]
+    #[cfg_attr(target_arch = "wasm32", allow(unused_mut))]
     let mut model = match shipped(file) {
         Some(shipped) => shipped.open_latent()?,
         None => match pipeline(file) {
@@ -183,6 +183,10 @@ pub fn open_latent(name: &str) -> Result<LatentModel> {
     #[cfg(not(target_arch = "wasm32"))]
     if let Some(unet) = &said.unet {
         folder::lay_over(&mut model.unet, unet)?;
+    }
+    #[cfg(target_arch = "wasm32")]
+    if let Some(unet) = &said.unet {
+        return Err(Error::file(unet, "a page cannot read files by name"));
     }
     Ok(model)
 }

@@ -167,7 +167,7 @@ impl Said {
                 return Err(own("classes", classes.join(",")));
             }
             if classes.len() != n {
-                let right = format!("{} names; the network has {n} classes", classes.len());
+                let right = format!("the network has {n} classes, these are {}", classes.len());
                 return Err(Error::argument("classes", classes.join(","), right));
             }
             model.card.classes = classes.clone();

@@ -3,10 +3,12 @@
 use std::{
     collections::{BTreeSet, HashMap},
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 
 use skrifa::{FontRef, MetadataProvider, raw::FileRef};
+
+use crate::gpu::cpu::par;
 
 /// A typeface out of a file.
 #[derive(Debug)]
@@ -16,32 +18,32 @@ pub struct Font {
     pub bytes: Vec<u8>,
 }
 
-/// Files that are looked at, and bytes of one, at the most.
+/// Files and folders that are looked at, and bytes of a file, at the most.
 const FILES: usize = 5_000;
 const LARGEST: u64 = 64 << 20;
 /// Folders within folders that are looked into.
 const LEVELS: usize = 6;
+/// Letters of a block, and how many blocks there are.
+const BLOCK: u32 = 256;
+const BLOCKS: usize = (0x11_0000 / BLOCK) as usize;
 
 /// Typefaces of the system that together have the letters of a text which the program's own lack, as far as
-/// there are any. Each set of letters is looked for once.
+/// there are any. The system's files are read through once, when they are first needed.
 pub fn fallback(text: &str) -> Vec<Arc<Font>> {
-    type Known = HashMap<BTreeSet<char>, Vec<Arc<Font>>>;
-    static KNOWN: Mutex<Option<Known>> = Mutex::new(None);
+    static SYSTEM: OnceLock<Mutex<System>> = OnceLock::new();
     let missing = missing(text);
     if missing.is_empty() {
         return Vec::new();
     }
-    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
-    let known = known.get_or_insert_default();
-    known.entry(missing).or_insert_with_key(|missing| find(&folders(), missing)).clone()
+    let system = SYSTEM.get_or_init(|| Mutex::new(System::new(&folders())));
+    system.lock().unwrap_or_else(PoisonError::into_inner).with(&missing)
 }
 
-/// The letters that the program's own typefaces lack.
+/// The letters that the program's own typeface lacks.
 pub fn missing(text: &str) -> BTreeSet<char> {
-    let own = [epaint_default_fonts::UBUNTU_LIGHT, epaint_default_fonts::HACK_REGULAR];
     let mut letters: BTreeSet<char> =
         text.chars().filter(|c| !c.is_ascii() && !c.is_whitespace() && !c.is_control()).collect();
-    for font in own.into_iter().filter_map(|bytes| FontRef::new(bytes).ok()) {
+    if let Ok(font) = FontRef::new(epaint_default_fonts::UBUNTU_LIGHT) {
         letters.retain(|c| font.charmap().map(*c).is_none());
     }
     letters
@@ -60,49 +62,99 @@ fn folders() -> Vec<PathBuf> {
     own.into_iter().flatten().chain(named.map(PathBuf::from)).collect()
 }
 
-/// As few files as have the letters: the one that has the most of them, then that of the rest.
-fn find(folders: &[PathBuf], letters: &BTreeSet<char>) -> Vec<Arc<Font>> {
-    let mut files = Vec::new();
-    folders.iter().for_each(|folder| list(folder, LEVELS, &mut files));
-    // The plain style of a family, and those that are made for all letters, come first.
-    files.sort_by_key(|path| {
-        let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
-        let styled = ["bold", "italic", "oblique", "light", "black", "thin", "mono", "serif"];
-        (styled.iter().any(|style| name.contains(style)), !name.contains("sans"), name)
-    });
-    let mut left = letters.clone();
-    let mut found = Vec::new();
-    while !left.is_empty() {
-        let best = files.iter().map(|path| (has(path, &left), path)).max_by_key(|(n, _)| *n);
-        // Of several with as many the first one is better; `max_by_key` gives the last.
-        let Some((most, _)) = best.filter(|(n, _)| *n > 0) else { break };
-        let Some(path) = files.iter().find(|path| has(path, &left) == most) else { break };
-        let Ok(bytes) = std::fs::read(path) else { break };
-        left.retain(|c| face(&bytes).is_none_or(|face| face.charmap().map(*c).is_none()));
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        found.push(Arc::new(Font { name, bytes }));
-    }
-    found
+/// What the system has.
+struct System {
+    /// Every file, the better ones first, with the blocks of letters in which it has any.
+    files: Vec<(PathBuf, Vec<u64>)>,
+    /// Those that were needed so far.
+    loaded: Vec<Arc<Font>>,
+    /// What was found for a letter: its place among the loaded ones, if any has it.
+    found: HashMap<char, Option<usize>>,
 }
 
-fn list(folder: &Path, levels: usize, files: &mut Vec<PathBuf>) {
+impl System {
+    fn new(folders: &[PathBuf]) -> Self {
+        let mut files = Vec::new();
+        let mut left = FILES;
+        folders.iter().for_each(|folder| list(folder, LEVELS, &mut left, &mut files));
+        // The plain style of a family, and those that are made for all letters, come first.
+        files.sort_by_key(|path| {
+            let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
+            let styled = ["bold", "italic", "oblique", "light", "black", "thin", "mono", "serif"];
+            (styled.iter().any(|style| name.contains(style)), !name.contains("sans"), name)
+        });
+        let files = par::map(files, |path| Some((blocks(&read(&path)?)?, path)));
+        let files = files.into_iter().flatten().map(|(blocks, path)| (path, blocks)).collect();
+        Self { files, loaded: Vec::new(), found: HashMap::new() }
+    }
+
+    /// The typefaces that have these letters.
+    fn with(&mut self, letters: &BTreeSet<char>) -> Vec<Arc<Font>> {
+        let places: BTreeSet<usize> = letters.iter().filter_map(|c| self.place(*c)).collect();
+        places.into_iter().map(|place| self.loaded[place].clone()).collect()
+    }
+
+    /// Where among the loaded ones a letter is; loads the first file that has it.
+    fn place(&mut self, letter: char) -> Option<usize> {
+        if let Some(known) = self.found.get(&letter) {
+            return *known;
+        }
+        let has =
+            |bytes: &[u8]| face(bytes).is_some_and(|face| face.charmap().map(letter).is_some());
+        let place = self.loaded.iter().position(|font| has(&font.bytes)).or_else(|| {
+            let (at, bit) = place_of(letter);
+            let likely = self.files.iter().filter(|(_, blocks)| blocks[at] & bit != 0);
+            let (path, bytes) =
+                likely.filter_map(|(path, _)| Some((path, read(path)?))).find(|(_, b)| has(b))?;
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            self.loaded.push(Arc::new(Font { name, bytes }));
+            Some(self.loaded.len() - 1)
+        });
+        self.found.insert(letter, place);
+        place
+    }
+}
+
+/// The word and the bit of a letter's block.
+fn place_of(letter: char) -> (usize, u64) {
+    let block = (letter as u32 / BLOCK) as usize;
+    (block / 64, 1 << (block % 64))
+}
+
+/// The blocks of letters in which a file has any, a bit each.
+fn blocks(bytes: &[u8]) -> Option<Vec<u64>> {
+    let mut blocks = vec![0; BLOCKS.div_ceil(64)];
+    for (letter, _) in face(bytes)?.charmap().mappings() {
+        if let Some(letter) = char::from_u32(letter) {
+            let (at, bit) = place_of(letter);
+            blocks[at] |= bit;
+        }
+    }
+    Some(blocks)
+}
+
+fn list(folder: &Path, levels: usize, left: &mut usize, files: &mut Vec<PathBuf>) {
     for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        if *left == 0 {
+            return;
+        }
+        *left -= 1;
         let path = entry.path();
         let end = path.extension().map(|end| end.to_string_lossy().to_lowercase());
         if path.is_dir() && levels > 0 {
-            list(&path, levels - 1, files);
-        } else if files.len() < FILES && end.is_some_and(|e| ["ttf", "otf", "ttc"].contains(&&*e)) {
+            list(&path, levels - 1, left, files);
+        } else if end.is_some_and(|end| ["ttf", "otf", "ttc"].contains(&&*end)) {
             files.push(path);
         }
     }
 }
 
-/// How many of the letters a file has.
-fn has(path: &Path, letters: &BTreeSet<char>) -> usize {
-    let small = std::fs::metadata(path).is_ok_and(|about| about.len() <= LARGEST);
-    let Some(bytes) = small.then(|| std::fs::read(path).ok()).flatten() else { return 0 };
-    face(&bytes)
-        .map_or(0, |face| letters.iter().filter(|c| face.charmap().map(**c).is_some()).count())
+fn read(path: &Path) -> Option<Vec<u8>> {
+    let about = std::fs::metadata(path).ok()?;
+    if !about.is_file() || about.len() > LARGEST {
+        return None;
+    }
+    std::fs::read(path).ok()
 }
 
 /// The first face of a file.
@@ -127,9 +179,12 @@ mod tests {
         std::fs::write(dir.join("light.ttf"), epaint_default_fonts::UBUNTU_LIGHT).unwrap();
         std::fs::write(dir.join("broken.ttf"), b"no font").unwrap();
         // Hack has box drawings, Ubuntu Light has not; neither has a cat.
-        let letters = "a─猫".chars().collect();
-        let found = find(&[dir.clone()], &letters);
-        assert_eq!(found.iter().map(|f| f.name.as_str()).collect::<Vec<_>>(), ["hack.ttf"]);
+        let mut system = System::new(&[dir.clone()]);
+        for _ in 0..2 {
+            let found = system.with(&"─猫".chars().collect());
+            assert_eq!(found.iter().map(|f| f.name.as_str()).collect::<Vec<_>>(), ["hack.ttf"]);
+        }
+        assert_eq!(system.loaded.len(), 1);
         std::fs::remove_dir_all(dir).unwrap();
     }
 }

@@ -247,7 +247,10 @@ impl Recipe {
     #[cfg(not(target_arch = "wasm32"))]
     pub fn within(&self, folder: &std::path::Path) -> Self {
         let from = |path: &str| {
-            let (file, said) = path.split_once('?').map_or((path, None), |(f, s)| (f, Some(s)));
+            let (file, said) = match path.rsplit_once('?') {
+                Some((file, said)) if !folder.join(path).exists() => (file, Some(said)),
+                _ => (path, None),
+            };
             let there = folder.join(file);
             let relative = std::path::Path::new(file).is_relative() && !file.is_empty();
             let text = there.to_str().filter(|_| relative && there.exists())?;

@@ -6,11 +6,13 @@ use safetensors::{Dtype, SafeTensors};
 use serde::{Deserialize, Serialize};
 use sha2::Digest;
 
-use super::{estimator::Estimator, ranking::count};
+use super::estimator::Estimator;
+#[cfg(not(target_arch = "wasm32"))]
+use super::ranking::count;
 use crate::{
     error::{Error, Result},
     models::{
-        checkpoint, torch,
+        checkpoint,
         weights::{HostWeights, WeightLayout},
     },
     run::report::{LayerReport, MaskReport},
@@ -99,7 +101,7 @@ impl Mask {
     pub fn given(file: &str, layout: &Arc<WeightLayout>) -> Result<Self> {
         let path = crate::run::files::expanded(file);
         let bytes = crate::run::files::read(&path)?;
-        let bits = if torch::read::recognised(&bytes) {
+        let bits = if crate::models::torch::read::recognised(&bytes) {
             torch_bits(&bytes, layout, &path)?
         } else {
             Self::decode_bits(&bytes, layout, &path)?
@@ -111,6 +113,15 @@ impl Mask {
         let density = density.unwrap_or(k as f64 / n as f64);
         let (layout, estimator, threshold) = (layout.clone(), Estimator::Given, f32::NAN);
         Ok(Self { layout, estimator, density, k, threshold, bits })
+    }
+
+    /// A page has no files.
+    ///
+    /// # Errors
+    /// Always.
+    #[cfg(target_arch = "wasm32")]
+    pub fn given(file: &str, _: &Arc<WeightLayout>) -> Result<Self> {
+        Err(Error::file(file, "a page cannot read files by name"))
     }
 
     /// The bits of a mask file for this layout.
@@ -143,8 +154,8 @@ impl Mask {
 /// The bits of a mask that PyTorch saved, under any names that the weights themselves may have.
 #[cfg(not(target_arch = "wasm32"))]
 fn torch_bits(bytes: &[u8], layout: &WeightLayout, path: &Path) -> Result<Vec<u8>> {
-    let (tensors, _) = torch::read::tensors(bytes, path)?;
-    let tensors = torch::names::renamed(tensors);
+    let (tensors, _) = crate::models::torch::read::tensors(bytes, path)?;
+    let tensors = crate::models::torch::names::renamed(tensors);
     let mut bits = Vec::with_capacity(layout.n());
     for e in &layout.params {
         let bad = |reason: &str| Error::Tensor {

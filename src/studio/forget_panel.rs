@@ -21,8 +21,9 @@ use super::{
     words,
 };
 use crate::{
+    data::sets,
     engine::job::Opened,
-    models::Task,
+    models::{Task, registry},
     run::recipe::{Budget, Redirect},
     saliency::estimator::Estimator,
     unlearn::registry::METHODS,
@@ -79,7 +80,17 @@ fn what_ui(studio: &mut Studio, ui: &mut Ui, appears: bool) {
     let task = studio.state.task;
     let opened = studio.state.session().opened.clone();
     if opened.is_none() && task != Task::TextToImage {
-        ui.weak("The classes appear once the model is open");
+        // Of a shipped model they are known before it is open, and nothing moves when it is.
+        let shipped = registry::shipped(&studio.state.session().model);
+        match shipped.and_then(|shipped| sets::find(shipped.data)) {
+            Some(set) => chips_ui(set.classes, ui, |ui, class, size| {
+                chip_ui(ui, set.classes[class], None, false, size, false);
+            }),
+            None => drop(ui.weak("The classes appear once the model is open")),
+        }
+        if task == Task::Classify {
+            ui.add_enabled_ui(false, |ui| parts_ui(studio, ui));
+        }
         return;
     }
     if let Some(opened) = &opened {
@@ -139,22 +150,27 @@ fn classes_ui(studio: &mut Studio, ui: &mut Ui, opened: &Arc<Opened>) {
     let picked = studio.state.session().request.what.clone();
     let free = !studio.state.held();
     let texture = studio.comparison.sheet(Pane::Before).texture(ui.ctx(), &opened.grid);
+    chips_ui(&opened.classes, ui, |ui, class, size| {
+        let row = opened.grid.rows.iter().position(|r| *r == Some(class));
+        let picture = row.map(|row| (texture, tile::uv(&opened.grid, row, 0)));
+        let on = picked == Some(Choice::Class(class));
+        if chip_ui(ui, &opened.classes[class], picture, on, size, free).clicked() {
+            studio.state.pick(Choice::Class(class));
+        }
+    });
+}
+
+/// Chips of so many classes, two a row; `chip` draws one of a size.
+fn chips_ui<T>(classes: &[T], ui: &mut Ui, mut chip: impl FnMut(&mut Ui, usize, Vec2)) {
     // Lower where the panel is.
     let height = if ui.ctx().content_rect().height() < 720.0 { 24.0 } else { 28.0 };
     let size = vec2((ui.available_width() - 4.0) / 2.0, height);
-    let classes: Vec<usize> = (0..opened.classes.len()).collect();
+    let classes: Vec<usize> = (0..classes.len()).collect();
     ui.spacing_mut().item_spacing = vec2(4.0, 4.0);
     for pair in classes.chunks(2) {
         ui.horizontal(|ui| {
             ui.spacing_mut().button_padding = vec2(4.0, 2.0);
-            for &class in pair {
-                let row = opened.grid.rows.iter().position(|r| *r == Some(class));
-                let picture = row.map(|row| (texture, tile::uv(&opened.grid, row, 0)));
-                let on = picked == Some(Choice::Class(class));
-                if chip_ui(ui, &opened.classes[class], picture, on, size, free).clicked() {
-                    studio.state.pick(Choice::Class(class));
-                }
-            }
+            pair.iter().for_each(|&class| chip(ui, class, size));
         });
     }
 }

@@ -1,60 +1,66 @@
-//! Letters that the window's own typefaces lack: the system's are taken for the names of classes and for
+//! Letters that the window's own typeface lacks: the system's are taken for the names of classes and for
 //! prompts, whatever script they are in.
-
-use std::sync::Arc;
 
 use egui::Context;
 
 use super::{prompt::Draft, state::State};
-use crate::engine::job::Opened;
 
-/// What was looked at.
-#[derive(Debug, Default)]
+/// What was looked at, and what is being looked for.
+#[derive(Default)]
 pub struct Letters {
-    opened: Option<Arc<Opened>>,
-    prompt: String,
+    seen: String,
+    #[cfg(not(target_arch = "wasm32"))]
+    found: Option<std::sync::mpsc::Receiver<Vec<std::sync::Arc<crate::run::fonts::Font>>>>,
     /// The files that were added.
     #[cfg(not(target_arch = "wasm32"))]
     added: Vec<String>,
 }
 
 impl Letters {
-    /// Sees to it that what is shown can be read.
+    /// Sees to it that what is shown can be read. The system's files are looked through beside the frame.
+    #[cfg(not(target_arch = "wasm32"))]
     pub fn show(&mut self, state: &State, draft: &Draft, ctx: &Context) {
-        let opened = state.session().opened.clone();
-        let same = match (&opened, &self.opened) {
-            (Some(a), Some(b)) => Arc::ptr_eq(a, b),
-            (a, b) => a.is_none() && b.is_none(),
-        };
-        if same && self.prompt == draft.text() {
+        if let Some(fonts) = self.found.as_ref().and_then(|found| found.try_recv().ok()) {
+            self.found = None;
+            fonts.iter().for_each(|font| self.add(font, ctx));
+        }
+        let opened = state.session().opened.as_deref();
+        let names = opened.into_iter().flat_map(|o| o.classes.iter().chain([&o.name, &o.data]));
+        let shown = names.map(String::as_str).chain([draft.text()]);
+        let lacking: String = shown.filter(|text| !text.is_ascii()).collect();
+        if self.found.is_some() || lacking == self.seen {
             return;
         }
-        self.prompt = draft.text().to_string();
-        let names = opened.iter().flat_map(|o| o.classes.iter().chain([&o.name, &o.data]));
-        let text = names.chain([&self.prompt]).map(String::as_str).collect::<Vec<_>>().join(" ");
-        self.opened = opened;
-        self.add(&text, ctx);
-    }
-
-    #[cfg(not(target_arch = "wasm32"))]
-    fn add(&mut self, text: &str, ctx: &Context) {
-        use egui::{
-            FontData, FontFamily,
-            epaint::text::{FontInsert, FontPriority, InsertFontFamily},
-        };
-        for font in crate::run::fonts::fallback(text) {
-            if self.added.contains(&font.name) {
-                continue;
-            }
-            let last = |family| InsertFontFamily { family, priority: FontPriority::Lowest };
-            let families = [FontFamily::Proportional, FontFamily::Monospace].map(last).into();
-            let data = FontData::from_owned(font.bytes.clone());
-            ctx.add_font(FontInsert::new(&font.name, data, families));
-            self.added.push(font.name.clone());
-        }
+        self.seen.clone_from(&lacking);
+        let (tell, hear) = std::sync::mpsc::channel();
+        let ctx = ctx.clone();
+        std::thread::spawn(move || {
+            // The window may be closed by now.
+            let _ = tell.send(crate::run::fonts::fallback(&lacking));
+            ctx.request_repaint();
+        });
+        self.found = Some(hear);
     }
 
     /// A page cannot reach the system's typefaces.
     #[cfg(target_arch = "wasm32")]
-    fn add(&mut self, _: &str, _: &Context) {}
+    pub fn show(&mut self, _: &State, _: &Draft, _: &Context) {
+        self.seen.clear();
+    }
+
+    #[cfg(not(target_arch = "wasm32"))]
+    fn add(&mut self, font: &crate::run::fonts::Font, ctx: &Context) {
+        use egui::{
+            FontData, FontFamily,
+            epaint::text::{FontInsert, FontPriority, InsertFontFamily},
+        };
+        if self.added.contains(&font.name) {
+            return;
+        }
+        let last = |family| InsertFontFamily { family, priority: FontPriority::Lowest };
+        let families = [FontFamily::Proportional, FontFamily::Monospace].map(last).into();
+        let data = FontData::from_owned(font.bytes.clone());
+        ctx.add_font(FontInsert::new(&font.name, data, families));
+        self.added.push(font.name.clone());
+    }
 }

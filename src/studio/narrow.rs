@@ -1,4 +1,4 @@
-//! The studio on a phone: pictures above, one panel at a time below.
+//! The studio on a phone, or on a small screen that is scaled up: pictures above, one panel at a time below.
 
 use egui::{CentralPanel, Frame, Margin, Panel, Ui};
 
@@ -8,7 +8,7 @@ use super::{
 };
 
 /// Below this width, in points, the panels do not fit side by side.
-pub const NARROW: f32 = 720.0;
+pub const NARROW: f32 = 960.0;
 
 /// The panel that is shown below.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -21,8 +21,6 @@ pub fn top_bar_ui(studio: &mut Studio, ui: &mut Ui) {
         ui.label(RichText::new("SalUn Studio").heading().strong());
         ui.add_space(8.0);
         tasks_ui(studio, ui);
-        ui.add_space(8.0);
-        device_ui(studio, ui);
         ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
             help_ui(ui);
             theme_ui(ui);
@@ -30,6 +28,11 @@ pub fn top_bar_ui(studio: &mut Studio, ui: &mut Ui) {
             export_ui(studio, ui);
             share_ui(studio, ui);
             open_ui(studio, ui);
+            // In the room that is left.
+            ui.with_layout(Layout::left_to_right(Align::Center), |ui| {
+                ui.add_space(8.0);
+                device_ui(studio, ui);
+            });
         });
     });
 }

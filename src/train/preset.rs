@@ -181,9 +181,13 @@ impl Preset {
         batch
     }
 
-    /// Learning rate of updates on so many pictures: smaller ones take smaller steps (Goyal et al. 2017).
-    pub fn lr_for(&self, items: usize) -> f64 {
-        self.lr * self.batch_for(items) as f64 / self.batch as f64
+    /// Learning rate of updates of a batch: where nobody asked for one and it is smaller than the preset's,
+    /// its steps are, too (Goyal et al. 2017).
+    pub fn lr_for(&self, asked: Option<usize>, batch: usize) -> f64 {
+        match asked {
+            Some(_) => self.lr,
+            None => self.lr * batch as f64 / self.batch as f64,
+        }
     }
 
     /// Passes over so many pictures, of `per_epoch` updates each: more over few, which would make too

@@ -48,6 +48,8 @@ pub struct Plan {
     pub company: Vec<usize>,
     /// How many times longer the run is than on many pictures.
     stretch: usize,
+    /// Whether the sets are so few that [`Plan::suit`] changed something.
+    few: bool,
     /// How many of each an epoch of a classifier draws.
     pub each: [usize; 2],
     /// Items that the saliency scores are taken over.
@@ -119,6 +121,7 @@ impl Plan {
             retain: set.retain.clone(),
             company: Vec::new(),
             stretch: 1,
+            few: false,
             each: [0, 0],
             score: Vec::new(),
             seed: recipe.seed,
@@ -246,6 +249,7 @@ impl Plan {
             return;
         }
         let normalises = matches!(architecture, Architecture::Resnet(_) | Architecture::Vgg(_));
+        self.few = true;
         if normalises && alone && recipe.batch.is_none() {
             self.company = set.retain.clone();
         }
@@ -268,6 +272,20 @@ impl Plan {
                 self.stretch += 1;
             }
         }
+    }
+
+    /// Whether the pictures are so few that the run is made to suit them.
+    pub fn few(&self) -> bool {
+        self.few
+    }
+
+    /// What was made to suit few pictures, for a person.
+    pub fn suited(&self) -> String {
+        let company = match self.company.is_empty() {
+            true => "",
+            false => ", those of the forgotten class normalised together with retained pictures",
+        };
+        format!("few pictures: {} epochs in updates of {}{company}", self.epochs, self.batch)
     }
 
     /// Learning rate of an update, counted from 0.

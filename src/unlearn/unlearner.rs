@@ -117,6 +117,11 @@ impl Unlearner {
         })
     }
 
+    /// How the pictures are varied.
+    pub fn augment(&self) -> Augment {
+        self.augment
+    }
+
     /// Whether all updates are done.
     pub fn finished(&self) -> bool {
         self.step >= self.plan.steps

@@ -230,7 +230,7 @@ fn weights_of_other_networks_are_named() {
     let stem: (&str, &[usize]) = ("conv1.weight", &[4, 3, 3, 3]);
     for (bytes, words) in [
         (file(&[stem, ("layer1.0.conv3.weight", &[1])]), "a ResNet-50 or deeper"),
-        (file(&[stem, ("layer1.2.conv1.weight", &[1])]), "a ResNet-34"),
+        (file(&[stem, ("layer1.2.conv1.weight", &[1])]), "such as ResNet-34"),
         (
             file(&[("conv1.weight", &[4, 3, 7, 7]), ("layer1.0.conv1.weight", &[1])]),
             "a ResNet for ImageNet (its first convolution is 7 x 7)",
@@ -239,7 +239,7 @@ fn weights_of_other_networks_are_named() {
         (file(&[("blocks.0.attn.qkv.weight", &[1]), ("cls_token", &[1])]), "(ViT)"),
         (file(&[("model.diffusion_model.x", &[1]), ("z", &[1])]), "single-file Stable Diffusion"),
         (file(&[("down_blocks.0.x", &[1]), ("time_embedding.x", &[1])]), "--unet"),
-        (file(&[("a", &[1])]), "it holds 1 tensors, such as a"),
+        (file(&[("a", &[1])]), "of its 1 tensors the first are a"),
         (b"<!DOCTYPE html><html>".to_vec(), "a saved web page"),
         (b"\x89HDF\r\n\x1a\n".to_vec(), "Keras"),
         (Vec::new(), "is empty"),

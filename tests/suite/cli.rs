@@ -402,7 +402,7 @@ fn a_gpu_is_held_against_the_cpu() {
     let said = parts[0]["said"].as_str().unwrap();
     assert!(said.starts_with("operations: ") && said.contains("as on the CPU"), "{said}");
     assert!(parts[1]["first_update_s"][0].as_f64().unwrap() > 0.0);
-    let said = scratch.run("check --device gpu --only kernels --quiet");
+    let said = scratch.run("check --device gpu --only kernels");
     done(&said);
     assert!(said.stdout.contains("results as on the CPU; furthest, "), "{said:?}");
     assert_eq!(said.stdout.lines().count(), 2, "{said:?}");

@@ -63,7 +63,7 @@ fn what_a_file_does_not_say_is_assumed_and_said_or_set() {
     let ran = done(scratch.run(&format!("{UNLEARN} --model new.safetensors --force")));
     assert!(ran.stderr.contains("and chance is 50.0 %"), "{ran:?}");
     for (more, words) in [
-        ("--classes a", "1 names; the network has 2 classes"),
+        ("--classes a", "the network has 2 classes, these are 1"),
         ("--classes a,,b", "none of them empty"),
         ("--normalize half", "unit, imagenet,"),
         ("--normalize 1,2,3,4", "it has 2 channels, the network looks at 1"),
@@ -87,12 +87,11 @@ fn a_file_that_says_how_it_is_normalised_is_believed() {
 #[test]
 fn classes_are_mapped_by_their_names_or_refused_with_both_lists() {
     let scratch = imported("mapped", true);
-    // The same classes under names that sort otherwise: in capitals, and a letter composed otherwise.
     fs::rename(scratch.path("mine/a"), scratch.path("mine/zebra")).unwrap();
     let ran =
         scratch.run(&format!("{UNLEARN} --model own.safetensors").replace("class:a", "class:b"));
     assert_eq!(ran.status, Some(2), "{ran:?}");
-    assert!(ran.stderr.contains("its are (a, b), the data's are (b, zebra)"), "{ran:?}");
+    assert!(ran.stderr.contains("its classes are (a, b), the data's are (b, zebra)"), "{ran:?}");
     fs::rename(scratch.path("mine/zebra"), scratch.path("mine/A")).unwrap();
     fs::rename(scratch.path("mine/b"), scratch.path("mine/B")).unwrap();
     done(scratch.run(&format!("{UNLEARN} --model own.safetensors").replace("class:a", "class:A")));
@@ -100,7 +99,7 @@ fn classes_are_mapped_by_their_names_or_refused_with_both_lists() {
         let report: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
         report["before"]["TA"].as_f64().unwrap()
     };
-    // `b` before `Aa`: labels of the data are the other way round than the model's.
+    // What is said to be the other way round is always wrong.
     fs::rename(scratch.path("mine/A"), scratch.path("mine/a")).unwrap();
     fs::rename(scratch.path("mine/B"), scratch.path("mine/b")).unwrap();
     let straight = done(scratch.run(&format!("{UNLEARN} --model own.pth --force --json")));
@@ -177,4 +176,67 @@ fn few_pictures_are_learnt_and_a_class_of_them_forgotten_with_the_defaults() {
                  --force --out run";
     let ran = done(scratch.run(stuck));
     assert!(ran.stderr.contains("; try --epochs") && ran.stderr.contains("--lr"), "{ran:?}");
+}
+
+#[test]
+fn a_run_can_be_repeated_from_anywhere_and_its_pictures_asked_for_by_name() {
+    let scratch = imported("anywhere", true);
+    let run = "unlearn --model own.safetensors --data folder:mine --budget tiny --method ga";
+    done(scratch.run(&format!("{run} --forget items:0-5 --out run")));
+    let names = fs::read_to_string(scratch.path("run/forgotten.txt")).unwrap();
+    assert!(names.lines().count() > 3 && names.lines().all(|n| n.starts_with("a/")), "{names}");
+    // From another folder, by the recipe and by the run.
+    fs::create_dir(scratch.path("elsewhere")).unwrap();
+    for line in ["unlearn ../run/recipe.toml --out again", "eval --run ../run"] {
+        let mut command = scratch.salun(&line.split(' ').collect::<Vec<_>>());
+        done(Ran::of(command.current_dir(scratch.path("elsewhere")).output().unwrap()));
+    }
+    let weights = |run: &str| fs::read(scratch.path(run).join("model.safetensors")).unwrap();
+    assert_eq!(weights("run"), weights("elsewhere/again"));
+    // A recipe that somebody wrote, beside the pictures.
+    scratch.put(
+        "elsewhere/mine.toml",
+        "model = \"../own.safetensors\"\ndata = \"folder:../mine\"\nforget = \"class:a\"\nmethod = \"noop\"\nbudget = \"tiny\"\n",
+    );
+    done(scratch.run("unlearn elsewhere/mine.toml --out beside"));
+    scratch.put(
+        "windows.toml",
+        "model = \"own.safetensors\"\ndata = \"folder:C:\\users\\me\"\nforget = \"class:a\"\n",
+    );
+    let ran = scratch.run("unlearn windows.toml --out x");
+    assert!(ran.stderr.contains("single quotes"), "{ran:?}");
+    // Another picture comes first now; the same ones are forgotten all the same.
+    let first = scratch.path("mine/a").join("0.png");
+    fs::copy(&first, scratch.path("mine/a/!new.png")).unwrap();
+    fs::copy(&first, scratch.path("mine/a/!newer.png")).unwrap();
+    done(scratch.run(&format!("{run} --forget indices:run/forgotten.txt --out named")));
+    let again = fs::read_to_string(scratch.path("named/forgotten.txt")).unwrap();
+    assert_eq!(again, names);
+    fs::remove_file(scratch.path("mine").join(names.lines().next().unwrap())).unwrap();
+    let ran = scratch.run(&format!("{run} --forget indices:run/forgotten.txt --out gone"));
+    assert!(ran.stderr.contains("is no training picture of folder:mine"), "{ran:?}");
+}
+
+#[test]
+fn one_picture_is_itself_and_many_are_a_sheet_or_a_folder() {
+    let scratch = Scratch::new("drawn");
+    let sample = "sample --model fashion-ddpm --class Bag --steps 2";
+    done(scratch.run(&format!("{sample} --n 1 --out one.png")));
+    let size = |name: &str| {
+        let picture = image::open(scratch.path(name)).unwrap();
+        [picture.width(), picture.height()]
+    };
+    assert_eq!(size("one.png"), [28, 28]);
+    done(scratch.run(&format!("{sample} --n 2 --out sheet.png")));
+    assert!(size("sheet.png")[0] > 56);
+    let quiet = done(scratch.run(&format!("{sample} --n 2 --out folder --quiet")));
+    assert_eq!((quiet.stdout.as_str(), quiet.stderr.as_str()), ("", ""));
+    assert_eq!(size("folder/001-bag-2.png"), [28, 28]);
+    done(scratch.run(&format!("{sample} --n 1 --out folder --force")));
+    assert!(!scratch.path("folder/001-bag-2.png").exists());
+    scratch.put("folder/notes.txt", "mine");
+    let ran = scratch.run(&format!("{sample} --n 1 --out folder --force"));
+    assert!(ran.stderr.contains("is not a folder of PNG pictures"), "{ran:?}");
+    let ran = scratch.run("nosuch");
+    assert!(ran.status == Some(2) && ran.stderr.contains("unknown command 'nosuch'"), "{ran:?}");
 }

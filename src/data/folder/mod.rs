@@ -142,6 +142,10 @@ fn decode(given: &str, shape: PictureShape, listing: &Listing) -> Result<Dataset
             return Err(Error::file(&class.path, reason));
         }
         unread.extend(lost);
+        if pictures.iter().all(|(file, _)| file.test) {
+            let reason = "has no readable picture for training, only for tests";
+            return Err(Error::file(&class.path, reason));
+        }
         for ((file, pixels), held_out) in pictures.iter().zip(held_out(class, &pictures)) {
             let set = if held_out { &mut test } else { &mut train };
             set.pixels.extend(pixels);

@@ -100,11 +100,17 @@ impl Session {
         let clock = Instant::now();
         let items = self.items(&setting, &weights, monitor).await?;
         let [forget, retain] = &*items;
-        let own = setting.estimator == Estimator::Given;
-        let ranking = match own {
-            true => None,
-            false => self.rank_prompt(&recipe, &setting, forget, &weights, monitor).await?,
+        let own = match setting.estimator {
+            Estimator::Given => Some(given(&recipe, &network.unet_layout)?),
+            _ => None,
         };
+        let ranking = match own {
+            Some(_) => None,
+            None => self.rank_prompt(&recipe, &setting, forget, &weights, monitor).await?,
+        };
+        // Its control is as large.
+        let density = own.as_ref().map_or(recipe.density, |mask| mask.density);
+        let recipe = Recipe { density, ..recipe };
         // ESD trains cross-attention alone, as its authors do for prompts.
         let attention = method == PromptMethod::Esd || knobs.on("cross-attention");
         let mask = match &ranking {
@@ -112,10 +118,8 @@ impl Session {
                 Some(ranking.mask_of(recipe.density, is_cross_attention)?)
             }
             Some(ranking) => Some(ranking.cut(recipe.density).await?),
-            None if own => Some(given(&recipe, &network.unet_layout)?),
-            None => None,
+            None => own,
         };
-        let density = mask.as_ref().map_or(recipe.density, |mask| mask.density);
         let all = || cross_attention(&network.unet_layout);
         let free = mask.as_ref().map(|m| m.bits.clone()).or_else(|| attention.then(all));
         // A ranking from an earlier job cost what it cost then.
@@ -236,7 +240,7 @@ impl Session {
             ranking,
             before: pane.grid,
             after: Arc::new(grid),
-            recipe: Recipe { density, ..recipe },
+            recipe,
             forgotten: Vec::new(),
             report,
             mask,

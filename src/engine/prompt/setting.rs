@@ -171,7 +171,7 @@ impl Session {
         known.refuse_idle(recipe, Task::TextToImage)?;
         let own = known.mask;
         let estimator = recipe.mask.unwrap_or(own);
-        let taken = [Estimator::AbsSumGrad, Estimator::Random, Estimator::None];
+        let taken = [Estimator::AbsSumGrad, Estimator::Random, Estimator::None, Estimator::Given];
         if !taken.contains(&estimator) {
             let names = taken.map(Estimator::name);
             return Err(Error::unknown("mask for prompts", estimator.name(), names));

@@ -121,9 +121,11 @@ pub fn read(files: &dyn Files, room: Option<u64>) -> Result<LatentModel> {
 }
 
 fn parse<T: DeserializeOwned>(files: &dyn Files, name: &str, bytes: &[u8]) -> Result<T> {
-    let text = without_infinities(&String::from_utf8_lossy(bytes));
-    serde_json::from_str(&text)
-        .map_err(|e| Error::file(files.path().join(name), format!("cannot be read ({e})")))
+    let bad = |e: &dyn std::fmt::Display| {
+        Error::file(files.path().join(name), format!("cannot be read ({e})"))
+    };
+    let text = std::str::from_utf8(bytes).map_err(|e| bad(&e))?;
+    serde_json::from_str(&without_infinities(text)).map_err(|e| bad(&e))
 }
 
 /// A part's config; every setting is known, or refused.
@@ -348,9 +350,14 @@ pub fn lay_over(unet: &mut HostWeights, file: &str) -> Result<()> {
     let bytes = crate::run::files::read(&path)?;
     let layout = unet.layout.clone();
     let values = std::mem::take(&mut unet.values);
-    let mut filler = Filler { layout: &layout, values, missing: BTreeSet::new() };
+    let missing: BTreeSet<String> = layout.params.iter().map(|e| e.name.clone()).collect();
+    let all = missing.len();
+    let mut filler = Filler { layout: &layout, values, missing };
     let outcome = filler.take(&bytes, &path);
     unet.values = filler.values;
+    if outcome.is_ok() && filler.missing.len() == all {
+        return Err(Error::file(path, "holds no tensor of a U-Net"));
+    }
     outcome
 }
 
@@ -372,7 +379,8 @@ impl Filler<'_> {
             Tensors::from(&file)
         };
         for (name, tensor) in &tensors.0 {
-            if IGNORED.iter().any(|ignored| ignored.ends_with(name.as_str())) {
+            if IGNORED.contains(&name.as_str()) || IGNORED.contains(&&*format!("text_model.{name}"))
+            {
                 continue;
             }
             let bad = |reason: String| Error::Tensor {

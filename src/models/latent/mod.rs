@@ -28,7 +28,6 @@ use super::{
 use crate::{
     diffusion::scheduler::SchedulerConfig,
     error::{Error, Result},
-    platform,
 };
 
 /// Tensors of a level's size that a transformer's block holds at once: eight of its GEGLU, four of its
@@ -201,5 +200,5 @@ fn on_disk(name: &str) -> Result<LatentModel> {
         let reason = "is not a folder; a text-to-image model is a diffusers folder";
         return Err(Error::file(path, reason));
     }
-    folder::read(&folder::OnDisk(path.into()), platform::free_memory())
+    folder::read(&folder::OnDisk(path.into()), crate::platform::free_memory())
 }

@@ -60,7 +60,7 @@ pub fn looks_like(tensors: &Tensors) -> Option<String> {
         return like("a ResNet-50 or deeper (bottlenecks of three convolutions)", known);
     }
     if layer("layer1.2.conv1.weight") || layer("layer2.2.conv1.weight") {
-        return like("a ResNet-34", known);
+        return like("a ResNet deeper than 18 layers, such as ResNet-34", known);
     }
     if let Some([_, _, side, _]) = stem.filter(|[_, _, side, _]| *side != 3)
         && has("layer1.")
@@ -78,7 +78,7 @@ pub fn unknown(tensors: &Tensors) -> String {
     let all = tensors.0.len();
     format!(
         "it has no model card and is not a state dictionary of a ResNet-18, a VGG-16 with batch \
-         normalisation or a Swin Transformer; it holds {all} tensors, such as {}",
+         normalisation or a Swin Transformer; of its {all} tensors the first are {}",
         if names.is_empty() { "none".into() } else { names.join(", ") }
     )
 }

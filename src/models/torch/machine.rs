@@ -283,7 +283,7 @@ impl<'a> Machine<'a> {
     fn name(&mut self, module: &'a str, name: &'a str) {
         match known(module, name) {
             Some(found) => self.stack.push(Value::Name(found)),
-            None => self.thing(Thing { module, name, arguments: None, state: None }),
+            None => self.thing(Thing { module, name, state: None }),
         }
     }
 
@@ -296,8 +296,8 @@ impl<'a> Machine<'a> {
     fn make(&mut self) -> Result<(), Reason> {
         let (arguments, kind) = (self.pop()?, self.pop()?);
         match (kind, arguments) {
-            (Value::Thing(kind), Value::List(arguments)) => {
-                self.thing(Thing { arguments: Some(arguments), ..self.objects.things[kind] });
+            (Value::Thing(kind), Value::List(_)) => {
+                self.thing(self.objects.things[kind]);
                 Ok(())
             }
             (Value::Name(Known::OrderedDict | Known::DefaultDict | Known::Counter), _) => {
@@ -313,9 +313,8 @@ impl<'a> Machine<'a> {
         let (arguments, function) = (self.pop()?, self.pop()?);
         let (arguments, function) = match (arguments, function) {
             (Value::List(arguments), Value::Name(function)) => (arguments, function),
-            (Value::List(arguments), Value::Thing(function)) => {
-                let function = self.objects.things[function];
-                self.thing(Thing { arguments: Some(arguments), ..function });
+            (Value::List(_), Value::Thing(function)) => {
+                self.thing(self.objects.things[function]);
                 return Ok(());
             }
             _ => return Err("calls what is no function".into()),
@@ -369,7 +368,7 @@ impl<'a> Machine<'a> {
                 last = last.checked_add(size.saturating_sub(1).checked_mul(*stride)?)?;
             }
             // No number twice: a few bytes must not stand for many.
-            (n <= storage.n).then_some(if n == 0 { 0 } else { last + 1 })
+            (n <= storage.n).then_some(if n == 0 { 0 } else { last.checked_add(1)? })
         };
         if shape.len() != strides.len() || shape.len() > 8 {
             return Err("has a tensor whose shape and strides do not fit together".into());

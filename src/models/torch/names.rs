@@ -39,6 +39,16 @@ pub fn adopt(tensors: Tensors) -> Result<(Card, Tensors), String> {
         [Some(mean), Some(std)] => Some((mean, std)),
         _ => None,
     };
+    let channels = ["conv1.weight", "features.0.weight", "features.0.0.weight"];
+    let channels = channels.iter().find_map(|name| tensors.shape::<4>(name)).map(|shape| shape[1]);
+    if let (Some((mean, std)), Some(channels)) = (&statistics, channels)
+        && (mean.len(), std.len()) != (channels, channels)
+    {
+        let n = mean.len();
+        return Err(format!(
+            "its normalize.mean has {n} numbers, and it looks at {channels} channels"
+        ));
+    }
     if let Some(like) = foreign::looks_like(&tensors) {
         return Err(like);
     }

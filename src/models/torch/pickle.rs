@@ -2,7 +2,7 @@
 //!
 //! A pickle is a program for a stack machine, and Python's own machine calls any function by name.
 //! This one knows a fixed list of opcodes and of names and calls nothing: what any other name would
-//! have made is a thing without a meaning ([`Thing`]), with what it would have been made of beside it.
+//! have made is a thing without a meaning ([`Thing`]).
 //! Every opcode makes at most one object, objects are handles into flat lists (no nesting to
 //! recurse into, no copies that grow), and there is a limit on how many there may be.
 
@@ -106,8 +106,6 @@ pub enum Value<'a> {
 pub struct Thing<'a> {
     pub module: &'a str,
     pub name: &'a str,
-    /// What it was called with, by its place in [`Objects::lists`].
-    pub arguments: Option<usize>,
     /// Its attributes, or what it was filled with.
     pub state: Option<Value<'a>>,
 }

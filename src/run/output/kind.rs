@@ -140,7 +140,7 @@ impl Kind {
             }
             Self::Mask => formats(path).is_some_and(|f| f.iter().all(|f| f == "U8")),
             Self::Picture => starts(path, PNG),
-            Self::Pictures => entries(path).iter().all(|n| starts(&path.join(n), PNG)),
+            Self::Pictures => entries(path).iter().all(|n| drawn(n) && starts(&path.join(n), PNG)),
             Self::Card => fields(path, &["architecture", "classes"]),
             Self::Statistics => fields(path, &["forget", "mask"]),
             Self::Log => logged(path),
@@ -177,7 +177,7 @@ impl Kind {
                 demo(name) && Self::Run.writes(parts.as_path())
             }
             Self::Overlap => flat(&OVERLAP),
-            Self::Pictures => ends(name, &["png"]) && name.components().count() == 1,
+            Self::Pictures => name.to_str().is_some_and(drawn),
             Self::Pipeline => flat(&latent::folder::FILES),
             Self::Table => {
                 flat(&TABLE)
@@ -202,6 +202,13 @@ fn demo(name: &Path) -> bool {
         matches!(task, "classify" | "generate" | "text-to-image")
             && matches!(mask, "salun" | "random")
     })
+}
+
+/// Whether a name is one of a folder of drawn pictures: `001-bag-2.png`.
+fn drawn(name: &str) -> bool {
+    let digits = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
+    let parts: Option<Vec<&str>> = name.strip_suffix(".png").map(|stem| stem.split('-').collect());
+    parts.is_some_and(|p| p.len() > 2 && p[0].len() >= 3 && digits(p[0]) && digits(p[p.len() - 1]))
 }
 
 fn ends(name: &Path, endings: &[&str]) -> bool {

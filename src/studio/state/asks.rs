@@ -64,7 +64,8 @@ impl State {
     pub fn follow(&mut self, link: Link) -> Result<()> {
         if registry::is_file(&link.recipe.model) {
             self.import(link.recipe.model.clone(), None);
-            self.linked = Some(link);
+            let import = self.work.as_ref().filter(|work| work.kind == Kind::Import);
+            self.linked = import.map(|work| (work.id, link));
             return Ok(());
         }
         let model = registry::shipped(&link.recipe.model).ok_or_else(|| {

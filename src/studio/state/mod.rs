@@ -78,7 +78,7 @@ pub struct State {
     sessions: [Session; Task::ALL.len()],
     pub work: Option<Work>,
     /// What a link asks for of a model of a person's own, which is being opened.
-    linked: Option<Link>,
+    linked: Option<(u64, Link)>,
     /// The last failure, until it is dismissed.
     pub error: Option<String>,
     /// How the last work ended, in a few words.

@@ -85,12 +85,15 @@ impl State {
     fn done(&mut self, work: Work, outcome: Outcome) {
         let session = self.session_mut();
         session.rough = None;
-        if matches!(work.kind, Kind::Open(_) | Kind::Import) {
+        if matches!(work.kind, Kind::Open(_)) {
             session.notes.clear();
         }
-        let new = work.notes.into_iter().filter(|note| !session.notes.contains(note));
-        let new: Vec<_> = new.collect();
-        session.notes.extend(new);
+        // An import has its own, of the task that it turns out to be of.
+        if work.kind != Kind::Import {
+            let new = work.notes.iter().filter(|note| !session.notes.contains(note)).cloned();
+            let new: Vec<_> = new.collect();
+            session.notes.extend(new);
+        }
         match (work.kind, outcome) {
             (Kind::Open(_), Outcome::Opened(opened)) => {
                 session.opened = Some(opened);
@@ -105,6 +108,7 @@ impl State {
                 self.task = opened.task;
                 let session = self.session_mut();
                 session.clear();
+                session.notes = work.notes;
                 session.before.clear();
                 if session.model == opened.name {
                     // Another file of the same name.
@@ -114,7 +118,8 @@ impl State {
                 session.request = Request { what: session.request.what.clone(), ..request };
                 session.opened = Some(opened);
                 let picked = session.request.what.is_some();
-                if let Some(link) = self.linked.take() {
+                let linked = self.linked.take().filter(|(id, _)| *id == work.id);
+                if let Some((_, link)) = linked {
                     self.session_mut().request = Request::of(&link.recipe);
                     self.meet(link);
                 } else if picked {
