@@ -387,7 +387,23 @@ impl Recipe {
     /// SHA-256 over the recipe and the program's version: equal protocols have equal hashes. What the data
     /// was is no part of it: a recipe has that once it was run.
     pub fn protocol(&self) -> String {
-        let asked = |recipe: &Self| Self { fingerprint: None, ..recipe.clone() };
+        // Of a path its last name: where a folder lies is nobody's business.
+        let last = |path: &str| path.rsplit(['/', '\\']).next().unwrap_or(path).to_string();
+        let within = |text: &str| match text.split_once(':') {
+            Some((kind, path)) => format!("{kind}:{}", last(path)),
+            None => text.to_string(),
+        };
+        let asked = |recipe: &Self| Self {
+            fingerprint: None,
+            model: last(&recipe.model),
+            data: within(&recipe.data),
+            forget: match recipe.forget.starts_with("indices:") {
+                true => within(&recipe.forget),
+                false => recipe.forget.clone(),
+            },
+            mask_file: recipe.mask_file.as_deref().map(last),
+            ..recipe.clone()
+        };
         let after = self.after.iter().map(asked).collect();
         let text = Self { after, ..asked(self) }.to_toml().unwrap_or_default();
         super::hex(&sha2::Sha256::digest(format!("{}\n{text}", env!("CARGO_PKG_VERSION"))))

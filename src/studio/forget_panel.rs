@@ -83,8 +83,13 @@ fn what_ui(studio: &mut Studio, ui: &mut Ui, appears: bool) {
         // Of a shipped model they are known before it is open, and nothing moves when it is.
         let shipped = registry::shipped(&studio.state.session().model);
         match shipped.and_then(|shipped| sets::find(shipped.data)) {
+            // What is picked by then is scored when the model is there.
             Some(set) => chips_ui(set.classes, ui, |ui, class, size| {
-                chip_ui(ui, set.classes[class], None, false, size, false);
+                let what = &mut studio.state.session_mut().request.what;
+                let on = *what == Some(Choice::Class(class));
+                if chip_ui(ui, set.classes[class], None, on, size, true).clicked() {
+                    *what = Some(Choice::Class(class));
+                }
             }),
             None => drop(ui.weak("The classes appear once the model is open")),
         }

@@ -35,6 +35,7 @@ pub struct Draft {
 
 impl Draft {
     /// What is typed.
+    #[cfg(not(target_arch = "wasm32"))]
     pub fn text(&self) -> &str {
         &self.text
     }
