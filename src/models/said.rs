@@ -46,7 +46,7 @@ impl std::str::FromStr for Normalise {
                 let numbers: Vec<f32> = given.split(',').map(number).collect::<Result<_>>()?;
                 let (_, stds) = numbers.split_at(numbers.len() / 2);
                 let sound = numbers.iter().all(|n| n.is_finite()) && stds.iter().all(|s| *s > 0.0);
-                if !sound || numbers.is_empty() || numbers.len() % 2 != 0 {
+                if !sound || numbers.is_empty() || !numbers.len().is_multiple_of(2) {
                     return Err(wrong());
                 }
                 Ok(Self::By(numbers))

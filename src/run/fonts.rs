@@ -179,7 +179,7 @@ mod tests {
         std::fs::write(dir.join("light.ttf"), epaint_default_fonts::UBUNTU_LIGHT).unwrap();
         std::fs::write(dir.join("broken.ttf"), b"no font").unwrap();
         // Hack has box drawings, Ubuntu Light has not; neither has a cat.
-        let mut system = System::new(&[dir.clone()]);
+        let mut system = System::new(std::slice::from_ref(&dir));
         for _ in 0..2 {
             let found = system.with(&"─猫".chars().collect());
             assert_eq!(found.iter().map(|f| f.name.as_str()).collect::<Vec<_>>(), ["hack.ttf"]);
