@@ -294,8 +294,10 @@ impl Recipe {
     pub fn parse(text: &str, name: &str) -> Result<Self> {
         let mut recipe: Self = toml::from_str(text).map_err(|e| {
             let message = e.message().lines().next().unwrap_or("not TOML");
-            let escaped =
-                e.span().map(|at| line_at(text, at.start)).filter(|line| line.contains('\\'));
+            // What TOML takes for an escape is a Windows path most of the time.
+            let escape = ["escape", "unicode"].iter().any(|word| message.contains(word));
+            let line = e.span().filter(|_| escape).map(|at| line_at(text, at.start));
+            let escaped = line.filter(|line| line.contains('\\'));
             if let Some(line) = escaped {
                 let right = "a path with backslashes stands in single quotes: 'C:\\pictures'";
                 return Error::file(name, format!("'{line}': {message}; {right}"));
