@@ -82,6 +82,8 @@ impl Folder {
     /// # Errors
     /// The folder is something else, is of another protocol, or cannot be written to.
     pub fn open(dir: &Path, table: &Table, force: bool) -> Result<Self> {
+        // One that is gone on with may lie beside what a dead process was replacing.
+        output::clear(dir);
         if !Self::check(dir, table, force)? {
             Self::make(dir, table)?;
         }

@@ -240,3 +240,25 @@ fn one_picture_is_itself_and_many_are_a_sheet_or_a_folder() {
     let ran = scratch.run("nosuch");
     assert!(ran.status == Some(2) && ran.stderr.contains("unknown command 'nosuch'"), "{ran:?}");
 }
+
+#[test]
+fn a_single_file_checkpoint_is_told_the_same_by_every_command() {
+    let scratch = Scratch::new("single");
+    let tensor =
+        ("model.diffusion_model.x".to_string(), vec![1], (safetensors::Dtype::F32, vec![0; 4]));
+    let file = salun_studio::models::checkpoint::write(&[tensor], None).unwrap();
+    scratch.put("sd.safetensors", file);
+    for line in [
+        "sample --model sd.safetensors --prompt cat --out x.png",
+        "unlearn --model sd.safetensors --data emoji --forget prompt:cat --out x",
+        "unlearn --model sd.safetensors --data fashion-mnist --forget class:Bag --out x",
+        "export --model sd.safetensors --out x.pth",
+    ] {
+        let ran = scratch.run(line);
+        let told = ran.stderr.contains("looks like a single-file Stable Diffusion checkpoint");
+        assert!(ran.status == Some(2) && told, "{line}: {ran:?}");
+    }
+    scratch.put("own.safetensors", crate::binary::bytes(&scratch.classifier()));
+    let ran = scratch.run("sample --model own.safetensors --prompt cat --out x.png");
+    assert!(ran.stderr.contains("takes classes and no prompts"), "{ran:?}");
+}

@@ -163,6 +163,8 @@ impl Session {
         let other =
             registry::shipped(&recipe.model).is_some() || Path::new(&recipe.model).is_file();
         if other && !registry::is_latent(&recipe.model) {
+            // What cannot be opened says by itself what it is.
+            registry::open(&recipe.model)?;
             let right = format!("{} takes no prompts; write class:NAME", recipe.model);
             return Err(Error::argument("forget set", &recipe.forget, right));
         }

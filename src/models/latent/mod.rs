@@ -196,6 +196,11 @@ pub fn open(name: &str) -> Result<LatentModel> {
 #[cfg(not(target_arch = "wasm32"))]
 fn on_disk(name: &str) -> Result<LatentModel> {
     let path = std::path::Path::new(name);
+    if path.is_file() {
+        // What it is instead, in the words that every command has for it.
+        super::registry::open(name)?;
+        return Err(Error::file(path, "takes classes and no prompts"));
+    }
     if !path.is_dir() {
         let reason = "is not a folder; a text-to-image model is a diffusers folder";
         return Err(Error::file(path, reason));
