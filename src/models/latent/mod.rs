@@ -199,7 +199,10 @@ fn on_disk(name: &str) -> Result<LatentModel> {
     if path.is_file() {
         // What it is instead, in the words that every command has for it.
         super::registry::open(name)?;
-        return Err(Error::file(path, "takes classes and no prompts"));
+        return Err(Error::file(
+            path,
+            "takes classes and no prompts; a text-to-image model is a diffusers folder",
+        ));
     }
     if !path.is_dir() {
         let reason = "is not a folder; a text-to-image model is a diffusers folder";
