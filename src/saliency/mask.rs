@@ -13,7 +13,7 @@ use crate::{
     error::{Error, Result},
     models::{
         checkpoint,
-        weights::{HostWeights, WeightLayout},
+        weights::{HostWeights, WeightEntry, WeightLayout},
     },
     run::report::{LayerReport, MaskReport},
 };
@@ -108,8 +108,8 @@ impl Mask {
         };
         let (k, n) = (bits.iter().filter(|bit| **bit == 1).count(), bits.len());
         // The share that makes the control as large, whichever way it rounds.
-        let density = (0..3).map(|i| (k as f64 + 0.1 * f64::from(i)) / n as f64);
-        let density = density.clone().find(|d| count(*d, n).is_ok_and(|c| c == k));
+        let mut density = (0..3).map(|i| (k as f64 + 0.1 * f64::from(i)) / n as f64);
+        let density = density.find(|d| count(*d, n).is_ok_and(|c| c == k));
         let density = density.unwrap_or(k as f64 / n as f64);
         let (layout, estimator, threshold) = (layout.clone(), Estimator::Given, f32::NAN);
         Ok(Self { layout, estimator, density, k, threshold, bits })
@@ -131,24 +131,34 @@ impl Mask {
     pub fn decode_bits(bytes: &[u8], layout: &WeightLayout, path: &Path) -> Result<Vec<u8>> {
         let file = SafeTensors::deserialize(bytes)
             .map_err(|e| Error::file(path, format!("not a whole safetensors file ({e})")))?;
-        let mut bits = Vec::with_capacity(layout.n());
-        for e in &layout.params {
-            let bad = |reason: &str| Error::Tensor {
-                path: path.to_path_buf(),
-                tensor: e.name.clone(),
-                reason: reason.into(),
-            };
-            let view = file.tensor(&e.name).map_err(|_| bad("is missing"))?;
+        per_weight(layout, path, |e| {
+            let view = file.tensor(&e.name).map_err(|_| "is missing")?;
             if view.dtype() != Dtype::U8 || view.shape() != e.shape {
-                return Err(bad("is not a u8 tensor of the weight's shape"));
+                return Err("is not a u8 tensor of the weight's shape");
             }
             if view.data().iter().any(|b| *b > 1) {
-                return Err(bad("has a value other than 0 and 1"));
+                return Err("has a value other than 0 and 1");
             }
-            bits.extend_from_slice(view.data());
-        }
-        Ok(bits)
+            Ok(view.data().to_vec())
+        })
     }
+}
+
+/// The bits of every weight in the layout's order; a fault that `read` finds becomes an error naming it.
+fn per_weight(
+    layout: &WeightLayout,
+    path: &Path,
+    read: impl Fn(&WeightEntry) -> std::result::Result<Vec<u8>, &'static str>,
+) -> Result<Vec<u8>> {
+    let mut bits = Vec::with_capacity(layout.n());
+    for e in &layout.params {
+        bits.extend(read(e).map_err(|reason| Error::Tensor {
+            path: path.to_path_buf(),
+            tensor: e.name.clone(),
+            reason: reason.into(),
+        })?);
+    }
+    Ok(bits)
 }
 
 /// The bits of a mask that PyTorch saved, under any names that the weights themselves may have.
@@ -156,19 +166,11 @@ impl Mask {
 fn torch_bits(bytes: &[u8], layout: &WeightLayout, path: &Path) -> Result<Vec<u8>> {
     let (tensors, _) = crate::models::torch::read::tensors(bytes, path)?;
     let tensors = crate::models::torch::names::renamed(tensors);
-    let mut bits = Vec::with_capacity(layout.n());
-    for e in &layout.params {
-        let bad = |reason: &str| Error::Tensor {
-            path: path.to_path_buf(),
-            tensor: e.name.clone(),
-            reason: reason.into(),
-        };
-        let tensor = tensors.get(&e.name).ok_or_else(|| bad("is missing"))?;
+    per_weight(layout, path, |e| {
+        let tensor = tensors.get(&e.name).ok_or("is missing")?;
         if tensor.shape != e.shape {
-            return Err(bad("has not the weight's shape"));
+            return Err("has not the weight's shape");
         }
-        let ones = tensor.ones().ok_or_else(|| bad("has a value other than 0 and 1"))?;
-        bits.extend(ones);
-    }
-    Ok(bits)
+        tensor.ones().ok_or("has a value other than 0 and 1")
+    })
 }
