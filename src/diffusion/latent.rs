@@ -89,7 +89,6 @@ fn fitting(network: &LatentNetwork, device: &Device, free: Option<u64>) -> Resul
         return Ok(Some(fits as usize));
     }
     let [_, side, _] = network.picture_shape();
-    let gib = |bytes: u64| bytes as f64 / (1u64 << 30) as f64;
     // What a picture takes grows with its area.
     let levels = network.unet.config.block_out_channels.len();
     let step = network.vae.config.factor() << (levels - 1);
@@ -101,8 +100,8 @@ fn fitting(network: &LatentNetwork, device: &Device, free: Option<u64>) -> Resul
     Err(Error::Request(format!(
         "a picture of {side} x {side} takes about {:.1} GiB of memory while it is drawn, {:.1} GiB are \
          free; {right}",
-        gib(each),
-        gib(room)
+        platform::gib(each),
+        platform::gib(room)
     )))
 }
 

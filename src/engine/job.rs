@@ -10,7 +10,7 @@ use crate::{
     diffusion::{sampler::SampleOptions, scheduler::Kind},
     error::Error,
     gpu::device::DeviceInfo,
-    models::{AnyModel, Model, Task, latent::LatentModel},
+    models::{AnyModel, Model, Task, card::Assumed, latent::LatentModel},
     monitor::Progress,
     run::{attack::AttackKind, audit::Audit, budget::Budget, recipe::Recipe, report::Metrics},
     saliency::{
@@ -250,6 +250,9 @@ pub struct Opened {
     pub grid: Arc<Grid>,
     /// N.
     pub params: usize,
+    /// What its file does not say and is assumed.
+    #[serde(default)]
+    pub assumed: Assumed,
 }
 
 impl Opened {

@@ -37,7 +37,13 @@ impl Session {
 
     /// A model by name or path, opened once.
     pub fn model(&mut self, name: &str) -> Result<Arc<Model>> {
-        once(&mut self.models, name, || registry::open(name))
+        // Of a page, the file itself is gone by the time that more is said of it.
+        let (file, said) = Said::of(name)?;
+        let given = self.models.get(file).filter(|_| !Path::new(file).exists()).cloned();
+        once(&mut self.models, name, || match given {
+            Some(given) => said.apply(Model::clone(&given)),
+            None => registry::open(name),
+        })
     }
 
     /// A text-to-image model by name or folder, opened once.
@@ -134,6 +140,7 @@ impl Session {
             budget,
             grid: Arc::new(grid),
             params: model.weights.values.len(),
+            assumed: model.card.assumed,
         };
         let columns = budget.sizes().columns;
         let options = preview(seed, budget);

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::{
     Model, Task, checkpoint,
     latent::{
-        self, LatentModel,
+        self, LatentModel, LatentNetwork,
         folder::{self, Files},
     },
     said::Said,
@@ -175,10 +175,7 @@ pub fn open_latent(name: &str) -> Result<LatentModel> {
     #[cfg_attr(target_arch = "wasm32", allow(unused_mut))]
     let mut model = match shipped(file) {
         Some(shipped) => shipped.open_latent()?,
-        None => match pipeline(file) {
-            Some(folder) => latent::open(&folder.to_string_lossy())?,
-            None => latent::open(file)?,
-        },
+        None => folder::read(&*latent_files(file)?, crate::platform::free_memory())?,
     };
     #[cfg(not(target_arch = "wasm32"))]
     if let Some(unet) = &said.unet {
@@ -189,6 +186,26 @@ pub fn open_latent(name: &str) -> Result<LatentModel> {
         return Err(Error::file(unet, "a page cannot read files by name"));
     }
     Ok(model)
+}
+
+/// The networks of a text-to-image model, without its weights.
+///
+/// # Errors
+/// As [`open_latent`], as far as that is known before the weights are read.
+pub fn latent_network(name: &str) -> Result<LatentNetwork> {
+    let (file, _) = Said::of(name)?;
+    match shipped(file) {
+        Some(shipped) => folder::network(&Assets(shipped), None),
+        None => folder::network(&*latent_files(file)?, crate::platform::free_memory()),
+    }
+}
+
+/// The files of a model's folder, or of the one in a run's.
+fn latent_files(file: &str) -> Result<Box<dyn Files>> {
+    match pipeline(file) {
+        Some(folder) => latent::files(&folder.to_string_lossy()),
+        None => latent::files(file),
+    }
 }
 
 /// Whether a name is that of a model on this machine, and of none that comes with the program.

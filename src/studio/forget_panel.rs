@@ -9,6 +9,7 @@ use egui::{
 
 use super::{
     app::Studio,
+    assumed::assumed_ui,
     items,
     knobs::knobs_ui,
     prompt,
@@ -49,6 +50,7 @@ fn content_ui(studio: &mut Studio, ui: &mut Ui) {
     studio.tour.mark(Spot::Forget, button.response.rect);
     let appears = studio.draft.appears(studio.state.task);
     ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
+        assumed_ui(&mut studio.state, ui);
         ui.heading("What to forget");
         what_ui(studio, ui, appears);
         ui.add_space(8.0);
@@ -79,36 +81,17 @@ fn notes_ui(state: &State, ui: &mut Ui) {
 fn what_ui(studio: &mut Studio, ui: &mut Ui, appears: bool) {
     let task = studio.state.task;
     let opened = studio.state.session().opened.clone();
-    if opened.is_none() && task != Task::TextToImage {
-        // Of a shipped model they are known before it is open, and nothing moves when it is.
-        let shipped = registry::shipped(&studio.state.session().model);
-        match shipped.and_then(|shipped| sets::find(shipped.data)) {
-            // What is picked by then is scored when the model is there.
-            Some(set) => chips_ui(set.classes, ui, |ui, class, size| {
-                let what = &mut studio.state.session_mut().request.what;
-                let on = *what == Some(Choice::Class(class));
-                if chip_ui(ui, set.classes[class], None, on, size, true).clicked() {
-                    *what = Some(Choice::Class(class));
-                }
-            }),
-            None => drop(ui.weak("The classes appear once the model is open")),
-        }
-        if task == Task::Classify {
-            ui.add_enabled_ui(false, |ui| parts_ui(studio, ui));
-        }
-        return;
-    }
     if let Some(opened) = &opened {
         earlier_ui(&mut studio.state, opened, ui);
     }
-    let picks = ui.scope(|ui| match (task, &opened) {
-        (Task::TextToImage, opened) => prompt::prompt_ui(studio, ui, opened.as_ref(), appears),
-        (_, Some(opened)) => classes_ui(studio, ui, opened),
-        (_, None) => {}
+    let seen = studio.state.session().seen().cloned();
+    let picks = ui.scope(|ui| match task {
+        Task::TextToImage => prompt::prompt_ui(studio, ui, seen.as_ref(), appears),
+        _ => classes_ui(studio, ui, seen.as_ref()),
     });
     studio.tour.mark(Spot::Pick, picks.response.rect);
     if task == Task::Classify {
-        parts_ui(studio, ui);
+        ui.add_enabled_ui(opened.is_some(), |ui| parts_ui(studio, ui));
     }
 }
 
@@ -151,15 +134,26 @@ fn earlier_ui(state: &mut State, opened: &Opened, ui: &mut Ui) {
     });
 }
 
-fn classes_ui(studio: &mut Studio, ui: &mut Ui, opened: &Arc<Opened>) {
-    let picked = studio.state.session().request.what.clone();
+/// A chip a class. Of a shipped model they are known before it is open, and nothing moves when it is.
+fn classes_ui(studio: &mut Studio, ui: &mut Ui, seen: Option<&Arc<Opened>>) {
+    let session = studio.state.session();
+    let picked = session.request.what.clone();
+    let set = registry::shipped(&session.model).and_then(|shipped| sets::find(shipped.data));
+    let names: Vec<String> = match (seen, set) {
+        (Some(seen), _) => seen.classes.clone(),
+        (None, Some(set)) => set.classes.iter().map(|name| name.to_string()).collect(),
+        (None, None) => return drop(ui.weak("The classes appear once the model is open")),
+    };
     let free = !studio.state.held();
-    let texture = studio.comparison.sheet(Pane::Before).texture(ui.ctx(), &opened.grid);
-    chips_ui(&opened.classes, ui, |ui, class, size| {
-        let row = opened.grid.rows.iter().position(|r| *r == Some(class));
-        let picture = row.map(|row| (texture, tile::uv(&opened.grid, row, 0)));
+    let sheet = studio.comparison.sheet(Pane::Before);
+    let grid = seen.map(|seen| (sheet.texture(ui.ctx(), &seen.grid), seen.grid.clone()));
+    chips_ui(&names, ui, |ui, class, size| {
+        let picture = grid.as_ref().and_then(|(texture, grid)| {
+            let row = grid.rows.iter().position(|r| *r == Some(class))?;
+            Some((*texture, tile::uv(grid, row, 0)))
+        });
         let on = picked == Some(Choice::Class(class));
-        if chip_ui(ui, &opened.classes[class], picture, on, size, free).clicked() {
+        if chip_ui(ui, &names[class], picture, on, size, free).clicked() {
             studio.state.pick(Choice::Class(class));
         }
     });

@@ -42,7 +42,7 @@ impl Letters {
         self.found = Some(hear);
     }
 
-    /// A page cannot reach the system's typefaces.
+    /// On a page the browser draws the letters that the window's typeface lacks (eframe's canvas glyphs).
     #[cfg(target_arch = "wasm32")]
     pub fn show(&mut self, _: &State, _: &Draft, _: &Context) {
         self.seen.clear();

@@ -4,6 +4,7 @@
 //! [`state`] is the part without egui: what is open, what was picked, what runs.
 
 mod app;
+mod assumed;
 mod attempt;
 mod chart;
 mod compare;
@@ -25,6 +26,7 @@ mod matrix;
 mod narrow;
 mod panes;
 mod prompt;
+pub mod recorded;
 mod request;
 mod saliency_panel;
 mod salient;

@@ -5,6 +5,7 @@ use std::{ops::Range, sync::Arc};
 use super::{
     attempt::Attempt,
     history::History,
+    recorded,
     request::{Choice, Request},
     salient::Saliency,
     words,
@@ -154,7 +155,7 @@ impl Session {
     pub fn seen(&self) -> Option<&Arc<Opened>> {
         // First pictures may be left of an opening that was stopped.
         let rough = self.rough.as_ref().filter(|rough| rough.name == self.model);
-        self.opened.as_ref().or(rough)
+        self.opened.as_ref().or(rough).or_else(|| recorded::of(&self.model))
     }
 
     pub fn attempt(&self, arm: Arm) -> Option<&Attempt> {

@@ -2,8 +2,8 @@
 
     /usr/bin/python3 tests/peers/check_export.py target/release/salun   # needs dataset-fashion-mnist
 
-exports the shipped classifier as .pth and .safetensors, loads each into the network of models.py
-(with the official code's `normalize` buffers), and holds its test accuracy against the model card.
+exports the shipped classifier as .pth and .safetensors, loads each as load_export.py does, and
+holds its test accuracy against the model card.
 """
 
 import gzip
@@ -17,39 +17,16 @@ sys.dont_write_bytecode = True
 
 import numpy as np
 import torch
-from torch import nn
 
-from models import ResNet18
+from load_export import load
 
 ROOT = Path(__file__).resolve().parents[2]
 # As the Debian package dataset-fashion-mnist has the official files.
 DATA = Path("/usr/share/datasets/fashion-mnist")
 
 
-class Official(ResNet18):
-    """With the official code's first layer, whose buffers are in the state dictionary."""
-
-    def __init__(self, **config):
-        super().__init__(**config)
-        self.normalize = nn.Module()
-        for name in ("mean", "std"):
-            self.normalize.register_buffer(name, torch.full((config["channels"],), -1.0))
-
-    def forward(self, x):
-        self.mean, self.std = self.normalize.mean.tolist(), self.normalize.std.tolist()
-        return super().forward(x)
-
-
 def idx(name, header):
     return np.frombuffer(gzip.open(DATA / name).read(), np.uint8, offset=header)
-
-
-def load(path):
-    if path.suffix == ".pth":
-        return torch.load(path)
-    from safetensors.torch import load_file
-
-    return load_file(path)
 
 
 def main():
@@ -57,15 +34,13 @@ def main():
     x = torch.from_numpy(idx("t10k-images-idx3-ubyte.gz", 16).copy()).reshape(-1, 1, 28, 28) / 255
     y = torch.from_numpy(idx("t10k-labels-idx1-ubyte.gz", 8).copy()).long()
     card = json.loads((ROOT / "assets/models/fashion-classifier.json").read_text())
-    width, expected = card["architecture"]["width"], card["metrics"]["TA"]
+    expected = card["metrics"]["TA"]
     with tempfile.TemporaryDirectory() as folder:
         for name in ("model.pth", "model.safetensors"):
             path = Path(folder) / name
             subprocess.run([salun, "export", "--model", "fashion-classifier", "--out", path, "--quiet"],
                            check=True, stdout=subprocess.DEVNULL)
-            model = Official(width=width, channels=1, classes=10, mean=0.0, std=1.0)
-            model.load_state_dict(load(path), strict=True)
-            model.eval()
+            model, _ = load(path)
             with torch.no_grad():
                 seen = torch.cat([model(part).argmax(1) for part in x.split(500)])
             accuracy = 100.0 * (seen == y).double().mean().item()

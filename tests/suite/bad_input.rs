@@ -1,6 +1,6 @@
 //! Wrong requests and broken files end in one line, the right status, and no output at all.
 
-use std::fs;
+use std::{fs, path::Path};
 
 use crate::binary::{Ran, Scratch, bytes};
 use safetensors::{Dtype, SafeTensors};
@@ -332,6 +332,25 @@ fn a_text_to_image_model_of_another_size_than_the_corpus() {
     let ran = Ran::of(scratch.salun(&arguments).output().unwrap());
     check(&ran, &line, "16 x 16 in 3 channels; those of the corpus are 64 x 64");
     assert!(scratch.names().is_empty());
+    // That is said before its weights are read, which may take a minute.
+    copy(Path::new(model), &scratch.path("bare"));
+    fs::remove_file(scratch.path("bare/vae/diffusion_pytorch_model.safetensors")).unwrap();
+    let line = "unlearn --model bare --data emoji --out run --forget";
+    let arguments = line.split(' ').chain(["prompt:a cat"]).collect::<Vec<_>>();
+    let ran = Ran::of(scratch.salun(&arguments).output().unwrap());
+    check(&ran, line, "16 x 16 in 3 channels; those of the corpus are 64 x 64");
+}
+
+/// Copies a folder.
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir(to).unwrap();
+    for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
+        let to = to.join(entry.file_name());
+        match entry.path().is_dir() {
+            true => copy(&entry.path(), &to),
+            false => drop(fs::copy(entry.path(), to).unwrap()),
+        }
+    }
 }
 
 #[test]

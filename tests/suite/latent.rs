@@ -329,8 +329,12 @@ fn a_folder_that_does_not_fit_is_refused_with_the_file_and_the_tensor() {
         let error = folder::read(&files, None).unwrap_err().to_string();
         assert!(error.contains(part) && !error.contains('\n'), "{part}: {error}");
     }
-    let error = folder::read(&whole(), Some(1000)).unwrap_err().to_string();
+    // What a model needs is known before its weights are read.
+    let weights = ["unet", "vae"].map(|part| format!("{part}/diffusion_pytorch_model.safetensors"));
+    let bare = weights.iter().fold(whole(), |files, name| files.without(name));
+    let error = folder::read(&bare, Some(1000)).unwrap_err().to_string();
     assert!(error.contains("too large for this device"), "{error}");
+    assert!(folder::network(&bare, None).is_ok());
 }
 
 #[test]

@@ -4,13 +4,19 @@ use std::time::{Duration, Instant};
 
 use egui_kittest::{Harness, kittest::Queryable};
 use salun_studio::{
-    engine::Engine,
+    engine::{
+        Engine,
+        job::{Job, Outcome},
+    },
     error::Error,
     gpu::device::{self, DeviceChoice},
+    models::{Task, registry},
     run::budget::Budget,
-    studio::{Parcel, Studio},
+    studio::{Parcel, Studio, recorded},
     unlearn::registry::METHODS,
 };
+
+use crate::common::Client;
 
 /// Runs the window until a widget with this label is there; the engine works meanwhile.
 fn until(window: &mut Harness<Studio>, label: &str) {
@@ -40,6 +46,29 @@ fn window() -> Harness<'static, Studio> {
         .build_ui_state(|ui, studio: &mut Studio| studio.show(ui), studio);
     window.step();
     window
+}
+
+#[test]
+fn the_recorded_pictures_are_those_that_the_models_show() {
+    let mut client = Client::new(DeviceChoice::Cpu);
+    for task in Task::ALL {
+        let model = registry::first(task).to_string();
+        let job = Job::Open { model: model.clone(), seed: 1, budget: Budget::Quick };
+        let Outcome::Opened(shown) = client.run(job) else { unreachable!() };
+        if std::env::var_os("SALUN_RECORD").is_some() {
+            let file = format!("assets/recorded/{model}.opened");
+            std::fs::write(file, recorded::pack(&shown).unwrap()).unwrap();
+            continue;
+        }
+        let recorded = recorded::of(&model).unwrap_or_else(|| panic!("{model} is recorded"));
+        assert_eq!((&recorded.classes, recorded.params), (&shown.classes, shown.params));
+        assert_eq!(recorded.grid.rows, shown.grid.rows);
+        // Sums, and with them pixels, differ a little between processors.
+        let apart =
+            recorded.grid.pixels.iter().zip(&shown.grid.pixels).map(|(a, b)| a.abs_diff(*b));
+        let mean = apart.map(f64::from).sum::<f64>() / shown.grid.pixels.len() as f64;
+        assert!(mean < 1.0, "{model}: {mean} levels of 255");
+    }
 }
 
 #[test]

@@ -207,6 +207,7 @@ impl Session {
             budget,
             grid: Arc::new(grid),
             params: model.unet.values.len(),
+            assumed: Default::default(),
         };
         let steps = [ROUGH, options.steps];
         for steps in steps.into_iter().skip(usize::from(!first || options.steps <= 2 * ROUGH)) {

@@ -187,6 +187,8 @@ impl Session {
                          forgotten; name a concept, a style or both: a cat, mono style, a 3d pizza";
             return Err(Error::argument("forget set", &recipe.forget, right));
         }
+        // Weights may take a minute to be read.
+        registry::latent_network(&recipe.model)?.takes(emoji.index.side)?;
         let model = self.latent(&recipe.model)?;
         if let Some(earlier) = model.card.as_ref().and_then(|card| card.unlearned.first()) {
             return Err(Error::Request(format!(
@@ -196,7 +198,6 @@ impl Session {
                 forget::brief(earlier)
             )));
         }
-        model.network.takes(emoji.index.side)?;
         let known = model.known(emoji.index.concepts.len());
         let target = Target::parse(&recipe.forget, &redirect, &emoji, known)?;
         let judge = self.emoji_judge(&recipe.model)?;

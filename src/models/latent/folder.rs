@@ -28,6 +28,7 @@ use crate::{
         torch,
         weights::{HostWeights, WeightLayout},
     },
+    platform::gib,
 };
 
 /// The files of a folder: natively a folder on disk, or the program's own assets.
@@ -78,34 +79,11 @@ const MOST: u64 = 64 << 30;
 /// Reads a pipeline. `room` is the memory that is free, where that is known.
 ///
 /// # Errors
-/// The folder is not a text-to-image pipeline, a file is missing or damaged, a tensor does not
-/// fit, or the model needs more memory than there is; the file and the tensor are named.
+/// Those of [`network`]; a file of weights is missing or damaged, or a tensor does not fit; the file and the
+/// tensor are named.
 pub fn read(files: &dyn Files, room: Option<u64>) -> Result<LatentModel> {
-    let Some(index) = files.read("model_index.json")? else {
-        let reason = "is not a diffusers model: it has no model_index.json";
-        return Err(Error::file(files.path(), reason));
-    };
-    let index: Value = parse(files, "model_index.json", &index)?;
-    let class = index.get("_class_name").and_then(Value::as_str).unwrap_or("nothing");
-    if class != "StableDiffusionPipeline" {
-        let reason = format!("is a {class}; only a StableDiffusionPipeline is supported");
-        return Err(Error::file(files.path().join("model_index.json"), reason));
-    }
-    let network = Arc::new(network(files)?);
+    let network = Arc::new(network(files, room)?);
     let layouts = [&network.text_layout, &network.unet_layout, &network.vae_layout];
-    // In main memory and on the device, and a picture while it is drawn.
-    let need = 8 * layouts.iter().map(|l| l.n() as u64).sum::<u64>() + network.drawing();
-    if need > room.unwrap_or(MOST) {
-        let gib = |bytes: u64| bytes as f64 / (1u64 << 30) as f64;
-        return Err(Error::file(
-            files.path(),
-            format!(
-                "is too large for this device: it needs {:.1} GiB, {:.1} GiB are there",
-                gib(need),
-                gib(room.unwrap_or(MOST))
-            ),
-        ));
-    }
     let mut parts = WEIGHTS
         .iter()
         .zip(layouts)
@@ -118,6 +96,39 @@ pub fn read(files: &dyn Files, room: Option<u64>) -> Result<LatentModel> {
     };
     drop(parts);
     Ok(LatentModel { network, text, unet, vae, card })
+}
+
+/// The networks of a pipeline by its configs: what it takes, makes and needs, before its weights are read.
+///
+/// # Errors
+/// The folder is not a text-to-image pipeline, a config is missing, damaged or not supported, or the model
+/// needs more memory than there is.
+pub fn network(files: &dyn Files, room: Option<u64>) -> Result<LatentNetwork> {
+    let Some(index) = files.read("model_index.json")? else {
+        let reason = "is not a diffusers model: it has no model_index.json";
+        return Err(Error::file(files.path(), reason));
+    };
+    let index: Value = parse(files, "model_index.json", &index)?;
+    let class = index.get("_class_name").and_then(Value::as_str).unwrap_or("nothing");
+    if class != "StableDiffusionPipeline" {
+        let reason = format!("is a {class}; only a StableDiffusionPipeline is supported");
+        return Err(Error::file(files.path().join("model_index.json"), reason));
+    }
+    let network = configured(files)?;
+    let layouts = [&network.text_layout, &network.unet_layout, &network.vae_layout];
+    // In main memory and on the device, and a picture while it is drawn.
+    let need = 8 * layouts.iter().map(|l| l.n() as u64).sum::<u64>() + network.drawing();
+    if need > room.unwrap_or(MOST) {
+        return Err(Error::file(
+            files.path(),
+            format!(
+                "is too large for this device: it needs {:.1} GiB, {:.1} GiB are there",
+                gib(need),
+                gib(room.unwrap_or(MOST))
+            ),
+        ));
+    }
+    Ok(network)
 }
 
 fn parse<T: DeserializeOwned>(files: &dyn Files, name: &str, bytes: &[u8]) -> Result<T> {
@@ -142,7 +153,8 @@ fn needed(files: &dyn Files, name: &str) -> Result<Vec<u8>> {
     files.read(name)?.ok_or_else(|| Error::file(files.path().join(name), "is missing"))
 }
 
-fn network(files: &dyn Files) -> Result<LatentNetwork> {
+/// The networks that the configs describe.
+fn configured(files: &dyn Files) -> Result<LatentNetwork> {
     let wrong = |name: &str, fault: Option<String>| match fault {
         Some(reason) => Err(Error::file(files.path().join(name), reason)),
         None => Ok(()),

@@ -182,11 +182,11 @@ pub struct LatentCard {
     pub version: String,
 }
 
-/// Opens a diffusers folder.
+/// The files of a diffusers folder.
 ///
 /// # Errors
-/// There is no such folder, or it is not a text-to-image model that fits this machine.
-pub fn open(name: &str) -> Result<LatentModel> {
+/// There is no such folder, or a page is asked for it.
+pub fn files(name: &str) -> Result<Box<dyn folder::Files>> {
     #[cfg(target_arch = "wasm32")]
     return Err(Error::file(name, "is a folder on a disk, which a page cannot open"));
     #[cfg(not(target_arch = "wasm32"))]
@@ -194,7 +194,7 @@ pub fn open(name: &str) -> Result<LatentModel> {
 }
 
 #[cfg(not(target_arch = "wasm32"))]
-fn on_disk(name: &str) -> Result<LatentModel> {
+fn on_disk(name: &str) -> Result<Box<dyn folder::Files>> {
     let path = std::path::Path::new(name);
     if path.is_file() {
         // What it is instead, in the words that every command has for it.
@@ -208,5 +208,5 @@ fn on_disk(name: &str) -> Result<LatentModel> {
         let reason = "is not a folder; a text-to-image model is a diffusers folder";
         return Err(Error::file(path, reason));
     }
-    folder::read(&folder::OnDisk(path.into()), crate::platform::free_memory())
+    Ok(Box::new(folder::OnDisk(path.into())))
 }

@@ -100,11 +100,16 @@ impl State {
         }
     }
 
-    /// Picks what to forget and scores the weights for it.
+    /// Picks what to forget and scores the weights for it, once the model is open.
     pub fn pick(&mut self, what: Choice) {
         let session = self.session();
+        if session.opened.is_none() {
+            // Not what a link wanted.
+            self.session_mut().wanted = None;
+            return self.aim(what);
+        }
         let same = session.request.what.as_ref() == Some(&what) && session.scored();
-        if !same && !self.held() && session.opened.is_some() {
+        if !same && !self.held() {
             self.aim(what);
             self.rank();
         }
@@ -350,16 +355,10 @@ impl State {
         self.begin(Kind::Attack(arm, kind), Job::Attack { model, recipe, attacks });
     }
 
-    /// Asks to forget a prompt; an empty one takes the request back. Of a model that is being opened
-    /// it is asked once that is done.
+    /// Asks to forget a prompt; an empty one takes the request back.
     pub fn ask(&mut self, prompt: &str) {
         let text = kept(prompt);
         if !text.is_empty() {
-            if self.session().opened.is_none() {
-                // Not what a link wanted.
-                self.session_mut().wanted = None;
-                return self.aim(Choice::Prompt(text));
-            }
             self.pick(Choice::Prompt(text));
         } else if !self.held() && self.session().request.what.is_some() {
             if !self.opening() {

@@ -345,6 +345,7 @@ pub fn opened(model: &str) -> Opened {
         budget: Budget::Quick,
         grid: Arc::new(grid(0)),
         params: layout().n(),
+        assumed: Default::default(),
     }
 }
 

@@ -1,12 +1,12 @@
 //! What a person sees and presses.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, sync::Arc};
 
 use egui_kittest::{Harness, kittest::Queryable};
 use salun_studio::{
-    engine::job::{Event, Job},
+    engine::job::{Event, Job, Opened, Outcome},
     error::Error,
-    models::Task,
+    models::{Task, card::Assumed},
     monitor::Progress,
     saliency::overlap::By,
     studio::{Arm, Choice, Studio, View},
@@ -14,7 +14,7 @@ use salun_studio::{
 
 use crate::{
     binary::Scratch,
-    studio::played::{Played, SNEAKER, tried, window},
+    studio::played::{Played, SNEAKER, opened, tried, window},
 };
 
 #[test]
@@ -229,6 +229,43 @@ fn a_file_is_opened_by_its_path() {
     window.run_ok();
     assert!(matches!(played.asked().1, Job::Open { model, .. } if model == path));
     assert!(window.query_by_label("Open a weights file").is_none());
+}
+
+#[test]
+fn what_a_file_does_not_say_can_be_said_in_the_window() {
+    let (mut window, played) = window([1280.0, 1000.0], egui::Theme::Dark);
+    played.answer();
+    window.run();
+    assert!(window.query_by_label("Pixels").is_none(), "a shipped model says it");
+    window.state_mut().state.import("own.pth".into(), None);
+    let assumed = Assumed { classes: true, normalisation: true };
+    let open = |model: &str| {
+        let opened = Opened { name: model.into(), assumed, ..opened("fashion-classifier") };
+        Outcome::Opened(Arc::new(opened))
+    };
+    let (id, _) = played.asked();
+    played.tell(Event::Done { id, outcome: open("own.pth") });
+    window.run();
+    window.get_by_value("As the data are").click();
+    window.run();
+    window.get_by_label("From 0 to 1").click();
+    window.run();
+    let unit = "own.pth?normalize=unit";
+    let (id, job) = played.asked();
+    assert!(matches!(job, Job::Open { model, .. } if model == unit));
+    played.tell(Event::Done { id, outcome: open(unit) });
+    window.run();
+    let field = window.get_by_role(egui::accesskit::Role::TextInput);
+    field.focus();
+    window.run();
+    window.key_press_modifiers(egui::Modifiers::COMMAND, egui::Key::A);
+    window.event(egui::Event::Text("a,b,c,d,e,f,g,h,i,j".into()));
+    window.run();
+    window.key_press(egui::Key::Enter);
+    window.run();
+    let named = "own.pth?classes=a%2Cb%2Cc%2Cd%2Ce%2Cf%2Cg%2Ch%2Ci%2Cj&normalize=unit";
+    let Job::Open { model, .. } = played.asked().1 else { panic!("{:?}", played.asked().1) };
+    assert_eq!(model, named, "{:?}", window.state().state.error);
 }
 
 #[test]

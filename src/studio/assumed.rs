@@ -1,0 +1,95 @@
+//! What a weights file does not say of itself, and a person may: how pixels are normalised, what the classes
+//! are called.
+
+use egui::{ComboBox, TextEdit, Ui};
+
+use super::{
+    forget_panel::field_ui,
+    state::{State, WAIT},
+};
+use crate::{
+    data,
+    models::said::{self, Normalise, Said},
+};
+
+/// Draws the two fields, where something had to be assumed or was said.
+pub fn assumed_ui(state: &mut State, ui: &mut Ui) {
+    let session = state.session();
+    let Some(opened) = session.opened.clone().filter(|opened| opened.after.is_empty()) else {
+        return;
+    };
+    let Ok((file, said)) = Said::of(&opened.name) else { return };
+    let normalise = opened.assumed.normalisation || said.normalize.is_some();
+    let classes = opened.assumed.classes || said.classes.is_some();
+    if !normalise && !classes {
+        return;
+    }
+    ui.heading("What the file does not say");
+    let mut fresh = said.clone();
+    ui.add_enabled_ui(!state.held(), |ui| {
+        if normalise {
+            field_ui(ui, "Pixels", |ui| pixels_ui(&mut fresh.normalize, ui));
+        }
+        if classes {
+            field_ui(ui, "Classes", |ui| {
+                match classes_ui(&opened.classes, &opened.name, &mut fresh, ui) {
+                    Ok(()) => {}
+                    Err(error) => state.error = Some(error.to_string()),
+                }
+            });
+        }
+    });
+    ui.add_space(8.0);
+    if fresh != said {
+        state.import(fresh.behind(file), None);
+    }
+}
+
+/// How pixels are normalised.
+fn pixels_ui(normalize: &mut Option<Normalise>, ui: &mut Ui) {
+    let own = "As the data are";
+    let title = |how: &Normalise| match how {
+        Normalise::Unit => "From 0 to 1".to_string(),
+        Normalise::Imagenet => "As ImageNet".into(),
+        other => other.to_string(),
+    };
+    let sets = data::NAMES.iter().filter_map(|name| name.parse().ok());
+    let known = [Normalise::Unit, Normalise::Imagenet].into_iter().chain(sets);
+    ComboBox::from_id_salt("pixels")
+        .width(ui.available_width())
+        .selected_text(normalize.as_ref().map_or(own.into(), title))
+        .truncate()
+        .show_ui(ui, |ui| {
+            ui.selectable_value(normalize, None, own);
+            for how in known {
+                let text = title(&how);
+                ui.selectable_value(normalize, Some(how), text);
+            }
+        })
+        .response
+        .on_hover_text("The file does not say how its pixels were normalised (--normalize)")
+        .on_disabled_hover_text(WAIT);
+}
+
+/// The classes' names in their order, with commas between; taken over once the field is left.
+fn classes_ui(
+    now: &[String],
+    model: &str,
+    fresh: &mut Said,
+    ui: &mut Ui,
+) -> crate::error::Result<()> {
+    let id = ui.make_persistent_id(("classes of", model));
+    let mut text = ui.data_mut(|d| d.get_temp(id)).unwrap_or_else(|| now.join(","));
+    let field = TextEdit::singleline(&mut text).desired_width(ui.available_width());
+    let response = ui
+        .add(field)
+        .on_hover_text("The file does not say what its classes are; names with commas (--classes)")
+        .on_disabled_hover_text(WAIT);
+    let left = response.lost_focus();
+    let given = text.clone();
+    ui.data_mut(|d| d.insert_temp(id, text));
+    if left && given != now.join(",") {
+        fresh.classes = Some(said::list(&given)?);
+    }
+    Ok(())
+}
