@@ -16,6 +16,7 @@ mod mia;
 mod outputs;
 mod own_models;
 mod parity;
+mod pins;
 mod prompts;
 mod requests;
 mod saliency;
