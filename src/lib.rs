@@ -7,15 +7,19 @@
 pub mod assets;
 pub mod data;
 pub mod diffusion;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod disk;
 pub mod engine;
 pub mod error;
 pub mod eval;
 pub mod gpu;
 pub mod models;
 pub mod monitor;
+pub mod pickle;
 mod platform;
 pub mod run;
 pub mod saliency;
+pub mod sampling;
 pub mod studio;
 pub mod table;
 pub mod train;
@@ -23,5 +27,6 @@ pub mod unlearn;
 #[cfg(target_arch = "wasm32")]
 pub mod web;
 pub mod wire;
+pub mod words;
 #[cfg(target_arch = "wasm32")]
 pub mod worker;

@@ -10,9 +10,8 @@ use salun_studio::{
         registry::SHIPPED,
         said::{self, Normalise, Said},
     },
-    run::recipe::Budget,
-    saliency::estimator::Estimator,
     unlearn::registry::METHODS,
+    words::{budget::Budget, estimator::Estimator},
 };
 
 /// Arguments of every command.
@@ -198,7 +197,7 @@ pub fn above_zero(argument: &'static str) -> impl Fn(&str) -> Result<f64> + Clon
 pub fn mask(given: &str) -> Result<Masked> {
     match Estimator::find(given) {
         Ok(estimator) => Ok(Masked { estimator, file: None }),
-        Err(_) if salun_studio::run::files::expanded(given).is_file() => {
+        Err(_) if salun_studio::disk::files::expanded(given).is_file() => {
             Ok(Masked { estimator: Estimator::Given, file: Some(given.into()) })
         }
         Err(error) => Err(error),

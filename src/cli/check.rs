@@ -7,8 +7,8 @@ use salun_studio::{
     engine::check::{self, Found, Off, Part},
     error::{Error, Result},
     gpu::device::{self, Compute, DeviceInfo, DeviceKind},
-    models::Task,
     monitor::{Monitor, Switches},
+    words::task::Task,
 };
 use serde::Serialize;
 

@@ -4,14 +4,16 @@ use std::path::PathBuf;
 
 use salun_studio::{
     data,
+    disk::output::{Kind, Output},
     engine::job::Job,
     error::Result,
-    models::{Task, registry},
-    run::{
-        bundle,
-        output::{Kind, Output},
-        recipe::{Budget, Recipe},
+    models::registry,
+    run::bundle,
+    words::{
+        budget::Budget,
+        recipe::Recipe,
         report::{Metrics, Report},
+        task::Task,
     },
 };
 use serde::Serialize;

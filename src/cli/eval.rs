@@ -7,17 +7,21 @@ use std::{
 };
 
 use salun_studio::{
+    disk::output::{Beside, Kind, Made, Output},
     engine::job::Job,
     error::{Error, Result},
     eval::verdict::{Evidence, verdict},
-    models::{AnyModel, Model, Task, card::Card},
+    models::{AnyModel, Model, card::Card},
     run::{
-        attack::AttackKind,
-        bundle, fingerprint,
+        bundle,
         folder::{self, Saved},
-        output::{Beside, Kind, Made, Output},
+    },
+    words::{
+        attack::AttackKind,
+        files, fingerprint,
         recipe::Recipe,
         report::{Gap, Metrics, Report},
+        task::Task,
     },
 };
 use serde_json::json;
@@ -60,8 +64,8 @@ fn prompt(
         return Err(Error::argument("against", other.display(), right));
     }
     let pictures: [(Kind, Beside); 1] =
-        [(Kind::Picture, |out| out.with_file_name(bundle::ATTACKS[1]))];
-    let reserve = || reserve(args, bundle::ATTACKS[0], Kind::Attacks, &pictures, common.force);
+        [(Kind::Picture, |out| out.with_file_name(files::ATTACKS[1]))];
+    let reserve = || reserve(args, files::ATTACKS[0], Kind::Attacks, &pictures, common.force);
     let out = (!args.attack.is_empty()).then(reserve).transpose()?;
     let mut client = Client::open(common)?;
     let (seed, attacks) = (recipe.seed, args.attack.clone());
@@ -113,10 +117,10 @@ pub fn run(args: &Args, common: &Common) -> Result<()> {
     }
     let audits = model.card.architecture.task() == Task::Classify;
     let pictures: [(Kind, Beside); 2] = [
-        (Kind::Picture, |out| out.with_file_name(bundle::AUDIT[1])),
-        (Kind::Picture, |out| out.with_file_name(bundle::AUDIT[2])),
+        (Kind::Picture, |out| out.with_file_name(files::AUDIT[1])),
+        (Kind::Picture, |out| out.with_file_name(files::AUDIT[2])),
     ];
-    let reserve = || reserve(args, bundle::AUDIT[0], Kind::Audit, &pictures, common.force);
+    let reserve = || reserve(args, files::AUDIT[0], Kind::Audit, &pictures, common.force);
     let out = audits.then(reserve).transpose()?;
     let mut client = Client::open(common)?;
     // On the same pictures: what the run's model forgot is not in the retain set.

@@ -3,12 +3,12 @@
 use std::path::PathBuf;
 
 use salun_studio::{
+    disk::output::{Kind, Output},
     error::{Error, Result},
     models::{
         registry,
         torch::export::{self, Format},
     },
-    run::output::{Kind, Output},
 };
 use serde_json::json;
 

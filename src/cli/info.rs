@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use salun_studio::{
     error::Result,
     gpu::device,
-    models::{Task, registry::SHIPPED},
-    saliency::estimator::Estimator,
+    models::registry::SHIPPED,
     train::preset::PRESETS,
     unlearn::{
         knob::{Kind, Knob},
         registry::METHODS,
     },
+    words::{estimator::Estimator, task::Task},
 };
 use serde_json::{Value, json};
 

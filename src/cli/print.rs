@@ -13,7 +13,7 @@ use salun_studio::{
     data::forget::brief,
     error::{Error, Result},
     gpu::device::DeviceInfo,
-    run::{
+    words::{
         attack::AttackReport,
         audit::{Audit, Examination},
         report::{Metrics, Report, Verdict},
@@ -167,7 +167,7 @@ pub fn table(rows: &[Vec<String>]) -> String {
     text.join("\n")
 }
 
-pub use salun_studio::run::grouped;
+pub use salun_studio::words::grouped;
 
 /// `CPU, 2 cores (no GPU found)`.
 pub fn device(info: &DeviceInfo) -> String {

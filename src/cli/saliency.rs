@@ -5,18 +5,12 @@ use std::path::PathBuf;
 
 use salun_studio::{
     data::forget,
+    disk::output::{Beside, Kind, Output},
     engine::job::Job,
     error::{Error, Result},
-    run::{
-        bundle, figures,
-        output::{Beside, Kind, Output},
-        recipe::{Budget, Recipe},
-        report::MaskReport,
-    },
-    saliency::{
-        estimator::Estimator,
-        overlap::{By, Overlap},
-    },
+    run::{bundle, figures},
+    saliency::overlap::{By, Overlap},
+    words::{budget::Budget, estimator::Estimator, recipe::Recipe, report::MaskReport},
 };
 use serde::Serialize;
 

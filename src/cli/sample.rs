@@ -3,14 +3,13 @@
 use std::{path::PathBuf, sync::Arc};
 
 use salun_studio::{
-    diffusion::{sampler::SampleOptions, scheduler::Kind},
+    diffusion::scheduler::Kind,
+    disk::output::{self, Output},
     engine::job::{Grid, Job, PromptRequest},
     error::Result,
     models::registry,
-    run::{
-        bundle, figures,
-        output::{self, Output},
-    },
+    run::{bundle, figures},
+    words::sampling::SampleOptions,
 };
 use serde_json::json;
 

@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use salun_studio::{monitor::Switches, run::output};
+use salun_studio::{disk::output, monitor::Switches};
 
 use super::print;
 

@@ -7,18 +7,21 @@ use std::{
 
 use eframe::egui_wgpu::{WgpuSetup, WgpuSetupExisting};
 use salun_studio::{
+    disk::{
+        files,
+        output::{self, Kind, Made, Output},
+    },
     engine::{Engine, job::Run},
     error::{Error, Result},
     gpu::device,
     models::registry,
     run::{
-        bundle, files, folder,
+        bundle, folder,
         link::Link,
-        output::{self, Kind, Made, Output},
-        recipe::Recipe,
         recovery::{self, Recovery},
     },
     studio::{self, Host, Keeper, Parcel, Studio},
+    words::recipe::Recipe,
 };
 use serde::{Deserialize, Serialize};
 

@@ -9,19 +9,15 @@ use std::{
 
 use salun_studio::{
     data,
+    disk::output,
     engine::job::{Event, Job, TrainRequest},
     error::{Error, Result},
     models::{
-        Model, Task,
+        Model,
         checkpoint::{self, Precision},
         registry,
     },
-    run::{
-        output,
-        recipe::Recipe,
-        report::DeviceReport,
-        state::{self, Asked},
-    },
+    run::state::{self, Asked},
     table::{
         Run, TABLES, Table,
         cell::{Cell, Cells, Numbers, Outcome},
@@ -32,6 +28,7 @@ use salun_studio::{
         summary::{Compared, Summary},
     },
     train::preset::Preset,
+    words::{recipe::Recipe, report::DeviceReport, task::Task},
 };
 
 use super::{

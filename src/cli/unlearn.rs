@@ -4,14 +4,17 @@ use std::path::PathBuf;
 
 use salun_studio::{
     data::{NAMES, forget},
+    disk::{
+        files,
+        output::{Kind, Output},
+    },
     engine::job::Job,
     error::{Error, Result},
     models::registry,
-    run::{
-        bundle, files,
-        link::Link,
-        output::{Kind, Output},
-        recipe::{Budget, Recipe, Redirect},
+    run::{bundle, link::Link},
+    words::{
+        budget::Budget,
+        recipe::{Recipe, Redirect},
     },
 };
 

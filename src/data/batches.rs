@@ -3,7 +3,7 @@
 
 use crate::{
     data::records::{Form, SHAPE},
-    models::torch::pickle::{self, Objects, Value},
+    pickle::{self, Objects, Value},
 };
 
 /// Opcodes of a file: CIFAR-100's 50,000 pictures have two labels and a name each.

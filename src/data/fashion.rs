@@ -102,7 +102,7 @@ fn idx_md5(sizes: &[u32], body: &[u8]) -> String {
     hash.update([0, 0, 8, sizes.len() as u8]);
     sizes.iter().for_each(|n| hash.update(n.to_be_bytes()));
     hash.update(body);
-    crate::run::hex(&hash.finalize())
+    crate::words::hex(&hash.finalize())
 }
 
 /// Pictures of a part, but of the last.

@@ -13,8 +13,9 @@ use super::{
     store::{self, Incoming, Part},
 };
 use crate::{
+    disk::files,
     error::{Error, Result},
-    run::{files, hex},
+    words::hex,
 };
 
 /// The whole of CIFAR-10 as PNG mosaics.

@@ -199,7 +199,7 @@ fn extreme(losses: &[f32], items: &[usize], count: usize, largest: bool) -> Resu
 /// The items that a file lists, by index or by name.
 #[cfg(not(target_arch = "wasm32"))]
 fn read_indices(path: &str, data: &Dataset) -> Result<Vec<usize>> {
-    let path = crate::run::files::expanded(path);
+    let path = crate::disk::files::expanded(path);
     match super::indices::read(&path)? {
         Listed::Indices(items) => Ok(items),
         Listed::Names(names) => data.items(&names).map_err(|reason| Error::file(path, reason)),

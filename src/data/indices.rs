@@ -20,7 +20,7 @@ pub enum Listed {
 /// # Errors
 /// The file cannot be read, or an entry is neither an index nor a name.
 pub fn read(path: &Path) -> Result<Listed> {
-    let bytes = crate::run::files::read(path)?;
+    let bytes = crate::disk::files::read(path)?;
     parse(&bytes).map_err(|reason| Error::file(path, reason))
 }
 

@@ -41,7 +41,7 @@ use unicode_normalization::UnicodeNormalization;
 use crate::{
     assets,
     error::{Error, Result},
-    run::fingerprint::Fingerprint,
+    words::fingerprint::Fingerprint,
 };
 
 /// Pictures of one size with a class each, all in main memory.

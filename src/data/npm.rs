@@ -13,10 +13,7 @@ use std::{
 use sha2::Digest;
 
 use super::fetch::Tick;
-use crate::{
-    error::Error,
-    run::{files, hex},
-};
+use crate::{disk::files, error::Error, words::hex};
 
 /// Largest file that is taken out of a package.
 const MOST: u64 = 64 << 20;

@@ -116,7 +116,7 @@ mod tests {
             assert_eq!(chosen[..6], first);
             chosen.sort_unstable();
             let bytes: Vec<u8> = chosen.iter().flat_map(|i| (*i as i32).to_le_bytes()).collect();
-            assert!(crate::run::hex(&sha2::Sha256::digest(&bytes)).starts_with(sha));
+            assert!(crate::words::hex(&sha2::Sha256::digest(&bytes)).starts_with(sha));
         }
     }
 

@@ -14,11 +14,12 @@ use super::{
     sets::{Origin, Set},
 };
 use crate::{
-    error::{Error, Result},
-    run::{
-        files, hex,
+    disk::{
+        files,
         output::{Kind, Made, Output, SUMS},
     },
+    error::{Error, Result},
+    words::hex,
 };
 
 /// One file of a stored data set.

@@ -1,6 +1,4 @@
-//! Noise schedules, samplers and guidance.
+//! Noise schedules and solvers.
 
-pub mod latent;
-pub mod sampler;
 pub mod schedule;
 pub mod scheduler;

@@ -20,7 +20,7 @@ use crate::{
     },
     models::{Model, weights::Weights},
     monitor::Monitor,
-    run::{
+    words::{
         audit::{Audit, Divergence, LayerSimilarity},
         recipe::Recipe,
     },

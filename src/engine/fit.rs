@@ -10,7 +10,7 @@ use crate::{
     eval::classify::{percent, predict},
     models::{Model, Network, card::Card, registry, said},
     monitor::Monitor,
-    run::{fingerprint, recipe::Recipe},
+    words::{fingerprint, recipe::Recipe},
 };
 
 /// Test pictures that a first look is taken at.

@@ -3,11 +3,12 @@
 use super::{job::Grid, measure::judge_of, session::Session};
 use crate::{
     data::class_index,
-    diffusion::sampler::{SampleOptions, Wanted},
     error::{Error, Result},
     eval::generate::{Judged, make},
     models::{Model, unet::Unet, weights::Weights},
     monitor::Monitor,
+    sampling::sampler::Wanted,
+    words::sampling::SampleOptions,
 };
 
 impl Session {

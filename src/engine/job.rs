@@ -7,12 +7,11 @@ use serde::{Deserialize, Serialize};
 use super::prompt::survey::Survey;
 use crate::{
     data::Pictures,
-    diffusion::{sampler::SampleOptions, scheduler::Kind},
+    diffusion::scheduler::Kind,
     error::Error,
     gpu::device::DeviceInfo,
-    models::{AnyModel, Model, Task, card::Assumed, latent::LatentModel},
+    models::{AnyModel, Model, card::Assumed, latent::LatentModel},
     monitor::Progress,
-    run::{attack::AttackKind, audit::Audit, budget::Budget, recipe::Recipe, report::Metrics},
     saliency::{
         overlap::{By, Overlap},
         ranking::Ranking,
@@ -21,10 +20,14 @@ use crate::{
         latent::{LatentPlan, LatentSnapshot},
         trainer::Snapshot,
     },
+    words::{
+        attack::AttackKind, audit::Audit, budget::Budget, recipe::Recipe, report::Metrics,
+        sampling::SampleOptions, task::Task,
+    },
 };
 
 pub use crate::{
-    run::outcome::{Attack, Grid, LogLine, Run},
+    engine::outcome::{Attack, Grid, LogLine, Run},
     train::request::TrainRequest,
 };
 

@@ -12,16 +12,14 @@ use super::{
 };
 use crate::{
     data::emoji,
-    diffusion::{
-        latent::{Asked, LatentWeights, sample},
-        scheduler::Solver,
-    },
+    diffusion::scheduler::Solver,
     error::{Error, Result},
     models::{
         card::Training,
         latent::{LatentCard, LatentModel},
     },
     monitor::Monitor,
+    sampling::latent::{Asked, LatentWeights, sample},
     train::{
         latent::{LatentTrainer, Stage, StagePlan, preset},
         trainer::finite,

@@ -8,13 +8,12 @@ use super::{
 };
 use crate::{
     data::Pictures,
-    diffusion::sampler::SampleOptions,
     error::{Error, Result},
     eval::{self, frechet, generate::Judge, outputs::Answers},
     models::{Model, Network, weights::Weights},
     monitor::Monitor,
-    run::{budget::Budget, recipe::Recipe, report::Metrics},
     unlearn::work::Local,
+    words::{budget::Budget, recipe::Recipe, report::Metrics, sampling::SampleOptions},
 };
 
 /// A model's metrics, and what a pane shows of it.

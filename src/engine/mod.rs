@@ -13,6 +13,7 @@ pub mod job;
 mod latent;
 mod measure;
 mod models;
+pub mod outcome;
 mod overlap;
 mod prompt;
 mod requests;

@@ -9,17 +9,16 @@ use super::{
 };
 use crate::{
     data,
-    diffusion::sampler::SampleOptions,
     error::{Error, Result},
+    eval::judge,
     models::{
-        Model, Task,
+        Model,
         latent::LatentModel,
         registry::{self, Shipped},
         said::Said,
     },
     monitor::Monitor,
-    run::{budget::Budget, recipe::Recipe},
-    train::latent::judge,
+    words::{budget::Budget, recipe::Recipe, sampling::SampleOptions, task::Task},
 };
 
 /// Steps of the very first pictures.

@@ -5,11 +5,8 @@ use crate::{
     data,
     error::{Error, Result},
     monitor::Monitor,
-    run::recipe::Recipe,
-    saliency::{
-        estimator::Estimator,
-        overlap::{By, Overlap},
-    },
+    saliency::overlap::{By, Overlap},
+    words::{estimator::Estimator, recipe::Recipe},
 };
 
 /// Masks that are compared at the most: each is held in main memory.

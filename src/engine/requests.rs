@@ -22,7 +22,7 @@ use crate::{
         weights::Weights,
     },
     monitor::Monitor,
-    run::{
+    words::{
         budget::Budget,
         recipe::Recipe,
         report::{Metrics, Report},

@@ -19,22 +19,22 @@ use crate::{
         rng,
     },
     error::{Error, Result},
-    eval::{self, examine::Examined, frechet, references::References},
+    eval::{self, examine::Examined, frechet, judge, references::References},
     gpu::device::{Compute, DeviceInfo},
     models::{
-        Model, Task, checkpoint,
+        Model, checkpoint,
         latent::LatentModel,
         registry::{self, Shipped},
     },
     monitor::{Monitor, Switches},
-    run::{fingerprint::Fingerprint, recipe::Recipe, report::Metrics},
     saliency::{
-        estimator::Estimator,
         ranking::Ranking,
         score::{Scoring, rank},
     },
-    train::latent::judge,
     unlearn::{plan::Plan, prompt::items::Items, work::Local},
+    words::{
+        estimator::Estimator, fingerprint::Fingerprint, recipe::Recipe, report::Metrics, task::Task,
+    },
 };
 
 /// Scores that are remembered: half a gibibyte.

@@ -14,7 +14,6 @@ use super::{
 };
 use crate::{
     data::{self, forget::ForgetSet},
-    diffusion::sampler::SampleOptions,
     error::{Error, Result},
     eval::classify::{percent, predict},
     models::{
@@ -27,6 +26,7 @@ use crate::{
         preset::Preset,
         trainer::{TrainPlan, Trainer, finite},
     },
+    words::sampling::SampleOptions,
 };
 
 /// The split that the shipped models share.

@@ -21,26 +21,28 @@ use crate::{
         verdict::{Evidence, Set, verdict},
     },
     models::{
-        AnyModel, Model, Task,
+        AnyModel, Model,
         card::Card,
         weights::{HostWeights, WeightLayout},
     },
     monitor::Monitor,
-    run::{
-        audit::Changed,
-        budget::Budget,
-        recipe::Recipe,
-        report::{
-            EarlierReport, Forgotten, Gap, Metrics, Report, Seconds, TrainingReport, Verdict,
-            VerdictLabel,
-        },
-    },
-    saliency::{Mask, change::Change, estimator::Estimator},
+    saliency::{Mask, change::Change},
     train::{optimizer::LrSchedule, trainer::finite},
     unlearn::{
         plan::Plan,
         registry::{Order, Rate},
         unlearner::Unlearner,
+    },
+    words::{
+        audit::Changed,
+        budget::Budget,
+        estimator::Estimator,
+        recipe::Recipe,
+        report::{
+            EarlierReport, Forgotten, Gap, Metrics, Report, Seconds, TrainingReport, Verdict,
+            VerdictLabel,
+        },
+        task::Task,
     },
 };
 

@@ -5,7 +5,7 @@ use super::{
     outputs::{Answers, Outputs},
     roc::{balanced_accuracy, roc, threshold},
 };
-use crate::run::audit::Attack;
+use crate::words::audit::Attack;
 
 /// A number that is larger for members: name, and its value for an item.
 type Score = (&'static str, fn(&Outputs, usize) -> f64);
@@ -56,7 +56,7 @@ pub fn attacks(answers: &Answers, class: Option<usize>) -> Vec<Attack> {
         let curve = roc(&members, &others)?;
         let at = threshold(&of(&shadow_members), &of(&shadow_others));
         let accuracy = balanced_accuracy(&members, &others, at);
-        Some(Attack::new(name, curve, Some(accuracy), [members.len(), others.len()]))
+        Some(curve.attack(name, Some(accuracy), [members.len(), others.len()]))
     });
     found.collect()
 }

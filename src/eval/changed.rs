@@ -1,7 +1,7 @@
 //! The test pictures whose answers changed most.
 
 use super::outputs::Outputs;
-use crate::run::audit::Changed;
+use crate::words::audit::Changed;
 
 /// The `most` most changed pictures of the forgotten class and as many of the others, each list by
 /// falling distance (ties in dataset order), the others first.

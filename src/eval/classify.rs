@@ -15,8 +15,8 @@ use crate::{
         weights::{Weights, read},
     },
     monitor::Monitor,
-    run::{budget::Budget, report::Metrics},
     train::losses::{Augment, pictures},
+    words::{budget::Budget, report::Metrics},
 };
 
 /// Pictures in one forward pass.

@@ -5,8 +5,8 @@ use burn::tensor::{Device, Tensor};
 use super::classify::top;
 use crate::{
     data::emoji::{Emoji, Pair},
-    diffusion::sampler::tensor4,
     error::{Error, Result},
+    gpu::tensor4,
     models::{
         Model,
         classifier::Classifier,

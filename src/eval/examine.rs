@@ -21,11 +21,11 @@ use crate::{
         weights::{Weights, read},
     },
     monitor::Monitor,
-    run::{
+    train::losses::{Augment, pictures},
+    words::{
         audit::{Examination, ProbeReport},
         budget::AuditSizes,
     },
-    train::losses::{Augment, pictures},
 };
 
 /// Pictures in one forward pass.

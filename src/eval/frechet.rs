@@ -6,15 +6,15 @@ use burn::tensor::Device;
 use super::generate::Judge;
 use crate::{
     data::{Dataset, Pictures, rng},
-    diffusion::sampler::tensor4,
     error::Result,
+    gpu::tensor4,
     models::{
         layers::{Mode, Pass},
         weights::read,
     },
     monitor::Monitor,
-    run::report::Frechet,
     train::losses::{Augment, pictures},
+    words::report::Frechet,
 };
 
 /// Pictures in one forward pass.

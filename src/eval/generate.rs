@@ -6,11 +6,9 @@ use burn::tensor::Device;
 use super::classify::percent;
 use crate::{
     data::forget::ForgetSet,
-    diffusion::{
-        sampler::{SampleOptions, Wanted, sample, tensor4},
-        schedule::Schedule,
-    },
+    diffusion::schedule::Schedule,
     error::{Error, Result},
+    gpu::tensor4,
     models::{
         classifier::Classifier,
         layers::{Mode, Pass},
@@ -18,7 +16,8 @@ use crate::{
         weights::{Weights, read},
     },
     monitor::Monitor,
-    run::{budget::Budget, report::Metrics},
+    sampling::sampler::{Wanted, sample},
+    words::{budget::Budget, report::Metrics, sampling::SampleOptions},
 };
 
 /// Pictures sampled together.

@@ -8,6 +8,7 @@ pub mod emoji;
 pub mod examine;
 pub mod frechet;
 pub mod generate;
+pub mod judge;
 mod linear;
 pub mod mia;
 pub mod outputs;

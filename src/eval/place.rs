@@ -1,7 +1,7 @@
 //! Where a run stands on the forget map: what is left of the forgotten, what is lost of the rest.
 
 use super::verdict::{Evidence, limits, loss};
-use crate::run::report::{Metrics, Report};
+use crate::words::report::{Metrics, Report};
 
 /// A point of the forget map, both in percent points; Retrain is near the origin.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -51,7 +51,7 @@ impl Place {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{eval::verdict::Set, models::Task};
+    use crate::{eval::verdict::Set, words::task::Task};
 
     fn place(set: Set, before: &Metrics, retrain: Option<&Metrics>, m: Metrics) -> Place {
         let (task, audit, attacks, earlier) = (Task::Classify, None, &[], &[]);

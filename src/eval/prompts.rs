@@ -14,7 +14,7 @@ use crate::{
         },
         rng,
     },
-    run::report::Metrics,
+    words::report::Metrics,
 };
 
 /// A prompt to draw, and the pair of the corpus that is asked for, where it is one.

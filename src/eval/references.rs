@@ -13,14 +13,14 @@ use crate::{
         Architecture, Network, classifier::Classifier, resnet::ResnetConfig, weights::Weights,
     },
     monitor::Monitor,
-    run::{
-        audit::{self, Attack},
-        budget::AuditSizes,
-    },
     train::{
         losses::Augment,
         optimizer::{LrSchedule, Rule},
         trainer::{TrainPlan, Trainer, finite},
+    },
+    words::{
+        audit::{self, Attack},
+        budget::AuditSizes,
     },
 };
 
@@ -169,6 +169,6 @@ impl Calibration {
             .collect();
         let [members, others] = [&members, &others].map(|r| rmia::scores(r, &population));
         let curve = roc(&members, &others)?;
-        Some(Attack::new("RMIA", curve, None, [members.len(), others.len()]))
+        Some(curve.attack("RMIA", None, [members.len(), others.len()]))
     }
 }

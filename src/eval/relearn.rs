@@ -9,12 +9,12 @@ use crate::{
     error::Result,
     models::{classifier::Classifier, layers::Mode, weights::Weights},
     monitor::Monitor,
-    run::{audit::Relearn, budget::AuditSizes},
     train::{
         losses::{Augment, cross_entropy, pictures},
         optimizer::{Optimizer, Rule},
         shards,
     },
+    words::{audit::Relearn, budget::AuditSizes},
 };
 
 /// A tenth of what the paper unlearns with: Retrain, too, learns the class, and a larger rate makes

@@ -1,5 +1,7 @@
 //! How well a score tells two groups apart: the ROC curve and what is read off it.
 
+use crate::words::audit::Attack;
+
 /// False-positive rate at which the true-positive rate is read.
 const STRICT: f64 = 0.01;
 /// Largest step between two kept points of a curve, on either axis.
@@ -16,6 +18,15 @@ pub struct Roc {
     pub auc_error: f64,
     /// Largest true-positive rate at a false-positive rate of at most 1 %.
     pub tpr_at_1_fpr: f64,
+}
+
+impl Roc {
+    /// The attack that has this curve; `n` are the pictures of the forget set, and never seen ones.
+    pub fn attack(self, name: &str, balanced_accuracy: Option<f64>, n: [usize; 2]) -> Attack {
+        let Self { points, auc, auc_error, tpr_at_1_fpr } = self;
+        let name = name.into();
+        Attack { name, auc, auc_error, tpr_at_1_fpr, balanced_accuracy, n, roc: points }
+    }
 }
 
 /// The curve of a score that is larger for members. `None` where a group is empty or a score is

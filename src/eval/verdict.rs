@@ -2,12 +2,12 @@
 
 use crate::{
     data::forget::brief,
-    models::Task,
-    run::{
+    words::{
         attack::{AttackKind, AttackReport},
         audit::{Audit, Examination},
         grouped,
         report::{EarlierReport, Metrics, Report, Verdict, VerdictLabel},
+        task::Task,
     },
 };
 
@@ -384,7 +384,7 @@ fn gain(points: f64, [a, b]: [f64; 2], n: usize) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::run::audit::{ProbeReport, References, Relearn};
+    use crate::words::audit::{ProbeReport, References, Relearn};
 
     fn metrics(ua: f64, ra: f64, ta: f64) -> Metrics {
         Metrics { UA: ua, RA: ra, TA: ta, n: [100; 3], ..Metrics::default() }

@@ -7,3 +7,10 @@ pub mod flex;
 pub mod kernels;
 pub mod ops;
 pub mod pace;
+
+use burn::tensor::{Device, Tensor, TensorData};
+
+/// A tensor of pictures on a device.
+pub fn tensor4(values: Vec<f32>, shape: [usize; 4], device: &Device) -> Tensor<4> {
+    Tensor::from_data(TensorData::new(values, shape), device)
+}

@@ -29,28 +29,7 @@ use unet::{Unet, UnetConfig};
 use vgg::{Vgg, VggConfig};
 use weights::{HostWeights, WeightLayout};
 
-/// What a model does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Task {
-    Classify,
-    Generate,
-    TextToImage,
-}
-
-impl Task {
-    /// In the order of the studio's tabs.
-    pub const ALL: [Self; 3] = [Self::Generate, Self::Classify, Self::TextToImage];
-
-    /// The name in reports.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Classify => "classify",
-            Self::Generate => "generate",
-            Self::TextToImage => "text-to-image",
-        }
-    }
-}
+use crate::words::task::Task;
 
 /// The shape of a network, as stored with its weights.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

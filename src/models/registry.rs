@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::{
-    Model, Task, checkpoint,
+    Model, checkpoint,
     latent::{
         self, LatentModel, LatentNetwork,
         folder::{self, Files},
@@ -14,6 +14,7 @@ use crate::{
     assets,
     data::{class_index, sets},
     error::{Error, Result},
+    words::task::Task,
 };
 
 /// A model that comes with the program.
@@ -151,10 +152,10 @@ pub fn open(name: &str) -> Result<Model> {
     }
     #[cfg(not(target_arch = "wasm32"))]
     if name.contains(['/', '\\', '.']) || Path::new(name).is_dir() {
-        let file = crate::run::files::expanded(file);
+        let file = crate::disk::files::expanded(file);
         let within = file.join("model.safetensors");
         let path = if within.is_file() { &within } else { &file };
-        let bytes = crate::run::files::read(path)?;
+        let bytes = crate::disk::files::read(path)?;
         return said.apply(checkpoint::decode(&bytes, path)?);
     }
     let names = SHIPPED.iter().map(|s| s.name).chain(["a weights file or a run's folder"]);
@@ -227,7 +228,7 @@ pub fn is_latent(name: &str) -> bool {
 pub fn pipeline(path: &str) -> Option<PathBuf> {
     let file = Said::of(path).map_or(path, |(file, _)| file);
     #[cfg(not(target_arch = "wasm32"))]
-    let whole = crate::run::files::expanded(file);
+    let whole = crate::disk::files::expanded(file);
     #[cfg(target_arch = "wasm32")]
     let whole = PathBuf::from(file);
     let folders = [whole.clone(), whole.join("model")];

@@ -193,7 +193,7 @@ impl HostWeights {
         let mut sha = sha2::Sha256::new();
         sha.update(bytemuck::cast_slice::<f32, u8>(&self.values));
         sha.update(bytemuck::cast_slice::<f32, u8>(&self.buffers));
-        crate::run::hex(&sha.finalize())
+        crate::words::hex(&sha.finalize())
     }
 }
 

@@ -6,13 +6,9 @@ use serde::Serialize;
 use sha2::Digest;
 use zip::{CompressionMethod, ZipWriter, write::SimpleFileOptions};
 
-use super::{
-    audit::Audit,
-    charts, figures,
-    outcome::{Attack, LogLine, Run},
-    report::Report,
-};
+use super::{charts, figures};
 use crate::{
+    engine::outcome::{Attack, LogLine, Run},
     error::{Error, Result},
     models::{
         AnyModel,
@@ -20,26 +16,8 @@ use crate::{
         latent,
     },
     saliency::Mask,
+    words::{audit::Audit, files, report::Report},
 };
-
-/// The names of the files, in their order.
-pub const FILES: [&str; 15] = [
-    "recipe.toml",
-    REPORT,
-    "model.safetensors",
-    "mask.safetensors",
-    "saliency.png",
-    AUDIT[0],
-    AUDIT[1],
-    AUDIT[2],
-    "before.png",
-    "after.png",
-    "side-by-side.png",
-    ATTACKS[0],
-    ATTACKS[1],
-    "log.jsonl",
-    "forgotten.txt",
-];
 
 /// What a text-to-image model's weights that changed are called in its folder.
 const UNET: &str = "unet/diffusion_pytorch_model.safetensors";
@@ -51,10 +29,10 @@ const UNET: &str = "unet/diffusion_pytorch_model.safetensors";
 /// A picture cannot be drawn.
 pub fn contents(run: &Run) -> Result<Vec<(String, Vec<u8>)>> {
     let mut files = Vec::new();
-    for name in FILES {
+    for name in files::RUN {
         match (name, &run.model) {
             // It is the last, because it holds the others' hashes.
-            (REPORT, _) => {}
+            (files::REPORT, _) => {}
             ("model.safetensors", AnyModel::Latent(model)) => {
                 let folder = latent::folder::write(model, Precision::Full)?;
                 files.extend(
@@ -66,15 +44,12 @@ pub fn contents(run: &Run) -> Result<Vec<(String, Vec<u8>)>> {
     }
     let hash = |(name, bytes): &(String, Vec<u8>)| {
         let sealed = SEALED.contains(&name.as_str());
-        sealed.then(|| (name.clone(), super::hex(&sha2::Sha256::digest(bytes))))
+        sealed.then(|| (name.clone(), crate::words::hex(&sha2::Sha256::digest(bytes))))
     };
     let report = Report { files: files.iter().filter_map(hash).collect(), ..run.report.clone() };
-    files.push((REPORT.into(), json(&report)?));
+    files.push((files::REPORT.into(), json(&report)?));
     Ok(files)
 }
-
-/// The report's file.
-pub const REPORT: &str = "report.json";
 /// The files whose SHA-256 the report of a run folder holds: what a run was, and what came of it.
 pub const SEALED: [&str; 4] = [
     "recipe.toml",
@@ -95,7 +70,7 @@ pub fn file(run: &Run, name: &str) -> Result<Option<Vec<u8>>> {
         "recipe.toml" => run.recipe.anywhere().to_toml()?.into_bytes(),
         "forgotten.txt" if run.forgotten.is_empty() => return Ok(None),
         "forgotten.txt" => (run.forgotten.join("\n") + "\n").into_bytes(),
-        REPORT => json(report)?,
+        files::REPORT => json(report)?,
         "model.safetensors" => match &run.model {
             AnyModel::Plain(model) => checkpoint::encode(model, Precision::Full)?,
             AnyModel::Latent(model) => {
@@ -115,11 +90,11 @@ pub fn file(run: &Run, name: &str) -> Result<Option<Vec<u8>>> {
         "after.png" => figures::grid(&run.after, classes)?,
         "side-by-side.png" => figures::side_by_side(run)?,
         "log.jsonl" => log(&run.log)?.into_bytes(),
-        name if ATTACKS.contains(&name) => {
+        name if files::ATTACKS.contains(&name) => {
             let file = attacks(&run.attacks)?.into_iter().find(|(file, _)| *file == name);
             return Ok(file.map(|(_, bytes)| bytes));
         }
-        name if AUDIT.contains(&name) => {
+        name if files::AUDIT.contains(&name) => {
             let Some(found) = &report.audit else { return Ok(None) };
             let file = audit(found)?.into_iter().find(|(file, _)| *file == name);
             return Ok(file.map(|(_, bytes)| bytes));
@@ -129,22 +104,15 @@ pub fn file(run: &Run, name: &str) -> Result<Option<Vec<u8>>> {
     Ok(Some(bytes))
 }
 
-/// The names of an audit's files.
-pub const AUDIT: [&str; 3] = ["audit.json", "roc.png", "relearn.png"];
-
 /// The files of an audit: name and content.
 ///
 /// # Errors
 /// A picture cannot be drawn.
 pub fn audit(audit: &Audit) -> Result<[(&'static str, Vec<u8>); 3]> {
-    let [found, roc, relearn] = AUDIT;
+    let [found, roc, relearn] = files::AUDIT;
     let (curves, back) = (charts::roc(audit).png()?, charts::relearn(audit).png()?);
     Ok([(found, json(audit)?), (roc, curves), (relearn, back)])
 }
-
-/// The names of the files of attacks on what a prompt's run left: pictures before and after, and
-/// how often each way brought the forgotten back.
-pub const ATTACKS: [&str; 2] = ["attacks.json", "attacks.png"];
 
 /// The files of attacks: name and content; none without attacks.
 ///
@@ -154,7 +122,7 @@ pub fn attacks(attacks: &[Attack]) -> Result<Vec<(&'static str, Vec<u8>)>> {
     if attacks.is_empty() {
         return Ok(Vec::new());
     }
-    let [numbers, pictures] = ATTACKS;
+    let [numbers, pictures] = files::ATTACKS;
     let reports: Vec<_> = attacks.iter().map(|a| &a.report).collect();
     Ok(vec![(numbers, json(&reports)?), (pictures, figures::attacks(attacks)?)])
 }

@@ -1,8 +1,8 @@
 //! The curves of an audit as pictures.
 
-use super::{
+use super::canvas::{INK, MARGIN, PALE, Page, TRACK};
+use crate::words::{
     audit::{Audit, Examination},
-    canvas::{INK, MARGIN, PALE, Page, TRACK},
     grouped,
 };
 

@@ -4,14 +4,14 @@ mod overlap;
 
 use crate::{
     data::forget::brief,
+    engine::outcome::{Attack, Grid, Run},
     error::{Error, Result},
-    run::{
-        canvas::{EMBER, GREEN, INK, MARGIN, PALE, Page, RED, TRACK, ZOOM, wide},
+    run::canvas::{EMBER, GREEN, INK, MARGIN, PALE, Page, RED, TRACK, ZOOM, wide},
+    saliency::{Mask, ranking::Ranking},
+    words::{
         grouped,
-        outcome::{Attack, Grid, Run},
         report::{LayerReport, Metrics, Report},
     },
-    saliency::{Mask, ranking::Ranking},
 };
 
 pub use overlap::overlap;

@@ -4,17 +4,16 @@ use std::path::{Path, PathBuf};
 
 use sha2::Digest;
 
-use super::{
-    bundle::{self, REPORT, SEALED, contents},
-    files,
-    outcome::Run,
-    output::{self, Kind, Output},
-    recipe::Recipe,
-    report::Report,
-};
+use super::bundle::{self, SEALED, contents};
 use crate::{
+    disk::{
+        files,
+        output::{self, Kind, Output},
+    },
+    engine::outcome::Run,
     error::{Error, Result},
     models::{AnyModel, checkpoint, latent},
+    words::{files::REPORT, recipe::Recipe, report::Report},
 };
 
 /// Writes a run to `dir` and says where it is.
@@ -49,7 +48,7 @@ fn sealed(dir: &Path, report: &Report) -> Result<()> {
         let why = match files.get(name) {
             Some(_) if !there => "is missing",
             Some(right)
-                if super::hex(&sha2::Sha256::digest(super::files::read(&path)?)) != *right =>
+                if crate::words::hex(&sha2::Sha256::digest(files::read(&path)?)) != *right =>
             {
                 "is not the run's: it was changed since, or is another run's"
             }

@@ -4,8 +4,9 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::{outcome::LogLine, state_file};
+use super::state_file;
 use crate::{
+    engine::outcome::LogLine,
     error::{Error, Result},
     train::latent::{LatentPlan, LatentSnapshot, Stage},
 };

@@ -2,10 +2,9 @@
 
 use form_urlencoded::{Serializer, parse};
 
-use super::{budget::Budget, recipe::Recipe};
 use crate::{
     error::{Error, Result},
-    saliency::estimator::Estimator,
+    words::{budget::Budget, estimator::Estimator, recipe::Recipe},
 };
 
 /// Characters that a link may have; longer ones are not ours.
@@ -151,7 +150,7 @@ fn number<T: std::str::FromStr>(name: &'static str, value: &str) -> Result<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::run::recipe::Redirect;
+    use crate::words::recipe::Redirect;
 
     #[test]
     fn a_full_stop_of_ones_own_comes_back() {

@@ -9,12 +9,15 @@ use std::{
     sync::OnceLock,
 };
 
-use super::{
-    files, folder,
-    outcome::Run,
-    output::{self, Kind},
+use super::folder;
+use crate::{
+    disk::{
+        files,
+        output::{self, Kind},
+    },
+    engine::outcome::Run,
+    error::{Error, Result},
 };
-use crate::error::{Error, Result};
 
 /// Begins the name of a sitting's folder.
 const SITTING: &str = "sitting-";

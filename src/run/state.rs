@@ -4,17 +4,15 @@ use std::{path::Path, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
-use super::{
-    fingerprint::{self, Fingerprint},
-    outcome::LogLine,
-    state_file,
-};
+use super::state_file;
 use crate::{
+    engine::outcome::LogLine,
     error::{Error, Result},
     models::weights::{HostWeights, WeightLayout},
     train::{
         losses::Augment, optimizer::Rule, preset::Preset, request::TrainRequest, trainer::Snapshot,
     },
+    words::fingerprint::{self, Fingerprint},
 };
 
 /// Where the description lies in the file's metadata.

@@ -6,8 +6,8 @@ use std::path::Path;
 use safetensors::{Dtype, SafeTensors};
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::{files, output};
 use crate::{
+    disk::{files, output},
     error::{Error, Result},
     models::checkpoint,
 };

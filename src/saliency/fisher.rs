@@ -5,11 +5,12 @@ use burn::tensor::Tensor;
 
 use crate::{
     data::{Pictures, rng},
-    diffusion::{sampler::predict, schedule::Schedule},
+    diffusion::schedule::Schedule,
     error::Result,
     gpu::pace::Pace,
     models::{Network, weights::Weights},
     monitor::Monitor,
+    sampling::sampler::predict,
     train::{
         losses::{Augment, Noised, cross_entropy, mse, noised, pictures},
         optimizer::plus,

@@ -205,7 +205,7 @@ mod tests {
     use super::*;
     use crate::{
         models::weights::{Init, WeightLayout},
-        saliency::estimator::Estimator,
+        words::estimator::Estimator,
     };
 
     fn ranking(score: impl Fn(usize) -> f32) -> Ranking {

@@ -6,7 +6,6 @@ use safetensors::{Dtype, SafeTensors};
 use serde::{Deserialize, Serialize};
 use sha2::Digest;
 
-use super::estimator::Estimator;
 #[cfg(not(target_arch = "wasm32"))]
 use super::ranking::count;
 use crate::{
@@ -15,7 +14,10 @@ use crate::{
         checkpoint,
         weights::{HostWeights, WeightEntry, WeightLayout},
     },
-    run::report::{LayerReport, MaskReport},
+    words::{
+        estimator::Estimator,
+        report::{LayerReport, MaskReport},
+    },
 };
 
 /// One byte for each of the N weights: 1 where it may change.
@@ -49,7 +51,7 @@ impl Mask {
 
     /// SHA-256 of the bytes.
     pub fn hash(&self) -> String {
-        crate::run::hex(&sha2::Sha256::digest(&self.bits))
+        crate::words::hex(&sha2::Sha256::digest(&self.bits))
     }
 
     /// How many weights outside the mask differ in any bit. Anything but 0 is a bug.
@@ -99,8 +101,8 @@ impl Mask {
     /// The file cannot be read, or is not a mask of this network; the file and the tensor are named.
     #[cfg(not(target_arch = "wasm32"))]
     pub fn given(file: &str, layout: &Arc<WeightLayout>) -> Result<Self> {
-        let path = crate::run::files::expanded(file);
-        let bytes = crate::run::files::read(&path)?;
+        let path = crate::disk::files::expanded(file);
+        let bytes = crate::disk::files::read(&path)?;
         let bits = if crate::models::torch::read::recognised(&bytes) {
             torch_bits(&bytes, layout, &path)?
         } else {

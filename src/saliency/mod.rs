@@ -1,7 +1,6 @@
 //! Weight saliency: score every weight, select exactly k, describe the selection.
 
 pub mod change;
-pub mod estimator;
 pub mod fisher;
 pub mod live;
 pub mod mask;

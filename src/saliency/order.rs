@@ -2,11 +2,10 @@
 //! one path on the GPU serve every mask, and its densities stay nested.
 
 use super::{
-    estimator::Estimator,
     ranking::Ranking,
     select::{self, MIRROR},
 };
-use crate::{error::Result, gpu::cpu::par};
+use crate::{error::Result, gpu::cpu::par, words::estimator::Estimator};
 
 /// Bits between the first and the last place of a layer: 24 powers of two, which tell the places of
 /// a layer of 200 million weights apart.

@@ -104,7 +104,8 @@ mod tests {
     use super::*;
     use crate::{
         models::weights::{Init, WeightLayout},
-        saliency::{estimator::Estimator, ranking::Ranking},
+        saliency::ranking::Ranking,
+        words::estimator::Estimator,
     };
 
     fn masks(density: f64) -> Vec<(String, Mask)> {

@@ -2,12 +2,13 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::{estimator::Estimator, live::Live, mask::Mask, select::top_k};
+use super::{live::Live, mask::Mask, select::top_k};
 use crate::{
     data::rng,
     error::{Error, Result},
     gpu::kernels::{Kernels, Slice},
     models::weights::{HostWeights, WeightLayout},
+    words::estimator::Estimator,
 };
 use rand::RngExt;
 use serde::{Deserialize, Serialize};

@@ -7,10 +7,10 @@ use std::sync::Arc;
 use burn::tensor::{Device, Tensor};
 use web_time::Instant;
 
-use super::{estimator::Estimator, fisher, ranking::Ranking};
+use super::{fisher, ranking::Ranking};
 use crate::{
     data::{Dataset, rng},
-    diffusion::{sampler::predict, schedule::Schedule},
+    diffusion::schedule::Schedule,
     error::Result,
     gpu::{
         buffers,
@@ -23,11 +23,13 @@ use crate::{
         weights::{WeightLayout, read_all},
     },
     monitor::Monitor,
+    sampling::sampler::predict,
     train::{
         losses::{Augment, Noised, cross_entropy, mse, noised, pictures},
         optimizer::{clip_norm, plus},
         shards,
     },
+    words::estimator::Estimator,
 };
 
 /// Items in one gradient: of a diffusion model it is clipped, and sum-abs-grad sums its absolute

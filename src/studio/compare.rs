@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     engine::job::{Grid, Opened},
-    models::Task,
+    words::task::Task,
 };
 
 /// Width of the class names, in points.

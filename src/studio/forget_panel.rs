@@ -24,10 +24,9 @@ use super::{
 use crate::{
     data::sets,
     engine::job::Opened,
-    models::{Task, registry},
-    run::recipe::{Budget, Redirect},
-    saliency::estimator::Estimator,
+    models::registry,
     unlearn::registry::METHODS,
+    words::{budget::Budget, estimator::Estimator, recipe::Redirect, task::Task},
 };
 
 /// Width of a number's box. It is fixed, so that a longer number moves nothing.

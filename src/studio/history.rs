@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{attempt::Attempt, session::Arm};
 use crate::{
     engine::job::{Opened, PromptPane, Run},
-    run::{
+    words::{
         recipe::Recipe,
         report::{Report, Verdict},
     },

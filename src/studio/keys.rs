@@ -6,7 +6,7 @@
 use egui::{Context, Event, Id, Key, Modifiers, Popup};
 
 use super::{app::Studio, views::View};
-use crate::models::Task;
+use crate::words::task::Task;
 
 /// The list behind "?".
 pub const HELP: [(&str, &str); 16] = [

@@ -8,12 +8,12 @@ use super::{
     state::State,
 };
 use crate::{
-    models::Task,
-    run::{figures::short, recipe::Budget},
+    run::figures::short,
     unlearn::{
         knob::{Kind, Knob},
         registry::{METHODS, Method},
     },
+    words::{budget::Budget, task::Task},
 };
 
 /// Draws a control for every knob of the method.

@@ -18,8 +18,7 @@ use super::{
 use crate::{
     data::emoji::{captions::article, target::LISTS},
     engine::job::Opened,
-    models::Task,
-    run::recipe::Redirect,
+    words::{recipe::Redirect, task::Task},
 };
 
 /// What was written, and what it was written about.

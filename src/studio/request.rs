@@ -7,10 +7,13 @@ use crate::{
     data::class_index,
     engine::job::Opened,
     error::{Error, Result},
-    models::Task,
-    run::recipe::{Budget, Recipe, Redirect},
-    saliency::estimator::Estimator,
     unlearn::registry::{self, METHODS},
+    words::{
+        budget::Budget,
+        estimator::Estimator,
+        recipe::{Recipe, Redirect},
+        task::Task,
+    },
 };
 
 /// What is to be forgotten.

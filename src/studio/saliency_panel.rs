@@ -16,9 +16,9 @@ use super::{
     words,
 };
 use crate::{
-    models::{Task, latent::unet::is_cross_attention},
-    run::report::LayerReport,
+    models::latent::unet::is_cross_attention,
     saliency::change::Change,
+    words::{report::LayerReport, task::Task},
 };
 
 /// Height of a layer's row, in points.

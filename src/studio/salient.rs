@@ -5,11 +5,11 @@ use std::sync::Arc;
 use crate::{
     error::Result,
     models::weights::WeightEntry,
-    run::report::LayerReport,
     saliency::{
         live::{Histogram, Kept},
         ranking::Ranking,
     },
+    words::report::LayerReport,
 };
 
 /// Bars of the histogram.

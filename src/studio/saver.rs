@@ -9,7 +9,8 @@ use std::{
 use crate::{
     engine::job::Run,
     error::{Error, Result},
-    run::{bundle, recipe::Recipe},
+    run::bundle,
+    words::recipe::Recipe,
 };
 
 /// What is handed over to be kept.
@@ -81,7 +82,7 @@ impl Keeper for Plain {
 #[derive(Debug, Clone)]
 pub enum Wanted {
     Run(Arc<Run>),
-    /// One of [`bundle::FILES`].
+    /// One of [`crate::words::files::RUN`].
     Part(Arc<Run>, &'static str),
     File(&'static str, Vec<u8>),
     /// A run that is kept, of this sitting or of an earlier one.

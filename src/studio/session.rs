@@ -14,9 +14,10 @@ use crate::{
     data,
     engine::job::{Attack, Grid, Opened, PromptPane, Run, Shelf},
     eval::verdict::{Evidence, verdict},
-    models::{Task, registry},
-    run::{audit::Audit, budget::Budget, link::Link, recipe::Recipe, report::Report},
+    models::registry,
+    run::link::Link,
     saliency::overlap::Overlap,
+    words::{audit::Audit, budget::Budget, recipe::Recipe, report::Report, task::Task},
 };
 
 /// The two runs that stand side by side.

@@ -10,7 +10,7 @@ use super::{
     timeline::arm_name,
     words,
 };
-use crate::run::report::Report;
+use crate::words::report::Report;
 
 /// A moment of the studio.
 #[derive(Debug, Clone, Serialize)]

@@ -10,7 +10,7 @@ use egui::{
 #[cfg(not(target_arch = "wasm32"))]
 use super::dialog::Ask;
 use super::{app::Studio, export::export_ui, keys, state::WAIT, theme::Palette, words};
-use crate::models::Task;
+use crate::words::task::Task;
 
 /// Seconds for which it is said what was just done.
 const NOTICE: f64 = 4.0;

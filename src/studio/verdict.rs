@@ -13,8 +13,10 @@ use super::{
 use crate::{
     engine::job::Run,
     eval::verdict::{Evidence, Versus, headline, versus},
-    models::Task,
-    run::report::{Metrics, Report, VerdictLabel},
+    words::{
+        report::{Metrics, Report, VerdictLabel},
+        task::Task,
+    },
 };
 
 /// Size of the verdict, in points.

@@ -3,12 +3,11 @@
 use super::items;
 use crate::{
     gpu::device::{DeviceInfo, DeviceKind},
-    models::Task,
-    run::report::VerdictLabel,
     unlearn::registry::METHODS,
+    words::{report::VerdictLabel, task::Task},
 };
 
-pub use crate::run::grouped as count;
+pub use crate::words::grouped as count;
 
 /// A share of 0..=1 as "50 %", with a decimal where it says more.
 pub fn percent(share: f64) -> String {

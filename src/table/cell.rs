@@ -8,7 +8,7 @@ use super::{
     Run,
     rows::{ORIGINAL, RETRAIN, Row},
 };
-use crate::run::report::{DeviceReport, Metrics, Report, Seconds};
+use crate::words::report::{DeviceReport, Metrics, Report, Seconds};
 
 /// The result of one [`Run`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

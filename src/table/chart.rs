@@ -257,13 +257,13 @@ fn spread(page: &mut Page, frame: &Frame, series: &Series, colour: &str, x: f64)
 mod tests {
     use super::*;
     use crate::{
-        run::report::{DeviceReport, Metrics},
         table::{
             TABLES, Table,
             cell::{Cell, Cells, Numbers, Outcome},
             compare::summary,
             protocol::Scale as Size,
         },
+        words::report::{DeviceReport, Metrics},
     };
 
     #[test]

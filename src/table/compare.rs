@@ -11,8 +11,10 @@ use super::{
 };
 use crate::{
     eval::stats::{paired, spread},
-    models::Task,
-    run::report::{DeviceReport, Frechet, Metrics},
+    words::{
+        report::{DeviceReport, Frechet, Metrics},
+        task::Task,
+    },
 };
 
 /// What the cells say about a table with `seeds` seeds.

@@ -18,12 +18,12 @@ use super::{
     text,
 };
 use crate::{
-    error::{Error, Result},
-    run::{
-        bundle::json,
+    disk::{
         files,
         output::{self, Kind, Output},
     },
+    error::{Error, Result},
+    run::bundle::json,
 };
 
 const PROTOCOL: &str = "protocol.json";
@@ -222,8 +222,8 @@ fn difference(there: &Table, wanted: &Table) -> String {
 mod tests {
     use super::*;
     use crate::{
-        run::report::{DeviceReport, Metrics},
         table::cell::{Numbers, Outcome},
+        words::report::{DeviceReport, Metrics},
     };
 
     fn scratch(name: &str) -> PathBuf {

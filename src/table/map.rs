@@ -4,11 +4,8 @@ use super::plot::{Frame, Scale};
 use crate::{
     error::Result,
     eval::place::Place,
-    run::{
-        canvas::{EMBER, GREEN, INK, MARGIN, PALE, Page},
-        grouped,
-        report::Report,
-    },
+    run::canvas::{EMBER, GREEN, INK, MARGIN, PALE, Page},
+    words::{grouped, report::Report},
 };
 
 /// A run and its random-mask control; what it is called.

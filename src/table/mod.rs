@@ -26,7 +26,7 @@ use sha2::Digest;
 
 use crate::{
     error::{Error, Result},
-    run::{hex, recipe::Recipe},
+    words::{hex, recipe::Recipe},
 };
 use protocol::{Protocol, Scale};
 use rows::Row;

@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{models::Task, run::budget::Budget, train::losses::Augment};
+use crate::{
+    train::losses::Augment,
+    words::{budget::Budget, task::Task},
+};
 
 /// How large a table is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

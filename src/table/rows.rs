@@ -9,7 +9,11 @@ use super::{
     protocol::Scale,
     rates::{self, Kind},
 };
-use crate::{data::fashion, models::Task, saliency::estimator::Estimator, unlearn::registry};
+use crate::{
+    data::fashion,
+    unlearn::registry,
+    words::{estimator::Estimator, task::Task},
+};
 
 /// The method of the rows that others are compared with: trained without the forget set.
 pub const RETRAIN: &str = "retrain";

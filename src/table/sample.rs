@@ -3,8 +3,7 @@
 use super::cell::Numbers;
 use crate::{
     eval::stats::{Spread, spread},
-    models::Task,
-    run::report::Metrics,
+    words::{report::Metrics, task::Task},
 };
 
 /// A measured run and what it is compared with.

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::{Axis, Chart, protocol::Scale, published::Published};
 use crate::{
     eval::stats::{How, Spread},
-    run::report::{DeviceReport, Frechet},
+    words::report::{DeviceReport, Frechet},
 };
 
 /// The version of `table.json`'s form; it grows when a field changes its meaning or goes.

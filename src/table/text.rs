@@ -7,7 +7,7 @@ use super::{
     rows::{ORIGINAL, RETRAIN},
     summary::{Compared, Line, Mark, Summary, Value},
 };
-use crate::{eval::stats::Spread, run::grouped};
+use crate::{eval::stats::Spread, words::grouped};
 
 /// The whole table with its conditions and what it says. `command` made it.
 pub fn markdown(summary: &Summary, command: &str) -> String {

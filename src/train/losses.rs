@@ -9,7 +9,8 @@ use crate::{
         Pictures,
         rng::{Rng, normals},
     },
-    diffusion::{sampler::tensor4, schedule::Schedule},
+    diffusion::schedule::Schedule,
+    gpu::tensor4,
 };
 
 /// Mean cross-entropy. `logits` [n, k], one label each.

@@ -16,9 +16,9 @@ use crate::{
     data::{Dataset, sets},
     error::{Error, Result},
     models::{
-        Architecture, Task, resnet::ResnetConfig, swin::SwinConfig, unet::UnetConfig,
-        vgg::VggConfig,
+        Architecture, resnet::ResnetConfig, swin::SwinConfig, unet::UnetConfig, vgg::VggConfig,
     },
+    words::task::Task,
 };
 
 /// The kind of network that a recipe trains.

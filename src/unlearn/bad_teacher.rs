@@ -14,7 +14,7 @@ use crate::{
     error::Result,
     models::weights::Weights,
     monitor::Monitor,
-    saliency::estimator::Estimator,
+    words::estimator::Estimator,
 };
 use rand::RngExt;
 

@@ -17,8 +17,8 @@ use crate::{
         weights::{Weights, vector},
     },
     monitor::Monitor,
-    saliency::estimator::Estimator,
     train::losses::cross_entropy,
+    words::estimator::Estimator,
 };
 
 /// Boundary expanding.

@@ -14,8 +14,8 @@ use crate::{
         layers::{Mode, Pass},
         weights::Weights,
     },
-    saliency::estimator::Estimator,
     train::losses::cross_entropy,
+    words::estimator::Estimator,
 };
 
 /// Boundary shrink.

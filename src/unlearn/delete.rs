@@ -9,7 +9,7 @@ use super::{
     registry::{Classify, Method, Order, Rate},
     work::{Batch, Work},
 };
-use crate::saliency::estimator::Estimator;
+use crate::words::estimator::Estimator;
 
 /// DELETE.
 pub const METHOD: Method = Method {

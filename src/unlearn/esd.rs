@@ -9,7 +9,7 @@ use super::{
     registry::{Generate, Losses, Method, Rate},
     work::{ForgetNoise, Work},
 };
-use crate::{saliency::estimator::Estimator, train::losses::mse};
+use crate::{train::losses::mse, words::estimator::Estimator};
 
 /// ESD.
 pub const METHOD: Method = Method {

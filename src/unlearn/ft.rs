@@ -5,7 +5,7 @@ use super::{
     registry::{Classify, Generate, Losses, Method, Order, Rate},
     work::Work,
 };
-use crate::saliency::estimator::Estimator;
+use crate::words::estimator::Estimator;
 
 /// Fine-tuning.
 pub const METHOD: Method = Method {

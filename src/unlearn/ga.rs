@@ -7,7 +7,7 @@ use super::{
     registry::{Classify, Generate, Losses, Method, Order, Rate},
     work::{Batch, ForgetNoise, Work},
 };
-use crate::{models::Task, saliency::estimator::Estimator};
+use crate::words::{estimator::Estimator, task::Task};
 
 /// Gradient ascent. Collapses the model when the learning rate is a little too large.
 pub const METHOD: Method = Method {

@@ -23,11 +23,12 @@ use crate::{
         weights::{Weights, read},
     },
     monitor::Monitor,
-    saliency::{estimator::Estimator, fisher::diagonal},
+    saliency::fisher::diagonal,
     train::{
         losses::{Augment, pictures},
         shards,
     },
+    words::estimator::Estimator,
 };
 
 /// The influence step.

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::registry::Method;
 use crate::{
     error::{Error, Result},
-    models::Task,
+    words::task::Task,
 };
 
 /// How a knob's values are spread, and how a control for it looks.

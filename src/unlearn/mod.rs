@@ -17,6 +17,7 @@ pub mod neggrad_plus;
 pub mod noop;
 pub mod plan;
 pub mod prompt;
+mod recipe;
 pub mod registry;
 pub mod retrain;
 pub mod rl;

@@ -13,7 +13,7 @@ use crate::{
     data::rng::{Rng, normals},
     error::Result,
     models::weights::vector,
-    saliency::estimator::Estimator,
+    words::estimator::Estimator,
 };
 
 /// MUNBa.

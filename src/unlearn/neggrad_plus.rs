@@ -6,7 +6,7 @@ use super::{
     registry::{Classify, Generate, Losses, Method, Order, Rate},
     work::{Local, Update, Work},
 };
-use crate::{data::rng::Rng, error::Result, saliency::estimator::Estimator};
+use crate::{data::rng::Rng, error::Result, words::estimator::Estimator};
 
 /// NegGrad+.
 pub const METHOD: Method = Method {

@@ -4,7 +4,7 @@ use super::{
     registry::{Classify, Generate, Method, Order},
     work::Work,
 };
-use crate::saliency::estimator::Estimator;
+use crate::words::estimator::Estimator;
 
 /// Leaves the model as it is.
 pub const METHOD: Method = Method {

@@ -12,12 +12,16 @@ use crate::{
     diffusion::schedule::Schedule,
     error::{Error, Result},
     models::{
-        Architecture, Task,
+        Architecture,
         card::{Card, Training},
     },
-    run::recipe::{Budget, Recipe, Redirect},
-    saliency::estimator::Estimator,
     train::{losses::Noised, optimizer::LrSchedule, preset::Preset},
+    words::{
+        budget::Budget,
+        estimator::Estimator,
+        recipe::{Recipe, Redirect},
+        task::Task,
+    },
 };
 
 /// Everything that an unlearning run does, resolved.
@@ -229,10 +233,10 @@ impl Plan {
         }
     }
 
-    /// Makes few pictures enough to forget by: smaller updates, then more of them, and batches of a single
-    /// class in company. Alone they would be normalised by statistics that the network never has again:
-    /// what is learnt under them does not show afterwards. What the recipe says stays; a Retrain is as
-    /// its original.
+    /// Makes few pictures enough to forget by: smaller updates, then more of them. With the quick budget, too,
+    /// batches of a single class are in company. Alone they would be normalised by statistics that the network
+    /// never has again: what is learnt under them hardly shows afterwards, and the running statistics suffer.
+    /// What the recipe says stays; a Retrain is as its original.
     fn suit(
         &mut self,
         recipe: &Recipe,
@@ -245,20 +249,29 @@ impl Plan {
         let alone = set.forget.windows(2).all(|pair| label(&pair[0]) == label(&pair[1]));
         let few = forget + retain < EACH_EPOCH * self.batch || alone && forget < 2 * self.batch;
         let trains = self.updates() > 0 && self.preset.is_none();
-        if !few || !trains || recipe.budget == Budget::Tiny || recipe.steps.is_some() {
+        let quick = recipe.budget == Budget::Quick;
+        let few = few && recipe.steps.is_none();
+        if !trains || recipe.budget == Budget::Tiny || !(few || quick) {
             return;
         }
         let normalises = matches!(architecture, Architecture::Resnet(_) | Architecture::Vgg(_));
-        self.few = true;
         if normalises && alone && recipe.batch.is_none() {
             self.company = set.retain.clone();
+            let how = self.method.classify.as_ref();
+            if quick && recipe.lr.is_none() && how.is_some_and(|how| how.quick_lr.is_none()) {
+                self.lr = IN_COMPANY;
+            }
         }
+        if !few {
+            return;
+        }
+        self.few = true;
         let least = match self.order {
             Order::Forget => LEAST / 2,
             Order::Pairs => LEAST * 3 / 2,
             _ => LEAST,
         };
-        if recipe.budget == Budget::Quick {
+        if quick {
             // About as many of each as the budget has of many.
             self.each[1] = self.each[1].min((4 * forget).max(EACH_EPOCH * SMALLEST));
         }
@@ -397,6 +410,10 @@ const SMALLEST: usize = 16;
 const LEAST: usize = 200;
 const EACH_EPOCH: usize = 10;
 
+/// The quick budget's learning rate where batches of the forgotten class are in company: what is learnt there
+/// lasts, so that a third of the rate forgets as much and harms less (docs/figures.md).
+const IN_COMPANY: f64 = 0.008;
+
 /// What a card may say and be believed: a recipe's own limits.
 const MOST_BATCH: usize = 4096;
 const MOST_STEPS: usize = 10_000_000;
@@ -479,7 +496,7 @@ mod tests {
             batch: Some(10),
             epochs: Some(3),
             knobs: knobs.iter().map(|(k, v)| (k.to_string(), *v)).collect(),
-            budget: crate::run::budget::Budget::Full,
+            budget: crate::words::budget::Budget::Full,
             ..Recipe::new("m", "d", "class:0")
         };
         let model = crate::models::registry::open("fashion-classifier").unwrap();

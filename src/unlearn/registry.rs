@@ -10,9 +10,7 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
-    models::Task,
-    run::recipe::Recipe,
-    saliency::estimator::Estimator,
+    words::{estimator::Estimator, recipe::Recipe, task::Task},
 };
 
 /// A way to unlearn: what it is called, what can be set, and what it does.

@@ -9,8 +9,8 @@ use super::{
     work::{At, Local, Scene, Work},
 };
 use crate::{
-    error::Result, models::weights::Weights, monitor::Monitor, saliency::estimator::Estimator,
-    train::trainer::average,
+    error::Result, models::weights::Weights, monitor::Monitor, train::trainer::average,
+    words::estimator::Estimator,
 };
 
 /// Retrain.

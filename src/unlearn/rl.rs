@@ -10,9 +10,8 @@ use super::{
     work::{Batch, ForgetNoise, Part, Work},
 };
 use crate::{
-    models::Task,
-    saliency::estimator::Estimator,
     train::losses::{cross_entropy, mse},
+    words::{estimator::Estimator, task::Task},
 };
 
 /// Knobs of the methods that relabel.

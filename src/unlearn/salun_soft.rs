@@ -15,7 +15,8 @@ use crate::{
     gpu::{buffers, kernels::Kernels},
     models::weights::{Weights, read_all},
     monitor::Monitor,
-    saliency::{estimator::Estimator, select::top_k},
+    saliency::select::top_k,
+    words::estimator::Estimator,
 };
 
 /// SalUn-soft.

@@ -9,7 +9,7 @@ use super::{
     registry::{Classify, Method, Order, Rate},
     work::{Batch, Part, Work},
 };
-use crate::{saliency::estimator::Estimator, train::losses::cross_entropy};
+use crate::{train::losses::cross_entropy, words::estimator::Estimator};
 
 /// SCRUB.
 pub const METHOD: Method = Method {

@@ -11,8 +11,8 @@ use super::{
     work::{At, Batch, Local, Part, Scene, Update, Work},
 };
 use crate::{
-    error::Result, models::weights::Weights, monitor::Monitor, saliency::estimator::Estimator,
-    train::optimizer::clip_norm,
+    error::Result, models::weights::Weights, monitor::Monitor, train::optimizer::clip_norm,
+    words::estimator::Estimator,
 };
 
 /// SFR-on.

@@ -9,7 +9,7 @@ use super::{
     statistics,
     work::{Local, Scene, Work},
 };
-use crate::{error::Result, monitor::Monitor, saliency::estimator::Estimator};
+use crate::{error::Result, monitor::Monitor, words::estimator::Estimator};
 
 /// Dampening.
 pub const METHOD: Method = Method {

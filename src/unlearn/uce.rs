@@ -2,7 +2,7 @@
 //! does is in [`super::prompt::uce`].
 
 use super::{registry::Method, work::Work};
-use crate::saliency::estimator::Estimator;
+use crate::words::estimator::Estimator;
 
 /// UCE: for prompts alone.
 pub const METHOD: Method = Method {

@@ -19,7 +19,7 @@ use salun_studio::{
         unet::UnetConfig,
         weights::{HostWeights, WeightLayout},
     },
-    run::recipe::Recipe,
+    words::recipe::Recipe,
 };
 use serde_json::Value;
 

@@ -10,10 +10,7 @@ use std::{
 use burn::tensor::{Device, Tensor};
 use safetensors::SafeTensors;
 use salun_studio::{
-    diffusion::{
-        latent::predict,
-        scheduler::{Kind, SchedulerConfig, Solver},
-    },
+    diffusion::scheduler::{Kind, SchedulerConfig, Solver},
     error::Result,
     models::{
         checkpoint::{self, Precision},
@@ -28,6 +25,7 @@ use salun_studio::{
         layers::{Mode, Pass},
         weights::{HostWeights, WeightLayout, Weights, read, read_all},
     },
+    sampling::latent::predict,
     wire,
 };
 use serde_json::Value;
@@ -242,7 +240,12 @@ fn a_folder_that_was_written_is_read_back_bit_for_bit() {
     for precision in [Precision::Full, Precision::Half] {
         let written = InMemory::open(&model, precision);
         // What else lies in such a folder is a person's, and stays when it is replaced.
-        assert!(written.0.keys().all(|name| folder::FILES.contains(&name.as_str())));
+        assert!(
+            written
+                .0
+                .keys()
+                .all(|name| salun_studio::words::files::PIPELINE.contains(&name.as_str()))
+        );
         let back = folder::read(&written, None).unwrap();
         // The fixture is in half precision, so that nothing is lost either way.
         for (a, b) in

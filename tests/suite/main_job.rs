@@ -4,14 +4,12 @@ use std::{path::Path, sync::Arc};
 
 use salun_studio::{
     data,
-    diffusion::sampler::SampleOptions,
     engine::job::{Event, Job, Outcome, Run, TrainRequest},
     gpu::device::{self, DeviceChoice, DeviceKind},
-    run::{
-        recipe::{Budget, Recipe},
-        report::Report,
+    words::{
+        budget::Budget, estimator::Estimator, recipe::Recipe, report::Report,
+        sampling::SampleOptions,
     },
-    saliency::estimator::Estimator,
 };
 
 use crate::{

@@ -7,13 +7,12 @@ use burn::tensor::{Device, Tensor};
 use salun_studio::{
     data::{Dataset, forget::ForgetSet, rng},
     models::{
-        Model, Task,
+        Model,
         checkpoint::{self, Precision},
         layers::{Mode, Pass},
         weights::{HostWeights, read, read_all, vector},
     },
     monitor::Monitor,
-    run::recipe::{Budget, Recipe},
     saliency::{Mask, ranking::Ranking},
     train::{
         losses::{self, Augment, cross_entropy},
@@ -32,6 +31,7 @@ use salun_studio::{
         unlearner::Unlearner,
         work::{Scene, Update},
     },
+    words::{budget::Budget, recipe::Recipe, task::Task},
 };
 
 /// What a run leaves.

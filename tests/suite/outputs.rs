@@ -4,8 +4,8 @@ use std::{fs, path::Path};
 
 use crate::binary::{Ran, Scratch, bytes};
 use salun_studio::{
+    disk::output::{Beside, Kind, Output},
     error::Error,
-    run::output::{Beside, Kind, Output},
 };
 
 const RUN: &str = "unlearn --model tiny.safetensors --data fashion-mnist@200 --forget class:Sneaker \

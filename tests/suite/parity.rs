@@ -5,7 +5,6 @@ use std::sync::Arc;
 use crate::common::{Fixture, close, wait};
 use burn::tensor::{Device, Tensor};
 use salun_studio::{
-    diffusion::sampler::predict,
     models::{
         Architecture, Network,
         layers::{Mode, Pass},
@@ -15,11 +14,13 @@ use salun_studio::{
         vgg::VggConfig,
         weights::{HostWeights, WeightLayout, Weights, read, read_all},
     },
-    saliency::{estimator::Estimator, ranking::Ranking},
+    saliency::ranking::Ranking,
+    sampling::sampler::predict,
     train::{
         losses::{cross_entropy, mse},
         optimizer::{Freeze, Optimizer, Rule, clip_norm},
     },
+    words::estimator::Estimator,
 };
 
 struct Tiny {

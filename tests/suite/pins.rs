@@ -11,8 +11,7 @@ use burn::tensor::{
 };
 use salun_studio::{
     gpu::device::DeviceChoice,
-    run::{budget::Budget, recipe::Recipe},
-    saliency::estimator::Estimator,
+    words::{budget::Budget, estimator::Estimator, recipe::Recipe},
 };
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};

@@ -11,8 +11,7 @@ use salun_studio::{
     engine::job::{Job, Opened, Outcome, Run},
     gpu::device::DeviceChoice,
     models::{Architecture, Model, registry},
-    run::recipe::{Budget, Recipe},
-    saliency::estimator::Estimator,
+    words::{budget::Budget, estimator::Estimator, recipe::Recipe},
 };
 
 impl Client {

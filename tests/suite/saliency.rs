@@ -20,13 +20,12 @@ use salun_studio::{
         weights::WeightLayout,
     },
     monitor::Monitor,
-    run::recipe::{Budget, Recipe},
     saliency::{
-        estimator::Estimator,
         overlap::{By, Overlap},
         ranking::Ranking,
         score::{Scoring, rank},
     },
+    words::{budget::Budget, estimator::Estimator, recipe::Recipe},
 };
 
 /// One pixel, two classes, logits w x + b with w = b = 0: both classes have probability 1/2, so the

@@ -10,10 +10,10 @@ use salun_studio::{
     },
     error::Error,
     gpu::device::{self, DeviceChoice},
-    models::{Task, registry},
-    run::budget::Budget,
+    models::registry,
     studio::{Parcel, Studio, recorded},
     unlearn::registry::METHODS,
+    words::{budget::Budget, task::Task},
 };
 
 use crate::common::Client;

@@ -14,8 +14,7 @@ use salun_studio::{
     eval::classify::{percent, predict},
     models::{Model, checkpoint, weights::Weights},
     monitor::Monitor,
-    run::recipe::{Budget, Recipe},
-    saliency::{Mask, estimator::Estimator, ranking::Ranking},
+    saliency::{Mask, ranking::Ranking},
     train::{
         losses::Augment,
         optimizer::{LrSchedule, Rule},
@@ -25,6 +24,7 @@ use salun_studio::{
         plan::{Plan, Turn},
         unlearner::Unlearner,
     },
+    words::{budget::Budget, estimator::Estimator, recipe::Recipe},
 };
 
 /// Pictures of the class to forget, of the others, and for the test.

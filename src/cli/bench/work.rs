@@ -10,10 +10,7 @@ use clap::ValueEnum;
 use pollster::block_on;
 use salun_studio::{
     data::{self, forget::ForgetSet},
-    diffusion::{
-        sampler::{SampleOptions, Wanted, sample},
-        schedule::Schedule,
-    },
+    diffusion::schedule::Schedule,
     error::{Error, Result},
     gpu::{device, kernels::Kernels},
     models::{
@@ -22,10 +19,11 @@ use salun_studio::{
         weights::{Init, WeightLayout},
     },
     monitor::Monitor,
-    run::recipe::Recipe,
     saliency::ranking::Ranking,
+    sampling::sampler::{Wanted, sample},
     train::trainer::finite,
     unlearn::{plan::Plan, unlearner::Unlearner},
+    words::{recipe::Recipe, sampling::SampleOptions},
 };
 
 use super::{super::args::Common, memory};

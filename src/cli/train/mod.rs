@@ -10,19 +10,19 @@ use std::{
 
 use salun_studio::{
     data,
+    disk::output::{self, Beside, Kind, Output},
     engine::job::{Event, Job, LogLine, TrainRequest},
     error::{Error, Result},
+    eval::judge,
     models::{
         Model,
         checkpoint::{self, Precision},
     },
     run::{
         bundle,
-        output::{self, Beside, Kind, Output},
         state::{self, Asked},
     },
     train::{
-        latent::judge,
         losses::Augment,
         preset::{PRESETS, Preset},
     },

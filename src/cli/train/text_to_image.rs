@@ -5,6 +5,7 @@ use std::{fs, path::PathBuf, time::Instant};
 
 use salun_studio::{
     data::emoji,
+    disk::output::{self, Kind, Output},
     engine::job::{Event, Job, LatentTrainRequest, LogLine},
     error::{Error, Result},
     models::{
@@ -14,7 +15,6 @@ use salun_studio::{
     run::{
         bundle,
         latent_state::{self, Asked},
-        output::{self, Kind, Output},
     },
     train::latent::{LatentPlan, preset::PLAN},
 };

@@ -151,7 +151,7 @@ pub fn find(name: &str) -> Result<Arc<Emoji>> {
     #[cfg(not(target_arch = "wasm32"))]
     if let Some(path) = name.strip_prefix("emoji:") {
         let folder = std::path::Path::new(path);
-        let read = Emoji::read(|file| crate::run::files::read(&folder.join(file)))?;
+        let read = Emoji::read(|file| crate::disk::files::read(&folder.join(file)))?;
         return Ok(Arc::new(read));
     }
     if name == NAME {

@@ -12,8 +12,8 @@ use unicode_normalization::UnicodeNormalization;
 
 use super::counted;
 use crate::{
+    disk::output::Kind,
     error::{Error, Result},
-    run::output::Kind,
 };
 
 /// Folders that systems and tools leave behind.
@@ -115,7 +115,7 @@ fn held_out(folder: &Path, listing: &mut Listing) -> Result<bool> {
     }
     let table = folder.join(ANNOTATIONS);
     if !any && table.is_file() {
-        let text = crate::run::files::read_text(&table)?;
+        let text = crate::disk::files::read_text(&table)?;
         let words = |line: &'_ str| {
             let mut words = line.split('\t').map(str::to_string);
             Some((words.next()?, words.next()?))

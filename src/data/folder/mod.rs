@@ -19,9 +19,10 @@ use self::{
 };
 use super::{Dataset, PictureShape, Pictures, by_name};
 use crate::{
+    disk::files,
     error::{Error, Result},
     gpu::cpu::par,
-    run::{files, fingerprint::Fingerprint, hex},
+    words::{fingerprint::Fingerprint, hex},
 };
 
 /// Sides of the square that every picture is brought to, unless said otherwise: grey, colour.

@@ -10,9 +10,9 @@ use crate::{
         device::{self, Compute, DeviceChoice},
         kernels::Kernels,
     },
-    models::Task,
     monitor::Monitor,
     unlearn::work::Local,
+    words::task::Task,
 };
 
 /// A part of the check.

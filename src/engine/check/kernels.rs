@@ -11,7 +11,8 @@ use crate::{
     gpu::kernels::{Keep, Kernels, Picture, Slice, Update, Updated, layer_histogram},
     models::weights::{Init, WeightLayout},
     monitor::Monitor,
-    saliency::{estimator::Estimator, picture, ranking::Ranking, select},
+    saliency::{picture, ranking::Ranking, select},
+    words::estimator::Estimator,
 };
 
 /// Runs all kernels and their twins. What a kernel is called starts with its shader's name.

@@ -10,20 +10,17 @@ use web_time::Instant;
 
 use super::{Off, distance};
 use crate::{
-    diffusion::sampler::SampleOptions,
     engine::{
         Send,
         job::{Event, Job},
+        outcome::LogLine,
         session::Session,
     },
     error::Result,
     gpu::device::Compute,
-    models::{Task, registry},
+    models::registry,
     monitor::{Monitor, Switches},
-    run::{
-        outcome::LogLine,
-        recipe::{Budget, Recipe},
-    },
+    words::{budget::Budget, recipe::Recipe, sampling::SampleOptions, task::Task},
 };
 
 /// Updates that are made: the second depends on the gradients of the first, the third on the

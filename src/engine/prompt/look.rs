@@ -5,10 +5,6 @@ use std::sync::Arc;
 use super::setting::{PromptSetting, preview, sizes};
 use crate::{
     data::emoji::{self, Pair, captions::plain},
-    diffusion::{
-        latent::{Asked, LatentWeights, sample},
-        sampler::SampleOptions,
-    },
     engine::{
         job::{Grid, Opened, PromptPane},
         session::Session,
@@ -18,9 +14,10 @@ use crate::{
         emoji::{EmojiJudge, Seen},
         prompts::{Measure, Row, metrics, pane, seen_as},
     },
-    models::{Task, latent::LatentModel},
+    models::latent::LatentModel,
     monitor::Monitor,
-    run::{budget::Budget, report::Metrics},
+    sampling::latent::{Asked, LatentWeights, sample},
+    words::{budget::Budget, report::Metrics, sampling::SampleOptions, task::Task},
 };
 
 /// Pictures that are sampled at a time.

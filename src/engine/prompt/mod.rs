@@ -19,20 +19,15 @@ use super::{
     unlearn::given,
 };
 use crate::{
-    diffusion::{latent::LatentWeights, sampler::SampleOptions},
     error::{Error, Result},
     eval::verdict::{Evidence, verdict},
     models::{
-        AnyModel, Task,
+        AnyModel,
         latent::{LatentModel, unet::is_cross_attention},
     },
     monitor::Monitor,
-    run::{
-        attack::AttackKind,
-        recipe::Recipe,
-        report::{Forgotten, Report, Seconds, TrainingReport, Verdict, VerdictLabel},
-    },
-    saliency::{change::Change, estimator::Estimator, ranking::Ranking},
+    saliency::{change::Change, ranking::Ranking},
+    sampling::latent::LatentWeights,
     train::trainer::finite,
     unlearn::{
         knob::Knobs,
@@ -41,6 +36,14 @@ use crate::{
             items::{Items, Noising},
         },
         registry,
+    },
+    words::{
+        attack::AttackKind,
+        estimator::Estimator,
+        recipe::Recipe,
+        report::{Forgotten, Report, Seconds, TrainingReport, Verdict, VerdictLabel},
+        sampling::SampleOptions,
+        task::Task,
     },
 };
 

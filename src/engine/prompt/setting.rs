@@ -9,13 +9,13 @@ use crate::{
         emoji::{self, Emoji, Pair, target::Target},
         forget,
     },
-    diffusion::{latent::LatentWeights, sampler::SampleOptions, schedule::Schedule},
+    diffusion::schedule::Schedule,
     engine::session::Session,
     error::{Error, Result},
-    models::{Model, Task, latent::LatentModel, registry},
+    models::{Model, latent::LatentModel, registry},
     monitor::Monitor,
-    run::{budget::Budget, recipe::Recipe},
-    saliency::{estimator::Estimator, ranking::Ranking},
+    saliency::ranking::Ranking,
+    sampling::latent::LatentWeights,
     unlearn::{
         prompt::{
             PromptMethod,
@@ -23,6 +23,9 @@ use crate::{
             score,
         },
         registry as methods,
+    },
+    words::{
+        budget::Budget, estimator::Estimator, recipe::Recipe, sampling::SampleOptions, task::Task,
     },
 };
 

@@ -6,11 +6,12 @@ use std::sync::Arc;
 use super::look::{Look, asked};
 use crate::{
     data::emoji::{self, Pair},
-    diffusion::{latent::LatentWeights, sampler::SampleOptions},
     engine::{job::Grid, session::Session},
     error::Result,
     eval::emoji::{EmojiJudge, shares},
     monitor::Monitor,
+    sampling::latent::LatentWeights,
+    words::sampling::SampleOptions,
 };
 
 /// What a model draws of its commonest concepts in every style.

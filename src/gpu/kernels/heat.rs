@@ -60,7 +60,7 @@ impl Kernels {
     }
 
     /// Paints a layer, or the columns of it from `left` on that the canvas has room for: the same
-    /// picture as [`crate::saliency::picture::heat`]. The layer is one that the device
+    /// picture as `saliency/picture.rs`. The layer is one that the device
     /// [paints](Kernels::paints).
     pub fn heat_map(&self, scores: &Slice, of: &Picture, left: usize, canvas: &wgpu::Texture) {
         let from = of.range.start - of.range.start % ALIGNED;

@@ -42,22 +42,6 @@ pub trait Files {
     fn path(&self) -> PathBuf;
 }
 
-/// The names of the files that [`write`] makes; the card's only where there is one.
-pub const FILES: [&str; 13] = [
-    "model_index.json",
-    "card.json",
-    "scheduler/scheduler_config.json",
-    "tokenizer/vocab.json",
-    "tokenizer/merges.txt",
-    "tokenizer/special_tokens_map.json",
-    "tokenizer/tokenizer_config.json",
-    "text_encoder/config.json",
-    "text_encoder/model.safetensors",
-    "unet/config.json",
-    "unet/diffusion_pytorch_model.safetensors",
-    "vae/config.json",
-    "vae/diffusion_pytorch_model.safetensors",
-];
 /// What a pipeline's parts are called on disk.
 const WEIGHTS: [(&str, &str); 3] = [
     ("text_encoder", "model"),
@@ -358,8 +342,8 @@ fn shards(files: &dyn Files, name: &str, bytes: &[u8], mut filler: Filler) -> Re
 /// The file cannot be read, or a tensor is of another network.
 #[cfg(not(target_arch = "wasm32"))]
 pub fn lay_over(unet: &mut HostWeights, file: &str) -> Result<()> {
-    let path = crate::run::files::expanded(file);
-    let bytes = crate::run::files::read(&path)?;
+    let path = crate::disk::files::expanded(file);
+    let bytes = crate::disk::files::read(&path)?;
     let layout = unet.layout.clone();
     let values = std::mem::take(&mut unet.values);
     let missing: BTreeSet<String> = layout.params.iter().map(|e| e.name.clone()).collect();
@@ -586,7 +570,7 @@ pub struct OnDisk(pub PathBuf);
 impl Files for OnDisk {
     fn read(&self, name: &str) -> Result<Option<Vec<u8>>> {
         let path = self.0.join(name);
-        if path.exists() { crate::run::files::read(&path).map(Some) } else { Ok(None) }
+        if path.exists() { crate::disk::files::read(&path).map(Some) } else { Ok(None) }
     }
 
     fn path(&self) -> PathBuf {

@@ -2,8 +2,6 @@
 
 pub mod export;
 pub mod foreign;
-mod machine;
 pub mod names;
-pub mod pickle;
 pub mod read;
 pub mod write;

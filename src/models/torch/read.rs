@@ -4,10 +4,10 @@ use std::{cell::OnceCell, collections::HashMap, io::Cursor, path::Path};
 
 use zip::{CompressionMethod, ZipArchive};
 
-use super::pickle::{self, Kind, Objects, Reason, TensorRef, Value};
 use crate::{
     error::{Error, Result},
     models::tensors::{Format, Stored, Tensors},
+    pickle::{self, Kind, Objects, Reason, TensorRef, Value},
 };
 
 /// Keys under which the field's checkpoints keep the weights beside other things, the likeliest first.

@@ -1,7 +1,7 @@
 //! What masks have in common, as a matrix of colours.
 
 use super::{EMBER, INK, MARGIN, PALE, Page, wide};
-use crate::{error::Result, run::grouped, saliency::overlap::Overlap};
+use crate::{error::Result, saliency::overlap::Overlap, words::grouped};
 
 /// Side of a cell, in pixels.
 const CELL: usize = 44;

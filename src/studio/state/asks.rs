@@ -6,16 +6,19 @@ use super::{Kind, State, WAIT, Work};
 use crate::{
     engine::job::Job,
     error::{Error, Result},
-    models::{Task, registry},
-    run::{
-        attack::AttackKind,
-        link::Link,
-        recipe::{Budget, Recipe, Redirect},
-    },
-    saliency::{estimator::Estimator, overlap::By},
+    models::registry,
+    run::link::Link,
+    saliency::overlap::By,
     studio::{
         request::{Choice, Request},
         session::Arm,
+    },
+    words::{
+        attack::AttackKind,
+        budget::Budget,
+        estimator::Estimator,
+        recipe::{Recipe, Redirect},
+        task::Task,
     },
 };
 

@@ -16,10 +16,9 @@ use crate::{
     engine::job::{Job, Run},
     error::Result,
     gpu::device::DeviceInfo,
-    models::Task,
     monitor::Progress,
     run::link::Link,
-    run::{attack::AttackKind, recipe::Recipe},
+    words::{attack::AttackKind, recipe::Recipe, task::Task},
 };
 
 /// Why something cannot be had now.

@@ -6,8 +6,9 @@ use super::{Kind, State, Work};
 use crate::{
     engine::job::{Event, Job, Outcome, Run},
     error::Error,
-    saliency::{estimator::Estimator, ranking::Ranking},
+    saliency::ranking::Ranking,
     studio::{history::History, request::Request, salient::Saliency, session::Arm},
+    words::estimator::Estimator,
 };
 
 impl State {

@@ -13,7 +13,6 @@ use egui::{
 
 use crate::{
     engine::job::{Grid, Shelf},
-    models::Task,
     studio::{
         app::Studio,
         lasso::Lasso,
@@ -23,6 +22,7 @@ use crate::{
         tile::{self, Sheet},
         words,
     },
+    words::task::Task,
 };
 
 /// Side of a tile and its distance to the next, in points.

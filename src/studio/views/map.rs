@@ -8,7 +8,6 @@ use egui::{
 use crate::{
     error::Result,
     eval::{place::Place, verdict::Evidence},
-    run::report::Report,
     studio::{
         app::Studio,
         chart::{Axis, Chart, key_ui, note, round_up},
@@ -18,6 +17,7 @@ use crate::{
         verdict, words,
     },
     table::map::{self, Pair},
+    words::report::Report,
 };
 
 /// Radius of a point, in points.

@@ -3,16 +3,14 @@
 use egui::{Button, RichText, ScrollArea, Ui};
 
 use crate::{
-    saliency::{
-        estimator::Estimator,
-        overlap::{By, Overlap},
-    },
+    saliency::overlap::{By, Overlap},
     studio::{
         app::Studio,
         matrix::{Matrix, matrix_ui},
         state::Kind,
         words,
     },
+    words::estimator::Estimator,
 };
 
 /// Draws the view.

@@ -10,7 +10,7 @@ mod table;
 use egui::{Key, RichText, ScrollArea, Ui};
 
 use super::{app::Studio, compare};
-use crate::models::Task;
+use crate::words::task::Task;
 
 pub use audit::Auditor;
 pub use data::Browser;

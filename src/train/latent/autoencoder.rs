@@ -14,8 +14,8 @@ use crate::{
         },
         rng::{self, normals},
     },
-    diffusion::sampler::tensor4,
     error::Result,
+    gpu::tensor4,
     models::{
         latent::{LatentModel, LatentNetwork},
         layers::{Mode, Pass},

@@ -14,9 +14,9 @@ use crate::{
         },
         rng::{self, normals, shuffled},
     },
-    diffusion::{sampler::tensor4, schedule::Schedule, scheduler::Prediction},
+    diffusion::{schedule::Schedule, scheduler::Prediction},
     error::Result,
-    gpu::{cpu::par, flex},
+    gpu::{cpu::par, flex, tensor4},
     models::{
         latent::{LatentModel, LatentNetwork},
         layers::{Mode, Pass},

@@ -3,7 +3,6 @@
 
 mod autoencoder;
 mod diffusion;
-pub mod judge;
 mod learner;
 pub mod preset;
 
@@ -24,7 +23,7 @@ use crate::{
 };
 
 /// Share of the schedule that is linear warm-up.
-const WARM: f64 = 0.1;
+pub const WARM: f64 = 0.1;
 
 /// Which part is being trained.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

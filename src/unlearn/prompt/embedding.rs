@@ -9,12 +9,12 @@ use rand::RngExt;
 use super::items::{Items, Noised, Noising};
 use crate::{
     data::rng,
-    diffusion::latent::LatentWeights,
     error::Result,
     models::{
         layers::{Mode, Pass},
         weights::{Init, WeightLayout, Weights},
     },
+    sampling::latent::LatentWeights,
     train::{
         losses::mse,
         optimizer::{Optimizer, Rule},

@@ -11,19 +11,17 @@ use crate::{
         },
         rng::{self, Rng, normals, shuffled},
     },
-    diffusion::{
-        latent::{Asked, LatentWeights, latents},
-        sampler::{SampleOptions, tensor4},
-        schedule::Schedule,
-    },
+    diffusion::schedule::Schedule,
     error::{Error, Result},
-    gpu::{cpu::par, flex},
+    gpu::{cpu::par, flex, tensor4},
     models::{
         latent::{LatentModel, LatentNetwork},
         layers::{Mode, Pass},
         weights::read,
     },
     monitor::Monitor,
+    sampling::latent::{Asked, LatentWeights, latents},
+    words::sampling::SampleOptions,
 };
 
 use burn::tensor::{Device, Tensor};

@@ -14,7 +14,6 @@ use self::{
 };
 use crate::{
     data::rng,
-    diffusion::latent::{LatentWeights, predict},
     error::{Error, Result},
     gpu::pace::Pace,
     models::{
@@ -23,13 +22,15 @@ use crate::{
         weights::{WeightEntry, WeightLayout, Weights, read},
     },
     monitor::Monitor,
-    saliency::{estimator::Estimator, ranking::Ranking, score::Sum},
+    saliency::{ranking::Ranking, score::Sum},
+    sampling::latent::{LatentWeights, predict},
     train::{
         losses::mse,
         optimizer::{Freeze, Optimizer, Rule, plus},
         shards,
     },
     unlearn::salun_soft::{put_back, shrunk},
+    words::estimator::Estimator,
 };
 
 /// Guidance of the predictions that weights are scored on, w of (1 + w) c - w null.

@@ -5,16 +5,12 @@ use std::sync::Arc;
 use salun_studio::{
     engine::job::{Event, Job},
     error::Error,
-    models::Task,
-    run::{
-        link::Link,
-        recipe::{Budget, Redirect},
-    },
-    saliency::estimator::Estimator,
+    run::link::Link,
     studio::{
         Arm, Choice, Content, Pane,
         state::{Kind, State},
     },
+    words::{budget::Budget, estimator::Estimator, recipe::Redirect, task::Task},
 };
 
 use crate::studio::played::{SNEAKER, layout, opened, picked, ranking, state, unlearn_recipe};

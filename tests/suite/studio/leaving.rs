@@ -11,8 +11,8 @@ use egui_kittest::{Harness, kittest::Queryable};
 use salun_studio::{
     engine::job::Run,
     error::{Error, Result},
-    models::Task,
     studio::{Arm, Choice, Keeper, Parcel, Studio},
+    words::task::Task,
 };
 
 use crate::{

@@ -10,29 +10,29 @@ use salun_studio::{
     },
     error::Error,
     gpu::device::{DeviceInfo, DeviceKind},
-    models::{
-        AnyModel, Architecture, Task, card::Card, resnet::ResnetConfig, weights::WeightLayout,
+    models::{AnyModel, Architecture, card::Card, resnet::ResnetConfig, weights::WeightLayout},
+    saliency::{
+        Mask,
+        change::Change,
+        overlap::{By, Overlap},
+        ranking::Ranking,
     },
-    run::{
+    studio::{Arm, Backend, Choice, Parcel, Studio, state::State},
+    words::{
         attack::{AttackKind, AttackReport, Try},
         audit::{
             Attack as Membership, Audit, Changed, Divergence, Examination, LayerSimilarity,
             ProbeReport, References, Relearn,
         },
-        recipe::{Budget, Recipe},
+        budget::Budget,
+        estimator::Estimator,
+        recipe::Recipe,
         report::{
             DeviceReport, Forgotten, Metrics, Report, Seconds, TrainingReport, Verdict,
             VerdictLabel,
         },
+        task::Task,
     },
-    saliency::{
-        Mask,
-        change::Change,
-        estimator::Estimator,
-        overlap::{By, Overlap},
-        ranking::Ranking,
-    },
-    studio::{Arm, Backend, Choice, Parcel, Studio, state::State},
 };
 
 use crate::common::{card, fresh};

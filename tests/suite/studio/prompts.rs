@@ -4,10 +4,11 @@ use egui_kittest::{Harness, kittest::Queryable};
 use salun_studio::{
     engine::job::{Event, Job},
     error::Error,
-    models::Task,
-    run::{attack::AttackKind, recipe::Redirect, report::VerdictLabel},
-    saliency::estimator::Estimator,
     studio::{Arm, Choice, Content, Pane, Studio, View, state::Kind},
+    words::{
+        attack::AttackKind, estimator::Estimator, recipe::Redirect, report::VerdictLabel,
+        task::Task,
+    },
 };
 
 use crate::studio::played::{Played, drawn, pane, state, unlearn_recipe, window};

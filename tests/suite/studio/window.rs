@@ -6,10 +6,11 @@ use egui_kittest::{Harness, kittest::Queryable};
 use salun_studio::{
     engine::job::{Event, Job, Opened, Outcome},
     error::Error,
-    models::{Task, card::Assumed},
+    models::card::Assumed,
     monitor::Progress,
     saliency::overlap::By,
     studio::{Arm, Choice, Studio, View},
+    words::task::Task,
 };
 
 use crate::{

@@ -8,7 +8,6 @@ use web_time::Instant;
 
 use super::{look::Look, setting::PromptSetting};
 use crate::{
-    diffusion::latent::LatentWeights,
     engine::{
         job::{Attack, Attacked, Grid},
         session::Session,
@@ -17,11 +16,12 @@ use crate::{
     eval::{emoji::Seen, prompts::shows},
     models::AnyModel,
     monitor::Monitor,
-    run::{
+    sampling::latent::LatentWeights,
+    unlearn::prompt::items::Items,
+    words::{
         attack::{AttackKind, AttackReport, Try},
         recipe::Recipe,
     },
-    unlearn::prompt::items::Items,
 };
 
 /// Pictures of each try that are kept.

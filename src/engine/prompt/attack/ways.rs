@@ -9,21 +9,20 @@ use crate::{
         },
         rng,
     },
-    diffusion::{
-        latent::{Asked, Given, LatentWeights, decoded, denoise, invert, part_size},
-        sampler::{SampleOptions, tensor4},
-        scheduler::{Kind, SchedulerConfig},
-    },
+    diffusion::scheduler::{Kind, SchedulerConfig},
     engine::prompt::{look::bytes, setting::PromptSetting},
     error::Result,
     eval::{
         emoji::Seen,
         prompts::{seen_as, shows},
     },
+    gpu::tensor4,
     models::layers::{Mode, Pass},
     monitor::Monitor,
+    sampling::latent::{Asked, Given, LatentWeights, decoded, denoise, invert, part_size},
     train::trainer::finite,
     unlearn::prompt::{contexts, embedding::Learner, items::Items},
+    words::sampling::SampleOptions,
 };
 
 /// Paraphrases that are tried, and pictures of each while searching.

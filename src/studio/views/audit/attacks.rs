@@ -4,11 +4,11 @@ use egui::{Grid, RichText, Stroke, Ui, vec2};
 
 use super::{Model, examined, legend_ui};
 use crate::{
-    run::audit::{Attack, Audit},
     studio::{
         chart::{Axis, Chart},
         theme, words,
     },
+    words::audit::{Attack, Audit},
 };
 
 /// Draws the list of attacks, and the curve of one of them.

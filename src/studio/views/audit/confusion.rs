@@ -4,8 +4,8 @@ use egui::{ScrollArea, Ui};
 
 use crate::{
     engine::job::Run,
-    run::report::Metrics,
     studio::matrix::{Matrix, matrix_ui},
+    words::report::Metrics,
 };
 
 /// Draws both matrices, or one where there is no room for two.

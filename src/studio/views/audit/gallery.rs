@@ -6,11 +6,11 @@ use egui::{Frame, Image, RichText, ScrollArea, Ui, vec2};
 
 use crate::{
     engine::job::{Grid, Run},
-    run::audit::Changed,
     studio::{
         theme,
         tile::{self, Sheet},
     },
+    words::audit::Changed,
 };
 
 /// Width of a card and side of its picture, in points.

@@ -4,8 +4,8 @@ use egui::{Align2, Rect, RichText, Role, Sense, TextStyle, Ui, WidgetInfo, pos2,
 
 use super::{Model, examined, legend_ui};
 use crate::{
-    run::audit::{Audit, LayerSimilarity},
     studio::{theme, words},
+    words::audit::{Audit, LayerSimilarity},
 };
 
 /// Draws both.

@@ -13,11 +13,10 @@ use egui::{Button, RichText, ScrollArea, Ui};
 
 use crate::{
     engine::job::Run,
-    models::Task,
-    run::audit::Audit,
     studio::{
         app::Studio, session::Arm, state::Kind, theme, tile::Sheet, timeline::arm_name, words,
     },
+    words::{audit::Audit, task::Task},
 };
 
 /// What is looked at.
@@ -158,7 +157,7 @@ fn facts_ui(run: &Run, audit: &Audit, ui: &mut Ui) {
 /// The models that are examined alike: name, how its line is drawn, what was found.
 fn examined<T>(
     audit: &Audit,
-    found: impl Fn(&crate::run::audit::Examination) -> Option<T>,
+    found: impl Fn(&crate::words::audit::Examination) -> Option<T>,
 ) -> Vec<(&'static str, Model, T)> {
     [
         ("After", Model::After, Some(&audit.run)),

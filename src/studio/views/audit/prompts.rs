@@ -4,7 +4,6 @@ use egui::{Button, Color32, Frame, Grid as Table, Image, RichText, ScrollArea, U
 
 use crate::{
     engine::job::{Attack, Grid, Run},
-    run::attack::AttackKind,
     studio::{
         app::Studio,
         panes::{self, Mark},
@@ -14,6 +13,7 @@ use crate::{
         tile::{self, Sheet},
         words,
     },
+    words::attack::AttackKind,
 };
 
 /// Side of a tile, in points.

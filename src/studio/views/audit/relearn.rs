@@ -4,11 +4,11 @@ use egui::{RichText, Ui, vec2};
 
 use super::{Model, examined, legend_ui};
 use crate::{
-    run::audit::Audit,
     studio::{
         chart::{Axis, Chart, round_up},
         theme, words,
     },
+    words::audit::Audit,
 };
 
 /// Draws the curves.

@@ -4,10 +4,15 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{attack::AttackReport, recipe::Recipe, report::Report};
 use crate::{
+    gpu::device::DeviceInfo,
     models::AnyModel,
     saliency::{Mask, change::Change, ranking::Ranking},
+    words::{
+        attack::AttackReport,
+        recipe::Recipe,
+        report::{DeviceReport, Report},
+    },
 };
 
 /// A whole unlearning run, ready to be written as a run folder.
@@ -83,5 +88,11 @@ impl Grid {
     /// What the classifier sees in a tile.
     pub fn seen_in(&self, row: usize, column: usize) -> Option<(usize, f32)> {
         self.seen[row * self.columns + column]
+    }
+}
+
+impl From<&DeviceInfo> for DeviceReport {
+    fn from(info: &DeviceInfo) -> Self {
+        Self { name: info.name.clone(), api: info.api.clone() }
     }
 }

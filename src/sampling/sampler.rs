@@ -1,66 +1,20 @@
 //! From noise to pictures: the DDIM family with classifier-free guidance.
 
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::Tensor;
 
-use super::schedule::Schedule;
 use crate::{
     data::rng::{normals, seeded},
-    error::{Error, Result},
-    gpu::pace::Pace,
+    diffusion::schedule::Schedule,
+    error::Result,
+    gpu::{pace::Pace, tensor4},
     models::{
         layers::{Mode, Pass},
         unet::Unet,
         weights::{Weights, read},
     },
     monitor::Monitor,
+    words::sampling::SampleOptions,
 };
-
-/// How to sample.
-#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct SampleOptions {
-    /// Uniform steps out of the schedule's 1,000.
-    pub steps: usize,
-    /// w in (1 + w) eps(x|c) - w eps(x|null) (Ho and Salimans 2022; 0 skips the null pass).
-    pub guidance: f32,
-    /// 0 is DDIM, 1 is ancestral sampling.
-    pub eta: f64,
-    pub seed: u64,
-    /// Hold the predicted picture within the range of pictures at every step (Ho et al. 2020).
-    /// Strong guidance leaves that range and saturates without it; the official code's sampler
-    /// does not clip.
-    #[serde(default = "clipped")]
-    pub clip: bool,
-}
-
-fn clipped() -> bool {
-    true
-}
-
-impl SampleOptions {
-    /// Refuses values that are out of range.
-    ///
-    /// # Errors
-    /// The argument is named.
-    pub fn check(&self) -> Result<()> {
-        if !(1..=1000).contains(&self.steps) {
-            return Err(Error::argument("steps", self.steps, "1 to 1000 is needed"));
-        }
-        if !(0.0..=100.0).contains(&self.guidance) {
-            return Err(Error::argument("guidance", self.guidance, "0 to 100 is needed"));
-        }
-        if !(0.0..=1.0).contains(&self.eta) {
-            return Err(Error::argument("eta", self.eta, "0 to 1 is needed"));
-        }
-        Ok(())
-    }
-}
-
-impl Default for SampleOptions {
-    fn default() -> Self {
-        Self { steps: 25, guidance: 2.0, eta: 0.0, seed: 1, clip: true }
-    }
-}
 
 /// One picture to make: its class, and the index that fixes its initial noise.
 /// The same index and seed give the same x_T in every pane and every model.
@@ -138,9 +92,4 @@ pub async fn sample(
     }
     let values = read(x).await?;
     Ok(values.into_iter().map(|v| ((v + 1.0) / 2.0).clamp(0.0, 1.0)).collect())
-}
-
-/// A tensor of pictures on a device.
-pub fn tensor4(values: Vec<f32>, shape: [usize; 4], device: &Device) -> Tensor<4> {
-    Tensor::from_data(TensorData::new(values, shape), device)
 }

@@ -8,7 +8,6 @@ use super::{
     attack::AttackReport,
     audit::{Audit, Changed},
 };
-use crate::gpu::device::DeviceInfo;
 
 /// The whole report.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -209,12 +208,6 @@ pub struct DeviceReport {
     pub name: String,
     /// `vulkan`, `metal`, `dx12`, `webgpu`, `gl` or `cpu`.
     pub api: String,
-}
-
-impl From<&DeviceInfo> for DeviceReport {
-    fn from(info: &DeviceInfo) -> Self {
-        Self { name: info.name.clone(), api: info.api.clone() }
-    }
 }
 
 impl Gap {

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::pickle::{Known, Objects, Reason, Storage, TensorRef, Thing, Value, known};
+use super::{Known, Objects, Reason, Storage, TensorRef, Thing, Value, known};
 
 /// Most opcodes of a file: a Swin-T with its optimiser's state needs 25,000.
 pub const MOST: usize = 100_000;
@@ -31,7 +31,7 @@ impl<'a> Machine<'a> {
     /// Runs to the end: what was made, and which of it is the result.
     ///
     /// # Errors
-    /// As [`super::pickle::run`].
+    /// As [`super::run`].
     pub fn run(mut self) -> Result<(Objects<'a>, Value<'a>), Reason> {
         loop {
             if let Some(result) = self.step()? {

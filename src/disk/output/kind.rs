@@ -12,8 +12,7 @@ use serde_json::Value;
 
 use crate::{
     error::{Error, Result},
-    models::latent,
-    run::bundle,
+    words::files,
 };
 
 /// A kind of file or folder that a command writes.
@@ -168,7 +167,7 @@ impl Kind {
         let below = |folder: &str| name.strip_prefix(folder).ok();
         match self {
             Self::Run => {
-                flat(&bundle::FILES)
+                flat(&files::RUN)
                     || below("model").is_some_and(|inside| Self::Pipeline.writes(inside))
             }
             Self::Demo => {
@@ -178,7 +177,7 @@ impl Kind {
             }
             Self::Overlap => flat(&OVERLAP),
             Self::Pictures => name.to_str().is_some_and(drawn),
-            Self::Pipeline => flat(&latent::folder::FILES),
+            Self::Pipeline => flat(&files::PIPELINE),
             Self::Table => {
                 flat(&TABLE)
                     || flat(&RENDERED)

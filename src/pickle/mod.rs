@@ -6,7 +6,9 @@
 //! Every opcode makes at most one object, objects are handles into flat lists (no nesting to
 //! recurse into, no copies that grow), and there is a limit on how many there may be.
 
-use super::machine::{MOST, Machine};
+mod machine;
+
+use machine::{MOST, Machine};
 
 /// The reason why a file is refused.
 pub type Reason = String;

@@ -3,8 +3,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::eval::roc::Roc;
-
 /// An audit of one unlearned classifier, beside the original and Retrain where there is one.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Audit {
@@ -50,15 +48,6 @@ pub struct Attack {
     pub n: [usize; 2],
     /// (false-positive rate, true-positive rate), thinned for drawing.
     pub roc: Vec<[f64; 2]>,
-}
-
-impl Attack {
-    /// An attack with its curve.
-    pub fn new(name: &str, roc: Roc, balanced_accuracy: Option<f64>, n: [usize; 2]) -> Self {
-        let Roc { points, auc, auc_error, tpr_at_1_fpr } = roc;
-        let name = name.into();
-        Self { name, auc, auc_error, tpr_at_1_fpr, balanced_accuracy, n, roc: points }
-    }
 }
 
 /// A linear classifier on frozen penultimate features. For a class it is fitted to training pictures

@@ -2,14 +2,11 @@
 
 use burn::tensor::{Device, Tensor};
 
-use super::{
-    sampler::{SampleOptions, tensor4},
-    scheduler::{Kind, SchedulerConfig, Solver},
-};
 use crate::{
     data::rng::{normals, seeded},
+    diffusion::scheduler::{Kind, SchedulerConfig, Solver},
     error::{Error, Result},
-    gpu::{cpu::par, flex, pace::Pace},
+    gpu::{cpu::par, flex, pace::Pace, tensor4},
     models::{
         latent::{LatentModel, LatentNetwork},
         layers::{Mode, Pass},
@@ -17,6 +14,7 @@ use crate::{
     },
     monitor::Monitor,
     platform,
+    words::sampling::SampleOptions,
 };
 
 /// The weights of a text-to-image model on a device.
@@ -46,7 +44,7 @@ pub struct Asked {
     pub noise: u64,
 }
 
-/// Guided noise prediction: (1 + w) eps(z|prompt) - w eps(z|nothing), as [`super::sampler::predict`].
+/// Guided noise prediction: (1 + w) eps(z|prompt) - w eps(z|nothing), as [`crate::sampling::sampler::predict`].
 /// `context` and `nothing` are [n, tokens, d].
 pub fn predict(
     network: &LatentNetwork,

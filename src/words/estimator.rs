@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     error::{Error, Result},
-    models::Task,
+    words::task::Task,
 };
 
 /// How weights are scored. A larger score is kept first.

@@ -3,7 +3,6 @@
 use burn::tensor::Device;
 use rand::RngExt;
 
-use super::WARM;
 use crate::{
     data::{
         emoji::{
@@ -12,9 +11,9 @@ use crate::{
         },
         rng::{self, Rng},
     },
-    diffusion::sampler::tensor4,
     error::Result,
     eval::emoji::{EmojiJudge, classes, shares, shrink},
+    gpu::tensor4,
     models::{
         Architecture, Model, Network,
         card::{Card, Training},
@@ -23,6 +22,7 @@ use crate::{
     },
     monitor::Monitor,
     train::{
+        latent::WARM,
         losses::cross_entropy,
         optimizer::{Optimizer, Rule, warm_cosine},
         trainer::finite,

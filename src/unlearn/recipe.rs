@@ -1,0 +1,220 @@
+//! Recipes held against what there is: methods, knobs, ranges, paths.
+
+use super::registry;
+use crate::{
+    error::{Error, Result},
+    words::{
+        recipe::{Recipe, Redirect},
+        task::Task,
+    },
+};
+
+/// Requests that may have been met before one.
+const MOST_BEFORE: usize = 100;
+
+/// The line around a byte of a text, cut short.
+fn line_at(text: &str, byte: usize) -> String {
+    let before = text.get(..byte).unwrap_or_default();
+    let start = before.rfind('\n').map_or(0, |i| i + 1);
+    text[start..].lines().next().unwrap_or_default().chars().take(60).collect()
+}
+
+/// Whether a model comes with the program.
+#[cfg(not(target_arch = "wasm32"))]
+fn registry_has(model: &str) -> bool {
+    crate::models::registry::shipped(model).is_some()
+}
+
+impl Recipe {
+    /// Reads TOML. `name` is for messages.
+    ///
+    /// # Errors
+    /// Not TOML, an unknown or missing key, a value out of range.
+    pub fn parse(text: &str, name: &str) -> Result<Self> {
+        let mut recipe: Self = toml::from_str(text).map_err(|e| {
+            let message = e.message().lines().next().unwrap_or("not TOML");
+            // What TOML takes for an escape is a Windows path most of the time.
+            let escape = ["escape", "unicode"].iter().any(|word| message.contains(word));
+            let line = e.span().filter(|_| escape).map(|at| line_at(text, at.start));
+            let escaped = line.filter(|line| line.contains('\\'));
+            if let Some(line) = escaped {
+                let right = "a path with backslashes stands in single quotes: 'C:\\pictures'";
+                return Error::file(name, format!("'{line}': {message}; {right}"));
+            }
+            match e.span().filter(|_| !message.starts_with("missing")) {
+                Some(at) => Error::file(name, format!("'{}': {message}", line_at(text, at.start))),
+                None => Error::file(name, message),
+            }
+        })?;
+        recipe.modernise();
+        recipe.after.iter_mut().for_each(Self::modernise);
+        recipe.check()?;
+        Ok(recipe)
+    }
+
+    /// The knob `alpha` was a field before there were knobs.
+    fn modernise(&mut self) {
+        if let Some(alpha) = self.alpha.take() {
+            self.knobs.entry("alpha".into()).or_insert(alpha);
+        }
+    }
+
+    /// Sets a knob of the method, `alpha=3`; switches are `on` or `off`.
+    ///
+    /// # Errors
+    /// The method has no such knob, or the value is not one of its.
+    pub fn set(&mut self, assignment: &str) -> Result<()> {
+        let Some((name, value)) = assignment.split_once('=') else {
+            return Err(Error::argument("set", assignment, "NAME=VALUE is needed"));
+        };
+        let knob = registry::find(&self.method)?.knob(name)?;
+        self.knobs.insert(name.into(), knob.parse(value)?);
+        Ok(())
+    }
+
+    /// Refuses values that are out of range, before any work.
+    ///
+    /// # Errors
+    /// The argument is named.
+    pub fn check(&self) -> Result<()> {
+        let positive = |name, value: Option<f64>| match value {
+            Some(v) if !(v.is_finite() && v > 0.0) => {
+                Err(Error::argument(name, v, "a number above 0 is needed"))
+            }
+            _ => Ok(()),
+        };
+        let counted = |name, value: Option<usize>, most: usize| match value {
+            Some(v) if v == 0 || v > most => {
+                Err(Error::argument(name, v, format!("1 to {most} is needed")))
+            }
+            _ => Ok(()),
+        };
+        if !(0.0..=1.0).contains(&self.density) {
+            let right = "a share from 0 to 1 is needed, 0.5 for half of the weights";
+            return Err(Error::argument("density", self.density, right));
+        }
+        counted("epochs", self.epochs, 10_000)?;
+        counted("steps", self.steps, 10_000_000)?;
+        counted("batch", self.batch, 4096)?;
+        positive("lr", self.lr)?;
+        if !self.knobs.is_empty() {
+            let method = registry::find(&self.method)?;
+            for (name, value) in &self.knobs {
+                method.knob(name)?.check(*value)?;
+            }
+        }
+        if let Some(s) = &self.sampling {
+            s.check()?;
+        }
+        if self.after.len() > MOST_BEFORE {
+            let right = format!("{MOST_BEFORE} earlier requests at the most");
+            return Err(Error::argument("after", self.after.len(), right));
+        }
+        for earlier in &self.after {
+            if !earlier.after.is_empty() || earlier.model != self.model {
+                let right = "earlier requests are a flat list, all to the recipe's own model";
+                return Err(Error::argument("after", &earlier.forget, right));
+            }
+            earlier.check()?;
+        }
+        Ok(())
+    }
+
+    /// The recipe without what its method has no use for in a task.
+    pub fn fitting(mut self, task: Task) -> Self {
+        let Ok(method) = registry::find(&self.method) else { return self };
+        let fields = method.fields(task);
+        for (name, _) in self.set_fields() {
+            match name {
+                _ if fields.contains(&name) => {}
+                "mask" => self.mask = None,
+                "epochs" => self.epochs = None,
+                "steps" => self.steps = None,
+                "lr" => self.lr = None,
+                "batch" => self.batch = None,
+                _ => self.redirect = Redirect::Next,
+            }
+        }
+        self
+    }
+
+    /// The same with its paths as they are from anywhere: absolute, where they lead to something.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn anywhere(&self) -> Self {
+        match std::env::current_dir() {
+            Ok(here) => self.within(&here),
+            Err(_) => self.clone(),
+        }
+    }
+
+    /// A page has no folders.
+    #[cfg(target_arch = "wasm32")]
+    pub fn anywhere(&self) -> Self {
+        self.clone()
+    }
+
+    /// The same with its relative paths taken from a folder, where they lead to something there.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn within(&self, folder: &std::path::Path) -> Self {
+        let from = |path: &str| {
+            let (file, said) = match path.rsplit_once('?') {
+                Some((file, said)) if !folder.join(path).exists() => (file, Some(said)),
+                _ => (path, None),
+            };
+            let there = folder.join(file);
+            let relative = std::path::Path::new(file).is_relative() && !file.is_empty();
+            let text = there.to_str().filter(|_| relative && there.exists())?;
+            Some(said.map_or(text.to_string(), |said| format!("{text}?{said}")))
+        };
+        let after = |kind: &str, text: &str| {
+            let found = text.strip_prefix(kind).and_then(from);
+            found.map_or(text.to_string(), |path| format!("{kind}{path}"))
+        };
+        let model = match registry_has(&self.model) {
+            true => self.model.clone(),
+            false => from(&self.model).unwrap_or_else(|| self.model.clone()),
+        };
+        Self {
+            model,
+            data: after("emoji:", &after("folder:", &self.data)),
+            forget: after("indices:", &self.forget),
+            mask_file: self
+                .mask_file
+                .as_ref()
+                .map(|file| from(file).unwrap_or_else(|| file.clone())),
+            after: self.after.iter().map(|before| before.within(folder)).collect(),
+            ..self.clone()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_recipe_names_the_requests_that_it_follows() {
+        let request = |forget: &str| Recipe::new("fashion-classifier", "fashion-mnist", forget);
+        let first = request("class:Bag");
+        let second = Recipe { density: 0.3, ..request("class:Coat") }.following(&first);
+        let third = Recipe { steps: Some(9), ..request("random:1%") }.following(&second);
+        assert_eq!(first.start(), "fashion-classifier");
+        assert_eq!(second.start(), first.end());
+        assert_eq!(third.start(), second.end());
+        assert_eq!(
+            third.after.iter().map(|r| &*r.forget).collect::<Vec<_>>(),
+            ["class:Bag", "class:Coat"]
+        );
+        assert_ne!(first.end(), second.end());
+        assert_ne!(second.protocol(), Recipe { after: Vec::new(), ..second.clone() }.protocol());
+        let again = Recipe::parse(&third.to_toml().unwrap(), "recipe").unwrap();
+        assert_eq!(again, third);
+
+        let nested = Recipe { after: vec![second.clone()], ..request("class:Bag") };
+        let other = Recipe { after: vec![Recipe::new("m", "d", "f")], ..request("class:Bag") };
+        let many = Recipe { after: vec![first.clone(); MOST_BEFORE + 1], ..request("class:Bag") };
+        for wrong in [nested, other, many] {
+            assert!(wrong.check().unwrap_err().to_string().contains("after"));
+        }
+    }
+}

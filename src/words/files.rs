@@ -1,0 +1,42 @@
+//! What the files of folders are called that the product writes.
+
+/// A run's report.
+pub const REPORT: &str = "report.json";
+/// An audit of a run: its figures and two pictures.
+pub const AUDIT: [&str; 3] = ["audit.json", "roc.png", "relearn.png"];
+/// Attacks on a run: their figures and a picture.
+pub const ATTACKS: [&str; 2] = ["attacks.json", "attacks.png"];
+/// A run's folder, in order. A text-to-image model is a folder `model` in it.
+pub const RUN: [&str; 15] = [
+    "recipe.toml",
+    REPORT,
+    "model.safetensors",
+    "mask.safetensors",
+    "saliency.png",
+    AUDIT[0],
+    AUDIT[1],
+    AUDIT[2],
+    "before.png",
+    "after.png",
+    "side-by-side.png",
+    ATTACKS[0],
+    ATTACKS[1],
+    "log.jsonl",
+    "forgotten.txt",
+];
+/// A text-to-image model's folder; the card's only where there is one.
+pub const PIPELINE: [&str; 13] = [
+    "model_index.json",
+    "card.json",
+    "scheduler/scheduler_config.json",
+    "tokenizer/vocab.json",
+    "tokenizer/merges.txt",
+    "tokenizer/special_tokens_map.json",
+    "tokenizer/tokenizer_config.json",
+    "text_encoder/config.json",
+    "text_encoder/model.safetensors",
+    "unet/config.json",
+    "unet/diffusion_pytorch_model.safetensors",
+    "vae/config.json",
+    "vae/diffusion_pytorch_model.safetensors",
+];

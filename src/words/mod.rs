@@ -1,0 +1,30 @@
+//! Plain data that everybody speaks: the request and what came of it. Nothing here knows a tensor.
+
+pub mod attack;
+pub mod audit;
+pub mod budget;
+pub mod estimator;
+pub mod files;
+pub mod fingerprint;
+pub mod recipe;
+pub mod report;
+pub mod sampling;
+pub mod task;
+
+/// Lower-case hexadecimal.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
+}
+
+/// 701466 as `701,466`.
+pub fn grouped(n: usize) -> String {
+    let digits = n.to_string();
+    let mut text = String::new();
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}

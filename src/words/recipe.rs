@@ -1,0 +1,233 @@
+//! The recipe of an unlearning run: everything that fixes it, as TOML.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use sha2::Digest;
+
+pub use super::budget::Budget;
+use super::fingerprint::Fingerprint;
+use crate::{
+    error::{Error, Result},
+    words::{estimator::Estimator, sampling::SampleOptions},
+};
+
+/// Where a diffusion model is sent instead of the forgotten class.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Redirect {
+    /// (c + 1) mod C, the official code's choice.
+    #[default]
+    Next,
+    /// The null condition.
+    Null,
+    /// Another class for each picture, drawn at random.
+    Random,
+    /// Noise.
+    Noise,
+    /// A class by name or number.
+    #[serde(untagged)]
+    Class(String),
+}
+
+impl std::fmt::Display for Redirect {
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Next => "next",
+            Self::Null => "null",
+            Self::Random => "random",
+            Self::Noise => "noise",
+            Self::Class(class) => class,
+        })
+    }
+}
+
+impl std::str::FromStr for Redirect {
+    type Err = std::convert::Infallible;
+    fn from_str(s: &str) -> std::result::Result<Self, Self::Err> {
+        Ok(match s {
+            "next" => Self::Next,
+            "null" => Self::Null,
+            "random" => Self::Random,
+            "noise" => Self::Noise,
+            class => Self::Class(class.to_string()),
+        })
+    }
+}
+
+/// An unlearning run. Two runs of one recipe on one kind of device give the same weights.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Recipe {
+    /// A shipped model's name, or a weights file.
+    pub model: String,
+    /// A data set's name, or `folder:PATH`.
+    pub data: String,
+    /// `class:Sneaker`, `random:10%`, …
+    pub forget: String,
+    #[serde(default = "default_method")]
+    pub method: String,
+    /// Absent: the method's own default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mask: Option<Estimator>,
+    /// The file of a mask that is [`Estimator::Given`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mask_file: Option<String>,
+    /// Share of weights that may change.
+    #[serde(default = "default_density")]
+    pub density: f64,
+    /// Passes over the forget set and the retain set (classification).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub epochs: Option<usize>,
+    /// Updates; overrides `epochs`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub steps: Option<usize>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lr: Option<f64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub batch: Option<usize>,
+    /// The knob `alpha`, as recipes had it before there were knobs; read only.
+    #[serde(default, skip_serializing)]
+    pub alpha: Option<f64>,
+    #[serde(default)]
+    pub redirect: Redirect,
+    #[serde(default)]
+    pub budget: Budget,
+    #[serde(default = "default_seed")]
+    pub seed: u64,
+    /// Whether an audit follows (classification); absent: with the full budget.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub audit: Option<bool>,
+    /// How pictures are sampled before and after (generation); its seed is the recipe's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sampling: Option<SampleOptions>,
+    /// The method's own knobs that are not at their defaults, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub knobs: BTreeMap<String, f64>,
+    /// What the data was when the recipe was run, if it was a folder: another is refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fingerprint: Option<Fingerprint>,
+    /// Requests to the same model that were met before this one, the first one first: this run
+    /// starts from the weights that the last of them ended with.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub after: Vec<Recipe>,
+}
+
+fn default_method() -> String {
+    "salun".into()
+}
+fn default_density() -> f64 {
+    0.5
+}
+fn default_seed() -> u64 {
+    1
+}
+
+impl Recipe {
+    /// A recipe with every default.
+    pub fn new(model: &str, data: &str, forget: &str) -> Self {
+        Self {
+            model: model.into(),
+            data: data.into(),
+            forget: forget.into(),
+            method: default_method(),
+            mask: None,
+            mask_file: None,
+            density: default_density(),
+            epochs: None,
+            steps: None,
+            lr: None,
+            batch: None,
+            alpha: None,
+            redirect: Redirect::default(),
+            budget: Budget::default(),
+            seed: default_seed(),
+            audit: None,
+            sampling: None,
+            knobs: BTreeMap::new(),
+            fingerprint: None,
+            after: Vec::new(),
+        }
+    }
+
+    /// This request to the model that a run of `done` ended with.
+    pub fn following(self, done: &Recipe) -> Self {
+        let mut after = done.after.clone();
+        after.push(Recipe { after: Vec::new(), ..done.clone() });
+        Self { model: done.model.clone(), after, ..self }
+    }
+
+    /// The name of the weights that a run starts from: the model's, or one that stands for the
+    /// model after the earlier requests.
+    pub fn start(&self) -> String {
+        if self.after.is_empty() {
+            return self.model.clone();
+        }
+        let hashes: Vec<String> = self.after.iter().map(Self::protocol).collect();
+        let hash = super::hex(&sha2::Sha256::digest(hashes.concat()));
+        format!("{}@{}", self.model, &hash[..8])
+    }
+
+    /// The name of the weights that a run ends with, once they are adopted.
+    pub fn end(&self) -> String {
+        Self::new("", "", "").following(self).start()
+    }
+
+    /// The fields that a method may have no use for and that are set, with their values.
+    pub fn set_fields(&self) -> Vec<(&'static str, String)> {
+        let number = |n: Option<usize>| n.map(|n| n.to_string());
+        let mask = self.mask.filter(|mask| *mask != Estimator::None);
+        let redirect = Some(&self.redirect).filter(|r| **r != Redirect::Next);
+        [
+            ("mask", mask.map(|mask| mask.name().into())),
+            ("epochs", number(self.epochs)),
+            ("steps", number(self.steps)),
+            ("lr", self.lr.map(|lr| lr.to_string())),
+            ("batch", number(self.batch)),
+            ("redirect", redirect.map(|r| r.to_string())),
+        ]
+        .into_iter()
+        .filter_map(|(name, value)| Some((name, value?)))
+        .collect()
+    }
+
+    /// The same job with the control's mask: random, of equal size.
+    pub fn random_control(&self) -> Self {
+        Self { mask: Some(Estimator::Random), mask_file: None, ..self.clone() }
+    }
+
+    /// Whether a classifier's run ends with an audit.
+    pub fn audits(&self) -> bool {
+        self.audit.unwrap_or(self.budget == Budget::Full)
+    }
+
+    /// The recipe as TOML.
+    pub fn to_toml(&self) -> Result<String> {
+        toml::to_string(self).map_err(|e| Error::Request(e.to_string()))
+    }
+
+    /// SHA-256 over the recipe and the program's version: equal protocols have equal hashes. What the data
+    /// was is no part of it: a recipe has that once it was run.
+    pub fn protocol(&self) -> String {
+        // Of a path its last name: where a folder lies is nobody's business.
+        let last = |path: &str| path.rsplit(['/', '\\']).next().unwrap_or(path).to_string();
+        let within = |text: &str| match text.split_once(':') {
+            Some((kind, path)) => format!("{kind}:{}", last(path)),
+            None => text.to_string(),
+        };
+        let asked = |recipe: &Self| Self {
+            fingerprint: None,
+            model: last(&recipe.model),
+            data: within(&recipe.data),
+            forget: match recipe.forget.starts_with("indices:") {
+                true => within(&recipe.forget),
+                false => recipe.forget.clone(),
+            },
+            mask_file: recipe.mask_file.as_deref().map(last),
+            ..recipe.clone()
+        };
+        let after = self.after.iter().map(asked).collect();
+        let text = Self { after, ..asked(self) }.to_toml().unwrap_or_default();
+        super::hex(&sha2::Sha256::digest(format!("{}\n{text}", env!("CARGO_PKG_VERSION"))))
+    }
+}
