@@ -1,8 +1,6 @@
 //! SalUn Studio: watch a model forget.
 //!
-//! Dependencies point one way:
-//! `cli | studio -> engine -> unlearn, eval, saliency, diffusion -> train, models, data -> gpu`.
-//! [`run`], [`error`], [`monitor`] and [`wire`] are the words that all of them share.
+//! Dependencies point one way, as ARCHITECTURE.md draws them.
 
 pub mod assets;
 pub mod data;
@@ -21,6 +19,7 @@ pub mod run;
 pub mod saliency;
 pub mod sampling;
 pub mod studio;
+pub mod subject;
 pub mod table;
 pub mod train;
 pub mod unlearn;

@@ -27,7 +27,7 @@ use crate::{
 };
 
 /// A model that unlearned, or Retrain.
-pub struct Subject<'a> {
+pub struct Suspect<'a> {
     pub model: &'a Model,
     pub weights: &'a Weights,
     pub answers: Arc<Answers>,
@@ -53,10 +53,10 @@ impl Session {
         };
         let against = other.as_ref().map(|(_, measured)| measured.metrics.clone());
         let metrics = run.metrics.clone();
-        let run = Subject { model: &model, weights: &weights, answers: answers_of(run)? };
+        let run = Suspect { model: &model, weights: &weights, answers: answers_of(run)? };
         let other = match (&retrain, &other) {
             (Some(model), Some((weights, measured))) => {
-                Some(Subject { model, weights, answers: answers_of(measured.clone())? })
+                Some(Suspect { model, weights, answers: answers_of(measured.clone())? })
             }
             _ => None,
         };
@@ -81,10 +81,10 @@ impl Session {
     /// twin.
     pub async fn audit(
         &mut self,
-        subject: Subject<'_>,
+        subject: Suspect<'_>,
         setting: &Setting,
         recipe: &Recipe,
-        retrain: Option<Subject<'_>>,
+        retrain: Option<Suspect<'_>>,
         monitor: &mut Monitor,
     ) -> Result<Audit> {
         let clock = Instant::now();
@@ -105,7 +105,7 @@ impl Session {
         let before = before.await?;
         let twin = twin(recipe, setting);
         let retrain = match (retrain, twin) {
-            (Some(Subject { model, weights, answers }), _) => {
+            (Some(Suspect { model, weights, answers }), _) => {
                 let net = classifier(model)?;
                 Some(Arc::new(setup.examine(net, weights, answers, monitor).await?))
             }

@@ -16,7 +16,6 @@ use crate::{
     data::{
         self, Dataset, Split,
         forget::{ForgetSet, by_loss},
-        rng,
     },
     error::{Error, Result},
     eval::{self, examine::Examined, frechet, judge, references::References},
@@ -31,7 +30,9 @@ use crate::{
         ranking::Ranking,
         score::{Scoring, rank},
     },
-    unlearn::{plan::Plan, prompt::items::Items, work::Local},
+    subject::Subject,
+    subject::items::Items,
+    unlearn::{plan::Plan, work::Local},
     words::{
         estimator::Estimator, fingerprint::Fingerprint, recipe::Recipe, report::Metrics, task::Task,
     },
@@ -293,56 +294,59 @@ impl Session {
         monitor: &mut Monitor,
         early: &mut dyn FnMut(Ranking),
     ) -> Result<Arc<Ranking>> {
-        let estimator = setting.plan.estimator;
-        let base = estimator.base();
-        // A first guess in this order, or none: scores that are no numbers fail at the end.
-        let mut ordered =
-            |ranking: Ranking| ranking.ordered(estimator).into_iter().for_each(&mut *early);
-        let scored = self.scored(base, recipe, setting, monitor, &mut ordered).await?;
-        let ranking = match estimator {
-            Estimator::Inverted | Estimator::LayerBalanced => {
-                Arc::new(Ranking::clone(&scored).ordered(estimator)?)
-            }
-            _ => scored,
-        };
-        Ok(ranking)
-    }
-
-    /// The scores of an estimator that has its own.
-    async fn scored(
-        &mut self,
-        estimator: Estimator,
-        recipe: &Recipe,
-        setting: &Setting,
-        monitor: &mut Monitor,
-        early: &mut dyn FnMut(Ranking),
-    ) -> Result<Arc<Ranking>> {
         let Setting { model, data, set, plan, .. } = setting;
         let key = format!(
-            "{}|{}|{}|{:?}|{}|{}",
+            "{}|{}|{}|{:?}|{}",
             recipe.start(),
             recipe.data,
             set.spec,
             recipe.budget,
             recipe.seed,
-            estimator.name()
         );
-        if let Some(ranking) = self.rankings.get(&key) {
-            return Ok(ranking.clone());
-        }
-        // As many as of the forget set, so that both halves of a ratio are as certain.
-        let mut retain =
-            rng::shuffled(&mut rng::seeded(recipe.seed, "retain score"), set.retain.len());
-        retain.truncate(plan.score.len());
-        let retain: Vec<usize> = retain.into_iter().map(|j| set.retain[j]).collect();
-        let (forget, items, retain) = (&*set.spec, &*plan.score, &*retain);
-        let of = Scoring { model, data, forget, items, retain, seed: recipe.seed };
-        let ranking = Arc::new(rank(estimator, &of, &self.device, monitor, early).await?);
-        if !estimator.looks() {
-            return Ok(ranking);
-        }
-        self.keep_scores(key, ranking.clone());
-        Ok(ranking)
+        let subject = Subject::of_classes(model, data.clone(), plan.redirect.clone(), &self.device);
+        let of = Scoring {
+            subject: &subject,
+            original: &model.weights,
+            forget: &set.spec,
+            items: &plan.score,
+            retain: &plan.beside(&set.retain),
+            seed: recipe.seed,
+        };
+        self.ranked(&key, plan.estimator, &of, monitor, early).await
+    }
+
+    /// Scores in an estimator's order. Those of [`Estimator::base`] are computed once and kept as `key`.
+    pub(super) async fn ranked(
+        &mut self,
+        key: &str,
+        estimator: Estimator,
+        of: &Scoring<'_>,
+        monitor: &mut Monitor,
+        early: &mut dyn FnMut(Ranking),
+    ) -> Result<Arc<Ranking>> {
+        let base = estimator.base();
+        let key = format!("{key}|{}", base.name());
+        let scored = match self.rankings.get(&key) {
+            Some(ranking) => ranking.clone(),
+            None => {
+                // A first guess in this order, or none: scores that are no numbers fail at the end.
+                let mut ordered = |ranking: Ranking| {
+                    ranking.ordered(estimator).into_iter().for_each(&mut *early);
+                };
+                let ranking = rank(base, of, &self.device, monitor, &mut ordered).await?;
+                let ranking = Arc::new(ranking);
+                if base.looks() {
+                    self.keep_scores(key, ranking.clone());
+                }
+                ranking
+            }
+        };
+        Ok(match estimator {
+            Estimator::Inverted | Estimator::LayerBalanced => {
+                Arc::new(Ranking::clone(&scored).ordered(estimator)?)
+            }
+            _ => scored,
+        })
     }
 
     /// Keeps scores for later jobs.

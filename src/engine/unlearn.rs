@@ -7,7 +7,7 @@ use web_time::Instant;
 
 use super::{
     Send,
-    audit::Subject,
+    audit::Suspect,
     job::{Event, Live, LogLine, Run},
     measure::{no_judge, sampling},
     requests,
@@ -96,9 +96,7 @@ impl Session {
             clock.elapsed().as_secs_f64().max(ranking.as_ref().map_or(0.0, |r| r.seconds));
 
         let clock = Instant::now();
-        let (pictures, of) = (data.clone(), plan.clone());
-        let mut unlearner =
-            Unlearner::begin(model, pictures, of, mask.as_ref(), &device, monitor).await?;
+        let mut unlearner = begin(&setting, mask.as_ref(), &device, monitor).await?;
         if plan.few() {
             monitor.note(plan.suited());
         }
@@ -165,8 +163,8 @@ impl Session {
         });
         let audit = match &after.answers {
             Some(answers) if recipe.audits() => {
-                let subject = Subject { model, weights: &done, answers: answers.clone() };
-                Some(self.audit(subject, &setting, &recipe, None, monitor).await?)
+                let suspect = Suspect { model, weights: &done, answers: answers.clone() };
+                Some(self.audit(suspect, &setting, &recipe, None, monitor).await?)
             }
             _ => None,
         };
@@ -265,9 +263,7 @@ impl Session {
         if !Trial::wanted(&self.info, steps, model.weights.layout.n()) {
             return Ok(Trial::default());
         }
-        let (data, plan) = (setting.data.clone(), setting.plan.clone());
-        let cpu = Device::flex();
-        let mut twin = Unlearner::begin(model, data, plan, mask, &cpu, monitor).await?;
+        let mut twin = begin(setting, mask, &Device::flex(), monitor).await?;
         Trial::run(steps, monitor, async |monitor| twin.step(monitor).await).await
     }
 
@@ -286,6 +282,17 @@ impl Session {
         let measured = self.measure_once(twin.name, &model, setting, recipe, monitor).await?;
         Ok(Some(measured.metrics))
     }
+}
+
+/// A run from its beginning on a device; only weights in the mask will change.
+async fn begin(
+    setting: &Setting,
+    mask: Option<&Mask>,
+    device: &Device,
+    monitor: &mut Monitor,
+) -> Result<Unlearner> {
+    let Setting { model, data, plan, .. } = setting;
+    Unlearner::begin(model, data.clone(), plan.clone(), mask, device, monitor).await
 }
 
 /// The mask out of a recipe's file.

@@ -4,15 +4,14 @@
 use burn::tensor::Tensor;
 
 use crate::{
-    data::{Pictures, rng},
-    diffusion::schedule::Schedule,
+    data::rng,
     error::Result,
     gpu::pace::Pace,
-    models::{Network, weights::Weights},
+    models::weights::Weights,
     monitor::Monitor,
-    sampling::sampler::predict,
+    subject::{Noisy, Subject, Under},
     train::{
-        losses::{Augment, Noised, cross_entropy, mse, noised, pictures},
+        losses::{cross_entropy, mse},
         optimizer::plus,
         shards,
     },
@@ -29,41 +28,38 @@ pub const EPS: f32 = 1e-15;
 ///
 /// Gradients are of single pictures, never of batches: the square of a batch's mean would be
 /// smaller by about the batch's size, and would depend on it. The loss is the model's own: the
-/// cross-entropy of the true label, or the squared error summed over the pixels of the noise, each
+/// cross-entropy of the true label, or the squared error of the noise, summed over the pixels of a class's, each
 /// picture at one time and with one noise drawn from `seed` and its place, without guidance.
 ///
 /// # Errors
 /// Cancelled, or the device failed.
 pub async fn diagonal(
-    network: &Network,
+    subject: &Subject,
     weights: &Weights,
-    data: &Pictures,
     items: &[usize],
     seed: u64,
     monitor: &mut Monitor,
 ) -> Result<Vec<Tensor<1>>> {
-    let device = weights.device();
-    let schedule = Schedule::linear();
     let mut sum = Vec::new();
     let mut pace = Pace::start();
     monitor.phase("Fisher information", items.len());
     for (i, some) in items.chunks(PART).enumerate() {
         let mut rng = rng::seeded(seed, &format!("fisher {i}"));
         let size = shards::size(weights, some.len());
-        let more = match network {
-            Network::Classifier(net) => {
-                let x = pictures(data, some, Augment::None, &mut rng, &device);
-                let labels = data.labels(some);
+        let more = match subject {
+            Subject::Classifier(of) => {
+                let x = of.plain(some, &mut rng);
+                let labels = of.data.train.labels(some);
                 let each = x.split(1, 0).into_iter().zip(labels).collect();
                 shards::squares(weights, grouped(each, size), |pass, (x, label)| {
-                    cross_entropy(net.forward(pass, x), &[label])
+                    cross_entropy(of.net.forward(pass, x), &[label])
                 })
             }
-            Network::Unet(net) => {
-                let pixels = (net.config.channels * net.config.resolution.pow(2)) as f32;
-                let each = noised(data, some, &schedule, &mut rng, &device).split(1);
-                shards::squares(weights, grouped(each, size), |pass, b: Noised| {
-                    mse(predict(net, pass, b.x, &b.t, &b.class, 0.0), b.eps) * pixels
+            Subject::Diffusion(of) => {
+                let times = of.scoring().times;
+                let each = of.plain(some, &mut rng).split(1);
+                shards::squares(weights, grouped(each, size), |pass, b: Box<dyn Noisy + '_>| {
+                    mse(b.predict(pass, Under::Own), b.target()) * times
                 })
             }
         };

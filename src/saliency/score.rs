@@ -9,8 +9,7 @@ use web_time::Instant;
 
 use super::{fisher, ranking::Ranking};
 use crate::{
-    data::{Dataset, rng},
-    diffusion::schedule::Schedule,
+    data::rng,
     error::Result,
     gpu::{
         buffers,
@@ -18,38 +17,34 @@ use crate::{
         pace::Pace,
     },
     models::{
-        Model, Network,
         layers::Mode,
-        weights::{WeightLayout, read_all},
+        weights::{HostWeights, WeightLayout, read_all},
     },
     monitor::Monitor,
-    sampling::sampler::predict,
+    subject::{Noisy, Subject},
     train::{
-        losses::{Augment, Noised, cross_entropy, mse, noised, pictures},
+        losses::{cross_entropy, mse},
         optimizer::{clip_norm, plus},
         shards,
     },
     words::estimator::Estimator,
 };
 
-/// Items in one gradient: of a diffusion model it is clipped, and sum-abs-grad sums its absolute
-/// value. The paper's scores of a classifier do not depend on it.
+/// Items in one gradient of a classifier: sum-abs-grad sums its absolute value. The paper's scores do not
+/// depend on it.
 const BATCH: usize = 128;
 /// Items in one pass: a cancel is heard after each.
 const PART: usize = 32;
-/// Guidance of the diffusion model's predictions while scoring (ALGORITHMS 8.4).
-const GUIDANCE: f32 = 2.0;
 
 /// What the scores are over.
-#[derive(Debug)]
 pub struct Scoring<'a> {
-    pub model: &'a Model,
-    pub data: &'a Dataset,
+    pub subject: &'a Subject,
+    pub original: &'a HostWeights,
     /// The name of the forget set.
     pub forget: &'a str,
-    /// Its pictures that are looked at, indices into the training pictures.
+    /// Its items that are looked at.
     pub items: &'a [usize],
-    /// Pictures of the retain set that are looked at, for a ratio.
+    /// Items of the retain set that are looked at, for a ratio.
     pub retain: &'a [usize],
     pub seed: u64,
 }
@@ -69,19 +64,18 @@ pub async fn rank(
     monitor: &mut Monitor,
     early: &mut dyn FnMut(Ranking),
 ) -> Result<Ranking> {
-    let &Scoring { model, data, forget, items, retain, seed } = of;
-    let layout = model.weights.layout.clone();
+    let &Scoring { subject, original, forget, items, retain, seed } = of;
+    let layout = original.layout.clone();
     match estimator.base() {
         Estimator::Random => Ok(Ranking::random(layout, forget, seed)),
-        Estimator::Magnitude => Ok(Ranking::magnitude(&model.weights, forget)),
+        Estimator::Magnitude => Ok(Ranking::magnitude(original, forget)),
         Estimator::Fisher | Estimator::FisherRatio => {
             let started = Instant::now();
-            let weights = model.weights.upload(device);
-            let (net, train) = (&*model.network, &*data.train);
-            let diagonal = fisher::diagonal(net, &weights, train, items, seed, monitor).await?;
+            let weights = original.upload(device);
+            let diagonal = fisher::diagonal(subject, &weights, items, seed, monitor).await?;
             let mut scores = read_all(&diagonal).await?;
             if estimator == Estimator::FisherRatio {
-                let kept = fisher::diagonal(net, &weights, train, retain, seed, monitor).await?;
+                let kept = fisher::diagonal(subject, &weights, retain, seed, monitor).await?;
                 scores = fisher::ratio(&scores, &read_all(&kept).await?);
             }
             let seconds = started.elapsed().as_secs_f64();
@@ -94,9 +88,8 @@ pub async fn rank(
 
 /// |sum of gradients|, or the sum of each batch's |gradient|.
 ///
-/// Pictures are not augmented: the same forget set gives the same mask. For the diffusion model
-/// times and noise come from the seed, predictions are guided, and each batch's gradient is clipped
-/// to norm 1 so that batches weigh the same.
+/// Pictures are not augmented: the same forget set gives the same mask. For a diffusion model times and noise
+/// come from the seed, and [`crate::subject::Scoring`] says the rest.
 async fn sum_of_gradients(
     estimator: Estimator,
     of: &Scoring<'_>,
@@ -104,52 +97,59 @@ async fn sum_of_gradients(
     monitor: &mut Monitor,
     early: &mut dyn FnMut(Ranking),
 ) -> Result<Ranking> {
-    let &Scoring { model, data, forget, items, seed, .. } = of;
+    let &Scoring { subject, original, forget, items, seed, .. } = of;
     let started = Instant::now();
-    let weights = model.weights.upload(device);
-    let schedule = Schedule::linear();
-    let layout = &model.weights.layout;
+    let weights = original.upload(device);
+    let layout = &original.layout;
     let ranking = async |sum: &Sum, n_forget: usize| -> Result<Ranking> {
         let ranking = sum.ranking(layout.clone(), estimator, forget).await?;
         Ok(Ranking { n_forget, seconds: started.elapsed().as_secs_f64(), ..ranking })
     };
+    let (stream, each, clip) = match subject {
+        Subject::Classifier(_) => ("saliency", BATCH, None),
+        Subject::Diffusion(of) => (of.scoring().stream, of.scoring().batch, of.scoring().clip),
+    };
     let mut sum = Sum::new(device, layout.n());
     let mut pace = Pace::start();
-    let batches = items.len().div_ceil(BATCH);
+    let batches = items.len().div_ceil(each);
     monitor.phase("Scoring weights", items.len());
-    for (i, batch) in items.chunks(BATCH).enumerate() {
+    for (i, batch) in items.chunks(each).enumerate() {
         if i.is_power_of_two() {
-            early(ranking(&sum, i * BATCH).await?);
+            early(ranking(&sum, i * each).await?);
         }
-        let mut rng = rng::seeded(seed, &format!("saliency {i}"));
+        let mut rng = rng::seeded(seed, &format!("{stream} {i}"));
         let mut gradient = Vec::new();
         for part in batch.chunks(PART) {
             let size = shards::size(&weights, part.len());
-            let (_, more) = match &*model.network {
-                Network::Classifier(net) => {
-                    let x = pictures(&data.train, part, Augment::None, &mut rng, device);
+            let (_, more) = match subject {
+                Subject::Classifier(of) => {
+                    let x = of.plain(part, &mut rng);
                     let parts = x.split(size, 0).into_iter().zip(part.chunks(size)).collect();
                     shards::gradients(&weights, Mode::Eval, parts, |pass, (x, items)| {
-                        let loss = cross_entropy(net.forward(pass, x), &data.train.labels(items));
-                        loss * items.len() as f32
+                        let labels = of.data.train.labels(items);
+                        cross_entropy(of.net.forward(pass, x), &labels) * items.len() as f32
                     })
                 }
-                Network::Unet(net) => {
-                    let b = noised(&data.train, part, &schedule, &mut rng, device);
-                    // Summed over a picture, so that the clip makes batches weigh the same.
-                    let pixels = net.config.channels * net.config.resolution.pow(2);
-                    shards::gradients(&weights, Mode::Eval, b.split(size), |pass, b: Noised| {
-                        let share = (pixels * b.t.len()) as f32 / batch.len() as f32;
-                        mse(predict(net, pass, b.x, &b.t, &b.class, GUIDANCE), b.eps) * share
-                    })
+                Subject::Diffusion(of) => {
+                    let how = of.scoring();
+                    let parts = of.plain(part, &mut rng).split(size);
+                    shards::gradients(
+                        &weights,
+                        Mode::Eval,
+                        parts,
+                        |pass, b: Box<dyn Noisy + '_>| {
+                            let share = (how.times * b.n() as f32) / batch.len() as f32;
+                            mse(b.guided(pass, how.guidance), b.target()) * share
+                        },
+                    )
                 }
             };
             pace.step(&more[0]).await?;
             gradient = plus(gradient, more);
             monitor.advance(part.len()).await?;
         }
-        if model.unet().is_some() {
-            gradient = clip_norm(gradient, 1.0);
+        if let Some(most) = clip {
+            gradient = clip_norm(gradient, most);
         }
         if estimator == Estimator::SumAbsGrad {
             gradient = gradient.into_iter().map(|g| g.abs()).collect();

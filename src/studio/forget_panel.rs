@@ -306,7 +306,6 @@ fn method_ui(state: &mut State, ui: &mut Ui) {
 }
 
 fn mask_ui(state: &mut State, ui: &mut Ui) {
-    let task = state.task;
     let mut mask = state.session().request.mask;
     let now = state.session().request.estimator();
     let own = Request { mask: None, ..state.session().request.clone() }.estimator();
@@ -318,7 +317,7 @@ fn mask_ui(state: &mut State, ui: &mut Ui) {
             .truncate()
             .show_ui(ui, |ui| {
                 ui.selectable_value(&mut mask, None, &own);
-                for estimator in Estimator::ALL.into_iter().filter(|e| e.fits(task)) {
+                for estimator in Estimator::ALL {
                     let hint = format!("{} ({})", estimator.about(), estimator.name());
                     ui.selectable_value(&mut mask, Some(estimator), estimator.title())
                         .on_hover_text(hint);

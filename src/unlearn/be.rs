@@ -12,11 +12,9 @@ use super::{
 use crate::{
     data::rng,
     error::{Error, Result},
-    models::{
-        Network,
-        weights::{Weights, vector},
-    },
+    models::weights::{Weights, vector},
     monitor::Monitor,
+    subject::{Subject, classifier::Pictured},
     train::losses::cross_entropy,
     words::estimator::Estimator,
 };
@@ -44,6 +42,7 @@ pub const METHOD: Method = Method {
         epochs: 10,
     }),
     generate: None,
+    prompts: None,
     work: |knobs: &Knobs| Box::new(Expand { keep: knobs.on("keep-row"), head: None }),
 };
 
@@ -61,7 +60,7 @@ impl Work for Expand {
         _monitor: &'a mut Monitor,
     ) -> Local<'a, Result<()>> {
         Box::pin(async move {
-            let Network::Classifier(net) = scene.network else {
+            let Subject::Classifier(Pictured { net, .. }) = scene.subject else {
                 return Err(Error::Request("boundary expanding is for classifiers".into()));
             };
             let head = net.head_params();

@@ -43,6 +43,7 @@ pub const METHOD: Method = Method {
         epochs: 10,
     }),
     generate: None,
+    prompts: None,
     work: |knobs: &Knobs| Box::new(Shrink { radius: knobs.get("radius") }),
 };
 

@@ -26,6 +26,7 @@ pub const METHOD: Method = Method {
         epochs: 10,
     }),
     generate: None,
+    prompts: None,
     work: |_| Box::new(Struck),
 };
 

@@ -9,7 +9,7 @@ use super::{
     registry::{Generate, Losses, Method, Rate},
     work::{ForgetNoise, Work},
 };
-use crate::{train::losses::mse, words::estimator::Estimator};
+use crate::{subject::Under, train::losses::mse, words::estimator::Estimator};
 
 /// ESD.
 pub const METHOD: Method = Method {
@@ -44,7 +44,10 @@ pub const METHOD: Method = Method {
         quick_lr: Some(1e-4),
         steps: 1000,
         redirects: false,
+        attention: false,
     }),
+    // Its authors train cross-attention alone for prompts.
+    prompts: Some(Generate { attention: true, ..Generate::PROMPTS }),
     work: |knobs: &Knobs| Box::new(Erase { eta: knobs.get("eta") }),
 };
 
@@ -54,8 +57,8 @@ struct Erase {
 
 impl Work for Erase {
     fn forget_noise(&self, step: ForgetNoise) -> Tensor<1> {
-        let given = step.predicted(step.original, &step.batch.class);
-        let free = step.predicted(step.original, &vec![None; step.batch.t.len()]);
+        let given = step.predicted(step.original, Under::Own);
+        let free = step.predicted(step.original, Under::Nothing);
         mse(step.prediction(), away(free, given, self.eta))
     }
 }

@@ -28,7 +28,9 @@ pub const METHOD: Method = Method {
         quick_lr: Some(1e-4),
         steps: 1000,
         redirects: false,
+        attention: false,
     }),
+    prompts: Some(Generate { losses: Losses::Retain, ..Generate::PROMPTS }),
     work: |_| Box::new(FineTune),
 };
 

@@ -42,7 +42,9 @@ pub const METHOD: Method = Method {
         quick_lr: Some(1e-5),
         steps: 200,
         redirects: false,
+        attention: false,
     }),
+    prompts: Some(Generate::PROMPTS),
     work: |_| Box::new(Ascent),
 };
 

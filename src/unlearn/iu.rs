@@ -17,17 +17,13 @@ use super::{
 use crate::{
     error::{Error, Result},
     models::{
-        Network,
-        classifier::Classifier,
         layers::{Mode, Pass},
         weights::{Weights, read},
     },
     monitor::Monitor,
     saliency::fisher::diagonal,
-    train::{
-        losses::{Augment, pictures},
-        shards,
-    },
+    subject::{Subject, classifier::Pictured},
+    train::shards,
     words::estimator::Estimator,
 };
 
@@ -69,6 +65,7 @@ pub const METHOD: Method = Method {
     mask: Estimator::None,
     classify: Some(Classify::CLOSED),
     generate: None,
+    prompts: None,
     work: |knobs| Box::new(Influence(knobs.clone())),
 };
 
@@ -167,9 +164,8 @@ impl Influence {
         samples: &[usize],
         monitor: &mut Monitor,
     ) -> Result<Vec<Tensor<1>>> {
-        let (pixels, seed) = (&scene.data.train, scene.plan.seed);
-        let fisher =
-            diagonal(scene.network, scene.original, pixels, samples, seed, monitor).await?;
+        let seed = scene.plan.seed;
+        let fisher = diagonal(scene.subject, scene.original, samples, seed, monitor).await?;
         let damping = self.0.get("damping");
         Ok(v.into_iter().zip(fisher).map(|(v, f)| v / (f + damping)).collect())
     }
@@ -182,7 +178,7 @@ impl Influence {
         samples: &[usize],
         monitor: &mut Monitor,
     ) -> Result<Vec<Tensor<1>>> {
-        let Network::Classifier(net) = scene.network else {
+        let Subject::Classifier(of) = scene.subject else {
             return Err(Error::Request("influence unlearning is for classifiers".into()));
         };
         let (damping, iterations) = (self.0.get("damping"), self.0.count("iterations"));
@@ -196,7 +192,7 @@ impl Influence {
             if size <= enough {
                 break;
             }
-            let curved = fisher_times(scene, &**net, &direction, samples, monitor).await?;
+            let curved = fisher_times(scene.original, of, &direction, samples, monitor).await?;
             let curved = plus_scaled(&curved, damping, &direction);
             let step = size / product(&direction, &curved).await?;
             x = plus_scaled(&x, step, &direction);
@@ -213,16 +209,14 @@ impl Influence {
 /// the model's own labels, which is the Gauss-Newton matrix of cross-entropy. J d is a central
 /// difference.
 pub async fn fisher_times(
-    scene: &Scene<'_>,
-    net: &dyn Classifier,
+    theta: &Weights,
+    of: &Pictured,
     d: &[Tensor<1>],
     samples: &[usize],
     monitor: &mut Monitor,
 ) -> Result<Vec<Tensor<1>>> {
     /// Length of the difference's half step: well above rounding, well below curvature.
     const STEP: f64 = 1e-2;
-    let theta = scene.original;
-    let device = theta.device();
     let length = product(d, d).await?.sqrt().max(1e-30);
     let moved = |s: f64| Weights { params: plus_scaled(&theta.params, s, d), ..theta.clone() };
     let sides = [STEP, -STEP].map(|s| moved(s / length));
@@ -230,7 +224,7 @@ pub async fn fisher_times(
     for batch in samples.chunks(BATCH) {
         // Evaluation draws nothing at random.
         let mut rng = crate::data::rng::seeded(0, "none");
-        let x = pictures(&scene.data.train, batch, Augment::None, &mut rng, &device);
+        let (net, x) = (&*of.net, of.plain(batch, &mut rng));
         let parts = x.split(shards::size(theta, batch.len()), 0);
         let (_, more) = shards::gradients(theta, Mode::Eval, parts, |pass, x| {
             let [ahead, behind] =

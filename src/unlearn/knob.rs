@@ -211,6 +211,11 @@ impl Knobs {
         self.0.get(name).copied().unwrap_or(0.0)
     }
 
+    /// Whether the method has it for this task.
+    pub fn has(&self, name: &str) -> bool {
+        self.0.contains_key(name)
+    }
+
     /// A whole number.
     pub fn count(&self, name: &str) -> usize {
         self.get(name) as usize

@@ -3,7 +3,7 @@
 
 use super::{
     ft,
-    knob::{Knob, Knobs, NORMS, TRAINING},
+    knob::{Knob, Knobs, LAYERS, NORMS, TRAINING},
     registry::Method,
     work::{At, Update, Work},
 };
@@ -32,6 +32,7 @@ pub const METHOD: Method = Method {
                 "last epochs without the penalty",
             ),
         ],
+        LAYERS,
         NORMS,
         TRAINING,
     ],

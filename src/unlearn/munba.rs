@@ -4,7 +4,7 @@
 use burn::tensor::Tensor;
 
 use super::{
-    knob::{Knob, Knobs, NORMS, TRAINING},
+    knob::{Knob, Knobs, LAYERS, NORMS, TRAINING},
     registry::{Classify, Generate, Losses, Method, Order, Rate},
     statistics::product,
     work::{Batch, ForgetNoise, Local, Part, Update, Work},
@@ -29,6 +29,7 @@ pub const METHOD: Method = Method {
             [1e-12, 1.0],
             "keeps the weights finite for parallel gradients",
         )],
+        LAYERS,
         NORMS,
         TRAINING,
     ],
@@ -47,7 +48,9 @@ pub const METHOD: Method = Method {
         quick_lr: Some(1e-4),
         steps: 200,
         redirects: false,
+        attention: false,
     }),
+    prompts: Some(Generate { losses: Losses::Pair, ..Generate::PROMPTS }),
     work: |knobs: &Knobs| Box::new(Bargain { xi: knobs.get("xi") }),
 };
 

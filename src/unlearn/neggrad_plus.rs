@@ -2,7 +2,7 @@
 //! forget set in one update.
 
 use super::{
-    knob::{Knob, Knobs, NORMS, TRAINING},
+    knob::{Knob, Knobs, LAYERS, NORMS, TRAINING},
     registry::{Classify, Generate, Losses, Method, Order, Rate},
     work::{Local, Update, Work},
 };
@@ -21,6 +21,7 @@ pub const METHOD: Method = Method {
             [0.0, 1.0],
             "weight of the retain loss; the rest is ascent",
         )],
+        LAYERS,
         NORMS,
         TRAINING,
     ],
@@ -39,7 +40,9 @@ pub const METHOD: Method = Method {
         quick_lr: Some(1e-4),
         steps: 200,
         redirects: false,
+        attention: false,
     }),
+    prompts: Some(Generate { losses: Losses::Pair, ..Generate::PROMPTS }),
     work: |knobs: &Knobs| Box::new(Signed { beta: knobs.get("beta") }),
 };
 

@@ -15,6 +15,7 @@ pub const METHOD: Method = Method {
     mask: Estimator::None,
     classify: Some(Classify { order: Order::Nothing, ..Classify::CLOSED }),
     generate: Some(Generate::CLOSED),
+    prompts: Some(Generate::CLOSED),
     work: |_| Box::new(Nothing),
 };
 

@@ -5,17 +5,16 @@ use super::{
     registry::{self, Losses, Method, Order, Rate},
     work::Part,
 };
-use rand::RngExt;
 
 use crate::{
     data::{Dataset, forget::ForgetSet, rng},
-    diffusion::schedule::Schedule,
     error::{Error, Result},
     models::{
         Architecture,
         card::{Card, Training},
     },
-    train::{losses::Noised, optimizer::LrSchedule, preset::Preset},
+    subject::classes::Sent,
+    train::{optimizer::LrSchedule, preset::Preset},
     words::{
         budget::Budget,
         estimator::Estimator,
@@ -95,41 +94,10 @@ impl Plan {
         data: &Dataset,
         set: &ForgetSet,
     ) -> Result<Self> {
-        recipe.check()?;
         let task = architecture.task();
-        let method = registry::find(&recipe.method)?;
-        let wrong_task = || {
-            let does = method.tasks().iter().map(|t| t.name()).collect::<Vec<_>>().join(", ");
-            Error::argument("method", method.name, format!("it can only {does}"))
-        };
-        if !method.tasks().contains(&task) {
-            return Err(wrong_task());
-        }
-        method.refuse_idle(recipe, task)?;
-        let sizes = recipe.budget.sizes();
-        let mut plan = Self {
-            method,
-            knobs: Knobs::resolve(method, task, &recipe.knobs)?,
-            estimator: recipe.mask.unwrap_or(method.mask),
-            epochs: 0,
-            steps: 0,
-            batch: sizes.batch[0],
-            lr: 0.0,
-            schedule: LrSchedule::Constant,
-            preset: None,
-            order: Order::Nothing,
-            losses: Losses::Sum,
-            alpha: 0.0,
-            redirect: Sent::To(None),
-            forget: set.forget.clone(),
-            retain: set.retain.clone(),
-            company: Vec::new(),
-            stretch: 1,
-            few: false,
-            each: [0, 0],
-            score: Vec::new(),
-            seed: recipe.seed,
-        };
+        let mut plan = Self::bare(recipe, task)?;
+        let (method, sizes) = (plan.method, recipe.budget.sizes());
+        (plan.forget, plan.retain) = (set.forget.clone(), set.retain.clone());
         plan.score = plan.some(&set.forget, sizes.score, "quick score");
         // A Retrain that was cut short would be no truth to compare with.
         let tiny = recipe.budget == Budget::Tiny;
@@ -147,10 +115,9 @@ impl Plan {
             _ => LrSchedule::Cosine,
         };
         match task {
-            // Prompts have a plan of their own (`unlearn::prompt`).
-            Task::TextToImage => return Err(wrong_task()),
+            Task::TextToImage => return Err(wrong_task(method)),
             Task::Classify => {
-                let how = method.classify.as_ref().ok_or_else(wrong_task)?;
+                let how = method.classify.as_ref().ok_or_else(|| wrong_task(method))?;
                 let quick = sizes.lr.map(|lr| how.quick_lr.unwrap_or(lr[0]));
                 let mut epochs = how.epochs;
                 plan.lr = quick.unwrap_or(how.lr);
@@ -171,7 +138,7 @@ impl Plan {
                 }
             }
             Task::Generate => {
-                let how = method.generate.as_ref().ok_or_else(wrong_task)?;
+                let how = method.generate.as_ref().ok_or_else(|| wrong_task(method))?;
                 let quick = sizes.lr.map(|lr| how.quick_lr.unwrap_or(lr[1]));
                 let mut steps = how.steps;
                 plan.lr = quick.unwrap_or(how.lr);
@@ -183,16 +150,11 @@ impl Plan {
                 }
                 plan.steps = match steps {
                     0 => 0,
-                    own => recipe.steps.unwrap_or(own.min(sizes.steps)),
+                    own => recipe.steps.unwrap_or(own.min(sizes.steps[0])),
                 };
                 plan.epochs = plan.steps;
-                plan.losses = how.losses;
+                plan.weigh(how.losses);
                 plan.each = sizes.each.map(|n| n.min(sizes.score));
-                plan.alpha = match how.losses {
-                    Losses::Forget => 0.0,
-                    Losses::Retain | Losses::Pair => 1.0,
-                    Losses::Sum => plan.knobs.get("alpha"),
-                };
                 plan.redirect = target(&recipe.redirect, data, set)?;
             }
         }
@@ -208,6 +170,77 @@ impl Plan {
             plan.steps = plan.updates();
         }
         Ok(plan)
+    }
+
+    /// Resolves a recipe that forgets a prompt; `items` are those of the forget set and of the retain set.
+    ///
+    /// # Errors
+    /// The method does not do prompts, or a knob is not the method's.
+    pub fn of_prompts(recipe: &Recipe, items: [usize; 2]) -> Result<Self> {
+        let mut plan = Self::bare(recipe, Task::TextToImage)?;
+        let (method, sizes) = (plan.method, recipe.budget.sizes());
+        let how = method.prompts.as_ref().ok_or_else(|| wrong_task(method))?;
+        if plan.knobs.on("released") {
+            let right = "a prompt's run has no epochs, which the released code counts by";
+            return Err(Error::argument("released", "on", right));
+        }
+        let [forget, retain] = items;
+        (plan.forget, plan.retain) = ((0..forget).collect(), (forget..forget + retain).collect());
+        plan.score = plan.forget.clone();
+        plan.each = items;
+        plan.weigh(how.losses);
+        let quick = sizes.lr.map(|lr| how.quick_lr.unwrap_or(lr[2]));
+        plan.lr = recipe.lr.or(quick).unwrap_or(how.lr);
+        plan.batch = recipe.batch.unwrap_or(sizes.batch[2]);
+        plan.steps = match how.steps {
+            0 => 0,
+            own => recipe.steps.unwrap_or(own.min(sizes.steps[1])),
+        };
+        plan.epochs = plan.steps;
+        Ok(plan)
+    }
+
+    /// What a recipe says whatever the data.
+    fn bare(recipe: &Recipe, task: Task) -> Result<Self> {
+        recipe.check()?;
+        let method = registry::find(&recipe.method)?;
+        if !method.tasks().contains(&task) {
+            return Err(wrong_task(method));
+        }
+        method.refuse_idle(recipe, task)?;
+        Ok(Self {
+            method,
+            knobs: Knobs::resolve(method, task, &recipe.knobs)?,
+            estimator: recipe.mask.unwrap_or(method.mask),
+            epochs: 0,
+            steps: 0,
+            batch: recipe.budget.sizes().batch[0],
+            lr: 0.0,
+            schedule: LrSchedule::Constant,
+            preset: None,
+            order: Order::Nothing,
+            losses: Losses::Sum,
+            alpha: 0.0,
+            redirect: Sent::To(None),
+            forget: Vec::new(),
+            retain: Vec::new(),
+            company: Vec::new(),
+            stretch: 1,
+            few: false,
+            each: [0, 0],
+            score: Vec::new(),
+            seed: recipe.seed,
+        })
+    }
+
+    /// Takes a diffusion model's losses and their weights.
+    fn weigh(&mut self, losses: Losses) {
+        self.losses = losses;
+        self.alpha = match losses {
+            Losses::Forget => 0.0,
+            Losses::Retain | Losses::Pair => 1.0,
+            Losses::Sum => self.knobs.get("alpha"),
+        };
     }
 
     /// Makes a Retrain as long as its original's training was, which saw `n` pictures an epoch: where
@@ -315,6 +348,12 @@ impl Plan {
         order[..most].iter().map(|&j| items[j]).collect()
     }
 
+    /// As many of the retained items as are scored, so that both halves of a ratio are as certain.
+    pub fn beside(&self, retain: &[usize]) -> Vec<usize> {
+        let order = rng::shuffled(&mut rng::seeded(self.seed, "retain score"), retain.len());
+        order.into_iter().take(self.score.len()).map(|j| retain[j]).collect()
+    }
+
     /// The items of the forget set and of the retain set that a method looks at before it trains.
     pub fn looked_at(&self) -> [Vec<usize>; 2] {
         [
@@ -418,31 +457,9 @@ const IN_COMPANY: f64 = 0.008;
 const MOST_BATCH: usize = 4096;
 const MOST_STEPS: usize = 10_000_000;
 
-/// What a diffusion model is to make instead of the forgotten class.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Sent {
-    /// A class; `None` is the null condition.
-    To(Option<usize>),
-    /// One of these for each picture, at random.
-    ToAny(Vec<usize>),
-    ToNoise,
-}
-
-impl Sent {
-    /// A batch of the forget set that is sent there.
-    pub fn apply(&self, batch: Noised, schedule: &Schedule, rng: &mut rng::Rng) -> Noised {
-        let mut sent = |of: &dyn Fn(&mut rng::Rng) -> Option<usize>| {
-            batch.t.iter().map(|_| of(rng)).collect::<Vec<_>>()
-        };
-        match self {
-            Self::To(class) => Noised { sent: sent(&|_| *class), ..batch },
-            Self::ToAny(classes) => {
-                let any = |rng: &mut rng::Rng| Some(classes[rng.random_range(0..classes.len())]);
-                Noised { sent: sent(&any), ..batch }
-            }
-            Self::ToNoise => batch.of_noise(schedule, rng),
-        }
-    }
+fn wrong_task(method: &Method) -> Error {
+    let does = method.tasks().iter().map(|t| t.name()).collect::<Vec<_>>().join(", ");
+    Error::argument("method", method.name, format!("it can only {does}"))
 }
 
 /// What a request's redirect target is.

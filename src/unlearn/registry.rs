@@ -3,9 +3,7 @@
 use super::{
     bad_teacher, be, bs, delete, esd, ft, ga, iu,
     knob::{Knob, Knobs},
-    l1_sparse, munba, neggrad_plus, noop,
-    prompt::PromptMethod,
-    retrain, rl, salun_soft, scrub, sfr_on, ssd, uce,
+    l1_sparse, munba, neggrad_plus, noop, retrain, rl, salun_soft, scrub, sfr_on, ssd, uce,
     work::Work,
 };
 use crate::{
@@ -27,6 +25,8 @@ pub struct Method {
     pub mask: Estimator,
     pub classify: Option<Classify>,
     pub generate: Option<Generate>,
+    /// As a text-to-image model is treated.
+    pub prompts: Option<Generate>,
     /// The method at work, with its knobs set.
     pub work: fn(&Knobs) -> Box<dyn Work>,
 }
@@ -108,11 +108,24 @@ pub struct Generate {
     pub quick_lr: Option<f64>,
     /// Updates; 0 where nothing is trained.
     pub steps: usize,
-    /// Whether the forgotten class is sent somewhere else, which a person may choose.
+    /// Whether the forgotten is sent somewhere else, which a person may choose.
     pub redirects: bool,
+    /// Whether only the layers that read the condition change.
+    pub attention: bool,
 }
 
 impl Generate {
+    /// What all do to a text-to-image model that say no more.
+    pub const PROMPTS: Self = Self {
+        losses: Losses::Sum,
+        rate: Rate::Constant,
+        lr: 1e-4,
+        quick_lr: None,
+        steps: 1000,
+        redirects: false,
+        attention: false,
+    };
+
     /// As [`Classify::CLOSED`].
     pub const CLOSED: Self = Self {
         losses: Losses::Retain,
@@ -121,6 +134,7 @@ impl Generate {
         quick_lr: Some(0.0),
         steps: 0,
         redirects: false,
+        attention: false,
     };
 }
 
@@ -153,13 +167,17 @@ impl Method {
     pub fn tasks(&self) -> Vec<Task> {
         let classify = self.classify.is_some().then_some(Task::Classify);
         let generate = self.generate.is_some().then_some(Task::Generate);
-        let prompts = self.prompts().map(|_| Task::TextToImage);
+        let prompts = self.prompts.is_some().then_some(Task::TextToImage);
         classify.into_iter().chain(generate).chain(prompts).collect()
     }
 
-    /// What it does to a prompt, where it does anything (`unlearn::prompt`).
-    pub fn prompts(&self) -> Option<PromptMethod> {
-        PromptMethod::find(self.name).ok()
+    /// How it treats a diffusion model of a task.
+    pub fn denoises(&self, task: Task) -> Option<&Generate> {
+        match task {
+            Task::Classify => None,
+            Task::Generate => self.generate.as_ref(),
+            Task::TextToImage => self.prompts.as_ref(),
+        }
     }
 
     /// What can be set besides the fields of a recipe.
@@ -185,8 +203,7 @@ impl Method {
     pub fn trains(&self, task: Task) -> bool {
         match task {
             Task::Classify => self.classify.as_ref().is_some_and(|how| how.epochs > 0),
-            Task::Generate => self.generate.as_ref().is_some_and(|how| how.steps > 0),
-            Task::TextToImage => self.prompts().is_some_and(PromptMethod::trains),
+            _ => self.denoises(task).is_some_and(|how| how.steps > 0),
         }
     }
 
@@ -194,8 +211,7 @@ impl Method {
     pub fn rate(&self, task: Task) -> Option<Rate> {
         match task {
             Task::Classify => self.classify.as_ref().map(|how| how.rate),
-            Task::Generate => self.generate.as_ref().map(|how| how.rate),
-            Task::TextToImage => None,
+            _ => self.denoises(task).map(|how| how.rate),
         }
     }
 
@@ -231,12 +247,7 @@ impl Method {
                 Task::Generate | Task::TextToImage => &["steps", "lr", "batch"],
             });
         }
-        let redirects = match task {
-            Task::Classify => false,
-            Task::Generate => self.generate.as_ref().is_some_and(|how| how.redirects),
-            Task::TextToImage => self.prompts().is_some_and(PromptMethod::redirects),
-        };
-        if redirects {
+        if self.denoises(task).is_some_and(|how| how.redirects) {
             fields.push("redirect");
         }
         fields

@@ -35,7 +35,9 @@ pub const METHOD: Method = Method {
         quick_lr: None,
         steps: 3800,
         redirects: false,
+        attention: false,
     }),
+    prompts: None,
     work: |_| Box::new(Fresh { decay: 0.0, average: Vec::new() }),
 };
 

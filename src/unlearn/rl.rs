@@ -10,6 +10,7 @@ use super::{
     work::{Batch, ForgetNoise, Part, Work},
 };
 use crate::{
+    subject::Under,
     train::losses::{cross_entropy, mse},
     words::{estimator::Estimator, task::Task},
 };
@@ -50,7 +51,11 @@ pub const GENERATE: Generate = Generate {
     quick_lr: None,
     steps: 1000,
     redirects: true,
+    attention: false,
 };
+
+/// How they treat a text-to-image model.
+pub const PROMPTS: Generate = Generate { redirects: true, ..Generate::PROMPTS };
 
 /// SalUn with its hard mask.
 pub const SALUN: Method = Method {
@@ -61,6 +66,7 @@ pub const SALUN: Method = Method {
     mask: Estimator::AbsSumGrad,
     classify: Some(CLASSIFY),
     generate: Some(GENERATE),
+    prompts: Some(PROMPTS),
     work: |knobs| Box::new(Relabel::new(knobs)),
 };
 
@@ -76,12 +82,15 @@ pub const RL: Method = Method {
 /// Random labels for a classifier, another class's prediction for a diffusion model.
 pub struct Relabel {
     true_label: bool,
+    /// Whether the original answers for what the forgotten is sent to: the current model may drift away.
+    anchored: bool,
 }
 
 impl Relabel {
-    /// With the knob `true-label`.
+    /// With the knobs `true-label`, and `moving` where there is one.
     pub fn new(knobs: &Knobs) -> Self {
-        Self { true_label: knobs.on("true-label") }
+        let anchored = knobs.has("moving") && !knobs.on("moving");
+        Self { true_label: knobs.on("true-label"), anchored }
     }
 }
 
@@ -99,13 +108,15 @@ impl Work for Relabel {
         cross_entropy(batch.logits, &labels)
     }
 
-    /// The prediction for the forgotten class is pulled to what the current model predicts for the
-    /// redirect target, whose own pass has no condition drop and no dropout; or noise is learnt for it.
+    /// The prediction for the forgotten is pulled to what the current model, or for prompts the original,
+    /// predicts for what it is sent to, in a pass without condition drop and dropout; or noise is learnt
+    /// for it.
     fn forget_noise(&self, step: ForgetNoise) -> Tensor<1> {
-        if step.to_noise {
+        if step.batch.to_noise() {
             return step.denoising();
         }
-        let target = step.predicted(step.now, &step.batch.sent);
+        let of = if self.anchored { step.original } else { step.now };
+        let target = step.predicted(of, Under::Sent);
         mse(step.prediction(), target)
     }
 }

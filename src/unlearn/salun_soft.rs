@@ -47,6 +47,7 @@ pub const METHOD: Method = Method {
     mask: Estimator::None,
     classify: Some(rl::CLASSIFY),
     generate: Some(rl::GENERATE),
+    prompts: Some(rl::PROMPTS),
     work: |knobs: &Knobs| {
         Box::new(Soft {
             relabel: Relabel::new(knobs),

@@ -59,6 +59,7 @@ pub const METHOD: Method = Method {
         epochs: 6,
     }),
     generate: None,
+    prompts: None,
     work: |knobs: &Knobs| {
         Box::new(Scrub {
             gamma: knobs.get("gamma"),

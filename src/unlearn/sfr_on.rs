@@ -56,6 +56,7 @@ pub const METHOD: Method = Method {
         epochs: 10,
     }),
     generate: None,
+    prompts: None,
     work: |knobs: &Knobs| {
         Box::new(Ascent { alpha: knobs.get("alpha"), clip: knobs.get("clip"), salient: Vec::new() })
     },

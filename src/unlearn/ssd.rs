@@ -42,6 +42,7 @@ pub const METHOD: Method = Method {
     mask: Estimator::None,
     classify: Some(Classify::CLOSED),
     generate: Some(Generate::CLOSED),
+    prompts: None,
     work: |knobs| Box::new(Dampening(knobs.clone())),
 };
 

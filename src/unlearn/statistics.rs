@@ -6,25 +6,24 @@ use burn::tensor::Tensor;
 use super::work::Scene;
 use crate::{
     data::rng,
-    diffusion::schedule::Schedule,
     error::Result,
     gpu::{cpu::par, flex, pace::Pace},
     models::{
-        Network,
         layers::{Mode, Pass},
         weights::{Weights, read},
     },
     monitor::Monitor,
-    train::losses::{Augment, Noised, cross_entropy, mse, noised, pictures},
+    subject::{Noisy, Subject, Under},
+    train::losses::{cross_entropy, mse},
 };
 
 /// Gradients that are held at once.
 const HELD: usize = 8;
 
 /// What one gradient is taken over.
-enum Group {
+enum Group<'a> {
     Pictures(Box<Tensor<4>>, Vec<usize>),
-    Noise(Box<Noised>),
+    Noise(Box<dyn Noisy + 'a>),
 }
 
 /// The gradient of the mean loss of every group of `each` pictures, one after another: `map` makes
@@ -41,20 +40,17 @@ pub async fn gradients<R: Send>(
     mut fold: impl FnMut(R, usize),
 ) -> Result<()> {
     let device = scene.original.device();
-    let (train, schedule) = (&scene.data.train, Schedule::linear());
     let mut rng = rng::seeded(scene.plan.seed, "statistics");
     let mut pace = Pace::start();
     let one = |group: Group| {
         let tracked = scene.original.tracked();
         let pass = Pass::new(&tracked, Mode::Eval);
-        let loss = match (scene.network, group) {
-            (Network::Classifier(net), Group::Pictures(x, labels)) => {
-                cross_entropy(net.forward(&pass, *x), &labels)
+        let loss = match (scene.subject, group) {
+            (Subject::Classifier(of), Group::Pictures(x, labels)) => {
+                cross_entropy(of.net.forward(&pass, *x), &labels)
             }
-            (Network::Unet(net), Group::Noise(b)) => {
-                mse(net.forward(&pass, b.x, &b.t, &b.class), b.eps)
-            }
-            _ => unreachable!("a network's own kind of group is made below"),
+            (_, Group::Noise(b)) => mse(b.predict(&pass, Under::Own), b.target()),
+            _ => unreachable!("a subject's own kind of group is made below"),
         };
         let made = map(tracked.gradients(&mut loss.backward()));
         (made, loss.without_autodiff())
@@ -62,14 +58,12 @@ pub async fn gradients<R: Send>(
     for held in items.chunks(HELD * each) {
         let groups: Vec<Group> = held
             .chunks(each)
-            .map(|items| match scene.network {
-                Network::Classifier(_) => {
-                    let x = pictures(train, items, Augment::None, &mut rng, &device);
-                    Group::Pictures(Box::new(x), train.labels(items))
+            .map(|items| match scene.subject {
+                Subject::Classifier(of) => {
+                    let x = of.plain(items, &mut rng);
+                    Group::Pictures(Box::new(x), of.data.train.labels(items))
                 }
-                Network::Unet(_) => {
-                    Group::Noise(Box::new(noised(train, items, &schedule, &mut rng, &device)))
-                }
+                Subject::Diffusion(of) => Group::Noise(of.plain(items, &mut rng)),
             })
             .collect();
         let sizes: Vec<usize> = held.chunks(each).map(<[usize]>::len).collect();

@@ -1,8 +1,18 @@
-//! Unified concept editing (Gandikota et al. 2024; ALGORITHMS 6.11) as the registry lists it; what it
-//! does is in [`super::prompt::uce`].
+//! Unified concept editing (Gandikota et al. 2024; ALGORITHMS 6.11): the keys and values that make the
+//! forgotten captions read as what they are sent to are solved for ([`super::prompt::uce`]).
 
-use super::{registry::Method, work::Work};
-use crate::words::estimator::Estimator;
+use super::{
+    prompt::uce::{self, Vectors},
+    registry::{Generate, Method},
+    work::{Local, Scene, Work},
+};
+use crate::{
+    data::rng,
+    error::{Error, Result},
+    models::weights::read,
+    monitor::Monitor,
+    words::estimator::Estimator,
+};
 
 /// UCE: for prompts alone.
 pub const METHOD: Method = Method {
@@ -13,10 +23,41 @@ pub const METHOD: Method = Method {
     mask: Estimator::None,
     classify: None,
     generate: None,
-    work: |_| Box::new(Nothing),
+    prompts: Some(Generate { redirects: true, ..Generate::CLOSED }),
+    work: |_| Box::new(Edit),
 };
 
-/// It has no step for classes.
-struct Nothing;
+/// Captions that equations are made of, at the most, forgotten and kept.
+const SOLVED: usize = 256;
 
-impl Work for Nothing {}
+struct Edit;
+
+impl Work for Edit {
+    fn begin<'a>(
+        &'a mut self,
+        scene: &'a mut Scene<'_>,
+        _monitor: &'a mut Monitor,
+    ) -> Local<'a, Result<()>> {
+        Box::pin(async move {
+            let prompts = scene.subject.prompts().ok_or_else(|| {
+                Error::Request("concept editing is for models that take prompts".into())
+            })?;
+            let mut rng = rng::seeded(scene.plan.seed, "prompt solve");
+            let some = |items: &[usize]| items[..items.len().min(SOLVED)].to_vec();
+            let forgotten = prompts.noised(&some(&scene.plan.forget), &mut rng);
+            let kept = prompts.noised(&some(&scene.plan.retain), &mut rng);
+            let mut vectors = Vec::new();
+            for ids in [&forgotten.ids, &forgotten.redirected, &kept.ids] {
+                let context = prompts.contexts(ids);
+                let [n, tokens, width] = context.dims();
+                // The start token is the same in every prompt.
+                let rest = context.slice([0..n, 1..tokens, 0..width]);
+                vectors.push(Vectors { width, values: read(rest).await? });
+            }
+            let mut unet = scene.weights.download().await?;
+            uce::edit(&mut unet, [&vectors[0], &vectors[1], &vectors[2]])?;
+            *scene.weights = unet.upload(&scene.original.device());
+            Ok(())
+        })
+    }
+}

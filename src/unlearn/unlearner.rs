@@ -6,45 +6,34 @@ use burn::tensor::{Device, Tensor};
 use rand::RngExt;
 
 use super::{
-    plan::{Plan, Sent, Turn},
+    plan::{Plan, Turn},
     registry::Losses,
     work::{At, Batch, ForgetNoise, Part, Scene, Update, Work},
 };
 use crate::{
     data::{Dataset, rng},
-    diffusion::schedule::Schedule,
     error::Result,
     models::{
-        Model, Network,
-        classifier::Classifier,
+        Model,
         layers::{Mode, Pass},
-        unet::Unet,
         weights::Weights,
     },
     monitor::Monitor,
     saliency::Mask,
+    subject::{Diffuser, Noisy, Subject, Under, classifier::Pictured},
     train::{
-        losses::{Augment, Noised, drop_condition, mse, noised_varied, pictures},
+        losses::{Augment, mse},
         optimizer::{Freeze, Optimizer, Rule, clip_norm, plus},
-        preset::CONDITION_DROP,
         shards,
     },
 };
 
-/// Items in one pass of the diffusion model: a cancel is heard after each.
-const PART: usize = 32;
-
 /// A run under way.
 pub struct Unlearner {
-    network: Arc<Network>,
-    data: Arc<Dataset>,
+    subject: Arc<Subject>,
     plan: Plan,
     work: Box<dyn Work>,
-    schedule: Schedule,
-    device: Device,
     optimizer: Optimizer,
-    /// Pictures are varied as they were when the model was trained.
-    augment: Augment,
     original: Weights,
     weights: Weights,
     pub step: usize,
@@ -64,8 +53,7 @@ struct Epoch {
 }
 
 impl Unlearner {
-    /// A run from the original weights; only weights in `mask` will change. A method without
-    /// updates does all of its work here.
+    /// A run of a classifier or a diffusion model of classes, as [`Self::of`].
     ///
     /// # Errors
     /// Cancelled, or the device failed.
@@ -77,49 +65,57 @@ impl Unlearner {
         device: &Device,
         monitor: &mut Monitor,
     ) -> Result<Self> {
-        let original = model.weights.upload(device);
+        let subject = Subject::of_classes(model, data, plan.redirect.clone(), device);
+        let (original, free) = (model.weights.upload(device), mask.map(|mask| &*mask.bits));
+        Self::of(subject, original, plan, free, monitor).await
+    }
+
+    /// A run from the original weights; only weights with a 1 in `free` will change. A method without
+    /// updates does all of its work here.
+    ///
+    /// # Errors
+    /// Cancelled, or the device failed.
+    pub async fn of(
+        subject: Subject,
+        original: Weights,
+        plan: Plan,
+        free: Option<&[u8]>,
+        monitor: &mut Monitor,
+    ) -> Result<Self> {
         let mut weights = original.clone();
         let mut work = (plan.method.work)(&plan.knobs);
-        let mut scene = Scene {
-            network: &model.network,
-            data: &data,
-            plan: &plan,
-            original: &original,
-            weights: &mut weights,
-        };
+        let (original_of, layout) = (&original, original.layout.clone());
+        let mut scene =
+            Scene { subject: &subject, plan: &plan, original: original_of, weights: &mut weights };
         work.begin(&mut scene, monitor).await?;
-        let freeze = mask.map(|mask| {
-            Freeze::new(&mask.bits, &mask.layout, &original, &weights, plan.knobs.on("drift"))
-        });
+        let freeze = free
+            .map(|bits| Freeze::new(bits, &layout, &original, &weights, plan.knobs.on("drift")));
         if let Some(freeze) = &freeze {
             freeze.restore(&mut weights);
         }
-        let (rule, augment) = match &*model.network {
-            Network::Classifier(_) => (Rule::SGD, data.augment()),
-            Network::Unet(_) => (Rule::ADAM, Augment::None),
+        let rule = match &subject {
+            Subject::Classifier(_) => Rule::SGD,
+            Subject::Diffusion(_) => Rule::ADAM,
         };
         let rule = plan.preset.map_or(rule, |preset| preset.rule);
-        let trained = model.card.training.as_ref();
-        let trained = trained.and_then(|t| Augment::find(&t.augmentation).ok());
         Ok(Self {
-            augment: trained.unwrap_or(augment),
-            network: model.network.clone(),
-            schedule: Schedule::linear(),
-            device: device.clone(),
             optimizer: Optimizer::new(rule, freeze),
             order: Epoch::default(),
             step: 0,
+            subject: Arc::new(subject),
             work,
-            data,
             plan,
             original,
             weights,
         })
     }
 
-    /// How the pictures are varied.
+    /// How a classifier's pictures, or those of a diffusion model of classes, are varied.
     pub fn augment(&self) -> Augment {
-        self.augment
+        match &*self.subject {
+            Subject::Classifier(of) => of.augment,
+            Subject::Diffusion(of) => of.augment(),
+        }
     }
 
     /// Whether all updates are done.
@@ -139,28 +135,32 @@ impl Unlearner {
     /// # Errors
     /// Cancelled: the weights are as before the update. Or the device failed.
     pub async fn step(&mut self, monitor: &mut Monitor) -> Result<Tensor<1>> {
-        let network = self.network.clone();
-        let (steps, step) = (self.plan.steps, self.step);
-        let mut rng = rng::seeded(self.plan.seed, &format!("unlearn {step}"));
-        let (at, update) = match &*network {
-            Network::Classifier(net) => {
+        let subject = self.subject.clone();
+        let (steps, step, seed) = (self.plan.steps, self.step, self.plan.seed);
+        let (at, update) = match &*subject {
+            Subject::Classifier(of) => {
+                let mut rng = rng::seeded(seed, &format!("unlearn {step}"));
                 let (epoch, turn, batches) = self.plan.turn(step);
                 let (epochs, part) = (self.plan.epochs, batches.part());
                 let at = At { step, steps, epoch, epochs, turn, part };
                 self.work.before(&self.weights, at);
                 self.draw_epoch(epoch);
-                let update = self.classify(&**net, batches, at, &mut rng).await?;
+                let update = self.classify(of, batches, at, &mut rng).await?;
                 (at, self.work.adjust(update, &self.weights, at))
             }
-            Network::Unet(net) => {
+            Subject::Diffusion(of) => {
+                let mut rng = rng::seeded(seed, &of.stream(step));
                 // An update of a diffusion model is an epoch of its own.
                 let (epoch, epochs, turn, part) = (step, steps, 0, Part::Both);
                 let at = At { step, steps, epoch, epochs, turn, part };
                 self.work.before(&self.weights, at);
-                let update = self.generate(net, &mut rng, monitor).await?;
+                let update = self.denoise(&**of, &mut rng, monitor).await?;
                 let Update { loss, gradients } = self.work.adjust(update, &self.weights, at);
-                // Clipped before the mask, as the official code does (ALGORITHMS 8.5).
-                (at, Update { loss, gradients: clip_norm(gradients, 1.0) })
+                let gradients = match of.joint() {
+                    Some(most) => clip_norm(gradients, most),
+                    None => gradients,
+                };
+                (at, Update { loss, gradients })
             }
         };
         let lr = self.plan.lr_at(step);
@@ -192,7 +192,7 @@ impl Unlearner {
     /// The pictures of a turn of the classifier.
     async fn classify(
         &mut self,
-        net: &dyn Classifier,
+        of: &Pictured,
         turn: Turn,
         at: At,
         rng: &mut rng::Rng,
@@ -205,20 +205,20 @@ impl Unlearner {
         Ok(match turn {
             Turn::Forget(i) => {
                 let forget = batch(forget, i, true);
-                self.gradient(net, forget, at, Part::Forget, rng)
+                self.gradient(of, forget, at, Part::Forget, rng)
             }
             Turn::Retain(i) => {
                 let retain = batch(retain, i, false);
-                self.gradient(net, retain, at, Part::Retain, rng)
+                self.gradient(of, retain, at, Part::Retain, rng)
             }
             Turn::Mixed(i) => {
                 let mixed = mixed.iter().skip(i * n).take(n).copied().collect();
-                self.gradient(net, mixed, at, Part::Both, rng)
+                self.gradient(of, mixed, at, Part::Both, rng)
             }
             Turn::Pair(f, r) => {
                 let (forget, retain) = (batch(forget, f, true), batch(retain, r, false));
-                let forget = self.gradient(net, forget, at, Part::Forget, rng);
-                let retain = self.gradient(net, retain, at, Part::Retain, rng);
+                let forget = self.gradient(of, forget, at, Part::Forget, rng);
+                let retain = self.gradient(of, retain, at, Part::Retain, rng);
                 self.work.combine(forget, retain, rng).await?
             }
         })
@@ -227,19 +227,19 @@ impl Unlearner {
     /// The loss and gradient of a batch of the classifier.
     fn gradient(
         &mut self,
-        net: &dyn Classifier,
+        of: &Pictured,
         items: Vec<(usize, bool)>,
         at: At,
         part: Part,
         rng: &mut rng::Rng,
     ) -> Update {
         let (mut items, forgotten): (Vec<usize>, Vec<bool>) = items.into_iter().unzip();
-        let labels = self.data.train.labels(&items);
+        let labels = of.data.train.labels(&items);
         let n = items.len();
         if part == Part::Forget {
             items.extend(self.company(n, rng));
         }
-        let x = pictures(&self.data.train, &items, self.augment, rng, &self.device);
+        let (net, x) = (&*of.net, of.learnt(&items, rng));
         let tracked = self.weights.tracked();
         let train = Mode::train(self.plan.seed, self.step, part as usize);
         let mode = if self.plan.knobs.on("freeze-bn") { Mode::Eval } else { train };
@@ -278,48 +278,48 @@ impl Unlearner {
         (0..n).map(|_| retain[rng.random_range(0..retain.len())]).collect()
     }
 
-    /// A step of the diffusion model, a part of the batch at a time.
-    async fn generate(
+    /// A step of a diffusion model, a part of the batch at a time.
+    async fn denoise(
         &mut self,
-        net: &Unet,
+        of: &dyn Diffuser,
         rng: &mut rng::Rng,
         monitor: &mut Monitor,
     ) -> Result<Update> {
         let batch = self.plan.batch;
-        let pair = self.plan.losses == Losses::Pair;
+        let apart = self.plan.losses == Losses::Pair || of.joint().is_none();
         // Of the forget loss or of both together, and of the retain loss where it stands alone.
         let mut sums: [(Vec<Tensor<1>>, Vec<Tensor<1>>); 2] = Default::default();
-        for start in (0..batch).step_by(PART) {
+        for start in (0..batch).step_by(of.part()) {
             monitor.check().await?;
-            let n = PART.min(batch - start);
+            let n = of.part().min(batch - start);
             let size = shards::size(&self.weights, n);
-            let forgotten = (self.plan.losses != Losses::Retain).then(|| {
-                let b = self.draw(&self.plan.forget, n, rng);
-                self.plan.redirect.apply(b, &self.schedule, rng)
-            });
-            let retained = (self.plan.alpha > 0.0).then(|| {
-                let mut b = self.draw(&self.plan.retain, n, rng);
-                drop_condition(&mut b.class, CONDITION_DROP, rng);
-                b
-            });
-            let mut add = |sum: usize, forgotten: Option<Noised>, retained: Option<Noised>| {
+            let mut drawn = |items: &[usize], forgotten: bool| {
+                let any = |_| items[rng.random_range(0..items.len())];
+                let items: Vec<usize> = (0..n).map(any).collect();
+                of.learnt(&items, forgotten, rng)
+            };
+            let forgotten =
+                (self.plan.losses != Losses::Retain).then(|| drawn(&self.plan.forget, true));
+            let retained = (self.plan.alpha > 0.0).then(|| drawn(&self.plan.retain, false));
+            let mut add = |sum: usize, forgotten: Drawn, retained: Drawn| {
                 let mut forgotten = forgotten.into_iter().flat_map(|b| b.split(size));
                 let mut retained = retained.into_iter().flat_map(|b| b.split(size));
                 let parts = (0..n.div_ceil(size)).map(|_| (forgotten.next(), retained.next()));
-                let mode = Mode::train(self.plan.seed, self.step, 2 * start + sum);
+                let mode = of.mode(self.plan.seed, self.step, 2 * start + sum);
                 let (loss, more) =
                     shards::gradients(&self.weights, mode, parts.collect(), |pass, part| {
-                        self.loss(net, pass, part) / batch as f64
+                        self.loss(pass, part) / batch as f64
                     });
                 let (losses, gradients) = &mut sums[sum];
                 *gradients = plus(std::mem::take(gradients), more);
                 losses.push(loss);
             };
-            if pair {
-                add(0, forgotten, None);
-                add(1, None, retained);
-            } else {
-                add(0, forgotten, retained);
+            match (apart, forgotten, retained) {
+                (true, Some(forgotten), Some(retained)) => {
+                    add(0, Some(forgotten), None);
+                    add(1, None, Some(retained));
+                }
+                (_, forgotten, retained) => add(0, forgotten, retained),
             }
         }
         let [first, second] = sums.map(|(losses, gradients)| {
@@ -332,30 +332,16 @@ impl Unlearner {
         }
     }
 
-    /// `n` of these pictures with fresh noise.
-    fn draw(&self, items: &[usize], n: usize, rng: &mut rng::Rng) -> Noised {
-        let items: Vec<usize> = (0..n).map(|_| items[rng.random_range(0..items.len())]).collect();
-        let (pixels, augment) = (&self.data.train, self.augment);
-        noised_varied(pixels, &items, augment, &self.schedule, rng, &self.device)
-    }
-
     /// The forget and the retain loss, summed over the items of a part.
-    fn loss(
-        &self,
-        net: &Unet,
-        pass: &Pass,
-        (forgotten, retained): (Option<Noised>, Option<Noised>),
-    ) -> Tensor<1> {
+    fn loss(&self, pass: &Pass, (forgotten, retained): (Drawn, Drawn)) -> Tensor<1> {
         let forget = forgotten.map(|batch| {
-            let n = batch.t.len() as f64;
-            let to_noise = self.plan.redirect == Sent::ToNoise;
+            let n = batch.n() as f64;
             let (now, original) = (&self.weights, &self.original);
-            let step = ForgetNoise { unet: net, pass, now, original, batch, to_noise };
-            self.work.forget_noise(step) * n
+            self.work.forget_noise(ForgetNoise { batch: &*batch, pass, now, original }) * n
         });
         let retain = retained.map(|b| {
-            let n = b.t.len() as f64;
-            mse(net.forward(pass, b.x, &b.t, &b.class), b.eps) * (self.plan.alpha * n)
+            let n = b.n() as f64;
+            mse(b.predict(pass, Under::Own), b.target()) * (self.plan.alpha * n)
         });
         match (forget, retain) {
             (Some(f), Some(r)) => f + r,
@@ -364,3 +350,6 @@ impl Unlearner {
         }
     }
 }
+
+/// A batch, where an update has it.
+type Drawn<'a> = Option<Box<dyn Noisy + 'a>>;

@@ -6,18 +6,17 @@ use burn::tensor::Tensor;
 
 use super::plan::Plan;
 use crate::{
-    data::{Dataset, rng::Rng},
+    data::rng::Rng,
     error::Result,
     models::{
-        Network,
         classifier::Classifier,
         layers::{Mode, Pass},
-        unet::Unet,
         weights::Weights,
     },
     monitor::Monitor,
+    subject::{Noisy, Subject, Under},
     train::{
-        losses::{Noised, cross_entropy, mse},
+        losses::{cross_entropy, mse},
         optimizer::plus,
     },
 };
@@ -99,42 +98,36 @@ impl Batch<'_> {
 
 /// A noised batch of the forget set for a diffusion model.
 pub struct ForgetNoise<'a> {
-    pub unet: &'a Unet,
+    pub batch: &'a dyn Noisy,
     /// The weights that are trained.
     pub pass: &'a Pass<'a>,
     /// The same weights outside the graph.
     pub now: &'a Weights,
     /// The weights before the run.
     pub original: &'a Weights,
-    pub batch: Noised,
-    /// Whether it is noise that the forgotten class is to look like, and `batch` is of noise.
-    pub to_noise: bool,
 }
 
 impl ForgetNoise<'_> {
-    /// The noise that other weights predict under one condition, outside any graph and without
-    /// dropout. [n, c, h, w].
-    pub fn predicted(&self, weights: &Weights, class: &[Option<usize>]) -> Tensor<4> {
-        let pass = Pass::new(weights, Mode::Eval);
-        self.unet.forward(&pass, self.batch.x.clone(), &self.batch.t, class)
+    /// What other weights predict under one condition, outside any graph and without dropout.
+    /// [n, c, h, w].
+    pub fn predicted(&self, weights: &Weights, under: Under) -> Tensor<4> {
+        self.batch.predict(&Pass::new(weights, Mode::Eval), under)
     }
 
-    /// The noise that the trained weights predict for the forgotten class.
+    /// What the trained weights predict for the forgotten. [n, c, h, w].
     pub fn prediction(&self) -> Tensor<4> {
-        let Noised { x, t, class, .. } = &self.batch;
-        self.unet.forward(self.pass, x.clone(), t, class)
+        self.batch.predict(self.pass, Under::Own)
     }
 
     /// The denoising loss.
-    pub fn denoising(self) -> Tensor<1> {
-        mse(self.prediction(), self.batch.eps)
+    pub fn denoising(&self) -> Tensor<1> {
+        mse(self.prediction(), self.batch.target())
     }
 }
 
 /// A run before its first update.
 pub struct Scene<'a> {
-    pub network: &'a Network,
-    pub data: &'a Dataset,
+    pub subject: &'a Subject,
     pub plan: &'a Plan,
     pub original: &'a Weights,
     /// What the run starts from: the original, until a method says otherwise.

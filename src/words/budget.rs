@@ -24,13 +24,13 @@ pub struct Sizes {
     pub each: [usize; 2],
     /// Epochs of a classifier, at the most.
     pub epochs: usize,
-    /// Updates of a diffusion model, at the most.
-    pub steps: usize,
-    /// Items in an update: of a classifier, of a diffusion model.
-    pub batch: [usize; 2],
-    /// Learning rates that suit few updates, along a cosine to 0: of a classifier, of a diffusion
-    /// model.
-    pub lr: Option<[f64; 2]>,
+    /// Updates of a diffusion model, of classes or of prompts, at the most.
+    pub steps: [usize; 2],
+    /// Items in an update: of a classifier, of a diffusion model of classes or of prompts.
+    pub batch: [usize; 3],
+    /// Learning rates that suit few updates: of a classifier and of a diffusion model of classes along a
+    /// cosine to 0, of one of prompts throughout.
+    pub lr: Option<[f64; 3]>,
     /// Forgotten, retained and test pictures that a classifier is measured on, at the most.
     pub measured: [usize; 3],
     /// Samples of each class that a diffusion model is measured on.
@@ -77,8 +77,8 @@ impl Budget {
             score: usize::MAX,
             each: [usize::MAX; 2],
             epochs: usize::MAX,
-            steps: usize::MAX,
-            batch: [128, 128],
+            steps: [usize::MAX; 2],
+            batch: [128, 128, 16],
             lr: None,
             measured: [usize::MAX; 3],
             samples: 100,
@@ -90,9 +90,9 @@ impl Budget {
             score: 2_048,
             each: [1_536, 6_144],
             epochs: 4,
-            steps: 150,
-            batch: [128, 32],
-            lr: Some([0.02, 4e-4]),
+            steps: [150, 120],
+            batch: [128, 32, 16],
+            lr: Some([0.02, 4e-4, 2e-4]),
             measured: [1_000, 3_000, 3_000],
             samples: 40,
             ..FULL
@@ -101,9 +101,9 @@ impl Budget {
             score: 16,
             each: [32, 32],
             epochs: 1,
-            steps: 4,
-            batch: [16, 4],
-            lr: Some([0.02, 6e-4]),
+            steps: [4, 10],
+            batch: [16, 4, 8],
+            lr: Some([0.02, 6e-4, 2e-4]),
             measured: [20, 20, 20],
             samples: 1,
             columns: 1,

@@ -2,10 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    error::{Error, Result},
-    words::task::Task,
-};
+use crate::error::{Error, Result};
 
 /// How weights are scored. A larger score is kept first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -46,12 +43,6 @@ impl Estimator {
         Self::LayerBalanced,
         Self::None,
     ];
-
-    /// Whether it is there for a task: a prompt's gradients are those of a guided prediction, summed.
-    pub fn fits(self, task: Task) -> bool {
-        task != Task::TextToImage
-            || matches!(self, Self::AbsSumGrad | Self::Random | Self::None | Self::Given)
-    }
 
     /// The name on the command line.
     pub fn name(self) -> &'static str {

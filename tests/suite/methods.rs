@@ -14,6 +14,7 @@ use salun_studio::{
     },
     monitor::Monitor,
     saliency::{Mask, ranking::Ranking},
+    subject::{Subject, classes::Sent},
     train::{
         losses::{self, Augment, cross_entropy},
         trainer::finite,
@@ -29,7 +30,7 @@ use salun_studio::{
         scrub::Scrub,
         sfr_on, ssd, statistics,
         unlearner::Unlearner,
-        work::{Scene, Update},
+        work::Update,
     },
     words::{budget::Budget, recipe::Recipe, task::Task},
 };
@@ -344,17 +345,10 @@ fn the_fisher_information_times_a_vector_is_that_of_its_definition() {
             expected = statistics::plus_scaled(&expected, f64::from(p) * along / 4.0, &gradients);
         }
     }
-    let recipe = Recipe { method: "iu".into(), ..Recipe::new("m", "d", "class:7") };
-    let plan =
-        Plan::new(&recipe, &setting.model.card.architecture, &setting.data, &setting.set).unwrap();
-    let scene = Scene {
-        network: &setting.model.network,
-        data: &setting.data,
-        plan: &plan,
-        original: &original,
-        weights: &mut original.clone(),
-    };
-    let got = wait(iu::fisher_times(&scene, net, &d, &items, &mut Monitor::silent()));
+    let (data, sent) = (setting.data.clone(), Sent::To(None));
+    let subject = Subject::of_classes(&setting.model, data, sent, &device);
+    let Subject::Classifier(of) = &subject else { unreachable!() };
+    let got = wait(iu::fisher_times(&original, of, &d, &items, &mut Monitor::silent()));
     let [got, expected] = [got, expected].map(|v| wait(read_all(&v)));
     close("F d", &got, &expected, 5e-3);
 }

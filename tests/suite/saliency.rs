@@ -25,6 +25,7 @@ use salun_studio::{
         ranking::Ranking,
         score::{Scoring, rank},
     },
+    subject::{Subject, classes::Sent},
     words::{budget::Budget, estimator::Estimator, recipe::Recipe},
 };
 
@@ -96,7 +97,10 @@ fn pixels(all: &[(u8, u8)]) -> Dataset {
 
 fn score(estimator: Estimator, data: &Dataset, items: &[usize], retain: &[usize]) -> Ranking {
     let model = one_pixel();
-    let of = Scoring { model: &model, data, forget: "some", items, retain, seed: 1 };
+    let (data, sent) = (Arc::new(data.clone()), Sent::To(None));
+    let subject = &Subject::of_classes(&model, data, sent, &Device::flex());
+    let original = &model.weights;
+    let of = Scoring { subject, original, forget: "some", items, retain, seed: 1 };
     let ranking =
         block_on(rank(estimator, &of, &Device::flex(), &mut Monitor::silent(), &mut |_| {}));
     ranking.unwrap().ordered(estimator).unwrap()

@@ -28,15 +28,9 @@ use crate::{
     monitor::Monitor,
     saliency::{change::Change, ranking::Ranking},
     sampling::latent::LatentWeights,
+    subject::items::Items,
     train::trainer::finite,
-    unlearn::{
-        knob::Knobs,
-        prompt::{
-            PromptMethod, PromptPlan, PromptUnlearner, cross_attention,
-            items::{Items, Noising},
-        },
-        registry,
-    },
+    unlearn::{plan::Plan, prompt::cross_attention, unlearner::Unlearner},
     words::{
         attack::AttackKind,
         estimator::Estimator,
@@ -65,7 +59,7 @@ impl Session {
         if setting.estimator == Estimator::None {
             setting.estimator = Estimator::AbsSumGrad;
         }
-        let ranking = self.rank_prompt(recipe, &setting, &items[0], &weights, monitor).await?;
+        let ranking = self.rank_prompt(recipe, &setting, &items, monitor).await?;
         ranking.ok_or_else(|| Error::Request("there is no mask".into()))
     }
 
@@ -78,44 +72,27 @@ impl Session {
         monitor: &mut Monitor,
     ) -> Result<Run> {
         let setting = self.prompt_setting(&recipe)?;
-        let PromptSetting { model, size, method, .. } = &setting;
-        let (network, method) = (&model.network, *method);
-        let known = registry::find(&recipe.method)?;
-        let knobs = Knobs::resolve(known, Task::TextToImage, &recipe.knobs)?;
-        if knobs.on("released") {
-            let right = "a prompt's run has no epochs, which the released code counts by";
-            return Err(Error::argument("released", "on", right));
-        }
-        let plan = PromptPlan {
-            method,
-            steps: recipe.steps.unwrap_or(size.steps),
-            batch: recipe.batch.unwrap_or(size.batch),
-            lr: recipe.lr.unwrap_or(size.lr),
-            alpha: if method == PromptMethod::Finetune { 1.0 } else { knobs.get("alpha") },
-            share: knobs.get("share"),
-            anchor: !knobs.on("moving"),
-            eta: knobs.get("eta"),
-            drift: knobs.on("drift"),
-            seed: recipe.seed,
-        };
+        let PromptSetting { model, size, .. } = &setting;
+        let network = &model.network;
         let weights = LatentWeights::upload(model, &self.device);
 
         let clock = Instant::now();
         let items = self.items(&setting, &weights, monitor).await?;
         let [forget, retain] = &*items;
+        let plan = Plan::of_prompts(&recipe, [forget.len(), retain.len()])?;
         let own = match setting.estimator {
             Estimator::Given => Some(given(&recipe, &network.unet_layout)?),
             _ => None,
         };
         let ranking = match own {
             Some(_) => None,
-            None => self.rank_prompt(&recipe, &setting, forget, &weights, monitor).await?,
+            None => self.rank_prompt(&recipe, &setting, &items, monitor).await?,
         };
         // Its control is as large.
         let density = own.as_ref().map_or(recipe.density, |mask| mask.density);
         let recipe = Recipe { density, ..recipe };
-        // ESD trains cross-attention alone, as its authors do for prompts.
-        let attention = method == PromptMethod::Esd || knobs.on("cross-attention");
+        let limited = plan.method.prompts.as_ref().is_some_and(|how| how.attention);
+        let attention = limited || plan.knobs.on("cross-attention");
         let mask = match &ranking {
             Some(ranking) if attention => {
                 Some(ranking.mask_of(recipe.density, is_cross_attention)?)
@@ -135,28 +112,23 @@ impl Session {
         let mut evaluate_seconds = clock.elapsed().as_secs_f64();
 
         let look = Look::new(&setting)?;
-        let mut unlearner = PromptUnlearner::new(
-            setting.noising(),
-            [forget, retain],
-            plan,
-            weights,
-            free.as_deref(),
-        );
-        let mut trial = self.prompt_trial(&setting, &items, plan, free.as_deref(), monitor).await?;
+        let clock = Instant::now();
+        let subject = setting.subject(items.clone(), &self.device);
+        let original = weights.unet.clone();
+        let mut unlearner =
+            Unlearner::of(subject, original, plan.clone(), free.as_deref(), monitor).await?;
+        let mut unlearn_seconds = clock.elapsed().as_secs_f64();
+        let mut trial =
+            self.prompt_trial(&setting, &items, &plan, free.as_deref(), monitor).await?;
         let mut log = Vec::with_capacity(plan.steps);
-        let mut unlearn_seconds = 0.0;
         let every = plan.steps.div_ceil(size.previews + 1).max(1);
-        monitor.phase(format!("Forgetting with {}", known.title), plan.steps);
-        if method == PromptMethod::Uce {
-            let clock = Instant::now();
-            unlearner.solve().await?;
-            unlearn_seconds = clock.elapsed().as_secs_f64();
-        }
+        monitor.phase(format!("Forgetting with {}", plan.method.title), plan.steps);
+        let so_far =
+            |unlearner: &Unlearner| LatentWeights { unet: unlearner.weights(), ..weights.clone() };
         while !unlearner.finished() {
             let clock = Instant::now();
-            let loss = finite(unlearner.update()?).await?;
+            let loss = finite(unlearner.step(monitor).await?).await?;
             trial.check(loss)?;
-            unlearner.settle().await?;
             unlearn_seconds += clock.elapsed().as_secs_f64();
             let step = unlearner.step;
             log.push(LogLine { step, loss, seconds: unlearn_seconds });
@@ -167,7 +139,7 @@ impl Session {
                 let mut quiet = monitor.quiet();
                 let steps = (setting.options.steps / 2).max(4);
                 let options = SampleOptions { steps, ..setting.options };
-                Some(look.pane(&unlearner.weights, &setting, &options, &mut quiet).await?)
+                Some(look.pane(&so_far(&unlearner), &setting, &options, &mut quiet).await?)
             } else {
                 None
             };
@@ -179,7 +151,7 @@ impl Session {
         let clock = Instant::now();
         // The original is measured now and not before: who pressed Forget wants to see it forget.
         let before = self.metrics_before(&setting, monitor).await?;
-        let done = &unlearner.weights;
+        let done = &so_far(&unlearner);
         let unet = done.unet.download().await?;
         unet.check(&model.unet)?;
         let grid = look.pane(done, &setting, &setting.options, monitor).await?;
@@ -206,7 +178,7 @@ impl Session {
                 anneal: false,
                 augmentation: String::new(),
                 each_epoch: [forget.len(), retain.len()],
-                knobs: knobs.all().map(|(name, value)| (name.into(), value)).collect(),
+                knobs: plan.knobs.all().map(|(name, value)| (name.into(), value)).collect(),
             },
             mask: mask.as_ref().map(|m| m.report(scored, m.frozen_changed(&model.unet, &unet))),
             gap: None,
@@ -258,24 +230,18 @@ impl Session {
     async fn prompt_trial(
         &self,
         setting: &PromptSetting,
-        [forget, retain]: &[Items; 2],
-        plan: PromptPlan,
+        items: &Arc<[Items; 2]>,
+        plan: &Plan,
         free: Option<&[u8]>,
         monitor: &mut Monitor,
     ) -> Result<Trial> {
-        let steps = if plan.method.trains() { plan.steps } else { 0 };
-        if !Trial::wanted(&self.info, steps, setting.model.params()) {
+        if !Trial::wanted(&self.info, plan.steps, setting.model.params()) {
             return Ok(Trial::default());
         }
         let cpu = Device::flex();
-        let noising = Noising { device: &cpu, ..setting.noising() };
-        let weights = LatentWeights::upload(&setting.model, &cpu);
-        let mut twin = PromptUnlearner::new(noising, [forget, retain], plan, weights, free);
-        let update = async |_: &mut Monitor| {
-            let loss = twin.update()?;
-            twin.settle().await?;
-            Ok(loss)
-        };
-        Trial::run(steps, monitor, update).await
+        let subject = setting.subject(items.clone(), &cpu);
+        let original = setting.model.unet.upload(&cpu);
+        let mut twin = Unlearner::of(subject, original, plan.clone(), free, monitor).await?;
+        Trial::run(plan.steps, monitor, async |monitor| twin.step(monitor).await).await
     }
 }

@@ -14,19 +14,15 @@ use crate::{
     error::{Error, Result},
     models::{Model, latent::LatentModel, registry},
     monitor::Monitor,
-    saliency::ranking::Ranking,
+    saliency::{ranking::Ranking, score::Scoring},
     sampling::latent::LatentWeights,
-    unlearn::{
-        prompt::{
-            PromptMethod,
-            items::{Items, Noising},
-            score,
-        },
-        registry as methods,
+    subject::{
+        Subject,
+        items::{Items, Noising},
+        prompts::Prompts,
     },
-    words::{
-        budget::Budget, estimator::Estimator, recipe::Recipe, sampling::SampleOptions, task::Task,
-    },
+    unlearn::plan::Plan,
+    words::{budget::Budget, estimator::Estimator, recipe::Recipe, sampling::SampleOptions},
 };
 
 /// What a budget sets for prompts.
@@ -34,9 +30,6 @@ use crate::{
 pub struct Sizes {
     /// Latents of the forget set and of the retain set.
     pub items: [usize; 2],
-    pub steps: usize,
-    pub batch: usize,
-    pub lr: f64,
     /// Measured prompts, forgotten and kept.
     pub measured: [usize; 2],
     /// Pictures of each prompt of the pane.
@@ -54,9 +47,6 @@ pub struct Sizes {
 pub fn sizes(budget: Budget) -> Sizes {
     let quick = Sizes {
         items: [192, 256],
-        steps: 120,
-        batch: 16,
-        lr: 2e-4,
         measured: [48, 96],
         columns: 4,
         sampler: 20,
@@ -67,8 +57,6 @@ pub fn sizes(budget: Budget) -> Sizes {
     match budget {
         Budget::Tiny => Sizes {
             items: [16, 16],
-            steps: 10,
-            batch: 8,
             measured: [6, 6],
             columns: 2,
             sampler: 8,
@@ -80,8 +68,6 @@ pub fn sizes(budget: Budget) -> Sizes {
         Budget::Quick => quick,
         Budget::Full => Sizes {
             items: [1024, 2048],
-            steps: 1000,
-            lr: 1e-4,
             measured: [200, 400],
             sampler: 50,
             attacked: [64, 300],
@@ -103,9 +89,10 @@ pub struct PromptSetting {
     pub known: usize,
     /// Pairs that it was shown: to be forgotten, to be kept.
     pub pairs: [Vec<Pair>; 2],
-    pub method: PromptMethod,
     pub estimator: Estimator,
     pub size: Sizes,
+    /// Items in an update.
+    pub batch: usize,
     pub options: SampleOptions,
     schedule: Schedule,
     device: Device,
@@ -123,6 +110,19 @@ impl PromptSetting {
             schedule: &self.schedule,
             device: &self.device,
         }
+    }
+
+    /// What is made to forget, on a device.
+    pub fn subject(&self, sets: Arc<[Items; 2]>, device: &Device) -> Subject {
+        Subject::Diffusion(Box::new(Prompts {
+            network: self.model.network.clone(),
+            text: self.model.text.upload(device),
+            emoji: self.emoji.clone(),
+            target: self.target.clone(),
+            schedule: self.schedule.clone(),
+            sets,
+            device: device.clone(),
+        }))
     }
 
     /// What caches know the pictures of the unchanged model by.
@@ -171,16 +171,7 @@ impl Session {
             let right = format!("{} takes no prompts; write class:NAME", recipe.model);
             return Err(Error::argument("forget set", &recipe.forget, right));
         }
-        let method = PromptMethod::find(&recipe.method)?;
-        let known = methods::find(&recipe.method)?;
-        known.refuse_idle(recipe, Task::TextToImage)?;
-        let own = known.mask;
-        let estimator = recipe.mask.unwrap_or(own);
-        let taken = [Estimator::AbsSumGrad, Estimator::Random, Estimator::None, Estimator::Given];
-        if !taken.contains(&estimator) {
-            let names = taken.map(Estimator::name);
-            return Err(Error::unknown("mask for prompts", estimator.name(), names));
-        }
+        let estimator = Plan::of_prompts(recipe, [0, 0])?.estimator;
         let emoji = emoji::find(&recipe.data)?;
         // What is wrong with the words is told before a model is looked for.
         let redirect = recipe.redirect.to_string();
@@ -217,9 +208,9 @@ impl Session {
             target,
             known,
             pairs: Default::default(),
-            method,
             estimator,
             size,
+            batch: recipe.budget.sizes().batch[2],
             options: SampleOptions { seed: recipe.seed, ..options },
             schedule,
             device,
@@ -264,26 +255,23 @@ impl Session {
         &mut self,
         recipe: &Recipe,
         setting: &PromptSetting,
-        forget: &Items,
-        weights: &LatentWeights,
+        items: &Arc<[Items; 2]>,
         monitor: &mut Monitor,
     ) -> Result<Option<Arc<Ranking>>> {
-        let layout = || setting.model.network.unet_layout.clone();
-        match setting.estimator {
-            Estimator::None => return Ok(None),
-            Estimator::Random => {
-                let ranking = Ranking::random(layout(), &recipe.forget, recipe.seed);
-                return Ok(Some(Arc::new(ranking)));
-            }
-            _ => {}
+        if setting.estimator == Estimator::None {
+            return Ok(None);
         }
-        if let Some(ranking) = self.rankings.get(&setting.key) {
-            return Ok(Some(ranking.clone()));
-        }
-        let named = (recipe.forget.as_str(), recipe.seed);
-        let ranking = Arc::new(score(&setting.noising(), forget, weights, named, monitor).await?);
-        self.keep_scores(setting.key.clone(), ranking.clone());
-        Ok(Some(ranking))
+        let plan = Plan::of_prompts(recipe, items.each_ref().map(Items::len))?;
+        let subject = setting.subject(items.clone(), &self.device);
+        let of = Scoring {
+            subject: &subject,
+            original: &setting.model.unet,
+            forget: &recipe.forget,
+            items: &plan.score,
+            retain: &plan.beside(&plan.retain),
+            seed: recipe.seed,
+        };
+        self.ranked(&setting.key, setting.estimator, &of, monitor, &mut |_| {}).await.map(Some)
     }
 }
 

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use burn::tensor::Tensor;
 use rand::RngExt;
 
-use super::items::{Items, Noised, Noising};
 use crate::{
     data::rng,
     error::Result,
@@ -15,6 +14,7 @@ use crate::{
         weights::{Init, WeightLayout, Weights},
     },
     sampling::latent::LatentWeights,
+    subject::items::{Items, Noised, Noising},
     train::{
         losses::mse,
         optimizer::{Optimizer, Rule},

@@ -2,15 +2,24 @@ use std::sync::Arc;
 
 use burn::tensor::Device;
 
-use super::{
-    embedding::Learner,
-    items::{Items, Noising},
-    *,
-};
+use super::{embedding::Learner, *};
 use crate::{
     data::emoji::{self, Emoji, target::Target},
-    models::latent::{LatentModel, LatentNetwork, unet::PerLevel},
+    models::{
+        latent::{LatentModel, LatentNetwork, unet::PerLevel},
+        weights::{HostWeights, read},
+    },
+    monitor::Monitor,
+    saliency::score::{Scoring, rank},
+    sampling::latent::LatentWeights,
+    subject::{
+        Subject,
+        items::{Items, Noising},
+        prompts::{Prompts, contexts},
+    },
     train::latent::preset,
+    unlearn::{plan::Plan, registry, unlearner::Unlearner},
+    words::{estimator::Estimator, recipe::Recipe, task::Task},
 };
 
 /// The preset's model with a few channels and random weights.
@@ -40,8 +49,7 @@ struct Scene {
     emoji: Arc<Emoji>,
     target: Target,
     model: LatentModel,
-    forget: Items,
-    retain: Items,
+    sets: Arc<[Items; 2]>,
     weights: LatentWeights,
     schedule: crate::diffusion::schedule::Schedule,
     device: Device,
@@ -70,7 +78,7 @@ impl Scene {
         }
         let (retain, forget) = (sets.pop().unwrap(), sets.pop().unwrap());
         let weights = LatentWeights::upload(&model, &device);
-        Self { emoji, target, model, forget, retain, weights, schedule, device }
+        Self { emoji, target, model, sets: [forget, retain].into(), weights, schedule, device }
     }
 
     fn noising(&self) -> Noising<'_> {
@@ -83,49 +91,66 @@ impl Scene {
         }
     }
 
-    fn plan(method: PromptMethod) -> PromptPlan {
-        PromptPlan {
-            method,
-            steps: 3,
-            batch: 4,
-            lr: 1e-2,
-            alpha: 0.5,
-            share: 0.5,
-            anchor: false,
-            eta: 1.0,
-            drift: false,
-            seed: 1,
-        }
+    fn subject(&self) -> Subject {
+        Subject::Diffusion(Box::new(Prompts {
+            network: self.model.network.clone(),
+            text: self.weights.text.clone(),
+            emoji: self.emoji.clone(),
+            target: self.target.clone(),
+            schedule: self.schedule.clone(),
+            sets: self.sets.clone(),
+            device: self.device.clone(),
+        }))
     }
 
-    fn run(&self, method: PromptMethod, free: Option<&[u8]>) -> PromptUnlearner<'_> {
-        let sets = [&self.forget, &self.retain];
-        let weights = self.weights.clone();
-        PromptUnlearner::new(self.noising(), sets, Self::plan(method), weights, free)
+    /// A run of three updates of a method, to its end.
+    async fn run(&self, method: &str, free: Option<&[u8]>) -> HostWeights {
+        let mut run = self.begin(method, free).await;
+        while !run.finished() {
+            let loss = read(run.step(&mut Monitor::silent()).await.unwrap()).await.unwrap()[0];
+            assert!(loss.is_finite(), "{method}");
+        }
+        run.weights().download().await.unwrap()
+    }
+
+    async fn begin(&self, method: &str, free: Option<&[u8]>) -> Unlearner {
+        let (batch, lr) = (Some(4), Some(1e-2));
+        let recipe = Recipe { method: method.into(), ..Recipe::new("m", "emoji", "prompt:a cat") };
+        let trains = registry::find(method).unwrap().trains(Task::TextToImage);
+        let recipe = if trains { Recipe { steps: Some(3), batch, lr, ..recipe } } else { recipe };
+        let plan = Plan::of_prompts(&recipe, self.sets.each_ref().map(Items::len)).unwrap();
+        let original = self.weights.unet.clone();
+        let mut monitor = Monitor::silent();
+        Unlearner::of(self.subject(), original, plan, free, &mut monitor).await.unwrap()
     }
 }
 
 #[test]
-fn weights_outside_the_mask_keep_every_bit_and_the_mask_repeats() {
+fn every_mask_has_its_scores_and_weights_outside_keep_every_bit() {
     pollster::block_on(async {
         let scene = Scene::new().await;
-        let mut monitor = Monitor::silent();
-        let mut ranking = async || {
-            let named = ("prompt:a cat", 1);
-            score(&scene.noising(), &scene.forget, &scene.weights, named, &mut monitor).await
-        };
-        let (first, second) = (ranking().await.unwrap(), ranking().await.unwrap());
-        assert_eq!(first.scores, second.scores);
-        assert!(first.scores.iter().any(|s| *s > 0.0));
-        let mask = first.mask(0.5).unwrap();
-        let mut run = scene.run(PromptMethod::Redirect, Some(&mask.bits));
-        while !run.finished() {
-            let loss = read(run.update().unwrap()).await.unwrap()[0];
-            assert!(loss.is_finite());
+        let subject = scene.subject();
+        let (items, retain): (Vec<usize>, Vec<usize>) = ((0..8).collect(), (8..16).collect());
+        for estimator in Estimator::ALL {
+            let of = Scoring {
+                subject: &subject,
+                original: &scene.model.unet,
+                forget: "prompt:a cat",
+                items: &items,
+                retain: &retain,
+                seed: 1,
+            };
+            let (device, mut monitor) = (&scene.device, Monitor::silent());
+            let mut scores =
+                async || rank(estimator, &of, device, &mut monitor, &mut |_| {}).await.unwrap();
+            let (first, second) = (scores().await, scores().await);
+            assert_eq!(first.scores, second.scores, "{estimator:?}");
+            assert!(first.scores.iter().any(|s| *s > 0.0), "{estimator:?}");
+            let mask = first.mask(0.5).unwrap();
+            let after = scene.run("salun", Some(&mask.bits)).await;
+            assert_eq!(mask.frozen_changed(&scene.model.unet, &after), 0);
+            assert!(after.values != scene.model.unet.values);
         }
-        let after = run.weights.unet.download().await.unwrap();
-        assert_eq!(mask.frozen_changed(&scene.model.unet, &after), 0);
-        assert!(after.values != scene.model.unet.values);
     });
 }
 
@@ -134,11 +159,7 @@ fn cross_attention_alone_can_be_trained() {
     pollster::block_on(async {
         let scene = Scene::new().await;
         let free = cross_attention(&scene.model.network.unet_layout);
-        let mut run = scene.run(PromptMethod::Esd, Some(&free));
-        while !run.finished() {
-            run.update().unwrap();
-        }
-        let after = run.weights.unet.download().await.unwrap();
+        let after = scene.run("esd", Some(&free)).await;
         for e in &after.layout.params {
             let same = after.values[e.range()] == scene.model.unet.values[e.range()];
             assert_eq!(same, !is_cross_attention(&e.name), "{}", e.name);
@@ -147,26 +168,13 @@ fn cross_attention_alone_can_be_trained() {
 }
 
 #[test]
-fn every_method_takes_its_steps_and_none_touches_the_rest_of_the_model() {
+fn every_method_takes_its_steps() {
     pollster::block_on(async {
         let scene = Scene::new().await;
-        use PromptMethod::{Ascend, Finetune, Redirect, Soft};
-        for method in [Ascend, Finetune, Redirect, Soft] {
-            let mut run = scene.run(method, None);
-            while !run.finished() {
-                run.update().unwrap();
-                run.settle().await.unwrap();
-            }
-            let after = run.weights.unet.download().await.unwrap();
-            assert!(after.values != scene.model.unet.values);
-            assert_eq!(run.step, 3);
-            let vae = run.weights.vae.download().await.unwrap();
-            assert_eq!(vae.values, scene.model.vae.values);
+        for method in registry::METHODS.iter().filter(|method| method.prompts.is_some()) {
+            let changed = scene.run(method.name, None).await.values != scene.model.unet.values;
+            assert_eq!(changed, method.name != "noop", "{}", method.name);
         }
-        let mut run = scene.run(PromptMethod::Uce, None);
-        run.solve().await.unwrap();
-        assert!(run.finished());
-        assert!(run.weights.unet.download().await.unwrap().values != scene.model.unet.values);
     });
 }
 
@@ -174,11 +182,10 @@ fn every_method_takes_its_steps_and_none_touches_the_rest_of_the_model() {
 fn the_soft_step_puts_the_smallest_movements_back_to_the_bit() {
     pollster::block_on(async {
         let scene = Scene::new().await;
-        let mut run = scene.run(PromptMethod::Soft, None);
-        run.update().unwrap();
-        run.settle().await.unwrap();
+        let mut run = scene.begin("salun-soft", None).await;
+        run.step(&mut Monitor::silent()).await.unwrap();
         // A share of 0.5 that falls to 0: a third after the first of three updates.
-        let after = run.weights.unet.download().await.unwrap();
+        let after = run.weights().download().await.unwrap();
         let pairs = after.values.iter().zip(&scene.model.unet.values);
         let same = pairs.filter(|(a, b)| a.to_bits() == b.to_bits()).count();
         assert!(same >= after.values.len() / 3, "{same} of {}", after.values.len());
@@ -191,10 +198,10 @@ fn a_learnt_prompt_changes_and_the_model_does_not() {
         let scene = Scene::new().await;
         let noising = scene.noising();
         let ids = [scene.model.network.tokenizer.encode("a cat").ids];
-        let start = contexts(&scene.model.network, &scene.weights, &ids);
+        let start = contexts(&scene.model.network, &scene.weights.text, &ids);
         let mut learner = Learner::new(&noising, &scene.weights, start.clone(), 1);
         for step in 0..3 {
-            let loss = read(learner.update(&scene.forget, 4, step, 3).unwrap()).await.unwrap()[0];
+            let loss = read(learner.update(&scene.sets[0], 4, step, 3).unwrap()).await.unwrap()[0];
             assert!(loss.is_finite());
         }
         let moved = read((learner.context() - start).abs().max().reshape([1])).await.unwrap()[0];

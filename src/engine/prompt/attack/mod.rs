@@ -17,7 +17,7 @@ use crate::{
     models::AnyModel,
     monitor::Monitor,
     sampling::latent::LatentWeights,
-    unlearn::prompt::items::Items,
+    subject::items::Items,
     words::{
         attack::{AttackKind, AttackReport, Try},
         recipe::Recipe,

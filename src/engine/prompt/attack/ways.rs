@@ -20,8 +20,9 @@ use crate::{
     models::layers::{Mode, Pass},
     monitor::Monitor,
     sampling::latent::{Asked, Given, LatentWeights, decoded, denoise, invert, part_size},
+    subject::{items::Items, prompts::contexts},
     train::trainer::finite,
-    unlearn::prompt::{contexts, embedding::Learner, items::Items},
+    unlearn::prompt::embedding::Learner,
     words::sampling::SampleOptions,
 };
 
@@ -135,12 +136,12 @@ impl Attacker<'_> {
         let PromptSetting { model, target, size, .. } = self.setting;
         let noising = self.setting.noising();
         let ids = [model.network.tokenizer.encode(&target.prompt).ids];
-        let start = contexts(&model.network, self.models[1], &ids);
+        let start = contexts(&model.network, &self.models[1].text, &ids);
         let mut learner = Learner::new(&noising, self.models[1], start, self.look.options.seed);
         let steps = size.attacked[1];
         monitor.phase("Learning a prompt", steps);
         for step in 0..steps {
-            finite(learner.update(forget, size.batch, step, steps)?).await?;
+            finite(learner.update(forget, self.setting.batch, step, steps)?).await?;
             monitor.advance(1).await?;
         }
         let context = learner.context();
@@ -224,7 +225,7 @@ impl Attacker<'_> {
                 let ids: Vec<_> = part.iter().map(prompt).collect();
                 Given {
                     z: mean * network.vae.config.scaling_factor,
-                    context: contexts(network, weights, &ids),
+                    context: contexts(network, &weights.text, &ids),
                 }
             });
             let noise = invert(network, weights, given.collect(), options.steps, monitor).await?;

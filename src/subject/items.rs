@@ -52,6 +52,11 @@ impl Items {
         self.shows.len()
     }
 
+    /// An item: its latent and what it shows.
+    pub fn at(&self, i: usize) -> Item<'_> {
+        Item { latent: &self.values[i * self.each..][..self.each], shows: &self.shows[i] }
+    }
+
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.shows.is_empty()
@@ -128,6 +133,13 @@ impl Items {
     }
 }
 
+/// One of [`Items`].
+#[derive(Debug, Clone, Copy)]
+pub struct Item<'a> {
+    latent: &'a [f32],
+    shows: &'a Shows,
+}
+
 /// A noised batch with its captions.
 pub struct Noised {
     /// z_t and what the network should predict of it, [n, c, h, w].
@@ -164,21 +176,27 @@ pub struct Noising<'a> {
 impl Noising<'_> {
     /// z_t of the items `indices` at random times, each with a caption as a person might write it.
     pub fn batch(&self, items: &Items, indices: &[usize], rng: &mut Rng) -> Noised {
+        let items: Vec<Item> = indices.iter().map(|i| items.at(*i)).collect();
+        self.noised(&items, rng)
+    }
+
+    /// The same of items out of several sets.
+    pub fn noised(&self, items: &[Item], rng: &mut Rng) -> Noised {
         let [c, h, w] = self.network.latent_shape();
-        let (n, each) = (indices.len(), items.each);
+        let (n, each) = (items.len(), c * h * w);
         let noise = normals(rng, n * each);
         let prediction = self.network.scheduler.prediction;
         let (mut z, mut target) = (Vec::with_capacity(n * each), Vec::with_capacity(n * each));
         let (mut t, mut ids, mut redirected) = (Vec::new(), Vec::new(), Vec::new());
-        for (&index, eps) in indices.iter().zip(noise.chunks_exact(each)) {
+        for (item, eps) in items.iter().zip(noise.chunks_exact(each)) {
             let step = rng.random_range(0..self.schedule.steps());
             let (signal, sigma) = self.schedule.mix(step);
-            let x0 = &items.values[index * each..][..each];
+            let x0 = item.latent;
             z.extend(x0.iter().zip(eps).map(|(x, e)| signal * x + sigma * e));
             let of = |(x, e): (&f32, &f32)| prediction.target([signal, sigma], *x, *e);
             target.extend(x0.iter().zip(eps).map(of));
             t.push(step as f32);
-            let (caption, other) = match &items.shows[index] {
+            let (caption, other) = match item.shows {
                 Shows::Pair(pair, background) => (
                     varied(self.emoji, *pair, *background, rng).text,
                     self.target.sent_to(*pair, self.emoji),

@@ -1,0 +1,158 @@
+//! A class-conditional diffusion model, which denoises pixels.
+
+use std::sync::Arc;
+
+use burn::tensor::{Device, Tensor};
+use rand::RngExt;
+
+use super::{Diffuser, Noisy, Scoring, Under};
+use crate::{
+    data::{Dataset, rng::Rng},
+    diffusion::schedule::Schedule,
+    models::{
+        layers::{Mode, Pass},
+        unet::Unet,
+        weights::WeightLayout,
+    },
+    sampling::sampler::predict,
+    train::{
+        losses::{Augment, Noised, drop_condition, noised, noised_varied},
+        preset::CONDITION_DROP,
+    },
+};
+
+/// What a diffusion model is to make instead of the forgotten class.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Sent {
+    /// A class; `None` is the null condition.
+    To(Option<usize>),
+    /// One of these for each picture, at random.
+    ToAny(Vec<usize>),
+    ToNoise,
+}
+
+impl Sent {
+    /// A batch of the forget set that is sent there.
+    pub fn apply(&self, batch: Noised, schedule: &Schedule, rng: &mut Rng) -> Noised {
+        let mut sent = |of: &dyn Fn(&mut Rng) -> Option<usize>| {
+            batch.t.iter().map(|_| of(rng)).collect::<Vec<_>>()
+        };
+        match self {
+            Self::To(class) => Noised { sent: sent(&|_| *class), ..batch },
+            Self::ToAny(classes) => {
+                let any = |rng: &mut Rng| Some(classes[rng.random_range(0..classes.len())]);
+                Noised { sent: sent(&any), ..batch }
+            }
+            Self::ToNoise => batch.of_noise(schedule, rng),
+        }
+    }
+}
+
+/// The model and the training pictures; items are their indices.
+pub struct Classes {
+    pub unet: Unet,
+    pub layout: Arc<WeightLayout>,
+    pub data: Arc<Dataset>,
+    pub sent: Sent,
+    /// Pictures are varied as they were when the model was trained.
+    pub augment: Augment,
+    pub schedule: Schedule,
+    pub device: Device,
+}
+
+/// Items in one pass: a cancel is heard after each.
+const PART: usize = 32;
+
+impl Diffuser for Classes {
+    fn layout(&self) -> &Arc<WeightLayout> {
+        &self.layout
+    }
+
+    fn learnt(&self, items: &[usize], forgotten: bool, rng: &mut Rng) -> Box<dyn Noisy + '_> {
+        let Self { data, augment, schedule, device, .. } = self;
+        let mut batch = noised_varied(&data.train, items, *augment, schedule, rng, device);
+        if forgotten {
+            batch = self.sent.apply(batch, schedule, rng);
+        } else {
+            drop_condition(&mut batch.class, CONDITION_DROP, rng);
+        }
+        let to_noise = forgotten && self.sent == Sent::ToNoise;
+        Box::new(Batch { unet: &self.unet, batch, to_noise })
+    }
+
+    fn plain(&self, items: &[usize], rng: &mut Rng) -> Box<dyn Noisy + '_> {
+        let batch = noised(&self.data.train, items, &self.schedule, rng, &self.device);
+        Box::new(Batch { unet: &self.unet, batch, to_noise: false })
+    }
+
+    fn augment(&self) -> Augment {
+        self.augment
+    }
+
+    /// Guided, summed over a picture and clipped, as the official code does (ALGORITHMS 8.4).
+    fn scoring(&self) -> Scoring {
+        let config = &self.unet.config;
+        let times = (config.channels * config.resolution.pow(2)) as f32;
+        Scoring { stream: "saliency", batch: 128, guidance: 2.0, times, clip: Some(1.0) }
+    }
+
+    fn stream(&self, step: usize) -> String {
+        format!("unlearn {step}")
+    }
+
+    fn mode(&self, seed: u64, step: usize, part: usize) -> Mode {
+        Mode::train(seed, step, part)
+    }
+
+    fn part(&self) -> usize {
+        PART
+    }
+
+    /// Clipped before the mask, as the official code does (ALGORITHMS 8.5).
+    fn joint(&self) -> Option<f64> {
+        Some(1.0)
+    }
+}
+
+struct Batch<'a> {
+    unet: &'a Unet,
+    batch: Noised,
+    to_noise: bool,
+}
+
+impl Noisy for Batch<'_> {
+    fn n(&self) -> usize {
+        self.batch.t.len()
+    }
+
+    fn target(&self) -> Tensor<4> {
+        self.batch.eps.clone()
+    }
+
+    fn predict(&self, pass: &Pass, under: Under) -> Tensor<4> {
+        let Noised { x, t, class, sent, .. } = &self.batch;
+        match under {
+            Under::Own => self.unet.forward(pass, x.clone(), t, class),
+            Under::Sent => self.unet.forward(pass, x.clone(), t, sent),
+            Under::Nothing => self.unet.forward(pass, x.clone(), t, &vec![None; t.len()]),
+        }
+    }
+
+    fn guided(&self, pass: &Pass, w: f32) -> Tensor<4> {
+        let Noised { x, t, class, .. } = &self.batch;
+        predict(self.unet, pass, x.clone(), t, class, w)
+    }
+
+    fn to_noise(&self) -> bool {
+        self.to_noise
+    }
+
+    fn split<'a>(self: Box<Self>, size: usize) -> Vec<Box<dyn Noisy + 'a>>
+    where
+        Self: 'a,
+    {
+        let Self { unet, batch, to_noise } = *self;
+        let part = |batch| Box::new(Batch { unet, batch, to_noise }) as Box<dyn Noisy>;
+        batch.split(size).into_iter().map(part).collect()
+    }
+}

@@ -1,0 +1,32 @@
+//! A classifier and its pictures.
+
+use std::sync::Arc;
+
+use burn::tensor::{Device, Tensor};
+
+use crate::{
+    data::{Dataset, rng::Rng},
+    models::classifier::Classifier,
+    train::losses::{Augment, pictures},
+};
+
+/// The network and the training pictures; items are their indices.
+pub struct Pictured {
+    pub net: Arc<dyn Classifier>,
+    pub data: Arc<Dataset>,
+    /// Pictures are varied as they were when the model was trained.
+    pub augment: Augment,
+    pub device: Device,
+}
+
+impl Pictured {
+    /// These items as an update sees them, [n, c, h, w].
+    pub fn learnt(&self, items: &[usize], rng: &mut Rng) -> Tensor<4> {
+        pictures(&self.data.train, items, self.augment, rng, &self.device)
+    }
+
+    /// These items as they are, [n, c, h, w].
+    pub fn plain(&self, items: &[usize], rng: &mut Rng) -> Tensor<4> {
+        pictures(&self.data.train, items, Augment::None, rng, &self.device)
+    }
+}

@@ -1,0 +1,155 @@
+//! What forgets: a model with the pictures that it is to forget and to keep. Methods and masks are written
+//! once over it.
+
+pub mod classes;
+pub mod classifier;
+pub mod items;
+pub mod prompts;
+
+use std::sync::Arc;
+
+use burn::tensor::{Device, Tensor};
+
+use self::{
+    classes::{Classes, Sent},
+    classifier::Pictured,
+    prompts::Prompts,
+};
+use crate::{
+    data::{Dataset, rng::Rng},
+    diffusion::schedule::Schedule,
+    models::{
+        Model, Network,
+        layers::{Mode, Pass},
+        unet::Unet,
+        weights::WeightLayout,
+    },
+    train::losses::Augment,
+};
+
+/// A model with its pictures.
+pub enum Subject {
+    Classifier(Pictured),
+    /// Of classes or of prompts.
+    Diffusion(Box<dyn Diffuser>),
+}
+
+impl Subject {
+    /// A text-to-image model.
+    pub fn prompts(&self) -> Option<&Prompts> {
+        match self {
+            Self::Classifier(_) => None,
+            Self::Diffusion(of) => of.prompts(),
+        }
+    }
+
+    /// A classifier or a class-conditional diffusion model. Pictures are varied as they were when it was
+    /// trained; `sent` is what a diffusion model makes of the forgotten class.
+    pub fn of_classes(model: &Model, data: Arc<Dataset>, sent: Sent, device: &Device) -> Self {
+        let trained = model.card.training.as_ref();
+        let trained = trained.and_then(|t| Augment::find(&t.augmentation).ok());
+        let device = device.clone();
+        match &*model.network {
+            Network::Classifier(net) => {
+                let augment = trained.unwrap_or(data.augment());
+                Self::Classifier(Pictured { net: net.clone(), data, augment, device })
+            }
+            Network::Unet(net) => Self::Diffusion(Box::new(Classes {
+                unet: Unet::clone(net),
+                layout: model.weights.layout.clone(),
+                data,
+                sent,
+                augment: trained.unwrap_or(Augment::None),
+                schedule: Schedule::linear(),
+                device,
+            })),
+        }
+    }
+}
+
+/// How weights are scored by a diffusion model's gradients.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Scoring {
+    /// Names its random numbers.
+    pub stream: &'static str,
+    /// Items in one gradient.
+    pub batch: usize,
+    /// Guidance of the predictions.
+    pub guidance: f32,
+    /// What a picture's mean squared error is multiplied by.
+    pub times: f32,
+    /// The norm that a batch's gradient is clipped to, so that batches weigh the same.
+    pub clip: Option<f64>,
+}
+
+/// The condition of a prediction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Under {
+    /// A picture's own class or caption.
+    Own,
+    /// What the forgotten is sent to.
+    Sent,
+    Nothing,
+}
+
+/// Pictures with noise in them, [n, c, h, w], and the conditions that they can be predicted under.
+pub trait Noisy: Send + Sync {
+    /// n.
+    fn n(&self) -> usize;
+
+    /// What the network should predict, [n, c, h, w].
+    fn target(&self) -> Tensor<4>;
+
+    /// The network's prediction, [n, c, h, w].
+    fn predict(&self, pass: &Pass, under: Under) -> Tensor<4>;
+
+    /// The same under its own condition, guided away from none by w of (1 + w) own - w nothing.
+    fn guided(&self, pass: &Pass, w: f32) -> Tensor<4>;
+
+    /// Whether the forgotten is sent to noise, and these are noise already.
+    fn to_noise(&self) -> bool {
+        false
+    }
+
+    /// The same pictures, `size` at a time.
+    fn split<'a>(self: Box<Self>, size: usize) -> Vec<Box<dyn Noisy + 'a>>
+    where
+        Self: 'a;
+}
+
+/// A diffusion model with its pictures: items are counted over the forget set and the retain set together.
+pub trait Diffuser: Send + Sync {
+    /// Where the weights that learn are.
+    fn layout(&self) -> &Arc<WeightLayout>;
+
+    /// These items as an update sees them: varied and redirected, or with some conditions dropped.
+    fn learnt(&self, items: &[usize], forgotten: bool, rng: &mut Rng) -> Box<dyn Noisy + '_>;
+
+    /// These items as they are.
+    fn plain(&self, items: &[usize], rng: &mut Rng) -> Box<dyn Noisy + '_>;
+
+    /// How its pictures are varied by an update.
+    fn augment(&self) -> Augment {
+        Augment::None
+    }
+
+    /// How weights are scored by its gradients.
+    fn scoring(&self) -> Scoring;
+
+    /// The name of an update's random numbers.
+    fn stream(&self, step: usize) -> String;
+
+    /// How the network is used in a part of an update.
+    fn mode(&self, seed: u64, step: usize, part: usize) -> Mode;
+
+    /// Items that are drawn at a time.
+    fn part(&self) -> usize;
+
+    /// Whether both losses of an update are one graph, and the norm that its gradient may have.
+    fn joint(&self) -> Option<f64>;
+
+    /// A text-to-image model.
+    fn prompts(&self) -> Option<&Prompts> {
+        None
+    }
+}

@@ -1,0 +1,152 @@
+//! A text-to-image model, which denoises latents under captions; only its U-Net learns.
+
+use std::sync::Arc;
+
+use burn::tensor::{Device, Tensor};
+
+use super::{
+    Diffuser, Noisy, Scoring, Under,
+    items::{Items, Noised, Noising},
+};
+use crate::{
+    data::{
+        emoji::{Emoji, target::Target},
+        rng::Rng,
+    },
+    diffusion::schedule::Schedule,
+    models::{
+        latent::LatentNetwork,
+        layers::{Mode, Pass},
+        weights::{WeightLayout, Weights},
+    },
+    sampling::latent::predict,
+};
+
+/// The model and latents; items are those of the forget set, then those of the retain set.
+pub struct Prompts {
+    pub network: Arc<LatentNetwork>,
+    /// The frozen text encoder's weights.
+    pub text: Weights,
+    pub emoji: Arc<Emoji>,
+    pub target: Target,
+    pub schedule: Schedule,
+    pub sets: Arc<[Items; 2]>,
+    pub device: Device,
+}
+
+impl Prompts {
+    /// What noising needs to know.
+    pub fn noising(&self) -> Noising<'_> {
+        let Self { network, emoji, target, schedule, device, .. } = self;
+        Noising { network, emoji, target, schedule, device }
+    }
+
+    /// These items with noise in them, and their captions.
+    pub fn noised(&self, items: &[usize], rng: &mut Rng) -> Noised {
+        let [forget, retain] = &*self.sets;
+        let of = |&i: &usize| match i.checked_sub(forget.len()) {
+            None => forget.at(i),
+            Some(i) => retain.at(i),
+        };
+        let items: Vec<_> = items.iter().map(of).collect();
+        self.noising().noised(&items, rng)
+    }
+
+    /// The text encoder's vectors of captions, [n, tokens, width].
+    pub fn contexts(&self, ids: &[Vec<u32>]) -> Tensor<3> {
+        contexts(&self.network, &self.text, ids)
+    }
+
+    /// The same of `n` empty captions.
+    fn nothing(&self, n: usize) -> Tensor<3> {
+        self.contexts(&vec![self.network.tokenizer.encode("").ids; n])
+    }
+
+    fn batch(&self, items: &[usize], rng: &mut Rng) -> Box<dyn Noisy + '_> {
+        Box::new(Batch { of: self, batch: self.noised(items, rng) })
+    }
+}
+
+/// The frozen text encoder's vectors of captions, [n, tokens, width]; `text` are its weights.
+pub fn contexts(network: &LatentNetwork, text: &Weights, ids: &[Vec<u32>]) -> Tensor<3> {
+    network.text.forward(&Pass::new(text, Mode::Eval), ids)
+}
+
+impl Diffuser for Prompts {
+    fn layout(&self) -> &Arc<WeightLayout> {
+        &self.network.unet_layout
+    }
+
+    fn learnt(&self, items: &[usize], _forgotten: bool, rng: &mut Rng) -> Box<dyn Noisy + '_> {
+        self.batch(items, rng)
+    }
+
+    fn plain(&self, items: &[usize], rng: &mut Rng) -> Box<dyn Noisy + '_> {
+        self.batch(items, rng)
+    }
+
+    /// Guided as Stable Diffusion is, as the official code does (ALGORITHMS 9).
+    fn scoring(&self) -> Scoring {
+        Scoring { stream: "prompt saliency", batch: 32, guidance: 7.5, times: 1.0, clip: None }
+    }
+
+    fn stream(&self, step: usize) -> String {
+        format!("prompt step {step}")
+    }
+
+    fn mode(&self, _seed: u64, _step: usize, _part: usize) -> Mode {
+        Mode::TRAIN
+    }
+
+    fn part(&self) -> usize {
+        usize::MAX
+    }
+
+    fn joint(&self) -> Option<f64> {
+        None
+    }
+
+    fn prompts(&self) -> Option<&Prompts> {
+        Some(self)
+    }
+}
+
+struct Batch<'a> {
+    of: &'a Prompts,
+    batch: Noised,
+}
+
+impl Noisy for Batch<'_> {
+    fn n(&self) -> usize {
+        self.batch.t.len()
+    }
+
+    fn target(&self) -> Tensor<4> {
+        self.batch.target.clone()
+    }
+
+    fn predict(&self, pass: &Pass, under: Under) -> Tensor<4> {
+        let Noised { z, t, ids, redirected, .. } = &self.batch;
+        let context = match under {
+            Under::Own => self.of.contexts(ids),
+            Under::Sent => self.of.contexts(redirected),
+            Under::Nothing => self.of.nothing(t.len()),
+        };
+        self.of.network.unet.forward(pass, z.clone(), t, &context)
+    }
+
+    fn guided(&self, pass: &Pass, w: f32) -> Tensor<4> {
+        let Noised { z, t, ids, .. } = &self.batch;
+        let contexts = [self.of.contexts(ids), self.of.nothing(t.len())];
+        predict(&self.of.network, pass, z.clone(), t, contexts, w)
+    }
+
+    fn split<'a>(self: Box<Self>, size: usize) -> Vec<Box<dyn Noisy + 'a>>
+    where
+        Self: 'a,
+    {
+        let Self { of, batch } = *self;
+        let part = |batch| Box::new(Batch { of, batch }) as Box<dyn Noisy>;
+        batch.split(size).into_iter().map(part).collect()
+    }
+}
