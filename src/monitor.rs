@@ -87,6 +87,8 @@ pub struct Monitor {
     note_sink: NoteSink,
     notes: Vec<String>,
     phase: String,
+    /// Whether its work is a part of another's unit.
+    within: bool,
     /// What the first unit of every phase waits for, too.
     warming: Option<&'static str>,
     done: usize,
@@ -110,6 +112,7 @@ impl Monitor {
             note_sink: Box::new(|_| {}),
             notes: Vec::new(),
             phase: String::new(),
+            within: false,
             warming: None,
             done: 0,
             total: 0,
@@ -125,9 +128,10 @@ impl Monitor {
         Self::new(1, Switches::default(), |_| {})
     }
 
-    /// A monitor with the same switches that reports nothing.
+    /// A monitor with the same switches that reports nothing: all of its work is a part of this one's
+    /// unit, such as pictures that are drawn after an update.
     pub fn quiet(&self) -> Self {
-        Self::new(self.id, self.switches.clone(), |_| {})
+        Self { within: true, ..Self::new(self.id, self.switches.clone(), |_| {}) }
     }
 
     /// Hands notes to `sink`.
@@ -176,7 +180,9 @@ impl Monitor {
         self.done += units;
         self.ticks += 1;
         self.first.get_or_insert_with(|| (Instant::now(), self.done));
-        self.switches.step.store(false, Ordering::Relaxed);
+        if !self.within {
+            self.switches.step.store(false, Ordering::Relaxed);
+        }
         let due = self.reported.is_none_or(|r| r.elapsed() >= Duration::from_millis(100));
         if due || self.done >= self.total {
             self.report();
@@ -231,5 +237,28 @@ impl Monitor {
         }
         let each = since.elapsed().as_secs_f64() / units as f64;
         Some(each * self.total.saturating_sub(self.done) as f64)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_drawn_within_an_update_takes_no_step_of_its_own() {
+        let switches = Switches::default();
+        let mut monitor = Monitor::new(1, switches.clone(), |_| {});
+        switches.pause(true);
+        switches.step();
+        pollster::block_on(async {
+            let mut quiet = monitor.quiet();
+            for _ in 0..5 {
+                quiet.advance(1).await.unwrap();
+            }
+        });
+        assert!(!switches.paused(), "the update goes on");
+        switches.cancel();
+        assert!(pollster::block_on(monitor.advance(1)).is_err());
+        assert!(switches.paused(), "and is then held again");
     }
 }

@@ -8,6 +8,7 @@
 mod audit;
 pub mod check;
 mod fit;
+mod forgetting;
 mod generate;
 pub mod job;
 mod latent;

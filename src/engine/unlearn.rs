@@ -8,7 +8,8 @@ use web_time::Instant;
 use super::{
     Send,
     audit::Suspect,
-    job::{Event, Live, LogLine, Run},
+    forgetting::{self, Forgetting, Found},
+    job::Run,
     measure::{no_judge, sampling},
     requests,
     session::{Session, Setting, twin},
@@ -27,7 +28,6 @@ use crate::{
     },
     monitor::Monitor,
     saliency::{Mask, change::Change},
-    train::{optimizer::LrSchedule, trainer::finite},
     unlearn::{
         plan::Plan,
         registry::{Order, Rate},
@@ -38,10 +38,7 @@ use crate::{
         budget::Budget,
         estimator::Estimator,
         recipe::Recipe,
-        report::{
-            EarlierReport, Forgotten, Gap, Metrics, Report, Seconds, TrainingReport, Verdict,
-            VerdictLabel,
-        },
+        report::{EarlierReport, Forgotten, Gap, Metrics, Report, Seconds, Verdict, VerdictLabel},
         task::Task,
     },
 };
@@ -100,35 +97,15 @@ impl Session {
         if plan.few() {
             monitor.note(plan.suited());
         }
-        let mut unlearn_seconds = clock.elapsed().as_secs_f64();
-        let mut trial = self.trial(model, &setting, mask.as_ref(), monitor).await?;
-        let mut log = Vec::with_capacity(plan.steps);
+        let begun = clock.elapsed().as_secs_f64();
+        let trial = self.trial(model, &setting, mask.as_ref(), monitor).await?;
         let previews = recipe.budget.sizes().previews;
-        let every = plan.steps.div_ceil(previews.max(1)).max(1);
-        monitor.phase(plan.method.title, plan.steps);
-        while !unlearner.finished() {
-            let clock = Instant::now();
-            let loss = finite(unlearner.step(monitor).await?).await?;
-            unlearn_seconds += clock.elapsed().as_secs_f64();
-            log.push(LogLine { step: unlearner.step, loss, seconds: unlearn_seconds });
-            trial.check(loss)?;
-            let look = monitor.wants_previews()
-                && previews > 0
-                && unlearner.step.is_multiple_of(every)
-                && !unlearner.finished();
-            let grid = if look {
-                // A preview is not progress of the training phase.
-                let mut quiet = monitor.quiet();
-                let weights = unlearner.weights();
-                Some(self.grid(model, &weights, &data.test, columns, &options, &mut quiet).await?)
-            } else {
-                None
-            };
-            let (step, steps) = (unlearner.step, plan.steps);
-            let live = Live { step, steps, loss, grid: grid.map(Arc::new) };
-            send(Event::Live { id, live });
-            monitor.advance(1).await?;
-        }
+        let every = (previews > 0).then(|| plan.steps.div_ceil(previews).max(1));
+        let forgetting = Forgetting { id, unlearner: &mut unlearner, trial, every, send };
+        let look = async |unlearner: &Unlearner, quiet: &mut Monitor| {
+            self.grid(model, &unlearner.weights(), &data.test, columns, &options, quiet).await
+        };
+        let (log, unlearn_seconds) = forgetting.run(plan, begun, monitor, look).await?;
 
         let done = unlearner.weights();
         let weights = done.download().await?;
@@ -196,42 +173,30 @@ impl Session {
         if let Some(next) = advice(plan, &found, [before.metrics.UA, after.metrics.UA]) {
             monitor.note(next);
         }
-        let report = Report {
-            task: task.name().into(),
-            model: recipe.model.clone(),
-            data: recipe.data.clone(),
-            forget: Forgotten { spec: set.spec.clone(), n: set.forget.len() },
-            method: plan.method.name.into(),
-            training: TrainingReport {
-                steps: plan.steps,
-                batch: plan.batch,
-                lr: plan.lr,
-                augmentation: unlearner.augment().name().into(),
-                anneal: plan.schedule != LrSchedule::Constant,
-                each_epoch: plan.each,
-                knobs: plan.knobs.all().map(|(name, value)| (name.into(), value)).collect(),
-            },
-            mask: mask.as_ref().map(|m| m.report(scored, frozen_changed(m))),
-            gap: retrain.as_ref().map(|r| Gap::between(&after.metrics, r)),
-            verdict: found,
-            notes: monitor.notes().to_vec(),
-            audit: audit.map(Box::new),
-            attacks: Vec::new(),
-            changed,
+        let found_here = Found {
+            task,
+            n: set.forget.len(),
+            augmentation: unlearner.augment().name(),
+            mask: mask.as_ref().map(|m| (m, scored, frozen_changed(m))),
             before: before.metrics,
             after: after.metrics,
-            earlier,
-            retrain,
             seconds: Seconds {
                 mask: mask_seconds,
                 unlearn: unlearn_seconds,
                 evaluate: evaluate_seconds,
             },
-            device: (&self.info).into(),
-            seed: recipe.seed,
-            protocol: recipe.protocol(),
-            version: env!("CARGO_PKG_VERSION").into(),
-            files: Default::default(),
+        };
+        let report = forgetting::report(&recipe, plan, found_here, &self.info);
+        let report = Report {
+            forget: Forgotten { spec: set.spec.clone(), ..report.forget },
+            gap: retrain.as_ref().map(|r| Gap::between(&report.after, r)),
+            verdict: found,
+            notes: monitor.notes().to_vec(),
+            audit: audit.map(Box::new),
+            changed,
+            earlier,
+            retrain,
+            ..report
         };
         let card = requests::unlearned(&model.card, &report, set, data, split);
         let pixels = |c: &Changed| data.test.picture(c.index).to_vec();

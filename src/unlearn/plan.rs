@@ -594,9 +594,12 @@ mod tests {
             method: method.into(),
             ..Recipe::new("m", "d", "class:Sneaker")
         };
-        // Many are as they were.
+        // Many are normalised in company alone, and by the full budget as the paper has it.
         let many = plan(&data, 5_400, recipe("salun"));
-        assert_eq!((many.batch, many.steps, many.company.len()), (128, 240, 0));
+        assert_eq!((many.batch, many.steps, many.lr), (128, 240, IN_COMPANY));
+        assert!(!many.few() && many.company.len() == 16_200);
+        let full = plan(&data, 5_400, Recipe { budget: Budget::Full, ..recipe("salun") });
+        assert!(full.company.is_empty() && full.lr == 0.013);
         let few = plan(&data, 54, recipe("salun"));
         assert_eq!(plan(&data, 2, recipe("salun")).each, [2, 6]);
         assert_eq!((few.batch, few.epochs, few.company.len()), (16, 16, 162));

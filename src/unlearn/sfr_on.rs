@@ -5,14 +5,17 @@ use burn::tensor::{Bool, Tensor};
 
 use super::{
     distil::each_cross_entropy,
-    knob::{Knob, Knobs, NORMS, TRAINING},
-    registry::{Classify, Method, Order, Rate},
+    knob::{Knob, Knobs, LAYERS, NORMS, TRAINING},
+    registry::{Classify, Generate, Losses, Method, Order, Rate},
     statistics,
-    work::{At, Batch, Local, Part, Scene, Update, Work},
+    work::{At, Batch, ForgetNoise, Local, Part, Scene, Update, Work},
 };
 use crate::{
-    error::Result, models::weights::Weights, monitor::Monitor, train::optimizer::clip_norm,
-    words::estimator::Estimator,
+    error::Result,
+    models::weights::Weights,
+    monitor::Monitor,
+    train::optimizer::clip_norm,
+    words::{estimator::Estimator, task::Task},
 };
 
 /// SFR-on.
@@ -28,7 +31,10 @@ pub const METHOD: Method = Method {
                 25.0,
                 [0.0, 1e3],
                 "weight of the ascent at first; falls to 0",
-            ),
+            )
+            .only(Task::Classify),
+            DENOISING.only(Task::Generate),
+            DENOISING.only(Task::TextToImage),
             Knob::whole(
                 "every",
                 "Retain updates for each",
@@ -44,6 +50,7 @@ pub const METHOD: Method = Method {
                 "largest norm of a gradient",
             ),
         ],
+        LAYERS,
         NORMS,
         TRAINING,
     ],
@@ -55,12 +62,34 @@ pub const METHOD: Method = Method {
         quick_lr: Some(0.01),
         epochs: 10,
     }),
-    generate: None,
-    prompts: None,
+    generate: Some(Generate {
+        losses: Losses::Pair,
+        rate: Rate::Cosine,
+        lr: 1e-4,
+        quick_lr: Some(1e-4),
+        steps: 150,
+        redirects: false,
+        attention: false,
+    }),
+    prompts: Some(Generate { losses: Losses::Pair, ..Generate::PROMPTS }),
     work: |knobs: &Knobs| {
-        Box::new(Ascent { alpha: knobs.get("alpha"), clip: knobs.get("clip"), salient: Vec::new() })
+        Box::new(Ascent {
+            alpha: knobs.get("alpha"),
+            every: knobs.count("every").max(1),
+            clip: knobs.get("clip"),
+            salient: Vec::new(),
+        })
     },
 };
+
+/// The authors' weight for diffusion models.
+const DENOISING: Knob = Knob::log(
+    "alpha",
+    "Weight of the ascent",
+    10.0,
+    [0.0, 1e3],
+    "weight of the ascent at first; falls to 0",
+);
 
 /// Pictures in each squared gradient.
 const GROUP: usize = 128;
@@ -69,6 +98,7 @@ const TINY: f64 = 1e-15;
 
 struct Ascent {
     alpha: f64,
+    every: usize,
     clip: f64,
     /// Where a weight matters at least as much to the forget set as to the retain set.
     salient: Vec<Tensor<1, Bool>>,
@@ -102,6 +132,20 @@ impl Work for Ascent {
         }
     }
 
+    fn part(&self, step: usize) -> Part {
+        if step.is_multiple_of(self.every + 1) { Part::Forget } else { Part::Retain }
+    }
+
+    fn whole(&self) -> bool {
+        true
+    }
+
+    fn forget_noise(&self, step: ForgetNoise) -> Tensor<1> {
+        let errors: Tensor<2> = (step.prediction() - step.batch.target()).square().flatten(1, 3);
+        weighed(errors.mean_dim(1).squeeze_dim(1))
+            * falling(self.alpha, step.at.step, step.at.steps)
+    }
+
     fn adjust(&self, update: Update, _weights: &Weights, at: At) -> Update {
         let Update { loss, mut gradients } = update;
         if at.part == Part::Forget {
@@ -120,7 +164,11 @@ pub fn falling(alpha: f64, step: usize, steps: usize) -> f64 {
 /// Minus the mean of w_i l_i, l_i a picture's cross-entropy and w_i proportional to l_i^-1/2 with
 /// mean 1 and without gradient. Logits [n, classes].
 pub fn ascent(logits: Tensor<2>, labels: &[usize]) -> Tensor<1> {
-    let losses = each_cross_entropy(logits, labels);
+    weighed(each_cross_entropy(logits, labels))
+}
+
+/// The same of losses [n].
+fn weighed(losses: Tensor<1>) -> Tensor<1> {
     // A loss that rounds to 0 would weigh infinitely much.
     let weights = losses.clone().without_autodiff().clamp_min(1e-8).sqrt().recip();
     let weights = weights.clone() / weights.mean();

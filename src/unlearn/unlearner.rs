@@ -151,10 +151,10 @@ impl Unlearner {
             Subject::Diffusion(of) => {
                 let mut rng = rng::seeded(seed, &of.stream(step));
                 // An update of a diffusion model is an epoch of its own.
-                let (epoch, epochs, turn, part) = (step, steps, 0, Part::Both);
+                let (epoch, epochs, turn, part) = (step, steps, 0, self.work.part(step));
                 let at = At { step, steps, epoch, epochs, turn, part };
                 self.work.before(&self.weights, at);
-                let update = self.denoise(&**of, &mut rng, monitor).await?;
+                let update = self.denoise(&**of, at, &mut rng, monitor).await?;
                 let Update { loss, gradients } = self.work.adjust(update, &self.weights, at);
                 let gradients = match of.joint() {
                     Some(most) => clip_norm(gradients, most),
@@ -282,6 +282,7 @@ impl Unlearner {
     async fn denoise(
         &mut self,
         of: &dyn Diffuser,
+        at: At,
         rng: &mut rng::Rng,
         monitor: &mut Monitor,
     ) -> Result<Update> {
@@ -289,18 +290,21 @@ impl Unlearner {
         let apart = self.plan.losses == Losses::Pair || of.joint().is_none();
         // Of the forget loss or of both together, and of the retain loss where it stands alone.
         let mut sums: [(Vec<Tensor<1>>, Vec<Tensor<1>>); 2] = Default::default();
-        for start in (0..batch).step_by(of.part()) {
+        let whole = self.work.whole();
+        let most = if whole { batch } else { of.part() };
+        for start in (0..batch).step_by(most) {
             monitor.check().await?;
-            let n = of.part().min(batch - start);
-            let size = shards::size(&self.weights, n);
+            let n = most.min(batch - start);
+            let size = if whole { n } else { shards::size(&self.weights, n) };
             let mut drawn = |items: &[usize], forgotten: bool| {
                 let any = |_| items[rng.random_range(0..items.len())];
                 let items: Vec<usize> = (0..n).map(any).collect();
                 of.learnt(&items, forgotten, rng)
             };
-            let forgotten =
-                (self.plan.losses != Losses::Retain).then(|| drawn(&self.plan.forget, true));
-            let retained = (self.plan.alpha > 0.0).then(|| drawn(&self.plan.retain, false));
+            let forgets = self.plan.losses != Losses::Retain && at.part != Part::Retain;
+            let keeps = self.plan.alpha > 0.0 && at.part != Part::Forget;
+            let forgotten = forgets.then(|| drawn(&self.plan.forget, true));
+            let retained = keeps.then(|| drawn(&self.plan.retain, false));
             let mut add = |sum: usize, forgotten: Drawn, retained: Drawn| {
                 let mut forgotten = forgotten.into_iter().flat_map(|b| b.split(size));
                 let mut retained = retained.into_iter().flat_map(|b| b.split(size));
@@ -308,7 +312,7 @@ impl Unlearner {
                 let mode = of.mode(self.plan.seed, self.step, 2 * start + sum);
                 let (loss, more) =
                     shards::gradients(&self.weights, mode, parts.collect(), |pass, part| {
-                        self.loss(pass, part) / batch as f64
+                        self.loss(pass, part, at) / batch as f64
                     });
                 let (losses, gradients) = &mut sums[sum];
                 *gradients = plus(std::mem::take(gradients), more);
@@ -333,11 +337,11 @@ impl Unlearner {
     }
 
     /// The forget and the retain loss, summed over the items of a part.
-    fn loss(&self, pass: &Pass, (forgotten, retained): (Drawn, Drawn)) -> Tensor<1> {
+    fn loss(&self, pass: &Pass, (forgotten, retained): (Drawn, Drawn), at: At) -> Tensor<1> {
         let forget = forgotten.map(|batch| {
             let n = batch.n() as f64;
             let (now, original) = (&self.weights, &self.original);
-            self.work.forget_noise(ForgetNoise { batch: &*batch, pass, now, original }) * n
+            self.work.forget_noise(ForgetNoise { batch: &*batch, pass, now, original, at }) * n
         });
         let retain = retained.map(|b| {
             let n = b.n() as f64;

@@ -105,6 +105,7 @@ pub struct ForgetNoise<'a> {
     pub now: &'a Weights,
     /// The weights before the run.
     pub original: &'a Weights,
+    pub at: At,
 }
 
 impl ForgetNoise<'_> {
@@ -151,6 +152,17 @@ pub trait Work: Send + Sync {
     /// The loss of a classifier's batch.
     fn loss(&self, batch: Batch) -> Tensor<1> {
         batch.cross_entropy()
+    }
+
+    /// What an update of a diffusion model looks at, as far as its losses do.
+    fn part(&self, _step: usize) -> Part {
+        Part::Both
+    }
+
+    /// Whether the loss of a diffusion model's forget batch is of the whole batch, and not a mean over its
+    /// pictures that can be taken a part at a time.
+    fn whole(&self) -> bool {
+        false
     }
 
     /// The loss of a diffusion model's forget batch.

@@ -190,8 +190,8 @@ fn prompts_that_cannot_be_forgotten_are_refused_in_one_line() {
     put(&scratch, &tiny(&emoji), &emoji);
     for (more, words) in [
         ("--forget prompt:", "the prompt is empty"),
-        ("--forget prompt:cat --method scrub", "unknown method for prompts 'scrub'"),
-        ("--forget prompt:cat --mask fisher", "unknown mask for prompts 'fisher'"),
+        ("--forget prompt:cat --method scrub", "method 'scrub' is not valid"),
+        ("--forget prompt:cat --mask fish", "'fish'"),
         ("--forget prompt:cat --data cats", "unknown data set 'cats'"),
         ("--forget prompt:qwertz", "the corpus has no picture of it"),
         ("--forget prompt:cat --method uce", "steps '2' is not valid"),

@@ -13,7 +13,8 @@ use web_time::Instant;
 use self::{look::Look, setting::PromptSetting};
 use super::{
     Send,
-    job::{Event, Live, LogLine, Run},
+    forgetting::{self, Forgetting, Found},
+    job::{Event, Run},
     session::Session,
     trial::Trial,
     unlearn::given,
@@ -29,13 +30,12 @@ use crate::{
     saliency::{change::Change, ranking::Ranking},
     sampling::latent::LatentWeights,
     subject::items::Items,
-    train::trainer::finite,
     unlearn::{plan::Plan, prompt::cross_attention, unlearner::Unlearner},
     words::{
         attack::AttackKind,
         estimator::Estimator,
         recipe::Recipe,
-        report::{Forgotten, Report, Seconds, TrainingReport, Verdict, VerdictLabel},
+        report::{Report, Seconds},
         sampling::SampleOptions,
         task::Task,
     },
@@ -117,36 +117,19 @@ impl Session {
         let original = weights.unet.clone();
         let mut unlearner =
             Unlearner::of(subject, original, plan.clone(), free.as_deref(), monitor).await?;
-        let mut unlearn_seconds = clock.elapsed().as_secs_f64();
-        let mut trial =
-            self.prompt_trial(&setting, &items, &plan, free.as_deref(), monitor).await?;
-        let mut log = Vec::with_capacity(plan.steps);
-        let every = plan.steps.div_ceil(size.previews + 1).max(1);
-        monitor.phase(format!("Forgetting with {}", plan.method.title), plan.steps);
+        let begun = clock.elapsed().as_secs_f64();
+        let trial = self.prompt_trial(&setting, &items, &plan, free.as_deref(), monitor).await?;
         let so_far =
             |unlearner: &Unlearner| LatentWeights { unet: unlearner.weights(), ..weights.clone() };
-        while !unlearner.finished() {
-            let clock = Instant::now();
-            let loss = finite(unlearner.step(monitor).await?).await?;
-            trial.check(loss)?;
-            unlearn_seconds += clock.elapsed().as_secs_f64();
-            let step = unlearner.step;
-            log.push(LogLine { step, loss, seconds: unlearn_seconds });
-            let shown =
-                monitor.wants_previews() && step.is_multiple_of(every) && !unlearner.finished();
-            let grid = if shown {
-                // A preview is not progress of the training phase, and half the steps will do.
-                let mut quiet = monitor.quiet();
-                let steps = (setting.options.steps / 2).max(4);
-                let options = SampleOptions { steps, ..setting.options };
-                Some(look.pane(&so_far(&unlearner), &setting, &options, &mut quiet).await?)
-            } else {
-                None
-            };
-            let live = Live { step, steps: plan.steps, loss, grid: grid.map(Arc::new) };
-            send(Event::Live { id, live });
-            monitor.advance(1).await?;
-        }
+        let every = Some(plan.steps.div_ceil(size.previews + 1).max(1));
+        let forgetting = Forgetting { id, unlearner: &mut unlearner, trial, every, send };
+        let drawn = async |unlearner: &Unlearner, quiet: &mut Monitor| {
+            // Half the steps will do.
+            let steps = (setting.options.steps / 2).max(4);
+            let options = SampleOptions { steps, ..setting.options };
+            look.pane(&so_far(unlearner), &setting, &options, quiet).await
+        };
+        let (log, unlearn_seconds) = forgetting.run(&plan, begun, monitor, drawn).await?;
 
         let clock = Instant::now();
         // The original is measured now and not before: who pressed Forget wants to see it forget.
@@ -165,43 +148,22 @@ impl Session {
         }
         evaluate_seconds += clock.elapsed().as_secs_f64();
         let scored = ranking.as_ref().map_or(0, |r| r.n_forget);
-        let mut report = Report {
-            task: Task::TextToImage.name().into(),
-            model: recipe.model.clone(),
-            data: recipe.data.clone(),
-            forget: Forgotten { spec: recipe.forget.clone(), n: forget.len() },
-            method: recipe.method.clone(),
-            training: TrainingReport {
-                steps: log.len(),
-                batch: plan.batch,
-                lr: plan.lr,
-                anneal: false,
-                augmentation: String::new(),
-                each_epoch: [forget.len(), retain.len()],
-                knobs: plan.knobs.all().map(|(name, value)| (name.into(), value)).collect(),
-            },
-            mask: mask.as_ref().map(|m| m.report(scored, m.frozen_changed(&model.unet, &unet))),
-            gap: None,
-            verdict: Verdict { label: VerdictLabel::UnderForgot, why: String::new() },
+        let found = Found {
+            task: Task::TextToImage,
+            n: forget.len(),
+            augmentation: "",
+            mask: mask.as_ref().map(|m| (m, scored, m.frozen_changed(&model.unet, &unet))),
             before,
             after,
-            earlier: Vec::new(),
-            audit: None,
-            attacks: attacks.iter().map(|a| a.report.clone()).collect(),
-            changed: Vec::new(),
-            retrain: None,
             seconds: Seconds {
                 mask: mask_seconds,
                 unlearn: unlearn_seconds,
                 evaluate: evaluate_seconds,
             },
-            device: (&self.info).into(),
-            seed: recipe.seed,
-            protocol: recipe.protocol(),
-            version: env!("CARGO_PKG_VERSION").into(),
-            notes: monitor.notes().to_vec(),
-            files: Default::default(),
         };
+        let report = forgetting::report(&recipe, &plan, found, &self.info);
+        let attacked = attacks.iter().map(|a| a.report.clone()).collect();
+        let mut report = Report { attacks: attacked, notes: monitor.notes().to_vec(), ..report };
         report.verdict = verdict(&Evidence::of(&report));
         let change = Change::between(&model.unet, &unet);
         let mut card = model.card.clone();

@@ -1,0 +1,122 @@
+//! What every run of a method is: updates, looked at now and then, and a report.
+
+use std::sync::Arc;
+
+use web_time::Instant;
+
+use super::{
+    Send,
+    job::{Event, Grid, Live, LogLine},
+    trial::Trial,
+};
+use crate::{
+    error::Result,
+    gpu::device::DeviceInfo,
+    monitor::Monitor,
+    saliency::Mask,
+    train::{optimizer::LrSchedule, trainer::finite},
+    unlearn::{plan::Plan, unlearner::Unlearner},
+    words::{
+        recipe::Recipe,
+        report::{Forgotten, Metrics, Report, Seconds, TrainingReport, Verdict, VerdictLabel},
+        task::Task,
+    },
+};
+
+/// A run under way and who hears of it.
+pub struct Forgetting<'a> {
+    pub id: u64,
+    pub unlearner: &'a mut Unlearner,
+    /// What its first losses should be.
+    pub trial: Trial,
+    /// Updates between two looks; `None` looks never.
+    pub every: Option<usize>,
+    pub send: &'a Send,
+}
+
+impl Forgetting<'_> {
+    /// Makes all updates. `look` draws what the model makes now. The log, and the seconds of all updates
+    /// after `seconds` before them.
+    ///
+    /// # Errors
+    /// Cancelled, the device failed, a loss is not a number or not the CPU's.
+    pub async fn run(
+        self,
+        plan: &Plan,
+        mut seconds: f64,
+        monitor: &mut Monitor,
+        mut look: impl AsyncFnMut(&Unlearner, &mut Monitor) -> Result<Grid>,
+    ) -> Result<(Vec<LogLine>, f64)> {
+        let Self { id, unlearner, mut trial, every, send } = self;
+        let mut log = Vec::with_capacity(plan.steps);
+        monitor.phase(plan.method.title, plan.steps);
+        while !unlearner.finished() {
+            let clock = Instant::now();
+            let loss = finite(unlearner.step(monitor).await?).await?;
+            seconds += clock.elapsed().as_secs_f64();
+            let step = unlearner.step;
+            log.push(LogLine { step, loss, seconds });
+            trial.check(loss)?;
+            let due = every.is_some_and(|every| step.is_multiple_of(every));
+            let grid = match due && monitor.wants_previews() && !unlearner.finished() {
+                // A preview is not progress of the training phase.
+                true => Some(Arc::new(look(unlearner, &mut monitor.quiet()).await?)),
+                false => None,
+            };
+            let live = Live { step, steps: plan.steps, loss, grid };
+            send(Event::Live { id, live });
+            monitor.advance(1).await?;
+        }
+        Ok((log, seconds))
+    }
+}
+
+/// What a run came to.
+pub struct Found<'a> {
+    pub task: Task,
+    /// Items that were to be forgotten.
+    pub n: usize,
+    pub augmentation: &'static str,
+    /// The mask, over how many items it was scored, and how many frozen weights changed.
+    pub mask: Option<(&'a Mask, usize, usize)>,
+    pub before: Metrics,
+    pub after: Metrics,
+    pub seconds: Seconds,
+}
+
+/// The report of a run as far as it is the same for every task; there is no verdict in it yet.
+pub fn report(recipe: &Recipe, plan: &Plan, found: Found, device: &DeviceInfo) -> Report {
+    Report {
+        task: found.task.name().into(),
+        model: recipe.model.clone(),
+        data: recipe.data.clone(),
+        forget: Forgotten { spec: recipe.forget.clone(), n: found.n },
+        method: plan.method.name.into(),
+        training: TrainingReport {
+            steps: plan.steps,
+            batch: plan.batch,
+            lr: plan.lr,
+            augmentation: found.augmentation.into(),
+            anneal: plan.schedule != LrSchedule::Constant,
+            each_epoch: plan.each,
+            knobs: plan.knobs.all().map(|(name, value)| (name.into(), value)).collect(),
+        },
+        mask: found.mask.map(|(mask, scored, changed)| mask.report(scored, changed)),
+        before: found.before,
+        after: found.after,
+        earlier: Vec::new(),
+        retrain: None,
+        gap: None,
+        seconds: found.seconds,
+        verdict: Verdict { label: VerdictLabel::UnderForgot, why: String::new() },
+        notes: Vec::new(),
+        audit: None,
+        attacks: Vec::new(),
+        changed: Vec::new(),
+        device: device.into(),
+        seed: recipe.seed,
+        protocol: recipe.protocol(),
+        version: env!("CARGO_PKG_VERSION").into(),
+        files: Default::default(),
+    }
+}
