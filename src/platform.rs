@@ -133,8 +133,3 @@ mod page {
 
 #[cfg(target_arch = "wasm32")]
 pub use page::{free_memory, gpu_name, listen, rest, turn};
-
-/// Bytes in GiB.
-pub fn gib(bytes: u64) -> f64 {
-    bytes as f64 / (1u64 << 30) as f64
-}

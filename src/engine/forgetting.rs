@@ -87,6 +87,7 @@ pub struct Found<'a> {
 /// The report of a run as far as it is the same for every task; there is no verdict in it yet.
 pub fn report(recipe: &Recipe, plan: &Plan, found: Found, device: &DeviceInfo) -> Report {
     Report {
+        format: Default::default(),
         task: found.task.name().into(),
         model: recipe.model.clone(),
         data: recipe.data.clone(),
@@ -97,6 +98,7 @@ pub fn report(recipe: &Recipe, plan: &Plan, found: Found, device: &DeviceInfo) -
             batch: plan.batch,
             lr: plan.lr,
             augmentation: found.augmentation.into(),
+            company: !plan.company.is_empty(),
             anneal: plan.schedule != LrSchedule::Constant,
             each_epoch: plan.each,
             knobs: plan.knobs.all().map(|(name, value)| (name.into(), value)).collect(),

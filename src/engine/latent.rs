@@ -48,14 +48,14 @@ impl Session {
         let concepts: Vec<String> =
             emoji.index.concepts.iter().take(plan.concepts).map(|c| c.name.clone()).collect();
         let from = match &request.from {
-            Some(name) => Some(self.latent(name)?),
+            Some(name) => {
+                self.latent_network(name)?.takes(emoji.index.side)?;
+                Some(self.latent(name)?)
+            }
             None => None,
         };
         let mut trainer = match &from {
-            Some(model) => {
-                model.network.takes(emoji.index.side)?;
-                LatentTrainer::decoder((**model).clone(), emoji, plan, &self.device)
-            }
+            Some(model) => LatentTrainer::decoder((**model).clone(), emoji, plan, &self.device),
             None => LatentTrainer::new(network, emoji, plan, &self.device),
         };
         if let Some(snapshot) = &request.resume {
@@ -118,6 +118,7 @@ impl Session {
         let decoder = (plan.decoder.steps > 0).then(|| training(plan.decoder, augmentation, third));
         let own = from.and_then(|model| model.card.clone());
         let mut card = own.unwrap_or_else(|| LatentCard {
+            format: Default::default(),
             name: "emoji-t2i".into(),
             data: request.data,
             concepts,

@@ -13,7 +13,7 @@ use crate::{
     eval::judge,
     models::{
         Model,
-        latent::LatentModel,
+        latent::{LatentModel, LatentNetwork},
         registry::{self, Shipped},
         said::Said,
     },
@@ -48,6 +48,14 @@ impl Session {
     /// A text-to-image model by name or folder, opened once.
     pub fn latent(&mut self, name: &str) -> Result<Arc<LatentModel>> {
         once(&mut self.latents, name, || registry::open_latent(name))
+    }
+
+    /// A text-to-image model's networks; its weights, which may take a minute, are not read for them.
+    pub fn latent_network(&self, name: &str) -> Result<Arc<LatentNetwork>> {
+        match self.latents.get(name) {
+            Some(open) => Ok(open.network.clone()),
+            None => registry::latent_network(name).map(Arc::new),
+        }
     }
 
     /// The classifier that judges a text-to-image model's pictures: the one in the model's folder

@@ -307,6 +307,7 @@ impl Session {
         let of = Scoring {
             subject: &subject,
             original: &model.weights,
+            weights: None,
             forget: &set.spec,
             items: &plan.score,
             retain: &plan.beside(&set.retain),

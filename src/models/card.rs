@@ -5,11 +5,13 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::Architecture;
-use crate::words::fingerprint::Fingerprint;
+use crate::words::{fingerprint::Fingerprint, format::Format};
 
 /// What a person must know to trust, repeat or use a set of weights.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Card {
+    #[serde(default)]
+    pub format: Format,
     pub name: String,
     pub architecture: Architecture,
     pub data: String,
@@ -46,6 +48,7 @@ impl Card {
     /// The card of weights of which no more is known.
     pub fn new(name: &str, architecture: Architecture, data: &str, classes: Vec<String>) -> Self {
         Self {
+            format: Format,
             name: name.into(),
             architecture,
             data: data.into(),

@@ -9,6 +9,7 @@ use crate::{
     engine::outcome::LogLine,
     error::{Error, Result},
     train::latent::{LatentPlan, LatentSnapshot, Stage},
+    words::format::Format,
 };
 
 const KEY: &str = "salun-text-to-image";
@@ -25,6 +26,8 @@ pub struct Asked {
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Head {
+    #[serde(default)]
+    format: Format,
     asked: Asked,
     stage: Stage,
     step: usize,
@@ -38,6 +41,7 @@ struct Head {
 /// It cannot be written.
 pub fn write(path: &Path, asked: &Asked, s: &LatentSnapshot, log: &[LogLine]) -> Result<()> {
     let head = Head {
+        format: Format,
         asked: asked.clone(),
         stage: s.stage,
         step: s.step,

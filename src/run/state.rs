@@ -12,7 +12,10 @@ use crate::{
     train::{
         losses::Augment, optimizer::Rule, preset::Preset, request::TrainRequest, trainer::Snapshot,
     },
-    words::fingerprint::{self, Fingerprint},
+    words::{
+        fingerprint::{self, Fingerprint},
+        format::Format,
+    },
 };
 
 /// Where the description lies in the file's metadata.
@@ -62,6 +65,8 @@ impl From<&TrainRequest> for Asked {
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Head {
+    #[serde(default)]
+    format: Format,
     asked: Asked,
     step: usize,
     seconds: f64,
@@ -81,6 +86,7 @@ pub struct State {
 /// It cannot be written.
 pub fn write(path: &Path, asked: &Asked, snapshot: &Snapshot, log: &[LogLine]) -> Result<()> {
     let head = Head {
+        format: Format,
         asked: asked.clone(),
         step: snapshot.step,
         seconds: snapshot.seconds,

@@ -28,7 +28,7 @@ pub const EPS: f32 = 1e-15;
 ///
 /// Gradients are of single pictures, never of batches: the square of a batch's mean would be
 /// smaller by about the batch's size, and would depend on it. The loss is the model's own: the
-/// cross-entropy of the true label, or the squared error of the noise, summed over the pixels of a class's, each
+/// cross-entropy of the true label, or the squared error of what is predicted, each
 /// picture at one time and with one noise drawn from `seed` and its place, without guidance.
 ///
 /// # Errors

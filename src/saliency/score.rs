@@ -18,7 +18,7 @@ use crate::{
     },
     models::{
         layers::Mode,
-        weights::{HostWeights, WeightLayout, read_all},
+        weights::{HostWeights, WeightLayout, Weights, read_all},
     },
     monitor::Monitor,
     subject::{Noisy, Subject},
@@ -40,6 +40,8 @@ const PART: usize = 32;
 pub struct Scoring<'a> {
     pub subject: &'a Subject,
     pub original: &'a HostWeights,
+    /// The same on the device, where they are there already.
+    pub weights: Option<&'a Weights>,
     /// The name of the forget set.
     pub forget: &'a str,
     /// Its items that are looked at.
@@ -47,6 +49,12 @@ pub struct Scoring<'a> {
     /// Items of the retain set that are looked at, for a ratio.
     pub retain: &'a [usize],
     pub seed: u64,
+}
+
+impl Scoring<'_> {
+    fn on(&self, device: &Device) -> Weights {
+        self.weights.cloned().unwrap_or_else(|| self.original.upload(device))
+    }
 }
 
 /// Scores every weight. An order of another estimator's scores ([`Estimator::base`]) is made of
@@ -64,14 +72,14 @@ pub async fn rank(
     monitor: &mut Monitor,
     early: &mut dyn FnMut(Ranking),
 ) -> Result<Ranking> {
-    let &Scoring { subject, original, forget, items, retain, seed } = of;
+    let &Scoring { subject, original, forget, items, retain, seed, .. } = of;
     let layout = original.layout.clone();
     match estimator.base() {
         Estimator::Random => Ok(Ranking::random(layout, forget, seed)),
         Estimator::Magnitude => Ok(Ranking::magnitude(original, forget)),
         Estimator::Fisher | Estimator::FisherRatio => {
             let started = Instant::now();
-            let weights = original.upload(device);
+            let weights = of.on(device);
             let diagonal = fisher::diagonal(subject, &weights, items, seed, monitor).await?;
             let mut scores = read_all(&diagonal).await?;
             if estimator == Estimator::FisherRatio {
@@ -99,7 +107,7 @@ async fn sum_of_gradients(
 ) -> Result<Ranking> {
     let &Scoring { subject, original, forget, items, seed, .. } = of;
     let started = Instant::now();
-    let weights = original.upload(device);
+    let weights = of.on(device);
     let layout = &original.layout;
     let ranking = async |sum: &Sum, n_forget: usize| -> Result<Ranking> {
         let ranking = sum.ranking(layout.clone(), estimator, forget).await?;

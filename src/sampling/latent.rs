@@ -98,8 +98,8 @@ fn fitting(network: &LatentNetwork, device: &Device, free: Option<u64>) -> Resul
     Err(Error::Request(format!(
         "a picture of {side} x {side} takes about {:.1} GiB of memory while it is drawn, {:.1} GiB are \
          free; {right}",
-        platform::gib(each),
-        platform::gib(room)
+        crate::words::gib(each),
+        crate::words::gib(room)
     )))
 }
 

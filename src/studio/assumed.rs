@@ -1,7 +1,7 @@
 //! What a weights file does not say of itself, and a person may: how pixels are normalised, what the classes
 //! are called.
 
-use egui::{ComboBox, TextEdit, Ui};
+use egui::{ComboBox, Key, TextEdit, Ui};
 
 use super::{
     forget_panel::field_ui,
@@ -85,8 +85,11 @@ fn classes_ui(
         .add(field)
         .on_hover_text("The file does not say what its classes are; names with commas (--classes)")
         .on_disabled_hover_text(WAIT);
-    let left = response.lost_focus();
-    let given = text.clone();
+    let (left, given) = (response.lost_focus(), text.clone());
+    if left && ui.input(|i| i.key_pressed(Key::Escape)) {
+        ui.data_mut(|d| d.remove::<String>(id));
+        return Ok(());
+    }
     ui.data_mut(|d| d.insert_temp(id, text));
     if left && given != now.join(",") {
         fresh.classes = Some(said::list(&given)?);

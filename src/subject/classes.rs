@@ -108,8 +108,12 @@ impl Diffuser for Classes {
         PART
     }
 
+    fn together(&self) -> bool {
+        true
+    }
+
     /// Clipped before the mask, as the official code does (ALGORITHMS 8.5).
-    fn joint(&self) -> Option<f64> {
+    fn clip(&self) -> Option<f64> {
         Some(1.0)
     }
 }

@@ -220,11 +220,10 @@ impl Noising<'_> {
         }
     }
 
-    /// The forget set of a target: pictures of the corpus where it names some that the model knows,
-    /// else what the model makes of it.
+    /// The pairs of the corpus that a target names, out of the first `known` concepts, and the others.
     ///
     /// # Errors
-    /// Cancelled, or the device failed; nothing is left to keep.
+    /// Nothing is left to keep.
     pub fn pairs(&self, known: usize) -> Result<[Vec<Pair>; 2]> {
         let all = self.emoji.pairs().into_iter().filter(|p| p.concept < known);
         let (forget, retain): (Vec<_>, Vec<_>) = all.partition(|p| self.target.named.covers(*p));

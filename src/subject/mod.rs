@@ -145,8 +145,11 @@ pub trait Diffuser: Send + Sync {
     /// Items that are drawn at a time.
     fn part(&self) -> usize;
 
-    /// Whether both losses of an update are one graph, and the norm that its gradient may have.
-    fn joint(&self) -> Option<f64>;
+    /// Whether both losses of an update are one graph.
+    fn together(&self) -> bool;
+
+    /// The norm that an update's gradient is clipped to.
+    fn clip(&self) -> Option<f64>;
 
     /// A text-to-image model.
     fn prompts(&self) -> Option<&Prompts> {

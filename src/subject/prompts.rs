@@ -1,6 +1,6 @@
 //! A text-to-image model, which denoises latents under captions; only its U-Net learns.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use burn::tensor::{Device, Tensor};
 
@@ -63,7 +63,7 @@ impl Prompts {
     }
 
     fn batch(&self, items: &[usize], rng: &mut Rng) -> Box<dyn Noisy + '_> {
-        Box::new(Batch { of: self, batch: self.noised(items, rng) })
+        Box::new(Batch::new(self, self.noised(items, rng)))
     }
 }
 
@@ -102,7 +102,11 @@ impl Diffuser for Prompts {
         usize::MAX
     }
 
-    fn joint(&self) -> Option<f64> {
+    fn together(&self) -> bool {
+        false
+    }
+
+    fn clip(&self) -> Option<f64> {
         None
     }
 
@@ -114,6 +118,18 @@ impl Diffuser for Prompts {
 struct Batch<'a> {
     of: &'a Prompts,
     batch: Noised,
+    /// The vectors of its captions, once they were asked for.
+    own: OnceLock<Tensor<3>>,
+}
+
+impl<'a> Batch<'a> {
+    fn new(of: &'a Prompts, batch: Noised) -> Self {
+        Self { of, batch, own: OnceLock::new() }
+    }
+
+    fn own(&self) -> Tensor<3> {
+        self.own.get_or_init(|| self.of.contexts(&self.batch.ids)).clone()
+    }
 }
 
 impl Noisy for Batch<'_> {
@@ -126,9 +142,9 @@ impl Noisy for Batch<'_> {
     }
 
     fn predict(&self, pass: &Pass, under: Under) -> Tensor<4> {
-        let Noised { z, t, ids, redirected, .. } = &self.batch;
+        let Noised { z, t, redirected, .. } = &self.batch;
         let context = match under {
-            Under::Own => self.of.contexts(ids),
+            Under::Own => self.own(),
             Under::Sent => self.of.contexts(redirected),
             Under::Nothing => self.of.nothing(t.len()),
         };
@@ -136,8 +152,8 @@ impl Noisy for Batch<'_> {
     }
 
     fn guided(&self, pass: &Pass, w: f32) -> Tensor<4> {
-        let Noised { z, t, ids, .. } = &self.batch;
-        let contexts = [self.of.contexts(ids), self.of.nothing(t.len())];
+        let Noised { z, t, .. } = &self.batch;
+        let contexts = [self.own(), self.of.nothing(t.len())];
         predict(&self.of.network, pass, z.clone(), t, contexts, w)
     }
 
@@ -145,8 +161,8 @@ impl Noisy for Batch<'_> {
     where
         Self: 'a,
     {
-        let Self { of, batch } = *self;
-        let part = |batch| Box::new(Batch { of, batch }) as Box<dyn Noisy>;
+        let Self { of, batch, .. } = *self;
+        let part = |batch| Box::new(Batch::new(of, batch)) as Box<dyn Noisy>;
         batch.split(size).into_iter().map(part).collect()
     }
 }

@@ -44,16 +44,16 @@ pub struct Plan {
     /// Weight of a diffusion model's retain loss; 0 leaves it out.
     pub alpha: f64,
     pub redirect: Sent,
-    /// Indices into the training pictures.
+    /// Items of the subject: of pictures their indices, of latents those of both sets together.
     pub forget: Vec<usize>,
     pub retain: Vec<usize>,
-    /// Retained pictures that batches of the forget set are normalised with, where those are few.
+    /// Retained pictures that batches of the forget set are normalised with; none where they are alone.
     pub company: Vec<usize>,
     /// How many times longer the run is than on many pictures.
     stretch: usize,
     /// Whether the sets are so few that [`Plan::suit`] changed something.
     few: bool,
-    /// How many of each an epoch of a classifier draws.
+    /// How many of each an epoch of a classifier draws, or are there of latents.
     pub each: [usize; 2],
     /// Items that the saliency scores are taken over.
     pub score: Vec<usize>,
@@ -266,8 +266,9 @@ impl Plan {
         }
     }
 
-    /// Makes few pictures enough to forget by: smaller updates, then more of them. With the quick budget, too,
-    /// batches of a single class are in company. Alone they would be normalised by statistics that the network
+    /// Makes few pictures enough to forget by: smaller updates, then more of them. Their batches of a single
+    /// class are in company; with the quick budget so are those of many pictures, by the methods that take
+    /// the budget's rate. Alone they would be normalised by statistics that the network
     /// never has again: what is learnt under them hardly shows afterwards, and the running statistics suffer.
     /// What the recipe says stays; a Retrain is as its original.
     fn suit(
@@ -287,11 +288,15 @@ impl Plan {
         if !trains || recipe.budget == Budget::Tiny || !(few || quick) {
             return;
         }
-        let normalises = matches!(architecture, Architecture::Resnet(_) | Architecture::Vgg(_));
-        if normalises && alone && recipe.batch.is_none() {
+        let normalises = matches!(architecture, Architecture::Resnet(_) | Architecture::Vgg(_))
+            && !self.knobs.on("freeze-bn");
+        let apart =
+            matches!(self.order, Order::Forget | Order::Passes | Order::Every | Order::Pairs);
+        // Rates that methods have of their own were found without company.
+        let own = self.method.classify.as_ref().is_none_or(|how| how.quick_lr.is_some());
+        if normalises && apart && alone && recipe.batch.is_none() && (few || !own) {
             self.company = set.retain.clone();
-            let how = self.method.classify.as_ref();
-            if quick && recipe.lr.is_none() && how.is_some_and(|how| how.quick_lr.is_none()) {
+            if quick && recipe.lr.is_none() && !own {
                 self.lr = IN_COMPANY;
             }
         }
@@ -450,7 +455,7 @@ const LEAST: usize = 200;
 const EACH_EPOCH: usize = 10;
 
 /// The quick budget's learning rate where batches of the forgotten class are in company: what is learnt there
-/// lasts, so that a third of the rate forgets as much and harms less (docs/figures.md).
+/// lasts, so that less forgets as much and harms less (docs/figures.md).
 const IN_COMPANY: f64 = 0.008;
 
 /// What a card may say and be believed: a recipe's own limits.

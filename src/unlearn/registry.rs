@@ -90,7 +90,7 @@ impl Classify {
 pub enum Losses {
     /// The method's loss of a forget batch.
     Forget,
-    /// Denoising of a retain batch, times the knob `alpha` where there is one.
+    /// Denoising of a retain batch.
     Retain,
     /// The former plus `alpha` times the latter.
     Sum,
@@ -110,7 +110,7 @@ pub struct Generate {
     pub steps: usize,
     /// Whether the forgotten is sent somewhere else, which a person may choose.
     pub redirects: bool,
-    /// Whether only the layers that read the condition change.
+    /// Whether only the layers that read the condition change, of prompts.
     pub attention: bool,
 }
 

@@ -14,6 +14,7 @@ use crate::{
     error::Result,
     models::weights::Weights,
     monitor::Monitor,
+    subject::Subject,
     train::optimizer::clip_norm,
     words::{estimator::Estimator, task::Task},
 };
@@ -67,6 +68,7 @@ pub const METHOD: Method = Method {
         rate: Rate::Cosine,
         lr: 1e-4,
         quick_lr: Some(1e-4),
+        // As many as the authors say for theirs ("tens to 150", ALGORITHMS 6.6).
         steps: 150,
         redirects: false,
         attention: false,
@@ -91,7 +93,7 @@ const DENOISING: Knob = Knob::log(
     "weight of the ascent at first; falls to 0",
 );
 
-/// Pictures in each squared gradient.
+/// Pictures in each squared gradient of a classifier; of a diffusion model as many as in an update.
 const GROUP: usize = 128;
 /// Keeps the ratio of two importances finite.
 const TINY: f64 = 1e-15;
@@ -113,9 +115,13 @@ impl Work for Ascent {
         Box::pin(async move {
             let [forget, retain] = scene.plan.looked_at();
             monitor.phase("Measuring the forget set", forget.len());
-            let of_forget = statistics::squares(scene, &forget, GROUP, monitor).await?;
+            let group = match scene.subject {
+                Subject::Classifier(_) => GROUP,
+                Subject::Diffusion(_) => scene.plan.batch,
+            };
+            let of_forget = statistics::squares(scene, &forget, group, monitor).await?;
             monitor.phase("Measuring the retain set", retain.len());
-            let of_retain = statistics::squares(scene, &retain, GROUP, monitor).await?;
+            let of_retain = statistics::squares(scene, &retain, group, monitor).await?;
             let pairs = of_forget.into_iter().zip(of_retain);
             self.salient = pairs.map(|(f, r)| (f + TINY).greater_equal(r + TINY)).collect();
             Ok(())

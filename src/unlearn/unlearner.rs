@@ -156,7 +156,7 @@ impl Unlearner {
                 self.work.before(&self.weights, at);
                 let update = self.denoise(&**of, at, &mut rng, monitor).await?;
                 let Update { loss, gradients } = self.work.adjust(update, &self.weights, at);
-                let gradients = match of.joint() {
+                let gradients = match of.clip() {
                     Some(most) => clip_norm(gradients, most),
                     None => gradients,
                 };
@@ -269,9 +269,8 @@ impl Unlearner {
         Update { loss: loss.without_autodiff(), gradients }
     }
 
-    /// Retained pictures that stand beside `n` to be forgotten, where those are so few that batches of them
-    /// alone would have statistics which the network never has again: they are normalised together, and
-    /// nothing is asked of these.
+    /// Retained pictures that stand beside `n` to be forgotten, which alone would be normalised by statistics
+    /// that the network never has again; nothing is asked of these ([`Plan::company`]).
     fn company(&self, n: usize, rng: &mut rng::Rng) -> Vec<usize> {
         let retain = &self.plan.company;
         let n = if retain.is_empty() { 0 } else { n };
@@ -287,10 +286,10 @@ impl Unlearner {
         monitor: &mut Monitor,
     ) -> Result<Update> {
         let batch = self.plan.batch;
-        let apart = self.plan.losses == Losses::Pair || of.joint().is_none();
+        let apart = self.plan.losses == Losses::Pair || !of.together();
         // Of the forget loss or of both together, and of the retain loss where it stands alone.
         let mut sums: [(Vec<Tensor<1>>, Vec<Tensor<1>>); 2] = Default::default();
-        let whole = self.work.whole();
+        let whole = self.work.whole() && at.part != Part::Retain;
         let most = if whole { batch } else { of.part() };
         for start in (0..batch).step_by(most) {
             monitor.check().await?;

@@ -80,7 +80,9 @@ impl Estimator {
     pub fn about(self) -> &'static str {
         match self {
             Self::AbsSumGrad => "|sum of gradients| over the forget set, the paper's (SalUn eq. 3)",
-            Self::SumAbsGrad => "sum of |gradient| over batches of 128 of the forget set",
+            Self::SumAbsGrad => {
+                "sum of |gradient| over batches of the forget set: of 128, of prompts 32"
+            }
             Self::Fisher => "diagonal Fisher: mean squared gradient of single forgotten pictures",
             Self::FisherRatio => "Fisher of the forget set over that of as many retained pictures",
             Self::Magnitude => "|weight|, whatever is forgotten",

@@ -6,6 +6,7 @@ pub mod budget;
 pub mod estimator;
 pub mod files;
 pub mod fingerprint;
+pub mod format;
 pub mod recipe;
 pub mod report;
 pub mod sampling;
@@ -27,4 +28,9 @@ pub fn grouped(n: usize) -> String {
         text.push(digit);
     }
     text
+}
+
+/// Bytes in GiB.
+pub fn gib(bytes: u64) -> f64 {
+    bytes as f64 / (1u64 << 30) as f64
 }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use sha2::Digest;
 
 pub use super::budget::Budget;
-use super::fingerprint::Fingerprint;
+use super::{fingerprint::Fingerprint, format::Format};
 use crate::{
     error::{Error, Result},
     words::{estimator::Estimator, sampling::SampleOptions},
@@ -59,6 +59,8 @@ impl std::str::FromStr for Redirect {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Recipe {
+    #[serde(default)]
+    pub format: Format,
     /// A shipped model's name, or a weights file.
     pub model: String,
     /// A data set's name, or `folder:PATH`.
@@ -127,6 +129,7 @@ impl Recipe {
     /// A recipe with every default.
     pub fn new(model: &str, data: &str, forget: &str) -> Self {
         Self {
+            format: Format,
             model: model.into(),
             data: data.into(),
             forget: forget.into(),
@@ -228,6 +231,9 @@ impl Recipe {
         };
         let after = self.after.iter().map(asked).collect();
         let text = Self { after, ..asked(self) }.to_toml().unwrap_or_default();
+        // Requests had their names before there was a version.
+        let text = text.lines().filter(|line| !line.starts_with("format = "));
+        let text: String = text.flat_map(|line| [line, "\n"]).collect();
         super::hex(&sha2::Sha256::digest(format!("{}\n{text}", env!("CARGO_PKG_VERSION"))))
     }
 }

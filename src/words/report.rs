@@ -7,11 +7,14 @@ use serde::{Deserialize, Serialize};
 use super::{
     attack::AttackReport,
     audit::{Audit, Changed},
+    format::Format,
 };
 
 /// The whole report.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Report {
+    #[serde(default)]
+    pub format: Format,
     pub task: String,
     pub model: String,
     pub data: String,
@@ -77,6 +80,9 @@ pub struct TrainingReport {
     /// How pictures are varied.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub augmentation: String,
+    /// Whether batches of the forgotten class were normalised together with retained pictures.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub company: bool,
     /// Whether the learning rate falls to 0.
     pub anneal: bool,
     /// Items of the forget and of the retain set that an epoch of a classifier draws.

@@ -20,7 +20,7 @@ use super::{
     unlearn::given,
 };
 use crate::{
-    error::{Error, Result},
+    error::Result,
     eval::verdict::{Evidence, verdict},
     models::{
         AnyModel,
@@ -50,17 +50,13 @@ impl Session {
         send: &Send,
         monitor: &mut Monitor,
     ) -> Result<Arc<Ranking>> {
-        let mut setting = self.prompt_setting(recipe)?;
+        let setting = self.prompt_setting(recipe)?;
         let weights = LatentWeights::upload(&setting.model, &self.device);
         let pane = self.pane_before(&setting, &weights, monitor).await?;
         send(Event::Pane { id, pane });
         let items = self.items(&setting, &weights, monitor).await?;
-        // What a method without a mask might be told is shown all the same.
-        if setting.estimator == Estimator::None {
-            setting.estimator = Estimator::AbsSumGrad;
-        }
-        let ranking = self.rank_prompt(recipe, &setting, &items, monitor).await?;
-        ranking.ok_or_else(|| Error::Request("there is no mask".into()))
+        let mut early = |ranking| send(Event::Early { id, ranking: Arc::new(ranking) });
+        self.rank_prompt(recipe, &setting, &items, &weights, monitor, &mut early).await
     }
 
     /// Runs a recipe that forgets a prompt.
@@ -80,13 +76,14 @@ impl Session {
         let items = self.items(&setting, &weights, monitor).await?;
         let [forget, retain] = &*items;
         let plan = Plan::of_prompts(&recipe, [forget.len(), retain.len()])?;
-        let own = match setting.estimator {
-            Estimator::Given => Some(given(&recipe, &network.unet_layout)?),
-            _ => None,
-        };
-        let ranking = match own {
-            Some(_) => None,
-            None => self.rank_prompt(&recipe, &setting, &items, monitor).await?,
+        let (own, ranking) = match setting.estimator {
+            Estimator::None => (None, None),
+            Estimator::Given => (Some(given(&recipe, &network.unet_layout)?), None),
+            _ => {
+                let early = &mut |_| {};
+                let scored = self.rank_prompt(&recipe, &setting, &items, &weights, monitor, early);
+                (None, Some(scored.await?))
+            }
         };
         // Its control is as large.
         let density = own.as_ref().map_or(recipe.density, |mask| mask.density);
@@ -113,7 +110,7 @@ impl Session {
 
         let look = Look::new(&setting)?;
         let clock = Instant::now();
-        let subject = setting.subject(items.clone(), &self.device);
+        let subject = setting.subject(items.clone(), weights.text.clone());
         let original = weights.unet.clone();
         let mut unlearner =
             Unlearner::of(subject, original, plan.clone(), free.as_deref(), monitor).await?;
@@ -201,7 +198,7 @@ impl Session {
             return Ok(Trial::default());
         }
         let cpu = Device::flex();
-        let subject = setting.subject(items.clone(), &cpu);
+        let subject = setting.subject(items.clone(), setting.model.text.upload(&cpu));
         let original = setting.model.unet.upload(&cpu);
         let mut twin = Unlearner::of(subject, original, plan.clone(), free, monitor).await?;
         Trial::run(plan.steps, monitor, async |monitor| twin.step(monitor).await).await

@@ -12,7 +12,7 @@ use crate::{
     diffusion::schedule::Schedule,
     engine::session::Session,
     error::{Error, Result},
-    models::{Model, latent::LatentModel, registry},
+    models::{Model, latent::LatentModel, registry, weights::Weights},
     monitor::Monitor,
     saliency::{ranking::Ranking, score::Scoring},
     sampling::latent::LatentWeights,
@@ -112,16 +112,17 @@ impl PromptSetting {
         }
     }
 
-    /// What is made to forget, on a device.
-    pub fn subject(&self, sets: Arc<[Items; 2]>, device: &Device) -> Subject {
+    /// What is made to forget, where the text encoder's weights are.
+    pub fn subject(&self, sets: Arc<[Items; 2]>, text: Weights) -> Subject {
+        let device = text.device();
         Subject::Diffusion(Box::new(Prompts {
             network: self.model.network.clone(),
-            text: self.model.text.upload(device),
+            text,
             emoji: self.emoji.clone(),
             target: self.target.clone(),
             schedule: self.schedule.clone(),
             sets,
-            device: device.clone(),
+            device,
         }))
     }
 
@@ -181,8 +182,7 @@ impl Session {
                          forgotten; name a concept, a style or both: a cat, mono style, a 3d pizza";
             return Err(Error::argument("forget set", &recipe.forget, right));
         }
-        // Weights may take a minute to be read.
-        registry::latent_network(&recipe.model)?.takes(emoji.index.side)?;
+        self.latent_network(&recipe.model)?.takes(emoji.index.side)?;
         let model = self.latent(&recipe.model)?;
         if let Some(earlier) = model.card.as_ref().and_then(|card| card.unlearned.first()) {
             return Err(Error::Request(format!(
@@ -250,28 +250,28 @@ impl Session {
         Ok(items)
     }
 
-    /// The scores that a prompt's mask is cut from; computed once. `None` without a mask.
+    /// The scores that a prompt's mask is cut from; computed once. `early` is shown first guesses.
     pub async fn rank_prompt(
         &mut self,
         recipe: &Recipe,
         setting: &PromptSetting,
         items: &Arc<[Items; 2]>,
+        weights: &LatentWeights,
         monitor: &mut Monitor,
-    ) -> Result<Option<Arc<Ranking>>> {
-        if setting.estimator == Estimator::None {
-            return Ok(None);
-        }
+        early: &mut dyn FnMut(Ranking),
+    ) -> Result<Arc<Ranking>> {
         let plan = Plan::of_prompts(recipe, items.each_ref().map(Items::len))?;
-        let subject = setting.subject(items.clone(), &self.device);
+        let subject = setting.subject(items.clone(), weights.text.clone());
         let of = Scoring {
             subject: &subject,
             original: &setting.model.unet,
+            weights: Some(&weights.unet),
             forget: &recipe.forget,
             items: &plan.score,
             retain: &plan.beside(&plan.retain),
             seed: recipe.seed,
         };
-        self.ranked(&setting.key, setting.estimator, &of, monitor, &mut |_| {}).await.map(Some)
+        self.ranked(&setting.key, setting.estimator, &of, monitor, early).await
     }
 }
 

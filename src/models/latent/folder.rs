@@ -28,7 +28,7 @@ use crate::{
         torch,
         weights::{HostWeights, WeightLayout},
     },
-    platform::gib,
+    words::gib,
 };
 
 /// The files of a folder: natively a folder on disk, or the program's own assets.

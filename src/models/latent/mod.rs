@@ -28,6 +28,7 @@ use super::{
 use crate::{
     diffusion::scheduler::SchedulerConfig,
     error::{Error, Result},
+    words::format::Format,
 };
 
 /// Tensors of a level's size that a transformer's block holds at once: eight of its GEGLU, four of its
@@ -162,6 +163,8 @@ impl LatentModel {
 /// Where a text-to-image model comes from; `card.json` in its folder.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LatentCard {
+    #[serde(default)]
+    pub format: Format,
     pub name: String,
     pub data: String,
     /// What it was shown, the corpus's concepts by name.

@@ -126,7 +126,7 @@ impl State {
         let session = self.session_mut();
         // A class cannot be sent to itself.
         if let (Choice::Class(class), Redirect::Class(to)) = (&what, &session.request.redirect)
-            && session.opened.as_ref().is_some_and(|o| o.classes.get(*class) == Some(to))
+            && session.seen().is_some_and(|o| o.classes.get(*class) == Some(to))
         {
             session.request.redirect = Redirect::Next;
         }

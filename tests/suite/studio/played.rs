@@ -385,12 +385,14 @@ pub fn run(recipe: Recipe) -> Run {
         Verdict { label: VerdictLabel::Forgot, why: why.into() }
     };
     let report = Report {
+        format: Default::default(),
         task: if prompt { "text-to-image" } else { "generate" }.into(),
         model: recipe.model.clone(),
         data: recipe.data.clone(),
         forget: Forgotten { spec: recipe.forget.clone(), n: 600 },
         method: recipe.method.clone(),
         training: TrainingReport {
+            company: false,
             steps: 40,
             batch: 32,
             lr: 1e-3,
