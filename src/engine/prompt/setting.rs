@@ -63,7 +63,6 @@ pub fn sizes(budget: Budget) -> Sizes {
             previews: 1,
             shown: 4,
             attacked: [4, 4],
-            ..quick
         },
         Budget::Quick => quick,
         Budget::Full => Sizes {
