@@ -247,6 +247,7 @@ mod tests {
     #[test]
     fn what_is_drawn_within_an_update_takes_no_step_of_its_own() {
         let switches = Switches::default();
+        switches.ask(1);
         let mut monitor = Monitor::new(1, switches.clone(), |_| {});
         switches.pause(true);
         switches.step();

@@ -120,7 +120,8 @@ fn pin(client: &mut Client, recipe: Recipe) -> Pin {
             .as_ref()
             .map(|mask| Sha256::digest(&mask.bits).iter().map(|b| format!("{b:02x}")).collect()),
         weights: weights.hash(),
-        figures: [a.UA, a.RA, a.TA, b.UA, b.RA, b.TA],
+        // As many digits as a JSON number keeps exactly.
+        figures: [a.UA, a.RA, a.TA, b.UA, b.RA, b.TA].map(|v| (v * 1e4).round() / 1e4),
         losses: run.log.iter().map(|line| line.loss).collect(),
     }
 }
