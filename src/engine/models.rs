@@ -36,6 +36,9 @@ impl Session {
 
     /// A model by name or path, opened once.
     pub fn model(&mut self, name: &str) -> Result<Arc<Model>> {
+        if let Some(open) = self.models.get(name) {
+            return Ok(open.clone());
+        }
         // Of a page, the file itself is gone by the time that more is said of it.
         let (file, said) = Said::of(name)?;
         let given = self.models.get(file).filter(|_| !Path::new(file).exists()).cloned();

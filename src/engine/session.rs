@@ -30,8 +30,7 @@ use crate::{
         ranking::Ranking,
         score::{Scoring, rank},
     },
-    subject::Subject,
-    subject::items::Items,
+    subject::{Subject, items::Items},
     unlearn::{plan::Plan, work::Local},
     words::{
         estimator::Estimator, fingerprint::Fingerprint, recipe::Recipe, report::Metrics, task::Task,

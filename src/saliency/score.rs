@@ -21,7 +21,7 @@ use crate::{
         weights::{HostWeights, WeightLayout, Weights, read_all},
     },
     monitor::Monitor,
-    subject::{Noisy, Subject},
+    subject::{Noisy, ScoreSettings, Subject},
     train::{
         losses::{cross_entropy, mse},
         optimizer::{clip_norm, plus},
@@ -97,7 +97,7 @@ pub async fn rank(
 /// |sum of gradients|, or the sum of each batch's |gradient|.
 ///
 /// Pictures are not augmented: the same forget set gives the same mask. For a diffusion model times and noise
-/// come from the seed, and [`crate::subject::Scoring`] says the rest.
+/// come from the seed, and [`crate::subject::ScoreSettings`] says the rest.
 async fn sum_of_gradients(
     estimator: Estimator,
     of: &Scoring<'_>,
@@ -115,7 +115,10 @@ async fn sum_of_gradients(
     };
     let (stream, each, clip) = match subject {
         Subject::Classifier(_) => ("saliency", BATCH, None),
-        Subject::Diffusion(of) => (of.scoring().stream, of.scoring().batch, of.scoring().clip),
+        Subject::Diffusion(of) => {
+            let ScoreSettings { stream, batch, clip, .. } = of.scoring();
+            (stream, batch, clip)
+        }
     };
     let mut sum = Sum::new(device, layout.n());
     let mut pace = Pace::start();

@@ -3,7 +3,13 @@
 use burn::tensor::{Device, Tensor};
 
 use crate::{
-    data::rng::{normals, seeded},
+    data::{
+        emoji::{
+            Emoji, Pair,
+            captions::{Placement, compose},
+        },
+        rng::{normals, seeded},
+    },
     diffusion::scheduler::{Kind, SchedulerConfig, Solver},
     error::{Error, Result},
     gpu::{cpu::par, flex, pace::Pace, tensor4},
@@ -14,7 +20,7 @@ use crate::{
     },
     monitor::Monitor,
     platform,
-    words::sampling::SampleOptions,
+    words::{gib, sampling::SampleOptions},
 };
 
 /// The weights of a text-to-image model on a device.
@@ -98,8 +104,8 @@ fn fitting(network: &LatentNetwork, device: &Device, free: Option<u64>) -> Resul
     Err(Error::Request(format!(
         "a picture of {side} x {side} takes about {:.1} GiB of memory while it is drawn, {:.1} GiB are \
          free; {right}",
-        crate::words::gib(each),
-        crate::words::gib(room)
+        gib(each),
+        gib(room)
     )))
 }
 
@@ -257,6 +263,50 @@ pub async fn sample(
     for together in asked.chunks(fits.unwrap_or(asked.len()).max(1)) {
         let latents = latents(network, weights, together, options, solver, monitor).await?;
         values.extend(decoded(network, weights, latents).await?);
+    }
+    Ok(values)
+}
+
+/// The scaled latents of `n` pictures with values in [0, 1]; `vae` are the autoencoder's weights. [n, c, h, w].
+pub fn encode(
+    network: &LatentNetwork,
+    vae: &Weights,
+    unit: impl Iterator<Item = f32>,
+    n: usize,
+) -> Tensor<4> {
+    let [c, h, w] = network.picture_shape();
+    let x = unit.map(|v| 2.0 * v - 1.0).collect();
+    let x = tensor4(x, [n, c, h, w], &vae.device());
+    let [mean, _] = network.vae.encode(&Pass::new(vae, Mode::Eval), x);
+    mean * network.vae.config.scaling_factor
+}
+
+/// The latents of pictures of the corpus as they are placed, as [`encode`], flat.
+///
+/// # Errors
+/// Cancelled, or the device failed.
+pub async fn encoded(
+    network: &LatentNetwork,
+    vae: &Weights,
+    emoji: &Emoji,
+    placed: &[(Pair, Placement)],
+    monitor: &mut Monitor,
+) -> Result<Vec<f32>> {
+    let one = |part: &[(Pair, Placement)]| {
+        let unit = part.iter().flat_map(|(pair, at)| compose(emoji, *pair, *at));
+        encode(network, vae, unit, part.len())
+    };
+    let mut values = Vec::new();
+    for batch in placed.chunks(8 * SHARD) {
+        monitor.advance(batch.len()).await?;
+        let latents: Vec<Tensor<4>> = if flex::is_cpu(&vae.device()) {
+            par::map(batch.chunks(SHARD).collect(), one)
+        } else {
+            vec![one(batch)]
+        };
+        for z in latents {
+            values.extend(read(z).await?);
+        }
     }
     Ok(values)
 }

@@ -101,16 +101,7 @@ fn rate_ui(request: &mut Request, method: &Method, task: Task, ui: &mut Ui) {
 
 /// Where the search for another learning rate begins: near the method's own.
 fn usual_rate(method: &Method, task: Task, budget: Budget) -> f64 {
-    let quick = budget.sizes().lr;
-    let (own, own_quick, any_quick) = match (&method.classify, method.denoises(task)) {
-        (_, Some(how)) => {
-            let place = if task == Task::Generate { 1 } else { 2 };
-            (how.lr, how.quick_lr, quick.map(|lr| lr[place]))
-        }
-        (Some(how), None) => (how.lr, how.quick_lr, quick.map(|lr| lr[0])),
-        (None, None) => return 1e-3,
-    };
-    let rate = any_quick.map_or(own, |any| own_quick.unwrap_or(any));
+    let rate = method.lr(task, &budget.sizes()).unwrap_or_default();
     // A method that trains as the model was trained has none.
     if rate > 0.0 { rate } else { 1e-3 }
 }

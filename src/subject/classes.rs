@@ -5,14 +5,13 @@ use std::sync::Arc;
 use burn::tensor::{Device, Tensor};
 use rand::RngExt;
 
-use super::{Diffuser, Noisy, Scoring, Under};
+use super::{Diffuser, Noisy, ScoreSettings, Under};
 use crate::{
     data::{Dataset, rng::Rng},
     diffusion::schedule::Schedule,
     models::{
         layers::{Mode, Pass},
         unet::Unet,
-        weights::WeightLayout,
     },
     sampling::sampler::predict,
     train::{
@@ -51,7 +50,6 @@ impl Sent {
 /// The model and the training pictures; items are their indices.
 pub struct Classes {
     pub unet: Unet,
-    pub layout: Arc<WeightLayout>,
     pub data: Arc<Dataset>,
     pub sent: Sent,
     /// Pictures are varied as they were when the model was trained.
@@ -64,10 +62,6 @@ pub struct Classes {
 const PART: usize = 32;
 
 impl Diffuser for Classes {
-    fn layout(&self) -> &Arc<WeightLayout> {
-        &self.layout
-    }
-
     fn learnt(&self, items: &[usize], forgotten: bool, rng: &mut Rng) -> Box<dyn Noisy + '_> {
         let Self { data, augment, schedule, device, .. } = self;
         let mut batch = noised_varied(&data.train, items, *augment, schedule, rng, device);
@@ -90,10 +84,10 @@ impl Diffuser for Classes {
     }
 
     /// Guided, summed over a picture and clipped, as the official code does (ALGORITHMS 8.4).
-    fn scoring(&self) -> Scoring {
+    fn scoring(&self) -> ScoreSettings {
         let config = &self.unet.config;
         let times = (config.channels * config.resolution.pow(2)) as f32;
-        Scoring { stream: "saliency", batch: 128, guidance: 2.0, times, clip: Some(1.0) }
+        ScoreSettings { stream: "saliency", batch: 128, guidance: 2.0, times, clip: Some(1.0) }
     }
 
     fn stream(&self, step: usize) -> String {

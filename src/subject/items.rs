@@ -6,28 +6,24 @@ use crate::{
     data::{
         emoji::{
             Emoji, Pair,
-            captions::{Placement, compose, varied},
+            captions::{Placement, varied},
             target::Target,
         },
         rng::{self, Rng, normals, shuffled},
     },
     diffusion::schedule::Schedule,
     error::{Error, Result},
-    gpu::{cpu::par, flex, tensor4},
+    gpu::tensor4,
     models::{
         latent::{LatentModel, LatentNetwork},
-        layers::{Mode, Pass},
         weights::read,
     },
     monitor::Monitor,
-    sampling::latent::{Asked, LatentWeights, latents},
+    sampling::latent::{Asked, LatentWeights, encoded, latents},
     words::sampling::SampleOptions,
 };
 
 use burn::tensor::{Device, Tensor};
-
-/// Pictures of a part on the CPU.
-const SHARD: usize = 4;
 
 /// What one item shows.
 #[derive(Debug, Clone)]
@@ -84,27 +80,8 @@ impl Items {
             .take(if pairs.is_empty() { 0 } else { n })
             .map(|&i| (pairs[i], Placement::random(side, &mut rng)))
             .collect();
-        let weights = model.vae.upload(device);
-        let vae = &model.network.vae;
-        let encode = |part: &[(Pair, Placement)]| {
-            let unit = part.iter().flat_map(|(pair, at)| compose(emoji, *pair, *at));
-            let x = unit.map(|v| 2.0 * v - 1.0).collect();
-            let x = tensor4(x, [part.len(), 3, side, side], device);
-            let [mean, _] = vae.encode(&Pass::new(&weights, Mode::Eval), x);
-            mean * vae.config.scaling_factor
-        };
-        let mut values = Vec::new();
-        for batch in wanted.chunks(8 * SHARD) {
-            monitor.advance(batch.len()).await?;
-            let means: Vec<Tensor<4>> = if flex::is_cpu(device) {
-                par::map(batch.chunks(SHARD).collect(), encode)
-            } else {
-                vec![encode(batch)]
-            };
-            for mean in means {
-                values.extend(read(mean).await?);
-            }
-        }
+        let vae = model.vae.upload(device);
+        let values = encoded(&model.network, &vae, emoji, &wanted, monitor).await?;
         let shows = wanted.into_iter().map(|(pair, at)| Shows::Pair(pair, at.background)).collect();
         Ok(Self { shows, values, each: model.network.latent_shape().iter().product() })
     }

@@ -22,7 +22,6 @@ use crate::{
         Model, Network,
         layers::{Mode, Pass},
         unet::Unet,
-        weights::WeightLayout,
     },
     train::losses::Augment,
 };
@@ -56,7 +55,6 @@ impl Subject {
             }
             Network::Unet(net) => Self::Diffusion(Box::new(Classes {
                 unet: Unet::clone(net),
-                layout: model.weights.layout.clone(),
                 data,
                 sent,
                 augment: trained.unwrap_or(Augment::None),
@@ -69,7 +67,7 @@ impl Subject {
 
 /// How weights are scored by a diffusion model's gradients.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Scoring {
+pub struct ScoreSettings {
     /// Names its random numbers.
     pub stream: &'static str,
     /// Items in one gradient.
@@ -119,9 +117,6 @@ pub trait Noisy: Send + Sync {
 
 /// A diffusion model with its pictures: items are counted over the forget set and the retain set together.
 pub trait Diffuser: Send + Sync {
-    /// Where the weights that learn are.
-    fn layout(&self) -> &Arc<WeightLayout>;
-
     /// These items as an update sees them: varied and redirected, or with some conditions dropped.
     fn learnt(&self, items: &[usize], forgotten: bool, rng: &mut Rng) -> Box<dyn Noisy + '_>;
 
@@ -134,7 +129,7 @@ pub trait Diffuser: Send + Sync {
     }
 
     /// How weights are scored by its gradients.
-    fn scoring(&self) -> Scoring;
+    fn scoring(&self) -> ScoreSettings;
 
     /// The name of an update's random numbers.
     fn stream(&self, step: usize) -> String;

@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use burn::tensor::{Device, Tensor};
 
 use super::{
-    Diffuser, Noisy, Scoring, Under,
+    Diffuser, Noisy, ScoreSettings, Under,
     items::{Items, Noised, Noising},
 };
 use crate::{
@@ -17,7 +17,7 @@ use crate::{
     models::{
         latent::LatentNetwork,
         layers::{Mode, Pass},
-        weights::{WeightLayout, Weights},
+        weights::Weights,
     },
     sampling::latent::predict,
 };
@@ -73,10 +73,6 @@ pub fn contexts(network: &LatentNetwork, text: &Weights, ids: &[Vec<u32>]) -> Te
 }
 
 impl Diffuser for Prompts {
-    fn layout(&self) -> &Arc<WeightLayout> {
-        &self.network.unet_layout
-    }
-
     fn learnt(&self, items: &[usize], _forgotten: bool, rng: &mut Rng) -> Box<dyn Noisy + '_> {
         self.batch(items, rng)
     }
@@ -86,8 +82,14 @@ impl Diffuser for Prompts {
     }
 
     /// Guided as Stable Diffusion is, as the official code does (ALGORITHMS 9).
-    fn scoring(&self) -> Scoring {
-        Scoring { stream: "prompt saliency", batch: 32, guidance: 7.5, times: 1.0, clip: None }
+    fn scoring(&self) -> ScoreSettings {
+        ScoreSettings {
+            stream: "prompt saliency",
+            batch: 32,
+            guidance: 7.5,
+            times: 1.0,
+            clip: None,
+        }
     }
 
     fn stream(&self, step: usize) -> String {

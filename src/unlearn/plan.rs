@@ -114,13 +114,12 @@ impl Plan {
             Some(Rate::Constant) | None if sizes.lr.is_none() => LrSchedule::Constant,
             _ => LrSchedule::Cosine,
         };
+        plan.lr = method.lr(task, &sizes).unwrap_or_default();
         match task {
             Task::TextToImage => return Err(wrong_task(method)),
             Task::Classify => {
                 let how = method.classify.as_ref().ok_or_else(|| wrong_task(method))?;
-                let quick = sizes.lr.map(|lr| how.quick_lr.unwrap_or(lr[0]));
                 let mut epochs = how.epochs;
-                plan.lr = quick.unwrap_or(how.lr);
                 if let Some(preset) = plan.preset {
                     (epochs, plan.lr) = (preset.epochs, preset.lr);
                     plan.batch = if tiny { preset.batch.min(plan.batch) } else { preset.batch };
@@ -139,9 +138,7 @@ impl Plan {
             }
             Task::Generate => {
                 let how = method.generate.as_ref().ok_or_else(|| wrong_task(method))?;
-                let quick = sizes.lr.map(|lr| how.quick_lr.unwrap_or(lr[1]));
                 let mut steps = how.steps;
-                plan.lr = quick.unwrap_or(how.lr);
                 plan.batch = sizes.batch[1];
                 if let Some(preset) = plan.preset {
                     plan.lr = preset.lr;
@@ -189,8 +186,7 @@ impl Plan {
         plan.score = plan.forget.clone();
         plan.each = items;
         plan.weigh(how.losses);
-        let quick = sizes.lr.map(|lr| how.quick_lr.unwrap_or(lr[2]));
-        plan.lr = recipe.lr.or(quick).unwrap_or(how.lr);
+        plan.lr = recipe.lr.or(method.lr(Task::TextToImage, &sizes)).unwrap_or_default();
         plan.batch = recipe.batch.unwrap_or(sizes.batch[2]);
         plan.steps = match how.steps {
             0 => 0,

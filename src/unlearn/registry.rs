@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
-    words::{estimator::Estimator, recipe::Recipe, task::Task},
+    words::{budget::Sizes, estimator::Estimator, recipe::Recipe, task::Task},
 };
 
 /// A way to unlearn: what it is called, what can be set, and what it does.
@@ -205,6 +205,18 @@ impl Method {
             Task::Classify => self.classify.as_ref().is_some_and(|how| how.epochs > 0),
             _ => self.denoises(task).is_some_and(|how| how.steps > 0),
         }
+    }
+
+    /// Its learning rate in a task: its own, or one that suits the few updates of a budget.
+    pub fn lr(&self, task: Task, sizes: &Sizes) -> Option<f64> {
+        let classify = || self.classify.as_ref().map(|how| (how.lr, how.quick_lr));
+        let denoises = || self.denoises(task).map(|how| (how.lr, how.quick_lr));
+        let ((own, quick), place) = match task {
+            Task::Classify => (classify()?, 0),
+            Task::Generate => (denoises()?, 1),
+            Task::TextToImage => (denoises()?, 2),
+        };
+        Some(sizes.lr.map_or(own, |lr| quick.unwrap_or(lr[place])))
     }
 
     /// What its learning rate follows in a task.

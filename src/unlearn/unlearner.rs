@@ -84,12 +84,12 @@ impl Unlearner {
     ) -> Result<Self> {
         let mut weights = original.clone();
         let mut work = (plan.method.work)(&plan.knobs);
-        let (original_of, layout) = (&original, original.layout.clone());
         let mut scene =
-            Scene { subject: &subject, plan: &plan, original: original_of, weights: &mut weights };
+            Scene { subject: &subject, plan: &plan, original: &original, weights: &mut weights };
         work.begin(&mut scene, monitor).await?;
-        let freeze = free
-            .map(|bits| Freeze::new(bits, &layout, &original, &weights, plan.knobs.on("drift")));
+        let freeze = free.map(|bits| {
+            Freeze::new(bits, &original.layout, &original, &weights, plan.knobs.on("drift"))
+        });
         if let Some(freeze) = &freeze {
             freeze.restore(&mut weights);
         }

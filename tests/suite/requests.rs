@@ -10,7 +10,10 @@ use salun_studio::{
     data::{self, forget::ForgetSet},
     engine::job::{Job, Opened, Outcome, Run},
     gpu::device::DeviceChoice,
-    models::{Architecture, Model, registry},
+    models::{
+        Architecture, Model, registry,
+        torch::export::{self, Format},
+    },
     words::{budget::Budget, estimator::Estimator, recipe::Recipe},
 };
 
@@ -82,6 +85,21 @@ fn what_was_forgotten_first_stays_forgotten_and_undo_is_exact() {
     let again = Client::new(DeviceChoice::Cpu).unlearn(recipe);
     assert_eq!(again.model.weights().hash(), second.model.weights().hash());
     assert_eq!(again.report.earlier, second.report.earlier);
+}
+
+#[test]
+fn a_model_of_which_something_was_said_takes_the_next_request() {
+    let scratch = Scratch::new("said");
+    let shipped = registry::open("fashion-classifier").unwrap();
+    let file = scratch.path("own.pth");
+    std::fs::write(&file, export::encode(&shipped, Format::Pth, true).unwrap()).unwrap();
+    let model = format!("{}?normalize=fashion-mnist", file.display());
+    let mut client = Client::new(DeviceChoice::Cpu);
+    let asked = |forget: &str| Recipe { model: model.clone(), steps: Some(2), ..request(forget) };
+    let first = client.unlearn(asked("class:Sneaker"));
+    let one = client.adopt(&first);
+    let second = client.unlearn(Recipe { after: one.after.clone(), ..asked("class:Bag") });
+    assert_eq!(second.report.earlier[0].spec, "class:Sneaker");
 }
 
 #[test]

@@ -76,7 +76,7 @@ impl Session {
         let items = self.items(&setting, &weights, monitor).await?;
         let [forget, retain] = &*items;
         let plan = Plan::of_prompts(&recipe, [forget.len(), retain.len()])?;
-        let (own, ranking) = match setting.estimator {
+        let (own, ranking) = match plan.estimator {
             Estimator::None => (None, None),
             Estimator::Given => (Some(given(&recipe, &network.unet_layout)?), None),
             _ => {

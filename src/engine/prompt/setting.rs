@@ -22,7 +22,7 @@ use crate::{
         prompts::Prompts,
     },
     unlearn::plan::Plan,
-    words::{budget::Budget, estimator::Estimator, recipe::Recipe, sampling::SampleOptions},
+    words::{budget::Budget, recipe::Recipe, sampling::SampleOptions},
 };
 
 /// What a budget sets for prompts.
@@ -88,7 +88,6 @@ pub struct PromptSetting {
     pub known: usize,
     /// Pairs that it was shown: to be forgotten, to be kept.
     pub pairs: [Vec<Pair>; 2],
-    pub estimator: Estimator,
     pub size: Sizes,
     /// Items in an update.
     pub batch: usize,
@@ -171,7 +170,7 @@ impl Session {
             let right = format!("{} takes no prompts; write class:NAME", recipe.model);
             return Err(Error::argument("forget set", &recipe.forget, right));
         }
-        let estimator = Plan::of_prompts(recipe, [0, 0])?.estimator;
+        Plan::of_prompts(recipe, [0, 0])?;
         let emoji = emoji::find(&recipe.data)?;
         // What is wrong with the words is told before a model is looked for.
         let redirect = recipe.redirect.to_string();
@@ -207,7 +206,6 @@ impl Session {
             target,
             known,
             pairs: Default::default(),
-            estimator,
             size,
             batch: recipe.budget.sizes().batch[2],
             options: SampleOptions { seed: recipe.seed, ..options },
@@ -270,7 +268,7 @@ impl Session {
             retain: &plan.beside(&plan.retain),
             seed: recipe.seed,
         };
-        self.ranked(&setting.key, setting.estimator, &of, monitor, early).await
+        self.ranked(&setting.key, plan.estimator, &of, monitor, early).await
     }
 }
 

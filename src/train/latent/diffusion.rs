@@ -10,7 +10,7 @@ use crate::{
     data::{
         emoji::{
             Emoji, Pair,
-            captions::{Placement, compose, varied},
+            captions::{Placement, varied},
         },
         rng::{self, normals, shuffled},
     },
@@ -20,9 +20,10 @@ use crate::{
     models::{
         latent::{LatentModel, LatentNetwork},
         layers::{Mode, Pass},
-        weights::{HostWeights, Weights, read},
+        weights::{HostWeights, Weights},
     },
     monitor::Monitor,
+    sampling::latent::encoded,
     train::{
         optimizer::{plus, warm_cosine},
         preset::CONDITION_DROP,
@@ -56,9 +57,7 @@ impl Latents {
         device: &Device,
         monitor: &mut Monitor,
     ) -> Result<Self> {
-        const BATCH: usize = 32;
-        let weights = model.vae.upload(device);
-        let vae = &model.network.vae;
+        let vae = model.vae.upload(device);
         let side = emoji.index.side;
         let mut rng = rng::seeded(plan.seed, "latent variants");
         let mut wanted = Vec::new();
@@ -73,27 +72,7 @@ impl Latents {
         }
         monitor.phase("Encoding pictures", wanted.len());
         let each = model.network.latent_shape().iter().product();
-        let mut values = Vec::with_capacity(wanted.len() * each);
-        for batch in wanted.chunks(BATCH) {
-            monitor.advance(batch.len()).await?;
-            let encode = |part: &[(Pair, Placement)]| {
-                let unit = part.iter().flat_map(|(pair, at)| compose(emoji, *pair, *at));
-                let x = unit.map(|v| 2.0 * v - 1.0).collect();
-                let x = tensor4(x, [part.len(), 3, side, side], device);
-                let [mean, _] = vae.encode(&Pass::new(&weights, Mode::Eval), x);
-                mean * vae.config.scaling_factor
-            };
-            let parts: Vec<_> =
-                batch.chunks(if flex::is_cpu(device) { 4 } else { BATCH }).collect();
-            let means = if flex::is_cpu(device) {
-                par::map(parts, encode)
-            } else {
-                parts.into_iter().map(encode).collect()
-            };
-            for mean in means {
-                values.extend(read(mean).await?);
-            }
-        }
+        let values = encoded(&model.network, &vae, emoji, &wanted, monitor).await?;
         let items = wanted.into_iter().map(|(pair, at)| (pair, at.background)).collect();
         Ok(Self { items, values, each })
     }

@@ -17,9 +17,8 @@ use crate::{
         prompts::{seen_as, shows},
     },
     gpu::tensor4,
-    models::layers::{Mode, Pass},
     monitor::Monitor,
-    sampling::latent::{Asked, Given, LatentWeights, decoded, denoise, invert, part_size},
+    sampling::latent::{Asked, Given, LatentWeights, decoded, denoise, encode, invert, part_size},
     subject::{items::Items, prompts::contexts},
     train::trainer::finite,
     unlearn::prompt::embedding::Learner,
@@ -202,8 +201,6 @@ impl Attacker<'_> {
     ) -> Result<Row> {
         let PromptSetting { model, emoji, .. } = self.setting;
         let network = &model.network;
-        let device = self.setting.noising().device;
-        let side = emoji.index.side;
         let mut rng = rng::seeded(self.look.options.seed, "inverted pictures");
         let order = rng::shuffled(&mut rng, pairs.len());
         let shown: Vec<Pair> = (0..self.n).map(|i| pairs[order[i % order.len()]]).collect();
@@ -215,18 +212,13 @@ impl Attacker<'_> {
         for weights in self.models {
             let given = shown.chunks(part_size(weights, self.n)).map(|part| {
                 let pixels = part.iter().flat_map(|p| compose(emoji, *p, Placement::PLAIN));
-                let x = pixels.map(|v| 2.0 * v - 1.0).collect();
-                let x = tensor4(x, [part.len(), 3, side, side], device);
-                let [mean, _] = network.vae.encode(&Pass::new(&weights.vae, Mode::Eval), x);
+                let z = encode(network, &weights.vae, pixels, part.len());
                 let prompt = |p: &Pair| {
                     let (c, s) = (&emoji.index.concepts[p.concept], &emoji.index.styles[p.style]);
                     network.tokenizer.encode(&plain(&c.name, &s.name)).ids
                 };
                 let ids: Vec<_> = part.iter().map(prompt).collect();
-                Given {
-                    z: mean * network.vae.config.scaling_factor,
-                    context: contexts(network, &weights.text, &ids),
-                }
+                Given { z, context: contexts(network, &weights.text, &ids) }
             });
             let noise = invert(network, weights, given.collect(), options.steps, monitor).await?;
             tried.push(self.drawn(weights, noise, &config, &options, monitor).await?);
