@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use crate::{error::Result, monitor::Monitor};
+use crate::{error::Result, job_context::JobContext};
 
 /// Names groups of files, by their paths under `assets/`, and embeds them in a native program.
 macro_rules! shipped {
@@ -90,7 +90,7 @@ mod native {
     }
 
     /// Makes files ready for the others here; all of them are.
-    pub async fn fetch(_: &[&'static str], _: &mut Monitor) -> Result<()> {
+    pub async fn fetch(_: &[&'static str], _: &mut JobContext) -> Result<()> {
         Ok(())
     }
 }
@@ -143,25 +143,25 @@ mod fetched {
     ///
     /// # Errors
     /// The server does not give one, or cancelled.
-    pub async fn fetch(paths: &[&'static str], monitor: &mut Monitor) -> Result<()> {
+    pub async fn fetch(paths: &[&'static str], job: &mut JobContext) -> Result<()> {
         for path in paths {
             if FILES.with_borrow(|files| files.contains_key(path)) {
                 continue;
             }
-            let bytes = download(path, monitor).await?.into_boxed_slice();
+            let bytes = download(path, job).await?.into_boxed_slice();
             FILES.with_borrow_mut(|files| files.insert(path, Box::leak(bytes)));
         }
         Ok(())
     }
 
-    async fn download(path: &str, monitor: &mut Monitor) -> Result<Vec<u8>> {
+    async fn download(path: &str, job: &mut JobContext) -> Result<Vec<u8>> {
         let failed = |e: JsValue| {
             let reason = e.dyn_ref::<js_sys::Error>().map(|e| String::from(e.message()));
             Error::file(path, reason.unwrap_or_else(|| "cannot be downloaded".into()))
         };
         let download = Download::start(path).await.map_err(failed)?;
         let name = path.rsplit('/').next().unwrap_or(path);
-        monitor.phase(format!("Fetching {name}"), download.total() as usize);
+        job.phase(format!("Fetching {name}"), download.total() as usize);
         let (mut bytes, mut loaded) = (Vec::new(), 0);
         loop {
             let chunk = download.next().await.map_err(failed)?;
@@ -173,7 +173,7 @@ mod fetched {
             bytes.resize(at + chunk.length() as usize, 0);
             chunk.copy_to(&mut bytes[at..]);
             let now = download.loaded() as usize;
-            if let Err(stopped) = monitor.advance(now - std::mem::replace(&mut loaded, now)).await {
+            if let Err(stopped) = job.advance(now - std::mem::replace(&mut loaded, now)).await {
                 download.cancel();
                 return Err(stopped);
             }

@@ -3,9 +3,9 @@
 use wasm_bindgen::prelude::*;
 
 use crate::{
-    engine::{Desk, check, job::Event},
+    engine::{WorkerEngine, check, job::Event},
     gpu::device::{self, DeviceChoice},
-    monitor::Monitor,
+    job_context::JobContext,
     wire,
 };
 
@@ -20,7 +20,7 @@ extern "C" {
 /// The engine in its worker.
 #[wasm_bindgen]
 pub struct EngineWorker {
-    desk: Desk,
+    desk: WorkerEngine,
     gpu: Option<wgpu::Device>,
 }
 
@@ -41,7 +41,7 @@ impl EngineWorker {
         if let Some(gpu) = &gpu {
             gpu.set_device_lost_callback(|_, why| stopped("The GPU was lost", &why));
         }
-        let desk = Desk::open(compute, |event: Event| match wire::pack(&event) {
+        let desk = WorkerEngine::open(compute, |event: Event| match wire::pack(&event) {
             Ok(bytes) => tell(&bytes),
             Err(error) => stopped("The engine failed", &error.to_string()),
         });
@@ -73,7 +73,7 @@ impl EngineWorker {
 #[wasm_bindgen]
 pub async fn check_operations(device: &str) -> Result<String, JsValue> {
     let compute = device::open(choice(device)).await.map_err(crate::web::told)?;
-    let found = check::operations(&compute.device, &mut Monitor::silent()).await;
+    let found = check::operations(&compute.device, &mut JobContext::silent()).await;
     let found = found.map_err(crate::web::told)?;
     serde_json::to_string(&found).map_err(|e| JsValue::from_str(&e.to_string()))
 }

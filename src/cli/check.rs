@@ -4,10 +4,10 @@ use std::time::Instant;
 
 use pollster::block_on;
 use salun_studio::{
-    engine::check::{self, Found, Off, Part},
+    engine::check::{self, CheckPart, Found, Off},
     error::{Error, Result},
     gpu::device::{self, Compute, DeviceInfo, DeviceKind},
-    monitor::{Monitor, Switches},
+    job_context::{JobContext, Switches},
     words::task::Task,
 };
 use serde::Serialize;
@@ -23,18 +23,18 @@ use super::{
 pub struct Args {
     /// What to check, unless it is all: operations, kernels, classify, generate, text-to-image
     #[arg(long, value_name = "PART", value_delimiter = ',', value_parser = part)]
-    only: Vec<Part>,
+    only: Vec<CheckPart>,
 }
 
-const PARTS: [(&str, Part); 5] = [
-    ("operations", Part::Operations),
-    ("kernels", Part::Kernels),
-    ("classify", Part::Updates(Task::Classify)),
-    ("generate", Part::Updates(Task::Generate)),
-    ("text-to-image", Part::Updates(Task::TextToImage)),
+const PARTS: [(&str, CheckPart); 5] = [
+    ("operations", CheckPart::Operations),
+    ("kernels", CheckPart::Kernels),
+    ("classify", CheckPart::Updates(Task::Classify)),
+    ("generate", CheckPart::Updates(Task::Generate)),
+    ("text-to-image", CheckPart::Updates(Task::TextToImage)),
 ];
 
-fn part(given: &str) -> Result<Part> {
+fn part(given: &str) -> Result<CheckPart> {
     args::one_of("part", given, PARTS)
 }
 
@@ -95,10 +95,10 @@ pub fn run(args: &Args, common: &Common) -> Result<()> {
 ///
 /// # Errors
 /// Cancelled.
-fn hold(name: &'static str, part: Part, compute: &Compute, common: &Common) -> Result<Row> {
+fn hold(name: &'static str, part: CheckPart, compute: &Compute, common: &Common) -> Result<Row> {
     let clock = Instant::now();
-    let mut monitor = watched(name, common);
-    let (found, error) = match block_on(check::hold(part, compute, &mut monitor)) {
+    let mut job = watched(name, common);
+    let (found, error) = match block_on(check::hold(part, compute, &mut job)) {
         Ok(found) => (Some(found), None),
         Err(Error::Cancelled) => return Err(Error::Cancelled),
         Err(Error::Device(why)) => (None, Some(why)),
@@ -112,12 +112,12 @@ fn hold(name: &'static str, part: Part, compute: &Compute, common: &Common) -> R
     Ok(Row { part: name, ok, said, seconds, first_update_s, error, worst, compared })
 }
 
-/// A monitor that shows a part's progress and hears Ctrl-C.
-fn watched(name: &'static str, common: &Common) -> Monitor {
+/// A job that shows a part's progress and hears Ctrl-C.
+fn watched(name: &'static str, common: &Common) -> JobContext {
     let (mut watch, switches) = (Watch::new(common), Switches::default());
     switches.ask(1);
     let stop = switches.clone();
-    Monitor::new(1, switches, move |p| {
+    JobContext::new(1, switches, move |p| {
         if watch.tick(&format!("{name}: {}", p.phase), p.done, p.total).is_err() {
             stop.cancel();
         }

@@ -10,7 +10,7 @@ use salun_studio::{
     },
     error::{Error, Result},
     gpu::device::{self, DeviceInfo},
-    monitor::Progress,
+    job_context::Progress,
 };
 
 use super::{args::Common, print, signals};

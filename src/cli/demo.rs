@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use salun_studio::{
     data,
-    disk::output::{Kind, Output},
+    disk::output::{Output, OutputKind},
     engine::job::Job,
     error::Result,
     models::registry,
@@ -97,7 +97,7 @@ pub fn run(args: &Args, common: &Common) -> Result<()> {
         let class = data.class(class.strip_prefix("class:").unwrap_or(class))?;
         format!("class:{}", data.classes[class])
     };
-    let out = Output::folder(&args.out, Kind::Demo, common.force)?;
+    let out = Output::folder(&args.out, OutputKind::Demo, common.force)?;
     let mut client = Client::open(common)?;
 
     let (mut finished, mut files) = (Vec::new(), Vec::new());

@@ -7,7 +7,7 @@ use std::{
 };
 
 use salun_studio::{
-    disk::output::{Beside, Kind, Made, Output},
+    disk::output::{Beside, Made, Output, OutputKind},
     engine::job::Job,
     error::{Error, Result},
     eval::verdict::{Evidence, verdict},
@@ -63,9 +63,9 @@ fn prompt(
         let right = "a run that forgot a prompt has no Retrain to stand against";
         return Err(Error::argument("against", other.display(), right));
     }
-    let pictures: [(Kind, Beside); 1] =
-        [(Kind::Picture, |out| out.with_file_name(files::ATTACKS[1]))];
-    let reserve = || reserve(args, files::ATTACKS[0], Kind::Attacks, &pictures, common.force);
+    let pictures: [(OutputKind, Beside); 1] =
+        [(OutputKind::Picture, |out| out.with_file_name(files::ATTACKS[1]))];
+    let reserve = || reserve(args, files::ATTACKS[0], OutputKind::Attacks, &pictures, common.force);
     let out = (!args.attack.is_empty()).then(reserve).transpose()?;
     let mut client = Client::open(common)?;
     let (seed, attacks) = (recipe.seed, args.attack.clone());
@@ -116,11 +116,11 @@ pub fn run(args: &Args, common: &Common) -> Result<()> {
         return Err(Error::argument("attack", attack.name(), right));
     }
     let audits = model.card.architecture.task() == Task::Classify;
-    let pictures: [(Kind, Beside); 2] = [
-        (Kind::Picture, |out| out.with_file_name(files::AUDIT[1])),
-        (Kind::Picture, |out| out.with_file_name(files::AUDIT[2])),
+    let pictures: [(OutputKind, Beside); 2] = [
+        (OutputKind::Picture, |out| out.with_file_name(files::AUDIT[1])),
+        (OutputKind::Picture, |out| out.with_file_name(files::AUDIT[2])),
     ];
-    let reserve = || reserve(args, files::AUDIT[0], Kind::Audit, &pictures, common.force);
+    let reserve = || reserve(args, files::AUDIT[0], OutputKind::Audit, &pictures, common.force);
     let out = audits.then(reserve).transpose()?;
     let mut client = Client::open(common)?;
     // On the same pictures: what the run's model forgot is not in the retain set.
@@ -206,8 +206,8 @@ fn same_data(dir: &Path, run: &Saved, other: &Saved) -> Result<()> {
 fn reserve(
     args: &Args,
     name: &str,
-    kind: Kind,
-    pictures: &[(Kind, Beside)],
+    kind: OutputKind,
+    pictures: &[(OutputKind, Beside)],
     force: bool,
 ) -> Result<(Output, Made)> {
     let (folder, force) = args.out.as_ref().map_or((&args.run, true), |out| (out, force));

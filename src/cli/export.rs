@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use salun_studio::{
-    disk::output::{Kind, Output},
+    disk::output::{Output, OutputKind},
     error::{Error, Result},
     models::{
         registry,
@@ -51,7 +51,7 @@ pub fn run(args: &Args, common: &Common) -> Result<()> {
             args.model
         ));
     }
-    let out = Output::file(&args.out, Kind::Weights, common.force)?;
+    let out = Output::file(&args.out, OutputKind::Weights, common.force)?;
     let written = out.write(export::encode(&model, format, args.bare)?);
     let n = model.weights.layout.n();
     if common.json {

@@ -8,7 +8,7 @@ use salun_studio::{
     models::registry::SHIPPED,
     train::preset::PRESETS,
     unlearn::{
-        knob::{Kind, Knob},
+        knob::{Knob, KnobKind},
         registry::METHODS,
     },
     words::{estimator::Estimator, task::Task},
@@ -108,8 +108,8 @@ fn knobs() -> Vec<Vec<String>> {
         let of = if methods.len() > 6 { "most methods".into() } else { methods.join(", ") };
         let [least, most] = knob.range;
         let (default, range) = match knob.kind {
-            Kind::Switch => ("off".into(), "on or off".into()),
-            Kind::Choice(names) => (names[knob.default as usize].into(), names.join(", ")),
+            KnobKind::Switch => ("off".into(), "on or off".into()),
+            KnobKind::Choice(names) => (names[knob.default as usize].into(), names.join(", ")),
             _ => (knob.default.to_string(), format!("{least} to {most}")),
         };
         vec![knob.name.into(), of, default, range, knob.what.into()]

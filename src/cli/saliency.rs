@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use salun_studio::{
     data::forget,
-    disk::output::{Beside, Kind, Output},
+    disk::output::{Beside, Output, OutputKind},
     engine::job::Job,
     error::{Error, Result},
     run::{bundle, figures},
@@ -125,7 +125,7 @@ pub fn run(args: &Args, common: &Common) -> Result<()> {
 /// The masks of several requests, compared.
 fn overlap(args: &Args, common: &Common, recipe: Recipe, by: By) -> Result<()> {
     common.look_at(&args.data)?;
-    let out = Output::folder(&args.out, Kind::Overlap, common.force)?;
+    let out = Output::folder(&args.out, OutputKind::Overlap, common.force)?;
     let mut client = Client::open(common)?;
     let job = Job::Overlap { recipe: recipe.clone(), by, seeds: args.seeds };
     let overlap = answer!(client.run("", job, |_| Ok(()))?, Overlapped);
@@ -174,13 +174,13 @@ fn overlap(args: &Args, common: &Common, recipe: Recipe, by: By) -> Result<()> {
 
 /// One mask.
 fn mask(args: &Args, common: &Common, recipe: Recipe) -> Result<()> {
-    let besides: [(Kind, Beside); 2] = [
-        (Kind::Statistics, |out| out.with_extension("json")),
-        (Kind::Picture, |out| out.with_extension("png")),
+    let besides: [(OutputKind, Beside); 2] = [
+        (OutputKind::Statistics, |out| out.with_extension("json")),
+        (OutputKind::Picture, |out| out.with_extension("png")),
     ];
     args::ending(&args.out, &["safetensors"])?;
     common.look_at(&args.data)?;
-    let out = Output::files(&args.out, Kind::Mask, &besides, common.force)?;
+    let out = Output::files(&args.out, OutputKind::Mask, &besides, common.force)?;
     let mut client = Client::open(common)?;
     let ranking = answer!(client.run("", Job::Rank(recipe), |_| Ok(()))?, Ranked);
     let mask = ranking.mask(args.density)?;

@@ -3,7 +3,7 @@
 use std::{path::PathBuf, sync::Arc};
 
 use salun_studio::{
-    diffusion::scheduler::Kind,
+    diffusion::scheduler::SolverKind,
     disk::output::{self, Output},
     engine::job::{Grid, Job, PromptRequest},
     error::Result,
@@ -35,7 +35,7 @@ pub struct Args {
     prompt: Vec<String>,
     /// The solver of a text-to-image model, its own unless given: ddim, pndm, euler
     #[arg(long, value_name = "NAME", requires = "prompt", value_parser = scheduler)]
-    scheduler: Option<Kind>,
+    scheduler: Option<SolverKind>,
     /// Pictures of each class or prompt
     #[arg(long, default_value = "8", value_parser = args::whole("n", 1..=1000), allow_negative_numbers = true)]
     n: usize,
@@ -60,8 +60,8 @@ pub struct Args {
     out: PathBuf,
 }
 
-fn scheduler(given: &str) -> Result<Kind> {
-    args::one_of("scheduler", given, Kind::ALL)
+fn scheduler(given: &str) -> Result<SolverKind> {
+    args::one_of("scheduler", given, SolverKind::ALL)
 }
 
 /// Runs the command.
@@ -123,8 +123,8 @@ impl Sheet {
     fn reserve(args: &Args, common: &Common) -> Result<Self> {
         let folder = args.out.extension().is_none();
         let reserved = match folder {
-            true => Output::folder(&args.out, output::Kind::Pictures, common.force)?,
-            false => Output::file(&args.out, output::Kind::Picture, common.force)?,
+            true => Output::folder(&args.out, output::OutputKind::Pictures, common.force)?,
+            false => Output::file(&args.out, output::OutputKind::Picture, common.force)?,
         };
         Ok(Self(reserved, folder))
     }

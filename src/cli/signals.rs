@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use salun_studio::{disk::output, monitor::Switches};
+use salun_studio::{disk::output, job_context::Switches};
 
 use super::print;
 

@@ -9,7 +9,7 @@ use eframe::egui_wgpu::{WgpuSetup, WgpuSetupExisting};
 use salun_studio::{
     disk::{
         files,
-        output::{self, Kind, Made, Output},
+        output::{self, Made, Output, OutputKind},
     },
     engine::{Engine, job::Run},
     error::{Error, Result},
@@ -38,7 +38,7 @@ pub fn run(common: &Common, file: Option<&Path>) -> Result<()> {
         signals::listen(common.quiet);
         return demo::run(&demo::Args::default(), common);
     }
-    window(common, Arc::new(Desk::new()), &link, |studio| Box::new(studio))
+    window(common, Arc::new(RunKeeper::new()), &link, |studio| Box::new(studio))
 }
 
 /// The link that opens a file: a model, or a recipe's request.
@@ -108,7 +108,7 @@ pub fn has_display() -> bool {
 }
 
 /// Where a person's runs are saved, and where they are kept until then.
-struct Desk {
+struct RunKeeper {
     folder: Mutex<PathBuf>,
     /// The folder that the next sitting starts with.
     remembered: Mutex<Option<PathBuf>>,
@@ -127,7 +127,7 @@ const REMEMBERED: &str = "studio.json";
 /// The folder for runs in a person's documents.
 const RUNS: &str = "SalUn";
 
-impl Desk {
+impl RunKeeper {
     fn new() -> Self {
         let remembered = files::home().ok().and_then(|home| {
             let bytes = std::fs::read(home.join(REMEMBERED)).ok()?;
@@ -168,7 +168,7 @@ impl Desk {
     }
 }
 
-impl Keeper for Desk {
+impl Keeper for RunKeeper {
     /// Writes a run to the first free `<task>-<forget>-<mask>-<n>`, a file beside it, and says where that
     /// is: a window does not show the folder that it was started in.
     fn save(&self, parcel: Parcel) -> Result<PathBuf> {
@@ -180,7 +180,7 @@ impl Keeper for Desk {
                     let dot = name.rfind('.').unwrap_or(name.len());
                     let places = output::counted(&folder, &name[..dot], &name[dot..]);
                     output::first(places, |place| {
-                        Output::file(place, Kind::Own, false)?.write(bytes.to_vec())
+                        Output::file(place, OutputKind::Own, false)?.write(bytes.to_vec())
                     })
                 }
             })

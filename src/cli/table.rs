@@ -89,7 +89,7 @@ pub fn run(args: &Args, common: &Common) -> Result<()> {
     let cells = folder.cells(&table)?;
     let seeds = args.seeds.map_or(SEEDS, |k| k as u64);
     let device = client.info().into();
-    let mut job = Work { table: &table, folder, cells, client, device };
+    let mut job = TableJob { table: &table, folder, cells, client, device };
     let outcome = job.all(seeds, args, common);
     let says = compare::summary(&table, &job.cells, seeds);
     job.folder.write(&says)?;
@@ -119,7 +119,7 @@ fn render(args: &Args, common: &Common) -> Result<()> {
 }
 
 /// A table under way.
-struct Work<'a> {
+struct TableJob<'a> {
     table: &'a Table,
     folder: Folder,
     cells: Cells,
@@ -127,7 +127,7 @@ struct Work<'a> {
     device: DeviceReport,
 }
 
-impl Work<'_> {
+impl TableJob<'_> {
     /// Does every run that is not done.
     fn all(&mut self, seeds: u64, args: &Args, common: &Common) -> Result<()> {
         let table = self.table;

@@ -6,7 +6,7 @@ use salun_studio::{
     data::{NAMES, forget},
     disk::{
         files,
-        output::{Kind, Output},
+        output::{Output, OutputKind},
     },
     engine::job::Job,
     error::{Error, Result},
@@ -166,7 +166,7 @@ impl Args {
 pub fn run(args: &Args, common: &Common) -> Result<()> {
     let recipe = args.recipe()?;
     common.look_at(&recipe.data)?;
-    let out = Output::folder(&args.out, Kind::Run, common.force)?;
+    let out = Output::folder(&args.out, OutputKind::Run, common.force)?;
     let mut client = Client::open(common)?;
     let run = answer!(client.run("", Job::Unlearn(recipe), |_| Ok(()))?, Unlearned);
     let written = out.write_folder(bundle::contents(&run)?);

@@ -10,7 +10,7 @@ use super::{
     mosaic::records,
     npm::{self, Package, Stop},
     sets::{Origin, Set},
-    store::{self, Incoming, Part},
+    store::{self, Incoming, StoredFile},
 };
 use crate::{
     disk::files,
@@ -98,7 +98,13 @@ fn find(set: &Set, from: &Path, name: &str) -> Result<PathBuf> {
 }
 
 /// Verifies records and adds them to what is coming in. `path` is for messages.
-fn keep(set: &Set, part: &Part, path: &Path, bytes: &[u8], incoming: &mut Incoming) -> Result<()> {
+fn keep(
+    set: &Set,
+    part: &StoredFile,
+    path: &Path,
+    bytes: &[u8],
+    incoming: &mut Incoming,
+) -> Result<()> {
     let wrong = |reason| Error::file(path, format!("is not the official file: {reason}"));
     store::verify(set, part, bytes).map_err(wrong)?;
     store::form(set).read(bytes, &mut super::Pictures::default()).map_err(wrong)?;

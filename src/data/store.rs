@@ -16,7 +16,7 @@ use super::{
 use crate::{
     disk::{
         files,
-        output::{Kind, Made, Output, SUMS},
+        output::{Made, Output, OutputKind, SUMS},
     },
     error::{Error, Result},
     words::hex,
@@ -24,7 +24,7 @@ use crate::{
 
 /// One file of a stored data set.
 #[derive(Debug)]
-pub struct Part {
+pub struct StoredFile {
     pub name: &'static str,
     /// Pictures in it.
     pub n: usize,
@@ -33,12 +33,12 @@ pub struct Part {
     pub md5: Option<&'static str>,
 }
 
-const fn part(name: &'static str, n: usize, test: bool, md5: Option<&'static str>) -> Part {
-    Part { name, n, test, md5 }
+const fn part(name: &'static str, n: usize, test: bool, md5: Option<&'static str>) -> StoredFile {
+    StoredFile { name, n, test, md5 }
 }
 
 /// The official binary release, whose md5s many projects pin.
-const CIFAR10: [Part; 6] = [
+const CIFAR10: [StoredFile; 6] = [
     part("data_batch_1.bin", 10_000, false, Some("5dd7e06a14cb22eb9f671a540d1b7c25")),
     part("data_batch_2.bin", 10_000, false, Some("5ea93a67294ea407fff1d09f752e9692")),
     part("data_batch_3.bin", 10_000, false, Some("942cd6a4bcdd0dd3c604fbe906cb4421")),
@@ -46,14 +46,14 @@ const CIFAR10: [Part; 6] = [
     part("data_batch_5.bin", 10_000, false, Some("53f37980c15c3d472c316c40844f3f0d")),
     part("test_batch.bin", 10_000, true, Some("803d5f7f4d78ea53de84dbe85f74fb6d")),
 ];
-const CIFAR100: [Part; 2] =
+const CIFAR100: [StoredFile; 2] =
     [part("train.bin", 50_000, false, None), part("test.bin", 10_000, true, None)];
 /// Records that are made from the official MATLAB files.
-const SVHN: [Part; 2] =
+const SVHN: [StoredFile; 2] =
     [part("train.bin", 73_257, false, None), part("test.bin", 26_032, true, None)];
 
 /// The files of a stored data set.
-pub fn parts(set: &Set) -> &'static [Part] {
+pub fn parts(set: &Set) -> &'static [StoredFile] {
     match set.name {
         "cifar10" => &CIFAR10,
         "cifar100" => &CIFAR100,
@@ -130,7 +130,7 @@ pub fn check(set: &Set) -> Result<Vec<(String, String)>> {
     let folder = folder(set)?;
     let sums = folder.join(SUMS);
     let sums = files::read_text(&sums)?;
-    let check = |part: &Part| {
+    let check = |part: &StoredFile| {
         let path = folder.join(part.name);
         let bytes = files::read(&path)?;
         verify(set, part, &bytes).map_err(|reason| damaged(set, &path, &reason))?;
@@ -148,7 +148,7 @@ fn damaged(set: &Set, path: &Path, reason: &str) -> Error {
     Error::file(path, format!("is damaged ({reason}); run: {fetch} --force"))
 }
 
-fn length(set: &Set, part: &Part, bytes: &[u8]) -> std::result::Result<(), String> {
+fn length(set: &Set, part: &StoredFile, bytes: &[u8]) -> std::result::Result<(), String> {
     let expected = part.n * form(set).record();
     if bytes.len() == expected {
         return Ok(());
@@ -157,7 +157,7 @@ fn length(set: &Set, part: &Part, bytes: &[u8]) -> std::result::Result<(), Strin
 }
 
 /// Whether these are the official bytes, as far as it is known; else the reason.
-pub fn verify(set: &Set, part: &Part, bytes: &[u8]) -> std::result::Result<(), String> {
+pub fn verify(set: &Set, part: &StoredFile, bytes: &[u8]) -> std::result::Result<(), String> {
     length(set, part, bytes)?;
     let Some(right) = part.md5 else { return Ok(()) };
     let md5 = hex(&md5::Md5::digest(bytes));
@@ -195,7 +195,7 @@ impl Incoming {
     pub fn path(&mut self) -> Result<PathBuf> {
         if self.room.is_none() {
             let made = Made::folders(self.target.parent().unwrap_or(Path::new(".")))?;
-            self.room = Some((Output::folder(&self.target, Kind::Data, true)?, made));
+            self.room = Some((Output::folder(&self.target, OutputKind::Data, true)?, made));
         }
         let room = self.room.as_ref();
         Ok(room.map(|(output, _)| output.path().to_path_buf()).unwrap_or_default())

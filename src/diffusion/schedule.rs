@@ -70,7 +70,7 @@ pub struct Step {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::diffusion::scheduler::{Kind, SchedulerConfig};
+    use crate::diffusion::scheduler::{SchedulerConfig, SolverKind};
 
     #[test]
     fn golden_12_7() {
@@ -89,7 +89,7 @@ mod tests {
         for (t, v) in golden {
             assert!((s.abar(Some(t)) - v).abs() < 5e-9, "abar at {t}");
         }
-        let s = SchedulerConfig::stable_diffusion(Kind::Ddim).schedule();
+        let s = SchedulerConfig::stable_diffusion(SolverKind::Ddim).schedule();
         for (t, v) in [(0, 0.99915000), (500, 0.27633268), (999, 0.00466010)] {
             assert!((s.abar(Some(t)) - v).abs() < 5e-9, "scaled abar at {t}");
         }

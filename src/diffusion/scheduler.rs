@@ -10,13 +10,13 @@ use super::schedule::Schedule;
 /// Which solver.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Kind {
+pub enum SolverKind {
     Ddim,
     Pndm,
     Euler,
 }
 
-impl Kind {
+impl SolverKind {
     /// All, by name on the command line.
     pub const ALL: [(&str, Self); 3] =
         [("ddim", Self::Ddim), ("pndm", Self::Pndm), ("euler", Self::Euler)];
@@ -70,7 +70,7 @@ pub enum Betas {
 /// `scheduler_config.json`.
 #[derive(Debug, Clone, Copy)]
 pub struct SchedulerConfig {
-    pub kind: Kind,
+    pub kind: SolverKind,
     pub steps: usize,
     pub beta_start: f64,
     pub beta_end: f64,
@@ -134,7 +134,8 @@ fn beta_end() -> f64 {
 impl<'de> Deserialize<'de> for SchedulerConfig {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let s = Stored::deserialize(from)?;
-        let kind = Kind::ALL.into_iter().map(|(_, k)| k).find(|k| k.class_name() == s._class_name);
+        let kind =
+            SolverKind::ALL.into_iter().map(|(_, k)| k).find(|k| k.class_name() == s._class_name);
         let said = Said {
             spacing: s.timestep_spacing,
             alpha_to_one: s.set_alpha_to_one,
@@ -150,10 +151,10 @@ impl<'de> Deserialize<'de> for SchedulerConfig {
             prediction: s.prediction_type.unwrap_or(Prediction::Epsilon),
             offset: s.steps_offset,
             said,
-            ..Self::stable_diffusion(Kind::Euler)
+            ..Self::stable_diffusion(SolverKind::Euler)
         };
         // Euler is nearest to those of the DPM family.
-        Ok(config.with(kind.unwrap_or(Kind::Euler)))
+        Ok(config.with(kind.unwrap_or(SolverKind::Euler)))
     }
 }
 
@@ -172,7 +173,7 @@ impl Serialize for SchedulerConfig {
 
 impl SchedulerConfig {
     /// Stable Diffusion 1.x's schedule with a solver.
-    pub fn stable_diffusion(kind: Kind) -> Self {
+    pub fn stable_diffusion(kind: SolverKind) -> Self {
         Self {
             kind,
             steps: 1000,
@@ -187,27 +188,27 @@ impl SchedulerConfig {
             clip: None,
             said: Said {
                 spacing: Some(Spacing::Leading),
-                alpha_to_one: (kind != Kind::Euler).then_some(false),
-                skip_prk: (kind == Kind::Pndm).then_some(true),
-                clip: (kind == Kind::Ddim).then_some(false),
-                clip_range: (kind == Kind::Ddim).then_some(1.0),
+                alpha_to_one: (kind != SolverKind::Euler).then_some(false),
+                skip_prk: (kind == SolverKind::Pndm).then_some(true),
+                clip: (kind == SolverKind::Ddim).then_some(false),
+                clip_range: (kind == SolverKind::Ddim).then_some(1.0),
             },
         }
     }
 
     /// The same noise schedule with another solver, as diffusers' `from_config` has it: what the file does
     /// not say is that class's default.
-    pub fn with(self, kind: Kind) -> Self {
+    pub fn with(self, kind: SolverKind) -> Self {
         let Said { spacing, alpha_to_one, skip_prk, clip, clip_range } = self.said;
         let usual = match kind {
-            Kind::Euler => Spacing::Linspace,
+            SolverKind::Euler => Spacing::Linspace,
             _ => Spacing::Leading,
         };
-        let clips = kind == Kind::Ddim && clip.unwrap_or(true);
+        let clips = kind == SolverKind::Ddim && clip.unwrap_or(true);
         Self {
             kind,
             spacing: spacing.unwrap_or(usual),
-            alpha_to_one: alpha_to_one.unwrap_or(kind == Kind::Ddim),
+            alpha_to_one: alpha_to_one.unwrap_or(kind == SolverKind::Ddim),
             skip_prk: skip_prk.unwrap_or(false),
             clip: clips.then(|| clip_range.unwrap_or(1.0)),
             ..self
@@ -216,7 +217,7 @@ impl SchedulerConfig {
 
     /// Whether a class of diffusers is known here.
     pub fn knows(class: &str) -> bool {
-        Kind::ALL.iter().any(|(_, kind)| kind.class_name() == class)
+        SolverKind::ALL.iter().any(|(_, kind)| kind.class_name() == class)
     }
 
     /// As diffusers writes it.
@@ -233,16 +234,16 @@ impl SchedulerConfig {
             "steps_offset": self.offset,
         });
         match self.kind {
-            Kind::Ddim => {
+            SolverKind::Ddim => {
                 all["set_alpha_to_one"] = self.alpha_to_one.into();
                 all["clip_sample"] = self.clip.is_some().into();
                 all["clip_sample_range"] = self.clip.unwrap_or(1.0).into();
             }
-            Kind::Pndm => {
+            SolverKind::Pndm => {
                 all["set_alpha_to_one"] = self.alpha_to_one.into();
                 all["skip_prk_steps"] = self.skip_prk.into();
             }
-            Kind::Euler => {}
+            SolverKind::Euler => {}
         }
         // What another solver would read.
         let Said { alpha_to_one, skip_prk, clip, clip_range, .. } = self.said;
@@ -334,13 +335,13 @@ impl Solver {
             schedule,
         };
         match config.kind {
-            Kind::Ddim => {}
-            Kind::Euler => {
+            SolverKind::Ddim => {}
+            SolverKind::Euler => {
                 let sigma = |t: f64| solver.sigma(t);
                 let sigmas = visited.iter().rev().map(|t| sigma(*t)).chain([0.0]);
                 solver.sigmas = sigmas.collect();
             }
-            Kind::Pndm => solver.pndm_times(&visited),
+            SolverKind::Pndm => solver.pndm_times(&visited),
         }
         solver
     }
@@ -380,8 +381,8 @@ impl Solver {
     /// Standard deviation of the noise to start from.
     pub fn start(&self) -> f64 {
         match (self.config.kind, self.config.spacing) {
-            (Kind::Euler, Spacing::Leading) => (self.sigmas[0].powi(2) + 1.0).sqrt(),
-            (Kind::Euler, _) => self.sigmas[0],
+            (SolverKind::Euler, Spacing::Leading) => (self.sigmas[0].powi(2) + 1.0).sqrt(),
+            (SolverKind::Euler, _) => self.sigmas[0],
             _ => 1.0,
         }
     }
@@ -389,7 +390,7 @@ impl Solver {
     /// What the network is shown at call `i`.
     pub fn input(&self, i: usize, x: Tensor<4>) -> Tensor<4> {
         match self.config.kind {
-            Kind::Euler => x / (self.sigmas[i].powi(2) + 1.0).sqrt(),
+            SolverKind::Euler => x / (self.sigmas[i].powi(2) + 1.0).sqrt(),
             _ => x,
         }
     }
@@ -405,10 +406,10 @@ impl Solver {
         noise: impl FnOnce() -> Tensor<4>,
     ) -> Tensor<4> {
         match self.config.kind {
-            Kind::Ddim => self.ddim(i, out, x, eta, noise),
-            Kind::Euler => self.euler(i, out, x),
-            Kind::Pndm if i < self.runge_kutta => self.runge_kutta_step(i, out, x),
-            Kind::Pndm => self.multistep(i, out, x),
+            SolverKind::Ddim => self.ddim(i, out, x, eta, noise),
+            SolverKind::Euler => self.euler(i, out, x),
+            SolverKind::Pndm if i < self.runge_kutta => self.runge_kutta_step(i, out, x),
+            SolverKind::Pndm => self.multistep(i, out, x),
         }
     }
 
@@ -544,7 +545,7 @@ impl Solver {
 /// The `n` visited time steps, ascending.
 fn visited(config: &SchedulerConfig, n: usize) -> Vec<f64> {
     let last = config.steps as f64 - 1.0;
-    let whole = config.kind != Kind::Euler;
+    let whole = config.kind != SolverKind::Euler;
     let times = (0..n).map(|i| match config.spacing {
         Spacing::Linspace if n == 1 => 0.0,
         Spacing::Linspace => last * i as f64 / (n - 1) as f64,
@@ -563,7 +564,7 @@ mod tests {
 
     #[test]
     fn a_config_comes_back_as_it_was_written() {
-        for (_, kind) in Kind::ALL {
+        for (_, kind) in SolverKind::ALL {
             let config = SchedulerConfig::stable_diffusion(kind);
             let back: SchedulerConfig = serde_json::from_value(config.to_json()).unwrap();
             assert_eq!(back.to_json(), config.to_json());
@@ -571,12 +572,12 @@ mod tests {
         // A solver that is not here is said to be replaced.
         let ddpm = json!({ "_class_name": "DDPMScheduler" });
         let ddpm: SchedulerConfig = serde_json::from_value(ddpm).unwrap();
-        assert!(ddpm.kind == Kind::Euler && !SchedulerConfig::knows("DDPMScheduler"));
+        assert!(ddpm.kind == SolverKind::Euler && !SchedulerConfig::knows("DDPMScheduler"));
         // What another solver reads outlives being written.
         let pndm = json!({ "_class_name": "PNDMScheduler", "clip_sample": false });
         let pndm: SchedulerConfig = serde_json::from_value(pndm).unwrap();
         let back: SchedulerConfig = serde_json::from_value(pndm.to_json()).unwrap();
-        assert_eq!(back.with(Kind::Ddim).clip, None);
+        assert_eq!(back.with(SolverKind::Ddim).clip, None);
     }
 
     #[test]
@@ -591,7 +592,7 @@ mod tests {
 
     #[test]
     fn a_run_of_any_length_ends_at_the_picture() {
-        for (_, kind) in Kind::ALL {
+        for (_, kind) in SolverKind::ALL {
             let config = SchedulerConfig::stable_diffusion(kind);
             for n in [1, 2, 3, 4, 20, 1000] {
                 let solver = Solver::new(&config, n);

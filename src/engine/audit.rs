@@ -18,8 +18,8 @@ use crate::{
         references::{Calibration, References},
         representation::{Features, activation_distance, cka, js_divergence},
     },
+    job_context::JobContext,
     models::{Model, weights::Weights},
-    monitor::Monitor,
     words::{
         audit::{Audit, Divergence, LayerSimilarity},
         recipe::Recipe,
@@ -40,15 +40,15 @@ impl Session {
         model: Arc<Model>,
         recipe: &Recipe,
         retrain: Option<Arc<Model>>,
-        monitor: &mut Monitor,
+        job: &mut JobContext,
     ) -> Result<Audited> {
-        let setting = self.setting_of(model, recipe, monitor).await?;
+        let setting = self.setting_of(model, recipe, job).await?;
         let model = setting.model.clone();
         classifier(&model)?;
-        let (weights, run) = self.measure_host(&model, &setting, recipe, monitor).await?;
-        let retrain = retrain.map(|other| settled(other, &setting.data, recipe, monitor));
+        let (weights, run) = self.measure_host(&model, &setting, recipe, job).await?;
+        let retrain = retrain.map(|other| settled(other, &setting.data, recipe, job));
         let other = match &retrain {
-            Some(retrain) => Some(self.measure_host(retrain, &setting, recipe, monitor).await?),
+            Some(retrain) => Some(self.measure_host(retrain, &setting, recipe, job).await?),
             None => None,
         };
         let against = other.as_ref().map(|(_, measured)| measured.metrics.clone());
@@ -60,7 +60,7 @@ impl Session {
             }
             _ => None,
         };
-        let audit = self.audit(run, &setting, recipe, other, monitor).await?;
+        let audit = self.audit(run, &setting, recipe, other, job).await?;
         Ok(Audited { metrics, against, audit })
     }
 
@@ -70,10 +70,10 @@ impl Session {
         model: &Model,
         setting: &Setting,
         recipe: &Recipe,
-        monitor: &mut Monitor,
+        job: &mut JobContext,
     ) -> Result<(Weights, Measured)> {
         let weights = model.weights.upload(&self.device);
-        let measured = self.measure(model, &weights, setting, recipe, monitor).await?;
+        let measured = self.measure(model, &weights, setting, recipe, job).await?;
         Ok((weights, measured))
     }
 
@@ -85,34 +85,34 @@ impl Session {
         setting: &Setting,
         recipe: &Recipe,
         retrain: Option<Suspect<'_>>,
-        monitor: &mut Monitor,
+        job: &mut JobContext,
     ) -> Result<Audit> {
         let clock = Instant::now();
         let Setting { data, set, .. } = setting;
         let key = format!("{}|{}|{:?}|{}", recipe.data, set.spec, recipe.budget, recipe.seed);
-        let original = settled(self.start(recipe, monitor).await?, data, recipe, monitor);
+        let original = settled(self.start(recipe, job).await?, data, recipe, job);
         let start = recipe.start();
-        let references = self.references(setting, recipe, monitor).await?;
+        let references = self.references(setting, recipe, job).await?;
         let device = self.device.clone();
         let calibration: Calibration =
-            references.calibrate(&subject.answers, data, &device, monitor).await?;
+            references.calibrate(&subject.answers, data, &device, job).await?;
         let sizes = recipe.budget.audit();
         let setup = Setup { data, set, sizes, device: &device, calibration: &calibration };
 
         let net = classifier(subject.model)?;
-        let run = setup.examine(net, subject.weights, subject.answers.clone(), monitor).await?;
-        let before = self.examine_once(&start, &key, &original, &setup, setting, recipe, monitor);
+        let run = setup.examine(net, subject.weights, subject.answers.clone(), job).await?;
+        let before = self.examine_once(&start, &key, &original, &setup, setting, recipe, job);
         let before = before.await?;
         let twin = twin(recipe, setting);
         let retrain = match (retrain, twin) {
             (Some(Suspect { model, weights, answers }), _) => {
                 let net = classifier(model)?;
-                Some(Arc::new(setup.examine(net, weights, answers, monitor).await?))
+                Some(Arc::new(setup.examine(net, weights, answers, job).await?))
             }
             (None, Some(twin)) => {
                 let model = twin.open()?;
                 let examined =
-                    self.examine_once(twin.name, &key, &model, &setup, setting, recipe, monitor);
+                    self.examine_once(twin.name, &key, &model, &setup, setting, recipe, job);
                 Some(examined.await?)
             }
             (None, None) => None,
@@ -137,7 +137,7 @@ impl Session {
         &mut self,
         setting: &Setting,
         recipe: &Recipe,
-        monitor: &mut Monitor,
+        job: &mut JobContext,
     ) -> Result<Arc<References>> {
         let split = setting.model.card.split_seed;
         let key = format!("{}|{split}|{:?}", recipe.data, recipe.budget);
@@ -147,7 +147,7 @@ impl Session {
         let items = setting.data.split(split).train;
         let sizes = recipe.budget.audit();
         let data = &setting.data;
-        let trained = References::train(data, &items, &sizes, &self.device, monitor).await?;
+        let trained = References::train(data, &items, &sizes, &self.device, job).await?;
         let trained = Arc::new(trained);
         self.references.insert(key, trained.clone());
         Ok(trained)
@@ -163,15 +163,15 @@ impl Session {
         setup: &Setup<'_>,
         setting: &Setting,
         recipe: &Recipe,
-        monitor: &mut Monitor,
+        job: &mut JobContext,
     ) -> Result<Arc<Examined>> {
         let key = format!("{name}|{key}");
         if let Some(examined) = self.examined.get(&key) {
             return Ok(examined.clone());
         }
-        let answers = answers_of(self.measure_once(name, model, setting, recipe, monitor).await?)?;
+        let answers = answers_of(self.measure_once(name, model, setting, recipe, job).await?)?;
         let weights = model.weights.upload(&self.device);
-        let examined = setup.examine(classifier(model)?, &weights, answers, monitor).await?;
+        let examined = setup.examine(classifier(model)?, &weights, answers, job).await?;
         let examined = Arc::new(examined);
         self.examined.insert(key, examined.clone());
         Ok(examined)

@@ -8,8 +8,8 @@ use crate::{
     data::{Dataset, alike},
     error::{Error, Result},
     eval::classify::{percent, predict},
+    job_context::JobContext,
     models::{Model, Network, card::Card, registry, said},
-    monitor::Monitor,
     words::{fingerprint, recipe::Recipe},
 };
 
@@ -27,7 +27,7 @@ pub fn fitted(
     model: Arc<Model>,
     data: Arc<Dataset>,
     recipe: &Recipe,
-    monitor: &mut Monitor,
+    job: &mut JobContext,
 ) -> Result<(Arc<Model>, Arc<Dataset>)> {
     let now = data.fingerprint.as_ref();
     if let Some(what) = fingerprint::difference(recipe.fingerprint.as_ref(), now) {
@@ -38,9 +38,9 @@ pub fn fitted(
         )));
     }
     shapes(&model, &data, recipe)?;
-    let model = settled(model, &data, recipe, monitor);
-    let data = ordered(&model.card, data, recipe, monitor)?;
-    told_apart(&model.card, &data, recipe, monitor);
+    let model = settled(model, &data, recipe, job);
+    let data = ordered(&model.card, data, recipe, job)?;
+    told_apart(&model.card, &data, recipe, job);
     Ok((model, data))
 }
 
@@ -90,10 +90,10 @@ pub(super) fn settled(
     model: Arc<Model>,
     data: &Dataset,
     recipe: &Recipe,
-    monitor: &mut Monitor,
+    job: &mut JobContext,
 ) -> Arc<Model> {
     for note in &model.card.notes {
-        monitor.note(format!("{}: {note}", recipe.model));
+        job.note(format!("{}: {note}", recipe.model));
     }
     let assumed = model.card.assumed;
     if assumed == Default::default() {
@@ -103,7 +103,7 @@ pub(super) fn settled(
     let (file, of) = (&recipe.model, &recipe.data);
     if assumed.classes {
         let classes = listed(&data.classes, false);
-        monitor.note(format!(
+        job.note(format!(
             "{file} does not say what its classes are; they are taken for those of {of} in their \
              order{classes}; --classes says otherwise"
         ));
@@ -112,7 +112,7 @@ pub(super) fn settled(
     }
     if assumed.normalisation {
         let (mean, std) = data.statistics();
-        monitor.note(format!(
+        job.note(format!(
             "{file} does not say how pixels are normalised; the mean {mean:?} and deviation {std:?} of \
              {of} are taken; --normalize says otherwise (unit for pixels from 0 to 1)"
         ));
@@ -128,7 +128,7 @@ fn ordered(
     card: &Card,
     data: Arc<Dataset>,
     recipe: &Recipe,
-    monitor: &mut Monitor,
+    job: &mut JobContext,
 ) -> Result<Arc<Dataset>> {
     let own = &card.classes[..card.classes.len() - further(card, &data)];
     if own == data.classes {
@@ -147,7 +147,7 @@ fn ordered(
         )));
     };
     if order.iter().enumerate().any(|(i, at)| i != *at) {
-        monitor.note(format!(
+        job.note(format!(
             "the classes of {} have another order than those of {} and are mapped by their names",
             recipe.data, recipe.model
         ));
@@ -156,7 +156,7 @@ fn ordered(
 }
 
 /// Says where what a model was trained on may be among what it is tested on.
-fn told_apart(card: &Card, data: &Dataset, recipe: &Recipe, monitor: &mut Monitor) {
+fn told_apart(card: &Card, data: &Dataset, recipe: &Recipe, job: &mut JobContext) {
     let Some(now) = &data.fingerprint else { return };
     let Recipe { model, data, .. } = recipe;
     let why = match card.fingerprint.as_ref().map(|trained| trained.difference(now)) {
@@ -164,7 +164,7 @@ fn told_apart(card: &Card, data: &Dataset, recipe: &Recipe, monitor: &mut Monito
         Some(Some(what)) => format!("{data} has changed since {model} was trained: {what}"),
         None => format!("{model} does not say which pictures it was trained on"),
     };
-    monitor.note(format!("{why}; some of them may be among those that it is tested on"));
+    job.note(format!("{why}; some of them may be among those that it is tested on"));
 }
 
 impl Session {
@@ -177,7 +177,7 @@ impl Session {
         model: &Model,
         data: &Dataset,
         recipe: &Recipe,
-        monitor: &mut Monitor,
+        job: &mut JobContext,
     ) -> Result<()> {
         let Network::Classifier(net) = &*model.network else { return Ok(()) };
         if registry::shipped(&recipe.model).is_some() || !recipe.after.is_empty() {
@@ -186,13 +186,13 @@ impl Session {
         let n = data.test.len();
         let items: Vec<usize> = (0..n.min(LOOK)).map(|i| i * n / n.min(LOOK)).collect();
         let weights = model.weights.upload(&self.device);
-        monitor.phase("Looking at the model", items.len());
-        let seen = predict(&**net, &weights, &data.test, &items, &self.device, monitor).await?;
+        job.phase("Looking at the model", items.len());
+        let seen = predict(&**net, &weights, &data.test, &items, &self.device, job).await?;
         let labels = data.test.labels(&items);
         let right = percent(seen.iter().zip(&labels).map(|((class, _), label)| class == label));
         let chance = 100.0 / data.classes.len() as f64;
         if right < chance + (100.0 - chance) / 5.0 {
-            monitor.note(format!(
+            job.note(format!(
                 "{} is right on {right:.1} % of {} test pictures of {}, and chance is {chance:.1} %: are its \
                  pixels normalised in another way (--normalize), its classes others or in another order \
                  (--classes), or was it not trained?",

@@ -6,13 +6,13 @@ use web_time::Instant;
 
 use super::{
     Send,
-    job::{Event, Grid, Live, LogLine},
-    trial::Trial,
+    gpu_loss_check::GpuLossCheck,
+    job::{Event, Grid, LiveStep, LogLine},
 };
 use crate::{
     error::Result,
     gpu::device::DeviceInfo,
-    monitor::Monitor,
+    job_context::JobContext,
     saliency::Mask,
     train::{optimizer::LrSchedule, trainer::finite},
     unlearn::{plan::Plan, unlearner::Unlearner},
@@ -28,7 +28,7 @@ pub struct Forgetting<'a> {
     pub id: u64,
     pub unlearner: &'a mut Unlearner,
     /// What its first losses should be.
-    pub trial: Trial,
+    pub trial: GpuLossCheck,
     /// Updates between two looks; `None` looks never.
     pub every: Option<usize>,
     pub send: &'a Send,
@@ -44,28 +44,28 @@ impl Forgetting<'_> {
         self,
         plan: &Plan,
         mut seconds: f64,
-        monitor: &mut Monitor,
-        mut look: impl AsyncFnMut(&Unlearner, &mut Monitor) -> Result<Grid>,
+        job: &mut JobContext,
+        mut look: impl AsyncFnMut(&Unlearner, &mut JobContext) -> Result<Grid>,
     ) -> Result<(Vec<LogLine>, f64)> {
         let Self { id, unlearner, mut trial, every, send } = self;
         let mut log = Vec::with_capacity(plan.steps);
-        monitor.phase(plan.method.title, plan.steps);
+        job.phase(plan.method.title, plan.steps);
         while !unlearner.finished() {
             let clock = Instant::now();
-            let loss = finite(unlearner.step(monitor).await?).await?;
+            let loss = finite(unlearner.step(job).await?).await?;
             seconds += clock.elapsed().as_secs_f64();
             let step = unlearner.step;
             log.push(LogLine { step, loss, seconds });
             trial.check(loss)?;
             let due = every.is_some_and(|every| step.is_multiple_of(every));
-            let grid = match due && monitor.wants_previews() && !unlearner.finished() {
+            let grid = match due && job.wants_previews() && !unlearner.finished() {
                 // A preview is not progress of the training phase.
-                true => Some(Arc::new(look(unlearner, &mut monitor.quiet()).await?)),
+                true => Some(Arc::new(look(unlearner, &mut job.quiet()).await?)),
                 false => None,
             };
-            let live = Live { step, steps: plan.steps, loss, grid };
-            send(Event::Live { id, live });
-            monitor.advance(1).await?;
+            let live = LiveStep { step, steps: plan.steps, loss, grid };
+            send(Event::Step { id, live });
+            job.advance(1).await?;
         }
         Ok((log, seconds))
     }

@@ -5,8 +5,8 @@ use crate::{
     data::class_index,
     error::{Error, Result},
     eval::generate::{Judged, make},
+    job_context::JobContext,
     models::{Model, unet::Unet, weights::Weights},
-    monitor::Monitor,
     sampling::sampler::Wanted,
     words::sampling::SampleOptions,
 };
@@ -19,7 +19,7 @@ impl Session {
         class: Option<String>,
         n: usize,
         options: SampleOptions,
-        monitor: &mut Monitor,
+        job: &mut JobContext,
     ) -> Result<Grid> {
         options.check()?;
         if !(1..=1000).contains(&n) {
@@ -32,8 +32,8 @@ impl Session {
             Some(given) => vec![Some(class_index(&model.card.classes, given)?)],
         };
         let weights = model.weights.upload(&self.device);
-        monitor.phase("Sampling", rows.len() * n * options.steps);
-        self.samples(&model, &weights, rows, n, &options, monitor).await
+        job.phase("Sampling", rows.len() * n * options.steps);
+        self.samples(&model, &weights, rows, n, &options, job).await
     }
 
     /// A grid of samples: column i starts from noise i in every row.
@@ -44,7 +44,7 @@ impl Session {
         rows: Vec<Option<usize>>,
         columns: usize,
         options: &SampleOptions,
-        monitor: &mut Monitor,
+        job: &mut JobContext,
     ) -> Result<Grid> {
         let net = model.unet().ok_or_else(|| {
             Error::argument("model", &model.card.name, "a diffusion model is needed to sample")
@@ -59,7 +59,7 @@ impl Session {
             .iter()
             .flat_map(|&class| (0..columns).map(move |i| Wanted { class, noise: i as u64 }))
             .collect();
-        let (values, seen) = make(net, weights, judge.as_ref(), &wanted, options, monitor).await?;
+        let (values, seen) = make(net, weights, judge.as_ref(), &wanted, options, job).await?;
         Ok(Grid { rows, ..Grid::of_samples(net, columns, columns, Judged { values, seen }) })
     }
 }

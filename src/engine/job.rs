@@ -7,14 +7,14 @@ use serde::{Deserialize, Serialize};
 use super::prompt::survey::Survey;
 use crate::{
     data::Pictures,
-    diffusion::scheduler::Kind,
+    diffusion::scheduler::SolverKind,
     error::Error,
     gpu::device::DeviceInfo,
+    job_context::Progress,
     models::{AnyModel, Model, card::Assumed, latent::LatentModel},
-    monitor::Progress,
     saliency::{
         overlap::{By, Overlap},
-        ranking::Ranking,
+        scores::Scores,
     },
     train::{
         latent::{LatentPlan, LatentSnapshot},
@@ -56,7 +56,7 @@ pub enum Job {
     /// Compares the masks of a recipe for every class, several seeds or every estimator; answers
     /// [`Outcome::Overlapped`].
     Overlap { recipe: Recipe, by: By, seeds: usize },
-    /// One unlearning run; sends [`Event::Live`]; answers [`Outcome::Unlearned`].
+    /// One unlearning run; sends [`Event::Step`]; answers [`Outcome::Unlearned`].
     Unlearn(Recipe),
     /// Opens the data set of a model to be looked through; answers [`Outcome::Browsed`].
     Browse { model: String, data: String },
@@ -103,7 +103,7 @@ pub struct PromptRequest {
     pub n: usize,
     pub options: SampleOptions,
     /// Another solver than the model's own.
-    pub solver: Option<Kind>,
+    pub solver: Option<SolverKind>,
 }
 
 /// A command to the engine.
@@ -137,9 +137,9 @@ pub enum Event {
         id: u64,
         text: String,
     },
-    Live {
+    Step {
         id: u64,
-        live: Live,
+        live: LiveStep,
     },
     /// The first pictures of a model that is being opened, drawn roughly.
     Rough {
@@ -160,7 +160,7 @@ pub enum Event {
     /// What the scores look like before all pictures are seen.
     Early {
         id: u64,
-        ranking: Arc<Ranking>,
+        ranking: Arc<Scores>,
     },
     Snapshot {
         id: u64,
@@ -185,7 +185,7 @@ pub enum Event {
 
 /// What an unlearning or training job shows while it runs.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Live {
+pub struct LiveStep {
     /// Updates done, of how many.
     pub step: usize,
     pub steps: usize,
@@ -199,7 +199,7 @@ pub struct Live {
 pub enum Outcome {
     Opened(Arc<Opened>),
     Trained(Arc<Model>),
-    Ranked(Arc<Ranking>),
+    Ranked(Arc<Scores>),
     Overlapped(Arc<Overlap>),
     Unlearned(Arc<Run>),
     Measured(Metrics),
@@ -208,7 +208,7 @@ pub enum Outcome {
     LatentTrained(Arc<LatentModel>),
     Attacked(Box<Attacked>),
     Surveyed(Box<Survey>),
-    Browsed(Arc<Shelf>),
+    Browsed(Arc<TrainingSet>),
 }
 
 /// A text-to-image model that was measured again and attacked.
@@ -267,7 +267,7 @@ impl Opened {
 
 /// The pictures that a model was trained on and can be made to forget.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Shelf {
+pub struct TrainingSet {
     pub model: String,
     pub data: String,
     pub classes: Vec<String>,

@@ -6,7 +6,7 @@ use web_time::{Duration, Instant};
 
 use super::{
     Send,
-    job::{Event, Grid, LatentTrainRequest, Live, PromptRequest},
+    job::{Event, Grid, LatentTrainRequest, LiveStep, PromptRequest},
     safe::Safe,
     session::Session,
 };
@@ -14,11 +14,11 @@ use crate::{
     data::emoji,
     diffusion::scheduler::Solver,
     error::{Error, Result},
+    job_context::JobContext,
     models::{
         card::Training,
         latent::{LatentCard, LatentModel},
     },
-    monitor::Monitor,
     sampling::latent::{Asked, LatentWeights, sample},
     train::{
         latent::{LatentTrainer, Stage, StagePlan, preset},
@@ -40,7 +40,7 @@ impl Session {
         id: u64,
         request: LatentTrainRequest,
         send: &Send,
-        monitor: &mut Monitor,
+        job: &mut JobContext,
     ) -> Result<LatentModel> {
         let emoji = emoji::find(&request.data)?;
         let network = Arc::new(preset::network(&emoji));
@@ -59,7 +59,7 @@ impl Session {
             None => LatentTrainer::new(network, emoji, plan, &self.device),
         };
         if let Some(snapshot) = &request.resume {
-            trainer.resume(snapshot, monitor).await?;
+            trainer.resume(snapshot, job).await?;
         }
         let mut safe = Safe::new(SAFE);
         let keep = async |trainer: &LatentTrainer| {
@@ -75,17 +75,17 @@ impl Session {
                 Stage::Diffusion => ("Training the U-Net and the text encoder", 1),
                 Stage::Decoder => ("Training the decoder", 2),
             };
-            monitor.resume_phase(phase, steps, done);
+            job.resume_phase(phase, steps, done);
             let (before, started) = (trainer.seconds[place], Instant::now());
             for step in done + 1..=steps {
                 let loss = trainer.step()?;
                 trainer.seconds[place] = before + started.elapsed().as_secs_f64();
                 if step.is_multiple_of(LOOK) || step == steps {
                     let loss = finite(loss).await?;
-                    let live = Live { step, steps, loss, grid: None };
-                    send(Event::Live { id, live });
+                    let live = LiveStep { step, steps, loss, grid: None };
+                    send(Event::Step { id, live });
                 }
-                let stop = monitor.advance(1).await;
+                let stop = job.advance(1).await;
                 if safe.due() || stop.is_err() {
                     keep(&trainer).await?;
                     safe.kept();
@@ -96,7 +96,7 @@ impl Session {
                 keep(&trainer).await?;
                 safe.kept();
             }
-            if !trainer.next_stage(monitor).await? {
+            if !trainer.next_stage(job).await? {
                 break;
             }
         }
@@ -141,12 +141,12 @@ impl Session {
     pub async fn sample_prompts(
         &mut self,
         request: PromptRequest,
-        monitor: &mut Monitor,
+        job: &mut JobContext,
     ) -> Result<Grid> {
         let PromptRequest { model, prompts, n, options, solver } = request;
         options.check()?;
         if solver.is_none() {
-            model.network.notes.iter().for_each(|note| monitor.note(note));
+            model.network.notes.iter().for_each(|note| job.note(note));
         }
         let weights = LatentWeights::upload(&model, &self.device);
         let asked: Vec<Asked> = prompts
@@ -157,11 +157,10 @@ impl Session {
         let config = solver.map_or(scheduler, |kind| scheduler.with(kind));
         // Some solvers call the network more often than they have steps.
         let calls = Solver::new(&config, options.steps).times.len();
-        monitor.phase("Sampling", asked.len() * calls);
+        job.phase("Sampling", asked.len() * calls);
         let mut values = Vec::new();
         for batch in asked.chunks(BATCH) {
-            values
-                .extend(sample(&model.network, &weights, batch, &options, solver, monitor).await?);
+            values.extend(sample(&model.network, &weights, batch, &options, solver, job).await?);
         }
         let [channels, height, width] = model.network.picture_shape();
         Ok(Grid {

@@ -10,9 +10,9 @@ use crate::{
     data::Pictures,
     error::{Error, Result},
     eval::{self, frechet, generate::Judge, outputs::Answers},
+    job_context::JobContext,
     models::{Model, Network, weights::Weights},
-    monitor::Monitor,
-    unlearn::work::Local,
+    unlearn::hooks::Local,
     words::{budget::Budget, recipe::Recipe, report::Metrics, sampling::SampleOptions},
 };
 
@@ -36,7 +36,7 @@ impl Session {
         weights: &'a Weights,
         setting: &'a Setting,
         recipe: &'a Recipe,
-        monitor: &'a mut Monitor,
+        job: &'a mut JobContext,
     ) -> Local<'a, Result<Measured>> {
         Box::pin(async move {
             let device = self.device.clone();
@@ -46,13 +46,12 @@ impl Session {
             let options = sampling(recipe);
             match &*model.network {
                 Network::Classifier(net) => {
-                    let answers = eval::classify::answers(
-                        &**net, weights, data, set, budget, &device, monitor,
-                    )
-                    .await?;
+                    let answers =
+                        eval::classify::answers(&**net, weights, data, set, budget, &device, job)
+                            .await?;
                     let metrics = eval::classify::metrics(&answers, set);
                     let test = &data.test;
-                    let grid = self.grid(model, weights, test, columns, &options, monitor).await?;
+                    let grid = self.grid(model, weights, test, columns, &options, job).await?;
                     Ok(Measured { metrics, answers: Some(Arc::new(answers)), grid: Arc::new(grid) })
                 }
                 Network::Unet(net) => {
@@ -60,10 +59,9 @@ impl Session {
                     let judge = judge.ok_or_else(|| no_judge(&recipe.data))?;
                     let on_device = judge.weights.upload(&device);
                     let judge = judge_of(&judge, &on_device)?;
-                    let (mut metrics, judged) = eval::generate::measure(
-                        net, weights, &judge, set, budget, &options, monitor,
-                    )
-                    .await?;
+                    let (mut metrics, judged) =
+                        eval::generate::measure(net, weights, &judge, set, budget, &options, job)
+                            .await?;
                     let each = budget.sizes().samples;
                     let kept: Vec<usize> =
                         (0..net.config.classes).filter(|c| !set.absent(*c)).collect();
@@ -71,8 +69,7 @@ impl Session {
                     let reference = match self.real.get(&key) {
                         Some(reference) => reference.clone(),
                         None => {
-                            let made =
-                                frechet::reference(&judge, data, &kept, each, monitor).await?;
+                            let made = frechet::reference(&judge, data, &kept, each, job).await?;
                             self.real.entry(key).or_insert(Arc::new(made)).clone()
                         }
                     };
@@ -81,7 +78,7 @@ impl Session {
                     let made: Vec<f32> = kept.iter().flat_map(|&c| rows[c]).copied().collect();
                     let shape = [s.channels, s.height, s.width];
                     metrics.FD =
-                        Some(frechet::measure(&judge, &reference, &made, shape, monitor).await?);
+                        Some(frechet::measure(&judge, &reference, &made, shape, job).await?);
                     // The first samples of every class are those that a pane shows: from one noise.
                     let grid = Grid::of_samples(net, budget.sizes().samples, columns, judged);
                     Ok(Measured { metrics, answers: None, grid: Arc::new(grid) })
@@ -97,7 +94,7 @@ impl Session {
         model: &Model,
         setting: &Setting,
         recipe: &Recipe,
-        monitor: &mut Monitor,
+        job: &mut JobContext,
     ) -> Result<Measured> {
         let key = format!(
             "{name}|{}|{}|{:?}|{:?}",
@@ -110,7 +107,7 @@ impl Session {
             return Ok(measured.clone());
         }
         let weights = model.weights.upload(&self.device);
-        let measured = self.measure(model, &weights, setting, recipe, monitor).await?;
+        let measured = self.measure(model, &weights, setting, recipe, job).await?;
         self.measured.insert(key, measured.clone());
         Ok(measured)
     }
@@ -123,14 +120,14 @@ impl Session {
         test: &Pictures,
         columns: usize,
         options: &SampleOptions,
-        monitor: &mut Monitor,
+        job: &mut JobContext,
     ) -> Result<Grid> {
         let device = self.device.clone();
         let classes: Vec<Option<usize>> = (0..model.card.classes.len()).map(Some).collect();
         match &*model.network {
             Network::Unet(_) => {
-                monitor.phase("Drawing", classes.len() * columns * options.steps);
-                self.samples(model, weights, classes, columns, options, monitor).await
+                job.phase("Drawing", classes.len() * columns * options.steps);
+                self.samples(model, weights, classes, columns, options, job).await
             }
             Network::Classifier(net) => {
                 let of_class = |class: usize| {
@@ -138,11 +135,11 @@ impl Session {
                 };
                 let fewest = (0..classes.len()).map(|c| of_class(c).take(columns).count()).min();
                 let columns = fewest.unwrap_or(0);
-                monitor.phase("Drawing", classes.len() * columns);
+                job.phase("Drawing", classes.len() * columns);
                 let items: Vec<usize> =
                     (0..classes.len()).flat_map(|c| of_class(c).take(columns)).collect();
-                let seen = eval::classify::predict(&**net, weights, test, &items, &device, monitor)
-                    .await?;
+                let seen =
+                    eval::classify::predict(&**net, weights, test, &items, &device, job).await?;
                 Ok(Grid {
                     rows: classes,
                     names: Vec::new(),

@@ -10,6 +10,7 @@ pub mod check;
 mod fit;
 mod forgetting;
 mod generate;
+mod gpu_loss_check;
 pub mod job;
 mod latent;
 mod measure;
@@ -21,7 +22,6 @@ mod requests;
 mod safe;
 mod session;
 mod train;
-mod trial;
 mod unlearn;
 
 use std::sync::Arc;
@@ -29,13 +29,13 @@ use std::sync::Arc;
 use job::{Command, Event, Job};
 use session::Session;
 
-use crate::{gpu::device::DeviceKind, monitor::Monitor};
+use crate::{gpu::device::DeviceKind, job_context::JobContext};
 
 /// Sends events to the client.
 type Send = Arc<dyn Fn(Event) + std::marker::Send + Sync>;
 
 /// Runs one job to its end.
-async fn serve(session: &mut Session, send: &Send, id: u64, job: Job) {
+async fn serve(session: &mut Session, send: &Send, id: u64, asked: Job) {
     let progress = {
         let send = send.clone();
         move |progress| send(Event::Progress { id, progress })
@@ -47,10 +47,10 @@ async fn serve(session: &mut Session, send: &Send, id: u64, job: Job) {
         move |text: &str| send(Event::Note { id, text: text.into() })
     };
     let switches = session.switches.clone();
-    let mut monitor = Monitor::new(id, switches, progress).noting(note).warming(warming);
+    let mut job = JobContext::new(id, switches, progress).noting(note).warming(warming);
     // It may have been cancelled while it waited.
-    let outcome = match monitor.check().await {
-        Ok(()) => session.run(id, job, send, &mut monitor).await,
+    let outcome = match job.check().await {
+        Ok(()) => session.run(id, asked, send, &mut job).await,
         Err(stop) => Err(stop),
     };
     let event = match outcome {
@@ -71,7 +71,7 @@ mod native {
     use crate::{
         error::Error,
         gpu::device::{Compute, DeviceInfo},
-        monitor::Switches,
+        job_context::Switches,
     };
 
     /// The engine on a thread of its own.
@@ -166,4 +166,4 @@ mod native {
 #[cfg(target_arch = "wasm32")]
 mod page;
 #[cfg(target_arch = "wasm32")]
-pub use page::{Desk, Engine};
+pub use page::{Engine, WorkerEngine};

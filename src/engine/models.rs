@@ -3,7 +3,7 @@
 use std::{collections::HashMap, path::Path, sync::Arc};
 
 use super::{
-    job::{Grid, Opened, Shelf},
+    job::{Grid, Opened, TrainingSet},
     measure::preview,
     session::{Session, Setting},
 };
@@ -11,13 +11,13 @@ use crate::{
     data,
     error::{Error, Result},
     eval::judge,
+    job_context::JobContext,
     models::{
         Model,
         latent::{LatentModel, LatentNetwork},
         registry::{self, Shipped},
         said::Said,
     },
-    monitor::Monitor,
     words::{budget::Budget, recipe::Recipe, sampling::SampleOptions, task::Task},
 };
 
@@ -26,12 +26,12 @@ const ROUGH: usize = 4;
 
 impl Session {
     /// The pictures that a model can be made to forget.
-    pub(super) fn shelf(&mut self, model: String, data: String) -> Result<Shelf> {
+    pub(super) fn shelf(&mut self, model: String, data: String) -> Result<TrainingSet> {
         let split_seed = self.model(&model)?.card.split_seed;
         let set = data::open(&data)?;
         let items = set.split(split_seed).train;
         let (classes, pictures) = (set.classes.clone(), set.train.clone());
-        Ok(Shelf { model, data, classes, pictures, items })
+        Ok(TrainingSet { model, data, classes, pictures, items })
     }
 
     /// A model by name or path, opened once.
@@ -115,7 +115,7 @@ impl Session {
         name: &str,
         seed: u64,
         budget: Budget,
-        monitor: &mut Monitor,
+        job: &mut JobContext,
         rough: &mut dyn FnMut(Opened),
     ) -> Result<Opened> {
         let first = !self.models.contains_key(name);
@@ -124,7 +124,7 @@ impl Session {
             Task::Classify => {
                 let test = data::test(&model.card.data)?;
                 if model.card.data.starts_with("folder:") {
-                    data::open(&model.card.data)?.notes.iter().for_each(|note| monitor.note(note));
+                    data::open(&model.card.data)?.notes.iter().for_each(|note| job.note(note));
                 }
                 let [channels, _] = model.network.channels_and_classes();
                 if channels != test.shape.channels {
@@ -156,9 +156,9 @@ impl Session {
         let options = preview(seed, budget);
         if first && model.unet().is_some() && options.steps > 2 * ROUGH {
             let few = SampleOptions { steps: ROUGH, ..options };
-            rough(opened(self.grid(&model, &weights, &test, columns, &few, monitor).await?));
+            rough(opened(self.grid(&model, &weights, &test, columns, &few, job).await?));
         }
-        let grid = self.grid(&model, &weights, &test, columns, &options, monitor).await?;
+        let grid = self.grid(&model, &weights, &test, columns, &options, job).await?;
         Ok(opened(grid))
     }
 
@@ -168,7 +168,7 @@ impl Session {
         twin: &'static Shipped,
         setting: &Setting,
         recipe: &Recipe,
-        monitor: &mut Monitor,
+        job: &mut JobContext,
     ) -> Result<Arc<Grid>> {
         let options = preview(recipe.seed, recipe.budget);
         let key = format!("{}|{options:?}|{:?}", twin.name, recipe.budget);
@@ -178,7 +178,7 @@ impl Session {
         let model = twin.open()?;
         let weights = model.weights.upload(&self.device);
         let (test, columns) = (setting.data.test.clone(), recipe.budget.sizes().columns);
-        let grid = self.grid(&model, &weights, &test, columns, &options, monitor).await?;
+        let grid = self.grid(&model, &weights, &test, columns, &options, job).await?;
         Ok(self.twins.entry(key).or_insert(Arc::new(grid)).clone())
     }
 }

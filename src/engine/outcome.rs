@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     gpu::device::DeviceInfo,
     models::AnyModel,
-    saliency::{Mask, change::Change, ranking::Ranking},
+    saliency::{Mask, change::Change, scores::Scores},
     words::{
         attack::AttackReport,
         recipe::Recipe,
@@ -24,7 +24,7 @@ pub struct Run {
     pub forgotten: Vec<String>,
     pub model: AnyModel,
     pub mask: Option<Mask>,
-    pub ranking: Option<Arc<Ranking>>,
+    pub ranking: Option<Arc<Scores>>,
     pub change: Change,
     pub before: Arc<Grid>,
     pub after: Arc<Grid>,

@@ -4,7 +4,7 @@ use super::session::Session;
 use crate::{
     data,
     error::{Error, Result},
-    monitor::Monitor,
+    job_context::JobContext,
     saliency::overlap::{By, Overlap},
     words::{estimator::Estimator, recipe::Recipe},
 };
@@ -19,7 +19,7 @@ impl Session {
         recipe: &Recipe,
         by: By,
         seeds: usize,
-        monitor: &mut Monitor,
+        job: &mut JobContext,
     ) -> Result<Overlap> {
         let variations = variations(recipe, by, seeds)?;
         if variations.len() > MOST {
@@ -28,12 +28,12 @@ impl Session {
         }
         let mut masks = Vec::with_capacity(variations.len());
         for (name, recipe) in variations {
-            let setting = self.setting(&recipe, monitor).await?;
+            let setting = self.setting(&recipe, job).await?;
             if setting.plan.estimator == Estimator::None {
                 let right = "it makes no mask; choose another estimator";
                 return Err(Error::argument("mask", Estimator::None.name(), right));
             }
-            let ranking = self.rank(&recipe, &setting, monitor, &mut |_| {}).await?;
+            let ranking = self.rank(&recipe, &setting, job, &mut |_| {}).await?;
             masks.push((name, ranking.cut(recipe.density).await?));
         }
         Overlap::between(by, &masks)

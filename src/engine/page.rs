@@ -9,7 +9,7 @@ use std::{
 };
 
 use super::*;
-use crate::{error::Result, gpu::device::Compute, monitor::Switches, wire};
+use crate::{error::Result, gpu::device::Compute, job_context::Switches, wire};
 
 /// The client's handle: hands packed commands to the worker, takes what it tells.
 pub struct Engine {
@@ -69,7 +69,7 @@ impl Engine {
 
 /// The engine itself, one task on the worker's event loop. A job lets the loop turn between its
 /// steps; that is when other commands arrive.
-pub struct Desk {
+pub struct WorkerEngine {
     switches: Switches,
     waiting: Rc<RefCell<VecDeque<(u64, Job)>>>,
     /// Absent while the task runs.
@@ -77,7 +77,7 @@ pub struct Desk {
     send: Send,
 }
 
-impl Desk {
+impl WorkerEngine {
     /// An engine that waits for its first command; events go to `send`.
     pub fn open(
         compute: Compute,

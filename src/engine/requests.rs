@@ -16,12 +16,12 @@ use crate::{
     },
     error::{Error, Result},
     eval::classify::{percent, predict},
+    job_context::JobContext,
     models::{
         Model, Network,
         card::{Card, Unlearned},
         weights::Weights,
     },
-    monitor::Monitor,
     words::{
         budget::Budget,
         recipe::Recipe,
@@ -38,7 +38,7 @@ pub type Adopted = HashMap<String, Vec<Recipe>>;
 impl Session {
     /// The model that a recipe starts from. Earlier requests whose runs were not adopted here, as
     /// in a recipe from a file, are met first.
-    pub async fn start(&mut self, recipe: &Recipe, monitor: &mut Monitor) -> Result<Arc<Model>> {
+    pub async fn start(&mut self, recipe: &Recipe, job: &mut JobContext) -> Result<Arc<Model>> {
         let name = recipe.start();
         if let Some(model) = self.models.get(&name) {
             return Ok(model.clone());
@@ -48,7 +48,7 @@ impl Session {
         };
         let earlier = Recipe { after: before.to_vec(), ..last.clone() };
         let nobody: Send = Arc::new(|_| {});
-        let run = Box::pin(self.unlearn(0, earlier, &nobody, monitor)).await?;
+        let run = Box::pin(self.unlearn(0, earlier, &nobody, job)).await?;
         self.keep(&run)?;
         self.model(&name)
     }
@@ -72,10 +72,10 @@ impl Session {
         run: &Run,
         seed: u64,
         budget: Budget,
-        monitor: &mut Monitor,
+        job: &mut JobContext,
     ) -> Result<Opened> {
         let name = self.keep(run)?;
-        self.open(&name, seed, budget, monitor, &mut |_| {}).await
+        self.open(&name, seed, budget, job, &mut |_| {}).await
     }
 
     /// UA on each forget set that a model forgot before, and the pictures behind it. For a
@@ -87,7 +87,7 @@ impl Session {
         setting: &Setting,
         metrics: &Metrics,
         budget: Budget,
-        monitor: &mut Monitor,
+        job: &mut JobContext,
     ) -> Result<Vec<(f64, usize)>> {
         let Setting { data, set, .. } = setting;
         let mut all = Vec::with_capacity(set.earlier.len());
@@ -98,9 +98,9 @@ impl Session {
                 continue;
             };
             let items = some(&earlier.items, budget.sizes().measured[0]);
-            monitor.phase("Evaluating", items.len());
+            job.phase("Evaluating", items.len());
             let device = self.device.clone();
-            let seen = predict(&**net, weights, &data.train, &items, &device, monitor).await?;
+            let seen = predict(&**net, weights, &data.train, &items, &device, job).await?;
             let labels = data.train.labels(&items);
             let right = seen.iter().zip(&labels).map(|((class, _), label)| class == label);
             all.push((100.0 - percent(right), items.len()));

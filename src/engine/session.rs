@@ -20,18 +20,18 @@ use crate::{
     error::{Error, Result},
     eval::{self, examine::Examined, frechet, judge, references::References},
     gpu::device::{Compute, DeviceInfo},
+    job_context::{JobContext, Switches},
     models::{
         Model, checkpoint,
         latent::LatentModel,
         registry::{self, Shipped},
     },
-    monitor::{Monitor, Switches},
     saliency::{
-        ranking::Ranking,
         score::{Scoring, rank},
+        scores::Scores,
     },
     subject::{Subject, items::Items},
-    unlearn::{plan::Plan, work::Local},
+    unlearn::{hooks::Local, plan::Plan},
     words::{
         estimator::Estimator, fingerprint::Fingerprint, recipe::Recipe, report::Metrics, task::Task,
     },
@@ -48,7 +48,7 @@ pub struct Session {
     pub models: HashMap<String, Arc<Model>>,
     pub adopted: Adopted,
     pub(super) judges: HashMap<String, Arc<Model>>,
-    pub(super) rankings: HashMap<String, Arc<Ranking>>,
+    pub(super) rankings: HashMap<String, Arc<Scores>>,
     /// What shipped Retrain twins show.
     pub(super) twins: HashMap<String, Arc<Grid>>,
     /// Of the Retrains that were made here.
@@ -115,102 +115,100 @@ impl Session {
     pub fn run<'a>(
         &'a mut self,
         id: u64,
-        job: Job,
+        asked: Job,
         send: &'a Send,
-        monitor: &'a mut Monitor,
+        job: &'a mut JobContext,
     ) -> Local<'a, Result<Outcome>> {
         Box::pin(async move {
-            assets::fetch(&needed(&job), monitor).await?;
-            Ok(match job {
+            assets::fetch(&needed(&asked), job).await?;
+            Ok(match asked {
                 Job::Import { name, bytes, seed, budget } => {
                     let model = checkpoint::decode(&bytes, Path::new(&name))?;
                     self.replace(&name, model);
                     Outcome::Opened(Arc::new(
-                        self.open(&name, seed, budget, monitor, &mut |_| {}).await?,
+                        self.open(&name, seed, budget, job, &mut |_| {}).await?,
                     ))
                 }
                 Job::Open { model, seed, budget } => {
                     self.look_again(&model)?;
                     let mut rough = |opened| send(Event::Rough { id, opened: Arc::new(opened) });
                     let opened = match registry::is_latent(&model) {
-                        true => self.open_latent(&model, seed, budget, monitor, &mut rough).await?,
-                        false => self.open(&model, seed, budget, monitor, &mut rough).await?,
+                        true => self.open_latent(&model, seed, budget, job, &mut rough).await?,
+                        false => self.open(&model, seed, budget, job, &mut rough).await?,
                     };
                     Outcome::Opened(Arc::new(opened))
                 }
                 Job::Adopt { run, seed, budget } => {
-                    Outcome::Opened(Arc::new(self.adopt(&run, seed, budget, monitor).await?))
+                    Outcome::Opened(Arc::new(self.adopt(&run, seed, budget, job).await?))
                 }
                 Job::Train(request) => {
-                    Outcome::Trained(Arc::new(self.train(id, request, send, monitor).await?))
+                    Outcome::Trained(Arc::new(self.train(id, request, send, job).await?))
                 }
                 Job::Rank(recipe) if recipe.forget.starts_with("prompt:") => {
-                    Outcome::Ranked(self.rank_prompts(id, &recipe, send, monitor).await?)
+                    Outcome::Ranked(self.rank_prompts(id, &recipe, send, job).await?)
                 }
                 Job::Rank(recipe) => {
-                    let setting = self.setting(&recipe, monitor).await?;
+                    let setting = self.setting(&recipe, job).await?;
                     let mut early = |ranking| {
                         send(Event::Early { id, ranking: Arc::new(ranking) });
                     };
-                    let ranking = self.rank(&recipe, &setting, monitor, &mut early).await?;
-                    if let Some(twin) = twin(&recipe, &setting).filter(|_| monitor.wants_previews())
-                    {
+                    let ranking = self.rank(&recipe, &setting, job, &mut early).await?;
+                    if let Some(twin) = twin(&recipe, &setting).filter(|_| job.wants_previews()) {
                         let forget = setting.set.spec.clone();
-                        let grid = self.twin_grid(twin, &setting, &recipe, monitor).await?;
+                        let grid = self.twin_grid(twin, &setting, &recipe, job).await?;
                         send(Event::Retrain { id, forget, grid });
                     }
                     Outcome::Ranked(ranking)
                 }
                 Job::Overlap { recipe, by, seeds } => {
-                    Outcome::Overlapped(self.overlap(&recipe, by, seeds, monitor).await?.into())
+                    Outcome::Overlapped(self.overlap(&recipe, by, seeds, job).await?.into())
                 }
-                Job::Unlearn(recipe) if recipe.forget.starts_with("prompt:") => Outcome::Unlearned(
-                    Arc::new(self.unlearn_prompt(id, recipe, send, monitor).await?),
-                ),
+                Job::Unlearn(recipe) if recipe.forget.starts_with("prompt:") => {
+                    Outcome::Unlearned(Arc::new(self.unlearn_prompt(id, recipe, send, job).await?))
+                }
                 Job::Unlearn(recipe) => {
-                    Outcome::Unlearned(Arc::new(self.unlearn(id, recipe, send, monitor).await?))
+                    Outcome::Unlearned(Arc::new(self.unlearn(id, recipe, send, job).await?))
                 }
                 Job::Browse { model, data } => Outcome::Browsed(Arc::new(self.shelf(model, data)?)),
                 Job::Evaluate { model, recipe } => {
-                    let setting = self.setting_of(model, &recipe, monitor).await?;
+                    let setting = self.setting_of(model, &recipe, job).await?;
                     let model = setting.model.clone();
                     let weights = model.weights.upload(&self.device);
-                    let measured =
-                        self.measure(&model, &weights, &setting, &recipe, monitor).await?;
+                    let measured = self.measure(&model, &weights, &setting, &recipe, job).await?;
                     Outcome::Measured(measured.metrics)
                 }
                 Job::Audit { model, recipe, retrain } => Outcome::Audited(Box::new(
-                    self.measure_and_audit(model, &recipe, retrain, monitor).await?,
+                    self.measure_and_audit(model, &recipe, retrain, job).await?,
                 )),
-                Job::Sample { model, class, n, options } => Outcome::Sampled(Arc::new(
-                    self.sample(&model, class, n, options, monitor).await?,
-                )),
+                Job::Sample { model, class, n, options } => {
+                    Outcome::Sampled(Arc::new(self.sample(&model, class, n, options, job).await?))
+                }
                 Job::TrainLatent(request) => Outcome::LatentTrained(Arc::new(
-                    self.train_latent(id, request, send, monitor).await?,
+                    self.train_latent(id, request, send, job).await?,
                 )),
                 Job::TrainJudge { data, steps, seed } => {
                     let emoji = data::emoji::find(&data)?;
-                    let judge = judge::train(&emoji, steps, seed, &self.device, monitor);
+                    let judge = judge::train(&emoji, steps, seed, &self.device, job);
                     Outcome::Trained(Arc::new(judge.await?))
                 }
                 Job::Prompt(request) => {
-                    Outcome::Sampled(Arc::new(self.sample_prompts(request, monitor).await?))
+                    Outcome::Sampled(Arc::new(self.sample_prompts(request, job).await?))
                 }
                 Job::Survey { model, concepts, n, options } => Outcome::Surveyed(Box::new(
-                    self.survey(&model, concepts, n, options, monitor).await?,
+                    self.survey(&model, concepts, n, options, job).await?,
                 )),
                 Job::Attack { model, recipe, attacks } => Outcome::Attacked(Box::new(
-                    self.attack_prompt(&model, &recipe, &attacks, monitor).await?,
+                    self.attack_prompt(&model, &recipe, &attacks, job).await?,
                 )),
             })
         })
     }
 
     /// Resolves a recipe; everything that can be wrong with a request is found here.
-    pub async fn setting(&mut self, recipe: &Recipe, monitor: &mut Monitor) -> Result<Setting> {
+    pub async fn setting(&mut self, recipe: &Recipe, job: &mut JobContext) -> Result<Setting> {
         recipe.check()?;
-        let model = self.start(recipe, monitor).await?;
-        self.setting_of(model, recipe, monitor).await
+        let model = self.start(recipe, job).await?;
+        self.setting_of(model, recipe, job).await
     }
 
     /// The same with another model in the place of the one that the recipe starts from.
@@ -218,17 +216,17 @@ impl Session {
         &mut self,
         model: Arc<Model>,
         recipe: &Recipe,
-        monitor: &mut Monitor,
+        job: &mut JobContext,
     ) -> Result<Setting> {
         let data = data::open(&recipe.data)?;
         self.notice(&data);
-        let (model, data) = fitted(model, data, recipe, monitor)?;
+        let (model, data) = fitted(model, data, recipe, job)?;
         let split = data.split(model.card.split_seed);
         let losses = if by_loss(&recipe.forget) {
             // A wrong request is refused before the losses are taken: any will do for that.
             let any = vec![0.0; data.train.len()];
             ForgetSet::select(&recipe.forget, &data, &split, recipe.seed, Some(&any))?;
-            Some(self.losses(recipe, &data, &split, monitor).await?)
+            Some(self.losses(recipe, &data, &split, job).await?)
         } else {
             None
         };
@@ -261,23 +259,22 @@ impl Session {
         recipe: &Recipe,
         data: &Dataset,
         split: &Split,
-        monitor: &mut Monitor,
+        job: &mut JobContext,
     ) -> Result<Arc<Vec<f32>>> {
         let key = format!("{}|{}", recipe.start(), recipe.data);
         if let Some(losses) = self.losses.get(&key) {
             return Ok(losses.clone());
         }
-        let model = settled(self.start(recipe, monitor).await?, data, recipe, monitor);
+        let model = settled(self.start(recipe, job).await?, data, recipe, job);
         let net = model.classifier().ok_or_else(|| {
             let right = "only a classifier has a loss for each picture; write class:NAME";
             Error::argument("forget set", &recipe.forget, right)
         })?;
         let weights = model.weights.upload(&self.device);
         let device = self.device.clone();
-        monitor.phase("Losses", split.train.len());
+        job.phase("Losses", split.train.len());
         let found =
-            eval::classify::losses(net, &weights, &data.train, &split.train, &device, monitor)
-                .await?;
+            eval::classify::losses(net, &weights, &data.train, &split.train, &device, job).await?;
         let mut losses = vec![0.0; data.train.len()];
         split.train.iter().zip(found).for_each(|(&i, loss)| losses[i] = loss);
         let losses = Arc::new(losses);
@@ -290,9 +287,9 @@ impl Session {
         &mut self,
         recipe: &Recipe,
         setting: &Setting,
-        monitor: &mut Monitor,
-        early: &mut dyn FnMut(Ranking),
-    ) -> Result<Arc<Ranking>> {
+        job: &mut JobContext,
+        early: &mut dyn FnMut(Scores),
+    ) -> Result<Arc<Scores>> {
         let Setting { model, data, set, plan, .. } = setting;
         let key = format!(
             "{}|{}|{}|{:?}|{}",
@@ -312,7 +309,7 @@ impl Session {
             retain: &plan.beside(&set.retain),
             seed: recipe.seed,
         };
-        self.ranked(&key, plan.estimator, &of, monitor, early).await
+        self.ranked(&key, plan.estimator, &of, job, early).await
     }
 
     /// Scores in an estimator's order. Those of [`Estimator::base`] are computed once and kept as `key`.
@@ -321,19 +318,19 @@ impl Session {
         key: &str,
         estimator: Estimator,
         of: &Scoring<'_>,
-        monitor: &mut Monitor,
-        early: &mut dyn FnMut(Ranking),
-    ) -> Result<Arc<Ranking>> {
+        job: &mut JobContext,
+        early: &mut dyn FnMut(Scores),
+    ) -> Result<Arc<Scores>> {
         let base = estimator.base();
         let key = format!("{key}|{}", base.name());
         let scored = match self.rankings.get(&key) {
             Some(ranking) => ranking.clone(),
             None => {
                 // A first guess in this order, or none: scores that are no numbers fail at the end.
-                let mut ordered = |ranking: Ranking| {
+                let mut ordered = |ranking: Scores| {
                     ranking.ordered(estimator).into_iter().for_each(&mut *early);
                 };
-                let ranking = rank(base, of, &self.device, monitor, &mut ordered).await?;
+                let ranking = rank(base, of, &self.device, job, &mut ordered).await?;
                 let ranking = Arc::new(ranking);
                 if base.looks() {
                     self.keep_scores(key, ranking.clone());
@@ -343,14 +340,14 @@ impl Session {
         };
         Ok(match estimator {
             Estimator::Inverted | Estimator::LayerBalanced => {
-                Arc::new(Ranking::clone(&scored).ordered(estimator)?)
+                Arc::new(Scores::clone(&scored).ordered(estimator)?)
             }
             _ => scored,
         })
     }
 
     /// Keeps scores for later jobs.
-    pub(super) fn keep_scores(&mut self, key: String, ranking: Arc<Ranking>) {
+    pub(super) fn keep_scores(&mut self, key: String, ranking: Arc<Scores>) {
         // Only the latest keeps its scores on the GPU.
         self.rankings.values().for_each(|old| old.resident.release());
         // A table asks for many; they come back at the price of a pass.

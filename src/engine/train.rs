@@ -7,21 +7,21 @@ use web_time::{Duration, Instant};
 
 use super::{
     Send,
-    job::{Event, Live, TrainRequest},
+    gpu_loss_check::GpuLossCheck,
+    job::{Event, LiveStep, TrainRequest},
     safe::Safe,
     session::Session,
-    trial::Trial,
 };
 use crate::{
     data::{self, forget::ForgetSet},
     error::{Error, Result},
     eval::classify::{percent, predict},
+    job_context::JobContext,
     models::{
         Model, Network,
         card::{Card, Training},
         weights::{HostWeights, Weights},
     },
-    monitor::Monitor,
     train::{
         preset::Preset,
         trainer::{TrainPlan, Trainer, finite},
@@ -43,7 +43,7 @@ impl Session {
         id: u64,
         request: TrainRequest,
         send: &Send,
-        monitor: &mut Monitor,
+        job: &mut JobContext,
     ) -> Result<Model> {
         let preset = Preset::find(&request.preset)?;
         let data = data::open(&request.data)?;
@@ -79,16 +79,16 @@ impl Session {
             trainer
         };
         let mut trainer = begin(&self.device);
-        let mut trial = Trial::default();
+        let mut trial = GpuLossCheck::default();
         let (left, n) = (plan.steps.saturating_sub(trainer.step), start.layout.n());
-        if Trial::wanted(&self.info, left, n) {
+        if GpuLossCheck::wanted(&self.info, left, n) {
             let mut twin = begin(&Device::flex());
-            trial = Trial::run(left, monitor, async |_| twin.step()).await?;
+            trial = GpuLossCheck::run(left, job, async |_| twin.step()).await?;
         }
         let (before, started) = (trainer.seconds, Instant::now());
         let mut safe = Safe::new(SAFE);
         let phase = format!("Training {}", preset.name);
-        monitor.resume_phase(phase, plan.steps, trainer.step);
+        job.resume_phase(phase, plan.steps, trainer.step);
         while trainer.step < plan.steps {
             let loss = trainer.step()?;
             trainer.seconds = before + started.elapsed().as_secs_f64();
@@ -96,10 +96,10 @@ impl Session {
             if trial.goes_on() || looks {
                 let loss = finite(loss).await?;
                 trial.check(loss)?;
-                let live = Live { step: trainer.step, steps: plan.steps, loss, grid: None };
-                send(Event::Live { id, live });
+                let live = LiveStep { step: trainer.step, steps: plan.steps, loss, grid: None };
+                send(Event::Step { id, live });
             }
-            let stop = monitor.advance(1).await;
+            let stop = job.advance(1).await;
             if safe.due() || stop.is_err() {
                 let snapshot = Arc::new(trainer.snapshot().await?);
                 send(Event::Snapshot { id, snapshot });
@@ -141,7 +141,7 @@ impl Session {
             network,
             weights,
         };
-        model.card.metrics = self.card_metrics(&model, &data, monitor).await?;
+        model.card.metrics = self.card_metrics(&model, &data, job).await?;
         Ok(model)
     }
 
@@ -150,7 +150,7 @@ impl Session {
         &mut self,
         model: &Model,
         data: &data::Dataset,
-        monitor: &mut Monitor,
+        job: &mut JobContext,
     ) -> Result<BTreeMap<String, f64>> {
         let weights: Weights = model.weights.upload(&self.device);
         let mut metrics = BTreeMap::new();
@@ -162,9 +162,8 @@ impl Session {
                 let all: Vec<usize> = (0..data.test.len())
                     .filter(|&i| Some(data.test.labels[i] as usize) != out)
                     .collect();
-                monitor.phase("Evaluating", all.len());
-                let seen =
-                    predict(&**net, &weights, &data.test, &all, &self.device, monitor).await?;
+                job.phase("Evaluating", all.len());
+                let seen = predict(&**net, &weights, &data.test, &all, &self.device, job).await?;
                 let labels = data.test.labels(&all);
                 let hits = || seen.iter().zip(&labels).map(|((c, _), l)| c == l);
                 metrics.insert("TA".into(), percent(hits()));
@@ -173,9 +172,9 @@ impl Session {
             Network::Unet(net) if self.judge(&model.card.data, net.config.channels)?.is_some() => {
                 const EACH: usize = 20;
                 let options = SampleOptions::default();
-                monitor.phase("Evaluating", net.config.classes * EACH * options.steps);
+                job.phase("Evaluating", net.config.classes * EACH * options.steps);
                 let rows = (0..net.config.classes).map(Some).collect();
-                let grid = self.samples(model, &weights, rows, EACH, &options, monitor).await?;
+                let grid = self.samples(model, &weights, rows, EACH, &options, job).await?;
                 let hits = (0..grid.rows.len()).flat_map(|row| {
                     let grid = &grid;
                     (0..EACH).map(move |i| grid.seen_in(row, i).map(|(c, _)| c) == grid.rows[row])

@@ -9,11 +9,11 @@ use super::{
     Send,
     audit::Suspect,
     forgetting::{self, Forgetting, Found},
+    gpu_loss_check::GpuLossCheck,
     job::Run,
     measure::{no_judge, sampling},
     requests,
     session::{Session, Setting, twin},
-    trial::Trial,
 };
 use crate::{
     error::{Error, Result},
@@ -21,12 +21,12 @@ use crate::{
         changed::most_changed,
         verdict::{Evidence, Set, verdict},
     },
+    job_context::JobContext,
     models::{
         AnyModel, Model,
         card::Card,
         weights::{HostWeights, WeightLayout},
     },
-    monitor::Monitor,
     saliency::{Mask, change::Change},
     unlearn::{
         plan::Plan,
@@ -50,9 +50,9 @@ impl Session {
         id: u64,
         recipe: Recipe,
         send: &Send,
-        monitor: &mut Monitor,
+        job: &mut JobContext,
     ) -> Result<Run> {
-        let setting = self.setting(&recipe, monitor).await?;
+        let setting = self.setting(&recipe, job).await?;
         let Setting { model, data, split, set, plan } = &setting;
         let task = model.card.architecture.task();
         if task == Task::Generate && recipe.audit == Some(true) {
@@ -68,7 +68,7 @@ impl Session {
             Estimator::Given => Some(given(&recipe, &model.weights.layout)?),
             _ => None,
         };
-        self.first_look(model, data, &recipe, monitor).await?;
+        self.first_look(model, data, &recipe, job).await?;
         let mut recipe = Recipe { fingerprint: data.fingerprint.clone(), ..recipe };
         let device = self.device.clone();
         let options = sampling(&recipe);
@@ -79,7 +79,7 @@ impl Session {
             Estimator::None => (None, None),
             Estimator::Given => (None, own),
             _ => {
-                let ranking = self.rank(&recipe, &setting, monitor, &mut |_| {}).await?;
+                let ranking = self.rank(&recipe, &setting, job, &mut |_| {}).await?;
                 let mask = ranking.cut(recipe.density).await?;
                 (Some(ranking), Some(mask))
             }
@@ -93,19 +93,19 @@ impl Session {
             clock.elapsed().as_secs_f64().max(ranking.as_ref().map_or(0.0, |r| r.seconds));
 
         let clock = Instant::now();
-        let mut unlearner = begin(&setting, mask.as_ref(), &device, monitor).await?;
+        let mut unlearner = begin(&setting, mask.as_ref(), &device, job).await?;
         if plan.few() {
-            monitor.note(plan.suited());
+            job.note(plan.suited());
         }
         let begun = clock.elapsed().as_secs_f64();
-        let trial = self.trial(model, &setting, mask.as_ref(), monitor).await?;
+        let trial = self.trial(model, &setting, mask.as_ref(), job).await?;
         let previews = recipe.budget.sizes().previews;
         let every = (previews > 0).then(|| plan.steps.div_ceil(previews).max(1));
         let forgetting = Forgetting { id, unlearner: &mut unlearner, trial, every, send };
-        let look = async |unlearner: &Unlearner, quiet: &mut Monitor| {
+        let look = async |unlearner: &Unlearner, quiet: &mut JobContext| {
             self.grid(model, &unlearner.weights(), &data.test, columns, &options, quiet).await
         };
-        let (log, unlearn_seconds) = forgetting.run(plan, begun, monitor, look).await?;
+        let (log, unlearn_seconds) = forgetting.run(plan, begun, job, look).await?;
 
         let done = unlearner.weights();
         let weights = done.download().await?;
@@ -113,20 +113,20 @@ impl Session {
 
         // The original is measured now and not before: who pressed Forget wants to see it forget.
         let clock = Instant::now();
-        let before = self.measure_once(&recipe.start(), model, &setting, &recipe, monitor).await?;
+        let before = self.measure_once(&recipe.start(), model, &setting, &recipe, job).await?;
         let original = match set.earlier.is_empty() {
             true => Vec::new(),
             false => {
                 let weights = model.weights.upload(&device);
                 let (metrics, budget) = (&before.metrics, recipe.budget);
-                self.still_forgotten(model, &weights, &setting, metrics, budget, monitor).await?
+                self.still_forgotten(model, &weights, &setting, metrics, budget, job).await?
             }
         };
-        let after = self.measure(model, &done, &setting, &recipe, monitor).await?;
+        let after = self.measure(model, &done, &setting, &recipe, job).await?;
         let (metrics, budget) = (&after.metrics, recipe.budget);
-        let still = self.still_forgotten(model, &done, &setting, metrics, budget, monitor).await?;
+        let still = self.still_forgotten(model, &done, &setting, metrics, budget, job).await?;
         let mut evaluate_seconds = clock.elapsed().as_secs_f64();
-        let retrain = self.retrain(&setting, &recipe, monitor).await?;
+        let retrain = self.retrain(&setting, &recipe, job).await?;
         // One that was cut short is no truth for the runs that follow.
         let own = ["epochs", "steps", "lr", "batch"];
         let whole = !recipe.set_fields().iter().any(|(name, _)| own.contains(name));
@@ -141,7 +141,7 @@ impl Session {
         let audit = match &after.answers {
             Some(answers) if recipe.audits() => {
                 let suspect = Suspect { model, weights: &done, answers: answers.clone() };
-                Some(self.audit(suspect, &setting, &recipe, None, monitor).await?)
+                Some(self.audit(suspect, &setting, &recipe, None, job).await?)
             }
             _ => None,
         };
@@ -171,7 +171,7 @@ impl Session {
             earlier: &earlier,
         });
         if let Some(next) = advice(plan, &found, [before.metrics.UA, after.metrics.UA]) {
-            monitor.note(next);
+            job.note(next);
         }
         let found_here = Found {
             task,
@@ -191,7 +191,7 @@ impl Session {
             forget: Forgotten { spec: set.spec.clone(), ..report.forget },
             gap: retrain.as_ref().map(|r| Gap::between(&report.after, r)),
             verdict: found,
-            notes: monitor.notes().to_vec(),
+            notes: job.notes().to_vec(),
             audit: audit.map(Box::new),
             changed,
             earlier,
@@ -222,14 +222,14 @@ impl Session {
         model: &Model,
         setting: &Setting,
         mask: Option<&Mask>,
-        monitor: &mut Monitor,
-    ) -> Result<Trial> {
+        job: &mut JobContext,
+    ) -> Result<GpuLossCheck> {
         let steps = setting.plan.steps;
-        if !Trial::wanted(&self.info, steps, model.weights.layout.n()) {
-            return Ok(Trial::default());
+        if !GpuLossCheck::wanted(&self.info, steps, model.weights.layout.n()) {
+            return Ok(GpuLossCheck::default());
         }
-        let mut twin = begin(setting, mask, &Device::flex(), monitor).await?;
-        Trial::run(steps, monitor, async |monitor| twin.step(monitor).await).await
+        let mut twin = begin(setting, mask, &Device::flex(), job).await?;
+        GpuLossCheck::run(steps, job, async |job| twin.step(job).await).await
     }
 
     /// Metrics of the shipped Retrain twin for this forget set, or of the Retrain that was made here,
@@ -238,13 +238,13 @@ impl Session {
         &mut self,
         setting: &Setting,
         recipe: &Recipe,
-        monitor: &mut Monitor,
+        job: &mut JobContext,
     ) -> Result<Option<Metrics>> {
         let Some(twin) = twin(recipe, setting) else {
             return Ok(self.retrained.get(&retrain_key(recipe, setting)).cloned());
         };
         let model = twin.open()?;
-        let measured = self.measure_once(twin.name, &model, setting, recipe, monitor).await?;
+        let measured = self.measure_once(twin.name, &model, setting, recipe, job).await?;
         Ok(Some(measured.metrics))
     }
 }
@@ -254,10 +254,10 @@ async fn begin(
     setting: &Setting,
     mask: Option<&Mask>,
     device: &Device,
-    monitor: &mut Monitor,
+    job: &mut JobContext,
 ) -> Result<Unlearner> {
     let Setting { model, data, plan, .. } = setting;
-    Unlearner::begin(model, data.clone(), plan.clone(), mask, device, monitor).await
+    Unlearner::begin(model, data.clone(), plan.clone(), mask, device, job).await
 }
 
 /// The mask out of a recipe's file.

@@ -9,12 +9,12 @@ use super::{
 use crate::{
     data::{Dataset, Pictures, forget::ForgetSet, rng},
     error::Result,
+    job_context::JobContext,
     models::{
         classifier::Classifier,
         layers::{Mode, Pass},
         weights::{Weights, read},
     },
-    monitor::Monitor,
     train::losses::{Augment, pictures},
     words::{budget::Budget, report::Metrics},
 };
@@ -32,9 +32,9 @@ pub async fn predict(
     data: &Pictures,
     indices: &[usize],
     device: &Device,
-    monitor: &mut Monitor,
+    job: &mut JobContext,
 ) -> Result<Vec<(usize, f32)>> {
-    let values = logits(net, weights, data, indices, device, monitor).await?;
+    let values = logits(net, weights, data, indices, device, job).await?;
     Ok(values.chunks_exact(net.classes()).map(top).collect())
 }
 
@@ -48,7 +48,7 @@ pub async fn logits(
     data: &Pictures,
     indices: &[usize],
     device: &Device,
-    monitor: &mut Monitor,
+    job: &mut JobContext,
 ) -> Result<Vec<f32>> {
     let mut values = Vec::with_capacity(indices.len() * net.classes());
     for batch in indices.chunks(BATCH) {
@@ -56,7 +56,7 @@ pub async fn logits(
         // Evaluation draws nothing at random.
         let x = pictures(data, batch, Augment::None, &mut rng::seeded(0, "none"), device);
         values.extend(read(net.forward(&pass, x)).await?);
-        monitor.advance(batch.len()).await?;
+        job.advance(batch.len()).await?;
     }
     Ok(values)
 }
@@ -71,9 +71,9 @@ pub async fn losses(
     data: &Pictures,
     indices: &[usize],
     device: &Device,
-    monitor: &mut Monitor,
+    job: &mut JobContext,
 ) -> Result<Vec<f32>> {
-    let values = logits(net, weights, data, indices, device, monitor).await?;
+    let values = logits(net, weights, data, indices, device, job).await?;
     let rows = values.chunks_exact(net.classes()).zip(data.labels(indices));
     let loss = |(row, label): (&[f32], usize)| {
         let most = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
@@ -100,17 +100,17 @@ pub async fn answers(
     set: &ForgetSet,
     budget: Budget,
     device: &Device,
-    monitor: &mut Monitor,
+    job: &mut JobContext,
 ) -> Result<Answers> {
     let most = budget.sizes().measured;
     let forget = part(&set.forget, most[0], "measure forget");
     let retain = part(&set.retain, most[1], "measure retain");
     let test = part(&(0..data.test.len()).collect::<Vec<_>>(), most[2], "measure test");
-    monitor.phase("Evaluating", forget.len() + retain.len() + test.len());
+    job.phase("Evaluating", forget.len() + retain.len() + test.len());
     Ok(Answers {
-        forget: Outputs::of(net, weights, &data.train, forget, device, monitor).await?,
-        retain: Outputs::of(net, weights, &data.train, retain, device, monitor).await?,
-        test: Outputs::of(net, weights, &data.test, test, device, monitor).await?,
+        forget: Outputs::of(net, weights, &data.train, forget, device, job).await?,
+        retain: Outputs::of(net, weights, &data.train, retain, device, job).await?,
+        test: Outputs::of(net, weights, &data.test, test, device, job).await?,
     })
 }
 

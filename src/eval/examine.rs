@@ -15,12 +15,12 @@ use super::{
 use crate::{
     data::{Dataset, Pictures, forget::ForgetSet, rng},
     error::Result,
+    job_context::JobContext,
     models::{
         classifier::Classifier,
         layers::{Mode, Pass},
         weights::{Weights, read},
     },
-    monitor::Monitor,
     train::losses::{Augment, pictures},
     words::{
         audit::{Examination, ProbeReport},
@@ -59,18 +59,18 @@ impl Setup<'_> {
         net: &dyn Classifier,
         weights: &Weights,
         answers: Arc<Answers>,
-        monitor: &mut Monitor,
+        job: &mut JobContext,
     ) -> Result<Examined> {
         let class = self.set.class;
         let mut found = attacks(&answers, class);
         found.extend(self.calibration.attack(&answers, class));
         let report = Examination {
             attacks: found,
-            probe: self.probe(net, weights, monitor).await?,
-            relearn: relearn(net, weights, self.data, self.set, &self.sizes, self.device, monitor)
+            probe: self.probe(net, weights, job).await?,
+            relearn: relearn(net, weights, self.data, self.set, &self.sizes, self.device, job)
                 .await?,
         };
-        let layers = self.layers(net, weights, monitor).await?;
+        let layers = self.layers(net, weights, job).await?;
         Ok(Examined { report, answers, layers })
     }
 
@@ -86,7 +86,7 @@ impl Setup<'_> {
         &self,
         net: &dyn Classifier,
         weights: &Weights,
-        monitor: &mut Monitor,
+        job: &mut JobContext,
     ) -> Result<Option<ProbeReport>> {
         let Self { data, set, sizes, .. } = self;
         let mut pool = set.retain.clone();
@@ -107,12 +107,12 @@ impl Setup<'_> {
         let forgotten = (forgotten.0, part(&forgotten.1, sizes.asked, "probe forgotten"));
         let kept = part(&self.rest(), sizes.asked, "probe kept");
         let n = [fitted.len(), forgotten.1.len(), kept.len()];
-        monitor.phase("Probing features", n.iter().sum());
-        let features = self.features(net, weights, &data.train, &fitted, monitor).await?;
+        job.phase("Probing features", n.iter().sum());
+        let features = self.features(net, weights, &data.train, &fitted, job).await?;
         let probe = Probe::fit(&features, &data.train.labels(&fitted), data.classes.len());
         let mut shares = [0.0; 2];
         for (share, (pixels, items)) in shares.iter_mut().zip([forgotten, (&*data.test, kept)]) {
-            let features = self.features(net, weights, pixels, &items, monitor).await?;
+            let features = self.features(net, weights, pixels, &items, job).await?;
             let Some(probe) = &probe else { continue };
             let seen = probe.classes(&features);
             let labels = pixels.labels(&items);
@@ -129,14 +129,14 @@ impl Setup<'_> {
         weights: &Weights,
         data: &Pictures,
         items: &[usize],
-        monitor: &mut Monitor,
+        job: &mut JobContext,
     ) -> Result<Features> {
         let mut all = Features::default();
         for batch in items.chunks(BATCH) {
             let pass = Pass::new(weights, Mode::Eval);
             let features = net.features(&pass, self.batch(data, batch));
             all.append(features).await?;
-            monitor.advance(batch.len()).await?;
+            job.advance(batch.len()).await?;
         }
         Ok(all)
     }
@@ -146,12 +146,12 @@ impl Setup<'_> {
         &self,
         net: &dyn Classifier,
         weights: &Weights,
-        monitor: &mut Monitor,
+        job: &mut JobContext,
     ) -> Result<Vec<[Features; 2]>> {
         let Self { data, set, sizes, .. } = self;
         let forget = part(&set.forget, sizes.layers, "layers forget");
         let rest = part(&self.rest(), sizes.layers, "layers rest");
-        monitor.phase("Comparing layers", forget.len() + rest.len());
+        job.phase("Comparing layers", forget.len() + rest.len());
         let mut layers = vec![<[Features; 2]>::default(); net.stage_names().len()];
         for (which, (pixels, items)) in
             [(&data.train, forget), (&data.test, rest)].into_iter().enumerate()
@@ -162,7 +162,7 @@ impl Setup<'_> {
                 for (layer, stage) in layers.iter_mut().zip(stages) {
                     layer[which].append(stage).await?;
                 }
-                monitor.advance(batch.len()).await?;
+                job.advance(batch.len()).await?;
             }
         }
         Ok(layers)

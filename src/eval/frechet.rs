@@ -8,11 +8,11 @@ use crate::{
     data::{Dataset, Pictures, rng},
     error::Result,
     gpu::tensor4,
+    job_context::JobContext,
     models::{
         layers::{Mode, Pass},
         weights::read,
     },
-    monitor::Monitor,
     train::losses::{Augment, pictures},
     words::report::Frechet,
 };
@@ -84,7 +84,7 @@ pub async fn reference(
     data: &Dataset,
     kept: &[usize],
     each: usize,
-    monitor: &mut Monitor,
+    job: &mut JobContext,
 ) -> Result<Reference> {
     let of = |pictures: &Pictures, most: usize, purpose: &str| -> Vec<usize> {
         let mut left = vec![0; data.classes.len()];
@@ -101,7 +101,7 @@ pub async fn reference(
     };
     let test = of(&data.test, REAL * each, "frechet reference");
     let train = of(&data.train, each, "frechet floor");
-    monitor.phase("Looking at real pictures", test.len() + train.len());
+    job.phase("Looking at real pictures", test.len() + train.len());
     let device = judge.weights.device();
     let mut moments = Vec::new();
     for (pictures, items) in [(&data.test, &test), (&data.train, &train)] {
@@ -111,7 +111,7 @@ pub async fn reference(
             let (values, width) = real(judge, pictures, batch, &device).await?;
             features.extend(values);
             d = width;
-            monitor.advance(batch.len()).await?;
+            job.advance(batch.len()).await?;
         }
         moments.push(Moments::of(&features, d));
     }
@@ -142,7 +142,7 @@ pub async fn measure(
     reference: &Reference,
     made: &[f32],
     shape: [usize; 3],
-    monitor: &mut Monitor,
+    job: &mut JobContext,
 ) -> Result<Frechet> {
     let size: usize = shape.iter().product();
     let [c, h, w] = shape;
@@ -151,7 +151,7 @@ pub async fn measure(
         let x = tensor4(batch.to_vec(), [batch.len() / size, c, h, w], &judge.weights.device());
         let pass = Pass::new(judge.weights, Mode::Eval);
         features.extend(read(judge.net.features(&pass, x)).await?);
-        monitor.check().await?;
+        job.check().await?;
     }
     let moments = Moments::of(&features, reference.moments.mean.len());
     Ok(Frechet {

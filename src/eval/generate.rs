@@ -9,13 +9,13 @@ use crate::{
     diffusion::schedule::Schedule,
     error::{Error, Result},
     gpu::tensor4,
+    job_context::JobContext,
     models::{
         classifier::Classifier,
         layers::{Mode, Pass},
         unet::Unet,
         weights::{Weights, read},
     },
-    monitor::Monitor,
     sampling::sampler::{Wanted, sample},
     words::{budget::Budget, report::Metrics, sampling::SampleOptions},
 };
@@ -39,13 +39,13 @@ pub async fn make(
     judge: Option<&Judge<'_>>,
     wanted: &[Wanted],
     options: &SampleOptions,
-    monitor: &mut Monitor,
+    job: &mut JobContext,
 ) -> Result<(Vec<f32>, Vec<Option<(usize, f32)>>)> {
     let schedule = Schedule::linear();
     let mut values = Vec::new();
     let mut seen = Vec::new();
     for batch in wanted.chunks(BATCH) {
-        let made = sample(unet, weights, &schedule, batch, options, monitor).await?;
+        let made = sample(unet, weights, &schedule, batch, options, job).await?;
         match judge {
             Some(judge) => seen
                 .extend(look(judge, &made, unet, &weights.device()).await?.into_iter().map(Some)),
@@ -87,7 +87,7 @@ pub async fn measure(
     set: &ForgetSet,
     budget: Budget,
     options: &SampleOptions,
-    monitor: &mut Monitor,
+    job: &mut JobContext,
 ) -> Result<(Metrics, Judged)> {
     let forgotten = set
         .class
@@ -98,8 +98,8 @@ pub async fn measure(
         .flat_map(|c| (0..each).map(move |i| (c, i)))
         .map(|(c, i)| Wanted { class: Some(c), noise: i as u64 })
         .collect();
-    monitor.phase("Evaluating", wanted.len() * options.steps);
-    let (values, seen) = make(unet, weights, Some(judge), &wanted, options, monitor).await?;
+    job.phase("Evaluating", wanted.len() * options.steps);
+    let (values, seen) = make(unet, weights, Some(judge), &wanted, options, job).await?;
     let shares: Vec<f64> = seen
         .chunks_exact(each)
         .enumerate()

@@ -14,13 +14,13 @@ use crate::{
     error::Result,
     eval::emoji::{EmojiJudge, classes, shares, shrink},
     gpu::tensor4,
+    job_context::JobContext,
     models::{
         Architecture, Model, Network,
         card::{Card, Training},
         layers::{Mode, Pass},
         resnet::ResnetConfig,
     },
-    monitor::Monitor,
     train::{
         latent::WARM,
         losses::cross_entropy,
@@ -76,7 +76,7 @@ pub async fn train(
     steps: usize,
     seed: u64,
     device: &Device,
-    monitor: &mut Monitor,
+    job: &mut JobContext,
 ) -> Result<Model> {
     let classes = classes(emoji);
     let (concepts, side) = (emoji.index.concepts.len(), emoji.index.side);
@@ -92,7 +92,7 @@ pub async fn train(
     let Network::Classifier(net) = &network else { unreachable!("a ResNet is a classifier") };
     let mut optimizer = Optimizer::new(Rule::SGD, None);
     let started = web_time::Instant::now();
-    monitor.phase(format!("Training {NAME}"), steps);
+    job.phase(format!("Training {NAME}"), steps);
     for step in 0..steps {
         let mut rng = rng::seeded(seed, &format!("judge step {step}"));
         let (values, pairs) = pictures(emoji, BATCH, true, &mut rng);
@@ -113,7 +113,7 @@ pub async fn train(
             finite(loss.without_autodiff()).await?;
         }
         optimizer.step(&mut weights, gradients, warm_cosine(LR, WARM, step, steps))?;
-        monitor.advance(1).await?;
+        job.advance(1).await?;
     }
     let weights = weights.download().await?;
     let mut model = Model {

@@ -6,8 +6,8 @@ use super::classify::logits;
 use crate::{
     data::Pictures,
     error::Result,
+    job_context::JobContext,
     models::{classifier::Classifier, weights::Weights},
-    monitor::Monitor,
 };
 
 /// The softmax probabilities of some items.
@@ -42,9 +42,9 @@ impl Outputs {
         data: &Pictures,
         items: Vec<usize>,
         device: &Device,
-        monitor: &mut Monitor,
+        job: &mut JobContext,
     ) -> Result<Self> {
-        let mut values = logits(net, weights, data, &items, device, monitor).await?;
+        let mut values = logits(net, weights, data, &items, device, job).await?;
         let classes = net.classes();
         let seen = values.chunks_exact_mut(classes).map(softmax).collect();
         Ok(Self { labels: data.labels(&items), items, seen, probabilities: values, classes })

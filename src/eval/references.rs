@@ -9,10 +9,10 @@ use super::outputs::{Answers, Outputs};
 use crate::{
     data::{Dataset, rng},
     error::Result,
+    job_context::JobContext,
     models::{
         Architecture, Network, classifier::Classifier, resnet::ResnetConfig, weights::Weights,
     },
-    monitor::Monitor,
     train::{
         losses::Augment,
         optimizer::{LrSchedule, Rule},
@@ -61,7 +61,7 @@ impl References {
         items: &[usize],
         sizes: &AuditSizes,
         device: &Device,
-        monitor: &mut Monitor,
+        job: &mut JobContext,
     ) -> Result<Self> {
         let channels = data.train.shape.channels;
         let architecture = Architecture::Resnet(ResnetConfig {
@@ -81,7 +81,7 @@ impl References {
             half[items[j]] = place % MODELS;
         }
         let steps = sizes.references;
-        monitor.phase("Training reference models", MODELS * steps);
+        job.phase("Training reference models", MODELS * steps);
         let mut weights = Vec::new();
         for model in 0..MODELS {
             let plan = TrainPlan {
@@ -102,7 +102,7 @@ impl References {
                 if trainer.step.is_multiple_of(LOOK) || trainer.step == steps {
                     finite(loss).await?;
                 }
-                monitor.advance(1).await?;
+                job.advance(1).await?;
             }
             weights.push(trainer.weights);
         }
@@ -118,12 +118,12 @@ impl References {
         answers: &Answers,
         data: &Dataset,
         device: &Device,
-        monitor: &mut Monitor,
+        job: &mut JobContext,
     ) -> Result<Calibration> {
         let Network::Classifier(net) = &*self.network else { unreachable!("built as a ResNet") };
         let net: &dyn Classifier = &**net;
         let (forget, test) = (&answers.forget.items, &answers.test.items);
-        monitor.phase("Asking the reference models", MODELS * (forget.len() + test.len()));
+        job.phase("Asking the reference models", MODELS * (forget.len() + test.len()));
         let mut said = [vec![0.0; forget.len()], vec![0.0; test.len()]];
         for (model, weights) in self.weights.iter().enumerate() {
             // No network saw a test picture; each is asked by one, as each forgotten picture is.
@@ -135,7 +135,7 @@ impl References {
                 let asked: Vec<usize> = (0..items.len()).filter(|&i| unknown(set, i)).collect();
                 let pictures = if set == 0 { &data.train } else { &data.test };
                 let items = asked.iter().map(|&i| items[i]).collect();
-                let out = Outputs::of(net, weights, pictures, items, device, monitor).await?;
+                let out = Outputs::of(net, weights, pictures, items, device, job).await?;
                 for (k, i) in asked.into_iter().enumerate() {
                     said[set][i] = out.confidence(k);
                 }

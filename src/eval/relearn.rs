@@ -7,8 +7,8 @@ use super::classify::{part, percent, predict};
 use crate::{
     data::{Dataset, forget::ForgetSet, rng},
     error::Result,
+    job_context::JobContext,
     models::{classifier::Classifier, layers::Mode, weights::Weights},
-    monitor::Monitor,
     train::{
         losses::{Augment, cross_entropy, pictures},
         optimizer::{Optimizer, Rule},
@@ -34,7 +34,7 @@ pub async fn relearn(
     set: &ForgetSet,
     sizes: &AuditSizes,
     device: &Device,
-    monitor: &mut Monitor,
+    job: &mut JobContext,
 ) -> Result<Option<Relearn>> {
     let tenth = part(&set.forget, (set.forget.len() / 10).max(1), "relearn");
     let rest: Vec<usize> =
@@ -47,12 +47,12 @@ pub async fn relearn(
     let mut weights = weights.clone();
     let mut optimizer = Optimizer::new(Rule::SGD, None);
     let mut accuracy = Vec::with_capacity(sizes.relearn + 1);
-    monitor.phase("Relearning", (sizes.relearn + 1) * held.len());
+    job.phase("Relearning", (sizes.relearn + 1) * held.len());
     // The same batches for every model.
     let mut order = Vec::new();
     let mut rng = rng::seeded(0, "relearn order");
     loop {
-        let seen = predict(net, &weights, &data.train, &held, device, monitor).await?;
+        let seen = predict(net, &weights, &data.train, &held, device, job).await?;
         accuracy.push(percent(seen.iter().zip(&labels).map(|((c, _), l)| c == l)));
         if accuracy.len() > sizes.relearn {
             break;

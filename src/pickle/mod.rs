@@ -15,7 +15,7 @@ pub type Reason = String;
 
 /// Number format of a storage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum StorageType {
     F16,
     BF16,
     F32,
@@ -24,7 +24,7 @@ pub enum Kind {
     Int(usize),
 }
 
-impl Kind {
+impl StorageType {
     /// Bytes of one number.
     pub fn size(self) -> usize {
         match self {
@@ -52,7 +52,7 @@ pub enum Known {
     /// `torch.Size`.
     Size,
     /// `torch.FloatStorage` and its like.
-    Storage(Kind),
+    Storage(StorageType),
 }
 
 /// The thing of a module that may be named so.
@@ -65,14 +65,14 @@ pub fn known(module: &str, name: &str) -> Option<Known> {
         ("collections", "defaultdict") => Known::DefaultDict,
         ("torch", "Size") => Known::Size,
         ("torch", storage) => Known::Storage(match storage {
-            "HalfStorage" => Kind::F16,
-            "BFloat16Storage" => Kind::BF16,
-            "FloatStorage" => Kind::F32,
-            "DoubleStorage" => Kind::F64,
-            "LongStorage" => Kind::Int(8),
-            "IntStorage" => Kind::Int(4),
-            "ShortStorage" => Kind::Int(2),
-            "CharStorage" | "ByteStorage" | "BoolStorage" => Kind::Int(1),
+            "HalfStorage" => StorageType::F16,
+            "BFloat16Storage" => StorageType::BF16,
+            "FloatStorage" => StorageType::F32,
+            "DoubleStorage" => StorageType::F64,
+            "LongStorage" => StorageType::Int(8),
+            "IntStorage" => StorageType::Int(4),
+            "ShortStorage" => StorageType::Int(2),
+            "CharStorage" | "ByteStorage" | "BoolStorage" => StorageType::Int(1),
             _ => return None,
         }),
         _ => return None,
@@ -115,7 +115,7 @@ pub struct Thing<'a> {
 /// Numbers in an entry of the archive.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Storage<'a> {
-    pub kind: Kind,
+    pub kind: StorageType,
     /// The entry is `data/KEY`.
     pub key: &'a str,
     /// How many numbers.

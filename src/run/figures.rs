@@ -7,7 +7,7 @@ use crate::{
     engine::outcome::{Attack, Grid, Run},
     error::{Error, Result},
     run::canvas::{EMBER, GREEN, INK, MARGIN, PALE, Page, RED, TRACK, ZOOM, wide},
-    saliency::{Mask, ranking::Ranking},
+    saliency::{Mask, scores::Scores},
     words::{
         grouped,
         report::{LayerReport, Metrics, Report},
@@ -144,7 +144,7 @@ fn numbers(m: &Metrics) -> String {
 ///
 /// # Errors
 /// The picture is too large to hold.
-pub fn saliency(mask: &Mask, ranking: Option<&Ranking>, forget: &str) -> Result<Vec<u8>> {
+pub fn saliency(mask: &Mask, ranking: Option<&Scores>, forget: &str) -> Result<Vec<u8>> {
     let mut page = Page::default();
     // Scores that are only places say nothing, so they are not drawn.
     let ranking = ranking.filter(|r| r.estimator.measures());
@@ -189,7 +189,7 @@ fn bar(page: &mut Page, layer: &LayerReport, left: usize, name: usize, top: usiz
     page.text(left + name + BAR + 8, top + 11, 12, PALE, &count);
 }
 
-fn histogram(page: &mut Page, ranking: &Ranking, threshold: f32, top: usize) {
+fn histogram(page: &mut Page, ranking: &Scores, threshold: f32, top: usize) {
     const BINS: usize = 120;
     const STEP: usize = 5;
     const HEIGHT: f64 = 90.0;

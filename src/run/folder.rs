@@ -8,7 +8,7 @@ use super::bundle::{self, SEALED, contents};
 use crate::{
     disk::{
         files,
-        output::{self, Kind, Output},
+        output::{self, Output, OutputKind},
     },
     engine::outcome::Run,
     error::{Error, Result},
@@ -21,7 +21,7 @@ use crate::{
 /// # Errors
 /// `dir` exists and `force` is off, or it cannot be written.
 pub fn write(run: &Run, dir: &Path, force: bool) -> Result<PathBuf> {
-    Output::folder(dir, Kind::Run, force)?.write_folder(contents(run)?)
+    Output::folder(dir, OutputKind::Run, force)?.write_folder(contents(run)?)
 }
 
 /// Writes a run to the first free `<task>-<forget>-<mask>-<n>` in a folder, and says where it is.
@@ -31,7 +31,7 @@ pub fn write(run: &Run, dir: &Path, force: bool) -> Result<PathBuf> {
 pub fn write_free(run: &Run, within: &Path) -> Result<PathBuf> {
     let files = contents(run)?;
     output::first(output::counted(within, &bundle::name(run), ""), |place| {
-        Output::folder(place, Kind::Run, false)?.write_here(&files)
+        Output::folder(place, OutputKind::Run, false)?.write_here(&files)
     })
 }
 

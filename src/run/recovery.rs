@@ -13,7 +13,7 @@ use super::folder;
 use crate::{
     disk::{
         files,
-        output::{self, Kind},
+        output::{self, OutputKind},
     },
     engine::outcome::Run,
     error::{Error, Result},
@@ -109,7 +109,7 @@ pub fn left() -> Vec<PathBuf> {
             }
         }
     }
-    left.retain(|folder| Kind::of_folder(folder) == Some(Kind::Run));
+    left.retain(|folder| OutputKind::of_folder(folder) == Some(OutputKind::Run));
     left.sort();
     left
 }

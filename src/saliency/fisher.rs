@@ -7,8 +7,8 @@ use crate::{
     data::rng,
     error::Result,
     gpu::pace::Pace,
+    job_context::JobContext,
     models::weights::Weights,
-    monitor::Monitor,
     subject::{Noisy, Subject, Under},
     train::{
         losses::{cross_entropy, mse},
@@ -38,11 +38,11 @@ pub async fn diagonal(
     weights: &Weights,
     items: &[usize],
     seed: u64,
-    monitor: &mut Monitor,
+    job: &mut JobContext,
 ) -> Result<Vec<Tensor<1>>> {
     let mut sum = Vec::new();
     let mut pace = Pace::start();
-    monitor.phase("Fisher information", items.len());
+    job.phase("Fisher information", items.len());
     for (i, some) in items.chunks(PART).enumerate() {
         let mut rng = rng::seeded(seed, &format!("fisher {i}"));
         let size = shards::size(weights, some.len());
@@ -65,7 +65,7 @@ pub async fn diagonal(
         };
         pace.step(&more[0]).await?;
         sum = plus(sum, more);
-        monitor.advance(some.len()).await?;
+        job.advance(some.len()).await?;
     }
     let share = 1.0 / items.len().max(1) as f32;
     Ok(sum.into_iter().map(|s| s * share).collect())

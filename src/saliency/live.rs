@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ranking::Ranking,
+    scores::Scores,
     select::{self, MIRROR},
 };
 use crate::{
@@ -19,7 +19,7 @@ use crate::{
 /// What a density keeps.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Kept {
-    /// Scores from here on are kept; of [`Live::keep`] nearly: within a bin, 3 to 6 % of the value.
+    /// Scores from here on are kept; of [`LayerHistograms::keep`] nearly: within a bin, 3 to 6 % of the value.
     pub threshold: f32,
     /// Scores equal to the threshold are kept before this position.
     pub ties_end: usize,
@@ -29,7 +29,7 @@ pub struct Kept {
 
 /// Histograms of a ranking.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Live {
+pub struct LayerHistograms {
     /// For every layer and bin, the scores in that bin or above; one more entry each, which is 0.
     #[serde(with = "crate::wire::numbers")]
     above: Vec<u32>,
@@ -50,7 +50,7 @@ pub struct Histogram {
     pub below: usize,
 }
 
-impl Live {
+impl LayerHistograms {
     /// Takes the histograms on the CPU: the only pass over the scores.
     pub fn of(layout: &WeightLayout, scores: &[f32]) -> Self {
         let layers = layout.params.iter().map(|e| &scores[e.range()]).collect();
@@ -75,7 +75,7 @@ impl Live {
     ///
     /// # Errors
     /// A score is negative, infinite or not a number.
-    pub fn check(&self, ranking: &Ranking) -> Result<()> {
+    pub fn check(&self, ranking: &Scores) -> Result<()> {
         if self.total[NUMBERS] > 0 { select::check(&ranking.scores) } else { Ok(()) }
     }
 
@@ -135,7 +135,7 @@ impl Live {
     /// What the `k` largest scores are, exactly: a pass over the scores of this ranking that counts
     /// the lower bits of those in the bin of the k-th largest, and a pass that counts what is kept.
     /// The same selection as [`select::top_k`].
-    pub fn exact(&self, ranking: &Ranking, k: usize) -> Kept {
+    pub fn exact(&self, ranking: &Scores, k: usize) -> Kept {
         let Some((k, bin)) = self.bin(k) else { return self.nothing() };
         let inside = |bits: u32| bin_of(bits) == bin;
         let low = |bits: u32| (bits & (BIN - 1)) as usize;
@@ -208,14 +208,14 @@ mod tests {
         words::estimator::Estimator,
     };
 
-    fn ranking(score: impl Fn(usize) -> f32) -> Ranking {
+    fn ranking(score: impl Fn(usize) -> f32) -> Scores {
         let mut layout = WeightLayout::default();
         for (i, n) in [1, 3_000, 17, 9_000].into_iter().enumerate() {
             layout.param(format!("layer{i}"), &[n], Init::Constant(0.0));
         }
         let layout = Arc::new(layout);
         let scores = (0..layout.n()).map(score).collect();
-        Ranking::new(layout, Estimator::AbsSumGrad, "class:0", scores)
+        Scores::new(layout, Estimator::AbsSumGrad, "class:0", scores)
     }
 
     #[test]
@@ -230,7 +230,7 @@ mod tests {
     #[test]
     fn counts_add_up_to_k_and_are_close_to_the_exact_mask() {
         let spread = |i: usize| (((i * 7919) % 12_018) as f32 / 1_201.8).exp2();
-        let hard: [Ranking; 3] = [ranking(spread), ranking(|_| 0.5), ranking(|_| 0.0)];
+        let hard: [Scores; 3] = [ranking(spread), ranking(|_| 0.5), ranking(|_| 0.0)];
         for ranking in &hard {
             let live = &ranking.live;
             live.check(ranking).unwrap();

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use sha2::Digest;
 
 #[cfg(not(target_arch = "wasm32"))]
-use super::ranking::count;
+use super::scores::count;
 use crate::{
     error::{Error, Result},
     models::{

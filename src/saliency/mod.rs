@@ -7,8 +7,8 @@ pub mod mask;
 pub mod order;
 pub mod overlap;
 pub mod picture;
-pub mod ranking;
 pub mod score;
+pub mod scores;
 pub mod select;
 
 pub use mask::Mask;

@@ -2,7 +2,7 @@
 //! one path on the GPU serve every mask, and its densities stay nested.
 
 use super::{
-    ranking::Ranking,
+    scores::Scores,
     select::{self, MIRROR},
 };
 use crate::{error::Result, gpu::cpu::par, words::estimator::Estimator};
@@ -11,7 +11,7 @@ use crate::{error::Result, gpu::cpu::par, words::estimator::Estimator};
 /// a layer of 200 million weights apart.
 const SPAN: u64 = 24 << 23;
 
-impl Ranking {
+impl Scores {
     /// This ranking in the order of another estimator.
     ///
     /// # Errors
@@ -68,13 +68,13 @@ mod tests {
         saliency::mask::Mask,
     };
 
-    fn ranking(sizes: &[usize], score: impl Fn(usize) -> f32) -> Ranking {
+    fn ranking(sizes: &[usize], score: impl Fn(usize) -> f32) -> Scores {
         let mut layout = WeightLayout::default();
         for (i, &n) in sizes.iter().enumerate() {
             layout.param(format!("layer{i}"), &[n], Init::Constant(0.0));
         }
         let scores = (0..layout.n()).map(score).collect();
-        Ranking::new(Arc::new(layout), Estimator::AbsSumGrad, "class:0", scores)
+        Scores::new(Arc::new(layout), Estimator::AbsSumGrad, "class:0", scores)
     }
 
     fn ones(mask: &Mask) -> usize {

@@ -104,7 +104,7 @@ mod tests {
     use super::*;
     use crate::{
         models::weights::{Init, WeightLayout},
-        saliency::ranking::Ranking,
+        saliency::scores::Scores,
         words::estimator::Estimator,
     };
 
@@ -112,7 +112,7 @@ mod tests {
         let mut layout = WeightLayout::default();
         layout.param("only".into(), &[20_000], Init::Constant(0.0));
         let layout = Arc::new(layout);
-        let random = |seed| Ranking::random(layout.clone(), "class:0", seed);
+        let random = |seed| Scores::random(layout.clone(), "class:0", seed);
         let one = random(1);
         let inverted = one.clone().ordered(Estimator::Inverted).unwrap();
         [("one", one.clone()), ("same", one), ("other", random(2)), ("inverted", inverted)]

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use burn::tensor::{Device, Tensor};
 use web_time::Instant;
 
-use super::{fisher, ranking::Ranking};
+use super::{fisher, scores::Scores};
 use crate::{
     data::rng,
     error::Result,
@@ -16,11 +16,11 @@ use crate::{
         kernels::{Kernels, Slice},
         pace::Pace,
     },
+    job_context::JobContext,
     models::{
         layers::Mode,
         weights::{HostWeights, WeightLayout, Weights, read_all},
     },
-    monitor::Monitor,
     subject::{Noisy, ScoreSettings, Subject},
     train::{
         losses::{cross_entropy, mse},
@@ -58,7 +58,7 @@ impl Scoring<'_> {
 }
 
 /// Scores every weight. An order of another estimator's scores ([`Estimator::base`]) is made of
-/// those, by [`Ranking::ordered`].
+/// those, by [`Scores::ordered`].
 ///
 /// `early` is shown what the first 1, 2, 4, ... batches say where scores are sums over batches,
 /// long before the whole is known.
@@ -69,28 +69,28 @@ pub async fn rank(
     estimator: Estimator,
     of: &Scoring<'_>,
     device: &Device,
-    monitor: &mut Monitor,
-    early: &mut dyn FnMut(Ranking),
-) -> Result<Ranking> {
+    job: &mut JobContext,
+    early: &mut dyn FnMut(Scores),
+) -> Result<Scores> {
     let &Scoring { subject, original, forget, items, retain, seed, .. } = of;
     let layout = original.layout.clone();
     match estimator.base() {
-        Estimator::Random => Ok(Ranking::random(layout, forget, seed)),
-        Estimator::Magnitude => Ok(Ranking::magnitude(original, forget)),
+        Estimator::Random => Ok(Scores::random(layout, forget, seed)),
+        Estimator::Magnitude => Ok(Scores::magnitude(original, forget)),
         Estimator::Fisher | Estimator::FisherRatio => {
             let started = Instant::now();
             let weights = of.on(device);
-            let diagonal = fisher::diagonal(subject, &weights, items, seed, monitor).await?;
+            let diagonal = fisher::diagonal(subject, &weights, items, seed, job).await?;
             let mut scores = read_all(&diagonal).await?;
             if estimator == Estimator::FisherRatio {
-                let kept = fisher::diagonal(subject, &weights, retain, seed, monitor).await?;
+                let kept = fisher::diagonal(subject, &weights, retain, seed, job).await?;
                 scores = fisher::ratio(&scores, &read_all(&kept).await?);
             }
             let seconds = started.elapsed().as_secs_f64();
             let n_forget = items.len();
-            Ok(Ranking { n_forget, seconds, ..Ranking::new(layout, estimator, forget, scores) })
+            Ok(Scores { n_forget, seconds, ..Scores::new(layout, estimator, forget, scores) })
         }
-        base => sum_of_gradients(base, of, device, monitor, early).await,
+        base => sum_of_gradients(base, of, device, job, early).await,
     }
 }
 
@@ -102,16 +102,16 @@ async fn sum_of_gradients(
     estimator: Estimator,
     of: &Scoring<'_>,
     device: &Device,
-    monitor: &mut Monitor,
-    early: &mut dyn FnMut(Ranking),
-) -> Result<Ranking> {
+    job: &mut JobContext,
+    early: &mut dyn FnMut(Scores),
+) -> Result<Scores> {
     let &Scoring { subject, original, forget, items, seed, .. } = of;
     let started = Instant::now();
     let weights = of.on(device);
     let layout = &original.layout;
-    let ranking = async |sum: &Sum, n_forget: usize| -> Result<Ranking> {
+    let ranking = async |sum: &Sum, n_forget: usize| -> Result<Scores> {
         let ranking = sum.ranking(layout.clone(), estimator, forget).await?;
-        Ok(Ranking { n_forget, seconds: started.elapsed().as_secs_f64(), ..ranking })
+        Ok(Scores { n_forget, seconds: started.elapsed().as_secs_f64(), ..ranking })
     };
     let (stream, each, clip) = match subject {
         Subject::Classifier(_) => ("saliency", BATCH, None),
@@ -123,7 +123,7 @@ async fn sum_of_gradients(
     let mut sum = Sum::new(device, layout.n());
     let mut pace = Pace::start();
     let batches = items.len().div_ceil(each);
-    monitor.phase("Scoring weights", items.len());
+    job.phase("Scoring weights", items.len());
     for (i, batch) in items.chunks(each).enumerate() {
         if i.is_power_of_two() {
             early(ranking(&sum, i * each).await?);
@@ -157,7 +157,7 @@ async fn sum_of_gradients(
             };
             pace.step(&more[0]).await?;
             gradient = plus(gradient, more);
-            monitor.advance(part.len()).await?;
+            job.advance(part.len()).await?;
         }
         if let Some(most) = clip {
             gradient = clip_norm(gradient, most);
@@ -213,7 +213,7 @@ impl Sum {
         layout: Arc<WeightLayout>,
         estimator: Estimator,
         forget: &str,
-    ) -> Result<Ranking> {
+    ) -> Result<Scores> {
         let mut scores = match self {
             Self::Tensors(sum) => read_all(sum).await?,
             Self::Buffer(kernels, sum, _) => {
@@ -224,9 +224,9 @@ impl Sum {
         match self {
             Self::Buffer(kernels, sum, true) => {
                 let resident = (kernels.clone(), sum.clone());
-                Ranking::resident(layout, estimator, forget, scores, resident).await
+                Scores::resident(layout, estimator, forget, scores, resident).await
             }
-            _ => Ok(Ranking::new(layout, estimator, forget, scores)),
+            _ => Ok(Scores::new(layout, estimator, forget, scores)),
         }
     }
 }

@@ -10,15 +10,15 @@ use crate::{
         },
         rng::{normals, seeded},
     },
-    diffusion::scheduler::{Kind, SchedulerConfig, Solver},
+    diffusion::scheduler::{SchedulerConfig, Solver, SolverKind},
     error::{Error, Result},
     gpu::{cpu::par, flex, pace::Pace, tensor4},
+    job_context::JobContext,
     models::{
         latent::{LatentModel, LatentNetwork},
         layers::{Mode, Pass},
         weights::{Weights, read},
     },
-    monitor::Monitor,
     platform,
     words::{gib, sampling::SampleOptions},
 };
@@ -118,8 +118,8 @@ pub async fn latents(
     weights: &LatentWeights,
     asked: &[Asked],
     options: &SampleOptions,
-    solver: Option<Kind>,
-    monitor: &mut Monitor,
+    solver: Option<SolverKind>,
+    job: &mut JobContext,
 ) -> Result<Vec<Tensor<4>>> {
     let config = solver.map_or(network.scheduler, |kind| network.scheduler.with(kind));
     let device = weights.unet.device();
@@ -140,7 +140,7 @@ pub async fn latents(
         Given { z: noise(i, "z_T") * start, context: network.text.forward(&pass, &ids) }
     });
     let fresh = |part: usize, step: usize| noise(part, &format!("z {step}"));
-    denoise(network, weights, given.collect(), &config, options, &fresh, monitor).await
+    denoise(network, weights, given.collect(), &config, options, &fresh, job).await
 }
 
 /// How many pictures are worked on together: a few for each core of a CPU, all elsewhere.
@@ -168,7 +168,7 @@ pub async fn denoise(
     config: &SchedulerConfig,
     options: &SampleOptions,
     fresh: &(dyn Fn(usize, usize) -> Tensor<4> + Sync),
-    monitor: &mut Monitor,
+    job: &mut JobContext,
 ) -> Result<Vec<Tensor<4>>> {
     let on_cpu = flex::is_cpu(&weights.unet.device());
     let n: usize = given.iter().map(|part| part.z.dims()[0]).sum();
@@ -188,7 +188,7 @@ pub async fn denoise(
     let calls = parts.first().map_or(0, |(_, solver, ..)| solver.times.len());
     let mut pace = Pace::start();
     for i in 0..calls {
-        monitor.advance(n).await?;
+        job.advance(n).await?;
         let one = |(part, mut solver, z, context): (usize, Solver, Tensor<4>, [Tensor<3>; 2])| {
             let pass = Pass::new(&weights.unet, Mode::Eval);
             let times = vec![solver.times[i]; z.dims()[0]];
@@ -216,18 +216,18 @@ pub async fn invert(
     weights: &LatentWeights,
     given: Vec<Given>,
     steps: usize,
-    monitor: &mut Monitor,
+    job: &mut JobContext,
 ) -> Result<Vec<Given>> {
     /// Evaluations of the network in a step.
     const ITERATIONS: usize = 3;
-    let config = network.scheduler.with(Kind::Ddim);
+    let config = network.scheduler.with(SolverKind::Ddim);
     let solver = Solver::new(&config, steps);
     let on_cpu = flex::is_cpu(&weights.unet.device());
     let n: usize = given.iter().map(|part| part.z.dims()[0]).sum();
     let mut parts = given;
     let mut pace = Pace::start();
     for i in (0..solver.times.len()).rev() {
-        monitor.advance(n).await?;
+        job.advance(n).await?;
         let one = |Given { z, context }: Given| {
             let pass = Pass::new(&weights.unet, Mode::Eval);
             let times = vec![solver.times[i]; z.dims()[0]];
@@ -255,13 +255,13 @@ pub async fn sample(
     weights: &LatentWeights,
     asked: &[Asked],
     options: &SampleOptions,
-    solver: Option<Kind>,
-    monitor: &mut Monitor,
+    solver: Option<SolverKind>,
+    job: &mut JobContext,
 ) -> Result<Vec<f32>> {
     let fits = fitting(network, &weights.unet.device(), platform::free_memory())?;
     let mut values = Vec::new();
     for together in asked.chunks(fits.unwrap_or(asked.len()).max(1)) {
-        let latents = latents(network, weights, together, options, solver, monitor).await?;
+        let latents = latents(network, weights, together, options, solver, job).await?;
         values.extend(decoded(network, weights, latents).await?);
     }
     Ok(values)
@@ -290,7 +290,7 @@ pub async fn encoded(
     vae: &Weights,
     emoji: &Emoji,
     placed: &[(Pair, Placement)],
-    monitor: &mut Monitor,
+    job: &mut JobContext,
 ) -> Result<Vec<f32>> {
     let one = |part: &[(Pair, Placement)]| {
         let unit = part.iter().flat_map(|(pair, at)| compose(emoji, *pair, *at));
@@ -298,7 +298,7 @@ pub async fn encoded(
     };
     let mut values = Vec::new();
     for batch in placed.chunks(8 * SHARD) {
-        monitor.advance(batch.len()).await?;
+        job.advance(batch.len()).await?;
         let latents: Vec<Tensor<4>> = if flex::is_cpu(&vae.device()) {
             par::map(batch.chunks(SHARD).collect(), one)
         } else {

@@ -7,12 +7,12 @@ use crate::{
     diffusion::schedule::Schedule,
     error::Result,
     gpu::{pace::Pace, tensor4},
+    job_context::JobContext,
     models::{
         layers::{Mode, Pass},
         unet::Unet,
         weights::{Weights, read},
     },
-    monitor::Monitor,
     words::sampling::SampleOptions,
 };
 
@@ -57,7 +57,7 @@ pub async fn sample(
     schedule: &Schedule,
     wanted: &[Wanted],
     options: &SampleOptions,
-    monitor: &mut Monitor,
+    job: &mut JobContext,
 ) -> Result<Vec<f32>> {
     let device = weights.device();
     let config = &unet.config;
@@ -73,7 +73,7 @@ pub async fn sample(
     let mut x = noise("x_T");
     let mut pace = Pace::start();
     for (t, s) in schedule.uniform(options.steps) {
-        monitor.advance(wanted.len()).await?;
+        job.advance(wanted.len()).await?;
         let pass = Pass::new(weights, Mode::Eval);
         let times = vec![t; wanted.len()];
         let mut eps = predict(unet, &pass, x.clone(), &times, &classes, options.guidance);

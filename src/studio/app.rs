@@ -20,7 +20,7 @@ use super::{
     narrow::{NARROW, Tab, narrow_ui},
     prompt::Draft,
     saliency_panel,
-    saver::{Keeper, SaveHook, Saver, Wanted},
+    saver::{Keeper, SaveHook, SaveItem, Saver},
     state::State,
     theme, timeline, top_bar,
     tour::{self, Spot, Tour},
@@ -232,7 +232,7 @@ impl Studio {
     /// Saves every finished run of the shown task.
     pub fn save(&mut self) {
         if !self.saver.busy() {
-            let runs = self.state.finished().map(|(_, run)| Wanted::Run(run.clone())).collect();
+            let runs = self.state.finished().map(|(_, run)| SaveItem::Run(run.clone())).collect();
             self.saver.save(runs);
         }
     }

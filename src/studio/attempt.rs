@@ -2,7 +2,7 @@
 
 use std::{ops::Range, path::PathBuf, sync::Arc};
 
-use crate::engine::job::{Grid, Live, Run};
+use crate::engine::job::{Grid, LiveStep, Run};
 
 /// A run that was asked for.
 #[derive(Debug, Clone)]
@@ -23,7 +23,7 @@ pub struct Attempt {
 
 /// What the tiles of a snapshot show, in percent: a glance, not a measurement.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Look {
+pub struct Glance {
     pub step: usize,
     /// Tiles of the forget set that are not recognised; `None` where none of it is shown.
     pub gone: Option<f64>,
@@ -33,7 +33,7 @@ pub struct Look {
     pub n: usize,
 }
 
-impl Look {
+impl Glance {
     /// Counts a snapshot's tiles, of which the rows `forgotten` are of the forget set.
     fn of(step: usize, grid: &Grid, forgotten: &Range<usize>) -> Self {
         let count = |asked: bool| {
@@ -71,7 +71,7 @@ impl Attempt {
     }
 
     /// Takes in news from the engine.
-    pub fn push(&mut self, live: Live) {
+    pub fn push(&mut self, live: LiveStep) {
         self.steps = live.steps;
         self.losses.push([live.step as f64, f64::from(live.loss)]);
         if let Some(grid) = live.grid {
@@ -95,13 +95,13 @@ impl Attempt {
     }
 
     /// What every snapshot shows, the rows `forgotten` being of the forget set.
-    pub fn looks(&self, forgotten: &Range<usize>) -> impl Iterator<Item = Look> {
-        self.snapshots.iter().map(move |(step, grid)| Look::of(*step, grid, forgotten))
+    pub fn looks(&self, forgotten: &Range<usize>) -> impl Iterator<Item = Glance> {
+        self.snapshots.iter().map(move |(step, grid)| Glance::of(*step, grid, forgotten))
     }
 
     /// What the snapshot shows that [`Self::at`] finds.
-    pub fn look_at(&self, step: Option<usize>, forgotten: &Range<usize>) -> Look {
+    pub fn look_at(&self, step: Option<usize>, forgotten: &Range<usize>) -> Glance {
         let (step, grid) = self.at(step);
-        Look::of(step, grid, forgotten)
+        Glance::of(step, grid, forgotten)
     }
 }

@@ -6,10 +6,10 @@ use egui::{RichText, ScrollArea, Sense, Ui, Vec2, vec2};
 
 use super::{
     app::Studio,
-    panes::{self, Look, Mark},
-    session::{Content, Pane, Session},
+    panes::{self, Mark, PaneContext},
     state::State,
     swipe::Swipe,
+    task_state::{Content, Pane, TaskState},
     theme,
     tile::Sheet,
     tour::Spot,
@@ -198,7 +198,7 @@ fn panes_ui(studio: &mut Studio, ui: &mut Ui, opened: &Arc<Opened>) {
     let widths: Vec<Width> = shown.iter().map(|p| width(session, *p)).collect();
     let arrangement = arrange(ui.available_size(), &widths, base);
     let before = studio.comparison.sheets[0].texture(ui.ctx(), base);
-    let look = Look {
+    let look = PaneContext {
         session,
         base,
         classes: &opened.classes,
@@ -262,7 +262,7 @@ impl Width {
 }
 
 /// Retrain without a twin stays empty and is a strip; the others will be filled.
-pub fn width(session: &Session, pane: Pane) -> Width {
+pub fn width(session: &TaskState, pane: Pane) -> Width {
     match (pane, session.content(pane)) {
         (Pane::Retrain, Content::Hint(_)) => Width::Points(STRIP),
         _ => Width::Tiles,

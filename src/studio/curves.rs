@@ -5,12 +5,13 @@ use egui_plot::{Line, LineStyle, Plot, VLine};
 
 use super::{
     app::Studio,
-    attempt::Look,
+    attempt::Glance,
     chart::{key_ui, note},
-    session::{Arm, Session},
+    format,
+    task_state::{Arm, TaskState},
     theme::{self, Palette},
     timeline::arm_name,
-    views, words,
+    views,
 };
 
 /// What is drawn.
@@ -85,7 +86,7 @@ fn name_ui(curve: &Drawn, ui: &mut Ui) {
     });
 }
 
-fn losses(session: &Session, palette: &Palette) -> Vec<Drawn> {
+fn losses(session: &TaskState, palette: &Palette) -> Vec<Drawn> {
     let drawn = |arm: Arm| {
         let points = session.attempt(arm)?.losses.clone();
         Some(Drawn {
@@ -98,14 +99,14 @@ fn losses(session: &Session, palette: &Palette) -> Vec<Drawn> {
     Arm::BOTH.into_iter().filter_map(drawn).collect()
 }
 
-fn accuracies(session: &Session, palette: &Palette) -> Vec<Drawn> {
+fn accuracies(session: &TaskState, palette: &Palette) -> Vec<Drawn> {
     let forgotten = session.forgotten();
     let drawn = |arm: Arm| -> Vec<Drawn> {
         let Some(attempt) = session.attempt(arm).filter(|a| a.steps > 0) else {
             return Vec::new();
         };
-        let looks: Vec<Look> = attempt.looks(&forgotten).collect();
-        let curve = |name: &str, color, value: fn(&Look) -> Option<f64>| Drawn {
+        let looks: Vec<Glance> = attempt.looks(&forgotten).collect();
+        let curve = |name: &str, color, value: fn(&Glance) -> Option<f64>| Drawn {
             name: format!("{} {name}", arm_name(session, arm)),
             points: looks.iter().filter_map(|l| Some([l.step as f64, value(l)?])).collect(),
             color,
@@ -127,7 +128,7 @@ fn color(arm: Arm, palette: &Palette) -> Color32 {
     }
 }
 
-fn plot_ui(session: &Session, curve: Curve, drawn: Vec<Drawn>, ui: &mut Ui) {
+fn plot_ui(session: &TaskState, curve: Curve, drawn: Vec<Drawn>, ui: &mut Ui) {
     let palette = theme::palette(ui);
     let steps = session.attempts.iter().flatten().map(|a| a.steps).max().unwrap_or(0);
     let held = session.scrub.map(|s| VLine::new("shown step", s as f64).color(palette.strong));
@@ -168,7 +169,7 @@ fn plot_ui(session: &Session, curve: Curve, drawn: Vec<Drawn>, ui: &mut Ui) {
     }
 }
 
-fn scrub_ui(session: &mut Session, ui: &mut Ui) {
+fn scrub_ui(session: &mut TaskState, ui: &mut Ui) {
     let stops = session.stops();
     let last = stops.len().saturating_sub(1);
     let mut at = session.scrub.map_or(last, |s| stops.partition_point(|stop| *stop < s).min(last));
@@ -185,6 +186,6 @@ fn scrub_ui(session: &mut Session, ui: &mut Ui) {
             session.scrub = stops.get(at).copied();
         }
         let step = stops.get(at).copied().unwrap_or(0);
-        ui.label(RichText::new(format!("step {}", words::count(step))).small().weak());
+        ui.label(RichText::new(format!("step {}", format::count(step))).small().weak());
     });
 }

@@ -2,7 +2,7 @@
 
 use egui::{Button, Ui};
 
-use super::{app::Studio, saver::Wanted, session::Arm, views};
+use super::{app::Studio, saver::SaveItem, task_state::Arm, views};
 
 /// Files of the method's run that a person may want by themselves: name in the menu, file.
 const PARTS: [(&str, &str); 6] = [
@@ -52,15 +52,15 @@ fn entries_ui(studio: &mut Studio, ui: &mut Ui) {
         if entry(ui, there.is_some(), name, "Of the run beside its control")
             && let Some(run) = there
         {
-            studio.saver.save(vec![Wanted::Part(run.clone(), file)]);
+            studio.saver.save(vec![SaveItem::Part(run.clone(), file)]);
         }
     }
     let mapped = !studio.state.session().history.entries().is_empty();
     if entry(ui, mapped && free, "Forget map (PNG and SVG)", "Of the runs that it shows") {
         match views::map_figure(studio.state.session()) {
             Ok((svg, png)) => studio.saver.save(vec![
-                Wanted::File("forget-map.png", png),
-                Wanted::File("forget-map.svg", svg.into_bytes()),
+                SaveItem::File("forget-map.png", png),
+                SaveItem::File("forget-map.svg", svg.into_bytes()),
             ]),
             Err(error) => studio.state.error = Some(error.to_string()),
         }

@@ -10,16 +10,15 @@ use egui::{
 use super::{
     app::Studio,
     assumed::assumed_ui,
-    items,
+    format, items,
     knobs::knobs_ui,
     prompt,
     request::{Choice, Request},
-    session::Pane,
     state::{State, WAIT},
+    task_state::Pane,
     theme, tile,
     tour::Spot,
     views::View,
-    words,
 };
 use crate::{
     data::sets,
@@ -115,7 +114,7 @@ fn earlier_ui(state: &mut State, opened: &Opened, ui: &mut Ui) {
     if opened.after.is_empty() {
         return;
     }
-    let names: Vec<String> = opened.after.iter().map(|r| words::forget_set(&r.forget)).collect();
+    let names: Vec<String> = opened.after.iter().map(|r| format::forget_set(&r.forget)).collect();
     ui.horizontal(|ui| {
         ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
             let undo = ui
@@ -215,7 +214,7 @@ fn parts_ui(studio: &mut Studio, ui: &mut Ui) {
     ui.add_enabled_ui(!state.held(), |ui| {
         let name = match (&picked, now) {
             (_, Some(share)) => SHARES[share].0.to_string(),
-            (Some(Choice::Items(list)), _) => words::forget_set(&items::spec(list)),
+            (Some(Choice::Items(list)), _) => format::forget_set(&items::spec(list)),
             _ => "Some pictures…".into(),
         };
         field_ui(ui, "Or", |ui| {
@@ -289,7 +288,7 @@ fn method_ui(state: &mut State, ui: &mut Ui) {
     field_ui(ui, "Method", |ui| {
         ComboBox::from_id_salt("method")
             .width(ui.available_width())
-            .selected_text(words::method(&name))
+            .selected_text(format::method(&name))
             .truncate()
             .show_ui(ui, |ui| {
                 for method in METHODS.iter().filter(|m| m.tasks().contains(&task)) {
@@ -415,7 +414,7 @@ fn steps_ui(state: &mut State, ui: &mut Ui) {
             ui.add(
                 DragValue::new(n)
                     .range(1..=10_000_000)
-                    .custom_formatter(|n, _| words::count(n as usize)),
+                    .custom_formatter(|n, _| format::count(n as usize)),
             );
         });
     });

@@ -11,7 +11,7 @@ use super::{saliency_panel::short, salient::Saliency, strips::Strips, theme};
 use crate::{
     engine::job::Run,
     models::weights::WeightEntry,
-    saliency::{picture, ranking::Ranking},
+    saliency::{picture, scores::Scores},
 };
 
 /// Points a weight, at the most.
@@ -26,7 +26,7 @@ enum Source<'a> {
 /// What a map was painted from: the scores and the revision of the mask, or the run.
 #[derive(Debug)]
 enum Painted {
-    Saliency(Arc<Ranking>, u64),
+    Saliency(Arc<Scores>, u64),
     Change(Arc<Run>),
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{attempt::Attempt, session::Arm};
+use super::{attempt::Attempt, task_state::Arm};
 use crate::{
     engine::job::{Opened, PromptPane, Run},
     words::{

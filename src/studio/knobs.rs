@@ -10,7 +10,7 @@ use super::{
 use crate::{
     run::figures::short,
     unlearn::{
-        knob::{Kind, Knob},
+        knob::{Knob, KnobKind},
         registry::{METHODS, Method},
     },
     words::{budget::Budget, task::Task},
@@ -39,7 +39,7 @@ pub fn knobs_ui(state: &mut State, ui: &mut Ui) {
 
 /// A switch beside its title, anything else below it: titles are longer than the panel's other names.
 fn knob_ui(knob: &Knob, value: &mut f64, ui: &mut Ui) -> Response {
-    if knob.kind == Kind::Switch {
+    if knob.kind == KnobKind::Switch {
         let mut on = *value == 1.0;
         let response = ui.checkbox(&mut on, knob.title);
         *value = f64::from(u8::from(on));
@@ -56,12 +56,12 @@ fn knob_ui(knob: &Knob, value: &mut f64, ui: &mut Ui) -> Response {
 fn control_ui(knob: &Knob, value: &mut f64, ui: &mut Ui) -> Response {
     let [least, most] = knob.range;
     match knob.kind {
-        Kind::Log => {
+        KnobKind::Log => {
             let least = if least > 0.0 { least } else { most * 1e-8 };
             ui.add(log_slider(value, knob.range, least))
         }
-        Kind::Whole => ui.add(DragValue::new(value).range(least..=most).fixed_decimals(0)),
-        Kind::Choice(names) => {
+        KnobKind::Whole => ui.add(DragValue::new(value).range(least..=most).fixed_decimals(0)),
+        KnobKind::Choice(names) => {
             let name = |v: f64| names.get(v as usize).copied().unwrap_or_default();
             ComboBox::from_id_salt(knob.name)
                 .width(ui.available_width())
@@ -74,7 +74,7 @@ fn control_ui(knob: &Knob, value: &mut f64, ui: &mut Ui) -> Response {
                 })
                 .response
         }
-        Kind::Real | Kind::Switch => ui.add(Slider::new(value, least..=most)),
+        KnobKind::Real | KnobKind::Switch => ui.add(Slider::new(value, least..=most)),
     }
 }
 

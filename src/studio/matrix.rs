@@ -9,7 +9,7 @@ use super::theme;
 
 /// What is shown.
 pub struct Matrix<'a> {
-    /// In words, for those who cannot see it.
+    /// In format, for those who cannot see it.
     pub told: String,
     pub rows: &'a [String],
     pub columns: &'a [String],

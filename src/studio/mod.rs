@@ -13,6 +13,7 @@ mod curves;
 mod dialog;
 mod export;
 mod forget_panel;
+mod format;
 pub mod frames;
 mod heat;
 mod history;
@@ -31,11 +32,11 @@ mod request;
 mod saliency_panel;
 mod salient;
 mod saver;
-mod session;
 pub mod state;
 mod strips;
 mod summary;
 mod swipe;
+mod task_state;
 mod theme;
 mod tile;
 mod timeline;
@@ -43,7 +44,6 @@ mod top_bar;
 mod tour;
 mod verdict;
 mod views;
-mod words;
 
 pub use app::{Host, Studio};
 pub use attempt::Attempt;
@@ -52,8 +52,8 @@ pub use dialog::{Ask, Native, WEIGHTS};
 pub use request::{Choice, Request};
 pub use salient::Saliency;
 pub use saver::{Keeper, Parcel, SaveHook};
-pub use session::{Arm, Content, Pane, Session};
 pub use summary::Summary;
+pub use task_state::{Arm, Content, Pane, TaskState};
 pub use views::View;
 
 #[cfg(not(target_arch = "wasm32"))]

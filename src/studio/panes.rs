@@ -13,12 +13,11 @@ use egui::{
 
 use super::{
     compare::{self, GAP, TITLE, names_width},
-    session::{Arm, Content, Pane, Session},
-    swipe,
+    format, swipe,
+    task_state::{Arm, Content, Pane, TaskState},
     theme::{self, Palette},
     tile::{self, Sheet},
     timeline::arm_name,
-    words,
 };
 use crate::engine::job::Grid;
 
@@ -26,8 +25,8 @@ use crate::engine::job::Grid;
 const NARROWEST: f32 = 80.0;
 
 /// What all panes have in common.
-pub struct Look<'a> {
-    pub session: &'a Session,
+pub struct PaneContext<'a> {
+    pub session: &'a TaskState,
     /// The pictures before, which all panes are like.
     pub base: &'a Grid,
     pub classes: &'a [String],
@@ -46,7 +45,7 @@ pub struct Look<'a> {
     pub palette: &'static Palette,
 }
 
-impl Look<'_> {
+impl PaneContext<'_> {
     /// Draws the names of some rows.
     pub fn names_ui(&self, ui: &mut Ui, rows: &Range<usize>) {
         let grid = self.base;
@@ -156,7 +155,7 @@ impl Look<'_> {
         painter.galley(rect.min, galley, self.palette.strong);
         let shown = self.columns.min(self.base.columns);
         let text = match content {
-            Content::Grid(_, Some(step)) => format!("step {}", words::count(*step)),
+            Content::Grid(_, Some(step)) => format!("step {}", format::count(*step)),
             Content::Grid(..) if pane == Pane::Before && shown < self.base.columns => {
                 format!("{shown} of {}", self.base.columns)
             }

@@ -11,7 +11,7 @@ use super::{
     request::Choice,
     state::{
         State, WAIT,
-        asks::{LONGEST_PROMPT, kept},
+        actions::{LONGEST_PROMPT, kept},
     },
     tile::{self, Sheet},
 };

@@ -8,12 +8,12 @@ use egui_plot::{Bar, BarChart, Plot, VLine, uniform_grid_spacer};
 
 use super::{
     app::Studio,
+    format,
     heat::{self, HeatMap},
     salient::Saliency,
-    session::{Arm, Session},
-    state::{Kind, State, WAIT},
+    state::{JobKind, State, WAIT},
+    task_state::{Arm, TaskState},
     theme::{self, Palette},
-    words,
 };
 use crate::{
     models::latent::unet::is_cross_attention,
@@ -38,9 +38,9 @@ pub fn saliency_ui(studio: &mut Studio, ui: &mut Ui) {
     let run = studio.state.session().attempt(Arm::Method).and_then(|a| a.run.as_ref());
     let model = studio.state.session().opened.as_ref().map_or("", |o| o.model());
     studio.heat.of(model);
-    ui.label(format!("{} of {} weights free", words::count(k), words::count(n)));
+    ui.label(format!("{} of {} weights free", format::count(k), format::count(n)));
     if !saliency.whole {
-        let first = words::count(saliency.ranking.n_forget);
+        let first = format::count(saliency.ranking.n_forget);
         ui.weak(format!("A first guess, from {first} pictures"));
     }
     cross_attention_ui(saliency, ui);
@@ -69,9 +69,9 @@ pub fn saliency_ui(studio: &mut Studio, ui: &mut Ui) {
 }
 
 fn empty_ui(state: &State, ui: &mut Ui) {
-    let Session { opened, .. } = state.session();
+    let TaskState { opened, .. } = state.session();
     ui.weak(match &state.work {
-        Some(work) if matches!(work.kind, Kind::Rank { .. }) => {
+        Some(work) if matches!(work.kind, JobKind::Rank { .. }) => {
             "Scoring every weight by its gradient…"
         }
         _ if opened.is_none() => "Opening the model…",
@@ -92,7 +92,7 @@ fn cross_attention_ui(saliency: &Saliency, ui: &mut Ui) {
     ui.horizontal(|ui| {
         let (rect, _) = ui.allocate_exact_size(vec2(8.0, 14.0), Sense::hover());
         mark(ui.painter(), rect.center(), theme::palette(ui));
-        let share = words::percent(kept as f64 / n as f64);
+        let share = format::percent(kept as f64 / n as f64);
         ui.label(RichText::new(format!("Cross-attention: {share} free")).small())
             .on_hover_text("The layers that read the prompt; each is marked like this in the list");
     });
@@ -169,7 +169,7 @@ fn histogram_ui(saliency: &Saliency, locked: bool, ui: &mut Ui) -> Option<f64> {
     };
     let response = drawn.response.on_hover_cursor(cursor);
     let moved = !locked && (response.dragged() || response.clicked());
-    let below = words::count(histogram.below);
+    let below = format::count(histogram.below);
     let about = saliency.ranking.estimator.about();
     response.on_hover_text(format!(
         "The score of every weight, {about}; {below} are zero or nearly. {then}"
@@ -196,7 +196,7 @@ fn layers_ui(
         for &layer in &listed[rows] {
             let open = heat.layer == Some(layer);
             let moved = change.map(|c| [c.layers[layer], c.most()]);
-            let look = Look { moved, density, open, brief };
+            let look = RowStyle { moved, density, open, brief };
             if layer_ui(&saliency.layers[layer], look, ui) {
                 heat.toggle(layer);
             }
@@ -205,7 +205,7 @@ fn layers_ui(
 }
 
 /// How a layer's row looks.
-struct Look {
+struct RowStyle {
     /// How far its weights moved on average in a run, and the largest such mean of any layer.
     moved: Option<[f32; 2]>,
     density: f64,
@@ -215,11 +215,11 @@ struct Look {
 }
 
 /// Draws a layer's row; whether it was clicked.
-fn layer_ui(layer: &LayerReport, look: Look, ui: &mut Ui) -> bool {
-    let Look { moved, density, open, brief } = look;
+fn layer_ui(layer: &LayerReport, look: RowStyle, ui: &mut Ui) -> bool {
+    let RowStyle { moved, density, open, brief } = look;
     let size = vec2(ui.available_width(), ROW);
     let (rect, response) = ui.allocate_exact_size(size, Sense::click());
-    let kept = format!("{} of {}", words::count(layer.kept), words::count(layer.n));
+    let kept = format!("{} of {}", format::count(layer.kept), format::count(layer.n));
     let reads_prompt = is_cross_attention(&layer.name);
     response.widget_info(|| {
         let reads = if reads_prompt { ", cross-attention" } else { "" };
@@ -242,7 +242,7 @@ fn layer_ui(layer: &LayerReport, look: Look, ui: &mut Ui) -> bool {
     let font = TextStyle::Small.resolve(ui.style());
     let inner = rect.shrink2(vec2(8.0, 4.0));
     let share = layer.kept as f32 / layer.n.max(1) as f32;
-    let free = words::percent(f64::from(share));
+    let free = format::percent(f64::from(share));
     let shown = if brief { free.clone() } else { kept.clone() };
     let count = painter.layout_no_wrap(shown, font.clone(), palette.weak);
     let left = if reads_prompt { 12.0 } else { 0.0 };

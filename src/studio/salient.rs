@@ -7,7 +7,7 @@ use crate::{
     models::weights::WeightEntry,
     saliency::{
         live::{Histogram, Kept},
-        ranking::Ranking,
+        scores::Scores,
     },
     words::report::LayerReport,
 };
@@ -18,7 +18,7 @@ const BARS: usize = 64;
 /// What the saliency panel shows.
 #[derive(Debug)]
 pub struct Saliency {
-    pub ranking: Arc<Ranking>,
+    pub ranking: Arc<Scores>,
     /// Whether all pictures are in the scores, or only the first ones yet.
     pub whole: bool,
     pub histogram: Histogram,
@@ -41,7 +41,7 @@ impl Saliency {
     ///
     /// # Errors
     /// A score is not a finite number.
-    pub fn new(ranking: Arc<Ranking>, whole: bool, density: f64) -> Result<Self> {
+    pub fn new(ranking: Arc<Scores>, whole: bool, density: f64) -> Result<Self> {
         ranking.live.check(&ranking)?;
         let layer = |e: &WeightEntry| {
             let (name, shape) = (e.name.clone(), e.shape.clone());

@@ -80,7 +80,7 @@ impl Keeper for Plain {
 
 /// What a person wants to have.
 #[derive(Debug, Clone)]
-pub enum Wanted {
+pub enum SaveItem {
     Run(Arc<Run>),
     /// One of [`crate::words::files::RUN`].
     Part(Arc<Run>, &'static str),
@@ -98,7 +98,7 @@ pub struct Saved {
 
 /// What comes back from the keeper.
 enum Told {
-    Saved(Wanted, Result<PathBuf>),
+    Saved(SaveItem, Result<PathBuf>),
     /// A finished run is kept, or why not.
     Kept(Box<Recipe>, Result<Option<PathBuf>>),
 }
@@ -201,7 +201,7 @@ impl Saver {
     }
 
     /// Saves one after another, away from the frame where there are threads.
-    pub fn save(&mut self, wanted: Vec<Wanted>) {
+    pub fn save(&mut self, wanted: Vec<SaveItem>) {
         if !self.busy() {
             self.places.clear();
         }
@@ -221,15 +221,15 @@ impl Saver {
             return;
         }
         let wanted = |u: &Unsaved| match &u.at {
-            At::Memory(run) => Wanted::Run(run.clone()),
-            At::Kept(kept) => Wanted::Kept(kept.clone()),
+            At::Memory(run) => SaveItem::Run(run.clone()),
+            At::Kept(kept) => SaveItem::Kept(kept.clone()),
         };
         self.save(self.unsaved.iter().map(wanted).collect());
     }
 
     /// Saves what earlier sittings left.
     pub fn save_left(&mut self) {
-        self.save(self.left.iter().cloned().map(Wanted::Kept).collect());
+        self.save(self.left.iter().cloned().map(SaveItem::Kept).collect());
     }
 
     /// Throws away what earlier sittings left.
@@ -289,17 +289,17 @@ impl Saver {
     }
 
     /// Takes what was saved off the lists; the recipe of the run, if it was one of this sitting.
-    fn take(&mut self, wanted: Wanted, place: &Result<PathBuf>) -> Option<Recipe> {
+    fn take(&mut self, wanted: SaveItem, place: &Result<PathBuf>) -> Option<Recipe> {
         let recipe = match &wanted {
-            Wanted::Run(run) => Some(run.recipe.clone()),
-            Wanted::Kept(kept) => {
+            SaveItem::Run(run) => Some(run.recipe.clone()),
+            SaveItem::Kept(kept) => {
                 let is_it = |u: &&Unsaved| matches!(&u.at, At::Kept(at) if at == kept);
                 self.unsaved.iter().find(is_it).map(|u| u.recipe.clone())
             }
-            Wanted::Part(..) | Wanted::File(..) => None,
+            SaveItem::Part(..) | SaveItem::File(..) => None,
         };
         if place.is_ok() {
-            if let Wanted::Kept(kept) = &wanted {
+            if let SaveItem::Kept(kept) = &wanted {
                 self.left.retain(|left| left != kept);
             }
             if let Some(recipe) = &recipe {
@@ -344,7 +344,7 @@ fn told(places: &[PathBuf]) -> Option<String> {
     })
 }
 
-impl Wanted {
+impl SaveItem {
     fn save(&self, keeper: &dyn Keeper) -> Result<PathBuf> {
         match self {
             Self::Run(run) => keeper.save(Parcel::Run(run)),

@@ -5,10 +5,10 @@ use serde::Serialize;
 
 use super::{
     app::Studio,
-    session::Arm,
-    state::{Kind, State},
+    format,
+    state::{JobKind, State},
+    task_state::Arm,
     timeline::arm_name,
-    words,
 };
 use crate::words::report::Report;
 
@@ -23,7 +23,7 @@ pub struct Summary {
     /// Whether the shown task's model is open.
     pub open: bool,
     /// What is being done, and how far it is.
-    pub work: Option<Work>,
+    pub work: Option<JobProgress>,
     /// Reports of the runs: the method's and the control's.
     pub reports: [Option<Report>; 2],
     /// The loss of every update of both runs.
@@ -36,7 +36,7 @@ pub struct Summary {
 
 /// A job that the studio waits for.
 #[derive(Debug, Clone, Serialize)]
-pub struct Work {
+pub struct JobProgress {
     pub phase: String,
     pub done: usize,
     pub total: usize,
@@ -51,13 +51,13 @@ impl Studio {
         Summary {
             line: line(state),
             error: state.error.clone(),
-            device: state.device.as_ref().map(words::device),
+            device: state.device.as_ref().map(format::device),
             task: session.task.name(),
             open: session.opened.is_some(),
             work: state.work.as_ref().map(|work| {
                 let progress = work.progress.clone();
                 let [done, total] = progress.as_ref().map_or([0, 0], |p| [p.done, p.total]);
-                Work { phase: progress.map_or_else(String::new, |p| p.phase), done, total }
+                JobProgress { phase: progress.map_or_else(String::new, |p| p.phase), done, total }
             }),
             reports: Arm::BOTH.map(report),
             losses: Arm::BOTH.map(|arm| {
@@ -78,14 +78,14 @@ fn line(state: &State) -> String {
     let session = state.session();
     if let Some(work) = &state.work {
         let what = match work.kind {
-            Kind::Open(_) | Kind::Import => "Opening the model",
-            Kind::Rank { .. } => "Scoring the weights",
-            Kind::Browse => "Opening the pictures",
-            Kind::Adopt => "Taking up the result",
-            Kind::Overlap => "Comparing masks",
-            Kind::Audit(_) => "Auditing",
-            Kind::Attack(..) => "Attacking",
-            Kind::Unlearn(arm) => return format!("{}: forgetting", arm_name(session, arm)),
+            JobKind::Open(_) | JobKind::Import => "Opening the model",
+            JobKind::Rank { .. } => "Scoring the weights",
+            JobKind::Browse => "Opening the pictures",
+            JobKind::Adopt => "Taking up the result",
+            JobKind::Overlap => "Comparing masks",
+            JobKind::Audit(_) => "Auditing",
+            JobKind::Attack(..) => "Attacking",
+            JobKind::Unlearn(arm) => return format!("{}: forgetting", arm_name(session, arm)),
         };
         return what.into();
     }

@@ -4,14 +4,14 @@ use egui::{Align, Button, Label, Layout, ProgressBar, RichText, ScrollArea, Ui, 
 
 use super::{
     app::Studio,
-    curves,
-    session::{Arm, Session},
-    state::{Kind, State, Work},
+    curves, format,
+    state::{JobKind, RunningJob, State},
+    task_state::{Arm, TaskState},
     theme,
     tour::Spot,
-    verdict, words,
+    verdict,
 };
-use crate::monitor::Progress;
+use crate::job_context::Progress;
 
 /// The least width of a card that has another one beside it, in points.
 const CARD: f32 = 170.0;
@@ -64,13 +64,13 @@ fn cards_ui(studio: &Studio, ui: &mut Ui) -> bool {
 }
 
 /// The name of a run.
-pub fn arm_name(session: &Session, arm: Arm) -> &str {
+pub fn arm_name(session: &TaskState, arm: Arm) -> &str {
     match arm {
         Arm::Control => "Random mask",
         Arm::Method => {
             // The one that runs or ran, whatever is picked by now.
             let name = session.attempt(arm).map_or(&session.request.method, |a| &a.method);
-            words::method(name)
+            format::method(name)
         }
     }
 }
@@ -104,18 +104,18 @@ fn status_ui(state: &mut State, ui: &mut Ui) {
     });
 }
 
-fn progress_ui(state: &State, work: &Work, ui: &mut Ui) {
+fn progress_ui(state: &State, work: &RunningJob, ui: &mut Ui) {
     let text = match (work.cancelling, work.paused) {
         (true, _) => "Cancelling…".to_string(),
         (_, true) => format!("{}, paused", doing(state, work)),
         _ => doing(state, work),
     };
-    let elapsed = words::elapsed(work.elapsed());
+    let elapsed = format::elapsed(work.elapsed());
     let progress = work.progress.as_ref();
     let share = progress.map_or(0.0, |p| p.done as f32 / p.total.max(1) as f32);
     let left = match progress.and_then(|p| p.seconds_left).filter(|_| !work.paused) {
         // Other parts follow, and how long they take is not known.
-        Some(seconds) => format!("{elapsed}, {} in this part", words::left(seconds)),
+        Some(seconds) => format!("{elapsed}, {} in this part", format::left(seconds)),
         None => elapsed,
     };
     let room = ui.available_width();
@@ -134,17 +134,17 @@ fn progress_ui(state: &State, work: &Work, ui: &mut Ui) {
 }
 
 /// What is done now: "Random mask, step 12 of 150", "Comparing masks: Scoring weights".
-fn doing(state: &State, work: &Work) -> String {
+fn doing(state: &State, work: &RunningJob) -> String {
     let whose = match work.kind {
-        Kind::Open(_) | Kind::Import => "Opening",
-        Kind::Rank { then_forget: false } => "Saliency",
-        Kind::Rank { then_forget: true } => "Saliency, then forgetting",
-        Kind::Unlearn(arm) => arm_name(state.session(), arm),
-        Kind::Browse => "Pictures",
-        Kind::Adopt => "Taking up the result",
-        Kind::Overlap => "Comparing masks",
-        Kind::Audit(_) => "Audit",
-        Kind::Attack(_, kind) => kind.title(),
+        JobKind::Open(_) | JobKind::Import => "Opening",
+        JobKind::Rank { then_forget: false } => "Saliency",
+        JobKind::Rank { then_forget: true } => "Saliency, then forgetting",
+        JobKind::Unlearn(arm) => arm_name(state.session(), arm),
+        JobKind::Browse => "Pictures",
+        JobKind::Adopt => "Taking up the result",
+        JobKind::Overlap => "Comparing masks",
+        JobKind::Audit(_) => "Audit",
+        JobKind::Attack(_, kind) => kind.title(),
     };
     let Some(Progress { phase, done, total, .. }) = &work.progress else {
         return format!("{whose}: Starting");
@@ -154,8 +154,8 @@ fn doing(state: &State, work: &Work) -> String {
         None => (&**phase, String::new()),
     };
     match work.kind {
-        Kind::Unlearn(arm) if trains(state.session(), arm, part) => {
-            let [done, total] = [*done, *total].map(words::count);
+        JobKind::Unlearn(arm) if trains(state.session(), arm, part) => {
+            let [done, total] = [*done, *total].map(format::count);
             format!("{whose}, step {done} of {total}{warming}")
         }
         _ if part.starts_with(whose) => format!("{part}{warming}"),
@@ -164,7 +164,7 @@ fn doing(state: &State, work: &Work) -> String {
 }
 
 /// Whether a part of a run is its updates, which go by the method's name.
-fn trains(session: &Session, arm: Arm, part: &str) -> bool {
-    let method = session.attempt(arm).map(|a| words::method(&a.method));
+fn trains(session: &TaskState, arm: Arm, part: &str) -> bool {
+    let method = session.attempt(arm).map(|a| format::method(&a.method));
     method.is_some_and(|name| part.strip_prefix("Forgetting with ").unwrap_or(part) == name)
 }

@@ -9,7 +9,7 @@ use egui::{
 
 #[cfg(not(target_arch = "wasm32"))]
 use super::dialog::Ask;
-use super::{app::Studio, export::export_ui, keys, state::WAIT, theme::Palette, words};
+use super::{app::Studio, export::export_ui, format, keys, state::WAIT, theme::Palette};
 use crate::words::task::Task;
 
 /// Seconds for which it is said what was just done.
@@ -113,7 +113,7 @@ fn tasks_ui(studio: &mut Studio, ui: &mut Ui) {
     ui.add_enabled_ui(!held, |ui| {
         ui.spacing_mut().item_spacing.x = 2.0;
         for task in Task::ALL {
-            let button = Button::new(words::task(task)).selected(studio.state.task == task);
+            let button = Button::new(format::task(task)).selected(studio.state.task == task);
             let response = ui.add(button);
             let response = response.on_disabled_hover_text(WAIT);
             if response.clicked() {
@@ -126,7 +126,7 @@ fn tasks_ui(studio: &mut Studio, ui: &mut Ui) {
 fn device_ui(studio: &Studio, ui: &mut Ui) {
     match &studio.state.device {
         Some(info) => {
-            let badge = RichText::new(words::device(info)).weak();
+            let badge = RichText::new(format::device(info)).weak();
             ui.add(egui::Label::new(badge).truncate()).on_hover_text(&info.why);
         }
         None => {

@@ -8,7 +8,7 @@ use egui::{
 use super::{
     app::Studio,
     narrow::Tab,
-    session::{Arm, Session},
+    task_state::{Arm, TaskState},
     theme::Palette,
     views::View,
 };
@@ -31,7 +31,7 @@ struct Stop {
     text: &'static str,
     formula: &'static str,
     /// Whether what it asks for is done.
-    done: fn(&Session) -> bool,
+    done: fn(&TaskState) -> bool,
 }
 
 const STOPS: [Stop; 6] = [
@@ -56,7 +56,7 @@ const STOPS: [Stop; 6] = [
         text: "The gradient over the forget set scores every weight. Those above the threshold may \
                change. Drag it, or the density; click a layer to see its weights.",
         formula: "m = 1[ |Σ ∇L(θ₀; D_f)| ≥ γ ]",
-        done: Session::scored,
+        done: TaskState::scored,
     },
     Stop {
         spot: Spot::Forget,

@@ -1,14 +1,14 @@
-//! What came of a run: the verdict in words, and the numbers that it rests on.
+//! What came of a run: the verdict in format, and the numbers that it rests on.
 
 use egui::{Align, Button, Color32, Frame, Grid, Label, Layout, RichText, Ui};
 
 use super::{
-    attempt::{Attempt, Look},
-    session::{Arm, Session},
+    attempt::{Attempt, Glance},
+    format,
     state::WAIT,
+    task_state::{Arm, TaskState},
     theme::{self, Palette},
     timeline::arm_name,
-    words,
 };
 use crate::{
     engine::job::Run,
@@ -23,7 +23,7 @@ use crate::{
 const LARGE: f32 = 19.0;
 
 /// Says which of the two runs came out better, once both are there.
-pub fn winner_ui(session: &Session, ui: &mut Ui) {
+pub fn winner_ui(session: &TaskState, ui: &mut Ui) {
     let report = |arm| Some(&session.attempt(arm)?.run.as_ref()?.report);
     let Some((run, control)) = report(Arm::Method).zip(report(Arm::Control)) else { return };
     let palette = theme::palette(ui);
@@ -37,10 +37,10 @@ pub fn winner_ui(session: &Session, ui: &mut Ui) {
         0 => palette.strong,
         _ => palette.caution,
     };
-    let [forgotten, rest] = n.map(words::count);
+    let [forgotten, rest] = n.map(format::count);
     ui.horizontal_wrapped(|ui| {
         ui.spacing_mut().item_spacing.x = 6.0;
-        ui.label(RichText::new(words::unbroken(&said)).size(14.0).color(color));
+        ui.label(RichText::new(format::unbroken(&said)).size(14.0).color(color));
         let n = format!("n = {forgotten} and {rest}");
         ui.label(RichText::new(n.replace(' ', "\u{a0}")).small().weak());
     })
@@ -53,7 +53,7 @@ pub fn winner_ui(session: &Session, ui: &mut Ui) {
 }
 
 /// Draws a run's card; whether its result is to be kept as the model.
-pub fn card_ui(session: &Session, arm: Arm, free: bool, ui: &mut Ui) -> bool {
+pub fn card_ui(session: &TaskState, arm: Arm, free: bool, ui: &mut Ui) -> bool {
     let (mut keep, mut beside) = (false, false);
     let palette = theme::palette(ui);
     Frame::group(ui.style()).fill(palette.card).inner_margin(8.0).show(ui, |ui| {
@@ -95,7 +95,7 @@ fn more_ui(free: bool, ui: &mut Ui) -> bool {
 /// A verdict as a word and its colour.
 pub fn word(report: &Report, palette: &Palette) -> (&'static str, Color32) {
     let label = report.verdict.label;
-    (words::verdict(label), color(label, palette))
+    (format::verdict(label), color(label, palette))
 }
 
 /// The colour of a verdict.
@@ -108,14 +108,14 @@ fn color(label: VerdictLabel, palette: &Palette) -> Color32 {
     }
 }
 
-fn progress_ui(session: &Session, attempt: &Attempt, ui: &mut Ui) {
+fn progress_ui(session: &TaskState, attempt: &Attempt, ui: &mut Ui) {
     let step = attempt.losses.last().map_or(0.0, |l| l[0]) as usize;
-    let steps = words::count(attempt.steps);
+    let steps = format::count(attempt.steps);
     match (attempt.cancelled, attempt.steps) {
         (true, 0) => drop(ui.weak("Stopped before the first step")),
-        (true, _) => drop(ui.weak(format!("Stopped at step {} of {steps}", words::count(step)))),
+        (true, _) => drop(ui.weak(format!("Stopped at step {} of {steps}", format::count(step)))),
         (false, 0) => drop(ui.weak("Waiting for the first step")),
-        (false, _) => drop(ui.weak(format!("Step {} of {steps}", words::count(step)))),
+        (false, _) => drop(ui.weak(format!("Step {} of {steps}", format::count(step)))),
     }
     if attempt.steps > 0 {
         look_ui(&attempt.look_at(session.scrub, &session.forgotten()), ui);
@@ -123,20 +123,20 @@ fn progress_ui(session: &Session, attempt: &Attempt, ui: &mut Ui) {
 }
 
 /// What the shown pictures say by themselves: those of the step that the timeline is held at.
-fn look_ui(look: &Look, ui: &mut Ui) {
+fn look_ui(look: &Glance, ui: &mut Ui) {
     let part = |name: &str, share: Option<f64>| share.map(|s| format!("{name} {s:.0}"));
     let parts = [part("UA", look.gone), part("RA and TA", look.kept)];
     let text = parts.into_iter().flatten().collect::<Vec<_>>().join("   ");
     if text.is_empty() {
         return;
     }
-    ui.label(words::unbroken(&text));
-    let over = format!("Pictures of step {}: their {} tiles", words::count(look.step), look.n);
-    ui.label(RichText::new(words::unbroken(&over)).small().weak())
+    ui.label(format::unbroken(&text));
+    let over = format!("Pictures of step {}: their {} tiles", format::count(look.step), look.n);
+    ui.label(RichText::new(format::unbroken(&over)).small().weak())
         .on_hover_text("A glance, not a measurement: RA and TA are the same tiles here");
 }
 
-fn result_ui(session: &Session, attempt: &Attempt, run: &Run, ui: &mut Ui) {
+fn result_ui(session: &TaskState, attempt: &Attempt, run: &Run, ui: &mut Ui) {
     let report = &run.report;
     verdict_ui(report, ui);
     if session.scrub.is_some_and(|held| held < attempt.steps) {
@@ -156,14 +156,14 @@ fn verdict_ui(report: &Report, ui: &mut Ui) {
     let palette = theme::palette(ui);
     let text = headline(&Evidence::of(report), verdict.label);
     let color = color(verdict.label, palette);
-    let heading = RichText::new(words::line(&text)).size(LARGE).color(color);
+    let heading = RichText::new(format::line(&text)).size(LARGE).color(color);
     ui.add(Label::new(heading).wrap());
     // Before the evidence, which may be long: whether it is 0 is to be seen without scrolling.
     if let Some(mask) = &report.mask {
         frozen_ui(mask.frozen_changed, ui);
     }
     for clause in verdict.why.split("; ") {
-        ui.add(Label::new(RichText::new(words::line(clause)).small()).wrap());
+        ui.add(Label::new(RichText::new(format::line(clause)).small()).wrap());
     }
 }
 
@@ -171,7 +171,7 @@ fn verdict_ui(report: &Report, ui: &mut Ui) {
 fn frozen_ui(changed: usize, ui: &mut Ui) {
     let palette = theme::palette(ui);
     let color = if changed == 0 { palette.weak } else { palette.caution };
-    let text = format!("{} frozen weights changed", words::count(changed));
+    let text = format!("{} frozen weights changed", format::count(changed));
     ui.label(RichText::new(text).small().color(color))
         .on_hover_text("Weights outside the mask that differ in any bit from the original");
 }
@@ -182,14 +182,14 @@ fn facts_ui(report: &Report, ui: &mut Ui) {
     let seconds = report.seconds.mask + report.seconds.unlearn;
     let mut facts = String::new();
     if let Some(mask) = &report.mask {
-        let (free, all) = (words::count(mask.k), words::count(mask.n));
+        let (free, all) = (format::count(mask.k), format::count(mask.n));
         facts += &format!("Mask {}, {free} of {all} weights free; ", mask.estimator);
     }
     facts += &format!("seed {}, {seconds:.0} s on {}", report.seed, device.name);
     if device.api != "cpu" {
-        facts += &format!(", {}", words::api(&device.api));
+        facts += &format!(", {}", format::api(&device.api));
     }
-    ui.add(Label::new(RichText::new(words::line(&facts)).small().weak()).wrap());
+    ui.add(Label::new(RichText::new(format::line(&facts)).small().weak()).wrap());
 }
 
 /// UA, RA and TA before and after, Retrain's where it was measured, and the pictures behind them.
@@ -229,7 +229,7 @@ fn metrics_ui(report: &Report, ui: &mut Ui) {
             for (_, metrics) in &columns {
                 ui.label(small(format!("{:.1}", value(metrics))));
             }
-            ui.label(small(words::count(report.after.n[i])).weak());
+            ui.label(small(format::count(report.after.n[i])).weak());
             ui.end_row();
         }
         if columns.iter().all(|(_, m)| m.MIA.is_none()) {
@@ -241,7 +241,7 @@ fn metrics_ui(report: &Report, ui: &mut Ui) {
         for (_, metrics) in &columns {
             ui.label(small(metrics.MIA.map_or("–".into(), |mia| format!("{mia:.1}"))));
         }
-        let [members, others] = report.after.MIA_n.map(words::count);
+        let [members, others] = report.after.MIA_n.map(format::count);
         ui.label(small(members).weak()).on_hover_text(format!("Against {others} unseen ones"));
         ui.end_row();
     });

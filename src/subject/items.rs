@@ -14,11 +14,11 @@ use crate::{
     diffusion::schedule::Schedule,
     error::{Error, Result},
     gpu::tensor4,
+    job_context::JobContext,
     models::{
         latent::{LatentModel, LatentNetwork},
         weights::read,
     },
-    monitor::Monitor,
     sampling::latent::{Asked, LatentWeights, encoded, latents},
     words::sampling::SampleOptions,
 };
@@ -69,7 +69,7 @@ impl Items {
         n: usize,
         (seed, purpose): (u64, &str),
         device: &Device,
-        monitor: &mut Monitor,
+        job: &mut JobContext,
     ) -> Result<Self> {
         let mut rng = rng::seeded(seed, purpose);
         let side = emoji.index.side;
@@ -81,7 +81,7 @@ impl Items {
             .map(|&i| (pairs[i], Placement::random(side, &mut rng)))
             .collect();
         let vae = model.vae.upload(device);
-        let values = encoded(&model.network, &vae, emoji, &wanted, monitor).await?;
+        let values = encoded(&model.network, &vae, emoji, &wanted, job).await?;
         let shows = wanted.into_iter().map(|(pair, at)| Shows::Pair(pair, at.background)).collect();
         Ok(Self { shows, values, each: model.network.latent_shape().iter().product() })
     }
@@ -97,12 +97,12 @@ impl Items {
         prompt: &str,
         n: usize,
         options: &SampleOptions,
-        monitor: &mut Monitor,
+        job: &mut JobContext,
     ) -> Result<Self> {
         let asked: Vec<_> =
             (0..n).map(|i| Asked { prompt: prompt.into(), noise: 1_000_000 + i as u64 }).collect();
         let mut values = Vec::new();
-        for z in latents(network, weights, &asked, options, None, monitor).await? {
+        for z in latents(network, weights, &asked, options, None, job).await? {
             values.extend(read(z).await?);
         }
         let each = network.latent_shape().iter().product();

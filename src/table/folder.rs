@@ -20,7 +20,7 @@ use super::{
 use crate::{
     disk::{
         files,
-        output::{self, Kind, Output},
+        output::{self, Output, OutputKind},
     },
     error::{Error, Result},
     run::bundle::json,
@@ -121,7 +121,7 @@ impl Folder {
 
     /// Makes the folder, whole, in place of what another protocol left.
     fn make(dir: &Path, table: &Table) -> Result<()> {
-        let new = Output::folder(dir, Kind::Table, dir.exists())?;
+        let new = Output::folder(dir, OutputKind::Table, dir.exists())?;
         for part in ["cells", "models"].map(|part| new.path().join(part)) {
             fs::create_dir(&part).map_err(|e| Error::write(&part, e))?;
         }

@@ -4,7 +4,7 @@ use super::protocol::Scale;
 
 /// What settings depend on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum RateKey {
     /// Up to a quarter of the pictures, at random.
     Tenth,
     /// More.
@@ -12,7 +12,7 @@ pub enum Kind {
     Class,
 }
 
-impl Kind {
+impl RateKey {
     /// The kind of a forget set.
     pub fn of(forget: &str) -> Self {
         let share: Option<f64> =
@@ -29,7 +29,7 @@ impl Kind {
 type Setting = &'static [(&'static str, f64)];
 
 /// The setting of a method.
-pub fn chosen(scale: Scale, kind: Kind, method: &str) -> Setting {
+pub fn chosen(scale: Scale, kind: RateKey, method: &str) -> Setting {
     match scale {
         Scale::Tiny => &[],
         Scale::Small => small(kind, method),
@@ -41,9 +41,9 @@ pub fn chosen(scale: Scale, kind: Kind, method: &str) -> Setting {
 ///
 /// Methods that see nothing but the pictures of one class would shift the running statistics of
 /// batch normalisation to that class; there they keep the original's.
-fn small(kind: Kind, method: &str) -> Setting {
+fn small(kind: RateKey, method: &str) -> Setting {
     match kind {
-        Kind::Half => match method {
+        RateKey::Half => match method {
             "salun" | "salun-soft" | "rl" | "scrub" => &[("lr", 0.003)],
             "bad-teacher" | "munba" => &[("lr", 0.01)],
             "neggrad-plus" => &[("lr", 0.03)],
@@ -55,7 +55,7 @@ fn small(kind: Kind, method: &str) -> Setting {
             "ssd" => &[("alpha", 5.0)],
             _ => &[],
         },
-        Kind::Tenth => match method {
+        RateKey::Tenth => match method {
             "salun" | "salun-soft" | "ft" | "l1-sparse" | "neggrad-plus" | "scrub" => {
                 &[("lr", 0.03)]
             }
@@ -68,7 +68,7 @@ fn small(kind: Kind, method: &str) -> Setting {
             "ssd" => &[("alpha", 5.0)],
             _ => &[],
         },
-        Kind::Class => match method {
+        RateKey::Class => match method {
             "salun" | "rl" | "bad-teacher" => &[("lr", 0.03)],
             "salun-soft" | "ft" | "l1-sparse" => &[("lr", 0.1)],
             "ga" => &[("lr", 3e-4), ("freeze-bn", 1.0)],
@@ -84,8 +84,8 @@ fn small(kind: Kind, method: &str) -> Setting {
 }
 
 /// The paper's, its README's and its replication's (ALGORITHMS 5, table of defaults).
-fn paper(kind: Kind, method: &str) -> Setting {
-    let half = kind == Kind::Half;
+fn paper(kind: RateKey, method: &str) -> Setting {
+    let half = kind == RateKey::Half;
     match method {
         "ft" if half => &[("lr", 0.1), ("epochs", 10.0)],
         "ft" => &[("lr", 0.01), ("epochs", 10.0)],
@@ -105,15 +105,15 @@ fn paper(kind: Kind, method: &str) -> Setting {
 }
 
 /// The knob that a search varies, and its values.
-pub fn grid(kind: Kind, method: &str) -> (&'static str, &'static [f64]) {
+pub fn grid(kind: RateKey, method: &str) -> (&'static str, &'static [f64]) {
     match method {
         "iu" => ("alpha", &[0.3, 1.0, 5.0, 20.0]),
         "neggrad-plus" => ("lr", &[0.001, 0.003, 0.01, 0.03]),
-        "be" | "bs" if kind == Kind::Half => ("lr", &[3e-5, 1e-4, 3e-4, 1e-3]),
+        "be" | "bs" if kind == RateKey::Half => ("lr", &[3e-5, 1e-4, 3e-4, 1e-3]),
         "be" | "bs" => ("lr", &[3e-4, 1e-3, 3e-3, 0.01]),
         "ga" | "delete" | "munba" => ("lr", &[1e-4, 3e-4, 1e-3, 3e-3, 0.01]),
         "ssd" => ("alpha", &[5.0, 10.0, 30.0, 100.0]),
-        _ if kind == Kind::Half => ("lr", &[0.001, 0.003, 0.01, 0.03, 0.1]),
+        _ if kind == RateKey::Half => ("lr", &[0.001, 0.003, 0.01, 0.03, 0.1]),
         _ => ("lr", &[0.003, 0.01, 0.03, 0.1]),
     }
 }
@@ -134,12 +134,12 @@ mod tests {
     #[test]
     fn settings_depend_on_how_much_is_forgotten() {
         for (forget, kind) in [
-            ("random:10%", Kind::Tenth),
-            ("random:20%", Kind::Tenth),
-            ("random:50%", Kind::Half),
-            ("class:Bag", Kind::Class),
+            ("random:10%", RateKey::Tenth),
+            ("random:20%", RateKey::Tenth),
+            ("random:50%", RateKey::Half),
+            ("class:Bag", RateKey::Class),
         ] {
-            assert_eq!(Kind::of(forget), kind, "{forget}");
+            assert_eq!(RateKey::of(forget), kind, "{forget}");
         }
     }
 }

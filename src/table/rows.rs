@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     Group,
     protocol::Scale,
-    rates::{self, Kind},
+    rates::{self, RateKey},
 };
 use crate::{
     data::fashion,
@@ -59,7 +59,7 @@ impl Row {
     /// The method as a table sets it for a forget set.
     fn tuned(method: &str, scale: Scale, forget: &str) -> Self {
         let mut row = Self::new(method);
-        for &(knob, value) in rates::chosen(scale, Kind::of(forget), method) {
+        for &(knob, value) in rates::chosen(scale, RateKey::of(forget), method) {
             row = row.with(knob, value);
         }
         row
@@ -308,7 +308,7 @@ pub fn prompts(scale: Scale) -> Vec<Group> {
 pub fn search(scale: Scale) -> Vec<Group> {
     let group = |title: &str, forget: &str| {
         let over = |row: Row| {
-            let (knob, values) = rates::grid(Kind::of(forget), &row.method);
+            let (knob, values) = rates::grid(RateKey::of(forget), &row.method);
             values.iter().map(move |&v| row.clone().with(knob, v).at(v))
         };
         let others = METHODS.into_iter().filter(|m| registry::find(m).is_ok());

@@ -38,7 +38,7 @@ impl Rule {
 /// whatever momentum and weight decay do (SalUn eq. 4; ALGORITHMS 4.4). What else moves weights
 /// between two updates is followed by [`Optimizer::hold`]: the kernels keep the bits they find.
 #[derive(Debug, Clone)]
-pub struct Freeze {
+pub struct WeightFreeze {
     /// True where a weight may change, per parameter.
     free: Vec<Tensor<1, Bool>>,
     original: Vec<Tensor<1>>,
@@ -49,7 +49,7 @@ pub struct Freeze {
     resident: Option<(Kernels, Slice)>,
 }
 
-impl Freeze {
+impl WeightFreeze {
     /// `bits` holds a 1 for every weight of `layout` that may change; a run starts from `start`.
     /// Where a parameter has grown, its new values are free.
     pub fn new(
@@ -98,7 +98,7 @@ impl Freeze {
 #[derive(Debug)]
 pub struct Optimizer {
     rule: Rule,
-    freeze: Option<Freeze>,
+    freeze: Option<WeightFreeze>,
     /// Velocity of SGD or first moment of Adam, per parameter.
     pub first: Vec<Tensor<1>>,
     /// Second moment of Adam.
@@ -110,7 +110,7 @@ pub struct Optimizer {
 
 impl Optimizer {
     /// A fresh optimiser; with `freeze` only free weights ever change.
-    pub fn new(rule: Rule, freeze: Option<Freeze>) -> Self {
+    pub fn new(rule: Rule, freeze: Option<WeightFreeze>) -> Self {
         Self { rule, freeze, first: vec![], second: vec![], moments: vec![], steps: 0 }
     }
 

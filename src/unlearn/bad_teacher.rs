@@ -5,15 +5,15 @@ use burn::tensor::{Tensor, TensorData};
 
 use super::{
     distil::divergence,
+    hooks::{Batch, Local, MethodContext, MethodHooks},
     knob::{Knob, Knobs, NORMS, TRAINING},
     registry::{Classify, Method, Order, Rate},
-    work::{Batch, Local, Scene, Work},
 };
 use crate::{
     data::rng::{self, Rng},
     error::Result,
+    job_context::JobContext,
     models::weights::Weights,
-    monitor::Monitor,
     words::estimator::Estimator,
 };
 use rand::RngExt;
@@ -52,11 +52,11 @@ struct Teachers {
     bad: Option<Weights>,
 }
 
-impl Work for Teachers {
+impl MethodHooks for Teachers {
     fn begin<'a>(
         &'a mut self,
-        scene: &'a mut Scene<'_>,
-        _monitor: &'a mut Monitor,
+        scene: &'a mut MethodContext<'_>,
+        _monitor: &'a mut JobContext,
     ) -> Local<'a, Result<()>> {
         Box::pin(async move {
             // Not the weights that a model of the same seed was trained from.

@@ -5,15 +5,15 @@ use burn::tensor::Tensor;
 use rand::RngExt;
 
 use super::{
+    hooks::{Batch, Local, MethodContext, MethodHooks},
     knob::{Knob, Knobs, NORMS, TRAINING},
     registry::{Classify, Method, Order, Rate},
-    work::{Batch, Local, Scene, Work},
 };
 use crate::{
     data::rng,
     error::{Error, Result},
+    job_context::JobContext,
     models::weights::{Weights, vector},
-    monitor::Monitor,
     subject::{Subject, classifier::Pictured},
     train::losses::cross_entropy,
     words::estimator::Estimator,
@@ -52,12 +52,12 @@ struct Expand {
     head: Option<Vec<usize>>,
 }
 
-impl Work for Expand {
+impl MethodHooks for Expand {
     /// Adds the row, drawn as PyTorch's fresh linear layer is; a mask lets it change.
     fn begin<'a>(
         &'a mut self,
-        scene: &'a mut Scene<'_>,
-        _monitor: &'a mut Monitor,
+        scene: &'a mut MethodContext<'_>,
+        _monitor: &'a mut JobContext,
     ) -> Local<'a, Result<()>> {
         Box::pin(async move {
             let Subject::Classifier(Pictured { net, .. }) = scene.subject else {

@@ -4,9 +4,9 @@
 use burn::tensor::{Int, Tensor, activation};
 
 use super::{
+    hooks::{Batch, MethodHooks},
     knob::{Knob, Knobs, NORMS, TRAINING},
     registry::{Classify, Method, Order, Rate},
-    work::{Batch, Work},
 };
 use crate::{
     models::{
@@ -51,7 +51,7 @@ struct Shrink {
     radius: f64,
 }
 
-impl Work for Shrink {
+impl MethodHooks for Shrink {
     fn loss(&self, batch: Batch) -> Tensor<1> {
         let moved = adversarial(batch.net, batch.original, batch.x, batch.labels, self.radius);
         let pass = Pass::new(batch.original, Mode::Eval);

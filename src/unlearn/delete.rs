@@ -5,9 +5,9 @@ use burn::tensor::Tensor;
 
 use super::{
     distil::{divergence, one_hot},
+    hooks::{Batch, MethodHooks},
     knob::{NORMS, TRAINING},
     registry::{Classify, Method, Order, Rate},
-    work::{Batch, Work},
 };
 use crate::words::estimator::Estimator;
 
@@ -32,7 +32,7 @@ pub const METHOD: Method = Method {
 
 struct Struck;
 
-impl Work for Struck {
+impl MethodHooks for Struck {
     fn loss(&self, batch: Batch) -> Tensor<1> {
         struck(batch.logits_of(batch.original), batch.logits, batch.labels)
     }

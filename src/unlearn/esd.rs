@@ -5,9 +5,9 @@
 use burn::tensor::Tensor;
 
 use super::{
+    hooks::{ForgetNoise, MethodHooks},
     knob::{Knob, Knobs, TRAINING},
     registry::{Generate, Losses, Method, Rate},
-    work::{ForgetNoise, Work},
 };
 use crate::{subject::Under, train::losses::mse, words::estimator::Estimator};
 
@@ -55,7 +55,7 @@ struct Erase {
     eta: f64,
 }
 
-impl Work for Erase {
+impl MethodHooks for Erase {
     fn forget_noise(&self, step: ForgetNoise) -> Tensor<1> {
         let given = step.predicted(step.original, Under::Own);
         let free = step.predicted(step.original, Under::Nothing);

@@ -1,9 +1,9 @@
 //! Fine-tuning on the retain set (Warnecke et al. 2021; ALGORITHMS 5.3).
 
 use super::{
+    hooks::MethodHooks,
     knob::{LAYERS, NORMS, TRAINING},
     registry::{Classify, Generate, Losses, Method, Order, Rate},
-    work::Work,
 };
 use crate::words::estimator::Estimator;
 
@@ -36,4 +36,4 @@ pub const METHOD: Method = Method {
 
 struct FineTune;
 
-impl Work for FineTune {}
+impl MethodHooks for FineTune {}

@@ -3,9 +3,9 @@
 use burn::tensor::Tensor;
 
 use super::{
+    hooks::{Batch, ForgetNoise, MethodHooks},
     knob::{Knob, LAYERS, NORMS, TRAINING},
     registry::{Classify, Generate, Losses, Method, Order, Rate},
-    work::{Batch, ForgetNoise, Work},
 };
 use crate::words::{estimator::Estimator, task::Task};
 
@@ -50,7 +50,7 @@ pub const METHOD: Method = Method {
 
 struct Ascent;
 
-impl Work for Ascent {
+impl MethodHooks for Ascent {
     fn loss(&self, batch: Batch) -> Tensor<1> {
         batch.cross_entropy().neg()
     }

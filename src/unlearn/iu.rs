@@ -9,18 +9,18 @@
 use burn::tensor::{Tensor, activation};
 
 use super::{
+    hooks::{Local, MethodContext, MethodHooks},
     knob::{Knob, Knobs},
     registry::{Classify, Method},
     statistics::{self, dot, plus_scaled, product, shift},
-    work::{Local, Scene, Work},
 };
 use crate::{
     error::{Error, Result},
+    job_context::JobContext,
     models::{
         layers::{Mode, Pass},
         weights::{Weights, read},
     },
-    monitor::Monitor,
     saliency::fisher::diagonal,
     subject::{Subject, classifier::Pictured},
     train::shards,
@@ -74,18 +74,18 @@ const BATCH: usize = 128;
 
 struct Influence(Knobs);
 
-impl Work for Influence {
+impl MethodHooks for Influence {
     fn begin<'a>(
         &'a mut self,
-        scene: &'a mut Scene<'_>,
-        monitor: &'a mut Monitor,
+        scene: &'a mut MethodContext<'_>,
+        job: &'a mut JobContext,
     ) -> Local<'a, Result<()>> {
         Box::pin(async move {
             let [forget, retain] = scene.plan.looked_at();
-            monitor.phase("Measuring the forget set", forget.len());
-            let of_forget = statistics::mean(scene, &forget, monitor).await?;
-            monitor.phase("Measuring the retain set", retain.len());
-            let of_retain = statistics::mean(scene, &retain, monitor).await?;
+            job.phase("Measuring the forget set", forget.len());
+            let of_forget = statistics::mean(scene, &forget, job).await?;
+            job.phase("Measuring the retain set", retain.len());
+            let of_retain = statistics::mean(scene, &retain, job).await?;
             let [n_f, n_r] = [&scene.plan.forget, &scene.plan.retain].map(|set| set.len() as f64);
             let v: Vec<Tensor<1>> = plus_scaled(&of_forget, -1.0, &of_retain)
                 .into_iter()
@@ -93,9 +93,9 @@ impl Work for Influence {
                 .collect();
             let samples = &retain[..retain.len().min(self.0.count("samples"))];
             let step = match self.0.count("form") {
-                0 => released(scene, v, samples, monitor).await?,
-                1 => self.conjugate_gradient(scene, v, samples, monitor).await?,
-                _ => self.diagonal(scene, v, samples, monitor).await?,
+                0 => released(scene, v, samples, job).await?,
+                1 => self.conjugate_gradient(scene, v, samples, job).await?,
+                _ => self.diagonal(scene, v, samples, job).await?,
             };
             shift(scene.weights, self.0.get("alpha"), &step);
             Ok(())
@@ -133,19 +133,19 @@ impl Recursion {
 
 /// v less a multiple of the first retain picture's gradient.
 async fn released(
-    scene: &Scene<'_>,
+    scene: &MethodContext<'_>,
     v: Vec<Tensor<1>>,
     samples: &[usize],
-    monitor: &mut Monitor,
+    job: &mut JobContext,
 ) -> Result<Vec<Tensor<1>>> {
-    monitor.phase("WoodFisher", samples.len());
+    job.phase("WoodFisher", samples.len());
     let mut first = None;
     let one = &samples[..samples.len().min(1)];
-    statistics::gradients(scene, one, 1, monitor, |g| g, |g, _| first = Some(g)).await?;
+    statistics::gradients(scene, one, 1, job, |g| g, |g, _| first = Some(g)).await?;
     let Some(first) = first else { return Ok(v) };
     let mut products = Vec::new();
     let both = |g: Vec<Tensor<1>>| Tensor::cat(vec![dot(&first, &g), dot(&v, &g)], 0);
-    statistics::gradients(scene, &samples[1..], 1, monitor, both, |p, _| products.push(p)).await?;
+    statistics::gradients(scene, &samples[1..], 1, job, both, |p, _| products.push(p)).await?;
     let mut state = Recursion::new(samples.len());
     if !products.is_empty() {
         for pair in read(Tensor::cat(products, 0)).await?.chunks_exact(2) {
@@ -159,13 +159,13 @@ impl Influence {
     /// v over the damped diagonal of the empirical Fisher information.
     async fn diagonal(
         &self,
-        scene: &Scene<'_>,
+        scene: &MethodContext<'_>,
         v: Vec<Tensor<1>>,
         samples: &[usize],
-        monitor: &mut Monitor,
+        job: &mut JobContext,
     ) -> Result<Vec<Tensor<1>>> {
         let seed = scene.plan.seed;
-        let fisher = diagonal(scene.subject, scene.original, samples, seed, monitor).await?;
+        let fisher = diagonal(scene.subject, scene.original, samples, seed, job).await?;
         let damping = self.0.get("damping");
         Ok(v.into_iter().zip(fisher).map(|(v, f)| v / (f + damping)).collect())
     }
@@ -173,16 +173,16 @@ impl Influence {
     /// (F + damping)⁻¹ v by conjugate gradients, F the Fisher information of the retain pictures.
     async fn conjugate_gradient(
         &self,
-        scene: &Scene<'_>,
+        scene: &MethodContext<'_>,
         v: Vec<Tensor<1>>,
         samples: &[usize],
-        monitor: &mut Monitor,
+        job: &mut JobContext,
     ) -> Result<Vec<Tensor<1>>> {
         let Subject::Classifier(of) = scene.subject else {
             return Err(Error::Request("influence unlearning is for classifiers".into()));
         };
         let (damping, iterations) = (self.0.get("damping"), self.0.count("iterations"));
-        monitor.phase("Conjugate gradient", iterations * samples.len());
+        job.phase("Conjugate gradient", iterations * samples.len());
         let mut x: Vec<Tensor<1>> = v.iter().map(Tensor::zeros_like).collect();
         let mut residual = v.clone();
         let mut direction = v;
@@ -192,7 +192,7 @@ impl Influence {
             if size <= enough {
                 break;
             }
-            let curved = fisher_times(scene.original, of, &direction, samples, monitor).await?;
+            let curved = fisher_times(scene.original, of, &direction, samples, job).await?;
             let curved = plus_scaled(&curved, damping, &direction);
             let step = size / product(&direction, &curved).await?;
             x = plus_scaled(&x, step, &direction);
@@ -213,7 +213,7 @@ pub async fn fisher_times(
     of: &Pictured,
     d: &[Tensor<1>],
     samples: &[usize],
-    monitor: &mut Monitor,
+    job: &mut JobContext,
 ) -> Result<Vec<Tensor<1>>> {
     /// Length of the difference's half step: well above rounding, well below curvature.
     const STEP: f64 = 1e-2;
@@ -237,7 +237,7 @@ pub async fn fisher_times(
             (logits * target).sum() / samples.len() as f64
         });
         sum = crate::train::optimizer::plus(sum, more);
-        monitor.advance(batch.len()).await?;
+        job.advance(batch.len()).await?;
     }
     Ok(sum)
 }

@@ -13,7 +13,7 @@ use crate::{
 /// How a knob's values are spread, and how a control for it looks.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Kind {
+pub enum KnobKind {
     /// Real numbers, evenly.
     Real,
     /// Real numbers, evenly by their logarithm; the range may begin at 0.
@@ -36,7 +36,7 @@ pub struct Knob {
     pub default: f64,
     /// Smallest and largest value.
     pub range: [f64; 2],
-    pub kind: Kind,
+    pub kind: KnobKind,
     /// The task that it is for; both where absent.
     pub task: Option<Task>,
     /// What it is, in one line.
@@ -49,7 +49,7 @@ impl Knob {
         title: &'static str,
         default: f64,
         range: [f64; 2],
-        kind: Kind,
+        kind: KnobKind,
         what: &'static str,
     ) -> Self {
         Self { name, title, default, range, kind, task: None, what }
@@ -63,7 +63,7 @@ impl Knob {
         range: [f64; 2],
         what: &'static str,
     ) -> Self {
-        Self::new(name, title, default, range, Kind::Real, what)
+        Self::new(name, title, default, range, KnobKind::Real, what)
     }
 
     /// A real number that is set by powers.
@@ -74,7 +74,7 @@ impl Knob {
         range: [f64; 2],
         what: &'static str,
     ) -> Self {
-        Self::new(name, title, default, range, Kind::Log, what)
+        Self::new(name, title, default, range, KnobKind::Log, what)
     }
 
     /// A whole number.
@@ -85,12 +85,12 @@ impl Knob {
         range: [f64; 2],
         what: &'static str,
     ) -> Self {
-        Self::new(name, title, default, range, Kind::Whole, what)
+        Self::new(name, title, default, range, KnobKind::Whole, what)
     }
 
     /// A switch, off unless it is turned.
     pub const fn switch(name: &'static str, title: &'static str, what: &'static str) -> Self {
-        Self::new(name, title, 0.0, [0.0, 1.0], Kind::Switch, what)
+        Self::new(name, title, 0.0, [0.0, 1.0], KnobKind::Switch, what)
     }
 
     /// One of a few; the first unless another is chosen.
@@ -100,7 +100,7 @@ impl Knob {
         names: &'static [&'static str],
         what: &'static str,
     ) -> Self {
-        Self::new(name, title, 0.0, [0.0, (names.len() - 1) as f64], Kind::Choice(names), what)
+        Self::new(name, title, 0.0, [0.0, (names.len() - 1) as f64], KnobKind::Choice(names), what)
     }
 
     /// The same for one task only.
@@ -117,10 +117,10 @@ impl Knob {
     pub fn right(&self) -> String {
         let [least, most] = self.range;
         match self.kind {
-            Kind::Real | Kind::Log => format!("a number from {least} to {most} is needed"),
-            Kind::Whole => format!("a whole number from {least} to {most} is needed"),
-            Kind::Switch => "on or off is needed".into(),
-            Kind::Choice(names) => format!("one of {} is needed", names.join(", ")),
+            KnobKind::Real | KnobKind::Log => format!("a number from {least} to {most} is needed"),
+            KnobKind::Whole => format!("a whole number from {least} to {most} is needed"),
+            KnobKind::Switch => "on or off is needed".into(),
+            KnobKind::Choice(names) => format!("one of {} is needed", names.join(", ")),
         }
     }
 
@@ -130,7 +130,7 @@ impl Knob {
     /// The knob is named, and what is right.
     pub fn check(&self, value: f64) -> Result<()> {
         let [least, most] = self.range;
-        let whole = !matches!(self.kind, Kind::Real | Kind::Log);
+        let whole = !matches!(self.kind, KnobKind::Real | KnobKind::Log);
         if (least..=most).contains(&value) && !(whole && value.fract() != 0.0) {
             return Ok(());
         }
@@ -143,8 +143,8 @@ impl Knob {
     /// It is none of these, or out of range.
     pub fn parse(&self, text: &str) -> Result<f64> {
         let named = match self.kind {
-            Kind::Switch => ["off", "on"].iter().position(|name| *name == text),
-            Kind::Choice(names) => names.iter().position(|name| *name == text),
+            KnobKind::Switch => ["off", "on"].iter().position(|name| *name == text),
+            KnobKind::Choice(names) => names.iter().position(|name| *name == text),
             _ => None,
         };
         let value = match named {

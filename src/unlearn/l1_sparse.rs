@@ -3,9 +3,9 @@
 
 use super::{
     ft,
+    hooks::{MethodHooks, StepInfo, Update},
     knob::{Knob, Knobs, LAYERS, NORMS, TRAINING},
     registry::Method,
-    work::{At, Update, Work},
 };
 use crate::{models::weights::Weights, train::optimizer::plus};
 use burn::tensor::Tensor;
@@ -52,14 +52,14 @@ impl Sparse {
 
     /// The weight of the penalty: alpha (1 - e / (E - E0)) in epoch e of E, then 0. A diffusion
     /// model's updates stand for epochs.
-    fn weight(&self, at: At) -> f64 {
+    fn weight(&self, at: StepInfo) -> f64 {
         let span = at.epochs.saturating_sub(self.free);
         if at.epoch < span { self.alpha * (1.0 - at.epoch as f64 / span as f64) } else { 0.0 }
     }
 }
 
-impl Work for Sparse {
-    fn adjust(&self, update: Update, weights: &Weights, at: At) -> Update {
+impl MethodHooks for Sparse {
+    fn adjust(&self, update: Update, weights: &Weights, at: StepInfo) -> Update {
         let alpha = self.weight(at);
         if alpha == 0.0 {
             return update;
@@ -76,12 +76,19 @@ impl Work for Sparse {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::unlearn::work::Part;
+    use crate::unlearn::hooks::BatchSource;
 
     #[test]
     fn the_weight_falls_from_alpha_to_nothing() {
         let sparse = Sparse { alpha: 0.4, free: 2 };
-        let at = |epoch| At { step: 0, steps: 60, epoch, epochs: 6, turn: 0, part: Part::Retain };
+        let at = |epoch| StepInfo {
+            step: 0,
+            steps: 60,
+            epoch,
+            epochs: 6,
+            turn: 0,
+            part: BatchSource::Retain,
+        };
         let weights: Vec<f64> = (0..6).map(|e| sparse.weight(at(e))).collect();
         let expected = [0.4, 0.3, 0.2, 0.1, 0.0, 0.0];
         assert!(weights.iter().zip(expected).all(|(w, e)| (w - e).abs() < 1e-12), "{weights:?}");

@@ -4,10 +4,10 @@
 use burn::tensor::Tensor;
 
 use super::{
+    hooks::{Batch, BatchSource, ForgetNoise, Local, MethodHooks, Update},
     knob::{Knob, Knobs, LAYERS, NORMS, TRAINING},
     registry::{Classify, Generate, Losses, Method, Order, Rate},
     statistics::product,
-    work::{Batch, ForgetNoise, Local, Part, Update, Work},
 };
 use crate::{
     data::rng::{Rng, normals},
@@ -61,9 +61,9 @@ struct Bargain {
     xi: f64,
 }
 
-impl Work for Bargain {
+impl MethodHooks for Bargain {
     fn loss(&self, batch: Batch) -> Tensor<1> {
-        let forgets = batch.part == Part::Forget;
+        let forgets = batch.part == BatchSource::Forget;
         let loss = batch.cross_entropy();
         if forgets { loss.neg() } else { loss }
     }

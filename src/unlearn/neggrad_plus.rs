@@ -2,9 +2,9 @@
 //! forget set in one update.
 
 use super::{
+    hooks::{Local, MethodHooks, Update},
     knob::{Knob, Knobs, LAYERS, NORMS, TRAINING},
     registry::{Classify, Generate, Losses, Method, Order, Rate},
-    work::{Local, Update, Work},
 };
 use crate::{data::rng::Rng, error::Result, words::estimator::Estimator};
 
@@ -50,7 +50,7 @@ struct Signed {
     beta: f64,
 }
 
-impl Work for Signed {
+impl MethodHooks for Signed {
     fn combine<'a>(
         &'a self,
         forget: Update,

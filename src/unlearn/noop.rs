@@ -1,8 +1,8 @@
 //! No operation: the baseline row that every comparison needs.
 
 use super::{
+    hooks::MethodHooks,
     registry::{Classify, Generate, Method, Order},
-    work::Work,
 };
 use crate::words::estimator::Estimator;
 
@@ -21,4 +21,4 @@ pub const METHOD: Method = Method {
 
 struct Nothing;
 
-impl Work for Nothing {}
+impl MethodHooks for Nothing {}

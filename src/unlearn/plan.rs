@@ -1,9 +1,9 @@
 //! From a recipe to the numbers of a run: its items, its updates, its learning rate.
 
 use super::{
+    hooks::BatchSource,
     knob::Knobs,
     registry::{self, Losses, Method, Order, Rate},
-    work::Part,
 };
 
 use crate::{
@@ -62,7 +62,7 @@ pub struct Plan {
 
 /// The batches of an update: which of the epoch's, counted from 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Turn {
+pub enum BatchPick {
     Forget(usize),
     Retain(usize),
     /// A forget batch and a retain batch.
@@ -71,13 +71,13 @@ pub enum Turn {
     Mixed(usize),
 }
 
-impl Turn {
+impl BatchPick {
     /// What it looks at.
-    pub fn part(self) -> Part {
+    pub fn part(self) -> BatchSource {
         match self {
-            Self::Forget(_) => Part::Forget,
-            Self::Retain(_) => Part::Retain,
-            Self::Pair(..) | Self::Mixed(_) => Part::Both,
+            Self::Forget(_) => BatchSource::Forget,
+            Self::Retain(_) => BatchSource::Retain,
+            Self::Pair(..) | Self::Mixed(_) => BatchSource::Both,
         }
     }
 }
@@ -399,7 +399,7 @@ impl Plan {
     }
 
     /// The epoch of a classifier's update, the update within it, and its batches.
-    pub fn turn(&self, step: usize) -> (usize, usize, Turn) {
+    pub fn turn(&self, step: usize) -> (usize, usize, BatchPick) {
         let [forget, retain] = self.batches();
         let (first, later) = (self.turns(0), self.turns(usize::MAX));
         let both = self.forget_epochs().saturating_mul(first);
@@ -409,21 +409,23 @@ impl Plan {
             (self.forget_epochs() + (step - both) / later, (step - both) % later)
         };
         let batches = match self.order {
-            Order::Forget => Turn::Forget(turn),
-            Order::Nothing | Order::Retain => Turn::Retain(turn),
-            Order::Passes if step >= both => Turn::Retain(turn),
-            Order::Passes if turn < forget => Turn::Forget(turn),
-            Order::Passes => Turn::Retain(turn - forget),
+            Order::Forget => BatchPick::Forget(turn),
+            Order::Nothing | Order::Retain => BatchPick::Retain(turn),
+            Order::Passes if step >= both => BatchPick::Retain(turn),
+            Order::Passes if turn < forget => BatchPick::Forget(turn),
+            Order::Passes => BatchPick::Retain(turn - forget),
             Order::Every => {
                 let (round, place) = (turn / (self.every() + 1), turn % (self.every() + 1));
                 match place {
                     // The forget set comes round again, and goes on from epoch to epoch.
-                    0 => Turn::Forget((epoch * retain.div_ceil(self.every()) + round) % forget),
-                    _ => Turn::Retain(turn - round - 1),
+                    0 => {
+                        BatchPick::Forget((epoch * retain.div_ceil(self.every()) + round) % forget)
+                    }
+                    _ => BatchPick::Retain(turn - round - 1),
                 }
             }
-            Order::Pairs => Turn::Pair(turn % forget, turn),
-            Order::Mixed => Turn::Mixed(turn),
+            Order::Pairs => BatchPick::Pair(turn % forget, turn),
+            Order::Mixed => BatchPick::Mixed(turn),
         };
         (epoch, turn, batches)
     }
@@ -521,7 +523,7 @@ mod tests {
         Plan::new(&recipe, &model.card.architecture, &data, &set).unwrap()
     }
 
-    fn turns(plan: &Plan) -> Vec<(usize, Turn)> {
+    fn turns(plan: &Plan) -> Vec<(usize, BatchPick)> {
         (0..plan.steps).map(|s| plan.turn(s)).map(|(epoch, _, turn)| (epoch, turn)).collect()
     }
 
@@ -530,8 +532,8 @@ mod tests {
         let salun = plan("salun", &[]);
         let turns = turns(&salun);
         assert_eq!(turns.len(), 30);
-        assert_eq!([turns[2], turns[3]], [(0, Turn::Forget(2)), (0, Turn::Retain(0))]);
-        assert_eq!([turns[29], turns[10]], [(2, Turn::Retain(6)), (1, Turn::Forget(0))]);
+        assert_eq!([turns[2], turns[3]], [(0, BatchPick::Forget(2)), (0, BatchPick::Retain(0))]);
+        assert_eq!([turns[29], turns[10]], [(2, BatchPick::Retain(6)), (1, BatchPick::Forget(0))]);
     }
 
     #[test]
@@ -539,19 +541,19 @@ mod tests {
         let turns = turns(&plan("scrub", &[("forget-epochs", 1.0)]));
         assert_eq!(turns.len(), 10 + 7 + 7);
         assert!(
-            turns[10..]
-                .iter()
-                .all(|(epoch, turn)| { *epoch > 0 && matches!(turn, Turn::Retain(i) if *i < 7) })
+            turns[10..].iter().all(|(epoch, turn)| {
+                *epoch > 0 && matches!(turn, BatchPick::Retain(i) if *i < 7)
+            })
         );
-        assert_eq!(turns[17], (2, Turn::Retain(0)));
+        assert_eq!(turns[17], (2, BatchPick::Retain(0)));
     }
 
     #[test]
     fn a_forget_batch_comes_before_every_few_retain_batches() {
         let turns = turns(&plan("sfr-on", &[("every", 3.0)]));
         assert_eq!(turns.len(), 3 * 10);
-        let epoch: Vec<Turn> = turns[10..20].iter().map(|(_, turn)| *turn).collect();
-        use Turn::{Forget as F, Retain as R};
+        let epoch: Vec<BatchPick> = turns[10..20].iter().map(|(_, turn)| *turn).collect();
+        use BatchPick::{Forget as F, Retain as R};
         assert_eq!(epoch, [F(0), R(0), R(1), R(2), F(1), R(3), R(4), R(5), F(2), R(6)]);
     }
 
@@ -616,9 +618,9 @@ mod tests {
     #[test]
     fn pairs_and_mixtures_cover_the_retain_set() {
         let pairs = turns(&plan("munba", &[]));
-        assert_eq!(pairs[..4].iter().map(|(_, t)| *t).next_back(), Some(Turn::Pair(0, 3)));
+        assert_eq!(pairs[..4].iter().map(|(_, t)| *t).next_back(), Some(BatchPick::Pair(0, 3)));
         assert_eq!(pairs.len(), 21);
         let mixed = turns(&plan("bad-teacher", &[]));
-        assert_eq!((mixed.len(), mixed[29]), (30, (2, Turn::Mixed(9))));
+        assert_eq!((mixed.len(), mixed[29]), (30, (2, BatchPick::Mixed(9))));
     }
 }

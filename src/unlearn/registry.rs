@@ -1,10 +1,11 @@
 //! The methods that the studio, the command line and the docs offer.
 
 use super::{
-    bad_teacher, be, bs, delete, esd, ft, ga, iu,
+    bad_teacher, be, bs, delete, esd, ft, ga,
+    hooks::MethodHooks,
+    iu,
     knob::{Knob, Knobs},
     l1_sparse, munba, neggrad_plus, noop, retrain, rl, salun_soft, scrub, sfr_on, ssd, uce,
-    work::Work,
 };
 use crate::{
     error::{Error, Result},
@@ -28,7 +29,7 @@ pub struct Method {
     /// As a text-to-image model is treated.
     pub prompts: Option<Generate>,
     /// The method at work, with its knobs set.
-    pub work: fn(&Knobs) -> Box<dyn Work>,
+    pub work: fn(&Knobs) -> Box<dyn MethodHooks>,
 }
 
 /// Which pictures an update of a classifier sees.

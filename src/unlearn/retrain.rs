@@ -4,12 +4,12 @@
 use burn::tensor::Tensor;
 
 use super::{
+    hooks::{Local, MethodContext, MethodHooks, StepInfo},
     knob::{NORMS, TRAINING},
     registry::{Classify, Generate, Losses, Method, Order, Rate},
-    work::{At, Local, Scene, Work},
 };
 use crate::{
-    error::Result, models::weights::Weights, monitor::Monitor, train::trainer::average,
+    error::Result, job_context::JobContext, models::weights::Weights, train::trainer::average,
     words::estimator::Estimator,
 };
 
@@ -47,11 +47,11 @@ struct Fresh {
     average: Vec<Tensor<1>>,
 }
 
-impl Work for Fresh {
+impl MethodHooks for Fresh {
     fn begin<'a>(
         &'a mut self,
-        scene: &'a mut Scene<'_>,
-        _monitor: &'a mut Monitor,
+        scene: &'a mut MethodContext<'_>,
+        _monitor: &'a mut JobContext,
     ) -> Local<'a, Result<()>> {
         Box::pin(async move {
             self.decay = scene.plan.preset.map_or(0.0, |preset| preset.ema);
@@ -64,7 +64,7 @@ impl Work for Fresh {
         })
     }
 
-    fn after<'a>(&'a mut self, weights: &'a mut Weights, at: At) -> Local<'a, Result<bool>> {
+    fn after<'a>(&'a mut self, weights: &'a mut Weights, at: StepInfo) -> Local<'a, Result<bool>> {
         Box::pin(async move {
             average(&mut self.average, &weights.params, self.decay, at.step + 1);
             Ok(false)

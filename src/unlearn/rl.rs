@@ -5,9 +5,9 @@ use burn::tensor::Tensor;
 use rand::RngExt;
 
 use super::{
+    hooks::{Batch, BatchSource, ForgetNoise, MethodHooks},
     knob::{Knob, Knobs, LAYERS, NORMS, TRAINING},
     registry::{Classify, Generate, Losses, Method, Order, Rate},
-    work::{Batch, ForgetNoise, Part, Work},
 };
 use crate::{
     subject::Under,
@@ -94,11 +94,11 @@ impl Relabel {
     }
 }
 
-impl Work for Relabel {
+impl MethodHooks for Relabel {
     /// Cross-entropy to a label drawn from the wrong ones: y' is never y, as the paper writes. In
     /// the official code it may be.
     fn loss(&self, batch: Batch) -> Tensor<1> {
-        if batch.part == Part::Retain {
+        if batch.part == BatchSource::Retain {
             return batch.cross_entropy();
         }
         let classes = batch.logits.dims()[1];

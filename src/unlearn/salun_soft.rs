@@ -5,16 +5,16 @@
 use burn::tensor::Tensor;
 
 use super::{
+    hooks::{Batch, ForgetNoise, Local, MethodContext, MethodHooks, StepInfo},
     knob::{Knob, Knobs, LAYERS, NORMS, TRAINING},
     registry::Method,
     rl::{self, Relabel},
-    work::{At, Batch, ForgetNoise, Local, Scene, Work},
 };
 use crate::{
     error::Result,
     gpu::{buffers, kernels::Kernels},
+    job_context::JobContext,
     models::weights::{Weights, read_all},
-    monitor::Monitor,
     saliency::select::top_k,
     words::estimator::Estimator,
 };
@@ -66,11 +66,11 @@ struct Soft {
     reference: Vec<Tensor<1>>,
 }
 
-impl Work for Soft {
+impl MethodHooks for Soft {
     fn begin<'a>(
         &'a mut self,
-        scene: &'a mut Scene<'_>,
-        _monitor: &'a mut Monitor,
+        scene: &'a mut MethodContext<'_>,
+        _monitor: &'a mut JobContext,
     ) -> Local<'a, Result<()>> {
         Box::pin(async move {
             self.reference = scene.original.params.clone();
@@ -86,13 +86,13 @@ impl Work for Soft {
         self.relabel.forget_noise(step)
     }
 
-    fn before(&mut self, weights: &Weights, at: At) {
+    fn before(&mut self, weights: &Weights, at: StepInfo) {
         if self.released && at.turn == 0 {
             self.reference = weights.params.clone();
         }
     }
 
-    fn after<'a>(&'a mut self, weights: &'a mut Weights, at: At) -> Local<'a, Result<bool>> {
+    fn after<'a>(&'a mut self, weights: &'a mut Weights, at: StepInfo) -> Local<'a, Result<bool>> {
         Box::pin(async move {
             // As released, k holds for an epoch: it is that of the epoch's first update.
             let done = if self.released { at.step - at.turn } else { at.step } + 1;

@@ -5,9 +5,9 @@ use burn::tensor::Tensor;
 
 use super::{
     distil::divergence,
+    hooks::{Batch, BatchSource, MethodHooks},
     knob::{Knob, Knobs, NORMS, TRAINING},
     registry::{Classify, Method, Order, Rate},
-    work::{Batch, Part, Work},
 };
 use crate::{train::losses::cross_entropy, words::estimator::Estimator};
 
@@ -89,11 +89,11 @@ impl Scrub {
     }
 }
 
-impl Work for Scrub {
+impl MethodHooks for Scrub {
     fn loss(&self, batch: Batch) -> Tensor<1> {
         let teacher = batch.logits_of(batch.original);
         match batch.part {
-            Part::Forget => self.away(teacher, batch.logits),
+            BatchSource::Forget => self.away(teacher, batch.logits),
             _ => self.back(teacher, batch.logits, batch.labels),
         }
     }

@@ -5,15 +5,15 @@ use burn::tensor::{Bool, Tensor};
 
 use super::{
     distil::each_cross_entropy,
+    hooks::{Batch, BatchSource, ForgetNoise, Local, MethodContext, MethodHooks, StepInfo, Update},
     knob::{Knob, Knobs, LAYERS, NORMS, TRAINING},
     registry::{Classify, Generate, Losses, Method, Order, Rate},
     statistics,
-    work::{At, Batch, ForgetNoise, Local, Part, Scene, Update, Work},
 };
 use crate::{
     error::Result,
+    job_context::JobContext,
     models::weights::Weights,
-    monitor::Monitor,
     subject::Subject,
     train::optimizer::clip_norm,
     words::{estimator::Estimator, task::Task},
@@ -106,22 +106,22 @@ struct Ascent {
     salient: Vec<Tensor<1, Bool>>,
 }
 
-impl Work for Ascent {
+impl MethodHooks for Ascent {
     fn begin<'a>(
         &'a mut self,
-        scene: &'a mut Scene<'_>,
-        monitor: &'a mut Monitor,
+        scene: &'a mut MethodContext<'_>,
+        job: &'a mut JobContext,
     ) -> Local<'a, Result<()>> {
         Box::pin(async move {
             let [forget, retain] = scene.plan.looked_at();
-            monitor.phase("Measuring the forget set", forget.len());
+            job.phase("Measuring the forget set", forget.len());
             let group = match scene.subject {
                 Subject::Classifier(_) => GROUP,
                 Subject::Diffusion(_) => scene.plan.batch,
             };
-            let of_forget = statistics::squares(scene, &forget, group, monitor).await?;
-            monitor.phase("Measuring the retain set", retain.len());
-            let of_retain = statistics::squares(scene, &retain, group, monitor).await?;
+            let of_forget = statistics::squares(scene, &forget, group, job).await?;
+            job.phase("Measuring the retain set", retain.len());
+            let of_retain = statistics::squares(scene, &retain, group, job).await?;
             let pairs = of_forget.into_iter().zip(of_retain);
             self.salient = pairs.map(|(f, r)| (f + TINY).greater_equal(r + TINY)).collect();
             Ok(())
@@ -130,7 +130,7 @@ impl Work for Ascent {
 
     fn loss(&self, batch: Batch) -> Tensor<1> {
         match batch.part {
-            Part::Forget => {
+            BatchSource::Forget => {
                 let at = batch.at;
                 ascent(batch.logits, batch.labels) * falling(self.alpha, at.step, at.steps)
             }
@@ -138,8 +138,8 @@ impl Work for Ascent {
         }
     }
 
-    fn part(&self, step: usize) -> Part {
-        if step.is_multiple_of(self.every + 1) { Part::Forget } else { Part::Retain }
+    fn part(&self, step: usize) -> BatchSource {
+        if step.is_multiple_of(self.every + 1) { BatchSource::Forget } else { BatchSource::Retain }
     }
 
     fn whole(&self) -> bool {
@@ -152,9 +152,9 @@ impl Work for Ascent {
             * falling(self.alpha, step.at.step, step.at.steps)
     }
 
-    fn adjust(&self, update: Update, _weights: &Weights, at: At) -> Update {
+    fn adjust(&self, update: Update, _weights: &Weights, at: StepInfo) -> Update {
         let Update { loss, mut gradients } = update;
-        if at.part == Part::Forget {
+        if at.part == BatchSource::Forget {
             let masked = gradients.into_iter().zip(&self.salient);
             gradients = masked.map(|(g, s)| g.mask_fill(s.clone().bool_not(), 0.0)).collect();
         }

@@ -4,12 +4,12 @@
 use burn::tensor::Tensor;
 
 use super::{
+    hooks::{Local, MethodContext, MethodHooks},
     knob::{Knob, Knobs},
     registry::{Classify, Generate, Method},
     statistics,
-    work::{Local, Scene, Work},
 };
-use crate::{error::Result, monitor::Monitor, words::estimator::Estimator};
+use crate::{error::Result, job_context::JobContext, words::estimator::Estimator};
 
 /// Dampening.
 pub const METHOD: Method = Method {
@@ -48,21 +48,21 @@ pub const METHOD: Method = Method {
 
 struct Dampening(Knobs);
 
-impl Work for Dampening {
+impl MethodHooks for Dampening {
     fn begin<'a>(
         &'a mut self,
-        scene: &'a mut Scene<'_>,
-        monitor: &'a mut Monitor,
+        scene: &'a mut MethodContext<'_>,
+        job: &'a mut JobContext,
     ) -> Local<'a, Result<()>> {
         Box::pin(async move {
             let plan = scene.plan;
             let group = self.0.count("group");
             let [forget, _] = plan.looked_at();
             let all = plan.some(&[&plan.forget[..], &plan.retain].concat(), plan.each[1], "all");
-            monitor.phase("Measuring the forget set", forget.len());
-            let of_forget = statistics::squares(scene, &forget, group, monitor).await?;
-            monitor.phase("Measuring all data", all.len());
-            let of_all = statistics::squares(scene, &all, group, monitor).await?;
+            job.phase("Measuring the forget set", forget.len());
+            let of_forget = statistics::squares(scene, &forget, group, job).await?;
+            job.phase("Measuring all data", all.len());
+            let of_all = statistics::squares(scene, &all, group, job).await?;
             let [alpha, lambda] = [self.0.get("alpha"), self.0.get("lambda")];
             let importances = of_forget.into_iter().zip(of_all);
             let params = scene.weights.params.iter().zip(importances);

@@ -3,16 +3,16 @@
 
 use burn::tensor::Tensor;
 
-use super::work::Scene;
+use super::hooks::MethodContext;
 use crate::{
     data::rng,
     error::Result,
     gpu::{cpu::par, flex, pace::Pace},
+    job_context::JobContext,
     models::{
         layers::{Mode, Pass},
         weights::{Weights, read},
     },
-    monitor::Monitor,
     subject::{Noisy, Subject, Under},
     train::losses::{cross_entropy, mse},
 };
@@ -32,10 +32,10 @@ enum Group<'a> {
 /// # Errors
 /// Cancelled, or the device failed.
 pub async fn gradients<R: Send>(
-    scene: &Scene<'_>,
+    scene: &MethodContext<'_>,
     items: &[usize],
     each: usize,
-    monitor: &mut Monitor,
+    job: &mut JobContext,
     map: impl Fn(Vec<Tensor<1>>) -> R + Sync,
     mut fold: impl FnMut(R, usize),
 ) -> Result<()> {
@@ -76,7 +76,7 @@ pub async fn gradients<R: Send>(
             fold(made, size);
             pace.step(&loss).await?;
         }
-        monitor.advance(held.len()).await?;
+        job.advance(held.len()).await?;
     }
     Ok(())
 }
@@ -86,13 +86,13 @@ pub async fn gradients<R: Send>(
 /// # Errors
 /// Cancelled, or the device failed.
 pub async fn mean(
-    scene: &Scene<'_>,
+    scene: &MethodContext<'_>,
     items: &[usize],
-    monitor: &mut Monitor,
+    job: &mut JobContext,
 ) -> Result<Vec<Tensor<1>>> {
     const EACH: usize = 32;
     let mut sum = Sum::default();
-    gradients(scene, items, EACH, monitor, |g| g, |g, n| sum.add(g, n as f64)).await?;
+    gradients(scene, items, EACH, job, |g| g, |g, n| sum.add(g, n as f64)).await?;
     Ok(sum.over(items.len() as f64))
 }
 
@@ -102,14 +102,14 @@ pub async fn mean(
 /// # Errors
 /// Cancelled, or the device failed.
 pub async fn squares(
-    scene: &Scene<'_>,
+    scene: &MethodContext<'_>,
     items: &[usize],
     each: usize,
-    monitor: &mut Monitor,
+    job: &mut JobContext,
 ) -> Result<Vec<Tensor<1>>> {
     let mut sum = Sum::default();
     let square = |g: Vec<Tensor<1>>| g.into_iter().map(|g| g.square()).collect();
-    gradients(scene, items, each, monitor, square, |g, _| sum.add(g, 1.0)).await?;
+    gradients(scene, items, each, job, square, |g, _| sum.add(g, 1.0)).await?;
     Ok(sum.over(items.len().div_ceil(each) as f64))
 }
 

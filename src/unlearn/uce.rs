@@ -2,15 +2,15 @@
 //! forgotten captions read as what they are sent to are solved for ([`super::prompt::uce`]).
 
 use super::{
+    hooks::{Local, MethodContext, MethodHooks},
     prompt::uce::{self, Vectors},
     registry::{Generate, Method},
-    work::{Local, Scene, Work},
 };
 use crate::{
     data::rng,
     error::{Error, Result},
+    job_context::JobContext,
     models::weights::read,
-    monitor::Monitor,
     words::estimator::Estimator,
 };
 
@@ -32,11 +32,11 @@ const SOLVED: usize = 256;
 
 struct Edit;
 
-impl Work for Edit {
+impl MethodHooks for Edit {
     fn begin<'a>(
         &'a mut self,
-        scene: &'a mut Scene<'_>,
-        _monitor: &'a mut Monitor,
+        scene: &'a mut MethodContext<'_>,
+        _monitor: &'a mut JobContext,
     ) -> Local<'a, Result<()>> {
         Box::pin(async move {
             let prompts = scene.subject.prompts().ok_or_else(|| {

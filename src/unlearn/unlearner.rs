@@ -6,24 +6,24 @@ use burn::tensor::{Device, Tensor};
 use rand::RngExt;
 
 use super::{
-    plan::{Plan, Turn},
+    hooks::{Batch, BatchSource, ForgetNoise, MethodContext, MethodHooks, StepInfo, Update},
+    plan::{BatchPick, Plan},
     registry::Losses,
-    work::{At, Batch, ForgetNoise, Part, Scene, Update, Work},
 };
 use crate::{
     data::{Dataset, rng},
     error::Result,
+    job_context::JobContext,
     models::{
         Model,
         layers::{Mode, Pass},
         weights::Weights,
     },
-    monitor::Monitor,
     saliency::Mask,
     subject::{Diffuser, Noisy, Subject, Under, classifier::Pictured},
     train::{
         losses::{Augment, mse},
-        optimizer::{Freeze, Optimizer, Rule, clip_norm, plus},
+        optimizer::{Optimizer, Rule, WeightFreeze, clip_norm, plus},
         shards,
     },
 };
@@ -32,7 +32,7 @@ use crate::{
 pub struct Unlearner {
     subject: Arc<Subject>,
     plan: Plan,
-    work: Box<dyn Work>,
+    work: Box<dyn MethodHooks>,
     optimizer: Optimizer,
     original: Weights,
     weights: Weights,
@@ -63,11 +63,11 @@ impl Unlearner {
         plan: Plan,
         mask: Option<&Mask>,
         device: &Device,
-        monitor: &mut Monitor,
+        job: &mut JobContext,
     ) -> Result<Self> {
         let subject = Subject::of_classes(model, data, plan.redirect.clone(), device);
         let (original, free) = (model.weights.upload(device), mask.map(|mask| &*mask.bits));
-        Self::of(subject, original, plan, free, monitor).await
+        Self::of(subject, original, plan, free, job).await
     }
 
     /// A run from the original weights; only weights with a 1 in `free` will change. A method without
@@ -80,15 +80,19 @@ impl Unlearner {
         original: Weights,
         plan: Plan,
         free: Option<&[u8]>,
-        monitor: &mut Monitor,
+        job: &mut JobContext,
     ) -> Result<Self> {
         let mut weights = original.clone();
         let mut work = (plan.method.work)(&plan.knobs);
-        let mut scene =
-            Scene { subject: &subject, plan: &plan, original: &original, weights: &mut weights };
-        work.begin(&mut scene, monitor).await?;
+        let mut scene = MethodContext {
+            subject: &subject,
+            plan: &plan,
+            original: &original,
+            weights: &mut weights,
+        };
+        work.begin(&mut scene, job).await?;
         let freeze = free.map(|bits| {
-            Freeze::new(bits, &original.layout, &original, &weights, plan.knobs.on("drift"))
+            WeightFreeze::new(bits, &original.layout, &original, &weights, plan.knobs.on("drift"))
         });
         if let Some(freeze) = &freeze {
             freeze.restore(&mut weights);
@@ -134,7 +138,7 @@ impl Unlearner {
     ///
     /// # Errors
     /// Cancelled: the weights are as before the update. Or the device failed.
-    pub async fn step(&mut self, monitor: &mut Monitor) -> Result<Tensor<1>> {
+    pub async fn step(&mut self, job: &mut JobContext) -> Result<Tensor<1>> {
         let subject = self.subject.clone();
         let (steps, step, seed) = (self.plan.steps, self.step, self.plan.seed);
         let (at, update) = match &*subject {
@@ -142,7 +146,7 @@ impl Unlearner {
                 let mut rng = rng::seeded(seed, &format!("unlearn {step}"));
                 let (epoch, turn, batches) = self.plan.turn(step);
                 let (epochs, part) = (self.plan.epochs, batches.part());
-                let at = At { step, steps, epoch, epochs, turn, part };
+                let at = StepInfo { step, steps, epoch, epochs, turn, part };
                 self.work.before(&self.weights, at);
                 self.draw_epoch(epoch);
                 let update = self.classify(of, batches, at, &mut rng).await?;
@@ -152,9 +156,9 @@ impl Unlearner {
                 let mut rng = rng::seeded(seed, &of.stream(step));
                 // An update of a diffusion model is an epoch of its own.
                 let (epoch, epochs, turn, part) = (step, steps, 0, self.work.part(step));
-                let at = At { step, steps, epoch, epochs, turn, part };
+                let at = StepInfo { step, steps, epoch, epochs, turn, part };
                 self.work.before(&self.weights, at);
-                let update = self.denoise(&**of, at, &mut rng, monitor).await?;
+                let update = self.denoise(&**of, at, &mut rng, job).await?;
                 let Update { loss, gradients } = self.work.adjust(update, &self.weights, at);
                 let gradients = match of.clip() {
                     Some(most) => clip_norm(gradients, most),
@@ -193,8 +197,8 @@ impl Unlearner {
     async fn classify(
         &mut self,
         of: &Pictured,
-        turn: Turn,
-        at: At,
+        turn: BatchPick,
+        at: StepInfo,
         rng: &mut rng::Rng,
     ) -> Result<Update> {
         let n = self.plan.batch;
@@ -203,22 +207,22 @@ impl Unlearner {
         };
         let Epoch { forget, retain, mixed, .. } = &self.order;
         Ok(match turn {
-            Turn::Forget(i) => {
+            BatchPick::Forget(i) => {
                 let forget = batch(forget, i, true);
-                self.gradient(of, forget, at, Part::Forget, rng)
+                self.gradient(of, forget, at, BatchSource::Forget, rng)
             }
-            Turn::Retain(i) => {
+            BatchPick::Retain(i) => {
                 let retain = batch(retain, i, false);
-                self.gradient(of, retain, at, Part::Retain, rng)
+                self.gradient(of, retain, at, BatchSource::Retain, rng)
             }
-            Turn::Mixed(i) => {
+            BatchPick::Mixed(i) => {
                 let mixed = mixed.iter().skip(i * n).take(n).copied().collect();
-                self.gradient(of, mixed, at, Part::Both, rng)
+                self.gradient(of, mixed, at, BatchSource::Both, rng)
             }
-            Turn::Pair(f, r) => {
+            BatchPick::Pair(f, r) => {
                 let (forget, retain) = (batch(forget, f, true), batch(retain, r, false));
-                let forget = self.gradient(of, forget, at, Part::Forget, rng);
-                let retain = self.gradient(of, retain, at, Part::Retain, rng);
+                let forget = self.gradient(of, forget, at, BatchSource::Forget, rng);
+                let retain = self.gradient(of, retain, at, BatchSource::Retain, rng);
                 self.work.combine(forget, retain, rng).await?
             }
         })
@@ -229,14 +233,14 @@ impl Unlearner {
         &mut self,
         of: &Pictured,
         items: Vec<(usize, bool)>,
-        at: At,
-        part: Part,
+        at: StepInfo,
+        part: BatchSource,
         rng: &mut rng::Rng,
     ) -> Update {
         let (mut items, forgotten): (Vec<usize>, Vec<bool>) = items.into_iter().unzip();
         let labels = of.data.train.labels(&items);
         let n = items.len();
-        if part == Part::Forget {
+        if part == BatchSource::Forget {
             items.extend(self.company(n, rng));
         }
         let (net, x) = (&*of.net, of.learnt(&items, rng));
@@ -281,18 +285,18 @@ impl Unlearner {
     async fn denoise(
         &mut self,
         of: &dyn Diffuser,
-        at: At,
+        at: StepInfo,
         rng: &mut rng::Rng,
-        monitor: &mut Monitor,
+        job: &mut JobContext,
     ) -> Result<Update> {
         let batch = self.plan.batch;
         let apart = self.plan.losses == Losses::Pair || !of.together();
         // Of the forget loss or of both together, and of the retain loss where it stands alone.
         let mut sums: [(Vec<Tensor<1>>, Vec<Tensor<1>>); 2] = Default::default();
-        let whole = self.work.whole() && at.part != Part::Retain;
+        let whole = self.work.whole() && at.part != BatchSource::Retain;
         let most = if whole { batch } else { of.part() };
         for start in (0..batch).step_by(most) {
-            monitor.check().await?;
+            job.check().await?;
             let n = most.min(batch - start);
             let size = if whole { n } else { shards::size(&self.weights, n) };
             let mut drawn = |items: &[usize], forgotten: bool| {
@@ -300,8 +304,8 @@ impl Unlearner {
                 let items: Vec<usize> = (0..n).map(any).collect();
                 of.learnt(&items, forgotten, rng)
             };
-            let forgets = self.plan.losses != Losses::Retain && at.part != Part::Retain;
-            let keeps = self.plan.alpha > 0.0 && at.part != Part::Forget;
+            let forgets = self.plan.losses != Losses::Retain && at.part != BatchSource::Retain;
+            let keeps = self.plan.alpha > 0.0 && at.part != BatchSource::Forget;
             let forgotten = forgets.then(|| drawn(&self.plan.forget, true));
             let retained = keeps.then(|| drawn(&self.plan.retain, false));
             let mut add = |sum: usize, forgotten: Drawn, retained: Drawn| {
@@ -336,7 +340,7 @@ impl Unlearner {
     }
 
     /// The forget and the retain loss, summed over the items of a part.
-    fn loss(&self, pass: &Pass, (forgotten, retained): (Drawn, Drawn), at: At) -> Tensor<1> {
+    fn loss(&self, pass: &Pass, (forgotten, retained): (Drawn, Drawn), at: StepInfo) -> Tensor<1> {
         let forget = forgotten.map(|batch| {
             let n = batch.n() as f64;
             let (now, original) = (&self.weights, &self.original);

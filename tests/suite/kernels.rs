@@ -11,9 +11,9 @@ use salun_studio::{
         device::{self, DeviceChoice},
         kernels::{Keep, Kernels, Slice},
     },
+    job_context::JobContext,
     models::weights::{HostWeights, Init, WeightLayout, Weights, read_all, vector},
-    monitor::Monitor,
-    train::optimizer::{Freeze, Optimizer, Rule},
+    train::optimizer::{Optimizer, Rule, WeightFreeze},
     unlearn::salun_soft::shrunk,
 };
 
@@ -83,7 +83,7 @@ fn every_shader_is_valid() {
 #[test]
 fn every_kernel_computes_as_on_the_cpu() {
     let Some(kernels) = kernels() else { return };
-    let found = block_on(check::kernels(kernels, &mut Monitor::silent())).unwrap();
+    let found = block_on(check::kernels(kernels, &mut JobContext::silent())).unwrap();
     for off in &found {
         assert!(off.is_near(), "{off:?}");
     }
@@ -141,7 +141,7 @@ fn masked_run(start: &HostWeights, rule: Rule, device: &Device) -> [Vec<f32>; 2]
     let last = weights.params.pop().unwrap();
     weights.params.push(Tensor::cat(vec![last, vector(&[0.5; 10], device)], 0));
     let bits: Vec<u8> = (0..start.layout.n()).map(|i| u8::from(i % 3 > 0)).collect();
-    let freeze = Freeze::new(&bits, &start.layout, &original, &weights, false);
+    let freeze = WeightFreeze::new(&bits, &start.layout, &original, &weights, false);
     let before = weights.params.clone();
     let mut optimizer = Optimizer::new(rule, Some(freeze));
     for step in 0..2u32 {

@@ -10,7 +10,7 @@ use std::{
 use burn::tensor::{Device, Tensor};
 use safetensors::SafeTensors;
 use salun_studio::{
-    diffusion::scheduler::{Kind, SchedulerConfig, Solver},
+    diffusion::scheduler::{SchedulerConfig, Solver, SolverKind},
     error::Result,
     models::{
         checkpoint::{self, Precision},
@@ -437,7 +437,7 @@ fn folders_of_todays_diffusers_and_transformers_are_read() {
             );
         let read = same(&files, name);
         assert!(read.network.notes[0].contains(name), "{:?}", read.network.notes);
-        assert_eq!(read.network.scheduler.kind, Kind::Euler);
+        assert_eq!(read.network.scheduler.kind, SolverKind::Euler);
         assert_eq!(read.network.scheduler.beta_end, model.network.scheduler.beta_end);
     }
 }
@@ -448,14 +448,14 @@ fn another_solver_has_its_own_defaults_as_diffusers_from_config() {
     let euler =
         read(r#"{"_class_name": "EulerDiscreteScheduler", "timestep_spacing": "linspace"}"#);
     // diffusers 0.42: DDIMScheduler.from_config(euler.config).config
-    let ddim = euler.with(Kind::Ddim);
+    let ddim = euler.with(SolverKind::Ddim);
     assert_eq!((ddim.alpha_to_one, ddim.clip), (true, Some(1.0)));
     let own = read(
         r#"{"_class_name": "DDIMScheduler", "set_alpha_to_one": false, "clip_sample": false}"#,
     );
-    let there_and_back = own.with(Kind::Euler).with(Kind::Ddim);
+    let there_and_back = own.with(SolverKind::Euler).with(SolverKind::Ddim);
     assert_eq!((there_and_back.alpha_to_one, there_and_back.clip), (false, None));
-    assert!(!own.with(Kind::Pndm).skip_prk);
+    assert!(!own.with(SolverKind::Pndm).skip_prk);
 }
 
 #[test]
@@ -471,15 +471,15 @@ fn a_solver_in_anothers_place_goes_where_diffusers_goes() {
         ),
         ("DDIMScheduler", r#""clip_sample": false, "steps_offset": 1, "set_alpha_to_one": false"#),
     ];
-    const ENDS: [(usize, Kind, [f32; 4]); 8] = [
-        (0, Kind::Ddim, [0.613541, -0.681028, 0.852958, -0.488473]),
-        (0, Kind::Pndm, [0.950359, -2.865671, 4.003182, -0.957656]),
-        (1, Kind::Ddim, [0.623088, -0.822658, 0.936027, -0.6023]),
-        (1, Kind::Pndm, [0.584578, -1.634648, 2.359959, -0.525035]),
-        (2, Kind::Ddim, [0.630207, -0.832053, 0.94672, -0.609178]),
-        (2, Kind::Euler, [1.107124, -3.608307, 4.879469, -1.250592]),
-        (3, Kind::Pndm, [0.584578, -1.634648, 2.359959, -0.525035]),
-        (3, Kind::Euler, [1.107124, -3.608307, 4.879469, -1.250592]),
+    const ENDS: [(usize, SolverKind, [f32; 4]); 8] = [
+        (0, SolverKind::Ddim, [0.613541, -0.681028, 0.852958, -0.488473]),
+        (0, SolverKind::Pndm, [0.950359, -2.865671, 4.003182, -0.957656]),
+        (1, SolverKind::Ddim, [0.623088, -0.822658, 0.936027, -0.6023]),
+        (1, SolverKind::Pndm, [0.584578, -1.634648, 2.359959, -0.525035]),
+        (2, SolverKind::Ddim, [0.630207, -0.832053, 0.94672, -0.609178]),
+        (2, SolverKind::Euler, [1.107124, -3.608307, 4.879469, -1.250592]),
+        (3, SolverKind::Pndm, [0.584578, -1.634648, 2.359959, -0.525035]),
+        (3, SolverKind::Euler, [1.107124, -3.608307, 4.879469, -1.250592]),
     ];
     let device = Device::flex();
     for (from, to, expected) in ENDS {

@@ -236,7 +236,7 @@ fn a_cancelled_job_ends_and_the_engine_goes_on() {
     let (mut asked, mut ended) = (None, 0);
     loop {
         match client.engine.wait().unwrap() {
-            Event::Progress { .. } | Event::Live { .. } if asked.is_none() => {
+            Event::Progress { .. } | Event::Step { .. } if asked.is_none() => {
                 asked = Some(std::time::Instant::now());
                 client.engine.switches.cancel();
             }

@@ -6,7 +6,7 @@ use salun_studio::{
     engine::job::{Command, Event, Job, Outcome},
     error::Error,
     models::registry,
-    saliency::ranking::Ranking,
+    saliency::scores::Scores,
     wire::{pack, unpack},
     words::{
         estimator::Estimator,
@@ -45,9 +45,9 @@ fn a_model_and_its_scores_arrive_bit_for_bit() {
         assert_eq!(arrived.weights.hash(), model.weights.hash());
         assert_eq!(arrived.unet().is_some(), model.unet().is_some());
 
-        let ranking = Ranking::random(model.weights.layout.clone(), "class:0", 1);
+        let ranking = Scores::random(model.weights.layout.clone(), "class:0", 1);
         let mask = ranking.mask(0.0).unwrap();
-        let arrived: Ranking = there_and_back(&ranking);
+        let arrived: Scores = there_and_back(&ranking);
         assert_eq!(arrived.scores, ranking.scores);
         assert_eq!(arrived.mask(0.5).unwrap().hash(), ranking.mask(0.5).unwrap().hash());
         // Its threshold is infinite.

@@ -6,14 +6,14 @@ use crate::common::{Fixture, classifier, close, pictures, unet, wait};
 use burn::tensor::{Device, Tensor};
 use salun_studio::{
     data::{Dataset, forget::ForgetSet, rng},
+    job_context::JobContext,
     models::{
         Model,
         checkpoint::{self, Precision},
         layers::{Mode, Pass},
         weights::{HostWeights, read, read_all, vector},
     },
-    monitor::Monitor,
-    saliency::{Mask, ranking::Ranking},
+    saliency::{Mask, scores::Scores},
     subject::{Subject, classes::Sent},
     train::{
         losses::{self, Augment, cross_entropy},
@@ -22,15 +22,15 @@ use salun_studio::{
     unlearn::{
         bad_teacher, delete,
         distil::divergence,
+        hooks::Update,
         iu,
-        knob::{Kind, Knobs},
+        knob::{KnobKind, Knobs},
         munba,
         plan::Plan,
         registry::{self, METHODS, Method},
         scrub::Scrub,
         sfr_on, ssd, statistics,
         unlearner::Unlearner,
-        work::Update,
     },
     words::{budget::Budget, recipe::Recipe, task::Task},
 };
@@ -69,7 +69,7 @@ impl Setting {
             earlier: vec![],
         };
         let layout = model.weights.layout.clone();
-        let mask = Ranking::random(layout, &set.spec, 1).mask(0.5).unwrap();
+        let mask = Scores::random(layout, &set.spec, 1).mask(0.5).unwrap();
         Self { data, set, model, mask }
     }
 
@@ -86,13 +86,13 @@ impl Setting {
         let recipe = recipe.fitting(architecture.task());
         let plan = Plan::new(&recipe, architecture, &self.data, &self.set).unwrap();
         let mask = masked.then_some(&self.mask);
-        let mut monitor = Monitor::silent();
+        let mut job = JobContext::silent();
         let (data, device) = (self.data.clone(), Device::flex());
-        let begin = Unlearner::begin(&self.model, data, plan, mask, &device, &mut monitor);
+        let begin = Unlearner::begin(&self.model, data, plan, mask, &device, &mut job);
         let mut unlearner = wait(begin);
         let mut losses = Vec::new();
         while !unlearner.finished() {
-            let loss = wait(unlearner.step(&mut monitor));
+            let loss = wait(unlearner.step(&mut job));
             losses.push(wait(finite(loss)));
         }
         Done { weights: wait(unlearner.weights().download()), losses }
@@ -125,8 +125,8 @@ fn frozen_bits_never_change_whatever_the_method_and_its_switches() {
             assert!(done.weights.values.iter().all(|v| v.is_finite()), "{}", method.name);
             for knob in method.knobs().filter(|k| k.fits(task) && k.name != "drift") {
                 let others = match knob.kind {
-                    Kind::Switch => vec![1.0],
-                    Kind::Choice(names) => (1..names.len()).map(|i| i as f64).collect(),
+                    KnobKind::Switch => vec![1.0],
+                    KnobKind::Choice(names) => (1..names.len()).map(|i| i as f64).collect(),
                     _ => continue,
                 };
                 for value in others {
@@ -143,7 +143,8 @@ fn frozen_bits_never_change_whatever_the_method_and_its_switches() {
 fn every_switch_changes_the_run() {
     let setting = Setting::new(Task::Classify);
     for method in of(Task::Classify) {
-        for knob in method.knobs().filter(|k| k.kind == Kind::Switch && k.fits(Task::Classify)) {
+        for knob in method.knobs().filter(|k| k.kind == KnobKind::Switch && k.fits(Task::Classify))
+        {
             // Where half of the weights are frozen, the soft threshold is 0 with any reference.
             let masked = knob.name == "drift";
             let [off, on] = [0.0, 1.0].map(|v| setting.run(method, &[(knob.name, v)], masked));
@@ -348,7 +349,7 @@ fn the_fisher_information_times_a_vector_is_that_of_its_definition() {
     let (data, sent) = (setting.data.clone(), Sent::To(None));
     let subject = Subject::of_classes(&setting.model, data, sent, &device);
     let Subject::Classifier(of) = &subject else { unreachable!() };
-    let got = wait(iu::fisher_times(&original, of, &d, &items, &mut Monitor::silent()));
+    let got = wait(iu::fisher_times(&original, of, &d, &items, &mut JobContext::silent()));
     let [got, expected] = [got, expected].map(|v| wait(read_all(&v)));
     close("F d", &got, &expected, 5e-3);
 }

@@ -4,7 +4,7 @@ use std::{fs, path::Path};
 
 use crate::binary::{Ran, Scratch, bytes};
 use salun_studio::{
-    disk::output::{Beside, Kind, Output},
+    disk::output::{Beside, Output, OutputKind},
     error::Error,
 };
 
@@ -150,7 +150,7 @@ fn an_output_is_written_through_a_symbolic_link() {
     assert!(ran.status == Some(2) && ran.stderr.contains("goes round"), "{ran:?}");
 }
 
-const BESIDES: [(Kind, Beside); 1] = [(Kind::Card, |out| out.with_extension("json"))];
+const BESIDES: [(OutputKind, Beside); 1] = [(OutputKind::Card, |out| out.with_extension("json"))];
 
 #[test]
 fn a_name_that_another_process_took_meanwhile_is_left_to_it() {
@@ -158,7 +158,7 @@ fn a_name_that_another_process_took_meanwhile_is_left_to_it() {
     let out = scratch.path("own.safetensors");
     let files = |content: &str| vec![content.into(), format!("card of {content}").into_bytes()];
     let [first, second] =
-        [(); 2].map(|()| Output::files(&out, Kind::Weights, &BESIDES, false).unwrap());
+        [(); 2].map(|()| Output::files(&out, OutputKind::Weights, &BESIDES, false).unwrap());
     first.write_files(files("first")).unwrap();
     let place = match second.write_files(files("second")) {
         Err(Error::Elsewhere { place, .. }) => place,
@@ -171,7 +171,7 @@ fn a_name_that_another_process_took_meanwhile_is_left_to_it() {
     assert_eq!(scratch.names().len(), 4);
 
     let run = scratch.path("run");
-    let [first, second] = [(); 2].map(|()| Output::folder(&run, Kind::Run, false).unwrap());
+    let [first, second] = [(); 2].map(|()| Output::folder(&run, OutputKind::Run, false).unwrap());
     let files = |content: &str| vec![("report.json".to_string(), content.into())];
     first.write_folder(files("first")).unwrap();
     assert!(second.write_folder(files("second")).is_err());
@@ -186,9 +186,9 @@ fn what_a_dead_process_left_is_cleared_and_what_a_living_one_writes_is_not() {
     scratch.put(".own.safetensors.1-0.tmp", "half");
     scratch.put("own.json", r#"{"architecture": {}, "classes": []}"#);
     scratch.put(".own.safetensors.notes", "mine");
-    let living = Output::files(&out, Kind::Weights, &BESIDES, false).unwrap();
+    let living = Output::files(&out, OutputKind::Weights, &BESIDES, false).unwrap();
     scratch.put(".own.safetensors.1-0.tmp", "half");
-    let next = Output::files(&out, Kind::Weights, &BESIDES, false).unwrap();
+    let next = Output::files(&out, OutputKind::Weights, &BESIDES, false).unwrap();
     assert_eq!(scratch.names().len(), 5, "{:?}", scratch.names());
     drop((living, next));
     assert_eq!(scratch.names(), [".own.safetensors.notes"]);
@@ -197,7 +197,7 @@ fn what_a_dead_process_left_is_cleared_and_what_a_living_one_writes_is_not() {
     let old = scratch.path(".run.1-0.old");
     fs::create_dir(&old).unwrap();
     fs::write(old.join("report.json"), "old").unwrap();
-    let error = Output::folder(&scratch.path("run"), Kind::Run, false).unwrap_err();
+    let error = Output::folder(&scratch.path("run"), OutputKind::Run, false).unwrap_err();
     assert!(matches!(error, Error::Exists(_)), "{error}");
     assert_eq!(fs::read_to_string(scratch.path("run/report.json")).unwrap(), "old");
 }

@@ -14,11 +14,11 @@ use salun_studio::{
         vgg::VggConfig,
         weights::{HostWeights, WeightLayout, Weights, read, read_all},
     },
-    saliency::ranking::Ranking,
+    saliency::scores::Scores,
     sampling::sampler::predict,
     train::{
         losses::{cross_entropy, mse},
-        optimizer::{Freeze, Optimizer, Rule, clip_norm},
+        optimizer::{Optimizer, Rule, WeightFreeze, clip_norm},
     },
     words::estimator::Estimator,
 };
@@ -179,7 +179,7 @@ fn agrees_in_both_modes(tiny: &Tiny) {
 }
 
 /// Three steps of SGD in training mode on the fixture's batch.
-fn descend(tiny: &Tiny, freeze: Option<Freeze>) -> Vec<f32> {
+fn descend(tiny: &Tiny, freeze: Option<WeightFreeze>) -> Vec<f32> {
     let mut weights = tiny.weights.clone();
     let mut optimizer = Optimizer::new(Rule::SGD, freeze);
     for _ in 0..3 {
@@ -203,7 +203,7 @@ fn the_mask_and_masked_sgd_agree_and_frozen_bits_stay() {
     let tiny = Tiny::resnet();
     let (_, gradients, _) = tiny.classify(&tiny.weights, Mode::Eval);
     let scores: Vec<f32> = wait(read_all(&gradients)).iter().map(|g| g.abs()).collect();
-    let ranking = Ranking::new(tiny.layout.clone(), Estimator::AbsSumGrad, "class:0", scores);
+    let ranking = Scores::new(tiny.layout.clone(), Estimator::AbsSumGrad, "class:0", scores);
     let mask = ranking.mask(0.5).unwrap();
     assert_eq!(mask.bits.iter().map(|b| *b as usize).sum::<usize>(), tiny.layout.n() / 2);
     let theirs: Vec<u8> = tiny
@@ -216,7 +216,7 @@ fn the_mask_and_masked_sgd_agree_and_frozen_bits_stay() {
     let differing = mask.bits.iter().zip(&theirs).filter(|(a, b)| a != b).count();
     assert!(differing <= tiny.layout.n() / 1000, "{differing} bits differ");
 
-    let freeze = Freeze::new(&theirs, &tiny.layout, &tiny.weights, &tiny.weights, false);
+    let freeze = WeightFreeze::new(&theirs, &tiny.layout, &tiny.weights, &tiny.weights, false);
     let after = descend(&tiny, Some(freeze));
     tiny.fixture.all_close(&tiny.layout, "masked_sgd", &after, 1e-3);
     let changed = tiny.host.values.iter().zip(&after).zip(&theirs);

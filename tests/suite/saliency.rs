@@ -12,6 +12,7 @@ use salun_studio::{
     data::{Dataset, PictureShape, Pictures, rng},
     engine::job::{Job, Outcome},
     gpu::device::{self, DeviceChoice},
+    job_context::JobContext,
     models::{
         Architecture, Model, Network,
         classifier::Classifier,
@@ -19,11 +20,10 @@ use salun_studio::{
         resnet::ResnetConfig,
         weights::WeightLayout,
     },
-    monitor::Monitor,
     saliency::{
         overlap::{By, Overlap},
-        ranking::Ranking,
         score::{Scoring, rank},
+        scores::Scores,
     },
     subject::{Subject, classes::Sent},
     words::{budget::Budget, estimator::Estimator, recipe::Recipe},
@@ -95,14 +95,14 @@ fn pixels(all: &[(u8, u8)]) -> Dataset {
     }
 }
 
-fn score(estimator: Estimator, data: &Dataset, items: &[usize], retain: &[usize]) -> Ranking {
+fn score(estimator: Estimator, data: &Dataset, items: &[usize], retain: &[usize]) -> Scores {
     let model = one_pixel();
     let (data, sent) = (Arc::new(data.clone()), Sent::To(None));
     let subject = &Subject::of_classes(&model, data, sent, &Device::flex());
     let original = &model.weights;
     let of = Scoring { subject, original, weights: None, forget: "some", items, retain, seed: 1 };
     let ranking =
-        block_on(rank(estimator, &of, &Device::flex(), &mut Monitor::silent(), &mut |_| {}));
+        block_on(rank(estimator, &of, &Device::flex(), &mut JobContext::silent(), &mut |_| {}));
     ranking.unwrap().ordered(estimator).unwrap()
 }
 
@@ -158,7 +158,7 @@ fn models(scratch: &Scratch) -> [String; 2] {
 }
 
 impl Client {
-    fn rank(&mut self, recipe: Recipe) -> Arc<Ranking> {
+    fn rank(&mut self, recipe: Recipe) -> Arc<Scores> {
         match self.run(Job::Rank(recipe)) {
             Outcome::Ranked(ranking) => ranking,
             other => panic!("{other:?}"),
@@ -207,7 +207,7 @@ fn every_estimator_masks_exactly_k_of_both_networks_at_every_density() {
                 all.push(ranking);
             }
         }
-        let first = |ranking: &Ranking| ranking.mask(0.3).unwrap().bits;
+        let first = |ranking: &Scores| ranking.mask(0.3).unwrap().bits;
         for (i, a) in all.iter().enumerate() {
             for b in &all[..i] {
                 // Of one batch, the sum of |g| is |the sum of g|.
@@ -297,8 +297,8 @@ fn estimators_agree_on_the_cpu_and_on_a_gpu() {
 #[test]
 fn random_scores_are_one_stream_for_one_seed() {
     let layout = one_pixel().weights.layout;
-    let [a, b] = [1, 1].map(|seed| Ranking::random(layout.clone(), "class:0", seed).scores);
+    let [a, b] = [1, 1].map(|seed| Scores::random(layout.clone(), "class:0", seed).scores);
     assert_eq!(a, b);
-    assert_ne!(a, Ranking::random(layout, "class:0", 2).scores);
+    assert_ne!(a, Scores::random(layout, "class:0", 2).scores);
     assert_ne!(rng::normal(&mut rng::seeded(1, "random mask")), 0.0);
 }

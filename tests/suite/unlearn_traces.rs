@@ -12,16 +12,16 @@ use safetensors::Dtype;
 use salun_studio::{
     data::{Dataset, Pictures, forget::ForgetSet, rng},
     eval::classify::{percent, predict},
+    job_context::JobContext,
     models::{Model, checkpoint, weights::Weights},
-    monitor::Monitor,
-    saliency::{Mask, ranking::Ranking},
+    saliency::{Mask, scores::Scores},
     train::{
         losses::Augment,
         optimizer::{LrSchedule, Rule},
         trainer::{TrainPlan, Trainer, finite},
     },
     unlearn::{
-        plan::{Plan, Turn},
+        plan::{BatchPick, Plan},
         unlearner::Unlearner,
     },
     words::{budget::Budget, estimator::Estimator, recipe::Recipe},
@@ -143,7 +143,7 @@ fn accuracies(model: &Model, weights: &Weights, data: &Dataset, set: &ForgetSet)
     let parts = [(&data.train, &set.forget), (&data.train, &set.retain), (&data.test, &test)];
     parts.map(|(pixels, items)| {
         let device = Device::flex();
-        let seen = wait(predict(net, weights, pixels, items, &device, &mut Monitor::silent()));
+        let seen = wait(predict(net, weights, pixels, items, &device, &mut JobContext::silent()));
         let labels = pixels.labels(items);
         percent(seen.iter().zip(&labels).map(|((class, _), label)| class == label))
     })
@@ -157,12 +157,12 @@ fn losses_and_accuracies_agree_with_pytorch() {
     for run in RUNS {
         let (name, plan) = (run.name, plan(&run, &setting.data, &setting.set));
         let mask = (name == "salun").then_some(&setting.mask);
-        let (data, mut monitor) = (setting.data.clone(), Monitor::silent());
+        let (data, mut job) = (setting.data.clone(), JobContext::silent());
         let mut unlearner =
-            wait(Unlearner::begin(&setting.model, data, plan, mask, &device, &mut monitor));
+            wait(Unlearner::begin(&setting.model, data, plan, mask, &device, &mut job));
         let mut losses = Vec::new();
         while !unlearner.finished() {
-            losses.push(wait(finite(wait(unlearner.step(&mut monitor)))));
+            losses.push(wait(finite(wait(unlearner.step(&mut job)))));
         }
         let weights = unlearner.weights();
         let got = accuracies(&setting.model, &weights, &setting.data, &setting.set);
@@ -212,14 +212,14 @@ impl Draws {
                 order.into_iter().map(|j| set[j]).collect::<Vec<_>>()
             });
             let (items, at) = match turn {
-                Turn::Forget(at) => (forget, at),
-                Turn::Retain(at) => (retain, at),
+                BatchPick::Forget(at) => (forget, at),
+                BatchPick::Retain(at) => (retain, at),
                 _ => panic!("no method here mixes"),
             };
             let items: Vec<usize> = items.into_iter().skip(at * BATCH).take(BATCH).collect();
             let mut labels = data.train.labels(&items);
             let relabels = ["rl", "salun", "salun-soft"].contains(&plan.method.name);
-            if relabels && matches!(turn, Turn::Forget(_)) {
+            if relabels && matches!(turn, BatchPick::Forget(_)) {
                 let mut rng = rng::seeded(plan.seed, &format!("unlearn {step}"));
                 labels.iter_mut().for_each(|y| *y = (*y + rng.random_range(1..10)) % 10);
             }
@@ -285,7 +285,7 @@ fn write_the_draws() {
         out.push((format!("weights/{}", e.name), e.shape.clone(), (Dtype::F32, data)));
     }
     // A mask of half of the weights by magnitude: the comparison is of the training under it.
-    let mask = Ranking::magnitude(weights, &set.spec).mask(0.5).unwrap();
+    let mask = Scores::magnitude(weights, &set.spec).mask(0.5).unwrap();
     for e in &weights.layout.params {
         out.push(bytes(format!("mask/{}", e.name), &mask.bits[e.range()]));
     }

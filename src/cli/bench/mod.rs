@@ -22,7 +22,7 @@ use super::{
     args::{self, Common},
     print,
 };
-use work::Work;
+use work::Workload;
 use worker::Worker;
 
 /// In the repository that the program was built from.
@@ -33,7 +33,7 @@ const PEER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/peers/bench.py");
 pub struct Args {
     /// One row only
     #[arg(long, value_name = "WORK")]
-    only: Option<Work>,
+    only: Option<Workload>,
     /// Rounds that the medians are over
     #[arg(long, default_value = "5", value_parser = args::whole("rounds", 1..=1000), allow_negative_numbers = true)]
     rounds: usize,
@@ -51,7 +51,7 @@ pub struct Args {
     no_window: bool,
     /// Answers on standard input and output as one of the two sides
     #[arg(long, hide = true)]
-    serve: Option<Work>,
+    serve: Option<Workload>,
     /// Opens the studio, presses its buttons and tells what it measured
     #[arg(long, hide = true)]
     pilot: bool,
@@ -82,7 +82,7 @@ pub fn run(args: &Args, common: &Common) -> Result<()> {
     }
     let compute = device::open(common.device)?;
     let (device, mut rows) = (compute.info, Vec::new());
-    for &work in Work::value_variants() {
+    for &work in Workload::value_variants() {
         if !args.kernels && args.only.is_none_or(|only| only == work) {
             if !common.quiet {
                 print::note(&format!("{}: {}", work.title(), work.size()));
@@ -125,7 +125,7 @@ pub fn run(args: &Args, common: &Common) -> Result<()> {
     Ok(())
 }
 
-fn row(work: Work, args: &Args, common: &Common, device: &DeviceInfo) -> Result<Row> {
+fn row(work: Workload, args: &Args, common: &Common, device: &DeviceInfo) -> Result<Row> {
     let program = std::env::current_exe().map_err(|e| Error::Request(e.to_string()))?;
     let name = work.name();
     let mut own = Command::new(program);

@@ -13,13 +13,13 @@ use salun_studio::{
     diffusion::schedule::Schedule,
     error::{Error, Result},
     gpu::{device, kernels::Kernels},
+    job_context::JobContext,
     models::{
         Architecture, Model, registry,
         resnet::ResnetConfig,
         weights::{Init, WeightLayout},
     },
-    monitor::Monitor,
-    saliency::ranking::Ranking,
+    saliency::scores::Scores,
     sampling::sampler::{Wanted, sample},
     train::trainer::finite,
     unlearn::{plan::Plan, unlearner::Unlearner},
@@ -30,7 +30,7 @@ use super::{super::args::Common, memory};
 
 /// A row of the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Work {
+pub enum Workload {
     #[value(name = "mask-11m")]
     Mask11M,
     #[value(name = "mask-100m")]
@@ -52,7 +52,7 @@ const BATCH: usize = 128;
 const BATCH_DDPM: usize = 32;
 const PICTURES: usize = 20;
 
-impl Work {
+impl Workload {
     /// The name on the command line and in the peer's script.
     pub fn name(self) -> String {
         self.to_possible_value().map_or(String::new(), |v| v.get_name().to_string())
@@ -131,7 +131,7 @@ impl Work {
 /// From the signed gradient sum to the mask, both in memory: the device's, as the rival's.
 fn mask(layout: Arc<WeightLayout>, common: &Common) -> Result<Box<dyn FnMut() -> Result<()>>> {
     if let Some(kernels) = Kernels::of(&device::open(common.device)?.device) {
-        let random = Ranking::random(layout, "class:Sneaker", 1).scores;
+        let random = Scores::random(layout, "class:Sneaker", 1).scores;
         let bits: Vec<u32> = random.iter().map(|s| (s - 0.5).to_bits()).collect();
         let gradient = kernels.upload(&bits);
         return Ok(Box::new(move || {
@@ -140,7 +140,7 @@ fn mask(layout: Arc<WeightLayout>, common: &Common) -> Result<Box<dyn FnMut() ->
             block_on(kernels.top_k(&scores, gradient.n / 2)).map(drop)
         }));
     }
-    let mut ranking = Ranking::random(layout, "class:Sneaker", 1);
+    let mut ranking = Scores::random(layout, "class:Sneaker", 1);
     let gradient: Vec<f32> = ranking.scores.iter().map(|s| s - 0.5).collect();
     Ok(Box::new(move || {
         ranking.scores.iter_mut().zip(&gradient).for_each(|(s, g)| *s = g.abs());
@@ -151,7 +151,7 @@ fn mask(layout: Arc<WeightLayout>, common: &Common) -> Result<Box<dyn FnMut() ->
 
 /// What the studio's bars and counts ask for while the threshold is dragged.
 fn threshold(layout: Arc<WeightLayout>) -> Result<Box<dyn FnMut() -> Result<()>>> {
-    let ranking = Ranking::random(layout, "class:Sneaker", 1);
+    let ranking = Scores::random(layout, "class:Sneaker", 1);
     let mut density = 0.5;
     Ok(Box::new(move || {
         density *= 0.99;
@@ -191,12 +191,12 @@ fn steps(model: Model, batch: usize, common: &Common) -> Result<Box<dyn FnMut() 
     let mut plan = Plan::new(&recipe, &model.card.architecture, &data, &set)?;
     plan.steps = usize::MAX;
     let layout = model.weights.layout.clone();
-    let mask = Ranking::random(layout, &set.spec, 1).mask(0.5)?;
-    let mut monitor = Monitor::silent();
-    let begin = Unlearner::begin(&model, data, plan, Some(&mask), &device, &mut monitor);
+    let mask = Scores::random(layout, &set.spec, 1).mask(0.5)?;
+    let mut job = JobContext::silent();
+    let begin = Unlearner::begin(&model, data, plan, Some(&mask), &device, &mut job);
     let mut unlearner = block_on(begin)?;
     Ok(Box::new(move || {
-        block_on(async { finite(unlearner.step(&mut monitor).await?).await }).map(drop)
+        block_on(async { finite(unlearner.step(&mut job).await?).await }).map(drop)
     }))
 }
 
@@ -211,7 +211,7 @@ fn samples(common: &Common) -> Result<Box<dyn FnMut() -> Result<()>>> {
     let schedule = Schedule::linear();
     Ok(Box::new(move || {
         let Some(unet) = model.unet() else { return Ok(()) };
-        let mut monitor = Monitor::silent();
-        block_on(sample(unet, &weights, &schedule, &wanted, &options, &mut monitor)).map(drop)
+        let mut job = JobContext::silent();
+        block_on(sample(unet, &weights, &schedule, &wanted, &options, &mut job)).map(drop)
     }))
 }

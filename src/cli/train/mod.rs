@@ -10,7 +10,7 @@ use std::{
 
 use salun_studio::{
     data,
-    disk::output::{self, Beside, Kind, Output},
+    disk::output::{self, Beside, Output, OutputKind},
     engine::job::{Event, Job, LogLine, TrainRequest},
     error::{Error, Result},
     eval::judge,
@@ -104,13 +104,13 @@ struct Files {
 impl Files {
     fn reserve(out: &Path, force: bool) -> Result<Self> {
         args::ending(out, &["safetensors"])?;
-        let besides: [(Kind, Beside); 2] = [
-            (Kind::Card, |out| out.with_extension("json")),
-            (Kind::Log, |out| beside(out, "log.jsonl")),
+        let besides: [(OutputKind, Beside); 2] = [
+            (OutputKind::Card, |out| out.with_extension("json")),
+            (OutputKind::Log, |out| beside(out, "log.jsonl")),
         ];
         let state = beside(out, "state");
         output::clear(&state);
-        Ok(Self { out: Output::files(out, Kind::Weights, &besides, force)?, state })
+        Ok(Self { out: Output::files(out, OutputKind::Weights, &besides, force)?, state })
     }
 
     fn write(self, model: &Model, half: bool, log: &[LogLine]) -> Result<PathBuf> {
@@ -188,7 +188,7 @@ pub fn run(args: &Args, common: &Common) -> Result<()> {
     let mut kept = request.resume.as_ref().map(|s| s.step);
     let outcome = client.run("", Job::Train(request), |event| {
         match event {
-            Event::Live { live, .. } => {
+            Event::Step { live, .. } => {
                 let seconds = before + clock.elapsed().as_secs_f64();
                 log.push(LogLine { step: live.step, loss: live.loss, seconds });
             }

@@ -5,7 +5,7 @@ use std::{fs, path::PathBuf, time::Instant};
 
 use salun_studio::{
     data::emoji,
-    disk::output::{self, Kind, Output},
+    disk::output::{self, Output, OutputKind},
     engine::job::{Event, Job, LatentTrainRequest, LogLine},
     error::{Error, Result},
     models::{
@@ -55,8 +55,8 @@ pub fn run(args: &Args, common: &Common) -> Result<()> {
     }
     let plan = plan(args);
     let asked = Asked { data: args.data.clone(), from: args.from.clone(), plan };
-    let out = Output::folder(&args.out, Kind::Pipeline, common.force)?;
-    let log_file = Output::file(&beside(&args.out, "log.jsonl"), Kind::Log, common.force)?;
+    let out = Output::folder(&args.out, OutputKind::Pipeline, common.force)?;
+    let log_file = Output::file(&beside(&args.out, "log.jsonl"), OutputKind::Log, common.force)?;
     let (state, so_far) = (beside(&args.out, "state"), beside(&args.out, "so-far"));
     [&state, &so_far].into_iter().for_each(|path| output::clear(path));
     let (mut log, mut resume) = (Vec::new(), None);
@@ -78,14 +78,14 @@ pub fn run(args: &Args, common: &Common) -> Result<()> {
     let request = LatentTrainRequest { data: args.data.clone(), plan, from, resume };
     let outcome = client.run("", Job::TrainLatent(request), |event| {
         match event {
-            Event::Live { live, .. } => {
+            Event::Step { live, .. } => {
                 let seconds = before + clock.elapsed().as_secs_f64();
                 log.push(LogLine { step: live.step, loss: live.loss, seconds });
             }
             Event::LatentSnapshot { snapshot, model, .. } => {
                 let so_far = || {
                     latent_state::write(&state, &asked, snapshot, &log)?;
-                    Output::folder(&so_far, Kind::Pipeline, true)?
+                    Output::folder(&so_far, OutputKind::Pipeline, true)?
                         .write_here(&folder::write(model, Precision::Full)?)
                 };
                 if print::or_later(so_far()) {

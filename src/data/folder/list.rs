@@ -12,7 +12,7 @@ use unicode_normalization::UnicodeNormalization;
 
 use super::counted;
 use crate::{
-    disk::output::Kind,
+    disk::output::OutputKind,
     error::{Error, Result},
 };
 
@@ -175,7 +175,7 @@ fn foreign(folder: &Path) -> Option<String> {
     if SYSTEMS.iter().any(|system| name.eq_ignore_ascii_case(system)) {
         return Some(format!("'{name}' is the system's and not used"));
     }
-    Kind::of_folder(folder).map(|kind| format!("'{name}' is {} and not used", kind.name()))
+    OutputKind::of_folder(folder).map(|kind| format!("'{name}' is {} and not used", kind.name()))
 }
 
 /// The sub-folders that classes are made of; what else lies there is noted.

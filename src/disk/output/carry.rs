@@ -7,13 +7,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::Kind;
+use super::OutputKind;
 
 /// Takes over into a new folder what is in the old one and is not of what commands write there.
-pub fn over(kind: Kind, old: &Path, new: &Path) -> io::Result<()> {
+pub fn over(kind: OutputKind, old: &Path, new: &Path) -> io::Result<()> {
     // A run of the demo that was not made again stays whole.
     let made: Vec<_> = listed(new)?.into_iter().map(|(name, _)| name).collect();
-    let again = |name: &Path| kind != Kind::Demo || made.iter().any(|m| name.starts_with(m));
+    let again = |name: &Path| kind != OutputKind::Demo || made.iter().any(|m| name.starts_with(m));
     let mut folders = vec![PathBuf::new()];
     while let Some(within) = folders.pop() {
         for (name, folder) in listed(&old.join(&within))? {

@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{Kind, Output, carry::listed, names, temp};
+use super::{Output, OutputKind, carry::listed, names, temp};
 use crate::error::{Error, Result};
 
 /// Names that are tried.
@@ -36,7 +36,7 @@ pub fn counted(within: &Path, stem: &str, end: &str) -> impl Iterator<Item = Pat
 }
 
 /// `run`, `run-2` and on; a file keeps its ending.
-pub fn numbered(path: &Path, kind: Kind) -> impl Iterator<Item = PathBuf> {
+pub fn numbered(path: &Path, kind: OutputKind) -> impl Iterator<Item = PathBuf> {
     let (stem, end) = match kind.folder() {
         true => (path.file_name(), None),
         false => (path.file_stem(), path.extension()),
@@ -58,12 +58,12 @@ pub fn numbered(path: &Path, kind: Kind) -> impl Iterator<Item = PathBuf> {
 /// # Errors
 /// It cannot be written there; it is still where it was.
 pub fn move_free(from: &Path, to: &Path) -> Result<PathBuf> {
-    first(numbered(to, Kind::Run), |place| match names::take(from, place) {
+    first(numbered(to, OutputKind::Run), |place| match names::take(from, place) {
         Ok(()) => Ok(place.to_path_buf()),
         Err(e) if e.kind() == ErrorKind::AlreadyExists => Err(Error::Exists(place.into())),
         // On another disk.
         Err(e) if e.kind() == ErrorKind::CrossesDevices => {
-            let copy = Output::folder(place, Kind::Run, false)?;
+            let copy = Output::folder(place, OutputKind::Run, false)?;
             copied(from, copy.path()).map_err(|e| Error::write(place, e))?;
             let place = copy.done()?;
             temp::remove(from);

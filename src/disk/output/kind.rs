@@ -17,7 +17,7 @@ use crate::{
 
 /// A kind of file or folder that a command writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum OutputKind {
     /// Weights, as safetensors or `.pth`.
     Weights,
     /// A mask.
@@ -67,7 +67,7 @@ const ZIP: &[u8] = b"PK\x03\x04";
 /// Bytes that a safetensors header, a card or statistics have at most.
 const HEADER: u64 = 100 << 20;
 
-impl Kind {
+impl OutputKind {
     /// What a folder is of those that commands write.
     pub fn of_folder(path: &Path) -> Option<Self> {
         let kinds = [Self::Run, Self::Demo, Self::Overlap, Self::Pipeline, Self::Table];
@@ -99,7 +99,7 @@ impl Kind {
 
     /// Whether it is a folder.
     pub fn folder(self) -> bool {
-        use Kind::{Data, Demo, Overlap, Pictures, Pipeline, Run, Table};
+        use OutputKind::{Data, Demo, Overlap, Pictures, Pipeline, Run, Table};
         matches!(self, Run | Demo | Overlap | Pipeline | Table | Data | Pictures)
     }
 
@@ -227,7 +227,7 @@ fn entries(folder: &Path) -> Vec<String> {
 fn held(folder: &Path) -> String {
     let names = entries(folder);
     let runs: Vec<&String> =
-        names.iter().filter(|n| Kind::Run.recognised(&folder.join(n), true)).collect();
+        names.iter().filter(|n| OutputKind::Run.recognised(&folder.join(n), true)).collect();
     let list = |names: &[&String]| {
         let first: Vec<_> = names.iter().take(3).map(|n| n.as_str()).collect();
         let more = names.len() - first.len();

@@ -15,7 +15,7 @@ use std::{
 };
 
 pub use free::{counted, first, move_free};
-pub use kind::{Kind, SUMS};
+pub use kind::{OutputKind, SUMS};
 pub use made::Made;
 pub use temp::{clear, clear_own};
 
@@ -37,14 +37,14 @@ pub struct Output {
     asked: PathBuf,
     force: bool,
     /// The one that the others belong to.
-    main: Part,
-    besides: Vec<(Part, Beside)>,
+    main: OutputFile,
+    besides: Vec<(OutputFile, Beside)>,
 }
 
 /// One of an output's names.
 #[derive(Debug)]
-struct Part {
-    kind: Kind,
+struct OutputFile {
+    kind: OutputKind,
     target: PathBuf,
     temp: Temp,
 }
@@ -54,7 +54,7 @@ impl Output {
     ///
     /// # Errors
     /// It exists and `force` is off or it is of another kind, or its folder cannot be written to.
-    pub fn file(target: &Path, kind: Kind, force: bool) -> Result<Self> {
+    pub fn file(target: &Path, kind: OutputKind, force: bool) -> Result<Self> {
         Self::files(target, kind, &[], force)
     }
 
@@ -66,12 +66,13 @@ impl Output {
     /// As [`Output::file`] for any of them.
     pub fn files(
         target: &Path,
-        kind: Kind,
-        besides: &[(Kind, Beside)],
+        kind: OutputKind,
+        besides: &[(OutputKind, Beside)],
         force: bool,
     ) -> Result<Self> {
         let main = followed(target)?;
-        let beside = |(kind, name): &(Kind, Beside)| Ok((*kind, followed(&name(&main))?, *name));
+        let beside =
+            |(kind, name): &(OutputKind, Beside)| Ok((*kind, followed(&name(&main))?, *name));
         let besides = besides.iter().map(beside).collect::<Result<Vec<_>>>()?;
         if fs::symlink_metadata(&main).is_err() && temp::abandoned(&main) {
             // Of an output whose writing was interrupted: the file itself never got its name. What got its
@@ -84,9 +85,9 @@ impl Output {
         }
         let besides = besides
             .into_iter()
-            .map(|(kind, path, name)| Ok((Part::reserve(kind, path, force)?, name)));
+            .map(|(kind, path, name)| Ok((OutputFile::reserve(kind, path, force)?, name)));
         let besides = besides.collect::<Result<_>>()?;
-        let main = Part::reserve(kind, main, force)?;
+        let main = OutputFile::reserve(kind, main, force)?;
         Ok(Self { asked: target.into(), force, main, besides })
     }
 
@@ -94,7 +95,7 @@ impl Output {
     ///
     /// # Errors
     /// It exists and `force` is off or it is of another kind, or its parent cannot be written to.
-    pub fn folder(target: &Path, kind: Kind, force: bool) -> Result<Self> {
+    pub fn folder(target: &Path, kind: OutputKind, force: bool) -> Result<Self> {
         Self::files(target, kind, &[], force)
     }
 
@@ -182,7 +183,7 @@ impl Output {
         })
     }
 
-    fn parts(&self) -> impl Iterator<Item = &Part> {
+    fn parts(&self) -> impl Iterator<Item = &OutputFile> {
         std::iter::once(&self.main).chain(self.besides.iter().map(|(part, _)| part))
     }
 
@@ -218,7 +219,7 @@ impl Output {
                 }
             }
             self.main.replace()?;
-            return besides().try_for_each(Part::replace);
+            return besides().try_for_each(OutputFile::replace);
         }
         for (at, part) in besides().chain([&self.main]).enumerate() {
             if let Err(error) = names::take(&part.temp.path, &part.target) {
@@ -233,8 +234,8 @@ impl Output {
     }
 }
 
-impl Part {
-    fn reserve(kind: Kind, target: PathBuf, force: bool) -> Result<Self> {
+impl OutputFile {
+    fn reserve(kind: OutputKind, target: PathBuf, force: bool) -> Result<Self> {
         temp::clear(&target);
         match fs::symlink_metadata(&target) {
             Ok(_) if force => kind.replaces(&target)?,
@@ -305,7 +306,7 @@ fn kept(path: &Path) -> io::Result<()> {
 /// # Errors
 /// It cannot be written.
 pub fn replace(target: &Path, bytes: &[u8]) -> Result<()> {
-    let part = Part::reserve(Kind::Own, target.into(), true)?;
+    let part = OutputFile::reserve(OutputKind::Own, target.into(), true)?;
     let written = fs::write(&part.temp.path, bytes).and_then(|()| kept(&part.temp.path));
     written.and_then(|()| part.replace()).map_err(|e| Error::write(target, e))
 }

@@ -10,14 +10,14 @@ use crate::{
         device::{self, Compute, DeviceChoice},
         kernels::Kernels,
     },
-    monitor::Monitor,
-    unlearn::work::Local,
+    job_context::JobContext,
+    unlearn::hooks::Local,
     words::task::Task,
 };
 
 /// A part of the check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Part {
+pub enum CheckPart {
     /// Every operation that networks and training are made of.
     Operations,
     /// Every WGSL kernel.
@@ -41,21 +41,21 @@ pub struct Found {
 /// The device failed or has no kernels of ours, its first losses are far from the CPU's, or
 /// cancelled.
 pub fn hold<'a>(
-    part: Part,
+    part: CheckPart,
     compute: &'a Compute,
-    monitor: &'a mut Monitor,
+    job: &'a mut JobContext,
 ) -> Local<'a, Result<Found>> {
     Box::pin(async move {
         let mut first_update_s = None;
         let compared = match part {
-            Part::Operations => operations(&compute.device, monitor).await?,
-            Part::Kernels => {
+            CheckPart::Operations => operations(&compute.device, job).await?,
+            CheckPart::Kernels => {
                 let none = || Error::Device("it has no kernels of ours".into());
-                kernels(&Kernels::of(&compute.device).ok_or_else(none)?, monitor).await?
+                kernels(&Kernels::of(&compute.device).ok_or_else(none)?, job).await?
             }
-            Part::Updates(task) => {
-                let seen = updates(task, compute, monitor).await?;
-                let right = updates(task, &device::open(DeviceChoice::Cpu)?, monitor).await?;
+            CheckPart::Updates(task) => {
+                let seen = updates(task, compute, job).await?;
+                let right = updates(task, &device::open(DeviceChoice::Cpu)?, job).await?;
                 let first = seen.first().zip(right.first());
                 first_update_s = first.map(|(seen, right)| [seen.seconds, right.seconds]);
                 losses(&seen, &right)

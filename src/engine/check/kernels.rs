@@ -9,9 +9,9 @@ use crate::{
     data::rng::seeded,
     error::{Error, Result},
     gpu::kernels::{Keep, Kernels, Picture, Slice, Update, Updated, layer_histogram},
+    job_context::JobContext,
     models::weights::{Init, WeightLayout},
-    monitor::Monitor,
-    saliency::{picture, ranking::Ranking, select},
+    saliency::{picture, scores::Scores, select},
     words::estimator::Estimator,
 };
 
@@ -19,22 +19,22 @@ use crate::{
 ///
 /// # Errors
 /// The device was lost, or cancelled.
-pub async fn kernels(kernels: &Kernels, monitor: &mut Monitor) -> Result<Vec<Off>> {
-    monitor.phase("Kernels", 7);
+pub async fn kernels(kernels: &Kernels, job: &mut JobContext) -> Result<Vec<Off>> {
+    job.phase("Kernels", 7);
     let mut found = accumulated(kernels).await?;
-    monitor.advance(1).await?;
+    job.advance(1).await?;
     found.extend(selected(kernels).await?);
-    monitor.advance(1).await?;
+    job.advance(1).await?;
     found.extend(counted(kernels).await?);
-    monitor.advance(1).await?;
+    job.advance(1).await?;
     found.extend(updated(kernels).await?);
-    monitor.advance(1).await?;
+    job.advance(1).await?;
     found.extend(drawn_back(kernels).await?);
-    monitor.advance(1).await?;
+    job.advance(1).await?;
     found.extend(kept(kernels).await?);
-    monitor.advance(1).await?;
+    job.advance(1).await?;
     found.extend(painted(kernels).await?);
-    monitor.advance(1).await?;
+    job.advance(1).await?;
     Ok(found)
 }
 
@@ -272,7 +272,7 @@ async fn painted(kernels: &Kernels) -> Result<Vec<Off>> {
     scores.iter_mut().step_by(11).for_each(|s| *s = 0.0);
     scores.iter_mut().step_by(7).for_each(|s| *s = 0.25);
     let on_device = upload(kernels, &scores);
-    let ranking = Ranking::new(Arc::new(layout), Estimator::AbsSumGrad, "class:0", scores);
+    let ranking = Scores::new(Arc::new(layout), Estimator::AbsSumGrad, "class:0", scores);
     let mut found = Vec::new();
     for density in [0.0, 0.1, 0.5, 1.0] {
         let cut = ranking.live.exact(&ranking, ranking.k(density)?);

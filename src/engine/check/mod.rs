@@ -9,7 +9,7 @@ mod operations;
 mod updates;
 
 #[cfg(not(target_arch = "wasm32"))]
-pub use hold::{Found, Part, hold};
+pub use hold::{CheckPart, Found, hold};
 pub use kernels::kernels;
 pub use operations::operations;
 

@@ -8,15 +8,15 @@ use crate::{
     data::rng::{normals, seeded},
     error::Result,
     gpu::ops::{self, Padding},
+    job_context::JobContext,
     models::{
         layers::{Mode, Pass},
         unet::{Unet, UnetConfig},
         weights::{Init, WeightLayout, read, read_all, vector},
     },
-    monitor::Monitor,
     train::{
         losses::{cross_entropy, mse},
-        optimizer::{Freeze, Optimizer, Rule, clip_norm},
+        optimizer::{Optimizer, Rule, WeightFreeze, clip_norm},
     },
 };
 
@@ -152,7 +152,7 @@ fn cases() -> Vec<Case> {
 ///
 /// # Errors
 /// The device failed, or cancelled.
-pub async fn operations(device: &Device, monitor: &mut Monitor) -> Result<Vec<Off>> {
+pub async fn operations(device: &Device, job: &mut JobContext) -> Result<Vec<Off>> {
     const UPDATES: [(Rule, bool); 4] =
         [(Rule::SGD, false), (Rule::ADAM, false), (Rule::SGD, true), (Rule::ADAM, true)];
     let mut found = Vec::new();
@@ -160,7 +160,7 @@ pub async fn operations(device: &Device, monitor: &mut Monitor) -> Result<Vec<Of
         found.push(Off { what, by: distance(seen, right), limit: LIMIT });
     };
     let (cpu, cases) = (Device::flex(), cases());
-    monitor.phase("Operations", cases.len() + 1 + UPDATES.len());
+    job.phase("Operations", cases.len() + 1 + UPDATES.len());
     for case in cases {
         let (right, seen) = (outcome(&case, &cpu).await?, outcome(&case, device).await?);
         for (i, (seen, right)) in seen.iter().zip(&right).enumerate() {
@@ -170,19 +170,19 @@ pub async fn operations(device: &Device, monitor: &mut Monitor) -> Result<Vec<Of
             };
             add(what, seen, right);
         }
-        monitor.advance(1).await?;
+        job.advance(1).await?;
     }
     let (right, seen) = (network(&cpu).await?, network(device).await?);
     for ((what, seen), (_, right)) in seen.iter().zip(&right) {
         add(format!("U-Net: {what}"), seen, right);
     }
-    monitor.advance(1).await?;
+    job.advance(1).await?;
     for (rule, masked) in UPDATES {
         let right = updated(rule, masked, &cpu).await?;
         let seen = updated(rule, masked, device).await?;
         let name = if matches!(rule, Rule::Sgd { .. }) { "SGD" } else { "Adam" };
         add(format!("{}update by {name}", if masked { "masked " } else { "" }), &seen, &right);
-        monitor.advance(1).await?;
+        job.advance(1).await?;
     }
     Ok(found)
 }
@@ -268,7 +268,7 @@ async fn updated(rule: Rule, masked: bool, device: &Device) -> Result<Vec<f32>> 
     let mut weights = start.upload(device);
     let freeze = masked.then(|| {
         let bits: Vec<u8> = (0..start.layout.n()).map(|i| u8::from(i % 3 > 0)).collect();
-        Freeze::new(&bits, &start.layout, &weights, &weights, false)
+        WeightFreeze::new(&bits, &start.layout, &weights, &weights, false)
     });
     let mut optimizer = Optimizer::new(rule, freeze);
     let mut rng = seeded(1, "check an update");

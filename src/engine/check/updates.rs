@@ -18,8 +18,8 @@ use crate::{
     },
     error::Result,
     gpu::device::Compute,
+    job_context::{JobContext, Switches},
     models::registry,
-    monitor::{Monitor, Switches},
     words::{budget::Budget, recipe::Recipe, sampling::SampleOptions, task::Task},
 };
 
@@ -51,19 +51,19 @@ fn recipe(task: Task) -> Recipe {
 ///
 /// # Errors
 /// The device failed, its first losses are far from the CPU's, or cancelled.
-pub async fn updates(task: Task, compute: &Compute, monitor: &mut Monitor) -> Result<Vec<LogLine>> {
+pub async fn updates(task: Task, compute: &Compute, job: &mut JobContext) -> Result<Vec<LogLine>> {
     let (log, start) = (Arc::new(Log::default()), Instant::now());
     let heard = log.clone();
     let send: Send = Arc::new(move |event| {
-        if let Event::Live { live, .. } = event {
+        if let Event::Step { live, .. } = event {
             let (step, loss, seconds) = (live.step, live.loss, start.elapsed().as_secs_f64());
             lock(&heard).push(LogLine { step, loss, seconds });
         }
     });
     let mut session = Session::new(compute, Switches::default());
     {
-        let mut run = session.run(1, Job::Unlearn(recipe(task)), &send, monitor);
-        // Every update ends with a turn of the monitor: the run is dropped there.
+        let mut run = session.run(1, Job::Unlearn(recipe(task)), &send, job);
+        // Every update ends with a turn of the job: the run is dropped there.
         let enough = || lock(&log).len() >= UPDATES;
         poll_fn(|context| match run.as_mut().poll(context) {
             _ if enough() => Poll::Ready(Ok(())),

@@ -14,8 +14,8 @@ use crate::{
         emoji::{EmojiJudge, Seen},
         prompts::{Measure, Row, metrics, pane, seen_as},
     },
+    job_context::JobContext,
     models::latent::LatentModel,
-    monitor::Monitor,
     sampling::latent::{Asked, LatentWeights, sample},
     words::{budget::Budget, report::Metrics, sampling::SampleOptions, task::Task},
 };
@@ -52,12 +52,12 @@ impl<'a> Look<'a> {
         weights: &LatentWeights,
         asked: &[Asked],
         options: &SampleOptions,
-        monitor: &mut Monitor,
+        job: &mut JobContext,
     ) -> Result<(Vec<u8>, Vec<Seen>)> {
         let (mut pixels, mut seen) = (Vec::new(), Vec::new());
         let network = &self.model.network;
         for batch in asked.chunks(BATCH) {
-            let values = sample(network, weights, batch, options, None, monitor).await?;
+            let values = sample(network, weights, batch, options, None, job).await?;
             seen.extend(self.judge.look(&values, network.picture_shape()[1]).await?);
             pixels.extend(bytes(&values));
         }
@@ -95,7 +95,7 @@ impl<'a> Look<'a> {
         weights: &LatentWeights,
         setting: &PromptSetting,
         options: &SampleOptions,
-        monitor: &mut Monitor,
+        job: &mut JobContext,
     ) -> Result<Grid> {
         let PromptSetting { target, emoji, known, size, .. } = setting;
         let (rows, _) = pane(target, emoji, *known);
@@ -104,8 +104,8 @@ impl<'a> Look<'a> {
             (0..size.columns as u64).map(move |noise| Asked { prompt: prompt.clone(), noise })
         };
         let asked: Vec<Asked> = rows.iter().flat_map(of_row).collect();
-        monitor.phase("Drawing", asked.len() * options.steps);
-        let (pixels, seen) = self.make(weights, &asked, options, monitor).await?;
+        job.phase("Drawing", asked.len() * options.steps);
+        let (pixels, seen) = self.make(weights, &asked, options, job).await?;
         let classes = rows.iter().map(|r| r.class(&target.named, emoji)).collect();
         let seen = seen.iter().map(|s| seen_as(s, &target.named, emoji)).collect();
         Ok(self.grid(classes, rows.into_iter().map(|r| r.prompt).collect(), pixels, seen))
@@ -119,15 +119,15 @@ impl<'a> Look<'a> {
         &self,
         weights: &LatentWeights,
         setting: &PromptSetting,
-        monitor: &mut Monitor,
+        job: &mut JobContext,
     ) -> Result<Metrics> {
         let PromptSetting { target, emoji, pairs, size, .. } = setting;
         let measure = Measure::draw(target, pairs, emoji, size.measured, self.options.seed);
         let rows = measure.forgotten.iter().chain(&measure.kept).enumerate();
         let asked: Vec<Asked> =
             rows.map(|(i, r)| Asked { prompt: r.prompt.clone(), noise: 100 + i as u64 }).collect();
-        monitor.phase("Evaluating", asked.len() * self.options.steps);
-        let (_, seen) = self.make(weights, &asked, &self.options, monitor).await?;
+        job.phase("Evaluating", asked.len() * self.options.steps);
+        let (_, seen) = self.make(weights, &asked, &self.options, job).await?;
         Ok(metrics(&target.named, &measure, &seen))
     }
 }
@@ -138,7 +138,7 @@ impl Session {
         &mut self,
         setting: &PromptSetting,
         weights: &LatentWeights,
-        monitor: &mut Monitor,
+        job: &mut JobContext,
     ) -> Result<PromptPane> {
         let (key, (_, forgotten)) =
             (setting.key(), pane(&setting.target, &setting.emoji, setting.known));
@@ -146,7 +146,7 @@ impl Session {
             Some(grid) => grid.clone(),
             None => {
                 let look = Look::new(setting)?;
-                let grid = look.pane(weights, setting, &setting.options, monitor).await?;
+                let grid = look.pane(weights, setting, &setting.options, job).await?;
                 self.panes.entry(key).or_insert(Arc::new(grid)).clone()
             }
         };
@@ -157,14 +157,14 @@ impl Session {
     pub async fn metrics_before(
         &mut self,
         setting: &PromptSetting,
-        monitor: &mut Monitor,
+        job: &mut JobContext,
     ) -> Result<Metrics> {
         let key = setting.key();
         if let Some(metrics) = self.prompts.get(&key) {
             return Ok(metrics.clone());
         }
         let weights = LatentWeights::upload(&setting.model, &self.device);
-        let metrics = Look::new(setting)?.measure(&weights, setting, monitor).await?;
+        let metrics = Look::new(setting)?.measure(&weights, setting, job).await?;
         self.prompts.insert(key, metrics.clone());
         Ok(metrics)
     }
@@ -175,7 +175,7 @@ impl Session {
         name: &str,
         seed: u64,
         budget: Budget,
-        monitor: &mut Monitor,
+        job: &mut JobContext,
         rough: &mut dyn FnMut(Opened),
     ) -> Result<Opened> {
         let first = !self.latents.contains_key(name);
@@ -209,8 +209,8 @@ impl Session {
         let steps = [ROUGH, options.steps];
         for steps in steps.into_iter().skip(usize::from(!first || options.steps <= 2 * ROUGH)) {
             let options = SampleOptions { steps, ..options };
-            monitor.phase("Drawing", asked.len() * steps);
-            let (pixels, seen) = look.make(&weights, &asked, &options, monitor).await?;
+            job.phase("Drawing", asked.len() * steps);
+            let (pixels, seen) = look.make(&weights, &asked, &options, job).await?;
             let rows = concepts.iter().map(|c| Some(*c)).collect();
             let seen = seen.iter().map(|s| s.concept).collect();
             let grid = look.grid(rows, Vec::new(), pixels, seen);

@@ -14,20 +14,20 @@ use self::{look::Look, setting::PromptSetting};
 use super::{
     Send,
     forgetting::{self, Forgetting, Found},
+    gpu_loss_check::GpuLossCheck,
     job::{Event, Run},
     session::Session,
-    trial::Trial,
     unlearn::given,
 };
 use crate::{
     error::Result,
     eval::verdict::{Evidence, verdict},
+    job_context::JobContext,
     models::{
         AnyModel,
         latent::{LatentModel, unet::is_cross_attention},
     },
-    monitor::Monitor,
-    saliency::{change::Change, ranking::Ranking},
+    saliency::{change::Change, scores::Scores},
     sampling::latent::LatentWeights,
     subject::items::Items,
     unlearn::{plan::Plan, prompt::cross_attention, unlearner::Unlearner},
@@ -48,15 +48,15 @@ impl Session {
         id: u64,
         recipe: &Recipe,
         send: &Send,
-        monitor: &mut Monitor,
-    ) -> Result<Arc<Ranking>> {
+        job: &mut JobContext,
+    ) -> Result<Arc<Scores>> {
         let setting = self.prompt_setting(recipe)?;
         let weights = LatentWeights::upload(&setting.model, &self.device);
-        let pane = self.pane_before(&setting, &weights, monitor).await?;
+        let pane = self.pane_before(&setting, &weights, job).await?;
         send(Event::Pane { id, pane });
-        let items = self.items(&setting, &weights, monitor).await?;
+        let items = self.items(&setting, &weights, job).await?;
         let mut early = |ranking| send(Event::Early { id, ranking: Arc::new(ranking) });
-        self.rank_prompt(recipe, &setting, &items, &weights, monitor, &mut early).await
+        self.rank_prompt(recipe, &setting, &items, &weights, job, &mut early).await
     }
 
     /// Runs a recipe that forgets a prompt.
@@ -65,7 +65,7 @@ impl Session {
         id: u64,
         recipe: Recipe,
         send: &Send,
-        monitor: &mut Monitor,
+        job: &mut JobContext,
     ) -> Result<Run> {
         let setting = self.prompt_setting(&recipe)?;
         let PromptSetting { model, size, .. } = &setting;
@@ -73,7 +73,7 @@ impl Session {
         let weights = LatentWeights::upload(model, &self.device);
 
         let clock = Instant::now();
-        let items = self.items(&setting, &weights, monitor).await?;
+        let items = self.items(&setting, &weights, job).await?;
         let [forget, retain] = &*items;
         let plan = Plan::of_prompts(&recipe, [forget.len(), retain.len()])?;
         let (own, ranking) = match plan.estimator {
@@ -81,7 +81,7 @@ impl Session {
             Estimator::Given => (Some(given(&recipe, &network.unet_layout)?), None),
             _ => {
                 let early = &mut |_| {};
-                let scored = self.rank_prompt(&recipe, &setting, &items, &weights, monitor, early);
+                let scored = self.rank_prompt(&recipe, &setting, &items, &weights, job, early);
                 (None, Some(scored.await?))
             }
         };
@@ -104,7 +104,7 @@ impl Session {
             clock.elapsed().as_secs_f64().max(ranking.as_ref().map_or(0.0, |r| r.seconds));
 
         let clock = Instant::now();
-        let pane = self.pane_before(&setting, &weights, monitor).await?;
+        let pane = self.pane_before(&setting, &weights, job).await?;
         send(Event::Pane { id, pane: pane.clone() });
         let mut evaluate_seconds = clock.elapsed().as_secs_f64();
 
@@ -113,34 +113,34 @@ impl Session {
         let subject = setting.subject(items.clone(), weights.text.clone());
         let original = weights.unet.clone();
         let mut unlearner =
-            Unlearner::of(subject, original, plan.clone(), free.as_deref(), monitor).await?;
+            Unlearner::of(subject, original, plan.clone(), free.as_deref(), job).await?;
         let begun = clock.elapsed().as_secs_f64();
-        let trial = self.prompt_trial(&setting, &items, &plan, free.as_deref(), monitor).await?;
+        let trial = self.prompt_trial(&setting, &items, &plan, free.as_deref(), job).await?;
         let so_far =
             |unlearner: &Unlearner| LatentWeights { unet: unlearner.weights(), ..weights.clone() };
         let every = Some(plan.steps.div_ceil(size.previews + 1).max(1));
         let forgetting = Forgetting { id, unlearner: &mut unlearner, trial, every, send };
-        let drawn = async |unlearner: &Unlearner, quiet: &mut Monitor| {
+        let drawn = async |unlearner: &Unlearner, quiet: &mut JobContext| {
             // Half the steps will do.
             let steps = (setting.options.steps / 2).max(4);
             let options = SampleOptions { steps, ..setting.options };
             look.pane(&so_far(unlearner), &setting, &options, quiet).await
         };
-        let (log, unlearn_seconds) = forgetting.run(&plan, begun, monitor, drawn).await?;
+        let (log, unlearn_seconds) = forgetting.run(&plan, begun, job, drawn).await?;
 
         let clock = Instant::now();
         // The original is measured now and not before: who pressed Forget wants to see it forget.
-        let before = self.metrics_before(&setting, monitor).await?;
+        let before = self.metrics_before(&setting, job).await?;
         let done = &so_far(&unlearner);
         let unet = done.unet.download().await?;
         unet.check(&model.unet)?;
-        let grid = look.pane(done, &setting, &setting.options, monitor).await?;
-        let after = look.measure(done, &setting, monitor).await?;
+        let grid = look.pane(done, &setting, &setting.options, job).await?;
+        let after = look.measure(done, &setting, job).await?;
         let mut attacks = Vec::new();
         // Only what the judge knows can be attacked.
         if recipe.audits() && !setting.pairs[0].is_empty() {
             for (_, kind) in AttackKind::ALL {
-                attacks.push(self.attack(kind, &setting, forget, done, monitor).await?);
+                attacks.push(self.attack(kind, &setting, forget, done, job).await?);
             }
         }
         evaluate_seconds += clock.elapsed().as_secs_f64();
@@ -160,7 +160,7 @@ impl Session {
         };
         let report = forgetting::report(&recipe, &plan, found, &self.info);
         let attacked = attacks.iter().map(|a| a.report.clone()).collect();
-        let mut report = Report { attacks: attacked, notes: monitor.notes().to_vec(), ..report };
+        let mut report = Report { attacks: attacked, notes: job.notes().to_vec(), ..report };
         report.verdict = verdict(&Evidence::of(&report));
         let change = Change::between(&model.unet, &unet);
         let mut card = model.card.clone();
@@ -192,15 +192,15 @@ impl Session {
         items: &Arc<[Items; 2]>,
         plan: &Plan,
         free: Option<&[u8]>,
-        monitor: &mut Monitor,
-    ) -> Result<Trial> {
-        if !Trial::wanted(&self.info, plan.steps, setting.model.params()) {
-            return Ok(Trial::default());
+        job: &mut JobContext,
+    ) -> Result<GpuLossCheck> {
+        if !GpuLossCheck::wanted(&self.info, plan.steps, setting.model.params()) {
+            return Ok(GpuLossCheck::default());
         }
         let cpu = Device::flex();
         let subject = setting.subject(items.clone(), setting.model.text.upload(&cpu));
         let original = setting.model.unet.upload(&cpu);
-        let mut twin = Unlearner::of(subject, original, plan.clone(), free, monitor).await?;
-        Trial::run(plan.steps, monitor, async |monitor| twin.step(monitor).await).await
+        let mut twin = Unlearner::of(subject, original, plan.clone(), free, job).await?;
+        GpuLossCheck::run(plan.steps, job, async |job| twin.step(job).await).await
     }
 }

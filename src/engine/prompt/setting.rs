@@ -12,9 +12,9 @@ use crate::{
     diffusion::schedule::Schedule,
     engine::session::Session,
     error::{Error, Result},
+    job_context::JobContext,
     models::{Model, latent::LatentModel, registry, weights::Weights},
-    monitor::Monitor,
-    saliency::{ranking::Ranking, score::Scoring},
+    saliency::{score::Scoring, scores::Scores},
     sampling::latent::LatentWeights,
     subject::{
         Subject,
@@ -222,25 +222,25 @@ impl Session {
         &mut self,
         setting: &PromptSetting,
         weights: &LatentWeights,
-        monitor: &mut Monitor,
+        job: &mut JobContext,
     ) -> Result<Arc<[Items; 2]>> {
         if let Some((_, items)) = self.items.as_ref().filter(|(key, _)| *key == setting.key) {
             return Ok(items.clone());
         }
         let PromptSetting { model, emoji, pairs, size, options, device, .. } = setting;
-        monitor.phase("Encoding pictures", size.items.iter().sum());
-        let of = async |at: usize, purpose, monitor: &mut Monitor| {
+        job.phase("Encoding pictures", size.items.iter().sum());
+        let of = async |at: usize, purpose, job: &mut JobContext| {
             let seed = (options.seed, purpose);
-            Items::of_pairs(model, emoji, &pairs[at], size.items[at], seed, device, monitor).await
+            Items::of_pairs(model, emoji, &pairs[at], size.items[at], seed, device, job).await
         };
-        let retain = of(1, "retain items", monitor).await?;
+        let retain = of(1, "retain items", job).await?;
         let forget = if pairs[0].is_empty() {
             let n = size.items[0].min(32);
-            monitor.phase("Sampling what is to be forgotten", n * options.steps);
+            job.phase("Sampling what is to be forgotten", n * options.steps);
             let prompt = &setting.target.prompt;
-            Items::of_prompt(&model.network, weights, prompt, n, options, monitor).await?
+            Items::of_prompt(&model.network, weights, prompt, n, options, job).await?
         } else {
-            of(0, "forget items", monitor).await?
+            of(0, "forget items", job).await?
         };
         let items = Arc::new([forget, retain]);
         self.items = Some((setting.key.clone(), items.clone()));
@@ -254,9 +254,9 @@ impl Session {
         setting: &PromptSetting,
         items: &Arc<[Items; 2]>,
         weights: &LatentWeights,
-        monitor: &mut Monitor,
-        early: &mut dyn FnMut(Ranking),
-    ) -> Result<Arc<Ranking>> {
+        job: &mut JobContext,
+        early: &mut dyn FnMut(Scores),
+    ) -> Result<Arc<Scores>> {
         let plan = Plan::of_prompts(recipe, items.each_ref().map(Items::len))?;
         let subject = setting.subject(items.clone(), weights.text.clone());
         let of = Scoring {
@@ -268,7 +268,7 @@ impl Session {
             retain: &plan.beside(&plan.retain),
             seed: recipe.seed,
         };
-        self.ranked(&setting.key, plan.estimator, &of, monitor, early).await
+        self.ranked(&setting.key, plan.estimator, &of, job, early).await
     }
 }
 

@@ -9,7 +9,7 @@ use crate::{
     engine::{job::Grid, session::Session},
     error::Result,
     eval::emoji::{EmojiJudge, shares},
-    monitor::Monitor,
+    job_context::JobContext,
     sampling::latent::LatentWeights,
     words::sampling::SampleOptions,
 };
@@ -44,7 +44,7 @@ impl Session {
         concepts: usize,
         n: usize,
         options: SampleOptions,
-        monitor: &mut Monitor,
+        job: &mut JobContext,
     ) -> Result<Survey> {
         options.check()?;
         let model = self.latent(name)?;
@@ -57,8 +57,8 @@ impl Session {
         let weights = LatentWeights::upload(&model, &self.device);
         let look =
             Look { model: &model, judge: EmojiJudge::new(&judge, &emoji, &self.device)?, options };
-        monitor.phase("Drawing", pairs.len() * options.steps);
-        let (pixels, seen) = look.make(&weights, &asked(&emoji, &pairs), &options, monitor).await?;
+        job.phase("Drawing", pairs.len() * options.steps);
+        let (pixels, seen) = look.make(&weights, &asked(&emoji, &pairs), &options, job).await?;
         let share = |held_out: bool| {
             let of = pairs.iter().zip(&seen).filter(|(p, _)| emoji.is_held_out(**p) == held_out);
             let (pairs, seen): (Vec<Pair>, Vec<_>) = of.map(|(p, s)| (*p, *s)).unzip();

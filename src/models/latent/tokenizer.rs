@@ -148,14 +148,14 @@ impl Tokenizer {
             .collect();
         let mut rest = &text[..];
         while let Some(&first) = rest.first() {
-            let length = match Kind::of(first) {
-                Kind::Space => {
+            let length = match CharClass::of(first) {
+                CharClass::Space => {
                     rest = &rest[1..];
                     continue;
                 }
                 _ if contraction(rest) > 0 => contraction(rest),
-                Kind::Digit => 1,
-                kind => rest.iter().take_while(|c| Kind::of(**c) == kind).count(),
+                CharClass::Digit => 1,
+                kind => rest.iter().take_while(|c| CharClass::of(**c) == kind).count(),
             };
             let piece: String = rest[..length].iter().collect();
             self.merge(&piece, ids);
@@ -230,14 +230,14 @@ pub fn read_merges(text: &str, path: &Path) -> Result<Vec<[String; 2]>> {
 
 /// What a character is to the tokenizer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
+enum CharClass {
     Space,
     Letter,
     Digit,
     Other,
 }
 
-impl Kind {
+impl CharClass {
     fn of(c: char) -> Self {
         use Category::*;
         match get_general_category(c) {

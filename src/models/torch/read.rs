@@ -7,7 +7,7 @@ use zip::{CompressionMethod, ZipArchive};
 use crate::{
     error::{Error, Result},
     models::tensors::{Format, Stored, Tensors},
-    pickle::{self, Kind, Objects, Reason, TensorRef, Value},
+    pickle::{self, Objects, Reason, StorageType, TensorRef, Value},
 };
 
 /// Keys under which the field's checkpoints keep the weights beside other things, the likeliest first.
@@ -221,11 +221,11 @@ fn entries(bytes: &[u8]) -> std::result::Result<HashMap<String, Entry<'_>>, Reas
 fn stored<'a>(tensor: &TensorRef, entry: &Entry<'a>) -> std::result::Result<Stored<'a>, Reason> {
     let TensorRef { storage, offset, shape, strides } = tensor;
     let format = match storage.kind {
-        Kind::F16 => Format::F16,
-        Kind::BF16 => Format::BF16,
-        Kind::F32 => Format::F32,
-        Kind::F64 => Format::F64,
-        Kind::Int(n) => Format::Whole(n),
+        StorageType::F16 => Format::F16,
+        StorageType::BF16 => Format::BF16,
+        StorageType::F32 => Format::F32,
+        StorageType::F64 => Format::F64,
+        StorageType::Int(n) => Format::Whole(n),
     };
     if storage.n.checked_mul(storage.kind.size()) != Some(entry.data.len()) {
         return Err(format!(

@@ -1,7 +1,7 @@
 //! The studio without egui: what is open, what runs, and what an event changes.
 
-pub mod asks;
-mod news;
+pub mod actions;
+mod events;
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -10,13 +10,13 @@ use web_time::Instant;
 use super::{
     Backend,
     attempt::Attempt,
-    session::{Arm, Session},
+    task_state::{Arm, TaskState},
 };
 use crate::{
     engine::job::{Job, Run},
     error::Result,
     gpu::device::DeviceInfo,
-    monitor::Progress,
+    job_context::Progress,
     run::link::Link,
     words::{attack::AttackKind, recipe::Recipe, task::Task},
 };
@@ -26,7 +26,7 @@ pub const WAIT: &str = "Wait for the work in progress, or cancel it";
 
 /// What a job is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum JobKind {
     /// Opening a model with the pictures of a seed.
     Open(u64),
     /// Opening a weights file that a person gave.
@@ -51,9 +51,9 @@ pub enum Kind {
 
 /// The job that the studio waits for. There is one at a time: a new one replaces it.
 #[derive(Debug)]
-pub struct Work {
+pub struct RunningJob {
     id: u64,
-    pub kind: Kind,
+    pub kind: JobKind,
     pub progress: Option<Progress>,
     pub paused: bool,
     pub cancelling: bool,
@@ -62,7 +62,7 @@ pub struct Work {
     started: Instant,
 }
 
-impl Work {
+impl RunningJob {
     /// Seconds since it was asked for.
     pub fn elapsed(&self) -> f64 {
         self.started.elapsed().as_secs_f64()
@@ -74,8 +74,8 @@ pub struct State {
     backend: Box<dyn Backend>,
     pub device: Option<DeviceInfo>,
     pub task: Task,
-    sessions: [Session; Task::ALL.len()],
-    pub work: Option<Work>,
+    sessions: [TaskState; Task::ALL.len()],
+    pub work: Option<RunningJob>,
     /// What a link asks for of a model of a person's own, which is being opened.
     linked: Option<(u64, Link)>,
     /// The last failure, until it is dismissed.
@@ -94,7 +94,7 @@ impl State {
             backend,
             device: None,
             task: Task::Generate,
-            sessions: Task::ALL.map(Session::new),
+            sessions: Task::ALL.map(TaskState::new),
             work: None,
             linked: None,
             error: None,
@@ -113,27 +113,27 @@ impl State {
     }
 
     /// The shown task's session.
-    pub fn session(&self) -> &Session {
+    pub fn session(&self) -> &TaskState {
         &self.sessions[index(self.task)]
     }
 
     /// The shown task's session.
-    pub fn session_mut(&mut self) -> &mut Session {
+    pub fn session_mut(&mut self) -> &mut TaskState {
         &mut self.sessions[index(self.task)]
     }
 
     fn opening(&self) -> bool {
-        self.work.as_ref().is_some_and(|w| matches!(w.kind, Kind::Open(_)))
+        self.work.as_ref().is_some_and(|w| matches!(w.kind, JobKind::Open(_)))
     }
 
     /// Whether another request would conflict with the work in progress: a run, or one that starts
     /// once the weights are scored.
     pub fn held(&self) -> bool {
         self.work.as_ref().is_some_and(|work| match work.kind {
-            Kind::Unlearn(_) | Kind::Adopt | Kind::Overlap => true,
-            Kind::Audit(_) | Kind::Attack(..) => true,
-            Kind::Rank { then_forget } => then_forget,
-            Kind::Open(_) | Kind::Import | Kind::Browse => false,
+            JobKind::Unlearn(_) | JobKind::Adopt | JobKind::Overlap => true,
+            JobKind::Audit(_) | JobKind::Attack(..) => true,
+            JobKind::Rank { then_forget } => then_forget,
+            JobKind::Open(_) | JobKind::Import | JobKind::Browse => false,
         })
     }
 
@@ -141,14 +141,14 @@ impl State {
     pub fn blocked(&self) -> Option<&'static str> {
         let session = self.session();
         match &self.work {
-            Some(Work { cancelling: true, .. }) => Some("Cancelling"),
-            Some(Work { kind: Kind::Open(_) | Kind::Import | Kind::Adopt, .. }) => {
-                Some("The model is being opened")
-            }
-            Some(Work { kind: Kind::Rank { then_forget: true }, .. }) => {
+            Some(RunningJob { cancelling: true, .. }) => Some("Cancelling"),
+            Some(RunningJob {
+                kind: JobKind::Open(_) | JobKind::Import | JobKind::Adopt, ..
+            }) => Some("The model is being opened"),
+            Some(RunningJob { kind: JobKind::Rank { then_forget: true }, .. }) => {
                 Some("Starts once the weights are scored")
             }
-            Some(Work { kind: Kind::Unlearn(_), .. }) => Some("A run is in progress"),
+            Some(RunningJob { kind: JobKind::Unlearn(_), .. }) => Some("A run is in progress"),
             Some(_) if self.held() => Some(WAIT),
             _ if session.opened.is_none() => Some("No model is open"),
             _ if session.request.what.is_none() && self.task == Task::TextToImage => {
@@ -187,7 +187,7 @@ impl State {
         if self.blocked().is_some() {
             return;
         }
-        if let Some(Work { kind: Kind::Rank { then_forget }, .. }) = &mut self.work {
+        if let Some(RunningJob { kind: JobKind::Rank { then_forget }, .. }) = &mut self.work {
             *then_forget = true;
             return;
         }
@@ -241,7 +241,7 @@ impl State {
         self.ended = format!("Saved to {}", place.display());
         let Some(run) = run else { return };
         let is_it = |a: &&mut Attempt| a.run.as_ref().is_some_and(|r| r.recipe == *run);
-        for attempt in self.sessions.iter_mut().flat_map(Session::all_attempts).filter(is_it) {
+        for attempt in self.sessions.iter_mut().flat_map(TaskState::all_attempts).filter(is_it) {
             attempt.saved = Some(place.clone());
         }
     }
@@ -250,7 +250,7 @@ impl State {
         // Before the recipe is made: a reopening that is dropped gives its seed back.
         self.drop_work();
         if let Some(recipe) = self.session().recipe() {
-            self.begin(Kind::Rank { then_forget: false }, Job::Rank(recipe));
+            self.begin(JobKind::Rank { then_forget: false }, Job::Rank(recipe));
         }
     }
 
@@ -261,15 +261,15 @@ impl State {
         };
         let method = session.request.method.clone();
         session.attempts[arm as usize] = Some(Attempt::new(method, base));
-        self.begin(Kind::Unlearn(arm), job);
+        self.begin(JobKind::Unlearn(arm), job);
     }
 
-    fn begin(&mut self, kind: Kind, job: Job) {
+    fn begin(&mut self, kind: JobKind, job: Job) {
         self.drop_work();
         self.error = None;
         self.last_id += 1;
         let id = self.last_id;
-        self.work = Some(Work {
+        self.work = Some(RunningJob {
             id,
             kind,
             progress: None,
@@ -292,9 +292,9 @@ impl State {
 
     /// Where the pictures of another seed do not come, the request goes back to the shown ones':
     /// before and after start from the same noise.
-    fn keep_seed(&mut self, kind: Kind) {
+    fn keep_seed(&mut self, kind: JobKind) {
         let session = self.session_mut();
-        if let (Kind::Open(_), Some(opened)) = (kind, &session.opened) {
+        if let (JobKind::Open(_), Some(opened)) = (kind, &session.opened) {
             (session.request.seed, session.request.budget) = (opened.seed, opened.budget);
         }
     }

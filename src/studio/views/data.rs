@@ -12,15 +12,15 @@ use egui::{
 };
 
 use crate::{
-    engine::job::{Grid, Shelf},
+    engine::job::{Grid, TrainingSet},
     studio::{
         app::Studio,
+        format,
         lasso::Lasso,
         request::Choice,
         state::{State, WAIT},
         theme::{self, Palette},
         tile::{self, Sheet},
-        words,
     },
     words::task::Task,
 };
@@ -42,7 +42,7 @@ pub struct Browser {
     filter: Option<usize>,
     picked: BTreeSet<usize>,
     /// What is listed: of which shelf and class, and the items.
-    listed: Option<(Arc<Shelf>, Option<usize>)>,
+    listed: Option<(Arc<TrainingSet>, Option<usize>)>,
     items: Vec<usize>,
     /// Where the keyboard is, and where the last pick was, by position in the list.
     cursor: usize,
@@ -53,9 +53,9 @@ pub struct Browser {
 
 impl Browser {
     /// Lists the items of a class anew if the shelf or the class changed.
-    fn list(&mut self, shelf: &Arc<Shelf>) {
+    fn list(&mut self, shelf: &Arc<TrainingSet>) {
         let same =
-            |(of, filter): &(Arc<Shelf>, _)| Arc::ptr_eq(of, shelf) && *filter == self.filter;
+            |(of, filter): &(Arc<TrainingSet>, _)| Arc::ptr_eq(of, shelf) && *filter == self.filter;
         if self.listed.as_ref().is_some_and(same) {
             return;
         }
@@ -88,7 +88,7 @@ impl Browser {
     }
 
     /// The class of all that is picked; `None` where there are several.
-    fn class(&self, shelf: &Shelf) -> Option<usize> {
+    fn class(&self, shelf: &TrainingSet) -> Option<usize> {
         let labels = &shelf.pictures.labels;
         let mut classes = self.picked.iter().filter_map(|item| labels.get(*item));
         let first = classes.next()?;
@@ -96,7 +96,7 @@ impl Browser {
     }
 
     /// The textures of a range of positions.
-    fn prepare(&mut self, ui: &Ui, shelf: &Shelf, wanted: Range<usize>) {
+    fn prepare(&mut self, ui: &Ui, shelf: &TrainingSet, wanted: Range<usize>) {
         let needed = wanted.start / BLOCK..wanted.end.div_ceil(BLOCK);
         if self.blocks.len() > BLOCKS {
             self.blocks.retain(|block, _| needed.contains(block));
@@ -114,7 +114,7 @@ impl Browser {
 }
 
 /// Items as a grid of one row.
-fn grid(shelf: &Shelf, items: &[usize]) -> Grid {
+fn grid(shelf: &TrainingSet, items: &[usize]) -> Grid {
     let shape = shelf.pictures.shape;
     Grid {
         rows: vec![None],
@@ -134,7 +134,7 @@ pub fn data_ui(studio: &mut Studio, ui: &mut Ui) {
     let busy = studio.state.work.is_some();
     let data = session.opened.as_ref().map(|opened| &opened.data);
     // During work the pictures of the model before will do, as long as they are of the same set.
-    let fits = |s: &Arc<Shelf>| s.model == session.model || busy && data == Some(&s.data);
+    let fits = |s: &Arc<TrainingSet>| s.model == session.model || busy && data == Some(&s.data);
     let Some(shelf) = session.shelf.clone().filter(fits) else {
         waiting_ui(studio, ui);
         return;
@@ -165,7 +165,7 @@ fn waiting_ui(studio: &mut Studio, ui: &mut Ui) {
 }
 
 /// The filter, what is picked, and what can be done with it.
-fn bar_ui(studio: &mut Studio, shelf: &Arc<Shelf>, ui: &mut Ui) {
+fn bar_ui(studio: &mut Studio, shelf: &Arc<TrainingSet>, ui: &mut Ui) {
     let Studio { browser, state, .. } = studio;
     ui.horizontal_wrapped(|ui| {
         let name = browser.filter.and_then(|c| shelf.classes.get(c)).map_or("All classes", |n| n);
@@ -184,7 +184,7 @@ fn bar_ui(studio: &mut Studio, shelf: &Arc<Shelf>, ui: &mut Ui) {
         if n == 0 {
             ui.weak(format!(
                 "{} pictures; {}",
-                words::count(browser.items.len()),
+                format::count(browser.items.len()),
                 match whole {
                     true => "click one to forget its class",
                     false => "click, Shift and click, or draw around some",
@@ -192,13 +192,13 @@ fn bar_ui(studio: &mut Studio, shelf: &Arc<Shelf>, ui: &mut Ui) {
             ));
             return;
         }
-        ui.label(format!("{} picked", words::count(n)));
+        ui.label(format!("{} picked", format::count(n)));
         if ui.button("Clear").on_hover_text("Drops all picks").clicked() {
             browser.picked.clear();
         } else if whole {
             class_ui(browser, state, shelf, ui);
         } else {
-            let button = Button::new(format!("Forget these {}", words::count(n)));
+            let button = Button::new(format!("Forget these {}", format::count(n)));
             let response = ui
                 .add_enabled(!state.held(), button)
                 .on_hover_text("Makes them the forget set; then press Forget")
@@ -211,7 +211,7 @@ fn bar_ui(studio: &mut Studio, shelf: &Arc<Shelf>, ui: &mut Ui) {
 }
 
 /// Offers the class of what is picked: a diffusion model forgets whole classes.
-fn class_ui(browser: &Browser, state: &mut State, shelf: &Shelf, ui: &mut Ui) {
+fn class_ui(browser: &Browser, state: &mut State, shelf: &TrainingSet, ui: &mut Ui) {
     let class = browser.class(shelf);
     let name = class.and_then(|class| shelf.classes.get(class));
     let text = match browser.picked.len() {
@@ -232,7 +232,7 @@ fn class_ui(browser: &Browser, state: &mut State, shelf: &Shelf, ui: &mut Ui) {
     }
 }
 
-fn tiles_ui(browser: &mut Browser, shelf: &Shelf, ui: &mut Ui) {
+fn tiles_ui(browser: &mut Browser, shelf: &TrainingSet, ui: &mut Ui) {
     let palette = theme::palette(ui);
     let columns = ((ui.available_width() - 10.0) / CELL).floor().max(1.0) as usize;
     let rows = browser.items.len().div_ceil(columns);
@@ -302,9 +302,9 @@ fn tiles_ui(browser: &mut Browser, shelf: &Shelf, ui: &mut Ui) {
     }
 }
 
-fn description(browser: &Browser, shelf: &Shelf) -> String {
-    let n = words::count(browser.items.len());
-    let picked = words::count(browser.picked.len());
+fn description(browser: &Browser, shelf: &TrainingSet) -> String {
+    let n = format::count(browser.items.len());
+    let picked = format::count(browser.picked.len());
     let Some(item) = browser.items.get(browser.cursor) else {
         return format!("{n} training pictures");
     };

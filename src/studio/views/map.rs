@@ -11,10 +11,11 @@ use crate::{
     studio::{
         app::Studio,
         chart::{Axis, Chart, key_ui, note, round_up},
+        format,
         history::Entry,
-        session::{Arm, Session},
+        task_state::{Arm, TaskState},
         theme::{self, Palette},
-        verdict, words,
+        verdict,
     },
     table::map::{self, Pair},
     words::report::Report,
@@ -50,12 +51,12 @@ pub fn map_ui(studio: &mut Studio, ui: &mut Ui) {
 }
 
 /// The map with what its marks mean and what its numbers rest on.
-fn whole_chart_ui(session: &Session, ui: &mut Ui, size: Vec2) -> Option<usize> {
+fn whole_chart_ui(session: &TaskState, ui: &mut Ui, size: Vec2) -> Option<usize> {
     let chosen = chart_ui(session, ui, size - vec2(0.0, 58.0));
     let Some(report) = shown(session).into_iter().filter_map(Entry::report).next_back() else {
         return chosen;
     };
-    let named = words::method(&report.method);
+    let named = format::method(&report.method);
     let height = std::mem::replace(&mut ui.spacing_mut().interact_size.y, 14.0);
     ui.horizontal_wrapped(|ui| {
         ui.spacing_mut().item_spacing = vec2(10.0, 2.0);
@@ -66,12 +67,12 @@ fn whole_chart_ui(session: &Session, ui: &mut Ui, size: Vec2) -> Option<usize> {
         }
     });
     ui.spacing_mut().interact_size.y = height;
-    let [forgotten, kept, test] = report.after.n.map(words::count);
+    let [forgotten, kept, test] = report.after.n.map(format::count);
     let text = format!(
         "{forgotten} forgotten, {kept} kept, {test} test pictures; seed {}; {}",
         report.seed, report.device.name
     );
-    let text = RichText::new(words::unbroken(&text)).small().weak();
+    let text = RichText::new(format::unbroken(&text)).small().weak();
     ui.add(egui::Label::new(text).wrap());
     chosen
 }
@@ -125,7 +126,7 @@ fn area(painter: &Painter, rect: Rect, palette: &Palette) -> egui::layers::Shape
 }
 
 /// The runs on the map: those of the shown model and forget set, or all where nothing is picked.
-fn shown(session: &Session) -> Vec<&Entry> {
+fn shown(session: &TaskState) -> Vec<&Entry> {
     let spec = session.opened.as_deref().and_then(|o| session.request.spec(o));
     let fits = |e: &&Entry| {
         e.recipe.start() == session.model && spec.as_ref().is_none_or(|s| *s == e.recipe.forget)
@@ -137,7 +138,7 @@ fn shown(session: &Session) -> Vec<&Entry> {
 ///
 /// # Errors
 /// The picture is too large to hold.
-pub fn figure(session: &Session) -> Result<(String, Vec<u8>)> {
+pub fn figure(session: &TaskState) -> Result<(String, Vec<u8>)> {
     let pairs: Vec<Pair> = shown(session).into_iter().filter_map(pair).collect();
     map::figure(&pairs)
 }
@@ -148,7 +149,7 @@ fn pair(entry: &Entry) -> Option<Pair<'_>> {
 }
 
 /// Draws the map; the run whose point was clicked.
-pub fn chart_ui(session: &Session, ui: &mut Ui, size: Vec2) -> Option<usize> {
+pub fn chart_ui(session: &TaskState, ui: &mut Ui, size: Vec2) -> Option<usize> {
     let entries = shown(session);
     let reports = || entries.iter().filter_map(|e| e.report());
     let places: Vec<Place> =
@@ -218,7 +219,7 @@ fn goal(chart: &Chart, report: &Report) -> Rect {
 
 /// Draws a run and its control; whether one of them was clicked.
 fn points_ui(
-    session: &Session,
+    session: &TaskState,
     entry: &Entry,
     chart: &Chart,
     labels: &mut Labels,
@@ -267,7 +268,7 @@ fn points_ui(
             ui.label(RichText::new(format!("Run {}: {name}", entry.number)).strong());
             if let Some(report) = &entry.reports[arm as usize] {
                 for clause in report.verdict.why.split("; ") {
-                    ui.label(words::line(clause));
+                    ui.label(format::line(clause));
                 }
                 let hash: String = report.protocol.chars().take(12).collect();
                 ui.weak(format!("Seed {}, {}, protocol {hash}", report.seed, report.device.name));
@@ -281,23 +282,23 @@ fn points_ui(
 /// "SalUn, 50 %".
 fn title(entry: &Entry) -> String {
     let recipe = &entry.recipe;
-    let mut title = words::method(&recipe.method).to_string();
+    let mut title = format::method(&recipe.method).to_string();
     if let Some(mask) = recipe.mask {
         title += &format!(", {}", mask.name());
     }
     match entry.report().and_then(|r| r.mask.as_ref()) {
-        Some(mask) => format!("{title}, {}", words::percent(mask.density)),
+        Some(mask) => format!("{title}, {}", format::percent(mask.density)),
         None => title,
     }
 }
 
 /// Draws the runs as a list; the one that was clicked.
-fn list_ui(session: &Session, ui: &mut Ui) -> Option<usize> {
+fn list_ui(session: &TaskState, ui: &mut Ui) -> Option<usize> {
     let entries = session.history.entries();
     ui.horizontal(|ui| {
         ui.heading("Runs");
         if !entries.is_empty() {
-            ui.weak(words::count(entries.len()));
+            ui.weak(format::count(entries.len()));
         }
     });
     if entries.is_empty() {
@@ -321,7 +322,7 @@ fn row_ui(entry: &Entry, is_shown: bool, ui: &mut Ui) -> bool {
     let palette = theme::palette(ui);
     let width = ui.available_width();
     let (heading, what) =
-        (format!("{}  {}", entry.number, title(entry)), words::forget_set(&entry.recipe.forget));
+        (format!("{}  {}", entry.number, title(entry)), format::forget_set(&entry.recipe.forget));
     let size = vec2(width, 40.0);
     let told = match entry.report() {
         Some(report) => format!("Show run {heading}, {what}, {}", report.verdict.label.name()),

@@ -6,9 +6,9 @@ use crate::{
     saliency::overlap::{By, Overlap},
     studio::{
         app::Studio,
+        format,
         matrix::{Matrix, matrix_ui},
-        state::Kind,
-        words,
+        state::JobKind,
     },
     words::estimator::Estimator,
 };
@@ -36,7 +36,7 @@ pub fn masks_ui(studio: &mut Studio, ui: &mut Ui) {
 
 fn bar_ui(studio: &mut Studio, ui: &mut Ui) {
     let state = &mut studio.state;
-    let running = state.work.as_ref().is_some_and(|w| w.kind == Kind::Overlap);
+    let running = state.work.as_ref().is_some_and(|w| w.kind == JobKind::Overlap);
     let made = state.session().request.estimator() != Estimator::None;
     ui.horizontal_wrapped(|ui| {
         ui.label("Compare masks of");
@@ -70,8 +70,8 @@ fn bar_ui(studio: &mut Studio, ui: &mut Ui) {
 fn facts_ui(overlap: &Overlap, ui: &mut Ui) {
     let text = format!(
         "Intersection over union of masks of {} of {} weights; two random ones share {:.2}",
-        words::count(overlap.k),
-        words::count(overlap.n),
+        format::count(overlap.k),
+        format::count(overlap.n),
         overlap.chance
     );
     ui.add(egui::Label::new(RichText::new(text).small().weak()).wrap());

@@ -8,8 +8,8 @@ use crate::{
     eval::stats::Spread,
     studio::{
         app::Studio,
+        format,
         theme::{self, Palette},
-        words,
     },
     table::{
         folder,
@@ -84,9 +84,9 @@ fn summary_ui(summary: &Summary, ui: &mut Ui) {
     let devices: Vec<&str> = summary.devices.iter().map(|d| d.name.as_str()).collect();
     let facts = format!(
         "{} of {} runs, {} failed; {} seeds; {}; protocol {hash}",
-        words::count(summary.done),
-        words::count(summary.all),
-        words::count(summary.failed),
+        format::count(summary.done),
+        format::count(summary.all),
+        format::count(summary.failed),
         summary.seeds.len(),
         devices.join(", ")
     );
@@ -119,7 +119,7 @@ fn group_ui(summary: &Summary, group: &Compared, ui: &mut Ui) {
 fn line_ui(line: &Line, palette: &Palette, ui: &mut Ui) {
     let label = ui.label(&line.label);
     label.on_hover_ui(|ui| {
-        ui.label(format!("{}, mask {}", words::method(&line.method), line.mask));
+        ui.label(format!("{}, mask {}", format::method(&line.method), line.mask));
         if !line.settings.is_empty() {
             ui.label(&line.settings);
         }

@@ -17,12 +17,12 @@ use crate::{
     diffusion::{schedule::Schedule, scheduler::Prediction},
     error::Result,
     gpu::{cpu::par, flex, tensor4},
+    job_context::JobContext,
     models::{
         latent::{LatentModel, LatentNetwork},
         layers::{Mode, Pass},
         weights::{HostWeights, Weights},
     },
-    monitor::Monitor,
     sampling::latent::encoded,
     train::{
         optimizer::{plus, warm_cosine},
@@ -55,7 +55,7 @@ impl Latents {
         emoji: &Emoji,
         plan: &LatentPlan,
         device: &Device,
-        monitor: &mut Monitor,
+        job: &mut JobContext,
     ) -> Result<Self> {
         let vae = model.vae.upload(device);
         let side = emoji.index.side;
@@ -70,9 +70,9 @@ impl Latents {
                 wanted.push((pair, at));
             }
         }
-        monitor.phase("Encoding pictures", wanted.len());
+        job.phase("Encoding pictures", wanted.len());
         let each = model.network.latent_shape().iter().product();
-        let values = encoded(&model.network, &vae, emoji, &wanted, monitor).await?;
+        let values = encoded(&model.network, &vae, emoji, &wanted, job).await?;
         let items = wanted.into_iter().map(|(pair, at)| (pair, at.background)).collect();
         Ok(Self { items, values, each })
     }

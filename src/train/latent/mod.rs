@@ -15,11 +15,11 @@ use self::{autoencoder::AutoencoderRun, diffusion::DiffusionRun};
 use crate::{
     data::emoji::Emoji,
     error::Result,
+    job_context::JobContext,
     models::{
         latent::{LatentModel, LatentNetwork},
         weights::HostWeights,
     },
-    monitor::Monitor,
 };
 
 /// Share of the schedule that is linear warm-up.
@@ -119,12 +119,12 @@ impl LatentTrainer {
     ///
     /// # Errors
     /// A vector is missing or has another length; cancelled, or the device failed.
-    pub async fn resume(&mut self, snapshot: &LatentSnapshot, monitor: &mut Monitor) -> Result<()> {
+    pub async fn resume(&mut self, snapshot: &LatentSnapshot, job: &mut JobContext) -> Result<()> {
         self.seconds = snapshot.seconds;
         if snapshot.stage == Stage::Diffusion {
             let n = self.model.vae.values.len();
             self.model.vae.values = learner::vector_of(snapshot, "vae", n)?;
-            self.start_diffusion(snapshot.scaling()?, monitor).await?;
+            self.start_diffusion(snapshot.scaling()?, job).await?;
         }
         if snapshot.stage == Stage::Decoder {
             for (name, part) in [("text", &mut self.model.text), ("unet", &mut self.model.unet)] {
@@ -164,12 +164,12 @@ impl LatentTrainer {
     ///
     /// # Errors
     /// Cancelled, or the device failed.
-    pub async fn next_stage(&mut self, monitor: &mut Monitor) -> Result<bool> {
+    pub async fn next_stage(&mut self, job: &mut JobContext) -> Result<bool> {
         match &self.run {
             Run::Autoencoder(run) => {
                 self.model.vae = run.result().await?;
                 let scaling = autoencoder::scaling(&self.model, &self.emoji, &self.device).await?;
-                self.start_diffusion(scaling, monitor).await?;
+                self.start_diffusion(scaling, job).await?;
             }
             Run::Diffusion(run) if self.plan.decoder.steps > 0 => {
                 [self.model.text, self.model.unet] = run.result().await?;
@@ -192,10 +192,10 @@ impl LatentTrainer {
         self.model.network = Arc::new(network);
     }
 
-    async fn start_diffusion(&mut self, scaling: f64, monitor: &mut Monitor) -> Result<()> {
+    async fn start_diffusion(&mut self, scaling: f64, job: &mut JobContext) -> Result<()> {
         self.scale(scaling);
         let latents =
-            diffusion::Latents::encode(&self.model, &self.emoji, &self.plan, &self.device, monitor);
+            diffusion::Latents::encode(&self.model, &self.emoji, &self.plan, &self.device, job);
         let latents = latents.await?;
         let run =
             DiffusionRun::new(&self.model, self.emoji.clone(), latents, self.plan, &self.device);

@@ -3,7 +3,7 @@
 use super::{LatentPlan, StagePlan};
 use crate::{
     data::emoji::{Emoji, captions::words},
-    diffusion::scheduler::{Kind, SchedulerConfig},
+    diffusion::scheduler::{SchedulerConfig, SolverKind},
     models::latent::{
         LatentNetwork,
         autoencoder::AutoencoderConfig,
@@ -75,5 +75,11 @@ pub fn network(emoji: &Emoji) -> LatentNetwork {
         norm_num_groups: 8,
         scaling_factor: 1.0,
     };
-    LatentNetwork::new(tokenizer, text, unet, vae, SchedulerConfig::stable_diffusion(Kind::Ddim))
+    LatentNetwork::new(
+        tokenizer,
+        text,
+        unet,
+        vae,
+        SchedulerConfig::stable_diffusion(SolverKind::Ddim),
+    )
 }

@@ -5,11 +5,11 @@ use burn::tensor::Device;
 use super::{embedding::Learner, *};
 use crate::{
     data::emoji::{self, Emoji, target::Target},
+    job_context::JobContext,
     models::{
         latent::{LatentModel, LatentNetwork, unet::PerLevel},
         weights::{HostWeights, read},
     },
-    monitor::Monitor,
     saliency::score::{Scoring, rank},
     sampling::latent::LatentWeights,
     subject::{
@@ -62,7 +62,7 @@ impl Scene {
         let target = Target::parse("prompt:a cat", "next", &emoji, usize::MAX).unwrap();
         let model = tiny(&emoji);
         let schedule = model.network.scheduler.schedule();
-        let mut monitor = Monitor::silent();
+        let mut job = JobContext::silent();
         let noising = Noising {
             network: &model.network,
             emoji: &emoji,
@@ -73,7 +73,7 @@ impl Scene {
         let pairs = noising.pairs(20).unwrap();
         let mut sets = Vec::new();
         for (pairs, purpose) in pairs.iter().zip(["f", "r"]) {
-            let of = Items::of_pairs(&model, &emoji, pairs, 8, (1, purpose), &device, &mut monitor);
+            let of = Items::of_pairs(&model, &emoji, pairs, 8, (1, purpose), &device, &mut job);
             sets.push(of.await.unwrap());
         }
         let (retain, forget) = (sets.pop().unwrap(), sets.pop().unwrap());
@@ -107,7 +107,7 @@ impl Scene {
     async fn run(&self, method: &str, free: Option<&[u8]>) -> HostWeights {
         let mut run = self.begin(method, free).await;
         while !run.finished() {
-            let loss = read(run.step(&mut Monitor::silent()).await.unwrap()).await.unwrap()[0];
+            let loss = read(run.step(&mut JobContext::silent()).await.unwrap()).await.unwrap()[0];
             assert!(loss.is_finite(), "{method}");
         }
         run.weights().download().await.unwrap()
@@ -120,8 +120,8 @@ impl Scene {
         let recipe = if trains { Recipe { steps: Some(3), batch, lr, ..recipe } } else { recipe };
         let plan = Plan::of_prompts(&recipe, self.sets.each_ref().map(Items::len)).unwrap();
         let original = self.weights.unet.clone();
-        let mut monitor = Monitor::silent();
-        Unlearner::of(self.subject(), original, plan, free, &mut monitor).await.unwrap()
+        let mut job = JobContext::silent();
+        Unlearner::of(self.subject(), original, plan, free, &mut job).await.unwrap()
     }
 }
 
@@ -141,9 +141,9 @@ fn every_mask_has_its_scores_and_weights_outside_keep_every_bit() {
                 retain: &retain,
                 seed: 1,
             };
-            let (device, mut monitor) = (&scene.device, Monitor::silent());
+            let (device, mut job) = (&scene.device, JobContext::silent());
             let mut scores =
-                async || rank(estimator, &of, device, &mut monitor, &mut |_| {}).await.unwrap();
+                async || rank(estimator, &of, device, &mut job, &mut |_| {}).await.unwrap();
             let (first, second) = (scores().await, scores().await);
             assert_eq!(first.scores, second.scores, "{estimator:?}");
             assert!(first.scores.iter().any(|s| *s > 0.0), "{estimator:?}");
@@ -184,7 +184,7 @@ fn the_soft_step_puts_the_smallest_movements_back_to_the_bit() {
     pollster::block_on(async {
         let scene = Scene::new().await;
         let mut run = scene.begin("salun-soft", None).await;
-        run.step(&mut Monitor::silent()).await.unwrap();
+        run.step(&mut JobContext::silent()).await.unwrap();
         // A share of 0.5 that falls to 0: a third after the first of three updates.
         let after = run.weights().download().await.unwrap();
         let pairs = after.values.iter().zip(&scene.model.unet.values);

@@ -290,5 +290,5 @@ fn a_file_is_picked_in_the_drawn_dialog() {
     window.step();
     assert!(window.query_by_label("Open a weights file").is_none());
     let asked = window.state().state.work.as_ref().map(|work| work.kind);
-    assert_eq!(asked, Some(salun_studio::studio::state::Kind::Import));
+    assert_eq!(asked, Some(salun_studio::studio::state::JobKind::Import));
 }

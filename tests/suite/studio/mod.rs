@@ -1,6 +1,6 @@
 //! The studio against an engine that a test plays by hand: what it asks for, what it shows.
 
-mod asks;
+mod actions;
 mod leaving;
 mod played;
 mod prompts;

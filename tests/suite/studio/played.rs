@@ -6,7 +6,8 @@ use egui_kittest::Harness;
 use salun_studio::{
     data::{PictureShape, Pictures},
     engine::job::{
-        Attack, Attacked, Audited, Event, Grid, Job, Live, Opened, Outcome, PromptPane, Run, Shelf,
+        Attack, Attacked, Audited, Event, Grid, Job, LiveStep, Opened, Outcome, PromptPane, Run,
+        TrainingSet,
     },
     error::Error,
     gpu::device::{DeviceInfo, DeviceKind},
@@ -15,7 +16,7 @@ use salun_studio::{
         Mask,
         change::Change,
         overlap::{By, Overlap},
-        ranking::Ranking,
+        scores::Scores,
     },
     studio::{Arm, Backend, Choice, Parcel, Studio, state::State},
     words::{
@@ -141,7 +142,7 @@ impl Played {
             })),
             Job::Unlearn(recipe) => {
                 for step in 1..=40 {
-                    self.tell(Event::Live { id, live: live(step, 40) });
+                    self.tell(Event::Step { id, live: live(step, 40) });
                 }
                 Outcome::Unlearned(Arc::new(run(recipe)))
             }
@@ -153,7 +154,7 @@ impl Played {
 
     pub fn live(&self, step: usize, steps: usize) {
         let (id, _) = self.asked();
-        self.tell(Event::Live { id, live: live(step, steps) });
+        self.tell(Event::Step { id, live: live(step, steps) });
     }
 
     pub fn fail(&self, error: Error) {
@@ -162,10 +163,10 @@ impl Played {
     }
 }
 
-pub fn live(step: usize, steps: usize) -> Live {
+pub fn live(step: usize, steps: usize) -> LiveStep {
     let share = step as f32 / steps as f32;
     let look = step.is_multiple_of((steps / 4).max(1));
-    Live {
+    LiveStep {
         step,
         steps,
         loss: 1.0 - 0.8 * share + 0.05 * (step as f32).sin(),
@@ -227,7 +228,7 @@ fn overlap(by: By, recipe: &Recipe) -> Overlap {
 }
 
 /// Pictures of every class in turn; every tenth is not in the training part.
-pub fn shelf(model: String, data: String) -> Shelf {
+pub fn shelf(model: String, data: String) -> TrainingSet {
     let shape = PictureShape { channels: 1, height: 28, width: 28 };
     let tiles = grid(0);
     let n = 600;
@@ -239,7 +240,7 @@ pub fn shelf(model: String, data: String) -> Shelf {
     };
     let items = (0..n).filter(|i| i / 10 % 10 != 9).collect();
     let classes = CLASSES.map(String::from).to_vec();
-    Shelf { model, data, classes, pictures: Arc::new(pictures), items }
+    TrainingSet { model, data, classes, pictures: Arc::new(pictures), items }
 }
 
 /// What the text-to-image model draws: a row a prompt, of which `lost` tiles of the first two show
@@ -358,20 +359,20 @@ pub fn layout() -> Arc<WeightLayout> {
     architecture().build().1
 }
 
-pub fn ranking(recipe: &Recipe) -> Arc<Ranking> {
+pub fn ranking(recipe: &Recipe) -> Arc<Scores> {
     let layout = layout();
     let scores = layout.init(recipe.seed).values.iter().map(|v| v.powi(2)).collect();
     let (forget, estimator) = (recipe.forget.clone(), Estimator::AbsSumGrad);
-    Arc::new(Ranking {
+    Arc::new(Scores {
         n_forget: 600,
         seconds: 0.5,
-        ..Ranking::new(layout, estimator, &forget, scores)
+        ..Scores::new(layout, estimator, &forget, scores)
     })
 }
 
 pub fn run(recipe: Recipe) -> Run {
     let ranking = match recipe.mask {
-        Some(Estimator::Random) => Arc::new(Ranking::random(layout(), &recipe.forget, 1)),
+        Some(Estimator::Random) => Arc::new(Scores::random(layout(), &recipe.forget, 1)),
         _ => ranking(&recipe),
     };
     let mask = ranking.mask(recipe.density).unwrap();

@@ -4,7 +4,7 @@ use egui_kittest::{Harness, kittest::Queryable};
 use salun_studio::{
     engine::job::{Event, Job},
     error::Error,
-    studio::{Arm, Choice, Content, Pane, Studio, View, state::Kind},
+    studio::{Arm, Choice, Content, Pane, Studio, View, state::JobKind},
     words::{
         attack::AttackKind, estimator::Estimator, recipe::Redirect, report::VerdictLabel,
         task::Task,
@@ -206,7 +206,7 @@ fn attacks_are_a_button_each_and_a_paraphrase_that_works_is_told() {
     window.get_by_label("Search for a prompt").click();
     window.run();
     let kind = window.state().state.work.as_ref().map(|w| w.kind);
-    assert_eq!(kind, Some(Kind::Attack(Arm::Method, AttackKind::Prompt)));
+    assert_eq!(kind, Some(JobKind::Attack(Arm::Method, AttackKind::Prompt)));
     played.answer();
     window.run();
     window.get_by_label("best paraphrase");

@@ -8,7 +8,7 @@ use salun_studio::{
         stats::Spread,
         verdict::{Evidence, verdict},
     },
-    monitor::Progress,
+    job_context::Progress,
     saliency::overlap::By,
     studio::{Arm, Choice, Studio, View},
     table::{

@@ -6,8 +6,8 @@ use egui_kittest::{Harness, kittest::Queryable};
 use salun_studio::{
     engine::job::{Event, Job, Opened, Outcome},
     error::Error,
+    job_context::Progress,
     models::card::Assumed,
-    monitor::Progress,
     saliency::overlap::By,
     studio::{Arm, Choice, Studio, View},
     words::task::Task,

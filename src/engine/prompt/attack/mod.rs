@@ -14,8 +14,8 @@ use crate::{
     },
     error::{Error, Result},
     eval::{emoji::Seen, prompts::shows},
+    job_context::JobContext,
     models::AnyModel,
-    monitor::Monitor,
     sampling::latent::LatentWeights,
     subject::items::Items,
     words::{
@@ -51,7 +51,7 @@ impl Session {
         model: &AnyModel,
         recipe: &Recipe,
         kinds: &[AttackKind],
-        monitor: &mut Monitor,
+        job: &mut JobContext,
     ) -> Result<Attacked> {
         let setting = self.prompt_setting(recipe)?;
         let fits = model.latent().filter(|m| m.fits(&setting.model));
@@ -60,11 +60,11 @@ impl Session {
         })?;
         let weights = LatentWeights::upload(model, &self.device);
         let original = LatentWeights::upload(&setting.model, &self.device);
-        let items = self.items(&setting, &original, monitor).await?;
-        let metrics = Look::new(&setting)?.measure(&weights, &setting, monitor).await?;
+        let items = self.items(&setting, &original, job).await?;
+        let metrics = Look::new(&setting)?.measure(&weights, &setting, job).await?;
         let mut attacks = Vec::new();
         for kind in kinds {
-            attacks.push(self.attack(*kind, &setting, &items[0], &weights, monitor).await?);
+            attacks.push(self.attack(*kind, &setting, &items[0], &weights, job).await?);
         }
         Ok(Attacked { metrics, attacks })
     }
@@ -76,7 +76,7 @@ impl Session {
         setting: &PromptSetting,
         forget: &Items,
         weights: &LatentWeights,
-        monitor: &mut Monitor,
+        job: &mut JobContext,
     ) -> Result<Attack> {
         if setting.pairs[0].is_empty() {
             let right =
@@ -91,18 +91,18 @@ impl Session {
             models: [&original, weights],
             n: setting.size.attacked[0],
         };
-        let mut rows = vec![attacker.plain(monitor).await?];
+        let mut rows = vec![attacker.plain(job).await?];
         let (searched, steps) = match kind {
             AttackKind::Prompt => {
-                let (best, searched) = attacker.search(monitor).await?;
+                let (best, searched) = attacker.search(job).await?;
                 rows.push(best);
-                rows.push(attacker.learn(forget, monitor).await?);
+                rows.push(attacker.learn(forget, job).await?);
                 (searched, setting.size.attacked[1])
             }
             AttackKind::Inversion => {
                 let pairs = &setting.pairs[0];
-                rows.push(attacker.invert("from its own noise", pairs, None, monitor).await?);
-                rows.extend(attacker.never_shown(monitor).await?);
+                rows.push(attacker.invert("from its own noise", pairs, None, job).await?);
+                rows.extend(attacker.never_shown(job).await?);
                 (attacker.n, 0)
             }
         };

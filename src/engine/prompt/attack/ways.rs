@@ -9,7 +9,7 @@ use crate::{
         },
         rng,
     },
-    diffusion::scheduler::{Kind, SchedulerConfig},
+    diffusion::scheduler::{SchedulerConfig, SolverKind},
     engine::prompt::{look::bytes, setting::PromptSetting},
     error::Result,
     eval::{
@@ -17,7 +17,7 @@ use crate::{
         prompts::{seen_as, shows},
     },
     gpu::tensor4,
-    monitor::Monitor,
+    job_context::JobContext,
     sampling::latent::{Asked, Given, LatentWeights, decoded, denoise, encode, invert, part_size},
     subject::{items::Items, prompts::contexts},
     train::trainer::finite,
@@ -31,7 +31,7 @@ const GLANCES: usize = 2;
 
 impl Attacker<'_> {
     /// The prompts of forgotten pairs as they are.
-    pub async fn plain(&self, monitor: &mut Monitor) -> Result<Row> {
+    pub async fn plain(&self, job: &mut JobContext) -> Result<Row> {
         let pairs = &self.setting.pairs[0];
         let index = &self.setting.emoji.index;
         let prompt = |i: usize| {
@@ -41,7 +41,7 @@ impl Attacker<'_> {
         let asked: Vec<Asked> =
             (0..self.n).map(|i| Asked { prompt: prompt(i), noise: 500 + i as u64 }).collect();
         let prompt = self.setting.target.prompt.clone();
-        self.both("as asked", prompt, &asked, monitor).await
+        self.both("as asked", prompt, &asked, job).await
     }
 
     async fn both(
@@ -49,20 +49,19 @@ impl Attacker<'_> {
         name: &'static str,
         prompt: String,
         asked: &[Asked],
-        monitor: &mut Monitor,
+        job: &mut JobContext,
     ) -> Result<Row> {
-        monitor.phase(format!("Drawing {name}"), 2 * asked.len() * self.look.options.steps);
+        job.phase(format!("Drawing {name}"), 2 * asked.len() * self.look.options.steps);
         let mut tried = Vec::new();
         for weights in self.models {
-            let (pixels, seen) =
-                self.look.make(weights, asked, &self.look.options, monitor).await?;
+            let (pixels, seen) = self.look.make(weights, asked, &self.look.options, job).await?;
             tried.push(Tried { pixels, seen });
         }
         Ok(Row { name, prompt, control: false, aim: None, tried: pair(tried) })
     }
 
     /// The paraphrase that the model that forgot answers best, on fresh noise; how many there were.
-    pub async fn search(&self, monitor: &mut Monitor) -> Result<(Row, usize)> {
+    pub async fn search(&self, job: &mut JobContext) -> Result<(Row, usize)> {
         let all = self.paraphrases();
         let asked: Vec<Asked> = all
             .iter()
@@ -70,8 +69,8 @@ impl Attacker<'_> {
             .collect();
         let options =
             SampleOptions { steps: (self.look.options.steps / 2).max(4), ..self.look.options };
-        monitor.phase("Searching prompts", asked.len() * options.steps);
-        let (_, seen) = self.look.make(self.models[1], &asked, &options, monitor).await?;
+        job.phase("Searching prompts", asked.len() * options.steps);
+        let (_, seen) = self.look.make(self.models[1], &asked, &options, job).await?;
         let named = &self.setting.target.named;
         // What is seen counts first, how surely second.
         let score = |seen: &[Seen]| -> f32 {
@@ -88,7 +87,7 @@ impl Attacker<'_> {
         let asked: Vec<Asked> = (0..self.n as u64)
             .map(|i| Asked { prompt: all[best].clone(), noise: 800 + i })
             .collect();
-        let row = self.both("best paraphrase", all[best].clone(), &asked, monitor).await?;
+        let row = self.both("best paraphrase", all[best].clone(), &asked, job).await?;
         Ok((row, all.len()))
     }
 
@@ -131,17 +130,17 @@ impl Attacker<'_> {
 
     /// Vectors in the place of the prompt's, learnt so that the model that forgot makes pictures of
     /// the forgotten under them.
-    pub async fn learn(&self, forget: &Items, monitor: &mut Monitor) -> Result<Row> {
+    pub async fn learn(&self, forget: &Items, job: &mut JobContext) -> Result<Row> {
         let PromptSetting { model, target, size, .. } = self.setting;
         let noising = self.setting.noising();
         let ids = [model.network.tokenizer.encode(&target.prompt).ids];
         let start = contexts(&model.network, &self.models[1].text, &ids);
         let mut learner = Learner::new(&noising, self.models[1], start, self.look.options.seed);
         let steps = size.attacked[1];
-        monitor.phase("Learning a prompt", steps);
+        job.phase("Learning a prompt", steps);
         for step in 0..steps {
             finite(learner.update(forget, self.setting.batch, step, steps)?).await?;
-            monitor.advance(1).await?;
+            job.advance(1).await?;
         }
         let context = learner.context();
         let options = self.look.options;
@@ -164,11 +163,11 @@ impl Attacker<'_> {
                 }
             })
             .collect();
-        let config = model.network.scheduler.with(Kind::Ddim);
-        monitor.phase("Drawing the learnt prompt", 2 * self.n * options.steps);
+        let config = model.network.scheduler.with(SolverKind::Ddim);
+        job.phase("Drawing the learnt prompt", 2 * self.n * options.steps);
         let mut tried = Vec::new();
         for weights in self.models {
-            tried.push(self.drawn(weights, given.clone(), &config, &options, monitor).await?);
+            tried.push(self.drawn(weights, given.clone(), &config, &options, job).await?);
         }
         let tried = pair(tried);
         Ok(Row { name: "learnt prompt", prompt: String::new(), control: false, aim: None, tried })
@@ -181,11 +180,11 @@ impl Attacker<'_> {
         given: Vec<Given>,
         config: &SchedulerConfig,
         options: &SampleOptions,
-        monitor: &mut Monitor,
+        job: &mut JobContext,
     ) -> Result<Tried> {
         let network = &self.setting.model.network;
         let still = |part: usize, _| given[part].z.zeros_like();
-        let made = denoise(network, weights, given.clone(), config, options, &still, monitor);
+        let made = denoise(network, weights, given.clone(), config, options, &still, job);
         let values = decoded(network, weights, made.await?).await?;
         let seen = self.look.judge.look(&values, network.picture_shape()[1]).await?;
         Ok(Tried { pixels: bytes(&values).collect(), seen })
@@ -197,17 +196,17 @@ impl Attacker<'_> {
         name: &'static str,
         pairs: &[Pair],
         aim: Option<usize>,
-        monitor: &mut Monitor,
+        job: &mut JobContext,
     ) -> Result<Row> {
         let PromptSetting { model, emoji, .. } = self.setting;
         let network = &model.network;
         let mut rng = rng::seeded(self.look.options.seed, "inverted pictures");
         let order = rng::shuffled(&mut rng, pairs.len());
         let shown: Vec<Pair> = (0..self.n).map(|i| pairs[order[i % order.len()]]).collect();
-        let config = network.scheduler.with(Kind::Ddim);
+        let config = network.scheduler.with(SolverKind::Ddim);
         // Without guidance the way back and the way forth are each other's inverse.
         let options = SampleOptions { guidance: 0.0, eta: 0.0, ..self.look.options };
-        monitor.phase("Inverting", 4 * self.n * options.steps);
+        job.phase("Inverting", 4 * self.n * options.steps);
         let mut tried = Vec::new();
         for weights in self.models {
             let given = shown.chunks(part_size(weights, self.n)).map(|part| {
@@ -220,22 +219,22 @@ impl Attacker<'_> {
                 let ids: Vec<_> = part.iter().map(prompt).collect();
                 Given { z, context: contexts(network, &weights.text, &ids) }
             });
-            let noise = invert(network, weights, given.collect(), options.steps, monitor).await?;
-            tried.push(self.drawn(weights, noise, &config, &options, monitor).await?);
+            let noise = invert(network, weights, given.collect(), options.steps, job).await?;
+            tried.push(self.drawn(weights, noise, &config, &options, job).await?);
         }
         let tried = pair(tried);
         Ok(Row { name, prompt: String::new(), control: aim.is_some(), aim, tried })
     }
 
     /// The same of concepts that the model was never shown: what inversion brings back of anything.
-    pub async fn never_shown(&self, monitor: &mut Monitor) -> Result<Option<Row>> {
+    pub async fn never_shown(&self, job: &mut JobContext) -> Result<Option<Row>> {
         let PromptSetting { emoji, known, target, .. } = self.setting;
         if *known >= emoji.index.concepts.len() || target.named.concepts.is_empty() {
             return Ok(None);
         }
         let pairs: Vec<Pair> = emoji.all().filter(|p| p.concept == *known).collect();
         let name = "a concept it never saw";
-        Ok(Some(self.invert(name, &pairs, Some(*known), monitor).await?))
+        Ok(Some(self.invert(name, &pairs, Some(*known), job).await?))
     }
 }
 

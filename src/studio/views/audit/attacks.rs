@@ -6,7 +6,7 @@ use super::{Model, examined, legend_ui};
 use crate::{
     studio::{
         chart::{Axis, Chart},
-        theme, words,
+        format, theme,
     },
     words::audit::{Attack, Audit},
 };
@@ -75,8 +75,8 @@ fn list_ui(chosen: &mut usize, audit: &Audit, ui: &mut Ui) {
             ui.label(small(format!("{:.1} %", attack.tpr_at_1_fpr * 100.0)));
             ui.label(small(format!(
                 "{}, {}",
-                words::count(attack.n[0]),
-                words::count(attack.n[1])
+                format::count(attack.n[0]),
+                format::count(attack.n[1])
             )));
             ui.end_row();
         }

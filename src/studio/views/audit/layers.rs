@@ -4,7 +4,7 @@ use egui::{Align2, Rect, RichText, Role, Sense, TextStyle, Ui, WidgetInfo, pos2,
 
 use super::{Model, examined, legend_ui};
 use crate::{
-    studio::{theme, words},
+    studio::{format, theme},
     words::audit::{Audit, LayerSimilarity},
 };
 
@@ -19,7 +19,7 @@ pub fn layers_ui(audit: &Audit, ui: &mut Ui) {
              distance {:.3} (n = {})",
             d.js,
             d.activation,
-            words::count(d.n)
+            format::count(d.n)
         );
         ui.add(egui::Label::new(text).wrap());
     }
@@ -37,8 +37,8 @@ fn probe_ui(audit: &Audit, ui: &mut Ui) {
     }
     let text = format!(
         "Accuracy on the forgotten, n = {}; fitted to {} pictures",
-        words::count(first.n[1]),
-        words::count(first.n[0])
+        format::count(first.n[1]),
+        format::count(first.n[0])
     );
     ui.label(RichText::new(text).small().weak());
 }
@@ -70,7 +70,7 @@ fn similarity_ui(audit: &Audit, ui: &mut Ui) {
             }
         }
     }
-    let [forgotten, rest] = audit.layers_n.map(words::count);
+    let [forgotten, rest] = audit.layers_n.map(format::count);
     let text = format!("{forgotten} pictures of the forget set; of the rest {rest} (hover)");
     ui.label(RichText::new(text).small().weak());
 }

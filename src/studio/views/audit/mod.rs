@@ -14,14 +14,15 @@ use egui::{Button, RichText, ScrollArea, Ui};
 use crate::{
     engine::job::Run,
     studio::{
-        app::Studio, session::Arm, state::Kind, theme, tile::Sheet, timeline::arm_name, words,
+        app::Studio, format, state::JobKind, task_state::Arm, theme, tile::Sheet,
+        timeline::arm_name,
     },
     words::{audit::Audit, task::Task},
 };
 
 /// What is looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-enum Part {
+enum AuditTab {
     #[default]
     Confusion,
     Changed,
@@ -30,7 +31,7 @@ enum Part {
     Layers,
 }
 
-impl Part {
+impl AuditTab {
     const ALL: [(Self, &'static str, &'static str); 5] = [
         (Self::Confusion, "Confusion", "Which classes are seen as which, before and after"),
         (Self::Changed, "Most changed", "Test pictures whose answers changed most"),
@@ -42,7 +43,7 @@ impl Part {
 
 /// Which part is shown, of which run.
 pub struct Auditor {
-    part: Part,
+    part: AuditTab,
     arm: Arm,
     /// Whether a confusion matrix alone is the one after.
     after: bool,
@@ -55,7 +56,7 @@ pub struct Auditor {
 impl Default for Auditor {
     fn default() -> Self {
         Self {
-            part: Part::default(),
+            part: AuditTab::default(),
             arm: Arm::Method,
             after: true,
             attack: 0,
@@ -71,7 +72,7 @@ pub fn audit_ui(studio: &mut Studio, ui: &mut Ui) {
     ui.horizontal_wrapped(|ui| {
         ui.spacing_mut().item_spacing.x = 2.0;
         if studio.state.task != Task::TextToImage {
-            for (part, name, hint) in Part::ALL {
+            for (part, name, hint) in AuditTab::ALL {
                 ui.selectable_value(&mut studio.auditor.part, part, name).on_hover_text(hint);
             }
             ui.add_space(10.0);
@@ -92,17 +93,17 @@ pub fn audit_ui(studio: &mut Studio, ui: &mut Ui) {
     }
     let part = studio.auditor.part;
     match (part, &run.report.audit) {
-        (Part::Confusion, _) => confusion::confusion_ui(&mut studio.auditor.after, &run, ui),
-        (Part::Changed, _) => gallery::changed_ui(&mut studio.auditor.sheet, &run, ui),
+        (AuditTab::Confusion, _) => confusion::confusion_ui(&mut studio.auditor.after, &run, ui),
+        (AuditTab::Changed, _) => gallery::changed_ui(&mut studio.auditor.sheet, &run, ui),
         (_, None) => offer_ui(studio, arm, &run, ui),
         (_, Some(audit)) => {
             let height = (ui.available_height() - 70.0).clamp(150.0, 300.0);
             ScrollArea::vertical().id_salt("audit").auto_shrink(false).show(ui, |ui| {
                 match part {
-                    Part::Attacks => {
+                    AuditTab::Attacks => {
                         attacks::attacks_ui(&mut studio.auditor.attack, audit, height, ui)
                     }
-                    Part::Relearn => relearn::relearn_ui(audit, height, ui),
+                    AuditTab::Relearn => relearn::relearn_ui(audit, height, ui),
                     _ => layers::layers_ui(audit, ui),
                 }
                 facts_ui(&run, audit, ui);
@@ -117,10 +118,10 @@ fn offer_ui(studio: &mut Studio, arm: Arm, run: &Arc<Run>, ui: &mut Ui) {
     ui.label(format!(
         "The audit attacks the model that forgot {}, trains it again on a tenth of it, and looks \
          into its layers; the original and Retrain are examined alike.",
-        words::forget_set(&run.report.forget.spec)
+        format::forget_set(&run.report.forget.spec)
     ));
     ui.add_space(6.0);
-    if working == Some(Kind::Audit(arm)) {
+    if working == Some(JobKind::Audit(arm)) {
         ui.weak("Auditing; it is shown here when it is done");
         return;
     }
@@ -141,8 +142,8 @@ fn facts_ui(run: &Run, audit: &Audit, ui: &mut Ui) {
     let hash: String = report.protocol.chars().take(12).collect();
     let text = format!(
         "{} forgot {}; {}; seed {}, {}, protocol {hash}; {:.0} s",
-        words::method(&report.method),
-        words::forget_set(&audit.forget),
+        format::method(&report.method),
+        format::forget_set(&audit.forget),
         match &audit.retrain {
             Some(_) => "Retrain beside it",
             None => "no Retrain of this forget set is known",

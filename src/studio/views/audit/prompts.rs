@@ -6,12 +6,12 @@ use crate::{
     engine::job::{Attack, Grid, Run},
     studio::{
         app::Studio,
+        format,
         panes::{self, Mark},
-        session::Arm,
-        state::{Kind, WAIT},
+        state::{JobKind, WAIT},
+        task_state::Arm,
         theme,
         tile::{self, Sheet},
-        words,
     },
     words::attack::AttackKind,
 };
@@ -27,7 +27,7 @@ pub fn prompts_ui(studio: &mut Studio, arm: Arm, run: &Run, ui: &mut Ui) {
     ui.label(format!(
         "Is it gone, or only harder to ask for? Both attacks try to make the model that forgot {} \
          draw it again; the original is asked the same.",
-        words::forget_set(&run.report.forget.spec)
+        format::forget_set(&run.report.forget.spec)
     ));
     ui.add_space(6.0);
     ScrollArea::both().id_salt("attacks").auto_shrink(false).show(ui, |ui| {
@@ -64,7 +64,7 @@ fn head_ui(studio: &mut Studio, arm: Arm, kind: AttackKind, run: &Run, ui: &mut 
     ui.label(RichText::new(kind.title()).strong());
     ui.add(egui::Label::new(RichText::new(what).small().weak()).wrap());
     let working = studio.state.work.as_ref().map(|w| w.kind);
-    if working == Some(Kind::Attack(arm, kind)) {
+    if working == Some(JobKind::Attack(arm, kind)) {
         ui.weak("At work; it is shown here when it is done");
         return;
     }
@@ -123,7 +123,7 @@ fn found_ui(attack: &Attack, sheets: &mut [Sheet; 2], ui: &mut Ui) {
     });
     let steps = match report.steps {
         0 => String::new(),
-        steps => format!(", {} updates of the learnt prompt", words::count(steps)),
+        steps => format!(", {} updates of the learnt prompt", format::count(steps)),
     };
     let text = format!(
         "Share of {} pictures in which the judge sees it; chosen from {}{steps}; seed {}, {:.0} s",

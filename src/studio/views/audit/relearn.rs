@@ -6,7 +6,7 @@ use super::{Model, examined, legend_ui};
 use crate::{
     studio::{
         chart::{Axis, Chart, round_up},
-        theme, words,
+        format, theme,
     },
     words::audit::Audit,
 };
@@ -40,8 +40,8 @@ pub fn relearn_ui(audit: &Audit, height: f32, ui: &mut Ui) {
     ui.label(areas.join(", ")).on_hover_text("Mean height of each curve");
     let text = format!(
         "{} pictures are learnt again, accuracy over {}; lr {}, batch {}; dashed: an even guess",
-        words::count(first.n[0]),
-        words::count(first.n[1]),
+        format::count(first.n[0]),
+        format::count(first.n[1]),
         first.lr,
         first.batch
     );

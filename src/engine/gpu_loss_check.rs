@@ -6,7 +6,7 @@ use burn::tensor::Tensor;
 use crate::{
     error::{Error, Result},
     gpu::device::{DeviceInfo, DeviceKind},
-    monitor::Monitor,
+    job_context::JobContext,
     train::trainer::finite,
 };
 
@@ -18,9 +18,9 @@ const LARGEST: usize = 30_000_000;
 
 /// The CPU's losses; none where there is nothing to be held against them.
 #[derive(Debug, Default)]
-pub struct Trial(std::vec::IntoIter<f32>);
+pub struct GpuLossCheck(std::vec::IntoIter<f32>);
 
-impl Trial {
+impl GpuLossCheck {
     /// Whether a run of so many updates of a model of so many weights is to be tried on this device.
     pub fn wanted(info: &DeviceInfo, steps: usize, n: usize) -> bool {
         info.kind != DeviceKind::Cpu && steps > 0 && n <= LARGEST
@@ -32,15 +32,15 @@ impl Trial {
     /// Cancelled, or a loss is not a number.
     pub async fn run(
         steps: usize,
-        monitor: &mut Monitor,
-        mut update: impl AsyncFnMut(&mut Monitor) -> Result<Tensor<1>>,
+        job: &mut JobContext,
+        mut update: impl AsyncFnMut(&mut JobContext) -> Result<Tensor<1>>,
     ) -> Result<Self> {
         let tried = steps.min(TRIED);
-        monitor.phase("Checking the GPU", tried);
+        job.phase("Checking the GPU", tried);
         let mut losses = Vec::with_capacity(tried);
         while losses.len() < tried {
-            losses.push(finite(update(monitor).await?).await?);
-            monitor.advance(1).await?;
+            losses.push(finite(update(job).await?).await?);
+            job.advance(1).await?;
         }
         Ok(Self(losses.into_iter()))
     }
@@ -78,10 +78,10 @@ mod tests {
     #[test]
     fn losses_that_are_far_from_the_cpus_are_refused() {
         let info = |kind| DeviceInfo { kind, name: "x".into(), api: "x".into(), why: "".into() };
-        assert!(Trial::wanted(&info(DeviceKind::Discrete), 4, 1000));
-        assert!(!Trial::wanted(&info(DeviceKind::Cpu), 4, 1000));
-        assert!(!Trial::wanted(&info(DeviceKind::Discrete), 4, LARGEST + 1));
-        let of = |losses: Vec<f32>| Trial(losses.into_iter());
+        assert!(GpuLossCheck::wanted(&info(DeviceKind::Discrete), 4, 1000));
+        assert!(!GpuLossCheck::wanted(&info(DeviceKind::Cpu), 4, 1000));
+        assert!(!GpuLossCheck::wanted(&info(DeviceKind::Discrete), 4, LARGEST + 1));
+        let of = |losses: Vec<f32>| GpuLossCheck(losses.into_iter());
         let wrong = of(vec![0.058]).check(4.14).unwrap_err();
         assert!(wrong.to_string().contains("--device cpu"));
         let mut trial = of(vec![0.058]);

@@ -80,7 +80,7 @@ type Sink = Box<dyn FnMut(Progress) + Send>;
 type NoteSink = Box<dyn FnMut(&str) + Send>;
 
 /// The running job's side: phase, progress, cancel.
-pub struct Monitor {
+pub struct JobContext {
     id: u64,
     switches: Switches,
     sink: Sink,
@@ -102,8 +102,8 @@ pub struct Monitor {
     reported: Option<Instant>,
 }
 
-impl Monitor {
-    /// A monitor of job `id` that hands progress to `sink`, at most ten times a second.
+impl JobContext {
+    /// The context of job `id` that hands progress to `sink`, at most ten times a second.
     pub fn new(id: u64, switches: Switches, sink: impl FnMut(Progress) + Send + 'static) -> Self {
         Self {
             id,
@@ -123,12 +123,12 @@ impl Monitor {
         }
     }
 
-    /// A monitor that nobody watches.
+    /// A context that nobody watches.
     pub fn silent() -> Self {
         Self::new(1, Switches::default(), |_| {})
     }
 
-    /// A monitor with the same switches that reports nothing: all of its work is a part of this one's
+    /// A context with the same switches that reports nothing: all of its work is a part of this one's
     /// unit, such as pictures that are drawn after an update.
     pub fn quiet(&self) -> Self {
         Self { within: true, ..Self::new(self.id, self.switches.clone(), |_| {}) }
@@ -172,7 +172,7 @@ impl Monitor {
         self.report();
     }
 
-    /// Counts units of work as done, then [`Monitor::check`].
+    /// Counts units of work as done, then [`JobContext::check`].
     ///
     /// # Errors
     /// [`Error::Cancelled`].
@@ -248,18 +248,18 @@ mod tests {
     fn what_is_drawn_within_an_update_takes_no_step_of_its_own() {
         let switches = Switches::default();
         switches.ask(1);
-        let mut monitor = Monitor::new(1, switches.clone(), |_| {});
+        let mut job = JobContext::new(1, switches.clone(), |_| {});
         switches.pause(true);
         switches.step();
         pollster::block_on(async {
-            let mut quiet = monitor.quiet();
+            let mut quiet = job.quiet();
             for _ in 0..5 {
                 quiet.advance(1).await.unwrap();
             }
         });
         assert!(!switches.paused(), "the update goes on");
         switches.cancel();
-        assert!(pollster::block_on(monitor.advance(1)).is_err());
+        assert!(pollster::block_on(job.advance(1)).is_err());
         assert!(switches.paused(), "and is then held again");
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::{live::Live, mask::Mask, select::top_k};
+use super::{live::LayerHistograms, mask::Mask, select::top_k};
 use crate::{
     data::rng,
     error::{Error, Result},
@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 /// Non-negative scores of all N weights, larger is more salient.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Ranking {
+pub struct Scores {
     pub layout: Arc<WeightLayout>,
     pub estimator: Estimator,
     /// The forget set that the scores are for.
@@ -27,7 +27,7 @@ pub struct Ranking {
     /// Seconds that scoring took.
     pub seconds: f64,
     /// Histograms of the scores.
-    pub live: Live,
+    pub live: LayerHistograms,
     /// The scores on the GPU where they were taken there.
     #[serde(skip)]
     pub resident: Resident,
@@ -50,7 +50,7 @@ impl Resident {
     }
 }
 
-impl Ranking {
+impl Scores {
     /// A ranking by these scores, which are in main memory and took no pictures and no time.
     pub fn new(
         layout: Arc<WeightLayout>,
@@ -58,7 +58,7 @@ impl Ranking {
         forget: &str,
         scores: Vec<f32>,
     ) -> Self {
-        let (forget, live) = (forget.into(), Live::of(&layout, &scores));
+        let (forget, live) = (forget.into(), LayerHistograms::of(&layout, &scores));
         Self {
             layout,
             estimator,
@@ -83,7 +83,7 @@ impl Ranking {
         (kernels, on_gpu): (Kernels, Slice),
     ) -> Result<Self> {
         let layers: Vec<_> = layout.params.iter().map(|e| e.range()).collect();
-        let live = Live::from_counts(&kernels.layer_histograms(&on_gpu, &layers).await?);
+        let live = LayerHistograms::from_counts(&kernels.layer_histograms(&on_gpu, &layers).await?);
         let resident = Resident(Arc::new(Mutex::new(Some((kernels, on_gpu)))));
         let forget = forget.into();
         Ok(Self { layout, estimator, forget, n_forget: 0, scores, seconds: 0.0, live, resident })
@@ -115,7 +115,7 @@ impl Ranking {
     /// The same mask, selected where the scores are.
     ///
     /// # Errors
-    /// As [`Ranking::mask`], or the device was lost.
+    /// As [`Scores::mask`], or the device was lost.
     pub async fn cut(&self, density: f64) -> Result<Mask> {
         let Some((kernels, scores)) = self.resident.get() else { return self.mask(density) };
         let k = self.k(density)?;
@@ -128,7 +128,7 @@ impl Ranking {
     /// The mask of some layers alone, by name: a share of their weights, and of no others.
     ///
     /// # Errors
-    /// As [`Ranking::mask`].
+    /// As [`Scores::mask`].
     pub fn mask_of(&self, density: f64, layer: impl Fn(&str) -> bool) -> Result<Mask> {
         let params = || self.layout.params.iter().filter(|e| layer(&e.name));
         let scores: Vec<f32> = params().flat_map(|e| &self.scores[e.range()]).copied().collect();

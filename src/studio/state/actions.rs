@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Kind, State, WAIT, Work};
+use super::{JobKind, RunningJob, State, WAIT};
 use crate::{
     engine::job::Job,
     error::{Error, Result},
@@ -11,7 +11,7 @@ use crate::{
     saliency::overlap::By,
     studio::{
         request::{Choice, Request},
-        session::Arm,
+        task_state::Arm,
     },
     words::{
         attack::AttackKind,
@@ -40,7 +40,7 @@ impl State {
         session.clear();
         let Request { seed, budget, .. } = session.request;
         let job = Job::Open { model: session.model.clone(), seed, budget };
-        self.begin(Kind::Open(seed), job);
+        self.begin(JobKind::Open(seed), job);
         // An opening that this one replaces took them back.
         let request = &mut self.session_mut().request;
         (request.seed, request.budget) = (seed, budget);
@@ -57,7 +57,7 @@ impl State {
             Some(bytes) => Job::Import { name, bytes, seed, budget },
             None => Job::Open { model: name, seed, budget },
         };
-        self.begin(Kind::Import, job);
+        self.begin(JobKind::Import, job);
     }
 
     /// Takes over what a link asks for, of a model that comes with the program or lies on this machine.
@@ -67,7 +67,7 @@ impl State {
     pub fn follow(&mut self, link: Link) -> Result<()> {
         if registry::is_file(&link.recipe.model) {
             self.import(link.recipe.model.clone(), None);
-            let import = self.work.as_ref().filter(|work| work.kind == Kind::Import);
+            let import = self.work.as_ref().filter(|work| work.kind == JobKind::Import);
             self.linked = import.map(|work| (work.id, link));
             return Ok(());
         }
@@ -120,7 +120,7 @@ impl State {
 
     /// Picks what to forget and leaves the scoring for later: a slider is still moving.
     pub fn aim(&mut self, what: Choice) {
-        if self.work.as_ref().is_some_and(|w| matches!(w.kind, Kind::Rank { .. })) {
+        if self.work.as_ref().is_some_and(|w| matches!(w.kind, JobKind::Rank { .. })) {
             self.drop_work();
         }
         let session = self.session_mut();
@@ -157,8 +157,8 @@ impl State {
     pub fn reseed(&mut self) {
         let session = self.session();
         let seed = match &self.work {
-            Some(Work { kind: Kind::Open(seed), .. }) => Some(*seed),
-            Some(Work { kind: Kind::Unlearn(_), .. }) => None,
+            Some(RunningJob { kind: JobKind::Open(seed), .. }) => Some(*seed),
+            Some(RunningJob { kind: JobKind::Unlearn(_), .. }) => None,
             _ => session.opened.as_ref().map(|o| o.seed),
         };
         if seed.is_some_and(|seed| seed != session.request.seed) {
@@ -249,7 +249,7 @@ impl State {
         }
         // It was not asked for by the person, who may still read what failed.
         let error = self.error.take();
-        self.begin(Kind::Browse, Job::Browse { model, data });
+        self.begin(JobKind::Browse, Job::Browse { model, data });
         self.error = error;
     }
 
@@ -296,7 +296,7 @@ impl State {
             return;
         }
         let Request { seed, budget, .. } = session.request;
-        self.begin(Kind::Adopt, Job::Adopt { run, seed, budget });
+        self.begin(JobKind::Adopt, Job::Adopt { run, seed, budget });
     }
 
     /// Goes back to the model before the last adopted run, bit by bit what it was.
@@ -329,7 +329,7 @@ impl State {
             Request { what: Some(any), ..session.request.clone() }.recipe(opened)
         });
         if let Some(recipe) = recipe.filter(|_| self.work.is_none()) {
-            self.begin(Kind::Overlap, Job::Overlap { recipe, by, seeds: SEEDS });
+            self.begin(JobKind::Overlap, Job::Overlap { recipe, by, seeds: SEEDS });
         }
     }
 
@@ -344,7 +344,7 @@ impl State {
         let retrain = session.history.retrain(&recipe.start(), &recipe.forget);
         let retrain = retrain.and_then(|twin| Some(Arc::new(twin.model.plain()?.clone())));
         let Some(model) = run.model.plain().map(|model| Arc::new(model.clone())) else { return };
-        self.begin(Kind::Audit(arm), Job::Audit { model, recipe, retrain });
+        self.begin(JobKind::Audit(arm), Job::Audit { model, recipe, retrain });
     }
 
     /// Attacks a shown run that forgot a prompt.
@@ -355,7 +355,7 @@ impl State {
         }
         let recipe = Recipe { audit: None, ..run.recipe.clone() };
         let (model, attacks) = (Arc::new(run.model.clone()), vec![kind]);
-        self.begin(Kind::Attack(arm, kind), Job::Attack { model, recipe, attacks });
+        self.begin(JobKind::Attack(arm, kind), Job::Attack { model, recipe, attacks });
     }
 
     /// Asks to forget a prompt; an empty one takes the request back.

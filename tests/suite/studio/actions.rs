@@ -8,7 +8,7 @@ use salun_studio::{
     run::link::Link,
     studio::{
         Arm, Choice, Content, Pane,
-        state::{Kind, State},
+        state::{JobKind, State},
     },
     words::{budget::Budget, estimator::Estimator, recipe::Redirect, task::Task},
 };
@@ -46,7 +46,7 @@ fn another_pick_replaces_the_one_before_and_late_news_of_it_is_ignored() {
     assert_eq!(played.0.borrow().cancels, 1);
     played.tell(Event::Failed { id: stale, error: Error::Cancelled });
     state.poll();
-    assert_eq!(state.work.as_ref().map(|w| w.kind), Some(Kind::Rank { then_forget: false }));
+    assert_eq!(state.work.as_ref().map(|w| w.kind), Some(JobKind::Rank { then_forget: false }));
     played.answer();
     state.poll();
     let saliency = state.session().saliency.as_ref().unwrap();
@@ -271,7 +271,7 @@ fn requests_change_while_a_model_opens_or_is_scored() {
     let (mut state, played) = state();
     // A budget does not stop the opening.
     state.set_budget(Budget::Full);
-    assert!(matches!(state.work.as_ref().map(|w| w.kind), Some(Kind::Open(1))));
+    assert!(matches!(state.work.as_ref().map(|w| w.kind), Some(JobKind::Open(1))));
     // The last of two seeds is opened.
     for seed in [2, 3] {
         state.session_mut().request.seed = seed;
@@ -452,7 +452,7 @@ fn the_pictures_to_pick_from_are_opened_when_nothing_else_is_done() {
     state.browse();
     assert!(matches!(played.asked().1, Job::Browse { data, .. } if data == "fashion-mnist"));
     state.pick(Choice::Class(0));
-    assert!(matches!(state.work.as_ref().map(|w| w.kind), Some(Kind::Rank { .. })));
+    assert!(matches!(state.work.as_ref().map(|w| w.kind), Some(JobKind::Rank { .. })));
     played.answer();
     state.poll();
     state.browse();

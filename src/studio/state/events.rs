@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use super::{Kind, State, Work};
+use super::{JobKind, RunningJob, State};
 use crate::{
     engine::job::{Event, Job, Outcome, Run},
     error::Error,
-    saliency::ranking::Ranking,
-    studio::{history::History, request::Request, salient::Saliency, session::Arm},
+    saliency::scores::Scores,
+    studio::{history::History, request::Request, salient::Saliency, task_state::Arm},
     words::estimator::Estimator,
 };
 
@@ -33,8 +33,8 @@ impl State {
                     work.notes.push(text);
                 }
             }
-            Event::Live { id, live } => {
-                if let Some(Kind::Unlearn(arm)) = self.heard(id).map(|w| w.kind)
+            Event::Step { id, live } => {
+                if let Some(JobKind::Unlearn(arm)) = self.heard(id).map(|w| w.kind)
                     && let Some(attempt) = self.session_mut().attempt_mut(arm)
                 {
                     attempt.push(live);
@@ -79,24 +79,24 @@ impl State {
     }
 
     /// The work that an event is about.
-    fn heard(&mut self, id: u64) -> Option<&mut Work> {
+    fn heard(&mut self, id: u64) -> Option<&mut RunningJob> {
         self.work.as_mut().filter(|w| w.id == id)
     }
 
-    fn done(&mut self, work: Work, outcome: Outcome) {
+    fn done(&mut self, work: RunningJob, outcome: Outcome) {
         let session = self.session_mut();
         session.rough = None;
-        if matches!(work.kind, Kind::Open(_)) {
+        if matches!(work.kind, JobKind::Open(_)) {
             session.notes.clear();
         }
         // An import has its own, of the task that it turns out to be of.
-        if work.kind != Kind::Import {
+        if work.kind != JobKind::Import {
             let new = work.notes.iter().filter(|note| !session.notes.contains(note)).cloned();
             let new: Vec<_> = new.collect();
             session.notes.extend(new);
         }
         match (work.kind, outcome) {
-            (Kind::Open(_), Outcome::Opened(opened)) => {
+            (JobKind::Open(_), Outcome::Opened(opened)) => {
                 session.opened = Some(opened);
                 match session.wanted.take() {
                     Some(link) => self.meet(link),
@@ -104,7 +104,7 @@ impl State {
                     None => {}
                 }
             }
-            (Kind::Import, Outcome::Opened(opened)) => {
+            (JobKind::Import, Outcome::Opened(opened)) => {
                 let request = session.request.clone();
                 self.task = opened.task;
                 let session = self.session_mut();
@@ -127,28 +127,28 @@ impl State {
                     self.rank();
                 }
             }
-            (Kind::Rank { then_forget }, Outcome::Ranked(ranking)) => {
+            (JobKind::Rank { then_forget }, Outcome::Ranked(ranking)) => {
                 self.ranked(ranking, true);
                 if then_forget && !work.cancelling {
                     self.forget();
                 }
             }
-            (Kind::Browse, Outcome::Browsed(shelf)) => session.shelf = Some(shelf),
-            (Kind::Audit(arm), Outcome::Audited(audited)) => {
+            (JobKind::Browse, Outcome::Browsed(shelf)) => session.shelf = Some(shelf),
+            (JobKind::Audit(arm), Outcome::Audited(audited)) => {
                 // With it, or with attacks, it is another run to be saved.
                 let run = session.audited(arm, Box::new(audited.audit));
                 self.finished.extend(run);
             }
-            (Kind::Attack(arm, _), Outcome::Attacked(attacked)) => {
+            (JobKind::Attack(arm, _), Outcome::Attacked(attacked)) => {
                 let run = session.attacked(arm, attacked.attacks);
                 self.finished.extend(run);
             }
-            (Kind::Overlap, Outcome::Overlapped(overlap)) => session.overlap = Some(overlap),
-            (Kind::Adopt, Outcome::Opened(opened)) => {
+            (JobKind::Overlap, Outcome::Overlapped(overlap)) => session.overlap = Some(overlap),
+            (JobKind::Adopt, Outcome::Opened(opened)) => {
                 session.before.extend(session.opened.take());
                 session.take(opened);
             }
-            (Kind::Unlearn(arm), Outcome::Unlearned(run)) => {
+            (JobKind::Unlearn(arm), Outcome::Unlearned(run)) => {
                 session.finish(arm, &run);
                 self.finished.push(run.clone());
                 let session = self.session_mut();
@@ -168,7 +168,7 @@ impl State {
         }
     }
 
-    pub(super) fn ranked(&mut self, ranking: Arc<Ranking>, whole: bool) {
+    pub(super) fn ranked(&mut self, ranking: Arc<Scores>, whole: bool) {
         let session = self.session_mut();
         match Saliency::new(ranking, whole, session.request.density) {
             Ok(saliency) => session.saliency = Some(saliency),
@@ -176,15 +176,15 @@ impl State {
         }
     }
 
-    fn failed(&mut self, work: Work, error: Error) {
+    fn failed(&mut self, work: RunningJob, error: Error) {
         let cancelled = matches!(error, Error::Cancelled);
         self.keep_seed(work.kind);
         if !cancelled {
             self.session_mut().rough = None;
         }
         self.ended = if cancelled { "Cancelled" } else { "Failed" }.into();
-        self.session_mut().unreadable |= work.kind == Kind::Browse && !cancelled;
-        if let Kind::Unlearn(arm) = work.kind
+        self.session_mut().unreadable |= work.kind == JobKind::Browse && !cancelled;
+        if let JobKind::Unlearn(arm) = work.kind
             && let Some(attempt) = self.session_mut().attempt_mut(arm)
         {
             attempt.cancelled = true;

@@ -4,15 +4,15 @@ use std::{ops::Range, sync::Arc};
 
 use super::{
     attempt::Attempt,
+    format,
     history::History,
     recorded,
     request::{Choice, Request},
     salient::Saliency,
-    words,
 };
 use crate::{
     data,
-    engine::job::{Attack, Grid, Opened, PromptPane, Run, Shelf},
+    engine::job::{Attack, Grid, Opened, PromptPane, Run, TrainingSet},
     eval::verdict::{Evidence, verdict},
     models::registry,
     run::link::Link,
@@ -81,7 +81,7 @@ pub struct TwinOf {
 
 /// One task's side of the studio.
 #[derive(Debug)]
-pub struct Session {
+pub struct TaskState {
     pub task: Task,
     /// The model's name, or its file.
     pub model: String,
@@ -101,7 +101,7 @@ pub struct Session {
     pub scrub: Option<usize>,
     pub history: History,
     /// The pictures that can be picked, once they were asked for.
-    pub shelf: Option<Arc<Shelf>>,
+    pub shelf: Option<Arc<TrainingSet>>,
     /// Whether they could not be opened.
     pub unreadable: bool,
     /// The models before the adopted runs, the first one first.
@@ -114,7 +114,7 @@ pub struct Session {
     pub twin: Option<(TwinOf, Arc<Grid>)>,
 }
 
-impl Session {
+impl TaskState {
     /// A session with nothing open.
     pub fn new(task: Task) -> Self {
         Self {
@@ -350,7 +350,7 @@ impl Session {
             }
             None => Content::Hint(format!(
                 "None is shipped for {}; the method Retrain makes one, as long as training takes",
-                words::forget_set(&spec)
+                format::forget_set(&spec)
             )),
         }
     }

@@ -8,12 +8,12 @@ use super::plan::Plan;
 use crate::{
     data::rng::Rng,
     error::Result,
+    job_context::JobContext,
     models::{
         classifier::Classifier,
         layers::{Mode, Pass},
         weights::Weights,
     },
-    monitor::Monitor,
     subject::{Noisy, Subject, Under},
     train::{
         losses::{cross_entropy, mse},
@@ -26,7 +26,7 @@ pub type Local<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
 
 /// Where a run is at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct At {
+pub struct StepInfo {
     /// The update, counted from 0, and how many there are.
     pub step: usize,
     pub steps: usize,
@@ -34,12 +34,12 @@ pub struct At {
     pub epochs: usize,
     /// The update within its epoch.
     pub turn: usize,
-    pub part: Part,
+    pub part: BatchSource,
 }
 
 /// What an update looks at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Part {
+pub enum BatchSource {
     Forget,
     Retain,
     /// Both, in one batch or in one of each.
@@ -77,11 +77,11 @@ pub struct Batch<'a> {
     pub labels: &'a [usize],
     /// Which pictures are to be forgotten.
     pub forgotten: &'a [bool],
-    pub part: Part,
+    pub part: BatchSource,
     /// The weights before the run.
     pub original: &'a Weights,
     pub rng: &'a mut Rng,
-    pub at: At,
+    pub at: StepInfo,
 }
 
 impl Batch<'_> {
@@ -105,7 +105,7 @@ pub struct ForgetNoise<'a> {
     pub now: &'a Weights,
     /// The weights before the run.
     pub original: &'a Weights,
-    pub at: At,
+    pub at: StepInfo,
 }
 
 impl ForgetNoise<'_> {
@@ -127,7 +127,7 @@ impl ForgetNoise<'_> {
 }
 
 /// A run before its first update.
-pub struct Scene<'a> {
+pub struct MethodContext<'a> {
     pub subject: &'a Subject,
     pub plan: &'a Plan,
     pub original: &'a Weights,
@@ -138,13 +138,13 @@ pub struct Scene<'a> {
 /// A method at work. Losses are called on several threads at once; everything else in turn.
 ///
 /// Whatever a hook does to the weights, the run puts the frozen ones back: no method knows masks.
-pub trait Work: Send + Sync {
+pub trait MethodHooks: Send + Sync {
     /// Before the first update: teachers, statistics, another start, or the whole of a method that
     /// needs no updates.
     fn begin<'a>(
         &'a mut self,
-        _scene: &'a mut Scene<'_>,
-        _monitor: &'a mut Monitor,
+        _scene: &'a mut MethodContext<'_>,
+        _monitor: &'a mut JobContext,
     ) -> Local<'a, Result<()>> {
         Box::pin(async { Ok(()) })
     }
@@ -155,8 +155,8 @@ pub trait Work: Send + Sync {
     }
 
     /// What an update of a diffusion model looks at, as far as its losses do.
-    fn part(&self, _step: usize) -> Part {
-        Part::Both
+    fn part(&self, _step: usize) -> BatchSource {
+        BatchSource::Both
     }
 
     /// Whether the loss of a diffusion model's forget batch is of the whole batch, and not a mean over its
@@ -181,15 +181,19 @@ pub trait Work: Send + Sync {
     }
 
     /// Regularises an update. A diffusion model's gradient is clipped after this.
-    fn adjust(&self, update: Update, _weights: &Weights, _at: At) -> Update {
+    fn adjust(&self, update: Update, _weights: &Weights, _at: StepInfo) -> Update {
         update
     }
 
     /// Before an update.
-    fn before(&mut self, _weights: &Weights, _at: At) {}
+    fn before(&mut self, _weights: &Weights, _at: StepInfo) {}
 
     /// After the optimiser's step. Says whether it moved the weights.
-    fn after<'a>(&'a mut self, _weights: &'a mut Weights, _at: At) -> Local<'a, Result<bool>> {
+    fn after<'a>(
+        &'a mut self,
+        _weights: &'a mut Weights,
+        _at: StepInfo,
+    ) -> Local<'a, Result<bool>> {
         Box::pin(async { Ok(false) })
     }
 
