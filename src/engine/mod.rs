@@ -18,6 +18,7 @@ mod models;
 pub mod outcome;
 mod overlap;
 mod prompt;
+mod request;
 mod requests;
 mod safe;
 mod session;

@@ -118,6 +118,9 @@ impl Session {
         job: &mut JobContext,
         rough: &mut dyn FnMut(Opened),
     ) -> Result<Opened> {
+        if self.latents.contains_key(name) || registry::is_latent(name) {
+            return self.open_latent(name, seed, budget, job, rough).await;
+        }
         let first = !self.models.contains_key(name);
         let model = self.model(name)?;
         let test = match model.card.architecture.task() {

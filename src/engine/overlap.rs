@@ -1,6 +1,8 @@
 //! The job that compares masks.
 
-use super::session::Session;
+use std::sync::Arc;
+
+use super::{Send, request::Client, session::Session};
 use crate::{
     data,
     error::{Error, Result},
@@ -28,13 +30,15 @@ impl Session {
         }
         let mut masks = Vec::with_capacity(variations.len());
         for (name, recipe) in variations {
-            let setting = self.setting(&recipe, job).await?;
-            if setting.plan.estimator == Estimator::None {
+            let mut request = self.resolve(&recipe, job).await?;
+            if request.plan().estimator == Estimator::None {
                 let right = "it makes no mask; choose another estimator";
                 return Err(Error::argument("mask", Estimator::None.name(), right));
             }
-            let ranking = self.rank(&recipe, &setting, job, &mut |_| {}).await?;
-            masks.push((name, ranking.cut(recipe.density).await?));
+            let nobody: Send = Arc::new(|_| {});
+            request.prepare(self, &recipe, Client { id: 0, send: &nobody }, job).await?;
+            let (_, mask) = self.mask(&recipe, &request, None, job).await?;
+            masks.extend(mask.map(|mask| (name, mask)));
         }
         Overlap::between(by, &masks)
     }

@@ -6,6 +6,8 @@ use std::{collections::HashMap, sync::Arc};
 use super::{
     Send,
     job::{Opened, Run},
+    measure::Measured,
+    request::Client,
     session::{Session, Setting},
 };
 use crate::{
@@ -18,14 +20,14 @@ use crate::{
     eval::classify::{percent, predict},
     job_context::JobContext,
     models::{
-        Model, Network,
+        AnyModel, Model, Network,
         card::{Card, Unlearned},
         weights::Weights,
     },
     words::{
         budget::Budget,
         recipe::Recipe,
-        report::{Metrics, Report},
+        report::{EarlierReport, Report},
     },
 };
 
@@ -36,34 +38,41 @@ const MOST: usize = 1_000;
 pub type Adopted = HashMap<String, Vec<Recipe>>;
 
 impl Session {
-    /// The model that a recipe starts from. Earlier requests whose runs were not adopted here, as
-    /// in a recipe from a file, are met first.
+    /// The classifier or class-conditional diffusion model that a recipe starts from.
     pub async fn start(&mut self, recipe: &Recipe, job: &mut JobContext) -> Result<Arc<Model>> {
-        let name = recipe.start();
-        if let Some(model) = self.models.get(&name) {
-            return Ok(model.clone());
-        }
-        let Some((last, before)) = recipe.after.split_last() else {
-            return self.model(&recipe.model);
-        };
-        let earlier = Recipe { after: before.to_vec(), ..last.clone() };
-        let nobody: Send = Arc::new(|_| {});
-        let run = Box::pin(self.unlearn(0, earlier, &nobody, job)).await?;
-        self.keep(&run)?;
+        let name = self.meet_earlier(recipe, job).await?;
         self.model(&name)
     }
 
+    /// The name of the weights that a recipe starts from. Earlier requests whose runs were not adopted here,
+    /// as in a recipe from a file, are met first.
+    pub(super) async fn meet_earlier(
+        &mut self,
+        recipe: &Recipe,
+        job: &mut JobContext,
+    ) -> Result<String> {
+        let name = recipe.start();
+        let known = self.models.contains_key(&name) || self.latents.contains_key(&name);
+        if let Some((last, before)) = recipe.after.split_last().filter(|_| !known) {
+            let earlier = Recipe { after: before.to_vec(), ..last.clone() };
+            let nobody: Send = Arc::new(|_| {});
+            let on = Client { id: 0, send: &nobody };
+            let run = Box::pin(self.unlearn(earlier, on, job)).await?;
+            self.keep(&run);
+        }
+        Ok(name)
+    }
+
     /// Makes a run's result a model among the others.
-    fn keep(&mut self, run: &Run) -> Result<String> {
-        let Some(model) = run.model.plain() else {
-            let reason = "a model that forgot a prompt cannot be asked for more in one run";
-            return Err(Error::Request(reason.into()));
-        };
+    fn keep(&mut self, run: &Run) -> String {
         let name = run.recipe.end();
         let after = Recipe::new("", "", "").following(&run.recipe).after;
         self.adopted.insert(name.clone(), after);
-        self.models.insert(name.clone(), Arc::new(model.clone()));
-        Ok(name)
+        match run.model.clone() {
+            AnyModel::Plain(model) => drop(self.models.insert(name.clone(), Arc::new(model))),
+            AnyModel::Latent(model) => drop(self.latents.insert(name.clone(), Arc::new(model))),
+        }
+        name
     }
 
     /// [`super::job::Job::Adopt`].
@@ -74,38 +83,60 @@ impl Session {
         budget: Budget,
         job: &mut JobContext,
     ) -> Result<Opened> {
-        let name = self.keep(run)?;
+        let name = self.keep(run);
         self.open(&name, seed, budget, job, &mut |_| {}).await
     }
 
-    /// UA on each forget set that a model forgot before, and the pictures behind it. For a
-    /// diffusion model, those are the samples behind `metrics`.
-    pub async fn still_forgotten(
+    /// Whether what was forgotten before stays forgotten: UA of the original, measured as `before`, and of
+    /// weights that did `after`.
+    ///
+    /// # Errors
+    /// Cancelled, or the device failed.
+    pub(super) async fn still_forgotten(
         &mut self,
-        model: &Model,
         weights: &Weights,
         setting: &Setting,
-        metrics: &Metrics,
+        [before, after]: [&Measured; 2],
         budget: Budget,
         job: &mut JobContext,
-    ) -> Result<Vec<(f64, usize)>> {
-        let Setting { data, set, .. } = setting;
+    ) -> Result<Vec<EarlierReport>> {
+        let Setting { model, set, .. } = setting;
+        if set.earlier.is_empty() {
+            return Ok(Vec::new());
+        }
+        let original = model.weights.upload(&self.device);
         let mut all = Vec::with_capacity(set.earlier.len());
         for earlier in &set.earlier {
-            let Network::Classifier(net) = &*model.network else {
-                let share = earlier.class.and_then(|c| metrics.per_class.get(c));
-                all.push((100.0 - share.copied().unwrap_or_default(), metrics.n[0]));
-                continue;
-            };
-            let items = some(&earlier.items, budget.sizes().measured[0]);
-            job.phase("Evaluating", items.len());
-            let device = self.device.clone();
-            let seen = predict(&**net, weights, &data.train, &items, &device, job).await?;
-            let labels = data.train.labels(&items);
-            let right = seen.iter().zip(&labels).map(|((class, _), label)| class == label);
-            all.push((100.0 - percent(right), items.len()));
+            let (was, _) =
+                self.forgotten_share(&original, setting, earlier, before, budget, job).await?;
+            let (is, n) =
+                self.forgotten_share(weights, setting, earlier, after, budget, job).await?;
+            all.push(EarlierReport { spec: earlier.spec.clone(), before: was, after: is, n });
         }
         Ok(all)
+    }
+
+    /// UA on a forget set of an earlier request, and the pictures behind it. For a diffusion model, those are
+    /// the samples that were measured.
+    async fn forgotten_share(
+        &mut self,
+        weights: &Weights,
+        Setting { model, data, .. }: &Setting,
+        earlier: &Earlier,
+        measured: &Measured,
+        budget: Budget,
+        job: &mut JobContext,
+    ) -> Result<(f64, usize)> {
+        let Network::Classifier(net) = &*model.network else {
+            let share = earlier.class.and_then(|c| measured.metrics.per_class.get(c));
+            return Ok((100.0 - share.copied().unwrap_or_default(), measured.metrics.n[0]));
+        };
+        let items = some(&earlier.items, budget.sizes().measured[0]);
+        job.phase("Evaluating", items.len());
+        let seen = predict(&**net, weights, &data.train, &items, &self.device, job).await?;
+        let labels = data.train.labels(&items);
+        let right = seen.iter().zip(&labels).map(|((class, _), label)| class == label);
+        Ok((100.0 - percent(right), items.len()))
     }
 }
 

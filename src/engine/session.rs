@@ -9,6 +9,7 @@ use super::{
     fit::{fitted, settled},
     job::{Event, Grid, Job, Outcome},
     measure::Measured,
+    request::{Client, Request},
     requests::{self, Adopted},
 };
 use crate::{
@@ -30,7 +31,7 @@ use crate::{
         score::{Scoring, rank},
         scores::Scores,
     },
-    subject::{Subject, items::Items},
+    subject::items::Items,
     unlearn::{hooks::Local, plan::Plan},
     words::{
         estimator::Estimator, fingerprint::Fingerprint, recipe::Recipe, report::Metrics, task::Task,
@@ -79,6 +80,8 @@ pub struct Setting {
     pub split: Split,
     pub set: ForgetSet,
     pub plan: Plan,
+    /// What caches know scores for it by.
+    pub key: String,
 }
 
 impl Session {
@@ -132,10 +135,7 @@ impl Session {
                 Job::Open { model, seed, budget } => {
                     self.look_again(&model)?;
                     let mut rough = |opened| send(Event::Rough { id, opened: Arc::new(opened) });
-                    let opened = match registry::is_latent(&model) {
-                        true => self.open_latent(&model, seed, budget, job, &mut rough).await?,
-                        false => self.open(&model, seed, budget, job, &mut rough).await?,
-                    };
+                    let opened = self.open(&model, seed, budget, job, &mut rough).await?;
                     Outcome::Opened(Arc::new(opened))
                 }
                 Job::Adopt { run, seed, budget } => {
@@ -144,30 +144,15 @@ impl Session {
                 Job::Train(request) => {
                     Outcome::Trained(Arc::new(self.train(id, request, send, job).await?))
                 }
-                Job::Rank(recipe) if recipe.forget.starts_with("prompt:") => {
-                    Outcome::Ranked(self.rank_prompts(id, &recipe, send, job).await?)
-                }
                 Job::Rank(recipe) => {
-                    let setting = self.setting(&recipe, job).await?;
-                    let mut early = |ranking| {
-                        send(Event::Early { id, ranking: Arc::new(ranking) });
-                    };
-                    let ranking = self.rank(&recipe, &setting, job, &mut early).await?;
-                    if let Some(twin) = twin(&recipe, &setting).filter(|_| job.wants_previews()) {
-                        let forget = setting.set.spec.clone();
-                        let grid = self.twin_grid(twin, &setting, &recipe, job).await?;
-                        send(Event::Retrain { id, forget, grid });
-                    }
-                    Outcome::Ranked(ranking)
+                    Outcome::Ranked(self.rank_request(&recipe, Client { id, send }, job).await?)
                 }
                 Job::Overlap { recipe, by, seeds } => {
                     Outcome::Overlapped(self.overlap(&recipe, by, seeds, job).await?.into())
                 }
-                Job::Unlearn(recipe) if recipe.forget.starts_with("prompt:") => {
-                    Outcome::Unlearned(Arc::new(self.unlearn_prompt(id, recipe, send, job).await?))
-                }
                 Job::Unlearn(recipe) => {
-                    Outcome::Unlearned(Arc::new(self.unlearn(id, recipe, send, job).await?))
+                    let run = self.unlearn(recipe, Client { id, send }, job).await?;
+                    Outcome::Unlearned(Arc::new(run))
                 }
                 Job::Browse { model, data } => Outcome::Browsed(Arc::new(self.shelf(model, data)?)),
                 Job::Evaluate { model, recipe } => {
@@ -235,7 +220,9 @@ impl Session {
             .after(requests::recall(&model.card, &data, &split)?)?;
         let mut plan = Plan::new(recipe, &model.card.architecture, &data, &set)?;
         plan.as_trained(&model.card, recipe, split.train.len());
-        Ok(Setting { model, data, split, set, plan })
+        let Recipe { budget, seed, .. } = recipe;
+        let key = format!("{}|{}|{}|{budget:?}|{seed}", recipe.start(), recipe.data, set.spec);
+        Ok(Setting { model, data, split, set, plan, key })
     }
 
     /// Forgets what was found on a folder of pictures that has changed since.
@@ -282,60 +269,39 @@ impl Session {
         Ok(losses)
     }
 
-    /// The scores that a recipe's mask is cut from; computed once. `early` is shown first guesses.
-    pub async fn rank(
+    /// The scores that a recipe's mask is cut from, in its estimator's order. Those of [`Estimator::base`] are
+    /// computed once. `early` is shown first guesses.
+    pub(super) async fn rank(
         &mut self,
         recipe: &Recipe,
-        setting: &Setting,
+        request: &Request,
         job: &mut JobContext,
         early: &mut dyn FnMut(Scores),
     ) -> Result<Arc<Scores>> {
-        let Setting { model, data, set, plan, .. } = setting;
-        let key = format!(
-            "{}|{}|{}|{:?}|{}",
-            recipe.start(),
-            recipe.data,
-            set.spec,
-            recipe.budget,
-            recipe.seed,
-        );
-        let subject = Subject::of_classes(model, data.clone(), plan.redirect.clone(), &self.device);
-        let of = Scoring {
-            subject: &subject,
-            original: &model.weights,
-            weights: None,
-            forget: &set.spec,
-            items: &plan.score,
-            retain: &plan.beside(&set.retain),
-            seed: recipe.seed,
-        };
-        self.ranked(&key, plan.estimator, &of, job, early).await
-    }
-
-    /// Scores in an estimator's order. Those of [`Estimator::base`] are computed once and kept as `key`.
-    pub(super) async fn ranked(
-        &mut self,
-        key: &str,
-        estimator: Estimator,
-        of: &Scoring<'_>,
-        job: &mut JobContext,
-        early: &mut dyn FnMut(Scores),
-    ) -> Result<Arc<Scores>> {
-        let base = estimator.base();
-        let key = format!("{key}|{}", base.name());
+        let plan = request.plan();
+        let (estimator, base) = (plan.estimator, plan.estimator.base());
+        let key = format!("{}|{}", request.key(), base.name());
         let scored = match self.rankings.get(&key) {
-            Some(ranking) => ranking.clone(),
+            Some(scores) => scores.clone(),
             None => {
-                // A first guess in this order, or none: scores that are no numbers fail at the end.
-                let mut ordered = |ranking: Scores| {
-                    ranking.ordered(estimator).into_iter().for_each(&mut *early);
+                let of = Scoring {
+                    subject: &request.subject(&self.device),
+                    original: request.original(),
+                    weights: &request.on(&self.device),
+                    forget: request.spec(),
+                    items: &plan.score,
+                    retain: &plan.beside(request.items()[1]),
+                    seed: recipe.seed,
                 };
-                let ranking = rank(base, of, &self.device, job, &mut ordered).await?;
-                let ranking = Arc::new(ranking);
+                // A first guess in this order, or none: scores that are no numbers fail at the end.
+                let mut ordered = |scores: Scores| {
+                    scores.ordered(estimator).into_iter().for_each(&mut *early);
+                };
+                let scores = Arc::new(rank(base, &of, &self.device, job, &mut ordered).await?);
                 if base.looks() {
-                    self.keep_scores(key, ranking.clone());
+                    self.keep_scores(key, scores.clone());
                 }
-                ranking
+                scores
             }
         };
         Ok(match estimator {

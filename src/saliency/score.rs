@@ -40,8 +40,8 @@ const PART: usize = 32;
 pub struct Scoring<'a> {
     pub subject: &'a Subject,
     pub original: &'a HostWeights,
-    /// The same on the device, where they are there already.
-    pub weights: Option<&'a Weights>,
+    /// The same on the device.
+    pub weights: &'a Weights,
     /// The name of the forget set.
     pub forget: &'a str,
     /// Its items that are looked at.
@@ -49,12 +49,6 @@ pub struct Scoring<'a> {
     /// Items of the retain set that are looked at, for a ratio.
     pub retain: &'a [usize],
     pub seed: u64,
-}
-
-impl Scoring<'_> {
-    fn on(&self, device: &Device) -> Weights {
-        self.weights.cloned().unwrap_or_else(|| self.original.upload(device))
-    }
 }
 
 /// Scores every weight. An order of another estimator's scores ([`Estimator::base`]) is made of
@@ -72,18 +66,17 @@ pub async fn rank(
     job: &mut JobContext,
     early: &mut dyn FnMut(Scores),
 ) -> Result<Scores> {
-    let &Scoring { subject, original, forget, items, retain, seed, .. } = of;
+    let &Scoring { subject, original, weights, forget, items, retain, seed } = of;
     let layout = original.layout.clone();
     match estimator.base() {
         Estimator::Random => Ok(Scores::random(layout, forget, seed)),
         Estimator::Magnitude => Ok(Scores::magnitude(original, forget)),
         Estimator::Fisher | Estimator::FisherRatio => {
             let started = Instant::now();
-            let weights = of.on(device);
-            let diagonal = fisher::diagonal(subject, &weights, items, seed, job).await?;
+            let diagonal = fisher::diagonal(subject, weights, items, seed, job).await?;
             let mut scores = read_all(&diagonal).await?;
             if estimator == Estimator::FisherRatio {
-                let kept = fisher::diagonal(subject, &weights, retain, seed, job).await?;
+                let kept = fisher::diagonal(subject, weights, retain, seed, job).await?;
                 scores = fisher::ratio(&scores, &read_all(&kept).await?);
             }
             let seconds = started.elapsed().as_secs_f64();
@@ -105,9 +98,8 @@ async fn sum_of_gradients(
     job: &mut JobContext,
     early: &mut dyn FnMut(Scores),
 ) -> Result<Scores> {
-    let &Scoring { subject, original, forget, items, seed, .. } = of;
+    let &Scoring { subject, original, weights, forget, items, seed, .. } = of;
     let started = Instant::now();
-    let weights = of.on(device);
     let layout = &original.layout;
     let ranking = async |sum: &Sum, n_forget: usize| -> Result<Scores> {
         let ranking = sum.ranking(layout.clone(), estimator, forget).await?;
@@ -131,12 +123,12 @@ async fn sum_of_gradients(
         let mut rng = rng::seeded(seed, &format!("{stream} {i}"));
         let mut gradient = Vec::new();
         for part in batch.chunks(PART) {
-            let size = shards::size(&weights, part.len());
+            let size = shards::size(weights, part.len());
             let (_, more) = match subject {
                 Subject::Classifier(of) => {
                     let x = of.plain(part, &mut rng);
                     let parts = x.split(size, 0).into_iter().zip(part.chunks(size)).collect();
-                    shards::gradients(&weights, Mode::Eval, parts, |pass, (x, items)| {
+                    shards::gradients(weights, Mode::Eval, parts, |pass, (x, items)| {
                         let labels = of.data.train.labels(items);
                         cross_entropy(of.net.forward(pass, x), &labels) * items.len() as f32
                     })
@@ -144,15 +136,10 @@ async fn sum_of_gradients(
                 Subject::Diffusion(of) => {
                     let how = of.scoring();
                     let parts = of.plain(part, &mut rng).split(size);
-                    shards::gradients(
-                        &weights,
-                        Mode::Eval,
-                        parts,
-                        |pass, b: Box<dyn Noisy + '_>| {
-                            let share = (how.times * b.n() as f32) / batch.len() as f32;
-                            mse(b.guided(pass, how.guidance), b.target()) * share
-                        },
-                    )
+                    shards::gradients(weights, Mode::Eval, parts, |pass, b: Box<dyn Noisy + '_>| {
+                        let share = (how.times * b.n() as f32) / batch.len() as f32;
+                        mse(b.guided(pass, how.guidance), b.target()) * share
+                    })
                 }
             };
             pace.step(&more[0]).await?;

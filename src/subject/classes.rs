@@ -79,8 +79,8 @@ impl Diffuser for Classes {
         Box::new(Batch { unet: &self.unet, batch, to_noise: false })
     }
 
-    fn augment(&self) -> Augment {
-        self.augment
+    fn augment(&self) -> Option<Augment> {
+        Some(self.augment)
     }
 
     /// Guided, summed over a picture and clipped, as the official code does (ALGORITHMS 8.4).

@@ -35,7 +35,7 @@ enum Shows {
 }
 
 /// Latents in main memory, scaled, and what each shows.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Items {
     shows: Vec<Shows>,
     values: Vec<f32>,

@@ -123,9 +123,9 @@ pub trait Diffuser: Send + Sync {
     /// These items as they are.
     fn plain(&self, items: &[usize], rng: &mut Rng) -> Box<dyn Noisy + '_>;
 
-    /// How its pictures are varied by an update.
-    fn augment(&self) -> Augment {
-        Augment::None
+    /// How its pictures are varied by an update, where they are pictures.
+    fn augment(&self) -> Option<Augment> {
+        None
     }
 
     /// How weights are scored by its gradients.

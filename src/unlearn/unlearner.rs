@@ -115,9 +115,9 @@ impl Unlearner {
     }
 
     /// How a classifier's pictures, or those of a diffusion model of classes, are varied.
-    pub fn augment(&self) -> Augment {
+    pub fn augment(&self) -> Option<Augment> {
         match &*self.subject {
-            Subject::Classifier(of) => of.augment,
+            Subject::Classifier(of) => Some(of.augment),
             Subject::Diffusion(of) => of.augment(),
         }
     }

@@ -160,6 +160,11 @@ impl Recipe {
         Self { model: done.model.clone(), after, ..self }
     }
 
+    /// Whether a prompt is to be forgotten, and not pictures.
+    pub fn names_prompt(&self) -> bool {
+        self.forget.starts_with("prompt:")
+    }
+
     /// The name of the weights that a run starts from: the model's, or one that stands for the
     /// model after the earlier requests.
     pub fn start(&self) -> String {

@@ -100,7 +100,8 @@ fn score(estimator: Estimator, data: &Dataset, items: &[usize], retain: &[usize]
     let (data, sent) = (Arc::new(data.clone()), Sent::To(None));
     let subject = &Subject::of_classes(&model, data, sent, &Device::flex());
     let original = &model.weights;
-    let of = Scoring { subject, original, weights: None, forget: "some", items, retain, seed: 1 };
+    let weights = &original.upload(&Device::flex());
+    let of = Scoring { subject, original, weights, forget: "some", items, retain, seed: 1 };
     let ranking =
         block_on(rank(estimator, &of, &Device::flex(), &mut JobContext::silent(), &mut |_| {}));
     ranking.unwrap().ordered(estimator).unwrap()

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::setting::{PromptSetting, preview, sizes};
 use crate::{
-    data::emoji::{self, Pair, captions::plain},
+    data::emoji::{self, Pair, captions::plain, target::Target},
     engine::{
         job::{Grid, Opened, PromptPane},
         session::Session,
@@ -17,7 +17,12 @@ use crate::{
     job_context::JobContext,
     models::latent::LatentModel,
     sampling::latent::{Asked, LatentWeights, sample},
-    words::{budget::Budget, report::Metrics, sampling::SampleOptions, task::Task},
+    words::{
+        budget::Budget,
+        report::{EarlierReport, Metrics},
+        sampling::SampleOptions,
+        task::Task,
+    },
 };
 
 /// Pictures that are sampled at a time.
@@ -121,8 +126,40 @@ impl<'a> Look<'a> {
         setting: &PromptSetting,
         job: &mut JobContext,
     ) -> Result<Metrics> {
-        let PromptSetting { target, emoji, pairs, size, .. } = setting;
-        let measure = Measure::draw(target, pairs, emoji, size.measured, self.options.seed);
+        let PromptSetting { target, pairs, size, .. } = setting;
+        self.count(weights, setting, (target, pairs), size.measured, job).await
+    }
+
+    /// UA of each request that was met before, of the original and of these weights, by as many pictures.
+    ///
+    /// # Errors
+    /// Cancelled, or the device failed.
+    pub async fn still_forgotten(
+        &self,
+        weights: &LatentWeights,
+        setting: &PromptSetting,
+        job: &mut JobContext,
+    ) -> Result<Vec<EarlierReport>> {
+        let mut all = Vec::new();
+        for (spec, target, pairs) in &setting.earlier {
+            let (of, n) = ((target, &[pairs.clone(), Vec::new()]), [setting.size.measured[0], 0]);
+            let before = self.count(&setting.weights, setting, of, n, job).await?.UA;
+            let after = self.count(weights, setting, of, n, job).await?.UA;
+            all.push(EarlierReport { spec: spec.clone(), before, after, n: n[0] });
+        }
+        Ok(all)
+    }
+
+    /// Metrics of `n` prompts, of what a target names and of what is kept.
+    async fn count(
+        &self,
+        weights: &LatentWeights,
+        setting: &PromptSetting,
+        (target, pairs): (&Target, &[Vec<Pair>; 2]),
+        n: [usize; 2],
+        job: &mut JobContext,
+    ) -> Result<Metrics> {
+        let measure = Measure::draw(target, pairs, &setting.emoji, n, self.options.seed);
         let rows = measure.forgotten.iter().chain(&measure.kept).enumerate();
         let asked: Vec<Asked> =
             rows.map(|(i, r)| Asked { prompt: r.prompt.clone(), noise: 100 + i as u64 }).collect();
@@ -137,7 +174,6 @@ impl Session {
     pub async fn pane_before(
         &mut self,
         setting: &PromptSetting,
-        weights: &LatentWeights,
         job: &mut JobContext,
     ) -> Result<PromptPane> {
         let (key, (_, forgotten)) =
@@ -146,7 +182,7 @@ impl Session {
             Some(grid) => grid.clone(),
             None => {
                 let look = Look::new(setting)?;
-                let grid = look.pane(weights, setting, &setting.options, job).await?;
+                let grid = look.pane(&setting.weights, setting, &setting.options, job).await?;
                 self.panes.entry(key).or_insert(Arc::new(grid)).clone()
             }
         };
@@ -163,8 +199,7 @@ impl Session {
         if let Some(metrics) = self.prompts.get(&key) {
             return Ok(metrics.clone());
         }
-        let weights = LatentWeights::upload(&setting.model, &self.device);
-        let metrics = Look::new(setting)?.measure(&weights, setting, job).await?;
+        let metrics = Look::new(setting)?.measure(&setting.weights, setting, job).await?;
         self.prompts.insert(key, metrics.clone());
         Ok(metrics)
     }
@@ -196,7 +231,7 @@ impl Session {
         let asked = asked(&emoji, &pairs);
         let opened = |grid: Grid| Opened {
             name: name.to_string(),
-            after: Vec::new(),
+            after: self.adopted.get(name).cloned().unwrap_or_default(),
             task: Task::TextToImage,
             classes: judge.card.classes.clone(),
             data: data.clone(),

@@ -5,22 +5,14 @@ use std::{path::Path, sync::Arc};
 use burn::tensor::Device;
 
 use crate::{
-    data::{
-        emoji::{self, Emoji, Pair, target::Target},
-        forget,
-    },
+    data::emoji::{self, Emoji, Pair, target::Target},
     diffusion::schedule::Schedule,
     engine::session::Session,
     error::{Error, Result},
     job_context::JobContext,
     models::{Model, latent::LatentModel, registry, weights::Weights},
-    saliency::{score::Scoring, scores::Scores},
     sampling::latent::LatentWeights,
-    subject::{
-        Subject,
-        items::{Items, Noising},
-        prompts::Prompts,
-    },
+    subject::items::{Items, Noising},
     unlearn::plan::Plan,
     words::{budget::Budget, recipe::Recipe, sampling::SampleOptions},
 };
@@ -88,14 +80,22 @@ pub struct PromptSetting {
     pub known: usize,
     /// Pairs that it was shown: to be forgotten, to be kept.
     pub pairs: [Vec<Pair>; 2],
+    /// What was forgotten before, and its pairs.
+    pub earlier: Vec<(String, Target, Vec<Pair>)>,
+    /// The original's weights on the engine's device.
+    pub weights: LatentWeights,
+    /// Latents of the forget set and of the retain set, once they were made.
+    pub items: Arc<[Items; 2]>,
+    pub plan: Plan,
+    pub spec: String,
     pub size: Sizes,
     /// Items in an update.
     pub batch: usize,
     pub options: SampleOptions,
-    schedule: Schedule,
-    device: Device,
+    pub schedule: Schedule,
+    pub device: Device,
     /// What caches know the request by.
-    key: String,
+    pub key: String,
 }
 
 impl PromptSetting {
@@ -110,23 +110,22 @@ impl PromptSetting {
         }
     }
 
-    /// What is made to forget, where the text encoder's weights are.
-    pub fn subject(&self, sets: Arc<[Items; 2]>, text: Weights) -> Subject {
-        let device = text.device();
-        Subject::Diffusion(Box::new(Prompts {
-            network: self.model.network.clone(),
-            text,
-            emoji: self.emoji.clone(),
-            target: self.target.clone(),
-            schedule: self.schedule.clone(),
-            sets,
-            device,
-        }))
+    /// The whole model with other weights of its U-Net.
+    pub fn with(&self, unet: &Weights) -> LatentWeights {
+        LatentWeights { unet: unet.clone(), ..self.weights.clone() }
     }
 
     /// What caches know the pictures of the unchanged model by.
     pub fn key(&self) -> String {
         format!("{}|{:?}", self.key, self.options)
+    }
+
+    /// What the model was made to forget before, by its card or by the recipe.
+    fn forgot_before(&self, recipe: &Recipe) -> Vec<String> {
+        match &self.model.card {
+            Some(card) if !card.unlearned.is_empty() => card.unlearned.clone(),
+            _ => recipe.after.iter().map(|earlier| earlier.forget.clone()).collect(),
+        }
     }
 
     /// How the prompt was read, for a person.
@@ -156,12 +155,12 @@ impl PromptSetting {
 
 impl Session {
     /// Resolves a recipe that forgets a prompt; everything that can be wrong with it is found here.
-    pub fn prompt_setting(&mut self, recipe: &Recipe) -> Result<PromptSetting> {
+    pub async fn prompt_setting(
+        &mut self,
+        recipe: &Recipe,
+        job: &mut JobContext,
+    ) -> Result<PromptSetting> {
         recipe.check()?;
-        if let Some(earlier) = recipe.after.first() {
-            let right = "a request to forget a prompt follows no other";
-            return Err(Error::argument("after", &earlier.forget, right));
-        }
         let other =
             registry::shipped(&recipe.model).is_some() || Path::new(&recipe.model).is_file();
         if other && !registry::is_latent(&recipe.model) {
@@ -170,7 +169,7 @@ impl Session {
             let right = format!("{} takes no prompts; write class:NAME", recipe.model);
             return Err(Error::argument("forget set", &recipe.forget, right));
         }
-        Plan::of_prompts(recipe, [0, 0])?;
+        let plan = Plan::of_prompts(recipe, [0, 0])?;
         let emoji = emoji::find(&recipe.data)?;
         // What is wrong with the words is told before a model is looked for.
         let redirect = recipe.redirect.to_string();
@@ -180,40 +179,43 @@ impl Session {
                          forgotten; name a concept, a style or both: a cat, mono style, a 3d pizza";
             return Err(Error::argument("forget set", &recipe.forget, right));
         }
-        self.latent_network(&recipe.model)?.takes(emoji.index.side)?;
-        let model = self.latent(&recipe.model)?;
-        if let Some(earlier) = model.card.as_ref().and_then(|card| card.unlearned.first()) {
-            return Err(Error::Request(format!(
-                "{} was made to forget {} before and would be taught it again; a text-to-image \
-                 model takes one request",
-                recipe.model,
-                forget::brief(earlier)
-            )));
-        }
+        let start = self.meet_earlier(recipe, job).await?;
+        self.latent_network(&start)?.takes(emoji.index.side)?;
+        let model = self.latent(&start)?;
         let known = model.known(emoji.index.concepts.len());
-        let target = Target::parse(&recipe.forget, &redirect, &emoji, known)?;
-        let judge = self.emoji_judge(&recipe.model)?;
-        let size = sizes(recipe.budget);
         let options = recipe.sampling.unwrap_or_else(|| preview(recipe.seed, recipe.budget));
-        let schedule = model.network.scheduler.schedule();
-        let device = self.device.clone();
-        let Recipe { model: name, data, forget, seed, budget, .. } = recipe;
-        let key = format!("{name}|{data}|{forget}|{seed}|{budget:?}|{options:?}");
+        let Recipe { data, forget, seed, budget, .. } = recipe;
         let mut setting = PromptSetting {
-            model,
-            judge,
+            judge: self.emoji_judge(&recipe.model)?,
+            target: Target::parse(&recipe.forget, &redirect, &emoji, known)?,
             emoji,
-            target,
             known,
             pairs: Default::default(),
-            size,
+            earlier: Vec::new(),
+            weights: LatentWeights::upload(&model, &self.device),
+            items: Arc::default(),
+            plan,
+            size: sizes(recipe.budget),
             batch: recipe.budget.sizes().batch[2],
             options: SampleOptions { seed: recipe.seed, ..options },
-            schedule,
-            device,
-            key,
+            schedule: model.network.scheduler.schedule(),
+            device: self.device.clone(),
+            key: format!("{start}|{data}|{forget}|{seed}|{budget:?}|{options:?}"),
+            spec: forget.clone(),
+            model,
         };
-        setting.pairs = setting.noising().pairs(known)?;
+        let [forget, mut retain] = setting.noising().pairs(known)?;
+        for spec in setting.forgot_before(recipe) {
+            let target = Target::parse(&spec, "null", &setting.emoji, known)?;
+            let (gone, kept) = retain.into_iter().partition(|pair| target.named.covers(*pair));
+            setting.earlier.push((spec, target, gone));
+            retain = kept;
+        }
+        if retain.is_empty() {
+            let right = "nothing would be left to keep beside what was forgotten before";
+            return Err(Error::argument("forget set", &recipe.forget, right));
+        }
+        setting.pairs = [forget, retain];
         Ok(setting)
     }
 
@@ -221,13 +223,12 @@ impl Session {
     pub async fn items(
         &mut self,
         setting: &PromptSetting,
-        weights: &LatentWeights,
         job: &mut JobContext,
     ) -> Result<Arc<[Items; 2]>> {
         if let Some((_, items)) = self.items.as_ref().filter(|(key, _)| *key == setting.key) {
             return Ok(items.clone());
         }
-        let PromptSetting { model, emoji, pairs, size, options, device, .. } = setting;
+        let PromptSetting { model, weights, emoji, pairs, size, options, device, .. } = setting;
         job.phase("Encoding pictures", size.items.iter().sum());
         let of = async |at: usize, purpose, job: &mut JobContext| {
             let seed = (options.seed, purpose);
@@ -245,30 +246,6 @@ impl Session {
         let items = Arc::new([forget, retain]);
         self.items = Some((setting.key.clone(), items.clone()));
         Ok(items)
-    }
-
-    /// The scores that a prompt's mask is cut from; computed once. `early` is shown first guesses.
-    pub async fn rank_prompt(
-        &mut self,
-        recipe: &Recipe,
-        setting: &PromptSetting,
-        items: &Arc<[Items; 2]>,
-        weights: &LatentWeights,
-        job: &mut JobContext,
-        early: &mut dyn FnMut(Scores),
-    ) -> Result<Arc<Scores>> {
-        let plan = Plan::of_prompts(recipe, items.each_ref().map(Items::len))?;
-        let subject = setting.subject(items.clone(), weights.text.clone());
-        let of = Scoring {
-            subject: &subject,
-            original: &setting.model.unet,
-            weights: Some(&weights.unet),
-            forget: &recipe.forget,
-            items: &plan.score,
-            retain: &plan.beside(&plan.retain),
-            seed: recipe.seed,
-        };
-        self.ranked(&setting.key, plan.estimator, &of, job, early).await
     }
 }
 

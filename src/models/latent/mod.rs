@@ -28,7 +28,7 @@ use super::{
 use crate::{
     diffusion::scheduler::SchedulerConfig,
     error::{Error, Result},
-    words::format::Format,
+    words::{format::Format, report::Report},
 };
 
 /// Tensors of a level's size that a transformer's block holds at once: eight of its GEGLU, four of its
@@ -183,6 +183,17 @@ pub struct LatentCard {
     pub metrics: std::collections::BTreeMap<String, f64>,
     pub device: String,
     pub version: String,
+}
+
+impl LatentCard {
+    /// The card of weights that a run ended with.
+    pub fn forgot(mut self, report: &Report) -> Self {
+        let Report { method, forget, .. } = report;
+        self.name = format!("{}, {method} forgot {}", self.name, forget.spec);
+        self.metrics.clear();
+        self.unlearned.push(forget.spec.clone());
+        self
+    }
 }
 
 /// The files of a diffusers folder.

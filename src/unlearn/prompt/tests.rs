@@ -135,7 +135,7 @@ fn every_mask_has_its_scores_and_weights_outside_keep_every_bit() {
             let of = Scoring {
                 subject: &subject,
                 original: &scene.model.unet,
-                weights: None,
+                weights: &scene.weights.unet,
                 forget: "prompt:a cat",
                 items: &items,
                 retain: &retain,

@@ -17,7 +17,6 @@ use crate::{
     job_context::JobContext,
     models::AnyModel,
     sampling::latent::LatentWeights,
-    subject::items::Items,
     words::{
         attack::{AttackKind, AttackReport, Try},
         recipe::Recipe,
@@ -53,28 +52,26 @@ impl Session {
         kinds: &[AttackKind],
         job: &mut JobContext,
     ) -> Result<Attacked> {
-        let setting = self.prompt_setting(recipe)?;
+        let mut setting = self.prompt_setting(recipe, job).await?;
         let fits = model.latent().filter(|m| m.fits(&setting.model));
         let model = fits.ok_or_else(|| {
             Error::Request(format!("the run's model is not made from {}", recipe.model))
         })?;
         let weights = LatentWeights::upload(model, &self.device);
-        let original = LatentWeights::upload(&setting.model, &self.device);
-        let items = self.items(&setting, &original, job).await?;
+        setting.items = self.items(&setting, job).await?;
         let metrics = Look::new(&setting)?.measure(&weights, &setting, job).await?;
         let mut attacks = Vec::new();
         for kind in kinds {
-            attacks.push(self.attack(*kind, &setting, &items[0], &weights, job).await?);
+            attacks.push(self.attack(*kind, &setting, &weights, job).await?);
         }
         Ok(Attacked { metrics, attacks })
     }
 
-    /// One attack on weights that forgot a request's prompt; `forget` are its latents.
-    pub(super) async fn attack(
+    /// One attack on weights that forgot a request's prompt.
+    pub async fn attack(
         &mut self,
         kind: AttackKind,
         setting: &PromptSetting,
-        forget: &Items,
         weights: &LatentWeights,
         job: &mut JobContext,
     ) -> Result<Attack> {
@@ -84,11 +81,10 @@ impl Session {
             return Err(Error::argument("attack", &setting.target.prompt, right));
         }
         let clock = Instant::now();
-        let original = LatentWeights::upload(&setting.model, &self.device);
         let attacker = Attacker {
             setting,
             look: Look::new(setting)?,
-            models: [&original, weights],
+            models: [&setting.weights, weights],
             n: setting.size.attacked[0],
         };
         let mut rows = vec![attacker.plain(job).await?];
@@ -96,7 +92,7 @@ impl Session {
             AttackKind::Prompt => {
                 let (best, searched) = attacker.search(job).await?;
                 rows.push(best);
-                rows.push(attacker.learn(forget, job).await?);
+                rows.push(attacker.learn(&setting.items[0], job).await?);
                 (searched, setting.size.attacked[1])
             }
             AttackKind::Inversion => {
