@@ -3,6 +3,7 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    time::SystemTime,
 };
 
 use crate::error::{Error, Result};
@@ -69,6 +70,22 @@ pub fn read(path: &Path) -> Result<Vec<u8>> {
         return Err(Error::file(path, reason));
     }
     Ok(bytes)
+}
+
+/// What a file was when it was looked at: its place, its bytes, when it was written.
+pub type Stamp = (PathBuf, u64, Option<SystemTime>);
+
+/// The files of a folder and of those in it, without a look inside; none of a folder that cannot be read.
+pub fn stamps(folder: &Path) -> Vec<Stamp> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let of = |entry: std::fs::DirEntry| match entry.metadata() {
+        Ok(found) if found.is_dir() => stamps(&entry.path()),
+        Ok(found) => vec![(entry.path(), found.len(), found.modified().ok())],
+        Err(_) => Vec::new(),
+    };
+    let mut all: Vec<Stamp> = entries.flat_map(of).collect();
+    all.sort();
+    all
 }
 
 /// A whole text file, in UTF-8.

@@ -140,17 +140,15 @@ impl Session {
         job: &mut JobContext,
     ) -> Result<Arc<References>> {
         let split = setting.model.card.split_seed;
-        let key = format!("{}|{split}|{:?}", recipe.data, recipe.budget);
-        if let Some(references) = self.references.get(&key) {
-            return Ok(references.clone());
+        let key = (&recipe.data, split, recipe.budget);
+        if let Some(references) = self.store.get(&key) {
+            return Ok(references);
         }
         let items = setting.data.split(split).train;
         let sizes = recipe.budget.audit();
         let data = &setting.data;
         let trained = References::train(data, &items, &sizes, &self.device, job).await?;
-        let trained = Arc::new(trained);
-        self.references.insert(key, trained.clone());
-        Ok(trained)
+        Ok(self.store.put(&key, trained))
     }
 
     /// Examines a model that no job changes, once for each protocol.
@@ -165,16 +163,14 @@ impl Session {
         recipe: &Recipe,
         job: &mut JobContext,
     ) -> Result<Arc<Examined>> {
-        let key = format!("{name}|{key}");
-        if let Some(examined) = self.examined.get(&key) {
-            return Ok(examined.clone());
+        let key = (name, key);
+        if let Some(examined) = self.store.get(&key) {
+            return Ok(examined);
         }
         let answers = answers_of(self.measure_once(name, model, setting, recipe, job).await?)?;
         let weights = model.weights.upload(&self.device);
         let examined = setup.examine(classifier(model)?, &weights, answers, job).await?;
-        let examined = Arc::new(examined);
-        self.examined.insert(key, examined.clone());
-        Ok(examined)
+        Ok(self.store.put(&key, examined))
     }
 }
 

@@ -106,7 +106,7 @@ pub struct PromptRequest {
     pub solver: Option<SolverKind>,
 }
 
-/// A command to the engine.
+/// A command to a page's engine, which is in a worker.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Command {
     /// Queue a job under a number of the client's choosing.
@@ -119,8 +119,6 @@ pub enum Command {
     Step,
     /// Show what a model makes while it is trained.
     ShowPreviews(bool),
-    /// End the engine.
-    Quit,
 }
 
 /// What the engine tells.

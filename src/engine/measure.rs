@@ -65,12 +65,12 @@ impl Session {
                     let each = budget.sizes().samples;
                     let kept: Vec<usize> =
                         (0..net.config.classes).filter(|c| !set.absent(*c)).collect();
-                    let key = format!("{}|{kept:?}|{each}", recipe.data);
-                    let reference = match self.real.get(&key) {
-                        Some(reference) => reference.clone(),
+                    let key = (&recipe.data, &kept, each);
+                    let reference = match self.store.get(&key) {
+                        Some(reference) => reference,
                         None => {
                             let made = frechet::reference(&judge, data, &kept, each, job).await?;
-                            self.real.entry(key).or_insert(Arc::new(made)).clone()
+                            self.store.put(&key, made)
                         }
                     };
                     let s = data.train.shape;
@@ -96,20 +96,13 @@ impl Session {
         recipe: &Recipe,
         job: &mut JobContext,
     ) -> Result<Measured> {
-        let key = format!(
-            "{name}|{}|{}|{:?}|{:?}",
-            recipe.data,
-            setting.set.spec,
-            recipe.budget,
-            sampling(recipe)
-        );
-        if let Some(measured) = self.measured.get(&key) {
-            return Ok(measured.clone());
+        let key = (name, &recipe.data, &setting.set.spec, recipe.budget, sampling(recipe));
+        if let Some(measured) = self.store.get(&key) {
+            return Ok(Measured::clone(&measured));
         }
         let weights = model.weights.upload(&self.device);
         let measured = self.measure(model, &weights, setting, recipe, job).await?;
-        self.measured.insert(key, measured.clone());
-        Ok(measured)
+        Ok(Measured::clone(&self.store.put(&key, measured)))
     }
 
     /// What a pane shows of some weights: a row a class. A diffusion model needs no pictures.

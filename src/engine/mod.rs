@@ -1,4 +1,4 @@
-//! The only owner of the device and the models: [`job::Command`] in, [`job::Event`] out.
+//! The only owner of the device and the models: [`job::Job`]s in, [`job::Event`] out.
 //!
 //! Jobs are futures that run one after another. Native: on one thread of their own, because
 //! Burn's streams belong to a thread. On a page: on the event loop of a worker, so that neither a
@@ -22,12 +22,15 @@ mod request;
 mod requests;
 mod safe;
 mod session;
+mod store;
 mod train;
 mod unlearn;
 
 use std::sync::Arc;
 
-use job::{Command, Event, Job};
+#[cfg(target_arch = "wasm32")]
+use job::Command;
+use job::{Event, Job};
 use session::Session;
 
 use crate::{gpu::device::DeviceKind, job_context::JobContext};
@@ -66,7 +69,10 @@ pub use native::Engine;
 
 #[cfg(not(target_arch = "wasm32"))]
 mod native {
-    use std::sync::{Arc, mpsc};
+    use std::{
+        cell::RefCell,
+        sync::{Arc, Once, mpsc},
+    };
 
     use super::*;
     use crate::{
@@ -79,14 +85,14 @@ mod native {
     pub struct Engine {
         pub info: DeviceInfo,
         pub switches: Switches,
-        commands: mpsc::Sender<Command>,
+        jobs: mpsc::Sender<(u64, Job)>,
         events: mpsc::Receiver<Event>,
     }
 
     impl Engine {
         /// Starts the thread.
         pub fn spawn(compute: Compute) -> Self {
-            let (commands, inbox) = mpsc::channel();
+            let (jobs, inbox) = mpsc::channel();
             let (outbox, events) = mpsc::channel();
             let switches = Switches::default();
             let info = compute.info.clone();
@@ -96,18 +102,18 @@ mod native {
                 // A client that is gone needs no events.
                 let send: Send = Arc::new(move |event| drop(outbox.send(event)));
                 send(Event::Ready(compute.info));
-                while let Ok(Command::Start { id, job }) = inbox.recv() {
-                    guarded(&mut session, &send, id, *job);
+                for (id, job) in inbox {
+                    guarded(&mut session, &send, id, job);
                 }
             });
-            Self { info, switches, commands, events }
+            Self { info, switches, jobs, events }
         }
 
         /// Queues a job under a number larger than all before it.
         pub fn start(&self, id: u64, job: Job) {
             self.switches.ask(id);
             // The thread ends only with this handle.
-            let _ = self.commands.send(Command::Start { id, job: Box::new(job) });
+            let _ = self.jobs.send((id, job));
         }
 
         /// The next event, if there is one.
@@ -144,12 +150,12 @@ mod native {
     impl Drop for Engine {
         fn drop(&mut self) {
             self.switches.cancel();
-            let _ = self.commands.send(Command::Quit);
         }
     }
 
     /// Runs a job; a panic below (a lost device, memory that ran out) becomes a failed job.
     fn guarded(session: &mut Session, send: &Send, id: u64, job: Job) {
+        remember_places();
         let job = std::panic::AssertUnwindSafe(|| {
             pollster::block_on(serve(session, send, id, job));
         });
@@ -159,8 +165,32 @@ mod native {
                 .cloned()
                 .or_else(|| panic.downcast_ref::<&str>().map(|s| s.to_string()))
                 .unwrap_or_default();
-            send(Event::Failed { id, error: Error::device(text) });
+            let place = PLACE.take();
+            send(Event::Failed { id, error: Error::device(format!("{text} ({place})")) });
         }
+    }
+
+    thread_local! {
+        /// Where this thread panicked last: a caught panic does not say.
+        static PLACE: RefCell<String> = const { RefCell::new(String::new()) };
+    }
+
+    /// Has panics leave their place behind, beside what is done about them anyway.
+    fn remember_places() {
+        static ONCE: Once = Once::new();
+        ONCE.call_once(|| {
+            let hook = std::panic::take_hook();
+            std::panic::set_hook(Box::new(move |panic| {
+                let place = panic.location().map(|at| {
+                    // Of a path what is the same on every machine: the crate and the file.
+                    let parts: Vec<&str> = at.file().split(['/', '\\']).collect();
+                    let file = parts[parts.len().saturating_sub(4)..].join("/");
+                    format!("{file}:{}", at.line())
+                });
+                PLACE.set(place.unwrap_or_default());
+                hook(panic);
+            }));
+        });
     }
 }
 

@@ -9,6 +9,7 @@ use super::{
 };
 use crate::{
     data,
+    disk::files,
     error::{Error, Result},
     eval::judge,
     job_context::JobContext,
@@ -69,14 +70,26 @@ impl Session {
         if let Some(own) = own {
             return self.model(&own.to_string_lossy());
         }
-        once(&mut self.judges, judge::NAME, registry::open_judge)
+        self.shipped_judge(judge::NAME, registry::open_judge)
     }
 
     /// The classifier for a data set's pictures, if one is shipped that looks at so many channels.
     pub fn judge(&mut self, data: &str, channels: usize) -> Result<Option<Arc<Model>>> {
         let Some(shipped) = registry::judge(data) else { return Ok(None) };
-        let judge = once(&mut self.judges, data, || shipped.open())?;
+        let judge = self.shipped_judge(data, || shipped.open())?;
         Ok(Some(judge).filter(|judge| judge.network.channels_and_classes()[0] == channels))
+    }
+
+    fn shipped_judge(
+        &mut self,
+        of: &str,
+        open: impl FnOnce() -> Result<Model>,
+    ) -> Result<Arc<Model>> {
+        let key = ("judge", of);
+        match self.store.get(&key) {
+            Some(judge) => Ok(judge),
+            None => Ok(self.store.put(&key, open()?)),
+        }
     }
 
     /// Takes a model by a name that others may have had; what was known of those is forgotten.
@@ -84,19 +97,23 @@ impl Session {
         let adopted = format!("{name}@");
         self.models.retain(|known, _| !known.starts_with(&adopted));
         self.adopted.retain(|known, _| !known.starts_with(&adopted));
-        let keys = [format!("{name}|"), adopted];
-        let other = |key: &String| !keys.iter().any(|k| key.starts_with(k));
-        self.rankings.retain(|key, _| other(key));
-        self.losses.retain(|key, _| other(key));
-        self.measured.retain(|key, _| other(key));
-        self.examined.retain(|key, _| other(key));
-        self.retrained.retain(|key, _| other(key));
+        self.store.clear();
         self.models.insert(name.into(), Arc::new(model));
     }
 
     /// Reads a file of weights that is open again where a person opens it again: another may have
     /// its name by now.
     pub(super) fn look_again(&mut self, name: &str) -> Result<()> {
+        #[cfg(not(target_arch = "wasm32"))]
+        if let Some(folder) = registry::pipeline(name) {
+            // To read it takes minutes; its files' sizes and times say whether it is another.
+            let now = files::stamps(&folder);
+            let then = self.folder_stamps.insert(name.to_string(), now.clone());
+            if then.is_some_and(|then| then != now) {
+                self.latents.remove(name);
+                self.store.clear();
+            }
+        }
         let file = Said::of(name).map_or(name, |(file, _)| file);
         let Some(known) = self.models.get(name).filter(|_| Path::new(file).is_file()) else {
             return Ok(());
@@ -174,15 +191,15 @@ impl Session {
         job: &mut JobContext,
     ) -> Result<Arc<Grid>> {
         let options = preview(recipe.seed, recipe.budget);
-        let key = format!("{}|{options:?}|{:?}", twin.name, recipe.budget);
-        if let Some(grid) = self.twins.get(&key) {
-            return Ok(grid.clone());
+        let key = (twin.name, &options, recipe.budget);
+        if let Some(grid) = self.store.get(&key) {
+            return Ok(grid);
         }
         let model = twin.open()?;
         let weights = model.weights.upload(&self.device);
         let (test, columns) = (setting.data.test.clone(), recipe.budget.sizes().columns);
         let grid = self.grid(&model, &weights, &test, columns, &options, job).await?;
-        Ok(self.twins.entry(key).or_insert(Arc::new(grid)).clone())
+        Ok(self.store.put(&key, grid))
     }
 }
 

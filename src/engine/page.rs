@@ -94,7 +94,7 @@ impl WorkerEngine {
     pub fn take(&self, command: Command) {
         match command {
             Command::Start { id, job } => self.start(id, *job),
-            Command::Cancel | Command::Quit => self.switches.cancel(),
+            Command::Cancel => self.switches.cancel(),
             Command::Pause(on) => self.switches.pause(on),
             Command::Step => self.switches.step(),
             Command::ShowPreviews(on) => self.switches.show_previews(on),

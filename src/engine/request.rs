@@ -273,7 +273,8 @@ impl Request {
     ) -> Result<Option<Metrics>> {
         let Classes(of) = self else { return Ok(None) };
         let Some(twin) = twin(recipe, of) else {
-            return Ok(session.retrained.get(&retrain_key(recipe, of)).cloned());
+            let made = session.store.get::<Metrics>(&retrain_key(recipe, of));
+            return Ok(made.map(|metrics| Metrics::clone(&metrics)));
         };
         let model = twin.open()?;
         let measured = session.measure_once(twin.name, &model, of, recipe, job).await?;
@@ -309,7 +310,7 @@ impl Request {
         let whole = !recipe.set_fields().iter().any(|(name, _)| own.contains(name));
         let retrained = of.plan.method.rate(self.task()) == Some(Rate::AsTrained);
         if retrained && recipe.budget != Budget::Tiny && whole {
-            session.retrained.insert(retrain_key(recipe, of), after.metrics.clone());
+            session.store.put(&retrain_key(recipe, of), after.metrics.clone());
         }
         let answers = before.answers.as_ref().zip(after.answers.as_ref());
         let changed = answers.map_or_else(Vec::new, |(before, after)| {

@@ -7,10 +7,10 @@ use burn::tensor::Device;
 use super::{
     Send,
     fit::{fitted, settled},
-    job::{Event, Grid, Job, Outcome},
-    measure::Measured,
+    job::{Event, Job, Outcome},
     request::{Client, Request},
     requests::{self, Adopted},
+    store::Store,
 };
 use crate::{
     assets,
@@ -18,8 +18,9 @@ use crate::{
         self, Dataset, Split,
         forget::{ForgetSet, by_loss},
     },
+    disk::files,
     error::{Error, Result},
-    eval::{self, examine::Examined, frechet, judge, references::References},
+    eval::{self, judge},
     gpu::device::{Compute, DeviceInfo},
     job_context::{JobContext, Switches},
     models::{
@@ -31,15 +32,9 @@ use crate::{
         score::{Scoring, rank},
         scores::Scores,
     },
-    subject::items::Items,
     unlearn::{hooks::Local, plan::Plan},
-    words::{
-        estimator::Estimator, fingerprint::Fingerprint, recipe::Recipe, report::Metrics, task::Task,
-    },
+    words::{estimator::Estimator, fingerprint::Fingerprint, recipe::Recipe, task::Task},
 };
-
-/// Scores that are remembered: half a gibibyte.
-const MOST_SCORES: usize = 1 << 27;
 
 /// The device, the models and what was measured of them.
 pub struct Session {
@@ -48,29 +43,14 @@ pub struct Session {
     pub switches: Switches,
     pub models: HashMap<String, Arc<Model>>,
     pub adopted: Adopted,
-    pub(super) judges: HashMap<String, Arc<Model>>,
-    pub(super) rankings: HashMap<String, Arc<Scores>>,
-    /// What shipped Retrain twins show.
-    pub(super) twins: HashMap<String, Arc<Grid>>,
-    /// Of the Retrains that were made here.
-    pub(super) retrained: HashMap<String, Metrics>,
-    /// Losses of original models on the training pictures.
-    pub(super) losses: HashMap<String, Arc<Vec<f32>>>,
-    /// What unchanged models do: the original, measured once for all methods, and Retrain.
-    pub(super) measured: HashMap<String, Measured>,
-    /// What an audit found in them, and the reference models of its attacks.
-    pub(super) examined: HashMap<String, Arc<Examined>>,
-    pub(super) references: HashMap<String, Arc<References>>,
+    /// What was found out about models that no job changes.
+    pub(super) store: Store,
     /// What folders of pictures were when they were last looked at.
     folders: HashMap<String, Fingerprint>,
-    /// Real pictures that generated ones are compared with.
-    pub(super) real: HashMap<String, Arc<frechet::Reference>>,
-    /// Text-to-image models, and the latents that the latest request to one trains on.
+    /// What the files of opened text-to-image models were.
+    pub(super) folder_stamps: HashMap<String, Vec<files::Stamp>>,
+    /// Text-to-image models.
     pub(super) latents: HashMap<String, Arc<LatentModel>>,
-    pub(super) items: Option<(String, Arc<[Items; 2]>)>,
-    /// What unchanged ones make of a request's prompts, and their metrics.
-    pub(super) panes: HashMap<String, Arc<Grid>>,
-    pub(super) prompts: HashMap<String, Metrics>,
 }
 
 /// A recipe's model, data and forget set.
@@ -94,19 +74,9 @@ impl Session {
             models: HashMap::new(),
             folders: HashMap::new(),
             adopted: HashMap::new(),
-            judges: HashMap::new(),
-            rankings: HashMap::new(),
-            twins: HashMap::new(),
-            retrained: HashMap::new(),
-            losses: HashMap::new(),
-            measured: HashMap::new(),
-            examined: HashMap::new(),
-            references: HashMap::new(),
-            real: HashMap::new(),
+            folder_stamps: HashMap::new(),
             latents: HashMap::new(),
-            items: None,
-            panes: HashMap::new(),
-            prompts: HashMap::new(),
+            store: Store::default(),
         }
     }
 
@@ -230,13 +200,7 @@ impl Session {
         let Some(now) = &data.fingerprint else { return };
         let then = self.folders.insert(data.name.clone(), now.clone());
         if then.is_some_and(|then| then != *now) {
-            self.rankings.clear();
-            self.retrained.clear();
-            self.losses.clear();
-            self.measured.clear();
-            self.examined.clear();
-            self.references.clear();
-            self.real.clear();
+            self.store.clear();
         }
     }
 
@@ -248,9 +212,9 @@ impl Session {
         split: &Split,
         job: &mut JobContext,
     ) -> Result<Arc<Vec<f32>>> {
-        let key = format!("{}|{}", recipe.start(), recipe.data);
-        if let Some(losses) = self.losses.get(&key) {
-            return Ok(losses.clone());
+        let key = (recipe.start(), &recipe.data);
+        if let Some(losses) = self.store.get(&key) {
+            return Ok(losses);
         }
         let model = settled(self.start(recipe, job).await?, data, recipe, job);
         let net = model.classifier().ok_or_else(|| {
@@ -264,9 +228,7 @@ impl Session {
             eval::classify::losses(net, &weights, &data.train, &split.train, &device, job).await?;
         let mut losses = vec![0.0; data.train.len()];
         split.train.iter().zip(found).for_each(|(&i, loss)| losses[i] = loss);
-        let losses = Arc::new(losses);
-        self.losses.insert(key, losses.clone());
-        Ok(losses)
+        Ok(self.store.put(&key, losses))
     }
 
     /// The scores that a recipe's mask is cut from, in its estimator's order. Those of [`Estimator::base`] are
@@ -280,9 +242,9 @@ impl Session {
     ) -> Result<Arc<Scores>> {
         let plan = request.plan();
         let (estimator, base) = (plan.estimator, plan.estimator.base());
-        let key = format!("{}|{}", request.key(), base.name());
-        let scored = match self.rankings.get(&key) {
-            Some(scores) => scores.clone(),
+        let key = (request.key(), base);
+        let scored = match self.store.get::<Scores>(&key) {
+            Some(scores) => scores,
             None => {
                 let of = Scoring {
                     subject: &request.subject(&self.device),
@@ -297,11 +259,13 @@ impl Session {
                 let mut ordered = |scores: Scores| {
                     scores.ordered(estimator).into_iter().for_each(&mut *early);
                 };
-                let scores = Arc::new(rank(base, &of, &self.device, job, &mut ordered).await?);
-                if base.looks() {
-                    self.keep_scores(key, scores.clone());
+                let scores = rank(base, &of, &self.device, job, &mut ordered).await?;
+                // Only the latest keeps its scores on the GPU, too.
+                self.store.all::<Scores>().for_each(|old| old.resident.release());
+                match base.looks() {
+                    true => self.store.put(&key, scores),
+                    false => Arc::new(scores),
                 }
-                scores
             }
         };
         Ok(match estimator {
@@ -310,18 +274,6 @@ impl Session {
             }
             _ => scored,
         })
-    }
-
-    /// Keeps scores for later jobs.
-    pub(super) fn keep_scores(&mut self, key: String, ranking: Arc<Scores>) {
-        // Only the latest keeps its scores on the GPU.
-        self.rankings.values().for_each(|old| old.resident.release());
-        // A table asks for many; they come back at the price of a pass.
-        let kept: usize = self.rankings.values().map(|r| r.scores.len()).sum();
-        if kept + ranking.scores.len() > MOST_SCORES {
-            self.rankings.clear();
-        }
-        self.rankings.insert(key, ranking);
     }
 }
 

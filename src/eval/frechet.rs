@@ -38,6 +38,13 @@ pub struct Reference {
     floor: f64,
 }
 
+impl Reference {
+    /// Bytes of main memory.
+    pub fn bytes(&self) -> usize {
+        size_of_val(&self.moments.covariance[..])
+    }
+}
+
 impl Moments {
     /// The moments of n features of `d` values each, one after another; the covariance is over
     /// n - 1.

@@ -32,6 +32,11 @@ pub struct Answers {
 }
 
 impl Outputs {
+    /// Bytes of main memory.
+    pub fn bytes(&self) -> usize {
+        size_of_val(&self.probabilities[..]) + 3 * size_of_val(&self.items[..])
+    }
+
     /// Runs a classifier in evaluation mode over the pictures `items`.
     ///
     /// # Errors

@@ -52,6 +52,11 @@ pub struct Calibration {
 }
 
 impl References {
+    /// Bytes of memory, most of them the networks' weights.
+    pub fn bytes(&self) -> usize {
+        self.weights.iter().map(|weights| weights.layout.n() * size_of::<f32>()).sum()
+    }
+
     /// Trains the networks on halves of `items`, indices into the training pictures.
     ///
     /// # Errors

@@ -48,6 +48,11 @@ impl Items {
         self.shows.len()
     }
 
+    /// Bytes of main memory, most of them the latents'.
+    pub fn bytes(&self) -> usize {
+        size_of_val(&self.values[..])
+    }
+
     /// An item: its latent and what it shows.
     pub fn at(&self, i: usize) -> Item<'_> {
         Item { latent: &self.values[i * self.each..][..self.each], shows: &self.shows[i] }

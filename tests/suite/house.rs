@@ -99,3 +99,83 @@ fn imports_are_found_however_they_are_written() {
     assert_eq!(imports(text), ["data", "error", "words"]);
     assert_eq!(imports("use salun_studio::studio::Studio;"), ["studio"]);
 }
+
+/// The source files of the program, by their place under `src`, and their text without their own tests.
+fn program() -> Vec<(String, String)> {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let place = |path: &Path| path.strip_prefix(&src).unwrap().to_string_lossy().into_owned();
+    let read = |path: PathBuf| {
+        let text = fs::read_to_string(&path).unwrap();
+        let end = text.find("\n#[cfg(test)]\nmod tests {").unwrap_or(text.len());
+        (place(&path), text[..end].to_string())
+    };
+    sources(&src).into_iter().filter(|path| !path.ends_with("tests.rs")).map(read).collect()
+}
+
+#[test]
+fn files_and_functions_are_short() {
+    const FILE: usize = 450;
+    const FUNCTION: usize = 80;
+    let mut long = Vec::new();
+    for path in sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src")) {
+        let lines = fs::read_to_string(&path).unwrap().lines().count();
+        if lines > FILE {
+            long.push(format!("{}: {lines} lines", path.display()));
+        }
+    }
+    for (place, text) in program() {
+        let lines: Vec<&str> = text.lines().collect();
+        for (i, line) in lines.iter().enumerate().filter(|(_, line)| is_function(line)) {
+            let margin = &line[..line.len() - line.trim_start().len()];
+            let end = lines[i..].iter().position(|l| l.strip_prefix(margin) == Some("}"));
+            if let Some(n) = end.filter(|n| *n + 1 > FUNCTION) {
+                long.push(format!("{place}: {} has {} lines", line.trim(), n + 1));
+            }
+        }
+    }
+    assert!(long.is_empty(), "more than {FILE} or {FUNCTION} lines:\n{}", long.join("\n"));
+}
+
+/// Whether a line begins a function that has a body.
+fn is_function(line: &str) -> bool {
+    let words = line.trim_start().split([' ', '(', '<']);
+    let before =
+        |word: &&str| ["const", "async", "unsafe"].contains(word) || word.starts_with("pub");
+    let first = words.skip_while(before).find(|word| !["crate)", "super)"].contains(word));
+    first == Some("fn") && !line.trim_end().ends_with(';')
+}
+
+/// Whether a line asks which task there is: a pattern or a comparison, and not a row that states its own.
+fn asks_for_the_task(line: &str) -> bool {
+    let code = line.split("//").next().unwrap_or_default();
+    let Some(at) = code.find("Task::") else { return false };
+    let (before, after) = code.split_at(at);
+    let compared = ["== ", "!= "].iter().any(|sign| before.ends_with(sign));
+    compared || code.contains("matches!(") || after.contains("=>")
+}
+
+#[test]
+fn nobody_asks_for_the_task_but_its_own_table_the_subjects_and_the_command_line() {
+    let mut asks = Vec::new();
+    for (place, text) in program() {
+        if place.starts_with("subject/") || ["words/task.rs", "cli/args.rs"].contains(&&*place) {
+            continue;
+        }
+        let lines = text.lines().enumerate().filter(|(_, line)| asks_for_the_task(line));
+        asks.extend(lines.map(|(i, line)| format!("{place}:{}: {}", i + 1, line.trim())));
+    }
+    assert!(asks.is_empty(), "these match on the task:\n{}", asks.join("\n"));
+}
+
+#[test]
+fn a_question_about_the_task_is_found() {
+    for line in
+        ["Task::Classify => 1,", "if task == Task::Generate {", "matches!(t, Task::Classify)"]
+    {
+        assert!(asks_for_the_task(line), "{line}");
+    }
+    for line in ["task: Task::Classify,", "// Task::Classify => no", "let all = [Task::Generate];"]
+    {
+        assert!(!asks_for_the_task(line), "{line}");
+    }
+}

@@ -459,7 +459,7 @@ fn another_solver_has_its_own_defaults_as_diffusers_from_config() {
 }
 
 #[test]
-fn a_solver_in_anothers_place_goes_where_diffusers_goes() {
+fn a_solver_in_the_place_of_another_goes_where_diffusers_goes() {
     // diffusers 0.42.1: `TO.from_config(FROM(**settings).config)`, six steps, float64; the network predicts
     // 0.4 of what it is shown plus 0.00005 t.
     const SETTINGS: [(&str, &str); 4] = [

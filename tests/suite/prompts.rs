@@ -4,12 +4,13 @@ use std::{fs, path::Path, sync::Arc};
 
 use crate::{
     binary::Scratch,
-    common::{card, fresh},
+    common::{Client, card, fresh},
 };
 use salun_studio::{
     data::emoji::{self, Emoji},
+    engine::job::{Job, Outcome},
     eval::emoji::classes,
-    gpu::device::{self, DeviceKind},
+    gpu::device::{self, DeviceChoice, DeviceKind},
     models::{
         Architecture, Model,
         card::Card,
@@ -22,6 +23,7 @@ use salun_studio::{
         weights::WeightEntry,
     },
     train::latent::preset,
+    words::{budget::Budget, recipe::Recipe},
 };
 
 /// The shipped model's shape with a few channels and random weights.
@@ -214,4 +216,50 @@ fn prompts_that_cannot_be_forgotten_are_refused_in_one_line() {
         assert!(said.contains(words) && said.trim().lines().count() == 1, "{said}");
         assert!(!scratch.path("run").exists());
     }
+}
+
+#[test]
+fn one_prompt_after_another_is_forgotten_and_undo_is_exact() {
+    let emoji = emoji::open().unwrap();
+    let scratch = Scratch::new("prompts");
+    put(&scratch, &tiny(&emoji), &emoji);
+    let model = scratch.path("model").to_string_lossy().into_owned();
+    let asked = |forget: &str| Recipe {
+        budget: Budget::Tiny,
+        steps: Some(1),
+        ..Recipe::new(&model, "emoji", forget)
+    };
+    let open = |client: &mut Client, name: &str| match client.run(Job::Open {
+        model: name.into(),
+        seed: 1,
+        budget: Budget::Tiny,
+    }) {
+        Outcome::Opened(opened) => opened,
+        other => panic!("{other:?}"),
+    };
+    let mut client = Client::new(DeviceChoice::Cpu);
+    let original = open(&mut client, &model);
+    let first = client.unlearn(asked("prompt:a cat"));
+    let adopted = client.run(Job::Adopt { run: first.clone(), seed: 1, budget: Budget::Tiny });
+    let Outcome::Opened(one) = adopted else { panic!("{adopted:?}") };
+    assert_eq!((one.model(), one.after.len()), (&*model, 1));
+
+    let next = Recipe { after: one.after.clone(), ..asked("prompt:a dog") };
+    let second = client.unlearn(next.clone());
+    let [earlier] = &second.report.earlier[..] else { panic!("{:?}", second.report.earlier) };
+    assert_eq!(earlier.spec, "prompt:a cat");
+    assert!(first.report.earlier.is_empty() && earlier.n > 0);
+    assert!(second.model.weights().values != first.model.weights().values);
+    // The recipe alone leads to the same weights on an engine that has adopted nothing.
+    let recipe = Recipe::parse(&second.recipe.to_toml().unwrap(), "recipe").unwrap();
+    let again = Client::new(DeviceChoice::Cpu).unlearn(recipe);
+    assert_eq!(again.model.weights().hash(), second.model.weights().hash());
+    assert_eq!(again.report.earlier, second.report.earlier);
+    // Undo: no weights have changed.
+    assert_eq!(open(&mut client, &one.name).grid.pixels, one.grid.pixels);
+    assert_eq!(open(&mut client, &model).grid.pixels, original.grid.pixels);
+    // Nothing is left to keep where all was forgotten before.
+    let all = "prompt:flat style, 3d style, mono style";
+    let error = client.answer(Job::Rank(Recipe { forget: all.into(), ..next })).unwrap_err();
+    assert!(error.to_string().contains("left to keep"), "{error}");
 }

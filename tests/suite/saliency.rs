@@ -76,7 +76,7 @@ fn one_pixel() -> Model {
     Model { card, network, weights }
 }
 
-/// Pictures of one pixel each: (value in 255ths, label).
+/// Pictures of one pixel each: (value times 255, label).
 fn pixels(all: &[(u8, u8)]) -> Dataset {
     let train = Pictures {
         pixels: all.iter().map(|p| p.0).collect(),

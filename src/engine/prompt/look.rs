@@ -176,14 +176,13 @@ impl Session {
         setting: &PromptSetting,
         job: &mut JobContext,
     ) -> Result<PromptPane> {
-        let (key, (_, forgotten)) =
-            (setting.key(), pane(&setting.target, &setting.emoji, setting.known));
-        let grid = match self.panes.get(&key) {
-            Some(grid) => grid.clone(),
+        let (_, forgotten) = pane(&setting.target, &setting.emoji, setting.known);
+        let grid = match self.store.get(&setting.key) {
+            Some(grid) => grid,
             None => {
                 let look = Look::new(setting)?;
                 let grid = look.pane(&setting.weights, setting, &setting.options, job).await?;
-                self.panes.entry(key).or_insert(Arc::new(grid)).clone()
+                self.store.put(&setting.key, grid)
             }
         };
         Ok(PromptPane { grid, forgotten, notice: setting.notice() })
@@ -195,13 +194,11 @@ impl Session {
         setting: &PromptSetting,
         job: &mut JobContext,
     ) -> Result<Metrics> {
-        let key = setting.key();
-        if let Some(metrics) = self.prompts.get(&key) {
-            return Ok(metrics.clone());
+        if let Some(metrics) = self.store.get(&setting.key) {
+            return Ok(Metrics::clone(&metrics));
         }
         let metrics = Look::new(setting)?.measure(&setting.weights, setting, job).await?;
-        self.prompts.insert(key, metrics.clone());
-        Ok(metrics)
+        Ok(Metrics::clone(&self.store.put(&setting.key, metrics)))
     }
 
     /// Opens a text-to-image model: a row a concept, a column a style.

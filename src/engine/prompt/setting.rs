@@ -115,11 +115,6 @@ impl PromptSetting {
         LatentWeights { unet: unet.clone(), ..self.weights.clone() }
     }
 
-    /// What caches know the pictures of the unchanged model by.
-    pub fn key(&self) -> String {
-        format!("{}|{:?}", self.key, self.options)
-    }
-
     /// What the model was made to forget before, by its card or by the recipe.
     fn forgot_before(&self, recipe: &Recipe) -> Vec<String> {
         match &self.model.card {
@@ -219,14 +214,14 @@ impl Session {
         Ok(setting)
     }
 
-    /// The latents of the forget set and of the retain set; those of the latest request are kept.
+    /// The latents of the forget set and of the retain set; made once.
     pub async fn items(
         &mut self,
         setting: &PromptSetting,
         job: &mut JobContext,
     ) -> Result<Arc<[Items; 2]>> {
-        if let Some((_, items)) = self.items.as_ref().filter(|(key, _)| *key == setting.key) {
-            return Ok(items.clone());
+        if let Some(items) = self.store.get(&setting.key) {
+            return Ok(items);
         }
         let PromptSetting { model, weights, emoji, pairs, size, options, device, .. } = setting;
         job.phase("Encoding pictures", size.items.iter().sum());
@@ -243,9 +238,7 @@ impl Session {
         } else {
             of(0, "forget items", job).await?
         };
-        let items = Arc::new([forget, retain]);
-        self.items = Some((setting.key.clone(), items.clone()));
-        Ok(items)
+        Ok(self.store.put(&setting.key, [forget, retain]))
     }
 }
 
