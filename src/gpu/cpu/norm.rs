@@ -8,7 +8,7 @@ mod group;
 #[cfg(test)]
 mod tests;
 
-use super::simd::{Simd, exp};
+use super::simd::{Lanes, Simd, exp};
 
 pub use batch::{BatchNorm, BatchNormGrads, batch_stats};
 pub use group::{GroupNorm, GroupNormGrads};
@@ -55,7 +55,7 @@ fn sum<V: Simd>(x: &[f32]) -> f32 {
         a.add(b).sum()
     }
     let (vectors, tail) = whole::<V>(x);
-    part::<V>(vectors) + part::<f32>(tail)
+    part::<V>(vectors) + part::<Lanes<1>>(tail)
 }
 
 /// `Σ (x - mean)²`.
@@ -77,5 +77,5 @@ fn sum_squares<V: Simd>(x: &[f32], mean: f32) -> f32 {
         a.add(b).sum()
     }
     let (vectors, tail) = whole::<V>(x);
-    part::<V>(vectors, mean) + part::<f32>(tail, mean)
+    part::<V>(vectors, mean) + part::<Lanes<1>>(tail, mean)
 }

@@ -1,7 +1,7 @@
 //! Batch normalisation, optionally with a residual added and ReLU applied after it.
 
 use super::super::par::each;
-use super::super::simd::{Kernel, Simd, dispatch};
+use super::super::simd::{Kernel, Lanes, Simd, dispatch};
 use super::{sum, sum_squares, whole, whole_mut};
 
 /// `y = (x - mean) / sqrt(var + eps) * weight + bias [+ residual]`, then ReLU if asked.
@@ -192,7 +192,7 @@ impl Kernel for Forward<'_> {
             let residual = self.residual.map(|r| whole::<V>(&r[c * n..(c + 1) * n]));
             let ((x, x_tail), (o, o_tail)) = (whole::<V>(x), whole_mut::<V>(out));
             part::<V>(x, residual.map(|r| r.0), o, scale, shift, floor);
-            part::<f32>(x_tail, residual.map(|r| r.1), o_tail, scale, shift, floor);
+            part::<Lanes<1>>(x_tail, residual.map(|r| r.1), o_tail, scale, shift, floor);
         }
     }
 }
@@ -231,7 +231,7 @@ impl Kernel for Sums<'_> {
             let (g, g_tail) = whole::<V>(&self.grad_out[at..at + n]);
             let out = self.out.map(|o| whole::<V>(&o[at..at + n]));
             let a = part::<V>(x, out.map(|o| o.0), g, norm.mean[c]);
-            let b = part::<f32>(x_tail, out.map(|o| o.1), g_tail, norm.mean[c]);
+            let b = part::<Lanes<1>>(x_tail, out.map(|o| o.1), g_tail, norm.mean[c]);
             dot += f64::from(a[0]) + f64::from(b[0]);
             sum += f64::from(a[1]) + f64::from(b[1]);
         }
@@ -314,7 +314,7 @@ impl Kernel for Backward<'_> {
                 grad_x: grad_x_tail,
                 residual: residual_tail,
             };
-            tail.run::<f32>(scale, slope, offset);
+            tail.run::<Lanes<1>>(scale, slope, offset);
         }
     }
 }
