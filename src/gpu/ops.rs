@@ -107,16 +107,11 @@ pub fn batch_norm(
 ) -> BatchNormed {
     let c = x.dims()[1];
     if flex::is_cpu(&x.device()) {
-        let (stats, batch) = match running {
-            Some((mean, var)) => ([mean, var], None),
-            None => {
-                let (mean, var) = flex::batch_stats(x.clone());
-                ([mean.clone(), var.clone()], Some((mean, var)))
-            }
-        };
-        let train = batch.is_some();
-        let y = flex::batch_norm(x, [weight, bias], stats, train, eps, residual, relu);
-        return BatchNormed { y, batch };
+        let train = running.is_none();
+        let stats = running.unwrap_or_else(|| flex::batch_stats(x.clone()));
+        let used = [stats.0.clone(), stats.1.clone()];
+        let y = flex::batch_norm(x, [weight, bias], used, train, eps, residual, relu);
+        return BatchNormed { y, batch: train.then_some(stats) };
     }
     let (y, batch) = match running {
         Some((mean, var)) => {

@@ -10,8 +10,21 @@ mod tests;
 
 use super::simd::{Lanes, Simd, exp};
 
-pub use batch::{BatchNorm, BatchNormGrads, batch_stats};
-pub use group::{GroupNorm, GroupNormGrads};
+pub use batch::{BatchNorm, batch_stats};
+pub use group::GroupNorm;
+
+/// Where [`BatchNorm::backward`] and [`GroupNorm::backward`] write.
+#[derive(Debug)]
+pub struct NormGrads<'a> {
+    /// `[batch, channels, spatial]`.
+    pub x: &'a mut [f32],
+    /// `[batch, channels, spatial]`, where there was a residual.
+    pub residual: Option<&'a mut [f32]>,
+    /// `[channels]`.
+    pub weight: &'a mut [f32],
+    /// `[channels]`.
+    pub bias: &'a mut [f32],
+}
 
 /// `1 / (1 + e^-x)`.
 #[inline(always)]

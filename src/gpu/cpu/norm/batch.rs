@@ -2,7 +2,7 @@
 
 use super::super::par::each;
 use super::super::simd::{Kernel, Lanes, Simd, dispatch};
-use super::{sum, sum_squares, whole, whole_mut};
+use super::{NormGrads, sum, sum_squares, whole, whole_mut};
 
 /// `y = (x - mean) / sqrt(var + eps) * weight + bias [+ residual]`, then ReLU if asked.
 ///
@@ -28,19 +28,6 @@ pub struct BatchNorm<'a> {
     pub bias: &'a [f32],
     /// Whether `out = max(y, 0)` rather than `y`.
     pub relu: bool,
-}
-
-/// Where [`BatchNorm::backward`] writes.
-#[derive(Debug)]
-pub struct BatchNormGrads<'a> {
-    /// `[batch, channels, spatial]`.
-    pub x: &'a mut [f32],
-    /// `[batch, channels, spatial]`, where there was a residual.
-    pub residual: Option<&'a mut [f32]>,
-    /// `[channels]`.
-    pub weight: &'a mut [f32],
-    /// `[channels]`.
-    pub bias: &'a mut [f32],
 }
 
 /// Mean and biased variance per channel of `x [batch, mean.len(), spatial]`.
@@ -119,10 +106,10 @@ impl BatchNorm<'_> {
         x: &[f32],
         out: Option<&[f32]>,
         grad_out: &[f32],
-        grads: BatchNormGrads,
+        grads: NormGrads,
     ) {
         let out = out.filter(|_| self.relu);
-        let BatchNormGrads { x: grad_x, residual, weight: grad_w, bias: grad_b } = grads;
+        let NormGrads { x: grad_x, residual, weight: grad_w, bias: grad_b } = grads;
         self.check(x, &[out, Some(grad_out), Some(grad_x), residual.as_deref()]);
         assert!(out.is_some() || !self.relu, "the gradient of ReLU needs its output");
         assert!(grad_w.len() == self.channels && grad_b.len() == self.channels, "gradients");

@@ -2,7 +2,7 @@
 
 use super::super::par::each;
 use super::super::simd::{Kernel, Lanes, Simd, dispatch};
-use super::{sigmoid, silu_slope, sum, sum_squares, whole, whole_mut};
+use super::{NormGrads, sigmoid, silu_slope, sum, sum_squares, whole, whole_mut};
 
 /// `y = (x - mean) * rstd * weight + bias`, statistics per image and group, then SiLU if asked.
 #[derive(Clone, Copy, Debug)]
@@ -23,17 +23,6 @@ pub struct GroupNorm<'a> {
     pub bias: &'a [f32],
     /// Whether `out = silu(y)` rather than `y`.
     pub silu: bool,
-}
-
-/// Where [`GroupNorm::backward`] writes.
-#[derive(Debug)]
-pub struct GroupNormGrads<'a> {
-    /// `[batch, channels, spatial]`.
-    pub x: &'a mut [f32],
-    /// `[channels]`.
-    pub weight: &'a mut [f32],
-    /// `[channels]`.
-    pub bias: &'a mut [f32],
 }
 
 impl GroupNorm<'_> {
@@ -71,7 +60,7 @@ impl GroupNorm<'_> {
         mean: &[f32],
         rstd: &[f32],
         grad_out: &[f32],
-        grads: GroupNormGrads,
+        grads: NormGrads,
     ) {
         self.check(x, mean, rstd);
         assert!(grad_out.len() == x.len() && grads.x.len() == x.len(), "gradients");
