@@ -1,6 +1,6 @@
 //! Dropout's mask from a counter: the same on every device, in parts or whole.
 
-use super::{Kernels, LANES, Shader, Slice, shader};
+use super::{Kernels, Shader, Slice, Work, shader};
 
 const KEEP: Shader = shader!("keep");
 
@@ -25,10 +25,10 @@ struct Draw {
 }
 
 impl Keep {
-    fn draw(&self, at: usize, n: usize) -> Draw {
+    fn draw(&self, at: u32, n: u32) -> Draw {
         Draw {
-            start: (self.first + at) as u32,
-            n: n as u32,
+            start: (self.first as u32).wrapping_add(at),
+            n,
             stream: self.stream,
             below: (self.share * f64::from(u32::MAX)) as u32,
             scale: (1.0 / self.share) as f32,
@@ -37,7 +37,7 @@ impl Keep {
 
     /// `n` values on the CPU.
     pub fn values(&self, n: usize) -> Vec<f32> {
-        let draw = self.draw(0, n);
+        let draw = self.draw(0, n as u32);
         let kept = |i: u32| pcg(pcg(draw.start.wrapping_add(i)) ^ draw.stream) < draw.below;
         (0..n as u32).map(|i| if kept(i) { draw.scale } else { 0.0 }).collect()
     }
@@ -53,13 +53,7 @@ fn pcg(value: u32) -> u32 {
 impl Kernels {
     /// Fills `mask` with the values that [`Keep::values`] has.
     pub fn keep(&self, keep: &Keep, mask: &Slice) {
-        let parts: Vec<_> = self.parts(mask.n, LANES as usize).collect();
-        let draws = parts.iter().map(|(at, n)| keep.draw(*at, *n)).collect::<Vec<_>>();
-        let draws = self.uniforms(&draws);
-        self.submit(|pass| {
-            for (i, (at, n)) in parts.iter().enumerate() {
-                self.dispatch(pass, KEEP, &[mask.part(*at, *n), draws.at(i)], Self::walk(*n));
-            }
-        });
+        let work = Work { parts: vec![mask], whole: vec![], start: 0 };
+        self.walk_over(KEEP, &[work], |start, n| keep.draw(start, n));
     }
 }

@@ -93,6 +93,16 @@ type Pipeline = (wgpu::ComputePipeline, wgpu::BindGroupLayout);
 /// The wgpu device that was opened, of which a process has one, and the kernels on it.
 static OPENED: OnceLock<(Device, Kernels)> = OnceLock::new();
 
+/// What a kernel that walks over vectors works on.
+struct Work<'a> {
+    /// Vectors of one length, of which a dispatch sees a part.
+    parts: Vec<&'a Slice>,
+    /// Vectors that it sees whole.
+    whole: Vec<&'a Slice>,
+    /// Position of the first value.
+    start: usize,
+}
+
 /// Part of a vector, as the kernels read it; `start` tells only where positions matter.
 #[derive(Debug, Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
 #[repr(C)]
@@ -165,6 +175,29 @@ impl Kernels {
         (n as u64).div_ceil(LANES).min(GROUPS)
     }
 
+    /// Submits a dispatch for every part that one binding and one dispatch can take; `constants` are
+    /// made for the position of a part and its length.
+    fn walk_over<T: bytemuck::Pod>(
+        &self,
+        shader: Shader,
+        works: &[Work],
+        constants: impl Fn(u32, u32) -> T,
+    ) {
+        let parts = works.iter().flat_map(|work| {
+            let parts = self.parts(work.parts[0].n, LANES as usize);
+            parts.map(move |part| (work, part))
+        });
+        let parts: Vec<_> = parts.collect();
+        let each = parts.iter().map(|(w, (at, n))| constants((w.start + at) as u32, *n as u32));
+        let constants = self.uniforms(&each.collect::<Vec<_>>());
+        self.submit(|pass| {
+            for (i, (work, part)) in parts.iter().enumerate() {
+                let all = bindings(&work.parts, *part, &work.whole, constants.at(i));
+                self.dispatch(pass, shader, &all, Self::walk(part.1));
+            }
+        });
+    }
+
     /// Records one dispatch. Bindings are numbered in their order.
     fn dispatch(
         &self,
@@ -226,6 +259,17 @@ impl Kernels {
         let size = blocks as usize * block;
         (0..n).step_by(size).map(move |start| (start, size.min(n - start)))
     }
+}
+
+/// The bindings of most kernels: a part of some vectors, others whole, and the constants.
+fn bindings<'a>(
+    vectors: &[&'a Slice],
+    (start, n): (usize, usize),
+    whole: &[&'a Slice],
+    constants: wgpu::BindingResource<'a>,
+) -> Vec<wgpu::BindingResource<'a>> {
+    let parts = vectors.iter().map(|vector| vector.part(start, n));
+    parts.chain(whole.iter().map(|vector| vector.whole())).chain([constants]).collect()
 }
 
 /// Constants of many dispatches.

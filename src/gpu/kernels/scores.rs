@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{ALIGNED, GROUPS, Kernels, LANES, Part, Shader, Slice, shader};
+use super::{ALIGNED, GROUPS, Kernels, LANES, Part, Shader, Slice, Work, bindings, shader};
 use crate::error::Result;
 
 const ADD: Shader = shader!("accumulate", "add");
@@ -39,13 +39,8 @@ impl Kernels {
     /// values (SalUn eq. 3).
     pub fn accumulate(&self, sum: &Slice, gradient: &Slice, last: bool) {
         let shader = if last { FINISH } else { ADD };
-        self.submit(|pass| {
-            for (start, n) in self.parts(sum.n, LANES as usize) {
-                let part = self.uniform(Part { start: start as u32, n: n as u32 });
-                let all = [sum.part(start, n), gradient.part(start, n), part.as_entire_binding()];
-                self.dispatch(pass, shader, &all, Self::walk(n));
-            }
-        });
+        let work = Work { parts: vec![sum, gradient], whole: vec![], start: 0 };
+        self.walk_over(shader, &[work], |start, n| Part { start, n });
     }
 
     /// [`BINS`] counts of every layer, one layer after another; `layers` are their places among the
@@ -72,7 +67,7 @@ impl Kernels {
         self.submit(|pass| {
             for (i, (at, part)) in parts.iter().enumerate() {
                 let n = part.end as usize;
-                let all = [scores.part(*at, n), counts.whole(), places.at(i)];
+                let all = bindings(&[scores], (*at, n), &[&counts], places.at(i));
                 // Each group clears and adds up 4096 counts of its own.
                 let groups = (n as u64).div_ceil(16 * LANES).min(GROUPS / 4);
                 self.dispatch(pass, HISTOGRAM, &all, groups);
