@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{ALIGNED, Kernels, Shader, Slice, shader};
+use super::{ALIGNED, Kernels, Shader, Slice, constants, shader};
 
 const HEAT: Shader = shader!("heat_map");
 
@@ -18,18 +18,6 @@ pub struct Picture {
     /// The smallest kept score; those equal to it are kept before the position `ties_end`.
     pub threshold: f32,
     pub ties_end: usize,
-}
-
-#[derive(Debug, Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
-#[repr(C)]
-struct View {
-    first: u32,
-    position: u32,
-    width: u32,
-    left: u32,
-    threshold: u32,
-    ties_end: u32,
-    top: f32,
 }
 
 impl Kernels {
@@ -64,18 +52,14 @@ impl Kernels {
     /// [paints](Kernels::paints).
     pub fn heat_map(&self, scores: &Slice, of: &Picture, left: usize, canvas: &wgpu::Texture) {
         let from = of.range.start - of.range.start % ALIGNED;
-        let view = self.uniform(View {
-            first: (of.range.start - from) as u32,
-            position: of.range.start as u32,
-            width: of.width as u32,
-            left: left as u32,
-            threshold: of.threshold.to_bits(),
-            ties_end: u32::try_from(of.ties_end).unwrap_or(u32::MAX),
-            top: of.largest.max(f32::MIN_POSITIVE).log10(),
-        });
+        let places = [of.range.start - from, of.range.start, of.width, left].map(|n| n as u32);
+        let ties_end = u32::try_from(of.ties_end).unwrap_or(u32::MAX);
+        let kept = [of.threshold.to_bits(), ties_end];
+        let top = of.largest.max(f32::MIN_POSITIVE).log10();
+        let view = self.uniforms(&[constants(&[&places[..], &kept].concat(), &[top])]);
         let texels = canvas.create_view(&Default::default());
         let texels = wgpu::BindingResource::TextureView(&texels);
-        let all = [scores.part(from, of.range.end - from), view.as_entire_binding(), texels];
+        let all = [scores.part(from, of.range.end - from), view.at(0), texels];
         let texels = canvas.width() as usize * canvas.height() as usize;
         self.submit(|pass| self.dispatch(pass, HEAT, &all, Self::walk(texels)));
     }

@@ -103,14 +103,6 @@ struct Work<'a> {
     start: usize,
 }
 
-/// Part of a vector, as the kernels read it; `start` tells only where positions matter.
-#[derive(Debug, Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
-#[repr(C)]
-struct Part {
-    start: u32,
-    n: u32,
-}
-
 impl Kernels {
     /// Kernels that work on the buffers of this device.
     pub fn new(device: wgpu::Device, queue: wgpu::Queue) -> Self {
@@ -152,22 +144,19 @@ impl Kernels {
         Slice { buffer, offset: 0, n }
     }
 
-    fn uniform<T: bytemuck::Pod>(&self, value: T) -> wgpu::Buffer {
-        self.uniforms(&[value]).buffer
-    }
-
     /// The constants of many dispatches in one buffer.
-    fn uniforms<T: bytemuck::Pod>(&self, values: &[T]) -> Uniforms {
-        let mut bytes = vec![0; STRIDE * values.len().max(1)];
-        for (place, value) in bytes.chunks_exact_mut(STRIDE).zip(values) {
-            place[..size_of::<T>()].copy_from_slice(bytemuck::bytes_of(value));
+    fn uniforms(&self, values: &[Constants]) -> Uniforms {
+        let mut words = vec![0; STRIDE / 4 * values.len().max(1)];
+        for (place, value) in words.chunks_exact_mut(STRIDE / 4).zip(values) {
+            place[..value.len()].copy_from_slice(value);
         }
         let buffer = self.device.create_buffer_init(&wgpu::util::BufferInitDescriptor {
             label: None,
-            contents: &bytes,
+            contents: bytemuck::cast_slice(&words),
             usage: wgpu::BufferUsages::UNIFORM,
         });
-        Uniforms { buffer, size: wgpu::BufferSize::new(size_of::<T>() as u64) }
+        let size = values.first().map_or(0, |value| 4 * value.len() as u64);
+        Uniforms { buffer, size: wgpu::BufferSize::new(size) }
     }
 
     /// Workgroups that walk over `n` values.
@@ -177,12 +166,7 @@ impl Kernels {
 
     /// Submits a dispatch for every part that one binding and one dispatch can take; `constants` are
     /// made for the position of a part and its length.
-    fn walk_over<T: bytemuck::Pod>(
-        &self,
-        shader: Shader,
-        works: &[Work],
-        constants: impl Fn(u32, u32) -> T,
-    ) {
+    fn walk_over(&self, shader: Shader, works: &[Work], constants: impl Fn(u32, u32) -> Constants) {
         let parts = works.iter().flat_map(|work| {
             let parts = self.parts(work.parts[0].n, LANES as usize);
             parts.map(move |part| (work, part))
@@ -270,6 +254,14 @@ fn bindings<'a>(
 ) -> Vec<wgpu::BindingResource<'a>> {
     let parts = vectors.iter().map(|vector| vector.part(start, n));
     parts.chain(whole.iter().map(|vector| vector.whole())).chain([constants]).collect()
+}
+
+/// A dispatch's constants: the words of the shader's uniform, which names them.
+type Constants = Vec<u32>;
+
+/// Constants that are numbers, then those that are floats.
+fn constants(numbers: &[u32], floats: &[f32]) -> Constants {
+    numbers.iter().copied().chain(floats.iter().map(|v| v.to_bits())).collect()
 }
 
 /// Constants of many dispatches.

@@ -1,6 +1,6 @@
 //! Exact selection of the k largest on the device: three digits of a radix histogram, then marks.
 
-use super::{Kernels, Part, Shader, Slice, bindings, shader};
+use super::{Kernels, Shader, Slice, bindings, shader};
 use crate::error::{Error, Result};
 
 const HISTOGRAM: Shader = shader!("select_histogram");
@@ -72,16 +72,15 @@ impl Kernels {
             bad: u32::MAX,
         };
         let state = self.upload(bytemuck::cast_slice(&[start]));
-        let parts: Vec<_> = self
-            .parts(n, BLOCK)
-            .map(|(start, n)| (start, n, self.uniform(Part { start: start as u32, n: n as u32 })))
-            .collect();
+        let parts: Vec<_> = self.parts(n, BLOCK).collect();
+        let places: Vec<_> = parts.iter().map(|(at, n)| vec![*at as u32, *n as u32]).collect();
+        let places = self.uniforms(&places);
         let blocks = |n: usize| n.div_ceil(BLOCK) as u64;
         type Groups = fn(usize) -> u64;
         let each = |pass: &mut wgpu::ComputePass, shader, groups: Groups, whole: &[&Slice]| {
-            for (start, n, part) in &parts {
-                let all = bindings(&[scores], (*start, *n), whole, part.as_entire_binding());
-                self.dispatch(pass, shader, &all, groups(*n));
+            for (i, part) in parts.iter().enumerate() {
+                let all = bindings(&[scores], *part, whole, places.at(i));
+                self.dispatch(pass, shader, &all, groups(part.1));
             }
         };
         self.submit(|pass| {

@@ -1,6 +1,6 @@
 //! Optimiser updates under a mask, fused, with exact freezing; and the proximal step.
 
-use super::{Kernels, Shader, Slice, Work, shader};
+use super::{Kernels, Shader, Slice, Work, constants, shader};
 
 const SGD: Shader = shader!("step_sgd");
 const ADAM: Shader = shader!("step_adam");
@@ -27,35 +27,6 @@ pub struct Updated<'a> {
     pub mask: (&'a Slice, usize),
 }
 
-#[derive(Debug, Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
-#[repr(C)]
-struct Sgd {
-    start: u32,
-    n: u32,
-    lr: f32,
-    momentum: f32,
-    weight_decay: f32,
-}
-
-#[derive(Debug, Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
-#[repr(C)]
-struct Adam {
-    start: u32,
-    n: u32,
-    lr: f32,
-    beta1: f32,
-    beta2: f32,
-    unbias: f32,
-    eps: f32,
-}
-
-#[derive(Debug, Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
-#[repr(C)]
-struct Prox {
-    n: u32,
-    lambda: f32,
-}
-
 impl Kernels {
     /// An update of these tensors. A frozen weight keeps its bits, whatever momentum and weight
     /// decay do, and its moments are 0.
@@ -66,18 +37,15 @@ impl Kernels {
             start: of.mask.1,
         };
         let works: Vec<_> = tensors.iter().map(work).collect();
-        match update {
-            Update::Sgd { lr, momentum, weight_decay } => {
-                let step = |start, n| Sgd { start, n, lr, momentum, weight_decay };
-                self.walk_over(SGD, &works, step);
-            }
+        let (shader, rule) = match update {
+            Update::Sgd { lr, momentum, weight_decay } => (SGD, vec![lr, momentum, weight_decay]),
             Update::Adam { lr, beta1, beta2, eps, step } => {
                 let lr = lr / (1.0 - beta1.powi(step));
                 let unbias = 1.0 / (1.0 - beta2.powi(step));
-                let step = |start, n| Adam { start, n, lr, beta1, beta2, unbias, eps };
-                self.walk_over(ADAM, &works, step);
+                (ADAM, vec![lr, beta1, beta2, unbias, eps])
             }
-        }
+        };
+        self.walk_over(shader, &works, |start, n| constants(&[start, n], &rule));
     }
 
     /// Draws every weight back to its original by `lambda`; one that moved less is the original.
@@ -86,6 +54,6 @@ impl Kernels {
         let work =
             |of: &'a [Slice; 3]| Work { parts: of.iter().collect(), whole: vec![], start: 0 };
         let works: Vec<_> = tensors.iter().map(work).collect();
-        self.walk_over(SOFT, &works, |_, n| Prox { n, lambda });
+        self.walk_over(SOFT, &works, |_, n| constants(&[n], &[lambda]));
     }
 }
