@@ -149,10 +149,12 @@ fn on_cpu<const D: usize>(t: Tensor<D>) -> FlexTensor {
     }
 }
 
+/// Convolution.
 #[derive(Debug, Clone)]
-struct Conv {
-    stride: usize,
-    pad: [usize; 4],
+pub struct Conv {
+    pub stride: usize,
+    /// Zeros at the top, left, bottom and right.
+    pub pad: [usize; 4],
 }
 
 impl Conv {
@@ -198,11 +200,12 @@ impl Operation for Conv {
     }
 }
 
+/// Group normalisation, then SiLU if asked.
 #[derive(Debug, Clone)]
-struct GroupNorm {
-    groups: usize,
-    eps: f32,
-    silu: bool,
+pub struct GroupNorm {
+    pub groups: usize,
+    pub eps: f32,
+    pub silu: bool,
 }
 
 impl GroupNorm {
@@ -240,8 +243,9 @@ impl Operation for GroupNorm {
     }
 }
 
+/// Batch normalisation by these statistics [c], then plus the residual, then ReLU if asked.
 #[derive(Debug, Clone)]
-struct BatchNorm {
+pub struct BatchNorm {
     mean: FlexTensor,
     var: FlexTensor,
     eps: f32,
@@ -294,7 +298,8 @@ impl Operation for BatchNorm {
     }
 }
 
-fn apply<const D: usize>(
+/// Does an operation on the CPU.
+pub fn apply<const D: usize>(
     operation: impl Operation,
     x: Tensor<4>,
     weight: Tensor<D>,
@@ -311,31 +316,6 @@ fn apply<const D: usize>(
         residual.into_dispatch(),
         operation,
     ))
-}
-
-/// [`super::ops::conv2d`] on the CPU.
-pub fn conv2d(
-    x: Tensor<4>,
-    weight: Tensor<4>,
-    bias: Option<Tensor<1>>,
-    stride: usize,
-    pad: [usize; 4],
-) -> Tensor<4> {
-    let bias =
-        bias.unwrap_or_else(|| Tensor::zeros([weight.dims()[0]], &x.device().without_autodiff()));
-    apply(Conv { stride, pad }, x, weight, bias, None)
-}
-
-/// [`super::ops::group_norm`] on the CPU.
-pub fn group_norm(
-    x: Tensor<4>,
-    weight: Tensor<1>,
-    bias: Tensor<1>,
-    groups: usize,
-    eps: f64,
-    silu: bool,
-) -> Tensor<4> {
-    apply(GroupNorm { groups, eps: eps as f32, silu }, x, weight, bias, None)
 }
 
 /// Mean and biased variance [c] of each channel of x [n, c, h, w], outside any graph.

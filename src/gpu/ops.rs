@@ -45,7 +45,9 @@ pub fn conv2d(
             Padding::Same(p) => [p; 4],
             Padding::BottomRight => [0, 0, 1, 1],
         };
-        return flex::conv2d(x, weight, bias, stride, pad);
+        let none = || Tensor::zeros([weight.dims()[0]], &x.device().without_autodiff());
+        let bias = bias.unwrap_or_else(none);
+        return flex::apply(flex::Conv { stride, pad }, x, weight, bias, None);
     }
     let (x, pad) = match padding {
         Padding::Same(p) => (x, p),
@@ -69,7 +71,8 @@ pub fn group_norm(
     silu: bool,
 ) -> Tensor<4> {
     if flex::is_cpu(&x.device()) {
-        return flex::group_norm(x, weight, bias, groups, eps, silu);
+        let norm = flex::GroupNorm { groups, eps: eps as f32, silu };
+        return flex::apply(norm, x, weight, bias, None);
     }
     let [n, c, h, w] = x.dims();
     let g = x.reshape([n, groups, c / groups * h * w]);

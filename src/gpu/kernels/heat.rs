@@ -23,13 +23,11 @@ pub struct Picture {
 impl Kernels {
     /// A texture of `width` by `height` that [`Kernels::heat_map`] paints and a window can show.
     pub fn canvas(&self, [width, height]: [usize; 2]) -> wgpu::Texture {
+        let [width, height] = [width, height].map(|n| n as u32);
+        let size = wgpu::Extent3d { width, height, ..Default::default() };
         self.device.create_texture(&wgpu::TextureDescriptor {
             label: Some("heat map"),
-            size: wgpu::Extent3d {
-                width: width as u32,
-                height: height as u32,
-                depth_or_array_layers: 1,
-            },
+            size,
             mip_level_count: 1,
             sample_count: 1,
             dimension: wgpu::TextureDimension::D2,

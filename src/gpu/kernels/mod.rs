@@ -31,24 +31,19 @@ const GROUPS: u64 = 1024;
 const STRIDE: usize = 256;
 const ALIGNED: usize = STRIDE / 4;
 
-/// A shader file, its name and an entry point.
+/// A shader file and its name.
 #[derive(Debug, Clone, Copy)]
 struct Shader {
     name: &'static str,
     source: &'static str,
-    entry: &'static str,
 }
 
-/// The shader `shaders/NAME.wgsl`, at an entry point.
+/// The shader `shaders/NAME.wgsl`.
 macro_rules! shader {
     ($name:literal) => {
-        shader!($name, "main")
-    };
-    ($name:literal, $entry:literal) => {
         $crate::gpu::kernels::Shader {
             name: $name,
             source: include_str!(concat!("../../../shaders/", $name, ".wgsl")),
-            entry: $entry,
         }
     };
 }
@@ -84,7 +79,7 @@ impl Slice {
 pub struct Kernels {
     pub device: wgpu::Device,
     pub queue: wgpu::Queue,
-    pipelines: Arc<Mutex<HashMap<(&'static str, &'static str), Pipeline>>>,
+    pipelines: Arc<Mutex<HashMap<&'static str, Pipeline>>>,
 }
 
 /// A compiled shader and the layout of its bindings.
@@ -215,7 +210,7 @@ impl Kernels {
 
     fn pipeline(&self, shader: Shader) -> Pipeline {
         let mut pipelines = self.pipelines.lock().unwrap_or_else(PoisonError::into_inner);
-        let made = pipelines.entry((shader.name, shader.entry)).or_insert_with(|| {
+        let made = pipelines.entry(shader.name).or_insert_with(|| {
             let module = self.device.create_shader_module(wgpu::ShaderModuleDescriptor {
                 label: Some(shader.name),
                 source: wgpu::ShaderSource::Wgsl(shader.source.into()),
@@ -224,7 +219,7 @@ impl Kernels {
                 label: Some(shader.name),
                 layout: None,
                 module: &module,
-                entry_point: Some(shader.entry),
+                entry_point: None,
                 compilation_options: Default::default(),
                 cache: None,
             });

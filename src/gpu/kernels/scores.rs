@@ -5,8 +5,7 @@ use std::ops::Range;
 use super::{ALIGNED, GROUPS, Kernels, LANES, Shader, Slice, Work, bindings, shader};
 use crate::error::Result;
 
-const ADD: Shader = shader!("accumulate", "add");
-const FINISH: Shader = shader!("accumulate", "finish");
+const ADD: Shader = shader!("accumulate");
 const HISTOGRAM: Shader = shader!("layer_histogram");
 
 /// Bit patterns in a bin.
@@ -30,9 +29,8 @@ impl Kernels {
     /// Adds a gradient to the running sum; after the `last` the sum becomes scores, its absolute
     /// values (SalUn eq. 3).
     pub fn accumulate(&self, sum: &Slice, gradient: &Slice, last: bool) {
-        let shader = if last { FINISH } else { ADD };
         let work = Work { parts: vec![sum, gradient], whole: vec![], start: 0 };
-        self.walk_over(shader, &[work], |start, n| vec![start, n]);
+        self.walk_over(ADD, &[work], |_, n| vec![n, last.into()]);
     }
 
     /// [`BINS`] counts of every layer, one layer after another; `layers` are their places among the
