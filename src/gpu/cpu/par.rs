@@ -5,17 +5,23 @@ use std::ops::{Deref, DerefMut};
 
 /// Runs `f` on every task, in parallel where there are threads.
 pub fn each<T: Send>(tasks: Vec<T>, f: impl Fn(T) + Sync + Send) {
-    map(tasks, f);
+    #[cfg(not(target_arch = "wasm32"))]
+    if tasks.len() > 1 {
+        use rayon::prelude::*;
+        return tasks.into_par_iter().with_max_len(1).for_each(f);
+    }
+    tasks.into_iter().for_each(f);
 }
 
 /// Runs `f` on every task, in parallel where there are threads (wasm32 has none here); results in the
 /// tasks' order.
 pub fn map<T: Send, R: Send>(tasks: Vec<T>, f: impl Fn(T) -> R + Sync + Send) -> Vec<R> {
     #[cfg(not(target_arch = "wasm32"))]
-    if tasks.len() > 1 {
+    {
         use rayon::prelude::*;
-        return tasks.into_par_iter().with_max_len(1).map(f).collect();
+        tasks.into_par_iter().with_max_len(1).map(f).collect()
     }
+    #[cfg(target_arch = "wasm32")]
     tasks.into_iter().map(f).collect()
 }
 

@@ -106,21 +106,21 @@ pub fn scatter(values: &[f32; LINE], weights: &mut [f32], apart: usize) {
 }
 
 /// Products of every row of inputs with every output channel's gradient, to be summed over images
-/// and places.
-pub struct Products<'a> {
+/// and places. Packed, nothing but the vectors of channels that are worked on lies at a place.
+pub struct Products<'a, const PACKED: bool> {
     /// `[image][cells]`
     pub x: &'a [f32],
     pub cells: usize,
     /// Where the inputs of each place lie, from a row's first float.
     pub places: &'a [usize],
-    /// `[image][place][pitch]`, from the first channel that counts.
+    /// `[image][place][width]`, and the first channel there that counts.
     pub g: &'a [f32],
-    pub pitch: usize,
-    /// From a row of sums to the next.
+    pub first: usize,
+    /// From a row of sums to the next, and from a place to the next that is not packed.
     pub width: usize,
 }
 
-impl Products<'_> {
+impl<const PACKED: bool> Products<'_, PACKED> {
     /// Adds the products with `vectors` of output channels to `sums`, `width` apart for each of the
     /// rows, which are given by their first float.
     #[inline(always)]
@@ -156,16 +156,17 @@ impl Products<'_> {
     ) -> usize {
         let span = self.places.last().map_or(0, |last| last + 1);
         let mut acc = [[V::splat(0.0); W]; R];
-        let g = self.g.chunks(self.places.len() * self.pitch);
+        let pitch = if PACKED { W * V::LANES } else { self.width };
+        let g = self.g.chunks_exact(self.places.len() * pitch);
         for (x, g) in self.x.chunks_exact(self.cells).zip(g) {
             // Equally long views, so that one bounds check serves all the rows of a place.
             let mut views = [x; R];
             for (view, row) in views.iter_mut().zip(rows) {
                 *view = &x[*row..*row + span];
             }
-            for (&place, g) in self.places.iter().zip(g.chunks(self.pitch)) {
+            for (&place, g) in self.places.iter().zip(g.chunks_exact(pitch)) {
                 // So long that the loops over it are unrolled, and `acc` stays in registers.
-                let g = &g[..W * V::LANES];
+                let g = &g[self.first..self.first + W * V::LANES];
                 let mut gs = [V::splat(0.0); W];
                 for (v, g) in gs.iter_mut().zip(g.chunks_exact(V::LANES)) {
                     *v = V::load(g);

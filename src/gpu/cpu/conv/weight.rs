@@ -81,7 +81,7 @@ impl Kernel for Unit<'_> {
                 let from = &from[(first + c) * pixels..(first + channels) * pixels];
                 transpose(from, pixels, pitch, to);
             }
-            let products = Products { x: &x, cells, places, g: &g, pitch, width };
+            let products = Products::<true> { x: &x, cells, places, g: &g, first: 0, width };
             products.add::<V>(vectors, rows, &mut self.sums[c..]);
         }
     }

@@ -71,8 +71,8 @@ impl Kernel for Group<'_> {
             let sums = self.sums.chunks_exact_mut(s.c_in * width);
             for ((x, g), sums) in elements.zip(sums) {
                 for (first, vectors) in columns::<V>(width) {
-                    let (g, cells) = (&g[first..], x.len());
-                    let products = Products { x, cells, places: &places, g, pitch: width, width };
+                    let (cells, places) = (x.len(), &places);
+                    let products = Products::<false> { x, cells, places, g, first, width };
                     products.add::<V>(vectors, &rows, &mut sums[first..]);
                 }
             }
