@@ -4,8 +4,8 @@
 // 0 scores     f32 bits, this part of the vector
 // 1 ties       values equal to the threshold before each block of 8192 of the whole vector
 // 2 state      the threshold
-// 3 part       where this part lies; it starts at a block
-// 4 mask       bits of the whole vector, the lowest bit of a word first
+// 3 mask       bits of the whole vector, the lowest bit of a word first
+// 4 part       where this part lies; it starts at a block
 struct State {
     prefix: u32,
     known: u32,
@@ -23,8 +23,8 @@ struct Part {
 @group(0) @binding(0) var<storage, read> scores: array<u32>;
 @group(0) @binding(1) var<storage, read> ties: array<u32>;
 @group(0) @binding(2) var<storage, read> state: State;
-@group(0) @binding(3) var<uniform> part: Part;
-@group(0) @binding(4) var<storage, read_write> mask: array<u32>;
+@group(0) @binding(3) var<storage, read_write> mask: array<u32>;
+@group(0) @binding(4) var<uniform> part: Part;
 
 const LANES = 256u;
 const BLOCK = 8192u;

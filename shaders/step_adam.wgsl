@@ -4,10 +4,10 @@
 // 0 weights    f32 bits, before
 // 1 gradient   f32
 // 2 updated    f32 bits, the weights after
-// 3 mask       a bit a weight of the whole network, set where it may change
-// 4 step       constants of this update
-// 5 first      f32, first moments; updated in place
-// 6 second     f32, second moments; updated in place
+// 3 first      f32, first moments; updated in place
+// 4 second     f32, second moments; updated in place
+// 5 mask       a bit a weight of the whole network, set where it may change
+// 6 step       constants of this update
 struct Step {
     // Position of the first value in the whole network, and how many.
     start: u32,
@@ -24,10 +24,10 @@ struct Step {
 @group(0) @binding(0) var<storage, read_write> weights: array<u32>;
 @group(0) @binding(1) var<storage, read_write> gradient: array<f32>;
 @group(0) @binding(2) var<storage, read_write> updated: array<u32>;
-@group(0) @binding(3) var<storage, read> mask: array<u32>;
-@group(0) @binding(4) var<uniform> step: Step;
-@group(0) @binding(5) var<storage, read_write> first: array<f32>;
-@group(0) @binding(6) var<storage, read_write> second: array<f32>;
+@group(0) @binding(3) var<storage, read_write> first: array<f32>;
+@group(0) @binding(4) var<storage, read_write> second: array<f32>;
+@group(0) @binding(5) var<storage, read> mask: array<u32>;
+@group(0) @binding(6) var<uniform> step: Step;
 
 @compute @workgroup_size(256)
 fn main(

@@ -3,9 +3,11 @@
 //! Burn's own convolution on the CPU unrolls pictures into matrices and normalises in many passes;
 //! these kernels ([`super::cpu`]) do each operation in one.
 
+use std::fmt::Debug;
+
 use burn::{
     backend::{
-        Autodiff, AutodiffBackend, Backend, Dispatch, Flex,
+        Autodiff, Backend, BackendTensor, Dispatch, DispatchTensorKind, Flex,
         autodiff::{
             checkpoint::{base::Checkpointer, strategy::CheckpointStrategy},
             grads::Gradients,
@@ -20,7 +22,7 @@ use burn::{
 
 use super::cpu::{
     conv::{self, ConvShape},
-    norm::{self, BatchNorm, BatchNormGrads, GroupNorm, GroupNormGrads},
+    norm::{self, NormGrads},
     par::zeros,
 };
 
@@ -29,45 +31,92 @@ pub fn is_cpu(device: &Device) -> bool {
     device.clone().without_autodiff() == Device::flex()
 }
 
-/// Operations that the CPU has kernels for. Shapes as in [`super::ops`].
+/// An operation that the CPU has kernels for, on an input, a weight, a bias and a residual, which some
+/// ignore. Shapes as in [`super::ops`]; the output's gradient has the output's.
+pub trait Operation: Clone + Debug + Send + 'static {
+    /// What the gradients need beside the input, weight and bias.
+    type Kept: Clone + Debug + Send + 'static;
+
+    /// Computes the output.
+    fn forward(&self, operands: [&FlexTensor; 4]) -> (FlexTensor, Self::Kept);
+
+    /// Computes the operands' gradients, those at least that are wanted.
+    fn backward(
+        &self,
+        operands: [&FlexTensor; 3],
+        kept: &Self::Kept,
+        grad: &[f32],
+        wanted: [bool; 4],
+    ) -> [Option<Vec<f32>>; 4];
+}
+
+/// Operations of backends that the CPU has kernels for.
 #[backend_extension(Flex, Autodiff)]
 pub trait CpuOps: Backend {
-    fn cpu_conv(
-        x: FloatTensor<Self>,
-        weight: FloatTensor<Self>,
-        bias: FloatTensor<Self>,
-        stride: usize,
-        pad: [usize; 4],
-    ) -> FloatTensor<Self>;
-
-    fn cpu_group_norm(
-        x: FloatTensor<Self>,
-        weight: FloatTensor<Self>,
-        bias: FloatTensor<Self>,
-        groups: usize,
-        eps: f32,
-        silu: bool,
-    ) -> FloatTensor<Self>;
-
-    /// Mean, then biased variance, [2, c]; outside any graph.
-    fn cpu_batch_stats(x: FloatTensor<Self>) -> FloatTensor<Self>;
-
-    /// `mode` is [train, add, relu]: whether `mean` and `var` [c] are the batch's own, whether
-    /// `residual` is added, whether ReLU follows.
-    #[allow(
-        clippy::too_many_arguments,
-        reason = "an operation of a backend takes tensors one by one"
-    )]
-    fn cpu_batch_norm(
+    fn cpu_op<O: Operation>(
         x: FloatTensor<Self>,
         weight: FloatTensor<Self>,
         bias: FloatTensor<Self>,
         residual: FloatTensor<Self>,
-        mean: FloatTensor<Self>,
-        var: FloatTensor<Self>,
-        eps: f32,
-        mode: [bool; 3],
+        operation: O,
     ) -> FloatTensor<Self>;
+}
+
+impl CpuOps for Flex {
+    fn cpu_op<O: Operation>(
+        x: FlexTensor,
+        weight: FlexTensor,
+        bias: FlexTensor,
+        residual: FlexTensor,
+        operation: O,
+    ) -> FlexTensor {
+        operation.forward([x, weight, bias, residual].map(flat).each_ref()).0
+    }
+}
+
+impl<C: CheckpointStrategy> CpuOps for Autodiff<Flex, C> {
+    fn cpu_op<O: Operation>(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        residual: FloatTensor<Self>,
+        operation: O,
+    ) -> FloatTensor<Self> {
+        let operands = [x, weight, bias, residual];
+        let nodes = operands.each_ref().map(|t| t.node());
+        let operands = operands.map(|t| flat(t.primitive().clone()));
+        let (out, kept) = operation.forward(operands.each_ref());
+        let [x, weight, bias, _] = operands;
+        match Tracked(operation).prepare::<C>(nodes).compute_bound().stateful() {
+            OpsKind::Tracked(prep) => prep.finish(([x, weight, bias], kept), out),
+            OpsKind::UnTracked(prep) => prep.finish(out),
+        }
+    }
+}
+
+/// An operation in a graph.
+#[derive(Debug)]
+struct Tracked<O>(O);
+
+impl<O: Operation> Backward<Flex, 4> for Tracked<O> {
+    type State = ([FlexTensor; 3], O::Kept);
+
+    fn backward(self, ops: Ops<Self::State, 4>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let ([x, weight, bias], kept) = ops.state;
+        let grad = flat(grads.consume::<Flex>(&ops.node));
+        let operands = [&x, &weight, &bias];
+        let wanted = ops.parents.each_ref().map(|node| node.is_some());
+        let made = self.0.backward(operands, &kept, values(&grad), wanted);
+        // A residual has the shape of the input.
+        for ((node, grad), like) in ops.parents.into_iter().zip(made).zip([&x, &weight, &bias, &x])
+        {
+            if let (Some(node), Some(grad)) = (node, grad) {
+                let shape = like.layout().shape().clone();
+                let grad = FlexTensor::from_data(TensorData::new(grad, shape));
+                grads.register::<Flex>(node.id, grad);
+            }
+        }
+    }
 }
 
 /// A contiguous tensor: its values can be borrowed.
@@ -79,7 +128,7 @@ fn values(t: &FlexTensor) -> &[f32] {
     t.as_slice::<f32>().expect("made contiguous before")
 }
 
-fn tensor<const D: usize>(values: Vec<f32>, shape: [usize; D]) -> FlexTensor {
+fn tensor(values: Vec<f32>, shape: [usize; 4]) -> FlexTensor {
     FlexTensor::from_data(TensorData::new(values, shape))
 }
 
@@ -87,353 +136,209 @@ fn dims4(t: &FlexTensor) -> [usize; 4] {
     std::array::from_fn(|i| t.layout().shape()[i])
 }
 
-fn conv_shape(x: &FlexTensor, weight: &FlexTensor, stride: usize, pad: [usize; 4]) -> ConvShape {
-    let [batch, c_in, h, w] = dims4(x);
-    let [c_out, _, kernel, _] = dims4(weight);
-    ConvShape { batch, c_in, h, w, c_out, kernel, stride, pad }
+/// Zeros in the shape of a tensor.
+fn zeros_like(t: &FlexTensor) -> Vec<f32> {
+    zeros(values(t).len())
 }
 
-fn conv_forward(s: &ConvShape, x: &FlexTensor, w: &FlexTensor, b: &FlexTensor) -> FlexTensor {
-    let shape = [s.batch, s.c_out, s.out_h(), s.out_w()];
-    let mut out = zeros(shape.iter().product());
-    conv::forward(s, values(x), values(w), Some(values(b)), &mut out);
-    tensor(out, shape)
+/// A tensor of the CPU's, outside any graph.
+fn on_cpu<const D: usize>(t: Tensor<D>) -> FlexTensor {
+    match t.without_autodiff().into_dispatch().kind {
+        DispatchTensorKind::Flex(BackendTensor::Float(t)) => flat(t),
+        _ => unreachable!("asked for with `is_cpu` before"),
+    }
 }
 
-/// Group normalisation of x [n, c, h, w] as the kernels take it: groups, epsilon, SiLU.
-type GroupOptions = (usize, f32, bool);
-
-fn group<'a>(
-    x: &FlexTensor,
-    w: &'a FlexTensor,
-    b: &'a FlexTensor,
-    (groups, eps, silu): GroupOptions,
-) -> GroupNorm<'a> {
-    let [batch, channels, h, w_] = dims4(x);
-    let (weight, bias) = (values(w), values(b));
-    GroupNorm { batch, channels, spatial: h * w_, groups, eps, weight, bias, silu }
+/// Convolution.
+#[derive(Debug, Clone)]
+pub struct Conv {
+    pub stride: usize,
+    /// Zeros at the top, left, bottom and right.
+    pub pad: [usize; 4],
 }
 
-/// The output, and the mean and 1 / standard deviation that the gradient needs.
-fn group_forward(
-    [x, w, b]: [&FlexTensor; 3],
-    options: GroupOptions,
-) -> (FlexTensor, [Vec<f32>; 2]) {
-    let norm = group(x, w, b, options);
-    let mut y = zeros(values(x).len());
-    let mut stats = [vec![0.0; norm.batch * norm.groups], vec![0.0; norm.batch * norm.groups]];
-    let [mean, rstd] = &mut stats;
-    norm.forward(values(x), &mut y, mean, rstd);
-    (tensor(y, dims4(x)), stats)
+impl Conv {
+    fn shape(&self, x: &FlexTensor, weight: &FlexTensor) -> ConvShape {
+        let [batch, c_in, h, w] = dims4(x);
+        let [c_out, _, kernel, _] = dims4(weight);
+        ConvShape { batch, c_in, h, w, c_out, kernel, stride: self.stride, pad: self.pad }
+    }
 }
 
-/// How batch normalisation runs.
-#[derive(Debug, Clone, Copy)]
-struct BatchOptions {
+impl Operation for Conv {
+    type Kept = ();
+
+    fn forward(&self, [x, weight, bias, _]: [&FlexTensor; 4]) -> (FlexTensor, ()) {
+        let s = self.shape(x, weight);
+        let shape = [s.batch, s.c_out, s.out_h(), s.out_w()];
+        let mut out = zeros(shape.iter().product());
+        conv::forward(&s, values(x), values(weight), Some(values(bias)), &mut out);
+        (tensor(out, shape), ())
+    }
+
+    fn backward(
+        &self,
+        [x, weight, bias]: [&FlexTensor; 3],
+        _: &(),
+        grad: &[f32],
+        wanted: [bool; 4],
+    ) -> [Option<Vec<f32>>; 4] {
+        let s = self.shape(x, weight);
+        let made = |i: usize, like, fill: &dyn Fn(&mut [f32])| {
+            wanted[i].then(|| {
+                let mut out = zeros_like(like);
+                fill(&mut out);
+                out
+            })
+        };
+        [
+            made(0, x, &|out| conv::grad_input(&s, grad, values(weight), out)),
+            made(1, weight, &|out| conv::grad_weight(&s, values(x), grad, out)),
+            made(2, bias, &|out| conv::grad_bias(&s, grad, out)),
+            None,
+        ]
+    }
+}
+
+/// Group normalisation, then SiLU if asked.
+#[derive(Debug, Clone)]
+pub struct GroupNorm {
+    pub groups: usize,
+    pub eps: f32,
+    pub silu: bool,
+}
+
+impl GroupNorm {
+    fn kernel<'a>(&self, [x, weight, bias]: [&'a FlexTensor; 3]) -> norm::GroupNorm<'a> {
+        let [batch, channels, h, w] = dims4(x);
+        let (weight, bias) = (values(weight), values(bias));
+        let Self { groups, eps, silu } = *self;
+        norm::GroupNorm { batch, channels, spatial: h * w, groups, eps, weight, bias, silu }
+    }
+}
+
+impl Operation for GroupNorm {
+    /// Mean and 1 / standard deviation.
+    type Kept = [Vec<f32>; 2];
+
+    fn forward(&self, [x, weight, bias, _]: [&FlexTensor; 4]) -> (FlexTensor, Self::Kept) {
+        let norm = self.kernel([x, weight, bias]);
+        let mut y = zeros_like(x);
+        let [mut mean, mut rstd] = [0, 1].map(|_| vec![0.0; norm.batch * norm.groups]);
+        norm.forward(values(x), &mut y, &mut mean, &mut rstd);
+        (tensor(y, dims4(x)), [mean, rstd])
+    }
+
+    fn backward(
+        &self,
+        operands: [&FlexTensor; 3],
+        [mean, rstd]: &Self::Kept,
+        grad: &[f32],
+        _: [bool; 4],
+    ) -> [Option<Vec<f32>>; 4] {
+        let [mut dx, mut dw, mut db] = operands.map(zeros_like);
+        let to = NormGrads { x: &mut dx, residual: None, weight: &mut dw, bias: &mut db };
+        self.kernel(operands).backward(values(operands[0]), mean, rstd, grad, to);
+        [Some(dx), Some(dw), Some(db), None]
+    }
+}
+
+/// Batch normalisation by these statistics [c], then plus the residual, then ReLU if asked.
+#[derive(Debug, Clone)]
+pub struct BatchNorm {
+    mean: FlexTensor,
+    var: FlexTensor,
     eps: f32,
     /// The statistics are the batch's own, so that the gradient runs through them.
     train: bool,
-    /// A residual is added.
+    /// The residual is added.
     add: bool,
     relu: bool,
 }
 
-impl BatchOptions {
-    fn new(eps: f32, [train, add, relu]: [bool; 3]) -> Self {
-        Self { eps, train, add, relu }
+impl BatchNorm {
+    fn kernel<'a>(&'a self, [x, weight, bias]: [&'a FlexTensor; 3]) -> norm::BatchNorm<'a> {
+        let [batch, channels, h, w] = dims4(x);
+        let [mean, var, weight, bias] = [&self.mean, &self.var, weight, bias].map(values);
+        let (spatial, eps, relu) = (h * w, self.eps, self.relu);
+        norm::BatchNorm { batch, channels, spatial, eps, mean, var, weight, bias, relu }
     }
 }
 
-fn batch<'a>(
-    x: &FlexTensor,
-    [w, b, mean, var]: [&'a FlexTensor; 4],
-    options: BatchOptions,
-) -> BatchNorm<'a> {
-    let [batch, channels, h, width] = dims4(x);
-    let [weight, bias, mean, var] = [w, b, mean, var].map(values);
-    let BatchOptions { eps, relu, .. } = options;
-    BatchNorm { batch, channels, spatial: h * width, eps, mean, var, weight, bias, relu }
-}
+impl Operation for BatchNorm {
+    /// The output.
+    type Kept = FlexTensor;
 
-fn batch_forward(
-    [x, w, b, residual, mean, var]: [&FlexTensor; 6],
-    options: BatchOptions,
-) -> FlexTensor {
-    let mut y = zeros(values(x).len());
-    let residual = options.add.then(|| values(residual));
-    batch(x, [w, b, mean, var], options).forward(values(x), residual, &mut y);
-    tensor(y, dims4(x))
-}
-
-impl CpuOps for Flex {
-    fn cpu_conv(
-        x: FlexTensor,
-        weight: FlexTensor,
-        bias: FlexTensor,
-        stride: usize,
-        pad: [usize; 4],
-    ) -> FlexTensor {
-        let [x, weight, bias] = [x, weight, bias].map(flat);
-        conv_forward(&conv_shape(&x, &weight, stride, pad), &x, &weight, &bias)
+    fn forward(&self, [x, weight, bias, residual]: [&FlexTensor; 4]) -> (FlexTensor, FlexTensor) {
+        let mut y = zeros_like(x);
+        let residual = self.add.then(|| values(residual));
+        self.kernel([x, weight, bias]).forward(values(x), residual, &mut y);
+        let y = tensor(y, dims4(x));
+        (y.clone(), y)
     }
 
-    fn cpu_group_norm(
-        x: FlexTensor,
-        weight: FlexTensor,
-        bias: FlexTensor,
-        groups: usize,
-        eps: f32,
-        silu: bool,
-    ) -> FlexTensor {
-        let [x, weight, bias] = [x, weight, bias].map(flat);
-        group_forward([&x, &weight, &bias], (groups, eps, silu)).0
-    }
-
-    fn cpu_batch_stats(x: FlexTensor) -> FlexTensor {
-        let x = flat(x);
-        let [_, c, h, w] = dims4(&x);
-        let mut stats = vec![0.0; 2 * c];
-        let (mean, var) = stats.split_at_mut(c);
-        norm::batch_stats(h * w, values(&x), mean, var);
-        tensor(stats, [2, c])
-    }
-
-    fn cpu_batch_norm(
-        x: FlexTensor,
-        weight: FlexTensor,
-        bias: FlexTensor,
-        residual: FlexTensor,
-        mean: FlexTensor,
-        var: FlexTensor,
-        eps: f32,
-        mode: [bool; 3],
-    ) -> FlexTensor {
-        let all = [x, weight, bias, residual, mean, var].map(flat);
-        batch_forward(all.each_ref(), BatchOptions::new(eps, mode))
-    }
-}
-
-#[derive(Debug)]
-struct ConvBackward;
-
-impl Backward<Flex, 3> for ConvBackward {
-    type State = (FlexTensor, FlexTensor, ConvShape);
-
-    fn backward(self, ops: Ops<Self::State, 3>, grads: &mut Gradients, _: &mut Checkpointer) {
-        let (x, weight, s) = ops.state;
-        let grad = flat(grads.consume::<Flex>(&ops.node));
-        let [of_x, of_weight, of_bias] = ops.parents;
-        if let Some(node) = of_x {
-            let mut out = zeros(values(&x).len());
-            conv::grad_input(&s, values(&grad), values(&weight), &mut out);
-            grads.register::<Flex>(node.id, tensor(out, dims4(&x)));
-        }
-        if let Some(node) = of_weight {
-            let mut out = zeros(values(&weight).len());
-            conv::grad_weight(&s, values(&x), values(&grad), &mut out);
-            grads.register::<Flex>(node.id, tensor(out, dims4(&weight)));
-        }
-        if let Some(node) = of_bias {
-            let mut out = vec![0.0; s.c_out];
-            conv::grad_bias(&s, values(&grad), &mut out);
-            grads.register::<Flex>(node.id, tensor(out, [s.c_out]));
-        }
-    }
-}
-
-#[derive(Debug)]
-struct GroupBackward;
-
-impl Backward<Flex, 3> for GroupBackward {
-    type State = ([FlexTensor; 3], [Vec<f32>; 2], GroupOptions);
-
-    fn backward(self, ops: Ops<Self::State, 3>, grads: &mut Gradients, _: &mut Checkpointer) {
-        let ([x, weight, bias], [mean, rstd], options) = ops.state;
-        let grad = flat(grads.consume::<Flex>(&ops.node));
-        let norm = group(&x, &weight, &bias, options);
-        let c = norm.channels;
-        let (mut dx, mut dw, mut db) = (zeros(values(&x).len()), vec![0.0; c], vec![0.0; c]);
-        let to = GroupNormGrads { x: &mut dx, weight: &mut dw, bias: &mut db };
-        norm.backward(values(&x), &mean, &rstd, values(&grad), to);
-        let made = [tensor(dx, dims4(&x)), tensor(dw, [c]), tensor(db, [c])];
-        for (node, grad) in ops.parents.into_iter().zip(made) {
-            if let Some(node) = node {
-                grads.register::<Flex>(node.id, grad);
-            }
-        }
-    }
-}
-
-#[derive(Debug)]
-struct BatchBackward;
-
-impl Backward<Flex, 4> for BatchBackward {
-    /// Input, output, weight, bias, mean, variance.
-    type State = ([FlexTensor; 6], BatchOptions);
-
-    fn backward(self, ops: Ops<Self::State, 4>, grads: &mut Gradients, _: &mut Checkpointer) {
-        let ([x, y, weight, bias, mean, var], options) = ops.state;
-        let grad = flat(grads.consume::<Flex>(&ops.node));
-        let norm = batch(&x, [&weight, &bias, &mean, &var], options);
-        let (n, c) = (values(&x).len(), norm.channels);
-        let (mut dx, mut dw, mut db) = (zeros(n), vec![0.0; c], vec![0.0; c]);
-        let [of_x, of_weight, of_bias, of_residual] = ops.parents;
-        let mut residual = (options.add && of_residual.is_some()).then(|| zeros(n));
-        let to = BatchNormGrads {
+    fn backward(
+        &self,
+        operands: [&FlexTensor; 3],
+        y: &FlexTensor,
+        grad: &[f32],
+        wanted: [bool; 4],
+    ) -> [Option<Vec<f32>>; 4] {
+        let x = values(operands[0]);
+        let [mut dx, mut dw, mut db] = operands.map(zeros_like);
+        let mut residual = (self.add && wanted[3]).then(|| zeros(x.len()));
+        let to = NormGrads {
             x: &mut dx,
             residual: residual.as_deref_mut(),
             weight: &mut dw,
             bias: &mut db,
         };
-        norm.backward(options.train, values(&x), Some(values(&y)), values(&grad), to);
-        let shape = dims4(&x);
-        let made = [
-            (of_x, Some(tensor(dx, shape))),
-            (of_weight, Some(tensor(dw, [c]))),
-            (of_bias, Some(tensor(db, [c]))),
-            (of_residual, residual.map(|r| tensor(r, shape))),
-        ];
-        for (node, grad) in made {
-            if let (Some(node), Some(grad)) = (node, grad) {
-                grads.register::<Flex>(node.id, grad);
-            }
-        }
+        self.kernel(operands).backward(self.train, x, Some(values(y)), grad, to);
+        [Some(dx), Some(dw), Some(db), residual]
     }
 }
 
-impl<C: CheckpointStrategy> CpuOps for Autodiff<Flex, C> {
-    fn cpu_conv(
-        x: FloatTensor<Self>,
-        weight: FloatTensor<Self>,
-        bias: FloatTensor<Self>,
-        stride: usize,
-        pad: [usize; 4],
-    ) -> FloatTensor<Self> {
-        let nodes = [x.node(), weight.node(), bias.node()];
-        let [x, weight, bias] = [x, weight, bias].map(|t| flat(t.primitive().clone()));
-        let s = conv_shape(&x, &weight, stride, pad);
-        let out = conv_forward(&s, &x, &weight, &bias);
-        match ConvBackward.prepare::<C>(nodes).compute_bound().stateful() {
-            OpsKind::Tracked(prep) => prep.finish((x, weight, s), out),
-            OpsKind::UnTracked(prep) => prep.finish(out),
-        }
-    }
-
-    fn cpu_group_norm(
-        x: FloatTensor<Self>,
-        weight: FloatTensor<Self>,
-        bias: FloatTensor<Self>,
-        groups: usize,
-        eps: f32,
-        silu: bool,
-    ) -> FloatTensor<Self> {
-        let nodes = [x.node(), weight.node(), bias.node()];
-        let [x, weight, bias] = [x, weight, bias].map(|t| flat(t.primitive().clone()));
-        let options = (groups, eps, silu);
-        let (out, stats) = group_forward([&x, &weight, &bias], options);
-        match GroupBackward.prepare::<C>(nodes).compute_bound().stateful() {
-            OpsKind::Tracked(prep) => prep.finish(([x, weight, bias], stats, options), out),
-            OpsKind::UnTracked(prep) => prep.finish(out),
-        }
-    }
-
-    fn cpu_batch_stats(x: FloatTensor<Self>) -> FloatTensor<Self> {
-        Self::from_inner(Flex::cpu_batch_stats(x.primitive().clone()))
-    }
-
-    fn cpu_batch_norm(
-        x: FloatTensor<Self>,
-        weight: FloatTensor<Self>,
-        bias: FloatTensor<Self>,
-        residual: FloatTensor<Self>,
-        mean: FloatTensor<Self>,
-        var: FloatTensor<Self>,
-        eps: f32,
-        mode: [bool; 3],
-    ) -> FloatTensor<Self> {
-        let nodes = [x.node(), weight.node(), bias.node(), residual.node()];
-        let all = [x, weight, bias, residual, mean, var].map(|t| flat(t.primitive().clone()));
-        let options = BatchOptions::new(eps, mode);
-        let out = batch_forward(all.each_ref(), options);
-        let [x, weight, bias, _, mean, var] = all;
-        match BatchBackward.prepare::<C>(nodes).compute_bound().stateful() {
-            OpsKind::Tracked(prep) => {
-                prep.finish(([x, out.clone(), weight, bias, mean, var], options), out)
-            }
-            OpsKind::UnTracked(prep) => prep.finish(out),
-        }
-    }
-}
-
-/// [`super::ops::conv2d`] on the CPU.
-pub fn conv2d(
+/// Does an operation on the CPU.
+pub fn apply<const D: usize>(
+    operation: impl Operation,
     x: Tensor<4>,
-    weight: Tensor<4>,
-    bias: Option<Tensor<1>>,
-    stride: usize,
-    pad: [usize; 4],
-) -> Tensor<4> {
-    let bias =
-        bias.unwrap_or_else(|| Tensor::zeros([weight.dims()[0]], &x.device().without_autodiff()));
-    Tensor::from_dispatch(<Dispatch as CpuOps>::cpu_conv(
-        x.into_dispatch(),
-        weight.into_dispatch(),
-        bias.into_dispatch(),
-        stride,
-        pad,
-    ))
-}
-
-/// [`super::ops::group_norm`] on the CPU.
-pub fn group_norm(
-    x: Tensor<4>,
-    weight: Tensor<1>,
+    weight: Tensor<D>,
     bias: Tensor<1>,
-    groups: usize,
-    eps: f64,
-    silu: bool,
+    residual: Option<Tensor<4>>,
 ) -> Tensor<4> {
-    Tensor::from_dispatch(<Dispatch as CpuOps>::cpu_group_norm(
+    // An operation without a residual still takes a tensor there.
+    let residual =
+        residual.unwrap_or_else(|| Tensor::zeros([1; 4], &x.device().without_autodiff()));
+    Tensor::from_dispatch(<Dispatch as CpuOps>::cpu_op(
         x.into_dispatch(),
         weight.into_dispatch(),
         bias.into_dispatch(),
-        groups,
-        eps as f32,
-        silu,
+        residual.into_dispatch(),
+        operation,
     ))
 }
 
 /// Mean and biased variance [c] of each channel of x [n, c, h, w], outside any graph.
 pub fn batch_stats(x: Tensor<4>) -> (Tensor<1>, Tensor<1>) {
-    let x = x.without_autodiff().into_dispatch();
-    let stats = Tensor::<2>::from_dispatch(<Dispatch as CpuOps>::cpu_batch_stats(x));
-    let [_, c] = stats.dims();
-    let row = |i| stats.clone().slice([i..i + 1, 0..c]).flatten(0, 1);
-    (row(0), row(1))
+    let device = x.device().without_autodiff();
+    let [_, c, h, w] = x.dims();
+    let (mut mean, mut var) = (vec![0.0; c], vec![0.0; c]);
+    norm::batch_stats(h * w, values(&on_cpu(x)), &mut mean, &mut var);
+    let made = |values| Tensor::from_data(TensorData::new(values, [c]), &device);
+    (made(mean), made(var))
 }
 
 /// [`super::ops::batch_norm`] on the CPU.
 pub fn batch_norm(
     x: Tensor<4>,
     [weight, bias]: [Tensor<1>; 2],
-    [mean, var]: [Tensor<1>; 2],
+    stats: [Tensor<1>; 2],
     train: bool,
     eps: f64,
     residual: Option<Tensor<4>>,
     relu: bool,
 ) -> Tensor<4> {
-    let add = residual.is_some();
-    // Without a residual the operation still takes a tensor there, and ignores it.
-    let residual =
-        residual.unwrap_or_else(|| Tensor::zeros([1, 1, 1, 1], &x.device().without_autodiff()));
-    Tensor::from_dispatch(<Dispatch as CpuOps>::cpu_batch_norm(
-        x.into_dispatch(),
-        weight.into_dispatch(),
-        bias.into_dispatch(),
-        residual.into_dispatch(),
-        mean.into_dispatch(),
-        var.into_dispatch(),
-        eps as f32,
-        [train, add, relu],
-    ))
+    let [mean, var] = stats.map(on_cpu);
+    let (eps, add) = (eps as f32, residual.is_some());
+    apply(BatchNorm { mean, var, eps, train, add, relu }, x, weight, bias, residual)
 }

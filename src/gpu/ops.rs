@@ -45,7 +45,9 @@ pub fn conv2d(
             Padding::Same(p) => [p; 4],
             Padding::BottomRight => [0, 0, 1, 1],
         };
-        return flex::conv2d(x, weight, bias, stride, pad);
+        let none = || Tensor::zeros([weight.dims()[0]], &x.device().without_autodiff());
+        let bias = bias.unwrap_or_else(none);
+        return flex::apply(flex::Conv { stride, pad }, x, weight, bias, None);
     }
     let (x, pad) = match padding {
         Padding::Same(p) => (x, p),
@@ -69,7 +71,8 @@ pub fn group_norm(
     silu: bool,
 ) -> Tensor<4> {
     if flex::is_cpu(&x.device()) {
-        return flex::group_norm(x, weight, bias, groups, eps, silu);
+        let norm = flex::GroupNorm { groups, eps: eps as f32, silu };
+        return flex::apply(norm, x, weight, bias, None);
     }
     let [n, c, h, w] = x.dims();
     let g = x.reshape([n, groups, c / groups * h * w]);
@@ -107,16 +110,11 @@ pub fn batch_norm(
 ) -> BatchNormed {
     let c = x.dims()[1];
     if flex::is_cpu(&x.device()) {
-        let (stats, batch) = match running {
-            Some((mean, var)) => ([mean, var], None),
-            None => {
-                let (mean, var) = flex::batch_stats(x.clone());
-                ([mean.clone(), var.clone()], Some((mean, var)))
-            }
-        };
-        let train = batch.is_some();
-        let y = flex::batch_norm(x, [weight, bias], stats, train, eps, residual, relu);
-        return BatchNormed { y, batch };
+        let train = running.is_none();
+        let stats = running.unwrap_or_else(|| flex::batch_stats(x.clone()));
+        let used = [stats.0.clone(), stats.1.clone()];
+        let y = flex::batch_norm(x, [weight, bias], used, train, eps, residual, relu);
+        return BatchNormed { y, batch: train.then_some(stats) };
     }
     let (y, batch) = match running {
         Some((mean, var)) => {

@@ -1,7 +1,7 @@
 //! The WGSL kernels on this GPU, each beside a plain copy of a buffer: what bounds every one of them
 //! is how fast memory is read and written.
 
-use std::time::Instant;
+use std::{ops::Range, time::Instant};
 
 use pollster::block_on;
 use salun_studio::{
@@ -29,20 +29,6 @@ pub struct Row {
 /// Seconds that one measurement takes at the least: a submission is too short to be timed alone.
 const LEAST: f64 = 0.02;
 
-/// One tensor of an update.
-struct Tensor {
-    slices: [Slice; 3],
-    moments: [Slice; 2],
-    start: usize,
-}
-
-impl Tensor {
-    fn updated<'a>(&'a self, moments: usize, mask: &'a Slice) -> Updated<'a> {
-        let (tensors, moments) = (&self.slices, &self.moments[..moments]);
-        Updated { tensors, moments, mask: (mask, self.start) }
-    }
-}
-
 /// Measures every kernel on as many values as a network has weights; medians of `rounds`.
 ///
 /// # Errors
@@ -55,16 +41,22 @@ pub fn measure(kernels: &Kernels, layout: &WeightLayout, rounds: usize) -> Resul
     let (scores, other) = (kernels.upload(&bits), kernels.zeros(n));
     let mask = kernels.upload(&vec![0x5555_5555; n.div_ceil(32)]);
     let layers: Vec<_> = layout.params.iter().map(|e| e.range()).collect();
-    let tensor = |range: &std::ops::Range<usize>| {
+    let slices = |range: &Range<usize>| {
         let values = || kernels.upload(&bits[range.clone()]);
-        let zeros = || kernels.zeros(range.len());
-        let slices = [values(), values(), zeros()];
-        Tensor { slices, moments: [zeros(), zeros()], start: range.start }
+        [values(), values(), kernels.zeros(range.len())]
     };
-    let tensors: Vec<Tensor> = layers.iter().map(tensor).collect();
-    let [sgd, adam] =
-        [1, 2].map(|n| tensors.iter().map(|t| t.updated(n, &mask)).collect::<Vec<_>>());
-    let slices: Vec<[Slice; 3]> = tensors.iter().map(|t| t.slices.clone()).collect();
+    let slices: Vec<[Slice; 3]> = layers.iter().map(slices).collect();
+    let moments = layers.iter().map(|range| [0, 1].map(|_| kernels.zeros(range.len())));
+    let moments: Vec<[Slice; 2]> = moments.collect();
+    let [sgd, adam] = [1, 2].map(|n| {
+        let tensors = layers.iter().zip(&slices).zip(&moments);
+        let updated = tensors.map(|((range, tensors), moments)| Updated {
+            tensors,
+            moments: &moments[..n],
+            mask: (&mask, range.start),
+        });
+        updated.collect::<Vec<_>>()
+    });
     let (lr, weight_decay, eps) = (1e-3, 5e-4, 1e-8);
     let by_sgd = Update::Sgd { lr, momentum: 0.9, weight_decay };
     let by_adam = Update::Adam { lr, beta1: 0.9, beta2: 0.999, eps, step: 1 };

@@ -99,8 +99,7 @@ pub fn run(args: &Args, common: &Common) -> Result<()> {
     };
     let window = args.only.is_none() && !args.kernels && !args.no_window;
     let studio = window.then(|| pilot::measure(common)).flatten();
-    let studio = studio.map(|found| found.map_err(|e| print::note(&e.to_string())).ok());
-    let studio = studio.flatten();
+    let studio = studio.and_then(|found| found.map_err(|e| print::note(&e.to_string())).ok());
     if common.json {
         let all = serde_json::json!({ "device": device, "rows": rows, "kernels": kernels, "studio": studio });
         return print::json(&all);
@@ -137,15 +136,8 @@ fn row(work: Workload, args: &Args, common: &Common, device: &DeviceInfo) -> Res
     peer.arg(&args.peer).args([&name, theirs]);
     let mut rival = Worker::start("the rival", &mut peer);
 
-    // The first round of each warms up.
-    ours.go()?;
-    if let Ok(other) = &mut rival
-        && let Err(error) = other.go()
-    {
-        rival = Err(error);
-    }
     let (mut own, mut theirs) = (Vec::new(), Vec::new());
-    for _ in 0..args.rounds {
+    for _ in 0..=args.rounds {
         own.push(ours.go()?);
         if let Ok(other) = &mut rival {
             match other.go() {
@@ -154,31 +146,24 @@ fn row(work: Workload, args: &Args, common: &Common, device: &DeviceInfo) -> Res
             }
         }
     }
-    let ours_mb = ours.end()?;
-    let [low, ours_s, high] = spread(&mut own);
-    let mut row = Row {
+    // The first round of each warms up.
+    let (ours_mb, [low, ours_s, high]) = (ours.end()?, spread(&mut own[1..]));
+    let (rival, times, rival_mb) = match rival {
+        Ok(rival) => (work.rival().into(), Some(spread(&mut theirs[1..])), rival.end()?),
+        Err(error) => (format!("not run ({error})"), None, None),
+    };
+    Ok(Row {
         work: name,
         size: work.size(),
         ours_s,
         ours_range_s: [low, high],
         ours_mb,
-        rival: work.rival().into(),
-        rival_s: None,
-        rival_range_s: None,
-        rival_mb: None,
-        ratio: None,
-    };
-    match rival {
-        Err(error) => row.rival = format!("not run ({error})"),
-        Ok(rival) => {
-            let [low, rival_s, high] = spread(&mut theirs);
-            row.rival_s = Some(rival_s);
-            row.rival_range_s = Some([low, high]);
-            row.rival_mb = rival.end()?;
-            row.ratio = Some(rival_s / ours_s);
-        }
-    }
-    Ok(row)
+        rival,
+        rival_s: times.map(|[_, s, _]| s),
+        rival_range_s: times.map(|[low, _, high]| [low, high]),
+        rival_mb,
+        ratio: times.map(|[_, s, _]| s / ours_s),
+    })
 }
 
 /// Least, median and most.

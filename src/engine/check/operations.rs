@@ -45,6 +45,16 @@ fn flat<const D: usize>(x: Tensor<D>) -> Tensor<1> {
     x.reshape([n])
 }
 
+/// An operation on inputs of one shape.
+fn alike<const K: usize, const D: usize, const E: usize>(
+    name: &'static str,
+    shape: [usize; D],
+    run: impl Fn([Tensor<D>; K]) -> Tensor<E> + 'static,
+) -> Case {
+    let inputs = [shape.iter().product(); K];
+    case(name, &inputs, move |t| flat(run(std::array::from_fn(|i| t[i].clone().reshape(shape)))))
+}
+
 /// A convolution of `x` [n, c, side, side] to `k` channels.
 fn conv(
     name: &'static str,
@@ -103,14 +113,9 @@ fn cases() -> Vec<Case> {
         group_norm("group normalisation", 16, true),
         group_norm("group normalisation of joined channels", 48, true),
         group_norm("group normalisation without SiLU", 64, false),
-        case("enlargement", &[N * 64 * 49], |t| {
-            flat(ops::upsample(t[0].clone().reshape([N, 64, 7, 7])))
-        }),
-        case("attention", &[N * 64 * 49; 3], |t| {
-            let [q, k, v] = [0, 1, 2].map(|i| t[i].clone().reshape([N, 64, 49]));
-            flat(ops::attention(q, k, v))
-        }),
-        case("SiLU", &[N * 128], |t| ops::silu(t[0].clone())),
+        alike("enlargement", [N, 64, 7, 7], |[x]| ops::upsample(x)),
+        alike("attention", [N, 64, 49], |[q, k, v]| ops::attention(q, k, v)),
+        alike("SiLU", [N * 128], |[x]| ops::silu(x)),
         case("a table's rows", &[10 * 16, 16], |t| {
             let table = vec![t[0].clone().reshape([10, 16]), t[1].clone().reshape([1, 16])];
             let rows = TensorData::new(vec![7, 10, 7, 0], [N]);
@@ -125,20 +130,10 @@ fn cases() -> Vec<Case> {
             let shift = t[1].clone().reshape([N, 32, 1, 1]);
             flat(t[0].clone().reshape([N, 32, 7, 7]) + shift)
         }),
-        case("mean over positions", &[N * 128 * 16], |t| {
-            flat(t[0].clone().reshape([N, 128, 16]).mean_dim(2))
-        }),
-        case("cross-entropy", &[N * 10], |t| {
-            cross_entropy(t[0].clone().reshape([N, 10]), &[7, 0, 9, 7])
-        }),
-        case("squared error", &[N * 784; 2], |t| {
-            let [a, b] = [0, 1].map(|i| t[i].clone().reshape([N, 1, 28, 28]));
-            mse(a, b)
-        }),
-        case("squared error of colours", &[N * 3 * 256; 2], |t| {
-            let [a, b] = [0, 1].map(|i| t[i].clone().reshape([N, 3, 16, 16]));
-            mse(a, b)
-        }),
+        alike("mean over positions", [N, 128, 16], |[x]| x.mean_dim(2)),
+        alike("cross-entropy", [N, 10], |[x]| cross_entropy(x, &[7, 0, 9, 7])),
+        alike("squared error", [N, 1, 28, 28], |[a, b]| mse(a, b)),
+        alike("squared error of colours", [N, 3, 16, 16], |[a, b]| mse(a, b)),
         case("a clipped norm", &[1000, 16, 4608, 1], |t| {
             let plain = t.iter().map(|t| t.clone().without_autodiff()).collect();
             let clipped = Tensor::cat(clip_norm(plain, 1.0), 0);

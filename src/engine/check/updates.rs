@@ -10,6 +10,7 @@ use web_time::Instant;
 
 use super::{Off, distance};
 use crate::{
+    data::emoji,
     engine::{
         Send,
         job::{Event, Job},
@@ -39,7 +40,7 @@ fn lock(log: &Log) -> MutexGuard<'_, Vec<LogLine>> {
 fn recipe(task: Task) -> Recipe {
     let model = registry::first(task);
     let data = registry::shipped(model).map_or("", |shipped| shipped.data);
-    let prompt = task == Task::TextToImage;
+    let prompt = data == emoji::NAME;
     let forget = if prompt { "prompt:a cat" } else { "class:Bag" };
     let (budget, batch) = (Budget::Tiny, prompt.then_some(2));
     let sampling = Some(SampleOptions { steps: 2, guidance: 0.0, ..Default::default() });

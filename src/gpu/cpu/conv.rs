@@ -9,6 +9,7 @@
 
 mod pack;
 mod plan;
+mod sums;
 #[cfg(test)]
 mod tests;
 mod tile;

@@ -8,10 +8,23 @@ mod group;
 #[cfg(test)]
 mod tests;
 
-use super::simd::{Simd, exp};
+use super::simd::{Lanes, Simd, exp};
 
-pub use batch::{BatchNorm, BatchNormGrads, batch_stats};
-pub use group::{GroupNorm, GroupNormGrads};
+pub use batch::{BatchNorm, batch_stats};
+pub use group::GroupNorm;
+
+/// Where [`BatchNorm::backward`] and [`GroupNorm::backward`] write.
+#[derive(Debug)]
+pub struct NormGrads<'a> {
+    /// `[batch, channels, spatial]`.
+    pub x: &'a mut [f32],
+    /// `[batch, channels, spatial]`, where there was a residual.
+    pub residual: Option<&'a mut [f32]>,
+    /// `[channels]`.
+    pub weight: &'a mut [f32],
+    /// `[channels]`.
+    pub bias: &'a mut [f32],
+}
 
 /// `1 / (1 + e^-x)`.
 #[inline(always)]
@@ -55,7 +68,7 @@ fn sum<V: Simd>(x: &[f32]) -> f32 {
         a.add(b).sum()
     }
     let (vectors, tail) = whole::<V>(x);
-    part::<V>(vectors) + part::<f32>(tail)
+    part::<V>(vectors) + part::<Lanes<1>>(tail)
 }
 
 /// `Σ (x - mean)²`.
@@ -77,5 +90,5 @@ fn sum_squares<V: Simd>(x: &[f32], mean: f32) -> f32 {
         a.add(b).sum()
     }
     let (vectors, tail) = whole::<V>(x);
-    part::<V>(vectors, mean) + part::<f32>(tail, mean)
+    part::<V>(vectors, mean) + part::<Lanes<1>>(tail, mean)
 }

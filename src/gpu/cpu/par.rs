@@ -4,32 +4,24 @@ use std::cell::RefCell;
 use std::ops::{Deref, DerefMut};
 
 /// Runs `f` on every task, in parallel where there are threads.
-#[cfg(not(target_arch = "wasm32"))]
 pub fn each<T: Send>(tasks: Vec<T>, f: impl Fn(T) + Sync + Send) {
-    use rayon::prelude::*;
-    if tasks.len() < 2 {
-        tasks.into_iter().for_each(f);
-    } else {
-        tasks.into_par_iter().with_max_len(1).for_each(f);
+    #[cfg(not(target_arch = "wasm32"))]
+    if tasks.len() > 1 {
+        use rayon::prelude::*;
+        return tasks.into_par_iter().with_max_len(1).for_each(f);
     }
-}
-
-/// Runs `f` on every task; wasm32 has no threads here.
-#[cfg(target_arch = "wasm32")]
-pub fn each<T: Send>(tasks: Vec<T>, f: impl Fn(T) + Sync + Send) {
     tasks.into_iter().for_each(f);
 }
 
-/// Runs `f` on every task, in parallel where there are threads; results in the tasks' order.
-#[cfg(not(target_arch = "wasm32"))]
+/// Runs `f` on every task, in parallel where there are threads (wasm32 has none here); results in the
+/// tasks' order.
 pub fn map<T: Send, R: Send>(tasks: Vec<T>, f: impl Fn(T) -> R + Sync + Send) -> Vec<R> {
-    use rayon::prelude::*;
-    tasks.into_par_iter().with_max_len(1).map(f).collect()
-}
-
-/// Runs `f` on every task; wasm32 has no threads here.
-#[cfg(target_arch = "wasm32")]
-pub fn map<T: Send, R: Send>(tasks: Vec<T>, f: impl Fn(T) -> R + Sync + Send) -> Vec<R> {
+    #[cfg(not(target_arch = "wasm32"))]
+    {
+        use rayon::prelude::*;
+        tasks.into_par_iter().with_max_len(1).map(f).collect()
+    }
+    #[cfg(target_arch = "wasm32")]
     tasks.into_iter().map(f).collect()
 }
 

@@ -14,8 +14,8 @@ pub trait Simd: Copy {
     const LANES: usize;
     /// Rows of a register tile that fits the register file with its operands: 8 or 6.
     const ROWS: usize;
-    /// Vectors per row of that tile: 3 or 2.
-    const VECTORS: usize;
+    /// Vectors per row of that tile.
+    const VECTORS: usize = if Self::ROWS == 8 { 3 } else { 2 };
     /// All lanes `v`.
     fn splat(v: f32) -> Self;
     /// The first `LANES` floats of `s`.
@@ -48,105 +48,71 @@ pub trait Simd: Copy {
     fn deinterleave(self, o: Self) -> [Self; 2];
 }
 
-impl Simd for f32 {
-    const LANES: usize = 1;
-    const ROWS: usize = 6;
-    const VECTORS: usize = 2;
+/// `N` floats as an array: four, which LLVM turns into SSE, NEON or wasm SIMD, or one, for what is left
+/// over behind whole vectors.
+#[derive(Clone, Copy)]
+pub struct Lanes<const N: usize>([f32; N]);
+
+/// Lanes written out one by one: those of a loop would stay in memory.
+pub trait Each {
+    /// Lane `i` is `f(i)`.
+    fn each(f: impl Fn(usize) -> f32) -> Self;
+}
+
+impl Each for Lanes<1> {
+    #[inline(always)]
+    fn each(f: impl Fn(usize) -> f32) -> Self {
+        Lanes([f(0)])
+    }
+}
+
+impl Each for Lanes<4> {
+    #[inline(always)]
+    fn each(f: impl Fn(usize) -> f32) -> Self {
+        Lanes([f(0), f(1), f(2), f(3)])
+    }
+}
+
+impl<const N: usize> Lanes<N>
+where
+    Self: Each,
+{
+    #[inline(always)]
+    fn zip(self, o: Self, f: impl Fn(f32, f32) -> f32) -> Self {
+        Self::each(|i| f(self.0[i], o.0[i]))
+    }
+
+    /// Of `self` followed by `o`.
+    #[inline(always)]
+    fn lane(self, o: Self, i: usize) -> f32 {
+        if i < N { self.0[i] } else { o.0[i - N] }
+    }
+}
+
+impl<const N: usize> Simd for Lanes<N>
+where
+    Self: Each,
+{
+    const LANES: usize = N;
+    const ROWS: usize = if cfg!(target_arch = "aarch64") { 8 } else { 6 };
     #[inline(always)]
     fn splat(v: f32) -> Self {
-        v
+        Lanes([v; N])
     }
     #[inline(always)]
     fn load(s: &[f32]) -> Self {
-        s[0]
+        Lanes(*s.first_chunk().expect("as many floats as lanes"))
     }
     #[inline(always)]
     fn store(self, d: &mut [f32]) {
-        d[0] = self;
+        *d.first_chunk_mut().expect("as many floats as lanes") = self.0;
     }
     #[inline(always)]
     fn mul_add(self, a: Self, b: Self) -> Self {
         // Fused only where that is an instruction and not a call into libm.
-        if cfg!(target_arch = "aarch64") { f32::mul_add(self, a, b) } else { self * a + b }
-    }
-    #[inline(always)]
-    fn add(self, o: Self) -> Self {
-        self + o
-    }
-    #[inline(always)]
-    fn sub(self, o: Self) -> Self {
-        self - o
-    }
-    #[inline(always)]
-    fn mul(self, o: Self) -> Self {
-        self * o
-    }
-    #[inline(always)]
-    fn div(self, o: Self) -> Self {
-        self / o
-    }
-    #[inline(always)]
-    fn max(self, o: Self) -> Self {
-        if self > o { self } else { o }
-    }
-    #[inline(always)]
-    fn min(self, o: Self) -> Self {
-        if self < o { self } else { o }
-    }
-    #[inline(always)]
-    fn where_positive(self, m: Self) -> Self {
-        if m > 0.0 { self } else { 0.0 }
-    }
-    #[inline(always)]
-    fn pow2(self) -> Self {
-        f32::from_bits(((self as i32 + 127) << 23) as u32)
-    }
-    #[inline(always)]
-    fn sum(self) -> f32 {
-        self
-    }
-    #[inline(always)]
-    fn interleave(self, o: Self) -> [Self; 2] {
-        [self, o]
-    }
-    #[inline(always)]
-    fn deinterleave(self, o: Self) -> [Self; 2] {
-        [self, o]
-    }
-}
-
-/// The portable vector: four floats, which LLVM turns into SSE, NEON or wasm SIMD.
-#[derive(Clone, Copy)]
-struct F32x4([f32; 4]);
-
-impl F32x4 {
-    #[inline(always)]
-    fn zip(self, o: Self, f: impl Fn(f32, f32) -> f32) -> Self {
-        let (a, b) = (self.0, o.0);
-        F32x4([f(a[0], b[0]), f(a[1], b[1]), f(a[2], b[2]), f(a[3], b[3])])
-    }
-}
-
-impl Simd for F32x4 {
-    const LANES: usize = 4;
-    const ROWS: usize = if cfg!(target_arch = "aarch64") { 8 } else { 6 };
-    const VECTORS: usize = if cfg!(target_arch = "aarch64") { 3 } else { 2 };
-    #[inline(always)]
-    fn splat(v: f32) -> Self {
-        F32x4([v; 4])
-    }
-    #[inline(always)]
-    fn load(s: &[f32]) -> Self {
-        F32x4([s[0], s[1], s[2], s[3]])
-    }
-    #[inline(always)]
-    fn store(self, d: &mut [f32]) {
-        d[..4].copy_from_slice(&self.0);
-    }
-    #[inline(always)]
-    fn mul_add(self, a: Self, b: Self) -> Self {
-        let (x, a, b) = (self.0, a.0, b.0);
-        F32x4(std::array::from_fn(|i| Simd::mul_add(x[i], a[i], b[i])))
+        let fused =
+            |x: f32, a, b| if cfg!(target_arch = "aarch64") { x.mul_add(a, b) } else { x * a + b };
+        Self::each(|i| fused(self.0[i], a.0[i], b.0[i]))
     }
     #[inline(always)]
     fn add(self, o: Self) -> Self {
@@ -166,33 +132,32 @@ impl Simd for F32x4 {
     }
     #[inline(always)]
     fn max(self, o: Self) -> Self {
-        self.zip(o, Simd::max)
+        self.zip(o, |a, b| if a > b { a } else { b })
     }
     #[inline(always)]
     fn min(self, o: Self) -> Self {
-        self.zip(o, Simd::min)
+        self.zip(o, |a, b| if a < b { a } else { b })
     }
     #[inline(always)]
     fn where_positive(self, m: Self) -> Self {
-        self.zip(m, Simd::where_positive)
+        self.zip(m, |a, m| if m > 0.0 { a } else { 0.0 })
     }
     #[inline(always)]
     fn pow2(self) -> Self {
-        F32x4(self.0.map(Simd::pow2))
+        Self::each(|i| f32::from_bits(((self.0[i] as i32 + 127) << 23) as u32))
     }
     #[inline(always)]
     fn sum(self) -> f32 {
-        (self.0[0] + self.0[1]) + (self.0[2] + self.0[3])
+        self.0.chunks(2).map(|pair| pair.iter().sum::<f32>()).sum()
     }
     #[inline(always)]
     fn interleave(self, o: Self) -> [Self; 2] {
-        let (a, b) = (self.0, o.0);
-        [F32x4([a[0], b[0], a[1], b[1]]), F32x4([a[2], b[2], a[3], b[3]])]
+        let lane = |i: usize| self.lane(o, i / 2 + i % 2 * N);
+        [Self::each(lane), Self::each(|i| lane(N + i))]
     }
     #[inline(always)]
     fn deinterleave(self, o: Self) -> [Self; 2] {
-        let (a, b) = (self.0, o.0);
-        [F32x4([a[0], a[2], b[0], b[2]]), F32x4([a[1], a[3], b[1], b[3]])]
+        [Self::each(|i| self.lane(o, 2 * i)), Self::each(|i| self.lane(o, 2 * i + 1))]
     }
 }
 
@@ -260,7 +225,7 @@ pub fn dispatch<K: Kernel>(k: K) -> K::Output {
         // SAFETY: as above.
         #[cfg(target_arch = "x86_64")]
         Level::Avx2 => unsafe { x86::avx2(k) },
-        _ => k.run::<F32x4>(),
+        _ => k.run::<Lanes<4>>(),
     }
 }
 
@@ -274,6 +239,19 @@ pub fn transpose<V: Simd>(rows: &mut [V; 16]) {
             [rows[2 * i], rows[2 * i + 1]] = old[i].interleave(old[i + V::LANES / 2]);
         }
     }
+}
+
+/// Places and sizes of the runs that `vectors` are divided into for tiles: threes where the registers
+/// hold them, but rather two twos than a three and a one.
+#[inline(always)]
+pub fn runs<V: Simd>(vectors: usize) -> impl Iterator<Item = (usize, usize)> {
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        let left = vectors - at;
+        let size = if left == 4 { 2 } else { left.min(V::VECTORS) };
+        at += size;
+        (size > 0).then_some((at - size, size))
+    })
 }
 
 /// `(LANES, ROWS)` of the vectors [`dispatch`] picks.

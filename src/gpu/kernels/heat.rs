@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{ALIGNED, Kernels, Shader, Slice, shader};
+use super::{ALIGNED, Kernels, Shader, Slice, constants, shader};
 
 const HEAT: Shader = shader!("heat_map");
 
@@ -20,28 +20,14 @@ pub struct Picture {
     pub ties_end: usize,
 }
 
-#[derive(Debug, Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
-#[repr(C)]
-struct View {
-    first: u32,
-    position: u32,
-    width: u32,
-    left: u32,
-    threshold: u32,
-    ties_end: u32,
-    top: f32,
-}
-
 impl Kernels {
     /// A texture of `width` by `height` that [`Kernels::heat_map`] paints and a window can show.
     pub fn canvas(&self, [width, height]: [usize; 2]) -> wgpu::Texture {
+        let [width, height] = [width, height].map(|n| n as u32);
+        let size = wgpu::Extent3d { width, height, ..Default::default() };
         self.device.create_texture(&wgpu::TextureDescriptor {
             label: Some("heat map"),
-            size: wgpu::Extent3d {
-                width: width as u32,
-                height: height as u32,
-                depth_or_array_layers: 1,
-            },
+            size,
             mip_level_count: 1,
             sample_count: 1,
             dimension: wgpu::TextureDimension::D2,
@@ -64,18 +50,14 @@ impl Kernels {
     /// [paints](Kernels::paints).
     pub fn heat_map(&self, scores: &Slice, of: &Picture, left: usize, canvas: &wgpu::Texture) {
         let from = of.range.start - of.range.start % ALIGNED;
-        let view = self.uniform(View {
-            first: (of.range.start - from) as u32,
-            position: of.range.start as u32,
-            width: of.width as u32,
-            left: left as u32,
-            threshold: of.threshold.to_bits(),
-            ties_end: u32::try_from(of.ties_end).unwrap_or(u32::MAX),
-            top: of.largest.max(f32::MIN_POSITIVE).log10(),
-        });
+        let places = [of.range.start - from, of.range.start, of.width, left].map(|n| n as u32);
+        let ties_end = u32::try_from(of.ties_end).unwrap_or(u32::MAX);
+        let kept = [of.threshold.to_bits(), ties_end];
+        let top = of.largest.max(f32::MIN_POSITIVE).log10();
+        let view = self.uniforms(&[constants(&[&places[..], &kept].concat(), &[top])]);
         let texels = canvas.create_view(&Default::default());
         let texels = wgpu::BindingResource::TextureView(&texels);
-        let all = [scores.part(from, of.range.end - from), view.as_entire_binding(), texels];
+        let all = [scores.part(from, of.range.end - from), view.at(0), texels];
         let texels = canvas.width() as usize * canvas.height() as usize;
         self.submit(|pass| self.dispatch(pass, HEAT, &all, Self::walk(texels)));
     }

@@ -1,6 +1,6 @@
 //! Dropout's mask from a counter: the same on every device, in parts or whole.
 
-use super::{Kernels, LANES, Shader, Slice, shader};
+use super::{Kernels, Shader, Slice, Work, constants, shader};
 
 const KEEP: Shader = shader!("keep");
 
@@ -14,32 +14,17 @@ pub struct Keep {
     pub share: f64,
 }
 
-#[derive(Debug, Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
-#[repr(C)]
-struct Draw {
-    start: u32,
-    n: u32,
-    stream: u32,
-    below: u32,
-    scale: f32,
-}
-
 impl Keep {
-    fn draw(&self, at: usize, n: usize) -> Draw {
-        Draw {
-            start: (self.first + at) as u32,
-            n: n as u32,
-            stream: self.stream,
-            below: (self.share * f64::from(u32::MAX)) as u32,
-            scale: (1.0 / self.share) as f32,
-        }
+    /// Numbers below this one are kept, and the value of what is.
+    fn below(&self) -> (u32, f32) {
+        ((self.share * f64::from(u32::MAX)) as u32, (1.0 / self.share) as f32)
     }
 
     /// `n` values on the CPU.
     pub fn values(&self, n: usize) -> Vec<f32> {
-        let draw = self.draw(0, n);
-        let kept = |i: u32| pcg(pcg(draw.start.wrapping_add(i)) ^ draw.stream) < draw.below;
-        (0..n as u32).map(|i| if kept(i) { draw.scale } else { 0.0 }).collect()
+        let (below, scale) = self.below();
+        let kept = |i| pcg(pcg((self.first as u32).wrapping_add(i)) ^ self.stream) < below;
+        (0..n as u32).map(|i| if kept(i) { scale } else { 0.0 }).collect()
     }
 }
 
@@ -53,13 +38,8 @@ fn pcg(value: u32) -> u32 {
 impl Kernels {
     /// Fills `mask` with the values that [`Keep::values`] has.
     pub fn keep(&self, keep: &Keep, mask: &Slice) {
-        let parts: Vec<_> = self.parts(mask.n, LANES as usize).collect();
-        let draws = parts.iter().map(|(at, n)| keep.draw(*at, *n)).collect::<Vec<_>>();
-        let draws = self.uniforms(&draws);
-        self.submit(|pass| {
-            for (i, (at, n)) in parts.iter().enumerate() {
-                self.dispatch(pass, KEEP, &[mask.part(*at, *n), draws.at(i)], Self::walk(*n));
-            }
-        });
+        let (below, scale) = keep.below();
+        let work = Work { parts: vec![mask], whole: vec![], start: keep.first };
+        self.walk_over(KEEP, &[work], |at, n| constants(&[at, n, keep.stream, below], &[scale]));
     }
 }

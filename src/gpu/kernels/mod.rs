@@ -31,24 +31,19 @@ const GROUPS: u64 = 1024;
 const STRIDE: usize = 256;
 const ALIGNED: usize = STRIDE / 4;
 
-/// A shader file, its name and an entry point.
+/// A shader file and its name.
 #[derive(Debug, Clone, Copy)]
 struct Shader {
     name: &'static str,
     source: &'static str,
-    entry: &'static str,
 }
 
-/// The shader `shaders/NAME.wgsl`, at an entry point.
+/// The shader `shaders/NAME.wgsl`.
 macro_rules! shader {
     ($name:literal) => {
-        shader!($name, "main")
-    };
-    ($name:literal, $entry:literal) => {
         $crate::gpu::kernels::Shader {
             name: $name,
             source: include_str!(concat!("../../../shaders/", $name, ".wgsl")),
-            entry: $entry,
         }
     };
 }
@@ -84,7 +79,7 @@ impl Slice {
 pub struct Kernels {
     pub device: wgpu::Device,
     pub queue: wgpu::Queue,
-    pipelines: Arc<Mutex<HashMap<(&'static str, &'static str), Pipeline>>>,
+    pipelines: Arc<Mutex<HashMap<&'static str, Pipeline>>>,
 }
 
 /// A compiled shader and the layout of its bindings.
@@ -93,12 +88,14 @@ type Pipeline = (wgpu::ComputePipeline, wgpu::BindGroupLayout);
 /// The wgpu device that was opened, of which a process has one, and the kernels on it.
 static OPENED: OnceLock<(Device, Kernels)> = OnceLock::new();
 
-/// Part of a vector, as the kernels read it; `start` tells only where positions matter.
-#[derive(Debug, Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
-#[repr(C)]
-struct Part {
-    start: u32,
-    n: u32,
+/// What a kernel that walks over vectors works on.
+struct Work<'a> {
+    /// Vectors of one length, of which a dispatch sees a part.
+    parts: Vec<&'a Slice>,
+    /// Vectors that it sees whole.
+    whole: Vec<&'a Slice>,
+    /// Position of the first value.
+    start: usize,
 }
 
 impl Kernels {
@@ -142,27 +139,42 @@ impl Kernels {
         Slice { buffer, offset: 0, n }
     }
 
-    fn uniform<T: bytemuck::Pod>(&self, value: T) -> wgpu::Buffer {
-        self.uniforms(&[value]).buffer
-    }
-
     /// The constants of many dispatches in one buffer.
-    fn uniforms<T: bytemuck::Pod>(&self, values: &[T]) -> Uniforms {
-        let mut bytes = vec![0; STRIDE * values.len().max(1)];
-        for (place, value) in bytes.chunks_exact_mut(STRIDE).zip(values) {
-            place[..size_of::<T>()].copy_from_slice(bytemuck::bytes_of(value));
+    fn uniforms(&self, values: &[Constants]) -> Uniforms {
+        let mut words = vec![0; STRIDE / 4 * values.len().max(1)];
+        for (place, value) in words.chunks_exact_mut(STRIDE / 4).zip(values) {
+            place[..value.len()].copy_from_slice(value);
         }
         let buffer = self.device.create_buffer_init(&wgpu::util::BufferInitDescriptor {
             label: None,
-            contents: &bytes,
+            contents: bytemuck::cast_slice(&words),
             usage: wgpu::BufferUsages::UNIFORM,
         });
-        Uniforms { buffer, size: wgpu::BufferSize::new(size_of::<T>() as u64) }
+        let size = values.first().map_or(0, |value| 4 * value.len() as u64);
+        Uniforms { buffer, size: wgpu::BufferSize::new(size) }
     }
 
     /// Workgroups that walk over `n` values.
     fn walk(n: usize) -> u64 {
         (n as u64).div_ceil(LANES).min(GROUPS)
+    }
+
+    /// Submits a dispatch for every part that one binding and one dispatch can take; `constants` are
+    /// made for the position of a part and its length.
+    fn walk_over(&self, shader: Shader, works: &[Work], constants: impl Fn(u32, u32) -> Constants) {
+        let parts = works.iter().flat_map(|work| {
+            let parts = self.parts(work.parts[0].n, LANES as usize);
+            parts.map(move |part| (work, part))
+        });
+        let parts: Vec<_> = parts.collect();
+        let each = parts.iter().map(|(w, (at, n))| constants((w.start + at) as u32, *n as u32));
+        let constants = self.uniforms(&each.collect::<Vec<_>>());
+        self.submit(|pass| {
+            for (i, (work, part)) in parts.iter().enumerate() {
+                let all = bindings(&work.parts, *part, &work.whole, constants.at(i));
+                self.dispatch(pass, shader, &all, Self::walk(part.1));
+            }
+        });
     }
 
     /// Records one dispatch. Bindings are numbered in their order.
@@ -198,7 +210,7 @@ impl Kernels {
 
     fn pipeline(&self, shader: Shader) -> Pipeline {
         let mut pipelines = self.pipelines.lock().unwrap_or_else(PoisonError::into_inner);
-        let made = pipelines.entry((shader.name, shader.entry)).or_insert_with(|| {
+        let made = pipelines.entry(shader.name).or_insert_with(|| {
             let module = self.device.create_shader_module(wgpu::ShaderModuleDescriptor {
                 label: Some(shader.name),
                 source: wgpu::ShaderSource::Wgsl(shader.source.into()),
@@ -207,7 +219,7 @@ impl Kernels {
                 label: Some(shader.name),
                 layout: None,
                 module: &module,
-                entry_point: Some(shader.entry),
+                entry_point: None,
                 compilation_options: Default::default(),
                 cache: None,
             });
@@ -226,6 +238,25 @@ impl Kernels {
         let size = blocks as usize * block;
         (0..n).step_by(size).map(move |start| (start, size.min(n - start)))
     }
+}
+
+/// The bindings of most kernels: a part of some vectors, others whole, and the constants.
+fn bindings<'a>(
+    vectors: &[&'a Slice],
+    (start, n): (usize, usize),
+    whole: &[&'a Slice],
+    constants: wgpu::BindingResource<'a>,
+) -> Vec<wgpu::BindingResource<'a>> {
+    let parts = vectors.iter().map(|vector| vector.part(start, n));
+    parts.chain(whole.iter().map(|vector| vector.whole())).chain([constants]).collect()
+}
+
+/// A dispatch's constants: the words of the shader's uniform, which names them.
+type Constants = Vec<u32>;
+
+/// Constants that are numbers, then those that are floats.
+fn constants(numbers: &[u32], floats: &[f32]) -> Constants {
+    numbers.iter().copied().chain(floats.iter().map(|v| v.to_bits())).collect()
 }
 
 /// Constants of many dispatches.

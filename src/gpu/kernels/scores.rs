@@ -2,11 +2,10 @@
 
 use std::ops::Range;
 
-use super::{ALIGNED, GROUPS, Kernels, LANES, Part, Shader, Slice, shader};
+use super::{ALIGNED, GROUPS, Kernels, LANES, Shader, Slice, Work, bindings, shader};
 use crate::error::Result;
 
-const ADD: Shader = shader!("accumulate", "add");
-const FINISH: Shader = shader!("accumulate", "finish");
+const ADD: Shader = shader!("accumulate");
 const HISTOGRAM: Shader = shader!("layer_histogram");
 
 /// Bit patterns in a bin.
@@ -26,26 +25,12 @@ pub fn layer_histogram(scores: &[f32]) -> Vec<u32> {
     counts
 }
 
-#[derive(Debug, Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
-#[repr(C)]
-struct LayerPart {
-    start: u32,
-    end: u32,
-    layer: u32,
-}
-
 impl Kernels {
     /// Adds a gradient to the running sum; after the `last` the sum becomes scores, its absolute
     /// values (SalUn eq. 3).
     pub fn accumulate(&self, sum: &Slice, gradient: &Slice, last: bool) {
-        let shader = if last { FINISH } else { ADD };
-        self.submit(|pass| {
-            for (start, n) in self.parts(sum.n, LANES as usize) {
-                let part = self.uniform(Part { start: start as u32, n: n as u32 });
-                let all = [sum.part(start, n), gradient.part(start, n), part.as_entire_binding()];
-                self.dispatch(pass, shader, &all, Self::walk(n));
-            }
-        });
+        let work = Work { parts: vec![sum, gradient], whole: vec![], start: 0 };
+        self.walk_over(ADD, &[work], |_, n| vec![n, last.into()]);
     }
 
     /// [`BINS`] counts of every layer, one layer after another; `layers` are their places among the
@@ -65,14 +50,14 @@ impl Kernels {
             let from = range.start - range.start % ALIGNED;
             for (at, n) in self.parts(range.end - from, LANES as usize) {
                 let start = (range.start - from).saturating_sub(at) as u32;
-                parts.push((from + at, LayerPart { start, end: n as u32, layer }));
+                parts.push((from + at, n, vec![start, n as u32, layer]));
             }
         }
-        let places = self.uniforms(&parts.iter().map(|(_, part)| *part).collect::<Vec<_>>());
+        let places = parts.iter().map(|(.., place)| place.clone()).collect::<Vec<_>>();
+        let places = self.uniforms(&places);
         self.submit(|pass| {
-            for (i, (at, part)) in parts.iter().enumerate() {
-                let n = part.end as usize;
-                let all = [scores.part(*at, n), counts.whole(), places.at(i)];
+            for (i, &(at, n, _)) in parts.iter().enumerate() {
+                let all = bindings(&[scores], (at, n), &[&counts], places.at(i));
                 // Each group clears and adds up 4096 counts of its own.
                 let groups = (n as u64).div_ceil(16 * LANES).min(GROUPS / 4);
                 self.dispatch(pass, HISTOGRAM, &all, groups);

@@ -1,6 +1,6 @@
 //! Exact selection of the k largest on the device: three digits of a radix histogram, then marks.
 
-use super::{Kernels, Part, Shader, Slice, shader};
+use super::{Kernels, Shader, Slice, bindings, shader};
 use crate::error::{Error, Result};
 
 const HISTOGRAM: Shader = shader!("select_histogram");
@@ -72,42 +72,26 @@ impl Kernels {
             bad: u32::MAX,
         };
         let state = self.upload(bytemuck::cast_slice(&[start]));
-        let parts: Vec<_> = self
-            .parts(n, BLOCK)
-            .map(|(start, n)| (start, n, self.uniform(Part { start: start as u32, n: n as u32 })))
-            .collect();
+        let parts: Vec<_> = self.parts(n, BLOCK).collect();
+        let places: Vec<_> = parts.iter().map(|(at, n)| vec![*at as u32, *n as u32]).collect();
+        let places = self.uniforms(&places);
+        let blocks = |n: usize| n.div_ceil(BLOCK) as u64;
+        type Groups = fn(usize) -> u64;
+        let each = |pass: &mut wgpu::ComputePass, shader, groups: Groups, whole: &[&Slice]| {
+            for (i, part) in parts.iter().enumerate() {
+                let all = bindings(&[scores], *part, whole, places.at(i));
+                self.dispatch(pass, shader, &all, groups(part.1));
+            }
+        };
         self.submit(|pass| {
             for _ in 0..3 {
-                for (start, n, part) in &parts {
-                    let groups = Self::walk(*n);
-                    let all = [
-                        scores.part(*start, *n),
-                        counts.whole(),
-                        state.whole(),
-                        part.as_entire_binding(),
-                    ];
-                    self.dispatch(pass, HISTOGRAM, &all, groups);
-                }
+                each(pass, HISTOGRAM, Self::walk, &[&counts, &state]);
                 self.dispatch(pass, DIGIT, &[counts.whole(), state.whole()], 1);
             }
             let Some(mask) = mask.filter(|_| k > 0) else { return };
-            let blocks = |n: &usize| n.div_ceil(BLOCK) as u64;
-            for (start, n, part) in &parts {
-                let scores = scores.part(*start, *n);
-                let all = [scores, ties.whole(), state.whole(), part.as_entire_binding()];
-                self.dispatch(pass, TIES, &all, blocks(n));
-            }
+            each(pass, TIES, blocks, &[&ties, &state]);
             self.dispatch(pass, SCAN, &[ties.whole()], 1);
-            for (start, n, part) in &parts {
-                let all = [
-                    scores.part(*start, *n),
-                    ties.whole(),
-                    state.whole(),
-                    part.as_entire_binding(),
-                    mask.whole(),
-                ];
-                self.dispatch(pass, MARK, &all, blocks(n));
-            }
+            each(pass, MARK, blocks, &[&ties, &state, mask]);
         });
         let state: State =
             bytemuck::pod_read_unaligned(bytemuck::cast_slice(&self.read(&state).await?));

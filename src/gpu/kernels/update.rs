@@ -1,6 +1,6 @@
 //! Optimiser updates under a mask, fused, with exact freezing; and the proximal step.
 
-use super::{Kernels, LANES, Shader, Slice, shader};
+use super::{Kernels, Shader, Slice, Work, constants, shader};
 
 const SGD: Shader = shader!("step_sgd");
 const ADAM: Shader = shader!("step_adam");
@@ -27,94 +27,33 @@ pub struct Updated<'a> {
     pub mask: (&'a Slice, usize),
 }
 
-#[derive(Debug, Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
-#[repr(C)]
-struct Sgd {
-    start: u32,
-    n: u32,
-    lr: f32,
-    momentum: f32,
-    weight_decay: f32,
-}
-
-#[derive(Debug, Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
-#[repr(C)]
-struct Adam {
-    start: u32,
-    n: u32,
-    lr: f32,
-    beta1: f32,
-    beta2: f32,
-    unbias: f32,
-    eps: f32,
-}
-
-#[derive(Debug, Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
-#[repr(C)]
-struct Prox {
-    n: u32,
-    lambda: f32,
-}
-
 impl Kernels {
     /// An update of these tensors. A frozen weight keeps its bits, whatever momentum and weight
     /// decay do, and its moments are 0.
-    pub fn update(&self, update: Update, tensors: &[Updated]) {
-        match update {
-            Update::Sgd { lr, momentum, weight_decay } => {
-                let step = |start, n| Sgd { start, n, lr, momentum, weight_decay };
-                self.update_each(SGD, tensors, step);
-            }
+    pub fn update<'a>(&self, update: Update, tensors: &[Updated<'a>]) {
+        let work = |of: &Updated<'a>| Work {
+            parts: of.tensors.iter().chain(of.moments).collect(),
+            whole: vec![of.mask.0],
+            start: of.mask.1,
+        };
+        let works: Vec<_> = tensors.iter().map(work).collect();
+        let (shader, rule) = match update {
+            Update::Sgd { lr, momentum, weight_decay } => (SGD, vec![lr, momentum, weight_decay]),
             Update::Adam { lr, beta1, beta2, eps, step } => {
                 let lr = lr / (1.0 - beta1.powi(step));
                 let unbias = 1.0 / (1.0 - beta2.powi(step));
-                let step = |start, n| Adam { start, n, lr, beta1, beta2, unbias, eps };
-                self.update_each(ADAM, tensors, step);
+                (ADAM, vec![lr, beta1, beta2, unbias, eps])
             }
-        }
-    }
-
-    /// One submission for all tensors; `step` makes the constants for a part's place and length.
-    fn update_each<T: bytemuck::Pod>(
-        &self,
-        shader: Shader,
-        tensors: &[Updated],
-        step: impl Fn(u32, u32) -> T,
-    ) {
-        let parts = self.parts_of(tensors, |t| t.tensors[0].n);
-        let steps = parts.iter().map(|(t, (at, n))| step((t.mask.1 + at) as u32, *n as u32));
-        let steps = self.uniforms(&steps.collect::<Vec<_>>());
-        self.submit(|pass| {
-            for (i, (Updated { tensors, moments, mask }, (at, n))) in parts.iter().enumerate() {
-                let mut all = tensors.each_ref().map(|t| t.part(*at, *n)).to_vec();
-                all.extend([mask.0.whole(), steps.at(i)]);
-                all.extend(moments.iter().map(|moment| moment.part(*at, *n)));
-                self.dispatch(pass, shader, &all, Self::walk(*n));
-            }
-        });
-    }
-
-    /// Every part of tensors of `n` values each that one binding and one dispatch can take.
-    fn parts_of<'a, T>(
-        &self,
-        tensors: &'a [T],
-        n: impl Fn(&T) -> usize,
-    ) -> Vec<(&'a T, (usize, usize))> {
-        let parts = |t| self.parts(n(t), LANES as usize).map(move |part| (t, part));
-        tensors.iter().flat_map(parts).collect()
+        };
+        self.walk_over(shader, &works, |start, n| constants(&[start, n], &rule));
     }
 
     /// Draws every weight back to its original by `lambda`; one that moved less is the original.
     /// Of each tensor: the weights, the original, and where the result goes.
-    pub fn soft_threshold(&self, tensors: &[[Slice; 3]], lambda: f32) {
-        let parts = self.parts_of(tensors, |t| t[0].n);
-        let steps = parts.iter().map(|(_, (_, n))| Prox { n: *n as u32, lambda });
-        let steps = self.uniforms(&steps.collect::<Vec<_>>());
-        self.submit(|pass| {
-            for (i, (tensor, (at, n))) in parts.iter().enumerate() {
-                let [weights, original, drawn] = tensor.each_ref().map(|t| t.part(*at, *n));
-                self.dispatch(pass, SOFT, &[weights, original, drawn, steps.at(i)], Self::walk(*n));
-            }
-        });
+    pub fn soft_threshold<'a>(&self, tensors: &'a [[Slice; 3]], lambda: f32) {
+        let work =
+            |of: &'a [Slice; 3]| Work { parts: of.iter().collect(), whole: vec![], start: 0 };
+        let works: Vec<_> = tensors.iter().map(work).collect();
+        self.walk_over(SOFT, &works, |_, n| constants(&[n], &[lambda]));
     }
 }

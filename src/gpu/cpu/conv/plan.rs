@@ -57,8 +57,10 @@ impl Layout {
 
 /// Output pixels that share a list of taps.
 pub struct Pass {
-    /// Each tap's distance from the output pixel's cell, in floats, and its place in the kernel.
-    pub taps: Vec<(usize, usize)>,
+    /// Each tap's distance from the output pixel's cell, in floats.
+    pub taps: Vec<usize>,
+    /// Each tap's place in the kernel.
+    pub kernel: Vec<usize>,
     /// Rows and columns computed.
     pub size: [usize; 2],
     /// The first row and column in the dense output.
@@ -90,8 +92,8 @@ impl Plan {
         let size = [s.out_h(), s.out_w()];
         let group = group_size(s.batch, lanes, size, Layout::pitch(s));
         let (mut source, taps) = Layout::source(s, group);
-        let taps = taps.into_iter().enumerate().map(|(cell, offset)| (offset, cell)).collect();
-        let pass = Pass::new(taps, size, [0, 0], source.pitch, group, lanes);
+        let taps = taps.into_iter().zip(0..);
+        let pass = Pass::new(taps, size, [0, 0], source.pitch, group);
         source.stride = channel_stride(source.stride, [&pass], lanes);
         Plan {
             source,
@@ -126,7 +128,7 @@ impl Plan {
                 }
                 let size = [row.count, col.count];
                 let origin = [row.origin, col.origin];
-                passes.push(Pass::new(taps, size, origin, pitch, group, lanes));
+                passes.push(Pass::new(taps, size, origin, pitch, group));
             }
         }
         let stride = channel_stride(height * pitch * group, &passes, lanes);
@@ -151,24 +153,29 @@ impl Plan {
 
 impl Pass {
     fn new(
-        taps: Vec<(usize, usize)>,
+        taps: impl IntoIterator<Item = (usize, usize)>,
         size: [usize; 2],
         origin: [usize; 2],
         pitch: usize,
         group: usize,
-        lanes: usize,
     ) -> Pass {
-        let [rows, cols] = size;
-        let (pixels, out_pitch) = if group == 1 {
-            // Up to the last pixel that counts; the columns past each row's end are junk.
-            let flat = if rows * cols == 0 { 0 } else { (rows - 1) * pitch + cols };
-            ((0..flat).step_by(lanes).collect(), pitch)
-        } else {
-            let row = |i| (0..cols).map(move |j| (i * pitch + j) * group);
-            ((0..rows).flat_map(row).collect(), cols)
-        };
-        Pass { taps, size, origin, pixels, out_pitch }
+        let (taps, kernel) = taps.into_iter().unzip();
+        let (pixels, out_pitch) = vectors(size, pitch, group);
+        Pass { taps, kernel, size, origin, pixels, out_pitch }
     }
+}
+
+/// The first float of each vector that covers pixels (of so many rows and columns, in cells `pitch`
+/// from row to row), and pixels from one row to the next in the list of these vectors.
+pub fn vectors([rows, cols]: [usize; 2], pitch: usize, group: usize) -> (Vec<usize>, usize) {
+    if group == 1 {
+        let (lanes, _) = vector_shape();
+        // Up to the last pixel that counts; the columns past each row's end are junk.
+        let flat = if rows * cols == 0 { 0 } else { (rows - 1) * pitch + cols };
+        return ((0..flat).step_by(lanes).collect(), pitch);
+    }
+    let row = |i| (0..cols).map(move |j| (i * pitch + j) * group);
+    ((0..rows).flat_map(row).collect(), cols)
 }
 
 /// One phase of one axis of the input, seen from the gradient's side.
@@ -215,7 +222,7 @@ fn channel_stride<'a>(
     lanes: usize,
 ) -> usize {
     let reach = |p: &Pass| {
-        let tap = p.taps.iter().map(|t| t.0).max().unwrap_or(0);
+        let tap = p.taps.iter().max().unwrap_or(&0);
         tap + p.pixels.last().map_or(0, |last| last + lanes)
     };
     // An odd number of cache lines, so that channels do not fall on the same sets.

@@ -1,7 +1,7 @@
 //! The forward kernel: register tiles of output channels by pixel vectors.
 
 use super::super::par::{Scratch, each};
-use super::super::simd::{Kernel, Simd, dispatch, vector_shape};
+use super::super::simd::{Kernel, Simd, dispatch, runs, vector_shape};
 use super::pack::{pack, unpack};
 use super::plan::{Pass, Plan};
 
@@ -45,7 +45,7 @@ fn pack_weights(plan: &Plan, weight: &[f32]) -> Vec<Vec<f32>> {
         let mut packed = Vec::with_capacity(plan.out[0] * plan.source.dims[0] * pass.taps.len());
         for (first, size) in blocks(plan.out[0]) {
             for c in 0..plan.source.dims[0] {
-                for &(_, cell) in &pass.taps {
+                for cell in &pass.kernel {
                     let at = first * out_stride + c * in_stride + cell;
                     packed.extend((0..size).map(|o| weight[at + o * out_stride]));
                 }
@@ -117,18 +117,12 @@ impl Job<'_> {
     /// `acc [C][pixels]`.
     #[inline(always)]
     fn run<V: Simd, const C: usize>(&self, acc: &mut [f32]) {
-        let pixels = &self.pass.pixels;
-        let mut at = 0;
-        while at < pixels.len() {
-            // Threes, but rather two twos than a three and a one.
-            let left = pixels.len() - at;
-            let p = if left == 4 { 2 } else { left.min(V::VECTORS) };
-            match p {
+        for (at, size) in runs::<V>(self.pass.pixels.len()) {
+            match size {
                 3 if V::VECTORS == 3 => self.tile::<V, C, 3>(at, acc),
                 2 => self.tile::<V, C, 2>(at, acc),
                 _ => self.tile::<V, C, 1>(at, acc),
             }
-            at += p;
         }
     }
 
@@ -143,7 +137,7 @@ impl Job<'_> {
             *row = [V::splat(bias); P];
         }
         // Equally long views, so that one bounds check serves all the vectors of a tap.
-        let span = taps.iter().map(|t| t.0).max().unwrap_or(0) + V::LANES;
+        let span = taps.iter().max().unwrap_or(&0) + V::LANES;
         // A phase of the input that no tap reaches has no weights either.
         let per_channel = self.weights.chunks_exact((taps.len() * C).max(1));
         for (cells, weights) in self.cells.chunks_exact(self.stride).zip(per_channel) {
@@ -151,7 +145,7 @@ impl Job<'_> {
             for (view, base) in views.iter_mut().zip(base) {
                 *view = &cells[base..base + span];
             }
-            for (&(offset, _), w) in taps.iter().zip(weights.as_chunks::<C>().0) {
+            for (&offset, w) in taps.iter().zip(weights.as_chunks::<C>().0) {
                 let mut x = [V::splat(0.0); P];
                 for (x, view) in x.iter_mut().zip(views) {
                     *x = V::load(&view[offset..]);

@@ -16,6 +16,7 @@ use super::super::par::{self, Scratch};
 use super::super::simd::{Simd, transpose, vector_shape};
 use super::ConvShape;
 use super::pack::copy;
+use super::plan::vectors;
 
 /// Elements of a window.
 const WINDOW: usize = 16;
@@ -55,12 +56,7 @@ impl Windows {
         let small = s.h * s.w < lanes || s.out_h() * s.out_w() < lanes;
         let group =
             if (wasteful || !few) && !small && s.batch.is_multiple_of(lanes) { lanes } else { 1 };
-        let (at, pitch) = if group == 1 {
-            ((0..flat).step_by(lanes).collect::<Vec<_>>(), cols + 1)
-        } else {
-            let row = |i| (0..cols).map(move |j| (i * (cols + 1) + j) * group);
-            ((0..rows).flat_map(row).collect(), cols)
-        };
+        let (at, pitch) = vectors([rows, cols], cols + 1, group);
         let (rows, cols) = (rows + 1, cols + 1);
         // What vectors read and write past the end, and an odd number of cache lines, so that
         // phases do not fall on the same sets.

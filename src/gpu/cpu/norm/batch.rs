@@ -1,8 +1,8 @@
 //! Batch normalisation, optionally with a residual added and ReLU applied after it.
 
 use super::super::par::each;
-use super::super::simd::{Kernel, Simd, dispatch};
-use super::{sum, sum_squares, whole, whole_mut};
+use super::super::simd::{Kernel, Lanes, Simd, dispatch};
+use super::{NormGrads, sum, sum_squares, whole, whole_mut};
 
 /// `y = (x - mean) / sqrt(var + eps) * weight + bias [+ residual]`, then ReLU if asked.
 ///
@@ -28,19 +28,6 @@ pub struct BatchNorm<'a> {
     pub bias: &'a [f32],
     /// Whether `out = max(y, 0)` rather than `y`.
     pub relu: bool,
-}
-
-/// Where [`BatchNorm::backward`] writes.
-#[derive(Debug)]
-pub struct BatchNormGrads<'a> {
-    /// `[batch, channels, spatial]`.
-    pub x: &'a mut [f32],
-    /// `[batch, channels, spatial]`, where there was a residual.
-    pub residual: Option<&'a mut [f32]>,
-    /// `[channels]`.
-    pub weight: &'a mut [f32],
-    /// `[channels]`.
-    pub bias: &'a mut [f32],
 }
 
 /// Mean and biased variance per channel of `x [batch, mean.len(), spatial]`.
@@ -119,10 +106,10 @@ impl BatchNorm<'_> {
         x: &[f32],
         out: Option<&[f32]>,
         grad_out: &[f32],
-        grads: BatchNormGrads,
+        grads: NormGrads,
     ) {
         let out = out.filter(|_| self.relu);
-        let BatchNormGrads { x: grad_x, residual, weight: grad_w, bias: grad_b } = grads;
+        let NormGrads { x: grad_x, residual, weight: grad_w, bias: grad_b } = grads;
         self.check(x, &[out, Some(grad_out), Some(grad_x), residual.as_deref()]);
         assert!(out.is_some() || !self.relu, "the gradient of ReLU needs its output");
         assert!(grad_w.len() == self.channels && grad_b.len() == self.channels, "gradients");
@@ -192,7 +179,7 @@ impl Kernel for Forward<'_> {
             let residual = self.residual.map(|r| whole::<V>(&r[c * n..(c + 1) * n]));
             let ((x, x_tail), (o, o_tail)) = (whole::<V>(x), whole_mut::<V>(out));
             part::<V>(x, residual.map(|r| r.0), o, scale, shift, floor);
-            part::<f32>(x_tail, residual.map(|r| r.1), o_tail, scale, shift, floor);
+            part::<Lanes<1>>(x_tail, residual.map(|r| r.1), o_tail, scale, shift, floor);
         }
     }
 }
@@ -231,7 +218,7 @@ impl Kernel for Sums<'_> {
             let (g, g_tail) = whole::<V>(&self.grad_out[at..at + n]);
             let out = self.out.map(|o| whole::<V>(&o[at..at + n]));
             let a = part::<V>(x, out.map(|o| o.0), g, norm.mean[c]);
-            let b = part::<f32>(x_tail, out.map(|o| o.1), g_tail, norm.mean[c]);
+            let b = part::<Lanes<1>>(x_tail, out.map(|o| o.1), g_tail, norm.mean[c]);
             dot += f64::from(a[0]) + f64::from(b[0]);
             sum += f64::from(a[1]) + f64::from(b[1]);
         }
@@ -314,7 +301,7 @@ impl Kernel for Backward<'_> {
                 grad_x: grad_x_tail,
                 residual: residual_tail,
             };
-            tail.run::<f32>(scale, slope, offset);
+            tail.run::<Lanes<1>>(scale, slope, offset);
         }
     }
 }

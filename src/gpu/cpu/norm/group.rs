@@ -1,8 +1,8 @@
 //! Group normalisation, optionally followed by SiLU.
 
 use super::super::par::each;
-use super::super::simd::{Kernel, Simd, dispatch};
-use super::{sigmoid, silu_slope, sum, sum_squares, whole, whole_mut};
+use super::super::simd::{Kernel, Lanes, Simd, dispatch};
+use super::{NormGrads, sigmoid, silu_slope, sum, sum_squares, whole, whole_mut};
 
 /// `y = (x - mean) * rstd * weight + bias`, statistics per image and group, then SiLU if asked.
 #[derive(Clone, Copy, Debug)]
@@ -23,17 +23,6 @@ pub struct GroupNorm<'a> {
     pub bias: &'a [f32],
     /// Whether `out = silu(y)` rather than `y`.
     pub silu: bool,
-}
-
-/// Where [`GroupNorm::backward`] writes.
-#[derive(Debug)]
-pub struct GroupNormGrads<'a> {
-    /// `[batch, channels, spatial]`.
-    pub x: &'a mut [f32],
-    /// `[channels]`.
-    pub weight: &'a mut [f32],
-    /// `[channels]`.
-    pub bias: &'a mut [f32],
 }
 
 impl GroupNorm<'_> {
@@ -71,7 +60,7 @@ impl GroupNorm<'_> {
         mean: &[f32],
         rstd: &[f32],
         grad_out: &[f32],
-        grads: GroupNormGrads,
+        grads: NormGrads,
     ) {
         self.check(x, mean, rstd);
         assert!(grad_out.len() == x.len() && grads.x.len() == x.len(), "gradients");
@@ -130,7 +119,7 @@ impl Kernel for Forward<'_> {
             let shift = bias - mean * scale;
             let ((x, x_tail), (o, o_tail)) = (whole::<V>(x), whole_mut::<V>(out));
             part::<V>(x, o, scale, shift, norm.silu);
-            part::<f32>(x_tail, o_tail, scale, shift, norm.silu);
+            part::<Lanes<1>>(x_tail, o_tail, scale, shift, norm.silu);
         }
         (mean, rstd)
     }
@@ -211,7 +200,7 @@ impl Kernel for Backward<'_> {
             let ((x, x_tail), (g, g_tail)) = (whole::<V>(x), whole::<V>(grad));
             let (o, o_tail) = whole_mut::<V>(out);
             let a = channel.first::<V>(norm.silu, x, g, o);
-            let b = channel.first::<f32>(norm.silu, x_tail, g_tail, o_tail);
+            let b = channel.first::<Lanes<1>>(norm.silu, x_tail, g_tail, o_tail);
             *sums = [a[0] + b[0], a[1] + b[1]];
             dots += f64::from(sums[0] * channel.weight);
             totals += f64::from(sums[1] * channel.weight);
@@ -224,7 +213,7 @@ impl Kernel for Backward<'_> {
         for (c, (x, out)) in planes.enumerate() {
             let ((x, x_tail), (o, o_tail)) = (whole::<V>(x), whole_mut::<V>(out));
             channel(c).second::<V>(x, o, slope, offset);
-            channel(c).second::<f32>(x_tail, o_tail, slope, offset);
+            channel(c).second::<Lanes<1>>(x_tail, o_tail, slope, offset);
         }
     }
 }

@@ -120,7 +120,8 @@ fn group_norm() {
                 close(&out, &r.y, "out");
                 let mut dx = vec![f32::NAN; n];
                 let (mut dw, mut db) = (vec![f32::NAN; channels], vec![f32::NAN; channels]);
-                let grads = GroupNormGrads { x: &mut dx, weight: &mut dw, bias: &mut db };
+                let grads =
+                    NormGrads { x: &mut dx, residual: None, weight: &mut dw, bias: &mut db };
                 norm.backward(&x, &mean, &rstd, &grad, grads);
                 if len > 1 {
                     close(&dx, &gx, "grad_x");
@@ -189,7 +190,7 @@ fn batch_norm() {
                 close(&out, &r.y, "out");
                 let (mut dx, mut dr) = (vec![f32::NAN; n], vec![f32::NAN; n]);
                 let (mut dw, mut db) = (vec![f32::NAN; channels], vec![f32::NAN; channels]);
-                let grads = BatchNormGrads {
+                let grads = NormGrads {
                     x: &mut dx,
                     residual: with_residual.then_some(&mut dr[..]),
                     weight: &mut dw,

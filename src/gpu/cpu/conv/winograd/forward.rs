@@ -1,7 +1,7 @@
 //! The forward convolution, and the input gradient, which is one with the kernels turned.
 
 use super::super::super::par::{Scratch, each, zeros};
-use super::super::super::simd::{Kernel, Simd, dispatch, transpose};
+use super::super::super::simd::{Kernel, Simd, dispatch, runs, transpose};
 use super::super::ConvShape;
 use super::{BLOCK, WINDOW, Windows, steps, transform};
 
@@ -109,13 +109,8 @@ impl Kernel for Group<'_> {
         for first in (0..vectors).step_by(most) {
             let at = &windows.at[first..vectors.min(first + most)];
             let len = at.len() * V::LANES;
-            transform::<V>(
-                &windows.offsets(),
-                at,
-                stride,
-                &cells,
-                &mut input[..WINDOW * s.c_in * len],
-            );
+            let input = &mut input[..WINDOW * s.c_in * len];
+            transform::<V>(&windows.offsets(), at, stride, &cells, input);
             let all =
                 input.chunks_exact(s.c_in * len).zip(products.chunks_exact_mut(channels * len));
             for (element, (input, products)) in all.take(WINDOW).enumerate() {
@@ -126,15 +121,8 @@ impl Kernel for Group<'_> {
             }
             for (o, result) in result.chunks_exact_mut(channel).enumerate() {
                 let bias = self.bias.map_or(0.0, |b| b[o]);
-                let products = &products[o * len..];
-                gather::<V>(
-                    products,
-                    channels * len,
-                    at.len(),
-                    bias,
-                    &mut result[first * V::LANES..],
-                    apart,
-                );
+                let to = &mut result[first * V::LANES..];
+                gather::<V>(&products[o * len..], channels * len, at.len(), bias, to, apart);
             }
         }
         let plane = s.out_h() * s.out_w();
@@ -147,13 +135,9 @@ impl Kernel for Group<'_> {
 /// `out [ROWS][windows]` = `weights [c_in][ROWS]` transposed times `input [c_in][windows]`.
 #[inline(always)]
 fn multiply<V: Simd>(weights: &[f32], input: &[f32], vectors: usize, out: &mut [f32]) {
-    let mut at = 0;
-    while at < vectors {
-        // Threes, but rather two twos than a three and a one.
-        let left = vectors - at;
-        let p = if left == 4 { 2 } else { left.min(V::VECTORS) };
+    for (at, size) in runs::<V>(vectors) {
         // Both halves of a block where the registers do not hold all of it.
-        match (p, V::ROWS) {
+        match (size, V::ROWS) {
             (3, 8) if V::VECTORS == 3 => tile::<V, 8, 3>(weights, 0, input, vectors, at, out),
             (2, 8) => tile::<V, 8, 2>(weights, 0, input, vectors, at, out),
             (1, 8) => tile::<V, 8, 1>(weights, 0, input, vectors, at, out),
@@ -166,7 +150,6 @@ fn multiply<V: Simd>(weights: &[f32], input: &[f32], vectors: usize, out: &mut [
                 tile::<V, 4, 1>(weights, 4, input, vectors, at, out);
             }
         }
-        at += p;
     }
 }
 

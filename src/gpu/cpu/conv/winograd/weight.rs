@@ -1,25 +1,13 @@
 //! The weight gradient: the forward pass turned around, `G' [Σ (A g A') (B' d B)] G` with `g` the
 //! gradient of a window's four outputs.
-//!
-//! Output channels lie along the lanes, so nothing is summed across them.
 
-use super::super::super::par::{Scratch, each, zeros};
+use super::super::super::par::Scratch;
 use super::super::super::simd::{Kernel, Simd, dispatch, transpose};
 use super::super::ConvShape;
+use super::super::sums::{LINE, Parts, Products, Totals, columns, scatter};
 use super::{BLOCK, WINDOW, Windows, steps, transform};
 
-/// Chunks of images and ranges of output channels together, at most: enough to spread over
-/// threads, few enough to add up.
-const TASKS: usize = 8;
-/// Sums of more values than this are not kept many times.
-const LARGE: usize = 1 << 18;
-/// Output channels of a range are a whole number of these: of vectors of any type.
-const LINE: usize = 16;
-
 /// `grad_w [c_out, c_in, 3, 3]`, for windows whose images lie side by side.
-///
-/// The work falls into parts by the shape alone and their sums are added in order, so the result
-/// does not depend on the threads.
 pub fn grad_weight(
     s: &ConvShape,
     windows: &Windows,
@@ -27,31 +15,12 @@ pub fn grad_weight(
     grad_out: &[f32],
     grad_w: &mut [f32],
 ) {
-    let ranges = if s.c_out * s.c_in * 9 > LARGE { 4 } else { 1 };
-    let width = s.c_out.div_ceil(ranges).next_multiple_of(LINE);
-    let ranges = s.c_out.div_ceil(width);
-    let group = windows.group;
-    let images = s.batch.div_ceil(TASKS / ranges).next_multiple_of(group);
-    let sum = WINDOW * s.c_in * width;
-    let (x_len, g_len) = (x.len() / s.batch, grad_out.len() / s.batch);
-    let mut sums = zeros(s.batch.div_ceil(images) * ranges * sum);
-    let chunks = x.chunks(images * x_len).zip(grad_out.chunks(images * g_len));
-    let tasks = sums.chunks_mut(ranges * sum).zip(chunks).flat_map(|(sums, (x, grad_out))| {
-        let ranges = sums.chunks_mut(sum).enumerate();
-        ranges.map(move |(i, sums)| (i * width, x, grad_out, sums))
-    });
-    each(tasks.collect(), |(first, x, grad_out, sums)| {
-        let channels = width.min(s.c_out - first);
-        for (x, grad_out) in x.chunks(group * x_len).zip(grad_out.chunks(group * g_len)) {
-            let range = [first, channels, width];
-            dispatch(Group { s, windows, range, x, grad_out, sums: &mut *sums });
-        }
-    });
-    each(grad_w.chunks_mut(LINE * s.c_in * 9).enumerate().collect(), |(i, grad_w)| {
-        let (range, at) = (i * LINE / width, i * LINE % width);
-        let parts = sums.chunks_exact(ranges * sum).map(|all| &all[range * sum + at..]);
-        collect(&parts.collect::<Vec<_>>(), [s.c_in, width], grad_w);
-    });
+    let parts = Parts::new(s, WINDOW * s.c_in, windows.group);
+    let add = |first, [x, grad_out]: [&[f32]; 2], sums: &mut [f32]| {
+        let range = [first, parts.width.min(s.c_out - first), parts.width];
+        dispatch(Group { s, windows, range, x, grad_out, sums });
+    };
+    parts.run(s, [x, grad_out], grad_w, add, |totals, grad_w| write(&totals, s.c_in, grad_w));
 }
 
 /// A group of images and a range of output channels.
@@ -96,11 +65,16 @@ impl Kernel for Group<'_> {
                     outputs::<V>(image, [h, w], [y, x], width, &mut gradient[place..], len * width);
                 }
             }
+            let (places, rows): (Vec<_>, Vec<_>) =
+                ((0..len).collect(), (0..s.c_in).map(|c| c * len).collect());
             let elements = input.chunks_exact(s.c_in * len).zip(gradient.chunks_exact(width * len));
-            for ((input, gradient), sums) in
-                elements.zip(self.sums.chunks_exact_mut(s.c_in * width))
-            {
-                multiply::<V>(input, gradient, len, width, sums);
+            let sums = self.sums.chunks_exact_mut(s.c_in * width);
+            for ((x, g), sums) in elements.zip(sums) {
+                for (first, vectors) in columns::<V>(width) {
+                    let (cells, places) = (x.len(), &places);
+                    let products = Products::<false> { x, cells, places, g, first, width };
+                    products.add::<V>(vectors, &rows, &mut sums[first..]);
+                }
             }
         }
     }
@@ -161,111 +135,16 @@ fn along<V: Simd>([a, b]: [V; 2]) -> [V; 4] {
     [a, a.add(b), a.sub(b), V::splat(0.0).sub(b)]
 }
 
-/// Adds to `sums [c_in][width]` the product of `input [c_in][len]` and `gradient [len][width]`.
-#[inline(always)]
-fn multiply<V: Simd>(input: &[f32], gradient: &[f32], len: usize, width: usize, sums: &mut [f32]) {
-    let vectors = width / V::LANES;
-    let mut at = 0;
-    while at < vectors {
-        // Threes, but rather two twos than a three and a one.
-        let left = vectors - at;
-        let size = if left == 4 { 2 } else { left.min(V::VECTORS) };
-        let c = at * V::LANES;
-        let (gradient, sums) = (&gradient[c..], &mut sums[c..]);
-        match size {
-            3 if V::VECTORS == 3 => rows::<V, 3>(input, gradient, len, width, sums),
-            2 => rows::<V, 2>(input, gradient, len, width, sums),
-            _ => rows::<V, 1>(input, gradient, len, width, sums),
-        }
-        at += size;
-    }
-}
-
-/// A column of `W` vectors of output channels, for all input channels.
-#[inline(always)]
-fn rows<V: Simd, const W: usize>(
-    input: &[f32],
-    gradient: &[f32],
-    len: usize,
-    width: usize,
-    sums: &mut [f32],
-) {
-    let mut channel = 0;
-    while channel * len < input.len() {
-        let (input, sums) = (&input[channel * len..], &mut sums[channel * width..]);
-        channel += match input.len() / len {
-            8.. if V::ROWS == 8 => tile::<V, 8, W>(input, gradient, len, width, sums),
-            6.. => tile::<V, 6, W>(input, gradient, len, width, sums),
-            2.. => tile::<V, 2, W>(input, gradient, len, width, sums),
-            _ => tile::<V, 1, W>(input, gradient, len, width, sums),
-        };
-    }
-}
-
-/// `R` input channels by `W` vectors of output channels in registers, over all windows.
-#[inline(always)]
-fn tile<V: Simd, const R: usize, const W: usize>(
-    input: &[f32],
-    gradient: &[f32],
-    len: usize,
-    width: usize,
-    sums: &mut [f32],
-) -> usize {
-    // Equally long views, so that one bounds check serves all the rows of a window.
-    let mut views = [input; R];
-    for (r, view) in views.iter_mut().enumerate() {
-        *view = &input[r * len..(r + 1) * len];
-    }
-    let mut acc = [[V::splat(0.0); W]; R];
-    for (t, gradient) in gradient.chunks(width).take(len).enumerate() {
-        let mut g = [V::splat(0.0); W];
-        for (i, g) in g.iter_mut().enumerate() {
-            *g = V::load(&gradient[i * V::LANES..]);
-        }
-        for (acc, view) in acc.iter_mut().zip(views) {
-            let x = V::splat(view[t]);
-            for (a, &g) in acc.iter_mut().zip(&g) {
-                *a = x.mul_add(g, *a);
-            }
-        }
-    }
-    // Through memory: a loop over `acc` that is too large to unroll would keep it there, above.
-    let mut lanes = [0.0; 8 * 3 * 16];
-    for (r, row) in acc.iter().enumerate() {
-        for (i, v) in row.iter().enumerate() {
-            v.store(&mut lanes[(r * W + i) * V::LANES..]);
-        }
-    }
-    for r in 0..R {
-        for i in 0..W {
-            let lanes = &lanes[(r * W + i) * V::LANES..];
-            let sum = &mut sums[r * width + i * V::LANES..];
-            V::load(sum).add(V::load(lanes)).store(sum);
-        }
-    }
-    R
-}
-
-/// Adds the parts up and turns them into `grad_w [channel][c_in][9]` of up to [`LINE`] channels:
-/// `G' u G`. Each part begins at the first channel, `[element][c_in][width]`.
-fn collect(parts: &[&[f32]], [c_in, width]: [usize; 2], grad_w: &mut [f32]) {
+/// Turns the sums `[element][c_in]` into `grad_w [channel][c_in][9]`: `G' u G`.
+fn write(totals: &Totals, c_in: usize, grad_w: &mut [f32]) {
     for c in 0..c_in {
-        let mut u = [[0.0f32; LINE]; WINDOW];
-        for part in parts {
-            for (element, u) in u.iter_mut().enumerate() {
-                let from = &part[(element * c_in + c) * width..][..LINE];
-                u.iter_mut().zip(from).for_each(|(u, from)| *u += from);
-            }
-        }
+        let u: [_; WINDOW] = totals.rows(|element| element * c_in + c);
         let columns: [_; 4] =
             std::array::from_fn(|x| gathered([u[x], u[4 + x], u[8 + x], u[12 + x]]));
         for y in 0..3 {
             let row = gathered(std::array::from_fn(|x| columns[x][y]));
             for (x, values) in row.iter().enumerate() {
-                let places = grad_w[c * 9 + 3 * y + x..].iter_mut().step_by(c_in * 9);
-                for (to, from) in places.zip(values) {
-                    *to = *from;
-                }
+                scatter(values, &mut grad_w[c * 9 + 3 * y + x..], c_in * 9);
             }
         }
     }
