@@ -12,6 +12,18 @@ pub mod report;
 pub mod sampling;
 pub mod task;
 
+use crate::error::{Error, Result};
+
+/// The one of `all` that has a name.
+///
+/// # Errors
+/// None has it; `what` they are and their names are given.
+pub fn find<T: Copy + Into<&'static str>>(what: &'static str, name: &str, all: &[T]) -> Result<T> {
+    let named = |one: &T| -> &'static str { (*one).into() };
+    let found = all.iter().find(|one| named(one) == name);
+    found.copied().ok_or_else(|| Error::unknown(what, name, all.iter().map(named)))
+}
+
 /// Lower-case hexadecimal.
 pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|b| format!("{b:02x}")).collect()

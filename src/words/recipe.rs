@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use sha2::Digest;
+use strum::{Display, EnumString};
 
 pub use super::budget::Budget;
 use super::{fingerprint::Fingerprint, format::Format};
@@ -13,8 +14,9 @@ use crate::{
 };
 
 /// Where a diffusion model is sent instead of the forgotten class.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, Display, EnumString)]
 #[serde(rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case")]
 pub enum Redirect {
     /// (c + 1) mod C, the official code's choice.
     #[default]
@@ -27,32 +29,8 @@ pub enum Redirect {
     Noise,
     /// A class by name or number.
     #[serde(untagged)]
+    #[strum(default)]
     Class(String),
-}
-
-impl std::fmt::Display for Redirect {
-    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Next => "next",
-            Self::Null => "null",
-            Self::Random => "random",
-            Self::Noise => "noise",
-            Self::Class(class) => class,
-        })
-    }
-}
-
-impl std::str::FromStr for Redirect {
-    type Err = std::convert::Infallible;
-    fn from_str(s: &str) -> std::result::Result<Self, Self::Err> {
-        Ok(match s {
-            "next" => Self::Next,
-            "null" => Self::Null,
-            "random" => Self::Random,
-            "noise" => Self::Noise,
-            class => Self::Class(class.to_string()),
-        })
-    }
 }
 
 /// An unlearning run. Two runs of one recipe on one kind of device give the same weights.

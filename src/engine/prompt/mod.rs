@@ -139,7 +139,7 @@ impl Session {
         let mut attacks = Vec::new();
         // Only what the judge knows can be attacked.
         if recipe.audits() && !setting.pairs[0].is_empty() {
-            for (_, kind) in AttackKind::ALL {
+            for &kind in AttackKind::ALL {
                 attacks.push(self.attack(kind, &setting, forget, done, job).await?);
             }
         }
