@@ -97,8 +97,7 @@ impl ForgetSet {
                 let c = data.class(value)?;
                 class = Some(c);
                 name = format!("class:{}", data.classes[c]);
-                let all = split.train.iter().copied();
-                all.filter(|&i| data.train.labels[i] as usize == c).collect()
+                split.train.iter().copied().filter(|&i| data.train.is_of(i, c)).collect()
             }
             "random" => {
                 // NumPy's seeds are of 32 bits; a longer one is another seed, not the end of itself.
@@ -249,11 +248,7 @@ mod tests {
             name: "fifty thousand".into(),
             classes: (0..10).map(|c| c.to_string()).collect(),
             train: pictures.into(),
-            test: Default::default(),
-            names: Default::default(),
-            skipped: 0,
-            notes: Vec::new(),
-            fingerprint: None,
+            ..Dataset::default()
         };
         let split = data.split(1);
         assert_eq!((split.train.len(), split.validation.len()), (45_000, 5_000));

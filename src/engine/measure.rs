@@ -130,14 +130,12 @@ impl Session {
                 self.samples(model, weights, classes, columns, options, job).await
             }
             Network::Classifier(net) => {
-                let of_class = |class: usize| {
-                    (0..test.len()).filter(move |&i| test.labels[i] as usize == class)
-                };
-                let fewest = (0..classes.len()).map(|c| of_class(c).take(columns).count()).min();
+                let fewest =
+                    (0..classes.len()).map(|c| test.of_class(c).take(columns).count()).min();
                 let columns = fewest.unwrap_or(0);
                 job.phase("Drawing", classes.len() * columns);
                 let items: Vec<usize> =
-                    (0..classes.len()).flat_map(|c| of_class(c).take(columns)).collect();
+                    (0..classes.len()).flat_map(|c| test.of_class(c).take(columns)).collect();
                 let seen =
                     eval::classify::predict(&**net, weights, test, &items, &device, job).await?;
                 Ok(Grid {

@@ -7,26 +7,12 @@ use crate::error::{Error, Result};
 /// Most characters of a forget prompt that are kept.
 const MOST: usize = 2000;
 
+const ALCOHOL: &[&str] = &["wine glass", "cocktail", "tropical drink", "beer", "champagne"];
+const WEAPONS: &[&str] = &["knife", "dagger", "swords", "bow", "bomb"];
+
 /// Lists of concepts under one word; harmless emoji stand in for what a filter is to block.
-pub const LISTS: [(&str, &[&str]); 3] = [
-    ("alcohol", &["wine glass", "cocktail", "tropical drink", "beer", "champagne"]),
-    ("weapons", &["knife", "dagger", "swords", "bow", "bomb"]),
-    (
-        "unsafe",
-        &[
-            "wine glass",
-            "cocktail",
-            "tropical drink",
-            "beer",
-            "champagne",
-            "knife",
-            "dagger",
-            "swords",
-            "bow",
-            "bomb",
-        ],
-    ),
-];
+pub const LISTS: [(&str, &[&[&str]]); 3] =
+    [("alcohol", &[ALCOHOL]), ("weapons", &[WEAPONS]), ("unsafe", &[ALCOHOL, WEAPONS])];
 
 /// The concepts and styles that a text names; none of a kind stands for all of it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -74,8 +60,8 @@ impl Named {
                     1
                 }
                 (None, None, Some((_, names))) => {
-                    for name in *names {
-                        let concept = emoji.index.concepts.iter().position(|c| c.name == *name);
+                    for name in names.concat() {
+                        let concept = emoji.index.concepts.iter().position(|c| c.name == name);
                         concept.into_iter().for_each(|i| add(&mut named.concepts, i));
                     }
                     1
