@@ -12,10 +12,10 @@ use crate::{
     data::{
         Dataset, Split,
         forget::{Earlier, ForgetSet},
-        ranges, rng,
+        ranges,
     },
     error::{Error, Result},
-    eval::classify::{percent, predict},
+    eval::classify::{Evaluator, part},
     job_context::JobContext,
     models::{
         Model, Network,
@@ -97,25 +97,14 @@ impl Session {
                 all.push((100.0 - share.copied().unwrap_or_default(), metrics.n[0]));
                 continue;
             };
-            let items = some(&earlier.items, budget.sizes().measured[0]);
+            let most = budget.sizes().measured[0];
+            let items = part(&earlier.items, most, "measure forget");
             job.phase("Evaluating", items.len());
-            let device = self.device.clone();
-            let seen = predict(&**net, weights, &data.train, &items, &device, job).await?;
-            let labels = data.train.labels(&items);
-            let right = seen.iter().zip(&labels).map(|((class, _), label)| class == label);
-            all.push((100.0 - percent(right), items.len()));
+            let asked = Evaluator { net: &**net, weights };
+            all.push((100.0 - asked.accuracy(&data.train, &items, job).await?, items.len()));
         }
         Ok(all)
     }
-}
-
-/// The same items for every model and every run.
-fn some(items: &[usize], most: usize) -> Vec<usize> {
-    if items.len() <= most {
-        return items.to_vec();
-    }
-    let order = rng::shuffled(&mut rng::seeded(0, "measure forget"), items.len());
-    order[..most].iter().map(|&j| items[j]).collect()
 }
 
 /// The forget sets that a model's card lists.

@@ -18,7 +18,7 @@ use crate::{
         forget::{ForgetSet, by_loss},
     },
     error::{Error, Result},
-    eval::{self, examine::Examined, frechet, judge, references::References},
+    eval::{classify::Evaluator, examine::Examined, frechet, judge, references::References},
     gpu::device::{Compute, DeviceInfo},
     job_context::{JobContext, Switches},
     models::{
@@ -271,10 +271,9 @@ impl Session {
             Error::argument("forget set", &recipe.forget, right)
         })?;
         let weights = model.weights.upload(&self.device);
-        let device = self.device.clone();
         job.phase("Losses", split.train.len());
-        let found =
-            eval::classify::losses(net, &weights, &data.train, &split.train, &device, job).await?;
+        let asked = Evaluator { net, weights: &weights };
+        let found = asked.losses(&data.train, &split.train, job).await?;
         let mut losses = vec![0.0; data.train.len()];
         split.train.iter().zip(found).for_each(|(&i, loss)| losses[i] = loss);
         let losses = Arc::new(losses);

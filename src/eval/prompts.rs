@@ -4,7 +4,7 @@
 
 use rand::RngExt;
 
-use super::emoji::Seen;
+use super::{classify::percent, emoji::Seen};
 use crate::{
     data::{
         emoji::{
@@ -147,19 +147,17 @@ impl Measure {
 pub fn metrics(named: &Named, measure: &Measure, seen: &[Seen]) -> Metrics {
     let (forgotten, kept) = seen.split_at(measure.forgotten.len().min(seen.len()));
     let by_concept = !named.concepts.is_empty();
-    let still = |s: &&Seen| shows(named, s);
-    let share = |hits: usize, n: usize| 100.0 * hits as f64 / n.max(1) as f64;
     let right = |concept: bool| {
-        let hit = |(row, s): &(&Row, &Seen)| {
+        let hit = |(row, s): (&Row, &Seen)| {
             row.pair.is_some_and(|p| match concept {
                 true => p.concept == s.concept.0,
                 false => p.style == s.style.0,
             })
         };
-        share(measure.kept.iter().zip(kept).filter(hit).count(), kept.len())
+        percent(measure.kept.iter().zip(kept).map(hit))
     };
     Metrics {
-        UA: 100.0 - share(forgotten.iter().filter(still).count(), forgotten.len()),
+        UA: 100.0 - percent(forgotten.iter().map(|s| shows(named, s))),
         RA: right(by_concept),
         TA: right(!by_concept),
         n: [forgotten.len(), kept.len(), kept.len()],
