@@ -19,7 +19,7 @@ use crate::{
     error::{Error, Result},
     eval::{
         changed::most_changed,
-        verdict::{Evidence, Set, verdict},
+        verdict::{Evidence, verdict},
     },
     job_context::JobContext,
     models::{
@@ -37,6 +37,7 @@ use crate::{
         audit::Changed,
         budget::Budget,
         estimator::Estimator,
+        forget::ForgetKind,
         recipe::Recipe,
         report::{EarlierReport, Forgotten, Gap, Metrics, Report, Seconds, Verdict, VerdictLabel},
         task::Task,
@@ -162,7 +163,7 @@ impl Session {
             .collect();
         let found = verdict(&Evidence {
             task,
-            set: Set::of(&set.spec),
+            set: ForgetKind::of(&set.spec).unwrap_or(ForgetKind::Items),
             before: &before.metrics,
             after: &after.metrics,
             retrain: retrain.as_ref(),

@@ -30,7 +30,7 @@ pub fn write(run: &Run, dir: &Path, force: bool) -> Result<PathBuf> {
 /// It cannot be written.
 pub fn write_free(run: &Run, within: &Path) -> Result<PathBuf> {
     let files = contents(run)?;
-    output::first(output::counted(within, &bundle::name(run), ""), |place| {
+    output::first(&within.join(bundle::name(run)), OutputKind::Run, false, |place| {
         Output::folder(place, OutputKind::Run, false)?.write_here(&files)
     })
 }

@@ -6,6 +6,7 @@ pub mod budget;
 pub mod estimator;
 pub mod files;
 pub mod fingerprint;
+pub mod forget;
 pub mod format;
 pub mod recipe;
 pub mod report;

@@ -7,7 +7,7 @@ use sha2::Digest;
 use strum::{Display, EnumString};
 
 pub use super::budget::Budget;
-use super::{fingerprint::Fingerprint, format::Format};
+use super::{fingerprint::Fingerprint, forget::ForgetKind, format::Format};
 use crate::{
     error::{Error, Result},
     words::{estimator::Estimator, sampling::SampleOptions},
@@ -200,9 +200,9 @@ impl Recipe {
             fingerprint: None,
             model: last(&recipe.model),
             data: within(&recipe.data),
-            forget: match recipe.forget.starts_with("indices:") {
-                true => within(&recipe.forget),
-                false => recipe.forget.clone(),
+            forget: match ForgetKind::of(&recipe.forget) {
+                Some(ForgetKind::Indices) => within(&recipe.forget),
+                _ => recipe.forget.clone(),
             },
             mask_file: recipe.mask_file.as_deref().map(last),
             ..recipe.clone()

@@ -2,7 +2,10 @@
 //! they are sent instead.
 
 use super::{Emoji, Pair, captions::plain};
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    words::forget::ForgetKind,
+};
 
 /// Most characters of a forget prompt that are kept.
 const MOST: usize = 2000;
@@ -130,7 +133,7 @@ impl Target {
     /// # Errors
     /// It is not a forget prompt, or an empty one.
     pub fn parse(spec: &str, redirect: &str, emoji: &Emoji, known: usize) -> Result<Self> {
-        let Some(prompt) = spec.strip_prefix("prompt:") else {
+        let Some(prompt) = ForgetKind::Prompt.value(spec) else {
             let right = "write prompt:\"a cat\", prompt:\"mono style\" or prompt:unsafe";
             return Err(Error::argument("forget set", spec, right));
         };

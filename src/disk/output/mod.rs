@@ -14,7 +14,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-pub use free::{counted, first, move_free};
+pub use free::{first, move_free};
 pub use kind::{OutputKind, SUMS};
 pub use made::Made;
 pub use temp::{clear, clear_own};
@@ -176,7 +176,7 @@ impl Output {
         let around = target.parent().unwrap_or(Path::new("."));
         fs::create_dir_all(around).map_err(|e| Error::write(target, e))?;
         let besides: Vec<_> = self.besides.iter().map(|(part, name)| (part.kind, *name)).collect();
-        free::first(free::numbered(target, self.main.kind), |target| {
+        free::first(target, self.main.kind, true, |target| {
             let other = Self::files(target, self.main.kind, &besides, false)?;
             other.fill(contents).map_err(|e| Error::write(target, e))?;
             other.done()
