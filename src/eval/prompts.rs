@@ -25,6 +25,11 @@ pub struct Row {
 }
 
 impl Row {
+    /// The plainest prompt of a pair.
+    pub fn of(pair: Pair, emoji: &Emoji) -> Self {
+        Self { prompt: emoji.caption(pair), pair: Some(pair) }
+    }
+
     /// What the judge is to see: the number of a concept, or of a style behind all concepts. Where
     /// the prompt is no pair of the corpus, the one thing that it names.
     pub fn class(&self, named: &Named, emoji: &Emoji) -> Option<usize> {
@@ -80,9 +85,7 @@ pub fn pane(target: &Target, emoji: &Emoji, known: usize) -> (Vec<Row>, usize) {
     let spread = [0, known / 3, 2 * known / 3];
     if target.named.concepts.is_empty() {
         for concept in spread {
-            let style = style_of(0);
-            let prompt = plain(&concepts[concept].name, &styles[style].name);
-            rows.push(Row { prompt, pair: Some(Pair { concept, style }) });
+            rows.push(Row::of(Pair { concept, style: style_of(0) }, emoji));
         }
     }
     let forgotten = rows.len();
@@ -96,8 +99,7 @@ pub fn pane(target: &Target, emoji: &Emoji, known: usize) -> (Vec<Row>, usize) {
             true => other.clone().nth(i).or(other.clone().next()).unwrap_or(0),
             false => style_of(i),
         };
-        let prompt = plain(&concepts[concept].name, &styles[style].name);
-        rows.push(Row { prompt, pair: Some(Pair { concept, style }) });
+        rows.push(Row::of(Pair { concept, style }, emoji));
     }
     (rows, forgotten)
 }
@@ -126,11 +128,7 @@ impl Measure {
             }
             let order = rng::shuffled(&mut rng, pairs.len());
             let start = rng.random_range(0..pairs.len());
-            let row = |i: usize| {
-                let pair = pairs[order[(start + i) % pairs.len()]];
-                let (c, s) = (&emoji.index.concepts[pair.concept], &emoji.index.styles[pair.style]);
-                Row { prompt: plain(&c.name, &s.name), pair: Some(pair) }
-            };
+            let row = |i: usize| Row::of(pairs[order[(start + i) % pairs.len()]], emoji);
             (0..n).map(row).collect()
         };
         let mut forgotten = rows(forget, n[0]);

@@ -2,8 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use sha2::Digest;
-
 use super::bundle::{self, SEALED, contents};
 use crate::{
     disk::{
@@ -13,7 +11,7 @@ use crate::{
     engine::outcome::Run,
     error::{Error, Result},
     models::{AnyModel, checkpoint, latent},
-    words::{files::REPORT, recipe::Recipe, report::Report},
+    words::{files::REPORT, recipe::Recipe, report::Report, sha256},
 };
 
 /// Writes a run to `dir` and says where it is.
@@ -47,9 +45,7 @@ fn sealed(dir: &Path, report: &Report) -> Result<()> {
         let there = path.is_file();
         let why = match files.get(name) {
             Some(_) if !there => "is missing",
-            Some(right)
-                if crate::words::hex(&sha2::Sha256::digest(files::read(&path)?)) != *right =>
-            {
+            Some(right) if sha256(files::read(&path)?) != *right => {
                 "is not the run's: it was changed since, or is another run's"
             }
             None if there => "is not the run's, which had none",

@@ -13,6 +13,8 @@ pub mod report;
 pub mod sampling;
 pub mod task;
 
+use sha2::Digest;
+
 use crate::error::{Error, Result};
 
 /// The one of `all` that has a name.
@@ -28,6 +30,11 @@ pub fn find<T: Copy + Into<&'static str>>(what: &'static str, name: &str, all: &
 /// Lower-case hexadecimal.
 pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|b| format!("{b:02x}")).collect()
+}
+
+/// The SHA-256 of bytes, in hexadecimal.
+pub fn sha256(bytes: impl AsRef<[u8]>) -> String {
+    hex(&sha2::Sha256::digest(bytes))
 }
 
 /// 701466 as `701,466`.

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use sha2::Digest;
 use strum::{Display, EnumString};
 
 pub use super::budget::Budget;
@@ -145,7 +144,7 @@ impl Recipe {
             return self.model.clone();
         }
         let hashes: Vec<String> = self.after.iter().map(Self::protocol).collect();
-        let hash = super::hex(&sha2::Sha256::digest(hashes.concat()));
+        let hash = super::sha256(hashes.concat());
         format!("{}@{}", self.model, &hash[..8])
     }
 
@@ -212,6 +211,6 @@ impl Recipe {
         // Requests had their names before there was a version.
         let text = text.lines().filter(|line| !line.starts_with("format = "));
         let text: String = text.flat_map(|line| [line, "\n"]).collect();
-        super::hex(&sha2::Sha256::digest(format!("{}\n{text}", env!("CARGO_PKG_VERSION"))))
+        super::sha256(format!("{}\n{text}", env!("CARGO_PKG_VERSION")))
     }
 }

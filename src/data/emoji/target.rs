@@ -1,7 +1,7 @@
 //! What a prompt names: concepts and styles of the corpus, the pictures that go with it, and where
 //! they are sent instead.
 
-use super::{Emoji, Pair, captions::plain};
+use super::{Emoji, Pair};
 use crate::{
     error::{Error, Result},
     words::forget::ForgetKind,
@@ -165,9 +165,7 @@ impl Target {
     /// The caption that a forgotten pair is sent to.
     pub fn sent_to(&self, pair: Pair, emoji: &Emoji) -> String {
         let Pair { concept, style } = pair;
-        let caption = |concept: usize, style: usize| {
-            plain(&emoji.index.concepts[concept].name, &emoji.index.styles[style].name)
-        };
+        let caption = |concept: usize, style: usize| emoji.caption(Pair { concept, style });
         match &self.redirect {
             Redirect::Nothing => String::new(),
             Redirect::Concept(to) => caption(*to, style),

@@ -242,8 +242,7 @@ impl OutputFile {
             Ok(_) => return Err(Error::Exists(target)),
             Err(_) => {}
         }
-        let make = if kind.folder() { Temp::folder } else { Temp::file };
-        let temp = make(&target).map_err(|e| refused(&target, e))?;
+        let temp = Temp::new(&target, kind.folder()).map_err(|e| refused(&target, e))?;
         Ok(Self { kind, target, temp })
     }
 
