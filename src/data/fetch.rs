@@ -85,8 +85,8 @@ fn records(set: &Set, part: &StoredFile, from: &Path) -> Result<(PathBuf, Vec<u8
     };
     let mut bytes = files::read(&path)?;
     if python {
-        bytes = batches::records(&bytes, store::form(set))
-            .map_err(|reason| Error::file(&path, reason))?;
+        bytes =
+            batches::records(&bytes, set.labels).map_err(|reason| Error::file(&path, reason))?;
     }
     Ok((path, bytes))
 }
@@ -114,7 +114,7 @@ fn keep(
     incoming: &mut Incoming,
 ) -> Result<()> {
     store::verify(set, part, bytes)
-        .and_then(|()| store::form(set).read(bytes, &mut super::Pictures::default()))
+        .and_then(|()| set.read(bytes, &mut super::Pictures::default()))
         .map_err(|reason| unofficial(path, &reason))?;
     incoming.write(part.name, bytes)
 }

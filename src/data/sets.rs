@@ -33,8 +33,10 @@ pub struct Set {
     pub augment: Augment,
     /// The official files that [`Origin::Files`] asks for, for a person.
     pub files: &'static str,
-    /// The files that a fetched data set is kept in, and the label bytes of a record in them.
+    /// The files that a fetched data set is kept in.
     pub parts: &'static [StoredFile],
+    /// Label bytes of a record in them; the last of them is the label. CIFAR-100 has the coarse label
+    /// before the fine one.
     pub labels: usize,
 }
 

@@ -8,7 +8,7 @@ use std::{
 
 use super::{
     Dataset, Pictures,
-    records::{Form, SHAPE},
+    records::SHAPE,
     sets::{Origin, Set, StoredFile},
 };
 use crate::{
@@ -19,11 +19,6 @@ use crate::{
     error::{Error, Result},
     words::{hex, sha256},
 };
-
-/// How the records of a stored data set lie in its files.
-pub fn form(set: &Set) -> Form {
-    Form { labels: set.labels, classes: set.classes.len() }
-}
 
 /// The folder of a data set: in `$SALUN_DATA`, or in the platform's folder for a user's data.
 ///
@@ -36,7 +31,7 @@ pub fn folder(set: &Set) -> Result<PathBuf> {
 /// Whether every file of a data set is there at its full length.
 pub fn present(set: &Set) -> bool {
     let whole = |folder: &Path, part: &StoredFile| {
-        let length = (part.n * form(set).record()) as u64;
+        let length = (part.n * set.record()) as u64;
         fs::metadata(folder.join(part.name)).is_ok_and(|m| m.len() == length)
     };
     folder(set).is_ok_and(|folder| set.parts.iter().all(|part| whole(&folder, part)))
@@ -66,7 +61,7 @@ pub fn open(set: &Set) -> Result<Dataset> {
         }
         let bytes = files::read(&path)?;
         length(set, part, &bytes)
-            .and_then(|()| form(set).read(&bytes, &mut data[usize::from(part.test)]))
+            .and_then(|()| set.read(&bytes, &mut data[usize::from(part.test)]))
             .map_err(|reason| damaged(set, &path, &reason))?;
     }
     let [train, test] = data.map(Arc::new);
@@ -99,7 +94,7 @@ fn damaged(set: &Set, path: &Path, reason: &str) -> Error {
 }
 
 fn length(set: &Set, part: &StoredFile, bytes: &[u8]) -> std::result::Result<(), String> {
-    let expected = part.n * form(set).record();
+    let expected = part.n * set.record();
     if bytes.len() == expected {
         return Ok(());
     }

@@ -11,6 +11,7 @@ use crate::{
     engine::outcome::Run,
     error::{Error, Result},
     models::{AnyModel, checkpoint, latent},
+    platform,
     words::{files::REPORT, recipe::Recipe, report::Report, sha256},
 };
 
@@ -85,7 +86,8 @@ pub fn read(dir: &Path) -> Result<Saved> {
     sealed(dir, &report)?;
     let inside = dir.join("model");
     let model = if inside.is_dir() {
-        AnyModel::Latent(latent::folder::read(&latent::folder::OnDisk(inside), None)?)
+        let free = platform::free_memory();
+        AnyModel::Latent(latent::folder::read(&latent::folder::OnDisk(inside), free)?)
     } else {
         let (path, bytes) = get("model.safetensors")?;
         AnyModel::Plain(checkpoint::decode(&bytes, &path)?)
