@@ -29,7 +29,7 @@ mod subset;
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, OnceLock, PoisonError},
+    sync::{Arc, LazyLock, Mutex, OnceLock, PoisonError},
 };
 
 use rng::RandomState;
@@ -242,15 +242,7 @@ pub fn class_index<S: AsRef<str>>(classes: &[S], given: &str) -> Result<usize> {
 }
 
 /// The names of the data sets of [`SETS`]; the one that comes with the product is first.
-pub const NAMES: [&str; SETS.len()] = {
-    let mut names = [""; SETS.len()];
-    let mut i = 0;
-    while i < SETS.len() {
-        names[i] = SETS[i].name;
-        i += 1;
-    }
-    names
-};
+pub static NAMES: LazyLock<Vec<&str>> = LazyLock::new(|| SETS.iter().map(|set| set.name).collect());
 
 /// Opens a data set by name, a subset of one as `NAME@COUNT` ([`subset`]), or `folder:PATH`.
 /// Those with a name are read once, a folder when what is in it has changed.
@@ -281,7 +273,7 @@ fn whole(name: &str) -> Result<Arc<Dataset>> {
         Some(set) if set.name == "fashion-mnist" => fashion::read().map(Arc::new),
         #[cfg(not(target_arch = "wasm32"))]
         Some(set) => store::open(set).map(Arc::new),
-        _ => Err(Error::unknown("data set", name, NAMES.into_iter().chain(["folder:PATH"]))),
+        _ => Err(Error::unknown("data set", name, NAMES.iter().copied().chain(["folder:PATH"]))),
     }
 }
 

@@ -75,11 +75,10 @@ pub async fn reference(
         kept.iter().for_each(|&class| left[class] = most);
         let mut some = rng::shuffled(&mut rng::seeded(0, purpose), pictures.len());
         some.retain(|&i| {
-            let left = &mut left[pictures.labels[i] as usize];
-            *left > 0 && {
-                *left -= 1;
-                true
-            }
+            let left = &mut left[usize::from(pictures.labels[i])];
+            let wanted = *left > 0;
+            *left -= usize::from(wanted);
+            wanted
         });
         some
     };

@@ -59,22 +59,13 @@ const MARGIN: f32 = 3.0;
 const HELD_OUT: f64 = 0.05;
 const MOST_KEYWORDS: usize = 3;
 
-/// What was made.
-#[derive(Debug, Clone)]
-pub struct Built {
-    pub concepts: usize,
-    pub styles: usize,
-    pub held_out: usize,
-    pub bytes: usize,
-}
-
 /// Makes the corpus in the folder `out`, from archives in `archives` where they lie there, else
-/// from the registry with `npm pack`.
+/// from the registry with `npm pack`; returns its description, and the bytes of its pictures.
 ///
 /// # Errors
 /// A package cannot be fetched or is not the one that is expected, lacks a chosen emoji, or the
 /// folder cannot be written to.
-pub fn build(out: &Path, archives: &Path) -> Result<Built> {
+pub fn build(out: &Path, archives: &Path) -> Result<(Index, usize)> {
     let groups: HashMap<String, Named> = json(&NAMES, archives, "data-by-emoji.json")?;
     let keywords: HashMap<String, Vec<String>> =
         json(&KEYWORDS, archives, "dist/emoji-en-US.json")?;
@@ -114,12 +105,7 @@ pub fn build(out: &Path, archives: &Path) -> Result<Built> {
     let text = serde_json::to_string_pretty(&index).map_err(|e| Error::write(out, e))?;
     write(&out.join(INDEX), (text + "\n").as_bytes())?;
     write(&out.join("NOTICE"), NOTICE.as_bytes())?;
-    Ok(Built {
-        concepts: index.concepts.len(),
-        styles: index.styles.len(),
-        held_out: index.held_out.len(),
-        bytes: total,
-    })
+    Ok((index, total))
 }
 
 fn write(path: &Path, bytes: &[u8]) -> Result<()> {

@@ -1,7 +1,7 @@
 //! What a prompt names: concepts and styles of the corpus, the pictures that go with it, and where
 //! they are sent instead.
 
-use super::{Emoji, Pair};
+use super::{Emoji, Index, Pair};
 use crate::{
     error::{Error, Result},
     words::forget::ForgetKind,
@@ -39,38 +39,29 @@ impl Named {
                 all.push(i);
             }
         };
+        let Index { concepts, styles, .. } = &emoji.index;
         let mut rest = &words[..];
-        while !rest.is_empty() {
-            let found = emoji
-                .index
-                .concepts
-                .iter()
-                .enumerate()
-                .flat_map(|(i, c)| {
-                    std::iter::once(&c.name).chain(&c.keywords).map(move |name| (i, name))
-                })
-                .filter_map(|(i, name)| starts(rest, name).map(|n| (n, i)))
+        while let Some(first) = rest.first() {
+            let names = concepts.iter().enumerate().flat_map(|(i, c)| {
+                std::iter::once(&c.name).chain(&c.keywords).map(move |name| (i, name))
+            });
+            let longest = names
+                .filter_map(|(i, name)| Some((starts(rest, name)?, i)))
                 .max_by_key(|(n, i)| (*n, usize::MAX - i));
-            let style = emoji.index.styles.iter().position(|s| s.name == rest[0]);
-            let list = LISTS.iter().find(|(name, _)| starts(rest, name).is_some());
-            let taken = match (found, style, list) {
-                (Some((n, concept)), _, _) => {
-                    add(&mut named.concepts, concept);
-                    n
+            let mut taken = 1;
+            if let Some((n, concept)) = longest {
+                add(&mut named.concepts, concept);
+                taken = n;
+            } else if let Some(style) = styles.iter().position(|s| s.name == *first) {
+                add(&mut named.styles, style);
+            } else if let Some((_, names)) =
+                LISTS.iter().find(|(name, _)| starts(rest, name).is_some())
+            {
+                for name in names.concat() {
+                    let concept = concepts.iter().position(|c| c.name == name);
+                    concept.into_iter().for_each(|i| add(&mut named.concepts, i));
                 }
-                (None, Some(style), _) => {
-                    add(&mut named.styles, style);
-                    1
-                }
-                (None, None, Some((_, names))) => {
-                    for name in names.concat() {
-                        let concept = emoji.index.concepts.iter().position(|c| c.name == name);
-                        concept.into_iter().for_each(|i| add(&mut named.concepts, i));
-                    }
-                    1
-                }
-                _ => 1,
-            };
+            }
             rest = &rest[taken..];
         }
         named
