@@ -25,27 +25,22 @@ mod native {
     /// Bytes of main memory that are free, where the system tells: of the machine, of the container, of
     /// what this process may still take.
     pub fn free_memory() -> Option<u64> {
-        [available(), contained(), allowed()].into_iter().flatten().min()
+        let mut system = sysinfo::System::new();
+        system.refresh_memory();
+        let available = Some(system.available_memory()).filter(|bytes| *bytes > 0);
+        [available, contained(), allowed()].into_iter().flatten().min()
     }
 
-    /// A line `NAME: N kB` of a file of the system.
-    fn kib(file: &str, name: &str) -> Option<u64> {
-        let text = std::fs::read_to_string(file).ok()?;
-        let line = text.lines().find_map(|l| l.strip_prefix(name)?.strip_prefix(':'))?;
-        Some(line.trim().trim_end_matches("kB").trim().parse::<u64>().ok()? << 10)
+    /// A file of the system.
+    fn told(file: &str) -> Option<String> {
+        std::fs::read_to_string(file).ok()
     }
 
-    fn available() -> Option<u64> {
-        kib("/proc/meminfo", "MemAvailable")
-    }
-
-    /// What a container (cgroup v2) has left.
+    /// What a container (cgroup v2) has left. sysinfo counts what was read from files as used; it is given
+    /// back when it is asked for.
     fn contained() -> Option<u64> {
-        let bytes = |name: &str| -> Option<u64> {
-            std::fs::read_to_string(format!("/sys/fs/cgroup/{name}")).ok()?.trim().parse().ok()
-        };
-        // What was read from files is given back when it is asked for.
-        let text = std::fs::read_to_string("/sys/fs/cgroup/memory.stat").ok()?;
+        let bytes = |name| told(&format!("/sys/fs/cgroup/{name}"))?.trim().parse::<u64>().ok();
+        let text = told("/sys/fs/cgroup/memory.stat")?;
         let cached = text.lines().find_map(|l| l.strip_prefix("inactive_file "))?;
         let used = bytes("memory.current")?.saturating_sub(cached.parse().ok()?);
         Some(bytes("memory.max")?.saturating_sub(used))
@@ -60,7 +55,10 @@ mod native {
         if asked != 0 || limit.rlim_cur == libc::RLIM_INFINITY {
             return None;
         }
-        Some(limit.rlim_cur.saturating_sub(kib("/proc/self/status", "VmSize")?))
+        let text = told("/proc/self/status")?;
+        let used =
+            text.lines().find_map(|l| l.strip_prefix("VmSize:")?.trim().strip_suffix(" kB"))?;
+        Some(limit.rlim_cur.saturating_sub(used.parse::<u64>().ok()? << 10))
     }
 
     #[cfg(not(unix))]

@@ -29,7 +29,7 @@ fn broken(error: impl std::fmt::Display) -> Error {
 
 /// Long vectors of numbers as the bytes that they are: `#[serde(with = "crate::wire::numbers")]`.
 pub mod numbers {
-    use std::{marker::PhantomData, sync::Arc};
+    use std::{marker::PhantomData, ops::Deref};
 
     use bytemuck::Pod;
     use serde::{
@@ -37,44 +37,27 @@ pub mod numbers {
         de::{Error, Visitor},
     };
 
-    /// What holds them.
-    pub trait Numbers {
-        type One: Pod;
-        fn all(&self) -> &[Self::One];
-        fn of(values: Vec<Self::One>) -> Self;
+    pub fn serialize<V, T, S>(values: &V, to: S) -> Result<S::Ok, S::Error>
+    where
+        V: Deref<Target = [T]>,
+        T: Pod,
+        S: Serializer,
+    {
+        to.serialize_bytes(bytemuck::cast_slice(values))
     }
 
-    impl<T: Pod> Numbers for Vec<T> {
-        type One = T;
-        fn all(&self) -> &[T] {
-            self
-        }
-        fn of(values: Vec<T>) -> Self {
-            values
-        }
-    }
-
-    impl<T: Pod> Numbers for Arc<[T]> {
-        type One = T;
-        fn all(&self) -> &[T] {
-            self
-        }
-        fn of(values: Vec<T>) -> Self {
-            values.into()
-        }
-    }
-
-    pub fn serialize<V: Numbers, S: Serializer>(values: &V, to: S) -> Result<S::Ok, S::Error> {
-        to.serialize_bytes(bytemuck::cast_slice(values.all()))
-    }
-
-    pub fn deserialize<'de, V: Numbers, D: Deserializer<'de>>(from: D) -> Result<V, D::Error> {
+    pub fn deserialize<'de, V, T, D>(from: D) -> Result<V, D::Error>
+    where
+        V: Deref<Target = [T]> + From<Vec<T>>,
+        T: Pod,
+        D: Deserializer<'de>,
+    {
         from.deserialize_bytes(Bytes(PhantomData))
     }
 
     struct Bytes<V>(PhantomData<V>);
 
-    impl<V: Numbers> Visitor<'_> for Bytes<V> {
+    impl<V: Deref<Target = [T]> + From<Vec<T>>, T: Pod> Visitor<'_> for Bytes<V> {
         type Value = V;
 
         fn expecting(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
@@ -82,10 +65,10 @@ pub mod numbers {
         }
 
         fn visit_bytes<E: Error>(self, bytes: &[u8]) -> Result<V, E> {
-            if !bytes.len().is_multiple_of(size_of::<V::One>()) {
+            if !bytes.len().is_multiple_of(size_of::<T>()) {
                 return Err(E::invalid_length(bytes.len(), &self));
             }
-            Ok(V::of(bytemuck::pod_collect_to_vec(bytes)))
+            Ok(bytemuck::pod_collect_to_vec(bytes).into())
         }
     }
 }

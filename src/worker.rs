@@ -6,7 +6,7 @@ use crate::{
     engine::{WorkerEngine, check, job::Event},
     gpu::device::{self, DeviceChoice},
     job_context::JobContext,
-    wire,
+    wire, words,
 };
 
 #[wasm_bindgen(module = "/web/host.js")]
@@ -79,5 +79,5 @@ pub async fn check_operations(device: &str) -> Result<String, JsValue> {
 }
 
 fn choice(name: &str) -> DeviceChoice {
-    DeviceChoice::ALL.into_iter().find(|c| c.name() == name).unwrap_or_default()
+    words::find("device", name, DeviceChoice::ALL).unwrap_or_default()
 }

@@ -11,7 +11,7 @@ use salun_studio::{
         said::{self, Normalise, Said},
     },
     unlearn::registry::METHODS,
-    words::{budget::Budget, estimator::Estimator},
+    words::{self, budget::Budget, estimator::Estimator},
 };
 
 /// Arguments of every command.
@@ -85,12 +85,12 @@ impl Own {
 }
 
 fn device(given: &str) -> Result<DeviceChoice> {
-    one_of("device", given, DeviceChoice::ALL.map(|choice| (choice.name(), choice)))
+    words::find("device", given, DeviceChoice::ALL)
 }
 
 /// A budget by name.
 pub fn budget(given: &str) -> Result<Budget> {
-    one_of("budget", given, Budget::ALL.map(|b| (b.name(), b)))
+    words::find("budget", given, Budget::ALL)
 }
 
 /// Endings that say a format.
@@ -218,9 +218,10 @@ pub fn methods_help() -> String {
 
 /// Help that lists the masks there are, a line each.
 pub fn masks_help() -> String {
-    let lines = Estimator::ALL.map(|e| format!("\n- {}: {}", e.name(), e.about()));
+    let line = |e: &Estimator| format!("\n- {}: {}", e.name(), e.about());
+    let lines: String = Estimator::ALL.iter().map(line).collect();
     let file = "\n- or the FILE of a mask: of salun saliency, or the official code's with_0.5.pt";
-    format!("How weights are scored:{}{file}", lines.concat())
+    format!("How weights are scored:{lines}{file}")
 }
 
 /// Help that lists the kinds of forget set.

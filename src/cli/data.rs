@@ -226,19 +226,19 @@ fn build(name: &str, archives: &Path, out: &Path, common: &Common) -> Result<()>
         return Err(Error::Exists(out.into()));
     }
     std::fs::create_dir_all(out).map_err(|e| Error::write(out, e))?;
-    let built = emoji::build::build(out, archives)?;
+    let (index, bytes) = emoji::build::build(out, archives)?;
+    let [concepts, styles] = [index.concepts.len(), index.styles.len()];
+    let held_out = index.held_out.len();
     if common.json {
         return print::json(&json!({
-            "out": out, "concepts": built.concepts, "styles": built.styles,
-            "held_out": built.held_out, "bytes": built.bytes,
+            "out": out, "concepts": concepts, "styles": styles,
+            "held_out": held_out, "bytes": bytes,
         }));
     }
     print::line(format!(
-        "{} concepts in {} styles, {} pairs held out, {} bytes of pictures; written to {}",
-        built.concepts,
-        built.styles,
-        built.held_out,
-        print::grouped(built.bytes),
+        "{concepts} concepts in {styles} styles, {held_out} pairs held out, {} bytes of pictures; written \
+         to {}",
+        print::grouped(bytes),
         out.display()
     ));
     Ok(())

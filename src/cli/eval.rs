@@ -17,6 +17,7 @@ use salun_studio::{
         folder::{self, Saved},
     },
     words::{
+        self,
         attack::AttackKind,
         files, fingerprint,
         recipe::Recipe,
@@ -27,7 +28,7 @@ use salun_studio::{
 use serde_json::json;
 
 use super::{
-    args::{self, Common},
+    args::Common,
     client::{Client, answer},
     print,
 };
@@ -50,7 +51,7 @@ pub struct Args {
 }
 
 fn attack(given: &str) -> Result<AttackKind> {
-    args::one_of("attack", given, AttackKind::ALL)
+    words::find("attack", given, AttackKind::ALL)
 }
 
 /// Measures a run that forgot a prompt again, and attacks it.

@@ -10,7 +10,7 @@ use salun_studio::{
     error::{Error, Result},
     run::{bundle, figures},
     saliency::overlap::{By, Overlap},
-    words::{budget::Budget, estimator::Estimator, recipe::Recipe, report::MaskReport},
+    words::{self, budget::Budget, estimator::Estimator, recipe::Recipe, report::MaskReport},
 };
 use serde::Serialize;
 
@@ -57,7 +57,7 @@ pub struct Args {
 }
 
 fn by(given: &str) -> Result<By> {
-    args::one_of("overlap", given, By::ALL.map(|by| (by.name(), by)))
+    words::find("overlap", given, By::ALL)
 }
 
 fn estimator(given: &str) -> Result<Estimator> {

@@ -177,10 +177,9 @@ impl Keeper for RunKeeper {
             .and_then(|_made| match parcel {
                 Parcel::Run(run) => folder::write_free(run, &folder),
                 Parcel::File(name, bytes) => {
-                    let dot = name.rfind('.').unwrap_or(name.len());
-                    let places = output::counted(&folder, &name[..dot], &name[dot..]);
-                    output::first(places, |place| {
-                        Output::file(place, OutputKind::Own, false)?.write(bytes.to_vec())
+                    let kind = OutputKind::Own;
+                    output::first(&folder.join(name), kind, false, |place| {
+                        Output::file(place, kind, false)?.write(bytes.to_vec())
                     })
                 }
             })

@@ -28,7 +28,7 @@ use salun_studio::{
         summary::{Compared, Summary},
     },
     train::preset::Preset,
-    words::{recipe::Recipe, report::DeviceReport, task::Task},
+    words::{self, recipe::Recipe, report::DeviceReport, task::Task},
 };
 
 use super::{
@@ -64,7 +64,7 @@ fn tables_help() -> String {
 }
 
 fn scale(given: &str) -> Result<Scale> {
-    args::one_of("scale", given, Scale::ALL.map(|s| (s.name(), s)))
+    words::find("scale", given, Scale::ALL)
 }
 
 /// Seeds of a table unless others are asked for.

@@ -1,12 +1,16 @@
 //! How training pictures are varied.
 
 use serde::{Deserialize, Serialize};
+use strum::{IntoStaticStr, VariantArray};
 
-use crate::error::{Error, Result};
+use crate::{error::Result, words};
 
 /// How training pictures of a classifier are varied.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, IntoStaticStr, VariantArray,
+)]
 #[serde(rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case")]
 pub enum Augment {
     None,
     /// Flip left to right half the time.
@@ -18,32 +22,17 @@ pub enum Augment {
 }
 
 impl Augment {
-    /// All, by name on the command line.
-    pub const ALL: [(&str, Self); 4] = [
-        ("none", Self::None),
-        ("flip", Self::Flip),
-        ("shift-flip", Self::ShiftFlip),
-        ("crop-flip", Self::CropFlip),
-    ];
-
     /// By name.
     ///
     /// # Errors
     /// The name is unknown.
     pub fn find(name: &str) -> Result<Self> {
-        let names = Self::ALL.map(|(n, _)| n);
-        let found = Self::ALL.into_iter().find(|(n, _)| *n == name);
-        found.map(|(_, a)| a).ok_or_else(|| Error::unknown("augmentation", name, names))
+        words::find("augmentation", name, Self::VARIANTS)
     }
 
     /// The name on the command line.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::None => "none",
-            Self::Flip => "flip",
-            Self::ShiftFlip => "shift-flip",
-            Self::CropFlip => "crop-flip",
-        }
+        self.into()
     }
 
     /// Pixels that a picture is shifted by at most.

@@ -2,7 +2,7 @@
 //! official binary release.
 
 use crate::{
-    data::records::{Form, SHAPE},
+    data::records::SHAPE,
     pickle::{self, Objects, Value},
 };
 
@@ -14,11 +14,11 @@ pub fn name_of(binary: &str) -> &str {
     binary.strip_suffix(".bin").unwrap_or(binary)
 }
 
-/// The records in a file: a label, of CIFAR-100 two, and the picture.
+/// The records in a file: `each` labels, of CIFAR-100 two, and the picture.
 ///
 /// # Errors
 /// It is no such file; the reason as a text.
-pub fn records(bytes: &[u8], form: Form) -> Result<Vec<u8>, String> {
+pub fn records(bytes: &[u8], each: usize) -> Result<Vec<u8>, String> {
     let (objects, result) = pickle::run_long(bytes, MOST)?;
     let Value::Dict(dict) = result else { return Err("it holds no dictionary".into()) };
     let entry = |name: &str| {
@@ -31,8 +31,7 @@ pub fn records(bytes: &[u8], form: Form) -> Result<Vec<u8>, String> {
         found.map(|(_, value)| *value).ok_or_else(|| format!("it has no '{name}'"))
     };
     let data = array(&objects, entry("data")?)?;
-    let names: &[&str] =
-        if form.labels == 2 { &["coarse_labels", "fine_labels"] } else { &["labels"] };
+    let names: &[&str] = if each == 2 { &["coarse_labels", "fine_labels"] } else { &["labels"] };
     let labels =
         names.iter().map(|name| labels(&objects, entry(name)?)).collect::<Result<Vec<_>, _>>()?;
     let size = SHAPE.n();
@@ -90,12 +89,11 @@ mod tests {
     #[test]
     fn pythons_batches_become_the_binary_releases_records() {
         let data: Vec<u8> = (0..2 * 3072u32).map(|i| (i % 251) as u8).collect();
-        let form = Form { labels: 1, classes: 10 };
-        let all = records(&pickled(&[3, 7], 2, &data), form).unwrap();
+        let all = records(&pickled(&[3, 7], 2, &data), 1).unwrap();
         assert_eq!((all.len(), all[0], all[3073]), (2 * 3073, 3, 7));
         assert_eq!([&all[1..3073], &all[3074..]].concat(), data);
-        assert!(records(&pickled(&[3], 2, &data), form).unwrap_err().contains("not as many"));
-        assert!(records(&pickled(&[3, 7], 2, &data[1..]), form).is_err());
-        assert!(records(b"\x80\x02}.", form).unwrap_err().contains("has no 'data'"));
+        assert!(records(&pickled(&[3], 2, &data), 1).unwrap_err().contains("not as many"));
+        assert!(records(&pickled(&[3, 7], 2, &data[1..]), 1).is_err());
+        assert!(records(b"\x80\x02}.", 1).unwrap_err().contains("has no 'data'"));
     }
 }

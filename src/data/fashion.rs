@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
-use super::{Dataset, PictureShape, Pictures};
+use super::{Dataset, PictureShape, Pictures, once, sets::SETS};
 use crate::{
     assets,
     error::{Error, Result},
@@ -10,17 +10,9 @@ use crate::{
 };
 
 /// Class names in label order.
+#[rustfmt::skip]
 pub const CLASSES: [&str; 10] = [
-    "T-shirt",
-    "Trouser",
-    "Pullover",
-    "Dress",
-    "Coat",
-    "Sandal",
-    "Shirt",
-    "Sneaker",
-    "Bag",
-    "Ankle boot",
+    "T-shirt", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
 ];
 
 /// One picture.
@@ -31,21 +23,16 @@ pub const SHAPE: PictureShape = PictureShape { channels: 1, height: 28, width: 2
 /// # Errors
 /// The files are damaged, or not there yet.
 pub fn open() -> Result<Arc<Dataset>> {
-    static OPEN: OnceLock<Arc<Dataset>> = OnceLock::new();
-    if let Some(open) = OPEN.get() {
-        return Ok(open.clone());
-    }
-    let data = Dataset {
-        name: "fashion-mnist".into(),
-        classes: CLASSES.map(String::from).to_vec(),
-        train: Arc::new(pictures(assets::FASHION_TRAIN[0], 60_000)?),
-        test: test()?,
-        names: Default::default(),
-        skipped: 0,
-        notes: Vec::new(),
-        fingerprint: None,
-    };
-    Ok(OPEN.get_or_init(|| Arc::new(data)).clone())
+    super::open(SETS[0].name)
+}
+
+/// Unpacks the data set.
+///
+/// # Errors
+/// As [`open`].
+pub fn read() -> Result<Dataset> {
+    let train = Arc::new(pictures(assets::FASHION_TRAIN[0], 60_000)?);
+    Ok(Dataset { train, test: test()?, ..SETS[0].outline() })
 }
 
 /// The test pictures alone, unpacked once.
@@ -54,11 +41,7 @@ pub fn open() -> Result<Arc<Dataset>> {
 /// The files are damaged, or not there yet.
 pub fn test() -> Result<Arc<Pictures>> {
     static OPEN: OnceLock<Arc<Pictures>> = OnceLock::new();
-    if let Some(open) = OPEN.get() {
-        return Ok(open.clone());
-    }
-    let test = pictures(assets::FASHION_TEST[0], 10_000)?;
-    Ok(OPEN.get_or_init(|| Arc::new(test)).clone())
+    once(&OPEN, || pictures(assets::FASHION_TEST[0], 10_000))
 }
 
 /// The official files, unpacked, and their MD5.

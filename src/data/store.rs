@@ -6,12 +6,10 @@ use std::{
     sync::Arc,
 };
 
-use sha2::Digest;
-
 use super::{
     Dataset, Pictures,
-    records::{Form, SHAPE},
-    sets::{Origin, Set},
+    records::SHAPE,
+    sets::{Origin, Set, StoredFile},
 };
 use crate::{
     disk::{
@@ -19,53 +17,8 @@ use crate::{
         output::{Made, Output, OutputKind, SUMS},
     },
     error::{Error, Result},
-    words::hex,
+    words::{hex, sha256},
 };
-
-/// One file of a stored data set.
-#[derive(Debug)]
-pub struct StoredFile {
-    pub name: &'static str,
-    /// Pictures in it.
-    pub n: usize,
-    pub test: bool,
-    /// Of the official file, where it is known.
-    pub md5: Option<&'static str>,
-}
-
-const fn part(name: &'static str, n: usize, test: bool, md5: Option<&'static str>) -> StoredFile {
-    StoredFile { name, n, test, md5 }
-}
-
-/// The official binary release, whose md5s many projects pin.
-const CIFAR10: [StoredFile; 6] = [
-    part("data_batch_1.bin", 10_000, false, Some("5dd7e06a14cb22eb9f671a540d1b7c25")),
-    part("data_batch_2.bin", 10_000, false, Some("5ea93a67294ea407fff1d09f752e9692")),
-    part("data_batch_3.bin", 10_000, false, Some("942cd6a4bcdd0dd3c604fbe906cb4421")),
-    part("data_batch_4.bin", 10_000, false, Some("ae636b3ba5c66a11e91e8cb52e771fcb")),
-    part("data_batch_5.bin", 10_000, false, Some("53f37980c15c3d472c316c40844f3f0d")),
-    part("test_batch.bin", 10_000, true, Some("803d5f7f4d78ea53de84dbe85f74fb6d")),
-];
-const CIFAR100: [StoredFile; 2] =
-    [part("train.bin", 50_000, false, None), part("test.bin", 10_000, true, None)];
-/// Records that are made from the official MATLAB files.
-const SVHN: [StoredFile; 2] =
-    [part("train.bin", 73_257, false, None), part("test.bin", 26_032, true, None)];
-
-/// The files of a stored data set.
-pub fn parts(set: &Set) -> &'static [StoredFile] {
-    match set.name {
-        "cifar10" => &CIFAR10,
-        "cifar100" => &CIFAR100,
-        "svhn" => &SVHN,
-        _ => &[],
-    }
-}
-
-/// How the records of a stored data set lie in its files.
-pub fn form(set: &Set) -> Form {
-    Form { labels: if set.name == "cifar100" { 2 } else { 1 }, classes: set.classes.len() }
-}
 
 /// The folder of a data set: in `$SALUN_DATA`, or in the platform's folder for a user's data.
 ///
@@ -77,13 +30,11 @@ pub fn folder(set: &Set) -> Result<PathBuf> {
 
 /// Whether every file of a data set is there at its full length.
 pub fn present(set: &Set) -> bool {
-    let whole = |folder: PathBuf| {
-        parts(set).iter().all(|p| {
-            let length = (p.n * form(set).record()) as u64;
-            fs::metadata(folder.join(p.name)).is_ok_and(|m| m.len() == length)
-        })
+    let whole = |folder: &Path, part: &StoredFile| {
+        let length = (part.n * set.record()) as u64;
+        fs::metadata(folder.join(part.name)).is_ok_and(|m| m.len() == length)
     };
-    folder(set).is_ok_and(whole)
+    folder(set).is_ok_and(|folder| set.parts.iter().all(|part| whole(&folder, part)))
 }
 
 /// What a person does to have a data set that is not here.
@@ -101,21 +52,16 @@ pub fn how_to_get(set: &Set) -> String {
 /// It was not fetched (the line says how to), or a file is damaged.
 pub fn open(set: &Set) -> Result<Dataset> {
     let folder = folder(set)?;
-    let missing =
-        || Error::Request(format!("{} is not on this machine; run: {}", set.name, how_to_get(set)));
-    if !folder.is_dir() {
-        return Err(missing());
-    }
     let mut data = [false, true].map(|_| Pictures { shape: SHAPE, ..Pictures::default() });
-    for part in parts(set) {
+    for part in set.parts {
         let path = folder.join(part.name);
         if !path.exists() {
-            return Err(missing());
+            let how = how_to_get(set);
+            return Err(Error::Request(format!("{} is not on this machine; run: {how}", set.name)));
         }
         let bytes = files::read(&path)?;
-        length(set, part, &bytes).map_err(|reason| damaged(set, &path, &reason))?;
-        form(set)
-            .read(&bytes, &mut data[usize::from(part.test)])
+        length(set, part, &bytes)
+            .and_then(|()| set.read(&bytes, &mut data[usize::from(part.test)]))
             .map_err(|reason| damaged(set, &path, &reason))?;
     }
     let [train, test] = data.map(Arc::new);
@@ -128,19 +74,18 @@ pub fn open(set: &Set) -> Result<Dataset> {
 /// A file is missing or has changed since, or is not the official one.
 pub fn check(set: &Set) -> Result<Vec<(String, String)>> {
     let folder = folder(set)?;
-    let sums = folder.join(SUMS);
-    let sums = files::read_text(&sums)?;
+    let sums = files::read_text(&folder.join(SUMS))?;
     let check = |part: &StoredFile| {
         let path = folder.join(part.name);
         let bytes = files::read(&path)?;
         verify(set, part, &bytes).map_err(|reason| damaged(set, &path, &reason))?;
-        let hash = hex(&sha2::Sha256::digest(&bytes));
+        let hash = sha256(&bytes);
         if !sums.lines().any(|l| l == format!("{hash}  {}", part.name)) {
             return Err(damaged(set, &path, "its SHA-256 is not the one it was stored with"));
         }
         Ok((part.name.to_string(), hash))
     };
-    parts(set).iter().map(check).collect()
+    set.parts.iter().map(check).collect()
 }
 
 fn damaged(set: &Set, path: &Path, reason: &str) -> Error {
@@ -149,7 +94,7 @@ fn damaged(set: &Set, path: &Path, reason: &str) -> Error {
 }
 
 fn length(set: &Set, part: &StoredFile, bytes: &[u8]) -> std::result::Result<(), String> {
-    let expected = part.n * form(set).record();
+    let expected = part.n * set.record();
     if bytes.len() == expected {
         return Ok(());
     }
@@ -159,8 +104,12 @@ fn length(set: &Set, part: &StoredFile, bytes: &[u8]) -> std::result::Result<(),
 /// Whether these are the official bytes, as far as it is known; else the reason.
 pub fn verify(set: &Set, part: &StoredFile, bytes: &[u8]) -> std::result::Result<(), String> {
     length(set, part, bytes)?;
-    let Some(right) = part.md5 else { return Ok(()) };
-    let md5 = hex(&md5::Md5::digest(bytes));
+    part.md5.map_or(Ok(()), |md5| has_md5(bytes, md5))
+}
+
+/// Whether bytes have an md5; else the reason.
+pub fn has_md5(bytes: &[u8], right: &str) -> std::result::Result<(), String> {
+    let md5 = hex(&<md5::Md5 as md5::Digest>::digest(bytes));
     if md5 == right { Ok(()) } else { Err(format!("its md5 is {md5}, expected {right}")) }
 }
 
@@ -168,37 +117,26 @@ pub fn verify(set: &Set, part: &StoredFile, bytes: &[u8]) -> std::result::Result
 /// left of it.
 #[derive(Debug)]
 pub struct Incoming {
-    target: PathBuf,
-    /// From the first file on, and before it the folders around it that were not there.
-    room: Option<(Output, Made)>,
+    output: Output,
+    /// The folders around it that were not there.
+    _made: Made,
     sums: String,
 }
 
 impl Incoming {
-    /// What becomes the folder of a data set.
-    ///
-    /// # Errors
-    /// The platform names no folder for a user's data.
-    pub fn new(set: &Set) -> Result<Self> {
-        Ok(Self::at(folder(set)?))
-    }
-
-    /// The same for a folder of any name.
-    pub fn at(target: PathBuf) -> Self {
-        Self { target, room: None, sums: String::new() }
-    }
-
-    /// The folder that is being filled.
+    /// What becomes a data set's folder.
     ///
     /// # Errors
     /// The folder around it cannot be written to.
-    pub fn path(&mut self) -> Result<PathBuf> {
-        if self.room.is_none() {
-            let made = Made::folders(self.target.parent().unwrap_or(Path::new(".")))?;
-            self.room = Some((Output::folder(&self.target, OutputKind::Data, true)?, made));
-        }
-        let room = self.room.as_ref();
-        Ok(room.map(|(output, _)| output.path().to_path_buf()).unwrap_or_default())
+    pub fn at(target: &Path) -> Result<Self> {
+        let made = Made::folders(target.parent().unwrap_or(Path::new(".")))?;
+        let output = Output::folder(target, OutputKind::Data, true)?;
+        Ok(Self { output, _made: made, sums: String::new() })
+    }
+
+    /// The folder that is being filled.
+    pub fn path(&self) -> &Path {
+        self.output.path()
     }
 
     /// Writes one file.
@@ -206,9 +144,9 @@ impl Incoming {
     /// # Errors
     /// It cannot be written.
     pub fn write(&mut self, name: &str, bytes: &[u8]) -> Result<()> {
-        let path = self.path()?.join(name);
+        let path = self.path().join(name);
         fs::write(&path, bytes).map_err(|e| Error::write(&path, e))?;
-        self.sums += &format!("{}  {name}\n", hex(&sha2::Sha256::digest(bytes)));
+        self.sums += &format!("{}  {name}\n", sha256(bytes));
         Ok(())
     }
 
@@ -216,12 +154,9 @@ impl Incoming {
     ///
     /// # Errors
     /// It cannot be renamed.
-    pub fn commit(mut self) -> Result<PathBuf> {
-        let sums = self.path()?.join(SUMS);
+    pub fn commit(self) -> Result<PathBuf> {
+        let sums = self.path().join(SUMS);
         fs::write(&sums, &self.sums).map_err(|e| Error::write(&sums, e))?;
-        match self.room {
-            Some((output, _)) => output.done(),
-            None => Ok(self.target),
-        }
+        self.output.done()
     }
 }

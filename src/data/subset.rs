@@ -13,9 +13,7 @@ use crate::error::{Error, Result};
 /// COUNT is not a multiple of the number of classes, or a class has too few pictures.
 pub fn of(data: &Dataset, count: &str) -> Result<Dataset> {
     let classes = data.classes.len();
-    let members: Vec<Vec<usize>> = (0..classes)
-        .map(|c| (0..data.train.len()).filter(|&i| data.train.labels[i] as usize == c).collect())
-        .collect();
+    let members: Vec<Vec<usize>> = (0..classes).map(|c| data.train.of_class(c).collect()).collect();
     let most = members.iter().map(Vec::len).min().unwrap_or(0);
     let each = count.parse::<usize>().ok().filter(|n| *n > 0 && n % classes == 0);
     let each = each.map(|n| n / classes).filter(|n| (2..=most).contains(n)).ok_or_else(|| {

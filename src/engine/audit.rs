@@ -13,9 +13,10 @@ use super::{
 use crate::{
     error::{Error, Result},
     eval::{
+        classify::Evaluator,
         examine::{Examined, Setup},
         outputs::Answers,
-        references::{Calibration, References},
+        references::References,
         representation::{Features, activation_distance, cka, js_divergence},
     },
     job_context::JobContext,
@@ -93,21 +94,18 @@ impl Session {
         let original = settled(self.start(recipe, job).await?, data, recipe, job);
         let start = recipe.start();
         let references = self.references(setting, recipe, job).await?;
-        let device = self.device.clone();
-        let calibration: Calibration =
-            references.calibrate(&subject.answers, data, &device, job).await?;
-        let sizes = recipe.budget.audit();
-        let setup = Setup { data, set, sizes, device: &device, calibration: &calibration };
+        let calibration = references.calibrate(&subject.answers, data, job).await?;
+        let setup = Setup { data, set, sizes: recipe.budget.audit(), calibration: &calibration };
 
-        let net = classifier(subject.model)?;
-        let run = setup.examine(net, subject.weights, subject.answers.clone(), job).await?;
+        let asked = Evaluator { net: classifier(subject.model)?, weights: subject.weights };
+        let run = setup.examine(asked, subject.answers.clone(), job).await?;
         let before = self.examine_once(&start, &key, &original, &setup, setting, recipe, job);
         let before = before.await?;
         let twin = twin(recipe, setting);
         let retrain = match (retrain, twin) {
             (Some(Suspect { model, weights, answers }), _) => {
-                let net = classifier(model)?;
-                Some(Arc::new(setup.examine(net, weights, answers, job).await?))
+                let asked = Evaluator { net: classifier(model)?, weights };
+                Some(Arc::new(setup.examine(asked, answers, job).await?))
             }
             (None, Some(twin)) => {
                 let model = twin.open()?;
@@ -120,7 +118,7 @@ impl Session {
         let n = |which: usize| run.layers.first().map_or(0, |l: &[Features; 2]| l[which].n);
         Ok(Audit {
             forget: set.spec.clone(),
-            layers: layers(&net.stage_names(), &run, &before, retrain.as_deref()),
+            layers: layers(&asked.net.stage_names(), &run, &before, retrain.as_deref()),
             layers_n: [n(0), n(1)],
             divergence: retrain.as_ref().map(|r| divergence(&run.answers, &r.answers)),
             original: before.report.clone(),
@@ -169,7 +167,8 @@ impl Session {
         }
         let answers = answers_of(self.measure_once(name, model, setting, recipe, job).await?)?;
         let weights = model.weights.upload(&self.device);
-        let examined = setup.examine(classifier(model)?, &weights, answers, job).await?;
+        let asked = Evaluator { net: classifier(model)?, weights: &weights };
+        let examined = setup.examine(asked, answers, job).await?;
         Ok(self.store.put(&key, examined))
     }
 }

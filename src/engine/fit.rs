@@ -7,7 +7,7 @@ use super::session::Session;
 use crate::{
     data::{Dataset, alike},
     error::{Error, Result},
-    eval::classify::{percent, predict},
+    eval::classify::Evaluator,
     job_context::JobContext,
     models::{Model, Network, card::Card, registry, said},
     words::{fingerprint, recipe::Recipe},
@@ -187,9 +187,8 @@ impl Session {
         let items: Vec<usize> = (0..n.min(LOOK)).map(|i| i * n / n.min(LOOK)).collect();
         let weights = model.weights.upload(&self.device);
         job.phase("Looking at the model", items.len());
-        let seen = predict(&**net, &weights, &data.test, &items, &self.device, job).await?;
-        let labels = data.test.labels(&items);
-        let right = percent(seen.iter().zip(&labels).map(|((class, _), label)| class == label));
+        let asked = Evaluator { net: &**net, weights: &weights };
+        let right = asked.accuracy(&data.test, &items, job).await?;
         let chance = 100.0 / data.classes.len() as f64;
         if right < chance + (100.0 - chance) / 5.0 {
             job.note(format!(

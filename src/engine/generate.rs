@@ -59,8 +59,8 @@ impl Session {
             .iter()
             .flat_map(|&class| (0..columns).map(move |i| Wanted { class, noise: i as u64 }))
             .collect();
-        let (values, seen) = make(net, weights, judge.as_ref(), &wanted, options, job).await?;
-        Ok(Grid { rows, ..Grid::of_samples(net, columns, columns, Judged { values, seen }) })
+        let judged = make(net, weights, judge, &wanted, options, job).await?;
+        Ok(Grid { rows, ..Grid::of_samples(net, columns, columns, judged) })
     }
 }
 

@@ -9,7 +9,7 @@ use super::{
 use crate::{
     data::Pictures,
     error::{Error, Result},
-    eval::{self, frechet, generate::Judge, outputs::Answers},
+    eval::{self, classify::Evaluator, frechet, outputs::Answers},
     job_context::JobContext,
     models::{Model, Network, weights::Weights},
     unlearn::hooks::Local,
@@ -39,16 +39,14 @@ impl Session {
         job: &'a mut JobContext,
     ) -> Local<'a, Result<Measured>> {
         Box::pin(async move {
-            let device = self.device.clone();
             let Setting { data, set, .. } = setting;
             let budget = recipe.budget;
             let columns = budget.sizes().columns;
             let options = sampling(recipe);
             match &*model.network {
                 Network::Classifier(net) => {
-                    let answers =
-                        eval::classify::answers(&**net, weights, data, set, budget, &device, job)
-                            .await?;
+                    let asked = Evaluator { net: &**net, weights };
+                    let answers = asked.answers(data, set, budget, job).await?;
                     let metrics = eval::classify::metrics(&answers, set);
                     let test = &data.test;
                     let grid = self.grid(model, weights, test, columns, &options, job).await?;
@@ -57,10 +55,10 @@ impl Session {
                 Network::Unet(net) => {
                     let judge = self.judge(&recipe.data, net.config.channels)?;
                     let judge = judge.ok_or_else(|| no_judge(&recipe.data))?;
-                    let on_device = judge.weights.upload(&device);
+                    let on_device = judge.weights.upload(&self.device);
                     let judge = judge_of(&judge, &on_device)?;
                     let (mut metrics, judged) =
-                        eval::generate::measure(net, weights, &judge, set, budget, &options, job)
+                        eval::generate::measure(net, weights, judge, set, budget, &options, job)
                             .await?;
                     let each = budget.sizes().samples;
                     let kept: Vec<usize> =
@@ -69,16 +67,14 @@ impl Session {
                     let reference = match self.store.get(&key) {
                         Some(reference) => reference,
                         None => {
-                            let made = frechet::reference(&judge, data, &kept, each, job).await?;
+                            let made = frechet::reference(judge, data, &kept, each, job).await?;
                             self.store.put(&key, made)
                         }
                     };
                     let s = data.train.shape;
                     let rows: Vec<&[f32]> = judged.values.chunks_exact(each * s.n()).collect();
                     let made: Vec<f32> = kept.iter().flat_map(|&c| rows[c]).copied().collect();
-                    let shape = [s.channels, s.height, s.width];
-                    metrics.FD =
-                        Some(frechet::measure(&judge, &reference, &made, shape, job).await?);
+                    metrics.FD = Some(frechet::measure(judge, &reference, &made, s, job).await?);
                     // The first samples of every class are those that a pane shows: from one noise.
                     let grid = Grid::of_samples(net, budget.sizes().samples, columns, judged);
                     Ok(Measured { metrics, answers: None, grid: Arc::new(grid) })
@@ -115,7 +111,6 @@ impl Session {
         options: &SampleOptions,
         job: &mut JobContext,
     ) -> Result<Grid> {
-        let device = self.device.clone();
         let classes: Vec<Option<usize>> = (0..model.card.classes.len()).map(Some).collect();
         match &*model.network {
             Network::Unet(_) => {
@@ -123,16 +118,14 @@ impl Session {
                 self.samples(model, weights, classes, columns, options, job).await
             }
             Network::Classifier(net) => {
-                let of_class = |class: usize| {
-                    (0..test.len()).filter(move |&i| test.labels[i] as usize == class)
-                };
-                let fewest = (0..classes.len()).map(|c| of_class(c).take(columns).count()).min();
+                let fewest =
+                    (0..classes.len()).map(|c| test.of_class(c).take(columns).count()).min();
                 let columns = fewest.unwrap_or(0);
                 job.phase("Drawing", classes.len() * columns);
                 let items: Vec<usize> =
-                    (0..classes.len()).flat_map(|c| of_class(c).take(columns)).collect();
-                let seen =
-                    eval::classify::predict(&**net, weights, test, &items, &device, job).await?;
+                    (0..classes.len()).flat_map(|c| test.of_class(c).take(columns)).collect();
+                let asked = Evaluator { net: &**net, weights };
+                let seen = asked.predict(test, &items, job).await?;
                 Ok(Grid {
                     rows: classes,
                     names: Vec::new(),
@@ -160,11 +153,11 @@ pub(super) fn preview(seed: u64, budget: Budget) -> SampleOptions {
 }
 
 /// A model as a judge.
-pub fn judge_of<'a>(model: &'a Model, weights: &'a Weights) -> Result<Judge<'a>> {
+pub fn judge_of<'a>(model: &'a Model, weights: &'a Weights) -> Result<Evaluator<'a>> {
     let net = model
         .classifier()
         .ok_or_else(|| Error::Request(format!("{} is not a classifier", model.card.name)))?;
-    Ok(Judge { net, weights })
+    Ok(Evaluator { net, weights })
 }
 
 /// Why generations on this data set cannot be measured.

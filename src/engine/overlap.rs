@@ -63,7 +63,7 @@ fn variations(recipe: &Recipe, by: By, seeds: usize) -> Result<Vec<(String, Reci
             (0..seeds as u64).map(of).collect()
         }
         By::Estimators => {
-            let all = Estimator::ALL.into_iter().filter(|e| *e != Estimator::None);
+            let all = Estimator::ALL.iter().copied().filter(|e| *e != Estimator::None);
             all.map(|e| (e.name().to_string(), Recipe { mask: Some(e), ..recipe.clone() }))
                 .collect()
         }

@@ -298,7 +298,7 @@ impl Request {
                 let mut attacks = Vec::new();
                 // Only what the judge knows can be attacked.
                 if recipe.audits() && !of.pairs[0].is_empty() {
-                    for (_, kind) in AttackKind::ALL {
+                    for &kind in AttackKind::ALL {
                         attacks.push(session.attack(kind, of, &weights, job).await?);
                     }
                 }

@@ -14,10 +14,10 @@ use crate::{
     data::{
         Dataset, Split,
         forget::{Earlier, ForgetSet},
-        ranges, rng,
+        ranges,
     },
     error::{Error, Result},
-    eval::classify::{percent, predict},
+    eval::classify::{Evaluator, part},
     job_context::JobContext,
     models::{
         AnyModel, Model, Network,
@@ -131,22 +131,11 @@ impl Session {
             let share = earlier.class.and_then(|c| measured.metrics.per_class.get(c));
             return Ok((100.0 - share.copied().unwrap_or_default(), measured.metrics.n[0]));
         };
-        let items = some(&earlier.items, budget.sizes().measured[0]);
+        let items = part(&earlier.items, budget.sizes().measured[0], "measure forget");
         job.phase("Evaluating", items.len());
-        let seen = predict(&**net, weights, &data.train, &items, &self.device, job).await?;
-        let labels = data.train.labels(&items);
-        let right = seen.iter().zip(&labels).map(|((class, _), label)| class == label);
-        Ok((100.0 - percent(right), items.len()))
+        let asked = Evaluator { net: &**net, weights };
+        Ok((100.0 - asked.accuracy(&data.train, &items, job).await?, items.len()))
     }
-}
-
-/// The same items for every model and every run.
-fn some(items: &[usize], most: usize) -> Vec<usize> {
-    if items.len() <= most {
-        return items.to_vec();
-    }
-    let order = rng::shuffled(&mut rng::seeded(0, "measure forget"), items.len());
-    order[..most].iter().map(|&j| items[j]).collect()
 }
 
 /// The forget sets that a model's card lists.

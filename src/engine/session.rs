@@ -20,7 +20,7 @@ use crate::{
     },
     disk::files,
     error::{Error, Result},
-    eval::{self, judge},
+    eval::{classify::Evaluator, judge},
     gpu::device::{Compute, DeviceInfo},
     job_context::{JobContext, Switches},
     models::{
@@ -222,10 +222,9 @@ impl Session {
             Error::argument("forget set", &recipe.forget, right)
         })?;
         let weights = model.weights.upload(&self.device);
-        let device = self.device.clone();
         job.phase("Losses", split.train.len());
-        let found =
-            eval::classify::losses(net, &weights, &data.train, &split.train, &device, job).await?;
+        let asked = Evaluator { net, weights: &weights };
+        let found = asked.losses(&data.train, &split.train, job).await?;
         let mut losses = vec![0.0; data.train.len()];
         split.train.iter().zip(found).for_each(|(&i, loss)| losses[i] = loss);
         Ok(self.store.put(&key, losses))

@@ -15,7 +15,7 @@ use super::{
 use crate::{
     data::{self, forget::ForgetSet},
     error::{Error, Result},
-    eval::classify::{percent, predict},
+    eval::classify::{Evaluator, percent},
     job_context::JobContext,
     models::{
         Model, Network,
@@ -163,10 +163,8 @@ impl Session {
                     .filter(|&i| Some(data.test.labels[i] as usize) != out)
                     .collect();
                 job.phase("Evaluating", all.len());
-                let seen = predict(&**net, &weights, &data.test, &all, &self.device, job).await?;
-                let labels = data.test.labels(&all);
-                let hits = || seen.iter().zip(&labels).map(|((c, _), l)| c == l);
-                metrics.insert("TA".into(), percent(hits()));
+                let asked = Evaluator { net: &**net, weights: &weights };
+                metrics.insert("TA".into(), asked.accuracy(&data.test, &all, job).await?);
                 metrics.insert("TA_n".into(), all.len() as f64);
             }
             Network::Unet(net) if self.judge(&model.card.data, net.config.channels)?.is_some() => {

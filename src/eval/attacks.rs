@@ -53,10 +53,9 @@ pub fn attacks(answers: &Answers, class: Option<usize>) -> Vec<Attack> {
     let found = SCORES.into_iter().filter_map(|(name, score)| {
         let of = |o: &Outputs| (0..o.len()).map(|i| score(o, i)).collect::<Vec<f64>>();
         let (members, others) = (of(&answers.forget), of(&unseen));
-        let curve = roc(&members, &others)?;
         let at = threshold(&of(&shadow_members), &of(&shadow_others));
-        let accuracy = balanced_accuracy(&members, &others, at);
-        Some(curve.attack(name, Some(accuracy), [members.len(), others.len()]))
+        let balanced_accuracy = Some(balanced_accuracy(&members, &others, at));
+        Some(Attack { balanced_accuracy, ..roc(name, &members, &others)? })
     });
     found.collect()
 }

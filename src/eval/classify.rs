@@ -1,85 +1,172 @@
 //! Accuracies of a classifier (ALGORITHMS 7.1): evaluation mode, no augmentation.
 
-use burn::tensor::Device;
+use burn::tensor::Tensor;
 
 use super::{
     mia,
     outputs::{Answers, Outputs},
+    representation::Features,
 };
 use crate::{
     data::{Dataset, Pictures, forget::ForgetSet, rng},
     error::Result,
+    gpu::tensor4,
     job_context::JobContext,
     models::{
         classifier::Classifier,
         layers::{Mode, Pass},
         weights::{Weights, read},
     },
-    train::losses::{Augment, pictures},
     words::{budget::Budget, report::Metrics},
 };
 
 /// Pictures in one forward pass.
-const BATCH: usize = 250;
+pub const BATCH: usize = 250;
 
-/// The class that the classifier sees in each picture, and its probability.
-///
-/// # Errors
-/// Cancelled, or the device failed.
-pub async fn predict(
-    net: &dyn Classifier,
-    weights: &Weights,
-    data: &Pictures,
-    indices: &[usize],
-    device: &Device,
-    job: &mut JobContext,
-) -> Result<Vec<(usize, f32)>> {
-    let values = logits(net, weights, data, indices, device, job).await?;
-    Ok(values.chunks_exact(net.classes()).map(top).collect())
+/// A classifier in evaluation mode, and its weights on the device.
+#[derive(Clone, Copy)]
+pub struct Evaluator<'a> {
+    pub net: &'a dyn Classifier,
+    pub weights: &'a Weights,
 }
 
-/// The logits of the pictures `indices`, row by row. [n, classes].
-///
-/// # Errors
-/// Cancelled, or the device failed.
-pub async fn logits(
-    net: &dyn Classifier,
-    weights: &Weights,
-    data: &Pictures,
-    indices: &[usize],
-    device: &Device,
-    job: &mut JobContext,
-) -> Result<Vec<f32>> {
-    let mut values = Vec::with_capacity(indices.len() * net.classes());
-    for batch in indices.chunks(BATCH) {
-        let pass = Pass::new(weights, Mode::Eval);
-        // Evaluation draws nothing at random.
-        let x = pictures(data, batch, Augment::None, &mut rng::seeded(0, "none"), device);
-        values.extend(read(net.forward(&pass, x)).await?);
-        job.advance(batch.len()).await?;
+impl Evaluator<'_> {
+    /// The pictures `items` on the device, as they are. [n, c, h, w].
+    pub fn batch(&self, data: &Pictures, items: &[usize]) -> Tensor<4> {
+        let s = data.shape;
+        let shape = [items.len(), s.channels, s.height, s.width];
+        tensor4(data.unit(items), shape, &self.weights.device())
     }
-    Ok(values)
-}
 
-/// The cross-entropy of each picture's own label.
-///
-/// # Errors
-/// Cancelled, or the device failed.
-pub async fn losses(
-    net: &dyn Classifier,
-    weights: &Weights,
-    data: &Pictures,
-    indices: &[usize],
-    device: &Device,
-    job: &mut JobContext,
-) -> Result<Vec<f32>> {
-    let values = logits(net, weights, data, indices, device, job).await?;
-    let rows = values.chunks_exact(net.classes()).zip(data.labels(indices));
-    let loss = |(row, label): (&[f32], usize)| {
-        let most = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-        row.iter().map(|v| (v - most).exp()).sum::<f32>().ln() + most - row[label]
-    };
-    Ok(rows.map(loss).collect())
+    /// What `of` makes of the pictures `items`: of each kind of rows [n, width] the rows of all.
+    ///
+    /// # Errors
+    /// Cancelled, or the device failed.
+    pub async fn rows(
+        &self,
+        data: &Pictures,
+        items: &[usize],
+        of: impl Fn(&Pass, Tensor<4>) -> Vec<Tensor<2>>,
+        job: &mut JobContext,
+    ) -> Result<Vec<Features>> {
+        let mut all = Vec::new();
+        for batch in items.chunks(BATCH) {
+            let made = of(&Pass::new(self.weights, Mode::Eval), self.batch(data, batch));
+            all.resize_with(made.len(), Features::default);
+            for (all, rows) in all.iter_mut().zip(made) {
+                all.append(rows).await?;
+            }
+            job.advance(batch.len()).await?;
+        }
+        Ok(all)
+    }
+
+    /// The penultimate features of the pictures `items`.
+    ///
+    /// # Errors
+    /// Cancelled, or the device failed.
+    pub async fn features(
+        &self,
+        data: &Pictures,
+        items: &[usize],
+        job: &mut JobContext,
+    ) -> Result<Features> {
+        let of = |pass: &Pass, x| vec![self.net.features(pass, x)];
+        Ok(self.rows(data, items, of, job).await?.pop().unwrap_or_default())
+    }
+
+    /// The logits of the pictures `items`, row by row. [n, classes].
+    ///
+    /// # Errors
+    /// Cancelled, or the device failed.
+    pub async fn logits(
+        &self,
+        data: &Pictures,
+        items: &[usize],
+        job: &mut JobContext,
+    ) -> Result<Vec<f32>> {
+        let of = |pass: &Pass, x| vec![self.net.forward(pass, x)];
+        Ok(self.rows(data, items, of, job).await?.pop().unwrap_or_default().values)
+    }
+
+    /// The class that is seen in each picture of `items`, and its probability.
+    ///
+    /// # Errors
+    /// Cancelled, or the device failed.
+    pub async fn predict(
+        &self,
+        data: &Pictures,
+        items: &[usize],
+        job: &mut JobContext,
+    ) -> Result<Vec<(usize, f32)>> {
+        let values = self.logits(data, items, job).await?;
+        Ok(values.chunks_exact(self.net.classes()).map(top).collect())
+    }
+
+    /// The share of the pictures `items` whose class is seen, in percent.
+    ///
+    /// # Errors
+    /// Cancelled, or the device failed.
+    pub async fn accuracy(
+        &self,
+        data: &Pictures,
+        items: &[usize],
+        job: &mut JobContext,
+    ) -> Result<f64> {
+        let seen = self.predict(data, items, job).await?;
+        Ok(percent(seen.iter().zip(items).map(|((class, _), &i)| data.is_of(i, *class))))
+    }
+
+    /// The class that is seen in each picture of `x` [n, c, h, w], and its probability.
+    ///
+    /// # Errors
+    /// The device failed.
+    pub async fn look(&self, x: Tensor<4>) -> Result<Vec<(usize, f32)>> {
+        let logits = read(self.net.forward(&Pass::new(self.weights, Mode::Eval), x)).await?;
+        Ok(logits.chunks_exact(self.net.classes()).map(top).collect())
+    }
+
+    /// The cross-entropy of each picture's own label.
+    ///
+    /// # Errors
+    /// Cancelled, or the device failed.
+    pub async fn losses(
+        &self,
+        data: &Pictures,
+        items: &[usize],
+        job: &mut JobContext,
+    ) -> Result<Vec<f32>> {
+        let values = self.logits(data, items, job).await?;
+        let rows = values.chunks_exact(self.net.classes()).zip(data.labels(items));
+        let loss = |(row, label): (&[f32], usize)| {
+            let most = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+            row.iter().map(|v| (v - most).exp()).sum::<f32>().ln() + most - row[label]
+        };
+        Ok(rows.map(loss).collect())
+    }
+
+    /// What the classifier says of the budget's part of the forget, retain and test set.
+    ///
+    /// # Errors
+    /// Cancelled, or the device failed.
+    pub async fn answers(
+        &self,
+        data: &Dataset,
+        set: &ForgetSet,
+        budget: Budget,
+        job: &mut JobContext,
+    ) -> Result<Answers> {
+        let most = budget.sizes().measured;
+        let forget = part(&set.forget, most[0], "measure forget");
+        let retain = part(&set.retain, most[1], "measure retain");
+        let test = part(&(0..data.test.len()).collect::<Vec<_>>(), most[2], "measure test");
+        job.phase("Evaluating", forget.len() + retain.len() + test.len());
+        Ok(Answers {
+            forget: Outputs::of(self, &data.train, forget, job).await?,
+            retain: Outputs::of(self, &data.train, retain, job).await?,
+            test: Outputs::of(self, &data.test, test, job).await?,
+        })
+    }
 }
 
 /// The largest logit's class and its softmax probability.
@@ -87,31 +174,6 @@ pub fn top(logits: &[f32]) -> (usize, f32) {
     let best = (0..logits.len()).max_by(|&a, &b| logits[a].total_cmp(&logits[b])).unwrap_or(0);
     let sum: f32 = logits.iter().map(|v| (v - logits[best]).exp()).sum();
     (best, 1.0 / sum)
-}
-
-/// What the model says of the budget's part of the forget, retain and test set.
-///
-/// # Errors
-/// Cancelled, or the device failed.
-pub async fn answers(
-    net: &dyn Classifier,
-    weights: &Weights,
-    data: &Dataset,
-    set: &ForgetSet,
-    budget: Budget,
-    device: &Device,
-    job: &mut JobContext,
-) -> Result<Answers> {
-    let most = budget.sizes().measured;
-    let forget = part(&set.forget, most[0], "measure forget");
-    let retain = part(&set.retain, most[1], "measure retain");
-    let test = part(&(0..data.test.len()).collect::<Vec<_>>(), most[2], "measure test");
-    job.phase("Evaluating", forget.len() + retain.len() + test.len());
-    Ok(Answers {
-        forget: Outputs::of(net, weights, &data.train, forget, device, job).await?,
-        retain: Outputs::of(net, weights, &data.train, retain, device, job).await?,
-        test: Outputs::of(net, weights, &data.test, test, device, job).await?,
-    })
 }
 
 /// At most `most` of the items, in their order: the same for every model and every run.

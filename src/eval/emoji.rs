@@ -2,7 +2,7 @@
 
 use burn::tensor::{Device, Tensor};
 
-use super::classify::top;
+use super::classify::{percent, top};
 use crate::{
     data::emoji::{Emoji, Pair},
     error::{Error, Result},
@@ -86,9 +86,8 @@ pub fn classes(emoji: &Emoji) -> Vec<String> {
 /// Shares of pictures in which the asked concept and the asked style are seen, in percent.
 pub fn shares(asked: &[Pair], seen: &[Seen]) -> [f64; 2] {
     let both = || asked.iter().zip(seen);
-    let share = |hits: usize| 100.0 * hits as f64 / asked.len().max(1) as f64;
     [
-        share(both().filter(|(a, s)| a.concept == s.concept.0).count()),
-        share(both().filter(|(a, s)| a.style == s.style.0).count()),
+        percent(both().map(|(a, s)| a.concept == s.concept.0)),
+        percent(both().map(|(a, s)| a.style == s.style.0)),
     ]
 }

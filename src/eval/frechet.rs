@@ -1,24 +1,20 @@
 //! The Frechet distance between generated and real pictures, on the features of the project's own
 //! classifier (ALGORITHMS 10). It is no FID: that is over another network's features.
 
-use burn::tensor::Device;
-
-use super::generate::Judge;
+use super::{
+    classify::{BATCH, Evaluator},
+    linear::{product, transposed},
+    representation::Features,
+};
 use crate::{
-    data::{Dataset, Pictures, rng},
+    data::{Dataset, PictureShape, Pictures, rng},
     error::Result,
     gpu::tensor4,
     job_context::JobContext,
-    models::{
-        layers::{Mode, Pass},
-        weights::read,
-    },
-    train::losses::{Augment, pictures},
+    models::layers::{Mode, Pass},
     words::report::Frechet,
 };
 
-/// Pictures in one forward pass.
-const BATCH: usize = 250;
 /// Real pictures for each generated one that the reference is over, as far as there are as many.
 const REAL: usize = 10;
 
@@ -46,24 +42,11 @@ impl Reference {
 }
 
 impl Moments {
-    /// The moments of n features of `d` values each, one after another; the covariance is over
-    /// n - 1.
-    pub fn of(features: &[f32], d: usize) -> Self {
-        let n = features.len() / d;
-        let rows = || features.chunks_exact(d);
-        let mut mean = vec![0.0; d];
-        for row in rows() {
-            mean.iter_mut().zip(row).for_each(|(m, v)| *m += f64::from(*v) / n as f64);
-        }
-        let mut covariance = vec![0.0; d * d];
-        for row in rows() {
-            let off: Vec<f64> = row.iter().zip(&mean).map(|(v, m)| f64::from(*v) - m).collect();
-            for (line, a) in covariance.chunks_exact_mut(d).zip(&off) {
-                line.iter_mut().zip(&off).for_each(|(c, b)| *c += a * b);
-            }
-        }
-        let over = n.saturating_sub(1).max(1) as f64;
-        covariance.iter_mut().for_each(|c| *c /= over);
+    /// The moments of features of `d` values each; the covariance is over n - 1.
+    pub fn of(features: &Features) -> Self {
+        let (off, mean) = features.centred();
+        let over = features.n.saturating_sub(1).max(1) as f64;
+        let covariance = product(&off, &off, features.n).into_iter().map(|c| c / over).collect();
         Self { mean, covariance }
     }
 
@@ -74,7 +57,8 @@ impl Moments {
         let trace = |m: &[f64]| (0..d).map(|i| m[i * d + i]).sum::<f64>();
         // (C1 C2)^1/2 has the trace of the symmetric (C1^1/2 C2 C1^1/2)^1/2.
         let root = square_root(&self.covariance, d);
-        let inner = product(&product(&root, &other.covariance, d), &root, d);
+        let half = product(&transposed(&root, d), &other.covariance, d);
+        let inner = product(&transposed(&half, d), &root, d);
         let (values, _) = eigen(&inner, d);
         let common: f64 = values.iter().map(|v| v.max(0.0).sqrt()).sum();
         apart + trace(&self.covariance) + trace(&other.covariance) - 2.0 * common
@@ -87,7 +71,7 @@ impl Moments {
 /// # Errors
 /// Cancelled, or the device failed.
 pub async fn reference(
-    judge: &Judge<'_>,
+    judge: Evaluator<'_>,
     data: &Dataset,
     kept: &[usize],
     each: usize,
@@ -98,100 +82,56 @@ pub async fn reference(
         kept.iter().for_each(|&class| left[class] = most);
         let mut some = rng::shuffled(&mut rng::seeded(0, purpose), pictures.len());
         some.retain(|&i| {
-            let left = &mut left[pictures.labels[i] as usize];
-            *left > 0 && {
-                *left -= 1;
-                true
-            }
+            let left = &mut left[usize::from(pictures.labels[i])];
+            let wanted = *left > 0;
+            *left -= usize::from(wanted);
+            wanted
         });
         some
     };
     let test = of(&data.test, REAL * each, "frechet reference");
     let train = of(&data.train, each, "frechet floor");
     job.phase("Looking at real pictures", test.len() + train.len());
-    let device = judge.weights.device();
-    let mut moments = Vec::new();
-    for (pictures, items) in [(&data.test, &test), (&data.train, &train)] {
-        let mut features = Vec::new();
-        let mut d = 1;
-        for batch in items.chunks(BATCH) {
-            let (values, width) = real(judge, pictures, batch, &device).await?;
-            features.extend(values);
-            d = width;
-            job.advance(batch.len()).await?;
-        }
-        moments.push(Moments::of(&features, d));
-    }
-    let floor = moments[0].distance(&moments[1]);
-    Ok(Reference { moments: moments.swap_remove(0), floor })
+    let moments = Moments::of(&judge.features(&data.test, &test, job).await?);
+    let others = Moments::of(&judge.features(&data.train, &train, job).await?);
+    Ok(Reference { floor: moments.distance(&others), moments })
 }
 
-async fn real(
-    judge: &Judge<'_>,
-    data: &Pictures,
-    items: &[usize],
-    device: &Device,
-) -> Result<(Vec<f32>, usize)> {
-    // Evaluation draws nothing at random.
-    let x = pictures(data, items, Augment::None, &mut rng::seeded(0, "none"), device);
-    let features = judge.net.features(&Pass::new(judge.weights, Mode::Eval), x);
-    let d = features.dims()[1];
-    Ok((read(features).await?, d))
-}
-
-/// The distance of generated pictures of the kept classes, as values in [0, 1] of `shape`
-/// [channels, height, width], to the reference.
+/// The distance of generated pictures of the kept classes, as values in [0, 1], to the reference.
 ///
 /// # Errors
 /// Cancelled, or the device failed.
 pub async fn measure(
-    judge: &Judge<'_>,
+    judge: Evaluator<'_>,
     reference: &Reference,
     made: &[f32],
-    shape: [usize; 3],
+    shape: PictureShape,
     job: &mut JobContext,
 ) -> Result<Frechet> {
-    let size: usize = shape.iter().product();
-    let [c, h, w] = shape;
-    let mut features = Vec::new();
-    for batch in made.chunks(BATCH * size) {
-        let x = tensor4(batch.to_vec(), [batch.len() / size, c, h, w], &judge.weights.device());
-        let pass = Pass::new(judge.weights, Mode::Eval);
-        features.extend(read(judge.net.features(&pass, x)).await?);
+    let PictureShape { channels, height, width } = shape;
+    let mut features = Features::default();
+    for batch in made.chunks(BATCH * shape.n()) {
+        let shape = [batch.len() / shape.n(), channels, height, width];
+        let x = tensor4(batch.to_vec(), shape, &judge.weights.device());
+        features.append(judge.net.features(&Pass::new(judge.weights, Mode::Eval), x)).await?;
         job.check().await?;
     }
-    let moments = Moments::of(&features, reference.moments.mean.len());
     Ok(Frechet {
-        value: moments.distance(&reference.moments),
-        n: made.len() / size,
+        value: Moments::of(&features).distance(&reference.moments),
+        n: features.n,
         floor: reference.floor,
     })
-}
-
-fn product(a: &[f64], b: &[f64], d: usize) -> Vec<f64> {
-    let mut out = vec![0.0; d * d];
-    for (line, row) in out.chunks_exact_mut(d).zip(a.chunks_exact(d)) {
-        for (v, other) in row.iter().zip(b.chunks_exact(d)) {
-            line.iter_mut().zip(other).for_each(|(o, w)| *o += v * w);
-        }
-    }
-    out
 }
 
 /// The symmetric square root of a positive semi-definite matrix.
 fn square_root(m: &[f64], d: usize) -> Vec<f64> {
     let (values, vectors) = eigen(m, d);
+    let vectors = transposed(&vectors, d);
     let mut scaled = vectors.clone();
-    for line in scaled.chunks_exact_mut(d) {
-        line.iter_mut().zip(&values).for_each(|(v, value)| *v *= value.max(0.0).sqrt());
+    for (line, value) in scaled.chunks_exact_mut(d).zip(values) {
+        line.iter_mut().for_each(|v| *v *= value.max(0.0).sqrt());
     }
-    let mut turned = vec![0.0; d * d];
-    for i in 0..d {
-        for j in 0..d {
-            turned[j * d + i] = vectors[i * d + j];
-        }
-    }
-    product(&scaled, &turned, d)
+    product(&scaled, &vectors, d)
 }
 
 /// Eigenvalues of a symmetric matrix, and the eigenvectors in the columns of the second (Jacobi's
@@ -274,14 +214,14 @@ mod tests {
     fn equal_pictures_have_no_distance_and_eigenvalues_keep_the_trace() {
         let mut rng = rng::seeded(1, "test");
         let (n, d) = (200, 24);
-        let features = rng::normals(&mut rng, n * d);
-        let moments = Moments::of(&features, d);
+        let values = rng::normals(&mut rng, n * d);
+        let moments = Moments::of(&Features { n, width: d, values });
         assert!(moments.distance(&moments).abs() < 1e-9);
         let (values, _) = eigen(&moments.covariance, d);
         let trace: f64 = (0..d).map(|i| moments.covariance[i * d + i]).sum();
         assert!((values.iter().sum::<f64>() - trace).abs() < 1e-9);
         let root = square_root(&moments.covariance, d);
-        let again = product(&root, &root, d);
+        let again = product(&transposed(&root, d), &root, d);
         let far = again.iter().zip(&moments.covariance).map(|(a, b)| (a - b).abs());
         assert!(far.fold(0.0, f64::max) < 1e-10);
     }

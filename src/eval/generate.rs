@@ -1,21 +1,14 @@
 //! What a diffusion model still makes, as a classifier sees it (ALGORITHMS 10): samples are judged
 //! as they are, without stretching and without flips.
 
-use burn::tensor::Device;
-
-use super::classify::percent;
+use super::classify::{Evaluator, percent};
 use crate::{
     data::forget::ForgetSet,
     diffusion::schedule::Schedule,
     error::{Error, Result},
     gpu::tensor4,
     job_context::JobContext,
-    models::{
-        classifier::Classifier,
-        layers::{Mode, Pass},
-        unet::Unet,
-        weights::{Weights, read},
-    },
+    models::{unet::Unet, weights::Weights},
     sampling::sampler::{Wanted, sample},
     words::{budget::Budget, report::Metrics, sampling::SampleOptions},
 };
@@ -23,56 +16,41 @@ use crate::{
 /// Pictures sampled together.
 const BATCH: usize = 50;
 
-/// A classifier and its weights on the device.
-pub struct Judge<'a> {
-    pub net: &'a dyn Classifier,
-    pub weights: &'a Weights,
+/// Samples as values in [0, 1], one after another, and what the judge sees in each.
+pub struct Judged {
+    pub values: Vec<f32>,
+    pub seen: Vec<Option<(usize, f32)>>,
 }
 
-/// Samples of the wanted pictures, as values in [0, 1], and what the judge sees in each.
+/// Samples of the wanted pictures.
 ///
 /// # Errors
 /// Cancelled, or the device failed.
 pub async fn make(
     unet: &Unet,
     weights: &Weights,
-    judge: Option<&Judge<'_>>,
+    judge: Option<Evaluator<'_>>,
     wanted: &[Wanted],
     options: &SampleOptions,
     job: &mut JobContext,
-) -> Result<(Vec<f32>, Vec<Option<(usize, f32)>>)> {
+) -> Result<Judged> {
     let schedule = Schedule::linear();
+    let (channels, side) = (unet.config.channels, unet.config.resolution);
     let mut values = Vec::new();
     let mut seen = Vec::new();
     for batch in wanted.chunks(BATCH) {
         let made = sample(unet, weights, &schedule, batch, options, job).await?;
         match judge {
-            Some(judge) => seen
-                .extend(look(judge, &made, unet, &weights.device()).await?.into_iter().map(Some)),
+            Some(judge) => {
+                let shape = [batch.len(), channels, side, side];
+                let x = tensor4(made.clone(), shape, &weights.device());
+                seen.extend(judge.look(x).await?.into_iter().map(Some));
+            }
             None => seen.extend(std::iter::repeat_n(None, batch.len())),
         }
         values.extend(made);
     }
-    Ok((values, seen))
-}
-
-async fn look(
-    judge: &Judge<'_>,
-    made: &[f32],
-    unet: &Unet,
-    device: &Device,
-) -> Result<Vec<(usize, f32)>> {
-    let (c, side) = (unet.config.channels, unet.config.resolution);
-    let x = tensor4(made.to_vec(), [made.len() / (c * side * side), c, side, side], device);
-    let logits = judge.net.forward(&Pass::new(judge.weights, Mode::Eval), x);
-    let classes = logits.dims()[1];
-    Ok(read(logits).await?.chunks_exact(classes).map(super::classify::top).collect())
-}
-
-/// Samples of every class, and what the judge sees in each; as values in [0, 1], class by class.
-pub struct Judged {
-    pub values: Vec<f32>,
-    pub seen: Vec<Option<(usize, f32)>>,
+    Ok(Judged { values, seen })
 }
 
 /// Shares of each class's samples that the judge gives that class, and the samples. UA is 100 - the
@@ -83,7 +61,7 @@ pub struct Judged {
 pub async fn measure(
     unet: &Unet,
     weights: &Weights,
-    judge: &Judge<'_>,
+    judge: Evaluator<'_>,
     set: &ForgetSet,
     budget: Budget,
     options: &SampleOptions,
@@ -99,8 +77,9 @@ pub async fn measure(
         .map(|(c, i)| Wanted { class: Some(c), noise: i as u64 })
         .collect();
     job.phase("Evaluating", wanted.len() * options.steps);
-    let (values, seen) = make(unet, weights, Some(judge), &wanted, options, job).await?;
-    let shares: Vec<f64> = seen
+    let judged = make(unet, weights, Some(judge), &wanted, options, job).await?;
+    let shares: Vec<f64> = judged
+        .seen
         .chunks_exact(each)
         .enumerate()
         .map(|(class, row)| percent(row.iter().map(|s| s.is_some_and(|(c, _)| c == class))))
@@ -116,5 +95,5 @@ pub async fn measure(
         per_class: shares,
         ..Metrics::default()
     };
-    Ok((metrics, Judged { values, seen }))
+    Ok((metrics, judged))
 }

@@ -7,7 +7,7 @@ use crate::{
     data::{
         emoji::{
             Emoji, Pair,
-            captions::{BACKGROUNDS, Placement, compose},
+            captions::{Placement, compose},
         },
         rng::{self, Rng},
     },
@@ -39,24 +39,15 @@ const WIDTH: usize = 8;
 /// Updates unless a person says otherwise.
 pub const STEPS: usize = 1200;
 
-/// A placement with more variety than a generator is trained on.
-fn anywhere(side: usize, rng: &mut Rng) -> Placement {
-    let reach = side as f32 / 10.0;
-    let background = (rng.random::<f64>() < 0.4).then(|| rng.random_range(0..BACKGROUNDS.len()));
-    Placement {
-        scale: rng.random_range(0.78..1.12),
-        shift: [rng.random_range(-reach..reach), rng.random_range(-reach..reach)],
-        background,
-    }
-}
-
 /// Pictures of random pairs, and the pairs.
 fn pictures(emoji: &Emoji, n: usize, noise: bool, rng: &mut Rng) -> (Vec<f32>, Vec<Pair>) {
     let all: Vec<Pair> = emoji.all().collect();
     let pairs: Vec<Pair> = (0..n).map(|_| all[rng.random_range(0..all.len())]).collect();
     let mut values = Vec::new();
     for &pair in &pairs {
-        let mut picture = compose(emoji, pair, anywhere(emoji.index.side, rng));
+        // More variety than a generator is trained on.
+        let at = Placement::varied(emoji.index.side as f32 / 10.0, 0.78..1.12, 0.4, rng);
+        let mut picture = compose(emoji, pair, at);
         if noise {
             // A generator's pictures are never as clean as drawings.
             let sd = rng.random_range(0.0..0.08f32);

@@ -3,9 +3,9 @@
 
 /// XᵀY of two matrices of `n` rows, [p, q] row by row.
 pub fn product(x: &[f64], y: &[f64], n: usize) -> Vec<f64> {
-    let (p, q) = (x.len() / n, y.len() / n);
+    let (p, q) = (x.len() / n.max(1), y.len() / n.max(1));
     let mut out = vec![0.0; p * q];
-    for (row, other) in x.chunks_exact(p).zip(y.chunks_exact(q)) {
+    for (row, other) in x.chunks_exact(p.max(1)).zip(y.chunks_exact(q.max(1))) {
         for (line, a) in out.chunks_exact_mut(q).zip(row) {
             for (o, b) in line.iter_mut().zip(other) {
                 *o += a * b;
@@ -13,6 +13,11 @@ pub fn product(x: &[f64], y: &[f64], n: usize) -> Vec<f64> {
         }
     }
     out
+}
+
+/// The transpose of a matrix [n, n], row by row.
+pub fn transposed(m: &[f64], n: usize) -> Vec<f64> {
+    (0..n * n).map(|i| m[i % n * n + i / n]).collect()
 }
 
 /// The lower factor L of a symmetric positive definite matrix A = L Lᵀ.

@@ -1,14 +1,7 @@
 //! What a classifier says of the items of an evaluation: computed once, read by every metric.
 
-use burn::tensor::Device;
-
-use super::classify::logits;
-use crate::{
-    data::Pictures,
-    error::Result,
-    job_context::JobContext,
-    models::{classifier::Classifier, weights::Weights},
-};
+use super::classify::Evaluator;
+use crate::{data::Pictures, error::Result, job_context::JobContext};
 
 /// The softmax probabilities of some items.
 #[derive(Debug, Clone, Default)]
@@ -42,15 +35,13 @@ impl Outputs {
     /// # Errors
     /// Cancelled, or the device failed.
     pub async fn of(
-        net: &dyn Classifier,
-        weights: &Weights,
+        model: &Evaluator<'_>,
         data: &Pictures,
         items: Vec<usize>,
-        device: &Device,
         job: &mut JobContext,
     ) -> Result<Self> {
-        let mut values = logits(net, weights, data, &items, device, job).await?;
-        let classes = net.classes();
+        let mut values = model.logits(data, &items, job).await?;
+        let classes = model.net.classes();
         let seen = values.chunks_exact_mut(classes).map(softmax).collect();
         Ok(Self { labels: data.labels(&items), items, seen, probabilities: values, classes })
     }

@@ -1,6 +1,6 @@
 //! Where a run stands on the forget map: what is left of the forgotten, what is lost of the rest.
 
-use super::verdict::{Evidence, limits, loss};
+use super::verdict::{Evidence, loss};
 use crate::words::report::{Metrics, Report};
 
 /// A point of the forget map, both in percent points; Retrain is near the origin.
@@ -32,7 +32,7 @@ impl Place {
 
     /// How far a run may be from the origin and count as forgotten.
     pub fn allowed(report: &Report) -> Self {
-        let [left, damage] = limits(Evidence::of(report).task);
+        let [left, damage] = Evidence::of(report).limits();
         Self { left, damage }
     }
 
@@ -51,9 +51,9 @@ impl Place {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{eval::verdict::Set, words::task::Task};
+    use crate::words::{forget::ForgetKind, task::Task};
 
-    fn place(set: Set, before: &Metrics, retrain: Option<&Metrics>, m: Metrics) -> Place {
+    fn place(set: ForgetKind, before: &Metrics, retrain: Option<&Metrics>, m: Metrics) -> Place {
         let (task, audit, attacks, earlier) = (Task::Classify, None, &[], &[]);
         let after = &m;
         let evidence = Evidence { task, set, before, after, retrain, audit, attacks, earlier };
@@ -68,7 +68,7 @@ mod tests {
     #[test]
     fn a_class_that_is_gone_with_nothing_lost_is_at_the_origin() {
         let before = metrics(2.0, 98.0, 93.0);
-        let place = |m| place(Set::Whole, &before, None, m);
+        let place = |m| place(ForgetKind::Class, &before, None, m);
         assert_eq!(place(metrics(100.0, 98.5, 93.0)), Place { left: 0.0, damage: 0.0 });
         assert_eq!(place(before.clone()), Place { left: 98.0, damage: 0.0 });
         assert_eq!(place(metrics(60.0, 90.0, 80.0)), Place { left: 40.0, damage: 13.0 });
@@ -78,7 +78,7 @@ mod tests {
     fn a_share_is_forgotten_when_it_is_as_if_unseen() {
         // The error on unseen pictures, 7 %, is the aim; Retrain's UA where it is known.
         let before = metrics(1.0, 99.0, 93.0);
-        let place = |retrain, m| place(Set::Random, &before, retrain, m);
+        let place = |retrain, m| place(ForgetKind::Random, &before, retrain, m);
         let little = metrics(3.0, 99.0, 93.0);
         assert_eq!(place(None, little.clone()), Place { left: 4.0, damage: 0.0 });
         assert_eq!(place(None, metrics(40.0, 99.0, 93.0)), Place { left: 0.0, damage: 33.0 });

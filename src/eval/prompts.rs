@@ -4,7 +4,7 @@
 
 use rand::RngExt;
 
-use super::emoji::Seen;
+use super::{classify::percent, emoji::Seen};
 use crate::{
     data::{
         emoji::{
@@ -25,6 +25,11 @@ pub struct Row {
 }
 
 impl Row {
+    /// The plainest prompt of a pair.
+    pub fn of(pair: Pair, emoji: &Emoji) -> Self {
+        Self { prompt: emoji.caption(pair), pair: Some(pair) }
+    }
+
     /// What the judge is to see: the number of a concept, or of a style behind all concepts. Where
     /// the prompt is no pair of the corpus, the one thing that it names.
     pub fn class(&self, named: &Named, emoji: &Emoji) -> Option<usize> {
@@ -80,9 +85,7 @@ pub fn pane(target: &Target, emoji: &Emoji, known: usize) -> (Vec<Row>, usize) {
     let spread = [0, known / 3, 2 * known / 3];
     if target.named.concepts.is_empty() {
         for concept in spread {
-            let style = style_of(0);
-            let prompt = plain(&concepts[concept].name, &styles[style].name);
-            rows.push(Row { prompt, pair: Some(Pair { concept, style }) });
+            rows.push(Row::of(Pair { concept, style: style_of(0) }, emoji));
         }
     }
     let forgotten = rows.len();
@@ -96,8 +99,7 @@ pub fn pane(target: &Target, emoji: &Emoji, known: usize) -> (Vec<Row>, usize) {
             true => other.clone().nth(i).or(other.clone().next()).unwrap_or(0),
             false => style_of(i),
         };
-        let prompt = plain(&concepts[concept].name, &styles[style].name);
-        rows.push(Row { prompt, pair: Some(Pair { concept, style }) });
+        rows.push(Row::of(Pair { concept, style }, emoji));
     }
     (rows, forgotten)
 }
@@ -126,11 +128,7 @@ impl Measure {
             }
             let order = rng::shuffled(&mut rng, pairs.len());
             let start = rng.random_range(0..pairs.len());
-            let row = |i: usize| {
-                let pair = pairs[order[(start + i) % pairs.len()]];
-                let (c, s) = (&emoji.index.concepts[pair.concept], &emoji.index.styles[pair.style]);
-                Row { prompt: plain(&c.name, &s.name), pair: Some(pair) }
-            };
+            let row = |i: usize| Row::of(pairs[order[(start + i) % pairs.len()]], emoji);
             (0..n).map(row).collect()
         };
         let mut forgotten = rows(forget, n[0]);
@@ -147,19 +145,17 @@ impl Measure {
 pub fn metrics(named: &Named, measure: &Measure, seen: &[Seen]) -> Metrics {
     let (forgotten, kept) = seen.split_at(measure.forgotten.len().min(seen.len()));
     let by_concept = !named.concepts.is_empty();
-    let still = |s: &&Seen| shows(named, s);
-    let share = |hits: usize, n: usize| 100.0 * hits as f64 / n.max(1) as f64;
     let right = |concept: bool| {
-        let hit = |(row, s): &(&Row, &Seen)| {
+        let hit = |(row, s): (&Row, &Seen)| {
             row.pair.is_some_and(|p| match concept {
                 true => p.concept == s.concept.0,
                 false => p.style == s.style.0,
             })
         };
-        share(measure.kept.iter().zip(kept).filter(hit).count(), kept.len())
+        percent(measure.kept.iter().zip(kept).map(hit))
     };
     Metrics {
-        UA: 100.0 - share(forgotten.iter().filter(still).count(), forgotten.len()),
+        UA: 100.0 - percent(forgotten.iter().map(|s| shows(named, s))),
         RA: right(by_concept),
         TA: right(!by_concept),
         n: [forgotten.len(), kept.len(), kept.len()],

@@ -5,14 +5,18 @@ use std::sync::Arc;
 
 use burn::tensor::Device;
 
-use super::outputs::{Answers, Outputs};
+use super::{
+    attacks::unseen,
+    classify::Evaluator,
+    outputs::{Answers, Outputs},
+    rmia,
+    roc::roc,
+};
 use crate::{
     data::{Dataset, rng},
     error::Result,
     job_context::JobContext,
-    models::{
-        Architecture, Network, classifier::Classifier, resnet::ResnetConfig, weights::Weights,
-    },
+    models::{Architecture, Network, resnet::ResnetConfig, weights::Weights},
     train::{
         losses::Augment,
         optimizer::{LrSchedule, Rule},
@@ -23,8 +27,6 @@ use crate::{
         budget::AuditSizes,
     },
 };
-
-use super::{attacks::unseen, rmia, roc::roc};
 
 /// Base width of the networks.
 const WIDTH: usize = 8;
@@ -122,11 +124,9 @@ impl References {
         &self,
         answers: &Answers,
         data: &Dataset,
-        device: &Device,
         job: &mut JobContext,
     ) -> Result<Calibration> {
         let Network::Classifier(net) = &*self.network else { unreachable!("built as a ResNet") };
-        let net: &dyn Classifier = &**net;
         let (forget, test) = (&answers.forget.items, &answers.test.items);
         job.phase("Asking the reference models", MODELS * (forget.len() + test.len()));
         let mut said = [vec![0.0; forget.len()], vec![0.0; test.len()]];
@@ -140,7 +140,8 @@ impl References {
                 let asked: Vec<usize> = (0..items.len()).filter(|&i| unknown(set, i)).collect();
                 let pictures = if set == 0 { &data.train } else { &data.test };
                 let items = asked.iter().map(|&i| items[i]).collect();
-                let out = Outputs::of(net, weights, pictures, items, device, job).await?;
+                let model = Evaluator { net: &**net, weights };
+                let out = Outputs::of(&model, pictures, items, job).await?;
                 for (k, i) in asked.into_iter().enumerate() {
                     said[set][i] = out.confidence(k);
                 }
@@ -173,7 +174,6 @@ impl Calibration {
             .map(of_test)
             .collect();
         let [members, others] = [&members, &others].map(|r| rmia::scores(r, &population));
-        let curve = roc(&members, &others)?;
-        Some(curve.attack("RMIA", None, [members.len(), others.len()]))
+        roc("RMIA", &members, &others)
     }
 }

@@ -1,16 +1,14 @@
 //! How fast the forgotten comes back (ALGORITHMS 7.7): a tenth of the forget set is learnt again at
 //! a fixed learning rate, and the other nine tenths are asked for after each update.
 
-use burn::tensor::Device;
-
-use super::classify::{part, percent, predict};
+use super::classify::{Evaluator, part};
 use crate::{
     data::{Dataset, forget::ForgetSet, rng},
     error::Result,
     job_context::JobContext,
-    models::{classifier::Classifier, layers::Mode, weights::Weights},
+    models::layers::Mode,
     train::{
-        losses::{Augment, cross_entropy, pictures},
+        losses::cross_entropy,
         optimizer::{Optimizer, Rule},
         shards,
     },
@@ -28,12 +26,10 @@ const BATCH: usize = 64;
 /// # Errors
 /// Cancelled, or the device failed.
 pub async fn relearn(
-    net: &dyn Classifier,
-    weights: &Weights,
+    from: Evaluator<'_>,
     data: &Dataset,
     set: &ForgetSet,
     sizes: &AuditSizes,
-    device: &Device,
     job: &mut JobContext,
 ) -> Result<Option<Relearn>> {
     let tenth = part(&set.forget, (set.forget.len() / 10).max(1), "relearn");
@@ -43,8 +39,7 @@ pub async fn relearn(
     if held.is_empty() {
         return Ok(None);
     }
-    let labels = data.train.labels(&held);
-    let mut weights = weights.clone();
+    let mut weights = from.weights.clone();
     let mut optimizer = Optimizer::new(Rule::SGD, None);
     let mut accuracy = Vec::with_capacity(sizes.relearn + 1);
     job.phase("Relearning", (sizes.relearn + 1) * held.len());
@@ -52,8 +47,8 @@ pub async fn relearn(
     let mut order = Vec::new();
     let mut rng = rng::seeded(0, "relearn order");
     loop {
-        let seen = predict(net, &weights, &data.train, &held, device, job).await?;
-        accuracy.push(percent(seen.iter().zip(&labels).map(|((c, _), l)| c == l)));
+        let now = Evaluator { weights: &weights, ..from };
+        accuracy.push(now.accuracy(&data.train, &held, job).await?);
         if accuracy.len() > sizes.relearn {
             break;
         }
@@ -61,12 +56,11 @@ pub async fn relearn(
             order.extend(rng::shuffled(&mut rng, tenth.len()).into_iter().map(|j| tenth[j]));
         }
         let batch: Vec<usize> = order.drain(..BATCH.min(tenth.len())).collect();
-        // Nothing is varied.
-        let x = pictures(&data.train, &batch, Augment::None, &mut rng::seeded(0, "none"), device);
+        let x = from.batch(&data.train, &batch);
         let size = shards::size(&weights, batch.len());
         let parts = x.split(size, 0).into_iter().zip(batch.chunks(size)).collect();
         let (_, gradients) = shards::gradients(&weights, Mode::Eval, parts, |pass, (x, items)| {
-            let loss = cross_entropy(net.forward(pass, x), &data.train.labels(items));
+            let loss = cross_entropy(from.net.forward(pass, x), &data.train.labels(items));
             loss * (items.len() as f32 / batch.len() as f32)
         });
         optimizer.step(&mut weights, gradients, LR)?;

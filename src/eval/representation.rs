@@ -1,10 +1,13 @@
 //! What is left inside a network, read from its features (ALGORITHMS 7.8): a linear probe and
 //! linear CKA. And how far its answers are from another's (7.9).
 
+use burn::tensor::Tensor;
+
 use super::{
     linear::{Cholesky, product},
     outputs::Outputs,
 };
+use crate::{error::Result, models::weights::read};
 
 /// Features of some items, one row each.
 #[derive(Debug, Clone, Default)]
@@ -16,8 +19,19 @@ pub struct Features {
 }
 
 impl Features {
+    /// Adds rows. [n, width].
+    ///
+    /// # Errors
+    /// The device failed.
+    pub async fn append(&mut self, rows: Tensor<2>) -> Result<()> {
+        let [n, width] = rows.dims();
+        self.values.extend(read(rows).await?);
+        (self.n, self.width) = (self.n + n, width);
+        Ok(())
+    }
+
     /// In double precision, each column less its mean; and those means.
-    fn centred(&self) -> (Vec<f64>, Vec<f64>) {
+    pub fn centred(&self) -> (Vec<f64>, Vec<f64>) {
         let mut means = vec![0.0; self.width];
         for row in self.values.chunks_exact(self.width) {
             for (mean, &v) in means.iter_mut().zip(row) {

@@ -7,38 +7,17 @@ const STRICT: f64 = 0.01;
 /// Largest step between two kept points of a curve, on either axis.
 const STEP: f64 = 0.005;
 
-/// A receiver operating characteristic.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Roc {
-    /// (false-positive rate, true-positive rate) from (0, 0) to (1, 1), thinned for drawing.
-    pub points: Vec<[f64; 2]>,
-    /// Area under the whole curve: the chance that a member scores above a non-member, ties half.
-    pub auc: f64,
-    /// Standard error of the area (Hanley and McNeil 1982).
-    pub auc_error: f64,
-    /// Largest true-positive rate at a false-positive rate of at most 1 %.
-    pub tpr_at_1_fpr: f64,
-}
-
-impl Roc {
-    /// The attack that has this curve; `n` are the pictures of the forget set, and never seen ones.
-    pub fn attack(self, name: &str, balanced_accuracy: Option<f64>, n: [usize; 2]) -> Attack {
-        let Self { points, auc, auc_error, tpr_at_1_fpr } = self;
-        let name = name.into();
-        Attack { name, auc, auc_error, tpr_at_1_fpr, balanced_accuracy, n, roc: points }
-    }
-}
-
-/// The curve of a score that is larger for members. `None` where a group is empty or a score is
-/// not a number.
-pub fn roc(members: &[f64], others: &[f64]) -> Option<Roc> {
+/// The attack by a score that is larger for members. `None` where a group is empty or a score is not a
+/// number.
+pub fn roc(name: &str, members: &[f64], others: &[f64]) -> Option<Attack> {
     if members.is_empty() || others.is_empty() || members.iter().chain(others).any(|s| s.is_nan()) {
         return None;
     }
-    let (m, o) = (members.len() as f64, others.len() as f64);
+    let n = [members.len(), others.len()];
+    let (m, o) = (n[0] as f64, n[1] as f64);
     let (mut points, mut auc, mut strict) = (vec![[0.0; 2]], 0.0, 0.0f64);
     let mut last = [0.0; 2];
-    for [fpr, tpr] in corners(members, others) {
+    for (_, [fpr, tpr]) in ranked(members, others) {
         auc += (fpr - last[0]) * (tpr + last[1]) / 2.0;
         if fpr <= STRICT {
             strict = strict.max(tpr);
@@ -53,12 +32,15 @@ pub fn roc(members: &[f64], others: &[f64]) -> Option<Roc> {
     let square = auc * auc;
     let variance =
         (auc * (1.0 - auc) + (m - 1.0) * (q1 - square) + (o - 1.0) * (q2 - square)) / (m * o);
-    Some(Roc { points, auc, auc_error: variance.max(0.0).sqrt(), tpr_at_1_fpr: strict })
-}
-
-/// The rates at every threshold from the highest score down; equal scores share one.
-fn corners(members: &[f64], others: &[f64]) -> Vec<[f64; 2]> {
-    ranked(members, others).into_iter().map(|(_, rates)| rates).collect()
+    Some(Attack {
+        name: name.into(),
+        auc,
+        auc_error: variance.max(0.0).sqrt(),
+        tpr_at_1_fpr: strict,
+        balanced_accuracy: None,
+        n,
+        roc: points,
+    })
 }
 
 /// Every distinct score, highest first, with the rates if it is the lowest that counts as member.
@@ -110,33 +92,33 @@ mod tests {
 
     #[test]
     fn equal_distributions_have_an_area_of_one_half() {
-        let roc = roc(&normals(4_000, 0.0, "a"), &normals(3_000, 0.0, "b")).unwrap();
-        assert!((roc.auc - 0.5).abs() < 3.0 * roc.auc_error && roc.auc_error < 0.01);
-        assert!(roc.tpr_at_1_fpr < 0.03);
-        assert_eq!(super::roc(&[1.0; 5], &[1.0; 9]).unwrap().auc, 0.5);
+        let found = roc("", &normals(4_000, 0.0, "a"), &normals(3_000, 0.0, "b")).unwrap();
+        assert!((found.auc - 0.5).abs() < 3.0 * found.auc_error && found.auc_error < 0.01);
+        assert!(found.tpr_at_1_fpr < 0.03);
+        assert_eq!(roc("", &[1.0; 5], &[1.0; 9]).unwrap().auc, 0.5);
     }
 
     #[test]
     fn shifted_normals_have_the_known_area_and_curve() {
         let (members, others) = (normals(6_000, 1.0, "a"), normals(6_000, 0.0, "b"));
-        let roc = roc(&members, &others).unwrap();
+        let found = roc("", &members, &others).unwrap();
         // Φ(1 / √2), and Φ(1 - 2.326) at 1 %.
-        assert!((roc.auc - 0.760_25).abs() < 3.0 * roc.auc_error, "{}", roc.auc);
-        assert!((roc.tpr_at_1_fpr - 0.0924).abs() < 0.02, "{}", roc.tpr_at_1_fpr);
-        assert!(roc.points.len() < 420 && roc.points[0] == [0.0; 2]);
-        assert_eq!(roc.points.last(), Some(&[1.0; 2]));
-        assert!(roc.points.is_sorted_by(|a, b| a[0] <= b[0] && a[1] <= b[1]));
+        assert!((found.auc - 0.760_25).abs() < 3.0 * found.auc_error, "{}", found.auc);
+        assert!((found.tpr_at_1_fpr - 0.0924).abs() < 0.02, "{}", found.tpr_at_1_fpr);
+        assert!(found.roc.len() < 420 && found.roc[0] == [0.0; 2]);
+        assert_eq!(found.roc.last(), Some(&[1.0; 2]));
+        assert!(found.roc.is_sorted_by(|a, b| a[0] <= b[0] && a[1] <= b[1]));
         let at = threshold(&members, &others);
         assert!((balanced_accuracy(&members, &others, at) - 69.15).abs() < 1.5);
     }
 
     #[test]
     fn separated_groups_are_told_apart() {
-        let roc = roc(&[3.0, 2.0], &[1.0, 0.0]).unwrap();
-        assert_eq!((roc.auc, roc.auc_error, roc.tpr_at_1_fpr), (1.0, 0.0, 1.0));
+        let found = roc("", &[3.0, 2.0], &[1.0, 0.0]).unwrap();
+        assert_eq!((found.auc, found.auc_error, found.tpr_at_1_fpr), (1.0, 0.0, 1.0));
         assert_eq!(threshold(&[3.0, 2.0], &[1.0, 0.0]), 2.0);
         assert_eq!(balanced_accuracy(&[3.0, 2.0], &[1.0, 0.0], 2.0), 100.0);
-        assert_eq!(super::roc(&[f64::NAN], &[1.0]), None);
-        assert_eq!(super::roc(&[], &[1.0]), None);
+        assert_eq!(roc("", &[f64::NAN], &[1.0]), None);
+        assert_eq!(roc("", &[], &[1.0]), None);
     }
 }

@@ -119,36 +119,10 @@ fn newton(points: &mut [Point], z: &mut Wide, c: f64, mu: f64) -> bool {
     now[RANK] = z[RANK];
     *z = now;
 
-    // Symmetric: the lower triangle is enough.
-    let mut matrix = [[0.0; WIDE]; WIDE];
-    let mut right = [0.0; WIDE];
-    for p in points.iter() {
-        let inverse = p.inverse(c);
-        let pull = (1.0 - p.margin(z)) * inverse;
-        for (i, line) in matrix.iter_mut().enumerate() {
-            let scaled = p.row[i] * inverse;
-            right[i] += p.row[i] * pull;
-            for (m, r) in line[..=i].iter_mut().zip(&p.row) {
-                *m += scaled * r;
-            }
-        }
-    }
-    for (i, line) in matrix.iter_mut().enumerate().take(RANK) {
-        line[i] += 1.0;
-    }
-    right[RANK] += balance;
-    let Some(factor) = Cholesky::new(matrix.concat(), WIDE) else { return false };
-
+    let Some(factor) = system(points, c) else { return false };
     // The predictor aims at complementarity 0 and tells how far that can be trusted.
-    factor.solve(&mut right);
-    let dz = right;
-    let mut steps = Vec::with_capacity(points.len());
-    let mut reach = [1.0f64; 2];
-    for p in points.iter() {
-        let step = p.step(z, &dz, c, [0.0, 0.0]);
-        p.limit(step, c, &mut reach);
-        steps.push(step);
-    }
+    let aims = vec![[0.0; 2]; points.len()];
+    let Direction { steps, reach, .. } = direction(points, z, c, &factor, balance, &aims);
     let after: f64 = points
         .iter()
         .zip(&steps)
@@ -160,23 +134,8 @@ fn newton(points: &mut [Point], z: &mut Wide, c: f64, mu: f64) -> bool {
     let target = mu * (after / (2 * points.len()) as f64 / mu).powi(3);
 
     // The corrector: centred, with the predictor's second-order terms.
-    let mut right = [0.0; WIDE];
-    for (p, [a, l, u]) in points.iter().zip(&mut steps) {
-        let aim = [target - *a * *l, target + *a * *u];
-        let pull = p.pull(z, c, aim) * p.inverse(c);
-        for (r, v) in right.iter_mut().zip(&p.row) {
-            *r += v * pull;
-        }
-        [*l, *u] = aim;
-    }
-    right[RANK] += balance;
-    factor.solve(&mut right);
-    let dz = right;
-    let mut reach = [1.0f64; 2];
-    for (p, step) in points.iter().zip(&mut steps) {
-        *step = p.step(z, &dz, c, [step[1], step[2]]);
-        p.limit(*step, c, &mut reach);
-    }
+    let aims: Vec<_> = steps.iter().map(|[a, l, u]| [target - a * l, target + a * u]).collect();
+    let Direction { dz, steps, reach } = direction(points, z, c, &factor, balance, &aims);
     // A little short of the boundary. One length for both, because z links them.
     let length = 0.995 * reach[0].min(reach[1]);
     if length < 1e-8 || !dz.iter().all(|v| v.is_finite()) {
@@ -191,6 +150,62 @@ fn newton(points: &mut [Point], z: &mut Wide, c: f64, mu: f64) -> bool {
         *z += length * d;
     }
     true
+}
+
+/// The factor of the Newton system; `None` where rounding leaves none.
+fn system(points: &[Point], c: f64) -> Option<Cholesky> {
+    // Symmetric: the lower triangle is enough.
+    let mut matrix = [[0.0; WIDE]; WIDE];
+    for p in points {
+        let inverse = p.inverse(c);
+        for (i, line) in matrix.iter_mut().enumerate() {
+            let scaled = p.row[i] * inverse;
+            for (m, r) in line[..=i].iter_mut().zip(&p.row) {
+                *m += scaled * r;
+            }
+        }
+    }
+    for (i, line) in matrix.iter_mut().enumerate().take(RANK) {
+        line[i] += 1.0;
+    }
+    Cholesky::new(matrix.concat(), WIDE)
+}
+
+/// Where a Newton step goes.
+struct Direction {
+    dz: Wide,
+    /// Changes of each point's alpha, lower and upper.
+    steps: Vec<[f64; 3]>,
+    /// How far alpha and the slacks can go and stay above 0, at most 1.
+    reach: [f64; 2],
+}
+
+/// Solves the system for each point's aims of its two products.
+fn direction(
+    points: &[Point],
+    z: &Wide,
+    c: f64,
+    factor: &Cholesky,
+    balance: f64,
+    aims: &[[f64; 2]],
+) -> Direction {
+    let mut dz = [0.0; WIDE];
+    for (p, aim) in points.iter().zip(aims) {
+        let pull = p.pull(z, c, *aim) * p.inverse(c);
+        for (r, v) in dz.iter_mut().zip(&p.row) {
+            *r += v * pull;
+        }
+    }
+    dz[RANK] += balance;
+    factor.solve(&mut dz);
+    let mut reach = [1.0; 2];
+    let step = |(p, aim): (&Point, &[f64; 2])| {
+        let step = p.step(z, &dz, c, *aim);
+        p.limit(step, c, &mut reach);
+        step
+    };
+    let steps = points.iter().zip(aims).map(step).collect();
+    Direction { dz, steps, reach }
 }
 
 impl Point {

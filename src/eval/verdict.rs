@@ -5,6 +5,7 @@ use crate::{
     words::{
         attack::{AttackKind, AttackReport},
         audit::{Audit, Examination},
+        forget::ForgetKind,
         grouped,
         report::{EarlierReport, Metrics, Report, Verdict, VerdictLabel},
         task::Task,
@@ -27,42 +28,48 @@ const ASKED: f64 = 25.0;
 /// Fewer pictures than this say nothing: one of them more or less is five points and above.
 const FEW: usize = 20;
 
-/// Points of UA that may be missing, and of RA or TA that may be lost.
-pub fn limits(task: Task) -> [f64; 2] {
-    match task {
-        Task::Classify => [UNDER, 1.5],
-        Task::Generate => [5.0, 5.0],
-        Task::TextToImage => [10.0, 10.0],
-    }
+/// What is said of a task's runs, and what is allowed to them.
+struct TaskRow {
+    task: Task,
+    /// Points of UA that may be missing, and of RA or TA that may be lost.
+    limits: [f64; 2],
+    /// What UA is counted over, and what is left of the forgotten in it.
+    of: &'static str,
+    still: &'static str,
+    /// What RA and TA are.
+    rest: &'static str,
 }
 
-/// What kind of forget set it is, as far as what to expect of it goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Set {
-    /// A class, or what a prompt names.
-    Whole,
-    /// A random share of the training pictures.
-    Random,
-    /// Pictures that were picked for what they are.
-    Picked,
-}
-
-impl Set {
-    /// Of a forget set's name.
-    pub fn of(spec: &str) -> Self {
-        match spec.split(':').next() {
-            Some("class" | "prompt") => Self::Whole,
-            Some("random") => Self::Random,
-            _ => Self::Picked,
-        }
-    }
-}
+const TASKS: [TaskRow; 3] = [
+    TaskRow {
+        task: Task::Classify,
+        limits: [UNDER, 1.5],
+        of: "the forget set",
+        still: "is still recognised",
+        rest: "accuracy",
+    },
+    TaskRow {
+        task: Task::Generate,
+        limits: [5.0, 5.0],
+        of: "its samples",
+        still: "still show the class",
+        rest: "the kept classes' share",
+    },
+    TaskRow {
+        task: Task::TextToImage,
+        limits: [10.0, 10.0],
+        of: "its pictures",
+        still: "still show it",
+        rest: "what other prompts show",
+    },
+];
 
 /// What a verdict rests on.
 #[derive(Debug, Clone, Copy)]
 pub struct Evidence<'a> {
     pub task: Task,
-    pub set: Set,
+    /// What kind of forget set it is, as far as what to expect of it goes.
+    pub set: ForgetKind,
     pub before: &'a Metrics,
     pub after: &'a Metrics,
     pub retrain: Option<&'a Metrics>,
@@ -76,11 +83,10 @@ pub struct Evidence<'a> {
 impl<'a> Evidence<'a> {
     /// What a report says.
     pub fn of(report: &'a Report) -> Self {
-        let all = [Task::Classify, Task::Generate, Task::TextToImage];
-        let task = all.into_iter().find(|t| t.name() == report.task);
+        let row = TASKS.iter().find(|row| row.task.name() == report.task);
         Self {
-            task: task.unwrap_or(Task::Classify),
-            set: Set::of(&report.forget.spec),
+            task: row.unwrap_or(&TASKS[0]).task,
+            set: ForgetKind::of(&report.forget.spec).unwrap_or(ForgetKind::Items),
             before: &report.before,
             after: &report.after,
             retrain: report.retrain.as_ref(),
@@ -90,21 +96,30 @@ impl<'a> Evidence<'a> {
         }
     }
 
+    fn row(&self) -> &'static TaskRow {
+        TASKS.iter().find(|row| row.task == self.task).unwrap_or(&TASKS[0])
+    }
+
+    /// Points of UA that may be missing, and of RA or TA that may be lost.
+    pub fn limits(&self) -> [f64; 2] {
+        self.row().limits
+    }
+
     /// The UA of a model that never saw the forget set: 100 for a whole class; else Retrain's where
     /// it is known, and for a random share the error on unseen pictures where it is not. What Retrain
     /// would say of picked pictures cannot be guessed.
     pub fn aim(&self) -> Option<f64> {
         match (self.set, self.retrain) {
-            (Set::Whole, _) => Some(100.0),
+            (set, _) if set.whole() => Some(100.0),
             (_, Some(retrain)) => Some(retrain.UA),
-            (Set::Random, None) => Some(100.0 - self.before.TA),
-            (Set::Picked, None) => None,
+            (ForgetKind::Random, None) => Some(100.0 - self.before.TA),
+            _ => None,
         }
     }
 
     /// Whether what is left is what is still recognised, and not what UA is short of an aim.
     pub fn counts_seen(&self) -> bool {
-        self.set == Set::Whole || self.aim().is_none()
+        self.set.whole() || self.aim().is_none()
     }
 
     /// The larger loss of RA and TA, in points.
@@ -115,13 +130,13 @@ impl<'a> Evidence<'a> {
     /// Whether UA went at least half of the way to the aim: nobody has forgotten by staying as he was.
     fn moved(&self) -> bool {
         let rose = self.after.UA - self.before.UA;
-        match (self.set, self.aim()) {
-            (Set::Whole, _) => true,
-            (_, Some(aim)) => {
+        match self.aim() {
+            _ if self.set.whole() => true,
+            Some(aim) => {
                 let way = aim - self.before.UA;
                 rose != 0.0 && (way <= 0.0 || rose >= way / 2.0)
             }
-            (_, None) => rose > UNDER,
+            None => rose > UNDER,
         }
     }
 }
@@ -129,17 +144,12 @@ impl<'a> Evidence<'a> {
 /// Judges a run by what is left of the forgotten ([`Evidence::aim`]) and what is lost of the rest; a class that
 /// is not seen any more, but comes back more easily than in a model that never saw it, is hidden.
 pub fn verdict(evidence: &Evidence) -> Verdict {
-    let Evidence { task, set, before, after, .. } = *evidence;
-    let (aim, whole) = (evidence.aim(), set == Set::Whole);
-    let [under, allowed] = limits(task);
+    let Evidence { set, before, after, .. } = *evidence;
+    let (aim, whole) = (evidence.aim(), set.whole());
+    let TaskRow { limits: [under, allowed], of, still, rest, .. } = *evidence.row();
     let (lost, n) = loss(before, after);
     let missing = aim.map_or(0.0, |aim| aim - after.UA);
-    let (what, rest) = match task {
-        Task::Classify => ("of the forget set is still recognised", "accuracy"),
-        Task::Generate => ("of its samples still show the class", "the kept classes' share"),
-        Task::TextToImage => ("of its pictures still show it", "what other prompts show"),
-    };
-    let left = format!("{:.1} % {what} (n = {})", 100.0 - after.UA, grouped(after.n[0]));
+    let left = format!("{:.1} % of {of} {still} (n = {})", 100.0 - after.UA, grouped(after.n[0]));
     let n = grouped(n);
     let damage = if lost > 0.0 {
         format!("{rest} fell by {lost:.1} points (n = {n})")
@@ -215,14 +225,10 @@ fn remains(evidence: &Evidence) -> String {
     if let Some(back) = returned(evidence) {
         return format!("{} is back", brief(&back.spec));
     }
-    let (ua, [under, _]) = (evidence.after.UA, limits(evidence.task));
-    let what = match evidence.task {
-        Task::Classify => "is still recognised",
-        Task::Generate => "still show the class",
-        Task::TextToImage => "still show it",
-    };
+    let TaskRow { limits: [under, _], still, .. } = *evidence.row();
+    let ua = evidence.after.UA;
     match evidence.aim().filter(|_| !evidence.counts_seen()) {
-        None => format!("{} % {what}", short(100.0 - ua)),
+        None => format!("{} % {still}", short(100.0 - ua)),
         Some(aim) if aim - ua > under => format!("UA is {} points short", short(aim - ua)),
         Some(_) => "UA hardly moved".into(),
     }
@@ -230,7 +236,7 @@ fn remains(evidence: &Evidence) -> String {
 
 /// What was lost beside the forgotten, in a few words.
 fn excess(evidence: &Evidence) -> String {
-    let (lost, [_, allowed]) = (evidence.lost(), limits(evidence.task));
+    let (lost, [_, allowed]) = (evidence.lost(), evidence.limits());
     match evidence.aim() {
         Some(aim) if lost <= allowed => {
             format!("UA is {} points beyond the aim", short(evidence.after.UA - aim))
@@ -268,8 +274,8 @@ type Way = [String; 2];
 
 /// How what seems to be forgotten comes back; nothing where it does not.
 fn ways(evidence: &Evidence) -> Vec<Way> {
-    let whole = evidence.set == Set::Whole;
-    let found = evidence.audit.filter(|_| whole).map_or_else(Vec::new, recovery);
+    let audit = evidence.audit.filter(|_| evidence.set.whole());
+    let found = audit.map_or_else(Vec::new, recovery);
     if found.is_empty() { asked(evidence.attacks).into_iter().collect() } else { found }
 }
 
@@ -339,7 +345,7 @@ pub fn versus(name: &str, run: &Report, control: &Report) -> Option<Versus> {
     };
     let mut gains = [forgets, gain(kept[0] - kept[1], kept, rest)];
     // Where one wins here and the other there, what both do well enough decides nothing.
-    let [under, allowed] = limits(ours.task);
+    let [under, allowed] = ours.limits();
     if gains[0] * gains[1] < 0.0 {
         if far.max(away) <= under {
             gains[0] = 0.0;
@@ -382,202 +388,4 @@ fn gain(points: f64, [a, b]: [f64; 2], n: usize) -> f64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::words::audit::{ProbeReport, References, Relearn};
-
-    fn metrics(ua: f64, ra: f64, ta: f64) -> Metrics {
-        Metrics { UA: ua, RA: ra, TA: ta, n: [100; 3], ..Metrics::default() }
-    }
-
-    fn examination([probe, area]: [f64; 2]) -> Examination {
-        Examination {
-            attacks: Vec::new(),
-            probe: Some(ProbeReport { forgotten: probe, kept: 90.0, n: [100; 3] }),
-            relearn: Some(Relearn {
-                lr: 1e-3,
-                batch: 64,
-                n: [10, 90],
-                accuracy: vec![area; 11],
-                area,
-            }),
-        }
-    }
-
-    fn audit(run: [f64; 2], retrain: Option<[f64; 2]>) -> Audit {
-        Audit {
-            forget: "class:Bag".into(),
-            run: examination(run),
-            original: examination([98.0, 99.0]),
-            retrain: retrain.map(examination),
-            layers: Vec::new(),
-            layers_n: [0; 2],
-            divergence: None,
-            references: References { models: 2, width: 8, steps: 1, batch: 64 },
-            chance: 10.0,
-            seconds: 0.0,
-        }
-    }
-
-    fn judge(task: Task, set: Set, after: &Metrics, audit: Option<&Audit>) -> Verdict {
-        let before = &metrics(1.0, 98.0, 93.0);
-        let earlier = &[];
-        let attacks = &[];
-        let evidence =
-            Evidence { task, set, before, after, retrain: None, audit, attacks, earlier };
-        verdict(&evidence)
-    }
-
-    #[test]
-    fn who_won_is_said_as_far_as_n_tells() {
-        let said =
-            |ours: [f64; 2], n| outcome("SalUn", [gain(ours[0], [99.0, 79.0], n), ours[1]], true);
-        assert_eq!(
-            said([20.0, 0.0], 1_000),
-            ("SalUn wins: it forgets 20 points more than a random mask of equal size".into(), 1)
-        );
-        // Nine points of twenty pictures are no more than chance.
-        assert_eq!(said([9.0, 0.0], 20).1, 0);
-        assert_eq!(
-            said([0.0, -3.0], 1_000),
-            ("The random mask wins: it keeps 3.0 points more than SalUn".into(), -1)
-        );
-        assert_eq!(
-            said([20.0, -3.0], 1_000).0,
-            "No clear winner: SalUn forgets 20 points more, the random mask keeps 3.0 points more"
-        );
-        assert_eq!(gain(0.0, [100.0, 100.0], 1_000), 0.0);
-        assert_eq!(too_few(&Metrics { n: [1, 9, 9], ..Metrics::default() }), Some(1));
-        assert_eq!(too_few(&Metrics { n: [54, 162, 18], ..Metrics::default() }), None);
-        assert_eq!(too_few(&Metrics { n: [40, 360, 0], ..Metrics::default() }), None);
-    }
-
-    #[test]
-    fn a_heading_says_what_is_wrong() {
-        let before = &metrics(1.0, 98.0, 93.0);
-        let heading = |set, after: &Metrics, audit: Option<&Audit>| {
-            let (task, retrain, attacks, earlier) = (Task::Classify, None, &[], &[]);
-            let evidence = Evidence { task, set, before, after, retrain, audit, attacks, earlier };
-            headline(&evidence, verdict(&evidence).label)
-        };
-        let gone = metrics(100.0, 98.0, 93.0);
-        let hidden = audit([95.0, 60.0], Some([80.0, 15.0]));
-        for (set, after, audit, text) in [
-            (Set::Whole, &gone, None, "Forgot"),
-            (Set::Whole, &gone, Some(&hidden), "Hidden: 10 updates bring it back"),
-            (
-                Set::Whole,
-                &metrics(79.7, 98.0, 93.0),
-                None,
-                "Under-forgot: 20 % is still recognised",
-            ),
-            (Set::Whole, &metrics(99.0, 90.0, 91.0), None, "Over-forgot: the rest lost 8.0 points"),
-            (Set::Random, &metrics(1.0, 98.0, 93.0), None, "Under-forgot: UA is 6.0 points short"),
-            (
-                Set::Random,
-                &metrics(40.0, 98.0, 93.0),
-                None,
-                "Over-forgot: UA is 33 points beyond the aim",
-            ),
-        ] {
-            assert_eq!(heading(set, after, audit), text);
-        }
-    }
-
-    #[test]
-    fn what_comes_back_is_in_the_verdict() {
-        let (before, after) = (&metrics(1.0, 98.0, 93.0), &metrics(99.0, 97.5, 92.5));
-        let (task, set, retrain, audit, attacks) = (Task::Classify, Set::Whole, None, None, &[]);
-        let past = |after| EarlierReport { spec: "class:Bag".into(), before: 99.0, after, n: 9 };
-        for (earlier, label) in [
-            (vec![past(97.0)], VerdictLabel::Forgot),
-            (vec![past(99.0), past(60.0)], VerdictLabel::UnderForgot),
-        ] {
-            let earlier = &*earlier;
-            let evidence = Evidence { task, set, before, after, retrain, audit, attacks, earlier };
-            let found = verdict(&evidence);
-            assert_eq!(found.label, label);
-            let back = "class:Bag, forgotten earlier, is back: UA 60.0, was 99.0";
-            assert_eq!(found.why.starts_with(back), label == VerdictLabel::UnderForgot);
-        }
-    }
-
-    #[test]
-    fn the_rule_table() {
-        use VerdictLabel::*;
-        let cases = [
-            (Task::Classify, Set::Whole, metrics(99.0, 97.5, 92.5), Forgot),
-            (Task::Classify, Set::Whole, metrics(90.0, 98.0, 93.0), UnderForgot),
-            (Task::Classify, Set::Whole, metrics(100.0, 90.0, 85.0), OverForgot),
-            (Task::Generate, Set::Whole, metrics(96.0, 94.0, 94.0), Forgot),
-            (Task::Generate, Set::Whole, metrics(60.0, 98.0, 98.0), UnderForgot),
-            (Task::Generate, Set::Whole, metrics(100.0, 20.0, 20.0), OverForgot),
-            (Task::Classify, Set::Random, metrics(7.0, 98.0, 93.0), Forgot),
-            (Task::Classify, Set::Random, metrics(1.0, 98.0, 93.0), UnderForgot),
-            (Task::Classify, Set::Random, metrics(40.0, 98.0, 93.0), OverForgot),
-            (Task::Classify, Set::Picked, metrics(1.0, 98.0, 93.0), UnderForgot),
-            (Task::Classify, Set::Picked, metrics(40.0, 98.0, 93.0), Forgot),
-            (Task::Classify, Set::Picked, metrics(40.0, 90.0, 85.0), OverForgot),
-        ];
-        for (task, set, after, label) in cases {
-            assert_eq!(judge(task, set, &after, None).label, label, "{after:?}");
-        }
-    }
-
-    #[test]
-    fn a_model_that_did_not_change_has_not_forgotten() {
-        // The original is as often wrong on its training pictures as Retrain, and on the hardest
-        // of them far more often than on others.
-        let retrain = metrics(7.0, 98.0, 93.0);
-        for (set, before, retrain) in [
-            (Set::Random, metrics(5.0, 98.0, 93.0), None),
-            (Set::Random, metrics(8.0, 98.0, 93.0), Some(&retrain)),
-            (Set::Picked, metrics(59.0, 98.0, 93.0), None),
-        ] {
-            let (task, audit, attacks, earlier) = (Task::Classify, None, &[], &[]);
-            let (before, after) = (&before, &before);
-            let evidence = Evidence { task, set, before, after, retrain, audit, attacks, earlier };
-            let found = verdict(&evidence);
-            assert_eq!(found.label, VerdictLabel::UnderForgot, "{}", found.why);
-        }
-        // As Retrain, though it says less than the original, is forgotten.
-        let (before, after) = (&metrics(8.0, 98.0, 93.0), &retrain);
-        let (task, set, audit, attacks, earlier) = (Task::Classify, Set::Random, None, &[], &[]);
-        let retrain = Some(&retrain);
-        let evidence = Evidence { task, set, before, after, retrain, audit, attacks, earlier };
-        assert_eq!(verdict(&evidence).label, VerdictLabel::Forgot);
-    }
-
-    #[test]
-    fn what_comes_back_more_easily_than_in_retrain_is_hidden() {
-        use VerdictLabel::*;
-        let (gone, seen, harmed) =
-            (metrics(100.0, 98.0, 93.0), metrics(80.0, 98.0, 93.0), metrics(100.0, 90.0, 85.0));
-        // Probe and relearn area of the run and of Retrain.
-        let cases = [
-            (&gone, [80.0, 20.0], Some([78.0, 15.0]), Forgot),
-            (&gone, [95.0, 20.0], Some([80.0, 15.0]), Hidden),
-            (&gone, [80.0, 60.0], Some([80.0, 15.0]), Hidden),
-            // Less than Retrain's is no memory.
-            (&gone, [40.0, 5.0], Some([80.0, 15.0]), Forgot),
-            // Without Retrain only a fast return tells.
-            (&gone, [97.0, 30.0], None, Forgot),
-            (&gone, [97.0, 70.0], None, Hidden),
-            // What is plain to see comes first.
-            (&seen, [97.0, 90.0], Some([80.0, 15.0]), UnderForgot),
-            (&harmed, [97.0, 90.0], Some([80.0, 15.0]), OverForgot),
-        ];
-        for (after, run, retrain, label) in cases {
-            let audit = audit(run, retrain);
-            let found = judge(Task::Classify, Set::Whole, after, Some(&audit));
-            assert_eq!(found.label, label, "{run:?} {retrain:?}");
-        }
-        let hidden = audit([95.0, 60.0], Some([80.0, 15.0]));
-        let why = judge(Task::Classify, Set::Whole, &gone, Some(&hidden)).why;
-        assert!(why.contains("finds 95.0 % (Retrain 80.0 %, n = 100)"), "{why}");
-        assert!(why.contains("10 updates bring it back"), "{why}");
-        // Other pictures of the same kind stay recognisable: nothing is hidden there.
-        let random = judge(Task::Classify, Set::Random, &metrics(7.0, 98.0, 93.0), Some(&hidden));
-        assert_eq!(random.label, Forgot);
-    }
-}
+mod tests;

@@ -2,12 +2,14 @@
 
 use burn::tensor::{Device, wgpu::WgpuSetup};
 use serde::{Deserialize, Serialize};
+use strum::{IntoStaticStr, VariantArray};
 
 use super::kernels::Kernels;
 use crate::error::{Error, Result};
 
 /// What a person asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "kebab-case")]
 pub enum DeviceChoice {
     /// A GPU if there is a real one, else the CPU.
     #[default]
@@ -19,15 +21,11 @@ pub enum DeviceChoice {
 }
 
 impl DeviceChoice {
-    pub const ALL: [Self; 3] = [Self::Auto, Self::Gpu, Self::Cpu];
+    pub const ALL: &[Self] = Self::VARIANTS;
 
     /// The name on the command line.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Auto => "auto",
-            Self::Gpu => "gpu",
-            Self::Cpu => "cpu",
-        }
+        self.into()
     }
 }
 

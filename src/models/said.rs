@@ -85,7 +85,7 @@ impl Normalise {
             Self::Imagenet => all(&IMAGENET[0], &IMAGENET[1]),
             Self::Set(name) => {
                 let set = sets::find(name)
-                    .ok_or_else(|| Error::unknown("data set", name, data::NAMES))?;
+                    .ok_or_else(|| Error::unknown("data set", name, data::NAMES.iter().copied()))?;
                 all(set.mean, set.std)
             }
             Self::By(numbers) => {

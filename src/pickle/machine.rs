@@ -8,6 +8,7 @@ use super::{Known, Objects, Reason, Storage, TensorRef, Thing, Value, known};
 pub const MOST: usize = 100_000;
 /// Longest text that a file may have.
 const LONGEST: usize = 4096;
+const UNFIT: &str = "calls a function with arguments that it does not take";
 
 #[derive(Default)]
 pub struct Machine<'a> {
@@ -46,28 +47,30 @@ impl<'a> Machine<'a> {
         if self.made > self.most {
             return Err(format!("has more than {} opcodes", self.most));
         }
-        match self.take(1)?[0] {
-            // PROTO, FRAME: nothing to do.
-            0x80 => drop(self.take(1)?),
-            0x95 => drop(self.take(8)?),
-            b'.' => return self.pop().map(Some),
-            b'(' => self.marks.push(self.stack.len()),
-            b'N' => self.stack.push(Value::None),
-            0x88 => self.stack.push(Value::Bool(true)),
-            0x89 => self.stack.push(Value::Bool(false)),
-            b'K' => self.number(1)?,
-            b'M' => self.number(2)?,
-            b'J' => {
-                let n = i32::from_le_bytes(self.array()?);
-                self.stack.push(Value::Int(n.into()));
-            }
+        let opcode = self.take(1)?[0];
+        if opcode == b'.' {
+            return self.pop().map(Some);
+        }
+        match self.value(opcode)? {
+            Some(value) => self.stack.push(value),
+            None => self.change(opcode)?,
+        }
+        Ok(None)
+    }
+
+    /// The value that an opcode puts on the stack; `None` of one that puts none there.
+    fn value(&mut self, opcode: u8) -> Result<Option<Value<'a>>, Reason> {
+        Ok(Some(match opcode {
+            b'N' => Value::None,
+            0x88 => Value::Bool(true),
+            0x89 => Value::Bool(false),
+            b'K' => Value::Int(self.size(1)? as i64),
+            b'M' => Value::Int(self.size(2)? as i64),
+            b'J' => Value::Int(i32::from_le_bytes(self.array()?).into()),
             // LONG1, LONG4
             0x8a => self.long(1)?,
             0x8b => self.long(4)?,
-            b'G' => {
-                let n = f64::from_be_bytes(self.array()?);
-                self.stack.push(Value::Float(n));
-            }
+            b'G' => Value::Float(f64::from_be_bytes(self.array()?)),
             // SHORT_BINUNICODE, BINUNICODE, BINUNICODE8
             0x8c => self.text(1)?,
             b'X' => self.text(4)?,
@@ -77,45 +80,65 @@ impl<'a> Machine<'a> {
             b'B' | b'T' => self.bytes(4)?,
             // BINBYTES8, BYTEARRAY8
             0x8e | 0x96 => self.bytes(8)?,
-            b'}' => self.dict(Vec::new()),
+            b'}' => self.dict(),
             // A list, a tuple, a set.
             b']' | b')' | 0x8f => self.list(Vec::new()),
-            // TUPLE, LIST, FROZENSET
-            b't' | b'l' | 0x91 => {
-                let items = self.since_mark()?;
-                self.list(items);
+            // TUPLE, LIST, FROZENSET, TUPLE1 to TUPLE3
+            b't' | b'l' | 0x91 | 0x85..=0x87 => {
+                let items = self.items(opcode)?;
+                self.list(items)
             }
-            b'd' => {
-                let items = self.since_mark()?;
-                self.dict(Vec::new());
-                self.set(items)?;
-            }
-            b'0' => drop(self.pop()?),
-            b'1' => drop(self.since_mark()?),
             b'2' => {
                 let value = self.pop()?;
-                self.stack.extend([value, value]);
+                self.stack.push(value);
+                value
             }
-            n @ 0x85..=0x87 => {
-                let items = self.pop_many(usize::from(n - 0x84))?;
-                self.list(items);
+            b'h' => self.recall(1)?,
+            b'j' => self.recall(4)?,
+            b'c' => {
+                let (module, name) = (self.line()?, self.line()?);
+                self.name(module, name)
             }
-            b'a' => {
-                let items = self.pop_many(1)?;
-                self.append(items)?;
+            // STACK_GLOBAL
+            0x93 => match *self.items(opcode)? {
+                [Value::Text(module), Value::Text(name)] => self.name(module, name),
+                _ => return Err("names a thing by what is no text".into()),
+            },
+            b'R' => self.reduce()?,
+            // NEWOBJ, NEWOBJ_EX
+            0x81 => self.make()?,
+            0x92 => {
+                self.pop()?;
+                self.make()?
             }
-            // APPENDS, ADDITEMS
-            b'e' | 0x90 => {
-                let items = self.since_mark()?;
-                self.append(items)?;
-            }
-            b's' => {
-                let items = self.pop_many(2)?;
+            b'Q' => self.persistent()?,
+            _ => return Ok(None),
+        }))
+    }
+
+    /// What an opcode does that puts no value on the stack.
+    fn change(&mut self, opcode: u8) -> Result<(), Reason> {
+        match opcode {
+            // PROTO, FRAME: nothing to do.
+            0x80 => drop(self.take(1)?),
+            0x95 => drop(self.take(8)?),
+            b'(' => self.marks.push(self.stack.len()),
+            b'0' => drop(self.pop()?),
+            b'1' => drop(self.items(opcode)?),
+            b'd' => {
+                let items = self.items(opcode)?;
+                let dict = self.dict();
+                self.stack.push(dict);
                 self.set(items)?;
             }
-            b'u' => {
-                let items = self.since_mark()?;
+            b's' | b'u' => {
+                let items = self.items(opcode)?;
                 self.set(items)?;
+            }
+            // APPEND, APPENDS, ADDITEMS
+            b'a' | b'e' | 0x90 => {
+                let items = self.items(opcode)?;
+                self.append(items)?;
             }
             b'q' => {
                 let key = self.size(1)?;
@@ -127,35 +150,26 @@ impl<'a> Machine<'a> {
             }
             // MEMOIZE
             0x94 => self.remember(self.memo.len())?,
-            b'h' => {
-                let key = self.size(1)?;
-                self.recall(key)?;
-            }
-            b'j' => {
-                let key = self.size(4)?;
-                self.recall(key)?;
-            }
-            b'c' => {
-                let (module, name) = (self.line()?, self.line()?);
-                self.name(module, name);
-            }
-            // STACK_GLOBAL
-            0x93 => match *self.pop_many(2)? {
-                [Value::Text(module), Value::Text(name)] => self.name(module, name),
-                _ => return Err("names a thing by what is no text".into()),
-            },
-            b'R' => self.reduce()?,
-            // NEWOBJ, NEWOBJ_EX
-            0x81 => self.make()?,
-            0x92 => {
-                self.pop()?;
-                self.make()?;
-            }
             b'b' => self.build()?,
-            b'Q' => self.persistent()?,
             other => return Err(format!("uses the opcode {other:#04x}, which no weights need")),
         }
-        Ok(None)
+        Ok(())
+    }
+
+    /// What an opcode takes off the stack: so many values, or those since the last mark.
+    fn items(&mut self, opcode: u8) -> Result<Vec<Value<'a>>, Reason> {
+        let n = match opcode {
+            b'a' => 1,
+            b's' | 0x93 => 2,
+            0x85..=0x87 => opcode - 0x84,
+            _ => {
+                let mark = self.marks.pop().ok_or("closes what is not open")?;
+                return Ok(self.stack.split_off(mark));
+            }
+        };
+        let mut items = (0..n).map(|_| self.pop()).collect::<Result<Vec<_>, _>>()?;
+        items.reverse();
+        Ok(items)
     }
 
     fn take(&mut self, n: usize) -> Result<&'a [u8], Reason> {
@@ -175,35 +189,24 @@ impl<'a> Machine<'a> {
         Ok(self.take(width)?.iter().rev().fold(0, |n, b| n << 8 | usize::from(*b)))
     }
 
-    fn number(&mut self, width: usize) -> Result<(), Reason> {
-        let n = self.size(width)?;
-        self.stack.push(Value::Int(n as i64));
-        Ok(())
-    }
-
-    fn text(&mut self, width: usize) -> Result<(), Reason> {
+    fn text(&mut self, width: usize) -> Result<Value<'a>, Reason> {
         let length = self.size(width)?;
         if length > LONGEST {
             return Err(format!("has a text of more than {LONGEST} bytes"));
         }
         let text = std::str::from_utf8(self.take(length)?).map_err(|_| "has a broken text")?;
-        self.stack.push(Value::Text(text));
-        Ok(())
+        Ok(Value::Text(text))
     }
 
-    fn bytes(&mut self, width: usize) -> Result<(), Reason> {
+    fn bytes(&mut self, width: usize) -> Result<Value<'a>, Reason> {
         let length = self.size(width)?;
-        let bytes = self.take(length)?;
-        self.stack.push(Value::Bytes(bytes));
-        Ok(())
+        self.take(length).map(Value::Bytes)
     }
 
     /// A number of any length; one of more than 64 bits is nobody's business here.
-    fn long(&mut self, width: usize) -> Result<(), Reason> {
+    fn long(&mut self, width: usize) -> Result<Value<'a>, Reason> {
         let length = self.size(width)?;
-        let n = long(self.take(length)?);
-        self.stack.push(n.map_or(Value::None, Value::Int));
-        Ok(())
+        Ok(long(self.take(length)?).map_or(Value::None, Value::Int))
     }
 
     fn line(&mut self) -> Result<&'a str, Reason> {
@@ -222,25 +225,14 @@ impl<'a> Machine<'a> {
         self.stack.pop().ok_or_else(|| "takes what is not there".into())
     }
 
-    fn pop_many(&mut self, n: usize) -> Result<Vec<Value<'a>>, Reason> {
-        let mut items = (0..n).map(|_| self.pop()).collect::<Result<Vec<_>, _>>()?;
-        items.reverse();
-        Ok(items)
-    }
-
-    fn since_mark(&mut self) -> Result<Vec<Value<'a>>, Reason> {
-        let mark = self.marks.pop().ok_or("closes what is not open")?;
-        Ok(self.stack.split_off(mark))
-    }
-
-    fn list(&mut self, items: Vec<Value<'a>>) {
-        self.stack.push(Value::List(self.objects.lists.len()));
+    fn list(&mut self, items: Vec<Value<'a>>) -> Value<'a> {
         self.objects.lists.push(items);
+        Value::List(self.objects.lists.len() - 1)
     }
 
-    fn dict(&mut self, items: Vec<(Value<'a>, Value<'a>)>) {
-        self.stack.push(Value::Dict(self.objects.dicts.len()));
-        self.objects.dicts.push(items);
+    fn dict(&mut self) -> Value<'a> {
+        self.objects.dicts.push(Vec::new());
+        Value::Dict(self.objects.dicts.len() - 1)
     }
 
     fn append(&mut self, items: Vec<Value<'a>>) -> Result<(), Reason> {
@@ -274,82 +266,67 @@ impl<'a> Machine<'a> {
         Ok(())
     }
 
-    fn recall(&mut self, key: usize) -> Result<(), Reason> {
-        let value = *self.memo.get(&key).ok_or("recalls what was not remembered")?;
-        self.stack.push(value);
-        Ok(())
+    fn recall(&mut self, width: usize) -> Result<Value<'a>, Reason> {
+        let key = self.size(width)?;
+        self.memo.get(&key).copied().ok_or_else(|| "recalls what was not remembered".into())
     }
 
-    fn name(&mut self, module: &'a str, name: &'a str) {
-        match known(module, name) {
-            Some(found) => self.stack.push(Value::Name(found)),
-            None => self.thing(Thing { module, name, state: None }),
-        }
+    fn name(&mut self, module: &'a str, name: &'a str) -> Value<'a> {
+        let unknown = || self.thing(Thing { module, name, state: None });
+        known(module, name).map_or_else(unknown, Value::Name)
     }
 
-    fn thing(&mut self, thing: Thing<'a>) {
-        self.stack.push(Value::Thing(self.objects.things.len()));
+    fn thing(&mut self, thing: Thing<'a>) -> Value<'a> {
         self.objects.things.push(thing);
+        Value::Thing(self.objects.things.len() - 1)
     }
 
     /// What a type that is not known would make.
-    fn make(&mut self) -> Result<(), Reason> {
+    fn make(&mut self) -> Result<Value<'a>, Reason> {
         let (arguments, kind) = (self.pop()?, self.pop()?);
         match (kind, arguments) {
-            (Value::Thing(kind), Value::List(_)) => {
-                self.thing(self.objects.things[kind]);
-                Ok(())
-            }
+            (Value::Thing(kind), Value::List(_)) => Ok(self.thing(self.objects.things[kind])),
             (Value::Name(Known::OrderedDict | Known::DefaultDict | Known::Counter), _) => {
-                self.dict(Vec::new());
-                Ok(())
+                Ok(self.dict())
             }
             _ => Err("makes what it has no type for".into()),
         }
     }
 
     /// What a call of a known name would give.
-    fn reduce(&mut self) -> Result<(), Reason> {
+    fn reduce(&mut self) -> Result<Value<'a>, Reason> {
         let (arguments, function) = (self.pop()?, self.pop()?);
         let (arguments, function) = match (arguments, function) {
             (Value::List(arguments), Value::Name(function)) => (arguments, function),
             (Value::List(_), Value::Thing(function)) => {
-                self.thing(self.objects.things[function]);
-                return Ok(());
+                return Ok(self.thing(self.objects.things[function]));
             }
             _ => return Err("calls what is no function".into()),
         };
         // No function takes more of them.
         let arguments: Vec<_> = self.objects.lists[arguments].iter().take(8).copied().collect();
         match (function, &*arguments) {
-            (Known::OrderedDict | Known::Counter, []) | (Known::DefaultDict, _) => {
-                self.dict(Vec::new());
+            (Known::OrderedDict | Known::Counter, []) | (Known::DefaultDict, _) => Ok(self.dict()),
+            (Known::Counter, [same @ Value::Dict(_)])
+            | (Known::Size, [same @ Value::List(_)])
+            | (Known::Parameter, [same @ Value::Tensor(_), ..]) => Ok(*same),
+            (Known::Tensor, [Value::Storage(storage), Value::Int(offset), shape, strides, ..]) => {
+                self.tensor(*storage, *offset, *shape, *strides)
             }
-            (Known::Counter, [dict @ Value::Dict(_)]) => self.stack.push(*dict),
-            (Known::Size, [size @ Value::List(_)]) => self.stack.push(*size),
-            (Known::Parameter, [tensor @ Value::Tensor(_), ..]) => self.stack.push(*tensor),
-            (
-                Known::Tensor,
-                [
-                    Value::Storage(storage),
-                    Value::Int(offset),
-                    Value::List(shape),
-                    Value::List(strides),
-                    ..,
-                ],
-            ) => self.tensor(*storage, *offset, *shape, *strides)?,
-            _ => return Err("calls a function with arguments that it does not take".into()),
+            _ => Err(UNFIT.into()),
         }
-        Ok(())
     }
 
     fn tensor(
         &mut self,
         storage: usize,
         offset: i64,
-        shape: usize,
-        strides: usize,
-    ) -> Result<(), Reason> {
+        shape: Value<'a>,
+        strides: Value<'a>,
+    ) -> Result<Value<'a>, Reason> {
+        let (Value::List(shape), Value::List(strides)) = (shape, strides) else {
+            return Err(UNFIT.into());
+        };
         let sizes = |list: usize| -> Result<Vec<usize>, Reason> {
             let size = |v: &Value| match v {
                 Value::Int(n) => usize::try_from(*n).ok(),
@@ -379,9 +356,8 @@ impl<'a> Machine<'a> {
                 storage.n
             ));
         }
-        self.stack.push(Value::Tensor(self.objects.tensors.len()));
         self.objects.tensors.push(TensorRef { storage, offset: offset as usize, shape, strides });
-        Ok(())
+        Ok(Value::Tensor(self.objects.tensors.len() - 1))
     }
 
     /// Attributes of an object: those of state dictionaries (`_metadata`) and of tensors nobody needs.
@@ -398,7 +374,7 @@ impl<'a> Machine<'a> {
     }
 
     /// `('storage', torch.FloatStorage, '0', 'cpu', 432)`.
-    fn persistent(&mut self) -> Result<(), Reason> {
+    fn persistent(&mut self) -> Result<Value<'a>, Reason> {
         let Value::List(id) = self.pop()? else {
             return Err("has a storage that is not described".into());
         };
@@ -411,9 +387,8 @@ impl<'a> Machine<'a> {
                 Value::Int(n),
             ] => {
                 let n = usize::try_from(n).map_err(|_| "has a storage of negative length")?;
-                self.stack.push(Value::Storage(self.objects.storages.len()));
                 self.objects.storages.push(Storage { kind, key, n });
-                Ok(())
+                Ok(Value::Storage(self.objects.storages.len() - 1))
             }
             [_, Value::Thing(kind), ..] => {
                 let Thing { module, name, .. } = self.objects.things[kind];

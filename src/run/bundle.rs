@@ -3,7 +3,6 @@
 use std::io::{Cursor, Write};
 
 use serde::Serialize;
-use sha2::Digest;
 use zip::{CompressionMethod, ZipWriter, write::SimpleFileOptions};
 
 use super::{charts, figures};
@@ -16,7 +15,7 @@ use crate::{
         latent,
     },
     saliency::Mask,
-    words::{audit::Audit, files, report::Report},
+    words::{audit::Audit, files, report::Report, sha256},
 };
 
 /// What a text-to-image model's weights that changed are called in its folder.
@@ -44,7 +43,7 @@ pub fn contents(run: &Run) -> Result<Vec<(String, Vec<u8>)>> {
     }
     let hash = |(name, bytes): &(String, Vec<u8>)| {
         let sealed = SEALED.contains(&name.as_str());
-        sealed.then(|| (name.clone(), crate::words::hex(&sha2::Sha256::digest(bytes))))
+        sealed.then(|| (name.clone(), sha256(bytes)))
     };
     let report = Report { files: files.iter().filter_map(hash).collect(), ..run.report.clone() };
     files.push((files::REPORT.into(), json(&report)?));

@@ -2,8 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use sha2::Digest;
-
 use super::bundle::{self, SEALED, contents};
 use crate::{
     disk::{
@@ -13,7 +11,8 @@ use crate::{
     engine::outcome::Run,
     error::{Error, Result},
     models::{AnyModel, checkpoint, latent},
-    words::{files::REPORT, recipe::Recipe, report::Report},
+    platform,
+    words::{files::REPORT, recipe::Recipe, report::Report, sha256},
 };
 
 /// Writes a run to `dir` and says where it is.
@@ -30,7 +29,7 @@ pub fn write(run: &Run, dir: &Path, force: bool) -> Result<PathBuf> {
 /// It cannot be written.
 pub fn write_free(run: &Run, within: &Path) -> Result<PathBuf> {
     let files = contents(run)?;
-    output::first(output::counted(within, &bundle::name(run), ""), |place| {
+    output::first(&within.join(bundle::name(run)), OutputKind::Run, false, |place| {
         Output::folder(place, OutputKind::Run, false)?.write_here(&files)
     })
 }
@@ -47,9 +46,7 @@ fn sealed(dir: &Path, report: &Report) -> Result<()> {
         let there = path.is_file();
         let why = match files.get(name) {
             Some(_) if !there => "is missing",
-            Some(right)
-                if crate::words::hex(&sha2::Sha256::digest(files::read(&path)?)) != *right =>
-            {
+            Some(right) if sha256(files::read(&path)?) != *right => {
                 "is not the run's: it was changed since, or is another run's"
             }
             None if there => "is not the run's, which had none",
@@ -89,7 +86,8 @@ pub fn read(dir: &Path) -> Result<Saved> {
     sealed(dir, &report)?;
     let inside = dir.join("model");
     let model = if inside.is_dir() {
-        AnyModel::Latent(latent::folder::read(&latent::folder::OnDisk(inside), None)?)
+        let free = platform::free_memory();
+        AnyModel::Latent(latent::folder::read(&latent::folder::OnDisk(inside), free)?)
     } else {
         let (path, bytes) = get("model.safetensors")?;
         AnyModel::Plain(checkpoint::decode(&bytes, &path)?)

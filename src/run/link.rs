@@ -4,7 +4,7 @@ use form_urlencoded::{Serializer, parse};
 
 use crate::{
     error::{Error, Result},
-    words::{budget::Budget, estimator::Estimator, recipe::Recipe},
+    words::{self, budget::Budget, estimator::Estimator, recipe::Recipe},
 };
 
 /// Characters that a link may have; longer ones are not ours.
@@ -77,16 +77,11 @@ impl Link {
                 "mask" => recipe.mask = Some(Estimator::find(&value)?),
                 "density" => recipe.density = number(known, &value)?,
                 "redirect" => {
-                    let Ok(redirect) = value.parse();
-                    recipe.redirect = redirect;
+                    // Any text is the name of a class.
+                    recipe.redirect = value.parse().unwrap_or_default();
                 }
                 "seed" => recipe.seed = number(known, &value)?,
-                "budget" => {
-                    let budget = Budget::ALL.into_iter().find(|b| b.name() == value);
-                    let names = Budget::ALL.map(Budget::name);
-                    recipe.budget =
-                        budget.ok_or_else(|| Error::unknown("budget", &value, names))?;
-                }
+                "budget" => recipe.budget = words::find(known, &value, Budget::ALL)?,
                 "steps" => recipe.steps = Some(number(known, &value)?),
                 "batch" => recipe.batch = Some(number(known, &value)?),
                 "lr" => recipe.lr = Some(number(known, &value)?),

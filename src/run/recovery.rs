@@ -68,26 +68,27 @@ impl Sitting {
     fn new() -> Result<Self> {
         let mut failed = Error::Request("there is no folder to keep runs in".into());
         for place in files::places() {
-            for n in 0..1000 {
-                let name = format!("{SITTING}{}-{n}", std::process::id());
-                let folder = place.join(name);
-                if folder.exists() {
-                    continue;
-                }
-                let made = fs::create_dir_all(&folder).and_then(|()| {
-                    let lock = File::create(folder.join(LOCK))?;
-                    lock.lock()?;
-                    // Between the two another start may have taken it for one that has ended.
-                    if folder.exists() { Ok(lock) } else { Err(ErrorKind::NotFound.into()) }
-                });
-                match made {
-                    Ok(lock) => return Ok(Self { folder, _lock: lock }),
-                    Err(e) => failed = Error::write(&folder, e),
-                }
-                break;
+            let name = place.join(format!("{SITTING}{}", std::process::id()));
+            match output::first(&name, OutputKind::Run, false, Self::at) {
+                Err(e) => failed = e,
+                sitting => return sitting,
             }
         }
         Err(failed)
+    }
+
+    fn at(folder: &Path) -> Result<Self> {
+        if folder.exists() {
+            return Err(Error::Exists(folder.into()));
+        }
+        let made = fs::create_dir_all(folder).and_then(|()| {
+            let lock = File::create(folder.join(LOCK))?;
+            lock.lock()?;
+            // Between the two another start may have taken it for one that has ended.
+            if folder.exists() { Ok(lock) } else { Err(ErrorKind::NotFound.into()) }
+        });
+        let lock = made.map_err(|e| Error::write(folder, e))?;
+        Ok(Self { folder: folder.into(), _lock: lock })
     }
 }
 

@@ -4,7 +4,6 @@ use std::{path::Path, sync::Arc};
 
 use safetensors::{Dtype, SafeTensors};
 use serde::{Deserialize, Serialize};
-use sha2::Digest;
 
 #[cfg(not(target_arch = "wasm32"))]
 use super::scores::count;
@@ -51,7 +50,7 @@ impl Mask {
 
     /// SHA-256 of the bytes.
     pub fn hash(&self) -> String {
-        crate::words::hex(&sha2::Sha256::digest(&self.bits))
+        crate::words::sha256(&self.bits)
     }
 
     /// How many weights outside the mask differ in any bit. Anything but 0 is a bug.

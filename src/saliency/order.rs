@@ -107,7 +107,7 @@ mod tests {
             .into_iter()
             .enumerate()
         {
-            for estimator in Estimator::ALL {
+            for &estimator in Estimator::ALL {
                 let ranking = of.clone().ordered(estimator).unwrap();
                 let live = &ranking.live;
                 let mut before = vec![0u8; of.scores.len()];

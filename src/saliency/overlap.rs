@@ -1,6 +1,7 @@
 //! How much masks have in common: intersection over union of every pair.
 
 use serde::{Deserialize, Serialize};
+use strum::{IntoStaticStr, VariantArray};
 
 use super::mask::Mask;
 use crate::{
@@ -9,8 +10,11 @@ use crate::{
 };
 
 /// What is told apart by the masks that are compared.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, IntoStaticStr, VariantArray,
+)]
 #[serde(rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case")]
 pub enum By {
     /// One mask for each class of the data.
     Classes,
@@ -21,15 +25,11 @@ pub enum By {
 }
 
 impl By {
-    pub const ALL: [Self; 3] = [Self::Classes, Self::Seeds, Self::Estimators];
+    pub const ALL: &[Self] = Self::VARIANTS;
 
     /// The name on the command line.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Classes => "classes",
-            Self::Seeds => "seeds",
-            Self::Estimators => "estimators",
-        }
+        self.into()
     }
 }
 

@@ -316,7 +316,7 @@ fn mask_ui(state: &mut State, ui: &mut Ui) {
             .truncate()
             .show_ui(ui, |ui| {
                 ui.selectable_value(&mut mask, None, &own);
-                for estimator in Estimator::ALL {
+                for &estimator in Estimator::ALL {
                     let hint = format!("{} ({})", estimator.about(), estimator.name());
                     ui.selectable_value(&mut mask, Some(estimator), estimator.title())
                         .on_hover_text(hint);

@@ -22,11 +22,10 @@ pub mod summary;
 pub mod text;
 
 use serde::{Deserialize, Serialize};
-use sha2::Digest;
 
 use crate::{
     error::{Error, Result},
-    words::{hex, recipe::Recipe},
+    words::{recipe::Recipe, sha256},
 };
 use protocol::{Protocol, Scale};
 use rows::Row;
@@ -133,7 +132,7 @@ impl Table {
     /// table.
     pub fn hash(&self) -> String {
         let text = serde_json::to_string(self).unwrap_or_default();
-        hex(&sha2::Sha256::digest(format!("{}\n{text}", env!("CARGO_PKG_VERSION"))))
+        sha256(format!("{}\n{text}", env!("CARGO_PKG_VERSION")))
     }
 
     /// The measurements of `seeds` seeds: seed by seed, on a forget set first what others are

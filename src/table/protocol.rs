@@ -1,6 +1,7 @@
 //! What a table is measured on: stated with every table, because the numbers depend on it.
 
 use serde::{Deserialize, Serialize};
+use strum::{IntoStaticStr, VariantArray};
 
 use crate::{
     train::losses::Augment,
@@ -8,8 +9,11 @@ use crate::{
 };
 
 /// How large a table is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, IntoStaticStr, VariantArray,
+)]
 #[serde(rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case")]
 pub enum Scale {
     /// To try a machine out: seconds a run, too little for figures to be trusted.
     Tiny,
@@ -20,15 +24,11 @@ pub enum Scale {
 }
 
 impl Scale {
-    pub const ALL: [Self; 3] = [Self::Tiny, Self::Small, Self::Paper];
+    pub const ALL: &[Self] = Self::VARIANTS;
 
     /// The name on the command line.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Tiny => "tiny",
-            Self::Small => "small",
-            Self::Paper => "paper",
-        }
+        self.into()
     }
 }
 

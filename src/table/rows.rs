@@ -246,7 +246,7 @@ pub fn influence(scale: Scale) -> Vec<Group> {
 pub fn estimators(scale: Scale) -> Vec<Group> {
     let group = |title: &str, forget: &str| {
         let salun = Row::tuned("salun", scale, forget);
-        let masks = Estimator::ALL.map(|mask| salun.clone().masked(mask));
+        let masks = Estimator::ALL.iter().map(|&mask| salun.clone().masked(mask));
         Group::new(title, &[forget], ends().into_iter().chain(masks).collect())
     };
     vec![group("Random 10 %", "random:10%"), group("Class Sneaker", "class:Sneaker")]

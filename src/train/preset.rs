@@ -227,8 +227,9 @@ impl Preset {
     /// # Errors
     /// That data set is not known here (a page has fewer).
     pub fn usual(&self) -> Result<Architecture> {
-        let set = sets::find(self.data)
-            .ok_or_else(|| Error::unknown("data set", self.data, crate::data::NAMES))?;
+        let set = sets::find(self.data).ok_or_else(|| {
+            Error::unknown("data set", self.data, crate::data::NAMES.iter().copied())
+        })?;
         self.architecture(&set.outline(), None)
     }
 

@@ -1,10 +1,14 @@
 //! What attacks on a model that forgot a prompt found: `attacks.json`, and in `report.json`.
 
 use serde::{Deserialize, Serialize};
+use strum::{IntoStaticStr, VariantArray};
 
 /// A way to bring back what a model no longer draws.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, IntoStaticStr, VariantArray,
+)]
 #[serde(rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case")]
 pub enum AttackKind {
     /// The best of many paraphrases, and a prompt embedding that is learnt from pictures of the
     /// forgotten (concept inversion, Pham et al. 2024).
@@ -15,12 +19,11 @@ pub enum AttackKind {
 }
 
 impl AttackKind {
-    /// All, by name on the command line.
-    pub const ALL: [(&str, Self); 2] = [("prompt", Self::Prompt), ("inversion", Self::Inversion)];
+    pub const ALL: &[Self] = Self::VARIANTS;
 
     /// The name on the command line.
     pub fn name(self) -> &'static str {
-        Self::ALL.iter().find(|(_, kind)| *kind == self).map_or("", |(name, _)| name)
+        self.into()
     }
 
     /// The name for a person.

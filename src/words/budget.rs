@@ -1,10 +1,14 @@
 //! How much is trained on and measured.
 
 use serde::{Deserialize, Serialize};
+use strum::{IntoStaticStr, VariantArray};
 
 /// How much is evaluated and trained on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, IntoStaticStr, VariantArray,
+)]
 #[serde(rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case")]
 pub enum Budget {
     /// A first look: too few pictures for figures to be trusted.
     Tiny,
@@ -60,15 +64,11 @@ pub struct AuditSizes {
 }
 
 impl Budget {
-    pub const ALL: [Self; 3] = [Self::Tiny, Self::Quick, Self::Full];
+    pub const ALL: &[Self] = Self::VARIANTS;
 
     /// The name on the command line, in recipes and in links.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Tiny => "tiny",
-            Self::Quick => "quick",
-            Self::Full => "full",
-        }
+        self.into()
     }
 
     /// The budget's sizes.

@@ -1,63 +1,61 @@
 //! The ways to score weights for a mask (ALGORITHMS 4).
 
 use serde::{Deserialize, Serialize};
+use strum::{EnumMessage, IntoStaticStr, VariantArray};
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 
-/// How weights are scored. A larger score is kept first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+/// How weights are scored. A larger score is kept first. What is written above a variant is what a person
+/// reads of it ([`Estimator::about`]).
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Hash,
+    Serialize,
+    Deserialize,
+    EnumMessage,
+    IntoStaticStr,
+    VariantArray,
+)]
 #[serde(rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case")]
 pub enum Estimator {
-    /// |sum of g| over the forget set: SalUn's (eq. 3).
+    /// |sum of gradients| over the forget set, the paper's (SalUn eq. 3)
     AbsSumGrad,
-    /// Sum of |g| over batches of the forget set: SalUn's code before December 2023.
+    // SalUn's code before December 2023.
+    /// sum of |gradient| over batches of the forget set: of 128, of prompts 32
     SumAbsGrad,
-    /// Diagonal of the Fisher information on the forget set.
+    /// diagonal Fisher: mean squared gradient of single forgotten pictures
     Fisher,
-    /// The same over that on the retain set (SFR-on, arXiv 2409.19732).
+    // SFR-on, arXiv 2409.19732.
+    /// Fisher of the forget set over that of as many retained pictures
     FisherRatio,
-    /// |weight|, whatever is forgotten.
+    /// |weight|, whatever is forgotten
     Magnitude,
-    /// A random order: the control of equal size.
+    /// a random order: the control of equal size
     Random,
-    /// The least salient by |sum of g|: the control that should be the worst.
+    // By |sum of g|: the control that should be the worst.
+    /// the least salient by abs-sum-grad: a control
     Inverted,
-    /// The most salient of each layer, the same share of every layer.
+    /// the most salient of each layer, the same share of every layer
     LayerBalanced,
-    /// No mask: every weight may change.
+    /// no mask: every weight may change
     None,
-    /// A mask out of a file, which scores nothing; offered nowhere, since a file goes with it.
+    // It scores nothing, and is offered nowhere, since a file goes with it: so it is the last.
+    /// a mask out of a file
     Given,
 }
 
 impl Estimator {
-    /// All, in the order of the menus.
-    pub const ALL: [Self; 9] = [
-        Self::AbsSumGrad,
-        Self::SumAbsGrad,
-        Self::Fisher,
-        Self::FisherRatio,
-        Self::Magnitude,
-        Self::Random,
-        Self::Inverted,
-        Self::LayerBalanced,
-        Self::None,
-    ];
+    /// All that are offered, in the order of the menus.
+    pub const ALL: &[Self] = Self::VARIANTS.split_last().unwrap().1;
 
     /// The name on the command line.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::AbsSumGrad => "abs-sum-grad",
-            Self::SumAbsGrad => "sum-abs-grad",
-            Self::Fisher => "fisher",
-            Self::FisherRatio => "fisher-ratio",
-            Self::Magnitude => "magnitude",
-            Self::Random => "random",
-            Self::Inverted => "inverted",
-            Self::LayerBalanced => "layer-balanced",
-            Self::None => "none",
-            Self::Given => "given",
-        }
+        self.into()
     }
 
     /// The name for a person.
@@ -78,20 +76,7 @@ impl Estimator {
 
     /// What it is, in a line for a person.
     pub fn about(self) -> &'static str {
-        match self {
-            Self::AbsSumGrad => "|sum of gradients| over the forget set, the paper's (SalUn eq. 3)",
-            Self::SumAbsGrad => {
-                "sum of |gradient| over batches of the forget set: of 128, of prompts 32"
-            }
-            Self::Fisher => "diagonal Fisher: mean squared gradient of single forgotten pictures",
-            Self::FisherRatio => "Fisher of the forget set over that of as many retained pictures",
-            Self::Magnitude => "|weight|, whatever is forgotten",
-            Self::Random => "a random order: the control of equal size",
-            Self::Inverted => "the least salient by abs-sum-grad: a control",
-            Self::LayerBalanced => "the most salient of each layer, the same share of every layer",
-            Self::None => "no mask: every weight may change",
-            Self::Given => "a mask out of a file",
-        }
+        self.get_documentation().unwrap_or_default()
     }
 
     /// What the kept weights are, in a word or two that begin a title.
@@ -127,9 +112,6 @@ impl Estimator {
     /// # Errors
     /// The name is unknown.
     pub fn find(name: &str) -> Result<Self> {
-        Self::ALL
-            .into_iter()
-            .find(|e| e.name() == name)
-            .ok_or_else(|| Error::unknown("mask", name, Self::ALL.map(Self::name)))
+        super::find("mask", name, Self::ALL)
     }
 }

@@ -6,15 +6,35 @@ pub mod budget;
 pub mod estimator;
 pub mod files;
 pub mod fingerprint;
+pub mod forget;
 pub mod format;
 pub mod recipe;
 pub mod report;
 pub mod sampling;
 pub mod task;
 
+use sha2::Digest;
+
+use crate::error::{Error, Result};
+
+/// The one of `all` that has a name.
+///
+/// # Errors
+/// None has it; `what` they are and their names are given.
+pub fn find<T: Copy + Into<&'static str>>(what: &'static str, name: &str, all: &[T]) -> Result<T> {
+    let named = |one: &T| -> &'static str { (*one).into() };
+    let found = all.iter().find(|one| named(one) == name);
+    found.copied().ok_or_else(|| Error::unknown(what, name, all.iter().map(named)))
+}
+
 /// Lower-case hexadecimal.
 pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|b| format!("{b:02x}")).collect()
+}
+
+/// The SHA-256 of bytes, in hexadecimal.
+pub fn sha256(bytes: impl AsRef<[u8]>) -> String {
+    hex(&sha2::Sha256::digest(bytes))
 }
 
 /// 701466 as `701,466`.

@@ -3,18 +3,19 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use sha2::Digest;
+use strum::{Display, EnumString};
 
 pub use super::budget::Budget;
-use super::{fingerprint::Fingerprint, format::Format};
+use super::{fingerprint::Fingerprint, forget::ForgetKind, format::Format};
 use crate::{
     error::{Error, Result},
     words::{estimator::Estimator, sampling::SampleOptions},
 };
 
 /// Where a diffusion model is sent instead of the forgotten class.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, Display, EnumString)]
 #[serde(rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case")]
 pub enum Redirect {
     /// (c + 1) mod C, the official code's choice.
     #[default]
@@ -27,32 +28,8 @@ pub enum Redirect {
     Noise,
     /// A class by name or number.
     #[serde(untagged)]
+    #[strum(default)]
     Class(String),
-}
-
-impl std::fmt::Display for Redirect {
-    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Next => "next",
-            Self::Null => "null",
-            Self::Random => "random",
-            Self::Noise => "noise",
-            Self::Class(class) => class,
-        })
-    }
-}
-
-impl std::str::FromStr for Redirect {
-    type Err = std::convert::Infallible;
-    fn from_str(s: &str) -> std::result::Result<Self, Self::Err> {
-        Ok(match s {
-            "next" => Self::Next,
-            "null" => Self::Null,
-            "random" => Self::Random,
-            "noise" => Self::Noise,
-            class => Self::Class(class.to_string()),
-        })
-    }
 }
 
 /// An unlearning run. Two runs of one recipe on one kind of device give the same weights.
@@ -172,7 +149,7 @@ impl Recipe {
             return self.model.clone();
         }
         let hashes: Vec<String> = self.after.iter().map(Self::protocol).collect();
-        let hash = super::hex(&sha2::Sha256::digest(hashes.concat()));
+        let hash = super::sha256(hashes.concat());
         format!("{}@{}", self.model, &hash[..8])
     }
 
@@ -227,9 +204,9 @@ impl Recipe {
             fingerprint: None,
             model: last(&recipe.model),
             data: within(&recipe.data),
-            forget: match recipe.forget.starts_with("indices:") {
-                true => within(&recipe.forget),
-                false => recipe.forget.clone(),
+            forget: match ForgetKind::of(&recipe.forget) {
+                Some(ForgetKind::Indices) => within(&recipe.forget),
+                _ => recipe.forget.clone(),
             },
             mask_file: recipe.mask_file.as_deref().map(last),
             ..recipe.clone()
@@ -239,6 +216,6 @@ impl Recipe {
         // Requests had their names before there was a version.
         let text = text.lines().filter(|line| !line.starts_with("format = "));
         let text: String = text.flat_map(|line| [line, "\n"]).collect();
-        super::hex(&sha2::Sha256::digest(format!("{}\n{text}", env!("CARGO_PKG_VERSION"))))
+        super::sha256(format!("{}\n{text}", env!("CARGO_PKG_VERSION")))
     }
 }

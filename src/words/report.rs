@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use strum::IntoStaticStr;
 
 use super::{
     attack::AttackReport,
@@ -184,27 +185,23 @@ pub struct Verdict {
 }
 
 /// The verdict in a word.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, IntoStaticStr)]
 #[serde(rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case")]
 pub enum VerdictLabel {
     Forgot,
     UnderForgot,
     OverForgot,
     Hidden,
     /// Nothing can be said: too few pictures are behind the figures.
+    #[strum(serialize = "none")]
     TooFew,
 }
 
 impl VerdictLabel {
     /// As in the interface.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Forgot => "forgot",
-            Self::UnderForgot => "under-forgot",
-            Self::OverForgot => "over-forgot",
-            Self::Hidden => "hidden",
-            Self::TooFew => "none",
-        }
+        self.into()
     }
 }
 

@@ -1,10 +1,12 @@
 //! What a model does.
 
 use serde::{Deserialize, Serialize};
+use strum::IntoStaticStr;
 
 /// What a model does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, IntoStaticStr)]
 #[serde(rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case")]
 pub enum Task {
     Classify,
     Generate,
@@ -17,10 +19,6 @@ impl Task {
 
     /// The name in reports.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Classify => "classify",
-            Self::Generate => "generate",
-            Self::TextToImage => "text-to-image",
-        }
+        self.into()
     }
 }

@@ -189,7 +189,7 @@ fn every_estimator_masks_exactly_k_of_both_networks_at_every_density() {
     let mut client = Client::new(DeviceChoice::Cpu);
     for model in models(&scratch) {
         let mut all = Vec::new();
-        for estimator in Estimator::ALL {
+        for &estimator in Estimator::ALL {
             let ranking = client.rank(recipe(&model, "class:Bag", estimator));
             let again = client.rank(recipe(&model, "class:Bag", estimator));
             assert_eq!(ranking.scores, again.scores, "the same request, the same scores");

@@ -11,7 +11,7 @@ use rand::RngExt;
 use safetensors::Dtype;
 use salun_studio::{
     data::{Dataset, Pictures, forget::ForgetSet, rng},
-    eval::classify::{percent, predict},
+    eval::classify::Evaluator,
     job_context::JobContext,
     models::{Model, checkpoint, weights::Weights},
     saliency::{Mask, scores::Scores},
@@ -142,10 +142,7 @@ fn accuracies(model: &Model, weights: &Weights, data: &Dataset, set: &ForgetSet)
     let test: Vec<usize> = (0..data.test.len()).collect();
     let parts = [(&data.train, &set.forget), (&data.train, &set.retain), (&data.test, &test)];
     parts.map(|(pixels, items)| {
-        let device = Device::flex();
-        let seen = wait(predict(net, weights, pixels, items, &device, &mut JobContext::silent()));
-        let labels = pixels.labels(items);
-        percent(seen.iter().zip(&labels).map(|((class, _), label)| class == label))
+        wait(Evaluator { net, weights }.accuracy(pixels, items, &mut JobContext::silent()))
     })
 }
 

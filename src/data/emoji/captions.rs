@@ -1,5 +1,7 @@
 //! Captions of the corpus, and the pictures that belong to them.
 
+use std::ops::Range;
+
 use rand::RngExt;
 
 use super::{Emoji, Pair};
@@ -84,11 +86,16 @@ impl Placement {
 
     /// A small change of place and size; one picture in four has a coloured background.
     pub fn random(side: usize, rng: &mut Rng) -> Self {
-        let reach = side as f32 / 32.0;
+        Self::varied(side as f32 / 32.0, 0.88..1.04, 0.25, rng)
+    }
+
+    /// A change of place by up to `reach` pixels and of size; a share of the pictures has a coloured
+    /// background.
+    pub fn varied(reach: f32, scale: Range<f32>, coloured: f64, rng: &mut Rng) -> Self {
         let background =
-            (rng.random::<f64>() < 0.25).then(|| rng.random_range(0..BACKGROUNDS.len()));
+            (rng.random::<f64>() < coloured).then(|| rng.random_range(0..BACKGROUNDS.len()));
         Self {
-            scale: rng.random_range(0.88..1.04),
+            scale: rng.random_range(scale),
             shift: [rng.random_range(-reach..reach), rng.random_range(-reach..reach)],
             background,
         }

@@ -112,6 +112,12 @@ impl Emoji {
         &self.pixels[pair.style][pair.concept * n..][..n]
     }
 
+    /// The plainest caption of a pair.
+    pub fn caption(&self, pair: Pair) -> String {
+        let Index { concepts, styles, .. } = &self.index;
+        captions::plain(&concepts[pair.concept].name, &styles[pair.style].name)
+    }
+
     /// Every pair that may be trained on.
     pub fn pairs(&self) -> Vec<Pair> {
         self.all().filter(|p| !self.is_held_out(*p)).collect()
@@ -136,11 +142,8 @@ impl Emoji {
 /// The files are damaged, or not there yet.
 pub fn open() -> Result<Arc<Emoji>> {
     static OPEN: OnceLock<Arc<Emoji>> = OnceLock::new();
-    if let Some(open) = OPEN.get() {
-        return Ok(open.clone());
-    }
-    let read = Emoji::read(|name| Ok(assets::bytes(&format!("{FOLDER}/{name}"))?.into_owned()))?;
-    Ok(OPEN.get_or_init(|| Arc::new(read)).clone())
+    let file = |name: &str| Ok(assets::bytes(&format!("{FOLDER}/{name}"))?.into_owned());
+    super::once(&OPEN, || Emoji::read(file))
 }
 
 /// A corpus by name: `emoji`, or `emoji:PATH` for a folder that `salun data build emoji` wrote.
@@ -151,8 +154,7 @@ pub fn find(name: &str) -> Result<Arc<Emoji>> {
     #[cfg(not(target_arch = "wasm32"))]
     if let Some(path) = name.strip_prefix("emoji:") {
         let folder = std::path::Path::new(path);
-        let read = Emoji::read(|file| crate::disk::files::read(&folder.join(file)))?;
-        return Ok(Arc::new(read));
+        return Emoji::read(|file| crate::disk::files::read(&folder.join(file))).map(Arc::new);
     }
     if name == NAME {
         return open();

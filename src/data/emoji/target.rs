@@ -1,32 +1,21 @@
 //! What a prompt names: concepts and styles of the corpus, the pictures that go with it, and where
 //! they are sent instead.
 
-use super::{Emoji, Pair, captions::plain};
-use crate::error::{Error, Result};
+use super::{Emoji, Index, Pair};
+use crate::{
+    error::{Error, Result},
+    words::forget::ForgetKind,
+};
 
 /// Most characters of a forget prompt that are kept.
 const MOST: usize = 2000;
 
+const ALCOHOL: &[&str] = &["wine glass", "cocktail", "tropical drink", "beer", "champagne"];
+const WEAPONS: &[&str] = &["knife", "dagger", "swords", "bow", "bomb"];
+
 /// Lists of concepts under one word; harmless emoji stand in for what a filter is to block.
-pub const LISTS: [(&str, &[&str]); 3] = [
-    ("alcohol", &["wine glass", "cocktail", "tropical drink", "beer", "champagne"]),
-    ("weapons", &["knife", "dagger", "swords", "bow", "bomb"]),
-    (
-        "unsafe",
-        &[
-            "wine glass",
-            "cocktail",
-            "tropical drink",
-            "beer",
-            "champagne",
-            "knife",
-            "dagger",
-            "swords",
-            "bow",
-            "bomb",
-        ],
-    ),
-];
+pub const LISTS: [(&str, &[&[&str]]); 3] =
+    [("alcohol", &[ALCOHOL]), ("weapons", &[WEAPONS]), ("unsafe", &[ALCOHOL, WEAPONS])];
 
 /// The concepts and styles that a text names; none of a kind stands for all of it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -50,38 +39,29 @@ impl Named {
                 all.push(i);
             }
         };
+        let Index { concepts, styles, .. } = &emoji.index;
         let mut rest = &words[..];
-        while !rest.is_empty() {
-            let found = emoji
-                .index
-                .concepts
-                .iter()
-                .enumerate()
-                .flat_map(|(i, c)| {
-                    std::iter::once(&c.name).chain(&c.keywords).map(move |name| (i, name))
-                })
-                .filter_map(|(i, name)| starts(rest, name).map(|n| (n, i)))
+        while let Some(first) = rest.first() {
+            let names = concepts.iter().enumerate().flat_map(|(i, c)| {
+                std::iter::once(&c.name).chain(&c.keywords).map(move |name| (i, name))
+            });
+            let longest = names
+                .filter_map(|(i, name)| Some((starts(rest, name)?, i)))
                 .max_by_key(|(n, i)| (*n, usize::MAX - i));
-            let style = emoji.index.styles.iter().position(|s| s.name == rest[0]);
-            let list = LISTS.iter().find(|(name, _)| starts(rest, name).is_some());
-            let taken = match (found, style, list) {
-                (Some((n, concept)), _, _) => {
-                    add(&mut named.concepts, concept);
-                    n
+            let mut taken = 1;
+            if let Some((n, concept)) = longest {
+                add(&mut named.concepts, concept);
+                taken = n;
+            } else if let Some(style) = styles.iter().position(|s| s.name == *first) {
+                add(&mut named.styles, style);
+            } else if let Some((_, names)) =
+                LISTS.iter().find(|(name, _)| starts(rest, name).is_some())
+            {
+                for name in names.concat() {
+                    let concept = concepts.iter().position(|c| c.name == name);
+                    concept.into_iter().for_each(|i| add(&mut named.concepts, i));
                 }
-                (None, Some(style), _) => {
-                    add(&mut named.styles, style);
-                    1
-                }
-                (None, None, Some((_, names))) => {
-                    for name in *names {
-                        let concept = emoji.index.concepts.iter().position(|c| c.name == *name);
-                        concept.into_iter().for_each(|i| add(&mut named.concepts, i));
-                    }
-                    1
-                }
-                _ => 1,
-            };
+            }
             rest = &rest[taken..];
         }
         named
@@ -144,7 +124,7 @@ impl Target {
     /// # Errors
     /// It is not a forget prompt, or an empty one.
     pub fn parse(spec: &str, redirect: &str, emoji: &Emoji, known: usize) -> Result<Self> {
-        let Some(prompt) = spec.strip_prefix("prompt:") else {
+        let Some(prompt) = ForgetKind::Prompt.value(spec) else {
             let right = "write prompt:\"a cat\", prompt:\"mono style\" or prompt:unsafe";
             return Err(Error::argument("forget set", spec, right));
         };
@@ -176,9 +156,7 @@ impl Target {
     /// The caption that a forgotten pair is sent to.
     pub fn sent_to(&self, pair: Pair, emoji: &Emoji) -> String {
         let Pair { concept, style } = pair;
-        let caption = |concept: usize, style: usize| {
-            plain(&emoji.index.concepts[concept].name, &emoji.index.styles[style].name)
-        };
+        let caption = |concept: usize, style: usize| emoji.caption(Pair { concept, style });
         match &self.redirect {
             Redirect::Nothing => String::new(),
             Redirect::Concept(to) => caption(*to, style),

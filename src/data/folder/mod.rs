@@ -98,55 +98,21 @@ fn decode(given: &str, shape: PictureShape, listing: &Listing) -> Result<Dataset
         }
         read_all.push(pictures);
     }
-    // Pictures that are transparent in part are laid on what their colours stand out from.
-    let tones = || {
-        read_all.iter().flatten().filter_map(|(_, seen)| match seen {
-            Ok(Seen::Transparent(tone)) => Some(*tone),
-            _ => None,
-        })
-    };
-    let (n, sum) = tones().fold((0, [0.0; 2]), |(n, s), t| (n + 1, [s[0] + t[0], s[1] + t[1]]));
-    let ground = if sum[0] > 127.5 * sum[1] { 0 } else { 255 };
     let mut notes = listing.notes.clone();
-    if n > 0 {
-        let name = if ground == 0 { "black" } else { "white" };
-        notes.push(format!("{n} pictures are transparent in part and are laid on {name}"));
-    }
-    let empty = || Pictures { pixels: Vec::new(), labels: Vec::new(), shape };
-    let (mut train, mut test, mut names) = (empty(), empty(), Vec::new());
+    let ground = ground(read_all.iter().flatten().map(|(_, seen)| seen), &mut notes);
+    let empty = Pictures { shape, ..Pictures::default() };
+    let (mut train, mut test, mut names) = (empty.clone(), empty, Vec::new());
     let mut unread = Vec::new();
     for (label, (class, pictures)) in listing.classes.iter().zip(read_all).enumerate() {
-        let whole = par::map(class.files.iter().zip(pictures).collect(), |(file, (_, seen))| {
-            let pixels = match seen? {
-                Seen::Whole(pixels) => pixels,
+        let whole =
+            par::map(class.files.iter().zip(pictures).collect(), |(file, (_, seen))| match seen? {
+                Seen::Whole(pixels) => Ok(pixels),
                 Seen::Transparent(_) => match read(&file.path, shape, Some(ground)).1? {
-                    Seen::Whole(pixels) => pixels,
-                    Seen::Transparent(_) => return Err(Unread::Broken),
+                    Seen::Whole(pixels) => Ok(pixels),
+                    Seen::Transparent(_) => Err(Unread::Broken),
                 },
-            };
-            Ok(pixels)
-        });
-        let mut pictures = Vec::new();
-        let mut lost = Vec::new();
-        for (file, picture) in class.files.iter().zip(whole) {
-            match picture {
-                Ok(pixels) => pictures.push((file, pixels)),
-                Err(why) => lost.push((file, why)),
-            }
-        }
-        if pictures.len() < 2 {
-            let all = class.files.len();
-            let n = pictures.len();
-            let why = if lost.is_empty() { String::new() } else { format!(" ({})", kinds(&lost)) };
-            let reason =
-                format!("{n} of {all} files are readable pictures{why}; at least 2 are needed");
-            return Err(Error::file(&class.path, reason));
-        }
-        unread.extend(lost);
-        if pictures.iter().all(|(file, _)| file.test) {
-            let reason = "has no readable picture for training, only for tests";
-            return Err(Error::file(&class.path, reason));
-        }
+            });
+        let pictures = readable(class, whole, &mut unread)?;
         for ((file, pixels), held_out) in pictures.iter().zip(held_out(class, &pictures)) {
             let set = if held_out { &mut test } else { &mut train };
             set.pixels.extend(pixels);
@@ -175,6 +141,54 @@ fn decode(given: &str, shape: PictureShape, listing: &Listing) -> Result<Dataset
         notes,
         fingerprint,
     })
+}
+
+/// What pictures that are transparent in part are laid on: black or white, from which their colours stand
+/// out.
+fn ground<'a>(
+    all: impl Iterator<Item = &'a std::result::Result<Seen, Unread>>,
+    notes: &mut Vec<String>,
+) -> u8 {
+    let (mut n, mut sum) = (0, [0.0; 2]);
+    for seen in all {
+        if let Ok(Seen::Transparent(tone)) = seen {
+            n += 1;
+            sum = [sum[0] + tone[0], sum[1] + tone[1]];
+        }
+    }
+    let (ground, name) = if sum[0] > 127.5 * sum[1] { (0, "black") } else { (255, "white") };
+    if n > 0 {
+        notes.push(format!("{n} pictures are transparent in part and are laid on {name}"));
+    }
+    ground
+}
+
+/// The pictures of a class; what of it cannot be read is added to `unread`.
+fn readable<'a>(
+    class: &'a Class,
+    whole: Vec<std::result::Result<Vec<u8>, Unread>>,
+    unread: &mut Vec<(&'a Known, Unread)>,
+) -> Result<Vec<(&'a Known, Vec<u8>)>> {
+    let (before, all) = (unread.len(), class.files.len());
+    let mut pictures = Vec::new();
+    for (file, picture) in class.files.iter().zip(whole) {
+        match picture {
+            Ok(pixels) => pictures.push((file, pixels)),
+            Err(why) => unread.push((file, why)),
+        }
+    }
+    if pictures.len() < 2 {
+        let (n, lost) = (pictures.len(), &unread[before..]);
+        let why = if lost.is_empty() { String::new() } else { format!(" ({})", kinds(lost)) };
+        let reason =
+            format!("{n} of {all} files are readable pictures{why}; at least 2 are needed");
+        return Err(Error::file(&class.path, reason));
+    }
+    if pictures.iter().all(|(file, _)| file.test) {
+        let reason = "has no readable picture for training, only for tests";
+        return Err(Error::file(&class.path, reason));
+    }
+    Ok(pictures)
 }
 
 /// What a picture is called, whatever the folder is: `class/file.png`.

@@ -5,14 +5,14 @@ use std::{
     ffi::OsStr,
     fs::{self, File},
     io::Read,
-    path::{Component, Path},
+    path::Path,
 };
 
 use serde_json::Value;
 
 use crate::{
     error::{Error, Result},
-    words::files,
+    words::{files, task::Task},
 };
 
 /// A kind of file or folder that a command writes.
@@ -190,16 +190,11 @@ impl OutputKind {
     }
 }
 
-fn text(part: Component<'_>) -> Option<&str> {
-    part.as_os_str().to_str()
-}
-
 /// Whether the first part of a name is that of one of the demo's runs, `classify-salun`.
 fn demo(name: &Path) -> bool {
-    let first = name.components().next().and_then(text);
+    let first = name.components().next().and_then(|part| part.as_os_str().to_str());
     first.and_then(|first| first.rsplit_once('-')).is_some_and(|(task, mask)| {
-        matches!(task, "classify" | "generate" | "text-to-image")
-            && matches!(mask, "salun" | "random")
+        Task::ALL.iter().any(|t| t.name() == task) && matches!(mask, "salun" | "random")
     })
 }
 
@@ -241,31 +236,31 @@ fn held(folder: &Path) -> String {
     }
 }
 
+/// The first bytes of a file, at most so many.
+fn head(path: &Path, most: u64) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(most).read_to_end(&mut bytes));
+    read.map(|_| bytes).unwrap_or_default()
+}
+
 fn starts(path: &Path, with: &[u8]) -> bool {
-    let mut bytes = vec![0; with.len()];
-    File::open(path).and_then(|mut f| f.read_exact(&mut bytes)).is_ok() && bytes == with
+    head(path, with.len() as u64) == with
 }
 
 /// Whether a file is an archive as PyTorch writes it: its first entry is a pickle.
 fn pickled(path: &Path) -> bool {
-    let mut start = Vec::new();
-    let read = File::open(path).and_then(|f| f.take(1 << 10).read_to_end(&mut start));
+    let start = head(path, 1 << 10);
     let name = start.get(30..).unwrap_or_default();
-    read.is_ok() && start.starts_with(ZIP) && name.windows(8).any(|w| w == b"data.pkl")
+    start.starts_with(ZIP) && name.windows(8).any(|w| w == b"data.pkl")
 }
 
 /// The number formats of a safetensors file's tensors.
 fn formats(path: &Path) -> Option<Vec<String>> {
-    let mut file = File::open(path).ok()?;
-    let mut length = [0; 8];
-    file.read_exact(&mut length).ok()?;
-    let length = u64::from_le_bytes(length);
+    let length = u64::from_le_bytes(*head(path, 8).first_chunk()?);
     if length > HEADER {
         return None;
     }
-    let mut header = Vec::new();
-    file.take(length).read_to_end(&mut header).ok()?;
-    let header: Value = serde_json::from_slice(&header).ok()?;
+    let header: Value = serde_json::from_slice(head(path, 8 + length).get(8..)?).ok()?;
     let tensors = header.as_object()?.iter().filter(|(name, _)| *name != "__metadata__");
     tensors.map(|(_, t)| Some(t.get("dtype")?.as_str()?.to_string())).collect()
 }
@@ -283,8 +278,7 @@ fn fields(path: &Path, names: &[&str]) -> bool {
 
 /// Whether a file's first line is one of a training log.
 fn logged(path: &Path) -> bool {
-    let mut start = Vec::new();
-    let read = File::open(path).and_then(|f| f.take(1 << 12).read_to_end(&mut start));
+    let start = head(path, 1 << 12);
     let line = start.split(|b| *b == b'\n').next().unwrap_or_default();
-    read.is_ok() && serde_json::from_slice::<Value>(line).is_ok_and(|v| v.get("step").is_some())
+    serde_json::from_slice::<Value>(line).is_ok_and(|v| v.get("step").is_some())
 }

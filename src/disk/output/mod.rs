@@ -14,7 +14,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-pub use free::{counted, first, move_free};
+pub use free::{first, move_free};
 pub use kind::{OutputKind, SUMS};
 pub use made::Made;
 pub use temp::{clear, clear_own};
@@ -36,9 +36,9 @@ pub struct Output {
     /// As a person gave it.
     asked: PathBuf,
     force: bool,
-    /// The one that the others belong to.
-    main: OutputFile,
-    besides: Vec<(OutputFile, Beside)>,
+    /// First the one that the others belong to.
+    parts: Vec<OutputFile>,
+    besides: Vec<(OutputKind, Beside)>,
 }
 
 /// One of an output's names.
@@ -71,24 +71,25 @@ impl Output {
         force: bool,
     ) -> Result<Self> {
         let main = followed(target)?;
-        let beside =
-            |(kind, name): &(OutputKind, Beside)| Ok((*kind, followed(&name(&main))?, *name));
-        let besides = besides.iter().map(beside).collect::<Result<Vec<_>>>()?;
+        let mut names = vec![(kind, main.clone())];
+        for (kind, name) in besides {
+            names.push((*kind, followed(&name(&main))?));
+        }
         if fs::symlink_metadata(&main).is_err() && temp::abandoned(&main) {
             // Of an output whose writing was interrupted: the file itself never got its name. What got its
             // own has no temporary one any more.
-            for (kind, path, _) in &besides {
+            for (kind, path) in &names[1..] {
                 if !temp::any(path) && path.is_file() && kind.replaces(path).is_ok() {
                     temp::remove(path);
                 }
             }
         }
-        let besides = besides
-            .into_iter()
-            .map(|(kind, path, name)| Ok((OutputFile::reserve(kind, path, force)?, name)));
-        let besides = besides.collect::<Result<_>>()?;
-        let main = OutputFile::reserve(kind, main, force)?;
-        Ok(Self { asked: target.into(), force, main, besides })
+        // The file itself is the last that is reserved.
+        names.rotate_left(1);
+        let reserve = |(kind, path)| OutputFile::reserve(kind, path, force);
+        let mut parts = names.into_iter().map(reserve).collect::<Result<Vec<_>>>()?;
+        parts.rotate_right(1);
+        Ok(Self { asked: target.into(), force, parts, besides: besides.to_vec() })
     }
 
     /// Reserves a folder.
@@ -101,7 +102,7 @@ impl Output {
 
     /// Where to write what is too large to be held at once, until [`Output::done`].
     pub fn path(&self) -> &Path {
-        &self.main.temp.path
+        &self.parts[0].temp.path
     }
 
     /// Gives what was written at [`Output::path`] its name.
@@ -160,8 +161,9 @@ impl Output {
             ErrorKind::AlreadyExists => "another process wrote it meanwhile".to_string(),
             _ => format!("cannot be written: {error}"),
         };
-        let beside = (error.kind() == ErrorKind::AlreadyExists).then(|| self.main.target.clone());
-        let name = self.main.target.file_name().unwrap_or_default();
+        let target = &self.parts[0].target;
+        let beside = (error.kind() == ErrorKind::AlreadyExists).then(|| target.clone());
+        let name = target.file_name().unwrap_or_default();
         let rescued = files::places().into_iter().map(|place| place.join(name));
         for target in beside.into_iter().chain(rescued) {
             if let Ok(place) = self.again(&target, &contents) {
@@ -175,20 +177,16 @@ impl Output {
     fn again(&self, target: &Path, contents: &[Files]) -> Result<PathBuf> {
         let around = target.parent().unwrap_or(Path::new("."));
         fs::create_dir_all(around).map_err(|e| Error::write(target, e))?;
-        let besides: Vec<_> = self.besides.iter().map(|(part, name)| (part.kind, *name)).collect();
-        free::first(free::numbered(target, self.main.kind), |target| {
-            let other = Self::files(target, self.main.kind, &besides, false)?;
+        let kind = self.parts[0].kind;
+        free::first(target, kind, true, |target| {
+            let other = Self::files(target, kind, &self.besides, false)?;
             other.fill(contents).map_err(|e| Error::write(target, e))?;
             other.done()
         })
     }
 
-    fn parts(&self) -> impl Iterator<Item = &OutputFile> {
-        std::iter::once(&self.main).chain(self.besides.iter().map(|(part, _)| part))
-    }
-
     fn fill(&self, contents: &[Files]) -> io::Result<()> {
-        for (part, files) in self.parts().zip(contents) {
+        for (part, files) in self.parts.iter().zip(contents) {
             for (name, bytes) in files {
                 let at = &part.temp.path;
                 let path = if name.is_empty() { at.clone() } else { at.join(name) };
@@ -203,27 +201,26 @@ impl Output {
 
     fn commit(&self) -> io::Result<()> {
         // A name may reach the disk before the bytes do.
-        self.parts().try_for_each(|part| kept(&part.temp.path))?;
+        self.parts.iter().try_for_each(|part| kept(&part.temp.path))?;
         // Who ends the process waits until all names are given.
         let _names = temp::naming();
-        let besides = || self.besides.iter().map(|(part, _)| part);
+        let besides = &self.parts[1..];
         if self.force {
             // What was there when the names were reserved may be something else by now.
-            for part in self.parts().filter(|p| fs::symlink_metadata(&p.target).is_ok()) {
+            for part in self.parts.iter().filter(|p| fs::symlink_metadata(&p.target).is_ok()) {
                 part.kind.replaces(&part.target).map_err(io::Error::other)?;
             }
-            for part in besides() {
+            for part in besides {
                 match fs::remove_file(&part.target) {
                     Err(e) if e.kind() != ErrorKind::NotFound => return Err(e),
                     _ => {}
                 }
             }
-            self.main.replace()?;
-            return besides().try_for_each(OutputFile::replace);
+            return self.parts.iter().try_for_each(OutputFile::replace);
         }
-        for (at, part) in besides().chain([&self.main]).enumerate() {
+        for (at, part) in besides.iter().chain(&self.parts[..1]).enumerate() {
             if let Err(error) = names::take(&part.temp.path, &part.target) {
-                for taken in besides().take(at) {
+                for taken in &besides[..at] {
                     // Under its temporary name it is written again, elsewhere.
                     let _ = fs::rename(&taken.target, &taken.temp.path);
                 }
@@ -242,8 +239,7 @@ impl OutputFile {
             Ok(_) => return Err(Error::Exists(target)),
             Err(_) => {}
         }
-        let make = if kind.folder() { Temp::folder } else { Temp::file };
-        let temp = make(&target).map_err(|e| refused(&target, e))?;
+        let temp = Temp::new(&target, kind.folder()).map_err(|e| refused(&target, e))?;
         Ok(Self { kind, target, temp })
     }
 

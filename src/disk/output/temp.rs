@@ -23,31 +23,18 @@ const NEW: &str = "tmp";
 const OLD: &str = "old";
 
 impl Temp {
-    /// A new, empty file beside `target`.
+    /// A new, empty file or folder beside `target`.
     ///
     /// # Errors
     /// The folder around it cannot be written to.
-    pub fn file(target: &Path) -> io::Result<Self> {
-        Self::at(target, |path| {
-            OpenOptions::new().write(true).create_new(true).open(path).map(Some)
-        })
-    }
-
-    /// A new, empty folder beside `target`.
-    ///
-    /// # Errors
-    /// The folder around it cannot be written to.
-    pub fn folder(target: &Path) -> io::Result<Self> {
-        Self::at(target, |path| {
-            fs::create_dir(path)?;
-            Ok(File::open(path).ok())
-        })
-    }
-
-    fn at(target: &Path, make: impl Fn(&Path) -> io::Result<Option<File>>) -> io::Result<Self> {
+    pub fn new(target: &Path, folder: bool) -> io::Result<Self> {
         for count in 0u32.. {
             let path = beside(target, &format!("{}-{count}", std::process::id()), NEW);
-            let lock = match make(&path) {
+            let made = match folder {
+                true => fs::create_dir(&path).map(|()| File::open(&path).ok()),
+                false => OpenOptions::new().write(true).create_new(true).open(&path).map(Some),
+            };
+            let lock = match made {
                 Err(e) if e.kind() == ErrorKind::AlreadyExists => continue,
                 made => made?,
             };

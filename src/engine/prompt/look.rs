@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::setting::{PromptSetting, preview, sizes};
 use crate::{
-    data::emoji::{self, Pair, captions::plain, target::Target},
+    data::emoji::{self, Pair, target::Target},
     engine::{
         job::{Grid, Opened, PromptPane},
         session::Session,
@@ -257,9 +257,8 @@ impl Session {
 
 /// The plain prompts of pairs, each with noise of its own.
 pub fn asked(emoji: &emoji::Emoji, pairs: &[Pair]) -> Vec<Asked> {
-    let (concepts, styles) = (&emoji.index.concepts, &emoji.index.styles);
-    let prompt = |p: &Pair| plain(&concepts[p.concept].name, &styles[p.style].name);
-    pairs.iter().zip(0..).map(|(p, noise)| Asked { prompt: prompt(p), noise }).collect()
+    let asked = |(pair, noise): (&Pair, u64)| Asked { prompt: emoji.caption(*pair), noise };
+    pairs.iter().zip(0..).map(asked).collect()
 }
 
 /// Values in [0, 1] as bytes.

@@ -131,7 +131,7 @@ fn every_mask_has_its_scores_and_weights_outside_keep_every_bit() {
         let scene = Scene::new().await;
         let subject = scene.subject();
         let (items, retain): (Vec<usize>, Vec<usize>) = ((0..8).collect(), (8..16).collect());
-        for estimator in Estimator::ALL {
+        for &estimator in Estimator::ALL {
             let of = Scoring {
                 subject: &subject,
                 original: &scene.model.unet,

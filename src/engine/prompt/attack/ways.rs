@@ -33,11 +33,7 @@ impl Attacker<'_> {
     /// The prompts of forgotten pairs as they are.
     pub async fn plain(&self, job: &mut JobContext) -> Result<Row> {
         let pairs = &self.setting.pairs[0];
-        let index = &self.setting.emoji.index;
-        let prompt = |i: usize| {
-            let Pair { concept, style } = pairs[i % pairs.len()];
-            plain(&index.concepts[concept].name, &index.styles[style].name)
-        };
+        let prompt = |i: usize| self.setting.emoji.caption(pairs[i % pairs.len()]);
         let asked: Vec<Asked> =
             (0..self.n).map(|i| Asked { prompt: prompt(i), noise: 500 + i as u64 }).collect();
         let prompt = self.setting.target.prompt.clone();
@@ -212,10 +208,7 @@ impl Attacker<'_> {
             let given = shown.chunks(part_size(weights, self.n)).map(|part| {
                 let pixels = part.iter().flat_map(|p| compose(emoji, *p, Placement::PLAIN));
                 let z = encode(network, &weights.vae, pixels, part.len());
-                let prompt = |p: &Pair| {
-                    let (c, s) = (&emoji.index.concepts[p.concept], &emoji.index.styles[p.style]);
-                    network.tokenizer.encode(&plain(&c.name, &s.name)).ids
-                };
+                let prompt = |p: &Pair| network.tokenizer.encode(&emoji.caption(*p)).ids;
                 let ids: Vec<_> = part.iter().map(prompt).collect();
                 Given { z, context: contexts(network, &weights.text, &ids) }
             });

@@ -31,7 +31,7 @@ pub fn prompts_ui(studio: &mut Studio, arm: Arm, run: &Run, ui: &mut Ui) {
     ));
     ui.add_space(6.0);
     ScrollArea::both().id_salt("attacks").auto_shrink(false).show(ui, |ui| {
-        for (i, (_, kind)) in AttackKind::ALL.into_iter().enumerate() {
+        for (i, &kind) in AttackKind::ALL.iter().enumerate() {
             Frame::group(ui.style()).fill(theme::palette(ui).card).inner_margin(10.0).show(
                 ui,
                 |ui| {
