@@ -13,6 +13,7 @@ use salun_studio::{
     },
     error::{Error, Result},
 };
+use serde::Serialize;
 use serde_json::json;
 
 use super::{args::Common, client::Watch, print};
@@ -65,63 +66,81 @@ pub fn run(args: &Args, common: &Common) -> Result<()> {
     }
 }
 
-/// Where a data set is, or how to get it.
-pub fn place(set: &Set) -> String {
-    match set.origin {
-        Origin::Shipped => SHIPPED.into(),
-        _ if store::present(set) => {
-            store::folder(set).map(|f| f.display().to_string()).unwrap_or_default()
-        }
-        _ => format!("not here; run: {}", store::how_to_get(set)),
-    }
-}
-
 /// A data set as `salun info` and `salun data list` give it.
-pub fn describe(set: &Set) -> serde_json::Value {
-    json!({
-        "name": set.name, "classes": set.classes.len(), "class_names": set.classes,
-        "train": set.n[0], "test": set.n[1], "where": place(set),
-        "here": set.origin == Origin::Shipped || store::present(set),
-    })
+#[derive(Serialize)]
+pub struct Described {
+    class_names: Vec<String>,
+    classes: usize,
+    here: bool,
+    pub name: &'static str,
+    test: usize,
+    train: usize,
+    /// Where it is, or how to get it.
+    #[serde(rename = "where")]
+    place: String,
 }
 
-/// Every data set, the captioned pictures last.
-pub fn describe_all() -> Result<Vec<serde_json::Value>> {
-    let emoji = emoji::open()?;
-    let [concepts, shown, held_out] = sizes(&emoji);
-    let captioned = json!({
-        "name": emoji::NAME, "classes": concepts,
-        "class_names": names(&emoji),
-        "train": shown, "test": held_out, "where": SHIPPED, "here": true,
-    });
-    Ok(SETS.iter().map(describe).chain([captioned]).collect())
-}
+impl Described {
+    fn new(set: &Set) -> Self {
+        let shipped = set.origin == Origin::Shipped;
+        let here = shipped || store::present(set);
+        Self {
+            class_names: set.classes.iter().map(|class| class.to_string()).collect(),
+            classes: set.classes.len(),
+            here,
+            name: set.name,
+            test: set.n[1],
+            train: set.n[0],
+            place: match here {
+                _ if shipped => SHIPPED.into(),
+                true => store::folder(set).map(|f| f.display().to_string()).unwrap_or_default(),
+                false => format!("not here; run: {}", store::how_to_get(set)),
+            },
+        }
+    }
 
-/// How many concepts a corpus has, pictures that a model is shown, and pictures held out.
-fn sizes(emoji: &Emoji) -> [usize; 3] {
-    let (all, shown) = (emoji.all().count(), emoji.pairs().len());
-    [emoji.index.concepts.len(), shown, all - shown]
-}
+    /// The captioned pictures, whose classes are concepts.
+    fn captioned(emoji: &Emoji) -> Self {
+        let (all, shown) = (emoji.all().count(), emoji.pairs().len());
+        Self {
+            class_names: emoji.index.concepts.iter().map(|c| c.name.clone()).collect(),
+            classes: emoji.index.concepts.len(),
+            here: true,
+            name: emoji::NAME,
+            test: all - shown,
+            train: shown,
+            place: SHIPPED.into(),
+        }
+    }
 
-fn names(emoji: &Emoji) -> Vec<&str> {
-    emoji.index.concepts.iter().map(|c| c.name.as_str()).collect()
+    /// Every data set, the captioned pictures last.
+    pub fn all() -> Result<Vec<Self>> {
+        let emoji = emoji::open()?;
+        Ok(SETS.iter().map(Self::new).chain([Self::captioned(&emoji)]).collect())
+    }
+
+    /// Training and test pictures, and the classes: by name where they are few.
+    pub fn row(&self) -> [String; 5] {
+        let named = self.classes <= 10;
+        let classes = if named { self.class_names.join(", ") } else { self.classes.to_string() };
+        let [train, test] = [self.train, self.test].map(print::grouped);
+        [self.name.into(), train, test, classes, self.place.clone()]
+    }
 }
 
 const SHIPPED: &str =
     if cfg!(feature = "embed") { "inside the program" } else { "beside the program" };
 
 fn list(common: &Common) -> Result<()> {
+    let all = Described::all()?;
     if common.json {
-        return print::json(&json!({ "data": describe_all()? }));
+        return print::json(&json!({ "data": all }));
     }
-    let mut rows = vec![["name", "classes", "train", "test", "where"].map(String::from).to_vec()];
-    rows.extend(SETS.iter().map(|set| {
-        let [classes, train, test] = [set.classes.len(), set.n[0], set.n[1]].map(print::grouped);
-        vec![set.name.into(), classes, train, test, place(set)]
-    }));
-    let sizes = sizes(&*emoji::open()?).map(print::grouped).to_vec();
-    rows.push([vec![emoji::NAME.into()], sizes, vec![SHIPPED.into()]].concat());
-    print::line(print::table(&rows));
+    let rows = all.into_iter().map(|set| {
+        let [classes, train, test] = [set.classes, set.train, set.test].map(print::grouped);
+        [set.name.into(), classes, train, test, set.place]
+    });
+    print::line(print::columns(&["name", "classes", "train", "test", "where"], rows));
     print::line("A balanced part of the training pictures: NAME@COUNT, as in fashion-mnist@4000");
     print::line(
         "Your own pictures: folder:PATH, one sub-folder a class; folder:PATH?rgb in colour, \
@@ -138,13 +157,13 @@ fn fetch(name: &str, from: Option<&Path>, common: &Common) -> Result<()> {
         print::line(text);
         Ok(())
     };
-    if name == emoji::NAME {
-        return say(SHIPPED, format!("{name} is {SHIPPED}; there is nothing to fetch"));
-    }
     let known = SETS.iter().find(|s| s.name == name);
     let Some(set) = known.filter(|s| s.origin != Origin::Shipped) else {
-        data::open(name)?;
-        let place = if known.is_some() { SHIPPED } else { "on this machine" };
+        let shipped = known.is_some() || name == emoji::NAME;
+        if !shipped {
+            data::open(name)?;
+        }
+        let place = if shipped { SHIPPED } else { "on this machine" };
         return say(place, format!("{name} is {place}; there is nothing to fetch"));
     };
     if store::present(set) && !common.force {
@@ -164,16 +183,16 @@ fn fetch(name: &str, from: Option<&Path>, common: &Common) -> Result<()> {
 fn check(name: &str, common: &Common) -> Result<()> {
     if emoji::is_corpus(name) {
         let emoji = emoji::find(name)?;
-        let [concepts, shown, held_out] = sizes(&emoji);
+        let Described { class_names, classes, train, test, .. } = Described::captioned(&emoji);
         if common.json {
             return print::json(&json!({
-                "name": name, "classes": concepts, "class_names": names(&emoji),
-                "train": shown, "test": held_out, "skipped": 0, "files": [],
+                "name": name, "classes": classes, "class_names": class_names,
+                "train": train, "test": test, "skipped": 0, "files": [],
             }));
         }
         print::line(format!(
-            "{name}: {concepts} concepts in {} styles; {shown} captioned pictures to train on and \
-             {held_out} held out",
+            "{name}: {classes} concepts in {} styles; {train} captioned pictures to train on and \
+             {test} held out",
             emoji.index.styles.len()
         ));
         return Ok(());
@@ -196,21 +215,19 @@ fn check(name: &str, common: &Common) -> Result<()> {
             "files": files,
         }));
     }
+    let [train, test, skipped] =
+        [data.train.len(), data.test.len(), data.skipped].map(print::grouped);
     print::line(format!(
-        "{}: {} classes, {} training and {} test pictures, {} unreadable files skipped",
+        "{}: {} classes, {train} training and {test} test pictures, {skipped} unreadable files skipped",
         data.name,
-        data.classes.len(),
-        print::grouped(data.train.len()),
-        print::grouped(data.test.len()),
-        print::grouped(data.skipped)
+        data.classes.len()
     ));
-    let mut rows = vec![["class", "train", "test"].map(String::from).to_vec()];
-    for (label, class) in data.classes.iter().enumerate() {
+    let rows = data.classes.iter().enumerate().map(|(label, class)| {
         let count =
             |labels: &[u8]| print::grouped(labels.iter().filter(|l| **l as usize == label).count());
-        rows.push(vec![class.clone(), count(&data.train.labels), count(&data.test.labels)]);
-    }
-    print::line(print::table(&rows));
+        [class.clone(), count(&data.train.labels), count(&data.test.labels)]
+    });
+    print::line(print::columns(&["class", "train", "test"], rows));
     data.notes.iter().for_each(print::line);
     for (file, hash) in files {
         print::line(format!("{kind} {hash}  {file}  {how}"));

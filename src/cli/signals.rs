@@ -16,7 +16,6 @@ use super::print;
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 static FIRST: Mutex<Option<Instant>> = Mutex::new(None);
 static SWITCHES: OnceLock<Switches> = OnceLock::new();
-static QUIET: AtomicBool = AtomicBool::new(false);
 
 /// A second signal that comes so soon is the same wish: `timeout` and a closing terminal send two.
 const SAME: Duration = Duration::from_millis(500);
@@ -24,8 +23,7 @@ const SAME: Duration = Duration::from_millis(500);
 const PATIENCE: Duration = Duration::from_secs(4);
 
 /// Listens, from now on; once in a process. What the program was started to ignore (`nohup`, `&` in a script) stays ignored.
-pub fn listen(quiet: bool) {
-    QUIET.store(quiet, Ordering::SeqCst);
+pub fn listen() {
     let ignored = ignored();
     // A process that already handles signals itself keeps its own way.
     let _ = ctrlc::set_handler(heard);
@@ -54,9 +52,7 @@ fn heard() {
     if let Some(switches) = SWITCHES.get() {
         switches.cancel();
     }
-    if !QUIET.load(Ordering::SeqCst) {
-        print::note("stopping; press Ctrl-C again to stop at once");
-    }
+    print::remark("stopping; press Ctrl-C again to stop at once");
     std::thread::spawn(|| {
         std::thread::sleep(PATIENCE);
         end("stopped; what was running is discarded");

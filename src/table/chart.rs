@@ -37,7 +37,7 @@ pub fn figure(summary: &Summary) -> Result<(String, Vec<u8>)> {
         },
         summary.done,
         summary.all,
-        &summary.protocol[..16.min(summary.protocol.len())]
+        summary.short_hash()
     );
     page.text(MARGIN, MARGIN + 38, 13, PALE, &line);
     let top = MARGIN + 70;
@@ -130,24 +130,15 @@ struct Series<'a> {
 }
 
 fn lines(page: &mut Page, summary: &Summary, mut top: usize) {
-    let axis = summary.axis.as_ref();
-    let (title, log) = axis.map_or(("", false), |a| (a.title.as_str(), a.log));
-    let ats = |group: &Compared| {
-        let mut ats: Vec<f64> = group.rows.iter().filter_map(|l| l.at).collect();
-        ats.sort_by(f64::total_cmp);
-        ats.dedup();
-        ats.len()
-    };
     // Groups of one point each make one figure together.
-    let one = summary.groups.iter().all(|g| ats(g) <= 1);
-    let panels: Vec<Vec<&Compared>> = if one {
-        vec![summary.groups.iter().collect()]
-    } else {
-        summary.groups.iter().map(|g| vec![g]).collect()
-    };
-    for groups in panels {
-        let name = if one { "" } else { &*groups[0].title };
-        top = panel(page, summary, &groups, (name, title, log), top);
+    let one = summary.groups.iter().all(|group| {
+        let mut ats = group.rows.iter().filter_map(|l| l.at);
+        let first = ats.next();
+        ats.all(|at| Some(at) == first)
+    });
+    let each = if one { summary.groups.len().max(1) } else { 1 };
+    for groups in summary.groups.chunks(each) {
+        top = panel(page, summary, groups, if one { "" } else { &groups[0].title }, top);
     }
 }
 
@@ -159,26 +150,20 @@ fn read(chart: Chart, line: &Line) -> Option<Spread> {
 }
 
 /// One frame; returns where the next may start.
-fn panel(
-    page: &mut Page,
-    summary: &Summary,
-    groups: &[&Compared],
-    (name, x_title, log): (&str, &str, bool),
-    top: usize,
-) -> usize {
+fn panel(page: &mut Page, summary: &Summary, groups: &[Compared], name: &str, top: usize) -> usize {
     let chart = summary.chart;
+    let (x_title, log) = summary.axis.as_ref().map_or(("", false), |a| (a.title.as_str(), a.log));
     let mut series: Vec<Series> = Vec::new();
     let mut level: Vec<(&str, Spread)> = Vec::new();
     for line in groups.iter().flat_map(|g| &g.rows) {
-        // Retrain's average gap is nothing.
         let Some(stat) = read(chart, line) else { continue };
         match line.at {
-            Some(_) if line.method == RETRAIN && chart == Chart::Gap => {}
+            // Retrain's average gap is nothing.
+            _ if line.method == RETRAIN && chart == Chart::Gap => {}
             Some(at) => match series.iter_mut().find(|s| s.label == line.label) {
                 Some(series) => series.points.push((at, stat)),
                 None => series.push(Series { label: &line.label, points: vec![(at, stat)] }),
             },
-            None if line.method == RETRAIN && chart == Chart::Gap => {}
             None => level.push((&line.label, stat)),
         }
     }

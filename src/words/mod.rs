@@ -7,6 +7,7 @@ pub mod estimator;
 pub mod files;
 pub mod fingerprint;
 pub mod format;
+pub mod metric;
 pub mod recipe;
 pub mod report;
 pub mod sampling;

@@ -23,4 +23,22 @@ impl Task {
             Self::TextToImage => "text-to-image",
         }
     }
+
+    /// What is measured on what is kept, in words.
+    pub fn kept(self) -> &'static str {
+        match self {
+            Self::TextToImage => "accuracies on what is kept",
+            _ => "share of the kept classes",
+        }
+    }
+
+    /// Whether what is forgotten are prompts, and not pictures or a class.
+    pub fn forgets_prompts(self) -> bool {
+        self == Self::TextToImage
+    }
+
+    /// Whether a run can be audited.
+    pub fn is_audited(self) -> bool {
+        self == Self::Classify
+    }
 }
