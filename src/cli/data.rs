@@ -14,7 +14,7 @@ use salun_studio::{
     error::{Error, Result},
 };
 use serde::Serialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{args::Common, client::Watch, print};
 
@@ -66,81 +66,55 @@ pub fn run(args: &Args, common: &Common) -> Result<()> {
     }
 }
 
-/// A data set as `salun info` and `salun data list` give it.
-#[derive(Serialize)]
-pub struct Described {
-    class_names: Vec<String>,
-    classes: usize,
-    here: bool,
-    pub name: &'static str,
-    test: usize,
-    train: usize,
-    /// Where it is, or how to get it.
-    #[serde(rename = "where")]
-    place: String,
+/// A data set's name, classes, and training and test pictures.
+fn counted(name: &str, classes: &[impl Serialize], [train, test]: [usize; 2]) -> Value {
+    json!({
+        "name": name, "classes": classes.len(), "class_names": classes, "train": train, "test": test,
+    })
 }
 
-impl Described {
-    fn new(set: &Set) -> Self {
-        let shipped = set.origin == Origin::Shipped;
-        let here = shipped || store::present(set);
-        Self {
-            class_names: set.classes.iter().map(|class| class.to_string()).collect(),
-            classes: set.classes.len(),
-            here,
-            name: set.name,
-            test: set.n[1],
-            train: set.n[0],
-            place: match here {
-                _ if shipped => SHIPPED.into(),
-                true => store::folder(set).map(|f| f.display().to_string()).unwrap_or_default(),
-                false => format!("not here; run: {}", store::how_to_get(set)),
-            },
+/// The same of captioned pictures: concepts, those that a model is shown, and those held out.
+fn captioned(name: &str, emoji: &Emoji) -> Value {
+    let concepts: Vec<_> = emoji.index.concepts.iter().map(|c| &c.name).collect();
+    let (all, shown) = (emoji.all().count(), emoji.pairs().len());
+    counted(name, &concepts, [shown, all - shown])
+}
+
+/// Every data set as `salun info` and `salun data list` give it, the captioned pictures last.
+///
+/// # Errors
+/// The captioned pictures cannot be read.
+pub fn describe_all() -> Result<Vec<Value>> {
+    let shipped = |set| print::with(set, json!({ "where": SHIPPED, "here": true }));
+    let describe = |set: &Set| {
+        let counted = counted(set.name, set.classes, set.n);
+        if set.origin == Origin::Shipped {
+            return shipped(counted);
         }
-    }
-
-    /// The captioned pictures, whose classes are concepts.
-    fn captioned(emoji: &Emoji) -> Self {
-        let (all, shown) = (emoji.all().count(), emoji.pairs().len());
-        Self {
-            class_names: emoji.index.concepts.iter().map(|c| c.name.clone()).collect(),
-            classes: emoji.index.concepts.len(),
-            here: true,
-            name: emoji::NAME,
-            test: all - shown,
-            train: shown,
-            place: SHIPPED.into(),
-        }
-    }
-
-    /// Every data set, the captioned pictures last.
-    pub fn all() -> Result<Vec<Self>> {
-        let emoji = emoji::open()?;
-        Ok(SETS.iter().map(Self::new).chain([Self::captioned(&emoji)]).collect())
-    }
-
-    /// Training and test pictures, and the classes: by name where they are few.
-    pub fn row(&self) -> [String; 5] {
-        let named = self.classes <= 10;
-        let classes = if named { self.class_names.join(", ") } else { self.classes.to_string() };
-        let [train, test] = [self.train, self.test].map(print::grouped);
-        [self.name.into(), train, test, classes, self.place.clone()]
-    }
+        let here = store::present(set);
+        let place = match here {
+            true => store::folder(set).map(|f| f.display().to_string()).unwrap_or_default(),
+            false => format!("not here; run: {}", store::how_to_get(set)),
+        };
+        print::with(counted, json!({ "where": place, "here": here }))
+    };
+    let emoji = shipped(captioned(emoji::NAME, &*emoji::open()?));
+    Ok(SETS.iter().map(describe).chain([emoji]).collect())
 }
 
 const SHIPPED: &str =
     if cfg!(feature = "embed") { "inside the program" } else { "beside the program" };
 
 fn list(common: &Common) -> Result<()> {
-    let all = Described::all()?;
+    let all = describe_all()?;
     if common.json {
         return print::json(&json!({ "data": all }));
     }
-    let rows = all.into_iter().map(|set| {
-        let [classes, train, test] = [set.classes, set.train, set.test].map(print::grouped);
-        [set.name.into(), classes, train, test, set.place]
-    });
-    print::line(print::columns(&["name", "classes", "train", "test", "where"], rows));
+    let keys = ["name", "classes", "train", "test", "where"];
+    print::line(print::columns(
+        &keys,
+        all.iter().map(|set| keys.map(|key| print::cell(&set[key]))),
+    ));
     print::line("A balanced part of the training pictures: NAME@COUNT, as in fashion-mnist@4000");
     print::line(
         "Your own pictures: folder:PATH, one sub-folder a class; folder:PATH?rgb in colour, \
@@ -159,11 +133,12 @@ fn fetch(name: &str, from: Option<&Path>, common: &Common) -> Result<()> {
     };
     let known = SETS.iter().find(|s| s.name == name);
     let Some(set) = known.filter(|s| s.origin != Origin::Shipped) else {
-        let shipped = known.is_some() || name == emoji::NAME;
-        if !shipped {
+        let place = if known.is_some() || name == emoji::NAME {
+            SHIPPED
+        } else {
             data::open(name)?;
-        }
-        let place = if shipped { SHIPPED } else { "on this machine" };
+            "on this machine"
+        };
         return say(place, format!("{name} is {place}; there is nothing to fetch"));
     };
     if store::present(set) && !common.force {
@@ -182,20 +157,7 @@ fn fetch(name: &str, from: Option<&Path>, common: &Common) -> Result<()> {
 
 fn check(name: &str, common: &Common) -> Result<()> {
     if emoji::is_corpus(name) {
-        let emoji = emoji::find(name)?;
-        let Described { class_names, classes, train, test, .. } = Described::captioned(&emoji);
-        if common.json {
-            return print::json(&json!({
-                "name": name, "classes": classes, "class_names": class_names,
-                "train": train, "test": test, "skipped": 0, "files": [],
-            }));
-        }
-        print::line(format!(
-            "{name}: {classes} concepts in {} styles; {train} captioned pictures to train on and \
-             {test} held out",
-            emoji.index.styles.len()
-        ));
-        return Ok(());
+        return check_captioned(name, common);
     }
     let data = data::open(name)?;
     let (files, kind, how) = match sets::find(name) {
@@ -205,18 +167,17 @@ fn check(name: &str, common: &Common) -> Result<()> {
         }
         Some(set) => (store::check(set)?, "sha256", "as fetched"),
     };
+    let sizes = [data.train.len(), data.test.len()];
     if common.json {
         let files: Vec<_> =
             files.iter().map(|(file, hash)| json!({ "file": file, kind: hash })).collect();
-        return print::json(&json!({
-            "name": data.name, "classes": data.classes.len(), "class_names": data.classes,
-            "train": data.train.len(), "test": data.test.len(), "skipped": data.skipped,
-            "notes": data.notes, "fingerprint": data.fingerprint,
+        let rest = json!({
+            "skipped": data.skipped, "notes": data.notes, "fingerprint": data.fingerprint,
             "files": files,
-        }));
+        });
+        return print::json(&print::with(counted(&data.name, &data.classes, sizes), rest));
     }
-    let [train, test, skipped] =
-        [data.train.len(), data.test.len(), data.skipped].map(print::grouped);
+    let ([train, test], skipped) = (sizes.map(print::grouped), print::grouped(data.skipped));
     print::line(format!(
         "{}: {} classes, {train} training and {test} test pictures, {skipped} unreadable files skipped",
         data.name,
@@ -232,6 +193,22 @@ fn check(name: &str, common: &Common) -> Result<()> {
     for (file, hash) in files {
         print::line(format!("{kind} {hash}  {file}  {how}"));
     }
+    Ok(())
+}
+
+fn check_captioned(name: &str, common: &Common) -> Result<()> {
+    let emoji = emoji::find(name)?;
+    let found = captioned(name, &emoji);
+    if common.json {
+        return print::json(&print::with(found, json!({ "skipped": 0, "files": [] })));
+    }
+    print::line(format!(
+        "{name}: {} concepts in {} styles; {} captioned pictures to train on and {} held out",
+        found["classes"],
+        emoji.index.styles.len(),
+        found["train"],
+        found["test"]
+    ));
     Ok(())
 }
 

@@ -166,14 +166,11 @@ fn show(args: &Args, found: &Found, seed: u64, common: &Common) -> Result<()> {
     let Found { report, against, gap, more, device, .. } = found;
     let verdict = verdict(&Evidence::of(report));
     if common.json {
-        let mut value = json!({
+        let value = json!({
             "run": args.run.display().to_string(), "forget": report.forget, "before": report.before,
             "metrics": report.after, "verdict": verdict, "seed": seed, "device": device,
         });
-        if let (Value::Object(value), Value::Object(more)) = (&mut value, more.clone()) {
-            value.extend(more);
-        }
-        return print::json(&value);
+        return print::json(&print::with(value, more.clone()));
     }
     let mut rows = vec![("before (report)", &report.before), ("run", &report.after)];
     rows.extend(against.as_ref().map(|other| ("against", other)));

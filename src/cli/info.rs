@@ -11,11 +11,11 @@ use salun_studio::{
         knob::{Knob, KnobKind},
         registry::{METHODS, Method},
     },
-    words::estimator::Estimator,
+    words::{estimator::Estimator, task::Task},
 };
 use serde_json::{Value, json};
 
-use super::{args::Common, data::Described, print};
+use super::{args::Common, data, print};
 
 /// What there is: devices and the one chosen, models, data sets, methods, masks
 #[derive(Debug, clap::Args)]
@@ -24,16 +24,14 @@ pub struct Args {}
 /// Runs the command.
 pub fn run(_: &Args, common: &Common) -> Result<()> {
     let chosen = device::open(common.device)?.info;
-    let (devices, models, data) = (device::list(), models()?, Described::all()?);
+    let (devices, models, data) = (device::list(), models()?, data::describe_all()?);
     if common.json {
         return print::json(&json!({
             "devices": devices.iter().map(|d| json!({
                 "name": d.name, "api": d.api, "kind": d.kind,
             })).collect::<Vec<_>>(),
             "device": chosen,
-            "models": models.iter().map(|Listed { name, task, weights, params }| json!({
-                "name": name, "task": task, "weights": weights, "params": params,
-            })).collect::<Vec<_>>(),
+            "models": models,
             "data": data,
             "methods": METHODS.iter().map(described).collect::<Vec<_>>(),
             "masks": Estimator::ALL.iter().map(|e| json!({
@@ -46,7 +44,14 @@ pub fn run(_: &Args, common: &Common) -> Result<()> {
     print::line(format!("Chosen:  {}", print::device(&chosen)));
     let models = models
         .iter()
-        .map(|m| [m.name.into(), m.task.into(), m.weights.into(), print::grouped(m.params)]);
+        .map(|m| ["name", "task", "weights", "params"].map(|key| print::cell(&m[key])));
+    let data = data.iter().map(|set| {
+        let names = set["class_names"].as_array().filter(|names| names.len() <= 10);
+        let names = names.map(|names| names.iter().map(print::cell).collect::<Vec<_>>().join(", "));
+        let [name, train, test, classes, place] =
+            ["name", "train", "test", "classes", "where"].map(|key| print::cell(&set[key]));
+        [name, train, test, names.unwrap_or(classes), place]
+    });
     let methods = METHODS.iter().map(|m| {
         let knobs: Vec<_> = m.knobs().map(|k| k.name).collect();
         [m.name, m.title, &tasks(m).join(", "), &knobs.join(", "), m.paper].map(String::from)
@@ -54,10 +59,7 @@ pub fn run(_: &Args, common: &Common) -> Result<()> {
     let masks = Estimator::ALL.iter().map(|e| [e.name(), e.about()].map(String::from));
     for table in [
         print::columns(&["Models", "task", "weights", "parameters"], models),
-        print::columns(
-            &["Data", "train", "test", "classes", "where"],
-            data.iter().map(Described::row),
-        ),
+        print::columns(&["Data", "train", "test", "classes", "where"], data),
         print::columns(&["Methods", "title", "tasks", "knobs", "paper"], methods),
         print::columns(&["Knobs", "of", "default", "range", "what it is"], knobs()),
         print::columns(&["Masks", "how weights are scored"], masks),
@@ -109,26 +111,18 @@ fn knobs() -> Vec<[String; 5]> {
     rows.iter().map(row).collect()
 }
 
-/// A model as it is listed.
-struct Listed {
-    name: &'static str,
-    task: &'static str,
-    weights: &'static str,
-    params: usize,
-}
-
 /// The shipped models, and those that can be trained but are not shipped.
-fn models() -> Result<Vec<Listed>> {
+fn models() -> Result<Vec<Value>> {
+    let listed = |name: &str, task: Task, weights: &str, params: usize| json!({ "name": name, "task": task.name(), "weights": weights, "params": params });
     let shipped = SHIPPED.iter().map(|m| {
         let params = match m.task.forgets_prompts() {
             true => m.open_latent()?.params(),
             false => m.open()?.weights.layout.n(),
         };
-        Ok(Listed { name: m.name, task: m.task.name(), weights: "shipped", params })
+        Ok(listed(m.name, m.task, "shipped", params))
     });
-    let others = PRESETS.iter().filter(|p| SHIPPED.iter().all(|m| m.name != p.name)).map(|p| {
-        let params = p.usual()?.build().1.n();
-        Ok(Listed { name: p.name, task: p.task.name(), weights: "not shipped", params })
-    });
+    let others = PRESETS.iter().filter(|p| SHIPPED.iter().all(|m| m.name != p.name));
+    let others =
+        others.map(|p| Ok(listed(p.name, p.task, "not shipped", p.usual()?.build().1.n())));
     shipped.chain(others).collect()
 }

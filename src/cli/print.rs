@@ -21,6 +21,7 @@ use salun_studio::{
     },
 };
 use serde::Serialize;
+use serde_json::Value;
 
 use super::args::Common;
 
@@ -172,6 +173,22 @@ pub fn json(value: &impl Serialize) -> Result<()> {
     let text = serde_json::to_string(value).map_err(|e| Error::Request(e.to_string()))?;
     kept(writeln!(std::io::stdout(), "{text}"));
     Ok(())
+}
+
+/// A JSON object with what another has besides.
+pub fn with(mut value: Value, more: Value) -> Value {
+    if let (Value::Object(value), Value::Object(more)) = (&mut value, more) {
+        value.extend(more);
+    }
+    value
+}
+
+/// A JSON value as it stands in a table: a text as it is, a number by thousands.
+pub fn cell(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        other => other.as_u64().map_or("-".into(), |n| grouped(n as usize)),
+    }
 }
 
 /// A table of these columns.

@@ -1,6 +1,6 @@
 //! The curves of an audit as pictures.
 
-use super::canvas::{INK, MARGIN, PALE, Page, TRACK};
+use super::canvas::{GREY, INK, MARGIN, PALE, Page, TRACK};
 use crate::words::{
     audit::{Audit, Examination},
     grouped,
@@ -90,7 +90,7 @@ pub fn roc(audit: &Audit) -> Page {
         let x = format!("false positives in %, of {others}");
         let y = format!("true positives in %, of {members}");
         let mut panel = Panel::new(&mut page, place, [&attack.name, &x, &y], "100");
-        panel.curve(&[[0.0, 0.0], [1.0, 1.0]], "#afb8c1");
+        panel.curve(&[[0.0, 0.0], [1.0, 1.0]], GREY);
         // The unlearned model's curve lies on top.
         for (_, colour, found) in models(audit).into_iter().rev() {
             if let Some(attack) = of(found) {

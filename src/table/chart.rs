@@ -9,7 +9,7 @@ use super::{
 use crate::{
     error::Result,
     eval::stats::Spread,
-    run::canvas::{EMBER, GREEN, INK, MARGIN, PALE, Page, TRACK, wide},
+    run::canvas::{EMBER, GREEN, GREY, INK, MARGIN, PALE, Page, TRACK, wide},
 };
 
 /// Width of a full bar.
@@ -25,7 +25,6 @@ const FRAME: [usize; 2] = [520, 300];
 /// The picture is too large to hold.
 pub fn figure(summary: &Summary) -> Result<(String, Vec<u8>)> {
     let mut page = Page::default();
-    page.text(MARGIN, MARGIN + 16, 20, INK, &summary.title);
     let seeds = summary.seeds.len();
     let line = format!(
         "{} scale; {}; {} of {} runs; protocol {}",
@@ -39,7 +38,7 @@ pub fn figure(summary: &Summary) -> Result<(String, Vec<u8>)> {
         summary.all,
         summary.short_hash()
     );
-    page.text(MARGIN, MARGIN + 38, 13, PALE, &line);
+    page.heading(MARGIN, &summary.title, &line);
     let top = MARGIN + 70;
     match summary.chart {
         Chart::Bars => bars(&mut page, summary, top),
@@ -59,13 +58,10 @@ fn bars(page: &mut Page, summary: &Summary, mut top: usize) {
             rows.iter().filter_map(reach).chain(group.published.iter().filter_map(|p| p.average));
         let scale = Scale::round(values);
         let bottom = top + 22 + rows.len() * STEP;
-        page.text(
-            MARGIN,
-            top,
-            15,
-            INK,
-            &format!("{}: average gap to {}", group.title, short(group)),
-        );
+        // What gaps are to, in a word.
+        let reference = group.reference.split(" (").next().unwrap_or_default();
+        let title = format!("{}: average gap to {reference}", group.title);
+        page.text(MARGIN, top, 15, INK, &title);
         for &tick in &scale.ticks {
             let x = left as f64 + scale.share(tick) * BAR as f64;
             page.line(&[[x, top as f64 + 10.0], [x, bottom as f64]], 1.5, TRACK);
@@ -85,11 +81,6 @@ fn bars(page: &mut Page, summary: &Summary, mut top: usize) {
     }
 }
 
-/// What gaps are to, in a word.
-fn short(group: &Compared) -> &str {
-    group.reference.split(" (").next().unwrap_or_default()
-}
-
 fn bar(page: &mut Page, group: &Compared, line: &Line, scale: &Scale, [left, y]: [usize; 2]) {
     page.text(MARGIN, y + 11, 13, INK, &line.label);
     let x = |v: f64| left as f64 + scale.share(v) * BAR as f64;
@@ -100,7 +91,7 @@ fn bar(page: &mut Page, group: &Compared, line: &Line, scale: &Scale, [left, y]:
     };
     let plain = line.mask == "random" || line.method == ORIGINAL;
     let colour = match &*line.method {
-        _ if plain => "#afb8c1",
+        _ if plain => GREY,
         "salun" => EMBER,
         _ => "#54aeff",
     };
