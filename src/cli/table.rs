@@ -1,7 +1,6 @@
 //! `salun table`: a whole table, run by run; killed, it goes on where it stopped.
 
 use std::{
-    fs,
     path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, Instant},
@@ -36,7 +35,7 @@ use strum::VariantArray;
 use super::{
     args::{self, Common},
     client::{Client, duration},
-    print,
+    print, train,
 };
 
 /// A whole table: every method with its controls, mean and spread, as Markdown, CSV, JSON and figure
@@ -185,24 +184,12 @@ impl TableJob<'_> {
 
     fn measure(&mut self, run: &Run, label: &str) -> Result<Numbers> {
         let protocol = &self.table.protocol;
-        let original = match &protocol.original {
-            Some(how) => {
-                let path = self.folder.model(None, run.seed);
-                if !path.exists() {
-                    self.train(how, None, run.seed, &path, label)?;
-                }
-                path.to_string_lossy().into_owned()
-            }
-            None => protocol.model.clone().unwrap_or_default(),
-        };
+        let original = self.model(None, run.seed, label)?;
         let recipe = run.recipe(protocol, &original);
         match run.row.method.as_str() {
             RETRAIN => {
-                let path = self.folder.model(Some(run.forget), run.seed);
-                if let (Some(how), false) = (&protocol.original, path.exists()) {
-                    self.train(how, Some(run.forget), run.seed, &path, label)?;
-                }
-                self.evaluate(&path.to_string_lossy(), recipe, label)
+                let model = self.model(Some(run.forget), run.seed, label)?;
+                self.evaluate(&model, recipe, label)
             }
             ORIGINAL if !registry::is_latent(&original) => self.evaluate(&original, recipe, label),
             _ => {
@@ -210,6 +197,19 @@ impl TableJob<'_> {
                 Ok(Numbers::of_run(&run.report))
             }
         }
+    }
+
+    /// The original of a seed, or what is trained without a forget set; trained now unless it is there.
+    fn model(&mut self, without: Option<&str>, seed: u64, label: &str) -> Result<String> {
+        let protocol = &self.table.protocol;
+        let Some(how) = &protocol.original else {
+            return Ok(protocol.model.clone().unwrap_or_default());
+        };
+        let path = self.folder.model(without, seed);
+        if !path.exists() {
+            self.train(how, without, seed, &path, label)?;
+        }
+        Ok(path.to_string_lossy().into_owned())
     }
 
     fn evaluate(&mut self, model: &str, recipe: Recipe, label: &str) -> Result<Numbers> {
@@ -257,10 +257,7 @@ impl TableJob<'_> {
             }
         })?;
         output::replace(path, &checkpoint::encode(&model, Precision::Full)?)?;
-        match fs::remove_file(&kept) {
-            Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Error::write(&kept, e)),
-            _ => Ok(()),
-        }
+        train::remove(&kept)
     }
 }
 
@@ -276,11 +273,9 @@ fn show(says: &Summary, out: &Path, common: &Common) -> Result<()> {
         head.extend(["gap", "RTE, s"]);
         let rows = group.rows.iter().map(|line| {
             let mut row = vec![line.label.clone()];
-            row.extend(
-                says.axis.iter().map(|_| line.at.map_or(String::new(), |at| at.to_string())),
-            );
+            row.extend(says.axis.iter().map(|_| line.at()));
             let values = line.values.iter().chain([&line.average, &line.seconds]);
-            row.extend(values.map(|v| print::number(v.stat.map(|s| s.mean), 2)));
+            row.extend(values.map(|v| print::number(v.mean(), 2)));
             row
         });
         print::line(print::columns(&head, rows));

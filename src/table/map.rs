@@ -1,10 +1,12 @@
 //! The forget map of several runs: SVG, and the same as PNG.
 
-use super::plot::{Frame, Scale};
 use crate::{
     error::Result,
     eval::place::Place,
-    run::canvas::{EMBER, GREEN, INK, MARGIN, PALE, Page},
+    run::{
+        canvas::{EMBER, GREEN, INK, MARGIN, PALE, Page},
+        plot::{Frame, Scale},
+    },
     words::{grouped, report::Report},
 };
 

@@ -1,9 +1,6 @@
 //! The best and the worst of each column.
 
-use super::{
-    rows::{ORIGINAL, RETRAIN},
-    summary::{Line, Mark, Value},
-};
+use super::summary::{Line, Mark, Value};
 use crate::eval::stats::Spread;
 
 /// Marks the best and the worst of each column. Retrain and the unchanged original are the ends of
@@ -21,7 +18,7 @@ fn mark_in(
     of: impl Fn(&mut Line) -> &mut Value,
     read: fn(&Value) -> Option<Spread>,
 ) {
-    let methods = rows.iter_mut().filter(|line| ![RETRAIN, ORIGINAL].contains(&&*line.method));
+    let methods = rows.iter_mut().filter(|line| !line.is_end());
     let values = methods.map(of).filter_map(|value| Some((read(value)?.mean, value)));
     let mut values: Vec<(f64, &mut Value)> = values.collect();
     values.sort_by(|a, b| a.0.total_cmp(&b.0));

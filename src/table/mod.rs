@@ -12,7 +12,6 @@ pub mod folder;
 pub mod map;
 mod mark;
 mod notes;
-mod plot;
 pub mod protocol;
 pub mod published;
 mod rates;

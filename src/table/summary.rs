@@ -3,7 +3,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Axis, Chart, protocol::Scale, published::Published};
+use super::{
+    Axis, Chart,
+    protocol::Scale,
+    published::Published,
+    rows::{ORIGINAL, RETRAIN},
+};
 use crate::{
     eval::stats::{How, Spread},
     words::report::{DeviceReport, Frechet},
@@ -127,9 +132,26 @@ impl Summary {
 }
 
 impl Line {
+    /// Whether it is an end of the comparison, and no method that takes part in it.
+    pub fn is_end(&self) -> bool {
+        [RETRAIN, ORIGINAL].contains(&&*self.method)
+    }
+
+    /// The number that the table varies, in words.
+    pub fn at(&self) -> String {
+        self.at.map_or(String::new(), |at| at.to_string())
+    }
+
     /// Seeds behind its numbers.
     pub fn seeds(&self) -> usize {
         self.values.first().and_then(|v| v.stat).map_or(0, |s| s.n)
+    }
+}
+
+impl Value {
+    /// Its mean, where it was measured.
+    pub fn mean(&self) -> Option<f64> {
+        self.stat.map(|s| s.mean)
     }
 }
 

@@ -87,9 +87,8 @@ fn compared(s: &Summary, group: &Compared) -> String {
 }
 
 fn cells(line: &Line, axis: bool, settings: bool) -> Vec<String> {
-    let end = [RETRAIN, ORIGINAL].contains(&&*line.method);
     let mut cells = vec![line.label.clone()];
-    cells.extend(axis.then(|| line.at.map_or(String::new(), |at| at.to_string())));
+    cells.extend(axis.then(|| line.at()));
     let failed = !line.failed.is_empty() && line.average.stat.is_none();
     cells.extend(line.values.iter().map(|v| if failed { "failed".into() } else { number(v) }));
     cells.push(if line.method == RETRAIN { "0".into() } else { number(&line.average) });
@@ -105,7 +104,7 @@ fn cells(line: &Line, axis: bool, settings: bool) -> Vec<String> {
             let interval = interval.unwrap_or_default();
             format!("{:+.2}{interval}, n = {}: {verdict}", c.closer_by, c.n)
         }
-        None if end => String::new(),
+        None if line.is_end() => String::new(),
         None => "-".into(),
     });
     cells.push(match line.failed.len() {
@@ -169,8 +168,8 @@ fn theirs(s: &Summary, group: &Compared) -> String {
             continue;
         }
         seen.push(&line.method);
-        let gap = if line.method == RETRAIN { Some(0.0) } else { mean(line.average.stat) };
-        let ours = line.values.iter().map(|v| mean(v.stat));
+        let gap = if line.method == RETRAIN { Some(0.0) } else { line.average.mean() };
+        let ours = line.values.iter().map(|v| v.mean());
         put(&line.label, "ours".into(), &mut ours.chain([gap]));
         for p in beside {
             let whose = format!("theirs: {}", p.source);
@@ -185,10 +184,6 @@ fn theirs(s: &Summary, group: &Compared) -> String {
     format!(
         "Beside the numbers of others, which are theirs and on other data:\n\n{table}{sources}\n"
     )
-}
-
-fn mean(stat: Option<Spread>) -> Option<f64> {
-    stat.map(|s| s.mean)
 }
 
 /// One line a row, for spreadsheets; empty where there is no number.
@@ -213,13 +208,16 @@ pub fn csv(s: &Summary) -> Result<Vec<u8>> {
 fn fields(s: &Summary, group: &Compared, line: &Line) -> Vec<(String, String)> {
     let full = |v: Option<f64>| v.map_or(String::new(), |v| format!("{v:.4}"));
     let stat = |name: &str, of: Option<Spread>| {
-        [(name.to_string(), full(mean(of))), (format!("{name}_sd"), full(of.and_then(|s| s.sd)))]
+        [
+            (name.to_string(), full(of.map(|s| s.mean))),
+            (format!("{name}_sd"), full(of.and_then(|s| s.sd))),
+        ]
     };
     let marked = |name: &str, mark: Option<Mark>| {
         (format!("{name}_mark"), mark.map_or(String::new(), |m| m.to_string()))
     };
     let named = |(name, value): (&str, String)| (name.to_string(), value);
-    let (c, at) = (line.control.as_ref(), line.at.map_or(String::new(), |at| at.to_string()));
+    let c = line.control.as_ref();
     let about = [
         ("group", group.title.clone()),
         ("forget", group.forgets.join(" ")),
@@ -227,7 +225,7 @@ fn fields(s: &Summary, group: &Compared, line: &Line) -> Vec<(String, String)> {
         ("method", line.method.clone()),
         ("mask", line.mask.clone()),
         ("settings", line.settings.clone()),
-        ("at", at),
+        ("at", line.at()),
     ];
     let mut fields: Vec<(String, String)> = about.map(named).into();
     for (column, v) in s.columns.iter().zip(&line.values) {
@@ -237,7 +235,7 @@ fn fields(s: &Summary, group: &Compared, line: &Line) -> Vec<(String, String)> {
     }
     fields.extend(stat("average_gap", line.average.stat));
     fields.push(marked("average_gap", line.average.mark));
-    fields.push(named(("tow", full(mean(line.tow)))));
+    fields.push(named(("tow", full(line.tow.map(|s| s.mean)))));
     fields.extend(stat("rte_s", line.seconds.stat));
     let end = |i: usize| full(c.and_then(|c| c.interval).map(|both| both[i]));
     let rest = [

@@ -130,7 +130,8 @@ fn beside(out: &Path, ending: &str) -> PathBuf {
     name.into()
 }
 
-fn remove(state: &Path) -> Result<()> {
+/// Removes a state that is no longer needed.
+pub fn remove(state: &Path) -> Result<()> {
     match fs::remove_file(state) {
         Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Error::write(state, e)),
         _ => Ok(()),
