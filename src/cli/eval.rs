@@ -67,7 +67,10 @@ pub fn run(args: &Args, common: &Common) -> Result<()> {
     let run = folder::read(&args.run)?;
     let against = args.against.as_ref().map(|dir| folder::read(dir)).transpose()?;
     if let (Some(dir), Some(other)) = (&args.against, &against) {
-        same_task(&run, other)?;
+        if other.report.task != run.report.task {
+            let right = format!("a run of the same task is needed: {}", run.report.task);
+            return Err(Error::argument("against", &other.report.task, right));
+        }
         same_data(dir, &run, other)?;
     }
     let Saved { recipe, report, model } = run;
@@ -188,15 +191,6 @@ fn show(args: &Args, found: &Found, seed: u64, common: &Common) -> Result<()> {
     print::verdict(&verdict);
     print::line(format!("forgets {}; seed {seed}; {}", report.forget.spec, device.name));
     Ok(())
-}
-
-/// Refuses to compare runs of different tasks.
-fn same_task(run: &Saved, other: &Saved) -> Result<()> {
-    if run.report.task == other.report.task {
-        return Ok(());
-    }
-    let right = format!("a run of the same task is needed: {}", run.report.task);
-    Err(Error::argument("against", &other.report.task, right))
 }
 
 /// Refuses to compare runs on different data.

@@ -37,10 +37,9 @@ pub fn short(value: f64) -> String {
 /// # Errors
 /// The picture is too large to hold.
 pub fn grid(grid: &Grid, classes: &[String]) -> Result<Vec<u8>> {
-    let names = Names::new(grid, classes);
     let mut page = Page::default();
-    names.draw(&mut page, grid, MARGIN);
-    tiles(&mut page, grid, MARGIN + names.width, MARGIN);
+    let left = names(&mut page, grid, classes, MARGIN);
+    tiles(&mut page, grid, left, MARGIN);
     legend(&mut page, grid);
     page.png()
 }
@@ -68,7 +67,6 @@ pub fn side_by_side(run: &Run) -> Result<Vec<u8>> {
 /// # Errors
 /// The picture is too large to hold.
 pub fn pair(report: &Report, classes: &[String], [was, now]: [&Grid; 2]) -> Result<Vec<u8>> {
-    let names = Names::new(was, classes);
     let mut page = Page::default();
     let mask = report.mask.as_ref().map_or("no mask".into(), |m| {
         format!("{} mask, {} of {} weights", m.estimator, grouped(m.k), grouped(m.n))
@@ -86,7 +84,7 @@ pub fn pair(report: &Report, classes: &[String], [was, now]: [&Grid; 2]) -> Resu
     let verdict = format!("{}: {}", report.verdict.label.name(), report.verdict.why);
     page.text(MARGIN, MARGIN + 57, 13, INK, &verdict);
     let numbers = [&report.before, &report.after].map(|m| m.line(Metric::accuracies(), ", "));
-    beside(&mut page, [was, now], &names, MARGIN + 112, numbers);
+    beside(&mut page, [was, now], classes, MARGIN + 112, numbers);
     legend(&mut page, was);
     page.png()
 }
@@ -107,17 +105,15 @@ pub fn attacks(attacks: &[Attack]) -> Result<Vec<u8>> {
         let line = shares.collect::<Vec<_>>().join("; ");
         page.heading(top, &title, &format!("{line} (n = {})", report.n));
         let below = top + 76;
-        let names = Names::new(before, &[]);
-        beside(&mut page, [before, after], &names, below, Default::default());
+        beside(&mut page, [before, after], &[], below, Default::default());
         top = below + before.rows.len() * lines(before)[0] * cell(before)[0] + 2 * MARGIN;
     }
     page.png()
 }
 
 /// Two grids side by side, each perhaps with a line above it.
-fn beside(page: &mut Page, grids: [&Grid; 2], names: &Names, top: usize, notes: [String; 2]) {
-    names.draw(page, grids[0], top);
-    let mut left = MARGIN + names.width;
+fn beside(page: &mut Page, grids: [&Grid; 2], classes: &[String], top: usize, notes: [String; 2]) {
+    let mut left = names(page, grids[0], classes, top);
     for ((title, grid), note) in ["Before", "After"].into_iter().zip(grids).zip(notes) {
         let room = if note.is_empty() { 0 } else { 18 };
         page.text(left, top - 8 - room, 16, INK, title);
@@ -221,32 +217,22 @@ fn lines(grid: &Grid) -> [usize; 2] {
     [grid.columns.div_ceil(WRAP).max(1), grid.columns.min(WRAP)]
 }
 
-/// Names of a grid's rows.
-struct Names {
-    names: Vec<String>,
-    width: usize,
-}
-
-impl Names {
-    fn new(grid: &Grid, classes: &[String]) -> Self {
-        let name = |row: usize| match (grid.name(row, classes), grid.rows[row]) {
+/// Draws the names of a grid's rows; returns where its tiles may begin.
+fn names(page: &mut Page, grid: &Grid, classes: &[String], top: usize) -> usize {
+    let height = cell(grid)[0];
+    let mut width = 0;
+    for (row, class) in grid.rows.iter().enumerate() {
+        let name = match (grid.name(row, classes), class) {
             // A prompt may be of any length.
             (Some(name), _) => name.chars().take(40).collect(),
             (None, Some(c)) => format!("class {c}"),
             (None, None) => "null".into(),
         };
-        let names: Vec<String> = (0..grid.rows.len()).map(name).collect();
-        let width = names.iter().map(|n| wide(n, 13)).max().unwrap_or(0) + 12;
-        Self { names, width }
+        let middle = top + row * lines(grid)[0] * height + height / 2;
+        page.text(MARGIN, middle, 13, INK, &name);
+        width = width.max(wide(&name, 13));
     }
-
-    fn draw(&self, page: &mut Page, grid: &Grid, top: usize) {
-        let height = cell(grid)[0];
-        for (row, name) in self.names.iter().enumerate() {
-            let middle = top + row * lines(grid)[0] * height + height / 2;
-            page.text(MARGIN, middle, 13, INK, name);
-        }
-    }
+    MARGIN + width + 12
 }
 
 /// The tiles of a grid with their frames; a mistaken tile's frame is also broken, for those who do

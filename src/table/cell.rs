@@ -63,16 +63,12 @@ pub struct MaskNumbers {
     pub hash: String,
 }
 
-impl From<MaskReport> for MaskNumbers {
-    fn from(mask: MaskReport) -> Self {
-        let MaskReport { estimator, k, n, frozen_changed, hash, .. } = mask;
-        Self { estimator, k, n, frozen_changed, hash }
-    }
-}
-
 impl Numbers {
     /// The numbers of a whole run.
     pub fn of_run(report: &Report) -> Self {
+        let mask = |MaskReport { estimator, k, n, frozen_changed, hash, .. }: MaskReport| {
+            MaskNumbers { estimator, k, n, frozen_changed, hash }
+        };
         Self {
             metrics: report.after.clone(),
             forgotten: report.forget.n,
@@ -80,7 +76,7 @@ impl Numbers {
             steps: report.training.steps,
             batch: report.training.batch,
             lr: report.training.lr,
-            mask: report.mask.clone().map(MaskNumbers::from),
+            mask: report.mask.clone().map(mask),
         }
     }
 
