@@ -19,7 +19,7 @@ use salun_studio::{
 #[command(next_help_heading = "Common")]
 pub struct Common {
     /// Where to compute: auto, gpu or cpu
-    #[arg(long, global = true, default_value = "auto", value_parser = device, value_name = "NAME")]
+    #[arg(long, global = true, default_value = "auto", value_parser = choice("device", DeviceChoice::ALL), value_name = "NAME")]
     pub device: DeviceChoice,
     /// Replace an output that is there, if it is what the command writes
     #[arg(long, global = true)]
@@ -42,11 +42,8 @@ impl Common {
         if emoji::is_corpus(data) {
             return Ok(());
         }
-        let opened = salun_studio::data::open(data)?;
-        if !self.quiet {
-            for line in &opened.notes {
-                super::print::note(&format!("{data}: {line}"));
-            }
+        for line in &salun_studio::data::open(data)?.notes {
+            super::print::remark(&format!("{data}: {line}"));
         }
         Ok(())
     }
@@ -84,42 +81,14 @@ impl Own {
     }
 }
 
-fn device(given: &str) -> Result<DeviceChoice> {
-    words::find("device", given, DeviceChoice::ALL)
-}
-
 /// A budget by name.
 pub fn budget(given: &str) -> Result<Budget> {
     words::find("budget", given, Budget::ALL)
 }
 
 /// Endings that say a format.
-const FORMATS: [&str; 24] = [
-    "avif",
-    "bin",
-    "bmp",
-    "ckpt",
-    "csv",
-    "gif",
-    "gguf",
-    "h5",
-    "jpeg",
-    "jpg",
-    "json",
-    "npy",
-    "npz",
-    "onnx",
-    "pdf",
-    "pkl",
-    "png",
-    "pt",
-    "pth",
-    "safetensors",
-    "svg",
-    "tif",
-    "tiff",
-    "webp",
-];
+const FORMATS: &str = "avif bin bmp ckpt csv gif gguf h5 jpeg jpg json npy npz onnx pdf pkl png pt pth \
+                       safetensors svg tif tiff webp";
 
 /// Refuses a file name whose ending says another format than what is written into it.
 ///
@@ -127,7 +96,7 @@ const FORMATS: [&str; 24] = [
 /// It does; the formats that there are are named.
 pub fn ending(out: &Path, formats: &[&str]) -> Result<()> {
     let given = out.extension().and_then(|e| e.to_str()).unwrap_or_default().to_lowercase();
-    if !FORMATS.contains(&given.as_str()) || formats.contains(&given.as_str()) {
+    if !FORMATS.split(' ').any(|known| known == given) || formats.contains(&given.as_str()) {
         return Ok(());
     }
     let right = format!("what is written is .{}; choose a name that ends so", formats.join(", ."));
@@ -135,16 +104,22 @@ pub fn ending(out: &Path, formats: &[&str]) -> Result<()> {
 }
 
 /// One of a few names.
-pub fn one_of<T: Copy, const N: usize>(
+pub fn one_of<T: Copy>(
     what: &'static str,
     given: &str,
-    names: [(&'static str, T); N],
+    names: impl IntoIterator<Item = (&'static str, T)> + Clone,
 ) -> Result<T> {
-    names
-        .iter()
-        .find(|(name, _)| *name == given)
-        .map(|(_, value)| *value)
-        .ok_or_else(|| Error::unknown(what, given, names.iter().map(|(name, _)| *name)))
+    let found = names.clone().into_iter().find(|(name, _)| *name == given);
+    let unknown = || Error::unknown(what, given, names.into_iter().map(|(name, _)| name));
+    found.map(|(_, value)| value).ok_or_else(unknown)
+}
+
+/// The parser of one of `all` by its name.
+pub fn choice<T: Copy + Into<&'static str> + Send + Sync>(
+    what: &'static str,
+    all: &'static [T],
+) -> impl Fn(&str) -> Result<T> + Clone + Send + Sync {
+    move |given| words::find(what, given, all)
 }
 
 /// The parser of a whole number within a range.

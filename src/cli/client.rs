@@ -1,6 +1,9 @@
 //! Drives the engine: progress to stderr, Ctrl-C to the engine, one outcome back.
 
-use std::time::{Duration, Instant};
+use std::{
+    io::IsTerminal,
+    time::{Duration, Instant},
+};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use salun_studio::{
@@ -18,7 +21,7 @@ use super::{args::Common, print, signals};
 /// The engine and where its progress goes.
 pub struct Client {
     engine: Engine,
-    meter: Meter,
+    watch: Watch,
     jobs: u64,
 }
 
@@ -29,12 +32,10 @@ impl Client {
     /// The device cannot be opened.
     pub fn open(common: &Common) -> Result<Self> {
         let compute = device::open(common.device)?;
-        if !common.quiet {
-            print::note(&format!("Device: {}", print::device(&compute.info)));
-        }
+        print::remark(&format!("Device: {}", print::device(&compute.info)));
         let engine = Engine::spawn(compute);
         signals::stops(engine.switches.clone());
-        Ok(Self { engine, meter: Meter::new(common.quiet), jobs: 0 })
+        Ok(Self { engine, watch: Watch::new(common), jobs: 0 })
     }
 
     /// The device.
@@ -42,91 +43,55 @@ impl Client {
         &self.engine.info
     }
 
-    /// Runs a job to its end; `hear` is told what happens besides progress.
+    /// Runs a job to its end; `answer` takes what it came to out of its outcome.
     ///
     /// # Errors
-    /// The job's own, `hear`'s, or cancelled.
-    pub fn run(
+    /// The job's own, or cancelled.
+    pub fn ask<T>(&mut self, label: &str, job: Job, answer: fn(Outcome) -> Option<T>) -> Result<T> {
+        self.hear(label, job, answer, |_| {})
+    }
+
+    /// [`Self::ask`]; `hear` is told what happens besides progress.
+    ///
+    /// # Errors
+    /// The job's own, or cancelled.
+    pub fn hear<T>(
         &mut self,
         label: &str,
         job: Job,
-        mut hear: impl FnMut(&Event) -> Result<()>,
-    ) -> Result<Outcome> {
+        answer: fn(Outcome) -> Option<T>,
+        mut hear: impl FnMut(&Event),
+    ) -> Result<T> {
         if signals::interrupted() {
             return Err(Error::Cancelled);
         }
         self.jobs += 1;
+        log::info!("job {} starts: {label}", self.jobs);
         self.engine.start(self.jobs, job);
         // An interrupt just before the job was asked for is meant for it, too.
         if signals::interrupted() {
             self.engine.switches.cancel();
         }
-        self.meter.label = label.to_string();
-        let mut failed = None;
+        self.watch.label = label.to_string();
+        let broken = |what: &str| Error::Device(format!("the engine {what}; please report"));
         let end = loop {
-            let Some(event) = self.engine.wait() else {
-                break Err(Error::Device("the engine ended unexpectedly; please report".into()));
-            };
-            match event {
-                Event::Progress { progress, .. } => self.meter.show(&progress),
-                Event::Note { text, .. } => self.meter.note(&text),
-                Event::Done { outcome, .. } => break Ok(outcome),
-                Event::Failed { error, .. } => break Err(error),
-                other if failed.is_none() => {
-                    if let Err(error) = hear(&other) {
-                        failed = Some(error);
-                        self.engine.switches.cancel();
-                    }
-                }
-                _ => {}
+            match self.engine.wait() {
+                None => break Err(broken("ended unexpectedly")),
+                Some(Event::Progress { progress, .. }) => self.watch.show(&progress),
+                Some(Event::Note { text, .. }) => self.watch.note(&text),
+                Some(Event::Done { outcome, .. }) => break Ok(outcome),
+                Some(Event::Failed { error, .. }) => break Err(error),
+                Some(other) => hear(&other),
             }
         };
-        self.meter.clear();
-        failed.map_or(end, Err)
+        self.watch.clear();
+        log::info!("job {} ends", self.jobs);
+        answer(end?).ok_or_else(|| broken("answered another question"))
     }
 }
-
-/// Progress and Ctrl-C of work that the engine has no part in.
-pub struct Watch(Meter);
-
-impl Watch {
-    pub fn new(common: &Common) -> Self {
-        Self(Meter::new(common.quiet))
-    }
-
-    /// Shows how far the work is.
-    ///
-    /// # Errors
-    /// [`Error::Cancelled`] after Ctrl-C.
-    pub fn tick(&mut self, phase: &str, done: usize, total: usize) -> Result<()> {
-        self.0.show(&Progress { phase: phase.into(), done, total, seconds_left: None });
-        if signals::interrupted() { Err(Error::Cancelled) } else { Ok(()) }
-    }
-}
-
-impl Drop for Watch {
-    fn drop(&mut self) {
-        self.0.clear();
-    }
-}
-
-/// The answer that a job of this kind gives.
-macro_rules! answer {
-    ($outcome:expr, $kind:ident) => {
-        match $outcome {
-            salun_studio::engine::job::Outcome::$kind(value) => value,
-            _ => {
-                return Err(salun_studio::error::Error::Device(
-                    "the engine answered another question; please report".into(),
-                ));
-            }
-        }
-    };
-}
-pub(super) use answer;
 
 /// Progress on stderr: a bar in a terminal, now and then a line elsewhere.
-struct Meter {
+pub struct Watch {
     label: String,
     form: Form,
 }
@@ -144,10 +109,9 @@ enum Form {
 /// Between two lines; the first line of a phase comes after as long.
 const EVERY: Duration = Duration::from_secs(5);
 
-impl Meter {
-    fn new(quiet: bool) -> Self {
-        use std::io::IsTerminal;
-        let form = if quiet {
+impl Watch {
+    pub fn new(common: &Common) -> Self {
+        let form = if common.quiet {
             Form::Silent
         } else if std::io::stderr().is_terminal() {
             let bar = ProgressBar::no_length();
@@ -160,12 +124,18 @@ impl Meter {
         Self { label: String::new(), form }
     }
 
+    /// Shows how far work is that the engine has no part in.
+    ///
+    /// # Errors
+    /// [`Error::Cancelled`] after Ctrl-C.
+    pub fn tick(&mut self, phase: &str, done: usize, total: usize) -> Result<()> {
+        self.show(&Progress { phase: phase.into(), done, total, seconds_left: None });
+        if signals::interrupted() { Err(Error::Cancelled) } else { Ok(()) }
+    }
+
     fn show(&mut self, p: &Progress) {
-        let name = if self.label.is_empty() {
-            p.phase.clone()
-        } else {
-            format!("{}: {}", self.label, p.phase)
-        };
+        let label = if self.label.is_empty() { "" } else { &format!("{}: ", self.label) };
+        let name = format!("{label}{}", p.phase);
         let left = p.seconds_left.map(|s| format!("{} left", duration(s)));
         match &mut self.form {
             Form::Silent => {}
@@ -203,6 +173,12 @@ impl Meter {
             bar.finish_and_clear();
             bar.reset();
         }
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.clear();
     }
 }
 

@@ -13,7 +13,8 @@ use salun_studio::{
     },
     error::{Error, Result},
 };
-use serde_json::json;
+use serde::Serialize;
+use serde_json::{Value, json};
 
 use super::{args::Common, client::Watch, print};
 
@@ -65,63 +66,55 @@ pub fn run(args: &Args, common: &Common) -> Result<()> {
     }
 }
 
-/// Where a data set is, or how to get it.
-pub fn place(set: &Set) -> String {
-    match set.origin {
-        Origin::Shipped => SHIPPED.into(),
-        _ if store::present(set) => {
-            store::folder(set).map(|f| f.display().to_string()).unwrap_or_default()
-        }
-        _ => format!("not here; run: {}", store::how_to_get(set)),
-    }
-}
-
-/// A data set as `salun info` and `salun data list` give it.
-pub fn describe(set: &Set) -> serde_json::Value {
+/// A data set's name, classes, and training and test pictures.
+fn counted(name: &str, classes: &[impl Serialize], [train, test]: [usize; 2]) -> Value {
     json!({
-        "name": set.name, "classes": set.classes.len(), "class_names": set.classes,
-        "train": set.n[0], "test": set.n[1], "where": place(set),
-        "here": set.origin == Origin::Shipped || store::present(set),
+        "name": name, "classes": classes.len(), "class_names": classes, "train": train, "test": test,
     })
 }
 
-/// Every data set, the captioned pictures last.
-pub fn describe_all() -> Result<Vec<serde_json::Value>> {
-    let emoji = emoji::open()?;
-    let [concepts, shown, held_out] = sizes(&emoji);
-    let captioned = json!({
-        "name": emoji::NAME, "classes": concepts,
-        "class_names": names(&emoji),
-        "train": shown, "test": held_out, "where": SHIPPED, "here": true,
-    });
-    Ok(SETS.iter().map(describe).chain([captioned]).collect())
-}
-
-/// How many concepts a corpus has, pictures that a model is shown, and pictures held out.
-fn sizes(emoji: &Emoji) -> [usize; 3] {
+/// The same of captioned pictures: concepts, those that a model is shown, and those held out.
+fn captioned(name: &str, emoji: &Emoji) -> Value {
+    let concepts: Vec<_> = emoji.index.concepts.iter().map(|c| &c.name).collect();
     let (all, shown) = (emoji.all().count(), emoji.pairs().len());
-    [emoji.index.concepts.len(), shown, all - shown]
+    counted(name, &concepts, [shown, all - shown])
 }
 
-fn names(emoji: &Emoji) -> Vec<&str> {
-    emoji.index.concepts.iter().map(|c| c.name.as_str()).collect()
+/// Every data set as `salun info` and `salun data list` give it, the captioned pictures last.
+///
+/// # Errors
+/// The captioned pictures cannot be read.
+pub fn describe_all() -> Result<Vec<Value>> {
+    let shipped = |set| print::with(set, json!({ "where": SHIPPED, "here": true }));
+    let describe = |set: &Set| {
+        let counted = counted(set.name, set.classes, set.n);
+        if set.origin == Origin::Shipped {
+            return shipped(counted);
+        }
+        let here = store::present(set);
+        let place = match here {
+            true => store::folder(set).map(|f| f.display().to_string()).unwrap_or_default(),
+            false => format!("not here; run: {}", store::how_to_get(set)),
+        };
+        print::with(counted, json!({ "where": place, "here": here }))
+    };
+    let emoji = shipped(captioned(emoji::NAME, &*emoji::open()?));
+    Ok(SETS.iter().map(describe).chain([emoji]).collect())
 }
 
 const SHIPPED: &str =
     if cfg!(feature = "embed") { "inside the program" } else { "beside the program" };
 
 fn list(common: &Common) -> Result<()> {
+    let all = describe_all()?;
     if common.json {
-        return print::json(&json!({ "data": describe_all()? }));
+        return print::json(&json!({ "data": all }));
     }
-    let mut rows = vec![["name", "classes", "train", "test", "where"].map(String::from).to_vec()];
-    rows.extend(SETS.iter().map(|set| {
-        let [classes, train, test] = [set.classes.len(), set.n[0], set.n[1]].map(print::grouped);
-        vec![set.name.into(), classes, train, test, place(set)]
-    }));
-    let sizes = sizes(&*emoji::open()?).map(print::grouped).to_vec();
-    rows.push([vec![emoji::NAME.into()], sizes, vec![SHIPPED.into()]].concat());
-    print::line(print::table(&rows));
+    let keys = ["name", "classes", "train", "test", "where"];
+    print::line(print::columns(
+        &keys,
+        all.iter().map(|set| keys.map(|key| print::cell(&set[key]))),
+    ));
     print::line("A balanced part of the training pictures: NAME@COUNT, as in fashion-mnist@4000");
     print::line(
         "Your own pictures: folder:PATH, one sub-folder a class; folder:PATH?rgb in colour, \
@@ -138,13 +131,14 @@ fn fetch(name: &str, from: Option<&Path>, common: &Common) -> Result<()> {
         print::line(text);
         Ok(())
     };
-    if name == emoji::NAME {
-        return say(SHIPPED, format!("{name} is {SHIPPED}; there is nothing to fetch"));
-    }
     let known = SETS.iter().find(|s| s.name == name);
     let Some(set) = known.filter(|s| s.origin != Origin::Shipped) else {
-        data::open(name)?;
-        let place = if known.is_some() { SHIPPED } else { "on this machine" };
+        let place = if known.is_some() || name == emoji::NAME {
+            SHIPPED
+        } else {
+            data::open(name)?;
+            "on this machine"
+        };
         return say(place, format!("{name} is {place}; there is nothing to fetch"));
     };
     if store::present(set) && !common.force {
@@ -163,20 +157,7 @@ fn fetch(name: &str, from: Option<&Path>, common: &Common) -> Result<()> {
 
 fn check(name: &str, common: &Common) -> Result<()> {
     if emoji::is_corpus(name) {
-        let emoji = emoji::find(name)?;
-        let [concepts, shown, held_out] = sizes(&emoji);
-        if common.json {
-            return print::json(&json!({
-                "name": name, "classes": concepts, "class_names": names(&emoji),
-                "train": shown, "test": held_out, "skipped": 0, "files": [],
-            }));
-        }
-        print::line(format!(
-            "{name}: {concepts} concepts in {} styles; {shown} captioned pictures to train on and \
-             {held_out} held out",
-            emoji.index.styles.len()
-        ));
-        return Ok(());
+        return check_captioned(name, common);
     }
     let data = data::open(name)?;
     let (files, kind, how) = match sets::find(name) {
@@ -186,35 +167,48 @@ fn check(name: &str, common: &Common) -> Result<()> {
         }
         Some(set) => (store::check(set)?, "sha256", "as fetched"),
     };
+    let sizes = [data.train.len(), data.test.len()];
     if common.json {
         let files: Vec<_> =
             files.iter().map(|(file, hash)| json!({ "file": file, kind: hash })).collect();
-        return print::json(&json!({
-            "name": data.name, "classes": data.classes.len(), "class_names": data.classes,
-            "train": data.train.len(), "test": data.test.len(), "skipped": data.skipped,
-            "notes": data.notes, "fingerprint": data.fingerprint,
+        let rest = json!({
+            "skipped": data.skipped, "notes": data.notes, "fingerprint": data.fingerprint,
             "files": files,
-        }));
+        });
+        return print::json(&print::with(counted(&data.name, &data.classes, sizes), rest));
     }
+    let ([train, test], skipped) = (sizes.map(print::grouped), print::grouped(data.skipped));
     print::line(format!(
-        "{}: {} classes, {} training and {} test pictures, {} unreadable files skipped",
+        "{}: {} classes, {train} training and {test} test pictures, {skipped} unreadable files skipped",
         data.name,
-        data.classes.len(),
-        print::grouped(data.train.len()),
-        print::grouped(data.test.len()),
-        print::grouped(data.skipped)
+        data.classes.len()
     ));
-    let mut rows = vec![["class", "train", "test"].map(String::from).to_vec()];
-    for (label, class) in data.classes.iter().enumerate() {
+    let rows = data.classes.iter().enumerate().map(|(label, class)| {
         let count =
             |labels: &[u8]| print::grouped(labels.iter().filter(|l| **l as usize == label).count());
-        rows.push(vec![class.clone(), count(&data.train.labels), count(&data.test.labels)]);
-    }
-    print::line(print::table(&rows));
+        [class.clone(), count(&data.train.labels), count(&data.test.labels)]
+    });
+    print::line(print::columns(&["class", "train", "test"], rows));
     data.notes.iter().for_each(print::line);
     for (file, hash) in files {
         print::line(format!("{kind} {hash}  {file}  {how}"));
     }
+    Ok(())
+}
+
+fn check_captioned(name: &str, common: &Common) -> Result<()> {
+    let emoji = emoji::find(name)?;
+    let found = captioned(name, &emoji);
+    if common.json {
+        return print::json(&print::with(found, json!({ "skipped": 0, "files": [] })));
+    }
+    print::line(format!(
+        "{name}: {} concepts in {} styles; {} captioned pictures to train on and {} held out",
+        found["classes"],
+        emoji.index.styles.len(),
+        found["train"],
+        found["test"]
+    ));
     Ok(())
 }
 

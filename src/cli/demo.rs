@@ -3,24 +3,19 @@
 use std::path::PathBuf;
 
 use salun_studio::{
-    data,
+    data::{self, emoji},
     disk::output::{Output, OutputKind},
-    engine::job::Job,
+    engine::job::{Job, Outcome},
     error::Result,
     models::registry,
     run::bundle,
-    words::{
-        budget::Budget,
-        recipe::Recipe,
-        report::{Metrics, Report},
-        task::Task,
-    },
+    words::{budget::Budget, metric::Metric, recipe::Recipe, report::Report, task::Task},
 };
 use serde::Serialize;
 
 use super::{
     args::{self, Common},
-    client::{Client, answer},
+    client::Client,
     print,
 };
 
@@ -51,28 +46,22 @@ pub struct Args {
 
 impl Default for Args {
     fn default() -> Self {
-        Self {
-            task: Tasks::Both,
-            forget: None,
-            out: "salun-demo".into(),
-            seed: 1,
-            budget: Budget::Quick,
-        }
+        Self { task: BOTH, forget: None, out: "salun-demo".into(), seed: 1, budget: Budget::Quick }
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Tasks {
-    One(Task),
-    Both,
-}
+/// The tasks of a demo.
+#[derive(Debug, Clone, Copy)]
+struct Tasks(&'static [Task]);
+
+const BOTH: Tasks = Tasks(&[Task::Classify, Task::Generate]);
 
 fn tasks(given: &str) -> Result<Tasks> {
     let names = [
-        ("both", Tasks::Both),
-        ("classify", Tasks::One(Task::Classify)),
-        ("generate", Tasks::One(Task::Generate)),
-        ("text-to-image", Tasks::One(Task::TextToImage)),
+        ("both", BOTH),
+        ("classify", Tasks(&[Task::Classify])),
+        ("generate", Tasks(&[Task::Generate])),
+        ("text-to-image", Tasks(&[Task::TextToImage])),
     ];
     args::one_of("task", given, names)
 }
@@ -84,37 +73,40 @@ struct Finished {
     report: Report,
 }
 
+/// The model that a task opens with, and its data.
+fn model(task: Task) -> (&'static str, &'static str) {
+    let model = registry::first(task);
+    (model, registry::shipped(model).map_or(DATA, |s| s.data))
+}
+
+/// What is asked for, or the usual, as a forget set.
+fn forget_set(data: &str, given: Option<&str>) -> Result<String> {
+    if emoji::is_corpus(data) {
+        let prompt = given.unwrap_or(PROMPT);
+        return Ok(format!("prompt:{}", prompt.strip_prefix("prompt:").unwrap_or(prompt)));
+    }
+    let (class, data) = (given.unwrap_or(CLASS), data::open(data)?);
+    let class = data.class(class.strip_prefix("class:").unwrap_or(class))?;
+    Ok(format!("class:{}", data.classes[class]))
+}
+
 /// Runs the command.
 pub fn run(args: &Args, common: &Common) -> Result<()> {
-    let prompt = args.task == Tasks::One(Task::TextToImage);
-    let given = args.forget.as_deref();
-    let spec = if prompt {
-        let prompt = given.unwrap_or(PROMPT);
-        format!("prompt:{}", prompt.strip_prefix("prompt:").unwrap_or(prompt))
-    } else {
-        let class = given.unwrap_or(CLASS);
-        let data = data::open(DATA)?;
-        let class = data.class(class.strip_prefix("class:").unwrap_or(class))?;
-        format!("class:{}", data.classes[class])
-    };
+    let spec = |task: &Task| forget_set(model(*task).1, args.forget.as_deref());
+    let specs = args.task.0.iter().map(spec).collect::<Result<Vec<String>>>()?;
     let out = Output::folder(&args.out, OutputKind::Demo, common.force)?;
     let mut client = Client::open(common)?;
 
     let (mut finished, mut files) = (Vec::new(), Vec::new());
-    let tasks = match args.task {
-        Tasks::Both => vec![Task::Classify, Task::Generate],
-        Tasks::One(task) => vec![task],
-    };
-    for task in tasks {
-        let model = registry::first(task);
-        let data = registry::shipped(model).map_or(DATA, |s| s.data);
+    for (task, spec) in args.task.0.iter().zip(specs) {
+        let (model, data) = model(*task);
         let salun =
             Recipe { seed: args.seed, budget: args.budget, ..Recipe::new(model, data, &spec) };
         let control = salun.random_control();
         for (title, name, recipe) in [("SalUn", "salun", salun), ("random mask", "random", control)]
         {
             let label = format!("{}, {title}", task.name());
-            let run = answer!(client.run(&label, Job::Unlearn(recipe), |_| Ok(()))?, Unlearned);
+            let run = client.ask(&label, Job::Unlearn(recipe), Outcome::try_as_unlearned)?;
             let name = format!("{}-{name}", task.name());
             let inside = bundle::contents(&run)?.into_iter();
             files.extend(inside.map(|(file, bytes)| (format!("{name}/{file}"), bytes)));
@@ -124,40 +116,30 @@ pub fn run(args: &Args, common: &Common) -> Result<()> {
         }
     }
     let written = out.write_folder(files);
-    let sentences: Vec<String> = finished
-        .chunks(2)
-        .filter_map(|pair| Some(better(&pair.first()?.report, &pair.get(1)?.report)))
-        .collect();
-    if common.json {
-        print::json(&serde_json::json!({ "runs": finished, "sentences": sentences }))?;
-        return written.map(drop);
-    }
-    summary(&finished, &sentences);
-    print::written(written)
+    let sentences: Vec<String> =
+        finished.chunks_exact(2).map(|pair| better(&pair[0].report, &pair[1].report)).collect();
+    let value = serde_json::json!({ "runs": finished, "sentences": sentences });
+    print::answer(common, &value, written, || summary(&finished, &sentences))
 }
 
 fn summary(finished: &[Finished], sentences: &[String]) {
-    let head = ["run", "UA", "RA", "TA", "k", "of N", "frozen changed", "seconds", "verdict"];
-    let mut rows = vec![head.map(String::from).to_vec()];
-    for Finished { run, report: r, .. } in finished {
-        let arrow =
-            |of: fn(&Metrics) -> f64| format!("{:5.1} -> {:5.1}", of(&r.before), of(&r.after));
+    let accuracies = || Metric::accuracies().map(|m| m.key);
+    let rest = ["k", "of N", "frozen changed", "seconds", "verdict"];
+    let head: Vec<&str> = ["run"].into_iter().chain(accuracies()).chain(rest).collect();
+    let rows = finished.iter().map(|Finished { run, report: r, .. }| {
+        let arrows = Metric::accuracies().map(|m| {
+            let [before, after] = [&r.before, &r.after].map(|of| (m.value)(of).unwrap_or_default());
+            format!("{before:5.1} -> {after:5.1}")
+        });
+        let mask = r.mask.as_ref().map(|m| [m.k, m.n, m.frozen_changed].map(print::grouped));
         let seconds = r.seconds.mask + r.seconds.unlearn + r.seconds.evaluate;
-        let mask = r.mask.as_ref();
-        let count = |n: Option<usize>| n.map_or("-".into(), print::grouped);
-        rows.push(vec![
-            run.clone(),
-            arrow(|m| m.UA),
-            arrow(|m| m.RA),
-            arrow(|m| m.TA),
-            count(mask.map(|m| m.k)),
-            count(mask.map(|m| m.n)),
-            count(mask.map(|m| m.frozen_changed)),
-            format!("{seconds:.1}"),
-            r.verdict.label.name().into(),
-        ]);
-    }
-    print::line(print::table(&rows));
+        let mut row = vec![run.clone()];
+        row.extend(arrows);
+        row.extend(mask.unwrap_or(["-"; 3].map(String::from)));
+        row.extend([format!("{seconds:.1}"), r.verdict.label.name().into()]);
+        row
+    });
+    print::line(print::columns(&head, rows));
     print::line("");
     sentences.iter().for_each(print::line);
     for r in finished.iter().step_by(2).map(|f| &f.report) {

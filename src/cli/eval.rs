@@ -8,28 +8,27 @@ use std::{
 
 use salun_studio::{
     disk::output::{Beside, Made, Output, OutputKind},
-    engine::job::Job,
+    engine::job::{Attacked, Job, Outcome},
     error::{Error, Result},
     eval::verdict::{Evidence, verdict},
+    gpu::device::DeviceInfo,
     models::{AnyModel, Model, card::Card},
     run::{
         bundle,
         folder::{self, Saved},
     },
     words::{
-        self,
         attack::AttackKind,
         files, fingerprint,
         recipe::Recipe,
         report::{Gap, Metrics, Report},
-        task::Task,
     },
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{
-    args::Common,
-    client::{Client, answer},
+    args::{self, Common},
+    client::Client,
     print,
 };
 
@@ -43,23 +42,53 @@ pub struct Args {
     #[arg(long, value_name = "DIR")]
     against: Option<PathBuf>,
     /// Try to bring back a forgotten prompt: prompt or inversion; may be given twice
-    #[arg(long, value_name = "NAME", value_parser = attack)]
+    #[arg(long, value_name = "NAME", value_parser = args::choice("attack", AttackKind::ALL))]
     attack: Vec<AttackKind>,
     /// Where the audit and its figures go (classification) [default: the run folder]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
 }
 
-fn attack(given: &str) -> Result<AttackKind> {
-    words::find("attack", given, AttackKind::ALL)
+/// What was found of a run anew.
+struct Found {
+    /// The run's report with what was measured in place of what it held.
+    report: Report,
+    /// Of the other run, and the distance to it.
+    against: Option<Metrics>,
+    gap: Option<Gap>,
+    /// What the JSON has besides.
+    more: Value,
+    device: DeviceInfo,
+    written: Option<Result<PathBuf>>,
+}
+
+/// Runs the command.
+pub fn run(args: &Args, common: &Common) -> Result<()> {
+    let run = folder::read(&args.run)?;
+    let against = args.against.as_ref().map(|dir| folder::read(dir)).transpose()?;
+    if let (Some(dir), Some(other)) = (&args.against, &against) {
+        if other.report.task != run.report.task {
+            let right = format!("a run of the same task is needed: {}", run.report.task);
+            return Err(Error::argument("against", &other.report.task, right));
+        }
+        same_data(dir, &run, other)?;
+    }
+    let Saved { recipe, report, model } = run;
+    let seed = recipe.seed;
+    let found = match model {
+        AnyModel::Latent(_) => attacked(args, (recipe, report, model), common),
+        AnyModel::Plain(model) => measured(args, (recipe, report, model), against, common),
+    }?;
+    show(args, &found, seed, common)?;
+    found.written.transpose().map(drop)
 }
 
 /// Measures a run that forgot a prompt again, and attacks it.
-fn prompt(
+fn attacked(
     args: &Args,
     (recipe, report, model): (Recipe, Report, AnyModel),
     common: &Common,
-) -> Result<()> {
+) -> Result<Found> {
     if let Some(other) = &args.against {
         let right = "a run that forgot a prompt has no Retrain to stand against";
         return Err(Error::argument("against", other.display(), right));
@@ -69,54 +98,31 @@ fn prompt(
     let reserve = || reserve(args, files::ATTACKS[0], OutputKind::Attacks, &pictures, common.force);
     let out = (!args.attack.is_empty()).then(reserve).transpose()?;
     let mut client = Client::open(common)?;
-    let (seed, attacks) = (recipe.seed, args.attack.clone());
-    let job = Job::Attack { model: Arc::new(model), recipe, attacks };
-    let attacked = answer!(client.run("", job, |_| Ok(()))?, Attacked);
-    let files = bundle::attacks(&attacked.attacks)?.into_iter().map(|(_, bytes)| bytes).collect();
-    let written = out.map(|(out, _)| out.write_files(files)).transpose();
-    let mut attacks: Vec<_> = attacked.attacks.iter().map(|a| a.report.clone()).collect();
+    let job = Job::Attack { model: Arc::new(model), recipe, attacks: args.attack.clone() };
+    let Attacked { metrics, attacks: found } = *client.ask("", job, Outcome::try_as_attacked)?;
+    let files = bundle::attacks(&found)?.into_iter().map(|(_, bytes)| bytes).collect();
+    let written = out.map(|(out, _)| out.write_files(files));
+    let mut attacks: Vec<_> = found.into_iter().map(|a| a.report).collect();
     // What an attack of another kind found earlier still holds.
-    let tried = |kind| attacks.iter().any(|a| a.kind == kind);
-    let earlier: Vec<_> = report.attacks.iter().filter(|a| !tried(a.kind)).cloned().collect();
-    attacks.extend(earlier);
-    let report = Report { after: attacked.metrics, attacks, ..report };
-    let found = verdict(&Evidence::of(&report));
-    if common.json {
-        print::json(&json!({
-            "run": args.run.display().to_string(), "forget": report.forget, "before": report.before,
-            "metrics": report.after, "attacks": report.attacks, "verdict": found, "seed": seed,
-            "device": client.info(),
-        }))?;
-        return written.map(drop);
-    }
-    print::line(print::metrics(&[("before (report)", &report.before), ("run", &report.after)]));
-    print::attacks(&report.attacks);
-    print::verdict(&found);
-    print::line(format!("forgets {}; seed {seed}; {}", report.forget.spec, client.info().name));
-    written.map(drop)
+    let tried: Vec<AttackKind> = attacks.iter().map(|a| a.kind).collect();
+    attacks.extend(report.attacks.iter().filter(|a| !tried.contains(&a.kind)).cloned());
+    let report = Report { after: metrics, attacks, ..report };
+    let (more, device) = (json!({ "attacks": report.attacks }), client.info().clone());
+    Ok(Found { report, against: None, gap: None, more, device, written })
 }
 
-/// Runs the command.
-pub fn run(args: &Args, common: &Common) -> Result<()> {
-    let run = folder::read(&args.run)?;
-    let against = args.against.as_ref().map(|dir| folder::read(dir)).transpose()?;
-    if let Some(other) = against.as_ref().filter(|a| a.report.task != run.report.task) {
-        let right = format!("a run of the same task is needed: {}", run.report.task);
-        return Err(Error::argument("against", &other.report.task, right));
-    }
-    if let (Some(dir), Some(other)) = (&args.against, &against) {
-        same_data(dir, &run, other)?;
-    }
-    let Saved { recipe, report, model } = run;
-    let model = match model {
-        AnyModel::Latent(_) => return prompt(args, (recipe, report, model), common),
-        AnyModel::Plain(model) => model,
-    };
+/// Measures a run again, beside another, and audits a classifier.
+fn measured(
+    args: &Args,
+    (recipe, report, model): (Recipe, Report, Model),
+    against: Option<Saved>,
+    common: &Common,
+) -> Result<Found> {
     if let Some(attack) = args.attack.first() {
         let right = "only a run that forgot a prompt can be attacked so; others are audited";
         return Err(Error::argument("attack", attack.name(), right));
     }
-    let audits = model.card.architecture.task() == Task::Classify;
+    let audits = model.card.architecture.task().is_audited();
     let pictures: [(OutputKind, Beside); 2] = [
         (OutputKind::Picture, |out| out.with_file_name(files::AUDIT[1])),
         (OutputKind::Picture, |out| out.with_file_name(files::AUDIT[2])),
@@ -129,61 +135,62 @@ pub fn run(args: &Args, common: &Common) -> Result<()> {
         let card = Card { unlearned: model.card.unlearned.clone(), ..other.card };
         Arc::new(Model { card, ..other })
     });
+    let model = Arc::new(model);
     let (metrics, against, audit) = if audits {
-        let (model, recipe) = (Arc::new(model), recipe.clone());
         let job = Job::Audit { model, recipe, retrain: other };
-        let audited = answer!(client.run("", job, |_| Ok(()))?, Audited);
+        let audited = client.ask("", job, Outcome::try_as_audited)?;
         (audited.metrics, audited.against, Some(audited.audit))
     } else {
-        let mut measure = |label: &str, model: Arc<Model>, recipe: Recipe| -> Result<Metrics> {
-            let job = Job::Evaluate { model, recipe };
-            Ok(answer!(client.run(label, job, |_| Ok(()))?, Measured))
+        let mut measure = |label: &str, model: Arc<Model>| {
+            let job = Job::Evaluate { model, recipe: recipe.clone() };
+            client.ask(label, job, Outcome::try_as_measured)
         };
-        let metrics = measure("run", model.into(), recipe.clone())?;
-        let against = other.map(|m| measure("against", m, recipe.clone())).transpose()?;
-        (metrics, against, None)
+        let metrics = measure("run", model)?;
+        (metrics, other.map(|other| measure("against", other)).transpose()?, None)
     };
-    let gap = against.as_ref().map(|o| Gap::between(&metrics, o));
     let written = match (&audit, out) {
         (Some(audit), Some((out, _))) => {
             Some(out.write_files(bundle::audit(audit)?.map(|(_, bytes)| bytes).into()))
         }
         _ => None,
     };
-    let written = written.transpose();
+    let gap = against.as_ref().map(|other| Gap::between(&metrics, other));
+    let more = json!({
+        "against": args.against.as_ref().map(|dir| dir.display().to_string()),
+        "against_metrics": against, "gap": gap, "audit": audit,
+    });
     let retrain = against.clone().or(report.retrain);
-    let report = Report { after: metrics, retrain, audit: audit.clone().map(Box::new), ..report };
-    let found = verdict(&Evidence::of(&report));
+    let report = Report { after: metrics, retrain, audit: audit.map(Box::new), ..report };
+    Ok(Found { report, against, gap, more, device: client.info().clone(), written })
+}
+
+/// Prints what was found, with the verdict that follows from it.
+fn show(args: &Args, found: &Found, seed: u64, common: &Common) -> Result<()> {
+    let Found { report, against, gap, more, device, .. } = found;
+    let verdict = verdict(&Evidence::of(report));
     if common.json {
-        let path = |path: &PathBuf| path.display().to_string();
-        print::json(&json!({
-            "run": path(&args.run), "against": args.against.as_ref().map(path), "forget": report.forget,
-            "before": report.before, "metrics": report.after, "against_metrics": against, "gap": gap,
-            "audit": audit, "verdict": found, "seed": recipe.seed, "device": client.info(),
-        }))?;
-        return written.map(drop);
+        let value = json!({
+            "run": args.run.display().to_string(), "forget": report.forget, "before": report.before,
+            "metrics": report.after, "verdict": verdict, "seed": seed, "device": device,
+        });
+        return print::json(&print::with(value, more.clone()));
     }
     let mut rows = vec![("before (report)", &report.before), ("run", &report.after)];
-    rows.extend(against.as_ref().map(|o| ("against", o)));
+    rows.extend(against.as_ref().map(|other| ("against", other)));
     print::line(print::metrics(&rows));
-    if let Some(g) = gap {
+    if let Some(Gap { UA, RA, TA, MIA, average, ToW }) = gap {
+        let mia = print::number(*MIA, 2);
         print::line(format!(
-            "gap: UA {:.2}, RA {:.2}, TA {:.2}, MIA {}, average {:.2}, ToW {:.3}",
-            g.UA,
-            g.RA,
-            g.TA,
-            g.MIA.map_or("-".into(), |v| format!("{v:.2}")),
-            g.average,
-            g.ToW
+            "gap: UA {UA:.2}, RA {RA:.2}, TA {TA:.2}, MIA {mia}, average {average:.2}, ToW {ToW:.3}"
         ));
     }
-    if let Some(audit) = &audit {
+    print::attacks(&report.attacks);
+    if let Some(audit) = &report.audit {
         print::audit(audit);
     }
-    print::verdict(&found);
-    let (forget, seed) = (&report.forget.spec, recipe.seed);
-    print::line(format!("forgets {forget}; seed {seed}; {}", client.info().name));
-    written.map(drop)
+    print::verdict(&verdict);
+    print::line(format!("forgets {}; seed {seed}; {}", report.forget.spec, device.name));
+    Ok(())
 }
 
 /// Refuses to compare runs on different data.

@@ -44,8 +44,8 @@ pub fn run(args: &Args, common: &Common) -> Result<()> {
         }
     };
     let model = registry::open(&args.own.behind(&args.model)?)?;
-    if model.card.assumed.normalisation && !args.bare && !common.quiet {
-        print::note(&format!(
+    if model.card.assumed.normalisation && !args.bare {
+        print::remark(&format!(
             "Note: {} does not say how pixels are normalised; the mean and deviation of its \
              normalize.* are assumed; say --normalize, or leave them out with --bare",
             args.model

@@ -9,13 +9,13 @@ use salun_studio::{
     train::preset::PRESETS,
     unlearn::{
         knob::{Knob, KnobKind},
-        registry::METHODS,
+        registry::{METHODS, Method},
     },
     words::{estimator::Estimator, task::Task},
 };
 use serde_json::{Value, json};
 
-use super::{args::Common, print};
+use super::{args::Common, data, print};
 
 /// What there is: devices and the one chosen, models, data sets, methods, masks
 #[derive(Debug, clap::Args)]
@@ -24,26 +24,8 @@ pub struct Args {}
 /// Runs the command.
 pub fn run(_: &Args, common: &Common) -> Result<()> {
     let chosen = device::open(common.device)?.info;
-    let devices = device::list();
-    let models = models()?;
+    let (devices, models, data) = (device::list(), models()?, data::describe_all()?);
     if common.json {
-        let data = super::data::describe_all()?;
-        let methods = METHODS.iter().map(|m| {
-            let tasks: Vec<_> = m.tasks().iter().map(|t| t.name()).collect();
-            json!({
-                "name": m.name, "title": m.title, "tasks": tasks, "paper": m.paper,
-                "mask": m.mask,
-                "fields": m.tasks().iter().map(|t| (t.name(), m.fields(*t)))
-                    .collect::<BTreeMap<_, _>>(),
-                "classify": m.classify.as_ref().filter(|how| how.epochs > 0).map(|how| json!({
-                    "lr": how.lr, "epochs": how.epochs,
-                })),
-                "generate": m.generate.as_ref().filter(|how| how.steps > 0).map(|how| json!({
-                    "lr": how.lr, "steps": how.steps,
-                })),
-                "knobs": m.knobs().collect::<Vec<_>>(),
-            })
-        });
         return print::json(&json!({
             "devices": devices.iter().map(|d| json!({
                 "name": d.name, "api": d.api, "kind": d.kind,
@@ -51,7 +33,7 @@ pub fn run(_: &Args, common: &Common) -> Result<()> {
             "device": chosen,
             "models": models,
             "data": data,
-            "methods": methods.collect::<Vec<_>>(),
+            "methods": METHODS.iter().map(described).collect::<Vec<_>>(),
             "masks": Estimator::ALL.iter().map(|e| json!({
                 "name": e.name(), "about": e.about(),
             })).collect::<Vec<_>>(),
@@ -60,41 +42,53 @@ pub fn run(_: &Args, common: &Common) -> Result<()> {
     let found: Vec<_> = devices.iter().map(print::device).collect();
     print::line(format!("Devices: {}", found.join("; ")));
     print::line(format!("Chosen:  {}", print::device(&chosen)));
-    let mut rows = vec![["Models", "task", "weights", "parameters"].map(String::from).to_vec()];
-    rows.extend(models.iter().map(|m| {
-        let text = |key: &str| m[key].as_str().unwrap_or_default().to_string();
-        let params = m["params"].as_u64().map_or("-".into(), |n| print::grouped(n as usize));
-        vec![text("name"), text("task"), text("weights"), params]
-    }));
-    print::line(format!("\n{}", print::table(&rows)));
-    let mut rows = vec![["Data", "train", "test", "classes", "where"].map(String::from).to_vec()];
-    rows.extend(super::data::describe_all()?.iter().map(|set| {
-        let text = |key: &str| set[key].as_str().unwrap_or_default().to_string();
-        let count = |key: &str| print::grouped(set[key].as_u64().unwrap_or_default() as usize);
-        let names: Vec<_> = set["class_names"].as_array().into_iter().flatten().collect();
-        let few = names.iter().filter_map(|name| name.as_str()).collect::<Vec<_>>().join(", ");
-        let classes = if names.len() <= 10 { few } else { names.len().to_string() };
-        vec![text("name"), count("train"), count("test"), classes, text("where")]
-    }));
-    print::line(format!("\n{}", print::table(&rows)));
-    let mut rows = vec![["Methods", "title", "tasks", "knobs", "paper"].map(String::from).to_vec()];
-    rows.extend(METHODS.iter().map(|m| {
-        let tasks: Vec<_> = m.tasks().iter().map(|t| t.name()).collect();
+    let models = models
+        .iter()
+        .map(|m| ["name", "task", "weights", "params"].map(|key| print::cell(&m[key])));
+    let data = data.iter().map(|set| {
+        let names = set["class_names"].as_array().filter(|names| names.len() <= 10);
+        let names = names.map(|names| names.iter().map(print::cell).collect::<Vec<_>>().join(", "));
+        let [name, train, test, classes, place] =
+            ["name", "train", "test", "classes", "where"].map(|key| print::cell(&set[key]));
+        [name, train, test, names.unwrap_or(classes), place]
+    });
+    let methods = METHODS.iter().map(|m| {
         let knobs: Vec<_> = m.knobs().map(|k| k.name).collect();
-        let row = [m.name, m.title, &tasks.join(", "), &knobs.join(", "), m.paper];
-        row.map(String::from).to_vec()
-    }));
-    print::line(format!("\n{}", print::table(&rows)));
-    print::line(format!("\n{}", print::table(&knobs())));
-    let mut rows = vec![["Masks", "how weights are scored"].map(String::from).to_vec()];
-    rows.extend(Estimator::ALL.iter().map(|e| [e.name(), e.about()].map(String::from).to_vec()));
-    print::line(format!("\n{}", print::table(&rows)));
+        [m.name, m.title, &tasks(m).join(", "), &knobs.join(", "), m.paper].map(String::from)
+    });
+    let masks = Estimator::ALL.iter().map(|e| [e.name(), e.about()].map(String::from));
+    for table in [
+        print::columns(&["Models", "task", "weights", "parameters"], models),
+        print::columns(&["Data", "train", "test", "classes", "where"], data),
+        print::columns(&["Methods", "title", "tasks", "knobs", "paper"], methods),
+        print::columns(&["Knobs", "of", "default", "range", "what it is"], knobs()),
+        print::columns(&["Masks", "how weights are scored"], masks),
+    ] {
+        print::line(format!("\n{table}"));
+    }
     Ok(())
 }
 
+fn tasks(method: &Method) -> Vec<&'static str> {
+    method.tasks().iter().map(|task| task.name()).collect()
+}
+
+/// A method with its fields and knobs.
+fn described(m: &Method) -> Value {
+    let fields = m.tasks().iter().map(|t| (t.name(), m.fields(*t))).collect::<BTreeMap<_, _>>();
+    let classify = m.classify.as_ref().filter(|how| how.epochs > 0);
+    let generate = m.generate.as_ref().filter(|how| how.steps > 0);
+    json!({
+        "name": m.name, "title": m.title, "tasks": tasks(m), "paper": m.paper, "mask": m.mask,
+        "fields": fields,
+        "classify": classify.map(|how| json!({ "lr": how.lr, "epochs": how.epochs })),
+        "generate": generate.map(|how| json!({ "lr": how.lr, "steps": how.steps })),
+        "knobs": m.knobs().collect::<Vec<_>>(),
+    })
+}
+
 /// What can be set, by `--set NAME=VALUE`: a knob that several methods share has one row.
-fn knobs() -> Vec<Vec<String>> {
-    let head = ["Knobs", "of", "default", "range", "what it is"];
+fn knobs() -> Vec<[String; 5]> {
     let mut rows: Vec<(Knob, Vec<&str>)> = Vec::new();
     for method in METHODS {
         for knob in method.knobs() {
@@ -112,29 +106,23 @@ fn knobs() -> Vec<Vec<String>> {
             KnobKind::Choice(names) => (names[knob.default as usize].into(), names.join(", ")),
             _ => (knob.default.to_string(), format!("{least} to {most}")),
         };
-        vec![knob.name.into(), of, default, range, knob.what.into()]
+        [knob.name.into(), of, default, range, knob.what.into()]
     };
-    let head = vec![head.map(String::from).to_vec()];
-    head.into_iter().chain(rows.iter().map(row)).collect()
+    rows.iter().map(row).collect()
 }
 
 /// The shipped models, and those that can be trained but are not shipped.
 fn models() -> Result<Vec<Value>> {
-    let mut all = Vec::new();
-    for m in SHIPPED {
-        let params = match m.task {
-            Task::TextToImage => m.open_latent()?.params(),
-            _ => m.open()?.weights.layout.n(),
+    let listed = |name: &str, task: Task, weights: &str, params: usize| json!({ "name": name, "task": task.name(), "weights": weights, "params": params });
+    let shipped = SHIPPED.iter().map(|m| {
+        let params = match m.task.forgets_prompts() {
+            true => m.open_latent()?.params(),
+            false => m.open()?.weights.layout.n(),
         };
-        all.push(json!({
-            "name": m.name, "task": m.task.name(), "weights": "shipped", "params": params,
-        }));
-    }
-    for p in PRESETS.iter().filter(|p| SHIPPED.iter().all(|m| m.name != p.name)) {
-        let params = p.usual()?.build().1.n();
-        all.push(json!({
-            "name": p.name, "task": p.task.name(), "weights": "not shipped", "params": params,
-        }));
-    }
-    Ok(all)
+        Ok(listed(m.name, m.task, "shipped", params))
+    });
+    let others = PRESETS.iter().filter(|p| SHIPPED.iter().all(|m| m.name != p.name));
+    let others =
+        others.map(|p| Ok(listed(p.name, p.task, "not shipped", p.usual()?.build().1.n())));
+    shipped.chain(others).collect()
 }

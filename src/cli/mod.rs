@@ -60,6 +60,9 @@ enum Command {
 /// Runs what the command line says; the exit status is that of DESIGN 4.
 pub fn main() -> ExitCode {
     surroundings();
+    // Warnings of ours; RUST_LOG asks for more.
+    let wanted = env_logger::Env::default().default_filter_or("salun=warn,salun_studio=warn");
+    env_logger::init_from_env(wanted);
     // A panic says nothing by itself: the engine and the end of this function turn it into a line.
     std::panic::set_hook(Box::new(|panic| {
         let mut first = PANIC.lock().unwrap_or_else(|e| e.into_inner());
@@ -133,7 +136,7 @@ fn run(cli: Cli) -> Result<()> {
     }
     if cli.command.is_some() {
         // Before anything is reserved, which would be left behind.
-        signals::listen(common.quiet);
+        signals::listen();
     }
     match cli.command {
         None => studio::run(common, cli.file.as_deref()),

@@ -16,10 +16,14 @@ use salun_studio::{
     words::{
         attack::AttackReport,
         audit::{Audit, Examination},
+        metric::Metric,
         report::{Metrics, Report, Verdict},
     },
 };
 use serde::Serialize;
+use serde_json::Value;
+
+use super::args::Common;
 
 /// One line on stdout. A reader that has gone away is no failure.
 pub fn line(text: impl AsRef<str>) {
@@ -34,6 +38,13 @@ static QUIET: AtomicBool = AtomicBool::new(false);
 /// Prints nothing but errors and JSON from now on.
 pub fn quiet() {
     QUIET.store(true, Ordering::Relaxed);
+}
+
+/// One line on stderr, unless nothing but errors is printed.
+pub fn remark(text: &str) {
+    if !QUIET.load(Ordering::Relaxed) {
+        note(text);
+    }
 }
 
 /// A text without what a terminal would obey, but for its line breaks: names come from anywhere.
@@ -135,6 +146,25 @@ pub fn written(place: Result<PathBuf>) -> Result<()> {
     Ok(())
 }
 
+/// Ends a command: with a JSON object where one is asked for, else with what `show` prints and where the
+/// output is.
+///
+/// # Errors
+/// The output could not be written, or the value has no JSON form.
+pub fn answer(
+    common: &Common,
+    value: &impl Serialize,
+    place: Result<PathBuf>,
+    show: impl FnOnce(),
+) -> Result<()> {
+    if common.json {
+        json(value)?;
+        return place.map(drop);
+    }
+    show();
+    written(place)
+}
+
 /// One JSON object on stdout.
 ///
 /// # Errors
@@ -143,6 +173,28 @@ pub fn json(value: &impl Serialize) -> Result<()> {
     let text = serde_json::to_string(value).map_err(|e| Error::Request(e.to_string()))?;
     kept(writeln!(std::io::stdout(), "{text}"));
     Ok(())
+}
+
+/// A JSON object with what another has besides.
+pub fn with(mut value: Value, more: Value) -> Value {
+    if let (Value::Object(value), Value::Object(more)) = (&mut value, more) {
+        value.extend(more);
+    }
+    value
+}
+
+/// A JSON value as it stands in a table: a text as it is, a number by thousands.
+pub fn cell(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        other => other.as_u64().map_or("-".into(), |n| grouped(n as usize)),
+    }
+}
+
+/// A table of these columns.
+pub fn columns<R: Into<Vec<String>>>(head: &[&str], rows: impl IntoIterator<Item = R>) -> String {
+    let head = head.iter().map(|name| name.to_string()).collect();
+    table(&[head].into_iter().chain(rows.into_iter().map(Into::into)).collect::<Vec<_>>())
 }
 
 /// Columns aligned, numbers to the right; the first row is the head.
@@ -176,23 +228,23 @@ pub fn device(info: &DeviceInfo) -> String {
     format!("{}{api}{why}", info.name)
 }
 
-/// Rows of UA, RA, TA and MIA for metrics with a name each.
+/// Metrics with a name each, a row each, and how many pictures are behind the accuracies.
 pub fn metrics(rows: &[(&str, &Metrics)]) -> String {
-    let mut cells =
-        vec![["", "UA", "RA", "TA", "MIA", "pictures (UA, RA, TA)"].map(String::from).to_vec()];
-    cells.extend(rows.iter().map(|(name, m)| {
-        let [u, r, t] = m.n.map(grouped);
-        let mut row = vec![name.to_string()];
-        row.extend([Some(m.UA), Some(m.RA), Some(m.TA), m.MIA].map(percent));
-        row.push(format!("{u}, {r}, {t}"));
-        row
-    }));
-    table(&cells)
+    let accuracies: Vec<&str> = Metric::accuracies().map(|m| m.key).collect();
+    let behind = format!("pictures ({})", accuracies.join(", "));
+    let head: Vec<&str> =
+        [""].into_iter().chain(Metric::told().map(|m| m.key)).chain([&*behind]).collect();
+    let row = |(name, of): &(&str, &Metrics)| {
+        let values = Metric::told().map(|m| number((m.value)(of), 1));
+        let n: Vec<String> = Metric::accuracies().map(|m| grouped((m.n)(of).0)).collect();
+        [name.to_string()].into_iter().chain(values).chain([n.join(", ")]).collect::<Vec<_>>()
+    };
+    columns(&head, rows.iter().map(row))
 }
 
-/// A percentage, or a dash where it was not measured.
-pub fn percent(value: Option<f64>) -> String {
-    value.map_or("-".into(), |v| format!("{v:.1}"))
+/// A number, or a dash where it was not measured.
+pub fn number(value: Option<f64>, digits: usize) -> String {
+    value.map_or("-".into(), |v| format!("{v:.digits$}"))
 }
 
 /// A run's summary: what was forgotten, the mask, before and after, the verdict, the conditions.
@@ -239,13 +291,12 @@ pub fn report(r: &Report) {
 /// What attacks on a text-to-image model brought back.
 pub fn attacks(attacks: &[AttackReport]) {
     for attack in attacks {
-        let mut rows = vec![["seen, %", "before", "after", "prompt"].map(String::from).to_vec()];
-        rows.extend(attack.tries.iter().map(|t| {
-            let share = |v: f64| format!("{v:.1}");
-            vec![t.name.clone(), share(t.before), share(t.after), t.prompt.clone()]
-        }));
+        let rows = attack.tries.iter().map(|t| {
+            let [before, after] = [t.before, t.after].map(|share| format!("{share:.1}"));
+            [t.name.clone(), before, after, t.prompt.clone()]
+        });
         line(format!("\n{} on {} (n = {})", attack.kind.title(), attack.forget, attack.n));
-        line(table(&rows));
+        line(columns(&["seen, %", "before", "after", "prompt"], rows));
     }
 }
 
@@ -256,51 +307,38 @@ pub fn verdict(verdict: &Verdict) {
 
 /// What an audit found in the run, in the original and in Retrain.
 pub fn audit(a: &Audit) {
-    let models: Vec<(&str, &Examination)> = [("run", &a.run), ("original", &a.original)]
-        .into_iter()
-        .chain(a.retrain.as_ref().map(|r| ("Retrain", r)))
-        .collect();
-    let row = |name: String, cell: &dyn Fn(&Examination) -> Option<String>| {
-        let cells = models.iter().map(|(_, e)| cell(e).unwrap_or("-".into()));
-        std::iter::once(name).chain(cells).collect::<Vec<_>>()
+    let models =
+        [("run", Some(&a.run)), ("original", Some(&a.original)), ("Retrain", a.retrain.as_ref())];
+    let models: Vec<(&str, &Examination)> =
+        models.into_iter().filter_map(|(name, found)| Some((name, found?))).collect();
+    let mut rows: Vec<Vec<String>> = Vec::new();
+    let mut row = |name: &str, digits: usize, of: &dyn Fn(&Examination) -> Option<f64>| {
+        let values = models.iter().map(|(_, found)| number(of(found), digits));
+        rows.push([name.to_string()].into_iter().chain(values).collect());
     };
-    let head = std::iter::once("audit").chain(models.iter().map(|m| m.0));
-    let mut rows = vec![head.map(String::from).collect::<Vec<_>>()];
     for (i, attack) in a.run.attacks.iter().enumerate() {
-        let name = format!("{}: AUC", attack.name);
-        rows.push(row(name, &|e| Some(format!("{:.3}", e.attacks.get(i)?.auc))));
-        rows.push(row("  TPR at 1 % FPR".into(), &|e| {
-            Some(format!("{:.1}", 100.0 * e.attacks.get(i)?.tpr_at_1_fpr))
-        }));
+        row(&format!("{}: AUC", attack.name), 3, &|e| Some(e.attacks.get(i)?.auc));
+        row("  TPR at 1 % FPR", 1, &|e| Some(100.0 * e.attacks.get(i)?.tpr_at_1_fpr));
         if attack.balanced_accuracy.is_some() {
-            rows.push(row("  balanced accuracy".into(), &|e| {
-                Some(format!("{:.1}", e.attacks.get(i)?.balanced_accuracy?))
-            }));
+            row("  balanced accuracy", 1, &|e| e.attacks.get(i)?.balanced_accuracy);
         }
     }
-    rows.push(row("probe: forgotten".into(), &|e| {
-        Some(format!("{:.1}", e.probe.as_ref()?.forgotten))
-    }));
-    rows.push(row("probe: kept".into(), &|e| Some(format!("{:.1}", e.probe.as_ref()?.kept))));
-    rows.push(row("relearn: area".into(), &|e| Some(format!("{:.1}", e.relearn.as_ref()?.area))));
-    rows.push(row("  after the last update".into(), &|e| {
-        Some(format!("{:.1}", e.relearn.as_ref()?.accuracy.last()?))
-    }));
-    line(table(&rows));
-    let cka = |pair: &[Option<f64>; 2]| {
-        pair.map(|v| v.map_or("-".into(), |v| format!("{v:.3}"))).to_vec()
-    };
-    let mut rows = vec![vec!["CKA with the original".into(), "forgotten".into(), "rest".into()]];
+    row("probe: forgotten", 1, &|e| Some(e.probe.as_ref()?.forgotten));
+    row("probe: kept", 1, &|e| Some(e.probe.as_ref()?.kept));
+    row("relearn: area", 1, &|e| Some(e.relearn.as_ref()?.area));
+    row("  after the last update", 1, &|e| e.relearn.as_ref()?.accuracy.last().copied());
+    let head: Vec<&str> = ["audit"].into_iter().chain(models.iter().map(|m| m.0)).collect();
+    line(columns(&head, rows));
+    let mut head = vec!["CKA with the original", "forgotten", "rest"];
     if a.retrain.is_some() {
-        rows[0].extend(["with Retrain: forgotten".into(), "rest".into()]);
+        head.extend(["with Retrain: forgotten", "rest"]);
     }
-    rows.extend(a.layers.iter().map(|l| {
-        let mut row = vec![l.name.clone()];
-        row.extend(cka(&l.original));
-        row.extend(l.retrain.iter().flat_map(cka));
-        row
-    }));
-    line(table(&rows));
+    let rows = a.layers.iter().map(|l| {
+        let pairs = [l.original].into_iter().chain(l.retrain);
+        let values = pairs.flatten().map(|v| number(v, 3));
+        [l.name.clone()].into_iter().chain(values).collect::<Vec<_>>()
+    });
+    line(columns(&head, rows));
     if let Some(d) = &a.divergence {
         line(format!(
             "to Retrain on the forget set: JS divergence {:.4} bits, activation distance {:.4} (n = {})",

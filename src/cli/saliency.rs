@@ -6,17 +6,17 @@ use std::path::PathBuf;
 use salun_studio::{
     data::forget,
     disk::output::{Beside, Output, OutputKind},
-    engine::job::Job,
+    engine::job::{Job, Outcome},
     error::{Error, Result},
     run::{bundle, figures},
     saliency::overlap::{By, Overlap},
-    words::{self, budget::Budget, estimator::Estimator, recipe::Recipe, report::MaskReport},
+    words::{budget::Budget, estimator::Estimator, recipe::Recipe, report::MaskReport},
 };
 use serde::Serialize;
 
 use super::{
     args::{self, Common},
-    client::{Client, answer},
+    client::Client,
     print,
 };
 
@@ -45,7 +45,7 @@ pub struct Args {
     #[arg(long, default_value = "full", value_parser = args::budget)]
     budget: Budget,
     /// Compare the masks of all classes, of several seeds, or of all estimators
-    #[arg(long, value_name = "BY", value_parser = by)]
+    #[arg(long, value_name = "BY", value_parser = args::choice("overlap", By::ALL))]
     overlap: Option<By>,
     /// How many seeds are compared, counted from --seed
     #[arg(long, value_name = "K", default_value = "3", value_parser = args::whole("seeds", 2..=100), allow_negative_numbers = true)]
@@ -54,10 +54,6 @@ pub struct Args {
     /// the folder to write
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
-}
-
-fn by(given: &str) -> Result<By> {
-    words::find("overlap", given, By::ALL)
 }
 
 fn estimator(given: &str) -> Result<Estimator> {
@@ -128,7 +124,7 @@ fn overlap(args: &Args, common: &Common, recipe: Recipe, by: By) -> Result<()> {
     let out = Output::folder(&args.out, OutputKind::Overlap, common.force)?;
     let mut client = Client::open(common)?;
     let job = Job::Overlap { recipe: recipe.clone(), by, seeds: args.seeds };
-    let overlap = answer!(client.run("", job, |_| Ok(()))?, Overlapped);
+    let overlap = client.ask("", job, Outcome::try_as_overlapped)?;
     let spec = forget::brief(&recipe.forget);
     let what = match by {
         By::Classes => format!("{}, {}", args.model, args.estimator.name()),
@@ -151,25 +147,23 @@ fn overlap(args: &Args, common: &Common, recipe: Recipe, by: By) -> Result<()> {
         ("overlap.json".into(), bundle::json(&statistics)?),
         ("overlap.png".into(), figure),
     ]);
-    if common.json {
-        print::json(&statistics)?;
-        return written.map(drop);
-    }
-    let head = std::iter::once(by.name().to_string()).chain(overlap.names.iter().cloned());
-    let mut rows = vec![head.collect::<Vec<_>>()];
-    rows.extend(overlap.names.iter().zip(&overlap.iou).map(|(name, row)| {
-        std::iter::once(name.clone()).chain(row.iter().map(|v| format!("{v:.3}"))).collect()
-    }));
-    print::line(print::table(&rows));
-    print::line(format!(
-        "intersection over union of masks of {} of {} weights; two random masks have {:.3} \
-         ({what}; {})",
-        print::grouped(overlap.k),
-        print::grouped(overlap.n),
-        overlap.chance,
-        statistics.device
-    ));
-    print::written(written)
+    print::answer(common, &statistics, written, || {
+        let names = overlap.names.iter().map(String::as_str);
+        let rows = overlap.names.iter().zip(&overlap.iou).map(|(name, row)| {
+            let values = row.iter().map(|v| format!("{v:.3}"));
+            [name.clone()].into_iter().chain(values).collect::<Vec<_>>()
+        });
+        print::line(print::columns(
+            &[by.name()].into_iter().chain(names).collect::<Vec<_>>(),
+            rows,
+        ));
+        let [k, n] = [overlap.k, overlap.n].map(print::grouped);
+        print::line(format!(
+            "intersection over union of masks of {k} of {n} weights; two random masks have {:.3} \
+             ({what}; {})",
+            overlap.chance, statistics.device
+        ));
+    })
 }
 
 /// One mask.
@@ -182,7 +176,7 @@ fn mask(args: &Args, common: &Common, recipe: Recipe) -> Result<()> {
     common.look_at(&args.data)?;
     let out = Output::files(&args.out, OutputKind::Mask, &besides, common.force)?;
     let mut client = Client::open(common)?;
-    let ranking = answer!(client.run("", Job::Rank(recipe), |_| Ok(()))?, Ranked);
+    let ranking = client.ask("", Job::Rank(recipe), Outcome::try_as_ranked)?;
     let mask = ranking.mask(args.density)?;
     let statistics = Statistics {
         model: args.model.clone(),
@@ -196,27 +190,21 @@ fn mask(args: &Args, common: &Common, recipe: Recipe) -> Result<()> {
     };
     let picture = figures::saliency(&mask, Some(&ranking), &ranking.forget)?;
     let written = out.write_files(vec![mask.encode()?, bundle::json(&statistics)?, picture]);
-    if common.json {
-        print::json(&statistics)?;
-        return written.map(drop);
-    }
-    let mut rows = vec![["layer", "kept", "of", "share"].map(String::from).to_vec()];
-    rows.extend(statistics.mask.layers.iter().map(|l| {
-        let share = 100.0 * l.kept as f64 / l.n.max(1) as f64;
-        vec![l.name.clone(), print::grouped(l.kept), print::grouped(l.n), format!("{share:.1} %")]
-    }));
-    print::line(print::table(&rows));
-    print::line(format!(
-        "{}: {} of {} weights at or above {} for {} ({} pictures, seed {}, {}, {:.1} s)",
-        statistics.mask.estimator,
-        print::grouped(mask.k),
-        print::grouped(mask.bits.len()),
-        figures::short(statistics.mask.threshold),
-        forget::brief(&statistics.forget),
-        print::grouped(statistics.n_forget),
-        statistics.seed,
-        statistics.device,
-        statistics.seconds
-    ));
-    print::written(written)
+    print::answer(common, &statistics, written, || {
+        let Statistics { forget, seed, device, seconds, mask, .. } = &statistics;
+        let rows = mask.layers.iter().map(|l| {
+            let share = 100.0 * l.kept as f64 / l.n.max(1) as f64;
+            let [kept, of] = [l.kept, l.n].map(print::grouped);
+            [l.name.clone(), kept, of, format!("{share:.1} %")]
+        });
+        print::line(print::columns(&["layer", "kept", "of", "share"], rows));
+        let [k, n, pictures] = [mask.k, mask.n, statistics.n_forget].map(print::grouped);
+        print::line(format!(
+            "{}: {k} of {n} weights at or above {} for {} ({pictures} pictures, seed {seed}, {device}, \
+             {seconds:.1} s)",
+            mask.estimator,
+            figures::short(mask.threshold),
+            forget::brief(forget),
+        ));
+    })
 }

@@ -5,7 +5,7 @@ use std::{path::PathBuf, sync::Arc};
 use salun_studio::{
     diffusion::scheduler::SolverKind,
     disk::output::{self, Output},
-    engine::job::{Grid, Job, PromptRequest},
+    engine::job::{Grid, Job, Outcome, PromptRequest},
     error::Result,
     models::registry,
     run::{bundle, figures},
@@ -15,7 +15,7 @@ use serde_json::json;
 
 use super::{
     args::{self, Common},
-    client::{Client, answer},
+    client::Client,
     print,
 };
 
@@ -82,8 +82,8 @@ pub fn run(args: &Args, common: &Common) -> Result<()> {
     let classes = registry::open(&args.own.behind(&args.model)?)?.card.classes;
     let mut client = Client::open(common)?;
     let (model, class) = (args.own.behind(&args.model)?, args.class.clone());
-    let grid =
-        answer!(client.run("", Job::Sample { model, class, n, options }, |_| Ok(()))?, Sampled);
+    let job = Job::Sample { model, class, n, options };
+    let grid = client.ask("", job, Outcome::try_as_sampled)?;
     let written = out.write(&grid, &classes)?;
 
     let rows: Vec<_> = (0..grid.rows.len())
@@ -159,7 +159,7 @@ fn survey(args: &Args, options: SampleOptions, common: &Common) -> Result<()> {
     let mut client = Client::open(common)?;
     let (model, n) = (args.own.behind(&args.model)?, args.n);
     let job = Job::Survey { model, concepts: CONCEPTS, n, options };
-    let survey = answer!(client.run("", job, |_| Ok(()))?, Surveyed);
+    let survey = client.ask("", job, Outcome::try_as_surveyed)?;
     let written = out.write(&survey.grid, &survey.concepts)?;
     if common.json {
         print::json(&json!({
@@ -198,7 +198,7 @@ fn prompts(args: &Args, options: SampleOptions, common: &Common) -> Result<()> {
     let mut client = Client::open(common)?;
     let (n, prompts, solver) = (args.n, args.prompt.clone(), args.scheduler);
     let request = PromptRequest { model, prompts, n, options, solver };
-    let grid = answer!(client.run("", Job::Prompt(request), |_| Ok(()))?, Sampled);
+    let grid = client.ask("", Job::Prompt(request), Outcome::try_as_sampled)?;
     let short = |p: &String| p.chars().take(40).collect::<String>();
     let names: Vec<String> = args.prompt.iter().map(short).collect();
     let written = out.write(&grid, &names)?;

@@ -16,7 +16,6 @@ use super::print;
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 static FIRST: Mutex<Option<Instant>> = Mutex::new(None);
 static SWITCHES: OnceLock<Switches> = OnceLock::new();
-static QUIET: AtomicBool = AtomicBool::new(false);
 
 /// A second signal that comes so soon is the same wish: `timeout` and a closing terminal send two.
 const SAME: Duration = Duration::from_millis(500);
@@ -24,12 +23,13 @@ const SAME: Duration = Duration::from_millis(500);
 const PATIENCE: Duration = Duration::from_secs(4);
 
 /// Listens, from now on; once in a process. What the program was started to ignore (`nohup`, `&` in a script) stays ignored.
-pub fn listen(quiet: bool) {
-    QUIET.store(quiet, Ordering::SeqCst);
+pub fn listen() {
+    #[cfg(unix)]
     let ignored = ignored();
     // A process that already handles signals itself keeps its own way.
     let _ = ctrlc::set_handler(heard);
-    ignored.restore();
+    #[cfg(unix)]
+    ignore(ignored);
 }
 
 /// Whether somebody asked for an end.
@@ -54,9 +54,7 @@ fn heard() {
     if let Some(switches) = SWITCHES.get() {
         switches.cancel();
     }
-    if !QUIET.load(Ordering::SeqCst) {
-        print::note("stopping; press Ctrl-C again to stop at once");
-    }
+    print::remark("stopping; press Ctrl-C again to stop at once");
     std::thread::spawn(|| {
         std::thread::sleep(PATIENCE);
         end("stopped; what was running is discarded");
@@ -69,12 +67,9 @@ fn end(why: &str) -> ! {
     std::process::exit(1);
 }
 
-#[cfg(unix)]
-struct Ignored(Vec<libc::c_int>);
-
 /// The signals that end a program and that this one was started to ignore.
 #[cfg(unix)]
-fn ignored() -> Ignored {
+fn ignored() -> Vec<libc::c_int> {
     let ignores = |signal: &libc::c_int| {
         // SAFETY: asks how a signal is handled and changes nothing; zeros are a valid answer's room.
         unsafe {
@@ -83,30 +78,16 @@ fn ignored() -> Ignored {
                 && now.sa_sigaction == libc::SIG_IGN
         }
     };
-    Ignored([libc::SIGINT, libc::SIGHUP, libc::SIGTERM].into_iter().filter(ignores).collect())
+    [libc::SIGINT, libc::SIGHUP, libc::SIGTERM].into_iter().filter(ignores).collect()
 }
 
+/// Ignores signals.
 #[cfg(unix)]
-impl Ignored {
-    fn restore(self) {
-        for signal in self.0 {
-            // SAFETY: sets back what was there before.
-            unsafe {
-                libc::signal(signal, libc::SIG_IGN);
-            }
+fn ignore(signals: Vec<libc::c_int>) {
+    for signal in signals {
+        // SAFETY: sets back what was there before.
+        unsafe {
+            libc::signal(signal, libc::SIG_IGN);
         }
     }
-}
-
-#[cfg(not(unix))]
-struct Ignored;
-
-#[cfg(not(unix))]
-fn ignored() -> Ignored {
-    Ignored
-}
-
-#[cfg(not(unix))]
-impl Ignored {
-    fn restore(self) {}
 }

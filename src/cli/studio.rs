@@ -35,7 +35,7 @@ pub fn run(common: &Common, file: Option<&Path>) -> Result<()> {
             let why = "no display found (neither DISPLAY nor WAYLAND_DISPLAY is set)";
             print::note(&format!("salun: {why}; running salun demo"));
         }
-        signals::listen(common.quiet);
+        signals::listen();
         return demo::run(&demo::Args::default(), common);
     }
     window(common, Arc::new(RunKeeper::new()), &link, |studio| Box::new(studio))

@@ -1,16 +1,15 @@
 //! `salun table`: a whole table, run by run; killed, it goes on where it stopped.
 
 use std::{
-    fs,
     path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use salun_studio::{
-    data,
+    data::{self, emoji},
     disk::output,
-    engine::job::{Event, Job, TrainRequest},
+    engine::job::{Event, Job, Outcome as Answer, TrainRequest},
     error::{Error, Result},
     models::{
         Model,
@@ -25,16 +24,16 @@ use salun_studio::{
         folder::{self, Folder},
         protocol::{Original, Scale},
         rows::{ORIGINAL, RETRAIN},
-        summary::{Compared, Summary},
+        summary::Summary,
     },
     train::preset::Preset,
-    words::{self, recipe::Recipe, report::DeviceReport, task::Task},
+    words::{recipe::Recipe, report::DeviceReport},
 };
 
 use super::{
     args::{self, Common},
-    client::{Client, answer, duration},
-    print,
+    client::{Client, duration},
+    print, train,
 };
 
 /// A whole table: every method with its controls, mean and spread, as Markdown, CSV, JSON and figure
@@ -43,7 +42,7 @@ pub struct Args {
     #[arg(help = tables_help())]
     name: String,
     /// How large: tiny (to try it), small (a fraction of an hour on two cores) or paper
-    #[arg(long, default_value = "small", value_parser = scale)]
+    #[arg(long, default_value = "small", value_parser = args::choice("scale", Scale::ALL))]
     scale: Scale,
     /// Seeds of forget set, training and unlearning [default: 3]
     #[arg(long, value_name = "K", value_parser = args::whole("seeds", 1..=1000), allow_negative_numbers = true)]
@@ -63,10 +62,6 @@ fn tables_help() -> String {
     format!("Which table: {}", TABLES.map(|(name, _)| name).join(", "))
 }
 
-fn scale(given: &str) -> Result<Scale> {
-    words::find("scale", given, Scale::ALL)
-}
-
 /// Seeds of a table unless others are asked for.
 const SEEDS: u64 = 3;
 /// How often the table is written while it is run.
@@ -79,7 +74,7 @@ pub fn run(args: &Args, common: &Common) -> Result<()> {
     if args.render {
         return render(args, common);
     }
-    if table.protocol.task != Task::TextToImage {
+    if !emoji::is_corpus(&table.protocol.data) {
         data::open(&table.protocol.data)?;
     }
     Folder::check(&args.out, &table, common.force)?;
@@ -90,13 +85,13 @@ pub fn run(args: &Args, common: &Common) -> Result<()> {
     let seeds = args.seeds.map_or(SEEDS, |k| k as u64);
     let device = client.info().into();
     let mut job = TableJob { table: &table, folder, cells, client, device };
-    let outcome = job.all(seeds, args, common);
+    let outcome = job.all(seeds, args);
     let says = compare::summary(&table, &job.cells, seeds);
     job.folder.write(&says)?;
     if let Err(error) = outcome {
-        if matches!(error, Error::Cancelled) && !common.quiet {
+        if matches!(error, Error::Cancelled) {
             let (done, all) = (says.done + says.failed, says.all);
-            print::note(&format!("{done} of {all} runs are kept; the same command goes on"));
+            print::remark(&format!("{done} of {all} runs are kept; the same command goes on"));
         }
         return Err(error);
     }
@@ -129,7 +124,7 @@ struct TableJob<'a> {
 
 impl TableJob<'_> {
     /// Does every run that is not done.
-    fn all(&mut self, seeds: u64, args: &Args, common: &Common) -> Result<()> {
+    fn all(&mut self, seeds: u64, args: &Args) -> Result<()> {
         let table = self.table;
         let only = table.only(&args.only)?;
         let mut runs = table.runs(seeds);
@@ -163,9 +158,7 @@ impl TableJob<'_> {
                 device: self.device.clone(),
             };
             self.folder.keep(&run.name(), &cell)?;
-            if !common.quiet {
-                print::note(&format!("{label}: {}", cell.line()));
-            }
+            print::remark(&format!("{label}: {}", cell.line()));
             self.cells.put(run.name(), cell);
             if written.elapsed() > WRITTEN {
                 self.folder.write(&compare::summary(table, &self.cells, seeds))?;
@@ -189,33 +182,32 @@ impl TableJob<'_> {
 
     fn measure(&mut self, run: &Run, label: &str) -> Result<Numbers> {
         let protocol = &self.table.protocol;
-        let original = match &protocol.original {
-            Some(how) => {
-                let path = self.folder.model(None, run.seed);
-                if !path.exists() {
-                    self.train(how, None, run.seed, &path, label)?;
-                }
-                path.to_string_lossy().into_owned()
-            }
-            None => protocol.model.clone().unwrap_or_default(),
-        };
+        let original = self.model(None, run.seed, label)?;
         let recipe = run.recipe(protocol, &original);
         match run.row.method.as_str() {
             RETRAIN => {
-                let path = self.folder.model(Some(run.forget), run.seed);
-                if let (Some(how), false) = (&protocol.original, path.exists()) {
-                    self.train(how, Some(run.forget), run.seed, &path, label)?;
-                }
-                self.evaluate(&path.to_string_lossy(), recipe, label)
+                let model = self.model(Some(run.forget), run.seed, label)?;
+                self.evaluate(&model, recipe, label)
             }
-            ORIGINAL if protocol.task != Task::TextToImage => {
-                self.evaluate(&original, recipe, label)
-            }
+            ORIGINAL if !registry::is_latent(&original) => self.evaluate(&original, recipe, label),
             _ => {
-                let outcome = self.client.run(label, Job::Unlearn(recipe), |_| Ok(()))?;
-                Ok(Numbers::of_run(&answer!(outcome, Unlearned).report))
+                let run = self.client.ask(label, Job::Unlearn(recipe), Answer::try_as_unlearned)?;
+                Ok(Numbers::of_run(&run.report))
             }
         }
+    }
+
+    /// The original of a seed, or what is trained without a forget set; trained now unless it is there.
+    fn model(&mut self, without: Option<&str>, seed: u64, label: &str) -> Result<String> {
+        let protocol = &self.table.protocol;
+        let Some(how) = &protocol.original else {
+            return Ok(protocol.model.clone().unwrap_or_default());
+        };
+        let path = self.folder.model(without, seed);
+        if !path.exists() {
+            self.train(how, without, seed, &path, label)?;
+        }
+        Ok(path.to_string_lossy().into_owned())
     }
 
     fn evaluate(&mut self, model: &str, recipe: Recipe, label: &str) -> Result<Numbers> {
@@ -223,8 +215,8 @@ impl TableJob<'_> {
         let recipe = Recipe { method: ORIGINAL.into(), ..recipe }.fitting(task);
         let model: Arc<Model> = registry::open(model)?.into();
         let seconds = model.card.training.as_ref().map_or(0.0, |t| t.seconds);
-        let outcome = self.client.run(label, Job::Evaluate { model, recipe }, |_| Ok(()))?;
-        Ok(Numbers::of_model(answer!(outcome, Measured), seconds))
+        let job = Job::Evaluate { model, recipe };
+        Ok(Numbers::of_model(self.client.ask(label, job, Answer::try_as_measured)?, seconds))
     }
 
     /// Trains and keeps a model; a training that was stopped goes on from its state.
@@ -241,14 +233,12 @@ impl TableJob<'_> {
             data: self.table.protocol.data.clone(),
             without: without.map(String::from),
             epochs: Some(how.epochs),
-            steps: None,
             batch: Some(how.batch),
             lr: Some(how.lr),
             width: Some(how.width),
             augment: Some(how.augment),
-            from: None,
             seed,
-            resume: None,
+            ..TrainRequest::default()
         };
         let asked = Asked::from(&request);
         let kept = path.with_extension("state");
@@ -258,19 +248,14 @@ impl TableJob<'_> {
             let (_, layout) = preset.architecture(&data, request.width)?.build();
             request.resume = Some(Box::new(state::read(&kept, &asked, &layout)?.snapshot));
         }
-        let outcome = self.client.run(label, Job::Train(request), |event| match event {
-            Event::Snapshot { snapshot, .. } => {
+        let job = Job::Train(request);
+        let model = self.client.hear(label, job, Answer::try_as_trained, |event| {
+            if let Event::Snapshot { snapshot, .. } = event {
                 print::or_later(state::write(&kept, &asked, snapshot, &[]));
-                Ok(())
             }
-            _ => Ok(()),
         })?;
-        let model = answer!(outcome, Trained);
         output::replace(path, &checkpoint::encode(&model, Precision::Full)?)?;
-        match fs::remove_file(&kept) {
-            Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Error::write(&kept, e)),
-            _ => Ok(()),
-        }
+        train::remove(&kept)
     }
 }
 
@@ -280,7 +265,18 @@ fn show(says: &Summary, out: &Path, common: &Common) -> Result<()> {
     }
     for group in &says.groups {
         print::line(format!("{} ({})", group.title, group.forgets.join(", ")));
-        print::line(print::table(&lines(says, group)));
+        let mut head = vec![""];
+        head.extend(says.axis.as_ref().map(|a| a.title.as_str()));
+        head.extend(says.columns.iter().map(String::as_str));
+        head.extend(["gap", "RTE, s"]);
+        let rows = group.rows.iter().map(|line| {
+            let mut row = vec![line.label.clone()];
+            row.extend(says.axis.iter().map(|_| line.at()));
+            let values = line.values.iter().chain([&line.average, &line.seconds]);
+            row.extend(values.map(|v| print::number(v.mean(), 2)));
+            row
+        });
+        print::line(print::columns(&head, rows));
     }
     says.notes.iter().for_each(print::line);
     let missing = says.all - says.done - says.failed;
@@ -289,22 +285,4 @@ fn show(says: &Summary, out: &Path, common: &Common) -> Result<()> {
     }
     print::line(format!("written to {}", out.display()));
     Ok(())
-}
-
-fn lines(says: &Summary, group: &Compared) -> Vec<Vec<String>> {
-    let mut head = vec![String::new()];
-    head.extend(says.axis.as_ref().map(|a| a.title.clone()));
-    head.extend(says.columns.iter().cloned());
-    head.extend(["gap", "RTE, s"].map(String::from));
-    let mut rows = vec![head];
-    let show = |v: Option<f64>| v.map_or("-".into(), |v| format!("{v:.2}"));
-    for line in &group.rows {
-        let mut row = vec![line.label.clone()];
-        row.extend(says.axis.as_ref().map(|_| line.at.map_or(String::new(), |at| at.to_string())));
-        row.extend(line.values.iter().map(|v| show(v.stat.map(|s| s.mean))));
-        row.push(show(line.average.stat.map(|s| s.mean)));
-        row.push(show(line.seconds.stat.map(|s| s.mean)));
-        rows.push(row);
-    }
-    rows
 }

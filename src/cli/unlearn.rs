@@ -8,7 +8,7 @@ use salun_studio::{
         files,
         output::{Output, OutputKind},
     },
-    engine::job::Job,
+    engine::job::{Job, Outcome},
     error::{Error, Result},
     models::registry,
     run::{bundle, link::Link},
@@ -20,7 +20,7 @@ use salun_studio::{
 
 use super::{
     args::{self, Common},
-    client::{Client, answer},
+    client::Client,
     print,
 };
 
@@ -168,12 +168,7 @@ pub fn run(args: &Args, common: &Common) -> Result<()> {
     common.look_at(&recipe.data)?;
     let out = Output::folder(&args.out, OutputKind::Run, common.force)?;
     let mut client = Client::open(common)?;
-    let run = answer!(client.run("", Job::Unlearn(recipe), |_| Ok(()))?, Unlearned);
+    let run = client.ask("", Job::Unlearn(recipe), Outcome::try_as_unlearned)?;
     let written = out.write_folder(bundle::contents(&run)?);
-    if common.json {
-        print::json(&run.report)?;
-        return written.map(drop);
-    }
-    print::report(&run.report);
-    print::written(written)
+    print::answer(common, &run.report, written, || print::report(&run.report))
 }

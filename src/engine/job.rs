@@ -193,7 +193,7 @@ pub struct LiveStep {
 }
 
 /// A job's result.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, strum::EnumTryAs, Serialize, Deserialize)]
 pub enum Outcome {
     Opened(Arc<Opened>),
     Trained(Arc<Model>),

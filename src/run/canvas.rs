@@ -1,8 +1,8 @@
 //! A picture in the making: an SVG for words and shapes, tiles laid on it pixel by pixel.
 
-use std::{fmt::Write, io::Cursor, sync::OnceLock};
+use std::{io::Cursor, sync::LazyLock};
 
-use image::{ImageFormat, RgbaImage};
+use image::{ImageFormat, RgbImage, RgbaImage};
 use resvg::{
     tiny_skia::{Pixmap, Transform},
     usvg,
@@ -12,6 +12,7 @@ use crate::error::{Error, Result};
 
 pub const INK: &str = "#1f2328";
 pub const PALE: &str = "#6e7781";
+pub const GREY: &str = "#afb8c1";
 pub const TRACK: &str = "#eaeef2";
 pub const GREEN: &str = "#1a7f37";
 pub const RED: &str = "#cf222e";
@@ -49,48 +50,42 @@ impl Page {
         self.height = self.height.max(bottom + MARGIN);
     }
 
+    fn put(&mut self, shape: String) {
+        self.svg += &shape;
+        self.svg.push('\n');
+    }
+
     /// Words whose baseline starts at (x, y).
     pub fn text(&mut self, x: usize, y: usize, size: usize, fill: &str, text: &str) {
-        let safe: String = text
-            .chars()
-            .map(|c| match c {
-                '&' => "&amp;".into(),
-                '<' => "&lt;".into(),
-                '>' => "&gt;".into(),
-                c if c.is_control() => " ".into(),
-                c => c.to_string(),
-            })
-            .collect();
-        // A String takes every write.
-        let _ = writeln!(
-            self.svg,
+        let safe: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+        let safe = safe.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+        self.put(format!(
             r#"<text x="{x}" y="{y}" font-size="{size}" fill="{fill}">{safe}</text>"#
-        );
+        ));
         self.reach(x + wide(text, size), y);
     }
 
-    /// A filled rectangle at whole pixels.
-    pub fn rect(&mut self, [x, y]: [usize; 2], size: [f64; 2], fill: &str) {
-        self.area([x as f64, y as f64], size, fill);
+    /// A title from this height on, and a line of smaller words below it.
+    pub fn heading(&mut self, top: usize, title: &str, line: &str) {
+        self.text(MARGIN, top + 16, 20, INK, title);
+        self.text(MARGIN, top + 38, 13, PALE, line);
     }
 
     /// A filled rectangle; nothing where it has no extent.
     pub fn area(&mut self, [x, y]: [f64; 2], [w, h]: [f64; 2], fill: &str) {
         if w > 0.0 && h > 0.0 {
-            let _ = writeln!(
-                self.svg,
+            self.put(format!(
                 r#"<rect x="{x:.1}" y="{y:.1}" width="{w:.1}" height="{h:.1}" fill="{fill}"/>"#
-            );
+            ));
         }
         self.reach((x + w).max(0.0) as usize, (y + h).max(0.0) as usize);
     }
 
     /// An area of which more or less is seen.
     pub fn shade(&mut self, [x, y]: [f64; 2], [w, h]: [f64; 2], fill: &str, opacity: f64) {
-        let _ = writeln!(
-            self.svg,
+        self.put(format!(
             r#"<rect x="{x:.1}" y="{y:.1}" width="{w:.1}" height="{h:.1}" fill="{fill}" fill-opacity="{opacity:.3}"/>"#
-        );
+        ));
         self.reach((x + w) as usize, (y + h) as usize);
     }
 
@@ -101,28 +96,25 @@ impl Page {
 
     /// A line through points.
     pub fn line(&mut self, points: &[[f64; 2]], width: f64, stroke: &str) {
-        let mut path = String::new();
+        let path: String = points.iter().map(|[x, y]| format!("{x:.1},{y:.1} ")).collect();
         for [x, y] in points {
-            let _ = write!(path, "{x:.1},{y:.1} ");
             self.reach(x.max(0.0) as usize, y.max(0.0) as usize);
         }
-        let _ = writeln!(
-            self.svg,
+        self.put(format!(
             r#"<polyline points="{path}" fill="none" stroke="{stroke}" stroke-width="{width}"/>"#
-        );
+        ));
     }
 
     /// A broken line.
     pub fn dashes(&mut self, [x1, y1]: [f64; 2], [x2, y2]: [f64; 2], stroke: &str) {
-        let _ = writeln!(
-            self.svg,
+        self.put(format!(
             r#"<line x1="{x1:.1}" y1="{y1:.1}" x2="{x2:.1}" y2="{y2:.1}" stroke="{stroke}" stroke-dasharray="5 4"/>"#
-        );
+        ));
     }
 
     /// A dot.
     pub fn dot(&mut self, [x, y]: [f64; 2], fill: &str) {
-        let _ = writeln!(self.svg, r#"<circle cx="{x:.1}" cy="{y:.1}" r="3" fill="{fill}"/>"#);
+        self.put(format!(r#"<circle cx="{x:.1}" cy="{y:.1}" r="3" fill="{fill}"/>"#));
     }
 
     /// Pixels enlarged by [`ZOOM`], perhaps in a frame of a colour, which may be broken.
@@ -138,10 +130,9 @@ impl Page {
         if let Some((colour, broken)) = frame {
             let dash = if broken { r#" stroke-dasharray="5 3""# } else { "" };
             let (x, y, w, h) = (x - 2, y - 2, w + 4, h + 4);
-            let _ = writeln!(
-                self.svg,
+            self.put(format!(
                 r#"<rect x="{x}" y="{y}" width="{w}" height="{h}" rx="2" fill="none" stroke="{colour}" stroke-width="2"{dash}/>"#
-            );
+            ));
         }
         self.tiles.push(Tile { place, width, rgb });
         self.reach(x + w, y + h);
@@ -171,10 +162,9 @@ impl Page {
         let small = w.max(h) <= 60_000 && w * h <= 200_000_000;
         let mut pixmap =
             small.then(|| Pixmap::new(w as u32, h as u32)).flatten().ok_or_else(too_large)?;
-        let failed = |e: &dyn std::fmt::Display| Error::Request(format!("a figure failed: {e}"));
         let document = self.document("");
         let tree = with_letters(&document, |options| usvg::Tree::from_str(&document, options));
-        let tree = tree.map_err(|e| failed(&e))?;
+        let tree = tree.map_err(failed)?;
         resvg::render(&tree, Transform::default(), &mut pixmap.as_mut());
         // White lies below everything, so premultiplied and plain colours are the same.
         let mut picture =
@@ -182,13 +172,22 @@ impl Page {
         for tile in &self.tiles {
             tile.lay(&mut picture);
         }
-        let mut png = Cursor::new(Vec::new());
-        image::DynamicImage::from(picture)
-            .into_rgb8()
-            .write_to(&mut png, ImageFormat::Png)
-            .map_err(|e| failed(&e))?;
-        Ok(png.into_inner())
+        packed(&image::DynamicImage::from(picture).into_rgb8())
     }
+}
+
+/// A picture as PNG.
+///
+/// # Errors
+/// It cannot be packed.
+pub fn packed(picture: &RgbImage) -> Result<Vec<u8>> {
+    let mut png = Cursor::new(Vec::new());
+    picture.write_to(&mut png, ImageFormat::Png).map_err(failed)?;
+    Ok(png.into_inner())
+}
+
+fn failed(reason: impl std::fmt::Display) -> Error {
+    Error::Request(format!("a figure failed: {reason}"))
 }
 
 impl Tile {
@@ -203,22 +202,21 @@ impl Tile {
     }
 }
 
-/// The typeface, and the system's for letters that it lacks.
-#[cfg(not(target_arch = "wasm32"))]
+/// Draws with the typeface, and with the system's for letters that it lacks, which a page cannot reach.
 fn with_letters<T>(text: &str, draw: impl FnOnce(&usvg::Options) -> T) -> T {
-    let fonts = super::fonts::fallback(text);
-    if fonts.is_empty() {
-        return draw(plain());
+    static PLAIN: LazyLock<usvg::Options> = LazyLock::new(options);
+    #[cfg(not(target_arch = "wasm32"))]
+    {
+        let fonts = super::fonts::fallback(text);
+        if !fonts.is_empty() {
+            let mut options = options();
+            fonts.iter().for_each(|f| options.fontdb_mut().load_font_data(f.bytes.clone()));
+            return draw(&options);
+        }
     }
-    let mut options = options();
-    fonts.iter().for_each(|font| options.fontdb_mut().load_font_data(font.bytes.clone()));
-    draw(&options)
-}
-
-/// The typeface: a page cannot reach the system's.
-#[cfg(target_arch = "wasm32")]
-fn with_letters<T>(_: &str, draw: impl FnOnce(&usvg::Options) -> T) -> T {
-    draw(plain())
+    #[cfg(target_arch = "wasm32")]
+    let _ = text;
+    draw(&PLAIN)
 }
 
 /// The one typeface, which the window has too.
@@ -230,10 +228,4 @@ fn options() -> usvg::Options<'static> {
         options.font_family = family;
     }
     options
-}
-
-/// [`options`], made once.
-fn plain() -> &'static usvg::Options<'static> {
-    static OPTIONS: OnceLock<usvg::Options> = OnceLock::new();
-    OPTIONS.get_or_init(options)
 }

@@ -1,6 +1,9 @@
 //! The curves of an audit as pictures.
 
-use super::canvas::{INK, MARGIN, PALE, Page, TRACK};
+use super::{
+    canvas::{GREY, INK, MARGIN, PALE, Page, TRACK},
+    plot::Frame,
+};
 use crate::words::{
     audit::{Audit, Examination},
     grouped,
@@ -25,47 +28,40 @@ fn models(audit: &Audit) -> Vec<(&'static str, &'static str, &Examination)> {
     all.filter_map(|((name, colour), found)| Some((name, colour, found?))).collect()
 }
 
-/// Left edge of a panel.
-fn left(place: usize) -> f64 {
-    MARGIN as f64 + NUMBERS + place as f64 * (SIDE + APART)
-}
-
 /// A square with percent upwards, and what is drawn in it.
 struct Panel<'a> {
     page: &'a mut Page,
-    place: usize,
+    frame: Frame,
 }
 
 impl<'a> Panel<'a> {
-    /// An empty one; `last` stands at the right end of the axis.
-    fn new(page: &'a mut Page, place: usize, [title, x, y]: [&str; 3], last: &str) -> Self {
-        let panel = Self { page, place };
-        let left = left(place);
-        panel.page.area([left, TOP], [SIDE, SIDE], TRACK);
-        panel.page.text(left as usize, TOP as usize - 24, 14, INK, title);
-        panel.page.text(left as usize, TOP as usize - 7, 11, PALE, y);
-        let bottom = (TOP + SIDE) as usize;
-        panel.page.text(left as usize, bottom + 32, 11, PALE, x);
-        let end = (left + SIDE) as usize - 7 * last.len();
-        for (x, text) in [(left as usize, "0"), (end, last)] {
-            panel.page.text(x, bottom + 15, 11, PALE, text);
+    /// An empty one, the n-th of its page; `last` stands at the right end of the axis.
+    fn new(page: &'a mut Page, n: usize, [title, x, y]: [&str; 3], last: &str) -> Self {
+        let at = MARGIN as f64 + NUMBERS + n as f64 * (SIDE + APART);
+        page.area([at, TOP], [SIDE, SIDE], TRACK);
+        let [left, top, bottom] = [at, TOP, TOP + SIDE].map(|v| v as usize);
+        page.text(left, top - 24, 14, INK, title);
+        page.text(left, top - 7, 11, PALE, y);
+        page.text(left, bottom + 32, 11, PALE, x);
+        let end = (at + SIDE) as usize - 7 * last.len();
+        for (x, text) in [(left, "0"), (end, last)] {
+            page.text(x, bottom + 15, 11, PALE, text);
         }
-        for (y, text) in [(bottom, "0"), (TOP as usize + 8, "100")] {
-            panel.page.text(left as usize - 26, y, 11, PALE, text);
+        for (y, text) in [(bottom, "0"), (top + 8, "100")] {
+            page.text(left - 26, y, 11, PALE, text);
         }
-        panel
+        Self { page, frame: Frame::unit([at, TOP], SIDE) }
     }
 
     /// A curve through points in 0..1 on both axes.
     fn curve(&mut self, points: &[[f64; 2]], colour: &str) {
-        let at = |&[x, y]: &[f64; 2]| [left(self.place) + x * SIDE, TOP + (1.0 - y) * SIDE];
-        let points: Vec<_> = points.iter().map(at).collect();
+        let points: Vec<_> = points.iter().map(|&[x, y]| self.frame.place(x, y)).collect();
         self.page.line(&points, 2.0, colour);
     }
 
     /// What each colour is, with a number of that model.
     fn legend(&mut self, audit: &Audit, number: impl Fn(&Examination) -> Option<String>) {
-        let left = left(self.place);
+        let left = self.frame.left;
         for (i, (name, colour, found)) in models(audit).into_iter().enumerate() {
             let y = TOP + SIDE + 54.0 + i as f64 * 17.0;
             self.page.line(&[[left, y - 4.0], [left + 18.0, y - 4.0]], 3.0, colour);
@@ -90,7 +86,7 @@ pub fn roc(audit: &Audit) -> Page {
         let x = format!("false positives in %, of {others}");
         let y = format!("true positives in %, of {members}");
         let mut panel = Panel::new(&mut page, place, [&attack.name, &x, &y], "100");
-        panel.curve(&[[0.0, 0.0], [1.0, 1.0]], "#afb8c1");
+        panel.curve(&[[0.0, 0.0], [1.0, 1.0]], GREY);
         // The unlearned model's curve lies on top.
         for (_, colour, found) in models(audit).into_iter().rev() {
             if let Some(attack) = of(found) {

@@ -6,11 +6,12 @@ use crate::{
     data::forget::brief,
     engine::outcome::{Attack, Grid, Run},
     error::{Error, Result},
-    run::canvas::{EMBER, GREEN, INK, MARGIN, PALE, Page, RED, TRACK, ZOOM, wide},
+    run::canvas::{self, EMBER, GREEN, GREY, INK, MARGIN, PALE, Page, RED, TRACK, ZOOM, wide},
     saliency::{Mask, scores::Scores},
     words::{
         grouped,
-        report::{LayerReport, Metrics, Report},
+        metric::Metric,
+        report::{LayerReport, Report},
     },
 };
 
@@ -36,10 +37,9 @@ pub fn short(value: f64) -> String {
 /// # Errors
 /// The picture is too large to hold.
 pub fn grid(grid: &Grid, classes: &[String]) -> Result<Vec<u8>> {
-    let names = Names::new(grid, classes);
     let mut page = Page::default();
-    names.draw(&mut page, grid, MARGIN);
-    tiles(&mut page, grid, MARGIN + names.width, MARGIN);
+    let left = names(&mut page, grid, classes, MARGIN);
+    tiles(&mut page, grid, left, MARGIN);
     legend(&mut page, grid);
     page.png()
 }
@@ -49,17 +49,9 @@ pub fn grid(grid: &Grid, classes: &[String]) -> Result<Vec<u8>> {
 /// # Errors
 /// It cannot be packed.
 pub fn picture(grid: &Grid, row: usize, column: usize) -> Result<Vec<u8>> {
-    let [height, width] = grid.tile;
-    let plane = height * width;
-    let planes = grid.pixels_of(row, column);
-    let pixel = |i: usize| (0..3).map(move |c| planes[(c % grid.channels) * plane + i]);
-    let pixels: Vec<u8> = (0..plane).flat_map(pixel).collect();
-    let failed = || Error::Request("the picture cannot be packed".into());
-    let image =
-        image::RgbImage::from_raw(width as u32, height as u32, pixels).ok_or_else(failed)?;
-    let mut png = std::io::Cursor::new(Vec::new());
-    image.write_to(&mut png, image::ImageFormat::Png).map_err(|_| failed())?;
-    Ok(png.into_inner())
+    let [height, width] = grid.tile.map(|side| side as u32);
+    let image = image::RgbImage::from_raw(width, height, rgb(grid, row, column).concat());
+    canvas::packed(&image.ok_or_else(|| Error::Request("the picture cannot be packed".into()))?)
 }
 
 /// Before and after side by side, with what was measured. PNG.
@@ -75,7 +67,6 @@ pub fn side_by_side(run: &Run) -> Result<Vec<u8>> {
 /// # Errors
 /// The picture is too large to hold.
 pub fn pair(report: &Report, classes: &[String], [was, now]: [&Grid; 2]) -> Result<Vec<u8>> {
-    let names = Names::new(was, classes);
     let mut page = Page::default();
     let mask = report.mask.as_ref().map_or("no mask".into(), |m| {
         format!("{} mask, {} of {} weights", m.estimator, grouped(m.k), grouped(m.n))
@@ -84,24 +75,16 @@ pub fn pair(report: &Report, classes: &[String], [was, now]: [&Grid; 2]) -> Resu
     let after = if earlier.is_empty() { "" } else { " after " };
     let what = brief(&report.forget.spec);
     let title = format!("{} forgets {what}{after}{}", report.model, earlier.join(", "));
-    page.text(MARGIN, MARGIN + 16, 20, INK, &title);
     let [ua, ra, ta] = report.after.n.map(grouped);
     let conditions = format!(
         "{}, {mask}; percent of {ua} (UA), {ra} (RA), {ta} (TA) pictures; seed {}; {}",
         report.method, report.seed, report.device.name
     );
-    page.text(MARGIN, MARGIN + 38, 13, PALE, &conditions);
+    page.heading(MARGIN, &title, &conditions);
     let verdict = format!("{}: {}", report.verdict.label.name(), report.verdict.why);
     page.text(MARGIN, MARGIN + 57, 13, INK, &verdict);
-    let top = MARGIN + 112;
-    names.draw(&mut page, was, top);
-    let mut left = MARGIN + names.width;
-    for (name, grid, metrics) in [("Before", was, &report.before), ("After", now, &report.after)] {
-        page.text(left, top - 26, 16, INK, name);
-        page.text(left, top - 8, 13, PALE, &numbers(metrics));
-        tiles(&mut page, grid, left, top);
-        left += (lines(grid)[1] * cell(grid)[1]).max(wide(&numbers(metrics), 13)) + MARGIN;
-    }
+    let numbers = [&report.before, &report.after].map(|m| m.line(Metric::accuracies(), ", "));
+    beside(&mut page, [was, now], classes, MARGIN + 112, numbers);
     legend(&mut page, was);
     page.png()
 }
@@ -115,29 +98,29 @@ pub fn attacks(attacks: &[Attack]) -> Result<Vec<u8>> {
     let mut top = MARGIN;
     for Attack { report, before, after } in attacks {
         let title = format!("{}: {}", report.kind.title(), brief(&report.forget));
-        page.text(MARGIN, top + 16, 20, INK, &title);
         let shares = report
             .tries
             .iter()
             .map(|t| format!("{} {:.0} % before, {:.0} % after", t.name, t.before, t.after));
         let line = shares.collect::<Vec<_>>().join("; ");
-        page.text(MARGIN, top + 38, 13, PALE, &format!("{line} (n = {})", report.n));
+        page.heading(top, &title, &format!("{line} (n = {})", report.n));
         let below = top + 76;
-        let names = Names::new(before, &[]);
-        names.draw(&mut page, before, below);
-        let mut left = MARGIN + names.width;
-        for (name, grid) in [("Before", before), ("After", after)] {
-            page.text(left, below - 8, 16, INK, name);
-            tiles(&mut page, grid, left, below);
-            left += lines(grid)[1] * cell(grid)[1] + MARGIN;
-        }
+        beside(&mut page, [before, after], &[], below, Default::default());
         top = below + before.rows.len() * lines(before)[0] * cell(before)[0] + 2 * MARGIN;
     }
     page.png()
 }
 
-fn numbers(m: &Metrics) -> String {
-    format!("UA {:.1}, RA {:.1}, TA {:.1}", m.UA, m.RA, m.TA)
+/// Two grids side by side, each perhaps with a line above it.
+fn beside(page: &mut Page, grids: [&Grid; 2], classes: &[String], top: usize, notes: [String; 2]) {
+    let mut left = names(page, grids[0], classes, top);
+    for ((title, grid), note) in ["Before", "After"].into_iter().zip(grids).zip(notes) {
+        let room = if note.is_empty() { 0 } else { 18 };
+        page.text(left, top - 8 - room, 16, INK, title);
+        page.text(left, top - 8, 13, PALE, &note);
+        tiles(page, grid, left, top);
+        left += (lines(grid)[1] * cell(grid)[1]).max(wide(&note, 13)) + MARGIN;
+    }
 }
 
 /// The mask layer by layer, and the scores that it was cut from. PNG.
@@ -149,7 +132,6 @@ pub fn saliency(mask: &Mask, ranking: Option<&Scores>, forget: &str) -> Result<V
     // Scores that are only places say nothing, so they are not drawn.
     let ranking = ranking.filter(|r| r.estimator.measures());
     let title = format!("{} weights for {}", mask.estimator.kept(), brief(forget));
-    page.text(MARGIN, MARGIN + 16, 20, INK, &title);
     let line = format!(
         "{}: {} of {} weights may change, density {}, threshold {}",
         mask.estimator.name(),
@@ -158,7 +140,7 @@ pub fn saliency(mask: &Mask, ranking: Option<&Scores>, forget: &str) -> Result<V
         mask.density,
         short(mask.threshold.into())
     );
-    page.text(MARGIN, MARGIN + 38, 13, PALE, &line);
+    page.heading(MARGIN, &title, &line);
     let mut top = MARGIN + 62;
     if let Some(ranking) = ranking {
         histogram(&mut page, ranking, mask.threshold, top);
@@ -183,8 +165,9 @@ const BAR: usize = 260;
 fn bar(page: &mut Page, layer: &LayerReport, left: usize, name: usize, top: usize) {
     page.text(left, top + 11, 12, INK, &layer.name);
     let share = layer.kept as f64 / layer.n.max(1) as f64;
-    page.rect([left + name, top + 2], [BAR as f64, 10.0], TRACK);
-    page.rect([left + name, top + 2], [BAR as f64 * share, 10.0], EMBER);
+    let at = [left + name, top + 2].map(|v| v as f64);
+    page.area(at, [BAR as f64, 10.0], TRACK);
+    page.area(at, [BAR as f64 * share, 10.0], EMBER);
     let count = format!("{} of {}", grouped(layer.kept), grouped(layer.n));
     page.text(left + name + BAR + 8, top + 11, 12, PALE, &count);
 }
@@ -200,14 +183,11 @@ fn histogram(page: &mut Page, ranking: &Scores, threshold: f32, top: usize) {
         let kept = h.start + h.step * (i as f64 + 0.5) >= cut;
         let tall = HEIGHT * count as f64 / most;
         let place = (MARGIN + i * STEP) as f64;
-        page.area(
-            [place, top as f64 + HEIGHT - tall],
-            [STEP as f64 - 1.0, tall],
-            if kept { EMBER } else { "#afb8c1" },
-        );
+        let colour = if kept { EMBER } else { GREY };
+        page.area([place, top as f64 + HEIGHT - tall], [STEP as f64 - 1.0, tall], colour);
     }
     let base = top + HEIGHT as usize;
-    page.rect([MARGIN, base], [(BINS * STEP) as f64, 1.0], PALE);
+    page.area([MARGIN, base].map(|v| v as f64), [(BINS * STEP) as f64, 1.0], PALE);
     let place = |log: f64| MARGIN as f64 + (log - h.start) / h.step * STEP as f64;
     let end = h.start + h.step * BINS as f64;
     for power in (h.start.ceil() as i32)..=(end.floor() as i32) {
@@ -218,14 +198,12 @@ fn histogram(page: &mut Page, ranking: &Scores, threshold: f32, top: usize) {
     if (h.start..=end).contains(&cut) {
         page.area([place(cut), top as f64 - 4.0], [1.5, HEIGHT + 4.0], INK);
     }
-    let below = grouped(h.below);
-    let words = match ranking.n_forget {
-        0 => format!("score of each weight; {below} weights lie further left"),
-        n => {
-            let n = grouped(n);
-            format!("score of each weight, {n} pictures; {below} weights lie further left")
-        }
+    let pictures = match ranking.n_forget {
+        0 => String::new(),
+        n => format!(", {} pictures", grouped(n)),
     };
+    let below = grouped(h.below);
+    let words = format!("score of each weight{pictures}; {below} weights lie further left");
     page.text(MARGIN, base + 36, 12, PALE, &words);
 }
 
@@ -239,32 +217,22 @@ fn lines(grid: &Grid) -> [usize; 2] {
     [grid.columns.div_ceil(WRAP).max(1), grid.columns.min(WRAP)]
 }
 
-/// Names of a grid's rows.
-struct Names {
-    names: Vec<String>,
-    width: usize,
-}
-
-impl Names {
-    fn new(grid: &Grid, classes: &[String]) -> Self {
-        let name = |row: usize| match (grid.name(row, classes), grid.rows[row]) {
+/// Draws the names of a grid's rows; returns where its tiles may begin.
+fn names(page: &mut Page, grid: &Grid, classes: &[String], top: usize) -> usize {
+    let height = cell(grid)[0];
+    let mut width = 0;
+    for (row, class) in grid.rows.iter().enumerate() {
+        let name = match (grid.name(row, classes), class) {
             // A prompt may be of any length.
             (Some(name), _) => name.chars().take(40).collect(),
             (None, Some(c)) => format!("class {c}"),
             (None, None) => "null".into(),
         };
-        let names: Vec<String> = (0..grid.rows.len()).map(name).collect();
-        let width = names.iter().map(|n| wide(n, 13)).max().unwrap_or(0) + 12;
-        Self { names, width }
+        let middle = top + row * lines(grid)[0] * height + height / 2;
+        page.text(MARGIN, middle, 13, INK, &name);
+        width = width.max(wide(&name, 13));
     }
-
-    fn draw(&self, page: &mut Page, grid: &Grid, top: usize) {
-        let height = cell(grid)[0];
-        for (row, name) in self.names.iter().enumerate() {
-            let middle = top + row * lines(grid)[0] * height + height / 2;
-            page.text(MARGIN, middle, 13, INK, name);
-        }
-    }
+    MARGIN + width + 12
 }
 
 /// The tiles of a grid with their frames; a mistaken tile's frame is also broken, for those who do
@@ -298,12 +266,7 @@ fn rgb(grid: &Grid, row: usize, column: usize) -> Vec<[u8; 3]> {
     let plane = grid.tile[0] * grid.tile[1];
     let pixels = grid.pixels_of(row, column);
     let at = |channel: usize, i: usize| pixels[channel.min(grid.channels - 1) * plane + i];
-    (0..plane)
-        .map(|i| match grid.channels {
-            0..3 => [at(0, i); 3],
-            _ => [at(0, i), at(1, i), at(2, i)],
-        })
-        .collect()
+    (0..plane).map(|i| [0, 1, 2].map(|channel| at(channel, i))).collect()
 }
 
 #[cfg(test)]

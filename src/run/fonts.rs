@@ -1,7 +1,7 @@
 //! Letters that the program's own typefaces lack: out of the system's.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeSet, HashMap, HashSet},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, OnceLock, PoisonError},
 };
@@ -23,9 +23,8 @@ const FILES: usize = 5_000;
 const LARGEST: u64 = 64 << 20;
 /// Folders within folders that are looked into.
 const LEVELS: usize = 6;
-/// Letters of a block, and how many blocks there are.
+/// Letters of a block.
 const BLOCK: u32 = 256;
-const BLOCKS: usize = (0x11_0000 / BLOCK) as usize;
 
 /// Typefaces of the system that together have the letters of a text which the program's own lack, as far as
 /// there are any. The system's files are read through once, when they are first needed.
@@ -63,9 +62,10 @@ fn folders() -> Vec<PathBuf> {
 }
 
 /// What the system has.
+#[derive(Default)]
 struct System {
     /// Every file, the better ones first, with the blocks of letters in which it has any.
-    files: Vec<(PathBuf, Vec<u64>)>,
+    files: Vec<(PathBuf, HashSet<u32>)>,
     /// Those that were needed so far.
     loaded: Vec<Arc<Font>>,
     /// What was found for a letter: its place among the loaded ones, if any has it.
@@ -83,9 +83,11 @@ impl System {
             let styled = ["bold", "italic", "oblique", "light", "black", "thin", "mono", "serif"];
             (styled.iter().any(|style| name.contains(style)), !name.contains("sans"), name)
         });
-        let files = par::map(files, |path| Some((blocks(&read(&path)?)?, path)));
-        let files = files.into_iter().flatten().map(|(blocks, path)| (path, blocks)).collect();
-        Self { files, loaded: Vec::new(), found: HashMap::new() }
+        let files = par::map(files, |path| {
+            let blocks = blocks(&read(&path)?)?;
+            Some((path, blocks))
+        });
+        Self { files: files.into_iter().flatten().collect(), ..Self::default() }
     }
 
     /// The typefaces that have these letters.
@@ -102,8 +104,8 @@ impl System {
         let has =
             |bytes: &[u8]| face(bytes).is_some_and(|face| face.charmap().map(letter).is_some());
         let place = self.loaded.iter().position(|font| has(&font.bytes)).or_else(|| {
-            let (at, bit) = place_of(letter);
-            let likely = self.files.iter().filter(|(_, blocks)| blocks[at] & bit != 0);
+            let block = letter as u32 / BLOCK;
+            let likely = self.files.iter().filter(|(_, blocks)| blocks.contains(&block));
             let (path, bytes) =
                 likely.filter_map(|(path, _)| Some((path, read(path)?))).find(|(_, b)| has(b))?;
             let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -115,22 +117,9 @@ impl System {
     }
 }
 
-/// The word and the bit of a letter's block.
-fn place_of(letter: char) -> (usize, u64) {
-    let block = (letter as u32 / BLOCK) as usize;
-    (block / 64, 1 << (block % 64))
-}
-
-/// The blocks of letters in which a file has any, a bit each.
-fn blocks(bytes: &[u8]) -> Option<Vec<u64>> {
-    let mut blocks = vec![0; BLOCKS.div_ceil(64)];
-    for (letter, _) in face(bytes)?.charmap().mappings() {
-        if let Some(letter) = char::from_u32(letter) {
-            let (at, bit) = place_of(letter);
-            blocks[at] |= bit;
-        }
-    }
-    Some(blocks)
+/// The blocks of letters in which a file has any.
+fn blocks(bytes: &[u8]) -> Option<HashSet<u32>> {
+    Some(face(bytes)?.charmap().mappings().map(|(letter, _)| letter / BLOCK).collect())
 }
 
 fn list(folder: &Path, levels: usize, left: &mut usize, files: &mut Vec<PathBuf>) {

@@ -11,6 +11,7 @@ pub mod fonts;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod latent_state;
 pub mod link;
+pub mod plot;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod recovery;
 #[cfg(not(target_arch = "wasm32"))]

@@ -14,8 +14,8 @@ use crate::{
     engine::job::Run,
     eval::verdict::{Evidence, Versus, headline, versus},
     words::{
+        metric::Metric,
         report::{Metrics, Report, VerdictLabel},
-        task::Task,
     },
 };
 
@@ -208,41 +208,20 @@ fn metrics_ui(report: &Report, ui: &mut Ui) {
         }
         ui.label(small("n".into()).weak());
         ui.end_row();
-        type Row = (&'static str, &'static str, fn(&Metrics) -> f64);
-        let [ra, ta] = match report.task == Task::TextToImage.name() {
-            true => [
-                "Retain accuracy within the domain: other concepts, or other styles, still drawn",
-                "Retain accuracy across: the asked styles, or concepts, still drawn",
-            ],
-            false => [
-                "Remaining accuracy: on what was to be kept",
-                "Testing accuracy: on pictures never trained on",
-            ],
-        };
-        let rows: [Row; 3] = [
-            ("UA", "Unlearning accuracy: share of the forget set no longer recognised", |m| m.UA),
-            ("RA", ra, |m| m.RA),
-            ("TA", ta, |m| m.TA),
-        ];
-        for (i, (name, means, value)) in rows.into_iter().enumerate() {
-            ui.label(small(name.into())).on_hover_text(means);
-            for (_, metrics) in &columns {
-                ui.label(small(format!("{:.1}", value(metrics))));
+        for metric in Metric::told() {
+            if columns.iter().all(|(_, m)| (metric.value)(m).is_none()) {
+                continue;
             }
-            ui.label(small(format::count(report.after.n[i])).weak());
+            ui.label(small(metric.key.into())).on_hover_text(metric.about(&report.task));
+            for (_, m) in &columns {
+                ui.label(small((metric.value)(m).map_or("–".into(), |v| format!("{v:.1}"))));
+            }
+            let (n, others) = (metric.n)(&report.after);
+            let count = ui.label(small(format::count(n)).weak());
+            if let Some(others) = others {
+                count.on_hover_text(format!("Against {} unseen ones", format::count(others)));
+            }
             ui.end_row();
         }
-        if columns.iter().all(|(_, m)| m.MIA.is_none()) {
-            return;
-        }
-        let means = "Membership inference attack: share of the forget set that it takes for \
-                     pictures never trained on";
-        ui.label(small("MIA".into())).on_hover_text(means);
-        for (_, metrics) in &columns {
-            ui.label(small(metrics.MIA.map_or("–".into(), |mia| format!("{mia:.1}"))));
-        }
-        let [members, others] = report.after.MIA_n.map(format::count);
-        ui.label(small(members).weak()).on_hover_text(format!("Against {others} unseen ones"));
-        ui.end_row();
     });
 }

@@ -8,7 +8,13 @@ use super::{
     Run,
     rows::{ORIGINAL, RETRAIN, Row},
 };
-use crate::words::report::{DeviceReport, Metrics, Report, Seconds};
+use crate::{
+    eval::stats::spread,
+    words::{
+        metric::Metric,
+        report::{DeviceReport, MaskReport, Metrics, Report, Seconds},
+    },
+};
 
 /// The result of one [`Run`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -60,6 +66,9 @@ pub struct MaskNumbers {
 impl Numbers {
     /// The numbers of a whole run.
     pub fn of_run(report: &Report) -> Self {
+        let mask = |MaskReport { estimator, k, n, frozen_changed, hash, .. }: MaskReport| {
+            MaskNumbers { estimator, k, n, frozen_changed, hash }
+        };
         Self {
             metrics: report.after.clone(),
             forgotten: report.forget.n,
@@ -67,13 +76,7 @@ impl Numbers {
             steps: report.training.steps,
             batch: report.training.batch,
             lr: report.training.lr,
-            mask: report.mask.as_ref().map(|m| MaskNumbers {
-                estimator: m.estimator.clone(),
-                k: m.k,
-                n: m.n,
-                frozen_changed: m.frozen_changed,
-                hash: m.hash.clone(),
-            }),
+            mask: report.mask.clone().map(mask),
         }
     }
 
@@ -110,9 +113,7 @@ impl Cell {
         match &self.outcome {
             Outcome::Failed(why) => format!("failed: {why}"),
             Outcome::Done(n) => {
-                let m = &n.metrics;
-                let mia = m.MIA.map(|v| format!(" MIA {v:.1}")).unwrap_or_default();
-                format!("UA {:.1} RA {:.1} TA {:.1}{mia} ({:.1} s)", m.UA, m.RA, m.TA, self.seconds)
+                format!("{} ({:.1} s)", n.metrics.line(Metric::told(), " "), self.seconds)
             }
         }
     }
@@ -143,7 +144,7 @@ impl Cells {
     pub fn expected(&self, run: &Run) -> Option<f64> {
         let mean = |fits: &dyn Fn(&Cell) -> bool| {
             let all: Vec<f64> = self.iter().filter(|c| fits(c)).map(|c| c.seconds).collect();
-            (!all.is_empty()).then(|| all.iter().sum::<f64>() / all.len() as f64)
+            spread(&all).map(|s| s.mean)
         };
         let method = &run.row.method;
         let like = |c: &Cell| c.row.method == *method && c.row.estimator() == run.row.estimator();

@@ -2,14 +2,16 @@
 
 use super::{
     Chart,
-    plot::{COLOURS, Frame, Scale, number},
     rows::{ORIGINAL, RETRAIN},
     summary::{Compared, Line, Summary},
 };
 use crate::{
     error::Result,
     eval::stats::Spread,
-    run::canvas::{EMBER, GREEN, INK, MARGIN, PALE, Page, TRACK, wide},
+    run::{
+        canvas::{EMBER, GREEN, GREY, INK, MARGIN, PALE, Page, TRACK, wide},
+        plot::{COLOURS, Frame, Scale, number},
+    },
 };
 
 /// Width of a full bar.
@@ -25,7 +27,6 @@ const FRAME: [usize; 2] = [520, 300];
 /// The picture is too large to hold.
 pub fn figure(summary: &Summary) -> Result<(String, Vec<u8>)> {
     let mut page = Page::default();
-    page.text(MARGIN, MARGIN + 16, 20, INK, &summary.title);
     let seeds = summary.seeds.len();
     let line = format!(
         "{} scale; {}; {} of {} runs; protocol {}",
@@ -37,9 +38,9 @@ pub fn figure(summary: &Summary) -> Result<(String, Vec<u8>)> {
         },
         summary.done,
         summary.all,
-        &summary.protocol[..16.min(summary.protocol.len())]
+        summary.short_hash()
     );
-    page.text(MARGIN, MARGIN + 38, 13, PALE, &line);
+    page.heading(MARGIN, &summary.title, &line);
     let top = MARGIN + 70;
     match summary.chart {
         Chart::Bars => bars(&mut page, summary, top),
@@ -49,8 +50,8 @@ pub fn figure(summary: &Summary) -> Result<(String, Vec<u8>)> {
 }
 
 fn bars(page: &mut Page, summary: &Summary, mut top: usize) {
-    let groups = || summary.groups.iter().flat_map(|g| &g.rows).filter(|l| l.method != RETRAIN);
-    let longest = groups().map(|l| wide(&l.label, 13)).max().unwrap_or(0);
+    let all = summary.groups.iter().flat_map(|g| &g.rows).filter(|l| l.method != RETRAIN);
+    let longest = all.map(|l| wide(&l.label, 13)).max().unwrap_or(0);
     let left = MARGIN + longest + 12;
     for group in &summary.groups {
         let rows: Vec<&Line> = group.rows.iter().filter(|l| l.method != RETRAIN).collect();
@@ -59,13 +60,10 @@ fn bars(page: &mut Page, summary: &Summary, mut top: usize) {
             rows.iter().filter_map(reach).chain(group.published.iter().filter_map(|p| p.average));
         let scale = Scale::round(values);
         let bottom = top + 22 + rows.len() * STEP;
-        page.text(
-            MARGIN,
-            top,
-            15,
-            INK,
-            &format!("{}: average gap to {}", group.title, short(group)),
-        );
+        // What gaps are to, in a word.
+        let reference = group.reference.split(" (").next().unwrap_or_default();
+        let title = format!("{}: average gap to {reference}", group.title);
+        page.text(MARGIN, top, 15, INK, &title);
         for &tick in &scale.ticks {
             let x = left as f64 + scale.share(tick) * BAR as f64;
             page.line(&[[x, top as f64 + 10.0], [x, bottom as f64]], 1.5, TRACK);
@@ -85,11 +83,6 @@ fn bars(page: &mut Page, summary: &Summary, mut top: usize) {
     }
 }
 
-/// What gaps are to, in a word.
-fn short(group: &Compared) -> &str {
-    group.reference.split(" (").next().unwrap_or_default()
-}
-
 fn bar(page: &mut Page, group: &Compared, line: &Line, scale: &Scale, [left, y]: [usize; 2]) {
     page.text(MARGIN, y + 11, 13, INK, &line.label);
     let x = |v: f64| left as f64 + scale.share(v) * BAR as f64;
@@ -100,7 +93,7 @@ fn bar(page: &mut Page, group: &Compared, line: &Line, scale: &Scale, [left, y]:
     };
     let plain = line.mask == "random" || line.method == ORIGINAL;
     let colour = match &*line.method {
-        _ if plain => "#afb8c1",
+        _ if plain => GREY,
         "salun" => EMBER,
         _ => "#54aeff",
     };
@@ -123,62 +116,38 @@ fn bar(page: &mut Page, group: &Compared, line: &Line, scale: &Scale, [left, y]:
     page.text(x(end) as usize + 8, y + 11, 12, PALE, &format!("{mean:.2}"));
 }
 
-/// A line of a figure.
-struct Series<'a> {
-    label: &'a str,
-    points: Vec<(f64, Spread)>,
-}
+/// A line of a figure: what it is called, and its points.
+type Series<'a> = (&'a str, Vec<(f64, Spread)>);
 
 fn lines(page: &mut Page, summary: &Summary, mut top: usize) {
-    let axis = summary.axis.as_ref();
-    let (title, log) = axis.map_or(("", false), |a| (a.title.as_str(), a.log));
-    let ats = |group: &Compared| {
-        let mut ats: Vec<f64> = group.rows.iter().filter_map(|l| l.at).collect();
-        ats.sort_by(f64::total_cmp);
-        ats.dedup();
-        ats.len()
-    };
     // Groups of one point each make one figure together.
-    let one = summary.groups.iter().all(|g| ats(g) <= 1);
-    let panels: Vec<Vec<&Compared>> = if one {
-        vec![summary.groups.iter().collect()]
-    } else {
-        summary.groups.iter().map(|g| vec![g]).collect()
-    };
-    for groups in panels {
-        let name = if one { "" } else { &*groups[0].title };
-        top = panel(page, summary, &groups, (name, title, log), top);
-    }
-}
-
-fn read(chart: Chart, line: &Line) -> Option<Spread> {
-    match chart {
-        Chart::Ua => line.values.first().and_then(|v| v.stat),
-        _ => line.average.stat,
+    let one = summary.groups.iter().all(|group| {
+        let mut ats = group.rows.iter().filter_map(|l| l.at);
+        let first = ats.next();
+        ats.all(|at| Some(at) == first)
+    });
+    let each = if one { summary.groups.len().max(1) } else { 1 };
+    for groups in summary.groups.chunks(each) {
+        top = panel(page, summary, groups, if one { "" } else { &groups[0].title }, top);
     }
 }
 
 /// One frame; returns where the next may start.
-fn panel(
-    page: &mut Page,
-    summary: &Summary,
-    groups: &[&Compared],
-    (name, x_title, log): (&str, &str, bool),
-    top: usize,
-) -> usize {
-    let chart = summary.chart;
+fn panel(page: &mut Page, summary: &Summary, groups: &[Compared], name: &str, top: usize) -> usize {
+    let of_ua = summary.chart == Chart::Ua;
+    let (x_title, log) = summary.axis.as_ref().map_or(("", false), |a| (a.title.as_str(), a.log));
     let mut series: Vec<Series> = Vec::new();
     let mut level: Vec<(&str, Spread)> = Vec::new();
-    for line in groups.iter().flat_map(|g| &g.rows) {
-        // Retrain's average gap is nothing.
-        let Some(stat) = read(chart, line) else { continue };
+    // Retrain's average gap is nothing.
+    let shown = |line: &&Line| of_ua || line.method != RETRAIN;
+    for line in groups.iter().flat_map(|g| &g.rows).filter(shown) {
+        let value = if of_ua { line.values.first() } else { Some(&line.average) };
+        let Some(stat) = value.and_then(|v| v.stat) else { continue };
         match line.at {
-            Some(_) if line.method == RETRAIN && chart == Chart::Gap => {}
-            Some(at) => match series.iter_mut().find(|s| s.label == line.label) {
-                Some(series) => series.points.push((at, stat)),
-                None => series.push(Series { label: &line.label, points: vec![(at, stat)] }),
+            Some(at) => match series.iter_mut().find(|(label, _)| *label == line.label) {
+                Some((_, points)) => points.push((at, stat)),
+                None => series.push((&line.label, vec![(at, stat)])),
             },
-            None if line.method == RETRAIN && chart == Chart::Gap => {}
             None => level.push((&line.label, stat)),
         }
     }
@@ -186,24 +155,20 @@ fn panel(
         page.text(MARGIN, top, 15, PALE, &format!("{name} nothing measured yet"));
         return top + 40;
     }
-    let what = match chart {
-        Chart::Ua => "UA, %",
-        _ => "average gap to Retrain, points",
-    };
     if !name.is_empty() {
         page.text(MARGIN, top, 15, INK, name);
     }
     let reach = |(_, s): &(f64, Spread)| [s.mean, s.mean + s.sd.unwrap_or(0.0)];
-    let ends = series.iter().flat_map(|s| s.points.iter().flat_map(reach));
+    let points = || series.iter().flat_map(|(_, points)| points);
     let frame = Frame {
         left: (MARGIN + 48) as f64,
         top: (top + 34) as f64,
         width: FRAME[0] as f64,
         height: FRAME[1] as f64,
-        x: Scale::at(series.iter().flat_map(|s| s.points.iter().map(|p| p.0)), log),
-        y: Scale::round(ends.chain(level.iter().map(|(_, s)| s.mean))),
+        x: Scale::at(points().map(|p| p.0), log),
+        y: Scale::round(points().flat_map(reach).chain(level.iter().map(|(_, s)| s.mean))),
     };
-    frame.axes(page, x_title, what);
+    frame.axes(page, x_title, if of_ua { "UA, %" } else { "average gap to Retrain, points" });
     let right = frame.left + frame.width;
     for (label, stat) in &level {
         let y = frame.place(0.0, stat.mean)[1];
@@ -211,29 +176,28 @@ fn panel(
         page.text(frame.left as usize + 6, y as usize - 4, 11, PALE, label);
     }
     let mut legend = top + 40;
-    let beside = right as usize + if chart == Chart::Ua { 40 + 26 * series.len() } else { 24 };
-    for (i, s) in series.iter_mut().enumerate() {
+    let beside = right as usize + if of_ua { 40 + 26 * series.len() } else { 24 };
+    for (i, (label, points)) in series.iter_mut().enumerate() {
         let colour = COLOURS[i % COLOURS.len()];
-        s.points.sort_by(|a, b| a.0.total_cmp(&b.0));
-        curve(page, &frame, s, colour);
-        if chart == Chart::Ua {
-            spread(page, &frame, s, colour, right + 30.0 + 26.0 * i as f64);
+        points.sort_by(|a, b| a.0.total_cmp(&b.0));
+        curve(page, &frame, points, colour);
+        if of_ua {
+            spread(page, &frame, points, colour, right + 30.0 + 26.0 * i as f64);
         }
         page.area([beside as f64, legend as f64 - 5.0], [16.0, 3.0], colour);
-        page.text(beside + 22, legend, 12, INK, s.label);
+        page.text(beside + 22, legend, 12, INK, label);
         legend += 18;
     }
-    if chart == Chart::Ua {
+    if of_ua {
         page.text(right as usize + 20, top + 26, 11, PALE, "spread");
     }
     legend.max(top + 34 + FRAME[1] + 44) + 40
 }
 
-fn curve(page: &mut Page, frame: &Frame, series: &Series, colour: &str) {
-    let points: Vec<[f64; 2]> =
-        series.points.iter().map(|(at, s)| frame.place(*at, s.mean)).collect();
-    page.line(&points, 1.5, colour);
-    for (at, s) in &series.points {
+fn curve(page: &mut Page, frame: &Frame, points: &[(f64, Spread)], colour: &str) {
+    let places: Vec<_> = points.iter().map(|(at, s)| frame.place(*at, s.mean)).collect();
+    page.line(&places, 1.5, colour);
+    for (at, s) in points {
         page.dot(frame.place(*at, s.mean), colour);
         if let Some(sd) = s.sd {
             page.line(&[frame.place(*at, s.mean - sd), frame.place(*at, s.mean + sd)], 1.5, colour);
@@ -242,8 +206,8 @@ fn curve(page: &mut Page, frame: &Frame, series: &Series, colour: &str) {
 }
 
 /// From the lowest to the highest of a line's points, the middle half wide.
-fn spread(page: &mut Page, frame: &Frame, series: &Series, colour: &str, x: f64) {
-    let mut values: Vec<f64> = series.points.iter().map(|(_, s)| s.mean).collect();
+fn spread(page: &mut Page, frame: &Frame, points: &[(f64, Spread)], colour: &str, x: f64) {
+    let mut values: Vec<f64> = points.iter().map(|(_, s)| s.mean).collect();
     values.sort_by(f64::total_cmp);
     let Some(&last) = values.last() else { return };
     let y = |v: f64| frame.place(0.0, v)[1];

@@ -2,36 +2,34 @@
 
 use super::{
     Group, Run, Table,
-    cell::{Cell, Cells},
+    cell::{Cell, Cells, Outcome},
     mark::mark,
     notes, published,
     rows::{ORIGINAL, RETRAIN, Row},
-    sample::{Sample, columns, over, value},
+    sample::{Sample, over},
     summary::{Compared, Line, SCHEMA, Summary, Value, Versus},
 };
 use crate::{
     eval::stats::{paired, spread},
     words::{
+        metric::Metric,
         report::{DeviceReport, Frechet, Metrics},
-        task::Task,
     },
 };
 
 /// What the cells say about a table with `seeds` seeds.
 pub fn summary(table: &Table, cells: &Cells, seeds: u64) -> Summary {
-    let columns = columns(table.protocol.task);
-    let found = |run: &Run| cells.get(run);
+    let (titles, metrics): (Vec<_>, Vec<_>) = Metric::columns(table.protocol.task).unzip();
     let runs = table.runs(seeds);
+    let found: Vec<&Cell> = runs.iter().filter_map(|run| cells.get(run)).collect();
     let mut devices: Vec<DeviceReport> = Vec::new();
-    for cell in runs.iter().filter_map(found) {
+    for cell in &found {
         if !devices.contains(&cell.device) {
             devices.push(cell.device.clone());
         }
     }
-    let count = |fits: fn(&Cell) -> bool| runs.iter().filter_map(found).filter(|c| fits(c)).count();
-    let of = Of { table, cells, seeds, columns };
-    let groups: Vec<Compared> =
-        table.groups.iter().enumerate().map(|(i, group)| of.group(i, group)).collect();
+    let done = found.iter().filter(|c| c.numbers().is_some()).count();
+    let of = Of { table, cells, seeds, metrics };
     let mut summary = Summary {
         schema: SCHEMA,
         name: table.name.clone(),
@@ -42,13 +40,13 @@ pub fn summary(table: &Table, cells: &Cells, seeds: u64) -> Summary {
         conditions: table.protocol.words(),
         devices,
         seeds: table.seeds(seeds).collect(),
-        done: count(|c| c.numbers().is_some()),
-        failed: count(|c| c.numbers().is_none()),
+        done,
+        failed: found.len() - done,
         all: runs.len(),
-        columns: columns.iter().map(|c| c.to_string()).collect(),
+        columns: titles.into_iter().map(String::from).collect(),
         axis: table.axis.clone(),
         chart: table.chart,
-        groups,
+        groups: table.groups.iter().enumerate().map(|(i, group)| of.group(i, group)).collect(),
         notes: Vec::new(),
     };
     summary.notes = notes::notes(&summary);
@@ -60,138 +58,132 @@ struct Of<'a> {
     table: &'a Table,
     cells: &'a Cells,
     seeds: u64,
-    columns: &'a [&'static str],
+    metrics: Vec<&'static Metric>,
 }
 
 impl<'a> Of<'a> {
     fn group(&self, index: usize, group: &Group) -> Compared {
-        let retrained = group.rows.iter().any(|row| row.method == RETRAIN);
-        let reference = if retrained {
-            "Retrain".to_string()
-        } else {
-            let kept = match self.table.protocol.task {
-                Task::TextToImage => "accuracies on what is kept",
-                _ => "share of the kept classes",
-            };
-            format!("the aim (no Retrain is shipped): UA 100, and the original's {kept}")
+        let reference = match retrained(group) {
+            true => "Retrain".to_string(),
+            false => format!(
+                "the aim (no Retrain is shipped): UA 100, and the original's {}",
+                self.table.protocol.task.kept()
+            ),
         };
         let samples: Vec<Vec<Sample>> =
             group.rows.iter().map(|row| self.samples(group, row)).collect();
         let mut rows: Vec<Line> =
             group.rows.iter().zip(&samples).map(|(row, s)| self.line(group, row, s)).collect();
-        for (row, line) in group.rows.iter().zip(&mut rows) {
-            let own = position(&group.rows, row).map(|i| &samples[i]);
-            let control = group.control(row).and_then(|c| position(&group.rows, c));
-            line.control = own
-                .zip(control)
-                .and_then(|(own, c)| self.versus(own, &samples[c], &group.rows[c].label));
+        for (i, row) in group.rows.iter().enumerate() {
+            let control = group.control(row).and_then(|c| group.rows.iter().position(|r| r == c));
+            rows[i].control =
+                control.and_then(|c| self.versus(&samples[i], &samples[c], &group.rows[c].label));
         }
-        mark(&mut rows, self.columns.len());
-        let first = || samples.iter().flatten().map(|s| &s.numbers.metrics).next();
+        mark(&mut rows, self.metrics.len());
+        let first = samples.iter().flatten().map(|s| &s.numbers.metrics).next();
         Compared {
             title: group.title.clone(),
             forgets: group.forgets.clone(),
             reference,
-            n: first().map(|m| m.n).unwrap_or_default(),
-            attacked: first().map(|m| m.MIA_n).unwrap_or_default(),
+            n: first.map(|m| m.n).unwrap_or_default(),
+            attacked: first.map(|m| m.MIA_n).unwrap_or_default(),
             frechet: frechet(&samples),
             rows,
             published: published::beside(&self.table.name, index),
         }
     }
 
-    fn cell(&self, row: &Row, forget: &str, seed: u64) -> Option<&'a Cell> {
-        self.cells.get(&Run { row, forget, seed })
+    /// A row's cells, each with its seed and the place of its forget set.
+    fn cells(&self, group: &Group, row: &Row) -> Vec<(u64, usize, &'a Cell)> {
+        let mut all = Vec::new();
+        for seed in self.table.seeds(self.seeds) {
+            for (i, forget) in group.forgets.iter().enumerate() {
+                all.extend(self.cells.get(&Run { row, forget, seed }).map(|c| (seed, i, c)));
+            }
+        }
+        all
     }
 
     fn samples(&self, group: &Group, row: &Row) -> Vec<Sample<'a>> {
-        let numbers = |method: &str, forget: &str, seed: u64| {
+        let reference = |seed: u64, forget: usize| {
+            let (method, aim) = match retrained(group) {
+                true => (RETRAIN, None),
+                false => (ORIGINAL, Some(100.0)),
+            };
             let row = group.rows.iter().find(|row| row.method == method)?;
-            self.cell(row, forget, seed)?.numbers()
+            let run = Run { row, forget: &group.forgets[forget], seed };
+            let metrics = self.cells.get(&run)?.numbers()?.metrics.clone();
+            Some(Metrics { UA: aim.unwrap_or(metrics.UA), ..metrics })
         };
-        let mut samples = Vec::new();
-        for seed in self.table.seeds(self.seeds) {
-            for (i, forget) in group.forgets.iter().enumerate() {
-                let cell = self.cell(row, forget, seed);
-                let Some(own) = cell.and_then(Cell::numbers) else { continue };
-                let retrain = group.rows.iter().any(|row| row.method == RETRAIN);
-                let reference = if retrain {
-                    numbers(RETRAIN, forget, seed).map(|n| n.metrics.clone())
-                } else {
-                    let original = numbers(ORIGINAL, forget, seed);
-                    original.map(|n| Metrics { UA: 100.0, ..n.metrics.clone() })
-                };
-                samples.push(Sample { seed, forget: i, numbers: own, reference });
-            }
-        }
-        samples
+        let sample = |(seed, forget, cell): (u64, usize, &'a Cell)| {
+            Some(Sample {
+                seed,
+                forget,
+                numbers: cell.numbers()?,
+                reference: reference(seed, forget),
+            })
+        };
+        self.cells(group, row).into_iter().filter_map(sample).collect()
     }
 
     fn line(&self, group: &Group, row: &Row, samples: &[Sample]) -> Line {
-        let reference = row.method == RETRAIN;
-        let of = |column: &&str| Value {
-            stat: over(samples, |s| value(&s.numbers.metrics, column)),
-            gap: over(samples, |s| s.gap(column)).filter(|_| !reference),
+        let column = |metric: &&Metric| Value {
+            stat: over(samples, |s| (metric.value)(&s.numbers.metrics)),
+            gap: over(samples, |s| s.gap(metric)).filter(|_| row.method != RETRAIN),
             mark: None,
         };
-        let average = |s: &Sample| s.average(self.columns);
-        let failed = self.table.seeds(self.seeds).flat_map(|seed| {
-            group.forgets.iter().filter_map(move |forget| {
-                match &self.cell(row, forget, seed)?.outcome {
-                    super::cell::Outcome::Failed(why) => {
-                        Some(format!("{forget}, seed {seed}: {why}"))
-                    }
-                    super::cell::Outcome::Done(_) => None,
-                }
-            })
-        });
+        let stat = |read: &dyn Fn(&Sample) -> Option<f64>| Value {
+            stat: over(samples, read),
+            ..Value::default()
+        };
+        let average = |s: &Sample| s.average(&self.metrics);
+        let failed = |(seed, forget, cell): (u64, usize, &Cell)| match &cell.outcome {
+            Outcome::Failed(why) => Some(format!("{}, seed {seed}: {why}", group.forgets[forget])),
+            Outcome::Done(_) => None,
+        };
         let on = |forget: usize| {
             let own = samples.iter().filter(|s| s.forget == forget).filter_map(average);
             spread(&own.collect::<Vec<_>>())
         };
+        let masks = samples.iter().filter_map(|s| s.numbers.mask.as_ref());
         Line {
             label: row.label.clone(),
             method: row.method.clone(),
             mask: row.estimator().name().into(),
             settings: row.settings(),
             at: row.at,
-            values: self.columns.iter().map(of).collect(),
-            average: Value { stat: over(samples, average), gap: None, mark: None },
-            seconds: Value {
-                stat: over(samples, |s| Some(s.numbers.rte())),
-                gap: None,
-                mark: None,
-            },
+            values: self.metrics.iter().map(column).collect(),
+            average: stat(&average),
+            seconds: stat(&|s| Some(s.numbers.rte())),
             tow: over(samples, |s| s.tow()),
             by_forget: (0..group.forgets.len()).map(on).collect(),
             each: samples.iter().filter_map(average).collect(),
-            failed: failed.collect(),
+            failed: self.cells(group, row).into_iter().filter_map(failed).collect(),
             control: None,
-            frozen_changed: samples
-                .iter()
-                .filter_map(|s| s.numbers.mask.as_ref())
-                .map(|m| m.frozen_changed)
-                .sum(),
+            frozen_changed: masks.map(|m| m.frozen_changed).sum(),
         }
     }
 
     fn versus(&self, own: &[Sample], control: &[Sample], label: &str) -> Option<Versus> {
         let pairs = own.iter().filter_map(|s| {
             let twin = control.iter().find(|c| (c.seed, c.forget) == (s.seed, s.forget))?;
-            Some((twin.average(self.columns)?, s.average(self.columns)?))
+            Some((twin.average(&self.metrics)?, s.average(&self.metrics)?))
         });
         let (theirs, ours): (Vec<f64>, Vec<f64>) = pairs.unzip();
-        let n = ours.len();
-        let mean = |gaps: &[f64]| spread(gaps).map(|s| s.mean);
         let paired = paired(&theirs, &ours, 0);
         Some(Versus {
             control: label.into(),
-            closer_by: mean(&theirs)? - mean(&ours)?,
+            closer_by: spread(&theirs)?.mean - spread(&ours)?.mean,
             interval: paired.map(|p| [p.low, p.high]),
             how: paired.map(|p| p.how),
-            n,
+            n: ours.len(),
         })
     }
+}
+
+/// Whether a group has a Retrain, which gaps are taken to.
+fn retrained(group: &Group) -> bool {
+    group.rows.iter().any(|row| row.method == RETRAIN)
 }
 
 /// How many samples are behind the Frechet distances, and their mean floor.
@@ -201,19 +193,10 @@ fn frechet(samples: &[Vec<Sample>]) -> Option<Frechet> {
     all.first().map(|first| Frechet { value: 0.0, floor, ..*first })
 }
 
-fn position(rows: &[Row], row: &Row) -> Option<usize> {
-    rows.iter().position(|r| r == row)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::table::{
-        cell::{Numbers, Outcome},
-        protocol::Scale,
-        rows,
-        summary::Mark,
-    };
+    use crate::table::{cell::Numbers, protocol::Scale, rows, summary::Mark};
 
     fn metrics() -> Metrics {
         Metrics { n: [1; 3], ..Metrics::default() }

@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::{
     Run, Table,
@@ -49,15 +49,10 @@ struct Head {
 /// # Errors
 /// It is no table's folder, or its file is damaged or of a later version.
 pub fn summary(dir: &Path) -> Result<Summary> {
-    let path = dir.join(TABLE);
-    if !path.is_file() {
-        return Err(Error::file(dir, format!("is not a table's folder: it has no {TABLE}")));
-    }
-    let summary: Summary =
-        serde_json::from_slice(&files::read(&path)?).map_err(|e| Error::file(&path, e))?;
+    let summary: Summary = read(dir, TABLE)?;
     if summary.schema != SCHEMA {
         let reason = format!("is of form {}, this version reads {SCHEMA}", summary.schema);
-        return Err(Error::file(&path, reason));
+        return Err(Error::file(dir.join(TABLE), reason));
     }
     Ok(summary)
 }
@@ -67,13 +62,16 @@ pub fn summary(dir: &Path) -> Result<Summary> {
 /// # Errors
 /// It is no table's folder, or its protocol is damaged.
 pub fn table(dir: &Path) -> Result<Table> {
-    let path = dir.join(PROTOCOL);
+    Ok(read::<Head>(dir, PROTOCOL)?.table)
+}
+
+/// A file that every table's folder has.
+fn read<T: DeserializeOwned>(dir: &Path, name: &str) -> Result<T> {
+    let path = dir.join(name);
     if !path.is_file() {
-        return Err(Error::file(dir, format!("is not a table's folder: it has no {PROTOCOL}")));
+        return Err(Error::file(dir, format!("is not a table's folder: it has no {name}")));
     }
-    let head: Head =
-        serde_json::from_slice(&files::read(&path)?).map_err(|e| Error::file(&path, e))?;
-    Ok(head.table)
+    serde_json::from_slice(&files::read(&path)?).map_err(|e| Error::file(&path, e))
 }
 
 impl Folder {
@@ -95,28 +93,21 @@ impl Folder {
     /// # Errors
     /// The folder is something else, or is of another protocol and `force` is off.
     pub fn check(dir: &Path, table: &Table, force: bool) -> Result<bool> {
-        if dir.join(PROTOCOL).is_file() {
-            let there = self::table(dir)?;
-            if there == *table {
-                return Ok(true);
-            }
-            if !force {
-                return Err(Error::file(
-                    dir,
-                    format!(
-                        "holds a table of another protocol ({}); choose another --out, or pass \
-                         --force to throw its runs away",
-                        difference(&there, table)
-                    ),
-                ));
-            }
-        } else if fs::read_dir(dir).is_ok_and(|mut all| all.next().is_some()) {
-            return Err(Error::file(
-                dir,
-                "is there and is not a table's folder; choose another --out",
-            ));
+        if !dir.join(PROTOCOL).is_file() {
+            let right = "is there and is not a table's folder; choose another --out";
+            let empty = fs::read_dir(dir).map_or(true, |mut all| all.next().is_none());
+            return empty.then_some(false).ok_or_else(|| Error::file(dir, right));
         }
-        Ok(false)
+        let there = self::table(dir)?;
+        if there != *table && !force {
+            let reason = format!(
+                "holds a table of another protocol ({}); choose another --out, or pass --force to \
+                 throw its runs away",
+                difference(&there, table)
+            );
+            return Err(Error::file(dir, reason));
+        }
+        Ok(there == *table)
     }
 
     /// Makes the folder, whole, in place of what another protocol left.
@@ -184,7 +175,7 @@ impl Folder {
         let command = command(&summary.name, summary.scale, summary.seeds.len());
         for (name, bytes) in [
             ("table.md", text::markdown(summary, &command).into_bytes()),
-            ("table.csv", text::csv(summary).into_bytes()),
+            ("table.csv", text::csv(summary)?),
             (TABLE, json(summary)?),
             ("figure.svg", svg.into_bytes()),
             ("figure.png", png),
@@ -204,18 +195,16 @@ pub fn command(name: &str, scale: Scale, seeds: usize) -> String {
 fn difference(there: &Table, wanted: &Table) -> String {
     let (a, b) = (&there.protocol, &wanted.protocol);
     if there.name != wanted.name {
-        return format!("it is {}", there.name);
+        format!("it is {}", there.name)
+    } else if a.scale != b.scale {
+        format!("its scale is {}", a.scale.name())
+    } else if a.data != b.data {
+        format!("its data is {}", a.data)
+    } else if a != b {
+        "its models, batches or epochs differ".into()
+    } else {
+        "its rows or their settings differ".into()
     }
-    if a.scale != b.scale {
-        return format!("its scale is {}", a.scale.name());
-    }
-    if a.data != b.data {
-        return format!("its data is {}", a.data);
-    }
-    if a != b {
-        return "its models, batches or epochs differ".into();
-    }
-    "its rows or their settings differ".into()
 }
 
 #[cfg(test)]

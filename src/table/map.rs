@@ -1,10 +1,12 @@
 //! The forget map of several runs: SVG, and the same as PNG.
 
-use super::plot::{Frame, Scale};
 use crate::{
     error::Result,
     eval::place::Place,
-    run::canvas::{EMBER, GREEN, INK, MARGIN, PALE, Page},
+    run::{
+        canvas::{EMBER, GREEN, INK, MARGIN, PALE, Page},
+        plot::{Frame, Scale},
+    },
     words::{grouped, report::Report},
 };
 
@@ -34,11 +36,10 @@ pub fn figure(pairs: &[Pair]) -> Result<(String, Vec<u8>)> {
     };
     if let Some(last) = pairs.last() {
         let Report { model, forget, after, seed, device, .. } = last.run;
-        page.text(MARGIN, MARGIN + 16, 20, INK, &format!("{model} forgets {}", forget.spec));
         let [ua, ra, ta] = after.n.map(grouped);
         let conditions =
             format!("{ua} (UA), {ra} (RA), {ta} (TA) pictures; seed {seed}; {}", device.name);
-        page.text(MARGIN, MARGIN + 38, 13, PALE, &conditions);
+        page.heading(MARGIN, &format!("{model} forgets {}", forget.spec), &conditions);
     }
     let x = "left of what should be forgotten, points of UA to the aim";
     frame.axes(&mut page, x, "lost of the rest, points");

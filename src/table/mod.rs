@@ -12,7 +12,6 @@ pub mod folder;
 pub mod map;
 mod mark;
 mod notes;
-mod plot;
 pub mod protocol;
 pub mod published;
 mod rates;
@@ -21,7 +20,9 @@ mod sample;
 pub mod summary;
 pub mod text;
 
-use serde::{Deserialize, Serialize};
+use std::ops::RangeInclusive;
+
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{
     error::{Error, Result},
@@ -152,11 +153,8 @@ impl Table {
     }
 
     /// Its first `n` seeds.
-    pub fn seeds(&self, n: u64) -> impl Iterator<Item = u64> + use<> {
-        (1..=n).map({
-            let first = self.first_seed;
-            move |seed| first + seed
-        })
+    pub fn seeds(&self, n: u64) -> RangeInclusive<u64> {
+        self.first_seed + 1..=self.first_seed + n
     }
 
     /// Only the rows that are named by method or label, beside Retrain, which gaps are taken to.
@@ -224,6 +222,14 @@ impl Run<'_> {
 
 /// Seeds up to here are for reports.
 const SEARCHED: u64 = 1000;
+
+/// The rows of a sheet that comes with the program: CSV without a head, with remarks behind `#`.
+fn sheet<T: DeserializeOwned>(text: &str) -> Vec<T> {
+    let mut form = csv::ReaderBuilder::new();
+    let mut reader = form.has_headers(false).comment(Some(b'#')).from_reader(text.as_bytes());
+    // Tests read every sheet.
+    reader.deserialize().collect::<std::result::Result<_, _>>().unwrap_or_default()
+}
 
 /// A name in characters that any file system takes.
 pub fn slug(name: &str) -> String {

@@ -1,9 +1,6 @@
 //! What a table says, in sentences: whether saliency beats chance, and how far methods spread.
 
-use super::{
-    rows::{ORIGINAL, RETRAIN},
-    summary::{Compared, Line, Summary, Versus},
-};
+use super::summary::{Compared, Line, Summary, Value, Versus};
 
 /// The sentences.
 pub fn notes(summary: &Summary) -> Vec<String> {
@@ -13,8 +10,7 @@ pub fn notes(summary: &Summary) -> Vec<String> {
         if summary.name == "iu-alpha" {
             notes.extend(spreads(group));
         }
-        if matches!(summary.name.as_str(), "table1" | "classwise" | "estimators" | "ddpm-classwise")
-        {
+        if ["table1", "classwise", "estimators", "ddpm-classwise"].contains(&&*summary.name) {
             notes.extend(closest(group));
         }
     }
@@ -25,12 +21,12 @@ pub fn notes(summary: &Summary) -> Vec<String> {
                 .into(),
         );
     }
-    let changed: usize =
-        summary.groups.iter().flat_map(|g| &g.rows).map(|line| line.frozen_changed).sum();
+    let lines = || summary.groups.iter().flat_map(|g| &g.rows);
+    let changed: usize = lines().map(|line| line.frozen_changed).sum();
     if changed > 0 {
         notes.push(format!("{changed} weights outside of a mask changed: this is a bug."));
     }
-    for line in summary.groups.iter().flat_map(|g| &g.rows) {
+    for line in lines() {
         notes.extend(line.failed.iter().map(|why| format!("{} failed on {why}.", line.label)));
     }
     notes
@@ -85,8 +81,8 @@ fn closest(group: &Compared) -> Option<String> {
     let mut gaps: Vec<(&Line, f64)> = group
         .rows
         .iter()
-        .filter(|l| ![RETRAIN, ORIGINAL].contains(&&*l.method))
-        .filter_map(|l| Some((l, l.average.stat?.mean)))
+        .filter(|l| !l.is_end())
+        .filter_map(|l| Some((l, l.average.mean()?)))
         .collect();
     gaps.sort_by(|a, b| a.1.total_cmp(&b.1));
     let first: Vec<String> =
@@ -99,7 +95,7 @@ fn closest(group: &Compared) -> Option<String> {
 fn spreads(group: &Compared) -> Option<String> {
     let mut said: Vec<(String, f64, f64)> = Vec::new();
     for line in group.rows.iter().filter(|l| l.at.is_some()) {
-        let Some(ua) = line.values.first().and_then(|v| v.stat).map(|s| s.mean) else { continue };
+        let Some(ua) = line.values.first().and_then(Value::mean) else { continue };
         match said.iter_mut().find(|(label, ..)| *label == line.label) {
             Some((_, low, high)) => (*low, *high) = (low.min(ua), high.max(ua)),
             None => said.push((line.label.clone(), ua, ua)),

@@ -63,71 +63,51 @@ pub struct Protocol {
     pub rates: String,
 }
 
+/// How learning rates are chosen where nobody looked for better ones.
+const DEFAULTS: &str = "the defaults of each method";
+
 impl Protocol {
     /// For classifiers: the paper's ResNet-18 on CIFAR-10, or an eighth of its width on a balanced
     /// subset of Fashion-MNIST that the network learns by heart, so that there is something to
     /// forget.
     pub fn classify(scale: Scale) -> Self {
-        let (data, original, batch, rates) = match scale {
-            Scale::Tiny => (
-                "fashion-mnist@200",
-                Original {
-                    preset: "fashion-classifier".into(),
-                    width: 4,
-                    epochs: 2,
-                    batch: 32,
-                    lr: 0.1,
-                    augment: Augment::None,
-                },
-                32,
-                "the defaults of each method",
-            ),
-            Scale::Small => (
-                "fashion-mnist@2000",
-                Original {
-                    preset: "fashion-classifier".into(),
-                    width: 8,
-                    epochs: 30,
-                    batch: 64,
-                    lr: 0.1,
-                    augment: Augment::Flip,
-                },
-                64,
-                "each method's one setting (`settings`) has the smallest average gap of those that \
-                 `salun table search` tried with a seed that no other table reports; a random-mask \
-                 control takes its row's",
-            ),
-            Scale::Paper => (
-                "cifar10",
-                Original {
-                    preset: "cifar-classifier".into(),
-                    width: 64,
-                    epochs: 182,
-                    batch: 256,
-                    lr: 0.1,
-                    augment: Augment::CropFlip,
-                },
-                256,
-                "the paper's and its replication's settings (ALGORITHMS 5)",
-            ),
+        let original = |preset: &str, [width, epochs, batch]: [usize; 3], augment| {
+            Some(Original { preset: preset.into(), width, epochs, batch, lr: 0.1, augment })
         };
-        Self {
+        let tiny = Self {
             scale,
             task: Task::Classify,
-            data: data.into(),
-            original: Some(original),
+            data: "fashion-mnist@200".into(),
+            original: original("fashion-classifier", [4, 2, 32], Augment::None),
             model: None,
-            budget: match scale {
-                Scale::Tiny => Budget::Tiny,
-                Scale::Small | Scale::Paper => Budget::Full,
+            budget: Budget::Tiny,
+            epochs: Some(1),
+            batch: Some(32),
+            rates: DEFAULTS.into(),
+        };
+        match scale {
+            Scale::Tiny => tiny,
+            Scale::Small => Self {
+                data: "fashion-mnist@2000".into(),
+                original: original("fashion-classifier", [8, 30, 64], Augment::Flip),
+                budget: Budget::Full,
+                epochs: Some(5),
+                batch: Some(64),
+                rates: "each method's one setting (`settings`) has the smallest average gap of \
+                        those that `salun table search` tried with a seed that no other table \
+                        reports; a random-mask control takes its row's"
+                    .into(),
+                ..tiny
             },
-            epochs: match scale {
-                Scale::Tiny => Some(1),
-                Scale::Small => Some(5),
-                Scale::Paper => None,
+            Scale::Paper => Self {
+                data: "cifar10".into(),
+                original: original("cifar-classifier", [64, 182, 256], Augment::CropFlip),
+                budget: Budget::Full,
+                epochs: None,
+                batch: Some(256),
+                rates: "the paper's and its replication's settings (ALGORITHMS 5)".into(),
+                ..tiny
             },
-            batch: Some(batch),
-            rates: rates.into(),
         }
     }
 
@@ -146,7 +126,7 @@ impl Protocol {
             },
             epochs: None,
             batch: None,
-            rates: "the defaults of each method".into(),
+            rates: DEFAULTS.into(),
         }
     }
 
@@ -162,45 +142,41 @@ impl Protocol {
 
     /// In words, for the head of a table.
     pub fn words(&self) -> String {
-        let rates = &self.rates;
-        match (&self.original, &self.model) {
-            (Some(o), _) => format!(
-                "ResNet-18 of width {} on {} (its training part without the tenth held out for \
-                 validation), trained here for each seed: {} epochs of batches of {}, peak \
-                 learning rate {}, pictures varied by {}; Retrain is trained in the same way on \
-                 what is retained. Unlearning: {}, batches of {}; {rates}. Measured on {} of each \
-                 set, without augmentation.",
-                o.width,
-                self.data,
-                o.epochs,
-                o.batch,
-                o.lr,
-                o.augment.name(),
-                self.epochs.map_or("each method's epochs".into(), |e| format!("{e} epochs")),
-                self.batch.unwrap_or(self.budget.sizes().batch[0]),
-                if self.budget == Budget::Full { "all pictures" } else { "a few pictures" },
-            ),
-            (None, Some(model)) if self.task == Task::TextToImage => format!(
-                "The shipped {model} on {}; budget {}; prompts that name what the model was shown, \
-                 judged by the classifier that comes with it: UA is the share of forgotten prompts \
-                 whose pictures no longer show it, RA the share of kept prompts in the same domain \
-                 (other concepts, or other styles) that are still drawn, TA the share across \
-                 (their styles, or their concepts); learning rates: {rates}.",
-                self.data,
-                self.budget.name(),
-            ),
-            (None, model) => {
-                let sizes = self.budget.sizes();
-                format!(
-                    "The shipped {} on {}; budget {}; {} samples of each class in {} steps, judged \
-                     by the shipped classifier; learning rates: {rates}.",
-                    model.as_deref().unwrap_or("model"),
-                    self.data,
-                    self.budget.name(),
-                    sizes.samples,
-                    sizes.sampler
-                )
-            }
-        }
+        let (data, rates, sizes) = (&self.data, &self.rates, self.budget.sizes());
+        let Some(o) = &self.original else {
+            let how = match self.task.forgets_prompts() {
+                true => {
+                    "prompts that name what the model was shown, judged by the classifier that \
+                         comes with it: UA is the share of forgotten prompts whose pictures no \
+                         longer show it, RA the share of kept prompts in the same domain (other \
+                         concepts, or other styles) that are still drawn, TA the share across \
+                         (their styles, or their concepts)"
+                        .to_string()
+                }
+                false => format!(
+                    "{} samples of each class in {} steps, judged by the shipped classifier",
+                    sizes.samples, sizes.sampler
+                ),
+            };
+            let (model, budget) = (self.model.as_deref().unwrap_or("model"), self.budget.name());
+            return format!(
+                "The shipped {model} on {data}; budget {budget}; {how}; learning rates: {rates}."
+            );
+        };
+        format!(
+            "ResNet-18 of width {} on {data} (its training part without the tenth held out for \
+             validation), trained here for each seed: {} epochs of batches of {}, peak learning \
+             rate {}, pictures varied by {}; Retrain is trained in the same way on what is \
+             retained. Unlearning: {}, batches of {}; {rates}. Measured on {} of each set, without \
+             augmentation.",
+            o.width,
+            o.epochs,
+            o.batch,
+            o.lr,
+            o.augment.name(),
+            self.epochs.map_or("each method's epochs".into(), |e| format!("{e} epochs")),
+            self.batch.unwrap_or(sizes.batch[0]),
+            if self.budget == Budget::Full { "all pictures" } else { "a few pictures" },
+        )
     }
 }

@@ -1,9 +1,14 @@
 //! The settings that the tables give each method.
 
+use std::sync::LazyLock;
+
+use serde::Deserialize;
+
 use super::protocol::Scale;
 
 /// What settings depend on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum RateKey {
     /// Up to a quarter of the pictures, at random.
     Tenth,
@@ -25,83 +30,30 @@ impl RateKey {
     }
 }
 
-/// Knobs and their values; knobs that are not named keep the method's default.
-type Setting = &'static [(&'static str, f64)];
-
-/// The setting of a method.
-pub fn chosen(scale: Scale, kind: RateKey, method: &str) -> Setting {
-    match scale {
-        Scale::Tiny => &[],
-        Scale::Small => small(kind, method),
-        Scale::Paper => paper(kind, method),
-    }
+/// A row of the settings.
+#[derive(Deserialize)]
+struct Rate {
+    scale: Scale,
+    forget: Option<RateKey>,
+    methods: String,
+    /// `NAME=VALUE`; what is not named keeps the method's default.
+    knobs: String,
 }
 
-/// What `salun table search --scale small` finds best of each method's grid.
-///
-/// Methods that see nothing but the pictures of one class would shift the running statistics of
-/// batch normalisation to that class; there they keep the original's.
-fn small(kind: RateKey, method: &str) -> Setting {
-    match kind {
-        RateKey::Half => match method {
-            "salun" | "salun-soft" | "rl" | "scrub" => &[("lr", 0.003)],
-            "bad-teacher" | "munba" => &[("lr", 0.01)],
-            "neggrad-plus" => &[("lr", 0.03)],
-            "ft" | "l1-sparse" | "sfr-on" => &[("lr", 0.1)],
-            "ga" => &[("lr", 1e-3)],
-            "iu" => &[("alpha", 1.0)],
-            "be" | "bs" => &[("lr", 1e-4)],
-            "delete" => &[("lr", 3e-4)],
-            "ssd" => &[("alpha", 5.0)],
-            _ => &[],
-        },
-        RateKey::Tenth => match method {
-            "salun" | "salun-soft" | "ft" | "l1-sparse" | "neggrad-plus" | "scrub" => {
-                &[("lr", 0.03)]
-            }
-            "rl" | "ga" => &[("lr", 0.01)],
-            "iu" => &[("alpha", 5.0)],
-            "be" => &[("lr", 3e-4)],
-            "delete" => &[("lr", 1e-4)],
-            "bs" | "munba" => &[("lr", 1e-3)],
-            "bad-teacher" | "sfr-on" => &[("lr", 0.1)],
-            "ssd" => &[("alpha", 5.0)],
-            _ => &[],
-        },
-        RateKey::Class => match method {
-            "salun" | "rl" | "bad-teacher" => &[("lr", 0.03)],
-            "salun-soft" | "ft" | "l1-sparse" => &[("lr", 0.1)],
-            "ga" => &[("lr", 3e-4), ("freeze-bn", 1.0)],
-            "iu" => &[("alpha", 1.0)],
-            "be" => &[("lr", 1e-3), ("freeze-bn", 1.0)],
-            "bs" => &[("lr", 3e-4), ("freeze-bn", 1.0)],
-            "delete" => &[("lr", 1e-4), ("freeze-bn", 1.0)],
-            "neggrad-plus" | "scrub" | "sfr-on" | "munba" => &[("lr", 0.003)],
-            "ssd" => &[("alpha", 30.0)],
-            _ => &[],
-        },
-    }
-}
+static RATES: LazyLock<Vec<Rate>> = LazyLock::new(|| super::sheet(include_str!("rates.csv")));
 
-/// The paper's, its README's and its replication's (ALGORITHMS 5, table of defaults).
-fn paper(kind: RateKey, method: &str) -> Setting {
-    let half = kind == RateKey::Half;
-    match method {
-        "ft" if half => &[("lr", 0.1), ("epochs", 10.0)],
-        "ft" => &[("lr", 0.01), ("epochs", 10.0)],
-        "rl" if half => &[("lr", 0.01), ("epochs", 10.0)],
-        "rl" => &[("lr", 0.001), ("epochs", 10.0)],
-        "ga" if half => &[("lr", 1e-4), ("epochs", 5.0)],
-        "ga" => &[("lr", 1e-5), ("epochs", 5.0)],
-        "be" | "bs" => &[("lr", 1e-6), ("epochs", 10.0)],
-        "iu" => &[("alpha", 20.0)],
-        "l1-sparse" => &[("lr", 0.01), ("epochs", 10.0), ("alpha", 1e-4)],
-        "salun" if half => &[("lr", 0.005), ("epochs", 10.0), ("density", 0.9)],
-        "salun" => &[("lr", 0.005), ("epochs", 10.0)],
-        "salun-soft" if half => &[("lr", 0.013), ("epochs", 10.0), ("share", 0.9)],
-        "salun-soft" => &[("lr", 5e-4), ("epochs", 10.0), ("share", 0.1)],
-        _ => &[],
-    }
+/// The setting of a method: knobs and their values.
+pub fn chosen(scale: Scale, kind: RateKey, method: &str) -> impl Iterator<Item = (&str, f64)> {
+    let fits = |rate: &&Rate| {
+        rate.scale == scale
+            && rate.forget.is_none_or(|of| of == kind)
+            && rate.methods.split(' ').any(|name| name == method)
+    };
+    let knobs = RATES.iter().find(fits).map_or("", |rate| &rate.knobs);
+    knobs.split(' ').filter_map(|knob| {
+        let (name, value) = knob.split_once('=')?;
+        Some((name, value.parse().ok()?))
+    })
 }
 
 /// The knob that a search varies, and its values.
@@ -141,5 +93,14 @@ mod tests {
         ] {
             assert_eq!(RateKey::of(forget), kind, "{forget}");
         }
+    }
+
+    #[test]
+    fn a_setting_is_the_first_row_that_fits() {
+        let of = |scale, kind, method| chosen(scale, kind, method).collect::<Vec<_>>();
+        assert_eq!(of(Scale::Paper, RateKey::Half, "rl"), [("lr", 0.01), ("epochs", 10.0)]);
+        assert_eq!(of(Scale::Paper, RateKey::Class, "rl"), [("lr", 0.001), ("epochs", 10.0)]);
+        assert_eq!(of(Scale::Small, RateKey::Class, "ga"), [("lr", 3e-4), ("freeze-bn", 1.0)]);
+        assert_eq!(of(Scale::Tiny, RateKey::Class, "ga"), []);
     }
 }

@@ -21,7 +21,7 @@ pub const RETRAIN: &str = "retrain";
 pub const ORIGINAL: &str = "noop";
 
 /// One row: a method and its settings.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Row {
     pub label: String,
     pub method: String,
@@ -43,23 +43,13 @@ impl Row {
             ORIGINAL => "Original",
             _ => registry::find(method).map_or(method, |m| m.title),
         };
-        Self {
-            label: title.into(),
-            method: method.into(),
-            mask: None,
-            density: 0.5,
-            at: None,
-            lr: None,
-            epochs: None,
-            steps: None,
-            knobs: BTreeMap::new(),
-        }
+        Self { label: title.into(), method: method.into(), density: 0.5, ..Self::default() }
     }
 
     /// The method as a table sets it for a forget set.
     fn tuned(method: &str, scale: Scale, forget: &str) -> Self {
         let mut row = Self::new(method);
-        for &(knob, value) in rates::chosen(scale, RateKey::of(forget), method) {
+        for (knob, value) in rates::chosen(scale, RateKey::of(forget), method) {
             row = row.with(knob, value);
         }
         row
@@ -116,8 +106,8 @@ impl Row {
         let epochs = self.epochs.map(|n| format!("{n} epochs"));
         let steps = self.steps.map(|n| format!("{n} steps"));
         let knobs = self.knobs.iter().map(|(name, value)| format!("{name} {value}"));
-        let density = self.saliency() || self.estimator() == Estimator::Random;
-        let density = density.then(|| format!("density {}", self.density));
+        let masked = self.estimator() != Estimator::None;
+        let density = masked.then(|| format!("density {}", self.density));
         let parts = lr.into_iter().chain(epochs).chain(steps).chain(knobs).chain(density);
         parts.collect::<Vec<_>>().join(", ")
     }
@@ -133,8 +123,8 @@ impl Group {
         })
     }
 
-    fn new(title: &str, forgets: &[&str], rows: Vec<Row>) -> Self {
-        let forgets = forgets.iter().map(|f| f.to_string()).collect();
+    fn new(title: &str, forgets: &[impl ToString], rows: Vec<Row>) -> Self {
+        let forgets = forgets.iter().map(ToString::to_string).collect();
         Self { title: title.into(), forgets, rows }
     }
 }
@@ -152,31 +142,24 @@ fn salun(scale: Scale, forget: &str) -> [Row; 2] {
 
 /// Methods beside SalUn that are compared on any forget set of a classifier, in the paper's order
 /// and then by year.
-const METHODS: [&str; 15] = [
-    "ft",
-    "rl",
-    "ga",
-    "iu",
-    "be",
-    "bs",
-    "l1-sparse",
-    "salun-soft",
-    "neggrad-plus",
-    "bad-teacher",
-    "scrub",
-    "ssd",
-    "sfr-on",
-    "munba",
-    "delete",
-];
+const METHODS: &str = "ft rl ga iu be bs l1-sparse salun-soft neggrad-plus bad-teacher scrub ssd \
+                       sfr-on munba delete";
+
+/// SalUn, its control and other methods, as a table sets them for a forget set.
+fn tuned(scale: Scale, forget: &str, methods: &str) -> impl Iterator<Item = Row> {
+    let others = methods.split(' ').map(|m| Row::tuned(m, scale, forget));
+    salun(scale, forget).into_iter().chain(others.collect::<Vec<_>>())
+}
 
 fn compared(scale: Scale, forget: &str) -> Vec<Row> {
-    let others = METHODS.into_iter().filter(|m| registry::find(m).is_ok());
-    ends()
-        .into_iter()
-        .chain(salun(scale, forget))
-        .chain(others.map(|m| Row::tuned(m, scale, forget)))
-        .collect()
+    ends().into_iter().chain(tuned(scale, forget, METHODS)).collect()
+}
+
+/// The unchanged original, SalUn, its control and other methods of a diffusion model.
+fn plain(methods: &str) -> Vec<Row> {
+    let salun = Row::new("salun");
+    let first = [Row::new(ORIGINAL), salun.clone(), salun.masked(Estimator::Random)];
+    first.into_iter().chain(methods.split(' ').map(Row::new)).collect()
 }
 
 /// Table 1.
@@ -188,16 +171,22 @@ pub fn random(scale: Scale) -> Vec<Group> {
     [10, 50].map(group).to_vec()
 }
 
-/// Class-wise: at the small scale a class that is alone, one in a family and one that others are
-/// mistaken for; every class at the paper's.
-pub fn classes(scale: Scale) -> Vec<Group> {
-    let every: Vec<String> = (0..10).map(|c| format!("class:{c}")).collect();
-    let forgets = match scale {
-        Scale::Tiny => vec!["class:Sneaker"],
-        Scale::Small => vec!["class:Bag", "class:Sneaker", "class:Shirt"],
-        Scale::Paper => every.iter().map(String::as_str).collect(),
+/// Classes to forget: at the small scale one that is alone, one in a family and one that others are
+/// mistaken for; `all` at the paper's.
+fn some_classes(scale: Scale, all: &[&str]) -> Vec<String> {
+    let classes: &[&str] = match scale {
+        Scale::Tiny => &["Sneaker"],
+        Scale::Small => &["Bag", "Sneaker", "Shirt"],
+        Scale::Paper => all,
     };
-    vec![Group::new("One class", &forgets, compared(scale, forgets[0]))]
+    classes.iter().map(|class| format!("class:{class}")).collect()
+}
+
+/// Class-wise.
+pub fn classes(scale: Scale) -> Vec<Group> {
+    let forgets = some_classes(scale, &["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"]);
+    let rows = compared(scale, &forgets[0]);
+    vec![Group::new("One class", &forgets, rows)]
 }
 
 /// Densities from a tenth to all weights, beside a random mask of each.
@@ -215,31 +204,22 @@ pub fn densities(scale: Scale) -> Vec<Group> {
 pub fn ratios(scale: Scale) -> Vec<Group> {
     let group = |share: f64| {
         let forget = format!("random:{share}%");
-        let others = ["ft", "rl", "ga", "iu", "l1-sparse"];
-        let others = others.into_iter().filter(|m| registry::find(m).is_ok());
-        let rows = ends()
-            .into_iter()
-            .chain(salun(scale, &forget))
-            .chain(others.map(|m| Row::tuned(m, scale, &forget)))
-            .map(|row| row.at(share));
-        Group::new(&format!("Random {share} %"), &[&forget], rows.collect())
+        let rows = ends().into_iter().chain(tuned(scale, &forget, "ft rl ga iu l1-sparse"));
+        let rows = rows.map(|row| row.at(share)).collect();
+        Group::new(&format!("Random {share} %"), &[&forget], rows)
     };
     [10.0, 20.0, 30.0, 40.0, 50.0].map(group).to_vec()
 }
 
 /// Influence unlearning over its step size, with and without a mask (the paper's Fig. 1b).
 pub fn influence(scale: Scale) -> Vec<Group> {
-    let forget = "random:10%";
     let mut rows = ends();
-    if registry::find("iu").is_ok() {
-        let masks = [Estimator::None, Estimator::AbsSumGrad, Estimator::Random];
-        for mask in masks {
-            let row = Row::new("iu").masked(mask);
-            let alphas = rates::alphas(scale).iter();
-            rows.extend(alphas.map(|&alpha| row.clone().with("alpha", alpha).at(alpha)));
-        }
+    for mask in [Estimator::None, Estimator::AbsSumGrad, Estimator::Random] {
+        let row = Row::new("iu").masked(mask);
+        let alphas = rates::alphas(scale).iter();
+        rows.extend(alphas.map(|&alpha| row.clone().with("alpha", alpha).at(alpha)));
     }
-    vec![Group::new("Random 10 %", &[forget], rows)]
+    vec![Group::new("Random 10 %", &["random:10%"], rows)]
 }
 
 /// SalUn's updates under every mask.
@@ -252,51 +232,29 @@ pub fn estimators(scale: Scale) -> Vec<Group> {
     vec![group("Random 10 %", "random:10%"), group("Class Sneaker", "class:Sneaker")]
 }
 
-/// The diffusion model: every class at the paper's scale, three at the small one.
+/// The diffusion model.
 pub fn generations(scale: Scale) -> Vec<Group> {
-    let classes: Vec<&str> = match scale {
-        Scale::Tiny => vec!["Sneaker"],
-        Scale::Small => vec!["Bag", "Sneaker", "Shirt"],
-        Scale::Paper => fashion::CLASSES.to_vec(),
-    };
-    let forgets: Vec<String> = classes.iter().map(|class| format!("class:{class}")).collect();
-    let forgets: Vec<&str> = forgets.iter().map(String::as_str).collect();
-    let others = ["rl", "ft", "ga", "l1-sparse", "salun-soft", "esd"];
-    let makes = |m: &&str| registry::find(m).is_ok_and(|m| m.generate.is_some());
-    let salun = Row::new("salun");
-    let rows = [Row::new(ORIGINAL)]
-        .into_iter()
-        .chain([salun.clone(), salun.masked(Estimator::Random)])
-        .chain(others.into_iter().filter(makes).map(Row::new))
-        .collect();
-    vec![Group::new("One class", &forgets, rows)]
+    let forgets = some_classes(scale, &fashion::CLASSES);
+    vec![Group::new("One class", &forgets, plain("rl ft ga l1-sparse salun-soft esd"))]
 }
 
 /// Prompts, in the manner of UnlearnCanvas (Zhang et al. 2024): concepts, and styles.
 pub fn prompts(scale: Scale) -> Vec<Group> {
-    let (concepts, styles): (&[&str], &[&str]) = match scale {
-        Scale::Tiny => (&["a cat"], &[]),
-        Scale::Small => (&["a cat", "a pizza"], &["mono style", "3d style"]),
+    let (concepts, styles, steps): (&[&str], &[&str], _) = match scale {
+        Scale::Tiny => (&["a cat"], &[], Some(2)),
+        Scale::Small => (&["a cat", "a pizza"], &["mono style", "3d style"], Some(80)),
         Scale::Paper => (
             &["a cat", "a fish", "a mushroom", "an apple", "a pizza"],
             &["3d style", "flat style", "mono style", "noto style", "blob style"],
+            None,
         ),
     };
-    let steps = match scale {
-        Scale::Tiny => Some(2),
-        Scale::Small => Some(80),
-        Scale::Paper => None,
-    };
-    let salun = Row::new("salun");
-    let others = ["salun-soft", "rl", "ga", "ft", "esd", "uce"];
-    let rows: Vec<Row> = [Row::new(ORIGINAL), salun.clone(), salun.masked(Estimator::Random)]
-        .into_iter()
-        .chain(others.map(Row::new))
-        .map(|row| Row { steps: steps.filter(|_| row.trains(Task::TextToImage)), ..row })
-        .collect();
+    let mut rows = plain("salun-soft rl ga ft esd uce");
+    for row in rows.iter_mut().filter(|row| row.trains(Task::TextToImage)) {
+        row.steps = steps;
+    }
     let group = |title: &str, names: &[&str]| {
         let forgets: Vec<String> = names.iter().map(|name| format!("prompt:{name}")).collect();
-        let forgets: Vec<&str> = forgets.iter().map(String::as_str).collect();
         Group::new(title, &forgets, rows.clone())
     };
     let groups = [group("A concept", concepts), group("A style", styles)];
@@ -311,10 +269,8 @@ pub fn search(scale: Scale) -> Vec<Group> {
             let (knob, values) = rates::grid(RateKey::of(forget), &row.method);
             values.iter().map(move |&v| row.clone().with(knob, v).at(v))
         };
-        let others = METHODS.into_iter().filter(|m| registry::find(m).is_ok());
-        let rows =
-            salun(scale, forget).into_iter().chain(others.map(|m| Row::tuned(m, scale, forget)));
-        Group::new(title, &[forget], ends().into_iter().chain(rows.flat_map(over)).collect())
+        let rows = ends().into_iter().chain(tuned(scale, forget, METHODS).flat_map(over));
+        Group::new(title, &[forget], rows.collect())
     };
     vec![
         group("Random 10 %", "random:10%"),

@@ -3,7 +3,10 @@
 use super::cell::Numbers;
 use crate::{
     eval::stats::{Spread, spread},
-    words::{report::Metrics, task::Task},
+    words::{
+        metric::{Metric, MetricKind},
+        report::Metrics,
+    },
 };
 
 /// A measured run and what it is compared with.
@@ -14,42 +17,24 @@ pub struct Sample<'a> {
     pub reference: Option<Metrics>,
 }
 
-/// The columns of a task: what is read of the metrics.
-pub fn columns(task: Task) -> &'static [&'static str] {
-    match task {
-        Task::Classify => &["UA", "RA", "TA", "MIA"],
-        Task::Generate => &["UA", "kept", "FD"],
-        Task::TextToImage => &["UA", "RA", "TA"],
-    }
-}
-
-pub fn value(metrics: &Metrics, column: &str) -> Option<f64> {
-    match column {
-        "UA" => Some(metrics.UA),
-        "RA" | "kept" => Some(metrics.RA),
-        "TA" => Some(metrics.TA),
-        "MIA" => metrics.MIA,
-        "FD" => metrics.FD.map(|f| f.value),
-        _ => None,
-    }
-}
-
 impl Sample<'_> {
-    pub fn gap(&self, column: &str) -> Option<f64> {
-        let reference = value(self.reference.as_ref()?, column)?;
-        Some((value(&self.numbers.metrics, column)? - reference).abs())
+    /// The distance of a metric to the reference's.
+    pub fn gap(&self, metric: &Metric) -> Option<f64> {
+        let reference = (metric.value)(self.reference.as_ref()?)?;
+        Some(((metric.value)(&self.numbers.metrics)? - reference).abs())
     }
 
-    pub fn average(&self, columns: &[&str]) -> Option<f64> {
-        // A Frechet distance is not in percent.
-        let gaps: Vec<f64> =
-            columns.iter().filter(|c| **c != "FD").filter_map(|c| self.gap(c)).collect();
-        (!gaps.is_empty()).then(|| gaps.iter().sum::<f64>() / gaps.len() as f64)
+    /// The mean gap of the metrics in percent.
+    pub fn average(&self, metrics: &[&Metric]) -> Option<f64> {
+        let percent = metrics.iter().filter(|m| m.kind != MetricKind::Distance);
+        let gaps: Vec<f64> = percent.filter_map(|m| self.gap(m)).collect();
+        spread(&gaps).map(|s| s.mean)
     }
 
+    /// ToW: how close all accuracies are at once.
     pub fn tow(&self) -> Option<f64> {
-        let gaps = ["UA", "RA", "TA"].map(|c| self.gap(c).map(|g| 1.0 - g / 100.0));
-        gaps.into_iter().try_fold(1.0, |product, g| Some(product * g?))
+        Metric::accuracies()
+            .try_fold(1.0, |product, m| Some(product * (1.0 - self.gap(m)? / 100.0)))
     }
 }
 

@@ -3,7 +3,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Axis, Chart, protocol::Scale, published::Published};
+use super::{
+    Axis, Chart,
+    protocol::Scale,
+    published::Published,
+    rows::{ORIGINAL, RETRAIN},
+};
 use crate::{
     eval::stats::{How, Spread},
     words::report::{DeviceReport, Frechet},
@@ -97,8 +102,9 @@ pub struct Value {
 }
 
 /// Best and worst of a column among the methods; best is closest to Retrain, or fastest.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::Display, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case")]
 pub enum Mark {
     Best,
     Worst,
@@ -118,17 +124,42 @@ pub struct Versus {
     pub n: usize,
 }
 
+impl Summary {
+    /// The protocol's hash in short.
+    pub fn short_hash(&self) -> &str {
+        self.protocol.get(..16).unwrap_or(&self.protocol)
+    }
+}
+
+impl Line {
+    /// Whether it is an end of the comparison, and no method that takes part in it.
+    pub fn is_end(&self) -> bool {
+        [RETRAIN, ORIGINAL].contains(&&*self.method)
+    }
+
+    /// The number that the table varies, in words.
+    pub fn at(&self) -> String {
+        self.at.map_or(String::new(), |at| at.to_string())
+    }
+
+    /// Seeds behind its numbers.
+    pub fn seeds(&self) -> usize {
+        self.values.first().and_then(|v| v.stat).map_or(0, |s| s.n)
+    }
+}
+
+impl Value {
+    /// Its mean, where it was measured.
+    pub fn mean(&self) -> Option<f64> {
+        self.stat.map(|s| s.mean)
+    }
+}
+
 impl Versus {
     /// Whether the row beats its control (`true`) or the control the row, with 0 outside of the
     /// interval; `None` where the data do not tell.
     pub fn beats(&self) -> Option<bool> {
         let [low, high] = self.interval?;
-        if low > 0.0 {
-            Some(true)
-        } else if high < 0.0 {
-            Some(false)
-        } else {
-            None
-        }
+        (low > 0.0 || high < 0.0).then_some(low > 0.0)
     }
 }

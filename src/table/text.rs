@@ -1,25 +1,24 @@
 //! A table as Markdown and as CSV.
 
-use std::fmt::Write;
-
 use super::{
     published::{Published, SOURCES},
     rows::{ORIGINAL, RETRAIN},
     summary::{Compared, Line, Mark, Summary, Value},
 };
-use crate::{eval::stats::Spread, words::grouped};
+use crate::{
+    error::{Error, Result},
+    eval::stats::Spread,
+    words::grouped,
+};
 
 /// The whole table with its conditions and what it says. `command` made it.
 pub fn markdown(summary: &Summary, command: &str) -> String {
     let s = summary;
     let mut text = format!("# {}\n\n", s.title);
     if !s.notes.is_empty() {
-        text += &s.notes.iter().map(|n| format!("- {n}\n")).collect::<String>();
-        text.push('\n');
+        text.extend(s.notes.iter().map(|n| format!("- {n}\n")).chain(["\n".into()]));
     }
-    for group in &s.groups {
-        text += &compared(s, group);
-    }
+    text.extend(s.groups.iter().map(|group| compared(s, group)));
     if !s.groups.is_empty() {
         text += "Mean \u{b1} standard deviation over seeds; in brackets the gap: the mean of |row - \
                  reference| of the same seed and forget set. **Best** and _worst_ of each column \
@@ -29,9 +28,7 @@ pub fn markdown(summary: &Summary, command: &str) -> String {
                  its 95 % interval over pairs of one seed and forget set (a studentised bootstrap, \
                  or Student's t for fewer than 6 pairs); above 0 the row is closer.\n\n";
     }
-    text += &format!("{}\n\n", s.conditions);
-    text += &provenance(s, command);
-    text
+    text + &format!("{}\n\n{}", s.conditions, provenance(s, command))
 }
 
 fn provenance(s: &Summary, command: &str) -> String {
@@ -49,27 +46,25 @@ fn provenance(s: &Summary, command: &str) -> String {
         s.all,
         if devices.is_empty() { "no device yet".into() } else { devices.join(", ") },
         s.version,
-        &s.protocol[..16.min(s.protocol.len())]
+        s.short_hash()
     )
 }
 
 fn compared(s: &Summary, group: &Compared) -> String {
     let [ua, ra, ta] = group.n.map(grouped);
-    let mut text = format!("## {}\n\n", group.title);
-    let _ = write!(text, "Forget set {}", group.forgets.join(", "));
+    let mut text = format!("## {}\n\nForget set {}", group.title, group.forgets.join(", "));
     if group.n[0] > 0 {
-        let _ = write!(text, "; n = {ua} (UA), {ra} (RA), {ta} (TA)");
+        text += &format!("; n = {ua} (UA), {ra} (RA), {ta} (TA)");
     }
     if group.attacked[0] > 0 {
         let [members, others] = group.attacked.map(grouped);
-        let _ = write!(text, ", MIA fitted to {members} members and {others} others");
+        text += &format!(", MIA fitted to {members} members and {others} others");
     }
-    let _ = writeln!(text, "; gaps to {}.\n", group.reference);
+    text += &format!("; gaps to {}.\n\n", group.reference);
     if let Some(f) = group.frechet {
-        let _ = writeln!(
-            text,
+        text += &format!(
             "FD: Frechet distance on the shipped classifier's features (not FID) of {} samples of \
-             the kept classes to real test pictures; as many real training pictures have {:.2}.\n",
+             the kept classes to real test pictures; as many real training pictures have {:.2}.\n\n",
             grouped(f.n),
             f.floor
         );
@@ -81,12 +76,7 @@ fn compared(s: &Summary, group: &Compared) -> String {
     head.extend(s.columns.iter().cloned());
     head.extend(["Avg gap", "RTE, s", "Against its control", "Seeds"].map(String::from));
     head.extend(settings.then(|| "Settings".to_string()));
-    text += &row(&head);
-    text += &row(&vec!["---".to_string(); head.len()]);
-    for line in &group.rows {
-        text += &row(&cells(line, axis.is_some(), settings));
-    }
-    text.push('\n');
+    text += &table(head, group.rows.iter().map(|line| cells(line, axis.is_some(), settings)));
     if group.forgets.len() > 1 {
         text += &by_forget(group);
     }
@@ -97,15 +87,12 @@ fn compared(s: &Summary, group: &Compared) -> String {
 }
 
 fn cells(line: &Line, axis: bool, settings: bool) -> Vec<String> {
-    let end = [RETRAIN, ORIGINAL].contains(&&*line.method);
     let mut cells = vec![line.label.clone()];
-    cells.extend(axis.then(|| line.at.map_or(String::new(), |at| at.to_string())));
+    cells.extend(axis.then(|| line.at()));
     let failed = !line.failed.is_empty() && line.average.stat.is_none();
     cells.extend(line.values.iter().map(|v| if failed { "failed".into() } else { number(v) }));
-    let average = if line.method == RETRAIN { "0".into() } else { number(&line.average) };
-    cells.push(average);
-    let seconds = Value { gap: None, ..line.seconds.clone() };
-    cells.push(if line.method == ORIGINAL { "-".into() } else { number(&seconds) });
+    cells.push(if line.method == RETRAIN { "0".into() } else { number(&line.average) });
+    cells.push(if line.method == ORIGINAL { "-".into() } else { number(&line.seconds) });
     cells.push(match &line.control {
         Some(c) => {
             let verdict = match c.beats() {
@@ -117,22 +104,23 @@ fn cells(line: &Line, axis: bool, settings: bool) -> Vec<String> {
             let interval = interval.unwrap_or_default();
             format!("{:+.2}{interval}, n = {}: {verdict}", c.closer_by, c.n)
         }
-        None if end => String::new(),
+        None if line.is_end() => String::new(),
         None => "-".into(),
     });
-    let n = line.values.first().and_then(|v| v.stat).map_or(0, |s| s.n);
-    let failures = match line.failed.len() {
-        0 => String::new(),
-        failed => format!(" ({failed} failed)"),
-    };
-    cells.push(format!("{n}{failures}"));
+    cells.push(match line.failed.len() {
+        0 => line.seeds().to_string(),
+        failed => format!("{} ({failed} failed)", line.seeds()),
+    });
     cells.extend(settings.then(|| line.settings.clone()));
     cells
 }
 
-fn row(cells: &[String]) -> String {
-    let safe = cells.iter().map(|c| c.replace('|', "\\|"));
-    format!("| {} |\n", safe.collect::<Vec<_>>().join(" | "))
+/// A table and an empty line.
+fn table(head: Vec<String>, rows: impl Iterator<Item = Vec<String>>) -> String {
+    let rule = vec!["---".to_string(); head.len()];
+    let row = |cells: Vec<String>| format!("| {} |\n", cells.join(" | "));
+    let safe = |cells: Vec<String>| cells.iter().map(|c| c.replace('|', "\\|")).collect::<Vec<_>>();
+    [head, rule].into_iter().chain(rows).map(safe).map(row).chain(["\n".into()]).collect()
 }
 
 /// `2.85 ± 0.43 (2.39)`, marked.
@@ -153,27 +141,24 @@ fn spread(stat: &Spread) -> String {
 }
 
 fn by_forget(group: &Compared) -> String {
-    let mut text = "Average gap on each forget set:\n\n".to_string();
     let head = [String::new()].into_iter().chain(group.forgets.iter().cloned());
-    text += &row(&head.collect::<Vec<_>>());
-    text += &row(&vec!["---".to_string(); group.forgets.len() + 1]);
-    for line in group.rows.iter().filter(|l| l.method != RETRAIN) {
+    let rows = group.rows.iter().filter(|l| l.method != RETRAIN).map(|line| {
         let gaps = line.by_forget.iter().map(|s| s.as_ref().map_or("-".into(), spread));
-        text += &row(&[line.label.clone()].into_iter().chain(gaps).collect::<Vec<_>>());
-    }
-    text + "\n"
+        [line.label.clone()].into_iter().chain(gaps).collect()
+    });
+    format!("Average gap on each forget set:\n\n{}", table(head.collect(), rows))
 }
 
 /// Our means beside the numbers of others for the same method.
 fn theirs(s: &Summary, group: &Compared) -> String {
-    let mut text =
-        "Beside the numbers of others, which are theirs and on other data:\n\n".to_string();
     let mut head = vec![String::new(), "whose".into()];
     head.extend(s.columns.iter().cloned());
     head.push("Avg gap".into());
-    text += &row(&head);
-    text += &row(&vec!["---".to_string(); head.len()]);
-    let show = |v: Option<f64>| v.map_or("-".to_string(), |v| format!("{v:.2}"));
+    let mut rows = Vec::new();
+    let mut put = |label: &str, whose: String, values: &mut dyn Iterator<Item = Option<f64>>| {
+        let values = values.map(|v| v.map_or("-".to_string(), |v| format!("{v:.2}")));
+        rows.push([label.to_string(), whose].into_iter().chain(values).collect());
+    };
     // A masked variant of a row has no counterpart there.
     let mut seen: Vec<&str> = Vec::new();
     for line in &group.rows {
@@ -183,101 +168,88 @@ fn theirs(s: &Summary, group: &Compared) -> String {
             continue;
         }
         seen.push(&line.method);
-        let mut ours = vec![line.label.clone(), "ours".into()];
-        ours.extend(line.values.iter().map(|v| show(v.stat.map(|s| s.mean))));
-        let gap =
-            if line.method == RETRAIN { Some(0.0) } else { line.average.stat.map(|s| s.mean) };
-        ours.push(show(gap));
-        text += &row(&ours);
+        let gap = if line.method == RETRAIN { Some(0.0) } else { line.average.mean() };
+        let ours = line.values.iter().map(|v| v.mean());
+        put(&line.label, "ours".into(), &mut ours.chain([gap]));
         for p in beside {
-            let mut cells = vec![line.label.clone(), format!("theirs: {}", p.source)];
-            cells.extend(p.values.map(show));
-            cells.push(show(p.average));
-            text += &row(&cells);
+            let whose = format!("theirs: {}", p.source);
+            put(&line.label, whose, &mut p.values.into_iter().chain([p.average]));
         }
     }
-    text.push('\n');
-    let sources = SOURCES.iter().filter(|(s, _)| group.published.iter().any(|p| p.source == *s));
-    for (source, what) in sources {
-        let _ = writeln!(text, "Theirs, {source}: {what}.");
-    }
-    text + "\n"
+    let from = |source: &str| group.published.iter().any(|p| p.source == source);
+    let sources = SOURCES.iter().filter(|(source, _)| from(source));
+    let sources: String =
+        sources.map(|(source, what)| format!("Theirs, {source}: {what}.\n")).collect();
+    let table = table(head, rows.into_iter());
+    format!(
+        "Beside the numbers of others, which are theirs and on other data:\n\n{table}{sources}\n"
+    )
 }
 
 /// One line a row, for spreadsheets; empty where there is no number.
-pub fn csv(s: &Summary) -> String {
-    let mut head: Vec<String> =
-        ["group", "forget", "row", "method", "mask", "settings", "at"].map(String::from).to_vec();
-    let named =
-        |name: &str| ["", "_sd", "_gap", "_gap_sd", "_mark"].map(|part| format!("{name}{part}"));
-    s.columns.iter().for_each(|c| head.extend(named(c)));
-    head.extend(
-        ["average_gap", "average_gap_sd", "average_gap_mark", "tow", "rte_s", "rte_s_sd", "seeds"]
-            .map(String::from),
-    );
-    head.extend(
-        ["control", "closer_by", "ci_low", "ci_high", "pairs", "failed", "protocol"]
-            .map(String::from),
-    );
-    let mut text = record(&head);
-    let full = |v: Option<f64>| v.map_or(String::new(), |v| format!("{v:.4}"));
-    let mark = |m: Option<Mark>| match m {
-        Some(Mark::Best) => "best".to_string(),
-        Some(Mark::Worst) => "worst".into(),
-        None => String::new(),
-    };
-    for group in &s.groups {
-        for line in &group.rows {
-            let mut fields = vec![
-                group.title.clone(),
-                group.forgets.join(" "),
-                line.label.clone(),
-                line.method.clone(),
-                line.mask.clone(),
-                line.settings.clone(),
-                line.at.map_or(String::new(), |at| at.to_string()),
-            ];
-            for v in &line.values {
-                fields.push(full(v.stat.map(|s| s.mean)));
-                fields.push(full(v.stat.and_then(|s| s.sd)));
-                fields.push(full(v.gap.map(|s| s.mean)));
-                fields.push(full(v.gap.and_then(|s| s.sd)));
-                fields.push(mark(v.mark));
-            }
-            fields.push(full(line.average.stat.map(|s| s.mean)));
-            fields.push(full(line.average.stat.and_then(|s| s.sd)));
-            fields.push(mark(line.average.mark));
-            fields.push(full(line.tow.map(|s| s.mean)));
-            fields.push(full(line.seconds.stat.map(|s| s.mean)));
-            fields.push(full(line.seconds.stat.and_then(|s| s.sd)));
-            fields.push(line.values.first().and_then(|v| v.stat).map_or(0, |s| s.n).to_string());
-            match &line.control {
-                Some(c) => {
-                    fields.push(c.control.clone());
-                    let [low, high] = [0, 1].map(|i| c.interval.map(|both| both[i]));
-                    fields.extend([Some(c.closer_by), low, high].map(full));
-                    fields.push(c.n.to_string());
-                }
-                None => fields.extend(std::iter::repeat_n(String::new(), 5)),
-            }
-            fields.push(line.failed.len().to_string());
-            fields.push(s.protocol.clone());
-            text += &record(&fields);
+///
+/// # Errors
+/// It cannot be put together.
+pub fn csv(s: &Summary) -> Result<Vec<u8>> {
+    let failed = |e: &dyn std::fmt::Display| Error::Request(format!("the CSV failed: {e}"));
+    let mut table = csv::Writer::from_writer(Vec::new());
+    let lines = s.groups.iter().flat_map(|group| group.rows.iter().map(move |line| (group, line)));
+    for (i, (group, line)) in lines.enumerate() {
+        let (names, values): (Vec<_>, Vec<_>) = fields(s, group, line).into_iter().unzip();
+        if i == 0 {
+            table.write_record(names).map_err(|e| failed(&e))?;
         }
+        table.write_record(values).map_err(|e| failed(&e))?;
     }
-    text
+    table.into_inner().map_err(|e| failed(&e))
 }
 
-/// One CSV record (RFC 4180).
-fn record(fields: &[String]) -> String {
-    let quoted = fields.iter().map(|f| {
-        if f.contains([',', '"', '\n']) {
-            format!("\"{}\"", f.replace('"', "\"\""))
-        } else {
-            f.clone()
-        }
-    });
-    quoted.collect::<Vec<_>>().join(",") + "\n"
+/// The names and values of a line's fields.
+fn fields(s: &Summary, group: &Compared, line: &Line) -> Vec<(String, String)> {
+    let full = |v: Option<f64>| v.map_or(String::new(), |v| format!("{v:.4}"));
+    let stat = |name: &str, of: Option<Spread>| {
+        [
+            (name.to_string(), full(of.map(|s| s.mean))),
+            (format!("{name}_sd"), full(of.and_then(|s| s.sd))),
+        ]
+    };
+    let marked = |name: &str, mark: Option<Mark>| {
+        (format!("{name}_mark"), mark.map_or(String::new(), |m| m.to_string()))
+    };
+    let named = |(name, value): (&str, String)| (name.to_string(), value);
+    let c = line.control.as_ref();
+    let about = [
+        ("group", group.title.clone()),
+        ("forget", group.forgets.join(" ")),
+        ("row", line.label.clone()),
+        ("method", line.method.clone()),
+        ("mask", line.mask.clone()),
+        ("settings", line.settings.clone()),
+        ("at", line.at()),
+    ];
+    let mut fields: Vec<(String, String)> = about.map(named).into();
+    for (column, v) in s.columns.iter().zip(&line.values) {
+        fields.extend(stat(column, v.stat));
+        fields.extend(stat(&format!("{column}_gap"), v.gap));
+        fields.push(marked(column, v.mark));
+    }
+    fields.extend(stat("average_gap", line.average.stat));
+    fields.push(marked("average_gap", line.average.mark));
+    fields.push(named(("tow", full(line.tow.map(|s| s.mean)))));
+    fields.extend(stat("rte_s", line.seconds.stat));
+    let end = |i: usize| full(c.and_then(|c| c.interval).map(|both| both[i]));
+    let rest = [
+        ("seeds", line.seeds().to_string()),
+        ("control", c.map_or(String::new(), |c| c.control.clone())),
+        ("closer_by", full(c.map(|c| c.closer_by))),
+        ("ci_low", end(0)),
+        ("ci_high", end(1)),
+        ("pairs", c.map_or(String::new(), |c| c.n.to_string())),
+        ("failed", line.failed.len().to_string()),
+        ("protocol", s.protocol.clone()),
+    ];
+    fields.extend(rest.map(named));
+    fields
 }
 
 #[cfg(test)]
@@ -290,7 +262,7 @@ mod tests {
         for (name, _) in crate::table::TABLES {
             let table = Table::new(name, Scale::Small).unwrap();
             let s = summary(&table, &Cells::default(), 2);
-            let text = csv(&s);
+            let text = String::from_utf8(csv(&s).unwrap()).unwrap();
             let commas = |line: &str| line.split(',').count();
             let head = commas(text.lines().next().unwrap());
             let plain = text.lines().filter(|l| !l.contains('"'));
@@ -301,7 +273,11 @@ mod tests {
 
     #[test]
     fn a_field_with_a_comma_is_quoted() {
-        assert_eq!(record(&["a,b".into(), "c\"d".into(), "e".into()]), "\"a,b\",\"c\"\"d\",e\n");
+        let mut s = summary(&Table::new("prompts", Scale::Tiny).unwrap(), &Cells::default(), 1);
+        s.groups[0].title = "a,b".into();
+        s.groups[0].rows[0].label = "c\"d".into();
+        let text = String::from_utf8(csv(&s).unwrap()).unwrap();
+        assert!(text.contains("\n\"a,b\",prompt:a cat,\"c\"\"d\",noop,"), "{text}");
     }
 
     #[test]

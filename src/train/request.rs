@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::{losses::Augment, trainer::Snapshot};
 
 /// What to train.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct TrainRequest {
     /// The name of a [`crate::train::preset::Preset`].
     pub preset: String,

@@ -148,7 +148,7 @@ pub struct Metrics {
 }
 
 /// A Frechet distance on the project's own classifier's features, which depends on n.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct Frechet {
     pub value: f64,
     /// Generated pictures behind it.

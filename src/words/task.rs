@@ -21,4 +21,22 @@ impl Task {
     pub fn name(self) -> &'static str {
         self.into()
     }
+
+    /// What is measured on what is kept, in words.
+    pub fn kept(self) -> &'static str {
+        match self {
+            Self::TextToImage => "accuracies on what is kept",
+            _ => "share of the kept classes",
+        }
+    }
+
+    /// Whether what is forgotten are prompts, and not pictures or a class.
+    pub fn forgets_prompts(self) -> bool {
+        self == Self::TextToImage
+    }
+
+    /// Whether a run can be audited.
+    pub fn is_audited(self) -> bool {
+        self == Self::Classify
+    }
 }

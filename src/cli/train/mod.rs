@@ -11,7 +11,7 @@ use std::{
 use salun_studio::{
     data,
     disk::output::{self, Beside, Output, OutputKind},
-    engine::job::{Event, Job, LogLine, TrainRequest},
+    engine::job::{Event, Job, LogLine, Outcome, TrainRequest},
     error::{Error, Result},
     eval::judge,
     models::{
@@ -30,7 +30,7 @@ use salun_studio::{
 
 use super::{
     args::{self, Common},
-    client::{Client, answer},
+    client::Client,
     print,
 };
 
@@ -130,7 +130,8 @@ fn beside(out: &Path, ending: &str) -> PathBuf {
     name.into()
 }
 
-fn remove(state: &Path) -> Result<()> {
+/// Removes a state that is no longer needed.
+pub fn remove(state: &Path) -> Result<()> {
     match fs::remove_file(state) {
         Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Error::write(state, e)),
         _ => Ok(()),
@@ -186,8 +187,8 @@ pub fn run(args: &Args, common: &Common) -> Result<()> {
     let mut client = Client::open(common)?;
     let (clock, before) = (Instant::now(), log.last().map_or(0.0, |l: &LogLine| l.seconds));
     let mut kept = request.resume.as_ref().map(|s| s.step);
-    let outcome = client.run("", Job::Train(request), |event| {
-        match event {
+    let trained =
+        client.hear("", Job::Train(request), Outcome::try_as_trained, |event| match event {
             Event::Step { live, .. } => {
                 let seconds = before + clock.elapsed().as_secs_f64();
                 log.push(LogLine { step: live.step, loss: live.loss, seconds });
@@ -197,13 +198,11 @@ pub fn run(args: &Args, common: &Common) -> Result<()> {
                 kept = print::or_later(written).then_some(snapshot.step).or(kept);
             }
             _ => {}
-        }
-        Ok(())
-    });
-    if let (Err(Error::Cancelled), Some(step), false) = (&outcome, kept, common.quiet) {
+        });
+    if let (Err(Error::Cancelled), Some(step), false) = (&trained, kept, common.quiet) {
         print::note(&format!("step {step} is kept; --resume goes on from it"));
     }
-    let model = answer!(outcome?, Trained);
+    let model = trained?;
     let written = files.write(&model, args.half, &log);
     summary(&model, args, common, written)
 }
@@ -214,7 +213,7 @@ fn train_judge(args: &Args, common: &Common) -> Result<()> {
     let mut client = Client::open(common)?;
     let (data, steps) = (args.data.clone(), args.steps.unwrap_or(judge::STEPS));
     let job = Job::TrainJudge { data, steps, seed: args.seed };
-    let mut model = (*answer!(client.run("", job, |_| Ok(()))?, Trained)).clone();
+    let mut model = (*client.ask("", job, Outcome::try_as_trained)?).clone();
     let info = client.info();
     model.card.device = format!("{} ({})", info.name, info.api);
     let written = files.write(&model, args.half, &[]);

@@ -6,7 +6,7 @@ use std::{fs, path::PathBuf, time::Instant};
 use salun_studio::{
     data::emoji,
     disk::output::{self, Output, OutputKind},
-    engine::job::{Event, Job, LatentTrainRequest, LogLine},
+    engine::job::{Event, Job, LatentTrainRequest, LogLine, Outcome},
     error::{Error, Result},
     models::{
         checkpoint::Precision,
@@ -20,11 +20,7 @@ use salun_studio::{
 };
 
 use super::{Args, beside, remove};
-use crate::cli::{
-    args::Common,
-    client::{Client, answer},
-    print,
-};
+use crate::cli::{args::Common, client::Client, print};
 
 /// What to train, by name.
 pub const NAME: &str = "text-to-image";
@@ -76,30 +72,28 @@ pub fn run(args: &Args, common: &Common) -> Result<()> {
     let mut kept = None;
     let from = args.from.clone();
     let request = LatentTrainRequest { data: args.data.clone(), plan, from, resume };
-    let outcome = client.run("", Job::TrainLatent(request), |event| {
-        match event {
-            Event::Step { live, .. } => {
-                let seconds = before + clock.elapsed().as_secs_f64();
-                log.push(LogLine { step: live.step, loss: live.loss, seconds });
-            }
-            Event::LatentSnapshot { snapshot, model, .. } => {
-                let so_far = || {
-                    latent_state::write(&state, &asked, snapshot, &log)?;
-                    Output::folder(&so_far, OutputKind::Pipeline, true)?
-                        .write_here(&folder::write(model, Precision::Full)?)
-                };
-                if print::or_later(so_far()) {
-                    kept = Some(snapshot.step);
-                }
-            }
-            _ => {}
+    let job = Job::TrainLatent(request);
+    let trained = client.hear("", job, Outcome::try_as_latent_trained, |event| match event {
+        Event::Step { live, .. } => {
+            let seconds = before + clock.elapsed().as_secs_f64();
+            log.push(LogLine { step: live.step, loss: live.loss, seconds });
         }
-        Ok(())
+        Event::LatentSnapshot { snapshot, model, .. } => {
+            let so_far = || {
+                latent_state::write(&state, &asked, snapshot, &log)?;
+                Output::folder(&so_far, OutputKind::Pipeline, true)?
+                    .write_here(&folder::write(model, Precision::Full)?)
+            };
+            if print::or_later(so_far()) {
+                kept = Some(snapshot.step);
+            }
+        }
+        _ => {}
     });
-    if let (Err(Error::Cancelled), Some(step), false) = (&outcome, kept, common.quiet) {
+    if let (Err(Error::Cancelled), Some(step), false) = (&trained, kept, common.quiet) {
         print::note(&format!("step {step} is kept; --resume goes on from it"));
     }
-    let model = answer!(outcome?, LatentTrained);
+    let model = trained?;
     let precision = if args.half { Precision::Half } else { Precision::Full };
     let written = out.write_folder(folder::write(&model, precision)?);
     if written.is_ok() {

@@ -12,14 +12,13 @@ const CELL: usize = 44;
 /// The picture is too large to hold.
 pub fn overlap(overlap: &Overlap, what: &str) -> Result<Vec<u8>> {
     let mut page = Page::default();
-    page.text(MARGIN, MARGIN + 16, 20, INK, "What the masks have in common");
     let line = format!(
         "intersection over union, {} of {} weights each; two random masks have {:.2}",
         grouped(overlap.k),
         grouped(overlap.n),
         overlap.chance
     );
-    page.text(MARGIN, MARGIN + 38, 13, PALE, what);
+    page.heading(MARGIN, "What the masks have in common", what);
     page.text(MARGIN, MARGIN + 57, 13, PALE, &line);
     let name = overlap.names.iter().map(|n| wide(n, 13)).max().unwrap_or(0) + 12;
     // Columns are numbered as the rows are: names would not fit above them.

@@ -1,6 +1,6 @@
 //! A frame with two axes: from values to pixels.
 
-use crate::run::canvas::{PALE, Page, TRACK, wide};
+use super::canvas::{PALE, Page, TRACK, wide};
 
 /// Colours that people of any sight tell apart (Okabe and Ito), and darker ones after them.
 pub const COLOURS: [&str; 12] = [
@@ -67,6 +67,12 @@ pub struct Frame {
 }
 
 impl Frame {
+    /// A square for points in 0..1 on both axes.
+    pub fn unit([left, top]: [f64; 2], side: f64) -> Self {
+        let [x, y] = [(); 2].map(|()| Scale::at([0.0, 1.0].into_iter(), false));
+        Self { left, top, width: side, height: side, x, y }
+    }
+
     /// The pixel of a point.
     pub fn place(&self, x: f64, y: f64) -> [f64; 2] {
         [self.left + self.x.share(x) * self.width, self.top + (1.0 - self.y.share(y)) * self.height]
