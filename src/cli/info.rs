@@ -35,11 +35,11 @@ pub fn run(_: &Args, common: &Common) -> Result<()> {
                 "mask": m.mask,
                 "fields": m.tasks().iter().map(|t| (t.name(), m.fields(*t)))
                     .collect::<BTreeMap<_, _>>(),
-                "classify": m.classify.as_ref().filter(|how| how.epochs > 0).map(|how| json!({
-                    "lr": how.lr, "epochs": how.epochs,
+                "classify": m.treats(Task::Classify).filter(|how| how.trains()).map(|how| json!({
+                    "lr": how.lr, "epochs": how.length,
                 })),
-                "generate": m.generate.as_ref().filter(|how| how.steps > 0).map(|how| json!({
-                    "lr": how.lr, "steps": how.steps,
+                "generate": m.treats(Task::Generate).filter(|how| how.trains()).map(|how| json!({
+                    "lr": how.lr, "steps": how.length,
                 })),
                 "knobs": m.knobs().collect::<Vec<_>>(),
             })

@@ -31,7 +31,7 @@ use crate::{
         scores::Scores,
     },
     subject::{Subject, items::Items},
-    unlearn::{hooks::Local, plan::Plan},
+    unlearn::{hooks::Local, plan::Plan, scope::Scope},
     words::{
         estimator::Estimator, fingerprint::Fingerprint, recipe::Recipe, report::Metrics, task::Task,
     },
@@ -233,7 +233,9 @@ impl Session {
         let losses = losses.as_ref().map(|losses| &losses[..]);
         let set = ForgetSet::select(&recipe.forget, &data, &split, recipe.seed, losses)?
             .after(requests::recall(&model.card, &data, &split)?)?;
-        let mut plan = Plan::new(recipe, &model.card.architecture, &data, &set)?;
+        let architecture = &model.card.architecture;
+        let scope = Scope::of_classes(architecture, &data, &set, &recipe.redirect)?;
+        let mut plan = Plan::new(recipe, scope)?;
         plan.as_trained(&model.card, recipe, split.train.len());
         Ok(Setting { model, data, split, set, plan })
     }
@@ -291,6 +293,7 @@ impl Session {
         early: &mut dyn FnMut(Scores),
     ) -> Result<Arc<Scores>> {
         let Setting { model, data, set, plan, .. } = setting;
+        let [items, retain] = &plan.scored;
         let key = format!(
             "{}|{}|{}|{:?}|{}",
             recipe.start(),
@@ -305,8 +308,8 @@ impl Session {
             original: &model.weights,
             weights: None,
             forget: &set.spec,
-            items: &plan.score,
-            retain: &plan.beside(&set.retain),
+            items,
+            retain,
             seed: recipe.seed,
         };
         self.ranked(&key, plan.estimator, &of, job, early).await

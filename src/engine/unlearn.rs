@@ -28,11 +28,7 @@ use crate::{
         weights::{HostWeights, WeightLayout},
     },
     saliency::{Mask, change::Change},
-    unlearn::{
-        plan::Plan,
-        registry::{Order, Rate},
-        unlearner::Unlearner,
-    },
+    unlearn::{method::Rate, plan::Plan, unlearner::Unlearner},
     words::{
         audit::Changed,
         budget::Budget,
@@ -130,7 +126,7 @@ impl Session {
         // One that was cut short is no truth for the runs that follow.
         let own = ["epochs", "steps", "lr", "batch"];
         let whole = !recipe.set_fields().iter().any(|(name, _)| own.contains(name));
-        if plan.method.rate(task) == Some(Rate::AsTrained) && budget != Budget::Tiny && whole {
+        if plan.how.rate == Rate::AsTrained && budget != Budget::Tiny && whole {
             self.retrained.insert(retrain_key(&recipe, &setting), after.metrics.clone());
         }
         let clock = Instant::now();
@@ -276,9 +272,9 @@ fn advice(plan: &Plan, found: &Verdict, [before, after]: [f64; 2]) -> Option<Str
         return None;
     }
     let others = if plan.method.name == "salun" { "" } else { ", or --method salun" };
-    let longer = match plan.order {
-        Order::Nothing => format!("--steps {}", 3 * plan.steps),
-        _ => format!("--epochs {}", 3 * plan.epochs),
+    let longer = match plan.how.draws() {
+        true => format!("--steps {}", 3 * plan.steps),
+        false => format!("--epochs {}", 3 * plan.epochs),
     };
     Some(format!(
         "UA went from {before:.1} to {after:.1} in {} updates of {} at a rate of {}; try {longer}, \

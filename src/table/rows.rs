@@ -262,7 +262,7 @@ pub fn generations(scale: Scale) -> Vec<Group> {
     let forgets: Vec<String> = classes.iter().map(|class| format!("class:{class}")).collect();
     let forgets: Vec<&str> = forgets.iter().map(String::as_str).collect();
     let others = ["rl", "ft", "ga", "l1-sparse", "salun-soft", "esd"];
-    let makes = |m: &&str| registry::find(m).is_ok_and(|m| m.generate.is_some());
+    let makes = |m: &&str| registry::find(m).is_ok_and(|m| m.treats(Task::Generate).is_some());
     let salun = Row::new("salun");
     let rows = [Row::new(ORIGINAL)]
         .into_iter()

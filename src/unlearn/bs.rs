@@ -1,12 +1,12 @@
-//! Boundary shrink (Chen et al. 2023; ALGORITHMS 5.12): a picture to forget is given the class that
+//! Boundary shrink (Chen et al. 2023): a picture to forget is given the class that
 //! lies nearest behind the original's decision boundary.
 
 use burn::tensor::{Int, Tensor, activation};
 
 use super::{
     hooks::{Batch, MethodHooks},
-    knob::{Knob, Knobs, NORMS, TRAINING},
-    registry::{Classify, Method, Order, Rate},
+    knob::Knob,
+    method::{Method, Order, Treatment},
 };
 use crate::{
     models::{
@@ -15,7 +15,6 @@ use crate::{
         weights::Weights,
     },
     train::losses::cross_entropy,
-    words::estimator::Estimator,
 };
 
 /// Boundary shrink.
@@ -23,28 +22,11 @@ pub const METHOD: Method = Method {
     name: "bs",
     title: "Boundary shrink",
     paper: "Chen et al., CVPR 2023, arXiv 2303.11570",
-    knobs: &[
-        &[Knob::real(
-            "radius",
-            "Radius",
-            0.1,
-            [0.0, 1.0],
-            "how far a picture is moved, in [0, 1] of a pixel",
-        )],
-        NORMS,
-        TRAINING,
-    ],
-    mask: Estimator::None,
-    classify: Some(Classify {
-        order: Order::Forget,
-        rate: Rate::Constant,
-        lr: 1e-5,
-        quick_lr: Some(1e-3),
-        epochs: 10,
-    }),
-    generate: None,
-    prompts: None,
-    work: |knobs: &Knobs| Box::new(Shrink { radius: knobs.get("radius") }),
+    knobs: &[Knob::real("radius", 0.1, [0.0, 1.0])
+        .says("Radius", "how far a picture is moved, in [0, 1] of a pixel")],
+    treatments: &[Treatment::classifier(Order::Forget, 10, 1e-5).quick(1e-3)],
+    work: |knobs| Box::new(Shrink { radius: knobs.get("radius") }),
+    ..Method::PLAIN
 };
 
 struct Shrink {

@@ -1,33 +1,22 @@
-//! DELETE: distillation from the original with the true class struck out (Zhou et al. 2025;
-//! ALGORITHMS 6.9). Only the forget set is looked at.
+//! DELETE: distillation from the original with the true class struck out (Zhou et al. 2025).
+//! Only the forget set is looked at.
 
 use burn::tensor::Tensor;
 
 use super::{
     distil::{divergence, one_hot},
     hooks::{Batch, MethodHooks},
-    knob::{NORMS, TRAINING},
-    registry::{Classify, Method, Order, Rate},
+    method::{Method, Order, Treatment},
 };
-use crate::words::estimator::Estimator;
 
 /// DELETE.
 pub const METHOD: Method = Method {
     name: "delete",
     title: "DELETE",
     paper: "Zhou et al., CVPR 2025, arXiv 2503.23751",
-    knobs: &[NORMS, TRAINING],
-    mask: Estimator::None,
-    classify: Some(Classify {
-        order: Order::Forget,
-        rate: Rate::Constant,
-        lr: 1e-3,
-        quick_lr: Some(1e-3),
-        epochs: 10,
-    }),
-    generate: None,
-    prompts: None,
+    treatments: &[Treatment::classifier(Order::Forget, 10, 1e-3).quick(1e-3)],
     work: |_| Box::new(Struck),
+    ..Method::PLAIN
 };
 
 struct Struck;

@@ -6,6 +6,7 @@ use crate::common::{Fixture, classifier, close, pictures, unet, wait};
 use burn::tensor::{Device, Tensor};
 use salun_studio::{
     data::{Dataset, forget::ForgetSet, rng},
+    error::Result,
     job_context::JobContext,
     models::{
         Model,
@@ -28,6 +29,7 @@ use salun_studio::{
         munba,
         plan::Plan,
         registry::{self, METHODS, Method},
+        scope::Scope,
         scrub::Scrub,
         sfr_on, ssd, statistics,
         unlearner::Unlearner,
@@ -41,7 +43,7 @@ struct Done {
     losses: Vec<f32>,
 }
 
-/// The tasks that forget classes; prompts are tested in `src/unlearn/prompt`.
+/// The tasks that forget classes; prompts are tested in `src/unlearn/tests.rs`.
 const CLASSES: [Task; 2] = [Task::Classify, Task::Generate];
 
 /// The setting of the runs: 200 pictures, of which those of class 7 are to be forgotten.
@@ -73,6 +75,11 @@ impl Setting {
         Self { data, set, model, mask }
     }
 
+    fn plan(&self, recipe: &Recipe) -> Result<Plan> {
+        let (of, redirect) = (&self.model.card.architecture, &recipe.redirect);
+        Plan::new(recipe, Scope::of_classes(of, &self.data, &self.set, redirect)?)
+    }
+
     fn run(&self, method: &Method, knobs: &[(&str, f64)], masked: bool) -> Done {
         let recipe = Recipe {
             method: method.name.into(),
@@ -82,9 +89,8 @@ impl Setting {
             knobs: knobs.iter().map(|(name, value)| (name.to_string(), *value)).collect(),
             ..Recipe::new("m", "d", &self.set.spec)
         };
-        let architecture = &self.model.card.architecture;
-        let recipe = recipe.fitting(architecture.task());
-        let plan = Plan::new(&recipe, architecture, &self.data, &self.set).unwrap();
+        let recipe = recipe.fitting(self.model.card.architecture.task());
+        let plan = self.plan(&recipe).unwrap();
         let mask = masked.then_some(&self.mask);
         let mut job = JobContext::silent();
         let (data, device) = (self.data.clone(), Device::flex());
@@ -211,7 +217,7 @@ fn a_knob_of_another_task_or_method_is_refused_in_one_line() {
             knobs: knobs.iter().map(|(name, value)| (name.to_string(), *value)).collect(),
             ..Recipe::new("m", "d", "class:7")
         };
-        Plan::new(&recipe, &setting.model.card.architecture, &setting.data, &setting.set).map(drop)
+        setting.plan(&recipe).map(drop)
     };
     assert!(plan("scrub", &[("gamma", 0.5)]).is_ok());
     for (method, knob, value, named) in [

@@ -25,12 +25,15 @@ use crate::{
     job_context::JobContext,
     models::{
         AnyModel,
-        latent::{LatentModel, unet::is_cross_attention},
+        latent::{
+            LatentModel,
+            unet::{cross_attention, is_cross_attention},
+        },
     },
     saliency::{change::Change, scores::Scores},
     sampling::latent::LatentWeights,
     subject::items::Items,
-    unlearn::{plan::Plan, prompt::cross_attention, unlearner::Unlearner},
+    unlearn::{plan::Plan, scope::Scope, unlearner::Unlearner},
     words::{
         attack::AttackKind,
         estimator::Estimator,
@@ -75,7 +78,7 @@ impl Session {
         let clock = Instant::now();
         let items = self.items(&setting, &weights, job).await?;
         let [forget, retain] = &*items;
-        let plan = Plan::of_prompts(&recipe, [forget.len(), retain.len()])?;
+        let plan = Plan::new(&recipe, Scope::of_prompts([forget.len(), retain.len()]))?;
         let (own, ranking) = match plan.estimator {
             Estimator::None => (None, None),
             Estimator::Given => (Some(given(&recipe, &network.unet_layout)?), None),
@@ -88,8 +91,7 @@ impl Session {
         // Its control is as large.
         let density = own.as_ref().map_or(recipe.density, |mask| mask.density);
         let recipe = Recipe { density, ..recipe };
-        let limited = plan.method.prompts.as_ref().is_some_and(|how| how.attention);
-        let attention = limited || plan.knobs.on("cross-attention");
+        let attention = plan.attention();
         let mask = match &ranking {
             Some(ranking) if attention => {
                 Some(ranking.mask_of(recipe.density, is_cross_attention)?)

@@ -21,7 +21,7 @@ use crate::{
         items::{Items, Noising},
         prompts::Prompts,
     },
-    unlearn::plan::Plan,
+    unlearn::{plan::Plan, scope::Scope},
     words::{budget::Budget, recipe::Recipe, sampling::SampleOptions},
 };
 
@@ -170,7 +170,7 @@ impl Session {
             let right = format!("{} takes no prompts; write class:NAME", recipe.model);
             return Err(Error::argument("forget set", &recipe.forget, right));
         }
-        Plan::of_prompts(recipe, [0, 0])?;
+        Plan::new(recipe, Scope::of_prompts([0, 0]))?;
         let emoji = emoji::find(&recipe.data)?;
         // What is wrong with the words is told before a model is looked for.
         let redirect = recipe.redirect.to_string();
@@ -257,18 +257,19 @@ impl Session {
         job: &mut JobContext,
         early: &mut dyn FnMut(Scores),
     ) -> Result<Arc<Scores>> {
-        let plan = Plan::of_prompts(recipe, items.each_ref().map(Items::len))?;
+        let scope = Scope::of_prompts(items.each_ref().map(Items::len));
+        let Plan { estimator, scored: [scored, beside], .. } = Plan::new(recipe, scope)?;
         let subject = setting.subject(items.clone(), weights.text.clone());
         let of = Scoring {
             subject: &subject,
             original: &setting.model.unet,
             weights: Some(&weights.unet),
             forget: &recipe.forget,
-            items: &plan.score,
-            retain: &plan.beside(&plan.retain),
+            items: &scored,
+            retain: &beside,
             seed: recipe.seed,
         };
-        self.ranked(&setting.key, plan.estimator, &of, job, early).await
+        self.ranked(&setting.key, estimator, &of, job, early).await
     }
 }
 
