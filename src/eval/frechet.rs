@@ -1,5 +1,5 @@
 //! The Frechet distance between generated and real pictures, on the features of the project's own
-//! classifier (ALGORITHMS 10). It is no FID: that is over another network's features.
+//! classifier (docs/methods.md#metrics). It is no FID: that is over another network's features.
 
 use burn::tensor::Device;
 
@@ -161,7 +161,8 @@ pub async fn measure(
     })
 }
 
-fn product(a: &[f64], b: &[f64], d: usize) -> Vec<f64> {
+/// A B of two matrices [d, d], row by row.
+pub fn product(a: &[f64], b: &[f64], d: usize) -> Vec<f64> {
     let mut out = vec![0.0; d * d];
     for (line, row) in out.chunks_exact_mut(d).zip(a.chunks_exact(d)) {
         for (v, other) in row.iter().zip(b.chunks_exact(d)) {

@@ -12,7 +12,7 @@ use crate::{
 /// Items of a subject, neither varied nor redirected.
 pub enum PlainBatch<'a> {
     /// A classifier's, [n, c, h, w], and their labels.
-    Pictures(&'a Pictured, Tensor<4>, Vec<usize>),
+    Pictures(&'a Pictured, Box<Tensor<4>>, Vec<usize>),
     /// A diffusion model's, each with noise at one time.
     Noise(Box<dyn Noisy + 'a>),
 }
@@ -22,7 +22,8 @@ impl<'a> PlainBatch<'a> {
     pub fn of(subject: &'a Subject, items: &[usize], rng: &mut Rng) -> Self {
         match subject {
             Subject::Classifier(of) => {
-                Self::Pictures(of, of.plain(items, rng), of.data.train.labels(items))
+                let x = Box::new(of.plain(items, rng));
+                Self::Pictures(of, x, of.data.train.labels(items))
             }
             Subject::Diffusion(of) => Self::Noise(of.plain(items, rng)),
         }
@@ -41,7 +42,7 @@ impl<'a> PlainBatch<'a> {
         match self {
             Self::Pictures(of, x, labels) => {
                 let parts = x.split(size, 0).into_iter().zip(labels.chunks(size));
-                parts.map(|(x, labels)| Self::Pictures(of, x, labels.to_vec())).collect()
+                parts.map(|(x, labels)| Self::Pictures(of, Box::new(x), labels.to_vec())).collect()
             }
             Self::Noise(batch) => batch.split(size).into_iter().map(Self::Noise).collect(),
         }
@@ -51,7 +52,7 @@ impl<'a> PlainBatch<'a> {
     /// guidance.
     pub fn loss(pass: &Pass, batch: Self) -> Tensor<1> {
         match batch {
-            Self::Pictures(of, x, labels) => cross_entropy(of.net.forward(pass, x), &labels),
+            Self::Pictures(of, x, labels) => cross_entropy(of.net.forward(pass, *x), &labels),
             Self::Noise(batch) => mse(batch.predict(pass, Under::Own), batch.target()),
         }
     }

@@ -9,8 +9,9 @@ use crate::{
 };
 
 /// What is told apart by the masks that are compared.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, strum::IntoStaticStr)]
 #[serde(rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case")]
 pub enum By {
     /// One mask for each class of the data.
     Classes,
@@ -25,11 +26,7 @@ impl By {
 
     /// The name on the command line.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Classes => "classes",
-            Self::Seeds => "seeds",
-            Self::Estimators => "estimators",
-        }
+        self.into()
     }
 }
 

@@ -189,19 +189,18 @@ impl Sum {
         estimator: Estimator,
         forget: &str,
     ) -> Result<Scores> {
-        let mut scores = match self {
-            Self::Tensors(sum) => read_all(sum).await?,
-            Self::Buffer(kernels, sum, _) => {
-                kernels.read(sum).await?.into_iter().map(f32::from_bits).collect()
+        let (mut scores, resident) = match self {
+            Self::Tensors(sum) => (read_all(sum).await?, None),
+            Self::Buffer(kernels, sum, scores) => {
+                let bits = kernels.read(sum).await?;
+                let resident = scores.then(|| (kernels.clone(), sum.clone()));
+                (bits.into_iter().map(f32::from_bits).collect(), resident)
             }
         };
         scores.iter_mut().for_each(|s| *s = s.abs());
-        match self {
-            Self::Buffer(kernels, sum, true) => {
-                let resident = (kernels.clone(), sum.clone());
-                Scores::resident(layout, estimator, forget, scores, resident).await
-            }
-            _ => Ok(Scores::new(layout, estimator, forget, scores)),
+        match resident {
+            Some(on_gpu) => Scores::resident(layout, estimator, forget, scores, on_gpu).await,
+            None => Ok(Scores::new(layout, estimator, forget, scores)),
         }
     }
 }

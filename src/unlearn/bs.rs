@@ -1,7 +1,7 @@
 //! Boundary shrink (Chen et al. 2023): a picture to forget is given the class that
 //! lies nearest behind the original's decision boundary.
 
-use burn::tensor::{Int, Tensor, activation};
+use burn::tensor::Tensor;
 
 use super::{
     hooks::{Batch, MethodHooks},
@@ -14,7 +14,7 @@ use crate::{
         layers::{Mode, Pass},
         weights::Weights,
     },
-    train::losses::cross_entropy,
+    train::losses::{cross_entropy, log_likelihood},
 };
 
 /// Boundary shrink.
@@ -38,7 +38,7 @@ impl MethodHooks for Shrink {
         let moved = adversarial(batch.net, batch.original, batch.x, batch.labels, self.radius);
         let pass = Pass::new(batch.original, Mode::Eval);
         let nearest = batch.net.forward(&pass, moved).argmax(1);
-        to_classes(batch.logits, nearest)
+        log_likelihood(batch.logits, nearest).mean().neg()
     }
 }
 
@@ -59,9 +59,4 @@ pub fn adversarial(
     };
     let moved = (x + slope.sign() * radius).clamp(0.0, 1.0);
     (moved * 255.0).round() / 255.0
-}
-
-/// Mean cross-entropy to classes that are on the device, [n, 1].
-fn to_classes(logits: Tensor<2>, classes: Tensor<2, Int>) -> Tensor<1> {
-    activation::log_softmax(logits, 1).gather(1, classes).mean().neg()
 }

@@ -1,13 +1,14 @@
 //! DELETE: distillation from the original with the true class struck out (Zhou et al. 2025).
 //! Only the forget set is looked at.
 
-use burn::tensor::Tensor;
+use burn::tensor::{Int, Tensor};
 
 use super::{
-    distil::{divergence, one_hot},
+    distil::divergence,
     hooks::{Batch, MethodHooks},
     method::{Method, Order, Treatment},
 };
+use crate::train::losses::column;
 
 /// DELETE.
 pub const METHOD: Method = Method {
@@ -30,6 +31,10 @@ impl MethodHooks for Struck {
 /// KL from the teacher without its true class to the student. Logits [n, classes].
 pub fn struck(teacher: Tensor<2>, student: Tensor<2>, labels: &[usize]) -> Tensor<1> {
     // So far below the others that its probability is 0, and yet a number.
-    let off = one_hot(&teacher, labels) * 1e4;
-    divergence(teacher - off, student, 1.0)
+    let classes =
+        Tensor::<1, Int>::arange(0..teacher.dims()[1] as i64, &teacher.device().without_autodiff());
+    let own = column(&teacher, labels)
+        .expand(teacher.dims())
+        .equal(classes.unsqueeze::<2>().expand(teacher.dims()));
+    divergence(teacher - own.float() * 1e4, student, 1.0)
 }

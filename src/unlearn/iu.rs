@@ -11,7 +11,7 @@ use super::{
     hooks::{Local, MethodContext, MethodHooks},
     knob::{Knob, Knobs},
     method::{Method, Treatment},
-    statistics::{self, FORGET, RETAIN, dot, plus_scaled, product, shift},
+    statistics::{self, FORGET, RETAIN, dot, plus_scaled, product},
 };
 use crate::{
     data::rng,
@@ -77,7 +77,8 @@ impl MethodHooks for Influence {
                     v.into_iter().zip(fisher).map(|(v, f)| v / (f + damping)).collect()
                 }
             };
-            shift(scene.weights, self.0.get("alpha"), &step);
+            let theta = &mut scene.weights.params;
+            *theta = plus_scaled(theta, self.0.get("alpha"), &step);
             Ok(())
         })
     }

@@ -8,10 +8,7 @@ use crate::{
     data::rng,
     error::Result,
     gpu::pace::Pace,
-    models::{
-        layers::Mode,
-        weights::{Weights, read},
-    },
+    models::{layers::Mode, weights::read},
     saliency::batch::PlainBatch,
     train::{optimizer::plus, shards},
 };
@@ -116,9 +113,4 @@ pub async fn product(a: &[Tensor<1>], b: &[Tensor<1>]) -> Result<f64> {
 /// a + s b.
 pub fn plus_scaled(a: &[Tensor<1>], s: f64, b: &[Tensor<1>]) -> Vec<Tensor<1>> {
     a.iter().zip(b).map(|(a, b)| a.clone() + b.clone() * s).collect()
-}
-
-/// Moves all weights by `s` times a vector.
-pub fn shift(weights: &mut Weights, s: f64, by: &[Tensor<1>]) {
-    weights.params = plus_scaled(&weights.params, s, by);
 }

@@ -8,6 +8,7 @@ use super::{
 use crate::{
     data::rng,
     error::{Error, Result},
+    eval::{frechet::product, linear},
     models::{
         latent::unet::is_cross_attention,
         weights::{HostWeights, WeightEntry, read},
@@ -44,16 +45,17 @@ impl MethodHooks for Edit {
             let some = |items: &[usize]| items[..items.len().min(SOLVED)].to_vec();
             let forgotten = prompts.noised(&some(&scene.plan.forget), &mut rng);
             let kept = prompts.noised(&some(&scene.plan.retain), &mut rng);
-            let mut vectors = Vec::new();
-            for ids in [&forgotten.ids, &forgotten.redirected, &kept.ids] {
+            let vectors = async |ids| {
                 let context = prompts.contexts(ids);
                 let [n, tokens, width] = context.dims();
                 // The start token is the same in every prompt.
-                let rest = context.slice([0..n, 1..tokens, 0..width]);
-                vectors.push(Vectors { width, values: read(rest).await? });
-            }
+                Ok((width, read(context.slice([0..n, 1..tokens, 0..width])).await?))
+            };
+            let (width, from) = vectors(&forgotten.ids).await?;
+            let (_, to) = vectors(&forgotten.redirected).await?;
+            let (_, keep) = vectors(&kept.ids).await?;
             let mut unet = scene.weights.download().await?;
-            edit(&mut unet, [&vectors[0], &vectors[1], &vectors[2]])?;
+            edit(&mut unet, width, [&from, &to, &keep])?;
             *scene.weights = unet.upload(&scene.original.device());
             Ok(())
         })
@@ -63,34 +65,18 @@ impl MethodHooks for Edit {
 /// Weight of the prompts that are kept, beside the forgotten ones.
 const KEEP: f64 = 0.1;
 
-/// Vectors of tokens in the text encoder's space, one after another.
-#[derive(Debug, Clone, Default)]
-struct Vectors {
-    width: usize,
-    values: Vec<f32>,
-}
-
-impl Vectors {
-    fn rows(&self) -> impl Iterator<Item = &[f32]> {
-        self.values.chunks_exact(self.width)
-    }
-}
-
-/// Edits the U-Net: `from` is read as `to`, row by row, and `keep` as itself:
+/// Edits the U-Net: of vectors of tokens in the text encoder's space, each of `d` values, `from` is read
+/// as `to`, one by one, and `keep` as itself:
 /// W = (Σ W to fromᵀ + λ Σ W keep keepᵀ) (Σ from fromᵀ + λ Σ keep keepᵀ)⁻¹.
-fn edit(unet: &mut HostWeights, [from, to, keep]: [&Vectors; 3]) -> Result<()> {
-    let d = from.width;
+fn edit(unet: &mut HostWeights, d: usize, [from, to, keep]: [&[f32]; 3]) -> Result<()> {
+    let both = |vectors: &[f32], weight: f64| -> Vec<f64> {
+        let kept = keep.iter().map(|v| weight * f64::from(*v));
+        vectors.iter().copied().map(f64::from).chain(kept).collect()
+    };
+    let read = both(from, 1.0);
+    let sum = |left: &[f32]| linear::product(&both(left, KEEP), &read, read.len() / d);
     // Both sums are the same for every layer: W times the first is the left side.
-    let mut cross = vec![0.0; d * d];
-    let mut own = vec![0.0; d * d];
-    for (f, t) in from.rows().zip(to.rows()) {
-        outer(&mut cross, t, f, 1.0);
-        outer(&mut own, f, f, 1.0);
-    }
-    for k in keep.rows() {
-        outer(&mut cross, k, k, KEEP);
-        outer(&mut own, k, k, KEEP);
-    }
+    let (mut cross, mut own) = (sum(to), sum(from));
     // A little of the identity on both sides leaves directions that no prompt uses as they are.
     let scale = (0..d).map(|i| own[i * d + i]).sum::<f64>() / d as f64;
     for i in 0..d {
@@ -114,28 +100,6 @@ fn edit(unet: &mut HostWeights, [from, to, keep]: [&Vectors; 3]) -> Result<()> {
         }
     }
     Ok(())
-}
-
-fn outer(sum: &mut [f64], a: &[f32], b: &[f32], weight: f64) {
-    let d = b.len();
-    for (i, x) in a.iter().enumerate() {
-        for (j, y) in b.iter().enumerate() {
-            sum[i * d + j] += weight * f64::from(*x) * f64::from(*y);
-        }
-    }
-}
-
-fn product(a: &[f64], b: &[f64], d: usize) -> Vec<f64> {
-    let mut out = vec![0.0; d * d];
-    for i in 0..d {
-        for k in 0..d {
-            let x = a[i * d + k];
-            for j in 0..d {
-                out[i * d + j] += x * b[k * d + j];
-            }
-        }
-    }
-    out
 }
 
 /// Gauss and Jordan with the largest pivot; `None` where there is no inverse.
@@ -188,19 +152,19 @@ mod tests {
         layout.param("a.attn1.to_k.weight".into(), &[out, d], Init::Normal(1.0));
         let original = Arc::new(layout).init(1);
         let mut rng = seeded(1, "uce");
-        let mut vectors = |n: usize| Vectors { width: d, values: normals(&mut rng, n * d) };
+        let mut vectors = |n: usize| normals(&mut rng, n * d);
         let (from, to, keep) = (vectors(2), vectors(2), vectors(6));
         let mut edited = original.clone();
-        edit(&mut edited, [&from, &to, &keep]).unwrap();
+        edit(&mut edited, d, [&from, &to, &keep]).unwrap();
         let read = |w: &HostWeights, v: &[f32]| -> Vec<f32> {
             let rows = w.values[..out * d].chunks_exact(d);
             rows.map(|row| row.iter().zip(v).map(|(a, b)| a * b).sum()).collect()
         };
         let near = |a: Vec<f32>, b: Vec<f32>| a.iter().zip(&b).all(|(x, y)| (x - y).abs() < 0.02);
-        for (f, t) in from.rows().zip(to.rows()) {
+        for (f, t) in from.chunks_exact(d).zip(to.chunks_exact(d)) {
             assert!(near(read(&edited, f), read(&original, t)));
         }
-        for k in keep.rows() {
+        for k in keep.chunks_exact(d) {
             assert!(near(read(&edited, k), read(&original, k)));
         }
         assert_eq!(edited.values[out * d..], original.values[out * d..]);
