@@ -108,7 +108,7 @@ impl Protocol {
                     augment: Augment::CropFlip,
                 },
                 256,
-                "the paper's and its replication's settings (ALGORITHMS 5)",
+                "the paper's and its replication's settings (docs/methods.md#classifiers)",
             ),
         };
         Self {

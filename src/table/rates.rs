@@ -83,7 +83,7 @@ fn small(kind: RateKey, method: &str) -> Setting {
     }
 }
 
-/// The paper's, its README's and its replication's (ALGORITHMS 5, table of defaults).
+/// The paper's, its README's and its replication's (docs/methods.md#classifiers).
 fn paper(kind: RateKey, method: &str) -> Setting {
     let half = kind == RateKey::Half;
     match method {
