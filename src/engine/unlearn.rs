@@ -90,7 +90,7 @@ impl Session {
 
         let clock = Instant::now();
         let mut unlearner = begin(&setting, mask.as_ref(), &device, job).await?;
-        if plan.few() {
+        if plan.few {
             job.note(plan.suited());
         }
         let begun = clock.elapsed().as_secs_f64();

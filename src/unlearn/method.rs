@@ -130,6 +130,11 @@ impl Treatment {
         Self { rate: Rate::Constant, ..usual }
     }
 
+    /// The same without updates: its weights are changed once, or not at all.
+    pub const fn closed(self) -> Self {
+        Self { length: 0, lr: 0.0, ..self }
+    }
+
     /// Another learning rate where the budget allows few updates.
     pub const fn quick(self, lr: f64) -> Self {
         Self { quick_lr: Some(lr), ..self }

@@ -10,7 +10,7 @@ pub const METHOD: Method = Method {
     treatments: &[
         Treatment::classifier(Order::Nothing, 0, 0.0),
         Treatment::classes(Losses::Retain, 0, 0.0),
-        Treatment { length: 0, lr: 0.0, ..Treatment::prompts(Losses::Retain) },
+        Treatment::prompts(Losses::Retain).closed(),
     ],
     ..Method::PLAIN
 };

@@ -44,7 +44,7 @@ pub struct Plan {
     /// How many times longer the run is than on many pictures.
     stretch: usize,
     /// Whether the sets are so few that [`Plan::suit`] changed something.
-    few: bool,
+    pub few: bool,
     /// How many of each an epoch of a classifier draws, or are looked at of a diffusion model's.
     pub each: [usize; 2],
     /// Items that the saliency scores are taken over, and as many retained ones, so that both halves of
@@ -234,11 +234,6 @@ impl Plan {
                 self.stretch += 1;
             }
         }
-    }
-
-    /// Whether the pictures are so few that the run is made to suit them.
-    pub fn few(&self) -> bool {
-        self.few
     }
 
     /// What was made to suit few pictures, for a person.

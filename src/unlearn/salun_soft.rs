@@ -5,7 +5,7 @@
 use burn::tensor::Tensor;
 
 use super::{
-    hooks::{Batch, ForgetNoise, Local, MethodContext, MethodHooks, StepInfo},
+    hooks::{Batch, ForgetNoise, Local, MethodHooks, StepInfo},
     knob::Knob,
     method::{Method, Treatment},
     rl::{self, Relabel},
@@ -66,13 +66,6 @@ struct Soft {
 }
 
 impl MethodHooks for Soft {
-    fn begin<'a>(&'a mut self, scene: &'a mut MethodContext<'_>) -> Local<'a, Result<()>> {
-        Box::pin(async move {
-            self.reference = scene.original.params.clone();
-            Ok(())
-        })
-    }
-
     fn loss(&self, batch: Batch) -> Tensor<1> {
         self.relabel.loss(batch)
     }
@@ -82,7 +75,8 @@ impl MethodHooks for Soft {
     }
 
     fn before(&mut self, weights: &Weights, at: StepInfo) {
-        if self.released && at.turn == 0 {
+        // A run starts from the original.
+        if at.step == 0 || self.released && at.turn == 0 {
             self.reference = weights.params.clone();
         }
     }

@@ -20,12 +20,7 @@ pub const METHOD: Method = Method {
     name: "uce",
     title: "UCE",
     paper: "Gandikota et al., WACV 2024, arXiv 2308.14761",
-    treatments: &[Treatment {
-        length: 0,
-        lr: 0.0,
-        redirects: true,
-        ..Treatment::prompts(Losses::Retain)
-    }],
+    treatments: &[Treatment { redirects: true, ..Treatment::prompts(Losses::Retain).closed() }],
     work: |_| Box::new(Edit),
     ..Method::PLAIN
 };

@@ -106,7 +106,7 @@ fn few_pictures_are_forgotten_in_smaller_and_more_updates_and_in_company() {
     // Many are normalised in company alone, and by the full budget as the paper has it.
     let many = plan(&data, 5_400, recipe("salun"));
     assert_eq!((many.batch, many.steps, many.lr), (128, 240, IN_COMPANY));
-    assert!(!many.few() && many.company.len() == 16_200);
+    assert!(!many.few && many.company.len() == 16_200);
     let full = plan(&data, 5_400, Recipe { budget: Budget::Full, ..recipe("salun") });
     assert!(full.company.is_empty() && full.lr == 0.013);
     let few = plan(&data, 54, recipe("salun"));
