@@ -39,6 +39,7 @@ methods! {
     sfr_on,
     munba,
     delete,
+    not,
     esd,
     uce,
     retrain,
