@@ -7,7 +7,7 @@
 use super::{
     hooks::{Local, MethodContext, MethodHooks},
     knob::Knob,
-    method::{Method, Order, Treatment},
+    method::{Losses, Method, Order, Treatment},
 };
 use crate::{
     error::{Error, Result},
@@ -21,7 +21,10 @@ pub const METHOD: Method = Method {
     paper: "Khalil et al., CVPR 2025, arXiv 2503.05657",
     knobs: &[Knob::whole("layer", 1.0, [1.0, 1e3])
         .says("Convolution to negate", "which convolution is negated, the first being 1")],
-    treatments: &[Treatment::classifier(Order::Retain, 10, 0.01).quick(0.01)],
+    treatments: &[
+        Treatment::classifier(Order::Retain, 10, 0.01).quick(0.01),
+        Treatment::prompts(Losses::Retain),
+    ],
     work: |knobs| Box::new(Negation { layer: knobs.count("layer") }),
     ..Method::PLAIN
 };
