@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 pub type Result<T> = std::result::Result<T, Error>;
 
 /// Every failure of the library. `Display` is one line; [`Error::exit_code`] is the status of the
-/// command line (DESIGN 4).
+/// command line (docs/use.md).
 #[derive(Debug, Clone, thiserror::Error, Serialize, Deserialize)]
 pub enum Error {
     /// A name that is not in a registry.

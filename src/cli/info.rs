@@ -76,13 +76,12 @@ fn tasks(method: &Method) -> Vec<&'static str> {
 /// A method with its fields and knobs.
 fn described(m: &Method) -> Value {
     let fields = m.tasks().iter().map(|t| (t.name(), m.fields(*t))).collect::<BTreeMap<_, _>>();
-    let classify = m.classify.as_ref().filter(|how| how.epochs > 0);
-    let generate = m.generate.as_ref().filter(|how| how.steps > 0);
+    let trained = |task| m.treats(task).filter(|how| how.trains());
     json!({
         "name": m.name, "title": m.title, "tasks": tasks(m), "paper": m.paper, "mask": m.mask,
         "fields": fields,
-        "classify": classify.map(|how| json!({ "lr": how.lr, "epochs": how.epochs })),
-        "generate": generate.map(|how| json!({ "lr": how.lr, "steps": how.steps })),
+        "classify": trained(Task::Classify).map(|how| json!({ "lr": how.lr, "epochs": how.length })),
+        "generate": trained(Task::Generate).map(|how| json!({ "lr": how.lr, "steps": how.length })),
         "knobs": m.knobs().collect::<Vec<_>>(),
     })
 }

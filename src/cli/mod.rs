@@ -1,4 +1,4 @@
-//! The command line (DESIGN 4): one file a subcommand; each parses, asks the engine, prints.
+//! The command line (docs/use.md): one file a subcommand; each parses, asks the engine, prints.
 
 mod args;
 mod bench;
@@ -57,7 +57,7 @@ enum Command {
     Check(check::Args),
 }
 
-/// Runs what the command line says; the exit status is that of DESIGN 4.
+/// Runs what the command line says; the exit status is that of docs/use.md.
 pub fn main() -> ExitCode {
     surroundings();
     // Warnings of ours; RUST_LOG asks for more.

@@ -17,7 +17,7 @@ pub enum Augment {
     Flip,
     /// Flip, and shift by up to two pixels with zero padding.
     ShiftFlip,
-    /// Flip, and a crop after zero padding by four pixels: a shift by up to four (ALGORITHMS 1.1).
+    /// Flip, and a crop after zero padding by four pixels: a shift by up to four (docs/methods.md#models).
     CropFlip,
 }
 

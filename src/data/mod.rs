@@ -137,7 +137,7 @@ pub struct Split {
 
 impl Dataset {
     /// Holds out 10 % of each class for validation, as the field's code does: one NumPy generator
-    /// over the classes in order, indices kept ascending (ALGORITHMS 1.1, 1.2). Files are held out by
+    /// over the classes in order, indices kept ascending (docs/methods.md#models). Files are held out by
     /// their names: others that come and go move none.
     pub fn split(&self, seed: u64) -> Split {
         if !self.names.is_empty() {

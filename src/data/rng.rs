@@ -47,7 +47,7 @@ pub fn shuffled(rng: &mut Rng, n: usize) -> Vec<usize> {
 }
 
 /// NumPy's `RandomState`: index sets agree with those of the field's Python code
-/// (ALGORITHMS 1.2, goldens 12.1).
+/// (docs/methods.md#models).
 pub struct RandomState {
     state: [u32; 624],
     next: usize,

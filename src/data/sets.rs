@@ -26,10 +26,10 @@ pub struct Set {
     /// Training and test pictures.
     pub n: [usize; 2],
     pub shape: PictureShape,
-    /// Mean and standard deviation of each channel (ALGORITHMS 1.1).
+    /// Mean and standard deviation of each channel (docs/methods.md#models).
     pub mean: &'static [f32],
     pub std: &'static [f32],
-    /// How a classifier's training pictures are varied (ALGORITHMS 1.1).
+    /// How a classifier's training pictures are varied (docs/methods.md#models).
     pub augment: Augment,
     /// The official files that [`Origin::Files`] asks for, for a person.
     pub files: &'static str,

@@ -46,7 +46,7 @@ impl Schedule {
         (0..n).rev().map(|i| (at(i), i.checked_sub(1).map(at))).collect()
     }
 
-    /// One step of the DDIM family (Song et al. 2021, eq. 12 and 16; ALGORITHMS 8.6).
+    /// One step of the DDIM family (Song et al. 2021, eq. 12 and 16).
     /// `eta` 0 is DDIM, 1 is ancestral sampling.
     pub fn step(&self, t: usize, s: Option<usize>, eta: f64) -> Step {
         let (at, as_) = (self.abar(Some(t)), self.abar(s));

@@ -24,7 +24,7 @@ use crate::{
     },
     saliency::scores::Scores,
     subject::{Subject, items::Items, prompts::Prompts},
-    unlearn::{plan::Plan, registry::Rate},
+    unlearn::{method::Rate, plan::Plan, scope::Scope},
     words::{
         attack::AttackKind,
         audit::{Audit, Changed},
@@ -148,8 +148,7 @@ impl Request {
     /// The layers that may change at all; `None` for all.
     pub fn only(&self) -> Option<fn(&str) -> bool> {
         let OfPrompts(of) = self else { return None };
-        let limited = of.plan.method.prompts.as_ref().is_some_and(|how| how.attention);
-        (limited || of.plan.knobs.on("cross-attention")).then_some(is_cross_attention)
+        of.plan.attention().then_some(is_cross_attention)
     }
 
     /// Updates between two looks at the model; `None` looks never.
@@ -201,7 +200,7 @@ impl Request {
         let pane = session.pane_before(of, job).await?;
         (on.send)(Event::Pane { id: on.id, pane });
         of.items = session.items(of, job).await?;
-        of.plan = Plan::of_prompts(recipe, of.items.each_ref().map(Items::len))?;
+        of.plan = Plan::new(recipe, Scope::of_prompts(of.items.each_ref().map(Items::len)))?;
         Ok(())
     }
 
@@ -308,8 +307,7 @@ impl Request {
         // One that was cut short is no truth for the runs that follow.
         let own = ["epochs", "steps", "lr", "batch"];
         let whole = !recipe.set_fields().iter().any(|(name, _)| own.contains(name));
-        let retrained = of.plan.method.rate(self.task()) == Some(Rate::AsTrained);
-        if retrained && recipe.budget != Budget::Tiny && whole {
+        if of.plan.how.rate == Rate::AsTrained && recipe.budget != Budget::Tiny && whole {
             session.store.put(&retrain_key(recipe, of), after.metrics.clone());
         }
         let answers = before.answers.as_ref().zip(after.answers.as_ref());

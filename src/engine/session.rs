@@ -32,7 +32,7 @@ use crate::{
         score::{Scoring, rank},
         scores::Scores,
     },
-    unlearn::{hooks::Local, plan::Plan},
+    unlearn::{hooks::Local, plan::Plan, scope::Scope},
     words::{estimator::Estimator, fingerprint::Fingerprint, recipe::Recipe, task::Task},
 };
 
@@ -188,7 +188,9 @@ impl Session {
         let losses = losses.as_ref().map(|losses| &losses[..]);
         let set = ForgetSet::select(&recipe.forget, &data, &split, recipe.seed, losses)?
             .after(requests::recall(&model.card, &data, &split)?)?;
-        let mut plan = Plan::new(recipe, &model.card.architecture, &data, &set)?;
+        let architecture = &model.card.architecture;
+        let scope = Scope::of_classes(architecture, &data, &set, &recipe.redirect)?;
+        let mut plan = Plan::new(recipe, scope)?;
         plan.as_trained(&model.card, recipe, split.train.len());
         let Recipe { budget, seed, .. } = recipe;
         let key = format!("{}|{}|{}|{budget:?}|{seed}", recipe.start(), recipe.data, set.spec);
@@ -250,8 +252,8 @@ impl Session {
                     original: request.original(),
                     weights: &request.on(&self.device),
                     forget: request.spec(),
-                    items: &plan.score,
-                    retain: &plan.beside(request.items()[1]),
+                    items: &plan.scored[0],
+                    retain: &plan.scored[1],
                     seed: recipe.seed,
                 };
                 // A first guess in this order, or none: scores that are no numbers fail at the end.

@@ -18,7 +18,7 @@ use crate::{
     job_context::JobContext,
     models::weights::{WeightEntry, WeightLayout},
     saliency::{Mask, change::Change, scores::Scores},
-    unlearn::{plan::Plan, registry::Order, unlearner::Unlearner},
+    unlearn::{plan::Plan, unlearner::Unlearner},
     words::{
         estimator::Estimator,
         recipe::Recipe,
@@ -61,7 +61,7 @@ impl Session {
         let clock = Instant::now();
         let free = free(request, mask.as_ref());
         let mut unlearner = begin(request, free.as_deref(), &self.device, job).await?;
-        if plan.few() {
+        if plan.few {
             job.note(plan.suited());
         }
         let begun = clock.elapsed().as_secs_f64();
@@ -204,9 +204,9 @@ fn advice(plan: &Plan, report: &Report) -> Option<String> {
         return None;
     }
     let others = if plan.method.name == "salun" { "" } else { ", or --method salun" };
-    let longer = match plan.order {
-        Order::Nothing => format!("--steps {}", 3 * plan.steps),
-        _ => format!("--epochs {}", 3 * plan.epochs),
+    let longer = match plan.how.draws() {
+        true => format!("--steps {}", 3 * plan.steps),
+        false => format!("--epochs {}", 3 * plan.epochs),
     };
     Some(format!(
         "UA went from {before:.1} to {after:.1} in {} updates of {} at a rate of {}; try {longer}, \

@@ -1,5 +1,4 @@
-//! Membership inference by a threshold on one number (Yeom et al. 2018; Song and Mittal 2021;
-//! ALGORITHMS 7.4).
+//! Membership inference by a threshold on one number (Yeom et al. 2018; Song and Mittal 2021).
 
 use super::{
     outputs::{Answers, Outputs},

@@ -1,4 +1,4 @@
-//! Accuracies of a classifier (ALGORITHMS 7.1): evaluation mode, no augmentation.
+//! Accuracies of a classifier (docs/methods.md#metrics): evaluation mode, no augmentation.
 
 use burn::tensor::Tensor;
 

@@ -1,5 +1,5 @@
 //! The Frechet distance between generated and real pictures, on the features of the project's own
-//! classifier (ALGORITHMS 10). It is no FID: that is over another network's features.
+//! classifier (docs/methods.md#metrics). It is no FID: that is over another network's features.
 
 use super::{
     classify::{BATCH, Evaluator},

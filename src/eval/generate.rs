@@ -1,4 +1,4 @@
-//! What a diffusion model still makes, as a classifier sees it (ALGORITHMS 10): samples are judged
+//! What a diffusion model still makes, as a classifier sees it (docs/methods.md#metrics): samples are judged
 //! as they are, without stretching and without flips.
 
 use super::classify::{Evaluator, percent};

@@ -1,4 +1,4 @@
-//! The membership inference attack of the paper's tables (MIA-Efficacy; ALGORITHMS 7.3).
+//! The membership inference attack of the paper's tables (MIA-Efficacy).
 
 use super::{outputs::Answers, svm::Svm};
 

@@ -9,7 +9,7 @@ pub mod examine;
 pub mod frechet;
 pub mod generate;
 pub mod judge;
-mod linear;
+pub mod linear;
 pub mod mia;
 pub mod outputs;
 pub mod place;

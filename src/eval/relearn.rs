@@ -1,4 +1,4 @@
-//! How fast the forgotten comes back (ALGORITHMS 7.7): a tenth of the forget set is learnt again at
+//! How fast the forgotten comes back (docs/methods.md#metrics): a tenth of the forget set is learnt again at
 //! a fixed learning rate, and the other nine tenths are asked for after each update.
 
 use super::classify::{Evaluator, part};

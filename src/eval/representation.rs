@@ -1,4 +1,4 @@
-//! What is left inside a network, read from its features (ALGORITHMS 7.8): a linear probe and
+//! What is left inside a network, read from its features (docs/methods.md#metrics): a linear probe and
 //! linear CKA. And how far its answers are from another's (7.9).
 
 use burn::tensor::Tensor;

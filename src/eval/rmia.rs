@@ -1,4 +1,4 @@
-//! RMIA (Zarifzadeh et al. 2024; ALGORITHMS 7.5) with a few reference models that were trained
+//! RMIA (Zarifzadeh et al. 2024) with a few reference models that were trained
 //! without the item: an item that the model knows better than they do was trained on.
 
 /// Interpolation towards models trained on the item, which the references are not (the paper's a).

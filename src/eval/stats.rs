@@ -1,4 +1,4 @@
-//! Spread over seeds, and the difference between paired runs with its interval (ALGORITHMS 7.11).
+//! Spread over seeds, and the difference between paired runs with its interval (docs/methods.md#metrics).
 
 use rand::RngExt;
 use serde::{Deserialize, Serialize};

@@ -1,4 +1,4 @@
-//! The verdict in words: forgot, under-forgot, over-forgot, hidden (DESIGN 1.5).
+//! The verdict in words: forgot, under-forgot, over-forgot, hidden (docs/audits.md).
 
 use crate::{
     data::forget::brief,

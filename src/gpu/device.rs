@@ -1,4 +1,4 @@
-//! Choosing the device: a real GPU where one exists, else the CPU (DESIGN 1, PLATFORM).
+//! Choosing the device: a real GPU where one exists, else the CPU (docs/gpu.md).
 
 use burn::tensor::{Device, wgpu::WgpuSetup};
 use serde::{Deserialize, Serialize};

@@ -148,7 +148,7 @@ pub fn upsample(x: Tensor<4>) -> Tensor<4> {
     )
 }
 
-/// Single-head attention over positions. `q`, `k`, `v` [n, c, p] to [n, c, p] (ALGORITHMS 8.1).
+/// Single-head attention over positions. `q`, `k`, `v` [n, c, p] to [n, c, p] (docs/methods.md#models).
 pub fn attention(q: Tensor<3>, k: Tensor<3>, v: Tensor<3>) -> Tensor<3> {
     let scale = (q.dims()[1] as f32).powf(-0.5);
     let weights = activation::softmax(q.swap_dims(1, 2).matmul(k) * scale, 2);

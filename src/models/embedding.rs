@@ -1,4 +1,4 @@
-//! The sinusoidal time embedding (Vaswani et al. 2017 as used by Ho et al. 2020; ALGORITHMS 8.1).
+//! The sinusoidal time embedding (Vaswani et al. 2017 as used by Ho et al. 2020).
 
 /// Rows [sin(t f), cos(t f)] of `dim` values for each time step, f_i = 10000^(-i / (dim/2 - 1)).
 pub fn time_embedding(t: &[usize], dim: usize) -> Vec<f32> {

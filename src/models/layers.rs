@@ -18,7 +18,7 @@ use crate::{
 const MOMENTUM: f32 = 0.1;
 const BN_EPS: f64 = 1e-5;
 const LN_EPS: f64 = 1e-5;
-/// GroupNorm's epsilon in the DDPM U-Net (ALGORITHMS 8.1).
+/// GroupNorm's epsilon in the DDPM U-Net (docs/methods.md#models).
 const GN_EPS: f64 = 1e-6;
 
 /// Which statistics batch normalisation uses, and whether dropout is on and what it draws.

@@ -1,4 +1,4 @@
-//! ResNet-18 in its CIFAR form (He et al. 2016; ALGORITHMS 2.1), base width a parameter.
+//! ResNet-18 in its CIFAR form (He et al. 2016), base width a parameter.
 
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};

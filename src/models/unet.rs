@@ -1,4 +1,4 @@
-//! The class-conditional DDPM U-Net (Ho et al. 2020 as conditioned in ALGORITHMS 8.1).
+//! The class-conditional DDPM U-Net (Ho et al. 2020 as conditioned in docs/methods.md#models).
 
 use burn::tensor::{Int, Tensor, TensorData};
 use serde::{Deserialize, Serialize};

@@ -1,4 +1,4 @@
-//! The run folder (DESIGN 4): everything a run was and did, whole or not there.
+//! The run folder (docs/use.md): everything a run was and did, whole or not there.
 
 use std::path::{Path, PathBuf};
 

@@ -1,20 +1,17 @@
 //! The diagonal of the Fisher information: how much each weight matters to what a model knows of
-//! some pictures (Kirkpatrick et al. 2017; ALGORITHMS 4.3 b, 6.5, 6.6).
+//! some pictures (Kirkpatrick et al. 2017).
 
 use burn::tensor::Tensor;
 
+use super::batch::{PlainBatch, score_settings};
 use crate::{
     data::rng,
     error::Result,
     gpu::pace::Pace,
     job_context::JobContext,
     models::weights::Weights,
-    subject::{Noisy, Subject, Under},
-    train::{
-        losses::{cross_entropy, mse},
-        optimizer::plus,
-        shards,
-    },
+    subject::Subject,
+    train::{optimizer::plus, shards},
 };
 
 /// Items between two looks for a cancel.
@@ -42,27 +39,15 @@ pub async fn diagonal(
 ) -> Result<Vec<Tensor<1>>> {
     let mut sum = Vec::new();
     let mut pace = Pace::start();
+    let times = score_settings(subject).times;
     job.phase("Fisher information", items.len());
     for (i, some) in items.chunks(PART).enumerate() {
         let mut rng = rng::seeded(seed, &format!("fisher {i}"));
         let size = shards::size(weights, some.len());
-        let more = match subject {
-            Subject::Classifier(of) => {
-                let x = of.plain(some, &mut rng);
-                let labels = of.data.train.labels(some);
-                let each = x.split(1, 0).into_iter().zip(labels).collect();
-                shards::squares(weights, grouped(each, size), |pass, (x, label)| {
-                    cross_entropy(of.net.forward(pass, x), &[label])
-                })
-            }
-            Subject::Diffusion(of) => {
-                let times = of.scoring().times;
-                let each = of.plain(some, &mut rng).split(1);
-                shards::squares(weights, grouped(each, size), |pass, b: Box<dyn Noisy + '_>| {
-                    mse(b.predict(pass, Under::Own), b.target()) * times
-                })
-            }
-        };
+        let parts = PlainBatch::of(subject, some, &mut rng).split(size);
+        let each = parts.into_iter().map(|part| part.split(1)).collect();
+        let more =
+            shards::squares(weights, each, |pass, item| PlainBatch::loss(pass, item) * times);
         pace.step(&more[0]).await?;
         sum = plus(sum, more);
         job.advance(some.len()).await?;
@@ -74,13 +59,6 @@ pub async fn diagonal(
 /// F_forget / (F_retain + eps) of every weight. Where both vanish it is 0.
 pub fn ratio(forget: &[f32], retain: &[f32]) -> Vec<f32> {
     forget.iter().zip(retain).map(|(f, r)| (f / (r + EPS)).min(f32::MAX)).collect()
-}
-
-fn grouped<T>(items: Vec<T>, size: usize) -> Vec<Vec<T>> {
-    let mut items = items.into_iter();
-    std::iter::from_fn(|| Some(items.by_ref().take(size).collect::<Vec<_>>()))
-        .take_while(|group| !group.is_empty())
-        .collect()
 }
 
 #[cfg(test)]
@@ -95,11 +73,5 @@ mod tests {
             assert!((found - expected).abs() <= 1e-6 * expected, "{found} {expected}");
         }
         assert!(ratio(&[1e30], &[0.0])[0].is_finite());
-    }
-
-    #[test]
-    fn groups_are_whole_and_in_order() {
-        assert_eq!(grouped((0..5).collect(), 2), [vec![0, 1], vec![2, 3], vec![4]]);
-        assert!(grouped(Vec::<u8>::new(), 2).is_empty());
     }
 }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     scores::Scores,
-    select::{self, MIRROR},
+    select::{self, MIRROR, top_k},
 };
 use crate::{
     error::Result,
@@ -25,6 +25,26 @@ pub struct Kept {
     pub ties_end: usize,
     /// Kept weights of every layer, in forward order; they add up to exactly k.
     pub layers: Vec<usize>,
+}
+
+impl Kept {
+    /// What the `k` largest scores are, exactly: the selection of [`select::top_k`], counted by layers.
+    ///
+    /// # Errors
+    /// A score is not a finite number.
+    pub fn exact(layout: &WeightLayout, scores: &[f32], k: usize) -> Result<Self> {
+        let cut = top_k(scores, k)?;
+        let (threshold, mut ties, mut ties_end) = (cut.threshold(), cut.ties, 0);
+        let mut is_kept = |at: usize| {
+            let tied = scores[at] == threshold && ties > 0;
+            if tied {
+                (ties, ties_end) = (ties - 1, at + 1);
+            }
+            tied || scores[at] > threshold
+        };
+        let layers = layout.params.iter().map(|e| e.range().filter(|at| is_kept(*at)).count());
+        Ok(Self { layers: layers.collect(), threshold, ties_end })
+    }
 }
 
 /// Histograms of a ranking.
@@ -132,45 +152,6 @@ impl LayerHistograms {
         Kept { layers: layers.collect(), threshold, ties_end: usize::MAX }
     }
 
-    /// What the `k` largest scores are, exactly: a pass over the scores of this ranking that counts
-    /// the lower bits of those in the bin of the k-th largest, and a pass that counts what is kept.
-    /// The same selection as [`select::top_k`].
-    pub fn exact(&self, ranking: &Scores, k: usize) -> Kept {
-        let Some((k, bin)) = self.bin(k) else { return self.nothing() };
-        let inside = |bits: u32| bin_of(bits) == bin;
-        let low = |bits: u32| (bits & (BIN - 1)) as usize;
-        let mut counts = vec![0u32; BIN as usize];
-        for bits in ranking.scores.iter().map(|s| s.to_bits()).filter(|bits| inside(*bits)) {
-            counts[low(bits)] += 1;
-        }
-        let mut ties = k - self.total[bin + 1] as usize;
-        let mut last = BIN as usize - 1;
-        while ties > counts[last] as usize {
-            ties -= counts[last] as usize;
-            last -= 1;
-        }
-        let (mut ties_end, mut layers) = (0, Vec::new());
-        for (entry, above) in ranking.layout.params.iter().zip(self.layers()) {
-            let mut kept = above[bin + 1] as usize;
-            for at in entry.range() {
-                let bits = ranking.scores[at].to_bits();
-                if inside(bits) && low(bits) >= last {
-                    let tied = low(bits) == last;
-                    if tied && ties == 0 {
-                        continue;
-                    }
-                    if tied {
-                        (ties, ties_end) = (ties - 1, at + 1);
-                    }
-                    kept += 1;
-                }
-            }
-            layers.push(kept);
-        }
-        let threshold = f32::from_bits(bin as u32 * BIN + last as u32);
-        Kept { threshold, ties_end, layers }
-    }
-
     /// `k`, at most all, and the bin that holds the k-th largest; `None` where k is 0.
     fn bin(&self, k: usize) -> Option<(usize, usize)> {
         let k = k.min(self.total[0] as usize);
@@ -236,7 +217,7 @@ mod tests {
             live.check(ranking).unwrap();
             for density in [0.0, 0.001, 0.1, 0.5, 0.9, 1.0] {
                 let exact = ranking.mask(density).unwrap();
-                let found = live.exact(ranking, exact.k);
+                let found = Kept::exact(&ranking.layout, &ranking.scores, exact.k).unwrap();
                 let counts: Vec<usize> = exact.layers().iter().map(|l| l.kept).collect();
                 assert_eq!((found.threshold, found.layers), (exact.threshold, counts));
                 let free = |at: usize| {

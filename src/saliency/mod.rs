@@ -1,5 +1,6 @@
 //! Weight saliency: score every weight, select exactly k, describe the selection.
 
+pub mod batch;
 pub mod change;
 pub mod fisher;
 pub mod live;

@@ -1,13 +1,16 @@
 //! Scores of all weights. The paper's: one pass over the forget set at the original weights in
-//! evaluation mode, SIGNED gradients summed, then the absolute value (SalUn eq. 3; ALGORITHMS 4.2,
-//! 8.4).
+//! evaluation mode, SIGNED gradients summed, then the absolute value (SalUn eq. 3).
 
 use std::sync::Arc;
 
 use burn::tensor::{Device, Tensor};
 use web_time::Instant;
 
-use super::{fisher, scores::Scores};
+use super::{
+    batch::{PlainBatch, score_settings},
+    fisher,
+    scores::Scores,
+};
 use crate::{
     data::rng,
     error::Result,
@@ -21,18 +24,14 @@ use crate::{
         layers::Mode,
         weights::{HostWeights, WeightLayout, Weights, read_all},
     },
-    subject::{Noisy, ScoreSettings, Subject},
+    subject::{ScoreSettings, Subject},
     train::{
-        losses::{cross_entropy, mse},
         optimizer::{clip_norm, plus},
         shards,
     },
     words::estimator::Estimator,
 };
 
-/// Items in one gradient of a classifier: sum-abs-grad sums its absolute value. The paper's scores do not
-/// depend on it.
-const BATCH: usize = 128;
 /// Items in one pass: a cancel is heard after each.
 const PART: usize = 32;
 
@@ -105,13 +104,8 @@ async fn sum_of_gradients(
         let ranking = sum.ranking(layout.clone(), estimator, forget).await?;
         Ok(Scores { n_forget, seconds: started.elapsed().as_secs_f64(), ..ranking })
     };
-    let (stream, each, clip) = match subject {
-        Subject::Classifier(_) => ("saliency", BATCH, None),
-        Subject::Diffusion(of) => {
-            let ScoreSettings { stream, batch, clip, .. } = of.scoring();
-            (stream, batch, clip)
-        }
-    };
+    let how = score_settings(subject);
+    let ScoreSettings { stream, batch: each, clip, .. } = how;
     let mut sum = Sum::new(device, layout.n());
     let mut pace = Pace::start();
     let batches = items.len().div_ceil(each);
@@ -124,24 +118,10 @@ async fn sum_of_gradients(
         let mut gradient = Vec::new();
         for part in batch.chunks(PART) {
             let size = shards::size(weights, part.len());
-            let (_, more) = match subject {
-                Subject::Classifier(of) => {
-                    let x = of.plain(part, &mut rng);
-                    let parts = x.split(size, 0).into_iter().zip(part.chunks(size)).collect();
-                    shards::gradients(weights, Mode::Eval, parts, |pass, (x, items)| {
-                        let labels = of.data.train.labels(items);
-                        cross_entropy(of.net.forward(pass, x), &labels) * items.len() as f32
-                    })
-                }
-                Subject::Diffusion(of) => {
-                    let how = of.scoring();
-                    let parts = of.plain(part, &mut rng).split(size);
-                    shards::gradients(weights, Mode::Eval, parts, |pass, b: Box<dyn Noisy + '_>| {
-                        let share = (how.times * b.n() as f32) / batch.len() as f32;
-                        mse(b.guided(pass, how.guidance), b.target()) * share
-                    })
-                }
-            };
+            let parts = PlainBatch::of(subject, part, &mut rng).split(size);
+            let (_, more) = shards::gradients(weights, Mode::Eval, parts, |pass, part| {
+                part.scored(pass, &how, batch.len())
+            });
             pace.step(&more[0]).await?;
             gradient = plus(gradient, more);
             job.advance(part.len()).await?;
@@ -201,19 +181,18 @@ impl Sum {
         estimator: Estimator,
         forget: &str,
     ) -> Result<Scores> {
-        let mut scores = match self {
-            Self::Tensors(sum) => read_all(sum).await?,
-            Self::Buffer(kernels, sum, _) => {
-                kernels.read(sum).await?.into_iter().map(f32::from_bits).collect()
+        let (mut scores, resident) = match self {
+            Self::Tensors(sum) => (read_all(sum).await?, None),
+            Self::Buffer(kernels, sum, scores) => {
+                let bits = kernels.read(sum).await?;
+                let resident = scores.then(|| (kernels.clone(), sum.clone()));
+                (bits.into_iter().map(f32::from_bits).collect(), resident)
             }
         };
         scores.iter_mut().for_each(|s| *s = s.abs());
-        match self {
-            Self::Buffer(kernels, sum, true) => {
-                let resident = (kernels.clone(), sum.clone());
-                Scores::resident(layout, estimator, forget, scores, resident).await
-            }
-            _ => Ok(Scores::new(layout, estimator, forget, scores)),
+        match resident {
+            Some(on_gpu) => Scores::resident(layout, estimator, forget, scores, on_gpu).await,
+            None => Ok(Scores::new(layout, estimator, forget, scores)),
         }
     }
 }

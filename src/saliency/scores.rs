@@ -58,17 +58,9 @@ impl Scores {
         forget: &str,
         scores: Vec<f32>,
     ) -> Self {
-        let (forget, live) = (forget.into(), LayerHistograms::of(&layout, &scores));
-        Self {
-            layout,
-            estimator,
-            forget,
-            n_forget: 0,
-            scores,
-            seconds: 0.0,
-            live,
-            resident: Resident::default(),
-        }
+        let live = LayerHistograms::of(&layout, &scores);
+        let (forget, resident) = (forget.into(), Resident::default());
+        Self { layout, estimator, forget, n_forget: 0, scores, seconds: 0.0, live, resident }
     }
 
     /// The same of scores that are on a GPU, too.
@@ -166,7 +158,6 @@ pub(super) fn count(density: f64, n: usize) -> Result<usize> {
 
 #[cfg(test)]
 mod tests {
-    /// ALGORITHMS 4.2 and 8.4.
     #[test]
     fn the_papers_networks_keep_as_many_weights_as_its_code() {
         let golden = [

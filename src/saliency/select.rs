@@ -25,7 +25,7 @@ pub fn check(scores: &[f32]) -> Result<()> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cut {
     bits: u32,
-    ties: usize,
+    pub(super) ties: usize,
 }
 
 impl Cut {

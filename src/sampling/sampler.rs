@@ -24,7 +24,7 @@ pub struct Wanted {
     pub noise: u64,
 }
 
-/// Guided noise prediction for a batch (ALGORITHMS 8.3). Shapes as [`Unet::forward`].
+/// Guided noise prediction for a batch (docs/methods.md#models). Shapes as [`Unet::forward`].
 pub fn predict(
     unet: &Unet,
     pass: &Pass,

@@ -101,7 +101,7 @@ fn rate_ui(request: &mut Request, method: &Method, task: Task, ui: &mut Ui) {
 
 /// Where the search for another learning rate begins: near the method's own.
 fn usual_rate(method: &Method, task: Task, budget: Budget) -> f64 {
-    let rate = method.lr(task, &budget.sizes()).unwrap_or_default();
+    let rate = method.treats(task).map_or(0.0, |how| how.lr(&budget.sizes()));
     // A method that trains as the model was trained has none.
     if rate > 0.0 { rate } else { 1e-3 }
 }

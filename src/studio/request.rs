@@ -76,7 +76,7 @@ impl Request {
     /// How the mask is chosen.
     pub fn estimator(&self) -> Estimator {
         let method = METHODS.iter().find(|m| m.name == self.method);
-        if method.is_some_and(|m| !m.masked()) {
+        if method.is_some_and(|m| !m.masked) {
             return Estimator::None;
         }
         self.mask.or(method.map(|m| m.mask)).unwrap_or(Estimator::AbsSumGrad)

@@ -75,7 +75,11 @@ impl Saliency {
     /// Finds the exact mask of a density that has come to rest.
     pub fn settle(&mut self) {
         if !self.exact {
-            self.keep(self.ranking.live.exact(&self.ranking, self.k), true);
+            let Scores { layout, scores, .. } = &*self.ranking;
+            // Scores that are none were refused at the beginning.
+            if let Ok(kept) = Kept::exact(layout, scores, self.k) {
+                self.keep(kept, true);
+            }
         }
     }
 

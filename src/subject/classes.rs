@@ -83,7 +83,7 @@ impl Diffuser for Classes {
         Some(self.augment)
     }
 
-    /// Guided, summed over a picture and clipped, as the official code does (ALGORITHMS 8.4).
+    /// Guided, summed over a picture and clipped, as the official code does (docs/methods.md#scores).
     fn scoring(&self) -> ScoreSettings {
         let config = &self.unet.config;
         let times = (config.channels * config.resolution.pow(2)) as f32;
@@ -106,7 +106,7 @@ impl Diffuser for Classes {
         true
     }
 
-    /// Clipped before the mask, as the official code does (ALGORITHMS 8.5).
+    /// Clipped before the mask, as the official code does (docs/methods.md#diffusion-models).
     fn clip(&self) -> Option<f64> {
         Some(1.0)
     }

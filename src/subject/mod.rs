@@ -4,6 +4,7 @@
 pub mod classes;
 pub mod classifier;
 pub mod items;
+pub mod learnt_prompt;
 pub mod prompts;
 
 use std::sync::Arc;

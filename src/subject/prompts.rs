@@ -81,7 +81,7 @@ impl Diffuser for Prompts {
         self.batch(items, rng)
     }
 
-    /// Guided as Stable Diffusion is, as the official code does (ALGORITHMS 9).
+    /// Guided as Stable Diffusion is, as the official code does (docs/methods.md#scores).
     fn scoring(&self) -> ScoreSettings {
         ScoreSettings {
             stream: "prompt saliency",

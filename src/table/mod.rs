@@ -1,5 +1,5 @@
 //! Whole tables: every method with its controls, over seeds, with the gap to Retrain
-//! (the paper's Table 1 and figures; ALGORITHMS 11).
+//! (the paper's Table 1 and figures).
 //!
 //! A table is data: a [`Protocol`], and groups of [`Row`]s that share a forget set. A client runs
 //! its [`Run`]s one by one, keeps a [`cell::Cell`] of each, and asks [`compare`] what they say.

@@ -105,7 +105,8 @@ impl Protocol {
                 budget: Budget::Full,
                 epochs: None,
                 batch: Some(256),
-                rates: "the paper's and its replication's settings (ALGORITHMS 5)".into(),
+                rates: "the paper's and its replication's settings (docs/methods.md#classifiers)"
+                    .into(),
                 ..tiny
             },
         }

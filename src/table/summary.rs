@@ -77,7 +77,7 @@ pub struct Line {
     pub average: Value,
     /// Run-time efficiency in seconds: mask and unlearning.
     pub seconds: Value,
-    /// Tug of war, 0..1 (ALGORITHMS 7.6).
+    /// Tug of war, 0..1 (docs/methods.md#metrics).
     pub tow: Option<Spread>,
     /// The average gap on each forget set, in the group's order.
     pub by_forget: Vec<Option<Spread>>,

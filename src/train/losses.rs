@@ -15,11 +15,20 @@ use crate::{
 
 /// Mean cross-entropy. `logits` [n, k], one label each.
 pub fn cross_entropy(logits: Tensor<2>, labels: &[usize]) -> Tensor<1> {
+    let labels = column(&logits, labels);
+    log_likelihood(logits, labels).mean().neg()
+}
+
+/// The logarithm of each picture's probability of a class, [n, 1]. `logits` [n, k], `classes` [n, 1].
+pub fn log_likelihood(logits: Tensor<2>, classes: Tensor<2, Int>) -> Tensor<2> {
+    activation::log_softmax(logits, 1).gather(1, classes)
+}
+
+/// Labels as a column beside logits, [n, 1].
+pub fn column(logits: &Tensor<2>, labels: &[usize]) -> Tensor<2, Int> {
     let n = labels.len();
-    let device = logits.device().without_autodiff();
     let labels: Vec<i32> = labels.iter().map(|&l| l as i32).collect();
-    let rows = Tensor::<2, Int>::from_data(TensorData::new(labels, [n, 1]), &device);
-    activation::log_softmax(logits, 1).gather(1, rows).mean().neg()
+    Tensor::from_data(TensorData::new(labels, [n, 1]), &logits.device().without_autodiff())
 }
 
 /// Mean squared error over all elements.
@@ -109,7 +118,7 @@ impl Noised {
 }
 
 /// x_t of the pictures `indices` at antithetic random times: half of the times are drawn, the
-/// other half are T - 1 minus those (ALGORITHMS 8.2).
+/// other half are T - 1 minus those (docs/methods.md#models).
 pub fn noised(
     data: &Pictures,
     indices: &[usize],

@@ -19,7 +19,7 @@ use crate::{
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Rule {
-    /// g += wd θ; v = μ v + g; θ -= lr v (PyTorch's SGD; ALGORITHMS 0).
+    /// g += wd θ; v = μ v + g; θ -= lr v (PyTorch's SGD).
     Sgd { momentum: f64, weight_decay: f64 },
     /// Adam (Kingma and Ba 2015) with bias correction, no weight decay.
     Adam { beta1: f64, beta2: f64, eps: f64 },
@@ -35,7 +35,7 @@ impl Rule {
 /// Which weights may change, and what the others are.
 ///
 /// Freezing is by selection, not by multiplication: a frozen weight is the original's very bits,
-/// whatever momentum and weight decay do (SalUn eq. 4; ALGORITHMS 4.4). What else moves weights
+/// whatever momentum and weight decay do (SalUn eq. 4). What else moves weights
 /// between two updates is followed by [`Optimizer::hold`]: the kernels keep the bits they find.
 #[derive(Debug, Clone)]
 pub struct WeightFreeze {
@@ -257,7 +257,7 @@ pub enum LrSchedule {
     /// [`warm_cosine`] with a tenth of warm-up.
     WarmCosine,
     /// A tenth of it from epoch 91 of 182 on, a hundredth from epoch 136 on, and at the same shares
-    /// of a run of another length (ALGORITHMS 2.2).
+    /// of a run of another length (docs/methods.md#models).
     Milestones,
     Constant,
     /// A cosine to 0.

@@ -39,7 +39,7 @@ pub enum Family {
 pub enum UnetForm {
     /// Three levels of one block, attention at a quarter of the side: for two cores.
     Small,
-    /// The official code's (ALGORITHMS 8.1): four levels of two blocks, attention at half the side.
+    /// The official code's (docs/methods.md#models): four levels of two blocks, attention at half the side.
     Paper,
 }
 
@@ -64,7 +64,7 @@ pub struct Preset {
     pub augment: Augment,
 }
 
-/// A classifier of the paper (ALGORITHMS 2.2).
+/// A classifier of the paper (docs/methods.md#models).
 const PAPER: Preset = Preset {
     name: "cifar-classifier",
     task: Task::Classify,
@@ -122,7 +122,8 @@ pub const PRESETS: &[Preset] = &[
         augment: Augment::None,
     },
     PAPER,
-    // ALGORITHMS 8.1 at half the channels, 8.2 with the 80,000 updates of the paper's appendix.
+    // The network of docs/methods.md#models at half the channels, with the 80,000 updates of the paper's
+    // appendix.
     Preset {
         name: "cifar-ddpm",
         task: Task::Generate,
@@ -152,7 +153,7 @@ const EACH_EPOCH: usize = 10;
 const LEAST: usize = 200;
 const LEAST_DIFFUSION: usize = 1000;
 
-/// Probability of the null condition while training (ALGORITHMS 8.1).
+/// Probability of the null condition while training (docs/methods.md#models).
 pub const CONDITION_DROP: f64 = 0.1;
 
 impl Preset {
@@ -311,7 +312,7 @@ mod tests {
         Preset::find(name).unwrap().usual().unwrap().build().1.n()
     }
 
-    /// ALGORITHMS 2.1 and 8.1.
+    /// As docs/methods.md#models says.
     #[test]
     fn networks_of_the_paper_have_its_number_of_parameters() {
         assert_eq!(params("cifar-classifier"), 11_173_962);

@@ -52,7 +52,7 @@ pub fn squares<I: Send>(
 }
 
 /// A part's loss and gradients, from a graph of its own.
-fn of<P>(
+pub fn of<P>(
     weights: &Weights,
     mode: Mode,
     part: P,
@@ -65,7 +65,7 @@ fn of<P>(
 }
 
 /// Does all parts: each core takes some on the CPU, elsewhere the device one after another.
-fn spread<P: Send, R: Send>(
+pub fn spread<P: Send, R: Send>(
     weights: &Weights,
     parts: Vec<P>,
     one: impl Fn(P) -> R + Sync + Send,

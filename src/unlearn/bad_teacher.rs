@@ -1,4 +1,4 @@
-//! Bad teacher (Chundawat et al. 2023; ALGORITHMS 6.4): the forget set is taught by a network of
+//! Bad teacher (Chundawat et al. 2023): the forget set is taught by a network of
 //! random weights, the retain set by the original.
 
 use burn::tensor::{Tensor, TensorData};
@@ -6,15 +6,13 @@ use burn::tensor::{Tensor, TensorData};
 use super::{
     distil::divergence,
     hooks::{Batch, Local, MethodContext, MethodHooks},
-    knob::{Knob, Knobs, NORMS, TRAINING},
-    registry::{Classify, Method, Order, Rate},
+    knob::Knob,
+    method::{Method, Order, Rate, Treatment},
 };
 use crate::{
     data::rng::{self, Rng},
     error::Result,
-    job_context::JobContext,
     models::weights::Weights,
-    words::estimator::Estimator,
 };
 use rand::RngExt;
 
@@ -23,28 +21,11 @@ pub const METHOD: Method = Method {
     name: "bad-teacher",
     title: "Bad teacher",
     paper: "Chundawat et al., AAAI 2023, arXiv 2205.08096",
-    knobs: &[
-        &[Knob::real(
-            "temperature",
-            "Temperature",
-            1.0,
-            [0.5, 20.0],
-            "temperature of all models' outputs",
-        )],
-        NORMS,
-        TRAINING,
-    ],
-    mask: Estimator::None,
-    classify: Some(Classify {
-        order: Order::Mixed,
-        rate: Rate::Cosine,
-        lr: 0.02,
-        quick_lr: None,
-        epochs: 10,
-    }),
-    generate: None,
-    prompts: None,
-    work: |knobs: &Knobs| Box::new(Teachers { temperature: knobs.get("temperature"), bad: None }),
+    knobs: &[Knob::real("temperature", 1.0, [0.5, 20.0])
+        .says("Temperature", "temperature of all models' outputs")],
+    treatments: &[Treatment::classifier(Order::Mixed, 10, 0.02).rate(Rate::Cosine)],
+    work: |knobs| Box::new(Teachers { temperature: knobs.get("temperature"), bad: None }),
+    ..Method::PLAIN
 };
 
 struct Teachers {
@@ -53,11 +34,7 @@ struct Teachers {
 }
 
 impl MethodHooks for Teachers {
-    fn begin<'a>(
-        &'a mut self,
-        scene: &'a mut MethodContext<'_>,
-        _monitor: &'a mut JobContext,
-    ) -> Local<'a, Result<()>> {
+    fn begin<'a>(&'a mut self, scene: &'a mut MethodContext<'_>) -> Local<'a, Result<()>> {
         Box::pin(async move {
             // Not the weights that a model of the same seed was trained from.
             let seed = Rng::random(&mut rng::seeded(scene.plan.seed, "bad teacher"));

@@ -1,49 +1,33 @@
-//! Boundary expanding (Chen et al. 2023; ALGORITHMS 5.13): the forget set gets a class of its own,
+//! Boundary expanding (Chen et al. 2023): the forget set gets a class of its own,
 //! a further row of the head, which goes when the training is done.
 
 use burn::tensor::Tensor;
 use rand::RngExt;
 
 use super::{
+    bs,
     hooks::{Batch, Local, MethodContext, MethodHooks},
-    knob::{Knob, Knobs, NORMS, TRAINING},
-    registry::{Classify, Method, Order, Rate},
+    knob::Knob,
+    method::Method,
 };
 use crate::{
     data::rng,
     error::{Error, Result},
-    job_context::JobContext,
     models::weights::{Weights, vector},
     subject::{Subject, classifier::Pictured},
     train::losses::cross_entropy,
-    words::estimator::Estimator,
 };
 
 /// Boundary expanding.
 pub const METHOD: Method = Method {
     name: "be",
     title: "Boundary expand",
-    paper: "Chen et al., CVPR 2023, arXiv 2303.11570",
-    knobs: &[
-        &[Knob::switch(
-            "keep-row",
-            "Keep the further class",
-            "as released: the further class stays in the finished model",
-        )],
-        NORMS,
-        TRAINING,
-    ],
-    mask: Estimator::None,
-    classify: Some(Classify {
-        order: Order::Forget,
-        rate: Rate::Constant,
-        lr: 1e-5,
-        quick_lr: Some(1e-3),
-        epochs: 10,
-    }),
-    generate: None,
-    prompts: None,
-    work: |knobs: &Knobs| Box::new(Expand { keep: knobs.on("keep-row"), head: None }),
+    knobs: &[Knob::switch("keep-row").says(
+        "Keep the further class",
+        "as released: the further class stays in the finished model",
+    )],
+    work: |knobs| Box::new(Expand { keep: knobs.on("keep-row"), head: None }),
+    ..bs::METHOD
 };
 
 struct Expand {
@@ -54,11 +38,7 @@ struct Expand {
 
 impl MethodHooks for Expand {
     /// Adds the row, drawn as PyTorch's fresh linear layer is; a mask lets it change.
-    fn begin<'a>(
-        &'a mut self,
-        scene: &'a mut MethodContext<'_>,
-        _monitor: &'a mut JobContext,
-    ) -> Local<'a, Result<()>> {
+    fn begin<'a>(&'a mut self, scene: &'a mut MethodContext<'_>) -> Local<'a, Result<()>> {
         Box::pin(async move {
             let Subject::Classifier(Pictured { net, .. }) = scene.subject else {
                 return Err(Error::Request("boundary expanding is for classifiers".into()));

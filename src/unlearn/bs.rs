@@ -1,12 +1,12 @@
-//! Boundary shrink (Chen et al. 2023; ALGORITHMS 5.12): a picture to forget is given the class that
+//! Boundary shrink (Chen et al. 2023): a picture to forget is given the class that
 //! lies nearest behind the original's decision boundary.
 
-use burn::tensor::{Int, Tensor, activation};
+use burn::tensor::Tensor;
 
 use super::{
     hooks::{Batch, MethodHooks},
-    knob::{Knob, Knobs, NORMS, TRAINING},
-    registry::{Classify, Method, Order, Rate},
+    knob::Knob,
+    method::{Method, Order, Treatment},
 };
 use crate::{
     models::{
@@ -14,8 +14,7 @@ use crate::{
         layers::{Mode, Pass},
         weights::Weights,
     },
-    train::losses::cross_entropy,
-    words::estimator::Estimator,
+    train::losses::{cross_entropy, log_likelihood},
 };
 
 /// Boundary shrink.
@@ -23,28 +22,11 @@ pub const METHOD: Method = Method {
     name: "bs",
     title: "Boundary shrink",
     paper: "Chen et al., CVPR 2023, arXiv 2303.11570",
-    knobs: &[
-        &[Knob::real(
-            "radius",
-            "Radius",
-            0.1,
-            [0.0, 1.0],
-            "how far a picture is moved, in [0, 1] of a pixel",
-        )],
-        NORMS,
-        TRAINING,
-    ],
-    mask: Estimator::None,
-    classify: Some(Classify {
-        order: Order::Forget,
-        rate: Rate::Constant,
-        lr: 1e-5,
-        quick_lr: Some(1e-3),
-        epochs: 10,
-    }),
-    generate: None,
-    prompts: None,
-    work: |knobs: &Knobs| Box::new(Shrink { radius: knobs.get("radius") }),
+    knobs: &[Knob::real("radius", 0.1, [0.0, 1.0])
+        .says("Radius", "how far a picture is moved, in [0, 1] of a pixel")],
+    treatments: &[Treatment::classifier(Order::Forget, 10, 1e-5).quick(1e-3)],
+    work: |knobs| Box::new(Shrink { radius: knobs.get("radius") }),
+    ..Method::PLAIN
 };
 
 struct Shrink {
@@ -56,7 +38,7 @@ impl MethodHooks for Shrink {
         let moved = adversarial(batch.net, batch.original, batch.x, batch.labels, self.radius);
         let pass = Pass::new(batch.original, Mode::Eval);
         let nearest = batch.net.forward(&pass, moved).argmax(1);
-        to_classes(batch.logits, nearest)
+        log_likelihood(batch.logits, nearest).mean().neg()
     }
 }
 
@@ -77,9 +59,4 @@ pub fn adversarial(
     };
     let moved = (x + slope.sign() * radius).clamp(0.0, 1.0);
     (moved * 255.0).round() / 255.0
-}
-
-/// Mean cross-entropy to classes that are on the device, [n, 1].
-fn to_classes(logits: Tensor<2>, classes: Tensor<2, Int>) -> Tensor<1> {
-    activation::log_softmax(logits, 1).gather(1, classes).mean().neg()
 }

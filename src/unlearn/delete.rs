@@ -1,33 +1,23 @@
-//! DELETE: distillation from the original with the true class struck out (Zhou et al. 2025;
-//! ALGORITHMS 6.9). Only the forget set is looked at.
+//! DELETE: distillation from the original with the true class struck out (Zhou et al. 2025).
+//! Only the forget set is looked at.
 
-use burn::tensor::Tensor;
+use burn::tensor::{Int, Tensor};
 
 use super::{
-    distil::{divergence, one_hot},
+    distil::divergence,
     hooks::{Batch, MethodHooks},
-    knob::{NORMS, TRAINING},
-    registry::{Classify, Method, Order, Rate},
+    method::{Method, Order, Treatment},
 };
-use crate::words::estimator::Estimator;
+use crate::train::losses::column;
 
 /// DELETE.
 pub const METHOD: Method = Method {
     name: "delete",
     title: "DELETE",
     paper: "Zhou et al., CVPR 2025, arXiv 2503.23751",
-    knobs: &[NORMS, TRAINING],
-    mask: Estimator::None,
-    classify: Some(Classify {
-        order: Order::Forget,
-        rate: Rate::Constant,
-        lr: 1e-3,
-        quick_lr: Some(1e-3),
-        epochs: 10,
-    }),
-    generate: None,
-    prompts: None,
+    treatments: &[Treatment::classifier(Order::Forget, 10, 1e-3).quick(1e-3)],
     work: |_| Box::new(Struck),
+    ..Method::PLAIN
 };
 
 struct Struck;
@@ -41,6 +31,10 @@ impl MethodHooks for Struck {
 /// KL from the teacher without its true class to the student. Logits [n, classes].
 pub fn struck(teacher: Tensor<2>, student: Tensor<2>, labels: &[usize]) -> Tensor<1> {
     // So far below the others that its probability is 0, and yet a number.
-    let off = one_hot(&teacher, labels) * 1e4;
-    divergence(teacher - off, student, 1.0)
+    let classes =
+        Tensor::<1, Int>::arange(0..teacher.dims()[1] as i64, &teacher.device().without_autodiff());
+    let own = column(&teacher, labels)
+        .expand(teacher.dims())
+        .equal(classes.unsqueeze::<2>().expand(teacher.dims()));
+    divergence(teacher - own.float() * 1e4, student, 1.0)
 }

@@ -1,4 +1,4 @@
-//! Erased stable diffusion (Gandikota et al. 2023; ALGORITHMS 6.11): the prediction for the
+//! Erased stable diffusion (Gandikota et al. 2023): the prediction for the
 //! forgotten class is pulled to the original's, guided away from the class. The noised pictures are
 //! those of the forget set; the paper's, which has none, come from the model itself.
 
@@ -6,10 +6,10 @@ use burn::tensor::Tensor;
 
 use super::{
     hooks::{ForgetNoise, MethodHooks},
-    knob::{Knob, Knobs, TRAINING},
-    registry::{Generate, Losses, Method, Rate},
+    knob::Knob,
+    method::{Losses, Method, Treatment},
 };
-use crate::{subject::Under, train::losses::mse, words::estimator::Estimator};
+use crate::{subject::Under, train::losses::mse};
 
 /// ESD.
 pub const METHOD: Method = Method {
@@ -17,38 +17,18 @@ pub const METHOD: Method = Method {
     title: "ESD",
     paper: "Gandikota et al., ICCV 2023, arXiv 2303.07345",
     knobs: &[
-        &[
-            Knob::real(
-                "eta",
-                "Guidance away",
-                1.0,
-                [0.0, 10.0],
-                "how far the prediction is guided away",
-            ),
-            Knob::log(
-                "alpha",
-                "Weight of the retain loss",
-                0.0,
-                [0.0, 1e6],
-                "weight of a retain loss, in mean units",
-            ),
-        ],
-        TRAINING,
+        Knob::real("eta", 1.0, [0.0, 10.0])
+            .says("Guidance away", "how far the prediction is guided away"),
+        Knob::log("alpha", 0.0, [0.0, 1e6])
+            .says("Weight of the retain loss", "weight of a retain loss, in mean units"),
     ],
-    mask: Estimator::None,
-    classify: None,
-    generate: Some(Generate {
-        losses: Losses::Sum,
-        rate: Rate::Constant,
-        lr: 1e-5,
-        quick_lr: Some(1e-4),
-        steps: 1000,
-        redirects: false,
-        attention: false,
-    }),
-    // Its authors train cross-attention alone for prompts.
-    prompts: Some(Generate { attention: true, ..Generate::PROMPTS }),
-    work: |knobs: &Knobs| Box::new(Erase { eta: knobs.get("eta") }),
+    treatments: &[
+        Treatment::classes(Losses::Sum, 1000, 1e-5).quick(1e-4),
+        // Its authors train cross-attention alone for prompts.
+        Treatment { attention: true, ..Treatment::prompts(Losses::Sum) },
+    ],
+    work: |knobs| Box::new(Erase { eta: knobs.get("eta") }),
+    ..Method::PLAIN
 };
 
 struct Erase {

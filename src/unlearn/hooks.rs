@@ -133,6 +133,7 @@ pub struct MethodContext<'a> {
     pub original: &'a Weights,
     /// What the run starts from: the original, until a method says otherwise.
     pub weights: &'a mut Weights,
+    pub job: &'a mut JobContext,
 }
 
 /// A method at work. Losses are called on several threads at once; everything else in turn.
@@ -141,22 +142,13 @@ pub struct MethodContext<'a> {
 pub trait MethodHooks: Send + Sync {
     /// Before the first update: teachers, statistics, another start, or the whole of a method that
     /// needs no updates.
-    fn begin<'a>(
-        &'a mut self,
-        _scene: &'a mut MethodContext<'_>,
-        _monitor: &'a mut JobContext,
-    ) -> Local<'a, Result<()>> {
+    fn begin<'a>(&'a mut self, _scene: &'a mut MethodContext<'_>) -> Local<'a, Result<()>> {
         Box::pin(async { Ok(()) })
     }
 
     /// The loss of a classifier's batch.
     fn loss(&self, batch: Batch) -> Tensor<1> {
         batch.cross_entropy()
-    }
-
-    /// What an update of a diffusion model looks at, as far as its losses do.
-    fn part(&self, _step: usize) -> BatchSource {
-        BatchSource::Both
     }
 
     /// Whether the loss of a diffusion model's forget batch is of the whole batch, and not a mean over its
@@ -202,3 +194,6 @@ pub trait MethodHooks: Send + Sync {
         weights.clone()
     }
 }
+
+/// A method that overrides nothing.
+impl MethodHooks for () {}

@@ -1,5 +1,4 @@
-//! Influence unlearning: one step along the inverse curvature (Koh and Liang 2017; Izzo et al. 2021;
-//! ALGORITHMS 5.10).
+//! Influence unlearning: one step along the inverse curvature (Koh and Liang 2017; Izzo et al. 2021).
 //!
 //! To take the forget set out of the mean loss of all n = n_f + n_r pictures is to move by
 //! H⁻¹ v, v = n_f / n (mean gradient of D_f - mean gradient of D_r). The released code calls a
@@ -11,10 +10,11 @@ use burn::tensor::{Tensor, activation};
 use super::{
     hooks::{Local, MethodContext, MethodHooks},
     knob::{Knob, Knobs},
-    registry::{Classify, Method},
-    statistics::{self, dot, plus_scaled, product, shift},
+    method::{Method, Treatment},
+    statistics::{self, FORGET, RETAIN, dot, plus_scaled, product},
 };
 use crate::{
+    data::rng,
     error::{Error, Result},
     job_context::JobContext,
     models::{
@@ -23,8 +23,7 @@ use crate::{
     },
     saliency::fisher::diagonal,
     subject::{Subject, classifier::Pictured},
-    train::shards,
-    words::estimator::Estimator,
+    train::{optimizer::plus, shards},
 };
 
 /// The influence step.
@@ -32,41 +31,22 @@ pub const METHOD: Method = Method {
     name: "iu",
     title: "Influence",
     paper: "Koh and Liang, ICML 2017, arXiv 1703.04730; Izzo et al., AISTATS 2021",
-    knobs: &[&[
-        Knob::log("alpha", "Step length", 1.0, [0.0, 1e4], "length of the step"),
-        Knob::choice(
-            "form",
+    knobs: &[
+        Knob::log("alpha", 1.0, [0.0, 1e4]).says("Step length", "length of the step"),
+        Knob::choice("form", &["as-released", "conjugate-gradient", "diagonal"]).says(
             "Curvature",
-            &["as-released", "conjugate-gradient", "diagonal"],
             "inverse curvature: the released recursion, or the Fisher information's",
         ),
-        Knob::whole(
-            "samples",
-            "Pictures for the curvature",
-            1000.0,
-            [1.0, 1e5],
-            "retain pictures that the curvature is over",
-        ),
-        Knob::log(
-            "damping",
-            "Damping",
-            1e-2,
-            [1e-8, 10.0],
-            "added to the curvature of every weight",
-        ),
-        Knob::whole(
-            "iterations",
-            "Iterations",
-            10.0,
-            [1.0, 200.0],
-            "conjugate gradient: its iterations",
-        ),
-    ]],
-    mask: Estimator::None,
-    classify: Some(Classify::CLOSED),
-    generate: None,
-    prompts: None,
+        Knob::whole("samples", 1000.0, [1.0, 1e5])
+            .says("Pictures for the curvature", "retain pictures that the curvature is over"),
+        Knob::log("damping", 1e-2, [1e-8, 10.0])
+            .says("Damping", "added to the curvature of every weight"),
+        Knob::whole("iterations", 10.0, [1.0, 200.0])
+            .says("Iterations", "conjugate gradient: its iterations"),
+    ],
+    treatments: &[Treatment::CLOSED],
     work: |knobs| Box::new(Influence(knobs.clone())),
+    ..Method::PLAIN
 };
 
 /// Pictures in one pass of the conjugate gradient.
@@ -75,17 +55,11 @@ const BATCH: usize = 128;
 struct Influence(Knobs);
 
 impl MethodHooks for Influence {
-    fn begin<'a>(
-        &'a mut self,
-        scene: &'a mut MethodContext<'_>,
-        job: &'a mut JobContext,
-    ) -> Local<'a, Result<()>> {
+    fn begin<'a>(&'a mut self, scene: &'a mut MethodContext<'_>) -> Local<'a, Result<()>> {
         Box::pin(async move {
             let [forget, retain] = scene.plan.looked_at();
-            job.phase("Measuring the forget set", forget.len());
-            let of_forget = statistics::mean(scene, &forget, job).await?;
-            job.phase("Measuring the retain set", retain.len());
-            let of_retain = statistics::mean(scene, &retain, job).await?;
+            let of_forget = statistics::mean(scene, FORGET, &forget).await?;
+            let of_retain = statistics::mean(scene, RETAIN, &retain).await?;
             let [n_f, n_r] = [&scene.plan.forget, &scene.plan.retain].map(|set| set.len() as f64);
             let v: Vec<Tensor<1>> = plus_scaled(&of_forget, -1.0, &of_retain)
                 .into_iter()
@@ -93,11 +67,18 @@ impl MethodHooks for Influence {
                 .collect();
             let samples = &retain[..retain.len().min(self.0.count("samples"))];
             let step = match self.0.count("form") {
-                0 => released(scene, v, samples, job).await?,
-                1 => self.conjugate_gradient(scene, v, samples, job).await?,
-                _ => self.diagonal(scene, v, samples, job).await?,
+                0 => released(scene, v, samples).await?,
+                1 => self.conjugate_gradient(scene, v, samples).await?,
+                _ => {
+                    // v over the damped diagonal of the empirical Fisher information.
+                    let (subject, theta, seed) = (scene.subject, scene.original, scene.plan.seed);
+                    let fisher = diagonal(subject, theta, samples, seed, scene.job).await?;
+                    let damping = self.0.get("damping");
+                    v.into_iter().zip(fisher).map(|(v, f)| v / (f + damping)).collect()
+                }
             };
-            shift(scene.weights, self.0.get("alpha"), &step);
+            let theta = &mut scene.weights.params;
+            *theta = plus_scaled(theta, self.0.get("alpha"), &step);
             Ok(())
         })
     }
@@ -133,19 +114,18 @@ impl Recursion {
 
 /// v less a multiple of the first retain picture's gradient.
 async fn released(
-    scene: &MethodContext<'_>,
+    scene: &mut MethodContext<'_>,
     v: Vec<Tensor<1>>,
     samples: &[usize],
-    job: &mut JobContext,
 ) -> Result<Vec<Tensor<1>>> {
-    job.phase("WoodFisher", samples.len());
+    scene.job.phase("WoodFisher", samples.len());
     let mut first = None;
     let one = &samples[..samples.len().min(1)];
-    statistics::gradients(scene, one, 1, job, |g| g, |g, _| first = Some(g)).await?;
+    statistics::gradients(scene, one, 1, |g, _| g, |g| first = Some(g)).await?;
     let Some(first) = first else { return Ok(v) };
     let mut products = Vec::new();
-    let both = |g: Vec<Tensor<1>>| Tensor::cat(vec![dot(&first, &g), dot(&v, &g)], 0);
-    statistics::gradients(scene, &samples[1..], 1, job, both, |p, _| products.push(p)).await?;
+    let both = |g: Vec<Tensor<1>>, _| Tensor::cat(vec![dot(&first, &g), dot(&v, &g)], 0);
+    statistics::gradients(scene, &samples[1..], 1, both, |p| products.push(p)).await?;
     let mut state = Recursion::new(samples.len());
     if !products.is_empty() {
         for pair in read(Tensor::cat(products, 0)).await?.chunks_exact(2) {
@@ -156,33 +136,18 @@ async fn released(
 }
 
 impl Influence {
-    /// v over the damped diagonal of the empirical Fisher information.
-    async fn diagonal(
-        &self,
-        scene: &MethodContext<'_>,
-        v: Vec<Tensor<1>>,
-        samples: &[usize],
-        job: &mut JobContext,
-    ) -> Result<Vec<Tensor<1>>> {
-        let seed = scene.plan.seed;
-        let fisher = diagonal(scene.subject, scene.original, samples, seed, job).await?;
-        let damping = self.0.get("damping");
-        Ok(v.into_iter().zip(fisher).map(|(v, f)| v / (f + damping)).collect())
-    }
-
     /// (F + damping)⁻¹ v by conjugate gradients, F the Fisher information of the retain pictures.
     async fn conjugate_gradient(
         &self,
-        scene: &MethodContext<'_>,
+        scene: &mut MethodContext<'_>,
         v: Vec<Tensor<1>>,
         samples: &[usize],
-        job: &mut JobContext,
     ) -> Result<Vec<Tensor<1>>> {
         let Subject::Classifier(of) = scene.subject else {
             return Err(Error::Request("influence unlearning is for classifiers".into()));
         };
         let (damping, iterations) = (self.0.get("damping"), self.0.count("iterations"));
-        job.phase("Conjugate gradient", iterations * samples.len());
+        scene.job.phase("Conjugate gradient", iterations * samples.len());
         let mut x: Vec<Tensor<1>> = v.iter().map(Tensor::zeros_like).collect();
         let mut residual = v.clone();
         let mut direction = v;
@@ -192,7 +157,7 @@ impl Influence {
             if size <= enough {
                 break;
             }
-            let curved = fisher_times(scene.original, of, &direction, samples, job).await?;
+            let curved = fisher_times(scene.original, of, &direction, samples, scene.job).await?;
             let curved = plus_scaled(&curved, damping, &direction);
             let step = size / product(&direction, &curved).await?;
             x = plus_scaled(&x, step, &direction);
@@ -223,7 +188,7 @@ pub async fn fisher_times(
     let mut sum = Vec::new();
     for batch in samples.chunks(BATCH) {
         // Evaluation draws nothing at random.
-        let mut rng = crate::data::rng::seeded(0, "none");
+        let mut rng = rng::seeded(0, "none");
         let (net, x) = (&*of.net, of.plain(batch, &mut rng));
         let parts = x.split(shards::size(theta, batch.len()), 0);
         let (_, more) = shards::gradients(theta, Mode::Eval, parts, |pass, x| {
@@ -236,7 +201,7 @@ pub async fn fisher_times(
             let target = p * (slope - mean);
             (logits * target).sum() / samples.len() as f64
         });
-        sum = crate::train::optimizer::plus(sum, more);
+        sum = plus(sum, more);
         job.advance(batch.len()).await?;
     }
     Ok(sum)

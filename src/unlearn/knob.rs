@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::registry::Method;
+use super::method::Method;
 use crate::{
     error::{Error, Result},
     words::task::Task,
@@ -44,63 +44,38 @@ pub struct Knob {
 }
 
 impl Knob {
-    const fn new(
-        name: &'static str,
-        title: &'static str,
-        default: f64,
-        range: [f64; 2],
-        kind: KnobKind,
-        what: &'static str,
-    ) -> Self {
-        Self { name, title, default, range, kind, task: None, what }
+    const fn new(name: &'static str, default: f64, range: [f64; 2], kind: KnobKind) -> Self {
+        Self { name, title: "", default, range, kind, task: None, what: "" }
     }
 
     /// A real number.
-    pub const fn real(
-        name: &'static str,
-        title: &'static str,
-        default: f64,
-        range: [f64; 2],
-        what: &'static str,
-    ) -> Self {
-        Self::new(name, title, default, range, KnobKind::Real, what)
+    pub const fn real(name: &'static str, default: f64, range: [f64; 2]) -> Self {
+        Self::new(name, default, range, KnobKind::Real)
     }
 
     /// A real number that is set by powers.
-    pub const fn log(
-        name: &'static str,
-        title: &'static str,
-        default: f64,
-        range: [f64; 2],
-        what: &'static str,
-    ) -> Self {
-        Self::new(name, title, default, range, KnobKind::Log, what)
+    pub const fn log(name: &'static str, default: f64, range: [f64; 2]) -> Self {
+        Self::new(name, default, range, KnobKind::Log)
     }
 
     /// A whole number.
-    pub const fn whole(
-        name: &'static str,
-        title: &'static str,
-        default: f64,
-        range: [f64; 2],
-        what: &'static str,
-    ) -> Self {
-        Self::new(name, title, default, range, KnobKind::Whole, what)
+    pub const fn whole(name: &'static str, default: f64, range: [f64; 2]) -> Self {
+        Self::new(name, default, range, KnobKind::Whole)
     }
 
     /// A switch, off unless it is turned.
-    pub const fn switch(name: &'static str, title: &'static str, what: &'static str) -> Self {
-        Self::new(name, title, 0.0, [0.0, 1.0], KnobKind::Switch, what)
+    pub const fn switch(name: &'static str) -> Self {
+        Self::new(name, 0.0, [0.0, 1.0], KnobKind::Switch)
     }
 
     /// One of a few; the first unless another is chosen.
-    pub const fn choice(
-        name: &'static str,
-        title: &'static str,
-        names: &'static [&'static str],
-        what: &'static str,
-    ) -> Self {
-        Self::new(name, title, 0.0, [0.0, (names.len() - 1) as f64], KnobKind::Choice(names), what)
+    pub const fn choice(name: &'static str, names: &'static [&'static str]) -> Self {
+        Self::new(name, 0.0, [0.0, (names.len() - 1) as f64], KnobKind::Choice(names))
+    }
+
+    /// The same with its title, and what it is.
+    pub const fn says(self, title: &'static str, what: &'static str) -> Self {
+        Self { title, what, ..self }
     }
 
     /// The same for one task only.
@@ -156,28 +131,21 @@ impl Knob {
     }
 }
 
-/// Knobs of every method that trains.
-pub const TRAINING: &[Knob] = &[Knob::switch(
-    "drift",
-    "Frozen weights may drift",
-    "legacy: the mask covers gradients only, so weight decay and momentum move frozen weights",
-)];
-
-/// Knobs of every method that trains a text-to-image model; ESD is always so limited.
-pub const LAYERS: &[Knob] = &[Knob::switch(
-    "cross-attention",
-    "Cross-attention only",
-    "only the layers that read the prompt change; the density is a share of theirs",
-)
-.only(Task::TextToImage)];
-
-/// Knobs of every method that trains a classifier.
-pub const NORMS: &[Knob] = &[Knob::switch(
-    "freeze-bn",
-    "Freeze batch norm",
-    "batch normalisation keeps its running statistics and uses them while training",
-)
-.only(Task::Classify)];
+/// Knobs of every method that trains a model of their tasks.
+pub const TRAINING: &[Knob] = &[
+    Knob::switch("cross-attention").only(Task::TextToImage).says(
+        "Cross-attention only",
+        "only the layers that read the prompt change; the density is a share of theirs",
+    ),
+    Knob::switch("freeze-bn").only(Task::Classify).says(
+        "Freeze batch norm",
+        "batch normalisation keeps its running statistics and uses them while training",
+    ),
+    Knob::switch("drift").says(
+        "Frozen weights may drift",
+        "legacy: the mask covers gradients only, so weight decay and momentum move frozen weights",
+    ),
+];
 
 /// A method's knobs as a run has them set.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -193,12 +161,9 @@ impl Knobs {
         for (name, value) in set {
             let knob = method.knob(name)?;
             let Some(knob) = own().find(|own| own.name == knob.name) else {
-                let names: Vec<_> = own().map(|k| k.name).collect();
-                let right = format!(
-                    "{} has no such knob here; it has {}",
-                    method.name,
-                    if names.is_empty() { "none".into() } else { names.join(", ") }
-                );
+                let names = own().map(|k| k.name).collect::<Vec<_>>().join(", ");
+                let has = if names.is_empty() { "none" } else { &names };
+                let right = format!("{} has no such knob here; it has {has}", method.name);
                 return Err(Error::argument("knob", name, right));
             };
             knob.check(*value)?;
@@ -235,7 +200,7 @@ impl Knobs {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::unlearn::registry::METHODS;
+    use crate::unlearn::METHODS;
 
     #[test]
     fn every_knob_accepts_its_default_and_says_what_is_right() {
@@ -251,13 +216,13 @@ mod tests {
 
     #[test]
     fn values_are_read_by_number_and_by_name() {
-        let switch = Knob::switch("drift", "", "");
+        let switch = Knob::switch("drift");
         assert_eq!([switch.parse("on").unwrap(), switch.parse("0").unwrap()], [1.0, 0.0]);
         assert!(switch.parse("0.5").is_err() && switch.parse("yes").is_err());
-        let choice = Knob::choice("form", "", &["a", "b"], "");
+        let choice = Knob::choice("form", &["a", "b"]);
         assert_eq!([choice.parse("b").unwrap(), choice.parse("0").unwrap()], [1.0, 0.0]);
         assert!(choice.parse("c").unwrap_err().to_string().contains("a, b"));
-        let whole = Knob::whole("every", "", 5.0, [1.0, 9.0], "");
+        let whole = Knob::whole("every", 5.0, [1.0, 9.0]);
         assert!(whole.parse("1.5").is_err() && whole.parse("-1").is_err());
     }
 

@@ -1,11 +1,11 @@
 //! l1-sparse: fine-tuning with a penalty on the size of all weights that decays to 0
-//! (Jia et al. 2023; ALGORITHMS 5.4). Despite its name nothing is pruned.
+//! (Jia et al. 2023). Despite its name nothing is pruned.
 
 use super::{
     ft,
     hooks::{MethodHooks, StepInfo, Update},
-    knob::{Knob, Knobs, LAYERS, NORMS, TRAINING},
-    registry::Method,
+    knob::Knob,
+    method::Method,
 };
 use crate::{models::weights::Weights, train::optimizer::plus};
 use burn::tensor::Tensor;
@@ -16,27 +16,12 @@ pub const METHOD: Method = Method {
     title: "l1-sparse",
     paper: "Jia et al., NeurIPS 2023, arXiv 2304.04934",
     knobs: &[
-        &[
-            Knob::log(
-                "alpha",
-                "Weight of the L1 norm",
-                1e-4,
-                [0.0, 1.0],
-                "weight of the l1 norm of all weights at first",
-            ),
-            Knob::whole(
-                "free-epochs",
-                "Epochs without it",
-                0.0,
-                [0.0, 1e4],
-                "last epochs without the penalty",
-            ),
-        ],
-        LAYERS,
-        NORMS,
-        TRAINING,
+        Knob::log("alpha", 1e-4, [0.0, 1.0])
+            .says("Weight of the L1 norm", "weight of the l1 norm of all weights at first"),
+        Knob::whole("free-epochs", 0.0, [0.0, 1e4])
+            .says("Epochs without it", "last epochs without the penalty"),
     ],
-    work: |knobs| Box::new(Sparse::new(knobs)),
+    work: |knobs| Box::new(Sparse { alpha: knobs.get("alpha"), free: knobs.count("free-epochs") }),
     ..ft::METHOD
 };
 
@@ -46,10 +31,6 @@ struct Sparse {
 }
 
 impl Sparse {
-    fn new(knobs: &Knobs) -> Self {
-        Self { alpha: knobs.get("alpha"), free: knobs.count("free-epochs") }
-    }
-
     /// The weight of the penalty: alpha (1 - e / (E - E0)) in epoch e of E, then 0. A diffusion
     /// model's updates stand for epochs.
     fn weight(&self, at: StepInfo) -> f64 {

@@ -1,19 +1,19 @@
-//! MUNBa (Wu and Harandi 2025; ALGORITHMS 6.7): forgetting and retaining bargain about every
+//! MUNBa (Wu and Harandi 2025): forgetting and retaining bargain about every
 //! update; the Nash solution weighs their gradients by what each asks for.
 
 use burn::tensor::Tensor;
 
 use super::{
     hooks::{Batch, BatchSource, ForgetNoise, Local, MethodHooks, Update},
-    knob::{Knob, Knobs, LAYERS, NORMS, TRAINING},
-    registry::{Classify, Generate, Losses, Method, Order, Rate},
+    knob::Knob,
+    method::Method,
+    neggrad_plus,
     statistics::product,
 };
 use crate::{
     data::rng::{Rng, normals},
     error::Result,
     models::weights::vector,
-    words::estimator::Estimator,
 };
 
 /// MUNBa.
@@ -21,37 +21,10 @@ pub const METHOD: Method = Method {
     name: "munba",
     title: "MUNBa",
     paper: "Wu and Harandi, ICCV 2025, arXiv 2411.15537",
-    knobs: &[
-        &[Knob::log(
-            "xi",
-            "Stabiliser",
-            1e-8,
-            [1e-12, 1.0],
-            "keeps the weights finite for parallel gradients",
-        )],
-        LAYERS,
-        NORMS,
-        TRAINING,
-    ],
-    mask: Estimator::None,
-    classify: Some(Classify {
-        order: Order::Pairs,
-        rate: Rate::Constant,
-        lr: 0.01,
-        quick_lr: Some(0.01),
-        epochs: 5,
-    }),
-    generate: Some(Generate {
-        losses: Losses::Pair,
-        rate: Rate::Constant,
-        lr: 1e-4,
-        quick_lr: Some(1e-4),
-        steps: 200,
-        redirects: false,
-        attention: false,
-    }),
-    prompts: Some(Generate { losses: Losses::Pair, ..Generate::PROMPTS }),
-    work: |knobs: &Knobs| Box::new(Bargain { xi: knobs.get("xi") }),
+    knobs: &[Knob::log("xi", 1e-8, [1e-12, 1.0])
+        .says("Stabiliser", "keeps the weights finite for parallel gradients")],
+    work: |knobs| Box::new(Bargain { xi: knobs.get("xi") }),
+    ..neggrad_plus::METHOD
 };
 
 /// Cosines this near to 1 or -1 count as parallel.

@@ -1,49 +1,27 @@
-//! NegGrad+ (Kurmanji et al. 2023; ALGORITHMS 6.1): descent on the retain set and ascent on the
+//! NegGrad+ (Kurmanji et al. 2023): descent on the retain set and ascent on the
 //! forget set in one update.
 
 use super::{
     hooks::{Local, MethodHooks, Update},
-    knob::{Knob, Knobs, LAYERS, NORMS, TRAINING},
-    registry::{Classify, Generate, Losses, Method, Order, Rate},
+    knob::Knob,
+    method::{Losses, Method, Order, Treatment},
 };
-use crate::{data::rng::Rng, error::Result, words::estimator::Estimator};
+use crate::{data::rng::Rng, error::Result};
 
 /// NegGrad+.
 pub const METHOD: Method = Method {
     name: "neggrad-plus",
     title: "NegGrad+",
     paper: "Kurmanji et al., NeurIPS 2023, arXiv 2302.09880",
-    knobs: &[
-        &[Knob::real(
-            "beta",
-            "Weight of the retain loss",
-            0.95,
-            [0.0, 1.0],
-            "weight of the retain loss; the rest is ascent",
-        )],
-        LAYERS,
-        NORMS,
-        TRAINING,
+    knobs: &[Knob::real("beta", 0.95, [0.0, 1.0])
+        .says("Weight of the retain loss", "weight of the retain loss; the rest is ascent")],
+    treatments: &[
+        Treatment::classifier(Order::Pairs, 5, 0.01).quick(0.01),
+        Treatment::classes(Losses::Pair, 200, 1e-4).quick(1e-4),
+        Treatment::prompts(Losses::Pair),
     ],
-    mask: Estimator::None,
-    classify: Some(Classify {
-        order: Order::Pairs,
-        rate: Rate::Constant,
-        lr: 0.01,
-        quick_lr: Some(0.01),
-        epochs: 5,
-    }),
-    generate: Some(Generate {
-        losses: Losses::Pair,
-        rate: Rate::Constant,
-        lr: 1e-4,
-        quick_lr: Some(1e-4),
-        steps: 200,
-        redirects: false,
-        attention: false,
-    }),
-    prompts: Some(Generate { losses: Losses::Pair, ..Generate::PROMPTS }),
-    work: |knobs: &Knobs| Box::new(Signed { beta: knobs.get("beta") }),
+    work: |knobs| Box::new(Signed { beta: knobs.get("beta") }),
+    ..Method::PLAIN
 };
 
 struct Signed {

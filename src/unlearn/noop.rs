@@ -1,24 +1,16 @@
 //! No operation: the baseline row that every comparison needs.
 
-use super::{
-    hooks::MethodHooks,
-    registry::{Classify, Generate, Method, Order},
-};
-use crate::words::estimator::Estimator;
+use super::method::{Losses, Method, Order, Treatment};
 
 /// Leaves the model as it is.
 pub const METHOD: Method = Method {
     name: "noop",
     title: "Original",
-    paper: "-",
-    knobs: &[],
-    mask: Estimator::None,
-    classify: Some(Classify { order: Order::Nothing, ..Classify::CLOSED }),
-    generate: Some(Generate::CLOSED),
-    prompts: Some(Generate::CLOSED),
-    work: |_| Box::new(Nothing),
+    masked: false,
+    treatments: &[
+        Treatment::classifier(Order::Nothing, 0, 0.0),
+        Treatment::classes(Losses::Retain, 0, 0.0),
+        Treatment::prompts(Losses::Retain).closed(),
+    ],
+    ..Method::PLAIN
 };
-
-struct Nothing;
-
-impl MethodHooks for Nothing {}

@@ -1,8 +1,11 @@
 //! Recipes held against what there is: methods, knobs, ranges, paths.
 
+use std::path::Path;
+
 use super::registry;
 use crate::{
     error::{Error, Result},
+    models,
     words::{
         recipe::{Recipe, Redirect},
         task::Task,
@@ -17,12 +20,6 @@ fn line_at(text: &str, byte: usize) -> String {
     let before = text.get(..byte).unwrap_or_default();
     let start = before.rfind('\n').map_or(0, |i| i + 1);
     text[start..].lines().next().unwrap_or_default().chars().take(60).collect()
-}
-
-/// Whether a model comes with the program.
-#[cfg(not(target_arch = "wasm32"))]
-fn registry_has(model: &str) -> bool {
-    crate::models::registry::shipped(model).is_some()
 }
 
 impl Recipe {
@@ -139,30 +136,20 @@ impl Recipe {
     }
 
     /// The same with its paths as they are from anywhere: absolute, where they lead to something.
-    #[cfg(not(target_arch = "wasm32"))]
     pub fn anywhere(&self) -> Self {
-        match std::env::current_dir() {
-            Ok(here) => self.within(&here),
-            Err(_) => self.clone(),
-        }
-    }
-
-    /// A page has no folders.
-    #[cfg(target_arch = "wasm32")]
-    pub fn anywhere(&self) -> Self {
-        self.clone()
+        // A page has no folders.
+        std::env::current_dir().map_or_else(|_| self.clone(), |here| self.within(&here))
     }
 
     /// The same with its relative paths taken from a folder, where they lead to something there.
-    #[cfg(not(target_arch = "wasm32"))]
-    pub fn within(&self, folder: &std::path::Path) -> Self {
+    pub fn within(&self, folder: &Path) -> Self {
         let from = |path: &str| {
             let (file, said) = match path.rsplit_once('?') {
                 Some((file, said)) if !folder.join(path).exists() => (file, Some(said)),
                 _ => (path, None),
             };
             let there = folder.join(file);
-            let relative = std::path::Path::new(file).is_relative() && !file.is_empty();
+            let relative = Path::new(file).is_relative() && !file.is_empty();
             let text = there.to_str().filter(|_| relative && there.exists())?;
             Some(said.map_or(text.to_string(), |said| format!("{text}?{said}")))
         };
@@ -170,18 +157,13 @@ impl Recipe {
             let found = text.strip_prefix(kind).and_then(from);
             found.map_or(text.to_string(), |path| format!("{kind}{path}"))
         };
-        let model = match registry_has(&self.model) {
-            true => self.model.clone(),
-            false => from(&self.model).unwrap_or_else(|| self.model.clone()),
-        };
+        let file = |name: &String| from(name).unwrap_or_else(|| name.clone());
+        let shipped = models::registry::shipped(&self.model).is_some();
         Self {
-            model,
+            model: if shipped { self.model.clone() } else { file(&self.model) },
             data: after("emoji:", &after("folder:", &self.data)),
             forget: after("indices:", &self.forget),
-            mask_file: self
-                .mask_file
-                .as_ref()
-                .map(|file| from(file).unwrap_or_else(|| file.clone())),
+            mask_file: self.mask_file.as_ref().map(file),
             after: self.after.iter().map(|before| before.within(folder)).collect(),
             ..self.clone()
         }

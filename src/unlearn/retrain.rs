@@ -1,44 +1,27 @@
-//! Retrain: fresh weights, trained on the retain set alone as the model was (ALGORITHMS 2.3). What
-//! every other method is measured against.
+//! Retrain: fresh weights, trained on the retain set alone as the model was. What every
+//! other method is measured against.
 
 use burn::tensor::Tensor;
 
 use super::{
     hooks::{Local, MethodContext, MethodHooks, StepInfo},
-    knob::{NORMS, TRAINING},
-    registry::{Classify, Generate, Losses, Method, Order, Rate},
+    method::{Losses, Method, Order, Rate, Treatment},
 };
-use crate::{
-    error::Result, job_context::JobContext, models::weights::Weights, train::trainer::average,
-    words::estimator::Estimator,
-};
+use crate::{error::Result, models::weights::Weights, train::trainer::average};
 
 /// Retrain.
 pub const METHOD: Method = Method {
     name: "retrain",
     title: "Retrain",
-    paper: "-",
-    knobs: &[NORMS, TRAINING],
-    mask: Estimator::None,
-    classify: Some(Classify {
-        order: Order::Retain,
-        rate: Rate::AsTrained,
-        // The presets' own; these are those of the model that the studio opens with.
-        lr: 0.1,
-        quick_lr: None,
-        epochs: 6,
-    }),
-    generate: Some(Generate {
-        losses: Losses::Retain,
-        rate: Rate::AsTrained,
-        lr: 1e-3,
-        quick_lr: None,
-        steps: 3800,
-        redirects: false,
-        attention: false,
-    }),
-    prompts: None,
+    // It would make of a model trained anew one that holds the original's weights.
+    masked: false,
+    // Rates and lengths are the presets' own; these are those of the models that the studio opens with.
+    treatments: &[
+        Treatment::classifier(Order::Retain, 6, 0.1).rate(Rate::AsTrained),
+        Treatment::classes(Losses::Retain, 3800, 1e-3).rate(Rate::AsTrained),
+    ],
     work: |_| Box::new(Fresh { decay: 0.0, average: Vec::new() }),
+    ..Method::PLAIN
 };
 
 struct Fresh {
@@ -48,11 +31,7 @@ struct Fresh {
 }
 
 impl MethodHooks for Fresh {
-    fn begin<'a>(
-        &'a mut self,
-        scene: &'a mut MethodContext<'_>,
-        _monitor: &'a mut JobContext,
-    ) -> Local<'a, Result<()>> {
+    fn begin<'a>(&'a mut self, scene: &'a mut MethodContext<'_>) -> Local<'a, Result<()>> {
         Box::pin(async move {
             self.decay = scene.plan.preset.map_or(0.0, |preset| preset.ema);
             let fresh = scene.original.layout.init(scene.plan.seed);

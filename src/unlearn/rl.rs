@@ -1,82 +1,56 @@
 //! Random labelling (Golatkar et al. 2020), and SalUn, which is the same under a saliency mask
-//! (Fan et al. 2024, eq. 5; ALGORITHMS 5.6, 5.7, 8.5).
+//! (Fan et al. 2024, eq. 5).
 
 use burn::tensor::Tensor;
 use rand::RngExt;
 
 use super::{
     hooks::{Batch, BatchSource, ForgetNoise, MethodHooks},
-    knob::{Knob, Knobs, LAYERS, NORMS, TRAINING},
-    registry::{Classify, Generate, Losses, Method, Order, Rate},
+    knob::{Knob, Knobs},
+    method::{Losses, Method, Order, Treatment},
 };
 use crate::{
     subject::Under,
     train::losses::{cross_entropy, mse},
-    words::{estimator::Estimator, task::Task},
+    words::task::Task,
 };
 
-/// Knobs of the methods that relabel.
-pub const KNOBS: &[Knob] = &[
-    // 1e-3 per pixel sum in the official code, 3.07 in mean units.
-    Knob::log(
-        "alpha",
-        "Weight of the retain loss",
-        3.07,
-        [0.0, 1e6],
-        "weight of the retain loss, in mean units",
-    )
-    .only(Task::Generate),
-    // 0.5 in the official code's README; the shipped model's neighbours suffer from so little.
-    Knob::log("alpha", "Weight of the retain loss", 3.0, [0.0, 1e6], "weight of the retain loss")
-        .only(Task::TextToImage),
-    Knob::switch(
-        "moving",
+// 1e-3 per pixel sum in the official code, 3.07 in mean units.
+pub(super) const ALPHA: Knob = Knob::log("alpha", 3.07, [0.0, 1e6])
+    .says("Weight of the retain loss", "weight of the retain loss, in mean units")
+    .only(Task::Generate);
+// 0.5 in the official code's README; the shipped model's neighbours suffer from so little.
+pub(super) const ALPHA_OF_PROMPTS: Knob = Knob::log("alpha", 3.0, [0.0, 1e6])
+    .says("Weight of the retain loss", "weight of the retain loss")
+    .only(Task::TextToImage);
+pub(super) const MOVING: Knob = Knob::switch("moving")
+    .says(
         "Moving answer",
         "legacy: the other prompt is answered by the current model, which drifts",
     )
-    .only(Task::TextToImage),
-    Knob::switch("true-label", "True label possible", "legacy: a random label may be the true one")
-        .only(Task::Classify),
-];
+    .only(Task::TextToImage);
+pub(super) const TRUE_LABEL: Knob = Knob::switch("true-label")
+    .says("True label possible", "legacy: a random label may be the true one")
+    .only(Task::Classify);
 
 /// How the methods that relabel treat a classifier.
-pub const CLASSIFY: Classify =
-    Classify { order: Order::Passes, rate: Rate::Constant, lr: 0.013, quick_lr: None, epochs: 10 };
-
-/// How the methods that redirect treat a diffusion model.
-pub const GENERATE: Generate = Generate {
-    losses: Losses::Sum,
-    rate: Rate::Constant,
-    lr: 1e-4,
-    quick_lr: None,
-    steps: 1000,
-    redirects: true,
-    attention: false,
-};
-
+pub(super) const CLASSIFIER: Treatment = Treatment::classifier(Order::Passes, 10, 0.013);
+/// How the methods that redirect treat a diffusion model of classes.
+pub(super) const CLASSES: Treatment =
+    Treatment { redirects: true, ..Treatment::classes(Losses::Sum, 1000, 1e-4) };
 /// How they treat a text-to-image model.
-pub const PROMPTS: Generate = Generate { redirects: true, ..Generate::PROMPTS };
+pub(super) const PROMPTS: Treatment =
+    Treatment { redirects: true, ..Treatment::prompts(Losses::Sum) };
 
-/// SalUn with its hard mask.
-pub const SALUN: Method = Method {
-    name: "salun",
-    title: "SalUn",
-    paper: "Fan et al., ICLR 2024, arXiv 2310.12508",
-    knobs: &[KNOBS, LAYERS, NORMS, TRAINING],
-    mask: Estimator::AbsSumGrad,
-    classify: Some(CLASSIFY),
-    generate: Some(GENERATE),
-    prompts: Some(PROMPTS),
-    work: |knobs| Box::new(Relabel::new(knobs)),
-};
-
-/// The same without a mask.
-pub const RL: Method = Method {
+/// Random labels.
+pub const METHOD: Method = Method {
     name: "rl",
     title: "Random labels",
     paper: "Golatkar et al., CVPR 2020, arXiv 1911.04933",
-    mask: Estimator::None,
-    ..SALUN
+    knobs: &[ALPHA, ALPHA_OF_PROMPTS, MOVING, TRUE_LABEL],
+    treatments: &[CLASSIFIER, CLASSES, PROMPTS],
+    work: |knobs| Box::new(Relabel::new(knobs)),
+    ..Method::PLAIN
 };
 
 /// Random labels for a classifier, another class's prediction for a diffusion model.

@@ -1,54 +1,52 @@
 //! SalUn with soft thresholds: random labelling, and after every update the k smallest movements
 //! are taken back and the others shortened (Fan et al. 2024, the proximal step of
-//! beta |theta - theta_o|_1; ALGORITHMS 5.8). It needs no mask.
+//! beta |theta - theta_o|_1). It needs no mask.
 
 use burn::tensor::Tensor;
 
 use super::{
-    hooks::{Batch, ForgetNoise, Local, MethodContext, MethodHooks, StepInfo},
-    knob::{Knob, Knobs, LAYERS, NORMS, TRAINING},
-    registry::Method,
+    hooks::{Batch, ForgetNoise, Local, MethodHooks, StepInfo},
+    knob::Knob,
+    method::{Method, Treatment},
     rl::{self, Relabel},
+    salun,
 };
 use crate::{
     error::Result,
     gpu::{buffers, kernels::Kernels},
-    job_context::JobContext,
     models::weights::{Weights, read_all},
     saliency::select::top_k,
-    words::estimator::Estimator,
 };
 
 /// SalUn-soft.
 pub const METHOD: Method = Method {
     name: "salun-soft",
     title: "SalUn-soft",
-    paper: "Fan et al., ICLR 2024, arXiv 2310.12508",
+    paper: salun::METHOD.paper,
     knobs: &[
-        &[
-            Knob::real(
-                "share",
-                "Share put back at first",
-                0.5,
-                [0.0, 1.0],
-                "share of weights that is put back at first",
-            ),
-            Knob::switch(
-                "released",
-                "Distances as released",
-                "as released: distances are from the start of each epoch",
-            ),
-        ],
-        rl::KNOBS,
-        LAYERS,
-        NORMS,
-        TRAINING,
+        Knob::real("share", 0.5, [0.0, 1.0])
+            .says("Share put back at first", "share of weights that is put back at first"),
+        Knob::switch("released").says(
+            "Distances as released",
+            "as released: distances are from the start of each epoch",
+        ),
+        rl::ALPHA,
+        rl::ALPHA_OF_PROMPTS,
+        rl::MOVING,
+        rl::TRUE_LABEL,
     ],
-    mask: Estimator::None,
-    classify: Some(rl::CLASSIFY),
-    generate: Some(rl::GENERATE),
-    prompts: Some(rl::PROMPTS),
-    work: |knobs: &Knobs| {
+    treatments: &[
+        rl::CLASSIFIER,
+        rl::CLASSES,
+        Treatment {
+            refused: Some((
+                "released",
+                "a prompt's run has no epochs, which the released code counts by",
+            )),
+            ..rl::PROMPTS
+        },
+    ],
+    work: |knobs| {
         Box::new(Soft {
             relabel: Relabel::new(knobs),
             share: knobs.get("share"),
@@ -56,6 +54,7 @@ pub const METHOD: Method = Method {
             reference: Vec::new(),
         })
     },
+    ..Method::PLAIN
 };
 
 struct Soft {
@@ -67,17 +66,6 @@ struct Soft {
 }
 
 impl MethodHooks for Soft {
-    fn begin<'a>(
-        &'a mut self,
-        scene: &'a mut MethodContext<'_>,
-        _monitor: &'a mut JobContext,
-    ) -> Local<'a, Result<()>> {
-        Box::pin(async move {
-            self.reference = scene.original.params.clone();
-            Ok(())
-        })
-    }
-
     fn loss(&self, batch: Batch) -> Tensor<1> {
         self.relabel.loss(batch)
     }
@@ -87,7 +75,8 @@ impl MethodHooks for Soft {
     }
 
     fn before(&mut self, weights: &Weights, at: StepInfo) {
-        if self.released && at.turn == 0 {
+        // A run starts from the original.
+        if at.step == 0 || self.released && at.turn == 0 {
             self.reference = weights.params.clone();
         }
     }

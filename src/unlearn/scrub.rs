@@ -1,4 +1,4 @@
-//! SCRUB (Kurmanji et al. 2023; ALGORITHMS 6.3): away from the original on the forget set, then
+//! SCRUB (Kurmanji et al. 2023): away from the original on the forget set, then
 //! back to it on the retain set, in turn.
 
 use burn::tensor::Tensor;
@@ -6,10 +6,10 @@ use burn::tensor::Tensor;
 use super::{
     distil::divergence,
     hooks::{Batch, BatchSource, MethodHooks},
-    knob::{Knob, Knobs, NORMS, TRAINING},
-    registry::{Classify, Method, Order, Rate},
+    knob::Knob,
+    method::{Method, Order, Treatment},
 };
-use crate::{train::losses::cross_entropy, words::estimator::Estimator};
+use crate::train::losses::cross_entropy;
 
 /// SCRUB.
 pub const METHOD: Method = Method {
@@ -17,56 +17,22 @@ pub const METHOD: Method = Method {
     title: "SCRUB",
     paper: "Kurmanji et al., NeurIPS 2023, arXiv 2302.09880",
     knobs: &[
-        &[
-            Knob::log(
-                "gamma",
-                "Weight of the true labels",
-                0.99,
-                [0.0, 10.0],
-                "weight of the true labels on the retain set",
-            ),
-            Knob::log(
-                "alpha",
-                "Weight of the original",
-                1e-3,
-                [0.0, 10.0],
-                "weight of the original on the retain set",
-            ),
-            Knob::real(
-                "temperature",
-                "Temperature",
-                4.0,
-                [0.5, 20.0],
-                "temperature of both models' outputs",
-            ),
-            Knob::whole(
-                "forget-epochs",
-                "Forget epochs",
-                2.0,
-                [0.0, 1e4],
-                "first epochs that move away as well",
-            ),
-        ],
-        NORMS,
-        TRAINING,
+        Knob::log("gamma", 0.99, [0.0, 10.0])
+            .says("Weight of the true labels", "weight of the true labels on the retain set"),
+        Knob::log("alpha", 1e-3, [0.0, 10.0])
+            .says("Weight of the original", "weight of the original on the retain set"),
+        Knob::real("temperature", 4.0, [0.5, 20.0])
+            .says("Temperature", "temperature of both models' outputs"),
+        Knob::whole("forget-epochs", 2.0, [0.0, 1e4])
+            .says("Forget epochs", "first epochs that move away as well"),
     ],
-    mask: Estimator::None,
-    classify: Some(Classify {
-        order: Order::Passes,
-        rate: Rate::Constant,
-        lr: 5e-4,
-        quick_lr: Some(2e-3),
-        epochs: 6,
-    }),
-    generate: None,
-    prompts: None,
-    work: |knobs: &Knobs| {
-        Box::new(Scrub {
-            gamma: knobs.get("gamma"),
-            alpha: knobs.get("alpha"),
-            temperature: knobs.get("temperature"),
-        })
+    treatments: &[Treatment::classifier(Order::Passes, 6, 5e-4).quick(2e-3)],
+    work: |knobs| {
+        let [gamma, alpha, temperature] =
+            ["gamma", "alpha", "temperature"].map(|name| knobs.get(name));
+        Box::new(Scrub { gamma, alpha, temperature })
     },
+    ..Method::PLAIN
 };
 
 /// The weights of SCRUB's terms.

@@ -1,4 +1,4 @@
-//! SFR-on (Huang et al. 2024; ALGORITHMS 6.6): every update retains; every few retain updates, one
+//! SFR-on (Huang et al. 2024): every update retains; every few retain updates, one
 //! ascends on the forget set, weighted by picture, through a saliency of its own and ever less.
 
 use burn::tensor::{Bool, Tensor};
@@ -6,17 +6,12 @@ use burn::tensor::{Bool, Tensor};
 use super::{
     distil::each_cross_entropy,
     hooks::{Batch, BatchSource, ForgetNoise, Local, MethodContext, MethodHooks, StepInfo, Update},
-    knob::{Knob, Knobs, LAYERS, NORMS, TRAINING},
-    registry::{Classify, Generate, Losses, Method, Order, Rate},
-    statistics,
+    knob::Knob,
+    method::{Losses, Method, Order, Rate, Treatment},
+    statistics::{self, FORGET, RETAIN},
 };
 use crate::{
-    error::Result,
-    job_context::JobContext,
-    models::weights::Weights,
-    subject::Subject,
-    train::optimizer::clip_norm,
-    words::{estimator::Estimator, task::Task},
+    error::Result, models::weights::Weights, train::optimizer::clip_norm, words::task::Task,
 };
 
 /// SFR-on.
@@ -25,73 +20,32 @@ pub const METHOD: Method = Method {
     title: "SFR-on",
     paper: "Huang et al., NeurIPS 2024, arXiv 2409.19732",
     knobs: &[
-        &[
-            Knob::log(
-                "alpha",
-                "Weight of the ascent",
-                25.0,
-                [0.0, 1e3],
-                "weight of the ascent at first; falls to 0",
-            )
+        Knob::log("alpha", 25.0, [0.0, 1e3])
+            .says("Weight of the ascent", "weight of the ascent at first; falls to 0")
             .only(Task::Classify),
-            DENOISING.only(Task::Generate),
-            DENOISING.only(Task::TextToImage),
-            Knob::whole(
-                "every",
-                "Retain updates for each",
-                5.0,
-                [1.0, 100.0],
-                "retain updates for each forget update",
-            ),
-            Knob::log(
-                "clip",
-                "Largest gradient norm",
-                7.0,
-                [1e-2, 1e3],
-                "largest norm of a gradient",
-            ),
-        ],
-        LAYERS,
-        NORMS,
-        TRAINING,
+        DENOISING.only(Task::Generate),
+        DENOISING.only(Task::TextToImage),
+        Knob::whole("every", 5.0, [1.0, 100.0])
+            .says("Retain updates for each", "retain updates for each forget update"),
+        Knob::log("clip", 7.0, [1e-2, 1e3])
+            .says("Largest gradient norm", "largest norm of a gradient"),
     ],
-    mask: Estimator::None,
-    classify: Some(Classify {
-        order: Order::Every,
-        rate: Rate::Cosine,
-        lr: 0.01,
-        quick_lr: Some(0.01),
-        epochs: 10,
-    }),
-    generate: Some(Generate {
-        losses: Losses::Pair,
-        rate: Rate::Cosine,
-        lr: 1e-4,
-        quick_lr: Some(1e-4),
-        // As many as the authors say for theirs ("tens to 150", ALGORITHMS 6.6).
-        steps: 150,
-        redirects: false,
-        attention: false,
-    }),
-    prompts: Some(Generate { losses: Losses::Pair, ..Generate::PROMPTS }),
-    work: |knobs: &Knobs| {
-        Box::new(Ascent {
-            alpha: knobs.get("alpha"),
-            every: knobs.count("every").max(1),
-            clip: knobs.get("clip"),
-            salient: Vec::new(),
-        })
+    treatments: &[
+        Treatment::classifier(Order::Every, 10, 0.01).quick(0.01).rate(Rate::Cosine),
+        // As many updates as the authors say for theirs (tens to 150).
+        Treatment::classes(Losses::Every, 150, 1e-4).quick(1e-4).rate(Rate::Cosine),
+        Treatment::prompts(Losses::Every),
+    ],
+    work: |knobs| {
+        let [alpha, clip] = ["alpha", "clip"].map(|name| knobs.get(name));
+        Box::new(Ascent { alpha, clip, salient: Vec::new() })
     },
+    ..Method::PLAIN
 };
 
 /// The authors' weight for diffusion models.
-const DENOISING: Knob = Knob::log(
-    "alpha",
-    "Weight of the ascent",
-    10.0,
-    [0.0, 1e3],
-    "weight of the ascent at first; falls to 0",
-);
+const DENOISING: Knob = Knob::log("alpha", 10.0, [0.0, 1e3])
+    .says("Weight of the ascent", "weight of the ascent at first; falls to 0");
 
 /// Pictures in each squared gradient of a classifier; of a diffusion model as many as in an update.
 const GROUP: usize = 128;
@@ -100,28 +54,18 @@ const TINY: f64 = 1e-15;
 
 struct Ascent {
     alpha: f64,
-    every: usize,
     clip: f64,
     /// Where a weight matters at least as much to the forget set as to the retain set.
     salient: Vec<Tensor<1, Bool>>,
 }
 
 impl MethodHooks for Ascent {
-    fn begin<'a>(
-        &'a mut self,
-        scene: &'a mut MethodContext<'_>,
-        job: &'a mut JobContext,
-    ) -> Local<'a, Result<()>> {
+    fn begin<'a>(&'a mut self, scene: &'a mut MethodContext<'_>) -> Local<'a, Result<()>> {
         Box::pin(async move {
             let [forget, retain] = scene.plan.looked_at();
-            job.phase("Measuring the forget set", forget.len());
-            let group = match scene.subject {
-                Subject::Classifier(_) => GROUP,
-                Subject::Diffusion(_) => scene.plan.batch,
-            };
-            let of_forget = statistics::squares(scene, &forget, group, job).await?;
-            job.phase("Measuring the retain set", retain.len());
-            let of_retain = statistics::squares(scene, &retain, group, job).await?;
+            let group = if scene.plan.how.draws() { scene.plan.batch } else { GROUP };
+            let of_forget = statistics::squares(scene, FORGET, &forget, group).await?;
+            let of_retain = statistics::squares(scene, RETAIN, &retain, group).await?;
             let pairs = of_forget.into_iter().zip(of_retain);
             self.salient = pairs.map(|(f, r)| (f + TINY).greater_equal(r + TINY)).collect();
             Ok(())
@@ -136,10 +80,6 @@ impl MethodHooks for Ascent {
             }
             _ => batch.cross_entropy(),
         }
-    }
-
-    fn part(&self, step: usize) -> BatchSource {
-        if step.is_multiple_of(self.every + 1) { BatchSource::Forget } else { BatchSource::Retain }
     }
 
     fn whole(&self) -> bool {

@@ -1,4 +1,4 @@
-//! Selective synaptic dampening (Foster et al. 2024; ALGORITHMS 6.5): weights that matter more to
+//! Selective synaptic dampening (Foster et al. 2024): weights that matter more to
 //! the forget set than to all data are scaled down. No training.
 
 use burn::tensor::Tensor;
@@ -6,63 +6,42 @@ use burn::tensor::Tensor;
 use super::{
     hooks::{Local, MethodContext, MethodHooks},
     knob::{Knob, Knobs},
-    registry::{Classify, Generate, Method},
-    statistics,
+    method::{Losses, Method, Treatment},
+    statistics::{self, FORGET},
 };
-use crate::{error::Result, job_context::JobContext, words::estimator::Estimator};
+use crate::error::Result;
 
 /// Dampening.
 pub const METHOD: Method = Method {
     name: "ssd",
     title: "SSD",
     paper: "Foster et al., AAAI 2024, arXiv 2308.07707",
-    knobs: &[&[
-        Knob::log(
-            "alpha",
-            "Selection",
-            10.0,
-            [0.1, 1e4],
-            "how many times more a weight matters to be dampened",
-        ),
-        Knob::log(
-            "lambda",
-            "Dampening",
-            1.0,
-            [1e-3, 1e2],
-            "how little is left of it, as a multiple",
-        ),
-        Knob::whole(
-            "group",
+    knobs: &[
+        Knob::log("alpha", 10.0, [0.1, 1e4])
+            .says("Selection", "how many times more a weight matters to be dampened"),
+        Knob::log("lambda", 1.0, [1e-3, 1e2])
+            .says("Dampening", "how little is left of it, as a multiple"),
+        Knob::whole("group", 64.0, [1.0, 1024.0]).says(
             "Pictures in a gradient",
-            64.0,
-            [1.0, 1024.0],
             "pictures in each squared gradient, a batch as released; 1 is the Fisher information",
         ),
-    ]],
-    mask: Estimator::None,
-    classify: Some(Classify::CLOSED),
-    generate: Some(Generate::CLOSED),
-    prompts: None,
+    ],
+    treatments: &[Treatment::CLOSED, Treatment::classes(Losses::Retain, 0, 0.0)],
     work: |knobs| Box::new(Dampening(knobs.clone())),
+    ..Method::PLAIN
 };
 
 struct Dampening(Knobs);
 
 impl MethodHooks for Dampening {
-    fn begin<'a>(
-        &'a mut self,
-        scene: &'a mut MethodContext<'_>,
-        job: &'a mut JobContext,
-    ) -> Local<'a, Result<()>> {
+    fn begin<'a>(&'a mut self, scene: &'a mut MethodContext<'_>) -> Local<'a, Result<()>> {
         Box::pin(async move {
             let plan = scene.plan;
             let group = self.0.count("group");
             let [forget, _] = plan.looked_at();
             let all = plan.some(&[&plan.forget[..], &plan.retain].concat(), plan.each[1], "all");
-            job.phase("Measuring the forget set", forget.len());
-            let of_forget = statistics::squares(scene, &forget, group, job).await?;
-            job.phase("Measuring all data", all.len());
-            let of_all = statistics::squares(scene, &all, group, job).await?;
+            let of_forget = statistics::squares(scene, FORGET, &forget, group).await?;
+            let of_all = statistics::squares(scene, "Measuring all data", &all, group).await?;
             let [alpha, lambda] = [self.0.get("alpha"), self.0.get("lambda")];
             let importances = of_forget.into_iter().zip(of_all);
             let params = scene.weights.params.iter().zip(importances);

@@ -7,78 +7,66 @@ use super::hooks::MethodContext;
 use crate::{
     data::rng,
     error::Result,
-    gpu::{cpu::par, flex, pace::Pace},
-    job_context::JobContext,
-    models::{
-        layers::{Mode, Pass},
-        weights::{Weights, read},
-    },
-    subject::{Noisy, Subject, Under},
-    train::losses::{cross_entropy, mse},
+    gpu::pace::Pace,
+    models::{layers::Mode, weights::read},
+    saliency::batch::PlainBatch,
+    train::{optimizer::plus, shards},
 };
 
 /// Gradients that are held at once.
 const HELD: usize = 8;
 
-/// What one gradient is taken over.
-enum Group<'a> {
-    Pictures(Box<Tensor<4>>, Vec<usize>),
-    Noise(Box<dyn Noisy + 'a>),
-}
+/// What a person is told while these are looked at.
+pub const FORGET: &str = "Measuring the forget set";
+pub const RETAIN: &str = "Measuring the retain set";
 
 /// The gradient of the mean loss of every group of `each` pictures, one after another: `map` makes
-/// something of each gradient where it is computed, `fold` takes what it made and the group's size.
+/// something of each gradient and its group's size where it is computed, `fold` takes what it made.
 ///
 /// # Errors
 /// Cancelled, or the device failed.
 pub async fn gradients<R: Send>(
-    scene: &MethodContext<'_>,
+    scene: &mut MethodContext<'_>,
     items: &[usize],
     each: usize,
-    job: &mut JobContext,
-    map: impl Fn(Vec<Tensor<1>>) -> R + Sync,
-    mut fold: impl FnMut(R, usize),
+    map: impl Fn(Vec<Tensor<1>>, usize) -> R + Sync,
+    mut fold: impl FnMut(R),
 ) -> Result<()> {
-    let device = scene.original.device();
+    let (subject, weights) = (scene.subject, scene.original);
     let mut rng = rng::seeded(scene.plan.seed, "statistics");
     let mut pace = Pace::start();
-    let one = |group: Group| {
-        let tracked = scene.original.tracked();
-        let pass = Pass::new(&tracked, Mode::Eval);
-        let loss = match (scene.subject, group) {
-            (Subject::Classifier(of), Group::Pictures(x, labels)) => {
-                cross_entropy(of.net.forward(&pass, *x), &labels)
-            }
-            (_, Group::Noise(b)) => mse(b.predict(&pass, Under::Own), b.target()),
-            _ => unreachable!("a subject's own kind of group is made below"),
-        };
-        let made = map(tracked.gradients(&mut loss.backward()));
-        (made, loss.without_autodiff())
-    };
     for held in items.chunks(HELD * each) {
-        let groups: Vec<Group> = held
-            .chunks(each)
-            .map(|items| match scene.subject {
-                Subject::Classifier(of) => {
-                    let x = of.plain(items, &mut rng);
-                    Group::Pictures(Box::new(x), of.data.train.labels(items))
-                }
-                Subject::Diffusion(of) => Group::Noise(of.plain(items, &mut rng)),
-            })
-            .collect();
-        let sizes: Vec<usize> = held.chunks(each).map(<[usize]>::len).collect();
-        let made = if flex::is_cpu(&device) {
-            par::map(groups, one)
-        } else {
-            groups.into_iter().map(one).collect()
-        };
-        for ((made, loss), size) in made.into_iter().zip(sizes) {
-            fold(made, size);
+        let of = |items| PlainBatch::of(subject, items, &mut rng);
+        let groups: Vec<PlainBatch> = held.chunks(each).map(of).collect();
+        let made = shards::spread(weights, groups, |batch| {
+            let n = batch.n();
+            let (loss, gradient) = shards::of(weights, Mode::Eval, batch, &PlainBatch::loss);
+            (map(gradient, n), loss)
+        });
+        for (made, loss) in made {
+            fold(made);
             pace.step(&loss).await?;
         }
-        job.advance(held.len()).await?;
+        scene.job.advance(held.len()).await?;
     }
     Ok(())
+}
+
+/// The sum of what `map` makes of every value of each group's gradient, over `n`.
+async fn mean_of(
+    scene: &mut MethodContext<'_>,
+    phase: &'static str,
+    (items, each): (&[usize], usize),
+    n: usize,
+    map: impl Fn(Tensor<1>, usize) -> Tensor<1> + Sync,
+) -> Result<Vec<Tensor<1>>> {
+    scene.job.phase(phase, items.len());
+    let mut sum = Vec::new();
+    let mapped =
+        |gradient: Vec<Tensor<1>>, size| gradient.into_iter().map(|g| map(g, size)).collect();
+    gradients(scene, items, each, mapped, |more| sum = plus(std::mem::take(&mut sum), more))
+        .await?;
+    Ok(sum.into_iter().map(|v| v / n as f64).collect())
 }
 
 /// The mean gradient over the items.
@@ -86,14 +74,11 @@ pub async fn gradients<R: Send>(
 /// # Errors
 /// Cancelled, or the device failed.
 pub async fn mean(
-    scene: &MethodContext<'_>,
+    scene: &mut MethodContext<'_>,
+    phase: &'static str,
     items: &[usize],
-    job: &mut JobContext,
 ) -> Result<Vec<Tensor<1>>> {
-    const EACH: usize = 32;
-    let mut sum = Sum::default();
-    gradients(scene, items, EACH, job, |g| g, |g, n| sum.add(g, n as f64)).await?;
-    Ok(sum.over(items.len() as f64))
+    mean_of(scene, phase, (items, 32), items.len(), |g, size| g * size as f64).await
 }
 
 /// The mean squared gradient of groups of `each` items, as released code has it in place of the
@@ -102,30 +87,13 @@ pub async fn mean(
 /// # Errors
 /// Cancelled, or the device failed.
 pub async fn squares(
-    scene: &MethodContext<'_>,
+    scene: &mut MethodContext<'_>,
+    phase: &'static str,
     items: &[usize],
     each: usize,
-    job: &mut JobContext,
 ) -> Result<Vec<Tensor<1>>> {
-    let mut sum = Sum::default();
-    let square = |g: Vec<Tensor<1>>| g.into_iter().map(|g| g.square()).collect();
-    gradients(scene, items, each, job, square, |g, _| sum.add(g, 1.0)).await?;
-    Ok(sum.over(items.len().div_ceil(each) as f64))
-}
-
-/// A weighted sum of vectors.
-#[derive(Default)]
-struct Sum(Vec<Tensor<1>>);
-
-impl Sum {
-    fn add(&mut self, vectors: Vec<Tensor<1>>, weight: f64) {
-        let more = vectors.into_iter().map(|v| v * weight).collect();
-        self.0 = crate::train::optimizer::plus(std::mem::take(&mut self.0), more);
-    }
-
-    fn over(self, n: f64) -> Vec<Tensor<1>> {
-        self.0.into_iter().map(|v| v / n).collect()
-    }
+    let groups = items.len().div_ceil(each);
+    mean_of(scene, phase, (items, each), groups, |g, _| g.square()).await
 }
 
 /// The inner product of two vectors over all parameters, on the device.
@@ -145,9 +113,4 @@ pub async fn product(a: &[Tensor<1>], b: &[Tensor<1>]) -> Result<f64> {
 /// a + s b.
 pub fn plus_scaled(a: &[Tensor<1>], s: f64, b: &[Tensor<1>]) -> Vec<Tensor<1>> {
     a.iter().zip(b).map(|(a, b)| a.clone() + b.clone() * s).collect()
-}
-
-/// Moves all weights by `s` times a vector.
-pub fn shift(weights: &mut Weights, s: f64, by: &[Tensor<1>]) {
-    weights.params = plus_scaled(&weights.params, s, by);
 }

@@ -7,8 +7,8 @@ use rand::RngExt;
 
 use super::{
     hooks::{Batch, BatchSource, ForgetNoise, MethodContext, MethodHooks, StepInfo, Update},
+    method::{Losses, Order},
     plan::{BatchPick, Plan},
-    registry::Losses,
 };
 use crate::{
     data::{Dataset, rng},
@@ -41,14 +41,14 @@ pub struct Unlearner {
     order: Epoch,
 }
 
-/// The items of an epoch in their order.
+/// The items of an epoch in their order, and which of them are to be forgotten.
 #[derive(Default)]
 struct Epoch {
     /// Its number, plus 1.
     number: usize,
-    forget: Vec<usize>,
-    retain: Vec<usize>,
-    /// Both shuffled together, and which of them are to be forgotten.
+    forget: Vec<(usize, bool)>,
+    retain: Vec<(usize, bool)>,
+    /// Both shuffled together.
     mixed: Vec<(usize, bool)>,
 }
 
@@ -84,13 +84,14 @@ impl Unlearner {
     ) -> Result<Self> {
         let mut weights = original.clone();
         let mut work = (plan.method.work)(&plan.knobs);
-        let mut scene = MethodContext {
+        work.begin(&mut MethodContext {
             subject: &subject,
             plan: &plan,
             original: &original,
             weights: &mut weights,
-        };
-        work.begin(&mut scene, job).await?;
+            job,
+        })
+        .await?;
         let freeze = free.map(|bits| {
             WeightFreeze::new(bits, &original.layout, &original, &weights, plan.knobs.on("drift"))
         });
@@ -140,40 +141,30 @@ impl Unlearner {
     /// Cancelled: the weights are as before the update. Or the device failed.
     pub async fn step(&mut self, job: &mut JobContext) -> Result<Tensor<1>> {
         let subject = self.subject.clone();
-        let (steps, step, seed) = (self.plan.steps, self.step, self.plan.seed);
-        let (at, update) = match &*subject {
-            Subject::Classifier(of) => {
-                let mut rng = rng::seeded(seed, &format!("unlearn {step}"));
-                let (epoch, turn, batches) = self.plan.turn(step);
-                let (epochs, part) = (self.plan.epochs, batches.part());
-                let at = StepInfo { step, steps, epoch, epochs, turn, part };
-                self.work.before(&self.weights, at);
-                self.draw_epoch(epoch);
-                let update = self.classify(of, batches, at, &mut rng).await?;
-                (at, self.work.adjust(update, &self.weights, at))
-            }
-            Subject::Diffusion(of) => {
-                let mut rng = rng::seeded(seed, &of.stream(step));
-                // An update of a diffusion model is an epoch of its own.
-                let (epoch, epochs, turn, part) = (step, steps, 0, self.work.part(step));
-                let at = StepInfo { step, steps, epoch, epochs, turn, part };
-                self.work.before(&self.weights, at);
-                let update = self.denoise(&**of, at, &mut rng, job).await?;
-                let Update { loss, gradients } = self.work.adjust(update, &self.weights, at);
-                let gradients = match of.clip() {
-                    Some(most) => clip_norm(gradients, most),
-                    None => gradients,
-                };
-                (at, Update { loss, gradients })
-            }
+        let step = self.step;
+        let (stream, most) = match &*subject {
+            Subject::Classifier(_) => (format!("unlearn {step}"), None),
+            Subject::Diffusion(of) => (of.stream(step), of.clip()),
         };
-        let lr = self.plan.lr_at(step);
-        self.optimizer.step(&mut self.weights, update.gradients, lr)?;
+        let mut rng = rng::seeded(self.plan.seed, &stream);
+        let Plan { steps, epochs, .. } = self.plan;
+        let (epoch, turn, pick) = self.plan.turn(step);
+        let at = StepInfo { step, steps, epoch, epochs, turn, part: pick.part() };
+        self.work.before(&self.weights, at);
+        let update = match &*subject {
+            Subject::Classifier(of) => self.classify(of, pick, at, &mut rng).await?,
+            Subject::Diffusion(of) => self.denoise(&**of, at, &mut rng, job).await?,
+        };
+        let Update { loss, mut gradients } = self.work.adjust(update, &self.weights, at);
+        if let Some(most) = most {
+            gradients = clip_norm(gradients, most);
+        }
+        self.optimizer.step(&mut self.weights, gradients, self.plan.lr_at(step))?;
         if self.work.after(&mut self.weights, at).await? {
             self.optimizer.hold(&mut self.weights);
         }
         self.step += 1;
-        Ok(update.loss)
+        Ok(loss)
     }
 
     /// The order of an epoch's items, drawn when it begins.
@@ -182,13 +173,14 @@ impl Unlearner {
             return;
         }
         let mut rng = rng::seeded(self.plan.seed, &format!("unlearn epoch {epoch}"));
-        let mut draw = |items: &[usize], n: usize| -> Vec<usize> {
-            rng::shuffled(&mut rng, items.len())[..n].iter().map(|&j| items[j]).collect()
+        let mut draw = |items: &[usize], n: usize, forgotten: bool| -> Vec<(usize, bool)> {
+            let order = rng::shuffled(&mut rng, items.len());
+            order[..n].iter().map(|&j| (items[j], forgotten)).collect()
         };
         let [forget, retain] = self.plan.each;
-        let (forget, retain) = (draw(&self.plan.forget, forget), draw(&self.plan.retain, retain));
-        let both: Vec<(usize, bool)> =
-            forget.iter().map(|&i| (i, true)).chain(retain.iter().map(|&i| (i, false))).collect();
+        let forget = draw(&self.plan.forget, forget, true);
+        let retain = draw(&self.plan.retain, retain, false);
+        let both = [&forget[..], &retain].concat();
         let mixed = rng::shuffled(&mut rng, both.len()).into_iter().map(|j| both[j]).collect();
         self.order = Epoch { number: epoch + 1, forget, retain, mixed };
     }
@@ -197,35 +189,28 @@ impl Unlearner {
     async fn classify(
         &mut self,
         of: &Pictured,
-        turn: BatchPick,
+        pick: BatchPick,
         at: StepInfo,
         rng: &mut rng::Rng,
     ) -> Result<Update> {
+        self.draw_epoch(at.epoch);
         let n = self.plan.batch;
-        let batch = |items: &[usize], i: usize, forgotten: bool| -> Vec<(usize, bool)> {
-            items.iter().skip(i * n).take(n).map(|&item| (item, forgotten)).collect()
+        let batch = |items: &[(usize, bool)], i: usize| -> Vec<(usize, bool)> {
+            items.iter().skip(i * n).take(n).copied().collect()
         };
         let Epoch { forget, retain, mixed, .. } = &self.order;
-        Ok(match turn {
-            BatchPick::Forget(i) => {
-                let forget = batch(forget, i, true);
-                self.gradient(of, forget, at, BatchSource::Forget, rng)
-            }
-            BatchPick::Retain(i) => {
-                let retain = batch(retain, i, false);
-                self.gradient(of, retain, at, BatchSource::Retain, rng)
-            }
-            BatchPick::Mixed(i) => {
-                let mixed = mixed.iter().skip(i * n).take(n).copied().collect();
-                self.gradient(of, mixed, at, BatchSource::Both, rng)
-            }
+        let items = match pick {
+            BatchPick::Forget(i) => batch(forget, i),
+            BatchPick::Retain(i) => batch(retain, i),
+            BatchPick::Mixed(i) => batch(mixed, i),
             BatchPick::Pair(f, r) => {
-                let (forget, retain) = (batch(forget, f, true), batch(retain, r, false));
+                let (forget, retain) = (batch(forget, f), batch(retain, r));
                 let forget = self.gradient(of, forget, at, BatchSource::Forget, rng);
                 let retain = self.gradient(of, retain, at, BatchSource::Retain, rng);
-                self.work.combine(forget, retain, rng).await?
+                return self.work.combine(forget, retain, rng).await;
             }
-        })
+        };
+        Ok(self.gradient(of, items, at, at.part, rng))
     }
 
     /// The loss and gradient of a batch of the classifier.
@@ -290,7 +275,8 @@ impl Unlearner {
         job: &mut JobContext,
     ) -> Result<Update> {
         let batch = self.plan.batch;
-        let apart = self.plan.losses == Losses::Pair || !of.together();
+        let order = self.plan.how.order;
+        let apart = order == Order::Drawn(Losses::Pair) || !of.together();
         // Of the forget loss or of both together, and of the retain loss where it stands alone.
         let mut sums: [(Vec<Tensor<1>>, Vec<Tensor<1>>); 2] = Default::default();
         let whole = self.work.whole() && at.part != BatchSource::Retain;
@@ -304,7 +290,7 @@ impl Unlearner {
                 let items: Vec<usize> = (0..n).map(any).collect();
                 of.learnt(&items, forgotten, rng)
             };
-            let forgets = self.plan.losses != Losses::Retain && at.part != BatchSource::Retain;
+            let forgets = order != Order::Drawn(Losses::Retain) && at.part != BatchSource::Retain;
             let keeps = self.plan.alpha > 0.0 && at.part != BatchSource::Forget;
             let forgotten = forgets.then(|| drawn(&self.plan.forget, true));
             let retained = keeps.then(|| drawn(&self.plan.retain, false));

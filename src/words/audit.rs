@@ -1,4 +1,4 @@
-//! What an audit finds: does a model still hold what it no longer shows (ALGORITHMS 7.4 to 7.9)?
+//! What an audit finds: does a model still hold what it no longer shows (docs/methods.md#metrics)?
 //! Stored as `audit.json` and in `report.json`. Percent are 0..100, everything else as it says.
 
 use serde::{Deserialize, Serialize};

@@ -26,10 +26,9 @@ pub struct Sizes {
     pub score: usize,
     /// Items of the forget set and the retain set in a classifier's epoch, at the most.
     pub each: [usize; 2],
-    /// Epochs of a classifier, at the most.
-    pub epochs: usize,
-    /// Updates of a diffusion model, of classes or of prompts, at the most.
-    pub steps: [usize; 2],
+    /// Epochs of a classifier, updates of a diffusion model of classes or of prompts, at the most. These
+    /// three are by task, in the order of its variants.
+    pub length: [usize; 3],
     /// Items in an update: of a classifier, of a diffusion model of classes or of prompts.
     pub batch: [usize; 3],
     /// Learning rates that suit few updates: of a classifier and of a diffusion model of classes along a
@@ -76,8 +75,7 @@ impl Budget {
         const FULL: Sizes = Sizes {
             score: usize::MAX,
             each: [usize::MAX; 2],
-            epochs: usize::MAX,
-            steps: [usize::MAX; 2],
+            length: [usize::MAX; 3],
             batch: [128, 128, 16],
             lr: None,
             measured: [usize::MAX; 3],
@@ -89,8 +87,7 @@ impl Budget {
         const QUICK: Sizes = Sizes {
             score: 2_048,
             each: [1_536, 6_144],
-            epochs: 4,
-            steps: [150, 120],
+            length: [4, 150, 120],
             batch: [128, 32, 16],
             lr: Some([0.02, 4e-4, 2e-4]),
             measured: [1_000, 3_000, 3_000],
@@ -100,8 +97,7 @@ impl Budget {
         const TINY: Sizes = Sizes {
             score: 16,
             each: [32, 32],
-            epochs: 1,
-            steps: [4, 10],
+            length: [1, 4, 10],
             batch: [16, 4, 8],
             lr: Some([0.02, 6e-4, 2e-4]),
             measured: [20, 20, 20],

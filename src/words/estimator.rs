@@ -1,4 +1,4 @@
-//! The ways to score weights for a mask (ALGORITHMS 4).
+//! The ways to score weights for a mask (docs/methods.md#scores).
 
 use serde::{Deserialize, Serialize};
 use strum::{EnumMessage, IntoStaticStr, VariantArray};

@@ -1,4 +1,4 @@
-//! `report.json`: what a run did and what came of it (DESIGN 4). Percent are 0..100, times seconds.
+//! `report.json`: what a run did and what came of it (docs/use.md). Percent are 0..100, times seconds.
 
 use std::collections::BTreeMap;
 
@@ -121,7 +121,7 @@ pub struct LayerReport {
     pub n: usize,
 }
 
-/// Accuracies in percent (ALGORITHMS 7.1); for generation UA is 100 - the forgotten class's share,
+/// Accuracies in percent (docs/methods.md#metrics); for generation UA is 100 - the forgotten class's share,
 /// RA and TA are both the mean share of the kept classes.
 #[allow(non_snake_case)]
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -130,7 +130,7 @@ pub struct Metrics {
     pub RA: f64,
     pub TA: f64,
     /// 100 x the share of the forget set that the paper's membership inference attack takes for
-    /// pictures never trained on (ALGORITHMS 7.3); classifiers only.
+    /// pictures never trained on (docs/methods.md#metrics); classifiers only.
     pub MIA: Option<f64>,
     /// Members and non-members behind MIA.
     #[serde(default)]
@@ -214,7 +214,7 @@ pub struct DeviceReport {
 }
 
 impl Gap {
-    /// Differences of `a` to Retrain's `r`; ToW after Zhao et al. 2024 (ALGORITHMS 7.2, 7.6).
+    /// Differences of `a` to Retrain's `r`; ToW after Zhao et al. 2024 (docs/methods.md#metrics).
     pub fn between(a: &Metrics, r: &Metrics) -> Self {
         let d = |x: f64, y: f64| (x - y).abs();
         let (ua, ra, ta) = (d(a.UA, r.UA), d(a.RA, r.RA), d(a.TA, r.TA));
@@ -242,7 +242,7 @@ mod tests {
     #[test]
     fn gaps_are_those_of_the_papers_table() {
         let retrain = [row([5.24, 100.0, 94.26, 12.88]), row([7.91, 100.0, 91.72, 19.29])];
-        // ALGORITHMS 12.10 and 7.6: SalUn, RL and l1-sparse at 10 %, SalUn at 50 %.
+        // docs/methods.md#metrics: SalUn, RL and l1-sparse at 10 %, SalUn at 50 %.
         let golden = [
             ([2.85, 99.62, 93.93, 14.39], 0, 1.1525),
             ([7.61, 99.67, 92.83, 37.36], 0, 7.1525),

@@ -285,7 +285,7 @@ def losses():
 
 
 def check_sizes():
-    """Parameter counts of ALGORITHMS.md 2.1 and 8.1."""
+    """Parameter counts of docs/methods.md#models."""
     def count(model):
         return sum(p.numel() for p in model.parameters())
 

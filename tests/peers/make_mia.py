@@ -51,7 +51,7 @@ YT = idx("t10k-labels-idx1-ubyte.gz", 8, (10000,))
 
 
 def training_part():
-    """The product's split: a tenth of each class is held out (ALGORITHMS 1.1), seed 1."""
+    """The product's split: a tenth of each class is held out (docs/methods.md#models), seed 1."""
     state, held = np.random.RandomState(1), np.zeros(60000, bool)
     for c in range(10):
         members = np.where(Y == c)[0]

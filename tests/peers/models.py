@@ -1,6 +1,6 @@
 """The two networks of SalUn Studio in PyTorch, the reference for its golden fixtures.
 
-Both follow ALGORITHMS.md (2.1 and 8.1); parameter names are those of the weights files.
+Both follow docs/methods.md#models; parameter names are those of the weights files.
 """
 
 import math

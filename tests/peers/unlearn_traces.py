@@ -9,7 +9,7 @@ from the repository root. The first command writes tests/fixtures/unlearn_inputs
 weights of a small ResNet-18, 584 pictures, a mask, and for every run the pictures of each update
 and their labels. This script computes the same updates in f64 and writes
 tests/fixtures/unlearn_traces.safetensors. Every method is written here from its definition
-(ALGORITHMS 5), without the other side's code.
+(docs/methods.md#classifiers), without the other side's code.
 """
 
 import gzip

@@ -1,4 +1,4 @@
-//! The commands do what DESIGN 4 says, in a terminal's own terms: files, streams, exit status.
+//! The commands do what docs/use.md says, in a terminal's own terms: files, streams, exit status.
 
 use std::{fs, process::Command};
 

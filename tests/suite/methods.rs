@@ -6,6 +6,7 @@ use crate::common::{Fixture, classifier, close, pictures, unet, wait};
 use burn::tensor::{Device, Tensor};
 use salun_studio::{
     data::{Dataset, forget::ForgetSet, rng},
+    error::Result,
     job_context::JobContext,
     models::{
         Model,
@@ -28,6 +29,7 @@ use salun_studio::{
         munba,
         plan::Plan,
         registry::{self, METHODS, Method},
+        scope::Scope,
         scrub::Scrub,
         sfr_on, ssd, statistics,
         unlearner::Unlearner,
@@ -41,8 +43,10 @@ struct Done {
     losses: Vec<f32>,
 }
 
-/// The tasks that forget classes; prompts are tested in `src/unlearn/prompt`.
-const CLASSES: [Task; 2] = [Task::Classify, Task::Generate];
+/// The models that forget classes; prompts are tested in `src/unlearn/tests.rs`.
+fn models() -> [Model; 2] {
+    [classifier(4), unet()]
+}
 
 /// The setting of the runs: 200 pictures, of which those of class 7 are to be forgotten.
 struct Setting {
@@ -53,12 +57,7 @@ struct Setting {
 }
 
 impl Setting {
-    fn new(task: Task) -> Self {
-        let model = match task {
-            Task::Classify => classifier(4),
-            Task::Generate => unet(),
-            Task::TextToImage => unreachable!("is not among CLASSES"),
-        };
+    fn new(model: Model) -> Self {
         let data = pictures(200, 10);
         let (forget, retain) = (0..data.train.len()).partition(|&i| data.train.labels[i] == 7);
         let set = ForgetSet {
@@ -73,6 +72,15 @@ impl Setting {
         Self { data, set, model, mask }
     }
 
+    fn task(&self) -> Task {
+        self.model.card.architecture.task()
+    }
+
+    fn plan(&self, recipe: &Recipe) -> Result<Plan> {
+        let (of, redirect) = (&self.model.card.architecture, &recipe.redirect);
+        Plan::new(recipe, Scope::of_classes(of, &self.data, &self.set, redirect)?)
+    }
+
     fn run(&self, method: &Method, knobs: &[(&str, f64)], masked: bool) -> Done {
         let recipe = Recipe {
             method: method.name.into(),
@@ -82,9 +90,8 @@ impl Setting {
             knobs: knobs.iter().map(|(name, value)| (name.to_string(), *value)).collect(),
             ..Recipe::new("m", "d", &self.set.spec)
         };
-        let architecture = &self.model.card.architecture;
-        let recipe = recipe.fitting(architecture.task());
-        let plan = Plan::new(&recipe, architecture, &self.data, &self.set).unwrap();
+        let recipe = recipe.fitting(self.task());
+        let plan = self.plan(&recipe).unwrap();
         let mask = masked.then_some(&self.mask);
         let mut job = JobContext::silent();
         let (data, device) = (self.data.clone(), Device::flex());
@@ -109,8 +116,9 @@ fn moved(a: &HostWeights, b: &HostWeights) -> usize {
 
 #[test]
 fn frozen_bits_never_change_whatever_the_method_and_its_switches() {
-    for task in CLASSES {
-        let setting = Setting::new(task);
+    for model in models() {
+        let setting = Setting::new(model);
+        let task = setting.task();
         let original = &setting.model.weights;
         for method in of(task) {
             let done = setting.run(method, &[], true);
@@ -141,7 +149,7 @@ fn frozen_bits_never_change_whatever_the_method_and_its_switches() {
 
 #[test]
 fn every_switch_changes_the_run() {
-    let setting = Setting::new(Task::Classify);
+    let setting = Setting::new(classifier(4));
     for method in of(Task::Classify) {
         for knob in method.knobs().filter(|k| k.kind == KnobKind::Switch && k.fits(Task::Classify))
         {
@@ -155,14 +163,14 @@ fn every_switch_changes_the_run() {
 
 #[test]
 fn drift_moves_frozen_weights_and_its_report_says_so() {
-    let setting = Setting::new(Task::Classify);
+    let setting = Setting::new(classifier(4));
     let done = setting.run(registry::find("salun").unwrap(), &[("drift", 1.0)], true);
     assert!(setting.mask.frozen_changed(&setting.model.weights, &done.weights) > 1000);
 }
 
 #[test]
 fn frozen_statistics_of_batch_normalisation_stay() {
-    let setting = Setting::new(Task::Classify);
+    let setting = Setting::new(classifier(4));
     let salun = registry::find("salun").unwrap();
     let (free, frozen) =
         (setting.run(salun, &[], true), setting.run(salun, &[("freeze-bn", 1.0)], true));
@@ -172,9 +180,9 @@ fn frozen_statistics_of_batch_normalisation_stay() {
 
 #[test]
 fn runs_repeat_bit_for_bit() {
-    for task in CLASSES {
-        let setting = Setting::new(task);
-        for method in of(task) {
+    for model in models() {
+        let setting = Setting::new(model);
+        for method in of(setting.task()) {
             let [a, b] = [0, 1].map(|_| setting.run(method, &[], false));
             assert_eq!(a.losses, b.losses, "{}", method.name);
             assert_eq!(a.weights.hash(), b.weights.hash(), "{}", method.name);
@@ -184,7 +192,7 @@ fn runs_repeat_bit_for_bit() {
 
 #[test]
 fn boundary_expanding_drops_its_row_unless_it_is_to_stay() {
-    let setting = Setting::new(Task::Classify);
+    let setting = Setting::new(classifier(4));
     let be = registry::find("be").unwrap();
     let original = &setting.model.weights;
     let dropped = setting.run(be, &[], false).weights;
@@ -204,14 +212,14 @@ fn boundary_expanding_drops_its_row_unless_it_is_to_stay() {
 
 #[test]
 fn a_knob_of_another_task_or_method_is_refused_in_one_line() {
-    let setting = Setting::new(Task::Classify);
+    let setting = Setting::new(classifier(4));
     let plan = |method: &str, knobs: &[(&str, f64)]| {
         let recipe = Recipe {
             method: method.into(),
             knobs: knobs.iter().map(|(name, value)| (name.to_string(), *value)).collect(),
             ..Recipe::new("m", "d", "class:7")
         };
-        Plan::new(&recipe, &setting.model.card.architecture, &setting.data, &setting.set).map(drop)
+        setting.plan(&recipe).map(drop)
     };
     assert!(plan("scrub", &[("gamma", 0.5)]).is_ok());
     for (method, knob, value, named) in [
@@ -322,7 +330,7 @@ fn dampening_agrees_with_numpy() {
 /// log p(y): forty gradients, against two forward passes and one backward pass.
 #[test]
 fn the_fisher_information_times_a_vector_is_that_of_its_definition() {
-    let setting = Setting::new(Task::Classify);
+    let setting = Setting::new(classifier(4));
     let device = Device::flex();
     let original = setting.model.weights.upload(&device);
     let net = setting.model.classifier().unwrap();

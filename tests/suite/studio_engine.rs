@@ -92,7 +92,7 @@ fn every_method_for_classifiers_runs() {
     idle(&mut window, "the classifier's pictures");
     window.get_by_label("Sneaker").click();
     idle(&mut window, "the scores");
-    for method in METHODS.iter().filter(|method| method.classify.is_some()) {
+    for method in METHODS.iter().filter(|method| method.treats(Task::Classify).is_some()) {
         window.state_mut().state.set_method(method.name);
         idle(&mut window, method.name);
         window.get_by_label("Forget").click();

@@ -22,6 +22,7 @@ use salun_studio::{
     },
     unlearn::{
         plan::{BatchPick, Plan},
+        scope::Scope,
         unlearner::Unlearner,
     },
     words::{budget::Budget, estimator::Estimator, recipe::Recipe},
@@ -74,7 +75,9 @@ fn plan(run: &Compared, data: &Dataset, set: &ForgetSet) -> Plan {
         knobs: run.knobs.iter().map(|(name, value)| (name.to_string(), *value)).collect(),
         ..Recipe::new("m", "d", &set.spec)
     };
-    Plan::new(&recipe, &classifier(4).card.architecture, data, set).unwrap()
+    let architecture = classifier(4).card.architecture;
+    let scope = Scope::of_classes(&architecture, data, set, &recipe.redirect).unwrap();
+    Plan::new(&recipe, scope).unwrap()
 }
 
 fn forget_set(data: &Dataset) -> ForgetSet {

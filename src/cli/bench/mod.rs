@@ -1,4 +1,4 @@
-//! `salun bench`: the figures of DESIGN 7, ours and the rival's in turn on this machine.
+//! `salun bench`: the figures of docs/figures.md, ours and the rival's in turn on this machine.
 
 mod kernels;
 mod memory;

@@ -22,7 +22,7 @@ use salun_studio::{
     saliency::scores::Scores,
     sampling::sampler::{Wanted, sample},
     train::trainer::finite,
-    unlearn::{plan::Plan, unlearner::Unlearner},
+    unlearn::{plan::Plan, scope::Scope, unlearner::Unlearner},
     words::{recipe::Recipe, sampling::SampleOptions},
 };
 
@@ -188,7 +188,9 @@ fn steps(model: Model, batch: usize, common: &Common) -> Result<Box<dyn FnMut() 
     };
     let split = data.split(model.card.split_seed);
     let set = ForgetSet::parse(&recipe.forget, &data, &split, recipe.seed)?;
-    let mut plan = Plan::new(&recipe, &model.card.architecture, &data, &set)?;
+    let architecture = &model.card.architecture;
+    let scope = Scope::of_classes(architecture, &data, &set, &recipe.redirect)?;
+    let mut plan = Plan::new(&recipe, scope)?;
     plan.steps = usize::MAX;
     let layout = model.weights.layout.clone();
     let mask = Scores::random(layout, &set.spec, 1).mask(0.5)?;

@@ -11,7 +11,7 @@ use crate::{
     gpu::kernels::{Keep, Kernels, Picture, Slice, Update, Updated, layer_histogram},
     job_context::JobContext,
     models::weights::{Init, WeightLayout},
-    saliency::{picture, scores::Scores, select},
+    saliency::{live::Kept, picture, scores::Scores, select},
     words::estimator::Estimator,
 };
 
@@ -275,7 +275,7 @@ async fn painted(kernels: &Kernels) -> Result<Vec<Off>> {
     let ranking = Scores::new(Arc::new(layout), Estimator::AbsSumGrad, "class:0", scores);
     let mut found = Vec::new();
     for density in [0.0, 0.1, 0.5, 1.0] {
-        let cut = ranking.live.exact(&ranking, ranking.k(density)?);
+        let cut = Kept::exact(&ranking.layout, &ranking.scores, ranking.k(density)?)?;
         let (threshold, ties_end) = (cut.threshold, cut.ties_end);
         let free = |at: usize| {
             let score = ranking.scores[at];

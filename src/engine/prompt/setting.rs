@@ -13,7 +13,7 @@ use crate::{
     models::{Model, latent::LatentModel, registry, weights::Weights},
     sampling::latent::LatentWeights,
     subject::items::{Items, Noising},
-    unlearn::plan::Plan,
+    unlearn::{plan::Plan, scope::Scope},
     words::{budget::Budget, recipe::Recipe, sampling::SampleOptions},
 };
 
@@ -164,7 +164,7 @@ impl Session {
             let right = format!("{} takes no prompts; write class:NAME", recipe.model);
             return Err(Error::argument("forget set", &recipe.forget, right));
         }
-        let plan = Plan::of_prompts(recipe, [0, 0])?;
+        let plan = Plan::new(recipe, Scope::of_prompts([0, 0]))?;
         let emoji = emoji::find(&recipe.data)?;
         // What is wrong with the words is told before a model is looked for.
         let redirect = recipe.redirect.to_string();

@@ -12,7 +12,7 @@ use crate::{
     gpu::ops::{self, Padding},
     models::{
         layers::{Conv, Pass},
-        weights::WeightLayout,
+        weights::{WeightEntry, WeightLayout},
     },
 };
 
@@ -319,4 +319,10 @@ impl LatentUnet {
 /// Whether a weight belongs to cross-attention, which reads the prompt (ESD's and UCE's `xattn`).
 pub fn is_cross_attention(name: &str) -> bool {
     name.contains(".attn2.")
+}
+
+/// A 1 for every weight of the cross-attention layers.
+pub fn cross_attention(layout: &WeightLayout) -> Vec<u8> {
+    let reads = |e: &WeightEntry| vec![u8::from(is_cross_attention(&e.name)); e.n()];
+    layout.params.iter().flat_map(reads).collect()
 }

@@ -19,9 +19,8 @@ use crate::{
     gpu::tensor4,
     job_context::JobContext,
     sampling::latent::{Asked, Given, LatentWeights, decoded, denoise, encode, invert, part_size},
-    subject::{items::Items, prompts::contexts},
+    subject::{items::Items, learnt_prompt::Learner, prompts::contexts},
     train::trainer::finite,
-    unlearn::prompt::embedding::Learner,
     words::sampling::SampleOptions,
 };
 

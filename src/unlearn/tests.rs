@@ -1,13 +1,18 @@
+//! Methods on a text-to-image model.
+
 use std::sync::Arc;
 
 use burn::tensor::Device;
 
-use super::{embedding::Learner, *};
+use super::{METHODS, plan::Plan, registry, scope::Scope, unlearner::Unlearner};
 use crate::{
     data::emoji::{self, Emoji, target::Target},
     job_context::JobContext,
     models::{
-        latent::{LatentModel, LatentNetwork, unet::PerLevel},
+        latent::{
+            LatentModel, LatentNetwork,
+            unet::{PerLevel, cross_attention, is_cross_attention},
+        },
         weights::{HostWeights, read},
     },
     saliency::score::{Scoring, rank},
@@ -15,10 +20,10 @@ use crate::{
     subject::{
         Subject,
         items::{Items, Noising},
+        learnt_prompt::Learner,
         prompts::{Prompts, contexts},
     },
     train::latent::preset,
-    unlearn::{plan::Plan, registry, unlearner::Unlearner},
     words::{estimator::Estimator, recipe::Recipe, task::Task},
 };
 
@@ -118,7 +123,8 @@ impl Scene {
         let recipe = Recipe { method: method.into(), ..Recipe::new("m", "emoji", "prompt:a cat") };
         let trains = registry::find(method).unwrap().trains(Task::TextToImage);
         let recipe = if trains { Recipe { steps: Some(3), batch, lr, ..recipe } } else { recipe };
-        let plan = Plan::of_prompts(&recipe, self.sets.each_ref().map(Items::len)).unwrap();
+        let scope = Scope::of_prompts(self.sets.each_ref().map(Items::len));
+        let plan = Plan::new(&recipe, scope).unwrap();
         let original = self.weights.unet.clone();
         let mut job = JobContext::silent();
         Unlearner::of(self.subject(), original, plan, free, &mut job).await.unwrap()
@@ -172,7 +178,7 @@ fn cross_attention_alone_can_be_trained() {
 fn every_method_takes_its_steps() {
     pollster::block_on(async {
         let scene = Scene::new().await;
-        for method in registry::METHODS.iter().filter(|method| method.prompts.is_some()) {
+        for method in METHODS.iter().filter(|m| m.treats(Task::TextToImage).is_some()) {
             let changed = scene.run(method.name, None).await.values != scene.model.unet.values;
             assert_eq!(changed, method.name != "noop", "{}", method.name);
         }

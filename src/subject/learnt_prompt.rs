@@ -6,6 +6,7 @@ use std::sync::Arc;
 use burn::tensor::Tensor;
 use rand::RngExt;
 
+use super::items::{Items, Noised, Noising};
 use crate::{
     data::rng,
     error::Result,
@@ -14,7 +15,6 @@ use crate::{
         weights::{Init, WeightLayout, Weights},
     },
     sampling::latent::LatentWeights,
-    subject::items::{Items, Noised, Noising},
     train::{
         losses::mse,
         optimizer::{Optimizer, Rule},
