@@ -65,7 +65,7 @@ pub use native::Engine;
 
 #[cfg(not(target_arch = "wasm32"))]
 mod native {
-    use std::sync::{Arc, mpsc};
+    use std::sync::{Arc, OnceLock, mpsc};
 
     use super::*;
     use crate::{
@@ -78,6 +78,8 @@ mod native {
     pub struct Engine {
         pub info: DeviceInfo,
         pub switches: Switches,
+        /// Called after every event by the thread that sent it, once somebody has set it.
+        pub wake: Arc<OnceLock<Arc<dyn Fn() + std::marker::Send + Sync>>>,
         commands: mpsc::Sender<Command>,
         events: mpsc::Receiver<Event>,
     }
@@ -90,16 +92,21 @@ mod native {
             let switches = Switches::default();
             let info = compute.info.clone();
             let seen = switches.clone();
+            let wake = Arc::<OnceLock<Arc<dyn Fn() + std::marker::Send + Sync>>>::default();
+            let woken = wake.clone();
             std::thread::spawn(move || {
                 let mut session = Session::new(&compute, seen);
                 // A client that is gone needs no events.
-                let send: Send = Arc::new(move |event| drop(outbox.send(event)));
+                let send: Send = Arc::new(move |event| {
+                    let _ = outbox.send(event);
+                    woken.get().into_iter().for_each(|wake| wake());
+                });
                 send(Event::Ready(compute.info));
                 while let Ok(Command::Start { id, job }) = inbox.recv() {
                     guarded(&mut session, &send, id, *job);
                 }
             });
-            Self { info, switches, commands, events }
+            Self { info, switches, wake, commands, events }
         }
 
         /// Queues a job under a number larger than all before it.

@@ -5,7 +5,7 @@ use std::{ops::Range, path::PathBuf, sync::Arc};
 use crate::engine::job::{Grid, LiveStep, Run};
 
 /// A run that was asked for.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Attempt {
     /// The name of the method.
     pub method: String,
@@ -59,15 +59,7 @@ impl Glance {
 impl Attempt {
     /// A run that has yet to start; until it does, the model shows what it showed before.
     pub fn new(method: String, before: Arc<Grid>) -> Self {
-        Self {
-            method,
-            losses: Vec::new(),
-            steps: 0,
-            snapshots: vec![(0, before)],
-            run: None,
-            cancelled: false,
-            saved: None,
-        }
+        Self { method, snapshots: vec![(0, before)], ..Self::default() }
     }
 
     /// Takes in news from the engine.

@@ -1,8 +1,8 @@
 //! The frame of a small plot: axes with round numbers, and where a value lies.
 
 use egui::{
-    Align, Align2, Color32, Painter, Pos2, Rect, Response, Role, Sense, Stroke, StrokeKind,
-    TextStyle, Ui, Vec2, WidgetInfo, pos2, text::LayoutJob, vec2,
+    Align, Align2, Color32, Painter, Pos2, Rect, Role, Sense, Shape, Stroke, StrokeKind, TextStyle,
+    Ui, Vec2, WidgetInfo, pos2, text::LayoutJob, vec2,
 };
 
 use super::theme;
@@ -28,7 +28,7 @@ pub struct Chart {
 
 impl Chart {
     /// Draws the axes. `told` is the plot in format, for those who cannot see it.
-    pub fn new(ui: &mut Ui, size: Vec2, axes: [Axis; 2], told: &str) -> (Self, Response) {
+    pub fn new(ui: &mut Ui, size: Vec2, axes: [Axis; 2], told: &str) -> Self {
         let (whole, response) = ui.allocate_exact_size(size, Sense::hover());
         response.widget_info(|| WidgetInfo::labeled(Role::Image, true, told));
         let palette = theme::palette(ui);
@@ -65,7 +65,7 @@ impl Chart {
         let place = pos2(whole.left() + 1.0, rect.center().y + name.size().x / 2.0);
         let turned = egui::epaint::TextShape::new(place, name, palette.text());
         painter.add(turned.with_angle(-std::f32::consts::FRAC_PI_2));
-        (chart, response)
+        chart
     }
 
     /// Where a value lies.
@@ -75,6 +75,12 @@ impl Chart {
             self.rect.left() + share(x, self.ends[0]) * self.rect.width(),
             self.rect.bottom() - share(y, self.ends[1]) * self.rect.height(),
         )
+    }
+
+    /// Draws a weak line of dashes between two points.
+    pub fn dashed(&self, ends: [Pos2; 2], ui: &Ui) {
+        let stroke = Stroke::new(1.0, theme::palette(ui).weak);
+        self.painter.extend(Shape::dashed_line(&ends, stroke, 4.0, 4.0));
     }
 
     /// Draws a line through values.

@@ -2,7 +2,9 @@
 
 use egui::{Button, Ui};
 
-use super::{app::Studio, saver::SaveItem, task_state::Arm, views};
+use super::{
+    app::Studio, commands::SAVE, saver::SaveItem, task_state::Arm, views::map, widgets::button_ui,
+};
 
 /// Files of the method's run that a person may want by themselves: name in the menu, file.
 const PARTS: [(&str, &str); 6] = [
@@ -25,24 +27,17 @@ pub fn export_ui(studio: &mut Studio, ui: &mut Ui) {
 
 fn entries_ui(studio: &mut Studio, ui: &mut Ui) {
     let free = !studio.saver.busy();
-    let run = studio.state.session().attempt(Arm::Method).and_then(|a| a.run.clone());
-    let any = studio.state.finished().next().is_some();
+    let run = studio.state.session().run(Arm::Method).cloned();
     let entry = |ui: &mut Ui, on: bool, name: &str, hint: &str| {
-        ui.add_enabled(on, Button::new(name))
-            .on_hover_text(hint)
-            .on_disabled_hover_text("Nothing to save yet")
-            .clicked()
+        button_ui(ui, Button::new(name), hint, (!on).then_some("Nothing to save yet"))
     };
-    let hint = "A folder for each finished run: recipe, report, weights, mask, figures (Ctrl+S)";
-    if entry(ui, any && free, "Run folders", hint) {
-        studio.save();
-    }
+    SAVE.named_ui(SAVE.name, studio, ui);
     #[cfg(not(target_arch = "wasm32"))]
     {
         let folder = studio.saver.folder().map(|f| format!("Now {}", f.display()));
-        let hint = folder.unwrap_or_default();
-        if entry(ui, any && free, "Run folders to…", &hint) {
-            studio.ask(super::dialog::Ask::SaveTo);
+        let there = (SAVE.blocked)(studio).is_none();
+        if entry(ui, there, "Run folders to…", &folder.unwrap_or_default()) {
+            studio.ask(super::dialog::Ask::SaveTo, ui.ctx());
         }
     }
     ui.separator();
@@ -57,7 +52,7 @@ fn entries_ui(studio: &mut Studio, ui: &mut Ui) {
     }
     let mapped = !studio.state.session().history.entries().is_empty();
     if entry(ui, mapped && free, "Forget map (PNG and SVG)", "Of the runs that it shows") {
-        match views::map_figure(studio.state.session()) {
+        match map::figure(studio.state.session()) {
             Ok((svg, png)) => studio.saver.save(vec![
                 SaveItem::File("forget-map.png", png),
                 SaveItem::File("forget-map.svg", svg.into_bytes()),

@@ -80,10 +80,7 @@ fn question_ui(studio: &Studio, ui: &mut Ui) -> Option<Leave> {
     });
     ui.add_space(4.0);
     if unsaved > 0 {
-        ui.label(format!("{} not saved", runs(unsaved, "")));
-    }
-    if let Some(folder) = studio.saver.folder().filter(|_| unsaved > 0) {
-        ui.weak(format!("Save puts them into {}", folder.display()));
+        unsaved_ui(studio, unsaved, "", ui);
     }
     if studio.state.held() {
         ui.label("A run is in progress; closing ends it, and nothing of it is kept");
@@ -118,10 +115,7 @@ pub fn left_ui(studio: &mut Studio, ctx: &Context, palette: &Palette) {
         return;
     }
     alert_ui("left behind", studio.bar_end + 6.0, palette.accent, ctx, |ui| {
-        ui.label(format!("{} not saved", runs(n, " of an earlier sitting")));
-        if let Some(folder) = studio.saver.folder() {
-            ui.weak(format!("Save puts them into {}", folder.display()));
-        }
+        unsaved_ui(studio, n, " of an earlier sitting", ui);
         ui.horizontal(|ui| {
             if ui.button("Save").clicked() {
                 studio.saver.save_left();
@@ -136,11 +130,13 @@ pub fn left_ui(studio: &mut Studio, ctx: &Context, palette: &Palette) {
     });
 }
 
-/// "1 finished run is", "3 finished runs of an earlier sitting are".
-fn runs(n: usize, which: &str) -> String {
-    if n == 1 {
-        format!("1 finished run{which} is")
-    } else {
-        format!("{n} finished runs{which} are")
+/// Says how many runs are not saved, and where they would be.
+fn unsaved_ui(studio: &Studio, n: usize, which: &str, ui: &mut Ui) {
+    ui.label(match n {
+        1 => format!("1 finished run{which} is not saved"),
+        n => format!("{n} finished runs{which} are not saved"),
+    });
+    if let Some(folder) = studio.saver.folder() {
+        ui.weak(format!("Save puts them into {}", folder.display()));
     }
 }

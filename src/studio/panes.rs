@@ -3,8 +3,8 @@
 use std::{f32::consts::TAU, ops::Range};
 
 use egui::{
-    Align, Align2, Color32, FontId, Image, Mesh, Painter, Rect, Response, RichText, Role, Sense,
-    Shape, Stroke, StrokeKind, TextStyle, TextureId, Ui, UiBuilder, Vec2, WidgetInfo,
+    Align, Align2, Color32, FontId, Mesh, Painter, Rect, Response, RichText, Role, Sense, Shape,
+    Stroke, StrokeKind, TextStyle, TextureId, Ui, UiBuilder, Vec2, WidgetInfo,
     epaint::TextShape,
     pos2,
     text::{LayoutJob, TextWrapping},
@@ -12,12 +12,12 @@ use egui::{
 };
 
 use super::{
-    compare::{self, GAP, TITLE, names_width},
     format, swipe,
     task_state::{Arm, Content, Pane, TaskState},
     theme::{self, Palette},
     tile::{self, Sheet},
     timeline::arm_name,
+    views::compare::{self, GAP, TITLE, names_width},
 };
 use crate::engine::job::Grid;
 
@@ -79,7 +79,7 @@ impl PaneContext<'_> {
         rows: &Range<usize>,
     ) -> (Rect, Option<f32>) {
         let like = self.base;
-        let strip = compare::width(self.session, pane).points();
+        let strip = compare::strip(self.session, pane);
         let width = strip.unwrap_or((self.columns as f32 * self.tile.x).max(self.least));
         let size = vec2(width, TITLE + rows.len() as f32 * self.tile.y);
         let (rect, response) = ui.allocate_exact_size(size, Sense::hover());
@@ -244,9 +244,7 @@ impl PaneContext<'_> {
             ui.horizontal_top(|ui| {
                 for (pane, grid, texture) in both {
                     ui.vertical(|ui| {
-                        let size = vec2(140.0, 140.0 * self.tile.y / self.tile.x);
-                        let uv = tile::uv(grid, row, column);
-                        ui.add(Image::from_texture((texture, size)).uv(uv).fit_to_exact_size(size));
+                        ui.add(tile::image(texture, grid, row, column, 140.0));
                         ui.label(self.name(pane));
                         ui.weak(self.verdict(grid, row, column));
                         let mark = self.mark(pane != Pane::Before, grid, row, column);

@@ -140,8 +140,8 @@ impl Choice {
                 .filter(|percent| (1..=50).contains(percent))
                 .ok_or_else(|| Error::argument("forget", spec, "a share of 1% to 50% is needed"))
         };
-        let parts = opened.task == Task::Classify;
-        if opened.task == Task::TextToImage {
+        let parts = opened.task.forgets_parts();
+        if opened.task.prompted() {
             return match spec.strip_prefix("prompt:").map(|text| text.trim_matches('"').trim()) {
                 Some(text) if !text.is_empty() => Ok(Self::Prompt(text.into())),
                 _ => Err(Error::argument("forget", spec, "prompt:\"a cat\" is needed")),

@@ -10,7 +10,7 @@ use super::{
     narrow::Tab,
     task_state::{Arm, TaskState},
     theme::Palette,
-    views::View,
+    views,
 };
 
 /// What a stop points at.
@@ -73,7 +73,7 @@ const STOPS: [Stop; 6] = [
         text: "A random mask of equal size does the same job. If it does as well, the saliency is \
                not why. Retrain never saw the forget set: it is the truth.",
         formula: "Σ m_random = Σ m = k",
-        done: |session| session.attempt(Arm::Control).is_some_and(|a| a.run.is_some()),
+        done: |session| session.run(Arm::Control).is_some(),
     },
     Stop {
         spot: Spot::Verdict,
@@ -81,7 +81,7 @@ const STOPS: [Stop; 6] = [
         text: "Forgot, under-forgot, over-forgot or hidden, with the accuracies that say so. Change \
                the method or the density, forget again, and compare on the forget map.",
         formula: "UA = 100 − acc(D_f),  RA = acc(D_r),  TA = acc(test)",
-        done: |session| session.attempt(Arm::Method).is_some_and(|a| a.run.is_some()),
+        done: |session| session.run(Arm::Method).is_some(),
     },
 ];
 
@@ -131,10 +131,10 @@ impl Studio {
         self.tour.at = Some(at);
         self.tour.arrived = true;
         match stop.spot {
-            Spot::Before | Spot::Control => self.view = View::Compare,
-            Spot::Pick | Spot::Forget => self.tab = Tab::Forget,
-            Spot::Saliency => self.tab = Tab::Saliency,
-            Spot::Verdict => self.tab = Tab::Timeline,
+            Spot::Before | Spot::Control => self.view = &views::compare::VIEW,
+            Spot::Pick | Spot::Forget => *self.own.of() = Tab::Forget,
+            Spot::Saliency => *self.own.of() = Tab::Saliency,
+            Spot::Verdict => *self.own.of() = Tab::Timeline,
         }
     }
 }

@@ -3,10 +3,11 @@
 use serde::{Deserialize, Serialize};
 
 /// What a model does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Task {
     Classify,
+    #[default]
     Generate,
     TextToImage,
 }
@@ -22,5 +23,15 @@ impl Task {
             Self::Generate => "generate",
             Self::TextToImage => "text-to-image",
         }
+    }
+
+    /// Whether what is to be forgotten is written as a prompt, and not picked from a data set.
+    pub fn prompted(self) -> bool {
+        matches!(self, Self::TextToImage)
+    }
+
+    /// Whether a part of the classes can be forgotten, down to single pictures.
+    pub fn forgets_parts(self) -> bool {
+        matches!(self, Self::Classify)
     }
 }

@@ -1,10 +1,11 @@
 //! The forget map: every finished run as a point, its random-mask control beside it.
 
 use egui::{
-    Align2, Button, Color32, Painter, Pos2, Rect, RichText, Role, ScrollArea, Sense, Shape, Stroke,
-    StrokeKind, TextStyle, Ui, Vec2, WidgetInfo, pos2, vec2,
+    Align2, Button, Color32, Key, Painter, Pos2, Rect, RichText, Role, ScrollArea, Sense, Shape,
+    Stroke, StrokeKind, TextStyle, Ui, Vec2, WidgetInfo, pos2, vec2,
 };
 
+use super::View;
 use crate::{
     error::Result,
     eval::{place::Place, verdict::Evidence},
@@ -16,9 +17,10 @@ use crate::{
         task_state::{Arm, TaskState},
         theme::{self, Palette},
         verdict,
+        widgets::fact_ui,
     },
     table::map::{self, Pair},
-    words::report::Report,
+    words::{report::Report, task::Task},
 };
 
 /// Radius of a point, in points.
@@ -26,8 +28,16 @@ const DOT: f32 = 6.0;
 /// Radius that a point takes with the ring around a shown one.
 const RING: f32 = DOT + 6.0;
 
-/// Draws the map and the list of runs.
-pub fn map_ui(studio: &mut Studio, ui: &mut Ui) {
+/// The view's row.
+pub static VIEW: View = View {
+    name: "Forget map",
+    hint: "Every finished run: what is left of the forgotten, what the rest lost",
+    key: Key::M,
+    tasks: &Task::ALL,
+    draw: map_ui,
+};
+
+fn map_ui(studio: &mut Studio, ui: &mut Ui) {
     let session = studio.state.session();
     let space = ui.available_size();
     let wide = space.x > 620.0;
@@ -72,8 +82,7 @@ fn whole_chart_ui(session: &TaskState, ui: &mut Ui, size: Vec2) -> Option<usize>
         "{forgotten} forgotten, {kept} kept, {test} test pictures; seed {}; {}",
         report.seed, report.device.name
     );
-    let text = RichText::new(format::unbroken(&text)).small().weak();
-    ui.add(egui::Label::new(text).wrap());
+    fact_ui(ui, format::unbroken(&text));
     chosen
 }
 
@@ -165,7 +174,7 @@ pub fn chart_ui(session: &TaskState, ui: &mut Ui, size: Vec2) -> Option<usize> {
         Axis { name: "lost of the rest, points", end: round_up(most(|p| p.damage)) },
     ];
     let told = format!("Forget map of {} runs", entries.len());
-    let (chart, _) = Chart::new(ui, size, axes, &told);
+    let chart = Chart::new(ui, size, axes, &told);
     let palette = theme::palette(ui);
     let Some(latest) = reports().next_back() else {
         let text = "Every finished run becomes a point here; the nearer to the corner, the better";
@@ -270,8 +279,8 @@ fn points_ui(
                 for clause in report.verdict.why.split("; ") {
                     ui.label(format::line(clause));
                 }
-                let hash: String = report.protocol.chars().take(12).collect();
-                ui.weak(format!("Seed {}, {}, protocol {hash}", report.seed, report.device.name));
+                let protocol = format::protocol(&report.protocol);
+                ui.weak(format!("Seed {}, {}, {protocol}", report.seed, report.device.name));
             }
             ui.weak("Click to see it again");
         });

@@ -2,19 +2,31 @@
 
 use std::path::{Path, PathBuf};
 
-use egui::{Color32, Grid, RichText, ScrollArea, TextEdit, Ui};
+use egui::{Grid, Key, RichText, ScrollArea, TextEdit, Ui};
 
+use super::View;
 use crate::{
     eval::stats::Spread,
     studio::{
         app::Studio,
         format,
         theme::{self, Palette},
+        widgets::{fact_ui, heads_ui},
     },
     table::{
         folder,
         summary::{Compared, Line, Mark, Summary, Value},
     },
+    words::task::Task,
+};
+
+/// The view's row.
+pub static VIEW: View = View {
+    name: "Table",
+    hint: "A whole table of runs, from its folder",
+    key: Key::T,
+    tasks: &Task::ALL,
+    draw: table_ui,
 };
 
 /// The folder that was asked for, and what is in it.
@@ -45,9 +57,8 @@ fn read(path: &Path) -> Result<Summary, String> {
     folder::summary(path).map_err(|e| e.to_string())
 }
 
-/// Draws the view.
-pub fn table_ui(studio: &mut Studio, ui: &mut Ui) {
-    let tables = &mut studio.tables;
+fn table_ui(studio: &mut Studio, ui: &mut Ui) {
+    let tables = studio.own.of::<Tables>();
     ui.horizontal(|ui| {
         let label = ui.label("Folder");
         let width = (ui.available_width() - 70.0).max(80.0);
@@ -55,7 +66,7 @@ pub fn table_ui(studio: &mut Studio, ui: &mut Ui) {
             .desired_width(width)
             .hint_text("salun-tables/table1");
         let response = ui.add(edit).labelled_by(label.id);
-        let entered = response.lost_focus() && ui.input(|i| i.key_pressed(egui::Key::Enter));
+        let entered = response.lost_focus() && ui.input(|i| i.key_pressed(Key::Enter));
         if ui.button("Open").clicked() || entered {
             tables.open(PathBuf::from(tables.path.trim()));
         }
@@ -79,18 +90,18 @@ pub fn table_ui(studio: &mut Studio, ui: &mut Ui) {
 
 fn summary_ui(summary: &Summary, ui: &mut Ui) {
     ui.heading(&summary.title);
-    ui.add(egui::Label::new(RichText::new(&summary.conditions).small().weak()).wrap());
-    let hash: String = summary.protocol.chars().take(12).collect();
+    fact_ui(ui, &summary.conditions);
     let devices: Vec<&str> = summary.devices.iter().map(|d| d.name.as_str()).collect();
     let facts = format!(
-        "{} of {} runs, {} failed; {} seeds; {}; protocol {hash}",
+        "{} of {} runs, {} failed; {} seeds; {}; {}",
         format::count(summary.done),
         format::count(summary.all),
         format::count(summary.failed),
         summary.seeds.len(),
-        devices.join(", ")
+        devices.join(", "),
+        format::protocol(&summary.protocol)
     );
-    ui.label(RichText::new(facts).small().weak());
+    fact_ui(ui, facts);
     for group in &summary.groups {
         ui.add_space(8.0);
         group_ui(summary, group, ui);
@@ -105,10 +116,7 @@ fn group_ui(summary: &Summary, group: &Compared, ui: &mut Ui) {
     ui.label(RichText::new(&group.title).strong());
     Grid::new(("table", &group.title)).striped(true).spacing([14.0, 3.0]).show(ui, |ui| {
         let heads = ["Row"].into_iter().chain(summary.columns.iter().map(String::as_str));
-        for head in heads.chain(["Avg gap", "RTE, s", "Against random"]) {
-            ui.label(RichText::new(head).small().color(palette.weak));
-        }
-        ui.end_row();
+        heads_ui(ui, heads.chain(["Avg gap", "RTE, s", "Against random"]));
         for line in &group.rows {
             line_ui(line, palette, ui);
             ui.end_row();
@@ -155,29 +163,17 @@ fn value_ui(value: &Value, palette: &Palette, ui: &mut Ui) {
         return;
     };
     let gap = value.gap.map_or(String::new(), |g| format!(" ({:.2})", g.mean));
-    let text = format!("{}{gap}{}", spread(stat), word(value.mark));
-    ui.label(RichText::new(text).color(colour(value.mark, palette)));
+    let (word, color) = match value.mark {
+        Some(Mark::Best) => (", best", palette.good),
+        Some(Mark::Worst) => (", worst", palette.bad),
+        None => ("", palette.text()),
+    };
+    ui.label(RichText::new(format!("{}{gap}{word}", spread(stat))).color(color));
 }
 
 fn spread(stat: Spread) -> String {
     match stat.sd {
         Some(sd) => format!("{:.2} ± {sd:.2}", stat.mean),
         None => format!("{:.2}", stat.mean),
-    }
-}
-
-fn word(mark: Option<Mark>) -> &'static str {
-    match mark {
-        Some(Mark::Best) => ", best",
-        Some(Mark::Worst) => ", worst",
-        None => "",
-    }
-}
-
-fn colour(mark: Option<Mark>, palette: &Palette) -> Color32 {
-    match mark {
-        Some(Mark::Best) => palette.good,
-        Some(Mark::Worst) => palette.bad,
-        None => palette.text(),
     }
 }

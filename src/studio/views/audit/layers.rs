@@ -4,7 +4,7 @@ use egui::{Align2, Rect, RichText, Role, Sense, TextStyle, Ui, WidgetInfo, pos2,
 
 use super::{Model, examined, legend_ui};
 use crate::{
-    studio::{format, theme},
+    studio::{format, theme, widgets::fact_ui},
     words::audit::{Audit, LayerSimilarity},
 };
 
@@ -21,7 +21,7 @@ pub fn layers_ui(audit: &Audit, ui: &mut Ui) {
             d.activation,
             format::count(d.n)
         );
-        ui.add(egui::Label::new(text).wrap());
+        ui.label(text);
     }
 }
 
@@ -40,7 +40,7 @@ fn probe_ui(audit: &Audit, ui: &mut Ui) {
         format::count(first.n[1]),
         format::count(first.n[0])
     );
-    ui.label(RichText::new(text).small().weak());
+    fact_ui(ui, text);
 }
 
 fn similarity_ui(audit: &Audit, ui: &mut Ui) {
@@ -72,7 +72,7 @@ fn similarity_ui(audit: &Audit, ui: &mut Ui) {
     }
     let [forgotten, rest] = audit.layers_n.map(format::count);
     let text = format!("{forgotten} pictures of the forget set; of the rest {rest} (hover)");
-    ui.label(RichText::new(text).small().weak());
+    fact_ui(ui, text);
 }
 
 /// A bar from 0 to 1 with its name and its value.
