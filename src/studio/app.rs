@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use egui::{CentralPanel, Frame, Margin, Panel, Ui};
+use egui::{CentralPanel, Margin};
 
 use super::{
     Backend, forget_panel,
@@ -14,10 +14,10 @@ use super::{
     leave::{self, Leave},
     narrow::{NARROW, narrow_ui},
     own::Own,
+    prelude::*,
     saliency_panel,
-    saver::{Keeper, SaveHook, SaveItem, Saver},
-    state::State,
-    theme, timeline, top_bar,
+    saver::{self, Keeper, SaveHook, SaveItem, Saver},
+    timeline, top_bar,
     tour::{self, Spot, Tour},
     views::{self, View},
     wake,
@@ -217,7 +217,7 @@ impl Studio {
         }
         while let Some(saved) = self.saver.poll() {
             self.state.note_saved(saved.run.as_ref(), saved.place);
-            if let Some(told) = self.saver.told() {
+            if let Some(told) = saver::told(&self.saver.places) {
                 self.state.ended = told;
             }
         }
@@ -236,9 +236,9 @@ impl Studio {
 impl Studio {
     /// Opens a weights file, a model's folder or a table's.
     #[cfg(not(target_arch = "wasm32"))]
-    pub(super) fn open_path(&mut self, path: &std::path::Path) {
+    pub(super) fn open_path(&mut self, path: &std::path::Path, ctx: &egui::Context) {
         if path.is_dir() && !path.join("model_index.json").is_file() {
-            self.own.of::<views::table::Tables>().open(path.into());
+            self.own.of::<views::table::Tables>().open(path.into(), ctx);
             self.view = &views::table::VIEW;
         } else {
             self.state.import(path.to_string_lossy().into_owned(), None);
@@ -249,9 +249,10 @@ impl Studio {
     fn take_files(&mut self, ctx: &egui::Context) {
         #[cfg(not(target_arch = "wasm32"))]
         for file in ctx.input(|i| i.raw.dropped_files.clone()) {
-            self.open_path(file.path());
+            self.open_path(file.path(), ctx);
         }
         // A page hands over what was dropped on it by itself.
+        #[cfg(target_arch = "wasm32")]
         let _ = ctx;
         let given: Vec<_> = self.host.files.iter().flat_map(|files| files.try_iter()).collect();
         for (name, bytes) in given {

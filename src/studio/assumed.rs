@@ -1,12 +1,9 @@
 //! What a weights file does not say of itself, and a person may: how pixels are normalised, what the classes
 //! are called.
 
-use egui::{Key, TextEdit, Ui};
+use egui::TextEdit;
 
-use super::{
-    state::{State, WAIT},
-    widgets::{choice_ui, explained, field_ui},
-};
+use super::prelude::*;
 use crate::{
     data,
     models::said::{self, Normalise, Said},

@@ -3,17 +3,13 @@
 
 use std::sync::Arc;
 
-use egui::{Slider, Ui};
-
 use super::{
-    app::Studio,
-    format, items,
-    request::Choice,
-    state::State,
+    items,
+    prelude::*,
+    request::{Choice, ShareKind},
     task_state::Pane,
     tile,
     views::{self, compare::Comparison},
-    widgets::{chip_ui, chips_ui, choice_ui, explained, field_ui},
 };
 use crate::{data::sets, engine::job::Opened, models::registry, words::recipe::Redirect};
 
@@ -45,14 +41,11 @@ pub fn classes_ui(studio: &mut Studio, ui: &mut Ui, seen: Option<&Arc<Opened>>) 
     });
 }
 
-/// A forget set that is a share of the training pictures, in percent.
-type Part = fn(u32) -> Choice;
-
-/// Every such part: its name, what it is.
-const SHARES: [(&str, Part, &str); 3] = [
-    ("A random share", Choice::Share, "Of all training pictures"),
-    ("The hardest share", Choice::Hardest, "The training pictures with the largest loss"),
-    ("The easiest share", Choice::Easiest, "The training pictures with the smallest loss"),
+/// Every share of the training pictures: its name, what it is.
+const SHARES: [(ShareKind, &str, &str); 3] = [
+    (ShareKind::Random, "A random share", "Of all training pictures"),
+    (ShareKind::Hardest, "The hardest share", "The training pictures with the largest loss"),
+    (ShareKind::Easiest, "The easiest share", "The training pictures with the smallest loss"),
 ];
 
 /// Draws the choice of a part of some classes.
@@ -60,23 +53,22 @@ pub fn parts_ui(studio: &mut Studio, ui: &mut Ui) {
     let Studio { state, view, .. } = studio;
     let picked = state.session().request.what.clone();
     let (now, mut percent) = match &picked {
-        Some(Choice::Share(percent)) => (Some(0), *percent),
-        Some(Choice::Hardest(percent)) => (Some(1), *percent),
-        Some(Choice::Easiest(percent)) => (Some(2), *percent),
+        Some(Choice::Share(kind, percent)) => (Some(*kind), *percent),
         _ => (None, 10),
     };
     let blocked = state.waits();
     ui.add_enabled_ui(blocked.is_none(), |ui| {
-        let name = match (&picked, now) {
-            (_, Some(share)) => SHARES[share].0.to_string(),
+        let share = SHARES.iter().find(|(kind, ..)| Some(*kind) == now);
+        let name = match (&picked, share) {
+            (_, Some((_, name, _))) => name.to_string(),
             (Some(Choice::Items(list)), _) => format::forget_set(&items::spec(list)),
             _ => "Some pictures…".into(),
         };
         let combo = choice_ui(ui, "Or", name, |ui| {
-            for (i, (name, part, hint)) in SHARES.into_iter().enumerate() {
-                let entry = ui.selectable_label(now == Some(i), name);
+            for (kind, name, hint) in SHARES {
+                let entry = ui.selectable_label(now == Some(kind), name);
                 if entry.on_hover_text(hint).clicked() {
-                    state.pick(part(percent));
+                    state.pick(Choice::Share(kind, percent));
                 }
             }
             let on = matches!(picked, Some(Choice::Items(_)));
@@ -90,11 +82,11 @@ pub fn parts_ui(studio: &mut Studio, ui: &mut Ui) {
         let slider = Slider::new(&mut percent, 1..=50).suffix(" %");
         let response = field_ui(ui, "Share", |ui| ui.add(slider));
         if response.changed() {
-            state.aim(SHARES[now].1(percent));
+            state.aim(Choice::Share(now, percent));
         }
         // Score once, when the hand rests.
         if response.drag_stopped() || (response.changed() && !response.dragged()) {
-            state.pick(SHARES[now].1(percent));
+            state.pick(Choice::Share(now, percent));
         }
     });
 }

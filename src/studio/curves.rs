@@ -1,18 +1,13 @@
 //! The curves of the bottom: the loss, the accuracies at a glance, or the forget map in small.
 
-use egui::{Button, Color32, Shape, Slider, Stroke, Ui, vec2};
 use egui_plot::{Line, LineStyle, VLine};
 
 use super::{
-    app::Studio,
     attempt::Glance,
     chart::{key_ui, note},
-    format,
-    task_state::{Arm, TaskState},
-    theme::{self, Palette},
+    prelude::*,
     timeline::arm_name,
     views::map,
-    widgets::{small, still_plot, tabs_ui},
 };
 
 /// What is drawn.

@@ -7,11 +7,11 @@ use std::{
 };
 
 use egui::{
-    Button, Context, Id, Key, Modal, ScrollArea, TextEdit, Ui,
+    Modal, TextEdit,
     text::{CCursor, CCursorRange},
 };
 
-use super::{Wake, app::Studio, theme, wake, widgets::button_ui};
+use super::{Wake, prelude::*, wake};
 
 /// What is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -235,7 +235,7 @@ impl Studio {
     pub(super) fn ask(&mut self, ask: Ask, ctx: &Context) {
         let dialogs = self.own.of::<Dialogs>();
         let place = dialogs.place.clone();
-        let saves = self.saver.folder().filter(|_| ask == Ask::SaveTo || place.is_none());
+        let saves = self.saver.keeper.folder().filter(|_| ask == Ask::SaveTo || place.is_none());
         let from = saves.or(place).or_else(dirs::home_dir).unwrap_or_default();
         let form = match &self.host.dialog {
             Some(native) => Form::Native(native(ask, &from, wake(ctx))),
@@ -267,11 +267,11 @@ impl Studio {
         dialogs.open = None;
         let Some(path) = answer else { return };
         if ask == Ask::SaveTo {
-            self.saver.set_folder(path);
+            self.saver.keeper.set_folder(path);
             self.save();
         } else {
             dialogs.place = path.parent().map(Path::to_path_buf);
-            self.open_path(&path);
+            self.open_path(&path, ctx);
         }
     }
 }

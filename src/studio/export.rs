@@ -1,10 +1,8 @@
 //! The menu of what can be taken away: run folders, single files, the recipe.
 
-use egui::{Button, Ui};
+use std::sync::Arc;
 
-use super::{
-    app::Studio, commands::SAVE, saver::SaveItem, task_state::Arm, views::map, widgets::button_ui,
-};
+use super::{commands::SAVE, prelude::*, saver::SaveItem, views::map};
 
 /// Files of the method's run that a person may want by themselves: name in the menu, file.
 const PARTS: [(&str, &str); 6] = [
@@ -34,7 +32,7 @@ fn entries_ui(studio: &mut Studio, ui: &mut Ui) {
     SAVE.named_ui(SAVE.name, studio, ui);
     #[cfg(not(target_arch = "wasm32"))]
     {
-        let folder = studio.saver.folder().map(|f| format!("Now {}", f.display()));
+        let folder = studio.saver.keeper.folder().map(|f| format!("Now {}", f.display()));
         let there = (SAVE.blocked)(studio).is_none();
         if entry(ui, there, "Run folders to…", &folder.unwrap_or_default()) {
             studio.ask(super::dialog::Ask::SaveTo, ui.ctx());
@@ -50,15 +48,14 @@ fn entries_ui(studio: &mut Studio, ui: &mut Ui) {
             studio.saver.save(vec![SaveItem::Part(run.clone(), file)]);
         }
     }
-    let mapped = !studio.state.session().history.entries().is_empty();
+    let mapped = !studio.state.session().history.entries.is_empty();
     if entry(ui, mapped && free, "Forget map (PNG and SVG)", "Of the runs that it shows") {
-        match map::figure(studio.state.session()) {
-            Ok((svg, png)) => studio.saver.save(vec![
-                SaveItem::File("forget-map.png", png),
-                SaveItem::File("forget-map.svg", svg.into_bytes()),
-            ]),
-            Err(error) => studio.state.error = Some(error.to_string()),
-        }
+        let figure = Arc::new(map::figure(studio.state.session()));
+        let svg = figure.clone();
+        studio.saver.save(vec![
+            SaveItem::File("forget-map.png", Arc::new(move || Ok(figure()?.1))),
+            SaveItem::File("forget-map.svg", Arc::new(move || Ok(svg()?.0.into_bytes()))),
+        ]);
     }
     ui.separator();
     let recipe = studio.state.session().recipe();

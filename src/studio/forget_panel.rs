@@ -1,19 +1,10 @@
 //! The left panel: what to forget, how, and the button.
 
-use egui::{
-    Button, DragValue, Frame, Label, Panel, RichText, ScrollArea, Slider, Ui, UiBuilder, vec2,
-};
+use egui::{DragValue, UiBuilder};
 
 use super::{
-    app::Studio,
-    assumed::assumed_ui,
-    classes, commands, format,
-    knobs::knobs_ui,
-    request::Request,
-    state::State,
-    tasks, theme,
+    assumed::assumed_ui, classes, commands, knobs::knobs_ui, prelude::*, request::Request,
     tour::Spot,
-    widgets::{NUMBER, choice_ui, explained, field_ui, line_ui, own_ui, small},
 };
 use crate::{
     engine::job::Opened,

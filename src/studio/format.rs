@@ -4,7 +4,6 @@ use super::items;
 use crate::{
     gpu::device::{DeviceInfo, DeviceKind},
     unlearn::registry::METHODS,
-    words::report::VerdictLabel,
 };
 
 pub use crate::words::grouped as count;
@@ -55,17 +54,6 @@ pub fn unbroken(text: &str) -> String {
     };
     let each = chars.iter().enumerate();
     each.map(|(i, c)| if *c == ' ' && firm(i) { '\u{a0}' } else { *c }).collect()
-}
-
-/// A verdict by itself.
-pub fn verdict(label: VerdictLabel) -> &'static str {
-    match label {
-        VerdictLabel::Forgot => "Forgot",
-        VerdictLabel::UnderForgot => "Under-forgot",
-        VerdictLabel::OverForgot => "Over-forgot",
-        VerdictLabel::Hidden => "Hidden",
-        VerdictLabel::TooFew => "Too few pictures",
-    }
 }
 
 /// "AMD Radeon, Vulkan" or "CPU, no GPU found".

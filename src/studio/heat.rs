@@ -1,24 +1,11 @@
 //! One layer as a picture, a weight a pixel: its saliency, or how far a run moved it.
 
-use std::sync::Arc;
+use std::{any::Any, sync::Arc};
 
-use egui::{
-    Context, Label, Rect, RichText, ScrollArea, Sense, Slider, Stroke, StrokeKind, TextStyle,
-    TextWrapMode, Ui, Vec2, WidgetText, pos2, vec2,
-};
+use egui::{TextWrapMode, WidgetText};
 
-use super::{
-    saliency_panel::short,
-    salient::Saliency,
-    strips::Strips,
-    theme,
-    widgets::{line_ui, small, tabs_ui},
-};
-use crate::{
-    engine::job::Run,
-    models::weights::WeightEntry,
-    saliency::{picture, scores::Scores},
-};
+use super::{prelude::*, saliency_panel::short, salient::Saliency, strips::Strips};
+use crate::{engine::job::Run, models::weights::WeightEntry, saliency::picture};
 
 /// Points a weight, at the most.
 const CLOSEST: f32 = 24.0;
@@ -30,11 +17,7 @@ enum Source<'a> {
 }
 
 /// What a map was painted from: the scores and the revision of the mask, or the run.
-#[derive(Debug)]
-enum Painted {
-    Saliency(Arc<Scores>, u64),
-    Change(Arc<Run>),
-}
+type Painted = (Arc<dyn Any>, u64);
 
 /// The open layer and its texture.
 #[derive(Default)]
@@ -72,8 +55,11 @@ impl HeatMap {
 
     /// Paints anew if the source or the layer changed.
     fn refresh(&mut self, ctx: &Context, source: &Source, entry: &WeightEntry, layer: usize) {
-        let painted = self.painted.as_ref().filter(|(_, of)| *of == layer);
-        if painted.is_some_and(|(painted, _)| source.gave(painted)) {
+        let (of, revision) = source.note();
+        let same = |((from, at), shown): &(Painted, usize)| {
+            Arc::ptr_eq(from, &of) && *at == revision && *shown == layer
+        };
+        if self.painted.as_ref().is_some_and(same) {
             return;
         }
         let side = ctx.input(|i| i.max_texture_side);
@@ -88,7 +74,7 @@ impl HeatMap {
             let heat = picture::heat(entry, values, largest, |at| source.free(at));
             self.strips.copy(ctx, self.size, side, &heat.rgba);
         }
-        self.painted = Some((source.note(), layer));
+        self.painted = Some(((of, revision), layer));
     }
 }
 
@@ -128,18 +114,8 @@ impl Source<'_> {
 
     fn note(&self) -> Painted {
         match self {
-            Self::Saliency(s) => Painted::Saliency(s.ranking.clone(), s.revision),
-            Self::Change(run) => Painted::Change(Arc::clone(run)),
-        }
-    }
-
-    fn gave(&self, painted: &Painted) -> bool {
-        match (self, painted) {
-            (Self::Saliency(s), Painted::Saliency(ranking, revision)) => {
-                Arc::ptr_eq(&s.ranking, ranking) && s.revision == *revision
-            }
-            (Self::Change(run), Painted::Change(painted)) => Arc::ptr_eq(run, painted),
-            _ => false,
+            Self::Saliency(s) => (s.ranking.clone(), s.revision),
+            Self::Change(run) => (Arc::<Run>::clone(run), 0),
         }
     }
 }

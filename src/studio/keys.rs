@@ -3,11 +3,11 @@
 //! A key by itself only changes what is shown: someone may be writing without a field in focus. What
 //! starts, stops or saves something takes Ctrl (Cmd on a Mac), except Esc, which writes nothing.
 
-use egui::{Context, Event, Id, Key, Modifiers, Popup};
+use egui::{Event, Popup};
 
 use super::{
-    app::Studio,
     commands::{self, Press, When},
+    prelude::*,
 };
 
 /// Does what keys ask for.

@@ -1,12 +1,8 @@
 //! The method's own knobs, as its registry entry declares them, and its learning rate.
 
-use egui::{DragValue, Response, Slider, Ui};
+use egui::DragValue;
 
-use super::{
-    request::Request,
-    state::State,
-    widgets::{combo_ui, own_ui, slider_room, small},
-};
+use super::{prelude::*, request::Request};
 use crate::{
     run::figures::short,
     unlearn::{

@@ -1,9 +1,9 @@
 //! Nothing is lost by a click: the window asks before it closes, and offers at its start what an
 //! earlier sitting left.
 
-use egui::{Context, Id, Modal, Ui, ViewportCommand};
+use egui::{Modal, ViewportCommand};
 
-use super::{app::Studio, theme::Palette, top_bar::alert_ui};
+use super::{prelude::*, top_bar::alert_ui};
 
 /// Where the window is with being closed.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -32,7 +32,7 @@ pub fn handle(studio: &mut Studio, ctx: &Context) {
     }
     let loses = studio.saver.unsaved() > 0 || studio.saver.busy() || studio.state.held();
     // Without a place to save in there is nothing to ask.
-    if studio.leave != Leave::Goes && loses && studio.saver.folder().is_some() {
+    if studio.leave != Leave::Goes && loses && studio.saver.keeper.folder().is_some() {
         ctx.send_viewport_cmd(ViewportCommand::CancelClose);
         if studio.leave == Leave::Stays {
             studio.leave = Leave::Asks;
@@ -136,7 +136,7 @@ fn unsaved_ui(studio: &Studio, n: usize, which: &str, ui: &mut Ui) {
         1 => format!("1 finished run{which} is not saved"),
         n => format!("{n} finished runs{which} are not saved"),
     });
-    if let Some(folder) = studio.saver.folder() {
+    if let Some(folder) = studio.saver.keeper.folder() {
         ui.weak(format!("Save puts them into {}", folder.display()));
     }
 }

@@ -29,6 +29,7 @@ mod matrix;
 mod narrow;
 mod own;
 mod panes;
+mod prelude;
 mod prompt;
 pub mod recorded;
 mod request;
@@ -54,7 +55,7 @@ pub use app::{Host, Studio};
 pub use attempt::Attempt;
 #[cfg(not(target_arch = "wasm32"))]
 pub use dialog::{Ask, Native, WEIGHTS};
-pub use request::{Choice, Request};
+pub use request::{Choice, Request, ShareKind};
 pub use salient::Saliency;
 pub use saver::{Keeper, Parcel, SaveHook};
 pub use summary::Summary;

@@ -1,10 +1,9 @@
 //! The studio on a phone, or on a small screen that is scaled up: pictures above, one panel at a time below.
 
-use egui::{CentralPanel, Frame, Margin, Panel, Ui};
+use egui::{CentralPanel, Margin};
 
 use super::{
-    app::Studio, forget_panel, saliency_panel, theme, timeline, top_bar::compact_bar_ui,
-    tour::Spot, views, widgets::tabs_ui,
+    forget_panel, prelude::*, saliency_panel, timeline, top_bar::compact_bar_ui, tour::Spot, views,
 };
 
 /// Below this width, in points, the panels do not fit side by side.

@@ -3,18 +3,15 @@
 use std::{f32::consts::TAU, ops::Range};
 
 use egui::{
-    Align, Align2, Color32, FontId, Mesh, Painter, Rect, Response, RichText, Role, Sense, Shape,
-    Stroke, StrokeKind, TextStyle, TextureId, Ui, UiBuilder, Vec2, WidgetInfo,
+    Mesh, UiBuilder,
     epaint::TextShape,
-    pos2,
     text::{LayoutJob, TextWrapping},
-    vec2,
 };
 
 use super::{
-    format, swipe,
-    task_state::{Arm, Content, Pane, TaskState},
-    theme::{self, Palette},
+    prelude::*,
+    swipe,
+    task_state::{Content, Pane},
     tile::{self, Sheet},
     timeline::arm_name,
     views::compare::{self, GAP, TITLE, names_width},

@@ -2,18 +2,14 @@
 
 use std::sync::Arc;
 
-use egui::{Button, Key, TextEdit, Ui, vec2};
+use egui::TextEdit;
 
 use super::{
-    app::Studio,
     narrow::NARROW,
+    prelude::*,
     request::Choice,
-    state::{
-        State,
-        actions::{LONGEST_PROMPT, kept},
-    },
+    state::actions::{LONGEST_PROMPT, kept},
     tile::{self, Sheet},
-    widgets::{button_ui, chip_ui, chips_ui, choice_ui, explained, fact_ui, field_ui, small},
 };
 use crate::{
     data::emoji::{captions::article, target::LISTS},

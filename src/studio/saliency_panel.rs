@@ -1,21 +1,12 @@
 //! The right panel: histogram with the threshold on it, a bar for every layer, the open layer.
 
-use egui::{
-    CursorIcon, FontId, Frame, Painter, Panel, Pos2, RichText, Role, ScrollArea, Sense, Shape,
-    Stroke, StrokeKind, TextStyle, Ui, WidgetInfo, pos2, vec2,
-};
+use egui::CursorIcon;
 use egui_plot::{Bar, BarChart, VLine, uniform_grid_spacer};
 
 use super::{
-    app::Studio,
-    format,
     heat::{self, HeatMap},
+    prelude::*,
     salient::Saliency,
-    state::{JobKind, RunningJob, State},
-    task_state::Arm,
-    tasks,
-    theme::{self, Palette},
-    widgets::{small, still_plot},
 };
 use crate::{
     models::latent::unet::is_cross_attention, saliency::change::Change, words::report::LayerReport,

@@ -78,12 +78,13 @@ impl Keeper for SaveHook {
 }
 
 /// What a person wants to have.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub enum SaveItem {
     Run(Arc<Run>),
     /// One of [`crate::words::files::RUN`].
     Part(Arc<Run>, &'static str),
-    File(&'static str, Vec<u8>),
+    /// A file's name, and what makes it.
+    File(&'static str, Arc<dyn Fn() -> Result<Vec<u8>> + Send + Sync>),
     /// A run that is kept, of this sitting or of an earlier one.
     Kept(PathBuf),
 }
@@ -112,7 +113,7 @@ struct Unsaved {
 
 /// The keeper and what comes back from it.
 pub struct Saver {
-    keeper: Arc<dyn Keeper>,
+    pub keeper: Arc<dyn Keeper>,
     outbox: mpsc::Sender<Told>,
     inbox: mpsc::Receiver<Told>,
     /// Has the window drawn again when something comes back.
@@ -127,7 +128,7 @@ pub struct Saver {
     /// Kept runs that earlier sittings left.
     pub left: Vec<PathBuf>,
     /// Where those went that were asked for together.
-    places: Vec<PathBuf>,
+    pub places: Vec<PathBuf>,
 }
 
 impl Saver {
@@ -169,17 +170,6 @@ impl Saver {
     /// How many finished runs nobody has saved.
     pub fn unsaved(&self) -> usize {
         self.unsaved.len()
-    }
-
-    /// The folder that work is saved in.
-    pub fn folder(&self) -> Option<PathBuf> {
-        self.keeper.folder()
-    }
-
-    /// Saves in another folder from now on.
-    #[cfg(not(target_arch = "wasm32"))]
-    pub fn set_folder(&self, folder: PathBuf) {
-        self.keeper.set_folder(folder);
     }
 
     /// Keeps a run that has just finished.
@@ -306,15 +296,11 @@ impl Saver {
             }
         }
     }
-
-    /// Says where all went that were asked for together; `None` where nothing was kept.
-    pub fn told(&self) -> Option<String> {
-        told(&self.places)
-    }
 }
 
-/// "Saved to runs/a", or "Saved a and b to runs".
-fn told(places: &[PathBuf]) -> Option<String> {
+/// Where all went that were asked for together: "Saved to runs/a", or "Saved a and b to runs"; `None`
+/// where nothing was kept.
+pub fn told(places: &[PathBuf]) -> Option<String> {
     let (last, others) = places.split_last()?;
     if others.is_empty() {
         return Some(format!("Saved to {}", last.display()));
@@ -342,7 +328,7 @@ impl SaveItem {
                 let bytes = bundle::file(run, file)?.unwrap_or_default();
                 keeper.save(Parcel::File(&name, &bytes))
             }
-            Self::File(name, bytes) => keeper.save(Parcel::File(name, bytes)),
+            Self::File(name, made) => keeper.save(Parcel::File(name, &made()?)),
             Self::Kept(kept) => keeper.adopt(kept),
         }
     }

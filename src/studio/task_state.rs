@@ -13,12 +13,12 @@ use super::{
 };
 use crate::{
     data,
-    engine::job::{Attack, Grid, Opened, PromptPane, Run, TrainingSet},
+    engine::job::{Grid, Opened, PromptPane, Run, TrainingSet},
     eval::verdict::{Evidence, verdict},
     models::registry,
     run::link::Link,
     saliency::overlap::Overlap,
-    words::{audit::Audit, budget::Budget, recipe::Recipe, report::Report, task::Task},
+    words::{budget::Budget, recipe::Recipe, task::Task},
 };
 
 /// The two runs that stand side by side.
@@ -218,36 +218,22 @@ impl TaskState {
         self.pane = Some(pane);
     }
 
-    /// Takes in attacks on a shown run, and the verdict that follows; the run as it is now.
-    pub fn attacked(&mut self, arm: Arm, found: Vec<Attack>) -> Option<Arc<Run>> {
+    /// Takes in what an examination `adds` to a shown run, and the verdict that follows; the run as it is
+    /// now, which is another to be saved.
+    pub fn examined(&mut self, arm: Arm, adds: impl FnOnce(&mut Run)) -> Option<Arc<Run>> {
         let run = self.run(arm)?.clone();
-        let mut attacks = run.attacks.clone();
-        attacks.retain(|old| found.iter().all(|new| new.report.kind != old.report.kind));
-        attacks.extend(found);
-        let mut report = run.report.clone();
-        report.attacks = attacks.iter().map(|a| a.report.clone()).collect();
-        Some(self.examined(&run, Run { attacks, report, ..Run::clone(&run) }))
-    }
-
-    /// Takes in the audit of a shown run, and the verdict that follows; the run as it is now.
-    pub fn audited(&mut self, arm: Arm, audit: Box<Audit>) -> Option<Arc<Run>> {
-        let run = self.run(arm)?.clone();
-        let report = Report { audit: Some(audit), ..run.report.clone() };
-        Some(self.examined(&run, Run { report, ..Run::clone(&run) }))
-    }
-
-    /// Puts a run of which more is known now in the place of itself; it is another to be saved.
-    fn examined(&mut self, run: &Arc<Run>, mut fresh: Run) -> Arc<Run> {
+        let mut fresh = Run::clone(&run);
+        adds(&mut fresh);
         let verdict = verdict(&Evidence::of(&fresh.report));
         fresh.report.verdict = verdict.clone();
         let fresh = Arc::new(fresh);
-        self.history.judge(run, &verdict);
-        let is_it = |a: &&mut Attempt| a.run.as_ref().is_some_and(|r| Arc::ptr_eq(r, run));
+        self.history.judge(&run, &verdict);
+        let is_it = |a: &&mut Attempt| a.run.as_ref().is_some_and(|r| Arc::ptr_eq(r, &run));
         for attempt in self.all_attempts().filter(is_it) {
             attempt.run = Some(fresh.clone());
             attempt.saved = None;
         }
-        fresh
+        Some(fresh)
     }
 
     /// The shown attempts, and those that can be shown again.

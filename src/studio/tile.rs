@@ -2,11 +2,9 @@
 
 use std::sync::Arc;
 
-use egui::{
-    Color32, ColorImage, Context, Image, Rect, TextureFilter, TextureHandle, TextureId,
-    TextureOptions, pos2, vec2,
-};
+use egui::{ColorImage, Image, TextureFilter, TextureHandle, TextureOptions};
 
+use super::prelude::*;
 use crate::engine::job::Grid;
 
 /// Pixels of its own edge around each tile, so that filtering never mixes neighbours.

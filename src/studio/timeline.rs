@@ -1,16 +1,8 @@
 //! The bottom: progress, the loss curve with its scrubber, the verdicts.
 
-use egui::{Align, Label, Layout, ProgressBar, RichText, ScrollArea, Ui, vec2};
+use egui::ProgressBar;
 
-use super::{
-    app::Studio,
-    commands, curves, format,
-    state::{JobKind, RunningJob, State},
-    task_state::{Arm, TaskState},
-    theme,
-    tour::Spot,
-    verdict,
-};
+use super::{commands, curves, prelude::*, tour::Spot, verdict};
 use crate::job_context::Progress;
 
 /// The least width of a card that has another one beside it, in points.

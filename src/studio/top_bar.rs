@@ -2,23 +2,11 @@
 
 use std::time::Duration;
 
-use egui::{
-    Align, Align2, Area, Button, Color32, Context, Frame, Id, Label, Layout, Order, Popup, Pos2,
-    RichText, Role, Stroke, Theme, Ui, pos2,
-};
+use egui::{Area, Order, Popup, Theme};
 
 #[cfg(not(target_arch = "wasm32"))]
 use super::dialog::Ask;
-use super::{
-    app::Studio,
-    commands,
-    export::export_ui,
-    format,
-    state::WAIT,
-    tasks,
-    theme::Palette,
-    widgets::{button_ui, explained},
-};
+use super::{commands, export::export_ui, prelude::*};
 
 /// Seconds for which it is said what was just done.
 const NOTICE: f64 = 4.0;

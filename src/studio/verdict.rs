@@ -1,15 +1,11 @@
 //! What came of a run: the verdict in format, and the numbers that it rests on.
 
-use egui::{Align, Button, Color32, Grid, Label, Layout, RichText, Ui};
+use egui::Grid;
 
 use super::{
     attempt::{Attempt, Glance},
-    format,
-    task_state::{Arm, TaskState},
-    tasks,
-    theme::{self, Palette},
+    prelude::*,
     timeline::arm_name,
-    widgets::{self, button_ui, fact_ui, heads_ui, small},
 };
 use crate::{
     engine::job::Run,
@@ -53,7 +49,7 @@ pub fn winner_ui(session: &TaskState, ui: &mut Ui) {
 /// Draws a run's card; whether its result is to be kept as the model.
 pub fn run_ui(session: &TaskState, arm: Arm, waits: Option<&str>, ui: &mut Ui) -> bool {
     let (mut keep, mut beside) = (false, false);
-    widgets::card_ui(ui, 8.0, |ui| {
+    card_ui(ui, 8.0, |ui| {
         ui.set_min_width(ui.available_width());
         ui.spacing_mut().item_spacing.y = 3.0;
         ui.spacing_mut().interact_size.y = 14.0;
@@ -90,18 +86,13 @@ fn more_ui(waits: Option<&str>, ui: &mut Ui) -> bool {
 }
 
 /// A verdict as a word and its colour.
-pub fn word(report: &Report, palette: &Palette) -> (&'static str, Color32) {
-    let label = report.verdict.label;
-    (format::verdict(label), color(label, palette))
-}
-
-/// The colour of a verdict.
-fn color(label: VerdictLabel, palette: &Palette) -> Color32 {
+pub fn word(label: VerdictLabel, palette: &Palette) -> (&'static str, Color32) {
     match label {
-        VerdictLabel::Forgot => palette.good,
-        VerdictLabel::UnderForgot | VerdictLabel::Hidden => palette.caution,
-        VerdictLabel::OverForgot => palette.bad,
-        VerdictLabel::TooFew => palette.weak,
+        VerdictLabel::Forgot => ("Forgot", palette.good),
+        VerdictLabel::UnderForgot => ("Under-forgot", palette.caution),
+        VerdictLabel::OverForgot => ("Over-forgot", palette.bad),
+        VerdictLabel::Hidden => ("Hidden", palette.caution),
+        VerdictLabel::TooFew => ("Too few pictures", palette.weak),
     }
 }
 
@@ -109,11 +100,11 @@ fn progress_ui(session: &TaskState, attempt: &Attempt, ui: &mut Ui) {
     let step = attempt.losses.last().map_or(0.0, |l| l[0]) as usize;
     let steps = format::count(attempt.steps);
     match (attempt.cancelled, attempt.steps) {
-        (true, 0) => drop(ui.weak("Stopped before the first step")),
-        (true, _) => drop(ui.weak(format!("Stopped at step {} of {steps}", format::count(step)))),
-        (false, 0) => drop(ui.weak("Waiting for the first step")),
-        (false, _) => drop(ui.weak(format!("Step {} of {steps}", format::count(step)))),
-    }
+        (true, 0) => ui.weak("Stopped before the first step"),
+        (true, _) => ui.weak(format!("Stopped at step {} of {steps}", format::count(step))),
+        (false, 0) => ui.weak("Waiting for the first step"),
+        (false, _) => ui.weak(format!("Step {} of {steps}", format::count(step))),
+    };
     if attempt.steps > 0 {
         look_ui(&attempt.look_at(session.scrub, &session.forgotten()), ui);
     }
@@ -150,9 +141,8 @@ fn result_ui(session: &TaskState, attempt: &Attempt, run: &Run, ui: &mut Ui) {
 /// The verdict as a heading, and what it rests on, a line each.
 fn verdict_ui(report: &Report, ui: &mut Ui) {
     let verdict = &report.verdict;
-    let palette = theme::palette(ui);
     let text = headline(&Evidence::of(report), verdict.label);
-    let color = color(verdict.label, palette);
+    let (_, color) = word(verdict.label, theme::palette(ui));
     let heading = RichText::new(format::line(&text)).size(LARGE).color(color);
     ui.add(Label::new(heading).wrap());
     // Before the evidence, which may be long: whether it is 0 is to be seen without scrolling.

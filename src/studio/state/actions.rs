@@ -259,7 +259,7 @@ impl State {
         self.drop_work();
         let session = self.session_mut();
         let Some(entry) = session.history.get(number) else { return };
-        let (recipe, kept) = (entry.recipe.clone(), entry.kept().cloned());
+        let (recipe, kept) = (entry.recipe.clone(), entry.kept.clone());
         let Some(opened) = kept.as_ref().map(|k| &k.opened).or(session.opened.as_ref()) else {
             return;
         };

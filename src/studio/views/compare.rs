@@ -2,22 +2,17 @@
 
 use std::sync::Arc;
 
-use egui::{Key, RichText, ScrollArea, Sense, Ui, Vec2, vec2};
-
 use super::View;
 use crate::{
     engine::job::{Grid, Opened},
     studio::{
-        app::Studio,
         commands,
         panes::{self, Mark, PaneContext},
-        state::State,
+        prelude::*,
         swipe::Swipe,
-        task_state::{Content, Pane, TaskState},
-        tasks, theme,
+        task_state::{Content, Pane},
         tile::Sheet,
         tour::Spot,
-        widgets::{middle_ui, small},
     },
     words::task::Task,
 };

@@ -6,23 +6,16 @@ use std::{
     sync::Arc,
 };
 
-use egui::{
-    Button, Color32, ComboBox, Event, EventFilter, Key, Mesh, Modifiers, PointerButton, Pos2, Rect,
-    Response, Role, ScrollArea, Sense, Shape, Stroke, StrokeKind, Ui, Vec2, WidgetInfo, vec2,
-};
+use egui::{ComboBox, Event, EventFilter, Mesh, PointerButton};
 
 use super::View;
 use crate::{
     engine::job::{Grid, TrainingSet},
     studio::{
-        app::Studio,
-        format,
         lasso::Lasso,
+        prelude::*,
         request::Choice,
-        state::State,
-        theme::{self, Palette},
         tile::{self, Sheet},
-        widgets::{button_ui, middle_ui},
     },
     words::task::Task,
 };

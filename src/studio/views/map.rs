@@ -1,23 +1,14 @@
 //! The forget map: every finished run as a point, its random-mask control beside it.
 
-use egui::{
-    Align2, Button, Color32, Key, Painter, Pos2, Rect, RichText, Role, ScrollArea, Sense, Shape,
-    Stroke, StrokeKind, TextStyle, Ui, Vec2, WidgetInfo, pos2, vec2,
-};
-
 use super::View;
 use crate::{
     error::Result,
     eval::{place::Place, verdict::Evidence},
     studio::{
-        app::Studio,
         chart::{Axis, Chart, key_ui, note, round_up},
-        format,
         history::Entry,
-        task_state::{Arm, TaskState},
-        theme::{self, Palette},
+        prelude::*,
         verdict,
-        widgets::fact_ui,
     },
     table::map::{self, Pair},
     words::{report::Report, task::Task},
@@ -140,21 +131,19 @@ fn shown(session: &TaskState) -> Vec<&Entry> {
     let fits = |e: &&Entry| {
         e.recipe.start() == session.model && spec.as_ref().is_none_or(|s| *s == e.recipe.forget)
     };
-    session.history.entries().iter().filter(fits).collect()
+    session.history.entries.iter().filter(fits).collect()
 }
 
-/// The map as SVG and as PNG.
-///
-/// # Errors
-/// The picture is too large to hold.
-pub fn figure(session: &TaskState) -> Result<(String, Vec<u8>)> {
-    let pairs: Vec<Pair> = shown(session).into_iter().filter_map(pair).collect();
-    map::figure(&pairs)
-}
-
-fn pair(entry: &Entry) -> Option<Pair<'_>> {
-    let [run, control] = entry.reports.each_ref().map(Option::as_ref);
-    Some(Pair { name: title(entry), run: run?, control })
+/// What draws the map as SVG and as PNG, away from the frame.
+pub fn figure(session: &TaskState) -> impl Fn() -> Result<(String, Vec<u8>)> + use<> {
+    let of = |entry: &Entry| (title(entry), entry.reports.clone());
+    let runs: Vec<_> = shown(session).into_iter().map(of).collect();
+    move || {
+        let pairs = runs.iter().filter_map(|(name, [run, control])| {
+            Some(Pair { name: name.clone(), run: run.as_ref()?, control: control.as_ref() })
+        });
+        map::figure(&pairs.collect::<Vec<_>>())
+    }
 }
 
 /// Draws the map; the run whose point was clicked.
@@ -269,7 +258,7 @@ fn points_ui(
             painter.circle_stroke(at, radius + 3.0, Stroke::new(1.5, palette.strong));
         }
         match arm {
-            Arm::Method => labels.put(at, &name, palette.text()),
+            Arm::Method => labels.put(at, &name, palette.text),
             Arm::Control => labels.put(at, "Random mask", palette.caution),
         }
         clicked |= response.clicked();
@@ -303,7 +292,7 @@ fn title(entry: &Entry) -> String {
 
 /// Draws the runs as a list; the one that was clicked.
 fn list_ui(session: &TaskState, ui: &mut Ui) -> Option<usize> {
-    let entries = session.history.entries();
+    let entries = &session.history.entries;
     ui.horizontal(|ui| {
         ui.heading("Runs");
         if !entries.is_empty() {
@@ -346,13 +335,13 @@ fn row_ui(entry: &Entry, is_shown: bool, ui: &mut Ui) -> bool {
     painter.text(inner.left_top(), Align2::LEFT_TOP, heading, body, palette.strong);
     painter.text(inner.left_bottom(), Align2::LEFT_BOTTOM, what, small.clone(), palette.weak);
     if let Some(report) = entry.report() {
-        let (word, color) = verdict::word(report, palette);
+        let (word, color) = verdict::word(report.verdict.label, palette);
         painter.text(inner.right_top(), Align2::RIGHT_TOP, word, small.clone(), color);
         let m = &report.after;
         let numbers = format!("UA {:.1}  RA {:.1}  TA {:.1}", m.UA, m.RA, m.TA);
         painter.text(inner.right_bottom(), Align2::RIGHT_BOTTOM, numbers, small, palette.weak);
     }
-    let hint = match entry.kept() {
+    let hint = match entry.kept {
         Some(_) => "Shows it again",
         None => "Takes up its request again; its pictures were let go to save memory",
     };

@@ -1,16 +1,11 @@
 //! How much the masks of different classes, seeds or estimators have in common.
 
-use egui::{Button, Key, ScrollArea, Ui};
-
 use super::View;
 use crate::{
     saliency::overlap::{By, Overlap},
     studio::{
-        app::Studio,
-        format,
         matrix::{Matrix, matrix_ui},
-        state::{JobKind, State, WAIT},
-        widgets::{button_ui, fact_ui},
+        prelude::*,
     },
     words::{estimator::Estimator, task::Task},
 };

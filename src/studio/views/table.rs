@@ -1,18 +1,16 @@
 //! A whole table of runs as its folder tells it: means, gaps to Retrain, best and worst marked.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::mpsc::{self, Receiver},
+};
 
-use egui::{Grid, Key, RichText, ScrollArea, TextEdit, Ui};
+use egui::{Grid, TextEdit};
 
 use super::View;
 use crate::{
     eval::stats::Spread,
-    studio::{
-        app::Studio,
-        format,
-        theme::{self, Palette},
-        widgets::{fact_ui, heads_ui},
-    },
+    studio::{prelude::*, wake},
     table::{
         folder,
         summary::{Compared, Line, Mark, Summary, Value},
@@ -34,13 +32,22 @@ pub static VIEW: View = View {
 pub struct Tables {
     path: String,
     open: Option<Result<Summary, String>>,
+    /// What is being read.
+    reading: Option<Receiver<Result<Summary, String>>>,
 }
 
 impl Tables {
-    /// Opens a table's folder.
-    pub fn open(&mut self, path: PathBuf) {
+    /// Opens a table's folder, which is read beside the frame.
+    pub fn open(&mut self, path: PathBuf, ctx: &Context) {
         self.path = path.to_string_lossy().into_owned();
-        self.open = Some(read(&path));
+        let (tell, told) = mpsc::channel();
+        let wake = wake(ctx);
+        std::thread::spawn(move || {
+            // The window may be closed by now.
+            let _ = tell.send(read(&path));
+            wake();
+        });
+        self.reading = Some(told);
     }
 }
 
@@ -68,10 +75,13 @@ fn table_ui(studio: &mut Studio, ui: &mut Ui) {
         let response = ui.add(edit).labelled_by(label.id);
         let entered = response.lost_focus() && ui.input(|i| i.key_pressed(Key::Enter));
         if ui.button("Open").clicked() || entered {
-            tables.open(PathBuf::from(tables.path.trim()));
+            tables.open(PathBuf::from(tables.path.trim()), ui.ctx());
         }
     });
     ui.add_space(6.0);
+    if let Some(read) = tables.reading.as_ref().and_then(|told| told.try_recv().ok()) {
+        (tables.open, tables.reading) = (Some(read), None);
+    }
     match &tables.open {
         None => {
             ui.weak("Make a table with salun table table1 --out DIR, then open DIR here, or drop it on the window");
@@ -166,7 +176,7 @@ fn value_ui(value: &Value, palette: &Palette, ui: &mut Ui) {
     let (word, color) = match value.mark {
         Some(Mark::Best) => (", best", palette.good),
         Some(Mark::Worst) => (", worst", palette.bad),
-        None => ("", palette.text()),
+        None => ("", palette.text),
     };
     ui.label(RichText::new(format!("{}{gap}{word}", spread(stat))).color(color));
 }

@@ -6,7 +6,7 @@ use salun_studio::{
     engine::job::{Event, Job},
     error::Error,
     studio::{
-        Arm, Choice, Content, Pane,
+        Arm, Choice, Content, Pane, ShareKind,
         state::{JobKind, State},
     },
     words::{budget::Budget, estimator::Estimator, recipe::Redirect, task::Task},
@@ -82,14 +82,14 @@ fn a_slider_on_the_move_scores_nothing_until_it_rests() {
     state.switch(Task::Classify);
     played.answer();
     state.poll();
-    state.pick(Choice::Share(10));
+    state.pick(Choice::Share(ShareKind::Random, 10));
     let jobs = played.count();
-    state.aim(Choice::Share(20));
+    state.aim(Choice::Share(ShareKind::Random, 20));
     // The scores of the smaller share come too late.
     played.answer();
     state.poll();
     assert!(state.session().saliency.is_none() && played.count() == jobs);
-    state.pick(Choice::Share(20));
+    state.pick(Choice::Share(ShareKind::Random, 20));
     assert!(matches!(played.asked().1, Job::Rank(r) if r.forget == "random:20%"));
 }
 
@@ -255,7 +255,7 @@ fn tasks_keep_what_they_have_and_a_run_holds_the_switch() {
     assert!(matches!(played.asked().1, Job::Open { model, .. } if model == "fashion-classifier"));
     played.answer();
     state.poll();
-    state.pick(Choice::Share(10));
+    state.pick(Choice::Share(ShareKind::Random, 10));
     assert!(matches!(played.asked().1, Job::Rank(r) if r.forget == "random:10%"));
     let jobs = played.count();
     state.switch(Task::Generate);
@@ -382,8 +382,8 @@ fn finished_runs_stay_and_can_be_shown_again() {
         }
     }
     let history = &state.session().history;
-    assert_eq!(history.entries().len(), 2);
-    assert!(history.entries().iter().all(|e| e.reports.iter().all(Option::is_some)));
+    assert_eq!(history.entries.len(), 2);
+    assert!(history.entries.iter().all(|e| e.reports.iter().all(Option::is_some)));
     assert_eq!(history.shown, Some(2));
     // Another class puts the pictures away and keeps the runs.
     state.pick(Choice::Class(0));

@@ -194,3 +194,11 @@ pub fn tried<'a>(size: [f32; 2], theme: egui::Theme) -> (Harness<'a, Studio>, Pl
     }
     (window, played)
 }
+
+/// Draws frames until what was begun on other threads has come back.
+pub fn settle(window: &mut Harness<Studio>) {
+    for _ in 0..100 {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+        window.run();
+    }
+}

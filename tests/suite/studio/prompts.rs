@@ -65,7 +65,7 @@ fn a_person_writes_a_prompt_presses_forget_and_reads_the_verdict() {
     window.get_by_label_contains("After (SalUn): 12 of 20 seen as asked, a cat 0 of 8, step 40");
     window.get_by_label_contains("Random mask: 16 of 20 seen as asked, a cat 4 of 8");
     window.get_by_label("Forgot");
-    assert_eq!(window.state().state.session().history.entries().len(), 1);
+    assert_eq!(window.state().state.session().history.entries.len(), 1);
 }
 
 #[test]

@@ -11,7 +11,7 @@ use salun_studio::{
     },
 };
 
-use crate::studio::played::tried;
+use crate::studio::played::{settle, tried};
 
 #[test]
 fn a_table_is_read_from_its_folder_with_best_and_worst_marked() {
@@ -83,7 +83,7 @@ fn a_table_is_read_from_its_folder_with_best_and_worst_marked() {
     window.get_by_role(egui::Role::TextInput).type_text(&dir.to_string_lossy());
     window.run();
     window.key_press(Key::Enter);
-    window.run();
+    settle(&mut window);
     window.get_by_label("Random forgetting");
     window.get_by_label("5.00 ± 0.25 (0.50), best");
     window.get_by_label("60.00 ± 0.25 (6.00), worst");

@@ -13,7 +13,10 @@ use salun_studio::{
     },
 };
 
-use crate::studio::{answers::SNEAKER, played::tried};
+use crate::studio::{
+    answers::SNEAKER,
+    played::{settle, tried},
+};
 
 const SMALL: [f32; 2] = [1024.0, 700.0];
 
@@ -153,18 +156,12 @@ fn figures_and_the_recipe_can_be_taken_away() {
     window.get_by_label("Export").click();
     window.run();
     window.get_by_label("Recipe (TOML)").click();
-    for _ in 0..50 {
-        std::thread::sleep(std::time::Duration::from_millis(5));
-        window.run();
-    }
+    settle(&mut window);
     window.get_by_label_contains("recipe.toml");
     window.get_by_label("Export").click();
     window.run();
     window.get_by_label("Forget map (PNG and SVG)").click();
-    for _ in 0..100 {
-        std::thread::sleep(std::time::Duration::from_millis(5));
-        window.run();
-    }
+    settle(&mut window);
     window.get_by_label("Saved to forget-map.png and forget-map.svg");
     window.get_by_label("Export").click();
     window.run();

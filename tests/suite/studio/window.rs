@@ -15,7 +15,7 @@ use crate::{
     binary::Scratch,
     studio::{
         answers::{SNEAKER, opened},
-        played::{Played, tried, window},
+        played::{Played, settle, tried, window},
     },
 };
 
@@ -186,10 +186,7 @@ fn saving_tells_where_or_why_not() {
         window.run();
     }
     window.key_press_modifiers(egui::Modifiers::COMMAND, egui::Key::S);
-    for _ in 0..100 {
-        std::thread::sleep(std::time::Duration::from_millis(5));
-        window.run();
-    }
+    settle(&mut window);
     assert!(window.query_all_by_label("Saved to runs/sneaker").next().is_some());
     window.get_by_label_contains("runs/random is already there");
     window.get_by_label("Dismiss").click();
@@ -372,6 +369,6 @@ fn a_missing_folder_is_called_that() {
     window.get_by_role(egui::Role::TextInput).type_text("/no/such/folder");
     window.run();
     window.get_by_label("Open").click();
-    window.run();
+    settle(&mut window);
     window.get_by_label("/no/such/folder: no such folder");
 }

@@ -1,13 +1,12 @@
 //! Can the forgotten pictures be told from pictures that were never trained on?
 
-use egui::{Grid, Ui, vec2};
+use egui::Grid;
 
 use super::{Model, examined, legend_ui};
 use crate::{
     studio::{
         chart::{Axis, Chart},
-        format,
-        widgets::small,
+        prelude::*,
     },
     words::audit::{Attack, Audit},
 };

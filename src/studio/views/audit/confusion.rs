@@ -1,12 +1,10 @@
 //! Which classes are seen as which, before and after.
 
-use egui::{ScrollArea, Ui};
-
 use crate::{
     engine::job::Run,
     studio::{
         matrix::{Matrix, matrix_ui},
-        widgets::tabs_ui,
+        prelude::*,
     },
     words::report::Metrics,
 };

@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use egui::{Image, Label, RichText, ScrollArea, Ui};
+use egui::Image;
 
 use crate::{
     engine::job::{Grid, Run},
     studio::{
-        theme,
+        prelude::*,
         tile::{self, Sheet},
-        widgets::{self, small},
+        widgets,
     },
     words::audit::Changed,
 };

@@ -1,10 +1,8 @@
 //! A linear probe on frozen features, and how alike the layers are to those of others.
 
-use egui::{Align2, Rect, RichText, Role, Sense, TextStyle, Ui, WidgetInfo, pos2, vec2};
-
 use super::{Model, examined, legend_ui};
 use crate::{
-    studio::{format, theme, widgets::fact_ui},
+    studio::prelude::*,
     words::audit::{Audit, LayerSimilarity},
 };
 
@@ -85,11 +83,11 @@ fn bar_ui(name: &str, value: &str, share: f64, model: Model, ui: &mut Ui) -> egu
     let painter = ui.painter();
     let left = rect.left() + 90.0;
     let at = pos2(left - 8.0, rect.center().y);
-    painter.text(at, Align2::RIGHT_CENTER, name, font.clone(), palette.text());
+    painter.text(at, Align2::RIGHT_CENTER, name, font.clone(), palette.text);
     let track = Rect::from_min_max(pos2(left, rect.top() + 3.0), rect.max - vec2(56.0, 3.0));
     painter.rect_filled(track, 2.0, palette.border);
     let filled = track.with_max_x(track.left() + track.width() * share.clamp(0.0, 1.0) as f32);
     painter.rect_filled(filled, 2.0, model.color(ui));
-    painter.text(rect.right_center(), Align2::RIGHT_CENTER, value, font, palette.text());
+    painter.text(rect.right_center(), Align2::RIGHT_CENTER, value, font, palette.text);
     response
 }

@@ -7,21 +7,10 @@ mod layers;
 mod prompts;
 mod relearn;
 
-use egui::{Color32, Key, ScrollArea, Sense, Stroke, Ui, vec2};
-
 use super::View;
 use crate::{
     engine::job::Run,
-    studio::{
-        app::Studio,
-        format,
-        state::{JobKind, State, WAIT},
-        task_state::Arm,
-        theme,
-        tile::Sheet,
-        timeline::arm_name,
-        widgets::{button_ui, fact_ui, primary, small, tabs_ui},
-    },
+    studio::{prelude::*, tile::Sheet, timeline::arm_name},
     words::{
         audit::{Audit, Examination},
         task::Task,

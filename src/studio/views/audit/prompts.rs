@@ -1,18 +1,13 @@
 //! Attacks on a model that forgot a prompt: a button each, and what they brought back.
 
-use egui::{Button, Grid as Table, Label, RichText, ScrollArea, TextureId, Ui};
+use egui::Grid as Table;
 
 use crate::{
     engine::job::{Attack, Grid, Run},
     studio::{
-        app::Studio,
-        format,
         panes::{self, Mark},
-        state::{JobKind, State, WAIT},
-        task_state::Arm,
-        theme,
+        prelude::*,
         tile::{self, Sheet},
-        widgets::{button_ui, card_ui, fact_ui, heads_ui, primary, small},
     },
     words::attack::AttackKind,
 };

@@ -1,13 +1,10 @@
 //! Does a short training on a tenth of the forget set bring the rest of it back?
 
-use egui::{Ui, pos2, vec2};
-
 use super::{examined, legend_ui};
 use crate::{
     studio::{
         chart::{Axis, Chart, round_up},
-        format,
-        widgets::fact_ui,
+        prelude::*,
     },
     words::audit::Audit,
 };
