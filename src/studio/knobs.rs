@@ -53,8 +53,10 @@ fn control_ui(knob: &Knob, value: &mut f64, ui: &mut Ui) -> Response {
     let [least, most] = knob.range;
     match knob.kind {
         KnobKind::Log => {
-            let least = if least > 0.0 { least } else { most * 1e-8 };
-            ui.add(log_slider(value, knob.range, least))
+            // By powers, down to the smallest value above 0.
+            let smallest = if least > 0.0 { least } else { most * 1e-8 };
+            let slider = Slider::new(value, least..=most).logarithmic(true);
+            ui.add(slider.smallest_positive(smallest).custom_formatter(|v, _| short(v)))
         }
         KnobKind::Whole => ui.add(DragValue::new(value).range(least..=most).fixed_decimals(0)),
         KnobKind::Choice(names) => {
@@ -67,14 +69,6 @@ fn control_ui(knob: &Knob, value: &mut f64, ui: &mut Ui) -> Response {
         }
         KnobKind::Real | KnobKind::Switch => ui.add(Slider::new(value, least..=most)),
     }
-}
-
-/// By powers; `least`: the smallest value above 0.
-fn log_slider(value: &mut f64, [from, to]: [f64; 2], least: f64) -> Slider<'_> {
-    Slider::new(value, from..=to)
-        .logarithmic(true)
-        .smallest_positive(least)
-        .custom_formatter(|v, _| short(v))
 }
 
 fn rate_ui(request: &mut Request, method: &Method, task: Task, ui: &mut Ui) {

@@ -188,8 +188,8 @@ fn metrics_ui(report: &Report, ui: &mut Ui) {
             .filter_map(|(name, metrics)| Some((name, metrics?)))
             .collect();
     Grid::new(("metrics", &report.protocol)).spacing([12.0, 1.0]).show(ui, |ui| {
-        let names = columns.iter().map(|(name, _)| *name);
-        heads_ui(ui, [""].into_iter().chain(names).chain(["n"]));
+        ui.label("");
+        heads_ui(ui, columns.iter().map(|(name, _)| *name).chain(["n"]));
         type Row = (&'static str, &'static str, fn(&Metrics) -> f64);
         let [ra, ta] = tasks::named(&report.task).kept;
         let rows: [Row; 3] = [

@@ -147,15 +147,9 @@ struct Arrangement {
     least: f32,
 }
 
-/// What a pane of tiles has for itself.
-struct Room {
-    width: f32,
-    /// Height of a row.
-    row: f32,
-}
-
-/// `panes`: the widths of those that are strips.
-fn room(space: Vec2, panes: &[Option<f32>], grid: &Grid, per_band: usize, parts: usize) -> Room {
+/// What a pane of tiles has for itself: its width, and the height of a row. `panes`: the widths of those
+/// that are strips.
+fn room(space: Vec2, panes: &[Option<f32>], grid: &Grid, per_band: usize, parts: usize) -> Vec2 {
     let rows = grid.rows.len().max(1).div_ceil(parts) as f32;
     // A point is lost to rounding.
     let across = space.x / parts as f32 - names_width(grid) - per_band as f32 * GAP - 1.0;
@@ -165,10 +159,8 @@ fn room(space: Vec2, panes: &[Option<f32>], grid: &Grid, per_band: usize, parts:
         (across - points) / tiled.max(1) as f32
     });
     let down = panes.chunks(per_band).len() as f32;
-    Room {
-        width: width.fold(f32::INFINITY, f32::min),
-        row: (space.y - down * (TITLE + GAP)) / (down * rows),
-    }
+    let row = (space.y - down * (TITLE + GAP)) / (down * rows);
+    vec2(width.fold(f32::INFINITY, f32::min), row)
 }
 
 /// The largest tiles, where a column more makes up for tiles that are a little smaller.
@@ -177,8 +169,8 @@ fn arrange(space: Vec2, panes: &[Option<f32>], grid: &Grid) -> Arrangement {
     let all = grid.columns.max(1);
     let fit = |per_band: usize, parts: usize, columns: usize| {
         let room = room(space, panes, grid, per_band, parts);
-        let side = (room.row / aspect).min(room.width / columns as f32).min(LARGEST);
-        let least = TITLED.min(room.width);
+        let side = (room.y / aspect).min(room.x / columns as f32).min(LARGEST);
+        let least = TITLED.min(room.x);
         let tile = vec2(side, side * aspect);
         (side * (columns as f32).powf(0.25), Arrangement { per_band, parts, columns, tile, least })
     };

@@ -274,17 +274,10 @@ fn tiles_ui(browser: &mut Browser, shelf: &TrainingSet, ui: &mut Ui) {
         browser.prepare(ui, shelf, visible.clone());
         let focus = response.has_focus().then_some(browser.cursor);
         draw(browser, visible, &place, focus, ui, palette);
-        let origin = rect.min.to_vec2();
         if browser.lasso.points().len() > 1 {
-            let stroke = Stroke::new(2.0, palette.accent_text);
-            let line: Vec<Pos2> = browser.lasso.points().iter().map(|p| *p + origin).collect();
-            match browser.lasso.rectangle() {
-                Some(rect) => {
-                    let rect = rect.translate(origin);
-                    ui.painter().rect_stroke(rect, 0.0, stroke, StrokeKind::Middle);
-                }
-                None => drop(ui.painter().add(Shape::closed_line(line, stroke))),
-            }
+            let mut shape = browser.lasso.shape(Stroke::new(2.0, palette.accent_text));
+            shape.translate(rect.min.to_vec2());
+            ui.painter().add(shape);
         }
         response.widget_info(|| {
             let told = description(browser, shelf);
@@ -325,6 +318,11 @@ fn lasso(
 ) {
     if !response.sense.senses_drag() {
         return;
+    }
+    if !ui.input(|i| i.pointer.primary_down() || i.pointer.primary_released()) {
+        // It was let go while this was not drawn.
+        browser.pressed = None;
+        browser.lasso.take();
     }
     let origin = rect.min.to_vec2();
     let over = response.contains_pointer() || response.is_pointer_button_down_on();
