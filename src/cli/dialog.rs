@@ -18,7 +18,7 @@ pub fn native() -> Option<Native> {
     if cfg!(target_os = "linux") && !(portal && bus) {
         return None;
     }
-    Some(Box::new(|ask, from: &Path| {
+    Some(Box::new(|ask, from: &Path, wake| {
         let dialog = rfd::AsyncFileDialog::new().set_directory(from);
         // Begun here and not on the thread: a Mac shows dialogs on its first one only.
         let answer: Pin<Box<dyn Future<Output = Option<rfd::FileHandle>> + Send>> = match ask {
@@ -30,6 +30,7 @@ pub fn native() -> Option<Native> {
             let path = pollster::block_on(answer).map(|file| file.path().to_path_buf());
             // The window may be closed by now.
             let _ = tell.send(path);
+            wake();
         });
         told
     }))

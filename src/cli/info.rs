@@ -114,7 +114,7 @@ fn knobs() -> Vec<[String; 5]> {
 fn models() -> Result<Vec<Value>> {
     let listed = |name: &str, task: Task, weights: &str, params: usize| json!({ "name": name, "task": task.name(), "weights": weights, "params": params });
     let shipped = SHIPPED.iter().map(|m| {
-        let params = match m.task.forgets_prompts() {
+        let params = match m.task.prompted() {
             true => m.open_latent()?.params(),
             false => m.open()?.weights.layout.n(),
         };

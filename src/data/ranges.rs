@@ -42,7 +42,12 @@ pub fn read(text: &str, items: &[usize]) -> Result<Vec<usize>, String> {
 /// The shortest list that [`read`] takes for `chosen`, which are ascending and among `items`.
 pub fn write(chosen: &[usize], items: &[usize]) -> String {
     let place = |item: &usize| items.partition_point(|i| i < item);
-    let runs = chosen.chunk_by(|a, b| place(a) + 1 == place(b));
+    joined(chosen, |a, b| place(a) + 1 == place(b))
+}
+
+/// A list of ascending items, of which those make a range that `follow` one another.
+pub fn joined(chosen: &[usize], follow: impl Fn(&usize, &usize) -> bool) -> String {
+    let runs = chosen.chunk_by(follow);
     let part = |run: &[usize]| match run {
         [one] => one.to_string(),
         run => format!("{}-{}", run[0], run[run.len() - 1]),

@@ -71,7 +71,7 @@ pub use native::Engine;
 mod native {
     use std::{
         cell::RefCell,
-        sync::{Arc, Once, mpsc},
+        sync::{Arc, Once, OnceLock, mpsc},
     };
 
     use super::*;
@@ -85,6 +85,8 @@ mod native {
     pub struct Engine {
         pub info: DeviceInfo,
         pub switches: Switches,
+        /// Called after every event by the thread that sent it, once somebody has set it.
+        pub wake: Arc<OnceLock<Arc<dyn Fn() + std::marker::Send + Sync>>>,
         jobs: mpsc::Sender<(u64, Job)>,
         events: mpsc::Receiver<Event>,
     }
@@ -97,16 +99,21 @@ mod native {
             let switches = Switches::default();
             let info = compute.info.clone();
             let seen = switches.clone();
+            let wake = Arc::<OnceLock<Arc<dyn Fn() + std::marker::Send + Sync>>>::default();
+            let woken = wake.clone();
             std::thread::spawn(move || {
                 let mut session = Session::new(&compute, seen);
                 // A client that is gone needs no events.
-                let send: Send = Arc::new(move |event| drop(outbox.send(event)));
+                let send: Send = Arc::new(move |event| {
+                    let _ = outbox.send(event);
+                    woken.get().into_iter().for_each(|wake| wake());
+                });
                 send(Event::Ready(compute.info));
                 for (id, job) in inbox {
                     guarded(&mut session, &send, id, job);
                 }
             });
-            Self { info, switches, jobs, events }
+            Self { info, switches, wake, jobs, events }
         }
 
         /// Queues a job under a number larger than all before it.

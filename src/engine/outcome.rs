@@ -71,6 +71,12 @@ pub struct Grid {
 }
 
 impl Grid {
+    /// A row of pictures of no class, which nobody judged; `tile`: height and width.
+    pub fn row_of(columns: usize, channels: usize, tile: [usize; 2], pixels: Vec<u8>) -> Self {
+        let (rows, names, seen) = (vec![None], Vec::new(), vec![None; columns]);
+        Self { rows, names, columns, channels, tile, pixels, seen }
+    }
+
     /// The tile's bytes, channels first.
     pub fn pixels_of(&self, row: usize, column: usize) -> &[u8] {
         let each = self.channels * self.tile[0] * self.tile[1];

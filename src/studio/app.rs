@@ -5,26 +5,22 @@ use std::{
     time::Duration,
 };
 
-use egui::{CentralPanel, Frame, Margin, Panel, Ui};
+use egui::{CentralPanel, Margin};
 
 use super::{
-    Backend,
-    compare::Comparison,
-    curves::Curve,
-    forget_panel,
+    Backend, forget_panel,
     frames::Frames,
-    heat::HeatMap,
     keys,
     leave::{self, Leave},
-    letters::Letters,
-    narrow::{NARROW, Tab, narrow_ui},
-    prompt::Draft,
+    narrow::{NARROW, narrow_ui},
+    own::Own,
+    prelude::*,
     saliency_panel,
-    saver::{Keeper, SaveHook, SaveItem, Saver},
-    state::State,
-    theme, timeline, top_bar,
+    saver::{self, Keeper, SaveHook, SaveItem, Saver},
+    timeline, top_bar,
     tour::{self, Spot, Tour},
-    views::{self, Auditor, Browser, View},
+    views::{self, View},
+    wake,
 };
 use crate::run::link::Link;
 
@@ -54,36 +50,19 @@ pub struct Host {
 /// The studio: an [`eframe::App`], and drawable in any [`egui::Ui`] for tests.
 pub struct Studio {
     pub state: State,
-    pub(super) saver: Saver,
-    pub(super) comparison: Comparison,
-    pub(super) heat: HeatMap,
+    /// What the centre shows.
+    pub view: &'static View,
     /// How long the latest frames took.
     pub frames: Frames,
-    /// Whether the saliency panel lists biases and norms, too.
-    pub(super) show_small: bool,
-    /// What the centre shows.
-    pub view: View,
-    pub(super) draft: Draft,
-    pub(super) browser: Browser,
-    pub(super) auditor: Auditor,
-    letters: Letters,
-    #[cfg(not(target_arch = "wasm32"))]
-    pub(super) tables: views::Tables,
+    pub(super) saver: Saver,
+    /// What panels and views keep for themselves.
+    pub(super) own: Own,
     pub(super) tour: Tour,
-    /// What the bottom draws.
-    pub(super) curve: Curve,
-    /// The panel that a narrow window shows.
-    pub(super) tab: Tab,
     pub(super) host: Host,
     /// Where the top bar ends, in points; messages hang there.
     pub(super) bar_end: f32,
     /// What was just done, and until when that is said, in seconds of the window's clock.
     pub(super) notice: Option<(&'static str, f64)>,
-    /// The dialog that is open, and where the last file was opened.
-    #[cfg(not(target_arch = "wasm32"))]
-    pub(super) dialog: Option<super::dialog::Dialog>,
-    #[cfg(not(target_arch = "wasm32"))]
-    pub(super) place: Option<std::path::PathBuf>,
     pub(super) leave: Leave,
     /// Whether what earlier sittings left is not asked about again.
     pub(super) later: bool,
@@ -91,50 +70,32 @@ pub struct Studio {
     unsaved: bool,
     /// The link that the host knows.
     link: String,
-    themed: bool,
+    begun: bool,
 }
 
 impl Studio {
     /// A studio that opens the diffusion model at once.
     pub fn new(backend: Box<dyn Backend>, on_save: SaveHook) -> Self {
-        Self::with(backend, Saver::new(on_save))
+        Self::kept(backend, Arc::new(on_save))
     }
 
     /// The same, with one who also keeps what was not saved.
     pub fn kept(backend: Box<dyn Backend>, keeper: Arc<dyn Keeper>) -> Self {
-        Self::with(backend, Saver::with(keeper))
-    }
-
-    fn with(backend: Box<dyn Backend>, saver: Saver) -> Self {
         Self {
             state: State::new(backend),
-            saver,
-            comparison: Comparison::default(),
-            heat: HeatMap::default(),
+            view: &views::compare::VIEW,
             frames: Frames::default(),
-            show_small: false,
-            view: View::default(),
-            draft: Draft::default(),
-            browser: Browser::default(),
-            auditor: Auditor::default(),
-            letters: Letters::default(),
-            #[cfg(not(target_arch = "wasm32"))]
-            tables: views::Tables::default(),
+            saver: Saver::new(keeper),
+            own: Own::default(),
             tour: Tour::default(),
-            curve: Curve::default(),
-            tab: Tab::default(),
             host: Host::default(),
             bar_end: 0.0,
             notice: None,
-            #[cfg(not(target_arch = "wasm32"))]
-            dialog: None,
-            #[cfg(not(target_arch = "wasm32"))]
-            place: None,
             leave: Leave::default(),
             later: false,
             unsaved: false,
             link: String::new(),
-            themed: false,
+            begun: false,
         }
     }
 
@@ -161,11 +122,15 @@ impl Studio {
 
     /// Takes in news and draws a frame.
     pub fn show(&mut self, ui: &mut Ui) {
-        if !std::mem::replace(&mut self.themed, true) {
+        if !std::mem::replace(&mut self.begun, true) {
             theme::install(ui.ctx());
+            let wake = wake(ui.ctx());
+            self.saver.wake = Some(wake.clone());
+            self.state.wake(wake);
         }
         self.take_news(ui.ctx());
-        self.letters.show(&self.state, &self.draft, ui.ctx());
+        #[cfg(not(target_arch = "wasm32"))]
+        super::letters::Letters::show(&mut self.own, &self.state, ui.ctx());
         leave::handle(self, ui.ctx());
         keys::handle(self, ui.ctx());
         self.tour.begin_frame();
@@ -252,7 +217,7 @@ impl Studio {
         }
         while let Some(saved) = self.saver.poll() {
             self.state.note_saved(saved.run.as_ref(), saved.place);
-            if let Some(told) = self.saver.told() {
+            if let Some(told) = saver::told(&self.saver.places) {
                 self.state.ended = told;
             }
         }
@@ -261,24 +226,20 @@ impl Studio {
             tell(unsaved);
             self.unsaved = unsaved;
         }
-        let again = if self.state.work.is_some() || self.saver.writing() {
-            Duration::from_millis(50)
-        } else if self.state.device.is_none() {
-            Duration::from_millis(200)
-        } else {
-            return;
-        };
-        ctx.request_repaint_after(again);
+        // What comes wakes the window by itself; how long the work takes is told by the second.
+        if self.state.work.is_some() {
+            ctx.request_repaint_after(Duration::from_secs(1));
+        }
     }
 }
 
 impl Studio {
     /// Opens a weights file, a model's folder or a table's.
     #[cfg(not(target_arch = "wasm32"))]
-    pub(super) fn open_path(&mut self, path: &std::path::Path) {
+    pub(super) fn open_path(&mut self, path: &std::path::Path, ctx: &egui::Context) {
         if path.is_dir() && !path.join("model_index.json").is_file() {
-            self.tables.open(path.into());
-            self.view = View::Table;
+            self.own.of::<views::table::Tables>().open(path.into(), ctx);
+            self.view = &views::table::VIEW;
         } else {
             self.state.import(path.to_string_lossy().into_owned(), None);
         }
@@ -288,9 +249,10 @@ impl Studio {
     fn take_files(&mut self, ctx: &egui::Context) {
         #[cfg(not(target_arch = "wasm32"))]
         for file in ctx.input(|i| i.raw.dropped_files.clone()) {
-            self.open_path(file.path());
+            self.open_path(file.path(), ctx);
         }
         // A page hands over what was dropped on it by itself.
+        #[cfg(target_arch = "wasm32")]
         let _ = ctx;
         let given: Vec<_> = self.host.files.iter().flat_map(|files| files.try_iter()).collect();
         for (name, bytes) in given {
@@ -305,9 +267,10 @@ impl eframe::App for Studio {
             self.frames.push(seconds);
         }
         #[cfg(not(target_arch = "wasm32"))]
-        if self.heat.strips.window.is_none() {
-            self.heat.strips.window = frame.wgpu_render_state().cloned();
-            if let Some(window) = &self.heat.strips.window {
+        let strips = &mut self.own.of::<super::heat::HeatMap>().strips;
+        if strips.window.is_none() {
+            strips.window = frame.wgpu_render_state().cloned();
+            if let Some(window) = &strips.window {
                 // No wider or taller than the device can draw.
                 let most = window.device.limits().max_texture_dimension_2d as f32;
                 let most = egui::Vec2::splat(most / ui.pixels_per_point());

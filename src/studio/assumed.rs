@@ -1,12 +1,9 @@
 //! What a weights file does not say of itself, and a person may: how pixels are normalised, what the classes
 //! are called.
 
-use egui::{ComboBox, Key, TextEdit, Ui};
+use egui::TextEdit;
 
-use super::{
-    forget_panel::field_ui,
-    state::{State, WAIT},
-};
+use super::prelude::*;
 use crate::{
     data,
     models::said::{self, Normalise, Said},
@@ -28,15 +25,15 @@ pub fn assumed_ui(state: &mut State, ui: &mut Ui) {
     let mut fresh = said.clone();
     ui.add_enabled_ui(!state.held(), |ui| {
         if normalise {
-            field_ui(ui, "Pixels", |ui| pixels_ui(&mut fresh.normalize, ui));
+            pixels_ui(&mut fresh.normalize, ui);
         }
         if classes {
-            field_ui(ui, "Classes", |ui| {
-                match classes_ui(&opened.classes, &opened.name, &mut fresh, ui) {
-                    Ok(()) => {}
-                    Err(error) => state.error = Some(error.to_string()),
-                }
+            let named = field_ui(ui, "Classes", |ui| {
+                classes_ui(&opened.classes, &opened.name, &mut fresh, ui)
             });
+            if let Err(error) = named {
+                state.error = Some(error.to_string());
+            }
         }
     });
     ui.add_space(8.0);
@@ -55,20 +52,16 @@ fn pixels_ui(normalize: &mut Option<Normalise>, ui: &mut Ui) {
     };
     let sets = data::NAMES.iter().filter_map(|name| name.parse().ok());
     let known = [Normalise::Unit, Normalise::Imagenet].into_iter().chain(sets);
-    ComboBox::from_id_salt("pixels")
-        .width(ui.available_width())
-        .selected_text(normalize.as_ref().map_or(own.into(), title))
-        .truncate()
-        .show_ui(ui, |ui| {
-            ui.selectable_value(normalize, None, own);
-            for how in known {
-                let text = title(&how);
-                ui.selectable_value(normalize, Some(how), text);
-            }
-        })
-        .response
-        .on_hover_text("The file does not say how its pixels were normalised (--normalize)")
-        .on_disabled_hover_text(WAIT);
+    let now = normalize.as_ref().map_or(own.into(), title);
+    let combo = choice_ui(ui, "Pixels", now, |ui| {
+        ui.selectable_value(normalize, None, own);
+        for how in known {
+            let text = title(&how);
+            ui.selectable_value(normalize, Some(how), text);
+        }
+    });
+    let hint = "The file does not say how its pixels were normalised (--normalize)";
+    explained(combo, hint, Some(WAIT));
 }
 
 /// The classes' names in their order, with commas between; taken over once the field is left.
@@ -81,10 +74,8 @@ fn classes_ui(
     let id = ui.make_persistent_id(("classes of", model));
     let mut text = ui.data_mut(|d| d.get_temp(id)).unwrap_or_else(|| now.join(","));
     let field = TextEdit::singleline(&mut text).desired_width(ui.available_width());
-    let response = ui
-        .add(field)
-        .on_hover_text("The file does not say what its classes are; names with commas (--classes)")
-        .on_disabled_hover_text(WAIT);
+    let hint = "The file does not say what its classes are; names with commas (--classes)";
+    let response = explained(ui.add(field), hint, Some(WAIT));
     let (left, given) = (response.lost_focus(), text.clone());
     if left && ui.input(|i| i.key_pressed(Key::Escape)) {
         ui.data_mut(|d| d.remove::<String>(id));

@@ -5,7 +5,7 @@ use std::{ops::Range, path::PathBuf, sync::Arc};
 use crate::engine::job::{Grid, LiveStep, Run};
 
 /// A run that was asked for.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Attempt {
     /// The name of the method.
     pub method: String,
@@ -36,20 +36,14 @@ pub struct Glance {
 impl Glance {
     /// Counts a snapshot's tiles, of which the rows `forgotten` are of the forget set.
     fn of(step: usize, grid: &Grid, forgotten: &Range<usize>) -> Self {
-        let count = |asked: bool| {
-            let rows = (0..grid.rows.len()).filter(|row| forgotten.contains(row) == asked);
-            let tiles = rows.flat_map(|row| (0..grid.columns).map(move |column| (row, column)));
-            let mut found = [0, 0];
-            for (row, column) in tiles {
-                let Some((class, (seen, _))) = grid.rows[row].zip(grid.seen_in(row, column)) else {
-                    continue;
-                };
-                found[usize::from(class == seen)] += 1;
+        let mut found = [[0, 0]; 2];
+        for (row, class) in grid.rows.iter().enumerate() {
+            let Some(class) = class else { continue };
+            for (seen, _) in (0..grid.columns).filter_map(|column| grid.seen_in(row, column)) {
+                found[usize::from(forgotten.contains(&row))][usize::from(*class == seen)] += 1;
             }
-            found
-        };
-        let [gone, there] = count(true);
-        let [lost, kept] = count(false);
+        }
+        let [[lost, kept], [gone, there]] = found;
         let share = |part: usize, n: usize| (n > 0).then(|| 100.0 * part as f64 / n as f64);
         let n = [gone + there, lost + kept];
         Self { step, gone: share(gone, n[0]), kept: share(kept, n[1]), n: n[0] + n[1] }
@@ -59,15 +53,7 @@ impl Glance {
 impl Attempt {
     /// A run that has yet to start; until it does, the model shows what it showed before.
     pub fn new(method: String, before: Arc<Grid>) -> Self {
-        Self {
-            method,
-            losses: Vec::new(),
-            steps: 0,
-            snapshots: vec![(0, before)],
-            run: None,
-            cancelled: false,
-            saved: None,
-        }
+        Self { method, snapshots: vec![(0, before)], ..Self::default() }
     }
 
     /// Takes in news from the engine.

@@ -1,11 +1,8 @@
 //! The frame of a small plot: axes with round numbers, and where a value lies.
 
-use egui::{
-    Align, Align2, Color32, Painter, Pos2, Rect, Response, Role, Sense, Stroke, StrokeKind,
-    TextStyle, Ui, Vec2, WidgetInfo, pos2, text::LayoutJob, vec2,
-};
+use egui::text::LayoutJob;
 
-use super::theme;
+use super::prelude::*;
 
 /// Room for the numbers and the name of an axis, in points: below, and on the left.
 const BELOW: f32 = 34.0;
@@ -28,7 +25,7 @@ pub struct Chart {
 
 impl Chart {
     /// Draws the axes. `told` is the plot in format, for those who cannot see it.
-    pub fn new(ui: &mut Ui, size: Vec2, axes: [Axis; 2], told: &str) -> (Self, Response) {
+    pub fn new(ui: &mut Ui, size: Vec2, axes: [Axis; 2], told: &str) -> Self {
         let (whole, response) = ui.allocate_exact_size(size, Sense::hover());
         response.widget_info(|| WidgetInfo::labeled(Role::Image, true, told));
         let palette = theme::palette(ui);
@@ -55,17 +52,17 @@ impl Chart {
         painter.hline(rect.x_range(), rect.bottom(), strong);
         painter.vline(rect.left(), rect.y_range(), strong);
         let place = pos2(rect.center().x, whole.bottom() - 1.0);
-        painter.text(place, Align2::CENTER_BOTTOM, axes[0].name, font.clone(), palette.text());
-        let lay = |name: &str| painter.layout_no_wrap(name.into(), font.clone(), palette.text());
+        painter.text(place, Align2::CENTER_BOTTOM, axes[0].name, font.clone(), palette.text);
+        let lay = |name: &str| painter.layout_no_wrap(name.into(), font.clone(), palette.text);
         let mut name = lay(axes[1].name);
         if name.size().x > whole.height() {
             // Its unit goes where there is no room for it.
             name = lay(axes[1].name.split(',').next().unwrap_or_default());
         }
         let place = pos2(whole.left() + 1.0, rect.center().y + name.size().x / 2.0);
-        let turned = egui::epaint::TextShape::new(place, name, palette.text());
+        let turned = egui::epaint::TextShape::new(place, name, palette.text);
         painter.add(turned.with_angle(-std::f32::consts::FRAC_PI_2));
-        (chart, response)
+        chart
     }
 
     /// Where a value lies.
@@ -75,6 +72,12 @@ impl Chart {
             self.rect.left() + share(x, self.ends[0]) * self.rect.width(),
             self.rect.bottom() - share(y, self.ends[1]) * self.rect.height(),
         )
+    }
+
+    /// Draws a weak line of dashes between two points.
+    pub fn dashed(&self, ends: [Pos2; 2], ui: &Ui) {
+        let stroke = Stroke::new(1.0, theme::palette(ui).weak);
+        self.painter.extend(Shape::dashed_line(&ends, stroke, 4.0, 4.0));
     }
 
     /// Draws a line through values.
@@ -103,7 +106,7 @@ pub fn note(painter: &Painter, plot: Rect, text: &str, ui: &Ui) {
 pub fn key_ui(ui: &mut Ui, name: &str, draw: impl FnOnce(&Painter, Pos2)) {
     const MARK: f32 = 20.0;
     let font = TextStyle::Small.resolve(ui.style());
-    let color = theme::palette(ui).text();
+    let color = theme::palette(ui).text;
     let galley = ui.painter().layout_no_wrap(name.into(), font, color);
     let size = vec2(MARK + galley.size().x, galley.size().y);
     let (rect, response) = ui.allocate_exact_size(size, Sense::hover());

@@ -1,17 +1,13 @@
 //! The curves of the bottom: the loss, the accuracies at a glance, or the forget map in small.
 
-use egui::{Button, Color32, RichText, Shape, Slider, Stroke, Ui, vec2};
-use egui_plot::{Line, LineStyle, Plot, VLine};
+use egui_plot::{Line, LineStyle, VLine};
 
 use super::{
-    app::Studio,
     attempt::Glance,
     chart::{key_ui, note},
-    format,
-    task_state::{Arm, TaskState},
-    theme::{self, Palette},
+    prelude::*,
     timeline::arm_name,
-    views,
+    views::map,
 };
 
 /// What is drawn.
@@ -33,8 +29,9 @@ struct Drawn {
 
 /// Draws the choice and what was chosen.
 pub fn curves_ui(studio: &mut Studio, ui: &mut Ui) {
-    let session = studio.state.session();
-    let drawn = match studio.curve {
+    let Studio { own, state, .. } = studio;
+    let (chosen, session) = (own.of::<Curve>(), state.session());
+    let drawn = match chosen {
         Curve::Loss => losses(session, theme::palette(ui)),
         Curve::Accuracy => accuracies(session, theme::palette(ui)),
         Curve::Map => Vec::new(),
@@ -43,28 +40,26 @@ pub fn curves_ui(studio: &mut Studio, ui: &mut Ui) {
     ui.horizontal_wrapped(|ui| {
         ui.spacing_mut().item_spacing = vec2(2.0, 1.0);
         ui.spacing_mut().button_padding.y = 1.0;
-        for (curve, name, hint) in [
+        let tabs = [
             (Curve::Loss, "Loss", "Of every update"),
             (Curve::Accuracy, "UA, RA, TA", GLANCE),
             (Curve::Map, "Map", "The forget map of all finished runs"),
-        ] {
-            ui.selectable_value(&mut studio.curve, curve, name).on_hover_text(hint);
-        }
+        ];
+        tabs_ui(ui, chosen, tabs);
         // Not in the plot, where it would lie over the end of the curves.
         drawn.iter().for_each(|curve| name_ui(curve, ui));
     });
     ui.spacing_mut().interact_size.y = height;
-    if studio.curve == Curve::Map {
+    if *chosen == Curve::Map {
         let size = ui.available_size();
-        if let Some(number) = views::map_chart_ui(studio.state.session(), ui, size) {
-            studio.state.recall(number);
+        if let Some(number) = map::chart_ui(session, ui, size) {
+            state.recall(number);
         }
         return;
     }
-    let session = studio.state.session();
-    plot_ui(session, studio.curve, drawn, ui);
+    plot_ui(session, *chosen, drawn, ui);
     if session.stops().len() > 1 {
-        scrub_ui(studio.state.session_mut(), ui);
+        scrub_ui(state.session_mut(), ui);
     }
 }
 
@@ -88,10 +83,9 @@ fn name_ui(curve: &Drawn, ui: &mut Ui) {
 
 fn losses(session: &TaskState, palette: &Palette) -> Vec<Drawn> {
     let drawn = |arm: Arm| {
-        let points = session.attempt(arm)?.losses.clone();
         Some(Drawn {
             name: arm_name(session, arm).into(),
-            points,
+            points: session.attempt(arm)?.losses.clone(),
             color: color(arm, palette),
             dashed: arm == Arm::Control,
         })
@@ -112,11 +106,12 @@ fn accuracies(session: &TaskState, palette: &Palette) -> Vec<Drawn> {
             color,
             dashed: arm == Arm::Control,
         };
-        let each = [
+        let mut each = vec![
             curve("UA", color(arm, palette), |look| look.gone),
             curve("RA and TA", palette.good, |look| look.kept),
         ];
-        each.into_iter().filter(|c| !c.points.is_empty()).collect()
+        each.retain(|curve| !curve.points.is_empty());
+        each
     };
     Arm::BOTH.into_iter().flat_map(drawn).collect()
 }
@@ -133,13 +128,8 @@ fn plot_ui(session: &TaskState, curve: Curve, drawn: Vec<Drawn>, ui: &mut Ui) {
     let steps = session.attempts.iter().flatten().map(|a| a.steps).max().unwrap_or(0);
     let held = session.scrub.map(|s| VLine::new("shown step", s as f64).color(palette.strong));
     let below = if session.stops().len() > 1 { 34.0 } else { 0.0 };
-    let mut plot = Plot::new("curve")
+    let mut plot = still_plot("curve")
         .height((ui.available_height() - below).max(60.0))
-        .allow_drag(false)
-        .allow_zoom(false)
-        .allow_scroll(false)
-        .allow_boxed_zoom(false)
-        .allow_axis_zoom_drag(false)
         .grid_color(palette.border)
         .y_axis_min_width(28.0)
         .include_x(0.0)
@@ -186,6 +176,6 @@ fn scrub_ui(session: &mut TaskState, ui: &mut Ui) {
             session.scrub = stops.get(at).copied();
         }
         let step = stops.get(at).copied().unwrap_or(0);
-        ui.label(RichText::new(format!("step {}", format::count(step))).small().weak());
+        ui.label(small(format!("step {}", format::count(step))).weak());
     });
 }

@@ -7,11 +7,11 @@ use std::{
 };
 
 use egui::{
-    Button, Context, Id, Key, Modal, ScrollArea, TextEdit, Ui,
+    Modal, TextEdit,
     text::{CCursor, CCursorRange},
 };
 
-use super::app::Studio;
+use super::{Wake, prelude::*, wake};
 
 /// What is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,13 +24,15 @@ pub enum Ask {
     SaveTo,
 }
 
-/// The desktop's own dialog: starts where it is told to, answers once; `None` where it was left.
-pub type Native = Box<dyn Fn(Ask, &Path) -> Receiver<Option<PathBuf>>>;
+/// The desktop's own dialog: starts where it is told to, answers once, and wakes the window then; `None`
+/// where it was left.
+pub type Native = Box<dyn Fn(Ask, &Path, Wake) -> Receiver<Option<PathBuf>>>;
 
-/// A dialog that is open.
-pub struct Dialog {
-    ask: Ask,
-    form: Form,
+/// The dialog that is open, and where the last file was opened.
+#[derive(Default)]
+pub struct Dialogs {
+    open: Option<(Ask, Form)>,
+    place: Option<PathBuf>,
 }
 
 enum Form {
@@ -39,6 +41,7 @@ enum Form {
 }
 
 /// The drawn one.
+#[derive(Default)]
 struct Drawn {
     folder: PathBuf,
     /// What is written in its path field.
@@ -81,14 +84,7 @@ impl Ask {
 
 impl Drawn {
     fn new(ask: Ask, folder: &Path) -> Self {
-        let mut drawn = Self {
-            folder: PathBuf::new(),
-            path: String::new(),
-            entries: Vec::new(),
-            selected: None,
-            error: None,
-            fresh: true,
-        };
+        let mut drawn = Self { fresh: true, ..Self::default() };
         let there = folder.ancestors().find(|f| f.is_dir()).unwrap_or(Path::new("/"));
         drawn.go(ask, there);
         drawn
@@ -99,10 +95,7 @@ impl Drawn {
         let folder = std::path::absolute(folder).unwrap_or_else(|_| folder.into());
         let listed = match fs::read_dir(&folder) {
             Ok(listed) => listed,
-            Err(error) => {
-                self.error = Some(format!("{}: {error}", folder.display()));
-                return;
-            }
+            Err(error) => return self.error = Some(format!("{}: {error}", folder.display())),
         };
         let paths = listed.flatten().map(|entry| entry.path());
         let mut entries: Vec<Entry> = paths.filter_map(|path| Entry::of(ask, path)).collect();
@@ -117,15 +110,12 @@ impl Drawn {
 
     /// Takes what is written or selected: goes there, or has an answer.
     fn take(&mut self, ask: Ask) -> Option<PathBuf> {
-        let written = self.folder.join(self.path.trim());
         let there = match self.selected.and_then(|at| self.entries.get(at)) {
             Some(entry) => entry.path.clone(),
-            None => written,
+            None => self.folder.join(self.path.trim()),
         };
-        match ask {
-            Ask::SaveTo => return Some(there),
-            _ if there.is_file() || marked(&there) => return Some(there),
-            _ => {}
+        if ask == Ask::SaveTo || there.is_file() || marked(&there) {
+            return Some(there);
         }
         if there.is_dir() && there != self.folder {
             self.go(ask, &there);
@@ -139,19 +129,15 @@ impl Drawn {
 
     /// Draws it; the answer, if there is one. `None` within is that it was left.
     fn ui(&mut self, ask: Ask, ui: &mut Ui) -> Option<Option<PathBuf>> {
-        let mut answer = None;
         ui.heading(ask.title());
         ui.add_space(4.0);
         ui.horizontal(|ui| {
             let up = self.folder.parent().map(Path::to_path_buf);
-            if ui.add_enabled(up.is_some(), Button::new("Up")).clicked()
-                && let Some(up) = up
-            {
-                self.go(ask, &up);
+            if button_ui(ui, Button::new("Up"), "", up.is_none().then_some("")) {
+                self.go(ask, &up.unwrap_or_default());
             }
             for (name, place) in [("Home", dirs::home_dir()), ("Documents", dirs::document_dir())] {
-                let there = place.filter(|place| place.is_dir());
-                if let Some(place) = there
+                if let Some(place) = place.filter(|place| place.is_dir())
                     && ui.button(name).clicked()
                 {
                     self.go(ask, &place);
@@ -171,28 +157,20 @@ impl Drawn {
             self.selected = None;
         }
         let entered = field.response.lost_focus() && ui.input(|i| i.key_pressed(Key::Enter));
-        if entered && let Some(path) = self.take(ask) {
-            answer = Some(Some(path));
-        }
+        let mut chosen = if entered { self.take(ask) } else { None };
         ui.add_space(4.0);
-        if let Some(chosen) = self.list_ui(ask, ui) {
-            answer = Some(Some(chosen));
-        }
+        chosen = self.list_ui(ask, ui).or(chosen);
         if let Some(error) = &self.error {
-            ui.colored_label(super::theme::palette(ui).bad, error);
+            ui.colored_label(theme::palette(ui).bad, error);
         }
         ui.add_space(6.0);
         ui.horizontal(|ui| {
-            if ui.button(ask.verb()).clicked()
-                && let Some(path) = self.take(ask)
-            {
-                answer = Some(Some(path));
+            if ui.button(ask.verb()).clicked() {
+                chosen = self.take(ask).or(chosen.take());
             }
-            if ui.button("Cancel").clicked() {
-                answer = Some(None);
-            }
-        });
-        answer
+            ui.button("Cancel").clicked().then_some(None).or(chosen.map(Some))
+        })
+        .inner
     }
 
     /// Draws the folder's entries; what was opened with two clicks.
@@ -254,28 +232,27 @@ fn marked(folder: &Path) -> bool {
 
 impl Studio {
     /// Asks for a file or a folder.
-    pub(super) fn ask(&mut self, ask: Ask) {
-        let saves = self.saver.folder().filter(|_| ask == Ask::SaveTo || self.place.is_none());
-        let from = saves.or_else(|| self.place.clone()).or_else(dirs::home_dir).unwrap_or_default();
+    pub(super) fn ask(&mut self, ask: Ask, ctx: &Context) {
+        let dialogs = self.own.of::<Dialogs>();
+        let place = dialogs.place.clone();
+        let saves = self.saver.keeper.folder().filter(|_| ask == Ask::SaveTo || place.is_none());
+        let from = saves.or(place).or_else(dirs::home_dir).unwrap_or_default();
         let form = match &self.host.dialog {
-            Some(native) => Form::Native(native(ask, &from)),
+            Some(native) => Form::Native(native(ask, &from, wake(ctx))),
             None => Form::Drawn(Drawn::new(ask, &from)),
         };
-        self.dialog = Some(Dialog { ask, form });
+        dialogs.open = Some((ask, form));
     }
 
     /// Draws the dialog, and does what was asked for once there is an answer.
     pub(super) fn dialog_ui(&mut self, ctx: &Context) {
-        let Some(dialog) = &mut self.dialog else { return };
-        let ask = dialog.ask;
-        let answer = match &mut dialog.form {
+        let dialogs = self.own.of::<Dialogs>();
+        let Some((ask, form)) = &mut dialogs.open else { return };
+        let ask = *ask;
+        let answer = match form {
             Form::Native(answer) => match answer.try_recv() {
-                Ok(answer) => Some(answer),
-                Err(TryRecvError::Empty) => {
-                    ctx.request_repaint_after(std::time::Duration::from_millis(100));
-                    None
-                }
-                Err(TryRecvError::Disconnected) => Some(None),
+                Err(TryRecvError::Empty) => None,
+                answer => Some(answer.ok().flatten()),
             },
             Form::Drawn(drawn) => {
                 let shown = Modal::new(Id::unique("dialog")).show(ctx, |ui| {
@@ -287,17 +264,14 @@ impl Studio {
             }
         };
         let Some(answer) = answer else { return };
-        self.dialog = None;
-        match (ask, answer) {
-            (_, None) => {}
-            (Ask::SaveTo, Some(folder)) => {
-                self.saver.set_folder(folder);
-                self.save();
-            }
-            (_, Some(path)) => {
-                self.place = path.parent().map(Path::to_path_buf);
-                self.open_path(&path);
-            }
+        dialogs.open = None;
+        let Some(path) = answer else { return };
+        if ask == Ask::SaveTo {
+            self.saver.keeper.set_folder(path);
+            self.save();
+        } else {
+            dialogs.place = path.parent().map(Path::to_path_buf);
+            self.open_path(&path, ctx);
         }
     }
 }

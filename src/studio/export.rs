@@ -1,8 +1,8 @@
 //! The menu of what can be taken away: run folders, single files, the recipe.
 
-use egui::{Button, Ui};
+use std::sync::Arc;
 
-use super::{app::Studio, saver::SaveItem, task_state::Arm, views};
+use super::{commands::SAVE, prelude::*, saver::SaveItem, views::map};
 
 /// Files of the method's run that a person may want by themselves: name in the menu, file.
 const PARTS: [(&str, &str); 6] = [
@@ -25,24 +25,17 @@ pub fn export_ui(studio: &mut Studio, ui: &mut Ui) {
 
 fn entries_ui(studio: &mut Studio, ui: &mut Ui) {
     let free = !studio.saver.busy();
-    let run = studio.state.session().attempt(Arm::Method).and_then(|a| a.run.clone());
-    let any = studio.state.finished().next().is_some();
+    let run = studio.state.session().run(Arm::Method).cloned();
     let entry = |ui: &mut Ui, on: bool, name: &str, hint: &str| {
-        ui.add_enabled(on, Button::new(name))
-            .on_hover_text(hint)
-            .on_disabled_hover_text("Nothing to save yet")
-            .clicked()
+        button_ui(ui, Button::new(name), hint, (!on).then_some("Nothing to save yet"))
     };
-    let hint = "A folder for each finished run: recipe, report, weights, mask, figures (Ctrl+S)";
-    if entry(ui, any && free, "Run folders", hint) {
-        studio.save();
-    }
+    SAVE.named_ui(SAVE.name, studio, ui);
     #[cfg(not(target_arch = "wasm32"))]
     {
-        let folder = studio.saver.folder().map(|f| format!("Now {}", f.display()));
-        let hint = folder.unwrap_or_default();
-        if entry(ui, any && free, "Run folders to…", &hint) {
-            studio.ask(super::dialog::Ask::SaveTo);
+        let folder = studio.saver.keeper.folder().map(|f| format!("Now {}", f.display()));
+        let there = (SAVE.blocked)(studio).is_none();
+        if entry(ui, there, "Run folders to…", &folder.unwrap_or_default()) {
+            studio.ask(super::dialog::Ask::SaveTo, ui.ctx());
         }
     }
     ui.separator();
@@ -55,15 +48,14 @@ fn entries_ui(studio: &mut Studio, ui: &mut Ui) {
             studio.saver.save(vec![SaveItem::Part(run.clone(), file)]);
         }
     }
-    let mapped = !studio.state.session().history.entries().is_empty();
+    let mapped = !studio.state.session().history.entries.is_empty();
     if entry(ui, mapped && free, "Forget map (PNG and SVG)", "Of the runs that it shows") {
-        match views::map_figure(studio.state.session()) {
-            Ok((svg, png)) => studio.saver.save(vec![
-                SaveItem::File("forget-map.png", png),
-                SaveItem::File("forget-map.svg", svg.into_bytes()),
-            ]),
-            Err(error) => studio.state.error = Some(error.to_string()),
-        }
+        let figure = Arc::new(map::figure(studio.state.session()));
+        let svg = figure.clone();
+        studio.saver.save(vec![
+            SaveItem::File("forget-map.png", Arc::new(move || Ok(figure()?.1))),
+            SaveItem::File("forget-map.svg", Arc::new(move || Ok(svg()?.0.into_bytes()))),
+        ]);
     }
     ui.separator();
     let recipe = studio.state.session().recipe();

@@ -4,7 +4,6 @@ use super::items;
 use crate::{
     gpu::device::{DeviceInfo, DeviceKind},
     unlearn::registry::METHODS,
-    words::{report::VerdictLabel, task::Task},
 };
 
 pub use crate::words::grouped as count;
@@ -57,26 +56,6 @@ pub fn unbroken(text: &str) -> String {
     each.map(|(i, c)| if *c == ' ' && firm(i) { '\u{a0}' } else { *c }).collect()
 }
 
-/// A verdict by itself.
-pub fn verdict(label: VerdictLabel) -> &'static str {
-    match label {
-        VerdictLabel::Forgot => "Forgot",
-        VerdictLabel::UnderForgot => "Under-forgot",
-        VerdictLabel::OverForgot => "Over-forgot",
-        VerdictLabel::Hidden => "Hidden",
-        VerdictLabel::TooFew => "Too few pictures",
-    }
-}
-
-/// A task's tab.
-pub fn task(task: Task) -> &'static str {
-    match task {
-        Task::Generate => "Diffusion",
-        Task::TextToImage => "Text-to-image",
-        Task::Classify => "Classifier",
-    }
-}
-
 /// "AMD Radeon, Vulkan" or "CPU, no GPU found".
 pub fn device(info: &DeviceInfo) -> String {
     match info.kind {
@@ -114,6 +93,11 @@ pub fn forget_set(spec: &str) -> String {
         },
         _ => spec.into(),
     }
+}
+
+/// The beginning of a protocol's hash, which tells it from others.
+pub fn protocol(hash: &str) -> String {
+    format!("protocol {}", hash.chars().take(12).collect::<String>())
 }
 
 /// A method's name for a person.

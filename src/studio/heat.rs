@@ -1,18 +1,11 @@
 //! One layer as a picture, a weight a pixel: its saliency, or how far a run moved it.
 
-use std::sync::Arc;
+use std::{any::Any, sync::Arc};
 
-use egui::{
-    Align, Context, Layout, Rect, RichText, ScrollArea, Sense, Slider, Stroke, StrokeKind,
-    TextStyle, TextWrapMode, Ui, Vec2, WidgetText, pos2, vec2,
-};
+use egui::{TextWrapMode, WidgetText};
 
-use super::{saliency_panel::short, salient::Saliency, strips::Strips, theme};
-use crate::{
-    engine::job::Run,
-    models::weights::WeightEntry,
-    saliency::{picture, scores::Scores},
-};
+use super::{prelude::*, saliency_panel::short, salient::Saliency, strips::Strips};
+use crate::{engine::job::Run, models::weights::WeightEntry, saliency::picture};
 
 /// Points a weight, at the most.
 const CLOSEST: f32 = 24.0;
@@ -24,16 +17,14 @@ enum Source<'a> {
 }
 
 /// What a map was painted from: the scores and the revision of the mask, or the run.
-#[derive(Debug)]
-enum Painted {
-    Saliency(Arc<Scores>, u64),
-    Change(Arc<Run>),
-}
+type Painted = (Arc<dyn Any>, u64);
 
 /// The open layer and its texture.
 #[derive(Default)]
 pub struct HeatMap {
     pub layer: Option<usize>,
+    /// Whether the list of layers has biases and norms, too.
+    pub lists_small: bool,
     /// The model that the layer is one of.
     model: String,
     /// Whether the change is asked for, and not the saliency.
@@ -64,8 +55,11 @@ impl HeatMap {
 
     /// Paints anew if the source or the layer changed.
     fn refresh(&mut self, ctx: &Context, source: &Source, entry: &WeightEntry, layer: usize) {
-        let painted = self.painted.as_ref().filter(|(_, of)| *of == layer);
-        if painted.is_some_and(|(painted, _)| source.gave(painted)) {
+        let (of, revision) = source.note();
+        let same = |((from, at), shown): &(Painted, usize)| {
+            Arc::ptr_eq(from, &of) && *at == revision && *shown == layer
+        };
+        if self.painted.as_ref().is_some_and(same) {
             return;
         }
         let side = ctx.input(|i| i.max_texture_side);
@@ -80,7 +74,7 @@ impl HeatMap {
             let heat = picture::heat(entry, values, largest, |at| source.free(at));
             self.strips.copy(ctx, self.size, side, &heat.rgba);
         }
-        self.painted = Some((source.note(), layer));
+        self.painted = Some(((of, revision), layer));
     }
 }
 
@@ -120,18 +114,8 @@ impl Source<'_> {
 
     fn note(&self) -> Painted {
         match self {
-            Self::Saliency(s) => Painted::Saliency(s.ranking.clone(), s.revision),
-            Self::Change(run) => Painted::Change(Arc::clone(run)),
-        }
-    }
-
-    fn gave(&self, painted: &Painted) -> bool {
-        match (self, painted) {
-            (Self::Saliency(s), Painted::Saliency(ranking, revision)) => {
-                Arc::ptr_eq(&s.ranking, ranking) && s.revision == *revision
-            }
-            (Self::Change(run), Painted::Change(painted)) => Arc::ptr_eq(run, painted),
-            _ => false,
+            Self::Saliency(s) => (s.ranking.clone(), s.revision),
+            Self::Change(run) => (Arc::<Run>::clone(run), 0),
         }
     }
 }
@@ -150,9 +134,8 @@ pub fn heat_ui(heat: &mut HeatMap, saliency: &Saliency, run: Option<&Arc<Run>>, 
     title_ui(heat, &entry.name, ui);
     if run.is_some() {
         ui.horizontal(|ui| {
-            ui.selectable_value(&mut heat.change, false, "Saliency");
-            ui.selectable_value(&mut heat.change, true, "Change")
-                .on_hover_text("How far the run moved every weight; frozen ones did not move");
+            let moved = "How far the run moved every weight; frozen ones did not move";
+            tabs_ui(ui, &mut heat.change, [(false, "Saliency", ""), (true, "Change", moved)]);
         });
     }
     let shape: Vec<String> = entry.shape.iter().map(usize::to_string).collect();
@@ -160,12 +143,13 @@ pub fn heat_ui(heat: &mut HeatMap, saliency: &Saliency, run: Option<&Arc<Run>>, 
     let place = ui.available_size() - vec2(0.0, ui.spacing().interact_size.y);
     let fitting = fill(size, place);
     let mut zoom = heat.zoom.unwrap_or(fitting);
-    line_ui(ui, RichText::new(text).small().weak(), |ui| {
+    let slider_ui = |ui: &mut Ui| {
         ui.spacing_mut().slider_width = 72.0;
         let slider = Slider::new(&mut zoom, 1.0..=CLOSEST).logarithmic(true).show_value(false);
         ui.name_inputs("Zoom", |ui| ui.add(slider).on_hover_text("Zoom (Ctrl and the wheel)"));
-        ui.label(RichText::new("Zoom").small().weak());
-    });
+        ui.label(small("Zoom").weak());
+    };
+    line_ui(ui, slider_ui, |ui| drop(ui.add(Label::new(small(text).weak()).truncate())));
 
     ScrollArea::both().id_salt(layer).auto_shrink(false).show(ui, |ui| {
         let (rect, response) = ui.allocate_exact_size(size * zoom, Sense::hover());
@@ -197,39 +181,19 @@ fn fill(size: Vec2, place: Vec2) -> f32 {
 
 /// The layer's name, whole where the panel is wide enough, and the way out.
 fn title_ui(heat: &mut HeatMap, name: &str, ui: &mut Ui) {
-    ui.horizontal(|ui| {
-        ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
-            if ui.button("Close").clicked() {
-                heat.layer = None;
-            }
-            ui.with_layout(Layout::left_to_right(Align::Center), |ui| {
-                let font = TextStyle::Body.resolve(ui.style());
-                let width = |text: &str| {
-                    let galley = WidgetText::from(text).into_galley(
-                        ui,
-                        Some(TextWrapMode::Extend),
-                        f32::INFINITY,
-                        font.clone(),
-                    );
-                    galley.size().x
-                };
-                let text = short(name, ui.available_width(), width);
-                let label = egui::Label::new(RichText::new(text).strong()).truncate();
-                ui.add(label).on_hover_text(name);
-            });
-        });
-    });
-}
-
-/// Text on the left, cut where it meets the control on the right.
-fn line_ui(ui: &mut Ui, text: RichText, control: impl FnOnce(&mut Ui)) {
-    ui.horizontal(|ui| {
-        ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
-            control(ui);
-            ui.with_layout(Layout::left_to_right(Align::Center), |ui| {
-                ui.add(egui::Label::new(text).truncate());
-            });
-        });
+    let close = |ui: &mut Ui| {
+        if ui.button("Close").clicked() {
+            heat.layer = None;
+        }
+    };
+    line_ui(ui, close, |ui| {
+        let font = TextStyle::Body.resolve(ui.style());
+        let width = |text: &str| {
+            let (text, wrap) = (WidgetText::from(text), Some(TextWrapMode::Extend));
+            text.into_galley(ui, wrap, f32::INFINITY, font.clone()).size().x
+        };
+        let text = short(name, ui.available_width(), width);
+        ui.add(Label::new(RichText::new(text).strong()).truncate()).on_hover_text(name);
     });
 }
 

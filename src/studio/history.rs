@@ -25,7 +25,8 @@ pub struct Entry {
     pub recipe: Recipe,
     /// Of the method and of its control.
     pub reports: [Option<Report>; 2],
-    kept: Option<Kept>,
+    /// What shows the run again; `None` once it was let go.
+    pub kept: Option<Kept>,
 }
 
 /// All that is needed to show a run again.
@@ -40,17 +41,13 @@ pub struct Kept {
 /// Runs in the order in which they finished.
 #[derive(Debug, Default)]
 pub struct History {
-    entries: Vec<Entry>,
+    /// The oldest first.
+    pub entries: Vec<Entry>,
     /// The run whose pictures are shown.
     pub shown: Option<usize>,
 }
 
 impl History {
-    /// All runs, the oldest first.
-    pub fn entries(&self) -> &[Entry] {
-        &self.entries
-    }
-
     /// A run by its number.
     pub fn get(&self, number: usize) -> Option<&Entry> {
         self.entries.iter().find(|e| e.number == number)
@@ -126,11 +123,6 @@ impl History {
 }
 
 impl Entry {
-    /// What shows the run again; `None` once it was let go.
-    pub fn kept(&self) -> Option<&Kept> {
-        self.kept.as_ref()
-    }
-
     /// The report of the method's run.
     pub fn report(&self) -> Option<&Report> {
         self.reports[Arm::Method as usize].as_ref()

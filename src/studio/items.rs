@@ -1,29 +1,16 @@
 //! Picked training items as a forget set: `items:1,5,9-20`.
 
-use std::ops::RangeInclusive;
-
-use crate::error::{Error, Result};
+use crate::{
+    data::ranges,
+    error::{Error, Result},
+};
 
 /// Items that a forget set may name, at the most.
 const MOST: usize = 1_000_000;
 
 /// Ascending indices as a forget set, neighbours as ranges.
 pub fn spec(items: &[usize]) -> String {
-    let mut runs: Vec<RangeInclusive<usize>> = Vec::new();
-    for &item in items {
-        match runs.last_mut() {
-            Some(run) if *run.end() + 1 == item => *run = *run.start()..=item,
-            _ => runs.push(item..=item),
-        }
-    }
-    let words: Vec<String> = runs
-        .into_iter()
-        .map(|run| match run.into_inner() {
-            (one, last) if one == last => one.to_string(),
-            (first, last) => format!("{first}-{last}"),
-        })
-        .collect();
-    format!("items:{}", words.join(","))
+    format!("items:{}", ranges::joined(items, |a, b| a + 1 == *b))
 }
 
 /// The indices of a list such as `1,5,9-20`, ascending.

@@ -1,12 +1,8 @@
 //! The method's own knobs, as its registry entry declares them, and its learning rate.
 
-use egui::{ComboBox, DragValue, Response, RichText, Slider, Ui};
+use egui::DragValue;
 
-use super::{
-    forget_panel::{own_ui, slider_room},
-    request::Request,
-    state::State,
-};
+use super::{prelude::*, request::Request};
 use crate::{
     run::figures::short,
     unlearn::{
@@ -45,7 +41,7 @@ fn knob_ui(knob: &Knob, value: &mut f64, ui: &mut Ui) -> Response {
         *value = f64::from(u8::from(on));
         return response;
     }
-    let label = ui.label(RichText::new(knob.title).small().weak());
+    let label = ui.label(small(knob.title).weak());
     ui.horizontal(|ui| {
         slider_room(ui);
         ui.label_inputs_by(label.id, |ui| control_ui(knob, value, ui))
@@ -57,38 +53,27 @@ fn control_ui(knob: &Knob, value: &mut f64, ui: &mut Ui) -> Response {
     let [least, most] = knob.range;
     match knob.kind {
         KnobKind::Log => {
-            let least = if least > 0.0 { least } else { most * 1e-8 };
-            ui.add(log_slider(value, knob.range, least))
+            // By powers, down to the smallest value above 0.
+            let smallest = if least > 0.0 { least } else { most * 1e-8 };
+            let slider = Slider::new(value, least..=most).logarithmic(true);
+            ui.add(slider.smallest_positive(smallest).custom_formatter(|v, _| short(v)))
         }
         KnobKind::Whole => ui.add(DragValue::new(value).range(least..=most).fixed_decimals(0)),
         KnobKind::Choice(names) => {
             let name = |v: f64| names.get(v as usize).copied().unwrap_or_default();
-            ComboBox::from_id_salt(knob.name)
-                .width(ui.available_width())
-                .truncate()
-                .selected_text(name(*value))
-                .show_ui(ui, |ui| {
-                    for (i, text) in names.iter().enumerate() {
-                        ui.selectable_value(value, i as f64, *text);
-                    }
-                })
-                .response
+            combo_ui(ui, knob.name, name(*value), |ui| {
+                for (i, text) in names.iter().enumerate() {
+                    ui.selectable_value(value, i as f64, *text);
+                }
+            })
         }
         KnobKind::Real | KnobKind::Switch => ui.add(Slider::new(value, least..=most)),
     }
 }
 
-/// By powers; `least`: the smallest value above 0.
-fn log_slider(value: &mut f64, [from, to]: [f64; 2], least: f64) -> Slider<'_> {
-    Slider::new(value, from..=to)
-        .logarithmic(true)
-        .smallest_positive(least)
-        .custom_formatter(|v, _| short(v))
-}
-
 fn rate_ui(request: &mut Request, method: &Method, task: Task, ui: &mut Ui) {
     let start = usual_rate(method, task, request.budget);
-    let label = ui.label(RichText::new("Learning rate").small().weak());
+    let label = ui.label(small("Learning rate").weak());
     ui.horizontal(|ui| {
         own_ui(&mut request.lr, start, ui, |lr, ui| {
             // In proportion to the rate: a hand sets it by powers.

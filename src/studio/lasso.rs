@@ -1,6 +1,6 @@
 //! A line drawn by hand around things, or a rectangle spanned by one that is straight.
 
-use egui::{Pos2, Rect, pos2};
+use egui::{Pos2, Rect, Shape, Stroke, StrokeKind, pos2};
 
 /// Points nearer than this to the last one are left out.
 const NEAR: f32 = 3.0;
@@ -52,6 +52,14 @@ impl Lasso {
             |p: &Pos2| (-STRAYS..=way.length() + STRAYS).contains(&(*p - *first).dot(along));
         let straight = self.points.iter().all(|p| strays(p) <= most && within(p));
         straight.then_some(self.bounds)
+    }
+
+    /// The line as it is drawn, or the rectangle that it spans.
+    pub fn shape(&self, stroke: Stroke) -> Shape {
+        match self.rectangle() {
+            Some(rect) => Shape::rect_stroke(rect, 0.0, stroke, StrokeKind::Middle),
+            None => Shape::closed_line(self.points.clone(), stroke),
+        }
     }
 
     /// Whether a rectangle's middle is inside, or the line goes through it; of a straight line,

@@ -1,9 +1,9 @@
 //! Nothing is lost by a click: the window asks before it closes, and offers at its start what an
 //! earlier sitting left.
 
-use egui::{Context, Id, Modal, Ui, ViewportCommand};
+use egui::{Modal, ViewportCommand};
 
-use super::{app::Studio, theme::Palette, top_bar::alert_ui};
+use super::{prelude::*, top_bar::alert_ui};
 
 /// Where the window is with being closed.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -32,7 +32,7 @@ pub fn handle(studio: &mut Studio, ctx: &Context) {
     }
     let loses = studio.saver.unsaved() > 0 || studio.saver.busy() || studio.state.held();
     // Without a place to save in there is nothing to ask.
-    if studio.leave != Leave::Goes && loses && studio.saver.folder().is_some() {
+    if studio.leave != Leave::Goes && loses && studio.saver.keeper.folder().is_some() {
         ctx.send_viewport_cmd(ViewportCommand::CancelClose);
         if studio.leave == Leave::Stays {
             studio.leave = Leave::Asks;
@@ -80,10 +80,7 @@ fn question_ui(studio: &Studio, ui: &mut Ui) -> Option<Leave> {
     });
     ui.add_space(4.0);
     if unsaved > 0 {
-        ui.label(format!("{} not saved", runs(unsaved, "")));
-    }
-    if let Some(folder) = studio.saver.folder().filter(|_| unsaved > 0) {
-        ui.weak(format!("Save puts them into {}", folder.display()));
+        unsaved_ui(studio, unsaved, "", ui);
     }
     if studio.state.held() {
         ui.label("A run is in progress; closing ends it, and nothing of it is kept");
@@ -118,10 +115,7 @@ pub fn left_ui(studio: &mut Studio, ctx: &Context, palette: &Palette) {
         return;
     }
     alert_ui("left behind", studio.bar_end + 6.0, palette.accent, ctx, |ui| {
-        ui.label(format!("{} not saved", runs(n, " of an earlier sitting")));
-        if let Some(folder) = studio.saver.folder() {
-            ui.weak(format!("Save puts them into {}", folder.display()));
-        }
+        unsaved_ui(studio, n, " of an earlier sitting", ui);
         ui.horizontal(|ui| {
             if ui.button("Save").clicked() {
                 studio.saver.save_left();
@@ -136,11 +130,13 @@ pub fn left_ui(studio: &mut Studio, ctx: &Context, palette: &Palette) {
     });
 }
 
-/// "1 finished run is", "3 finished runs of an earlier sitting are".
-fn runs(n: usize, which: &str) -> String {
-    if n == 1 {
-        format!("1 finished run{which} is")
-    } else {
-        format!("{n} finished runs{which} are")
+/// Says how many runs are not saved, and where they would be.
+fn unsaved_ui(studio: &Studio, n: usize, which: &str, ui: &mut Ui) {
+    ui.label(match n {
+        1 => format!("1 finished run{which} is not saved"),
+        n => format!("{n} finished runs{which} are not saved"),
+    });
+    if let Some(folder) = studio.saver.keeper.folder() {
+        ui.weak(format!("Save puts them into {}", folder.display()));
     }
 }

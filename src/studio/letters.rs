@@ -1,42 +1,49 @@
 //! Letters that the window's own typeface lacks: the system's are taken for the names of classes and for
-//! prompts, whatever script they are in.
+//! prompts, whatever script they are in. On a page the browser draws them (eframe's canvas glyphs).
 
-use egui::Context;
+use std::sync::{Arc, mpsc};
 
-use super::{prompt::Draft, state::State};
+use egui::{
+    Context, FontData, FontFamily,
+    epaint::text::{FontInsert, FontPriority, InsertFontFamily},
+};
+
+use super::{own::Own, prompt::Draft, state::State};
+use crate::run::fonts::{self, Font};
 
 /// What was looked at, and what is being looked for.
 #[derive(Default)]
 pub struct Letters {
     seen: String,
-    #[cfg(not(target_arch = "wasm32"))]
-    found: Option<std::sync::mpsc::Receiver<Vec<std::sync::Arc<crate::run::fonts::Font>>>>,
+    found: Option<mpsc::Receiver<Vec<Arc<Font>>>>,
     /// The files that were added.
-    #[cfg(not(target_arch = "wasm32"))]
     added: Vec<String>,
 }
 
 impl Letters {
     /// Sees to it that what is shown can be read. The system's files are looked through beside the frame.
-    #[cfg(not(target_arch = "wasm32"))]
-    pub fn show(&mut self, state: &State, draft: &Draft, ctx: &Context) {
+    pub fn show(own: &mut Own, state: &State, ctx: &Context) {
+        let opened = state.session().opened.as_deref();
+        let names = opened.into_iter().flat_map(|o| o.classes.iter().chain([&o.name, &o.data]));
+        let shown = names.map(String::as_str).chain([own.of::<Draft>().text()]);
+        let lacking: String = shown.filter(|text| !text.is_ascii()).collect();
+        own.of::<Self>().find(lacking, ctx);
+    }
+
+    fn find(&mut self, lacking: String, ctx: &Context) {
         if let Some(fonts) = self.found.as_ref().and_then(|found| found.try_recv().ok()) {
             self.found = None;
             fonts.iter().for_each(|font| self.add(font, ctx));
         }
-        let opened = state.session().opened.as_deref();
-        let names = opened.into_iter().flat_map(|o| o.classes.iter().chain([&o.name, &o.data]));
-        let shown = names.map(String::as_str).chain([draft.text()]);
-        let lacking: String = shown.filter(|text| !text.is_ascii()).collect();
         if self.found.is_some() || lacking == self.seen {
             return;
         }
         self.seen.clone_from(&lacking);
-        let (tell, hear) = std::sync::mpsc::channel();
+        let (tell, hear) = mpsc::channel();
         let ctx = ctx.clone();
         std::thread::spawn(move || {
             // The window may be closed by now.
-            let _ = tell.send(crate::run::fonts::fallback(&lacking));
+            let _ = tell.send(fonts::fallback(&lacking));
             ctx.request_repaint();
         });
         self.found = Some(hear);
@@ -44,16 +51,9 @@ impl Letters {
 
     /// On a page the browser draws the letters that the window's typeface lacks (eframe's canvas glyphs).
     #[cfg(target_arch = "wasm32")]
-    pub fn show(&mut self, _: &State, _: &Draft, _: &Context) {
-        self.seen.clear();
-    }
+    pub fn show(_: &mut Own, _: &State, _: &Context) {}
 
-    #[cfg(not(target_arch = "wasm32"))]
-    fn add(&mut self, font: &crate::run::fonts::Font, ctx: &Context) {
-        use egui::{
-            FontData, FontFamily,
-            epaint::text::{FontInsert, FontPriority, InsertFontFamily},
-        };
+    fn add(&mut self, font: &Font, ctx: &Context) {
         if self.added.contains(&font.name) {
             return;
         }

@@ -1,11 +1,6 @@
 //! A table of shades: rows by columns, the number in each cell.
 
-use egui::{
-    Align2, Color32, FontId, Rect, RichText, Role, Sense, Stroke, StrokeKind, TextStyle, Ui,
-    WidgetInfo, pos2, vec2,
-};
-
-use super::theme;
+use super::prelude::*;
 
 /// What is shown.
 pub struct Matrix<'a> {
@@ -34,7 +29,7 @@ pub fn matrix_ui(ui: &mut Ui, matrix: &Matrix) {
     let palette = theme::palette(ui);
     let font = TextStyle::Small.resolve(ui.style());
     let wide = |name: &String| {
-        ui.painter().layout_no_wrap(name.clone(), font.clone(), palette.text()).size().x
+        ui.painter().layout_no_wrap(name.clone(), font.clone(), palette.text).size().x
     };
     let names = matrix.rows.iter().map(wide).fold(40.0, f32::max).min(110.0) + 8.0;
     // Column names stand upright.
@@ -66,19 +61,19 @@ pub fn matrix_ui(ui: &mut Ui, matrix: &Matrix) {
     upright(pos2(rect.left() + 7.0, along), matrix.axes[0], palette.weak);
     for (column, name) in matrix.columns.iter().enumerate() {
         let x = cell(0, column).center().x;
-        upright(pos2(x, corner.y - 5.0), &cut(name, 14), palette.text());
+        upright(pos2(x, corner.y - 5.0), &cut(name, 14), palette.text);
     }
     let digits = FontId::proportional((side * 0.36).clamp(8.0, 12.0));
     for (row, name) in matrix.rows.iter().enumerate() {
         let marked = matrix.marked == Some(row);
-        let color = if marked { palette.accent_text } else { palette.text() };
+        let color = if marked { palette.accent_text } else { palette.text };
         let at = pos2(corner.x - 6.0, cell(row, 0).center().y);
         painter.text(at, Align2::RIGHT_CENTER, cut(name, 16), font.clone(), color);
         for column in 0..matrix.columns.len() {
             let rect = cell(row, column).shrink(0.5);
             let shade = (matrix.shade)(row, column).clamp(0.0, 1.0) as f32;
             painter.rect_filled(rect, 1.0, palette.card.lerp_to_gamma(palette.accent, shade));
-            let color = if shade > 0.45 { Color32::WHITE } else { palette.text() };
+            let color = if shade > 0.45 { Color32::WHITE } else { palette.text };
             let text = (matrix.text)(row, column);
             painter.text(rect.center(), Align2::CENTER_CENTER, text, digits.clone(), color);
         }

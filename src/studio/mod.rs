@@ -7,7 +7,8 @@ mod app;
 mod assumed;
 mod attempt;
 mod chart;
-mod compare;
+mod classes;
+mod commands;
 mod curves;
 #[cfg(not(target_arch = "wasm32"))]
 mod dialog;
@@ -22,10 +23,13 @@ mod keys;
 mod knobs;
 mod lasso;
 mod leave;
+#[cfg(not(target_arch = "wasm32"))]
 mod letters;
 mod matrix;
 mod narrow;
+mod own;
 mod panes;
+mod prelude;
 mod prompt;
 pub mod recorded;
 mod request;
@@ -37,26 +41,27 @@ mod strips;
 mod summary;
 mod swipe;
 mod task_state;
+mod tasks;
 mod theme;
 mod tile;
 mod timeline;
 mod top_bar;
 mod tour;
 mod verdict;
-mod views;
+pub mod views;
+mod widgets;
 
 pub use app::{Host, Studio};
 pub use attempt::Attempt;
 #[cfg(not(target_arch = "wasm32"))]
 pub use dialog::{Ask, Native, WEIGHTS};
-pub use request::{Choice, Request};
+pub use request::{Choice, Request, ShareKind};
 pub use salient::Saliency;
 pub use saver::{Keeper, Parcel, SaveHook};
 pub use summary::Summary;
 pub use task_state::{Arm, Content, Pane, TaskState};
 pub use views::View;
 
-#[cfg(not(target_arch = "wasm32"))]
 use std::sync::Arc;
 
 #[cfg(not(target_arch = "wasm32"))]
@@ -64,8 +69,19 @@ use eframe::egui_wgpu::WgpuSetup;
 
 use crate::engine::job::{Event, Job};
 
+/// Has the window drawn again; may be called from any thread.
+pub type Wake = Arc<dyn Fn() + Send + Sync>;
+
+/// What has a window drawn again.
+fn wake(ctx: &egui::Context) -> Wake {
+    let ctx = ctx.clone();
+    Arc::new(move || ctx.request_repaint())
+}
+
 /// The engine as the studio needs it.
 pub trait Backend {
+    /// Calls `wake` after every event from now on, where events come by themselves.
+    fn wake(&mut self, _wake: Wake) {}
     /// Queues a job under a number.
     fn start(&mut self, id: u64, job: Job);
     /// The next event, if there is one; never waits.
@@ -79,6 +95,12 @@ pub trait Backend {
 }
 
 impl Backend for crate::engine::Engine {
+    #[cfg(not(target_arch = "wasm32"))]
+    fn wake(&mut self, wake: Wake) {
+        // It is set once: a window stays the same.
+        let _ = self.wake.set(wake);
+    }
+
     fn start(&mut self, id: u64, job: Job) {
         self.show_previews(true);
         Self::start(self, id, job);

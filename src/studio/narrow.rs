@@ -1,10 +1,9 @@
 //! The studio on a phone, or on a small screen that is scaled up: pictures above, one panel at a time below.
 
-use egui::{CentralPanel, Frame, Margin, Panel, Ui};
+use egui::{CentralPanel, Margin};
 
 use super::{
-    app::Studio, forget_panel, saliency_panel, theme, timeline, top_bar::compact_bar_ui,
-    tour::Spot, views,
+    forget_panel, prelude::*, saliency_panel, timeline, top_bar::compact_bar_ui, tour::Spot, views,
 };
 
 /// Below this width, in points, the panels do not fit side by side.
@@ -26,16 +25,15 @@ pub fn narrow_ui(studio: &mut Studio, ui: &mut Ui) {
     studio.bar_ui(ui, frame, compact_bar_ui);
     Panel::bottom("sheet").frame(frame).exact_size(height * 0.52).show(ui, |ui| {
         ui.horizontal(|ui| {
-            for (tab, name) in [
-                (Tab::Forget, "Forget"),
-                (Tab::Saliency, "Saliency"),
-                (Tab::Timeline, "Timeline and verdict"),
-            ] {
-                ui.selectable_value(&mut studio.tab, tab, name);
-            }
+            let tabs = [
+                (Tab::Forget, "Forget", ""),
+                (Tab::Saliency, "Saliency", ""),
+                (Tab::Timeline, "Timeline and verdict", ""),
+            ];
+            tabs_ui(ui, studio.own.of::<Tab>(), tabs);
         });
         ui.separator();
-        match studio.tab {
+        match *studio.own.of::<Tab>() {
             Tab::Forget => forget_panel::forget_ui(studio, ui),
             Tab::Saliency => {
                 studio.tour.mark(Spot::Saliency, ui.max_rect());

@@ -3,21 +3,18 @@
 use std::{f32::consts::TAU, ops::Range};
 
 use egui::{
-    Align, Align2, Color32, FontId, Image, Mesh, Painter, Rect, Response, RichText, Role, Sense,
-    Shape, Stroke, StrokeKind, TextStyle, TextureId, Ui, UiBuilder, Vec2, WidgetInfo,
+    Mesh, UiBuilder,
     epaint::TextShape,
-    pos2,
     text::{LayoutJob, TextWrapping},
-    vec2,
 };
 
 use super::{
-    compare::{self, GAP, TITLE, names_width},
-    format, swipe,
-    task_state::{Arm, Content, Pane, TaskState},
-    theme::{self, Palette},
+    prelude::*,
+    swipe,
+    task_state::{Content, Pane},
     tile::{self, Sheet},
     timeline::arm_name,
+    views::compare::{self, GAP, TITLE, names_width},
 };
 use crate::engine::job::Grid;
 
@@ -79,7 +76,7 @@ impl PaneContext<'_> {
         rows: &Range<usize>,
     ) -> (Rect, Option<f32>) {
         let like = self.base;
-        let strip = compare::width(self.session, pane).points();
+        let strip = compare::strip(self.session, pane);
         let width = strip.unwrap_or((self.columns as f32 * self.tile.x).max(self.least));
         let size = vec2(width, TITLE + rows.len() as f32 * self.tile.y);
         let (rect, response) = ui.allocate_exact_size(size, Sense::hover());
@@ -114,19 +111,18 @@ impl PaneContext<'_> {
         if cut && response.hover_pos().is_some_and(|p| !tiles.contains(p)) {
             response.clone().on_hover_text(self.name(pane));
         }
-        let texture = sheet.texture(ui.ctx(), grid);
-        let part = Part { rect: tiles, rows: rows.clone(), after: pane != Pane::Before };
+        let pictures = Pictures { pane, grid, texture: sheet.texture(ui.ctx(), grid) };
+        let part = Part { rect: tiles, rows: rows.clone() };
         let Some(at) = self.swipe.filter(|_| pane != Pane::Before && grid.rows == like.rows) else {
-            self.tiles(ui, &part, grid, texture);
-            self.tooltip_ui(response, &part, pane, grid, texture);
+            self.tiles(ui, &part, pictures);
+            self.tooltip_ui(response, &part, pictures);
             return (rect, None);
         };
-        let halves = swipe::halves(tiles, at);
-        let pictures = [(false, like, self.before), (true, &**grid, texture)];
-        for (half, (after, grid, texture)) in halves.into_iter().zip(pictures) {
+        let both = [self.pictures_before(), pictures];
+        for (half, pictures) in swipe::halves(tiles, at).into_iter().zip(both) {
             let mut half_ui = ui.new_child(UiBuilder::new().max_rect(tiles));
             half_ui.shrink_clip_rect(half);
-            self.tiles(&half_ui, &Part { after, ..part.clone() }, grid, texture);
+            self.tiles(&half_ui, &part, pictures);
         }
         let id = response.id.with("swipe");
         (rect, swipe::line_ui(ui, id, tiles, at, &self.name(pane), self.palette))
@@ -171,8 +167,12 @@ impl PaneContext<'_> {
         cut
     }
 
-    fn tiles(&self, ui: &Ui, part: &Part, grid: &Grid, texture: TextureId) {
-        let painter = ui.painter();
+    fn pictures_before(&self) -> Pictures<'_> {
+        Pictures { pane: Pane::Before, grid: self.base, texture: self.before }
+    }
+
+    fn tiles(&self, ui: &Ui, part: &Part, pictures: Pictures) {
+        let (painter, grid, texture) = (ui.painter(), pictures.grid, pictures.texture);
         let mut mesh = Mesh::with_texture(texture);
         let columns = self.columns.min(grid.columns);
         let rows = part.rows.start..part.rows.end.min(grid.rows.len());
@@ -182,52 +182,40 @@ impl PaneContext<'_> {
             let last = self.tile_rect(part, forgotten.end - 1, columns - 1);
             let band = self.tile_rect(part, forgotten.start, 0).union(last);
             let stroke = Stroke::new(1.5, self.palette.accent_text);
-            painter.rect(
-                band.expand(1.0),
-                3.0,
-                self.palette.accent.gamma_multiply(0.35),
-                stroke,
-                StrokeKind::Outside,
-            );
+            let fill = self.palette.accent.gamma_multiply(0.35);
+            painter.rect(band.expand(1.0), 3.0, fill, stroke, StrokeKind::Outside);
         }
-        let each = |draw: &mut dyn FnMut(usize, usize, Rect)| {
-            for row in rows.clone() {
-                for column in 0..columns {
-                    let tile = self.tile_rect(part, row, column).shrink(1.0);
-                    if ui.is_rect_visible(tile) {
-                        draw(row, column, tile);
-                    }
-                }
-            }
-        };
-        each(&mut |row, column, tile| {
+        let all = rows.flat_map(|row| (0..columns).map(move |column| (row, column)));
+        let mut tiles: Vec<_> = all
+            .map(|(row, column)| (row, column, self.tile_rect(part, row, column).shrink(1.0)))
+            .collect();
+        tiles.retain(|(.., tile)| ui.is_rect_visible(*tile));
+        for &(row, column, tile) in &tiles {
             mesh.add_rect_with_uv(tile, tile::uv(grid, row, column), Color32::WHITE);
-        });
+        }
         painter.add(Shape::mesh(mesh));
-        each(&mut |row, column, tile| {
-            if let Some(mark) = self.mark(part.after, grid, row, column) {
+        for (row, column, tile) in tiles {
+            if let Some(mark) = self.mark(pictures, row, column) {
                 frame(painter, tile, mark);
             }
-        });
+        }
     }
 
-    /// What a tile's frame says; `after` in all panes but the one before.
-    fn mark(&self, after: bool, grid: &Grid, row: usize, column: usize) -> Option<Mark> {
+    /// What a tile's frame says.
+    fn mark(
+        &self,
+        Pictures { pane, grid, .. }: Pictures,
+        row: usize,
+        column: usize,
+    ) -> Option<Mark> {
         let (seen, _) = grid.seen_in(row, column)?;
         let like = grid.rows.len() == self.base.rows.len();
-        let forgotten = after && like && self.forgotten.contains(&row);
+        let forgotten = pane != Pane::Before && like && self.forgotten.contains(&row);
         Some(Mark::of(seen == grid.rows[row]?, forgotten))
     }
 
-    fn tooltip_ui(
-        &self,
-        response: Response,
-        part: &Part,
-        pane: Pane,
-        grid: &Grid,
-        texture: TextureId,
-    ) {
-        let rect = part.rect;
+    fn tooltip_ui(&self, response: Response, part: &Part, pictures: Pictures) {
+        let (rect, grid) = (part.rect, pictures.grid);
         let Some(at) = response.hover_pos().filter(|p| rect.contains(*p)) else { return };
         let place = (at - rect.min) / self.tile;
         let (column, row) = (place.x as usize, part.rows.start + place.y as usize);
@@ -236,20 +224,17 @@ impl PaneContext<'_> {
         }
         response.on_hover_ui_at_pointer(|ui| {
             ui.label(RichText::new(self.row_name(grid, row)).strong());
-            let before = self.base;
-            let mut both = vec![(pane, grid, texture)];
-            if pane != Pane::Before && before.rows.get(row) == grid.rows.get(row) {
-                both.insert(0, (Pane::Before, before, self.before));
+            let mut both = vec![pictures];
+            if pictures.pane != Pane::Before && self.base.rows.get(row) == grid.rows.get(row) {
+                both.insert(0, self.pictures_before());
             }
             ui.horizontal_top(|ui| {
-                for (pane, grid, texture) in both {
+                for shown in both {
                     ui.vertical(|ui| {
-                        let size = vec2(140.0, 140.0 * self.tile.y / self.tile.x);
-                        let uv = tile::uv(grid, row, column);
-                        ui.add(Image::from_texture((texture, size)).uv(uv).fit_to_exact_size(size));
-                        ui.label(self.name(pane));
-                        ui.weak(self.verdict(grid, row, column));
-                        let mark = self.mark(pane != Pane::Before, grid, row, column);
+                        ui.add(tile::image(shown.texture, shown.grid, row, column, 140.0));
+                        ui.label(self.name(shown.pane));
+                        ui.weak(self.verdict(shown.grid, row, column));
+                        let mark = self.mark(shown, row, column);
                         if let Some(mark @ (Mark::Forgotten | Mark::Still)) = mark {
                             ui.weak(mark.name());
                         }
@@ -261,12 +246,9 @@ impl PaneContext<'_> {
 
     /// "Seen as Sneaker, 98 %".
     fn verdict(&self, grid: &Grid, row: usize, column: usize) -> String {
-        match grid.seen_in(row, column) {
-            Some((seen, p)) => {
-                format!("Seen as {}, {:.0} %", self.class_name(seen), p * 100.0)
-            }
-            None => "Not judged".into(),
-        }
+        let Some((seen, p)) = grid.seen_in(row, column) else { return "Not judged".into() };
+        let class = self.classes.get(seen).map_or("something else", String::as_str);
+        format!("Seen as {class}, {:.0} %", p * 100.0)
     }
 
     fn description(&self, pane: Pane, content: &Content) -> String {
@@ -302,10 +284,6 @@ impl PaneContext<'_> {
         }
     }
 
-    fn class_name(&self, class: usize) -> &str {
-        self.classes.get(class).map_or("something else", String::as_str)
-    }
-
     fn row_name<'b>(&'b self, grid: &'b Grid, row: usize) -> &'b str {
         grid.name(row, self.classes).unwrap_or("No class")
     }
@@ -316,14 +294,18 @@ impl PaneContext<'_> {
     }
 }
 
-/// Some rows of a pane.
-#[derive(Clone)]
+/// Some rows of a pane, and where their tiles are.
 struct Part {
-    /// Where its tiles are.
     rect: Rect,
     rows: Range<usize>,
-    /// Whether it shows what forgetting left.
-    after: bool,
+}
+
+/// What a pane shows.
+#[derive(Clone, Copy)]
+struct Pictures<'a> {
+    pane: Pane,
+    grid: &'a Grid,
+    texture: TextureId,
 }
 
 /// What the classifier makes of a tile.

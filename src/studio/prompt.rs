@@ -2,23 +2,19 @@
 
 use std::sync::Arc;
 
-use egui::{ComboBox, Key, Label, RichText, TextEdit, Ui, vec2};
+use egui::TextEdit;
 
 use super::{
-    app::Studio,
-    forget_panel::{chip_ui, field_ui},
     narrow::NARROW,
+    prelude::*,
     request::Choice,
-    state::{
-        State, WAIT,
-        actions::{LONGEST_PROMPT, kept},
-    },
+    state::actions::{LONGEST_PROMPT, kept},
     tile::{self, Sheet},
 };
 use crate::{
     data::emoji::{captions::article, target::LISTS},
     engine::job::Opened,
-    words::{recipe::Redirect, task::Task},
+    words::recipe::Redirect,
 };
 
 /// What was written, and what it was written about.
@@ -28,8 +24,8 @@ pub struct Draft {
     /// The request that it is in step with.
     of: Option<Choice>,
     sheet: Sheet,
-    /// Whether the field was there in the last frame.
-    there: bool,
+    /// The pass in which the field was drawn last.
+    drawn: Option<u64>,
 }
 
 impl Draft {
@@ -38,84 +34,73 @@ impl Draft {
     pub fn text(&self) -> &str {
         &self.text
     }
-
-    /// Whether the field appears in this frame. Called in every frame, with the task of it.
-    pub fn appears(&mut self, task: Task) -> bool {
-        let here = task == Task::TextToImage;
-        let before = std::mem::replace(&mut self.there, here);
-        here && !before
-    }
 }
 
-/// Draws the field, and what may be put into it once the model is open.
-pub fn prompt_ui(studio: &mut Studio, ui: &mut Ui, opened: Option<&Arc<Opened>>, appears: bool) {
-    field_of_words_ui(studio, ui, appears);
+/// Draws the field, and what may be put into it once there is something to see of the model.
+pub fn prompt_ui(studio: &mut Studio, ui: &mut Ui, seen: Option<&Arc<Opened>>) {
+    field_of_words_ui(studio, ui);
     notice_ui(studio, ui);
-    if let Some(opened) = opened {
+    if let Some(seen) = seen {
         ui.add_space(4.0);
-        choices_ui(studio, ui, opened);
+        choices_ui(studio, ui, seen);
     }
 }
 
-fn field_of_words_ui(studio: &mut Studio, ui: &mut Ui, appears: bool) {
-    let asked = studio.state.session().request.what.clone();
+fn field_of_words_ui(studio: &mut Studio, ui: &mut Ui) {
+    let Studio { own, state, .. } = studio;
+    let draft = own.of::<Draft>();
+    let asked = state.session().request.what.clone();
     // A request that came from elsewhere: a link, the history, a chip.
-    if studio.draft.of != asked {
+    if draft.of != asked {
         if let Some(Choice::Prompt(text)) = &asked
-            && *text != kept(&studio.draft.text)
+            && *text != kept(&draft.text)
         {
-            studio.draft.text = text.clone();
+            draft.text = text.clone();
         }
-        studio.draft.of = asked.clone();
+        draft.of = asked.clone();
     }
-    let free = !studio.state.held();
-    let title = ui.label(RichText::new("Prompt to forget").small().weak());
-    let field = TextEdit::singleline(&mut studio.draft.text)
+    let blocked = state.waits();
+    let title = ui.label(small("Prompt to forget").weak());
+    let field = TextEdit::singleline(&mut draft.text)
         .hint_text("a cat, mono style, weapons…")
         // As wide as the panel: without an end it would push it open.
         .desired_width(ui.available_width())
         .margin(vec2(8.0, 6.0))
         // It keeps the focus: what is typed next belongs to the prompt.
         .return_key(None);
-    let response = ui
-        .add_enabled(free, field)
-        .labelled_by(title.id)
-        .on_hover_text("What the model shall no longer draw: Enter shows it, and where it lives")
-        .on_disabled_hover_text(WAIT);
+    let response = ui.add_enabled(blocked.is_none(), field).labelled_by(title.id);
+    let hint = "What the model shall no longer draw: Enter shows it, and where it lives";
+    let response = explained(response, hint, blocked);
     if response.has_focus() && ui.input(|i| i.key_pressed(Key::Enter) && i.modifiers.is_none()) {
-        studio.state.ask(&studio.draft.text);
+        state.ask(&draft.text);
     }
     // Whoever comes here writes next; on a phone a keyboard would cover the pictures, and a link has
     // said what to forget.
+    let pass = ui.ctx().cumulative_pass_nr();
+    let appears = draft.drawn.replace(pass) != pass.checked_sub(1);
     let wide = ui.ctx().content_rect().width() >= NARROW;
-    if appears && wide && asked.is_none() && studio.state.session().wanted.is_none() {
+    if appears && wide && asked.is_none() && state.session().wanted.is_none() {
         response.request_focus();
     }
 }
 
 /// Concepts, styles and lists to press on.
 fn choices_ui(studio: &mut Studio, ui: &mut Ui, opened: &Arc<Opened>) {
-    let asked = studio.state.session().request.what.clone();
-    let free = !studio.state.held();
-    ui.spacing_mut().item_spacing = vec2(4.0, 4.0);
+    let Studio { own, state, .. } = studio;
+    let draft = own.of::<Draft>();
+    let asked = state.session().request.what.clone();
+    let blocked = state.waits();
     let mut chosen = None;
     let on = |prompt: &str| matches!(&asked, Some(Choice::Prompt(text)) if text == prompt);
-    let texture = studio.draft.sheet.texture(ui.ctx(), &opened.grid);
-    let size = vec2((ui.available_width() - 4.0) / 2.0, 26.0);
-    let rows: Vec<usize> = (0..opened.grid.rows.len()).collect();
-    for pair in rows.chunks(2) {
-        ui.horizontal(|ui| {
-            ui.spacing_mut().button_padding = vec2(4.0, 2.0);
-            for &row in pair {
-                let Some(name) = opened.grid.name(row, &opened.classes) else { continue };
-                let prompt = format!("{} {name}", article(name));
-                let picture = Some((texture, tile::uv(&opened.grid, row, 0)));
-                if chip_ui(ui, name, picture, on(&prompt), size, free).clicked() {
-                    chosen = Some(prompt);
-                }
-            }
-        });
-    }
+    let texture = draft.sheet.texture(ui.ctx(), &opened.grid);
+    chips_ui(opened.grid.rows.len(), 26.0, ui, |ui, row, size| {
+        let Some(name) = opened.grid.name(row, &opened.classes) else { return };
+        let prompt = format!("{} {name}", article(name));
+        let picture = tile::image(texture, &opened.grid, row, 0, size.y);
+        if chip_ui(ui, name, Some(picture), on(&prompt), size, blocked) {
+            chosen = Some(prompt);
+        }
+    });
     let styles = opened.classes.iter().filter(|name| name.ends_with(" style"));
     let styles: Vec<(&str, &str)> =
         styles.map(|name| (name.trim_end_matches(" style"), name.as_str())).collect();
@@ -123,32 +108,31 @@ fn choices_ui(studio: &mut Studio, ui: &mut Ui, opened: &Arc<Opened>) {
     for (title, all) in [("Styles", styles), ("Lists", lists)] {
         ui.horizontal_wrapped(|ui| {
             ui.spacing_mut().button_padding = vec2(6.0, 2.0);
-            ui.label(RichText::new(title).small().weak());
+            ui.label(small(title).weak());
             for (name, prompt) in all {
-                let button = egui::Button::new(RichText::new(name).small()).selected(on(prompt));
-                let response = ui.add_enabled(free, button).on_hover_text(prompt);
-                if response.on_disabled_hover_text(WAIT).clicked() {
+                let button = Button::new(small(name)).selected(on(prompt));
+                if button_ui(ui, button, prompt, blocked) {
                     chosen = Some(prompt.to_string());
                 }
             }
         });
     }
     if let Some(prompt) = chosen {
-        studio.draft.text = prompt;
-        studio.state.ask(&studio.draft.text);
+        state.ask(&prompt);
+        draft.text = prompt;
     }
 }
 
 /// How the prompt is read, or what is wrong with it.
-fn notice_ui(studio: &Studio, ui: &mut Ui) {
-    let written = studio.draft.text.trim();
-    let asked = match &studio.state.session().request.what {
+fn notice_ui(studio: &mut Studio, ui: &mut Ui) {
+    let written = studio.own.of::<Draft>().text.trim();
+    let session = studio.state.session();
+    let asked = match &session.request.what {
         Some(Choice::Prompt(text)) => text.as_str(),
         _ => "",
     };
     let long = written.chars().count() > LONGEST_PROMPT;
-    let pane = studio.state.session().pane.as_ref();
-    let open = studio.state.session().opened.is_some();
+    let (pane, open) = (session.pane.as_ref(), session.opened.is_some());
     let text = match (written.is_empty(), kept(written) == asked, pane) {
         (true, ..) if !open => "Write what is to be forgotten".to_string(),
         (true, ..) => "Write what is to be forgotten, or pick it below".into(),
@@ -158,7 +142,7 @@ fn notice_ui(studio: &Studio, ui: &mut Ui) {
         (_, true, None) => "Reading the prompt…".into(),
         (_, false, _) => "Press Enter to see what it draws and where it lives".into(),
     };
-    ui.add(Label::new(RichText::new(text).small().weak()).wrap());
+    fact_ui(ui, text);
 }
 
 /// Draws the choice of what the prompt is to become.
@@ -169,23 +153,15 @@ pub fn redirect_ui(state: &mut State, ui: &mut Ui) {
         Redirect::Null => "Nothing",
         _ => "Something else",
     };
-    field_ui(ui, "Becomes", |ui| {
-        ComboBox::from_id_salt("becomes")
-            .width(ui.available_width())
-            .selected_text(name(redirect))
-            .truncate()
-            .show_ui(ui, |ui| {
-                ui.selectable_value(redirect, Redirect::Next, name(&Redirect::Next));
-                ui.selectable_value(redirect, Redirect::Null, name(&Redirect::Null));
-                let own = matches!(redirect, Redirect::Class(_));
-                if ui.selectable_label(own, name(&Redirect::Class(String::new()))).clicked() && !own
-                {
-                    *redirect = Redirect::Class("a dog".into());
-                }
-            })
-            .response
-            .on_hover_text("What the model draws instead")
-    });
+    choice_ui(ui, "Becomes", name(redirect), |ui| {
+        ui.selectable_value(redirect, Redirect::Next, name(&Redirect::Next));
+        ui.selectable_value(redirect, Redirect::Null, name(&Redirect::Null));
+        let own = matches!(redirect, Redirect::Class(_));
+        if ui.selectable_label(own, name(&Redirect::Class(String::new()))).clicked() && !own {
+            *redirect = Redirect::Class("a dog".into());
+        }
+    })
+    .on_hover_text("What the model draws instead");
     if let Redirect::Class(text) = redirect {
         field_ui(ui, "", |ui| {
             let field = TextEdit::singleline(text).char_limit(LONGEST_PROMPT);

@@ -21,16 +21,23 @@ use crate::{
 pub enum Choice {
     /// A class, by its index.
     Class(usize),
-    /// A random share of the training items, in percent.
-    Share(u32),
-    /// The share that the model finds hardest, in percent.
-    Hardest(u32),
-    /// The share that the model finds easiest, in percent.
-    Easiest(u32),
+    /// A share of the training items, in percent.
+    Share(ShareKind, u32),
     /// Picked training items, by ascending index.
     Items(Arc<[usize]>),
     /// What a text-to-image model draws for these words.
     Prompt(String),
+}
+
+/// Which items a share is of, by the name of such a forget set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::Display, strum::EnumString)]
+#[strum(serialize_all = "lowercase")]
+pub enum ShareKind {
+    Random,
+    /// Those that the model finds hardest.
+    Hardest,
+    /// Those that the model finds easiest.
+    Easiest,
 }
 
 /// The knobs.
@@ -65,9 +72,7 @@ impl Request {
     pub fn spec(&self, opened: &Opened) -> Option<String> {
         match self.what.as_ref()? {
             Choice::Class(class) => opened.classes.get(*class).map(|name| format!("class:{name}")),
-            Choice::Share(percent) => Some(format!("random:{percent}%")),
-            Choice::Hardest(percent) => Some(format!("hardest:{percent}%")),
-            Choice::Easiest(percent) => Some(format!("easiest:{percent}%")),
+            Choice::Share(kind, percent) => Some(format!("{kind}:{percent}%")),
             Choice::Items(items) => Some(items::spec(items)),
             Choice::Prompt(text) => Some(format!("prompt:{text}")),
         }
@@ -140,8 +145,8 @@ impl Choice {
                 .filter(|percent| (1..=50).contains(percent))
                 .ok_or_else(|| Error::argument("forget", spec, "a share of 1% to 50% is needed"))
         };
-        let parts = opened.task == Task::Classify;
-        if opened.task == Task::TextToImage {
+        let parts = opened.task.forgets_parts();
+        if opened.task.prompted() {
             return match spec.strip_prefix("prompt:").map(|text| text.trim_matches('"').trim()) {
                 Some(text) if !text.is_empty() => Ok(Self::Prompt(text.into())),
                 _ => Err(Error::argument("forget", spec, "prompt:\"a cat\" is needed")),
@@ -149,11 +154,11 @@ impl Choice {
         }
         match spec.split_once(':') {
             Some(("class", name)) => class_index(&opened.classes, name).map(Self::Class),
-            Some(("random", share)) if parts => percent(share).map(Self::Share),
-            Some(("hardest", share)) if parts => percent(share).map(Self::Hardest),
-            Some(("easiest", share)) if parts => percent(share).map(Self::Easiest),
             Some(("items", list)) if parts => {
                 items::parse(list).map(|items| Self::Items(items.into()))
+            }
+            Some((kind, share)) if parts && let Ok(kind) = kind.parse() => {
+                percent(share).map(|percent| Self::Share(kind, percent))
             }
             _ => Err(Error::argument("forget", spec, "class:NAME, or a part of the classifier's")),
         }

@@ -1,24 +1,15 @@
 //! The right panel: histogram with the threshold on it, a bar for every layer, the open layer.
 
-use egui::{
-    CursorIcon, FontId, Frame, Painter, Panel, Pos2, RichText, Role, ScrollArea, Sense, Shape,
-    Stroke, StrokeKind, TextStyle, Ui, WidgetInfo, pos2, vec2,
-};
-use egui_plot::{Bar, BarChart, Plot, VLine, uniform_grid_spacer};
+use egui::CursorIcon;
+use egui_plot::{Bar, BarChart, VLine, uniform_grid_spacer};
 
 use super::{
-    app::Studio,
-    format,
     heat::{self, HeatMap},
+    prelude::*,
     salient::Saliency,
-    state::{JobKind, State, WAIT},
-    task_state::{Arm, TaskState},
-    theme::{self, Palette},
 };
 use crate::{
-    models::latent::unet::is_cross_attention,
-    saliency::change::Change,
-    words::{report::LayerReport, task::Task},
+    models::latent::unet::is_cross_attention, saliency::change::Change, words::report::LayerReport,
 };
 
 /// Height of a layer's row, in points.
@@ -29,25 +20,24 @@ const LONG: usize = 36;
 /// Draws the panel.
 pub fn saliency_ui(studio: &mut Studio, ui: &mut Ui) {
     ui.heading("Saliency");
-    let Some(saliency) = &studio.state.session().saliency else {
-        empty_ui(&studio.state, ui);
-        return;
-    };
+    let Studio { own, state, .. } = studio;
+    let session = state.session();
+    let Some(saliency) = &session.saliency else { return empty_ui(state, ui) };
     let (k, n) = (saliency.k, saliency.ranking.scores.len());
-    let density = studio.state.session().request.density;
-    let run = studio.state.session().attempt(Arm::Method).and_then(|a| a.run.as_ref());
-    let model = studio.state.session().opened.as_ref().map_or("", |o| o.model());
-    studio.heat.of(model);
+    let run = session.run(Arm::Method);
+    let model = session.opened.as_ref().map_or("", |o| o.model());
+    let heat = own.of::<HeatMap>();
+    heat.of(model);
     ui.label(format!("{} of {} weights free", format::count(k), format::count(n)));
     if !saliency.whole {
         let first = format::count(saliency.ranking.n_forget);
         ui.weak(format!("A first guess, from {first} pictures"));
     }
     cross_attention_ui(saliency, ui);
-    let dragged = histogram_ui(saliency, studio.state.held(), ui);
-    ui.checkbox(&mut studio.show_small, "Show biases and norms");
+    let dragged = histogram_ui(saliency, state.waits(), ui);
+    ui.checkbox(&mut heat.lists_small, "Show biases and norms");
 
-    if studio.heat.layer.is_some() {
+    if heat.layer.is_some() {
         Panel::bottom("heat map")
             .frame(Frame::NONE)
             .resizable(true)
@@ -55,30 +45,24 @@ pub fn saliency_ui(studio: &mut Studio, ui: &mut Ui) {
             .size_range(140.0..=ui.available_height() * 0.7)
             .show(ui, |ui| {
                 ui.add_space(6.0);
-                heat::heat_ui(&mut studio.heat, saliency, run, ui);
+                heat::heat_ui(heat, saliency, run, ui);
             });
     }
     let change = run.map(|r| &r.change);
     legend_ui(change.is_some(), ui);
-    ui.push_id(model, |ui| {
-        layers_ui(saliency, change, density, studio.show_small, &mut studio.heat, ui);
-    });
+    ui.push_id(model, |ui| layers_ui(saliency, change, session.request.density, heat, ui));
     if let Some(density) = dragged {
-        studio.state.set_density(density);
+        state.set_density(density);
     }
 }
 
 fn empty_ui(state: &State, ui: &mut Ui) {
-    let TaskState { opened, .. } = state.session();
     ui.weak(match &state.work {
-        Some(work) if matches!(work.kind, JobKind::Rank { .. }) => {
+        Some(RunningJob { kind: JobKind::Rank { .. }, .. }) => {
             "Scoring every weight by its gradient…"
         }
-        _ if opened.is_none() => "Opening the model…",
-        _ if state.task == Task::TextToImage => {
-            "Say what to forget to see which weights it lives in"
-        }
-        _ => "Pick what to forget to see which weights it lives in",
+        _ if state.session().opened.is_none() => "Opening the model…",
+        _ => tasks::of(state.task).pick[1],
     });
 }
 
@@ -93,7 +77,7 @@ fn cross_attention_ui(saliency: &Saliency, ui: &mut Ui) {
         let (rect, _) = ui.allocate_exact_size(vec2(8.0, 14.0), Sense::hover());
         mark(ui.painter(), rect.center(), theme::palette(ui));
         let share = format::percent(kept as f64 / n as f64);
-        ui.label(RichText::new(format!("Cross-attention: {share} free")).small())
+        ui.label(small(format!("Cross-attention: {share} free")))
             .on_hover_text("The layers that read the prompt; each is marked like this in the list");
     });
 }
@@ -108,24 +92,23 @@ fn mark(painter: &Painter, at: Pos2, palette: &Palette) {
 /// What is drawn in a layer's row.
 fn legend_ui(changed: bool, ui: &mut Ui) {
     let palette = theme::palette(ui);
-    let small = |text: &str, color| RichText::new(text).small().color(color);
     ui.horizontal(|ui| {
-        ui.label(small("Free", palette.accent_text));
+        ui.label(small("Free").color(palette.accent_text));
         let (rect, _) = ui.allocate_exact_size(vec2(2.0, 10.0), Sense::hover());
         let stroke = Stroke::new(1.0, palette.strong);
         ui.painter().vline(rect.center().x, rect.y_range(), stroke);
         ui.add_space(-4.0);
-        ui.label(small("all layers", palette.weak))
+        ui.label(small("all layers").color(palette.weak))
             .on_hover_text("The density: a bar that reaches further is a more salient layer");
         if changed {
-            ui.label(small("Mean change", palette.caution));
+            ui.label(small("Mean change").color(palette.caution));
         }
     });
 }
 
-/// Draws the histogram and returns the density where the threshold was dragged to. `locked`: a run
-/// in progress has its density.
-fn histogram_ui(saliency: &Saliency, locked: bool, ui: &mut Ui) -> Option<f64> {
+/// Draws the histogram and returns the density where the threshold was dragged to. `waits`: why that
+/// cannot be done now, where a run in progress has its density.
+fn histogram_ui(saliency: &Saliency, waits: Option<&str>, ui: &mut Ui) -> Option<f64> {
     let palette = theme::palette(ui);
     let histogram = &saliency.histogram;
     let end = histogram.start + histogram.step * histogram.counts.len() as f64;
@@ -137,13 +120,8 @@ fn histogram_ui(saliency: &Saliency, locked: bool, ui: &mut Ui) -> Option<f64> {
     });
     let chart = BarChart::new("weights", bars.collect()).allow_hover(false);
     let line = VLine::new("threshold", threshold).color(palette.strong).width(2.0);
-    let drawn = Plot::new("histogram")
+    let drawn = still_plot("histogram")
         .height(112.0)
-        .allow_drag(false)
-        .allow_zoom(false)
-        .allow_scroll(false)
-        .allow_boxed_zoom(false)
-        .allow_axis_zoom_drag(false)
         .allow_double_click_reset(false)
         .show_axes([true, false])
         .show_grid(false)
@@ -162,13 +140,13 @@ fn histogram_ui(saliency: &Saliency, locked: bool, ui: &mut Ui) -> Option<f64> {
             plot.vline(line.allow_hover(false));
             plot.pointer_coordinate().map(|p| p.x)
         });
-    ui.label(RichText::new("log10 of the score of each weight").small().weak());
-    let (cursor, then) = match locked {
-        true => (CursorIcon::NotAllowed, WAIT),
-        false => (CursorIcon::ResizeHorizontal, "Drag the threshold to set the density"),
+    ui.label(small("log10 of the score of each weight").weak());
+    let (cursor, then) = match waits {
+        Some(why) => (CursorIcon::NotAllowed, why),
+        None => (CursorIcon::ResizeHorizontal, "Drag the threshold to set the density"),
     };
     let response = drawn.response.on_hover_cursor(cursor);
-    let moved = !locked && (response.dragged() || response.clicked());
+    let moved = waits.is_none() && (response.dragged() || response.clicked());
     let below = format::count(histogram.below);
     let about = saliency.ranking.estimator.about();
     response.on_hover_text(format!(
@@ -182,12 +160,11 @@ fn layers_ui(
     saliency: &Saliency,
     change: Option<&Change>,
     density: f64,
-    show_small: bool,
     heat: &mut HeatMap,
     ui: &mut Ui,
 ) {
     let listed: Vec<usize> = (0..saliency.layers.len())
-        .filter(|&i| show_small || saliency.layers[i].shape.len() > 1)
+        .filter(|&i| heat.lists_small || saliency.layers[i].shape.len() > 1)
         .collect();
     // Long names need the room of the counts.
     let brief = saliency.layers.iter().any(|l| l.name.len() > LONG);

@@ -6,6 +6,7 @@ use std::{
     sync::{Arc, mpsc},
 };
 
+use super::Wake;
 use crate::{
     engine::job::Run,
     error::{Error, Result},
@@ -69,22 +70,21 @@ pub trait Keeper: Send + Sync {
     fn end(&self) {}
 }
 
-/// A keeper that saves and keeps nothing.
-struct Plain(SaveHook);
-
-impl Keeper for Plain {
+/// Saves, and keeps nothing.
+impl Keeper for SaveHook {
     fn save(&self, parcel: Parcel) -> Result<PathBuf> {
-        (self.0)(parcel)
+        self(parcel)
     }
 }
 
 /// What a person wants to have.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub enum SaveItem {
     Run(Arc<Run>),
     /// One of [`crate::words::files::RUN`].
     Part(Arc<Run>, &'static str),
-    File(&'static str, Vec<u8>),
+    /// A file's name, and what makes it.
+    File(&'static str, Arc<dyn Fn() -> Result<Vec<u8>> + Send + Sync>),
     /// A run that is kept, of this sitting or of an earlier one.
     Kept(PathBuf),
 }
@@ -107,20 +107,17 @@ enum Told {
 struct Unsaved {
     /// What repeats it: an audit changes the run, and not what it is.
     recipe: Recipe,
-    /// Where it is.
-    at: At,
-}
-
-enum At {
-    Memory(Arc<Run>),
-    Kept(PathBuf),
+    /// Where it is: in memory, or kept.
+    at: SaveItem,
 }
 
 /// The keeper and what comes back from it.
 pub struct Saver {
-    keeper: Arc<dyn Keeper>,
+    pub keeper: Arc<dyn Keeper>,
     outbox: mpsc::Sender<Told>,
     inbox: mpsc::Receiver<Told>,
+    /// Has the window drawn again when something comes back.
+    pub wake: Option<Wake>,
     /// What the writing thread does, one after another.
     #[cfg(not(target_arch = "wasm32"))]
     desk: mpsc::Sender<Box<dyn FnOnce() + Send>>,
@@ -131,17 +128,12 @@ pub struct Saver {
     /// Kept runs that earlier sittings left.
     pub left: Vec<PathBuf>,
     /// Where those went that were asked for together.
-    places: Vec<PathBuf>,
+    pub places: Vec<PathBuf>,
 }
 
 impl Saver {
-    /// A saver that calls the hook.
-    pub fn new(hook: SaveHook) -> Self {
-        Self::with(Arc::new(Plain(hook)))
-    }
-
     /// A saver that hands all to a keeper.
-    pub fn with(keeper: Arc<dyn Keeper>) -> Self {
+    pub fn new(keeper: Arc<dyn Keeper>) -> Self {
         let (outbox, inbox) = mpsc::channel();
         let left = keeper.left();
         #[cfg(not(target_arch = "wasm32"))]
@@ -154,6 +146,7 @@ impl Saver {
             keeper,
             outbox,
             inbox,
+            wake: None,
             #[cfg(not(target_arch = "wasm32"))]
             desk,
             waiting: 0,
@@ -179,23 +172,12 @@ impl Saver {
         self.unsaved.len()
     }
 
-    /// The folder that work is saved in.
-    pub fn folder(&self) -> Option<PathBuf> {
-        self.keeper.folder()
-    }
-
-    /// Saves in another folder from now on.
-    #[cfg(not(target_arch = "wasm32"))]
-    pub fn set_folder(&self, folder: PathBuf) {
-        self.keeper.set_folder(folder);
-    }
-
     /// Keeps a run that has just finished.
     pub fn finished(&mut self, run: Arc<Run>) {
         let recipe = run.recipe.clone();
         // The same run, as it was before it was attacked.
         self.let_go(&recipe);
-        self.unsaved.push(Unsaved { recipe: recipe.clone(), at: At::Memory(run.clone()) });
+        self.unsaved.push(Unsaved { recipe: recipe.clone(), at: SaveItem::Run(run.clone()) });
         self.keeping += 1;
         self.work(move |keeper| Told::Kept(Box::new(recipe), keeper.keep(&run)));
     }
@@ -220,11 +202,7 @@ impl Saver {
             // They are asked for already, or can be once that is done.
             return;
         }
-        let wanted = |u: &Unsaved| match &u.at {
-            At::Memory(run) => SaveItem::Run(run.clone()),
-            At::Kept(kept) => SaveItem::Kept(kept.clone()),
-        };
-        self.save(self.unsaved.iter().map(wanted).collect());
+        self.save(self.unsaved.iter().map(|unsaved| unsaved.at.clone()).collect());
     }
 
     /// Saves what earlier sittings left.
@@ -246,10 +224,11 @@ impl Saver {
     }
 
     fn work(&self, work: impl FnOnce(&dyn Keeper) -> Told + Send + 'static) {
-        let (keeper, outbox) = (self.keeper.clone(), self.outbox.clone());
+        let (keeper, outbox, wake) = (self.keeper.clone(), self.outbox.clone(), self.wake.clone());
         let work = move || {
             // The window may be closed by now.
             let _ = outbox.send(work(&*keeper));
+            wake.iter().for_each(|wake| wake());
         };
         // The thread lives as long as this.
         #[cfg(not(target_arch = "wasm32"))]
@@ -271,10 +250,10 @@ impl Saver {
                 Told::Kept(recipe, kept) => {
                     self.keeping -= 1;
                     let waits =
-                        |u: &&mut Unsaved| u.recipe == *recipe && matches!(u.at, At::Memory(_));
+                        |u: &&mut Unsaved| u.recipe == *recipe && matches!(u.at, SaveItem::Run(_));
                     match (self.unsaved.iter_mut().find(waits), kept) {
                         (_, Ok(None)) => {}
-                        (Some(unsaved), Ok(Some(kept))) => unsaved.at = At::Kept(kept),
+                        (Some(unsaved), Ok(Some(kept))) => unsaved.at = SaveItem::Kept(kept),
                         // Saved or discarded meanwhile.
                         (None, Ok(Some(kept))) => self.keeper.release(&kept),
                         (_, Err(error)) => {
@@ -293,7 +272,7 @@ impl Saver {
         let recipe = match &wanted {
             SaveItem::Run(run) => Some(run.recipe.clone()),
             SaveItem::Kept(kept) => {
-                let is_it = |u: &&Unsaved| matches!(&u.at, At::Kept(at) if at == kept);
+                let is_it = |u: &&Unsaved| matches!(&u.at, SaveItem::Kept(at) if at == kept);
                 self.unsaved.iter().find(is_it).map(|u| u.recipe.clone())
             }
             SaveItem::Part(..) | SaveItem::File(..) => None,
@@ -312,20 +291,16 @@ impl Saver {
     /// Takes a run off the list, and what is kept of it: the same recipe gives the same run.
     fn let_go(&mut self, recipe: &Recipe) {
         for run in self.unsaved.extract_if(.., |u| u.recipe == *recipe) {
-            if let At::Kept(kept) = run.at {
+            if let SaveItem::Kept(kept) = run.at {
                 self.keeper.release(&kept);
             }
         }
     }
-
-    /// Says where all went that were asked for together; `None` where nothing was kept.
-    pub fn told(&self) -> Option<String> {
-        told(&self.places)
-    }
 }
 
-/// "Saved to runs/a", or "Saved a and b to runs".
-fn told(places: &[PathBuf]) -> Option<String> {
+/// Where all went that were asked for together: "Saved to runs/a", or "Saved a and b to runs"; `None`
+/// where nothing was kept.
+pub fn told(places: &[PathBuf]) -> Option<String> {
     let (last, others) = places.split_last()?;
     if others.is_empty() {
         return Some(format!("Saved to {}", last.display()));
@@ -353,7 +328,7 @@ impl SaveItem {
                 let bytes = bundle::file(run, file)?.unwrap_or_default();
                 keeper.save(Parcel::File(&name, &bytes))
             }
-            Self::File(name, bytes) => keeper.save(Parcel::File(name, bytes)),
+            Self::File(name, made) => keeper.save(Parcel::File(name, &made()?)),
             Self::Kept(kept) => keeper.adopt(kept),
         }
     }

@@ -2,8 +2,9 @@
 //! are on the device that draws the window they are painted there, from the buffer that the mask is
 //! selected from; else the pixels are copied to it.
 
-use egui::{ColorImage, Context, TextureHandle, TextureId, TextureOptions, Vec2};
+use egui::{ColorImage, TextureHandle, TextureOptions};
 
+use super::prelude::*;
 #[cfg(not(target_arch = "wasm32"))]
 use {egui::vec2, std::sync::Arc};
 

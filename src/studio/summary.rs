@@ -47,7 +47,7 @@ impl Studio {
     pub fn summary(&self) -> Summary {
         let state = &self.state;
         let session = state.session();
-        let report = |arm| Some(session.attempt(arm)?.run.as_ref()?.report.clone());
+        let report = |arm| Some(session.run(arm)?.report.clone());
         Summary {
             line: line(state),
             error: state.error.clone(),
@@ -77,21 +77,14 @@ fn line(state: &State) -> String {
     }
     let session = state.session();
     if let Some(work) = &state.work {
-        let what = match work.kind {
-            JobKind::Open(_) | JobKind::Import => "Opening the model",
-            JobKind::Rank { .. } => "Scoring the weights",
-            JobKind::Browse => "Opening the pictures",
-            JobKind::Adopt => "Taking up the result",
-            JobKind::Overlap => "Comparing masks",
-            JobKind::Audit(_) => "Auditing",
-            JobKind::Attack(..) => "Attacking",
-            JobKind::Unlearn(arm) => return format!("{}: forgetting", arm_name(session, arm)),
+        let [_, what] = work.kind.told();
+        return match work.kind {
+            JobKind::Unlearn(arm) => format!("{}: {what}", arm_name(session, arm)),
+            _ => what.into(),
         };
-        return what.into();
     }
     let verdict = |arm| {
-        let report = &session.attempt(arm)?.run.as_ref()?.report;
-        let verdict = &report.verdict;
+        let verdict = &session.run(arm)?.report.verdict;
         Some(format!("{}: {}. {}", arm_name(session, arm), verdict.label.name(), verdict.why))
     };
     let verdicts: Vec<String> = Arm::BOTH.into_iter().filter_map(verdict).collect();

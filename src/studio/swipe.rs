@@ -1,11 +1,8 @@
 //! Before and after in one pane: a line that moves over the tiles.
 
-use egui::{
-    Context, CursorIcon, Event, EventFilter, Id, Key, Modifiers, Rect, Sense, Shape, Stroke, Ui,
-    WidgetInfo, pos2, vec2,
-};
+use egui::{CursorIcon, Event, EventFilter};
 
-use super::theme::Palette;
+use super::prelude::*;
 
 /// Share of a pane's width that a press of an arrow moves the line.
 const STEP: f32 = 0.05;

@@ -9,15 +9,16 @@ use super::{
     recorded,
     request::{Choice, Request},
     salient::Saliency,
+    tasks,
 };
 use crate::{
     data,
-    engine::job::{Attack, Grid, Opened, PromptPane, Run, TrainingSet},
+    engine::job::{Grid, Opened, PromptPane, Run, TrainingSet},
     eval::verdict::{Evidence, verdict},
     models::registry,
     run::link::Link,
     saliency::overlap::Overlap,
-    words::{audit::Audit, budget::Budget, recipe::Recipe, report::Report, task::Task},
+    words::{budget::Budget, recipe::Recipe, task::Task},
 };
 
 /// The two runs that stand side by side.
@@ -43,13 +44,6 @@ pub enum Pane {
 }
 
 impl Pane {
-    pub const ALL: [Self; 4] = [Self::Before, Self::After, Self::Random, Self::Retrain];
-
-    /// Those of a task: nobody trains a text-to-image model anew to forget a prompt.
-    pub fn of(task: Task) -> &'static [Self] {
-        if task == Task::TextToImage { &Self::ALL[..3] } else { &Self::ALL }
-    }
-
     /// The name on its toggle.
     pub fn name(self) -> &'static str {
         match self {
@@ -80,7 +74,7 @@ pub struct TwinOf {
 }
 
 /// One task's side of the studio.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct TaskState {
     pub task: Task,
     /// The model's name, or its file.
@@ -117,26 +111,7 @@ pub struct TaskState {
 impl TaskState {
     /// A session with nothing open.
     pub fn new(task: Task) -> Self {
-        Self {
-            task,
-            model: registry::first(task).into(),
-            notes: Vec::new(),
-            wanted: None,
-            at: None,
-            opened: None,
-            rough: None,
-            request: Request::default(),
-            saliency: None,
-            attempts: [None, None],
-            scrub: None,
-            history: History::default(),
-            shelf: None,
-            unreadable: false,
-            before: Vec::new(),
-            overlap: None,
-            pane: None,
-            twin: None,
-        }
+        Self { task, model: registry::first(task).into(), ..Self::default() }
     }
 
     /// The request and the place on the timeline as a link.
@@ -165,6 +140,11 @@ impl TaskState {
 
     pub fn attempt_mut(&mut self, arm: Arm) -> Option<&mut Attempt> {
         self.attempts[arm as usize].as_mut()
+    }
+
+    /// A shown run that is finished.
+    pub fn run(&self, arm: Arm) -> Option<&Arc<Run>> {
+        self.attempt(arm)?.run.as_ref()
     }
 
     /// The recipe of the request, once something is open and picked.
@@ -238,36 +218,22 @@ impl TaskState {
         self.pane = Some(pane);
     }
 
-    /// Takes in attacks on a shown run, and the verdict that follows; the run as it is now.
-    pub fn attacked(&mut self, arm: Arm, found: Vec<Attack>) -> Option<Arc<Run>> {
-        let run = self.attempt(arm)?.run.clone()?;
-        let mut attacks = run.attacks.clone();
-        attacks.retain(|old| found.iter().all(|new| new.report.kind != old.report.kind));
-        attacks.extend(found);
-        let mut report = run.report.clone();
-        report.attacks = attacks.iter().map(|a| a.report.clone()).collect();
-        Some(self.examined(&run, Run { attacks, report, ..Run::clone(&run) }))
-    }
-
-    /// Takes in the audit of a shown run, and the verdict that follows; the run as it is now.
-    pub fn audited(&mut self, arm: Arm, audit: Box<Audit>) -> Option<Arc<Run>> {
-        let run = self.attempt(arm)?.run.clone()?;
-        let report = Report { audit: Some(audit), ..run.report.clone() };
-        Some(self.examined(&run, Run { report, ..Run::clone(&run) }))
-    }
-
-    /// Puts a run of which more is known now in the place of itself; it is another to be saved.
-    fn examined(&mut self, run: &Arc<Run>, mut fresh: Run) -> Arc<Run> {
+    /// Takes in what an examination `adds` to a shown run, and the verdict that follows; the run as it is
+    /// now, which is another to be saved.
+    pub fn examined(&mut self, arm: Arm, adds: impl FnOnce(&mut Run)) -> Option<Arc<Run>> {
+        let run = self.run(arm)?.clone();
+        let mut fresh = Run::clone(&run);
+        adds(&mut fresh);
         let verdict = verdict(&Evidence::of(&fresh.report));
         fresh.report.verdict = verdict.clone();
         let fresh = Arc::new(fresh);
-        self.history.judge(run, &verdict);
-        let is_it = |a: &&mut Attempt| a.run.as_ref().is_some_and(|r| Arc::ptr_eq(r, run));
+        self.history.judge(&run, &verdict);
+        let is_it = |a: &&mut Attempt| a.run.as_ref().is_some_and(|r| Arc::ptr_eq(r, &run));
         for attempt in self.all_attempts().filter(is_it) {
             attempt.run = Some(fresh.clone());
             attempt.saved = None;
         }
-        fresh
+        Some(fresh)
     }
 
     /// The shown attempts, and those that can be shown again.
@@ -291,12 +257,12 @@ impl TaskState {
         };
         match pane {
             Pane::Before => Content::Grid(self.base().unwrap_or(&opened.grid), None),
-            Pane::After => self
-                .progress_of(Arm::Method)
-                .unwrap_or_else(|| Content::Hint(self.next_step().into())),
+            Pane::After => self.progress_of(Arm::Method).unwrap_or_else(|| {
+                let next = tasks::of(self.task).next_step;
+                Content::Hint(next[usize::from(self.request.what.is_some())].into())
+            }),
             Pane::Random => self.progress_of(Arm::Control).unwrap_or_else(|| {
-                let method = self.attempt(Arm::Method).and_then(|a| a.run.as_ref());
-                Content::Hint(match method {
+                Content::Hint(match self.run(Arm::Method) {
                     Some(run) if run.mask.is_none() => {
                         "This method uses no mask, so it has no control".into()
                     }
@@ -304,22 +270,6 @@ impl TaskState {
                 })
             }),
             Pane::Retrain => self.retrain(opened),
-        }
-    }
-
-    /// What is to be done for pictures after forgetting.
-    fn next_step(&self) -> &'static str {
-        match (self.task, self.request.what.is_some()) {
-            (Task::Generate, false) => "Pick a class and press Forget: the same noise, afterwards",
-            (Task::Classify, false) => {
-                "Pick a class and press Forget: the same pictures, afterwards"
-            }
-            (Task::TextToImage, false) => {
-                "Say what to forget and press Forget: the same prompts and noise, afterwards"
-            }
-            (Task::Generate, true) => "Now press Forget: the same noise, afterwards",
-            (Task::Classify, true) => "Now press Forget: the same pictures, afterwards",
-            (Task::TextToImage, true) => "Now press Forget: the same prompts and noise, afterwards",
         }
     }
 

@@ -11,7 +11,8 @@ pub struct Palette {
     /// Of a card on a panel.
     pub card: Color32,
     pub border: Color32,
-    text: Color32,
+    /// Of ordinary text.
+    pub text: Color32,
     pub strong: Color32,
     pub weak: Color32,
     /// Fills of what matters most, under white text.
@@ -67,13 +68,6 @@ pub const AGREES: Color32 = Color32::from_rgb(34, 160, 118);
 pub const DIFFERS: Color32 = Color32::from_rgb(232, 74, 98);
 pub const FORGOTTEN: Color32 = Color32::from_rgb(118, 128, 255);
 pub const STILL: Color32 = Color32::from_rgb(226, 160, 40);
-
-impl Palette {
-    /// Of ordinary text.
-    pub fn text(&self) -> Color32 {
-        self.text
-    }
-}
 
 /// The palette of the theme that is shown.
 pub fn palette(ui: &egui::Ui) -> &'static Palette {

@@ -2,11 +2,9 @@
 
 use std::sync::Arc;
 
-use egui::{
-    Color32, ColorImage, Context, Rect, TextureFilter, TextureHandle, TextureId, TextureOptions,
-    pos2,
-};
+use egui::{ColorImage, Image, TextureFilter, TextureHandle, TextureOptions};
 
+use super::prelude::*;
 use crate::engine::job::Grid;
 
 /// Pixels of its own edge around each tile, so that filtering never mixes neighbours.
@@ -25,18 +23,16 @@ impl Sheet {
             Some((held, texture)) if Arc::ptr_eq(held, grid) => texture.id(),
             Some((held, texture)) => {
                 *held = grid.clone();
-                texture.set(image(grid), options());
+                texture.set(pixels(grid), options());
                 texture.id()
             }
             None => {
-                let texture = ctx.load_texture("tiles", image(grid), options());
+                let texture = ctx.load_texture("tiles", pixels(grid), options());
                 self.held.insert((grid.clone(), texture)).1.id()
             }
         }
     }
-}
 
-impl Sheet {
     /// The grid as it was drawn last.
     pub fn grid(&self) -> Option<&Arc<Grid>> {
         self.held.as_ref().map(|(grid, _)| grid)
@@ -46,6 +42,18 @@ impl Sheet {
     pub fn id(&self) -> Option<TextureId> {
         self.held.as_ref().map(|(_, texture)| texture.id())
     }
+}
+
+/// A tile as a picture, so many points wide.
+pub fn image(
+    texture: TextureId,
+    grid: &Grid,
+    row: usize,
+    column: usize,
+    width: f32,
+) -> Image<'static> {
+    let size = vec2(width, width * grid.tile[0] as f32 / grid.tile[1] as f32);
+    Image::from_texture((texture, size)).uv(uv(grid, row, column)).fit_to_exact_size(size)
 }
 
 /// The tile's part of the texture.
@@ -74,7 +82,7 @@ fn cells(grid: &Grid) -> [usize; 2] {
     [across, n.div_ceil(across)]
 }
 
-fn image(grid: &Grid) -> ColorImage {
+fn pixels(grid: &Grid) -> ColorImage {
     let [across, down] = cells(grid);
     let [height, width] = grid.tile;
     let (cell_h, cell_w) = (height + 2 * EDGE, width + 2 * EDGE);
@@ -111,7 +119,7 @@ mod tests {
             pixels: (0..6).flat_map(|tile| [tile; 4]).collect(),
             seen: vec![None; 6],
         };
-        let image = image(&grid);
+        let image = pixels(&grid);
         for (row, column, value) in [(0, 0, 0), (0, 2, 2), (1, 0, 3), (1, 2, 5)] {
             let uv = uv(&grid, row, column);
             let (x, y) =

@@ -1,16 +1,8 @@
 //! The bottom: progress, the loss curve with its scrubber, the verdicts.
 
-use egui::{Align, Button, Label, Layout, ProgressBar, RichText, ScrollArea, Ui, vec2};
+use egui::ProgressBar;
 
-use super::{
-    app::Studio,
-    curves, format,
-    state::{JobKind, RunningJob, State},
-    task_state::{Arm, TaskState},
-    theme,
-    tour::Spot,
-    verdict,
-};
+use super::{commands, curves, prelude::*, tour::Spot, verdict};
 use crate::job_context::Progress;
 
 /// The least width of a card that has another one beside it, in points.
@@ -23,7 +15,7 @@ const LEFT: f32 = 190.0;
 
 /// Draws the panel.
 pub fn timeline_ui(studio: &mut Studio, ui: &mut Ui) {
-    status_ui(&mut studio.state, ui);
+    status_ui(studio, ui);
     ui.add_space(2.0);
     let height = ui.available_height();
     ui.horizontal_top(|ui| {
@@ -48,8 +40,8 @@ pub fn timeline_ui(studio: &mut Studio, ui: &mut Ui) {
 
 /// Draws both runs' cards, side by side where there is room; whether the result is to be kept.
 fn cards_ui(studio: &Studio, ui: &mut Ui) -> bool {
-    let (session, free) = (studio.state.session(), !studio.state.held());
-    let card_ui = |arm, ui: &mut Ui| verdict::card_ui(session, arm, free, ui);
+    let (session, waits) = (studio.state.session(), studio.state.waits());
+    let card_ui = |arm, ui: &mut Ui| verdict::run_ui(session, arm, waits, ui);
     if ui.available_width() < 2.0 * CARD {
         return Arm::BOTH.into_iter().fold(false, |keep, arm| card_ui(arm, ui) | keep);
     }
@@ -75,27 +67,16 @@ pub fn arm_name(session: &TaskState, arm: Arm) -> &str {
     }
 }
 
-fn status_ui(state: &mut State, ui: &mut Ui) {
+fn status_ui(studio: &mut Studio, ui: &mut Ui) {
+    let paused = studio.state.work.as_ref().is_some_and(|w| w.paused);
     ui.horizontal(|ui| {
-        let paused = state.work.as_ref().is_some_and(|w| w.paused);
-        let busy = state.work.as_ref().is_some_and(|w| !w.cancelling);
         ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
-            if ui.add_enabled(busy, Button::new("Cancel")).clicked() {
-                state.cancel();
+            commands::CANCEL.named_ui("Cancel", studio, ui);
+            commands::PAUSE.named_ui(if paused { "Continue" } else { "Pause" }, studio, ui);
+            if paused {
+                commands::STEP.named_ui("Step", studio, ui);
             }
-            let name = if paused { "Continue" } else { "Pause" };
-            let hint = "Holds the work, or goes on (Ctrl+P)";
-            if ui.add_enabled(busy, Button::new(name)).on_hover_text(hint).clicked() {
-                state.toggle_pause();
-            }
-            if paused
-                && ui
-                    .add_enabled(busy, Button::new("Step"))
-                    .on_hover_text("One update (Ctrl+.)")
-                    .clicked()
-            {
-                state.step();
-            }
+            let state = &studio.state;
             ui.with_layout(Layout::left_to_right(Align::Center), |ui| match &state.work {
                 Some(work) => progress_ui(state, work, ui),
                 None => drop(ui.weak(&state.ended)),
@@ -136,15 +117,8 @@ fn progress_ui(state: &State, work: &RunningJob, ui: &mut Ui) {
 /// What is done now: "Random mask, step 12 of 150", "Comparing masks: Scoring weights".
 fn doing(state: &State, work: &RunningJob) -> String {
     let whose = match work.kind {
-        JobKind::Open(_) | JobKind::Import => "Opening",
-        JobKind::Rank { then_forget: false } => "Saliency",
-        JobKind::Rank { then_forget: true } => "Saliency, then forgetting",
         JobKind::Unlearn(arm) => arm_name(state.session(), arm),
-        JobKind::Browse => "Pictures",
-        JobKind::Adopt => "Taking up the result",
-        JobKind::Overlap => "Comparing masks",
-        JobKind::Audit(_) => "Audit",
-        JobKind::Attack(_, kind) => kind.title(),
+        kind => kind.told()[0],
     };
     let Some(Progress { phase, done, total, .. }) = &work.progress else {
         return format!("{whose}: Starting");

@@ -2,15 +2,11 @@
 
 use std::time::Duration;
 
-use egui::{
-    Align, Align2, Area, Button, Color32, Context, Frame, Id, Label, Layout, Order, Popup,
-    RichText, Role, Stroke, Theme, Ui, pos2,
-};
+use egui::{Area, Order, Popup, Theme};
 
 #[cfg(not(target_arch = "wasm32"))]
 use super::dialog::Ask;
-use super::{app::Studio, export::export_ui, format, keys, state::WAIT, theme::Palette};
-use crate::words::task::Task;
+use super::{commands, export::export_ui, prelude::*};
 
 /// Seconds for which it is said what was just done.
 const NOTICE: f64 = 4.0;
@@ -56,7 +52,6 @@ pub fn compact_bar_ui(studio: &mut Studio, ui: &mut Ui) {
 
 /// Draws what hangs below the bar for a while: a failure until it is dismissed, what was just done.
 pub fn messages_ui(studio: &mut Studio, ctx: &Context, palette: &Palette) {
-    let screen = ctx.content_rect();
     let top = studio.bar_end + 6.0;
     if let Some(error) = studio.state.error.clone() {
         alert_ui("error", top, palette.bad, ctx, |ui| {
@@ -67,27 +62,36 @@ pub fn messages_ui(studio: &mut Studio, ctx: &Context, palette: &Palette) {
     }
     let now = ctx.input(|i| i.time);
     if let Some((text, until)) = studio.notice.filter(|(_, until)| now < *until) {
-        let area = Area::new(Id::unique("notice")).interactable(false).constrain_to(screen);
-        let area = area.order(Order::Foreground).pivot(Align2::RIGHT_TOP);
-        area.fixed_pos(pos2(screen.right() - 12.0, top)).show(ctx, |ui| {
-            let frame = Frame::popup(ui.style()).inner_margin(10.0);
-            frame.show(ui, |ui| ui.add(Label::new(text).extend()));
-        });
+        let at = pos2(ctx.content_rect().right() - 12.0, top);
+        let area = Area::new(Id::unique("notice")).interactable(false).pivot(Align2::RIGHT_TOP);
+        hanging_ui(area, at, None, ctx, |ui| drop(ui.add(Label::new(text).extend())));
         ctx.request_repaint_after(Duration::from_secs_f64(until - now));
     }
 }
 
 /// Draws what a person has to see, in the middle below the bar, over what is there.
 pub fn alert_ui(name: &str, top: f32, border: Color32, ctx: &Context, add: impl FnOnce(&mut Ui)) {
-    let screen = ctx.content_rect();
-    let area = Area::new(Id::unique(name)).role(Role::Alert).constrain_to(screen);
-    let area = area.order(Order::Foreground).pivot(Align2::CENTER_TOP);
-    area.fixed_pos(pos2(screen.center().x, top)).show(ctx, |ui| {
-        let frame = Frame::popup(ui.style()).stroke(Stroke::new(1.0, border));
-        frame.inner_margin(10.0).show(ui, |ui| {
-            ui.set_max_width(widest(ctx));
-            add(ui);
-        });
+    let at = pos2(ctx.content_rect().center().x, top);
+    let area = Area::new(Id::unique(name)).role(Role::Alert).pivot(Align2::CENTER_TOP);
+    hanging_ui(area, at, Some(border), ctx, |ui| {
+        ui.set_max_width(widest(ctx));
+        add(ui);
+    });
+}
+
+/// Draws what lies over the panels on a card, which may have a border of its own.
+fn hanging_ui(
+    area: Area,
+    at: Pos2,
+    border: Option<Color32>,
+    ctx: &Context,
+    add: impl FnOnce(&mut Ui),
+) {
+    let area = area.constrain_to(ctx.content_rect()).order(Order::Foreground).fixed_pos(at);
+    area.show(ctx, |ui| {
+        let mut frame = Frame::popup(ui.style()).inner_margin(10.0);
+        frame.stroke = border.map_or(frame.stroke, |color| Stroke::new(1.0, color));
+        frame.show(ui, add);
     });
 }
 
@@ -112,34 +116,26 @@ fn tasks_ui(studio: &mut Studio, ui: &mut Ui) {
     let held = studio.state.held();
     ui.add_enabled_ui(!held, |ui| {
         ui.spacing_mut().item_spacing.x = 2.0;
-        for task in Task::ALL {
-            let button = Button::new(format::task(task)).selected(studio.state.task == task);
-            let response = ui.add(button);
-            let response = response.on_disabled_hover_text(WAIT);
-            if response.clicked() {
-                studio.state.switch(task);
+        for row in &tasks::ALL {
+            let button = Button::new(row.title).selected(studio.state.task == row.task);
+            if explained(ui.add(button), "", Some(WAIT)).clicked() {
+                studio.state.switch(row.task);
             }
         }
     });
 }
 
 fn device_ui(studio: &Studio, ui: &mut Ui) {
-    match &studio.state.device {
-        Some(info) => {
-            let badge = RichText::new(format::device(info)).weak();
-            ui.add(egui::Label::new(badge).truncate()).on_hover_text(&info.why);
-        }
-        None => {
-            ui.weak("Looking for a device…");
-        }
-    }
+    let Some(info) = &studio.state.device else {
+        return drop(ui.weak("Looking for a device…"));
+    };
+    let badge = RichText::new(format::device(info)).weak();
+    ui.add(Label::new(badge).truncate()).on_hover_text(&info.why);
 }
 
 fn tour_ui(studio: &mut Studio, ui: &mut Ui) {
-    let button = Button::new("Tour").selected(studio.tour.is_on());
-    if ui.add(button).on_hover_text("Six steps through the main job (H)").clicked() {
-        studio.toggle_tour();
-    }
+    let button = Button::new(commands::TOUR.name).selected(studio.tour.is_on());
+    commands::TOUR.button_ui(button, studio, ui);
 }
 
 fn share_ui(studio: &mut Studio, ui: &mut Ui) {
@@ -150,9 +146,8 @@ fn share_ui(studio: &mut Studio, ui: &mut Ui) {
     };
     // A link holds one request, and no weights that others made.
     let later = studio.state.session().opened.as_ref().is_some_and(|o| !o.after.is_empty());
-    let button = ui.add_enabled(!later, Button::new("Share")).on_hover_text(hint);
     let why = "A link holds a single request; Export, Run folders, keeps the ones before it, too";
-    if button.on_disabled_hover_text(why).clicked() {
+    if button_ui(ui, Button::new("Share"), hint, later.then_some(why)) {
         ui.copy_text(studio.share());
         let until = ui.input(|i| i.time) + NOTICE;
         let done = if studio.host.address.is_empty() { "Request copied" } else { "Link copied" };
@@ -167,12 +162,8 @@ fn open_ui(studio: &mut Studio, ui: &mut Ui) {
         menu_ui(studio, ui);
         return;
     };
-    let free = !studio.state.held();
-    let response = ui
-        .add_enabled(free, Button::new("Open…"))
-        .on_hover_text("Opens a weights file (.safetensors or .pth); or drop one here")
-        .on_disabled_hover_text(WAIT);
-    if response.clicked() {
+    let hint = "Opens a weights file (.safetensors or .pth); or drop one here";
+    if button_ui(ui, Button::new("Open…"), hint, studio.state.waits()) {
         ask();
     }
 }
@@ -182,16 +173,17 @@ fn open_ui(studio: &mut Studio, ui: &mut Ui) {
 fn menu_ui(studio: &mut Studio, ui: &mut Ui) {
     ui.add_enabled_ui(!studio.state.held(), |ui| {
         let menu = ui.menu_button("Open…", |ui| {
-            if ui.button("Weights file…").on_hover_text(".safetensors or .pth").clicked() {
-                studio.ask(Ask::File);
-            }
-            let hint = "The folder of a text-to-image model, or of a table";
-            if ui.button("Folder…").on_hover_text(hint).clicked() {
-                studio.ask(Ask::Folder);
+            for (ask, name, hint) in [
+                (Ask::File, "Weights file…", ".safetensors or .pth"),
+                (Ask::Folder, "Folder…", "The folder of a text-to-image model, or of a table"),
+            ] {
+                if ui.button(name).on_hover_text(hint).clicked() {
+                    studio.ask(ask, ui.ctx());
+                }
             }
         });
         let hint = "Opens a weights file, a model's folder or a table's; or drop one on the window";
-        menu.response.on_hover_text(hint).on_disabled_hover_text(WAIT);
+        explained(menu.response, hint, Some(WAIT));
     });
 }
 
@@ -207,8 +199,8 @@ fn help_ui(ui: &mut Ui) {
     let button = ui.button("?").on_hover_text("Keyboard shortcuts");
     Popup::from_toggle_button_response(&button).show(|ui| {
         egui::Grid::new("shortcuts").num_columns(2).spacing([16.0, 4.0]).show(ui, |ui| {
-            for (key, does) in keys::HELP {
-                ui.monospace(key);
+            for [keys, does] in commands::ALL.map(|command| command.help()) {
+                ui.monospace(keys);
                 ui.label(does);
                 ui.end_row();
             }

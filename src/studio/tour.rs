@@ -1,17 +1,8 @@
 //! The guided tour: six stops, each with its formula beside the control that it is about.
 
-use egui::{
-    Area, Button, Color32, Context, Frame, Id, LayerId, Order, Rect, RichText, Role, Stroke,
-    StrokeKind, Ui, Vec2, vec2,
-};
+use egui::{Area, LayerId, Order};
 
-use super::{
-    app::Studio,
-    narrow::Tab,
-    task_state::{Arm, TaskState},
-    theme::Palette,
-    views::View,
-};
+use super::{narrow::Tab, prelude::*, views};
 
 /// What a stop points at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,7 +64,7 @@ const STOPS: [Stop; 6] = [
         text: "A random mask of equal size does the same job. If it does as well, the saliency is \
                not why. Retrain never saw the forget set: it is the truth.",
         formula: "Σ m_random = Σ m = k",
-        done: |session| session.attempt(Arm::Control).is_some_and(|a| a.run.is_some()),
+        done: |session| session.run(Arm::Control).is_some(),
     },
     Stop {
         spot: Spot::Verdict,
@@ -81,7 +72,7 @@ const STOPS: [Stop; 6] = [
         text: "Forgot, under-forgot, over-forgot or hidden, with the accuracies that say so. Change \
                the method or the density, forget again, and compare on the forget map.",
         formula: "UA = 100 − acc(D_f),  RA = acc(D_r),  TA = acc(test)",
-        done: |session| session.attempt(Arm::Method).is_some_and(|a| a.run.is_some()),
+        done: |session| session.run(Arm::Method).is_some(),
     },
 ];
 
@@ -131,10 +122,10 @@ impl Studio {
         self.tour.at = Some(at);
         self.tour.arrived = true;
         match stop.spot {
-            Spot::Before | Spot::Control => self.view = View::Compare,
-            Spot::Pick | Spot::Forget => self.tab = Tab::Forget,
-            Spot::Saliency => self.tab = Tab::Saliency,
-            Spot::Verdict => self.tab = Tab::Timeline,
+            Spot::Before | Spot::Control => self.view = &views::compare::VIEW,
+            Spot::Pick | Spot::Forget => *self.own.of() = Tab::Forget,
+            Spot::Saliency => *self.own.of() = Tab::Saliency,
+            Spot::Verdict => *self.own.of() = Tab::Timeline,
         }
     }
 }
@@ -165,25 +156,17 @@ pub fn tour_ui(studio: &mut Studio, ctx: &Context, palette: &Palette) {
         frame.show(ui, |ui| {
             ui.set_width(WIDTH.min(screen.width() - 48.0));
             let done = (stop.done)(studio.state.session());
-            to = card_ui(ui, at, done, studio.tour.arrived, palette);
+            to = stop_ui(ui, at, done, studio.tour.arrived, palette);
         });
     });
     studio.tour.arrived = false;
-    match to {
-        Some(Some(to)) => studio.visit(to),
-        Some(None) => studio.tour.end(),
-        None => {}
+    if let Some(to) = to {
+        studio.visit(to);
     }
 }
 
-/// Draws what is on the card: where to go, or that it is enough.
-fn card_ui(
-    ui: &mut Ui,
-    at: usize,
-    done: bool,
-    arrived: bool,
-    palette: &Palette,
-) -> Option<Option<usize>> {
+/// Draws what is on the card; the stop to go to, past the last one where it is enough.
+fn stop_ui(ui: &mut Ui, at: usize, done: bool, arrived: bool, palette: &Palette) -> Option<usize> {
     let stop = &STOPS[at];
     let last = at + 1 == STOPS.len();
     ui.horizontal(|ui| {
@@ -199,23 +182,19 @@ fn card_ui(
     let mut to = None;
     ui.horizontal(|ui| {
         let name = if last { "Done" } else { "Next" };
-        let text = RichText::new(name).color(if done { Color32::WHITE } else { palette.text() });
-        let mut next = Button::new(text);
-        if done {
-            next = next.fill(palette.accent);
-        }
-        let next = ui.add(next);
+        let plain = || Button::new(RichText::new(name).color(palette.text));
+        let next = ui.add(if done { primary(ui, name) } else { plain() });
         if arrived {
             next.request_focus();
         }
         if next.clicked() {
-            to = Some(Some(at + 1));
+            to = Some(at + 1);
         }
         if ui.add_enabled(at > 0, Button::new("Back")).clicked() {
-            to = Some(Some(at - 1));
+            to = Some(at - 1);
         }
         if !last && ui.button("Skip tour").clicked() {
-            to = Some(None);
+            to = Some(STOPS.len());
         }
     });
     to

@@ -1,13 +1,10 @@
 //! What came of a run: the verdict in format, and the numbers that it rests on.
 
-use egui::{Align, Button, Color32, Frame, Grid, Label, Layout, RichText, Ui};
+use egui::Grid;
 
 use super::{
     attempt::{Attempt, Glance},
-    format,
-    state::WAIT,
-    task_state::{Arm, TaskState},
-    theme::{self, Palette},
+    prelude::*,
     timeline::arm_name,
 };
 use crate::{
@@ -24,7 +21,7 @@ const LARGE: f32 = 19.0;
 
 /// Says which of the two runs came out better, once both are there.
 pub fn winner_ui(session: &TaskState, ui: &mut Ui) {
-    let report = |arm| Some(&session.attempt(arm)?.run.as_ref()?.report);
+    let report = |arm| Some(&session.run(arm)?.report);
     let Some((run, control)) = report(Arm::Method).zip(report(Arm::Control)) else { return };
     let palette = theme::palette(ui);
     let Some(Versus { said, winner, n }) = versus(arm_name(session, Arm::Method), run, control)
@@ -42,7 +39,7 @@ pub fn winner_ui(session: &TaskState, ui: &mut Ui) {
         ui.spacing_mut().item_spacing.x = 6.0;
         ui.label(RichText::new(format::unbroken(&said)).size(14.0).color(color));
         let n = format!("n = {forgotten} and {rest}");
-        ui.label(RichText::new(n.replace(' ', "\u{a0}")).small().weak());
+        ui.label(small(n.replace(' ', "\u{a0}")).weak());
     })
     .response
     .on_hover_text(format!(
@@ -53,10 +50,9 @@ pub fn winner_ui(session: &TaskState, ui: &mut Ui) {
 }
 
 /// Draws a run's card; whether its result is to be kept as the model.
-pub fn card_ui(session: &TaskState, arm: Arm, free: bool, ui: &mut Ui) -> bool {
+pub fn run_ui(session: &TaskState, arm: Arm, waits: Option<&str>, ui: &mut Ui) -> bool {
     let (mut keep, mut beside) = (false, false);
-    let palette = theme::palette(ui);
-    Frame::group(ui.style()).fill(palette.card).inner_margin(8.0).show(ui, |ui| {
+    card_ui(ui, 8.0, |ui| {
         ui.set_min_width(ui.available_width());
         ui.spacing_mut().item_spacing.y = 3.0;
         ui.spacing_mut().interact_size.y = 14.0;
@@ -69,10 +65,12 @@ pub fn card_ui(session: &TaskState, arm: Arm, free: bool, ui: &mut Ui) -> bool {
             // Beside the name where there is room, else below it.
             beside = more && ui.available_width() > 84.0;
             if beside {
-                ui.with_layout(Layout::right_to_left(Align::Center), |ui| keep = more_ui(free, ui));
+                ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
+                    keep = more_ui(waits, ui)
+                });
             }
         });
-        keep |= more && !beside && more_ui(free, ui);
+        keep |= more && !beside && more_ui(waits, ui);
         match (attempt, run) {
             (Some(attempt), Some(run)) => result_ui(session, attempt, run, ui),
             (Some(attempt), None) => progress_ui(session, attempt, ui),
@@ -85,26 +83,19 @@ pub fn card_ui(session: &TaskState, arm: Arm, free: bool, ui: &mut Ui) -> bool {
     keep
 }
 
-fn more_ui(free: bool, ui: &mut Ui) -> bool {
-    ui.add_enabled(free, Button::new("Forget more").small())
-        .on_hover_text("Keeps this result as the model, so that another request can follow")
-        .on_disabled_hover_text(WAIT)
-        .clicked()
+fn more_ui(waits: Option<&str>, ui: &mut Ui) -> bool {
+    let hint = "Keeps this result as the model, so that another request can follow";
+    button_ui(ui, Button::new("Forget more").small(), hint, waits)
 }
 
 /// A verdict as a word and its colour.
-pub fn word(report: &Report, palette: &Palette) -> (&'static str, Color32) {
-    let label = report.verdict.label;
-    (format::verdict(label), color(label, palette))
-}
-
-/// The colour of a verdict.
-fn color(label: VerdictLabel, palette: &Palette) -> Color32 {
+pub fn word(label: VerdictLabel, palette: &Palette) -> (&'static str, Color32) {
     match label {
-        VerdictLabel::Forgot => palette.good,
-        VerdictLabel::UnderForgot | VerdictLabel::Hidden => palette.caution,
-        VerdictLabel::OverForgot => palette.bad,
-        VerdictLabel::TooFew => palette.weak,
+        VerdictLabel::Forgot => ("Forgot", palette.good),
+        VerdictLabel::UnderForgot => ("Under-forgot", palette.caution),
+        VerdictLabel::OverForgot => ("Over-forgot", palette.bad),
+        VerdictLabel::Hidden => ("Hidden", palette.caution),
+        VerdictLabel::TooFew => ("Too few pictures", palette.weak),
     }
 }
 
@@ -112,11 +103,11 @@ fn progress_ui(session: &TaskState, attempt: &Attempt, ui: &mut Ui) {
     let step = attempt.losses.last().map_or(0.0, |l| l[0]) as usize;
     let steps = format::count(attempt.steps);
     match (attempt.cancelled, attempt.steps) {
-        (true, 0) => drop(ui.weak("Stopped before the first step")),
-        (true, _) => drop(ui.weak(format!("Stopped at step {} of {steps}", format::count(step)))),
-        (false, 0) => drop(ui.weak("Waiting for the first step")),
-        (false, _) => drop(ui.weak(format!("Step {} of {steps}", format::count(step)))),
-    }
+        (true, 0) => ui.weak("Stopped before the first step"),
+        (true, _) => ui.weak(format!("Stopped at step {} of {steps}", format::count(step))),
+        (false, 0) => ui.weak("Waiting for the first step"),
+        (false, _) => ui.weak(format!("Step {} of {steps}", format::count(step))),
+    };
     if attempt.steps > 0 {
         look_ui(&attempt.look_at(session.scrub, &session.forgotten()), ui);
     }
@@ -132,7 +123,7 @@ fn look_ui(look: &Glance, ui: &mut Ui) {
     }
     ui.label(format::unbroken(&text));
     let over = format!("Pictures of step {}: their {} tiles", format::count(look.step), look.n);
-    ui.label(RichText::new(format::unbroken(&over)).small().weak())
+    fact_ui(ui, format::unbroken(&over))
         .on_hover_text("A glance, not a measurement: RA and TA are the same tiles here");
 }
 
@@ -141,21 +132,20 @@ fn result_ui(session: &TaskState, attempt: &Attempt, run: &Run, ui: &mut Ui) {
     verdict_ui(report, ui);
     if session.scrub.is_some_and(|held| held < attempt.steps) {
         look_ui(&attempt.look_at(session.scrub, &session.forgotten()), ui);
-        ui.label(RichText::new("Measured at the end").small().weak());
+        fact_ui(ui, "Measured at the end");
     }
     metrics_ui(report, ui);
     facts_ui(report, ui);
     if let Some(place) = &attempt.saved {
-        ui.label(RichText::new(format!("Saved to {}", place.display())).small());
+        ui.label(small(format!("Saved to {}", place.display())));
     }
 }
 
 /// The verdict as a heading, and what it rests on, a line each.
 fn verdict_ui(report: &Report, ui: &mut Ui) {
     let verdict = &report.verdict;
-    let palette = theme::palette(ui);
     let text = headline(&Evidence::of(report), verdict.label);
-    let color = color(verdict.label, palette);
+    let (_, color) = word(verdict.label, theme::palette(ui));
     let heading = RichText::new(format::line(&text)).size(LARGE).color(color);
     ui.add(Label::new(heading).wrap());
     // Before the evidence, which may be long: whether it is 0 is to be seen without scrolling.
@@ -163,7 +153,7 @@ fn verdict_ui(report: &Report, ui: &mut Ui) {
         frozen_ui(mask.frozen_changed, ui);
     }
     for clause in verdict.why.split("; ") {
-        ui.add(Label::new(RichText::new(format::line(clause)).small()).wrap());
+        ui.label(small(format::line(clause)));
     }
 }
 
@@ -172,7 +162,7 @@ fn frozen_ui(changed: usize, ui: &mut Ui) {
     let palette = theme::palette(ui);
     let color = if changed == 0 { palette.weak } else { palette.caution };
     let text = format!("{} frozen weights changed", format::count(changed));
-    ui.label(RichText::new(text).small().color(color))
+    ui.label(small(text).color(color))
         .on_hover_text("Weights outside the mask that differ in any bit from the original");
 }
 
@@ -189,7 +179,7 @@ fn facts_ui(report: &Report, ui: &mut Ui) {
     if device.api != "cpu" {
         facts += &format!(", {}", format::api(&device.api));
     }
-    ui.add(Label::new(RichText::new(format::line(&facts)).small().weak()).wrap());
+    fact_ui(ui, format::line(&facts));
 }
 
 /// UA, RA and TA before and after, Retrain's where it was measured, and the pictures behind them.
@@ -200,19 +190,14 @@ fn metrics_ui(report: &Report, ui: &mut Ui) {
             .chain([("Retrain", report.retrain.as_ref())])
             .filter_map(|(name, metrics)| Some((name, metrics?)))
             .collect();
-    let small = |text: String| RichText::new(text).small();
     Grid::new(("metrics", &report.protocol)).spacing([12.0, 1.0]).show(ui, |ui| {
         ui.label("");
-        for (name, _) in &columns {
-            ui.label(small((*name).into()).weak());
-        }
-        ui.label(small("n".into()).weak());
-        ui.end_row();
+        heads_ui(ui, columns.iter().map(|(name, _)| *name).chain(["n"]));
         for metric in Metric::told() {
             if columns.iter().all(|(_, m)| (metric.value)(m).is_none()) {
                 continue;
             }
-            ui.label(small(metric.key.into())).on_hover_text(metric.about(&report.task));
+            ui.label(small(metric.key)).on_hover_text(metric.about(&report.task));
             for (_, m) in &columns {
                 ui.label(small((metric.value)(m).map_or("–".into(), |v| format!("{v:.1}"))));
             }

@@ -145,7 +145,7 @@ impl Protocol {
     pub fn words(&self) -> String {
         let (data, rates, sizes) = (&self.data, &self.rates, self.budget.sizes());
         let Some(o) = &self.original else {
-            let how = match self.task.forgets_prompts() {
+            let how = match self.task.prompted() {
                 true => {
                     "prompts that name what the model was shown, judged by the classifier that \
                          comes with it: UA is the share of forgotten prompts whose pictures no \

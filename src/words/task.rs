@@ -4,11 +4,14 @@ use serde::{Deserialize, Serialize};
 use strum::IntoStaticStr;
 
 /// What a model does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, IntoStaticStr)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, IntoStaticStr,
+)]
 #[serde(rename_all = "kebab-case")]
 #[strum(serialize_all = "kebab-case")]
 pub enum Task {
     Classify,
+    #[default]
     Generate,
     TextToImage,
 }
@@ -30,9 +33,14 @@ impl Task {
         }
     }
 
-    /// Whether what is forgotten are prompts, and not pictures or a class.
-    pub fn forgets_prompts(self) -> bool {
-        self == Self::TextToImage
+    /// Whether what is to be forgotten is written as a prompt, and not picked from a data set.
+    pub fn prompted(self) -> bool {
+        matches!(self, Self::TextToImage)
+    }
+
+    /// Whether a part of the classes can be forgotten, down to single pictures.
+    pub fn forgets_parts(self) -> bool {
+        matches!(self, Self::Classify)
     }
 
     /// Whether a run can be audited.

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use super::{JobKind, RunningJob, State, WAIT};
+use super::{JobKind, RunningJob, State};
 use crate::{
-    engine::job::Job,
+    engine::job::{Job, Run},
     error::{Error, Result},
     models::registry,
     run::link::Link,
@@ -48,8 +48,7 @@ impl State {
 
     /// Opens a weights file in place of the model of its task: from a path, or its bytes.
     pub fn import(&mut self, name: String, bytes: Option<Arc<[u8]>>) {
-        if self.held() {
-            self.error = Some(WAIT.into());
+        if self.refuses() {
             return;
         }
         let Request { seed, budget, .. } = self.session().request;
@@ -169,9 +168,7 @@ impl State {
     /// Picks the class `by` places further on.
     pub fn pick_next(&mut self, by: isize) {
         let session = self.session();
-        let Some(opened) = session.opened.as_ref().filter(|o| o.task != Task::TextToImage) else {
-            return;
-        };
+        let Some(opened) = session.opened.as_ref().filter(|o| !o.task.prompted()) else { return };
         let classes = opened.classes.len() as isize;
         let next = match &session.request.what {
             Some(Choice::Class(class)) => *class as isize + by,
@@ -256,14 +253,13 @@ impl State {
     /// Shows a finished run again: its pictures, its request, its saliency. Where only its figures
     /// are left, its request.
     pub fn recall(&mut self, number: usize) {
-        if self.held() {
-            self.error = Some(WAIT.into());
+        if self.refuses() {
             return;
         }
         self.drop_work();
         let session = self.session_mut();
         let Some(entry) = session.history.get(number) else { return };
-        let (recipe, kept) = (entry.recipe.clone(), entry.kept().cloned());
+        let (recipe, kept) = (entry.recipe.clone(), entry.kept.clone());
         let Some(opened) = kept.as_ref().map(|k| &k.opened).or(session.opened.as_ref()) else {
             return;
         };
@@ -281,8 +277,7 @@ impl State {
         session.attempts = kept.attempts;
         session.pane = kept.pane;
         session.history.shown = Some(number);
-        let run = session.attempt(Arm::Method).and_then(|a| a.run.as_ref());
-        match run.and_then(|run| run.ranking.clone()) {
+        match session.run(Arm::Method).and_then(|run| run.ranking.clone()) {
             Some(ranking) => self.ranked(ranking, true),
             None => self.rescore(),
         }
@@ -291,7 +286,7 @@ impl State {
     /// Makes the weights that the shown run ended with the model, so that more can be forgotten.
     pub fn adopt(&mut self) {
         let session = self.session();
-        let Some(run) = session.attempt(Arm::Method).and_then(|a| a.run.clone()) else { return };
+        let Some(run) = session.run(Arm::Method).cloned() else { return };
         if self.held() || run.model.plain().is_none() {
             return;
         }
@@ -301,8 +296,7 @@ impl State {
 
     /// Goes back to the model before the last adopted run, bit by bit what it was.
     pub fn undo(&mut self) {
-        if self.held() {
-            self.error = Some(WAIT.into());
+        if self.refuses() {
             return;
         }
         self.drop_work();
@@ -335,13 +329,8 @@ impl State {
 
     /// Audits a shown run, beside a Retrain of the same forget set where one was finished.
     pub fn audit(&mut self, arm: Arm) {
-        let session = self.session();
-        let Some(run) = session.attempt(arm).and_then(|a| a.run.clone()) else { return };
-        if self.work.is_some() {
-            return;
-        }
-        let recipe = Recipe { audit: None, ..run.recipe.clone() };
-        let retrain = session.history.retrain(&recipe.start(), &recipe.forget);
+        let Some((run, recipe)) = self.idle_run(arm) else { return };
+        let retrain = self.session().history.retrain(&recipe.start(), &recipe.forget);
         let retrain = retrain.and_then(|twin| Some(Arc::new(twin.model.plain()?.clone())));
         let Some(model) = run.model.plain().map(|model| Arc::new(model.clone())) else { return };
         self.begin(JobKind::Audit(arm), Job::Audit { model, recipe, retrain });
@@ -349,13 +338,15 @@ impl State {
 
     /// Attacks a shown run that forgot a prompt.
     pub fn attack(&mut self, arm: Arm, kind: AttackKind) {
-        let Some(run) = self.session().attempt(arm).and_then(|a| a.run.clone()) else { return };
-        if self.work.is_some() {
-            return;
-        }
-        let recipe = Recipe { audit: None, ..run.recipe.clone() };
+        let Some((run, recipe)) = self.idle_run(arm) else { return };
         let (model, attacks) = (Arc::new(run.model.clone()), vec![kind]);
         self.begin(JobKind::Attack(arm, kind), Job::Attack { model, recipe, attacks });
+    }
+
+    /// A shown run and what it is examined by, while nothing else is done.
+    fn idle_run(&self, arm: Arm) -> Option<(Arc<Run>, Recipe)> {
+        let run = self.session().run(arm).filter(|_| self.work.is_none())?;
+        Some((run.clone(), Recipe { audit: None, ..run.recipe.clone() }))
     }
 
     /// Asks to forget a prompt; an empty one takes the request back.

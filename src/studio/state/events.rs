@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{JobKind, RunningJob, State};
 use crate::{
-    engine::job::{Event, Job, Outcome, Run},
+    engine::job::{Event, Job, Opened, Outcome, Run},
     error::Error,
     saliency::scores::Scores,
     studio::{history::History, request::Request, salient::Saliency, task_state::Arm},
@@ -91,42 +91,21 @@ impl State {
         }
         // An import has its own, of the task that it turns out to be of.
         if work.kind != JobKind::Import {
-            let new = work.notes.iter().filter(|note| !session.notes.contains(note)).cloned();
-            let new: Vec<_> = new.collect();
-            session.notes.extend(new);
+            for note in &work.notes {
+                if !session.notes.contains(note) {
+                    session.notes.push(note.clone());
+                }
+            }
         }
         match (work.kind, outcome) {
             (JobKind::Open(_), Outcome::Opened(opened)) => {
                 session.opened = Some(opened);
                 match session.wanted.take() {
                     Some(link) => self.meet(link),
-                    None if session.request.what.is_some() => self.rank(),
-                    None => {}
+                    None => self.rank_picked(),
                 }
             }
-            (JobKind::Import, Outcome::Opened(opened)) => {
-                let request = session.request.clone();
-                self.task = opened.task;
-                let session = self.session_mut();
-                session.clear();
-                session.notes = work.notes;
-                session.before.clear();
-                if session.model == opened.name {
-                    // Another file of the same name.
-                    session.history = History::default();
-                }
-                session.model = opened.name.clone();
-                session.request = Request { what: session.request.what.clone(), ..request };
-                session.opened = Some(opened);
-                let picked = session.request.what.is_some();
-                let linked = self.linked.take().filter(|(id, _)| *id == work.id);
-                if let Some((_, link)) = linked {
-                    self.session_mut().request = Request::of(&link.recipe);
-                    self.meet(link);
-                } else if picked {
-                    self.rank();
-                }
-            }
+            (JobKind::Import, Outcome::Opened(opened)) => self.imported(work, opened),
             (JobKind::Rank { then_forget }, Outcome::Ranked(ranking)) => {
                 self.ranked(ranking, true);
                 if then_forget && !work.cancelling {
@@ -135,12 +114,17 @@ impl State {
             }
             (JobKind::Browse, Outcome::Browsed(shelf)) => session.shelf = Some(shelf),
             (JobKind::Audit(arm), Outcome::Audited(audited)) => {
-                // With it, or with attacks, it is another run to be saved.
-                let run = session.audited(arm, Box::new(audited.audit));
+                let adds = |run: &mut Run| run.report.audit = Some(Box::new(audited.audit));
+                let run = session.examined(arm, adds);
                 self.finished.extend(run);
             }
             (JobKind::Attack(arm, _), Outcome::Attacked(attacked)) => {
-                let run = session.attacked(arm, attacked.attacks);
+                let new = attacked.attacks;
+                let run = session.examined(arm, |run| {
+                    run.attacks.retain(|a| new.iter().all(|n| n.report.kind != a.report.kind));
+                    run.attacks.extend(new);
+                    run.report.attacks = run.attacks.iter().map(|a| a.report.clone()).collect();
+                });
                 self.finished.extend(run);
             }
             (JobKind::Overlap, Outcome::Overlapped(overlap)) => session.overlap = Some(overlap),
@@ -149,22 +133,58 @@ impl State {
                 session.take(opened);
             }
             (JobKind::Unlearn(arm), Outcome::Unlearned(run)) => {
-                session.finish(arm, &run);
-                self.finished.push(run.clone());
-                let session = self.session_mut();
-                if arm == Arm::Method {
-                    session.scrub = session.at.take();
-                }
-                if arm == Arm::Method
-                    && let Some(ranking) = run.ranking.clone().filter(|_| !session.scored())
-                {
-                    self.ranked(ranking, true);
-                }
-                if arm == Arm::Method && controlled(&run) && !work.cancelling {
-                    self.unlearn(Arm::Control, Job::Unlearn(run.recipe.random_control()));
-                }
+                self.unlearned(arm, run, !work.cancelling);
             }
             _ => {}
+        }
+    }
+
+    /// Scores the weights for what is picked, if something is.
+    fn rank_picked(&mut self) {
+        if self.session().request.what.is_some() {
+            self.rank();
+        }
+    }
+
+    /// Puts a model that a person gave in place of that of its task.
+    fn imported(&mut self, work: RunningJob, opened: Arc<Opened>) {
+        let request = self.session().request.clone();
+        self.task = opened.task;
+        let session = self.session_mut();
+        session.clear();
+        session.notes = work.notes;
+        session.before.clear();
+        if session.model == opened.name {
+            // Another file of the same name.
+            session.history = History::default();
+        }
+        session.model = opened.name.clone();
+        session.request = Request { what: session.request.what.clone(), ..request };
+        session.opened = Some(opened);
+        match self.linked.take().filter(|(id, _)| *id == work.id) {
+            Some((_, link)) => {
+                self.session_mut().request = Request::of(&link.recipe);
+                self.meet(link);
+            }
+            None => self.rank_picked(),
+        }
+    }
+
+    /// Takes in a run; after the method's comes its control, where there is one and it `goes_on`.
+    fn unlearned(&mut self, arm: Arm, run: Arc<Run>, goes_on: bool) {
+        let session = self.session_mut();
+        session.finish(arm, &run);
+        self.finished.push(run.clone());
+        if arm == Arm::Control {
+            return;
+        }
+        let session = self.session_mut();
+        session.scrub = session.at.take();
+        if let Some(ranking) = run.ranking.clone().filter(|_| !session.scored()) {
+            self.ranked(ranking, true);
+        }
+        if goes_on && controlled(&run) {
+            self.unlearn(Arm::Control, Job::Unlearn(run.recipe.random_control()));
         }
     }
 

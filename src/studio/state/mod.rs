@@ -8,9 +8,10 @@ use std::{path::PathBuf, sync::Arc};
 use web_time::Instant;
 
 use super::{
-    Backend,
+    Backend, Wake,
     attempt::Attempt,
     task_state::{Arm, TaskState},
+    tasks,
 };
 use crate::{
     engine::job::{Job, Run},
@@ -47,6 +48,34 @@ pub enum JobKind {
     Audit(Arm),
     /// Bringing back what a finished run forgot.
     Attack(Arm, AttackKind),
+}
+
+impl JobKind {
+    /// Whether another request would conflict with it.
+    fn holds(self) -> bool {
+        match self {
+            Self::Rank { then_forget } => then_forget,
+            Self::Open(_) | Self::Import | Self::Browse => false,
+            _ => true,
+        }
+    }
+
+    /// What is said of it before its progress, and in a sentence of its own; a run goes by its name.
+    pub fn told(self) -> [&'static str; 2] {
+        match self {
+            Self::Open(_) | Self::Import => ["Opening", "Opening the model"],
+            Self::Rank { then_forget: false } => ["Saliency", "Scoring the weights"],
+            Self::Rank { then_forget: true } => {
+                ["Saliency, then forgetting", "Scoring the weights"]
+            }
+            Self::Unlearn(_) => ["", "forgetting"],
+            Self::Browse => ["Pictures", "Opening the pictures"],
+            Self::Adopt => ["Taking up the result"; 2],
+            Self::Overlap => ["Comparing masks"; 2],
+            Self::Audit(_) => ["Audit", "Auditing"],
+            Self::Attack(_, kind) => [kind.title(), "Attacking"],
+        }
+    }
 }
 
 /// The job that the studio waits for. There is one at a time: a new one replaces it.
@@ -93,7 +122,7 @@ impl State {
         let mut state = Self {
             backend,
             device: None,
-            task: Task::Generate,
+            task: Task::default(),
             sessions: Task::ALL.map(TaskState::new),
             work: None,
             linked: None,
@@ -104,6 +133,11 @@ impl State {
         };
         state.open();
         state
+    }
+
+    /// Has the window drawn again whenever the engine tells something.
+    pub fn wake(&mut self, wake: Wake) {
+        self.backend.wake(wake);
     }
 
     /// What a person should know of the model, its runs and the work under way.
@@ -129,12 +163,20 @@ impl State {
     /// Whether another request would conflict with the work in progress: a run, or one that starts
     /// once the weights are scored.
     pub fn held(&self) -> bool {
-        self.work.as_ref().is_some_and(|work| match work.kind {
-            JobKind::Unlearn(_) | JobKind::Adopt | JobKind::Overlap => true,
-            JobKind::Audit(_) | JobKind::Attack(..) => true,
-            JobKind::Rank { then_forget } => then_forget,
-            JobKind::Open(_) | JobKind::Import | JobKind::Browse => false,
-        })
+        self.work.as_ref().is_some_and(|work| work.kind.holds())
+    }
+
+    /// Why another request cannot be had now.
+    pub fn waits(&self) -> Option<&'static str> {
+        self.held().then_some(WAIT)
+    }
+
+    /// Says so where another request cannot be had now.
+    fn refuses(&mut self) -> bool {
+        if let Some(why) = self.waits() {
+            self.error = Some(why.into());
+        }
+        self.held()
     }
 
     /// Why Forget cannot be pressed now.
@@ -151,10 +193,7 @@ impl State {
             Some(RunningJob { kind: JobKind::Unlearn(_), .. }) => Some("A run is in progress"),
             Some(_) if self.held() => Some(WAIT),
             _ if session.opened.is_none() => Some("No model is open"),
-            _ if session.request.what.is_none() && self.task == Task::TextToImage => {
-                Some("Say what to forget first")
-            }
-            _ if session.request.what.is_none() => Some("Pick what to forget first"),
+            _ if session.request.what.is_none() => Some(tasks::of(self.task).pick[0]),
             _ if self.frozen() => Some("At 0 % no weight may change"),
             _ => None,
         }
@@ -224,7 +263,7 @@ impl State {
     /// The finished runs of the shown task.
     pub fn finished(&self) -> impl Iterator<Item = (Arm, &Arc<Run>)> {
         let session = self.session();
-        Arm::BOTH.into_iter().filter_map(|arm| Some((arm, session.attempt(arm)?.run.as_ref()?)))
+        Arm::BOTH.into_iter().filter_map(|arm| Some((arm, session.run(arm)?)))
     }
 
     /// The runs that finished since this was last asked, of any task.

@@ -6,23 +6,27 @@ use std::{
     sync::Arc,
 };
 
-use egui::{
-    Button, Color32, ComboBox, Event, EventFilter, Key, Mesh, Modifiers, PointerButton, Pos2, Rect,
-    Response, Role, ScrollArea, Sense, Shape, Stroke, StrokeKind, Ui, Vec2, WidgetInfo, vec2,
-};
+use egui::{ComboBox, Event, EventFilter, Mesh, PointerButton};
 
+use super::View;
 use crate::{
     engine::job::{Grid, TrainingSet},
     studio::{
-        app::Studio,
-        format,
         lasso::Lasso,
+        prelude::*,
         request::Choice,
-        state::{State, WAIT},
-        theme::{self, Palette},
         tile::{self, Sheet},
     },
     words::task::Task,
+};
+
+/// The view's row: prompts are written, and not picked from a data set.
+pub static VIEW: View = View {
+    name: "Data",
+    hint: "The training pictures: pick which to forget",
+    key: Key::D,
+    tasks: &[Task::Generate, Task::Classify],
+    draw: data_ui,
 };
 
 /// Side of a tile and its distance to the next, in points.
@@ -47,6 +51,8 @@ pub struct Browser {
     /// Where the keyboard is, and where the last pick was, by position in the list.
     cursor: usize,
     anchor: usize,
+    /// Where a line may begin, and what there is of it.
+    pressed: Option<Pos2>,
     lasso: Lasso,
     blocks: HashMap<usize, (Arc<Grid>, Sheet)>,
 }
@@ -87,6 +93,30 @@ impl Browser {
         self.cursor = at;
     }
 
+    /// Goes on with the line to a point, once that is further from its beginning than a click moves.
+    fn draw_to(&mut self, to: Pos2) {
+        let Some(from) = self.pressed else { return };
+        if self.lasso.points().is_empty() && from.distance(to) > CLICK {
+            self.lasso.draw_to(from);
+        }
+        if !self.lasso.points().is_empty() {
+            self.lasso.draw_to(to);
+        }
+    }
+
+    /// Ends the line, and picks or drops what it catches; `place`: where the pictures are.
+    fn catch(&mut self, drops: bool, place: impl Fn(usize) -> Rect) {
+        let line = self.lasso.take();
+        for (at, item) in self.items.iter().enumerate().filter(|(at, _)| line.catches(place(*at))) {
+            if drops {
+                self.picked.remove(item)
+            } else {
+                self.picked.insert(*item)
+            };
+            self.anchor = at;
+        }
+    }
+
     /// The class of all that is picked; `None` where there are several.
     fn class(&self, shelf: &TrainingSet) -> Option<usize> {
         let labels = &shelf.pictures.labels;
@@ -102,110 +132,83 @@ impl Browser {
             self.blocks.retain(|block, _| needed.contains(block));
         }
         for block in needed {
-            let items = &self.items[(block * BLOCK).min(self.items.len())..];
-            let items = &items[..items.len().min(BLOCK)];
-            let (grid, sheet) = self
-                .blocks
-                .entry(block)
-                .or_insert_with(|| (Arc::new(grid(shelf, items)), Sheet::default()));
+            let items = self.items.chunks(BLOCK).nth(block).unwrap_or_default();
+            let (grid, sheet) = self.blocks.entry(block).or_insert_with(|| {
+                let shape = shelf.pictures.shape;
+                let pixels = items.iter().flat_map(|&i| shelf.pictures.picture(i)).copied();
+                let tile = [shape.height, shape.width];
+                let grid = Grid::row_of(items.len(), shape.channels, tile, pixels.collect());
+                (Arc::new(grid), Sheet::default())
+            });
             sheet.texture(ui.ctx(), grid);
         }
     }
 }
 
-/// Items as a grid of one row.
-fn grid(shelf: &TrainingSet, items: &[usize]) -> Grid {
-    let shape = shelf.pictures.shape;
-    Grid {
-        rows: vec![None],
-        names: Vec::new(),
-        columns: items.len(),
-        channels: shape.channels,
-        tile: [shape.height, shape.width],
-        pixels: items.iter().flat_map(|&i| shelf.pictures.picture(i)).copied().collect(),
-        seen: vec![None; items.len()],
-    }
-}
-
-/// Draws the browser.
-pub fn data_ui(studio: &mut Studio, ui: &mut Ui) {
-    studio.state.browse();
-    let session = studio.state.session();
-    let busy = studio.state.work.is_some();
+fn data_ui(studio: &mut Studio, ui: &mut Ui) {
+    let Studio { own, state, .. } = studio;
+    state.browse();
+    let session = state.session();
     let data = session.opened.as_ref().map(|opened| &opened.data);
     // During work the pictures of the model before will do, as long as they are of the same set.
-    let fits = |s: &Arc<TrainingSet>| s.model == session.model || busy && data == Some(&s.data);
-    let Some(shelf) = session.shelf.clone().filter(fits) else {
-        waiting_ui(studio, ui);
-        return;
-    };
-    studio.browser.list(&shelf);
-    bar_ui(studio, &shelf, ui);
+    let like = |s: &Arc<TrainingSet>| state.work.is_some() && data == Some(&s.data);
+    let fits = |s: &Arc<TrainingSet>| s.model == session.model || like(s);
+    let Some(shelf) = session.shelf.clone().filter(fits) else { return waiting_ui(state, ui) };
+    let browser = own.of::<Browser>();
+    browser.list(&shelf);
+    bar_ui(browser, state, &shelf, ui);
     ui.add_space(4.0);
-    tiles_ui(&mut studio.browser, &shelf, ui);
+    tiles_ui(browser, &shelf, ui);
 }
 
-fn waiting_ui(studio: &mut Studio, ui: &mut Ui) {
-    let session = studio.state.session();
-    let text = match &studio.state.work {
-        _ if session.unreadable => "The data set could not be opened",
-        Some(_) if session.opened.is_some() => {
-            "The pictures come once the work in progress is done"
-        }
-        _ => "Opening the pictures…",
-    };
-    let failed = session.unreadable;
-    ui.vertical_centered(|ui| {
-        ui.add_space(ui.available_height() * 0.4);
-        ui.weak(text);
+fn waiting_ui(state: &mut State, ui: &mut Ui) {
+    let session = state.session();
+    let (failed, busy) = (session.unreadable, state.work.is_some() && session.opened.is_some());
+    middle_ui(ui, |ui| {
+        ui.weak(match (failed, busy) {
+            (true, _) => "The data set could not be opened",
+            (_, true) => "The pictures come once the work in progress is done",
+            _ => "Opening the pictures…",
+        });
         if failed && ui.button("Open again").clicked() {
-            studio.state.session_mut().unreadable = false;
+            state.session_mut().unreadable = false;
         }
     });
 }
 
 /// The filter, what is picked, and what can be done with it.
-fn bar_ui(studio: &mut Studio, shelf: &Arc<TrainingSet>, ui: &mut Ui) {
-    let Studio { browser, state, .. } = studio;
+fn bar_ui(browser: &mut Browser, state: &mut State, shelf: &TrainingSet, ui: &mut Ui) {
     ui.horizontal_wrapped(|ui| {
         let name = browser.filter.and_then(|c| shelf.classes.get(c)).map_or("All classes", |n| n);
         let combo = ComboBox::from_id_salt("shown class").width(120.0).selected_text(name);
-        let response = combo
-            .show_ui(ui, |ui| {
-                ui.selectable_value(&mut browser.filter, None, "All classes");
-                for (class, name) in shelf.classes.iter().enumerate() {
-                    ui.selectable_value(&mut browser.filter, Some(class), name);
-                }
-            })
-            .response;
-        response.accessible_name("Shown class");
+        let list = combo.show_ui(ui, |ui| {
+            ui.selectable_value(&mut browser.filter, None, "All classes");
+            for (class, name) in shelf.classes.iter().enumerate() {
+                ui.selectable_value(&mut browser.filter, Some(class), name);
+            }
+        });
+        list.response.accessible_name("Shown class");
         let n = browser.picked.len();
-        let whole = state.task != Task::Classify;
+        let parts = state.task.forgets_parts();
         if n == 0 {
-            ui.weak(format!(
-                "{} pictures; {}",
-                format::count(browser.items.len()),
-                match whole {
-                    true => "click one to forget its class",
-                    false => "click, Shift and click, or draw around some",
-                }
-            ));
+            let how = match parts {
+                true => "click, Shift and click, or draw around some",
+                false => "click one to forget its class",
+            };
+            ui.weak(format!("{} pictures; {how}", format::count(browser.items.len())));
             return;
         }
         ui.label(format!("{} picked", format::count(n)));
         if ui.button("Clear").on_hover_text("Drops all picks").clicked() {
             browser.picked.clear();
-        } else if whole {
-            class_ui(browser, state, shelf, ui);
-        } else {
+        } else if parts {
             let button = Button::new(format!("Forget these {}", format::count(n)));
-            let response = ui
-                .add_enabled(!state.held(), button)
-                .on_hover_text("Makes them the forget set; then press Forget")
-                .on_disabled_hover_text(WAIT);
-            if response.clicked() {
+            let hint = "Makes them the forget set; then press Forget";
+            if button_ui(ui, button, hint, state.waits()) {
                 state.pick(Choice::Items(browser.picked.iter().copied().collect()));
             }
+        } else {
+            class_ui(browser, state, shelf, ui);
         }
     });
 }
@@ -218,16 +221,12 @@ fn class_ui(browser: &Browser, state: &mut State, shelf: &TrainingSet, ui: &mut 
         1 => "Forget the class of this picture",
         _ => "Forget the class of these pictures",
     };
-    let why = match name {
-        Some(_) => WAIT,
-        None => "They are of several classes, and the diffusion model forgets one at a time",
-    };
+    let several = "They are of several classes, and the diffusion model forgets one at a time";
+    let blocked = if name.is_none() { Some(several) } else { state.waits() };
     let means = format!("Makes {} the forget set; then press Forget", name.map_or("it", |n| n));
-    let response = ui
-        .add_enabled(name.is_some() && !state.held(), Button::new(text))
-        .on_hover_text(means)
-        .on_disabled_hover_text(why);
-    if let Some(class) = class.filter(|_| response.clicked()) {
+    if button_ui(ui, Button::new(text), &means, blocked)
+        && let Some(class) = class
+    {
         state.pick(Choice::Class(class));
     }
 }
@@ -275,25 +274,17 @@ fn tiles_ui(browser: &mut Browser, shelf: &TrainingSet, ui: &mut Ui) {
         browser.prepare(ui, shelf, visible.clone());
         let focus = response.has_focus().then_some(browser.cursor);
         draw(browser, visible, &place, focus, ui, palette);
-        let origin = rect.min.to_vec2();
         if browser.lasso.points().len() > 1 {
-            let stroke = Stroke::new(2.0, palette.accent_text);
-            let line: Vec<Pos2> = browser.lasso.points().iter().map(|p| *p + origin).collect();
-            match browser.lasso.rectangle() {
-                Some(rect) => {
-                    let rect = rect.translate(origin);
-                    ui.painter().rect_stroke(rect, 0.0, stroke, StrokeKind::Middle);
-                }
-                None => drop(ui.painter().add(Shape::closed_line(line, stroke))),
-            }
+            let mut shape = browser.lasso.shape(Stroke::new(2.0, palette.accent_text));
+            shape.translate(rect.min.to_vec2());
+            ui.painter().add(shape);
         }
         response.widget_info(|| {
             let told = description(browser, shelf);
             WidgetInfo::labeled(Role::Grid, ui.is_enabled(), told)
         });
         if let Some(&item) = hovered.and_then(|at| browser.items.get(at)) {
-            let class = shelf.pictures.labels[item] as usize;
-            let name = shelf.classes.get(class).map_or("?", String::as_str);
+            let name = class_name(shelf, item);
             response.on_hover_text_at_pointer(format!("{name}, picture {item}"));
         }
     });
@@ -302,14 +293,17 @@ fn tiles_ui(browser: &mut Browser, shelf: &TrainingSet, ui: &mut Ui) {
     }
 }
 
+fn class_name(shelf: &TrainingSet, item: usize) -> &str {
+    shelf.classes.get(shelf.pictures.labels[item] as usize).map_or("?", String::as_str)
+}
+
 fn description(browser: &Browser, shelf: &TrainingSet) -> String {
     let n = format::count(browser.items.len());
     let picked = format::count(browser.picked.len());
     let Some(item) = browser.items.get(browser.cursor) else {
         return format!("{n} training pictures");
     };
-    let class = shelf.pictures.labels[*item] as usize;
-    let name = shelf.classes.get(class).map_or("?", String::as_str);
+    let name = class_name(shelf, *item);
     let state = if browser.picked.contains(item) { "picked" } else { "not picked" };
     format!("{n} training pictures, {picked} picked; at picture {item}, {name}, {state}")
 }
@@ -322,98 +316,36 @@ fn lasso(
     place: &impl Fn(usize) -> Rect,
     ui: &Ui,
 ) {
-    let origin = rect.min.to_vec2();
-    let stroke = stroke(response, ui);
-    if let Stroked::From(start) | Stroked::Whole(start) = stroke {
+    if !response.sense.senses_drag() {
+        return;
+    }
+    if !ui.input(|i| i.pointer.primary_down() || i.pointer.primary_released()) {
+        // It was let go while this was not drawn.
+        browser.pressed = None;
         browser.lasso.take();
-        browser.lasso.draw_to(start - origin);
     }
-    if stroke != Stroked::Not {
-        // A slow frame brings several points.
-        let to = ui.input(|i| points(&i.events));
-        to.into_iter().for_each(|to| browser.lasso.draw_to(to - origin));
-    }
-    if matches!(stroke, Stroked::End | Stroked::Whole(_)) {
-        let line = browser.lasso.take();
-        let drops = ui.input(|i| i.modifiers.command || i.modifiers.alt);
-        for at in 0..browser.items.len() {
-            if line.catches(place(at).translate(-origin)) {
-                let item = browser.items[at];
-                if drops {
-                    browser.picked.remove(&item)
-                } else {
-                    browser.picked.insert(item)
-                };
-                browser.anchor = at;
+    let origin = rect.min.to_vec2();
+    let over = response.contains_pointer() || response.is_pointer_button_down_on();
+    // A slow frame brings several events, and a quick hand begins and ends in one.
+    for event in ui.input(|i| i.events.clone()) {
+        match event {
+            Event::PointerButton { pos, button: PointerButton::Primary, pressed: true, .. } => {
+                browser.lasso.take();
+                let here = over && response.interact_rect.contains(pos);
+                browser.pressed = here.then_some(pos - origin);
             }
+            Event::PointerMoved(pos) => browser.draw_to(pos - origin),
+            Event::PointerButton {
+                pos, button: PointerButton::Primary, pressed: false, ..
+            } => {
+                browser.draw_to(pos - origin);
+                browser.pressed = None;
+                let drops = ui.input(|i| i.modifiers.command || i.modifiers.alt);
+                browser.catch(drops, |at| place(at).translate(-origin));
+            }
+            _ => {}
         }
     }
-}
-
-/// What became of a line in this frame.
-#[derive(PartialEq)]
-enum Stroked {
-    Not,
-    From(Pos2),
-    On,
-    End,
-    /// It began and ended.
-    Whole(Pos2),
-}
-
-fn stroke(response: &Response, ui: &Ui) -> Stroked {
-    if response.drag_started() {
-        let start = ui.input(|i| i.pointer.press_origin());
-        return start.map_or(Stroked::Not, Stroked::From);
-    }
-    if response.drag_stopped() {
-        return Stroked::End;
-    }
-    if response.dragged() {
-        return Stroked::On;
-    }
-    // A quick hand in a slow frame: egui sees neither a click nor a drag.
-    let quick = ui
-        .input(|i| quick(&i.events))
-        .filter(|start| response.interact_rect.contains(*start) && response.sense.senses_drag());
-    match quick.filter(|_| response.contains_pointer()) {
-        Some(start) => Stroked::Whole(start),
-        None => Stroked::Not,
-    }
-}
-
-/// Where the pointer was.
-fn points(events: &[Event]) -> Vec<Pos2> {
-    // What comes before the press in the same frame is no part of the line.
-    let press = |event: &Event| {
-        matches!(event, Event::PointerButton { button: PointerButton::Primary, pressed: true, .. })
-    };
-    let from = events.iter().rposition(press).map_or(0, |at| at + 1);
-    let point = |event: &Event| match event {
-        Event::PointerMoved(pos) => Some(*pos),
-        Event::PointerButton { pos, button: PointerButton::Primary, pressed: false, .. } => {
-            Some(*pos)
-        }
-        _ => None,
-    };
-    events[from..].iter().filter_map(point).collect()
-}
-
-/// Where the pointer was pressed that was let go elsewhere in the same frame.
-fn quick(events: &[Event]) -> Option<Pos2> {
-    let mut start = None;
-    for event in events {
-        let Event::PointerButton { pos, button: PointerButton::Primary, pressed, .. } = event
-        else {
-            continue;
-        };
-        match (pressed, start) {
-            (true, _) => start = Some(*pos),
-            (false, Some(from)) if from.distance(*pos) > CLICK => return Some(from),
-            (false, _) => start = None,
-        }
-    }
-    None
 }
 
 /// Walks with the arrows and picks with Space or Enter; whether the cursor moved.

@@ -1,24 +1,17 @@
 //! The forget map: every finished run as a point, its random-mask control beside it.
 
-use egui::{
-    Align2, Button, Color32, Painter, Pos2, Rect, RichText, Role, ScrollArea, Sense, Shape, Stroke,
-    StrokeKind, TextStyle, Ui, Vec2, WidgetInfo, pos2, vec2,
-};
-
+use super::View;
 use crate::{
     error::Result,
     eval::{place::Place, verdict::Evidence},
     studio::{
-        app::Studio,
         chart::{Axis, Chart, key_ui, note, round_up},
-        format,
         history::Entry,
-        task_state::{Arm, TaskState},
-        theme::{self, Palette},
+        prelude::*,
         verdict,
     },
     table::map::{self, Pair},
-    words::report::Report,
+    words::{report::Report, task::Task},
 };
 
 /// Radius of a point, in points.
@@ -26,8 +19,16 @@ const DOT: f32 = 6.0;
 /// Radius that a point takes with the ring around a shown one.
 const RING: f32 = DOT + 6.0;
 
-/// Draws the map and the list of runs.
-pub fn map_ui(studio: &mut Studio, ui: &mut Ui) {
+/// The view's row.
+pub static VIEW: View = View {
+    name: "Forget map",
+    hint: "Every finished run: what is left of the forgotten, what the rest lost",
+    key: Key::M,
+    tasks: &Task::ALL,
+    draw: map_ui,
+};
+
+fn map_ui(studio: &mut Studio, ui: &mut Ui) {
     let session = studio.state.session();
     let space = ui.available_size();
     let wide = space.x > 620.0;
@@ -72,8 +73,7 @@ fn whole_chart_ui(session: &TaskState, ui: &mut Ui, size: Vec2) -> Option<usize>
         "{forgotten} forgotten, {kept} kept, {test} test pictures; seed {}; {}",
         report.seed, report.device.name
     );
-    let text = RichText::new(format::unbroken(&text)).small().weak();
-    ui.add(egui::Label::new(text).wrap());
+    fact_ui(ui, format::unbroken(&text));
     chosen
 }
 
@@ -131,21 +131,19 @@ fn shown(session: &TaskState) -> Vec<&Entry> {
     let fits = |e: &&Entry| {
         e.recipe.start() == session.model && spec.as_ref().is_none_or(|s| *s == e.recipe.forget)
     };
-    session.history.entries().iter().filter(fits).collect()
+    session.history.entries.iter().filter(fits).collect()
 }
 
-/// The map as SVG and as PNG.
-///
-/// # Errors
-/// The picture is too large to hold.
-pub fn figure(session: &TaskState) -> Result<(String, Vec<u8>)> {
-    let pairs: Vec<Pair> = shown(session).into_iter().filter_map(pair).collect();
-    map::figure(&pairs)
-}
-
-fn pair(entry: &Entry) -> Option<Pair<'_>> {
-    let [run, control] = entry.reports.each_ref().map(Option::as_ref);
-    Some(Pair { name: title(entry), run: run?, control })
+/// What draws the map as SVG and as PNG, away from the frame.
+pub fn figure(session: &TaskState) -> impl Fn() -> Result<(String, Vec<u8>)> + use<> {
+    let of = |entry: &Entry| (title(entry), entry.reports.clone());
+    let runs: Vec<_> = shown(session).into_iter().map(of).collect();
+    move || {
+        let pairs = runs.iter().filter_map(|(name, [run, control])| {
+            Some(Pair { name: name.clone(), run: run.as_ref()?, control: control.as_ref() })
+        });
+        map::figure(&pairs.collect::<Vec<_>>())
+    }
 }
 
 /// Draws the map; the run whose point was clicked.
@@ -165,7 +163,7 @@ pub fn chart_ui(session: &TaskState, ui: &mut Ui, size: Vec2) -> Option<usize> {
         Axis { name: "lost of the rest, points", end: round_up(most(|p| p.damage)) },
     ];
     let told = format!("Forget map of {} runs", entries.len());
-    let (chart, _) = Chart::new(ui, size, axes, &told);
+    let chart = Chart::new(ui, size, axes, &told);
     let palette = theme::palette(ui);
     let Some(latest) = reports().next_back() else {
         let text = "Every finished run becomes a point here; the nearer to the corner, the better";
@@ -260,7 +258,7 @@ fn points_ui(
             painter.circle_stroke(at, radius + 3.0, Stroke::new(1.5, palette.strong));
         }
         match arm {
-            Arm::Method => labels.put(at, &name, palette.text()),
+            Arm::Method => labels.put(at, &name, palette.text),
             Arm::Control => labels.put(at, "Random mask", palette.caution),
         }
         clicked |= response.clicked();
@@ -270,8 +268,8 @@ fn points_ui(
                 for clause in report.verdict.why.split("; ") {
                     ui.label(format::line(clause));
                 }
-                let hash: String = report.protocol.chars().take(12).collect();
-                ui.weak(format!("Seed {}, {}, protocol {hash}", report.seed, report.device.name));
+                let protocol = format::protocol(&report.protocol);
+                ui.weak(format!("Seed {}, {}, {protocol}", report.seed, report.device.name));
             }
             ui.weak("Click to see it again");
         });
@@ -294,7 +292,7 @@ fn title(entry: &Entry) -> String {
 
 /// Draws the runs as a list; the one that was clicked.
 fn list_ui(session: &TaskState, ui: &mut Ui) -> Option<usize> {
-    let entries = session.history.entries();
+    let entries = &session.history.entries;
     ui.horizontal(|ui| {
         ui.heading("Runs");
         if !entries.is_empty() {
@@ -337,13 +335,13 @@ fn row_ui(entry: &Entry, is_shown: bool, ui: &mut Ui) -> bool {
     painter.text(inner.left_top(), Align2::LEFT_TOP, heading, body, palette.strong);
     painter.text(inner.left_bottom(), Align2::LEFT_BOTTOM, what, small.clone(), palette.weak);
     if let Some(report) = entry.report() {
-        let (word, color) = verdict::word(report, palette);
+        let (word, color) = verdict::word(report.verdict.label, palette);
         painter.text(inner.right_top(), Align2::RIGHT_TOP, word, small.clone(), color);
         let m = &report.after;
         let numbers = format!("UA {:.1}  RA {:.1}  TA {:.1}", m.UA, m.RA, m.TA);
         painter.text(inner.right_bottom(), Align2::RIGHT_BOTTOM, numbers, small, palette.weak);
     }
-    let hint = match entry.kept() {
+    let hint = match entry.kept {
         Some(_) => "Shows it again",
         None => "Takes up its request again; its pictures were let go to save memory",
     };

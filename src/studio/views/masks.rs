@@ -1,43 +1,51 @@
 //! How much the masks of different classes, seeds or estimators have in common.
 
-use egui::{Button, RichText, ScrollArea, Ui};
-
+use super::View;
 use crate::{
     saliency::overlap::{By, Overlap},
     studio::{
-        app::Studio,
-        format,
         matrix::{Matrix, matrix_ui},
-        state::JobKind,
+        prelude::*,
     },
-    words::estimator::Estimator,
+    words::{estimator::Estimator, task::Task},
 };
 
-/// Draws the view.
-pub fn masks_ui(studio: &mut Studio, ui: &mut Ui) {
-    bar_ui(studio, ui);
+/// The view's row: a prompt's masks are not those of a class.
+pub static VIEW: View = View {
+    name: "Masks",
+    hint: "How much the masks of classes, seeds or estimators have in common",
+    key: Key::O,
+    tasks: &[Task::Generate, Task::Classify],
+    draw: masks_ui,
+};
+
+fn masks_ui(studio: &mut Studio, ui: &mut Ui) {
+    bar_ui(&mut studio.state, ui);
     ui.add_space(6.0);
-    let session = studio.state.session();
-    match &session.overlap {
-        Some(overlap) => {
-            facts_ui(overlap, ui);
-            ScrollArea::both().id_salt("overlap").auto_shrink(false).show(ui, |ui| {
-                overlap_ui(overlap, ui);
-            });
-        }
-        None => {
-            ui.weak(
-                "Do two classes live in the same weights? Each pair of masks: what both keep, \
-                 over what either keeps.",
-            );
-        }
-    }
+    let Some(overlap) = &studio.state.session().overlap else {
+        ui.weak(
+            "Do two classes live in the same weights? Each pair of masks: what both keep, \
+             over what either keeps.",
+        );
+        return;
+    };
+    let text = format!(
+        "Intersection over union of masks of {} of {} weights; two random ones share {:.2}",
+        format::count(overlap.k),
+        format::count(overlap.n),
+        overlap.chance
+    );
+    fact_ui(ui, text);
+    let area = ScrollArea::both().id_salt("overlap").auto_shrink(false);
+    area.show(ui, |ui| overlap_ui(overlap, ui));
 }
 
-fn bar_ui(studio: &mut Studio, ui: &mut Ui) {
-    let state = &mut studio.state;
+fn bar_ui(state: &mut State, ui: &mut Ui) {
+    let session = state.session();
     let running = state.work.as_ref().is_some_and(|w| w.kind == JobKind::Overlap);
-    let made = state.session().request.estimator() != Estimator::None;
+    let free = state.work.is_none() && session.opened.is_some();
+    let made = session.request.estimator() != Estimator::None;
+    let picked = session.request.what.is_some();
     ui.horizontal_wrapped(|ui| {
         ui.label("Compare masks of");
         for (by, name, hint) in [
@@ -45,19 +53,15 @@ fn bar_ui(studio: &mut Studio, ui: &mut Ui) {
             (By::Seeds, "Seeds", "Masks of the forget set by three seeds"),
             (By::Estimators, "Estimators", "A mask by every way to score the weights"),
         ] {
-            let picked = by == By::Classes || state.session().request.what.is_some();
-            let free = state.work.is_none() && state.session().opened.is_some();
-            let ready = free && picked && (made || by == By::Estimators);
-            let why = match (free, picked) {
-                (false, _) => "Wait for the work in progress, or cancel it",
-                (_, false) => "Pick what to forget first",
-                _ => "Without a mask there is nothing to compare",
+            let blocked = match by {
+                _ if !free => Some(WAIT),
+                By::Seeds | By::Estimators if !picked => Some("Pick what to forget first"),
+                By::Classes | By::Seeds if !made => {
+                    Some("Without a mask there is nothing to compare")
+                }
+                _ => None,
             };
-            let response = ui
-                .add_enabled(ready, Button::new(name))
-                .on_hover_text(hint)
-                .on_disabled_hover_text(why);
-            if response.clicked() {
+            if button_ui(ui, Button::new(name), hint, blocked) {
                 state.compare_masks(by);
             }
         }
@@ -65,16 +69,6 @@ fn bar_ui(studio: &mut Studio, ui: &mut Ui) {
             ui.weak("Scoring…");
         }
     });
-}
-
-fn facts_ui(overlap: &Overlap, ui: &mut Ui) {
-    let text = format!(
-        "Intersection over union of masks of {} of {} weights; two random ones share {:.2}",
-        format::count(overlap.k),
-        format::count(overlap.n),
-        overlap.chance
-    );
-    ui.add(egui::Label::new(RichText::new(text).small().weak()).wrap());
 }
 
 fn overlap_ui(overlap: &Overlap, ui: &mut Ui) {

@@ -1,20 +1,30 @@
 //! A whole table of runs as its folder tells it: means, gaps to Retrain, best and worst marked.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::mpsc::{self, Receiver},
+};
 
-use egui::{Color32, Grid, RichText, ScrollArea, TextEdit, Ui};
+use egui::{Grid, TextEdit};
 
+use super::View;
 use crate::{
     eval::stats::Spread,
-    studio::{
-        app::Studio,
-        format,
-        theme::{self, Palette},
-    },
+    studio::{prelude::*, wake},
     table::{
         folder,
         summary::{Compared, Line, Mark, Summary, Value},
     },
+    words::task::Task,
+};
+
+/// The view's row.
+pub static VIEW: View = View {
+    name: "Table",
+    hint: "A whole table of runs, from its folder",
+    key: Key::T,
+    tasks: &Task::ALL,
+    draw: table_ui,
 };
 
 /// The folder that was asked for, and what is in it.
@@ -22,13 +32,22 @@ use crate::{
 pub struct Tables {
     path: String,
     open: Option<Result<Summary, String>>,
+    /// What is being read.
+    reading: Option<Receiver<Result<Summary, String>>>,
 }
 
 impl Tables {
-    /// Opens a table's folder.
-    pub fn open(&mut self, path: PathBuf) {
+    /// Opens a table's folder, which is read beside the frame.
+    pub fn open(&mut self, path: PathBuf, ctx: &Context) {
         self.path = path.to_string_lossy().into_owned();
-        self.open = Some(read(&path));
+        let (tell, told) = mpsc::channel();
+        let wake = wake(ctx);
+        std::thread::spawn(move || {
+            // The window may be closed by now.
+            let _ = tell.send(read(&path));
+            wake();
+        });
+        self.reading = Some(told);
     }
 }
 
@@ -45,9 +64,8 @@ fn read(path: &Path) -> Result<Summary, String> {
     folder::summary(path).map_err(|e| e.to_string())
 }
 
-/// Draws the view.
-pub fn table_ui(studio: &mut Studio, ui: &mut Ui) {
-    let tables = &mut studio.tables;
+fn table_ui(studio: &mut Studio, ui: &mut Ui) {
+    let tables = studio.own.of::<Tables>();
     ui.horizontal(|ui| {
         let label = ui.label("Folder");
         let width = (ui.available_width() - 70.0).max(80.0);
@@ -55,12 +73,15 @@ pub fn table_ui(studio: &mut Studio, ui: &mut Ui) {
             .desired_width(width)
             .hint_text("salun-tables/table1");
         let response = ui.add(edit).labelled_by(label.id);
-        let entered = response.lost_focus() && ui.input(|i| i.key_pressed(egui::Key::Enter));
+        let entered = response.lost_focus() && ui.input(|i| i.key_pressed(Key::Enter));
         if ui.button("Open").clicked() || entered {
-            tables.open(PathBuf::from(tables.path.trim()));
+            tables.open(PathBuf::from(tables.path.trim()), ui.ctx());
         }
     });
     ui.add_space(6.0);
+    if let Some(read) = tables.reading.as_ref().and_then(|told| told.try_recv().ok()) {
+        (tables.open, tables.reading) = (Some(read), None);
+    }
     match &tables.open {
         None => {
             ui.weak("Make a table with salun table table1 --out DIR, then open DIR here, or drop it on the window");
@@ -79,18 +100,18 @@ pub fn table_ui(studio: &mut Studio, ui: &mut Ui) {
 
 fn summary_ui(summary: &Summary, ui: &mut Ui) {
     ui.heading(&summary.title);
-    ui.add(egui::Label::new(RichText::new(&summary.conditions).small().weak()).wrap());
-    let hash: String = summary.protocol.chars().take(12).collect();
+    fact_ui(ui, &summary.conditions);
     let devices: Vec<&str> = summary.devices.iter().map(|d| d.name.as_str()).collect();
     let facts = format!(
-        "{} of {} runs, {} failed; {} seeds; {}; protocol {hash}",
+        "{} of {} runs, {} failed; {} seeds; {}; {}",
         format::count(summary.done),
         format::count(summary.all),
         format::count(summary.failed),
         summary.seeds.len(),
-        devices.join(", ")
+        devices.join(", "),
+        format::protocol(&summary.protocol)
     );
-    ui.label(RichText::new(facts).small().weak());
+    fact_ui(ui, facts);
     for group in &summary.groups {
         ui.add_space(8.0);
         group_ui(summary, group, ui);
@@ -105,10 +126,7 @@ fn group_ui(summary: &Summary, group: &Compared, ui: &mut Ui) {
     ui.label(RichText::new(&group.title).strong());
     Grid::new(("table", &group.title)).striped(true).spacing([14.0, 3.0]).show(ui, |ui| {
         let heads = ["Row"].into_iter().chain(summary.columns.iter().map(String::as_str));
-        for head in heads.chain(["Avg gap", "RTE, s", "Against random"]) {
-            ui.label(RichText::new(head).small().color(palette.weak));
-        }
-        ui.end_row();
+        heads_ui(ui, heads.chain(["Avg gap", "RTE, s", "Against random"]));
         for line in &group.rows {
             line_ui(line, palette, ui);
             ui.end_row();
@@ -155,29 +173,17 @@ fn value_ui(value: &Value, palette: &Palette, ui: &mut Ui) {
         return;
     };
     let gap = value.gap.map_or(String::new(), |g| format!(" ({:.2})", g.mean));
-    let text = format!("{}{gap}{}", spread(stat), word(value.mark));
-    ui.label(RichText::new(text).color(colour(value.mark, palette)));
+    let (word, color) = match value.mark {
+        Some(Mark::Best) => (", best", palette.good),
+        Some(Mark::Worst) => (", worst", palette.bad),
+        None => ("", palette.text),
+    };
+    ui.label(RichText::new(format!("{}{gap}{word}", spread(stat))).color(color));
 }
 
 fn spread(stat: Spread) -> String {
     match stat.sd {
         Some(sd) => format!("{:.2} ± {sd:.2}", stat.mean),
         None => format!("{:.2}", stat.mean),
-    }
-}
-
-fn word(mark: Option<Mark>) -> &'static str {
-    match mark {
-        Some(Mark::Best) => ", best",
-        Some(Mark::Worst) => ", worst",
-        None => "",
-    }
-}
-
-fn colour(mark: Option<Mark>, palette: &Palette) -> Color32 {
-    match mark {
-        Some(Mark::Best) => palette.good,
-        Some(Mark::Worst) => palette.bad,
-        None => palette.text(),
     }
 }

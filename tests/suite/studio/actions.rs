@@ -5,15 +5,17 @@ use std::sync::Arc;
 use salun_studio::{
     engine::job::{Event, Job},
     error::Error,
-    run::link::Link,
     studio::{
-        Arm, Choice, Content, Pane,
+        Arm, Choice, Content, Pane, ShareKind,
         state::{JobKind, State},
     },
     words::{budget::Budget, estimator::Estimator, recipe::Redirect, task::Task},
 };
 
-use crate::studio::played::{SNEAKER, layout, opened, picked, ranking, state, unlearn_recipe};
+use crate::studio::{
+    answers::{SNEAKER, layout, opened, ranking},
+    played::{picked, state, unlearn_recipe},
+};
 
 #[test]
 fn the_diffusion_model_opens_first() {
@@ -80,14 +82,14 @@ fn a_slider_on_the_move_scores_nothing_until_it_rests() {
     state.switch(Task::Classify);
     played.answer();
     state.poll();
-    state.pick(Choice::Share(10));
+    state.pick(Choice::Share(ShareKind::Random, 10));
     let jobs = played.count();
-    state.aim(Choice::Share(20));
+    state.aim(Choice::Share(ShareKind::Random, 20));
     // The scores of the smaller share come too late.
     played.answer();
     state.poll();
     assert!(state.session().saliency.is_none() && played.count() == jobs);
-    state.pick(Choice::Share(20));
+    state.pick(Choice::Share(ShareKind::Random, 20));
     assert!(matches!(played.asked().1, Job::Rank(r) if r.forget == "random:20%"));
 }
 
@@ -253,7 +255,7 @@ fn tasks_keep_what_they_have_and_a_run_holds_the_switch() {
     assert!(matches!(played.asked().1, Job::Open { model, .. } if model == "fashion-classifier"));
     played.answer();
     state.poll();
-    state.pick(Choice::Share(10));
+    state.pick(Choice::Share(ShareKind::Random, 10));
     assert!(matches!(played.asked().1, Job::Rank(r) if r.forget == "random:10%"));
     let jobs = played.count();
     state.switch(Task::Generate);
@@ -314,47 +316,6 @@ fn a_new_seed_opens_the_model_again_and_scores_again() {
     state.reseed();
     state.pick(Choice::Class(0));
     assert!(matches!(played.asked().1, Job::Rank(recipe) if recipe.seed == 9));
-}
-
-#[test]
-fn a_link_opens_its_model_picks_its_class_and_runs() {
-    let (mut state, played) = state();
-    let text =
-        "model=fashion-classifier&forget=class%3ABag&density=0.2&seed=4&steps=40&at=20&run=1";
-    state.follow(Link::parse(text).unwrap()).unwrap();
-    assert_eq!(state.session().link().query(), text);
-    let asked = played.asked().1;
-    assert!(matches!(asked, Job::Open { model, seed: 4, .. } if model == "fashion-classifier"));
-    played.answer();
-    state.poll();
-    assert!(matches!(played.asked().1, Job::Rank(recipe) if recipe.forget == "class:Bag"));
-    played.answer();
-    state.poll();
-    let (_, job) = played.asked();
-    let recipe = unlearn_recipe(&job);
-    assert_eq!((recipe.density, recipe.steps, recipe.seed), (0.2, Some(40), 4));
-    played.answer();
-    state.poll();
-    assert!(matches!(state.session().content(Pane::After), Content::Grid(_, Some(20))));
-    // What is shared now is what was asked for, held at the same place, and waits for Forget.
-    assert_eq!(state.session().link().query(), text.replace("&run=1", ""));
-}
-
-#[test]
-fn a_link_that_asks_for_what_is_not_there_says_so_and_opens_the_rest() {
-    let (mut state, played) = state();
-    let link = Link::parse("forget=class%3ASneeker&density=0.3").unwrap();
-    state.follow(link).unwrap();
-    played.answer();
-    state.poll();
-    assert!(state.error.as_ref().is_some_and(|e| e.contains("did you mean 'Sneaker'")));
-    assert!(state.session().opened.is_some() && state.session().request.density == 0.3);
-    let share = Link::parse("forget=random%3A10%25").unwrap();
-    state.follow(share).unwrap();
-    played.answer();
-    state.poll();
-    assert!(state.error.is_some(), "the diffusion model forgets no share");
-    assert!(state.follow(Link::parse("model=../../x").unwrap()).is_err());
 }
 
 #[test]
@@ -421,8 +382,8 @@ fn finished_runs_stay_and_can_be_shown_again() {
         }
     }
     let history = &state.session().history;
-    assert_eq!(history.entries().len(), 2);
-    assert!(history.entries().iter().all(|e| e.reports.iter().all(Option::is_some)));
+    assert_eq!(history.entries.len(), 2);
+    assert!(history.entries.iter().all(|e| e.reports.iter().all(Option::is_some)));
     assert_eq!(history.shown, Some(2));
     // Another class puts the pictures away and keeps the runs.
     state.pick(Choice::Class(0));

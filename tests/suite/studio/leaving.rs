@@ -17,7 +17,7 @@ use salun_studio::{
 
 use crate::{
     binary::Scratch,
-    studio::played::{Played, SNEAKER},
+    studio::{answers::SNEAKER, played::Played},
 };
 
 /// Keeps runs under numbers, in a folder that may be one that cannot be written.

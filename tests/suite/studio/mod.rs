@@ -1,8 +1,12 @@
 //! The studio against an engine that a test plays by hand: what it asks for, what it shows.
 
 mod actions;
+mod answers;
 mod leaving;
+mod links;
+mod pictures;
 mod played;
 mod prompts;
+mod table;
 mod views;
 mod window;

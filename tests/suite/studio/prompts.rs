@@ -4,14 +4,21 @@ use egui_kittest::{Harness, kittest::Queryable};
 use salun_studio::{
     engine::job::{Event, Job},
     error::Error,
-    studio::{Arm, Choice, Content, Pane, Studio, View, state::JobKind},
+    studio::{
+        Arm, Choice, Content, Pane, Studio,
+        state::JobKind,
+        views::{compare, data},
+    },
     words::{
         attack::AttackKind, estimator::Estimator, recipe::Redirect, report::VerdictLabel,
         task::Task,
     },
 };
 
-use crate::studio::played::{Played, drawn, pane, state, unlearn_recipe, window};
+use crate::studio::{
+    answers::{drawn, pane},
+    played::{Played, state, unlearn_recipe, window},
+};
 
 /// A window with the text-to-image model open.
 fn opened<'a>(size: [f32; 2]) -> (Harness<'a, Studio>, Played) {
@@ -58,7 +65,7 @@ fn a_person_writes_a_prompt_presses_forget_and_reads_the_verdict() {
     window.get_by_label_contains("After (SalUn): 12 of 20 seen as asked, a cat 0 of 8, step 40");
     window.get_by_label_contains("Random mask: 16 of 20 seen as asked, a cat 4 of 8");
     window.get_by_label("Forgot");
-    assert_eq!(window.state().state.session().history.entries().len(), 1);
+    assert_eq!(window.state().state.session().history.entries.len(), 1);
 }
 
 #[test]
@@ -101,7 +108,7 @@ fn a_prompt_can_be_written_while_the_model_opens_and_keeps_the_focus() {
     window.event(Event::Text("f".into()));
     window.key_press_modifiers(Modifiers::COMMAND, Key::S);
     window.run();
-    assert_eq!(window.state().view, View::Compare);
+    assert_eq!(window.state().view, &compare::VIEW);
     assert_eq!(played.0.borrow().cancels, cancels, "the model still opens");
     let what = window.state().state.session().request.what.clone();
     assert_eq!(what, Some(Choice::Prompt("cats".into())));
@@ -170,7 +177,7 @@ fn a_pane_that_comes_with_the_run_is_what_its_first_step_shows() {
     let (id, _) = played.asked();
     played.tell(Event::Done {
         id,
-        outcome: salun_studio::engine::job::Outcome::Ranked(crate::studio::played::ranking(
+        outcome: salun_studio::engine::job::Outcome::Ranked(crate::studio::answers::ranking(
             state.session().recipe().as_ref().unwrap(),
         )),
     });
@@ -222,11 +229,11 @@ fn attacks_are_a_button_each_and_a_paraphrase_that_works_is_told() {
 #[test]
 fn views_that_need_a_data_set_are_not_there_for_prompts() {
     let (mut window, _) = opened([1280.0, 800.0]);
-    window.state_mut().view = View::Data;
+    window.state_mut().view = &data::VIEW;
     window.run();
-    assert_eq!(window.state().view, View::Compare);
+    assert_eq!(window.state().view, &compare::VIEW);
     window.key_press(egui::Key::D);
     window.run();
-    assert_eq!(window.state().view, View::Compare);
+    assert_eq!(window.state().view, &compare::VIEW);
     assert!(window.query_by_label("Masks").is_none());
 }

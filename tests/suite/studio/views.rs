@@ -4,21 +4,19 @@ use egui::{Key, Modifiers, Theme, vec2};
 use egui_kittest::{Harness, kittest::Queryable};
 use salun_studio::{
     engine::job::{Event, Job},
-    eval::{
-        stats::Spread,
-        verdict::{Evidence, verdict},
-    },
+    eval::verdict::{Evidence, verdict},
     job_context::Progress,
     saliency::overlap::By,
-    studio::{Arm, Choice, Studio, View},
-    table::{
-        Chart,
-        protocol::Scale,
-        summary::{Compared, Line, Mark, SCHEMA, Summary, Value, Versus},
+    studio::{
+        Arm, Choice, Studio,
+        views::{View, compare, map},
     },
 };
 
-use crate::studio::played::{SNEAKER, tried};
+use crate::studio::{
+    answers::SNEAKER,
+    played::{settle, tried},
+};
 
 const SMALL: [f32; 2] = [1024.0, 700.0];
 
@@ -133,10 +131,10 @@ fn only_pictures_of_the_training_part_are_shown_and_a_class_by_itself() {
 fn the_tour_stops_at_every_spot_and_ends() {
     for size in [[1280.0, 800.0], SMALL, [390.0, 844.0]] {
         let (mut window, _) = tried(size, Theme::Dark);
-        window.state_mut().view = View::Map;
+        window.state_mut().view = &map::VIEW;
         window.key_press(Key::H);
         window.run();
-        assert_eq!(window.state().view, View::Compare);
+        assert_eq!(window.state().view, &compare::VIEW);
         for stop in 1..=6 {
             window.get_by_label(&format!("{stop} of 6"));
             // The button has the focus: the keyboard alone goes on.
@@ -158,18 +156,12 @@ fn figures_and_the_recipe_can_be_taken_away() {
     window.get_by_label("Export").click();
     window.run();
     window.get_by_label("Recipe (TOML)").click();
-    for _ in 0..50 {
-        std::thread::sleep(std::time::Duration::from_millis(5));
-        window.run();
-    }
+    settle(&mut window);
     window.get_by_label_contains("recipe.toml");
     window.get_by_label("Export").click();
     window.run();
     window.get_by_label("Forget map (PNG and SVG)").click();
-    for _ in 0..100 {
-        std::thread::sleep(std::time::Duration::from_millis(5));
-        window.run();
-    }
+    settle(&mut window);
     window.get_by_label("Saved to forget-map.png and forget-map.svg");
     window.get_by_label("Export").click();
     window.run();
@@ -376,82 +368,4 @@ fn every_method_offers_its_own_knobs() {
     window.run();
     let Job::Unlearn(recipe) = played.asked().1 else { panic!("{:?}", played.asked().1) };
     assert_eq!(recipe.knobs, [("true-label".to_string(), 1.0)].into());
-}
-
-#[test]
-fn a_table_is_read_from_its_folder_with_best_and_worst_marked() {
-    let dir = std::env::temp_dir().join(format!("salun-table-view-{}", std::process::id()));
-    std::fs::create_dir_all(&dir).unwrap();
-    let value = |mean: f64, mark: Option<Mark>| Value {
-        stat: Some(Spread { mean, sd: Some(0.25), n: 3 }),
-        gap: Some(Spread { mean: mean / 10.0, sd: None, n: 3 }),
-        mark,
-    };
-    let line = |label: &str, mean: f64, mark| Line {
-        label: label.into(),
-        method: "salun".into(),
-        mask: "abs-sum-grad".into(),
-        settings: String::new(),
-        at: None,
-        values: vec![value(mean, mark)],
-        average: value(mean / 2.0, None),
-        seconds: value(9.0, None),
-        tow: None,
-        by_forget: Vec::new(),
-        each: Vec::new(),
-        failed: Vec::new(),
-        control: Some(Versus {
-            control: "SalUn, random mask".into(),
-            closer_by: 1.5,
-            interval: Some([0.5, 2.5]),
-            how: None,
-            n: 3,
-        }),
-        frozen_changed: 0,
-    };
-    let summary = Summary {
-        schema: SCHEMA,
-        name: "table1".into(),
-        title: "Random forgetting".into(),
-        scale: Scale::Small,
-        protocol: "0123456789abcdef".into(),
-        version: "0.1.0".into(),
-        conditions: "A narrow model".into(),
-        devices: Vec::new(),
-        seeds: vec![1, 2, 3],
-        done: 6,
-        failed: 0,
-        all: 6,
-        columns: vec!["UA".into()],
-        axis: None,
-        chart: Chart::Bars,
-        groups: vec![Compared {
-            title: "10 %".into(),
-            forgets: vec!["random:10%".into()],
-            attacked: [900, 900],
-            reference: "Retrain".into(),
-            n: [600, 5_400, 900],
-            frechet: None,
-            rows: vec![line("SalUn", 5.0, Some(Mark::Best)), line("GA", 60.0, Some(Mark::Worst))],
-            published: Vec::new(),
-        }],
-        notes: vec!["SalUn is closer to Retrain than its control".into()],
-    };
-    std::fs::write(dir.join("table.json"), serde_json::to_vec(&summary).unwrap()).unwrap();
-
-    let (mut window, _) = tried(SMALL, Theme::Light);
-    window.key_press(Key::T);
-    window.run();
-    window.get_by_label("Folder").click();
-    window.get_by_role(egui::Role::TextInput).focus();
-    window.run();
-    window.get_by_role(egui::Role::TextInput).type_text(&dir.to_string_lossy());
-    window.run();
-    window.key_press(Key::Enter);
-    window.run();
-    window.get_by_label("Random forgetting");
-    window.get_by_label("5.00 ± 0.25 (0.50), best");
-    window.get_by_label("60.00 ± 0.25 (6.00), worst");
-    assert_eq!(window.query_all_by_label("closer by 1.50 [0.50, 2.50]").count(), 2);
-    std::fs::remove_dir_all(dir).unwrap();
 }

@@ -1,12 +1,12 @@
 //! Can the forgotten pictures be told from pictures that were never trained on?
 
-use egui::{Grid, RichText, Stroke, Ui, vec2};
+use egui::Grid;
 
 use super::{Model, examined, legend_ui};
 use crate::{
     studio::{
         chart::{Axis, Chart},
-        format, theme,
+        prelude::*,
     },
     words::audit::{Attack, Audit},
 };
@@ -33,20 +33,15 @@ fn curve_ui(attack: &Attack, models: &[(&str, Model, Attack)], size: egui::Vec2,
         Axis { name: "members found", end: 1.0 },
     ];
     let told = format!("ROC of {}, area {:.3}", attack.name, attack.auc);
-    let (chart, _) = Chart::new(ui, size, axes, &told);
-    let chance = [chart.at(0.0, 0.0), chart.at(1.0, 1.0)];
-    let dashed =
-        egui::Shape::dashed_line(&chance, Stroke::new(1.0, theme::palette(ui).weak), 4.0, 4.0);
-    chart.painter.extend(dashed);
+    let chart = Chart::new(ui, size, axes, &told);
+    chart.dashed([chart.at(0.0, 0.0), chart.at(1.0, 1.0)], ui);
     for (_, model, attack) in models.iter().rev() {
         let ends = [[0.0, 0.0]].into_iter().chain(attack.roc.iter().copied());
-        let width = if *model == Model::After { 2.5 } else { 1.5 };
-        chart.line(ends.chain([[1.0, 1.0]]), width, model.color(ui));
+        chart.line(ends.chain([[1.0, 1.0]]), model.width(), model.color(ui));
     }
 }
 
 fn list_ui(chosen: &mut usize, audit: &Audit, ui: &mut Ui) {
-    let small = |text: String| RichText::new(text).small();
     Grid::new("attacks").spacing([14.0, 2.0]).striped(true).show(ui, |ui| {
         for (head, means) in [
             ("Attack", ""),
@@ -58,7 +53,7 @@ fn list_ui(chosen: &mut usize, audit: &Audit, ui: &mut Ui) {
             ("TPR at 1 % FPR", "Members found where 1 % of unseen pictures are taken for members"),
             ("Members, unseen", "Pictures behind it"),
         ] {
-            let head = ui.label(small(head.into()).weak());
+            let head = ui.label(small(head).weak());
             if !means.is_empty() {
                 head.on_hover_text(means);
             }
@@ -73,11 +68,7 @@ fn list_ui(chosen: &mut usize, audit: &Audit, ui: &mut Ui) {
                 .and_then(|r| r.attacks.iter().find(|a| a.name == attack.name));
             ui.label(small(retrain.map_or("–".into(), |r| format!("{:.3}", r.auc))));
             ui.label(small(format!("{:.1} %", attack.tpr_at_1_fpr * 100.0)));
-            ui.label(small(format!(
-                "{}, {}",
-                format::count(attack.n[0]),
-                format::count(attack.n[1])
-            )));
+            ui.label(small(attack.n.map(format::count).join(", ")));
             ui.end_row();
         }
     });

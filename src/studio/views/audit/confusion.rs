@@ -1,10 +1,11 @@
 //! Which classes are seen as which, before and after.
 
-use egui::{ScrollArea, Ui};
-
 use crate::{
     engine::job::Run,
-    studio::matrix::{Matrix, matrix_ui},
+    studio::{
+        matrix::{Matrix, matrix_ui},
+        prelude::*,
+    },
     words::report::Metrics,
 };
 
@@ -20,10 +21,7 @@ pub fn confusion_ui(after: &mut bool, run: &Run, ui: &mut Ui) {
     let marked = forgotten.and_then(|name| classes.iter().position(|c| c == name));
     if ui.available_width() > 640.0 {
         ui.columns(2, |columns| {
-            for (metrics, name, ui) in [(old, "Before"), (new, "After")]
-                .into_iter()
-                .zip(columns)
-                .map(|((m, n), u)| (m, n, u))
+            for ((metrics, name), ui) in [(old, "Before"), (new, "After")].into_iter().zip(columns)
             {
                 ui.vertical(|ui| {
                     ui.strong(name);
@@ -34,8 +32,7 @@ pub fn confusion_ui(after: &mut bool, run: &Run, ui: &mut Ui) {
         return;
     }
     ui.horizontal(|ui| {
-        ui.selectable_value(after, false, "Before");
-        ui.selectable_value(after, true, "After");
+        tabs_ui(ui, after, [(false, "Before", ""), (true, "After", "")]);
     });
     let (metrics, name) = if *after { (new, "After") } else { (old, "Before") };
     one_ui(metrics, classes, marked, name, ui);

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use egui::{Frame, Image, RichText, ScrollArea, Ui, vec2};
+use egui::Image;
 
 use crate::{
     engine::job::{Grid, Run},
     studio::{
-        theme,
+        prelude::*,
         tile::{self, Sheet},
+        widgets,
     },
     words::audit::Changed,
 };
@@ -29,15 +30,10 @@ pub fn changed_ui(sheet: &mut Sheet, run: &Run, ui: &mut Ui) {
     let fresh = sheet.grid().is_none_or(|held| held.pixels != run.changed);
     let grid = match sheet.grid().filter(|_| !fresh) {
         Some(held) => held.clone(),
-        None => Arc::new(Grid {
-            rows: vec![None],
-            names: Vec::new(),
-            columns: changed.len(),
-            channels: like.channels,
-            tile: like.tile,
-            pixels: run.changed.clone(),
-            seen: vec![None; changed.len()],
-        }),
+        None => {
+            let pixels = run.changed.clone();
+            Arc::new(Grid::row_of(changed.len(), like.channels, like.tile, pixels))
+        }
     };
     let texture = sheet.texture(ui.ctx(), &grid);
     let classes = run.model.classes();
@@ -47,10 +43,7 @@ pub fn changed_ui(sheet: &mut Sheet, run: &Run, ui: &mut Ui) {
         for row in places.chunks(columns) {
             ui.horizontal_top(|ui| {
                 for &i in row {
-                    let side = vec2(PICTURE, PICTURE * like.tile[0] as f32 / like.tile[1] as f32);
-                    let image = Image::from_texture((texture, side))
-                        .uv(tile::uv(&grid, 0, i))
-                        .fit_to_exact_size(side);
+                    let image = tile::image(texture, &grid, 0, i, PICTURE);
                     card_ui(&changed[i], classes, image, ui);
                 }
             });
@@ -62,7 +55,7 @@ fn card_ui(changed: &Changed, classes: &[String], image: Image, ui: &mut Ui) {
     let palette = theme::palette(ui);
     let name = |class: usize| classes.get(class).map_or("?", String::as_str);
     let answer = |(class, p): (usize, f32)| format!("{} {:.0} %", name(class), p * 100.0);
-    Frame::group(ui.style()).fill(palette.card).inner_margin(8.0).show(ui, |ui| {
+    widgets::card_ui(ui, 8.0, |ui| {
         ui.set_width(CARD - 18.0);
         ui.vertical(|ui| {
             ui.spacing_mut().item_spacing.y = 2.0;
@@ -73,11 +66,11 @@ fn card_ui(changed: &Changed, classes: &[String], image: Image, ui: &mut Ui) {
             for (when, seen) in [("before", changed.before), ("after", changed.after)] {
                 let right = seen.0 == changed.label;
                 let color = if right { palette.good } else { palette.bad };
-                let text = RichText::new(answer(seen)).small().color(color);
+                let text = small(answer(seen)).color(color);
                 ui.horizontal(|ui| {
                     ui.spacing_mut().item_spacing.x = 4.0;
-                    ui.label(RichText::new(when).small().weak());
-                    ui.add(egui::Label::new(text).truncate());
+                    ui.label(small(when).weak());
+                    ui.add(Label::new(text).truncate());
                 });
             }
         });

@@ -1,10 +1,8 @@
 //! A linear probe on frozen features, and how alike the layers are to those of others.
 
-use egui::{Align2, Rect, RichText, Role, Sense, TextStyle, Ui, WidgetInfo, pos2, vec2};
-
 use super::{Model, examined, legend_ui};
 use crate::{
-    studio::{format, theme},
+    studio::prelude::*,
     words::audit::{Audit, LayerSimilarity},
 };
 
@@ -21,7 +19,7 @@ pub fn layers_ui(audit: &Audit, ui: &mut Ui) {
             d.activation,
             format::count(d.n)
         );
-        ui.add(egui::Label::new(text).wrap());
+        ui.label(text);
     }
 }
 
@@ -40,7 +38,7 @@ fn probe_ui(audit: &Audit, ui: &mut Ui) {
         format::count(first.n[1]),
         format::count(first.n[0])
     );
-    ui.label(RichText::new(text).small().weak());
+    fact_ui(ui, text);
 }
 
 fn similarity_ui(audit: &Audit, ui: &mut Ui) {
@@ -72,7 +70,7 @@ fn similarity_ui(audit: &Audit, ui: &mut Ui) {
     }
     let [forgotten, rest] = audit.layers_n.map(format::count);
     let text = format!("{forgotten} pictures of the forget set; of the rest {rest} (hover)");
-    ui.label(RichText::new(text).small().weak());
+    fact_ui(ui, text);
 }
 
 /// A bar from 0 to 1 with its name and its value.
@@ -85,11 +83,11 @@ fn bar_ui(name: &str, value: &str, share: f64, model: Model, ui: &mut Ui) -> egu
     let painter = ui.painter();
     let left = rect.left() + 90.0;
     let at = pos2(left - 8.0, rect.center().y);
-    painter.text(at, Align2::RIGHT_CENTER, name, font.clone(), palette.text());
+    painter.text(at, Align2::RIGHT_CENTER, name, font.clone(), palette.text);
     let track = Rect::from_min_max(pos2(left, rect.top() + 3.0), rect.max - vec2(56.0, 3.0));
     painter.rect_filled(track, 2.0, palette.border);
     let filled = track.with_max_x(track.left() + track.width() * share.clamp(0.0, 1.0) as f32);
     painter.rect_filled(filled, 2.0, model.color(ui));
-    painter.text(rect.right_center(), Align2::RIGHT_CENTER, value, font, palette.text());
+    painter.text(rect.right_center(), Align2::RIGHT_CENTER, value, font, palette.text);
     response
 }

@@ -7,23 +7,28 @@ mod layers;
 mod prompts;
 mod relearn;
 
-use std::sync::Arc;
-
-use egui::{Button, RichText, ScrollArea, Ui};
-
+use super::View;
 use crate::{
     engine::job::Run,
-    studio::{
-        app::Studio, format, state::JobKind, task_state::Arm, theme, tile::Sheet,
-        timeline::arm_name,
+    studio::{prelude::*, tile::Sheet, timeline::arm_name},
+    words::{
+        audit::{Audit, Examination},
+        task::Task,
     },
-    words::{audit::Audit, task::Task},
+};
+
+/// The view's row: what a diffusion model of classes holds is seen in its pictures.
+pub static VIEW: View = View {
+    name: "Audit",
+    hint: "Confusion, changed answers, and whether it is only hidden",
+    key: Key::A,
+    tasks: &[Task::Classify, Task::TextToImage],
+    draw: audit_ui,
 };
 
 /// What is looked at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum AuditTab {
-    #[default]
     Confusion,
     Changed,
     Attacks,
@@ -31,18 +36,16 @@ enum AuditTab {
     Layers,
 }
 
-impl AuditTab {
-    const ALL: [(Self, &'static str, &'static str); 5] = [
-        (Self::Confusion, "Confusion", "Which classes are seen as which, before and after"),
-        (Self::Changed, "Most changed", "Test pictures whose answers changed most"),
-        (Self::Attacks, "Attacks", "Can the forgotten pictures be told from unseen ones?"),
-        (Self::Relearn, "Relearn", "Does a short training bring it back?"),
-        (Self::Layers, "Layers", "A probe on the features, and how alike the layers are"),
-    ];
-}
+const TABS: [(AuditTab, &str, &str); 5] = [
+    (AuditTab::Confusion, "Confusion", "Which classes are seen as which, before and after"),
+    (AuditTab::Changed, "Most changed", "Test pictures whose answers changed most"),
+    (AuditTab::Attacks, "Attacks", "Can the forgotten pictures be told from unseen ones?"),
+    (AuditTab::Relearn, "Relearn", "Does a short training bring it back?"),
+    (AuditTab::Layers, "Layers", "A probe on the features, and how alike the layers are"),
+];
 
 /// Which part is shown, of which run.
-pub struct Auditor {
+struct Auditor {
     part: AuditTab,
     arm: Arm,
     /// Whether a confusion matrix alone is the one after.
@@ -50,58 +53,48 @@ pub struct Auditor {
     /// The attack whose curve is drawn.
     attack: usize,
     sheet: Sheet,
-    attacked: prompts::Sheets,
 }
 
 impl Default for Auditor {
     fn default() -> Self {
-        Self {
-            part: AuditTab::default(),
-            arm: Arm::Method,
-            after: true,
-            attack: 0,
-            sheet: Sheet::default(),
-            attacked: Default::default(),
-        }
+        let (part, arm) = (AuditTab::Confusion, Arm::Method);
+        Self { part, arm, after: true, attack: 0, sheet: Sheet::default() }
     }
 }
 
-/// Draws the view.
-pub fn audit_ui(studio: &mut Studio, ui: &mut Ui) {
-    let arm = studio.auditor.arm;
+fn audit_ui(studio: &mut Studio, ui: &mut Ui) {
+    let prompted = studio.state.task.prompted();
+    let Studio { own, state, .. } = studio;
+    let auditor = own.of::<Auditor>();
+    let arm = auditor.arm;
     ui.horizontal_wrapped(|ui| {
         ui.spacing_mut().item_spacing.x = 2.0;
-        if studio.state.task != Task::TextToImage {
-            for (part, name, hint) in AuditTab::ALL {
-                ui.selectable_value(&mut studio.auditor.part, part, name).on_hover_text(hint);
-            }
+        if !prompted {
+            tabs_ui(ui, &mut auditor.part, TABS);
             ui.add_space(10.0);
         }
-        for arm in Arm::BOTH {
-            let name = arm_name(studio.state.session(), arm).to_owned();
-            ui.selectable_value(&mut studio.auditor.arm, arm, name)
-                .on_hover_text("Whose audit is shown");
-        }
+        let arms = Arm::BOTH.map(|arm| (arm, arm_name(state.session(), arm)));
+        let arms = arms.map(|(arm, name)| (arm, name, "Whose audit is shown"));
+        tabs_ui(ui, &mut auditor.arm, arms);
     });
     ui.add_space(4.0);
-    let Some(run) = studio.state.session().attempt(arm).and_then(|a| a.run.clone()) else {
+    let Some(run) = state.session().run(arm).cloned() else {
         ui.weak("Finish a run first: the audit looks at what it left");
         return;
     };
-    if studio.state.task == Task::TextToImage {
+    if prompted {
         return prompts::prompts_ui(studio, arm, &run, ui);
     }
-    let part = studio.auditor.part;
-    match (part, &run.report.audit) {
-        (AuditTab::Confusion, _) => confusion::confusion_ui(&mut studio.auditor.after, &run, ui),
-        (AuditTab::Changed, _) => gallery::changed_ui(&mut studio.auditor.sheet, &run, ui),
-        (_, None) => offer_ui(studio, arm, &run, ui),
-        (_, Some(audit)) => {
+    match (auditor.part, &run.report.audit) {
+        (AuditTab::Confusion, _) => confusion::confusion_ui(&mut auditor.after, &run, ui),
+        (AuditTab::Changed, _) => gallery::changed_ui(&mut auditor.sheet, &run, ui),
+        (_, None) => offer_ui(state, arm, &run, ui),
+        (part, Some(audit)) => {
             let height = (ui.available_height() - 70.0).clamp(150.0, 300.0);
             ScrollArea::vertical().id_salt("audit").auto_shrink(false).show(ui, |ui| {
                 match part {
                     AuditTab::Attacks => {
-                        attacks::attacks_ui(&mut studio.auditor.attack, audit, height, ui)
+                        attacks::attacks_ui(&mut auditor.attack, audit, height, ui)
                     }
                     AuditTab::Relearn => relearn::relearn_ui(audit, height, ui),
                     _ => layers::layers_ui(audit, ui),
@@ -113,8 +106,8 @@ pub fn audit_ui(studio: &mut Studio, ui: &mut Ui) {
 }
 
 /// Offers to audit a run.
-fn offer_ui(studio: &mut Studio, arm: Arm, run: &Arc<Run>, ui: &mut Ui) {
-    let working = studio.state.work.as_ref().map(|w| w.kind);
+fn offer_ui(state: &mut State, arm: Arm, run: &Run, ui: &mut Ui) {
+    let working = state.work.as_ref().map(|w| w.kind);
     ui.label(format!(
         "The audit attacks the model that forgot {}, trains it again on a tenth of it, and looks \
          into its layers; the original and Retrain are examined alike.",
@@ -125,23 +118,18 @@ fn offer_ui(studio: &mut Studio, arm: Arm, run: &Arc<Run>, ui: &mut Ui) {
         ui.weak("Auditing; it is shown here when it is done");
         return;
     }
-    let fill = theme::palette(ui).accent;
-    let text = RichText::new("Audit this run").color(egui::Color32::WHITE);
-    let response = ui
-        .add_enabled(working.is_none(), Button::new(text).fill(fill))
-        .on_hover_text("Minutes on a CPU; it can be cancelled")
-        .on_disabled_hover_text("Wait for the work in progress, or cancel it");
-    if response.clicked() {
-        studio.state.audit(arm);
+    let button = primary(ui, "Audit this run");
+    let hint = "Minutes on a CPU; it can be cancelled";
+    if button_ui(ui, button, hint, working.map(|_| WAIT)) {
+        state.audit(arm);
     }
 }
 
 /// What the figures rest on.
 fn facts_ui(run: &Run, audit: &Audit, ui: &mut Ui) {
     let report = &run.report;
-    let hash: String = report.protocol.chars().take(12).collect();
     let text = format!(
-        "{} forgot {}; {}; seed {}, {}, protocol {hash}; {:.0} s",
+        "{} forgot {}; {}; seed {}, {}, {}; {:.0} s",
         format::method(&report.method),
         format::forget_set(&audit.forget),
         match &audit.retrain {
@@ -150,15 +138,16 @@ fn facts_ui(run: &Run, audit: &Audit, ui: &mut Ui) {
         },
         report.seed,
         report.device.name,
+        format::protocol(&report.protocol),
         audit.seconds
     );
-    ui.add(egui::Label::new(RichText::new(text).small().weak()).wrap());
+    fact_ui(ui, text);
 }
 
 /// The models that are examined alike: name, how its line is drawn, what was found.
 fn examined<T>(
     audit: &Audit,
-    found: impl Fn(&crate::words::audit::Examination) -> Option<T>,
+    found: impl Fn(&Examination) -> Option<T>,
 ) -> Vec<(&'static str, Model, T)> {
     [
         ("After", Model::After, Some(&audit.run)),
@@ -179,7 +168,12 @@ enum Model {
 }
 
 impl Model {
-    fn color(self, ui: &Ui) -> egui::Color32 {
+    /// Of its line.
+    fn width(self) -> f32 {
+        if self == Self::After { 2.5 } else { 1.5 }
+    }
+
+    fn color(self, ui: &Ui) -> Color32 {
         let palette = theme::palette(ui);
         match self {
             Self::After => palette.accent_text,
@@ -193,10 +187,10 @@ impl Model {
 fn legend_ui(models: impl Iterator<Item = (&'static str, Model)>, ui: &mut Ui) {
     ui.horizontal_wrapped(|ui| {
         for (name, model) in models {
-            let (rect, _) = ui.allocate_exact_size(egui::vec2(18.0, 12.0), egui::Sense::hover());
-            let stroke = egui::Stroke::new(2.5, model.color(ui));
+            let (rect, _) = ui.allocate_exact_size(vec2(18.0, 12.0), Sense::hover());
+            let stroke = Stroke::new(2.5, model.color(ui));
             ui.painter().hline(rect.x_range(), rect.center().y, stroke);
-            ui.label(RichText::new(name).small());
+            ui.label(small(name));
         }
     });
 }

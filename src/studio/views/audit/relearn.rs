@@ -1,12 +1,10 @@
 //! Does a short training on a tenth of the forget set bring the rest of it back?
 
-use egui::{RichText, Ui, vec2};
-
-use super::{Model, examined, legend_ui};
+use super::{examined, legend_ui};
 use crate::{
     studio::{
         chart::{Axis, Chart, round_up},
-        format, theme,
+        prelude::*,
     },
     words::audit::Audit,
 };
@@ -28,14 +26,12 @@ pub fn relearn_ui(audit: &Audit, height: f32, ui: &mut Ui) {
         models.iter().map(|(name, _, r)| format!("{name} {:.1} %", r.area)).collect();
     let told = format!("Relearn curves, mean height: {}", areas.join(", "));
     let size = vec2(ui.available_width().min(620.0), height);
-    let (chart, _) = Chart::new(ui, size, axes, &told);
+    let chart = Chart::new(ui, size, axes, &told);
     let chance = chart.at(0.0, audit.chance).y;
-    let weak = egui::Stroke::new(1.0, theme::palette(ui).weak);
-    let ends = [egui::pos2(chart.rect.left(), chance), egui::pos2(chart.rect.right(), chance)];
-    chart.painter.extend(egui::Shape::dashed_line(&ends, weak, 4.0, 4.0));
+    chart.dashed([chart.rect.left(), chart.rect.right()].map(|x| pos2(x, chance)), ui);
     for (_, model, relearn) in models.iter().rev() {
         let points = relearn.accuracy.iter().enumerate().map(|(i, a)| [i as f64, *a]);
-        chart.line(points, if *model == Model::After { 2.5 } else { 1.5 }, model.color(ui));
+        chart.line(points, model.width(), model.color(ui));
     }
     ui.label(areas.join(", ")).on_hover_text("Mean height of each curve");
     let text = format!(
@@ -45,5 +41,5 @@ pub fn relearn_ui(audit: &Audit, height: f32, ui: &mut Ui) {
         first.lr,
         first.batch
     );
-    ui.label(RichText::new(text).small().weak());
+    fact_ui(ui, text);
 }

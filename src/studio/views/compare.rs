@@ -2,21 +2,28 @@
 
 use std::sync::Arc;
 
-use egui::{RichText, ScrollArea, Sense, Ui, Vec2, vec2};
-
-use super::{
-    app::Studio,
-    panes::{self, Mark, PaneContext},
-    state::State,
-    swipe::Swipe,
-    task_state::{Content, Pane, TaskState},
-    theme,
-    tile::Sheet,
-    tour::Spot,
-};
+use super::View;
 use crate::{
     engine::job::{Grid, Opened},
+    studio::{
+        commands,
+        panes::{self, Mark, PaneContext},
+        prelude::*,
+        swipe::Swipe,
+        task_state::{Content, Pane},
+        tile::Sheet,
+        tour::Spot,
+    },
     words::task::Task,
+};
+
+/// The view's row.
+pub static VIEW: View = View {
+    name: "Compare",
+    hint: "The same pictures before, after, with a random mask, and by Retrain",
+    key: Key::C,
+    tasks: &Task::ALL,
+    draw: compare_ui,
 };
 
 /// Width of the class names, in points.
@@ -57,16 +64,16 @@ impl Comparison {
     }
 }
 
-/// Draws the panes.
-pub fn compare_ui(studio: &mut Studio, ui: &mut Ui) {
+fn compare_ui(studio: &mut Studio, ui: &mut Ui) {
     let one_row = ui.available_width() > ONE_ROW;
+    let comparison = studio.own.of::<Comparison>();
     ui.horizontal(|ui| {
-        for &pane in Pane::of(studio.state.task) {
-            ui.checkbox(&mut studio.comparison.shown[pane as usize], pane.name())
+        for &pane in tasks::of(studio.state.task).panes {
+            ui.checkbox(&mut comparison.shown[pane as usize], pane.name())
                 .on_hover_text("Show or hide this pane");
         }
-        ui.checkbox(&mut studio.comparison.swipe.on, "Swipe")
-            .on_hover_text("Before and after in one pane (W); or hold B for Before everywhere");
+        let hint = format!("{}; or hold B for Before everywhere", commands::SWIPE.tooltip());
+        ui.checkbox(&mut comparison.swipe.on, commands::SWIPE.name).on_hover_text(hint);
         if one_row {
             ui.add_space(8.0);
             legend_ui(ui);
@@ -92,26 +99,24 @@ fn stopped_ui(state: &mut State, ui: &mut Ui) {
     }
     ui.horizontal(|ui| {
         ui.label("The model is not open: these are its first pictures");
-        if ui.button("Open again").clicked() {
-            state.open();
-        }
+        again_ui(state, ui);
     });
 }
 
+fn again_ui(state: &mut State, ui: &mut Ui) {
+    if ui.button("Open again").clicked() {
+        state.open();
+    }
+}
+
 fn opening_ui(state: &mut State, ui: &mut Ui) {
-    ui.vertical_centered(|ui| {
-        ui.add_space(ui.available_height() * 0.4);
+    middle_ui(ui, |ui| {
         if state.work.is_some() {
             ui.label(RichText::new("Drawing the first pictures…").heading());
-            ui.weak(match state.task {
-                Task::TextToImage => "The model shows what it draws, in every style that it knows",
-                _ => "The model shows what it knows of every class",
-            });
+            ui.weak(tasks::of(state.task).opening);
         } else {
             ui.label(RichText::new("No model is open").heading());
-            if ui.button("Open again").clicked() {
-                state.open();
-            }
+            again_ui(state, ui);
         }
     });
 }
@@ -123,7 +128,7 @@ fn legend_ui(ui: &mut Ui) {
     for mark in Mark::ALL {
         let (rect, _) = ui.allocate_exact_size(vec2(16.0, 16.0), Sense::hover());
         panes::frame(ui.painter(), rect, mark);
-        ui.label(RichText::new(mark.name()).small().weak()).on_hover_text(mark.means());
+        ui.label(small(mark.name()).weak()).on_hover_text(mark.means());
         ui.add_space(4.0);
     }
 }
@@ -142,37 +147,30 @@ struct Arrangement {
     least: f32,
 }
 
-/// What a pane of tiles has for itself.
-struct Room {
-    width: f32,
-    /// Height of a row.
-    row: f32,
-}
-
-fn room(space: Vec2, panes: &[Width], grid: &Grid, per_band: usize, parts: usize) -> Room {
+/// What a pane of tiles has for itself: its width, and the height of a row. `panes`: the widths of those
+/// that are strips.
+fn room(space: Vec2, panes: &[Option<f32>], grid: &Grid, per_band: usize, parts: usize) -> Vec2 {
     let rows = grid.rows.len().max(1).div_ceil(parts) as f32;
     // A point is lost to rounding.
     let across = space.x / parts as f32 - names_width(grid) - per_band as f32 * GAP - 1.0;
     let width = panes.chunks(per_band).map(|band| {
-        let tiled = band.iter().filter(|width| **width == Width::Tiles).count();
-        let points = band.iter().map(|width| width.points().unwrap_or(0.0)).sum::<f32>();
+        let tiled = band.iter().filter(|strip| strip.is_none()).count();
+        let points = band.iter().flatten().sum::<f32>();
         (across - points) / tiled.max(1) as f32
     });
     let down = panes.chunks(per_band).len() as f32;
-    Room {
-        width: width.fold(f32::INFINITY, f32::min),
-        row: (space.y - down * (TITLE + GAP)) / (down * rows),
-    }
+    let row = (space.y - down * (TITLE + GAP)) / (down * rows);
+    vec2(width.fold(f32::INFINITY, f32::min), row)
 }
 
 /// The largest tiles, where a column more makes up for tiles that are a little smaller.
-fn arrange(space: Vec2, panes: &[Width], grid: &Grid) -> Arrangement {
+fn arrange(space: Vec2, panes: &[Option<f32>], grid: &Grid) -> Arrangement {
     let aspect = grid.tile[0] as f32 / grid.tile[1].max(1) as f32;
     let all = grid.columns.max(1);
     let fit = |per_band: usize, parts: usize, columns: usize| {
         let room = room(space, panes, grid, per_band, parts);
-        let side = (room.row / aspect).min(room.width / columns as f32).min(LARGEST);
-        let least = TITLED.min(room.width);
+        let side = (room.y / aspect).min(room.x / columns as f32).min(LARGEST);
+        let least = TITLED.min(room.x);
         let tile = vec2(side, side * aspect);
         (side * (columns as f32).powf(0.25), Arrangement { per_band, parts, columns, tile, least })
     };
@@ -191,13 +189,14 @@ fn arrange(space: Vec2, panes: &[Width], grid: &Grid) -> Arrangement {
 }
 
 fn panes_ui(studio: &mut Studio, ui: &mut Ui, opened: &Arc<Opened>) {
-    let session = studio.state.session();
-    let of_task = Pane::of(session.task).iter().copied();
-    let shown: Vec<Pane> = of_task.filter(|p| studio.comparison.shown[*p as usize]).collect();
+    let Studio { state, own, tour, .. } = studio;
+    let (session, comparison) = (state.session(), own.of::<Comparison>());
+    let mut shown = tasks::of(session.task).panes.to_vec();
+    shown.retain(|pane| comparison.shown[*pane as usize]);
     let base = session.base().unwrap_or(&opened.grid);
-    let widths: Vec<Width> = shown.iter().map(|p| width(session, *p)).collect();
+    let widths: Vec<_> = shown.iter().map(|p| strip(session, *p)).collect();
     let arrangement = arrange(ui.available_size(), &widths, base);
-    let before = studio.comparison.sheets[0].texture(ui.ctx(), base);
+    let before = comparison.sheets[0].texture(ui.ctx(), base);
     let look = PaneContext {
         session,
         base,
@@ -207,7 +206,7 @@ fn panes_ui(studio: &mut Studio, ui: &mut Ui, opened: &Arc<Opened>) {
         tile: arrangement.tile,
         least: arrangement.least,
         before,
-        swipe: studio.comparison.swipe.share(ui.ctx()),
+        swipe: comparison.swipe.share(ui.ctx()),
         palette: theme::palette(ui),
     };
     let rows = base.rows.len();
@@ -221,15 +220,14 @@ fn panes_ui(studio: &mut Studio, ui: &mut Ui, opened: &Arc<Opened>) {
                     let rows = first..rows.min(first + part);
                     look.names_ui(ui, &rows);
                     // What stays empty is said once.
-                    let filled =
-                        |pane: &&Pane| first == 0 || width(session, **pane) == Width::Tiles;
+                    let filled = |pane: &&Pane| first == 0 || strip(session, **pane).is_none();
                     for &pane in band.iter().filter(filled) {
-                        let sheet = &mut studio.comparison.sheets[pane as usize];
+                        let sheet = &mut comparison.sheets[pane as usize];
                         let (rect, moved) = look.pane_ui(ui, pane, sheet, &rows);
                         swiped = moved.or(swiped);
                         match pane {
-                            Pane::Before if first == 0 => studio.tour.mark(Spot::Before, rect),
-                            Pane::Random if first == 0 => studio.tour.mark(Spot::Control, rect),
+                            Pane::Before if first == 0 => tour.mark(Spot::Before, rect),
+                            Pane::Random if first == 0 => tour.mark(Spot::Control, rect),
                             _ => {}
                         }
                     }
@@ -237,36 +235,16 @@ fn panes_ui(studio: &mut Studio, ui: &mut Ui, opened: &Arc<Opened>) {
             });
         }
     });
-    if let Some(at) = swiped.filter(|_| studio.comparison.swipe.on) {
-        studio.comparison.swipe.at = at;
+    if let Some(at) = swiped.filter(|_| comparison.swipe.on) {
+        comparison.swipe.at = at;
         ui.ctx().request_repaint();
     }
 }
 
-/// A pane's width.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Width {
-    /// As wide as its tiles.
-    Tiles,
-    Points(f32),
-}
-
-impl Width {
-    /// The width that does not depend on the tiles.
-    pub fn points(self) -> Option<f32> {
-        match self {
-            Self::Tiles => None,
-            Self::Points(points) => Some(points),
-        }
-    }
-}
-
-/// Retrain without a twin stays empty and is a strip; the others will be filled.
-pub fn width(session: &TaskState, pane: Pane) -> Width {
-    match (pane, session.content(pane)) {
-        (Pane::Retrain, Content::Hint(_)) => Width::Points(STRIP),
-        _ => Width::Tiles,
-    }
+/// A pane's width in points where it is not that of its tiles: Retrain without a twin stays empty and is a
+/// strip; the others will be filled.
+pub fn strip(session: &TaskState, pane: Pane) -> Option<f32> {
+    matches!((pane, session.content(pane)), (Pane::Retrain, Content::Hint(_))).then_some(STRIP)
 }
 
 /// Width of the rows' names, in points: prompts are longer than classes.
@@ -290,7 +268,7 @@ mod tests {
         }
     }
 
-    const PANES: [Width; 4] = [Width::Tiles, Width::Tiles, Width::Tiles, Width::Points(STRIP)];
+    const PANES: [Option<f32>; 4] = [None, None, None, Some(STRIP)];
 
     /// Width of what is arranged, with all names and gaps.
     fn across(arrangement: &Arrangement, tiled: f32, strips: f32) -> f32 {
@@ -305,15 +283,14 @@ mod tests {
         let small = arrange(vec2(500.0, 260.0), &PANES, &grid(6));
         assert!(small.per_band == 4 && small.tile.x > 20.0 && small.columns >= 3, "{small:?}");
         assert!(across(&small, 3.0, 1.0) <= 500.0);
-        let large = arrange(vec2(900.0, 700.0), &[Width::Tiles; 2], &grid(6));
+        let large = arrange(vec2(900.0, 700.0), &[None; 2], &grid(6));
         assert!(large.per_band == 2 && large.tile.x > 60.0 && large.columns == 6, "{large:?}");
     }
 
     #[test]
     fn tiles_are_as_large_as_the_height_allows() {
         // The centre at 1280 x 800, and at 1024 x 700 with all panes filled.
-        for (space, panes) in [(vec2(711.0, 384.0), PANES), (vec2(518.0, 318.0), [Width::Tiles; 4])]
-        {
+        for (space, panes) in [(vec2(711.0, 384.0), PANES), (vec2(518.0, 318.0), [None; 4])] {
             let window = arrange(space, &panes, &grid(6));
             let row = (space.y - TITLE - GAP) / 10.0;
             assert!(window.tile.y > 0.95 * row && window.columns >= 3, "{window:?}");

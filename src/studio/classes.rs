@@ -1,0 +1,120 @@
+//! What to forget of a model that knows classes: one of them, or a part of the training pictures; and what
+//! a class is to become.
+
+use std::sync::Arc;
+
+use super::{
+    items,
+    prelude::*,
+    request::{Choice, ShareKind},
+    task_state::Pane,
+    tile,
+    views::{self, compare::Comparison},
+};
+use crate::{data::sets, engine::job::Opened, models::registry, words::recipe::Redirect};
+
+/// Draws a chip for each class. Of a shipped model they are known before it is open, and nothing moves
+/// when it is.
+pub fn classes_ui(studio: &mut Studio, ui: &mut Ui, seen: Option<&Arc<Opened>>) {
+    let session = studio.state.session();
+    let picked = session.request.what.clone();
+    let set = registry::shipped(&session.model).and_then(|shipped| sets::find(shipped.data));
+    let names: Vec<String> = match (seen, set) {
+        (Some(seen), _) => seen.classes.clone(),
+        (None, Some(set)) => set.classes.iter().map(|name| name.to_string()).collect(),
+        (None, None) => return drop(ui.weak("The classes appear once the model is open")),
+    };
+    let sheet = studio.own.of::<Comparison>().sheet(Pane::Before);
+    let grid = seen.map(|seen| (sheet.texture(ui.ctx(), &seen.grid), &seen.grid));
+    // Lower where the panel is.
+    let height = if ui.ctx().content_rect().height() < 720.0 { 24.0 } else { 28.0 };
+    let blocked = studio.state.waits();
+    chips_ui(names.len(), height, ui, |ui, class, size| {
+        let picture = grid.and_then(|(texture, grid)| {
+            let row = grid.rows.iter().position(|r| *r == Some(class))?;
+            Some(tile::image(texture, grid, row, 0, size.y))
+        });
+        let on = picked == Some(Choice::Class(class));
+        if chip_ui(ui, &names[class], picture, on, size, blocked) {
+            studio.state.pick(Choice::Class(class));
+        }
+    });
+}
+
+/// Every share of the training pictures: its name, what it is.
+const SHARES: [(ShareKind, &str, &str); 3] = [
+    (ShareKind::Random, "A random share", "Of all training pictures"),
+    (ShareKind::Hardest, "The hardest share", "The training pictures with the largest loss"),
+    (ShareKind::Easiest, "The easiest share", "The training pictures with the smallest loss"),
+];
+
+/// Draws the choice of a part of some classes.
+pub fn parts_ui(studio: &mut Studio, ui: &mut Ui) {
+    let Studio { state, view, .. } = studio;
+    let picked = state.session().request.what.clone();
+    let (now, mut percent) = match &picked {
+        Some(Choice::Share(kind, percent)) => (Some(*kind), *percent),
+        _ => (None, 10),
+    };
+    let blocked = state.waits();
+    ui.add_enabled_ui(blocked.is_none(), |ui| {
+        let share = SHARES.iter().find(|(kind, ..)| Some(*kind) == now);
+        let name = match (&picked, share) {
+            (_, Some((_, name, _))) => name.to_string(),
+            (Some(Choice::Items(list)), _) => format::forget_set(&items::spec(list)),
+            _ => "Some pictures…".into(),
+        };
+        let combo = choice_ui(ui, "Or", name, |ui| {
+            for (kind, name, hint) in SHARES {
+                let entry = ui.selectable_label(now == Some(kind), name);
+                if entry.on_hover_text(hint).clicked() {
+                    state.pick(Choice::Share(kind, percent));
+                }
+            }
+            let on = matches!(picked, Some(Choice::Items(_)));
+            let entry = ui.selectable_label(on, "Picked pictures…");
+            if entry.on_hover_text("Pick them from the data set").clicked() {
+                *view = &views::data::VIEW;
+            }
+        });
+        explained(combo, "", blocked);
+        let Some(now) = now else { return };
+        let slider = Slider::new(&mut percent, 1..=50).suffix(" %");
+        let response = field_ui(ui, "Share", |ui| ui.add(slider));
+        if response.changed() {
+            state.aim(Choice::Share(now, percent));
+        }
+        // Score once, when the hand rests.
+        if response.drag_stopped() || (response.changed() && !response.dragged()) {
+            state.pick(Choice::Share(now, percent));
+        }
+    });
+}
+
+/// Draws the choice of what a class is to become.
+pub fn redirect_ui(state: &mut State, ui: &mut Ui) {
+    let session = state.session_mut();
+    let Some(opened) = session.opened.clone() else { return };
+    let forgotten = match &session.request.what {
+        Some(Choice::Class(class)) => opened.classes.get(*class),
+        _ => None,
+    };
+    let redirect = &mut session.request.redirect;
+    let name = |r: &Redirect| match r {
+        Redirect::Next => "Next class".to_string(),
+        Redirect::Null => "No class".to_string(),
+        Redirect::Random => "A random class".to_string(),
+        Redirect::Noise => "Noise".to_string(),
+        Redirect::Class(class) => class.clone(),
+    };
+    choice_ui(ui, "Redirect", name(redirect), |ui| {
+        let classes = opened.classes.iter().filter(|c| Some(*c) != forgotten);
+        let classes = classes.map(|c| Redirect::Class(c.clone()));
+        let general = [Redirect::Next, Redirect::Random, Redirect::Null, Redirect::Noise];
+        for option in general.into_iter().chain(classes) {
+            let text = name(&option);
+            ui.selectable_value(redirect, option, text);
+        }
+    })
+    .on_hover_text("What the model makes instead of the forgotten class");
+}

@@ -1,0 +1,190 @@
+//! Pieces that several panels are made of.
+
+use egui::{
+    Align, Align2, AtomExt as _, Atoms, Button, Color32, ComboBox, Frame, Image, Label, Layout,
+    Response, RichText, Ui, Vec2, WidgetText, vec2,
+};
+use egui_plot::Plot;
+
+use super::theme;
+
+/// Width of a number's box. It is fixed, so that a longer number moves nothing.
+pub const NUMBER: f32 = 68.0;
+
+/// Text in small letters.
+pub fn small(text: impl Into<String>) -> RichText {
+    RichText::new(text).small()
+}
+
+/// Draws what something rests on: small, weak, in as many lines as it takes.
+pub fn fact_ui(ui: &mut Ui, text: impl Into<String>) -> Response {
+    ui.add(Label::new(small(text).weak()).wrap())
+}
+
+/// A button in the colour of what matters most.
+pub fn primary(ui: &Ui, text: &str) -> Button<'static> {
+    Button::new(RichText::new(text).color(Color32::WHITE)).fill(theme::palette(ui).accent)
+}
+
+/// Draws a button with what it does, or why it cannot be had now; whether it was pressed.
+pub fn button_ui(ui: &mut Ui, button: Button, hint: &str, blocked: Option<&str>) -> bool {
+    let response = ui.add_enabled(blocked.is_none(), button);
+    explained(response, hint, blocked).clicked()
+}
+
+/// Says beside a control what it does, or why it cannot be had now; empty where that is plain to see.
+pub fn explained(mut response: Response, hint: &str, blocked: Option<&str>) -> Response {
+    if !hint.is_empty() {
+        response = response.on_hover_text(hint);
+    }
+    match blocked.unwrap_or_default() {
+        "" => response,
+        why => response.on_disabled_hover_text(why),
+    }
+}
+
+/// Draws a list that drops down, as wide as there is room.
+pub fn combo_ui(
+    ui: &mut Ui,
+    id: &str,
+    chosen: impl Into<WidgetText>,
+    list_ui: impl FnOnce(&mut Ui),
+) -> Response {
+    let combo = ComboBox::from_id_salt(id).width(ui.available_width());
+    combo.selected_text(chosen).truncate().show_ui(ui, list_ui).response
+}
+
+/// Draws a control with its name before it.
+pub fn field_ui<R>(ui: &mut Ui, name: &str, add: impl FnOnce(&mut Ui) -> R) -> R {
+    ui.horizontal(|ui| {
+        let size = vec2(58.0, ui.spacing().interact_size.y);
+        let label = ui.allocate_ui_with_layout(size, Layout::left_to_right(Align::Center), |ui| {
+            ui.set_min_width(size.x);
+            ui.label(name)
+        });
+        slider_room(ui);
+        ui.label_inputs_by(label.inner.id, add)
+    })
+    .inner
+}
+
+/// Draws a list that drops down, with its name before it.
+pub fn choice_ui(
+    ui: &mut Ui,
+    name: &str,
+    chosen: impl Into<WidgetText>,
+    list_ui: impl FnOnce(&mut Ui),
+) -> Response {
+    field_ui(ui, name, |ui| combo_ui(ui, name, chosen, list_ui))
+}
+
+/// Gives sliders the width that is left beside their number.
+pub fn slider_room(ui: &mut Ui) {
+    ui.spacing_mut().interact_size.x = NUMBER;
+    let left = ui.available_width() - NUMBER - ui.spacing().item_spacing.x;
+    ui.spacing_mut().slider_width = left.max(40.0);
+}
+
+/// Draws a value that is the method's own until a person sets another, which begins at `start`.
+pub fn own_ui<T>(value: &mut Option<T>, start: T, ui: &mut Ui, set: impl FnOnce(&mut T, &mut Ui)) {
+    match value {
+        Some(given) => {
+            set(given, ui);
+            if ui.button("Reset").on_hover_text("Back to the method's own").clicked() {
+                *value = None;
+            }
+        }
+        None => {
+            if ui.button("The method's own").on_hover_text("Click to set another").clicked() {
+                *value = Some(start);
+            }
+        }
+    }
+}
+
+/// A button with a name and a picture, no wider than it is told to be.
+pub fn chip_ui(
+    ui: &mut Ui,
+    name: &str,
+    picture: Option<Image>,
+    on: bool,
+    size: Vec2,
+    blocked: Option<&str>,
+) -> bool {
+    let mut atoms = Atoms::new(small(name).atom_grow(true).atom_align(Align2::LEFT_CENTER));
+    if let Some(picture) = picture {
+        atoms.push_left(picture.fit_to_exact_size(Vec2::splat(size.y - 6.0)));
+    }
+    let chip = Button::new(atoms).selected(on).truncate().gap(6.0).min_size(size);
+    let response = ui.add_enabled_ui(blocked.is_none(), |ui| {
+        ui.set_max_width(size.x);
+        ui.add(chip)
+    });
+    explained(response.inner, "", blocked).clicked()
+}
+
+/// Draws one of several, side by side: what it is, its name, what it is for.
+pub fn tabs_ui<'a, T: PartialEq>(
+    ui: &mut Ui,
+    chosen: &mut T,
+    all: impl IntoIterator<Item = (T, &'a str, &'a str)>,
+) {
+    for (value, name, hint) in all {
+        let tab = ui.selectable_value(chosen, value, name);
+        if !hint.is_empty() {
+            tab.on_hover_text(hint);
+        }
+    }
+}
+
+/// Draws the heads of a table's columns, and goes on to its first row.
+pub fn heads_ui<'a>(ui: &mut Ui, heads: impl IntoIterator<Item = &'a str>) {
+    heads.into_iter().for_each(|head| drop(ui.label(small(head).weak())));
+    ui.end_row();
+}
+
+/// Draws a card on a panel.
+pub fn card_ui<R>(ui: &mut Ui, margin: f32, add: impl FnOnce(&mut Ui) -> R) -> R {
+    let frame = Frame::group(ui.style()).fill(theme::palette(ui).card).inner_margin(margin);
+    frame.show(ui, add).inner
+}
+
+/// Draws what stands in the middle of a view that has nothing to show.
+pub fn middle_ui(ui: &mut Ui, add: impl FnOnce(&mut Ui)) {
+    ui.vertical_centered(|ui| {
+        ui.add_space(ui.available_height() * 0.4);
+        add(ui);
+    });
+}
+
+/// Draws what stands on the right of a line, and what has the room that is left.
+pub fn line_ui(ui: &mut Ui, right: impl FnOnce(&mut Ui), left: impl FnOnce(&mut Ui)) {
+    ui.horizontal(|ui| {
+        ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
+            right(ui);
+            ui.with_layout(Layout::left_to_right(Align::Center), left);
+        });
+    });
+}
+
+/// Draws buttons of names and pictures, two in a row; `chip` draws one of a size.
+pub fn chips_ui(n: usize, height: f32, ui: &mut Ui, mut chip: impl FnMut(&mut Ui, usize, Vec2)) {
+    let size = vec2((ui.available_width() - 4.0) / 2.0, height);
+    ui.spacing_mut().item_spacing = Vec2::splat(4.0);
+    for first in (0..n).step_by(2) {
+        ui.horizontal(|ui| {
+            ui.spacing_mut().button_padding = vec2(4.0, 2.0);
+            (first..n.min(first + 2)).for_each(|i| chip(ui, i, size));
+        });
+    }
+}
+
+/// A plot that stays as it is under the hand.
+pub fn still_plot(name: &str) -> Plot<'static> {
+    Plot::new(name)
+        .allow_drag(false)
+        .allow_zoom(false)
+        .allow_scroll(false)
+        .allow_boxed_zoom(false)
+        .allow_axis_zoom_drag(false)
+}
