@@ -131,9 +131,10 @@ fn models() -> Result<Vec<Value>> {
         }));
     }
     for p in PRESETS.iter().filter(|p| SHIPPED.iter().all(|m| m.name != p.name)) {
-        let params = p.usual()?.build().1.n();
+        let usual = p.usual()?;
+        let params = usual.build().1.n();
         all.push(json!({
-            "name": p.name, "task": p.task.name(), "weights": "not shipped", "params": params,
+            "name": p.name, "task": usual.task().name(), "weights": "not shipped", "params": params,
         }));
     }
     Ok(all)

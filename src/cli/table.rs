@@ -10,14 +10,14 @@ use std::{
 use salun_studio::{
     data,
     disk::output,
-    engine::job::{Event, Job, TrainRequest},
+    engine::job::{Event, Job},
     error::{Error, Result},
     models::{
         Model,
         checkpoint::{self, Precision},
         registry,
     },
-    run::state::{self, Asked},
+    run::state,
     table::{
         Run, TABLES, Table,
         cell::{Cell, Cells, Numbers, Outcome},
@@ -27,7 +27,7 @@ use salun_studio::{
         rows::{ORIGINAL, RETRAIN},
         summary::{Compared, Summary},
     },
-    train::preset::Preset,
+    train::{preset::Preset, request::TrainRequest},
     words::{recipe::Recipe, report::DeviceReport, task::Task},
 };
 
@@ -236,37 +236,33 @@ impl TableJob<'_> {
         path: &Path,
         label: &str,
     ) -> Result<()> {
-        let mut request = TrainRequest {
-            preset: how.preset.clone(),
+        let request = TrainRequest {
+            preset: Preset::find(&how.preset)?.name.into(),
             data: self.table.protocol.data.clone(),
             without: without.map(String::from),
             epochs: Some(how.epochs),
-            steps: None,
             batch: Some(how.batch),
             lr: Some(how.lr),
             width: Some(how.width),
             augment: Some(how.augment),
-            from: None,
             seed,
-            resume: None,
+            ..TrainRequest::default()
         };
-        let asked = Asked::from(&request);
         let kept = path.with_extension("state");
-        if kept.exists() {
-            let data = data::open(&request.data)?;
-            let preset = Preset::find(&how.preset)?;
-            let (_, layout) = preset.architecture(&data, request.width)?.build();
-            request.resume = Some(Box::new(state::read(&kept, &asked, &layout)?.snapshot));
-        }
-        let outcome = self.client.run(label, Job::Train(request), |event| match event {
-            Event::Snapshot { snapshot, .. } => {
-                print::or_later(state::write(&kept, &asked, snapshot, &[]));
-                Ok(())
+        let resume = match kept.exists() {
+            true => Some(Box::new(state::read(&kept, &request)?.0)),
+            false => None,
+        };
+        let job = Job::Train { request: request.clone(), resume };
+        let outcome = self.client.run(label, job, |event| {
+            if let Event::Snapshot { snapshot, .. } = event {
+                print::or_later(state::write(&kept, &request, snapshot, &[]));
             }
-            _ => Ok(()),
+            Ok(())
         })?;
-        let model = answer!(outcome, Trained);
-        output::replace(path, &checkpoint::encode(&model, Precision::Full)?)?;
+        if let Some(model) = answer!(outcome, Trained).plain() {
+            output::replace(path, &checkpoint::encode(model, Precision::Full)?)?;
+        }
         match fs::remove_file(&kept) {
             Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Error::write(&kept, e)),
             _ => Ok(()),

@@ -55,9 +55,11 @@ impl Session {
             (Some(j), Some(w)) => Some(judge_of(j, w)?),
             _ => None,
         };
-        let wanted: Vec<Wanted> = rows
+        let wanted: Vec<_> = rows
             .iter()
-            .flat_map(|&class| (0..columns).map(move |i| Wanted { class, noise: i as u64 }))
+            .flat_map(|&condition| {
+                (0..columns as u64).map(move |noise| Wanted { condition, noise })
+            })
             .collect();
         let (values, seen) = make(net, weights, judge.as_ref(), &wanted, options, job).await?;
         Ok(Grid { rows, ..Grid::of_samples(net, columns, columns, Judged { values, seen }) })

@@ -22,7 +22,7 @@ use crate::{
     gpu::device::{Compute, DeviceInfo},
     job_context::{JobContext, Switches},
     models::{
-        Model, checkpoint,
+        AnyModel, Model, checkpoint,
         latent::LatentModel,
         registry::{self, Shipped},
     },
@@ -141,8 +141,8 @@ impl Session {
                 Job::Adopt { run, seed, budget } => {
                     Outcome::Opened(Arc::new(self.adopt(&run, seed, budget, job).await?))
                 }
-                Job::Train(request) => {
-                    Outcome::Trained(Arc::new(self.train(id, request, send, job).await?))
+                Job::Train { request, resume } => {
+                    Outcome::Trained(Arc::new(self.train(id, request, resume, send, job).await?))
                 }
                 Job::Rank(recipe) if recipe.forget.starts_with("prompt:") => {
                     Outcome::Ranked(self.rank_prompts(id, &recipe, send, job).await?)
@@ -183,13 +183,10 @@ impl Session {
                 Job::Sample { model, class, n, options } => {
                     Outcome::Sampled(Arc::new(self.sample(&model, class, n, options, job).await?))
                 }
-                Job::TrainLatent(request) => Outcome::LatentTrained(Arc::new(
-                    self.train_latent(id, request, send, job).await?,
-                )),
                 Job::TrainJudge { data, steps, seed } => {
                     let emoji = data::emoji::find(&data)?;
                     let judge = judge::train(&emoji, steps, seed, &self.device, job);
-                    Outcome::Trained(Arc::new(judge.await?))
+                    Outcome::Trained(Arc::new(AnyModel::Plain(judge.await?)))
                 }
                 Job::Prompt(request) => {
                     Outcome::Sampled(Arc::new(self.sample_prompts(request, job).await?))
@@ -382,7 +379,7 @@ fn needed(job: &Job) -> Vec<&'static str> {
             let shipped = data::NAMES[0];
             [&registry::files("", shipped, ""), data::files(shipped)[0]].concat()
         }
-        Job::Train(request) => data::files(&request.data).concat(),
+        Job::Train { request, .. } => data::files(&request.data).concat(),
         // Its data are there since it was run.
         Job::Adopt { .. } => Vec::new(),
         Job::Rank(recipe)
@@ -400,7 +397,7 @@ fn needed(job: &Job) -> Vec<&'static str> {
         Job::Sample { model, .. } | Job::Survey { model, .. } => {
             registry::files(model, data_of(model), "")
         }
-        Job::TrainLatent(_) | Job::TrainJudge { .. } => assets::EMOJI.to_vec(),
+        Job::TrainJudge { .. } => assets::EMOJI.to_vec(),
         Job::Prompt(_) => Vec::new(),
     }
 }

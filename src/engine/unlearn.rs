@@ -306,7 +306,7 @@ const SHOWN: usize = 12;
 fn unlearned(model: &Model, weights: HostWeights, mut card: Card) -> Model {
     if weights.values.len() > model.weights.values.len() {
         card.classes.push("forgotten".into());
-        card.architecture = card.architecture.with_classes(card.classes.len());
+        card.architecture = card.architecture.clone().with_classes(card.classes.len());
     }
     Model { network: Arc::new(card.architecture.build().0), card, weights }
 }

@@ -82,12 +82,17 @@ pub const SHIPPED: &[Shipped] = &[
 const JUDGE: &str = "models/emoji-t2i/judge.safetensors";
 
 impl Shipped {
+    /// Whether it is a text-to-image model's folder and no single file.
+    fn is_folder(&self) -> bool {
+        self.files.len() > 1
+    }
+
     /// Unpacks a classifier or a class-conditional diffusion model.
     ///
     /// # Errors
     /// The file is damaged, or not there yet; it is a text-to-image model.
     pub fn open(&self) -> Result<Model> {
-        if self.task == Task::TextToImage {
+        if self.is_folder() {
             let right = "is a text-to-image model, which takes prompts and not classes";
             return Err(Error::file(self.name, right));
         }
@@ -99,7 +104,7 @@ impl Shipped {
     /// # Errors
     /// It is none, or a file is damaged.
     pub fn open_latent(&self) -> Result<LatentModel> {
-        if self.task != Task::TextToImage {
+        if !self.is_folder() {
             return Err(Error::file(self.name, "is not a text-to-image model"));
         }
         folder::read(&Assets(self), None)
@@ -180,7 +185,7 @@ pub fn open_latent(name: &str) -> Result<LatentModel> {
     };
     #[cfg(not(target_arch = "wasm32"))]
     if let Some(unet) = &said.unet {
-        folder::lay_over(&mut model.unet, unet)?;
+        latent::parts::lay_over(&mut model.unet, unet)?;
     }
     #[cfg(target_arch = "wasm32")]
     if let Some(unet) = &said.unet {
@@ -209,24 +214,29 @@ fn latent_files(file: &str) -> Result<Box<dyn Files>> {
     }
 }
 
+/// A name without what is said behind it.
+fn file_of(name: &str) -> &str {
+    Said::of(name).map_or(name, |(file, _)| file)
+}
+
 /// Whether a name is that of a model on this machine, and of none that comes with the program.
 pub fn is_file(name: &str) -> bool {
-    let file = Said::of(name).map_or(name, |(file, _)| file);
+    let file = file_of(name);
     shipped(file).is_none() && Path::new(file).exists()
 }
 
 /// Whether a name is a text-to-image model's: a shipped one's, or a folder.
 pub fn is_latent(name: &str) -> bool {
-    let file = Said::of(name).map_or(name, |(file, _)| file);
+    let file = file_of(name);
     match shipped(file) {
-        Some(shipped) => shipped.task == Task::TextToImage,
+        Some(shipped) => shipped.is_folder(),
         None => pipeline(file).is_some(),
     }
 }
 
 /// The diffusers folder that a path leads to: it, or the one in a run's folder.
 pub fn pipeline(path: &str) -> Option<PathBuf> {
-    let file = Said::of(path).map_or(path, |(file, _)| file);
+    let file = file_of(path);
     #[cfg(not(target_arch = "wasm32"))]
     let whole = crate::disk::files::expanded(file);
     #[cfg(target_arch = "wasm32")]
@@ -249,7 +259,7 @@ pub fn twin(of: &str, forget: &str) -> Option<&'static Shipped> {
 /// The classifier that judges pictures of a data set, or of a part of it.
 pub fn judge(data: &str) -> Option<&'static Shipped> {
     let data = sets::whole(data);
-    let judges = |s: &&Shipped| s.task == Task::Classify && s.twin.is_none() && s.data == data;
+    let judges = |s: &&Shipped| s.task.classifies() && s.twin.is_none() && s.data == data;
     SHIPPED.iter().find(judges)
 }
 

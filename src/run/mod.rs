@@ -8,12 +8,8 @@ pub mod figures;
 pub mod folder;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod fonts;
-#[cfg(not(target_arch = "wasm32"))]
-pub mod latent_state;
 pub mod link;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod recovery;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod state;
-#[cfg(not(target_arch = "wasm32"))]
-mod state_file;

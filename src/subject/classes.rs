@@ -138,7 +138,8 @@ impl Noisy for Batch<'_> {
 
     fn guided(&self, pass: &Pass, w: f32) -> Tensor<4> {
         let Noised { x, t, class, .. } = &self.batch;
-        predict(self.unet, pass, x.clone(), t, class, w)
+        let conditions = [class.clone(), vec![None; t.len()]];
+        predict(self.unet, pass, x.clone(), t, conditions, w)
     }
 
     fn to_noise(&self) -> bool {

@@ -19,7 +19,10 @@ use crate::{
         latent::{LatentModel, LatentNetwork},
         weights::read,
     },
-    sampling::latent::{Asked, LatentWeights, encoded, latents},
+    sampling::{
+        latent::{LatentWeights, encoded, latents},
+        sampler::Wanted,
+    },
     words::sampling::SampleOptions,
 };
 
@@ -99,10 +102,10 @@ impl Items {
         options: &SampleOptions,
         job: &mut JobContext,
     ) -> Result<Self> {
-        let asked: Vec<_> =
-            (0..n).map(|i| Asked { prompt: prompt.into(), noise: 1_000_000 + i as u64 }).collect();
+        let one = |i: usize| Wanted { condition: prompt.into(), noise: 1_000_000 + i as u64 };
+        let wanted: Vec<_> = (0..n).map(one).collect();
         let mut values = Vec::new();
-        for z in latents(network, weights, &asked, options, None, job).await? {
+        for z in latents(network, weights, &wanted, options, None, job).await? {
             values.extend(read(z).await?);
         }
         let each = network.latent_shape().iter().product();

@@ -76,7 +76,8 @@ pub struct Noised {
     pub x: Tensor<4>,
     /// The noise that is in it.
     pub eps: Tensor<4>,
-    pub t: Vec<usize>,
+    /// Time steps.
+    pub t: Vec<f32>,
     pub class: Vec<Option<usize>>,
     /// The condition that each is redirected to; its own unless said otherwise.
     pub sent: Vec<Option<usize>>,
@@ -86,7 +87,8 @@ impl Noised {
     /// The same times, noise and classes, with noise in the place of the pictures.
     pub fn of_noise(self, schedule: &Schedule, rng: &mut Rng) -> Self {
         let (shape, device) = (self.eps.dims(), self.eps.device());
-        let (signal, sigma): (Vec<f32>, Vec<f32>) = self.t.iter().map(|t| schedule.mix(*t)).unzip();
+        let (signal, sigma): (Vec<f32>, Vec<f32>) =
+            self.t.iter().map(|t| schedule.mix(*t as usize)).unzip();
         let each = |values| tensor4(values, [shape[0], 1, 1, 1], &device);
         let pictures = tensor4(normals(rng, shape.iter().product()), shape, &device);
         let x = pictures * each(signal) + self.eps.clone() * each(sigma);
@@ -146,6 +148,7 @@ pub fn noised_varied(
     let shape = [n, s.channels, s.height, s.width];
     let class: Vec<_> = data.labels(indices).into_iter().map(Some).collect();
     let (x, eps) = (tensor4(x, shape, device), tensor4(eps, shape, device));
+    let t = t.into_iter().map(|t| t as f32).collect();
     Noised { x, eps, t, sent: class.clone(), class }
 }
 

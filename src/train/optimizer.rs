@@ -254,7 +254,7 @@ pub fn clip_norm(gradients: Vec<Tensor<1>>, limit: f64) -> Vec<Tensor<1>> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum LrSchedule {
-    /// [`warm_cosine`] with a tenth of warm-up.
+    /// A tenth of linear warm-up, then a cosine to 0.
     WarmCosine,
     /// A tenth of it from epoch 91 of 182 on, a hundredth from epoch 136 on, and at the same shares
     /// of a run of another length (ALGORITHMS 2.2).
@@ -290,7 +290,7 @@ impl LrSchedule {
 }
 
 /// Learning rate of step `i` of `n`: linear warm-up over the first `warm` share, then a cosine to 0.
-pub fn warm_cosine(peak: f64, warm: f64, i: usize, n: usize) -> f64 {
+fn warm_cosine(peak: f64, warm: f64, i: usize, n: usize) -> f64 {
     // The middle of the step: neither the first nor the last update is one of nothing.
     let at = (i as f64 + 0.5) / n.max(1) as f64;
     if at < warm {

@@ -9,7 +9,7 @@ use super::{
     registry::{Classify, Generate, Losses, Method, Order, Rate},
 };
 use crate::{
-    error::Result, job_context::JobContext, models::weights::Weights, train::trainer::average,
+    error::Result, job_context::JobContext, models::weights::Weights, train::learner::average,
     words::estimator::Estimator,
 };
 
