@@ -178,9 +178,6 @@ fn beside(out: &Path, ending: &str) -> PathBuf {
 
 /// Runs the command.
 pub fn run(args: &Args, common: &Common) -> Result<()> {
-    if args.model == judge::NAME {
-        return train_judge(args, common);
-    }
     let request = request(args, common)?;
     let files = Files::reserve(&args.out, args.model == latent::preset::NAME, common.force)?;
     let (mut log, mut resume) = (Vec::new(), None);
@@ -246,6 +243,9 @@ fn request(args: &Args, common: &Common) -> Result<TrainRequest> {
         let plan = latent::preset::plan(&request);
         return Ok(latent::preset::request(&plan, request.data, request.from));
     }
+    if args.model == judge::NAME {
+        return Ok(request);
+    }
     if args.autoencoder_steps.or(args.decoder_steps).or(args.concepts).is_some() {
         let reason = "--autoencoder-steps, --decoder-steps and --concepts are for text-to-image; \
                       leave them out";
@@ -279,20 +279,6 @@ fn check_prompts(args: &Args) -> Result<()> {
         return Err(Error::Request(reason.into()));
     }
     Ok(())
-}
-
-/// The classifier of emoji is small: it is trained in one go, and its state is not kept.
-fn train_judge(args: &Args, common: &Common) -> Result<()> {
-    let files = Files::reserve(&args.out, false, common.force)?;
-    let mut client = Client::open(common)?;
-    let (data, steps) = (args.data.clone(), args.steps.unwrap_or(judge::STEPS));
-    let job = Job::TrainJudge { data, steps, seed: args.seed };
-    let mut model = (*answer!(client.run("", job, |_| Ok(()))?, Trained)).clone();
-    if let AnyModel::Plain(model) = &mut model {
-        model.card.device = client.info().label();
-    }
-    let written = files.write(&model, args.half, &[]);
-    summary(&model, args, common, written)
 }
 
 fn summary(model: &AnyModel, args: &Args, common: &Common, written: Result<PathBuf>) -> Result<()> {

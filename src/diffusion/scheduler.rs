@@ -47,6 +47,13 @@ impl Prediction {
             Self::VPrediction => signal * eps - sigma * x0,
         }
     }
+
+    /// Adds signal · x0 + sigma · eps of each number, and what is to be predicted of it, to `to`.
+    pub fn noised(self, mix: [f32; 2], x0: &[f32], eps: &[f32], to: [&mut Vec<f32>; 2]) {
+        let [noised, target] = to;
+        noised.extend(x0.iter().zip(eps).map(|(x, e)| mix[0] * x + mix[1] * e));
+        target.extend(x0.iter().zip(eps).map(|(x, e)| self.target(mix, *x, *e)));
+    }
 }
 
 /// Which time steps of the schedule a solver visits.

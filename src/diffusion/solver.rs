@@ -139,16 +139,21 @@ impl Solver {
         }
     }
 
+    /// The noise in `x`, whose signal share is `at`, as the network's prediction `out` has it.
+    fn noise(&self, out: Tensor<4>, x: Tensor<4>, at: f64) -> Tensor<4> {
+        match self.config.prediction {
+            Prediction::Epsilon => out,
+            Prediction::VPrediction => out * at.sqrt() + x * (1.0 - at).sqrt(),
+        }
+    }
+
     /// The latent before call `i` of DDIM, whose prediction there would be `out`, from the latent
     /// `z` after it; `guess` is what `out` was predicted from.
     pub fn back(&self, i: usize, out: Tensor<4>, guess: Tensor<4>, z: Tensor<4>) -> Tensor<4> {
         let t = self.times[i] as i64;
         let (at, to) = (self.abar(t), self.abar(self.next(i)));
         let (signal, sigma) = (at.sqrt(), (1.0 - at).sqrt());
-        let eps = match self.config.prediction {
-            Prediction::Epsilon => out,
-            Prediction::VPrediction => out * signal + guess * sigma,
-        };
+        let eps = self.noise(out, guess, at);
         let x0 = (z - eps.clone() * (1.0 - to).sqrt()) / to.sqrt();
         x0 * signal + eps * sigma
     }
@@ -164,12 +169,11 @@ impl Solver {
         let t = self.times[i] as i64;
         let (at, to) = (self.abar(t), self.abar(self.next(i)));
         let (signal, sigma) = (at.sqrt(), (1.0 - at).sqrt());
-        let (mut x0, mut eps) = match self.config.prediction {
-            Prediction::Epsilon => ((x.clone() - out.clone() * sigma) / signal, out),
-            Prediction::VPrediction => {
-                (x.clone() * signal - out.clone() * sigma, out * signal + x.clone() * sigma)
-            }
+        let mut x0 = match self.config.prediction {
+            Prediction::Epsilon => (x.clone() - out.clone() * sigma) / signal,
+            Prediction::VPrediction => x.clone() * signal - out.clone() * sigma,
         };
+        let mut eps = self.noise(out, x.clone(), at);
         if let Some(c) = self.config.clip {
             x0 = x0.clamp(-c, c);
             if self.config.noise_of_clipped {
@@ -197,10 +201,7 @@ impl Solver {
     /// PNDM's transfer from time step `t` to `s` (eq. 9).
     fn transfer(&self, x: Tensor<4>, out: Tensor<4>, t: i64, s: i64) -> Tensor<4> {
         let (at, to) = (self.abar(t), self.abar(s));
-        let eps = match self.config.prediction {
-            Prediction::Epsilon => out,
-            Prediction::VPrediction => out * at.sqrt() + x.clone() * (1.0 - at).sqrt(),
-        };
+        let eps = self.noise(out, x.clone(), at);
         let weight = at * (1.0 - to).sqrt() + (at * (1.0 - at) * to).sqrt();
         x * (to / at).sqrt() - eps * ((to - at) / weight)
     }

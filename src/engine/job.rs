@@ -62,8 +62,6 @@ pub enum Job {
     Audit { model: Arc<Model>, recipe: Recipe, retrain: Option<Arc<Model>> },
     /// Makes pictures; answers [`Outcome::Sampled`].
     Sample { model: String, class: Option<String>, n: usize, options: SampleOptions },
-    /// Trains the classifier of emoji; answers [`Outcome::Trained`].
-    TrainJudge { data: String, steps: usize, seed: u64 },
     /// Makes pictures of prompts; answers [`Outcome::Sampled`].
     Prompt(PromptRequest),
     /// Makes `n` pictures of each of a text-to-image model's first `concepts` concepts in every

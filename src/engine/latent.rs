@@ -1,6 +1,6 @@
 //! The jobs of text-to-image models.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use super::{
     gpu_loss_check::GpuLossCheck,
@@ -72,17 +72,12 @@ impl Session {
             ..stage.whole(plan.seed).done(run.trainer.seconds.get(place).copied().unwrap_or(0.0))
         };
         let mut card = own.unwrap_or_else(|| LatentCard {
-            format: Default::default(),
             name: "emoji-t2i".into(),
             data: request.data,
             concepts,
             autoencoder: Some(training(plan.autoencoder, 0)),
             diffusion: Some(training(plan.diffusion, 1)),
-            decoder: None,
-            unlearned: Vec::new(),
-            metrics: BTreeMap::new(),
-            device: String::new(),
-            version: String::new(),
+            ..LatentCard::default()
         });
         card.decoder = (plan.decoder.steps > 0).then(|| training(plan.decoder, 2));
         card.device = self.info.label();

@@ -18,11 +18,11 @@ use crate::{
         forget::{ForgetSet, by_loss},
     },
     error::{Error, Result},
-    eval::{self, examine::Examined, frechet, judge, references::References},
+    eval::{self, examine::Examined, frechet, references::References},
     gpu::device::{Compute, DeviceInfo},
     job_context::{JobContext, Switches},
     models::{
-        AnyModel, Model, checkpoint,
+        Model, checkpoint,
         latent::LatentModel,
         registry::{self, Shipped},
     },
@@ -182,11 +182,6 @@ impl Session {
                 )),
                 Job::Sample { model, class, n, options } => {
                     Outcome::Sampled(Arc::new(self.sample(&model, class, n, options, job).await?))
-                }
-                Job::TrainJudge { data, steps, seed } => {
-                    let emoji = data::emoji::find(&data)?;
-                    let judge = judge::train(&emoji, steps, seed, &self.device, job);
-                    Outcome::Trained(Arc::new(AnyModel::Plain(judge.await?)))
                 }
                 Job::Prompt(request) => {
                     Outcome::Sampled(Arc::new(self.sample_prompts(request, job).await?))
@@ -397,7 +392,6 @@ fn needed(job: &Job) -> Vec<&'static str> {
         Job::Sample { model, .. } | Job::Survey { model, .. } => {
             registry::files(model, data_of(model), "")
         }
-        Job::TrainJudge { .. } => assets::EMOJI.to_vec(),
         Job::Prompt(_) => Vec::new(),
     }
 }

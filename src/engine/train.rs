@@ -15,7 +15,10 @@ use super::{
 use crate::{
     data::{self, forget::ForgetSet},
     error::{Error, Result},
-    eval::classify::{percent, predict},
+    eval::{
+        classify::{percent, predict},
+        judge,
+    },
     job_context::JobContext,
     models::{
         AnyModel, Model, Network,
@@ -51,10 +54,21 @@ impl Session {
         job: &mut JobContext,
     ) -> Result<AnyModel> {
         let to = Listener { id, send };
-        if request.preset == latent::preset::NAME {
-            return self.train_prompts(request, resume, &to, job).await.map(AnyModel::Latent);
-        }
-        self.train_classes(request, resume, &to, job).await.map(AnyModel::Plain)
+        Ok(match request.preset.as_str() {
+            latent::preset::NAME => {
+                AnyModel::Latent(self.train_prompts(request, resume, &to, job).await?)
+            }
+            // Small: in one go, and its state is not kept.
+            judge::NAME => {
+                let emoji = data::emoji::find(&request.data)?;
+                let steps = request.steps.unwrap_or(judge::STEPS);
+                let judge = judge::train(&emoji, steps, request.seed, &self.device, job);
+                let mut judge = judge.await?;
+                judge.card.device = self.info.label();
+                AnyModel::Plain(judge)
+            }
+            _ => AnyModel::Plain(self.train_classes(request, resume, &to, job).await?),
+        })
     }
 
     /// Trains a preset; the result is measured.
@@ -238,7 +252,7 @@ fn plan(
     };
     let batch = positive("batch", request.batch)?.unwrap_or_else(|| preset.batch_for(items));
     let batch = batch.min(4096);
-    let per_epoch = Trainer::steps_per_epoch(items, batch);
+    let per_epoch = items.div_ceil(batch);
     let usual = || preset.epochs_for(items, per_epoch);
     let epochs = positive("epochs", request.epochs)?.unwrap_or_else(usual);
     let steps = positive("steps", request.steps)?.unwrap_or(epochs * per_epoch);

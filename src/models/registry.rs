@@ -30,45 +30,40 @@ pub struct Shipped {
     pub twin: Option<(&'static str, &'static str)>,
 }
 
+/// The classifier of Fashion-MNIST.
+const FASHION: Shipped = Shipped {
+    name: "fashion-classifier",
+    task: Task::Classify,
+    data: "fashion-mnist",
+    files: fashion(0),
+    twin: None,
+};
+
+/// A file among those of Fashion-MNIST.
+const fn fashion(place: usize) -> &'static [&'static str] {
+    std::slice::from_ref(&assets::FASHION_MODELS[place])
+}
+
 /// Every shipped model.
 pub const SHIPPED: &[Shipped] = &[
-    Shipped {
-        name: "fashion-classifier",
-        task: Task::Classify,
-        data: "fashion-mnist",
-        files: std::slice::from_ref(&assets::FASHION_MODELS[0]),
-        twin: None,
-    },
+    FASHION,
     Shipped {
         name: "fashion-classifier-retrain-sneaker",
-        task: Task::Classify,
-        data: "fashion-mnist",
-        files: std::slice::from_ref(&assets::FASHION_MODELS[1]),
-        twin: Some(("fashion-classifier", "class:Sneaker")),
+        files: fashion(1),
+        twin: Some((FASHION.name, "class:Sneaker")),
+        ..FASHION
     },
-    Shipped {
-        name: "fashion-ddpm",
-        task: Task::Generate,
-        data: "fashion-mnist",
-        files: std::slice::from_ref(&assets::FASHION_MODELS[2]),
-        twin: None,
-    },
+    Shipped { name: "fashion-ddpm", task: Task::Generate, files: fashion(2), ..FASHION },
     Shipped {
         name: "fashion-ddpm-retrain-sneaker",
         task: Task::Generate,
-        data: "fashion-mnist",
-        files: std::slice::from_ref(&assets::FASHION_MODELS[3]),
+        files: fashion(3),
         twin: Some(("fashion-ddpm", "class:Sneaker")),
+        ..FASHION
     },
     // A page has no way to its pictures.
     #[cfg(not(target_arch = "wasm32"))]
-    Shipped {
-        name: "cifar-classifier",
-        task: Task::Classify,
-        data: "cifar10",
-        files: &assets::CIFAR_MODELS,
-        twin: None,
-    },
+    Shipped { name: "cifar-classifier", data: "cifar10", files: &assets::CIFAR_MODELS, ..FASHION },
     Shipped {
         name: "emoji-t2i",
         task: Task::TextToImage,

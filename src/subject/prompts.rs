@@ -126,7 +126,7 @@ impl<'a> Batch<'a> {
     }
 
     fn own(&self) -> Tensor<3> {
-        self.own.get_or_init(|| self.of.contexts(&self.batch.ids)).clone()
+        self.own.get_or_init(|| self.of.contexts(&self.batch.own)).clone()
     }
 }
 
@@ -140,19 +140,19 @@ impl Noisy for Batch<'_> {
     }
 
     fn predict(&self, pass: &Pass, under: Under) -> Tensor<4> {
-        let Noised { z, t, redirected, .. } = &self.batch;
+        let Noised { x, t, sent, .. } = &self.batch;
         let context = match under {
             Under::Own => self.own(),
-            Under::Sent => self.of.contexts(redirected),
+            Under::Sent => self.of.contexts(sent),
             Under::Nothing => self.of.nothing(t.len()),
         };
-        self.of.network.unet.forward(pass, z.clone(), t, &context)
+        self.of.network.unet.forward(pass, x.clone(), t, &context)
     }
 
     fn guided(&self, pass: &Pass, w: f32) -> Tensor<4> {
-        let Noised { z, t, .. } = &self.batch;
+        let Noised { x, t, .. } = &self.batch;
         let contexts = [self.own(), self.of.nothing(t.len())];
-        predict(&self.of.network.unet, pass, z.clone(), t, contexts, w)
+        predict(&self.of.network.unet, pass, x.clone(), t, contexts, w)
     }
 
     fn split<'a>(self: Box<Self>, size: usize) -> Vec<Box<dyn Noisy + 'a>>

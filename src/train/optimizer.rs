@@ -6,9 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     error::Result,
     gpu::{
-        buffers,
-        cpu::par,
-        flex,
+        buffers, flex,
         kernels::{Kernels, Slice, Update, Updated},
     },
     models::weights::{WeightLayout, Weights},
@@ -138,11 +136,7 @@ impl Optimizer {
         let tasks = gradients.into_iter().enumerate().collect();
         let one = |(i, gradient)| self.update(i, weights.params[i].clone(), gradient, lr);
         // On the CPU every core takes parameters: each operation is too small to be shared.
-        let updated: Vec<_> = if flex::is_cpu(&weights.device()) {
-            par::map(tasks, one)
-        } else {
-            tasks.into_iter().map(one).collect()
-        };
+        let updated = flex::spread(&weights.device(), tasks, one);
         for (i, [theta, first, second]) in updated.into_iter().enumerate() {
             weights.params[i] = theta;
             self.first[i] = first;

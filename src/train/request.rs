@@ -9,7 +9,8 @@ use crate::words::fingerprint::Fingerprint;
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TrainRequest {
-    /// The name of a [`crate::train::preset::Preset`], or [`crate::train::latent::preset::NAME`].
+    /// The name of a [`crate::train::preset::Preset`], or one of a model that is trained from a corpus:
+    /// [`crate::train::latent::preset::NAME`], or its judge.
     #[serde(rename = "model")]
     pub preset: String,
     /// A data set, or the corpus of a text-to-image model.

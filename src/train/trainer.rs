@@ -7,7 +7,7 @@ use burn::tensor::{Device, Tensor};
 use super::{
     latent::Stage,
     learner::Learner,
-    losses::{Augment, Noised, cross_entropy, drop_condition, mse, noised_varied, pictures},
+    losses::{Augment, NoisedClasses, cross_entropy, drop_condition, mse, noised, pictures},
     optimizer::{LrSchedule, Rule, clip_norm},
     preset::CONDITION_DROP,
     shards,
@@ -115,11 +115,6 @@ impl Trainer {
         Self::new(pictures, vec![learner], plan)
     }
 
-    /// Steps in one pass over the items.
-    pub fn steps_per_epoch(items: usize, batch: usize) -> usize {
-        items.div_ceil(batch)
-    }
-
     /// Goes on from a snapshot of this stage.
     ///
     /// # Errors
@@ -177,8 +172,7 @@ impl Objective for OfClasses {
         step: usize,
     ) -> (Tensor<1>, Vec<Vec<Tensor<1>>>) {
         let (n, TrainPlan { batch, seed, .. }) = (self.items.len(), self.plan);
-        let per_epoch = Trainer::steps_per_epoch(n, batch);
-        let places = self.epochs.batch(step, [n, batch, per_epoch], seed, "epoch");
+        let places = self.epochs.batch(step, [n, batch, n.div_ceil(batch)], seed, "epoch");
         let batch: Vec<usize> = places.iter().map(|&j| self.items[j]).collect();
         let mut rng = rng::seeded(seed, &format!("step {step}"));
         let mode = Mode::train(seed, step, 0);
@@ -221,14 +215,15 @@ impl OfClasses {
         rng: &mut rng::Rng,
     ) -> (Tensor<1>, Vec<Tensor<1>>) {
         let (pixels, augment) = (&self.data.train, self.plan.augment);
-        let mut b = noised_varied(pixels, batch, augment, &self.schedule, rng, &self.device);
-        drop_condition(&mut b.class, CONDITION_DROP, rng);
+        let mut b = noised(pixels, batch, augment, &self.schedule, rng, &self.device);
+        drop_condition(&mut b.own, CONDITION_DROP, rng);
         let weights = &learner.weights;
         let parts = b.split(shards::size(weights, batch.len()));
-        let (loss, gradients) = shards::gradients(weights, mode, parts, |pass, b: Noised| {
-            let share = b.t.len() as f64 / batch.len() as f64;
-            mse(net.forward(pass, b.x, &b.t, &b.class), b.eps) * share
-        });
+        let (loss, gradients) =
+            shards::gradients(weights, mode, parts, |pass, b: NoisedClasses| {
+                let share = b.t.len() as f64 / batch.len() as f64;
+                mse(net.forward(pass, b.x, &b.t, &b.own), b.target) * share
+            });
         (loss, clip_norm(gradients, 1.0))
     }
 }

@@ -47,7 +47,7 @@ impl MethodHooks for Edit {
             let forgotten = prompts.noised(&some(&scene.plan.forget), &mut rng);
             let kept = prompts.noised(&some(&scene.plan.retain), &mut rng);
             let mut vectors = Vec::new();
-            for ids in [&forgotten.ids, &forgotten.redirected, &kept.ids] {
+            for ids in [&forgotten.own, &forgotten.sent, &kept.own] {
                 let context = prompts.contexts(ids);
                 let [n, tokens, width] = context.dims();
                 // The start token is the same in every prompt.

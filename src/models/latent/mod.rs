@@ -171,7 +171,7 @@ impl LatentModel {
 }
 
 /// Where a text-to-image model comes from; `card.json` in its folder.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct LatentCard {
     #[serde(default)]
     pub format: Format,

@@ -143,12 +143,10 @@ impl OfLatents {
             let (signal, sigma) = self.schedule.mix(step);
             let x0 = &self.values[item * each..][..each];
             let eps = &noise[i * each..][..each];
-            z.extend(x0.iter().zip(eps).map(|(x, e)| signal * x + sigma * e));
+            let prediction = self.network.scheduler.prediction;
+            prediction.noised([signal, sigma], x0, eps, [&mut z, &mut target]);
             let snr = f64::from(signal * signal) / f64::from(sigma * sigma).max(1e-12);
             let capped = snr.min(SNR_CAP);
-            let prediction = self.network.scheduler.prediction;
-            let of = |(x, e): (&f32, &f32)| prediction.target([signal, sigma], *x, *e);
-            target.extend(x0.iter().zip(eps).map(of));
             let scale = match prediction {
                 Prediction::Epsilon => snr,
                 Prediction::VPrediction => snr + 1.0,
