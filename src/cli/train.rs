@@ -153,6 +153,8 @@ impl Files {
             AnyModel::Latent(model) => {
                 let written = self.out.write_folder(folder::write(model, precision)?)?;
                 self.log.map(|file| file.write(lines)).transpose()?;
+                // What the last snapshot left; the whole model is there now.
+                let _ = fs::remove_dir_all(&self.so_far);
                 written
             }
         };
@@ -162,8 +164,6 @@ impl Files {
             }
             _ => {}
         }
-        // What the last snapshot left; the whole model is there now.
-        let _ = fs::remove_dir_all(&self.so_far);
         Ok(written)
     }
 }

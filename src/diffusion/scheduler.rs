@@ -113,12 +113,12 @@ struct Said {
 #[derive(Deserialize)]
 struct Stored {
     _class_name: String,
-    num_train_timesteps: usize,
-    beta_start: f64,
-    beta_end: f64,
+    num_train_timesteps: Option<usize>,
+    beta_start: Option<f64>,
+    beta_end: Option<f64>,
     beta_schedule: Option<Betas>,
     prediction_type: Option<Prediction>,
-    steps_offset: usize,
+    steps_offset: Option<usize>,
     #[serde(flatten)]
     said: Said,
 }
@@ -129,12 +129,12 @@ impl<'de> Deserialize<'de> for SchedulerConfig {
         let kind =
             SolverKind::ALL.into_iter().map(|(_, k)| k).find(|k| k.class_name() == s._class_name);
         let config = Self {
-            steps: s.num_train_timesteps,
-            beta_start: s.beta_start,
-            beta_end: s.beta_end,
+            steps: s.num_train_timesteps.unwrap_or(1000),
+            beta_start: s.beta_start.unwrap_or(1e-4),
+            beta_end: s.beta_end.unwrap_or(0.02),
             betas: s.beta_schedule.unwrap_or(Betas::Linear),
             prediction: s.prediction_type.unwrap_or(Prediction::Epsilon),
-            offset: s.steps_offset,
+            offset: s.steps_offset.unwrap_or(0),
             said: s.said,
             ..Self::stable_diffusion(SolverKind::Euler)
         };

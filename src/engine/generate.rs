@@ -13,6 +13,9 @@ use crate::{
 
 impl Session {
     /// `n` samples of one class, or of every class.
+    ///
+    /// # Errors
+    /// An option or the class is wrong, the model draws no classes; cancelled, or the device failed.
     pub async fn sample(
         &mut self,
         name: &str,
@@ -37,6 +40,9 @@ impl Session {
     }
 
     /// A grid of samples: column i starts from noise i in every row.
+    ///
+    /// # Errors
+    /// The model draws nothing; cancelled, or the device failed.
     pub async fn samples(
         &mut self,
         model: &Model,

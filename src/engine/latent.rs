@@ -87,6 +87,9 @@ impl Session {
     }
 
     /// Pictures of prompts, one row each.
+    ///
+    /// # Errors
+    /// An option is wrong; cancelled, or the device failed.
     pub async fn sample_prompts(
         &mut self,
         request: PromptRequest,

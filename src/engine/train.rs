@@ -45,6 +45,9 @@ const LOOK: usize = 20;
 
 impl Session {
     /// Trains a model from data; it carries its card.
+    ///
+    /// # Errors
+    /// What is wrong with the request; cancelled, training diverged, or the device failed.
     pub async fn train(
         &mut self,
         id: u64,
@@ -106,7 +109,7 @@ impl Session {
         let begin = |device: &Device| {
             let (network, start, items) = (network.clone(), start.clone(), items.clone());
             let mut trainer =
-                Trainer::of_classes(network, start, data.clone(), items, plan.clone(), device);
+                Trainer::of_classes(network, start, data.clone(), items, plan, device);
             resume.iter().try_for_each(|snapshot| trainer.resume(snapshot))?;
             Ok::<_, Error>(trainer)
         };
@@ -194,6 +197,9 @@ pub(super) struct Listener<'a> {
 impl Listener<'_> {
     /// Drives a run, or a stage of one, to its end, and hands its state out now and then; with it the
     /// text-to-image model so far, of which the stages before made `model`.
+    ///
+    /// # Errors
+    /// Cancelled, training diverged, or the device failed.
     pub async fn drive(
         &self,
         trainer: &mut Trainer,

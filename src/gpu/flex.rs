@@ -21,24 +21,12 @@ use burn::{
 use super::cpu::{
     conv::{self, ConvShape},
     norm::{self, BatchNorm, BatchNormGrads, GroupNorm, GroupNormGrads},
-    par::{self, zeros},
+    par::zeros,
 };
 
 /// Whether tensors of this device are the CPU's.
 pub fn is_cpu(device: &Device) -> bool {
     device.clone().without_autodiff() == Device::flex()
-}
-
-/// Does all parts of something: each core takes some on the CPU, elsewhere the device one after another.
-pub fn spread<P: Send, R: Send>(
-    device: &Device,
-    parts: Vec<P>,
-    one: impl Fn(P) -> R + Sync + Send,
-) -> Vec<R> {
-    match is_cpu(device) && parts.len() > 1 {
-        true => par::map(parts, one),
-        false => parts.into_iter().map(one).collect(),
-    }
 }
 
 /// Operations that the CPU has kernels for. Shapes as in [`super::ops`].

@@ -60,6 +60,9 @@ pub type Owned = (String, Vec<usize>, (Dtype, Vec<u8>));
 
 /// A safetensors file from named tensors and at most one text: several have no fixed order in the
 /// file, and the same content must give the same bytes.
+///
+/// # Errors
+/// A tensor has not as many bytes as its shape needs.
 pub fn write(tensors: &[Owned], text: Option<(&str, String)>) -> Result<Vec<u8>> {
     let metadata = text.map(|(key, text)| HashMap::from([(key.to_string(), text)]));
     let views = tensors

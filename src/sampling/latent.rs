@@ -13,7 +13,7 @@ use crate::{
         solver::Solver,
     },
     error::{Error, Result},
-    gpu::{flex, pace::Pace, tensor4},
+    gpu::{flex, pace::Pace, spread, tensor4},
     job_context::JobContext,
     models::{
         latent::{LatentModel, LatentNetwork},
@@ -175,7 +175,7 @@ pub async fn invert(
             }
             Given { z: back, conditions }
         };
-        parts = flex::spread(&device, parts, one);
+        parts = spread(&device, parts, one);
         if let Some(part) = parts.first() {
             pace.step(&part.z).await?;
         }
@@ -237,7 +237,7 @@ pub async fn encoded(
     for batch in placed.chunks(8 * SHARD) {
         job.advance(batch.len()).await?;
         let size = if flex::is_cpu(&vae.device()) { SHARD } else { batch.len() };
-        for z in flex::spread(&vae.device(), batch.chunks(size).collect(), one) {
+        for z in spread(&vae.device(), batch.chunks(size).collect(), one) {
             values.extend(read(z).await?);
         }
     }
@@ -257,7 +257,7 @@ pub async fn decoded(
         let pass = Pass::new(&weights.vae, Mode::Eval);
         network.vae.decode(&pass, z / network.vae.config.scaling_factor)
     };
-    values(flex::spread(&weights.vae.device(), latents, decode)).await
+    values(spread(&weights.vae.device(), latents, decode)).await
 }
 
 #[cfg(test)]

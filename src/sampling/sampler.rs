@@ -6,7 +6,7 @@ use crate::{
     data::rng::{normals, seeded},
     diffusion::{scheduler::SchedulerConfig, solver::Solver},
     error::Result,
-    gpu::{flex, pace::Pace, tensor4},
+    gpu::{pace::Pace, spread, tensor4},
     job_context::JobContext,
     models::{
         latent::unet::LatentUnet,
@@ -146,7 +146,7 @@ pub async fn denoise<N: Denoiser>(
             let z = solver.step(i, out, z, options.eta, || fresh(part, i));
             (part, solver, z, conditions)
         };
-        parts = flex::spread(&device, parts, one);
+        parts = spread(&device, parts, one);
         if let Some((_, _, z, _)) = parts.first() {
             pace.step(z).await?;
         }

@@ -6,8 +6,9 @@ use serde::{Deserialize, Serialize};
 use crate::{
     error::Result,
     gpu::{
-        buffers, flex,
+        buffers,
         kernels::{Kernels, Slice, Update, Updated},
+        spread,
     },
     models::weights::{WeightLayout, Weights},
     train::losses::flags,
@@ -136,7 +137,7 @@ impl Optimizer {
         let tasks = gradients.into_iter().enumerate().collect();
         let one = |(i, gradient)| self.update(i, weights.params[i].clone(), gradient, lr);
         // On the CPU every core takes parameters: each operation is too small to be shared.
-        let updated = flex::spread(&weights.device(), tasks, one);
+        let updated = spread(&weights.device(), tasks, one);
         for (i, [theta, first, second]) in updated.into_iter().enumerate() {
             weights.params[i] = theta;
             self.first[i] = first;

@@ -4,7 +4,7 @@ use burn::tensor::Tensor;
 
 use super::optimizer::plus;
 use crate::{
-    gpu::flex,
+    gpu::{flex, spread},
     models::{
         layers::{Mode, Pass},
         weights::Weights,
@@ -41,7 +41,7 @@ pub fn joint<const N: usize, P: Send>(
 ) -> (Tensor<1>, [Vec<Tensor<1>>; N]) {
     let parts = parts.into_iter().enumerate().collect();
     let one = |(i, part)| of(weights, mode.from(i * SHARD), part, &loss);
-    let mut done = flex::spread(&weights[0].device(), parts, one).into_iter();
+    let mut done = spread(&weights[0].device(), parts, one).into_iter();
     let first = done.next().expect("a batch has parts");
     done.fold(first, |(loss, sums), (l, more)| {
         let mut more = more.into_iter();
@@ -63,7 +63,7 @@ pub fn squares<I: Send>(
             plus(sum, gradient.into_iter().map(|g| g.square()).collect())
         })
     };
-    flex::spread(&weights.device(), parts, part).into_iter().fold(Vec::new(), plus)
+    spread(&weights.device(), parts, part).into_iter().fold(Vec::new(), plus)
 }
 
 /// A part's loss and gradients, from a graph of its own.

@@ -59,14 +59,13 @@ impl TrainPlan {
     }
 }
 
+/// A loss, and its gradients: those of each learner, in their order.
+pub type Descent = (Tensor<1>, Vec<Vec<Tensor<1>>>);
+
 /// What a step makes smaller.
 pub trait Objective {
-    /// The loss of the batch of a step, and its gradients: those of each learner, in their order.
-    fn gradients(
-        &mut self,
-        learners: &mut [Learner],
-        step: usize,
-    ) -> (Tensor<1>, Vec<Vec<Tensor<1>>>);
+    /// The loss of the batch of a step.
+    fn gradients(&mut self, learners: &mut [Learner], step: usize) -> Descent;
 }
 
 /// A run under way, or a stage of one.
@@ -120,8 +119,11 @@ impl Trainer {
     /// # Errors
     /// A vector is missing or has another length.
     pub fn resume(&mut self, from: &Snapshot) -> Result<()> {
+        let stages = self.seconds.len();
         self.step = from.step;
         self.seconds = from.seconds.clone();
+        // Older states have a place for stages to come.
+        self.seconds.resize(stages, 0.0);
         self.learners.iter_mut().try_for_each(|learner| learner.resume(from))
     }
 
@@ -166,11 +168,7 @@ struct OfClasses {
 }
 
 impl Objective for OfClasses {
-    fn gradients(
-        &mut self,
-        learners: &mut [Learner],
-        step: usize,
-    ) -> (Tensor<1>, Vec<Vec<Tensor<1>>>) {
+    fn gradients(&mut self, learners: &mut [Learner], step: usize) -> Descent {
         let (n, TrainPlan { batch, seed, .. }) = (self.items.len(), self.plan);
         let places = self.epochs.batch(step, [n, batch, n.div_ceil(batch)], seed, "epoch");
         let batch: Vec<usize> = places.iter().map(|&j| self.items[j]).collect();

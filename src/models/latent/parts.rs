@@ -25,6 +25,9 @@ const RENAMED: [(&str, &str); 4] = [
 ];
 /// The weights of one part, from a whole file or from its shards one after another: in single precision
 /// where they are there, as safetensors before PyTorch's own.
+///
+/// # Errors
+/// They are missing or damaged, or a tensor does not fit; the file and the tensor are named.
 pub fn weights(files: &dyn Files, stem: &str, layout: &Arc<WeightLayout>) -> Result<HostWeights> {
     let mut filler = Filler::new(layout, vec![0.0; layout.n()]);
     // transformers calls PyTorch's files otherwise.

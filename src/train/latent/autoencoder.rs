@@ -24,7 +24,7 @@ use crate::{
         learner::Learner,
         optimizer::clip_norm,
         shards,
-        trainer::{Objective, TrainPlan},
+        trainer::{Descent, Objective, TrainPlan},
     },
 };
 
@@ -48,11 +48,7 @@ pub struct OfPictures {
 type Part = (Tensor<4>, Tensor<4>);
 
 impl Objective for OfPictures {
-    fn gradients(
-        &mut self,
-        learners: &mut [Learner],
-        step: usize,
-    ) -> (Tensor<1>, Vec<Vec<Tensor<1>>>) {
+    fn gradients(&mut self, learners: &mut [Learner], step: usize) -> Descent {
         let (TrainPlan { batch, seed, .. }, weights) = (self.plan, &learners[0].weights);
         let stage = if self.decoder_alone { "decoder" } else { "autoencoder" };
         let mut rng = rng::seeded(seed, &format!("{stage} step {step}"));
@@ -98,6 +94,9 @@ fn drawn(emoji: &Emoji, of: &[Pair], n: usize, rng: &mut Rng, device: &Device) -
 }
 
 /// What latents are multiplied by so that their standard deviation is 1.
+///
+/// # Errors
+/// The device failed.
 pub async fn scaling(model: &LatentModel, emoji: &Emoji, device: &Device) -> Result<f64> {
     let weights = model.vae.upload(device);
     let all: Vec<_> = emoji.all().collect();

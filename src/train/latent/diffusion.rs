@@ -28,7 +28,7 @@ use crate::{
         optimizer::clip_norm,
         preset::CONDITION_DROP,
         shards,
-        trainer::{Epochs, Objective},
+        trainer::{Descent, Epochs, Objective},
     },
 };
 
@@ -61,11 +61,7 @@ struct Part {
 }
 
 impl Objective for OfLatents {
-    fn gradients(
-        &mut self,
-        learners: &mut [Learner],
-        step: usize,
-    ) -> (Tensor<1>, Vec<Vec<Tensor<1>>>) {
+    fn gradients(&mut self, learners: &mut [Learner], step: usize) -> Descent {
         let (n, StagePlan { batch, .. }) = (self.items.len(), self.plan.diffusion);
         let per_epoch = (n / batch).max(1);
         let seed = self.plan.seed;
