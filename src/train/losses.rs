@@ -100,6 +100,7 @@ impl NoisedClasses {
 
 impl<C: Clone> Noised<C> {
     /// The same items in batches of `size`.
+    #[allow(clippy::type_complexity)]
     pub fn split(self, size: usize) -> Vec<Self> {
         let parts = self.x.split(size, 0).into_iter().zip(self.target.split(size, 0));
         let conditions = self.own.chunks(size).zip(self.sent.chunks(size));
