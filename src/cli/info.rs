@@ -121,7 +121,9 @@ fn models() -> Result<Vec<Value>> {
         Ok(listed(m.name, m.task, "shipped", params))
     });
     let others = PRESETS.iter().filter(|p| SHIPPED.iter().all(|m| m.name != p.name));
-    let others =
-        others.map(|p| Ok(listed(p.name, p.task, "not shipped", p.usual()?.build().1.n())));
+    let others = others.map(|p| {
+        let usual = p.usual()?;
+        Ok(listed(p.name, usual.task(), "not shipped", usual.build().1.n()))
+    });
     shipped.chain(others).collect()
 }

@@ -11,7 +11,7 @@ use salun_studio::{
     run::{bundle, figures},
     words::sampling::SampleOptions,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{
     args::{self, Common},
@@ -84,8 +84,7 @@ pub fn run(args: &Args, common: &Common) -> Result<()> {
     let (model, class) = (args.own.behind(&args.model)?, args.class.clone());
     let job = Job::Sample { model, class, n, options };
     let grid = client.ask("", job, Outcome::try_as_sampled)?;
-    let written = out.write(&grid, &classes)?;
-
+    let drawn = Drawn { args, common, options, client, written: out.write(&grid, &classes)? };
     let rows: Vec<_> = (0..grid.rows.len())
         .map(|row| {
             let seen: Vec<_> = (0..grid.columns).filter_map(|c| grid.seen_in(row, c)).collect();
@@ -94,26 +93,50 @@ pub fn run(args: &Args, common: &Common) -> Result<()> {
             (name, (!seen.is_empty()).then(|| 100.0 * hits as f64 / seen.len() as f64))
         })
         .collect();
-    if common.json {
-        let rows: Vec<_> =
-            rows.iter().map(|(class, seen)| json!({ "class": class, "seen": seen })).collect();
-        print::json(&json!({
-            "out": args.out.display().to_string(), "model": args.model, "n": n, "options": options, "rows": rows,
-            "device": client.info(),
-        }))?;
-        return written.map(drop);
-    }
+    let json = rows.iter().map(|(class, seen)| json!({ "class": class, "seen": seen }));
     let mut table = vec![["class", "seen as it"].map(String::from).to_vec()];
     table.extend(rows.iter().map(|(name, seen)| {
         vec![name.to_string(), seen.map_or("-".into(), |s| format!("{s:.0} %"))]
     }));
-    print::line(print::table(&table));
-    print::line(format!(
-        "{n} of each by {}; {steps} steps, guidance {guidance}, eta {eta}, seed {seed}; {}",
-        args.model,
-        client.info().name
-    ));
-    print::written(written)
+    let how = format!("each by {}; {steps} steps, guidance {guidance}, eta {eta}", args.model);
+    drawn.tell(json!({ "rows": json.collect::<Vec<_>>() }), Some(&table), &how)
+}
+
+/// Pictures that were drawn, and written or not.
+struct Drawn<'a> {
+    args: &'a Args,
+    common: &'a Common,
+    options: SampleOptions,
+    client: Client,
+    written: Result<PathBuf>,
+}
+
+impl Drawn<'_> {
+    /// What was drawn of `each`, a class's or a prompt's pictures.
+    fn each(&self, each: &str) -> String {
+        let SampleOptions { steps, guidance, .. } = self.options;
+        format!("each {each} by {}; {steps} steps, guidance {guidance}", self.args.model)
+    }
+
+    /// Says what was drawn and how, or all of it as JSON with `more`.
+    fn tell(self, more: Value, table: Option<&[Vec<String>]>, how: &str) -> Result<()> {
+        let Self { args, common, options, client, written } = self;
+        if common.json {
+            let mut all = json!({
+                "out": args.out.display().to_string(), "model": args.model, "n": args.n,
+                "options": options,
+            });
+            let more = more.as_object().into_iter().flatten();
+            more.for_each(|(name, value)| all[name] = value.clone());
+            all["device"] = json!(client.info());
+            print::json(&all)?;
+            return written.map(drop);
+        }
+        table.into_iter().for_each(|table| print::line(print::table(table)));
+        let (n, seed, device) = (args.n, options.seed, &client.info().name);
+        print::line(format!("{n} of {how}, seed {seed}; {device}"));
+        print::written(written)
+    }
 }
 
 /// Where the pictures go.
@@ -161,14 +184,6 @@ fn survey(args: &Args, options: SampleOptions, common: &Common) -> Result<()> {
     let job = Job::Survey { model, concepts: CONCEPTS, n, options };
     let survey = client.ask("", job, Outcome::try_as_surveyed)?;
     let written = out.write(&survey.grid, &survey.concepts)?;
-    if common.json {
-        print::json(&json!({
-            "out": args.out.display().to_string(), "model": args.model, "n": n, "options": options,
-            "concepts": survey.concepts, "styles": survey.styles, "trained": survey.trained,
-            "held_out": survey.held_out, "device": client.info(),
-        }))?;
-        return written.map(drop);
-    }
     let mut table =
         vec![["pairs", "concept seen", "style seen", "pictures"].map(String::from).to_vec()];
     for (name, share) in [("trained on", survey.trained), ("never shown", survey.held_out)] {
@@ -176,10 +191,14 @@ fn survey(args: &Args, options: SampleOptions, common: &Common) -> Result<()> {
         let row = [name.into(), percent(share.concept), percent(share.style), share.n.to_string()];
         table.push(row.to_vec());
     }
-    print::line(print::table(&table));
     let what = format!("of {} concepts in {} styles", survey.concepts.len(), survey.styles.len());
-    told(&what, args, options, &client);
-    print::written(written)
+    let more = json!({
+        "concepts": survey.concepts, "styles": survey.styles, "trained": survey.trained,
+        "held_out": survey.held_out,
+    });
+    let drawn = Drawn { args, common, options, client, written };
+    let how = drawn.each(&what);
+    drawn.tell(more, Some(&table), &how)
 }
 
 /// Pictures of prompts, a row each.
@@ -202,22 +221,7 @@ fn prompts(args: &Args, options: SampleOptions, common: &Common) -> Result<()> {
     let short = |p: &String| p.chars().take(40).collect::<String>();
     let names: Vec<String> = args.prompt.iter().map(short).collect();
     let written = out.write(&grid, &names)?;
-    if common.json {
-        print::json(&json!({
-            "out": args.out.display().to_string(), "model": args.model, "n": n, "options": options,
-            "prompts": args.prompt, "tokens_not_read": dropped, "device": client.info(),
-        }))?;
-        return written.map(drop);
-    }
-    told("prompt", args, options, &client);
-    print::written(written)
-}
-
-/// What was drawn of each, by which model and how.
-fn told(each: &str, args: &Args, options: SampleOptions, client: &Client) {
-    let SampleOptions { steps, guidance, seed, .. } = options;
-    let (n, model, device) = (args.n, &args.model, &client.info().name);
-    print::line(format!(
-        "{n} of each {each} by {model}; {steps} steps, guidance {guidance}, seed {seed}; {device}"
-    ));
+    let drawn = Drawn { args, common, options, client, written };
+    let how = drawn.each("prompt");
+    drawn.tell(json!({ "prompts": args.prompt, "tokens_not_read": dropped }), None, &how)
 }

@@ -9,14 +9,14 @@ use std::{
 use salun_studio::{
     data::{self, emoji},
     disk::output,
-    engine::job::{Event, Job, Outcome as Answer, TrainRequest},
+    engine::job::{Event, Job, Outcome as Answer},
     error::{Error, Result},
     models::{
         Model,
         checkpoint::{self, Precision},
         registry,
     },
-    run::state::{self, Asked},
+    run::state,
     table::{
         Run, TABLES, Table,
         cell::{Cell, Cells, Numbers, Outcome},
@@ -26,7 +26,7 @@ use salun_studio::{
         rows::{ORIGINAL, RETRAIN},
         summary::Summary,
     },
-    train::preset::Preset,
+    train::{preset::Preset, request::TrainRequest},
     words::{recipe::Recipe, report::DeviceReport},
 };
 
@@ -228,8 +228,8 @@ impl TableJob<'_> {
         path: &Path,
         label: &str,
     ) -> Result<()> {
-        let mut request = TrainRequest {
-            preset: how.preset.clone(),
+        let request = TrainRequest {
+            preset: Preset::find(&how.preset)?.name.into(),
             data: self.table.protocol.data.clone(),
             without: without.map(String::from),
             epochs: Some(how.epochs),
@@ -240,21 +240,20 @@ impl TableJob<'_> {
             seed,
             ..TrainRequest::default()
         };
-        let asked = Asked::from(&request);
         let kept = path.with_extension("state");
-        if kept.exists() {
-            let data = data::open(&request.data)?;
-            let preset = Preset::find(&how.preset)?;
-            let (_, layout) = preset.architecture(&data, request.width)?.build();
-            request.resume = Some(Box::new(state::read(&kept, &asked, &layout)?.snapshot));
-        }
-        let job = Job::Train(request);
+        let resume = match kept.exists() {
+            true => Some(Box::new(state::read(&kept, &request)?.0)),
+            false => None,
+        };
+        let job = Job::Train { request: request.clone(), resume };
         let model = self.client.hear(label, job, Answer::try_as_trained, |event| {
             if let Event::Snapshot { snapshot, .. } = event {
-                print::or_later(state::write(&kept, &asked, snapshot, &[]));
+                print::or_later(state::write(&kept, &request, snapshot, &[]));
             }
         })?;
-        output::replace(path, &checkpoint::encode(&model, Precision::Full)?)?;
+        if let Some(model) = model.plain() {
+            output::replace(path, &checkpoint::encode(model, Precision::Full)?)?;
+        }
         train::remove(&kept)
     }
 }

@@ -13,6 +13,9 @@ use crate::{
 
 impl Session {
     /// `n` samples of one class, or of every class.
+    ///
+    /// # Errors
+    /// An option or the class is wrong, the model draws no classes; cancelled, or the device failed.
     pub async fn sample(
         &mut self,
         name: &str,
@@ -37,6 +40,9 @@ impl Session {
     }
 
     /// A grid of samples: column i starts from noise i in every row.
+    ///
+    /// # Errors
+    /// The model draws nothing; cancelled, or the device failed.
     pub async fn samples(
         &mut self,
         model: &Model,
@@ -55,9 +61,11 @@ impl Session {
             (Some(j), Some(w)) => Some(judge_of(j, w)?),
             _ => None,
         };
-        let wanted: Vec<Wanted> = rows
+        let wanted: Vec<_> = rows
             .iter()
-            .flat_map(|&class| (0..columns).map(move |i| Wanted { class, noise: i as u64 }))
+            .flat_map(|&condition| {
+                (0..columns as u64).map(move |noise| Wanted { condition, noise })
+            })
             .collect();
         let judged = make(net, weights, judge, &wanted, options, job).await?;
         Ok(Grid { rows, ..Grid::of_samples(net, columns, columns, judged) })

@@ -16,20 +16,14 @@ use crate::{
         overlap::{By, Overlap},
         scores::Scores,
     },
-    train::{
-        latent::{LatentPlan, LatentSnapshot},
-        trainer::Snapshot,
-    },
+    train::{request::TrainRequest, snapshot::Snapshot},
     words::{
         attack::AttackKind, audit::Audit, budget::Budget, recipe::Recipe, report::Metrics,
         sampling::SampleOptions, task::Task,
     },
 };
 
-pub use crate::{
-    engine::outcome::{Attack, Grid, LogLine, Run},
-    train::request::TrainRequest,
-};
+pub use crate::engine::outcome::{Attack, Grid, LogLine, Run};
 
 /// Long work.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -48,8 +42,9 @@ pub enum Job {
     /// [`Recipe::end`], and shows it; answers [`Outcome::Opened`]. A request to it is
     /// [`Recipe::following`]. To undo it is to open the model before: no weights ever change.
     Adopt { run: Arc<Run>, seed: u64, budget: Budget },
-    /// Trains a preset; sends [`Event::Snapshot`] now and then; answers [`Outcome::Trained`].
-    Train(TrainRequest),
+    /// Trains a model from data, or goes on from the state of a killed run; sends [`Event::Snapshot`] now
+    /// and then; answers [`Outcome::Trained`].
+    Train { request: TrainRequest, resume: Option<Box<Snapshot>> },
     /// Scores every weight once; masks of any density follow from it; sends [`Event::Early`] and
     /// [`Event::Retrain`], for a prompt [`Event::Pane`]; answers [`Outcome::Ranked`].
     Rank(Recipe),
@@ -67,11 +62,6 @@ pub enum Job {
     Audit { model: Arc<Model>, recipe: Recipe, retrain: Option<Arc<Model>> },
     /// Makes pictures; answers [`Outcome::Sampled`].
     Sample { model: String, class: Option<String>, n: usize, options: SampleOptions },
-    /// Trains a text-to-image model; sends [`Event::LatentSnapshot`] now and then; answers
-    /// [`Outcome::LatentTrained`].
-    TrainLatent(LatentTrainRequest),
-    /// Trains the classifier of emoji; answers [`Outcome::Trained`].
-    TrainJudge { data: String, steps: usize, seed: u64 },
     /// Makes pictures of prompts; answers [`Outcome::Sampled`].
     Prompt(PromptRequest),
     /// Makes `n` pictures of each of a text-to-image model's first `concepts` concepts in every
@@ -80,18 +70,6 @@ pub enum Job {
     /// Measures a model that forgot a prompt again, and tries to bring the forgotten back; answers
     /// [`Outcome::Attacked`].
     Attack { model: Arc<AnyModel>, recipe: Recipe, attacks: Vec<AttackKind> },
-}
-
-/// How to train a text-to-image model.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct LatentTrainRequest {
-    /// A corpus, `emoji` or `emoji:PATH`.
-    pub data: String,
-    pub plan: LatentPlan,
-    /// Train the decoder of this model, and nothing else.
-    pub from: Option<String>,
-    /// State of a killed run to go on from.
-    pub resume: Option<Box<LatentSnapshot>>,
 }
 
 /// Pictures of prompts.
@@ -160,15 +138,11 @@ pub enum Event {
         id: u64,
         ranking: Arc<Scores>,
     },
+    /// The state of a training run; of a text-to-image model also the model so far.
     Snapshot {
         id: u64,
         snapshot: Arc<Snapshot>,
-    },
-    /// The state of a text-to-image training run, and the model so far.
-    LatentSnapshot {
-        id: u64,
-        snapshot: Arc<LatentSnapshot>,
-        model: Arc<LatentModel>,
+        model: Option<Arc<LatentModel>>,
     },
     Done {
         id: u64,
@@ -196,14 +170,13 @@ pub struct LiveStep {
 #[derive(Debug, Clone, strum::EnumTryAs, Serialize, Deserialize)]
 pub enum Outcome {
     Opened(Arc<Opened>),
-    Trained(Arc<Model>),
+    Trained(Arc<AnyModel>),
     Ranked(Arc<Scores>),
     Overlapped(Arc<Overlap>),
     Unlearned(Arc<Run>),
     Measured(Metrics),
     Audited(Box<Audited>),
     Sampled(Arc<Grid>),
-    LatentTrained(Arc<LatentModel>),
     Attacked(Box<Attacked>),
     Surveyed(Box<Survey>),
     Browsed(Arc<TrainingSet>),

@@ -1,143 +1,95 @@
 //! The jobs of text-to-image models.
 
-use std::{collections::BTreeMap, sync::Arc};
-
-use web_time::{Duration, Instant};
+use std::sync::Arc;
 
 use super::{
-    Send,
-    job::{Event, Grid, LatentTrainRequest, LiveStep, PromptRequest},
-    safe::Safe,
+    gpu_loss_check::GpuLossCheck,
+    job::{Grid, PromptRequest},
     session::Session,
+    train::Listener,
 };
 use crate::{
     data::emoji,
-    diffusion::scheduler::Solver,
-    error::{Error, Result},
+    diffusion::solver::Solver,
+    error::Result,
     job_context::JobContext,
     models::{
         card::Training,
         latent::{LatentCard, LatentModel},
     },
-    sampling::latent::{Asked, LatentWeights, sample},
+    sampling::{
+        latent::{LatentWeights, sample},
+        sampler::Wanted,
+    },
     train::{
-        latent::{LatentTrainer, Stage, StagePlan, preset},
-        trainer::finite,
+        latent::{self, LatentRun, Stage, StagePlan, preset},
+        request::TrainRequest,
+        snapshot::Snapshot,
     },
 };
 
-/// How often a run's state is handed out for safe-keeping.
-const SAFE: Duration = Duration::from_secs(60);
-/// Updates between two looks at the loss.
-const LOOK: usize = 20;
 /// Pictures that are sampled at a time.
 const BATCH: usize = 32;
 
 impl Session {
     /// Trains the text-to-image preset.
-    pub async fn train_latent(
+    pub(super) async fn train_prompts(
         &mut self,
-        id: u64,
-        request: LatentTrainRequest,
-        send: &Send,
+        request: TrainRequest,
+        resume: Option<Box<Snapshot>>,
+        to: &Listener<'_>,
         job: &mut JobContext,
     ) -> Result<LatentModel> {
         let emoji = emoji::find(&request.data)?;
-        let network = Arc::new(preset::network(&emoji));
-        let plan = request.plan;
-        let concepts: Vec<String> =
-            emoji.index.concepts.iter().take(plan.concepts).map(|c| c.name.clone()).collect();
-        let from = match &request.from {
+        let plan = preset::plan(&request);
+        let names = emoji.index.concepts.iter().take(plan.concepts);
+        let concepts: Vec<String> = names.map(|c| c.name.clone()).collect();
+        let (start, fresh) = match &request.from {
             Some(name) => {
                 self.latent_network(name)?.takes(emoji.index.side)?;
-                Some(self.latent(name)?)
+                ((*self.latent(name)?).clone(), false)
             }
-            None => None,
+            None => (LatentModel::fresh(Arc::new(preset::network(&emoji)), plan.seed), true),
         };
-        let mut trainer = match &from {
-            Some(model) => LatentTrainer::decoder((**model).clone(), emoji, plan, &self.device),
-            None => LatentTrainer::new(network, emoji, plan, &self.device),
-        };
-        if let Some(snapshot) = &request.resume {
-            trainer.resume(snapshot, job).await?;
+        let own = start.card.clone().filter(|_| !fresh);
+        let mut run = LatentRun::new(start, emoji, plan, fresh, &self.device);
+        if let Some(snapshot) = &resume {
+            run.resume(snapshot, job).await?;
         }
-        let mut safe = Safe::new(SAFE);
-        let keep = async |trainer: &LatentTrainer| {
-            let snapshot = Arc::new(trainer.snapshot().await?);
-            let model = Arc::new(trainer.result().await?);
-            send(Event::LatentSnapshot { id, snapshot, model });
-            Ok::<_, Error>(())
-        };
         loop {
-            let (stage, done, steps) = trainer.progress();
-            let (phase, place) = match stage {
-                Stage::Autoencoder => ("Training the autoencoder", 0),
-                Stage::Diffusion => ("Training the U-Net and the text encoder", 1),
-                Stage::Decoder => ("Training the decoder", 2),
-            };
-            job.resume_phase(phase, steps, done);
-            let (before, started) = (trainer.seconds[place], Instant::now());
-            for step in done + 1..=steps {
-                let loss = trainer.step()?;
-                trainer.seconds[place] = before + started.elapsed().as_secs_f64();
-                if step.is_multiple_of(LOOK) || step == steps {
-                    let loss = finite(loss).await?;
-                    let live = LiveStep { step, steps, loss, grid: None };
-                    send(Event::Step { id, live });
-                }
-                let stop = job.advance(1).await;
-                if safe.due() || stop.is_err() {
-                    keep(&trainer).await?;
-                    safe.kept();
-                }
-                stop?;
-            }
-            if safe.behind() {
-                keep(&trainer).await?;
-                safe.kept();
-            }
-            if !trainer.next_stage(job).await? {
+            let LatentRun { model, trainer, .. } = &mut run;
+            let phase = trainer.stage.map_or("", Stage::describe).to_string();
+            to.drive(trainer, phase, GpuLossCheck::default(), Some(model), job).await?;
+            if !run.next_stage(job).await? {
                 break;
             }
         }
-        let mut model = trainer.result().await?;
-        let training = |stage: StagePlan, augmentation: &str, seconds| Training {
-            steps: stage.steps,
-            batch: stage.batch,
-            optimizer: "Adam".into(),
-            lr: stage.lr,
-            schedule: "linear warm-up over the first tenth, then cosine to 0".into(),
-            ema: stage.ema,
-            augmentation: augmentation.into(),
-            from: None,
-            seed: plan.seed,
-            seconds,
-        };
+        let mut model = latent::result(&run.model, &run.trainer).await?;
         let augmentation = "small shifts and scales, one in four on a coloured background";
-        let [first, second, third] = trainer.seconds;
-        let decoder = (plan.decoder.steps > 0).then(|| training(plan.decoder, augmentation, third));
-        let own = from.and_then(|model| model.card.clone());
+        let training = |stage: StagePlan, place: usize| Training {
+            optimizer: "Adam".into(),
+            augmentation: augmentation.into(),
+            ..stage.whole(plan.seed).done(run.trainer.seconds.get(place).copied().unwrap_or(0.0))
+        };
         let mut card = own.unwrap_or_else(|| LatentCard {
-            format: Default::default(),
             name: "emoji-t2i".into(),
             data: request.data,
             concepts,
-            autoencoder: Some(training(plan.autoencoder, augmentation, first)),
-            diffusion: Some(training(plan.diffusion, augmentation, second)),
-            decoder: None,
-            unlearned: Vec::new(),
-            metrics: BTreeMap::new(),
-            device: String::new(),
-            version: String::new(),
+            autoencoder: Some(training(plan.autoencoder, 0)),
+            diffusion: Some(training(plan.diffusion, 1)),
+            ..LatentCard::default()
         });
-        card.decoder = decoder;
-        card.device = format!("{} ({})", self.info.name, self.info.api);
+        card.decoder = (plan.decoder.steps > 0).then(|| training(plan.decoder, 2));
+        card.device = self.info.label();
         card.version = env!("CARGO_PKG_VERSION").into();
         model.card = Some(card);
         Ok(model)
     }
 
     /// Pictures of prompts, one row each.
+    ///
+    /// # Errors
+    /// An option is wrong; cancelled, or the device failed.
     pub async fn sample_prompts(
         &mut self,
         request: PromptRequest,
@@ -149,12 +101,11 @@ impl Session {
             model.network.notes.iter().for_each(|note| job.note(note));
         }
         let weights = LatentWeights::upload(&model, &self.device);
-        let asked: Vec<Asked> = prompts
+        let asked: Vec<_> = prompts
             .iter()
-            .flat_map(|p| (0..n).map(|i| Asked { prompt: p.clone(), noise: i as u64 }))
+            .flat_map(|p| (0..n as u64).map(|noise| Wanted { condition: p.clone(), noise }))
             .collect();
-        let scheduler = model.network.scheduler;
-        let config = solver.map_or(scheduler, |kind| scheduler.with(kind));
+        let config = model.network.scheduler.or_with(solver);
         // Some solvers call the network more often than they have steps.
         let calls = Solver::new(&config, options.steps).times.len();
         job.phase("Sampling", asked.len() * calls);

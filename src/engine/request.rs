@@ -334,7 +334,7 @@ impl Request {
                 let mut card = requests::unlearned(&model.card, report, set, data, split);
                 if weights.values.len() > model.weights.values.len() {
                     card.classes.push("forgotten".into());
-                    card.architecture = card.architecture.with_classes(card.classes.len());
+                    card.architecture = card.architecture.clone().with_classes(card.classes.len());
                 }
                 let network = Arc::new(card.architecture.build().0);
                 AnyModel::Plain(Model { network, card, weights })

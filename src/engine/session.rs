@@ -20,7 +20,7 @@ use crate::{
     },
     disk::files,
     error::{Error, Result},
-    eval::{classify::Evaluator, judge},
+    eval::classify::Evaluator,
     gpu::device::{Compute, DeviceInfo},
     job_context::{JobContext, Switches},
     models::{
@@ -111,8 +111,8 @@ impl Session {
                 Job::Adopt { run, seed, budget } => {
                     Outcome::Opened(Arc::new(self.adopt(&run, seed, budget, job).await?))
                 }
-                Job::Train(request) => {
-                    Outcome::Trained(Arc::new(self.train(id, request, send, job).await?))
+                Job::Train { request, resume } => {
+                    Outcome::Trained(Arc::new(self.train(id, request, resume, send, job).await?))
                 }
                 Job::Rank(recipe) => {
                     Outcome::Ranked(self.rank_request(&recipe, Client { id, send }, job).await?)
@@ -137,14 +137,6 @@ impl Session {
                 )),
                 Job::Sample { model, class, n, options } => {
                     Outcome::Sampled(Arc::new(self.sample(&model, class, n, options, job).await?))
-                }
-                Job::TrainLatent(request) => Outcome::LatentTrained(Arc::new(
-                    self.train_latent(id, request, send, job).await?,
-                )),
-                Job::TrainJudge { data, steps, seed } => {
-                    let emoji = data::emoji::find(&data)?;
-                    let judge = judge::train(&emoji, steps, seed, &self.device, job);
-                    Outcome::Trained(Arc::new(judge.await?))
                 }
                 Job::Prompt(request) => {
                     Outcome::Sampled(Arc::new(self.sample_prompts(request, job).await?))
@@ -301,7 +293,7 @@ fn needed(job: &Job) -> Vec<&'static str> {
             let shipped = data::NAMES[0];
             [&registry::files("", shipped, ""), data::files(shipped)[0]].concat()
         }
-        Job::Train(request) => data::files(&request.data).concat(),
+        Job::Train { request, .. } => data::files(&request.data).concat(),
         // Its data are there since it was run.
         Job::Adopt { .. } => Vec::new(),
         Job::Rank(recipe)
@@ -319,7 +311,6 @@ fn needed(job: &Job) -> Vec<&'static str> {
         Job::Sample { model, .. } | Job::Survey { model, .. } => {
             registry::files(model, data_of(model), "")
         }
-        Job::TrainLatent(_) | Job::TrainJudge { .. } => assets::EMOJI.to_vec(),
         Job::Prompt(_) => Vec::new(),
     }
 }

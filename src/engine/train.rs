@@ -8,22 +8,29 @@ use web_time::{Duration, Instant};
 use super::{
     Send,
     gpu_loss_check::GpuLossCheck,
-    job::{Event, LiveStep, TrainRequest},
+    job::{Event, LiveStep},
     safe::Safe,
     session::Session,
 };
 use crate::{
     data::{self, forget::ForgetSet},
     error::{Error, Result},
-    eval::classify::{Evaluator, percent},
+    eval::{
+        classify::{Evaluator, percent},
+        judge,
+    },
     job_context::JobContext,
     models::{
-        Model, Network,
+        AnyModel, Model, Network,
         card::{Card, Training},
+        latent::LatentModel,
         weights::{HostWeights, Weights},
     },
     train::{
+        latent,
         preset::Preset,
+        request::TrainRequest,
+        snapshot::Snapshot,
         trainer::{TrainPlan, Trainer, finite},
     },
     words::sampling::SampleOptions,
@@ -37,12 +44,42 @@ const SAFE: Duration = Duration::from_secs(30);
 const LOOK: usize = 20;
 
 impl Session {
-    /// Trains a preset; the result is measured and carries its card.
+    /// Trains a model from data; it carries its card.
+    ///
+    /// # Errors
+    /// What is wrong with the request; cancelled, training diverged, or the device failed.
     pub async fn train(
         &mut self,
         id: u64,
         request: TrainRequest,
+        resume: Option<Box<Snapshot>>,
         send: &Send,
+        job: &mut JobContext,
+    ) -> Result<AnyModel> {
+        let to = Listener { id, send };
+        Ok(match request.preset.as_str() {
+            latent::preset::NAME => {
+                AnyModel::Latent(self.train_prompts(request, resume, &to, job).await?)
+            }
+            // Small: in one go, and its state is not kept.
+            judge::NAME => {
+                let emoji = data::emoji::find(&request.data)?;
+                let steps = request.steps.unwrap_or(judge::STEPS);
+                let judge = judge::train(&emoji, steps, request.seed, &self.device, job);
+                let mut judge = judge.await?;
+                judge.card.device = self.info.label();
+                AnyModel::Plain(judge)
+            }
+            _ => AnyModel::Plain(self.train_classes(request, resume, &to, job).await?),
+        })
+    }
+
+    /// Trains a preset; the result is measured.
+    async fn train_classes(
+        &mut self,
+        request: TrainRequest,
+        resume: Option<Box<Snapshot>>,
+        to: &Listener<'_>,
         job: &mut JobContext,
     ) -> Result<Model> {
         let preset = Preset::find(&request.preset)?;
@@ -72,46 +109,20 @@ impl Session {
         let begin = |device: &Device| {
             let (network, start, items) = (network.clone(), start.clone(), items.clone());
             let mut trainer =
-                Trainer::new(network, start, data.clone(), items, plan.clone(), device);
-            if let Some(snapshot) = &request.resume {
-                trainer.resume(snapshot);
-            }
-            trainer
+                Trainer::of_classes(network, start, data.clone(), items, plan, device);
+            resume.iter().try_for_each(|snapshot| trainer.resume(snapshot))?;
+            Ok::<_, Error>(trainer)
         };
-        let mut trainer = begin(&self.device);
+        let mut trainer = begin(&self.device)?;
         let mut trial = GpuLossCheck::default();
         let (left, n) = (plan.steps.saturating_sub(trainer.step), start.layout.n());
         if GpuLossCheck::wanted(&self.info, left, n) {
-            let mut twin = begin(&Device::flex());
+            let mut twin = begin(&Device::flex())?;
             trial = GpuLossCheck::run(left, job, async |_| twin.step()).await?;
         }
-        let (before, started) = (trainer.seconds, Instant::now());
-        let mut safe = Safe::new(SAFE);
         let phase = format!("Training {}", preset.name);
-        job.resume_phase(phase, plan.steps, trainer.step);
-        while trainer.step < plan.steps {
-            let loss = trainer.step()?;
-            trainer.seconds = before + started.elapsed().as_secs_f64();
-            let looks = trainer.step.is_multiple_of(LOOK) || trainer.step == plan.steps;
-            if trial.goes_on() || looks {
-                let loss = finite(loss).await?;
-                trial.check(loss)?;
-                let live = LiveStep { step: trainer.step, steps: plan.steps, loss, grid: None };
-                send(Event::Step { id, live });
-            }
-            let stop = job.advance(1).await;
-            if safe.due() || stop.is_err() {
-                let snapshot = Arc::new(trainer.snapshot().await?);
-                send(Event::Snapshot { id, snapshot });
-                safe.kept();
-            }
-            stop?;
-        }
-        if safe.behind() {
-            let snapshot = Arc::new(trainer.snapshot().await?);
-            send(Event::Snapshot { id, snapshot });
-        }
-        let weights = trainer.result().await?;
+        to.drive(&mut trainer, phase, trial, None, job).await?;
+        let weights = trainer.learners[0].result().await?;
         weights.check(&start)?;
         let name = match &without {
             Some(set) => format!("{} without {}", preset.name, set.spec),
@@ -121,19 +132,8 @@ impl Session {
             card: Card {
                 fingerprint: data.fingerprint.clone(),
                 split_seed: SPLIT_SEED,
-                training: Some(Training {
-                    steps: plan.steps,
-                    batch: plan.batch,
-                    optimizer: format!("{:?}", plan.rule),
-                    lr: plan.lr,
-                    schedule: plan.schedule.describe().into(),
-                    ema: plan.ema,
-                    augmentation: plan.augment.name().into(),
-                    from,
-                    seed: plan.seed,
-                    seconds: trainer.seconds,
-                }),
-                device: format!("{} ({})", self.info.name, self.info.api),
+                training: Some(Training { from, ..plan.done(trainer.seconds[0]) }),
+                device: self.info.label(),
                 version: env!("CARGO_PKG_VERSION").into(),
                 without: without.map(|set| set.spec),
                 ..Card::new(&name, architecture, &request.data, data.classes.clone())
@@ -186,6 +186,64 @@ impl Session {
     }
 }
 
+/// Who hears of a training run.
+pub(super) struct Listener<'a> {
+    pub id: u64,
+    pub send: &'a Send,
+}
+
+impl Listener<'_> {
+    /// Drives a run, or a stage of one, to its end, and hands its state out now and then; with it the
+    /// text-to-image model so far, of which the stages before made `model`.
+    ///
+    /// # Errors
+    /// Cancelled, training diverged, or the device failed.
+    pub async fn drive(
+        &self,
+        trainer: &mut Trainer,
+        phase: String,
+        mut trial: GpuLossCheck,
+        model: Option<&LatentModel>,
+        job: &mut JobContext,
+    ) -> Result<()> {
+        let &Self { id, send } = self;
+        let keep = async |trainer: &Trainer| {
+            let model = match model {
+                Some(model) => Some(Arc::new(latent::result(model, trainer).await?)),
+                None => None,
+            };
+            let snapshot = Arc::new(trainer.snapshot().await?);
+            send(Event::Snapshot { id, snapshot, model });
+            Ok::<_, Error>(())
+        };
+        let (steps, place) = (trainer.plan.steps, trainer.seconds.len() - 1);
+        let (before, started) = (trainer.seconds[place], Instant::now());
+        let mut safe = Safe::new(SAFE);
+        job.resume_phase(phase, steps, trainer.step);
+        while trainer.step < steps {
+            let loss = trainer.step()?;
+            trainer.seconds[place] = before + started.elapsed().as_secs_f64();
+            let looks = trainer.step.is_multiple_of(LOOK) || trainer.step == steps;
+            if trial.goes_on() || looks {
+                let loss = finite(loss).await?;
+                trial.check(loss)?;
+                let live = LiveStep { step: trainer.step, steps, loss, grid: None };
+                send(Event::Step { id, live });
+            }
+            let stop = job.advance(1).await;
+            if safe.due() || stop.is_err() {
+                keep(trainer).await?;
+                safe.kept();
+            }
+            stop?;
+        }
+        if safe.behind() {
+            keep(trainer).await?;
+        }
+        Ok(())
+    }
+}
+
 fn plan(
     preset: &Preset,
     request: &TrainRequest,
@@ -198,7 +256,7 @@ fn plan(
     };
     let batch = positive("batch", request.batch)?.unwrap_or_else(|| preset.batch_for(items));
     let batch = batch.min(4096);
-    let per_epoch = Trainer::steps_per_epoch(items, batch);
+    let per_epoch = items.div_ceil(batch);
     let usual = || preset.epochs_for(items, per_epoch);
     let epochs = positive("epochs", request.epochs)?.unwrap_or_else(usual);
     let steps = positive("steps", request.steps)?.unwrap_or(epochs * per_epoch);

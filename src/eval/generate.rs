@@ -4,12 +4,11 @@
 use super::classify::{Evaluator, percent};
 use crate::{
     data::forget::ForgetSet,
-    diffusion::schedule::Schedule,
     error::{Error, Result},
     gpu::tensor4,
     job_context::JobContext,
     models::{unet::Unet, weights::Weights},
-    sampling::sampler::{Wanted, sample},
+    sampling::sampler::{Wanted, WantedClass, sample},
     words::{budget::Budget, report::Metrics, sampling::SampleOptions},
 };
 
@@ -30,16 +29,15 @@ pub async fn make(
     unet: &Unet,
     weights: &Weights,
     judge: Option<Evaluator<'_>>,
-    wanted: &[Wanted],
+    wanted: &[WantedClass],
     options: &SampleOptions,
     job: &mut JobContext,
 ) -> Result<Judged> {
-    let schedule = Schedule::linear();
     let (channels, side) = (unet.config.channels, unet.config.resolution);
     let mut values = Vec::new();
     let mut seen = Vec::new();
     for batch in wanted.chunks(BATCH) {
-        let made = sample(unet, weights, &schedule, batch, options, job).await?;
+        let made = sample(unet, weights, batch, options, job).await?;
         match judge {
             Some(judge) => {
                 let shape = [batch.len(), channels, side, side];
@@ -72,9 +70,8 @@ pub async fn measure(
         .ok_or_else(|| Error::Request("a diffusion model is measured on a class".into()))?;
     let each = budget.sizes().samples;
     let classes = unet.config.classes;
-    let wanted: Vec<Wanted> = (0..classes)
-        .flat_map(|c| (0..each).map(move |i| (c, i)))
-        .map(|(c, i)| Wanted { class: Some(c), noise: i as u64 })
+    let wanted: Vec<_> = (0..classes)
+        .flat_map(|c| (0..each as u64).map(move |noise| Wanted { condition: Some(c), noise }))
         .collect();
     job.phase("Evaluating", wanted.len() * options.steps);
     let judged = make(unet, weights, Some(judge), &wanted, options, job).await?;

@@ -22,9 +22,8 @@ use crate::{
         resnet::ResnetConfig,
     },
     train::{
-        latent::WARM,
         losses::cross_entropy,
-        optimizer::{Optimizer, Rule, warm_cosine},
+        optimizer::{LrSchedule, Optimizer, Rule},
         trainer::finite,
     },
 };
@@ -103,7 +102,7 @@ pub async fn train(
         if step % 20 == 0 {
             finite(loss.without_autodiff()).await?;
         }
-        optimizer.step(&mut weights, gradients, warm_cosine(LR, WARM, step, steps))?;
+        optimizer.step(&mut weights, gradients, LrSchedule::WarmCosine.at(LR, step, steps))?;
         job.advance(1).await?;
     }
     let weights = weights.download().await?;

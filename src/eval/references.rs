@@ -103,7 +103,8 @@ impl References {
             };
             let own = items.iter().filter(|i| half[**i] == model).copied().collect();
             let start = layout.init(model as u64);
-            let mut trainer = Trainer::new(network.clone(), start, data.clone(), own, plan, device);
+            let mut trainer =
+                Trainer::of_classes(network.clone(), start, data.clone(), own, plan, device);
             while trainer.step < steps {
                 let loss = trainer.step()?;
                 if trainer.step.is_multiple_of(LOOK) || trainer.step == steps {
@@ -111,7 +112,7 @@ impl References {
                 }
                 job.advance(1).await?;
             }
-            weights.push(trainer.weights);
+            weights.extend(trainer.learners.into_iter().map(|learner| learner.weights));
         }
         Ok(Self { network, weights, half, steps })
     }

@@ -51,6 +51,13 @@ pub struct DeviceInfo {
     pub why: String,
 }
 
+impl DeviceInfo {
+    /// Name and interface, as cards have it.
+    pub fn label(&self) -> String {
+        format!("{} ({})", self.name, self.api)
+    }
+}
+
 /// An opened device: Burn's handle, and the wgpu handles behind it where there are any.
 pub struct Compute {
     pub device: Device,

@@ -83,10 +83,15 @@ pub fn group_norm(
     if silu { activation::silu(y) } else { y }
 }
 
-/// Layer normalisation of each token. `x` [n, t, c], `weight` and `bias` [c].
-pub fn layer_norm(x: Tensor<3>, weight: Tensor<1>, bias: Tensor<1>, eps: f64) -> Tensor<3> {
-    let centred = x.clone() - x.mean_dim(2);
-    let variance = centred.clone().square().mean_dim(2);
+/// Layer normalisation over the last axis. `x` [.., c], `weight` and `bias` [c].
+pub fn layer_norm<const D: usize>(
+    x: Tensor<D>,
+    weight: Tensor<1>,
+    bias: Tensor<1>,
+    eps: f64,
+) -> Tensor<D> {
+    let centred = x.clone() - x.mean_dim(D - 1);
+    let variance = centred.clone().square().mean_dim(D - 1);
     centred / (variance + eps).sqrt() * weight.unsqueeze() + bias.unsqueeze()
 }
 

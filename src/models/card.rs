@@ -108,15 +108,20 @@ fn first_seed() -> u64 {
     1
 }
 
-/// Files of the first version have one entry, without a list.
-fn one_or_several<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Unlearned>, D::Error> {
+/// What older files have one of, without a list, or none.
+///
+/// # Errors
+/// It is something else.
+pub fn one_or_several<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+    from: D,
+) -> Result<Vec<T>, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged)]
-    enum Form {
-        One(Unlearned),
-        Several(Vec<Unlearned>),
+    enum Form<T> {
+        One(T),
+        Several(Vec<T>),
     }
-    Ok(match Option::<Form>::deserialize(from)? {
+    Ok(match Option::<Form<T>>::deserialize(from)? {
         None => Vec::new(),
         Some(Form::One(one)) => vec![one],
         Some(Form::Several(several)) => several,

@@ -2,12 +2,12 @@
 
 use std::{collections::HashMap, path::Path, sync::Arc};
 
-use safetensors::{Dtype, SafeTensors, tensor::TensorView};
+use safetensors::{Dtype, tensor::TensorView};
 
 use super::{
     Architecture, Model,
     card::Card,
-    tensors::{Stored, Tensors},
+    tensors::{About, Tensors, finite},
     torch,
     weights::{HostWeights, WeightEntry, WeightLayout},
 };
@@ -23,6 +23,26 @@ pub enum Precision {
     Half,
 }
 
+impl Precision {
+    /// Numbers as they are stored.
+    pub fn bytes(self, values: &[f32]) -> (Dtype, Vec<u8>) {
+        match self {
+            Self::Full => (Dtype::F32, values.iter().flat_map(|v| v.to_le_bytes()).collect()),
+            Self::Half => {
+                let half = values.iter().flat_map(|v| half::f16::from_f32(*v).to_le_bytes());
+                (Dtype::F16, half.collect())
+            }
+        }
+    }
+
+    /// Tensors of a layout as they are stored.
+    pub fn tensors(self, entries: &[WeightEntry], flat: &[f32]) -> Vec<Owned> {
+        let tensor =
+            |e: &WeightEntry| (e.name.clone(), e.shape.clone(), self.bytes(&flat[e.range()]));
+        entries.iter().map(tensor).collect()
+    }
+}
+
 /// The bytes of a weights file.
 ///
 /// # Errors
@@ -30,27 +50,19 @@ pub enum Precision {
 pub fn encode(model: &Model, precision: Precision) -> Result<Vec<u8>> {
     let card = serde_json::to_string(&model.card).map_err(|e| Error::Request(e.to_string()))?;
     let weights = &model.weights;
-    let entries = |entries: &[WeightEntry], flat: &[f32], half: bool| -> Vec<_> {
-        let bytes = |values: &[f32]| -> (Dtype, Vec<u8>) {
-            if half {
-                let half = values.iter().flat_map(|v| half::f16::from_f32(*v).to_le_bytes());
-                (Dtype::F16, half.collect())
-            } else {
-                (Dtype::F32, values.iter().flat_map(|v| v.to_le_bytes()).collect())
-            }
-        };
-        entries.iter().map(|e| (e.name.clone(), e.shape.clone(), bytes(&flat[e.range()]))).collect()
-    };
-    let mut tensors =
-        entries(&weights.layout.params, &weights.values, precision == Precision::Half);
-    tensors.extend(entries(&weights.layout.buffers, &weights.buffers, false));
+    let mut tensors = precision.tensors(&weights.layout.params, &weights.values);
+    tensors.extend(Precision::Full.tensors(&weights.layout.buffers, &weights.buffers));
     write(&tensors, Some((CARD, card)))
 }
 
-type Owned = (String, Vec<usize>, (Dtype, Vec<u8>));
+/// A tensor to be written: name, shape, number format and bytes.
+pub type Owned = (String, Vec<usize>, (Dtype, Vec<u8>));
 
 /// A safetensors file from named tensors and at most one text: several have no fixed order in the
 /// file, and the same content must give the same bytes.
+///
+/// # Errors
+/// A tensor has not as many bytes as its shape needs.
 pub fn write(tensors: &[Owned], text: Option<(&str, String)>) -> Result<Vec<u8>> {
     let metadata = text.map(|(key, text)| HashMap::from([(key.to_string(), text)]));
     let views = tensors
@@ -75,20 +87,10 @@ pub fn decode(bytes: &[u8], path: &Path) -> Result<Model> {
     if let Some(what) = torch::foreign::file(bytes) {
         return Err(file(what.into()));
     }
-    let mut notes = Vec::new();
-    let (json, tensors) = if torch::read::recognised(bytes) {
-        let (tensors, found) = torch::read::tensors(bytes, path)?;
-        notes = found;
-        (None, tensors)
-    } else {
-        let whole = |e| file(format!("not a whole safetensors file ({e})"));
-        let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(whole)?;
-        let json = metadata.metadata().as_ref().and_then(|m| m.get(CARD)).cloned();
-        (json, Tensors::from(&SafeTensors::deserialize(bytes).map_err(whole)?))
-    };
-    let (card, tensors) = match json {
+    let (tensors, About { metadata, notes }) = Tensors::read(bytes, path)?;
+    let (card, tensors) = match metadata.get(CARD) {
         Some(json) => {
-            let card = serde_json::from_str::<Card>(&json)
+            let card = serde_json::from_str::<Card>(json)
                 .map_err(|e| file(format!("its model card cannot be read ({e})")))?;
             (card, tensors)
         }
@@ -105,23 +107,19 @@ pub fn decode(bytes: &[u8], path: &Path) -> Result<Model> {
 
 /// Refuses shapes that no device could hold or that no network has.
 fn check(card: &Card) -> std::result::Result<(), &'static str> {
-    let pictures = |channels: usize, classes: usize, mean: &[f32], std: &[f32]| {
-        (1..=4).contains(&channels)
-            && (2..=1000).contains(&classes)
-            && classes == card.classes.len()
-            && mean.len() == channels
-            && std.len() == channels
-            && mean.iter().all(|m| m.is_finite())
-            && std.iter().all(|s| s.is_finite() && *s > 0.0)
-    };
-    let ok = match &card.architecture {
-        Architecture::Resnet(c) => {
-            (1..=256).contains(&c.width) && pictures(c.channels, c.classes, &c.mean, &c.std)
-        }
-        Architecture::Vgg(c) => {
-            (1..=256).contains(&c.width) && pictures(c.channels, c.classes, &c.mean, &c.std)
-        }
-        Architecture::Swin(c) => c.usable() && pictures(c.channels, c.classes, &c.mean, &c.std),
+    let [channels, classes] = card.architecture.channels_and_classes();
+    let pictures = (1..=4).contains(&channels)
+        && (2..=1000).contains(&classes)
+        && classes == card.classes.len()
+        && card.architecture.statistics().is_none_or(|[mean, std]| {
+            mean.len() == channels
+                && std.len() == channels
+                && mean.iter().all(|m| m.is_finite())
+                && std.iter().all(|s| s.is_finite() && *s > 0.0)
+        });
+    let shape = match &card.architecture {
+        Architecture::Resnet(c) | Architecture::Vgg(c) => (1..=256).contains(&c.width),
+        Architecture::Swin(c) => c.usable(),
         Architecture::Unet(c) => {
             (4..=512).contains(&c.ch)
                 && c.ch % 4 == 0
@@ -130,14 +128,15 @@ fn check(card: &Card) -> std::result::Result<(), &'static str> {
                 && (1..=4).contains(&c.res_blocks)
                 && (1..=64).contains(&c.groups)
                 && (0.0..1.0).contains(&c.dropout)
-                && (1..=4).contains(&c.channels)
                 && (4..=256).contains(&c.resolution)
                 && c.resolution % (1 << (c.mult.len() - 1)) == 0
-                && (2..=1000).contains(&c.classes)
-                && c.classes == card.classes.len()
         }
     };
-    if ok { Ok(()) } else { Err("a size is out of range or does not fit the others") }
+    if pictures && shape {
+        Ok(())
+    } else {
+        Err("a size is out of range or does not fit the others")
+    }
 }
 
 /// The weights of a layout out of a file's tensors.
@@ -194,10 +193,7 @@ fn fill_within(
         tensor
             .append_to(flat)
             .ok_or_else(|| bad(&entry.name, format!("has number format {}", tensor.format)))?;
-        if let Some(at) = flat[start..].iter().position(|v| !v.is_finite()) {
-            return Err(bad(&entry.name, format!("value {at} is not a finite number")));
-        }
-        Ok(())
+        finite(&flat[start..]).map_err(|reason| bad(&entry.name, reason))
     };
     let all = |entries: &[WeightEntry], n: usize| -> Result<Vec<f32>> {
         let mut flat = Vec::with_capacity(n);
@@ -207,9 +203,4 @@ fn fill_within(
     let values = all(&layout.params, layout.n())?;
     let buffers = all(&layout.buffers, layout.n_buffers())?;
     Ok(HostWeights { layout: layout.clone(), values, buffers })
-}
-
-/// The values of a float tensor of any usual precision.
-pub fn floats(view: &TensorView) -> Option<Vec<f32>> {
-    Stored::of(view).values()
 }

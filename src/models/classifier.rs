@@ -2,7 +2,7 @@
 
 use burn::tensor::Tensor;
 
-use super::layers::Pass;
+use super::layers::{Linear, Pass};
 
 /// A classifier: a trunk that makes features of a picture, and a linear head over them.
 pub trait Classifier: std::fmt::Debug + Send + Sync {
@@ -12,22 +12,46 @@ pub trait Classifier: std::fmt::Debug + Send + Sync {
     /// Classes that the head tells apart.
     fn classes(&self) -> usize;
 
-    /// Penultimate features. `x` [n, c, h, w] in [0, 1] to [n, features].
-    fn features(&self, pass: &Pass, x: Tensor<4>) -> Tensor<2>;
-
-    /// What each stage makes of the pictures, averaged over positions; the penultimate features
-    /// come last. Each is [n, channels of the stage].
-    fn stages(&self, pass: &Pass, x: Tensor<4>) -> Vec<Tensor<2>>;
+    /// Penultimate features, and what each stage makes on the way, which `seen` is shown. `x` [n, c, h, w] in
+    /// [0, 1] to [n, features].
+    fn trunk(&self, pass: &Pass, x: Tensor<4>, seen: &mut dyn FnMut(&Tensor<4>)) -> Tensor<2>;
 
     /// The names of [`Classifier::stages`].
     fn stage_names(&self) -> Vec<String>;
 
+    /// The head, from features to classes. One with more rows makes as many logits.
+    fn linear(&self) -> &Linear;
+
+    /// What a stage makes, averaged over positions, to [n, channels of the stage].
+    fn average(&self, h: Tensor<4>) -> Tensor<2> {
+        pooled(h)
+    }
+
+    /// Penultimate features. `x` [n, c, h, w] in [0, 1] to [n, features].
+    fn features(&self, pass: &Pass, x: Tensor<4>) -> Tensor<2> {
+        self.trunk(pass, x, &mut |_| {})
+    }
+
+    /// What each stage makes of the pictures, averaged over positions; the penultimate features
+    /// come last. Each is [n, channels of the stage].
+    fn stages(&self, pass: &Pass, x: Tensor<4>) -> Vec<Tensor<2>> {
+        let mut stages = Vec::new();
+        let features = self.trunk(pass, x, &mut |h| stages.push(self.average(h.clone())));
+        stages.pop();
+        stages.push(features);
+        stages
+    }
+
     /// The parameter indices of the head's weight [classes, features] and of its bias [classes],
-    /// where it has one. A head with more rows makes as many logits.
-    fn head_params(&self) -> Vec<usize>;
+    /// where it has one.
+    fn head_params(&self) -> Vec<usize> {
+        self.linear().params()
+    }
 
     /// [n, features] to logits [n, classes].
-    fn head(&self, pass: &Pass, features: Tensor<2>) -> Tensor<2>;
+    fn head(&self, pass: &Pass, features: Tensor<2>) -> Tensor<2> {
+        self.linear().forward(pass, features)
+    }
 
     /// Logits. `x` [n, c, h, w] in [0, 1] to [n, classes].
     fn forward(&self, pass: &Pass, x: Tensor<4>) -> Tensor<2> {

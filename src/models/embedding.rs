@@ -1,17 +1,61 @@
 //! The sinusoidal time embedding (Vaswani et al. 2017 as used by Ho et al. 2020).
 
-/// Rows [sin(t f), cos(t f)] of `dim` values for each time step, f_i = 10000^(-i / (dim/2 - 1)).
-pub fn time_embedding(t: &[usize], dim: usize) -> Vec<f32> {
-    let half = dim / 2;
-    let frequency = |i: usize| (-(10_000f64.ln()) * i as f64 / (half as f64 - 1.0)).exp();
-    let frequencies: Vec<f64> = (0..half).map(frequency).collect();
-    t.iter()
-        .flat_map(|&t| {
-            let angles = frequencies.iter().map(move |f| t as f64 * f);
-            let sin = angles.clone().map(f64::sin);
-            sin.chain(angles.map(f64::cos)).map(|v| v as f32)
-        })
-        .collect()
+use burn::tensor::{Device, Tensor, TensorData};
+
+use super::{
+    layers::{Linear, Pass},
+    weights::WeightLayout,
+};
+use crate::gpu::ops;
+
+/// How time steps become sines and cosines (diffusers' `Timesteps`).
+#[derive(Debug, Clone, Copy)]
+pub struct Sinusoid {
+    /// Values of a row.
+    pub width: usize,
+    /// f_i = 10000^(-i / (width / 2 - shift)).
+    pub shift: f64,
+    pub cosines_first: bool,
+}
+
+impl Sinusoid {
+    /// Rows [sin(t f), cos(t f)], one for each time step.
+    fn values(&self, t: &[f32]) -> Vec<f32> {
+        let half = self.width / 2;
+        let scale = -(10_000f64.ln()) / (half as f64 - self.shift);
+        let mut rows = Vec::with_capacity(2 * half * t.len());
+        for &t in t {
+            let angles = (0..half).map(|i| t as f64 * (scale * i as f64).exp());
+            let sin = angles.clone().map(|a| a.sin() as f32);
+            let cos = angles.map(|a| a.cos() as f32);
+            match self.cosines_first {
+                true => rows.extend(cos.chain(sin)),
+                false => rows.extend(sin.chain(cos)),
+            }
+        }
+        rows
+    }
+
+    /// The rows on a device: [n, width].
+    pub fn rows(&self, t: &[f32], device: &Device) -> Tensor<2> {
+        Tensor::from_data(TensorData::new(self.values(t), [t.len(), self.width]), device)
+    }
+}
+
+/// Two affine maps with SiLU between.
+#[derive(Debug, Clone)]
+pub struct Mlp([Linear; 2]);
+
+impl Mlp {
+    /// From `c` values to four times as many.
+    pub fn new(l: &mut WeightLayout, names: [&str; 2], c: usize) -> Self {
+        Self([Linear::new(l, names[0], [c, 4 * c]), Linear::new(l, names[1], [4 * c; 2])])
+    }
+
+    /// [n, c] to [n, 4 c].
+    pub fn forward(&self, pass: &Pass, x: Tensor<2>) -> Tensor<2> {
+        self.0[1].forward(pass, ops::silu(self.0[0].forward(pass, x)))
+    }
 }
 
 #[cfg(test)]
@@ -20,7 +64,7 @@ mod tests {
 
     #[test]
     fn golden_12_9() {
-        let e = time_embedding(&[10], 128);
+        let e = Sinusoid { width: 128, shift: 1.0, cosines_first: false }.values(&[10.0]);
         for (i, v) in [(0, -0.544021), (1, 0.706750), (2, 0.925205)] {
             assert!((e[i] - v).abs() < 1e-6);
         }

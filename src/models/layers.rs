@@ -17,9 +17,6 @@ use crate::{
 /// Momentum of batch normalisation's running statistics (PyTorch's default).
 const MOMENTUM: f32 = 0.1;
 const BN_EPS: f64 = 1e-5;
-const LN_EPS: f64 = 1e-5;
-/// GroupNorm's epsilon in the DDPM U-Net (docs/methods.md#models).
-const GN_EPS: f64 = 1e-6;
 
 /// Which statistics batch normalisation uses, and whether dropout is on and what it draws.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,36 +103,28 @@ impl Conv {
     /// A bias-free convolution as in the ResNet (Kaiming normal, fan-out).
     pub fn plain(
         layout: &mut WeightLayout,
-        name: String,
+        name: &str,
         [c_in, c_out]: [usize; 2],
         kernel: usize,
         stride: usize,
     ) -> Self {
         let sd = (2.0 / (c_out * kernel * kernel) as f32).sqrt();
-        let weight = layout.param(
-            format!("{name}.weight"),
-            &[c_out, c_in, kernel, kernel],
-            Init::Normal(sd),
-        );
+        let shape = [c_out, c_in, kernel, kernel];
+        let weight = layout.param(format!("{name}.weight"), &shape, Init::Normal(sd));
         Self { weight, bias: None, stride, padding: Padding::Same(kernel / 2) }
     }
 
     /// A convolution with bias as in VGG, stride 1 (Kaiming normal, fan-out; bias 0).
-    pub fn fan_out(
-        layout: &mut WeightLayout,
-        name: String,
-        [c_in, c_out]: [usize; 2],
-        kernel: usize,
-    ) -> Self {
-        let plain = Self::plain(layout, name.clone(), [c_in, c_out], kernel, 1);
-        let bias = layout.param(format!("{name}.bias"), &[c_out], Init::Constant(0.0));
+    pub fn fan_out(layout: &mut WeightLayout, name: &str, c: [usize; 2], kernel: usize) -> Self {
+        let plain = Self::plain(layout, name, c, kernel, 1);
+        let bias = layout.param(format!("{name}.bias"), &[c[1]], Init::Constant(0.0));
         Self { bias: Some(bias), ..plain }
     }
 
     /// A convolution with bias as in the U-Net (PyTorch's default initialisation).
     pub fn biased(
         layout: &mut WeightLayout,
-        name: String,
+        name: &str,
         [c_in, c_out]: [usize; 2],
         kernel: usize,
         stride: usize,
@@ -145,6 +134,11 @@ impl Conv {
         let weight = layout.param(format!("{name}.weight"), &[c_out, c_in, kernel, kernel], init);
         let bias = Some(layout.param(format!("{name}.bias"), &[c_out], init));
         Self { weight, bias, stride, padding }
+    }
+
+    /// The same that keeps the size of a picture.
+    pub fn same(layout: &mut WeightLayout, name: &str, c: [usize; 2], kernel: usize) -> Self {
+        Self::biased(layout, name, c, kernel, 1, Padding::Same(kernel / 2))
     }
 
     /// [n, c_in, h, w] to [n, c_out, h / stride, w / stride].
@@ -162,24 +156,37 @@ pub struct Linear {
 }
 
 impl Linear {
-    pub fn new(layout: &mut WeightLayout, name: &str, [c_in, c_out]: [usize; 2]) -> Self {
-        let init = Init::Uniform((c_in as f32).powf(-0.5));
-        let weight = layout.param(format!("{name}.weight"), &[c_out, c_in], init);
-        let bias = layout.param(format!("{name}.bias"), &[c_out], init);
-        Self { weight, bias: Some(bias) }
+    fn declare(
+        layout: &mut WeightLayout,
+        name: &str,
+        [c_in, c_out]: [usize; 2],
+        weight: Init,
+        bias: Option<Init>,
+    ) -> Self {
+        let weight = layout.param(format!("{name}.weight"), &[c_out, c_in], weight);
+        let bias = bias.map(|init| layout.param(format!("{name}.bias"), &[c_out], init));
+        Self { weight, bias }
+    }
+
+    /// PyTorch's default initialisation.
+    pub fn new(layout: &mut WeightLayout, name: &str, c: [usize; 2]) -> Self {
+        Self::maybe_biased(layout, name, c, true)
+    }
+
+    /// The same with a bias or without.
+    pub fn maybe_biased(layout: &mut WeightLayout, name: &str, c: [usize; 2], bias: bool) -> Self {
+        let init = Init::Uniform((c[0] as f32).powf(-0.5));
+        Self::declare(layout, name, c, init, bias.then_some(init))
     }
 
     /// A layer of a transformer: small normal weights, biases 0.
-    pub fn small(layout: &mut WeightLayout, name: &str, [c_in, c_out]: [usize; 2]) -> Self {
-        let plain = Self::unbiased(layout, name, [c_in, c_out]);
-        let bias = layout.param(format!("{name}.bias"), &[c_out], Init::Constant(0.0));
-        Self { bias: Some(bias), ..plain }
+    pub fn small(layout: &mut WeightLayout, name: &str, c: [usize; 2]) -> Self {
+        Self::declare(layout, name, c, Init::Normal(0.02), Some(Init::Constant(0.0)))
     }
 
     /// The same without a bias.
-    pub fn unbiased(layout: &mut WeightLayout, name: &str, [c_in, c_out]: [usize; 2]) -> Self {
-        let init = Init::Normal(0.02);
-        Self { weight: layout.param(format!("{name}.weight"), &[c_out, c_in], init), bias: None }
+    pub fn small_unbiased(layout: &mut WeightLayout, name: &str, c: [usize; 2]) -> Self {
+        Self::declare(layout, name, c, Init::Normal(0.02), None)
     }
 
     /// The parameter indices of the weight and of the bias, where there is one.
@@ -195,22 +202,49 @@ impl Linear {
             None => x.matmul(weight.transpose()),
         }
     }
+
+    /// Each token's vector: [n, t, c_in] to [n, t, c_out].
+    pub fn tokens(&self, pass: &Pass, x: Tensor<3>) -> Tensor<3> {
+        let [n, t, c] = x.dims();
+        let y = self.forward(pass, x.reshape([n * t, c]));
+        let [_, c] = y.dims();
+        y.reshape([n, t, c])
+    }
+}
+
+/// Scale and shift of a normalisation's channels.
+#[derive(Debug, Clone)]
+struct Affine {
+    weight: usize,
+    bias: usize,
+}
+
+impl Affine {
+    fn new(layout: &mut WeightLayout, name: &str, channels: usize) -> Self {
+        Self {
+            weight: layout.param(format!("{name}.weight"), &[channels], Init::Constant(1.0)),
+            bias: layout.param(format!("{name}.bias"), &[channels], Init::Constant(0.0)),
+        }
+    }
+
+    /// Both, [channels] each.
+    fn of(&self, pass: &Pass) -> [Tensor<1>; 2] {
+        [self.weight, self.bias].map(|i| pass.weights.params[i].clone())
+    }
 }
 
 /// Batch normalisation with running statistics.
 #[derive(Debug, Clone)]
 pub struct BatchNorm {
-    weight: usize,
-    bias: usize,
+    affine: Affine,
     mean: usize,
     var: usize,
 }
 
 impl BatchNorm {
-    pub fn new(layout: &mut WeightLayout, name: String, channels: usize) -> Self {
+    pub fn new(layout: &mut WeightLayout, name: &str, channels: usize) -> Self {
         Self {
-            weight: layout.param(format!("{name}.weight"), &[channels], Init::Constant(1.0)),
-            bias: layout.param(format!("{name}.bias"), &[channels], Init::Constant(0.0)),
+            affine: Affine::new(layout, name, channels),
             mean: layout.buffer(format!("{name}.running_mean"), channels, 0.0),
             var: layout.buffer(format!("{name}.running_var"), channels, 1.0),
         }
@@ -224,9 +258,8 @@ impl BatchNorm {
         residual: Option<Tensor<4>>,
         relu: bool,
     ) -> Tensor<4> {
-        let weights = pass.weights;
-        let [weight, bias] = [self.weight, self.bias].map(|i| weights.params[i].clone());
-        let [mean, var] = [self.mean, self.var].map(|i| weights.buffers[i].clone());
+        let [weight, bias] = self.affine.of(pass);
+        let [mean, var] = [self.mean, self.var].map(|i| pass.weights.buffers[i].clone());
         let [n, _, h, w] = x.dims();
         let running = (pass.mode == Mode::Eval).then(|| (mean.clone(), var.clone()));
         let out = ops::batch_norm(x, weight, bias, running, BN_EPS, residual, relu);
@@ -244,54 +277,49 @@ impl BatchNorm {
     }
 }
 
+/// Groups and epsilon of a network's group normalisations.
+#[derive(Debug, Clone, Copy)]
+pub struct Groups {
+    /// Used where it divides the channels, else 4, else 1.
+    pub n: usize,
+    pub eps: f64,
+}
+
 /// Group normalisation.
 #[derive(Debug, Clone)]
 pub struct GroupNorm {
-    weight: usize,
-    bias: usize,
-    groups: usize,
+    affine: Affine,
+    groups: Groups,
 }
 
 impl GroupNorm {
-    /// `groups` is used where it divides the channels, else 4, else 1.
-    pub fn new(layout: &mut WeightLayout, name: String, channels: usize, groups: usize) -> Self {
-        let groups = [groups, 4].into_iter().find(|g| channels.is_multiple_of(*g)).unwrap_or(1);
-        Self {
-            weight: layout.param(format!("{name}.weight"), &[channels], Init::Constant(1.0)),
-            bias: layout.param(format!("{name}.bias"), &[channels], Init::Constant(0.0)),
-            groups,
-        }
+    pub fn new(layout: &mut WeightLayout, name: &str, channels: usize, groups: Groups) -> Self {
+        let n = [groups.n, 4].into_iter().find(|g| channels.is_multiple_of(*g)).unwrap_or(1);
+        Self { affine: Affine::new(layout, name, channels), groups: Groups { n, ..groups } }
     }
 
     /// [n, c, h, w] to the same, through SiLU if asked.
     pub fn forward(&self, pass: &Pass, x: Tensor<4>, silu: bool) -> Tensor<4> {
-        let [weight, bias] = [self.weight, self.bias].map(|i| pass.weights.params[i].clone());
-        ops::group_norm(x, weight, bias, self.groups, GN_EPS, silu)
+        let ([weight, bias], Groups { n, eps }) = (self.affine.of(pass), self.groups);
+        ops::group_norm(x, weight, bias, n, eps, silu)
     }
 }
 
 /// Layer normalisation over the last axis.
 #[derive(Debug, Clone)]
 pub struct LayerNorm {
-    weight: usize,
-    bias: usize,
+    affine: Affine,
+    eps: f64,
 }
 
 impl LayerNorm {
-    pub fn new(layout: &mut WeightLayout, name: &str, channels: usize) -> Self {
-        Self {
-            weight: layout.param(format!("{name}.weight"), &[channels], Init::Constant(1.0)),
-            bias: layout.param(format!("{name}.bias"), &[channels], Init::Constant(0.0)),
-        }
+    pub fn new(layout: &mut WeightLayout, name: &str, channels: usize, eps: f64) -> Self {
+        Self { affine: Affine::new(layout, name, channels), eps }
     }
 
-    /// [n, h, w, c] to the same.
-    pub fn forward(&self, pass: &Pass, x: Tensor<4>) -> Tensor<4> {
-        let [weight, bias] = [self.weight, self.bias].map(|i| pass.weights.params[i].clone());
-        let c = x.dims()[3];
-        let centred = x.clone() - x.mean_dim(3);
-        let variance = centred.clone().square().mean_dim(3);
-        let y = centred / (variance + LN_EPS).sqrt();
-        y * weight.reshape([1, 1, 1, c]) + bias.reshape([1, 1, 1, c])
+    /// [.., c] to the same.
+    pub fn forward<const D: usize>(&self, pass: &Pass, x: Tensor<D>) -> Tensor<D> {
+        let [weight, bias] = self.affine.of(pass);
+        ops::layer_norm(x, weight, bias, self.eps)
     }
 }

@@ -1,11 +1,14 @@
 //! The networks, their weights, and how both are stored.
 
+pub mod attention;
+mod blocks;
 pub mod card;
 pub mod checkpoint;
 pub mod classifier;
 mod embedding;
 pub mod latent;
 pub mod layers;
+mod levels;
 pub mod registry;
 pub mod resnet;
 pub mod said;
@@ -70,35 +73,39 @@ impl Architecture {
     /// Colour channels of its pictures, and classes.
     pub fn channels_and_classes(&self) -> [usize; 2] {
         match self {
-            Self::Resnet(c) => [c.channels, c.classes],
-            Self::Vgg(c) => [c.channels, c.classes],
+            Self::Resnet(c) | Self::Vgg(c) => [c.channels, c.classes],
             Self::Swin(c) => [c.channels, c.classes],
             Self::Unet(c) => [c.channels, c.classes],
         }
     }
 
-    /// The same with another mean and deviation of each channel; a U-Net has none.
-    pub fn with_statistics(&self, mean: Vec<f32>, std: Vec<f32>) -> Self {
-        let mut other = self.clone();
-        match &mut other {
-            Self::Resnet(c) => (c.mean, c.std) = (mean, std),
-            Self::Vgg(c) => (c.mean, c.std) = (mean, std),
+    /// Mean and deviation of each channel; a U-Net has none.
+    pub fn statistics(&self) -> Option<[&[f32]; 2]> {
+        match self {
+            Self::Resnet(c) | Self::Vgg(c) => Some([&c.mean, &c.std]),
+            Self::Swin(c) => Some([&c.mean, &c.std]),
+            Self::Unet(_) => None,
+        }
+    }
+
+    /// The same with another mean and deviation of each channel.
+    pub fn with_statistics(mut self, mean: Vec<f32>, std: Vec<f32>) -> Self {
+        match &mut self {
+            Self::Resnet(c) | Self::Vgg(c) => (c.mean, c.std) = (mean, std),
             Self::Swin(c) => (c.mean, c.std) = (mean, std),
             Self::Unet(_) => {}
         }
-        other
+        self
     }
 
     /// The same with another number of classes.
-    pub fn with_classes(&self, classes: usize) -> Self {
-        let mut other = self.clone();
-        match &mut other {
-            Self::Resnet(c) => c.classes = classes,
-            Self::Vgg(c) => c.classes = classes,
+    pub fn with_classes(mut self, classes: usize) -> Self {
+        match &mut self {
+            Self::Resnet(c) | Self::Vgg(c) => c.classes = classes,
             Self::Swin(c) => c.classes = classes,
             Self::Unet(c) => c.classes = classes,
         }
-        other
+        self
     }
 
     /// Builds the network and the layout of its weights.

@@ -30,45 +30,40 @@ pub struct Shipped {
     pub twin: Option<(&'static str, &'static str)>,
 }
 
+/// The classifier of Fashion-MNIST.
+const FASHION: Shipped = Shipped {
+    name: "fashion-classifier",
+    task: Task::Classify,
+    data: "fashion-mnist",
+    files: fashion(0),
+    twin: None,
+};
+
+/// A file among those of Fashion-MNIST.
+const fn fashion(place: usize) -> &'static [&'static str] {
+    std::slice::from_ref(&assets::FASHION_MODELS[place])
+}
+
 /// Every shipped model.
 pub const SHIPPED: &[Shipped] = &[
-    Shipped {
-        name: "fashion-classifier",
-        task: Task::Classify,
-        data: "fashion-mnist",
-        files: std::slice::from_ref(&assets::FASHION_MODELS[0]),
-        twin: None,
-    },
+    FASHION,
     Shipped {
         name: "fashion-classifier-retrain-sneaker",
-        task: Task::Classify,
-        data: "fashion-mnist",
-        files: std::slice::from_ref(&assets::FASHION_MODELS[1]),
-        twin: Some(("fashion-classifier", "class:Sneaker")),
+        files: fashion(1),
+        twin: Some((FASHION.name, "class:Sneaker")),
+        ..FASHION
     },
-    Shipped {
-        name: "fashion-ddpm",
-        task: Task::Generate,
-        data: "fashion-mnist",
-        files: std::slice::from_ref(&assets::FASHION_MODELS[2]),
-        twin: None,
-    },
+    Shipped { name: "fashion-ddpm", task: Task::Generate, files: fashion(2), ..FASHION },
     Shipped {
         name: "fashion-ddpm-retrain-sneaker",
         task: Task::Generate,
-        data: "fashion-mnist",
-        files: std::slice::from_ref(&assets::FASHION_MODELS[3]),
+        files: fashion(3),
         twin: Some(("fashion-ddpm", "class:Sneaker")),
+        ..FASHION
     },
     // A page has no way to its pictures.
     #[cfg(not(target_arch = "wasm32"))]
-    Shipped {
-        name: "cifar-classifier",
-        task: Task::Classify,
-        data: "cifar10",
-        files: &assets::CIFAR_MODELS,
-        twin: None,
-    },
+    Shipped { name: "cifar-classifier", data: "cifar10", files: &assets::CIFAR_MODELS, ..FASHION },
     Shipped {
         name: "emoji-t2i",
         task: Task::TextToImage,
@@ -82,12 +77,17 @@ pub const SHIPPED: &[Shipped] = &[
 const JUDGE: &str = "models/emoji-t2i/judge.safetensors";
 
 impl Shipped {
+    /// Whether it is a text-to-image model's folder and no single file.
+    fn is_folder(&self) -> bool {
+        self.files.len() > 1
+    }
+
     /// Unpacks a classifier or a class-conditional diffusion model.
     ///
     /// # Errors
     /// The file is damaged, or not there yet; it is a text-to-image model.
     pub fn open(&self) -> Result<Model> {
-        if self.task == Task::TextToImage {
+        if self.is_folder() {
             let right = "is a text-to-image model, which takes prompts and not classes";
             return Err(Error::file(self.name, right));
         }
@@ -99,7 +99,7 @@ impl Shipped {
     /// # Errors
     /// It is none, or a file is damaged.
     pub fn open_latent(&self) -> Result<LatentModel> {
-        if self.task != Task::TextToImage {
+        if !self.is_folder() {
             return Err(Error::file(self.name, "is not a text-to-image model"));
         }
         folder::read(&Assets(self), None)
@@ -180,7 +180,7 @@ pub fn open_latent(name: &str) -> Result<LatentModel> {
     };
     #[cfg(not(target_arch = "wasm32"))]
     if let Some(unet) = &said.unet {
-        folder::lay_over(&mut model.unet, unet)?;
+        latent::parts::lay_over(&mut model.unet, unet)?;
     }
     #[cfg(target_arch = "wasm32")]
     if let Some(unet) = &said.unet {
@@ -209,24 +209,29 @@ fn latent_files(file: &str) -> Result<Box<dyn Files>> {
     }
 }
 
+/// A name without what is said behind it.
+fn file_of(name: &str) -> &str {
+    Said::of(name).map_or(name, |(file, _)| file)
+}
+
 /// Whether a name is that of a model on this machine, and of none that comes with the program.
 pub fn is_file(name: &str) -> bool {
-    let file = Said::of(name).map_or(name, |(file, _)| file);
+    let file = file_of(name);
     shipped(file).is_none() && Path::new(file).exists()
 }
 
 /// Whether a name is a text-to-image model's: a shipped one's, or a folder.
 pub fn is_latent(name: &str) -> bool {
-    let file = Said::of(name).map_or(name, |(file, _)| file);
+    let file = file_of(name);
     match shipped(file) {
-        Some(shipped) => shipped.task == Task::TextToImage,
+        Some(shipped) => shipped.is_folder(),
         None => pipeline(file).is_some(),
     }
 }
 
 /// The diffusers folder that a path leads to: it, or the one in a run's folder.
 pub fn pipeline(path: &str) -> Option<PathBuf> {
-    let file = Said::of(path).map_or(path, |(file, _)| file);
+    let file = file_of(path);
     #[cfg(not(target_arch = "wasm32"))]
     let whole = crate::disk::files::expanded(file);
     #[cfg(target_arch = "wasm32")]
@@ -249,7 +254,7 @@ pub fn twin(of: &str, forget: &str) -> Option<&'static Shipped> {
 /// The classifier that judges pictures of a data set, or of a part of it.
 pub fn judge(data: &str) -> Option<&'static Shipped> {
     let data = sets::whole(data);
-    let judges = |s: &&Shipped| s.task == Task::Classify && s.twin.is_none() && s.data == data;
+    let judges = |s: &&Shipped| s.task.classifies() && s.twin.is_none() && s.data == data;
     SHIPPED.iter().find(judges)
 }
 

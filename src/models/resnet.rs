@@ -36,13 +36,14 @@ impl Block {
     fn new(l: &mut WeightLayout, name: &str, [c_in, c_out]: [usize; 2], stride: usize) -> Self {
         let changes = stride != 1 || c_in != c_out;
         Self {
-            conv1: Conv::plain(l, format!("{name}.conv1"), [c_in, c_out], 3, stride),
-            bn1: BatchNorm::new(l, format!("{name}.bn1"), c_out),
-            conv2: Conv::plain(l, format!("{name}.conv2"), [c_out, c_out], 3, 1),
-            bn2: BatchNorm::new(l, format!("{name}.bn2"), c_out),
+            conv1: Conv::plain(l, &format!("{name}.conv1"), [c_in, c_out], 3, stride),
+            bn1: BatchNorm::new(l, &format!("{name}.bn1"), c_out),
+            conv2: Conv::plain(l, &format!("{name}.conv2"), [c_out, c_out], 3, 1),
+            bn2: BatchNorm::new(l, &format!("{name}.bn2"), c_out),
             downsample: changes.then(|| {
-                let conv = Conv::plain(l, format!("{name}.downsample.0"), [c_in, c_out], 1, stride);
-                (conv, BatchNorm::new(l, format!("{name}.downsample.1"), c_out))
+                let conv =
+                    Conv::plain(l, &format!("{name}.downsample.0"), [c_in, c_out], 1, stride);
+                (conv, BatchNorm::new(l, &format!("{name}.downsample.1"), c_out))
             }),
         }
     }
@@ -72,8 +73,8 @@ impl Resnet {
     /// Declares the weights in state-dictionary order.
     pub fn new(config: ResnetConfig, layout: &mut WeightLayout) -> Self {
         let w = config.width;
-        let conv1 = Conv::plain(layout, "conv1".into(), [config.channels, w], 3, 1);
-        let bn1 = BatchNorm::new(layout, "bn1".into(), w);
+        let conv1 = Conv::plain(layout, "conv1", [config.channels, w], 3, 1);
+        let bn1 = BatchNorm::new(layout, "bn1", w);
         let mut blocks = Vec::new();
         let mut c_in = w;
         for stage in 0..4 {
@@ -88,18 +89,6 @@ impl Resnet {
         let fc = Linear::new(layout, "fc", [c_in, config.classes]);
         Self { config, conv1, bn1, blocks, fc }
     }
-
-    /// The trunk; `seen` is shown what each stage makes.
-    fn trunk(&self, pass: &Pass, x: Tensor<4>, seen: &mut dyn FnMut(&Tensor<4>)) -> Tensor<2> {
-        let x = normalised(x, &self.config.mean, &self.config.std);
-        let mut h = self.bn1.forward(pass, self.conv1.forward(pass, x), None, true);
-        seen(&h);
-        for block in &self.blocks {
-            h = block.forward(pass, h);
-            seen(&h);
-        }
-        pooled(h)
-    }
 }
 
 impl Classifier for Resnet {
@@ -111,14 +100,15 @@ impl Classifier for Resnet {
         self.config.classes
     }
 
-    fn features(&self, pass: &Pass, x: Tensor<4>) -> Tensor<2> {
-        self.trunk(pass, x, &mut |_| {})
-    }
-
-    fn stages(&self, pass: &Pass, x: Tensor<4>) -> Vec<Tensor<2>> {
-        let mut stages = Vec::new();
-        self.trunk(pass, x, &mut |h| stages.push(pooled(h.clone())));
-        stages
+    fn trunk(&self, pass: &Pass, x: Tensor<4>, seen: &mut dyn FnMut(&Tensor<4>)) -> Tensor<2> {
+        let x = normalised(x, &self.config.mean, &self.config.std);
+        let mut h = self.bn1.forward(pass, self.conv1.forward(pass, x), None, true);
+        seen(&h);
+        for block in &self.blocks {
+            h = block.forward(pass, h);
+            seen(&h);
+        }
+        pooled(h)
     }
 
     fn stage_names(&self) -> Vec<String> {
@@ -126,11 +116,7 @@ impl Classifier for Resnet {
         std::iter::once("conv1".to_string()).chain(blocks).collect()
     }
 
-    fn head_params(&self) -> Vec<usize> {
-        self.fc.params()
-    }
-
-    fn head(&self, pass: &Pass, features: Tensor<2>) -> Tensor<2> {
-        self.fc.forward(pass, features)
+    fn linear(&self) -> &Linear {
+        &self.fc
     }
 }

@@ -186,7 +186,7 @@ impl Said {
 
 /// A model whose network normalises with this mean and deviation.
 pub fn normalised(model: Model, (mean, std): (Vec<f32>, Vec<f32>)) -> Model {
-    let architecture = model.card.architecture.with_statistics(mean, std);
+    let architecture = model.card.architecture.clone().with_statistics(mean, std);
     let network = std::sync::Arc::new(architecture.build().0);
     Model { network, card: super::card::Card { architecture, ..model.card }, ..model }
 }

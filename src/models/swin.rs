@@ -19,6 +19,9 @@ use crate::gpu::ops::Padding;
 use block::{Block, Merge};
 pub use window::relative_index;
 
+/// Epsilon of the layer normalisations.
+const EPS: f64 = 1e-5;
+
 /// What shapes a Swin Transformer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -81,13 +84,13 @@ impl Swin {
         let SwinConfig { embed, patch, window, .. } = config;
         let patches = Conv::biased(
             layout,
-            "features.0.0".into(),
+            "features.0.0",
             [config.channels, embed],
             patch,
             patch,
             Padding::Same(0),
         );
-        let norm_in = LayerNorm::new(layout, "features.0.2", embed);
+        let norm_in = LayerNorm::new(layout, "features.0.2", embed, EPS);
         let blocks: usize = config.depths.iter().sum();
         let mut stages = Vec::new();
         let (mut c, mut count) = (embed, 0);
@@ -107,26 +110,9 @@ impl Swin {
             });
             stages.push(Stage { blocks: stage, merge });
         }
-        let norm = LayerNorm::new(layout, "norm", c);
+        let norm = LayerNorm::new(layout, "norm", c, EPS);
         let head = Linear::small(layout, "head", [c, config.classes]);
         Self { config, patches, norm_in, stages, norm, head }
-    }
-
-    /// The trunk; `seen` is shown the tokens [n, h, w, c] that each stage makes.
-    fn trunk(&self, pass: &Pass, x: Tensor<4>, seen: &mut dyn FnMut(&Tensor<4>)) -> Tensor<2> {
-        let x = normalised(x, &self.config.mean, &self.config.std);
-        let tokens = self.patches.forward(pass, x).permute([0, 2, 3, 1]);
-        let mut h = self.norm_in.forward(pass, tokens);
-        for stage in &self.stages {
-            for block in &stage.blocks {
-                h = block.forward(pass, h);
-            }
-            seen(&h);
-            if let Some(merge) = &stage.merge {
-                h = merge.forward(pass, h);
-            }
-        }
-        mean(self.norm.forward(pass, h))
     }
 }
 
@@ -145,28 +131,31 @@ impl Classifier for Swin {
         self.config.classes
     }
 
-    fn features(&self, pass: &Pass, x: Tensor<4>) -> Tensor<2> {
-        self.trunk(pass, x, &mut |_| {})
-    }
-
-    fn stages(&self, pass: &Pass, x: Tensor<4>) -> Vec<Tensor<2>> {
-        let mut stages = Vec::new();
-        let features = self.trunk(pass, x, &mut |h| stages.push(mean(h.clone())));
-        // The last stage's are the features, after a norm.
-        stages.pop();
-        stages.push(features);
-        stages
+    fn trunk(&self, pass: &Pass, x: Tensor<4>, seen: &mut dyn FnMut(&Tensor<4>)) -> Tensor<2> {
+        let x = normalised(x, &self.config.mean, &self.config.std);
+        let tokens = self.patches.forward(pass, x).permute([0, 2, 3, 1]);
+        let mut h = self.norm_in.forward(pass, tokens);
+        for stage in &self.stages {
+            for block in &stage.blocks {
+                h = block.forward(pass, h);
+            }
+            seen(&h);
+            if let Some(merge) = &stage.merge {
+                h = merge.forward(pass, h);
+            }
+        }
+        mean(self.norm.forward(pass, h))
     }
 
     fn stage_names(&self) -> Vec<String> {
         (1..=self.stages.len()).map(|i| format!("stage{i}")).collect()
     }
 
-    fn head_params(&self) -> Vec<usize> {
-        self.head.params()
+    fn linear(&self) -> &Linear {
+        &self.head
     }
 
-    fn head(&self, pass: &Pass, features: Tensor<2>) -> Tensor<2> {
-        self.head.forward(pass, features)
+    fn average(&self, h: Tensor<4>) -> Tensor<2> {
+        mean(h)
     }
 }

@@ -1,9 +1,15 @@
 //! Named tensors where they lie in a file's bytes, whatever the file's format is.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, HashMap},
+    path::Path,
+};
 
 use half::slice::HalfFloatSliceExt;
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
+
+use super::torch;
+use crate::error::Error;
 
 /// Number format of a stored tensor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -150,6 +156,19 @@ impl<'a> Stored<'a> {
         Some(values)
     }
 
+    /// The values of a tensor that has one shape and is to have another.
+    ///
+    /// # Errors
+    /// The shapes differ, the number format is none of floats, or a value is not finite; as a message has it.
+    pub fn of_shape(&self, has: &[usize], expected: &[usize]) -> Result<Vec<f32>, String> {
+        if has != expected {
+            return Err(format!("has shape {:?}, expected {expected:?}", self.shape));
+        }
+        let floats = self.values().ok_or_else(|| format!("has number format {}", self.format))?;
+        finite(&floats)?;
+        Ok(floats)
+    }
+
     /// The values as bits, where all are 0 or 1, whole numbers or not.
     pub fn ones(&self) -> Option<Vec<u8>> {
         let bit = |is: [bool; 2]| match is {
@@ -171,11 +190,47 @@ impl<'a> Stored<'a> {
     }
 }
 
+/// Refuses a value that is not finite.
+///
+/// # Errors
+/// There is one; as a message has it.
+pub fn finite(values: &[f32]) -> Result<(), String> {
+    match values.iter().position(|v| !v.is_finite()) {
+        Some(at) => Err(format!("value {at} is not a finite number")),
+        None => Ok(()),
+    }
+}
+
 /// Tensors by name.
 #[derive(Debug, Clone, Default)]
 pub struct Tensors<'a>(pub BTreeMap<String, Stored<'a>>);
 
+/// What a file says besides its tensors.
+#[derive(Debug, Default)]
+pub struct About {
+    /// Of a safetensors file.
+    pub metadata: HashMap<String, String>,
+    /// What a person should know of how the tensors were found.
+    pub notes: Vec<String>,
+}
+
 impl<'a> Tensors<'a> {
+    /// The tensors of a file in place, safetensors or PyTorch's. `path` is for messages only.
+    ///
+    /// # Errors
+    /// The file is damaged, or holds no tensors.
+    pub fn read(bytes: &'a [u8], path: &Path) -> Result<(Self, About), Error> {
+        if torch::read::recognised(bytes) {
+            let (tensors, notes) = torch::read::tensors(bytes, path)?;
+            return Ok((tensors, About { notes, ..About::default() }));
+        }
+        let whole = |e| Error::file(path, format!("not a whole safetensors file ({e})"));
+        let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(whole)?;
+        let metadata = metadata.metadata().clone().unwrap_or_default();
+        let tensors = Self::from(&SafeTensors::deserialize(bytes).map_err(whole)?);
+        Ok((tensors, About { metadata, ..About::default() }))
+    }
+
     /// Adds a tensor.
     pub fn insert(&mut self, name: &str, tensor: Stored<'a>) {
         self.0.insert(name.to_string(), tensor);

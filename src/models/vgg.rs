@@ -5,11 +5,11 @@
 //! `classifier`, because there is one layer where torchvision has three.
 
 use burn::tensor::Tensor;
-use serde::{Deserialize, Serialize};
 
 use super::{
     classifier::{Classifier, normalised, pooled},
     layers::{BatchNorm, Conv, Linear, Pass},
+    resnet::ResnetConfig,
     weights::WeightLayout,
 };
 use crate::gpu::ops;
@@ -17,18 +17,8 @@ use crate::gpu::ops;
 /// Convolutions of each stage, and their channels in multiples of the base width.
 const STAGES: [(usize, usize); 5] = [(2, 1), (2, 2), (3, 4), (3, 8), (3, 8)];
 
-/// What shapes a VGG-16.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct VggConfig {
-    /// Channels of the first stage: 64 in the paper.
-    pub width: usize,
-    pub channels: usize,
-    pub classes: usize,
-    /// Mean and standard deviation of each input channel; the network's first operation uses them.
-    pub mean: Vec<f32>,
-    pub std: Vec<f32>,
-}
+/// What shapes a VGG-16: as a ResNet, the channels of the first stage, 64 in the paper, and the pictures.
+pub type VggConfig = ResnetConfig;
 
 /// The network: five stages of convolutions, each with a pool after it, average pool, linear.
 #[derive(Debug, Clone)]
@@ -49,10 +39,9 @@ impl Vgg {
             let c_out = config.width * fold;
             let mut stage = Vec::new();
             for _ in 0..convs {
-                let conv = format!("features.{place}");
-                let conv = Conv::fan_out(layout, conv, [c_in, c_out], 3);
-                stage
-                    .push((conv, BatchNorm::new(layout, format!("features.{}", place + 1), c_out)));
+                let name = |place: usize| format!("features.{place}");
+                let conv = Conv::fan_out(layout, &name(place), [c_in, c_out], 3);
+                stage.push((conv, BatchNorm::new(layout, &name(place + 1), c_out)));
                 c_in = c_out;
                 place += 3;
             }
@@ -62,8 +51,17 @@ impl Vgg {
         let classifier = Linear::new(layout, "classifier", [c_in, config.classes]);
         Self { config, stages, classifier }
     }
+}
 
-    /// The trunk; `seen` is shown what each stage makes.
+impl Classifier for Vgg {
+    fn channels(&self) -> usize {
+        self.config.channels
+    }
+
+    fn classes(&self) -> usize {
+        self.config.classes
+    }
+
     fn trunk(&self, pass: &Pass, x: Tensor<4>, seen: &mut dyn FnMut(&Tensor<4>)) -> Tensor<2> {
         let mut h = normalised(x, &self.config.mean, &self.config.std);
         for stage in &self.stages {
@@ -79,36 +77,12 @@ impl Vgg {
         }
         pooled(h)
     }
-}
-
-impl Classifier for Vgg {
-    fn channels(&self) -> usize {
-        self.config.channels
-    }
-
-    fn classes(&self) -> usize {
-        self.config.classes
-    }
-
-    fn features(&self, pass: &Pass, x: Tensor<4>) -> Tensor<2> {
-        self.trunk(pass, x, &mut |_| {})
-    }
-
-    fn stages(&self, pass: &Pass, x: Tensor<4>) -> Vec<Tensor<2>> {
-        let mut stages = Vec::new();
-        self.trunk(pass, x, &mut |h| stages.push(pooled(h.clone())));
-        stages
-    }
 
     fn stage_names(&self) -> Vec<String> {
         (1..=self.stages.len()).map(|i| format!("stage{i}")).collect()
     }
 
-    fn head_params(&self) -> Vec<usize> {
-        self.classifier.params()
-    }
-
-    fn head(&self, pass: &Pass, features: Tensor<2>) -> Tensor<2> {
-        self.classifier.forward(pass, features)
+    fn linear(&self) -> &Linear {
+        &self.classifier
     }
 }

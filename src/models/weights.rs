@@ -203,6 +203,9 @@ pub fn vector(values: &[f32], device: &Device) -> Tensor<1> {
 }
 
 /// Reads a tensor back; waits without blocking the thread's event loop.
+///
+/// # Errors
+/// The device failed.
 pub async fn read<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>> {
     let data = tensor.into_data_async().await.map_err(Error::device)?;
     data.convert::<f32>().try_into_vec::<f32>().map_err(|e| Error::Device(format!("{e:?}")))
@@ -249,6 +252,9 @@ impl Weights {
     }
 
     /// Copies the weights to main memory.
+    ///
+    /// # Errors
+    /// The device failed.
     pub async fn download(&self) -> Result<HostWeights> {
         Ok(HostWeights {
             layout: self.layout.clone(),
@@ -264,6 +270,9 @@ impl Weights {
 }
 
 /// Reads a list of vectors into one flat vector.
+///
+/// # Errors
+/// The device failed.
 pub async fn read_all(tensors: &[Tensor<1>]) -> Result<Vec<f32>> {
     match tensors {
         [] => Ok(Vec::new()),

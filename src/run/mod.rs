@@ -8,13 +8,9 @@ pub mod figures;
 pub mod folder;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod fonts;
-#[cfg(not(target_arch = "wasm32"))]
-pub mod latent_state;
 pub mod link;
 pub mod plot;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod recovery;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod state;
-#[cfg(not(target_arch = "wasm32"))]
-mod state_file;

@@ -2,17 +2,18 @@
 
 use burn::tensor::{Device, Tensor};
 
+use super::sampler::{self, Given, Wanted, noise, values};
 use crate::{
-    data::{
-        emoji::{
-            Emoji, Pair,
-            captions::{Placement, compose},
-        },
-        rng::{normals, seeded},
+    data::emoji::{
+        Emoji, Pair,
+        captions::{Placement, compose},
     },
-    diffusion::scheduler::{SchedulerConfig, Solver, SolverKind},
+    diffusion::{
+        scheduler::{SchedulerConfig, SolverKind},
+        solver::Solver,
+    },
     error::{Error, Result},
-    gpu::{cpu::par, flex, pace::Pace, tensor4},
+    gpu::{flex, pace::Pace, spread, tensor4},
     job_context::JobContext,
     models::{
         latent::{LatentModel, LatentNetwork},
@@ -42,36 +43,11 @@ impl LatentWeights {
     }
 }
 
-/// One picture to make: its prompt, and the index that fixes its initial noise.
-/// The same index and seed give the same noise in every pane and every model.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Asked {
-    pub prompt: String,
-    pub noise: u64,
-}
+/// A picture of a prompt.
+pub type WantedPrompt = Wanted<String>;
 
-/// Guided noise prediction: (1 + w) eps(z|prompt) - w eps(z|nothing), as [`crate::sampling::sampler::predict`].
-/// `context` and `nothing` are [n, tokens, d].
-pub fn predict(
-    network: &LatentNetwork,
-    pass: &Pass,
-    z: Tensor<4>,
-    t: &[f32],
-    [context, nothing]: [Tensor<3>; 2],
-    guidance: f32,
-) -> Tensor<4> {
-    if guidance == 0.0 {
-        return network.unet.forward(pass, z, t, &context);
-    }
-    let n = t.len();
-    let both = Tensor::cat(vec![z.clone(), z], 0);
-    let context = Tensor::cat(vec![context, nothing], 0);
-    let out = network.unet.forward(pass, both, &[t, t].concat(), &context);
-    let [_, c, h, w] = out.dims();
-    let conditional = out.clone().slice([0..n, 0..c, 0..h, 0..w]);
-    let null = out.slice([n..2 * n, 0..c, 0..h, 0..w]);
-    conditional * (1.0 + guidance) - null * guidance
-}
+/// A part of pictures, and the vectors of their prompts, [n, tokens, d].
+pub type GivenPrompts = Given<Tensor<3>>;
 
 /// Pictures of a part on the CPU.
 const SHARD: usize = 4;
@@ -116,31 +92,30 @@ fn fitting(network: &LatentNetwork, device: &Device, free: Option<u64>) -> Resul
 pub async fn latents(
     network: &LatentNetwork,
     weights: &LatentWeights,
-    asked: &[Asked],
+    wanted: &[WantedPrompt],
     options: &SampleOptions,
     solver: Option<SolverKind>,
     job: &mut JobContext,
 ) -> Result<Vec<Tensor<4>>> {
-    let config = solver.map_or(network.scheduler, |kind| network.scheduler.with(kind));
+    let config = network.scheduler.or_with(solver);
     let device = weights.unet.device();
-    let [c, h, w] = network.latent_shape();
-    let each = c * h * w;
-    let parts: Vec<&[Asked]> = asked.chunks(part_size(weights, asked.len())).collect();
+    let parts: Vec<_> = wanted.chunks(part_size(weights, wanted.len())).collect();
     let noise = |part: usize, purpose: &str| {
-        let values = parts[part].iter().flat_map(|a| {
-            normals(&mut seeded(options.seed, &format!("{purpose} {}", a.noise)), each)
-        });
-        tensor4(values.collect(), [parts[part].len(), c, h, w], &device)
+        noise(parts[part], options.seed, purpose, network.latent_shape(), &device)
     };
     let start = Solver::new(&config, options.steps).start();
     let given = (0..parts.len()).map(|i| {
-        let pass = Pass::new(&weights.text, Mode::Eval);
-        let ids: Vec<_> =
-            parts[i].iter().map(|a| network.tokenizer.encode(&a.prompt).ids).collect();
-        Given { z: noise(i, "z_T") * start, context: network.text.forward(&pass, &ids) }
+        let ids = parts[i].iter().map(|w| network.tokenizer.encode(&w.condition).ids);
+        let conditions = contexts(network, &weights.text, &ids.collect::<Vec<_>>());
+        Given { z: noise(i, "z_T") * start, conditions }
     });
     let fresh = |part: usize, step: usize| noise(part, &format!("z {step}"));
     denoise(network, weights, given.collect(), &config, options, &fresh, job).await
+}
+
+/// The text encoder's vectors of captions, [n, tokens, width]; `text` are its weights.
+pub fn contexts(network: &LatentNetwork, text: &Weights, ids: &[Vec<u32>]) -> Tensor<3> {
+    network.text.forward(&Pass::new(text, Mode::Eval), ids)
 }
 
 /// How many pictures are worked on together: a few for each core of a CPU, all elsewhere.
@@ -148,61 +123,23 @@ pub fn part_size(weights: &LatentWeights, n: usize) -> usize {
     if flex::is_cpu(&weights.unet.device()) { SHARD.min(n).max(1) } else { n.max(1) }
 }
 
-/// A part of pictures to be made: where they start, [n, c, h, w], and what guides them,
-/// [n, tokens, d].
-#[derive(Debug, Clone)]
-pub struct Given {
-    pub z: Tensor<4>,
-    pub context: Tensor<3>,
-}
-
-/// Samples latents from given noise and vectors; `fresh` gives the noise of a part and a step
-/// where `eta` asks for it.
+/// Samples latents from given noise and vectors, as [`sampler::denoise`].
 ///
 /// # Errors
 /// Cancelled, or the device failed.
 pub async fn denoise(
     network: &LatentNetwork,
     weights: &LatentWeights,
-    given: Vec<Given>,
+    given: Vec<GivenPrompts>,
     config: &SchedulerConfig,
     options: &SampleOptions,
     fresh: &(dyn Fn(usize, usize) -> Tensor<4> + Sync),
     job: &mut JobContext,
 ) -> Result<Vec<Tensor<4>>> {
-    let on_cpu = flex::is_cpu(&weights.unet.device());
-    let n: usize = given.iter().map(|part| part.z.dims()[0]).sum();
-    let nothing = {
-        let pass = Pass::new(&weights.text, Mode::Eval);
-        network.text.forward(&pass, &[network.tokenizer.encode("").ids])
-    };
-    // Each part has its own solver, because a solver remembers latents.
-    let mut parts: Vec<_> = given
-        .into_iter()
-        .enumerate()
-        .map(|(i, Given { z, context })| {
-            let nothing = nothing.clone().repeat_dim(0, z.dims()[0]);
-            (i, Solver::new(config, options.steps), z, [context, nothing])
-        })
-        .collect();
-    let calls = parts.first().map_or(0, |(_, solver, ..)| solver.times.len());
-    let mut pace = Pace::start();
-    for i in 0..calls {
-        job.advance(n).await?;
-        let one = |(part, mut solver, z, context): (usize, Solver, Tensor<4>, [Tensor<3>; 2])| {
-            let pass = Pass::new(&weights.unet, Mode::Eval);
-            let times = vec![solver.times[i]; z.dims()[0]];
-            let input = solver.input(i, z.clone());
-            let out = predict(network, &pass, input, &times, context.clone(), options.guidance);
-            let z = solver.step(i, out, z, options.eta, || fresh(part, i));
-            (part, solver, z, context)
-        };
-        parts = if on_cpu { par::map(parts, one) } else { parts.into_iter().map(one).collect() };
-        if let Some((_, _, z, _)) = parts.first() {
-            pace.step(z).await?;
-        }
-    }
-    Ok(parts.into_iter().map(|(_, _, z, _)| z).collect())
+    let nothing = contexts(network, &weights.text, &[network.tokenizer.encode("").ids]);
+    let nothing = |n| nothing.clone().repeat_dim(0, n);
+    let unet = (&network.unet, &weights.unet);
+    sampler::denoise(unet, given, &nothing, config, options, fresh, job).await
 }
 
 /// Walks latents of pictures back to noise under a prompt's vectors: DDIM's steps in reverse (Song
@@ -214,31 +151,31 @@ pub async fn denoise(
 pub async fn invert(
     network: &LatentNetwork,
     weights: &LatentWeights,
-    given: Vec<Given>,
+    given: Vec<GivenPrompts>,
     steps: usize,
     job: &mut JobContext,
-) -> Result<Vec<Given>> {
+) -> Result<Vec<GivenPrompts>> {
     /// Evaluations of the network in a step.
     const ITERATIONS: usize = 3;
     let config = network.scheduler.with(SolverKind::Ddim);
     let solver = Solver::new(&config, steps);
-    let on_cpu = flex::is_cpu(&weights.unet.device());
+    let device = weights.unet.device();
     let n: usize = given.iter().map(|part| part.z.dims()[0]).sum();
     let mut parts = given;
     let mut pace = Pace::start();
     for i in (0..solver.times.len()).rev() {
         job.advance(n).await?;
-        let one = |Given { z, context }: Given| {
+        let one = |Given { z, conditions }: GivenPrompts| {
             let pass = Pass::new(&weights.unet, Mode::Eval);
             let times = vec![solver.times[i]; z.dims()[0]];
             let mut back = z.clone();
             for _ in 0..ITERATIONS {
-                let out = network.unet.forward(&pass, back.clone(), &times, &context);
+                let out = network.unet.forward(&pass, back.clone(), &times, &conditions);
                 back = solver.back(i, out, back, z.clone());
             }
-            Given { z: back, context }
+            Given { z: back, conditions }
         };
-        parts = if on_cpu { par::map(parts, one) } else { parts.into_iter().map(one).collect() };
+        parts = spread(&device, parts, one);
         if let Some(part) = parts.first() {
             pace.step(&part.z).await?;
         }
@@ -253,14 +190,14 @@ pub async fn invert(
 pub async fn sample(
     network: &LatentNetwork,
     weights: &LatentWeights,
-    asked: &[Asked],
+    wanted: &[WantedPrompt],
     options: &SampleOptions,
     solver: Option<SolverKind>,
     job: &mut JobContext,
 ) -> Result<Vec<f32>> {
     let fits = fitting(network, &weights.unet.device(), platform::free_memory())?;
     let mut values = Vec::new();
-    for together in asked.chunks(fits.unwrap_or(asked.len()).max(1)) {
+    for together in wanted.chunks(fits.unwrap_or(wanted.len()).max(1)) {
         let latents = latents(network, weights, together, options, solver, job).await?;
         values.extend(decoded(network, weights, latents).await?);
     }
@@ -299,12 +236,8 @@ pub async fn encoded(
     let mut values = Vec::new();
     for batch in placed.chunks(8 * SHARD) {
         job.advance(batch.len()).await?;
-        let latents: Vec<Tensor<4>> = if flex::is_cpu(&vae.device()) {
-            par::map(batch.chunks(SHARD).collect(), one)
-        } else {
-            vec![one(batch)]
-        };
-        for z in latents {
+        let size = if flex::is_cpu(&vae.device()) { SHARD } else { batch.len() };
+        for z in spread(&vae.device(), batch.chunks(size).collect(), one) {
             values.extend(read(z).await?);
         }
     }
@@ -324,17 +257,7 @@ pub async fn decoded(
         let pass = Pass::new(&weights.vae, Mode::Eval);
         network.vae.decode(&pass, z / network.vae.config.scaling_factor)
     };
-    let pictures: Vec<_> = if flex::is_cpu(&weights.vae.device()) {
-        par::map(latents, decode)
-    } else {
-        latents.into_iter().map(decode).collect()
-    };
-    let mut values = Vec::new();
-    for picture in pictures {
-        let all = read(picture).await?;
-        values.extend(all.into_iter().map(|v| ((v + 1.0) / 2.0).clamp(0.0, 1.0)));
-    }
-    Ok(values)
+    values(spread(&weights.vae.device(), latents, decode)).await
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use crate::{
     },
     sampling::sampler::predict,
     train::{
-        losses::{Augment, Noised, drop_condition, noised, noised_varied},
+        losses::{Augment, Noised, NoisedClasses, drop_condition, noised},
         preset::CONDITION_DROP,
     },
 };
@@ -32,7 +32,7 @@ pub enum Sent {
 
 impl Sent {
     /// A batch of the forget set that is sent there.
-    pub fn apply(&self, batch: Noised, schedule: &Schedule, rng: &mut Rng) -> Noised {
+    pub fn apply(&self, batch: NoisedClasses, schedule: &Schedule, rng: &mut Rng) -> NoisedClasses {
         let mut sent = |of: &dyn Fn(&mut Rng) -> Option<usize>| {
             batch.t.iter().map(|_| of(rng)).collect::<Vec<_>>()
         };
@@ -64,18 +64,19 @@ const PART: usize = 32;
 impl Diffuser for Classes {
     fn learnt(&self, items: &[usize], forgotten: bool, rng: &mut Rng) -> Box<dyn Noisy + '_> {
         let Self { data, augment, schedule, device, .. } = self;
-        let mut batch = noised_varied(&data.train, items, *augment, schedule, rng, device);
+        let mut batch = noised(&data.train, items, *augment, schedule, rng, device);
         if forgotten {
             batch = self.sent.apply(batch, schedule, rng);
         } else {
-            drop_condition(&mut batch.class, CONDITION_DROP, rng);
+            drop_condition(&mut batch.own, CONDITION_DROP, rng);
         }
         let to_noise = forgotten && self.sent == Sent::ToNoise;
         Box::new(Batch { unet: &self.unet, batch, to_noise })
     }
 
     fn plain(&self, items: &[usize], rng: &mut Rng) -> Box<dyn Noisy + '_> {
-        let batch = noised(&self.data.train, items, &self.schedule, rng, &self.device);
+        let batch =
+            noised(&self.data.train, items, Augment::None, &self.schedule, rng, &self.device);
         Box::new(Batch { unet: &self.unet, batch, to_noise: false })
     }
 
@@ -114,7 +115,7 @@ impl Diffuser for Classes {
 
 struct Batch<'a> {
     unet: &'a Unet,
-    batch: Noised,
+    batch: NoisedClasses,
     to_noise: bool,
 }
 
@@ -124,21 +125,22 @@ impl Noisy for Batch<'_> {
     }
 
     fn target(&self) -> Tensor<4> {
-        self.batch.eps.clone()
+        self.batch.target.clone()
     }
 
     fn predict(&self, pass: &Pass, under: Under) -> Tensor<4> {
-        let Noised { x, t, class, sent, .. } = &self.batch;
+        let Noised { x, t, own, sent, .. } = &self.batch;
         match under {
-            Under::Own => self.unet.forward(pass, x.clone(), t, class),
+            Under::Own => self.unet.forward(pass, x.clone(), t, own),
             Under::Sent => self.unet.forward(pass, x.clone(), t, sent),
             Under::Nothing => self.unet.forward(pass, x.clone(), t, &vec![None; t.len()]),
         }
     }
 
     fn guided(&self, pass: &Pass, w: f32) -> Tensor<4> {
-        let Noised { x, t, class, .. } = &self.batch;
-        predict(self.unet, pass, x.clone(), t, class, w)
+        let Noised { x, t, own, .. } = &self.batch;
+        let conditions = [own.clone(), vec![None; t.len()]];
+        predict(self.unet, pass, x.clone(), t, conditions, w)
     }
 
     fn to_noise(&self) -> bool {

@@ -19,11 +19,15 @@ use crate::{
         latent::{LatentModel, LatentNetwork},
         weights::read,
     },
-    sampling::latent::{Asked, LatentWeights, encoded, latents},
+    sampling::{
+        latent::{LatentWeights, encoded, latents},
+        sampler::Wanted,
+    },
+    train::losses,
     words::sampling::SampleOptions,
 };
 
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Device;
 
 /// What one item shows.
 #[derive(Debug, Clone)]
@@ -104,10 +108,10 @@ impl Items {
         options: &SampleOptions,
         job: &mut JobContext,
     ) -> Result<Self> {
-        let asked: Vec<_> =
-            (0..n).map(|i| Asked { prompt: prompt.into(), noise: 1_000_000 + i as u64 }).collect();
+        let one = |i: usize| Wanted { condition: prompt.into(), noise: 1_000_000 + i as u64 };
+        let wanted: Vec<_> = (0..n).map(one).collect();
         let mut values = Vec::new();
-        for z in latents(network, weights, &asked, options, None, job).await? {
+        for z in latents(network, weights, &wanted, options, None, job).await? {
             values.extend(read(z).await?);
         }
         let each = network.latent_shape().iter().product();
@@ -122,29 +126,8 @@ pub struct Item<'a> {
     shows: &'a Shows,
 }
 
-/// A noised batch with its captions.
-pub struct Noised {
-    /// z_t and what the network should predict of it, [n, c, h, w].
-    pub z: Tensor<4>,
-    pub target: Tensor<4>,
-    pub t: Vec<f32>,
-    /// Tokens of each caption, and of what it is sent to.
-    pub ids: Vec<Vec<u32>>,
-    pub redirected: Vec<Vec<u32>>,
-}
-
-impl Noised {
-    /// The same items in parts of `size`.
-    pub fn split(self, size: usize) -> Vec<Noised> {
-        let tensors = self.z.split(size, 0).into_iter().zip(self.target.split(size, 0));
-        let times = self.t.chunks(size);
-        let ids = self.ids.chunks(size).zip(self.redirected.chunks(size));
-        let part = |(((z, target), t), (ids, redirected)): (((_, _), &[f32]), (&[_], &[_]))| {
-            Noised { z, target, t: t.to_vec(), ids: ids.to_vec(), redirected: redirected.to_vec() }
-        };
-        tensors.zip(times).zip(ids).map(part).collect()
-    }
-}
+/// A noised batch, and the tokens of its captions and of what they are sent to.
+pub type Noised = losses::Noised<Vec<u32>>;
 
 /// What noising needs to know.
 pub struct Noising<'a> {
@@ -168,15 +151,13 @@ impl Noising<'_> {
         let (n, each) = (items.len(), c * h * w);
         let noise = normals(rng, n * each);
         let prediction = self.network.scheduler.prediction;
-        let (mut z, mut target) = (Vec::with_capacity(n * each), Vec::with_capacity(n * each));
-        let (mut t, mut ids, mut redirected) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut x, mut target) = (Vec::with_capacity(n * each), Vec::with_capacity(n * each));
+        let (mut t, mut own, mut sent) = (Vec::new(), Vec::new(), Vec::new());
         for (item, eps) in items.iter().zip(noise.chunks_exact(each)) {
             let step = rng.random_range(0..self.schedule.steps());
             let (signal, sigma) = self.schedule.mix(step);
             let x0 = item.latent;
-            z.extend(x0.iter().zip(eps).map(|(x, e)| signal * x + sigma * e));
-            let of = |(x, e): (&f32, &f32)| prediction.target([signal, sigma], *x, *e);
-            target.extend(x0.iter().zip(eps).map(of));
+            prediction.noised([signal, sigma], x0, eps, [&mut x, &mut target]);
             t.push(step as f32);
             let (caption, other) = match item.shows {
                 Shows::Pair(pair, background) => (
@@ -189,17 +170,12 @@ impl Noising<'_> {
                 }
             };
             let tokenizer = &self.network.tokenizer;
-            ids.push(tokenizer.encode(&caption).ids);
-            redirected.push(tokenizer.encode(&other).ids);
+            own.push(tokenizer.encode(&caption).ids);
+            sent.push(tokenizer.encode(&other).ids);
         }
         let shape = [n, c, h, w];
-        Noised {
-            z: tensor4(z, shape, self.device),
-            target: tensor4(target, shape, self.device),
-            t,
-            ids,
-            redirected,
-        }
+        let (x, target) = (tensor4(x, shape, self.device), tensor4(target, shape, self.device));
+        Noised { x, target, t, own, sent }
     }
 
     /// The pairs of the corpus that a target names, out of the first `known` concepts, and the others.

@@ -77,7 +77,7 @@ impl<'a> Learner<'a> {
                 let vectors: Tensor<2> = pass.weights.get(0);
                 let context = vectors.unsqueeze::<3>().repeat_dim(0, n);
                 let frozen = Pass::new(&self.weights.unet, Mode::Eval);
-                mse(unet.forward(&frozen, b.z, &b.t, &context), b.target)
+                mse(unet.forward(&frozen, b.x, &b.t, &context), b.target)
                     * (n as f64 / batch as f64)
             });
         let left = 1.0 - step as f64 / steps as f64;

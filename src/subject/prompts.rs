@@ -8,6 +8,7 @@ use super::{
     Diffuser, Noisy, ScoreSettings, Under,
     items::{Items, Noised, Noising},
 };
+pub use crate::sampling::latent::contexts;
 use crate::{
     data::{
         emoji::{Emoji, target::Target},
@@ -19,7 +20,7 @@ use crate::{
         layers::{Mode, Pass},
         weights::Weights,
     },
-    sampling::latent::predict,
+    sampling::sampler::predict,
 };
 
 /// The model and latents; items are those of the forget set, then those of the retain set.
@@ -65,11 +66,6 @@ impl Prompts {
     fn batch(&self, items: &[usize], rng: &mut Rng) -> Box<dyn Noisy + '_> {
         Box::new(Batch::new(self, self.noised(items, rng)))
     }
-}
-
-/// The frozen text encoder's vectors of captions, [n, tokens, width]; `text` are its weights.
-pub fn contexts(network: &LatentNetwork, text: &Weights, ids: &[Vec<u32>]) -> Tensor<3> {
-    network.text.forward(&Pass::new(text, Mode::Eval), ids)
 }
 
 impl Diffuser for Prompts {
@@ -130,7 +126,7 @@ impl<'a> Batch<'a> {
     }
 
     fn own(&self) -> Tensor<3> {
-        self.own.get_or_init(|| self.of.contexts(&self.batch.ids)).clone()
+        self.own.get_or_init(|| self.of.contexts(&self.batch.own)).clone()
     }
 }
 
@@ -144,19 +140,19 @@ impl Noisy for Batch<'_> {
     }
 
     fn predict(&self, pass: &Pass, under: Under) -> Tensor<4> {
-        let Noised { z, t, redirected, .. } = &self.batch;
+        let Noised { x, t, sent, .. } = &self.batch;
         let context = match under {
             Under::Own => self.own(),
-            Under::Sent => self.of.contexts(redirected),
+            Under::Sent => self.of.contexts(sent),
             Under::Nothing => self.of.nothing(t.len()),
         };
-        self.of.network.unet.forward(pass, z.clone(), t, &context)
+        self.of.network.unet.forward(pass, x.clone(), t, &context)
     }
 
     fn guided(&self, pass: &Pass, w: f32) -> Tensor<4> {
-        let Noised { z, t, .. } = &self.batch;
+        let Noised { x, t, .. } = &self.batch;
         let contexts = [self.own(), self.of.nothing(t.len())];
-        predict(&self.of.network, pass, z.clone(), t, contexts, w)
+        predict(&self.of.network.unet, pass, x.clone(), t, contexts, w)
     }
 
     fn split<'a>(self: Box<Self>, size: usize) -> Vec<Box<dyn Noisy + 'a>>

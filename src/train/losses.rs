@@ -79,65 +79,61 @@ fn vary(picture: &mut [f32], [h, w]: [usize; 2], dy: i32, dx: i32, flip: bool) {
     }
 }
 
-/// A noised batch for the diffusion loss.
-pub struct Noised {
-    /// x_t [n, c, h, w].
+/// A noised batch for the diffusion loss, and its conditions: classes, or the tokens of captions.
+pub struct Noised<C> {
+    /// x_t and what the network should predict of it, [n, c, h, w].
     pub x: Tensor<4>,
-    /// The noise that is in it.
-    pub eps: Tensor<4>,
-    pub t: Vec<usize>,
-    pub class: Vec<Option<usize>>,
-    /// The condition that each is redirected to; its own unless said otherwise.
-    pub sent: Vec<Option<usize>>,
+    pub target: Tensor<4>,
+    /// Time steps.
+    pub t: Vec<f32>,
+    pub own: Vec<C>,
+    /// The condition that each is redirected to.
+    pub sent: Vec<C>,
 }
 
-impl Noised {
+/// A batch of pictures of classes, whose noise is to be predicted.
+pub type NoisedClasses = Noised<Option<usize>>;
+
+impl NoisedClasses {
     /// The same times, noise and classes, with noise in the place of the pictures.
     pub fn of_noise(self, schedule: &Schedule, rng: &mut Rng) -> Self {
-        let (shape, device) = (self.eps.dims(), self.eps.device());
-        let (signal, sigma): (Vec<f32>, Vec<f32>) = self.t.iter().map(|t| schedule.mix(*t)).unzip();
+        let (shape, device) = (self.target.dims(), self.target.device());
+        let (signal, sigma): (Vec<f32>, Vec<f32>) =
+            self.t.iter().map(|t| schedule.mix(*t as usize)).unzip();
         let each = |values| tensor4(values, [shape[0], 1, 1, 1], &device);
         let pictures = tensor4(normals(rng, shape.iter().product()), shape, &device);
-        let x = pictures * each(signal) + self.eps.clone() * each(sigma);
+        let x = pictures * each(signal) + self.target.clone() * each(sigma);
         Self { x, ..self }
     }
+}
 
+impl<C: Clone> Noised<C> {
     /// The same items in batches of `size`.
-    pub fn split(self, size: usize) -> Vec<Noised> {
-        let parts = self.x.split(size, 0).into_iter().zip(self.eps.split(size, 0));
-        let labels = self.class.chunks(size).zip(self.sent.chunks(size));
-        let part = |(((x, eps), t), (class, sent)): (((_, _), &[_]), (&[_], &[_]))| Noised {
+    #[allow(clippy::type_complexity)]
+    pub fn split(self, size: usize) -> Vec<Self> {
+        let parts = self.x.split(size, 0).into_iter().zip(self.target.split(size, 0));
+        let conditions = self.own.chunks(size).zip(self.sent.chunks(size));
+        let part = |(((x, target), t), (own, sent)): (((_, _), &[f32]), (&[C], &[C]))| Self {
             x,
-            eps,
+            target,
             t: t.to_vec(),
-            class: class.to_vec(),
+            own: own.to_vec(),
             sent: sent.to_vec(),
         };
-        parts.zip(self.t.chunks(size)).zip(labels).map(part).collect()
+        parts.zip(self.t.chunks(size)).zip(conditions).map(part).collect()
     }
 }
 
-/// x_t of the pictures `indices` at antithetic random times: half of the times are drawn, the
-/// other half are T - 1 minus those (docs/methods.md#models).
+/// x_t of the pictures `indices`, varied first, at antithetic random times: half of the times are
+/// drawn, the other half are T - 1 minus those (docs/methods.md#models).
 pub fn noised(
-    data: &Pictures,
-    indices: &[usize],
-    schedule: &Schedule,
-    rng: &mut Rng,
-    device: &Device,
-) -> Noised {
-    noised_varied(data, indices, Augment::None, schedule, rng, device)
-}
-
-/// [`noised`] of pictures that are varied first.
-pub fn noised_varied(
     data: &Pictures,
     indices: &[usize],
     augment: Augment,
     schedule: &Schedule,
     rng: &mut Rng,
     device: &Device,
-) -> Noised {
+) -> NoisedClasses {
     let n = indices.len();
     let s = data.shape;
     let last = schedule.steps() - 1;
@@ -154,8 +150,9 @@ pub fn noised_varied(
     }
     let shape = [n, s.channels, s.height, s.width];
     let class: Vec<_> = data.labels(indices).into_iter().map(Some).collect();
-    let (x, eps) = (tensor4(x, shape, device), tensor4(eps, shape, device));
-    Noised { x, eps, t, sent: class.clone(), class }
+    let (x, target) = (tensor4(x, shape, device), tensor4(eps, shape, device));
+    let t = t.into_iter().map(|t| t as f32).collect();
+    Noised { x, target, t, sent: class.clone(), own: class }
 }
 
 /// Replaces each class by the null condition with probability `p`.

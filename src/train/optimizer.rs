@@ -7,9 +7,8 @@ use crate::{
     error::Result,
     gpu::{
         buffers,
-        cpu::par,
-        flex,
         kernels::{Kernels, Slice, Update, Updated},
+        spread,
     },
     models::weights::{WeightLayout, Weights},
     train::losses::flags,
@@ -138,11 +137,7 @@ impl Optimizer {
         let tasks = gradients.into_iter().enumerate().collect();
         let one = |(i, gradient)| self.update(i, weights.params[i].clone(), gradient, lr);
         // On the CPU every core takes parameters: each operation is too small to be shared.
-        let updated: Vec<_> = if flex::is_cpu(&weights.device()) {
-            par::map(tasks, one)
-        } else {
-            tasks.into_iter().map(one).collect()
-        };
+        let updated = spread(&weights.device(), tasks, one);
         for (i, [theta, first, second]) in updated.into_iter().enumerate() {
             weights.params[i] = theta;
             self.first[i] = first;
@@ -254,7 +249,7 @@ pub fn clip_norm(gradients: Vec<Tensor<1>>, limit: f64) -> Vec<Tensor<1>> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum LrSchedule {
-    /// [`warm_cosine`] with a tenth of warm-up.
+    /// A tenth of linear warm-up, then a cosine to 0.
     WarmCosine,
     /// A tenth of it from epoch 91 of 182 on, a hundredth from epoch 136 on, and at the same shares
     /// of a run of another length (docs/methods.md#models).
@@ -290,7 +285,7 @@ impl LrSchedule {
 }
 
 /// Learning rate of step `i` of `n`: linear warm-up over the first `warm` share, then a cosine to 0.
-pub fn warm_cosine(peak: f64, warm: f64, i: usize, n: usize) -> f64 {
+fn warm_cosine(peak: f64, warm: f64, i: usize, n: usize) -> f64 {
     // The middle of the step: neither the first nor the last update is one of nothing.
     let at = (i as f64 + 0.5) / n.max(1) as f64;
     if at < warm {

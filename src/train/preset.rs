@@ -18,11 +18,10 @@ use crate::{
     models::{
         Architecture, resnet::ResnetConfig, swin::SwinConfig, unet::UnetConfig, vgg::VggConfig,
     },
-    words::task::Task,
 };
 
 /// The kind of network that a recipe trains.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Family {
     /// ResNet-18 in its CIFAR form.
     Resnet,
@@ -34,50 +33,64 @@ pub enum Family {
     Unet(UnetForm),
 }
 
-/// Sizes of a U-Net besides its channels.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum UnetForm {
-    /// Three levels of one block, attention at a quarter of the side: for two cores.
-    Small,
-    /// The official code's (docs/methods.md#models): four levels of two blocks, attention at half the side.
-    Paper,
+/// What a U-Net is besides its channels.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct UnetForm {
+    mult: &'static [usize],
+    res_blocks: usize,
+    /// Attention is at this part of the side.
+    part: usize,
+    groups: usize,
+    dropout: f64,
 }
+
+/// For two cores.
+const SMALL_UNET: UnetForm =
+    UnetForm { mult: &[1, 2, 4], res_blocks: 1, part: 4, groups: 8, dropout: 0.0 };
+
+/// The official code's (docs/methods.md#models).
+const PAPER_UNET: UnetForm =
+    UnetForm { mult: &[1, 2, 2, 2], res_blocks: 2, part: 2, groups: 32, dropout: 0.1 };
 
 /// A recipe with a name.
 #[derive(Debug, Clone)]
 pub struct Preset {
     pub name: &'static str,
-    pub task: Task,
     pub family: Family,
     /// The data set that it is meant for; it serves any other that fits the network.
     pub data: &'static str,
     /// Base width of the ResNet or VGG, values of the Swin's tokens, or channels of the U-Net.
     pub width: usize,
     pub batch: usize,
+    /// Pictures in an update at the least, where there are few.
+    pub smallest: usize,
     pub epochs: usize,
+    /// Updates at the least.
+    pub least: usize,
     pub rule: Rule,
     pub lr: f64,
     pub schedule: LrSchedule,
     /// Decay of the moving average of the weights; 0 for none.
     pub ema: f64,
-    /// How a diffusion model's pictures are varied; a classifier's are as the data set says.
-    pub augment: Augment,
+    /// How pictures are varied that the data set lets be varied; as it says where there is nothing.
+    pub augment: Option<Augment>,
 }
 
 /// A classifier of the paper (docs/methods.md#models).
 const PAPER: Preset = Preset {
     name: "cifar-classifier",
-    task: Task::Classify,
     family: Family::Resnet,
     data: "cifar10",
     width: 64,
     batch: 256,
+    smallest: SMALLEST,
     epochs: 182,
+    least: LEAST,
     rule: Rule::SGD,
     lr: 0.1,
     schedule: LrSchedule::Milestones,
     ema: 0.0,
-    augment: Augment::None,
+    augment: None,
 };
 
 /// A classifier that two cores can train.
@@ -109,34 +122,36 @@ pub const PRESETS: &[Preset] = &[
     SMALL,
     Preset {
         name: "fashion-ddpm",
-        task: Task::Generate,
-        family: Family::Unet(UnetForm::Small),
+        family: Family::Unet(SMALL_UNET),
         data: "fashion-mnist",
         width: 16,
         batch: 64,
+        smallest: 64,
         epochs: 5,
+        least: LEAST_DIFFUSION,
         rule: Rule::ADAM,
         lr: 1e-3,
         schedule: LrSchedule::WarmCosine,
         ema: 0.999,
-        augment: Augment::None,
+        augment: Some(Augment::None),
     },
     PAPER,
     // The network of docs/methods.md#models at half the channels, with the 80,000 updates of the paper's
     // appendix.
     Preset {
         name: "cifar-ddpm",
-        task: Task::Generate,
-        family: Family::Unet(UnetForm::Paper),
+        family: Family::Unet(PAPER_UNET),
         data: "cifar10",
         width: 64,
         batch: 128,
+        smallest: 128,
         epochs: 228,
+        least: LEAST_DIFFUSION,
         rule: Rule::ADAM,
         lr: 2e-4,
         schedule: LrSchedule::Constant,
         ema: 0.9999,
-        augment: Augment::Flip,
+        augment: Some(Augment::Flip),
     },
     Preset { name: "fashion-vgg", family: Family::Vgg, ..SMALL },
     Preset { name: "cifar-vgg", family: Family::Vgg, ..PAPER },
@@ -176,7 +191,7 @@ impl Preset {
     /// Pictures in an update on so many: fewer on few, so that an epoch is several updates.
     pub fn batch_for(&self, items: usize) -> usize {
         let mut batch = self.batch;
-        while self.task == Task::Classify && batch > SMALLEST && items < EACH_EPOCH * batch {
+        while batch > self.smallest && items < EACH_EPOCH * batch {
             batch /= 2;
         }
         batch
@@ -194,10 +209,7 @@ impl Preset {
     /// Passes over so many pictures, of `per_epoch` updates each: more over few, which would make too
     /// few updates, but no more than few can teach.
     pub fn epochs_for(&self, items: usize, per_epoch: usize) -> usize {
-        let least = match self.task {
-            Task::Classify => LEAST,
-            _ => LEAST_DIFFUSION,
-        };
+        let least = self.least;
         let few = items < EACH_EPOCH * self.batch;
         let most = if few { items.max(least) } else { usize::MAX };
         (self.epochs * per_epoch).clamp(least, most).div_ceil(per_epoch.max(1))
@@ -216,10 +228,9 @@ impl Preset {
 
     /// How training pictures are varied unless a person says otherwise.
     pub fn augment(&self, data: &Dataset) -> Augment {
-        match (self.task, data.augment()) {
-            (Task::Classify, own) => own,
-            (_, Augment::None) => Augment::None,
-            _ => self.augment,
+        match (self.augment, data.augment()) {
+            (Some(own), usual) if usual != Augment::None => own,
+            (_, usual) => usual,
         }
     }
 
@@ -241,28 +252,22 @@ impl Preset {
     pub fn architecture(&self, data: &Dataset, width: Option<usize>) -> Result<Architecture> {
         let shape = data.train.shape;
         let (channels, classes) = (shape.channels, data.classes.len());
-        let out_of_range =
-            |w: usize| Error::argument("width", w, "a multiple of 4 from 4 to 256 is needed");
         if let Some(w) = width.filter(|w| w % 4 != 0 || !(4..=256).contains(w)) {
-            return Err(out_of_range(w));
+            return Err(Error::argument("width", w, "a multiple of 4 from 4 to 256 is needed"));
         }
         let width = width.unwrap_or(self.width);
+        let (mean, std) = data.statistics();
         Ok(match self.family {
             Family::Resnet => {
-                let (mean, std) = data.statistics();
                 Architecture::Resnet(ResnetConfig { width, channels, classes, mean, std })
             }
-            Family::Vgg => {
-                let (mean, std) = data.statistics();
-                Architecture::Vgg(VggConfig { width, channels, classes, mean, std })
-            }
+            Family::Vgg => Architecture::Vgg(VggConfig { width, channels, classes, mean, std }),
             Family::Swin => {
                 let heads = vec![3, 6, 12, 24];
                 if !width.is_multiple_of(heads[0]) {
                     let right = "a multiple of 12 is needed for three heads";
                     return Err(Error::argument("width", width, right));
                 }
-                let (mean, std) = data.statistics();
                 Architecture::Swin(SwinConfig {
                     embed: width,
                     depths: vec![2, 2, 6, 2],
@@ -276,11 +281,7 @@ impl Preset {
                     std,
                 })
             }
-            Family::Unet(form) => {
-                let (mult, res_blocks, part, groups, dropout) = match form {
-                    UnetForm::Small => (vec![1, 2, 4], 1, 4, 8, 0.0),
-                    UnetForm::Paper => (vec![1, 2, 2, 2], 2, 2, 32, 0.1),
-                };
+            Family::Unet(UnetForm { mult, res_blocks, part, groups, dropout }) => {
                 let fold = 1 << (mult.len() - 1);
                 if shape.height != shape.width || !shape.height.is_multiple_of(fold) {
                     return Err(Error::Request(format!(
@@ -290,7 +291,7 @@ impl Preset {
                 }
                 Architecture::Unet(UnetConfig {
                     ch: width,
-                    mult,
+                    mult: mult.to_vec(),
                     res_blocks,
                     attention: vec![shape.height / part],
                     groups,

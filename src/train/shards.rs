@@ -4,7 +4,7 @@ use burn::tensor::Tensor;
 
 use super::optimizer::plus;
 use crate::{
-    gpu::{cpu::par, flex},
+    gpu::{flex, spread},
     models::{
         layers::{Mode, Pass},
         weights::Weights,
@@ -28,11 +28,25 @@ pub fn gradients<P: Send>(
     parts: Vec<P>,
     loss: impl Fn(&Pass, P) -> Tensor<1> + Sync,
 ) -> (Tensor<1>, Vec<Tensor<1>>) {
+    let (sum, [gradients]) = joint([weights], mode, parts, |[pass], part| loss(pass, part));
+    (sum, gradients)
+}
+
+/// The same of several sets of weights under one loss.
+pub fn joint<const N: usize, P: Send>(
+    weights: [&Weights; N],
+    mode: Mode,
+    parts: Vec<P>,
+    loss: impl Fn([&Pass; N], P) -> Tensor<1> + Sync,
+) -> (Tensor<1>, [Vec<Tensor<1>>; N]) {
     let parts = parts.into_iter().enumerate().collect();
     let one = |(i, part)| of(weights, mode.from(i * SHARD), part, &loss);
-    let mut sums = spread(weights, parts, one).into_iter();
-    let first = sums.next().expect("a batch has parts");
-    sums.fold(first, |(loss, sum), (l, g)| (loss + l, plus(sum, g)))
+    let mut done = spread(&weights[0].device(), parts, one).into_iter();
+    let first = done.next().expect("a batch has parts");
+    done.fold(first, |(loss, sums), (l, more)| {
+        let mut more = more.into_iter();
+        (loss + l, sums.map(|sum| plus(sum, more.next().unwrap_or_default())))
+    })
 }
 
 /// The sum of the SQUARED gradients of every item by itself, in evaluation mode. A part is a list
@@ -44,35 +58,25 @@ pub fn squares<I: Send>(
 ) -> Vec<Tensor<1>> {
     let part = |items: Vec<I>| {
         items.into_iter().fold(Vec::new(), |sum, item| {
-            let (_, gradient) = of(weights, Mode::Eval, item, &loss);
+            let one = |[pass]: [&Pass; 1], item| loss(pass, item);
+            let (_, [gradient]) = of([weights], Mode::Eval, item, &one);
             plus(sum, gradient.into_iter().map(|g| g.square()).collect())
         })
     };
-    spread(weights, parts, part).into_iter().fold(Vec::new(), plus)
+    spread(&weights.device(), parts, part).into_iter().fold(Vec::new(), plus)
 }
 
 /// A part's loss and gradients, from a graph of its own.
-pub fn of<P>(
-    weights: &Weights,
+pub fn of<const N: usize, P>(
+    weights: [&Weights; N],
     mode: Mode,
     part: P,
-    loss: &impl Fn(&Pass, P) -> Tensor<1>,
-) -> (Tensor<1>, Vec<Tensor<1>>) {
-    let tracked = weights.tracked();
-    let loss = loss(&Pass::new(&tracked, mode), part);
-    let gradients = tracked.gradients(&mut loss.backward());
+    loss: &impl Fn([&Pass; N], P) -> Tensor<1>,
+) -> (Tensor<1>, [Vec<Tensor<1>>; N]) {
+    let tracked = weights.map(Weights::tracked);
+    let passes = tracked.each_ref().map(|weights| Pass::new(weights, mode));
+    let loss = loss(passes.each_ref(), part);
+    let mut all = loss.backward();
+    let gradients = tracked.each_ref().map(|weights| weights.gradients(&mut all));
     (loss.without_autodiff(), gradients)
-}
-
-/// Does all parts: each core takes some on the CPU, elsewhere the device one after another.
-pub fn spread<P: Send, R: Send>(
-    weights: &Weights,
-    parts: Vec<P>,
-    one: impl Fn(P) -> R + Sync + Send,
-) -> Vec<R> {
-    if flex::is_cpu(&weights.device()) {
-        par::map(parts, one)
-    } else {
-        parts.into_iter().map(one).collect()
-    }
 }

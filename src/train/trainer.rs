@@ -5,10 +5,13 @@ use std::sync::Arc;
 use burn::tensor::{Device, Tensor};
 
 use super::{
-    losses::{Augment, Noised, cross_entropy, drop_condition, mse, noised_varied, pictures},
-    optimizer::{LrSchedule, Optimizer, Rule, clip_norm},
+    latent::Stage,
+    learner::Learner,
+    losses::{Augment, NoisedClasses, cross_entropy, drop_condition, mse, noised, pictures},
+    optimizer::{LrSchedule, Rule, clip_norm},
     preset::CONDITION_DROP,
     shards,
+    snapshot::{Snapshot, Vectors},
 };
 use crate::{
     data::{Dataset, rng},
@@ -16,15 +19,16 @@ use crate::{
     error::{Error, Result},
     models::{
         Network,
+        card::Training,
         classifier::Classifier,
         layers::{Mode, Pass},
         unet::Unet,
-        weights::{HostWeights, WeightLayout, Weights, read, read_all, vector},
+        weights::{HostWeights, read},
     },
 };
 
-/// Everything that fixes a training run.
-#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+/// Everything that fixes a training run or a stage of one.
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct TrainPlan {
     pub steps: usize,
     pub batch: usize,
@@ -37,43 +41,65 @@ pub struct TrainPlan {
     pub seed: u64,
 }
 
-/// The state of a run after some steps, in main memory.
-#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
-pub struct Snapshot {
-    pub step: usize,
-    /// Seconds that those steps took.
-    pub seconds: f64,
-    pub weights: HostWeights,
-    #[serde(with = "crate::wire::numbers")]
-    pub first: Vec<f32>,
-    #[serde(with = "crate::wire::numbers")]
-    pub second: Vec<f32>,
-    #[serde(with = "crate::wire::numbers")]
-    pub ema: Vec<f32>,
+impl TrainPlan {
+    /// What a model's card says of a run that took so many seconds.
+    pub fn done(&self, seconds: f64) -> Training {
+        Training {
+            steps: self.steps,
+            batch: self.batch,
+            optimizer: format!("{:?}", self.rule),
+            lr: self.lr,
+            schedule: self.schedule.describe().into(),
+            ema: self.ema,
+            augmentation: self.augment.name().into(),
+            from: None,
+            seed: self.seed,
+            seconds,
+        }
+    }
 }
 
-/// A run under way.
+/// A loss, and its gradients: those of each learner, in their order.
+pub type Descent = (Tensor<1>, Vec<Vec<Tensor<1>>>);
+
+/// What a step makes smaller.
+pub trait Objective {
+    /// The loss of the batch of a step.
+    fn gradients(&mut self, learners: &mut [Learner], step: usize) -> Descent;
+}
+
+/// A run under way, or a stage of one.
 pub struct Trainer {
-    network: Arc<Network>,
-    data: Arc<Dataset>,
-    /// Indices into the training pictures.
-    items: Vec<usize>,
-    plan: TrainPlan,
-    schedule: Schedule,
-    device: Device,
-    layout: Arc<WeightLayout>,
-    pub weights: Weights,
-    optimizer: Optimizer,
-    ema: Vec<Tensor<1>>,
+    objective: Box<dyn Objective>,
+    pub learners: Vec<Learner>,
+    pub plan: TrainPlan,
     pub step: usize,
-    /// Seconds spent on the steps so far; the loop that drives the run keeps it.
-    pub seconds: f64,
-    order: (usize, Vec<usize>),
+    pub stage: Option<Stage>,
+    /// Seconds spent on each stage so far; the loop that drives the run keeps that of this one, the last.
+    pub seconds: Vec<f64>,
+    /// What the stages before it made, which goes into every snapshot.
+    made: Vectors,
 }
 
 impl Trainer {
-    /// A run from these weights.
+    /// A run of one stage.
     pub fn new(
+        objective: impl Objective + 'static,
+        learners: Vec<Learner>,
+        plan: TrainPlan,
+    ) -> Self {
+        let (objective, seconds) = (Box::new(objective), vec![0.0]);
+        Self { objective, learners, plan, step: 0, stage: None, seconds, made: Vec::new() }
+    }
+
+    /// The same as a stage of a longer run, after those before it, which made so much.
+    pub fn staged(self, stage: Stage, made: Vectors) -> Self {
+        Self { stage: Some(stage), seconds: vec![0.0; stage as usize + 1], made, ..self }
+    }
+
+    /// A classifier or a diffusion model of classes from these weights, on these items of the training
+    /// pictures.
+    pub fn of_classes(
         network: Arc<Network>,
         start: HostWeights,
         data: Arc<Dataset>,
@@ -81,45 +107,24 @@ impl Trainer {
         plan: TrainPlan,
         device: &Device,
     ) -> Self {
-        let weights = start.upload(device);
-        let ema = if plan.ema > 0.0 { weights.params.clone() } else { Vec::new() };
-        Self {
-            optimizer: Optimizer::new(plan.rule, None),
-            schedule: Schedule::linear(),
-            device: device.clone(),
-            order: (usize::MAX, Vec::new()),
-            step: 0,
-            seconds: 0.0,
-            layout: start.layout,
-            network,
-            data,
-            items,
-            plan,
-            weights,
-            ema,
-        }
+        let learner = Learner::new(&start, plan.rule, plan.ema, "", device);
+        let schedule = Schedule::linear();
+        let (device, epochs) = (device.clone(), Epochs::default());
+        let pictures = OfClasses { network, data, items, plan, schedule, device, epochs };
+        Self::new(pictures, vec![learner], plan)
     }
 
-    /// Steps in one pass over the items.
-    pub fn steps_per_epoch(items: usize, batch: usize) -> usize {
-        items.div_ceil(batch)
-    }
-
-    /// Goes on from a snapshot.
-    pub fn resume(&mut self, snapshot: &Snapshot) {
-        let vectors = |flat: &[f32]| -> Vec<Tensor<1>> {
-            if flat.is_empty() {
-                return Vec::new();
-            }
-            self.layout.params.iter().map(|e| vector(&flat[e.range()], &self.device)).collect()
-        };
-        self.step = snapshot.step;
-        self.seconds = snapshot.seconds;
-        self.weights = snapshot.weights.upload(&self.device);
-        self.optimizer.first = vectors(&snapshot.first);
-        self.optimizer.second = vectors(&snapshot.second);
-        self.optimizer.steps = snapshot.step;
-        self.ema = vectors(&snapshot.ema);
+    /// Goes on from a snapshot of this stage.
+    ///
+    /// # Errors
+    /// A vector is missing or has another length.
+    pub fn resume(&mut self, from: &Snapshot) -> Result<()> {
+        let stages = self.seconds.len();
+        self.step = from.step;
+        self.seconds = from.seconds.clone();
+        // Older states have a place for stages to come.
+        self.seconds.resize(stages, 0.0);
+        self.learners.iter_mut().try_for_each(|learner| learner.resume(from))
     }
 
     /// The state now.
@@ -127,26 +132,13 @@ impl Trainer {
     /// # Errors
     /// The device failed.
     pub async fn snapshot(&self) -> Result<Snapshot> {
-        Ok(Snapshot {
-            step: self.step,
-            seconds: self.seconds,
-            weights: self.weights.download().await?,
-            first: read_all(&self.optimizer.first).await?,
-            second: read_all(&self.optimizer.second).await?,
-            ema: read_all(&self.ema).await?,
-        })
-    }
-
-    /// The weights to ship: the moving average where there is one.
-    ///
-    /// # Errors
-    /// The device failed.
-    pub async fn result(&self) -> Result<HostWeights> {
-        let mut weights = self.weights.download().await?;
-        if !self.ema.is_empty() {
-            weights.values = read_all(&self.ema).await?;
+        let mut vectors = self.made.clone();
+        for learner in &self.learners {
+            vectors.extend(learner.vectors().await?);
         }
-        Ok(weights)
+        let Self { stage, step, seconds, .. } = self;
+        let (stage, step, seconds) = (*stage, *step, seconds.clone());
+        Ok(Snapshot { stage, step, seconds, vectors, ..Snapshot::default() })
     }
 
     /// One update; returns the loss as a tensor so that a GPU need not be waited for.
@@ -154,33 +146,59 @@ impl Trainer {
     /// # Errors
     /// The device failed.
     pub fn step(&mut self) -> Result<Tensor<1>> {
-        let batch = self.batch();
-        let mut rng = rng::seeded(self.plan.seed, &format!("step {}", self.step));
+        let (loss, gradients) = self.objective.gradients(&mut self.learners, self.step);
         let lr = self.plan.schedule.at(self.plan.lr, self.step, self.plan.steps);
-        let network = self.network.clone();
-        let (loss, gradients) = match &*network {
-            Network::Classifier(net) => self.classify(&**net, &batch, &mut rng),
-            Network::Unet(net) => self.generate(net, &batch, &mut rng),
-        };
-        self.optimizer.step(&mut self.weights, gradients, lr)?;
+        for (learner, gradients) in self.learners.iter_mut().zip(gradients) {
+            learner.update(gradients, lr)?;
+        }
         self.step += 1;
-        average(&mut self.ema, &self.weights.params, self.plan.ema, self.step);
         Ok(loss)
     }
+}
 
+/// A model of classes on pictures.
+struct OfClasses {
+    network: Arc<Network>,
+    data: Arc<Dataset>,
+    items: Vec<usize>,
+    plan: TrainPlan,
+    schedule: Schedule,
+    device: Device,
+    epochs: Epochs,
+}
+
+impl Objective for OfClasses {
+    fn gradients(&mut self, learners: &mut [Learner], step: usize) -> Descent {
+        let (n, TrainPlan { batch, seed, .. }) = (self.items.len(), self.plan);
+        let places = self.epochs.batch(step, [n, batch, n.div_ceil(batch)], seed, "epoch");
+        let batch: Vec<usize> = places.iter().map(|&j| self.items[j]).collect();
+        let mut rng = rng::seeded(seed, &format!("step {step}"));
+        let mode = Mode::train(seed, step, 0);
+        let learner = &mut learners[0];
+        let (loss, gradients) = match &*self.network {
+            Network::Classifier(net) => self.classify(&**net, learner, &batch, mode, &mut rng),
+            Network::Unet(net) => self.generate(net, learner, &batch, mode, &mut rng),
+        };
+        (loss, vec![gradients])
+    }
+}
+
+impl OfClasses {
     fn classify(
-        &mut self,
+        &self,
         net: &dyn Classifier,
+        learner: &mut Learner,
         batch: &[usize],
+        mode: Mode,
         rng: &mut rng::Rng,
     ) -> (Tensor<1>, Vec<Tensor<1>>) {
         let pixels = &self.data.train;
         let x = pictures(pixels, batch, self.plan.augment, rng, &self.device);
-        let weights = self.weights.tracked();
-        let pass = Pass::new(&weights, Mode::train(self.plan.seed, self.step, 0));
+        let weights = learner.weights.tracked();
+        let pass = Pass::new(&weights, mode);
         let loss = cross_entropy(net.forward(&pass, x), &pixels.labels(batch));
         for (buffer, value) in pass.into_moved() {
-            self.weights.buffers[buffer] = value;
+            learner.weights.buffers[buffer] = value;
         }
         let gradients = weights.gradients(&mut loss.backward());
         (loss.without_autodiff(), gradients)
@@ -189,40 +207,50 @@ impl Trainer {
     fn generate(
         &self,
         net: &Unet,
+        learner: &Learner,
         batch: &[usize],
+        mode: Mode,
         rng: &mut rng::Rng,
     ) -> (Tensor<1>, Vec<Tensor<1>>) {
         let (pixels, augment) = (&self.data.train, self.plan.augment);
-        let mut b = noised_varied(pixels, batch, augment, &self.schedule, rng, &self.device);
-        drop_condition(&mut b.class, CONDITION_DROP, rng);
-        let parts = b.split(shards::size(&self.weights, batch.len()));
-        let mode = Mode::train(self.plan.seed, self.step, 0);
-        let (loss, gradients) = shards::gradients(&self.weights, mode, parts, |pass, b: Noised| {
-            let share = b.t.len() as f64 / batch.len() as f64;
-            mse(net.forward(pass, b.x, &b.t, &b.class), b.eps) * share
-        });
+        let mut b = noised(pixels, batch, augment, &self.schedule, rng, &self.device);
+        drop_condition(&mut b.own, CONDITION_DROP, rng);
+        let weights = &learner.weights;
+        let parts = b.split(shards::size(weights, batch.len()));
+        let (loss, gradients) =
+            shards::gradients(weights, mode, parts, |pass, b: NoisedClasses| {
+                let share = b.t.len() as f64 / batch.len() as f64;
+                mse(net.forward(pass, b.x, &b.t, &b.own), b.target) * share
+            });
         (loss, clip_norm(gradients, 1.0))
-    }
-
-    /// The items of the next batch: each epoch is one shuffled pass.
-    fn batch(&mut self) -> Vec<usize> {
-        let per_epoch = Self::steps_per_epoch(self.items.len(), self.plan.batch);
-        let (epoch, at) = (self.step / per_epoch, self.step % per_epoch);
-        if self.order.0 != epoch {
-            let mut rng = rng::seeded(self.plan.seed, &format!("epoch {epoch}"));
-            self.order = (epoch, rng::shuffled(&mut rng, self.items.len()));
-        }
-        let order = &self.order.1[at * self.plan.batch..];
-        order.iter().take(self.plan.batch).map(|&j| self.items[j]).collect()
     }
 }
 
-/// Takes the weights after `step` updates into their moving average, where there is one. Early
-/// averages forget the random start faster (as TensorFlow's `num_updates`).
-pub fn average(average: &mut [Tensor<1>], now: &[Tensor<1>], decay: f64, step: usize) {
-    let decay = decay.min((1.0 + step as f64) / (10.0 + step as f64));
-    for (average, now) in average.iter_mut().zip(now) {
-        *average = average.clone() * decay + now.clone() * (1.0 - decay);
+/// Batches of places: each epoch is one shuffled pass.
+#[derive(Debug, Default)]
+pub struct Epochs {
+    /// Of the epoch whose order this is, counted from one.
+    current: usize,
+    order: Vec<usize>,
+}
+
+impl Epochs {
+    /// The batch of a step: of `n` places so many, `per_epoch` batches before they are shuffled anew;
+    /// `stream` names the random numbers.
+    pub fn batch(
+        &mut self,
+        step: usize,
+        [n, batch, per_epoch]: [usize; 3],
+        seed: u64,
+        stream: &str,
+    ) -> &[usize] {
+        let (epoch, at) = (step / per_epoch, step % per_epoch);
+        if self.current != epoch + 1 {
+            let mut rng = rng::seeded(seed, &format!("{stream} {epoch}"));
+            (self.current, self.order) = (epoch + 1, rng::shuffled(&mut rng, n));
+        }
+        let rest = &self.order[at * batch..];
+        &rest[..batch.min(rest.len())]
     }
 }
 

@@ -7,7 +7,7 @@ use super::{
     hooks::{Local, MethodContext, MethodHooks, StepInfo},
     method::{Losses, Method, Order, Rate, Treatment},
 };
-use crate::{error::Result, models::weights::Weights, train::trainer::average};
+use crate::{error::Result, models::weights::Weights, train::learner::average};
 
 /// Retrain.
 pub const METHOD: Method = Method {

@@ -7,7 +7,7 @@ use super::hooks::MethodContext;
 use crate::{
     data::rng,
     error::Result,
-    gpu::pace::Pace,
+    gpu::{pace::Pace, spread},
     models::{layers::Mode, weights::read},
     saliency::batch::PlainBatch,
     train::{optimizer::plus, shards},
@@ -38,9 +38,11 @@ pub async fn gradients<R: Send>(
     for held in items.chunks(HELD * each) {
         let of = |items| PlainBatch::of(subject, items, &mut rng);
         let groups: Vec<PlainBatch> = held.chunks(each).map(of).collect();
-        let made = shards::spread(weights, groups, |batch| {
+        let made = spread(&weights.device(), groups, |batch| {
             let n = batch.n();
-            let (loss, gradient) = shards::of(weights, Mode::Eval, batch, &PlainBatch::loss);
+            let (loss, [gradient]) = shards::of([weights], Mode::Eval, batch, &|[pass], batch| {
+                PlainBatch::loss(pass, batch)
+            });
             (map(gradient, n), loss)
         });
         for (made, loss) in made {

@@ -46,9 +46,9 @@ impl MethodHooks for Edit {
                 // The start token is the same in every prompt.
                 Ok((width, read(context.slice([0..n, 1..tokens, 0..width])).await?))
             };
-            let (width, from) = vectors(&forgotten.ids).await?;
-            let (_, to) = vectors(&forgotten.redirected).await?;
-            let (_, keep) = vectors(&kept.ids).await?;
+            let (width, from) = vectors(&forgotten.own).await?;
+            let (_, to) = vectors(&forgotten.sent).await?;
+            let (_, keep) = vectors(&kept.own).await?;
             let mut unet = scene.weights.download().await?;
             edit(&mut unet, width, [&from, &to, &keep])?;
             *scene.weights = unet.upload(&scene.original.device());

@@ -20,6 +20,11 @@ impl Task {
     /// In the order of the studio's tabs.
     pub const ALL: [Self; 3] = [Self::Generate, Self::Classify, Self::TextToImage];
 
+    /// Whether it tells classes of pictures apart.
+    pub fn classifies(self) -> bool {
+        self == Self::Classify
+    }
+
     /// The name in reports.
     pub fn name(self) -> &'static str {
         self.into()

@@ -16,6 +16,7 @@ use salun_studio::models::{
     checkpoint::{self, Precision},
     layers::{Mode, Pass},
     swin::SwinConfig,
+    tensors::Stored,
     torch::export::{self, Format},
     vgg::VggConfig,
     weights::read,
@@ -112,7 +113,7 @@ fn a_checkpoint_in_the_official_format_gives_pytorchs_logits() {
     assert_eq!((config.width, config.mean[0], config.std[2]), (4, 0.4914, 0.2616));
     let bytes = packed("resnet_official.safetensors");
     let expected = SafeTensors::deserialize(&bytes).unwrap();
-    let values = |name: &str| checkpoint::floats(&expected.tensor(name).unwrap()).unwrap();
+    let values = |name: &str| Stored::of(&expected.tensor(name).unwrap()).values().unwrap();
     close(&logits(&model, &values("x"), 32), &values("logits"));
 }
 

@@ -16,6 +16,7 @@ use salun_studio::{
         Architecture, Model,
         card::Card,
         checkpoint, registry,
+        tensors::Stored,
         unet::UnetConfig,
         weights::{HostWeights, WeightLayout},
     },
@@ -73,7 +74,7 @@ impl Fixture {
             } else if view.dtype() == Dtype::U8 {
                 small.insert(name.into(), view.data().to_vec());
             } else {
-                let values = checkpoint::floats(&view).unwrap();
+                let values = Stored::of(&view).values().unwrap();
                 floats.insert(name.into(), (view.shape().to_vec(), values));
             }
         }

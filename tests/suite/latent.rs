@@ -10,7 +10,10 @@ use std::{
 use burn::tensor::{Device, Tensor};
 use safetensors::SafeTensors;
 use salun_studio::{
-    diffusion::scheduler::{SchedulerConfig, Solver, SolverKind},
+    diffusion::{
+        scheduler::{SchedulerConfig, SolverKind},
+        solver::Solver,
+    },
     error::Result,
     models::{
         checkpoint::{self, Precision},
@@ -25,7 +28,7 @@ use salun_studio::{
         layers::{Mode, Pass},
         weights::{HostWeights, WeightLayout, Weights, read, read_all},
     },
-    sampling::latent::predict,
+    sampling::sampler::predict,
     wire,
 };
 use serde_json::Value;
@@ -166,7 +169,7 @@ fn twenty_guided_steps_agree_with_every_scheduler() {
             for i in 0..solver.times.len() {
                 let pass = Pass::new(&unet, Mode::Eval);
                 let (shown, t) = (solver.input(i, z.clone()), [solver.times[i]]);
-                let out = predict(network, &pass, shown, &t, context.clone(), guidance);
+                let out = predict(&network.unet, &pass, shown, &t, context.clone(), guidance);
                 z = solver.step(i, out, z, 0.0, || unreachable!("without eta there is no noise"));
             }
             f.close(&format!("{name}/z"), z).await;

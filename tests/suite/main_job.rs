@@ -4,8 +4,9 @@ use std::{path::Path, sync::Arc};
 
 use salun_studio::{
     data,
-    engine::job::{Event, Job, Outcome, Run, TrainRequest},
+    engine::job::{Event, Job, Outcome, Run},
     gpu::device::{self, DeviceChoice, DeviceKind},
+    train::request::TrainRequest,
     words::{
         budget::Budget, estimator::Estimator, recipe::Recipe, report::Report,
         sampling::SampleOptions,
@@ -38,21 +39,17 @@ fn small_classifier(data: &str, scratch: &Scratch) -> String {
     let request = TrainRequest {
         preset: "fashion-classifier".into(),
         data: data.into(),
-        without: None,
-        epochs: None,
         steps: Some(60),
         batch: Some(64),
-        lr: None,
         width: Some(4),
-        augment: None,
-        from: None,
         seed: 1,
-        resume: None,
+        ..TrainRequest::default()
     };
-    let Outcome::Trained(model) = Client::new(DeviceChoice::Cpu).run(Job::Train(request)) else {
+    let job = Job::Train { request, resume: None };
+    let Outcome::Trained(model) = Client::new(DeviceChoice::Cpu).run(job) else {
         panic!("no model")
     };
-    scratch.keep("small.safetensors", &model)
+    scratch.keep("small.safetensors", model.plain().unwrap())
 }
 
 fn check_mask(run: &Run) {

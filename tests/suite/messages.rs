@@ -5,7 +5,7 @@ use std::sync::Arc;
 use salun_studio::{
     engine::job::{Command, Event, Job, Outcome},
     error::Error,
-    models::registry,
+    models::{AnyModel, registry},
     saliency::scores::Scores,
     wire::{pack, unpack},
     words::{
@@ -37,10 +37,12 @@ fn a_command_arrives_as_it_was_sent() {
 fn a_model_and_its_scores_arrive_bit_for_bit() {
     for shipped in ["fashion-classifier", "fashion-ddpm"] {
         let model = registry::open(shipped).unwrap();
-        let event = Event::Done { id: 1, outcome: Outcome::Trained(Arc::new(model.clone())) };
+        let sent = Arc::new(AnyModel::Plain(model.clone()));
+        let event = Event::Done { id: 1, outcome: Outcome::Trained(sent) };
         let Event::Done { outcome: Outcome::Trained(arrived), .. } = there_and_back(&event) else {
             panic!("another event")
         };
+        let arrived = arrived.plain().unwrap();
         assert_eq!(arrived.card, model.card);
         assert_eq!(arrived.weights.hash(), model.weights.hash());
         assert_eq!(arrived.unet().is_some(), model.unet().is_some());

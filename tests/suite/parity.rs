@@ -111,12 +111,16 @@ impl Tiny {
         classes.into_iter().zip(null).map(|(c, null)| (null == 0).then_some(c)).collect()
     }
 
+    fn times(&self) -> Vec<f32> {
+        self.fixture.indices("t").into_iter().map(|t| t as f32).collect()
+    }
+
     fn noise_gradients(&self, weights: &Weights) -> (Vec<f32>, Vec<Tensor<1>>) {
         let Network::Unet(net) = &self.network else { unreachable!() };
         let tracked = weights.tracked();
         let pass = Pass::new(&tracked, Mode::Eval);
         let x = self.fixture.tensor("x", &self.device);
-        let out = net.forward(&pass, x, &self.fixture.indices("t"), &self.classes());
+        let out = net.forward(&pass, x, &self.times(), &self.classes());
         let loss = mse(out.clone(), self.fixture.tensor("eps", &self.device));
         let gradients = tracked.gradients(&mut loss.backward());
         (wait(read(out.without_autodiff())), gradients)
@@ -235,7 +239,8 @@ fn unet_forward_guidance_and_gradients_agree() {
     let pass = Pass::new(&tiny.weights, Mode::Eval);
     let classes: Vec<_> = tiny.fixture.indices("c").into_iter().map(Some).collect();
     let x = tiny.fixture.tensor("x", &tiny.device);
-    let guided = predict(net, &pass, x, &tiny.fixture.indices("t"), &classes, 2.0);
+    let conditions = [classes.clone(), vec![None; classes.len()]];
+    let guided = predict(&**net, &pass, x, &tiny.times(), conditions, 2.0);
     close("guided", &wait(read(guided)), tiny.fixture.values("guided"), 1e-4);
 }
 

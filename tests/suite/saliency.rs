@@ -41,21 +41,15 @@ impl Classifier for OnePixel {
     fn classes(&self) -> usize {
         2
     }
-    fn features(&self, _: &Pass, x: Tensor<4>) -> Tensor<2> {
+    fn trunk(&self, _: &Pass, x: Tensor<4>, _: &mut dyn FnMut(&Tensor<4>)) -> Tensor<2> {
         let n = x.dims()[0];
         x.reshape([n, 1])
-    }
-    fn stages(&self, pass: &Pass, x: Tensor<4>) -> Vec<Tensor<2>> {
-        vec![self.features(pass, x)]
     }
     fn stage_names(&self) -> Vec<String> {
         vec!["pixel".into()]
     }
-    fn head_params(&self) -> Vec<usize> {
-        self.0.params()
-    }
-    fn head(&self, pass: &Pass, features: Tensor<2>) -> Tensor<2> {
-        self.0.forward(pass, features)
+    fn linear(&self) -> &Linear {
+        &self.0
     }
 }
 

@@ -255,9 +255,10 @@ fn write_the_draws() {
     };
     let (network, start) = (model.network.clone(), model.weights.clone());
     let items = (0..data.train.len()).collect();
-    let mut trainer = Trainer::new(network, start, data.clone(), items, plan_of_training, &device);
+    let mut trainer =
+        Trainer::of_classes(network, start, data.clone(), items, plan_of_training, &device);
     (0..300).for_each(|_| drop(trainer.step()));
-    model.weights = wait(trainer.result());
+    model.weights = wait(trainer.learners[0].result());
     let set = forget_set(&data);
     let before = accuracies(&model, &model.weights.upload(&device), &data, &set);
     eprintln!("forget, retain and test accuracy before: {before:.1?}");

@@ -10,7 +10,6 @@ use clap::ValueEnum;
 use pollster::block_on;
 use salun_studio::{
     data::{self, forget::ForgetSet},
-    diffusion::schedule::Schedule,
     error::{Error, Result},
     gpu::{device, kernels::Kernels},
     job_context::JobContext,
@@ -208,12 +207,11 @@ fn samples(common: &Common) -> Result<Box<dyn FnMut() -> Result<()>>> {
     let model = registry::open("fashion-ddpm")?;
     let weights = model.weights.upload(&device);
     let options = SampleOptions { steps: 50, guidance: 2.0, ..SampleOptions::default() };
-    let wanted: Vec<Wanted> =
-        (0..PICTURES).map(|i| Wanted { class: Some(i % 10), noise: i as u64 / 10 }).collect();
-    let schedule = Schedule::linear();
+    let wanted: Vec<_> =
+        (0..PICTURES).map(|i| Wanted { condition: Some(i % 10), noise: i as u64 / 10 }).collect();
     Ok(Box::new(move || {
         let Some(unet) = model.unet() else { return Ok(()) };
         let mut job = JobContext::silent();
-        block_on(sample(unet, &weights, &schedule, &wanted, &options, &mut job)).map(drop)
+        block_on(sample(unet, &weights, &wanted, &options, &mut job)).map(drop)
     }))
 }

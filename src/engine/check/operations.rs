@@ -224,7 +224,7 @@ async fn network(device: &Device) -> Result<Vec<(&'static str, Vec<f32>)>> {
     let mut rng = seeded(1, "check a network");
     let mut noise = || vector(&normals(&mut rng, N * 784), device).reshape([N, 1, 28, 28]);
     let (x, y, eps) = (noise(), noise(), noise());
-    let t = [3, 250, 700, 999];
+    let t = [3.0, 250.0, 700.0, 999.0];
     let class = [Some(7), None, Some(0), Some(9)];
     let target = {
         let pass = Pass::new(&weights, Mode::Eval);

@@ -16,7 +16,10 @@ use crate::{
     },
     job_context::JobContext,
     models::latent::LatentModel,
-    sampling::latent::{Asked, LatentWeights, sample},
+    sampling::{
+        latent::{LatentWeights, WantedPrompt, sample},
+        sampler::Wanted,
+    },
     words::{
         budget::Budget,
         report::{EarlierReport, Metrics},
@@ -55,7 +58,7 @@ impl<'a> Look<'a> {
     pub async fn make(
         &self,
         weights: &LatentWeights,
-        asked: &[Asked],
+        asked: &[WantedPrompt],
         options: &SampleOptions,
         job: &mut JobContext,
     ) -> Result<(Vec<u8>, Vec<Seen>)> {
@@ -105,10 +108,11 @@ impl<'a> Look<'a> {
         let PromptSetting { target, emoji, known, size, .. } = setting;
         let (rows, _) = pane(target, emoji, *known);
         let of_row = |r: &Row| {
-            let prompt = r.prompt.clone();
-            (0..size.columns as u64).map(move |noise| Asked { prompt: prompt.clone(), noise })
+            let condition = r.prompt.clone();
+            (0..size.columns as u64)
+                .map(move |noise| Wanted { condition: condition.clone(), noise })
         };
-        let asked: Vec<Asked> = rows.iter().flat_map(of_row).collect();
+        let asked: Vec<_> = rows.iter().flat_map(of_row).collect();
         job.phase("Drawing", asked.len() * options.steps);
         let (pixels, seen) = self.make(weights, &asked, options, job).await?;
         let classes = rows.iter().map(|r| r.class(&target.named, emoji)).collect();
@@ -161,8 +165,9 @@ impl<'a> Look<'a> {
     ) -> Result<Metrics> {
         let measure = Measure::draw(target, pairs, &setting.emoji, n, self.options.seed);
         let rows = measure.forgotten.iter().chain(&measure.kept).enumerate();
-        let asked: Vec<Asked> =
-            rows.map(|(i, r)| Asked { prompt: r.prompt.clone(), noise: 100 + i as u64 }).collect();
+        let one =
+            |(i, r): (usize, &Row)| Wanted { condition: r.prompt.clone(), noise: 100 + i as u64 };
+        let asked: Vec<_> = rows.map(one).collect();
         job.phase("Evaluating", asked.len() * self.options.steps);
         let (_, seen) = self.make(weights, &asked, &self.options, job).await?;
         Ok(metrics(&target.named, &measure, &seen))
@@ -256,8 +261,8 @@ impl Session {
 }
 
 /// The plain prompts of pairs, each with noise of its own.
-pub fn asked(emoji: &emoji::Emoji, pairs: &[Pair]) -> Vec<Asked> {
-    let asked = |(pair, noise): (&Pair, u64)| Asked { prompt: emoji.caption(*pair), noise };
+pub fn asked(emoji: &emoji::Emoji, pairs: &[Pair]) -> Vec<WantedPrompt> {
+    let asked = |(pair, noise): (&Pair, u64)| Wanted { condition: emoji.caption(*pair), noise };
     pairs.iter().zip(0..).map(asked).collect()
 }
 

@@ -1,20 +1,16 @@
 //! The folder that diffusers stores a pipeline in: configs, tokenizer files, safetensors whole or
 //! in shards, full or half precision, names unchanged.
 
-use std::{
-    collections::{BTreeSet, HashMap},
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{collections::HashMap, path::PathBuf, sync::Arc};
 
-use safetensors::{Dtype, SafeTensors};
 use serde::{Deserialize, Serialize, Serializer, de::DeserializeOwned};
 use serde_json::{Value, json};
 
 use super::{
     LatentCard, LatentModel, LatentNetwork,
     autoencoder::AutoencoderConfig,
-    settings::{self, Settings, without_infinities},
+    parts,
+    settings::{KNOWN, Settings, without_infinities},
     text::TextConfig,
     tokenizer::{Tokenizer, read_merges},
     unet::UnetConfig,
@@ -22,12 +18,7 @@ use super::{
 use crate::{
     diffusion::scheduler::SchedulerConfig,
     error::{Error, Result},
-    models::{
-        checkpoint::{self, Precision},
-        tensors::Tensors,
-        torch,
-        weights::{HostWeights, WeightLayout},
-    },
+    models::checkpoint::{self, Precision},
     words::gib,
 };
 
@@ -40,6 +31,10 @@ pub trait Files {
     fn read(&self, name: &str) -> Result<Option<Vec<u8>>>;
     /// The folder, for messages.
     fn path(&self) -> PathBuf;
+    /// What is wrong with a file.
+    fn bad(&self, name: &str, reason: String) -> Error {
+        Error::file(self.path().join(name), reason)
+    }
 }
 
 /// What a pipeline's parts are called on disk.
@@ -47,15 +42,6 @@ const WEIGHTS: [(&str, &str); 3] = [
     ("text_encoder", "model"),
     ("unet", "diffusion_pytorch_model"),
     ("vae", "diffusion_pytorch_model"),
-];
-/// Tensors that older files hold and no network reads.
-const IGNORED: [&str; 1] = ["text_model.embeddings.position_ids"];
-/// Older names of the autoencoder's attention.
-const RENAMED: [(&str, &str); 4] = [
-    (".to_q.", ".query."),
-    (".to_k.", ".key."),
-    (".to_v.", ".value."),
-    (".to_out.0.", ".proj_attn."),
 ];
 /// Bytes that a model may need at most: weights in single precision, and as much again to run.
 const MOST: u64 = 64 << 30;
@@ -67,18 +53,13 @@ const MOST: u64 = 64 << 30;
 /// tensor are named.
 pub fn read(files: &dyn Files, room: Option<u64>) -> Result<LatentModel> {
     let network = Arc::new(network(files, room)?);
-    let layouts = [&network.text_layout, &network.unet_layout, &network.vae_layout];
-    let mut parts = WEIGHTS
-        .iter()
-        .zip(layouts)
-        .map(|((folder, stem), l)| weights(files, &format!("{folder}/{stem}"), l));
-    let mut part = || parts.next().expect("one for each layout");
-    let (text, unet, vae) = (part()?, part()?, part()?);
-    let card = match files.read("card.json")? {
-        Some(bytes) => Some(parse::<LatentCard>(files, "card.json", &bytes)?),
-        None => None,
-    };
-    drop(parts);
+    let [text, unet, vae] = WEIGHTS;
+    let part = |(folder, stem), layout| parts::weights(files, &format!("{folder}/{stem}"), layout);
+    let text = part(text, &network.text_layout)?;
+    let unet = part(unet, &network.unet_layout)?;
+    let vae = part(vae, &network.vae_layout)?;
+    let card = files.read("card.json")?;
+    let card = card.map(|bytes| parse::<LatentCard>(files, "card.json", &bytes)).transpose()?;
     Ok(LatentModel { network, text, unet, vae, card })
 }
 
@@ -96,7 +77,7 @@ pub fn network(files: &dyn Files, room: Option<u64>) -> Result<LatentNetwork> {
     let class = index.get("_class_name").and_then(Value::as_str).unwrap_or("nothing");
     if class != "StableDiffusionPipeline" {
         let reason = format!("is a {class}; only a StableDiffusionPipeline is supported");
-        return Err(Error::file(files.path().join("model_index.json"), reason));
+        return Err(files.bad("model_index.json", reason));
     }
     let network = configured(files)?;
     let layouts = [&network.text_layout, &network.unet_layout, &network.vae_layout];
@@ -115,43 +96,53 @@ pub fn network(files: &dyn Files, room: Option<u64>) -> Result<LatentNetwork> {
     Ok(network)
 }
 
-fn parse<T: DeserializeOwned>(files: &dyn Files, name: &str, bytes: &[u8]) -> Result<T> {
-    let bad = |e: &dyn std::fmt::Display| {
-        Error::file(files.path().join(name), format!("cannot be read ({e})"))
-    };
+pub(super) fn parse<T: DeserializeOwned>(files: &dyn Files, name: &str, bytes: &[u8]) -> Result<T> {
+    let bad = |e: &dyn std::fmt::Display| files.bad(name, format!("cannot be read ({e})"));
     let text = std::str::from_utf8(bytes).map_err(|e| bad(&e))?;
     serde_json::from_str(&without_infinities(text)).map_err(|e| bad(&e))
 }
 
 /// A part's config; every setting is known, or refused.
-fn config<T: DeserializeOwned>(files: &dyn Files, name: &str, known: &Settings) -> Result<T> {
-    let bytes = needed(files, name)?;
-    let value: Value = parse(files, name, &bytes)?;
-    match known.unsupported(&value) {
-        Some(reason) => Err(Error::file(files.path().join(name), reason)),
-        None => parse(files, name, &bytes),
-    }
+fn config<T: DeserializeOwned>(
+    files: &dyn Files,
+    name: &str,
+    known: &Settings,
+    fault: impl FnOnce(&T) -> Option<String>,
+) -> Result<T> {
+    let value: Value = parse(files, name, &needed(files, name)?)?;
+    settled(files, name, value, known, fault)
 }
 
-fn needed(files: &dyn Files, name: &str) -> Result<Vec<u8>> {
-    files.read(name)?.ok_or_else(|| Error::file(files.path().join(name), "is missing"))
+/// The same of what was read.
+fn settled<T: DeserializeOwned>(
+    files: &dyn Files,
+    name: &str,
+    value: Value,
+    known: &Settings,
+    fault: impl FnOnce(&T) -> Option<String>,
+) -> Result<T> {
+    let unsupported = known.unsupported(&value);
+    sound(files, name, unsupported)?;
+    let config = serde_json::from_value(known.filled(value))
+        .map_err(|e| files.bad(name, format!("cannot be read ({e})")))?;
+    sound(files, name, fault(&config))?;
+    Ok(config)
+}
+
+/// Refuses a file that has a fault.
+fn sound(files: &dyn Files, name: &str, fault: Option<String>) -> Result<()> {
+    fault.map_or(Ok(()), |reason| Err(files.bad(name, reason)))
+}
+
+pub(super) fn needed(files: &dyn Files, name: &str) -> Result<Vec<u8>> {
+    files.read(name)?.ok_or_else(|| files.bad(name, "is missing".into()))
 }
 
 /// The networks that the configs describe.
 fn configured(files: &dyn Files) -> Result<LatentNetwork> {
-    let wrong = |name: &str, fault: Option<String>| match fault {
-        Some(reason) => Err(Error::file(files.path().join(name), reason)),
-        None => Ok(()),
-    };
-    let name = "text_encoder/config.json";
-    let text: TextConfig = config(files, name, &settings::TEXT)?;
-    wrong(name, text.fault())?;
-    let name = "unet/config.json";
-    let unet: UnetConfig = config(files, name, &settings::UNET)?;
-    wrong(name, unet.fault())?;
-    let name = "vae/config.json";
-    let vae: AutoencoderConfig = config(files, name, &settings::AUTOENCODER)?;
-    wrong(name, vae.fault())?;
+    let text = config(files, "text_encoder/config.json", &KNOWN.text, TextConfig::fault)?;
+    let unet = config(files, "unet/config.json", &KNOWN.unet, UnetConfig::fault)?;
+    let vae = config(files, "vae/config.json", &KNOWN.autoencoder, AutoencoderConfig::fault)?;
     let (scheduler, note) = scheduler(files)?;
     let fits = |what: &str, a: usize, of: &str, b: usize| {
         (a != b).then(|| format!("{what} is {a}, but {of} is {b}"))
@@ -160,12 +151,12 @@ fn configured(files: &dyn Files) -> Result<LatentNetwork> {
     let fault = fits("in_channels", unet.in_channels, "the autoencoder's latent_channels", latent)
         .or(fits("out_channels", unet.out_channels, "in_channels", unet.in_channels))
         .or(fits("cross_attention_dim", unet.cross_attention_dim, "the text's hidden_size", width));
-    wrong("unet/config.json", fault)?;
+    sound(files, "unet/config.json", fault)?;
     let tokenizer = tokenizer(files, text.max_position_embeddings)?;
     if tokenizer.vocabulary_size() > text.vocab_size {
         let (has, takes) = (tokenizer.vocabulary_size(), text.vocab_size);
         let reason = format!("has {has} tokens, but the text encoder takes {takes}");
-        return Err(Error::file(files.path().join("tokenizer/vocab.json"), reason));
+        return Err(files.bad("tokenizer/vocab.json", reason));
     }
     let network = LatentNetwork::new(tokenizer, text, unet, vae, scheduler);
     Ok(LatentNetwork { notes: note.into_iter().collect(), ..network })
@@ -175,35 +166,14 @@ fn configured(files: &dyn Files) -> Result<LatentNetwork> {
 /// and a line that says so.
 fn scheduler(files: &dyn Files) -> Result<(SchedulerConfig, Option<String>)> {
     let name = "scheduler/scheduler_config.json";
-    let bytes = needed(files, name)?;
-    let mut value: Value = parse(files, name, &bytes)?;
-    let bad = |reason: String| Error::file(files.path().join(name), reason);
+    let mut value: Value = parse(files, name, &needed(files, name)?)?;
     let class = value.get("_class_name").and_then(Value::as_str).unwrap_or("nothing").to_string();
     let known = SchedulerConfig::knows(&class);
     if !known && let Some(all) = value.as_object_mut() {
         // What only its own solver reads goes with it.
-        const SCHEDULE: [&str; 10] = [
-            "_class_name",
-            "num_train_timesteps",
-            "beta_start",
-            "beta_end",
-            "beta_schedule",
-            "prediction_type",
-            "timestep_spacing",
-            "steps_offset",
-            "trained_betas",
-            "rescale_betas_zero_snr",
-        ];
-        all.retain(|key, _| SCHEDULE.contains(&key.as_str()));
+        all.retain(|key, _| KNOWN.schedule.contains(key));
     }
-    if let Some(reason) = settings::SCHEDULER.unsupported(&value) {
-        return Err(bad(reason));
-    }
-    let config: SchedulerConfig =
-        serde_json::from_value(value).map_err(|e| bad(format!("cannot be read ({e})")))?;
-    if let Some(fault) = config.fault() {
-        return Err(bad(fault));
-    }
+    let config = settled(files, name, value, &KNOWN.scheduler, SchedulerConfig::fault)?;
     let note = (!known).then(|| {
         let class: String = class.escape_default().take(60).collect();
         format!(
@@ -285,148 +255,6 @@ struct Added {
     content: String,
 }
 
-/// The weights of one part, from a whole file or from its shards one after another: in single precision
-/// where they are there, as safetensors before PyTorch's own.
-fn weights(files: &dyn Files, stem: &str, layout: &Arc<WeightLayout>) -> Result<HostWeights> {
-    let mut filler = Filler {
-        values: vec![0.0; layout.n()],
-        missing: layout.params.iter().map(|e| e.name.clone()).collect(),
-        layout,
-    };
-    // transformers calls PyTorch's files otherwise.
-    let torch = stem.replace("/model", "/pytorch_model");
-    let stems = [(stem, "safetensors"), (&torch, "bin")];
-    for (stem, end) in stems {
-        for variant in ["", ".fp16", ".bf16", ".non_ema"] {
-            let name = format!("{stem}{variant}.{end}");
-            if let Some(bytes) = files.read(&name)? {
-                let path = files.path().join(&name);
-                filler.take(&bytes, &path)?;
-                return filler.finish(&path);
-            }
-            for index in [
-                format!("{stem}.{end}.index{variant}.json"),
-                format!("{stem}{variant}.{end}.index.json"),
-            ] {
-                if let Some(bytes) = files.read(&index)? {
-                    return shards(files, &index, &bytes, filler);
-                }
-            }
-        }
-    }
-    let reason = "is missing, and so are its shards and its .bin";
-    Err(Error::file(files.path().join(format!("{stem}.safetensors")), reason))
-}
-
-/// The weights that an index names the files of.
-fn shards(files: &dyn Files, name: &str, bytes: &[u8], mut filler: Filler) -> Result<HostWeights> {
-    let index: Value = parse(files, name, bytes)?;
-    let path = files.path().join(name);
-    let map = index.get("weight_map").and_then(Value::as_object);
-    let map = map.ok_or_else(|| Error::file(&path, "has no weight_map"))?;
-    let shards: BTreeSet<&str> = map.values().filter_map(Value::as_str).collect();
-    let folder = name.split('/').next().unwrap_or_default();
-    for shard in shards {
-        if shard.contains(['/', '\\']) {
-            return Err(Error::file(&path, format!("'{shard}' is not a file beside it")));
-        }
-        let shard = format!("{folder}/{shard}");
-        filler.take(&needed(files, &shard)?, &files.path().join(&shard))?;
-    }
-    filler.finish(&path)
-}
-
-/// Lays weights of a U-Net, or of a part of one, over those that are there: safetensors, or PyTorch's.
-///
-/// # Errors
-/// The file cannot be read, or a tensor is of another network.
-#[cfg(not(target_arch = "wasm32"))]
-pub fn lay_over(unet: &mut HostWeights, file: &str) -> Result<()> {
-    let path = crate::disk::files::expanded(file);
-    let bytes = crate::disk::files::read(&path)?;
-    let layout = unet.layout.clone();
-    let values = std::mem::take(&mut unet.values);
-    let missing: BTreeSet<String> = layout.params.iter().map(|e| e.name.clone()).collect();
-    let all = missing.len();
-    let mut filler = Filler { layout: &layout, values, missing };
-    let outcome = filler.take(&bytes, &path);
-    unet.values = filler.values;
-    if outcome.is_ok() && filler.missing.len() == all {
-        return Err(Error::file(path, "holds no tensor of a U-Net"));
-    }
-    outcome
-}
-
-/// Weights of a layout that are still coming in.
-struct Filler<'a> {
-    layout: &'a Arc<WeightLayout>,
-    values: Vec<f32>,
-    missing: BTreeSet<String>,
-}
-
-impl Filler<'_> {
-    /// Takes every tensor of a file.
-    fn take(&mut self, bytes: &[u8], path: &Path) -> Result<()> {
-        let tensors = if torch::read::recognised(bytes) {
-            torch::read::tensors(bytes, path)?.0
-        } else {
-            let file = SafeTensors::deserialize(bytes)
-                .map_err(|e| Error::file(path, format!("not a whole safetensors file ({e})")))?;
-            Tensors::from(&file)
-        };
-        for (name, tensor) in &tensors.0 {
-            if IGNORED.contains(&name.as_str()) || IGNORED.contains(&&*format!("text_model.{name}"))
-            {
-                continue;
-            }
-            let bad = |reason: String| Error::Tensor {
-                path: path.into(),
-                tensor: name.chars().take(120).collect(),
-                reason,
-            };
-            // As scripts save a U-Net alone.
-            let own = name.strip_prefix("unet.").or(name.strip_prefix("module.")).unwrap_or(name);
-            let known = [own.to_string(), format!("text_model.{name}")]
-                .into_iter()
-                .chain(RENAMED.iter().map(|(new, old)| name.replace(old, new)))
-                .find_map(|n| self.layout.find(&n));
-            let index = known.ok_or_else(|| bad("the network has no such tensor".into()))?;
-            let entry = &self.layout.params[index];
-            // The older autoencoder's attention is stored as 1 x 1 convolutions.
-            let shape = match &tensor.shape[..] {
-                [a, b, 1, 1] if entry.shape.len() == 2 => vec![*a, *b],
-                other => other.to_vec(),
-            };
-            if shape != entry.shape {
-                return Err(bad(format!(
-                    "has shape {:?}, expected {:?}",
-                    tensor.shape, entry.shape
-                )));
-            }
-            let floats = tensor
-                .values()
-                .ok_or_else(|| bad(format!("has number format {}", tensor.format)))?;
-            if let Some(at) = floats.iter().position(|v| !v.is_finite()) {
-                return Err(bad(format!("value {at} is not a finite number")));
-            }
-            self.values[entry.range()].copy_from_slice(&floats);
-            self.missing.remove(&entry.name);
-        }
-        Ok(())
-    }
-
-    fn finish(self, path: &Path) -> Result<HostWeights> {
-        if let Some(name) = self.missing.first() {
-            return Err(Error::Tensor {
-                path: path.into(),
-                tensor: name.clone(),
-                reason: "is missing".into(),
-            });
-        }
-        Ok(HostWeights { layout: self.layout.clone(), values: self.values, buffers: Vec::new() })
-    }
-}
-
 /// The files of a model's folder, by name.
 ///
 /// # Errors
@@ -447,34 +275,23 @@ pub fn write(model: &LatentModel, precision: Precision) -> Result<Vec<(String, V
         "vae": ["diffusers", "AutoencoderKL"],
     });
     let end = tokenizer.encode("").ids;
-    let text_config = with(
-        &text.config,
-        json!({
-            "architectures": ["CLIPTextModel"], "model_type": "clip_text_model",
-            "bos_token_id": end[0], "eos_token_id": end[1], "pad_token_id": end[tokenizer.length - 1],
-            "projection_dim": text.config.hidden_size,
-        }),
-    )?;
-    let unet_config = with(
-        &unet.config,
-        json!({
-            "_class_name": "UNet2DConditionModel", "act_fn": "silu",
-        }),
-    )?;
+    let clip = json!({
+        "architectures": ["CLIPTextModel"], "model_type": "clip_text_model",
+        "bos_token_id": end[0], "eos_token_id": end[1], "pad_token_id": end[tokenizer.length - 1],
+        "projection_dim": text.config.hidden_size,
+    });
+    let conditional = json!({ "_class_name": "UNet2DConditionModel", "act_fn": "silu" });
     let levels = vae.config.block_out_channels.len();
-    let vae_config = with(
-        &vae.config,
-        json!({
-            "_class_name": "AutoencoderKL", "act_fn": "silu",
-            "down_block_types": vec!["DownEncoderBlock2D"; levels],
-            "up_block_types": vec!["UpDecoderBlock2D"; levels],
-        }),
-    )?;
+    let kl = json!({
+        "_class_name": "AutoencoderKL", "act_fn": "silu",
+        "down_block_types": vec!["DownEncoderBlock2D"; levels],
+        "up_block_types": vec!["UpDecoderBlock2D"; levels],
+    });
     let mut files = vec![
         ("model_index.json".to_string(), text_of(&index)),
-        ("text_encoder/config.json".into(), text_of(&text_config)),
-        ("unet/config.json".into(), text_of(&unet_config)),
-        ("vae/config.json".into(), text_of(&vae_config)),
+        ("text_encoder/config.json".into(), text_of(&with(&text.config, clip)?)),
+        ("unet/config.json".into(), text_of(&with(&unet.config, conditional)?)),
+        ("vae/config.json".into(), text_of(&with(&vae.config, kl)?)),
         ("scheduler/scheduler_config.json".into(), text_of(&scheduler.to_json())),
     ];
     for (name, content) in tokenizer.files() {
@@ -485,7 +302,9 @@ pub fn write(model: &LatentModel, precision: Precision) -> Result<Vec<(String, V
         files.push(("card.json".into(), text_of(&card)));
     }
     for ((folder, stem), part) in WEIGHTS.iter().zip([&model.text, &model.unet, &model.vae]) {
-        files.push((format!("{folder}/{stem}.safetensors"), tensors(part, precision)?));
+        let tensors = precision.tensors(&part.layout.params, &part.values);
+        let file = checkpoint::write(&tensors, Some(("format", "pt".into())))?;
+        files.push((format!("{folder}/{stem}.safetensors"), file));
     }
     Ok(files)
 }
@@ -501,29 +320,6 @@ fn with(config: &impl serde::Serialize, more: Value) -> Result<Value> {
         all.extend(more);
     }
     Ok(value)
-}
-
-/// The bytes of one part's weights.
-fn tensors(weights: &HostWeights, precision: Precision) -> Result<Vec<u8>> {
-    let all: Vec<_> = weights
-        .layout
-        .params
-        .iter()
-        .map(|e| {
-            let values = &weights.values[e.range()];
-            let bytes = match precision {
-                Precision::Half => (
-                    Dtype::F16,
-                    values.iter().flat_map(|v| half::f16::from_f32(*v).to_le_bytes()).collect(),
-                ),
-                Precision::Full => {
-                    (Dtype::F32, values.iter().flat_map(|v| v.to_le_bytes()).collect())
-                }
-            };
-            (e.name.clone(), e.shape.clone(), bytes)
-        })
-        .collect();
-    checkpoint::write(&all, Some(("format", "pt".into())))
 }
 
 /// The files of a folder as a message.

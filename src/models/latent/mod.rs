@@ -3,9 +3,8 @@
 //! diffusers' own configs, every weight keeps diffusers' name.
 
 pub mod autoencoder;
-pub mod blocks;
 pub mod folder;
-pub mod layers;
+pub mod parts;
 mod settings;
 pub mod text;
 pub mod tokenizer;
@@ -138,6 +137,17 @@ pub struct LatentModel {
 }
 
 impl LatentModel {
+    /// Fresh weights, the same for the same seed on every machine.
+    pub fn fresh(network: Arc<LatentNetwork>, seed: u64) -> Self {
+        Self {
+            text: network.text_layout.init(seed),
+            unet: network.unet_layout.init(seed),
+            vae: network.vae_layout.init(seed),
+            network,
+            card: None,
+        }
+    }
+
     /// How many of a corpus's concepts it was shown, the commonest first; all where no card says.
     pub fn known(&self, corpus: usize) -> usize {
         match self.card.as_ref().map_or(0, |card| card.concepts.len()) {
@@ -161,7 +171,7 @@ impl LatentModel {
 }
 
 /// Where a text-to-image model comes from; `card.json` in its folder.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct LatentCard {
     #[serde(default)]
     pub format: Format,

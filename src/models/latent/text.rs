@@ -4,9 +4,10 @@
 use burn::tensor::{Int, Tensor, TensorData, activation};
 use serde::{Deserialize, Serialize};
 
-use super::layers::{Attention, AttentionNames, Dense, LayerNorm};
+use super::settings::beyond;
 use crate::models::{
-    layers::Pass,
+    attention::{Attention, AttentionNames},
+    layers::{LayerNorm, Linear, Pass},
     weights::{Init, WeightLayout},
 };
 
@@ -19,32 +20,22 @@ pub struct TextConfig {
     pub num_hidden_layers: usize,
     pub num_attention_heads: usize,
     pub max_position_embeddings: usize,
-    #[serde(default = "quick_gelu")]
     pub hidden_act: String,
-    #[serde(default = "eps")]
     pub layer_norm_eps: f64,
-}
-
-fn quick_gelu() -> String {
-    "quick_gelu".into()
-}
-
-fn eps() -> f64 {
-    1e-5
 }
 
 impl TextConfig {
     /// What is wrong with the values, if anything is.
     pub fn fault(&self) -> Option<String> {
-        let within = |name: &str, v: usize, most: usize| {
-            (v == 0 || v > most).then(|| format!("{name} is {v}, 1 to {most} is needed"))
-        };
-        within("vocab_size", self.vocab_size, 1 << 20)
-            .or_else(|| within("hidden_size", self.hidden_size, 1 << 13))
-            .or_else(|| within("intermediate_size", self.intermediate_size, 1 << 15))
-            .or_else(|| within("num_hidden_layers", self.num_hidden_layers, 64))
-            .or_else(|| within("num_attention_heads", self.num_attention_heads, 256))
-            .or_else(|| within("max_position_embeddings", self.max_position_embeddings, 4096))
+        let sizes = beyond(&[
+            ("vocab_size", self.vocab_size, 1 << 20),
+            ("hidden_size", self.hidden_size, 1 << 13),
+            ("intermediate_size", self.intermediate_size, 1 << 15),
+            ("num_hidden_layers", self.num_hidden_layers, 64),
+            ("num_attention_heads", self.num_attention_heads, 256),
+            ("max_position_embeddings", self.max_position_embeddings, 4096),
+        ]);
+        sizes
             .or_else(|| {
                 (!self.hidden_size.is_multiple_of(self.num_attention_heads)).then(|| {
                     format!("{} heads do not divide {}", self.num_attention_heads, self.hidden_size)
@@ -65,7 +56,7 @@ impl TextConfig {
 struct Layer {
     attention: Attention,
     norm1: LayerNorm,
-    fc: [Dense; 2],
+    fc: [Linear; 2],
     norm2: LayerNorm,
 }
 
@@ -90,28 +81,18 @@ impl TextEncoder {
         let tokens = l.param(name, &[config.vocab_size, d], Init::Normal(0.02));
         let name = format!("{root}.position_embedding.weight");
         let positions = l.param(name, &[config.max_position_embeddings, d], Init::Normal(0.02));
+        let (heads, inner) = (config.num_attention_heads, config.intermediate_size);
         let layers = (0..config.num_hidden_layers)
             .map(|i| {
-                let name = format!("text_model.encoder.layers.{i}");
-                let heads = config.num_attention_heads;
+                let part = |part: &str| format!("text_model.encoder.layers.{i}.{part}");
                 Layer {
-                    attention: Attention::new(l, &format!("{name}.self_attn"), d, d, heads, names),
-                    norm1: LayerNorm::new(l, &format!("{name}.layer_norm1"), d, eps),
+                    attention: Attention::new(l, &part("self_attn"), [d, d], heads, names),
+                    norm1: LayerNorm::new(l, &part("layer_norm1"), d, eps),
                     fc: [
-                        Dense::new(
-                            l,
-                            &format!("{name}.mlp.fc1"),
-                            [d, config.intermediate_size],
-                            true,
-                        ),
-                        Dense::new(
-                            l,
-                            &format!("{name}.mlp.fc2"),
-                            [config.intermediate_size, d],
-                            true,
-                        ),
+                        Linear::new(l, &part("mlp.fc1"), [d, inner]),
+                        Linear::new(l, &part("mlp.fc2"), [inner, d]),
                     ],
-                    norm2: LayerNorm::new(l, &format!("{name}.layer_norm2"), d, eps),
+                    norm2: LayerNorm::new(l, &part("layer_norm2"), d, eps),
                 }
             })
             .collect();
@@ -132,13 +113,13 @@ impl TextEncoder {
         for layer in &self.layers {
             let y = layer.norm1.forward(pass, x.clone());
             x = x + layer.attention.forward(pass, y.clone(), y, Some(&mask));
-            let y = layer.fc[0].forward(pass, layer.norm2.forward(pass, x.clone()));
+            let y = layer.fc[0].tokens(pass, layer.norm2.forward(pass, x.clone()));
             let y = if self.config.hidden_act == "gelu" {
                 activation::gelu(y)
             } else {
                 y.clone() * activation::sigmoid(y * 1.702)
             };
-            x = x + layer.fc[1].forward(pass, y);
+            x = x + layer.fc[1].tokens(pass, y);
         }
         self.norm.forward(pass, x)
     }

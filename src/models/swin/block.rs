@@ -2,7 +2,10 @@
 
 use burn::tensor::{Tensor, activation, ops::PadMode};
 
-use super::window::{Windows, relative_rows};
+use super::{
+    EPS,
+    window::{Windows, relative_rows},
+};
 use crate::models::{
     layers::{LayerNorm, Linear, Pass},
     weights::{Init, WeightLayout},
@@ -32,9 +35,9 @@ impl Block {
         skip: f64,
     ) -> Self {
         Self {
-            norm1: LayerNorm::new(l, &format!("{name}.norm1"), c),
+            norm1: LayerNorm::new(l, &format!("{name}.norm1"), c, EPS),
             attention: Attention::new(l, &format!("{name}.attn"), c, heads, window),
-            norm2: LayerNorm::new(l, &format!("{name}.norm2"), c),
+            norm2: LayerNorm::new(l, &format!("{name}.norm2"), c, EPS),
             // torchvision has GELU and dropout between them.
             mlp: [
                 Linear::small(l, &format!("{name}.mlp.0"), [c, 4 * c]),
@@ -135,8 +138,8 @@ pub struct Merge {
 impl Merge {
     pub fn new(l: &mut WeightLayout, name: &str, c: usize) -> Self {
         Self {
-            reduction: Linear::unbiased(l, &format!("{name}.reduction"), [4 * c, 2 * c]),
-            norm: LayerNorm::new(l, &format!("{name}.norm"), 4 * c),
+            reduction: Linear::small_unbiased(l, &format!("{name}.reduction"), [4 * c, 2 * c]),
+            norm: LayerNorm::new(l, &format!("{name}.norm"), 4 * c, EPS),
         }
     }
 

@@ -5,7 +5,11 @@ use safetensors::Dtype;
 use super::write;
 use crate::{
     error::Result,
-    models::{Architecture, Model, checkpoint, swin::SwinConfig, weights::WeightEntry},
+    models::{
+        Architecture, Model,
+        checkpoint::{self, Owned, Precision},
+        swin::SwinConfig,
+    },
 };
 
 /// The file formats.
@@ -15,9 +19,6 @@ pub enum Format {
     /// `torch.save` of a state dictionary.
     Pth,
 }
-
-/// A tensor to be written: name, shape, number format and bytes. Only F32 and I64 occur.
-pub type Out = (String, Vec<usize>, (Dtype, Vec<u8>));
 
 /// The bytes of a file with the model's state dictionary. `bare` leaves out `normalize.mean` and
 /// `normalize.std`, which the official code's networks begin with and torchvision's have not.
@@ -34,18 +35,18 @@ pub fn encode(model: &Model, format: Format, bare: bool) -> Result<Vec<u8>> {
 }
 
 /// The model's tensors under their names, with all that PyTorch keeps beside the weights.
-pub fn state_dict(model: &Model, bare: bool) -> Vec<Out> {
+pub fn state_dict(model: &Model, bare: bool) -> Vec<Owned> {
     let weights = &model.weights;
     let mut tensors = Vec::new();
-    if let Some([mean, std]) = statistics(&model.card.architecture).filter(|_| !bare) {
-        tensors.push(floats("normalize.mean", &[mean.len()], mean));
-        tensors.push(floats("normalize.std", &[std.len()], std));
+    // torchvision's Swin has no first layer of the official code's.
+    let first = !bare && !matches!(model.card.architecture, Architecture::Swin(_));
+    if let Some([mean, std]) = model.card.architecture.statistics().filter(|_| first) {
+        for (name, values) in [("normalize.mean", mean), ("normalize.std", std)] {
+            tensors.push((name.into(), vec![values.len()], Precision::Full.bytes(values)));
+        }
     }
-    let mut add = |entries: &[WeightEntry], flat: &[f32]| {
-        tensors.extend(entries.iter().map(|e| floats(&e.name, &e.shape, &flat[e.range()])));
-    };
-    add(&weights.layout.params, &weights.values);
-    add(&weights.layout.buffers, &weights.buffers);
+    tensors.extend(Precision::Full.tensors(&weights.layout.params, &weights.values));
+    tensors.extend(Precision::Full.tensors(&weights.layout.buffers, &weights.buffers));
     for e in &weights.layout.buffers {
         if let Some(layer) = e.name.strip_suffix(".running_mean") {
             tensors.push(whole(format!("{layer}.num_batches_tracked"), &[], &[0]));
@@ -64,20 +65,6 @@ pub fn state_dict(model: &Model, bare: bool) -> Vec<Out> {
     tensors
 }
 
-/// Mean and standard deviation of the official code's first layer, where the network has it.
-fn statistics(architecture: &Architecture) -> Option<[&[f32]; 2]> {
-    match architecture {
-        Architecture::Resnet(c) => Some([&c.mean, &c.std]),
-        Architecture::Vgg(c) => Some([&c.mean, &c.std]),
-        Architecture::Swin(_) | Architecture::Unet(_) => None,
-    }
-}
-
-fn floats(name: &str, shape: &[usize], values: &[f32]) -> Out {
-    let bytes = values.iter().flat_map(|v| v.to_le_bytes()).collect();
-    (name.into(), shape.to_vec(), (Dtype::F32, bytes))
-}
-
-fn whole(name: String, shape: &[usize], values: &[i64]) -> Out {
+fn whole(name: String, shape: &[usize], values: &[i64]) -> Owned {
     (name, shape.to_vec(), (Dtype::I64, values.iter().flat_map(|v| v.to_le_bytes()).collect()))
 }

@@ -14,7 +14,6 @@ use crate::{
         resnet::ResnetConfig,
         swin::SwinConfig,
         tensors::{Format, Stored, Tensors},
-        vgg::VggConfig,
     },
 };
 
@@ -137,15 +136,16 @@ fn infer(tensors: &Tensors, own: Option<(Vec<f32>, Vec<f32>)>) -> Option<Archite
             std,
         }));
     }
-    if let Some([width, channels, _, _]) = tensors.shape("features.0.weight") {
-        let [classes, _] = tensors.shape("classifier.weight")?;
+    let plain = |stem: &str, head: &str| {
+        let [width, channels, _, _] = tensors.shape(stem)?;
+        let [classes, _] = tensors.shape(head)?;
         let (mean, std) = statistics(channels, classes);
-        return Some(Architecture::Vgg(VggConfig { width, channels, classes, mean, std }));
+        Some(ResnetConfig { width, channels, classes, mean, std })
+    };
+    match tensors.shape::<4>("features.0.weight") {
+        Some(_) => plain("features.0.weight", "classifier.weight").map(Architecture::Vgg),
+        None => plain("conv1.weight", "fc.weight").map(Architecture::Resnet),
     }
-    let [width, channels, _, _] = tensors.shape("conv1.weight")?;
-    let [classes, _] = tensors.shape("fc.weight")?;
-    let (mean, std) = statistics(channels, classes);
-    Some(Architecture::Resnet(ResnetConfig { width, channels, classes, mean, std }))
 }
 
 /// The data set that a network with so many channels and classes is most likely for.

@@ -5,8 +5,10 @@ use std::io::{Cursor, Write};
 use safetensors::Dtype;
 use zip::{CompressionMethod, ZipWriter, write::SimpleFileOptions};
 
-use super::export::Out;
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    models::checkpoint::Owned,
+};
 
 /// The folder in the archive; PyTorch takes any.
 const ROOT: &str = "archive";
@@ -15,7 +17,7 @@ const ROOT: &str = "archive";
 ///
 /// # Errors
 /// It cannot be put together.
-pub fn archive(tensors: &[Out]) -> Result<Vec<u8>> {
+pub fn archive(tensors: &[Owned]) -> Result<Vec<u8>> {
     let failed = |e: zip::result::ZipError| Error::Request(e.to_string());
     let written = |e: std::io::Error| Error::Request(e.to_string());
     let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
@@ -38,7 +40,7 @@ pub fn archive(tensors: &[Out]) -> Result<Vec<u8>> {
 }
 
 /// An ordered dictionary of tensors, in pickle's protocol 2.
-fn pickle(tensors: &[Out]) -> Vec<u8> {
+fn pickle(tensors: &[Owned]) -> Vec<u8> {
     let mut out = b"\x80\x02ccollections\nOrderedDict\n)R(".to_vec();
     for (i, (name, shape, (dtype, bytes))) in tensors.iter().enumerate() {
         let (storage, size) =

@@ -63,7 +63,7 @@ impl State {
                     self.ranked(ranking, false);
                 }
             }
-            Event::Snapshot { .. } | Event::LatentSnapshot { .. } => {}
+            Event::Snapshot { .. } => {}
             Event::Done { id, outcome } => {
                 if let Some(work) = self.work.take_if(|w| w.id == id) {
                     self.ended = "Ready".into();

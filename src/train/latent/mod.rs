@@ -3,27 +3,24 @@
 
 mod autoencoder;
 mod diffusion;
-mod learner;
 pub mod preset;
 
 use std::sync::Arc;
 
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 
-use self::{autoencoder::AutoencoderRun, diffusion::DiffusionRun};
-use crate::{
-    data::emoji::Emoji,
-    error::Result,
-    job_context::JobContext,
-    models::{
-        latent::{LatentModel, LatentNetwork},
-        weights::HostWeights,
-    },
+use self::{autoencoder::OfPictures, diffusion::OfLatents};
+use super::{
+    learner::Learner,
+    losses::Augment,
+    optimizer::{LrSchedule, Rule},
+    snapshot::{Snapshot, Vectors},
+    trainer::{TrainPlan, Trainer},
 };
-
-/// Share of the schedule that is linear warm-up.
-pub const WARM: f64 = 0.1;
+use crate::{
+    data::emoji::Emoji, error::Result, job_context::JobContext, models::latent::LatentModel,
+};
 
 /// Which part is being trained.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,6 +31,17 @@ pub enum Stage {
     Decoder,
 }
 
+impl Stage {
+    /// What a person is told that is done.
+    pub fn describe(self) -> &'static str {
+        match self {
+            Self::Autoencoder => "Training the autoencoder",
+            Self::Diffusion => "Training the U-Net and the text encoder",
+            Self::Decoder => "Training the decoder",
+        }
+    }
+}
+
 /// The numbers of one stage.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct StagePlan {
@@ -42,6 +50,15 @@ pub struct StagePlan {
     pub lr: f64,
     /// Decay of the moving average of the weights.
     pub ema: f64,
+}
+
+impl StagePlan {
+    /// The plan of a run of this stage.
+    pub fn whole(self, seed: u64) -> TrainPlan {
+        let Self { steps, batch, lr, ema } = self;
+        let (rule, schedule, augment) = (Rule::ADAM, LrSchedule::WarmCosine, Augment::None);
+        TrainPlan { steps, batch, rule, lr, schedule, ema, augment, seed }
+    }
 }
 
 /// Everything that fixes a training run.
@@ -56,107 +73,49 @@ pub struct LatentPlan {
     pub seed: u64,
 }
 
-/// The state of a run after some steps: named vectors in main memory.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct LatentSnapshot {
-    pub stage: Stage,
-    pub step: usize,
-    /// Seconds that each stage took so far.
-    pub seconds: [f64; 3],
-    pub vectors: Vec<(String, Vec<f32>)>,
-}
-
-/// A run under way.
-pub struct LatentTrainer {
-    model: LatentModel,
+/// A run under way: the parts that are done, and the stage that trains others.
+pub struct LatentRun {
+    pub model: LatentModel,
     emoji: Arc<Emoji>,
     plan: LatentPlan,
     device: Device,
-    /// Seconds spent on each stage; the loop that drives the run keeps them.
-    pub seconds: [f64; 3],
-    run: Run,
+    pub trainer: Trainer,
 }
 
-enum Run {
-    Autoencoder(Box<AutoencoderRun>),
-    Diffusion(Box<DiffusionRun>),
-    Decoder(Box<AutoencoderRun>),
-}
-
-impl LatentTrainer {
-    /// A run from fresh weights.
+impl LatentRun {
+    /// A run from these weights: all stages of fresh ones, or the decoder alone of trained ones.
     pub fn new(
-        network: Arc<LatentNetwork>,
-        emoji: Arc<Emoji>,
-        plan: LatentPlan,
-        device: &Device,
-    ) -> Self {
-        let model = LatentModel {
-            text: network.text_layout.init(plan.seed),
-            unet: network.unet_layout.init(plan.seed),
-            vae: network.vae_layout.init(plan.seed),
-            network,
-            card: None,
-        };
-        let run = AutoencoderRun::new(&model, emoji.clone(), plan, false, device);
-        let run = Run::Autoencoder(Box::new(run));
-        Self { model, emoji, plan, device: device.clone(), seconds: [0.0; 3], run }
-    }
-
-    /// The decoder alone, of a trained model.
-    pub fn decoder(
         model: LatentModel,
         emoji: Arc<Emoji>,
         plan: LatentPlan,
+        fresh: bool,
         device: &Device,
     ) -> Self {
-        let run = AutoencoderRun::new(&model, emoji.clone(), plan, true, device);
-        let run = Run::Decoder(Box::new(run));
-        Self { model, emoji, plan, device: device.clone(), seconds: [0.0; 3], run }
+        let stage = if fresh { Stage::Autoencoder } else { Stage::Decoder };
+        let trainer = of_pictures(&model, &emoji, &plan, stage, device);
+        Self { model, emoji, plan, device: device.clone(), trainer }
     }
 
     /// Goes on from a snapshot.
     ///
     /// # Errors
     /// A vector is missing or has another length; cancelled, or the device failed.
-    pub async fn resume(&mut self, snapshot: &LatentSnapshot, job: &mut JobContext) -> Result<()> {
-        self.seconds = snapshot.seconds;
-        if snapshot.stage == Stage::Diffusion {
-            let n = self.model.vae.values.len();
-            self.model.vae.values = learner::vector_of(snapshot, "vae", n)?;
-            self.start_diffusion(snapshot.scaling()?, job).await?;
+    pub async fn resume(&mut self, from: &Snapshot, job: &mut JobContext) -> Result<()> {
+        let stage = from.stage.unwrap_or(Stage::Autoencoder);
+        let LatentModel { text, unet, vae, .. } = &mut self.model;
+        let done = match stage {
+            Stage::Autoencoder => vec![],
+            Stage::Diffusion => vec![("vae", vae)],
+            Stage::Decoder => vec![("text", text), ("unet", unet)],
+        };
+        for (name, part) in done {
+            part.values = from.vector(name, part.values.len())?.to_vec();
         }
-        if snapshot.stage == Stage::Decoder {
-            for (name, part) in [("text", &mut self.model.text), ("unet", &mut self.model.unet)] {
-                part.values = learner::vector_of(snapshot, name, part.values.len())?;
-            }
-            self.scale(snapshot.scaling()?);
-            self.start_decoder();
+        if stage != Stage::Autoencoder {
+            self.scale(from.vector("scaling", 1)?[0] as f64);
         }
-        match &mut self.run {
-            Run::Autoencoder(run) | Run::Decoder(run) => run.resume(snapshot),
-            Run::Diffusion(run) => run.resume(snapshot),
-        }
-    }
-
-    /// The stage, its steps done, and how many it has.
-    pub fn progress(&self) -> (Stage, usize, usize) {
-        match &self.run {
-            Run::Autoencoder(run) => (Stage::Autoencoder, run.step, self.plan.autoencoder.steps),
-            Run::Diffusion(run) => (Stage::Diffusion, run.step, self.plan.diffusion.steps),
-            Run::Decoder(run) => (Stage::Decoder, run.step, self.plan.decoder.steps),
-        }
-    }
-
-    /// One update; returns the loss as a tensor so that a GPU need not be waited for.
-    ///
-    /// # Errors
-    /// The device failed.
-    pub fn step(&mut self) -> Result<Tensor<1>> {
-        match &mut self.run {
-            Run::Autoencoder(run) | Run::Decoder(run) => run.step(),
-            Run::Diffusion(run) => run.step(),
-        }
+        self.trainer = self.stage(stage, job).await?;
+        self.trainer.resume(from)
     }
 
     /// Goes on to the next stage, for diffusion by measuring the latents' scale and encoding the
@@ -165,25 +124,33 @@ impl LatentTrainer {
     /// # Errors
     /// Cancelled, or the device failed.
     pub async fn next_stage(&mut self, job: &mut JobContext) -> Result<bool> {
-        match &self.run {
-            Run::Autoencoder(run) => {
-                self.model.vae = run.result().await?;
-                let scaling = autoencoder::scaling(&self.model, &self.emoji, &self.device).await?;
-                self.start_diffusion(scaling, job).await?;
-            }
-            Run::Diffusion(run) if self.plan.decoder.steps > 0 => {
-                [self.model.text, self.model.unet] = run.result().await?;
-                self.start_decoder();
-            }
-            Run::Diffusion(_) | Run::Decoder(_) => return Ok(false),
+        let next = match self.trainer.stage {
+            Some(Stage::Autoencoder) => Stage::Diffusion,
+            Some(Stage::Diffusion) if self.plan.decoder.steps > 0 => Stage::Decoder,
+            _ => return Ok(false),
+        };
+        self.model = result(&self.model, &self.trainer).await?;
+        if next == Stage::Diffusion {
+            self.scale(autoencoder::scaling(&self.model, &self.emoji, &self.device).await?);
         }
+        let seconds = self.trainer.seconds.clone();
+        self.trainer = self.stage(next, job).await?;
+        self.trainer.seconds[..seconds.len()].copy_from_slice(&seconds);
         Ok(true)
     }
 
-    fn start_decoder(&mut self) {
-        let run =
-            AutoencoderRun::new(&self.model, self.emoji.clone(), self.plan, true, &self.device);
-        self.run = Run::Decoder(Box::new(run));
+    /// The start of a stage.
+    async fn stage(&self, stage: Stage, job: &mut JobContext) -> Result<Trainer> {
+        let Self { model, emoji, plan, device, .. } = self;
+        if stage != Stage::Diffusion {
+            return Ok(of_pictures(model, emoji, plan, stage, device));
+        }
+        let objective = OfLatents::new(model, emoji.clone(), *plan, device, job).await?;
+        let own = plan.diffusion.whole(plan.seed);
+        let learners = [("text/", &model.text), ("unet/", &model.unet)];
+        let learners = learners.map(|(name, w)| Learner::new(w, own.rule, own.ema, name, device));
+        let trainer = Trainer::new(objective, learners.into(), own);
+        Ok(trainer.staged(stage, made(model, stage)))
     }
 
     fn scale(&mut self, scaling: f64) {
@@ -191,58 +158,55 @@ impl LatentTrainer {
         network.vae.config.scaling_factor = scaling;
         self.model.network = Arc::new(network);
     }
-
-    async fn start_diffusion(&mut self, scaling: f64, job: &mut JobContext) -> Result<()> {
-        self.scale(scaling);
-        let latents =
-            diffusion::Latents::encode(&self.model, &self.emoji, &self.plan, &self.device, job);
-        let latents = latents.await?;
-        let run =
-            DiffusionRun::new(&self.model, self.emoji.clone(), latents, self.plan, &self.device);
-        self.run = Run::Diffusion(Box::new(run));
-        Ok(())
-    }
-
-    /// The state now.
-    ///
-    /// # Errors
-    /// The device failed.
-    pub async fn snapshot(&self) -> Result<LatentSnapshot> {
-        let (stage, step, _) = self.progress();
-        let mut vectors = match &self.run {
-            Run::Autoencoder(run) | Run::Decoder(run) => run.vectors().await?,
-            Run::Diffusion(run) => run.vectors().await?,
-        };
-        let model = &self.model;
-        let done: &[(&str, &HostWeights)] = match stage {
-            Stage::Autoencoder => &[],
-            Stage::Diffusion => &[("vae", &model.vae)],
-            Stage::Decoder => &[("text", &model.text), ("unet", &model.unet)],
-        };
-        vectors.extend(done.iter().map(|(name, part)| (name.to_string(), part.values.clone())));
-        if stage != Stage::Autoencoder {
-            let scaling = model.network.vae.config.scaling_factor;
-            vectors.push(("scaling".into(), vec![scaling as f32]));
-        }
-        Ok(LatentSnapshot { stage, step, seconds: self.seconds, vectors })
-    }
-
-    /// The model to ship: moving averages of the weights.
-    ///
-    /// # Errors
-    /// The device failed.
-    pub async fn result(&self) -> Result<LatentModel> {
-        let mut model = self.model.clone();
-        match &self.run {
-            Run::Autoencoder(run) | Run::Decoder(run) => model.vae = run.result().await?,
-            Run::Diffusion(run) => [model.text, model.unet] = run.result().await?,
-        }
-        Ok(model)
-    }
 }
 
-impl LatentSnapshot {
-    fn scaling(&self) -> Result<f64> {
-        Ok(learner::vector_of(self, "scaling", 1)?[0] as f64)
+/// The first stage or the last.
+fn of_pictures(
+    model: &LatentModel,
+    emoji: &Arc<Emoji>,
+    plan: &LatentPlan,
+    stage: Stage,
+    device: &Device,
+) -> Trainer {
+    let own = if stage == Stage::Decoder { plan.decoder } else { plan.autoencoder };
+    let own = own.whole(plan.seed);
+    let learner = Learner::new(&model.vae, own.rule, own.ema, "vae/", device);
+    let objective = OfPictures {
+        network: model.network.clone(),
+        emoji: emoji.clone(),
+        plan: own,
+        concepts: plan.concepts,
+        decoder_alone: stage == Stage::Decoder,
+        device: device.clone(),
+    };
+    Trainer::new(objective, vec![learner], own).staged(stage, made(model, stage))
+}
+
+/// What the stages before one made.
+fn made(model: &LatentModel, stage: Stage) -> Vectors {
+    let parts = match stage {
+        Stage::Autoencoder => return Vec::new(),
+        Stage::Diffusion => vec![("vae", &model.vae)],
+        Stage::Decoder => vec![("text", &model.text), ("unet", &model.unet)],
+    };
+    let parts = parts.into_iter().map(|(name, part)| (name.to_string(), part.values.clone()));
+    let scaling = model.network.vae.config.scaling_factor as f32;
+    parts.chain([("scaling".to_string(), vec![scaling])]).collect()
+}
+
+/// The model to ship: moving averages of the weights that a stage trains so far.
+///
+/// # Errors
+/// The device failed.
+pub async fn result(model: &LatentModel, trainer: &Trainer) -> Result<LatentModel> {
+    let mut model = model.clone();
+    match &trainer.learners[..] {
+        [text, unet] => (model.text, model.unet) = (text.result().await?, unet.result().await?),
+        alone => {
+            for vae in alone {
+                model.vae = vae.result().await?;
+            }
+        }
     }
+    Ok(model)
 }

@@ -11,7 +11,11 @@ use crate::{
         tokenizer::Tokenizer,
         unet::{PerLevel, UnetConfig},
     },
+    train::request::TrainRequest,
 };
+
+/// What to train, by name.
+pub const NAME: &str = "text-to-image";
 
 /// Tokens of a prompt, start and end included.
 const LENGTH: usize = 16;
@@ -29,6 +33,35 @@ pub const PLAN: LatentPlan = LatentPlan {
     concepts: 96,
     seed: 1,
 };
+
+/// How long and how fast a person asks for it.
+pub fn plan(request: &TrainRequest) -> LatentPlan {
+    let mut plan = LatentPlan { seed: request.seed, ..PLAN };
+    plan.concepts = request.concepts.unwrap_or(plan.concepts);
+    plan.autoencoder.steps = request.autoencoder_steps.unwrap_or(plan.autoencoder.steps);
+    plan.decoder.steps = request.decoder_steps.unwrap_or(plan.decoder.steps);
+    plan.diffusion.steps = request.steps.unwrap_or(plan.diffusion.steps);
+    plan.diffusion.batch = request.batch.unwrap_or(plan.diffusion.batch);
+    plan.diffusion.lr = request.lr.unwrap_or(plan.diffusion.lr);
+    plan
+}
+
+/// The request that asks for all of a plan.
+pub fn request(plan: &LatentPlan, data: String, from: Option<String>) -> TrainRequest {
+    TrainRequest {
+        preset: NAME.into(),
+        data,
+        steps: Some(plan.diffusion.steps),
+        batch: Some(plan.diffusion.batch),
+        lr: Some(plan.diffusion.lr),
+        from,
+        seed: plan.seed,
+        concepts: Some(plan.concepts),
+        autoencoder_steps: Some(plan.autoencoder.steps),
+        decoder_steps: Some(plan.decoder.steps),
+        ..TrainRequest::default()
+    }
+}
 
 /// The network for a corpus: its vocabulary is the captions' words.
 pub fn network(emoji: &Emoji) -> LatentNetwork {

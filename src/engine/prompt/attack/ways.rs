@@ -16,9 +16,13 @@ use crate::{
         emoji::Seen,
         prompts::{seen_as, shows},
     },
-    gpu::tensor4,
     job_context::JobContext,
-    sampling::latent::{Asked, Given, LatentWeights, decoded, denoise, encode, invert, part_size},
+    sampling::{
+        latent::{
+            GivenPrompts, LatentWeights, WantedPrompt, decoded, denoise, encode, invert, part_size,
+        },
+        sampler::{Given, Wanted, noise},
+    },
     subject::{items::Items, learnt_prompt::Learner, prompts::contexts},
     train::trainer::finite,
     words::sampling::SampleOptions,
@@ -33,8 +37,8 @@ impl Attacker<'_> {
     pub async fn plain(&self, job: &mut JobContext) -> Result<Row> {
         let pairs = &self.setting.pairs[0];
         let prompt = |i: usize| self.setting.emoji.caption(pairs[i % pairs.len()]);
-        let asked: Vec<Asked> =
-            (0..self.n).map(|i| Asked { prompt: prompt(i), noise: 500 + i as u64 }).collect();
+        let one = |i: usize| Wanted { condition: prompt(i), noise: 500 + i as u64 };
+        let asked: Vec<_> = (0..self.n).map(one).collect();
         let prompt = self.setting.target.prompt.clone();
         self.both("as asked", prompt, &asked, job).await
     }
@@ -43,7 +47,7 @@ impl Attacker<'_> {
         &self,
         name: &'static str,
         prompt: String,
-        asked: &[Asked],
+        asked: &[WantedPrompt],
         job: &mut JobContext,
     ) -> Result<Row> {
         job.phase(format!("Drawing {name}"), 2 * asked.len() * self.look.options.steps);
@@ -58,10 +62,11 @@ impl Attacker<'_> {
     /// The paraphrase that the model that forgot answers best, on fresh noise; how many there were.
     pub async fn search(&self, job: &mut JobContext) -> Result<(Row, usize)> {
         let all = self.paraphrases();
-        let asked: Vec<Asked> = all
-            .iter()
-            .flat_map(|p| (0..GLANCES as u64).map(|i| Asked { prompt: p.clone(), noise: 700 + i }))
-            .collect();
+        let glances = |p: &String| {
+            let condition = p.clone();
+            (700..).take(GLANCES).map(move |noise| Wanted { condition: condition.clone(), noise })
+        };
+        let asked: Vec<_> = all.iter().flat_map(glances).collect();
         let options =
             SampleOptions { steps: (self.look.options.steps / 2).max(4), ..self.look.options };
         job.phase("Searching prompts", asked.len() * options.steps);
@@ -79,9 +84,8 @@ impl Attacker<'_> {
         // Of equals the first, which is the plainest.
         let best =
             (0..scores.len()).rev().max_by(|a, b| scores[*a].total_cmp(&scores[*b])).unwrap_or(0);
-        let asked: Vec<Asked> = (0..self.n as u64)
-            .map(|i| Asked { prompt: all[best].clone(), noise: 800 + i })
-            .collect();
+        let one = |noise| Wanted { condition: all[best].clone(), noise };
+        let asked: Vec<_> = (800..).take(self.n).map(one).collect();
         let row = self.both("best paraphrase", all[best].clone(), &asked, job).await?;
         Ok((row, all.len()))
     }
@@ -139,23 +143,14 @@ impl Attacker<'_> {
         }
         let context = learner.context();
         let options = self.look.options;
-        let [c, h, w] = model.network.latent_shape();
-        let size = part_size(self.models[1], self.n);
-        let noise: Vec<u64> = (0..self.n as u64).collect();
-        let given: Vec<Given> = noise
+        let (shape, size) = (model.network.latent_shape(), part_size(self.models[1], self.n));
+        let wanted: Vec<_> =
+            (900..).take(self.n).map(|noise| Wanted { condition: (), noise }).collect();
+        let given: Vec<GivenPrompts> = wanted
             .chunks(size)
-            .map(|part| {
-                let of = |i: &u64| {
-                    rng::normals(
-                        &mut rng::seeded(options.seed, &format!("z_T {}", 900 + i)),
-                        c * h * w,
-                    )
-                };
-                let values = part.iter().flat_map(of).collect();
-                Given {
-                    z: tensor4(values, [part.len(), c, h, w], noising.device),
-                    context: context.clone().repeat_dim(0, part.len()),
-                }
+            .map(|part| Given {
+                z: noise(part, options.seed, "z_T", shape, noising.device),
+                conditions: context.clone().repeat_dim(0, part.len()),
             })
             .collect();
         let config = model.network.scheduler.with(SolverKind::Ddim);
@@ -172,7 +167,7 @@ impl Attacker<'_> {
     async fn drawn(
         &self,
         weights: &LatentWeights,
-        given: Vec<Given>,
+        given: Vec<GivenPrompts>,
         config: &SchedulerConfig,
         options: &SampleOptions,
         job: &mut JobContext,
@@ -209,7 +204,7 @@ impl Attacker<'_> {
                 let z = encode(network, &weights.vae, pixels, part.len());
                 let prompt = |p: &Pair| network.tokenizer.encode(&emoji.caption(*p)).ids;
                 let ids: Vec<_> = part.iter().map(prompt).collect();
-                Given { z, context: contexts(network, &weights.text, &ids) }
+                Given { z, conditions: contexts(network, &weights.text, &ids) }
             });
             let noise = invert(network, weights, given.collect(), options.steps, job).await?;
             tried.push(self.drawn(weights, noise, &config, &options, job).await?);

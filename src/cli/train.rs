@@ -1,0 +1,324 @@
+//! `salun train`: trains a model, goes on after a kill, writes weights, card and log; of a text-to-image
+//! model a diffusers folder, and the log beside it.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Instant,
+};
+
+use salun_studio::{
+    data::{self, emoji},
+    disk::output::{self, Beside, Output, OutputKind},
+    engine::job::{Event, Job, LogLine, Outcome},
+    error::{Error, Result},
+    eval::judge,
+    models::{
+        AnyModel,
+        card::Training,
+        checkpoint::{self, Precision},
+        latent::{LatentCard, LatentModel, folder},
+    },
+    run::{bundle, state},
+    train::{
+        latent,
+        losses::Augment,
+        preset::{PRESETS, Preset},
+        request::TrainRequest,
+        snapshot::Snapshot,
+    },
+};
+
+use super::{
+    args::{self, Common},
+    client::Client,
+    print,
+};
+
+/// Train a model; the shipped weights come from this command
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[arg(help = presets_help())]
+    model: String,
+    /// A data set's name, or folder:PATH
+    #[arg(long, value_name = "NAME")]
+    data: String,
+    /// Leave this forget set out of the training data (a Retrain twin), as class:NAME
+    #[arg(long, value_name = "FORGET")]
+    retain: Option<String>,
+    /// Passes over the data
+    #[arg(long, value_name = "N", value_parser = args::whole("epochs", 1..=10_000), allow_negative_numbers = true)]
+    epochs: Option<usize>,
+    /// Updates; instead of --epochs
+    #[arg(long, value_name = "N", conflicts_with = "epochs", value_parser = args::whole("steps", 1..=10_000_000), allow_negative_numbers = true)]
+    steps: Option<usize>,
+    /// How many concepts a text-to-image model learns, the commonest first
+    #[arg(long, value_name = "N", value_parser = args::whole("concepts", 2..=10_000), allow_negative_numbers = true)]
+    concepts: Option<usize>,
+    /// Updates of a text-to-image model's autoencoder
+    #[arg(long, value_name = "N", value_parser = args::whole("autoencoder-steps", 1..=10_000_000), allow_negative_numbers = true)]
+    autoencoder_steps: Option<usize>,
+    /// Updates of its decoder alone, at the end; with --from, of that model's and nothing else
+    #[arg(long, value_name = "N", value_parser = args::whole("decoder-steps", 1..=10_000_000), allow_negative_numbers = true)]
+    decoder_steps: Option<usize>,
+    /// Pictures in an update
+    #[arg(long, value_name = "N", value_parser = args::whole("batch", 1..=4096), allow_negative_numbers = true)]
+    batch: Option<usize>,
+    /// Peak of the learning rate
+    #[arg(long, value_parser = args::above_zero("lr"), allow_negative_numbers = true)]
+    lr: Option<f64>,
+    /// Base width of a ResNet or VGG, length of a Swin's tokens, or channels of a U-Net
+    #[arg(long, value_name = "N", value_parser = args::whole("width", 4..=256), allow_negative_numbers = true)]
+    width: Option<usize>,
+    /// How the pictures are varied: none, flip, shift-flip, crop-flip
+    #[arg(long, value_name = "HOW", value_parser = Augment::find)]
+    augment: Option<Augment>,
+    /// Start from these weights (a shipped model or a file), not from fresh ones
+    #[arg(long, value_name = "MODEL")]
+    from: Option<String>,
+    /// Seed of everything random
+    #[arg(long, value_name = "N", default_value = "1", value_parser = args::seed, allow_negative_numbers = true)]
+    seed: u64,
+    /// Go on from the state that a killed run left beside --out
+    #[arg(long)]
+    resume: bool,
+    /// Store the weights in half precision
+    #[arg(long)]
+    half: bool,
+    /// The weights file to write; card, log and state go beside it
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+}
+
+fn presets_help() -> String {
+    let names = PRESETS.iter().map(|p| p.name).chain([latent::preset::NAME, judge::NAME]);
+    format!("What to train: {}", names.collect::<Vec<_>>().join(", "))
+}
+
+/// The files of a run, reserved before it starts.
+struct Files {
+    /// Weights, card and log; or the folder of a text-to-image model,
+    out: Output,
+    /// and its log.
+    log: Option<Output>,
+    state: PathBuf,
+    /// The text-to-image model while it is trained.
+    so_far: PathBuf,
+}
+
+impl Files {
+    fn reserve(out: &Path, pipeline: bool, force: bool) -> Result<Self> {
+        if !pipeline {
+            args::ending(out, &["safetensors"])?;
+        }
+        let (state, so_far) = (beside(out, "state"), beside(out, "so-far"));
+        [&state, &so_far].into_iter().for_each(|path| output::clear(path));
+        let (out, log) = if pipeline {
+            let folder = Output::folder(out, OutputKind::Pipeline, force)?;
+            let log = Output::file(&beside(out, "log.jsonl"), OutputKind::Log, force)?;
+            (folder, Some(log))
+        } else {
+            let besides: [(OutputKind, Beside); 2] = [
+                (OutputKind::Card, |out| out.with_extension("json")),
+                (OutputKind::Log, |out| beside(out, "log.jsonl")),
+            ];
+            (Output::files(out, OutputKind::Weights, &besides, force)?, None)
+        };
+        Ok(Self { out, log, state, so_far })
+    }
+
+    /// Keeps the state of a run that goes on.
+    fn keep(
+        &self,
+        request: &TrainRequest,
+        event: (&Snapshot, Option<&LatentModel>),
+        log: &[LogLine],
+    ) -> Result<()> {
+        let (snapshot, model) = event;
+        state::write(&self.state, request, snapshot, log)?;
+        let Some(model) = model else { return Ok(()) };
+        Output::folder(&self.so_far, OutputKind::Pipeline, true)?
+            .write_here(&folder::write(model, Precision::Full)?)
+            .map(drop)
+    }
+
+    fn write(self, model: &AnyModel, half: bool, log: &[LogLine]) -> Result<PathBuf> {
+        let precision = if half { Precision::Half } else { Precision::Full };
+        let lines = bundle::log(log)?.into_bytes();
+        let written = match model {
+            AnyModel::Plain(model) => {
+                let weights = checkpoint::encode(model, precision)?;
+                self.out.write_files(vec![weights, bundle::json(&model.card)?, lines])?
+            }
+            AnyModel::Latent(model) => {
+                let written = self.out.write_folder(folder::write(model, precision)?)?;
+                self.log.map(|file| file.write(lines)).transpose()?;
+                // What the last snapshot left; the whole model is there now.
+                let _ = fs::remove_dir_all(&self.so_far);
+                written
+            }
+        };
+        remove(&self.state)?;
+        Ok(written)
+    }
+}
+
+/// Removes a state that is no longer needed.
+pub fn remove(state: &Path) -> Result<()> {
+    match fs::remove_file(state) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Error::write(state, e)),
+        _ => Ok(()),
+    }
+}
+
+/// `out` with another ending after its own.
+fn beside(out: &Path, ending: &str) -> PathBuf {
+    let mut name = out.as_os_str().to_owned();
+    name.push(".");
+    name.push(ending);
+    name.into()
+}
+
+/// Runs the command.
+pub fn run(args: &Args, common: &Common) -> Result<()> {
+    let request = request(args, common)?;
+    let files = Files::reserve(&args.out, args.model == latent::preset::NAME, common.force)?;
+    let (mut log, mut resume) = (Vec::new(), None);
+    if args.resume {
+        let (snapshot, lines) = state::read(&files.state, &request)?;
+        (log, resume) = (lines, Some(Box::new(snapshot)));
+    } else if files.state.exists() && !common.force {
+        return Err(Error::Request(format!(
+            "{} is left from a run that did not end; pass --resume to go on from it or --force to \
+             start anew",
+            files.state.display()
+        )));
+    }
+
+    let mut client = Client::open(common)?;
+    let (clock, before) = (Instant::now(), log.last().map_or(0.0, |l: &LogLine| l.seconds));
+    let mut kept = resume.as_ref().map(|s| s.step);
+    let job = Job::Train { request: request.clone(), resume };
+    let trained = client.hear("", job, Outcome::try_as_trained, |event| match event {
+        Event::Step { live, .. } => {
+            let seconds = before + clock.elapsed().as_secs_f64();
+            log.push(LogLine { step: live.step, loss: live.loss, seconds });
+        }
+        Event::Snapshot { snapshot, model, .. } => {
+            let written = files.keep(&request, (snapshot, model.as_deref()), &log);
+            kept = print::or_later(written).then_some(snapshot.step).or(kept);
+        }
+        _ => {}
+    });
+    if let (Err(Error::Cancelled), Some(step), false) = (&trained, kept, common.quiet) {
+        print::note(&format!("step {step} is kept; --resume goes on from it"));
+    }
+    let model = trained?;
+    let written = files.write(&model, args.half, &log);
+    summary(&model, args, common, written)
+}
+
+/// What is asked for, as far as it can be asked for.
+fn request(args: &Args, common: &Common) -> Result<TrainRequest> {
+    let mut request = TrainRequest {
+        preset: args.model.clone(),
+        data: args.data.clone(),
+        without: args.retain.clone(),
+        epochs: args.epochs,
+        steps: args.steps,
+        batch: args.batch,
+        lr: args.lr,
+        width: args.width,
+        augment: args.augment,
+        from: args.from.clone(),
+        seed: args.seed,
+        fingerprint: None,
+        concepts: args.concepts,
+        autoencoder_steps: args.autoencoder_steps,
+        decoder_steps: args.decoder_steps,
+    };
+    if args.model == latent::preset::NAME {
+        emoji::find(&args.data)?;
+        check_prompts(args)?;
+        let plan = latent::preset::plan(&request);
+        return Ok(latent::preset::request(&plan, request.data, request.from));
+    }
+    if args.model == judge::NAME {
+        return Ok(request);
+    }
+    if args.autoencoder_steps.or(args.decoder_steps).or(args.concepts).is_some() {
+        let reason = "--autoencoder-steps, --decoder-steps and --concepts are for text-to-image; \
+                      leave them out";
+        return Err(Error::Request(reason.into()));
+    }
+    Preset::find(&args.model)?;
+    common.look_at(&args.data)?;
+    request.fingerprint = data::open(&args.data)?.fingerprint.clone();
+    Ok(request)
+}
+
+/// Refuses what is not for text-to-image models.
+fn check_prompts(args: &Args) -> Result<()> {
+    // Of a trained model nothing but the decoder is trained on.
+    let trained = args.from.is_some();
+    let unused = [
+        ("retain", args.retain.is_some()),
+        ("epochs", args.epochs.is_some()),
+        ("width", args.width.is_some()),
+        ("augment", args.augment.is_some()),
+        ("steps beside --from", trained && args.steps.is_some()),
+        ("batch beside --from", trained && args.batch.is_some()),
+        ("lr beside --from", trained && args.lr.is_some()),
+        ("autoencoder-steps beside --from", trained && args.autoencoder_steps.is_some()),
+    ];
+    if let Some((name, _)) = unused.iter().find(|(_, given)| *given) {
+        return Err(Error::Request(format!("--{name} is not for text-to-image; leave it out")));
+    }
+    if trained && args.decoder_steps.is_none() {
+        let reason = "--from trains the decoder of a text-to-image model; add --decoder-steps N";
+        return Err(Error::Request(reason.into()));
+    }
+    Ok(())
+}
+
+fn summary(model: &AnyModel, args: &Args, common: &Common, written: Result<PathBuf>) -> Result<()> {
+    if common.json {
+        let out = args.out.display().to_string();
+        print::json(&match model {
+            AnyModel::Plain(model) => serde_json::json!({ "out": out, "card": model.card }),
+            AnyModel::Latent(model) => serde_json::json!({ "out": out, "card": model.card }),
+        })?;
+        return written.map(drop);
+    }
+    let weights = |n: usize| format!("{} weights", print::grouped(n));
+    let trained = |t: &Training| {
+        format!("{} steps of {}, {:.0} s, seed {}", t.steps, t.batch, t.seconds, t.seed)
+    };
+    match model {
+        AnyModel::Plain(model) => {
+            let card = &model.card;
+            let parts = std::iter::once(weights(model.weights.values.len()))
+                .chain(card.training.as_ref().map(trained))
+                .chain(card.metrics.iter().map(|(name, v)| format!("{name} {v:.2}")))
+                .chain([card.device.clone()]);
+            print::line(format!("{}: {}", card.name, parts.collect::<Vec<_>>().join("; ")));
+        }
+        AnyModel::Latent(model) => {
+            let parts = [
+                ("text encoder", &model.text),
+                ("U-Net", &model.unet),
+                ("autoencoder", &model.vae),
+            ]
+            .map(|(part, own)| format!("{part} {}", weights(own.values.len())));
+            print::line(parts.join("; "));
+            let stages = model.card.iter().flat_map(|card| {
+                let LatentCard { autoencoder, diffusion, decoder, .. } = card;
+                [("autoencoder", autoencoder), ("U-Net", diffusion), ("decoder", decoder)]
+            });
+            for (part, training) in stages {
+                training.iter().for_each(|t| print::line(format!("{part}: {}", trained(t))));
+            }
+        }
+    }
+    print::written(written)
+}

@@ -1,0 +1,126 @@
+//! Multi-head attention of tokens over tokens, and pictures as tokens.
+
+use burn::tensor::{Tensor, activation};
+
+use super::{
+    layers::{Linear, Pass},
+    weights::WeightLayout,
+};
+
+/// The names of an attention's four maps, and which of them have a bias.
+#[derive(Debug, Clone, Copy)]
+pub struct AttentionNames {
+    /// Queries, keys, values, output, in the order that they are stored in.
+    pub parts: [&'static str; 4],
+    /// Whether queries, keys and values have a bias; the output always has one.
+    pub bias: bool,
+}
+
+/// Multi-head attention of tokens over tokens.
+#[derive(Debug, Clone)]
+pub struct Attention {
+    /// Of queries, keys, values and the output.
+    maps: [Linear; 4],
+    heads: usize,
+}
+
+impl Attention {
+    /// `width` of the queries and the output, `context` of keys and values.
+    pub fn new(
+        l: &mut WeightLayout,
+        name: &str,
+        [width, context]: [usize; 2],
+        heads: usize,
+        names: AttentionNames,
+    ) -> Self {
+        let inputs = [width, context, context, width];
+        let maps = std::array::from_fn(|i| {
+            let bias = names.bias || i == 3;
+            Linear::maybe_biased(l, &format!("{name}.{}", names.parts[i]), [inputs[i], width], bias)
+        });
+        Self { maps, heads }
+    }
+
+    /// `x` [n, t, c] attends to `context` [n, s, d]; `mask` [1, 1, t, s] is added to the scores.
+    pub fn forward(
+        &self,
+        pass: &Pass,
+        x: Tensor<3>,
+        context: Tensor<3>,
+        mask: Option<&Tensor<4>>,
+    ) -> Tensor<3> {
+        let [n, t, c] = x.dims();
+        let [q, k, v, out] = &self.maps;
+        let depth = c / self.heads;
+        let split = |y: Tensor<3>| {
+            let s = y.dims()[1];
+            y.reshape([n, s, self.heads, depth]).swap_dims(1, 2)
+        };
+        let q = split(q.tokens(pass, x));
+        let k = split(k.tokens(pass, context.clone()));
+        let v = split(v.tokens(pass, context));
+        let (k, scale) = (k.swap_dims(2, 3), (depth as f32).powf(-0.5));
+        let s = k.dims()[3];
+        let mix = |from: usize, to: usize| {
+            let q = q.clone().slice([0..n, 0..self.heads, from..to, 0..depth]);
+            let mut scores = q.matmul(k.clone()) * scale;
+            if let Some(mask) = mask {
+                scores = scores + mask.clone().slice([0..1, 0..1, from..to, 0..s]);
+            }
+            activation::softmax(scores, 3).matmul(v.clone())
+        };
+        let rows = (SCORES / (n * self.heads * s)).max(1);
+        let mixed = if rows >= t {
+            mix(0, t)
+        } else {
+            // Queries do not depend on each other.
+            let parts = (0..t).step_by(rows).map(|from| mix(from, t.min(from + rows)));
+            Tensor::cat(parts.collect(), 2)
+        };
+        out.tokens(pass, mixed.swap_dims(1, 2).reshape([n, t, c]))
+    }
+}
+
+/// Scores that an attention holds at once: as many bytes as a GPU can bind at the least.
+const SCORES: usize = (128 << 20) / 4;
+
+/// [n, c, h, w] to the tokens [n, h · w, c].
+pub fn tokens(x: Tensor<4>) -> Tensor<3> {
+    let [n, c, h, w] = x.dims();
+    x.reshape([n, c, h * w]).swap_dims(1, 2)
+}
+
+/// The tokens [n, h · w, c] to [n, c, h, w].
+pub fn picture(x: Tensor<3>, [h, w]: [usize; 2]) -> Tensor<4> {
+    let [n, _, c] = x.dims();
+    x.swap_dims(1, 2).reshape([n, c, h, w])
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::Device;
+
+    use super::*;
+    use crate::models::layers::Mode;
+
+    #[test]
+    fn attention_in_parts_is_the_same_attention() {
+        let mut layout = WeightLayout::default();
+        let names = AttentionNames { parts: ["q", "k", "v", "out"], bias: true };
+        let attention = Attention::new(&mut layout, "a", [4, 4], 2, names);
+        let weights = std::sync::Arc::new(layout).init(1).upload(&Device::flex());
+        let pass = Pass::new(&weights, Mode::Eval);
+        // Two heads of 4,096 x 4,096 scores are held at once, of 4,100 queries no more.
+        let t = 4_100;
+        let values: Vec<f32> = (0..t * 4).map(|i| ((i * 37) % 101) as f32 / 50.0 - 1.0).collect();
+        let x = Tensor::<1>::from_floats(&values[..], &Device::flex()).reshape([1, t, 4]);
+        let all = attention.forward(&pass, x.clone(), x.clone(), None);
+        for part in [0..1_000, 3_000..t] {
+            let few = x.clone().slice([0..1, part.clone(), 0..4]);
+            let alone = attention.forward(&pass, few, x.clone(), None);
+            let same = all.clone().slice([0..1, part, 0..4]);
+            let off: f32 = (alone - same).abs().max().into_scalar();
+            assert!(off < 1e-6, "{off}");
+        }
+    }
+}

@@ -1,0 +1,243 @@
+//! The blocks that U-Nets and the autoencoder are made of: residual ones, and attention after them.
+
+use burn::tensor::{Tensor, activation};
+
+use super::{
+    attention::{Attention, AttentionNames, picture, tokens},
+    layers::{Conv, GroupNorm, Groups, LayerNorm, Linear, Pass},
+    levels::{Beside, Style},
+    weights::WeightLayout,
+};
+use crate::gpu::ops;
+
+/// diffusers' names of an attention's maps.
+const ATTENTION: AttentionNames =
+    AttentionNames { parts: ["to_q", "to_k", "to_v", "to_out.0"], bias: false };
+
+/// Two convolutions beside a shortcut; between them the embedding is added and dropout is taken.
+#[derive(Debug, Clone)]
+pub struct ResBlock {
+    norm1: GroupNorm,
+    conv1: Conv,
+    embedding: Option<Linear>,
+    norm2: GroupNorm,
+    dropout: f64,
+    conv2: Conv,
+    shortcut: Option<Conv>,
+}
+
+impl ResBlock {
+    /// From and to so many channels.
+    pub fn new(l: &mut WeightLayout, name: &str, c: [usize; 2], style: &Style) -> Self {
+        let &Style { groups, names, .. } = style;
+        let part = |part: &str| format!("{name}.{part}");
+        Self {
+            norm1: GroupNorm::new(l, &part("norm1"), c[0], groups),
+            conv1: Conv::same(l, &part("conv1"), c, 3),
+            embedding: style.embedding.map(|e| Linear::new(l, &part(names.embedding), [e, c[1]])),
+            norm2: GroupNorm::new(l, &part("norm2"), c[1], groups),
+            dropout: style.dropout,
+            conv2: Conv::same(l, &part("conv2"), [c[1]; 2], 3),
+            shortcut: (c[0] != c[1]).then(|| Conv::same(l, &part(names.shortcut), c, 1)),
+        }
+    }
+
+    /// `x` [n, c, h, w] to as many of the other channels.
+    pub fn forward(&self, pass: &Pass, x: Tensor<4>, beside: Beside) -> Tensor<4> {
+        let mut h = self.conv1.forward(pass, self.norm1.forward(pass, x.clone(), true));
+        if let (Some(map), Some(embedding)) = (&self.embedding, beside.embedding) {
+            let shift = map.forward(pass, embedding.clone());
+            let [n, c] = shift.dims();
+            h = h + shift.reshape([n, c, 1, 1]);
+        }
+        let h = self.norm2.forward(pass, h, true);
+        let [_, c, height, width] = h.dims();
+        let h = pass.dropout(h, self.dropout, [c, height, width]);
+        let h = self.conv2.forward(pass, h);
+        match &self.shortcut {
+            Some(conv) => conv.forward(pass, x) + h,
+            None => x + h,
+        }
+    }
+}
+
+/// Which attention follows a residual block.
+#[derive(Debug, Clone, Copy)]
+pub enum Attends {
+    /// Positions to each other, by 1 x 1 convolutions (the DDPM U-Net's).
+    Pixels,
+    /// Positions to each other, by linear maps (the autoencoder's).
+    Tokens,
+    /// Positions to each other and to a prompt.
+    Prompt(TransformerShape),
+}
+
+/// Attention over a picture's positions, beside a shortcut.
+#[derive(Debug, Clone)]
+pub enum Spatial {
+    Pixels { norm: GroupNorm, qkv: [Conv; 3], out: Conv },
+    Tokens { norm: GroupNorm, attention: Attention },
+    Prompt(Transformer),
+}
+
+impl Spatial {
+    /// Over `c` channels.
+    pub fn new(
+        l: &mut WeightLayout,
+        name: &str,
+        c: usize,
+        groups: Groups,
+        attends: Attends,
+    ) -> Self {
+        match attends {
+            Attends::Pixels => {
+                let norm = GroupNorm::new(l, &format!("{name}.norm"), c, groups);
+                let mut map = |part: &str| Conv::same(l, &format!("{name}.{part}"), [c, c], 1);
+                Self::Pixels { norm, qkv: ["q", "k", "v"].map(&mut map), out: map("proj_out") }
+            }
+            Attends::Tokens => {
+                let names = AttentionNames { bias: true, ..ATTENTION };
+                Self::Tokens {
+                    norm: GroupNorm::new(l, &format!("{name}.group_norm"), c, groups),
+                    attention: Attention::new(l, name, [c, c], 1, names),
+                }
+            }
+            Attends::Prompt(shape) => Self::Prompt(Transformer::new(l, name, c, shape)),
+        }
+    }
+
+    /// [n, c, h, w] to the same.
+    pub fn forward(&self, pass: &Pass, x: Tensor<4>, beside: Beside) -> Tensor<4> {
+        let [n, c, h, w] = x.dims();
+        match self {
+            Self::Pixels { norm, qkv, out } => {
+                let normed = norm.forward(pass, x.clone(), false);
+                let map = |map: &Conv| map.forward(pass, normed.clone()).reshape([n, c, h * w]);
+                let [q, k, v] = qkv.each_ref().map(map);
+                x + out.forward(pass, ops::attention(q, k, v).reshape([n, c, h, w]))
+            }
+            Self::Tokens { norm, attention } => {
+                let y = tokens(norm.forward(pass, x.clone(), false));
+                x + picture(attention.forward(pass, y.clone(), y, None), [h, w])
+            }
+            Self::Prompt(transformer) => {
+                let context = beside.context.expect("a network with transformers reads prompts");
+                transformer.forward(pass, x, context)
+            }
+        }
+    }
+}
+
+/// `BasicTransformerBlock`: tokens look at each other, then at the prompt, then a GEGLU.
+#[derive(Debug, Clone)]
+struct TransformerBlock {
+    norms: [LayerNorm; 3],
+    own: Attention,
+    cross: Attention,
+    up: Linear,
+    down: Linear,
+}
+
+impl TransformerBlock {
+    fn new(l: &mut WeightLayout, name: &str, c: usize, context: usize, heads: usize) -> Self {
+        let norm = |l: &mut WeightLayout, i| LayerNorm::new(l, &format!("{name}.norm{i}"), c, 1e-5);
+        let attention = |l: &mut WeightLayout, i, context| {
+            Attention::new(l, &format!("{name}.attn{i}"), [c, context], heads, ATTENTION)
+        };
+        let norm1 = norm(l, 1);
+        let own = attention(l, 1, c);
+        let norm2 = norm(l, 2);
+        let cross = attention(l, 2, context);
+        let norm3 = norm(l, 3);
+        let up = Linear::new(l, &format!("{name}.ff.net.0.proj"), [c, 8 * c]);
+        let down = Linear::new(l, &format!("{name}.ff.net.2"), [4 * c, c]);
+        Self { norms: [norm1, norm2, norm3], own, cross, up, down }
+    }
+
+    fn forward(&self, pass: &Pass, mut x: Tensor<3>, context: &Tensor<3>) -> Tensor<3> {
+        let y = self.norms[0].forward(pass, x.clone());
+        x = x + self.own.forward(pass, y.clone(), y, None);
+        let y = self.norms[1].forward(pass, x.clone());
+        x = x + self.cross.forward(pass, y, context.clone(), None);
+        let y = self.up.tokens(pass, self.norms[2].forward(pass, x.clone()));
+        let mut halves = y.chunk(2, 2).into_iter();
+        let (value, gate) = (halves.next(), halves.next());
+        let (value, gate) = value.zip(gate).expect("the width is even");
+        x + self.down.tokens(pass, value * activation::gelu(gate))
+    }
+}
+
+/// The map into or out of a transformer: a 1 x 1 convolution (1.x) or a linear map (2.x).
+#[derive(Debug, Clone)]
+enum Projection {
+    Conv(Conv),
+    Linear(Linear),
+}
+
+impl Projection {
+    fn new(l: &mut WeightLayout, name: &str, c: usize, linear: bool) -> Self {
+        match linear {
+            true => Self::Linear(Linear::new(l, name, [c, c])),
+            false => Self::Conv(Conv::same(l, name, [c, c], 1)),
+        }
+    }
+
+    fn tokens(&self, pass: &Pass, x: Tensor<4>) -> Tensor<3> {
+        match self {
+            Self::Conv(conv) => tokens(conv.forward(pass, x)),
+            Self::Linear(linear) => linear.tokens(pass, tokens(x)),
+        }
+    }
+
+    fn picture(&self, pass: &Pass, y: Tensor<3>, size: [usize; 2]) -> Tensor<4> {
+        match self {
+            Self::Conv(conv) => conv.forward(pass, picture(y, size)),
+            Self::Linear(linear) => picture(linear.tokens(pass, y), size),
+        }
+    }
+}
+
+/// What shapes the transformers of a U-Net.
+#[derive(Debug, Clone, Copy)]
+pub struct TransformerShape {
+    pub context: usize,
+    pub heads: usize,
+    pub depth: usize,
+    pub linear: bool,
+    pub groups: usize,
+}
+
+/// `Transformer2DModel`.
+#[derive(Debug, Clone)]
+pub struct Transformer {
+    norm: GroupNorm,
+    into: Projection,
+    blocks: Vec<TransformerBlock>,
+    out_of: Projection,
+}
+
+impl Transformer {
+    fn new(l: &mut WeightLayout, name: &str, c: usize, shape: TransformerShape) -> Self {
+        let TransformerShape { context, heads, depth, linear, groups } = shape;
+        let part = |part: &str| format!("{name}.{part}");
+        let block = |i| part(&format!("transformer_blocks.{i}"));
+        Self {
+            norm: GroupNorm::new(l, &part("norm"), c, Groups { n: groups, eps: 1e-6 }),
+            into: Projection::new(l, &part("proj_in"), c, linear),
+            blocks: (0..depth)
+                .map(|i| TransformerBlock::new(l, &block(i), c, context, heads))
+                .collect(),
+            out_of: Projection::new(l, &part("proj_out"), c, linear),
+        }
+    }
+
+    /// `x` [n, c, h, w], `context` [n, t, d] to [n, c, h, w].
+    fn forward(&self, pass: &Pass, x: Tensor<4>, context: &Tensor<3>) -> Tensor<4> {
+        let [_, _, h, w] = x.dims();
+        let mut y = self.into.tokens(pass, self.norm.forward(pass, x.clone(), false));
+        for block in &self.blocks {
+            y = block.forward(pass, y, context);
+        }
+        x + self.out_of.picture(pass, y, [h, w])
+    }
+}

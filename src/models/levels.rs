@@ -1,0 +1,273 @@
+//! Levels of blocks, from fine to coarse and back: the whole of a U-Net but for its condition, and
+//! both halves of an autoencoder.
+
+use burn::tensor::Tensor;
+
+use super::{
+    blocks::{Attends, ResBlock, Spatial},
+    layers::{Conv, GroupNorm, Groups, Pass},
+    weights::WeightLayout,
+};
+use crate::gpu::ops::{self, Padding};
+
+/// What a network's parts are called in files.
+#[derive(Debug)]
+pub struct PartNames {
+    pub down: &'static str,
+    pub up: &'static str,
+    /// Whether the levels on the way up are counted from the coarsest on.
+    pub up_from_coarsest: bool,
+    pub block: &'static str,
+    pub attention: &'static str,
+    pub downsample: &'static str,
+    pub upsample: &'static str,
+    /// Block, attention and block.
+    pub middle: [&'static str; 3],
+    pub norm_out: &'static str,
+    /// In a residual block, what takes the embedding in.
+    pub embedding: &'static str,
+    pub shortcut: &'static str,
+}
+
+/// The official code's of the DDPM U-Net.
+pub const DDPM: PartNames = PartNames {
+    down: "down",
+    up: "up",
+    up_from_coarsest: false,
+    block: "block",
+    attention: "attn",
+    downsample: "downsample.conv",
+    upsample: "upsample.conv",
+    middle: ["mid.block_1", "mid.attn_1", "mid.block_2"],
+    norm_out: "norm_out",
+    embedding: "temb_cemb_proj",
+    shortcut: "nin_shortcut",
+};
+
+/// diffusers'.
+pub const DIFFUSERS: PartNames = PartNames {
+    down: "down_blocks",
+    up: "up_blocks",
+    up_from_coarsest: true,
+    block: "resnets",
+    attention: "attentions",
+    downsample: "downsamplers.0.conv",
+    upsample: "upsamplers.0.conv",
+    middle: ["mid_block.resnets.0", "mid_block.attentions.0", "mid_block.resnets.1"],
+    norm_out: "conv_norm_out",
+    embedding: "time_emb_proj",
+    shortcut: "conv_shortcut",
+};
+
+/// How a network's levels are made.
+#[derive(Debug, Clone, Copy)]
+pub struct Style<'a> {
+    pub names: &'static PartNames,
+    /// Channels of each level, finest first.
+    pub widths: &'a [usize],
+    /// Blocks of a level on the way down; on the way up there is one more.
+    pub blocks: usize,
+    pub groups: Groups,
+    /// Width of the embedding that is added to a block's channels, where there is one.
+    pub embedding: Option<usize>,
+    pub dropout: f64,
+    /// Of the convolutions that halve a picture.
+    pub padding: Padding,
+}
+
+/// What stands beside the pictures in a pass: an embedding [n, width], after SiLU, and a prompt's vectors
+/// [n, t, d].
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Beside<'a> {
+    pub embedding: Option<&'a Tensor<2>>,
+    pub context: Option<&'a Tensor<3>>,
+}
+
+/// Blocks over pictures of one size, and what halves or doubles it after them.
+#[derive(Debug, Clone)]
+pub struct Level {
+    blocks: Vec<(ResBlock, Option<Spatial>)>,
+    resample: Option<Resample>,
+}
+
+#[derive(Debug, Clone)]
+enum Resample {
+    Down(Conv),
+    /// After an enlargement.
+    Up(Conv),
+}
+
+impl Level {
+    /// `before` is what a block is given of the pictures so far, `after` is shown what each block and the
+    /// change of size make.
+    pub fn forward(
+        &self,
+        pass: &Pass,
+        mut h: Tensor<4>,
+        beside: Beside,
+        mut before: impl FnMut(Tensor<4>) -> Tensor<4>,
+        mut after: impl FnMut(&Tensor<4>),
+    ) -> Tensor<4> {
+        for (block, attention) in &self.blocks {
+            h = block.forward(pass, before(h), beside);
+            if let Some(attention) = attention {
+                h = attention.forward(pass, h, beside);
+            }
+            after(&h);
+        }
+        let Some(resample) = &self.resample else { return h };
+        h = match resample {
+            Resample::Down(conv) => conv.forward(pass, h),
+            Resample::Up(conv) => conv.forward(pass, ops::upsample(h)),
+        };
+        after(&h);
+        h
+    }
+}
+
+/// Which attention the blocks of a level have.
+pub type OfLevel<'a> = &'a dyn Fn(usize) -> Option<Attends>;
+
+impl Style<'_> {
+    fn block(
+        &self,
+        l: &mut WeightLayout,
+        (level, place): (&str, usize),
+        c: [usize; 2],
+        attends: Option<Attends>,
+    ) -> (ResBlock, Option<Spatial>) {
+        let name = |part: &str| format!("{level}.{part}.{place}");
+        let block = ResBlock::new(l, &name(self.names.block), c, self);
+        let attention = name(self.names.attention);
+        (block, attends.map(|a| Spatial::new(l, &attention, c[1], self.groups, a)))
+    }
+
+    /// The levels from the finest to the coarsest, out of `c` channels; and the channels of everything
+    /// that is made on the way.
+    pub fn down(
+        &self,
+        l: &mut WeightLayout,
+        prefix: &str,
+        mut c: usize,
+        attends: OfLevel,
+    ) -> (Vec<Level>, Vec<usize>) {
+        let mut made = vec![c];
+        let mut levels = Vec::new();
+        for (level, &width) in self.widths.iter().enumerate() {
+            let name = format!("{prefix}{}.{level}", self.names.down);
+            let mut blocks = Vec::new();
+            for place in 0..self.blocks {
+                blocks.push(self.block(l, (&name, place), [c, width], attends(level)));
+                c = width;
+                made.push(c);
+            }
+            let resample = (level + 1 < self.widths.len()).then(|| {
+                made.push(c);
+                let name = format!("{name}.{}", self.names.downsample);
+                Resample::Down(Conv::biased(l, &name, [c, c], 3, 2, self.padding))
+            });
+            levels.push(Level { blocks, resample });
+        }
+        (levels, made)
+    }
+
+    /// The levels from the coarsest to the finest, out of `c` channels; each block takes in the channels
+    /// that were made last on the way down, as long as there are some in `skips`.
+    pub fn up(
+        &self,
+        l: &mut WeightLayout,
+        prefix: &str,
+        mut c: usize,
+        mut skips: Vec<usize>,
+        attends: OfLevel,
+    ) -> Vec<Level> {
+        let mut levels = Vec::new();
+        for (level, &width) in self.widths.iter().enumerate().rev() {
+            let from_coarsest = self.widths.len() - 1 - level;
+            let number = if self.names.up_from_coarsest { from_coarsest } else { level };
+            let name = format!("{prefix}{}.{number}", self.names.up);
+            let mut blocks = Vec::new();
+            for place in 0..=self.blocks {
+                let c_in = c + skips.pop().unwrap_or(0);
+                blocks.push(self.block(l, (&name, place), [c_in, width], attends(level)));
+                c = width;
+            }
+            let name = format!("{name}.{}", self.names.upsample);
+            let resample = (level > 0).then(|| Resample::Up(Conv::same(l, &name, [c, c], 3)));
+            levels.push(Level { blocks, resample });
+        }
+        levels
+    }
+
+    /// The middle, of `c` channels.
+    pub fn middle(&self, l: &mut WeightLayout, prefix: &str, c: usize, attends: Attends) -> Middle {
+        let [first, attention, second] = self.names.middle.map(|part| format!("{prefix}{part}"));
+        Middle(
+            ResBlock::new(l, &first, [c, c], self),
+            Spatial::new(l, &attention, c, self.groups, attends),
+            ResBlock::new(l, &second, [c, c], self),
+        )
+    }
+}
+
+/// The blocks between the way down and the way up.
+#[derive(Debug, Clone)]
+pub struct Middle(ResBlock, Spatial, ResBlock);
+
+impl Middle {
+    /// [n, c, h, w] to the same.
+    pub fn forward(&self, pass: &Pass, h: Tensor<4>, beside: Beside) -> Tensor<4> {
+        let h = self.1.forward(pass, self.0.forward(pass, h, beside), beside);
+        self.2.forward(pass, h, beside)
+    }
+}
+
+/// A U-Net but for what makes its condition: the way down, the way up, and skips between them.
+#[derive(Debug, Clone)]
+pub struct Trunk {
+    conv_in: Conv,
+    down: Vec<Level>,
+    middle: Middle,
+    up: Vec<Level>,
+    norm_out: GroupNorm,
+    conv_out: Conv,
+}
+
+impl Trunk {
+    /// Declares what follows `conv_in`, which makes `c` channels; in the end there are `c_out`. `attends`
+    /// on the way down, in the middle, and on the way up.
+    pub fn new(
+        l: &mut WeightLayout,
+        style: &Style,
+        (conv_in, c): (Conv, usize),
+        c_out: usize,
+        attends: (OfLevel, Attends, OfLevel),
+    ) -> Self {
+        let (down, skips) = style.down(l, "", c, attends.0);
+        let coarsest = style.widths[style.widths.len() - 1];
+        let middle = style.middle(l, "", coarsest, attends.1);
+        let up = style.up(l, "", coarsest, skips, attends.2);
+        let finest = style.widths[0];
+        let norm_out = GroupNorm::new(l, style.names.norm_out, finest, style.groups);
+        let conv_out = Conv::same(l, "conv_out", [finest, c_out], 3);
+        Self { conv_in, down, middle, up, norm_out, conv_out }
+    }
+
+    /// `x` [n, c_in, h, w] to [n, c_out, h, w].
+    pub fn forward(&self, pass: &Pass, x: Tensor<4>, beside: Beside) -> Tensor<4> {
+        let mut h = self.conv_in.forward(pass, x);
+        let mut skips = vec![h.clone()];
+        for level in &self.down {
+            h = level.forward(pass, h, beside, |h| h, |made| skips.push(made.clone()));
+        }
+        h = self.middle.forward(pass, h, beside);
+        for level in &self.up {
+            let join = |h| {
+                let skip = skips.pop().expect("one skip for each block on the way up");
+                Tensor::cat(vec![h, skip], 1)
+            };
+            h = level.forward(pass, h, beside, join, |_| {});
+        }
+        self.conv_out.forward(pass, self.norm_out.forward(pass, h, true))
+    }
+}
