@@ -19,7 +19,7 @@ use crate::{
         registry::{self, Shipped},
         said::Said,
     },
-    words::{budget::Budget, recipe::Recipe, sampling::SampleOptions, task::Task},
+    words::{budget::Budget, recipe::Recipe, sampling::SampleOptions},
 };
 
 /// Steps of the very first pictures.
@@ -140,8 +140,8 @@ impl Session {
         }
         let first = !self.models.contains_key(name);
         let model = self.model(name)?;
-        let test = match model.card.architecture.task() {
-            Task::Classify => {
+        let test = match model.classifier() {
+            Some(_) => {
                 let test = data::test(&model.card.data)?;
                 if model.card.data.starts_with("folder:") {
                     data::open(&model.card.data)?.notes.iter().for_each(|note| job.note(note));
@@ -156,7 +156,7 @@ impl Session {
                 }
                 test
             }
-            Task::Generate | Task::TextToImage => Arc::default(),
+            None => Arc::default(),
         };
         let weights = model.weights.upload(&self.device);
         let after = self.adopted.get(name).cloned().unwrap_or_default();

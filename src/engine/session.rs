@@ -33,7 +33,7 @@ use crate::{
         scores::Scores,
     },
     unlearn::{hooks::Local, plan::Plan, scope::Scope},
-    words::{estimator::Estimator, fingerprint::Fingerprint, recipe::Recipe, task::Task},
+    words::{estimator::Estimator, fingerprint::Fingerprint, recipe::Recipe},
 };
 
 /// The device, the models and what was measured of them.
@@ -281,11 +281,8 @@ fn needed(job: &Job) -> Vec<&'static str> {
     let data_of = |model: &str| registry::shipped(model).map_or(data::NAMES[0], |s| s.data);
     match job {
         Job::Open { model, .. } => {
-            let shown = registry::shipped(model).map_or(&[][..], |s| match s.task {
-                Task::Classify => data::files(s.data)[0],
-                Task::Generate => &[],
-                Task::TextToImage => data::files(s.data)[1],
-            });
+            let shown = registry::shipped(model).and_then(|s| s.task.shows());
+            let shown = shown.map_or(&[][..], |part| data::files(data_of(model))[part]);
             [&registry::files(model, data_of(model), ""), shown].concat()
         }
         // Which of both it is will be seen once it is read.

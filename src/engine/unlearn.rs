@@ -8,15 +8,16 @@ use web_time::Instant;
 use super::{
     forgetting::{self, Forgetting, Found},
     gpu_loss_check::GpuLossCheck,
-    job::Run,
+    job::{LogLine, Run},
     request::{Client, Request},
     session::Session,
 };
 use crate::{
+    data::augment::Augment,
     error::{Error, Result},
     eval::verdict::{Evidence, verdict},
     job_context::JobContext,
-    models::weights::{WeightEntry, WeightLayout},
+    models::weights::{WeightEntry, WeightLayout, Weights},
     saliency::{Mask, change::Change, scores::Scores},
     unlearn::{plan::Plan, unlearner::Unlearner},
     words::{
@@ -73,32 +74,47 @@ impl Session {
             request.look(self, &unlearner.weights(), &recipe, quiet).await
         };
         let (log, unlearn_seconds) = forgetting.run(plan, begun, job, look).await?;
-        let done = unlearner.weights();
+        let trained = Trained {
+            scores,
+            mask,
+            augment: unlearner.augment(),
+            weights: unlearner.weights(),
+            log,
+            seconds: Seconds { mask: mask_seconds, unlearn: unlearn_seconds, evaluate: looked },
+        };
+        self.judge_run(recipe, request, trained, job).await
+    }
+
+    /// Measures and judges a run whose updates are done.
+    async fn judge_run(
+        &mut self,
+        recipe: Recipe,
+        request: &Request,
+        trained: Trained,
+        job: &mut JobContext,
+    ) -> Result<Run> {
+        let Trained { scores, mask, augment, weights: done, log, seconds } = trained;
+        let plan = request.plan();
         let weights = done.download().await?;
         weights.check(request.original())?;
-
         let retrain = request.retrain(self, &recipe, job).await?;
         // The original is measured now and not before: who pressed Forget wants to see it forget.
         let clock = Instant::now();
         let before = request.before(self, &recipe, job).await?;
         let after = request.after(self, &done, &recipe, job).await?;
         let found = request.findings(self, &done, [&before, &after], &recipe, job).await?;
-        let evaluate_seconds = looked + clock.elapsed().as_secs_f64();
+        let evaluate = seconds.evaluate + clock.elapsed().as_secs_f64();
 
         let scored = scores.as_ref().map_or(0, |scores| scores.n_forget);
         let frozen = |m: &Mask| m.frozen_changed(request.original(), &weights);
         let base = Found {
             task: request.task(),
             n: request.items()[0].len(),
-            augmentation: unlearner.augment().map_or("", |augment| augment.name()),
+            augmentation: augment.map_or("", |augment| augment.name()),
             mask: mask.as_ref().map(|m| (m, scored, frozen(m))),
             before: before.metrics,
             after: after.metrics,
-            seconds: Seconds {
-                mask: mask_seconds,
-                unlearn: unlearn_seconds,
-                evaluate: evaluate_seconds,
-            },
+            seconds: Seconds { evaluate, ..seconds },
         };
         let report = forgetting::report(&recipe, plan, base, &self.info);
         let mut report = Report {
@@ -165,6 +181,18 @@ impl Session {
         let mut twin = begin(request, free, &Device::flex(), job).await?;
         GpuLossCheck::run(steps, job, async |job| twin.step(job).await).await
     }
+}
+
+/// A run whose updates are done.
+struct Trained {
+    scores: Option<Arc<Scores>>,
+    mask: Option<Mask>,
+    /// How pictures were varied, where they are pictures.
+    augment: Option<Augment>,
+    weights: Weights,
+    log: Vec<LogLine>,
+    /// Seconds so far.
+    seconds: Seconds,
 }
 
 /// A run from its beginning on a device; only weights with a 1 in `free` will change.

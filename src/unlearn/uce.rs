@@ -8,7 +8,7 @@ use super::{
 use crate::{
     data::rng,
     error::{Error, Result},
-    eval::linear::{self, product},
+    eval::linear,
     models::{
         latent::unet::is_cross_attention,
         weights::{HostWeights, WeightEntry, read},
@@ -81,7 +81,7 @@ fn edit(unet: &mut HostWeights, d: usize, [from, to, keep]: [&[f32]; 3]) -> Resu
     let inverse = invert(own, d).ok_or_else(|| {
         Error::Request("the prompts are too alike to be told apart by their tokens".into())
     })?;
-    let map = product(&cross, &inverse, d);
+    let map = linear::product(&linear::transposed(&cross, d), &inverse, d);
     let edited = |e: &&WeightEntry| {
         is_cross_attention(&e.name)
             && (e.name.ends_with("to_k.weight") || e.name.ends_with("to_v.weight"))

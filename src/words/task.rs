@@ -48,6 +48,16 @@ impl Task {
         matches!(self, Self::Classify)
     }
 
+    /// Which part of its data a model is shown with, the test pictures or the others; one that is sampled
+    /// needs none.
+    pub fn shows(self) -> Option<usize> {
+        match self {
+            Self::Classify => Some(0),
+            Self::Generate => None,
+            Self::TextToImage => Some(1),
+        }
+    }
+
     /// Whether a run can be audited.
     pub fn is_audited(self) -> bool {
         self == Self::Classify

@@ -245,7 +245,7 @@ fn one_prompt_after_another_is_forgotten_and_undo_is_exact() {
     assert_eq!((one.model(), one.after.len()), (&*model, 1));
 
     let next = Recipe { after: one.after.clone(), ..asked("prompt:a dog") };
-    let second = client.unlearn(next.clone());
+    let second = client.unlearn(next);
     let [earlier] = &second.report.earlier[..] else { panic!("{:?}", second.report.earlier) };
     assert_eq!(earlier.spec, "prompt:a cat");
     assert!(first.report.earlier.is_empty() && earlier.n > 0);
@@ -258,8 +258,4 @@ fn one_prompt_after_another_is_forgotten_and_undo_is_exact() {
     // Undo: no weights have changed.
     assert_eq!(open(&mut client, &one.name).grid.pixels, one.grid.pixels);
     assert_eq!(open(&mut client, &model).grid.pixels, original.grid.pixels);
-    // Nothing is left to keep where all was forgotten before.
-    let all = "prompt:flat style, 3d style, mono style";
-    let error = client.answer(Job::Rank(Recipe { forget: all.into(), ..next })).unwrap_err();
-    assert!(error.to_string().contains("left to keep"), "{error}");
 }

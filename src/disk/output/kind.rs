@@ -194,7 +194,7 @@ impl OutputKind {
 fn demo(name: &Path) -> bool {
     let first = name.components().next().and_then(|part| part.as_os_str().to_str());
     first.and_then(|first| first.rsplit_once('-')).is_some_and(|(task, mask)| {
-        Task::ALL.iter().any(|t| t.name() == task) && matches!(mask, "salun" | "random")
+        Task::ALL.iter().any(|t| t.name() == task) && ["salun", "random"].contains(&mask)
     })
 }
 
