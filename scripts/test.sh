@@ -45,8 +45,8 @@ install_rust
 dpkg-query -W mesa-vulkan-drivers >/dev/null 2>&1 && export CI=1
 
 scripts/crates.sh
-# The methods' modules are declared by a macro, which rustfmt does not follow.
-cargo fmt --check -- src/unlearn/*.rs
+# Modules of methods and views are declared by macros, which rustfmt does not follow.
+cargo fmt --check -- src/unlearn/*.rs src/studio/views/*.rs
 cargo clippy --release --all-targets -- -D warnings
 cargo test --release
 scripts/sizes.sh

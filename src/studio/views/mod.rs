@@ -1,16 +1,7 @@
 //! The centre: pictures side by side, and other ways to look at what was forgotten.
 //!
 //! A view is one file, which has its row of the list and what the view keeps for itself (see
-//! [`super::own::Own`]), and one line of [`View::ALL`] beside its `mod`.
-
-pub mod audit;
-pub mod compare;
-pub mod data;
-pub mod map;
-pub mod masks;
-// Needs folders: not on a page.
-#[cfg(not(target_arch = "wasm32"))]
-pub mod table;
+//! [`super::own::Own`]), and one line of `views!`.
 
 use egui::{Key, ScrollArea, Ui};
 
@@ -31,6 +22,29 @@ pub struct View {
     pub draw: fn(&mut Studio, &mut Ui),
 }
 
+/// Declares the views' files and lists their rows, in the order of the tabs.
+macro_rules! views {
+    ($($(#[$where:meta])* $view:ident,)*) => {
+        $($(#[$where])* pub mod $view;)*
+
+        impl View {
+            /// All, in the order of the tabs.
+            pub const ALL: &'static [&'static Self] = &[$($(#[$where])* &$view::VIEW,)*];
+        }
+    };
+}
+
+views! {
+    compare,
+    map,
+    data,
+    audit,
+    masks,
+    // Needs folders: not on a page.
+    #[cfg(not(target_arch = "wasm32"))]
+    table,
+}
+
 impl PartialEq for View {
     fn eq(&self, other: &Self) -> bool {
         self.key == other.key
@@ -38,17 +52,6 @@ impl PartialEq for View {
 }
 
 impl View {
-    /// All, in the order of the tabs.
-    pub const ALL: &'static [&'static Self] = &[
-        &compare::VIEW,
-        &map::VIEW,
-        &data::VIEW,
-        &audit::VIEW,
-        &masks::VIEW,
-        #[cfg(not(target_arch = "wasm32"))]
-        &table::VIEW,
-    ];
-
     /// Those of a task.
     pub fn of(task: Task) -> impl Iterator<Item = &'static Self> {
         Self::ALL.iter().copied().filter(move |view| view.tasks.contains(&task))
