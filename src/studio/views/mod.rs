@@ -40,6 +40,7 @@ views! {
     data,
     audit,
     masks,
+    recipe,
     // Needs folders: not on a page.
     #[cfg(not(target_arch = "wasm32"))]
     table,

@@ -1,0 +1,36 @@
+//! The request as its recipe: all that fixes a run, to be read, kept, cited or run again.
+
+use super::View;
+use crate::{studio::prelude::*, words::task::Task};
+
+/// The view's row.
+pub static VIEW: View = View {
+    name: "Recipe",
+    hint: "Everything that fixes the run that would be made now, as salun unlearn takes it",
+    key: Key::R,
+    tasks: &Task::ALL,
+    draw: recipe_ui,
+};
+
+fn recipe_ui(studio: &mut Studio, ui: &mut Ui) {
+    let Some(recipe) = studio.state.session().recipe() else {
+        let text = "Pick what to forget: then all that fixes the run is written here, to be kept, cited or \
+                    run again.";
+        return drop(ui.weak(text));
+    };
+    let text = match recipe.to_toml() {
+        Ok(text) => text,
+        Err(error) => return drop(ui.weak(error.to_string())),
+    };
+    ui.horizontal_wrapped(|ui| {
+        let hint = "As a file recipe.toml: salun unlearn recipe.toml makes the same run";
+        if button_ui(ui, Button::new("Copy"), hint, None) {
+            ui.copy_text(text.clone());
+        }
+        ui.weak(format!("Protocol {}", &recipe.protocol()[..12]))
+            .on_hover_text("Runs of equal protocols are of the same recipe and version");
+    });
+    ui.add_space(6.0);
+    let area = ScrollArea::both().id_salt("recipe").auto_shrink(false);
+    area.show(ui, |ui| ui.monospace(text));
+}
