@@ -174,6 +174,19 @@ fn figures_and_the_recipe_can_be_taken_away() {
 }
 
 #[test]
+fn the_recipe_view_writes_what_the_run_would_be() {
+    let (mut window, _) = tried(SMALL, Theme::Light);
+    window.key_press(Key::R);
+    window.run();
+    let recipe = window.state().state.session().recipe().unwrap();
+    let shown = window.get_by_label_contains("method = \"salun\"");
+    assert!(shown.rect().height() > 0.0);
+    window.get_by_label_contains(&recipe.protocol()[..12]);
+    window.get_by_label("Copy").click();
+    window.run();
+}
+
+#[test]
 fn views_fit_a_phone() {
     let (mut window, played) = tried([390.0, 844.0], Theme::Light);
     for &view in View::ALL {
