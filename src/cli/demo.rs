@@ -7,9 +7,10 @@ use salun_studio::{
     disk::output::{Output, OutputKind},
     engine::job::{Job, Outcome},
     error::Result,
+    eval::metric::Metric,
     models::registry,
     run::bundle,
-    words::{budget::Budget, metric::Metric, recipe::Recipe, report::Report, task::Task},
+    words::{budget::Budget, recipe::Recipe, report::Report, task::Task},
 };
 use serde::Serialize;
 
@@ -128,7 +129,7 @@ fn summary(finished: &[Finished], sentences: &[String]) {
     let head: Vec<&str> = ["run"].into_iter().chain(accuracies()).chain(rest).collect();
     let rows = finished.iter().map(|Finished { run, report: r, .. }| {
         let arrows = Metric::accuracies().map(|m| {
-            let [before, after] = [&r.before, &r.after].map(|of| (m.value)(of).unwrap_or_default());
+            let [before, after] = [&r.before, &r.after].map(|of| m.value(of).unwrap_or_default());
             format!("{before:5.1} -> {after:5.1}")
         });
         let mask = r.mask.as_ref().map(|m| [m.k, m.n, m.frozen_changed].map(print::grouped));

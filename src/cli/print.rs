@@ -12,11 +12,11 @@ use std::{
 use salun_studio::{
     data::forget::brief,
     error::{Error, Result},
+    eval::metric::Metric,
     gpu::device::DeviceInfo,
     words::{
         attack::AttackReport,
         audit::{Audit, Examination},
-        metric::Metric,
         report::{Metrics, Report, Verdict},
     },
 };
@@ -232,10 +232,12 @@ pub fn device(info: &DeviceInfo) -> String {
 pub fn metrics(rows: &[(&str, &Metrics)]) -> String {
     let accuracies: Vec<&str> = Metric::accuracies().map(|m| m.key).collect();
     let behind = format!("pictures ({})", accuracies.join(", "));
+    let all: Vec<&Metrics> = rows.iter().map(|(_, of)| *of).collect();
+    let told: Vec<&Metric> = Metric::told(&all).collect();
     let head: Vec<&str> =
-        [""].into_iter().chain(Metric::told().map(|m| m.key)).chain([&*behind]).collect();
+        [""].into_iter().chain(told.iter().map(|m| m.key)).chain([&*behind]).collect();
     let row = |(name, of): &(&str, &Metrics)| {
-        let values = Metric::told().map(|m| number((m.value)(of), 1));
+        let values = told.iter().map(|m| number(m.value(of), 1));
         let n: Vec<String> = Metric::accuracies().map(|m| grouped((m.n)(of).0)).collect();
         [name.to_string()].into_iter().chain(values).chain([n.join(", ")]).collect::<Vec<_>>()
     };

@@ -206,6 +206,7 @@ pub fn metrics(answers: &Answers, set: &ForgetSet) -> Metrics {
         per_class: (0..test.classes).map(of_class).collect(),
         confusion: test.confusion(),
         n: [forget.len(), retain.len(), kept.len()],
+        more: super::metric::more(answers),
     }
 }
 

@@ -10,6 +10,7 @@ pub mod frechet;
 pub mod generate;
 pub mod judge;
 pub mod linear;
+pub mod metric;
 pub mod mia;
 pub mod outputs;
 pub mod place;

@@ -6,11 +6,11 @@ use crate::{
     data::forget::brief,
     engine::outcome::{Attack, Grid, Run},
     error::{Error, Result},
+    eval::metric::Metric,
     run::canvas::{self, EMBER, GREEN, GREY, INK, MARGIN, PALE, Page, RED, TRACK, ZOOM, wide},
     saliency::{Mask, scores::Scores},
     words::{
         grouped,
-        metric::Metric,
         report::{LayerReport, Report},
     },
 };

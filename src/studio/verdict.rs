@@ -9,11 +9,11 @@ use super::{
 };
 use crate::{
     engine::job::Run,
-    eval::verdict::{Evidence, Versus, headline, versus},
-    words::{
+    eval::{
         metric::Metric,
-        report::{Metrics, Report, VerdictLabel},
+        verdict::{Evidence, Versus, headline, versus},
     },
+    words::report::{Metrics, Report, VerdictLabel},
 };
 
 /// Size of the verdict, in points.
@@ -193,13 +193,14 @@ fn metrics_ui(report: &Report, ui: &mut Ui) {
     Grid::new(("metrics", &report.protocol)).spacing([12.0, 1.0]).show(ui, |ui| {
         ui.label("");
         heads_ui(ui, columns.iter().map(|(name, _)| *name).chain(["n"]));
-        for metric in Metric::told() {
-            if columns.iter().all(|(_, m)| (metric.value)(m).is_none()) {
+        let all: Vec<&Metrics> = columns.iter().map(|(_, m)| *m).collect();
+        for metric in Metric::told(&all) {
+            if !metric.measured(&all) {
                 continue;
             }
             ui.label(small(metric.key)).on_hover_text(metric.about(&report.task));
             for (_, m) in &columns {
-                ui.label(small((metric.value)(m).map_or("–".into(), |v| format!("{v:.1}"))));
+                ui.label(small(metric.value(m).map_or("–".into(), |v| format!("{v:.1}"))));
             }
             let (n, others) = (metric.n)(&report.after);
             let count = ui.label(small(format::count(n)).weak());

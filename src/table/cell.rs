@@ -9,11 +9,8 @@ use super::{
     rows::{ORIGINAL, RETRAIN, Row},
 };
 use crate::{
-    eval::stats::spread,
-    words::{
-        metric::Metric,
-        report::{DeviceReport, MaskReport, Metrics, Report, Seconds},
-    },
+    eval::{metric::Metric, stats::spread},
+    words::report::{DeviceReport, MaskReport, Metrics, Report, Seconds},
 };
 
 /// The result of one [`Run`].
@@ -113,7 +110,11 @@ impl Cell {
         match &self.outcome {
             Outcome::Failed(why) => format!("failed: {why}"),
             Outcome::Done(n) => {
-                format!("{} ({:.1} s)", n.metrics.line(Metric::told(), " "), self.seconds)
+                format!(
+                    "{} ({:.1} s)",
+                    n.metrics.line(Metric::told(&[&n.metrics]), " "),
+                    self.seconds
+                )
             }
         }
     }

@@ -10,18 +10,21 @@ use super::{
     summary::{Compared, Line, SCHEMA, Summary, Value, Versus},
 };
 use crate::{
-    eval::stats::{paired, spread},
-    words::{
+    eval::{
         metric::Metric,
-        report::{DeviceReport, Frechet, Metrics},
+        stats::{paired, spread},
     },
+    words::report::{DeviceReport, Frechet, Metrics},
 };
 
 /// What the cells say about a table with `seeds` seeds.
 pub fn summary(table: &Table, cells: &Cells, seeds: u64) -> Summary {
-    let (titles, metrics): (Vec<_>, Vec<_>) = Metric::columns(table.protocol.task).unzip();
     let runs = table.runs(seeds);
     let found: Vec<&Cell> = runs.iter().filter_map(|run| cells.get(run)).collect();
+    let measured: Vec<&Metrics> =
+        found.iter().filter_map(|cell| Some(&cell.numbers()?.metrics)).collect();
+    let columns = Metric::columns(table.protocol.task, &measured);
+    let (titles, metrics): (Vec<_>, Vec<_>) = columns.unzip();
     let mut devices: Vec<DeviceReport> = Vec::new();
     for cell in &found {
         if !devices.contains(&cell.device) {
@@ -128,7 +131,7 @@ impl<'a> Of<'a> {
 
     fn line(&self, group: &Group, row: &Row, samples: &[Sample]) -> Line {
         let column = |metric: &&Metric| Value {
-            stat: over(samples, |s| (metric.value)(&s.numbers.metrics)),
+            stat: over(samples, |s| metric.value(&s.numbers.metrics)),
             gap: over(samples, |s| s.gap(metric)).filter(|_| row.method != RETRAIN),
             mark: None,
         };

@@ -2,11 +2,11 @@
 
 use super::cell::Numbers;
 use crate::{
-    eval::stats::{Spread, spread},
-    words::{
+    eval::{
         metric::{Metric, MetricKind},
-        report::Metrics,
+        stats::{Spread, spread},
     },
+    words::report::Metrics,
 };
 
 /// A measured run and what it is compared with.
@@ -20,13 +20,15 @@ pub struct Sample<'a> {
 impl Sample<'_> {
     /// The distance of a metric to the reference's.
     pub fn gap(&self, metric: &Metric) -> Option<f64> {
-        let reference = (metric.value)(self.reference.as_ref()?)?;
-        Some(((metric.value)(&self.numbers.metrics)? - reference).abs())
+        let reference = metric.value(self.reference.as_ref()?)?;
+        Some((metric.value(&self.numbers.metrics)? - reference).abs())
     }
 
     /// The mean gap of the metrics in percent.
     pub fn average(&self, metrics: &[&Metric]) -> Option<f64> {
-        let percent = metrics.iter().filter(|m| m.kind != MetricKind::Distance);
+        let percent = metrics
+            .iter()
+            .filter(|m| [MetricKind::Accuracy, MetricKind::Percentage].contains(&m.kind));
         let gaps: Vec<f64> = percent.filter_map(|m| self.gap(m)).collect();
         spread(&gaps).map(|s| s.mean)
     }

@@ -8,7 +8,6 @@ pub mod files;
 pub mod fingerprint;
 pub mod forget;
 pub mod format;
-pub mod metric;
 pub mod recipe;
 pub mod report;
 pub mod sampling;

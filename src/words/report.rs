@@ -145,6 +145,9 @@ pub struct Metrics {
     pub confusion: Vec<Vec<usize>>,
     /// Pictures behind UA, RA and TA.
     pub n: [usize; 3],
+    /// What else was measured, by the key of its metric.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub more: BTreeMap<String, f64>,
 }
 
 /// A Frechet distance on the project's own classifier's features, which depends on n.

@@ -1,7 +1,10 @@
 //! The metrics of a report, a row each: what is printed, tables, figures and the studio read them here.
-//! A new one is a field of [`Metrics`], its computation, and a row.
+//! A new one that follows from a classifier's answers is a row.
 
-use super::{report::Metrics, task::Task};
+use std::collections::BTreeMap;
+
+use super::outputs::Answers;
+use crate::words::{report::Metrics, task::Task};
 
 /// What kind of number a metric is, and so where it counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -12,6 +15,17 @@ pub enum MetricKind {
     Percentage,
     /// Of no fixed range: a column of its tables.
     Distance,
+    /// Whatever else is worth knowing: told where it was measured, and in no gap.
+    Aside,
+}
+
+/// Where a metric's number comes from.
+#[derive(Debug, Clone, Copy)]
+pub enum Source {
+    /// A field of the metrics.
+    Field(fn(&Metrics) -> Option<f64>),
+    /// A classifier's answers, of which it is computed; kept by its key in [`Metrics::more`].
+    Answers(fn(&Answers) -> f64),
 }
 
 /// One metric.
@@ -26,8 +40,7 @@ pub struct Metric {
     apart: Option<(Task, &'static str)>,
     /// The tasks in whose tables it is a column, and the column's title.
     columns: &'static [(Task, &'static str)],
-    /// The number; `None` where it was not measured.
-    pub value: fn(&Metrics) -> Option<f64>,
+    pub source: Source,
     /// Pictures behind it, and those that they are told apart from.
     pub n: fn(&Metrics) -> (usize, Option<usize>),
 }
@@ -40,7 +53,7 @@ pub static METRICS: [Metric; 5] = [
         about: "Unlearning accuracy: share of the forget set no longer recognised",
         apart: None,
         columns: &[(Task::Classify, "UA"), (Task::Generate, "UA"), (Task::TextToImage, "UA")],
-        value: |m| Some(m.UA),
+        source: Source::Field(|m| Some(m.UA)),
         n: |m| (m.n[0], None),
     },
     Metric {
@@ -52,7 +65,7 @@ pub static METRICS: [Metric; 5] = [
             "Retain accuracy within the domain: other concepts, or other styles, still drawn",
         )),
         columns: &[(Task::Classify, "RA"), (Task::Generate, "kept"), (Task::TextToImage, "RA")],
-        value: |m| Some(m.RA),
+        source: Source::Field(|m| Some(m.RA)),
         n: |m| (m.n[1], None),
     },
     Metric {
@@ -64,7 +77,7 @@ pub static METRICS: [Metric; 5] = [
             "Retain accuracy across: the asked styles, or concepts, still drawn",
         )),
         columns: &[(Task::Classify, "TA"), (Task::TextToImage, "TA")],
-        value: |m| Some(m.TA),
+        source: Source::Field(|m| Some(m.TA)),
         n: |m| (m.n[2], None),
     },
     Metric {
@@ -74,7 +87,7 @@ pub static METRICS: [Metric; 5] = [
                 never trained on",
         apart: None,
         columns: &[(Task::Classify, "MIA")],
-        value: |m| m.MIA,
+        source: Source::Field(|m| m.MIA),
         n: |m| (m.MIA_n[0], Some(m.MIA_n[1])),
     },
     Metric {
@@ -83,15 +96,32 @@ pub static METRICS: [Metric; 5] = [
         about: "Frechet distance of the kept classes' samples to real pictures",
         apart: None,
         columns: &[(Task::Generate, "FD")],
-        value: |m| m.FD.map(|f| f.value),
+        source: Source::Field(|m| m.FD.map(|f| f.value)),
         n: |m| (m.FD.map_or(0, |f| f.n), None),
     },
 ];
 
 impl Metric {
-    /// Those that a run's metrics are told by.
-    pub fn told() -> impl Iterator<Item = &'static Self> + Clone {
-        METRICS.iter().filter(|m| m.kind != MetricKind::Distance)
+    /// Those that a run is told by, of what was measured.
+    pub fn told<'a>(of: &'a [&Metrics]) -> impl Iterator<Item = &'static Self> + Clone + 'a {
+        METRICS.iter().filter(|m| match m.kind {
+            MetricKind::Accuracy | MetricKind::Percentage => true,
+            MetricKind::Aside => m.measured(of),
+            MetricKind::Distance => false,
+        })
+    }
+
+    /// Whether one of these has it.
+    pub fn measured(&self, of: &[&Metrics]) -> bool {
+        of.iter().any(|m| self.value(m).is_some())
+    }
+
+    /// The number; `None` where it was not measured.
+    pub fn value(&self, of: &Metrics) -> Option<f64> {
+        match self.source {
+            Source::Field(field) => field(of),
+            Source::Answers(_) => of.more.get(self.key).copied(),
+        }
     }
 
     /// The accuracies.
@@ -99,10 +129,14 @@ impl Metric {
         METRICS.iter().filter(|m| m.kind == MetricKind::Accuracy)
     }
 
-    /// The columns of a task's tables with their titles.
-    pub fn columns(task: Task) -> impl Iterator<Item = (&'static str, &'static Self)> {
+    /// The columns of a task's tables with their titles; one that is told aside where it was measured.
+    pub fn columns(
+        task: Task,
+        of: &[&Metrics],
+    ) -> impl Iterator<Item = (&'static str, &'static Self)> {
         let title = move |m: &Self| m.columns.iter().find(|(of, _)| *of == task).map(|(_, t)| *t);
-        METRICS.iter().filter_map(move |m| Some((title(m)?, m)))
+        let there = move |m: &&Self| m.kind != MetricKind::Aside || m.measured(of);
+        METRICS.iter().filter(there).filter_map(move |m| Some((title(m)?, m)))
     }
 
     /// The long title and what is measured, for a task by its name in reports.
@@ -112,10 +146,19 @@ impl Metric {
     }
 }
 
+/// What [`Metrics::more`] holds of a classifier's answers.
+pub fn more(answers: &Answers) -> BTreeMap<String, f64> {
+    let of = |m: &Metric| match m.source {
+        Source::Answers(of) => Some((m.key.to_string(), of(answers))),
+        Source::Field(_) => None,
+    };
+    METRICS.iter().filter_map(of).collect()
+}
+
 impl Metrics {
     /// `UA 98.2, RA 97.0, TA 91.3`: what was measured of `which`, with `between` in between.
     pub fn line(&self, which: impl Iterator<Item = &'static Metric>, between: &str) -> String {
-        let said = which.filter_map(|m| Some(format!("{} {:.1}", m.key, (m.value)(self)?)));
+        let said = which.filter_map(|m| Some(format!("{} {:.1}", m.key, m.value(self)?)));
         said.collect::<Vec<_>>().join(between)
     }
 }
@@ -128,14 +171,14 @@ mod tests {
     fn every_key_is_a_field_of_a_report() {
         let m = Metrics { MIA: Some(1.0), FD: Some(Default::default()), ..Metrics::default() };
         let json = serde_json::to_value(m).unwrap();
-        for metric in &METRICS {
+        for metric in METRICS.iter().filter(|m| matches!(m.source, Source::Field(_))) {
             assert!(json.get(metric.key).is_some(), "{}", metric.key);
         }
     }
 
     #[test]
     fn a_table_of_diffusion_has_its_own_columns() {
-        let titles = |task| Metric::columns(task).map(|(title, _)| title).collect::<Vec<_>>();
+        let titles = |task| Metric::columns(task, &[]).map(|(title, _)| title).collect::<Vec<_>>();
         assert_eq!(titles(Task::Generate), ["UA", "kept", "FD"]);
         assert_eq!(titles(Task::TextToImage), ["UA", "RA", "TA"]);
     }
