@@ -46,7 +46,7 @@ pub struct Metric {
 }
 
 /// Every metric, in the order in which they are shown.
-pub static METRICS: [Metric; 5] = [
+pub static METRICS: [Metric; 6] = [
     Metric {
         key: "UA",
         kind: MetricKind::Accuracy,
@@ -98,6 +98,19 @@ pub static METRICS: [Metric; 5] = [
         columns: &[(Task::Generate, "FD")],
         source: Source::Field(|m| m.FD.map(|f| f.value)),
         n: |m| (m.FD.map_or(0, |f| f.n), None),
+    },
+    Metric {
+        key: "FC",
+        kind: MetricKind::Aside,
+        about: "Forget confidence: the mean probability that it still gives the forgotten pictures' own \
+                classes",
+        apart: None,
+        columns: &[(Task::Classify, "FC")],
+        source: Source::Answers(|of| {
+            let all = of.forget.confidences();
+            100.0 * all.iter().map(|p| f64::from(*p)).sum::<f64>() / all.len().max(1) as f64
+        }),
+        n: |m| (m.n[0], None),
     },
 ];
 
