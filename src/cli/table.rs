@@ -251,9 +251,9 @@ impl TableJob<'_> {
                 print::or_later(state::write(&kept, &request, snapshot, &[]));
             }
         })?;
-        if let Some(model) = model.plain() {
-            output::replace(path, &checkpoint::encode(model, Precision::Full)?)?;
-        }
+        let model =
+            model.plain().ok_or_else(|| Error::Request(format!("{label}: not a classifier")))?;
+        output::replace(path, &checkpoint::encode(model, Precision::Full)?)?;
         train::remove(&kept)
     }
 }

@@ -164,6 +164,9 @@ impl Files {
 }
 
 /// Removes a state that is no longer needed.
+///
+/// # Errors
+/// It cannot be removed.
 pub fn remove(state: &Path) -> Result<()> {
     match fs::remove_file(state) {
         Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Error::write(state, e)),
@@ -180,6 +183,9 @@ fn beside(out: &Path, ending: &str) -> PathBuf {
 }
 
 /// Runs the command.
+///
+/// # Errors
+/// It cannot be removed.
 pub fn run(args: &Args, common: &Common) -> Result<()> {
     let request = request(args, common)?;
     let files = Files::reserve(&args.out, args.model == latent::preset::NAME, common.force)?;

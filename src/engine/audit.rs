@@ -36,6 +36,9 @@ pub struct Suspect<'a> {
 
 impl Session {
     /// [`super::job::Job::Audit`].
+    ///
+    /// # Errors
+    /// The model is no classifier, cancelled, or the device failed.
     pub async fn measure_and_audit(
         &mut self,
         model: Arc<Model>,
@@ -80,6 +83,9 @@ impl Session {
 
     /// Audits an unlearned model against the recipe's original and against `retrain`, or the shipped
     /// twin.
+    ///
+    /// # Errors
+    /// The model is no classifier, cancelled, or the device failed.
     pub async fn audit(
         &mut self,
         subject: Suspect<'_>,

@@ -84,6 +84,9 @@ impl Session {
     }
 
     /// [`Session::measure`] of a model that no job changes, once for each protocol.
+    ///
+    /// # Errors
+    /// Cancelled, or the device failed.
     pub async fn measure_once(
         &mut self,
         name: &str,
@@ -102,6 +105,9 @@ impl Session {
     }
 
     /// What a pane shows of some weights: a row a class. A diffusion model needs no pictures.
+    ///
+    /// # Errors
+    /// Cancelled, or the device failed.
     pub async fn grid(
         &mut self,
         model: &Model,
@@ -153,6 +159,9 @@ pub(super) fn preview(seed: u64, budget: Budget) -> SampleOptions {
 }
 
 /// A model as a judge.
+///
+/// # Errors
+/// Cancelled, or the device failed.
 pub fn judge_of<'a>(model: &'a Model, weights: &'a Weights) -> Result<Evaluator<'a>> {
     let net = model
         .classifier()

@@ -69,10 +69,7 @@ pub use native::Engine;
 
 #[cfg(not(target_arch = "wasm32"))]
 mod native {
-    use std::{
-        cell::RefCell,
-        sync::{Arc, Once, OnceLock, mpsc},
-    };
+    use std::sync::{Arc, Mutex, MutexGuard, Once, OnceLock, PoisonError, mpsc};
 
     use super::*;
     use crate::{
@@ -172,14 +169,18 @@ mod native {
                 .cloned()
                 .or_else(|| panic.downcast_ref::<&str>().map(|s| s.to_string()))
                 .unwrap_or_default();
-            let place = PLACE.take();
-            send(Event::Failed { id, error: Error::device(format!("{text} ({place})")) });
+            // Of several lines the first is told.
+            let first = text.lines().next().unwrap_or_default();
+            let place = std::mem::take(&mut *place());
+            send(Event::Failed { id, error: Error::device(format!("{first}{place}")) });
         }
     }
 
-    thread_local! {
-        /// Where this thread panicked last: a caught panic does not say.
-        static PLACE: RefCell<String> = const { RefCell::new(String::new()) };
+    /// Where a thread panicked last, in brackets: a caught panic does not say.
+    static PLACE: Mutex<String> = Mutex::new(String::new());
+
+    fn place() -> MutexGuard<'static, String> {
+        PLACE.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Has panics leave their place behind, beside what is done about them anyway.
@@ -188,13 +189,13 @@ mod native {
         ONCE.call_once(|| {
             let hook = std::panic::take_hook();
             std::panic::set_hook(Box::new(move |panic| {
-                let place = panic.location().map(|at| {
+                let found = panic.location().map(|at| {
                     // Of a path what is the same on every machine: the crate and the file.
                     let parts: Vec<&str> = at.file().split(['/', '\\']).collect();
                     let file = parts[parts.len().saturating_sub(4)..].join("/");
-                    format!("{file}:{}", at.line())
+                    format!(" ({file}:{})", at.line())
                 });
-                PLACE.set(place.unwrap_or_default());
+                *place() = found.unwrap_or_default();
                 hook(panic);
             }));
         });

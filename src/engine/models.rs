@@ -9,7 +9,6 @@ use super::{
 };
 use crate::{
     data,
-    disk::files,
     error::{Error, Result},
     eval::judge,
     job_context::JobContext,
@@ -27,7 +26,10 @@ const ROUGH: usize = 4;
 
 impl Session {
     /// The pictures that a model can be made to forget.
-    pub(super) fn shelf(&mut self, model: String, data: String) -> Result<TrainingSet> {
+    ///
+    /// # Errors
+    /// It cannot be read, or is of another kind; cancelled.
+    pub(super) fn training_set(&mut self, model: String, data: String) -> Result<TrainingSet> {
         let split_seed = self.model(&model)?.card.split_seed;
         let set = data::open(&data)?;
         let items = set.split(split_seed).train;
@@ -36,6 +38,9 @@ impl Session {
     }
 
     /// A model by name or path, opened once.
+    ///
+    /// # Errors
+    /// It cannot be read, or is of another kind; cancelled.
     pub fn model(&mut self, name: &str) -> Result<Arc<Model>> {
         if let Some(open) = self.models.get(name) {
             return Ok(open.clone());
@@ -50,11 +55,20 @@ impl Session {
     }
 
     /// A text-to-image model by name or folder, opened once.
+    ///
+    /// # Errors
+    /// It cannot be read, or is of another kind; cancelled.
     pub fn latent(&mut self, name: &str) -> Result<Arc<LatentModel>> {
+        if !self.latents.contains_key(name) {
+            self.stamps.insert(name.into(), registry::stamps(name));
+        }
         once(&mut self.latents, name, || registry::open_latent(name))
     }
 
     /// A text-to-image model's networks; its weights, which may take a minute, are not read for them.
+    ///
+    /// # Errors
+    /// It cannot be read, or is of another kind; cancelled.
     pub fn latent_network(&self, name: &str) -> Result<Arc<LatentNetwork>> {
         match self.latents.get(name) {
             Some(open) => Ok(open.network.clone()),
@@ -64,7 +78,14 @@ impl Session {
 
     /// The classifier that judges a text-to-image model's pictures: the one in the model's folder
     /// where there is one, else the shipped one.
+    ///
+    /// # Errors
+    /// It cannot be read, or is of another kind; cancelled.
     pub fn emoji_judge(&mut self, model: &str) -> Result<Arc<Model>> {
+        // Of weights that a run ended with, the model that it started from.
+        let first = self.adopted.get(model).and_then(|after| after.first());
+        let first = first.map(|request| request.model.clone());
+        let model = first.as_deref().unwrap_or(model);
         let folder = registry::pipeline(model);
         let own = folder.map(|folder| folder.join(judge::FILE)).filter(|own| own.is_file());
         if let Some(own) = own {
@@ -74,6 +95,9 @@ impl Session {
     }
 
     /// The classifier for a data set's pictures, if one is shipped that looks at so many channels.
+    ///
+    /// # Errors
+    /// It cannot be read, or is of another kind; cancelled.
     pub fn judge(&mut self, data: &str, channels: usize) -> Result<Option<Arc<Model>>> {
         let Some(shipped) = registry::judge(data) else { return Ok(None) };
         let judge = self.shipped_judge(data, || shipped.open())?;
@@ -94,25 +118,30 @@ impl Session {
 
     /// Takes a model by a name that others may have had; what was known of those is forgotten.
     pub(super) fn replace(&mut self, name: &str, model: Model) {
-        let adopted = format!("{name}@");
-        self.models.retain(|known, _| !known.starts_with(&adopted));
-        self.adopted.retain(|known, _| !known.starts_with(&adopted));
-        self.store.clear();
+        self.let_go(name);
         self.models.insert(name.into(), Arc::new(model));
+    }
+
+    /// Forgets what went by a name: the model, those that requests to it ended with, what was found of them.
+    fn let_go(&mut self, name: &str) {
+        let adopted = format!("{name}@");
+        let other = |known: &String| known != name && !known.starts_with(&adopted);
+        self.models.retain(|known, _| other(known));
+        self.latents.retain(|known, _| other(known));
+        self.adopted.retain(|known, _| other(known));
+        self.retrained.retain(|key, _| !key.contains(name));
+        self.store.forget(name);
     }
 
     /// Reads a file of weights that is open again where a person opens it again: another may have
     /// its name by now.
+    ///
+    /// # Errors
+    /// It cannot be read, or is of another kind; cancelled.
     pub(super) fn look_again(&mut self, name: &str) -> Result<()> {
-        #[cfg(not(target_arch = "wasm32"))]
-        if let Some(folder) = registry::pipeline(name) {
-            // To read it takes minutes; its files' sizes and times say whether it is another.
-            let now = files::stamps(&folder);
-            let then = self.folder_stamps.insert(name.to_string(), now.clone());
-            if then.is_some_and(|then| then != now) {
-                self.latents.remove(name);
-                self.store.clear();
-            }
+        // To read a folder again takes minutes: its files' sizes and times say whether it is another.
+        if self.stamps.get(name).is_some_and(|then| *then != registry::stamps(name)) {
+            self.let_go(name);
         }
         let file = Said::of(name).map_or(name, |(file, _)| file);
         let Some(known) = self.models.get(name).filter(|_| Path::new(file).is_file()) else {
@@ -127,6 +156,9 @@ impl Session {
 
     /// Opens a model; the first time, `rough` is shown its pictures after a few steps of the
     /// sampler, long before they are finished.
+    ///
+    /// # Errors
+    /// It cannot be read, or is of another kind; cancelled.
     pub async fn open(
         &mut self,
         name: &str,
@@ -183,6 +215,9 @@ impl Session {
     }
 
     /// What a Retrain twin shows; drawn once.
+    ///
+    /// # Errors
+    /// It cannot be read, or is of another kind; cancelled.
     pub(super) async fn twin_grid(
         &mut self,
         twin: &'static Shipped,

@@ -1,8 +1,6 @@
 //! The job that compares masks.
 
-use std::sync::Arc;
-
-use super::{Send, request::Client, session::Session};
+use super::session::Session;
 use crate::{
     data,
     error::{Error, Result},
@@ -16,6 +14,9 @@ const MOST: usize = 100;
 
 impl Session {
     /// The masks of a recipe's variations, compared.
+    ///
+    /// # Errors
+    /// There is none to compare, or too many; what is wrong with the recipe; cancelled.
     pub async fn overlap(
         &mut self,
         recipe: &Recipe,
@@ -31,12 +32,12 @@ impl Session {
         let mut masks = Vec::with_capacity(variations.len());
         for (name, recipe) in variations {
             let mut request = self.resolve(&recipe, job).await?;
-            if request.plan().estimator == Estimator::None {
-                let right = "it makes no mask; choose another estimator";
-                return Err(Error::argument("mask", Estimator::None.name(), right));
+            let estimator = request.plan().estimator;
+            if matches!(estimator, Estimator::None | Estimator::Given) {
+                let right = "there are no scores to make masks of; choose another estimator";
+                return Err(Error::argument("mask", estimator.name(), right));
             }
-            let nobody: Send = Arc::new(|_| {});
-            request.prepare(self, &recipe, Client { id: 0, send: &nobody }, job).await?;
+            request.prepare(self, &recipe, job).await?;
             let (_, mask) = self.mask(&recipe, &request, None, job).await?;
             masks.extend(mask.map(|mask| (name, mask)));
         }

@@ -1,4 +1,4 @@
-//! The engine of a page: the client's handle on the page, and the desk in the worker that commands
+//! The engine of a page: the client's handle on the page, and the engine in the worker that commands
 //! arrive at.
 
 use std::{

@@ -22,7 +22,6 @@ use crate::{
         latent::{LatentModel, unet::is_cross_attention},
         weights::{HostWeights, Weights},
     },
-    saliency::scores::Scores,
     subject::{Subject, items::Items, prompts::Prompts},
     unlearn::{method::Rate, plan::Plan, scope::Scope},
     words::{
@@ -69,6 +68,7 @@ pub struct Findings {
 }
 
 impl Request {
+    /// What the model does.
     pub fn task(&self) -> Task {
         match self {
             Classes(of) => of.model.card.architecture.task(),
@@ -76,6 +76,7 @@ impl Request {
         }
     }
 
+    /// What the run will be: before [`Self::prepare`], without a prompt's items.
     pub fn plan(&self) -> &Plan {
         match self {
             Classes(of) => &of.plan,
@@ -169,6 +170,9 @@ impl Request {
     }
 
     /// Refuses a run that could not be measured, and notes what makes its figures doubtful.
+    ///
+    /// # Errors
+    /// Cancelled, or the device failed.
     pub async fn doubt(
         &self,
         session: &mut Session,
@@ -188,23 +192,43 @@ impl Request {
         session.first_look(&of.model, &of.data, recipe, job).await
     }
 
-    /// Shows what the request is read as, and makes its items: nothing is scored or trained before.
+    /// Shows what the request is read as.
+    ///
+    /// # Errors
+    /// Cancelled, or the device failed.
+    pub async fn introduce(
+        &self,
+        session: &mut Session,
+        on: Client<'_>,
+        job: &mut JobContext,
+    ) -> Result<()> {
+        if let OfPrompts(of) = self {
+            let pane = session.pane_before(of, job).await?;
+            (on.send)(Event::Pane { id: on.id, pane });
+        }
+        Ok(())
+    }
+
+    /// Makes the request's items: nothing is scored or trained before.
+    ///
+    /// # Errors
+    /// Cancelled, or the device failed.
     pub async fn prepare(
         &mut self,
         session: &mut Session,
         recipe: &Recipe,
-        on: Client<'_>,
         job: &mut JobContext,
     ) -> Result<()> {
         let OfPrompts(of) = self else { return Ok(()) };
-        let pane = session.pane_before(of, job).await?;
-        (on.send)(Event::Pane { id: on.id, pane });
         of.items = session.items(of, job).await?;
         of.plan = Plan::new(recipe, Scope::of_prompts(of.items.each_ref().map(Items::len)))?;
         Ok(())
     }
 
     /// A quick look at what some weights make.
+    ///
+    /// # Errors
+    /// Cancelled, or the device failed.
     pub async fn look(
         &self,
         session: &mut Session,
@@ -227,6 +251,9 @@ impl Request {
     }
 
     /// What the original does, and what a pane shows of it; measured once.
+    ///
+    /// # Errors
+    /// Cancelled, or the device failed.
     pub async fn before(
         &self,
         session: &mut Session,
@@ -244,6 +271,9 @@ impl Request {
     }
 
     /// What some weights do, and what a pane shows of them.
+    ///
+    /// # Errors
+    /// Cancelled, or the device failed.
     pub async fn after(
         &self,
         session: &mut Session,
@@ -264,6 +294,9 @@ impl Request {
 
     /// Metrics of the shipped Retrain twin for this forget set, or of the Retrain that was made here, where
     /// there is one.
+    ///
+    /// # Errors
+    /// Cancelled, or the device failed.
     pub async fn retrain(
         &self,
         session: &mut Session,
@@ -272,8 +305,7 @@ impl Request {
     ) -> Result<Option<Metrics>> {
         let Classes(of) = self else { return Ok(None) };
         let Some(twin) = twin(recipe, of) else {
-            let made = session.store.get::<Metrics>(&retrain_key(recipe, of));
-            return Ok(made.map(|metrics| Metrics::clone(&metrics)));
+            return Ok(session.retrained.get(&retrain_key(recipe, of)).cloned());
         };
         let model = twin.open()?;
         let measured = session.measure_once(twin.name, &model, of, recipe, job).await?;
@@ -308,7 +340,7 @@ impl Request {
         let own = ["epochs", "steps", "lr", "batch"];
         let whole = !recipe.set_fields().iter().any(|(name, _)| own.contains(name));
         if of.plan.how.rate == Rate::AsTrained && recipe.budget != Budget::Tiny && whole {
-            session.store.put(&retrain_key(recipe, of), after.metrics.clone());
+            session.retrained.insert(retrain_key(recipe, of), after.metrics.clone());
         }
         let answers = before.answers.as_ref().zip(after.answers.as_ref());
         let changed = answers.map_or_else(Vec::new, |(before, after)| {
@@ -366,45 +398,6 @@ impl Request {
             }
             OfPrompts(_) => Vec::new(),
         }
-    }
-}
-
-impl Session {
-    /// Resolves a recipe; everything that can be wrong with a request is found here.
-    ///
-    /// # Errors
-    /// What is wrong with it; cancelled.
-    pub(super) async fn resolve(
-        &mut self,
-        recipe: &Recipe,
-        job: &mut JobContext,
-    ) -> Result<Request> {
-        Ok(match recipe.names_prompt() {
-            true => OfPrompts(Box::new(self.prompt_setting(recipe, job).await?)),
-            false => Classes(Box::new(self.setting(recipe, job).await?)),
-        })
-    }
-
-    /// Prepares a request and scores the weights for it.
-    pub(super) async fn rank_request(
-        &mut self,
-        recipe: &Recipe,
-        on: Client<'_>,
-        job: &mut JobContext,
-    ) -> Result<Arc<Scores>> {
-        let mut request = self.resolve(recipe, job).await?;
-        request.prepare(self, recipe, on, job).await?;
-        let Client { id, send } = on;
-        let mut early = |ranking| send(Event::Early { id, ranking: Arc::new(ranking) });
-        let scores = self.rank(recipe, &request, job, &mut early).await?;
-        if let Classes(of) = &request
-            && let Some(twin) = twin(recipe, of).filter(|_| job.wants_previews())
-        {
-            let (forget, grid) =
-                (of.set.spec.clone(), self.twin_grid(twin, of, recipe, job).await?);
-            send(Event::Retrain { id, forget, grid });
-        }
-        Ok(scores)
     }
 }
 

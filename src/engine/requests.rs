@@ -39,6 +39,9 @@ pub type Adopted = HashMap<String, Vec<Recipe>>;
 
 impl Session {
     /// The classifier or class-conditional diffusion model that a recipe starts from.
+    ///
+    /// # Errors
+    /// An earlier request is wrong; cancelled.
     pub async fn start(&mut self, recipe: &Recipe, job: &mut JobContext) -> Result<Arc<Model>> {
         let name = self.meet_earlier(recipe, job).await?;
         self.model(&name)
@@ -46,6 +49,9 @@ impl Session {
 
     /// The name of the weights that a recipe starts from. Earlier requests whose runs were not adopted here,
     /// as in a recipe from a file, are met first.
+    ///
+    /// # Errors
+    /// An earlier request is wrong; cancelled.
     pub(super) async fn meet_earlier(
         &mut self,
         recipe: &Recipe,
@@ -76,6 +82,9 @@ impl Session {
     }
 
     /// [`super::job::Job::Adopt`].
+    ///
+    /// # Errors
+    /// An earlier request is wrong; cancelled.
     pub async fn adopt(
         &mut self,
         run: &Run,

@@ -18,7 +18,6 @@ use crate::{
         self, Dataset, Split,
         forget::{ForgetSet, by_loss},
     },
-    disk::files,
     error::{Error, Result},
     eval::classify::Evaluator,
     gpu::device::{Compute, DeviceInfo},
@@ -33,7 +32,7 @@ use crate::{
         scores::Scores,
     },
     unlearn::{hooks::Local, plan::Plan, scope::Scope},
-    words::{estimator::Estimator, fingerprint::Fingerprint, recipe::Recipe},
+    words::{estimator::Estimator, fingerprint::Fingerprint, recipe::Recipe, report::Metrics},
 };
 
 /// The device, the models and what was measured of them.
@@ -43,12 +42,14 @@ pub struct Session {
     pub switches: Switches,
     pub models: HashMap<String, Arc<Model>>,
     pub adopted: Adopted,
+    /// Metrics of the Retrains that were made here: to find them out again is a whole training.
+    pub(super) retrained: HashMap<String, Metrics>,
     /// What was found out about models that no job changes.
     pub(super) store: Store,
     /// What folders of pictures were when they were last looked at.
     folders: HashMap<String, Fingerprint>,
     /// What the files of opened text-to-image models were.
-    pub(super) folder_stamps: HashMap<String, Vec<files::Stamp>>,
+    pub(super) stamps: HashMap<String, Vec<registry::Stamp>>,
     /// Text-to-image models.
     pub(super) latents: HashMap<String, Arc<LatentModel>>,
 }
@@ -74,7 +75,8 @@ impl Session {
             models: HashMap::new(),
             folders: HashMap::new(),
             adopted: HashMap::new(),
-            folder_stamps: HashMap::new(),
+            stamps: HashMap::new(),
+            retrained: HashMap::new(),
             latents: HashMap::new(),
             store: Store::default(),
         }
@@ -124,7 +126,9 @@ impl Session {
                     let run = self.unlearn(recipe, Client { id, send }, job).await?;
                     Outcome::Unlearned(Arc::new(run))
                 }
-                Job::Browse { model, data } => Outcome::Browsed(Arc::new(self.shelf(model, data)?)),
+                Job::Browse { model, data } => {
+                    Outcome::Browsed(Arc::new(self.training_set(model, data)?))
+                }
                 Job::Evaluate { model, recipe } => {
                     let setting = self.setting_of(model, &recipe, job).await?;
                     let model = setting.model.clone();
@@ -152,6 +156,9 @@ impl Session {
     }
 
     /// Resolves a recipe; everything that can be wrong with a request is found here.
+    ///
+    /// # Errors
+    /// What is wrong with the request; cancelled.
     pub async fn setting(&mut self, recipe: &Recipe, job: &mut JobContext) -> Result<Setting> {
         recipe.check()?;
         let model = self.start(recipe, job).await?;
@@ -159,6 +166,9 @@ impl Session {
     }
 
     /// The same with another model in the place of the one that the recipe starts from.
+    ///
+    /// # Errors
+    /// What is wrong with the request; cancelled.
     pub async fn setting_of(
         &mut self,
         model: Arc<Model>,
@@ -195,6 +205,7 @@ impl Session {
         let then = self.folders.insert(data.name.clone(), now.clone());
         if then.is_some_and(|then| then != *now) {
             self.store.clear();
+            self.retrained.clear();
         }
     }
 
@@ -226,6 +237,9 @@ impl Session {
 
     /// The scores that a recipe's mask is cut from, in its estimator's order. Those of [`Estimator::base`] are
     /// computed once. `early` is shown first guesses.
+    ///
+    /// # Errors
+    /// What is wrong with the request; cancelled.
     pub(super) async fn rank(
         &mut self,
         recipe: &Recipe,
@@ -267,6 +281,47 @@ impl Session {
             }
             _ => scored,
         })
+    }
+
+    /// Resolves a recipe; everything that can be wrong with a request is found here.
+    ///
+    /// # Errors
+    /// What is wrong with it; cancelled.
+    pub(super) async fn resolve(
+        &mut self,
+        recipe: &Recipe,
+        job: &mut JobContext,
+    ) -> Result<Request> {
+        Ok(match recipe.names_prompt() {
+            true => Request::Prompts(Box::new(self.prompt_setting(recipe, job).await?)),
+            false => Request::Classes(Box::new(self.setting(recipe, job).await?)),
+        })
+    }
+
+    /// Prepares a request and scores the weights for it.
+    ///
+    /// # Errors
+    /// Cancelled, or the device failed.
+    pub(super) async fn rank_request(
+        &mut self,
+        recipe: &Recipe,
+        on: Client<'_>,
+        job: &mut JobContext,
+    ) -> Result<Arc<Scores>> {
+        let mut request = self.resolve(recipe, job).await?;
+        request.introduce(self, on, job).await?;
+        request.prepare(self, recipe, job).await?;
+        let Client { id, send } = on;
+        let mut early = |ranking| send(Event::Early { id, ranking: Arc::new(ranking) });
+        let scores = self.rank(recipe, &request, job, &mut early).await?;
+        if let Request::Classes(of) = &request
+            && let Some(twin) = twin(recipe, of).filter(|_| job.wants_previews())
+        {
+            let (forget, grid) =
+                (of.set.spec.clone(), self.twin_grid(twin, of, recipe, job).await?);
+            send(Event::Retrain { id, forget, grid });
+        }
+        Ok(scores)
     }
 }
 

@@ -23,7 +23,7 @@ use crate::{
     words::report::Metrics,
 };
 
-/// Bytes that are kept: what was not used for longest goes first, and comes back at the price of a pass.
+/// Bytes that are kept: what was not used for longest goes first, and is found out again when it is asked for.
 const BUDGET: usize = 1 << 30;
 
 /// Something that is worth keeping.
@@ -78,6 +78,13 @@ impl Store {
     /// All values of a type.
     pub fn all<T: Kept>(&self) -> impl Iterator<Item = &T> {
         self.entries.values().filter_map(|entry| entry.value.downcast_ref())
+    }
+
+    /// Forgets what has a name in its key.
+    pub fn forget(&mut self, name: &str) {
+        // Keys are kept as they are told.
+        let name = format!("{name:?}");
+        self.entries.retain(|(_, key), _| !key.contains(name.trim_matches('"')));
     }
 
     /// Forgets everything.
@@ -182,7 +189,8 @@ mod tests {
         // One that is larger than the budget is kept alone.
         store.put(&("d", 1), vec![0.0f32; 100]);
         assert_eq!((store.all::<Vec<f32>>().count(), store.bytes()), (1, 400));
-        store.clear();
+        store.put(&("c:\\e", 1), vec![0.0f32; 1]);
+        store.forget("c:\\e");
         assert_eq!(store.bytes(), 0);
     }
 }

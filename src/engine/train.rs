@@ -218,7 +218,8 @@ impl Listener<'_> {
         };
         let (steps, place) = (trainer.plan.steps, trainer.seconds.len() - 1);
         let (before, started) = (trainer.seconds[place], Instant::now());
-        let mut safe = Safe::new(SAFE);
+        // A whole model is written beside the state.
+        let mut safe = Safe::new(if model.is_some() { 2 * SAFE } else { SAFE });
         job.resume_phase(phase, steps, trainer.step);
         while trainer.step < steps {
             let loss = trainer.step()?;

@@ -48,12 +48,13 @@ impl Session {
         let recipe = Recipe { density, fingerprint: request.fingerprint(), ..recipe };
         request.doubt(self, &recipe, job).await?;
         let clock = Instant::now();
-        request.prepare(self, &recipe, on, job).await?;
+        request.introduce(self, on, job).await?;
         let looked = clock.elapsed().as_secs_f64();
-        let request = &request;
-        let plan = request.plan();
 
         let clock = Instant::now();
+        request.prepare(self, &recipe, job).await?;
+        let request = &request;
+        let plan = request.plan();
         let (scores, mask) = self.mask(&recipe, request, own, job).await?;
         // Scores from an earlier job cost what they cost then.
         let mask_seconds =

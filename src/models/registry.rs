@@ -79,7 +79,7 @@ const JUDGE: &str = "models/emoji-t2i/judge.safetensors";
 impl Shipped {
     /// Whether it is a text-to-image model's folder and no single file.
     fn is_folder(&self) -> bool {
-        self.files.len() > 1
+        self.task.prompted()
     }
 
     /// Unpacks a classifier or a class-conditional diffusion model.
@@ -227,6 +227,20 @@ pub fn is_latent(name: &str) -> bool {
         Some(shipped) => shipped.is_folder(),
         None => pipeline(file).is_some(),
     }
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+pub use crate::disk::files::Stamp;
+/// A page has no files.
+#[cfg(target_arch = "wasm32")]
+pub type Stamp = ();
+
+/// The files that a text-to-image model is read from as they are now; none of another, or on a page.
+pub fn stamps(name: &str) -> Vec<Stamp> {
+    #[cfg(target_arch = "wasm32")]
+    return Vec::new();
+    #[cfg(not(target_arch = "wasm32"))]
+    pipeline(name).map_or_else(Vec::new, |folder| crate::disk::files::stamps(&folder))
 }
 
 /// The diffusers folder that a path leads to: it, or the one in a run's folder.

@@ -83,6 +83,9 @@ impl Mask {
     }
 
     /// A safetensors file of u8 tensors named and shaped as the weights.
+    ///
+    /// # Errors
+    /// It has no form as safetensors.
     pub fn encode(&self) -> Result<Vec<u8>> {
         let tensors: Vec<_> = self
             .layout

@@ -24,7 +24,7 @@ pub struct Chart {
 }
 
 impl Chart {
-    /// Draws the axes. `told` is the plot in format, for those who cannot see it.
+    /// Draws the axes. `told` is the plot in words, for those who cannot see it.
     pub fn new(ui: &mut Ui, size: Vec2, axes: [Axis; 2], told: &str) -> Self {
         let (whole, response) = ui.allocate_exact_size(size, Sense::hover());
         response.widget_info(|| WidgetInfo::labeled(Role::Image, true, told));

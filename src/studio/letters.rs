@@ -49,10 +49,6 @@ impl Letters {
         self.found = Some(hear);
     }
 
-    /// On a page the browser draws the letters that the window's typeface lacks (eframe's canvas glyphs).
-    #[cfg(target_arch = "wasm32")]
-    pub fn show(_: &mut Own, _: &State, _: &Context) {}
-
     fn add(&mut self, font: &Font, ctx: &Context) {
         if self.added.contains(&font.name) {
             return;

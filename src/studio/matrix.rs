@@ -4,7 +4,7 @@ use super::prelude::*;
 
 /// What is shown.
 pub struct Matrix<'a> {
-    /// In format, for those who cannot see it.
+    /// In words, for those who cannot see it.
     pub told: String,
     pub rows: &'a [String],
     pub columns: &'a [String],

@@ -1,4 +1,4 @@
-//! What came of a run: the verdict in format, and the numbers that it rests on.
+//! What came of a run: the verdict in words, and the numbers that it rests on.
 
 use egui::Grid;
 
@@ -58,8 +58,7 @@ pub fn run_ui(session: &TaskState, arm: Arm, waits: Option<&str>, ui: &mut Ui) -
         ui.spacing_mut().interact_size.y = 14.0;
         let attempt = session.attempt(arm);
         let run = attempt.and_then(|a| a.run.as_ref());
-        // A request to forget a prompt follows no other.
-        let more = arm == Arm::Method && run.is_some_and(|run| run.model.plain().is_some());
+        let more = arm == Arm::Method && run.is_some();
         ui.horizontal(|ui| {
             ui.label(RichText::new(arm_name(session, arm)).strong());
             // Beside the name where there is room, else below it.

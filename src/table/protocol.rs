@@ -105,8 +105,7 @@ impl Protocol {
                 budget: Budget::Full,
                 epochs: None,
                 batch: Some(256),
-                rates: "the paper's and its replication's settings (docs/methods.md#classifiers)"
-                    .into(),
+                rates: "the paper's and its replication's settings (src/table/rates.csv)".into(),
                 ..tiny
             },
         }

@@ -52,7 +52,7 @@ pub fn chosen(scale: Scale, kind: RateKey, method: &str) -> impl Iterator<Item =
     let knobs = RATES.iter().find(fits).map_or("", |rate| &rate.knobs);
     knobs.split(' ').filter_map(|knob| {
         let (name, value) = knob.split_once('=')?;
-        Some((name, value.parse().ok()?))
+        Some((name, value.parse().expect("a number in a sheet of the program")))
     })
 }
 

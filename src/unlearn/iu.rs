@@ -173,6 +173,9 @@ impl Influence {
 /// F d = mean of Jᵀ (diag p - p pᵀ) J d, J the logits' derivative: the Fisher information under
 /// the model's own labels, which is the Gauss-Newton matrix of cross-entropy. J d is a central
 /// difference.
+///
+/// # Errors
+/// Cancelled, or the device failed.
 pub async fn fisher_times(
     theta: &Weights,
     of: &Pictured,

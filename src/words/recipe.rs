@@ -187,6 +187,9 @@ impl Recipe {
     }
 
     /// The recipe as TOML.
+    ///
+    /// # Errors
+    /// A value has no form as TOML.
     pub fn to_toml(&self) -> Result<String> {
         toml::to_string(self).map_err(|e| Error::Request(e.to_string()))
     }

@@ -176,6 +176,9 @@ impl<'a> Look<'a> {
 
 impl Session {
     /// What the unchanged model makes of a request's prompts; drawn once.
+    ///
+    /// # Errors
+    /// Cancelled, or the device failed.
     pub async fn pane_before(
         &mut self,
         setting: &PromptSetting,
@@ -194,6 +197,9 @@ impl Session {
     }
 
     /// The metrics of the unchanged model; measured once.
+    ///
+    /// # Errors
+    /// Cancelled, or the device failed.
     pub async fn metrics_before(
         &mut self,
         setting: &PromptSetting,
@@ -207,6 +213,9 @@ impl Session {
     }
 
     /// Opens a text-to-image model: a row a concept, a column a style.
+    ///
+    /// # Errors
+    /// Cancelled, or the device failed.
     pub async fn open_latent(
         &mut self,
         name: &str,

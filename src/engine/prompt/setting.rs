@@ -150,6 +150,9 @@ impl PromptSetting {
 
 impl Session {
     /// Resolves a recipe that forgets a prompt; everything that can be wrong with it is found here.
+    ///
+    /// # Errors
+    /// What is wrong with the request; cancelled.
     pub async fn prompt_setting(
         &mut self,
         recipe: &Recipe,
@@ -174,14 +177,15 @@ impl Session {
                          forgotten; name a concept, a style or both: a cat, mono style, a 3d pizza";
             return Err(Error::argument("forget set", &recipe.forget, right));
         }
+        self.latent_network(&recipe.model)?.takes(emoji.index.side)?;
+        let judge = self.emoji_judge(&recipe.model)?;
         let start = self.meet_earlier(recipe, job).await?;
-        self.latent_network(&start)?.takes(emoji.index.side)?;
         let model = self.latent(&start)?;
         let known = model.known(emoji.index.concepts.len());
         let options = recipe.sampling.unwrap_or_else(|| preview(recipe.seed, recipe.budget));
         let Recipe { data, forget, seed, budget, .. } = recipe;
         let mut setting = PromptSetting {
-            judge: self.emoji_judge(&recipe.model)?,
+            judge,
             target: Target::parse(&recipe.forget, &redirect, &emoji, known)?,
             emoji,
             known,
@@ -202,10 +206,12 @@ impl Session {
         let [forget, mut retain] = setting.noising().pairs(known)?;
         for spec in setting.forgot_before(recipe) {
             let target = Target::parse(&spec, "null", &setting.emoji, known)?;
-            let (gone, kept) = retain.into_iter().partition(|pair| target.named.covers(*pair));
+            let all = forget.iter().chain(&retain).copied();
+            let gone = all.filter(|pair| target.named.covers(*pair)).collect();
             setting.earlier.push((spec, target, gone));
-            retain = kept;
         }
+        let gone = |pair: &Pair| setting.earlier.iter().any(|(_, t, _)| t.named.covers(*pair));
+        retain.retain(|pair| !gone(pair));
         if retain.is_empty() {
             let right = "nothing would be left to keep beside what was forgotten before";
             return Err(Error::argument("forget set", &recipe.forget, right));
@@ -215,6 +221,9 @@ impl Session {
     }
 
     /// The latents of the forget set and of the retain set; made once.
+    ///
+    /// # Errors
+    /// What is wrong with the request; cancelled.
     pub async fn items(
         &mut self,
         setting: &PromptSetting,

@@ -38,6 +38,9 @@ pub struct Share {
 
 impl Session {
     /// Draws `n` pictures of each of the first `concepts` concepts in every style.
+    ///
+    /// # Errors
+    /// The model or its corpus cannot be opened; cancelled.
     pub async fn survey(
         &mut self,
         name: &str,

@@ -287,7 +287,7 @@ impl State {
     pub fn adopt(&mut self) {
         let session = self.session();
         let Some(run) = session.run(Arm::Method).cloned() else { return };
-        if self.held() || run.model.plain().is_none() {
+        if self.held() {
             return;
         }
         let Request { seed, budget, .. } = session.request;

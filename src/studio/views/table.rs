@@ -2,7 +2,7 @@
 
 use std::{
     path::{Path, PathBuf},
-    sync::mpsc::{self, Receiver},
+    sync::mpsc::{self, Receiver, TryRecvError},
 };
 
 use egui::{Grid, TextEdit};
@@ -79,8 +79,14 @@ fn table_ui(studio: &mut Studio, ui: &mut Ui) {
         }
     });
     ui.add_space(6.0);
-    if let Some(read) = tables.reading.as_ref().and_then(|told| told.try_recv().ok()) {
-        (tables.open, tables.reading) = (Some(read), None);
+    match tables.reading.as_ref().map(|told| told.try_recv()) {
+        Some(Ok(read)) => (tables.open, tables.reading) = (Some(read), None),
+        Some(Err(TryRecvError::Disconnected)) => {
+            let why = "The folder could not be read".to_string();
+            (tables.open, tables.reading) = (Some(Err(why)), None);
+        }
+        Some(Err(TryRecvError::Empty)) => drop(ui.weak("Reading…")),
+        None => {}
     }
     match &tables.open {
         None => {

@@ -45,6 +45,9 @@ struct Row {
 
 impl Session {
     /// Measures a model that forgot a recipe's prompt again, and attacks it.
+    ///
+    /// # Errors
+    /// The model does not fit the request, cancelled, or the device failed.
     pub async fn attack_prompt(
         &mut self,
         model: &AnyModel,
@@ -68,6 +71,9 @@ impl Session {
     }
 
     /// One attack on weights that forgot a request's prompt.
+    ///
+    /// # Errors
+    /// The model does not fit the request, cancelled, or the device failed.
     pub async fn attack(
         &mut self,
         kind: AttackKind,

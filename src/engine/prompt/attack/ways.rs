@@ -34,6 +34,9 @@ const GLANCES: usize = 2;
 
 impl Attacker<'_> {
     /// The prompts of forgotten pairs as they are.
+    ///
+    /// # Errors
+    /// Cancelled, or the device failed.
     pub async fn plain(&self, job: &mut JobContext) -> Result<Row> {
         let pairs = &self.setting.pairs[0];
         let prompt = |i: usize| self.setting.emoji.caption(pairs[i % pairs.len()]);
@@ -60,6 +63,9 @@ impl Attacker<'_> {
     }
 
     /// The paraphrase that the model that forgot answers best, on fresh noise; how many there were.
+    ///
+    /// # Errors
+    /// Cancelled, or the device failed.
     pub async fn search(&self, job: &mut JobContext) -> Result<(Row, usize)> {
         let all = self.paraphrases();
         let glances = |p: &String| {
@@ -129,6 +135,9 @@ impl Attacker<'_> {
 
     /// Vectors in the place of the prompt's, learnt so that the model that forgot makes pictures of
     /// the forgotten under them.
+    ///
+    /// # Errors
+    /// Cancelled, or the device failed.
     pub async fn learn(&self, forget: &Items, job: &mut JobContext) -> Result<Row> {
         let PromptSetting { model, target, size, .. } = self.setting;
         let noising = self.setting.noising();
@@ -181,6 +190,9 @@ impl Attacker<'_> {
     }
 
     /// Pictures of pairs, walked back to noise under each model and drawn again from there.
+    ///
+    /// # Errors
+    /// Cancelled, or the device failed.
     pub async fn invert(
         &self,
         name: &'static str,
@@ -214,6 +226,9 @@ impl Attacker<'_> {
     }
 
     /// The same of concepts that the model was never shown: what inversion brings back of anything.
+    ///
+    /// # Errors
+    /// Cancelled, or the device failed.
     pub async fn never_shown(&self, job: &mut JobContext) -> Result<Option<Row>> {
         let PromptSetting { emoji, known, target, .. } = self.setting;
         if *known >= emoji.index.concepts.len() || target.named.concepts.is_empty() {
