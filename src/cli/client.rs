@@ -66,7 +66,7 @@ impl Client {
             return Err(Error::Cancelled);
         }
         self.jobs += 1;
-        log::info!("job {} starts: {label}", self.jobs);
+        log::info!("job {} starts: {} {label}", self.jobs, <&str>::from(&job));
         self.engine.start(self.jobs, job);
         // An interrupt just before the job was asked for is meant for it, too.
         if signals::interrupted() {

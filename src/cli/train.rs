@@ -188,6 +188,10 @@ fn beside(out: &Path, ending: &str) -> PathBuf {
 /// It cannot be removed.
 pub fn run(args: &Args, common: &Common) -> Result<()> {
     let request = request(args, common)?;
+    if args.resume && args.model == judge::NAME {
+        let right = "a judge's training keeps no state to go on from; leave it out";
+        return Err(Error::argument("resume", &args.model, right));
+    }
     let files = Files::reserve(&args.out, args.model == latent::preset::NAME, common.force)?;
     let (mut log, mut resume) = (Vec::new(), None);
     if args.resume {

@@ -26,7 +26,7 @@ use crate::{
 pub use crate::engine::outcome::{Attack, Grid, LogLine, Run};
 
 /// Long work.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, strum::IntoStaticStr)]
 pub enum Job {
     /// Loads a model and shows what it does: sends [`Event::Rough`]; answers [`Outcome::Opened`].
     Open { model: String, seed: u64, budget: Budget },

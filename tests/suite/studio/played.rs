@@ -78,7 +78,7 @@ impl Played {
                 Outcome::Opened(Arc::new(Opened { name, seed, budget, ..opened }))
             }
             Job::Adopt { run, seed, budget } => {
-                let opened = opened("fashion-classifier");
+                let opened = opened(&run.recipe.model);
                 let after = Recipe::new("", "", "").following(&run.recipe).after;
                 let name = run.recipe.end();
                 Outcome::Opened(Arc::new(Opened { name, after, seed, budget, ..opened }))

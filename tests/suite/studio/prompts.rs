@@ -69,6 +69,36 @@ fn a_person_writes_a_prompt_presses_forget_and_reads_the_verdict() {
 }
 
 #[test]
+fn one_prompt_after_another_and_back() {
+    let (mut window, played) = opened([1280.0, 800.0]);
+    write(&mut window, "a cat");
+    played.answer();
+    window.run();
+    window.get_by_label("Forget").click();
+    window.run();
+    for _ in 0..2 {
+        played.answer();
+        window.run();
+    }
+    window.get_by_label("Forget more").click();
+    window.run();
+    assert!(matches!(played.asked().1, Job::Adopt { .. }));
+    played.answer();
+    window.run();
+    write(&mut window, "a dog");
+    let Job::Rank(recipe) = played.asked().1 else { panic!("{:?}", played.asked().1) };
+    let earlier: Vec<&str> = recipe.after.iter().map(|r| r.forget.as_str()).collect();
+    assert_eq!((&*recipe.forget, &*recipe.model), ("prompt:a dog", "emoji-t2i"));
+    assert_eq!(earlier, ["prompt:a cat"]);
+    played.answer();
+    window.run();
+    window.key_press_modifiers(egui::Modifiers::COMMAND, egui::Key::Z);
+    window.run();
+    let session = window.state().state.session();
+    assert_eq!(session.opened.as_ref().map(|o| o.name.as_str()), Some("emoji-t2i"));
+}
+
+#[test]
 fn chips_write_the_prompt_and_what_it_becomes_goes_into_the_recipe() {
     let (mut window, played) = opened([1280.0, 800.0]);
     for (chip, prompt) in [("cat", "a cat"), ("mono", "mono style"), ("unsafe", "unsafe")] {
