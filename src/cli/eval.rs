@@ -122,7 +122,7 @@ fn measured(
         let right = "only a run that forgot a prompt can be attacked so; others are audited";
         return Err(Error::argument("attack", attack.name(), right));
     }
-    let audits = model.card.architecture.task().is_audited();
+    let audits = model.card.architecture.task().classifies();
     let pictures: [(OutputKind, Beside); 2] = [
         (OutputKind::Picture, |out| out.with_file_name(files::AUDIT[1])),
         (OutputKind::Picture, |out| out.with_file_name(files::AUDIT[2])),

@@ -64,7 +64,7 @@ fn what_ui(studio: &mut Studio, ui: &mut Ui) {
     let seen = studio.state.session().seen().cloned();
     let picks = ui.scope(|ui| (tasks::of(task).what_ui)(studio, ui, seen.as_ref()));
     studio.tour.mark(Spot::Pick, picks.response.rect);
-    if task.forgets_parts() {
+    if task.classifies() {
         ui.add_enabled_ui(opened.is_some(), |ui| classes::parts_ui(studio, ui));
     }
 }

@@ -145,7 +145,7 @@ impl Choice {
                 .filter(|percent| (1..=50).contains(percent))
                 .ok_or_else(|| Error::argument("forget", spec, "a share of 1% to 50% is needed"))
         };
-        let parts = opened.task.forgets_parts();
+        let parts = opened.task.classifies();
         if opened.task.prompted() {
             return match spec.strip_prefix("prompt:").map(|text| text.trim_matches('"').trim()) {
                 Some(text) if !text.is_empty() => Ok(Self::Prompt(text.into())),

@@ -20,7 +20,7 @@ impl Task {
     /// In the order of the studio's tabs.
     pub const ALL: [Self; 3] = [Self::Generate, Self::Classify, Self::TextToImage];
 
-    /// Whether it tells classes of pictures apart.
+    /// Whether it tells classes of pictures apart: then single pictures can be forgotten, and a run be audited.
     pub fn classifies(self) -> bool {
         self == Self::Classify
     }
@@ -43,11 +43,6 @@ impl Task {
         matches!(self, Self::TextToImage)
     }
 
-    /// Whether a part of the classes can be forgotten, down to single pictures.
-    pub fn forgets_parts(self) -> bool {
-        matches!(self, Self::Classify)
-    }
-
     /// Which part of its data a model is shown with, the test pictures or the others; one that is sampled
     /// needs none.
     pub fn shows(self) -> Option<usize> {
@@ -56,10 +51,5 @@ impl Task {
             Self::Generate => None,
             Self::TextToImage => Some(1),
         }
-    }
-
-    /// Whether a run can be audited.
-    pub fn is_audited(self) -> bool {
-        self == Self::Classify
     }
 }

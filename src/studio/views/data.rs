@@ -189,7 +189,7 @@ fn bar_ui(browser: &mut Browser, state: &mut State, shelf: &TrainingSet, ui: &mu
         });
         list.response.accessible_name("Shown class");
         let n = browser.picked.len();
-        let parts = state.task.forgets_parts();
+        let parts = state.task.classifies();
         if n == 0 {
             let how = match parts {
                 true => "click, Shift and click, or draw around some",
