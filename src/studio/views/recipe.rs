@@ -14,8 +14,8 @@ pub static VIEW: View = View {
 
 fn recipe_ui(studio: &mut Studio, ui: &mut Ui) {
     let Some(recipe) = studio.state.session().recipe() else {
-        let text = "Pick what to forget: then all that fixes the run is written here, to be kept, cited or \
-                    run again.";
+        let text = "Once the model is open and it is said what to forget, all that fixes the run is written \
+                    here, to be kept, cited or run again.";
         return drop(ui.weak(text));
     };
     let text = match recipe.to_toml() {
