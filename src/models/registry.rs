@@ -235,12 +235,16 @@ pub use crate::disk::files::Stamp;
 #[cfg(target_arch = "wasm32")]
 pub type Stamp = ();
 
-/// The files that a text-to-image model is read from as they are now; none of another, or on a page.
+/// The files that a text-to-image model is read from as they are now; none of another.
+#[cfg(not(target_arch = "wasm32"))]
 pub fn stamps(name: &str) -> Vec<Stamp> {
-    #[cfg(target_arch = "wasm32")]
-    return Vec::new();
-    #[cfg(not(target_arch = "wasm32"))]
     pipeline(name).map_or_else(Vec::new, |folder| crate::disk::files::stamps(&folder))
+}
+
+/// A page has no files.
+#[cfg(target_arch = "wasm32")]
+pub fn stamps(_: &str) -> Vec<Stamp> {
+    Vec::new()
 }
 
 /// The diffusers folder that a path leads to: it, or the one in a run's folder.

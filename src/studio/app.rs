@@ -259,6 +259,20 @@ impl Studio {
             self.state.import(name, Some(bytes));
         }
     }
+
+    /// Takes the window's device, and keeps the window no wider or taller than that can draw.
+    #[cfg(not(target_arch = "wasm32"))]
+    fn keep_within(&mut self, ui: &Ui, frame: &eframe::Frame) {
+        let strips = &mut self.own.of::<super::heat::HeatMap>().strips;
+        if strips.window.is_none() {
+            strips.window = frame.wgpu_render_state().cloned();
+            if let Some(window) = &strips.window {
+                let most = window.device.limits().max_texture_dimension_2d as f32;
+                let most = egui::Vec2::splat(most / ui.pixels_per_point());
+                ui.send_viewport_cmd(egui::ViewportCommand::MaxInnerSize(most));
+            }
+        }
+    }
 }
 
 impl eframe::App for Studio {
@@ -267,16 +281,7 @@ impl eframe::App for Studio {
             self.frames.push(seconds);
         }
         #[cfg(not(target_arch = "wasm32"))]
-        let strips = &mut self.own.of::<super::heat::HeatMap>().strips;
-        if strips.window.is_none() {
-            strips.window = frame.wgpu_render_state().cloned();
-            if let Some(window) = &strips.window {
-                // No wider or taller than the device can draw.
-                let most = window.device.limits().max_texture_dimension_2d as f32;
-                let most = egui::Vec2::splat(most / ui.pixels_per_point());
-                ui.send_viewport_cmd(egui::ViewportCommand::MaxInnerSize(most));
-            }
-        }
+        self.keep_within(ui, frame);
         self.show(ui);
     }
 

@@ -57,6 +57,11 @@ fn field_of_words_ui(studio: &mut Studio, ui: &mut Ui) {
         {
             draft.text = text.clone();
         }
+        // What has just been forgotten is not what is to be forgotten next.
+        let later = state.session().opened.as_ref().is_some_and(|opened| !opened.after.is_empty());
+        if asked.is_none() && later {
+            draft.text.clear();
+        }
         draft.of = asked.clone();
     }
     let blocked = state.waits();

@@ -92,6 +92,9 @@ fn one_prompt_after_another_and_back() {
     assert_eq!(earlier, ["prompt:a cat"]);
     played.answer();
     window.run();
+    // In the field, the keys would undo what was typed.
+    window.get_by_label("Compare").click();
+    window.run();
     window.key_press_modifiers(egui::Modifiers::COMMAND, egui::Key::Z);
     window.run();
     let session = window.state().state.session();
