@@ -295,7 +295,8 @@ mod tests {
         has("Ctrl+.", "One update while paused");
         has("Esc", "Cancel");
         has("1, 2, 3", "Diffusion, Classifier, Text-to-image");
-        has("C, M, D, A, O, T", "Compare, forget map, data, audit, masks, table");
+        let views: Vec<&str> = View::ALL.iter().map(|view| view.key.name()).collect();
+        assert!(help.iter().any(|[keys, _]| *keys == views.join(", ")), "{help:?}");
         has("Arrows", "Previous or next class");
         has("[, ]", "Less or more density");
         assert_eq!(DENSITY.tooltip(), "Share of weights that may change ([ and ])");
