@@ -79,7 +79,7 @@ const inPage = async (sources) => {
   for (let i = 0; i < n; i += 1) if (free(i)) words[(start + i) >> 5] |= 1 << ((start + i) % 32);
 
   const sum = buffer(theta);
-  run('accumulate.finish', [sum, buffer(gradient), uniform([0, n], [])], n);
+  run('accumulate.main', [sum, buffer(gradient), uniform([n, 1], [])], n);
   off.accumulate = furthest(await read(sum, Float32Array), theta.map((v, i) => Math.abs(v + gradient[i])));
 
   const scores = theta.map(Math.abs);
@@ -117,7 +117,7 @@ const inPage = async (sources) => {
 
   const [lr, momentum, decay] = [0.05, 0.9, 5e-4];
   let [after, moments] = [buffer(new Float32Array(n)), buffer(velocity)];
-  run('step_sgd.main', [buffer(theta), buffer(gradient), after, buffer(words), uniform([start, n], [lr, momentum, decay]), moments], n);
+  run('step_sgd.main', [buffer(theta), buffer(gradient), after, moments, buffer(words), uniform([start, n], [lr, momentum, decay])], n);
   off.step_sgd = furthest(await read(after, Float32Array), theta.map((v, i) => (
     free(i) ? v - lr * (momentum * velocity[i] + gradient[i] + decay * v) : v)));
 
@@ -126,7 +126,7 @@ const inPage = async (sources) => {
   const unbias = 1 / (1 - beta2);
   const adam = uniform([start, n], [lr / (1 - beta1), beta1, beta2, unbias, eps]);
   const zeros = () => buffer(new Float32Array(n));
-  run('step_adam.main', [buffer(theta), buffer(gradient), after, buffer(words), adam, zeros(), zeros()], n);
+  run('step_adam.main', [buffer(theta), buffer(gradient), after, zeros(), zeros(), buffer(words), adam], n);
   off.step_adam = furthest(await read(after, Float32Array), theta.map((v, i) => (
     free(i) ? v - lr * gradient[i] / (Math.abs(gradient[i]) + eps) : v)));
 
