@@ -8,18 +8,18 @@ use super::{
     Send,
     gpu_loss_check::GpuLossCheck,
     job::{Event, Grid, LiveStep, LogLine},
+    request::Request,
 };
 use crate::{
+    data::augment::Augment,
     error::Result,
     gpu::device::DeviceInfo,
     job_context::JobContext,
-    saliency::Mask,
     train::{optimizer::LrSchedule, trainer::finite},
     unlearn::{plan::Plan, unlearner::Unlearner},
     words::{
         recipe::Recipe,
         report::{Forgotten, Metrics, Report, Seconds, TrainingReport, Verdict, VerdictLabel},
-        task::Task,
     },
 };
 
@@ -71,45 +71,40 @@ impl Forgetting<'_> {
     }
 }
 
-/// What a run came to.
-pub struct Found<'a> {
-    pub task: Task,
-    /// Items that were to be forgotten.
-    pub n: usize,
-    pub augmentation: &'static str,
-    /// The mask, over how many items it was scored, and how many frozen weights changed.
-    pub mask: Option<(&'a Mask, usize, usize)>,
-    pub before: Metrics,
-    pub after: Metrics,
-    pub seconds: Seconds,
-}
-
-/// The report of a run as far as it is the same for every task; there is no verdict in it yet.
-pub fn report(recipe: &Recipe, plan: &Plan, found: Found, device: &DeviceInfo) -> Report {
+/// The report of a request with the metrics before and after, and how its pictures were varied where they are
+/// pictures; what a run found out besides is not in it yet.
+pub fn report(
+    recipe: &Recipe,
+    request: &Request,
+    augment: Option<Augment>,
+    [before, after]: [Metrics; 2],
+    device: &DeviceInfo,
+) -> Report {
+    let plan = request.plan();
     Report {
         format: Default::default(),
-        task: found.task.name().into(),
+        task: request.task().name().into(),
         model: recipe.model.clone(),
         data: recipe.data.clone(),
-        forget: Forgotten { spec: recipe.forget.clone(), n: found.n },
+        forget: Forgotten { spec: request.spec().into(), n: request.n() },
         method: plan.method.name.into(),
         training: TrainingReport {
             steps: plan.steps,
             batch: plan.batch,
             lr: plan.lr,
-            augmentation: found.augmentation.into(),
+            augmentation: augment.map_or("", |augment| augment.name()).into(),
             company: !plan.company.is_empty(),
             anneal: plan.schedule != LrSchedule::Constant,
             each_epoch: plan.each,
             knobs: plan.knobs.all().map(|(name, value)| (name.into(), value)).collect(),
         },
-        mask: found.mask.map(|(mask, scored, changed)| mask.report(scored, changed)),
-        before: found.before,
-        after: found.after,
+        mask: None,
+        before,
+        after,
         earlier: Vec::new(),
         retrain: None,
         gap: None,
-        seconds: found.seconds,
+        seconds: Seconds::default(),
         verdict: Verdict { label: VerdictLabel::UnderForgot, why: String::new() },
         notes: Vec::new(),
         audit: None,

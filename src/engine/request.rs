@@ -100,11 +100,11 @@ impl Request {
         }
     }
 
-    /// All items that are to be forgotten and to be kept.
-    pub fn items(&self) -> [&[usize]; 2] {
+    /// Items that are to be forgotten.
+    pub fn n(&self) -> usize {
         match self {
-            Classes(of) => [&of.set.forget, &of.set.retain],
-            OfPrompts(of) => [&of.plan.forget, &of.plan.retain],
+            Classes(of) => of.set.forget.len(),
+            OfPrompts(of) => of.items[0].len(),
         }
     }
 
@@ -325,7 +325,7 @@ impl Request {
             Classes(of) => of,
             OfPrompts(of) => {
                 let weights = of.with(weights);
-                let earlier = Look::new(of)?.still_forgotten(&weights, of, job).await?;
+                let earlier = session.earlier_prompts(of, &weights, job).await?;
                 let mut attacks = Vec::new();
                 // Only what the judge knows can be attacked.
                 if recipe.audits() && !of.pairs[0].is_empty() {

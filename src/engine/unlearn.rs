@@ -1,12 +1,12 @@
 //! The job of forgetting, of every kind of model: score, cut the mask, train, measure before and after, judge.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use burn::tensor::Device;
 use web_time::Instant;
 
 use super::{
-    forgetting::{self, Forgetting, Found},
+    forgetting::{self, Forgetting},
     gpu_loss_check::GpuLossCheck,
     job::{LogLine, Run},
     request::{Client, Request},
@@ -17,13 +17,13 @@ use crate::{
     error::{Error, Result},
     eval::verdict::{Evidence, verdict},
     job_context::JobContext,
-    models::weights::{WeightEntry, WeightLayout, Weights},
+    models::weights::{WeightLayout, Weights},
     saliency::{Mask, change::Change, scores::Scores},
     unlearn::{plan::Plan, unlearner::Unlearner},
     words::{
         estimator::Estimator,
         recipe::Recipe,
-        report::{Forgotten, Gap, Report, Seconds, VerdictLabel},
+        report::{Gap, Report, Seconds, VerdictLabel},
     },
 };
 
@@ -95,7 +95,6 @@ impl Session {
         job: &mut JobContext,
     ) -> Result<Run> {
         let Trained { scores, mask, augment, weights: done, log, seconds } = trained;
-        let plan = request.plan();
         let weights = done.download().await?;
         weights.check(request.original())?;
         let retrain = request.retrain(self, &recipe, job).await?;
@@ -108,20 +107,14 @@ impl Session {
 
         let scored = scores.as_ref().map_or(0, |scores| scores.n_forget);
         let frozen = |m: &Mask| m.frozen_changed(request.original(), &weights);
-        let base = Found {
-            task: request.task(),
-            n: request.items()[0].len(),
-            augmentation: augment.map_or("", |augment| augment.name()),
-            mask: mask.as_ref().map(|m| (m, scored, frozen(m))),
-            before: before.metrics,
-            after: after.metrics,
-            seconds: Seconds { evaluate, ..seconds },
-        };
-        let report = forgetting::report(&recipe, plan, base, &self.info);
+        let masked = mask.as_ref().map(|m| m.report(scored, frozen(m)));
+        let metrics = [before.metrics, after.metrics];
+        let report = forgetting::report(&recipe, request, augment, metrics, &self.info);
         let mut report = Report {
-            forget: Forgotten { spec: request.spec().into(), ..report.forget },
+            mask: masked,
+            seconds: Seconds { evaluate, ..seconds },
             gap: retrain.as_ref().map(|r| Gap::between(&report.after, r)),
-            audit: found.audit.clone().map(Box::new),
+            audit: found.audit.map(Box::new),
             attacks: found.attacks.iter().map(|attack| attack.report.clone()).collect(),
             changed: found.changed,
             earlier: found.earlier,
@@ -129,7 +122,7 @@ impl Session {
             ..report
         };
         report.verdict = verdict(&Evidence::of(&report));
-        if let Some(next) = advice(plan, &report) {
+        if let Some(next) = advice(request.plan(), &report) {
             job.note(next);
         }
         report.notes = job.notes().to_vec();
@@ -208,12 +201,10 @@ async fn begin(
 }
 
 /// A 1 for every weight that may change; `None` where all may.
-fn free(request: &Request, mask: Option<&Mask>) -> Option<Vec<u8>> {
-    let of = |only: fn(&str) -> bool| {
-        let bits = |e: &WeightEntry| vec![u8::from(only(&e.name)); e.n()];
-        request.original().layout.params.iter().flat_map(bits).collect()
-    };
-    mask.map(|mask| mask.bits.clone()).or_else(|| request.only().map(of))
+fn free<'a>(request: &Request, mask: Option<&'a Mask>) -> Option<Cow<'a, [u8]>> {
+    let layout = &request.original().layout;
+    let of = |only| Cow::Owned(layout.bits_of(only));
+    mask.map(|mask| Cow::Borrowed(&mask.bits[..])).or_else(|| request.only().map(of))
 }
 
 /// The mask out of a recipe's file.

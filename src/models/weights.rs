@@ -61,6 +61,12 @@ pub struct WeightLayout {
 }
 
 impl WeightLayout {
+    /// A 1 for every weight of the parameters that `only` picks by name, a 0 for the others.
+    pub fn bits_of(&self, only: impl Fn(&str) -> bool) -> Vec<u8> {
+        let bits = |e: &WeightEntry| vec![u8::from(only(&e.name)); e.n()];
+        self.params.iter().flat_map(bits).collect()
+    }
+
     /// Adds a parameter and returns its index.
     pub fn param(&mut self, name: String, shape: &[usize], init: Init) -> usize {
         let offset = self.n();

@@ -259,12 +259,12 @@ impl Command {
         }
     }
 
-    /// Draws its button under another name.
-    pub fn named_ui(&self, name: &'static str, studio: &mut Studio, ui: &mut Ui) {
-        self.button_ui(Button::new(name), studio, ui);
+    /// Draws its button.
+    pub fn ui(&self, studio: &mut Studio, ui: &mut Ui) {
+        self.button_ui(Button::new(self.name), studio, ui);
     }
 
-    /// Draws its button, and does it where that is pressed.
+    /// Draws another button for it, and does it where that is pressed.
     pub fn button_ui(&self, button: Button, studio: &mut Studio, ui: &mut Ui) {
         if button_ui(ui, button, &self.tooltip(), (self.blocked)(studio)) {
             (self.run)(studio, Press { key: 0, times: 1 });

@@ -29,7 +29,7 @@ fn entries_ui(studio: &mut Studio, ui: &mut Ui) {
     let entry = |ui: &mut Ui, on: bool, name: &str, hint: &str| {
         button_ui(ui, Button::new(name), hint, (!on).then_some("Nothing to save yet"))
     };
-    SAVE.named_ui(SAVE.name, studio, ui);
+    SAVE.ui(studio, ui);
     #[cfg(not(target_arch = "wasm32"))]
     {
         let folder = studio.saver.keeper.folder().map(|f| format!("Now {}", f.display()));

@@ -70,7 +70,7 @@ fn what_ui(studio: &mut Studio, ui: &mut Ui) {
 }
 
 fn button_ui(studio: &mut Studio, ui: &mut Ui) {
-    let blocked = studio.state.blocked();
+    let blocked = (commands::FORGET.blocked)(studio);
     let text = RichText::new(commands::FORGET.name).size(15.0).color(egui::Color32::WHITE);
     ui.add_space(8.0);
     let size = vec2(ui.available_width(), 36.0);
@@ -88,11 +88,7 @@ fn earlier_ui(studio: &mut Studio, opened: &Opened, ui: &mut Ui) {
     }
     let names: Vec<String> = opened.after.iter().map(|r| format::forget_set(&r.forget)).collect();
     let text = format!("Forgot {}", names.join(", "));
-    line_ui(
-        ui,
-        |ui| commands::UNDO.named_ui("Undo", studio, ui),
-        |ui| drop(ui.add(Label::new(text).truncate())),
-    );
+    line_ui(ui, |ui| commands::UNDO.ui(studio, ui), |ui| drop(ui.add(Label::new(text).truncate())));
 }
 
 fn how_ui(state: &mut State, ui: &mut Ui) {

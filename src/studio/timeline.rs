@@ -71,10 +71,11 @@ fn status_ui(studio: &mut Studio, ui: &mut Ui) {
     let paused = studio.state.work.as_ref().is_some_and(|w| w.paused);
     ui.horizontal(|ui| {
         ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
-            commands::CANCEL.named_ui("Cancel", studio, ui);
-            commands::PAUSE.named_ui(if paused { "Continue" } else { "Pause" }, studio, ui);
+            commands::CANCEL.ui(studio, ui);
+            let pause = Button::new(if paused { "Continue" } else { commands::PAUSE.name });
+            commands::PAUSE.button_ui(pause, studio, ui);
             if paused {
-                commands::STEP.named_ui("Step", studio, ui);
+                commands::STEP.ui(studio, ui);
             }
             let state = &studio.state;
             ui.with_layout(Layout::left_to_right(Align::Center), |ui| match &state.work {

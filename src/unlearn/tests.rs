@@ -11,7 +11,7 @@ use crate::{
     models::{
         latent::{
             LatentModel, LatentNetwork,
-            unet::{PerLevel, cross_attention, is_cross_attention},
+            unet::{PerLevel, is_cross_attention},
         },
         weights::{HostWeights, read},
     },
@@ -165,7 +165,7 @@ fn every_mask_has_its_scores_and_weights_outside_keep_every_bit() {
 fn cross_attention_alone_can_be_trained() {
     pollster::block_on(async {
         let scene = Scene::new().await;
-        let free = cross_attention(&scene.model.network.unet_layout);
+        let free = scene.model.network.unet_layout.bits_of(is_cross_attention);
         let after = scene.run("esd", Some(&free)).await;
         for e in &after.layout.params {
             let same = after.values[e.range()] == scene.model.unet.values[e.range()];

@@ -139,7 +139,7 @@ impl Recipe {
 
     /// Whether a prompt is to be forgotten, and not pictures.
     pub fn names_prompt(&self) -> bool {
-        self.forget.starts_with("prompt:")
+        ForgetKind::of(&self.forget) == Some(ForgetKind::Prompt)
     }
 
     /// The name of the weights that a run starts from: the model's, or one that stands for the

@@ -134,26 +134,6 @@ impl<'a> Look<'a> {
         self.count(weights, setting, (target, pairs), size.measured, job).await
     }
 
-    /// UA of each request that was met before, of the original and of these weights, by as many pictures.
-    ///
-    /// # Errors
-    /// Cancelled, or the device failed.
-    pub async fn still_forgotten(
-        &self,
-        weights: &LatentWeights,
-        setting: &PromptSetting,
-        job: &mut JobContext,
-    ) -> Result<Vec<EarlierReport>> {
-        let mut all = Vec::new();
-        for (spec, target, pairs) in &setting.earlier {
-            let (of, n) = ((target, &[pairs.clone(), Vec::new()]), [setting.size.measured[0], 0]);
-            let before = self.count(&setting.weights, setting, of, n, job).await?.UA;
-            let after = self.count(weights, setting, of, n, job).await?.UA;
-            all.push(EarlierReport { spec: spec.clone(), before, after, n: n[0] });
-        }
-        Ok(all)
-    }
-
     /// Metrics of `n` prompts, of what a target names and of what is kept.
     async fn count(
         &self,
@@ -210,6 +190,35 @@ impl Session {
         }
         let metrics = Look::new(setting)?.measure(&setting.weights, setting, job).await?;
         Ok(Metrics::clone(&self.store.put(&setting.key, metrics)))
+    }
+
+    /// UA of each request that was met before, of the original, measured once, and of these weights, by as many
+    /// pictures.
+    ///
+    /// # Errors
+    /// Cancelled, or the device failed.
+    pub async fn earlier_prompts(
+        &mut self,
+        setting: &PromptSetting,
+        weights: &LatentWeights,
+        job: &mut JobContext,
+    ) -> Result<Vec<EarlierReport>> {
+        let mut all = Vec::new();
+        for (spec, target, pairs) in &setting.earlier {
+            let look = Look::new(setting)?;
+            let (of, n) = ((target, &[pairs.clone(), Vec::new()]), [setting.size.measured[0], 0]);
+            let key = (&setting.key, spec);
+            let before = match self.store.get::<Metrics>(&key) {
+                Some(metrics) => metrics,
+                None => {
+                    let metrics = look.count(&setting.weights, setting, of, n, job).await?;
+                    self.store.put(&key, metrics)
+                }
+            };
+            let after = look.count(weights, setting, of, n, job).await?.UA;
+            all.push(EarlierReport { spec: spec.clone(), before: before.UA, after, n: n[0] });
+        }
+        Ok(all)
     }
 
     /// Opens a text-to-image model: a row a concept, a column a style.

@@ -12,7 +12,7 @@ use crate::{
         embedding::{Mlp, Sinusoid},
         layers::{Conv, Groups, Pass},
         levels::{Beside, DIFFUSERS, Style, Trunk},
-        weights::{WeightEntry, WeightLayout},
+        weights::WeightLayout,
     },
 };
 
@@ -197,10 +197,4 @@ impl LatentUnet {
 /// Whether a weight belongs to cross-attention, which reads the prompt (ESD's and UCE's `xattn`).
 pub fn is_cross_attention(name: &str) -> bool {
     name.contains(".attn2.")
-}
-
-/// A 1 for every weight of the cross-attention layers.
-pub fn cross_attention(layout: &WeightLayout) -> Vec<u8> {
-    let reads = |e: &WeightEntry| vec![u8::from(is_cross_attention(&e.name)); e.n()];
-    layout.params.iter().flat_map(reads).collect()
 }
