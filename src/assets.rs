@@ -3,7 +3,8 @@
 
 use std::borrow::Cow;
 
-use crate::{error::Result, job_context::JobContext};
+use crate::error::Result;
+use crate::job_context::JobContext;
 
 /// Names groups of files, by their paths under `assets/`, and embeds them in a native program.
 macro_rules! shipped {

@@ -7,10 +7,8 @@ use std::sync::{
 
 use web_time::{Duration, Instant};
 
-use crate::{
-    error::{Error, Result},
-    platform,
-};
+use crate::error::{Error, Result};
+use crate::platform;
 
 /// The switches that a client holds on a running job.
 #[derive(Debug, Clone, Default)]

@@ -9,13 +9,11 @@ use js_sys::Uint8Array;
 use wasm_bindgen::prelude::*;
 use web_sys::HtmlCanvasElement;
 
-use crate::{
-    engine::{Engine, job::Event},
-    error::{Error, Result},
-    run::bundle,
-    studio::{Host, Parcel, Studio},
-    wire,
-};
+use crate::engine::{Engine, Event};
+use crate::error::{Error, Result};
+use crate::run::bundle;
+use crate::studio::{Host, Parcel, Studio};
+use crate::wire;
 
 unsafe extern "C" {
     fn __wasm_call_ctors();

@@ -2,12 +2,10 @@
 
 use wasm_bindgen::prelude::*;
 
-use crate::{
-    engine::{WorkerEngine, check, job::Event},
-    gpu::device::{self, DeviceChoice},
-    job_context::JobContext,
-    wire, words,
-};
+use crate::engine::{Event, WorkerEngine, check};
+use crate::gpu::{DeviceChoice, device};
+use crate::job_context::JobContext;
+use crate::{wire, words};
 
 #[wasm_bindgen(module = "/web/host.js")]
 extern "C" {

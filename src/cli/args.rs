@@ -2,17 +2,13 @@
 
 use std::{fmt::Display, ops::RangeInclusive, path::Path, str::FromStr};
 
-use salun_studio::{
-    data::{emoji, forget},
-    error::{Error, Result},
-    gpu::device::DeviceChoice,
-    models::{
-        registry::SHIPPED,
-        said::{self, Normalise, Said},
-    },
-    unlearn::registry::METHODS,
-    words::{self, budget::Budget, estimator::Estimator},
-};
+use salun_studio::data::{emoji, forget};
+use salun_studio::error::{Error, Result};
+use salun_studio::gpu::DeviceChoice;
+use salun_studio::models::{Normalise, SHIPPED, Said, said};
+use salun_studio::unlearn::registry::METHODS;
+use salun_studio::words;
+use salun_studio::words::{Budget, Estimator};
 
 /// Arguments of every command.
 #[derive(Debug, clap::Args)]
@@ -172,7 +168,7 @@ pub fn above_zero(argument: &'static str) -> impl Fn(&str) -> Result<f64> + Clon
 pub fn mask(given: &str) -> Result<Masked> {
     match Estimator::find(given) {
         Ok(estimator) => Ok(Masked { estimator, file: None }),
-        Err(_) if salun_studio::disk::files::expanded(given).is_file() => {
+        Err(_) if salun_studio::disk::expanded(given).is_file() => {
             Ok(Masked { estimator: Estimator::Given, file: Some(given.into()) })
         }
         Err(error) => Err(error),

@@ -3,13 +3,6 @@
 use std::time::Instant;
 
 use pollster::block_on;
-use salun_studio::{
-    engine::check::{self, CheckPart, Found, Off},
-    error::{Error, Result},
-    gpu::device::{self, Compute, DeviceInfo, DeviceKind},
-    job_context::{JobContext, Switches},
-    words::task::Task,
-};
 use serde::Serialize;
 
 use super::{
@@ -17,6 +10,12 @@ use super::{
     client::Watch,
     print,
 };
+use salun_studio::engine::check;
+use salun_studio::engine::check::{CheckPart, Found, Off};
+use salun_studio::error::{Error, Result};
+use salun_studio::gpu::{Compute, DeviceInfo, DeviceKind, device};
+use salun_studio::job_context::{JobContext, Switches};
+use salun_studio::words::Task;
 
 /// Hold this machine's device against the CPU: a wrong driver computes wrong numbers in silence
 #[derive(Debug, clap::Args)]

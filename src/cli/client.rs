@@ -6,17 +6,12 @@ use std::{
 };
 
 use indicatif::{ProgressBar, ProgressStyle};
-use salun_studio::{
-    engine::{
-        Engine,
-        job::{Event, Job, Outcome},
-    },
-    error::{Error, Result},
-    gpu::device::{self, DeviceInfo},
-    job_context::Progress,
-};
 
 use super::{args::Common, print, signals};
+use salun_studio::engine::{Engine, Event, Job, Outcome};
+use salun_studio::error::{Error, Result};
+use salun_studio::gpu::{DeviceInfo, device};
+use salun_studio::job_context::Progress;
 
 /// The engine and where its progress goes.
 pub struct Client {

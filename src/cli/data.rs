@@ -3,20 +3,14 @@
 use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
-use salun_studio::{
-    data::{
-        self, NAMES,
-        emoji::{self, Emoji},
-        fashion,
-        sets::{self, Origin, SETS, Set},
-        store,
-    },
-    error::{Error, Result},
-};
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::{args::Common, client::Watch, print};
+use salun_studio::data;
+use salun_studio::data::emoji::Emoji;
+use salun_studio::data::{NAMES, Origin, SETS, Set, emoji, fashion, sets, store};
+use salun_studio::error::{Error, Result};
 
 /// Data sets: list them, fetch one, check one
 #[derive(Debug, clap::Args)]

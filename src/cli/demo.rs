@@ -2,16 +2,6 @@
 
 use std::path::PathBuf;
 
-use salun_studio::{
-    data::{self, emoji},
-    disk::output::{Output, OutputKind},
-    engine::job::{Job, Outcome},
-    error::Result,
-    eval::metric::Metric,
-    models::registry,
-    run::bundle,
-    words::{budget::Budget, recipe::Recipe, report::Report, task::Task},
-};
 use serde::Serialize;
 
 use super::{
@@ -19,6 +9,15 @@ use super::{
     client::Client,
     print,
 };
+use salun_studio::data;
+use salun_studio::data::emoji;
+use salun_studio::disk::output::{Output, OutputKind};
+use salun_studio::engine::{Job, Outcome};
+use salun_studio::error::Result;
+use salun_studio::eval::Metric;
+use salun_studio::models::registry;
+use salun_studio::run::bundle;
+use salun_studio::words::{Budget, Recipe, Report, Task};
 
 const DATA: &str = "fashion-mnist";
 /// What is forgotten unless something else is asked for.

@@ -6,24 +6,6 @@ use std::{
     sync::Arc,
 };
 
-use salun_studio::{
-    disk::output::{Beside, Made, Output, OutputKind},
-    engine::job::{Attacked, Job, Outcome},
-    error::{Error, Result},
-    eval::verdict::{Evidence, verdict},
-    gpu::device::DeviceInfo,
-    models::{AnyModel, Model, card::Card},
-    run::{
-        bundle,
-        folder::{self, Saved},
-    },
-    words::{
-        attack::AttackKind,
-        files, fingerprint,
-        recipe::Recipe,
-        report::{Gap, Metrics, Report},
-    },
-};
 use serde_json::{Value, json};
 
 use super::{
@@ -31,6 +13,15 @@ use super::{
     client::Client,
     print,
 };
+use salun_studio::disk::output::{Beside, Made, Output, OutputKind};
+use salun_studio::engine::{Attacked, Job, Outcome};
+use salun_studio::error::{Error, Result};
+use salun_studio::eval::Evidence;
+use salun_studio::eval::verdict::verdict;
+use salun_studio::gpu::DeviceInfo;
+use salun_studio::models::{AnyModel, Card, Model};
+use salun_studio::run::{Saved, bundle, folder};
+use salun_studio::words::{AttackKind, Gap, Metrics, Recipe, Report, files, fingerprint};
 
 /// Measure and audit a run; against a Retrain run, the gaps
 #[derive(Debug, clap::Args)]

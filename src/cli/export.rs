@@ -2,20 +2,16 @@
 
 use std::path::PathBuf;
 
-use salun_studio::{
-    disk::output::{Output, OutputKind},
-    error::{Error, Result},
-    models::{
-        registry,
-        torch::export::{self, Format},
-    },
-};
 use serde_json::json;
 
 use super::{
     args::{self, Common},
     print,
 };
+use salun_studio::disk::output::{Output, OutputKind};
+use salun_studio::error::{Error, Result};
+use salun_studio::models::registry;
+use salun_studio::models::torch::{Format, export};
 
 /// Write a model's weights as a state dictionary that PyTorch loads
 #[derive(Debug, clap::Args)]

@@ -2,20 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use salun_studio::{
-    error::Result,
-    gpu::device,
-    models::registry::SHIPPED,
-    train::preset::PRESETS,
-    unlearn::{
-        knob::{Knob, KnobKind},
-        registry::{METHODS, Method},
-    },
-    words::{estimator::Estimator, task::Task},
-};
 use serde_json::{Value, json};
 
 use super::{args::Common, data, print};
+use salun_studio::error::Result;
+use salun_studio::gpu::device;
+use salun_studio::models::SHIPPED;
+use salun_studio::train::PRESETS;
+use salun_studio::unlearn::registry::METHODS;
+use salun_studio::unlearn::{Knob, KnobKind, Method};
+use salun_studio::words::{Estimator, Task};
 
 /// What there is: devices and the one chosen, models, data sets, methods, masks
 #[derive(Debug, clap::Args)]

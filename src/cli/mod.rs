@@ -22,10 +22,10 @@ mod unlearn;
 
 use std::{error::Error as _, ffi::OsStr, path::PathBuf, process::ExitCode, sync::Mutex};
 
-use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, error::ErrorKind};
-use salun_studio::error::{Error, Result};
-
 use args::Common;
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, error::ErrorKind};
+
+use salun_studio::error::{Error, Result};
 
 /// Watch a model forget: saliency unlearning (SalUn) of image classifiers and diffusion models.
 ///

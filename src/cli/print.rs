@@ -9,21 +9,15 @@ use std::{
     },
 };
 
-use salun_studio::{
-    data::forget::brief,
-    error::{Error, Result},
-    eval::metric::Metric,
-    gpu::device::DeviceInfo,
-    words::{
-        attack::AttackReport,
-        audit::{Audit, Examination},
-        report::{Metrics, Report, Verdict},
-    },
-};
 use serde::Serialize;
 use serde_json::Value;
 
 use super::args::Common;
+use salun_studio::data::brief;
+use salun_studio::error::{Error, Result};
+use salun_studio::eval::Metric;
+use salun_studio::gpu::DeviceInfo;
+use salun_studio::words::{AttackReport, Audit, Examination, Metrics, Report, Verdict};
 
 /// One line on stdout. A reader that has gone away is no failure.
 pub fn line(text: impl AsRef<str>) {

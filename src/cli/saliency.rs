@@ -3,15 +3,6 @@
 
 use std::path::PathBuf;
 
-use salun_studio::{
-    data::forget,
-    disk::output::{Beside, Output, OutputKind},
-    engine::job::{Job, Outcome},
-    error::{Error, Result},
-    run::{bundle, figures},
-    saliency::overlap::{By, Overlap},
-    words::{budget::Budget, estimator::Estimator, recipe::Recipe, report::MaskReport},
-};
 use serde::Serialize;
 
 use super::{
@@ -19,6 +10,13 @@ use super::{
     client::Client,
     print,
 };
+use salun_studio::data::forget;
+use salun_studio::disk::output::{Beside, Output, OutputKind};
+use salun_studio::engine::{Job, Outcome};
+use salun_studio::error::{Error, Result};
+use salun_studio::run::{bundle, figures};
+use salun_studio::saliency::{By, Overlap};
+use salun_studio::words::{Budget, Estimator, MaskReport, Recipe};
 
 /// Which weights are salient for a forget set: a mask and its statistics, or what masks have in
 /// common

@@ -2,15 +2,6 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use salun_studio::{
-    diffusion::scheduler::SolverKind,
-    disk::output::{self, Output},
-    engine::job::{Grid, Job, Outcome, PromptRequest},
-    error::Result,
-    models::registry,
-    run::{bundle, figures},
-    words::sampling::SampleOptions,
-};
 use serde_json::{Value, json};
 
 use super::{
@@ -18,6 +9,14 @@ use super::{
     client::Client,
     print,
 };
+use salun_studio::diffusion::SolverKind;
+use salun_studio::disk::output;
+use salun_studio::disk::output::Output;
+use salun_studio::engine::{Grid, Job, Outcome, PromptRequest};
+use salun_studio::error::Result;
+use salun_studio::models::registry;
+use salun_studio::run::{bundle, figures};
+use salun_studio::words::SampleOptions;
 
 /// Pictures from a diffusion model
 #[derive(Debug, clap::Args)]

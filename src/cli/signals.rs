@@ -9,9 +9,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use salun_studio::{disk::output, job_context::Switches};
-
 use super::print;
+use salun_studio::disk::output;
+use salun_studio::job_context::Switches;
 
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 static FIRST: Mutex<Option<Instant>> = Mutex::new(None);

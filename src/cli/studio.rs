@@ -6,26 +6,19 @@ use std::{
 };
 
 use eframe::egui_wgpu::{WgpuSetup, WgpuSetupExisting};
-use salun_studio::{
-    disk::{
-        files,
-        output::{self, Made, Output, OutputKind},
-    },
-    engine::{Engine, job::Run},
-    error::{Error, Result},
-    gpu::device,
-    models::registry,
-    run::{
-        bundle, folder,
-        link::Link,
-        recovery::{self, Recovery},
-    },
-    studio::{self, Host, Keeper, Parcel, Studio},
-    words::recipe::Recipe,
-};
 use serde::{Deserialize, Serialize};
 
 use super::{args::Common, demo, print, signals};
+use salun_studio::disk::output::{Made, Output, OutputKind};
+use salun_studio::disk::{files, output};
+use salun_studio::engine::{Engine, Run};
+use salun_studio::error::{Error, Result};
+use salun_studio::gpu::device;
+use salun_studio::models::registry;
+use salun_studio::run::{Link, Recovery, bundle, folder, recovery};
+use salun_studio::studio;
+use salun_studio::studio::{Host, Keeper, Parcel, Studio};
+use salun_studio::words::Recipe;
 
 /// Opens the studio.
 pub fn run(common: &Common, file: Option<&Path>) -> Result<()> {

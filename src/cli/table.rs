@@ -6,35 +6,24 @@ use std::{
     time::{Duration, Instant},
 };
 
-use salun_studio::{
-    data::{self, emoji},
-    disk::output,
-    engine::job::{Event, Job, Outcome as Answer},
-    error::{Error, Result},
-    models::{
-        Model,
-        checkpoint::{self, Precision},
-        registry,
-    },
-    run::state,
-    table::{
-        Run, TABLES, Table,
-        cell::{Cell, Cells, Numbers, Outcome},
-        compare,
-        folder::{self, Folder},
-        protocol::{Original, Scale},
-        rows::{ORIGINAL, RETRAIN},
-        summary::Summary,
-    },
-    train::{preset::Preset, request::TrainRequest},
-    words::{recipe::Recipe, report::DeviceReport},
-};
-
 use super::{
     args::{self, Common},
     client::{Client, duration},
     print, train,
 };
+use salun_studio::data;
+use salun_studio::data::emoji;
+use salun_studio::disk::output;
+use salun_studio::engine::{Event, Job, Outcome as Answer};
+use salun_studio::error::{Error, Result};
+use salun_studio::models::{Model, Precision, checkpoint, registry};
+use salun_studio::run::state;
+use salun_studio::table::{
+    Cell, Cells, Folder, Numbers, ORIGINAL, Original, Outcome, RETRAIN, Run, Scale, Summary,
+    TABLES, Table, compare, folder,
+};
+use salun_studio::train::{Preset, TrainRequest};
+use salun_studio::words::{DeviceReport, Recipe};
 
 /// A whole table: every method with its controls, mean and spread, as Markdown, CSV, JSON and figure
 #[derive(Debug, clap::Args)]

@@ -7,33 +7,23 @@ use std::{
     time::Instant,
 };
 
-use salun_studio::{
-    data::{self, emoji},
-    disk::output::{self, Beside, Output, OutputKind},
-    engine::job::{Event, Job, LogLine, Outcome},
-    error::{Error, Result},
-    eval::judge,
-    models::{
-        AnyModel,
-        card::Training,
-        checkpoint::{self, Precision},
-        latent::{LatentCard, LatentModel, folder},
-    },
-    run::{bundle, state},
-    train::{
-        latent,
-        losses::Augment,
-        preset::{PRESETS, Preset},
-        request::TrainRequest,
-        snapshot::Snapshot,
-    },
-};
-
 use super::{
     args::{self, Common},
     client::Client,
     print,
 };
+use salun_studio::data;
+use salun_studio::data::emoji;
+use salun_studio::disk::output;
+use salun_studio::disk::output::{Beside, Output, OutputKind};
+use salun_studio::engine::{Event, Job, LogLine, Outcome};
+use salun_studio::error::{Error, Result};
+use salun_studio::eval::judge;
+use salun_studio::models::latent::{LatentCard, LatentModel, folder};
+use salun_studio::models::{AnyModel, Precision, Training, checkpoint};
+use salun_studio::run::{bundle, state};
+use salun_studio::train::losses::Augment;
+use salun_studio::train::{PRESETS, Preset, Snapshot, TrainRequest, latent};
 
 /// Train a model; the shipped weights come from this command
 #[derive(Debug, clap::Args)]

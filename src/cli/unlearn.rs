@@ -2,27 +2,19 @@
 
 use std::path::PathBuf;
 
-use salun_studio::{
-    data::{NAMES, forget},
-    disk::{
-        files,
-        output::{Output, OutputKind},
-    },
-    engine::job::{Job, Outcome},
-    error::{Error, Result},
-    models::registry,
-    run::{bundle, link::Link},
-    words::{
-        budget::Budget,
-        recipe::{Recipe, Redirect},
-    },
-};
-
 use super::{
     args::{self, Common},
     client::Client,
     print,
 };
+use salun_studio::data::{NAMES, forget};
+use salun_studio::disk::files;
+use salun_studio::disk::output::{Output, OutputKind};
+use salun_studio::engine::{Job, Outcome};
+use salun_studio::error::{Error, Result};
+use salun_studio::models::registry;
+use salun_studio::run::{Link, bundle};
+use salun_studio::words::{Budget, Recipe, Redirect};
 
 /// Forget: one unlearning run, written as a run folder
 #[derive(Debug, clap::Args)]

@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 use strum::{IntoStaticStr, VariantArray};
 
-use crate::{error::Result, words};
+use crate::error::Result;
+use crate::words;
 
 /// How training pictures of a classifier are varied.
 #[derive(

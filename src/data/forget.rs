@@ -3,11 +3,10 @@
 
 #[cfg(not(target_arch = "wasm32"))]
 use super::indices::Listed;
-use super::{Dataset, Split, by_name, ranges, rng::RandomState};
-use crate::{
-    error::{Error, Result},
-    words::forget::ForgetKind,
-};
+use super::rng::RandomState;
+use super::{Dataset, Split, by_name, ranges};
+use crate::error::{Error, Result};
+use crate::words::ForgetKind;
 
 const KINDS: [&str; 6] = [
     "class:NAME",
@@ -201,7 +200,7 @@ fn extreme(losses: &[f32], items: &[usize], count: usize, largest: bool) -> Resu
 /// The items that a file lists, by index or by name.
 #[cfg(not(target_arch = "wasm32"))]
 fn read_indices(path: &str, data: &Dataset) -> Result<Vec<usize>> {
-    let path = crate::disk::files::expanded(path);
+    let path = crate::disk::expanded(path);
     match super::indices::read(&path)? {
         Listed::Indices(items) => Ok(items),
         Listed::Names(names) => data.items(&names).map_err(|reason| Error::file(path, reason)),

@@ -4,7 +4,8 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::error::{self, Error};
+use crate::error;
+use crate::error::Error;
 
 /// What a list holds.
 #[derive(Debug, PartialEq)]
@@ -20,7 +21,7 @@ pub enum Listed {
 /// # Errors
 /// The file cannot be read, or an entry is neither an index nor a name.
 pub fn read(path: &Path) -> error::Result<Listed> {
-    let bytes = crate::disk::files::read(path)?;
+    let bytes = crate::disk::read(path)?;
     parse(&bytes).map_err(|reason| Error::file(path, reason))
 }
 

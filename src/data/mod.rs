@@ -1,6 +1,6 @@
 //! Data sets, their one split, and what is to be forgotten.
 
-pub mod augment;
+mod augment;
 #[cfg(not(target_arch = "wasm32"))]
 mod batches;
 pub mod emoji;
@@ -8,7 +8,7 @@ pub mod fashion;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod fetch;
 #[cfg(not(target_arch = "wasm32"))]
-pub mod folder;
+mod folder;
 pub mod forget;
 #[cfg(not(target_arch = "wasm32"))]
 mod indices;
@@ -20,29 +20,33 @@ mod mosaic;
 mod npm;
 pub mod ranges;
 #[cfg(not(target_arch = "wasm32"))]
-pub mod records;
+mod records;
 pub mod rng;
 pub mod sets;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod store;
 mod subset;
 
+pub use augment::Augment;
+pub use forget::{Earlier, ForgetSet, brief, by_loss};
+#[cfg(not(target_arch = "wasm32"))]
+pub use npm::Package;
+pub use rng::{Rng, normal, normals, seeded, shuffled};
+pub use sets::{Origin, SETS, Set};
+
 use std::{
     collections::HashMap,
     sync::{Arc, LazyLock, Mutex, OnceLock, PoisonError},
 };
 
-use rng::RandomState;
 use serde::{Deserialize, Serialize};
-use sets::SETS;
 use sha2::Digest;
 use unicode_normalization::UnicodeNormalization;
 
-use crate::{
-    assets,
-    error::{Error, Result},
-    words::fingerprint::Fingerprint,
-};
+use crate::assets;
+use crate::error::{Error, Result};
+use crate::words::Fingerprint;
+use rng::RandomState;
 
 /// Pictures of one size with a class each, all in main memory.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]

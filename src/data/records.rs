@@ -1,7 +1,7 @@
 //! The binary records of CIFAR, in which every stored data set is kept: label bytes, then the
 //! planes of one 32 x 32 colour picture.
 
-use super::{PictureShape, Pictures, sets::Set};
+use super::{PictureShape, Pictures, Set};
 
 /// Class names of CIFAR-10 in label order.
 pub const CIFAR10: [&str; 10] =

@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use super::augment::Augment;
-use super::{Dataset, PictureShape, Pictures, fashion};
+use super::{Augment, Dataset, PictureShape, Pictures, fashion};
 
 /// Where a data set's pictures come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -6,19 +6,13 @@ use std::{
     sync::Arc,
 };
 
-use super::{
-    Dataset, Pictures,
-    records::SHAPE,
-    sets::{Origin, Set, StoredFile},
-};
-use crate::{
-    disk::{
-        files,
-        output::{Made, Output, OutputKind, SUMS},
-    },
-    error::{Error, Result},
-    words::{hex, sha256},
-};
+use super::records::SHAPE;
+use super::sets::StoredFile;
+use super::{Dataset, Origin, Pictures, Set};
+use crate::disk::files;
+use crate::disk::output::{Made, Output, OutputKind, SUMS};
+use crate::error::{Error, Result};
+use crate::words::{hex, sha256};
 
 /// The folder of a data set: in `$SALUN_DATA`, or in the platform's folder for a user's data.
 ///

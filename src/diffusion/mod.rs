@@ -1,5 +1,9 @@
 //! Noise schedules and solvers.
 
-pub mod schedule;
-pub mod scheduler;
-pub mod solver;
+mod schedule;
+mod scheduler;
+mod solver;
+
+pub use schedule::Schedule;
+pub use scheduler::{Prediction, SchedulerConfig, SolverKind};
+pub use solver::Solver;

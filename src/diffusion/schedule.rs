@@ -43,7 +43,7 @@ impl Schedule {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::diffusion::scheduler::{SchedulerConfig, SolverKind};
+    use crate::diffusion::{SchedulerConfig, SolverKind};
 
     #[test]
     fn golden_12_7() {

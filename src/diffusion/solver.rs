@@ -2,10 +2,8 @@
 
 use burn::tensor::Tensor;
 
-use super::{
-    schedule::Schedule,
-    scheduler::{Prediction, SchedulerConfig, SolverKind, Spacing},
-};
+use super::scheduler::Spacing;
+use super::{Prediction, Schedule, SchedulerConfig, SolverKind};
 
 /// One run of a solver, from noise to a latent.
 #[derive(Debug)]

@@ -2,3 +2,5 @@
 
 pub mod files;
 pub mod output;
+
+pub use files::{Stamp, expanded, read, read_text, stamps};

@@ -4,28 +4,18 @@ use std::sync::Arc;
 
 use web_time::Instant;
 
-use super::{
-    fit::settled,
-    job::Audited,
-    measure::Measured,
-    session::{Session, Setting, twin},
+use super::fit::settled;
+use super::measure::Measured;
+use super::session::{Setting, twin};
+use super::{Audited, Session};
+use crate::error::{Error, Result};
+use crate::eval::{
+    Answers, Evaluator, Examined, Features, References, Setup, activation_distance, cka,
+    js_divergence,
 };
-use crate::{
-    error::{Error, Result},
-    eval::{
-        classify::Evaluator,
-        examine::{Examined, Setup},
-        outputs::Answers,
-        references::References,
-        representation::{Features, activation_distance, cka, js_divergence},
-    },
-    job_context::JobContext,
-    models::{Model, weights::Weights},
-    words::{
-        audit::{Audit, Divergence, LayerSimilarity},
-        recipe::Recipe,
-    },
-};
+use crate::job_context::JobContext;
+use crate::models::{Model, Weights};
+use crate::words::{Audit, Divergence, LayerSimilarity, Recipe};
 
 /// A model that unlearned, or Retrain.
 pub struct Suspect<'a> {
@@ -179,7 +169,7 @@ impl Session {
     }
 }
 
-fn classifier(model: &Model) -> Result<&dyn crate::models::classifier::Classifier> {
+fn classifier(model: &Model) -> Result<&dyn crate::models::Classifier> {
     let refused = || Error::Request(format!("{}: only classifiers are audited", model.card.name));
     model.classifier().ok_or_else(refused)
 }

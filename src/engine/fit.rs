@@ -3,15 +3,13 @@
 
 use std::sync::Arc;
 
-use super::session::Session;
-use crate::{
-    data::{Dataset, alike},
-    error::{Error, Result},
-    eval::classify::Evaluator,
-    job_context::JobContext,
-    models::{Model, Network, card::Card, registry, said},
-    words::{fingerprint, recipe::Recipe},
-};
+use super::Session;
+use crate::data::{Dataset, alike};
+use crate::error::{Error, Result};
+use crate::eval::Evaluator;
+use crate::job_context::JobContext;
+use crate::models::{Card, Model, Network, registry, said};
+use crate::words::{Recipe, fingerprint};
 
 /// Test pictures that a first look is taken at.
 const LOOK: usize = 200;

@@ -4,23 +4,18 @@ use std::sync::Arc;
 
 use web_time::Instant;
 
-use super::{
-    Send,
-    gpu_loss_check::GpuLossCheck,
-    job::{Event, Grid, LiveStep, LogLine},
-    request::Request,
-};
-use crate::{
-    data::augment::Augment,
-    error::Result,
-    gpu::device::DeviceInfo,
-    job_context::JobContext,
-    train::{optimizer::LrSchedule, trainer::finite},
-    unlearn::{plan::Plan, unlearner::Unlearner},
-    words::{
-        recipe::Recipe,
-        report::{Forgotten, Metrics, Report, Seconds, TrainingReport, Verdict, VerdictLabel},
-    },
+use super::gpu_loss_check::GpuLossCheck;
+use super::request::Request;
+use super::{Event, Grid, LiveStep, LogLine, Send};
+use crate::data::Augment;
+use crate::error::Result;
+use crate::gpu::DeviceInfo;
+use crate::job_context::JobContext;
+use crate::train::LrSchedule;
+use crate::train::trainer::finite;
+use crate::unlearn::{Plan, Unlearner};
+use crate::words::{
+    Forgotten, Metrics, Recipe, Report, Seconds, TrainingReport, Verdict, VerdictLabel,
 };
 
 /// A run under way and who hears of it.

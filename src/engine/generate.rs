@@ -1,15 +1,15 @@
 //! Pictures on request.
 
-use super::{job::Grid, measure::judge_of, session::Session};
-use crate::{
-    data::class_index,
-    error::{Error, Result},
-    eval::generate::{Judged, make},
-    job_context::JobContext,
-    models::{Model, unet::Unet, weights::Weights},
-    sampling::sampler::Wanted,
-    words::sampling::SampleOptions,
-};
+use super::measure::judge_of;
+use super::{Grid, Session};
+use crate::data::class_index;
+use crate::error::{Error, Result};
+use crate::eval::Judged;
+use crate::eval::generate::make;
+use crate::job_context::JobContext;
+use crate::models::{Model, Unet, Weights};
+use crate::sampling::Wanted;
+use crate::words::SampleOptions;
 
 impl Session {
     /// `n` samples of one class, or of every class.

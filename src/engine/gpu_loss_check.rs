@@ -3,12 +3,10 @@
 
 use burn::tensor::Tensor;
 
-use crate::{
-    error::{Error, Result},
-    gpu::device::{DeviceInfo, DeviceKind},
-    job_context::JobContext,
-    train::trainer::finite,
-};
+use crate::error::{Error, Result};
+use crate::gpu::{DeviceInfo, DeviceKind};
+use crate::job_context::JobContext;
+use crate::train::trainer::finite;
 
 /// Updates whose losses are compared: the second depends on the gradients of the first.
 const TRIED: usize = 2;

@@ -4,26 +4,19 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::prompt::survey::Survey;
-use crate::{
-    data::Pictures,
-    diffusion::scheduler::SolverKind,
-    error::Error,
-    gpu::device::DeviceInfo,
-    job_context::Progress,
-    models::{AnyModel, Model, card::Assumed, latent::LatentModel},
-    saliency::{
-        overlap::{By, Overlap},
-        scores::Scores,
-    },
-    train::{request::TrainRequest, snapshot::Snapshot},
-    words::{
-        attack::AttackKind, audit::Audit, budget::Budget, recipe::Recipe, report::Metrics,
-        sampling::SampleOptions, task::Task,
-    },
-};
+use super::prompt::Survey;
+use crate::data::Pictures;
+use crate::diffusion::SolverKind;
+use crate::error::Error;
+use crate::gpu::DeviceInfo;
+use crate::job_context::Progress;
+use crate::models::latent::LatentModel;
+use crate::models::{AnyModel, Assumed, Model};
+use crate::saliency::{By, Overlap, Scores};
+use crate::train::{Snapshot, TrainRequest};
+use crate::words::{AttackKind, Audit, Budget, Metrics, Recipe, SampleOptions, Task};
 
-pub use crate::engine::outcome::{Attack, Grid, LogLine, Run};
+use super::outcome::{Attack, Grid, Run};
 
 /// Long work.
 #[derive(Debug, Clone, Serialize, Deserialize, strum::IntoStaticStr)]

@@ -2,31 +2,19 @@
 
 use std::sync::Arc;
 
-use super::{
-    gpu_loss_check::GpuLossCheck,
-    job::{Grid, PromptRequest},
-    session::Session,
-    train::Listener,
-};
-use crate::{
-    data::emoji,
-    diffusion::solver::Solver,
-    error::Result,
-    job_context::JobContext,
-    models::{
-        card::Training,
-        latent::{LatentCard, LatentModel},
-    },
-    sampling::{
-        latent::{LatentWeights, sample},
-        sampler::Wanted,
-    },
-    train::{
-        latent::{self, LatentRun, Stage, StagePlan, preset},
-        request::TrainRequest,
-        snapshot::Snapshot,
-    },
-};
+use super::gpu_loss_check::GpuLossCheck;
+use super::train::Listener;
+use super::{Grid, PromptRequest, Session};
+use crate::data::emoji;
+use crate::diffusion::Solver;
+use crate::error::Result;
+use crate::job_context::JobContext;
+use crate::models::Training;
+use crate::models::latent::{LatentCard, LatentModel};
+use crate::sampling::latent::sample;
+use crate::sampling::{LatentWeights, Wanted};
+use crate::train::latent::{LatentRun, Stage, StagePlan, preset};
+use crate::train::{Snapshot, TrainRequest, latent};
 
 /// Pictures that are sampled at a time.
 const BATCH: usize = 32;

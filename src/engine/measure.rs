@@ -2,19 +2,16 @@
 
 use std::sync::Arc;
 
-use super::{
-    job::Grid,
-    session::{Session, Setting},
-};
-use crate::{
-    data::Pictures,
-    error::{Error, Result},
-    eval::{self, classify::Evaluator, frechet, outputs::Answers},
-    job_context::JobContext,
-    models::{Model, Network, weights::Weights},
-    unlearn::hooks::Local,
-    words::{budget::Budget, recipe::Recipe, report::Metrics, sampling::SampleOptions},
-};
+use super::session::Setting;
+use super::{Grid, Session};
+use crate::data::Pictures;
+use crate::error::{Error, Result};
+use crate::eval;
+use crate::eval::{Answers, Evaluator, frechet};
+use crate::job_context::JobContext;
+use crate::models::{Model, Network, Weights};
+use crate::unlearn::Local;
+use crate::words::{Budget, Metrics, Recipe, SampleOptions};
 
 /// A model's metrics, and what a pane shows of it.
 #[derive(Debug, Clone)]

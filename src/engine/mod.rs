@@ -11,11 +11,11 @@ mod fit;
 mod forgetting;
 mod generate;
 mod gpu_loss_check;
-pub mod job;
+mod job;
 mod latent;
 mod measure;
 mod models;
-pub mod outcome;
+mod outcome;
 mod overlap;
 mod prompt;
 mod request;
@@ -28,12 +28,8 @@ mod unlearn;
 
 use std::sync::Arc;
 
-#[cfg(target_arch = "wasm32")]
-use job::Command;
-use job::{Event, Job};
-use session::Session;
-
-use crate::{gpu::device::DeviceKind, job_context::JobContext};
+use crate::gpu::DeviceKind;
+use crate::job_context::JobContext;
 
 /// Sends events to the client.
 type Send = Arc<dyn Fn(Event) + std::marker::Send + Sync>;
@@ -72,11 +68,9 @@ mod native {
     use std::sync::{Arc, Mutex, MutexGuard, Once, OnceLock, PoisonError, mpsc};
 
     use super::*;
-    use crate::{
-        error::Error,
-        gpu::device::{Compute, DeviceInfo},
-        job_context::Switches,
-    };
+    use crate::error::Error;
+    use crate::gpu::{Compute, DeviceInfo};
+    use crate::job_context::Switches;
 
     /// The engine on a thread of its own.
     pub struct Engine {
@@ -204,5 +198,13 @@ mod native {
 
 #[cfg(target_arch = "wasm32")]
 mod page;
+
+pub use job::{
+    Attacked, Audited, Command, Event, Job, LiveStep, Opened, Outcome, PromptPane, PromptRequest,
+    TrainingSet,
+};
+pub use outcome::{Attack, Grid, LogLine, Run};
+pub use session::Session;
+
 #[cfg(target_arch = "wasm32")]
 pub use page::{Engine, WorkerEngine};

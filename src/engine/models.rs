@@ -2,24 +2,16 @@
 
 use std::{collections::HashMap, path::Path, sync::Arc};
 
-use super::{
-    job::{Grid, Opened, TrainingSet},
-    measure::preview,
-    session::{Session, Setting},
-};
-use crate::{
-    data,
-    error::{Error, Result},
-    eval::judge,
-    job_context::JobContext,
-    models::{
-        Model,
-        latent::{LatentModel, LatentNetwork},
-        registry::{self, Shipped},
-        said::Said,
-    },
-    words::{budget::Budget, recipe::Recipe, sampling::SampleOptions},
-};
+use super::measure::preview;
+use super::session::Setting;
+use super::{Grid, Opened, Session, TrainingSet};
+use crate::data;
+use crate::error::{Error, Result};
+use crate::eval::judge;
+use crate::job_context::JobContext;
+use crate::models::latent::{LatentModel, LatentNetwork};
+use crate::models::{Model, Said, Shipped, registry};
+use crate::words::{Budget, Recipe, SampleOptions};
 
 /// Steps of the very first pictures.
 const ROUGH: usize = 4;

@@ -4,16 +4,10 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    gpu::device::DeviceInfo,
-    models::AnyModel,
-    saliency::{Mask, change::Change, scores::Scores},
-    words::{
-        attack::AttackReport,
-        recipe::Recipe,
-        report::{DeviceReport, Report},
-    },
-};
+use crate::gpu::DeviceInfo;
+use crate::models::AnyModel;
+use crate::saliency::{Change, Mask, Scores};
+use crate::words::{AttackReport, DeviceReport, Recipe, Report};
 
 /// A whole unlearning run, ready to be written as a run folder.
 #[derive(Debug, Clone, Serialize, Deserialize)]

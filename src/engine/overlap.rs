@@ -1,13 +1,11 @@
 //! The job that compares masks.
 
-use super::session::Session;
-use crate::{
-    data,
-    error::{Error, Result},
-    job_context::JobContext,
-    saliency::overlap::{By, Overlap},
-    words::{estimator::Estimator, recipe::Recipe},
-};
+use super::Session;
+use crate::data;
+use crate::error::{Error, Result};
+use crate::job_context::JobContext;
+use crate::saliency::{By, Overlap};
+use crate::words::{Estimator, Recipe};
 
 /// Masks that are compared at the most: each is held in main memory.
 const MOST: usize = 100;

@@ -9,7 +9,10 @@ use std::{
 };
 
 use super::*;
-use crate::{error::Result, gpu::device::Compute, job_context::Switches, wire};
+use crate::error::Result;
+use crate::gpu::Compute;
+use crate::job_context::Switches;
+use crate::wire;
 
 /// The client's handle: hands packed commands to the worker, takes what it tells.
 pub struct Engine {

@@ -4,36 +4,21 @@ use std::sync::Arc;
 
 use burn::tensor::Device;
 
-use super::{
-    Send,
-    audit::Suspect,
-    job::{Attack, Event, Grid},
-    measure::{Measured, no_judge, sampling},
-    prompt::{look::Look, setting::PromptSetting},
-    requests,
-    session::{Session, Setting, twin},
-};
-use crate::{
-    error::{Error, Result},
-    eval::changed::most_changed,
-    job_context::JobContext,
-    models::{
-        AnyModel, Model,
-        latent::{LatentModel, unet::is_cross_attention},
-        weights::{HostWeights, Weights},
-    },
-    subject::{Subject, items::Items, prompts::Prompts},
-    unlearn::{method::Rate, plan::Plan, scope::Scope},
-    words::{
-        attack::AttackKind,
-        audit::{Audit, Changed},
-        budget::Budget,
-        fingerprint::Fingerprint,
-        recipe::Recipe,
-        report::{EarlierReport, Metrics, Report},
-        sampling::SampleOptions,
-        task::Task,
-    },
+use super::audit::Suspect;
+use super::measure::{Measured, no_judge, sampling};
+use super::prompt::{Look, PromptSetting};
+use super::session::{Setting, twin};
+use super::{Attack, Event, Grid, Send, Session, requests};
+use crate::error::{Error, Result};
+use crate::eval::most_changed;
+use crate::job_context::JobContext;
+use crate::models::latent::{LatentModel, is_cross_attention};
+use crate::models::{AnyModel, HostWeights, Model, Weights};
+use crate::subject::{Items, Prompts, Subject};
+use crate::unlearn::{Plan, Rate, Scope};
+use crate::words::{
+    AttackKind, Audit, Budget, Changed, EarlierReport, Fingerprint, Metrics, Recipe, Report,
+    SampleOptions, Task,
 };
 
 /// A model with what it is to forget and to keep.

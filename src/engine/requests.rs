@@ -3,33 +3,17 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use super::{
-    Send,
-    job::{Opened, Run},
-    measure::Measured,
-    request::Client,
-    session::{Session, Setting},
-};
-use crate::{
-    data::{
-        Dataset, Split,
-        forget::{Earlier, ForgetSet},
-        ranges,
-    },
-    error::{Error, Result},
-    eval::classify::{Evaluator, part},
-    job_context::JobContext,
-    models::{
-        AnyModel, Model, Network,
-        card::{Card, Unlearned},
-        weights::Weights,
-    },
-    words::{
-        budget::Budget,
-        recipe::Recipe,
-        report::{EarlierReport, Report},
-    },
-};
+use super::measure::Measured;
+use super::request::Client;
+use super::session::Setting;
+use super::{Opened, Run, Send, Session};
+use crate::data::{Dataset, Earlier, ForgetSet, Split, ranges};
+use crate::error::{Error, Result};
+use crate::eval::Evaluator;
+use crate::eval::classify::part;
+use crate::job_context::JobContext;
+use crate::models::{AnyModel, Card, Model, Network, Unlearned, Weights};
+use crate::words::{Budget, EarlierReport, Recipe, Report};
 
 /// Requests that a card may list.
 const MOST: usize = 1_000;
@@ -154,7 +138,7 @@ impl Session {
 pub fn recall(card: &Card, data: &Dataset, split: &Split) -> Result<Vec<Earlier>> {
     let recall = |past: &Unlearned| {
         let failed = |e: &dyn std::fmt::Display| {
-            let what = crate::data::forget::brief(&past.forget);
+            let what = crate::data::brief(&past.forget);
             Error::Request(format!(
                 "{} forgot '{what}' before, which is not in {}: {e}",
                 card.name, data.name
@@ -204,7 +188,7 @@ pub fn unlearned(
         mask: report.mask.as_ref().map(|m| m.hash.clone()),
         protocol: protocol.clone(),
     };
-    let what = crate::data::forget::brief(&set.spec);
+    let what = crate::data::brief(&set.spec);
     let unlearned = card.unlearned.iter().cloned().chain([request]).collect();
     Card {
         name: format!("{}, {method} forgot {what}", card.name),

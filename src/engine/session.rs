@@ -4,36 +4,22 @@ use std::{collections::HashMap, path::Path, sync::Arc};
 
 use burn::tensor::Device;
 
-use super::{
-    Send,
-    fit::{fitted, settled},
-    job::{Event, Job, Outcome},
-    request::{Client, Request},
-    requests::{self, Adopted},
-    store::Store,
-};
-use crate::{
-    assets,
-    data::{
-        self, Dataset, Split,
-        forget::{ForgetSet, by_loss},
-    },
-    error::{Error, Result},
-    eval::classify::Evaluator,
-    gpu::device::{Compute, DeviceInfo},
-    job_context::{JobContext, Switches},
-    models::{
-        Model, checkpoint,
-        latent::LatentModel,
-        registry::{self, Shipped},
-    },
-    saliency::{
-        score::{Scoring, rank},
-        scores::Scores,
-    },
-    unlearn::{hooks::Local, plan::Plan, scope::Scope},
-    words::{estimator::Estimator, fingerprint::Fingerprint, recipe::Recipe, report::Metrics},
-};
+use super::fit::{fitted, settled};
+use super::request::{Client, Request};
+use super::requests::Adopted;
+use super::store::Store;
+use super::{Event, Job, Outcome, Send, requests};
+use crate::data::{Dataset, ForgetSet, Split, by_loss};
+use crate::error::{Error, Result};
+use crate::eval::Evaluator;
+use crate::gpu::{Compute, DeviceInfo};
+use crate::job_context::{JobContext, Switches};
+use crate::models::latent::LatentModel;
+use crate::models::{Model, Shipped, checkpoint, registry};
+use crate::saliency::{Scores, Scoring, rank};
+use crate::unlearn::{Local, Plan, Scope};
+use crate::words::{Estimator, Fingerprint, Metrics, Recipe};
+use crate::{assets, data};
 
 /// The device, the models and what was measured of them.
 pub struct Session {

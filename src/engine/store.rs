@@ -8,20 +8,13 @@ use std::{
     sync::Arc,
 };
 
-use super::{job::Grid, measure::Measured};
-use crate::{
-    eval::{
-        examine::Examined,
-        frechet,
-        outputs::{Answers, Outputs},
-        references::References,
-        representation::Features,
-    },
-    models::Model,
-    saliency::scores::Scores,
-    subject::items::Items,
-    words::report::Metrics,
-};
+use super::Grid;
+use super::measure::Measured;
+use crate::eval::{Answers, Examined, Features, Outputs, References, frechet};
+use crate::models::Model;
+use crate::saliency::Scores;
+use crate::subject::Items;
+use crate::words::Metrics;
 
 /// Bytes that are kept: what was not used for longest goes first, and is found out again when it is asked for.
 const BUDGET: usize = 1 << 30;

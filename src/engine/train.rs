@@ -5,36 +5,20 @@ use std::{collections::BTreeMap, sync::Arc};
 use burn::tensor::Device;
 use web_time::{Duration, Instant};
 
-use super::{
-    Send,
-    gpu_loss_check::GpuLossCheck,
-    job::{Event, LiveStep},
-    safe::Safe,
-    session::Session,
-};
-use crate::{
-    data::{self, forget::ForgetSet},
-    error::{Error, Result},
-    eval::{
-        classify::{Evaluator, percent},
-        judge,
-    },
-    job_context::JobContext,
-    models::{
-        AnyModel, Model, Network,
-        card::{Card, Training},
-        latent::LatentModel,
-        weights::{HostWeights, Weights},
-    },
-    train::{
-        latent,
-        preset::Preset,
-        request::TrainRequest,
-        snapshot::Snapshot,
-        trainer::{TrainPlan, Trainer, finite},
-    },
-    words::sampling::SampleOptions,
-};
+use super::gpu_loss_check::GpuLossCheck;
+use super::safe::Safe;
+use super::{Event, LiveStep, Send, Session};
+use crate::data;
+use crate::data::ForgetSet;
+use crate::error::{Error, Result};
+use crate::eval::classify::percent;
+use crate::eval::{Evaluator, judge};
+use crate::job_context::JobContext;
+use crate::models::latent::LatentModel;
+use crate::models::{AnyModel, Card, HostWeights, Model, Network, Training, Weights};
+use crate::train::trainer::finite;
+use crate::train::{Preset, Snapshot, TrainPlan, TrainRequest, Trainer, latent};
+use crate::words::SampleOptions;
 
 /// The split that the shipped models share.
 const SPLIT_SEED: u64 = 1;

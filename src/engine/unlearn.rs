@@ -5,27 +5,19 @@ use std::{borrow::Cow, sync::Arc};
 use burn::tensor::Device;
 use web_time::Instant;
 
-use super::{
-    forgetting::{self, Forgetting},
-    gpu_loss_check::GpuLossCheck,
-    job::{LogLine, Run},
-    request::{Client, Request},
-    session::Session,
-};
-use crate::{
-    data::augment::Augment,
-    error::{Error, Result},
-    eval::verdict::{Evidence, verdict},
-    job_context::JobContext,
-    models::weights::{WeightLayout, Weights},
-    saliency::{Mask, change::Change, scores::Scores},
-    unlearn::{plan::Plan, unlearner::Unlearner},
-    words::{
-        estimator::Estimator,
-        recipe::Recipe,
-        report::{Gap, Report, Seconds, VerdictLabel},
-    },
-};
+use super::forgetting::Forgetting;
+use super::gpu_loss_check::GpuLossCheck;
+use super::request::{Client, Request};
+use super::{LogLine, Run, Session, forgetting};
+use crate::data::Augment;
+use crate::error::{Error, Result};
+use crate::eval::Evidence;
+use crate::eval::verdict::verdict;
+use crate::job_context::JobContext;
+use crate::models::{WeightLayout, Weights};
+use crate::saliency::{Change, Mask, Scores};
+use crate::unlearn::{Plan, Unlearner};
+use crate::words::{Estimator, Gap, Recipe, Report, Seconds, VerdictLabel};
 
 impl Session {
     /// Runs a recipe.

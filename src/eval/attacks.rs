@@ -1,10 +1,8 @@
 //! Membership inference by a threshold on one number (Yeom et al. 2018; Song and Mittal 2021).
 
-use super::{
-    outputs::{Answers, Outputs},
-    roc::{balanced_accuracy, roc, threshold},
-};
-use crate::words::audit::Attack;
+use super::roc::{balanced_accuracy, roc, threshold};
+use super::{Answers, Outputs};
+use crate::words::Attack;
 
 /// A number that is larger for members: name, and its value for an item.
 type Score = (&'static str, fn(&Outputs, usize) -> f64);
@@ -61,8 +59,8 @@ pub fn attacks(answers: &Answers, class: Option<usize>) -> Vec<Attack> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::outputs::tests::outputs;
     use super::*;
+    use crate::eval::outputs::tests::outputs;
 
     #[test]
     fn modified_entropy_is_the_papers_and_not_the_official_codes() {

@@ -1,7 +1,7 @@
 //! The test pictures whose answers changed most.
 
-use super::outputs::Outputs;
-use crate::words::audit::Changed;
+use super::Outputs;
+use crate::words::Changed;
 
 /// The `most` most changed pictures of the forgotten class and as many of the others, each list by
 /// falling distance (ties in dataset order), the others first.
@@ -35,8 +35,8 @@ pub fn most_changed(
 
 #[cfg(test)]
 mod tests {
-    use super::super::outputs::tests::outputs;
     use super::*;
+    use crate::eval::outputs::tests::outputs;
 
     #[test]
     fn the_largest_changes_come_first_and_the_forgotten_class_apart() {

@@ -2,23 +2,14 @@
 
 use burn::tensor::Tensor;
 
-use super::{
-    mia,
-    outputs::{Answers, Outputs},
-    representation::Features,
-};
-use crate::{
-    data::{Dataset, Pictures, forget::ForgetSet, rng},
-    error::Result,
-    gpu::tensor4,
-    job_context::JobContext,
-    models::{
-        classifier::Classifier,
-        layers::{Mode, Pass},
-        weights::{Weights, read},
-    },
-    words::{budget::Budget, report::Metrics},
-};
+use super::{Answers, Features, Outputs, mia};
+use crate::data::{Dataset, ForgetSet, Pictures, rng};
+use crate::error::Result;
+use crate::gpu::tensor4;
+use crate::job_context::JobContext;
+use crate::models::weights::read;
+use crate::models::{Classifier, Mode, Pass, Weights};
+use crate::words::{Budget, Metrics};
 
 /// Pictures in one forward pass.
 pub const BATCH: usize = 250;

@@ -3,17 +3,11 @@
 use burn::tensor::{Device, Tensor};
 
 use super::classify::{percent, top};
-use crate::{
-    data::emoji::{Emoji, Pair},
-    error::{Error, Result},
-    gpu::tensor4,
-    models::{
-        Model,
-        classifier::Classifier,
-        layers::{Mode, Pass},
-        weights::{Weights, read},
-    },
-};
+use crate::data::emoji::{Emoji, Pair};
+use crate::error::{Error, Result};
+use crate::gpu::tensor4;
+use crate::models::weights::read;
+use crate::models::{Classifier, Mode, Model, Pass, Weights};
 
 /// The judge looks at pictures this much smaller.
 pub const SHRINK: usize = 2;

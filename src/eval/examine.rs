@@ -2,24 +2,17 @@
 
 use std::sync::Arc;
 
-use super::{
-    attacks::attacks,
-    classify::{Evaluator, part, percent},
-    outputs::Answers,
-    references::Calibration,
-    relearn::relearn,
-    representation::{Features, Probe},
-};
-use crate::{
-    data::{Dataset, Pictures, forget::ForgetSet},
-    error::Result,
-    job_context::JobContext,
-    models::layers::Pass,
-    words::{
-        audit::{Examination, ProbeReport},
-        budget::AuditSizes,
-    },
-};
+use super::attacks::attacks;
+use super::classify::{part, percent};
+use super::references::Calibration;
+use super::relearn::relearn;
+use super::representation::Probe;
+use super::{Answers, Evaluator, Features};
+use crate::data::{Dataset, ForgetSet, Pictures};
+use crate::error::Result;
+use crate::job_context::JobContext;
+use crate::models::Pass;
+use crate::words::{AuditSizes, Examination, ProbeReport};
 
 /// What a model is examined on.
 pub struct Setup<'a> {

@@ -1,19 +1,15 @@
 //! The Frechet distance between generated and real pictures, on the features of the project's own
 //! classifier (docs/methods.md#metrics). It is no FID: that is over another network's features.
 
-use super::{
-    classify::{BATCH, Evaluator},
-    linear::{product, transposed},
-    representation::Features,
-};
-use crate::{
-    data::{Dataset, PictureShape, Pictures, rng},
-    error::Result,
-    gpu::tensor4,
-    job_context::JobContext,
-    models::layers::{Mode, Pass},
-    words::report::Frechet,
-};
+use super::classify::BATCH;
+use super::linear::{product, transposed};
+use super::{Evaluator, Features};
+use crate::data::{Dataset, PictureShape, Pictures, rng};
+use crate::error::Result;
+use crate::gpu::tensor4;
+use crate::job_context::JobContext;
+use crate::models::{Mode, Pass};
+use crate::words::Frechet;
 
 /// Real pictures for each generated one that the reference is over, as far as there are as many.
 const REAL: usize = 10;

@@ -1,16 +1,16 @@
 //! What a diffusion model still makes, as a classifier sees it (docs/methods.md#metrics): samples are judged
 //! as they are, without stretching and without flips.
 
-use super::classify::{Evaluator, percent};
-use crate::{
-    data::forget::ForgetSet,
-    error::{Error, Result},
-    gpu::tensor4,
-    job_context::JobContext,
-    models::{unet::Unet, weights::Weights},
-    sampling::sampler::{Wanted, WantedClass, sample},
-    words::{budget::Budget, report::Metrics, sampling::SampleOptions},
-};
+use super::Evaluator;
+use super::classify::percent;
+use crate::data::ForgetSet;
+use crate::error::{Error, Result};
+use crate::gpu::tensor4;
+use crate::job_context::JobContext;
+use crate::models::{Unet, Weights};
+use crate::sampling::sampler::sample;
+use crate::sampling::{Wanted, WantedClass};
+use crate::words::{Budget, Metrics, SampleOptions};
 
 /// Pictures sampled together.
 const BATCH: usize = 50;

@@ -3,30 +3,16 @@
 use burn::tensor::Device;
 use rand::RngExt;
 
-use crate::{
-    data::{
-        emoji::{
-            Emoji, Pair,
-            captions::{Placement, compose},
-        },
-        rng::{self, Rng},
-    },
-    error::Result,
-    eval::emoji::{EmojiJudge, classes, shares, shrink},
-    gpu::tensor4,
-    job_context::JobContext,
-    models::{
-        Architecture, Model, Network,
-        card::{Card, Training},
-        layers::{Mode, Pass},
-        resnet::ResnetConfig,
-    },
-    train::{
-        losses::cross_entropy,
-        optimizer::{LrSchedule, Optimizer, Rule},
-        trainer::finite,
-    },
-};
+use crate::data::emoji::{Emoji, Pair, Placement, compose};
+use crate::data::{Rng, rng};
+use crate::error::Result;
+use crate::eval::EmojiJudge;
+use crate::eval::emoji::{classes, shares, shrink};
+use crate::gpu::tensor4;
+use crate::job_context::JobContext;
+use crate::models::{Architecture, Card, Mode, Model, Network, Pass, ResnetConfig, Training};
+use crate::train::trainer::finite;
+use crate::train::{LrSchedule, Optimizer, Rule, cross_entropy};
 
 /// What `salun train` calls it.
 pub const NAME: &str = "emoji-judge";

@@ -3,8 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use super::outputs::Answers;
-use crate::words::{report::Metrics, task::Task};
+use super::Answers;
+use crate::words::{Metrics, Task};
 
 /// What kind of number a metric is, and so where it counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 //! The membership inference attack of the paper's tables (MIA-Efficacy).
 
-use super::{outputs::Answers, svm::Svm};
+use super::{Answers, Svm};
 
 /// The machine's penalty in the official code.
 const C: f64 = 3.0;
@@ -40,8 +40,8 @@ pub fn score(members: &[f32], others: &[f32], forget: &[f32]) -> Option<f64> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::outputs::tests::outputs;
     use super::*;
+    use crate::eval::outputs::tests::outputs;
 
     #[test]
     fn members_are_the_first_of_the_retain_set_and_the_class_is_no_non_member() {

@@ -1,7 +1,9 @@
 //! What a classifier says of the items of an evaluation: computed once, read by every metric.
 
-use super::classify::Evaluator;
-use crate::{data::Pictures, error::Result, job_context::JobContext};
+use super::Evaluator;
+use crate::data::Pictures;
+use crate::error::Result;
+use crate::job_context::JobContext;
 
 /// The softmax probabilities of some items.
 #[derive(Debug, Clone, Default)]

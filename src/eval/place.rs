@@ -1,7 +1,8 @@
 //! Where a run stands on the forget map: what is left of the forgotten, what is lost of the rest.
 
-use super::verdict::{Evidence, loss};
-use crate::words::report::{Metrics, Report};
+use super::Evidence;
+use super::verdict::loss;
+use crate::words::{Metrics, Report};
 
 /// A point of the forget map, both in percent points; Retrain is near the origin.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -51,7 +52,7 @@ impl Place {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::words::{forget::ForgetKind, task::Task};
+    use crate::words::{ForgetKind, Task};
 
     fn place(set: ForgetKind, before: &Metrics, retrain: Option<&Metrics>, m: Metrics) -> Place {
         let (task, audit, attacks, earlier) = (Task::Classify, None, &[], &[]);

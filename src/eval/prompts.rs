@@ -4,18 +4,11 @@
 
 use rand::RngExt;
 
-use super::{classify::percent, emoji::Seen};
-use crate::{
-    data::{
-        emoji::{
-            Emoji, Pair,
-            captions::{article, plain},
-            target::{Named, Target},
-        },
-        rng,
-    },
-    words::report::Metrics,
-};
+use super::Seen;
+use super::classify::percent;
+use crate::data::emoji::{Emoji, Named, Pair, Target, article, plain};
+use crate::data::rng;
+use crate::words::Metrics;
 
 /// A prompt to draw, and the pair of the corpus that is asked for, where it is one.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -5,28 +5,17 @@ use std::sync::Arc;
 
 use burn::tensor::Device;
 
-use super::{
-    attacks::unseen,
-    classify::Evaluator,
-    outputs::{Answers, Outputs},
-    rmia,
-    roc::roc,
-};
-use crate::{
-    data::{Dataset, rng},
-    error::Result,
-    job_context::JobContext,
-    models::{Architecture, Network, resnet::ResnetConfig, weights::Weights},
-    train::{
-        losses::Augment,
-        optimizer::{LrSchedule, Rule},
-        trainer::{TrainPlan, Trainer, finite},
-    },
-    words::{
-        audit::{self, Attack},
-        budget::AuditSizes,
-    },
-};
+use super::attacks::unseen;
+use super::roc::roc;
+use super::{Answers, Evaluator, Outputs, rmia};
+use crate::data::{Dataset, rng};
+use crate::error::Result;
+use crate::job_context::JobContext;
+use crate::models::{Architecture, Network, ResnetConfig, Weights};
+use crate::train::losses::Augment;
+use crate::train::trainer::finite;
+use crate::train::{LrSchedule, Rule, TrainPlan, Trainer};
+use crate::words::{Attack, AuditSizes, audit};
 
 /// Base width of the networks.
 const WIDTH: usize = 8;

@@ -1,19 +1,14 @@
 //! How fast the forgotten comes back (docs/methods.md#metrics): a tenth of the forget set is learnt again at
 //! a fixed learning rate, and the other nine tenths are asked for after each update.
 
-use super::classify::{Evaluator, part};
-use crate::{
-    data::{Dataset, forget::ForgetSet, rng},
-    error::Result,
-    job_context::JobContext,
-    models::layers::Mode,
-    train::{
-        losses::cross_entropy,
-        optimizer::{Optimizer, Rule},
-        shards,
-    },
-    words::{audit::Relearn, budget::AuditSizes},
-};
+use super::Evaluator;
+use super::classify::part;
+use crate::data::{Dataset, ForgetSet, rng};
+use crate::error::Result;
+use crate::job_context::JobContext;
+use crate::models::Mode;
+use crate::train::{Optimizer, Rule, cross_entropy, shards};
+use crate::words::{AuditSizes, Relearn};
 
 /// A tenth of what the paper unlearns with: Retrain, too, learns the class, and a larger rate makes
 /// every curve jump at once.

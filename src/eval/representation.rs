@@ -3,11 +3,10 @@
 
 use burn::tensor::Tensor;
 
-use super::{
-    linear::{Cholesky, product},
-    outputs::Outputs,
-};
-use crate::{error::Result, models::weights::read};
+use super::Outputs;
+use super::linear::{Cholesky, product};
+use crate::error::Result;
+use crate::models::weights::read;
 
 /// Features of some items, one row each.
 #[derive(Debug, Clone, Default)]
@@ -149,9 +148,9 @@ fn mean(a: &Outputs, b: &Outputs, term: fn((f64, f64)) -> f64, whole: fn(f64) ->
 
 #[cfg(test)]
 mod tests {
-    use super::super::outputs::tests::outputs;
     use super::*;
     use crate::data::rng;
+    use crate::eval::outputs::tests::outputs;
 
     fn random(n: usize, width: usize, purpose: &str) -> Features {
         let values = rng::normals(&mut rng::seeded(3, purpose), n * width);

@@ -1,6 +1,6 @@
 //! How well a score tells two groups apart: the ROC curve and what is read off it.
 
-use crate::words::audit::Attack;
+use crate::words::Attack;
 
 /// False-positive rate at which the true-positive rate is read.
 const STRICT: f64 = 0.01;

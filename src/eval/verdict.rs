@@ -1,15 +1,9 @@
 //! The verdict in words: forgot, under-forgot, over-forgot, hidden (docs/audits.md).
 
-use crate::{
-    data::forget::brief,
-    words::{
-        attack::{AttackKind, AttackReport},
-        audit::{Audit, Examination},
-        forget::ForgetKind,
-        grouped,
-        report::{EarlierReport, Metrics, Report, Verdict, VerdictLabel},
-        task::Task,
-    },
+use crate::data::brief;
+use crate::words::{
+    AttackKind, AttackReport, Audit, EarlierReport, Examination, ForgetKind, Metrics, Report, Task,
+    Verdict, VerdictLabel, grouped,
 };
 
 /// Points of UA that may be missing for a classifier.

@@ -8,7 +8,6 @@ use burn::{
     },
     tensor::Tensor,
 };
-
 use burn_wgpu::CubeTensor;
 
 use super::kernels::Slice;

@@ -20,11 +20,10 @@ use burn::{
     tensor::{Device, Tensor, TensorData},
 };
 
-use super::cpu::{
-    conv::{self, ConvShape},
-    norm::{self, NormGrads},
-    par::zeros,
-};
+use super::cpu::conv::ConvShape;
+use super::cpu::norm::NormGrads;
+use super::cpu::par::zeros;
+use super::cpu::{conv, norm};
 
 /// Whether tensors of this device are the CPU's.
 pub fn is_cpu(device: &Device) -> bool {

@@ -6,7 +6,11 @@ pub mod device;
 pub mod flex;
 pub mod kernels;
 pub mod ops;
-pub mod pace;
+mod pace;
+
+pub use device::{Compute, DeviceChoice, DeviceInfo, DeviceKind};
+pub use ops::Padding;
+pub use pace::Pace;
 
 use burn::tensor::{Device, Tensor, TensorData};
 

@@ -6,10 +6,8 @@ use burn::tensor::{
     ops::{ConvOptions, InterpolateMode, InterpolateOptions, MaxPoolOptions},
 };
 
-use super::{
-    buffers, flex,
-    kernels::{Keep, Kernels},
-};
+use super::kernels::{Keep, Kernels};
+use super::{buffers, flex};
 
 /// Zero padding of a convolution.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

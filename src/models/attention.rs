@@ -2,10 +2,7 @@
 
 use burn::tensor::{Tensor, activation};
 
-use super::{
-    layers::{Linear, Pass},
-    weights::WeightLayout,
-};
+use super::{Linear, Pass, WeightLayout};
 
 /// The names of an attention's four maps, and which of them have a bias.
 #[derive(Debug, Clone, Copy)]
@@ -101,7 +98,7 @@ mod tests {
     use burn::tensor::Device;
 
     use super::*;
-    use crate::models::layers::Mode;
+    use crate::models::Mode;
 
     #[test]
     fn attention_in_parts_is_the_same_attention() {

@@ -2,11 +2,10 @@
 
 use burn::tensor::{Tensor, activation};
 
+use super::attention::{picture, tokens};
 use super::{
-    attention::{Attention, AttentionNames, picture, tokens},
-    layers::{Conv, GroupNorm, Groups, LayerNorm, Linear, Pass},
-    levels::{Beside, Style},
-    weights::WeightLayout,
+    Attention, AttentionNames, Beside, Conv, GroupNorm, Groups, LayerNorm, Linear, Pass, Style,
+    WeightLayout,
 };
 use crate::gpu::ops;
 

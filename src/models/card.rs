@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::Architecture;
-use crate::words::{fingerprint::Fingerprint, format::Format};
+use crate::words::{Fingerprint, Format};
 
 /// What a person must know to trust, repeat or use a set of weights.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -4,13 +4,8 @@ use std::{collections::HashMap, path::Path, sync::Arc};
 
 use safetensors::{Dtype, tensor::TensorView};
 
-use super::{
-    Architecture, Model,
-    card::Card,
-    tensors::{About, Tensors, finite},
-    torch,
-    weights::{HostWeights, WeightEntry, WeightLayout},
-};
+use super::tensors::{About, finite};
+use super::{Architecture, Card, HostWeights, Model, Tensors, WeightEntry, WeightLayout, torch};
 use crate::error::{Error, Result};
 
 /// Where the card lies in a file's metadata.

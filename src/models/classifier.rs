@@ -2,7 +2,7 @@
 
 use burn::tensor::Tensor;
 
-use super::layers::{Linear, Pass};
+use super::{Linear, Pass};
 
 /// A classifier: a trunk that makes features of a picture, and a linear head over them.
 pub trait Classifier: std::fmt::Debug + Send + Sync {

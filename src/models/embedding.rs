@@ -2,10 +2,7 @@
 
 use burn::tensor::{Device, Tensor, TensorData};
 
-use super::{
-    layers::{Linear, Pass},
-    weights::WeightLayout,
-};
+use super::{Linear, Pass, WeightLayout};
 use crate::gpu::ops;
 
 /// How time steps become sines and cosines (diffusers' `Timesteps`).

@@ -5,14 +5,10 @@ use std::cell::{Cell, RefCell};
 use burn::tensor::Tensor;
 use rand::RngExt;
 
-use super::weights::{Init, WeightLayout, Weights};
-use crate::{
-    data::rng,
-    gpu::{
-        kernels::Keep,
-        ops::{self, Padding},
-    },
-};
+use super::{Init, WeightLayout, Weights};
+use crate::data::rng;
+use crate::gpu::kernels::Keep;
+use crate::gpu::{Padding, ops};
 
 /// Momentum of batch normalisation's running statistics (PyTorch's default).
 const MOMENTUM: f32 = 0.1;

@@ -3,12 +3,9 @@
 
 use burn::tensor::Tensor;
 
-use super::{
-    blocks::{Attends, ResBlock, Spatial},
-    layers::{Conv, GroupNorm, Groups, Pass},
-    weights::WeightLayout,
-};
-use crate::gpu::ops::{self, Padding};
+use super::blocks::{ResBlock, Spatial};
+use super::{Attends, Conv, GroupNorm, Groups, Pass, WeightLayout};
+use crate::gpu::{Padding, ops};
 
 /// What a network's parts are called in files.
 #[derive(Debug)]

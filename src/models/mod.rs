@@ -1,38 +1,50 @@
 //! The networks, their weights, and how both are stored.
 
-pub mod attention;
+mod attention;
 mod blocks;
-pub mod card;
+mod card;
 pub mod checkpoint;
-pub mod classifier;
+mod classifier;
 mod embedding;
 pub mod latent;
-pub mod layers;
+mod layers;
 mod levels;
 pub mod registry;
-pub mod resnet;
+mod resnet;
 pub mod said;
 pub mod swin;
 pub mod tensors;
 pub mod torch;
-pub mod unet;
-pub mod vgg;
+mod unet;
+mod vgg;
 pub mod weights;
+
+pub use attention::{Attention, AttentionNames};
+pub use blocks::{Attends, TransformerShape};
+pub use card::{Assumed, Card, Training, Unlearned, one_or_several};
+pub use checkpoint::{Owned, Precision};
+pub use classifier::Classifier;
+pub use embedding::{Mlp, Sinusoid};
+pub use layers::{Conv, GroupNorm, Groups, LayerNorm, Linear, Mode, Pass};
+pub use levels::{Beside, DIFFUSERS, Level, Middle, Style, Trunk};
+pub use registry::{SHIPPED, Shipped, open_latent, shipped};
+pub use resnet::ResnetConfig;
+pub use said::{Normalise, Said};
+pub use swin::SwinConfig;
+pub use tensors::{Format, Stored, Tensors};
+pub use unet::{Unet, UnetConfig};
+pub use vgg::VggConfig;
+pub use weights::{HostWeights, Init, WeightEntry, WeightLayout, Weights, read_all};
 
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use card::Card;
-use classifier::Classifier;
+use crate::words::Task;
 use latent::LatentModel;
-use resnet::{Resnet, ResnetConfig};
-use swin::{Swin, SwinConfig};
-use unet::{Unet, UnetConfig};
-use vgg::{Vgg, VggConfig};
-use weights::{HostWeights, WeightLayout};
-
-use crate::words::task::Task;
+use resnet::Resnet;
+use swin::Swin;
+use vgg::Vgg;
 
 /// The shape of a network, as stored with its weights.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -123,7 +135,7 @@ impl Architecture {
 
 /// A network, its weights, and the card that says where they come from.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(from = "Stored")]
+#[serde(from = "StoredModel")]
 pub struct Model {
     pub card: Card,
     #[serde(skip_serializing)]
@@ -171,13 +183,13 @@ impl AnyModel {
 
 /// A model without its network, which the card describes.
 #[derive(Deserialize)]
-struct Stored {
+struct StoredModel {
     card: Card,
     weights: HostWeights,
 }
 
-impl From<Stored> for Model {
-    fn from(Stored { card, weights }: Stored) -> Self {
+impl From<StoredModel> for Model {
+    fn from(StoredModel { card, weights }: StoredModel) -> Self {
         let network = Arc::new(card.architecture.build().0);
         Self { card, network, weights }
     }

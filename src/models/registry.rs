@@ -2,20 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{
-    Model, checkpoint,
-    latent::{
-        self, LatentModel, LatentNetwork,
-        folder::{self, Files},
-    },
-    said::Said,
-};
-use crate::{
-    assets,
-    data::{class_index, sets},
-    error::{Error, Result},
-    words::task::Task,
-};
+use super::latent::{Files, LatentModel, LatentNetwork, folder};
+use super::{Model, Said, checkpoint, latent};
+use crate::assets;
+use crate::data::{class_index, sets};
+use crate::error::{Error, Result};
+use crate::words::Task;
 
 /// A model that comes with the program.
 #[derive(Debug)]
@@ -152,10 +144,10 @@ pub fn open(name: &str) -> Result<Model> {
     }
     #[cfg(not(target_arch = "wasm32"))]
     if name.contains(['/', '\\', '.']) || Path::new(name).is_dir() {
-        let file = crate::disk::files::expanded(file);
+        let file = crate::disk::expanded(file);
         let within = file.join("model.safetensors");
         let path = if within.is_file() { &within } else { &file };
-        let bytes = crate::disk::files::read(path)?;
+        let bytes = crate::disk::read(path)?;
         return said.apply(checkpoint::decode(&bytes, path)?);
     }
     let names = SHIPPED.iter().map(|s| s.name).chain(["a weights file or a run's folder"]);
@@ -230,7 +222,7 @@ pub fn is_latent(name: &str) -> bool {
 }
 
 #[cfg(not(target_arch = "wasm32"))]
-pub use crate::disk::files::Stamp;
+pub use crate::disk::Stamp;
 /// A page has no files.
 #[cfg(target_arch = "wasm32")]
 pub type Stamp = ();
@@ -238,7 +230,7 @@ pub type Stamp = ();
 /// The files that a text-to-image model is read from as they are now; none of another.
 #[cfg(not(target_arch = "wasm32"))]
 pub fn stamps(name: &str) -> Vec<Stamp> {
-    pipeline(name).map_or_else(Vec::new, |folder| crate::disk::files::stamps(&folder))
+    pipeline(name).map_or_else(Vec::new, |folder| crate::disk::stamps(&folder))
 }
 
 /// A page has no files.
@@ -251,7 +243,7 @@ pub fn stamps(_: &str) -> Vec<Stamp> {
 pub fn pipeline(path: &str) -> Option<PathBuf> {
     let file = file_of(path);
     #[cfg(not(target_arch = "wasm32"))]
-    let whole = crate::disk::files::expanded(file);
+    let whole = crate::disk::expanded(file);
     #[cfg(target_arch = "wasm32")]
     let whole = PathBuf::from(file);
     let folders = [whole.clone(), whole.join("model")];

@@ -3,11 +3,9 @@
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
-use super::{
-    classifier::{Classifier, normalised, pooled},
-    layers::{BatchNorm, Conv, Linear, Pass},
-    weights::WeightLayout,
-};
+use super::classifier::{normalised, pooled};
+use super::layers::BatchNorm;
+use super::{Classifier, Conv, Linear, Pass, WeightLayout};
 
 /// What shapes a ResNet.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -3,11 +3,10 @@
 
 use form_urlencoded::{Serializer, parse};
 
-use super::{Model, card::Assumed};
-use crate::{
-    data::{self, sets},
-    error::{Error, Result},
-};
+use super::{Assumed, Model};
+use crate::data;
+use crate::data::sets;
+use crate::error::{Error, Result};
 
 /// Mean and deviation of ImageNet's pictures, as torchvision's models have them.
 const IMAGENET: [[f32; 3]; 2] = [[0.485, 0.456, 0.406], [0.229, 0.224, 0.225]];

@@ -10,12 +10,9 @@ mod window;
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
-use super::{
-    classifier::{Classifier, normalised},
-    layers::{Conv, LayerNorm, Linear, Pass},
-    weights::WeightLayout,
-};
-use crate::gpu::ops::Padding;
+use super::classifier::normalised;
+use super::{Classifier, Conv, LayerNorm, Linear, Pass, WeightLayout};
+use crate::gpu::Padding;
 use block::{Block, Merge};
 pub use window::relative_index;
 

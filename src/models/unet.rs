@@ -3,14 +3,9 @@
 use burn::tensor::{Int, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 
-use super::{
-    blocks::Attends,
-    embedding::{Mlp, Sinusoid},
-    layers::{Conv, Groups, Pass},
-    levels::{Beside, DDPM, Style, Trunk},
-    weights::{Init, WeightLayout},
-};
-use crate::gpu::ops::{self, Padding};
+use super::levels::DDPM;
+use super::{Attends, Beside, Conv, Groups, Init, Mlp, Pass, Sinusoid, Style, Trunk, WeightLayout};
+use crate::gpu::{Padding, ops};
 
 /// GroupNorm's epsilon (docs/methods.md#models).
 const EPS: f64 = 1e-6;

@@ -6,12 +6,9 @@
 
 use burn::tensor::Tensor;
 
-use super::{
-    classifier::{Classifier, normalised, pooled},
-    layers::{BatchNorm, Conv, Linear, Pass},
-    resnet::ResnetConfig,
-    weights::WeightLayout,
-};
+use super::classifier::{normalised, pooled};
+use super::layers::BatchNorm;
+use super::{Classifier, Conv, Linear, Pass, ResnetConfig, WeightLayout};
 use crate::gpu::ops;
 
 /// Convolutions of each stage, and their channels in multiples of the base width.

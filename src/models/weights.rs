@@ -8,11 +8,9 @@ use burn::tensor::{Device, Gradients, Tensor, TensorData};
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    data::rng::{Rng, normal},
-    error::{Error, Result},
-    gpu::flex,
-};
+use crate::data::{Rng, normal};
+use crate::error::{Error, Result};
+use crate::gpu::flex;
 
 /// Where one weight tensor lies in the flat vector.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -116,7 +114,7 @@ impl WeightLayout {
 
     /// Fresh weights, the same for the same seed on every machine.
     pub fn init(self: &Arc<Self>, seed: u64) -> HostWeights {
-        let mut rng = crate::data::rng::seeded(seed, "init");
+        let mut rng = crate::data::seeded(seed, "init");
         let mut values = Vec::with_capacity(self.n());
         for (entry, init) in self.params.iter().zip(&self.inits) {
             values.extend((0..entry.n()).map(|_| sample(*init, &mut rng)));

@@ -6,17 +6,11 @@ use serde::Serialize;
 use zip::{CompressionMethod, ZipWriter, write::SimpleFileOptions};
 
 use super::{charts, figures};
-use crate::{
-    engine::outcome::{Attack, LogLine, Run},
-    error::{Error, Result},
-    models::{
-        AnyModel,
-        checkpoint::{self, Precision},
-        latent,
-    },
-    saliency::Mask,
-    words::{audit::Audit, files, report::Report, sha256},
-};
+use crate::engine::{Attack, LogLine, Run};
+use crate::error::{Error, Result};
+use crate::models::{AnyModel, Precision, checkpoint, latent};
+use crate::saliency::Mask;
+use crate::words::{Audit, Report, files, sha256};
 
 /// What a text-to-image model's weights that changed are called in its folder.
 const UNET: &str = "unet/diffusion_pytorch_model.safetensors";

@@ -1,13 +1,7 @@
 //! The curves of an audit as pictures.
 
-use super::{
-    canvas::{GREY, INK, MARGIN, PALE, Page, TRACK},
-    plot::Frame,
-};
-use crate::words::{
-    audit::{Audit, Examination},
-    grouped,
-};
+use super::{Frame, GREY, INK, MARGIN, PALE, Page, TRACK};
+use crate::words::{Audit, Examination, grouped};
 
 /// Side of a panel and the space after it, in pixels.
 const SIDE: f64 = 220.0;

@@ -2,18 +2,14 @@
 
 mod overlap;
 
-use crate::{
-    data::forget::brief,
-    engine::outcome::{Attack, Grid, Run},
-    error::{Error, Result},
-    eval::metric::Metric,
-    run::canvas::{self, EMBER, GREEN, GREY, INK, MARGIN, PALE, Page, RED, TRACK, ZOOM, wide},
-    saliency::{Mask, scores::Scores},
-    words::{
-        grouped,
-        report::{LayerReport, Report},
-    },
-};
+use crate::data::brief;
+use crate::engine::{Attack, Grid, Run};
+use crate::error::{Error, Result};
+use crate::eval::Metric;
+use crate::run::canvas::{RED, ZOOM, wide};
+use crate::run::{EMBER, GREEN, GREY, INK, MARGIN, PALE, Page, TRACK, canvas};
+use crate::saliency::{Mask, Scores};
+use crate::words::{LayerReport, Report, grouped};
 
 pub use overlap::overlap;
 

@@ -2,18 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
-use super::bundle::{self, SEALED, contents};
-use crate::{
-    disk::{
-        files,
-        output::{self, Output, OutputKind},
-    },
-    engine::outcome::Run,
-    error::{Error, Result},
-    models::{AnyModel, checkpoint, latent},
-    platform,
-    words::{files::REPORT, recipe::Recipe, report::Report, sha256},
-};
+use super::bundle;
+use super::bundle::{SEALED, contents};
+use crate::disk::output::{Output, OutputKind};
+use crate::disk::{files, output};
+use crate::engine::Run;
+use crate::error::{Error, Result};
+use crate::models::{AnyModel, checkpoint, latent};
+use crate::platform;
+use crate::words::{REPORT, Recipe, Report, sha256};
 
 /// Writes a run to `dir` and says where it is.
 ///

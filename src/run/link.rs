@@ -2,10 +2,9 @@
 
 use form_urlencoded::{Serializer, parse};
 
-use crate::{
-    error::{Error, Result},
-    words::{self, budget::Budget, estimator::Estimator, recipe::Recipe},
-};
+use crate::error::{Error, Result};
+use crate::words;
+use crate::words::{Budget, Estimator, Recipe};
 
 /// Characters that a link may have; longer ones are not ours.
 const LONGEST: usize = 2_000;
@@ -100,7 +99,7 @@ impl Link {
         for knob in knobs.split(',').filter(|knob| !knob.is_empty()) {
             recipe.set(&knob.replacen(':', "=", 1))?;
         }
-        if let Some(shipped) = crate::models::registry::shipped(&recipe.model) {
+        if let Some(shipped) = crate::models::shipped(&recipe.model) {
             recipe.data = shipped.data.into();
         }
         recipe.check()?;
@@ -145,7 +144,7 @@ fn number<T: std::str::FromStr>(name: &'static str, value: &str) -> Result<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::words::recipe::Redirect;
+    use crate::words::Redirect;
 
     #[test]
     fn a_full_stop_of_ones_own_comes_back() {

@@ -8,9 +8,19 @@ pub mod figures;
 pub mod folder;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod fonts;
-pub mod link;
+mod link;
 pub mod plot;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod recovery;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod state;
+
+pub use canvas::{EMBER, GREEN, GREY, INK, MARGIN, PALE, Page, TRACK};
+#[cfg(not(target_arch = "wasm32"))]
+pub use folder::Saved;
+#[cfg(not(target_arch = "wasm32"))]
+pub use fonts::Font;
+pub use link::Link;
+pub use plot::{COLOURS, Frame, Scale};
+#[cfg(not(target_arch = "wasm32"))]
+pub use recovery::Recovery;

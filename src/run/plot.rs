@@ -1,6 +1,7 @@
 //! A frame with two axes: from values to pixels.
 
-use super::canvas::{PALE, Page, TRACK, wide};
+use super::canvas::wide;
+use super::{PALE, Page, TRACK};
 
 /// Colours that people of any sight tell apart (Okabe and Ito), and darker ones after them.
 pub const COLOURS: [&str; 12] = [

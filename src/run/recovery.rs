@@ -10,14 +10,10 @@ use std::{
 };
 
 use super::folder;
-use crate::{
-    disk::{
-        files,
-        output::{self, OutputKind},
-    },
-    engine::outcome::Run,
-    error::{Error, Result},
-};
+use crate::disk::output::OutputKind;
+use crate::disk::{files, output};
+use crate::engine::Run;
+use crate::error::{Error, Result};
 
 /// Begins the name of a sitting's folder.
 const SITTING: &str = "sitting-";

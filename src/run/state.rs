@@ -6,22 +6,14 @@ use std::path::Path;
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    disk::{files, output},
-    engine::outcome::LogLine,
-    error::{Error, Result},
-    models::{
-        card::one_or_several,
-        checkpoint::{self, Precision},
-        tensors::{Stored, finite},
-    },
-    train::{
-        latent::{LatentPlan, Stage, preset},
-        request::TrainRequest,
-        snapshot::Snapshot,
-    },
-    words::{fingerprint, format::Format},
-};
+use crate::disk::{files, output};
+use crate::engine::LogLine;
+use crate::error::{Error, Result};
+use crate::models::tensors::finite;
+use crate::models::{Precision, Stored, checkpoint, one_or_several};
+use crate::train::latent::{LatentPlan, Stage, preset};
+use crate::train::{Snapshot, TrainRequest};
+use crate::words::{Format, fingerprint};
 
 /// Where the description lies in the file's metadata, and where it lay for text-to-image models before all
 /// states were of one kind.

@@ -2,12 +2,10 @@
 
 use burn::tensor::Tensor;
 
-use crate::{
-    data::rng::Rng,
-    models::layers::Pass,
-    subject::{Noisy, ScoreSettings, Subject, Under, classifier::Pictured},
-    train::losses::{cross_entropy, mse},
-};
+use crate::data::Rng;
+use crate::models::Pass;
+use crate::subject::{Noisy, Pictured, ScoreSettings, Subject, Under};
+use crate::train::{cross_entropy, mse};
 
 /// Items of a subject, neither varied nor redirected.
 pub enum PlainBatch<'a> {

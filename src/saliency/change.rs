@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::models::weights::HostWeights;
+use crate::models::HostWeights;
 
 /// Movement of all N weights.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -3,16 +3,16 @@
 
 use burn::tensor::Tensor;
 
-use super::batch::{PlainBatch, score_settings};
-use crate::{
-    data::rng,
-    error::Result,
-    gpu::pace::Pace,
-    job_context::JobContext,
-    models::weights::Weights,
-    subject::Subject,
-    train::{optimizer::plus, shards},
-};
+use super::PlainBatch;
+use super::batch::score_settings;
+use crate::data::rng;
+use crate::error::Result;
+use crate::gpu::Pace;
+use crate::job_context::JobContext;
+use crate::models::Weights;
+use crate::subject::Subject;
+use crate::train::optimizer::plus;
+use crate::train::shards;
 
 /// Items between two looks for a cancel.
 const PART: usize = 32;

@@ -3,18 +3,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{
-    scores::Scores,
-    select::{self, MIRROR, top_k},
-};
-use crate::{
-    error::Result,
-    gpu::{
-        cpu::par,
-        kernels::{BIN, BINS, bin_of, layer_histogram},
-    },
-    models::weights::WeightLayout,
-};
+use super::select::MIRROR;
+use super::{Scores, select, top_k};
+use crate::error::Result;
+use crate::gpu::cpu::par;
+use crate::gpu::kernels::{BIN, BINS, bin_of, layer_histogram};
+use crate::models::WeightLayout;
 
 /// What a density keeps.
 #[derive(Debug, Clone, PartialEq)]
@@ -184,10 +178,8 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::{
-        models::weights::{Init, WeightLayout},
-        words::estimator::Estimator,
-    };
+    use crate::models::{Init, WeightLayout};
+    use crate::words::Estimator;
 
     fn ranking(score: impl Fn(usize) -> f32) -> Scores {
         let mut layout = WeightLayout::default();

@@ -7,17 +7,9 @@ use serde::{Deserialize, Serialize};
 
 #[cfg(not(target_arch = "wasm32"))]
 use super::scores::count;
-use crate::{
-    error::{Error, Result},
-    models::{
-        checkpoint,
-        weights::{HostWeights, WeightEntry, WeightLayout},
-    },
-    words::{
-        estimator::Estimator,
-        report::{LayerReport, MaskReport},
-    },
-};
+use crate::error::{Error, Result};
+use crate::models::{HostWeights, WeightEntry, WeightLayout, checkpoint};
+use crate::words::{Estimator, LayerReport, MaskReport};
 
 /// One byte for each of the N weights: 1 where it may change.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -103,8 +95,8 @@ impl Mask {
     /// The file cannot be read, or is not a mask of this network; the file and the tensor are named.
     #[cfg(not(target_arch = "wasm32"))]
     pub fn given(file: &str, layout: &Arc<WeightLayout>) -> Result<Self> {
-        let path = crate::disk::files::expanded(file);
-        let bytes = crate::disk::files::read(&path)?;
+        let path = crate::disk::expanded(file);
+        let bytes = crate::disk::read(&path)?;
         let bits = if crate::models::torch::read::recognised(&bytes) {
             torch_bits(&bytes, layout, &path)?
         } else {

@@ -1,15 +1,24 @@
 //! Weight saliency: score every weight, select exactly k, describe the selection.
 
-pub mod batch;
-pub mod change;
+mod batch;
+mod change;
 pub mod fisher;
-pub mod live;
-pub mod mask;
-pub mod order;
-pub mod overlap;
+mod live;
+mod mask;
+mod order;
+mod overlap;
 pub mod picture;
-pub mod score;
-pub mod scores;
+mod score;
+mod scores;
 pub mod select;
+
+pub use batch::PlainBatch;
+pub use change::Change;
+pub use fisher::diagonal;
+pub use live::{Histogram, Kept};
+pub use overlap::{By, Overlap};
+pub use score::{Scoring, rank};
+pub use scores::Scores;
+pub use select::top_k;
 
 pub use mask::Mask;

@@ -1,11 +1,11 @@
 //! Other orders of the same scores, written as scores again: one selection, one live threshold and
 //! one path on the GPU serve every mask, and its densities stay nested.
 
-use super::{
-    scores::Scores,
-    select::{self, MIRROR},
-};
-use crate::{error::Result, gpu::cpu::par, words::estimator::Estimator};
+use super::select::MIRROR;
+use super::{Scores, select};
+use crate::error::Result;
+use crate::gpu::cpu::par;
+use crate::words::Estimator;
 
 /// Bits between the first and the last place of a layer: 24 powers of two, which tell the places of
 /// a layer of 200 million weights apart.
@@ -63,10 +63,8 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::{
-        models::weights::{Init, WeightLayout},
-        saliency::mask::Mask,
-    };
+    use crate::models::{Init, WeightLayout};
+    use crate::saliency::mask::Mask;
 
     fn ranking(sizes: &[usize], score: impl Fn(usize) -> f32) -> Scores {
         let mut layout = WeightLayout::default();

@@ -4,10 +4,8 @@ use serde::{Deserialize, Serialize};
 use strum::{IntoStaticStr, VariantArray};
 
 use super::mask::Mask;
-use crate::{
-    error::{Error, Result},
-    gpu::cpu::par,
-};
+use crate::error::{Error, Result};
+use crate::gpu::cpu::par;
 
 /// What is told apart by the masks that are compared.
 #[derive(
@@ -102,11 +100,9 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::{
-        models::weights::{Init, WeightLayout},
-        saliency::scores::Scores,
-        words::estimator::Estimator,
-    };
+    use crate::models::{Init, WeightLayout};
+    use crate::saliency::Scores;
+    use crate::words::Estimator;
 
     fn masks(density: f64) -> Vec<(String, Mask)> {
         let mut layout = WeightLayout::default();

@@ -1,6 +1,6 @@
 //! A layer as a picture: one pixel a weight.
 
-use crate::models::weights::WeightEntry;
+use crate::models::WeightEntry;
 
 /// A layer as colours, RGBA, `height` rows of `width`.
 #[derive(Debug, Clone, PartialEq)]

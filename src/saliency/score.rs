@@ -6,31 +6,18 @@ use std::sync::Arc;
 use burn::tensor::{Device, Tensor};
 use web_time::Instant;
 
-use super::{
-    batch::{PlainBatch, score_settings},
-    fisher,
-    scores::Scores,
-};
-use crate::{
-    data::rng,
-    error::Result,
-    gpu::{
-        buffers,
-        kernels::{Kernels, Slice},
-        pace::Pace,
-    },
-    job_context::JobContext,
-    models::{
-        layers::Mode,
-        weights::{HostWeights, WeightLayout, Weights, read_all},
-    },
-    subject::{ScoreSettings, Subject},
-    train::{
-        optimizer::{clip_norm, plus},
-        shards,
-    },
-    words::estimator::Estimator,
-};
+use super::batch::score_settings;
+use super::{PlainBatch, Scores, fisher};
+use crate::data::rng;
+use crate::error::Result;
+use crate::gpu::kernels::{Kernels, Slice};
+use crate::gpu::{Pace, buffers};
+use crate::job_context::JobContext;
+use crate::models::{HostWeights, Mode, WeightLayout, Weights, read_all};
+use crate::subject::{ScoreSettings, Subject};
+use crate::train::optimizer::plus;
+use crate::train::{clip_norm, shards};
+use crate::words::Estimator;
 
 /// Items in one pass: a cancel is heard after each.
 const PART: usize = 32;
@@ -200,7 +187,7 @@ impl Sum {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::models::weights::Init;
+    use crate::models::Init;
 
     #[test]
     fn golden_12_3_gradients_are_summed_with_their_signs() {

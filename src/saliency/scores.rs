@@ -2,16 +2,17 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::{live::LayerHistograms, mask::Mask, select::top_k};
-use crate::{
-    data::rng,
-    error::{Error, Result},
-    gpu::kernels::{Kernels, Slice},
-    models::weights::{HostWeights, WeightLayout},
-    words::estimator::Estimator,
-};
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
+
+use super::live::LayerHistograms;
+use super::mask::Mask;
+use super::top_k;
+use crate::data::rng;
+use crate::error::{Error, Result};
+use crate::gpu::kernels::{Kernels, Slice};
+use crate::models::{HostWeights, WeightLayout};
+use crate::words::Estimator;
 
 /// Non-negative scores of all N weights, larger is more salient.
 #[derive(Debug, Clone, Serialize, Deserialize)]

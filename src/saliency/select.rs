@@ -1,10 +1,8 @@
 //! The k largest of N values by a radix histogram over their bits: no sort, O(N), a fixed scratch.
 //! Counts are whole numbers, so that how many threads count does not matter.
 
-use crate::{
-    error::{Error, Result},
-    gpu::cpu::par,
-};
+use crate::error::{Error, Result};
+use crate::gpu::cpu::par;
 
 /// The bits of 2^127, from which those of a score are taken to reverse an order.
 pub const MIRROR: u32 = 254 << 23;

@@ -2,27 +2,18 @@
 
 use burn::tensor::{Device, Tensor};
 
-use super::sampler::{self, Given, Wanted, noise, values};
-use crate::{
-    data::emoji::{
-        Emoji, Pair,
-        captions::{Placement, compose},
-    },
-    diffusion::{
-        scheduler::{SchedulerConfig, SolverKind},
-        solver::Solver,
-    },
-    error::{Error, Result},
-    gpu::{flex, pace::Pace, spread, tensor4},
-    job_context::JobContext,
-    models::{
-        latent::{LatentModel, LatentNetwork},
-        layers::{Mode, Pass},
-        weights::{Weights, read},
-    },
-    platform,
-    words::{gib, sampling::SampleOptions},
-};
+use super::sampler::values;
+use super::{Given, Wanted, noise, sampler};
+use crate::data::emoji::{Emoji, Pair, Placement, compose};
+use crate::diffusion::{SchedulerConfig, Solver, SolverKind};
+use crate::error::{Error, Result};
+use crate::gpu::{Pace, flex, spread, tensor4};
+use crate::job_context::JobContext;
+use crate::models::latent::{LatentModel, LatentNetwork};
+use crate::models::weights::read;
+use crate::models::{Mode, Pass, Weights};
+use crate::platform;
+use crate::words::{SampleOptions, gib};
 
 /// The weights of a text-to-image model on a device.
 #[derive(Debug, Clone)]
@@ -266,7 +257,7 @@ mod tests {
 
     #[test]
     fn as_many_pictures_are_drawn_at_once_as_there_is_memory_for() {
-        let network = crate::models::registry::open_latent("emoji-t2i").unwrap().network;
+        let network = crate::models::open_latent("emoji-t2i").unwrap().network;
         let (each, cpu) = (network.drawing(), Device::flex());
         let fits = |free| fitting(&network, &cpu, free).unwrap();
         assert_eq!(

@@ -2,3 +2,9 @@
 
 pub mod latent;
 pub mod sampler;
+
+pub use latent::{
+    GivenPrompts, LatentWeights, WantedPrompt, contexts, decoded, denoise, encode, encoded, invert,
+    latents, part_size,
+};
+pub use sampler::{Given, Wanted, WantedClass, noise, predict};

@@ -2,20 +2,15 @@
 
 use burn::tensor::{Device, Tensor};
 
-use crate::{
-    data::rng::{normals, seeded},
-    diffusion::{scheduler::SchedulerConfig, solver::Solver},
-    error::Result,
-    gpu::{pace::Pace, spread, tensor4},
-    job_context::JobContext,
-    models::{
-        latent::unet::LatentUnet,
-        layers::{Mode, Pass},
-        unet::Unet,
-        weights::{Weights, read},
-    },
-    words::sampling::SampleOptions,
-};
+use crate::data::{normals, seeded};
+use crate::diffusion::{SchedulerConfig, Solver};
+use crate::error::Result;
+use crate::gpu::{Pace, spread, tensor4};
+use crate::job_context::JobContext;
+use crate::models::latent::LatentUnet;
+use crate::models::weights::read;
+use crate::models::{Mode, Pass, Unet, Weights};
+use crate::words::SampleOptions;
 
 /// One picture to make: its condition, a class or a prompt, and the index that fixes its initial noise.
 /// The same index and seed give the same noise in every pane and every model.

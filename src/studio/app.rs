@@ -7,22 +7,19 @@ use std::{
 
 use egui::{CentralPanel, Margin};
 
+use super::frames::Frames;
+use super::leave::Leave;
+use super::narrow::{NARROW, narrow_ui};
+use super::own::Own;
+use super::prelude::*;
+use super::saver::{Keeper, SaveHook, SaveItem, Saver};
+use super::tour::Tour;
+use super::views::View;
 use super::{
-    Backend, forget_panel,
-    frames::Frames,
-    keys,
-    leave::{self, Leave},
-    narrow::{NARROW, narrow_ui},
-    own::Own,
-    prelude::*,
-    saliency_panel,
-    saver::{self, Keeper, SaveHook, SaveItem, Saver},
-    timeline, top_bar,
-    tour::{self, Spot, Tour},
-    views::{self, View},
-    wake,
+    Backend, Spot, forget_panel, keys, leave, saliency_panel, saver, timeline, top_bar, tour,
+    views, wake,
 };
-use crate::run::link::Link;
+use crate::run::Link;
 
 /// Hears of a link's query.
 pub type LinkHook = Box<dyn Fn(&str)>;

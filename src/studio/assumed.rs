@@ -4,10 +4,8 @@
 use egui::TextEdit;
 
 use super::prelude::*;
-use crate::{
-    data,
-    models::said::{self, Normalise, Said},
-};
+use crate::data;
+use crate::models::{Normalise, Said, said};
 
 /// Draws the two fields, where something had to be assumed or was said.
 pub fn assumed_ui(state: &mut State, ui: &mut Ui) {

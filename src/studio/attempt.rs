@@ -2,7 +2,7 @@
 
 use std::{ops::Range, path::PathBuf, sync::Arc};
 
-use crate::engine::job::{Grid, LiveStep, Run};
+use crate::engine::{Grid, LiveStep, Run};
 
 /// A run that was asked for.
 #[derive(Debug, Clone, Default)]

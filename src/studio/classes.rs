@@ -3,15 +3,14 @@
 
 use std::sync::Arc;
 
-use super::{
-    items,
-    prelude::*,
-    request::{Choice, ShareKind},
-    task_state::Pane,
-    tile,
-    views::{self, compare::Comparison},
-};
-use crate::{data::sets, engine::job::Opened, models::registry, words::recipe::Redirect};
+use super::prelude::*;
+use super::request::ShareKind;
+use super::views::compare::Comparison;
+use super::{Choice, Pane, items, tile, views};
+use crate::data::sets;
+use crate::engine::Opened;
+use crate::models::registry;
+use crate::words::Redirect;
 
 /// Draws a chip for each class. Of a shipped model they are known before it is open, and nothing moves
 /// when it is.

@@ -3,13 +3,12 @@
 
 use egui::{Button, Key, KeyboardShortcut, Modifiers, Ui};
 
-use super::{
-    app::Studio,
-    state::WAIT,
-    tasks,
-    views::{View, compare::Comparison},
-    widgets::button_ui,
-};
+use super::app::Studio;
+use super::state::WAIT;
+use super::tasks;
+use super::views::View;
+use super::views::compare::Comparison;
+use super::widgets::button_ui;
 
 /// When a command's keys are its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

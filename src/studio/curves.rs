@@ -2,13 +2,11 @@
 
 use egui_plot::{Line, LineStyle, VLine};
 
-use super::{
-    attempt::Glance,
-    chart::{key_ui, note},
-    prelude::*,
-    timeline::arm_name,
-    views::map,
-};
+use super::attempt::Glance;
+use super::chart::note;
+use super::prelude::*;
+use super::views::map;
+use super::{arm_name, key_ui};
 
 /// What is drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

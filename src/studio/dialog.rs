@@ -11,7 +11,8 @@ use egui::{
     text::{CCursor, CCursorRange},
 };
 
-use super::{Wake, prelude::*, wake};
+use super::prelude::*;
+use super::{Wake, wake};
 
 /// What is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use super::{commands::SAVE, prelude::*, saver::SaveItem, views::map};
+use super::commands::SAVE;
+use super::prelude::*;
+use super::saver::SaveItem;
+use super::views::map;
 
 /// Files of the method's run that a person may want by themselves: name in the menu, file.
 const PARTS: [(&str, &str); 6] = [

@@ -2,15 +2,13 @@
 
 use egui::{DragValue, UiBuilder};
 
-use super::{
-    assumed::assumed_ui, classes, commands, knobs::knobs_ui, prelude::*, request::Request,
-    tour::Spot,
-};
-use crate::{
-    engine::job::Opened,
-    unlearn::registry::METHODS,
-    words::{budget::Budget, estimator::Estimator},
-};
+use super::assumed::assumed_ui;
+use super::knobs::knobs_ui;
+use super::prelude::*;
+use super::{Request, Spot, classes, commands};
+use crate::engine::Opened;
+use crate::unlearn::registry::METHODS;
+use crate::words::{Budget, Estimator};
 
 /// Draws the panel.
 pub fn forget_ui(studio: &mut Studio, ui: &mut Ui) {

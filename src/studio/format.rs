@@ -1,10 +1,8 @@
 //! Numbers and names as a person reads them.
 
 use super::items;
-use crate::{
-    gpu::device::{DeviceInfo, DeviceKind},
-    unlearn::registry::METHODS,
-};
+use crate::gpu::{DeviceInfo, DeviceKind};
+use crate::unlearn::registry::METHODS;
 
 pub use crate::words::grouped as count;
 

@@ -4,8 +4,13 @@ use std::{any::Any, sync::Arc};
 
 use egui::{TextWrapMode, WidgetText};
 
-use super::{prelude::*, saliency_panel::short, salient::Saliency, strips::Strips};
-use crate::{engine::job::Run, models::weights::WeightEntry, saliency::picture};
+use super::Saliency;
+use super::prelude::*;
+use super::saliency_panel::short;
+use super::strips::Strips;
+use crate::engine::Run;
+use crate::models::WeightEntry;
+use crate::saliency::picture;
 
 /// Points a weight, at the most.
 const CLOSEST: f32 = 24.0;

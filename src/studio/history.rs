@@ -2,14 +2,10 @@
 
 use std::sync::Arc;
 
-use super::{attempt::Attempt, task_state::Arm};
-use crate::{
-    engine::job::{Opened, PromptPane, Run},
-    words::{
-        recipe::Recipe,
-        report::{Report, Verdict},
-    },
-};
+use super::Arm;
+use super::attempt::Attempt;
+use crate::engine::{Opened, PromptPane, Run};
+use crate::words::{Recipe, Report, Verdict};
 
 /// Bytes of weights, masks and changes that are kept; older runs keep their figures alone.
 const KEPT: usize = if cfg!(target_arch = "wasm32") { 200_000_000 } else { 800_000_000 };

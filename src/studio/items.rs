@@ -1,9 +1,7 @@
 //! Picked training items as a forget set: `items:1,5,9-20`.
 
-use crate::{
-    data::ranges,
-    error::{Error, Result},
-};
+use crate::data::ranges;
+use crate::error::{Error, Result};
 
 /// Items that a forget set may name, at the most.
 const MOST: usize = 1_000_000;

@@ -5,10 +5,9 @@
 
 use egui::{Event, Popup};
 
-use super::{
-    commands::{self, Press, When},
-    prelude::*,
-};
+use super::commands;
+use super::commands::{Press, When};
+use super::prelude::*;
 
 /// Does what keys ask for.
 pub fn handle(studio: &mut Studio, ctx: &Context) {

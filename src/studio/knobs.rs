@@ -2,15 +2,12 @@
 
 use egui::DragValue;
 
-use super::{prelude::*, request::Request};
-use crate::{
-    run::figures::short,
-    unlearn::{
-        knob::{Knob, KnobKind},
-        registry::{METHODS, Method},
-    },
-    words::{budget::Budget, task::Task},
-};
+use super::Request;
+use super::prelude::*;
+use crate::run::figures::short;
+use crate::unlearn::registry::METHODS;
+use crate::unlearn::{Knob, KnobKind, Method};
+use crate::words::{Budget, Task};
 
 /// Draws a control for every knob of the method.
 pub fn knobs_ui(state: &mut State, ui: &mut Ui) {

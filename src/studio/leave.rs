@@ -3,7 +3,8 @@
 
 use egui::{Modal, ViewportCommand};
 
-use super::{prelude::*, top_bar::alert_ui};
+use super::prelude::*;
+use super::top_bar::alert_ui;
 
 /// Where the window is with being closed.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]

@@ -8,8 +8,10 @@ use egui::{
     epaint::text::{FontInsert, FontPriority, InsertFontFamily},
 };
 
-use super::{own::Own, prompt::Draft, state::State};
-use crate::run::fonts::{self, Font};
+use super::own::Own;
+use super::prompt::Draft;
+use super::state::State;
+use crate::run::{Font, fonts};
 
 /// What was looked at, and what is being looked for.
 #[derive(Default)]

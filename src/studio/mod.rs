@@ -15,7 +15,7 @@ mod dialog;
 mod export;
 mod forget_panel;
 mod format;
-pub mod frames;
+mod frames;
 mod heat;
 mod history;
 mod items;
@@ -51,6 +51,16 @@ mod verdict;
 pub mod views;
 mod widgets;
 
+pub use chart::{Axis, Chart, key_ui, round_up};
+pub use history::{Entry, History};
+pub use lasso::Lasso;
+pub use matrix::{Matrix, matrix_ui};
+pub use panes::{Mark, PaneContext};
+pub use swipe::Swipe;
+pub use tile::Sheet;
+pub use timeline::arm_name;
+pub use tour::Spot;
+
 pub use app::{Host, Studio};
 pub use attempt::Attempt;
 #[cfg(not(target_arch = "wasm32"))]
@@ -67,7 +77,7 @@ use std::sync::Arc;
 #[cfg(not(target_arch = "wasm32"))]
 use eframe::egui_wgpu::WgpuSetup;
 
-use crate::engine::job::{Event, Job};
+use crate::engine::{Event, Job};
 
 /// Has the window drawn again; may be called from any thread.
 pub type Wake = Arc<dyn Fn() + Send + Sync>;

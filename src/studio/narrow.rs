@@ -2,9 +2,9 @@
 
 use egui::{CentralPanel, Margin};
 
-use super::{
-    forget_panel, prelude::*, saliency_panel, timeline, top_bar::compact_bar_ui, tour::Spot, views,
-};
+use super::prelude::*;
+use super::top_bar::compact_bar_ui;
+use super::{Spot, forget_panel, saliency_panel, timeline, views};
 
 /// Below this width, in points, the panels do not fit side by side.
 pub const NARROW: f32 = 960.0;

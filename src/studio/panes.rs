@@ -8,15 +8,11 @@ use egui::{
     text::{LayoutJob, TextWrapping},
 };
 
-use super::{
-    prelude::*,
-    swipe,
-    task_state::{Content, Pane},
-    tile::{self, Sheet},
-    timeline::arm_name,
-    views::compare::{self, GAP, TITLE, names_width},
-};
-use crate::engine::job::Grid;
+use super::prelude::*;
+use super::views::compare;
+use super::views::compare::{GAP, TITLE, names_width};
+use super::{Content, Pane, Sheet, arm_name, swipe, tile};
+use crate::engine::Grid;
 
 /// Below this width, in points, a hint runs upwards.
 const NARROWEST: f32 = 80.0;

@@ -4,18 +4,14 @@ use std::sync::Arc;
 
 use egui::TextEdit;
 
-use super::{
-    narrow::NARROW,
-    prelude::*,
-    request::Choice,
-    state::actions::{LONGEST_PROMPT, kept},
-    tile::{self, Sheet},
-};
-use crate::{
-    data::emoji::{captions::article, target::LISTS},
-    engine::job::Opened,
-    words::recipe::Redirect,
-};
+use super::narrow::NARROW;
+use super::prelude::*;
+use super::state::LONGEST_PROMPT;
+use super::state::actions::kept;
+use super::{Choice, Sheet, tile};
+use crate::data::emoji::{LISTS, article};
+use crate::engine::Opened;
+use crate::words::Redirect;
 
 /// What was written, and what it was written about.
 #[derive(Default)]

@@ -8,7 +8,8 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-use crate::{engine::job::Opened, wire};
+use crate::engine::Opened;
+use crate::wire;
 
 /// Messages of an engine, packed. A page has those that it can afford to download first.
 const RECORDED: &[&[u8]] = &[

@@ -3,18 +3,12 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use super::items;
-use crate::{
-    data::class_index,
-    engine::job::Opened,
-    error::{Error, Result},
-    unlearn::registry::{self, METHODS},
-    words::{
-        budget::Budget,
-        estimator::Estimator,
-        recipe::{Recipe, Redirect},
-        task::Task,
-    },
-};
+use crate::data::class_index;
+use crate::engine::Opened;
+use crate::error::{Error, Result};
+use crate::unlearn::registry;
+use crate::unlearn::registry::METHODS;
+use crate::words::{Budget, Estimator, Recipe, Redirect, Task};
 
 /// What is to be forgotten.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -3,14 +3,12 @@
 use egui::CursorIcon;
 use egui_plot::{Bar, BarChart, VLine, uniform_grid_spacer};
 
-use super::{
-    heat::{self, HeatMap},
-    prelude::*,
-    salient::Saliency,
-};
-use crate::{
-    models::latent::unet::is_cross_attention, saliency::change::Change, words::report::LayerReport,
-};
+use super::heat::HeatMap;
+use super::prelude::*;
+use super::{Saliency, heat};
+use crate::models::latent::is_cross_attention;
+use crate::saliency::Change;
+use crate::words::LayerReport;
 
 /// Height of a layer's row, in points.
 const ROW: f32 = 32.0;

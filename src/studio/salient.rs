@@ -2,15 +2,10 @@
 
 use std::sync::Arc;
 
-use crate::{
-    error::Result,
-    models::weights::WeightEntry,
-    saliency::{
-        live::{Histogram, Kept},
-        scores::Scores,
-    },
-    words::report::LayerReport,
-};
+use crate::error::Result;
+use crate::models::WeightEntry;
+use crate::saliency::{Histogram, Kept, Scores};
+use crate::words::LayerReport;
 
 /// Bars of the histogram.
 const BARS: usize = 64;

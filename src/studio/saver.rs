@@ -7,12 +7,10 @@ use std::{
 };
 
 use super::Wake;
-use crate::{
-    engine::job::Run,
-    error::{Error, Result},
-    run::bundle,
-    words::recipe::Recipe,
-};
+use crate::engine::Run;
+use crate::error::{Error, Result};
+use crate::run::bundle;
+use crate::words::Recipe;
 
 /// What is handed over to be kept.
 #[derive(Debug, Clone, Copy)]
@@ -81,7 +79,7 @@ impl Keeper for SaveHook {
 #[derive(Clone)]
 pub enum SaveItem {
     Run(Arc<Run>),
-    /// One of [`crate::words::files::RUN`].
+    /// One of [`crate::words::RUN`].
     Part(Arc<Run>, &'static str),
     /// A file's name, and what makes it.
     File(&'static str, Arc<dyn Fn() -> Result<Vec<u8>> + Send + Sync>),

@@ -3,14 +3,10 @@
 
 use serde::Serialize;
 
-use super::{
-    app::Studio,
-    format,
-    state::{JobKind, State},
-    task_state::Arm,
-    timeline::arm_name,
-};
-use crate::words::report::Report;
+use super::app::Studio;
+use super::state::{JobKind, State};
+use super::{Arm, arm_name, format};
+use crate::words::Report;
 
 /// A moment of the studio.
 #[derive(Debug, Clone, Serialize)]

@@ -2,24 +2,16 @@
 
 use std::{ops::Range, sync::Arc};
 
-use super::{
-    attempt::Attempt,
-    format,
-    history::History,
-    recorded,
-    request::{Choice, Request},
-    salient::Saliency,
-    tasks,
-};
-use crate::{
-    data,
-    engine::job::{Grid, Opened, PromptPane, Run, TrainingSet},
-    eval::verdict::{Evidence, verdict},
-    models::registry,
-    run::link::Link,
-    saliency::overlap::Overlap,
-    words::{budget::Budget, recipe::Recipe, task::Task},
-};
+use super::attempt::Attempt;
+use super::{Choice, History, Request, Saliency, format, recorded, tasks};
+use crate::data;
+use crate::engine::{Grid, Opened, PromptPane, Run, TrainingSet};
+use crate::eval::Evidence;
+use crate::eval::verdict::verdict;
+use crate::models::registry;
+use crate::run::Link;
+use crate::saliency::Overlap;
+use crate::words::{Budget, Recipe, Task};
 
 /// The two runs that stand side by side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -4,13 +4,12 @@ use std::sync::Arc;
 
 use egui::{Key, Ui};
 
-use super::{
-    app::Studio,
-    classes, prompt,
-    state::State,
-    task_state::Pane::{self, After, Before, Random, Retrain},
-};
-use crate::{engine::job::Opened, words::task::Task};
+use super::app::Studio;
+use super::state::State;
+use super::task_state::Pane::{After, Before, Random, Retrain};
+use super::{Pane, classes, prompt};
+use crate::engine::Opened;
+use crate::words::Task;
 
 /// A task as the studio shows it.
 pub struct TaskRow {

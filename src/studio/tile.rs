@@ -5,7 +5,7 @@ use std::sync::Arc;
 use egui::{ColorImage, Image, TextureFilter, TextureHandle, TextureOptions};
 
 use super::prelude::*;
-use crate::engine::job::Grid;
+use crate::engine::Grid;
 
 /// Pixels of its own edge around each tile, so that filtering never mixes neighbours.
 const EDGE: usize = 1;

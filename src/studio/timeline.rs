@@ -2,7 +2,8 @@
 
 use egui::ProgressBar;
 
-use super::{commands, curves, prelude::*, tour::Spot, verdict};
+use super::prelude::*;
+use super::{Spot, commands, curves, verdict};
 use crate::job_context::Progress;
 
 /// The least width of a card that has another one beside it, in points.

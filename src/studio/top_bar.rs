@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use egui::{Area, Order, Popup, Theme};
 
+use super::commands;
 #[cfg(not(target_arch = "wasm32"))]
 use super::dialog::Ask;
-use super::{commands, export::export_ui, prelude::*};
+use super::export::export_ui;
+use super::prelude::*;
 
 /// Seconds for which it is said what was just done.
 const NOTICE: f64 = 4.0;

@@ -2,7 +2,9 @@
 
 use egui::{Area, LayerId, Order};
 
-use super::{narrow::Tab, prelude::*, views};
+use super::narrow::Tab;
+use super::prelude::*;
+use super::views;
 
 /// What a stop points at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -223,8 +225,9 @@ fn place(screen: Rect, spot: Option<Rect>, size: Vec2) -> Rect {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use egui::pos2;
+
+    use super::*;
 
     #[test]
     fn the_card_is_beside_its_spot_and_on_the_screen() {

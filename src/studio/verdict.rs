@@ -2,19 +2,12 @@
 
 use egui::Grid;
 
-use super::{
-    attempt::{Attempt, Glance},
-    prelude::*,
-    timeline::arm_name,
-};
-use crate::{
-    engine::job::Run,
-    eval::{
-        metric::Metric,
-        verdict::{Evidence, Versus, headline, versus},
-    },
-    words::report::{Metrics, Report, VerdictLabel},
-};
+use super::arm_name;
+use super::attempt::{Attempt, Glance};
+use super::prelude::*;
+use crate::engine::Run;
+use crate::eval::{Evidence, Metric, Versus, headline, versus};
+use crate::words::{Metrics, Report, VerdictLabel};
 
 /// Size of the verdict, in points.
 const LARGE: f32 = 19.0;

@@ -6,19 +6,12 @@ use burn::tensor::{Device, Tensor};
 use rand::RngExt;
 
 use super::{Diffuser, Noisy, ScoreSettings, Under};
-use crate::{
-    data::{Dataset, rng::Rng},
-    diffusion::schedule::Schedule,
-    models::{
-        layers::{Mode, Pass},
-        unet::Unet,
-    },
-    sampling::sampler::predict,
-    train::{
-        losses::{Augment, Noised, NoisedClasses, drop_condition, noised},
-        preset::CONDITION_DROP,
-    },
-};
+use crate::data::{Dataset, Rng};
+use crate::diffusion::Schedule;
+use crate::models::{Mode, Pass, Unet};
+use crate::sampling::predict;
+use crate::train::losses::Augment;
+use crate::train::{CONDITION_DROP, Noised, NoisedClasses, drop_condition, noised};
 
 /// What a diffusion model is to make instead of the forgotten class.
 #[derive(Debug, Clone, PartialEq, Eq)]

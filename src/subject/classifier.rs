@@ -4,11 +4,9 @@ use std::sync::Arc;
 
 use burn::tensor::{Device, Tensor};
 
-use crate::{
-    data::{Dataset, rng::Rng},
-    models::classifier::Classifier,
-    train::losses::{Augment, pictures},
-};
+use crate::data::{Dataset, Rng};
+use crate::models::Classifier;
+use crate::train::losses::{Augment, pictures};
 
 /// The network and the training pictures; items are their indices.
 pub struct Pictured {

@@ -1,33 +1,19 @@
 //! Latents with their captions: what a text-to-image model forgets and what it keeps.
 
+use burn::tensor::Device;
 use rand::RngExt;
 
-use crate::{
-    data::{
-        emoji::{
-            Emoji, Pair,
-            captions::{Placement, varied},
-            target::Target,
-        },
-        rng::{self, Rng, normals, shuffled},
-    },
-    diffusion::schedule::Schedule,
-    error::{Error, Result},
-    gpu::tensor4,
-    job_context::JobContext,
-    models::{
-        latent::{LatentModel, LatentNetwork},
-        weights::read,
-    },
-    sampling::{
-        latent::{LatentWeights, encoded, latents},
-        sampler::Wanted,
-    },
-    train::losses,
-    words::sampling::SampleOptions,
-};
-
-use burn::tensor::Device;
+use crate::data::emoji::{Emoji, Pair, Placement, Target, varied};
+use crate::data::{Rng, normals, rng, shuffled};
+use crate::diffusion::Schedule;
+use crate::error::{Error, Result};
+use crate::gpu::tensor4;
+use crate::job_context::JobContext;
+use crate::models::latent::{LatentModel, LatentNetwork};
+use crate::models::weights::read;
+use crate::sampling::{LatentWeights, Wanted, encoded, latents};
+use crate::train::losses;
+use crate::words::SampleOptions;
 
 /// What one item shows.
 #[derive(Debug, Clone)]

@@ -6,21 +6,13 @@ use std::sync::Arc;
 use burn::tensor::Tensor;
 use rand::RngExt;
 
-use super::items::{Items, Noised, Noising};
-use crate::{
-    data::rng,
-    error::Result,
-    models::{
-        layers::{Mode, Pass},
-        weights::{Init, WeightLayout, Weights},
-    },
-    sampling::latent::LatentWeights,
-    train::{
-        losses::mse,
-        optimizer::{Optimizer, Rule},
-        shards,
-    },
-};
+use super::items::Noised;
+use super::{Items, Noising};
+use crate::data::rng;
+use crate::error::Result;
+use crate::models::{Init, Mode, Pass, WeightLayout, Weights};
+use crate::sampling::LatentWeights;
+use crate::train::{Optimizer, Rule, mse, shards};
 
 /// Largest learning rate; the vectors are layer-normalised, so their values are near 1, and far from
 /// any prompt the model draws nothing.

@@ -1,31 +1,27 @@
 //! What forgets: a model with the pictures that it is to forget and to keep. Methods and masks are written
 //! once over it.
 
-pub mod classes;
-pub mod classifier;
-pub mod items;
-pub mod learnt_prompt;
+mod classes;
+mod classifier;
+mod items;
+mod learnt_prompt;
 pub mod prompts;
+
+pub use classes::Sent;
+pub use classifier::Pictured;
+pub use items::{Items, Noising};
+pub use learnt_prompt::Learner;
+pub use prompts::Prompts;
 
 use std::sync::Arc;
 
 use burn::tensor::{Device, Tensor};
 
-use self::{
-    classes::{Classes, Sent},
-    classifier::Pictured,
-    prompts::Prompts,
-};
-use crate::{
-    data::{Dataset, rng::Rng},
-    diffusion::schedule::Schedule,
-    models::{
-        Model, Network,
-        layers::{Mode, Pass},
-        unet::Unet,
-    },
-    train::losses::Augment,
-};
+use self::classes::Classes;
+use crate::data::{Dataset, Rng};
+use crate::diffusion::Schedule;
+use crate::models::{Mode, Model, Network, Pass, Unet};
+use crate::train::losses::Augment;
 
 /// A model with its pictures.
 pub enum Subject {

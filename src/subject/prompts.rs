@@ -4,24 +4,15 @@ use std::sync::{Arc, OnceLock};
 
 use burn::tensor::{Device, Tensor};
 
-use super::{
-    Diffuser, Noisy, ScoreSettings, Under,
-    items::{Items, Noised, Noising},
-};
-pub use crate::sampling::latent::contexts;
-use crate::{
-    data::{
-        emoji::{Emoji, target::Target},
-        rng::Rng,
-    },
-    diffusion::schedule::Schedule,
-    models::{
-        latent::LatentNetwork,
-        layers::{Mode, Pass},
-        weights::Weights,
-    },
-    sampling::sampler::predict,
-};
+use super::items::Noised;
+use super::{Diffuser, Items, Noising, Noisy, ScoreSettings, Under};
+use crate::data::Rng;
+use crate::data::emoji::{Emoji, Target};
+use crate::diffusion::Schedule;
+use crate::models::latent::LatentNetwork;
+use crate::models::{Mode, Pass, Weights};
+pub use crate::sampling::contexts;
+use crate::sampling::predict;
 
 /// The model and latents; items are those of the forget set, then those of the retain set.
 pub struct Prompts {

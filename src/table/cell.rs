@@ -4,14 +4,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{
-    Run,
-    rows::{ORIGINAL, RETRAIN, Row},
-};
-use crate::{
-    eval::{metric::Metric, stats::spread},
-    words::report::{DeviceReport, MaskReport, Metrics, Report, Seconds},
-};
+use super::rows::Row;
+use super::{ORIGINAL, RETRAIN, Run};
+use crate::eval::{Metric, spread};
+use crate::words::{DeviceReport, MaskReport, Metrics, Report, Seconds};
 
 /// The result of one [`Run`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -1,18 +1,11 @@
 //! The figure of a table: SVG, and the same as PNG.
 
-use super::{
-    Chart,
-    rows::{ORIGINAL, RETRAIN},
-    summary::{Compared, Line, Summary},
-};
-use crate::{
-    error::Result,
-    eval::stats::Spread,
-    run::{
-        canvas::{EMBER, GREEN, GREY, INK, MARGIN, PALE, Page, TRACK, wide},
-        plot::{COLOURS, Frame, Scale, number},
-    },
-};
+use super::{Chart, Compared, Line, ORIGINAL, RETRAIN, Summary};
+use crate::error::Result;
+use crate::eval::Spread;
+use crate::run::canvas::wide;
+use crate::run::plot::number;
+use crate::run::{COLOURS, EMBER, Frame, GREEN, GREY, INK, MARGIN, PALE, Page, Scale, TRACK};
 
 /// Width of a full bar.
 const BAR: usize = 420;
@@ -220,15 +213,9 @@ fn spread(page: &mut Page, frame: &Frame, points: &[(f64, Spread)], colour: &str
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        table::{
-            TABLES, Table,
-            cell::{Cell, Cells, Numbers, Outcome},
-            compare::summary,
-            protocol::Scale as Size,
-        },
-        words::report::{DeviceReport, Metrics},
-    };
+    use crate::table::compare::summary;
+    use crate::table::{Cell, Cells, Numbers, Outcome, Scale as Size, TABLES, Table};
+    use crate::words::{DeviceReport, Metrics};
 
     #[test]
     fn every_table_has_a_figure_whether_empty_or_full() {

@@ -1,21 +1,14 @@
 //! What a table's cells say, summed up and held against Retrain and the random-mask controls.
 
+use super::mark::mark;
+use super::rows::Row;
+use super::sample::{Sample, over};
 use super::{
-    Group, Run, Table,
-    cell::{Cell, Cells, Outcome},
-    mark::mark,
-    notes, published,
-    rows::{ORIGINAL, RETRAIN, Row},
-    sample::{Sample, over},
-    summary::{Compared, Line, SCHEMA, Summary, Value, Versus},
+    Cell, Cells, Compared, Group, Line, ORIGINAL, Outcome, RETRAIN, Run, SCHEMA, Summary, Table,
+    Value, Versus, notes, published,
 };
-use crate::{
-    eval::{
-        metric::Metric,
-        stats::{paired, spread},
-    },
-    words::report::{DeviceReport, Frechet, Metrics},
-};
+use crate::eval::{Metric, paired, spread};
+use crate::words::{DeviceReport, Frechet, Metrics};
 
 /// What the cells say about a table with `seeds` seeds.
 pub fn summary(table: &Table, cells: &Cells, seeds: u64) -> Summary {
@@ -199,7 +192,7 @@ fn frechet(samples: &[Vec<Sample>]) -> Option<Frechet> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::table::{cell::Numbers, protocol::Scale, rows, summary::Mark};
+    use crate::table::{Mark, Numbers, Scale, rows};
 
     fn metrics() -> Metrics {
         Metrics { n: [1; 3], ..Metrics::default() }

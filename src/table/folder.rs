@@ -8,23 +8,11 @@ use std::{
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use super::{
-    Run, Table,
-    cell::{Cell, Cells},
-    chart,
-    protocol::Scale,
-    slug,
-    summary::{SCHEMA, Summary},
-    text,
-};
-use crate::{
-    disk::{
-        files,
-        output::{self, Output, OutputKind},
-    },
-    error::{Error, Result},
-    run::bundle::json,
-};
+use super::{Cell, Cells, Run, SCHEMA, Scale, Summary, Table, chart, slug, text};
+use crate::disk::output::{Output, OutputKind};
+use crate::disk::{files, output};
+use crate::error::{Error, Result};
+use crate::run::bundle::json;
 
 const PROTOCOL: &str = "protocol.json";
 const TABLE: &str = "table.json";
@@ -210,10 +198,8 @@ fn difference(there: &Table, wanted: &Table) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        table::cell::{Numbers, Outcome},
-        words::report::{DeviceReport, Metrics},
-    };
+    use crate::table::{Numbers, Outcome};
+    use crate::words::{DeviceReport, Metrics};
 
     fn scratch(name: &str) -> PathBuf {
         let dir = std::env::temp_dir().join(format!("salun-table-{name}-{}", std::process::id()));

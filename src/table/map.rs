@@ -1,14 +1,9 @@
 //! The forget map of several runs: SVG, and the same as PNG.
 
-use crate::{
-    error::Result,
-    eval::place::Place,
-    run::{
-        canvas::{EMBER, GREEN, INK, MARGIN, PALE, Page},
-        plot::{Frame, Scale},
-    },
-    words::{grouped, report::Report},
-};
+use crate::error::Result;
+use crate::eval::Place;
+use crate::run::{EMBER, Frame, GREEN, INK, MARGIN, PALE, Page, Scale};
+use crate::words::{Report, grouped};
 
 /// A run and its random-mask control; what it is called.
 pub struct Pair<'a> {

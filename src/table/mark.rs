@@ -1,7 +1,7 @@
 //! The best and the worst of each column.
 
-use super::summary::{Line, Mark, Value};
-use crate::eval::stats::Spread;
+use super::{Line, Mark, Value};
+use crate::eval::Spread;
 
 /// Marks the best and the worst of each column. Retrain and the unchanged original are the ends of
 /// the comparison and take no part in it.

@@ -4,31 +4,37 @@
 //! A table is data: a [`Protocol`], and groups of [`Row`]s that share a forget set. A client runs
 //! its [`Run`]s one by one, keeps a [`cell::Cell`] of each, and asks [`compare`] what they say.
 
-pub mod cell;
-pub mod chart;
+mod cell;
+mod chart;
 pub mod compare;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod folder;
 pub mod map;
 mod mark;
 mod notes;
-pub mod protocol;
-pub mod published;
+mod protocol;
+mod published;
 mod rates;
-pub mod rows;
+mod rows;
 mod sample;
-pub mod summary;
-pub mod text;
+mod summary;
+mod text;
+
+pub use cell::{Cell, Cells, Numbers, Outcome};
+#[cfg(not(target_arch = "wasm32"))]
+pub use folder::Folder;
+pub use map::Pair;
+pub use protocol::{Original, Scale};
+pub use rows::{ORIGINAL, RETRAIN};
+pub use summary::{Compared, Line, Mark, SCHEMA, Summary, Value, Versus};
 
 use std::ops::RangeInclusive;
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use crate::{
-    error::{Error, Result},
-    words::{recipe::Recipe, sha256},
-};
-use protocol::{Protocol, Scale};
+use crate::error::{Error, Result};
+use crate::words::{Recipe, sha256};
+use protocol::Protocol;
 use rows::Row;
 
 /// What a figure of a table shows.

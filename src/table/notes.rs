@@ -1,6 +1,6 @@
 //! What a table says, in sentences: whether saliency beats chance, and how far methods spread.
 
-use super::summary::{Compared, Line, Summary, Value, Versus};
+use super::{Compared, Line, Summary, Value, Versus};
 
 /// The sentences.
 pub fn notes(summary: &Summary) -> Vec<String> {

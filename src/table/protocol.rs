@@ -3,10 +3,8 @@
 use serde::{Deserialize, Serialize};
 use strum::{IntoStaticStr, VariantArray};
 
-use crate::{
-    train::losses::Augment,
-    words::{budget::Budget, task::Task},
-};
+use crate::train::losses::Augment;
+use crate::words::{Budget, Task};
 
 /// How large a table is.
 #[derive(

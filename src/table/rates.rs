@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use serde::Deserialize;
 
-use super::protocol::Scale;
+use super::Scale;
 
 /// What settings depend on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]

@@ -4,16 +4,11 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{
-    Group,
-    protocol::Scale,
-    rates::{self, RateKey},
-};
-use crate::{
-    data::fashion,
-    unlearn::registry,
-    words::{estimator::Estimator, task::Task},
-};
+use super::rates::RateKey;
+use super::{Group, Scale, rates};
+use crate::data::fashion;
+use crate::unlearn::registry;
+use crate::words::{Estimator, Task};
 
 /// The method of the rows that others are compared with: trained without the forget set.
 pub const RETRAIN: &str = "retrain";

@@ -1,13 +1,8 @@
 //! Measured runs beside what they are compared with, and their statistics over seeds.
 
-use super::cell::Numbers;
-use crate::{
-    eval::{
-        metric::{Metric, MetricKind},
-        stats::{Spread, spread},
-    },
-    words::report::Metrics,
-};
+use super::Numbers;
+use crate::eval::{Metric, MetricKind, Spread, spread};
+use crate::words::Metrics;
 
 /// A measured run and what it is compared with.
 pub struct Sample<'a> {

@@ -3,16 +3,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{
-    Axis, Chart,
-    protocol::Scale,
-    published::Published,
-    rows::{ORIGINAL, RETRAIN},
-};
-use crate::{
-    eval::stats::{How, Spread},
-    words::report::{DeviceReport, Frechet},
-};
+use super::published::Published;
+use super::{Axis, Chart, ORIGINAL, RETRAIN, Scale};
+use crate::eval::{How, Spread};
+use crate::words::{DeviceReport, Frechet};
 
 /// The version of `table.json`'s form; it grows when a field changes its meaning or goes.
 pub const SCHEMA: u32 = 1;

@@ -1,15 +1,10 @@
 //! A table as Markdown and as CSV.
 
-use super::{
-    published::{Published, SOURCES},
-    rows::{ORIGINAL, RETRAIN},
-    summary::{Compared, Line, Mark, Summary, Value},
-};
-use crate::{
-    error::{Error, Result},
-    eval::stats::Spread,
-    words::grouped,
-};
+use super::published::{Published, SOURCES};
+use super::{Compared, Line, Mark, ORIGINAL, RETRAIN, Summary, Value};
+use crate::error::{Error, Result};
+use crate::eval::Spread;
+use crate::words::grouped;
 
 /// The whole table with its conditions and what it says. `command` made it.
 pub fn markdown(summary: &Summary, command: &str) -> String {
@@ -255,7 +250,8 @@ fn fields(s: &Summary, group: &Compared, line: &Line) -> Vec<(String, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::table::{Table, cell::Cells, compare::summary, protocol::Scale};
+    use crate::table::compare::summary;
+    use crate::table::{Cells, Scale, Table};
 
     #[test]
     fn an_empty_table_can_be_written_and_every_record_is_as_long_as_the_head() {

@@ -2,14 +2,11 @@
 
 use burn::tensor::{Device, Tensor};
 
-use super::{
-    optimizer::{Optimizer, Rule},
-    snapshot::{Snapshot, Vectors},
-};
-use crate::{
-    error::Result,
-    models::weights::{HostWeights, Weights, read_all, vector},
-};
+use super::snapshot::Vectors;
+use super::{Optimizer, Rule, Snapshot};
+use crate::error::Result;
+use crate::models::weights::vector;
+use crate::models::{HostWeights, Weights, read_all};
 
 /// Weights, their optimiser, and their moving average.
 pub struct Learner {

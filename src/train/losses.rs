@@ -3,15 +3,10 @@
 use burn::tensor::{Bool, Device, Int, Tensor, TensorData, activation};
 use rand::RngExt;
 
-pub use crate::data::augment::Augment;
-use crate::{
-    data::{
-        Pictures,
-        rng::{Rng, normals},
-    },
-    diffusion::schedule::Schedule,
-    gpu::tensor4,
-};
+pub use crate::data::Augment;
+use crate::data::{Pictures, Rng, normals};
+use crate::diffusion::Schedule;
+use crate::gpu::tensor4;
 
 /// Mean cross-entropy. `logits` [n, k], one label each.
 pub fn cross_entropy(logits: Tensor<2>, labels: &[usize]) -> Tensor<1> {

@@ -3,16 +3,11 @@
 use burn::tensor::{Bool, Tensor};
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    error::Result,
-    gpu::{
-        buffers,
-        kernels::{Kernels, Slice, Update, Updated},
-        spread,
-    },
-    models::weights::{WeightLayout, Weights},
-    train::losses::flags,
-};
+use crate::error::Result;
+use crate::gpu::kernels::{Kernels, Slice, Update, Updated};
+use crate::gpu::{buffers, spread};
+use crate::models::{WeightLayout, Weights};
+use crate::train::losses::flags;
 
 /// An update rule and its constants.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]

@@ -8,17 +8,11 @@
 //! salun train cifar-ddpm --data cifar10 --seed 1 --out cifar-ddpm.safetensors
 //! ```
 
-use super::{
-    losses::Augment,
-    optimizer::{LrSchedule, Rule},
-};
-use crate::{
-    data::{Dataset, sets},
-    error::{Error, Result},
-    models::{
-        Architecture, resnet::ResnetConfig, swin::SwinConfig, unet::UnetConfig, vgg::VggConfig,
-    },
-};
+use super::losses::Augment;
+use super::{LrSchedule, Rule};
+use crate::data::{Dataset, sets};
+use crate::error::{Error, Result};
+use crate::models::{Architecture, ResnetConfig, SwinConfig, UnetConfig, VggConfig};
 
 /// The kind of network that a recipe trains.
 #[derive(Debug, Clone, Copy, PartialEq)]

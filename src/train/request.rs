@@ -3,14 +3,14 @@
 use serde::{Deserialize, Serialize};
 
 use super::losses::Augment;
-use crate::words::fingerprint::Fingerprint;
+use crate::words::Fingerprint;
 
 /// What to train, and everything that fixes it: a state serves only the run that it was made by.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TrainRequest {
-    /// The name of a [`crate::train::preset::Preset`], or one of a model that is trained from a corpus:
-    /// [`crate::train::latent::preset::NAME`], or its judge.
+    /// The name of a [`crate::train::Preset`], or one of a model that is trained from a corpus:
+    /// [`crate::train::latent::NAME`], or its judge.
     #[serde(rename = "model")]
     pub preset: String,
     /// A data set, or the corpus of a text-to-image model.

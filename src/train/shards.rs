@@ -3,13 +3,8 @@
 use burn::tensor::Tensor;
 
 use super::optimizer::plus;
-use crate::{
-    gpu::{flex, spread},
-    models::{
-        layers::{Mode, Pass},
-        weights::Weights,
-    },
-};
+use crate::gpu::{flex, spread};
+use crate::models::{Mode, Pass, Weights};
 
 /// Pictures of a part on the CPU. A constant, so that a sum is the same on any number of cores.
 const SHARD: usize = 16;

@@ -4,28 +4,18 @@ use std::sync::Arc;
 
 use burn::tensor::{Device, Tensor};
 
+use super::latent::Stage;
+use super::losses::{Augment, pictures};
+use super::snapshot::Vectors;
 use super::{
-    latent::Stage,
-    learner::Learner,
-    losses::{Augment, NoisedClasses, cross_entropy, drop_condition, mse, noised, pictures},
-    optimizer::{LrSchedule, Rule, clip_norm},
-    preset::CONDITION_DROP,
-    shards,
-    snapshot::{Snapshot, Vectors},
+    CONDITION_DROP, Learner, LrSchedule, NoisedClasses, Rule, Snapshot, clip_norm, cross_entropy,
+    drop_condition, mse, noised, shards,
 };
-use crate::{
-    data::{Dataset, rng},
-    diffusion::schedule::Schedule,
-    error::{Error, Result},
-    models::{
-        Network,
-        card::Training,
-        classifier::Classifier,
-        layers::{Mode, Pass},
-        unet::Unet,
-        weights::{HostWeights, read},
-    },
-};
+use crate::data::{Dataset, rng};
+use crate::diffusion::Schedule;
+use crate::error::{Error, Result};
+use crate::models::weights::read;
+use crate::models::{Classifier, HostWeights, Mode, Network, Pass, Training, Unet};
 
 /// Everything that fixes a training run or a stage of one.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -2,19 +2,14 @@
 //! random weights, the retain set by the original.
 
 use burn::tensor::{Tensor, TensorData};
-
-use super::{
-    distil::divergence,
-    hooks::{Batch, Local, MethodContext, MethodHooks},
-    knob::Knob,
-    method::{Method, Order, Rate, Treatment},
-};
-use crate::{
-    data::rng::{self, Rng},
-    error::Result,
-    models::weights::Weights,
-};
 use rand::RngExt;
+
+use super::hooks::{Batch, MethodContext, MethodHooks};
+use super::method::{Order, Treatment};
+use super::{Knob, Local, Method, Rate, divergence};
+use crate::data::{Rng, rng};
+use crate::error::Result;
+use crate::models::Weights;
 
 /// Bad teacher.
 pub const METHOD: Method = Method {

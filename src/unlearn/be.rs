@@ -4,19 +4,14 @@
 use burn::tensor::Tensor;
 use rand::RngExt;
 
-use super::{
-    bs,
-    hooks::{Batch, Local, MethodContext, MethodHooks},
-    knob::Knob,
-    method::Method,
-};
-use crate::{
-    data::rng,
-    error::{Error, Result},
-    models::weights::{Weights, vector},
-    subject::{Subject, classifier::Pictured},
-    train::losses::cross_entropy,
-};
+use super::hooks::{Batch, MethodContext, MethodHooks};
+use super::{Knob, Local, Method, bs};
+use crate::data::rng;
+use crate::error::{Error, Result};
+use crate::models::Weights;
+use crate::models::weights::vector;
+use crate::subject::{Pictured, Subject};
+use crate::train::cross_entropy;
 
 /// Boundary expanding.
 pub const METHOD: Method = Method {

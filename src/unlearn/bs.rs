@@ -3,19 +3,11 @@
 
 use burn::tensor::Tensor;
 
-use super::{
-    hooks::{Batch, MethodHooks},
-    knob::Knob,
-    method::{Method, Order, Treatment},
-};
-use crate::{
-    models::{
-        classifier::Classifier,
-        layers::{Mode, Pass},
-        weights::Weights,
-    },
-    train::losses::{cross_entropy, log_likelihood},
-};
+use super::hooks::{Batch, MethodHooks};
+use super::method::{Order, Treatment};
+use super::{Knob, Method};
+use crate::models::{Classifier, Mode, Pass, Weights};
+use crate::train::{cross_entropy, log_likelihood};
 
 /// Boundary shrink.
 pub const METHOD: Method = Method {

@@ -3,11 +3,9 @@
 
 use burn::tensor::{Int, Tensor};
 
-use super::{
-    distil::divergence,
-    hooks::{Batch, MethodHooks},
-    method::{Method, Order, Treatment},
-};
+use super::hooks::{Batch, MethodHooks};
+use super::method::{Order, Treatment};
+use super::{Method, divergence};
 use crate::train::losses::column;
 
 /// DELETE.

@@ -2,7 +2,8 @@
 
 use burn::tensor::{Tensor, activation};
 
-use crate::train::losses::{column, log_likelihood};
+use crate::train::log_likelihood;
+use crate::train::losses::column;
 
 /// Mean over the batch of KL(teacher || student) at temperature `t`, times `t`² (Hinton et al.
 /// 2015). Both are logits [n, classes]; the gradient goes to the student alone.

@@ -4,12 +4,11 @@
 
 use burn::tensor::Tensor;
 
-use super::{
-    hooks::{ForgetNoise, MethodHooks},
-    knob::Knob,
-    method::{Losses, Method, Treatment},
-};
-use crate::{subject::Under, train::losses::mse};
+use super::hooks::{ForgetNoise, MethodHooks};
+use super::method::{Losses, Treatment};
+use super::{Knob, Method};
+use crate::subject::Under;
+use crate::train::mse;
 
 /// ESD.
 pub const METHOD: Method = Method {

@@ -1,6 +1,7 @@
 //! Fine-tuning on the retain set (Warnecke et al. 2021).
 
-use super::method::{Losses, Method, Order, Treatment};
+use super::Method;
+use super::method::{Losses, Order, Treatment};
 
 /// Fine-tuning: what a run does where no hook is overridden.
 pub const METHOD: Method = Method {

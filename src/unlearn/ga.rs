@@ -2,12 +2,10 @@
 
 use burn::tensor::Tensor;
 
-use super::{
-    hooks::{Batch, ForgetNoise, MethodHooks},
-    knob::Knob,
-    method::{Losses, Method, Order, Treatment},
-};
-use crate::words::task::Task;
+use super::hooks::{Batch, ForgetNoise, MethodHooks};
+use super::method::{Losses, Order, Treatment};
+use super::{Knob, Method};
+use crate::words::Task;
 
 /// Gradient ascent. Collapses the model when the learning rate is a little too large.
 pub const METHOD: Method = Method {

@@ -4,22 +4,14 @@ use std::pin::Pin;
 
 use burn::tensor::Tensor;
 
-use super::plan::Plan;
-use crate::{
-    data::rng::Rng,
-    error::Result,
-    job_context::JobContext,
-    models::{
-        classifier::Classifier,
-        layers::{Mode, Pass},
-        weights::Weights,
-    },
-    subject::{Noisy, Subject, Under},
-    train::{
-        losses::{cross_entropy, mse},
-        optimizer::plus,
-    },
-};
+use super::Plan;
+use crate::data::Rng;
+use crate::error::Result;
+use crate::job_context::JobContext;
+use crate::models::{Classifier, Mode, Pass, Weights};
+use crate::subject::{Noisy, Subject, Under};
+use crate::train::optimizer::plus;
+use crate::train::{cross_entropy, mse};
 
 /// A future on the engine's own thread.
 pub type Local<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;

@@ -7,24 +7,19 @@
 
 use burn::tensor::{Tensor, activation};
 
-use super::{
-    hooks::{Local, MethodContext, MethodHooks},
-    knob::{Knob, Knobs},
-    method::{Method, Treatment},
-    statistics::{self, FORGET, RETAIN, dot, plus_scaled, product},
-};
-use crate::{
-    data::rng,
-    error::{Error, Result},
-    job_context::JobContext,
-    models::{
-        layers::{Mode, Pass},
-        weights::{Weights, read},
-    },
-    saliency::fisher::diagonal,
-    subject::{Subject, classifier::Pictured},
-    train::{optimizer::plus, shards},
-};
+use super::hooks::{MethodContext, MethodHooks};
+use super::method::Treatment;
+use super::statistics::{FORGET, RETAIN, dot, plus_scaled, product};
+use super::{Knob, Knobs, Local, Method, statistics};
+use crate::data::rng;
+use crate::error::{Error, Result};
+use crate::job_context::JobContext;
+use crate::models::weights::read;
+use crate::models::{Mode, Pass, Weights};
+use crate::saliency::diagonal;
+use crate::subject::{Pictured, Subject};
+use crate::train::optimizer::plus;
+use crate::train::shards;
 
 /// The influence step.
 pub const METHOD: Method = Method {

@@ -4,11 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::method::Method;
-use crate::{
-    error::{Error, Result},
-    words::task::Task,
-};
+use super::Method;
+use crate::error::{Error, Result};
+use crate::words::Task;
 
 /// How a knob's values are spread, and how a control for it looks.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]

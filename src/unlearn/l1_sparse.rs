@@ -1,14 +1,12 @@
 //! l1-sparse: fine-tuning with a penalty on the size of all weights that decays to 0
 //! (Jia et al. 2023). Despite its name nothing is pruned.
 
-use super::{
-    ft,
-    hooks::{MethodHooks, StepInfo, Update},
-    knob::Knob,
-    method::Method,
-};
-use crate::{models::weights::Weights, train::optimizer::plus};
 use burn::tensor::Tensor;
+
+use super::hooks::{MethodHooks, StepInfo};
+use super::{Knob, Method, Update, ft};
+use crate::models::Weights;
+use crate::train::optimizer::plus;
 
 /// Fine-tuning with the penalty.
 pub const METHOD: Method = Method {

@@ -1,13 +1,10 @@
 //! A method as data: a row with its name, its knobs, and how it treats each kind of model.
 
-use super::{
-    hooks::MethodHooks,
-    knob::{Knob, Knobs, TRAINING},
-};
-use crate::{
-    error::{Error, Result},
-    words::{budget::Sizes, estimator::Estimator, recipe::Recipe, task::Task},
-};
+use super::hooks::MethodHooks;
+use super::knob::TRAINING;
+use super::{Knob, Knobs};
+use crate::error::{Error, Result};
+use crate::words::{Estimator, Recipe, Sizes, Task};
 
 /// A way to unlearn: what it is called, what can be set, and what it does.
 #[derive(Debug)]

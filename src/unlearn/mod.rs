@@ -1,16 +1,16 @@
 //! Unlearning: a method is data plus the few hooks that it overrides; a mask is a plug-in for every
 //! method.
 
-pub mod distil;
-pub mod hooks;
-pub mod knob;
-pub mod method;
-pub mod plan;
+mod distil;
+mod hooks;
+mod knob;
+mod method;
+mod plan;
 mod recipe;
 pub mod registry;
-pub mod scope;
+mod scope;
 pub mod statistics;
-pub mod unlearner;
+mod unlearner;
 
 /// Declares the methods' modules and lists their rows.
 macro_rules! methods {
@@ -48,3 +48,11 @@ methods! {
 
 #[cfg(test)]
 mod tests;
+
+pub use distil::divergence;
+pub use hooks::{Local, Update};
+pub use knob::{Knob, KnobKind, Knobs};
+pub use method::{Method, Rate};
+pub use plan::{BatchPick, Plan};
+pub use scope::Scope;
+pub use unlearner::Unlearner;

@@ -3,18 +3,12 @@
 
 use burn::tensor::Tensor;
 
-use super::{
-    hooks::{Batch, BatchSource, ForgetNoise, Local, MethodHooks, Update},
-    knob::Knob,
-    method::Method,
-    neggrad_plus,
-    statistics::product,
-};
-use crate::{
-    data::rng::{Rng, normals},
-    error::Result,
-    models::weights::vector,
-};
+use super::hooks::{Batch, BatchSource, ForgetNoise, MethodHooks};
+use super::statistics::product;
+use super::{Knob, Local, Method, Update, neggrad_plus};
+use crate::data::{Rng, normals};
+use crate::error::Result;
+use crate::models::weights::vector;
 
 /// MUNBa.
 pub const METHOD: Method = Method {

@@ -1,12 +1,11 @@
 //! NegGrad+ (Kurmanji et al. 2023): descent on the retain set and ascent on the
 //! forget set in one update.
 
-use super::{
-    hooks::{Local, MethodHooks, Update},
-    knob::Knob,
-    method::{Losses, Method, Order, Treatment},
-};
-use crate::{data::rng::Rng, error::Result};
+use super::hooks::MethodHooks;
+use super::method::{Losses, Order, Treatment};
+use super::{Knob, Local, Method, Update};
+use crate::data::Rng;
+use crate::error::Result;
 
 /// NegGrad+.
 pub const METHOD: Method = Method {

@@ -1,6 +1,7 @@
 //! No operation: the baseline row that every comparison needs.
 
-use super::method::{Losses, Method, Order, Treatment};
+use super::Method;
+use super::method::{Losses, Order, Treatment};
 
 /// Leaves the model as it is.
 pub const METHOD: Method = Method {

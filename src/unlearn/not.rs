@@ -4,15 +4,11 @@
 //! θ_l ← -θ_l, weight and bias of the layer l, then as fine-tuning. The paper has it for federated learning, with
 //! the first layer the best to negate; here one process holds all that is retained.
 
-use super::{
-    hooks::{Local, MethodContext, MethodHooks},
-    knob::Knob,
-    method::{Losses, Method, Order, Treatment},
-};
-use crate::{
-    error::{Error, Result},
-    models::weights::Weights,
-};
+use super::hooks::{MethodContext, MethodHooks};
+use super::method::{Losses, Order, Treatment};
+use super::{Knob, Local, Method};
+use crate::error::{Error, Result};
+use crate::models::Weights;
 
 /// Negation, then fine-tuning.
 pub const METHOD: Method = Method {
@@ -65,7 +61,7 @@ mod tests {
     use burn::tensor::Device;
 
     use super::*;
-    use crate::models::weights::{Init, WeightLayout, read_all};
+    use crate::models::{Init, WeightLayout, read_all};
 
     fn weights() -> Weights {
         let mut layout = WeightLayout::default();

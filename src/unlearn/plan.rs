@@ -1,21 +1,14 @@
 //! From a recipe to the numbers of a run: its items, its updates, its learning rate.
 
-use super::{
-    hooks::BatchSource,
-    knob::Knobs,
-    method::{Losses, Method, Order, Rate, Treatment},
-    registry,
-    scope::Scope,
-};
-
-use crate::{
-    data::rng,
-    error::Result,
-    models::card::{Card, Training},
-    subject::classes::Sent,
-    train::{optimizer::LrSchedule, preset::Preset},
-    words::{budget::Budget, estimator::Estimator, recipe::Recipe},
-};
+use super::hooks::BatchSource;
+use super::method::{Losses, Order, Treatment};
+use super::{Knobs, Method, Rate, Scope, registry};
+use crate::data::rng;
+use crate::error::Result;
+use crate::models::{Card, Training};
+use crate::subject::Sent;
+use crate::train::{LrSchedule, Preset};
+use crate::words::{Budget, Estimator, Recipe};
 
 /// Everything that an unlearning run does, resolved.
 #[derive(Debug, Clone)]

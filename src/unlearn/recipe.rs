@@ -3,14 +3,9 @@
 use std::path::Path;
 
 use super::registry;
-use crate::{
-    error::{Error, Result},
-    models,
-    words::{
-        recipe::{Recipe, Redirect},
-        task::Task,
-    },
-};
+use crate::error::{Error, Result};
+use crate::models;
+use crate::words::{Recipe, Redirect, Task};
 
 /// Requests that may have been met before one.
 const MOST_BEFORE: usize = 100;

@@ -3,11 +3,12 @@
 
 use burn::tensor::Tensor;
 
-use super::{
-    hooks::{Local, MethodContext, MethodHooks, StepInfo},
-    method::{Losses, Method, Order, Rate, Treatment},
-};
-use crate::{error::Result, models::weights::Weights, train::learner::average};
+use super::hooks::{MethodContext, MethodHooks, StepInfo};
+use super::method::{Losses, Order, Treatment};
+use super::{Local, Method, Rate};
+use crate::error::Result;
+use crate::models::Weights;
+use crate::train::average;
 
 /// Retrain.
 pub const METHOD: Method = Method {

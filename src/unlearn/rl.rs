@@ -4,16 +4,12 @@
 use burn::tensor::Tensor;
 use rand::RngExt;
 
-use super::{
-    hooks::{Batch, BatchSource, ForgetNoise, MethodHooks},
-    knob::{Knob, Knobs},
-    method::{Losses, Method, Order, Treatment},
-};
-use crate::{
-    subject::Under,
-    train::losses::{cross_entropy, mse},
-    words::task::Task,
-};
+use super::hooks::{Batch, BatchSource, ForgetNoise, MethodHooks};
+use super::method::{Losses, Order, Treatment};
+use super::{Knob, Knobs, Method};
+use crate::subject::Under;
+use crate::train::{cross_entropy, mse};
+use crate::words::Task;
 
 // 1e-3 per pixel sum in the official code, 3.07 in mean units.
 pub(super) const ALPHA: Knob = Knob::log("alpha", 3.07, [0.0, 1e6])

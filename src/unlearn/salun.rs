@@ -1,7 +1,7 @@
 //! SalUn: random labelling under a mask of the weights that matter to the forget set (Fan et al. 2024, eq. 5).
 
-use super::{method::Method, rl};
-use crate::words::estimator::Estimator;
+use super::{Method, rl};
+use crate::words::Estimator;
 
 /// SalUn with its hard mask.
 pub const METHOD: Method = Method {

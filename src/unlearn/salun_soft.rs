@@ -4,19 +4,15 @@
 
 use burn::tensor::Tensor;
 
-use super::{
-    hooks::{Batch, ForgetNoise, Local, MethodHooks, StepInfo},
-    knob::Knob,
-    method::{Method, Treatment},
-    rl::{self, Relabel},
-    salun,
-};
-use crate::{
-    error::Result,
-    gpu::{buffers, kernels::Kernels},
-    models::weights::{Weights, read_all},
-    saliency::select::top_k,
-};
+use super::hooks::{Batch, ForgetNoise, MethodHooks, StepInfo};
+use super::method::Treatment;
+use super::rl::Relabel;
+use super::{Knob, Local, Method, rl, salun};
+use crate::error::Result;
+use crate::gpu::buffers;
+use crate::gpu::kernels::Kernels;
+use crate::models::{Weights, read_all};
+use crate::saliency::top_k;
 
 /// SalUn-soft.
 pub const METHOD: Method = Method {

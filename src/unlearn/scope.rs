@@ -1,14 +1,12 @@
 //! What a run is about, as far as its plan asks: the items of any kind of model, and what of the model and
 //! its data matters.
 
-use crate::{
-    data::{Dataset, forget::ForgetSet},
-    error::{Error, Result},
-    models::Architecture,
-    subject::classes::Sent,
-    train::preset::Preset,
-    words::{recipe::Redirect, task::Task},
-};
+use crate::data::{Dataset, ForgetSet};
+use crate::error::{Error, Result};
+use crate::models::Architecture;
+use crate::subject::Sent;
+use crate::train::Preset;
+use crate::words::{Redirect, Task};
 
 /// Items to forget and to keep, and what they are to a model.
 pub struct Scope {

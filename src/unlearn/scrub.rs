@@ -3,13 +3,10 @@
 
 use burn::tensor::Tensor;
 
-use super::{
-    distil::divergence,
-    hooks::{Batch, BatchSource, MethodHooks},
-    knob::Knob,
-    method::{Method, Order, Treatment},
-};
-use crate::train::losses::cross_entropy;
+use super::hooks::{Batch, BatchSource, MethodHooks};
+use super::method::{Order, Treatment};
+use super::{Knob, Method, divergence};
+use crate::train::cross_entropy;
 
 /// SCRUB.
 pub const METHOD: Method = Method {

@@ -3,16 +3,15 @@
 
 use burn::tensor::{Bool, Tensor};
 
-use super::{
-    distil::each_cross_entropy,
-    hooks::{Batch, BatchSource, ForgetNoise, Local, MethodContext, MethodHooks, StepInfo, Update},
-    knob::Knob,
-    method::{Losses, Method, Order, Rate, Treatment},
-    statistics::{self, FORGET, RETAIN},
-};
-use crate::{
-    error::Result, models::weights::Weights, train::optimizer::clip_norm, words::task::Task,
-};
+use super::distil::each_cross_entropy;
+use super::hooks::{Batch, BatchSource, ForgetNoise, MethodContext, MethodHooks, StepInfo};
+use super::method::{Losses, Order, Treatment};
+use super::statistics::{FORGET, RETAIN};
+use super::{Knob, Local, Method, Rate, Update, statistics};
+use crate::error::Result;
+use crate::models::Weights;
+use crate::train::clip_norm;
+use crate::words::Task;
 
 /// SFR-on.
 pub const METHOD: Method = Method {

@@ -3,12 +3,10 @@
 
 use burn::tensor::Tensor;
 
-use super::{
-    hooks::{Local, MethodContext, MethodHooks},
-    knob::{Knob, Knobs},
-    method::{Losses, Method, Treatment},
-    statistics::{self, FORGET},
-};
+use super::hooks::{MethodContext, MethodHooks};
+use super::method::{Losses, Treatment};
+use super::statistics::FORGET;
+use super::{Knob, Knobs, Local, Method, statistics};
 use crate::error::Result;
 
 /// Dampening.

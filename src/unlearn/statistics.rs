@@ -4,14 +4,14 @@
 use burn::tensor::Tensor;
 
 use super::hooks::MethodContext;
-use crate::{
-    data::rng,
-    error::Result,
-    gpu::{pace::Pace, spread},
-    models::{layers::Mode, weights::read},
-    saliency::batch::PlainBatch,
-    train::{optimizer::plus, shards},
-};
+use crate::data::rng;
+use crate::error::Result;
+use crate::gpu::{Pace, spread};
+use crate::models::Mode;
+use crate::models::weights::read;
+use crate::saliency::PlainBatch;
+use crate::train::optimizer::plus;
+use crate::train::shards;
 
 /// Gradients that are held at once.
 const HELD: usize = 8;

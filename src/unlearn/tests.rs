@@ -4,28 +4,19 @@ use std::sync::Arc;
 
 use burn::tensor::Device;
 
-use super::{METHODS, plan::Plan, registry, scope::Scope, unlearner::Unlearner};
-use crate::{
-    data::emoji::{self, Emoji, target::Target},
-    job_context::JobContext,
-    models::{
-        latent::{
-            LatentModel, LatentNetwork,
-            unet::{PerLevel, is_cross_attention},
-        },
-        weights::{HostWeights, read},
-    },
-    saliency::score::{Scoring, rank},
-    sampling::latent::LatentWeights,
-    subject::{
-        Subject,
-        items::{Items, Noising},
-        learnt_prompt::Learner,
-        prompts::{Prompts, contexts},
-    },
-    train::latent::preset,
-    words::{estimator::Estimator, recipe::Recipe, task::Task},
-};
+use super::{METHODS, Plan, Scope, Unlearner, registry};
+use crate::data::emoji;
+use crate::data::emoji::{Emoji, Target};
+use crate::job_context::JobContext;
+use crate::models::HostWeights;
+use crate::models::latent::{LatentModel, LatentNetwork, PerLevel, is_cross_attention};
+use crate::models::weights::read;
+use crate::saliency::{Scoring, rank};
+use crate::sampling::LatentWeights;
+use crate::subject::prompts::contexts;
+use crate::subject::{Items, Learner, Noising, Prompts, Subject};
+use crate::train::latent::preset;
+use crate::words::{Estimator, Recipe, Task};
 
 /// The preset's model with a few channels and random weights.
 fn tiny(emoji: &Emoji) -> LatentModel {
@@ -56,7 +47,7 @@ struct Scene {
     model: LatentModel,
     sets: Arc<[Items; 2]>,
     weights: LatentWeights,
-    schedule: crate::diffusion::schedule::Schedule,
+    schedule: crate::diffusion::Schedule,
     device: Device,
 }
 

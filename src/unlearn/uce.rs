@@ -1,19 +1,15 @@
 //! Unified concept editing (Gandikota et al. 2024, eq. 7): the keys and values of cross-attention are solved
 //! for, so that forgotten captions read as what they are sent to.
 
-use super::{
-    hooks::{Local, MethodContext, MethodHooks},
-    method::{Losses, Method, Treatment},
-};
-use crate::{
-    data::rng,
-    error::{Error, Result},
-    eval::linear,
-    models::{
-        latent::unet::is_cross_attention,
-        weights::{HostWeights, WeightEntry, read},
-    },
-};
+use super::hooks::{MethodContext, MethodHooks};
+use super::method::{Losses, Treatment};
+use super::{Local, Method};
+use crate::data::rng;
+use crate::error::{Error, Result};
+use crate::eval::linear;
+use crate::models::latent::is_cross_attention;
+use crate::models::weights::read;
+use crate::models::{HostWeights, WeightEntry};
 
 /// UCE: for prompts alone.
 pub const METHOD: Method = Method {
@@ -134,10 +130,8 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::{
-        data::rng::{normals, seeded},
-        models::weights::{Init, WeightLayout},
-    };
+    use crate::data::{normals, seeded};
+    use crate::models::{Init, WeightLayout};
 
     #[test]
     fn a_forgotten_prompt_reads_as_the_other_and_kept_ones_as_before() {

@@ -5,28 +5,18 @@ use std::sync::Arc;
 use burn::tensor::{Device, Tensor};
 use rand::RngExt;
 
-use super::{
-    hooks::{Batch, BatchSource, ForgetNoise, MethodContext, MethodHooks, StepInfo, Update},
-    method::{Losses, Order},
-    plan::{BatchPick, Plan},
-};
-use crate::{
-    data::{Dataset, rng},
-    error::Result,
-    job_context::JobContext,
-    models::{
-        Model,
-        layers::{Mode, Pass},
-        weights::Weights,
-    },
-    saliency::Mask,
-    subject::{Diffuser, Noisy, Subject, Under, classifier::Pictured},
-    train::{
-        losses::{Augment, mse},
-        optimizer::{Optimizer, Rule, WeightFreeze, clip_norm, plus},
-        shards,
-    },
-};
+use super::hooks::{Batch, BatchSource, ForgetNoise, MethodContext, MethodHooks, StepInfo};
+use super::method::{Losses, Order};
+use super::{BatchPick, Plan, Update};
+use crate::data::{Dataset, rng};
+use crate::error::Result;
+use crate::job_context::JobContext;
+use crate::models::{Mode, Model, Pass, Weights};
+use crate::saliency::Mask;
+use crate::subject::{Diffuser, Noisy, Pictured, Subject, Under};
+use crate::train::losses::Augment;
+use crate::train::optimizer::plus;
+use crate::train::{Optimizer, Rule, WeightFreeze, clip_norm, mse, shards};
 
 /// A run under way.
 pub struct Unlearner {

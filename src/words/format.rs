@@ -28,7 +28,7 @@ impl<'de> Deserialize<'de> for Format {
 
 #[cfg(test)]
 mod tests {
-    use crate::words::recipe::Recipe;
+    use crate::words::Recipe;
 
     #[test]
     fn a_file_of_a_newer_program_is_refused_by_its_version() {

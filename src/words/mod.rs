@@ -1,17 +1,36 @@
 //! Plain data that everybody speaks: the request and what came of it. Nothing here knows a tensor.
 
-pub mod attack;
+mod attack;
 pub mod audit;
-pub mod budget;
-pub mod estimator;
+mod budget;
+mod estimator;
 pub mod files;
 pub mod fingerprint;
-pub mod forget;
-pub mod format;
-pub mod recipe;
-pub mod report;
-pub mod sampling;
-pub mod task;
+mod forget;
+mod format;
+mod recipe;
+mod report;
+mod sampling;
+mod task;
+
+pub use attack::{AttackKind, AttackReport, Try};
+pub use audit::{
+    Attack, Audit, Changed, Divergence, Examination, LayerSimilarity, ProbeReport, References,
+    Relearn,
+};
+pub use budget::{AuditSizes, Budget, Sizes};
+pub use estimator::Estimator;
+pub use files::{PIPELINE, REPORT, RUN};
+pub use fingerprint::Fingerprint;
+pub use forget::ForgetKind;
+pub use format::Format;
+pub use recipe::{Recipe, Redirect};
+pub use report::{
+    DeviceReport, EarlierReport, Forgotten, Frechet, Gap, LayerReport, MaskReport, Metrics, Report,
+    Seconds, TrainingReport, Verdict, VerdictLabel,
+};
+pub use sampling::SampleOptions;
+pub use task::Task;
 
 use sha2::Digest;
 

@@ -6,11 +6,9 @@ use serde::{Deserialize, Serialize};
 use strum::{Display, EnumString};
 
 pub use super::budget::Budget;
-use super::{fingerprint::Fingerprint, forget::ForgetKind, format::Format};
-use crate::{
-    error::{Error, Result},
-    words::{estimator::Estimator, sampling::SampleOptions},
-};
+use super::{Fingerprint, ForgetKind, Format};
+use crate::error::{Error, Result};
+use crate::words::{Estimator, SampleOptions};
 
 /// Where a diffusion model is sent instead of the forgotten class.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, Display, EnumString)]

@@ -5,11 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use strum::IntoStaticStr;
 
-use super::{
-    attack::AttackReport,
-    audit::{Audit, Changed},
-    format::Format,
-};
+use super::{AttackReport, Audit, Changed, Format};
 
 /// The whole report.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

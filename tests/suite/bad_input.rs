@@ -2,8 +2,9 @@
 
 use std::{fs, path::Path};
 
-use crate::binary::{Ran, Scratch, bytes};
 use safetensors::{Dtype, SafeTensors};
+
+use crate::binary::{Ran, Scratch, bytes};
 use salun_studio::models::{Architecture, Model, checkpoint};
 
 /// Runs a command line that must fail with status 2, one line that has these words, and nothing

@@ -12,14 +12,8 @@ use std::{
     time::Duration,
 };
 
-use salun_studio::models::{
-    Architecture, Model,
-    checkpoint::{self, Precision},
-    resnet::ResnetConfig,
-    unet::UnetConfig,
-};
-
 use crate::common::{card, fresh};
+use salun_studio::models::{Architecture, Model, Precision, ResnetConfig, UnetConfig, checkpoint};
 
 /// A folder that is there for one test.
 pub struct Scratch(pub PathBuf);

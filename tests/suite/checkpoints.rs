@@ -11,19 +11,14 @@ use std::{
 use burn::tensor::{Device, Tensor, TensorData};
 use rand::{RngExt, SeedableRng};
 use safetensors::SafeTensors;
-use salun_studio::models::{
-    Architecture, Model,
-    checkpoint::{self, Precision},
-    layers::{Mode, Pass},
-    swin::SwinConfig,
-    tensors::Stored,
-    torch::export::{self, Format},
-    vgg::VggConfig,
-    weights::read,
-};
 use zip::{CompressionMethod, ZipArchive, ZipWriter, write::SimpleFileOptions};
 
 use crate::common::{card, fresh, packed};
+use salun_studio::models::torch::{Format, export};
+use salun_studio::models::weights::read;
+use salun_studio::models::{
+    Architecture, Mode, Model, Pass, Precision, Stored, SwinConfig, VggConfig, checkpoint,
+};
 
 /// What a file may cost besides twice its size: the objects of the longest pickle.
 const SLACK: usize = 16 << 20;
@@ -135,7 +130,7 @@ fn models() -> Vec<Model> {
         std: vec![0.25; 2],
     };
     let resnet =
-        salun_studio::models::resnet::ResnetConfig { width: 4, channels: 2, classes: 7, mean, std };
+        salun_studio::models::ResnetConfig { width: 4, channels: 2, classes: 7, mean, std };
     let classes: Vec<String> = (0..7).map(|c| format!("class {c}")).collect();
     [Architecture::Resnet(resnet), Architecture::Vgg(vgg), Architecture::Swin(swin)]
         .map(|architecture| fresh(card(architecture, "unknown", classes.clone()), 3))
@@ -394,7 +389,7 @@ fn small_files_cannot_claim_much_memory() {
 
     // Every tensor is a view of one storage: much from little.
     let Architecture::Resnet(config) = models().remove(0).card.architecture else { panic!() };
-    let config = salun_studio::models::resnet::ResnetConfig { width: 8, ..config };
+    let config = salun_studio::models::ResnetConfig { width: 8, ..config };
     let layout = Architecture::Resnet(config).build().1;
     let entries = || layout.params.iter().chain(&layout.buffers);
     let most: usize = entries().map(|e| e.n()).max().unwrap();

@@ -5,8 +5,9 @@ use std::{fs, process::Command};
 use crate::binary::{Ran, Scratch, bytes, open};
 #[cfg(unix)]
 use crate::binary::{ended, send, started};
-use salun_studio::gpu::device::{self, DeviceKind};
 use serde_json::Value;
+
+use salun_studio::gpu::{DeviceKind, device};
 
 fn done(ran: &Ran) {
     assert_eq!(ran.status, Some(0), "{ran:?}");

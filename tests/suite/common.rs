@@ -4,25 +4,17 @@ use std::{collections::HashMap, io::Read, path::Path, sync::Arc};
 
 use burn::tensor::{Device, Tensor, TensorData};
 use safetensors::{Dtype, SafeTensors};
-use salun_studio::{
-    data::{self, Dataset, Pictures},
-    engine::{
-        Engine,
-        job::{Event, Job, Outcome, Run},
-    },
-    error::Result,
-    gpu::device::{self, DeviceChoice},
-    models::{
-        Architecture, Model,
-        card::Card,
-        checkpoint, registry,
-        tensors::Stored,
-        unet::UnetConfig,
-        weights::{HostWeights, WeightLayout},
-    },
-    words::recipe::Recipe,
-};
 use serde_json::Value;
+
+use salun_studio::data;
+use salun_studio::data::{Dataset, Pictures};
+use salun_studio::engine::{Engine, Event, Job, Outcome, Run};
+use salun_studio::error::Result;
+use salun_studio::gpu::{DeviceChoice, device};
+use salun_studio::models::{
+    Architecture, Card, HostWeights, Model, Stored, UnetConfig, WeightLayout, checkpoint, registry,
+};
+use salun_studio::words::Recipe;
 
 /// Whether this process is for one test alone; else runs that test in such a process, which may open
 /// the GPU as a process can do once.

@@ -4,20 +4,16 @@ use std::sync::{Arc, LazyLock};
 
 use burn::tensor::{Device, Tensor, TensorData};
 use pollster::block_on;
-use salun_studio::{
-    engine::check,
-    gpu::{
-        buffers,
-        device::{self, DeviceChoice},
-        kernels::{Keep, Kernels, Slice},
-    },
-    job_context::JobContext,
-    models::weights::{HostWeights, Init, WeightLayout, Weights, read_all, vector},
-    train::optimizer::{Optimizer, Rule, WeightFreeze},
-    unlearn::salun_soft::shrunk,
-};
 
 use crate::common::alone;
+use salun_studio::engine::check;
+use salun_studio::gpu::kernels::{Keep, Kernels, Slice};
+use salun_studio::gpu::{DeviceChoice, buffers, device};
+use salun_studio::job_context::JobContext;
+use salun_studio::models::weights::vector;
+use salun_studio::models::{HostWeights, Init, WeightLayout, Weights, read_all};
+use salun_studio::train::{Optimizer, Rule, WeightFreeze};
+use salun_studio::unlearn::salun_soft::shrunk;
 
 /// A Vulkan device, the software one where there is no other.
 static KERNELS: LazyLock<Option<Kernels>> = LazyLock::new(|| {

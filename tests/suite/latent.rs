@@ -9,31 +9,20 @@ use std::{
 
 use burn::tensor::{Device, Tensor};
 use safetensors::SafeTensors;
-use salun_studio::{
-    diffusion::{
-        scheduler::{SchedulerConfig, SolverKind},
-        solver::Solver,
-    },
-    error::Result,
-    models::{
-        checkpoint::{self, Precision},
-        latent::{
-            LatentModel,
-            autoencoder::Autoencoder,
-            folder::{self, Files, OnDisk},
-            text::TextEncoder,
-            tokenizer::Tokenizer,
-            unet::LatentUnet,
-        },
-        layers::{Mode, Pass},
-        weights::{HostWeights, WeightLayout, Weights, read, read_all},
-    },
-    sampling::sampler::predict,
-    wire,
-};
 use serde_json::Value;
 
 use crate::common::Fixture;
+use salun_studio::diffusion::{SchedulerConfig, Solver, SolverKind};
+use salun_studio::error::Result;
+use salun_studio::models::latent::{
+    Autoencoder, Files, LatentModel, LatentUnet, OnDisk, TextEncoder, Tokenizer, folder,
+};
+use salun_studio::models::weights::read;
+use salun_studio::models::{
+    HostWeights, Mode, Pass, Precision, WeightLayout, Weights, checkpoint, read_all,
+};
+use salun_studio::sampling::predict;
+use salun_studio::wire;
 
 /// Largest share of the expected tensor's own size by which a result may be off.
 const FORWARD: f64 = 1e-3;
@@ -244,10 +233,7 @@ fn a_folder_that_was_written_is_read_back_bit_for_bit() {
         let written = InMemory::open(&model, precision);
         // What else lies in such a folder is a person's, and stays when it is replaced.
         assert!(
-            written
-                .0
-                .keys()
-                .all(|name| salun_studio::words::files::PIPELINE.contains(&name.as_str()))
+            written.0.keys().all(|name| salun_studio::words::PIPELINE.contains(&name.as_str()))
         );
         let back = folder::read(&written, None).unwrap();
         // The fixture is in half precision, so that nothing is lost either way.

@@ -2,21 +2,15 @@
 
 use std::{path::Path, sync::Arc};
 
-use salun_studio::{
-    data,
-    engine::job::{Event, Job, Outcome, Run},
-    gpu::device::{self, DeviceChoice, DeviceKind},
-    train::request::TrainRequest,
-    words::{
-        budget::Budget, estimator::Estimator, recipe::Recipe, report::Report,
-        sampling::SampleOptions,
-    },
-};
-
 use crate::{
     binary::{Scratch, bytes},
     common::{Client, alone},
 };
+use salun_studio::data;
+use salun_studio::engine::{Event, Job, Outcome, Run};
+use salun_studio::gpu::{DeviceChoice, DeviceKind, device};
+use salun_studio::train::TrainRequest;
+use salun_studio::words::{Budget, Estimator, Recipe, Report, SampleOptions};
 
 /// A folder with `each` real pictures of every class.
 fn pictures(to: &Path, each: usize) -> String {

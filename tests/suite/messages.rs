@@ -2,18 +2,14 @@
 
 use std::sync::Arc;
 
-use salun_studio::{
-    engine::job::{Command, Event, Job, Outcome},
-    error::Error,
-    models::{AnyModel, registry},
-    saliency::scores::Scores,
-    wire::{pack, unpack},
-    words::{
-        estimator::Estimator,
-        recipe::{Recipe, Redirect},
-    },
-};
 use serde::{Serialize, de::DeserializeOwned};
+
+use salun_studio::engine::{Command, Event, Job, Outcome};
+use salun_studio::error::Error;
+use salun_studio::models::{AnyModel, registry};
+use salun_studio::saliency::Scores;
+use salun_studio::wire::{pack, unpack};
+use salun_studio::words::{Estimator, Recipe, Redirect};
 
 fn there_and_back<T: Serialize + DeserializeOwned>(message: &T) -> T {
     unpack(&pack(message).unwrap()).unwrap()

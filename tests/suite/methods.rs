@@ -2,40 +2,26 @@
 
 use std::sync::Arc;
 
-use crate::common::{Fixture, classifier, close, pictures, unet, wait};
 use burn::tensor::{Device, Tensor};
-use salun_studio::{
-    data::{Dataset, forget::ForgetSet, rng},
-    error::Result,
-    job_context::JobContext,
-    models::{
-        Model,
-        checkpoint::{self, Precision},
-        layers::{Mode, Pass},
-        weights::{HostWeights, read, read_all, vector},
-    },
-    saliency::{Mask, scores::Scores},
-    subject::{Subject, classes::Sent},
-    train::{
-        losses::{self, Augment, cross_entropy},
-        trainer::finite,
-    },
-    unlearn::{
-        bad_teacher, delete,
-        distil::divergence,
-        hooks::Update,
-        iu,
-        knob::{KnobKind, Knobs},
-        munba,
-        plan::Plan,
-        registry::{self, METHODS, Method},
-        scope::Scope,
-        scrub::Scrub,
-        sfr_on, ssd, statistics,
-        unlearner::Unlearner,
-    },
-    words::{budget::Budget, recipe::Recipe, task::Task},
+
+use crate::common::{Fixture, classifier, close, pictures, unet, wait};
+use salun_studio::data::{Dataset, ForgetSet, rng};
+use salun_studio::error::Result;
+use salun_studio::job_context::JobContext;
+use salun_studio::models::weights::{read, vector};
+use salun_studio::models::{HostWeights, Mode, Model, Pass, Precision, checkpoint, read_all};
+use salun_studio::saliency::{Mask, Scores};
+use salun_studio::subject::{Sent, Subject};
+use salun_studio::train::losses::Augment;
+use salun_studio::train::trainer::finite;
+use salun_studio::train::{cross_entropy, losses};
+use salun_studio::unlearn::registry::METHODS;
+use salun_studio::unlearn::scrub::Scrub;
+use salun_studio::unlearn::{
+    KnobKind, Knobs, Method, Plan, Scope, Unlearner, Update, bad_teacher, delete, divergence, iu,
+    munba, registry, sfr_on, ssd, statistics,
 };
+use salun_studio::words::{Budget, Recipe, Task};
 
 /// What a run leaves.
 struct Done {

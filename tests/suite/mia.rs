@@ -2,9 +2,9 @@
 //! (tests/peers/make_mia.py).
 
 use safetensors::SafeTensors;
-use salun_studio::eval::svm::Svm;
 
 use crate::common::packed;
+use salun_studio::eval::Svm;
 
 struct Set {
     name: String,

@@ -3,16 +3,13 @@
 
 use std::{path::Path, sync::Arc};
 
-use salun_studio::{
-    engine::job::{Job, Outcome},
-    gpu::device::DeviceChoice,
-    models::AnyModel,
-    run::{folder, link::Link},
-    saliency::Mask,
-    words::{budget::Budget, estimator::Estimator, recipe::Recipe},
-};
-
 use crate::common::Client;
+use salun_studio::engine::{Job, Outcome};
+use salun_studio::gpu::DeviceChoice;
+use salun_studio::models::AnyModel;
+use salun_studio::run::{Link, folder};
+use salun_studio::saliency::Mask;
+use salun_studio::words::{Budget, Estimator, Recipe};
 
 #[test]
 fn an_old_run_folder_opens_and_measures_as_it_did() {

@@ -3,10 +3,8 @@
 use std::{fs, path::Path};
 
 use crate::binary::{Ran, Scratch, bytes};
-use salun_studio::{
-    disk::output::{Beside, Output, OutputKind},
-    error::Error,
-};
+use salun_studio::disk::output::{Beside, Output, OutputKind};
+use salun_studio::error::Error;
 
 const RUN: &str = "unlearn --model tiny.safetensors --data fashion-mnist@200 --forget class:Sneaker \
                    --method ga --budget tiny --steps 1 --batch 8";

@@ -3,15 +3,12 @@
 
 use std::fs;
 
-use salun_studio::{
-    models::torch::export::{self, Format},
-    saliency::Mask,
-};
-
 use crate::{
     binary::{Ran, Scratch, open},
     common::packed,
 };
+use salun_studio::models::torch::{Format, export};
+use salun_studio::saliency::Mask;
 
 fn done(ran: Ran) -> Ran {
     assert_eq!(ran.status, Some(0), "{ran:?}");
@@ -147,10 +144,7 @@ fn a_mask_comes_out_of_a_file_of_ours_or_of_the_official_code() {
     assert!(wrong.status == Some(2) && wrong.stderr.contains("unknown mask"), "{wrong:?}");
 }
 
-fn open_any(
-    scratch: &Scratch,
-    name: &str,
-) -> std::sync::Arc<salun_studio::models::weights::WeightLayout> {
+fn open_any(scratch: &Scratch, name: &str) -> std::sync::Arc<salun_studio::models::WeightLayout> {
     open(&scratch.path(name)).weights.layout
 }
 

@@ -2,26 +2,18 @@
 
 use std::sync::Arc;
 
-use crate::common::{Fixture, close, wait};
 use burn::tensor::{Device, Tensor};
-use salun_studio::{
-    models::{
-        Architecture, Network,
-        layers::{Mode, Pass},
-        resnet::ResnetConfig,
-        swin::{self, SwinConfig},
-        unet::UnetConfig,
-        vgg::VggConfig,
-        weights::{HostWeights, WeightLayout, Weights, read, read_all},
-    },
-    saliency::scores::Scores,
-    sampling::sampler::predict,
-    train::{
-        losses::{cross_entropy, mse},
-        optimizer::{Optimizer, Rule, WeightFreeze, clip_norm},
-    },
-    words::estimator::Estimator,
+
+use crate::common::{Fixture, close, wait};
+use salun_studio::models::weights::read;
+use salun_studio::models::{
+    Architecture, HostWeights, Mode, Network, Pass, ResnetConfig, SwinConfig, UnetConfig,
+    VggConfig, WeightLayout, Weights, read_all, swin,
 };
+use salun_studio::saliency::Scores;
+use salun_studio::sampling::predict;
+use salun_studio::train::{Optimizer, Rule, WeightFreeze, clip_norm, cross_entropy, mse};
+use salun_studio::words::Estimator;
 
 struct Tiny {
     fixture: Fixture,

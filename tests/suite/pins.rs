@@ -9,14 +9,12 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Mutex};
 use burn::tensor::{
     Device, Tensor, TensorData, activation::softmax, module::conv2d, ops::ConvOptions,
 };
-use salun_studio::{
-    gpu::device::DeviceChoice,
-    words::{budget::Budget, estimator::Estimator, hex, recipe::Recipe},
-};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::common::Client;
+use salun_studio::gpu::DeviceChoice;
+use salun_studio::words::{Budget, Estimator, Recipe, hex};
 
 /// Method and mask of each pinned run.
 const CLASSIFY: [(&str, Option<Estimator>); 12] = [

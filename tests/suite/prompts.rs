@@ -6,25 +6,17 @@ use crate::{
     binary::Scratch,
     common::{Client, card, fresh},
 };
-use salun_studio::{
-    data::emoji::{self, Emoji},
-    engine::job::{Job, Outcome},
-    eval::emoji::classes,
-    gpu::device::{self, DeviceChoice, DeviceKind},
-    models::{
-        Architecture, Model,
-        card::Card,
-        checkpoint::Precision,
-        latent::{
-            LatentModel, LatentNetwork, folder,
-            unet::{PerLevel, is_cross_attention},
-        },
-        resnet::ResnetConfig,
-        weights::WeightEntry,
-    },
-    train::latent::preset,
-    words::{budget::Budget, recipe::Recipe},
+use salun_studio::data::emoji;
+use salun_studio::data::emoji::Emoji;
+use salun_studio::engine::{Job, Outcome};
+use salun_studio::eval::emoji::classes;
+use salun_studio::gpu::{DeviceChoice, DeviceKind, device};
+use salun_studio::models::latent::{
+    LatentModel, LatentNetwork, PerLevel, folder, is_cross_attention,
 };
+use salun_studio::models::{Architecture, Card, Model, Precision, ResnetConfig, WeightEntry};
+use salun_studio::train::latent::preset;
+use salun_studio::words::{Budget, Recipe};
 
 /// The shipped model's shape with a few channels and random weights.
 fn tiny(emoji: &Emoji) -> LatentModel {

@@ -6,16 +6,13 @@ use crate::{
     binary::{Scratch, bytes},
     common::{Client, fresh},
 };
-use salun_studio::{
-    data::{self, forget::ForgetSet},
-    engine::job::{Job, Opened, Outcome, Run},
-    gpu::device::DeviceChoice,
-    models::{
-        Architecture, Model, registry,
-        torch::export::{self, Format},
-    },
-    words::{budget::Budget, estimator::Estimator, recipe::Recipe},
-};
+use salun_studio::data;
+use salun_studio::data::ForgetSet;
+use salun_studio::engine::{Job, Opened, Outcome, Run};
+use salun_studio::gpu::DeviceChoice;
+use salun_studio::models::torch::{Format, export};
+use salun_studio::models::{Architecture, Model, registry};
+use salun_studio::words::{Budget, Estimator, Recipe};
 
 impl Client {
     fn opened(&mut self, job: Job) -> Arc<Opened> {

@@ -2,32 +2,23 @@
 
 use std::sync::Arc;
 
+use burn::tensor::{Device, Tensor};
+use pollster::block_on;
+
 use crate::{
     binary::Scratch,
     common::{Client, alone, card},
 };
-use burn::tensor::{Device, Tensor};
-use pollster::block_on;
-use salun_studio::{
-    data::{Dataset, PictureShape, Pictures, rng},
-    engine::job::{Job, Outcome},
-    gpu::device::{self, DeviceChoice},
-    job_context::JobContext,
-    models::{
-        Architecture, Model, Network,
-        classifier::Classifier,
-        layers::{Linear, Pass},
-        resnet::ResnetConfig,
-        weights::WeightLayout,
-    },
-    saliency::{
-        overlap::{By, Overlap},
-        score::{Scoring, rank},
-        scores::Scores,
-    },
-    subject::{Subject, classes::Sent},
-    words::{budget::Budget, estimator::Estimator, recipe::Recipe},
+use salun_studio::data::{Dataset, PictureShape, Pictures, rng};
+use salun_studio::engine::{Job, Outcome};
+use salun_studio::gpu::{DeviceChoice, device};
+use salun_studio::job_context::JobContext;
+use salun_studio::models::{
+    Architecture, Classifier, Linear, Model, Network, Pass, ResnetConfig, WeightLayout,
 };
+use salun_studio::saliency::{By, Overlap, Scores, Scoring, rank};
+use salun_studio::subject::{Sent, Subject};
+use salun_studio::words::{Budget, Estimator, Recipe};
 
 /// One pixel, two classes, logits w x + b with w = b = 0: both classes have probability 1/2, so the
 /// gradient of class c's weight is (1/2 - [c is the label]) x, and of its bias the same without x.

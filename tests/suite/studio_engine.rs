@@ -3,20 +3,15 @@
 use std::time::{Duration, Instant};
 
 use egui_kittest::{Harness, kittest::Queryable};
-use salun_studio::{
-    engine::{
-        Engine,
-        job::{Job, Outcome},
-    },
-    error::Error,
-    gpu::device::{self, DeviceChoice},
-    models::registry,
-    studio::{Parcel, Studio, recorded},
-    unlearn::registry::METHODS,
-    words::{budget::Budget, task::Task},
-};
 
 use crate::common::Client;
+use salun_studio::engine::{Engine, Job, Outcome};
+use salun_studio::error::Error;
+use salun_studio::gpu::{DeviceChoice, device};
+use salun_studio::models::registry;
+use salun_studio::studio::{Parcel, Studio, recorded};
+use salun_studio::unlearn::registry::METHODS;
+use salun_studio::words::{Budget, Task};
 
 /// Runs the window until a widget with this label is there; the engine works meanwhile.
 fn until(window: &mut Harness<Studio>, label: &str) {

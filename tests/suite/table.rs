@@ -2,9 +2,10 @@
 
 use std::{collections::BTreeMap, fs, time::SystemTime};
 
+use serde_json::Value;
+
 use crate::binary::{Ran, Scratch};
 use salun_studio::table::{Table, folder};
-use serde_json::Value;
 
 fn done(ran: &Ran) {
     assert_eq!(ran.status, Some(0), "{ran:?}");

@@ -5,28 +5,21 @@
 
 use std::{path::Path, sync::Arc};
 
-use crate::common::{Fixture, classifier, close, pictures, wait};
 use burn::tensor::Device;
 use rand::RngExt;
 use safetensors::Dtype;
-use salun_studio::{
-    data::{Dataset, Pictures, forget::ForgetSet, rng},
-    eval::classify::Evaluator,
-    job_context::JobContext,
-    models::{Model, checkpoint, weights::Weights},
-    saliency::{Mask, scores::Scores},
-    train::{
-        losses::Augment,
-        optimizer::{LrSchedule, Rule},
-        trainer::{TrainPlan, Trainer, finite},
-    },
-    unlearn::{
-        plan::{BatchPick, Plan},
-        scope::Scope,
-        unlearner::Unlearner,
-    },
-    words::{budget::Budget, estimator::Estimator, recipe::Recipe},
-};
+
+use crate::common::{Fixture, classifier, close, pictures, wait};
+use salun_studio::data::{Dataset, ForgetSet, Pictures, rng};
+use salun_studio::eval::Evaluator;
+use salun_studio::job_context::JobContext;
+use salun_studio::models::{Model, Weights, checkpoint};
+use salun_studio::saliency::{Mask, Scores};
+use salun_studio::train::losses::Augment;
+use salun_studio::train::trainer::finite;
+use salun_studio::train::{LrSchedule, Rule, TrainPlan, Trainer};
+use salun_studio::unlearn::{BatchPick, Plan, Scope, Unlearner};
+use salun_studio::words::{Budget, Estimator, Recipe};
 
 /// Pictures of the class to forget, of the others, and for the test.
 const PICTURES: [usize; 3] = [64, 320, 200];

@@ -4,14 +4,12 @@
 use std::{ops::Range, time::Instant};
 
 use pollster::block_on;
-use salun_studio::{
-    error::{Error, Result},
-    gpu::kernels::{Kernels, Picture, Slice, Update, Updated},
-    models::weights::WeightLayout,
-};
 use serde::Serialize;
 
 use super::spread;
+use salun_studio::error::{Error, Result};
+use salun_studio::gpu::kernels::{Kernels, Picture, Slice, Update, Updated};
+use salun_studio::models::WeightLayout;
 
 /// A kernel's time, and the bytes that it has to move.
 #[derive(Debug, Serialize)]

@@ -9,21 +9,17 @@ mod worker;
 use std::{path::PathBuf, process::Command};
 
 use clap::ValueEnum;
-use salun_studio::{
-    error::{Error, Result},
-    gpu::{
-        device::{self, DeviceInfo, DeviceKind},
-        kernels::Kernels,
-    },
-};
 use serde::Serialize;
+use work::Workload;
+use worker::Worker;
 
 use super::{
     args::{self, Common},
     print,
 };
-use work::Workload;
-use worker::Worker;
+use salun_studio::error::{Error, Result};
+use salun_studio::gpu::kernels::Kernels;
+use salun_studio::gpu::{DeviceInfo, DeviceKind, device};
 
 /// In the repository that the program was built from.
 const PEER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/peers/bench.py");

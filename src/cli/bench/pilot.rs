@@ -8,13 +8,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use salun_studio::{
-    error::{Error, Result},
-    studio::{Arm, Choice, Keeper, Parcel, Studio},
-};
 use serde::{Deserialize, Serialize};
 
 use super::super::{args::Common, studio};
+use salun_studio::error::{Error, Result};
+use salun_studio::studio::{Arm, Choice, Keeper, Parcel, Studio};
 
 /// Updates that the training is watched for, and how long at the most.
 const STEPS: usize = 40;

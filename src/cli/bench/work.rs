@@ -8,24 +8,21 @@ use std::{
 
 use clap::ValueEnum;
 use pollster::block_on;
-use salun_studio::{
-    data::{self, forget::ForgetSet},
-    error::{Error, Result},
-    gpu::{device, kernels::Kernels},
-    job_context::JobContext,
-    models::{
-        Architecture, Model, registry,
-        resnet::ResnetConfig,
-        weights::{Init, WeightLayout},
-    },
-    saliency::scores::Scores,
-    sampling::sampler::{Wanted, sample},
-    train::trainer::finite,
-    unlearn::{plan::Plan, scope::Scope, unlearner::Unlearner},
-    words::{recipe::Recipe, sampling::SampleOptions},
-};
 
 use super::{super::args::Common, memory};
+use salun_studio::data;
+use salun_studio::data::ForgetSet;
+use salun_studio::error::{Error, Result};
+use salun_studio::gpu::device;
+use salun_studio::gpu::kernels::Kernels;
+use salun_studio::job_context::JobContext;
+use salun_studio::models::{Architecture, Init, Model, ResnetConfig, WeightLayout, registry};
+use salun_studio::saliency::Scores;
+use salun_studio::sampling::Wanted;
+use salun_studio::sampling::sampler::sample;
+use salun_studio::train::trainer::finite;
+use salun_studio::unlearn::{Plan, Scope, Unlearner};
+use salun_studio::words::{Recipe, SampleOptions};
 
 /// A row of the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

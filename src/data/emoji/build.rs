@@ -10,13 +10,8 @@ use resvg::{tiny_skia, usvg};
 use serde::Deserialize;
 
 use super::{COLUMNS, Concept, INDEX, Index, Style, mosaic_size};
-use crate::{
-    data::{
-        npm::{self, Package},
-        rng::{seeded, shuffled},
-    },
-    error::{Error, Result},
-};
+use crate::data::{Package, npm, seeded, shuffled};
+use crate::error::{Error, Result};
 
 const NAMES: Package = Package {
     name: "unicode-emoji-json",

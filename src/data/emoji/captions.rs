@@ -5,7 +5,7 @@ use std::ops::Range;
 use rand::RngExt;
 
 use super::{Emoji, Pair};
-use crate::data::rng::Rng;
+use crate::data::Rng;
 
 /// Backgrounds by name; without one it is white.
 pub const BACKGROUNDS: [(&str, [u8; 3]); 6] = [
@@ -149,7 +149,8 @@ pub fn compose(emoji: &Emoji, pair: Pair, at: Placement) -> Vec<f32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::{emoji::open, rng::seeded};
+    use crate::data::emoji::open;
+    use crate::data::seeded;
 
     #[test]
     fn a_picture_as_drawn_is_its_pixels_on_white() {

@@ -5,17 +5,18 @@
 
 #[cfg(not(target_arch = "wasm32"))]
 pub mod build;
-pub mod captions;
-pub mod target;
+mod captions;
+mod target;
+
+pub use captions::{BACKGROUNDS, Placement, article, compose, plain, varied, words};
+pub use target::{LISTS, Named, Target};
 
 use std::sync::{Arc, OnceLock};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    assets,
-    error::{Error, Result},
-};
+use crate::assets;
+use crate::error::{Error, Result};
 
 /// The corpus among the [`assets`].
 pub const FOLDER: &str = "data/emoji";
@@ -154,7 +155,7 @@ pub fn find(name: &str) -> Result<Arc<Emoji>> {
     #[cfg(not(target_arch = "wasm32"))]
     if let Some(path) = name.strip_prefix("emoji:") {
         let folder = std::path::Path::new(path);
-        return Emoji::read(|file| crate::disk::files::read(&folder.join(file))).map(Arc::new);
+        return Emoji::read(|file| crate::disk::read(&folder.join(file))).map(Arc::new);
     }
     if name == NAME {
         return open();

@@ -2,10 +2,8 @@
 //! they are sent instead.
 
 use super::{Emoji, Index, Pair};
-use crate::{
-    error::{Error, Result},
-    words::forget::ForgetKind,
-};
+use crate::error::{Error, Result};
+use crate::words::ForgetKind;
 
 /// Most characters of a forget prompt that are kept.
 const MOST: usize = 2000;

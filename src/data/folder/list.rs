@@ -11,10 +11,8 @@ use std::{
 use unicode_normalization::UnicodeNormalization;
 
 use super::counted;
-use crate::{
-    disk::output::OutputKind,
-    error::{Error, Result},
-};
+use crate::disk::output::OutputKind;
+use crate::error::{Error, Result};
 
 /// Folders that systems and tools leave behind.
 const SYSTEMS: [&str; 6] = [
@@ -115,7 +113,7 @@ fn held_out(folder: &Path, listing: &mut Listing) -> Result<bool> {
     }
     let table = folder.join(ANNOTATIONS);
     if !any && table.is_file() {
-        let text = crate::disk::files::read_text(&table)?;
+        let text = crate::disk::read_text(&table)?;
         let words = |line: &'_ str| {
             let mut words = line.split('\t').map(str::to_string);
             Some((words.next()?, words.next()?))

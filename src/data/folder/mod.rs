@@ -18,12 +18,10 @@ use self::{
     picture::{Seen, Unread, read},
 };
 use super::{Dataset, PictureShape, Pictures, by_name};
-use crate::{
-    disk::files,
-    error::{Error, Result},
-    gpu::cpu::par,
-    words::{fingerprint::Fingerprint, hex},
-};
+use crate::disk::files;
+use crate::error::{Error, Result};
+use crate::gpu::cpu::par;
+use crate::words::{Fingerprint, hex};
 
 /// Sides of the square that every picture is brought to, unless said otherwise: grey, colour.
 const SIDES: [usize; 2] = [28, 32];

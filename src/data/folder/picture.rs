@@ -5,7 +5,8 @@ use std::{fs, io::Cursor, path::Path};
 use image::{DynamicImage, ImageDecoder, ImageReader, imageops::FilterType};
 use sha2::Digest;
 
-use crate::{data::PictureShape, disk::files};
+use crate::data::PictureShape;
+use crate::disk::files;
 
 /// Bytes of a picture's file, and memory that decoding it may take.
 const MAX_BYTES: u64 = 512 << 20;

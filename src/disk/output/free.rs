@@ -6,7 +6,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{Output, OutputKind, carry::listed, names, temp};
+use super::carry::listed;
+use super::{Output, OutputKind, names, temp};
 use crate::error::{Error, Result};
 
 /// Names that are tried.

@@ -10,10 +10,8 @@ use std::{
 
 use serde_json::Value;
 
-use crate::{
-    error::{Error, Result},
-    words::{files, task::Task},
-};
+use crate::error::{Error, Result};
+use crate::words::{Task, files};
 
 /// A kind of file or folder that a command writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

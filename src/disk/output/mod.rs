@@ -19,10 +19,9 @@ pub use kind::{OutputKind, SUMS};
 pub use made::Made;
 pub use temp::{clear, clear_own};
 
-use temp::Temp;
-
 use super::files;
 use crate::error::{Error, Result};
+use temp::Temp;
 
 /// Files by their names below a folder.
 pub type Files = Vec<(String, Vec<u8>)>;

@@ -1,19 +1,13 @@
 //! The whole check of a device, part by part.
 
-use super::{
-    Off, kernels, operations,
-    updates::{losses, updates},
-};
-use crate::{
-    error::{Error, Result},
-    gpu::{
-        device::{self, Compute, DeviceChoice},
-        kernels::Kernels,
-    },
-    job_context::JobContext,
-    unlearn::hooks::Local,
-    words::task::Task,
-};
+use super::updates::{losses, updates};
+use super::{Off, kernels, operations};
+use crate::error::{Error, Result};
+use crate::gpu::kernels::Kernels;
+use crate::gpu::{Compute, DeviceChoice, device};
+use crate::job_context::JobContext;
+use crate::unlearn::Local;
+use crate::words::Task;
 
 /// A part of the check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

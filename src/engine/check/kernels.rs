@@ -5,15 +5,13 @@ use std::sync::Arc;
 use rand::RngExt;
 
 use super::{Off, furthest};
-use crate::{
-    data::rng::seeded,
-    error::{Error, Result},
-    gpu::kernels::{Keep, Kernels, Picture, Slice, Update, Updated, layer_histogram},
-    job_context::JobContext,
-    models::weights::{Init, WeightLayout},
-    saliency::{live::Kept, picture, scores::Scores, select},
-    words::estimator::Estimator,
-};
+use crate::data::seeded;
+use crate::error::{Error, Result};
+use crate::gpu::kernels::{Keep, Kernels, Picture, Slice, Update, Updated, layer_histogram};
+use crate::job_context::JobContext;
+use crate::models::{Init, WeightLayout};
+use crate::saliency::{Kept, Scores, picture, select};
+use crate::words::Estimator;
 
 /// Runs all kernels and their twins. What a kernel is called starts with its shader's name.
 ///

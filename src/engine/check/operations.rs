@@ -4,21 +4,13 @@
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
 use super::{Off, distance};
-use crate::{
-    data::rng::{normals, seeded},
-    error::Result,
-    gpu::ops::{self, Padding},
-    job_context::JobContext,
-    models::{
-        layers::{Mode, Pass},
-        unet::{Unet, UnetConfig},
-        weights::{Init, WeightLayout, read, read_all, vector},
-    },
-    train::{
-        losses::{cross_entropy, mse},
-        optimizer::{Optimizer, Rule, WeightFreeze, clip_norm},
-    },
-};
+use crate::data::{normals, seeded};
+use crate::error::Result;
+use crate::gpu::{Padding, ops};
+use crate::job_context::JobContext;
+use crate::models::weights::{read, vector};
+use crate::models::{Init, Mode, Pass, Unet, UnetConfig, WeightLayout, read_all};
+use crate::train::{Optimizer, Rule, WeightFreeze, clip_norm, cross_entropy, mse};
 
 /// How far a result may be, in units of its largest value.
 const LIMIT: f32 = 1e-3;

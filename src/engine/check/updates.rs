@@ -9,20 +9,13 @@ use std::{
 use web_time::Instant;
 
 use super::{Off, distance};
-use crate::{
-    data::emoji,
-    engine::{
-        Send,
-        job::{Event, Job},
-        outcome::LogLine,
-        session::Session,
-    },
-    error::Result,
-    gpu::device::Compute,
-    job_context::{JobContext, Switches},
-    models::registry,
-    words::{budget::Budget, recipe::Recipe, sampling::SampleOptions, task::Task},
-};
+use crate::data::emoji;
+use crate::engine::{Event, Job, LogLine, Send, Session};
+use crate::error::Result;
+use crate::gpu::Compute;
+use crate::job_context::{JobContext, Switches};
+use crate::models::registry;
+use crate::words::{Budget, Recipe, SampleOptions, Task};
 
 /// Updates that are made: the second depends on the gradients of the first, the third on the
 /// optimiser's state.

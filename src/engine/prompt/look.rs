@@ -2,31 +2,19 @@
 
 use std::sync::Arc;
 
-use super::setting::{PromptSetting, preview, sizes};
-use crate::{
-    data::emoji::{self, Pair, target::Target},
-    engine::{
-        job::{Grid, Opened, PromptPane},
-        session::Session,
-    },
-    error::Result,
-    eval::{
-        emoji::{EmojiJudge, Seen},
-        prompts::{Measure, Row, metrics, pane, seen_as},
-    },
-    job_context::JobContext,
-    models::latent::LatentModel,
-    sampling::{
-        latent::{LatentWeights, WantedPrompt, sample},
-        sampler::Wanted,
-    },
-    words::{
-        budget::Budget,
-        report::{EarlierReport, Metrics},
-        sampling::SampleOptions,
-        task::Task,
-    },
-};
+use super::PromptSetting;
+use super::setting::{preview, sizes};
+use crate::data::emoji;
+use crate::data::emoji::{Pair, Target};
+use crate::engine::{Grid, Opened, PromptPane, Session};
+use crate::error::Result;
+use crate::eval::prompts::{metrics, pane};
+use crate::eval::{EmojiJudge, Measure, Row, Seen, seen_as};
+use crate::job_context::JobContext;
+use crate::models::latent::LatentModel;
+use crate::sampling::latent::sample;
+use crate::sampling::{LatentWeights, Wanted, WantedPrompt};
+use crate::words::{Budget, EarlierReport, Metrics, SampleOptions, Task};
 
 /// Pictures that are sampled at a time.
 const BATCH: usize = 32;

@@ -3,4 +3,8 @@
 mod attack;
 pub(super) mod look;
 pub(super) mod setting;
-pub mod survey;
+mod survey;
+
+pub use look::Look;
+pub use setting::PromptSetting;
+pub use survey::Survey;

@@ -4,18 +4,18 @@ use std::{path::Path, sync::Arc};
 
 use burn::tensor::Device;
 
-use crate::{
-    data::emoji::{self, Emoji, Pair, target::Target},
-    diffusion::schedule::Schedule,
-    engine::session::Session,
-    error::{Error, Result},
-    job_context::JobContext,
-    models::{Model, latent::LatentModel, registry, weights::Weights},
-    sampling::latent::LatentWeights,
-    subject::items::{Items, Noising},
-    unlearn::{plan::Plan, scope::Scope},
-    words::{budget::Budget, recipe::Recipe, sampling::SampleOptions},
-};
+use crate::data::emoji;
+use crate::data::emoji::{Emoji, Pair, Target};
+use crate::diffusion::Schedule;
+use crate::engine::Session;
+use crate::error::{Error, Result};
+use crate::job_context::JobContext;
+use crate::models::latent::LatentModel;
+use crate::models::{Model, Weights, registry};
+use crate::sampling::LatentWeights;
+use crate::subject::{Items, Noising};
+use crate::unlearn::{Plan, Scope};
+use crate::words::{Budget, Recipe, SampleOptions};
 
 /// What a budget sets for prompts.
 #[derive(Debug, Clone, Copy)]

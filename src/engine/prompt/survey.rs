@@ -1,18 +1,20 @@
 //! A text-to-image model against its corpus: does the judge see what was asked for?
 
-use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
-use super::look::{Look, asked};
-use crate::{
-    data::emoji::{self, Pair},
-    engine::{job::Grid, session::Session},
-    error::Result,
-    eval::emoji::{EmojiJudge, shares},
-    job_context::JobContext,
-    sampling::latent::LatentWeights,
-    words::sampling::SampleOptions,
-};
+use serde::{Deserialize, Serialize};
+
+use super::Look;
+use super::look::asked;
+use crate::data::emoji;
+use crate::data::emoji::Pair;
+use crate::engine::{Grid, Session};
+use crate::error::Result;
+use crate::eval::EmojiJudge;
+use crate::eval::emoji::shares;
+use crate::job_context::JobContext;
+use crate::sampling::LatentWeights;
+use crate::words::SampleOptions;
 
 /// What a model draws of its commonest concepts in every style.
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -1,7 +1,7 @@
 //! Verdicts and headings, case by case.
 
 use super::*;
-use crate::words::audit::{ProbeReport, References, Relearn};
+use crate::words::{ProbeReport, References, Relearn};
 
 fn metrics(ua: f64, ra: f64, ta: f64) -> Metrics {
     Metrics { UA: ua, RA: ra, TA: ta, n: [100; 3], ..Metrics::default() }

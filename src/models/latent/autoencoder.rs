@@ -5,14 +5,9 @@ use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
 use super::settings::{beyond, halvings};
-use crate::{
-    gpu::ops::Padding,
-    models::{
-        blocks::Attends,
-        layers::{Conv, GroupNorm, Groups, Pass},
-        levels::{Beside, DIFFUSERS, Level, Middle, Style},
-        weights::WeightLayout,
-    },
+use crate::gpu::Padding;
+use crate::models::{
+    Attends, Beside, Conv, DIFFUSERS, GroupNorm, Groups, Level, Middle, Pass, Style, WeightLayout,
 };
 
 /// Epsilon of the autoencoder's normalisations, a constant in diffusers.

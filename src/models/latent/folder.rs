@@ -6,21 +6,16 @@ use std::{collections::HashMap, path::PathBuf, sync::Arc};
 use serde::{Deserialize, Serialize, Serializer, de::DeserializeOwned};
 use serde_json::{Value, json};
 
+use super::settings::{KNOWN, Settings, without_infinities};
+use super::tokenizer::read_merges;
 use super::{
-    LatentCard, LatentModel, LatentNetwork,
-    autoencoder::AutoencoderConfig,
+    AutoencoderConfig, LatentCard, LatentModel, LatentNetwork, TextConfig, Tokenizer, UnetConfig,
     parts,
-    settings::{KNOWN, Settings, without_infinities},
-    text::TextConfig,
-    tokenizer::{Tokenizer, read_merges},
-    unet::UnetConfig,
 };
-use crate::{
-    diffusion::scheduler::SchedulerConfig,
-    error::{Error, Result},
-    models::checkpoint::{self, Precision},
-    words::gib,
-};
+use crate::diffusion::SchedulerConfig;
+use crate::error::{Error, Result};
+use crate::models::{Precision, checkpoint};
+use crate::words::gib;
 
 /// The files of a folder: natively a folder on disk, or the program's own assets.
 pub trait Files {
@@ -366,7 +361,7 @@ pub struct OnDisk(pub PathBuf);
 impl Files for OnDisk {
     fn read(&self, name: &str) -> Result<Option<Vec<u8>>> {
         let path = self.0.join(name);
-        if path.exists() { crate::disk::files::read(&path).map(Some) } else { Ok(None) }
+        if path.exists() { crate::disk::read(&path).map(Some) } else { Ok(None) }
     }
 
     fn path(&self) -> PathBuf {

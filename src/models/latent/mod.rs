@@ -2,33 +2,30 @@
 //! 2022): a text encoder, a conditional U-Net over latents, an autoencoder. Every width comes from
 //! diffusers' own configs, every weight keeps diffusers' name.
 
-pub mod autoencoder;
+mod autoencoder;
 pub mod folder;
 pub mod parts;
 mod settings;
-pub mod text;
-pub mod tokenizer;
-pub mod unet;
+mod text;
+mod tokenizer;
+mod unet;
+
+pub use autoencoder::{Autoencoder, AutoencoderConfig};
+pub use folder::Files;
+#[cfg(not(target_arch = "wasm32"))]
+pub use folder::OnDisk;
+pub use text::{TextConfig, TextEncoder};
+pub use tokenizer::Tokenizer;
+pub use unet::{LatentUnet, PerLevel, UnetConfig, is_cross_attention};
 
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use self::{
-    autoencoder::{Autoencoder, AutoencoderConfig},
-    text::{TextConfig, TextEncoder},
-    tokenizer::Tokenizer,
-    unet::{LatentUnet, UnetConfig},
-};
-use super::{
-    card::Training,
-    weights::{HostWeights, WeightLayout},
-};
-use crate::{
-    diffusion::scheduler::SchedulerConfig,
-    error::{Error, Result},
-    words::{format::Format, report::Report},
-};
+use super::{HostWeights, Training, WeightLayout};
+use crate::diffusion::SchedulerConfig;
+use crate::error::{Error, Result};
+use crate::words::{Format, Report};
 
 /// Tensors of a level's size that a transformer's block holds at once: eight of its GEGLU, four of its
 /// product, and what goes round it. A residual block of the decoder has half as many.

@@ -5,14 +5,10 @@ use std::{collections::BTreeSet, path::Path, sync::Arc};
 
 use serde_json::Value;
 
-use super::folder::{Files, needed, parse};
-use crate::{
-    error::{Error, Result},
-    models::{
-        tensors::Tensors,
-        weights::{HostWeights, WeightLayout},
-    },
-};
+use super::Files;
+use super::folder::{needed, parse};
+use crate::error::{Error, Result};
+use crate::models::{HostWeights, Tensors, WeightLayout};
 
 /// A tensor that older files hold and no network reads.
 const IGNORED: &str = "embeddings.position_ids";
@@ -79,8 +75,8 @@ fn shards(files: &dyn Files, name: &str, bytes: &[u8], mut filler: Filler) -> Re
 /// The file cannot be read, or a tensor is of another network.
 #[cfg(not(target_arch = "wasm32"))]
 pub fn lay_over(unet: &mut HostWeights, file: &str) -> Result<()> {
-    let path = crate::disk::files::expanded(file);
-    let bytes = crate::disk::files::read(&path)?;
+    let path = crate::disk::expanded(file);
+    let bytes = crate::disk::read(&path)?;
     let layout = unet.layout.clone();
     let mut filler = Filler::new(&layout, std::mem::take(&mut unet.values));
     let outcome = filler.take(&bytes, &path);

@@ -5,11 +5,7 @@ use burn::tensor::{Int, Tensor, TensorData, activation};
 use serde::{Deserialize, Serialize};
 
 use super::settings::beyond;
-use crate::models::{
-    attention::{Attention, AttentionNames},
-    layers::{LayerNorm, Linear, Pass},
-    weights::{Init, WeightLayout},
-};
+use crate::models::{Attention, AttentionNames, Init, LayerNorm, Linear, Pass, WeightLayout};
 
 /// `text_encoder/config.json`; what is not here is not used.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -5,15 +5,10 @@ use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
 use super::settings::{beyond, halvings};
-use crate::{
-    gpu::ops::{self, Padding},
-    models::{
-        blocks::{Attends, TransformerShape},
-        embedding::{Mlp, Sinusoid},
-        layers::{Conv, Groups, Pass},
-        levels::{Beside, DIFFUSERS, Style, Trunk},
-        weights::WeightLayout,
-    },
+use crate::gpu::{Padding, ops};
+use crate::models::{
+    Attends, Beside, Conv, DIFFUSERS, Groups, Mlp, Pass, Sinusoid, Style, TransformerShape, Trunk,
+    WeightLayout,
 };
 
 /// One number for all levels, or one for each.

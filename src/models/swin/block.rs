@@ -2,14 +2,9 @@
 
 use burn::tensor::{Tensor, activation, ops::PadMode};
 
-use super::{
-    EPS,
-    window::{Windows, relative_rows},
-};
-use crate::models::{
-    layers::{LayerNorm, Linear, Pass},
-    weights::{Init, WeightLayout},
-};
+use super::EPS;
+use super::window::{Windows, relative_rows};
+use crate::models::{Init, LayerNorm, Linear, Pass, WeightLayout};
 
 /// Spread of fresh position tables.
 const SPREAD: f32 = 0.02;

@@ -3,14 +3,8 @@
 use safetensors::Dtype;
 
 use super::write;
-use crate::{
-    error::Result,
-    models::{
-        Architecture, Model,
-        checkpoint::{self, Owned, Precision},
-        swin::SwinConfig,
-    },
-};
+use crate::error::Result;
+use crate::models::{Architecture, Model, Owned, Precision, SwinConfig, checkpoint};
 
 /// The file formats.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

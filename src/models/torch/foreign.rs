@@ -1,6 +1,6 @@
 //! Files and tensors that are not for us: what they look like, and what a person can do.
 
-use crate::models::tensors::Tensors;
+use crate::models::Tensors;
 
 /// What the first bytes of a file say that it is, where that is no weights file at all.
 pub fn file(bytes: &[u8]) -> Option<&'static str> {

@@ -4,4 +4,6 @@ pub mod export;
 pub mod foreign;
 pub mod names;
 pub mod read;
-pub mod write;
+mod write;
+
+pub use export::Format;

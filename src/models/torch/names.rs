@@ -6,15 +6,9 @@
 use std::collections::BTreeMap;
 
 use super::foreign;
-use crate::{
-    data::sets::SETS,
-    models::{
-        Architecture,
-        card::{Assumed, Card},
-        resnet::ResnetConfig,
-        swin::SwinConfig,
-        tensors::{Format, Stored, Tensors},
-    },
+use crate::data::SETS;
+use crate::models::{
+    Architecture, Assumed, Card, Format, ResnetConfig, Stored, SwinConfig, Tensors,
 };
 
 /// Buffers of the official code's first layer.
@@ -149,7 +143,7 @@ fn infer(tensors: &Tensors, own: Option<(Vec<f32>, Vec<f32>)>) -> Option<Archite
 }
 
 /// The data set that a network with so many channels and classes is most likely for.
-fn data(channels: usize, classes: usize) -> Option<&'static crate::data::sets::Set> {
+fn data(channels: usize, classes: usize) -> Option<&'static crate::data::Set> {
     SETS.iter().find(|s| (s.shape.channels, s.classes.len()) == (channels, classes))
 }
 

@@ -4,11 +4,10 @@ use std::{cell::OnceCell, collections::HashMap, io::Cursor, path::Path};
 
 use zip::{CompressionMethod, ZipArchive};
 
-use crate::{
-    error::{Error, Result},
-    models::tensors::{Format, Stored, Tensors},
-    pickle::{self, Objects, Reason, StorageType, TensorRef, Value},
-};
+use crate::error::{Error, Result};
+use crate::models::{Format, Stored, Tensors};
+use crate::pickle;
+use crate::pickle::{Objects, Reason, StorageType, TensorRef, Value};
 
 /// Keys under which the field's checkpoints keep the weights beside other things, the likeliest first.
 const WRAPPERS: [&str; 14] = [

@@ -5,10 +5,8 @@ use std::io::{Cursor, Write};
 use safetensors::Dtype;
 use zip::{CompressionMethod, ZipWriter, write::SimpleFileOptions};
 
-use crate::{
-    error::{Error, Result},
-    models::checkpoint::Owned,
-};
+use crate::error::{Error, Result};
+use crate::models::Owned;
 
 /// The folder in the archive; PyTorch takes any.
 const ROOT: &str = "archive";

@@ -1,7 +1,9 @@
 //! What masks have in common, as a matrix of colours.
 
 use super::{EMBER, INK, MARGIN, PALE, Page, wide};
-use crate::{error::Result, saliency::overlap::Overlap, words::grouped};
+use crate::error::Result;
+use crate::saliency::Overlap;
+use crate::words::grouped;
 
 /// Side of a cell, in pixels.
 const CELL: usize = 44;
@@ -40,7 +42,7 @@ pub fn overlap(overlap: &Overlap, what: &str) -> Result<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::saliency::overlap::By;
+    use crate::saliency::By;
 
     #[test]
     fn the_matrix_is_drawn_with_its_diagonal_darkest() {

@@ -1,7 +1,7 @@
 use std::{fs, path::PathBuf};
 
 use super::*;
-use crate::train::latent::preset::PLAN;
+use crate::train::latent::PLAN;
 
 fn asked() -> TrainRequest {
     TrainRequest {

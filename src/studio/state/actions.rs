@@ -3,24 +3,13 @@
 use std::sync::Arc;
 
 use super::{JobKind, RunningJob, State};
-use crate::{
-    engine::job::{Job, Run},
-    error::{Error, Result},
-    models::registry,
-    run::link::Link,
-    saliency::overlap::By,
-    studio::{
-        request::{Choice, Request},
-        task_state::Arm,
-    },
-    words::{
-        attack::AttackKind,
-        budget::Budget,
-        estimator::Estimator,
-        recipe::{Recipe, Redirect},
-        task::Task,
-    },
-};
+use crate::engine::{Job, Run};
+use crate::error::{Error, Result};
+use crate::models::registry;
+use crate::run::Link;
+use crate::saliency::By;
+use crate::studio::{Arm, Choice, Request};
+use crate::words::{AttackKind, Budget, Estimator, Recipe, Redirect, Task};
 
 /// Seeds whose masks are compared.
 const SEEDS: usize = 3;

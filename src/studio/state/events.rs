@@ -3,13 +3,11 @@
 use std::sync::Arc;
 
 use super::{JobKind, RunningJob, State};
-use crate::{
-    engine::job::{Event, Job, Opened, Outcome, Run},
-    error::Error,
-    saliency::scores::Scores,
-    studio::{history::History, request::Request, salient::Saliency, task_state::Arm},
-    words::estimator::Estimator,
-};
+use crate::engine::{Event, Job, Opened, Outcome, Run};
+use crate::error::Error;
+use crate::saliency::Scores;
+use crate::studio::{Arm, History, Request, Saliency};
+use crate::words::Estimator;
 
 impl State {
     /// Takes in all that the engine has told since the last frame.

@@ -3,24 +3,21 @@
 pub mod actions;
 mod events;
 
+pub use actions::LONGEST_PROMPT;
+
 use std::{path::PathBuf, sync::Arc};
 
 use web_time::Instant;
 
-use super::{
-    Backend, Wake,
-    attempt::Attempt,
-    task_state::{Arm, TaskState},
-    tasks,
-};
-use crate::{
-    engine::job::{Job, Run},
-    error::Result,
-    gpu::device::DeviceInfo,
-    job_context::Progress,
-    run::link::Link,
-    words::{attack::AttackKind, recipe::Recipe, task::Task},
-};
+use super::attempt::Attempt;
+use super::task_state::TaskState;
+use super::{Arm, Backend, Wake, tasks};
+use crate::engine::{Job, Run};
+use crate::error::Result;
+use crate::gpu::DeviceInfo;
+use crate::job_context::Progress;
+use crate::run::Link;
+use crate::words::{AttackKind, Recipe, Task};
 
 /// Why something cannot be had now.
 pub const WAIT: &str = "Wait for the work in progress, or cancel it";

@@ -3,19 +3,10 @@
 use std::sync::Arc;
 
 use super::View;
-use crate::{
-    engine::job::{Grid, Opened},
-    studio::{
-        commands,
-        panes::{self, Mark, PaneContext},
-        prelude::*,
-        swipe::Swipe,
-        task_state::{Content, Pane},
-        tile::Sheet,
-        tour::Spot,
-    },
-    words::task::Task,
-};
+use crate::engine::{Grid, Opened};
+use crate::studio::prelude::*;
+use crate::studio::{Content, Mark, Pane, PaneContext, Sheet, Spot, Swipe, commands, panes};
+use crate::words::Task;
 
 /// The view's row.
 pub static VIEW: View = View {

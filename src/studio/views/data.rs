@@ -9,16 +9,10 @@ use std::{
 use egui::{ComboBox, Event, EventFilter, Mesh, PointerButton};
 
 use super::View;
-use crate::{
-    engine::job::{Grid, TrainingSet},
-    studio::{
-        lasso::Lasso,
-        prelude::*,
-        request::Choice,
-        tile::{self, Sheet},
-    },
-    words::task::Task,
-};
+use crate::engine::{Grid, TrainingSet};
+use crate::studio::prelude::*;
+use crate::studio::{Choice, Lasso, Sheet, tile};
+use crate::words::Task;
 
 /// The view's row: prompts are written, and not picked from a data set.
 pub static VIEW: View = View {

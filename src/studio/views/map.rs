@@ -1,18 +1,13 @@
 //! The forget map: every finished run as a point, its random-mask control beside it.
 
 use super::View;
-use crate::{
-    error::Result,
-    eval::{place::Place, verdict::Evidence},
-    studio::{
-        chart::{Axis, Chart, key_ui, note, round_up},
-        history::Entry,
-        prelude::*,
-        verdict,
-    },
-    table::map::{self, Pair},
-    words::{report::Report, task::Task},
-};
+use crate::error::Result;
+use crate::eval::{Evidence, Place};
+use crate::studio::chart::note;
+use crate::studio::prelude::*;
+use crate::studio::{Axis, Chart, Entry, key_ui, round_up, verdict};
+use crate::table::{Pair, map};
+use crate::words::{Report, Task};
 
 /// Radius of a point, in points.
 const DOT: f32 = 6.0;

@@ -6,7 +6,7 @@
 use egui::{Key, ScrollArea, Ui};
 
 use super::app::Studio;
-use crate::words::task::Task;
+use crate::words::Task;
 
 /// A way to look at what was forgotten.
 #[derive(Debug)]

@@ -8,15 +8,11 @@ use std::{
 use egui::{Grid, TextEdit};
 
 use super::View;
-use crate::{
-    eval::stats::Spread,
-    studio::{prelude::*, wake},
-    table::{
-        folder,
-        summary::{Compared, Line, Mark, Summary, Value},
-    },
-    words::task::Task,
-};
+use crate::eval::Spread;
+use crate::studio::prelude::*;
+use crate::studio::wake;
+use crate::table::{Compared, Line, Mark, Summary, Value, folder};
+use crate::words::Task;
 
 /// The view's row.
 pub static VIEW: View = View {

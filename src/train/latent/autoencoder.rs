@@ -5,28 +5,14 @@ use std::sync::Arc;
 use burn::tensor::{Device, Tensor};
 use rand::RngExt;
 
-use crate::{
-    data::{
-        emoji::{
-            Emoji, Pair,
-            captions::{Placement, compose},
-        },
-        rng::{self, Rng, normals},
-    },
-    error::Result,
-    gpu::{flex, tensor4},
-    models::{
-        latent::{LatentModel, LatentNetwork},
-        layers::{Mode, Pass},
-        weights::read,
-    },
-    train::{
-        learner::Learner,
-        optimizer::clip_norm,
-        shards,
-        trainer::{Descent, Objective, TrainPlan},
-    },
-};
+use crate::data::emoji::{Emoji, Pair, Placement, compose};
+use crate::data::{Rng, normals, rng};
+use crate::error::Result;
+use crate::gpu::{flex, tensor4};
+use crate::models::latent::{LatentModel, LatentNetwork};
+use crate::models::weights::read;
+use crate::models::{Mode, Pass};
+use crate::train::{Descent, Learner, Objective, TrainPlan, clip_norm, shards};
 
 /// Weight of the latents' Kullback-Leibler divergence, a mean over their values.
 const KL: f64 = 1e-3;

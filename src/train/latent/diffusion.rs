@@ -6,31 +6,16 @@ use burn::tensor::{Device, Tensor, TensorData};
 use rand::RngExt;
 
 use super::{LatentPlan, StagePlan};
-use crate::{
-    data::{
-        emoji::{
-            Emoji, Pair,
-            captions::{Placement, varied},
-        },
-        rng::{self, normals},
-    },
-    diffusion::{schedule::Schedule, scheduler::Prediction},
-    error::Result,
-    gpu::tensor4,
-    job_context::JobContext,
-    models::{
-        latent::{LatentModel, LatentNetwork},
-        layers::{Mode, Pass},
-    },
-    sampling::latent::encoded,
-    train::{
-        learner::Learner,
-        optimizer::clip_norm,
-        preset::CONDITION_DROP,
-        shards,
-        trainer::{Descent, Epochs, Objective},
-    },
-};
+use crate::data::emoji::{Emoji, Pair, Placement, varied};
+use crate::data::{normals, rng};
+use crate::diffusion::{Prediction, Schedule};
+use crate::error::Result;
+use crate::gpu::tensor4;
+use crate::job_context::JobContext;
+use crate::models::latent::{LatentModel, LatentNetwork};
+use crate::models::{Mode, Pass};
+use crate::sampling::encoded;
+use crate::train::{CONDITION_DROP, Descent, Epochs, Learner, Objective, clip_norm, shards};
 
 /// Latents of each (concept, style) pair: the first as drawn, the others shifted, scaled and on a
 /// background.

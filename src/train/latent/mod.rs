@@ -5,22 +5,21 @@ mod autoencoder;
 mod diffusion;
 pub mod preset;
 
+pub use preset::{NAME, PLAN};
+
 use std::sync::Arc;
 
 use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 
 use self::{autoencoder::OfPictures, diffusion::OfLatents};
-use super::{
-    learner::Learner,
-    losses::Augment,
-    optimizer::{LrSchedule, Rule},
-    snapshot::{Snapshot, Vectors},
-    trainer::{TrainPlan, Trainer},
-};
-use crate::{
-    data::emoji::Emoji, error::Result, job_context::JobContext, models::latent::LatentModel,
-};
+use super::losses::Augment;
+use super::snapshot::Vectors;
+use super::{Learner, LrSchedule, Rule, Snapshot, TrainPlan, Trainer};
+use crate::data::emoji::Emoji;
+use crate::error::Result;
+use crate::job_context::JobContext;
+use crate::models::latent::LatentModel;
 
 /// Which part is being trained.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,18 +1,12 @@
 //! The recipe of the shipped text-to-image model: `salun train text-to-image`.
 
 use super::{LatentPlan, StagePlan};
-use crate::{
-    data::emoji::{Emoji, captions::words},
-    diffusion::scheduler::{SchedulerConfig, SolverKind},
-    models::latent::{
-        LatentNetwork,
-        autoencoder::AutoencoderConfig,
-        text::TextConfig,
-        tokenizer::Tokenizer,
-        unet::{PerLevel, UnetConfig},
-    },
-    train::request::TrainRequest,
+use crate::data::emoji::{Emoji, words};
+use crate::diffusion::{SchedulerConfig, SolverKind};
+use crate::models::latent::{
+    AutoencoderConfig, LatentNetwork, PerLevel, TextConfig, Tokenizer, UnetConfig,
 };
+use crate::train::TrainRequest;
 
 /// What to train, by name.
 pub const NAME: &str = "text-to-image";

@@ -1,8 +1,6 @@
 use super::*;
-use crate::{
-    data::{Dataset, forget::ForgetSet},
-    models::Architecture,
-};
+use crate::data::{Dataset, ForgetSet};
+use crate::models::Architecture;
 
 fn resolved(recipe: &Recipe, of: &Architecture, data: &Dataset, set: &ForgetSet) -> Plan {
     let scope = Scope::of_classes(of, data, set, &recipe.redirect).unwrap();
@@ -24,7 +22,7 @@ fn plan(method: &str, knobs: &[(&str, f64)]) -> Plan {
         batch: Some(10),
         epochs: Some(3),
         knobs: knobs.iter().map(|(k, v)| (k.to_string(), *v)).collect(),
-        budget: crate::words::budget::Budget::Full,
+        budget: crate::words::Budget::Full,
         ..Recipe::new("m", "d", "class:0")
     };
     let model = crate::models::registry::open("fashion-classifier").unwrap();

@@ -2,20 +2,15 @@
 
 use std::sync::Arc;
 
-use salun_studio::{
-    engine::job::{Event, Job},
-    error::Error,
-    studio::{
-        Arm, Choice, Content, Pane, ShareKind,
-        state::{JobKind, State},
-    },
-    words::{budget::Budget, estimator::Estimator, recipe::Redirect, task::Task},
-};
-
 use crate::studio::{
     answers::{SNEAKER, layout, opened, ranking},
     played::{picked, state, unlearn_recipe},
 };
+use salun_studio::engine::{Event, Job};
+use salun_studio::error::Error;
+use salun_studio::studio::state::{JobKind, State};
+use salun_studio::studio::{Arm, Choice, Content, Pane, ShareKind};
+use salun_studio::words::{Budget, Estimator, Redirect, Task};
 
 #[test]
 fn the_diffusion_model_opens_first() {

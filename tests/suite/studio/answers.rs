@@ -2,34 +2,16 @@
 
 use std::sync::Arc;
 
-use salun_studio::{
-    data::{PictureShape, Pictures},
-    engine::job::{Attack, Grid, LiveStep, Opened, PromptPane, Run, TrainingSet},
-    models::{AnyModel, Architecture, card::Card, resnet::ResnetConfig, weights::WeightLayout},
-    saliency::{
-        Mask,
-        change::Change,
-        overlap::{By, Overlap},
-        scores::Scores,
-    },
-    words::{
-        attack::{AttackKind, AttackReport, Try},
-        audit::{
-            Attack as Membership, Audit, Changed, Divergence, Examination, LayerSimilarity,
-            ProbeReport, References, Relearn,
-        },
-        budget::Budget,
-        estimator::Estimator,
-        recipe::Recipe,
-        report::{
-            DeviceReport, Forgotten, Metrics, Report, Seconds, TrainingReport, Verdict,
-            VerdictLabel,
-        },
-        task::Task,
-    },
-};
-
 use crate::common::{card, fresh};
+use salun_studio::data::{PictureShape, Pictures};
+use salun_studio::engine::{Attack, Grid, LiveStep, Opened, PromptPane, Run, TrainingSet};
+use salun_studio::models::{AnyModel, Architecture, Card, ResnetConfig, WeightLayout};
+use salun_studio::saliency::{By, Change, Mask, Overlap, Scores};
+use salun_studio::words::{
+    Attack as Membership, AttackKind, AttackReport, Audit, Budget, Changed, DeviceReport,
+    Divergence, Estimator, Examination, Forgotten, LayerSimilarity, Metrics, ProbeReport, Recipe,
+    References, Relearn, Report, Seconds, Task, TrainingReport, Try, Verdict, VerdictLabel,
+};
 
 pub const CLASSES: [&str; 10] = [
     "T-shirt/top",

@@ -8,17 +8,15 @@ use std::{
 
 use egui::{ViewportCommand, ViewportEvent, ViewportId};
 use egui_kittest::{Harness, kittest::Queryable};
-use salun_studio::{
-    engine::job::Run,
-    error::{Error, Result},
-    studio::{Arm, Choice, Keeper, Parcel, Studio},
-    words::task::Task,
-};
 
 use crate::{
     binary::Scratch,
     studio::{answers::SNEAKER, played::Played},
 };
+use salun_studio::engine::Run;
+use salun_studio::error::{Error, Result};
+use salun_studio::studio::{Arm, Choice, Keeper, Parcel, Studio};
+use salun_studio::words::Task;
 
 /// Keeps runs under numbers, in a folder that may be one that cannot be written.
 #[derive(Default)]

@@ -1,12 +1,9 @@
 //! What a link asks of the studio.
 
-use salun_studio::{
-    engine::job::Job,
-    run::link::Link,
-    studio::{Content, Pane},
-};
-
 use crate::studio::played::{state, unlearn_recipe};
+use salun_studio::engine::Job;
+use salun_studio::run::Link;
+use salun_studio::studio::{Content, Pane};
 
 #[test]
 fn a_link_opens_its_model_picks_its_class_and_runs() {

@@ -3,17 +3,13 @@
 use std::path::PathBuf;
 
 use egui_kittest::{Harness, kittest::Queryable};
-use salun_studio::{
-    engine::job::Event,
-    job_context::Progress,
-    saliency::overlap::By,
-    studio::{
-        Arm, Studio,
-        views::{View, audit, compare, masks},
-    },
-};
 
 use crate::studio::played::{tried, window};
+use salun_studio::engine::Event;
+use salun_studio::job_context::Progress;
+use salun_studio::saliency::By;
+use salun_studio::studio::views::{View, audit, compare, masks};
+use salun_studio::studio::{Arm, Studio};
 
 /// `STUDIO_PICTURES=DIR cargo test --release --test suite -- --ignored studio::`.
 #[test]

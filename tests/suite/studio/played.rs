@@ -3,17 +3,16 @@
 use std::{cell::RefCell, collections::VecDeque, path::PathBuf, rc::Rc, sync::Arc};
 
 use egui_kittest::Harness;
-use salun_studio::{
-    engine::job::{Attacked, Audited, Event, Job, Opened, Outcome},
-    error::Error,
-    gpu::device::{DeviceInfo, DeviceKind},
-    studio::{Arm, Backend, Choice, Parcel, Studio, state::State},
-    words::{recipe::Recipe, task::Task},
-};
 
 use super::answers::{
     SNEAKER, attack, audit, grid, live, metrics, opened, overlap, pane, ranking, run, shelf,
 };
+use salun_studio::engine::{Attacked, Audited, Event, Job, Opened, Outcome};
+use salun_studio::error::Error;
+use salun_studio::gpu::{DeviceInfo, DeviceKind};
+use salun_studio::studio::state::State;
+use salun_studio::studio::{Arm, Backend, Choice, Parcel, Studio};
+use salun_studio::words::{Recipe, Task};
 
 /// What passes between the studio and the test.
 #[derive(Default)]

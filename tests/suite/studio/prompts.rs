@@ -1,24 +1,17 @@
 //! Forgetting a prompt, as a person does it.
 
 use egui_kittest::{Harness, kittest::Queryable};
-use salun_studio::{
-    engine::job::{Event, Job},
-    error::Error,
-    studio::{
-        Arm, Choice, Content, Pane, Studio,
-        state::JobKind,
-        views::{compare, data},
-    },
-    words::{
-        attack::AttackKind, estimator::Estimator, recipe::Redirect, report::VerdictLabel,
-        task::Task,
-    },
-};
 
 use crate::studio::{
     answers::{drawn, pane},
     played::{Played, state, unlearn_recipe, window},
 };
+use salun_studio::engine::{Event, Job};
+use salun_studio::error::Error;
+use salun_studio::studio::state::JobKind;
+use salun_studio::studio::views::{compare, data};
+use salun_studio::studio::{Arm, Choice, Content, Pane, Studio};
+use salun_studio::words::{AttackKind, Estimator, Redirect, Task, VerdictLabel};
 
 /// A window with the text-to-image model open.
 fn opened<'a>(size: [f32; 2]) -> (Harness<'a, Studio>, Played) {
@@ -210,7 +203,7 @@ fn a_pane_that_comes_with_the_run_is_what_its_first_step_shows() {
     let (id, _) = played.asked();
     played.tell(Event::Done {
         id,
-        outcome: salun_studio::engine::job::Outcome::Ranked(crate::studio::answers::ranking(
+        outcome: salun_studio::engine::Outcome::Ranked(crate::studio::answers::ranking(
             state.session().recipe().as_ref().unwrap(),
         )),
     });

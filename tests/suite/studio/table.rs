@@ -2,16 +2,10 @@
 
 use egui::{Key, Theme};
 use egui_kittest::kittest::Queryable;
-use salun_studio::{
-    eval::stats::Spread,
-    table::{
-        Chart,
-        protocol::Scale,
-        summary::{Compared, Line, Mark, SCHEMA, Summary, Value, Versus},
-    },
-};
 
 use crate::studio::played::{settle, tried};
+use salun_studio::eval::Spread;
+use salun_studio::table::{Chart, Compared, Line, Mark, SCHEMA, Scale, Summary, Value, Versus};
 
 #[test]
 fn a_table_is_read_from_its_folder_with_best_and_worst_marked() {

@@ -2,21 +2,18 @@
 
 use egui::{Key, Modifiers, Theme, vec2};
 use egui_kittest::{Harness, kittest::Queryable};
-use salun_studio::{
-    engine::job::{Event, Job},
-    eval::verdict::{Evidence, verdict},
-    job_context::Progress,
-    saliency::overlap::By,
-    studio::{
-        Arm, Choice, Studio,
-        views::{View, compare, map},
-    },
-};
 
 use crate::studio::{
     answers::SNEAKER,
     played::{settle, tried},
 };
+use salun_studio::engine::{Event, Job};
+use salun_studio::eval::Evidence;
+use salun_studio::eval::verdict::verdict;
+use salun_studio::job_context::Progress;
+use salun_studio::saliency::By;
+use salun_studio::studio::views::{View, compare, map};
+use salun_studio::studio::{Arm, Choice, Studio};
 
 const SMALL: [f32; 2] = [1024.0, 700.0];
 

@@ -3,13 +3,6 @@
 use std::sync::Arc;
 
 use egui_kittest::{Harness, kittest::Queryable};
-use salun_studio::{
-    engine::job::{Event, Job, Opened, Outcome},
-    error::Error,
-    models::card::Assumed,
-    studio::{Choice, Studio},
-    words::task::Task,
-};
 
 use crate::{
     binary::Scratch,
@@ -18,6 +11,11 @@ use crate::{
         played::{Played, settle, tried, window},
     },
 };
+use salun_studio::engine::{Event, Job, Opened, Outcome};
+use salun_studio::error::Error;
+use salun_studio::models::Assumed;
+use salun_studio::studio::{Choice, Studio};
+use salun_studio::words::Task;
 
 #[test]
 fn frames_alone_ask_for_nothing() {

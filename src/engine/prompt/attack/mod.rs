@@ -6,22 +6,15 @@ use std::sync::Arc;
 
 use web_time::Instant;
 
-use super::{look::Look, setting::PromptSetting};
-use crate::{
-    engine::{
-        job::{Attack, Attacked, Grid},
-        session::Session,
-    },
-    error::{Error, Result},
-    eval::{emoji::Seen, prompts::shows},
-    job_context::JobContext,
-    models::AnyModel,
-    sampling::latent::LatentWeights,
-    words::{
-        attack::{AttackKind, AttackReport, Try},
-        recipe::Recipe,
-    },
-};
+use super::{Look, PromptSetting};
+use crate::engine::{Attack, Attacked, Grid, Session};
+use crate::error::{Error, Result};
+use crate::eval::Seen;
+use crate::eval::prompts::shows;
+use crate::job_context::JobContext;
+use crate::models::AnyModel;
+use crate::sampling::LatentWeights;
+use crate::words::{AttackKind, AttackReport, Recipe, Try};
 
 /// Pictures of each try that are kept.
 const SHOWN: usize = 8;

@@ -1,32 +1,23 @@
 //! The ways of the attacks: other words, a learnt prompt, inverted pictures.
 
 use super::{Attacker, Row, Tried};
-use crate::{
-    data::{
-        emoji::{
-            Pair,
-            captions::{BACKGROUNDS, Placement, article, compose, plain},
-        },
-        rng,
-    },
-    diffusion::scheduler::{SchedulerConfig, SolverKind},
-    engine::prompt::{look::bytes, setting::PromptSetting},
-    error::Result,
-    eval::{
-        emoji::Seen,
-        prompts::{seen_as, shows},
-    },
-    job_context::JobContext,
-    sampling::{
-        latent::{
-            GivenPrompts, LatentWeights, WantedPrompt, decoded, denoise, encode, invert, part_size,
-        },
-        sampler::{Given, Wanted, noise},
-    },
-    subject::{items::Items, learnt_prompt::Learner, prompts::contexts},
-    train::trainer::finite,
-    words::sampling::SampleOptions,
+use crate::data::emoji::{BACKGROUNDS, Pair, Placement, article, compose, plain};
+use crate::data::rng;
+use crate::diffusion::{SchedulerConfig, SolverKind};
+use crate::engine::prompt::PromptSetting;
+use crate::engine::prompt::look::bytes;
+use crate::error::Result;
+use crate::eval::prompts::shows;
+use crate::eval::{Seen, seen_as};
+use crate::job_context::JobContext;
+use crate::sampling::{
+    Given, GivenPrompts, LatentWeights, Wanted, WantedPrompt, decoded, denoise, encode, invert,
+    noise, part_size,
 };
+use crate::subject::prompts::contexts;
+use crate::subject::{Items, Learner};
+use crate::train::trainer::finite;
+use crate::words::SampleOptions;
 
 /// Paraphrases that are tried, and pictures of each while searching.
 const PARAPHRASES: usize = 24;

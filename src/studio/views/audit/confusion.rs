@@ -1,13 +1,9 @@
 //! Which classes are seen as which, before and after.
 
-use crate::{
-    engine::job::Run,
-    studio::{
-        matrix::{Matrix, matrix_ui},
-        prelude::*,
-    },
-    words::report::Metrics,
-};
+use crate::studio::prelude::*;
+use crate::engine::Run;
+use crate::studio::{Matrix, matrix_ui};
+use crate::words::Metrics;
 
 /// Draws both matrices, or one where there is no room for two.
 pub fn confusion_ui(after: &mut bool, run: &Run, ui: &mut Ui) {

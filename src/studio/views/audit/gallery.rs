@@ -4,15 +4,10 @@ use std::sync::Arc;
 
 use egui::Image;
 
-use crate::{
-    engine::job::{Grid, Run},
-    studio::{
-        prelude::*,
-        tile::{self, Sheet},
-        widgets,
-    },
-    words::audit::Changed,
-};
+use crate::studio::prelude::*;
+use crate::engine::{Grid, Run};
+use crate::studio::{Sheet, tile, widgets};
+use crate::words::Changed;
 
 /// Width of a card and side of its picture, in points.
 const CARD: f32 = 150.0;

@@ -7,15 +7,11 @@ mod layers;
 mod prompts;
 mod relearn;
 
+use crate::studio::prelude::*;
+use crate::engine::Run;
+use crate::studio::{Sheet, arm_name};
+use crate::words::{Audit, Examination, Task};
 use super::View;
-use crate::{
-    engine::job::Run,
-    studio::{prelude::*, tile::Sheet, timeline::arm_name},
-    words::{
-        audit::{Audit, Examination},
-        task::Task,
-    },
-};
 
 /// The view's row: what a diffusion model of classes holds is seen in its pictures.
 pub static VIEW: View = View {

@@ -2,15 +2,10 @@
 
 use egui::Grid as Table;
 
-use crate::{
-    engine::job::{Attack, Grid, Run},
-    studio::{
-        panes::{self, Mark},
-        prelude::*,
-        tile::{self, Sheet},
-    },
-    words::attack::AttackKind,
-};
+use crate::studio::prelude::*;
+use crate::engine::{Attack, Grid, Run};
+use crate::studio::{Mark, Sheet, panes, tile};
+use crate::words::AttackKind;
 
 /// Side of a tile, in points.
 const TILE: f32 = 46.0;
