@@ -1,97 +1,108 @@
-//! Pictures for a person to look at.
+//! Every panel as it was looked at last: light and dark, on a phone, a laptop, a projector.
+//!
+//! `UPDATE_SNAPSHOTS=1 cargo test --release --test suite -- pictures::` records them anew, in
+//! `tests/fixtures/studio`; `tests/peers/shrink_pictures.py` then writes the same pixels in fewer bytes.
 
-use std::path::PathBuf;
+use egui::Theme;
+use egui_kittest::kittest::Queryable;
+use egui_kittest::{Harness, SnapshotOptions, SnapshotResults, try_image_snapshot_options};
+use image::RgbaImage;
+use image::imageops::crop_imm;
 
-use egui_kittest::{Harness, kittest::Queryable};
-
-use crate::studio::played::{tried, window};
-use salun_studio::engine::Event;
-use salun_studio::job_context::Progress;
+use crate::studio::played::{settle, tried, window};
 use salun_studio::saliency::By;
 use salun_studio::studio::views::{View, audit, compare, masks};
-use salun_studio::studio::{Arm, Studio};
+use salun_studio::studio::{Arm, Choice, Studio};
+use salun_studio::words::Task;
 
-/// `STUDIO_PICTURES=DIR cargo test --release --test suite -- --ignored studio::`.
-#[test]
-#[ignore = "draws pictures for a person to look at"]
-fn pictures() {
-    let out = PathBuf::from(std::env::var("STUDIO_PICTURES").unwrap_or("/tmp/studio".into()));
-    std::fs::create_dir_all(&out).unwrap();
-    for (name, size, theme) in [
-        ("dark-1280", [1280.0, 800.0], egui::Theme::Dark),
-        ("light-1280", [1280.0, 800.0], egui::Theme::Light),
-        ("dark-1024", [1024.0, 640.0], egui::Theme::Dark),
-        ("light-1024", [1024.0, 700.0], egui::Theme::Light),
-        ("light-390", [390.0, 844.0], egui::Theme::Light),
-    ] {
-        let (mut window, played) = window(size, theme);
-        let shot = |window: &mut Harness<Studio>, what: &str| {
-            let picture = window.render().unwrap();
-            picture.save(out.join(format!("{name}-{what}.png"))).unwrap();
-        };
-        window.run();
-        shot(&mut window, "0-opening");
+/// What is drawn, in 16 steps a channel: enough to see by, and a quarter of the bytes.
+fn drawn(window: &mut Harness<Studio>) -> RgbaImage {
+    let mut picture = window.render().unwrap();
+    picture.pixels_mut().for_each(|p| p.0 = [p.0[0] & 0xF0, p.0[1] & 0xF0, p.0[2] & 0xF0, 255]);
+    picture
+}
+
+/// The part of a picture that is other than in one beside it.
+fn changed(picture: &RgbaImage, beside: &RgbaImage) -> RgbaImage {
+    let differ = picture.enumerate_pixels().zip(beside.pixels()).filter(|((.., a), b)| a != b);
+    let (xs, ys): (Vec<u32>, Vec<u32>) = differ.map(|((x, y, _), _)| (x, y)).unzip();
+    let span = |all: &[u32]| [all.iter().min(), all.iter().max()].map(|v| v.copied().unwrap_or(0));
+    let ([left, right], [top, bottom]) = (span(&xs), span(&ys));
+    crop_imm(picture, left, top, right - left + 1, bottom - top + 1).to_image()
+}
+
+/// Holds what windows of a size and a theme show against what was recorded.
+fn hold(name: &str, size: [f32; 2], theme: Theme, held: &mut SnapshotResults) {
+    let options = SnapshotOptions::new().output_path("tests/fixtures/studio");
+    let mut hold = |what: &str, picture: &RgbaImage| {
+        let file = format!("{name}-{}", what.to_lowercase().replace(' ', "-"));
+        held.add(try_image_snapshot_options(picture, file, &options));
+    };
+    let (mut at, played) = window(size, theme);
+    at.run();
+    played.answer();
+    at.run();
+    hold("opening", &drawn(&mut at));
+    let state = &mut at.state_mut().state;
+    state.switch(Task::TextToImage);
+    played.answer();
+    at.run();
+    at.state_mut().state.pick(Choice::Prompt("a cat".into()));
+    played.answer();
+    at.run();
+    at.state_mut().state.forget();
+    for _ in Arm::BOTH {
         played.answer();
-        window.run();
-        shot(&mut window, "1-open");
-        window.get_by_label("Sneaker").click();
-        window.run();
-        played.answer();
-        window.run();
-        if size[0] > 720.0 {
-            window.get_by_label_contains("layer1.0.conv1.weight").click();
+        at.run();
+    }
+    settle(&mut at);
+    hold("prompt", &drawn(&mut at));
+    let (mut at, played) = tried(size, theme);
+    let verdict = drawn(&mut at);
+    hold("verdict", &verdict);
+    for &view in View::ALL.iter().filter(|view| ***view != compare::VIEW) {
+        at.state_mut().view = view;
+        at.step();
+        let state = &mut at.state_mut().state;
+        match view {
+            _ if *view == masks::VIEW => state.compare_masks(By::Classes),
+            _ if *view == audit::VIEW => state.audit(Arm::Method),
+            _ => {}
         }
-        window.run();
-        shot(&mut window, "2-saliency");
-        window.get_all_by_label("Forget").last().expect("the button").click();
-        window.run();
-        for step in 1..=25 {
-            played.live(step, 40);
+        if at.state().state.work.is_some() {
+            played.answer();
         }
-        let (id, _) = played.asked();
-        let (phase, seconds_left) = ("SalUn".to_string(), Some(35.0));
-        let progress = Progress { phase, done: 25, total: 40, seconds_left };
-        played.tell(Event::Progress { id, progress });
-        window.run();
-        shot(&mut window, "3-training");
-        played.answer();
-        window.run();
-        played.answer();
-        window.run();
-        shot(&mut window, "4-verdict");
-        let (mut window, played) = tried(size, theme);
-        for &view in View::ALL {
-            window.state_mut().view = view;
-            window.step();
-            let state = &mut window.state_mut().state;
-            match view {
-                _ if *view == masks::VIEW => state.compare_masks(By::Classes),
-                _ if *view == audit::VIEW => state.audit(Arm::Method),
-                _ => {}
+        settle(&mut at);
+        hold(view.name, &changed(&drawn(&mut at), &verdict));
+        if *view == audit::VIEW {
+            for part in ["Attacks", "Relearn", "Layers", "Most changed"] {
+                at.get_by_label(part).click();
+                at.run();
+                hold(&format!("audit {part}"), &changed(&drawn(&mut at), &verdict));
             }
-            if window.state().state.work.is_some() {
-                played.answer();
-            }
-            window.run();
-            shot(&mut window, &format!("5-{}", view.name));
-            if *view == audit::VIEW {
-                for part in ["Most changed", "Attacks", "Relearn", "Layers"] {
-                    window.get_by_label(part).click();
-                    window.run();
-                    shot(&mut window, &format!("5-Audit-{part}"));
-                }
-            }
-        }
-        window.state_mut().view = &compare::VIEW;
-        window.key_press(egui::Key::W);
-        window.run();
-        shot(&mut window, "6-swipe");
-        window.key_press(egui::Key::W);
-        window.key_press(egui::Key::H);
-        for stop in 0..6 {
-            window.run();
-            shot(&mut window, &format!("7-tour-{stop}"));
-            window.get_by_label(if stop < 5 { "Next" } else { "Done" }).click();
         }
     }
+}
+
+/// The same in both themes.
+fn hold_both(name: &str, size: [f32; 2]) {
+    let mut held = SnapshotResults::new();
+    hold(&format!("{name}-light"), size, Theme::Light, &mut held);
+    hold(&format!("{name}-dark"), size, Theme::Dark, &mut held);
+    held.unwrap();
+}
+
+#[test]
+fn a_phone_shows_what_was_looked_at() {
+    hold_both("phone", [390.0, 844.0]);
+}
+
+#[test]
+fn a_laptop_shows_what_was_looked_at() {
+    hold_both("laptop", [1024.0, 700.0]);
+}
+
+#[test]
+fn a_projector_shows_what_was_looked_at() {
+    hold_both("projector", [1920.0, 1080.0]);
 }
