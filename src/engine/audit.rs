@@ -4,16 +4,15 @@ use std::sync::Arc;
 
 use web_time::Instant;
 
-use super::fit::settled;
+use super::Audited;
 use super::measure::Measured;
-use super::session::{Setting, twin};
-use super::{Audited, Session};
+use super::request::Asked;
+use super::session::{Setting, Work, twin};
 use crate::error::{Error, Result};
 use crate::eval::{
     Answers, Evaluator, Examined, Features, References, Setup, activation_distance, cka,
     js_divergence,
 };
-use crate::job_context::JobContext;
 use crate::models::{Model, Weights};
 use crate::words::{Audit, Divergence, LayerSimilarity, Recipe};
 
@@ -24,7 +23,7 @@ pub struct Suspect<'a> {
     pub answers: Arc<Answers>,
 }
 
-impl Session {
+impl Work<'_> {
     /// [`super::job::Job::Audit`].
     ///
     /// # Errors
@@ -34,40 +33,33 @@ impl Session {
         model: Arc<Model>,
         recipe: &Recipe,
         retrain: Option<Arc<Model>>,
-        job: &mut JobContext,
     ) -> Result<Audited> {
-        let setting = self.setting_of(model, recipe, job).await?;
-        let model = setting.model.clone();
-        classifier(&model)?;
-        let (weights, run) = self.measure_host(&model, &setting, recipe, job).await?;
-        let retrain = retrain.map(|other| settled(other, &setting.data, recipe, job));
+        let setting = self.setting_of(model, recipe).await?;
+        let model = &setting.model;
+        classifier(model)?;
+        let (weights, run) = self.measure_host(model, &setting).await?;
+        let retrain = retrain.map(|other| self.settled(other, &setting.data, recipe));
         let other = match &retrain {
-            Some(retrain) => Some(self.measure_host(retrain, &setting, recipe, job).await?),
+            Some(retrain) => Some(self.measure_host(retrain, &setting).await?),
             None => None,
         };
         let against = other.as_ref().map(|(_, measured)| measured.metrics.clone());
         let metrics = run.metrics.clone();
-        let run = Suspect { model: &model, weights: &weights, answers: answers_of(run)? };
+        let run = Suspect { model, weights: &weights, answers: answers_of(run)? };
         let other = match (&retrain, &other) {
             (Some(model), Some((weights, measured))) => {
                 Some(Suspect { model, weights, answers: answers_of(measured.clone())? })
             }
             _ => None,
         };
-        let audit = self.audit(run, &setting, recipe, other, job).await?;
+        let audit = self.audit(run, &setting, other).await?;
         Ok(Audited { metrics, against, audit })
     }
 
     /// Weights on the device, and what they do.
-    async fn measure_host(
-        &mut self,
-        model: &Model,
-        setting: &Setting,
-        recipe: &Recipe,
-        job: &mut JobContext,
-    ) -> Result<(Weights, Measured)> {
-        let weights = model.weights.upload(&self.device);
-        let measured = self.measure(model, &weights, setting, recipe, job).await?;
+    async fn measure_host(&mut self, model: &Model, of: &Setting) -> Result<(Weights, Measured)> {
+        let weights = model.weights.upload(&self.session.device);
+        let measured = self.measure(model, &weights, of).await?;
         Ok((weights, measured))
     }
 
@@ -80,34 +72,26 @@ impl Session {
         &mut self,
         subject: Suspect<'_>,
         setting: &Setting,
-        recipe: &Recipe,
         retrain: Option<Suspect<'_>>,
-        job: &mut JobContext,
     ) -> Result<Audit> {
         let clock = Instant::now();
-        let Setting { data, set, .. } = setting;
-        let key = format!("{}|{}|{:?}|{}", recipe.data, set.spec, recipe.budget, recipe.seed);
-        let original = settled(self.start(recipe, job).await?, data, recipe, job);
-        let start = recipe.start();
-        let references = self.references(setting, recipe, job).await?;
-        let calibration = references.calibrate(&subject.answers, data, job).await?;
+        let Setting { asked: Asked { recipe, .. }, data, set, .. } = setting;
+        let original = self.start(recipe).await?;
+        let original = self.settled(original, data, recipe);
+        let references = self.references(setting).await?;
+        let calibration = references.calibrate(&subject.answers, data, self.job).await?;
         let setup = Setup { data, set, sizes: recipe.budget.audit(), calibration: &calibration };
 
         let asked = Evaluator { net: classifier(subject.model)?, weights: subject.weights };
-        let run = setup.examine(asked, subject.answers.clone(), job).await?;
-        let before = self.examine_once(&start, &key, &original, &setup, setting, recipe, job);
-        let before = before.await?;
-        let twin = twin(recipe, setting);
-        let retrain = match (retrain, twin) {
+        let run = setup.examine(asked, subject.answers.clone(), self.job).await?;
+        let before = self.examine_once(&recipe.start(), &original, &setup, setting).await?;
+        let retrain = match (retrain, twin(setting)) {
             (Some(Suspect { model, weights, answers }), _) => {
                 let asked = Evaluator { net: classifier(model)?, weights };
-                Some(Arc::new(setup.examine(asked, answers, job).await?))
+                Some(Arc::new(setup.examine(asked, answers, self.job).await?))
             }
             (None, Some(twin)) => {
-                let model = twin.open()?;
-                let examined =
-                    self.examine_once(twin.name, &key, &model, &setup, setting, recipe, job);
-                Some(examined.await?)
+                Some(self.examine_once(twin.name, &twin.open()?, &setup, setting).await?)
             }
             (None, None) => None,
         };
@@ -127,45 +111,36 @@ impl Session {
     }
 
     /// Reference models for a data set, trained once.
-    async fn references(
-        &mut self,
-        setting: &Setting,
-        recipe: &Recipe,
-        job: &mut JobContext,
-    ) -> Result<Arc<References>> {
-        let split = setting.model.card.split_seed;
-        let key = (&recipe.data, split, recipe.budget);
-        if let Some(references) = self.store.get(&key) {
+    async fn references(&mut self, of: &Setting) -> Result<Arc<References>> {
+        let Setting { asked: Asked { recipe, .. }, model, data, .. } = of;
+        let key = (&recipe.data, model.card.split_seed, recipe.budget);
+        if let Some(references) = self.session.store.get(&key) {
             return Ok(references);
         }
-        let items = setting.data.split(split).train;
-        let sizes = recipe.budget.audit();
-        let data = &setting.data;
-        let trained = References::train(data, &items, &sizes, &self.device, job).await?;
-        Ok(self.store.put(&key, trained))
+        let (items, sizes) = (&of.split.train, recipe.budget.audit());
+        let device = &self.session.device;
+        let trained = References::train(data, items, &sizes, device, self.job).await?;
+        Ok(self.session.store.put(&key, trained))
     }
 
     /// Examines a model that no job changes, once for each protocol.
-    #[allow(clippy::too_many_arguments)]
     async fn examine_once(
         &mut self,
         name: &str,
-        key: &str,
         model: &Model,
         setup: &Setup<'_>,
-        setting: &Setting,
-        recipe: &Recipe,
-        job: &mut JobContext,
+        of: &Setting,
     ) -> Result<Arc<Examined>> {
-        let key = (name, key);
-        if let Some(examined) = self.store.get(&key) {
+        let Recipe { data, budget, seed, .. } = &of.asked.recipe;
+        let key = (name, data, &of.set.spec, budget, seed);
+        if let Some(examined) = self.session.store.get(&key) {
             return Ok(examined);
         }
-        let answers = answers_of(self.measure_once(name, model, setting, recipe, job).await?)?;
-        let weights = model.weights.upload(&self.device);
+        let answers = answers_of(self.measure_once(name, model, of).await?)?;
+        let weights = model.weights.upload(&self.session.device);
         let asked = Evaluator { net: classifier(model)?, weights: &weights };
-        let examined = setup.examine(asked, answers, job).await?;
-        Ok(self.store.put(&key, examined))
+        let examined = setup.examine(asked, answers, self.job).await?;
+        Ok(self.session.store.put(&key, examined))
     }
 }
 

@@ -1,17 +1,16 @@
 //! Pictures on request.
 
+use super::Grid;
 use super::measure::judge_of;
-use super::{Grid, Session};
+use super::prompt::bytes;
+use super::session::Work;
 use crate::data::class_index;
 use crate::error::{Error, Result};
-use crate::eval::Judged;
-use crate::eval::generate::make;
-use crate::job_context::JobContext;
+use crate::eval::{Drawer, Judged};
 use crate::models::{Model, Unet, Weights};
-use crate::sampling::Wanted;
 use crate::words::SampleOptions;
 
-impl Session {
+impl Work<'_> {
     /// `n` samples of one class, or of every class.
     ///
     /// # Errors
@@ -21,22 +20,21 @@ impl Session {
         name: &str,
         class: Option<String>,
         n: usize,
-        options: SampleOptions,
-        job: &mut JobContext,
+        options: &SampleOptions,
     ) -> Result<Grid> {
         options.check()?;
         if !(1..=1000).contains(&n) {
             return Err(Error::argument("n", n, "1 to 1000 is needed"));
         }
-        let model = self.model(name)?;
+        let model = self.session.model(name)?;
         let rows: Vec<Option<usize>> = match class.as_deref() {
             None => (0..model.card.classes.len()).map(Some).collect(),
             Some("null") => vec![None],
             Some(given) => vec![Some(class_index(&model.card.classes, given)?)],
         };
-        let weights = model.weights.upload(&self.device);
-        job.phase("Sampling", rows.len() * n * options.steps);
-        self.samples(&model, &weights, rows, n, &options, job).await
+        let weights = model.weights.upload(&self.session.device);
+        self.job.phase("Sampling", rows.len() * n * options.steps);
+        self.samples(&model, &weights, rows, n, options).await
     }
 
     /// A grid of samples: column i starts from noise i in every row.
@@ -50,45 +48,31 @@ impl Session {
         rows: Vec<Option<usize>>,
         columns: usize,
         options: &SampleOptions,
-        job: &mut JobContext,
     ) -> Result<Grid> {
-        let net = model.unet().ok_or_else(|| {
+        let unet = model.unet().ok_or_else(|| {
             Error::argument("model", &model.card.name, "a diffusion model is needed to sample")
         })?;
-        let judge = self.judge(&model.card.data, net.config.channels)?;
-        let on_device = judge.as_ref().map(|j| j.weights.upload(&self.device));
+        let judge = self.session.judge(&model.card.data, unet.config.channels)?;
+        let on_device = judge.as_ref().map(|j| j.weights.upload(&self.session.device));
         let judge = match (&judge, &on_device) {
             (Some(j), Some(w)) => Some(judge_of(j, w)?),
             _ => None,
         };
-        let wanted: Vec<_> = rows
-            .iter()
-            .flat_map(|&condition| {
-                (0..columns as u64).map(move |noise| Wanted { condition, noise })
-            })
-            .collect();
-        let judged = make(net, weights, judge, &wanted, options, job).await?;
-        Ok(Grid { rows, ..Grid::of_samples(net, columns, columns, judged) })
+        let drawer = Drawer { unet, weights, judge };
+        let judged = drawer.draw(&rows, columns, options, self.job).await?;
+        Ok(Grid { rows, ..Grid::of_samples(unet, columns, columns, judged) })
     }
 }
 
 impl Grid {
     /// The first `columns` of the `each` samples of every class.
-    pub fn of_samples(net: &Unet, each: usize, columns: usize, judged: Judged) -> Self {
-        let (channels, side) = (net.config.channels, net.config.resolution);
-        let size = channels * side * side;
-        let rows = judged.values.chunks_exact(each * size);
-        let bytes = |row: &[f32]| -> Vec<u8> {
-            row[..columns * size].iter().map(|v| (v * 255.0).round() as u8).collect()
-        };
-        Self {
-            rows: (0..rows.len()).map(Some).collect(),
-            names: Vec::new(),
-            columns,
-            channels,
-            tile: [side; 2],
-            pixels: rows.flat_map(bytes).collect(),
-            seen: judged.seen.chunks_exact(each).flat_map(|row| row[..columns].to_vec()).collect(),
-        }
+    pub fn of_samples(unet: &Unet, each: usize, columns: usize, judged: Judged) -> Self {
+        let shape = unet.picture_shape();
+        let size = shape.iter().product::<usize>();
+        let values = judged.values.chunks_exact(each * size);
+        let pixels = values.flat_map(|row| bytes(&row[..columns * size])).collect();
+        let rows = judged.seen.chunks_exact(each);
+        let seen = rows.clone().flat_map(|row| row[..columns].to_vec()).collect();
+        Self::new((0..rows.len()).map(Some).collect(), shape, pixels, seen)
     }
 }

@@ -2,16 +2,16 @@
 
 use std::sync::Arc;
 
-use super::session::Setting;
-use super::{Grid, Session};
-use crate::data::Pictures;
+use super::Grid;
+use super::request::Asked;
+use super::session::{Setting, Work};
+use crate::data::{PictureShape, Pictures};
 use crate::error::{Error, Result};
 use crate::eval;
-use crate::eval::{Answers, Evaluator, frechet};
-use crate::job_context::JobContext;
+use crate::eval::{Answers, Drawer, Evaluator, frechet};
 use crate::models::{Model, Network, Weights};
 use crate::unlearn::Local;
-use crate::words::{Budget, Metrics, Recipe, SampleOptions};
+use crate::words::{Metrics, Recipe, SampleOptions, Sizes};
 
 /// A model's metrics, and what a pane shows of it.
 #[derive(Debug, Clone)]
@@ -22,8 +22,16 @@ pub struct Measured {
     pub grid: Arc<Grid>,
 }
 
-impl Session {
-    /// Measures some weights under a recipe. Boxed, so that it is compiled once for all who await it.
+impl Setting {
+    /// How the request samples.
+    pub fn sampling(&self) -> SampleOptions {
+        let recipe = &self.asked.recipe;
+        sampling(recipe, recipe.budget.sizes().sampler)
+    }
+}
+
+impl Work<'_> {
+    /// Measures some weights under a request. Boxed, so that it is compiled once for all who await it.
     ///
     /// # Errors
     /// There is no judge of the data, the device failed, or cancelled.
@@ -31,56 +39,52 @@ impl Session {
         &'a mut self,
         model: &'a Model,
         weights: &'a Weights,
-        setting: &'a Setting,
-        recipe: &'a Recipe,
-        job: &'a mut JobContext,
+        of: &'a Setting,
     ) -> Local<'a, Result<Measured>> {
         Box::pin(async move {
-            let Setting { data, set, .. } = setting;
-            let budget = recipe.budget;
-            let columns = budget.sizes().columns;
-            let options = sampling(recipe);
+            let Setting { asked: Asked { recipe, .. }, data, set, .. } = of;
+            let Sizes { columns, samples, .. } = recipe.budget.sizes();
+            let options = of.sampling();
             match &*model.network {
                 Network::Classifier(net) => {
                     let asked = Evaluator { net: &**net, weights };
-                    let answers = asked.answers(data, set, budget, job).await?;
+                    let answers = asked.answers(data, set, recipe.budget, self.job).await?;
                     let metrics = eval::classify::metrics(&answers, set);
-                    let test = &data.test;
-                    let grid = self.grid(model, weights, test, columns, &options, job).await?;
-                    Ok(Measured { metrics, answers: Some(Arc::new(answers)), grid: Arc::new(grid) })
+                    let grid = self.grid(model, weights, &data.test, columns, &options).await?;
+                    Ok(Measured { metrics, answers: Some(answers.into()), grid: grid.into() })
                 }
                 Network::Unet(net) => {
-                    let judge = self.judge(&recipe.data, net.config.channels)?;
+                    let judge = self.session.judge(&recipe.data, net.config.channels)?;
                     let judge = judge.ok_or_else(|| no_judge(&recipe.data))?;
-                    let on_device = judge.weights.upload(&self.device);
+                    let on_device = judge.weights.upload(&self.session.device);
                     let judge = judge_of(&judge, &on_device)?;
-                    let (mut metrics, judged) =
-                        eval::generate::measure(net, weights, judge, set, budget, &options, job)
-                            .await?;
-                    let each = budget.sizes().samples;
+                    let drawer = Drawer { unet: net, weights, judge: Some(judge) };
+                    let measured = drawer.measure(set, samples, &options, self.job);
+                    let (mut metrics, judged) = measured.await?;
                     let kept: Vec<usize> =
                         (0..net.config.classes).filter(|c| !set.absent(*c)).collect();
-                    let key = (&recipe.data, &kept, each);
-                    let reference = match self.store.get(&key) {
+                    let key = (&recipe.data, &kept, samples);
+                    let reference = match self.session.store.get(&key) {
                         Some(reference) => reference,
                         None => {
-                            let made = frechet::reference(judge, data, &kept, each, job).await?;
-                            self.store.put(&key, made)
+                            let made = frechet::reference(judge, data, &kept, samples, self.job);
+                            self.session.store.put(&key, made.await?)
                         }
                     };
                     let s = data.train.shape;
-                    let rows: Vec<&[f32]> = judged.values.chunks_exact(each * s.n()).collect();
+                    let rows: Vec<&[f32]> = judged.values.chunks_exact(samples * s.n()).collect();
                     let made: Vec<f32> = kept.iter().flat_map(|&c| rows[c]).copied().collect();
-                    metrics.FD = Some(frechet::measure(judge, &reference, &made, s, job).await?);
+                    let distance = frechet::measure(judge, &reference, &made, s, self.job);
+                    metrics.FD = Some(distance.await?);
                     // The first samples of every class are those that a pane shows: from one noise.
-                    let grid = Grid::of_samples(net, budget.sizes().samples, columns, judged);
-                    Ok(Measured { metrics, answers: None, grid: Arc::new(grid) })
+                    let grid = Grid::of_samples(net, samples, columns, judged);
+                    Ok(Measured { metrics, answers: None, grid: grid.into() })
                 }
             }
         })
     }
 
-    /// [`Session::measure`] of a model that no job changes, once for each protocol.
+    /// [`Work::measure`] of a model that no job changes, once for each protocol.
     ///
     /// # Errors
     /// Cancelled, or the device failed.
@@ -88,17 +92,16 @@ impl Session {
         &mut self,
         name: &str,
         model: &Model,
-        setting: &Setting,
-        recipe: &Recipe,
-        job: &mut JobContext,
+        of: &Setting,
     ) -> Result<Measured> {
-        let key = (name, &recipe.data, &setting.set.spec, recipe.budget, sampling(recipe));
-        if let Some(measured) = self.store.get(&key) {
+        let recipe = &of.asked.recipe;
+        let key = (name, &recipe.data, &of.set.spec, recipe.budget, of.sampling());
+        if let Some(measured) = self.session.store.get(&key) {
             return Ok(Measured::clone(&measured));
         }
-        let weights = model.weights.upload(&self.device);
-        let measured = self.measure(model, &weights, setting, recipe, job).await?;
-        Ok(Measured::clone(&self.store.put(&key, measured)))
+        let weights = model.weights.upload(&self.session.device);
+        let measured = self.measure(model, &weights, of).await?;
+        Ok(Measured::clone(&self.session.store.put(&key, measured)))
     }
 
     /// What a pane shows of some weights: a row a class. A diffusion model needs no pictures.
@@ -112,46 +115,39 @@ impl Session {
         test: &Pictures,
         columns: usize,
         options: &SampleOptions,
-        job: &mut JobContext,
     ) -> Result<Grid> {
-        let classes: Vec<Option<usize>> = (0..model.card.classes.len()).map(Some).collect();
+        let n = model.card.classes.len();
+        let classes: Vec<Option<usize>> = (0..n).map(Some).collect();
         match &*model.network {
             Network::Unet(_) => {
-                job.phase("Drawing", classes.len() * columns * options.steps);
-                self.samples(model, weights, classes, columns, options, job).await
+                self.job.phase("Drawing", n * columns * options.steps);
+                self.samples(model, weights, classes, columns, options).await
             }
             Network::Classifier(net) => {
-                let fewest =
-                    (0..classes.len()).map(|c| test.of_class(c).take(columns).count()).min();
+                let fewest = (0..n).map(|c| test.of_class(c).take(columns).count()).min();
                 let columns = fewest.unwrap_or(0);
-                job.phase("Drawing", classes.len() * columns);
+                self.job.phase("Drawing", n * columns);
                 let items: Vec<usize> =
-                    (0..classes.len()).flat_map(|c| test.of_class(c).take(columns)).collect();
+                    (0..n).flat_map(|c| test.of_class(c).take(columns)).collect();
                 let asked = Evaluator { net: &**net, weights };
-                let seen = asked.predict(test, &items, job).await?;
-                Ok(Grid {
-                    rows: classes,
-                    names: Vec::new(),
-                    columns,
-                    channels: test.shape.channels,
-                    tile: [test.shape.height, test.shape.width],
-                    pixels: items.iter().flat_map(|&i| test.picture(i)).copied().collect(),
-                    seen: seen.into_iter().map(Some).collect(),
-                })
+                let seen = asked.predict(test, &items, self.job).await?;
+                let PictureShape { channels, height, width } = test.shape;
+                let pixels = items.iter().flat_map(|&i| test.picture(i)).copied().collect();
+                let seen = seen.into_iter().map(Some).collect();
+                Ok(Grid::new(classes, [channels, height, width], pixels, seen))
             }
         }
     }
 }
 
-/// How a recipe samples: its own options or the preview's, always with the recipe's seed.
-pub fn sampling(recipe: &Recipe) -> SampleOptions {
-    let preview = preview(recipe.seed, recipe.budget);
+/// How a recipe samples: its own options or those of a preview of so many steps, always with the recipe's seed.
+pub fn sampling(recipe: &Recipe, steps: usize) -> SampleOptions {
+    let preview = preview(steps, recipe.seed);
     SampleOptions { seed: recipe.seed, ..recipe.sampling.unwrap_or(preview) }
 }
 
 /// How a preview is sampled.
-pub(super) fn preview(seed: u64, budget: Budget) -> SampleOptions {
-    let steps = budget.sizes().sampler;
+pub fn preview(steps: usize, seed: u64) -> SampleOptions {
     SampleOptions { steps, guidance: 2.0, eta: 0.0, seed, clip: true }
 }
 

@@ -50,7 +50,7 @@ async fn serve(session: &mut Session, send: &Send, id: u64, asked: Job) {
     let mut job = JobContext::new(id, switches, progress).noting(note).warming(warming);
     // It may have been cancelled while it waited.
     let outcome = match job.check().await {
-        Ok(()) => session.run(id, asked, send, &mut job).await,
+        Ok(()) => Work { session, job: &mut job, on: Client { id, send } }.run(asked).await,
         Err(stop) => Err(stop),
     };
     let event = match outcome {
@@ -204,7 +204,7 @@ pub use job::{
     TrainingSet,
 };
 pub use outcome::{Attack, Grid, LogLine, Run};
-pub use session::Session;
+use session::{Client, Session, Work};
 
 #[cfg(target_arch = "wasm32")]
 pub use page::{Engine, WorkerEngine};

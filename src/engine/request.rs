@@ -5,20 +5,18 @@ use std::sync::Arc;
 use burn::tensor::Device;
 
 use super::audit::Suspect;
-use super::measure::{Measured, no_judge, sampling};
-use super::prompt::{Look, PromptSetting};
-use super::session::{Setting, twin};
-use super::{Attack, Event, Grid, Send, Session, requests};
+use super::measure::{Measured, no_judge};
+use super::prompt::PromptSetting;
+use super::session::{Setting, Work, twin};
+use super::{Attack, Event, Grid, requests};
 use crate::error::{Error, Result};
 use crate::eval::most_changed;
-use crate::job_context::JobContext;
 use crate::models::latent::{LatentModel, is_cross_attention};
 use crate::models::{AnyModel, HostWeights, Model, Weights};
-use crate::subject::{Items, Prompts, Subject};
+use crate::subject::{Items, Noising, Prompts, Subject};
 use crate::unlearn::{Plan, Rate, Scope};
 use crate::words::{
-    AttackKind, Audit, Budget, Changed, EarlierReport, Fingerprint, Metrics, Recipe, Report,
-    SampleOptions, Task,
+    AttackKind, Audit, Budget, Changed, EarlierReport, Metrics, Recipe, Report, SampleOptions,
 };
 
 /// A model with what it is to forget and to keep.
@@ -31,15 +29,20 @@ pub enum Request {
 
 use Request::{Classes, Prompts as OfPrompts};
 
+/// What is asked, of whatever kind of model.
+pub struct Asked {
+    /// With what the data is, if it is a folder.
+    pub recipe: Recipe,
+    /// What the run will be: before [`Work::prepare`], without a prompt's items.
+    pub plan: Plan,
+    /// What caches know it by.
+    pub key: String,
+    /// The forget set's name.
+    pub spec: String,
+}
+
 /// Most changed pictures of the forgotten class, and of the others, that a report lists.
 const SHOWN: usize = 12;
-
-/// Who hears of a job, and by what number.
-#[derive(Clone, Copy)]
-pub struct Client<'a> {
-    pub id: u64,
-    pub send: &'a Send,
-}
 
 /// What there is to be found out about a run beyond its metrics.
 #[derive(Debug, Default)]
@@ -53,35 +56,19 @@ pub struct Findings {
 }
 
 impl Request {
-    /// What the model does.
-    pub fn task(&self) -> Task {
+    /// What is asked.
+    pub fn asked(&self) -> &Asked {
         match self {
-            Classes(of) => of.model.card.architecture.task(),
-            OfPrompts(_) => Task::TextToImage,
+            Classes(of) => &of.asked,
+            OfPrompts(of) => &of.asked,
         }
     }
 
-    /// What the run will be: before [`Self::prepare`], without a prompt's items.
-    pub fn plan(&self) -> &Plan {
+    /// The same, to be changed.
+    pub fn asked_mut(&mut self) -> &mut Asked {
         match self {
-            Classes(of) => &of.plan,
-            OfPrompts(of) => &of.plan,
-        }
-    }
-
-    /// What caches know its scores by.
-    pub fn key(&self) -> &str {
-        match self {
-            Classes(of) => &of.key,
-            OfPrompts(of) => &of.key,
-        }
-    }
-
-    /// The forget set's name.
-    pub fn spec(&self) -> &str {
-        match self {
-            Classes(of) => &of.set.spec,
-            OfPrompts(of) => &of.spec,
+            Classes(of) => &mut of.asked,
+            OfPrompts(of) => &mut of.asked,
         }
     }
 
@@ -104,7 +91,7 @@ impl Request {
     /// The same on a device.
     pub fn on(&self, device: &Device) -> Weights {
         match self {
-            OfPrompts(of) if *device == of.device => of.weights.unet.clone(),
+            OfPrompts(of) if *device == of.noising.device => of.weights.unet.clone(),
             _ => self.original().upload(device),
         }
     }
@@ -113,234 +100,32 @@ impl Request {
     pub fn subject(&self, device: &Device) -> Subject {
         match self {
             Classes(of) => {
-                let sent = of.plan.redirect.clone();
+                let sent = of.asked.plan.redirect.clone();
                 Subject::of_classes(&of.model, of.data.clone(), sent, device)
             }
             OfPrompts(of) => Subject::Diffusion(Box::new(Prompts {
-                network: of.model.network.clone(),
-                text: match *device == of.device {
+                text: match *device == of.noising.device {
                     true => of.weights.text.clone(),
                     false => of.model.text.upload(device),
                 },
-                emoji: of.emoji.clone(),
-                target: of.target.clone(),
-                schedule: of.schedule.clone(),
+                noising: Noising { device: device.clone(), ..of.noising.clone() },
                 sets: of.items.clone(),
-                device: device.clone(),
             })),
         }
     }
 
     /// The layers that may change at all; `None` for all.
     pub fn only(&self) -> Option<fn(&str) -> bool> {
-        let OfPrompts(of) = self else { return None };
-        of.plan.attention().then_some(is_cross_attention)
+        self.asked().plan.attention().then_some(is_cross_attention)
     }
 
     /// Updates between two looks at the model; `None` looks never.
-    pub fn every(&self, budget: Budget) -> Option<usize> {
+    pub fn every(&self) -> Option<usize> {
         let looks = match self {
-            Classes(_) => budget.sizes().previews,
+            Classes(of) => of.asked.recipe.budget.sizes().previews,
             OfPrompts(of) => of.size.previews + 1,
         };
-        (looks > 0).then(|| self.plan().steps.div_ceil(looks).max(1))
-    }
-
-    /// What the data is, if it is a folder.
-    pub fn fingerprint(&self) -> Option<Fingerprint> {
-        match self {
-            Classes(of) => of.data.fingerprint.clone(),
-            OfPrompts(_) => None,
-        }
-    }
-
-    /// Refuses a run that could not be measured, and notes what makes its figures doubtful.
-    ///
-    /// # Errors
-    /// Cancelled, or the device failed.
-    pub async fn doubt(
-        &self,
-        session: &mut Session,
-        recipe: &Recipe,
-        job: &mut JobContext,
-    ) -> Result<()> {
-        let Classes(of) = self else { return Ok(()) };
-        if let Some(net) = of.model.unet() {
-            if recipe.audit == Some(true) {
-                let right = "only classifiers are audited; leave it out";
-                return Err(Error::argument("audit", &recipe.model, right));
-            }
-            if session.judge(&recipe.data, net.config.channels)?.is_none() {
-                return Err(no_judge(&recipe.data));
-            }
-        }
-        session.first_look(&of.model, &of.data, recipe, job).await
-    }
-
-    /// Shows what the request is read as.
-    ///
-    /// # Errors
-    /// Cancelled, or the device failed.
-    pub async fn introduce(
-        &self,
-        session: &mut Session,
-        on: Client<'_>,
-        job: &mut JobContext,
-    ) -> Result<()> {
-        if let OfPrompts(of) = self {
-            let pane = session.pane_before(of, job).await?;
-            (on.send)(Event::Pane { id: on.id, pane });
-        }
-        Ok(())
-    }
-
-    /// Makes the request's items: nothing is scored or trained before.
-    ///
-    /// # Errors
-    /// Cancelled, or the device failed.
-    pub async fn prepare(
-        &mut self,
-        session: &mut Session,
-        recipe: &Recipe,
-        job: &mut JobContext,
-    ) -> Result<()> {
-        let OfPrompts(of) = self else { return Ok(()) };
-        of.items = session.items(of, job).await?;
-        of.plan = Plan::new(recipe, Scope::of_prompts(of.items.each_ref().map(Items::len)))?;
-        Ok(())
-    }
-
-    /// A quick look at what some weights make.
-    ///
-    /// # Errors
-    /// Cancelled, or the device failed.
-    pub async fn look(
-        &self,
-        session: &mut Session,
-        weights: &Weights,
-        recipe: &Recipe,
-        job: &mut JobContext,
-    ) -> Result<Grid> {
-        match self {
-            Classes(of) => {
-                let (options, columns) = (sampling(recipe), recipe.budget.sizes().columns);
-                session.grid(&of.model, weights, &of.data.test, columns, &options, job).await
-            }
-            OfPrompts(of) => {
-                // Half the steps will do.
-                let steps = (of.options.steps / 2).max(4);
-                let options = SampleOptions { steps, ..of.options };
-                Look::new(of)?.pane(&of.with(weights), of, &options, job).await
-            }
-        }
-    }
-
-    /// What the original does, and what a pane shows of it; measured once.
-    ///
-    /// # Errors
-    /// Cancelled, or the device failed.
-    pub async fn before(
-        &self,
-        session: &mut Session,
-        recipe: &Recipe,
-        job: &mut JobContext,
-    ) -> Result<Measured> {
-        match self {
-            Classes(of) => session.measure_once(&recipe.start(), &of.model, of, recipe, job).await,
-            OfPrompts(of) => {
-                let metrics = session.metrics_before(of, job).await?;
-                let grid = session.pane_before(of, job).await?.grid;
-                Ok(Measured { metrics, answers: None, grid })
-            }
-        }
-    }
-
-    /// What some weights do, and what a pane shows of them.
-    ///
-    /// # Errors
-    /// Cancelled, or the device failed.
-    pub async fn after(
-        &self,
-        session: &mut Session,
-        weights: &Weights,
-        recipe: &Recipe,
-        job: &mut JobContext,
-    ) -> Result<Measured> {
-        match self {
-            Classes(of) => session.measure(&of.model, weights, of, recipe, job).await,
-            OfPrompts(of) => {
-                let (look, weights) = (Look::new(of)?, of.with(weights));
-                let grid = Arc::new(look.pane(&weights, of, &of.options, job).await?);
-                let metrics = look.measure(&weights, of, job).await?;
-                Ok(Measured { metrics, answers: None, grid })
-            }
-        }
-    }
-
-    /// Metrics of the shipped Retrain twin for this forget set, or of the Retrain that was made here, where
-    /// there is one.
-    ///
-    /// # Errors
-    /// Cancelled, or the device failed.
-    pub async fn retrain(
-        &self,
-        session: &mut Session,
-        recipe: &Recipe,
-        job: &mut JobContext,
-    ) -> Result<Option<Metrics>> {
-        let Classes(of) = self else { return Ok(None) };
-        let Some(twin) = twin(recipe, of) else {
-            return Ok(session.retrained.get(&retrain_key(recipe, of)).cloned());
-        };
-        let model = twin.open()?;
-        let measured = session.measure_once(twin.name, &model, of, recipe, job).await?;
-        Ok(Some(measured.metrics))
-    }
-
-    /// What else there is to be found out about weights that forgot, beyond what was measured before and after.
-    pub async fn findings(
-        &self,
-        session: &mut Session,
-        weights: &Weights,
-        [before, after]: [&Measured; 2],
-        recipe: &Recipe,
-        job: &mut JobContext,
-    ) -> Result<Findings> {
-        let of = match self {
-            Classes(of) => of,
-            OfPrompts(of) => {
-                let weights = of.with(weights);
-                let earlier = session.earlier_prompts(of, &weights, job).await?;
-                let mut attacks = Vec::new();
-                // Only what the judge knows can be attacked.
-                if recipe.audits() && !of.pairs[0].is_empty() {
-                    for &kind in AttackKind::ALL {
-                        attacks.push(session.attack(kind, of, &weights, job).await?);
-                    }
-                }
-                return Ok(Findings { attacks, earlier, ..Findings::default() });
-            }
-        };
-        // One that was cut short is no truth for the runs that follow.
-        let own = ["epochs", "steps", "lr", "batch"];
-        let whole = !recipe.set_fields().iter().any(|(name, _)| own.contains(name));
-        if of.plan.how.rate == Rate::AsTrained && recipe.budget != Budget::Tiny && whole {
-            session.retrained.insert(retrain_key(recipe, of), after.metrics.clone());
-        }
-        let answers = before.answers.as_ref().zip(after.answers.as_ref());
-        let changed = answers.map_or_else(Vec::new, |(before, after)| {
-            most_changed(&before.test, &after.test, of.set.class, SHOWN)
-        });
-        let earlier = session.still_forgotten(weights, of, [before, after], recipe.budget, job);
-        let earlier = earlier.await?;
-        let audit = match &after.answers {
-            Some(answers) if recipe.audits() => {
-                let suspect = Suspect { model: &of.model, weights, answers: answers.clone() };
-                Some(session.audit(suspect, of, recipe, None, job).await?)
-            }
-            _ => None,
-        };
-        Ok(Findings { audit, earlier, changed, attacks: Vec::new() })
+        (looks > 0).then(|| self.asked().plan.steps.div_ceil(looks).max(1))
     }
 
     /// The model with new weights. Boundary expanding as released leaves one class more than there was.
@@ -354,15 +139,12 @@ impl Request {
                     card.architecture = card.architecture.clone().with_classes(card.classes.len());
                 }
                 let network = Arc::new(card.architecture.build().0);
-                AnyModel::Plain(Model { network, card, weights })
+                AnyModel::Plain(Model { network, card, weights }.into())
             }
             OfPrompts(of) => {
                 let card = of.model.card.clone().map(|card| card.forgot(report));
-                AnyModel::Latent(LatentModel {
-                    unet: weights,
-                    card,
-                    ..LatentModel::clone(&of.model)
-                })
+                let model = LatentModel::clone(&of.model);
+                AnyModel::Latent(LatentModel { unet: weights, card, ..model }.into())
             }
         }
     }
@@ -386,8 +168,163 @@ impl Request {
     }
 }
 
+impl Work<'_> {
+    /// Refuses a run that could not be measured, and notes what makes its figures doubtful.
+    ///
+    /// # Errors
+    /// Cancelled, or the device failed.
+    pub async fn doubt(&mut self, request: &Request) -> Result<()> {
+        let Classes(of) = request else { return Ok(()) };
+        let recipe = &of.asked.recipe;
+        if let Some(net) = of.model.unet() {
+            if recipe.audit == Some(true) {
+                let right = "only classifiers are audited; leave it out";
+                return Err(Error::argument("audit", &recipe.model, right));
+            }
+            if self.session.judge(&recipe.data, net.config.channels)?.is_none() {
+                return Err(no_judge(&recipe.data));
+            }
+        }
+        self.first_look(of).await
+    }
+
+    /// Shows what the request is read as.
+    ///
+    /// # Errors
+    /// Cancelled, or the device failed.
+    pub async fn introduce(&mut self, request: &Request) -> Result<()> {
+        if let OfPrompts(of) = request {
+            let pane = self.pane_before(of).await?;
+            (self.on.send)(Event::Pane { id: self.on.id, pane });
+        }
+        Ok(())
+    }
+
+    /// Makes the request's items: nothing is scored or trained before.
+    ///
+    /// # Errors
+    /// Cancelled, or the device failed.
+    pub async fn prepare(&mut self, request: &mut Request) -> Result<()> {
+        let OfPrompts(of) = request else { return Ok(()) };
+        of.items = self.items(of).await?;
+        let scope = Scope::of_prompts(of.items.each_ref().map(Items::len));
+        of.asked.plan = Plan::new(&of.asked.recipe, scope)?;
+        Ok(())
+    }
+
+    /// A quick look at what some weights make.
+    ///
+    /// # Errors
+    /// Cancelled, or the device failed.
+    pub async fn look(&mut self, request: &Request, weights: &Weights) -> Result<Grid> {
+        match request {
+            Classes(of) => {
+                let columns = of.asked.recipe.budget.sizes().columns;
+                self.grid(&of.model, weights, &of.data.test, columns, &of.sampling()).await
+            }
+            OfPrompts(of) => {
+                // Half the steps will do.
+                let steps = (of.options.steps / 2).max(4);
+                let options = SampleOptions { steps, ..of.options };
+                of.pane(&of.with(weights), &options, self.job).await
+            }
+        }
+    }
+
+    /// What the original does, and what a pane shows of it; measured once.
+    ///
+    /// # Errors
+    /// Cancelled, or the device failed.
+    pub async fn before(&mut self, request: &Request) -> Result<Measured> {
+        match request {
+            Classes(of) => self.measure_once(&of.asked.recipe.start(), &of.model, of).await,
+            OfPrompts(of) => {
+                let metrics = self.metrics_before(of).await?;
+                let grid = self.pane_before(of).await?.grid;
+                Ok(Measured { metrics, answers: None, grid })
+            }
+        }
+    }
+
+    /// What some weights do, and what a pane shows of them.
+    ///
+    /// # Errors
+    /// Cancelled, or the device failed.
+    pub async fn after(&mut self, request: &Request, weights: &Weights) -> Result<Measured> {
+        match request {
+            Classes(of) => self.measure(&of.model, weights, of).await,
+            OfPrompts(of) => {
+                let weights = of.with(weights);
+                let grid = of.pane(&weights, &of.options, self.job).await?.into();
+                let metrics = of.measure(&weights, self.job).await?;
+                Ok(Measured { metrics, answers: None, grid })
+            }
+        }
+    }
+
+    /// Metrics of the shipped Retrain twin for this forget set, or of the Retrain that was made here, where
+    /// there is one.
+    ///
+    /// # Errors
+    /// Cancelled, or the device failed.
+    pub async fn retrain(&mut self, request: &Request) -> Result<Option<Metrics>> {
+        let Classes(of) = request else { return Ok(None) };
+        let Some(twin) = twin(of) else {
+            return Ok(self.session.retrained.get(&retrain_key(of)).cloned());
+        };
+        let measured = self.measure_once(twin.name, &twin.open()?, of).await?;
+        Ok(Some(measured.metrics))
+    }
+
+    /// What else there is to be found out about weights that forgot, beyond what was measured before and after.
+    pub async fn findings(
+        &mut self,
+        request: &Request,
+        weights: &Weights,
+        [before, after]: [&Measured; 2],
+    ) -> Result<Findings> {
+        let recipe = &request.asked().recipe;
+        let of = match request {
+            Classes(of) => of,
+            OfPrompts(of) => {
+                let weights = of.with(weights);
+                let earlier = self.earlier_prompts(of, &weights).await?;
+                let mut attacks = Vec::new();
+                // Only what the judge knows can be attacked.
+                if recipe.audits() && !of.pairs[0].is_empty() {
+                    for &kind in AttackKind::ALL {
+                        attacks.push(self.attack(kind, of, &weights).await?);
+                    }
+                }
+                return Ok(Findings { attacks, earlier, ..Findings::default() });
+            }
+        };
+        // One that was cut short is no truth for the runs that follow.
+        let own = ["epochs", "steps", "lr", "batch"];
+        let whole = !recipe.set_fields().iter().any(|(name, _)| own.contains(name));
+        let anew = of.asked.plan.how.rate == Rate::AsTrained;
+        if anew && recipe.budget != Budget::Tiny && whole {
+            self.session.retrained.insert(retrain_key(of), after.metrics.clone());
+        }
+        let answers = before.answers.as_ref().zip(after.answers.as_ref());
+        let changed = answers.map_or_else(Vec::new, |(before, after)| {
+            most_changed(&before.test, &after.test, of.set.class, SHOWN)
+        });
+        let earlier = self.still_forgotten(of, weights, [before, after]).await?;
+        let audit = match &after.answers {
+            Some(answers) if recipe.audits() => {
+                let suspect = Suspect { model: &of.model, weights, answers: answers.clone() };
+                Some(self.audit(suspect, of, None).await?)
+            }
+            _ => None,
+        };
+        Ok(Findings { audit, earlier, changed, attacks: Vec::new() })
+    }
+}
+
 /// What a Retrain is known by to the runs that are held against it.
-fn retrain_key(recipe: &Recipe, setting: &Setting) -> String {
+fn retrain_key(of: &Setting) -> String {
+    let recipe = &of.asked.recipe;
     let Recipe { data, budget, .. } = recipe;
-    format!("{}|{data}|{}|{budget:?}|{:?}", recipe.start(), setting.set.spec, sampling(recipe))
+    format!("{}|{data}|{}|{budget:?}|{:?}", recipe.start(), of.set.spec, of.sampling())
 }
