@@ -14,13 +14,29 @@ use crate::eval::{
     js_divergence,
 };
 use crate::models::{Model, Weights};
-use crate::words::{Audit, Divergence, LayerSimilarity, Recipe};
+use crate::words::{Audit, Divergence, LayerSimilarity, Metrics, Recipe};
 
-/// A model that unlearned, or Retrain.
-pub struct Suspect<'a> {
-    pub model: &'a Model,
-    pub weights: &'a Weights,
+/// A model that unlearned, or Retrain: its weights on the device, and what it says.
+pub struct Suspect {
+    pub model: Arc<Model>,
+    pub weights: Weights,
     pub answers: Arc<Answers>,
+}
+
+impl Suspect {
+    /// A model that was measured.
+    ///
+    /// # Errors
+    /// It is no classifier.
+    pub fn new(model: &Arc<Model>, weights: &Weights, measured: &Measured) -> Result<Self> {
+        let refused = || Error::Request("only classifiers are audited".into());
+        let answers = measured.answers.clone().ok_or_else(refused)?;
+        Ok(Self { model: model.clone(), weights: weights.clone(), answers })
+    }
+
+    fn evaluator(&self) -> Result<Evaluator<'_>> {
+        Ok(Evaluator { net: classifier(&self.model)?, weights: &self.weights })
+    }
 }
 
 impl Work<'_> {
@@ -35,32 +51,25 @@ impl Work<'_> {
         retrain: Option<Arc<Model>>,
     ) -> Result<Audited> {
         let setting = self.setting_of(model, recipe).await?;
-        let model = &setting.model;
-        classifier(model)?;
-        let (weights, run) = self.measure_host(model, &setting).await?;
-        let retrain = retrain.map(|other| self.settled(other, &setting.data, recipe));
-        let other = match &retrain {
-            Some(retrain) => Some(self.measure_host(retrain, &setting).await?),
-            None => None,
-        };
-        let against = other.as_ref().map(|(_, measured)| measured.metrics.clone());
-        let metrics = run.metrics.clone();
-        let run = Suspect { model, weights: &weights, answers: answers_of(run)? };
-        let other = match (&retrain, &other) {
-            (Some(model), Some((weights, measured))) => {
-                Some(Suspect { model, weights, answers: answers_of(measured.clone())? })
+        classifier(&setting.model)?;
+        let (run, metrics) = self.suspect(&setting.model, &setting).await?;
+        let (retrain, against) = match retrain {
+            Some(other) => {
+                let other = self.settled(other, &setting.data, recipe);
+                let (retrain, against) = self.suspect(&other, &setting).await?;
+                (Some(retrain), Some(against))
             }
-            _ => None,
+            None => (None, None),
         };
-        let audit = self.audit(run, &setting, other).await?;
+        let audit = self.audit(run, &setting, retrain).await?;
         Ok(Audited { metrics, against, audit })
     }
 
-    /// Weights on the device, and what they do.
-    async fn measure_host(&mut self, model: &Model, of: &Setting) -> Result<(Weights, Measured)> {
+    /// Puts a model on the device and measures it.
+    async fn suspect(&mut self, model: &Arc<Model>, of: &Setting) -> Result<(Suspect, Metrics)> {
         let weights = model.weights.upload(&self.session.device);
         let measured = self.measure(model, &weights, of).await?;
-        Ok((weights, measured))
+        Ok((Suspect::new(model, &weights, &measured)?, measured.metrics))
     }
 
     /// Audits an unlearned model against the recipe's original and against `retrain`, or the shipped
@@ -70,9 +79,9 @@ impl Work<'_> {
     /// The model is no classifier, cancelled, or the device failed.
     pub async fn audit(
         &mut self,
-        subject: Suspect<'_>,
+        subject: Suspect,
         setting: &Setting,
-        retrain: Option<Suspect<'_>>,
+        retrain: Option<Suspect>,
     ) -> Result<Audit> {
         let clock = Instant::now();
         let Setting { asked: Asked { recipe, .. }, data, set, .. } = setting;
@@ -82,16 +91,17 @@ impl Work<'_> {
         let calibration = references.calibrate(&subject.answers, data, self.job).await?;
         let setup = Setup { data, set, sizes: recipe.budget.audit(), calibration: &calibration };
 
-        let asked = Evaluator { net: classifier(subject.model)?, weights: subject.weights };
+        let asked = subject.evaluator()?;
         let run = setup.examine(asked, subject.answers.clone(), self.job).await?;
         let before = self.examine_once(&recipe.start(), &original, &setup, setting).await?;
         let retrain = match (retrain, twin(setting)) {
-            (Some(Suspect { model, weights, answers }), _) => {
-                let asked = Evaluator { net: classifier(model)?, weights };
-                Some(Arc::new(setup.examine(asked, answers, self.job).await?))
+            (Some(other), _) => {
+                let examined = setup.examine(other.evaluator()?, other.answers.clone(), self.job);
+                Some(Arc::new(examined.await?))
             }
             (None, Some(twin)) => {
-                Some(self.examine_once(twin.name, &twin.open()?, &setup, setting).await?)
+                let model = twin.open()?.into();
+                Some(self.examine_once(twin.name, &model, &setup, setting).await?)
             }
             (None, None) => None,
         };
@@ -114,43 +124,36 @@ impl Work<'_> {
     async fn references(&mut self, of: &Setting) -> Result<Arc<References>> {
         let Setting { asked: Asked { recipe, .. }, model, data, .. } = of;
         let key = (&recipe.data, model.card.split_seed, recipe.budget);
-        if let Some(references) = self.session.store.get(&key) {
-            return Ok(references);
-        }
-        let (items, sizes) = (&of.split.train, recipe.budget.audit());
-        let device = &self.session.device;
-        let trained = References::train(data, items, &sizes, device, self.job).await?;
-        Ok(self.session.store.put(&key, trained))
+        let train = async |work: &mut Work<'_>| {
+            let (items, sizes) = (&of.split.train, recipe.budget.audit());
+            References::train(data, items, &sizes, &work.session.device, work.job).await
+        };
+        self.once(&key, train).await
     }
 
     /// Examines a model that no job changes, once for each protocol.
     async fn examine_once(
         &mut self,
         name: &str,
-        model: &Model,
+        model: &Arc<Model>,
         setup: &Setup<'_>,
         of: &Setting,
     ) -> Result<Arc<Examined>> {
         let Recipe { data, budget, seed, .. } = &of.asked.recipe;
         let key = (name, data, &of.set.spec, budget, seed);
-        if let Some(examined) = self.session.store.get(&key) {
-            return Ok(examined);
-        }
-        let answers = answers_of(self.measure_once(name, model, of).await?)?;
-        let weights = model.weights.upload(&self.session.device);
-        let asked = Evaluator { net: classifier(model)?, weights: &weights };
-        let examined = setup.examine(asked, answers, self.job).await?;
-        Ok(self.session.store.put(&key, examined))
+        self.once(&key, async |work| {
+            let measured = work.measure_once(name, model, of).await?;
+            let weights = model.weights.upload(&work.session.device);
+            let suspect = Suspect::new(model, &weights, &measured)?;
+            setup.examine(suspect.evaluator()?, suspect.answers.clone(), work.job).await
+        })
+        .await
     }
 }
 
 fn classifier(model: &Model) -> Result<&dyn crate::models::Classifier> {
     let refused = || Error::Request(format!("{}: only classifiers are audited", model.card.name));
     model.classifier().ok_or_else(refused)
-}
-
-fn answers_of(measured: Measured) -> Result<Arc<Answers>> {
-    measured.answers.ok_or_else(|| Error::Request("only classifiers are audited".into()))
 }
 
 /// CKA of each layer; another architecture's layers are not compared.

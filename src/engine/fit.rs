@@ -7,7 +7,7 @@ use super::request::Asked;
 use super::session::{Setting, Work};
 use crate::data::{Dataset, alike};
 use crate::error::{Error, Result};
-use crate::eval::Evaluator;
+use crate::eval::{Evaluator, Shown};
 use crate::models::{Card, Model, registry, said};
 use crate::words::{Recipe, fingerprint};
 
@@ -135,7 +135,7 @@ impl Work<'_> {
         let weights = model.weights.upload(&self.session.device);
         self.job.phase("Looking at the model", items.len());
         let asked = Evaluator { net, weights: &weights };
-        let right = asked.accuracy(&data.test, &items, self.job).await?;
+        let right = asked.accuracy(Shown(&data.test, &items), self.job).await?;
         let chance = 100.0 / data.classes.len() as f64;
         if right < chance + (100.0 - chance) / 5.0 {
             self.job.note(format!(

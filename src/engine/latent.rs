@@ -82,10 +82,7 @@ impl Work<'_> {
             model.network.notes.iter().for_each(|note| self.job.note(note));
         }
         let weights = LatentWeights::upload(&model, &self.session.device);
-        let asked: Vec<_> = prompts
-            .iter()
-            .flat_map(|p| (0..n as u64).map(|noise| Wanted { condition: p.clone(), noise }))
-            .collect();
+        let asked: Vec<_> = prompts.iter().flat_map(|p| Wanted::each(p, 0..n as u64)).collect();
         let config = model.network.scheduler.or_with(solver);
         // Some solvers call the network more often than they have steps.
         let calls = Solver::new(&config, options.steps).times.len();

@@ -8,7 +8,7 @@ use super::session::{Setting, Work};
 use crate::data::{PictureShape, Pictures};
 use crate::error::{Error, Result};
 use crate::eval;
-use crate::eval::{Answers, Drawer, Evaluator, frechet};
+use crate::eval::{Answers, Drawer, Evaluator, Shown, frechet};
 use crate::models::{Model, Network, Weights};
 use crate::unlearn::Local;
 use crate::words::{Metrics, Recipe, SampleOptions, Sizes};
@@ -64,13 +64,10 @@ impl Work<'_> {
                     let kept: Vec<usize> =
                         (0..net.config.classes).filter(|c| !set.absent(*c)).collect();
                     let key = (&recipe.data, &kept, samples);
-                    let reference = match self.session.store.get(&key) {
-                        Some(reference) => reference,
-                        None => {
-                            let made = frechet::reference(judge, data, &kept, samples, self.job);
-                            self.session.store.put(&key, made.await?)
-                        }
+                    let real = async |work: &mut Work<'_>| {
+                        frechet::reference(judge, data, &kept, samples, work.job).await
                     };
+                    let reference = self.once(&key, real).await?;
                     let s = data.train.shape;
                     let rows: Vec<&[f32]> = judged.values.chunks_exact(samples * s.n()).collect();
                     let made: Vec<f32> = kept.iter().flat_map(|&c| rows[c]).copied().collect();
@@ -93,15 +90,14 @@ impl Work<'_> {
         name: &str,
         model: &Model,
         of: &Setting,
-    ) -> Result<Measured> {
+    ) -> Result<Arc<Measured>> {
         let recipe = &of.asked.recipe;
         let key = (name, &recipe.data, &of.set.spec, recipe.budget, of.sampling());
-        if let Some(measured) = self.session.store.get(&key) {
-            return Ok(Measured::clone(&measured));
-        }
-        let weights = model.weights.upload(&self.session.device);
-        let measured = self.measure(model, &weights, of).await?;
-        Ok(Measured::clone(&self.session.store.put(&key, measured)))
+        self.once(&key, async |work| {
+            let weights = model.weights.upload(&work.session.device);
+            work.measure(model, &weights, of).await
+        })
+        .await
     }
 
     /// What a pane shows of some weights: a row a class. A diffusion model needs no pictures.
@@ -130,7 +126,7 @@ impl Work<'_> {
                 let items: Vec<usize> =
                     (0..n).flat_map(|c| test.of_class(c).take(columns)).collect();
                 let asked = Evaluator { net: &**net, weights };
-                let seen = asked.predict(test, &items, self.job).await?;
+                let seen = asked.predict(Shown(test, &items), self.job).await?;
                 let PictureShape { channels, height, width } = test.shape;
                 let pixels = items.iter().flat_map(|&i| test.picture(i)).copied().collect();
                 let seen = seen.into_iter().map(Some).collect();

@@ -231,12 +231,11 @@ impl Work<'_> {
         let Sizes { columns, sampler, .. } = budget.sizes();
         let options = preview(sampler, seed);
         let key = (twin.name, &options, budget);
-        if let Some(grid) = self.session.store.get(&key) {
-            return Ok(grid);
-        }
-        let model = twin.open()?;
-        let weights = model.weights.upload(&self.session.device);
-        let grid = self.grid(&model, &weights, &of.data.test, columns, &options).await?;
-        Ok(self.session.store.put(&key, grid))
+        self.once(&key, async |work| {
+            let model = twin.open()?;
+            let weights = model.weights.upload(&work.session.device);
+            work.grid(&model, &weights, &of.data.test, columns, &options).await
+        })
+        .await
     }
 }

@@ -16,7 +16,8 @@ use crate::models::{AnyModel, HostWeights, Model, Weights};
 use crate::subject::{Items, Noising, Prompts, Subject};
 use crate::unlearn::{Plan, Rate, Scope};
 use crate::words::{
-    AttackKind, Audit, Budget, Changed, EarlierReport, Metrics, Recipe, Report, SampleOptions,
+    AttackKind, Audit, Budget, Changed, EarlierReport, Forgotten, Metrics, Recipe, Report,
+    SampleOptions,
 };
 
 /// A model with what it is to forget and to keep.
@@ -37,8 +38,8 @@ pub struct Asked {
     pub plan: Plan,
     /// What caches know it by.
     pub key: String,
-    /// The forget set's name.
-    pub spec: String,
+    /// The forget set's name, and the items in it: of a prompt, after [`Work::prepare`].
+    pub forget: Forgotten,
 }
 
 /// Most changed pictures of the forgotten class, and of the others, that a report lists.
@@ -51,8 +52,11 @@ pub struct Findings {
     pub attacks: Vec<Attack>,
     /// Of earlier requests: whether they stayed forgotten.
     pub earlier: Vec<EarlierReport>,
-    /// Pictures whose class changed most.
+    /// Pictures whose class changed most, and their pixels, one after another.
     pub changed: Vec<Changed>,
+    pub pixels: Vec<u8>,
+    /// The forgotten pictures by name, where they are a person's files.
+    pub forgotten: Vec<String>,
 }
 
 impl Request {
@@ -69,14 +73,6 @@ impl Request {
         match self {
             Classes(of) => &mut of.asked,
             OfPrompts(of) => &mut of.asked,
-        }
-    }
-
-    /// Items that are to be forgotten.
-    pub fn n(&self) -> usize {
-        match self {
-            Classes(of) => of.set.forget.len(),
-            OfPrompts(of) => of.items[0].len(),
         }
     }
 
@@ -132,9 +128,8 @@ impl Request {
     pub fn unlearned(&self, weights: HostWeights, report: &Report) -> AnyModel {
         match self {
             Classes(of) => {
-                let Setting { model, data, split, set, .. } = &**of;
-                let mut card = requests::unlearned(&model.card, report, set, data, split);
-                if weights.values.len() > model.weights.values.len() {
+                let mut card = requests::unlearned(of, report);
+                if weights.values.len() > of.model.weights.values.len() {
                     card.classes.push("forgotten".into());
                     card.architecture = card.architecture.clone().with_classes(card.classes.len());
                 }
@@ -146,24 +141,6 @@ impl Request {
                 let model = LatentModel::clone(&of.model);
                 AnyModel::Latent(LatentModel { unet: weights, card, ..model }.into())
             }
-        }
-    }
-
-    /// The forgotten pictures by name, where they are a person's files.
-    pub fn forgotten(&self) -> Vec<String> {
-        match self {
-            Classes(of) => of.data.named(&of.set.forget),
-            OfPrompts(_) => Vec::new(),
-        }
-    }
-
-    /// The pixels of pictures that changed, one after another.
-    pub fn pixels(&self, changed: &[Changed]) -> Vec<u8> {
-        match self {
-            Classes(of) => {
-                changed.iter().flat_map(|c| of.data.test.picture(c.index).to_vec()).collect()
-            }
-            OfPrompts(_) => Vec::new(),
         }
     }
 }
@@ -209,6 +186,7 @@ impl Work<'_> {
         of.items = self.items(of).await?;
         let scope = Scope::of_prompts(of.items.each_ref().map(Items::len));
         of.asked.plan = Plan::new(&of.asked.recipe, scope)?;
+        of.asked.forget.n = of.items[0].len();
         Ok(())
     }
 
@@ -237,9 +215,13 @@ impl Work<'_> {
     /// Cancelled, or the device failed.
     pub async fn before(&mut self, request: &Request) -> Result<Measured> {
         match request {
-            Classes(of) => self.measure_once(&of.asked.recipe.start(), &of.model, of).await,
+            Classes(of) => {
+                let measured = self.measure_once(&of.asked.recipe.start(), &of.model, of).await?;
+                Ok(Measured::clone(&measured))
+            }
             OfPrompts(of) => {
-                let metrics = self.metrics_before(of).await?;
+                let measure = async |work: &mut Work<'_>| of.measure(&of.weights, work.job).await;
+                let metrics = Metrics::clone(&*self.once(&of.asked.key, measure).await?);
                 let grid = self.pane_before(of).await?.grid;
                 Ok(Measured { metrics, answers: None, grid })
             }
@@ -273,7 +255,7 @@ impl Work<'_> {
             return Ok(self.session.retrained.get(&retrain_key(of)).cloned());
         };
         let measured = self.measure_once(twin.name, &twin.open()?, of).await?;
-        Ok(Some(measured.metrics))
+        Ok(Some(measured.metrics.clone()))
     }
 
     /// What else there is to be found out about weights that forgot, beyond what was measured before and after.
@@ -312,13 +294,15 @@ impl Work<'_> {
         });
         let earlier = self.still_forgotten(of, weights, [before, after]).await?;
         let audit = match &after.answers {
-            Some(answers) if recipe.audits() => {
-                let suspect = Suspect { model: &of.model, weights, answers: answers.clone() };
+            Some(_) if recipe.audits() => {
+                let suspect = Suspect::new(&of.model, weights, after)?;
                 Some(self.audit(suspect, of, None).await?)
             }
             _ => None,
         };
-        Ok(Findings { audit, earlier, changed, attacks: Vec::new() })
+        let pixels = changed.iter().flat_map(|c| of.data.test.picture(c.index)).copied().collect();
+        let forgotten = of.data.named(&of.set.forget);
+        Ok(Findings { audit, earlier, changed, pixels, forgotten, attacks: Vec::new() })
     }
 }
 

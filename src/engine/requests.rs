@@ -8,8 +8,8 @@ use super::session::{Client, Setting, Work};
 use super::{Run, Send, Session};
 use crate::data::{Dataset, Earlier, ForgetSet, Split, ranges};
 use crate::error::{Error, Result};
-use crate::eval::Evaluator;
 use crate::eval::classify::part;
+use crate::eval::{Evaluator, Shown};
 use crate::models::{Card, Model, Unlearned, Weights};
 use crate::words::{EarlierReport, Recipe, Report};
 
@@ -100,7 +100,7 @@ impl Work<'_> {
         let items = part(&earlier.items, most, "measure forget");
         self.job.phase("Evaluating", items.len());
         let asked = Evaluator { net, weights };
-        Ok((100.0 - asked.accuracy(&data.train, &items, self.job).await?, items.len()))
+        Ok((100.0 - asked.accuracy(Shown(&data.train, &items), self.job).await?, items.len()))
     }
 }
 
@@ -142,13 +142,8 @@ pub fn recall(card: &Card, data: &Dataset, split: &Split) -> Result<Vec<Earlier>
 }
 
 /// The card of unlearned weights: what was done to them, and none of the original's metrics.
-pub fn unlearned(
-    card: &Card,
-    report: &Report,
-    set: &ForgetSet,
-    data: &Dataset,
-    split: &Split,
-) -> Card {
+pub fn unlearned(of: &Setting, report: &Report) -> Card {
+    let (Setting { data, split, set, .. }, card) = (of, &of.model.card);
     let Report { method, after, protocol, seed, .. } = report;
     let follows = ["class:", "random:"].iter().any(|kind| set.spec.starts_with(kind));
     let request = Unlearned {

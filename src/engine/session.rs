@@ -1,22 +1,22 @@
 //! What the engine remembers between jobs, and the job table.
 
-use std::{collections::HashMap, path::Path, sync::Arc};
+use std::{collections::HashMap, fmt::Debug, path::Path, sync::Arc};
 
 use burn::tensor::Device;
 
 use super::request::{Asked, Request};
 use super::requests::Adopted;
-use super::store::Store;
+use super::store::{Kept, Store};
 use super::{Event, Job, Outcome, Send, requests};
 use crate::data::{Dataset, ForgetSet, Split, by_loss};
 use crate::error::{Error, Result};
-use crate::eval::Evaluator;
+use crate::eval::{Evaluator, Shown};
 use crate::gpu::{Compute, DeviceInfo};
 use crate::job_context::{JobContext, Switches};
 use crate::models::{AnyModel, Model, Shipped, checkpoint, registry};
 use crate::saliency::{Scores, Scoring, rank};
 use crate::unlearn::{Local, Plan, Scope};
-use crate::words::{Estimator, Fingerprint, Metrics, Recipe};
+use crate::words::{Estimator, Fingerprint, Forgotten, Metrics, Recipe};
 use crate::{assets, data};
 
 /// The device, the models and what was measured of them.
@@ -146,6 +146,22 @@ impl<'a> Work<'a> {
         })
     }
 
+    /// What is kept by a key, found out if nothing is.
+    ///
+    /// # Errors
+    /// Those of finding it out.
+    pub async fn once<T: Kept>(
+        &mut self,
+        key: &impl Debug,
+        find: impl AsyncFnOnce(&mut Work<'_>) -> Result<T>,
+    ) -> Result<Arc<T>> {
+        if let Some(kept) = self.session.store.get(key) {
+            return Ok(kept);
+        }
+        let found = find(self).await?;
+        Ok(self.session.store.put(key, found))
+    }
+
     /// Resolves a recipe for a classifier or a class-conditional diffusion model; everything that can be wrong
     /// with a request is found here.
     ///
@@ -184,7 +200,8 @@ impl<'a> Work<'a> {
         let recipe = Recipe { fingerprint: data.fingerprint.clone(), ..recipe.clone() };
         let Recipe { budget, seed, .. } = recipe;
         let key = format!("{}|{}|{}|{budget:?}|{seed}", recipe.start(), recipe.data, set.spec);
-        let asked = Asked { plan, spec: set.spec.clone(), key, recipe };
+        let forget = Forgotten { spec: set.spec.clone(), n: set.forget.len() };
+        let asked = Asked { plan, forget, key, recipe };
         Ok(Setting { asked, model, data, split, set })
     }
 
@@ -196,22 +213,22 @@ impl<'a> Work<'a> {
         split: &Split,
     ) -> Result<Arc<Vec<f32>>> {
         let key = (recipe.start(), &recipe.data);
-        if let Some(losses) = self.session.store.get(&key) {
-            return Ok(losses);
-        }
-        let model = self.start(recipe).await?;
-        let model = self.settled(model, data, recipe);
-        let net = model.classifier().ok_or_else(|| {
-            let right = "only a classifier has a loss for each picture; write class:NAME";
-            Error::argument("forget set", &recipe.forget, right)
-        })?;
-        let weights = model.weights.upload(&self.session.device);
-        self.job.phase("Losses", split.train.len());
-        let asked = Evaluator { net, weights: &weights };
-        let found = asked.losses(&data.train, &split.train, self.job).await?;
-        let mut losses = vec![0.0; data.train.len()];
-        split.train.iter().zip(found).for_each(|(&i, loss)| losses[i] = loss);
-        Ok(self.session.store.put(&key, losses))
+        let find = async |work: &mut Work<'_>| {
+            let model = work.start(recipe).await?;
+            let model = work.settled(model, data, recipe);
+            let net = model.classifier().ok_or_else(|| {
+                let right = "only a classifier has a loss for each picture; write class:NAME";
+                Error::argument("forget set", &recipe.forget, right)
+            })?;
+            let weights = model.weights.upload(&work.session.device);
+            work.job.phase("Losses", split.train.len());
+            let asked = Evaluator { net, weights: &weights };
+            let found = asked.losses(Shown(&data.train, &split.train), work.job).await?;
+            let mut losses = vec![0.0; data.train.len()];
+            split.train.iter().zip(found).for_each(|(&i, loss)| losses[i] = loss);
+            Ok(losses)
+        };
+        self.once(&key, find).await
     }
 
     /// The scores that a request's mask is cut from, in its estimator's order. Those of [`Estimator::base`] are
@@ -224,7 +241,7 @@ impl<'a> Work<'a> {
         request: &Request,
         early: &mut dyn FnMut(Scores),
     ) -> Result<Arc<Scores>> {
-        let Asked { recipe, plan, key, spec } = request.asked();
+        let Asked { recipe, plan, key, forget } = request.asked();
         let (estimator, base) = (plan.estimator, plan.estimator.base());
         let key = (key, base);
         let scored = match self.session.store.get::<Scores>(&key) {
@@ -235,7 +252,7 @@ impl<'a> Work<'a> {
                     subject: &request.subject(device),
                     original: request.original(),
                     weights: &request.on(device),
-                    forget: spec,
+                    forget: &forget.spec,
                     items: &plan.scored[0],
                     retain: &plan.scored[1],
                     seed: recipe.seed,

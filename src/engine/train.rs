@@ -13,7 +13,7 @@ use crate::data;
 use crate::data::ForgetSet;
 use crate::error::{Error, Result};
 use crate::eval::classify::percent;
-use crate::eval::{Evaluator, judge};
+use crate::eval::{Evaluator, Shown, judge};
 use crate::models::latent::LatentModel;
 use crate::models::{AnyModel, Card, HostWeights, Model, Network, Training, Weights};
 use crate::train::trainer::finite;
@@ -142,7 +142,8 @@ impl Work<'_> {
                     .collect();
                 self.job.phase("Evaluating", all.len());
                 let asked = Evaluator { net: &**net, weights: &weights };
-                metrics.insert("TA".into(), asked.accuracy(&data.test, &all, self.job).await?);
+                metrics
+                    .insert("TA".into(), asked.accuracy(Shown(&data.test, &all), self.job).await?);
                 metrics.insert("TA_n".into(), all.len() as f64);
             }
             Network::Unet(net)
@@ -153,10 +154,8 @@ impl Work<'_> {
                 self.job.phase("Evaluating", net.config.classes * EACH * options.steps);
                 let rows = (0..net.config.classes).map(Some).collect();
                 let grid = self.samples(model, &weights, rows, EACH, &options).await?;
-                let hits = (0..grid.rows.len()).flat_map(|row| {
-                    let grid = &grid;
-                    (0..EACH).map(move |i| grid.seen_in(row, i).map(|(c, _)| c) == grid.rows[row])
-                });
+                let seen = grid.seen.iter().enumerate();
+                let hits = seen.map(|(i, seen)| seen.map(|(c, _)| c) == grid.rows[i / EACH]);
                 metrics.insert("class_share".into(), percent(hits));
                 metrics.insert("class_share_n".into(), (net.config.classes * EACH) as f64);
             }

@@ -18,7 +18,7 @@ use crate::job_context::JobContext;
 use crate::models::{WeightLayout, Weights};
 use crate::saliency::{Change, Mask, Scores};
 use crate::unlearn::{Plan, Unlearner};
-use crate::words::{Estimator, Forgotten, Gap, Recipe, Report, Seconds, Verdict, VerdictLabel};
+use crate::words::{Estimator, Gap, Recipe, Report, Seconds, Verdict, VerdictLabel};
 
 impl Work<'_> {
     /// Runs a recipe.
@@ -73,7 +73,7 @@ impl Work<'_> {
     /// Measures and judges a run whose updates are done.
     async fn judge_run(&mut self, request: &Request, trained: Trained) -> Result<Run> {
         let Trained { scores, mask, augment, weights: done, log, seconds } = trained;
-        let Asked { recipe, plan, spec, .. } = request.asked();
+        let Asked { recipe, plan, forget, .. } = request.asked();
         let original = request.original();
         let weights = done.download().await?;
         weights.check(original)?;
@@ -92,7 +92,7 @@ impl Work<'_> {
             task: plan.how.task.name().into(),
             model: recipe.model.clone(),
             data: recipe.data.clone(),
-            forget: Forgotten { spec: spec.clone(), n: request.n() },
+            forget: forget.clone(),
             method: plan.method.name.into(),
             training: training(plan, augment),
             mask: mask.as_ref().map(masked),
@@ -119,8 +119,8 @@ impl Work<'_> {
         }
         report.notes = self.job.notes().to_vec();
         Ok(Run {
-            forgotten: request.forgotten(),
-            changed: request.pixels(&report.changed),
+            forgotten: found.forgotten,
+            changed: found.pixels,
             change: Change::between(original, &weights),
             model: request.unlearned(weights, &report),
             attacks: found.attacks,
@@ -183,7 +183,7 @@ async fn begin(
     job: &mut JobContext,
 ) -> Result<Unlearner> {
     let (subject, plan) = (request.subject(device), request.asked().plan.clone());
-    Unlearner::of(subject, request.on(device), plan, free, job).await
+    Unlearner::begin(subject, request.on(device), plan, free, job).await
 }
 
 /// A 1 for every weight that may change; `None` where all may.

@@ -41,10 +41,8 @@ impl Drawer<'_> {
         job: &mut JobContext,
     ) -> Result<Judged> {
         let Self { unet, weights, judge } = self;
-        let of_class = |&condition: &Option<usize>| {
-            (0..each as u64).map(move |noise| Wanted { condition, noise })
-        };
-        let wanted: Vec<_> = classes.iter().flat_map(of_class).collect();
+        let wanted: Vec<_> =
+            classes.iter().flat_map(|class| Wanted::each(class, 0..each as u64)).collect();
         let [channels, height, width] = unet.picture_shape();
         let (mut values, mut seen) = (Vec::new(), Vec::new());
         for batch in wanted.chunks(BATCH) {

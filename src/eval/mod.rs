@@ -25,7 +25,7 @@ mod svm;
 pub mod verdict;
 
 pub use changed::most_changed;
-pub use classify::Evaluator;
+pub use classify::{Evaluator, Shown};
 pub use emoji::{EmojiJudge, Seen};
 pub use examine::{Examined, Setup};
 pub use generate::{Drawer, Judged};

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use burn::tensor::{Device, Tensor};
 use rand::RngExt;
 
-use super::{Diffuser, Noisy, ScoreSettings, Under};
+use super::{Diffuser, Noisy, ScoreSettings, StepSettings, Under};
 use crate::data::{Dataset, Rng};
 use crate::diffusion::Schedule;
-use crate::models::{Mode, Pass, Unet};
+use crate::models::{Pass, Unet};
 use crate::sampling::predict;
 use crate::train::losses::Augment;
-use crate::train::{CONDITION_DROP, Noised, NoisedClasses, drop_condition, noised};
+use crate::train::{CONDITION_DROP, Noised, NoisedClasses, Rule, drop_condition, noised};
 
 /// What a diffusion model is to make instead of the forgotten class.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,25 +84,10 @@ impl Diffuser for Classes {
         ScoreSettings { stream: "saliency", batch: 128, guidance: 2.0, times, clip: Some(1.0) }
     }
 
-    fn stream(&self, step: usize) -> String {
-        format!("unlearn {step}")
-    }
-
-    fn mode(&self, seed: u64, step: usize, part: usize) -> Mode {
-        Mode::train(seed, step, part)
-    }
-
-    fn part(&self) -> usize {
-        PART
-    }
-
-    fn together(&self) -> bool {
-        true
-    }
-
     /// Clipped before the mask, as the official code does (docs/methods.md#diffusion-models).
-    fn clip(&self) -> Option<f64> {
-        Some(1.0)
+    fn stepping(&self) -> StepSettings {
+        let (rule, clip) = (Rule::ADAM, Some(1.0));
+        StepSettings { rule, stream: "unlearn", part: PART, together: true, clip }
     }
 }
 

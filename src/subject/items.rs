@@ -94,8 +94,8 @@ impl Items {
         options: &SampleOptions,
         job: &mut JobContext,
     ) -> Result<Self> {
-        let one = |i: usize| Wanted { condition: prompt.into(), noise: 1_000_000 + i as u64 };
-        let wanted: Vec<_> = (0..n).map(one).collect();
+        let wanted: Vec<_> =
+            Wanted::each(&prompt.into(), 1_000_000..1_000_000 + n as u64).collect();
         let mut values = Vec::new();
         for z in weights.latents(&wanted, options, None, job).await? {
             values.extend(read(z).await?);

@@ -5,7 +5,7 @@ mod classes;
 mod classifier;
 mod items;
 mod learnt_prompt;
-pub mod prompts;
+mod prompts;
 
 pub use classes::Sent;
 pub use classifier::Pictured;
@@ -20,7 +20,8 @@ use burn::tensor::{Device, Tensor};
 use self::classes::Classes;
 use crate::data::{Dataset, Rng};
 use crate::diffusion::Schedule;
-use crate::models::{Mode, Model, Network, Pass, Unet};
+use crate::models::{Model, Network, Pass, Unet};
+use crate::train::Rule;
 use crate::train::losses::Augment;
 
 /// A model with its pictures.
@@ -36,6 +37,15 @@ impl Subject {
         match self {
             Self::Classifier(_) => None,
             Self::Diffusion(of) => of.prompts(),
+        }
+    }
+
+    /// How it is updated.
+    pub fn stepping(&self) -> StepSettings {
+        let (rule, stream, part) = (Rule::SGD, "unlearn", usize::MAX);
+        match self {
+            Self::Classifier(_) => StepSettings { rule, stream, part, together: false, clip: None },
+            Self::Diffusion(of) => of.stepping(),
         }
     }
 
@@ -74,6 +84,21 @@ pub struct ScoreSettings {
     /// What a picture's mean squared error is multiplied by.
     pub times: f32,
     /// The norm that a batch's gradient is clipped to, so that batches weigh the same.
+    pub clip: Option<f64>,
+}
+
+/// How a model is updated.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct StepSettings {
+    /// The optimiser, where nothing else is said.
+    pub rule: Rule,
+    /// Begins the name of an update's random numbers.
+    pub stream: &'static str,
+    /// Items of a diffusion model that are drawn at a time.
+    pub part: usize,
+    /// Whether both losses of a diffusion model's update are one graph.
+    pub together: bool,
+    /// The norm that an update's gradient is clipped to.
     pub clip: Option<f64>,
 }
 
@@ -128,20 +153,8 @@ pub trait Diffuser: Send + Sync {
     /// How weights are scored by its gradients.
     fn scoring(&self) -> ScoreSettings;
 
-    /// The name of an update's random numbers.
-    fn stream(&self, step: usize) -> String;
-
-    /// How the network is used in a part of an update.
-    fn mode(&self, seed: u64, step: usize, part: usize) -> Mode;
-
-    /// Items that are drawn at a time.
-    fn part(&self) -> usize;
-
-    /// Whether both losses of an update are one graph.
-    fn together(&self) -> bool;
-
-    /// The norm that an update's gradient is clipped to.
-    fn clip(&self) -> Option<f64>;
+    /// How it is updated.
+    fn stepping(&self) -> StepSettings;
 
     /// A text-to-image model.
     fn prompts(&self) -> Option<&Prompts> {

@@ -5,11 +5,11 @@ use std::sync::{Arc, OnceLock};
 use burn::tensor::Tensor;
 
 use super::items::Noised;
-use super::{Diffuser, Items, Noising, Noisy, ScoreSettings, Under};
+use super::{Diffuser, Items, Noising, Noisy, ScoreSettings, StepSettings, Under};
 use crate::data::Rng;
-use crate::models::{Mode, Pass, Weights};
-pub use crate::sampling::contexts;
-use crate::sampling::predict;
+use crate::models::{Pass, Weights};
+use crate::sampling::{contexts, predict};
+use crate::train::Rule;
 
 /// The model and latents; items are those of the forget set, then those of the retain set.
 pub struct Prompts {
@@ -66,24 +66,9 @@ impl Diffuser for Prompts {
         }
     }
 
-    fn stream(&self, step: usize) -> String {
-        format!("prompt step {step}")
-    }
-
-    fn mode(&self, _seed: u64, _step: usize, _part: usize) -> Mode {
-        Mode::TRAIN
-    }
-
-    fn part(&self) -> usize {
-        usize::MAX
-    }
-
-    fn together(&self) -> bool {
-        false
-    }
-
-    fn clip(&self) -> Option<f64> {
-        None
+    fn stepping(&self) -> StepSettings {
+        let (rule, stream, part) = (Rule::ADAM, "prompt step", usize::MAX);
+        StepSettings { rule, stream, part, together: false, clip: None }
     }
 
     fn prompts(&self) -> Option<&Prompts> {

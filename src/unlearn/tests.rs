@@ -12,8 +12,7 @@ use crate::models::HostWeights;
 use crate::models::latent::{LatentModel, LatentNetwork, PerLevel, is_cross_attention};
 use crate::models::weights::read;
 use crate::saliency::{Scoring, rank};
-use crate::sampling::LatentWeights;
-use crate::subject::prompts::contexts;
+use crate::sampling::{LatentWeights, contexts};
 use crate::subject::{Items, Learner, Noising, Prompts, Subject};
 use crate::train::latent::preset;
 use crate::words::{Estimator, Recipe, Task};
@@ -99,7 +98,7 @@ impl Scene {
         let plan = Plan::new(&recipe, scope).unwrap();
         let original = self.weights.unet.clone();
         let mut job = JobContext::silent();
-        Unlearner::of(self.subject(), original, plan, free, &mut job).await.unwrap()
+        Unlearner::begin(self.subject(), original, plan, free, &mut job).await.unwrap()
     }
 }
 

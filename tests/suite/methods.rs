@@ -78,10 +78,12 @@ impl Setting {
         };
         let recipe = recipe.fitting(self.task());
         let plan = self.plan(&recipe).unwrap();
-        let mask = masked.then_some(&self.mask);
+        let free = masked.then_some(&*self.mask.bits);
         let mut job = JobContext::silent();
         let (data, device) = (self.data.clone(), Device::flex());
-        let begin = Unlearner::begin(&self.model, data, plan, mask, &device, &mut job);
+        let subject = Subject::of_classes(&self.model, data, plan.redirect.clone(), &device);
+        let original = self.model.weights.upload(&device);
+        let begin = Unlearner::begin(subject, original, plan, free, &mut job);
         let mut unlearner = wait(begin);
         let mut losses = Vec::new();
         while !unlearner.finished() {

@@ -59,11 +59,8 @@ impl PromptSetting {
     ) -> Result<Grid> {
         let Noising { network, target, emoji, .. } = &self.noising;
         let (rows, _) = pane(target, emoji, self.known);
-        let of_row = |r: &Row| {
-            let condition = r.prompt.clone();
-            (0..self.size.columns as u64)
-                .map(move |noise| Wanted { condition: condition.clone(), noise })
-        };
+        let columns = 0..self.size.columns as u64;
+        let of_row = |r: &Row| Wanted::each(&r.prompt, columns.clone());
         let asked: Vec<_> = rows.iter().flat_map(of_row).collect();
         job.phase("Drawing", asked.len() * options.steps);
         let (pixels, seen) = make(&self.judge()?, weights, &asked, options, job).await?;
@@ -112,26 +109,9 @@ impl Work<'_> {
     /// Cancelled, or the device failed.
     pub async fn pane_before(&mut self, of: &PromptSetting) -> Result<PromptPane> {
         let (_, forgotten) = pane(&of.noising.target, &of.noising.emoji, of.known);
-        let grid = match self.session.store.get(&of.asked.key) {
-            Some(grid) => grid,
-            None => {
-                let grid = of.pane(&of.weights, &of.options, self.job).await?;
-                self.session.store.put(&of.asked.key, grid)
-            }
-        };
+        let draw = async |work: &mut Work<'_>| of.pane(&of.weights, &of.options, work.job).await;
+        let grid = self.once(&of.asked.key, draw).await?;
         Ok(PromptPane { grid, forgotten, notice: of.notice() })
-    }
-
-    /// The metrics of the unchanged model; measured once.
-    ///
-    /// # Errors
-    /// Cancelled, or the device failed.
-    pub async fn metrics_before(&mut self, of: &PromptSetting) -> Result<Metrics> {
-        if let Some(metrics) = self.session.store.get(&of.asked.key) {
-            return Ok(Metrics::clone(&metrics));
-        }
-        let metrics = of.measure(&of.weights, self.job).await?;
-        Ok(Metrics::clone(&self.session.store.put(&of.asked.key, metrics)))
     }
 
     /// UA of each request that was met before, of the original, measured once, and of these weights, by as many
@@ -148,13 +128,9 @@ impl Work<'_> {
         for (spec, target, pairs) in &setting.earlier {
             let (of, n) = ((target, &[pairs.clone(), Vec::new()]), [setting.size.measured[0], 0]);
             let key = (&setting.asked.key, spec);
-            let before = match self.session.store.get::<Metrics>(&key) {
-                Some(metrics) => metrics,
-                None => {
-                    let metrics = setting.count(&setting.weights, of, n, self.job).await?;
-                    self.session.store.put(&key, metrics)
-                }
-            };
+            let original =
+                async |work: &mut Work<'_>| setting.count(&setting.weights, of, n, work.job).await;
+            let before = self.once(&key, original).await?;
             let after = setting.count(weights, of, n, self.job).await?.UA;
             all.push(EarlierReport { spec: spec.clone(), before: before.UA, after, n: n[0] });
         }

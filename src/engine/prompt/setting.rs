@@ -14,7 +14,7 @@ use crate::models::{Model, Weights, registry};
 use crate::sampling::LatentWeights;
 use crate::subject::{Items, Noising};
 use crate::unlearn::{Plan, Scope};
-use crate::words::{Budget, Recipe, SampleOptions};
+use crate::words::{Budget, Forgotten, Recipe, SampleOptions};
 
 /// What a budget sets for prompts.
 #[derive(Debug, Clone, Copy)]
@@ -154,7 +154,7 @@ impl Work<'_> {
             asked: Asked {
                 plan,
                 key: format!("{start}|{data}|{forget}|{seed}|{budget:?}|{options:?}"),
-                spec: forget.clone(),
+                forget: Forgotten { spec: forget.clone(), n: 0 },
                 recipe: Recipe { fingerprint: None, ..recipe.clone() },
             },
             judge,
@@ -176,23 +176,23 @@ impl Work<'_> {
     /// What is wrong with the request; cancelled.
     pub async fn items(&mut self, setting: &PromptSetting) -> Result<Arc<[Items; 2]>> {
         let PromptSetting { asked, weights, noising, pairs, size, options, .. } = setting;
-        if let Some(items) = self.session.store.get(&asked.key) {
-            return Ok(items);
-        }
-        self.job.phase("Encoding pictures", size.items.iter().sum());
         let of = async |at: usize, purpose, job: &mut JobContext| {
             let (emoji, seed) = (&noising.emoji, (options.seed, purpose));
             Items::of_pairs(weights, emoji, &pairs[at], size.items[at], seed, job).await
         };
-        let retain = of(1, "retain items", self.job).await?;
-        let forget = if pairs[0].is_empty() {
-            let n = size.items[0].min(32);
-            self.job.phase("Sampling what is to be forgotten", n * options.steps);
-            Items::of_prompt(weights, &noising.target.prompt, n, options, self.job).await?
-        } else {
-            of(0, "forget items", self.job).await?
+        let make = async |work: &mut Work<'_>| {
+            work.job.phase("Encoding pictures", size.items.iter().sum());
+            let retain = of(1, "retain items", work.job).await?;
+            let forget = if pairs[0].is_empty() {
+                let n = size.items[0].min(32);
+                work.job.phase("Sampling what is to be forgotten", n * options.steps);
+                Items::of_prompt(weights, &noising.target.prompt, n, options, work.job).await?
+            } else {
+                of(0, "forget items", work.job).await?
+            };
+            Ok([forget, retain])
         };
-        Ok(self.session.store.put(&asked.key, [forget, retain]))
+        self.once(&asked.key, make).await
     }
 }
 

@@ -55,10 +55,7 @@ impl Attacker<'_> {
     /// Cancelled, or the device failed.
     pub async fn search(&mut self) -> Result<(Row, usize)> {
         let all = self.paraphrases();
-        let glances = |p: &String| {
-            let condition = p.clone();
-            (700..).take(GLANCES).map(move |noise| Wanted { condition: condition.clone(), noise })
-        };
+        let glances = |p: &String| Wanted::each(p, 700..700 + GLANCES as u64);
         let asked: Vec<_> = all.iter().flat_map(glances).collect();
         let options = self.setting.options;
         let options = SampleOptions { steps: (options.steps / 2).max(4), ..options };
@@ -77,8 +74,7 @@ impl Attacker<'_> {
         // Of equals the first, which is the plainest.
         let best =
             (0..scores.len()).rev().max_by(|a, b| scores[*a].total_cmp(&scores[*b])).unwrap_or(0);
-        let one = |noise| Wanted { condition: all[best].clone(), noise };
-        let asked: Vec<_> = (800..).take(self.n).map(one).collect();
+        let asked: Vec<_> = Wanted::each(&all[best], 800..800 + self.n as u64).collect();
         let row = self.both("best paraphrase", all[best].clone(), &asked).await?;
         Ok((row, all.len()))
     }
@@ -141,8 +137,7 @@ impl Attacker<'_> {
             self.job.advance(1).await?;
         }
         let context = learner.context();
-        let wanted: Vec<_> =
-            (900..).take(self.n).map(|noise| Wanted { condition: (), noise }).collect();
+        let wanted: Vec<_> = Wanted::each(&(), 900..900 + self.n as u64).collect();
         let given: Vec<GivenPrompts> = wanted
             .chunks(forgot.part_size(self.n))
             .map(|part| Given {
