@@ -4,10 +4,8 @@ use std::sync::Arc;
 
 use web_time::Instant;
 
-use super::Audited;
-use super::measure::Measured;
-use super::request::Asked;
-use super::session::{Setting, Work, twin};
+use super::session::twin;
+use super::{Asked, Audited, Measured, Setting, Work};
 use crate::error::{Error, Result};
 use crate::eval::{
     Answers, Evaluator, Examined, Features, References, Setup, activation_distance, cka,

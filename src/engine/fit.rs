@@ -3,8 +3,7 @@
 
 use std::sync::Arc;
 
-use super::request::Asked;
-use super::session::{Setting, Work};
+use super::{Asked, Setting, Work};
 use crate::data::{Dataset, alike};
 use crate::error::{Error, Result};
 use crate::eval::{Evaluator, Shown};

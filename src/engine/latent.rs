@@ -2,10 +2,7 @@
 
 use std::sync::Arc;
 
-use super::gpu_loss_check::GpuLossCheck;
-use super::prompt::bytes;
-use super::session::Work;
-use super::{Grid, PromptRequest};
+use super::{GpuLossCheck, Grid, PromptRequest, Work, bytes};
 use crate::data::emoji;
 use crate::diffusion::Solver;
 use crate::error::Result;

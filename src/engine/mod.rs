@@ -8,8 +8,6 @@
 mod audit;
 pub mod check;
 mod fit;
-mod forgetting;
-mod generate;
 mod gpu_loss_check;
 mod job;
 mod latent;
@@ -36,16 +34,11 @@ type Send = Arc<dyn Fn(Event) + std::marker::Send + Sync>;
 
 /// Runs one job to its end.
 async fn serve(session: &mut Session, send: &Send, id: u64, asked: Job) {
-    let progress = {
-        let send = send.clone();
-        move |progress| send(Event::Progress { id, progress })
-    };
     // The first use of a kernel compiles it.
     let warming = (session.info.kind != DeviceKind::Cpu).then_some("preparing the GPU");
-    let note = {
-        let send = send.clone();
-        move |text: &str| send(Event::Note { id, text: text.into() })
-    };
+    let (to, told) = (send.clone(), send.clone());
+    let progress = move |progress| to(Event::Progress { id, progress });
+    let note = move |text: &str| told(Event::Note { id, text: text.into() });
     let switches = session.switches.clone();
     let mut job = JobContext::new(id, switches, progress).noting(note).warming(warming);
     // It may have been cancelled while it waited.
@@ -204,7 +197,12 @@ pub use job::{
     TrainingSet,
 };
 pub use outcome::{Attack, Grid, LogLine, Run};
-use session::{Client, Session, Work};
-
 #[cfg(target_arch = "wasm32")]
 pub use page::{Engine, WorkerEngine};
+
+// What the engine's own files speak of.
+use gpu_loss_check::GpuLossCheck;
+use measure::Measured;
+use prompt::{PromptSetting, Survey, bytes};
+use request::{Asked, Request};
+use session::{Client, Session, Setting, Work};

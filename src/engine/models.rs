@@ -3,8 +3,7 @@
 use std::{path::Path, sync::Arc};
 
 use super::measure::preview;
-use super::session::{Client, Setting, Work};
-use super::{Event, Grid, Opened, Session, TrainingSet};
+use super::{Client, Event, Grid, Opened, Session, Setting, TrainingSet, Work};
 use crate::data;
 use crate::error::{Error, Result};
 use crate::eval::judge;

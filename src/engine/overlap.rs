@@ -1,6 +1,6 @@
 //! The job that compares masks.
 
-use super::session::Work;
+use super::Work;
 use crate::data;
 use crate::error::{Error, Result};
 use crate::saliency::{By, Overlap};

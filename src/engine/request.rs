@@ -5,14 +5,14 @@ use std::sync::Arc;
 use burn::tensor::Device;
 
 use super::audit::Suspect;
-use super::measure::{Measured, no_judge};
-use super::prompt::PromptSetting;
-use super::session::{Setting, Work, twin};
-use super::{Attack, Event, Grid, requests};
+use super::measure::no_judge;
+use super::session::twin;
+use super::{Attack, Event, Grid, Measured, PromptSetting, Setting, Work, requests};
 use crate::error::{Error, Result};
 use crate::eval::most_changed;
 use crate::models::latent::{LatentModel, is_cross_attention};
 use crate::models::{AnyModel, HostWeights, Model, Weights};
+use crate::sampling::LatentWeights;
 use crate::subject::{Items, Noising, Prompts, Subject};
 use crate::unlearn::{Plan, Rate, Scope};
 use crate::words::{
@@ -84,29 +84,23 @@ impl Request {
         }
     }
 
-    /// The same on a device.
-    pub fn on(&self, device: &Device) -> Weights {
-        match self {
-            OfPrompts(of) if *device == of.noising.device => of.weights.unet.clone(),
-            _ => self.original().upload(device),
-        }
-    }
-
-    /// What learns, with its items, on a device.
-    pub fn subject(&self, device: &Device) -> Subject {
+    /// What learns, with its items, and its weights as they are before, on a device.
+    pub fn on(&self, device: &Device) -> (Subject, Weights) {
         match self {
             Classes(of) => {
                 let sent = of.asked.plan.redirect.clone();
-                Subject::of_classes(&of.model, of.data.clone(), sent, device)
+                let subject = Subject::of_classes(&of.model, of.data.clone(), sent, device);
+                (subject, of.model.weights.upload(device))
             }
-            OfPrompts(of) => Subject::Diffusion(Box::new(Prompts {
-                text: match *device == of.noising.device {
-                    true => of.weights.text.clone(),
-                    false => of.model.text.upload(device),
-                },
-                noising: Noising { device: device.clone(), ..of.noising.clone() },
-                sets: of.items.clone(),
-            })),
+            OfPrompts(of) => {
+                let LatentWeights { text, unet, .. } = match *device == of.noising.device {
+                    true => of.weights.clone(),
+                    false => LatentWeights::upload(&of.model, device),
+                };
+                let noising = Noising { device: device.clone(), ..of.noising.clone() };
+                let prompts = Prompts { noising, text, sets: of.items.clone() };
+                (Subject::Diffusion(Box::new(prompts)), unet)
+            }
         }
     }
 

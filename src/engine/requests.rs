@@ -3,9 +3,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use super::measure::Measured;
-use super::session::{Client, Setting, Work};
-use super::{Run, Send, Session};
+use super::{Client, Measured, Run, Send, Session, Setting, Work};
 use crate::data::{Dataset, Earlier, ForgetSet, Split, ranges};
 use crate::error::{Error, Result};
 use crate::eval::classify::part;

@@ -4,10 +4,9 @@ use std::{collections::HashMap, fmt::Debug, path::Path, sync::Arc};
 
 use burn::tensor::Device;
 
-use super::request::{Asked, Request};
 use super::requests::Adopted;
 use super::store::{Kept, Store};
-use super::{Event, Job, Outcome, Send, requests};
+use super::{Asked, Event, Job, Outcome, Request, Send, requests};
 use crate::data::{Dataset, ForgetSet, Split, by_loss};
 use crate::error::{Error, Result};
 use crate::eval::{Evaluator, Shown};
@@ -247,11 +246,11 @@ impl<'a> Work<'a> {
         let scored = match self.session.store.get::<Scores>(&key) {
             Some(scores) => scores,
             None => {
-                let device = &self.session.device;
+                let (subject, weights) = request.on(&self.session.device);
                 let of = Scoring {
-                    subject: &request.subject(device),
+                    subject: &subject,
                     original: request.original(),
-                    weights: &request.on(device),
+                    weights: &weights,
                     forget: &forget.spec,
                     items: &plan.scored[0],
                     retain: &plan.scored[1],
@@ -261,7 +260,7 @@ impl<'a> Work<'a> {
                 let mut ordered = |scores: Scores| {
                     scores.ordered(estimator).into_iter().for_each(&mut *early);
                 };
-                let scores = rank(base, &of, device, self.job, &mut ordered).await?;
+                let scores = rank(base, &of, self.job, &mut ordered).await?;
                 let store = &mut self.session.store;
                 // Only the latest keeps its scores on the GPU, too.
                 store.all::<Scores>().for_each(|old| old.resident.release());

@@ -5,10 +5,8 @@ use std::{collections::BTreeMap, sync::Arc};
 use burn::tensor::Device;
 use web_time::{Duration, Instant};
 
-use super::gpu_loss_check::GpuLossCheck;
 use super::safe::Safe;
-use super::session::{Client, Work};
-use super::{Event, LiveStep};
+use super::{Client, Event, GpuLossCheck, LiveStep, Work};
 use crate::data;
 use crate::data::ForgetSet;
 use crate::error::{Error, Result};

@@ -5,11 +5,7 @@ use std::{borrow::Cow, sync::Arc};
 use burn::tensor::Device;
 use web_time::Instant;
 
-use super::forgetting::training;
-use super::gpu_loss_check::GpuLossCheck;
-use super::request::{Asked, Request};
-use super::session::Work;
-use super::{LogLine, Run};
+use super::{Asked, Client, Event, GpuLossCheck, LiveStep, LogLine, Request, Run, Work};
 use crate::data::Augment;
 use crate::error::{Error, Result};
 use crate::eval::Evidence;
@@ -17,8 +13,12 @@ use crate::eval::verdict::verdict;
 use crate::job_context::JobContext;
 use crate::models::{WeightLayout, Weights};
 use crate::saliency::{Change, Mask, Scores};
+use crate::train::LrSchedule;
+use crate::train::trainer::finite;
 use crate::unlearn::{Plan, Unlearner};
-use crate::words::{Estimator, Gap, Recipe, Report, Seconds, Verdict, VerdictLabel};
+use crate::words::{
+    Estimator, Gap, Recipe, Report, Seconds, TrainingReport, Verdict, VerdictLabel,
+};
 
 impl Work<'_> {
     /// Runs a recipe.
@@ -68,6 +68,46 @@ impl Work<'_> {
             seconds: Seconds { mask: mask_seconds, unlearn, evaluate: looked },
         };
         self.judge_run(request, trained).await
+    }
+
+    /// Makes all updates of a run whose first losses should be those of `trial`. The log, and the seconds of all
+    /// updates after `seconds` before them.
+    ///
+    /// # Errors
+    /// Cancelled, the device failed, a loss is not a number or not the CPU's.
+    pub async fn updates(
+        &mut self,
+        request: &Request,
+        unlearner: &mut Unlearner,
+        mut trial: GpuLossCheck,
+        mut seconds: f64,
+    ) -> Result<(Vec<LogLine>, f64)> {
+        let (plan, every) = (&request.asked().plan, request.every());
+        let Client { id, send } = self.on;
+        let mut log = Vec::with_capacity(plan.steps);
+        self.job.phase(plan.method.title, plan.steps);
+        while !unlearner.finished() {
+            let clock = Instant::now();
+            let loss = finite(unlearner.step(self.job).await?).await?;
+            seconds += clock.elapsed().as_secs_f64();
+            let step = unlearner.step;
+            log.push(LogLine { step, loss, seconds });
+            trial.check(loss)?;
+            let due = every.is_some_and(|every| step.is_multiple_of(every));
+            let grid = match due && self.job.wants_previews() && !unlearner.finished() {
+                // A preview is not progress of the training phase.
+                true => {
+                    let job = &mut self.job.quiet();
+                    let mut within = Work { session: self.session, job, on: self.on };
+                    Some(Arc::new(within.look(request, &unlearner.weights()).await?))
+                }
+                false => None,
+            };
+            let live = LiveStep { step, steps: plan.steps, loss, grid };
+            send(Event::Step { id, live });
+            self.job.advance(1).await?;
+        }
+        Ok((log, seconds))
     }
 
     /// Measures and judges a run whose updates are done.
@@ -182,8 +222,8 @@ async fn begin(
     device: &Device,
     job: &mut JobContext,
 ) -> Result<Unlearner> {
-    let (subject, plan) = (request.subject(device), request.asked().plan.clone());
-    Unlearner::begin(subject, request.on(device), plan, free, job).await
+    let (subject, original) = request.on(device);
+    Unlearner::begin(subject, original, request.asked().plan.clone(), free, job).await
 }
 
 /// A 1 for every weight that may change; `None` where all may.
@@ -191,6 +231,20 @@ fn free<'a>(request: &Request, mask: Option<&'a Mask>) -> Option<Cow<'a, [u8]>> 
     let layout = &request.original().layout;
     let of = |only| Cow::Owned(layout.bits_of(only));
     mask.map(|mask| Cow::Borrowed(&mask.bits[..])).or_else(|| request.only().map(of))
+}
+
+/// How a run trained; `augment` is how its pictures were varied, where they are pictures.
+pub fn training(plan: &Plan, augment: Option<Augment>) -> TrainingReport {
+    TrainingReport {
+        steps: plan.steps,
+        batch: plan.batch,
+        lr: plan.lr,
+        augmentation: augment.map_or("", |augment| augment.name()).into(),
+        company: !plan.company.is_empty(),
+        anneal: plan.schedule != LrSchedule::Constant,
+        each_epoch: plan.each,
+        knobs: plan.knobs.all().map(|(name, value)| (name.into(), value)).collect(),
+    }
 }
 
 /// The mask out of a recipe's file.

@@ -40,12 +40,11 @@ impl Subject {
         }
     }
 
-    /// How it is updated.
-    pub fn stepping(&self) -> StepSettings {
-        let (rule, stream, part) = (Rule::SGD, "unlearn", usize::MAX);
+    /// How it is scored and updated.
+    pub fn settings(&self) -> Settings {
         match self {
-            Self::Classifier(_) => StepSettings { rule, stream, part, together: false, clip: None },
-            Self::Diffusion(of) => of.stepping(),
+            Self::Classifier(of) => of.settings(),
+            Self::Diffusion(of) => of.settings(),
         }
     }
 
@@ -72,24 +71,12 @@ impl Subject {
     }
 }
 
-/// How weights are scored by a diffusion model's gradients.
+/// How a model is scored and updated.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct ScoreSettings {
-    /// Names its random numbers.
-    pub stream: &'static str,
-    /// Items in one gradient.
-    pub batch: usize,
-    /// Guidance of the predictions.
-    pub guidance: f32,
-    /// What a picture's mean squared error is multiplied by.
-    pub times: f32,
-    /// The norm that a batch's gradient is clipped to, so that batches weigh the same.
-    pub clip: Option<f64>,
-}
-
-/// How a model is updated.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct StepSettings {
+pub struct Settings {
+    pub scoring: ScoreSettings,
+    /// How pictures are varied by an update, where they are pictures.
+    pub augment: Option<Augment>,
     /// The optimiser, where nothing else is said.
     pub rule: Rule,
     /// Begins the name of an update's random numbers.
@@ -99,6 +86,41 @@ pub struct StepSettings {
     /// Whether both losses of a diffusion model's update are one graph.
     pub together: bool,
     /// The norm that an update's gradient is clipped to.
+    pub clip: Option<f64>,
+}
+
+impl Settings {
+    /// What a model's settings begin with.
+    const PLAIN: Self = Self {
+        scoring: ScoreSettings {
+            stream: "saliency",
+            batch: 128,
+            guidance: 0.0,
+            times: 1.0,
+            clip: None,
+        },
+        augment: None,
+        rule: Rule::ADAM,
+        stream: "unlearn",
+        part: usize::MAX,
+        together: false,
+        clip: None,
+    };
+}
+
+/// How weights are scored by gradients.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ScoreSettings {
+    /// Names its random numbers.
+    pub stream: &'static str,
+    /// Items in one gradient: of a classifier sum-abs-grad sums its absolute value; the paper's scores do not
+    /// depend on it.
+    pub batch: usize,
+    /// Guidance of a diffusion model's predictions.
+    pub guidance: f32,
+    /// What a picture's mean squared error is multiplied by.
+    pub times: f32,
+    /// The norm that a batch's gradient is clipped to, so that batches weigh the same.
     pub clip: Option<f64>,
 }
 
@@ -139,22 +161,16 @@ pub trait Noisy: Send + Sync {
 
 /// A diffusion model with its pictures: items are counted over the forget set and the retain set together.
 pub trait Diffuser: Send + Sync {
-    /// These items as an update sees them: varied and redirected, or with some conditions dropped.
-    fn learnt(&self, items: &[usize], forgotten: bool, rng: &mut Rng) -> Box<dyn Noisy + '_>;
-
     /// These items as they are.
     fn plain(&self, items: &[usize], rng: &mut Rng) -> Box<dyn Noisy + '_>;
 
-    /// How its pictures are varied by an update, where they are pictures.
-    fn augment(&self) -> Option<Augment> {
-        None
+    /// These items as an update sees them: varied and redirected, or with some conditions dropped.
+    fn learnt(&self, items: &[usize], _forgotten: bool, rng: &mut Rng) -> Box<dyn Noisy + '_> {
+        self.plain(items, rng)
     }
 
-    /// How weights are scored by its gradients.
-    fn scoring(&self) -> ScoreSettings;
-
-    /// How it is updated.
-    fn stepping(&self) -> StepSettings;
+    /// How it is scored and updated.
+    fn settings(&self) -> Settings;
 
     /// A text-to-image model.
     fn prompts(&self) -> Option<&Prompts> {

@@ -5,11 +5,10 @@ use std::sync::{Arc, OnceLock};
 use burn::tensor::Tensor;
 
 use super::items::Noised;
-use super::{Diffuser, Items, Noising, Noisy, ScoreSettings, StepSettings, Under};
+use super::{Diffuser, Items, Noising, Noisy, ScoreSettings, Settings, Under};
 use crate::data::Rng;
 use crate::models::{Pass, Weights};
 use crate::sampling::{contexts, predict};
-use crate::train::Rule;
 
 /// The model and latents; items are those of the forget set, then those of the retain set.
 pub struct Prompts {
@@ -40,35 +39,19 @@ impl Prompts {
     fn nothing(&self, n: usize) -> Tensor<3> {
         self.contexts(&vec![self.noising.network.tokenizer.encode("").ids; n])
     }
-
-    fn batch(&self, items: &[usize], rng: &mut Rng) -> Box<dyn Noisy + '_> {
-        Box::new(Batch::new(self, self.noised(items, rng)))
-    }
 }
 
 impl Diffuser for Prompts {
-    fn learnt(&self, items: &[usize], _forgotten: bool, rng: &mut Rng) -> Box<dyn Noisy + '_> {
-        self.batch(items, rng)
-    }
-
     fn plain(&self, items: &[usize], rng: &mut Rng) -> Box<dyn Noisy + '_> {
-        self.batch(items, rng)
+        Box::new(Batch::new(self, self.noised(items, rng)))
     }
 
-    /// Guided as Stable Diffusion is, as the official code does (docs/methods.md#scores).
-    fn scoring(&self) -> ScoreSettings {
-        ScoreSettings {
-            stream: "prompt saliency",
-            batch: 32,
-            guidance: 7.5,
-            times: 1.0,
-            clip: None,
-        }
-    }
-
-    fn stepping(&self) -> StepSettings {
-        let (rule, stream, part) = (Rule::ADAM, "prompt step", usize::MAX);
-        StepSettings { rule, stream, part, together: false, clip: None }
+    /// Scored with guidance as Stable Diffusion is, as the official code does (docs/methods.md#scores).
+    fn settings(&self) -> Settings {
+        let stream = "prompt saliency";
+        let plain = Settings::PLAIN;
+        let scoring = ScoreSettings { stream, batch: 32, guidance: 7.5, ..plain.scoring };
+        Settings { scoring, stream: "prompt step", ..plain }
     }
 
     fn prompts(&self) -> Option<&Prompts> {

@@ -1,9 +1,7 @@
 //! NegGrad+ (Kurmanji et al. 2023): descent on the retain set and ascent on the
 //! forget set in one update.
 
-use super::hooks::MethodHooks;
-use super::method::{Losses, Order, Treatment};
-use super::{Knob, Local, Method, Update};
+use super::{Knob, Local, Losses, Method, MethodHooks, Order, Treatment, Update};
 use crate::data::Rng;
 use crate::error::Result;
 

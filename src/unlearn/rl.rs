@@ -4,9 +4,8 @@
 use burn::tensor::Tensor;
 use rand::RngExt;
 
-use super::hooks::{Batch, BatchSource, ForgetNoise, MethodHooks};
 use super::method::{Losses, Order, Treatment};
-use super::{Knob, Knobs, Method};
+use super::{Batch, BatchSource, ForgetNoise, Knob, Knobs, Method, MethodHooks};
 use crate::subject::Under;
 use crate::train::{cross_entropy, mse};
 use crate::words::Task;

@@ -3,9 +3,7 @@
 
 use burn::tensor::Tensor;
 
-use super::hooks::{Batch, BatchSource, MethodHooks};
-use super::method::{Order, Treatment};
-use super::{Knob, Method, divergence};
+use super::{Batch, BatchSource, Knob, Method, MethodHooks, Order, Treatment, divergence};
 use crate::train::cross_entropy;
 
 /// SCRUB.

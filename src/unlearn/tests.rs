@@ -119,8 +119,7 @@ fn every_mask_has_its_scores_and_weights_outside_keep_every_bit() {
                 seed: 1,
             };
             let (device, mut job) = (&scene.noising.device, JobContext::silent());
-            let mut scores =
-                async || rank(estimator, &of, device, &mut job, &mut |_| {}).await.unwrap();
+            let mut scores = async || rank(estimator, &of, &mut job, &mut |_| {}).await.unwrap();
             let (first, second) = (scores().await, scores().await);
             assert_eq!(first.scores, second.scores, "{estimator:?}");
             assert!(first.scores.iter().any(|s| *s > 0.0), "{estimator:?}");

@@ -6,13 +6,12 @@ use burn::tensor::Tensor;
 use rand::RngExt;
 
 use super::hooks::{Batch, BatchSource, ForgetNoise, MethodContext, MethodHooks, StepInfo};
-use super::method::{Losses, Order};
-use super::{BatchPick, Plan, Update};
+use super::{BatchPick, Losses, Order, Plan, Update};
 use crate::data::rng;
 use crate::error::Result;
 use crate::job_context::JobContext;
 use crate::models::{Mode, Pass, Weights};
-use crate::subject::{Diffuser, Noisy, Pictured, StepSettings, Subject, Under};
+use crate::subject::{Diffuser, Noisy, Pictured, Settings, Subject, Under};
 use crate::train::losses::Augment;
 use crate::train::optimizer::plus;
 use crate::train::{Optimizer, WeightFreeze, clip_norm, mse, shards};
@@ -70,7 +69,7 @@ impl Unlearner {
         if let Some(freeze) = &freeze {
             freeze.restore(&mut weights);
         }
-        let rule = plan.preset.map_or(subject.stepping().rule, |preset| preset.rule);
+        let rule = plan.preset.map_or(subject.settings().rule, |preset| preset.rule);
         Ok(Self {
             optimizer: Optimizer::new(rule, freeze),
             order: Epoch::default(),
@@ -83,12 +82,9 @@ impl Unlearner {
         })
     }
 
-    /// How a classifier's pictures, or those of a diffusion model of classes, are varied.
+    /// How pictures are varied, where they are pictures.
     pub fn augment(&self) -> Option<Augment> {
-        match &*self.subject {
-            Subject::Classifier(of) => Some(of.augment),
-            Subject::Diffusion(of) => of.augment(),
-        }
+        self.subject.settings().augment
     }
 
     /// Whether all updates are done.
@@ -110,7 +106,7 @@ impl Unlearner {
     pub async fn step(&mut self, job: &mut JobContext) -> Result<Tensor<1>> {
         let subject = self.subject.clone();
         let step = self.step;
-        let StepSettings { stream, clip, .. } = subject.stepping();
+        let Settings { stream, clip, .. } = subject.settings();
         let mut rng = rng::seeded(self.plan.seed, &format!("{stream} {step}"));
         let Plan { steps, epochs, .. } = self.plan;
         let (epoch, turn, pick) = self.plan.turn(step);
@@ -241,7 +237,7 @@ impl Unlearner {
     ) -> Result<Update> {
         let batch = self.plan.batch;
         let order = self.plan.how.order;
-        let StepSettings { part, together, .. } = of.stepping();
+        let Settings { part, together, .. } = of.settings();
         let apart = order == Order::Drawn(Losses::Pair) || !together;
         // Of the forget loss or of both together, and of the retain loss where it stands alone.
         let mut sums: [(Vec<Tensor<1>>, Vec<Tensor<1>>); 2] = Default::default();

@@ -10,8 +10,7 @@ use web_time::Instant;
 
 use super::{Off, distance};
 use crate::data::emoji;
-use crate::engine::session::{Client, Work};
-use crate::engine::{Event, Job, LogLine, Send, Session};
+use crate::engine::{Client, Event, Job, LogLine, Send, Session, Work};
 use crate::error::Result;
 use crate::gpu::Compute;
 use crate::job_context::{JobContext, Switches};

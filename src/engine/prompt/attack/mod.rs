@@ -8,8 +8,7 @@ use web_time::Instant;
 
 use super::PromptSetting;
 use crate::data::emoji::Target;
-use crate::engine::session::Work;
-use crate::engine::{Attack, Attacked, Grid};
+use crate::engine::{Attack, Attacked, Grid, Work};
 use crate::error::{Error, Result};
 use crate::eval::prompts::shows;
 use crate::eval::{EmojiJudge, Seen};
@@ -36,7 +35,7 @@ struct Row {
     /// The concept that counts, where it is not what was forgotten.
     aim: Option<usize>,
     /// By the original, by the model that forgot.
-    tried: [Tried; 2],
+    tried: Vec<Tried>,
 }
 
 impl Work<'_> {

@@ -4,7 +4,7 @@ use super::{Attacker, Row, Tried};
 use crate::data::emoji::{BACKGROUNDS, Pair, Placement, Target, article, compose, plain};
 use crate::data::rng;
 use crate::diffusion::SolverKind;
-use crate::engine::prompt::PromptSetting;
+use crate::engine::PromptSetting;
 use crate::engine::prompt::look::{bytes, make};
 use crate::error::Result;
 use crate::eval::prompts::shows;
@@ -46,7 +46,7 @@ impl Attacker<'_> {
             let (pixels, seen) = make(&self.judge, weights, asked, options, self.job).await?;
             tried.push(Tried { pixels, seen });
         }
-        Ok(Row { name, prompt, control: false, aim: None, tried: pair(tried) })
+        Ok(Row { name, prompt, control: false, aim: None, tried })
     }
 
     /// The paraphrase that the model that forgot answers best, on fresh noise; how many there were.
@@ -150,7 +150,6 @@ impl Attacker<'_> {
         for weights in self.models {
             tried.push(self.drawn(weights, given.clone(), options).await?);
         }
-        let tried = pair(tried);
         Ok(Row { name: "learnt prompt", prompt: String::new(), control: false, aim: None, tried })
     }
 
@@ -199,7 +198,6 @@ impl Attacker<'_> {
             let noise = weights.invert(given.collect(), options.steps, self.job).await?;
             tried.push(self.drawn(weights, noise, &options).await?);
         }
-        let tried = pair(tried);
         Ok(Row { name, prompt: String::new(), control: aim.is_some(), aim, tried })
     }
 
@@ -215,8 +213,4 @@ impl Attacker<'_> {
         let pairs: Vec<Pair> = emoji.all().filter(|p| p.concept == *known).collect();
         Ok(Some(self.invert("a concept it never saw", &pairs, Some(*known)).await?))
     }
-}
-
-fn pair(tried: Vec<Tried>) -> [Tried; 2] {
-    tried.try_into().unwrap_or_else(|_| unreachable!("one for each of two models"))
 }
