@@ -316,6 +316,9 @@ pub fn twin(of: &Setting) -> Option<&'static Shipped> {
 fn needed(job: &Job) -> Vec<&'static str> {
     // A model that is not shipped is judged by the classifier of the only shipped data.
     let data_of = |model: &str| registry::shipped(model).map_or(data::NAMES[0], |s| s.data);
+    let whole = |model: &str, data: &str, forget: &str| {
+        [registry::files(model, data, forget), data::files(data).concat()].concat()
+    };
     match job {
         Job::Open { model, .. } => {
             let shown = registry::shipped(model).and_then(|s| s.task.shows());
@@ -335,16 +338,12 @@ fn needed(job: &Job) -> Vec<&'static str> {
         | Job::Unlearn(recipe)
         | Job::Evaluate { recipe, .. }
         | Job::Attack { recipe, .. }
-        | Job::Audit { recipe, .. } => {
-            let models = registry::files(&recipe.model, &recipe.data, &recipe.forget);
-            [models, data::files(&recipe.data).concat()].concat()
-        }
-        Job::Browse { model, data } => {
-            [registry::files(model, data, ""), data::files(data).concat()].concat()
-        }
+        | Job::Audit { recipe, .. } => whole(&recipe.model, &recipe.data, &recipe.forget),
+        Job::Browse { model, data } => whole(model, data, ""),
         Job::Sample { model, .. } | Job::Survey { model, .. } => {
             registry::files(model, data_of(model), "")
         }
+        // What it draws with comes with it.
         Job::Prompt(_) => Vec::new(),
     }
 }

@@ -26,12 +26,8 @@ struct Signed {
 }
 
 impl MethodHooks for Signed {
-    fn combine<'a>(
-        &'a self,
-        forget: Update,
-        retain: Update,
-        _rng: &'a mut Rng,
-    ) -> Local<'a, Result<Update>> {
+    fn combine<'a>(&'a self, both: [Update; 2], _: &'a mut Rng) -> Local<'a, Result<Update>> {
+        let [forget, retain] = both;
         Box::pin(async move { Ok(forget.times(self.beta - 1.0).plus(retain.times(self.beta))) })
     }
 }

@@ -53,7 +53,7 @@ impl Scrub {
 impl MethodHooks for Scrub {
     fn loss(&self, batch: Batch) -> Tensor<1> {
         let teacher = batch.logits_of(batch.original);
-        match batch.part {
+        match batch.at.part {
             BatchSource::Forget => self.away(teacher, batch.logits),
             _ => self.back(teacher, batch.logits, batch.labels),
         }

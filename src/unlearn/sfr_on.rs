@@ -71,7 +71,7 @@ impl MethodHooks for Ascent {
     }
 
     fn loss(&self, batch: Batch) -> Tensor<1> {
-        match batch.part {
+        match batch.at.part {
             BatchSource::Forget => {
                 let at = batch.at;
                 ascent(batch.logits, batch.labels) * falling(self.alpha, at.step, at.steps)

@@ -118,7 +118,7 @@ fn every_mask_has_its_scores_and_weights_outside_keep_every_bit() {
                 retain: &retain,
                 seed: 1,
             };
-            let (device, mut job) = (&scene.noising.device, JobContext::silent());
+            let mut job = JobContext::silent();
             let mut scores = async || rank(estimator, &of, &mut job, &mut |_| {}).await.unwrap();
             let (first, second) = (scores().await, scores().await);
             assert_eq!(first.scores, second.scores, "{estimator:?}");

@@ -166,12 +166,13 @@ impl Unlearner {
             BatchPick::Mixed(i) => batch(mixed, i),
             BatchPick::Pair(f, r) => {
                 let (forget, retain) = (batch(forget, f), batch(retain, r));
-                let forget = self.gradient(of, forget, at, BatchSource::Forget, rng);
-                let retain = self.gradient(of, retain, at, BatchSource::Retain, rng);
-                return self.work.combine(forget, retain, rng).await;
+                let one = |part| StepInfo { part, ..at };
+                let forget = self.gradient(of, forget, one(BatchSource::Forget), rng);
+                let retain = self.gradient(of, retain, one(BatchSource::Retain), rng);
+                return self.work.combine([forget, retain], rng).await;
             }
         };
-        Ok(self.gradient(of, items, at, at.part, rng))
+        Ok(self.gradient(of, items, at, rng))
     }
 
     /// The loss and gradient of a batch of the classifier.
@@ -180,18 +181,17 @@ impl Unlearner {
         of: &Pictured,
         items: Vec<(usize, bool)>,
         at: StepInfo,
-        part: BatchSource,
         rng: &mut rng::Rng,
     ) -> Update {
         let (mut items, forgotten): (Vec<usize>, Vec<bool>) = items.into_iter().unzip();
         let labels = of.data.train.labels(&items);
         let n = items.len();
-        if part == BatchSource::Forget {
+        if at.part == BatchSource::Forget {
             items.extend(self.company(n, rng));
         }
         let (net, x) = (&*of.net, of.learnt(&items, rng));
         let tracked = self.weights.tracked();
-        let train = Mode::train(self.plan.seed, self.step, part as usize);
+        let train = Mode::train(self.plan.seed, self.step, at.part as usize);
         let mode = if self.plan.knobs.on("freeze-bn") { Mode::Eval } else { train };
         let pass = Pass::new(&tracked, mode);
         let (mut logits, mut x) = (net.forward(&pass, x.clone()), x);
@@ -207,7 +207,6 @@ impl Unlearner {
             logits,
             labels: &labels,
             forgotten: &forgotten,
-            part,
             original: &self.original,
             rng,
             at,
@@ -281,7 +280,7 @@ impl Unlearner {
             (!losses.is_empty()).then(|| Update { loss: Tensor::cat(losses, 0).sum(), gradients })
         });
         match (first, second) {
-            (Some(forget), Some(retain)) => self.work.combine(forget, retain, rng).await,
+            (Some(forget), Some(retain)) => self.work.combine([forget, retain], rng).await,
             (Some(one), None) | (None, Some(one)) => Ok(one),
             (None, None) => unreachable!("a batch is not empty"),
         }

@@ -267,7 +267,7 @@ fn combined(method: &str, knobs: &[(&str, f64)], forget: Update, retain: Update)
     let set = knobs.iter().map(|(name, value)| (name.to_string(), *value)).collect();
     let work = (method.work)(&Knobs::resolve(method, Task::Classify, &set).unwrap());
     let mut rng = rng::seeded(1, "test");
-    wait(work.combine(forget, retain, &mut rng))
+    wait(work.combine([forget, retain], &mut rng))
 }
 
 fn flat(update: &Update) -> Vec<f32> {
