@@ -161,18 +161,7 @@ impl<'a> Work<'a> {
         Ok(self.session.store.put(key, found))
     }
 
-    /// Resolves a recipe for a classifier or a class-conditional diffusion model; everything that can be wrong
-    /// with a request is found here.
-    ///
-    /// # Errors
-    /// What is wrong with the request; cancelled.
-    async fn setting(&mut self, recipe: &Recipe) -> Result<Setting> {
-        recipe.check()?;
-        let model = self.start(recipe).await?;
-        self.setting_of(model, recipe).await
-    }
-
-    /// The same with another model in the place of the one that the recipe starts from.
+    /// Resolves a recipe for a classifier or a class-conditional diffusion model.
     ///
     /// # Errors
     /// What is wrong with the request; cancelled.
@@ -285,7 +274,11 @@ impl<'a> Work<'a> {
     pub async fn resolve(&mut self, recipe: &Recipe) -> Result<Request> {
         Ok(match recipe.names_prompt() {
             true => Request::Prompts(Box::new(self.prompt_setting(recipe).await?)),
-            false => Request::Classes(Box::new(self.setting(recipe).await?)),
+            false => {
+                recipe.check()?;
+                let model = self.start(recipe).await?;
+                Request::Classes(Box::new(self.setting_of(model, recipe).await?))
+            }
         })
     }
 

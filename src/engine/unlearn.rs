@@ -57,7 +57,13 @@ impl Work<'_> {
             self.job.note(plan.suited());
         }
         let begun = clock.elapsed().as_secs_f64();
-        let trial = self.trial(request, free).await?;
+        // What the first losses are on the CPU.
+        let mut trial = GpuLossCheck::default();
+        if GpuLossCheck::wanted(&self.session.info, plan.steps, request.original().layout.n()) {
+            let mut twin = begin(request, free, &Device::flex(), self.job).await?;
+            let update = async |job: &mut JobContext| twin.step(job).await;
+            trial = GpuLossCheck::run(plan.steps, self.job, update).await?;
+        }
         let (log, unlearn) = self.updates(request, &mut unlearner, trial, begun).await?;
         let trained = Trained {
             scores,
@@ -190,16 +196,6 @@ impl Work<'_> {
             None => scores.cut(recipe.density).await?,
         };
         Ok((Some(scores), Some(mask)))
-    }
-
-    /// What a run's first losses are on the CPU.
-    async fn trial(&mut self, request: &Request, free: Option<&[u8]>) -> Result<GpuLossCheck> {
-        let steps = request.asked().plan.steps;
-        if !GpuLossCheck::wanted(&self.session.info, steps, request.original().layout.n()) {
-            return Ok(GpuLossCheck::default());
-        }
-        let mut twin = begin(request, free, &Device::flex(), self.job).await?;
-        GpuLossCheck::run(steps, self.job, async |job| twin.step(job).await).await
     }
 }
 

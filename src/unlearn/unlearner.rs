@@ -297,11 +297,8 @@ impl Unlearner {
             let n = b.n() as f64;
             mse(b.predict(pass, Under::Own), b.target()) * (self.plan.alpha * n)
         });
-        match (forget, retain) {
-            (Some(f), Some(r)) => f + r,
-            (Some(one), None) | (None, Some(one)) => one,
-            (None, None) => unreachable!("every plan has a loss"),
-        }
+        let both = forget.into_iter().chain(retain).reduce(|f, r| f + r);
+        both.unwrap_or_else(|| unreachable!("every plan has a loss"))
     }
 }
 

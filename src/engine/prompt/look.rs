@@ -17,7 +17,13 @@ use crate::words::{EarlierReport, Metrics, SampleOptions};
 /// Pictures that are sampled at a time.
 const BATCH: usize = 32;
 
-/// The pictures of prompts, and what a judge sees in each.
+/// Pictures as bytes, and what a judge sees in each.
+pub struct Drawn {
+    pub pixels: Vec<u8>,
+    pub seen: Vec<Seen>,
+}
+
+/// Draws the pictures of prompts.
 ///
 /// # Errors
 /// Cancelled, or the device failed.
@@ -27,14 +33,14 @@ pub async fn make(
     asked: &[WantedPrompt],
     options: &SampleOptions,
     job: &mut JobContext,
-) -> Result<(Vec<u8>, Vec<Seen>)> {
+) -> Result<Drawn> {
     let (mut pixels, mut seen) = (Vec::new(), Vec::new());
     for batch in asked.chunks(BATCH) {
         let values = weights.sample(batch, options, None, job).await?;
         seen.extend(judge.look(&values, weights.network.picture_shape()[1]).await?);
         pixels.extend(bytes(&values));
     }
-    Ok((pixels, seen))
+    Ok(Drawn { pixels, seen })
 }
 
 impl PromptSetting {
@@ -62,7 +68,7 @@ impl PromptSetting {
         let of_row = |r: &Row| Wanted::each(&r.prompt, columns.clone());
         let asked: Vec<_> = rows.iter().flat_map(of_row).collect();
         job.phase("Drawing", asked.len() * options.steps);
-        let (pixels, seen) = make(&self.judge()?, weights, &asked, options, job).await?;
+        let Drawn { pixels, seen } = make(&self.judge()?, weights, &asked, options, job).await?;
         let classes: Vec<_> = rows.iter().map(|r| r.class(&target.named, emoji)).collect();
         // Of a row that is nothing to the judge it is not told what it sees.
         let seen = seen.chunks(self.size.columns).zip(&classes).flat_map(|(row, class)| {
@@ -96,8 +102,8 @@ impl PromptSetting {
             |(i, r): (usize, &Row)| Wanted { condition: r.prompt.clone(), noise: 100 + i as u64 };
         let asked: Vec<_> = rows.map(one).collect();
         job.phase("Evaluating", asked.len() * options.steps);
-        let (_, seen) = make(&self.judge()?, weights, &asked, options, job).await?;
-        Ok(metrics(&target.named, &measure, &seen))
+        let drawn = make(&self.judge()?, weights, &asked, options, job).await?;
+        Ok(metrics(&target.named, &measure, &drawn.seen))
     }
 }
 
@@ -161,8 +167,8 @@ impl Work<'_> {
         let asked = asked(&emoji, &pairs);
         let draw = async |work: &mut Work<'_>, options: SampleOptions| {
             work.job.phase("Drawing", asked.len() * options.steps);
-            let (pixels, seen) = make(&judge, &weights, &asked, &options, work.job).await?;
-            Ok(of_concepts(concepts.clone(), &weights, pixels, &seen))
+            let drawn = make(&judge, &weights, &asked, &options, work.job).await?;
+            Ok(of_concepts(concepts.clone(), &weights, drawn))
         };
         self.shown(to, first, size.sampler, draw).await
     }
@@ -172,8 +178,7 @@ impl Work<'_> {
 pub fn of_concepts(
     rows: impl IntoIterator<Item = usize>,
     weights: &LatentWeights,
-    pixels: Vec<u8>,
-    seen: &[Seen],
+    Drawn { pixels, seen }: Drawn,
 ) -> Grid {
     let (rows, shape) = (rows.into_iter().map(Some).collect(), weights.network.picture_shape());
     Grid::new(rows, shape, pixels, seen.iter().map(|s| Some(s.concept)).collect())

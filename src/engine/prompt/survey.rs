@@ -61,22 +61,24 @@ impl Work<'_> {
         let judge = EmojiJudge::new(&judge, &emoji, device)?;
         self.job.phase("Drawing", pairs.len() * options.steps);
         let asked = asked(&emoji, &pairs);
-        let (pixels, seen) = make(&judge, &weights, &asked, &options, self.job).await?;
+        let drawn = make(&judge, &weights, &asked, &options, self.job).await?;
         let share = |held_out: bool| {
-            let of = pairs.iter().zip(&seen).filter(|(p, _)| emoji.is_held_out(**p) == held_out);
+            let of =
+                pairs.iter().zip(&drawn.seen).filter(|(p, _)| emoji.is_held_out(**p) == held_out);
             let (pairs, seen): (Vec<Pair>, Vec<_>) = of.map(|(p, s)| (*p, *s)).unzip();
             let [concept, style] = shares(&pairs, &seen);
             Share { concept, style, n: pairs.len() }
         };
         let names = |of: &mut dyn Iterator<Item = &String>| of.cloned().collect::<Vec<_>>();
         let called = names(&mut emoji.index.concepts.iter().take(concepts).map(|c| &c.name));
-        let grid = of_concepts(0..concepts, &weights, pixels, &seen);
+        let (trained, held_out) = (share(false), share(true));
+        let grid = of_concepts(0..concepts, &weights, drawn);
         Ok(Survey {
             grid: Arc::new(Grid { names: called.clone(), ..grid }),
             concepts: called,
             styles: names(&mut emoji.index.styles.iter().map(|s| &s.name)),
-            trained: share(false),
-            held_out: share(true),
+            trained,
+            held_out,
         })
     }
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use web_time::Instant;
 
 use super::PromptSetting;
+use super::look::Drawn;
 use crate::data::emoji::Target;
 use crate::engine::{Attack, Attacked, Grid, Work};
 use crate::error::{Error, Result};
@@ -21,21 +22,14 @@ use crate::words::{AttackKind, AttackReport, Recipe, Try};
 /// Pictures of each try that are kept.
 const SHOWN: usize = 8;
 
-/// One try on one model.
-struct Tried {
-    pixels: Vec<u8>,
-    seen: Vec<Seen>,
-}
-
 /// A row of an attack: what it is called, what was asked, what both models made of it.
 struct Row {
     name: &'static str,
     prompt: String,
-    control: bool,
-    /// The concept that counts, where it is not what was forgotten.
+    /// The concept that counts, where it is not what was forgotten: of a control.
     aim: Option<usize>,
     /// By the original, by the model that forgot.
-    tried: Vec<Tried>,
+    tried: Vec<Drawn>,
 }
 
 impl Work<'_> {
@@ -141,7 +135,7 @@ impl Attacker<'_> {
             prompt: row.prompt.clone(),
             before: share(row, 0),
             after: share(row, 1),
-            control: row.control,
+            control: row.aim.is_some(),
         });
         let report = AttackReport {
             kind,

@@ -1,11 +1,11 @@
 //! The ways of the attacks: other words, a learnt prompt, inverted pictures.
 
-use super::{Attacker, Row, Tried};
+use super::{Attacker, Row};
 use crate::data::emoji::{BACKGROUNDS, Pair, Placement, Target, article, compose, plain};
 use crate::data::rng;
 use crate::diffusion::SolverKind;
 use crate::engine::PromptSetting;
-use crate::engine::prompt::look::{bytes, make};
+use crate::engine::prompt::look::{Drawn, bytes, make};
 use crate::error::Result;
 use crate::eval::prompts::shows;
 use crate::eval::{Seen, seen_as};
@@ -43,10 +43,9 @@ impl Attacker<'_> {
         self.job.phase(format!("Drawing {name}"), 2 * asked.len() * options.steps);
         let mut tried = Vec::new();
         for weights in self.models {
-            let (pixels, seen) = make(&self.judge, weights, asked, options, self.job).await?;
-            tried.push(Tried { pixels, seen });
+            tried.push(make(&self.judge, weights, asked, options, self.job).await?);
         }
-        Ok(Row { name, prompt, control: false, aim: None, tried })
+        Ok(Row { name, prompt, aim: None, tried })
     }
 
     /// The paraphrase that the model that forgot answers best, on fresh noise; how many there were.
@@ -60,7 +59,7 @@ impl Attacker<'_> {
         let options = self.setting.options;
         let options = SampleOptions { steps: (options.steps / 2).max(4), ..options };
         self.job.phase("Searching prompts", asked.len() * options.steps);
-        let (_, seen) = make(&self.judge, self.models[1], &asked, &options, self.job).await?;
+        let drawn = make(&self.judge, self.models[1], &asked, &options, self.job).await?;
         let Noising { emoji, target: Target { named, .. }, .. } = &self.setting.noising;
         // What is seen counts first, how surely second.
         let score = |seen: &[Seen]| -> f32 {
@@ -70,7 +69,7 @@ impl Attacker<'_> {
             };
             seen.iter().map(of).sum()
         };
-        let scores: Vec<f32> = seen.chunks(GLANCES).map(score).collect();
+        let scores: Vec<f32> = drawn.seen.chunks(GLANCES).map(score).collect();
         // Of equals the first, which is the plainest.
         let best =
             (0..scores.len()).rev().max_by(|a, b| scores[*a].total_cmp(&scores[*b])).unwrap_or(0);
@@ -150,7 +149,7 @@ impl Attacker<'_> {
         for weights in self.models {
             tried.push(self.drawn(weights, given.clone(), options).await?);
         }
-        Ok(Row { name: "learnt prompt", prompt: String::new(), control: false, aim: None, tried })
+        Ok(Row { name: "learnt prompt", prompt: String::new(), aim: None, tried })
     }
 
     /// Draws from given noise and vectors.
@@ -159,14 +158,14 @@ impl Attacker<'_> {
         weights: &LatentWeights,
         given: Vec<GivenPrompts>,
         options: &SampleOptions,
-    ) -> Result<Tried> {
+    ) -> Result<Drawn> {
         let network = &weights.network;
         let config = network.scheduler.with(SolverKind::Ddim);
         let still = |part: usize, _| given[part].z.zeros_like();
         let made = weights.denoise(given.clone(), &config, options, &still, self.job).await?;
         let values = weights.decoded(made).await?;
         let seen = self.judge.look(&values, network.picture_shape()[1]).await?;
-        Ok(Tried { pixels: bytes(&values).collect(), seen })
+        Ok(Drawn { pixels: bytes(&values).collect(), seen })
     }
 
     /// Pictures of pairs, walked back to noise under each model and drawn again from there.
@@ -198,7 +197,7 @@ impl Attacker<'_> {
             let noise = weights.invert(given.collect(), options.steps, self.job).await?;
             tried.push(self.drawn(weights, noise, &options).await?);
         }
-        Ok(Row { name, prompt: String::new(), control: aim.is_some(), aim, tried })
+        Ok(Row { name, prompt: String::new(), aim, tried })
     }
 
     /// The same of concepts that the model was never shown: what inversion brings back of anything.
