@@ -220,15 +220,11 @@ impl<'a> Work<'a> {
     }
 
     /// The scores that a request's mask is cut from, in its estimator's order. Those of [`Estimator::base`] are
-    /// computed once. `early` is shown first guesses.
+    /// computed once. Where `early` is set, first guesses are told.
     ///
     /// # Errors
     /// What is wrong with the request; cancelled.
-    pub async fn rank(
-        &mut self,
-        request: &Request,
-        early: &mut dyn FnMut(Scores),
-    ) -> Result<Arc<Scores>> {
+    pub async fn rank(&mut self, request: &Request, early: bool) -> Result<Arc<Scores>> {
         let Asked { recipe, plan, key, forget } = request.asked();
         let (estimator, base) = (plan.estimator, plan.estimator.base());
         let key = (key, base);
@@ -245,11 +241,14 @@ impl<'a> Work<'a> {
                     retain: &plan.scored[1],
                     seed: recipe.seed,
                 };
-                // A first guess in this order, or none: scores that are no numbers fail at the end.
-                let mut ordered = |scores: Scores| {
-                    scores.ordered(estimator).into_iter().for_each(&mut *early);
+                let Client { id, send } = self.on;
+                let mut tell = |scores: Scores| {
+                    // A first guess in this order, or none: scores that are no numbers fail at the end.
+                    if let Some(guess) = scores.ordered(estimator).ok().filter(|_| early) {
+                        send(Event::Early { id, ranking: Arc::new(guess) });
+                    }
                 };
-                let scores = rank(base, &of, self.job, &mut ordered).await?;
+                let scores = rank(base, &of, self.job, &mut tell).await?;
                 let store = &mut self.session.store;
                 // Only the latest keeps its scores on the GPU, too.
                 store.all::<Scores>().for_each(|old| old.resident.release());
@@ -287,14 +286,12 @@ impl<'a> Work<'a> {
         let mut request = self.resolve(recipe).await?;
         self.introduce(&request).await?;
         self.prepare(&mut request).await?;
-        let Client { id, send } = self.on;
-        let mut early = |ranking| send(Event::Early { id, ranking: Arc::new(ranking) });
-        let scores = self.rank(&request, &mut early).await?;
+        let scores = self.rank(&request, true).await?;
         if let Request::Classes(of) = &request
             && let Some(twin) = twin(of).filter(|_| self.job.wants_previews())
         {
             let (forget, grid) = (of.set.spec.clone(), self.twin_grid(twin, of).await?);
-            send(Event::Retrain { id, forget, grid });
+            (self.on.send)(Event::Retrain { id: self.on.id, forget, grid });
         }
         Ok(scores)
     }

@@ -8,7 +8,7 @@ use web_time::{Duration, Instant};
 use super::safe::Safe;
 use super::{Client, Event, GpuLossCheck, LiveStep, Work};
 use crate::data;
-use crate::data::ForgetSet;
+use crate::data::{Dataset, ForgetSet};
 use crate::error::{Error, Result};
 use crate::eval::classify::percent;
 use crate::eval::{Evaluator, Shown, judge};
@@ -126,7 +126,7 @@ impl Work<'_> {
     async fn card_metrics(
         &mut self,
         model: &Model,
-        data: &data::Dataset,
+        data: &Dataset,
     ) -> Result<BTreeMap<String, f64>> {
         let weights: Weights = model.weights.upload(&self.session.device);
         let mut metrics = BTreeMap::new();
@@ -216,7 +216,7 @@ impl Work<'_> {
 fn plan(
     preset: &Preset,
     request: &TrainRequest,
-    data: &data::Dataset,
+    data: &Dataset,
     items: usize,
 ) -> Result<TrainPlan> {
     let positive = |name: &'static str, value: Option<usize>| match value {

@@ -190,7 +190,7 @@ impl Work<'_> {
         if matches!(plan.estimator, Estimator::None | Estimator::Given) {
             return Ok((None, own));
         }
-        let scores = self.rank(request, &mut |_| {}).await?;
+        let scores = self.rank(request, false).await?;
         let mask = match request.only() {
             Some(only) => scores.mask_of(recipe.density, only)?,
             None => scores.cut(recipe.density).await?,
