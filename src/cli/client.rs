@@ -8,7 +8,7 @@ use std::{
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{args::Common, print, signals};
-use salun_studio::engine::{Engine, Event, Job, Outcome};
+use salun_studio::engine::{Command, Engine, Event, Job, Outcome};
 use salun_studio::error::{Error, Result};
 use salun_studio::gpu::{DeviceInfo, device};
 use salun_studio::job_context::Progress;
@@ -62,7 +62,7 @@ impl Client {
         }
         self.jobs += 1;
         log::info!("job {} starts: {} {label}", self.jobs, <&str>::from(&job));
-        self.engine.start(self.jobs, job);
+        self.engine.tell(Command::Start { id: self.jobs, job: Box::new(job) });
         // An interrupt just before the job was asked for is meant for it, too.
         if signals::interrupted() {
             self.engine.switches.cancel();

@@ -105,7 +105,7 @@ fn attacked(
 /// Measures a run again, beside another, and audits a classifier.
 fn measured(
     args: &Args,
-    (recipe, report, model): (Recipe, Report, Model),
+    (recipe, report, model): (Recipe, Report, Arc<Model>),
     against: Option<Saved>,
     common: &Common,
 ) -> Result<Found> {
@@ -123,10 +123,9 @@ fn measured(
     let mut client = Client::open(common)?;
     // On the same pictures: what the run's model forgot is not in the retain set.
     let other = against.and_then(|a| a.model.plain().cloned()).map(|other| {
-        let card = Card { unlearned: model.card.unlearned.clone(), ..other.card };
-        Arc::new(Model { card, ..other })
+        let card = Card { unlearned: model.card.unlearned.clone(), ..other.card.clone() };
+        Arc::new(Model { card, ..Model::clone(&other) })
     });
-    let model = Arc::new(model);
     let (metrics, against, audit) = if audits {
         let job = Job::Audit { model, recipe, retrain: other };
         let audited = client.ask("", job, Outcome::try_as_audited)?;

@@ -4,27 +4,40 @@ use std::sync::Arc;
 
 use web_time::Instant;
 
-use super::fit::settled;
-use super::measure::Measured;
-use super::session::{Setting, twin};
-use super::{Audited, Session};
+use super::session::twin;
+use super::{Asked, Audited, Measured, Setting, Work};
 use crate::error::{Error, Result};
 use crate::eval::{
     Answers, Evaluator, Examined, Features, References, Setup, activation_distance, cka,
     js_divergence,
 };
-use crate::job_context::JobContext;
 use crate::models::{Model, Weights};
-use crate::words::{Audit, Divergence, LayerSimilarity, Recipe};
+use crate::words::{Audit, Divergence, LayerSimilarity, Metrics, Recipe};
 
-/// A model that unlearned, or Retrain.
-pub struct Suspect<'a> {
-    pub model: &'a Model,
-    pub weights: &'a Weights,
+/// A model that unlearned, or Retrain: its weights on the device, and what it says.
+pub struct Suspect {
+    pub model: Arc<Model>,
+    pub weights: Weights,
     pub answers: Arc<Answers>,
 }
 
-impl Session {
+impl Suspect {
+    /// A model that was measured.
+    ///
+    /// # Errors
+    /// It is no classifier.
+    pub fn new(model: &Arc<Model>, weights: &Weights, measured: &Measured) -> Result<Self> {
+        let refused = || Error::Request("only classifiers are audited".into());
+        let answers = measured.answers.clone().ok_or_else(refused)?;
+        Ok(Self { model: model.clone(), weights: weights.clone(), answers })
+    }
+
+    fn evaluator(&self) -> Result<Evaluator<'_>> {
+        Ok(Evaluator { net: classifier(&self.model)?, weights: &self.weights })
+    }
+}
+
+impl Work<'_> {
     /// [`super::job::Job::Audit`].
     ///
     /// # Errors
@@ -34,41 +47,27 @@ impl Session {
         model: Arc<Model>,
         recipe: &Recipe,
         retrain: Option<Arc<Model>>,
-        job: &mut JobContext,
     ) -> Result<Audited> {
-        let setting = self.setting_of(model, recipe, job).await?;
-        let model = setting.model.clone();
-        classifier(&model)?;
-        let (weights, run) = self.measure_host(&model, &setting, recipe, job).await?;
-        let retrain = retrain.map(|other| settled(other, &setting.data, recipe, job));
-        let other = match &retrain {
-            Some(retrain) => Some(self.measure_host(retrain, &setting, recipe, job).await?),
-            None => None,
-        };
-        let against = other.as_ref().map(|(_, measured)| measured.metrics.clone());
-        let metrics = run.metrics.clone();
-        let run = Suspect { model: &model, weights: &weights, answers: answers_of(run)? };
-        let other = match (&retrain, &other) {
-            (Some(model), Some((weights, measured))) => {
-                Some(Suspect { model, weights, answers: answers_of(measured.clone())? })
+        let setting = self.setting_of(model, recipe).await?;
+        classifier(&setting.model)?;
+        let (run, metrics) = self.suspect(&setting.model, &setting).await?;
+        let (retrain, against) = match retrain {
+            Some(other) => {
+                let other = self.settled(other, &setting.data, recipe);
+                let (retrain, against) = self.suspect(&other, &setting).await?;
+                (Some(retrain), Some(against))
             }
-            _ => None,
+            None => (None, None),
         };
-        let audit = self.audit(run, &setting, recipe, other, job).await?;
+        let audit = self.audit(run, &setting, retrain).await?;
         Ok(Audited { metrics, against, audit })
     }
 
-    /// Weights on the device, and what they do.
-    async fn measure_host(
-        &mut self,
-        model: &Model,
-        setting: &Setting,
-        recipe: &Recipe,
-        job: &mut JobContext,
-    ) -> Result<(Weights, Measured)> {
-        let weights = model.weights.upload(&self.device);
-        let measured = self.measure(model, &weights, setting, recipe, job).await?;
-        Ok((weights, measured))
+    /// Puts a model on the device and measures it.
+    async fn suspect(&mut self, model: &Arc<Model>, of: &Setting) -> Result<(Suspect, Metrics)> {
+        let weights = model.weights.upload(&self.session.device);
+        let measured = self.measure(model, &weights, of).await?;
+        Ok((Suspect::new(model, &weights, &measured)?, measured.metrics))
     }
 
     /// Audits an unlearned model against the recipe's original and against `retrain`, or the shipped
@@ -78,36 +77,29 @@ impl Session {
     /// The model is no classifier, cancelled, or the device failed.
     pub async fn audit(
         &mut self,
-        subject: Suspect<'_>,
+        subject: Suspect,
         setting: &Setting,
-        recipe: &Recipe,
-        retrain: Option<Suspect<'_>>,
-        job: &mut JobContext,
+        retrain: Option<Suspect>,
     ) -> Result<Audit> {
         let clock = Instant::now();
-        let Setting { data, set, .. } = setting;
-        let key = format!("{}|{}|{:?}|{}", recipe.data, set.spec, recipe.budget, recipe.seed);
-        let original = settled(self.start(recipe, job).await?, data, recipe, job);
-        let start = recipe.start();
-        let references = self.references(setting, recipe, job).await?;
-        let calibration = references.calibrate(&subject.answers, data, job).await?;
+        let Setting { asked: Asked { recipe, .. }, data, set, .. } = setting;
+        let original = self.start(recipe).await?;
+        let original = self.settled(original, data, recipe);
+        let references = self.references(setting).await?;
+        let calibration = references.calibrate(&subject.answers, data, self.job).await?;
         let setup = Setup { data, set, sizes: recipe.budget.audit(), calibration: &calibration };
 
-        let asked = Evaluator { net: classifier(subject.model)?, weights: subject.weights };
-        let run = setup.examine(asked, subject.answers.clone(), job).await?;
-        let before = self.examine_once(&start, &key, &original, &setup, setting, recipe, job);
-        let before = before.await?;
-        let twin = twin(recipe, setting);
-        let retrain = match (retrain, twin) {
-            (Some(Suspect { model, weights, answers }), _) => {
-                let asked = Evaluator { net: classifier(model)?, weights };
-                Some(Arc::new(setup.examine(asked, answers, job).await?))
+        let asked = subject.evaluator()?;
+        let run = setup.examine(asked, subject.answers.clone(), self.job).await?;
+        let before = self.examine_once(&recipe.start(), &original, &setup, setting).await?;
+        let retrain = match (retrain, twin(setting)) {
+            (Some(other), _) => {
+                let examined = setup.examine(other.evaluator()?, other.answers.clone(), self.job);
+                Some(Arc::new(examined.await?))
             }
             (None, Some(twin)) => {
-                let model = twin.open()?;
-                let examined =
-                    self.examine_once(twin.name, &key, &model, &setup, setting, recipe, job);
-                Some(examined.await?)
+                let model = twin.open()?.into();
+                Some(self.examine_once(twin.name, &model, &setup, setting).await?)
             }
             (None, None) => None,
         };
@@ -127,55 +119,39 @@ impl Session {
     }
 
     /// Reference models for a data set, trained once.
-    async fn references(
-        &mut self,
-        setting: &Setting,
-        recipe: &Recipe,
-        job: &mut JobContext,
-    ) -> Result<Arc<References>> {
-        let split = setting.model.card.split_seed;
-        let key = (&recipe.data, split, recipe.budget);
-        if let Some(references) = self.store.get(&key) {
-            return Ok(references);
-        }
-        let items = setting.data.split(split).train;
-        let sizes = recipe.budget.audit();
-        let data = &setting.data;
-        let trained = References::train(data, &items, &sizes, &self.device, job).await?;
-        Ok(self.store.put(&key, trained))
+    async fn references(&mut self, of: &Setting) -> Result<Arc<References>> {
+        let Setting { asked: Asked { recipe, .. }, model, data, .. } = of;
+        let key = (&recipe.data, model.card.split_seed, recipe.budget);
+        let train = async |work: &mut Work<'_>| {
+            let (items, sizes) = (&of.split.train, recipe.budget.audit());
+            References::train(data, items, &sizes, &work.session.device, work.job).await
+        };
+        self.once(&key, train).await
     }
 
     /// Examines a model that no job changes, once for each protocol.
-    #[allow(clippy::too_many_arguments)]
     async fn examine_once(
         &mut self,
         name: &str,
-        key: &str,
-        model: &Model,
+        model: &Arc<Model>,
         setup: &Setup<'_>,
-        setting: &Setting,
-        recipe: &Recipe,
-        job: &mut JobContext,
+        of: &Setting,
     ) -> Result<Arc<Examined>> {
-        let key = (name, key);
-        if let Some(examined) = self.store.get(&key) {
-            return Ok(examined);
-        }
-        let answers = answers_of(self.measure_once(name, model, setting, recipe, job).await?)?;
-        let weights = model.weights.upload(&self.device);
-        let asked = Evaluator { net: classifier(model)?, weights: &weights };
-        let examined = setup.examine(asked, answers, job).await?;
-        Ok(self.store.put(&key, examined))
+        let Recipe { data, budget, seed, .. } = &of.asked.recipe;
+        let key = (name, data, &of.set.spec, budget, seed);
+        self.once(&key, async |work| {
+            let measured = work.measure_once(name, model, of).await?;
+            let weights = model.weights.upload(&work.session.device);
+            let suspect = Suspect::new(model, &weights, &measured)?;
+            setup.examine(suspect.evaluator()?, suspect.answers.clone(), work.job).await
+        })
+        .await
     }
 }
 
 fn classifier(model: &Model) -> Result<&dyn crate::models::Classifier> {
     let refused = || Error::Request(format!("{}: only classifiers are audited", model.card.name));
     model.classifier().ok_or_else(refused)
-}
-
-fn answers_of(measured: Measured) -> Result<Arc<Answers>> {
-    measured.answers.ok_or_else(|| Error::Request("only classifiers are audited".into()))
 }
 
 /// CKA of each layer; another architecture's layers are not compared.

@@ -3,12 +3,11 @@
 
 use std::sync::Arc;
 
-use super::Session;
+use super::{Asked, Setting, Work};
 use crate::data::{Dataset, alike};
 use crate::error::{Error, Result};
-use crate::eval::Evaluator;
-use crate::job_context::JobContext;
-use crate::models::{Card, Model, Network, registry, said};
+use crate::eval::{Evaluator, Shown};
+use crate::models::{Card, Model, registry, said};
 use crate::words::{Recipe, fingerprint};
 
 /// Test pictures that a first look is taken at.
@@ -16,30 +15,139 @@ const LOOK: usize = 200;
 /// Names of a list that are shown.
 const SHOWN: usize = 12;
 
-/// The model and the data of a recipe as they fit each other: what the model does not say of itself is
-/// taken from the data, classes in another order are mapped by their names. What was assumed is noted.
-///
-/// # Errors
-/// They do not belong together; both sides are named.
-pub fn fitted(
-    model: Arc<Model>,
-    data: Arc<Dataset>,
-    recipe: &Recipe,
-    job: &mut JobContext,
-) -> Result<(Arc<Model>, Arc<Dataset>)> {
-    let now = data.fingerprint.as_ref();
-    if let Some(what) = fingerprint::difference(recipe.fingerprint.as_ref(), now) {
-        return Err(Error::Request(format!(
-            "{} is not what it was when the recipe was run: {what}; to run it on what is there now, \
-             take the part [fingerprint] out of the recipe",
-            recipe.data
-        )));
+impl Work<'_> {
+    /// The model and the data of a recipe as they fit each other: what the model does not say of itself is
+    /// taken from the data, classes in another order are mapped by their names. What was assumed is noted.
+    ///
+    /// # Errors
+    /// They do not belong together; both sides are named.
+    pub fn fitted(
+        &mut self,
+        model: Arc<Model>,
+        data: Arc<Dataset>,
+        recipe: &Recipe,
+    ) -> Result<(Arc<Model>, Arc<Dataset>)> {
+        let now = data.fingerprint.as_ref();
+        if let Some(what) = fingerprint::difference(recipe.fingerprint.as_ref(), now) {
+            return Err(Error::Request(format!(
+                "{} is not what it was when the recipe was run: {what}; to run it on what is there now, \
+                 take the part [fingerprint] out of the recipe",
+                recipe.data
+            )));
+        }
+        shapes(&model, &data, recipe)?;
+        let model = self.settled(model, &data, recipe);
+        let data = self.ordered(&model.card, data, recipe)?;
+        self.told_apart(&model.card, &data, recipe);
+        Ok((model, data))
     }
-    shapes(&model, &data, recipe)?;
-    let model = settled(model, &data, recipe, job);
-    let data = ordered(&model.card, data, recipe, job)?;
-    told_apart(&model.card, &data, recipe, job);
-    Ok((model, data))
+
+    /// The model with what it does not say of itself taken from the data.
+    pub fn settled(&mut self, model: Arc<Model>, data: &Dataset, recipe: &Recipe) -> Arc<Model> {
+        for note in &model.card.notes {
+            self.job.note(format!("{}: {note}", recipe.model));
+        }
+        let assumed = model.card.assumed;
+        if assumed == Default::default() {
+            return model;
+        }
+        let mut model = Model::clone(&model);
+        let (file, of) = (&recipe.model, &recipe.data);
+        if assumed.classes {
+            let classes = listed(&data.classes, false);
+            self.job.note(format!(
+                "{file} does not say what its classes are; they are taken for those of {of} in their \
+                 order{classes}; --classes says otherwise"
+            ));
+            model.card.classes = data.classes.clone();
+            model.card.data = recipe.data.clone();
+        }
+        if assumed.normalisation {
+            let (mean, std) = data.statistics();
+            self.job.note(format!(
+                "{file} does not say how pixels are normalised; the mean {mean:?} and deviation {std:?} of \
+                 {of} are taken; --normalize says otherwise (unit for pixels from 0 to 1)"
+            ));
+            model = said::normalised(model, (mean, std));
+        }
+        // It says so from now on.
+        (model.card.assumed, model.card.notes) = Default::default();
+        model.into()
+    }
+
+    /// The data with its classes in the model's order.
+    fn ordered(
+        &mut self,
+        card: &Card,
+        data: Arc<Dataset>,
+        recipe: &Recipe,
+    ) -> Result<Arc<Dataset>> {
+        let own = &card.classes[..card.classes.len() - further(card, &data)];
+        if own == data.classes {
+            return Ok(data);
+        }
+        let place = |name: &String| own.iter().position(|class| alike(class, name));
+        let order: Option<Vec<usize>> = data.classes.iter().map(place).collect();
+        let Some(order) = order.filter(|order| (0..own.len()).all(|class| order.contains(&class)))
+        else {
+            return Err(Error::Request(format!(
+                "{} was trained on other classes than {} has: its classes are{}, the data's are{}",
+                recipe.model,
+                recipe.data,
+                listed(own, false),
+                listed(&data.classes, false)
+            )));
+        };
+        if order.iter().enumerate().any(|(i, at)| i != *at) {
+            self.job.note(format!(
+                "the classes of {} have another order than those of {} and are mapped by their names",
+                recipe.data, recipe.model
+            ));
+        }
+        Ok(Arc::new(data.reordered(own.to_vec(), &order)))
+    }
+
+    /// Says where what a model was trained on may be among what it is tested on.
+    fn told_apart(&mut self, card: &Card, data: &Dataset, recipe: &Recipe) {
+        let Some(now) = &data.fingerprint else { return };
+        let Recipe { model, data, .. } = recipe;
+        let why = match card.fingerprint.as_ref().map(|trained| trained.difference(now)) {
+            Some(None) => return,
+            Some(Some(what)) => format!("{data} has changed since {model} was trained: {what}"),
+            None => format!("{model} does not say which pictures it was trained on"),
+        };
+        self.job.note(format!("{why}; some of them may be among those that it is tested on"));
+    }
+
+    /// Warns where a classifier of a person's own is little better than chance on the data.
+    ///
+    /// # Errors
+    /// Cancelled, or the device failed.
+    pub async fn first_look(&mut self, of: &Setting) -> Result<()> {
+        let Setting { asked: Asked { recipe, .. }, model, data, .. } = of;
+        let Some(net) = model.classifier() else { return Ok(()) };
+        if registry::shipped(&recipe.model).is_some() || !recipe.after.is_empty() {
+            return Ok(());
+        }
+        let n = data.test.len();
+        let items: Vec<usize> = (0..n.min(LOOK)).map(|i| i * n / n.min(LOOK)).collect();
+        let weights = model.weights.upload(&self.session.device);
+        self.job.phase("Looking at the model", items.len());
+        let asked = Evaluator { net, weights: &weights };
+        let right = asked.accuracy(Shown(&data.test, &items), self.job).await?;
+        let chance = 100.0 / data.classes.len() as f64;
+        if right < chance + (100.0 - chance) / 5.0 {
+            self.job.note(format!(
+                "{} is right on {right:.1} % of {} test pictures of {}, and chance is {chance:.1} %: are its \
+                 pixels normalised in another way (--normalize), its classes others or in another order \
+                 (--classes), or was it not trained?",
+                recipe.model,
+                items.len(),
+                recipe.data
+            ));
+        }
+        Ok(())
+    }
 }
 
 /// Refuses channels, sizes and numbers of classes that do not fit.
@@ -81,123 +189,4 @@ fn listed(names: &[String], unknown: bool) -> String {
 /// Classes that a model has beyond its data's: boundary expanding as released leaves one more.
 fn further(card: &Card, data: &Dataset) -> usize {
     usize::from(!card.unlearned.is_empty() && card.classes.len() == data.classes.len() + 1)
-}
-
-/// The model with what it does not say of itself taken from the data.
-pub(super) fn settled(
-    model: Arc<Model>,
-    data: &Dataset,
-    recipe: &Recipe,
-    job: &mut JobContext,
-) -> Arc<Model> {
-    for note in &model.card.notes {
-        job.note(format!("{}: {note}", recipe.model));
-    }
-    let assumed = model.card.assumed;
-    if assumed == Default::default() {
-        return model;
-    }
-    let mut model = Model::clone(&model);
-    let (file, of) = (&recipe.model, &recipe.data);
-    if assumed.classes {
-        let classes = listed(&data.classes, false);
-        job.note(format!(
-            "{file} does not say what its classes are; they are taken for those of {of} in their \
-             order{classes}; --classes says otherwise"
-        ));
-        model.card.classes = data.classes.clone();
-        model.card.data = recipe.data.clone();
-    }
-    if assumed.normalisation {
-        let (mean, std) = data.statistics();
-        job.note(format!(
-            "{file} does not say how pixels are normalised; the mean {mean:?} and deviation {std:?} of \
-             {of} are taken; --normalize says otherwise (unit for pixels from 0 to 1)"
-        ));
-        model = said::normalised(model, (mean, std));
-    }
-    // It says so from now on.
-    (model.card.assumed, model.card.notes) = Default::default();
-    model.into()
-}
-
-/// The data with its classes in the model's order.
-fn ordered(
-    card: &Card,
-    data: Arc<Dataset>,
-    recipe: &Recipe,
-    job: &mut JobContext,
-) -> Result<Arc<Dataset>> {
-    let own = &card.classes[..card.classes.len() - further(card, &data)];
-    if own == data.classes {
-        return Ok(data);
-    }
-    let place = |name: &String| own.iter().position(|class| alike(class, name));
-    let order: Option<Vec<usize>> = data.classes.iter().map(place).collect();
-    let Some(order) = order.filter(|order| (0..own.len()).all(|class| order.contains(&class)))
-    else {
-        return Err(Error::Request(format!(
-            "{} was trained on other classes than {} has: its classes are{}, the data's are{}",
-            recipe.model,
-            recipe.data,
-            listed(own, false),
-            listed(&data.classes, false)
-        )));
-    };
-    if order.iter().enumerate().any(|(i, at)| i != *at) {
-        job.note(format!(
-            "the classes of {} have another order than those of {} and are mapped by their names",
-            recipe.data, recipe.model
-        ));
-    }
-    Ok(Arc::new(data.reordered(own.to_vec(), &order)))
-}
-
-/// Says where what a model was trained on may be among what it is tested on.
-fn told_apart(card: &Card, data: &Dataset, recipe: &Recipe, job: &mut JobContext) {
-    let Some(now) = &data.fingerprint else { return };
-    let Recipe { model, data, .. } = recipe;
-    let why = match card.fingerprint.as_ref().map(|trained| trained.difference(now)) {
-        Some(None) => return,
-        Some(Some(what)) => format!("{data} has changed since {model} was trained: {what}"),
-        None => format!("{model} does not say which pictures it was trained on"),
-    };
-    job.note(format!("{why}; some of them may be among those that it is tested on"));
-}
-
-impl Session {
-    /// Warns where a classifier of a person's own is little better than chance on the data.
-    ///
-    /// # Errors
-    /// Cancelled, or the device failed.
-    pub(super) async fn first_look(
-        &self,
-        model: &Model,
-        data: &Dataset,
-        recipe: &Recipe,
-        job: &mut JobContext,
-    ) -> Result<()> {
-        let Network::Classifier(net) = &*model.network else { return Ok(()) };
-        if registry::shipped(&recipe.model).is_some() || !recipe.after.is_empty() {
-            return Ok(());
-        }
-        let n = data.test.len();
-        let items: Vec<usize> = (0..n.min(LOOK)).map(|i| i * n / n.min(LOOK)).collect();
-        let weights = model.weights.upload(&self.device);
-        job.phase("Looking at the model", items.len());
-        let asked = Evaluator { net: &**net, weights: &weights };
-        let right = asked.accuracy(&data.test, &items, job).await?;
-        let chance = 100.0 / data.classes.len() as f64;
-        if right < chance + (100.0 - chance) / 5.0 {
-            job.note(format!(
-                "{} is right on {right:.1} % of {} test pictures of {}, and chance is {chance:.1} %: are its \
-                 pixels normalised in another way (--normalize), its classes others or in another order \
-                 (--classes), or was it not trained?",
-                recipe.model,
-                items.len(),
-                recipe.data
-            ));
-        }
-        Ok(())
-    }
 }

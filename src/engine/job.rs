@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::prompt::Survey;
+use super::{Attack, Grid, Run, Survey};
 use crate::data::Pictures;
 use crate::diffusion::SolverKind;
 use crate::error::Error;
@@ -15,8 +15,6 @@ use crate::models::{AnyModel, Assumed, Model};
 use crate::saliency::{By, Overlap, Scores};
 use crate::train::{Snapshot, TrainRequest};
 use crate::words::{AttackKind, Audit, Budget, Metrics, Recipe, SampleOptions, Task};
-
-use super::outcome::{Attack, Grid, Run};
 
 /// Long work.
 #[derive(Debug, Clone, Serialize, Deserialize, strum::IntoStaticStr)]

@@ -2,16 +2,12 @@
 
 use std::sync::Arc;
 
-use super::gpu_loss_check::GpuLossCheck;
-use super::train::Listener;
-use super::{Grid, PromptRequest, Session};
+use super::{GpuLossCheck, Grid, PromptRequest, Work, bytes};
 use crate::data::emoji;
 use crate::diffusion::Solver;
 use crate::error::Result;
-use crate::job_context::JobContext;
 use crate::models::Training;
 use crate::models::latent::{LatentCard, LatentModel};
-use crate::sampling::latent::sample;
 use crate::sampling::{LatentWeights, Wanted};
 use crate::train::latent::{LatentRun, Stage, StagePlan, preset};
 use crate::train::{Snapshot, TrainRequest, latent};
@@ -19,14 +15,12 @@ use crate::train::{Snapshot, TrainRequest, latent};
 /// Pictures that are sampled at a time.
 const BATCH: usize = 32;
 
-impl Session {
+impl Work<'_> {
     /// Trains the text-to-image preset.
     pub(super) async fn train_prompts(
         &mut self,
         request: TrainRequest,
         resume: Option<Box<Snapshot>>,
-        to: &Listener<'_>,
-        job: &mut JobContext,
     ) -> Result<LatentModel> {
         let emoji = emoji::find(&request.data)?;
         let plan = preset::plan(&request);
@@ -34,21 +28,21 @@ impl Session {
         let concepts: Vec<String> = names.map(|c| c.name.clone()).collect();
         let (start, fresh) = match &request.from {
             Some(name) => {
-                self.latent_network(name)?.takes(emoji.index.side)?;
-                ((*self.latent(name)?).clone(), false)
+                self.session.latent_network(name)?.takes(emoji.index.side)?;
+                ((*self.session.latent(name)?).clone(), false)
             }
             None => (LatentModel::fresh(Arc::new(preset::network(&emoji)), plan.seed), true),
         };
         let own = start.card.clone().filter(|_| !fresh);
-        let mut run = LatentRun::new(start, emoji, plan, fresh, &self.device);
+        let mut run = LatentRun::new(start, emoji, plan, fresh, &self.session.device);
         if let Some(snapshot) = &resume {
-            run.resume(snapshot, job).await?;
+            run.resume(snapshot, self.job).await?;
         }
         loop {
             let LatentRun { model, trainer, .. } = &mut run;
             let phase = trainer.stage.map_or("", Stage::describe).to_string();
-            to.drive(trainer, phase, GpuLossCheck::default(), Some(model), job).await?;
-            if !run.next_stage(job).await? {
+            self.drive(trainer, phase, GpuLossCheck::default(), Some(model)).await?;
+            if !run.next_stage(self.job).await? {
                 break;
             }
         }
@@ -68,7 +62,7 @@ impl Session {
             ..LatentCard::default()
         });
         card.decoder = (plan.decoder.steps > 0).then(|| training(plan.decoder, 2));
-        card.device = self.info.label();
+        card.device = self.session.info.label();
         card.version = env!("CARGO_PKG_VERSION").into();
         model.card = Some(card);
         Ok(model)
@@ -78,39 +72,25 @@ impl Session {
     ///
     /// # Errors
     /// An option is wrong; cancelled, or the device failed.
-    pub async fn sample_prompts(
-        &mut self,
-        request: PromptRequest,
-        job: &mut JobContext,
-    ) -> Result<Grid> {
+    pub async fn sample_prompts(&mut self, request: PromptRequest) -> Result<Grid> {
         let PromptRequest { model, prompts, n, options, solver } = request;
         options.check()?;
         if solver.is_none() {
-            model.network.notes.iter().for_each(|note| job.note(note));
+            model.network.notes.iter().for_each(|note| self.job.note(note));
         }
-        let weights = LatentWeights::upload(&model, &self.device);
-        let asked: Vec<_> = prompts
-            .iter()
-            .flat_map(|p| (0..n as u64).map(|noise| Wanted { condition: p.clone(), noise }))
-            .collect();
+        let weights = LatentWeights::upload(&model, &self.session.device);
+        let asked: Vec<_> = prompts.iter().flat_map(|p| Wanted::each(p, 0..n as u64)).collect();
         let config = model.network.scheduler.or_with(solver);
         // Some solvers call the network more often than they have steps.
         let calls = Solver::new(&config, options.steps).times.len();
-        job.phase("Sampling", asked.len() * calls);
-        let mut values = Vec::new();
+        self.job.phase("Sampling", asked.len() * calls);
+        let mut pixels = Vec::new();
         for batch in asked.chunks(BATCH) {
-            values.extend(sample(&model.network, &weights, batch, &options, solver, job).await?);
+            pixels.extend(bytes(&weights.sample(batch, &options, solver, self.job).await?));
         }
-        let [channels, height, width] = model.network.picture_shape();
-        Ok(Grid {
-            // A row's class is its prompt.
-            rows: (0..prompts.len()).map(Some).collect(),
-            names: prompts.clone(),
-            columns: n,
-            channels,
-            tile: [height, width],
-            pixels: values.iter().map(|v| (v * 255.0).round() as u8).collect(),
-            seen: vec![None; asked.len()],
-        })
+        // A row's class is its prompt.
+        let rows = (0..prompts.len()).map(Some).collect();
+        let shape = model.network.picture_shape();
+        Ok(Grid { names: prompts, ..Grid::new(rows, shape, pixels, vec![None; asked.len()]) })
     }
 }

@@ -2,16 +2,14 @@
 
 use std::sync::Arc;
 
-use super::session::Setting;
-use super::{Grid, Session};
-use crate::data::Pictures;
+use super::{Asked, Grid, Setting, Work, bytes};
+use crate::data::{PictureShape, Pictures, class_index};
 use crate::error::{Error, Result};
 use crate::eval;
-use crate::eval::{Answers, Evaluator, frechet};
-use crate::job_context::JobContext;
-use crate::models::{Model, Network, Weights};
+use crate::eval::{Answers, Drawer, Evaluator, Judged, Shown, frechet};
+use crate::models::{Model, Network, Unet, Weights};
 use crate::unlearn::Local;
-use crate::words::{Budget, Metrics, Recipe, SampleOptions};
+use crate::words::{Metrics, Recipe, SampleOptions, Sizes};
 
 /// A model's metrics, and what a pane shows of it.
 #[derive(Debug, Clone)]
@@ -22,8 +20,16 @@ pub struct Measured {
     pub grid: Arc<Grid>,
 }
 
-impl Session {
-    /// Measures some weights under a recipe. Boxed, so that it is compiled once for all who await it.
+impl Setting {
+    /// How the request samples.
+    pub fn sampling(&self) -> SampleOptions {
+        let recipe = &self.asked.recipe;
+        sampling(recipe, recipe.budget.sizes().sampler)
+    }
+}
+
+impl Work<'_> {
+    /// Measures some weights under a request. Boxed, so that it is compiled once for all who await it.
     ///
     /// # Errors
     /// There is no judge of the data, the device failed, or cancelled.
@@ -31,56 +37,49 @@ impl Session {
         &'a mut self,
         model: &'a Model,
         weights: &'a Weights,
-        setting: &'a Setting,
-        recipe: &'a Recipe,
-        job: &'a mut JobContext,
+        of: &'a Setting,
     ) -> Local<'a, Result<Measured>> {
         Box::pin(async move {
-            let Setting { data, set, .. } = setting;
-            let budget = recipe.budget;
-            let columns = budget.sizes().columns;
-            let options = sampling(recipe);
+            let Setting { asked: Asked { recipe, .. }, data, set, .. } = of;
+            let Sizes { columns, samples, .. } = recipe.budget.sizes();
+            let options = of.sampling();
             match &*model.network {
                 Network::Classifier(net) => {
                     let asked = Evaluator { net: &**net, weights };
-                    let answers = asked.answers(data, set, budget, job).await?;
+                    let answers = asked.answers(data, set, recipe.budget, self.job).await?;
                     let metrics = eval::classify::metrics(&answers, set);
-                    let test = &data.test;
-                    let grid = self.grid(model, weights, test, columns, &options, job).await?;
-                    Ok(Measured { metrics, answers: Some(Arc::new(answers)), grid: Arc::new(grid) })
+                    let grid = self.grid(model, weights, &data.test, columns, &options).await?;
+                    Ok(Measured { metrics, answers: Some(answers.into()), grid: grid.into() })
                 }
                 Network::Unet(net) => {
-                    let judge = self.judge(&recipe.data, net.config.channels)?;
+                    let judge = self.session.judge(&recipe.data, net.config.channels)?;
                     let judge = judge.ok_or_else(|| no_judge(&recipe.data))?;
-                    let on_device = judge.weights.upload(&self.device);
+                    let on_device = judge.weights.upload(&self.session.device);
                     let judge = judge_of(&judge, &on_device)?;
-                    let (mut metrics, judged) =
-                        eval::generate::measure(net, weights, judge, set, budget, &options, job)
-                            .await?;
-                    let each = budget.sizes().samples;
+                    let drawer = Drawer { unet: net, weights, judge: Some(judge) };
+                    let measured = drawer.measure(set, samples, &options, self.job);
+                    let (mut metrics, judged) = measured.await?;
                     let kept: Vec<usize> =
                         (0..net.config.classes).filter(|c| !set.absent(*c)).collect();
-                    let key = (&recipe.data, &kept, each);
-                    let reference = match self.store.get(&key) {
-                        Some(reference) => reference,
-                        None => {
-                            let made = frechet::reference(judge, data, &kept, each, job).await?;
-                            self.store.put(&key, made)
-                        }
+                    let key = (&recipe.data, &kept, samples);
+                    let real = async |work: &mut Work<'_>| {
+                        frechet::reference(judge, data, &kept, samples, work.job).await
                     };
+                    let reference = self.once(&key, real).await?;
                     let s = data.train.shape;
-                    let rows: Vec<&[f32]> = judged.values.chunks_exact(each * s.n()).collect();
+                    let rows: Vec<&[f32]> = judged.values.chunks_exact(samples * s.n()).collect();
                     let made: Vec<f32> = kept.iter().flat_map(|&c| rows[c]).copied().collect();
-                    metrics.FD = Some(frechet::measure(judge, &reference, &made, s, job).await?);
+                    let distance = frechet::measure(judge, &reference, &made, s, self.job);
+                    metrics.FD = Some(distance.await?);
                     // The first samples of every class are those that a pane shows: from one noise.
-                    let grid = Grid::of_samples(net, budget.sizes().samples, columns, judged);
-                    Ok(Measured { metrics, answers: None, grid: Arc::new(grid) })
+                    let grid = Grid::of_samples(net, samples, columns, judged);
+                    Ok(Measured { metrics, answers: None, grid: grid.into() })
                 }
             }
         })
     }
 
-    /// [`Session::measure`] of a model that no job changes, once for each protocol.
+    /// [`Work::measure`] of a model that no job changes, once for each protocol.
     ///
     /// # Errors
     /// Cancelled, or the device failed.
@@ -88,17 +87,15 @@ impl Session {
         &mut self,
         name: &str,
         model: &Model,
-        setting: &Setting,
-        recipe: &Recipe,
-        job: &mut JobContext,
-    ) -> Result<Measured> {
-        let key = (name, &recipe.data, &setting.set.spec, recipe.budget, sampling(recipe));
-        if let Some(measured) = self.store.get(&key) {
-            return Ok(Measured::clone(&measured));
-        }
-        let weights = model.weights.upload(&self.device);
-        let measured = self.measure(model, &weights, setting, recipe, job).await?;
-        Ok(Measured::clone(&self.store.put(&key, measured)))
+        of: &Setting,
+    ) -> Result<Arc<Measured>> {
+        let recipe = &of.asked.recipe;
+        let key = (name, &recipe.data, &of.set.spec, recipe.budget, of.sampling());
+        self.once(&key, async |work| {
+            let weights = model.weights.upload(&work.session.device);
+            work.measure(model, &weights, of).await
+        })
+        .await
     }
 
     /// What a pane shows of some weights: a row a class. A diffusion model needs no pictures.
@@ -112,46 +109,104 @@ impl Session {
         test: &Pictures,
         columns: usize,
         options: &SampleOptions,
-        job: &mut JobContext,
     ) -> Result<Grid> {
-        let classes: Vec<Option<usize>> = (0..model.card.classes.len()).map(Some).collect();
+        let n = model.card.classes.len();
+        let classes: Vec<Option<usize>> = (0..n).map(Some).collect();
         match &*model.network {
             Network::Unet(_) => {
-                job.phase("Drawing", classes.len() * columns * options.steps);
-                self.samples(model, weights, classes, columns, options, job).await
+                self.job.phase("Drawing", n * columns * options.steps);
+                self.samples(model, weights, classes, columns, options).await
             }
             Network::Classifier(net) => {
-                let fewest =
-                    (0..classes.len()).map(|c| test.of_class(c).take(columns).count()).min();
+                let fewest = (0..n).map(|c| test.of_class(c).take(columns).count()).min();
                 let columns = fewest.unwrap_or(0);
-                job.phase("Drawing", classes.len() * columns);
+                self.job.phase("Drawing", n * columns);
                 let items: Vec<usize> =
-                    (0..classes.len()).flat_map(|c| test.of_class(c).take(columns)).collect();
+                    (0..n).flat_map(|c| test.of_class(c).take(columns)).collect();
                 let asked = Evaluator { net: &**net, weights };
-                let seen = asked.predict(test, &items, job).await?;
-                Ok(Grid {
-                    rows: classes,
-                    names: Vec::new(),
-                    columns,
-                    channels: test.shape.channels,
-                    tile: [test.shape.height, test.shape.width],
-                    pixels: items.iter().flat_map(|&i| test.picture(i)).copied().collect(),
-                    seen: seen.into_iter().map(Some).collect(),
-                })
+                let seen = asked.predict(Shown(test, &items), self.job).await?;
+                let PictureShape { channels, height, width } = test.shape;
+                let pixels = items.iter().flat_map(|&i| test.picture(i)).copied().collect();
+                let seen = seen.into_iter().map(Some).collect();
+                Ok(Grid::new(classes, [channels, height, width], pixels, seen))
             }
         }
     }
+
+    /// `n` samples of one class, or of every class.
+    ///
+    /// # Errors
+    /// An option or the class is wrong, the model draws no classes; cancelled, or the device failed.
+    pub async fn sample(
+        &mut self,
+        name: &str,
+        class: Option<String>,
+        n: usize,
+        options: &SampleOptions,
+    ) -> Result<Grid> {
+        options.check()?;
+        if !(1..=1000).contains(&n) {
+            return Err(Error::argument("n", n, "1 to 1000 is needed"));
+        }
+        let model = self.session.model(name)?;
+        let rows: Vec<Option<usize>> = match class.as_deref() {
+            None => (0..model.card.classes.len()).map(Some).collect(),
+            Some("null") => vec![None],
+            Some(given) => vec![Some(class_index(&model.card.classes, given)?)],
+        };
+        let weights = model.weights.upload(&self.session.device);
+        self.job.phase("Sampling", rows.len() * n * options.steps);
+        self.samples(&model, &weights, rows, n, options).await
+    }
+
+    /// A grid of samples: column i starts from noise i in every row.
+    ///
+    /// # Errors
+    /// The model draws nothing; cancelled, or the device failed.
+    pub async fn samples(
+        &mut self,
+        model: &Model,
+        weights: &Weights,
+        rows: Vec<Option<usize>>,
+        columns: usize,
+        options: &SampleOptions,
+    ) -> Result<Grid> {
+        let unet = model.unet().ok_or_else(|| {
+            Error::argument("model", &model.card.name, "a diffusion model is needed to sample")
+        })?;
+        let judge = self.session.judge(&model.card.data, unet.config.channels)?;
+        let on_device = judge.as_ref().map(|j| j.weights.upload(&self.session.device));
+        let judge = match (&judge, &on_device) {
+            (Some(j), Some(w)) => Some(judge_of(j, w)?),
+            _ => None,
+        };
+        let drawer = Drawer { unet, weights, judge };
+        let judged = drawer.draw(&rows, columns, options, self.job).await?;
+        Ok(Grid { rows, ..Grid::of_samples(unet, columns, columns, judged) })
+    }
 }
 
-/// How a recipe samples: its own options or the preview's, always with the recipe's seed.
-pub fn sampling(recipe: &Recipe) -> SampleOptions {
-    let preview = preview(recipe.seed, recipe.budget);
+impl Grid {
+    /// The first `columns` of the `each` samples of every class.
+    pub fn of_samples(unet: &Unet, each: usize, columns: usize, judged: Judged) -> Self {
+        let shape = unet.picture_shape();
+        let size = shape.iter().product::<usize>();
+        let values = judged.values.chunks_exact(each * size);
+        let pixels = values.flat_map(|row| bytes(&row[..columns * size])).collect();
+        let rows = judged.seen.chunks_exact(each);
+        let seen = rows.clone().flat_map(|row| row[..columns].to_vec()).collect();
+        Self::new((0..rows.len()).map(Some).collect(), shape, pixels, seen)
+    }
+}
+
+/// How a recipe samples: its own options or those of a preview of so many steps, always with the recipe's seed.
+pub fn sampling(recipe: &Recipe, steps: usize) -> SampleOptions {
+    let preview = preview(steps, recipe.seed);
     SampleOptions { seed: recipe.seed, ..recipe.sampling.unwrap_or(preview) }
 }
 
 /// How a preview is sampled.
-pub(super) fn preview(seed: u64, budget: Budget) -> SampleOptions {
-    let steps = budget.sizes().sampler;
+pub fn preview(steps: usize, seed: u64) -> SampleOptions {
     SampleOptions { steps, guidance: 2.0, eta: 0.0, seed, clip: true }
 }
 

@@ -8,8 +8,6 @@
 mod audit;
 pub mod check;
 mod fit;
-mod forgetting;
-mod generate;
 mod gpu_loss_check;
 mod job;
 mod latent;
@@ -29,28 +27,23 @@ mod unlearn;
 use std::sync::Arc;
 
 use crate::gpu::DeviceKind;
-use crate::job_context::JobContext;
+use crate::job_context::{JobContext, Switches};
 
 /// Sends events to the client.
 type Send = Arc<dyn Fn(Event) + std::marker::Send + Sync>;
 
 /// Runs one job to its end.
 async fn serve(session: &mut Session, send: &Send, id: u64, asked: Job) {
-    let progress = {
-        let send = send.clone();
-        move |progress| send(Event::Progress { id, progress })
-    };
     // The first use of a kernel compiles it.
     let warming = (session.info.kind != DeviceKind::Cpu).then_some("preparing the GPU");
-    let note = {
-        let send = send.clone();
-        move |text: &str| send(Event::Note { id, text: text.into() })
-    };
+    let (to, told) = (send.clone(), send.clone());
+    let progress = move |progress| to(Event::Progress { id, progress });
+    let note = move |text: &str| told(Event::Note { id, text: text.into() });
     let switches = session.switches.clone();
     let mut job = JobContext::new(id, switches, progress).noting(note).warming(warming);
     // It may have been cancelled while it waited.
     let outcome = match job.check().await {
-        Ok(()) => session.run(id, asked, send, &mut job).await,
+        Ok(()) => Work { session, job: &mut job, on: Client { id, send } }.run(asked).await,
         Err(stop) => Err(stop),
     };
     let event = match outcome {
@@ -58,6 +51,21 @@ async fn serve(session: &mut Session, send: &Send, id: u64, asked: Job) {
         Err(error) => Event::Failed { id, error },
     };
     send(event);
+}
+
+/// Turns the switches as a command says; the job that it starts, if it starts one.
+fn obey(switches: &Switches, command: Command) -> Option<(u64, Job)> {
+    match command {
+        Command::Start { id, job } => {
+            switches.ask(id);
+            return Some((id, *job));
+        }
+        Command::Cancel => switches.cancel(),
+        Command::Pause(on) => switches.pause(on),
+        Command::Step => switches.step(),
+        Command::ShowPreviews(on) => switches.show_previews(on),
+    }
+    None
 }
 
 #[cfg(not(target_arch = "wasm32"))]
@@ -70,7 +78,6 @@ mod native {
     use super::*;
     use crate::error::Error;
     use crate::gpu::{Compute, DeviceInfo};
-    use crate::job_context::Switches;
 
     /// The engine on a thread of its own.
     pub struct Engine {
@@ -107,36 +114,17 @@ mod native {
             Self { info, switches, wake, jobs, events }
         }
 
-        /// Queues a job under a number larger than all before it.
-        pub fn start(&self, id: u64, job: Job) {
-            self.switches.ask(id);
-            // The thread ends only with this handle.
-            let _ = self.jobs.send((id, job));
+        /// Does as a command says; a job's number is larger than all before it.
+        pub fn tell(&self, command: Command) {
+            if let Some(job) = obey(&self.switches, command) {
+                // The thread ends only with this handle.
+                let _ = self.jobs.send(job);
+            }
         }
 
         /// The next event, if there is one.
         pub fn poll(&self) -> Option<Event> {
             self.events.try_recv().ok()
-        }
-
-        /// Asks every job so far to stop.
-        pub fn cancel(&self) {
-            self.switches.cancel();
-        }
-
-        /// Holds or continues the running job.
-        pub fn pause(&self, on: bool) {
-            self.switches.pause(on);
-        }
-
-        /// Lets a held job do one more update.
-        pub fn step(&self) {
-            self.switches.step();
-        }
-
-        /// Asks unlearning jobs to show what the model makes while it trains.
-        pub fn show_previews(&self, on: bool) {
-            self.switches.show_previews(on);
         }
 
         /// Waits for the next event; `None` when the engine has ended.
@@ -204,7 +192,12 @@ pub use job::{
     TrainingSet,
 };
 pub use outcome::{Attack, Grid, LogLine, Run};
-pub use session::Session;
-
 #[cfg(target_arch = "wasm32")]
 pub use page::{Engine, WorkerEngine};
+
+// What the engine's own files speak of.
+use gpu_loss_check::GpuLossCheck;
+use measure::Measured;
+use prompt::{PromptSetting, Survey, bytes};
+use request::{Asked, Request};
+use session::{Client, Session, Setting, Work};

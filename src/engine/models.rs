@@ -1,17 +1,15 @@
 //! The models that a session has open: by name, as judges, as they are shown.
 
-use std::{collections::HashMap, path::Path, sync::Arc};
+use std::{path::Path, sync::Arc};
 
 use super::measure::preview;
-use super::session::Setting;
-use super::{Grid, Opened, Session, TrainingSet};
+use super::{Client, Event, Grid, Opened, Session, Setting, TrainingSet, Work};
 use crate::data;
 use crate::error::{Error, Result};
 use crate::eval::judge;
-use crate::job_context::JobContext;
 use crate::models::latent::{LatentModel, LatentNetwork};
-use crate::models::{Model, Said, Shipped, registry};
-use crate::words::{Budget, Recipe, SampleOptions};
+use crate::models::{AnyModel, Assumed, Model, Said, Shipped, registry};
+use crate::words::{Budget, Recipe, SampleOptions, Sizes};
 
 /// Steps of the very first pictures.
 const ROUGH: usize = 4;
@@ -34,16 +32,18 @@ impl Session {
     /// # Errors
     /// It cannot be read, or is of another kind; cancelled.
     pub fn model(&mut self, name: &str) -> Result<Arc<Model>> {
-        if let Some(open) = self.models.get(name) {
+        if let Some(AnyModel::Plain(open)) = self.models.get(name) {
             return Ok(open.clone());
         }
         // Of a page, the file itself is gone by the time that more is said of it.
         let (file, said) = Said::of(name)?;
-        let given = self.models.get(file).filter(|_| !Path::new(file).exists()).cloned();
-        once(&mut self.models, name, || match given {
-            Some(given) => said.apply(Model::clone(&given)),
-            None => registry::open(name),
-        })
+        let given = self.models.get(file).and_then(AnyModel::plain);
+        let model = Arc::new(match given.filter(|_| !Path::new(file).exists()) {
+            Some(given) => said.apply(Model::clone(given))?,
+            None => registry::open(name)?,
+        });
+        self.models.insert(name.into(), AnyModel::Plain(model.clone()));
+        Ok(model)
     }
 
     /// A text-to-image model by name or folder, opened once.
@@ -51,10 +51,13 @@ impl Session {
     /// # Errors
     /// It cannot be read, or is of another kind; cancelled.
     pub fn latent(&mut self, name: &str) -> Result<Arc<LatentModel>> {
-        if !self.latents.contains_key(name) {
-            self.stamps.insert(name.into(), registry::stamps(name));
+        if let Some(AnyModel::Latent(open)) = self.models.get(name) {
+            return Ok(open.clone());
         }
-        once(&mut self.latents, name, || registry::open_latent(name))
+        self.stamps.insert(name.into(), registry::stamps(name));
+        let model = Arc::new(registry::open_latent(name)?);
+        self.models.insert(name.into(), AnyModel::Latent(model.clone()));
+        Ok(model)
     }
 
     /// A text-to-image model's networks; its weights, which may take a minute, are not read for them.
@@ -62,7 +65,7 @@ impl Session {
     /// # Errors
     /// It cannot be read, or is of another kind; cancelled.
     pub fn latent_network(&self, name: &str) -> Result<Arc<LatentNetwork>> {
-        match self.latents.get(name) {
+        match self.models.get(name).and_then(AnyModel::latent) {
             Some(open) => Ok(open.network.clone()),
             None => registry::latent_network(name).map(Arc::new),
         }
@@ -96,11 +99,7 @@ impl Session {
         Ok(Some(judge).filter(|judge| judge.network.channels_and_classes()[0] == channels))
     }
 
-    fn shipped_judge(
-        &mut self,
-        of: &str,
-        open: impl FnOnce() -> Result<Model>,
-    ) -> Result<Arc<Model>> {
+    fn shipped_judge(&mut self, of: &str, open: impl Fn() -> Result<Model>) -> Result<Arc<Model>> {
         let key = ("judge", of);
         match self.store.get(&key) {
             Some(judge) => Ok(judge),
@@ -111,7 +110,7 @@ impl Session {
     /// Takes a model by a name that others may have had; what was known of those is forgotten.
     pub(super) fn replace(&mut self, name: &str, model: Model) {
         self.let_go(name);
-        self.models.insert(name.into(), Arc::new(model));
+        self.models.insert(name.into(), AnyModel::Plain(model.into()));
     }
 
     /// Forgets what went by a name: the model, those that requests to it ended with, what was found of them.
@@ -119,7 +118,6 @@ impl Session {
         let adopted = format!("{name}@");
         let other = |known: &String| known != name && !known.starts_with(&adopted);
         self.models.retain(|known, _| other(known));
-        self.latents.retain(|known, _| other(known));
         self.adopted.retain(|known, _| other(known));
         self.retrained.retain(|key, _| !key.contains(name));
         self.store.forget(name);
@@ -136,110 +134,107 @@ impl Session {
             self.let_go(name);
         }
         let file = Said::of(name).map_or(name, |(file, _)| file);
-        let Some(known) = self.models.get(name).filter(|_| Path::new(file).is_file()) else {
-            return Ok(());
-        };
+        let known = self.models.get(name).and_then(AnyModel::plain);
+        let Some(known) = known.filter(|_| Path::new(file).is_file()) else { return Ok(()) };
         let now = registry::open(name)?;
         if now.card != known.card || now.weights.hash() != known.weights.hash() {
             self.replace(name, now);
         }
         Ok(())
     }
+}
 
-    /// Opens a model; the first time, `rough` is shown its pictures after a few steps of the
-    /// sampler, long before they are finished.
+impl Work<'_> {
+    /// Opens a model; the first time, its pictures are shown after a few steps of the sampler, long before they
+    /// are finished.
     ///
     /// # Errors
     /// It cannot be read, or is of another kind; cancelled.
-    pub async fn open(
-        &mut self,
-        name: &str,
-        seed: u64,
-        budget: Budget,
-        job: &mut JobContext,
-        rough: &mut dyn FnMut(Opened),
-    ) -> Result<Opened> {
-        if self.latents.contains_key(name) || registry::is_latent(name) {
-            return self.open_latent(name, seed, budget, job, rough).await;
+    pub async fn open(&mut self, name: &str, seed: u64, budget: Budget) -> Result<Opened> {
+        let known = self.session.models.get(name);
+        let (first, latent) =
+            (known.is_none(), known.is_some_and(|known| known.latent().is_some()));
+        let any = match latent || registry::is_latent(name) {
+            true => AnyModel::Latent(self.session.latent(name)?),
+            false => AnyModel::Plain(self.session.model(name)?),
+        };
+        let opened = Opened {
+            name: name.to_string(),
+            after: self.session.adopted.get(name).cloned().unwrap_or_default(),
+            task: any.task(),
+            classes: any.classes().to_vec(),
+            data: any.data().to_string(),
+            seed,
+            budget,
+            grid: Arc::default(),
+            params: any.weights().values.len(),
+            assumed: any.plain().map_or_else(Assumed::default, |model| model.card.assumed),
+        };
+        match &any {
+            AnyModel::Plain(model) => self.open_classes(model, opened, first).await,
+            AnyModel::Latent(model) => self.open_prompts(model, opened, first).await,
         }
-        let first = !self.models.contains_key(name);
-        let model = self.model(name)?;
+    }
+
+    async fn open_classes(&mut self, model: &Model, to: Opened, first: bool) -> Result<Opened> {
         let test = match model.classifier() {
             Some(_) => {
-                let test = data::test(&model.card.data)?;
-                if model.card.data.starts_with("folder:") {
-                    data::open(&model.card.data)?.notes.iter().for_each(|note| job.note(note));
+                let test = data::test(&to.data)?;
+                if to.data.starts_with("folder:") {
+                    data::open(&to.data)?.notes.iter().for_each(|note| self.job.note(note));
                 }
                 let [channels, _] = model.network.channels_and_classes();
                 if channels != test.shape.channels {
                     return Err(Error::Request(format!(
-                        "{name} looks at {channels} channels, the pictures of {}, which it says \
+                        "{} looks at {channels} channels, the pictures of {}, which it says \
                          that it was trained on, have {}",
-                        model.card.data, test.shape.channels
+                        to.name, to.data, test.shape.channels
                     )));
                 }
                 test
             }
             None => Arc::default(),
         };
-        let weights = model.weights.upload(&self.device);
-        let after = self.adopted.get(name).cloned().unwrap_or_default();
-        let opened = |grid| Opened {
-            name: name.to_string(),
-            after: after.clone(),
-            task: model.card.architecture.task(),
-            classes: model.card.classes.clone(),
-            data: model.card.data.clone(),
-            seed,
-            budget,
-            grid: Arc::new(grid),
-            params: model.weights.values.len(),
-            assumed: model.card.assumed,
+        let weights = model.weights.upload(&self.session.device);
+        let Sizes { columns, sampler, .. } = to.budget.sizes();
+        let draw = async |work: &mut Work<'_>, options: SampleOptions| {
+            work.grid(model, &weights, &test, columns, &options).await
         };
-        let columns = budget.sizes().columns;
-        let options = preview(seed, budget);
-        if first && model.unet().is_some() && options.steps > 2 * ROUGH {
-            let few = SampleOptions { steps: ROUGH, ..options };
-            rough(opened(self.grid(&model, &weights, &test, columns, &few, job).await?));
+        self.shown(to, first && model.unet().is_some(), sampler, draw).await
+    }
+
+    /// A model with its pictures; where it is opened `first`, they are told after a few steps of the sampler.
+    pub async fn shown(
+        &mut self,
+        opened: Opened,
+        first: bool,
+        steps: usize,
+        draw: impl AsyncFn(&mut Work<'_>, SampleOptions) -> Result<Grid>,
+    ) -> Result<Opened> {
+        let options = preview(steps, opened.seed);
+        if first && steps > 2 * ROUGH {
+            let grid = draw(self, SampleOptions { steps: ROUGH, ..options }).await?.into();
+            let Client { id, send } = self.on;
+            send(Event::Rough { id, opened: Arc::new(Opened { grid, ..opened.clone() }) });
         }
-        let grid = self.grid(&model, &weights, &test, columns, &options, job).await?;
-        Ok(opened(grid))
+        let grid = draw(self, options).await?.into();
+        Ok(Opened { grid, ..opened })
     }
 
     /// What a Retrain twin shows; drawn once.
     ///
     /// # Errors
     /// It cannot be read, or is of another kind; cancelled.
-    pub(super) async fn twin_grid(
-        &mut self,
-        twin: &'static Shipped,
-        setting: &Setting,
-        recipe: &Recipe,
-        job: &mut JobContext,
-    ) -> Result<Arc<Grid>> {
-        let options = preview(recipe.seed, recipe.budget);
-        let key = (twin.name, &options, recipe.budget);
-        if let Some(grid) = self.store.get(&key) {
-            return Ok(grid);
-        }
-        let model = twin.open()?;
-        let weights = model.weights.upload(&self.device);
-        let (test, columns) = (setting.data.test.clone(), recipe.budget.sizes().columns);
-        let grid = self.grid(&model, &weights, &test, columns, &options, job).await?;
-        Ok(self.store.put(&key, grid))
+    pub async fn twin_grid(&mut self, twin: &Shipped, of: &Setting) -> Result<Arc<Grid>> {
+        let Recipe { seed, budget, .. } = of.asked.recipe;
+        let Sizes { columns, sampler, .. } = budget.sizes();
+        let options = preview(sampler, seed);
+        let key = (twin.name, &options, budget);
+        self.once(&key, async |work| {
+            let model = twin.open()?;
+            let weights = model.weights.upload(&work.session.device);
+            work.grid(&model, &weights, &of.data.test, columns, &options).await
+        })
+        .await
     }
-}
-
-/// What is kept by this name, opened and kept if nothing is.
-fn once<T>(
-    kept: &mut HashMap<String, Arc<T>>,
-    name: &str,
-    open: impl FnOnce() -> Result<T>,
-) -> Result<Arc<T>> {
-    if let Some(known) = kept.get(name) {
-        return Ok(known.clone());
-    }
-    let opened = Arc::new(open()?);
-    kept.insert(name.to_string(), opened.clone());
-    Ok(opened)
 }

@@ -47,7 +47,7 @@ pub struct LogLine {
 /// Pictures in rows of one class each, and what the classifier sees in each.
 /// For a classifier the pictures are test items; for a diffusion model they are its samples. For a
 /// prompt's row the class is the concept or the style that is asked for.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Grid {
     /// Class of each row; `None` for the null condition.
     pub rows: Vec<Option<usize>>,
@@ -65,10 +65,21 @@ pub struct Grid {
 }
 
 impl Grid {
+    /// Pictures of so many channels, of a height and a width, in as many columns as are seen for each row.
+    pub fn new(
+        rows: Vec<Option<usize>>,
+        [channels, height, width]: [usize; 3],
+        pixels: Vec<u8>,
+        seen: Vec<Option<(usize, f32)>>,
+    ) -> Self {
+        let columns = seen.len() / rows.len().max(1);
+        let (names, tile) = (Vec::new(), [height, width]);
+        Self { rows, names, columns, channels, tile, pixels, seen }
+    }
+
     /// A row of pictures of no class, which nobody judged; `tile`: height and width.
     pub fn row_of(columns: usize, channels: usize, tile: [usize; 2], pixels: Vec<u8>) -> Self {
-        let (rows, names, seen) = (vec![None], Vec::new(), vec![None; columns]);
-        Self { rows, names, columns, channels, tile, pixels, seen }
+        Self::new(vec![None], [channels, tile[0], tile[1]], pixels, vec![None; columns])
     }
 
     /// The tile's bytes, channels first.

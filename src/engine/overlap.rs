@@ -1,27 +1,20 @@
 //! The job that compares masks.
 
-use super::Session;
+use super::Work;
 use crate::data;
 use crate::error::{Error, Result};
-use crate::job_context::JobContext;
 use crate::saliency::{By, Overlap};
 use crate::words::{Estimator, Recipe};
 
 /// Masks that are compared at the most: each is held in main memory.
 const MOST: usize = 100;
 
-impl Session {
+impl Work<'_> {
     /// The masks of a recipe's variations, compared.
     ///
     /// # Errors
     /// There is none to compare, or too many; what is wrong with the recipe; cancelled.
-    pub async fn overlap(
-        &mut self,
-        recipe: &Recipe,
-        by: By,
-        seeds: usize,
-        job: &mut JobContext,
-    ) -> Result<Overlap> {
+    pub async fn overlap(&mut self, recipe: &Recipe, by: By, seeds: usize) -> Result<Overlap> {
         let variations = variations(recipe, by, seeds)?;
         if variations.len() > MOST {
             let right = format!("{MOST} masks can be compared at the most");
@@ -29,14 +22,14 @@ impl Session {
         }
         let mut masks = Vec::with_capacity(variations.len());
         for (name, recipe) in variations {
-            let mut request = self.resolve(&recipe, job).await?;
-            let estimator = request.plan().estimator;
+            let mut request = self.resolve(&recipe).await?;
+            let estimator = request.asked().plan.estimator;
             if matches!(estimator, Estimator::None | Estimator::Given) {
                 let right = "there are no scores to make masks of; choose another estimator";
                 return Err(Error::argument("mask", estimator.name(), right));
             }
-            request.prepare(self, &recipe, job).await?;
-            let (_, mask) = self.mask(&recipe, &request, None, job).await?;
+            self.prepare(&mut request).await?;
+            let (_, mask) = self.mask(&request, None).await?;
             masks.extend(mask.map(|mask| (name, mask)));
         }
         Overlap::between(by, &masks)

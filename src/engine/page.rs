@@ -9,9 +9,7 @@ use std::{
 };
 
 use super::*;
-use crate::error::Result;
 use crate::gpu::Compute;
-use crate::job_context::Switches;
 use crate::wire;
 
 /// The client's handle: hands packed commands to the worker, takes what it tells.
@@ -29,44 +27,22 @@ impl Engine {
         (Self { post: Box::new(post), told: told.clone(), events }, told)
     }
 
-    fn send(&self, command: &Command) -> Result<()> {
-        (self.post)(wire::pack(command)?);
-        Ok(())
-    }
-
-    /// Queues a job under a number larger than all before it.
-    pub fn start(&self, id: u64, job: Job) {
-        if let Err(error) = self.send(&Command::Start { id, job: Box::new(job) }) {
+    /// Hands a command to the worker; a job's number is larger than all before it.
+    pub fn tell(&self, command: Command) {
+        match (wire::pack(&command), command) {
+            (Ok(bytes), _) => (self.post)(bytes),
             // The receiver is this handle's own.
-            let _ = self.told.send(Event::Failed { id, error });
+            (Err(error), Command::Start { id, .. }) => {
+                let _ = self.told.send(Event::Failed { id, error });
+            }
+            // Switches can always be packed.
+            (Err(_), _) => {}
         }
     }
 
     /// The next event, if there is one.
     pub fn poll(&self) -> Option<Event> {
         self.events.try_recv().ok()
-    }
-
-    // Switches can always be packed.
-
-    /// Asks every job so far to stop.
-    pub fn cancel(&self) {
-        let _ = self.send(&Command::Cancel);
-    }
-
-    /// Holds or continues the running job.
-    pub fn pause(&self, on: bool) {
-        let _ = self.send(&Command::Pause(on));
-    }
-
-    /// Lets a held job do one more update.
-    pub fn step(&self) {
-        let _ = self.send(&Command::Step);
-    }
-
-    /// Asks unlearning jobs to show what the model makes while it trains.
-    pub fn show_previews(&self, on: bool) {
-        let _ = self.send(&Command::ShowPreviews(on));
     }
 }
 
@@ -95,18 +71,8 @@ impl WorkerEngine {
 
     /// Takes a command.
     pub fn take(&self, command: Command) {
-        match command {
-            Command::Start { id, job } => self.start(id, *job),
-            Command::Cancel => self.switches.cancel(),
-            Command::Pause(on) => self.switches.pause(on),
-            Command::Step => self.switches.step(),
-            Command::ShowPreviews(on) => self.switches.show_previews(on),
-        }
-    }
-
-    fn start(&self, id: u64, job: Job) {
-        self.switches.ask(id);
-        self.waiting.borrow_mut().push_back((id, job));
+        let Some(job) = obey(&self.switches, command) else { return };
+        self.waiting.borrow_mut().push_back(job);
         let Some(mut session) = self.session.take() else { return };
         let (waiting, place) = (self.waiting.clone(), self.session.clone());
         let send = self.send.clone();

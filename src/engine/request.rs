@@ -5,20 +5,19 @@ use std::sync::Arc;
 use burn::tensor::Device;
 
 use super::audit::Suspect;
-use super::measure::{Measured, no_judge, sampling};
-use super::prompt::{Look, PromptSetting};
-use super::session::{Setting, twin};
-use super::{Attack, Event, Grid, Send, Session, requests};
+use super::measure::no_judge;
+use super::session::twin;
+use super::{Attack, Event, Grid, Measured, PromptSetting, Setting, Work, requests};
 use crate::error::{Error, Result};
 use crate::eval::most_changed;
-use crate::job_context::JobContext;
 use crate::models::latent::{LatentModel, is_cross_attention};
 use crate::models::{AnyModel, HostWeights, Model, Weights};
-use crate::subject::{Items, Prompts, Subject};
+use crate::sampling::LatentWeights;
+use crate::subject::{Items, Noising, Prompts, Subject};
 use crate::unlearn::{Plan, Rate, Scope};
 use crate::words::{
-    AttackKind, Audit, Budget, Changed, EarlierReport, Fingerprint, Metrics, Recipe, Report,
-    SampleOptions, Task,
+    AttackKind, Audit, Budget, Changed, EarlierReport, Forgotten, Metrics, Recipe, Report,
+    SampleOptions,
 };
 
 /// A model with what it is to forget and to keep.
@@ -31,15 +30,20 @@ pub enum Request {
 
 use Request::{Classes, Prompts as OfPrompts};
 
+/// What is asked, of whatever kind of model.
+pub struct Asked {
+    /// With what the data is, if it is a folder.
+    pub recipe: Recipe,
+    /// What the run will be: before [`Work::prepare`], without a prompt's items.
+    pub plan: Plan,
+    /// What caches know it by.
+    pub key: String,
+    /// The forget set's name, and the items in it: of a prompt, after [`Work::prepare`].
+    pub forget: Forgotten,
+}
+
 /// Most changed pictures of the forgotten class, and of the others, that a report lists.
 const SHOWN: usize = 12;
-
-/// Who hears of a job, and by what number.
-#[derive(Clone, Copy)]
-pub struct Client<'a> {
-    pub id: u64,
-    pub send: &'a Send,
-}
 
 /// What there is to be found out about a run beyond its metrics.
 #[derive(Debug, Default)]
@@ -48,48 +52,27 @@ pub struct Findings {
     pub attacks: Vec<Attack>,
     /// Of earlier requests: whether they stayed forgotten.
     pub earlier: Vec<EarlierReport>,
-    /// Pictures whose class changed most.
+    /// Pictures whose class changed most, and their pixels, one after another.
     pub changed: Vec<Changed>,
+    pub pixels: Vec<u8>,
+    /// The forgotten pictures by name, where they are a person's files.
+    pub forgotten: Vec<String>,
 }
 
 impl Request {
-    /// What the model does.
-    pub fn task(&self) -> Task {
+    /// What is asked.
+    pub fn asked(&self) -> &Asked {
         match self {
-            Classes(of) => of.model.card.architecture.task(),
-            OfPrompts(_) => Task::TextToImage,
+            Classes(of) => &of.asked,
+            OfPrompts(of) => &of.asked,
         }
     }
 
-    /// What the run will be: before [`Self::prepare`], without a prompt's items.
-    pub fn plan(&self) -> &Plan {
+    /// The same, to be changed.
+    pub fn asked_mut(&mut self) -> &mut Asked {
         match self {
-            Classes(of) => &of.plan,
-            OfPrompts(of) => &of.plan,
-        }
-    }
-
-    /// What caches know its scores by.
-    pub fn key(&self) -> &str {
-        match self {
-            Classes(of) => &of.key,
-            OfPrompts(of) => &of.key,
-        }
-    }
-
-    /// The forget set's name.
-    pub fn spec(&self) -> &str {
-        match self {
-            Classes(of) => &of.set.spec,
-            OfPrompts(of) => &of.spec,
-        }
-    }
-
-    /// Items that are to be forgotten.
-    pub fn n(&self) -> usize {
-        match self {
-            Classes(of) => of.set.forget.len(),
-            OfPrompts(of) => of.items[0].len(),
+            Classes(of) => &mut of.asked,
+            OfPrompts(of) => &mut of.asked,
         }
     }
 
@@ -101,95 +84,89 @@ impl Request {
         }
     }
 
-    /// The same on a device.
-    pub fn on(&self, device: &Device) -> Weights {
-        match self {
-            OfPrompts(of) if *device == of.device => of.weights.unet.clone(),
-            _ => self.original().upload(device),
-        }
-    }
-
-    /// What learns, with its items, on a device.
-    pub fn subject(&self, device: &Device) -> Subject {
+    /// What learns, with its items, and its weights as they are before, on a device.
+    pub fn on(&self, device: &Device) -> (Subject, Weights) {
         match self {
             Classes(of) => {
-                let sent = of.plan.redirect.clone();
-                Subject::of_classes(&of.model, of.data.clone(), sent, device)
+                let sent = of.asked.plan.redirect.clone();
+                let subject = Subject::of_classes(&of.model, of.data.clone(), sent, device);
+                (subject, of.model.weights.upload(device))
             }
-            OfPrompts(of) => Subject::Diffusion(Box::new(Prompts {
-                network: of.model.network.clone(),
-                text: match *device == of.device {
-                    true => of.weights.text.clone(),
-                    false => of.model.text.upload(device),
-                },
-                emoji: of.emoji.clone(),
-                target: of.target.clone(),
-                schedule: of.schedule.clone(),
-                sets: of.items.clone(),
-                device: device.clone(),
-            })),
+            OfPrompts(of) => {
+                let LatentWeights { text, unet, .. } = match *device == of.noising.device {
+                    true => of.weights.clone(),
+                    false => LatentWeights::upload(&of.model, device),
+                };
+                let noising = Noising { device: device.clone(), ..of.noising.clone() };
+                let prompts = Prompts { noising, text, sets: of.items.clone() };
+                (Subject::Diffusion(Box::new(prompts)), unet)
+            }
         }
     }
 
     /// The layers that may change at all; `None` for all.
     pub fn only(&self) -> Option<fn(&str) -> bool> {
-        let OfPrompts(of) = self else { return None };
-        of.plan.attention().then_some(is_cross_attention)
+        self.asked().plan.attention().then_some(is_cross_attention)
     }
 
     /// Updates between two looks at the model; `None` looks never.
-    pub fn every(&self, budget: Budget) -> Option<usize> {
+    pub fn every(&self) -> Option<usize> {
         let looks = match self {
-            Classes(_) => budget.sizes().previews,
+            Classes(of) => of.asked.recipe.budget.sizes().previews,
             OfPrompts(of) => of.size.previews + 1,
         };
-        (looks > 0).then(|| self.plan().steps.div_ceil(looks).max(1))
+        (looks > 0).then(|| self.asked().plan.steps.div_ceil(looks).max(1))
     }
 
-    /// What the data is, if it is a folder.
-    pub fn fingerprint(&self) -> Option<Fingerprint> {
+    /// The model with new weights. Boundary expanding as released leaves one class more than there was.
+    pub fn unlearned(&self, weights: HostWeights, report: &Report) -> AnyModel {
         match self {
-            Classes(of) => of.data.fingerprint.clone(),
-            OfPrompts(_) => None,
+            Classes(of) => {
+                let mut card = requests::unlearned(of, report);
+                if weights.values.len() > of.model.weights.values.len() {
+                    card.classes.push("forgotten".into());
+                    card.architecture = card.architecture.clone().with_classes(card.classes.len());
+                }
+                let network = Arc::new(card.architecture.build().0);
+                AnyModel::Plain(Model { network, card, weights }.into())
+            }
+            OfPrompts(of) => {
+                let card = of.model.card.clone().map(|card| card.forgot(report));
+                let model = LatentModel::clone(&of.model);
+                AnyModel::Latent(LatentModel { unet: weights, card, ..model }.into())
+            }
         }
     }
+}
 
+impl Work<'_> {
     /// Refuses a run that could not be measured, and notes what makes its figures doubtful.
     ///
     /// # Errors
     /// Cancelled, or the device failed.
-    pub async fn doubt(
-        &self,
-        session: &mut Session,
-        recipe: &Recipe,
-        job: &mut JobContext,
-    ) -> Result<()> {
-        let Classes(of) = self else { return Ok(()) };
+    pub async fn doubt(&mut self, request: &Request) -> Result<()> {
+        let Classes(of) = request else { return Ok(()) };
+        let recipe = &of.asked.recipe;
         if let Some(net) = of.model.unet() {
             if recipe.audit == Some(true) {
                 let right = "only classifiers are audited; leave it out";
                 return Err(Error::argument("audit", &recipe.model, right));
             }
-            if session.judge(&recipe.data, net.config.channels)?.is_none() {
+            if self.session.judge(&recipe.data, net.config.channels)?.is_none() {
                 return Err(no_judge(&recipe.data));
             }
         }
-        session.first_look(&of.model, &of.data, recipe, job).await
+        self.first_look(of).await
     }
 
     /// Shows what the request is read as.
     ///
     /// # Errors
     /// Cancelled, or the device failed.
-    pub async fn introduce(
-        &self,
-        session: &mut Session,
-        on: Client<'_>,
-        job: &mut JobContext,
-    ) -> Result<()> {
-        if let OfPrompts(of) = self {
-            let pane = session.pane_before(of, job).await?;
-            (on.send)(Event::Pane { id: on.id, pane });
+    pub async fn introduce(&mut self, request: &Request) -> Result<()> {
+        if let OfPrompts(of) = request {
+            let pane = self.pane_before(of).await?;
+            (self.on.send)(Event::Pane { id: self.on.id, pane });
         }
         Ok(())
     }
@@ -198,15 +175,12 @@ impl Request {
     ///
     /// # Errors
     /// Cancelled, or the device failed.
-    pub async fn prepare(
-        &mut self,
-        session: &mut Session,
-        recipe: &Recipe,
-        job: &mut JobContext,
-    ) -> Result<()> {
-        let OfPrompts(of) = self else { return Ok(()) };
-        of.items = session.items(of, job).await?;
-        of.plan = Plan::new(recipe, Scope::of_prompts(of.items.each_ref().map(Items::len)))?;
+    pub async fn prepare(&mut self, request: &mut Request) -> Result<()> {
+        let OfPrompts(of) = request else { return Ok(()) };
+        of.items = self.items(of).await?;
+        let scope = Scope::of_prompts(of.items.each_ref().map(Items::len));
+        of.asked.plan = Plan::new(&of.asked.recipe, scope)?;
+        of.asked.forget.n = of.items[0].len();
         Ok(())
     }
 
@@ -214,23 +188,17 @@ impl Request {
     ///
     /// # Errors
     /// Cancelled, or the device failed.
-    pub async fn look(
-        &self,
-        session: &mut Session,
-        weights: &Weights,
-        recipe: &Recipe,
-        job: &mut JobContext,
-    ) -> Result<Grid> {
-        match self {
+    pub async fn look(&mut self, request: &Request, weights: &Weights) -> Result<Grid> {
+        match request {
             Classes(of) => {
-                let (options, columns) = (sampling(recipe), recipe.budget.sizes().columns);
-                session.grid(&of.model, weights, &of.data.test, columns, &options, job).await
+                let columns = of.asked.recipe.budget.sizes().columns;
+                self.grid(&of.model, weights, &of.data.test, columns, &of.sampling()).await
             }
             OfPrompts(of) => {
                 // Half the steps will do.
                 let steps = (of.options.steps / 2).max(4);
                 let options = SampleOptions { steps, ..of.options };
-                Look::new(of)?.pane(&of.with(weights), of, &options, job).await
+                of.pane(&of.with(weights), &options, self.job).await
             }
         }
     }
@@ -239,17 +207,16 @@ impl Request {
     ///
     /// # Errors
     /// Cancelled, or the device failed.
-    pub async fn before(
-        &self,
-        session: &mut Session,
-        recipe: &Recipe,
-        job: &mut JobContext,
-    ) -> Result<Measured> {
-        match self {
-            Classes(of) => session.measure_once(&recipe.start(), &of.model, of, recipe, job).await,
+    pub async fn before(&mut self, request: &Request) -> Result<Measured> {
+        match request {
+            Classes(of) => {
+                let measured = self.measure_once(&of.asked.recipe.start(), &of.model, of).await?;
+                Ok(Measured::clone(&measured))
+            }
             OfPrompts(of) => {
-                let metrics = session.metrics_before(of, job).await?;
-                let grid = session.pane_before(of, job).await?.grid;
+                let measure = async |work: &mut Work<'_>| of.measure(&of.weights, work.job).await;
+                let metrics = Metrics::clone(&*self.once(&of.asked.key, measure).await?);
+                let grid = self.pane_before(of).await?.grid;
                 Ok(Measured { metrics, answers: None, grid })
             }
         }
@@ -259,19 +226,13 @@ impl Request {
     ///
     /// # Errors
     /// Cancelled, or the device failed.
-    pub async fn after(
-        &self,
-        session: &mut Session,
-        weights: &Weights,
-        recipe: &Recipe,
-        job: &mut JobContext,
-    ) -> Result<Measured> {
-        match self {
-            Classes(of) => session.measure(&of.model, weights, of, recipe, job).await,
+    pub async fn after(&mut self, request: &Request, weights: &Weights) -> Result<Measured> {
+        match request {
+            Classes(of) => self.measure(&of.model, weights, of).await,
             OfPrompts(of) => {
-                let (look, weights) = (Look::new(of)?, of.with(weights));
-                let grid = Arc::new(look.pane(&weights, of, &of.options, job).await?);
-                let metrics = look.measure(&weights, of, job).await?;
+                let weights = of.with(weights);
+                let grid = of.pane(&weights, &of.options, self.job).await?.into();
+                let metrics = of.measure(&weights, self.job).await?;
                 Ok(Measured { metrics, answers: None, grid })
             }
         }
@@ -282,40 +243,33 @@ impl Request {
     ///
     /// # Errors
     /// Cancelled, or the device failed.
-    pub async fn retrain(
-        &self,
-        session: &mut Session,
-        recipe: &Recipe,
-        job: &mut JobContext,
-    ) -> Result<Option<Metrics>> {
-        let Classes(of) = self else { return Ok(None) };
-        let Some(twin) = twin(recipe, of) else {
-            return Ok(session.retrained.get(&retrain_key(recipe, of)).cloned());
+    pub async fn retrain(&mut self, request: &Request) -> Result<Option<Metrics>> {
+        let Classes(of) = request else { return Ok(None) };
+        let Some(twin) = twin(of) else {
+            return Ok(self.session.retrained.get(&retrain_key(of)).cloned());
         };
-        let model = twin.open()?;
-        let measured = session.measure_once(twin.name, &model, of, recipe, job).await?;
-        Ok(Some(measured.metrics))
+        let measured = self.measure_once(twin.name, &twin.open()?, of).await?;
+        Ok(Some(measured.metrics.clone()))
     }
 
     /// What else there is to be found out about weights that forgot, beyond what was measured before and after.
     pub async fn findings(
-        &self,
-        session: &mut Session,
+        &mut self,
+        request: &Request,
         weights: &Weights,
         [before, after]: [&Measured; 2],
-        recipe: &Recipe,
-        job: &mut JobContext,
     ) -> Result<Findings> {
-        let of = match self {
+        let recipe = &request.asked().recipe;
+        let of = match request {
             Classes(of) => of,
             OfPrompts(of) => {
                 let weights = of.with(weights);
-                let earlier = session.earlier_prompts(of, &weights, job).await?;
+                let earlier = self.earlier_prompts(of, &weights).await?;
                 let mut attacks = Vec::new();
                 // Only what the judge knows can be attacked.
                 if recipe.audits() && !of.pairs[0].is_empty() {
                     for &kind in AttackKind::ALL {
-                        attacks.push(session.attack(kind, of, &weights, job).await?);
+                        attacks.push(self.attack(kind, of, &weights).await?);
                     }
                 }
                 return Ok(Findings { attacks, earlier, ..Findings::default() });
@@ -324,70 +278,31 @@ impl Request {
         // One that was cut short is no truth for the runs that follow.
         let own = ["epochs", "steps", "lr", "batch"];
         let whole = !recipe.set_fields().iter().any(|(name, _)| own.contains(name));
-        if of.plan.how.rate == Rate::AsTrained && recipe.budget != Budget::Tiny && whole {
-            session.retrained.insert(retrain_key(recipe, of), after.metrics.clone());
+        let anew = of.asked.plan.how.rate == Rate::AsTrained;
+        if anew && recipe.budget != Budget::Tiny && whole {
+            self.session.retrained.insert(retrain_key(of), after.metrics.clone());
         }
         let answers = before.answers.as_ref().zip(after.answers.as_ref());
         let changed = answers.map_or_else(Vec::new, |(before, after)| {
             most_changed(&before.test, &after.test, of.set.class, SHOWN)
         });
-        let earlier = session.still_forgotten(weights, of, [before, after], recipe.budget, job);
-        let earlier = earlier.await?;
+        let earlier = self.still_forgotten(of, weights, [before, after]).await?;
         let audit = match &after.answers {
-            Some(answers) if recipe.audits() => {
-                let suspect = Suspect { model: &of.model, weights, answers: answers.clone() };
-                Some(session.audit(suspect, of, recipe, None, job).await?)
+            Some(_) if recipe.audits() => {
+                let suspect = Suspect::new(&of.model, weights, after)?;
+                Some(self.audit(suspect, of, None).await?)
             }
             _ => None,
         };
-        Ok(Findings { audit, earlier, changed, attacks: Vec::new() })
-    }
-
-    /// The model with new weights. Boundary expanding as released leaves one class more than there was.
-    pub fn unlearned(&self, weights: HostWeights, report: &Report) -> AnyModel {
-        match self {
-            Classes(of) => {
-                let Setting { model, data, split, set, .. } = &**of;
-                let mut card = requests::unlearned(&model.card, report, set, data, split);
-                if weights.values.len() > model.weights.values.len() {
-                    card.classes.push("forgotten".into());
-                    card.architecture = card.architecture.clone().with_classes(card.classes.len());
-                }
-                let network = Arc::new(card.architecture.build().0);
-                AnyModel::Plain(Model { network, card, weights })
-            }
-            OfPrompts(of) => {
-                let card = of.model.card.clone().map(|card| card.forgot(report));
-                AnyModel::Latent(LatentModel {
-                    unet: weights,
-                    card,
-                    ..LatentModel::clone(&of.model)
-                })
-            }
-        }
-    }
-
-    /// The forgotten pictures by name, where they are a person's files.
-    pub fn forgotten(&self) -> Vec<String> {
-        match self {
-            Classes(of) => of.data.named(&of.set.forget),
-            OfPrompts(_) => Vec::new(),
-        }
-    }
-
-    /// The pixels of pictures that changed, one after another.
-    pub fn pixels(&self, changed: &[Changed]) -> Vec<u8> {
-        match self {
-            Classes(of) => {
-                changed.iter().flat_map(|c| of.data.test.picture(c.index).to_vec()).collect()
-            }
-            OfPrompts(_) => Vec::new(),
-        }
+        let pixels = changed.iter().flat_map(|c| of.data.test.picture(c.index)).copied().collect();
+        let forgotten = of.data.named(&of.set.forget);
+        Ok(Findings { audit, earlier, changed, pixels, forgotten, attacks: Vec::new() })
     }
 }
 
 /// What a Retrain is known by to the runs that are held against it.
-fn retrain_key(recipe: &Recipe, setting: &Setting) -> String {
+fn retrain_key(of: &Setting) -> String {
+    let recipe = &of.asked.recipe;
     let Recipe { data, budget, .. } = recipe;
-    format!("{}|{data}|{}|{budget:?}|{:?}", recipe.start(), setting.set.spec, sampling(recipe))
+    format!("{}|{data}|{}|{budget:?}|{:?}", recipe.start(), of.set.spec, of.sampling())
 }

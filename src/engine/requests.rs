@@ -3,17 +3,13 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use super::measure::Measured;
-use super::request::Client;
-use super::session::Setting;
-use super::{Opened, Run, Send, Session};
+use super::{Client, Measured, Run, Send, Session, Setting, Work};
 use crate::data::{Dataset, Earlier, ForgetSet, Split, ranges};
 use crate::error::{Error, Result};
-use crate::eval::Evaluator;
 use crate::eval::classify::part;
-use crate::job_context::JobContext;
-use crate::models::{AnyModel, Card, Model, Network, Unlearned, Weights};
-use crate::words::{Budget, EarlierReport, Recipe, Report};
+use crate::eval::{Evaluator, Shown};
+use crate::models::{Card, Model, Unlearned, Weights};
+use crate::words::{EarlierReport, Recipe, Report};
 
 /// Requests that a card may list.
 const MOST: usize = 1_000;
@@ -22,13 +18,24 @@ const MOST: usize = 1_000;
 pub type Adopted = HashMap<String, Vec<Recipe>>;
 
 impl Session {
+    /// Makes a run's result a model among the others.
+    pub fn keep(&mut self, run: &Run) -> String {
+        let name = run.recipe.end();
+        let after = Recipe::new("", "", "").following(&run.recipe).after;
+        self.adopted.insert(name.clone(), after);
+        self.models.insert(name.clone(), run.model.clone());
+        name
+    }
+}
+
+impl Work<'_> {
     /// The classifier or class-conditional diffusion model that a recipe starts from.
     ///
     /// # Errors
     /// An earlier request is wrong; cancelled.
-    pub async fn start(&mut self, recipe: &Recipe, job: &mut JobContext) -> Result<Arc<Model>> {
-        let name = self.meet_earlier(recipe, job).await?;
-        self.model(&name)
+    pub async fn start(&mut self, recipe: &Recipe) -> Result<Arc<Model>> {
+        let name = self.meet_earlier(recipe).await?;
+        self.session.model(&name)
     }
 
     /// The name of the weights that a recipe starts from. Earlier requests whose runs were not adopted here,
@@ -36,48 +43,18 @@ impl Session {
     ///
     /// # Errors
     /// An earlier request is wrong; cancelled.
-    pub(super) async fn meet_earlier(
-        &mut self,
-        recipe: &Recipe,
-        job: &mut JobContext,
-    ) -> Result<String> {
+    pub async fn meet_earlier(&mut self, recipe: &Recipe) -> Result<String> {
         let name = recipe.start();
-        let known = self.models.contains_key(&name) || self.latents.contains_key(&name);
+        let known = self.session.models.contains_key(&name);
         if let Some((last, before)) = recipe.after.split_last().filter(|_| !known) {
             let earlier = Recipe { after: before.to_vec(), ..last.clone() };
             let nobody: Send = Arc::new(|_| {});
             let on = Client { id: 0, send: &nobody };
-            let run = Box::pin(self.unlearn(earlier, on, job)).await?;
-            self.keep(&run);
+            let mut quiet = Work { session: self.session, job: self.job, on };
+            let run = Box::pin(quiet.unlearn(&earlier)).await?;
+            self.session.keep(&run);
         }
         Ok(name)
-    }
-
-    /// Makes a run's result a model among the others.
-    fn keep(&mut self, run: &Run) -> String {
-        let name = run.recipe.end();
-        let after = Recipe::new("", "", "").following(&run.recipe).after;
-        self.adopted.insert(name.clone(), after);
-        match run.model.clone() {
-            AnyModel::Plain(model) => drop(self.models.insert(name.clone(), Arc::new(model))),
-            AnyModel::Latent(model) => drop(self.latents.insert(name.clone(), Arc::new(model))),
-        }
-        name
-    }
-
-    /// [`super::job::Job::Adopt`].
-    ///
-    /// # Errors
-    /// An earlier request is wrong; cancelled.
-    pub async fn adopt(
-        &mut self,
-        run: &Run,
-        seed: u64,
-        budget: Budget,
-        job: &mut JobContext,
-    ) -> Result<Opened> {
-        let name = self.keep(run);
-        self.open(&name, seed, budget, job, &mut |_| {}).await
     }
 
     /// Whether what was forgotten before stays forgotten: UA of the original, measured as `before`, and of
@@ -85,26 +62,21 @@ impl Session {
     ///
     /// # Errors
     /// Cancelled, or the device failed.
-    pub(super) async fn still_forgotten(
+    pub async fn still_forgotten(
         &mut self,
+        of: &Setting,
         weights: &Weights,
-        setting: &Setting,
         [before, after]: [&Measured; 2],
-        budget: Budget,
-        job: &mut JobContext,
     ) -> Result<Vec<EarlierReport>> {
-        let Setting { model, set, .. } = setting;
-        if set.earlier.is_empty() {
+        if of.set.earlier.is_empty() {
             return Ok(Vec::new());
         }
-        let original = model.weights.upload(&self.device);
-        let mut all = Vec::with_capacity(set.earlier.len());
-        for earlier in &set.earlier {
-            let (was, _) =
-                self.forgotten_share(&original, setting, earlier, before, budget, job).await?;
-            let (is, n) =
-                self.forgotten_share(weights, setting, earlier, after, budget, job).await?;
-            all.push(EarlierReport { spec: earlier.spec.clone(), before: was, after: is, n });
+        let original = of.model.weights.upload(&self.session.device);
+        let mut all = Vec::with_capacity(of.set.earlier.len());
+        for earlier in &of.set.earlier {
+            let (before, _) = self.forgotten_share(&original, of, earlier, before).await?;
+            let (after, n) = self.forgotten_share(weights, of, earlier, after).await?;
+            all.push(EarlierReport { spec: earlier.spec.clone(), before, after, n });
         }
         Ok(all)
     }
@@ -114,20 +86,19 @@ impl Session {
     async fn forgotten_share(
         &mut self,
         weights: &Weights,
-        Setting { model, data, .. }: &Setting,
+        Setting { asked, model, data, .. }: &Setting,
         earlier: &Earlier,
         measured: &Measured,
-        budget: Budget,
-        job: &mut JobContext,
     ) -> Result<(f64, usize)> {
-        let Network::Classifier(net) = &*model.network else {
+        let Some(net) = model.classifier() else {
             let share = earlier.class.and_then(|c| measured.metrics.per_class.get(c));
             return Ok((100.0 - share.copied().unwrap_or_default(), measured.metrics.n[0]));
         };
-        let items = part(&earlier.items, budget.sizes().measured[0], "measure forget");
-        job.phase("Evaluating", items.len());
-        let asked = Evaluator { net: &**net, weights };
-        Ok((100.0 - asked.accuracy(&data.train, &items, job).await?, items.len()))
+        let most = asked.recipe.budget.sizes().measured[0];
+        let items = part(&earlier.items, most, "measure forget");
+        self.job.phase("Evaluating", items.len());
+        let asked = Evaluator { net, weights };
+        Ok((100.0 - asked.accuracy(Shown(&data.train, &items), self.job).await?, items.len()))
     }
 }
 
@@ -169,13 +140,8 @@ pub fn recall(card: &Card, data: &Dataset, split: &Split) -> Result<Vec<Earlier>
 }
 
 /// The card of unlearned weights: what was done to them, and none of the original's metrics.
-pub fn unlearned(
-    card: &Card,
-    report: &Report,
-    set: &ForgetSet,
-    data: &Dataset,
-    split: &Split,
-) -> Card {
+pub fn unlearned(of: &Setting, report: &Report) -> Card {
+    let (Setting { data, split, set, .. }, card) = (of, &of.model.card);
     let Report { method, after, protocol, seed, .. } = report;
     let follows = ["class:", "random:"].iter().any(|kind| set.spec.starts_with(kind));
     let request = Unlearned {

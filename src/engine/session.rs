@@ -1,24 +1,21 @@
 //! What the engine remembers between jobs, and the job table.
 
-use std::{collections::HashMap, path::Path, sync::Arc};
+use std::{collections::HashMap, fmt::Debug, path::Path, sync::Arc};
 
 use burn::tensor::Device;
 
-use super::fit::{fitted, settled};
-use super::request::{Client, Request};
 use super::requests::Adopted;
-use super::store::Store;
-use super::{Event, Job, Outcome, Send, requests};
+use super::store::{Kept, Store};
+use super::{Asked, Event, Job, Outcome, Request, Send, requests};
 use crate::data::{Dataset, ForgetSet, Split, by_loss};
 use crate::error::{Error, Result};
-use crate::eval::Evaluator;
+use crate::eval::{Evaluator, Shown};
 use crate::gpu::{Compute, DeviceInfo};
 use crate::job_context::{JobContext, Switches};
-use crate::models::latent::LatentModel;
-use crate::models::{Model, Shipped, checkpoint, registry};
+use crate::models::{AnyModel, Model, Shipped, checkpoint, registry};
 use crate::saliency::{Scores, Scoring, rank};
 use crate::unlearn::{Local, Plan, Scope};
-use crate::words::{Estimator, Fingerprint, Metrics, Recipe};
+use crate::words::{Estimator, Fingerprint, Forgotten, Metrics, Recipe};
 use crate::{assets, data};
 
 /// The device, the models and what was measured of them.
@@ -26,7 +23,7 @@ pub struct Session {
     pub device: Device,
     pub info: DeviceInfo,
     pub switches: Switches,
-    pub models: HashMap<String, Arc<Model>>,
+    pub models: HashMap<String, AnyModel>,
     pub adopted: Adopted,
     /// Metrics of the Retrains that were made here: to find them out again is a whole training.
     pub(super) retrained: HashMap<String, Metrics>,
@@ -36,19 +33,29 @@ pub struct Session {
     folders: HashMap<String, Fingerprint>,
     /// What the files of opened text-to-image models were.
     pub(super) stamps: HashMap<String, Vec<registry::Stamp>>,
-    /// Text-to-image models.
-    pub(super) latents: HashMap<String, Arc<LatentModel>>,
+}
+
+/// A job at work.
+pub struct Work<'a> {
+    pub session: &'a mut Session,
+    pub job: &'a mut JobContext,
+    pub on: Client<'a>,
+}
+
+/// Who hears of a job, and by what number.
+#[derive(Clone, Copy)]
+pub struct Client<'a> {
+    pub id: u64,
+    pub send: &'a Send,
 }
 
 /// A recipe's model, data and forget set.
 pub struct Setting {
+    pub asked: Asked,
     pub model: Arc<Model>,
     pub data: Arc<Dataset>,
     pub split: Split,
     pub set: ForgetSet,
-    pub plan: Plan,
-    /// What caches know scores for it by.
-    pub key: String,
 }
 
 impl Session {
@@ -63,126 +70,8 @@ impl Session {
             adopted: HashMap::new(),
             stamps: HashMap::new(),
             retrained: HashMap::new(),
-            latents: HashMap::new(),
             store: Store::default(),
         }
-    }
-
-    /// Runs one job. Boxed, because an async function is compiled once more in every part of the
-    /// program that awaits it, and on this one hang all the others.
-    ///
-    /// # Errors
-    /// What is wrong with the request, or happened on the way; cancelled.
-    pub fn run<'a>(
-        &'a mut self,
-        id: u64,
-        asked: Job,
-        send: &'a Send,
-        job: &'a mut JobContext,
-    ) -> Local<'a, Result<Outcome>> {
-        Box::pin(async move {
-            assets::fetch(&needed(&asked), job).await?;
-            Ok(match asked {
-                Job::Import { name, bytes, seed, budget } => {
-                    let model = checkpoint::decode(&bytes, Path::new(&name))?;
-                    self.replace(&name, model);
-                    Outcome::Opened(Arc::new(
-                        self.open(&name, seed, budget, job, &mut |_| {}).await?,
-                    ))
-                }
-                Job::Open { model, seed, budget } => {
-                    self.look_again(&model)?;
-                    let mut rough = |opened| send(Event::Rough { id, opened: Arc::new(opened) });
-                    let opened = self.open(&model, seed, budget, job, &mut rough).await?;
-                    Outcome::Opened(Arc::new(opened))
-                }
-                Job::Adopt { run, seed, budget } => {
-                    Outcome::Opened(Arc::new(self.adopt(&run, seed, budget, job).await?))
-                }
-                Job::Train { request, resume } => {
-                    Outcome::Trained(Arc::new(self.train(id, request, resume, send, job).await?))
-                }
-                Job::Rank(recipe) => {
-                    Outcome::Ranked(self.rank_request(&recipe, Client { id, send }, job).await?)
-                }
-                Job::Overlap { recipe, by, seeds } => {
-                    Outcome::Overlapped(self.overlap(&recipe, by, seeds, job).await?.into())
-                }
-                Job::Unlearn(recipe) => {
-                    let run = self.unlearn(recipe, Client { id, send }, job).await?;
-                    Outcome::Unlearned(Arc::new(run))
-                }
-                Job::Browse { model, data } => {
-                    Outcome::Browsed(Arc::new(self.training_set(model, data)?))
-                }
-                Job::Evaluate { model, recipe } => {
-                    let setting = self.setting_of(model, &recipe, job).await?;
-                    let model = setting.model.clone();
-                    let weights = model.weights.upload(&self.device);
-                    let measured = self.measure(&model, &weights, &setting, &recipe, job).await?;
-                    Outcome::Measured(measured.metrics)
-                }
-                Job::Audit { model, recipe, retrain } => Outcome::Audited(Box::new(
-                    self.measure_and_audit(model, &recipe, retrain, job).await?,
-                )),
-                Job::Sample { model, class, n, options } => {
-                    Outcome::Sampled(Arc::new(self.sample(&model, class, n, options, job).await?))
-                }
-                Job::Prompt(request) => {
-                    Outcome::Sampled(Arc::new(self.sample_prompts(request, job).await?))
-                }
-                Job::Survey { model, concepts, n, options } => Outcome::Surveyed(Box::new(
-                    self.survey(&model, concepts, n, options, job).await?,
-                )),
-                Job::Attack { model, recipe, attacks } => Outcome::Attacked(Box::new(
-                    self.attack_prompt(&model, &recipe, &attacks, job).await?,
-                )),
-            })
-        })
-    }
-
-    /// Resolves a recipe; everything that can be wrong with a request is found here.
-    ///
-    /// # Errors
-    /// What is wrong with the request; cancelled.
-    pub async fn setting(&mut self, recipe: &Recipe, job: &mut JobContext) -> Result<Setting> {
-        recipe.check()?;
-        let model = self.start(recipe, job).await?;
-        self.setting_of(model, recipe, job).await
-    }
-
-    /// The same with another model in the place of the one that the recipe starts from.
-    ///
-    /// # Errors
-    /// What is wrong with the request; cancelled.
-    pub async fn setting_of(
-        &mut self,
-        model: Arc<Model>,
-        recipe: &Recipe,
-        job: &mut JobContext,
-    ) -> Result<Setting> {
-        let data = data::open(&recipe.data)?;
-        self.notice(&data);
-        let (model, data) = fitted(model, data, recipe, job)?;
-        let split = data.split(model.card.split_seed);
-        let losses = if by_loss(&recipe.forget) {
-            // A wrong request is refused before the losses are taken: any will do for that.
-            let any = vec![0.0; data.train.len()];
-            ForgetSet::select(&recipe.forget, &data, &split, recipe.seed, Some(&any))?;
-            Some(self.losses(recipe, &data, &split, job).await?)
-        } else {
-            None
-        };
-        let losses = losses.as_ref().map(|losses| &losses[..]);
-        let set = ForgetSet::select(&recipe.forget, &data, &split, recipe.seed, losses)?
-            .after(requests::recall(&model.card, &data, &split)?)?;
-        let architecture = &model.card.architecture;
-        let scope = Scope::of_classes(architecture, &data, &set, &recipe.redirect)?;
-        let mut plan = Plan::new(recipe, scope)?;
-        plan.as_trained(&model.card, recipe, split.train.len());
-        let Recipe { budget, seed, .. } = recipe;
-        let key = format!("{}|{}|{}|{budget:?}|{seed}", recipe.start(), recipe.data, set.spec);
-        Ok(Setting { model, data, split, set, plan, key })
     }
 
     /// Forgets what was found on a folder of pictures that has changed since.
@@ -194,6 +83,115 @@ impl Session {
             self.retrained.clear();
         }
     }
+}
+
+impl<'a> Work<'a> {
+    /// Runs one job. Boxed, because an async function is compiled once more in every part of the
+    /// program that awaits it, and on this one hang all the others.
+    ///
+    /// # Errors
+    /// What is wrong with the request, or happened on the way; cancelled.
+    pub fn run(mut self, asked: Job) -> Local<'a, Result<Outcome>> {
+        Box::pin(async move {
+            assets::fetch(&needed(&asked), self.job).await?;
+            Ok(match asked {
+                Job::Import { name, bytes, seed, budget } => {
+                    let model = checkpoint::decode(&bytes, Path::new(&name))?;
+                    self.session.replace(&name, model);
+                    Outcome::Opened(self.open(&name, seed, budget).await?.into())
+                }
+                Job::Open { model, seed, budget } => {
+                    self.session.look_again(&model)?;
+                    Outcome::Opened(self.open(&model, seed, budget).await?.into())
+                }
+                Job::Adopt { run, seed, budget } => {
+                    let name = self.session.keep(&run);
+                    Outcome::Opened(self.open(&name, seed, budget).await?.into())
+                }
+                Job::Train { request, resume } => {
+                    Outcome::Trained(self.train(request, resume).await?.into())
+                }
+                Job::Rank(recipe) => Outcome::Ranked(self.rank_request(&recipe).await?),
+                Job::Overlap { recipe, by, seeds } => {
+                    Outcome::Overlapped(self.overlap(&recipe, by, seeds).await?.into())
+                }
+                Job::Unlearn(recipe) => Outcome::Unlearned(self.unlearn(&recipe).await?.into()),
+                Job::Browse { model, data } => {
+                    Outcome::Browsed(self.session.training_set(model, data)?.into())
+                }
+                Job::Evaluate { model, recipe } => {
+                    let setting = self.setting_of(model, &recipe).await?;
+                    let weights = setting.model.weights.upload(&self.session.device);
+                    let measured = self.measure(&setting.model, &weights, &setting).await?;
+                    Outcome::Measured(measured.metrics)
+                }
+                Job::Audit { model, recipe, retrain } => {
+                    let audited = self.measure_and_audit(model, &recipe, retrain).await?;
+                    Outcome::Audited(audited.into())
+                }
+                Job::Sample { model, class, n, options } => {
+                    Outcome::Sampled(self.sample(&model, class, n, &options).await?.into())
+                }
+                Job::Prompt(request) => {
+                    Outcome::Sampled(self.sample_prompts(request).await?.into())
+                }
+                Job::Survey { model, concepts, n, options } => {
+                    Outcome::Surveyed(self.survey(&model, concepts, n, options).await?.into())
+                }
+                Job::Attack { model, recipe, attacks } => {
+                    Outcome::Attacked(self.attack_prompt(&model, &recipe, &attacks).await?.into())
+                }
+            })
+        })
+    }
+
+    /// What is kept by a key, found out if nothing is.
+    ///
+    /// # Errors
+    /// Those of finding it out.
+    pub async fn once<T: Kept>(
+        &mut self,
+        key: &impl Debug,
+        find: impl AsyncFnOnce(&mut Work<'_>) -> Result<T>,
+    ) -> Result<Arc<T>> {
+        if let Some(kept) = self.session.store.get(key) {
+            return Ok(kept);
+        }
+        let found = find(self).await?;
+        Ok(self.session.store.put(key, found))
+    }
+
+    /// Resolves a recipe for a classifier or a class-conditional diffusion model.
+    ///
+    /// # Errors
+    /// What is wrong with the request; cancelled.
+    pub async fn setting_of(&mut self, model: Arc<Model>, recipe: &Recipe) -> Result<Setting> {
+        let data = data::open(&recipe.data)?;
+        self.session.notice(&data);
+        let (model, data) = self.fitted(model, data, recipe)?;
+        let split = data.split(model.card.split_seed);
+        let losses = if by_loss(&recipe.forget) {
+            // A wrong request is refused before the losses are taken: any will do for that.
+            let any = vec![0.0; data.train.len()];
+            ForgetSet::select(&recipe.forget, &data, &split, recipe.seed, Some(&any))?;
+            Some(self.losses(recipe, &data, &split).await?)
+        } else {
+            None
+        };
+        let losses = losses.as_ref().map(|losses| &losses[..]);
+        let set = ForgetSet::select(&recipe.forget, &data, &split, recipe.seed, losses)?
+            .after(requests::recall(&model.card, &data, &split)?)?;
+        let architecture = &model.card.architecture;
+        let scope = Scope::of_classes(architecture, &data, &set, &recipe.redirect)?;
+        let mut plan = Plan::new(recipe, scope)?;
+        plan.as_trained(&model.card, recipe, split.train.len());
+        let recipe = Recipe { fingerprint: data.fingerprint.clone(), ..recipe.clone() };
+        let Recipe { budget, seed, .. } = recipe;
+        let key = format!("{}|{}|{}|{budget:?}|{seed}", recipe.start(), recipe.data, set.spec);
+        let forget = Forgotten { spec: set.spec.clone(), n: set.forget.len() };
+        let asked = Asked { plan, forget, key, recipe };
+        Ok(Setting { asked, model, data, split, set })
+    }
 
     /// The loss of the model that a recipe starts from on every training picture; once.
     async fn losses(
@@ -201,62 +199,61 @@ impl Session {
         recipe: &Recipe,
         data: &Dataset,
         split: &Split,
-        job: &mut JobContext,
     ) -> Result<Arc<Vec<f32>>> {
         let key = (recipe.start(), &recipe.data);
-        if let Some(losses) = self.store.get(&key) {
-            return Ok(losses);
-        }
-        let model = settled(self.start(recipe, job).await?, data, recipe, job);
-        let net = model.classifier().ok_or_else(|| {
-            let right = "only a classifier has a loss for each picture; write class:NAME";
-            Error::argument("forget set", &recipe.forget, right)
-        })?;
-        let weights = model.weights.upload(&self.device);
-        job.phase("Losses", split.train.len());
-        let asked = Evaluator { net, weights: &weights };
-        let found = asked.losses(&data.train, &split.train, job).await?;
-        let mut losses = vec![0.0; data.train.len()];
-        split.train.iter().zip(found).for_each(|(&i, loss)| losses[i] = loss);
-        Ok(self.store.put(&key, losses))
+        let find = async |work: &mut Work<'_>| {
+            let model = work.start(recipe).await?;
+            let model = work.settled(model, data, recipe);
+            let net = model.classifier().ok_or_else(|| {
+                let right = "only a classifier has a loss for each picture; write class:NAME";
+                Error::argument("forget set", &recipe.forget, right)
+            })?;
+            let weights = model.weights.upload(&work.session.device);
+            work.job.phase("Losses", split.train.len());
+            let asked = Evaluator { net, weights: &weights };
+            let found = asked.losses(Shown(&data.train, &split.train), work.job).await?;
+            let mut losses = vec![0.0; data.train.len()];
+            split.train.iter().zip(found).for_each(|(&i, loss)| losses[i] = loss);
+            Ok(losses)
+        };
+        self.once(&key, find).await
     }
 
-    /// The scores that a recipe's mask is cut from, in its estimator's order. Those of [`Estimator::base`] are
-    /// computed once. `early` is shown first guesses.
+    /// The scores that a request's mask is cut from, in its estimator's order. Those of [`Estimator::base`] are
+    /// computed once. Where `early` is set, first guesses are told.
     ///
     /// # Errors
     /// What is wrong with the request; cancelled.
-    pub(super) async fn rank(
-        &mut self,
-        recipe: &Recipe,
-        request: &Request,
-        job: &mut JobContext,
-        early: &mut dyn FnMut(Scores),
-    ) -> Result<Arc<Scores>> {
-        let plan = request.plan();
+    pub async fn rank(&mut self, request: &Request, early: bool) -> Result<Arc<Scores>> {
+        let Asked { recipe, plan, key, forget } = request.asked();
         let (estimator, base) = (plan.estimator, plan.estimator.base());
-        let key = (request.key(), base);
-        let scored = match self.store.get::<Scores>(&key) {
+        let key = (key, base);
+        let scored = match self.session.store.get::<Scores>(&key) {
             Some(scores) => scores,
             None => {
+                let (subject, weights) = request.on(&self.session.device);
                 let of = Scoring {
-                    subject: &request.subject(&self.device),
+                    subject: &subject,
                     original: request.original(),
-                    weights: &request.on(&self.device),
-                    forget: request.spec(),
+                    weights: &weights,
+                    forget: &forget.spec,
                     items: &plan.scored[0],
                     retain: &plan.scored[1],
                     seed: recipe.seed,
                 };
-                // A first guess in this order, or none: scores that are no numbers fail at the end.
-                let mut ordered = |scores: Scores| {
-                    scores.ordered(estimator).into_iter().for_each(&mut *early);
+                let Client { id, send } = self.on;
+                let mut tell = |scores: Scores| {
+                    // A first guess in this order, or none: scores that are no numbers fail at the end.
+                    if let Some(guess) = scores.ordered(estimator).ok().filter(|_| early) {
+                        send(Event::Early { id, ranking: Arc::new(guess) });
+                    }
                 };
-                let scores = rank(base, &of, &self.device, job, &mut ordered).await?;
+                let scores = rank(base, &of, self.job, &mut tell).await?;
+                let store = &mut self.session.store;
                 // Only the latest keeps its scores on the GPU, too.
-                self.store.all::<Scores>().for_each(|old| old.resident.release());
+                store.all::<Scores>().for_each(|old| old.resident.release());
                 match base.looks() {
-                    true => self.store.put(&key, scores),
+                    true => store.put(&key, scores),
                     false => Arc::new(scores),
                 }
             }
@@ -273,53 +270,45 @@ impl Session {
     ///
     /// # Errors
     /// What is wrong with it; cancelled.
-    pub(super) async fn resolve(
-        &mut self,
-        recipe: &Recipe,
-        job: &mut JobContext,
-    ) -> Result<Request> {
+    pub async fn resolve(&mut self, recipe: &Recipe) -> Result<Request> {
         Ok(match recipe.names_prompt() {
-            true => Request::Prompts(Box::new(self.prompt_setting(recipe, job).await?)),
-            false => Request::Classes(Box::new(self.setting(recipe, job).await?)),
+            true => Request::Prompts(Box::new(self.prompt_setting(recipe).await?)),
+            false => {
+                recipe.check()?;
+                let model = self.start(recipe).await?;
+                Request::Classes(Box::new(self.setting_of(model, recipe).await?))
+            }
         })
     }
 
     /// Prepares a request and scores the weights for it.
-    ///
-    /// # Errors
-    /// Cancelled, or the device failed.
-    pub(super) async fn rank_request(
-        &mut self,
-        recipe: &Recipe,
-        on: Client<'_>,
-        job: &mut JobContext,
-    ) -> Result<Arc<Scores>> {
-        let mut request = self.resolve(recipe, job).await?;
-        request.introduce(self, on, job).await?;
-        request.prepare(self, recipe, job).await?;
-        let Client { id, send } = on;
-        let mut early = |ranking| send(Event::Early { id, ranking: Arc::new(ranking) });
-        let scores = self.rank(recipe, &request, job, &mut early).await?;
+    async fn rank_request(&mut self, recipe: &Recipe) -> Result<Arc<Scores>> {
+        let mut request = self.resolve(recipe).await?;
+        self.introduce(&request).await?;
+        self.prepare(&mut request).await?;
+        let scores = self.rank(&request, true).await?;
         if let Request::Classes(of) = &request
-            && let Some(twin) = twin(recipe, of).filter(|_| job.wants_previews())
+            && let Some(twin) = twin(of).filter(|_| self.job.wants_previews())
         {
-            let (forget, grid) =
-                (of.set.spec.clone(), self.twin_grid(twin, of, recipe, job).await?);
-            send(Event::Retrain { id, forget, grid });
+            let (forget, grid) = (of.set.spec.clone(), self.twin_grid(twin, of).await?);
+            (self.on.send)(Event::Retrain { id: self.on.id, forget, grid });
         }
         Ok(scores)
     }
 }
 
 /// The shipped Retrain twin for a request; it was trained without this forget set only.
-pub(super) fn twin(recipe: &Recipe, setting: &Setting) -> Option<&'static Shipped> {
-    registry::twin(&recipe.model, &setting.set.spec).filter(|_| setting.set.earlier.is_empty())
+pub fn twin(of: &Setting) -> Option<&'static Shipped> {
+    registry::twin(&of.asked.recipe.model, &of.set.spec).filter(|_| of.set.earlier.is_empty())
 }
 
 /// The files that a job reads: a page fetches them when they are needed.
 fn needed(job: &Job) -> Vec<&'static str> {
     // A model that is not shipped is judged by the classifier of the only shipped data.
     let data_of = |model: &str| registry::shipped(model).map_or(data::NAMES[0], |s| s.data);
+    let whole = |model: &str, data: &str, forget: &str| {
+        [registry::files(model, data, forget), data::files(data).concat()].concat()
+    };
     match job {
         Job::Open { model, .. } => {
             let shown = registry::shipped(model).and_then(|s| s.task.shows());
@@ -339,16 +328,12 @@ fn needed(job: &Job) -> Vec<&'static str> {
         | Job::Unlearn(recipe)
         | Job::Evaluate { recipe, .. }
         | Job::Attack { recipe, .. }
-        | Job::Audit { recipe, .. } => {
-            let models = registry::files(&recipe.model, &recipe.data, &recipe.forget);
-            [models, data::files(&recipe.data).concat()].concat()
-        }
-        Job::Browse { model, data } => {
-            [registry::files(model, data, ""), data::files(data).concat()].concat()
-        }
+        | Job::Audit { recipe, .. } => whole(&recipe.model, &recipe.data, &recipe.forget),
+        Job::Browse { model, data } => whole(model, data, ""),
         Job::Sample { model, .. } | Job::Survey { model, .. } => {
             registry::files(model, data_of(model), "")
         }
+        // What it draws with comes with it.
         Job::Prompt(_) => Vec::new(),
     }
 }

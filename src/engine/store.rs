@@ -8,8 +8,7 @@ use std::{
     sync::Arc,
 };
 
-use super::Grid;
-use super::measure::Measured;
+use super::{Grid, Measured};
 use crate::eval::{Answers, Examined, Features, Outputs, References, frechet};
 use crate::models::Model;
 use crate::saliency::Scores;

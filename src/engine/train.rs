@@ -5,15 +5,13 @@ use std::{collections::BTreeMap, sync::Arc};
 use burn::tensor::Device;
 use web_time::{Duration, Instant};
 
-use super::gpu_loss_check::GpuLossCheck;
 use super::safe::Safe;
-use super::{Event, LiveStep, Send, Session};
+use super::{Client, Event, GpuLossCheck, LiveStep, Work};
 use crate::data;
-use crate::data::ForgetSet;
+use crate::data::{Dataset, ForgetSet};
 use crate::error::{Error, Result};
 use crate::eval::classify::percent;
-use crate::eval::{Evaluator, judge};
-use crate::job_context::JobContext;
+use crate::eval::{Evaluator, Shown, judge};
 use crate::models::latent::LatentModel;
 use crate::models::{AnyModel, Card, HostWeights, Model, Network, Training, Weights};
 use crate::train::trainer::finite;
@@ -27,34 +25,31 @@ const SAFE: Duration = Duration::from_secs(30);
 /// Updates between two looks at the loss.
 const LOOK: usize = 20;
 
-impl Session {
+impl Work<'_> {
     /// Trains a model from data; it carries its card.
     ///
     /// # Errors
     /// What is wrong with the request; cancelled, training diverged, or the device failed.
     pub async fn train(
         &mut self,
-        id: u64,
         request: TrainRequest,
         resume: Option<Box<Snapshot>>,
-        send: &Send,
-        job: &mut JobContext,
     ) -> Result<AnyModel> {
-        let to = Listener { id, send };
         Ok(match request.preset.as_str() {
             latent::preset::NAME => {
-                AnyModel::Latent(self.train_prompts(request, resume, &to, job).await?)
+                AnyModel::Latent(self.train_prompts(request, resume).await?.into())
             }
             // Small: in one go, and its state is not kept.
             judge::NAME => {
                 let emoji = data::emoji::find(&request.data)?;
                 let steps = request.steps.unwrap_or(judge::STEPS);
-                let judge = judge::train(&emoji, steps, request.seed, &self.device, job);
+                let device = &self.session.device;
+                let judge = judge::train(&emoji, steps, request.seed, device, self.job);
                 let mut judge = judge.await?;
-                judge.card.device = self.info.label();
-                AnyModel::Plain(judge)
+                judge.card.device = self.session.info.label();
+                AnyModel::Plain(judge.into())
             }
-            _ => AnyModel::Plain(self.train_classes(request, resume, &to, job).await?),
+            _ => AnyModel::Plain(self.train_classes(request, resume).await?.into()),
         })
     }
 
@@ -63,8 +58,6 @@ impl Session {
         &mut self,
         request: TrainRequest,
         resume: Option<Box<Snapshot>>,
-        to: &Listener<'_>,
-        job: &mut JobContext,
     ) -> Result<Model> {
         let preset = Preset::find(&request.preset)?;
         let data = data::open(&request.data)?;
@@ -81,7 +74,7 @@ impl Session {
         let start = match &request.from {
             None => layout.init(plan.seed),
             Some(name) => {
-                let model = self.model(name)?;
+                let model = self.session.model(name)?;
                 if model.card.architecture != architecture {
                     let reason = format!("is not a {} of this shape and data", preset.name);
                     return Err(Error::file(name, reason));
@@ -97,15 +90,15 @@ impl Session {
             resume.iter().try_for_each(|snapshot| trainer.resume(snapshot))?;
             Ok::<_, Error>(trainer)
         };
-        let mut trainer = begin(&self.device)?;
+        let mut trainer = begin(&self.session.device)?;
         let mut trial = GpuLossCheck::default();
         let (left, n) = (plan.steps.saturating_sub(trainer.step), start.layout.n());
-        if GpuLossCheck::wanted(&self.info, left, n) {
+        if GpuLossCheck::wanted(&self.session.info, left, n) {
             let mut twin = begin(&Device::flex())?;
-            trial = GpuLossCheck::run(left, job, async |_| twin.step()).await?;
+            trial = GpuLossCheck::run(left, self.job, async |_| twin.step()).await?;
         }
         let phase = format!("Training {}", preset.name);
-        to.drive(&mut trainer, phase, trial, None, job).await?;
+        self.drive(&mut trainer, phase, trial, None).await?;
         let weights = trainer.learners[0].result().await?;
         weights.check(&start)?;
         let name = match &without {
@@ -117,7 +110,7 @@ impl Session {
                 fingerprint: data.fingerprint.clone(),
                 split_seed: SPLIT_SEED,
                 training: Some(Training { from, ..plan.done(trainer.seconds[0]) }),
-                device: self.info.label(),
+                device: self.session.info.label(),
                 version: env!("CARGO_PKG_VERSION").into(),
                 without: without.map(|set| set.spec),
                 ..Card::new(&name, architecture, &request.data, data.classes.clone())
@@ -125,7 +118,7 @@ impl Session {
             network,
             weights,
         };
-        model.card.metrics = self.card_metrics(&model, &data, job).await?;
+        model.card.metrics = self.card_metrics(&model, &data).await?;
         Ok(model)
     }
 
@@ -133,10 +126,9 @@ impl Session {
     async fn card_metrics(
         &mut self,
         model: &Model,
-        data: &data::Dataset,
-        job: &mut JobContext,
+        data: &Dataset,
     ) -> Result<BTreeMap<String, f64>> {
-        let weights: Weights = model.weights.upload(&self.device);
+        let weights: Weights = model.weights.upload(&self.session.device);
         let mut metrics = BTreeMap::new();
         match &*model.network {
             Network::Classifier(net) => {
@@ -146,21 +138,22 @@ impl Session {
                 let all: Vec<usize> = (0..data.test.len())
                     .filter(|&i| Some(data.test.labels[i] as usize) != out)
                     .collect();
-                job.phase("Evaluating", all.len());
+                self.job.phase("Evaluating", all.len());
                 let asked = Evaluator { net: &**net, weights: &weights };
-                metrics.insert("TA".into(), asked.accuracy(&data.test, &all, job).await?);
+                metrics
+                    .insert("TA".into(), asked.accuracy(Shown(&data.test, &all), self.job).await?);
                 metrics.insert("TA_n".into(), all.len() as f64);
             }
-            Network::Unet(net) if self.judge(&model.card.data, net.config.channels)?.is_some() => {
+            Network::Unet(net)
+                if self.session.judge(&model.card.data, net.config.channels)?.is_some() =>
+            {
                 const EACH: usize = 20;
                 let options = SampleOptions::default();
-                job.phase("Evaluating", net.config.classes * EACH * options.steps);
+                self.job.phase("Evaluating", net.config.classes * EACH * options.steps);
                 let rows = (0..net.config.classes).map(Some).collect();
-                let grid = self.samples(model, &weights, rows, EACH, &options, job).await?;
-                let hits = (0..grid.rows.len()).flat_map(|row| {
-                    let grid = &grid;
-                    (0..EACH).map(move |i| grid.seen_in(row, i).map(|(c, _)| c) == grid.rows[row])
-                });
+                let grid = self.samples(model, &weights, rows, EACH, &options).await?;
+                let seen = grid.seen.iter().enumerate();
+                let hits = seen.map(|(i, seen)| seen.map(|(c, _)| c) == grid.rows[i / EACH]);
                 metrics.insert("class_share".into(), percent(hits));
                 metrics.insert("class_share_n".into(), (net.config.classes * EACH) as f64);
             }
@@ -168,29 +161,20 @@ impl Session {
         }
         Ok(metrics)
     }
-}
 
-/// Who hears of a training run.
-pub(super) struct Listener<'a> {
-    pub id: u64,
-    pub send: &'a Send,
-}
-
-impl Listener<'_> {
     /// Drives a run, or a stage of one, to its end, and hands its state out now and then; with it the
     /// text-to-image model so far, of which the stages before made `model`.
     ///
     /// # Errors
     /// Cancelled, training diverged, or the device failed.
     pub async fn drive(
-        &self,
+        &mut self,
         trainer: &mut Trainer,
         phase: String,
         mut trial: GpuLossCheck,
         model: Option<&LatentModel>,
-        job: &mut JobContext,
     ) -> Result<()> {
-        let &Self { id, send } = self;
+        let Client { id, send } = self.on;
         let keep = async |trainer: &Trainer| {
             let model = match model {
                 Some(model) => Some(Arc::new(latent::result(model, trainer).await?)),
@@ -204,7 +188,7 @@ impl Listener<'_> {
         let (before, started) = (trainer.seconds[place], Instant::now());
         // A whole model is written beside the state.
         let mut safe = Safe::new(if model.is_some() { 2 * SAFE } else { SAFE });
-        job.resume_phase(phase, steps, trainer.step);
+        self.job.resume_phase(phase, steps, trainer.step);
         while trainer.step < steps {
             let loss = trainer.step()?;
             trainer.seconds[place] = before + started.elapsed().as_secs_f64();
@@ -215,7 +199,7 @@ impl Listener<'_> {
                 let live = LiveStep { step: trainer.step, steps, loss, grid: None };
                 send(Event::Step { id, live });
             }
-            let stop = job.advance(1).await;
+            let stop = self.job.advance(1).await;
             if safe.due() || stop.is_err() {
                 keep(trainer).await?;
                 safe.kept();
@@ -232,7 +216,7 @@ impl Listener<'_> {
 fn plan(
     preset: &Preset,
     request: &TrainRequest,
-    data: &data::Dataset,
+    data: &Dataset,
     items: usize,
 ) -> Result<TrainPlan> {
     let positive = |name: &'static str, value: Option<usize>| match value {

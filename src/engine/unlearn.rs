@@ -5,10 +5,7 @@ use std::{borrow::Cow, sync::Arc};
 use burn::tensor::Device;
 use web_time::Instant;
 
-use super::forgetting::Forgetting;
-use super::gpu_loss_check::GpuLossCheck;
-use super::request::{Client, Request};
-use super::{LogLine, Run, Session, forgetting};
+use super::{Asked, Client, Event, GpuLossCheck, LiveStep, LogLine, Request, Run, Work};
 use crate::data::Augment;
 use crate::error::{Error, Result};
 use crate::eval::Evidence;
@@ -16,115 +13,164 @@ use crate::eval::verdict::verdict;
 use crate::job_context::JobContext;
 use crate::models::{WeightLayout, Weights};
 use crate::saliency::{Change, Mask, Scores};
+use crate::train::LrSchedule;
+use crate::train::trainer::finite;
 use crate::unlearn::{Plan, Unlearner};
-use crate::words::{Estimator, Gap, Recipe, Report, Seconds, VerdictLabel};
+use crate::words::{
+    Estimator, Gap, Recipe, Report, Seconds, TrainingReport, Verdict, VerdictLabel,
+};
 
-impl Session {
+impl Work<'_> {
     /// Runs a recipe.
     ///
     /// # Errors
     /// What is wrong with it or happened on the way; cancelled.
-    pub async fn unlearn(
-        &mut self,
-        recipe: Recipe,
-        on: Client<'_>,
-        job: &mut JobContext,
-    ) -> Result<Run> {
-        let mut request = self.resolve(&recipe, job).await?;
-        let own = match request.plan().estimator {
-            Estimator::Given => Some(given(&recipe, &request.original().layout)?),
+    pub async fn unlearn(&mut self, recipe: &Recipe) -> Result<Run> {
+        let mut request = self.resolve(recipe).await?;
+        let own = match request.asked().plan.estimator {
+            Estimator::Given => Some(given(recipe, &request.original().layout)?),
             _ => None,
         };
-        // Its control is as large.
-        let density = own.as_ref().map_or(recipe.density, |mask| mask.density);
-        let recipe = Recipe { density, fingerprint: request.fingerprint(), ..recipe };
-        request.doubt(self, &recipe, job).await?;
+        if let Some(mask) = &own {
+            // Its control is as large.
+            request.asked_mut().recipe.density = mask.density;
+        }
+        self.doubt(&request).await?;
         let clock = Instant::now();
-        request.introduce(self, on, job).await?;
+        self.introduce(&request).await?;
         let looked = clock.elapsed().as_secs_f64();
 
         let clock = Instant::now();
-        request.prepare(self, &recipe, job).await?;
+        self.prepare(&mut request).await?;
         let request = &request;
-        let plan = request.plan();
-        let (scores, mask) = self.mask(&recipe, request, own, job).await?;
+        let (scores, mask) = self.mask(request, own).await?;
         // Scores from an earlier job cost what they cost then.
         let mask_seconds =
             clock.elapsed().as_secs_f64().max(scores.as_ref().map_or(0.0, |s| s.seconds));
 
         let clock = Instant::now();
         let free = free(request, mask.as_ref());
-        let mut unlearner = begin(request, free.as_deref(), &self.device, job).await?;
+        let free = free.as_deref();
+        let mut unlearner = begin(request, free, &self.session.device, self.job).await?;
+        let plan = &request.asked().plan;
         if plan.few {
-            job.note(plan.suited());
+            self.job.note(plan.suited());
         }
         let begun = clock.elapsed().as_secs_f64();
-        let trial = self.trial(request, free.as_deref(), job).await?;
-        let every = request.every(recipe.budget);
-        let forgetting =
-            Forgetting { id: on.id, unlearner: &mut unlearner, trial, every, send: on.send };
-        let look = async |unlearner: &Unlearner, quiet: &mut JobContext| {
-            request.look(self, &unlearner.weights(), &recipe, quiet).await
-        };
-        let (log, unlearn_seconds) = forgetting.run(plan, begun, job, look).await?;
+        // What the first losses are on the CPU.
+        let mut trial = GpuLossCheck::default();
+        if GpuLossCheck::wanted(&self.session.info, plan.steps, request.original().layout.n()) {
+            let mut twin = begin(request, free, &Device::flex(), self.job).await?;
+            let update = async |job: &mut JobContext| twin.step(job).await;
+            trial = GpuLossCheck::run(plan.steps, self.job, update).await?;
+        }
+        let (log, unlearn) = self.updates(request, &mut unlearner, trial, begun).await?;
         let trained = Trained {
             scores,
             mask,
             augment: unlearner.augment(),
             weights: unlearner.weights(),
             log,
-            seconds: Seconds { mask: mask_seconds, unlearn: unlearn_seconds, evaluate: looked },
+            seconds: Seconds { mask: mask_seconds, unlearn, evaluate: looked },
         };
-        self.judge_run(recipe, request, trained, job).await
+        self.judge_run(request, trained).await
+    }
+
+    /// Makes all updates of a run whose first losses should be those of `trial`. The log, and the seconds of all
+    /// updates after `seconds` before them.
+    ///
+    /// # Errors
+    /// Cancelled, the device failed, a loss is not a number or not the CPU's.
+    pub async fn updates(
+        &mut self,
+        request: &Request,
+        unlearner: &mut Unlearner,
+        mut trial: GpuLossCheck,
+        mut seconds: f64,
+    ) -> Result<(Vec<LogLine>, f64)> {
+        let (plan, every) = (&request.asked().plan, request.every());
+        let Client { id, send } = self.on;
+        let mut log = Vec::with_capacity(plan.steps);
+        self.job.phase(plan.method.title, plan.steps);
+        while !unlearner.finished() {
+            let clock = Instant::now();
+            let loss = finite(unlearner.step(self.job).await?).await?;
+            seconds += clock.elapsed().as_secs_f64();
+            let step = unlearner.step;
+            log.push(LogLine { step, loss, seconds });
+            trial.check(loss)?;
+            let due = every.is_some_and(|every| step.is_multiple_of(every));
+            let grid = match due && self.job.wants_previews() && !unlearner.finished() {
+                // A preview is not progress of the training phase.
+                true => {
+                    let job = &mut self.job.quiet();
+                    let mut within = Work { session: self.session, job, on: self.on };
+                    Some(Arc::new(within.look(request, &unlearner.weights()).await?))
+                }
+                false => None,
+            };
+            let live = LiveStep { step, steps: plan.steps, loss, grid };
+            send(Event::Step { id, live });
+            self.job.advance(1).await?;
+        }
+        Ok((log, seconds))
     }
 
     /// Measures and judges a run whose updates are done.
-    async fn judge_run(
-        &mut self,
-        recipe: Recipe,
-        request: &Request,
-        trained: Trained,
-        job: &mut JobContext,
-    ) -> Result<Run> {
+    async fn judge_run(&mut self, request: &Request, trained: Trained) -> Result<Run> {
         let Trained { scores, mask, augment, weights: done, log, seconds } = trained;
+        let Asked { recipe, plan, forget, .. } = request.asked();
+        let original = request.original();
         let weights = done.download().await?;
-        weights.check(request.original())?;
-        let retrain = request.retrain(self, &recipe, job).await?;
+        weights.check(original)?;
+        let retrain = self.retrain(request).await?;
         // The original is measured now and not before: who pressed Forget wants to see it forget.
         let clock = Instant::now();
-        let before = request.before(self, &recipe, job).await?;
-        let after = request.after(self, &done, &recipe, job).await?;
-        let found = request.findings(self, &done, [&before, &after], &recipe, job).await?;
+        let before = self.before(request).await?;
+        let after = self.after(request, &done).await?;
+        let found = self.findings(request, &done, [&before, &after]).await?;
         let evaluate = seconds.evaluate + clock.elapsed().as_secs_f64();
 
         let scored = scores.as_ref().map_or(0, |scores| scores.n_forget);
-        let frozen = |m: &Mask| m.frozen_changed(request.original(), &weights);
-        let masked = mask.as_ref().map(|m| m.report(scored, frozen(m)));
-        let metrics = [before.metrics, after.metrics];
-        let report = forgetting::report(&recipe, request, augment, metrics, &self.info);
+        let masked = |m: &Mask| m.report(scored, m.frozen_changed(original, &weights));
         let mut report = Report {
-            mask: masked,
+            format: Default::default(),
+            task: plan.how.task.name().into(),
+            model: recipe.model.clone(),
+            data: recipe.data.clone(),
+            forget: forget.clone(),
+            method: plan.method.name.into(),
+            training: training(plan, augment),
+            mask: mask.as_ref().map(masked),
+            gap: retrain.as_ref().map(|r| Gap::between(&after.metrics, r)),
+            before: before.metrics,
+            after: after.metrics,
+            earlier: found.earlier,
+            retrain,
             seconds: Seconds { evaluate, ..seconds },
-            gap: retrain.as_ref().map(|r| Gap::between(&report.after, r)),
+            verdict: Verdict { label: VerdictLabel::UnderForgot, why: String::new() },
+            notes: Vec::new(),
             audit: found.audit.map(Box::new),
             attacks: found.attacks.iter().map(|attack| attack.report.clone()).collect(),
             changed: found.changed,
-            earlier: found.earlier,
-            retrain,
-            ..report
+            device: (&self.session.info).into(),
+            seed: recipe.seed,
+            protocol: recipe.protocol(),
+            version: env!("CARGO_PKG_VERSION").into(),
+            files: Default::default(),
         };
         report.verdict = verdict(&Evidence::of(&report));
-        if let Some(next) = advice(request.plan(), &report) {
-            job.note(next);
+        if let Some(next) = advice(plan, &report) {
+            self.job.note(next);
         }
-        report.notes = job.notes().to_vec();
+        report.notes = self.job.notes().to_vec();
         Ok(Run {
-            forgotten: request.forgotten(),
-            changed: request.pixels(&report.changed),
-            change: Change::between(request.original(), &weights),
+            forgotten: found.forgotten,
+            changed: found.pixels,
+            change: Change::between(original, &weights),
             model: request.unlearned(weights, &report),
             attacks: found.attacks,
-            recipe,
+            recipe: recipe.clone(),
             report,
             mask,
             ranking: scores,
@@ -135,37 +181,21 @@ impl Session {
     }
 
     /// A request's scores and its mask, where its estimator makes them; `own` is the mask that was given.
-    pub(super) async fn mask(
+    pub async fn mask(
         &mut self,
-        recipe: &Recipe,
         request: &Request,
         own: Option<Mask>,
-        job: &mut JobContext,
     ) -> Result<(Option<Arc<Scores>>, Option<Mask>)> {
-        if matches!(request.plan().estimator, Estimator::None | Estimator::Given) {
+        let Asked { recipe, plan, .. } = request.asked();
+        if matches!(plan.estimator, Estimator::None | Estimator::Given) {
             return Ok((None, own));
         }
-        let scores = self.rank(recipe, request, job, &mut |_| {}).await?;
+        let scores = self.rank(request, false).await?;
         let mask = match request.only() {
             Some(only) => scores.mask_of(recipe.density, only)?,
             None => scores.cut(recipe.density).await?,
         };
         Ok((Some(scores), Some(mask)))
-    }
-
-    /// What a run's first losses are on the CPU.
-    async fn trial(
-        &self,
-        request: &Request,
-        free: Option<&[u8]>,
-        job: &mut JobContext,
-    ) -> Result<GpuLossCheck> {
-        let steps = request.plan().steps;
-        if !GpuLossCheck::wanted(&self.info, steps, request.original().layout.n()) {
-            return Ok(GpuLossCheck::default());
-        }
-        let mut twin = begin(request, free, &Device::flex(), job).await?;
-        GpuLossCheck::run(steps, job, async |job| twin.step(job).await).await
     }
 }
 
@@ -188,8 +218,8 @@ async fn begin(
     device: &Device,
     job: &mut JobContext,
 ) -> Result<Unlearner> {
-    let (subject, plan) = (request.subject(device), request.plan().clone());
-    Unlearner::of(subject, request.on(device), plan, free, job).await
+    let (subject, original) = request.on(device);
+    Unlearner::begin(subject, original, request.asked().plan.clone(), free, job).await
 }
 
 /// A 1 for every weight that may change; `None` where all may.
@@ -197,6 +227,20 @@ fn free<'a>(request: &Request, mask: Option<&'a Mask>) -> Option<Cow<'a, [u8]>> 
     let layout = &request.original().layout;
     let of = |only| Cow::Owned(layout.bits_of(only));
     mask.map(|mask| Cow::Borrowed(&mask.bits[..])).or_else(|| request.only().map(of))
+}
+
+/// How a run trained; `augment` is how its pictures were varied, where they are pictures.
+pub fn training(plan: &Plan, augment: Option<Augment>) -> TrainingReport {
+    TrainingReport {
+        steps: plan.steps,
+        batch: plan.batch,
+        lr: plan.lr,
+        augmentation: augment.map_or("", |augment| augment.name()).into(),
+        company: !plan.company.is_empty(),
+        anneal: plan.schedule != LrSchedule::Constant,
+        each_epoch: plan.each,
+        knobs: plan.knobs.all().map(|(name, value)| (name.into(), value)).collect(),
+    }
 }
 
 /// The mask out of a recipe's file.

@@ -14,6 +14,10 @@ use crate::words::{Budget, Metrics};
 /// Pictures in one forward pass.
 pub const BATCH: usize = 250;
 
+/// Pictures that a classifier is shown: these items of a set.
+#[derive(Clone, Copy)]
+pub struct Shown<'a>(pub &'a Pictures, pub &'a [usize]);
+
 /// A classifier in evaluation mode, and its weights on the device.
 #[derive(Clone, Copy)]
 pub struct Evaluator<'a> {
@@ -22,27 +26,26 @@ pub struct Evaluator<'a> {
 }
 
 impl Evaluator<'_> {
-    /// The pictures `items` on the device, as they are. [n, c, h, w].
-    pub fn batch(&self, data: &Pictures, items: &[usize]) -> Tensor<4> {
+    /// Pictures on the device, as they are. [n, c, h, w].
+    pub fn batch(&self, Shown(data, items): Shown<'_>) -> Tensor<4> {
         let s = data.shape;
         let shape = [items.len(), s.channels, s.height, s.width];
         tensor4(data.unit(items), shape, &self.weights.device())
     }
 
-    /// What `of` makes of the pictures `items`: of each kind of rows [n, width] the rows of all.
+    /// What `make` makes of pictures: of each kind of rows [n, width] the rows of all.
     ///
     /// # Errors
     /// Cancelled, or the device failed.
     pub async fn rows(
         &self,
-        data: &Pictures,
-        items: &[usize],
-        of: impl Fn(&Pass, Tensor<4>) -> Vec<Tensor<2>>,
+        Shown(data, items): Shown<'_>,
+        make: impl Fn(&Pass, Tensor<4>) -> Vec<Tensor<2>>,
         job: &mut JobContext,
     ) -> Result<Vec<Features>> {
         let mut all = Vec::new();
         for batch in items.chunks(BATCH) {
-            let made = of(&Pass::new(self.weights, Mode::Eval), self.batch(data, batch));
+            let made = make(&Pass::new(self.weights, Mode::Eval), self.batch(Shown(data, batch)));
             all.resize_with(made.len(), Features::default);
             for (all, rows) in all.iter_mut().zip(made) {
                 all.append(rows).await?;
@@ -52,59 +55,39 @@ impl Evaluator<'_> {
         Ok(all)
     }
 
-    /// The penultimate features of the pictures `items`.
+    /// The penultimate features of pictures.
     ///
     /// # Errors
     /// Cancelled, or the device failed.
-    pub async fn features(
-        &self,
-        data: &Pictures,
-        items: &[usize],
-        job: &mut JobContext,
-    ) -> Result<Features> {
-        let of = |pass: &Pass, x| vec![self.net.features(pass, x)];
-        Ok(self.rows(data, items, of, job).await?.pop().unwrap_or_default())
+    pub async fn features(&self, of: Shown<'_>, job: &mut JobContext) -> Result<Features> {
+        let make = |pass: &Pass, x| vec![self.net.features(pass, x)];
+        Ok(self.rows(of, make, job).await?.pop().unwrap_or_default())
     }
 
-    /// The logits of the pictures `items`, row by row. [n, classes].
+    /// The logits of pictures, row by row. [n, classes].
     ///
     /// # Errors
     /// Cancelled, or the device failed.
-    pub async fn logits(
-        &self,
-        data: &Pictures,
-        items: &[usize],
-        job: &mut JobContext,
-    ) -> Result<Vec<f32>> {
-        let of = |pass: &Pass, x| vec![self.net.forward(pass, x)];
-        Ok(self.rows(data, items, of, job).await?.pop().unwrap_or_default().values)
+    pub async fn logits(&self, of: Shown<'_>, job: &mut JobContext) -> Result<Vec<f32>> {
+        let make = |pass: &Pass, x| vec![self.net.forward(pass, x)];
+        Ok(self.rows(of, make, job).await?.pop().unwrap_or_default().values)
     }
 
-    /// The class that is seen in each picture of `items`, and its probability.
+    /// The class that is seen in each picture, and its probability.
     ///
     /// # Errors
     /// Cancelled, or the device failed.
-    pub async fn predict(
-        &self,
-        data: &Pictures,
-        items: &[usize],
-        job: &mut JobContext,
-    ) -> Result<Vec<(usize, f32)>> {
-        let values = self.logits(data, items, job).await?;
+    pub async fn predict(&self, of: Shown<'_>, job: &mut JobContext) -> Result<Vec<(usize, f32)>> {
+        let values = self.logits(of, job).await?;
         Ok(values.chunks_exact(self.net.classes()).map(top).collect())
     }
 
-    /// The share of the pictures `items` whose class is seen, in percent.
+    /// The share of pictures whose class is seen, in percent.
     ///
     /// # Errors
     /// Cancelled, or the device failed.
-    pub async fn accuracy(
-        &self,
-        data: &Pictures,
-        items: &[usize],
-        job: &mut JobContext,
-    ) -> Result<f64> {
-        let seen = self.predict(data, items, job).await?;
+    pub async fn accuracy(&self, of: Shown<'_>, job: &mut JobContext) -> Result<f64> {
+        let (seen, Shown(data, items)) = (self.predict(of, job).await?, of);
         Ok(percent(seen.iter().zip(items).map(|((class, _), &i)| data.is_of(i, *class))))
     }
 
@@ -121,14 +104,9 @@ impl Evaluator<'_> {
     ///
     /// # Errors
     /// Cancelled, or the device failed.
-    pub async fn losses(
-        &self,
-        data: &Pictures,
-        items: &[usize],
-        job: &mut JobContext,
-    ) -> Result<Vec<f32>> {
-        let values = self.logits(data, items, job).await?;
-        let rows = values.chunks_exact(self.net.classes()).zip(data.labels(items));
+    pub async fn losses(&self, of: Shown<'_>, job: &mut JobContext) -> Result<Vec<f32>> {
+        let values = self.logits(of, job).await?;
+        let rows = values.chunks_exact(self.net.classes()).zip(of.0.labels(of.1));
         let loss = |(row, label): (&[f32], usize)| {
             let most = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
             row.iter().map(|v| (v - most).exp()).sum::<f32>().ln() + most - row[label]
@@ -153,9 +131,9 @@ impl Evaluator<'_> {
         let test = part(&(0..data.test.len()).collect::<Vec<_>>(), most[2], "measure test");
         job.phase("Evaluating", forget.len() + retain.len() + test.len());
         Ok(Answers {
-            forget: Outputs::of(self, &data.train, forget, job).await?,
-            retain: Outputs::of(self, &data.train, retain, job).await?,
-            test: Outputs::of(self, &data.test, test, job).await?,
+            forget: Outputs::of(self, Shown(&data.train, &forget), job).await?,
+            retain: Outputs::of(self, Shown(&data.train, &retain), job).await?,
+            test: Outputs::of(self, Shown(&data.test, &test), job).await?,
         })
     }
 }

@@ -24,7 +24,6 @@ pub struct EmojiJudge<'a> {
     net: &'a dyn Classifier,
     weights: Weights,
     concepts: usize,
-    styles: usize,
 }
 
 impl<'a> EmojiJudge<'a> {
@@ -38,8 +37,11 @@ impl<'a> EmojiJudge<'a> {
         if model.card.classes != classes(emoji) || net.channels() != 3 {
             return Err(wrong());
         }
-        let (concepts, styles) = (emoji.index.concepts.len(), emoji.index.styles.len());
-        Ok(Self { net, weights: model.weights.upload(device), concepts, styles })
+        Ok(Self {
+            net,
+            weights: model.weights.upload(device),
+            concepts: emoji.index.concepts.len(),
+        })
     }
 
     /// What each picture shows. `values` are 3 · side · side in [0, 1] a picture.
@@ -54,7 +56,7 @@ impl<'a> EmojiJudge<'a> {
             let x = tensor4(batch.to_vec(), [n, 3, side, side], &self.weights.device());
             let logits = self.net.forward(&Pass::new(&self.weights, Mode::Eval), shrink(x));
             let logits = read(logits).await?;
-            seen.extend(logits.chunks_exact(self.concepts + self.styles).map(|row| {
+            seen.extend(logits.chunks_exact(self.net.classes()).map(|row| {
                 let (concepts, styles) = row.split_at(self.concepts);
                 Seen { concept: top(concepts), style: top(styles) }
             }));

@@ -7,7 +7,7 @@ use super::classify::{part, percent};
 use super::references::Calibration;
 use super::relearn::relearn;
 use super::representation::Probe;
-use super::{Answers, Evaluator, Features};
+use super::{Answers, Evaluator, Features, Shown};
 use crate::data::{Dataset, ForgetSet, Pictures};
 use crate::error::Result;
 use crate::job_context::JobContext;
@@ -48,7 +48,7 @@ impl Setup<'_> {
         let report = Examination {
             attacks: found,
             probe: self.probe(of, job).await?,
-            relearn: relearn(of, self.data, self.set, &self.sizes, job).await?,
+            relearn: relearn(of, self, job).await?,
         };
         let layers = self.layers(of, job).await?;
         Ok(Examined { report, answers, layers })
@@ -82,11 +82,11 @@ impl Setup<'_> {
         let kept = part(&self.rest(), sizes.asked, "probe kept");
         let n = [fitted.len(), forgotten.1.len(), kept.len()];
         job.phase("Probing features", n.iter().sum());
-        let features = of.features(&data.train, &fitted, job).await?;
+        let features = of.features(Shown(&data.train, &fitted), job).await?;
         let probe = Probe::fit(&features, &data.train.labels(&fitted), data.classes.len());
         let mut shares = [0.0; 2];
         for (share, (pixels, items)) in shares.iter_mut().zip([forgotten, (&*data.test, kept)]) {
-            let features = of.features(pixels, &items, job).await?;
+            let features = of.features(Shown(pixels, &items), job).await?;
             let Some(probe) = &probe else { continue };
             let seen = probe.classes(&features);
             *share = percent(seen.iter().zip(&items).map(|(c, &i)| pixels.is_of(i, *c)));
@@ -102,8 +102,8 @@ impl Setup<'_> {
         let rest = part(&self.rest(), sizes.layers, "layers rest");
         job.phase("Comparing layers", forget.len() + rest.len());
         let stages = |pass: &Pass, x| of.net.stages(pass, x);
-        let forget = of.rows(&data.train, &forget, stages, job).await?;
-        let mut rest = of.rows(&data.test, &rest, stages, job).await?;
+        let forget = of.rows(Shown(&data.train, &forget), stages, job).await?;
+        let mut rest = of.rows(Shown(&data.test, &rest), stages, job).await?;
         rest.resize_with(forget.len(), Features::default);
         Ok(forget.into_iter().zip(rest).map(<[Features; 2]>::from).collect())
     }

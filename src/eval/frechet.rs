@@ -3,7 +3,7 @@
 
 use super::classify::BATCH;
 use super::linear::{product, transposed};
-use super::{Evaluator, Features};
+use super::{Evaluator, Features, Shown};
 use crate::data::{Dataset, PictureShape, Pictures, rng};
 use crate::error::Result;
 use crate::gpu::tensor4;
@@ -88,8 +88,8 @@ pub async fn reference(
     let test = of(&data.test, REAL * each, "frechet reference");
     let train = of(&data.train, each, "frechet floor");
     job.phase("Looking at real pictures", test.len() + train.len());
-    let moments = Moments::of(&judge.features(&data.test, &test, job).await?);
-    let others = Moments::of(&judge.features(&data.train, &train, job).await?);
+    let moments = Moments::of(&judge.features(Shown(&data.test, &test), job).await?);
+    let others = Moments::of(&judge.features(Shown(&data.train, &train), job).await?);
     Ok(Reference { floor: moments.distance(&others), moments })
 }
 

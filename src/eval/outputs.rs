@@ -1,7 +1,6 @@
 //! What a classifier says of the items of an evaluation: computed once, read by every metric.
 
-use super::Evaluator;
-use crate::data::Pictures;
+use super::{Evaluator, Shown};
 use crate::error::Result;
 use crate::job_context::JobContext;
 
@@ -32,20 +31,17 @@ impl Outputs {
         size_of_val(&self.probabilities[..]) + 3 * size_of_val(&self.items[..])
     }
 
-    /// Runs a classifier in evaluation mode over the pictures `items`.
+    /// Runs a classifier in evaluation mode over pictures.
     ///
     /// # Errors
     /// Cancelled, or the device failed.
-    pub async fn of(
-        model: &Evaluator<'_>,
-        data: &Pictures,
-        items: Vec<usize>,
-        job: &mut JobContext,
-    ) -> Result<Self> {
-        let mut values = model.logits(data, &items, job).await?;
+    pub async fn of(model: &Evaluator<'_>, of: Shown<'_>, job: &mut JobContext) -> Result<Self> {
+        let mut values = model.logits(of, job).await?;
         let classes = model.net.classes();
         let seen = values.chunks_exact_mut(classes).map(softmax).collect();
-        Ok(Self { labels: data.labels(&items), items, seen, probabilities: values, classes })
+        let Shown(data, items) = of;
+        let (labels, items) = (data.labels(items), items.to_vec());
+        Ok(Self { labels, items, seen, probabilities: values, classes })
     }
 
     /// How many items.

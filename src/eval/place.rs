@@ -18,27 +18,23 @@ pub struct Place {
 impl Place {
     /// Where a finished run stands.
     pub fn of(report: &Report) -> Self {
-        Self::in_report(report, &report.after)
+        Self::between(&Evidence::of(report), &report.after)
     }
 
     /// Where the unchanged model stands.
     pub fn before(report: &Report) -> Self {
-        Self::in_report(report, &report.before)
+        Self::between(&Evidence::of(report), &report.before)
     }
 
     /// Where the Retrain twin stands, where it was measured.
     pub fn retrain(report: &Report) -> Option<Self> {
-        Some(Self::in_report(report, report.retrain.as_ref()?))
+        Some(Self::between(&Evidence::of(report), report.retrain.as_ref()?))
     }
 
     /// How far a run may be from the origin and count as forgotten.
     pub fn allowed(report: &Report) -> Self {
         let [left, damage] = Evidence::of(report).limits();
         Self { left, damage }
-    }
-
-    fn in_report(report: &Report, m: &Metrics) -> Self {
-        Self::between(&Evidence::of(report), m)
     }
 
     fn between(evidence: &Evidence, m: &Metrics) -> Self {

@@ -7,7 +7,7 @@ use burn::tensor::Device;
 
 use super::attacks::unseen;
 use super::roc::roc;
-use super::{Answers, Evaluator, Outputs, rmia};
+use super::{Answers, Evaluator, Outputs, Shown, rmia};
 use crate::data::{Dataset, rng};
 use crate::error::Result;
 use crate::job_context::JobContext;
@@ -129,9 +129,9 @@ impl References {
             for (set, items) in [forget, test].into_iter().enumerate() {
                 let asked: Vec<usize> = (0..items.len()).filter(|&i| unknown(set, i)).collect();
                 let pictures = if set == 0 { &data.train } else { &data.test };
-                let items = asked.iter().map(|&i| items[i]).collect();
+                let items: Vec<usize> = asked.iter().map(|&i| items[i]).collect();
                 let model = Evaluator { net: &**net, weights };
-                let out = Outputs::of(&model, pictures, items, job).await?;
+                let out = Outputs::of(&model, Shown(pictures, &items), job).await?;
                 for (k, i) in asked.into_iter().enumerate() {
                     said[set][i] = out.confidence(k);
                 }

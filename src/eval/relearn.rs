@@ -1,14 +1,14 @@
 //! How fast the forgotten comes back (docs/methods.md#metrics): a tenth of the forget set is learnt again at
 //! a fixed learning rate, and the other nine tenths are asked for after each update.
 
-use super::Evaluator;
 use super::classify::part;
-use crate::data::{Dataset, ForgetSet, rng};
+use super::{Evaluator, Setup, Shown};
+use crate::data::rng;
 use crate::error::Result;
 use crate::job_context::JobContext;
 use crate::models::Mode;
 use crate::train::{Optimizer, Rule, cross_entropy, shards};
-use crate::words::{AuditSizes, Relearn};
+use crate::words::Relearn;
 
 /// A tenth of what the paper unlearns with: Retrain, too, learns the class, and a larger rate makes
 /// every curve jump at once.
@@ -22,9 +22,7 @@ const BATCH: usize = 64;
 /// Cancelled, or the device failed.
 pub async fn relearn(
     from: Evaluator<'_>,
-    data: &Dataset,
-    set: &ForgetSet,
-    sizes: &AuditSizes,
+    Setup { data, set, sizes, .. }: &Setup<'_>,
     job: &mut JobContext,
 ) -> Result<Option<Relearn>> {
     let tenth = part(&set.forget, (set.forget.len() / 10).max(1), "relearn");
@@ -43,7 +41,7 @@ pub async fn relearn(
     let mut rng = rng::seeded(0, "relearn order");
     loop {
         let now = Evaluator { weights: &weights, ..from };
-        accuracy.push(now.accuracy(&data.train, &held, job).await?);
+        accuracy.push(now.accuracy(Shown(&data.train, &held), job).await?);
         if accuracy.len() > sizes.relearn {
             break;
         }
@@ -51,7 +49,7 @@ pub async fn relearn(
             order.extend(rng::shuffled(&mut rng, tenth.len()).into_iter().map(|j| tenth[j]));
         }
         let batch: Vec<usize> = order.drain(..BATCH.min(tenth.len())).collect();
-        let x = from.batch(&data.train, &batch);
+        let x = from.batch(Shown(&data.train, &batch));
         let size = shards::size(&weights, batch.len());
         let parts = x.split(size, 0).into_iter().zip(batch.chunks(size)).collect();
         let (_, gradients) = shards::gradients(&weights, Mode::Eval, parts, |pass, (x, items)| {

@@ -146,13 +146,13 @@ pub struct Model {
 /// A model of any task.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub enum AnyModel {
-    Plain(Model),
-    Latent(LatentModel),
+    Plain(Arc<Model>),
+    Latent(Arc<LatentModel>),
 }
 
 impl AnyModel {
     /// A classifier or a class-conditional diffusion model.
-    pub fn plain(&self) -> Option<&Model> {
+    pub fn plain(&self) -> Option<&Arc<Model>> {
         match self {
             Self::Plain(model) => Some(model),
             Self::Latent(_) => None,
@@ -160,10 +160,23 @@ impl AnyModel {
     }
 
     /// A text-to-image model.
-    pub fn latent(&self) -> Option<&LatentModel> {
+    pub fn latent(&self) -> Option<&Arc<LatentModel>> {
         match self {
             Self::Latent(model) => Some(model),
             Self::Plain(_) => None,
+        }
+    }
+
+    /// What it does.
+    pub fn task(&self) -> Task {
+        self.plain().map_or(Task::TextToImage, |model| model.card.architecture.task())
+    }
+
+    /// The data that it was trained on.
+    pub fn data(&self) -> &str {
+        match self {
+            Self::Plain(model) => &model.card.data,
+            Self::Latent(model) => model.data(),
         }
     }
 

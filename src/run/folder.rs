@@ -84,10 +84,10 @@ pub fn read(dir: &Path) -> Result<Saved> {
     let inside = dir.join("model");
     let model = if inside.is_dir() {
         let free = platform::free_memory();
-        AnyModel::Latent(latent::folder::read(&latent::folder::OnDisk(inside), free)?)
+        AnyModel::Latent(latent::folder::read(&latent::folder::OnDisk(inside), free)?.into())
     } else {
         let (path, bytes) = get("model.safetensors")?;
-        AnyModel::Plain(checkpoint::decode(&bytes, &path)?)
+        AnyModel::Plain(checkpoint::decode(&bytes, &path)?.into())
     };
     Ok(Saved { recipe, report, model })
 }

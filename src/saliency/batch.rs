@@ -68,21 +68,3 @@ impl<'a> PlainBatch<'a> {
         }
     }
 }
-
-/// Items in one gradient of a classifier: sum-abs-grad sums its absolute value. The paper's scores do not
-/// depend on it.
-const BATCH: usize = 128;
-
-/// How weights are scored by a subject's gradients.
-pub fn score_settings(subject: &Subject) -> ScoreSettings {
-    match subject {
-        Subject::Classifier(_) => ScoreSettings {
-            stream: "saliency",
-            batch: BATCH,
-            guidance: 0.0,
-            times: 1.0,
-            clip: None,
-        },
-        Subject::Diffusion(of) => of.scoring(),
-    }
-}

@@ -4,7 +4,6 @@
 use burn::tensor::Tensor;
 
 use super::PlainBatch;
-use super::batch::score_settings;
 use crate::data::rng;
 use crate::error::Result;
 use crate::gpu::Pace;
@@ -39,7 +38,7 @@ pub async fn diagonal(
 ) -> Result<Vec<Tensor<1>>> {
     let mut sum = Vec::new();
     let mut pace = Pace::start();
-    let times = score_settings(subject).times;
+    let times = subject.settings().scoring.times;
     job.phase("Fisher information", items.len());
     for (i, some) in items.chunks(PART).enumerate() {
         let mut rng = rng::seeded(seed, &format!("fisher {i}"));

@@ -127,7 +127,13 @@ impl LayerHistograms {
 
     /// What the `k` largest scores are, nearly; takes time for the layers only.
     pub fn keep(&self, k: usize) -> Kept {
-        let Some((k, bin)) = self.bin(k) else { return self.nothing() };
+        let k = k.min(self.total[0] as usize);
+        if k == 0 {
+            let layers = vec![0; self.layers().count()];
+            return Kept { threshold: f32::INFINITY, ties_end: 0, layers };
+        }
+        // The bin that holds the k-th largest.
+        let bin = self.total.partition_point(|&from| from as usize >= k) - 1;
         let inside = self.total[bin] - self.total[bin + 1];
         let wanted = k - self.total[bin + 1] as usize;
         let share = wanted as f64 / f64::from(inside);
@@ -144,16 +150,6 @@ impl LayerHistograms {
             above[bin + 1] as usize + own
         });
         Kept { layers: layers.collect(), threshold, ties_end: usize::MAX }
-    }
-
-    /// `k`, at most all, and the bin that holds the k-th largest; `None` where k is 0.
-    fn bin(&self, k: usize) -> Option<(usize, usize)> {
-        let k = k.min(self.total[0] as usize);
-        (k > 0).then(|| (k, self.total.partition_point(|&from| from as usize >= k) - 1))
-    }
-
-    fn nothing(&self) -> Kept {
-        Kept { threshold: f32::INFINITY, ties_end: 0, layers: vec![0; self.layers().count()] }
     }
 
     /// The density whose mask has this threshold, nearly.

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use burn::tensor::{Device, Tensor};
 use web_time::Instant;
 
-use super::batch::score_settings;
 use super::{PlainBatch, Scores, fisher};
 use crate::data::rng;
 use crate::error::Result;
@@ -48,7 +47,6 @@ pub struct Scoring<'a> {
 pub async fn rank(
     estimator: Estimator,
     of: &Scoring<'_>,
-    device: &Device,
     job: &mut JobContext,
     early: &mut dyn FnMut(Scores),
 ) -> Result<Scores> {
@@ -69,7 +67,7 @@ pub async fn rank(
             let n_forget = items.len();
             Ok(Scores { n_forget, seconds, ..Scores::new(layout, estimator, forget, scores) })
         }
-        base => sum_of_gradients(base, of, device, job, early).await,
+        base => sum_of_gradients(base, of, job, early).await,
     }
 }
 
@@ -80,7 +78,6 @@ pub async fn rank(
 async fn sum_of_gradients(
     estimator: Estimator,
     of: &Scoring<'_>,
-    device: &Device,
     job: &mut JobContext,
     early: &mut dyn FnMut(Scores),
 ) -> Result<Scores> {
@@ -91,9 +88,9 @@ async fn sum_of_gradients(
         let ranking = sum.ranking(layout.clone(), estimator, forget).await?;
         Ok(Scores { n_forget, seconds: started.elapsed().as_secs_f64(), ..ranking })
     };
-    let how = score_settings(subject);
+    let how = subject.settings().scoring;
     let ScoreSettings { stream, batch: each, clip, .. } = how;
-    let mut sum = Sum::new(device, layout.n());
+    let mut sum = Sum::new(&weights.device(), layout.n());
     let mut pace = Pace::start();
     let batches = items.len().div_ceil(each);
     job.phase("Scoring weights", items.len());

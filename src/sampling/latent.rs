@@ -1,5 +1,7 @@
 //! From a prompt to pictures: guided sampling in latents.
 
+use std::sync::Arc;
+
 use burn::tensor::{Device, Tensor};
 
 use super::sampler::values;
@@ -15,9 +17,10 @@ use crate::models::{Mode, Pass, Weights};
 use crate::platform;
 use crate::words::{SampleOptions, gib};
 
-/// The weights of a text-to-image model on a device.
+/// The weights of a text-to-image model on a device, beside its networks.
 #[derive(Debug, Clone)]
 pub struct LatentWeights {
+    pub network: Arc<LatentNetwork>,
     pub text: Weights,
     pub unet: Weights,
     pub vae: Weights,
@@ -25,8 +28,9 @@ pub struct LatentWeights {
 
 impl LatentWeights {
     /// Copies a model's weights to a device.
-    pub fn upload(model: &LatentModel, device: &burn::tensor::Device) -> Self {
+    pub fn upload(model: &LatentModel, device: &Device) -> Self {
         Self {
+            network: model.network.clone(),
             text: model.text.upload(device),
             unet: model.unet.upload(device),
             vae: model.vae.upload(device),
@@ -76,123 +80,135 @@ fn fitting(network: &LatentNetwork, device: &Device, free: Option<u64>) -> Resul
     )))
 }
 
-/// Samples latents with a solver, the model's own unless said: parts of [n, c, h, w], in order.
-///
-/// # Errors
-/// Cancelled, or the device failed.
-pub async fn latents(
-    network: &LatentNetwork,
-    weights: &LatentWeights,
-    wanted: &[WantedPrompt],
-    options: &SampleOptions,
-    solver: Option<SolverKind>,
-    job: &mut JobContext,
-) -> Result<Vec<Tensor<4>>> {
-    let config = network.scheduler.or_with(solver);
-    let device = weights.unet.device();
-    let parts: Vec<_> = wanted.chunks(part_size(weights, wanted.len())).collect();
-    let noise = |part: usize, purpose: &str| {
-        noise(parts[part], options.seed, purpose, network.latent_shape(), &device)
-    };
-    let start = Solver::new(&config, options.steps).start();
-    let given = (0..parts.len()).map(|i| {
-        let ids = parts[i].iter().map(|w| network.tokenizer.encode(&w.condition).ids);
-        let conditions = contexts(network, &weights.text, &ids.collect::<Vec<_>>());
-        Given { z: noise(i, "z_T") * start, conditions }
-    });
-    let fresh = |part: usize, step: usize| noise(part, &format!("z {step}"));
-    denoise(network, weights, given.collect(), &config, options, &fresh, job).await
+impl LatentWeights {
+    /// Samples pictures, as many at once as there is memory for, with a solver, the model's own unless said. Values
+    /// in [0, 1], clamped, [n, c, h, w] flat.
+    ///
+    /// # Errors
+    /// Cancelled, the device failed, or there is too little memory for one.
+    pub async fn sample(
+        &self,
+        wanted: &[WantedPrompt],
+        options: &SampleOptions,
+        solver: Option<SolverKind>,
+        job: &mut JobContext,
+    ) -> Result<Vec<f32>> {
+        let fits = fitting(&self.network, &self.unet.device(), platform::free_memory())?;
+        let mut values = Vec::new();
+        for together in wanted.chunks(fits.unwrap_or(wanted.len()).max(1)) {
+            let latents = self.latents(together, options, solver, job).await?;
+            values.extend(self.decoded(latents).await?);
+        }
+        Ok(values)
+    }
+
+    /// Samples latents: parts of [n, c, h, w], in order.
+    ///
+    /// # Errors
+    /// Cancelled, or the device failed.
+    pub async fn latents(
+        &self,
+        wanted: &[WantedPrompt],
+        options: &SampleOptions,
+        solver: Option<SolverKind>,
+        job: &mut JobContext,
+    ) -> Result<Vec<Tensor<4>>> {
+        let Self { network, text, unet, .. } = self;
+        let config = network.scheduler.or_with(solver);
+        let device = unet.device();
+        let parts: Vec<_> = wanted.chunks(self.part_size(wanted.len())).collect();
+        let noise = |part: usize, purpose: &str| {
+            noise(parts[part], options.seed, purpose, network.latent_shape(), &device)
+        };
+        let start = Solver::new(&config, options.steps).start();
+        let given = (0..parts.len()).map(|i| {
+            let ids = parts[i].iter().map(|w| network.tokenizer.encode(&w.condition).ids);
+            let conditions = contexts(network, text, &ids.collect::<Vec<_>>());
+            Given { z: noise(i, "z_T") * start, conditions }
+        });
+        let fresh = |part: usize, step: usize| noise(part, &format!("z {step}"));
+        self.denoise(given.collect(), &config, options, &fresh, job).await
+    }
+
+    /// How many pictures are worked on together: a few for each core of a CPU, all elsewhere.
+    pub fn part_size(&self, n: usize) -> usize {
+        if flex::is_cpu(&self.unet.device()) { SHARD.min(n).max(1) } else { n.max(1) }
+    }
+
+    /// Samples latents from given noise and vectors, as [`sampler::denoise`].
+    ///
+    /// # Errors
+    /// Cancelled, or the device failed.
+    pub async fn denoise(
+        &self,
+        given: Vec<GivenPrompts>,
+        config: &SchedulerConfig,
+        options: &SampleOptions,
+        fresh: &(dyn Fn(usize, usize) -> Tensor<4> + Sync),
+        job: &mut JobContext,
+    ) -> Result<Vec<Tensor<4>>> {
+        let Self { network, text, unet, .. } = self;
+        let nothing = contexts(network, text, &[network.tokenizer.encode("").ids]);
+        let nothing = |n| nothing.clone().repeat_dim(0, n);
+        sampler::denoise((&network.unet, unet), given, &nothing, config, options, fresh, job).await
+    }
+
+    /// Walks latents of pictures back to noise under a prompt's vectors: DDIM's steps in reverse (Song
+    /// et al. 2021, section 4.3), each solved by fixed-point iteration. Sampling by DDIM from there with
+    /// the same vectors, without guidance, makes the pictures again, as far as the steps are small.
+    ///
+    /// # Errors
+    /// Cancelled, or the device failed.
+    pub async fn invert(
+        &self,
+        given: Vec<GivenPrompts>,
+        steps: usize,
+        job: &mut JobContext,
+    ) -> Result<Vec<GivenPrompts>> {
+        /// Evaluations of the network in a step.
+        const ITERATIONS: usize = 3;
+        let config = self.network.scheduler.with(SolverKind::Ddim);
+        let solver = Solver::new(&config, steps);
+        let device = self.unet.device();
+        let n: usize = given.iter().map(|part| part.z.dims()[0]).sum();
+        let mut parts = given;
+        let mut pace = Pace::start();
+        for i in (0..solver.times.len()).rev() {
+            job.advance(n).await?;
+            let one = |Given { z, conditions }: GivenPrompts| {
+                let pass = Pass::new(&self.unet, Mode::Eval);
+                let times = vec![solver.times[i]; z.dims()[0]];
+                let mut back = z.clone();
+                for _ in 0..ITERATIONS {
+                    let out = self.network.unet.forward(&pass, back.clone(), &times, &conditions);
+                    back = solver.back(i, out, back, z.clone());
+                }
+                Given { z: back, conditions }
+            };
+            parts = spread(&device, parts, one);
+            if let Some(part) = parts.first() {
+                pace.step(&part.z).await?;
+            }
+        }
+        Ok(parts)
+    }
+
+    /// The pictures of latents. Values in [0, 1], clamped, [n, c, h, w] flat.
+    ///
+    /// # Errors
+    /// The device failed.
+    pub async fn decoded(&self, latents: Vec<Tensor<4>>) -> Result<Vec<f32>> {
+        let vae = &self.network.vae;
+        let decode = |z: Tensor<4>| {
+            vae.decode(&Pass::new(&self.vae, Mode::Eval), z / vae.config.scaling_factor)
+        };
+        values(spread(&self.vae.device(), latents, decode)).await
+    }
 }
 
 /// The text encoder's vectors of captions, [n, tokens, width]; `text` are its weights.
 pub fn contexts(network: &LatentNetwork, text: &Weights, ids: &[Vec<u32>]) -> Tensor<3> {
     network.text.forward(&Pass::new(text, Mode::Eval), ids)
-}
-
-/// How many pictures are worked on together: a few for each core of a CPU, all elsewhere.
-pub fn part_size(weights: &LatentWeights, n: usize) -> usize {
-    if flex::is_cpu(&weights.unet.device()) { SHARD.min(n).max(1) } else { n.max(1) }
-}
-
-/// Samples latents from given noise and vectors, as [`sampler::denoise`].
-///
-/// # Errors
-/// Cancelled, or the device failed.
-pub async fn denoise(
-    network: &LatentNetwork,
-    weights: &LatentWeights,
-    given: Vec<GivenPrompts>,
-    config: &SchedulerConfig,
-    options: &SampleOptions,
-    fresh: &(dyn Fn(usize, usize) -> Tensor<4> + Sync),
-    job: &mut JobContext,
-) -> Result<Vec<Tensor<4>>> {
-    let nothing = contexts(network, &weights.text, &[network.tokenizer.encode("").ids]);
-    let nothing = |n| nothing.clone().repeat_dim(0, n);
-    let unet = (&network.unet, &weights.unet);
-    sampler::denoise(unet, given, &nothing, config, options, fresh, job).await
-}
-
-/// Walks latents of pictures back to noise under a prompt's vectors: DDIM's steps in reverse (Song
-/// et al. 2021, section 4.3), each solved by fixed-point iteration. Sampling by DDIM from there with
-/// the same vectors, without guidance, makes the pictures again, as far as the steps are small.
-///
-/// # Errors
-/// Cancelled, or the device failed.
-pub async fn invert(
-    network: &LatentNetwork,
-    weights: &LatentWeights,
-    given: Vec<GivenPrompts>,
-    steps: usize,
-    job: &mut JobContext,
-) -> Result<Vec<GivenPrompts>> {
-    /// Evaluations of the network in a step.
-    const ITERATIONS: usize = 3;
-    let config = network.scheduler.with(SolverKind::Ddim);
-    let solver = Solver::new(&config, steps);
-    let device = weights.unet.device();
-    let n: usize = given.iter().map(|part| part.z.dims()[0]).sum();
-    let mut parts = given;
-    let mut pace = Pace::start();
-    for i in (0..solver.times.len()).rev() {
-        job.advance(n).await?;
-        let one = |Given { z, conditions }: GivenPrompts| {
-            let pass = Pass::new(&weights.unet, Mode::Eval);
-            let times = vec![solver.times[i]; z.dims()[0]];
-            let mut back = z.clone();
-            for _ in 0..ITERATIONS {
-                let out = network.unet.forward(&pass, back.clone(), &times, &conditions);
-                back = solver.back(i, out, back, z.clone());
-            }
-            Given { z: back, conditions }
-        };
-        parts = spread(&device, parts, one);
-        if let Some(part) = parts.first() {
-            pace.step(&part.z).await?;
-        }
-    }
-    Ok(parts)
-}
-
-/// Samples pictures, as many at once as there is memory for. Values in [0, 1], clamped, [n, c, h, w] flat.
-///
-/// # Errors
-/// Cancelled, the device failed, or there is too little memory for one.
-pub async fn sample(
-    network: &LatentNetwork,
-    weights: &LatentWeights,
-    wanted: &[WantedPrompt],
-    options: &SampleOptions,
-    solver: Option<SolverKind>,
-    job: &mut JobContext,
-) -> Result<Vec<f32>> {
-    let fits = fitting(network, &weights.unet.device(), platform::free_memory())?;
-    let mut values = Vec::new();
-    for together in wanted.chunks(fits.unwrap_or(wanted.len()).max(1)) {
-        let latents = latents(network, weights, together, options, solver, job).await?;
-        values.extend(decoded(network, weights, latents).await?);
-    }
-    Ok(values)
 }
 
 /// The scaled latents of `n` pictures with values in [0, 1]; `vae` are the autoencoder's weights. [n, c, h, w].
@@ -233,22 +249,6 @@ pub async fn encoded(
         }
     }
     Ok(values)
-}
-
-/// The pictures of latents. Values in [0, 1], clamped, [n, c, h, w] flat.
-///
-/// # Errors
-/// The device failed.
-pub async fn decoded(
-    network: &LatentNetwork,
-    weights: &LatentWeights,
-    latents: Vec<Tensor<4>>,
-) -> Result<Vec<f32>> {
-    let decode = |z: Tensor<4>| {
-        let pass = Pass::new(&weights.vae, Mode::Eval);
-        network.vae.decode(&pass, z / network.vae.config.scaling_factor)
-    };
-    values(spread(&weights.vae.device(), latents, decode)).await
 }
 
 #[cfg(test)]

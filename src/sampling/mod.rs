@@ -3,8 +3,5 @@
 pub mod latent;
 pub mod sampler;
 
-pub use latent::{
-    GivenPrompts, LatentWeights, WantedPrompt, contexts, decoded, denoise, encode, encoded, invert,
-    latents, part_size,
-};
+pub use latent::{GivenPrompts, LatentWeights, WantedPrompt, contexts, encode, encoded};
 pub use sampler::{Given, Wanted, WantedClass, noise, predict};

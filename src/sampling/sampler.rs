@@ -1,5 +1,7 @@
 //! From noise to pictures: classifier-free guidance and the solvers, for models of classes and of prompts.
 
+use std::ops::Range;
+
 use burn::tensor::{Device, Tensor};
 
 use crate::data::{normals, seeded};
@@ -18,6 +20,14 @@ use crate::words::SampleOptions;
 pub struct Wanted<C> {
     pub condition: C,
     pub noise: u64,
+}
+
+impl<C: Clone> Wanted<C> {
+    /// A picture of one condition from each of these noises.
+    pub fn each(condition: &C, noises: Range<u64>) -> impl Iterator<Item = Self> + use<C> {
+        let condition = condition.clone();
+        noises.map(move |noise| Self { condition: condition.clone(), noise })
+    }
 }
 
 /// A class; `None` is the null condition.

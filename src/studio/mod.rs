@@ -77,7 +77,7 @@ use std::sync::Arc;
 #[cfg(not(target_arch = "wasm32"))]
 use eframe::egui_wgpu::WgpuSetup;
 
-use crate::engine::{Event, Job};
+use crate::engine::{Command, Event, Job};
 
 /// Has the window drawn again; may be called from any thread.
 pub type Wake = Arc<dyn Fn() + Send + Sync>;
@@ -112,8 +112,8 @@ impl Backend for crate::engine::Engine {
     }
 
     fn start(&mut self, id: u64, job: Job) {
-        self.show_previews(true);
-        Self::start(self, id, job);
+        self.tell(Command::ShowPreviews(true));
+        self.tell(Command::Start { id, job: Box::new(job) });
     }
 
     fn poll(&mut self) -> Option<Event> {
@@ -121,15 +121,15 @@ impl Backend for crate::engine::Engine {
     }
 
     fn cancel(&self) {
-        Self::cancel(self);
+        self.tell(Command::Cancel);
     }
 
     fn pause(&self, on: bool) {
-        Self::pause(self, on);
+        self.tell(Command::Pause(on));
     }
 
     fn step(&self) {
-        Self::step(self);
+        self.tell(Command::Step);
     }
 }
 

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use burn::tensor::{Device, Tensor};
 use rand::RngExt;
 
-use super::{Diffuser, Noisy, ScoreSettings, Under};
+use super::{Diffuser, Noisy, ScoreSettings, Settings, Under};
 use crate::data::{Dataset, Rng};
 use crate::diffusion::Schedule;
-use crate::models::{Mode, Pass, Unet};
+use crate::models::{Pass, Unet};
 use crate::sampling::predict;
 use crate::train::losses::Augment;
 use crate::train::{CONDITION_DROP, Noised, NoisedClasses, drop_condition, noised};
@@ -73,36 +73,15 @@ impl Diffuser for Classes {
         Box::new(Batch { unet: &self.unet, batch, to_noise: false })
     }
 
-    fn augment(&self) -> Option<Augment> {
-        Some(self.augment)
-    }
-
-    /// Guided, summed over a picture and clipped, as the official code does (docs/methods.md#scores).
-    fn scoring(&self) -> ScoreSettings {
+    /// Scored with guidance, summed over a picture and clipped; clipped before the mask when it is updated, both as
+    /// the official code does (docs/methods.md#scores, docs/methods.md#diffusion-models).
+    fn settings(&self) -> Settings {
         let config = &self.unet.config;
         let times = (config.channels * config.resolution.pow(2)) as f32;
-        ScoreSettings { stream: "saliency", batch: 128, guidance: 2.0, times, clip: Some(1.0) }
-    }
-
-    fn stream(&self, step: usize) -> String {
-        format!("unlearn {step}")
-    }
-
-    fn mode(&self, seed: u64, step: usize, part: usize) -> Mode {
-        Mode::train(seed, step, part)
-    }
-
-    fn part(&self) -> usize {
-        PART
-    }
-
-    fn together(&self) -> bool {
-        true
-    }
-
-    /// Clipped before the mask, as the official code does (docs/methods.md#diffusion-models).
-    fn clip(&self) -> Option<f64> {
-        Some(1.0)
+        let (plain, clip) = (Settings::PLAIN, Some(1.0));
+        let scoring = ScoreSettings { guidance: 2.0, times, clip, ..plain.scoring };
+        let augment = Some(self.augment);
+        Settings { scoring, augment, part: PART, together: true, clip, ..plain }
     }
 }
 

@@ -1,5 +1,7 @@
 //! Latents with their captions: what a text-to-image model forgets and what it keeps.
 
+use std::sync::Arc;
+
 use burn::tensor::Device;
 use rand::RngExt;
 
@@ -9,9 +11,9 @@ use crate::diffusion::Schedule;
 use crate::error::{Error, Result};
 use crate::gpu::tensor4;
 use crate::job_context::JobContext;
-use crate::models::latent::{LatentModel, LatentNetwork};
+use crate::models::latent::LatentNetwork;
 use crate::models::weights::read;
-use crate::sampling::{LatentWeights, Wanted, encoded, latents};
+use crate::sampling::{LatentWeights, Wanted, encoded};
 use crate::train::losses;
 use crate::words::SampleOptions;
 
@@ -58,12 +60,11 @@ impl Items {
     /// # Errors
     /// Cancelled, or the device failed.
     pub async fn of_pairs(
-        model: &LatentModel,
+        weights: &LatentWeights,
         emoji: &Emoji,
         pairs: &[Pair],
         n: usize,
         (seed, purpose): (u64, &str),
-        device: &Device,
         job: &mut JobContext,
     ) -> Result<Self> {
         let mut rng = rng::seeded(seed, purpose);
@@ -75,10 +76,10 @@ impl Items {
             .take(if pairs.is_empty() { 0 } else { n })
             .map(|&i| (pairs[i], Placement::random(side, &mut rng)))
             .collect();
-        let vae = model.vae.upload(device);
-        let values = encoded(&model.network, &vae, emoji, &wanted, job).await?;
+        let LatentWeights { network, vae, .. } = weights;
+        let values = encoded(network, vae, emoji, &wanted, job).await?;
         let shows = wanted.into_iter().map(|(pair, at)| Shows::Pair(pair, at.background)).collect();
-        Ok(Self { shows, values, each: model.network.latent_shape().iter().product() })
+        Ok(Self { shows, values, each: network.latent_shape().iter().product() })
     }
 
     /// `n` latents that the model makes of a prompt: all there is where the corpus has no pictures
@@ -87,20 +88,19 @@ impl Items {
     /// # Errors
     /// Cancelled, or the device failed.
     pub async fn of_prompt(
-        network: &LatentNetwork,
         weights: &LatentWeights,
         prompt: &str,
         n: usize,
         options: &SampleOptions,
         job: &mut JobContext,
     ) -> Result<Self> {
-        let one = |i: usize| Wanted { condition: prompt.into(), noise: 1_000_000 + i as u64 };
-        let wanted: Vec<_> = (0..n).map(one).collect();
+        let wanted: Vec<_> =
+            Wanted::each(&prompt.into(), 1_000_000..1_000_000 + n as u64).collect();
         let mut values = Vec::new();
-        for z in latents(network, weights, &wanted, options, None, job).await? {
+        for z in weights.latents(&wanted, options, None, job).await? {
             values.extend(read(z).await?);
         }
-        let each = network.latent_shape().iter().product();
+        let each = weights.network.latent_shape().iter().product();
         Ok(Self { shows: vec![Shows::Prompt; n], values, each })
     }
 }
@@ -116,15 +116,16 @@ pub struct Item<'a> {
 pub type Noised = losses::Noised<Vec<u32>>;
 
 /// What noising needs to know.
-pub struct Noising<'a> {
-    pub network: &'a LatentNetwork,
-    pub emoji: &'a Emoji,
-    pub target: &'a Target,
-    pub schedule: &'a Schedule,
-    pub device: &'a Device,
+#[derive(Clone)]
+pub struct Noising {
+    pub network: Arc<LatentNetwork>,
+    pub emoji: Arc<Emoji>,
+    pub target: Target,
+    pub schedule: Schedule,
+    pub device: Device,
 }
 
-impl Noising<'_> {
+impl Noising {
     /// z_t of the items `indices` at random times, each with a caption as a person might write it.
     pub fn batch(&self, items: &Items, indices: &[usize], rng: &mut Rng) -> Noised {
         let items: Vec<Item> = indices.iter().map(|i| items.at(*i)).collect();
@@ -147,12 +148,12 @@ impl Noising<'_> {
             t.push(step as f32);
             let (caption, other) = match item.shows {
                 Shows::Pair(pair, background) => (
-                    varied(self.emoji, *pair, *background, rng).text,
-                    self.target.sent_to(*pair, self.emoji),
+                    varied(&self.emoji, *pair, *background, rng).text,
+                    self.target.sent_to(*pair, &self.emoji),
                 ),
                 Shows::Prompt => {
                     let nowhere = Pair { concept: 0, style: 0 };
-                    (self.target.prompt.clone(), self.target.sent_to(nowhere, self.emoji))
+                    (self.target.prompt.clone(), self.target.sent_to(nowhere, &self.emoji))
                 }
             };
             let tokenizer = &self.network.tokenizer;
@@ -160,7 +161,7 @@ impl Noising<'_> {
             sent.push(tokenizer.encode(&other).ids);
         }
         let shape = [n, c, h, w];
-        let (x, target) = (tensor4(x, shape, self.device), tensor4(target, shape, self.device));
+        let (x, target) = (tensor4(x, shape, &self.device), tensor4(target, shape, &self.device));
         Noised { x, target, t, own, sent }
     }
 

@@ -20,7 +20,7 @@ const LR: f64 = 5e-3;
 
 /// Vectors under way.
 pub struct Learner<'a> {
-    noising: &'a Noising<'a>,
+    noising: &'a Noising,
     weights: &'a LatentWeights,
     vectors: Weights,
     optimizer: Optimizer,
@@ -30,7 +30,7 @@ pub struct Learner<'a> {
 impl<'a> Learner<'a> {
     /// Begins from a prompt's vectors, [1, tokens, d].
     pub fn new(
-        noising: &'a Noising<'a>,
+        noising: &'a Noising,
         weights: &'a LatentWeights,
         start: Tensor<3>,
         seed: u64,

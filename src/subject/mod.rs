@@ -5,7 +5,7 @@ mod classes;
 mod classifier;
 mod items;
 mod learnt_prompt;
-pub mod prompts;
+mod prompts;
 
 pub use classes::Sent;
 pub use classifier::Pictured;
@@ -20,7 +20,8 @@ use burn::tensor::{Device, Tensor};
 use self::classes::Classes;
 use crate::data::{Dataset, Rng};
 use crate::diffusion::Schedule;
-use crate::models::{Mode, Model, Network, Pass, Unet};
+use crate::models::{Model, Network, Pass, Unet};
+use crate::train::Rule;
 use crate::train::losses::Augment;
 
 /// A model with its pictures.
@@ -36,6 +37,14 @@ impl Subject {
         match self {
             Self::Classifier(_) => None,
             Self::Diffusion(of) => of.prompts(),
+        }
+    }
+
+    /// How it is scored and updated.
+    pub fn settings(&self) -> Settings {
+        match self {
+            Self::Classifier(of) => of.settings(),
+            Self::Diffusion(of) => of.settings(),
         }
     }
 
@@ -62,14 +71,52 @@ impl Subject {
     }
 }
 
-/// How weights are scored by a diffusion model's gradients.
+/// How a model is scored and updated.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Settings {
+    pub scoring: ScoreSettings,
+    /// How pictures are varied by an update, where they are pictures.
+    pub augment: Option<Augment>,
+    /// The optimiser, where nothing else is said.
+    pub rule: Rule,
+    /// Begins the name of an update's random numbers.
+    pub stream: &'static str,
+    /// Items of a diffusion model that are drawn at a time.
+    pub part: usize,
+    /// Whether both losses of a diffusion model's update are one graph.
+    pub together: bool,
+    /// The norm that an update's gradient is clipped to.
+    pub clip: Option<f64>,
+}
+
+impl Settings {
+    /// What a model's settings begin with.
+    const PLAIN: Self = Self {
+        scoring: ScoreSettings {
+            stream: "saliency",
+            batch: 128,
+            guidance: 0.0,
+            times: 1.0,
+            clip: None,
+        },
+        augment: None,
+        rule: Rule::ADAM,
+        stream: "unlearn",
+        part: usize::MAX,
+        together: false,
+        clip: None,
+    };
+}
+
+/// How weights are scored by gradients.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ScoreSettings {
     /// Names its random numbers.
     pub stream: &'static str,
-    /// Items in one gradient.
+    /// Items in one gradient: of a classifier sum-abs-grad sums its absolute value; the paper's scores do not
+    /// depend on it.
     pub batch: usize,
-    /// Guidance of the predictions.
+    /// Guidance of a diffusion model's predictions.
     pub guidance: f32,
     /// What a picture's mean squared error is multiplied by.
     pub times: f32,
@@ -114,34 +161,16 @@ pub trait Noisy: Send + Sync {
 
 /// A diffusion model with its pictures: items are counted over the forget set and the retain set together.
 pub trait Diffuser: Send + Sync {
-    /// These items as an update sees them: varied and redirected, or with some conditions dropped.
-    fn learnt(&self, items: &[usize], forgotten: bool, rng: &mut Rng) -> Box<dyn Noisy + '_>;
-
     /// These items as they are.
     fn plain(&self, items: &[usize], rng: &mut Rng) -> Box<dyn Noisy + '_>;
 
-    /// How its pictures are varied by an update, where they are pictures.
-    fn augment(&self) -> Option<Augment> {
-        None
+    /// These items as an update sees them: varied and redirected, or with some conditions dropped.
+    fn learnt(&self, items: &[usize], _forgotten: bool, rng: &mut Rng) -> Box<dyn Noisy + '_> {
+        self.plain(items, rng)
     }
 
-    /// How weights are scored by its gradients.
-    fn scoring(&self) -> ScoreSettings;
-
-    /// The name of an update's random numbers.
-    fn stream(&self, step: usize) -> String;
-
-    /// How the network is used in a part of an update.
-    fn mode(&self, seed: u64, step: usize, part: usize) -> Mode;
-
-    /// Items that are drawn at a time.
-    fn part(&self) -> usize;
-
-    /// Whether both losses of an update are one graph.
-    fn together(&self) -> bool;
-
-    /// The norm that an update's gradient is clipped to.
-    fn clip(&self) -> Option<f64>;
+    /// How it is scored and updated.
+    fn settings(&self) -> Settings;
 
     /// A text-to-image model.
     fn prompts(&self) -> Option<&Prompts> {

@@ -2,37 +2,23 @@
 
 use std::sync::{Arc, OnceLock};
 
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Tensor;
 
 use super::items::Noised;
-use super::{Diffuser, Items, Noising, Noisy, ScoreSettings, Under};
+use super::{Diffuser, Items, Noising, Noisy, ScoreSettings, Settings, Under};
 use crate::data::Rng;
-use crate::data::emoji::{Emoji, Target};
-use crate::diffusion::Schedule;
-use crate::models::latent::LatentNetwork;
-use crate::models::{Mode, Pass, Weights};
-pub use crate::sampling::contexts;
-use crate::sampling::predict;
+use crate::models::{Pass, Weights};
+use crate::sampling::{contexts, predict};
 
 /// The model and latents; items are those of the forget set, then those of the retain set.
 pub struct Prompts {
-    pub network: Arc<LatentNetwork>,
+    pub noising: Noising,
     /// The frozen text encoder's weights.
     pub text: Weights,
-    pub emoji: Arc<Emoji>,
-    pub target: Target,
-    pub schedule: Schedule,
     pub sets: Arc<[Items; 2]>,
-    pub device: Device,
 }
 
 impl Prompts {
-    /// What noising needs to know.
-    pub fn noising(&self) -> Noising<'_> {
-        let Self { network, emoji, target, schedule, device, .. } = self;
-        Noising { network, emoji, target, schedule, device }
-    }
-
     /// These items with noise in them, and their captions.
     pub fn noised(&self, items: &[usize], rng: &mut Rng) -> Noised {
         let [forget, retain] = &*self.sets;
@@ -41,62 +27,31 @@ impl Prompts {
             Some(i) => retain.at(i),
         };
         let items: Vec<_> = items.iter().map(of).collect();
-        self.noising().noised(&items, rng)
+        self.noising.noised(&items, rng)
     }
 
     /// The text encoder's vectors of captions, [n, tokens, width].
     pub fn contexts(&self, ids: &[Vec<u32>]) -> Tensor<3> {
-        contexts(&self.network, &self.text, ids)
+        contexts(&self.noising.network, &self.text, ids)
     }
 
     /// The same of `n` empty captions.
     fn nothing(&self, n: usize) -> Tensor<3> {
-        self.contexts(&vec![self.network.tokenizer.encode("").ids; n])
-    }
-
-    fn batch(&self, items: &[usize], rng: &mut Rng) -> Box<dyn Noisy + '_> {
-        Box::new(Batch::new(self, self.noised(items, rng)))
+        self.contexts(&vec![self.noising.network.tokenizer.encode("").ids; n])
     }
 }
 
 impl Diffuser for Prompts {
-    fn learnt(&self, items: &[usize], _forgotten: bool, rng: &mut Rng) -> Box<dyn Noisy + '_> {
-        self.batch(items, rng)
-    }
-
     fn plain(&self, items: &[usize], rng: &mut Rng) -> Box<dyn Noisy + '_> {
-        self.batch(items, rng)
+        Box::new(Batch::new(self, self.noised(items, rng)))
     }
 
-    /// Guided as Stable Diffusion is, as the official code does (docs/methods.md#scores).
-    fn scoring(&self) -> ScoreSettings {
-        ScoreSettings {
-            stream: "prompt saliency",
-            batch: 32,
-            guidance: 7.5,
-            times: 1.0,
-            clip: None,
-        }
-    }
-
-    fn stream(&self, step: usize) -> String {
-        format!("prompt step {step}")
-    }
-
-    fn mode(&self, _seed: u64, _step: usize, _part: usize) -> Mode {
-        Mode::TRAIN
-    }
-
-    fn part(&self) -> usize {
-        usize::MAX
-    }
-
-    fn together(&self) -> bool {
-        false
-    }
-
-    fn clip(&self) -> Option<f64> {
-        None
+    /// Scored with guidance as Stable Diffusion is, as the official code does (docs/methods.md#scores).
+    fn settings(&self) -> Settings {
+        let stream = "prompt saliency";
+        let plain = Settings::PLAIN;
+        let scoring = ScoreSettings { stream, batch: 32, guidance: 7.5, ..plain.scoring };
+        Settings { scoring, stream: "prompt step", ..plain }
     }
 
     fn prompts(&self) -> Option<&Prompts> {
@@ -137,13 +92,13 @@ impl Noisy for Batch<'_> {
             Under::Sent => self.of.contexts(sent),
             Under::Nothing => self.of.nothing(t.len()),
         };
-        self.of.network.unet.forward(pass, x.clone(), t, &context)
+        self.of.noising.network.unet.forward(pass, x.clone(), t, &context)
     }
 
     fn guided(&self, pass: &Pass, w: f32) -> Tensor<4> {
         let Noised { x, t, .. } = &self.batch;
         let contexts = [self.own(), self.of.nothing(t.len())];
-        predict(&self.of.network.unet, pass, x.clone(), t, contexts, w)
+        predict(&self.of.noising.network.unet, pass, x.clone(), t, contexts, w)
     }
 
     fn split<'a>(self: Box<Self>, size: usize) -> Vec<Box<dyn Noisy + 'a>>

@@ -4,9 +4,8 @@
 use burn::tensor::{Tensor, TensorData};
 use rand::RngExt;
 
-use super::hooks::{Batch, MethodContext, MethodHooks};
 use super::method::{Order, Treatment};
-use super::{Knob, Local, Method, Rate, divergence};
+use super::{Batch, Knob, Local, Method, MethodContext, MethodHooks, Rate, divergence};
 use crate::data::{Rng, rng};
 use crate::error::Result;
 use crate::models::Weights;

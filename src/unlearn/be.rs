@@ -4,8 +4,7 @@
 use burn::tensor::Tensor;
 use rand::RngExt;
 
-use super::hooks::{Batch, MethodContext, MethodHooks};
-use super::{Knob, Local, Method, bs};
+use super::{Batch, Knob, Local, Method, MethodContext, MethodHooks, bs};
 use crate::data::rng;
 use crate::error::{Error, Result};
 use crate::models::Weights;

@@ -3,9 +3,7 @@
 
 use burn::tensor::Tensor;
 
-use super::hooks::{Batch, MethodHooks};
-use super::method::{Order, Treatment};
-use super::{Knob, Method};
+use super::{Batch, Knob, Method, MethodHooks, Order, Treatment};
 use crate::models::{Classifier, Mode, Pass, Weights};
 use crate::train::{cross_entropy, log_likelihood};
 

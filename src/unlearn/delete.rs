@@ -3,9 +3,7 @@
 
 use burn::tensor::{Int, Tensor};
 
-use super::hooks::{Batch, MethodHooks};
-use super::method::{Order, Treatment};
-use super::{Method, divergence};
+use super::{Batch, Method, MethodHooks, Order, Treatment, divergence};
 use crate::train::losses::column;
 
 /// DELETE.

@@ -4,9 +4,7 @@
 
 use burn::tensor::Tensor;
 
-use super::hooks::{ForgetNoise, MethodHooks};
-use super::method::{Losses, Treatment};
-use super::{Knob, Method};
+use super::{ForgetNoise, Knob, Losses, Method, MethodHooks, Treatment};
 use crate::subject::Under;
 use crate::train::mse;
 

@@ -1,7 +1,6 @@
 //! Fine-tuning on the retain set (Warnecke et al. 2021).
 
-use super::Method;
-use super::method::{Losses, Order, Treatment};
+use super::{Losses, Method, Order, Treatment};
 
 /// Fine-tuning: what a run does where no hook is overridden.
 pub const METHOD: Method = Method {

@@ -2,9 +2,7 @@
 
 use burn::tensor::Tensor;
 
-use super::hooks::{Batch, ForgetNoise, MethodHooks};
-use super::method::{Losses, Order, Treatment};
-use super::{Knob, Method};
+use super::{Batch, ForgetNoise, Knob, Losses, Method, MethodHooks, Order, Treatment};
 use crate::words::Task;
 
 /// Gradient ascent. Collapses the model when the learning rate is a little too large.

@@ -26,6 +26,7 @@ pub struct StepInfo {
     pub epochs: usize,
     /// The update within its epoch.
     pub turn: usize,
+    /// Of a batch that is one of two: which of them.
     pub part: BatchSource,
 }
 
@@ -69,7 +70,6 @@ pub struct Batch<'a> {
     pub labels: &'a [usize],
     /// Which pictures are to be forgotten.
     pub forgotten: &'a [bool],
-    pub part: BatchSource,
     /// The weights before the run.
     pub original: &'a Weights,
     pub rng: &'a mut Rng,
@@ -154,13 +154,9 @@ pub trait MethodHooks: Send + Sync {
         step.denoising()
     }
 
-    /// One update of both, where each has its own gradient.
-    fn combine<'a>(
-        &'a self,
-        forget: Update,
-        retain: Update,
-        _rng: &'a mut Rng,
-    ) -> Local<'a, Result<Update>> {
+    /// One update of both, of the forget and of the retain set, where each has its own gradient.
+    fn combine<'a>(&'a self, both: [Update; 2], _: &'a mut Rng) -> Local<'a, Result<Update>> {
+        let [forget, retain] = both;
         Box::pin(async move { Ok(forget.plus(retain)) })
     }
 
@@ -173,11 +169,7 @@ pub trait MethodHooks: Send + Sync {
     fn before(&mut self, _weights: &Weights, _at: StepInfo) {}
 
     /// After the optimiser's step. Says whether it moved the weights.
-    fn after<'a>(
-        &'a mut self,
-        _weights: &'a mut Weights,
-        _at: StepInfo,
-    ) -> Local<'a, Result<bool>> {
+    fn after<'a>(&'a mut self, _: &'a mut Weights, _at: StepInfo) -> Local<'a, Result<bool>> {
         Box::pin(async { Ok(false) })
     }
 

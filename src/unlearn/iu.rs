@@ -7,10 +7,8 @@
 
 use burn::tensor::{Tensor, activation};
 
-use super::hooks::{MethodContext, MethodHooks};
-use super::method::Treatment;
 use super::statistics::{FORGET, RETAIN, dot, plus_scaled, product};
-use super::{Knob, Knobs, Local, Method, statistics};
+use super::{Knob, Knobs, Local, Method, MethodContext, MethodHooks, Treatment, statistics};
 use crate::data::rng;
 use crate::error::{Error, Result};
 use crate::job_context::JobContext;

@@ -3,8 +3,7 @@
 
 use burn::tensor::Tensor;
 
-use super::hooks::{MethodHooks, StepInfo};
-use super::{Knob, Method, Update, ft};
+use super::{Knob, Method, MethodHooks, StepInfo, Update, ft};
 use crate::models::Weights;
 use crate::train::optimizer::plus;
 

@@ -1,8 +1,7 @@
 //! A method as data: a row with its name, its knobs, and how it treats each kind of model.
 
-use super::hooks::MethodHooks;
 use super::knob::TRAINING;
-use super::{Knob, Knobs};
+use super::{Knob, Knobs, MethodHooks};
 use crate::error::{Error, Result};
 use crate::words::{Estimator, Recipe, Sizes, Task};
 

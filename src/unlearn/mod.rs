@@ -56,3 +56,7 @@ pub use method::{Method, Rate};
 pub use plan::{BatchPick, Plan};
 pub use scope::Scope;
 pub use unlearner::Unlearner;
+
+// What a method's file is written with.
+use hooks::{Batch, BatchSource, ForgetNoise, MethodContext, MethodHooks, StepInfo};
+use method::{Losses, Order, Treatment};

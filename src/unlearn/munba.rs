@@ -30,7 +30,7 @@ struct Bargain {
 
 impl MethodHooks for Bargain {
     fn loss(&self, batch: Batch) -> Tensor<1> {
-        let forgets = batch.part == BatchSource::Forget;
+        let forgets = batch.at.part == BatchSource::Forget;
         let loss = batch.cross_entropy();
         if forgets { loss.neg() } else { loss }
     }
@@ -39,12 +39,8 @@ impl MethodHooks for Bargain {
         step.denoising().neg()
     }
 
-    fn combine<'a>(
-        &'a self,
-        mut forget: Update,
-        mut retain: Update,
-        rng: &'a mut Rng,
-    ) -> Local<'a, Result<Update>> {
+    fn combine<'a>(&'a self, both: [Update; 2], rng: &'a mut Rng) -> Local<'a, Result<Update>> {
+        let [mut forget, mut retain] = both;
         Box::pin(async move {
             let mut norms = [norm(&forget).await?, norm(&retain).await?];
             let mut cosine = cosine(&forget, &retain, norms).await?;

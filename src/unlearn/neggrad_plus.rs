@@ -1,9 +1,7 @@
 //! NegGrad+ (Kurmanji et al. 2023): descent on the retain set and ascent on the
 //! forget set in one update.
 
-use super::hooks::MethodHooks;
-use super::method::{Losses, Order, Treatment};
-use super::{Knob, Local, Method, Update};
+use super::{Knob, Local, Losses, Method, MethodHooks, Order, Treatment, Update};
 use crate::data::Rng;
 use crate::error::Result;
 
@@ -28,12 +26,8 @@ struct Signed {
 }
 
 impl MethodHooks for Signed {
-    fn combine<'a>(
-        &'a self,
-        forget: Update,
-        retain: Update,
-        _rng: &'a mut Rng,
-    ) -> Local<'a, Result<Update>> {
+    fn combine<'a>(&'a self, both: [Update; 2], _: &'a mut Rng) -> Local<'a, Result<Update>> {
+        let [forget, retain] = both;
         Box::pin(async move { Ok(forget.times(self.beta - 1.0).plus(retain.times(self.beta))) })
     }
 }

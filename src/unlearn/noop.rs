@@ -1,7 +1,6 @@
 //! No operation: the baseline row that every comparison needs.
 
-use super::Method;
-use super::method::{Losses, Order, Treatment};
+use super::{Losses, Method, Order, Treatment};
 
 /// Leaves the model as it is.
 pub const METHOD: Method = Method {

@@ -4,9 +4,7 @@
 //! θ_l ← -θ_l, weight and bias of the layer l, then as fine-tuning. The paper has it for federated learning, with
 //! the first layer the best to negate; here one process holds all that is retained.
 
-use super::hooks::{MethodContext, MethodHooks};
-use super::method::{Losses, Order, Treatment};
-use super::{Knob, Local, Method};
+use super::{Knob, Local, Losses, Method, MethodContext, MethodHooks, Order, Treatment};
 use crate::error::{Error, Result};
 use crate::models::Weights;
 

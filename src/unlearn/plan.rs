@@ -1,8 +1,6 @@
 //! From a recipe to the numbers of a run: its items, its updates, its learning rate.
 
-use super::hooks::BatchSource;
-use super::method::{Losses, Order, Treatment};
-use super::{Knobs, Method, Rate, Scope, registry};
+use super::{BatchSource, Knobs, Losses, Method, Order, Rate, Scope, Treatment, registry};
 use crate::data::rng;
 use crate::error::Result;
 use crate::models::{Card, Training};

@@ -69,12 +69,6 @@ impl Recipe {
     /// # Errors
     /// The argument is named.
     pub fn check(&self) -> Result<()> {
-        let positive = |name, value: Option<f64>| match value {
-            Some(v) if !(v.is_finite() && v > 0.0) => {
-                Err(Error::argument(name, v, "a number above 0 is needed"))
-            }
-            _ => Ok(()),
-        };
         let counted = |name, value: Option<usize>, most: usize| match value {
             Some(v) if v == 0 || v > most => {
                 Err(Error::argument(name, v, format!("1 to {most} is needed")))
@@ -88,7 +82,9 @@ impl Recipe {
         counted("epochs", self.epochs, 10_000)?;
         counted("steps", self.steps, 10_000_000)?;
         counted("batch", self.batch, 4096)?;
-        positive("lr", self.lr)?;
+        if let Some(lr) = self.lr.filter(|lr| !(lr.is_finite() && *lr > 0.0)) {
+            return Err(Error::argument("lr", lr, "a number above 0 is needed"));
+        }
         if !self.knobs.is_empty() {
             let method = registry::find(&self.method)?;
             for (name, value) in &self.knobs {

@@ -3,9 +3,7 @@
 
 use burn::tensor::Tensor;
 
-use super::hooks::{MethodContext, MethodHooks, StepInfo};
-use super::method::{Losses, Order, Treatment};
-use super::{Local, Method, Rate};
+use super::{Local, Losses, Method, MethodContext, MethodHooks, Order, Rate, StepInfo, Treatment};
 use crate::error::Result;
 use crate::models::Weights;
 use crate::train::average;

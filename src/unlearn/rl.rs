@@ -4,9 +4,8 @@
 use burn::tensor::Tensor;
 use rand::RngExt;
 
-use super::hooks::{Batch, BatchSource, ForgetNoise, MethodHooks};
 use super::method::{Losses, Order, Treatment};
-use super::{Knob, Knobs, Method};
+use super::{Batch, BatchSource, ForgetNoise, Knob, Knobs, Method, MethodHooks};
 use crate::subject::Under;
 use crate::train::{cross_entropy, mse};
 use crate::words::Task;
@@ -68,7 +67,7 @@ impl MethodHooks for Relabel {
     /// Cross-entropy to a label drawn from the wrong ones: y' is never y, as the paper writes. In
     /// the official code it may be.
     fn loss(&self, batch: Batch) -> Tensor<1> {
-        if batch.part == BatchSource::Retain {
+        if batch.at.part == BatchSource::Retain {
             return batch.cross_entropy();
         }
         let classes = batch.logits.dims()[1];

@@ -4,10 +4,8 @@
 
 use burn::tensor::Tensor;
 
-use super::hooks::{Batch, ForgetNoise, MethodHooks, StepInfo};
-use super::method::Treatment;
 use super::rl::Relabel;
-use super::{Knob, Local, Method, rl, salun};
+use super::{Batch, ForgetNoise, Knob, Local, Method, MethodHooks, StepInfo, Treatment, rl, salun};
 use crate::error::Result;
 use crate::gpu::buffers;
 use crate::gpu::kernels::Kernels;

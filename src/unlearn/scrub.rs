@@ -3,9 +3,7 @@
 
 use burn::tensor::Tensor;
 
-use super::hooks::{Batch, BatchSource, MethodHooks};
-use super::method::{Order, Treatment};
-use super::{Knob, Method, divergence};
+use super::{Batch, BatchSource, Knob, Method, MethodHooks, Order, Treatment, divergence};
 use crate::train::cross_entropy;
 
 /// SCRUB.
@@ -55,7 +53,7 @@ impl Scrub {
 impl MethodHooks for Scrub {
     fn loss(&self, batch: Batch) -> Tensor<1> {
         let teacher = batch.logits_of(batch.original);
-        match batch.part {
+        match batch.at.part {
             BatchSource::Forget => self.away(teacher, batch.logits),
             _ => self.back(teacher, batch.logits, batch.labels),
         }

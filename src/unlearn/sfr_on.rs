@@ -5,9 +5,8 @@ use burn::tensor::{Bool, Tensor};
 
 use super::distil::each_cross_entropy;
 use super::hooks::{Batch, BatchSource, ForgetNoise, MethodContext, MethodHooks, StepInfo};
-use super::method::{Losses, Order, Treatment};
 use super::statistics::{FORGET, RETAIN};
-use super::{Knob, Local, Method, Rate, Update, statistics};
+use super::{Knob, Local, Losses, Method, Order, Rate, Treatment, Update, statistics};
 use crate::error::Result;
 use crate::models::Weights;
 use crate::train::clip_norm;
@@ -72,7 +71,7 @@ impl MethodHooks for Ascent {
     }
 
     fn loss(&self, batch: Batch) -> Tensor<1> {
-        match batch.part {
+        match batch.at.part {
             BatchSource::Forget => {
                 let at = batch.at;
                 ascent(batch.logits, batch.labels) * falling(self.alpha, at.step, at.steps)

@@ -3,10 +3,10 @@
 
 use burn::tensor::Tensor;
 
-use super::hooks::{MethodContext, MethodHooks};
-use super::method::{Losses, Treatment};
 use super::statistics::FORGET;
-use super::{Knob, Knobs, Local, Method, statistics};
+use super::{
+    Knob, Knobs, Local, Losses, Method, MethodContext, MethodHooks, Treatment, statistics,
+};
 use crate::error::Result;
 
 /// Dampening.

@@ -12,8 +12,7 @@ use crate::models::HostWeights;
 use crate::models::latent::{LatentModel, LatentNetwork, PerLevel, is_cross_attention};
 use crate::models::weights::read;
 use crate::saliency::{Scoring, rank};
-use crate::sampling::LatentWeights;
-use crate::subject::prompts::contexts;
+use crate::sampling::{LatentWeights, contexts};
 use crate::subject::{Items, Learner, Noising, Prompts, Subject};
 use crate::train::latent::preset;
 use crate::words::{Estimator, Recipe, Task};
@@ -42,60 +41,41 @@ fn tiny(emoji: &Emoji) -> LatentModel {
 }
 
 struct Scene {
-    emoji: Arc<Emoji>,
-    target: Target,
+    noising: Noising,
     model: LatentModel,
     sets: Arc<[Items; 2]>,
     weights: LatentWeights,
-    schedule: crate::diffusion::Schedule,
-    device: Device,
 }
 
 impl Scene {
     async fn new() -> Self {
         let device = Device::flex();
         let emoji = emoji::open().unwrap();
-        let target = Target::parse("prompt:a cat", "next", &emoji, usize::MAX).unwrap();
         let model = tiny(&emoji);
-        let schedule = model.network.scheduler.schedule();
         let mut job = JobContext::silent();
         let noising = Noising {
-            network: &model.network,
-            emoji: &emoji,
-            target: &target,
-            schedule: &schedule,
-            device: &device,
+            network: model.network.clone(),
+            target: Target::parse("prompt:a cat", "next", &emoji, usize::MAX).unwrap(),
+            schedule: model.network.scheduler.schedule(),
+            emoji: emoji.clone(),
+            device: device.clone(),
         };
+        let weights = LatentWeights::upload(&model, &device);
         let pairs = noising.pairs(20).unwrap();
         let mut sets = Vec::new();
         for (pairs, purpose) in pairs.iter().zip(["f", "r"]) {
-            let of = Items::of_pairs(&model, &emoji, pairs, 8, (1, purpose), &device, &mut job);
+            let of = Items::of_pairs(&weights, &emoji, pairs, 8, (1, purpose), &mut job);
             sets.push(of.await.unwrap());
         }
         let (retain, forget) = (sets.pop().unwrap(), sets.pop().unwrap());
-        let weights = LatentWeights::upload(&model, &device);
-        Self { emoji, target, model, sets: [forget, retain].into(), weights, schedule, device }
-    }
-
-    fn noising(&self) -> Noising<'_> {
-        Noising {
-            network: &self.model.network,
-            emoji: &self.emoji,
-            target: &self.target,
-            schedule: &self.schedule,
-            device: &self.device,
-        }
+        Self { noising, model, sets: [forget, retain].into(), weights }
     }
 
     fn subject(&self) -> Subject {
         Subject::Diffusion(Box::new(Prompts {
-            network: self.model.network.clone(),
+            noising: self.noising.clone(),
             text: self.weights.text.clone(),
-            emoji: self.emoji.clone(),
-            target: self.target.clone(),
-            schedule: self.schedule.clone(),
             sets: self.sets.clone(),
-            device: self.device.clone(),
         }))
     }
 
@@ -118,7 +98,7 @@ impl Scene {
         let plan = Plan::new(&recipe, scope).unwrap();
         let original = self.weights.unet.clone();
         let mut job = JobContext::silent();
-        Unlearner::of(self.subject(), original, plan, free, &mut job).await.unwrap()
+        Unlearner::begin(self.subject(), original, plan, free, &mut job).await.unwrap()
     }
 }
 
@@ -138,9 +118,8 @@ fn every_mask_has_its_scores_and_weights_outside_keep_every_bit() {
                 retain: &retain,
                 seed: 1,
             };
-            let (device, mut job) = (&scene.device, JobContext::silent());
-            let mut scores =
-                async || rank(estimator, &of, device, &mut job, &mut |_| {}).await.unwrap();
+            let mut job = JobContext::silent();
+            let mut scores = async || rank(estimator, &of, &mut job, &mut |_| {}).await.unwrap();
             let (first, second) = (scores().await, scores().await);
             assert_eq!(first.scores, second.scores, "{estimator:?}");
             assert!(first.scores.iter().any(|s| *s > 0.0), "{estimator:?}");
@@ -194,10 +173,9 @@ fn the_soft_step_puts_the_smallest_movements_back_to_the_bit() {
 fn a_learnt_prompt_changes_and_the_model_does_not() {
     pollster::block_on(async {
         let scene = Scene::new().await;
-        let noising = scene.noising();
         let ids = [scene.model.network.tokenizer.encode("a cat").ids];
         let start = contexts(&scene.model.network, &scene.weights.text, &ids);
-        let mut learner = Learner::new(&noising, &scene.weights, start.clone(), 1);
+        let mut learner = Learner::new(&scene.noising, &scene.weights, start.clone(), 1);
         for step in 0..3 {
             let loss = read(learner.update(&scene.sets[0], 4, step, 3).unwrap()).await.unwrap()[0];
             assert!(loss.is_finite());

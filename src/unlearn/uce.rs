@@ -1,9 +1,7 @@
 //! Unified concept editing (Gandikota et al. 2024, eq. 7): the keys and values of cross-attention are solved
 //! for, so that forgotten captions read as what they are sent to.
 
-use super::hooks::{MethodContext, MethodHooks};
-use super::method::{Losses, Treatment};
-use super::{Local, Method};
+use super::{Local, Losses, Method, MethodContext, MethodHooks, Treatment};
 use crate::data::rng;
 use crate::error::{Error, Result};
 use crate::eval::linear;

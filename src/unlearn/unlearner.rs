@@ -2,21 +2,19 @@
 
 use std::sync::Arc;
 
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Tensor;
 use rand::RngExt;
 
 use super::hooks::{Batch, BatchSource, ForgetNoise, MethodContext, MethodHooks, StepInfo};
-use super::method::{Losses, Order};
-use super::{BatchPick, Plan, Update};
-use crate::data::{Dataset, rng};
+use super::{BatchPick, Losses, Order, Plan, Update};
+use crate::data::rng;
 use crate::error::Result;
 use crate::job_context::JobContext;
-use crate::models::{Mode, Model, Pass, Weights};
-use crate::saliency::Mask;
-use crate::subject::{Diffuser, Noisy, Pictured, Subject, Under};
+use crate::models::{Mode, Pass, Weights};
+use crate::subject::{Diffuser, Noisy, Pictured, Settings, Subject, Under};
 use crate::train::losses::Augment;
 use crate::train::optimizer::plus;
-use crate::train::{Optimizer, Rule, WeightFreeze, clip_norm, mse, shards};
+use crate::train::{Optimizer, WeightFreeze, clip_norm, mse, shards};
 
 /// A run under way.
 pub struct Unlearner {
@@ -43,29 +41,12 @@ struct Epoch {
 }
 
 impl Unlearner {
-    /// A run of a classifier or a diffusion model of classes, as [`Self::of`].
-    ///
-    /// # Errors
-    /// Cancelled, or the device failed.
-    pub async fn begin(
-        model: &Model,
-        data: Arc<Dataset>,
-        plan: Plan,
-        mask: Option<&Mask>,
-        device: &Device,
-        job: &mut JobContext,
-    ) -> Result<Self> {
-        let subject = Subject::of_classes(model, data, plan.redirect.clone(), device);
-        let (original, free) = (model.weights.upload(device), mask.map(|mask| &*mask.bits));
-        Self::of(subject, original, plan, free, job).await
-    }
-
     /// A run from the original weights; only weights with a 1 in `free` will change. A method without
     /// updates does all of its work here.
     ///
     /// # Errors
     /// Cancelled, or the device failed.
-    pub async fn of(
+    pub async fn begin(
         subject: Subject,
         original: Weights,
         plan: Plan,
@@ -88,11 +69,7 @@ impl Unlearner {
         if let Some(freeze) = &freeze {
             freeze.restore(&mut weights);
         }
-        let rule = match &subject {
-            Subject::Classifier(_) => Rule::SGD,
-            Subject::Diffusion(_) => Rule::ADAM,
-        };
-        let rule = plan.preset.map_or(rule, |preset| preset.rule);
+        let rule = plan.preset.map_or(subject.settings().rule, |preset| preset.rule);
         Ok(Self {
             optimizer: Optimizer::new(rule, freeze),
             order: Epoch::default(),
@@ -105,12 +82,9 @@ impl Unlearner {
         })
     }
 
-    /// How a classifier's pictures, or those of a diffusion model of classes, are varied.
+    /// How pictures are varied, where they are pictures.
     pub fn augment(&self) -> Option<Augment> {
-        match &*self.subject {
-            Subject::Classifier(of) => Some(of.augment),
-            Subject::Diffusion(of) => of.augment(),
-        }
+        self.subject.settings().augment
     }
 
     /// Whether all updates are done.
@@ -132,11 +106,8 @@ impl Unlearner {
     pub async fn step(&mut self, job: &mut JobContext) -> Result<Tensor<1>> {
         let subject = self.subject.clone();
         let step = self.step;
-        let (stream, most) = match &*subject {
-            Subject::Classifier(_) => (format!("unlearn {step}"), None),
-            Subject::Diffusion(of) => (of.stream(step), of.clip()),
-        };
-        let mut rng = rng::seeded(self.plan.seed, &stream);
+        let Settings { stream, clip, .. } = subject.settings();
+        let mut rng = rng::seeded(self.plan.seed, &format!("{stream} {step}"));
         let Plan { steps, epochs, .. } = self.plan;
         let (epoch, turn, pick) = self.plan.turn(step);
         let at = StepInfo { step, steps, epoch, epochs, turn, part: pick.part() };
@@ -146,7 +117,7 @@ impl Unlearner {
             Subject::Diffusion(of) => self.denoise(&**of, at, &mut rng, job).await?,
         };
         let Update { loss, mut gradients } = self.work.adjust(update, &self.weights, at);
-        if let Some(most) = most {
+        if let Some(most) = clip {
             gradients = clip_norm(gradients, most);
         }
         self.optimizer.step(&mut self.weights, gradients, self.plan.lr_at(step))?;
@@ -195,12 +166,13 @@ impl Unlearner {
             BatchPick::Mixed(i) => batch(mixed, i),
             BatchPick::Pair(f, r) => {
                 let (forget, retain) = (batch(forget, f), batch(retain, r));
-                let forget = self.gradient(of, forget, at, BatchSource::Forget, rng);
-                let retain = self.gradient(of, retain, at, BatchSource::Retain, rng);
-                return self.work.combine(forget, retain, rng).await;
+                let one = |part| StepInfo { part, ..at };
+                let forget = self.gradient(of, forget, one(BatchSource::Forget), rng);
+                let retain = self.gradient(of, retain, one(BatchSource::Retain), rng);
+                return self.work.combine([forget, retain], rng).await;
             }
         };
-        Ok(self.gradient(of, items, at, at.part, rng))
+        Ok(self.gradient(of, items, at, rng))
     }
 
     /// The loss and gradient of a batch of the classifier.
@@ -209,18 +181,17 @@ impl Unlearner {
         of: &Pictured,
         items: Vec<(usize, bool)>,
         at: StepInfo,
-        part: BatchSource,
         rng: &mut rng::Rng,
     ) -> Update {
         let (mut items, forgotten): (Vec<usize>, Vec<bool>) = items.into_iter().unzip();
         let labels = of.data.train.labels(&items);
         let n = items.len();
-        if part == BatchSource::Forget {
+        if at.part == BatchSource::Forget {
             items.extend(self.company(n, rng));
         }
         let (net, x) = (&*of.net, of.learnt(&items, rng));
         let tracked = self.weights.tracked();
-        let train = Mode::train(self.plan.seed, self.step, part as usize);
+        let train = Mode::train(self.plan.seed, self.step, at.part as usize);
         let mode = if self.plan.knobs.on("freeze-bn") { Mode::Eval } else { train };
         let pass = Pass::new(&tracked, mode);
         let (mut logits, mut x) = (net.forward(&pass, x.clone()), x);
@@ -236,7 +207,6 @@ impl Unlearner {
             logits,
             labels: &labels,
             forgotten: &forgotten,
-            part,
             original: &self.original,
             rng,
             at,
@@ -266,11 +236,12 @@ impl Unlearner {
     ) -> Result<Update> {
         let batch = self.plan.batch;
         let order = self.plan.how.order;
-        let apart = order == Order::Drawn(Losses::Pair) || !of.together();
+        let Settings { part, together, .. } = of.settings();
+        let apart = order == Order::Drawn(Losses::Pair) || !together;
         // Of the forget loss or of both together, and of the retain loss where it stands alone.
         let mut sums: [(Vec<Tensor<1>>, Vec<Tensor<1>>); 2] = Default::default();
         let whole = self.work.whole() && at.part != BatchSource::Retain;
-        let most = if whole { batch } else { of.part() };
+        let most = if whole { batch } else { part };
         for start in (0..batch).step_by(most) {
             job.check().await?;
             let n = most.min(batch - start);
@@ -288,7 +259,7 @@ impl Unlearner {
                 let mut forgotten = forgotten.into_iter().flat_map(|b| b.split(size));
                 let mut retained = retained.into_iter().flat_map(|b| b.split(size));
                 let parts = (0..n.div_ceil(size)).map(|_| (forgotten.next(), retained.next()));
-                let mode = of.mode(self.plan.seed, self.step, 2 * start + sum);
+                let mode = Mode::train(self.plan.seed, self.step, 2 * start + sum);
                 let (loss, more) =
                     shards::gradients(&self.weights, mode, parts.collect(), |pass, part| {
                         self.loss(pass, part, at) / batch as f64
@@ -309,7 +280,7 @@ impl Unlearner {
             (!losses.is_empty()).then(|| Update { loss: Tensor::cat(losses, 0).sum(), gradients })
         });
         match (first, second) {
-            (Some(forget), Some(retain)) => self.work.combine(forget, retain, rng).await,
+            (Some(forget), Some(retain)) => self.work.combine([forget, retain], rng).await,
             (Some(one), None) | (None, Some(one)) => Ok(one),
             (None, None) => unreachable!("a batch is not empty"),
         }
@@ -326,11 +297,8 @@ impl Unlearner {
             let n = b.n() as f64;
             mse(b.predict(pass, Under::Own), b.target()) * (self.plan.alpha * n)
         });
-        match (forget, retain) {
-            (Some(f), Some(r)) => f + r,
-            (Some(one), None) | (None, Some(one)) => one,
-            (None, None) => unreachable!("every plan has a loss"),
-        }
+        let both = forget.into_iter().chain(retain).reduce(|f, r| f + r);
+        both.unwrap_or_else(|| unreachable!("every plan has a loss"))
     }
 }
 

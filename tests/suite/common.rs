@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use salun_studio::data;
 use salun_studio::data::{Dataset, Pictures};
-use salun_studio::engine::{Engine, Event, Job, Outcome, Run};
+use salun_studio::engine::{Command, Engine, Event, Job, Outcome, Run};
 use salun_studio::error::Result;
 use salun_studio::gpu::{DeviceChoice, device};
 use salun_studio::models::{
@@ -157,7 +157,7 @@ impl Client {
     /// Queues a job, and does not wait for it.
     pub fn start(&mut self, job: Job) {
         self.job += 1;
-        self.engine.start(self.job, job);
+        self.engine.tell(Command::Start { id: self.job, job: Box::new(job) });
     }
 
     /// Runs a job to its end, and tells the phases that it goes through.

@@ -33,7 +33,7 @@ fn a_command_arrives_as_it_was_sent() {
 fn a_model_and_its_scores_arrive_bit_for_bit() {
     for shipped in ["fashion-classifier", "fashion-ddpm"] {
         let model = registry::open(shipped).unwrap();
-        let sent = Arc::new(AnyModel::Plain(model.clone()));
+        let sent = Arc::new(AnyModel::Plain(model.clone().into()));
         let event = Event::Done { id: 1, outcome: Outcome::Trained(sent) };
         let Event::Done { outcome: Outcome::Trained(arrived), .. } = there_and_back(&event) else {
             panic!("another event")

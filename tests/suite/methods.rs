@@ -78,10 +78,12 @@ impl Setting {
         };
         let recipe = recipe.fitting(self.task());
         let plan = self.plan(&recipe).unwrap();
-        let mask = masked.then_some(&self.mask);
+        let free = masked.then_some(&*self.mask.bits);
         let mut job = JobContext::silent();
         let (data, device) = (self.data.clone(), Device::flex());
-        let begin = Unlearner::begin(&self.model, data, plan, mask, &device, &mut job);
+        let subject = Subject::of_classes(&self.model, data, plan.redirect.clone(), &device);
+        let original = self.model.weights.upload(&device);
+        let begin = Unlearner::begin(subject, original, plan, free, &mut job);
         let mut unlearner = wait(begin);
         let mut losses = Vec::new();
         while !unlearner.finished() {
@@ -265,7 +267,7 @@ fn combined(method: &str, knobs: &[(&str, f64)], forget: Update, retain: Update)
     let set = knobs.iter().map(|(name, value)| (name.to_string(), *value)).collect();
     let work = (method.work)(&Knobs::resolve(method, Task::Classify, &set).unwrap());
     let mut rng = rng::seeded(1, "test");
-    wait(work.combine(forget, retain, &mut rng))
+    wait(work.combine([forget, retain], &mut rng))
 }
 
 fn flat(update: &Update) -> Vec<f32> {

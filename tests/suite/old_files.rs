@@ -1,7 +1,7 @@
 //! What earlier versions wrote still opens and means what it meant. `tests/fixtures/old/run` is a run folder from
 //! before files carried a format version, without its pictures.
 
-use std::{path::Path, sync::Arc};
+use std::path::Path;
 
 use crate::common::Client;
 use salun_studio::engine::{Job, Outcome};
@@ -24,7 +24,7 @@ fn an_old_run_folder_opens_and_measures_as_it_did() {
     let found = report.mask.unwrap();
     assert_eq!(mask.unwrap().bits.iter().filter(|bit| **bit == 1).count(), found.k);
 
-    let job = Job::Evaluate { model: Arc::new(model), recipe: saved.recipe };
+    let job = Job::Evaluate { model, recipe: saved.recipe };
     let Outcome::Measured(now) = Client::new(DeviceChoice::Cpu).run(job) else { panic!() };
     let then = report.after;
     // One picture more or less, where sums are taken in another order.

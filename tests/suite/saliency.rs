@@ -87,8 +87,7 @@ fn score(estimator: Estimator, data: &Dataset, items: &[usize], retain: &[usize]
     let original = &model.weights;
     let weights = &original.upload(&Device::flex());
     let of = Scoring { subject, original, weights, forget: "some", items, retain, seed: 1 };
-    let ranking =
-        block_on(rank(estimator, &of, &Device::flex(), &mut JobContext::silent(), &mut |_| {}));
+    let ranking = block_on(rank(estimator, &of, &mut JobContext::silent(), &mut |_| {}));
     ranking.unwrap().ordered(estimator).unwrap()
 }
 

@@ -11,10 +11,11 @@ use safetensors::Dtype;
 
 use crate::common::{Fixture, classifier, close, pictures, wait};
 use salun_studio::data::{Dataset, ForgetSet, Pictures, rng};
-use salun_studio::eval::Evaluator;
+use salun_studio::eval::{Evaluator, Shown};
 use salun_studio::job_context::JobContext;
 use salun_studio::models::{Model, Weights, checkpoint};
 use salun_studio::saliency::{Mask, Scores};
+use salun_studio::subject::Subject;
 use salun_studio::train::losses::Augment;
 use salun_studio::train::trainer::finite;
 use salun_studio::train::{LrSchedule, Rule, TrainPlan, Trainer};
@@ -138,7 +139,7 @@ fn accuracies(model: &Model, weights: &Weights, data: &Dataset, set: &ForgetSet)
     let test: Vec<usize> = (0..data.test.len()).collect();
     let parts = [(&data.train, &set.forget), (&data.train, &set.retain), (&data.test, &test)];
     parts.map(|(pixels, items)| {
-        wait(Evaluator { net, weights }.accuracy(pixels, items, &mut JobContext::silent()))
+        wait(Evaluator { net, weights }.accuracy(Shown(pixels, items), &mut JobContext::silent()))
     })
 }
 
@@ -150,9 +151,11 @@ fn losses_and_accuracies_agree_with_pytorch() {
     for run in RUNS {
         let (name, plan) = (run.name, plan(&run, &setting.data, &setting.set));
         let mask = (name == "salun").then_some(&setting.mask);
+        let free = mask.map(|mask| &*mask.bits);
         let (data, mut job) = (setting.data.clone(), JobContext::silent());
-        let mut unlearner =
-            wait(Unlearner::begin(&setting.model, data, plan, mask, &device, &mut job));
+        let subject = Subject::of_classes(&setting.model, data, plan.redirect.clone(), &device);
+        let original = setting.model.weights.upload(&device);
+        let mut unlearner = wait(Unlearner::begin(subject, original, plan, free, &mut job));
         let mut losses = Vec::new();
         while !unlearner.finished() {
             losses.push(wait(finite(wait(unlearner.step(&mut job)))));

@@ -20,6 +20,7 @@ use salun_studio::models::{Architecture, Init, Model, ResnetConfig, WeightLayout
 use salun_studio::saliency::Scores;
 use salun_studio::sampling::Wanted;
 use salun_studio::sampling::sampler::sample;
+use salun_studio::subject::Subject;
 use salun_studio::train::trainer::finite;
 use salun_studio::unlearn::{Plan, Scope, Unlearner};
 use salun_studio::words::{Recipe, SampleOptions};
@@ -191,7 +192,9 @@ fn steps(model: Model, batch: usize, common: &Common) -> Result<Box<dyn FnMut() 
     let layout = model.weights.layout.clone();
     let mask = Scores::random(layout, &set.spec, 1).mask(0.5)?;
     let mut job = JobContext::silent();
-    let begin = Unlearner::begin(&model, data, plan, Some(&mask), &device, &mut job);
+    let subject = Subject::of_classes(&model, data, plan.redirect.clone(), &device);
+    let original = model.weights.upload(&device);
+    let begin = Unlearner::begin(subject, original, plan, Some(&mask.bits), &mut job);
     let mut unlearner = block_on(begin)?;
     Ok(Box::new(move || {
         block_on(async { finite(unlearner.step(&mut job).await?).await }).map(drop)

@@ -10,7 +10,7 @@ use web_time::Instant;
 
 use super::{Off, distance};
 use crate::data::emoji;
-use crate::engine::{Event, Job, LogLine, Send, Session};
+use crate::engine::{Client, Event, Job, LogLine, Send, Session, Work};
 use crate::error::Result;
 use crate::gpu::Compute;
 use crate::job_context::{JobContext, Switches};
@@ -56,7 +56,8 @@ pub async fn updates(task: Task, compute: &Compute, job: &mut JobContext) -> Res
     });
     let mut session = Session::new(compute, Switches::default());
     {
-        let mut run = session.run(1, Job::Unlearn(recipe(task)), &send, job);
+        let work = Work { session: &mut session, job, on: Client { id: 1, send: &send } };
+        let mut run = work.run(Job::Unlearn(recipe(task)));
         // Every update ends with a turn of the job: the run is dropped there.
         let enough = || lock(&log).len() >= UPDATES;
         poll_fn(|context| match run.as_mut().poll(context) {

@@ -1,183 +1,122 @@
 //! What a text-to-image model draws, as its judge sees it: panes and measurements.
 
-use std::sync::Arc;
-
 use super::PromptSetting;
-use super::setting::{preview, sizes};
+use super::setting::sizes;
 use crate::data::emoji;
 use crate::data::emoji::{Pair, Target};
-use crate::engine::{Grid, Opened, PromptPane, Session};
+use crate::engine::{Grid, Opened, PromptPane, Work};
 use crate::error::Result;
 use crate::eval::prompts::{metrics, pane};
 use crate::eval::{EmojiJudge, Measure, Row, Seen, seen_as};
 use crate::job_context::JobContext;
 use crate::models::latent::LatentModel;
-use crate::sampling::latent::sample;
 use crate::sampling::{LatentWeights, Wanted, WantedPrompt};
-use crate::words::{Budget, EarlierReport, Metrics, SampleOptions, Task};
+use crate::subject::Noising;
+use crate::words::{EarlierReport, Metrics, SampleOptions};
 
 /// Pictures that are sampled at a time.
 const BATCH: usize = 32;
-/// Steps of the very first pictures.
-const ROUGH: usize = 4;
 
-/// How models are looked at.
-pub struct Look<'a> {
-    pub model: &'a LatentModel,
-    pub judge: EmojiJudge<'a>,
-    pub options: SampleOptions,
+/// Pictures as bytes, and what a judge sees in each.
+pub struct Drawn {
+    pub pixels: Vec<u8>,
+    pub seen: Vec<Seen>,
 }
 
-impl<'a> Look<'a> {
-    /// As a request looks at models.
+/// Draws the pictures of prompts.
+///
+/// # Errors
+/// Cancelled, or the device failed.
+pub async fn make(
+    judge: &EmojiJudge<'_>,
+    weights: &LatentWeights,
+    asked: &[WantedPrompt],
+    options: &SampleOptions,
+    job: &mut JobContext,
+) -> Result<Drawn> {
+    let (mut pixels, mut seen) = (Vec::new(), Vec::new());
+    for batch in asked.chunks(BATCH) {
+        let values = weights.sample(batch, options, None, job).await?;
+        seen.extend(judge.look(&values, weights.network.picture_shape()[1]).await?);
+        pixels.extend(bytes(&values));
+    }
+    Ok(Drawn { pixels, seen })
+}
+
+impl PromptSetting {
+    /// Who looks at a model's pictures.
     ///
     /// # Errors
     /// The judge is none.
-    pub fn new(setting: &'a PromptSetting) -> Result<Self> {
-        let PromptSetting { model, judge, emoji, options, .. } = setting;
-        let judge = EmojiJudge::new(judge, emoji, setting.noising().device)?;
-        Ok(Self { model, judge, options: *options })
+    pub fn judge(&self) -> Result<EmojiJudge<'_>> {
+        EmojiJudge::new(&self.judge, &self.noising.emoji, &self.noising.device)
     }
 
-    /// The pictures of prompts, values in [0, 1], and what the judge sees in each.
-    ///
-    /// # Errors
-    /// Cancelled, or the device failed.
-    pub async fn make(
-        &self,
-        weights: &LatentWeights,
-        asked: &[WantedPrompt],
-        options: &SampleOptions,
-        job: &mut JobContext,
-    ) -> Result<(Vec<u8>, Vec<Seen>)> {
-        let (mut pixels, mut seen) = (Vec::new(), Vec::new());
-        let network = &self.model.network;
-        for batch in asked.chunks(BATCH) {
-            let values = sample(network, weights, batch, options, None, job).await?;
-            seen.extend(self.judge.look(&values, network.picture_shape()[1]).await?);
-            pixels.extend(bytes(&values));
-        }
-        Ok((pixels, seen))
-    }
-
-    /// Pictures as a grid; `seen` has the class that each tile shows.
-    pub fn grid(
-        &self,
-        rows: Vec<Option<usize>>,
-        names: Vec<String>,
-        pixels: Vec<u8>,
-        seen: Vec<(usize, f32)>,
-    ) -> Grid {
-        let [channels, height, width] = self.model.network.picture_shape();
-        let columns = seen.len() / rows.len().max(1);
-        let judged = |(i, s): (usize, _)| rows[i / columns].is_some().then_some(s);
-        Grid {
-            seen: seen.into_iter().enumerate().map(judged).collect(),
-            rows,
-            names,
-            columns,
-            channels,
-            tile: [height, width],
-            pixels,
-        }
-    }
-
-    /// What a request's rows show.
+    /// What the request's rows show of some weights.
     ///
     /// # Errors
     /// Cancelled, or the device failed.
     pub async fn pane(
         &self,
         weights: &LatentWeights,
-        setting: &PromptSetting,
         options: &SampleOptions,
         job: &mut JobContext,
     ) -> Result<Grid> {
-        let PromptSetting { target, emoji, known, size, .. } = setting;
-        let (rows, _) = pane(target, emoji, *known);
-        let of_row = |r: &Row| {
-            let condition = r.prompt.clone();
-            (0..size.columns as u64)
-                .map(move |noise| Wanted { condition: condition.clone(), noise })
-        };
+        let Noising { network, target, emoji, .. } = &self.noising;
+        let (rows, _) = pane(target, emoji, self.known);
+        let columns = 0..self.size.columns as u64;
+        let of_row = |r: &Row| Wanted::each(&r.prompt, columns.clone());
         let asked: Vec<_> = rows.iter().flat_map(of_row).collect();
         job.phase("Drawing", asked.len() * options.steps);
-        let (pixels, seen) = self.make(weights, &asked, options, job).await?;
-        let classes = rows.iter().map(|r| r.class(&target.named, emoji)).collect();
-        let seen = seen.iter().map(|s| seen_as(s, &target.named, emoji)).collect();
-        Ok(self.grid(classes, rows.into_iter().map(|r| r.prompt).collect(), pixels, seen))
+        let Drawn { pixels, seen } = make(&self.judge()?, weights, &asked, options, job).await?;
+        let classes: Vec<_> = rows.iter().map(|r| r.class(&target.named, emoji)).collect();
+        // Of a row that is nothing to the judge it is not told what it sees.
+        let seen = seen.chunks(self.size.columns).zip(&classes).flat_map(|(row, class)| {
+            let told = |s| class.map(|_| seen_as(s, &target.named, emoji));
+            row.iter().map(told)
+        });
+        let grid = Grid::new(classes.clone(), network.picture_shape(), pixels, seen.collect());
+        Ok(Grid { names: rows.into_iter().map(|r| r.prompt).collect(), ..grid })
     }
 
     /// UA, RA and TA of prompts that are drawn from what the model was shown.
     ///
     /// # Errors
     /// Cancelled, or the device failed.
-    pub async fn measure(
-        &self,
-        weights: &LatentWeights,
-        setting: &PromptSetting,
-        job: &mut JobContext,
-    ) -> Result<Metrics> {
-        let PromptSetting { target, pairs, size, .. } = setting;
-        self.count(weights, setting, (target, pairs), size.measured, job).await
+    pub async fn measure(&self, weights: &LatentWeights, job: &mut JobContext) -> Result<Metrics> {
+        self.count(weights, (&self.noising.target, &self.pairs), self.size.measured, job).await
     }
 
     /// Metrics of `n` prompts, of what a target names and of what is kept.
     async fn count(
         &self,
         weights: &LatentWeights,
-        setting: &PromptSetting,
         (target, pairs): (&Target, &[Vec<Pair>; 2]),
         n: [usize; 2],
         job: &mut JobContext,
     ) -> Result<Metrics> {
-        let measure = Measure::draw(target, pairs, &setting.emoji, n, self.options.seed);
+        let options = &self.options;
+        let measure = Measure::draw(target, pairs, &self.noising.emoji, n, options.seed);
         let rows = measure.forgotten.iter().chain(&measure.kept).enumerate();
         let one =
             |(i, r): (usize, &Row)| Wanted { condition: r.prompt.clone(), noise: 100 + i as u64 };
         let asked: Vec<_> = rows.map(one).collect();
-        job.phase("Evaluating", asked.len() * self.options.steps);
-        let (_, seen) = self.make(weights, &asked, &self.options, job).await?;
-        Ok(metrics(&target.named, &measure, &seen))
+        job.phase("Evaluating", asked.len() * options.steps);
+        let drawn = make(&self.judge()?, weights, &asked, options, job).await?;
+        Ok(metrics(&target.named, &measure, &drawn.seen))
     }
 }
 
-impl Session {
+impl Work<'_> {
     /// What the unchanged model makes of a request's prompts; drawn once.
     ///
     /// # Errors
     /// Cancelled, or the device failed.
-    pub async fn pane_before(
-        &mut self,
-        setting: &PromptSetting,
-        job: &mut JobContext,
-    ) -> Result<PromptPane> {
-        let (_, forgotten) = pane(&setting.target, &setting.emoji, setting.known);
-        let grid = match self.store.get(&setting.key) {
-            Some(grid) => grid,
-            None => {
-                let look = Look::new(setting)?;
-                let grid = look.pane(&setting.weights, setting, &setting.options, job).await?;
-                self.store.put(&setting.key, grid)
-            }
-        };
-        Ok(PromptPane { grid, forgotten, notice: setting.notice() })
-    }
-
-    /// The metrics of the unchanged model; measured once.
-    ///
-    /// # Errors
-    /// Cancelled, or the device failed.
-    pub async fn metrics_before(
-        &mut self,
-        setting: &PromptSetting,
-        job: &mut JobContext,
-    ) -> Result<Metrics> {
-        if let Some(metrics) = self.store.get(&setting.key) {
-            return Ok(Metrics::clone(&metrics));
-        }
-        let metrics = Look::new(setting)?.measure(&setting.weights, setting, job).await?;
-        Ok(Metrics::clone(&self.store.put(&setting.key, metrics)))
+    pub async fn pane_before(&mut self, of: &PromptSetting) -> Result<PromptPane> {
+        let (_, forgotten) = pane(&of.noising.target, &of.noising.emoji, of.known);
+        let draw = async |work: &mut Work<'_>| of.pane(&of.weights, &of.options, work.job).await;
+        let grid = self.once(&of.asked.key, draw).await?;
+        Ok(PromptPane { grid, forgotten, notice: of.notice() })
     }
 
     /// UA of each request that was met before, of the original, measured once, and of these weights, by as many
@@ -189,21 +128,15 @@ impl Session {
         &mut self,
         setting: &PromptSetting,
         weights: &LatentWeights,
-        job: &mut JobContext,
     ) -> Result<Vec<EarlierReport>> {
         let mut all = Vec::new();
         for (spec, target, pairs) in &setting.earlier {
-            let look = Look::new(setting)?;
             let (of, n) = ((target, &[pairs.clone(), Vec::new()]), [setting.size.measured[0], 0]);
-            let key = (&setting.key, spec);
-            let before = match self.store.get::<Metrics>(&key) {
-                Some(metrics) => metrics,
-                None => {
-                    let metrics = look.count(&setting.weights, setting, of, n, job).await?;
-                    self.store.put(&key, metrics)
-                }
-            };
-            let after = look.count(weights, setting, of, n, job).await?.UA;
+            let key = (&setting.asked.key, spec);
+            let original =
+                async |work: &mut Work<'_>| setting.count(&setting.weights, of, n, work.job).await;
+            let before = self.once(&key, original).await?;
+            let after = setting.count(weights, of, n, self.job).await?.UA;
             all.push(EarlierReport { spec: spec.clone(), before: before.UA, after, n: n[0] });
         }
         Ok(all)
@@ -213,57 +146,42 @@ impl Session {
     ///
     /// # Errors
     /// Cancelled, or the device failed.
-    pub async fn open_latent(
+    pub async fn open_prompts(
         &mut self,
-        name: &str,
-        seed: u64,
-        budget: Budget,
-        job: &mut JobContext,
-        rough: &mut dyn FnMut(Opened),
+        model: &LatentModel,
+        to: Opened,
+        first: bool,
     ) -> Result<Opened> {
-        let first = !self.latents.contains_key(name);
-        let model = self.latent(name)?;
-        let judge = self.emoji_judge(name)?;
-        let data = model.card.as_ref().map_or("emoji", |card| &card.data).to_string();
-        let emoji = emoji::find(&data)?;
+        let judge = self.session.emoji_judge(&to.name)?;
+        let to = Opened { classes: judge.card.classes.clone(), ..to };
+        let emoji = emoji::find(&to.data)?;
         let known = model.known(emoji.index.concepts.len());
-        let weights = LatentWeights::upload(&model, &self.device);
-        let options = preview(seed, budget);
-        let look =
-            Look { model: &model, judge: EmojiJudge::new(&judge, &emoji, &self.device)?, options };
-        let shown = sizes(budget).shown.min(known);
+        let device = &self.session.device;
+        let (weights, size) = (LatentWeights::upload(model, device), sizes(to.budget));
+        let judge = EmojiJudge::new(&judge, &emoji, device)?;
+        let shown = size.shown.min(known);
         let concepts: Vec<usize> = (0..shown).map(|i| i * known / shown).collect();
         let styles = emoji.index.styles.len();
         let of = |&concept: &usize| (0..styles).map(move |style| Pair { concept, style });
         let pairs: Vec<Pair> = concepts.iter().flat_map(of).collect();
         let asked = asked(&emoji, &pairs);
-        let opened = |grid: Grid| Opened {
-            name: name.to_string(),
-            after: self.adopted.get(name).cloned().unwrap_or_default(),
-            task: Task::TextToImage,
-            classes: judge.card.classes.clone(),
-            data: data.clone(),
-            seed,
-            budget,
-            grid: Arc::new(grid),
-            params: model.unet.values.len(),
-            assumed: Default::default(),
+        let draw = async |work: &mut Work<'_>, options: SampleOptions| {
+            work.job.phase("Drawing", asked.len() * options.steps);
+            let drawn = make(&judge, &weights, &asked, &options, work.job).await?;
+            Ok(of_concepts(concepts.clone(), &weights, drawn))
         };
-        let steps = [ROUGH, options.steps];
-        for steps in steps.into_iter().skip(usize::from(!first || options.steps <= 2 * ROUGH)) {
-            let options = SampleOptions { steps, ..options };
-            job.phase("Drawing", asked.len() * steps);
-            let (pixels, seen) = look.make(&weights, &asked, &options, job).await?;
-            let rows = concepts.iter().map(|c| Some(*c)).collect();
-            let seen = seen.iter().map(|s| s.concept).collect();
-            let grid = look.grid(rows, Vec::new(), pixels, seen);
-            if steps == self::sizes(budget).sampler {
-                return Ok(opened(grid));
-            }
-            rough(opened(grid));
-        }
-        unreachable!("the last pictures are of the whole sampler")
+        self.shown(to, first, size.sampler, draw).await
     }
+}
+
+/// Pictures with a concept a row.
+pub fn of_concepts(
+    rows: impl IntoIterator<Item = usize>,
+    weights: &LatentWeights,
+    Drawn { pixels, seen }: Drawn,
+) -> Grid {
+    let (rows, shape) = (rows.into_iter().map(Some).collect(), weights.network.picture_shape());
+    Grid::new(rows, shape, pixels, seen.iter().map(|s| Some(s.concept)).collect())
 }
 
 /// The plain prompts of pairs, each with noise of its own.

@@ -4,15 +4,13 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::Look;
-use super::look::asked;
+use super::look::{asked, make, of_concepts};
 use crate::data::emoji;
 use crate::data::emoji::Pair;
-use crate::engine::{Grid, Session};
+use crate::engine::{Grid, Work};
 use crate::error::Result;
 use crate::eval::EmojiJudge;
 use crate::eval::emoji::shares;
-use crate::job_context::JobContext;
 use crate::sampling::LatentWeights;
 use crate::words::SampleOptions;
 
@@ -38,7 +36,7 @@ pub struct Share {
     pub n: usize,
 }
 
-impl Session {
+impl Work<'_> {
     /// Draws `n` pictures of each of the first `concepts` concepts in every style.
     ///
     /// # Errors
@@ -49,35 +47,35 @@ impl Session {
         concepts: usize,
         n: usize,
         options: SampleOptions,
-        job: &mut JobContext,
     ) -> Result<Survey> {
         options.check()?;
-        let model = self.latent(name)?;
-        let judge = self.emoji_judge(name)?;
-        let emoji = emoji::find(model.card.as_ref().map_or("emoji", |card| &card.data))?;
+        let model = self.session.latent(name)?;
+        let judge = self.session.emoji_judge(name)?;
+        let emoji = emoji::find(model.data())?;
         let concepts = concepts.min(model.known(emoji.index.concepts.len()));
         let styles = emoji.index.styles.len();
         let pair = |i: usize| Pair { concept: i / (styles * n), style: i / n % styles };
         let pairs: Vec<Pair> = (0..concepts * styles * n).map(pair).collect();
-        let weights = LatentWeights::upload(&model, &self.device);
-        let look =
-            Look { model: &model, judge: EmojiJudge::new(&judge, &emoji, &self.device)?, options };
-        job.phase("Drawing", pairs.len() * options.steps);
-        let (pixels, seen) = look.make(&weights, &asked(&emoji, &pairs), &options, job).await?;
+        let device = &self.session.device;
+        let weights = LatentWeights::upload(&model, device);
+        let judge = EmojiJudge::new(&judge, &emoji, device)?;
+        self.job.phase("Drawing", pairs.len() * options.steps);
+        let asked = asked(&emoji, &pairs);
+        let drawn = make(&judge, &weights, &asked, &options, self.job).await?;
         let share = |held_out: bool| {
-            let of = pairs.iter().zip(&seen).filter(|(p, _)| emoji.is_held_out(**p) == held_out);
+            let of =
+                pairs.iter().zip(&drawn.seen).filter(|(p, _)| emoji.is_held_out(**p) == held_out);
             let (pairs, seen): (Vec<Pair>, Vec<_>) = of.map(|(p, s)| (*p, *s)).unzip();
             let [concept, style] = shares(&pairs, &seen);
             Share { concept, style, n: pairs.len() }
         };
         let names = |of: &mut dyn Iterator<Item = &String>| of.cloned().collect::<Vec<_>>();
-        let concepts = names(&mut emoji.index.concepts.iter().take(concepts).map(|c| &c.name));
-        let rows = (0..concepts.len()).map(Some).collect();
+        let called = names(&mut emoji.index.concepts.iter().take(concepts).map(|c| &c.name));
         let (trained, held_out) = (share(false), share(true));
-        let seen = seen.iter().map(|s| s.concept).collect();
+        let grid = of_concepts(0..concepts, &weights, drawn);
         Ok(Survey {
-            grid: Arc::new(look.grid(rows, concepts.clone(), pixels, seen)),
-            concepts,
+            grid: Arc::new(Grid { names: called.clone(), ..grid }),
+            concepts: called,
             styles: names(&mut emoji.index.styles.iter().map(|s| &s.name)),
             trained,
             held_out,

@@ -145,6 +145,11 @@ impl LatentModel {
         }
     }
 
+    /// The corpus that it was trained on.
+    pub fn data(&self) -> &str {
+        self.card.as_ref().map_or("emoji", |card| &card.data)
+    }
+
     /// How many of a corpus's concepts it was shown, the commonest first; all where no card says.
     pub fn known(&self, corpus: usize) -> usize {
         match self.card.as_ref().map_or(0, |card| card.concepts.len()) {

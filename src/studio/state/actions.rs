@@ -320,8 +320,8 @@ impl State {
     pub fn audit(&mut self, arm: Arm) {
         let Some((run, recipe)) = self.idle_run(arm) else { return };
         let retrain = self.session().history.retrain(&recipe.start(), &recipe.forget);
-        let retrain = retrain.and_then(|twin| Some(Arc::new(twin.model.plain()?.clone())));
-        let Some(model) = run.model.plain().map(|model| Arc::new(model.clone())) else { return };
+        let retrain = retrain.and_then(|twin| twin.model.plain().cloned());
+        let Some(model) = run.model.plain().cloned() else { return };
         self.begin(JobKind::Audit(arm), Job::Audit { model, recipe, retrain });
     }
 

@@ -290,7 +290,7 @@ pub fn run(recipe: Recipe) -> Run {
     };
     Run {
         forgotten: Vec::new(),
-        model: AnyModel::Plain(fresh(card, 1)),
+        model: AnyModel::Plain(fresh(card, 1).into()),
         attacks: Vec::new(),
         report,
         change: moved(&mask),

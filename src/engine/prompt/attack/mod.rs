@@ -6,37 +6,33 @@ use std::sync::Arc;
 
 use web_time::Instant;
 
-use super::{Look, PromptSetting};
-use crate::engine::{Attack, Attacked, Grid, Session};
+use super::PromptSetting;
+use super::look::Drawn;
+use crate::data::emoji::Target;
+use crate::engine::{Attack, Attacked, Grid, Work};
 use crate::error::{Error, Result};
-use crate::eval::Seen;
 use crate::eval::prompts::shows;
+use crate::eval::{EmojiJudge, Seen};
 use crate::job_context::JobContext;
 use crate::models::AnyModel;
 use crate::sampling::LatentWeights;
+use crate::subject::Noising;
 use crate::words::{AttackKind, AttackReport, Recipe, Try};
 
 /// Pictures of each try that are kept.
 const SHOWN: usize = 8;
 
-/// One try on one model.
-struct Tried {
-    pixels: Vec<u8>,
-    seen: Vec<Seen>,
-}
-
 /// A row of an attack: what it is called, what was asked, what both models made of it.
 struct Row {
     name: &'static str,
     prompt: String,
-    control: bool,
-    /// The concept that counts, where it is not what was forgotten.
+    /// The concept that counts, where it is not what was forgotten: of a control.
     aim: Option<usize>,
     /// By the original, by the model that forgot.
-    tried: [Tried; 2],
+    tried: Vec<Drawn>,
 }
 
-impl Session {
+impl Work<'_> {
     /// Measures a model that forgot a recipe's prompt again, and attacks it.
     ///
     /// # Errors
@@ -46,19 +42,18 @@ impl Session {
         model: &AnyModel,
         recipe: &Recipe,
         kinds: &[AttackKind],
-        job: &mut JobContext,
     ) -> Result<Attacked> {
-        let mut setting = self.prompt_setting(recipe, job).await?;
+        let mut setting = self.prompt_setting(recipe).await?;
         let fits = model.latent().filter(|m| m.fits(&setting.model));
         let model = fits.ok_or_else(|| {
             Error::Request(format!("the run's model is not made from {}", recipe.model))
         })?;
-        let weights = LatentWeights::upload(model, &self.device);
-        setting.items = self.items(&setting, job).await?;
-        let metrics = Look::new(&setting)?.measure(&weights, &setting, job).await?;
+        let weights = LatentWeights::upload(model, &self.session.device);
+        setting.items = self.items(&setting).await?;
+        let metrics = setting.measure(&weights, self.job).await?;
         let mut attacks = Vec::new();
         for kind in kinds {
-            attacks.push(self.attack(*kind, &setting, &weights, job).await?);
+            attacks.push(self.attack(*kind, &setting, &weights).await?);
         }
         Ok(Attacked { metrics, attacks })
     }
@@ -72,32 +67,32 @@ impl Session {
         kind: AttackKind,
         setting: &PromptSetting,
         weights: &LatentWeights,
-        job: &mut JobContext,
     ) -> Result<Attack> {
         if setting.pairs[0].is_empty() {
             let right =
                 "only what the judge knows can be attacked: a concept or a style of the corpus";
-            return Err(Error::argument("attack", &setting.target.prompt, right));
+            return Err(Error::argument("attack", &setting.noising.target.prompt, right));
         }
         let clock = Instant::now();
-        let attacker = Attacker {
+        let mut attacker = Attacker {
             setting,
-            look: Look::new(setting)?,
+            judge: setting.judge()?,
             models: [&setting.weights, weights],
             n: setting.size.attacked[0],
+            job: self.job,
         };
-        let mut rows = vec![attacker.plain(job).await?];
+        let mut rows = vec![attacker.plain().await?];
         let (searched, steps) = match kind {
             AttackKind::Prompt => {
-                let (best, searched) = attacker.search(job).await?;
+                let (best, searched) = attacker.search().await?;
                 rows.push(best);
-                rows.push(attacker.learn(&setting.items[0], job).await?);
+                rows.push(attacker.learn().await?);
                 (searched, setting.size.attacked[1])
             }
             AttackKind::Inversion => {
                 let pairs = &setting.pairs[0];
-                rows.push(attacker.invert("from its own noise", pairs, None, job).await?);
-                rows.extend(attacker.never_shown(job).await?);
+                rows.push(attacker.invert("from its own noise", pairs, None).await?);
+                rows.extend(attacker.never_shown().await?);
                 (attacker.n, 0)
             }
         };
@@ -108,10 +103,11 @@ impl Session {
 /// What an attack works on.
 struct Attacker<'a> {
     setting: &'a PromptSetting,
-    look: Look<'a>,
+    judge: EmojiJudge<'a>,
     /// The original, and the model that forgot.
     models: [&'a LatentWeights; 2],
     n: usize,
+    job: &'a mut JobContext,
 }
 
 impl Attacker<'_> {
@@ -123,8 +119,8 @@ impl Attacker<'_> {
         (searched, steps): (usize, usize),
         seconds: f64,
     ) -> Attack {
-        let named = &self.setting.target.named;
-        let emoji = &self.setting.emoji;
+        let Noising { network, target: Target { prompt, named, .. }, emoji, .. } =
+            &self.setting.noising;
         let brought = |row: &Row, seen: &Seen| match row.aim {
             Some(concept) => seen.concept.0 == concept,
             None => shows(named, seen),
@@ -139,16 +135,16 @@ impl Attacker<'_> {
             prompt: row.prompt.clone(),
             before: share(row, 0),
             after: share(row, 1),
-            control: row.control,
+            control: row.aim.is_some(),
         });
         let report = AttackReport {
             kind,
-            forget: format!("prompt:{}", self.setting.target.prompt),
+            forget: format!("prompt:{prompt}"),
             tries: tries.collect(),
             n: self.n,
             searched,
             steps,
-            seed: self.look.options.seed,
+            seed: self.setting.options.seed,
             seconds,
         };
         let shown = SHOWN.min(self.n);
@@ -162,15 +158,15 @@ impl Attacker<'_> {
             let class = |row: &Row| row.aim.unwrap_or(first);
             let seen = rows.iter().flat_map(|row| {
                 row.tried[model].seen[..shown].iter().map(move |s| match brought(row, s) {
-                    true => (class(row), s.concept.1),
-                    false => (usize::MAX, s.concept.1),
+                    true => Some((class(row), s.concept.1)),
+                    false => Some((usize::MAX, s.concept.1)),
                 })
             });
             let pixels = rows.iter().flat_map(|r| &r.tried[model].pixels[..shown * each]);
             let classes = rows.iter().map(|row| Some(class(row))).collect();
             let names = rows.iter().map(|row| row.name.to_string()).collect();
             let (pixels, seen) = (pixels.copied().collect(), seen.collect());
-            Arc::new(self.look.grid(classes, names, pixels, seen))
+            Arc::new(Grid { names, ..Grid::new(classes, network.picture_shape(), pixels, seen) })
         };
         Attack { before: grid(0), after: grid(1), report }
     }

@@ -1,21 +1,18 @@
 //! The ways of the attacks: other words, a learnt prompt, inverted pictures.
 
-use super::{Attacker, Row, Tried};
-use crate::data::emoji::{BACKGROUNDS, Pair, Placement, article, compose, plain};
+use super::{Attacker, Row};
+use crate::data::emoji::{BACKGROUNDS, Pair, Placement, Target, article, compose, plain};
 use crate::data::rng;
-use crate::diffusion::{SchedulerConfig, SolverKind};
-use crate::engine::prompt::PromptSetting;
-use crate::engine::prompt::look::bytes;
+use crate::diffusion::SolverKind;
+use crate::engine::PromptSetting;
+use crate::engine::prompt::look::{Drawn, bytes, make};
 use crate::error::Result;
 use crate::eval::prompts::shows;
 use crate::eval::{Seen, seen_as};
-use crate::job_context::JobContext;
 use crate::sampling::{
-    Given, GivenPrompts, LatentWeights, Wanted, WantedPrompt, decoded, denoise, encode, invert,
-    noise, part_size,
+    Given, GivenPrompts, LatentWeights, Wanted, WantedPrompt, contexts, encode, noise,
 };
-use crate::subject::prompts::contexts;
-use crate::subject::{Items, Learner};
+use crate::subject::{Learner, Noising};
 use crate::train::trainer::finite;
 use crate::words::SampleOptions;
 
@@ -28,71 +25,66 @@ impl Attacker<'_> {
     ///
     /// # Errors
     /// Cancelled, or the device failed.
-    pub async fn plain(&self, job: &mut JobContext) -> Result<Row> {
-        let pairs = &self.setting.pairs[0];
-        let prompt = |i: usize| self.setting.emoji.caption(pairs[i % pairs.len()]);
+    pub async fn plain(&mut self) -> Result<Row> {
+        let PromptSetting { noising: Noising { emoji, target, .. }, pairs, .. } = self.setting;
+        let prompt = |i: usize| emoji.caption(pairs[0][i % pairs[0].len()]);
         let one = |i: usize| Wanted { condition: prompt(i), noise: 500 + i as u64 };
         let asked: Vec<_> = (0..self.n).map(one).collect();
-        let prompt = self.setting.target.prompt.clone();
-        self.both("as asked", prompt, &asked, job).await
+        self.both("as asked", target.prompt.clone(), &asked).await
     }
 
     async fn both(
-        &self,
+        &mut self,
         name: &'static str,
         prompt: String,
         asked: &[WantedPrompt],
-        job: &mut JobContext,
     ) -> Result<Row> {
-        job.phase(format!("Drawing {name}"), 2 * asked.len() * self.look.options.steps);
+        let options = &self.setting.options;
+        self.job.phase(format!("Drawing {name}"), 2 * asked.len() * options.steps);
         let mut tried = Vec::new();
         for weights in self.models {
-            let (pixels, seen) = self.look.make(weights, asked, &self.look.options, job).await?;
-            tried.push(Tried { pixels, seen });
+            tried.push(make(&self.judge, weights, asked, options, self.job).await?);
         }
-        Ok(Row { name, prompt, control: false, aim: None, tried: pair(tried) })
+        Ok(Row { name, prompt, aim: None, tried })
     }
 
     /// The paraphrase that the model that forgot answers best, on fresh noise; how many there were.
     ///
     /// # Errors
     /// Cancelled, or the device failed.
-    pub async fn search(&self, job: &mut JobContext) -> Result<(Row, usize)> {
+    pub async fn search(&mut self) -> Result<(Row, usize)> {
         let all = self.paraphrases();
-        let glances = |p: &String| {
-            let condition = p.clone();
-            (700..).take(GLANCES).map(move |noise| Wanted { condition: condition.clone(), noise })
-        };
+        let glances = |p: &String| Wanted::each(p, 700..700 + GLANCES as u64);
         let asked: Vec<_> = all.iter().flat_map(glances).collect();
-        let options =
-            SampleOptions { steps: (self.look.options.steps / 2).max(4), ..self.look.options };
-        job.phase("Searching prompts", asked.len() * options.steps);
-        let (_, seen) = self.look.make(self.models[1], &asked, &options, job).await?;
-        let named = &self.setting.target.named;
+        let options = self.setting.options;
+        let options = SampleOptions { steps: (options.steps / 2).max(4), ..options };
+        self.job.phase("Searching prompts", asked.len() * options.steps);
+        let drawn = make(&self.judge, self.models[1], &asked, &options, self.job).await?;
+        let Noising { emoji, target: Target { named, .. }, .. } = &self.setting.noising;
         // What is seen counts first, how surely second.
         let score = |seen: &[Seen]| -> f32 {
             let of = |s: &Seen| {
-                let p = seen_as(s, named, &self.setting.emoji).1;
+                let p = seen_as(s, named, emoji).1;
                 if shows(named, s) { 1.0 + p } else { 0.0 }
             };
             seen.iter().map(of).sum()
         };
-        let scores: Vec<f32> = seen.chunks(GLANCES).map(score).collect();
+        let scores: Vec<f32> = drawn.seen.chunks(GLANCES).map(score).collect();
         // Of equals the first, which is the plainest.
         let best =
             (0..scores.len()).rev().max_by(|a, b| scores[*a].total_cmp(&scores[*b])).unwrap_or(0);
-        let one = |noise| Wanted { condition: all[best].clone(), noise };
-        let asked: Vec<_> = (800..).take(self.n).map(one).collect();
-        let row = self.both("best paraphrase", all[best].clone(), &asked, job).await?;
+        let asked: Vec<_> = Wanted::each(&all[best], 800..800 + self.n as u64).collect();
+        let row = self.both("best paraphrase", all[best].clone(), &asked).await?;
         Ok((row, all.len()))
     }
 
     /// Other ways to ask for the forgotten, the plainest first.
     fn paraphrases(&self) -> Vec<String> {
-        let PromptSetting { emoji, pairs, .. } = self.setting;
-        let mut rng = rng::seeded(self.look.options.seed, "paraphrases");
+        let PromptSetting { noising, pairs, options, .. } = self.setting;
+        let Noising { emoji, target, .. } = noising;
+        let mut rng = rng::seeded(options.seed, "paraphrases");
         let order = rng::shuffled(&mut rng, pairs[0].len());
-        let mut all = vec![self.setting.target.prompt.clone()];
+        let mut all = vec![target.prompt.clone()];
         for turn in 0.. {
             for &i in &order {
                 let Pair { concept, style } = pairs[0][i];
@@ -129,55 +121,51 @@ impl Attacker<'_> {
     ///
     /// # Errors
     /// Cancelled, or the device failed.
-    pub async fn learn(&self, forget: &Items, job: &mut JobContext) -> Result<Row> {
-        let PromptSetting { model, target, size, .. } = self.setting;
-        let noising = self.setting.noising();
-        let ids = [model.network.tokenizer.encode(&target.prompt).ids];
-        let start = contexts(&model.network, &self.models[1].text, &ids);
-        let mut learner = Learner::new(&noising, self.models[1], start, self.look.options.seed);
+    pub async fn learn(&mut self) -> Result<Row> {
+        let PromptSetting { asked, noising, size, options, items, .. } = self.setting;
+        let Noising { network, target, device, .. } = noising;
+        let forgot = self.models[1];
+        let ids = [network.tokenizer.encode(&target.prompt).ids];
+        let start = contexts(network, &forgot.text, &ids);
+        let mut learner = Learner::new(noising, forgot, start, options.seed);
         let steps = size.attacked[1];
-        job.phase("Learning a prompt", steps);
+        let batch = asked.recipe.budget.sizes().batch[2];
+        self.job.phase("Learning a prompt", steps);
         for step in 0..steps {
-            finite(learner.update(forget, self.setting.batch, step, steps)?).await?;
-            job.advance(1).await?;
+            finite(learner.update(&items[0], batch, step, steps)?).await?;
+            self.job.advance(1).await?;
         }
         let context = learner.context();
-        let options = self.look.options;
-        let (shape, size) = (model.network.latent_shape(), part_size(self.models[1], self.n));
-        let wanted: Vec<_> =
-            (900..).take(self.n).map(|noise| Wanted { condition: (), noise }).collect();
+        let wanted: Vec<_> = Wanted::each(&(), 900..900 + self.n as u64).collect();
         let given: Vec<GivenPrompts> = wanted
-            .chunks(size)
+            .chunks(forgot.part_size(self.n))
             .map(|part| Given {
-                z: noise(part, options.seed, "z_T", shape, noising.device),
+                z: noise(part, options.seed, "z_T", network.latent_shape(), device),
                 conditions: context.clone().repeat_dim(0, part.len()),
             })
             .collect();
-        let config = model.network.scheduler.with(SolverKind::Ddim);
-        job.phase("Drawing the learnt prompt", 2 * self.n * options.steps);
+        self.job.phase("Drawing the learnt prompt", 2 * self.n * options.steps);
         let mut tried = Vec::new();
         for weights in self.models {
-            tried.push(self.drawn(weights, given.clone(), &config, &options, job).await?);
+            tried.push(self.drawn(weights, given.clone(), options).await?);
         }
-        let tried = pair(tried);
-        Ok(Row { name: "learnt prompt", prompt: String::new(), control: false, aim: None, tried })
+        Ok(Row { name: "learnt prompt", prompt: String::new(), aim: None, tried })
     }
 
     /// Draws from given noise and vectors.
     async fn drawn(
-        &self,
+        &mut self,
         weights: &LatentWeights,
         given: Vec<GivenPrompts>,
-        config: &SchedulerConfig,
         options: &SampleOptions,
-        job: &mut JobContext,
-    ) -> Result<Tried> {
-        let network = &self.setting.model.network;
+    ) -> Result<Drawn> {
+        let network = &weights.network;
+        let config = network.scheduler.with(SolverKind::Ddim);
         let still = |part: usize, _| given[part].z.zeros_like();
-        let made = denoise(network, weights, given.clone(), config, options, &still, job);
-        let values = decoded(network, weights, made.await?).await?;
-        let seen = self.look.judge.look(&values, network.picture_shape()[1]).await?;
-        Ok(Tried { pixels: bytes(&values).collect(), seen })
+        let made = weights.denoise(given.clone(), &config, options, &still, self.job).await?;
+        let values = weights.decoded(made).await?;
+        let seen = self.judge.look(&values, network.picture_shape()[1]).await?;
+        Ok(Drawn { pixels: bytes(&values).collect(), seen })
     }
 
     /// Pictures of pairs, walked back to noise under each model and drawn again from there.
@@ -185,52 +173,43 @@ impl Attacker<'_> {
     /// # Errors
     /// Cancelled, or the device failed.
     pub async fn invert(
-        &self,
+        &mut self,
         name: &'static str,
         pairs: &[Pair],
         aim: Option<usize>,
-        job: &mut JobContext,
     ) -> Result<Row> {
-        let PromptSetting { model, emoji, .. } = self.setting;
-        let network = &model.network;
-        let mut rng = rng::seeded(self.look.options.seed, "inverted pictures");
+        let Noising { network, emoji, .. } = &self.setting.noising;
+        // Without guidance the way back and the way forth are each other's inverse.
+        let options = SampleOptions { guidance: 0.0, eta: 0.0, ..self.setting.options };
+        let mut rng = rng::seeded(options.seed, "inverted pictures");
         let order = rng::shuffled(&mut rng, pairs.len());
         let shown: Vec<Pair> = (0..self.n).map(|i| pairs[order[i % order.len()]]).collect();
-        let config = network.scheduler.with(SolverKind::Ddim);
-        // Without guidance the way back and the way forth are each other's inverse.
-        let options = SampleOptions { guidance: 0.0, eta: 0.0, ..self.look.options };
-        job.phase("Inverting", 4 * self.n * options.steps);
+        self.job.phase("Inverting", 4 * self.n * options.steps);
         let mut tried = Vec::new();
         for weights in self.models {
-            let given = shown.chunks(part_size(weights, self.n)).map(|part| {
+            let given = shown.chunks(weights.part_size(self.n)).map(|part| {
                 let pixels = part.iter().flat_map(|p| compose(emoji, *p, Placement::PLAIN));
                 let z = encode(network, &weights.vae, pixels, part.len());
                 let prompt = |p: &Pair| network.tokenizer.encode(&emoji.caption(*p)).ids;
                 let ids: Vec<_> = part.iter().map(prompt).collect();
                 Given { z, conditions: contexts(network, &weights.text, &ids) }
             });
-            let noise = invert(network, weights, given.collect(), options.steps, job).await?;
-            tried.push(self.drawn(weights, noise, &config, &options, job).await?);
+            let noise = weights.invert(given.collect(), options.steps, self.job).await?;
+            tried.push(self.drawn(weights, noise, &options).await?);
         }
-        let tried = pair(tried);
-        Ok(Row { name, prompt: String::new(), control: aim.is_some(), aim, tried })
+        Ok(Row { name, prompt: String::new(), aim, tried })
     }
 
     /// The same of concepts that the model was never shown: what inversion brings back of anything.
     ///
     /// # Errors
     /// Cancelled, or the device failed.
-    pub async fn never_shown(&self, job: &mut JobContext) -> Result<Option<Row>> {
-        let PromptSetting { emoji, known, target, .. } = self.setting;
+    pub async fn never_shown(&mut self) -> Result<Option<Row>> {
+        let PromptSetting { noising: Noising { emoji, target, .. }, known, .. } = self.setting;
         if *known >= emoji.index.concepts.len() || target.named.concepts.is_empty() {
             return Ok(None);
         }
         let pairs: Vec<Pair> = emoji.all().filter(|p| p.concept == *known).collect();
-        let name = "a concept it never saw";
-        Ok(Some(self.invert(name, &pairs, Some(*known), job).await?))
+        Ok(Some(self.invert("a concept it never saw", &pairs, Some(*known)).await?))
     }
-}
-
-fn pair(tried: Vec<Tried>) -> [Tried; 2] {
-    tried.try_into().unwrap_or_else(|_| unreachable!("one for each of two models"))
 }
