@@ -21,7 +21,7 @@ use salun_studio::words::Task;
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// What to check, unless it is all: operations, kernels, classify, generate, text-to-image
-    #[arg(long, value_name = "PART", value_delimiter = ',', value_parser = part)]
+    #[arg(long, value_name = "PART", value_delimiter = ',', value_parser = args::named("part", &PARTS))]
     only: Vec<CheckPart>,
 }
 
@@ -32,10 +32,6 @@ const PARTS: [(&str, CheckPart); 5] = [
     ("generate", CheckPart::Updates(Task::Generate)),
     ("text-to-image", CheckPart::Updates(Task::TextToImage)),
 ];
-
-fn part(given: &str) -> Result<CheckPart> {
-    args::one_of("part", given, PARTS)
-}
 
 /// What came of all parts.
 #[derive(Serialize)]
@@ -68,24 +64,18 @@ pub fn run(args: &Args, common: &Common) -> Result<()> {
     let compute = device::open(common.device)?;
     let device = &compute.info;
     let on_gpu = device.kind != DeviceKind::Cpu;
-    if !common.json {
-        let nothing = ": nothing to check, others are held against the CPU";
-        print::line(format!("{}{}", print::device(device), if on_gpu { "" } else { nothing }));
-    }
+    let nothing = ": nothing to check, others are held against the CPU";
+    print::line(format!("{}{}", print::device(device), if on_gpu { "" } else { nothing }));
     let mut parts = Vec::new();
     for (name, part) in PARTS {
         if on_gpu && (args.only.is_empty() || args.only.contains(&part)) {
-            let row = hold(name, part, &compute, common)?;
-            if !common.json {
-                row.lines().iter().for_each(print::line);
-            }
+            let row = hold(name, part, &compute)?;
+            row.lines().iter().for_each(print::line);
             parts.push(row);
         }
     }
     let wrong = parts.iter().find(|row| !row.ok).map(|row| row.said.clone());
-    if common.json {
-        print::json(&Checked { device, ok: wrong.is_none(), parts })?;
-    }
+    print::json(&Checked { device, ok: wrong.is_none(), parts })?;
     let go_on = "go on with --device cpu, or with a newer driver";
     wrong.map_or(Ok(()), |said| Err(Error::Device(format!("{said}; {go_on}"))))
 }
@@ -94,9 +84,9 @@ pub fn run(args: &Args, common: &Common) -> Result<()> {
 ///
 /// # Errors
 /// Cancelled.
-fn hold(name: &'static str, part: CheckPart, compute: &Compute, common: &Common) -> Result<Row> {
+fn hold(name: &'static str, part: CheckPart, compute: &Compute) -> Result<Row> {
     let clock = Instant::now();
-    let mut job = watched(name, common);
+    let mut job = watched(name);
     let (found, error) = match block_on(check::hold(part, compute, &mut job)) {
         Ok(found) => (Some(found), None),
         Err(Error::Cancelled) => return Err(Error::Cancelled),
@@ -112,8 +102,8 @@ fn hold(name: &'static str, part: CheckPart, compute: &Compute, common: &Common)
 }
 
 /// A job that shows a part's progress and hears Ctrl-C.
-fn watched(name: &'static str, common: &Common) -> JobContext {
-    let (mut watch, switches) = (Watch::new(common), Switches::default());
+fn watched(name: &'static str) -> JobContext {
+    let (mut watch, switches) = (Watch::begin(), Switches::default());
     switches.ask(1);
     let stop = switches.clone();
     JobContext::new(1, switches, move |p| {

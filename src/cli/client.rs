@@ -30,7 +30,7 @@ impl Client {
         print::remark(&format!("Device: {}", print::device(&compute.info)));
         let engine = Engine::spawn(compute);
         signals::stops(engine.switches.clone());
-        Ok(Self { engine, watch: Watch::new(common), jobs: 0 })
+        Ok(Self { engine, watch: Watch::begin(), jobs: 0 })
     }
 
     /// The device.
@@ -105,8 +105,8 @@ enum Form {
 const EVERY: Duration = Duration::from_secs(5);
 
 impl Watch {
-    pub fn new(common: &Common) -> Self {
-        let form = if common.quiet {
+    pub fn begin() -> Self {
+        let form = if print::quiet() {
             Form::Silent
         } else if std::io::stderr().is_terminal() {
             let bar = ProgressBar::no_length();

@@ -25,11 +25,11 @@ const CLASS: &str = "Sneaker";
 const PROMPT: &str = "a cat";
 
 /// The main job headless: forget a class with SalUn and with a random mask of the same size
-#[derive(Debug, clap::Args)]
+#[derive(Debug, clap::Parser)]
 pub struct Args {
     /// classify, generate, both of these, or text-to-image
-    #[arg(long, value_name = "TASK", default_value = "both", value_parser = tasks)]
-    task: Tasks,
+    #[arg(long, value_name = "TASK", default_value = "both", value_parser = args::named("task", &TASKS))]
+    task: &'static [Task],
     /// The class to forget [default: Sneaker], or the prompt [default: a cat]
     #[arg(long, value_name = "CLASS")]
     forget: Option<String>,
@@ -40,31 +40,16 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value = "1", value_parser = args::seed, allow_negative_numbers = true)]
     seed: u64,
     /// How much is trained on and evaluated: quick (minutes on two cores) or full
-    #[arg(long, default_value = "quick", value_parser = args::budget)]
+    #[arg(long, default_value = "quick", value_parser = args::choice("budget", Budget::ALL))]
     budget: Budget,
 }
 
-impl Default for Args {
-    fn default() -> Self {
-        Self { task: BOTH, forget: None, out: "salun-demo".into(), seed: 1, budget: Budget::Quick }
-    }
-}
-
-/// The tasks of a demo.
-#[derive(Debug, Clone, Copy)]
-struct Tasks(&'static [Task]);
-
-const BOTH: Tasks = Tasks(&[Task::Classify, Task::Generate]);
-
-fn tasks(given: &str) -> Result<Tasks> {
-    let names = [
-        ("both", BOTH),
-        ("classify", Tasks(&[Task::Classify])),
-        ("generate", Tasks(&[Task::Generate])),
-        ("text-to-image", Tasks(&[Task::TextToImage])),
-    ];
-    args::one_of("task", given, names)
-}
+const TASKS: [(&str, &[Task]); 4] = [
+    ("both", &[Task::Classify, Task::Generate]),
+    ("classify", &[Task::Classify]),
+    ("generate", &[Task::Generate]),
+    ("text-to-image", &[Task::TextToImage]),
+];
 
 #[derive(Serialize)]
 struct Finished {
@@ -93,12 +78,12 @@ fn forget_set(data: &str, given: Option<&str>) -> Result<String> {
 /// Runs the command.
 pub fn run(args: &Args, common: &Common) -> Result<()> {
     let spec = |task: &Task| forget_set(model(*task).1, args.forget.as_deref());
-    let specs = args.task.0.iter().map(spec).collect::<Result<Vec<String>>>()?;
-    let out = Output::folder(&args.out, OutputKind::Demo, common.force)?;
+    let specs = args.task.iter().map(spec).collect::<Result<Vec<String>>>()?;
+    let out = Output::new(&args.out, OutputKind::Demo, common.force)?;
     let mut client = Client::open(common)?;
 
     let (mut finished, mut files) = (Vec::new(), Vec::new());
-    for (task, spec) in args.task.0.iter().zip(specs) {
+    for (task, spec) in args.task.iter().zip(specs) {
         let (model, data) = model(*task);
         let salun =
             Recipe { seed: args.seed, budget: args.budget, ..Recipe::new(model, data, &spec) };
@@ -119,7 +104,9 @@ pub fn run(args: &Args, common: &Common) -> Result<()> {
     let sentences: Vec<String> =
         finished.chunks_exact(2).map(|pair| better(&pair[0].report, &pair[1].report)).collect();
     let value = serde_json::json!({ "runs": finished, "sentences": sentences });
-    print::answer(common, &value, written, || summary(&finished, &sentences))
+    print::json(&value)?;
+    summary(&finished, &sentences);
+    print::written(written)
 }
 
 fn summary(finished: &[Finished], sentences: &[String]) {
@@ -133,11 +120,9 @@ fn summary(finished: &[Finished], sentences: &[String]) {
         });
         let mask = r.mask.as_ref().map(|m| [m.k, m.n, m.frozen_changed].map(print::grouped));
         let seconds = r.seconds.mask + r.seconds.unlearn + r.seconds.evaluate;
-        let mut row = vec![run.clone()];
-        row.extend(arrows);
-        row.extend(mask.unwrap_or(["-"; 3].map(String::from)));
-        row.extend([format!("{seconds:.1}"), r.verdict.label.name().into()]);
-        row
+        let mask = mask.unwrap_or(["-"; 3].map(String::from));
+        let rest = [format!("{seconds:.1}"), r.verdict.label.name().into()];
+        print::row(run, arrows.chain(mask).chain(rest))
     });
     print::line(print::columns(&head, rows));
     print::line("");

@@ -70,7 +70,7 @@ pub fn run(args: &Args, common: &Common) -> Result<()> {
         AnyModel::Latent(_) => attacked(args, (recipe, report, model), common),
         AnyModel::Plain(model) => measured(args, (recipe, report, model), against, common),
     }?;
-    show(args, &found, seed, common)?;
+    show(args, &found, seed)?;
     found.written.transpose().map(drop)
 }
 
@@ -156,16 +156,14 @@ fn measured(
 }
 
 /// Prints what was found, with the verdict that follows from it.
-fn show(args: &Args, found: &Found, seed: u64, common: &Common) -> Result<()> {
+fn show(args: &Args, found: &Found, seed: u64) -> Result<()> {
     let Found { report, against, gap, more, device, .. } = found;
     let verdict = verdict(&Evidence::of(report));
-    if common.json {
-        let value = json!({
-            "run": args.run.display().to_string(), "forget": report.forget, "before": report.before,
-            "metrics": report.after, "verdict": verdict, "seed": seed, "device": device,
-        });
-        return print::json(&print::with(value, more.clone()));
-    }
+    let value = json!({
+        "run": args.run.display().to_string(), "forget": report.forget, "before": report.before,
+        "metrics": report.after, "verdict": verdict, "seed": seed, "device": device,
+    });
+    print::json(&print::with(value, more.clone()))?;
     let mut rows = vec![("before (report)", &report.before), ("run", &report.after)];
     rows.extend(against.as_ref().map(|other| ("against", other)));
     print::line(print::metrics(&rows));

@@ -131,9 +131,7 @@ static PANIC: Mutex<Option<String>> = Mutex::new(None);
 
 fn run(cli: Cli) -> Result<()> {
     let common = &cli.common;
-    if common.quiet {
-        print::quiet();
-    }
+    print::begin(common);
     if cli.command.is_some() {
         // Before anything is reserved, which would be left behind.
         signals::listen();

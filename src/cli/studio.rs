@@ -5,6 +5,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
+use clap::Parser;
 use eframe::egui_wgpu::{WgpuSetup, WgpuSetupExisting};
 use serde::{Deserialize, Serialize};
 
@@ -24,12 +25,10 @@ use salun_studio::words::Recipe;
 pub fn run(common: &Common, file: Option<&Path>) -> Result<()> {
     let link = file.map(asked).transpose()?.unwrap_or_default();
     if !has_display() {
-        if !common.quiet {
-            let why = "no display found (neither DISPLAY nor WAYLAND_DISPLAY is set)";
-            print::note(&format!("salun: {why}; running salun demo"));
-        }
+        let why = "no display found (neither DISPLAY nor WAYLAND_DISPLAY is set)";
+        print::remark(&format!("salun: {why}; running salun demo"));
         signals::listen();
-        return demo::run(&demo::Args::default(), common);
+        return demo::run(&demo::Args::parse_from(["salun demo"]), common);
     }
     window(common, Arc::new(RunKeeper::new()), &link, |studio| Box::new(studio))
 }
@@ -172,7 +171,7 @@ impl Keeper for RunKeeper {
                 Parcel::File(name, bytes) => {
                     let kind = OutputKind::Own;
                     output::first(&folder.join(name), kind, false, |place| {
-                        Output::file(place, kind, false)?.write(bytes.to_vec())
+                        Output::new(place, kind, false)?.write(bytes.to_vec())
                     })
                 }
             })

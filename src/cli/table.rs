@@ -28,7 +28,7 @@ use salun_studio::words::{DeviceReport, Recipe};
 /// A whole table: every method with its controls, mean and spread, as Markdown, CSV, JSON and figure
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    #[arg(help = tables_help())]
+    #[arg(help = format!("Which table: {}", TABLES.map(|(name, _)| name).join(", ")))]
     name: String,
     /// How large: tiny (to try it), small (a fraction of an hour on two cores) or paper
     #[arg(long, default_value = "small", value_parser = args::choice("scale", Scale::ALL))]
@@ -47,10 +47,6 @@ pub struct Args {
     out: PathBuf,
 }
 
-fn tables_help() -> String {
-    format!("Which table: {}", TABLES.map(|(name, _)| name).join(", "))
-}
-
 /// Seeds of a table unless others are asked for.
 const SEEDS: u64 = 3;
 /// How often the table is written while it is run.
@@ -61,7 +57,7 @@ pub fn run(args: &Args, common: &Common) -> Result<()> {
     let table = Table::new(&args.name, args.scale)?;
     table.only(&args.only)?;
     if args.render {
-        return render(args, common);
+        return render(args);
     }
     if !emoji::is_corpus(&table.protocol.data) {
         data::open(&table.protocol.data)?;
@@ -84,11 +80,11 @@ pub fn run(args: &Args, common: &Common) -> Result<()> {
         }
         return Err(error);
     }
-    show(&says, &args.out, common)
+    show(&says, &args.out)
 }
 
 /// Writes a table from its runs.
-fn render(args: &Args, common: &Common) -> Result<()> {
+fn render(args: &Args) -> Result<()> {
     let table = folder::table(&args.out)?;
     if table.name != args.name {
         let right = format!("{} holds {}", args.out.display(), table.name);
@@ -99,7 +95,7 @@ fn render(args: &Args, common: &Common) -> Result<()> {
     let seen = cells.iter().map(|c| c.seed - table.first_seed).max().unwrap_or(SEEDS);
     let says = compare::summary(&table, &cells, args.seeds.map_or(seen, |k| k as u64));
     folder.write(&says)?;
-    show(&says, &args.out, common)
+    show(&says, &args.out)
 }
 
 /// A table under way.
@@ -247,10 +243,8 @@ impl TableJob<'_> {
     }
 }
 
-fn show(says: &Summary, out: &Path, common: &Common) -> Result<()> {
-    if common.json {
-        return print::json(says);
-    }
+fn show(says: &Summary, out: &Path) -> Result<()> {
+    print::json(says)?;
     for group in &says.groups {
         print::line(format!("{} ({})", group.title, group.forgets.join(", ")));
         let mut head = vec![""];
@@ -258,11 +252,9 @@ fn show(says: &Summary, out: &Path, common: &Common) -> Result<()> {
         head.extend(says.columns.iter().map(String::as_str));
         head.extend(["gap", "RTE, s"]);
         let rows = group.rows.iter().map(|line| {
-            let mut row = vec![line.label.clone()];
-            row.extend(says.axis.iter().map(|_| line.at()));
             let values = line.values.iter().chain([&line.average, &line.seconds]);
-            row.extend(values.map(|v| print::number(v.mean(), 2)));
-            row
+            let values = values.map(|v| print::number(v.mean(), 2));
+            print::row(&line.label, says.axis.iter().map(|_| line.at()).chain(values))
         });
         print::line(print::columns(&head, rows));
     }
@@ -271,6 +263,5 @@ fn show(says: &Summary, out: &Path, common: &Common) -> Result<()> {
     if missing + says.failed > 0 {
         print::line(format!("{missing} of {} runs missing, {} failed", says.all, says.failed));
     }
-    print::line(format!("written to {}", out.display()));
-    Ok(())
+    print::written(Ok(out.into()))
 }

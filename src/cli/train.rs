@@ -7,6 +7,8 @@ use std::{
     time::Instant,
 };
 
+use serde_json::json;
+
 use super::{
     args::{self, Common},
     client::Client,
@@ -104,8 +106,8 @@ impl Files {
         let (state, so_far) = (beside(out, "state"), beside(out, "so-far"));
         [&state, &so_far].into_iter().for_each(|path| output::clear(path));
         let (out, log) = if pipeline {
-            let folder = Output::folder(out, OutputKind::Pipeline, force)?;
-            let log = Output::file(&beside(out, "log.jsonl"), OutputKind::Log, force)?;
+            let folder = Output::new(out, OutputKind::Pipeline, force)?;
+            let log = Output::new(&beside(out, "log.jsonl"), OutputKind::Log, force)?;
             (folder, Some(log))
         } else {
             let besides: [(OutputKind, Beside); 2] = [
@@ -127,7 +129,7 @@ impl Files {
         let (snapshot, model) = event;
         state::write(&self.state, request, snapshot, log)?;
         let Some(model) = model else { return Ok(()) };
-        Output::folder(&self.so_far, OutputKind::Pipeline, true)?
+        Output::new(&self.so_far, OutputKind::Pipeline, true)?
             .write_here(&folder::write(model, Precision::Full)?)
             .map(drop)
     }
@@ -210,12 +212,18 @@ pub fn run(args: &Args, common: &Common) -> Result<()> {
         }
         _ => {}
     });
-    if let (Err(Error::Cancelled), Some(step), false) = (&trained, kept, common.quiet) {
-        print::note(&format!("step {step} is kept; --resume goes on from it"));
+    if let (Err(Error::Cancelled), Some(step)) = (&trained, kept) {
+        print::remark(&format!("step {step} is kept; --resume goes on from it"));
     }
     let model = trained?;
     let written = files.write(&model, args.half, &log);
-    summary(&model, args, common, written)
+    let card = match &*model {
+        AnyModel::Plain(model) => json!(model.card),
+        AnyModel::Latent(model) => json!(model.card),
+    };
+    print::json(&json!({ "out": args.out.display().to_string(), "card": card }))?;
+    summary(&model);
+    print::written(written)
 }
 
 /// What is asked for, as far as it can be asked for.
@@ -281,15 +289,7 @@ fn check_prompts(args: &Args) -> Result<()> {
     Ok(())
 }
 
-fn summary(model: &AnyModel, args: &Args, common: &Common, written: Result<PathBuf>) -> Result<()> {
-    if common.json {
-        let out = args.out.display().to_string();
-        print::json(&match model {
-            AnyModel::Plain(model) => serde_json::json!({ "out": out, "card": model.card }),
-            AnyModel::Latent(model) => serde_json::json!({ "out": out, "card": model.card }),
-        })?;
-        return written.map(drop);
-    }
+fn summary(model: &AnyModel) {
     let weights = |n: usize| format!("{} weights", print::grouped(n));
     let trained = |t: &Training| {
         format!("{} steps of {}, {:.0} s, seed {}", t.steps, t.batch, t.seconds, t.seed)
@@ -320,5 +320,4 @@ fn summary(model: &AnyModel, args: &Args, common: &Common, written: Result<PathB
             }
         }
     }
-    print::written(written)
 }

@@ -59,7 +59,7 @@ pub struct Args {
     #[arg(long, value_name = "CLASS")]
     redirect: Option<Redirect>,
     /// How much is trained on and evaluated: tiny, quick or full
-    #[arg(long, value_parser = args::budget)]
+    #[arg(long, value_parser = args::choice("budget", Budget::ALL))]
     budget: Option<Budget>,
     /// End with an audit of what the model still holds (classification), or with attacks that try to bring it back (prompts); always with --budget full
     #[arg(long)]
@@ -158,9 +158,11 @@ impl Args {
 pub fn run(args: &Args, common: &Common) -> Result<()> {
     let recipe = args.recipe()?;
     common.look_at(&recipe.data)?;
-    let out = Output::folder(&args.out, OutputKind::Run, common.force)?;
+    let out = Output::new(&args.out, OutputKind::Run, common.force)?;
     let mut client = Client::open(common)?;
     let run = client.ask("", Job::Unlearn(recipe), Outcome::try_as_unlearned)?;
     let written = out.write_folder(bundle::contents(&run)?);
-    print::answer(common, &run.report, written, || print::report(&run.report))
+    print::json(&run.report)?;
+    print::report(&run.report);
+    print::written(written)
 }

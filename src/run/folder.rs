@@ -17,7 +17,7 @@ use crate::words::{REPORT, Recipe, Report, sha256};
 /// # Errors
 /// `dir` exists and `force` is off, or it cannot be written.
 pub fn write(run: &Run, dir: &Path, force: bool) -> Result<PathBuf> {
-    Output::folder(dir, OutputKind::Run, force)?.write_folder(contents(run)?)
+    Output::new(dir, OutputKind::Run, force)?.write_folder(contents(run)?)
 }
 
 /// Writes a run to the first free `<task>-<forget>-<mask>-<n>` in a folder, and says where it is.
@@ -27,7 +27,7 @@ pub fn write(run: &Run, dir: &Path, force: bool) -> Result<PathBuf> {
 pub fn write_free(run: &Run, within: &Path) -> Result<PathBuf> {
     let files = contents(run)?;
     output::first(&within.join(bundle::name(run)), OutputKind::Run, false, |place| {
-        Output::folder(place, OutputKind::Run, false)?.write_here(&files)
+        Output::new(place, OutputKind::Run, false)?.write_here(&files)
     })
 }
 

@@ -100,7 +100,7 @@ impl Folder {
 
     /// Makes the folder, whole, in place of what another protocol left.
     fn make(dir: &Path, table: &Table) -> Result<()> {
-        let new = Output::folder(dir, OutputKind::Table, dir.exists())?;
+        let new = Output::new(dir, OutputKind::Table, dir.exists())?;
         for part in ["cells", "models"].map(|part| new.path().join(part)) {
             fs::create_dir(&part).map_err(|e| Error::write(&part, e))?;
         }

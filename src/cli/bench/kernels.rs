@@ -6,7 +6,7 @@ use std::{ops::Range, time::Instant};
 use pollster::block_on;
 use serde::Serialize;
 
-use super::spread;
+use super::{print, spread};
 use salun_studio::error::{Error, Result};
 use salun_studio::gpu::kernels::{Kernels, Picture, Slice, Update, Updated};
 use salun_studio::models::WeightLayout;
@@ -127,19 +127,19 @@ fn timed(kernels: &Kernels, rounds: usize, run: &dyn Fn() -> Result<()>) -> Resu
     (0..rounds).map(|_| Ok(several(times)? / times as f64)).collect()
 }
 
-/// The rows as cells, with a head.
-pub fn cells(rows: &[Row]) -> Vec<Vec<String>> {
+/// The rows as a table.
+pub fn table(rows: &[Row]) -> String {
     let head = ["kernel", "values", "ms", "MB moved", "GB/s", "of a copy's"];
-    let mut cells = vec![head.map(String::from).to_vec()];
-    cells.extend(rows.iter().map(|r| {
-        vec![
+    let rows = rows.iter().map(|r| {
+        let [s, low, high] = [r.s, r.range_s[0], r.range_s[1]].map(|s| 1e3 * s);
+        [
             r.kernel.to_string(),
-            super::print::grouped(r.values),
-            format!("{:.3} [{:.3}, {:.3}]", 1e3 * r.s, 1e3 * r.range_s[0], 1e3 * r.range_s[1]),
+            print::grouped(r.values),
+            format!("{s:.3} [{low:.3}, {high:.3}]"),
             format!("{:.1}", r.bytes as f64 / 1e6),
             format!("{:.1}", r.gb_per_s),
             format!("{:.0} %", 100.0 * r.of_copy),
         ]
-    }));
-    cells
+    });
+    print::columns(&head, rows)
 }

@@ -49,11 +49,11 @@ struct OutputFile {
 }
 
 impl Output {
-    /// Reserves a file.
+    /// Reserves a file or a folder.
     ///
     /// # Errors
-    /// It exists and `force` is off or it is of another kind, or its folder cannot be written to.
-    pub fn file(target: &Path, kind: OutputKind, force: bool) -> Result<Self> {
+    /// It exists and `force` is off or it is of another kind, or the folder around it cannot be written to.
+    pub fn new(target: &Path, kind: OutputKind, force: bool) -> Result<Self> {
         Self::files(target, kind, &[], force)
     }
 
@@ -62,7 +62,7 @@ impl Output {
     /// it go before it is replaced.
     ///
     /// # Errors
-    /// As [`Output::file`] for any of them.
+    /// As [`Output::new`] for any of them.
     pub fn files(
         target: &Path,
         kind: OutputKind,
@@ -89,14 +89,6 @@ impl Output {
         let mut parts = names.into_iter().map(reserve).collect::<Result<Vec<_>>>()?;
         parts.rotate_right(1);
         Ok(Self { asked: target.into(), force, parts, besides: besides.to_vec() })
-    }
-
-    /// Reserves a folder.
-    ///
-    /// # Errors
-    /// It exists and `force` is off or it is of another kind, or its parent cannot be written to.
-    pub fn folder(target: &Path, kind: OutputKind, force: bool) -> Result<Self> {
-        Self::files(target, kind, &[], force)
     }
 
     /// Where to write what is too large to be held at once, until [`Output::done`].
