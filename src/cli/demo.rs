@@ -90,14 +90,14 @@ pub fn run(args: &Args, common: &Common) -> Result<()> {
         let control = salun.random_control();
         for (title, name, recipe) in [("SalUn", "salun", salun), ("random mask", "random", control)]
         {
-            let label = format!("{}, {title}", task.name());
-            let run = client.ask(&label, Job::Unlearn(recipe), Outcome::try_as_unlearned)?;
+            client.label = format!("{}, {title}", task.name());
+            let run = client.ask(Job::Unlearn(recipe), Outcome::try_as_unlearned)?;
             let name = format!("{}-{name}", task.name());
             let inside = bundle::contents(&run)?.into_iter();
             files.extend(inside.map(|(file, bytes)| (format!("{name}/{file}"), bytes)));
             let report = run.report.clone();
             let folder = args.out.join(&name).display().to_string();
-            finished.push(Finished { folder, run: label, report });
+            finished.push(Finished { folder, run: client.label.clone(), report });
         }
     }
     let written = out.write_folder(files);

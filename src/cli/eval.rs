@@ -90,7 +90,7 @@ fn attacked(
     let out = (!args.attack.is_empty()).then(reserve).transpose()?;
     let mut client = Client::open(common)?;
     let job = Job::Attack { model: Arc::new(model), recipe, attacks: args.attack.clone() };
-    let Attacked { metrics, attacks: found } = *client.ask("", job, Outcome::try_as_attacked)?;
+    let Attacked { metrics, attacks: found } = *client.ask(job, Outcome::try_as_attacked)?;
     let files = bundle::attacks(&found)?.into_iter().map(|(_, bytes)| bytes).collect();
     let written = out.map(|(out, _)| out.write_files(files));
     let mut attacks: Vec<_> = found.into_iter().map(|a| a.report).collect();
@@ -129,12 +129,13 @@ fn measured(
     let model = Arc::new(model);
     let (metrics, against, audit) = if audits {
         let job = Job::Audit { model, recipe, retrain: other };
-        let audited = client.ask("", job, Outcome::try_as_audited)?;
+        let audited = client.ask(job, Outcome::try_as_audited)?;
         (audited.metrics, audited.against, Some(audited.audit))
     } else {
         let mut measure = |label: &str, model: Arc<Model>| {
             let job = Job::Evaluate { model, recipe: recipe.clone() };
-            client.ask(label, job, Outcome::try_as_measured)
+            client.label = label.into();
+            client.ask(job, Outcome::try_as_measured)
         };
         let metrics = measure("run", model)?;
         (metrics, other.map(|other| measure("against", other)).transpose()?, None)

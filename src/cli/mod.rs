@@ -71,11 +71,7 @@ pub fn main() -> ExitCode {
             format!("{}{}", panic.payload_as_str().unwrap_or("?").trim(), place.unwrap_or_default())
         });
     }));
-    let work = || match parse() {
-        Ok(Some(cli)) => run(cli),
-        Ok(None) => Ok(()),
-        Err(error) => Err(error),
-    };
+    let work = || parse()?.map_or(Ok(()), run);
     let (line, status) = match std::panic::catch_unwind(work) {
         Ok(Ok(())) => match print::failed() {
             None => return ExitCode::SUCCESS,

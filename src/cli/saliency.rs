@@ -122,7 +122,7 @@ fn overlap(args: &Args, common: &Common, recipe: Recipe, by: By) -> Result<()> {
     let out = Output::new(&args.out, OutputKind::Overlap, common.force)?;
     let mut client = Client::open(common)?;
     let job = Job::Overlap { recipe: recipe.clone(), by, seeds: args.seeds };
-    let overlap = client.ask("", job, Outcome::try_as_overlapped)?;
+    let overlap = client.ask(job, Outcome::try_as_overlapped)?;
     let spec = forget::brief(&recipe.forget);
     let what = match by {
         By::Classes => format!("{}, {}", args.model, args.estimator.name()),
@@ -169,7 +169,7 @@ fn mask(args: &Args, common: &Common, recipe: Recipe) -> Result<()> {
     common.look_at(&args.data)?;
     let out = Output::files(&args.out, OutputKind::Mask, &besides, common.force)?;
     let mut client = Client::open(common)?;
-    let ranking = client.ask("", Job::Rank(recipe), Outcome::try_as_ranked)?;
+    let ranking = client.ask(Job::Rank(recipe), Outcome::try_as_ranked)?;
     let mask = ranking.mask(args.density)?;
     let statistics = Statistics {
         model: args.model.clone(),

@@ -128,7 +128,7 @@ fn classes(args: &Args, options: SampleOptions, common: &Common) -> Result<Drawn
     let names = registry::open(&model)?.card.classes;
     let mut client = Client::open(common)?;
     let job = Job::Sample { model, class: args.class.clone(), n: args.n, options };
-    let grid = client.ask("", job, Outcome::try_as_sampled)?;
+    let grid = client.ask(job, Outcome::try_as_sampled)?;
     let seen = |row: usize| {
         let seen: Vec<_> = (0..grid.columns).filter_map(|c| grid.seen_in(row, c)).collect();
         let hits = seen.iter().filter(|(class, _)| Some(*class) == grid.rows[row]).count();
@@ -155,7 +155,7 @@ fn survey(args: &Args, options: SampleOptions, common: &Common) -> Result<Drawn>
     let mut client = Client::open(common)?;
     let (model, n) = (args.own.behind(&args.model)?, args.n);
     let job = Job::Survey { model, concepts: CONCEPTS, n, options };
-    let found = client.ask("", job, Outcome::try_as_surveyed)?;
+    let found = client.ask(job, Outcome::try_as_surveyed)?;
     let shares = [("trained on", found.trained), ("never shown", found.held_out)];
     let rows = shares.map(|(name, share)| {
         let percent = |v: f64| format!("{v:.1} %");
@@ -188,7 +188,7 @@ fn prompts(args: &Args, options: SampleOptions, common: &Common) -> Result<Drawn
     let mut client = Client::open(common)?;
     let (n, prompts, solver) = (args.n, args.prompt.clone(), args.scheduler);
     let request = PromptRequest { model, prompts, n, options, solver };
-    let grid = client.ask("", Job::Prompt(request), Outcome::try_as_sampled)?;
+    let grid = client.ask(Job::Prompt(request), Outcome::try_as_sampled)?;
     let more = json!({ "prompts": args.prompt, "tokens_not_read": dropped });
     Ok(Drawn { client, grid, names, more, table: None, how: each("prompt", args) })
 }

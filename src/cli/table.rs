@@ -118,14 +118,14 @@ impl TableJob<'_> {
         runs.retain(|run| self.cells.get(run).is_none());
         let mut written = Instant::now();
         for (i, run) in runs.iter().enumerate() {
-            let label = format!(
+            self.client.label = format!(
                 "{} of {all}{}: {}",
                 all - runs.len() + i + 1,
                 self.left(&runs[i..]).map(|l| format!(", {l} left in all")).unwrap_or_default(),
                 run.title()
             );
             let clock = Instant::now();
-            let outcome = match self.measure(run, &label) {
+            let outcome = match self.measure(run) {
                 Ok(numbers) => Outcome::Done(Box::new(numbers)),
                 // What the method itself brings about is a result; what stops the machine is not.
                 Err(e @ (Error::Diverged(_) | Error::Argument { .. } | Error::Request(_))) => {
@@ -143,7 +143,7 @@ impl TableJob<'_> {
                 device: self.device.clone(),
             };
             self.folder.keep(&run.name(), &cell)?;
-            print::remark(&format!("{label}: {}", cell.line()));
+            print::remark(&format!("{}: {}", self.client.label, cell.line()));
             self.cells.put(run.name(), cell);
             if written.elapsed() > WRITTEN {
                 self.folder.write(&compare::summary(table, &self.cells, seeds))?;
@@ -165,43 +165,43 @@ impl TableJob<'_> {
         seconds.map(duration)
     }
 
-    fn measure(&mut self, run: &Run, label: &str) -> Result<Numbers> {
+    fn measure(&mut self, run: &Run) -> Result<Numbers> {
         let protocol = &self.table.protocol;
-        let original = self.model(None, run.seed, label)?;
+        let original = self.model(None, run.seed)?;
         let recipe = run.recipe(protocol, &original);
         match run.row.method.as_str() {
             RETRAIN => {
-                let model = self.model(Some(run.forget), run.seed, label)?;
-                self.evaluate(&model, recipe, label)
+                let model = self.model(Some(run.forget), run.seed)?;
+                self.evaluate(&model, recipe)
             }
-            ORIGINAL if !registry::is_latent(&original) => self.evaluate(&original, recipe, label),
+            ORIGINAL if !registry::is_latent(&original) => self.evaluate(&original, recipe),
             _ => {
-                let run = self.client.ask(label, Job::Unlearn(recipe), Answer::try_as_unlearned)?;
+                let run = self.client.ask(Job::Unlearn(recipe), Answer::try_as_unlearned)?;
                 Ok(Numbers::of_run(&run.report))
             }
         }
     }
 
     /// The original of a seed, or what is trained without a forget set; trained now unless it is there.
-    fn model(&mut self, without: Option<&str>, seed: u64, label: &str) -> Result<String> {
+    fn model(&mut self, without: Option<&str>, seed: u64) -> Result<String> {
         let protocol = &self.table.protocol;
         let Some(how) = &protocol.original else {
             return Ok(protocol.model.clone().unwrap_or_default());
         };
         let path = self.folder.model(without, seed);
         if !path.exists() {
-            self.train(how, without, seed, &path, label)?;
+            self.train(how, without, seed, &path)?;
         }
         Ok(path.to_string_lossy().into_owned())
     }
 
-    fn evaluate(&mut self, model: &str, recipe: Recipe, label: &str) -> Result<Numbers> {
+    fn evaluate(&mut self, model: &str, recipe: Recipe) -> Result<Numbers> {
         let task = self.table.protocol.task;
         let recipe = Recipe { method: ORIGINAL.into(), ..recipe }.fitting(task);
         let model: Arc<Model> = registry::open(model)?.into();
         let seconds = model.card.training.as_ref().map_or(0.0, |t| t.seconds);
         let job = Job::Evaluate { model, recipe };
-        Ok(Numbers::of_model(self.client.ask(label, job, Answer::try_as_measured)?, seconds))
+        Ok(Numbers::of_model(self.client.ask(job, Answer::try_as_measured)?, seconds))
     }
 
     /// Trains and keeps a model; a training that was stopped goes on from its state.
@@ -211,7 +211,6 @@ impl TableJob<'_> {
         without: Option<&str>,
         seed: u64,
         path: &Path,
-        label: &str,
     ) -> Result<()> {
         let request = TrainRequest {
             preset: Preset::find(&how.preset)?.name.into(),
@@ -226,18 +225,16 @@ impl TableJob<'_> {
             ..TrainRequest::default()
         };
         let kept = path.with_extension("state");
-        let resume = match kept.exists() {
-            true => Some(Box::new(state::read(&kept, &request)?.0)),
-            false => None,
-        };
+        let left = || state::read(&kept, &request).map(|(snapshot, _)| Box::new(snapshot));
+        let resume = kept.exists().then(left).transpose()?;
         let job = Job::Train { request: request.clone(), resume };
-        let model = self.client.hear(label, job, Answer::try_as_trained, |event| {
+        let model = self.client.hear(job, Answer::try_as_trained, |event| {
             if let Event::Snapshot { snapshot, .. } = event {
                 print::or_later(state::write(&kept, &request, snapshot, &[]));
             }
         })?;
-        let model =
-            model.plain().ok_or_else(|| Error::Request(format!("{label}: not a classifier")))?;
+        let other = || Error::Request(format!("{}: not a classifier", self.client.label));
+        let model = model.plain().ok_or_else(other)?;
         output::replace(path, &checkpoint::encode(model, Precision::Full)?)?;
         train::remove(&kept)
     }

@@ -201,7 +201,7 @@ pub fn run(args: &Args, common: &Common) -> Result<()> {
     let (clock, before) = (Instant::now(), log.last().map_or(0.0, |l: &LogLine| l.seconds));
     let mut kept = resume.as_ref().map(|s| s.step);
     let job = Job::Train { request: request.clone(), resume };
-    let trained = client.hear("", job, Outcome::try_as_trained, |event| match event {
+    let trained = client.hear(job, Outcome::try_as_trained, |event| match event {
         Event::Step { live, .. } => {
             let seconds = before + clock.elapsed().as_secs_f64();
             log.push(LogLine { step: live.step, loss: live.loss, seconds });

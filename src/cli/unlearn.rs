@@ -160,7 +160,7 @@ pub fn run(args: &Args, common: &Common) -> Result<()> {
     common.look_at(&recipe.data)?;
     let out = Output::new(&args.out, OutputKind::Run, common.force)?;
     let mut client = Client::open(common)?;
-    let run = client.ask("", Job::Unlearn(recipe), Outcome::try_as_unlearned)?;
+    let run = client.ask(Job::Unlearn(recipe), Outcome::try_as_unlearned)?;
     let written = out.write_folder(bundle::contents(&run)?);
     print::json(&run.report)?;
     print::report(&run.report);
