@@ -5,11 +5,7 @@ use std::time::Instant;
 use pollster::block_on;
 use serde::Serialize;
 
-use super::{
-    args::{self, Common},
-    client::Watch,
-    print,
-};
+use super::{Common, Watch, args, print};
 use salun_studio::engine::check;
 use salun_studio::engine::check::{CheckPart, Found, Off};
 use salun_studio::error::{Error, Result};

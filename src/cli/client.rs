@@ -7,7 +7,7 @@ use std::{
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::{args::Common, print, signals};
+use super::{Common, print, signals};
 use salun_studio::engine::{Engine, Event, Job, Outcome};
 use salun_studio::error::{Error, Result};
 use salun_studio::gpu::{DeviceInfo, device};

@@ -6,7 +6,7 @@ use clap::Subcommand;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::{args::Common, client::Watch, print};
+use super::{Common, Watch, print};
 use salun_studio::data;
 use salun_studio::data::emoji::Emoji;
 use salun_studio::data::{NAMES, Origin, SETS, Set, emoji, fashion, sets, store};

@@ -4,11 +4,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::{
-    args::{self, Common},
-    client::Client,
-    print,
-};
+use super::{Client, Common, args, print};
 use salun_studio::data;
 use salun_studio::data::emoji;
 use salun_studio::disk::output::{Output, OutputKind};
@@ -17,7 +13,7 @@ use salun_studio::error::Result;
 use salun_studio::eval::Metric;
 use salun_studio::models::registry;
 use salun_studio::run::bundle;
-use salun_studio::words::{Budget, Recipe, Report, Task};
+use salun_studio::words::{Budget, ForgetKind, Recipe, Report, Task};
 
 const DATA: &str = "fashion-mnist";
 /// What is forgotten unless something else is asked for.
@@ -68,10 +64,10 @@ fn model(task: Task) -> (&'static str, &'static str) {
 fn forget_set(data: &str, given: Option<&str>) -> Result<String> {
     if emoji::is_corpus(data) {
         let prompt = given.unwrap_or(PROMPT);
-        return Ok(format!("prompt:{}", prompt.strip_prefix("prompt:").unwrap_or(prompt)));
+        return Ok(format!("prompt:{}", ForgetKind::Prompt.value(prompt).unwrap_or(prompt)));
     }
     let (class, data) = (given.unwrap_or(CLASS), data::open(data)?);
-    let class = data.class(class.strip_prefix("class:").unwrap_or(class))?;
+    let class = data.class(ForgetKind::Class.value(class).unwrap_or(class))?;
     Ok(format!("class:{}", data.classes[class]))
 }
 
@@ -127,11 +123,13 @@ fn summary(finished: &[Finished], sentences: &[String]) {
     print::line(print::columns(&head, rows));
     print::line("");
     sentences.iter().for_each(print::line);
-    for r in finished.iter().step_by(2).map(|f| &f.report) {
-        let [ua, ra, ta] = r.after.n.map(print::grouped);
+    for Report { task, forget, seed, after, device, .. } in
+        finished.iter().step_by(2).map(|f| &f.report)
+    {
+        let [ua, ra, ta] = after.n.map(print::grouped);
         print::line(format!(
-            "{}: percent of {ua} (UA), {ra} (RA), {ta} (TA) pictures; forgets {}; seed {}; {}",
-            r.task, r.forget.spec, r.seed, r.device.name
+            "{task}: percent of {ua} (UA), {ra} (RA), {ta} (TA) pictures; forgets {}; seed {seed}; {}",
+            forget.spec, device.name
         ));
     }
 }
@@ -157,11 +155,6 @@ fn better(salun: &Report, random: &Report) -> String {
     } else {
         "The random mask did better than SalUn"
     };
-    format!(
-        "{} {}: {who} here (SalUn: {}; random mask: {}; one seed).",
-        salun.task,
-        salun.forget.spec,
-        say(salun),
-        say(random)
-    )
+    let (task, spec, salun, random) = (&salun.task, &salun.forget.spec, say(salun), say(random));
+    format!("{task} {spec}: {who} here (SalUn: {salun}; random mask: {random}; one seed).")
 }

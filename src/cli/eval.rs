@@ -8,11 +8,7 @@ use std::{
 
 use serde_json::{Value, json};
 
-use super::{
-    args::{self, Common},
-    client::Client,
-    print,
-};
+use super::{Client, Common, args, print};
 use salun_studio::disk::output::{Beside, Made, Output, OutputKind};
 use salun_studio::engine::{Attacked, Job, Outcome};
 use salun_studio::error::{Error, Result};
@@ -67,7 +63,7 @@ pub fn run(args: &Args, common: &Common) -> Result<()> {
     let Saved { recipe, report, model } = run;
     let seed = recipe.seed;
     let found = match model {
-        AnyModel::Latent(_) => attacked(args, (recipe, report, model), common),
+        AnyModel::Latent(_) => attacked(args, Saved { recipe, report, model }, common),
         AnyModel::Plain(model) => measured(args, (recipe, report, model), against, common),
     }?;
     show(args, &found, seed)?;
@@ -75,11 +71,7 @@ pub fn run(args: &Args, common: &Common) -> Result<()> {
 }
 
 /// Measures a run that forgot a prompt again, and attacks it.
-fn attacked(
-    args: &Args,
-    (recipe, report, model): (Recipe, Report, AnyModel),
-    common: &Common,
-) -> Result<Found> {
+fn attacked(args: &Args, run: Saved, common: &Common) -> Result<Found> {
     if let Some(other) = &args.against {
         let right = "a run that forgot a prompt has no Retrain to stand against";
         return Err(Error::argument("against", other.display(), right));
@@ -89,6 +81,7 @@ fn attacked(
     let reserve = || reserve(args, files::ATTACKS[0], OutputKind::Attacks, &pictures, common.force);
     let out = (!args.attack.is_empty()).then(reserve).transpose()?;
     let mut client = Client::open(common)?;
+    let Saved { recipe, report, model } = run;
     let job = Job::Attack { model: Arc::new(model), recipe, attacks: args.attack.clone() };
     let Attacked { metrics, attacks: found } = *client.ask(job, Outcome::try_as_attacked)?;
     let files = bundle::attacks(&found)?.into_iter().map(|(_, bytes)| bytes).collect();

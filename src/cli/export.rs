@@ -4,10 +4,7 @@ use std::path::PathBuf;
 
 use serde_json::json;
 
-use super::{
-    args::{self, Common},
-    print,
-};
+use super::{Common, args, print};
 use salun_studio::disk::output::{Output, OutputKind};
 use salun_studio::error::{Error, Result};
 use salun_studio::models::registry;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::{args::Common, data, print};
+use super::{Common, data, print};
 use salun_studio::error::Result;
 use salun_studio::gpu::device;
 use salun_studio::models::SHIPPED;

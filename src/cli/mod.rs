@@ -24,6 +24,7 @@ use std::{error::Error as _, ffi::OsStr, path::PathBuf, process::ExitCode, sync:
 
 use args::Common;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, error::ErrorKind};
+use client::{Client, Watch};
 
 use salun_studio::error::{Error, Result};
 

@@ -12,7 +12,7 @@ use std::{
 use serde::Serialize;
 use serde_json::Value;
 
-use super::args::Common;
+use super::Common;
 use salun_studio::data::brief;
 use salun_studio::error::{Error, Result};
 use salun_studio::eval::Metric;

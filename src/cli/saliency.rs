@@ -5,11 +5,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::{
-    args::{self, Common},
-    client::Client,
-    print,
-};
+use super::{Client, Common, args, print};
 use salun_studio::data::forget;
 use salun_studio::disk::output::{Beside, Output, OutputKind};
 use salun_studio::engine::{Job, Outcome};

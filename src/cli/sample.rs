@@ -4,11 +4,7 @@ use std::{path::PathBuf, sync::Arc};
 
 use serde_json::{Value, json};
 
-use super::{
-    args::{self, Common},
-    client::Client,
-    print,
-};
+use super::{Client, Common, args, print};
 use salun_studio::diffusion::SolverKind;
 use salun_studio::disk::output::{Files, Output, OutputKind};
 use salun_studio::engine::{Grid, Job, Outcome, PromptRequest};

@@ -9,7 +9,7 @@ use clap::Parser;
 use eframe::egui_wgpu::{WgpuSetup, WgpuSetupExisting};
 use serde::{Deserialize, Serialize};
 
-use super::{args::Common, demo, print, signals};
+use super::{Common, demo, print, signals};
 use salun_studio::disk::output::{Made, Output, OutputKind};
 use salun_studio::disk::{files, output};
 use salun_studio::engine::{Engine, Run};

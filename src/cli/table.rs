@@ -6,11 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{
-    args::{self, Common},
-    client::{Client, duration},
-    print, train,
-};
+use super::{Client, Common, args, client, print, train};
 use salun_studio::data;
 use salun_studio::data::emoji;
 use salun_studio::disk::output;
@@ -162,7 +158,7 @@ impl TableJob<'_> {
             Some(if first { 2.0 * expected } else { expected })
         };
         let seconds: Option<f64> = runs.iter().map(own).sum();
-        seconds.map(duration)
+        seconds.map(client::duration)
     }
 
     fn measure(&mut self, run: &Run) -> Result<Numbers> {
@@ -190,7 +186,7 @@ impl TableJob<'_> {
         };
         let path = self.folder.model(without, seed);
         if !path.exists() {
-            self.train(how, without, seed, &path)?;
+            self.train(how, without, seed)?;
         }
         Ok(path.to_string_lossy().into_owned())
     }
@@ -205,13 +201,7 @@ impl TableJob<'_> {
     }
 
     /// Trains and keeps a model; a training that was stopped goes on from its state.
-    fn train(
-        &mut self,
-        how: &Original,
-        without: Option<&str>,
-        seed: u64,
-        path: &Path,
-    ) -> Result<()> {
+    fn train(&mut self, how: &Original, without: Option<&str>, seed: u64) -> Result<()> {
         let request = TrainRequest {
             preset: Preset::find(&how.preset)?.name.into(),
             data: self.table.protocol.data.clone(),
@@ -224,6 +214,7 @@ impl TableJob<'_> {
             seed,
             ..TrainRequest::default()
         };
+        let path = self.folder.model(without, seed);
         let kept = path.with_extension("state");
         let left = || state::read(&kept, &request).map(|(snapshot, _)| Box::new(snapshot));
         let resume = kept.exists().then(left).transpose()?;
@@ -235,7 +226,7 @@ impl TableJob<'_> {
         })?;
         let other = || Error::Request(format!("{}: not a classifier", self.client.label));
         let model = model.plain().ok_or_else(other)?;
-        output::replace(path, &checkpoint::encode(model, Precision::Full)?)?;
+        output::replace(&path, &checkpoint::encode(model, Precision::Full)?)?;
         train::remove(&kept)
     }
 }

@@ -9,11 +9,7 @@ use std::{
 
 use serde_json::json;
 
-use super::{
-    args::{self, Common},
-    client::Client,
-    print,
-};
+use super::{Client, Common, args, print};
 use salun_studio::data;
 use salun_studio::data::emoji;
 use salun_studio::disk::output;

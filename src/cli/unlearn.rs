@@ -2,11 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{
-    args::{self, Common},
-    client::Client,
-    print,
-};
+use super::{Client, Common, args, print};
 use salun_studio::data::{NAMES, forget};
 use salun_studio::disk::files;
 use salun_studio::disk::output::{Output, OutputKind};

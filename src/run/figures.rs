@@ -128,14 +128,11 @@ pub fn saliency(mask: &Mask, ranking: Option<&Scores>, forget: &str) -> Result<V
     // Scores that are only places say nothing, so they are not drawn.
     let ranking = ranking.filter(|r| r.estimator.measures());
     let title = format!("{} weights for {}", mask.estimator.kept(), brief(forget));
-    let line = format!(
-        "{}: {} of {} weights may change, density {}, threshold {}",
-        mask.estimator.name(),
-        grouped(mask.k),
-        grouped(mask.bits.len()),
-        mask.density,
-        short(mask.threshold.into())
-    );
+    let (name, density, threshold) =
+        (mask.estimator.name(), mask.density, short(mask.threshold.into()));
+    let [k, n] = [mask.k, mask.bits.len()].map(grouped);
+    let line =
+        format!("{name}: {k} of {n} weights may change, density {density}, threshold {threshold}");
     page.heading(MARGIN, &title, &line);
     let mut top = MARGIN + 62;
     if let Some(ranking) = ranking {

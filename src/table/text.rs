@@ -34,14 +34,11 @@ fn provenance(s: &Summary, command: &str) -> String {
         (0, 0) => "all runs done".to_string(),
         (left, failed) => format!("{left} runs missing, {failed} failed"),
     };
+    let devices = if devices.is_empty() { "no device yet".into() } else { devices.join(", ") };
+    let (Summary { done, all, version, .. }, seeds, hash) = (s, seeds.join(", "), s.short_hash());
     format!(
-        "`{command}`; seeds {}; {} of {} runs, {missing}; {}; version {}, protocol `{}`.\n",
-        seeds.join(", "),
-        s.done,
-        s.all,
-        if devices.is_empty() { "no device yet".into() } else { devices.join(", ") },
-        s.version,
-        s.short_hash()
+        "`{command}`; seeds {seeds}; {done} of {all} runs, {missing}; {devices}; version {version}, \
+         protocol `{hash}`.\n"
     )
 }
 

@@ -13,10 +13,7 @@ use serde::Serialize;
 use work::Workload;
 use worker::Worker;
 
-use super::{
-    args::{self, Common},
-    print,
-};
+use super::{Common, args, print, studio};
 use salun_studio::error::{Error, Result};
 use salun_studio::gpu::kernels::Kernels;
 use salun_studio::gpu::{DeviceInfo, DeviceKind, device};
@@ -92,7 +89,7 @@ pub fn run(args: &Args, common: &Common) -> Result<()> {
         None => Vec::new(),
     };
     let window = args.only.is_none() && !args.kernels && !args.no_window;
-    let studio = window.then(|| pilot::measure(common)).flatten();
+    let studio = (window && studio::has_display()).then(|| pilot::measure(common));
     let studio = studio.and_then(|found| found.map_err(|e| print::note(&e.to_string())).ok());
     print::json(&serde_json::json!({
         "device": device, "rows": rows, "kernels": kernels, "studio": studio,
@@ -110,7 +107,7 @@ pub fn run(args: &Args, common: &Common) -> Result<()> {
         print::line(format!("medians of {rounds} rounds, least and most in brackets; {on}"));
     }
     if let Some(studio) = studio {
-        print::line(studio.to_string());
+        print::line(studio.line());
     } else if window {
         print::line("studio: no window could be opened, so no frames were measured");
     }

@@ -9,7 +9,7 @@ use std::{
 use clap::ValueEnum;
 use pollster::block_on;
 
-use super::{super::args::Common, memory};
+use super::{Common, memory};
 use salun_studio::data;
 use salun_studio::data::ForgetSet;
 use salun_studio::error::{Error, Result};
