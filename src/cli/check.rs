@@ -10,7 +10,7 @@ use salun_studio::engine::check;
 use salun_studio::engine::check::{CheckPart, Found, Off};
 use salun_studio::error::{Error, Result};
 use salun_studio::gpu::{Compute, DeviceInfo, DeviceKind, device};
-use salun_studio::job_context::{JobContext, Switches};
+use salun_studio::job_context::{JobContext, Switches, Told};
 use salun_studio::words::Task;
 
 /// Hold this machine's device against the CPU: a wrong driver computes wrong numbers in silence
@@ -90,10 +90,19 @@ fn hold(name: &'static str, part: CheckPart, compute: &Compute) -> Result<Row> {
         Err(other) => (None, Some(other.to_string())),
     };
     let Found { compared, first_update_s } = found.unwrap_or_default();
-    let ok = error.is_none() && !compared.is_empty() && compared.iter().all(Off::is_near);
+    let (n, near) = (compared.len(), compared.iter().filter(|off| off.is_near()).count());
     let worst = compared.iter().max_by(|a, b| a.share().total_cmp(&b.share())).cloned();
-    let said = said(name, &compared, error.as_deref(), worst.as_ref());
-    let seconds = clock.elapsed().as_secs_f64();
+    let (ok, outcome) = match (&error, &worst) {
+        (Some(error), _) => (false, error.clone()),
+        (None, None) => (false, "nothing was compared".into()),
+        (None, Some(worst)) if near == n => {
+            (true, format!("{n} results as on the CPU; furthest, {}", far(worst)))
+        }
+        (None, Some(worst)) => {
+            (false, format!("{} of {n} results wrong; furthest, {}", n - near, far(worst)))
+        }
+    };
+    let (said, seconds) = (format!("{name}: {outcome}"), clock.elapsed().as_secs_f64());
     Ok(Row { part: name, ok, said, seconds, first_update_s, error, worst, compared })
 }
 
@@ -102,25 +111,13 @@ fn watched(name: &'static str) -> JobContext {
     let (mut watch, switches) = (Watch::begin(), Switches::default());
     switches.ask(1);
     let stop = switches.clone();
-    JobContext::new(1, switches, move |p| {
-        if watch.tick(&format!("{name}: {}", p.phase), p.done, p.total).is_err() {
+    JobContext::new(1, switches, move |told| {
+        if let Told::Progress(p) = told
+            && watch.tick(&format!("{name}: {}", p.phase), p.done, p.total).is_err()
+        {
             stop.cancel();
         }
     })
-}
-
-/// What came of a part, in one line.
-fn said(part: &str, compared: &[Off], error: Option<&str>, worst: Option<&Off>) -> String {
-    let n = compared.len();
-    let wrong = compared.iter().filter(|off| !off.is_near()).count();
-    match (error, worst) {
-        (Some(error), _) => format!("{part}: {error}"),
-        (None, None) => format!("{part}: nothing was compared"),
-        (None, Some(worst)) => match wrong {
-            0 => format!("{part}: {n} results as on the CPU; furthest, {}", far(worst)),
-            _ => format!("{part}: {wrong} of {n} results wrong; furthest, {}", far(worst)),
-        },
-    }
 }
 
 impl Row {

@@ -62,10 +62,11 @@ pub fn run(args: &Args, common: &Common) -> Result<()> {
     }
     let Saved { recipe, report, model } = run;
     let seed = recipe.seed;
-    let found = match model {
+    let mut found = match model {
         AnyModel::Latent(_) => attacked(args, Saved { recipe, report, model }, common),
         AnyModel::Plain(model) => measured(args, (recipe, report, model), against, common),
     }?;
+    found.report.verdict = verdict(&Evidence::of(&found.report));
     show(args, &found, seed)?;
     found.written.transpose().map(drop)
 }
@@ -149,13 +150,12 @@ fn measured(
     Ok(Found { report, against, gap, more, device: client.info().clone(), written })
 }
 
-/// Prints what was found, with the verdict that follows from it.
+/// Prints what was found.
 fn show(args: &Args, found: &Found, seed: u64) -> Result<()> {
     let Found { report, against, gap, more, device, .. } = found;
-    let verdict = verdict(&Evidence::of(report));
     let value = json!({
         "run": args.run.display().to_string(), "forget": report.forget, "before": report.before,
-        "metrics": report.after, "verdict": verdict, "seed": seed, "device": device,
+        "metrics": report.after, "verdict": report.verdict, "seed": seed, "device": device,
     });
     print::json(&print::with(value, more.clone()))?;
     let mut rows = vec![("before (report)", &report.before), ("run", &report.after)];
@@ -167,11 +167,7 @@ fn show(args: &Args, found: &Found, seed: u64) -> Result<()> {
             "gap: UA {UA:.2}, RA {RA:.2}, TA {TA:.2}, MIA {mia}, average {average:.2}, ToW {ToW:.3}"
         ));
     }
-    print::attacks(&report.attacks);
-    if let Some(audit) = &report.audit {
-        print::audit(audit);
-    }
-    print::verdict(&verdict);
+    print::found(report);
     print::line(format!("forgets {}; seed {seed}; {}", report.forget.spec, device.name));
     Ok(())
 }

@@ -18,8 +18,7 @@ use salun_studio::error::{Error, Result};
 use salun_studio::eval::Metric;
 use salun_studio::gpu::DeviceInfo;
 use salun_studio::words::{
-    AttackReport, Audit, Divergence, EarlierReport, Examination, Metrics, References, Report,
-    Verdict,
+    Audit, Divergence, EarlierReport, Examination, Metrics, References, Report,
 };
 
 /// Whether nothing but errors and JSON is printed, and whether a program reads what is on stdout.
@@ -254,19 +253,15 @@ pub fn report(r: &Report) {
         let (spec, n) = (brief(spec), grouped(*n));
         line(format!("forgotten earlier: {spec}, UA {after:.1}, was {before:.1} (n = {n})"));
     }
-    attacks(&r.attacks);
-    if let Some(a) = &r.audit {
-        audit(a);
-    }
-    verdict(&r.verdict);
+    found(r);
     line(format!(
         "seed {seed}; {} ({}); seconds: mask {:.1}, unlearn {:.1}, evaluate {:.1}",
         device.name, device.api, s.mask, s.unlearn, s.evaluate
     ));
 }
 
-/// What attacks on a text-to-image model brought back.
-pub fn attacks(attacks: &[AttackReport]) {
+/// What attacks and an audit of a run found, the verdict, and why.
+pub fn found(Report { attacks, audit: audited, verdict, .. }: &Report) {
     for attack in attacks {
         let rows = attack.tries.iter().map(|t| {
             let [before, after] = [t.before, t.after].map(|share| format!("{share:.1}"));
@@ -275,15 +270,12 @@ pub fn attacks(attacks: &[AttackReport]) {
         line(format!("\n{} on {} (n = {})", attack.kind.title(), attack.forget, attack.n));
         line(columns(&["seen, %", "before", "after", "prompt"], rows));
     }
-}
-
-/// A verdict, and why.
-pub fn verdict(verdict: &Verdict) {
+    audited.iter().for_each(|found| audit(found));
     line(format!("verdict: {}. {}", verdict.label.name(), verdict.why));
 }
 
 /// What an audit found in the run, in the original and in Retrain.
-pub fn audit(a: &Audit) {
+fn audit(a: &Audit) {
     let models =
         [("run", Some(&a.run)), ("original", Some(&a.original)), ("Retrain", a.retrain.as_ref())];
     let models: Vec<(&str, &Examination)> =

@@ -7,8 +7,6 @@ use std::{
 };
 
 use super::{Client, Common, args, client, print, train};
-use salun_studio::data;
-use salun_studio::data::emoji;
 use salun_studio::disk::output;
 use salun_studio::engine::{Event, Job, Outcome as Answer};
 use salun_studio::error::{Error, Result};
@@ -55,9 +53,7 @@ pub fn run(args: &Args, common: &Common) -> Result<()> {
     if args.render {
         return render(args);
     }
-    if !emoji::is_corpus(&table.protocol.data) {
-        data::open(&table.protocol.data)?;
-    }
+    common.look_at(&table.protocol.data)?;
     Folder::check(&args.out, &table, common.force)?;
     // Without a device there is no table, and what another protocol left stays.
     let client = Client::open(common)?;

@@ -99,17 +99,16 @@ impl Args {
                 }
             }
             None => {
-                let given = |name: &str, value: &Option<String>, right: &str| {
-                    let needed =
-                        || Error::Request(format!("--{name} is needed without a recipe: {right}"));
-                    value.clone().ok_or_else(needed)
-                };
                 let data = format!("{} or folder:PATH", NAMES.join(", "));
-                Recipe::new(
-                    &given("model", &self.model, "a shipped model's name or a weights file")?,
-                    &given("data", &self.data, &data)?,
-                    &given("forget", &self.forget, forget::HELP)?,
-                )
+                for (name, given, right) in [
+                    ("model", &self.model, "a shipped model's name or a weights file"),
+                    ("data", &self.data, &data),
+                    ("forget", &self.forget, forget::HELP),
+                ] {
+                    let needed = || format!("--{name} is needed without a recipe: {right}");
+                    given.as_ref().ok_or_else(|| Error::Request(needed()))?;
+                }
+                Recipe::new("", "", "")
             }
         };
         fn put<T: Clone>(field: &mut T, flag: &Option<T>) {
