@@ -102,8 +102,6 @@ pub fn has_display() -> bool {
 /// Where a person's runs are saved, and where they are kept until then.
 struct RunKeeper {
     folder: Mutex<PathBuf>,
-    /// The folder that the next sitting starts with.
-    remembered: Mutex<Option<PathBuf>>,
     recovery: Recovery,
 }
 
@@ -127,16 +125,9 @@ impl RunKeeper {
         });
         let documents =
             || dirs::document_dir().or_else(dirs::home_dir).or(std::env::current_dir().ok());
-        let remembered = remembered.map(|r| r.folder);
-        let folder = remembered
-            .clone()
-            .filter(|folder| folder.is_dir())
-            .unwrap_or_else(|| documents().unwrap_or_default().join(RUNS));
-        Self {
-            folder: Mutex::new(folder),
-            remembered: Mutex::new(remembered),
-            recovery: Recovery::default(),
-        }
+        let remembered = remembered.map(|r| r.folder).filter(|folder| folder.is_dir());
+        let folder = remembered.unwrap_or_else(|| documents().unwrap_or_default().join(RUNS));
+        Self { folder: Mutex::new(folder), recovery: Recovery::default() }
     }
 
     fn now(&self) -> PathBuf {
@@ -146,11 +137,6 @@ impl RunKeeper {
     /// Remembers the folder once something could be saved there.
     fn remember(&self) {
         let folder = self.now();
-        let mut remembered = self.remembered.lock().unwrap_or_else(PoisonError::into_inner);
-        if remembered.as_ref() == Some(&folder) {
-            return;
-        }
-        *remembered = Some(folder.clone());
         let write = |home: PathBuf| {
             std::fs::create_dir_all(&home).map_err(|e| Error::write(&home, e))?;
             output::replace(&home.join(REMEMBERED), &bundle::json(&Remembered { folder })?)

@@ -110,12 +110,10 @@ impl TableJob<'_> {
         runs.retain(|run| self.cells.get(run).is_none());
         let mut written = Instant::now();
         for (i, run) in runs.iter().enumerate() {
-            self.client.label = format!(
-                "{} of {all}{}: {}",
-                all - runs.len() + i + 1,
-                self.left(&runs[i..]).map(|l| format!(", {l} left in all")).unwrap_or_default(),
-                run.title()
-            );
+            let (at, title) = (all - runs.len() + i + 1, run.title());
+            let left = self.left(&runs[i..]).map(|l| format!(", {l} left in all"));
+            let left = left.unwrap_or_default();
+            self.client.label = format!("{at} of {all}{left}: {title}");
             let clock = Instant::now();
             let outcome = match self.measure(run) {
                 Ok(numbers) => Outcome::Done(Box::new(numbers)),

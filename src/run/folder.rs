@@ -70,15 +70,10 @@ pub fn read(dir: &Path) -> Result<Saved> {
     if !dir.is_dir() {
         return Err(Error::file(dir, "is not a run folder"));
     }
-    let get = |name: &str| {
-        let path = dir.join(name);
-        let bytes = files::read(&path)?;
-        Ok::<_, Error>((path, bytes))
-    };
     let path = dir.join("recipe.toml");
-    let text = files::read_text(&path)?;
-    let recipe = Recipe::parse(&text, &path.to_string_lossy())?;
-    let (path, bytes) = get(REPORT)?;
+    let recipe = Recipe::parse(&files::read_text(&path)?, &path.to_string_lossy())?;
+    let path = dir.join(REPORT);
+    let bytes = files::read(&path)?;
     let report = serde_json::from_slice(&bytes).map_err(|e| Error::file(&path, e))?;
     sealed(dir, &report)?;
     let inside = dir.join("model");
@@ -86,8 +81,8 @@ pub fn read(dir: &Path) -> Result<Saved> {
         let free = platform::free_memory();
         AnyModel::Latent(latent::folder::read(&latent::folder::OnDisk(inside), free)?)
     } else {
-        let (path, bytes) = get("model.safetensors")?;
-        AnyModel::Plain(checkpoint::decode(&bytes, &path)?)
+        let path = dir.join("model.safetensors");
+        AnyModel::Plain(checkpoint::decode(&files::read(&path)?, &path)?)
     };
     Ok(Saved { recipe, report, model })
 }

@@ -39,12 +39,11 @@ fn controls(group: &Compared) -> Vec<String> {
         return with().map(|(line, c)| against(group, line, c)).collect();
     }
     let count = |beats: Option<bool>| with().filter(|(_, c)| c.beats() == beats).count();
-    let (won, lost) = (count(Some(true)), count(Some(false)));
+    let (all, won, lost) = (with().count(), count(Some(true)), count(Some(false)));
     vec![format!(
-        "{}: of {} settings, the mask beats its random control in {won}, the random control beats \
+        "{}: of {all} settings, the mask beats its random control in {won}, the random control beats \
          the mask in {lost}, and the rest cannot be told apart (95 % paired intervals).",
-        group.title,
-        with().count()
+        group.title
     )]
 }
 

@@ -4,7 +4,7 @@ use super::published::{Published, SOURCES};
 use super::{Compared, Line, Mark, ORIGINAL, RETRAIN, Summary, Value};
 use crate::error::{Error, Result};
 use crate::eval::Spread;
-use crate::words::grouped;
+use crate::words::{Frechet, grouped};
 
 /// The whole table with its conditions and what it says. `command` made it.
 pub fn markdown(summary: &Summary, command: &str) -> String {
@@ -53,12 +53,11 @@ fn compared(s: &Summary, group: &Compared) -> String {
         text += &format!(", MIA fitted to {members} members and {others} others");
     }
     text += &format!("; gaps to {}.\n\n", group.reference);
-    if let Some(f) = group.frechet {
+    if let Some(Frechet { n, floor, .. }) = group.frechet {
+        let n = grouped(n);
         text += &format!(
-            "FD: Frechet distance on the shipped classifier's features (not FID) of {} samples of \
-             the kept classes to real test pictures; as many real training pictures have {:.2}.\n\n",
-            grouped(f.n),
-            f.floor
+            "FD: Frechet distance on the shipped classifier's features (not FID) of {n} samples of the \
+             kept classes to real test pictures; as many real training pictures have {floor:.2}.\n\n"
         );
     }
     let axis = s.axis.as_ref().filter(|_| group.rows.iter().any(|l| l.at.is_some()));
