@@ -13,11 +13,11 @@ use salun_studio::error::{Error, Result};
 use salun_studio::models::{Model, Precision, checkpoint, registry};
 use salun_studio::run::state;
 use salun_studio::table::{
-    Cell, Cells, Folder, Numbers, ORIGINAL, Original, Outcome, RETRAIN, Run, Scale, Summary,
-    TABLES, Table, compare, folder,
+    Cell, Folder, Numbers, ORIGINAL, Original, Outcome, RETRAIN, Row, Run, Scale, Summary, TABLES,
+    Table, folder,
 };
 use salun_studio::train::{Preset, TrainRequest};
-use salun_studio::words::{DeviceReport, Recipe};
+use salun_studio::words::Recipe;
 
 /// A whole table: every method with its controls, mean and spread, as Markdown, CSV, JSON and figure
 #[derive(Debug, clap::Args)]
@@ -49,7 +49,7 @@ const WRITTEN: Duration = Duration::from_secs(60);
 /// Runs the command.
 pub fn run(args: &Args, common: &Common) -> Result<()> {
     let table = Table::new(&args.name, args.scale)?;
-    table.only(&args.only)?;
+    let only = table.only(&args.only)?;
     if args.render {
         return render(args);
     }
@@ -58,13 +58,10 @@ pub fn run(args: &Args, common: &Common) -> Result<()> {
     // Without a device there is no table, and what another protocol left stays.
     let client = Client::open(common)?;
     let folder = Folder::open(&args.out, &table, common.force)?;
-    let cells = folder.cells(&table)?;
     let seeds = args.seeds.map_or(SEEDS, |k| k as u64);
-    let device = client.info().into();
-    let mut job = TableJob { table: &table, folder, cells, client, device };
-    let outcome = job.all(seeds, args);
-    let says = compare::summary(&table, &job.cells, seeds);
-    job.folder.write(&says)?;
+    let mut job = TableJob { folder, client };
+    let outcome = job.all(seeds, &only);
+    let says = job.folder.write(seeds)?;
     if let Err(error) = outcome {
         if matches!(error, Error::Cancelled) {
             let (done, all) = (says.done + says.failed, says.all);
@@ -83,31 +80,25 @@ fn render(args: &Args) -> Result<()> {
         return Err(Error::argument("table", &args.name, right));
     }
     let folder = Folder::open(&args.out, &table, false)?;
-    let cells = folder.cells(&table)?;
-    let seen = cells.iter().map(|c| c.seed - table.first_seed).max().unwrap_or(SEEDS);
-    let says = compare::summary(&table, &cells, args.seeds.map_or(seen, |k| k as u64));
-    folder.write(&says)?;
+    let seen = folder.cells.iter().map(|c| c.seed - table.first_seed).max().unwrap_or(SEEDS);
+    let says = folder.write(args.seeds.map_or(seen, |k| k as u64))?;
     show(&says, &args.out)
 }
 
 /// A table under way.
 struct TableJob<'a> {
-    table: &'a Table,
-    folder: Folder,
-    cells: Cells,
+    folder: Folder<'a>,
     client: Client,
-    device: DeviceReport,
 }
 
 impl TableJob<'_> {
     /// Does every run that is not done.
-    fn all(&mut self, seeds: u64, args: &Args) -> Result<()> {
-        let table = self.table;
-        let only = table.only(&args.only)?;
+    fn all(&mut self, seeds: u64, only: &[&Row]) -> Result<()> {
+        let table = self.folder.table;
         let mut runs = table.runs(seeds);
         runs.retain(|run| only.contains(&run.row));
         let all = runs.len();
-        runs.retain(|run| self.cells.get(run).is_none());
+        runs.retain(|run| self.folder.cells.get(run).is_none());
         let mut written = Instant::now();
         for (i, run) in runs.iter().enumerate() {
             let (at, title) = (all - runs.len() + i + 1, run.title());
@@ -130,13 +121,13 @@ impl TableJob<'_> {
                 seed: run.seed,
                 outcome,
                 seconds: clock.elapsed().as_secs_f64(),
-                device: self.device.clone(),
+                device: self.client.info().into(),
             };
-            self.folder.keep(&run.name(), &cell)?;
-            print::remark(&format!("{}: {}", self.client.label, cell.line()));
-            self.cells.put(run.name(), cell);
+            let line = format!("{}: {}", self.client.label, cell.line());
+            self.folder.keep(run.name(), cell)?;
+            print::remark(&line);
             if written.elapsed() > WRITTEN {
-                self.folder.write(&compare::summary(table, &self.cells, seeds))?;
+                self.folder.write(seeds)?;
                 written = Instant::now();
             }
         }
@@ -146,7 +137,7 @@ impl TableJob<'_> {
     /// Time left for these runs, going by those that are done.
     fn left(&self, runs: &[Run]) -> Option<String> {
         let own = |run: &Run| {
-            let expected = self.cells.expected(run)?;
+            let expected = self.folder.cells.expected(run)?;
             // The first run of a seed trains the original first.
             let first = run.row.method == RETRAIN && !self.folder.model(None, run.seed).exists();
             Some(if first { 2.0 * expected } else { expected })
@@ -156,7 +147,7 @@ impl TableJob<'_> {
     }
 
     fn measure(&mut self, run: &Run) -> Result<Numbers> {
-        let protocol = &self.table.protocol;
+        let protocol = &self.folder.table.protocol;
         let original = self.model(None, run.seed)?;
         let recipe = run.recipe(protocol, &original);
         match run.row.method.as_str() {
@@ -174,7 +165,7 @@ impl TableJob<'_> {
 
     /// The original of a seed, or what is trained without a forget set; trained now unless it is there.
     fn model(&mut self, without: Option<&str>, seed: u64) -> Result<String> {
-        let protocol = &self.table.protocol;
+        let protocol = &self.folder.table.protocol;
         let Some(how) = &protocol.original else {
             return Ok(protocol.model.clone().unwrap_or_default());
         };
@@ -186,7 +177,7 @@ impl TableJob<'_> {
     }
 
     fn evaluate(&mut self, model: &str, recipe: Recipe) -> Result<Numbers> {
-        let task = self.table.protocol.task;
+        let task = self.folder.table.protocol.task;
         let recipe = Recipe { method: ORIGINAL.into(), ..recipe }.fitting(task);
         let model: Arc<Model> = registry::open(model)?.into();
         let seconds = model.card.training.as_ref().map_or(0.0, |t| t.seconds);
@@ -198,7 +189,7 @@ impl TableJob<'_> {
     fn train(&mut self, how: &Original, without: Option<&str>, seed: u64) -> Result<()> {
         let request = TrainRequest {
             preset: Preset::find(&how.preset)?.name.into(),
-            data: self.table.protocol.data.clone(),
+            data: self.folder.table.protocol.data.clone(),
             without: without.map(String::from),
             epochs: Some(how.epochs),
             batch: Some(how.batch),

@@ -25,7 +25,7 @@ pub use cell::{Cell, Cells, Numbers, Outcome};
 pub use folder::Folder;
 pub use map::Pair;
 pub use protocol::{Original, Scale};
-pub use rows::{ORIGINAL, RETRAIN};
+pub use rows::{ORIGINAL, RETRAIN, Row};
 pub use summary::{Compared, Line, Mark, SCHEMA, Summary, Value, Versus};
 
 use std::collections::BTreeSet;
@@ -36,7 +36,6 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use crate::error::{Error, Result};
 use crate::words::{Recipe, sha256};
 use protocol::Protocol;
-use rows::Row;
 
 /// What a figure of a table shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
