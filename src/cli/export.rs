@@ -45,7 +45,7 @@ pub fn run(args: &Args, common: &Common) -> Result<()> {
         ));
     }
     let out = Output::new(&args.out, OutputKind::Weights, common.force)?;
-    let written = out.write(export::encode(&model, format, args.bare)?);
+    let written = out.write_files(vec![export::encode(&model, format, args.bare)?]);
     let n = model.weights.layout.n();
     print::json(&json!({ "out": args.out.display().to_string(), "params": n }))?;
     print::line(format!("{} weights written to {}", print::grouped(n), written?.display()));

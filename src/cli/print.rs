@@ -276,10 +276,7 @@ pub fn found(Report { attacks, audit: audited, verdict, .. }: &Report) {
 
 /// What an audit found in the run, in the original and in Retrain.
 fn audit(a: &Audit) {
-    let models =
-        [("run", Some(&a.run)), ("original", Some(&a.original)), ("Retrain", a.retrain.as_ref())];
-    let models: Vec<(&str, &Examination)> =
-        models.into_iter().filter_map(|(name, found)| Some((name, found?))).collect();
+    let models: Vec<_> = a.examined(["run", "original", "Retrain"]).collect();
     let mut rows: Vec<Vec<String>> = Vec::new();
     let mut put = |name: &str, digits: usize, of: &dyn Fn(&Examination) -> Option<f64>| {
         rows.push(row(name, models.iter().map(|(_, found)| number(of(found), digits))));

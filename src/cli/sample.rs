@@ -86,8 +86,8 @@ pub fn run(args: &Args, common: &Common) -> Result<()> {
     let Drawn { client, grid, names, more, table, how } = draw(args, options, common)?;
     let written = match (folder, grid.rows.len(), grid.columns) {
         (true, ..) => out.write_folder(pictures(&grid, &names)?),
-        (false, 1, 1) => out.write(figures::picture(&grid, 0, 0)?),
-        (false, ..) => out.write(figures::grid(&grid, &names)?),
+        (false, 1, 1) => out.write_files(vec![figures::picture(&grid, 0, 0)?]),
+        (false, ..) => out.write_files(vec![figures::grid(&grid, &names)?]),
     };
     let (place, device) = (args.out.display().to_string(), client.info());
     let all = json!({

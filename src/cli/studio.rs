@@ -157,7 +157,7 @@ impl Keeper for RunKeeper {
                 Parcel::File(name, bytes) => {
                     let kind = OutputKind::Own;
                     output::first(&folder.join(name), kind, false, |place| {
-                        Output::new(place, kind, false)?.write(bytes.to_vec())
+                        Output::new(place, kind, false)?.write_files(vec![bytes.to_vec()])
                     })
                 }
             })

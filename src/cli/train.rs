@@ -140,7 +140,7 @@ impl Files {
             }
             AnyModel::Latent(model) => {
                 let written = self.out.write_folder(folder::write(model, precision)?)?;
-                self.log.map(|file| file.write(lines)).transpose()?;
+                self.log.map(|file| file.write_files(vec![lines])).transpose()?;
                 // What the last snapshot left; the whole model is there now.
                 let _ = fs::remove_dir_all(&self.so_far);
                 written

@@ -118,8 +118,6 @@ fn beside(page: &mut Page, grids: [&Grid; 2], classes: &[String], top: usize, no
 /// The picture is too large to hold.
 pub fn saliency(mask: &Mask, ranking: Option<&Scores>, forget: &str) -> Result<Vec<u8>> {
     let mut page = Page::default();
-    // Scores that are only places say nothing, so they are not drawn.
-    let ranking = ranking.filter(|r| r.estimator.measures());
     let title = format!("{} weights for {}", mask.estimator.kept(), brief(forget));
     let (name, density, threshold) =
         (mask.estimator.name(), mask.density, short(mask.threshold.into()));
@@ -128,7 +126,8 @@ pub fn saliency(mask: &Mask, ranking: Option<&Scores>, forget: &str) -> Result<V
         format!("{name}: {k} of {n} weights may change, density {density}, threshold {threshold}");
     page.heading(MARGIN, &title, &line);
     let mut top = MARGIN + 62;
-    if let Some(ranking) = ranking {
+    // Scores that are only places say nothing, so they are not drawn.
+    if let Some(ranking) = ranking.filter(|r| r.estimator.measures()) {
         histogram(&mut page, ranking, mask.threshold, top);
         top += 150;
     }

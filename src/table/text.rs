@@ -14,15 +14,13 @@ pub fn markdown(summary: &Summary, command: &str) -> String {
         text.extend(s.notes.iter().map(|n| format!("- {n}\n")).chain(["\n".into()]));
     }
     text.extend(s.groups.iter().map(|group| compared(s, group)));
-    if !s.groups.is_empty() {
-        text += "Mean \u{b1} standard deviation over seeds; in brackets the gap: the mean of |row - \
-                 reference| of the same seed and forget set. **Best** and _worst_ of each column \
-                 among the methods (best is closest to the reference, not largest; for RTE, \
-                 fastest). RTE is the seconds of mask and unlearning. Against its control: average \
-                 gap of the same method under a random mask of equal size less the row's own, with \
-                 its 95 % interval over pairs of one seed and forget set (a studentised bootstrap, \
-                 or Student's t for fewer than 6 pairs); above 0 the row is closer.\n\n";
-    }
+    text += "Mean \u{b1} standard deviation over seeds; in brackets the gap: the mean of |row - \
+             reference| of the same seed and forget set. **Best** and _worst_ of each column \
+             among the methods (best is closest to the reference, not largest; for RTE, \
+             fastest). RTE is the seconds of mask and unlearning. Against its control: average \
+             gap of the same method under a random mask of equal size less the row's own, with \
+             its 95 % interval over pairs of one seed and forget set (a studentised bootstrap, \
+             or Student's t for fewer than 6 pairs); above 0 the row is closer.\n\n";
     text + &format!("{}\n\n{}", s.conditions, provenance(s, command))
 }
 

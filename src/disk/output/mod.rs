@@ -117,15 +117,7 @@ impl Output {
         self.done()
     }
 
-    /// Writes the whole file and gives it its name.
-    ///
-    /// # Errors
-    /// As [`Output::write_folder`].
-    pub fn write(self, bytes: Vec<u8>) -> Result<PathBuf> {
-        self.finish(vec![vec![(String::new(), bytes)]])
-    }
-
-    /// Writes the file and those that belong to it, in their order.
+    /// Writes the file and those that belong to it, in their order, whole, and gives them their names.
     ///
     /// # Errors
     /// As [`Output::write_folder`].
