@@ -23,7 +23,7 @@ mod unlearn;
 use std::{error::Error as _, ffi::OsStr, path::PathBuf, process::ExitCode, sync::Mutex};
 
 use args::Common;
-use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, error::ErrorKind};
+use clap::{Parser, Subcommand, error::ErrorKind};
 use client::{Client, Watch};
 
 use salun_studio::error::{Error, Result};
@@ -152,8 +152,7 @@ fn run(cli: Cli) -> Result<()> {
 
 /// The command line; `None` where help or the version was asked for and shown.
 fn parse() -> Result<Option<Cli>> {
-    let parsed = Cli::command().try_get_matches().and_then(|m| Cli::from_arg_matches(&m));
-    match parsed {
+    match Cli::try_parse() {
         Ok(cli) => Ok(Some(cli)),
         Err(e) if matches!(e.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {
             print::kept(e.print());

@@ -76,40 +76,34 @@ pub fn measure(kernels: &Kernels, layout: &WeightLayout, rounds: usize) -> Resul
         Ok::<(), Error>(())
     };
     let words = n / 8;
-    add("a buffer's copy", n, 8 * n, &|| {
+    let copy = sure(|| {
         let mut encoder = kernels.device.create_command_encoder(&Default::default());
         encoder.copy_buffer_to_buffer(&scores.buffer, 0, &other.buffer, 0, 4 * n as u64);
         kernels.queue.submit([encoder.finish()]);
-        Ok(())
-    })?;
-    add("accumulate", n, 12 * n, &|| {
-        kernels.accumulate(&other, &scores, false);
-        Ok(())
-    })?;
+    });
+    add("a buffer's copy", n, 8 * n, &copy)?;
+    add("accumulate", n, 12 * n, &sure(|| kernels.accumulate(&other, &scores, false)))?;
     // Three digits, ties and marks; the threshold is read back.
     add("select half", n, 20 * n + words, &|| block_on(kernels.top_k(&scores, n / 2)).map(drop))?;
     add("layer_histogram", n, 4 * n, &|| {
         block_on(kernels.layer_histograms(&scores, &layers)).map(drop)
     })?;
-    add("step_sgd", n, 20 * n + words, &|| {
-        kernels.update(by_sgd, &sgd);
-        Ok(())
-    })?;
-    add("step_adam", n, 28 * n + words, &|| {
-        kernels.update(by_adam, &adam);
-        Ok(())
-    })?;
-    add("soft_threshold", n, 12 * n, &|| {
-        kernels.soft_threshold(&slices, 0.1);
-        Ok(())
-    })?;
+    add("step_sgd", n, 20 * n + words, &sure(|| kernels.update(by_sgd, &sgd)))?;
+    add("step_adam", n, 28 * n + words, &sure(|| kernels.update(by_adam, &adam)))?;
+    add("soft_threshold", n, 12 * n, &sure(|| kernels.soft_threshold(&slices, 0.1)))?;
     if kernels.paints(&picture.range) {
-        add("heat_map", drawn, 8 * drawn, &|| {
-            kernels.heat_map(&scores, &picture, 0, &canvas);
-            Ok(())
-        })?;
+        let paint = sure(|| kernels.heat_map(&scores, &picture, 0, &canvas));
+        add("heat_map", drawn, 8 * drawn, &paint)?;
     }
     Ok(rows)
+}
+
+/// What cannot fail, where what can is asked for.
+fn sure(run: impl Fn()) -> impl Fn() -> Result<()> {
+    move || {
+        run();
+        Ok(())
+    }
 }
 
 /// Seconds of one run, once a round: of as many runs in a row as take long enough to be timed.

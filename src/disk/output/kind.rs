@@ -77,8 +77,7 @@ impl OutputKind {
     /// What a folder is of those that commands write.
     pub fn of_folder(path: &Path) -> Option<Self> {
         let kinds = [Self::Run, Self::Demo, Self::Overlap, Self::Pipeline, Self::Table];
-        let there = fs::read_dir(path).is_ok_and(|mut all| all.next().is_some());
-        kinds.into_iter().find(|kind| there && kind.recognised(path, true))
+        kinds.into_iter().find(|kind| kind.written(path))
     }
 
     /// For a person.
@@ -112,16 +111,16 @@ impl OutputKind {
     }
 
     fn recognised(self, path: &Path, folder: bool) -> bool {
+        let empty = match folder {
+            true => fs::read_dir(path).is_ok_and(|mut all| all.next().is_none()),
+            false => fs::metadata(path).is_ok_and(|m| m.is_file() && m.len() == 0),
+        };
+        folder == self.folder() && (empty || self.written(path))
+    }
+
+    /// Whether what is at a path was written as this kind.
+    fn written(self, path: &Path) -> bool {
         let has = |names: &[&str]| names.iter().all(|name| path.join(name).is_file());
-        if folder != self.folder() {
-            return false;
-        }
-        if folder && fs::read_dir(path).is_ok_and(|mut all| all.next().is_none()) {
-            return true;
-        }
-        if !folder && fs::metadata(path).is_ok_and(|m| m.is_file() && m.len() == 0) {
-            return true;
-        }
         match self {
             Self::Weights => {
                 pickled(path) || formats(path).is_some_and(|f| f.iter().any(|f| f != "U8"))
