@@ -111,24 +111,18 @@ impl Args {
                 Recipe::new("", "", "")
             }
         };
-        fn put<T: Clone>(field: &mut T, flag: &Option<T>) {
-            if let Some(value) = flag {
-                *field = value.clone();
-            }
-        }
-        put(&mut recipe.model, &self.model);
-        recipe.model = self.own.behind(&recipe.model)?;
-        put(&mut recipe.data, &self.data);
-        put(&mut recipe.forget, &self.forget);
+        recipe.model = self.own.behind(self.model.as_ref().unwrap_or(&recipe.model))?;
+        recipe.data = self.data.clone().unwrap_or(recipe.data);
+        recipe.forget = self.forget.clone().unwrap_or(recipe.forget);
         if self.method.as_ref().is_some_and(|method| *method != recipe.method) {
             // Another method's knobs mean nothing to this one.
             recipe.knobs.clear();
         }
-        put(&mut recipe.method, &self.method);
-        put(&mut recipe.density, &self.density);
-        put(&mut recipe.redirect, &self.redirect);
-        put(&mut recipe.budget, &self.budget);
-        put(&mut recipe.seed, &self.seed);
+        recipe.method = self.method.clone().unwrap_or(recipe.method);
+        recipe.density = self.density.unwrap_or(recipe.density);
+        recipe.redirect = self.redirect.clone().unwrap_or(recipe.redirect);
+        recipe.budget = self.budget.unwrap_or(recipe.budget);
+        recipe.seed = self.seed.unwrap_or(recipe.seed);
         if let Some(mask) = &self.mask {
             (recipe.mask, recipe.mask_file) = (Some(mask.estimator), mask.file.clone());
         }

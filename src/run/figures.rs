@@ -9,7 +9,7 @@ use crate::eval::Metric;
 use crate::run::canvas::{RED, Tile, ZOOM, wide};
 use crate::run::{EMBER, GREEN, GREY, INK, MARGIN, PALE, Page, TRACK, canvas};
 use crate::saliency::{Mask, Scores};
-use crate::words::{LayerReport, Report, grouped};
+use crate::words::{LayerReport, Report, Try, grouped};
 
 pub use overlap::overlap;
 
@@ -87,12 +87,11 @@ pub fn attacks(attacks: &[Attack]) -> Result<Vec<u8>> {
     let mut top = MARGIN;
     for Attack { report, before, after } in attacks {
         let title = format!("{}: {}", report.kind.title(), brief(&report.forget));
-        let shares = report
-            .tries
-            .iter()
-            .map(|t| format!("{} {:.0} % before, {:.0} % after", t.name, t.before, t.after));
-        let line = shares.collect::<Vec<_>>().join("; ");
-        page.heading(top, &title, &format!("{line} (n = {})", report.n));
+        let share = |Try { name, before, after, .. }: &Try| {
+            format!("{name} {before:.0} % before, {after:.0} % after")
+        };
+        let shares: Vec<_> = report.tries.iter().map(share).collect();
+        page.heading(top, &title, &format!("{} (n = {})", shares.join("; "), report.n));
         let below = top + 76;
         beside(&mut page, [before, after], &[], below, Default::default());
         top = below + before.rows.len() * lines(before)[0] * cell(before)[0] + 2 * MARGIN;

@@ -101,7 +101,7 @@ fn default_seed() -> u64 {
 }
 
 impl Recipe {
-    /// A recipe with every default.
+    /// A recipe with every default. `Default` by itself names no method, and lets no weight change.
     pub fn new(model: &str, data: &str, forget: &str) -> Self {
         let (model, data, forget) = (model.into(), data.into(), forget.into());
         let (method, density, seed) = (default_method(), default_density(), default_seed());
