@@ -74,15 +74,21 @@ pub struct Progress {
 const TICKS: usize = 4;
 const SECONDS: f64 = 1.5;
 
-type Sink = Box<dyn FnMut(Progress) + Send>;
-type NoteSink = Box<dyn FnMut(&str) + Send>;
+/// What a job tells while it runs.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Told {
+    Progress(Progress),
+    /// What a person should know of the job.
+    Note(String),
+}
+
+type Sink = Box<dyn FnMut(Told) + Send>;
 
 /// The running job's side: phase, progress, cancel.
 pub struct JobContext {
     id: u64,
     switches: Switches,
     sink: Sink,
-    note_sink: NoteSink,
     notes: Vec<String>,
     phase: String,
     /// Whether its work is a part of another's unit.
@@ -101,13 +107,12 @@ pub struct JobContext {
 }
 
 impl JobContext {
-    /// The context of job `id` that hands progress to `sink`, at most ten times a second.
-    pub fn new(id: u64, switches: Switches, sink: impl FnMut(Progress) + Send + 'static) -> Self {
+    /// The context of job `id` that hands notes and progress, at most ten times a second, to `sink`.
+    pub fn new(id: u64, switches: Switches, sink: impl FnMut(Told) + Send + 'static) -> Self {
         Self {
             id,
             switches,
             sink: Box::new(sink),
-            note_sink: Box::new(|_| {}),
             notes: Vec::new(),
             phase: String::new(),
             within: false,
@@ -132,16 +137,11 @@ impl JobContext {
         Self { within: true, ..Self::new(self.id, self.switches.clone(), |_| {}) }
     }
 
-    /// Hands notes to `sink`.
-    pub fn noting(self, sink: impl FnMut(&str) + Send + 'static) -> Self {
-        Self { note_sink: Box::new(sink), ..self }
-    }
-
     /// Says what a person should know of the job, such as what had to be assumed; once.
     pub fn note(&mut self, text: impl Into<String>) {
         let text = text.into();
         if !self.notes.contains(&text) {
-            (self.note_sink)(&text);
+            (self.sink)(Told::Note(text.clone()));
             self.notes.push(text);
         }
     }
@@ -223,7 +223,8 @@ impl JobContext {
             None => self.phase.clone(),
         };
         let seconds_left = self.seconds_left();
-        (self.sink)(Progress { phase, done: self.done, total: self.total, seconds_left });
+        let (done, total) = (self.done, self.total);
+        (self.sink)(Told::Progress(Progress { phase, done, total, seconds_left }));
     }
 
     /// What is left by the rate since the first units; `None` as long as that would be a guess.

@@ -2,13 +2,15 @@
 
 use std::{fmt::Display, ops::RangeInclusive, path::Path, str::FromStr};
 
+use clap::builder::TypedValueParser as Parser;
+
 use salun_studio::data::{emoji, forget};
 use salun_studio::error::{Error, Result};
 use salun_studio::gpu::DeviceChoice;
 use salun_studio::models::{Normalise, SHIPPED, Said, said};
 use salun_studio::unlearn::registry::METHODS;
 use salun_studio::words;
-use salun_studio::words::{Budget, Estimator};
+use salun_studio::words::Estimator;
 
 /// Arguments of every command.
 #[derive(Debug, clap::Args)]
@@ -77,11 +79,6 @@ impl Own {
     }
 }
 
-/// A budget by name.
-pub fn budget(given: &str) -> Result<Budget> {
-    words::find("budget", given, Budget::ALL)
-}
-
 /// Endings that say a format.
 const FORMATS: &str = "avif bin bmp ckpt csv gif gguf h5 jpeg jpg json npy npz onnx pdf pkl png pt pth \
                        safetensors svg tif tiff webp";
@@ -99,50 +96,41 @@ pub fn ending(out: &Path, formats: &[&str]) -> Result<()> {
     Err(Error::argument("out", out.display(), right))
 }
 
-/// One of a few names.
-pub fn one_of<T: Copy>(
-    what: &'static str,
-    given: &str,
-    names: impl IntoIterator<Item = (&'static str, T)> + Clone,
-) -> Result<T> {
-    let found = names.clone().into_iter().find(|(name, _)| *name == given);
-    let unknown = || Error::unknown(what, given, names.into_iter().map(|(name, _)| name));
-    found.map(|(_, value)| value).ok_or_else(unknown)
-}
-
 /// The parser of one of `all` by its name.
 pub fn choice<T: Copy + Into<&'static str> + Send + Sync>(
     what: &'static str,
     all: &'static [T],
-) -> impl Fn(&str) -> Result<T> + Clone + Send + Sync {
-    move |given| words::find(what, given, all)
+) -> impl Parser<Value = T> {
+    move |given: &str| words::find(what, given, all)
+}
+
+/// The parser of one of `all` by the name that stands before it.
+pub fn named<T: Copy + Send + Sync>(
+    what: &'static str,
+    all: &'static [(&str, T)],
+) -> impl Parser<Value = T> {
+    move |given: &str| {
+        let found = all.iter().find(|(name, _)| *name == given).map(|(_, value)| *value);
+        found.ok_or_else(|| Error::unknown(what, given, all.iter().map(|(name, _)| *name)))
+    }
 }
 
 /// The parser of a whole number within a range.
-pub fn whole(
-    argument: &'static str,
-    range: RangeInclusive<usize>,
-) -> impl Fn(&str) -> Result<usize> + Clone + Send + Sync {
+pub fn whole(argument: &'static str, range: RangeInclusive<usize>) -> impl Parser<Value = usize> {
     within(argument, range)
 }
 
 /// The parser of a real number within a range.
-pub fn real(
-    argument: &'static str,
-    range: RangeInclusive<f64>,
-) -> impl Fn(&str) -> Result<f64> + Clone + Send + Sync {
+pub fn real(argument: &'static str, range: RangeInclusive<f64>) -> impl Parser<Value = f64> {
     within(argument, range)
 }
 
 /// Not for use as it is: clap asks only at run time whether an argument has its parser's type.
-fn within<T>(
-    argument: &'static str,
-    range: RangeInclusive<T>,
-) -> impl Fn(&str) -> Result<T> + Clone + Send + Sync
+fn within<T>(argument: &'static str, range: RangeInclusive<T>) -> impl Parser<Value = T>
 where
-    T: FromStr + PartialOrd + Display + Copy + Send + Sync,
+    T: FromStr + PartialOrd + Display + Copy + Send + Sync + 'static,
 {
-    move |given| {
+    move |given: &str| {
         let value = given.parse().ok().filter(|v| range.contains(v));
         value.ok_or_else(|| {
             let (from, to) = (range.start(), range.end());
@@ -157,8 +145,8 @@ pub fn seed(given: &str) -> Result<u64> {
 }
 
 /// A learning rate, or another factor above zero.
-pub fn above_zero(argument: &'static str) -> impl Fn(&str) -> Result<f64> + Clone + Send + Sync {
-    move |given| {
+pub fn above_zero(argument: &'static str) -> impl Parser<Value = f64> {
+    move |given: &str| {
         let value = given.parse().ok().filter(|v: &f64| v.is_finite() && *v > 0.0);
         value.ok_or_else(|| Error::argument(argument, given, "a number above 0 is needed"))
     }

@@ -5,23 +5,19 @@ use std::time::Instant;
 use pollster::block_on;
 use serde::Serialize;
 
-use super::{
-    args::{self, Common},
-    client::Watch,
-    print,
-};
+use super::{Common, Watch, args, print};
 use salun_studio::engine::check;
 use salun_studio::engine::check::{CheckPart, Found, Off};
 use salun_studio::error::{Error, Result};
 use salun_studio::gpu::{Compute, DeviceInfo, DeviceKind, device};
-use salun_studio::job_context::{JobContext, Switches};
+use salun_studio::job_context::{JobContext, Switches, Told};
 use salun_studio::words::Task;
 
 /// Hold this machine's device against the CPU: a wrong driver computes wrong numbers in silence
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// What to check, unless it is all: operations, kernels, classify, generate, text-to-image
-    #[arg(long, value_name = "PART", value_delimiter = ',', value_parser = part)]
+    #[arg(long, value_name = "PART", value_delimiter = ',', value_parser = args::named("part", &PARTS))]
     only: Vec<CheckPart>,
 }
 
@@ -32,10 +28,6 @@ const PARTS: [(&str, CheckPart); 5] = [
     ("generate", CheckPart::Updates(Task::Generate)),
     ("text-to-image", CheckPart::Updates(Task::TextToImage)),
 ];
-
-fn part(given: &str) -> Result<CheckPart> {
-    args::one_of("part", given, PARTS)
-}
 
 /// What came of all parts.
 #[derive(Serialize)]
@@ -68,24 +60,18 @@ pub fn run(args: &Args, common: &Common) -> Result<()> {
     let compute = device::open(common.device)?;
     let device = &compute.info;
     let on_gpu = device.kind != DeviceKind::Cpu;
-    if !common.json {
-        let nothing = ": nothing to check, others are held against the CPU";
-        print::line(format!("{}{}", print::device(device), if on_gpu { "" } else { nothing }));
-    }
+    let nothing = ": nothing to check, others are held against the CPU";
+    print::line(format!("{}{}", print::device(device), if on_gpu { "" } else { nothing }));
     let mut parts = Vec::new();
     for (name, part) in PARTS {
         if on_gpu && (args.only.is_empty() || args.only.contains(&part)) {
-            let row = hold(name, part, &compute, common)?;
-            if !common.json {
-                row.lines().iter().for_each(print::line);
-            }
+            let row = hold(name, part, &compute)?;
+            row.lines().iter().for_each(print::line);
             parts.push(row);
         }
     }
     let wrong = parts.iter().find(|row| !row.ok).map(|row| row.said.clone());
-    if common.json {
-        print::json(&Checked { device, ok: wrong.is_none(), parts })?;
-    }
+    print::json(&Checked { device, ok: wrong.is_none(), parts })?;
     let go_on = "go on with --device cpu, or with a newer driver";
     wrong.map_or(Ok(()), |said| Err(Error::Device(format!("{said}; {go_on}"))))
 }
@@ -94,9 +80,9 @@ pub fn run(args: &Args, common: &Common) -> Result<()> {
 ///
 /// # Errors
 /// Cancelled.
-fn hold(name: &'static str, part: CheckPart, compute: &Compute, common: &Common) -> Result<Row> {
+fn hold(name: &'static str, part: CheckPart, compute: &Compute) -> Result<Row> {
     let clock = Instant::now();
-    let mut job = watched(name, common);
+    let mut job = watched(name);
     let (found, error) = match block_on(check::hold(part, compute, &mut job)) {
         Ok(found) => (Some(found), None),
         Err(Error::Cancelled) => return Err(Error::Cancelled),
@@ -104,37 +90,34 @@ fn hold(name: &'static str, part: CheckPart, compute: &Compute, common: &Common)
         Err(other) => (None, Some(other.to_string())),
     };
     let Found { compared, first_update_s } = found.unwrap_or_default();
-    let ok = error.is_none() && !compared.is_empty() && compared.iter().all(Off::is_near);
+    let (n, near) = (compared.len(), compared.iter().filter(|off| off.is_near()).count());
     let worst = compared.iter().max_by(|a, b| a.share().total_cmp(&b.share())).cloned();
-    let said = said(name, &compared, error.as_deref(), worst.as_ref());
-    let seconds = clock.elapsed().as_secs_f64();
+    let (ok, outcome) = match (&error, &worst) {
+        (Some(error), _) => (false, error.clone()),
+        (None, None) => (false, "nothing was compared".into()),
+        (None, Some(worst)) if near == n => {
+            (true, format!("{n} results as on the CPU; furthest, {}", far(worst)))
+        }
+        (None, Some(worst)) => {
+            (false, format!("{} of {n} results wrong; furthest, {}", n - near, far(worst)))
+        }
+    };
+    let (said, seconds) = (format!("{name}: {outcome}"), clock.elapsed().as_secs_f64());
     Ok(Row { part: name, ok, said, seconds, first_update_s, error, worst, compared })
 }
 
 /// A job that shows a part's progress and hears Ctrl-C.
-fn watched(name: &'static str, common: &Common) -> JobContext {
-    let (mut watch, switches) = (Watch::new(common), Switches::default());
+fn watched(name: &'static str) -> JobContext {
+    let (mut watch, switches) = (Watch::begin(), Switches::default());
     switches.ask(1);
     let stop = switches.clone();
-    JobContext::new(1, switches, move |p| {
-        if watch.tick(&format!("{name}: {}", p.phase), p.done, p.total).is_err() {
+    JobContext::new(1, switches, move |told| {
+        if let Told::Progress(p) = told
+            && watch.tick(&format!("{name}: {}", p.phase), p.done, p.total).is_err()
+        {
             stop.cancel();
         }
     })
-}
-
-/// What came of a part, in one line.
-fn said(part: &str, compared: &[Off], error: Option<&str>, worst: Option<&Off>) -> String {
-    let n = compared.len();
-    let wrong = compared.iter().filter(|off| !off.is_near()).count();
-    match (error, worst) {
-        (Some(error), _) => format!("{part}: {error}"),
-        (None, None) => format!("{part}: nothing was compared"),
-        (None, Some(worst)) => match wrong {
-            0 => format!("{part}: {n} results as on the CPU; furthest, {}", far(worst)),
-            _ => format!("{part}: {wrong} of {n} results wrong; furthest, {}", far(worst)),
-        },
-    }
 }
 
 impl Row {

@@ -7,7 +7,7 @@ use std::{
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::{args::Common, print, signals};
+use super::{Common, print, signals};
 use salun_studio::engine::{Command, Engine, Event, Job, Outcome};
 use salun_studio::error::{Error, Result};
 use salun_studio::gpu::{DeviceInfo, device};
@@ -15,6 +15,8 @@ use salun_studio::job_context::Progress;
 
 /// The engine and where its progress goes.
 pub struct Client {
+    /// What the jobs are about that are asked for now; stands before their progress.
+    pub label: String,
     engine: Engine,
     watch: Watch,
     jobs: u64,
@@ -30,7 +32,7 @@ impl Client {
         print::remark(&format!("Device: {}", print::device(&compute.info)));
         let engine = Engine::spawn(compute);
         signals::stops(engine.switches.clone());
-        Ok(Self { engine, watch: Watch::new(common), jobs: 0 })
+        Ok(Self { label: String::new(), engine, watch: Watch::begin(), jobs: 0 })
     }
 
     /// The device.
@@ -42,8 +44,8 @@ impl Client {
     ///
     /// # Errors
     /// The job's own, or cancelled.
-    pub fn ask<T>(&mut self, label: &str, job: Job, answer: fn(Outcome) -> Option<T>) -> Result<T> {
-        self.hear(label, job, answer, |_| {})
+    pub fn ask<T>(&mut self, job: Job, answer: fn(Outcome) -> Option<T>) -> Result<T> {
+        self.hear(job, answer, |_| {})
     }
 
     /// [`Self::ask`]; `hear` is told what happens besides progress.
@@ -52,7 +54,6 @@ impl Client {
     /// The job's own, or cancelled.
     pub fn hear<T>(
         &mut self,
-        label: &str,
         job: Job,
         answer: fn(Outcome) -> Option<T>,
         mut hear: impl FnMut(&Event),
@@ -61,18 +62,17 @@ impl Client {
             return Err(Error::Cancelled);
         }
         self.jobs += 1;
-        log::info!("job {} starts: {} {label}", self.jobs, <&str>::from(&job));
+        log::info!("job {} starts: {} {}", self.jobs, <&str>::from(&job), self.label);
         self.engine.tell(Command::Start { id: self.jobs, job: Box::new(job) });
         // An interrupt just before the job was asked for is meant for it, too.
         if signals::interrupted() {
             self.engine.switches.cancel();
         }
-        self.watch.label = label.to_string();
         let broken = |what: &str| Error::Device(format!("the engine {what}; please report"));
         let end = loop {
             match self.engine.wait() {
                 None => break Err(broken("ended unexpectedly")),
-                Some(Event::Progress { progress, .. }) => self.watch.show(&progress),
+                Some(Event::Progress { progress, .. }) => self.watch.show(&self.label, &progress),
                 Some(Event::Note { text, .. }) => self.watch.note(&text),
                 Some(Event::Done { outcome, .. }) => break Ok(outcome),
                 Some(Event::Failed { error, .. }) => break Err(error),
@@ -86,12 +86,7 @@ impl Client {
 }
 
 /// Progress on stderr: a bar in a terminal, now and then a line elsewhere.
-pub struct Watch {
-    label: String,
-    form: Form,
-}
-
-enum Form {
+pub enum Watch {
     Silent,
     Bar(ProgressBar),
     /// The phase, and when a line is due.
@@ -105,18 +100,17 @@ enum Form {
 const EVERY: Duration = Duration::from_secs(5);
 
 impl Watch {
-    pub fn new(common: &Common) -> Self {
-        let form = if common.quiet {
-            Form::Silent
+    pub fn begin() -> Self {
+        if print::quiet() {
+            Self::Silent
         } else if std::io::stderr().is_terminal() {
             let bar = ProgressBar::no_length();
             let style = ProgressStyle::with_template("{prefix} {wide_bar} {pos}/{len} {msg}");
             bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-            Form::Bar(bar)
+            Self::Bar(bar)
         } else {
-            Form::Lines { phase: String::new(), due: Instant::now() }
-        };
-        Self { label: String::new(), form }
+            Self::Lines { phase: String::new(), due: Instant::now() }
+        }
     }
 
     /// Shows how far work is that the engine has no part in.
@@ -124,23 +118,23 @@ impl Watch {
     /// # Errors
     /// [`Error::Cancelled`] after Ctrl-C.
     pub fn tick(&mut self, phase: &str, done: usize, total: usize) -> Result<()> {
-        self.show(&Progress { phase: phase.into(), done, total, seconds_left: None });
+        self.show("", &Progress { phase: phase.into(), done, total, seconds_left: None });
         if signals::interrupted() { Err(Error::Cancelled) } else { Ok(()) }
     }
 
-    fn show(&mut self, p: &Progress) {
-        let label = if self.label.is_empty() { "" } else { &format!("{}: ", self.label) };
-        let name = format!("{label}{}", p.phase);
+    fn show(&mut self, label: &str, p: &Progress) {
+        let colon = if label.is_empty() { "" } else { ": " };
+        let name = format!("{label}{colon}{}", p.phase);
         let left = p.seconds_left.map(|s| format!("{} left", duration(s)));
-        match &mut self.form {
-            Form::Silent => {}
-            Form::Bar(bar) => {
+        match self {
+            Self::Silent => {}
+            Self::Bar(bar) => {
                 bar.set_prefix(name);
                 bar.set_length(p.total as u64);
                 bar.set_position(p.done as u64);
                 bar.set_message(left.unwrap_or_default());
             }
-            Form::Lines { phase, due } => {
+            Self::Lines { phase, due } => {
                 let now = Instant::now();
                 if *phase != name {
                     (*phase, *due) = (name, now + EVERY);
@@ -156,15 +150,15 @@ impl Watch {
     /// A line beside the progress.
     fn note(&self, text: &str) {
         let text = format!("Note: {text}");
-        match &self.form {
-            Form::Silent => {}
-            Form::Bar(bar) => bar.suspend(|| print::note(&text)),
-            Form::Lines { .. } => print::note(&text),
+        match self {
+            Self::Silent => {}
+            Self::Bar(bar) => bar.suspend(|| print::note(&text)),
+            Self::Lines { .. } => print::note(&text),
         }
     }
 
     fn clear(&mut self) {
-        if let Form::Bar(bar) = &self.form {
+        if let Self::Bar(bar) = self {
             bar.finish_and_clear();
             bar.reset();
         }

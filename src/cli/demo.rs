@@ -4,11 +4,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::{
-    args::{self, Common},
-    client::Client,
-    print,
-};
+use super::{Client, Common, args, print};
 use salun_studio::data;
 use salun_studio::data::emoji;
 use salun_studio::disk::output::{Output, OutputKind};
@@ -17,7 +13,7 @@ use salun_studio::error::Result;
 use salun_studio::eval::Metric;
 use salun_studio::models::registry;
 use salun_studio::run::bundle;
-use salun_studio::words::{Budget, Recipe, Report, Task};
+use salun_studio::words::{Budget, ForgetKind, Recipe, Report, Task};
 
 const DATA: &str = "fashion-mnist";
 /// What is forgotten unless something else is asked for.
@@ -25,11 +21,11 @@ const CLASS: &str = "Sneaker";
 const PROMPT: &str = "a cat";
 
 /// The main job headless: forget a class with SalUn and with a random mask of the same size
-#[derive(Debug, clap::Args)]
+#[derive(Debug, clap::Parser)]
 pub struct Args {
     /// classify, generate, both of these, or text-to-image
-    #[arg(long, value_name = "TASK", default_value = "both", value_parser = tasks)]
-    task: Tasks,
+    #[arg(long, value_name = "TASK", default_value = "both", value_parser = args::named("task", &TASKS))]
+    task: &'static [Task],
     /// The class to forget [default: Sneaker], or the prompt [default: a cat]
     #[arg(long, value_name = "CLASS")]
     forget: Option<String>,
@@ -40,31 +36,16 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value = "1", value_parser = args::seed, allow_negative_numbers = true)]
     seed: u64,
     /// How much is trained on and evaluated: quick (minutes on two cores) or full
-    #[arg(long, default_value = "quick", value_parser = args::budget)]
+    #[arg(long, default_value = "quick", value_parser = args::choice("budget", Budget::ALL))]
     budget: Budget,
 }
 
-impl Default for Args {
-    fn default() -> Self {
-        Self { task: BOTH, forget: None, out: "salun-demo".into(), seed: 1, budget: Budget::Quick }
-    }
-}
-
-/// The tasks of a demo.
-#[derive(Debug, Clone, Copy)]
-struct Tasks(&'static [Task]);
-
-const BOTH: Tasks = Tasks(&[Task::Classify, Task::Generate]);
-
-fn tasks(given: &str) -> Result<Tasks> {
-    let names = [
-        ("both", BOTH),
-        ("classify", Tasks(&[Task::Classify])),
-        ("generate", Tasks(&[Task::Generate])),
-        ("text-to-image", Tasks(&[Task::TextToImage])),
-    ];
-    args::one_of("task", given, names)
-}
+const TASKS: [(&str, &[Task]); 4] = [
+    ("both", &[Task::Classify, Task::Generate]),
+    ("classify", &[Task::Classify]),
+    ("generate", &[Task::Generate]),
+    ("text-to-image", &[Task::TextToImage]),
+];
 
 #[derive(Serialize)]
 struct Finished {
@@ -83,43 +64,45 @@ fn model(task: Task) -> (&'static str, &'static str) {
 fn forget_set(data: &str, given: Option<&str>) -> Result<String> {
     if emoji::is_corpus(data) {
         let prompt = given.unwrap_or(PROMPT);
-        return Ok(format!("prompt:{}", prompt.strip_prefix("prompt:").unwrap_or(prompt)));
+        return Ok(format!("prompt:{}", ForgetKind::Prompt.value(prompt).unwrap_or(prompt)));
     }
     let (class, data) = (given.unwrap_or(CLASS), data::open(data)?);
-    let class = data.class(class.strip_prefix("class:").unwrap_or(class))?;
+    let class = data.class(ForgetKind::Class.value(class).unwrap_or(class))?;
     Ok(format!("class:{}", data.classes[class]))
 }
 
 /// Runs the command.
 pub fn run(args: &Args, common: &Common) -> Result<()> {
     let spec = |task: &Task| forget_set(model(*task).1, args.forget.as_deref());
-    let specs = args.task.0.iter().map(spec).collect::<Result<Vec<String>>>()?;
-    let out = Output::folder(&args.out, OutputKind::Demo, common.force)?;
+    let specs = args.task.iter().map(spec).collect::<Result<Vec<String>>>()?;
+    let out = Output::new(&args.out, OutputKind::Demo, common.force)?;
     let mut client = Client::open(common)?;
 
     let (mut finished, mut files) = (Vec::new(), Vec::new());
-    for (task, spec) in args.task.0.iter().zip(specs) {
+    for (task, spec) in args.task.iter().zip(specs) {
         let (model, data) = model(*task);
         let salun =
             Recipe { seed: args.seed, budget: args.budget, ..Recipe::new(model, data, &spec) };
         let control = salun.random_control();
         for (title, name, recipe) in [("SalUn", "salun", salun), ("random mask", "random", control)]
         {
-            let label = format!("{}, {title}", task.name());
-            let run = client.ask(&label, Job::Unlearn(recipe), Outcome::try_as_unlearned)?;
+            client.label = format!("{}, {title}", task.name());
+            let run = client.ask(Job::Unlearn(recipe), Outcome::try_as_unlearned)?;
             let name = format!("{}-{name}", task.name());
             let inside = bundle::contents(&run)?.into_iter();
             files.extend(inside.map(|(file, bytes)| (format!("{name}/{file}"), bytes)));
             let report = run.report.clone();
             let folder = args.out.join(&name).display().to_string();
-            finished.push(Finished { folder, run: label, report });
+            finished.push(Finished { folder, run: client.label.clone(), report });
         }
     }
     let written = out.write_folder(files);
     let sentences: Vec<String> =
         finished.chunks_exact(2).map(|pair| better(&pair[0].report, &pair[1].report)).collect();
     let value = serde_json::json!({ "runs": finished, "sentences": sentences });
-    print::answer(common, &value, written, || summary(&finished, &sentences))
+    print::json(&value)?;
+    summary(&finished, &sentences);
+    print::written(written)
 }
 
 fn summary(finished: &[Finished], sentences: &[String]) {
@@ -133,20 +116,20 @@ fn summary(finished: &[Finished], sentences: &[String]) {
         });
         let mask = r.mask.as_ref().map(|m| [m.k, m.n, m.frozen_changed].map(print::grouped));
         let seconds = r.seconds.mask + r.seconds.unlearn + r.seconds.evaluate;
-        let mut row = vec![run.clone()];
-        row.extend(arrows);
-        row.extend(mask.unwrap_or(["-"; 3].map(String::from)));
-        row.extend([format!("{seconds:.1}"), r.verdict.label.name().into()]);
-        row
+        let mask = mask.unwrap_or(["-"; 3].map(String::from));
+        let rest = [format!("{seconds:.1}"), r.verdict.label.name().into()];
+        print::row(run, arrows.chain(mask).chain(rest))
     });
     print::line(print::columns(&head, rows));
     print::line("");
     sentences.iter().for_each(print::line);
-    for r in finished.iter().step_by(2).map(|f| &f.report) {
-        let [ua, ra, ta] = r.after.n.map(print::grouped);
+    for Report { task, forget, seed, after, device, .. } in
+        finished.iter().step_by(2).map(|f| &f.report)
+    {
+        let [ua, ra, ta] = after.n.map(print::grouped);
         print::line(format!(
-            "{}: percent of {ua} (UA), {ra} (RA), {ta} (TA) pictures; forgets {}; seed {}; {}",
-            r.task, r.forget.spec, r.seed, r.device.name
+            "{task}: percent of {ua} (UA), {ra} (RA), {ta} (TA) pictures; forgets {}; seed {seed}; {}",
+            forget.spec, device.name
         ));
     }
 }
@@ -172,11 +155,6 @@ fn better(salun: &Report, random: &Report) -> String {
     } else {
         "The random mask did better than SalUn"
     };
-    format!(
-        "{} {}: {who} here (SalUn: {}; random mask: {}; one seed).",
-        salun.task,
-        salun.forget.spec,
-        say(salun),
-        say(random)
-    )
+    let (task, spec, salun, random) = (&salun.task, &salun.forget.spec, say(salun), say(random));
+    format!("{task} {spec}: {who} here (SalUn: {salun}; random mask: {random}; one seed).")
 }

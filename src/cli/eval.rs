@@ -8,11 +8,7 @@ use std::{
 
 use serde_json::{Value, json};
 
-use super::{
-    args::{self, Common},
-    client::Client,
-    print,
-};
+use super::{Client, Common, args, print};
 use salun_studio::disk::output::{Beside, Made, Output, OutputKind};
 use salun_studio::engine::{Attacked, Job, Outcome};
 use salun_studio::error::{Error, Result};
@@ -66,20 +62,17 @@ pub fn run(args: &Args, common: &Common) -> Result<()> {
     }
     let Saved { recipe, report, model } = run;
     let seed = recipe.seed;
-    let found = match model {
-        AnyModel::Latent(_) => attacked(args, (recipe, report, model), common),
+    let mut found = match model {
+        AnyModel::Latent(_) => attacked(args, Saved { recipe, report, model }, common),
         AnyModel::Plain(model) => measured(args, (recipe, report, model), against, common),
     }?;
-    show(args, &found, seed, common)?;
+    found.report.verdict = verdict(&Evidence::of(&found.report));
+    show(args, &found, seed)?;
     found.written.transpose().map(drop)
 }
 
 /// Measures a run that forgot a prompt again, and attacks it.
-fn attacked(
-    args: &Args,
-    (recipe, report, model): (Recipe, Report, AnyModel),
-    common: &Common,
-) -> Result<Found> {
+fn attacked(args: &Args, run: Saved, common: &Common) -> Result<Found> {
     if let Some(other) = &args.against {
         let right = "a run that forgot a prompt has no Retrain to stand against";
         return Err(Error::argument("against", other.display(), right));
@@ -89,8 +82,9 @@ fn attacked(
     let reserve = || reserve(args, files::ATTACKS[0], OutputKind::Attacks, &pictures, common.force);
     let out = (!args.attack.is_empty()).then(reserve).transpose()?;
     let mut client = Client::open(common)?;
+    let Saved { recipe, report, model } = run;
     let job = Job::Attack { model: Arc::new(model), recipe, attacks: args.attack.clone() };
-    let Attacked { metrics, attacks: found } = *client.ask("", job, Outcome::try_as_attacked)?;
+    let Attacked { metrics, attacks: found } = *client.ask(job, Outcome::try_as_attacked)?;
     let files = bundle::attacks(&found)?.into_iter().map(|(_, bytes)| bytes).collect();
     let written = out.map(|(out, _)| out.write_files(files));
     let mut attacks: Vec<_> = found.into_iter().map(|a| a.report).collect();
@@ -128,12 +122,13 @@ fn measured(
     });
     let (metrics, against, audit) = if audits {
         let job = Job::Audit { model, recipe, retrain: other };
-        let audited = client.ask("", job, Outcome::try_as_audited)?;
+        let audited = client.ask(job, Outcome::try_as_audited)?;
         (audited.metrics, audited.against, Some(audited.audit))
     } else {
         let mut measure = |label: &str, model: Arc<Model>| {
             let job = Job::Evaluate { model, recipe: recipe.clone() };
-            client.ask(label, job, Outcome::try_as_measured)
+            client.label = label.into();
+            client.ask(job, Outcome::try_as_measured)
         };
         let metrics = measure("run", model)?;
         (metrics, other.map(|other| measure("against", other)).transpose()?, None)
@@ -154,17 +149,14 @@ fn measured(
     Ok(Found { report, against, gap, more, device: client.info().clone(), written })
 }
 
-/// Prints what was found, with the verdict that follows from it.
-fn show(args: &Args, found: &Found, seed: u64, common: &Common) -> Result<()> {
+/// Prints what was found.
+fn show(args: &Args, found: &Found, seed: u64) -> Result<()> {
     let Found { report, against, gap, more, device, .. } = found;
-    let verdict = verdict(&Evidence::of(report));
-    if common.json {
-        let value = json!({
-            "run": args.run.display().to_string(), "forget": report.forget, "before": report.before,
-            "metrics": report.after, "verdict": verdict, "seed": seed, "device": device,
-        });
-        return print::json(&print::with(value, more.clone()));
-    }
+    let value = json!({
+        "run": args.run.display().to_string(), "forget": report.forget, "before": report.before,
+        "metrics": report.after, "verdict": report.verdict, "seed": seed, "device": device,
+    });
+    print::json(&print::with(value, more.clone()))?;
     let mut rows = vec![("before (report)", &report.before), ("run", &report.after)];
     rows.extend(against.as_ref().map(|other| ("against", other)));
     print::line(print::metrics(&rows));
@@ -174,11 +166,7 @@ fn show(args: &Args, found: &Found, seed: u64, common: &Common) -> Result<()> {
             "gap: UA {UA:.2}, RA {RA:.2}, TA {TA:.2}, MIA {mia}, average {average:.2}, ToW {ToW:.3}"
         ));
     }
-    print::attacks(&report.attacks);
-    if let Some(audit) = &report.audit {
-        print::audit(audit);
-    }
-    print::verdict(&verdict);
+    print::found(report);
     print::line(format!("forgets {}; seed {seed}; {}", report.forget.spec, device.name));
     Ok(())
 }

@@ -4,10 +4,7 @@ use std::path::PathBuf;
 
 use serde_json::json;
 
-use super::{
-    args::{self, Common},
-    print,
-};
+use super::{Common, args, print};
 use salun_studio::disk::output::{Output, OutputKind};
 use salun_studio::error::{Error, Result};
 use salun_studio::models::registry;
@@ -47,13 +44,10 @@ pub fn run(args: &Args, common: &Common) -> Result<()> {
             args.model
         ));
     }
-    let out = Output::file(&args.out, OutputKind::Weights, common.force)?;
-    let written = out.write(export::encode(&model, format, args.bare)?);
+    let out = Output::new(&args.out, OutputKind::Weights, common.force)?;
+    let written = out.write_files(vec![export::encode(&model, format, args.bare)?]);
     let n = model.weights.layout.n();
-    if common.json {
-        print::json(&json!({ "out": args.out.display().to_string(), "params": n }))?;
-        return written.map(drop);
-    }
+    print::json(&json!({ "out": args.out.display().to_string(), "params": n }))?;
     print::line(format!("{} weights written to {}", print::grouped(n), written?.display()));
     Ok(())
 }

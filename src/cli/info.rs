@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::{args::Common, data, print};
+use super::{Common, data, print};
 use salun_studio::error::Result;
 use salun_studio::gpu::device;
 use salun_studio::models::SHIPPED;
@@ -21,20 +21,18 @@ pub struct Args {}
 pub fn run(_: &Args, common: &Common) -> Result<()> {
     let chosen = device::open(common.device)?.info;
     let (devices, models, data) = (device::list(), models()?, data::describe_all()?);
-    if common.json {
-        return print::json(&json!({
-            "devices": devices.iter().map(|d| json!({
-                "name": d.name, "api": d.api, "kind": d.kind,
-            })).collect::<Vec<_>>(),
-            "device": chosen,
-            "models": models,
-            "data": data,
-            "methods": METHODS.iter().map(described).collect::<Vec<_>>(),
-            "masks": Estimator::ALL.iter().map(|e| json!({
-                "name": e.name(), "about": e.about(),
-            })).collect::<Vec<_>>(),
-        }));
-    }
+    print::json(&json!({
+        "devices": devices.iter().map(|d| json!({
+            "name": d.name, "api": d.api, "kind": d.kind,
+        })).collect::<Vec<_>>(),
+        "device": chosen,
+        "models": models,
+        "data": data,
+        "methods": METHODS.iter().map(described).collect::<Vec<_>>(),
+        "masks": Estimator::ALL.iter().map(|e| json!({
+            "name": e.name(), "about": e.about(),
+        })).collect::<Vec<_>>(),
+    }))?;
     let found: Vec<_> = devices.iter().map(print::device).collect();
     print::line(format!("Devices: {}", found.join("; ")));
     print::line(format!("Chosen:  {}", print::device(&chosen)));

@@ -23,7 +23,8 @@ mod unlearn;
 use std::{error::Error as _, ffi::OsStr, path::PathBuf, process::ExitCode, sync::Mutex};
 
 use args::Common;
-use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, error::ErrorKind};
+use clap::{Parser, Subcommand, error::ErrorKind};
+use client::{Client, Watch};
 
 use salun_studio::error::{Error, Result};
 
@@ -71,11 +72,7 @@ pub fn main() -> ExitCode {
             format!("{}{}", panic.payload_as_str().unwrap_or("?").trim(), place.unwrap_or_default())
         });
     }));
-    let work = || match parse() {
-        Ok(Some(cli)) => run(cli),
-        Ok(None) => Ok(()),
-        Err(error) => Err(error),
-    };
+    let work = || parse()?.map_or(Ok(()), run);
     let (line, status) = match std::panic::catch_unwind(work) {
         Ok(Ok(())) => match print::failed() {
             None => return ExitCode::SUCCESS,
@@ -131,9 +128,7 @@ static PANIC: Mutex<Option<String>> = Mutex::new(None);
 
 fn run(cli: Cli) -> Result<()> {
     let common = &cli.common;
-    if common.quiet {
-        print::quiet();
-    }
+    print::begin(common);
     if cli.command.is_some() {
         // Before anything is reserved, which would be left behind.
         signals::listen();
@@ -157,8 +152,7 @@ fn run(cli: Cli) -> Result<()> {
 
 /// The command line; `None` where help or the version was asked for and shown.
 fn parse() -> Result<Option<Cli>> {
-    let parsed = Cli::command().try_get_matches().and_then(|m| Cli::from_arg_matches(&m));
-    match parsed {
+    match Cli::try_parse() {
         Ok(cli) => Ok(Some(cli)),
         Err(e) if matches!(e.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {
             print::kept(e.print());

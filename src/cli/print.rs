@@ -12,31 +12,52 @@ use std::{
 use serde::Serialize;
 use serde_json::Value;
 
-use super::args::Common;
+use super::Common;
 use salun_studio::data::brief;
 use salun_studio::error::{Error, Result};
 use salun_studio::eval::Metric;
 use salun_studio::gpu::DeviceInfo;
-use salun_studio::words::{AttackReport, Audit, Examination, Metrics, Report, Verdict};
+use salun_studio::words::{
+    Audit, Divergence, EarlierReport, Examination, Metrics, References, Report,
+};
 
-/// One line on stdout. A reader that has gone away is no failure.
+/// Whether nothing but errors and JSON is printed, and whether a program reads what is on stdout.
+static QUIET: AtomicBool = AtomicBool::new(false);
+static JSON: AtomicBool = AtomicBool::new(false);
+
+/// Prints what is asked for, from now on.
+pub fn begin(common: &Common) {
+    QUIET.store(common.quiet, Ordering::Relaxed);
+    JSON.store(common.json, Ordering::Relaxed);
+}
+
+/// Whether nothing but errors and JSON is printed.
+pub fn quiet() -> bool {
+    QUIET.load(Ordering::Relaxed)
+}
+
+/// One line on stdout, for a person. A reader that has gone away is no failure.
 pub fn line(text: impl AsRef<str>) {
-    if !QUIET.load(Ordering::Relaxed) {
+    if !quiet() && !JSON.load(Ordering::Relaxed) {
         kept(writeln!(std::io::stdout(), "{}", harmless(text.as_ref())));
     }
 }
 
-/// Whether nothing but errors and JSON is printed.
-static QUIET: AtomicBool = AtomicBool::new(false);
-
-/// Prints nothing but errors and JSON from now on.
-pub fn quiet() {
-    QUIET.store(true, Ordering::Relaxed);
+/// One JSON object on stdout, where one is asked for: then it is all that is there.
+///
+/// # Errors
+/// A value has no JSON form.
+pub fn json(value: &impl Serialize) -> Result<()> {
+    if JSON.load(Ordering::Relaxed) {
+        let text = serde_json::to_string(value).map_err(|e| Error::Request(e.to_string()))?;
+        kept(writeln!(std::io::stdout(), "{text}"));
+    }
+    Ok(())
 }
 
 /// One line on stderr, unless nothing but errors is printed.
 pub fn remark(text: &str) {
-    if !QUIET.load(Ordering::Relaxed) {
+    if !quiet() {
         note(text);
     }
 }
@@ -140,35 +161,6 @@ pub fn written(place: Result<PathBuf>) -> Result<()> {
     Ok(())
 }
 
-/// Ends a command: with a JSON object where one is asked for, else with what `show` prints and where the
-/// output is.
-///
-/// # Errors
-/// The output could not be written, or the value has no JSON form.
-pub fn answer(
-    common: &Common,
-    value: &impl Serialize,
-    place: Result<PathBuf>,
-    show: impl FnOnce(),
-) -> Result<()> {
-    if common.json {
-        json(value)?;
-        return place.map(drop);
-    }
-    show();
-    written(place)
-}
-
-/// One JSON object on stdout.
-///
-/// # Errors
-/// A value has no JSON form.
-pub fn json(value: &impl Serialize) -> Result<()> {
-    let text = serde_json::to_string(value).map_err(|e| Error::Request(e.to_string()))?;
-    kept(writeln!(std::io::stdout(), "{text}"));
-    Ok(())
-}
-
 /// A JSON object with what another has besides.
 pub fn with(mut value: Value, more: Value) -> Value {
     if let (Value::Object(value), Value::Object(more)) = (&mut value, more) {
@@ -185,32 +177,31 @@ pub fn cell(value: &Value) -> String {
     }
 }
 
-/// A table of these columns.
+/// A table: columns aligned under their names, numbers to the right.
 pub fn columns<R: Into<Vec<String>>>(head: &[&str], rows: impl IntoIterator<Item = R>) -> String {
     let head = head.iter().map(|name| name.to_string()).collect();
-    table(&[head].into_iter().chain(rows.into_iter().map(Into::into)).collect::<Vec<_>>())
-}
-
-/// Columns aligned, numbers to the right; the first row is the head.
-pub fn table(rows: &[Vec<String>]) -> String {
+    let rows: Vec<_> = [head].into_iter().chain(rows.into_iter().map(Into::into)).collect();
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let cell = |row: &[String], c: usize| row.get(c).cloned().unwrap_or_default();
-    let width = |c| rows.iter().map(|r| cell(r, c).chars().count()).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..columns).map(width).collect();
-    let numeric = |c: usize| {
-        let number = |t: &String| t.starts_with(|d: char| d.is_ascii_digit() || d == '-');
-        rows.iter().skip(1).all(|r| r.get(c).is_none_or(number))
+    let number = |t: &String| t.starts_with(|d: char| d.is_ascii_digit() || d == '-');
+    let form = |c: usize| {
+        let width = rows.iter().map(|r| cell(r, c).chars().count()).max().unwrap_or(0);
+        (width, rows.iter().skip(1).all(|r| r.get(c).is_none_or(number)))
     };
-    let right: Vec<bool> = (0..columns).map(numeric).collect();
-    let mut text = Vec::new();
-    for row in rows {
-        let cells = (0..columns).map(|c| match (cell(row, c), widths[c]) {
-            (t, w) if right[c] => format!("{t:>w$}"),
-            (t, w) => format!("{t:<w$}"),
+    let forms: Vec<(usize, bool)> = (0..columns).map(form).collect();
+    let line = |row: &Vec<String>| {
+        let cells = forms.iter().enumerate().map(|(c, (w, right))| match (cell(row, c), right) {
+            (t, true) => format!("{t:>w$}"),
+            (t, false) => format!("{t:<w$}"),
         });
-        text.push(cells.collect::<Vec<_>>().join("  ").trim_end().to_string());
-    }
-    text.join("\n")
+        cells.collect::<Vec<_>>().join("  ").trim_end().to_string()
+    };
+    rows.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+/// A row that begins with its name.
+pub fn row(name: impl Into<String>, cells: impl IntoIterator<Item = String>) -> Vec<String> {
+    [name.into()].into_iter().chain(cells).collect()
 }
 
 pub use salun_studio::words::grouped;
@@ -230,12 +221,14 @@ pub fn metrics(rows: &[(&str, &Metrics)]) -> String {
     let told: Vec<&Metric> = Metric::told(&all).collect();
     let head: Vec<&str> =
         [""].into_iter().chain(told.iter().map(|m| m.key)).chain([&*behind]).collect();
-    let row = |(name, of): &(&str, &Metrics)| {
-        let values = told.iter().map(|m| number(m.value(of), 1));
-        let n: Vec<String> = Metric::accuracies().map(|m| grouped((m.n)(of).0)).collect();
-        [name.to_string()].into_iter().chain(values).chain([n.join(", ")]).collect::<Vec<_>>()
-    };
-    columns(&head, rows.iter().map(row))
+    columns(
+        &head,
+        rows.iter().map(|(name, of)| {
+            let values = told.iter().map(|m| number(m.value(of), 1));
+            let n: Vec<String> = Metric::accuracies().map(|m| grouped((m.n)(of).0)).collect();
+            row(*name, values.chain([n.join(", ")]))
+        }),
+    )
 }
 
 /// A number, or a dash where it was not measured.
@@ -245,47 +238,30 @@ pub fn number(value: Option<f64>, digits: usize) -> String {
 
 /// A run's summary: what was forgotten, the mask, before and after, the verdict, the conditions.
 pub fn report(r: &Report) {
-    line(format!(
-        "{}: {} of {} forgets {} ({} pictures)",
-        r.task,
-        r.method,
-        r.model,
-        brief(&r.forget.spec),
-        grouped(r.forget.n)
-    ));
+    let Report { task, method, model, forget, seed, seconds: s, device, .. } = r;
+    let (spec, n) = (brief(&forget.spec), grouped(forget.n));
+    line(format!("{task}: {method} of {model} forgets {spec} ({n} pictures)"));
     if let Some(m) = &r.mask {
-        line(format!(
-            "mask {}: {} of {} weights may change, {} others changed",
-            m.estimator,
-            grouped(m.k),
-            grouped(m.n),
-            grouped(m.frozen_changed)
-        ));
+        let [k, n, changed] = [m.k, m.n, m.frozen_changed].map(grouped);
+        let mask = &m.estimator;
+        line(format!("mask {mask}: {k} of {n} weights may change, {changed} others changed"));
     }
     let mut rows = vec![("before", &r.before), ("after", &r.after)];
     rows.extend(r.retrain.as_ref().map(|m| ("Retrain", m)));
     line(metrics(&rows));
-    for e in &r.earlier {
-        let n = grouped(e.n);
-        let spec = brief(&e.spec);
-        line(format!(
-            "forgotten earlier: {spec}, UA {:.1}, was {:.1} (n = {n})",
-            e.after, e.before
-        ));
+    for EarlierReport { spec, before, after, n } in &r.earlier {
+        let (spec, n) = (brief(spec), grouped(*n));
+        line(format!("forgotten earlier: {spec}, UA {after:.1}, was {before:.1} (n = {n})"));
     }
-    attacks(&r.attacks);
-    if let Some(a) = &r.audit {
-        audit(a);
-    }
-    verdict(&r.verdict);
+    found(r);
     line(format!(
-        "seed {}; {} ({}); seconds: mask {:.1}, unlearn {:.1}, evaluate {:.1}",
-        r.seed, r.device.name, r.device.api, r.seconds.mask, r.seconds.unlearn, r.seconds.evaluate
+        "seed {seed}; {} ({}); seconds: mask {:.1}, unlearn {:.1}, evaluate {:.1}",
+        device.name, device.api, s.mask, s.unlearn, s.evaluate
     ));
 }
 
-/// What attacks on a text-to-image model brought back.
-pub fn attacks(attacks: &[AttackReport]) {
+/// What attacks and an audit of a run found, the verdict, and why.
+pub fn found(Report { attacks, audit: audited, verdict, .. }: &Report) {
     for attack in attacks {
         let rows = attack.tries.iter().map(|t| {
             let [before, after] = [t.before, t.after].map(|share| format!("{share:.1}"));
@@ -294,35 +270,28 @@ pub fn attacks(attacks: &[AttackReport]) {
         line(format!("\n{} on {} (n = {})", attack.kind.title(), attack.forget, attack.n));
         line(columns(&["seen, %", "before", "after", "prompt"], rows));
     }
-}
-
-/// A verdict, and why.
-pub fn verdict(verdict: &Verdict) {
+    audited.iter().for_each(|found| audit(found));
     line(format!("verdict: {}. {}", verdict.label.name(), verdict.why));
 }
 
 /// What an audit found in the run, in the original and in Retrain.
-pub fn audit(a: &Audit) {
-    let models =
-        [("run", Some(&a.run)), ("original", Some(&a.original)), ("Retrain", a.retrain.as_ref())];
-    let models: Vec<(&str, &Examination)> =
-        models.into_iter().filter_map(|(name, found)| Some((name, found?))).collect();
+fn audit(a: &Audit) {
+    let models: Vec<_> = a.examined(["run", "original", "Retrain"]).collect();
     let mut rows: Vec<Vec<String>> = Vec::new();
-    let mut row = |name: &str, digits: usize, of: &dyn Fn(&Examination) -> Option<f64>| {
-        let values = models.iter().map(|(_, found)| number(of(found), digits));
-        rows.push([name.to_string()].into_iter().chain(values).collect());
+    let mut put = |name: &str, digits: usize, of: &dyn Fn(&Examination) -> Option<f64>| {
+        rows.push(row(name, models.iter().map(|(_, found)| number(of(found), digits))));
     };
     for (i, attack) in a.run.attacks.iter().enumerate() {
-        row(&format!("{}: AUC", attack.name), 3, &|e| Some(e.attacks.get(i)?.auc));
-        row("  TPR at 1 % FPR", 1, &|e| Some(100.0 * e.attacks.get(i)?.tpr_at_1_fpr));
+        put(&format!("{}: AUC", attack.name), 3, &|e| Some(e.attacks.get(i)?.auc));
+        put("  TPR at 1 % FPR", 1, &|e| Some(100.0 * e.attacks.get(i)?.tpr_at_1_fpr));
         if attack.balanced_accuracy.is_some() {
-            row("  balanced accuracy", 1, &|e| e.attacks.get(i)?.balanced_accuracy);
+            put("  balanced accuracy", 1, &|e| e.attacks.get(i)?.balanced_accuracy);
         }
     }
-    row("probe: forgotten", 1, &|e| Some(e.probe.as_ref()?.forgotten));
-    row("probe: kept", 1, &|e| Some(e.probe.as_ref()?.kept));
-    row("relearn: area", 1, &|e| Some(e.relearn.as_ref()?.area));
-    row("  after the last update", 1, &|e| e.relearn.as_ref()?.accuracy.last().copied());
+    put("probe: forgotten", 1, &|e| Some(e.probe.as_ref()?.forgotten));
+    put("probe: kept", 1, &|e| Some(e.probe.as_ref()?.kept));
+    put("relearn: area", 1, &|e| Some(e.relearn.as_ref()?.area));
+    put("  after the last update", 1, &|e| e.relearn.as_ref()?.accuracy.last().copied());
     let head: Vec<&str> = ["audit"].into_iter().chain(models.iter().map(|m| m.0)).collect();
     line(columns(&head, rows));
     let mut head = vec!["CKA with the original", "forgotten", "rest"];
@@ -331,31 +300,24 @@ pub fn audit(a: &Audit) {
     }
     let rows = a.layers.iter().map(|l| {
         let pairs = [l.original].into_iter().chain(l.retrain);
-        let values = pairs.flatten().map(|v| number(v, 3));
-        [l.name.clone()].into_iter().chain(values).collect::<Vec<_>>()
+        row(&l.name, pairs.flatten().map(|v| number(v, 3)))
     });
     line(columns(&head, rows));
-    if let Some(d) = &a.divergence {
+    if let Some(Divergence { js, activation, n }) = a.divergence {
         line(format!(
-            "to Retrain on the forget set: JS divergence {:.4} bits, activation distance {:.4} (n = {})",
-            d.js,
-            d.activation,
-            grouped(d.n)
+            "to Retrain on the forget set: JS divergence {js:.4} bits, activation distance \
+             {activation:.4} (n = {})",
+            grouped(n)
         ));
     }
-    let attacked = a.run.attacks.first().map_or([0; 2], |x| x.n).map(grouped);
+    let [members, others] = a.run.attacks.first().map_or([0; 2], |x| x.n).map(grouped);
     let [forgotten, rest] = a.layers_n.map(grouped);
+    let References { models, width, steps, batch } = a.references;
     line(format!(
-        "attacks on {} of the forget set and {} never seen, CKA on {forgotten} and {rest}; RMIA with \
-         {} reference models (width {}, {} updates of {}); chance {:.0} %; {:.1} s",
-        attacked[0],
-        attacked[1],
-        a.references.models,
-        a.references.width,
-        a.references.steps,
-        a.references.batch,
-        a.chance,
-        a.seconds
+        "attacks on {members} of the forget set and {others} never seen, CKA on {forgotten} and {rest}; \
+         RMIA with {models} reference models (width {width}, {steps} updates of {batch}); chance {:.0} %; \
+         {:.1} s",
+        a.chance, a.seconds
     ));
 }
 
@@ -365,10 +327,9 @@ mod tests {
 
     #[test]
     fn a_table_aligns_words_left_and_numbers_right() {
-        let rows = [["run", "UA"], ["salun", "9.5"], ["random mask", "100.0"]];
-        let rows: Vec<Vec<String>> = rows.iter().map(|r| r.map(String::from).to_vec()).collect();
+        let rows = [["salun", "9.5"], ["random mask", "100.0"]].map(|r| r.map(String::from));
         let lines = ["run             UA", "salun          9.5", "random mask  100.0"];
-        assert_eq!(table(&rows), lines.join("\n"));
+        assert_eq!(columns(&["run", "UA"], rows), lines.join("\n"));
     }
 
     #[test]

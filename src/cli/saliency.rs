@@ -5,11 +5,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::{
-    args::{self, Common},
-    client::Client,
-    print,
-};
+use super::{Client, Common, args, print};
 use salun_studio::data::forget;
 use salun_studio::disk::output::{Beside, Output, OutputKind};
 use salun_studio::engine::{Job, Outcome};
@@ -40,7 +36,7 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value = "1", value_parser = args::seed, allow_negative_numbers = true)]
     seed: u64,
     /// How many pictures of a forget set are looked at: tiny, quick or full
-    #[arg(long, default_value = "full", value_parser = args::budget)]
+    #[arg(long, default_value = "full", value_parser = args::choice("budget", Budget::ALL))]
     budget: Budget,
     /// Compare the masks of all classes, of several seeds, or of all estimators
     #[arg(long, value_name = "BY", value_parser = args::choice("overlap", By::ALL))]
@@ -119,10 +115,10 @@ pub fn run(args: &Args, common: &Common) -> Result<()> {
 /// The masks of several requests, compared.
 fn overlap(args: &Args, common: &Common, recipe: Recipe, by: By) -> Result<()> {
     common.look_at(&args.data)?;
-    let out = Output::folder(&args.out, OutputKind::Overlap, common.force)?;
+    let out = Output::new(&args.out, OutputKind::Overlap, common.force)?;
     let mut client = Client::open(common)?;
     let job = Job::Overlap { recipe: recipe.clone(), by, seeds: args.seeds };
-    let overlap = client.ask("", job, Outcome::try_as_overlapped)?;
+    let overlap = client.ask(job, Outcome::try_as_overlapped)?;
     let spec = forget::brief(&recipe.forget);
     let what = match by {
         By::Classes => format!("{}, {}", args.model, args.estimator.name()),
@@ -145,23 +141,18 @@ fn overlap(args: &Args, common: &Common, recipe: Recipe, by: By) -> Result<()> {
         ("overlap.json".into(), bundle::json(&statistics)?),
         ("overlap.png".into(), figure),
     ]);
-    print::answer(common, &statistics, written, || {
-        let names = overlap.names.iter().map(String::as_str);
-        let rows = overlap.names.iter().zip(&overlap.iou).map(|(name, row)| {
-            let values = row.iter().map(|v| format!("{v:.3}"));
-            [name.clone()].into_iter().chain(values).collect::<Vec<_>>()
-        });
-        print::line(print::columns(
-            &[by.name()].into_iter().chain(names).collect::<Vec<_>>(),
-            rows,
-        ));
-        let [k, n] = [overlap.k, overlap.n].map(print::grouped);
-        print::line(format!(
-            "intersection over union of masks of {k} of {n} weights; two random masks have {:.3} \
-             ({what}; {})",
-            overlap.chance, statistics.device
-        ));
-    })
+    print::json(&statistics)?;
+    let names = overlap.names.iter().map(String::as_str);
+    let head: Vec<&str> = [by.name()].into_iter().chain(names).collect();
+    let rows = overlap.names.iter().zip(&overlap.iou);
+    let rows = rows.map(|(name, row)| print::row(name, row.iter().map(|v| format!("{v:.3}"))));
+    print::line(print::columns(&head, rows));
+    let [k, n] = [overlap.k, overlap.n].map(print::grouped);
+    print::line(format!(
+        "intersection over union of masks of {k} of {n} weights; two random masks have {:.3} ({what}; {})",
+        overlap.chance, statistics.device
+    ));
+    print::written(written)
 }
 
 /// One mask.
@@ -174,7 +165,7 @@ fn mask(args: &Args, common: &Common, recipe: Recipe) -> Result<()> {
     common.look_at(&args.data)?;
     let out = Output::files(&args.out, OutputKind::Mask, &besides, common.force)?;
     let mut client = Client::open(common)?;
-    let ranking = client.ask("", Job::Rank(recipe), Outcome::try_as_ranked)?;
+    let ranking = client.ask(Job::Rank(recipe), Outcome::try_as_ranked)?;
     let mask = ranking.mask(args.density)?;
     let statistics = Statistics {
         model: args.model.clone(),
@@ -188,21 +179,20 @@ fn mask(args: &Args, common: &Common, recipe: Recipe) -> Result<()> {
     };
     let picture = figures::saliency(&mask, Some(&ranking), &ranking.forget)?;
     let written = out.write_files(vec![mask.encode()?, bundle::json(&statistics)?, picture]);
-    print::answer(common, &statistics, written, || {
-        let Statistics { forget, seed, device, seconds, mask, .. } = &statistics;
-        let rows = mask.layers.iter().map(|l| {
-            let share = 100.0 * l.kept as f64 / l.n.max(1) as f64;
-            let [kept, of] = [l.kept, l.n].map(print::grouped);
-            [l.name.clone(), kept, of, format!("{share:.1} %")]
-        });
-        print::line(print::columns(&["layer", "kept", "of", "share"], rows));
-        let [k, n, pictures] = [mask.k, mask.n, statistics.n_forget].map(print::grouped);
-        print::line(format!(
-            "{}: {k} of {n} weights at or above {} for {} ({pictures} pictures, seed {seed}, {device}, \
-             {seconds:.1} s)",
-            mask.estimator,
-            figures::short(mask.threshold),
-            forget::brief(forget),
-        ));
-    })
+    print::json(&statistics)?;
+    let Statistics { forget, seed, device, seconds, mask, .. } = &statistics;
+    let rows = mask.layers.iter().map(|l| {
+        let share = 100.0 * l.kept as f64 / l.n.max(1) as f64;
+        let [kept, of] = [l.kept, l.n].map(print::grouped);
+        [l.name.clone(), kept, of, format!("{share:.1} %")]
+    });
+    print::line(print::columns(&["layer", "kept", "of", "share"], rows));
+    let [k, n, pictures] = [mask.k, mask.n, statistics.n_forget].map(print::grouped);
+    let (estimator, forget) = (&mask.estimator, forget::brief(forget));
+    print::line(format!(
+        "{estimator}: {k} of {n} weights at or above {} for {forget} ({pictures} pictures, seed {seed}, \
+         {device}, {seconds:.1} s)",
+        figures::short(mask.threshold)
+    ));
+    print::written(written)
 }

@@ -4,14 +4,9 @@ use std::{path::PathBuf, sync::Arc};
 
 use serde_json::{Value, json};
 
-use super::{
-    args::{self, Common},
-    client::Client,
-    print,
-};
+use super::{Client, Common, args, print};
 use salun_studio::diffusion::SolverKind;
-use salun_studio::disk::output;
-use salun_studio::disk::output::Output;
+use salun_studio::disk::output::{Files, Output, OutputKind};
 use salun_studio::engine::{Grid, Job, Outcome, PromptRequest};
 use salun_studio::error::Result;
 use salun_studio::models::registry;
@@ -33,7 +28,7 @@ pub struct Args {
     #[arg(long, value_name = "P", conflicts_with = "class")]
     prompt: Vec<String>,
     /// The solver of a text-to-image model, its own unless given: ddim, pndm, euler
-    #[arg(long, value_name = "NAME", requires = "prompt", value_parser = scheduler)]
+    #[arg(long, value_name = "NAME", requires = "prompt", value_parser = args::named("scheduler", &SolverKind::ALL))]
     scheduler: Option<SolverKind>,
     /// Pictures of each class or prompt
     #[arg(long, default_value = "8", value_parser = args::whole("n", 1..=1000), allow_negative_numbers = true)]
@@ -59,8 +54,17 @@ pub struct Args {
     out: PathBuf,
 }
 
-fn scheduler(given: &str) -> Result<SolverKind> {
-    args::one_of("scheduler", given, SolverKind::ALL)
+/// What was drawn, and what is told of it.
+struct Drawn {
+    client: Client,
+    grid: Arc<Grid>,
+    /// Those of the rows.
+    names: Vec<String>,
+    /// What the JSON has besides.
+    more: Value,
+    table: Option<String>,
+    /// What as many pictures as were asked for are of.
+    how: String,
 }
 
 /// Runs the command.
@@ -68,159 +72,119 @@ pub fn run(args: &Args, common: &Common) -> Result<()> {
     let &Args { n, seed, steps, guidance, eta, .. } = args;
     let options =
         SampleOptions { steps, guidance: guidance as f32, eta, seed, clip: !args.no_clip };
-    if args.out.extension().is_some() {
+    let folder = args.out.extension().is_none();
+    if !folder {
         args::ending(&args.out, &["png"])?;
     }
-    if !args.prompt.is_empty() {
-        return prompts(args, options, common);
+    let kind = if folder { OutputKind::Pictures } else { OutputKind::Picture };
+    let out = Output::new(&args.out, kind, common.force)?;
+    let draw = match args.class {
+        _ if !args.prompt.is_empty() => prompts,
+        None if registry::is_latent(&args.model) => survey,
+        _ => classes,
+    };
+    let Drawn { client, grid, names, more, table, how } = draw(args, options, common)?;
+    let written = match (folder, grid.rows.len(), grid.columns) {
+        (true, ..) => out.write_folder(pictures(&grid, &names)?),
+        (false, 1, 1) => out.write_files(vec![figures::picture(&grid, 0, 0)?]),
+        (false, ..) => out.write_files(vec![figures::grid(&grid, &names)?]),
+    };
+    let (place, device) = (args.out.display().to_string(), client.info());
+    let all = json!({
+        "out": place, "model": args.model, "n": n, "options": options, "device": device,
+    });
+    print::json(&print::with(all, more))?;
+    table.iter().for_each(print::line);
+    print::line(format!("{n} of {how}, seed {seed}; {}", device.name));
+    print::written(written)
+}
+
+/// A file for each picture; `names` are those of the rows.
+fn pictures(grid: &Grid, names: &[String]) -> Result<Files> {
+    let mut files = Vec::new();
+    for row in 0..grid.rows.len() {
+        let name = grid.name(row, names).unwrap_or("null");
+        for column in 0..grid.columns {
+            let file = format!("{:03}-{}-{}.png", row + 1, bundle::plain(name), column + 1);
+            files.push((file, figures::picture(grid, row, column)?));
+        }
     }
-    if args.class.is_none() && registry::is_latent(&args.model) {
-        return survey(args, options, common);
-    }
-    let out = Sheet::reserve(args, common)?;
-    let classes = registry::open(&args.own.behind(&args.model)?)?.card.classes;
+    Ok(files)
+}
+
+/// What was drawn of `each`, a class's or a prompt's pictures.
+fn each(each: &str, args: &Args) -> String {
+    let Args { model, steps, guidance, .. } = args;
+    format!("each {each} by {model}; {steps} steps, guidance {guidance}")
+}
+
+/// Pictures of classes, a row each, and how often the classifier sees what was asked for.
+fn classes(args: &Args, options: SampleOptions, common: &Common) -> Result<Drawn> {
+    let model = args.own.behind(&args.model)?;
+    let names = registry::open(&model)?.card.classes;
     let mut client = Client::open(common)?;
-    let (model, class) = (args.own.behind(&args.model)?, args.class.clone());
-    let job = Job::Sample { model, class, n, options };
-    let grid = client.ask("", job, Outcome::try_as_sampled)?;
-    let drawn = Drawn { args, common, options, client, written: out.write(&grid, &classes)? };
-    let rows: Vec<_> = (0..grid.rows.len())
-        .map(|row| {
-            let seen: Vec<_> = (0..grid.columns).filter_map(|c| grid.seen_in(row, c)).collect();
-            let hits = seen.iter().filter(|(class, _)| Some(*class) == grid.rows[row]).count();
-            let name = grid.rows[row].map_or("null", |c| classes[c].as_str());
-            (name, (!seen.is_empty()).then(|| 100.0 * hits as f64 / seen.len() as f64))
-        })
-        .collect();
+    let job = Job::Sample { model, class: args.class.clone(), n: args.n, options };
+    let grid = client.ask(job, Outcome::try_as_sampled)?;
+    let seen = |row: usize| {
+        let seen: Vec<_> = (0..grid.columns).filter_map(|c| grid.seen_in(row, c)).collect();
+        let hits = seen.iter().filter(|(class, _)| Some(*class) == grid.rows[row]).count();
+        let name = grid.rows[row].map_or("null", |c| names[c].as_str());
+        (name, (!seen.is_empty()).then(|| 100.0 * hits as f64 / seen.len() as f64))
+    };
+    let rows: Vec<_> = (0..grid.rows.len()).map(seen).collect();
     let json = rows.iter().map(|(class, seen)| json!({ "class": class, "seen": seen }));
-    let mut table = vec![["class", "seen as it"].map(String::from).to_vec()];
-    table.extend(rows.iter().map(|(name, seen)| {
-        vec![name.to_string(), seen.map_or("-".into(), |s| format!("{s:.0} %"))]
-    }));
-    let how = format!("each by {}; {steps} steps, guidance {guidance}, eta {eta}", args.model);
-    drawn.tell(json!({ "rows": json.collect::<Vec<_>>() }), Some(&table), &how)
-}
-
-/// Pictures that were drawn, and written or not.
-struct Drawn<'a> {
-    args: &'a Args,
-    common: &'a Common,
-    options: SampleOptions,
-    client: Client,
-    written: Result<PathBuf>,
-}
-
-impl Drawn<'_> {
-    /// What was drawn of `each`, a class's or a prompt's pictures.
-    fn each(&self, each: &str) -> String {
-        let SampleOptions { steps, guidance, .. } = self.options;
-        format!("each {each} by {}; {steps} steps, guidance {guidance}", self.args.model)
-    }
-
-    /// Says what was drawn and how, or all of it as JSON with `more`.
-    fn tell(self, more: Value, table: Option<&[Vec<String>]>, how: &str) -> Result<()> {
-        let Self { args, common, options, client, written } = self;
-        if common.json {
-            let mut all = json!({
-                "out": args.out.display().to_string(), "model": args.model, "n": args.n,
-                "options": options,
-            });
-            let more = more.as_object().into_iter().flatten();
-            more.for_each(|(name, value)| all[name] = value.clone());
-            all["device"] = json!(client.info());
-            print::json(&all)?;
-            return written.map(drop);
-        }
-        table.into_iter().for_each(|table| print::line(print::table(table)));
-        let (n, seed, device) = (args.n, options.seed, &client.info().name);
-        print::line(format!("{n} of {how}, seed {seed}; {device}"));
-        print::written(written)
-    }
-}
-
-/// Where the pictures go.
-struct Sheet(Output, bool);
-
-impl Sheet {
-    fn reserve(args: &Args, common: &Common) -> Result<Self> {
-        let folder = args.out.extension().is_none();
-        let reserved = match folder {
-            true => Output::folder(&args.out, output::OutputKind::Pictures, common.force)?,
-            false => Output::file(&args.out, output::OutputKind::Picture, common.force)?,
-        };
-        Ok(Self(reserved, folder))
-    }
-
-    /// Writes a sheet, the only picture, or a folder of them; `names` are those of the rows.
-    fn write(self, grid: &Grid, names: &[String]) -> Result<Result<PathBuf>> {
-        let Self(out, folder) = self;
-        if folder {
-            let mut files = Vec::new();
-            for row in 0..grid.rows.len() {
-                let name = grid.name(row, names).unwrap_or("null");
-                for column in 0..grid.columns {
-                    let file = format!("{:03}-{}-{}.png", row + 1, bundle::plain(name), column + 1);
-                    files.push((file, figures::picture(grid, row, column)?));
-                }
-            }
-            return Ok(out.write_folder(files));
-        }
-        Ok(match (grid.rows.len(), grid.columns) {
-            (1, 1) => out.write(figures::picture(grid, 0, 0)?),
-            _ => out.write(figures::grid(grid, names)?),
-        })
-    }
+    let more = json!({ "rows": json.collect::<Vec<_>>() });
+    let table = rows
+        .iter()
+        .map(|(name, seen)| [name.to_string(), seen.map_or("-".into(), |s| format!("{s:.0} %"))]);
+    let table = Some(print::columns(&["class", "seen as it"], table));
+    let Args { model, steps, guidance, eta, .. } = args;
+    let how = format!("each by {model}; {steps} steps, guidance {guidance}, eta {eta}");
+    Ok(Drawn { client, grid, names, more, table, how })
 }
 
 /// Concepts of a text-to-image model that are drawn where no prompt is given.
 const CONCEPTS: usize = 50;
 
 /// The commonest concepts in every style, and how often the judge sees what was asked for.
-fn survey(args: &Args, options: SampleOptions, common: &Common) -> Result<()> {
-    let out = Sheet::reserve(args, common)?;
+fn survey(args: &Args, options: SampleOptions, common: &Common) -> Result<Drawn> {
     let mut client = Client::open(common)?;
     let (model, n) = (args.own.behind(&args.model)?, args.n);
     let job = Job::Survey { model, concepts: CONCEPTS, n, options };
-    let survey = client.ask("", job, Outcome::try_as_surveyed)?;
-    let written = out.write(&survey.grid, &survey.concepts)?;
-    let mut table =
-        vec![["pairs", "concept seen", "style seen", "pictures"].map(String::from).to_vec()];
-    for (name, share) in [("trained on", survey.trained), ("never shown", survey.held_out)] {
+    let found = client.ask(job, Outcome::try_as_surveyed)?;
+    let shares = [("trained on", found.trained), ("never shown", found.held_out)];
+    let rows = shares.map(|(name, share)| {
         let percent = |v: f64| format!("{v:.1} %");
-        let row = [name.into(), percent(share.concept), percent(share.style), share.n.to_string()];
-        table.push(row.to_vec());
-    }
-    let what = format!("of {} concepts in {} styles", survey.concepts.len(), survey.styles.len());
-    let more = json!({
-        "concepts": survey.concepts, "styles": survey.styles, "trained": survey.trained,
-        "held_out": survey.held_out,
+        [name.into(), percent(share.concept), percent(share.style), share.n.to_string()]
     });
-    let drawn = Drawn { args, common, options, client, written };
-    let how = drawn.each(&what);
-    drawn.tell(more, Some(&table), &how)
+    let table = print::columns(&["pairs", "concept seen", "style seen", "pictures"], rows);
+    let more = json!({
+        "concepts": found.concepts, "styles": found.styles, "trained": found.trained,
+        "held_out": found.held_out,
+    });
+    let [concepts, styles] = [&found.concepts, &found.styles].map(Vec::len);
+    let how = each(&format!("of {concepts} concepts in {styles} styles"), args);
+    let (grid, names) = (found.grid, found.concepts);
+    Ok(Drawn { client, grid, names, more, table: Some(table), how })
 }
 
 /// Pictures of prompts, a row each.
-fn prompts(args: &Args, options: SampleOptions, common: &Common) -> Result<()> {
-    let out = Sheet::reserve(args, common)?;
+fn prompts(args: &Args, options: SampleOptions, common: &Common) -> Result<Drawn> {
     let model = Arc::new(registry::open_latent(&args.own.behind(&args.model)?)?);
     let tokenizer = &model.network.tokenizer;
+    let short = |p: &String| p.chars().take(40).collect::<String>();
+    let names: Vec<String> = args.prompt.iter().map(short).collect();
     let dropped: Vec<usize> = args.prompt.iter().map(|p| tokenizer.encode(p).dropped).collect();
-    for (prompt, dropped) in args.prompt.iter().zip(&dropped).filter(|(_, d)| **d > 0) {
-        let start: String = prompt.chars().take(40).collect();
+    for (start, dropped) in names.iter().zip(&dropped).filter(|(_, d)| **d > 0) {
+        let most = tokenizer.length - 2;
         print::note(&format!(
-            "'{start}' is longer than a prompt's {} tokens; the last {dropped} are not read",
-            tokenizer.length - 2
+            "'{start}' is longer than a prompt's {most} tokens; the last {dropped} are not read"
         ));
     }
     let mut client = Client::open(common)?;
     let (n, prompts, solver) = (args.n, args.prompt.clone(), args.scheduler);
     let request = PromptRequest { model, prompts, n, options, solver };
-    let grid = client.ask("", Job::Prompt(request), Outcome::try_as_sampled)?;
-    let short = |p: &String| p.chars().take(40).collect::<String>();
-    let names: Vec<String> = args.prompt.iter().map(short).collect();
-    let written = out.write(&grid, &names)?;
-    let drawn = Drawn { args, common, options, client, written };
-    let how = drawn.each("prompt");
-    drawn.tell(json!({ "prompts": args.prompt, "tokens_not_read": dropped }), None, &how)
+    let grid = client.ask(Job::Prompt(request), Outcome::try_as_sampled)?;
+    let more = json!({ "prompts": args.prompt, "tokens_not_read": dropped });
+    Ok(Drawn { client, grid, names, more, table: None, how: each("prompt", args) })
 }

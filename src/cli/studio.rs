@@ -5,10 +5,11 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
+use clap::Parser;
 use eframe::egui_wgpu::{WgpuSetup, WgpuSetupExisting};
 use serde::{Deserialize, Serialize};
 
-use super::{args::Common, demo, print, signals};
+use super::{Common, demo, print, signals};
 use salun_studio::disk::output::{Made, Output, OutputKind};
 use salun_studio::disk::{files, output};
 use salun_studio::engine::{Engine, Run};
@@ -24,12 +25,10 @@ use salun_studio::words::Recipe;
 pub fn run(common: &Common, file: Option<&Path>) -> Result<()> {
     let link = file.map(asked).transpose()?.unwrap_or_default();
     if !has_display() {
-        if !common.quiet {
-            let why = "no display found (neither DISPLAY nor WAYLAND_DISPLAY is set)";
-            print::note(&format!("salun: {why}; running salun demo"));
-        }
+        let why = "no display found (neither DISPLAY nor WAYLAND_DISPLAY is set)";
+        print::remark(&format!("salun: {why}; running salun demo"));
         signals::listen();
-        return demo::run(&demo::Args::default(), common);
+        return demo::run(&demo::Args::parse_from(["salun demo"]), common);
     }
     window(common, Arc::new(RunKeeper::new()), &link, |studio| Box::new(studio))
 }
@@ -103,8 +102,6 @@ pub fn has_display() -> bool {
 /// Where a person's runs are saved, and where they are kept until then.
 struct RunKeeper {
     folder: Mutex<PathBuf>,
-    /// The folder that the next sitting starts with.
-    remembered: Mutex<Option<PathBuf>>,
     recovery: Recovery,
 }
 
@@ -128,16 +125,9 @@ impl RunKeeper {
         });
         let documents =
             || dirs::document_dir().or_else(dirs::home_dir).or(std::env::current_dir().ok());
-        let remembered = remembered.map(|r| r.folder);
-        let folder = remembered
-            .clone()
-            .filter(|folder| folder.is_dir())
-            .unwrap_or_else(|| documents().unwrap_or_default().join(RUNS));
-        Self {
-            folder: Mutex::new(folder),
-            remembered: Mutex::new(remembered),
-            recovery: Recovery::default(),
-        }
+        let remembered = remembered.map(|r| r.folder).filter(|folder| folder.is_dir());
+        let folder = remembered.unwrap_or_else(|| documents().unwrap_or_default().join(RUNS));
+        Self { folder: Mutex::new(folder), recovery: Recovery::default() }
     }
 
     fn now(&self) -> PathBuf {
@@ -147,11 +137,6 @@ impl RunKeeper {
     /// Remembers the folder once something could be saved there.
     fn remember(&self) {
         let folder = self.now();
-        let mut remembered = self.remembered.lock().unwrap_or_else(PoisonError::into_inner);
-        if remembered.as_ref() == Some(&folder) {
-            return;
-        }
-        *remembered = Some(folder.clone());
         let write = |home: PathBuf| {
             std::fs::create_dir_all(&home).map_err(|e| Error::write(&home, e))?;
             output::replace(&home.join(REMEMBERED), &bundle::json(&Remembered { folder })?)
@@ -172,7 +157,7 @@ impl Keeper for RunKeeper {
                 Parcel::File(name, bytes) => {
                     let kind = OutputKind::Own;
                     output::first(&folder.join(name), kind, false, |place| {
-                        Output::file(place, kind, false)?.write(bytes.to_vec())
+                        Output::new(place, kind, false)?.write_files(vec![bytes.to_vec()])
                     })
                 }
             })

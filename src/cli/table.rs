@@ -6,29 +6,23 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{
-    args::{self, Common},
-    client::{Client, duration},
-    print, train,
-};
-use salun_studio::data;
-use salun_studio::data::emoji;
+use super::{Client, Common, args, client, print, train};
 use salun_studio::disk::output;
 use salun_studio::engine::{Event, Job, Outcome as Answer};
 use salun_studio::error::{Error, Result};
 use salun_studio::models::{Model, Precision, checkpoint, registry};
 use salun_studio::run::state;
 use salun_studio::table::{
-    Cell, Cells, Folder, Numbers, ORIGINAL, Original, Outcome, RETRAIN, Run, Scale, Summary,
-    TABLES, Table, compare, folder,
+    Cell, Folder, Numbers, ORIGINAL, Original, Outcome, RETRAIN, Row, Run, Scale, Summary, TABLES,
+    Table, folder,
 };
 use salun_studio::train::{Preset, TrainRequest};
-use salun_studio::words::{DeviceReport, Recipe};
+use salun_studio::words::Recipe;
 
 /// A whole table: every method with its controls, mean and spread, as Markdown, CSV, JSON and figure
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    #[arg(help = tables_help())]
+    #[arg(help = format!("Which table: {}", TABLES.map(|(name, _)| name).join(", ")))]
     name: String,
     /// How large: tiny (to try it), small (a fraction of an hour on two cores) or paper
     #[arg(long, default_value = "small", value_parser = args::choice("scale", Scale::ALL))]
@@ -47,10 +41,6 @@ pub struct Args {
     out: PathBuf,
 }
 
-fn tables_help() -> String {
-    format!("Which table: {}", TABLES.map(|(name, _)| name).join(", "))
-}
-
 /// Seeds of a table unless others are asked for.
 const SEEDS: u64 = 3;
 /// How often the table is written while it is run.
@@ -59,24 +49,19 @@ const WRITTEN: Duration = Duration::from_secs(60);
 /// Runs the command.
 pub fn run(args: &Args, common: &Common) -> Result<()> {
     let table = Table::new(&args.name, args.scale)?;
-    table.only(&args.only)?;
+    let only = table.only(&args.only)?;
     if args.render {
-        return render(args, common);
+        return render(args);
     }
-    if !emoji::is_corpus(&table.protocol.data) {
-        data::open(&table.protocol.data)?;
-    }
+    common.look_at(&table.protocol.data)?;
     Folder::check(&args.out, &table, common.force)?;
     // Without a device there is no table, and what another protocol left stays.
     let client = Client::open(common)?;
     let folder = Folder::open(&args.out, &table, common.force)?;
-    let cells = folder.cells(&table)?;
     let seeds = args.seeds.map_or(SEEDS, |k| k as u64);
-    let device = client.info().into();
-    let mut job = TableJob { table: &table, folder, cells, client, device };
-    let outcome = job.all(seeds, args);
-    let says = compare::summary(&table, &job.cells, seeds);
-    job.folder.write(&says)?;
+    let mut job = TableJob { folder, client };
+    let outcome = job.all(seeds, &only);
+    let says = job.folder.write(seeds)?;
     if let Err(error) = outcome {
         if matches!(error, Error::Cancelled) {
             let (done, all) = (says.done + says.failed, says.all);
@@ -84,52 +69,44 @@ pub fn run(args: &Args, common: &Common) -> Result<()> {
         }
         return Err(error);
     }
-    show(&says, &args.out, common)
+    show(&says, &args.out)
 }
 
 /// Writes a table from its runs.
-fn render(args: &Args, common: &Common) -> Result<()> {
+fn render(args: &Args) -> Result<()> {
     let table = folder::table(&args.out)?;
     if table.name != args.name {
         let right = format!("{} holds {}", args.out.display(), table.name);
         return Err(Error::argument("table", &args.name, right));
     }
     let folder = Folder::open(&args.out, &table, false)?;
-    let cells = folder.cells(&table)?;
-    let seen = cells.iter().map(|c| c.seed - table.first_seed).max().unwrap_or(SEEDS);
-    let says = compare::summary(&table, &cells, args.seeds.map_or(seen, |k| k as u64));
-    folder.write(&says)?;
-    show(&says, &args.out, common)
+    let seen = folder.cells.iter().map(|c| c.seed - table.first_seed).max().unwrap_or(SEEDS);
+    let says = folder.write(args.seeds.map_or(seen, |k| k as u64))?;
+    show(&says, &args.out)
 }
 
 /// A table under way.
 struct TableJob<'a> {
-    table: &'a Table,
-    folder: Folder,
-    cells: Cells,
+    folder: Folder<'a>,
     client: Client,
-    device: DeviceReport,
 }
 
 impl TableJob<'_> {
     /// Does every run that is not done.
-    fn all(&mut self, seeds: u64, args: &Args) -> Result<()> {
-        let table = self.table;
-        let only = table.only(&args.only)?;
+    fn all(&mut self, seeds: u64, only: &[&Row]) -> Result<()> {
+        let table = self.folder.table;
         let mut runs = table.runs(seeds);
         runs.retain(|run| only.contains(&run.row));
         let all = runs.len();
-        runs.retain(|run| self.cells.get(run).is_none());
+        runs.retain(|run| self.folder.cells.get(run).is_none());
         let mut written = Instant::now();
         for (i, run) in runs.iter().enumerate() {
-            let label = format!(
-                "{} of {all}{}: {}",
-                all - runs.len() + i + 1,
-                self.left(&runs[i..]).map(|l| format!(", {l} left in all")).unwrap_or_default(),
-                run.title()
-            );
+            let (at, title) = (all - runs.len() + i + 1, run.title());
+            let left = self.left(&runs[i..]).map(|l| format!(", {l} left in all"));
+            let left = left.unwrap_or_default();
+            self.client.label = format!("{at} of {all}{left}: {title}");
             let clock = Instant::now();
-            let outcome = match self.measure(run, &label) {
+            let outcome = match self.measure(run) {
                 Ok(numbers) => Outcome::Done(Box::new(numbers)),
                 // What the method itself brings about is a result; what stops the machine is not.
                 Err(e @ (Error::Diverged(_) | Error::Argument { .. } | Error::Request(_))) => {
@@ -144,13 +121,13 @@ impl TableJob<'_> {
                 seed: run.seed,
                 outcome,
                 seconds: clock.elapsed().as_secs_f64(),
-                device: self.device.clone(),
+                device: self.client.info().into(),
             };
-            self.folder.keep(&run.name(), &cell)?;
-            print::remark(&format!("{label}: {}", cell.line()));
-            self.cells.put(run.name(), cell);
+            let line = format!("{}: {}", self.client.label, cell.line());
+            self.folder.keep(run.name(), cell)?;
+            print::remark(&line);
             if written.elapsed() > WRITTEN {
-                self.folder.write(&compare::summary(table, &self.cells, seeds))?;
+                self.folder.write(seeds)?;
                 written = Instant::now();
             }
         }
@@ -160,66 +137,59 @@ impl TableJob<'_> {
     /// Time left for these runs, going by those that are done.
     fn left(&self, runs: &[Run]) -> Option<String> {
         let own = |run: &Run| {
-            let expected = self.cells.expected(run)?;
+            let expected = self.folder.cells.expected(run)?;
             // The first run of a seed trains the original first.
             let first = run.row.method == RETRAIN && !self.folder.model(None, run.seed).exists();
             Some(if first { 2.0 * expected } else { expected })
         };
         let seconds: Option<f64> = runs.iter().map(own).sum();
-        seconds.map(duration)
+        seconds.map(client::duration)
     }
 
-    fn measure(&mut self, run: &Run, label: &str) -> Result<Numbers> {
-        let protocol = &self.table.protocol;
-        let original = self.model(None, run.seed, label)?;
+    fn measure(&mut self, run: &Run) -> Result<Numbers> {
+        let protocol = &self.folder.table.protocol;
+        let original = self.model(None, run.seed)?;
         let recipe = run.recipe(protocol, &original);
         match run.row.method.as_str() {
             RETRAIN => {
-                let model = self.model(Some(run.forget), run.seed, label)?;
-                self.evaluate(&model, recipe, label)
+                let model = self.model(Some(run.forget), run.seed)?;
+                self.evaluate(&model, recipe)
             }
-            ORIGINAL if !registry::is_latent(&original) => self.evaluate(&original, recipe, label),
+            ORIGINAL if !registry::is_latent(&original) => self.evaluate(&original, recipe),
             _ => {
-                let run = self.client.ask(label, Job::Unlearn(recipe), Answer::try_as_unlearned)?;
+                let run = self.client.ask(Job::Unlearn(recipe), Answer::try_as_unlearned)?;
                 Ok(Numbers::of_run(&run.report))
             }
         }
     }
 
     /// The original of a seed, or what is trained without a forget set; trained now unless it is there.
-    fn model(&mut self, without: Option<&str>, seed: u64, label: &str) -> Result<String> {
-        let protocol = &self.table.protocol;
+    fn model(&mut self, without: Option<&str>, seed: u64) -> Result<String> {
+        let protocol = &self.folder.table.protocol;
         let Some(how) = &protocol.original else {
             return Ok(protocol.model.clone().unwrap_or_default());
         };
         let path = self.folder.model(without, seed);
         if !path.exists() {
-            self.train(how, without, seed, &path, label)?;
+            self.train(how, without, seed)?;
         }
         Ok(path.to_string_lossy().into_owned())
     }
 
-    fn evaluate(&mut self, model: &str, recipe: Recipe, label: &str) -> Result<Numbers> {
-        let task = self.table.protocol.task;
+    fn evaluate(&mut self, model: &str, recipe: Recipe) -> Result<Numbers> {
+        let task = self.folder.table.protocol.task;
         let recipe = Recipe { method: ORIGINAL.into(), ..recipe }.fitting(task);
         let model: Arc<Model> = registry::open(model)?.into();
         let seconds = model.card.training.as_ref().map_or(0.0, |t| t.seconds);
         let job = Job::Evaluate { model, recipe };
-        Ok(Numbers::of_model(self.client.ask(label, job, Answer::try_as_measured)?, seconds))
+        Ok(Numbers::of_model(self.client.ask(job, Answer::try_as_measured)?, seconds))
     }
 
     /// Trains and keeps a model; a training that was stopped goes on from its state.
-    fn train(
-        &mut self,
-        how: &Original,
-        without: Option<&str>,
-        seed: u64,
-        path: &Path,
-        label: &str,
-    ) -> Result<()> {
+    fn train(&mut self, how: &Original, without: Option<&str>, seed: u64) -> Result<()> {
         let request = TrainRequest {
             preset: Preset::find(&how.preset)?.name.into(),
-            data: self.table.protocol.data.clone(),
+            data: self.folder.table.protocol.data.clone(),
             without: without.map(String::from),
             epochs: Some(how.epochs),
             batch: Some(how.batch),
@@ -229,28 +199,25 @@ impl TableJob<'_> {
             seed,
             ..TrainRequest::default()
         };
+        let path = self.folder.model(without, seed);
         let kept = path.with_extension("state");
-        let resume = match kept.exists() {
-            true => Some(Box::new(state::read(&kept, &request)?.0)),
-            false => None,
-        };
+        let left = || state::read(&kept, &request).map(|(snapshot, _)| Box::new(snapshot));
+        let resume = kept.exists().then(left).transpose()?;
         let job = Job::Train { request: request.clone(), resume };
-        let model = self.client.hear(label, job, Answer::try_as_trained, |event| {
+        let model = self.client.hear(job, Answer::try_as_trained, |event| {
             if let Event::Snapshot { snapshot, .. } = event {
                 print::or_later(state::write(&kept, &request, snapshot, &[]));
             }
         })?;
-        let model =
-            model.plain().ok_or_else(|| Error::Request(format!("{label}: not a classifier")))?;
-        output::replace(path, &checkpoint::encode(model, Precision::Full)?)?;
+        let other = || Error::Request(format!("{}: not a classifier", self.client.label));
+        let model = model.plain().ok_or_else(other)?;
+        output::replace(&path, &checkpoint::encode(model, Precision::Full)?)?;
         train::remove(&kept)
     }
 }
 
-fn show(says: &Summary, out: &Path, common: &Common) -> Result<()> {
-    if common.json {
-        return print::json(says);
-    }
+fn show(says: &Summary, out: &Path) -> Result<()> {
+    print::json(says)?;
     for group in &says.groups {
         print::line(format!("{} ({})", group.title, group.forgets.join(", ")));
         let mut head = vec![""];
@@ -258,11 +225,9 @@ fn show(says: &Summary, out: &Path, common: &Common) -> Result<()> {
         head.extend(says.columns.iter().map(String::as_str));
         head.extend(["gap", "RTE, s"]);
         let rows = group.rows.iter().map(|line| {
-            let mut row = vec![line.label.clone()];
-            row.extend(says.axis.iter().map(|_| line.at()));
             let values = line.values.iter().chain([&line.average, &line.seconds]);
-            row.extend(values.map(|v| print::number(v.mean(), 2)));
-            row
+            let values = values.map(|v| print::number(v.mean(), 2));
+            print::row(&line.label, says.axis.iter().map(|_| line.at()).chain(values))
         });
         print::line(print::columns(&head, rows));
     }
@@ -271,6 +236,5 @@ fn show(says: &Summary, out: &Path, common: &Common) -> Result<()> {
     if missing + says.failed > 0 {
         print::line(format!("{missing} of {} runs missing, {} failed", says.all, says.failed));
     }
-    print::line(format!("written to {}", out.display()));
-    Ok(())
+    print::written(Ok(out.into()))
 }

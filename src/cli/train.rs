@@ -7,11 +7,9 @@ use std::{
     time::Instant,
 };
 
-use super::{
-    args::{self, Common},
-    client::Client,
-    print,
-};
+use serde_json::json;
+
+use super::{Client, Common, args, print};
 use salun_studio::data;
 use salun_studio::data::emoji;
 use salun_studio::disk::output;
@@ -85,8 +83,10 @@ fn presets_help() -> String {
     format!("What to train: {}", names.collect::<Vec<_>>().join(", "))
 }
 
-/// The files of a run, reserved before it starts.
-struct Files {
+/// What a run is asked for, its log so far, and its files, reserved before it starts.
+struct Run {
+    request: TrainRequest,
+    lines: Vec<LogLine>,
     /// Weights, card and log; or the folder of a text-to-image model,
     out: Output,
     /// and its log.
@@ -96,16 +96,17 @@ struct Files {
     so_far: PathBuf,
 }
 
-impl Files {
-    fn reserve(out: &Path, pipeline: bool, force: bool) -> Result<Self> {
+impl Run {
+    fn reserve(out: &Path, request: TrainRequest, force: bool) -> Result<Self> {
+        let pipeline = request.preset == latent::preset::NAME;
         if !pipeline {
             args::ending(out, &["safetensors"])?;
         }
         let (state, so_far) = (beside(out, "state"), beside(out, "so-far"));
         [&state, &so_far].into_iter().for_each(|path| output::clear(path));
         let (out, log) = if pipeline {
-            let folder = Output::folder(out, OutputKind::Pipeline, force)?;
-            let log = Output::file(&beside(out, "log.jsonl"), OutputKind::Log, force)?;
+            let folder = Output::new(out, OutputKind::Pipeline, force)?;
+            let log = Output::new(&beside(out, "log.jsonl"), OutputKind::Log, force)?;
             (folder, Some(log))
         } else {
             let besides: [(OutputKind, Beside); 2] = [
@@ -114,27 +115,21 @@ impl Files {
             ];
             (Output::files(out, OutputKind::Weights, &besides, force)?, None)
         };
-        Ok(Self { out, log, state, so_far })
+        Ok(Self { request, lines: Vec::new(), out, log, state, so_far })
     }
 
     /// Keeps the state of a run that goes on.
-    fn keep(
-        &self,
-        request: &TrainRequest,
-        event: (&Snapshot, Option<&LatentModel>),
-        log: &[LogLine],
-    ) -> Result<()> {
-        let (snapshot, model) = event;
-        state::write(&self.state, request, snapshot, log)?;
+    fn keep(&self, snapshot: &Snapshot, model: Option<&LatentModel>) -> Result<()> {
+        state::write(&self.state, &self.request, snapshot, &self.lines)?;
         let Some(model) = model else { return Ok(()) };
-        Output::folder(&self.so_far, OutputKind::Pipeline, true)?
+        Output::new(&self.so_far, OutputKind::Pipeline, true)?
             .write_here(&folder::write(model, Precision::Full)?)
             .map(drop)
     }
 
-    fn write(self, model: &AnyModel, half: bool, log: &[LogLine]) -> Result<PathBuf> {
+    fn write(self, model: &AnyModel, half: bool) -> Result<PathBuf> {
         let precision = if half { Precision::Half } else { Precision::Full };
-        let lines = bundle::log(log)?.into_bytes();
+        let lines = bundle::log(&self.lines)?.into_bytes();
         let written = match model {
             AnyModel::Plain(model) => {
                 let weights = checkpoint::encode(model, precision)?;
@@ -142,7 +137,7 @@ impl Files {
             }
             AnyModel::Latent(model) => {
                 let written = self.out.write_folder(folder::write(model, precision)?)?;
-                self.log.map(|file| file.write(lines)).transpose()?;
+                self.log.map(|file| file.write_files(vec![lines])).transpose()?;
                 // What the last snapshot left; the whole model is there now.
                 let _ = fs::remove_dir_all(&self.so_far);
                 written
@@ -182,40 +177,46 @@ pub fn run(args: &Args, common: &Common) -> Result<()> {
         let right = "a judge's training keeps no state to go on from; leave it out";
         return Err(Error::argument("resume", &args.model, right));
     }
-    let files = Files::reserve(&args.out, args.model == latent::preset::NAME, common.force)?;
-    let (mut log, mut resume) = (Vec::new(), None);
+    let mut run = Run::reserve(&args.out, request, common.force)?;
+    let mut resume = None;
     if args.resume {
-        let (snapshot, lines) = state::read(&files.state, &request)?;
-        (log, resume) = (lines, Some(Box::new(snapshot)));
-    } else if files.state.exists() && !common.force {
+        let (snapshot, lines) = state::read(&run.state, &run.request)?;
+        (run.lines, resume) = (lines, Some(Box::new(snapshot)));
+    } else if run.state.exists() && !common.force {
+        let state = run.state.display();
         return Err(Error::Request(format!(
-            "{} is left from a run that did not end; pass --resume to go on from it or --force to \
-             start anew",
-            files.state.display()
+            "{state} is left from a run that did not end; pass --resume to go on from it or --force to \
+             start anew"
         )));
     }
 
     let mut client = Client::open(common)?;
-    let (clock, before) = (Instant::now(), log.last().map_or(0.0, |l: &LogLine| l.seconds));
+    let (clock, before) = (Instant::now(), run.lines.last().map_or(0.0, |l| l.seconds));
     let mut kept = resume.as_ref().map(|s| s.step);
-    let job = Job::Train { request: request.clone(), resume };
-    let trained = client.hear("", job, Outcome::try_as_trained, |event| match event {
+    let job = Job::Train { request: run.request.clone(), resume };
+    let trained = client.hear(job, Outcome::try_as_trained, |event| match event {
         Event::Step { live, .. } => {
             let seconds = before + clock.elapsed().as_secs_f64();
-            log.push(LogLine { step: live.step, loss: live.loss, seconds });
+            run.lines.push(LogLine { step: live.step, loss: live.loss, seconds });
         }
         Event::Snapshot { snapshot, model, .. } => {
-            let written = files.keep(&request, (snapshot, model.as_deref()), &log);
+            let written = run.keep(snapshot, model.as_deref());
             kept = print::or_later(written).then_some(snapshot.step).or(kept);
         }
         _ => {}
     });
-    if let (Err(Error::Cancelled), Some(step), false) = (&trained, kept, common.quiet) {
-        print::note(&format!("step {step} is kept; --resume goes on from it"));
+    if let (Err(Error::Cancelled), Some(step)) = (&trained, kept) {
+        print::remark(&format!("step {step} is kept; --resume goes on from it"));
     }
     let model = trained?;
-    let written = files.write(&model, args.half, &log);
-    summary(&model, args, common, written)
+    let written = run.write(&model, args.half);
+    let card = match &*model {
+        AnyModel::Plain(model) => json!(model.card),
+        AnyModel::Latent(model) => json!(model.card),
+    };
+    print::json(&json!({ "out": args.out.display().to_string(), "card": card }))?;
+    summary(&model);
+    print::written(written)
 }
 
 /// What is asked for, as far as it can be asked for.
@@ -281,18 +282,10 @@ fn check_prompts(args: &Args) -> Result<()> {
     Ok(())
 }
 
-fn summary(model: &AnyModel, args: &Args, common: &Common, written: Result<PathBuf>) -> Result<()> {
-    if common.json {
-        let out = args.out.display().to_string();
-        print::json(&match model {
-            AnyModel::Plain(model) => serde_json::json!({ "out": out, "card": model.card }),
-            AnyModel::Latent(model) => serde_json::json!({ "out": out, "card": model.card }),
-        })?;
-        return written.map(drop);
-    }
+fn summary(model: &AnyModel) {
     let weights = |n: usize| format!("{} weights", print::grouped(n));
-    let trained = |t: &Training| {
-        format!("{} steps of {}, {:.0} s, seed {}", t.steps, t.batch, t.seconds, t.seed)
+    let trained = |Training { steps, batch, seconds, seed, .. }: &Training| {
+        format!("{steps} steps of {batch}, {seconds:.0} s, seed {seed}")
     };
     match model {
         AnyModel::Plain(model) => {
@@ -304,12 +297,9 @@ fn summary(model: &AnyModel, args: &Args, common: &Common, written: Result<PathB
             print::line(format!("{}: {}", card.name, parts.collect::<Vec<_>>().join("; ")));
         }
         AnyModel::Latent(model) => {
-            let parts = [
-                ("text encoder", &model.text),
-                ("U-Net", &model.unet),
-                ("autoencoder", &model.vae),
-            ]
-            .map(|(part, own)| format!("{part} {}", weights(own.values.len())));
+            let LatentModel { text, unet, vae, .. } = &**model;
+            let parts = [("text encoder", text), ("U-Net", unet), ("autoencoder", vae)];
+            let parts = parts.map(|(part, own)| format!("{part} {}", weights(own.values.len())));
             print::line(parts.join("; "));
             let stages = model.card.iter().flat_map(|card| {
                 let LatentCard { autoencoder, diffusion, decoder, .. } = card;
@@ -320,5 +310,4 @@ fn summary(model: &AnyModel, args: &Args, common: &Common, written: Result<PathB
             }
         }
     }
-    print::written(written)
 }

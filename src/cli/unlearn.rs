@@ -2,11 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{
-    args::{self, Common},
-    client::Client,
-    print,
-};
+use super::{Client, Common, args, print};
 use salun_studio::data::{NAMES, forget};
 use salun_studio::disk::files;
 use salun_studio::disk::output::{Output, OutputKind};
@@ -59,7 +55,7 @@ pub struct Args {
     #[arg(long, value_name = "CLASS")]
     redirect: Option<Redirect>,
     /// How much is trained on and evaluated: tiny, quick or full
-    #[arg(long, value_parser = args::budget)]
+    #[arg(long, value_parser = args::choice("budget", Budget::ALL))]
     budget: Option<Budget>,
     /// End with an audit of what the model still holds (classification), or with attacks that try to bring it back (prompts); always with --budget full
     #[arg(long)]
@@ -103,37 +99,30 @@ impl Args {
                 }
             }
             None => {
-                let given = |name: &str, value: &Option<String>, right: &str| {
-                    let needed =
-                        || Error::Request(format!("--{name} is needed without a recipe: {right}"));
-                    value.clone().ok_or_else(needed)
-                };
                 let data = format!("{} or folder:PATH", NAMES.join(", "));
-                Recipe::new(
-                    &given("model", &self.model, "a shipped model's name or a weights file")?,
-                    &given("data", &self.data, &data)?,
-                    &given("forget", &self.forget, forget::HELP)?,
-                )
+                for (name, given, right) in [
+                    ("model", &self.model, "a shipped model's name or a weights file"),
+                    ("data", &self.data, &data),
+                    ("forget", &self.forget, forget::HELP),
+                ] {
+                    let needed = || format!("--{name} is needed without a recipe: {right}");
+                    given.as_ref().ok_or_else(|| Error::Request(needed()))?;
+                }
+                Recipe::new("", "", "")
             }
         };
-        fn put<T: Clone>(field: &mut T, flag: &Option<T>) {
-            if let Some(value) = flag {
-                *field = value.clone();
-            }
-        }
-        put(&mut recipe.model, &self.model);
-        recipe.model = self.own.behind(&recipe.model)?;
-        put(&mut recipe.data, &self.data);
-        put(&mut recipe.forget, &self.forget);
+        recipe.model = self.own.behind(self.model.as_ref().unwrap_or(&recipe.model))?;
+        recipe.data = self.data.clone().unwrap_or(recipe.data);
+        recipe.forget = self.forget.clone().unwrap_or(recipe.forget);
         if self.method.as_ref().is_some_and(|method| *method != recipe.method) {
             // Another method's knobs mean nothing to this one.
             recipe.knobs.clear();
         }
-        put(&mut recipe.method, &self.method);
-        put(&mut recipe.density, &self.density);
-        put(&mut recipe.redirect, &self.redirect);
-        put(&mut recipe.budget, &self.budget);
-        put(&mut recipe.seed, &self.seed);
+        recipe.method = self.method.clone().unwrap_or(recipe.method);
+        recipe.density = self.density.unwrap_or(recipe.density);
+        recipe.redirect = self.redirect.clone().unwrap_or(recipe.redirect);
+        recipe.budget = self.budget.unwrap_or(recipe.budget);
+        recipe.seed = self.seed.unwrap_or(recipe.seed);
         if let Some(mask) = &self.mask {
             (recipe.mask, recipe.mask_file) = (Some(mask.estimator), mask.file.clone());
         }
@@ -158,9 +147,11 @@ impl Args {
 pub fn run(args: &Args, common: &Common) -> Result<()> {
     let recipe = args.recipe()?;
     common.look_at(&recipe.data)?;
-    let out = Output::folder(&args.out, OutputKind::Run, common.force)?;
+    let out = Output::new(&args.out, OutputKind::Run, common.force)?;
     let mut client = Client::open(common)?;
-    let run = client.ask("", Job::Unlearn(recipe), Outcome::try_as_unlearned)?;
+    let run = client.ask(Job::Unlearn(recipe), Outcome::try_as_unlearned)?;
     let written = out.write_folder(bundle::contents(&run)?);
-    print::answer(common, &run.report, written, || print::report(&run.report))
+    print::json(&run.report)?;
+    print::report(&run.report);
+    print::written(written)
 }

@@ -124,7 +124,7 @@ impl Incoming {
     /// The folder around it cannot be written to.
     pub fn at(target: &Path) -> Result<Self> {
         let made = Made::folders(target.parent().unwrap_or(Path::new(".")))?;
-        let output = Output::folder(target, OutputKind::Data, true)?;
+        let output = Output::new(target, OutputKind::Data, true)?;
         Ok(Self { output, _made: made, sums: String::new() })
     }
 

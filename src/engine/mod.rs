@@ -27,20 +27,22 @@ mod unlearn;
 use std::sync::Arc;
 
 use crate::gpu::DeviceKind;
-use crate::job_context::{JobContext, Switches};
+use crate::job_context::{JobContext, Switches, Told};
 
 /// Sends events to the client.
 type Send = Arc<dyn Fn(Event) + std::marker::Send + Sync>;
 
 /// Runs one job to its end.
 async fn serve(session: &mut Session, send: &Send, id: u64, asked: Job) {
+    let tell = send.clone();
+    let tell = move |told| match told {
+        Told::Progress(progress) => tell(Event::Progress { id, progress }),
+        Told::Note(text) => tell(Event::Note { id, text }),
+    };
     // The first use of a kernel compiles it.
     let warming = (session.info.kind != DeviceKind::Cpu).then_some("preparing the GPU");
-    let (to, told) = (send.clone(), send.clone());
-    let progress = move |progress| to(Event::Progress { id, progress });
-    let note = move |text: &str| told(Event::Note { id, text: text.into() });
     let switches = session.switches.clone();
-    let mut job = JobContext::new(id, switches, progress).noting(note).warming(warming);
+    let mut job = JobContext::new(id, switches, tell).warming(warming);
     // It may have been cancelled while it waited.
     let outcome = match job.check().await {
         Ok(()) => Work { session, job: &mut job, on: Client { id, send } }.run(asked).await,

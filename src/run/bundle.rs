@@ -27,10 +27,8 @@ pub fn contents(run: &Run) -> Result<Vec<(String, Vec<u8>)>> {
             // It is the last, because it holds the others' hashes.
             (files::REPORT, _) => {}
             ("model.safetensors", AnyModel::Latent(model)) => {
-                let folder = latent::folder::write(model, Precision::Full)?;
-                files.extend(
-                    folder.into_iter().map(|(name, bytes)| (format!("model/{name}"), bytes)),
-                );
+                let folder = latent::folder::write(model, Precision::Full)?.into_iter();
+                files.extend(folder.map(|(name, bytes)| (format!("model/{name}"), bytes)));
             }
             _ => files.extend(file(run, name)?.map(|bytes| (name.to_string(), bytes))),
         }
@@ -43,6 +41,7 @@ pub fn contents(run: &Run) -> Result<Vec<(String, Vec<u8>)>> {
     files.push((files::REPORT.into(), json(&report)?));
     Ok(files)
 }
+
 /// The files whose SHA-256 the report of a run folder holds: what a run was, and what came of it.
 pub const SEALED: [&str; 4] = [
     "recipe.toml",
@@ -67,11 +66,7 @@ pub fn file(run: &Run, name: &str) -> Result<Option<Vec<u8>>> {
         "model.safetensors" => match &run.model {
             AnyModel::Plain(model) => checkpoint::encode(model, Precision::Full)?,
             AnyModel::Latent(model) => {
-                let files = latent::folder::write(model, Precision::Full)?;
-                return Ok(files
-                    .into_iter()
-                    .find(|(name, _)| name == UNET)
-                    .map(|(_, bytes)| bytes));
+                return Ok(named(latent::folder::write(model, Precision::Full)?, UNET));
             }
         },
         "mask.safetensors" => return mask.map(Mask::encode).transpose(),
@@ -83,18 +78,22 @@ pub fn file(run: &Run, name: &str) -> Result<Option<Vec<u8>>> {
         "after.png" => figures::grid(&run.after, classes)?,
         "side-by-side.png" => figures::side_by_side(run)?,
         "log.jsonl" => log(&run.log)?.into_bytes(),
-        name if files::ATTACKS.contains(&name) => {
-            let file = attacks(&run.attacks)?.into_iter().find(|(file, _)| *file == name);
-            return Ok(file.map(|(_, bytes)| bytes));
-        }
+        name if files::ATTACKS.contains(&name) => return Ok(named(attacks(&run.attacks)?, name)),
         name if files::AUDIT.contains(&name) => {
-            let Some(found) = &report.audit else { return Ok(None) };
-            let file = audit(found)?.into_iter().find(|(file, _)| *file == name);
-            return Ok(file.map(|(_, bytes)| bytes));
+            let files = report.audit.as_deref().map(audit).transpose()?;
+            return Ok(files.and_then(|files| named(files, name)));
         }
         _ => return Ok(None),
     };
     Ok(Some(bytes))
+}
+
+/// What the file of this name holds.
+fn named<N: AsRef<str>>(
+    files: impl IntoIterator<Item = (N, Vec<u8>)>,
+    name: &str,
+) -> Option<Vec<u8>> {
+    files.into_iter().find(|(file, _)| file.as_ref() == name).map(|(_, bytes)| bytes)
 }
 
 /// The files of an audit: name and content.
@@ -165,12 +164,12 @@ pub fn json(value: &impl Serialize) -> Result<Vec<u8>> {
 /// # Errors
 /// A line has no JSON form.
 pub fn log(lines: &[LogLine]) -> Result<String> {
-    let mut text = String::new();
-    for line in lines {
-        text += &serde_json::to_string(line).map_err(|e| Error::Request(e.to_string()))?;
-        text.push('\n');
-    }
-    Ok(text)
+    let json = |line| serde_json::to_string(line).map(|text| text + "\n");
+    lines
+        .iter()
+        .map(json)
+        .collect::<std::result::Result<_, _>>()
+        .map_err(|e| Error::Request(e.to_string()))
 }
 
 #[cfg(test)]

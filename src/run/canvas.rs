@@ -37,10 +37,10 @@ pub struct Page {
 }
 
 /// Pixels that are laid over the shapes.
-struct Tile {
-    place: [usize; 2],
-    width: usize,
-    rgb: Vec<[u8; 3]>,
+pub struct Tile {
+    pub place: [usize; 2],
+    pub width: usize,
+    pub rgb: Vec<[u8; 3]>,
 }
 
 impl Page {
@@ -118,15 +118,9 @@ impl Page {
     }
 
     /// Pixels enlarged by [`ZOOM`], perhaps in a frame of a colour, which may be broken.
-    pub fn tile(
-        &mut self,
-        place: [usize; 2],
-        width: usize,
-        rgb: Vec<[u8; 3]>,
-        frame: Option<(&str, bool)>,
-    ) {
-        let [x, y] = place;
-        let [w, h] = [width, rgb.len() / width.max(1)].map(|side| side * ZOOM);
+    pub fn tile(&mut self, tile: Tile, frame: Option<(&str, bool)>) {
+        let ([x, y], width) = (tile.place, tile.width);
+        let [w, h] = [width, tile.rgb.len() / width.max(1)].map(|side| side * ZOOM);
         if let Some((colour, broken)) = frame {
             let dash = if broken { r#" stroke-dasharray="5 3""# } else { "" };
             let (x, y, w, h) = (x - 2, y - 2, w + 4, h + 4);
@@ -134,7 +128,7 @@ impl Page {
                 r#"<rect x="{x}" y="{y}" width="{w}" height="{h}" rx="2" fill="none" stroke="{colour}" stroke-width="2"{dash}/>"#
             ));
         }
-        self.tiles.push(Tile { place, width, rgb });
+        self.tiles.push(tile);
         self.reach(x + w, y + h);
     }
 

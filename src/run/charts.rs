@@ -1,7 +1,7 @@
 //! The curves of an audit as pictures.
 
 use super::{Frame, GREY, INK, MARGIN, PALE, Page, TRACK};
-use crate::words::{Audit, Examination, grouped};
+use crate::words::{Audit, Examination, Relearn, grouped};
 
 /// Side of a panel and the space after it, in pixels.
 const SIDE: f64 = 220.0;
@@ -14,13 +14,6 @@ const TOP: f64 = MARGIN as f64 + 76.0;
 /// Names and colours of the models, apart for all kinds of sight (Okabe and Ito 2008).
 const MODELS: [(&str, &str); 3] =
     [("unlearned", "#d55e00"), ("original", "#0072b2"), ("Retrain", "#009e73")];
-
-/// The models of an audit with their names and colours.
-fn models(audit: &Audit) -> Vec<(&'static str, &'static str, &Examination)> {
-    let found = [Some(&audit.run), Some(&audit.original), audit.retrain.as_ref()];
-    let all = MODELS.into_iter().zip(found);
-    all.filter_map(|((name, colour), found)| Some((name, colour, found?))).collect()
-}
 
 /// A square with percent upwards, and what is drawn in it.
 struct Panel<'a> {
@@ -53,13 +46,22 @@ impl<'a> Panel<'a> {
         self.page.line(&points, 2.0, colour);
     }
 
-    /// What each colour is, with a number of that model.
-    fn legend(&mut self, audit: &Audit, number: impl Fn(&Examination) -> Option<String>) {
+    /// A curve of each model that has one, and what each colour is, with a number of that model.
+    fn curves(
+        &mut self,
+        audit: &Audit,
+        of: impl Fn(&Examination) -> Option<(Vec<[f64; 2]>, String)>,
+    ) {
+        let models: Vec<_> = audit.examined(MODELS).map(|(model, e)| (model, of(e))).collect();
+        // The unlearned model's curve lies on top.
+        for ((_, colour), found) in models.iter().rev() {
+            found.iter().for_each(|(points, _)| self.curve(points, colour));
+        }
         let left = self.frame.left;
-        for (i, (name, colour, found)) in models(audit).into_iter().enumerate() {
+        for (i, ((name, colour), found)) in models.into_iter().enumerate() {
             let y = TOP + SIDE + 54.0 + i as f64 * 17.0;
             self.page.line(&[[left, y - 4.0], [left + 18.0, y - 4.0]], 3.0, colour);
-            let text = number(found).map_or(name.into(), |n| format!("{name}: {n}"));
+            let text = found.map_or(name.into(), |(_, number)| format!("{name}: {number}"));
             self.page.text(left as usize + 24, y as usize, 12, INK, &text);
         }
     }
@@ -75,19 +77,15 @@ fn page(audit: &Audit, what: &str) -> Page {
 pub fn roc(audit: &Audit) -> Page {
     let mut page = page(audit, "Attacks that tell the forget set from pictures never seen");
     for (place, attack) in audit.run.attacks.iter().enumerate() {
-        let of = |e: &Examination| e.attacks.iter().find(|a| a.name == attack.name).cloned();
         let [members, others] = attack.n.map(grouped);
         let x = format!("false positives in %, of {others}");
         let y = format!("true positives in %, of {members}");
         let mut panel = Panel::new(&mut page, place, [&attack.name, &x, &y], "100");
         panel.curve(&[[0.0, 0.0], [1.0, 1.0]], GREY);
-        // The unlearned model's curve lies on top.
-        for (_, colour, found) in models(audit).into_iter().rev() {
-            if let Some(attack) = of(found) {
-                panel.curve(&attack.roc, colour);
-            }
-        }
-        panel.legend(audit, |e| of(e).map(|a| format!("AUC {:.3} ± {:.3}", a.auc, a.auc_error)));
+        panel.curves(audit, |e| {
+            let a = e.attacks.iter().find(|a| a.name == attack.name)?;
+            Some((a.roc.clone(), format!("AUC {:.3} ± {:.3}", a.auc, a.auc_error)))
+        });
     }
     page
 }
@@ -102,11 +100,10 @@ pub fn relearn(audit: &Audit) -> Page {
     let y = format!("accuracy in % on {asked} others");
     let words = ["Accuracy on the forget set", &x, &y];
     let mut panel = Panel::new(&mut page, 0, words, &steps.to_string());
-    for (_, colour, found) in models(audit).into_iter().rev() {
-        let Some(r) = &found.relearn else { continue };
+    panel.curves(audit, |e| {
+        let Relearn { accuracy, area, .. } = e.relearn.as_ref()?;
         let point = |(i, a): (usize, &f64)| [i as f64 / steps as f64, a / 100.0];
-        panel.curve(&r.accuracy.iter().enumerate().map(point).collect::<Vec<_>>(), colour);
-    }
-    panel.legend(audit, |e| e.relearn.as_ref().map(|r| format!("area {:.1} %", r.area)));
+        Some((accuracy.iter().enumerate().map(point).collect(), format!("area {area:.1} %")))
+    });
     page
 }

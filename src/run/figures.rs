@@ -6,10 +6,10 @@ use crate::data::brief;
 use crate::engine::{Attack, Grid, Run};
 use crate::error::{Error, Result};
 use crate::eval::Metric;
-use crate::run::canvas::{RED, ZOOM, wide};
+use crate::run::canvas::{RED, Tile, ZOOM, wide};
 use crate::run::{EMBER, GREEN, GREY, INK, MARGIN, PALE, Page, TRACK, canvas};
 use crate::saliency::{Mask, Scores};
-use crate::words::{LayerReport, Report, grouped};
+use crate::words::{LayerReport, Report, Try, grouped};
 
 pub use overlap::overlap;
 
@@ -54,34 +54,27 @@ pub fn picture(grid: &Grid, row: usize, column: usize) -> Result<Vec<u8>> {
 ///
 /// # Errors
 /// The picture is too large to hold.
-pub fn side_by_side(run: &Run) -> Result<Vec<u8>> {
-    pair(&run.report, run.model.classes(), [&run.before, &run.after])
-}
-
-/// Two grids side by side, with what was measured; `classes` are the names of rows. PNG.
-///
-/// # Errors
-/// The picture is too large to hold.
-pub fn pair(report: &Report, classes: &[String], [was, now]: [&Grid; 2]) -> Result<Vec<u8>> {
+pub fn side_by_side(Run { report, model, before, after, .. }: &Run) -> Result<Vec<u8>> {
     let mut page = Page::default();
     let mask = report.mask.as_ref().map_or("no mask".into(), |m| {
         format!("{} mask, {} of {} weights", m.estimator, grouped(m.k), grouped(m.n))
     });
     let earlier: Vec<_> = report.earlier.iter().map(|e| brief(&e.spec)).collect();
-    let after = if earlier.is_empty() { "" } else { " after " };
+    let then = if earlier.is_empty() { "" } else { " after " };
+    let Report { model: name, method, seed, device, .. } = report;
     let what = brief(&report.forget.spec);
-    let title = format!("{} forgets {what}{after}{}", report.model, earlier.join(", "));
+    let title = format!("{name} forgets {what}{then}{}", earlier.join(", "));
     let [ua, ra, ta] = report.after.n.map(grouped);
     let conditions = format!(
-        "{}, {mask}; percent of {ua} (UA), {ra} (RA), {ta} (TA) pictures; seed {}; {}",
-        report.method, report.seed, report.device.name
+        "{method}, {mask}; percent of {ua} (UA), {ra} (RA), {ta} (TA) pictures; seed {seed}; {}",
+        device.name
     );
     page.heading(MARGIN, &title, &conditions);
     let verdict = format!("{}: {}", report.verdict.label.name(), report.verdict.why);
     page.text(MARGIN, MARGIN + 57, 13, INK, &verdict);
     let numbers = [&report.before, &report.after].map(|m| m.line(Metric::accuracies(), ", "));
-    beside(&mut page, [was, now], classes, MARGIN + 112, numbers);
-    legend(&mut page, was);
+    beside(&mut page, [before, after], model.classes(), MARGIN + 112, numbers);
+    legend(&mut page, before);
     page.png()
 }
 
@@ -94,12 +87,11 @@ pub fn attacks(attacks: &[Attack]) -> Result<Vec<u8>> {
     let mut top = MARGIN;
     for Attack { report, before, after } in attacks {
         let title = format!("{}: {}", report.kind.title(), brief(&report.forget));
-        let shares = report
-            .tries
-            .iter()
-            .map(|t| format!("{} {:.0} % before, {:.0} % after", t.name, t.before, t.after));
-        let line = shares.collect::<Vec<_>>().join("; ");
-        page.heading(top, &title, &format!("{line} (n = {})", report.n));
+        let share = |Try { name, before, after, .. }: &Try| {
+            format!("{name} {before:.0} % before, {after:.0} % after")
+        };
+        let shares: Vec<_> = report.tries.iter().map(share).collect();
+        page.heading(top, &title, &format!("{} (n = {})", shares.join("; "), report.n));
         let below = top + 76;
         beside(&mut page, [before, after], &[], below, Default::default());
         top = below + before.rows.len() * lines(before)[0] * cell(before)[0] + 2 * MARGIN;
@@ -125,20 +117,16 @@ fn beside(page: &mut Page, grids: [&Grid; 2], classes: &[String], top: usize, no
 /// The picture is too large to hold.
 pub fn saliency(mask: &Mask, ranking: Option<&Scores>, forget: &str) -> Result<Vec<u8>> {
     let mut page = Page::default();
-    // Scores that are only places say nothing, so they are not drawn.
-    let ranking = ranking.filter(|r| r.estimator.measures());
     let title = format!("{} weights for {}", mask.estimator.kept(), brief(forget));
-    let line = format!(
-        "{}: {} of {} weights may change, density {}, threshold {}",
-        mask.estimator.name(),
-        grouped(mask.k),
-        grouped(mask.bits.len()),
-        mask.density,
-        short(mask.threshold.into())
-    );
+    let (name, density, threshold) =
+        (mask.estimator.name(), mask.density, short(mask.threshold.into()));
+    let [k, n] = [mask.k, mask.bits.len()].map(grouped);
+    let line =
+        format!("{name}: {k} of {n} weights may change, density {density}, threshold {threshold}");
     page.heading(MARGIN, &title, &line);
     let mut top = MARGIN + 62;
-    if let Some(ranking) = ranking {
+    // Scores that are only places say nothing, so they are not drawn.
+    if let Some(ranking) = ranking.filter(|r| r.estimator.measures()) {
         histogram(&mut page, ranking, mask.threshold, top);
         top += 150;
     }
@@ -245,7 +233,8 @@ fn tiles(page: &mut Page, grid: &Grid, left: usize, top: usize) {
                 (Some(_), Some(_)) => Some((RED, true)),
                 _ => None,
             };
-            page.tile([x, y], grid.tile[1], rgb(grid, row, column), frame);
+            let (width, rgb) = (grid.tile[1], rgb(grid, row, column));
+            page.tile(Tile { place: [x, y], width, rgb }, frame);
         }
     }
 }

@@ -17,7 +17,7 @@ use crate::words::{REPORT, Recipe, Report, sha256};
 /// # Errors
 /// `dir` exists and `force` is off, or it cannot be written.
 pub fn write(run: &Run, dir: &Path, force: bool) -> Result<PathBuf> {
-    Output::folder(dir, OutputKind::Run, force)?.write_folder(contents(run)?)
+    Output::new(dir, OutputKind::Run, force)?.write_folder(contents(run)?)
 }
 
 /// Writes a run to the first free `<task>-<forget>-<mask>-<n>` in a folder, and says where it is.
@@ -27,7 +27,7 @@ pub fn write(run: &Run, dir: &Path, force: bool) -> Result<PathBuf> {
 pub fn write_free(run: &Run, within: &Path) -> Result<PathBuf> {
     let files = contents(run)?;
     output::first(&within.join(bundle::name(run)), OutputKind::Run, false, |place| {
-        Output::folder(place, OutputKind::Run, false)?.write_here(&files)
+        Output::new(place, OutputKind::Run, false)?.write_here(&files)
     })
 }
 
@@ -70,15 +70,10 @@ pub fn read(dir: &Path) -> Result<Saved> {
     if !dir.is_dir() {
         return Err(Error::file(dir, "is not a run folder"));
     }
-    let get = |name: &str| {
-        let path = dir.join(name);
-        let bytes = files::read(&path)?;
-        Ok::<_, Error>((path, bytes))
-    };
     let path = dir.join("recipe.toml");
-    let text = files::read_text(&path)?;
-    let recipe = Recipe::parse(&text, &path.to_string_lossy())?;
-    let (path, bytes) = get(REPORT)?;
+    let recipe = Recipe::parse(&files::read_text(&path)?, &path.to_string_lossy())?;
+    let path = dir.join(REPORT);
+    let bytes = files::read(&path)?;
     let report = serde_json::from_slice(&bytes).map_err(|e| Error::file(&path, e))?;
     sealed(dir, &report)?;
     let inside = dir.join("model");
@@ -86,8 +81,8 @@ pub fn read(dir: &Path) -> Result<Saved> {
         let free = platform::free_memory();
         AnyModel::Latent(latent::folder::read(&latent::folder::OnDisk(inside), free)?.into())
     } else {
-        let (path, bytes) = get("model.safetensors")?;
-        AnyModel::Plain(checkpoint::decode(&bytes, &path)?.into())
+        let path = dir.join("model.safetensors");
+        AnyModel::Plain(checkpoint::decode(&files::read(&path)?, &path)?.into())
     };
     Ok(Saved { recipe, report, model })
 }

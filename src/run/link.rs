@@ -110,31 +110,33 @@ impl Link {
     pub fn query(&self) -> String {
         let r = &self.recipe;
         let plain = Recipe::new("", "", "");
-        let mut query = Serializer::new(String::new());
-        query.append_pair("model", &r.model);
-        let mut put = |name, value: Option<String>| {
-            if let Some(value) = value {
-                query.append_pair(name, &value);
-            }
-        };
-        put("forget", Some(r.forget.clone()).filter(|f| !f.is_empty()));
-        put("method", Some(r.method.clone()).filter(|m| *m != plain.method));
-        put("mask", r.mask.map(|mask| mask.name().into()));
-        put("density", Some(r.density.to_string()).filter(|_| r.density != plain.density));
-        put("redirect", Some(r.redirect.to_string()).filter(|_| r.redirect != plain.redirect));
-        put("seed", Some(r.seed.to_string()).filter(|_| r.seed != plain.seed));
-        put("budget", Some(r.budget.name().into()).filter(|_| r.budget != plain.budget));
-        put("steps", r.steps.map(|s| s.to_string()));
-        put("batch", r.batch.map(|n| n.to_string()));
-        put("lr", r.lr.map(|lr| lr.to_string()));
         let knobs: Vec<_> = r.knobs.iter().map(|(name, v)| format!("{name}:{v}")).collect();
-        put("knobs", Some(knobs.join(",")).filter(|k| !k.is_empty()));
-        put("at", self.at.map(|s| s.to_string()));
-        put("run", self.run.then(|| "1".into()));
-        let query = query.finish();
+        let pairs = [
+            ("model", Some(r.model.clone())),
+            ("forget", other(&r.forget, &plain.forget)),
+            ("method", other(&r.method, &plain.method)),
+            ("mask", r.mask.map(|mask| mask.name().into())),
+            ("density", other(&r.density, &plain.density)),
+            ("redirect", other(&r.redirect, &plain.redirect)),
+            ("seed", other(&r.seed, &plain.seed)),
+            ("budget", other(&r.budget.name(), &plain.budget.name())),
+            ("steps", r.steps.map(|s| s.to_string())),
+            ("batch", r.batch.map(|n| n.to_string())),
+            ("lr", r.lr.map(|lr| lr.to_string())),
+            ("knobs", other(&knobs.join(","), &String::new())),
+            ("at", self.at.map(|s| s.to_string())),
+            ("run", self.run.then(|| "1".into())),
+        ];
+        let given = pairs.into_iter().filter_map(|(name, value)| Some((name, value?)));
+        let query = Serializer::new(String::new()).extend_pairs(given).finish();
         // The full stop at the end of a link is a sentence's.
         query.strip_suffix('.').map_or(query.clone(), |rest| format!("{rest}%2E"))
     }
+}
+
+/// A value that is not the usual one.
+fn other<T: PartialEq + ToString>(value: &T, usual: &T) -> Option<String> {
+    (value != usual).then(|| value.to_string())
 }
 
 fn number<T: std::str::FromStr>(name: &'static str, value: &str) -> Result<T> {

@@ -91,19 +91,16 @@ impl Sitting {
 /// The run folders that earlier sittings and commands left, whose processes are gone.
 pub fn left() -> Vec<PathBuf> {
     let mut left = Vec::new();
-    for place in files::places() {
-        for entry in folders(&place) {
-            let sitting =
-                entry.file_name().is_some_and(|n| n.to_string_lossy().starts_with(SITTING));
-            if !sitting {
-                left.push(entry);
-            } else if ended(&entry) {
-                let runs = folders(&entry);
-                if runs.is_empty() {
-                    let _ = fs::remove_dir_all(&entry);
-                }
-                left.extend(runs);
+    for entry in files::places().iter().flat_map(|place| folders(place)) {
+        let name = entry.file_name().unwrap_or_default().to_string_lossy();
+        if !name.starts_with(SITTING) {
+            left.push(entry);
+        } else if ended(&entry) {
+            let runs = folders(&entry);
+            if runs.is_empty() {
+                let _ = fs::remove_dir_all(&entry);
             }
+            left.extend(runs);
         }
     }
     left.retain(|folder| OutputKind::of_folder(folder) == Some(OutputKind::Run));

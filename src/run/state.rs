@@ -113,10 +113,8 @@ fn differs(then: &TrainRequest, now: &TrainRequest) -> Option<String> {
     let changed = fingerprint::difference(then.fingerprint.as_ref(), now.fingerprint.as_ref());
     let fields = |asked: &TrainRequest| {
         let plain = TrainRequest { fingerprint: None, ..asked.clone() };
-        match serde_json::to_value(plain) {
-            Ok(serde_json::Value::Object(fields)) => fields,
-            _ => Default::default(),
-        }
+        let fields = serde_json::to_value(plain).ok();
+        fields.and_then(|fields| fields.as_object().cloned()).unwrap_or_default()
     };
     let (then, now) = (fields(then), fields(now));
     let Some(name) = then.keys().chain(now.keys()).find(|&name| then.get(name) != now.get(name))

@@ -106,11 +106,8 @@ impl Cell {
         match &self.outcome {
             Outcome::Failed(why) => format!("failed: {why}"),
             Outcome::Done(n) => {
-                format!(
-                    "{} ({:.1} s)",
-                    n.metrics.line(Metric::told(&[&n.metrics]), " "),
-                    self.seconds
-                )
+                let numbers = n.metrics.line(Metric::told(&[&n.metrics]), " ");
+                format!("{numbers} ({:.1} s)", self.seconds)
             }
         }
     }

@@ -20,20 +20,14 @@ const FRAME: [usize; 2] = [520, 300];
 /// The picture is too large to hold.
 pub fn figure(summary: &Summary) -> Result<(String, Vec<u8>)> {
     let mut page = Page::default();
-    let seeds = summary.seeds.len();
-    let line = format!(
-        "{} scale; {}; {} of {} runs; protocol {}",
-        summary.scale.name(),
-        if seeds == 1 {
-            "one seed".into()
-        } else {
-            format!("mean and standard deviation over {seeds} seeds")
-        },
-        summary.done,
-        summary.all,
-        summary.short_hash()
-    );
-    page.heading(MARGIN, &summary.title, &line);
+    let Summary { title, scale, done, all, .. } = summary;
+    let seeds = match summary.seeds.len() {
+        1 => "one seed".into(),
+        n => format!("mean and standard deviation over {n} seeds"),
+    };
+    let (scale, hash) = (scale.name(), summary.short_hash());
+    let line = format!("{scale} scale; {seeds}; {done} of {all} runs; protocol {hash}");
+    page.heading(MARGIN, title, &line);
     let top = MARGIN + 70;
     match summary.chart {
         Chart::Bars => bars(&mut page, summary, top),

@@ -76,7 +76,7 @@ impl<'a> Of<'a> {
                 control.and_then(|c| self.versus(&samples[i], &samples[c], &group.rows[c].label));
         }
         mark(&mut rows, self.metrics.len());
-        let first = samples.iter().flatten().map(|s| &s.numbers.metrics).next();
+        let first = samples.iter().flatten().find_map(Sample::metrics);
         Compared {
             title: group.title.clone(),
             forgets: group.forgets.clone(),
@@ -89,42 +89,28 @@ impl<'a> Of<'a> {
         }
     }
 
-    /// A row's cells, each with its seed and the place of its forget set.
-    fn cells(&self, group: &Group, row: &Row) -> Vec<(u64, usize, &'a Cell)> {
+    /// A row's cells, each with what it is compared with.
+    fn samples(&self, group: &Group, row: &Row) -> Vec<Sample<'a>> {
+        let (method, aim) = match retrained(group) {
+            true => (RETRAIN, None),
+            false => (ORIGINAL, Some(100.0)),
+        };
+        let other = group.rows.iter().find(|row| row.method == method);
         let mut all = Vec::new();
         for seed in self.table.seeds(self.seeds) {
             for (i, forget) in group.forgets.iter().enumerate() {
-                all.extend(self.cells.get(&Run { row, forget, seed }).map(|c| (seed, i, c)));
+                let cell = |row| self.cells.get(&Run { row, forget, seed });
+                let found = other.and_then(|row| Some(&cell(row)?.numbers()?.metrics));
+                let reference = found.map(|m| Metrics { UA: aim.unwrap_or(m.UA), ..m.clone() });
+                all.extend(cell(row).map(|cell| Sample { seed, forget: i, cell, reference }));
             }
         }
         all
     }
 
-    fn samples(&self, group: &Group, row: &Row) -> Vec<Sample<'a>> {
-        let reference = |seed: u64, forget: usize| {
-            let (method, aim) = match retrained(group) {
-                true => (RETRAIN, None),
-                false => (ORIGINAL, Some(100.0)),
-            };
-            let row = group.rows.iter().find(|row| row.method == method)?;
-            let run = Run { row, forget: &group.forgets[forget], seed };
-            let metrics = self.cells.get(&run)?.numbers()?.metrics.clone();
-            Some(Metrics { UA: aim.unwrap_or(metrics.UA), ..metrics })
-        };
-        let sample = |(seed, forget, cell): (u64, usize, &'a Cell)| {
-            Some(Sample {
-                seed,
-                forget,
-                numbers: cell.numbers()?,
-                reference: reference(seed, forget),
-            })
-        };
-        self.cells(group, row).into_iter().filter_map(sample).collect()
-    }
-
     fn line(&self, group: &Group, row: &Row, samples: &[Sample]) -> Line {
         let column = |metric: &&Metric| Value {
-            stat: over(samples, |s| metric.value(&s.numbers.metrics)),
+            stat: over(samples, |s| metric.value(s.metrics()?)),
             gap: over(samples, |s| s.gap(metric)).filter(|_| row.method != RETRAIN),
             mark: None,
         };
@@ -133,15 +119,17 @@ impl<'a> Of<'a> {
             ..Value::default()
         };
         let average = |s: &Sample| s.average(&self.metrics);
-        let failed = |(seed, forget, cell): (u64, usize, &Cell)| match &cell.outcome {
-            Outcome::Failed(why) => Some(format!("{}, seed {seed}: {why}", group.forgets[forget])),
+        let failed = |s: &Sample| match &s.cell.outcome {
+            Outcome::Failed(why) => {
+                Some(format!("{}, seed {}: {why}", group.forgets[s.forget], s.seed))
+            }
             Outcome::Done(_) => None,
         };
         let on = |forget: usize| {
             let own = samples.iter().filter(|s| s.forget == forget).filter_map(average);
             spread(&own.collect::<Vec<_>>())
         };
-        let masks = samples.iter().filter_map(|s| s.numbers.mask.as_ref());
+        let masks = samples.iter().filter_map(|s| s.cell.numbers()?.mask.as_ref());
         Line {
             label: row.label.clone(),
             method: row.method.clone(),
@@ -150,11 +138,11 @@ impl<'a> Of<'a> {
             at: row.at,
             values: self.metrics.iter().map(column).collect(),
             average: stat(&average),
-            seconds: stat(&|s| Some(s.numbers.rte())),
+            seconds: stat(&|s| Some(s.cell.numbers()?.rte())),
             tow: over(samples, |s| s.tow()),
             by_forget: (0..group.forgets.len()).map(on).collect(),
             each: samples.iter().filter_map(average).collect(),
-            failed: self.cells(group, row).into_iter().filter_map(failed).collect(),
+            failed: samples.iter().filter_map(failed).collect(),
             control: None,
             frozen_changed: masks.map(|m| m.frozen_changed).sum(),
         }
@@ -184,7 +172,7 @@ fn retrained(group: &Group) -> bool {
 
 /// How many samples are behind the Frechet distances, and their mean floor.
 fn frechet(samples: &[Vec<Sample>]) -> Option<Frechet> {
-    let all: Vec<Frechet> = samples.iter().flatten().filter_map(|s| s.numbers.metrics.FD).collect();
+    let all: Vec<Frechet> = samples.iter().flatten().filter_map(|s| s.metrics()?.FD).collect();
     let floor = all.iter().map(|f| f.floor).sum::<f64>() / all.len().max(1) as f64;
     all.first().map(|first| Frechet { value: 0.0, floor, ..*first })
 }

@@ -8,7 +8,7 @@ use std::{
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use super::{Cell, Cells, Run, SCHEMA, Scale, Summary, Table, chart, slug, text};
+use super::{Cell, Cells, Run, SCHEMA, Scale, Summary, Table, chart, compare, slug, text};
 use crate::disk::output::{Output, OutputKind};
 use crate::disk::{files, output};
 use crate::error::{Error, Result};
@@ -17,9 +17,12 @@ use crate::run::bundle::json;
 const PROTOCOL: &str = "protocol.json";
 const TABLE: &str = "table.json";
 
-/// A table's folder.
+/// A table's folder, and what is in it.
 #[derive(Debug)]
-pub struct Folder {
+pub struct Folder<'a> {
+    pub table: &'a Table,
+    /// What is done.
+    pub cells: Cells,
     dir: PathBuf,
 }
 
@@ -62,18 +65,19 @@ fn read<T: DeserializeOwned>(dir: &Path, name: &str) -> Result<T> {
     serde_json::from_slice(&files::read(&path)?).map_err(|e| Error::file(&path, e))
 }
 
-impl Folder {
+impl<'a> Folder<'a> {
     /// Opens the folder of a table, or makes it; `force` throws away what another protocol left.
     ///
     /// # Errors
-    /// The folder is something else, is of another protocol, or cannot be written to.
-    pub fn open(dir: &Path, table: &Table, force: bool) -> Result<Self> {
+    /// The folder is something else, is of another protocol, or cannot be written to; or a cell's file is
+    /// damaged or of another protocol.
+    pub fn open(dir: &Path, table: &'a Table, force: bool) -> Result<Self> {
         // One that is gone on with may lie beside what a dead process was replacing.
         output::clear(dir);
         if !Self::check(dir, table, force)? {
             Self::make(dir, table)?;
         }
-        Ok(Self { dir: dir.into() })
+        Ok(Self { table, cells: cells(dir, table)?, dir: dir.into() })
     }
 
     /// Whether the folder is this table's already; changes nothing.
@@ -100,7 +104,7 @@ impl Folder {
 
     /// Makes the folder, whole, in place of what another protocol left.
     fn make(dir: &Path, table: &Table) -> Result<()> {
-        let new = Output::folder(dir, OutputKind::Table, dir.exists())?;
+        let new = Output::new(dir, OutputKind::Table, dir.exists())?;
         for part in ["cells", "models"].map(|part| new.path().join(part)) {
             fs::create_dir(&part).map_err(|e| Error::write(&part, e))?;
         }
@@ -111,38 +115,14 @@ impl Folder {
         new.done().map(drop)
     }
 
-    /// The cells that are done.
-    ///
-    /// # Errors
-    /// A cell's file is damaged or of another protocol.
-    pub fn cells(&self, table: &Table) -> Result<Cells> {
-        let mut cells = Cells::default();
-        let dir = self.dir.join("cells");
-        let hash = table.hash();
-        for entry in fs::read_dir(&dir).map_err(|e| Error::file(&dir, e))? {
-            let path = entry.map_err(|e| Error::file(&dir, e))?.path();
-            let name = path.file_stem().and_then(|n| n.to_str()).unwrap_or_default();
-            if path.extension().is_none_or(|e| e != "json") || name.starts_with('.') {
-                continue;
-            }
-            let again = "; delete it and its run is done again";
-            let cell: Cell = serde_json::from_slice(&files::read(&path)?)
-                .map_err(|e| Error::file(&path, format!("{e}{again}")))?;
-            let run = Run { row: &cell.row, forget: &cell.forget, seed: cell.seed };
-            if cell.protocol != hash || run.name() != name {
-                return Err(Error::file(&path, format!("is a run of another table{again}")));
-            }
-            cells.put(name.to_string(), cell);
-        }
-        Ok(cells)
-    }
-
-    /// Keeps a cell: whole or not at all.
+    /// Keeps the cell of a run: whole or not at all.
     ///
     /// # Errors
     /// It cannot be written.
-    pub fn keep(&self, name: &str, cell: &Cell) -> Result<()> {
-        output::replace(&self.dir.join("cells").join(format!("{name}.json")), &json(cell)?)
+    pub fn keep(&mut self, name: String, cell: Cell) -> Result<()> {
+        output::replace(&self.dir.join("cells").join(format!("{name}.json")), &json(&cell)?)?;
+        self.cells.put(name, cell);
+        Ok(())
     }
 
     /// Where the original of a seed is kept, or what was trained without a forget set.
@@ -154,24 +134,49 @@ impl Folder {
         self.dir.join("models").join(name + ".safetensors")
     }
 
-    /// Writes `table.md`, `table.csv`, `table.json`, `figure.svg` and `figure.png`.
+    /// Writes `table.md`, `table.csv`, `table.json`, `figure.svg` and `figure.png` of what is done with
+    /// `seeds` seeds, and returns what they say.
     ///
     /// # Errors
     /// One of them cannot be written.
-    pub fn write(&self, summary: &Summary) -> Result<()> {
-        let (svg, png) = chart::figure(summary)?;
+    pub fn write(&self, seeds: u64) -> Result<Summary> {
+        let summary = compare::summary(self.table, &self.cells, seeds);
+        let (svg, png) = chart::figure(&summary)?;
         let command = command(&summary.name, summary.scale, summary.seeds.len());
         for (name, bytes) in [
-            ("table.md", text::markdown(summary, &command).into_bytes()),
-            ("table.csv", text::csv(summary)?),
-            (TABLE, json(summary)?),
+            ("table.md", text::markdown(&summary, &command).into_bytes()),
+            ("table.csv", text::csv(&summary)?),
+            (TABLE, json(&summary)?),
             ("figure.svg", svg.into_bytes()),
             ("figure.png", png),
         ] {
             output::replace(&self.dir.join(name), &bytes)?;
         }
-        Ok(())
+        Ok(summary)
     }
+}
+
+/// The cells of a table's folder.
+fn cells(dir: &Path, table: &Table) -> Result<Cells> {
+    let mut cells = Cells::default();
+    let dir = dir.join("cells");
+    let hash = table.hash();
+    for entry in fs::read_dir(&dir).map_err(|e| Error::file(&dir, e))? {
+        let path = entry.map_err(|e| Error::file(&dir, e))?.path();
+        let name = path.file_stem().and_then(|n| n.to_str()).unwrap_or_default();
+        if path.extension().is_none_or(|e| e != "json") || name.starts_with('.') {
+            continue;
+        }
+        let again = "; delete it and its run is done again";
+        let cell: Cell = serde_json::from_slice(&files::read(&path)?)
+            .map_err(|e| Error::file(&path, format!("{e}{again}")))?;
+        let run = Run { row: &cell.row, forget: &cell.forget, seed: cell.seed };
+        if cell.protocol != hash || run.name() != name {
+            return Err(Error::file(&path, format!("is a run of another table{again}")));
+        }
+        cells.put(name.to_string(), cell);
+    }
+    Ok(cells)
 }
 
 /// The command that makes a table.
@@ -223,12 +228,13 @@ mod tests {
     fn a_table_goes_on_where_it_was_and_refuses_another_protocol() {
         let dir = scratch("resume");
         let table = Table::new("density", Scale::Small).unwrap();
-        let folder = Folder::open(&dir, &table, false).unwrap();
+        let mut folder = Folder::open(&dir, &table, false).unwrap();
         let runs = table.runs(1);
         for run in &runs[..3] {
-            folder.keep(&run.name(), &cell(&table, run)).unwrap();
+            folder.keep(run.name(), cell(&table, run)).unwrap();
         }
-        let again = Folder::open(&dir, &table, false).unwrap().cells(&table).unwrap();
+        let again = Folder::open(&dir, &table, false).unwrap().cells;
+        assert_eq!(again, folder.cells);
         assert_eq!(again.iter().count(), 3);
         assert_eq!(again.get(&runs[1]), Some(&cell(&table, &runs[1])));
         assert_eq!(again.expected(&runs[5]), Some(2.5));
@@ -239,7 +245,7 @@ mod tests {
         let error = Folder::open(&dir, &other, false).unwrap_err().to_string();
         assert!(error.contains("its scale is small") && !error.contains('\n'), "{error}");
         let fresh = Folder::open(&dir, &other, true).unwrap();
-        assert_eq!(fresh.cells(&other).unwrap().iter().count(), 0);
+        assert_eq!(fresh.cells.iter().count(), 0);
         fs::remove_dir_all(dir).unwrap();
     }
 
@@ -253,17 +259,15 @@ mod tests {
         assert!(super::summary(&dir).is_err());
         fs::remove_file(dir.join("notes.txt")).unwrap();
 
-        let folder = Folder::open(&dir, &table, false).unwrap();
-        let mut cells = Cells::default();
+        let mut folder = Folder::open(&dir, &table, false).unwrap();
         let runs = table.runs(2);
-        cells.put(runs[0].name(), cell(&table, &runs[0]));
-        let says = super::super::compare::summary(&table, &cells, 2);
-        folder.write(&says).unwrap();
+        folder.keep(runs[0].name(), cell(&table, &runs[0])).unwrap();
+        let says = folder.write(2).unwrap();
         assert_eq!(super::summary(&dir).unwrap(), says);
         assert_eq!(super::table(&dir).unwrap(), table);
 
         fs::write(dir.join("cells/broken.json"), "{").unwrap();
-        let error = folder.cells(&table).unwrap_err().to_string();
+        let error = Folder::open(&dir, &table, false).unwrap_err().to_string();
         assert!(error.contains("broken.json") && error.contains("delete it"), "{error}");
         fs::remove_dir_all(dir).unwrap();
     }

@@ -25,9 +25,10 @@ pub use cell::{Cell, Cells, Numbers, Outcome};
 pub use folder::Folder;
 pub use map::Pair;
 pub use protocol::{Original, Scale};
-pub use rows::{ORIGINAL, RETRAIN};
+pub use rows::{ORIGINAL, RETRAIN, Row};
 pub use summary::{Compared, Line, Mark, SCHEMA, Summary, Value, Versus};
 
+use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -35,7 +36,6 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use crate::error::{Error, Result};
 use crate::words::{Recipe, sha256};
 use protocol::Protocol;
-use rows::Row;
 
 /// What a figure of a table shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -108,11 +108,9 @@ impl Table {
     /// # Errors
     /// The name is unknown.
     pub fn new(name: &str, scale: Scale) -> Result<Self> {
-        let names = || TABLES.map(|(name, _)| name);
-        let &(name, title) = TABLES
-            .iter()
-            .find(|(known, _)| *known == name)
-            .ok_or_else(|| Error::unknown("table", name, names()))?;
+        let known = TABLES.into_iter().find(|(known, _)| *known == name);
+        let unknown = || Error::unknown("table", name, TABLES.map(|(name, _)| name));
+        let (name, title) = known.ok_or_else(unknown)?;
         let axis = |title: &str, log| Some(Axis { title: title.into(), log });
         let (groups, axis, chart) = match name {
             "table1" => (rows::random(scale), None, Chart::Bars),
@@ -179,9 +177,7 @@ impl Table {
             }
         }
         if let Some(name) = wanted.iter().find(|name| !known(name)) {
-            let mut methods: Vec<&str> = rows().map(|row| row.method.as_str()).collect();
-            methods.sort_unstable();
-            methods.dedup();
+            let methods: BTreeSet<&str> = rows().map(|row| row.method.as_str()).collect();
             return Err(Error::unknown("row", name, methods));
         }
         let fits = |row: &&Row| {

@@ -39,34 +39,30 @@ fn controls(group: &Compared) -> Vec<String> {
         return with().map(|(line, c)| against(group, line, c)).collect();
     }
     let count = |beats: Option<bool>| with().filter(|(_, c)| c.beats() == beats).count();
-    let (won, lost) = (count(Some(true)), count(Some(false)));
+    let (all, won, lost) = (with().count(), count(Some(true)), count(Some(false)));
     vec![format!(
-        "{}: of {} settings, the mask beats its random control in {won}, the random control beats \
+        "{}: of {all} settings, the mask beats its random control in {won}, the random control beats \
          the mask in {lost}, and the rest cannot be told apart (95 % paired intervals).",
-        group.title,
-        with().count()
+        group.title
     )]
 }
 
 fn against(group: &Compared, line: &Line, c: &Versus) -> String {
+    let Versus { control, closer_by, n, .. } = c;
     // As the distance by which the closer of the two is closer.
     let interval = c.interval.map(|[low, high]| {
-        let [low, high] = if c.closer_by < 0.0 { [-high, -low] } else { [low, high] };
+        let [low, high] = if *closer_by < 0.0 { [-high, -low] } else { [low, high] };
         format!(", 95 % CI {low:.2} to {high:.2}")
     });
-    let interval = format!(
-        "{:.2} points of average gap{}, n = {} pairs",
-        c.closer_by.abs(),
-        interval.unwrap_or_default(),
-        c.n
-    );
-    let (name, control) = (&line.label, &c.control);
+    let (by, interval) = (closer_by.abs(), interval.unwrap_or_default());
+    let interval = format!("{by:.2} points of average gap{interval}, n = {n} pairs");
+    let name = &line.label;
     let says = match c.beats() {
         Some(true) => format!("{name} beats its random control: it is closer by {interval}"),
         Some(false) => format!("{name} loses to its random control, which is closer by {interval}"),
-        None if c.n < 2 => format!("one pair does not tell {name} from {control} ({interval})"),
+        None if *n < 2 => format!("one pair does not tell {name} from {control} ({interval})"),
         None => {
-            let nearer = if c.closer_by < 0.0 { control } else { name };
+            let nearer = if *closer_by < 0.0 { control } else { name };
             format!(
                 "{name} does not beat its random control: they cannot be told apart ({nearer} is \
                  closer by {interval})"

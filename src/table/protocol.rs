@@ -141,7 +141,7 @@ impl Protocol {
     /// In words, for the head of a table.
     pub fn words(&self) -> String {
         let (data, rates, sizes) = (&self.data, &self.rates, self.budget.sizes());
-        let Some(o) = &self.original else {
+        let Some(Original { width, epochs, batch, lr, augment, .. }) = &self.original else {
             let how = match self.task.prompted() {
                 true => {
                     "prompts that name what the model was shown, judged by the classifier that \
@@ -161,20 +161,17 @@ impl Protocol {
                 "The shipped {model} on {data}; budget {budget}; {how}; learning rates: {rates}."
             );
         };
+        let whole = self.budget == Budget::Full;
+        let measured = if whole { "all pictures" } else { "a few pictures" };
+        let passes = self.epochs.map_or("each method's epochs".into(), |e| format!("{e} epochs"));
         format!(
-            "ResNet-18 of width {} on {data} (its training part without the tenth held out for \
-             validation), trained here for each seed: {} epochs of batches of {}, peak learning \
-             rate {}, pictures varied by {}; Retrain is trained in the same way on what is \
-             retained. Unlearning: {}, batches of {}; {rates}. Measured on {} of each set, without \
-             augmentation.",
-            o.width,
-            o.epochs,
-            o.batch,
-            o.lr,
-            o.augment.name(),
-            self.epochs.map_or("each method's epochs".into(), |e| format!("{e} epochs")),
+            "ResNet-18 of width {width} on {data} (its training part without the tenth held out for \
+             validation), trained here for each seed: {epochs} epochs of batches of {batch}, peak \
+             learning rate {lr}, pictures varied by {}; Retrain is trained in the same way on what \
+             is retained. Unlearning: {passes}, batches of {}; {rates}. Measured on {measured} of \
+             each set, without augmentation.",
+            augment.name(),
             self.batch.unwrap_or(sizes.batch[0]),
-            if self.budget == Budget::Full { "all pictures" } else { "a few pictures" },
         )
     }
 }

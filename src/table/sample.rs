@@ -1,22 +1,28 @@
-//! Measured runs beside what they are compared with, and their statistics over seeds.
+//! Runs beside what they are compared with, and their statistics over seeds.
 
-use super::Numbers;
+use super::Cell;
 use crate::eval::{Metric, MetricKind, Spread, spread};
 use crate::words::Metrics;
 
-/// A measured run and what it is compared with.
+/// A run and what it is compared with.
 pub struct Sample<'a> {
     pub seed: u64,
+    /// The place of its forget set.
     pub forget: usize,
-    pub numbers: &'a Numbers,
+    pub cell: &'a Cell,
     pub reference: Option<Metrics>,
 }
 
-impl Sample<'_> {
+impl<'a> Sample<'a> {
+    /// What was measured, unless the run failed.
+    pub fn metrics(&self) -> Option<&'a Metrics> {
+        Some(&self.cell.numbers()?.metrics)
+    }
+
     /// The distance of a metric to the reference's.
     pub fn gap(&self, metric: &Metric) -> Option<f64> {
         let reference = metric.value(self.reference.as_ref()?)?;
-        Some((metric.value(&self.numbers.metrics)? - reference).abs())
+        Some((metric.value(self.metrics()?)? - reference).abs())
     }
 
     /// The mean gap of the metrics in percent.

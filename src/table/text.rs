@@ -4,7 +4,7 @@ use super::published::{Published, SOURCES};
 use super::{Compared, Line, Mark, ORIGINAL, RETRAIN, Summary, Value};
 use crate::error::{Error, Result};
 use crate::eval::Spread;
-use crate::words::grouped;
+use crate::words::{Frechet, grouped};
 
 /// The whole table with its conditions and what it says. `command` made it.
 pub fn markdown(summary: &Summary, command: &str) -> String {
@@ -14,15 +14,13 @@ pub fn markdown(summary: &Summary, command: &str) -> String {
         text.extend(s.notes.iter().map(|n| format!("- {n}\n")).chain(["\n".into()]));
     }
     text.extend(s.groups.iter().map(|group| compared(s, group)));
-    if !s.groups.is_empty() {
-        text += "Mean \u{b1} standard deviation over seeds; in brackets the gap: the mean of |row - \
-                 reference| of the same seed and forget set. **Best** and _worst_ of each column \
-                 among the methods (best is closest to the reference, not largest; for RTE, \
-                 fastest). RTE is the seconds of mask and unlearning. Against its control: average \
-                 gap of the same method under a random mask of equal size less the row's own, with \
-                 its 95 % interval over pairs of one seed and forget set (a studentised bootstrap, \
-                 or Student's t for fewer than 6 pairs); above 0 the row is closer.\n\n";
-    }
+    text += "Mean \u{b1} standard deviation over seeds; in brackets the gap: the mean of |row - \
+             reference| of the same seed and forget set. **Best** and _worst_ of each column \
+             among the methods (best is closest to the reference, not largest; for RTE, \
+             fastest). RTE is the seconds of mask and unlearning. Against its control: average \
+             gap of the same method under a random mask of equal size less the row's own, with \
+             its 95 % interval over pairs of one seed and forget set (a studentised bootstrap, \
+             or Student's t for fewer than 6 pairs); above 0 the row is closer.\n\n";
     text + &format!("{}\n\n{}", s.conditions, provenance(s, command))
 }
 
@@ -34,14 +32,11 @@ fn provenance(s: &Summary, command: &str) -> String {
         (0, 0) => "all runs done".to_string(),
         (left, failed) => format!("{left} runs missing, {failed} failed"),
     };
+    let devices = if devices.is_empty() { "no device yet".into() } else { devices.join(", ") };
+    let (Summary { done, all, version, .. }, seeds, hash) = (s, seeds.join(", "), s.short_hash());
     format!(
-        "`{command}`; seeds {}; {} of {} runs, {missing}; {}; version {}, protocol `{}`.\n",
-        seeds.join(", "),
-        s.done,
-        s.all,
-        if devices.is_empty() { "no device yet".into() } else { devices.join(", ") },
-        s.version,
-        s.short_hash()
+        "`{command}`; seeds {seeds}; {done} of {all} runs, {missing}; {devices}; version {version}, \
+         protocol `{hash}`.\n"
     )
 }
 
@@ -56,12 +51,11 @@ fn compared(s: &Summary, group: &Compared) -> String {
         text += &format!(", MIA fitted to {members} members and {others} others");
     }
     text += &format!("; gaps to {}.\n\n", group.reference);
-    if let Some(f) = group.frechet {
+    if let Some(Frechet { n, floor, .. }) = group.frechet {
+        let n = grouped(n);
         text += &format!(
-            "FD: Frechet distance on the shipped classifier's features (not FID) of {} samples of \
-             the kept classes to real test pictures; as many real training pictures have {:.2}.\n\n",
-            grouped(f.n),
-            f.floor
+            "FD: Frechet distance on the shipped classifier's features (not FID) of {n} samples of the \
+             kept classes to real test pictures; as many real training pictures have {floor:.2}.\n\n"
         );
     }
     let axis = s.axis.as_ref().filter(|_| group.rows.iter().any(|l| l.at.is_some()));

@@ -25,6 +25,15 @@ pub struct Audit {
     pub seconds: f64,
 }
 
+impl Audit {
+    /// What was found in the run, in the original and in Retrain where there is one, each behind what stands
+    /// for it.
+    pub fn examined<T>(&self, of: [T; 3]) -> impl DoubleEndedIterator<Item = (T, &Examination)> {
+        let found = [Some(&self.run), Some(&self.original), self.retrain.as_ref()];
+        of.into_iter().zip(found).filter_map(|(of, found)| Some((of, found?)))
+    }
+}
+
 /// What was found in one model.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Examination {

@@ -18,12 +18,8 @@ impl Fingerprint {
     /// What has changed since, for a person; nothing where all is as it was.
     pub fn difference(&self, now: &Self) -> Option<String> {
         if self.classes != now.classes {
-            let list = |classes: &[String]| classes.join(", ");
-            return Some(format!(
-                "its classes were {}, now they are {}",
-                list(&self.classes),
-                list(&now.classes)
-            ));
+            let [then, now] = [self, now].map(|data| data.classes.join(", "));
+            return Some(format!("its classes were {then}, now they are {now}"));
         }
         if self.pictures != now.pictures {
             return Some(format!("it had {} pictures, now {}", self.pictures, now.pictures));

@@ -58,15 +58,9 @@ pub fn sha256(bytes: impl AsRef<[u8]>) -> String {
 
 /// 701466 as `701,466`.
 pub fn grouped(n: usize) -> String {
-    let digits = n.to_string();
-    let mut text = String::new();
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
+    let digits: Vec<char> = n.to_string().chars().collect();
+    let groups = digits.rchunks(3).rev().map(|group| group.iter().collect());
+    groups.collect::<Vec<String>>().join(",")
 }
 
 /// Bytes in GiB.

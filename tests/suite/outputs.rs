@@ -169,7 +169,7 @@ fn a_name_that_another_process_took_meanwhile_is_left_to_it() {
     assert_eq!(scratch.names().len(), 4);
 
     let run = scratch.path("run");
-    let [first, second] = [(); 2].map(|()| Output::folder(&run, OutputKind::Run, false).unwrap());
+    let [first, second] = [(); 2].map(|()| Output::new(&run, OutputKind::Run, false).unwrap());
     let files = |content: &str| vec![("report.json".to_string(), content.into())];
     first.write_folder(files("first")).unwrap();
     assert!(second.write_folder(files("second")).is_err());
@@ -195,7 +195,7 @@ fn what_a_dead_process_left_is_cleared_and_what_a_living_one_writes_is_not() {
     let old = scratch.path(".run.1-0.old");
     fs::create_dir(&old).unwrap();
     fs::write(old.join("report.json"), "old").unwrap();
-    let error = Output::folder(&scratch.path("run"), OutputKind::Run, false).unwrap_err();
+    let error = Output::new(&scratch.path("run"), OutputKind::Run, false).unwrap_err();
     assert!(matches!(error, Error::Exists(_)), "{error}");
     assert_eq!(fs::read_to_string(scratch.path("run/report.json")).unwrap(), "old");
 }

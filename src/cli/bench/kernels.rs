@@ -6,7 +6,7 @@ use std::{ops::Range, time::Instant};
 use pollster::block_on;
 use serde::Serialize;
 
-use super::spread;
+use super::{print, spread};
 use salun_studio::error::{Error, Result};
 use salun_studio::gpu::kernels::{Kernels, Picture, Slice, Update, Updated};
 use salun_studio::models::WeightLayout;
@@ -76,40 +76,34 @@ pub fn measure(kernels: &Kernels, layout: &WeightLayout, rounds: usize) -> Resul
         Ok::<(), Error>(())
     };
     let words = n / 8;
-    add("a buffer's copy", n, 8 * n, &|| {
+    let copy = sure(|| {
         let mut encoder = kernels.device.create_command_encoder(&Default::default());
         encoder.copy_buffer_to_buffer(&scores.buffer, 0, &other.buffer, 0, 4 * n as u64);
         kernels.queue.submit([encoder.finish()]);
-        Ok(())
-    })?;
-    add("accumulate", n, 12 * n, &|| {
-        kernels.accumulate(&other, &scores, false);
-        Ok(())
-    })?;
+    });
+    add("a buffer's copy", n, 8 * n, &copy)?;
+    add("accumulate", n, 12 * n, &sure(|| kernels.accumulate(&other, &scores, false)))?;
     // Three digits, ties and marks; the threshold is read back.
     add("select half", n, 20 * n + words, &|| block_on(kernels.top_k(&scores, n / 2)).map(drop))?;
     add("layer_histogram", n, 4 * n, &|| {
         block_on(kernels.layer_histograms(&scores, &layers)).map(drop)
     })?;
-    add("step_sgd", n, 20 * n + words, &|| {
-        kernels.update(by_sgd, &sgd);
-        Ok(())
-    })?;
-    add("step_adam", n, 28 * n + words, &|| {
-        kernels.update(by_adam, &adam);
-        Ok(())
-    })?;
-    add("soft_threshold", n, 12 * n, &|| {
-        kernels.soft_threshold(&slices, 0.1);
-        Ok(())
-    })?;
+    add("step_sgd", n, 20 * n + words, &sure(|| kernels.update(by_sgd, &sgd)))?;
+    add("step_adam", n, 28 * n + words, &sure(|| kernels.update(by_adam, &adam)))?;
+    add("soft_threshold", n, 12 * n, &sure(|| kernels.soft_threshold(&slices, 0.1)))?;
     if kernels.paints(&picture.range) {
-        add("heat_map", drawn, 8 * drawn, &|| {
-            kernels.heat_map(&scores, &picture, 0, &canvas);
-            Ok(())
-        })?;
+        let paint = sure(|| kernels.heat_map(&scores, &picture, 0, &canvas));
+        add("heat_map", drawn, 8 * drawn, &paint)?;
     }
     Ok(rows)
+}
+
+/// What cannot fail, where what can is asked for.
+fn sure(run: impl Fn()) -> impl Fn() -> Result<()> {
+    move || {
+        run();
+        Ok(())
+    }
 }
 
 /// Seconds of one run, once a round: of as many runs in a row as take long enough to be timed.
@@ -127,19 +121,19 @@ fn timed(kernels: &Kernels, rounds: usize, run: &dyn Fn() -> Result<()>) -> Resu
     (0..rounds).map(|_| Ok(several(times)? / times as f64)).collect()
 }
 
-/// The rows as cells, with a head.
-pub fn cells(rows: &[Row]) -> Vec<Vec<String>> {
+/// The rows as a table.
+pub fn table(rows: &[Row]) -> String {
     let head = ["kernel", "values", "ms", "MB moved", "GB/s", "of a copy's"];
-    let mut cells = vec![head.map(String::from).to_vec()];
-    cells.extend(rows.iter().map(|r| {
-        vec![
+    let rows = rows.iter().map(|r| {
+        let [s, low, high] = [r.s, r.range_s[0], r.range_s[1]].map(|s| 1e3 * s);
+        [
             r.kernel.to_string(),
-            super::print::grouped(r.values),
-            format!("{:.3} [{:.3}, {:.3}]", 1e3 * r.s, 1e3 * r.range_s[0], 1e3 * r.range_s[1]),
+            print::grouped(r.values),
+            format!("{s:.3} [{low:.3}, {high:.3}]"),
             format!("{:.1}", r.bytes as f64 / 1e6),
             format!("{:.1}", r.gb_per_s),
             format!("{:.0} %", 100.0 * r.of_copy),
         ]
-    }));
-    cells
+    });
+    print::columns(&head, rows)
 }

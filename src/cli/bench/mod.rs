@@ -13,10 +13,7 @@ use serde::Serialize;
 use work::Workload;
 use worker::Worker;
 
-use super::{
-    args::{self, Common},
-    print,
-};
+use super::{Common, args, print, studio};
 use salun_studio::error::{Error, Result};
 use salun_studio::gpu::kernels::Kernels;
 use salun_studio::gpu::{DeviceInfo, DeviceKind, device};
@@ -80,9 +77,7 @@ pub fn run(args: &Args, common: &Common) -> Result<()> {
     let (device, mut rows) = (compute.info, Vec::new());
     for &work in Workload::value_variants() {
         if !args.kernels && args.only.is_none_or(|only| only == work) {
-            if !common.quiet {
-                print::note(&format!("{}: {}", work.title(), work.size()));
-            }
+            print::remark(&format!("{}: {}", work.title(), work.size()));
             rows.push(row(work, args, common, &device)?);
         }
     }
@@ -94,26 +89,25 @@ pub fn run(args: &Args, common: &Common) -> Result<()> {
         None => Vec::new(),
     };
     let window = args.only.is_none() && !args.kernels && !args.no_window;
-    let studio = window.then(|| pilot::measure(common)).flatten();
+    let studio = (window && studio::has_display()).then(|| pilot::measure(common));
     let studio = studio.and_then(|found| found.map_err(|e| print::note(&e.to_string())).ok());
-    if common.json {
-        let all = serde_json::json!({ "device": device, "rows": rows, "kernels": kernels, "studio": studio });
-        return print::json(&all);
-    }
+    print::json(&serde_json::json!({
+        "device": device, "rows": rows, "kernels": kernels, "studio": studio,
+    }))?;
     let (rounds, on) = (args.rounds, print::device(&device));
     if !rows.is_empty() {
-        print::line(print::table(&cells(&rows)));
+        print::line(table(&rows));
         print::line(format!(
             "medians of {rounds} rounds, ours and the rival's in turn, least and most in brackets; \
              MiB beyond the start; {on}"
         ));
     }
     if !kernels.is_empty() {
-        print::line(print::table(&kernels::cells(&kernels)));
+        print::line(kernels::table(&kernels));
         print::line(format!("medians of {rounds} rounds, least and most in brackets; {on}"));
     }
     if let Some(studio) = studio {
-        print::line(studio.to_string());
+        print::line(studio.line());
     } else if window {
         print::line("studio: no window could be opened, so no frames were measured");
     }
@@ -169,26 +163,24 @@ fn spread(seconds: &mut [f64]) -> [f64; 3] {
     [seconds[0], (seconds[last / 2] + seconds[last.div_ceil(2)]) / 2.0, seconds[last]]
 }
 
-fn cells(rows: &[Row]) -> Vec<Vec<String>> {
+fn table(rows: &[Row]) -> String {
     let head = ["work", "size", "ours, s", "MiB", "rival", "rival, s", "MiB", "ratio"];
-    let mut cells = vec![head.map(String::from).to_vec()];
-    let missing = || "-".to_string();
     let timed = |s: f64, [low, high]: [f64; 2]| {
         let digits = if s < 0.001 { 6 } else { 4 };
         format!("{s:.digits$} [{low:.digits$}, {high:.digits$}]")
     };
-    for r in rows {
-        let mib = |m: Option<f64>| m.map_or_else(missing, |m| format!("{m:.0}"));
-        cells.push(vec![
+    let rows = rows.iter().map(|r| {
+        let theirs = r.rival_s.zip(r.rival_range_s);
+        [
             r.work.clone(),
             r.size.clone(),
             timed(r.ours_s, r.ours_range_s),
-            mib(r.ours_mb),
+            print::number(r.ours_mb, 0),
             r.rival.clone(),
-            r.rival_s.zip(r.rival_range_s).map_or_else(missing, |(s, range)| timed(s, range)),
-            mib(r.rival_mb),
-            r.ratio.map_or_else(missing, |ratio| format!("{ratio:.2}")),
-        ]);
-    }
-    cells
+            theirs.map_or("-".into(), |(s, range)| timed(s, range)),
+            print::number(r.rival_mb, 0),
+            print::number(r.ratio, 2),
+        ]
+    });
+    print::columns(&head, rows)
 }

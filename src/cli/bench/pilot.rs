@@ -1,7 +1,6 @@
 //! The studio's own figures: a pilot opens the window, presses what a person would, and times it.
 
 use std::{
-    fmt,
     path::PathBuf,
     process::{Command, Stdio},
     sync::Arc,
@@ -10,7 +9,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::super::{args::Common, studio};
+use super::{Common, studio};
 use salun_studio::error::{Error, Result};
 use salun_studio::studio::{Arm, Choice, Keeper, Parcel, Studio};
 
@@ -33,27 +32,22 @@ pub struct Studied {
     cancel_s: f64,
 }
 
-impl fmt::Display for Studied {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        let [p50, p95, most] = self.frame_ms;
-        write!(
-            f,
-            "studio: first picture {:.2} s after the start; frames while it trains p50 {p50:.1} ms, \
-             p95 {p95:.1} ms, max {most:.1} ms; cancel heard after {:.2} s",
-            self.first_picture_s, self.cancel_s
+impl Studied {
+    /// One line for a person.
+    pub fn line(&self) -> String {
+        let Self { first_picture_s, frame_ms: [p50, p95, most], cancel_s } = self;
+        format!(
+            "studio: first picture {first_picture_s:.2} s after the start; frames while it trains p50 \
+             {p50:.1} ms, p95 {p95:.1} ms, max {most:.1} ms; cancel heard after {cancel_s:.2} s"
         )
     }
 }
 
-/// Runs the pilot in a process of its own; `None` where there is no display.
+/// Runs the pilot in a process of its own.
 ///
 /// # Errors
 /// The window cannot be opened, or the pilot fails.
-pub fn measure(common: &Common) -> Option<Result<Studied>> {
-    studio::has_display().then(|| watch(common))
-}
-
-fn watch(common: &Common) -> Result<Studied> {
+pub fn measure(common: &Common) -> Result<Studied> {
     let failed = |reason: String| Error::Request(format!("the studio's figures: {reason}"));
     let program = std::env::current_exe().map_err(|e| failed(e.to_string()))?;
     let out = Command::new(program)

@@ -9,7 +9,7 @@ use std::{
 use clap::ValueEnum;
 use pollster::block_on;
 
-use super::{super::args::Common, memory};
+use super::{Common, memory};
 use salun_studio::data;
 use salun_studio::data::ForgetSet;
 use salun_studio::error::{Error, Result};
@@ -43,6 +43,9 @@ pub enum Workload {
     #[value(name = "sample-50")]
     Sample50,
 }
+
+/// What is timed once.
+type Round = Box<dyn FnMut() -> Result<()>>;
 
 /// Sizes that both sides use.
 const BATCH: usize = 128;
@@ -87,7 +90,7 @@ impl Workload {
     }
 
     /// Everything that comes before the clock starts.
-    fn prepare(self, common: &Common) -> Result<Box<dyn FnMut() -> Result<()>>> {
+    fn prepare(self, common: &Common) -> Result<Round> {
         match self {
             Self::Mask11M => mask(resnet18(), common),
             Self::Threshold11M => threshold(resnet18()),
@@ -126,7 +129,7 @@ impl Workload {
 }
 
 /// From the signed gradient sum to the mask, both in memory: the device's, as the rival's.
-fn mask(layout: Arc<WeightLayout>, common: &Common) -> Result<Box<dyn FnMut() -> Result<()>>> {
+fn mask(layout: Arc<WeightLayout>, common: &Common) -> Result<Round> {
     if let Some(kernels) = Kernels::of(&device::open(common.device)?.device) {
         let random = Scores::random(layout, "class:Sneaker", 1).scores;
         let bits: Vec<u32> = random.iter().map(|s| (s - 0.5).to_bits()).collect();
@@ -147,7 +150,7 @@ fn mask(layout: Arc<WeightLayout>, common: &Common) -> Result<Box<dyn FnMut() ->
 }
 
 /// What the studio's bars and counts ask for while the threshold is dragged.
-fn threshold(layout: Arc<WeightLayout>) -> Result<Box<dyn FnMut() -> Result<()>>> {
+fn threshold(layout: Arc<WeightLayout>) -> Result<Round> {
     let ranking = Scores::random(layout, "class:Sneaker", 1);
     let mut density = 0.5;
     Ok(Box::new(move || {
@@ -176,7 +179,7 @@ fn classifier(width: usize) -> Result<Model> {
 }
 
 /// Updates of an unlearning run under a mask of half the weights.
-fn steps(model: Model, batch: usize, common: &Common) -> Result<Box<dyn FnMut() -> Result<()>>> {
+fn steps(model: Model, batch: usize, common: &Common) -> Result<Round> {
     let device = device::open(common.device)?.device;
     let data = data::open("fashion-mnist")?;
     let recipe = Recipe {
@@ -202,7 +205,7 @@ fn steps(model: Model, batch: usize, common: &Common) -> Result<Box<dyn FnMut() 
 }
 
 /// Guided DDIM sampling from one noise for every class twice.
-fn samples(common: &Common) -> Result<Box<dyn FnMut() -> Result<()>>> {
+fn samples(common: &Common) -> Result<Round> {
     let device = device::open(common.device)?.device;
     let model = registry::open("fashion-ddpm")?;
     let weights = model.weights.upload(&device);

@@ -61,12 +61,9 @@ impl Worker {
         match self.output.read_line(&mut line) {
             Ok(n) if n > 0 => Ok(line.trim().into()),
             _ => {
-                let mut words = String::new();
-                if let Some(errors) = self.child.stderr.take() {
-                    let last = BufReader::new(errors).lines().map_while(|l| l.ok()).last();
-                    words = last.unwrap_or_default();
-                }
-                Err(self.broken(&words))
+                let errors = self.child.stderr.take().map(|errors| BufReader::new(errors).lines());
+                let last = errors.into_iter().flatten().map_while(|l| l.ok()).last();
+                Err(self.broken(&last.unwrap_or_default()))
             }
         }
     }

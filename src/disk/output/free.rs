@@ -56,7 +56,7 @@ pub fn move_free(from: &Path, to: &Path) -> Result<PathBuf> {
         Err(e) if e.kind() == ErrorKind::AlreadyExists => Err(Error::Exists(place.into())),
         // On another disk.
         Err(e) if e.kind() == ErrorKind::CrossesDevices => {
-            let copy = Output::folder(place, OutputKind::Run, false)?;
+            let copy = Output::new(place, OutputKind::Run, false)?;
             copied(from, copy.path()).map_err(|e| Error::write(place, e))?;
             let place = copy.done()?;
             temp::remove(from);

@@ -9,44 +9,52 @@ use std::{
 };
 
 use serde_json::Value;
+use strum::EnumMessage;
 
 use crate::error::{Error, Result};
 use crate::words::{Task, files};
 
-/// A kind of file or folder that a command writes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// A kind of file or folder that a command writes. What is written above a variant is what a person reads of
+/// it ([`OutputKind::name`]).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, EnumMessage)]
 pub enum OutputKind {
-    /// Weights, as safetensors or `.pth`.
+    // As safetensors or `.pth`.
+    /// a weights file
     Weights,
-    /// A mask.
+    /// a mask
     Mask,
-    /// A PNG picture.
+    /// a PNG picture
     Picture,
-    /// A folder of PNG pictures.
+    /// a folder of PNG pictures
     Pictures,
-    /// A model card.
+    /// a model card
     Card,
-    /// What a mask keeps of each layer.
+    // What it keeps of each layer.
+    /// a mask's statistics
     Statistics,
-    /// A log of a training run.
+    /// a training log
     Log,
-    /// What an audit found.
+    /// an audit
     Audit,
-    /// What attacks found.
+    /// a report of attacks
     Attacks,
-    /// A run folder.
+    /// a run folder
     Run,
-    /// A folder of the demo's run folders.
+    // Of run folders.
+    /// a demo's folder
     Demo,
-    /// A comparison of masks.
+    /// a comparison of masks
     Overlap,
-    /// A text-to-image model: a diffusers folder.
+    // A diffusers folder.
+    /// a text-to-image model
     Pipeline,
-    /// A table's folder.
+    /// a table's folder
     Table,
-    /// A data set's folder, in the program's own place.
+    // A folder in the program's own place.
+    /// a data set
     Data,
-    /// A file in a place of the program's own.
+    // In a place of the program's own.
+    /// a file of ours
     Own,
 }
 
@@ -69,30 +77,12 @@ impl OutputKind {
     /// What a folder is of those that commands write.
     pub fn of_folder(path: &Path) -> Option<Self> {
         let kinds = [Self::Run, Self::Demo, Self::Overlap, Self::Pipeline, Self::Table];
-        let there = fs::read_dir(path).is_ok_and(|mut all| all.next().is_some());
-        kinds.into_iter().find(|kind| there && kind.recognised(path, true))
+        kinds.into_iter().find(|kind| kind.written(path))
     }
 
     /// For a person.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Weights => "a weights file",
-            Self::Mask => "a mask",
-            Self::Picture => "a PNG picture",
-            Self::Pictures => "a folder of PNG pictures",
-            Self::Card => "a model card",
-            Self::Statistics => "a mask's statistics",
-            Self::Log => "a training log",
-            Self::Audit => "an audit",
-            Self::Attacks => "a report of attacks",
-            Self::Run => "a run folder",
-            Self::Demo => "a demo's folder",
-            Self::Overlap => "a comparison of masks",
-            Self::Pipeline => "a text-to-image model",
-            Self::Table => "a table's folder",
-            Self::Data => "a data set",
-            Self::Own => "a file of ours",
-        }
+        self.get_documentation().unwrap_or_default()
     }
 
     /// Whether it is a folder.
@@ -121,16 +111,16 @@ impl OutputKind {
     }
 
     fn recognised(self, path: &Path, folder: bool) -> bool {
+        let empty = match folder {
+            true => fs::read_dir(path).is_ok_and(|mut all| all.next().is_none()),
+            false => fs::metadata(path).is_ok_and(|m| m.is_file() && m.len() == 0),
+        };
+        folder == self.folder() && (empty || self.written(path))
+    }
+
+    /// Whether what is at a path was written as this kind.
+    fn written(self, path: &Path) -> bool {
         let has = |names: &[&str]| names.iter().all(|name| path.join(name).is_file());
-        if folder != self.folder() {
-            return false;
-        }
-        if folder && fs::read_dir(path).is_ok_and(|mut all| all.next().is_none()) {
-            return true;
-        }
-        if !folder && fs::metadata(path).is_ok_and(|m| m.is_file() && m.len() == 0) {
-            return true;
-        }
         match self {
             Self::Weights => {
                 pickled(path) || formats(path).is_some_and(|f| f.iter().any(|f| f != "U8"))

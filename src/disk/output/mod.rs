@@ -49,11 +49,11 @@ struct OutputFile {
 }
 
 impl Output {
-    /// Reserves a file.
+    /// Reserves a file or a folder.
     ///
     /// # Errors
-    /// It exists and `force` is off or it is of another kind, or its folder cannot be written to.
-    pub fn file(target: &Path, kind: OutputKind, force: bool) -> Result<Self> {
+    /// It exists and `force` is off or it is of another kind, or the folder around it cannot be written to.
+    pub fn new(target: &Path, kind: OutputKind, force: bool) -> Result<Self> {
         Self::files(target, kind, &[], force)
     }
 
@@ -62,7 +62,7 @@ impl Output {
     /// it go before it is replaced.
     ///
     /// # Errors
-    /// As [`Output::file`] for any of them.
+    /// As [`Output::new`] for any of them.
     pub fn files(
         target: &Path,
         kind: OutputKind,
@@ -91,14 +91,6 @@ impl Output {
         Ok(Self { asked: target.into(), force, parts, besides: besides.to_vec() })
     }
 
-    /// Reserves a folder.
-    ///
-    /// # Errors
-    /// It exists and `force` is off or it is of another kind, or its parent cannot be written to.
-    pub fn folder(target: &Path, kind: OutputKind, force: bool) -> Result<Self> {
-        Self::files(target, kind, &[], force)
-    }
-
     /// Where to write what is too large to be held at once, until [`Output::done`].
     pub fn path(&self) -> &Path {
         &self.parts[0].temp.path
@@ -125,15 +117,7 @@ impl Output {
         self.done()
     }
 
-    /// Writes the whole file and gives it its name.
-    ///
-    /// # Errors
-    /// As [`Output::write_folder`].
-    pub fn write(self, bytes: Vec<u8>) -> Result<PathBuf> {
-        self.finish(vec![vec![(String::new(), bytes)]])
-    }
-
-    /// Writes the file and those that belong to it, in their order.
+    /// Writes the file and those that belong to it, in their order, whole, and gives them their names.
     ///
     /// # Errors
     /// As [`Output::write_folder`].

@@ -14,10 +14,9 @@ const CELL: usize = 44;
 /// The picture is too large to hold.
 pub fn overlap(overlap: &Overlap, what: &str) -> Result<Vec<u8>> {
     let mut page = Page::default();
+    let [k, n] = [overlap.k, overlap.n].map(grouped);
     let line = format!(
-        "intersection over union, {} of {} weights each; two random masks have {:.2}",
-        grouped(overlap.k),
-        grouped(overlap.n),
+        "intersection over union, {k} of {n} weights each; two random masks have {:.2}",
         overlap.chance
     );
     page.heading(MARGIN, "What the masks have in common", what);
