@@ -2,7 +2,7 @@
 
 use burn::tensor::{Device, Tensor, TensorData};
 
-use super::{Linear, Pass, WeightLayout};
+use super::{Linear, Pass, Scope};
 use crate::gpu::ops;
 
 /// How time steps become sines and cosines (diffusers' `Timesteps`).
@@ -45,8 +45,11 @@ pub struct Mlp([Linear; 2]);
 
 impl Mlp {
     /// From `c` values to four times as many.
-    pub fn new(l: &mut WeightLayout, names: [&str; 2], c: usize) -> Self {
-        Self([Linear::new(l, names[0], [c, 4 * c]), Linear::new(l, names[1], [4 * c; 2])])
+    pub fn new(mut at: Scope, names: [&str; 2], c: usize) -> Self {
+        Self([
+            Linear::new(at.part(names[0]), [c, 4 * c]),
+            Linear::new(at.part(names[1]), [4 * c; 2]),
+        ])
     }
 
     /// [n, c] to [n, 4 c].

@@ -5,7 +5,7 @@ use std::cell::{Cell, RefCell};
 use burn::tensor::Tensor;
 use rand::RngExt;
 
-use super::{Init, WeightLayout, Weights};
+use super::{Init, Scope, Weights};
 use crate::data::rng;
 use crate::gpu::kernels::Keep;
 use crate::gpu::{Padding, ops};
@@ -96,45 +96,44 @@ pub struct Conv {
 }
 
 impl Conv {
-    /// A bias-free convolution as in the ResNet (Kaiming normal, fan-out).
-    pub fn plain(
-        layout: &mut WeightLayout,
-        name: &str,
+    fn declare(
+        mut at: Scope,
         [c_in, c_out]: [usize; 2],
         kernel: usize,
-        stride: usize,
+        weight: Init,
+        bias: Option<Init>,
     ) -> Self {
-        let sd = (2.0 / (c_out * kernel * kernel) as f32).sqrt();
-        let shape = [c_out, c_in, kernel, kernel];
-        let weight = layout.param(format!("{name}.weight"), &shape, Init::Normal(sd));
-        Self { weight, bias: None, stride, padding: Padding::Same(kernel / 2) }
+        let weight = at.param("weight", &[c_out, c_in, kernel, kernel], weight);
+        let bias = bias.map(|init| at.param("bias", &[c_out], init));
+        Self { weight, bias, stride: 1, padding: Padding::Same(kernel / 2) }
+    }
+
+    /// A bias-free convolution as in the ResNet (Kaiming normal, fan-out).
+    pub fn plain(at: Scope, c: [usize; 2], kernel: usize, stride: usize) -> Self {
+        Self { stride, ..Self::declare(at, c, kernel, kaiming(c[1], kernel), None) }
     }
 
     /// A convolution with bias as in VGG, stride 1 (Kaiming normal, fan-out; bias 0).
-    pub fn fan_out(layout: &mut WeightLayout, name: &str, c: [usize; 2], kernel: usize) -> Self {
-        let plain = Self::plain(layout, name, c, kernel, 1);
-        let bias = layout.param(format!("{name}.bias"), &[c[1]], Init::Constant(0.0));
-        Self { bias: Some(bias), ..plain }
+    pub fn fan_out(at: Scope, c: [usize; 2], kernel: usize) -> Self {
+        Self::declare(at, c, kernel, kaiming(c[1], kernel), Some(Init::Constant(0.0)))
     }
 
-    /// A convolution with bias as in the U-Net (PyTorch's default initialisation).
+    /// A convolution with bias as in the U-Net, which keeps the size of a picture (PyTorch's default
+    /// initialisation).
+    pub fn same(at: Scope, c: [usize; 2], kernel: usize) -> Self {
+        let init = Init::Uniform(((c[0] * kernel * kernel) as f32).powf(-0.5));
+        Self::declare(at, c, kernel, init, Some(init))
+    }
+
+    /// The same with another stride and padding.
     pub fn biased(
-        layout: &mut WeightLayout,
-        name: &str,
-        [c_in, c_out]: [usize; 2],
+        at: Scope,
+        c: [usize; 2],
         kernel: usize,
         stride: usize,
         padding: Padding,
     ) -> Self {
-        let init = Init::Uniform(((c_in * kernel * kernel) as f32).powf(-0.5));
-        let weight = layout.param(format!("{name}.weight"), &[c_out, c_in, kernel, kernel], init);
-        let bias = Some(layout.param(format!("{name}.bias"), &[c_out], init));
-        Self { weight, bias, stride, padding }
-    }
-
-    /// The same that keeps the size of a picture.
-    pub fn same(layout: &mut WeightLayout, name: &str, c: [usize; 2], kernel: usize) -> Self {
-        Self::biased(layout, name, c, kernel, 1, Padding::Same(kernel / 2))
+        Self { stride, padding, ..Self::same(at, c, kernel) }
     }
 
     /// [n, c_in, h, w] to [n, c_out, h / stride, w / stride].
@@ -142,6 +141,11 @@ impl Conv {
         let bias = self.bias.map(|b| pass.weights.params[b].clone());
         ops::conv2d(x, pass.weights.get(self.weight), bias, self.stride, self.padding)
     }
+}
+
+/// Kaiming's normal initialisation by what goes out (He et al. 2015).
+fn kaiming(c_out: usize, kernel: usize) -> Init {
+    Init::Normal((2.0 / (c_out * kernel * kernel) as f32).sqrt())
 }
 
 /// Affine map of vectors.
@@ -152,37 +156,31 @@ pub struct Linear {
 }
 
 impl Linear {
-    fn declare(
-        layout: &mut WeightLayout,
-        name: &str,
-        [c_in, c_out]: [usize; 2],
-        weight: Init,
-        bias: Option<Init>,
-    ) -> Self {
-        let weight = layout.param(format!("{name}.weight"), &[c_out, c_in], weight);
-        let bias = bias.map(|init| layout.param(format!("{name}.bias"), &[c_out], init));
+    fn declare(mut at: Scope, [c_in, c_out]: [usize; 2], weight: Init, bias: Option<Init>) -> Self {
+        let weight = at.param("weight", &[c_out, c_in], weight);
+        let bias = bias.map(|init| at.param("bias", &[c_out], init));
         Self { weight, bias }
     }
 
     /// PyTorch's default initialisation.
-    pub fn new(layout: &mut WeightLayout, name: &str, c: [usize; 2]) -> Self {
-        Self::maybe_biased(layout, name, c, true)
+    pub fn new(at: Scope, c: [usize; 2]) -> Self {
+        Self::maybe_biased(at, c, true)
     }
 
     /// The same with a bias or without.
-    pub fn maybe_biased(layout: &mut WeightLayout, name: &str, c: [usize; 2], bias: bool) -> Self {
+    pub fn maybe_biased(at: Scope, c: [usize; 2], bias: bool) -> Self {
         let init = Init::Uniform((c[0] as f32).powf(-0.5));
-        Self::declare(layout, name, c, init, bias.then_some(init))
+        Self::declare(at, c, init, bias.then_some(init))
     }
 
     /// A layer of a transformer: small normal weights, biases 0.
-    pub fn small(layout: &mut WeightLayout, name: &str, c: [usize; 2]) -> Self {
-        Self::declare(layout, name, c, Init::Normal(0.02), Some(Init::Constant(0.0)))
+    pub fn small(at: Scope, c: [usize; 2]) -> Self {
+        Self::declare(at, c, Init::Normal(0.02), Some(Init::Constant(0.0)))
     }
 
     /// The same without a bias.
-    pub fn small_unbiased(layout: &mut WeightLayout, name: &str, c: [usize; 2]) -> Self {
-        Self::declare(layout, name, c, Init::Normal(0.02), None)
+    pub fn small_unbiased(at: Scope, c: [usize; 2]) -> Self {
+        Self::declare(at, c, Init::Normal(0.02), None)
     }
 
     /// The parameter indices of the weight and of the bias, where there is one.
@@ -216,10 +214,10 @@ struct Affine {
 }
 
 impl Affine {
-    fn new(layout: &mut WeightLayout, name: &str, channels: usize) -> Self {
+    fn new(at: &mut Scope, channels: usize) -> Self {
         Self {
-            weight: layout.param(format!("{name}.weight"), &[channels], Init::Constant(1.0)),
-            bias: layout.param(format!("{name}.bias"), &[channels], Init::Constant(0.0)),
+            weight: at.param("weight", &[channels], Init::Constant(1.0)),
+            bias: at.param("bias", &[channels], Init::Constant(0.0)),
         }
     }
 
@@ -238,11 +236,11 @@ pub struct BatchNorm {
 }
 
 impl BatchNorm {
-    pub fn new(layout: &mut WeightLayout, name: &str, channels: usize) -> Self {
+    pub fn new(mut at: Scope, channels: usize) -> Self {
         Self {
-            affine: Affine::new(layout, name, channels),
-            mean: layout.buffer(format!("{name}.running_mean"), channels, 0.0),
-            var: layout.buffer(format!("{name}.running_var"), channels, 1.0),
+            affine: Affine::new(&mut at, channels),
+            mean: at.buffer("running_mean", channels, 0.0),
+            var: at.buffer("running_var", channels, 1.0),
         }
     }
 
@@ -289,9 +287,9 @@ pub struct GroupNorm {
 }
 
 impl GroupNorm {
-    pub fn new(layout: &mut WeightLayout, name: &str, channels: usize, groups: Groups) -> Self {
+    pub fn new(mut at: Scope, channels: usize, groups: Groups) -> Self {
         let n = [groups.n, 4].into_iter().find(|g| channels.is_multiple_of(*g)).unwrap_or(1);
-        Self { affine: Affine::new(layout, name, channels), groups: Groups { n, ..groups } }
+        Self { affine: Affine::new(&mut at, channels), groups: Groups { n, ..groups } }
     }
 
     /// [n, c, h, w] to the same, through SiLU if asked.
@@ -309,8 +307,8 @@ pub struct LayerNorm {
 }
 
 impl LayerNorm {
-    pub fn new(layout: &mut WeightLayout, name: &str, channels: usize, eps: f64) -> Self {
-        Self { affine: Affine::new(layout, name, channels), eps }
+    pub fn new(mut at: Scope, channels: usize, eps: f64) -> Self {
+        Self { affine: Affine::new(&mut at, channels), eps }
     }
 
     /// [.., c] to the same.

@@ -19,7 +19,7 @@ use salun_studio::models::latent::{
 };
 use salun_studio::models::weights::read;
 use salun_studio::models::{
-    HostWeights, Mode, Pass, Precision, WeightLayout, Weights, checkpoint, read_all,
+    HostWeights, Mode, Pass, Precision, Scope, WeightLayout, Weights, checkpoint, read_all,
 };
 use salun_studio::sampling::predict;
 use salun_studio::wire;
@@ -90,10 +90,10 @@ fn off(name: &str, expected: &[f32], got: &[f32], tolerance: f64, floor: f64) {
 fn built<C: serde::de::DeserializeOwned, N>(
     fixture: &Fixture,
     part: &str,
-    new: impl Fn(C, &mut WeightLayout) -> N,
+    new: impl Fn(C, Scope) -> N,
 ) -> (N, WeightLayout) {
     let mut layout = WeightLayout::default();
-    let network = new(fixture.config(part), &mut layout);
+    let network = new(fixture.config(part), layout.root());
     (network, layout)
 }
 

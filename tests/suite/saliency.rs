@@ -46,7 +46,7 @@ impl Classifier for OnePixel {
 
 fn one_pixel() -> Model {
     let mut layout = WeightLayout::default();
-    let net = OnePixel(Linear::new(&mut layout, "fc", [1, 2]));
+    let net = OnePixel(Linear::new(layout.root().part("fc"), [1, 2]));
     let mut weights = Arc::new(layout).init(1);
     weights.values.fill(0.0);
     let architecture = Architecture::Resnet(ResnetConfig {

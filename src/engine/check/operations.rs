@@ -211,7 +211,7 @@ async fn network(device: &Device) -> Result<Vec<(&'static str, Vec<f32>)>> {
         classes: 10,
     };
     let mut layout = WeightLayout::default();
-    let net = Unet::new(config, &mut layout);
+    let net = Unet::new(config, layout.root());
     let weights = std::sync::Arc::new(layout).init(1).upload(device);
     let mut rng = seeded(1, "check a network");
     let mut noise = || vector(&normals(&mut rng, N * 784), device).reshape([N, 1, 28, 28]);

@@ -56,9 +56,9 @@ impl LatentNetwork {
         scheduler: SchedulerConfig,
     ) -> Self {
         let mut layouts = [(); 3].map(|()| WeightLayout::default());
-        let text = TextEncoder::new(text, &mut layouts[0]);
-        let unet = LatentUnet::new(unet, &mut layouts[1]);
-        let vae = Autoencoder::new(vae, &mut layouts[2]);
+        let text = TextEncoder::new(text, layouts[0].root());
+        let unet = LatentUnet::new(unet, layouts[1].root());
+        let vae = Autoencoder::new(vae, layouts[2].root());
         let [text_layout, unet_layout, vae_layout] = layouts.map(Arc::new);
         Self {
             tokenizer,

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use super::settings::{beyond, halvings};
 use crate::gpu::{Padding, ops};
 use crate::models::{
-    Attends, Beside, Conv, DIFFUSERS, Groups, Mlp, Pass, Sinusoid, Style, TransformerShape, Trunk,
-    WeightLayout,
+    Attends, Beside, Conv, DIFFUSERS, Groups, Mlp, Pass, Scope, Sinusoid, Style, TransformerShape,
+    Trunk,
 };
 
 /// One number for all levels, or one for each.
@@ -143,12 +143,11 @@ pub struct LatentUnet {
 
 impl LatentUnet {
     /// Declares the weights under diffusers' names, in the order of the forward pass.
-    pub fn new(config: UnetConfig, l: &mut WeightLayout) -> Self {
+    pub fn new(config: UnetConfig, mut at: Scope) -> Self {
         let widths = &config.block_out_channels;
         let (first, last) = (widths[0], widths.len() - 1);
-        let conv_in = Conv::same(l, "conv_in", [config.in_channels, first], 3);
-        let names = ["time_embedding.linear_1", "time_embedding.linear_2"];
-        let time = Mlp::new(l, names, first);
+        let conv_in = Conv::same(at.part("conv_in"), [config.in_channels, first], 3);
+        let time = Mlp::new(at.part("time_embedding"), ["linear_1", "linear_2"], first);
         let style = Style {
             names: &DIFFUSERS,
             widths,
@@ -170,8 +169,8 @@ impl LatentUnet {
         let (down, up) = (&config.down_block_types, &config.up_block_types);
         let down = |level: usize| (down[level] == DOWN[0]).then(|| prompt(level));
         let up = |level: usize| (up[last - level] == UP[0]).then(|| prompt(level));
-        let attends = (&down as _, prompt(last), &up as _);
-        let trunk = Trunk::new(l, &style, (conv_in, first), config.out_channels, attends);
+        let attends = (Some(&down as _), prompt(last), Some(&up as _));
+        let trunk = Trunk::new(at, &style, (conv_in, first), config.out_channels, attends);
         Self { config, time, trunk }
     }
 
