@@ -288,16 +288,11 @@ impl SchedulerConfig {
     pub fn schedule(&self) -> Schedule {
         let last = self.steps as f64 - 1.0;
         let (a, b) = (self.beta_start, self.beta_end);
-        match self.betas {
-            Betas::Linear => {
-                Schedule::from_betas((0..self.steps).map(|t| a + (b - a) * t as f64 / last))
-            }
-            Betas::ScaledLinear => {
-                let (a, b) = (a.sqrt(), b.sqrt());
-                let beta = move |t: usize| (a + (b - a) * t as f64 / last).powi(2);
-                Schedule::from_betas((0..self.steps).map(beta))
-            }
-        }
+        let between = |a: f64, b: f64, t: usize| a + (b - a) * t as f64 / last;
+        Schedule::from_betas((0..self.steps).map(|t| match self.betas {
+            Betas::Linear => between(a, b, t),
+            Betas::ScaledLinear => between(a.sqrt(), b.sqrt(), t).powi(2),
+        }))
     }
 }
 

@@ -40,10 +40,8 @@ impl Session {
             None => (LatentModel::fresh(Arc::new(preset::network(&emoji)), plan.seed), true),
         };
         let own = start.card.clone().filter(|_| !fresh);
-        let mut run = LatentRun::new(start, emoji, plan, fresh, &self.device);
-        if let Some(snapshot) = &resume {
-            run.resume(snapshot, job).await?;
-        }
+        let (from, device) = (resume.as_deref(), &self.device);
+        let mut run = LatentRun::new(start, emoji, plan, fresh, from, device, job).await?;
         loop {
             let LatentRun { model, trainer, .. } = &mut run;
             let phase = trainer.stage.map_or("", Stage::describe).to_string();

@@ -318,13 +318,12 @@ pub fn apply<const D: usize>(
 }
 
 /// Mean and biased variance [c] of each channel of x [n, c, h, w], outside any graph.
-pub fn batch_stats(x: Tensor<4>) -> (Tensor<1>, Tensor<1>) {
+pub fn batch_stats(x: Tensor<4>) -> [Tensor<1>; 2] {
     let device = x.device().without_autodiff();
     let [_, c, h, w] = x.dims();
-    let (mut mean, mut var) = (vec![0.0; c], vec![0.0; c]);
+    let [mut mean, mut var] = [0, 1].map(|_| vec![0.0; c]);
     norm::batch_stats(h * w, values(&on_cpu(x)), &mut mean, &mut var);
-    let made = |values| Tensor::from_data(TensorData::new(values, [c]), &device);
-    (made(mean), made(var))
+    [mean, var].map(|values| Tensor::from_data(TensorData::new(values, [c]), &device))
 }
 
 /// [`super::ops::batch_norm`] on the CPU.

@@ -96,7 +96,7 @@ pub fn decode(bytes: &[u8], path: &Path) -> Result<Model> {
     };
     check(&card).map_err(|reason| file(format!("its model card is not usable: {reason}")))?;
     let (network, layout) = card.architecture.build();
-    let weights = fill_within(&layout, &tensors, bytes.len(), path)?;
+    let weights = fill(&layout, &tensors, bytes.len(), path)?;
     Ok(Model { card, network: Arc::new(network), weights })
 }
 
@@ -134,21 +134,12 @@ fn check(card: &Card) -> std::result::Result<(), &'static str> {
     }
 }
 
-/// The weights of a layout out of a file's tensors.
+/// The weights of a layout out of the tensors of a file of so many bytes, which must be enough for what
+/// they claim: several may be views of the same numbers.
 ///
 /// # Errors
 /// A tensor is missing, surplus, of another shape or number format, or not finite.
-pub fn fill<'a>(
-    layout: &Arc<WeightLayout>,
-    file: impl Into<Tensors<'a>>,
-    path: &Path,
-) -> Result<HostWeights> {
-    fill_within(layout, &file.into(), usize::MAX, path)
-}
-
-/// [`fill`] from a file of so many bytes, which must be enough for what its tensors claim: several
-/// may be views of the same numbers.
-fn fill_within(
+pub fn fill(
     layout: &Arc<WeightLayout>,
     file: &Tensors,
     bytes: usize,

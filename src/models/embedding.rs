@@ -1,9 +1,8 @@
 //! The sinusoidal time embedding (Vaswani et al. 2017 as used by Ho et al. 2020).
 
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Device, Tensor, TensorData, activation};
 
 use super::{Linear, Pass, Scope};
-use crate::gpu::ops;
 
 /// How time steps become sines and cosines (diffusers' `Timesteps`).
 #[derive(Debug, Clone, Copy)]
@@ -54,7 +53,7 @@ impl Mlp {
 
     /// [n, c] to [n, 4 c].
     pub fn forward(&self, pass: &Pass, x: Tensor<2>) -> Tensor<2> {
-        self.0[1].forward(pass, ops::silu(self.0[0].forward(pass, x)))
+        self.0[1].forward(pass, activation::silu(self.0[0].forward(pass, x)))
     }
 }
 

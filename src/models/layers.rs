@@ -252,22 +252,21 @@ impl BatchNorm {
         residual: Option<Tensor<4>>,
         relu: bool,
     ) -> Tensor<4> {
-        let [weight, bias] = self.affine.of(pass);
-        let [mean, var] = [self.mean, self.var].map(|i| pass.weights.buffers[i].clone());
+        let places = [self.mean, self.var];
+        let stats = places.map(|i| pass.weights.buffers[i].clone());
         let [n, _, h, w] = x.dims();
-        let running = (pass.mode == Mode::Eval).then(|| (mean.clone(), var.clone()));
-        let out = ops::batch_norm(x, weight, bias, running, BN_EPS, residual, relu);
-        if let Some((batch_mean, batch_var)) = out.batch {
+        let running = (pass.mode == Mode::Eval).then(|| stats.clone());
+        let affine = self.affine.of(pass);
+        let (y, batch) = ops::batch_norm(x, affine, running, BN_EPS, residual, relu);
+        if let Some(batch) = batch {
+            let [mean, var] = batch.map(Tensor::without_autodiff);
             let count = (n * h * w) as f32;
-            let unbiased = batch_var.without_autodiff() * (count / (count - 1.0).max(1.0));
-            let mut moved = pass.moved.borrow_mut();
-            moved.push((
-                self.mean,
-                mean * (1.0 - MOMENTUM) + batch_mean.without_autodiff() * MOMENTUM,
-            ));
-            moved.push((self.var, var * (1.0 - MOMENTUM) + unbiased * MOMENTUM));
+            let unbiased = var * (count / (count - 1.0).max(1.0));
+            let new = stats.into_iter().zip([mean, unbiased]);
+            let moved = new.map(|(old, new)| old * (1.0 - MOMENTUM) + new * MOMENTUM);
+            pass.moved.borrow_mut().extend(places.into_iter().zip(moved));
         }
-        out.y
+        y
     }
 }
 
@@ -294,8 +293,7 @@ impl GroupNorm {
 
     /// [n, c, h, w] to the same, through SiLU if asked.
     pub fn forward(&self, pass: &Pass, x: Tensor<4>, silu: bool) -> Tensor<4> {
-        let ([weight, bias], Groups { n, eps }) = (self.affine.of(pass), self.groups);
-        ops::group_norm(x, weight, bias, n, eps, silu)
+        ops::group_norm(x, self.affine.of(pass), self.groups.n, self.groups.eps, silu)
     }
 }
 
@@ -313,7 +311,6 @@ impl LayerNorm {
 
     /// [.., c] to the same.
     pub fn forward<const D: usize>(&self, pass: &Pass, x: Tensor<D>) -> Tensor<D> {
-        let [weight, bias] = self.affine.of(pass);
-        ops::layer_norm(x, weight, bias, self.eps)
+        ops::layer_norm(x, self.affine.of(pass), self.eps)
     }
 }

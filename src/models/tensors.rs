@@ -10,19 +10,7 @@ use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 
 use super::torch;
 use crate::error::Error;
-
-/// Number format of a stored tensor.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Format {
-    F16,
-    BF16,
-    F32,
-    F64,
-    /// Whole numbers of so many bytes, which weights do not come in.
-    Whole(usize),
-    /// Formats that neither come in.
-    Other,
-}
+pub use crate::pickle::Format;
 
 impl std::fmt::Display for Format {
     fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
@@ -37,16 +25,6 @@ impl std::fmt::Display for Format {
 }
 
 impl Format {
-    fn size(self) -> usize {
-        match self {
-            Self::F16 | Self::BF16 => 2,
-            Self::F32 => 4,
-            Self::F64 => 8,
-            Self::Whole(n) => n,
-            Self::Other => 1,
-        }
-    }
-
     /// The number that begins a slice.
     fn number(self, bytes: &[u8]) -> Option<f32> {
         Some(match self {
@@ -227,13 +205,9 @@ impl<'a> Tensors<'a> {
         let whole = |e| Error::file(path, format!("not a whole safetensors file ({e})"));
         let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(whole)?;
         let metadata = metadata.metadata().clone().unwrap_or_default();
-        let tensors = Self::from(&SafeTensors::deserialize(bytes).map_err(whole)?);
-        Ok((tensors, About { metadata, ..About::default() }))
-    }
-
-    /// Adds a tensor.
-    pub fn insert(&mut self, name: &str, tensor: Stored<'a>) {
-        self.0.insert(name.to_string(), tensor);
+        let file = SafeTensors::deserialize(bytes).map_err(whole)?;
+        let tensors = file.iter().map(|(name, view)| (name.to_string(), Stored::of(&view)));
+        Ok((Self(tensors.collect()), About { metadata, ..About::default() }))
     }
 
     /// A tensor by name.
@@ -244,12 +218,6 @@ impl<'a> Tensors<'a> {
     /// The shape of a tensor with so many axes.
     pub fn shape<const D: usize>(&self, name: &str) -> Option<[usize; D]> {
         self.get(name)?.shape.as_slice().try_into().ok()
-    }
-}
-
-impl<'a> From<&SafeTensors<'a>> for Tensors<'a> {
-    fn from(file: &SafeTensors<'a>) -> Self {
-        Self(file.iter().map(|(name, view)| (name.to_string(), Stored::of(&view))).collect())
     }
 }
 

@@ -1,11 +1,11 @@
 //! The class-conditional DDPM U-Net (Ho et al. 2020 as conditioned in docs/methods.md#models).
 
-use burn::tensor::{Int, Tensor, TensorData};
+use burn::tensor::{Int, Tensor, TensorData, activation};
 use serde::{Deserialize, Serialize};
 
 use super::levels::DDPM;
 use super::{Attends, Beside, Conv, Groups, Init, Mlp, Pass, Scope, Sinusoid, Style, Trunk};
-use crate::gpu::{Padding, ops};
+use crate::gpu::Padding;
 
 /// GroupNorm's epsilon (docs/methods.md#models).
 const EPS: f64 = 1e-6;
@@ -95,7 +95,7 @@ impl Unet {
         let rows: Vec<i32> = class.iter().map(|c| c.unwrap_or(classes) as i32).collect();
         let rows = Tensor::<1, Int>::from_data(TensorData::new(rows, [t.len()]), &device);
         let cemb = self.cemb.forward(pass, table.select(0, rows));
-        let emb = ops::silu(Tensor::cat(vec![temb, cemb], 1));
+        let emb = activation::silu(Tensor::cat(vec![temb, cemb], 1));
         self.trunk.forward(pass, x, Beside { embedding: Some(&emb), context: None })
     }
 }

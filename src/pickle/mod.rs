@@ -13,25 +13,28 @@ use machine::{MOST, Machine};
 /// The reason why a file is refused.
 pub type Reason = String;
 
-/// Number format of a storage.
+/// Number format of a stored tensor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum StorageType {
+pub enum Format {
     F16,
     BF16,
     F32,
     F64,
-    /// Integers of this many bytes: counters, never weights.
-    Int(usize),
+    /// Whole numbers of so many bytes: counters, never weights.
+    Whole(usize),
+    /// What other files than pickles have.
+    Other,
 }
 
-impl StorageType {
+impl Format {
     /// Bytes of one number.
     pub fn size(self) -> usize {
         match self {
             Self::F16 | Self::BF16 => 2,
             Self::F32 => 4,
             Self::F64 => 8,
-            Self::Int(n) => n,
+            Self::Whole(n) => n,
+            Self::Other => 1,
         }
     }
 }
@@ -52,7 +55,7 @@ pub enum Known {
     /// `torch.Size`.
     Size,
     /// `torch.FloatStorage` and its like.
-    Storage(StorageType),
+    Storage(Format),
 }
 
 /// The thing of a module that may be named so.
@@ -65,14 +68,14 @@ pub fn known(module: &str, name: &str) -> Option<Known> {
         ("collections", "defaultdict") => Known::DefaultDict,
         ("torch", "Size") => Known::Size,
         ("torch", storage) => Known::Storage(match storage {
-            "HalfStorage" => StorageType::F16,
-            "BFloat16Storage" => StorageType::BF16,
-            "FloatStorage" => StorageType::F32,
-            "DoubleStorage" => StorageType::F64,
-            "LongStorage" => StorageType::Int(8),
-            "IntStorage" => StorageType::Int(4),
-            "ShortStorage" => StorageType::Int(2),
-            "CharStorage" | "ByteStorage" | "BoolStorage" => StorageType::Int(1),
+            "HalfStorage" => Format::F16,
+            "BFloat16Storage" => Format::BF16,
+            "FloatStorage" => Format::F32,
+            "DoubleStorage" => Format::F64,
+            "LongStorage" => Format::Whole(8),
+            "IntStorage" => Format::Whole(4),
+            "ShortStorage" => Format::Whole(2),
+            "CharStorage" | "ByteStorage" | "BoolStorage" => Format::Whole(1),
             _ => return None,
         }),
         _ => return None,
@@ -115,7 +118,7 @@ pub struct Thing<'a> {
 /// Numbers in an entry of the archive.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Storage<'a> {
-    pub kind: StorageType,
+    pub kind: Format,
     /// The entry is `data/KEY`.
     pub key: &'a str,
     /// How many numbers.

@@ -97,7 +97,7 @@ impl Trainer {
         plan: TrainPlan,
         device: &Device,
     ) -> Self {
-        let learner = Learner::new(&start, plan.rule, plan.ema, "", device);
+        let learner = Learner::new(&start, &plan, "", device);
         let schedule = Schedule::linear();
         let (device, epochs) = (device.clone(), Epochs::default());
         let pictures = OfClasses { network, data, items, plan, schedule, device, epochs };

@@ -48,11 +48,11 @@ const MOST: u64 = 64 << 30;
 /// tensor are named.
 pub fn read(files: &dyn Files, room: Option<u64>) -> Result<LatentModel> {
     let network = Arc::new(network(files, room)?);
-    let [text, unet, vae] = WEIGHTS;
-    let part = |(folder, stem), layout| parts::weights(files, &format!("{folder}/{stem}"), layout);
-    let text = part(text, &network.text_layout)?;
-    let unet = part(unet, &network.unet_layout)?;
-    let vae = part(vae, &network.vae_layout)?;
+    let part = |i: usize| {
+        let (folder, stem) = WEIGHTS[i];
+        parts::weights(files, &format!("{folder}/{stem}"), &network.layouts[i])
+    };
+    let [text, unet, vae] = [part(0)?, part(1)?, part(2)?];
     let card = files.read("card.json")?;
     let card = card.map(|bytes| parse::<LatentCard>(files, "card.json", &bytes)).transpose()?;
     Ok(LatentModel { network, text, unet, vae, card })
@@ -75,9 +75,8 @@ pub fn network(files: &dyn Files, room: Option<u64>) -> Result<LatentNetwork> {
         return Err(files.bad("model_index.json", reason));
     }
     let network = configured(files)?;
-    let layouts = [&network.text_layout, &network.unet_layout, &network.vae_layout];
     // In main memory and on the device, and a picture while it is drawn.
-    let need = 8 * layouts.iter().map(|l| l.n() as u64).sum::<u64>() + network.drawing();
+    let need = 8 * network.layouts.iter().map(|l| l.n() as u64).sum::<u64>() + network.drawing();
     if need > room.unwrap_or(MOST) {
         return Err(Error::file(
             files.path(),
@@ -296,7 +295,7 @@ pub fn write(model: &LatentModel, precision: Precision) -> Result<Vec<(String, V
         let card = serde_json::to_value(card).map_err(|e| Error::Request(e.to_string()))?;
         files.push(("card.json".into(), text_of(&card)));
     }
-    for ((folder, stem), part) in WEIGHTS.iter().zip([&model.text, &model.unet, &model.vae]) {
+    for ((folder, stem), part) in WEIGHTS.iter().zip(model.parts()) {
         let tensors = precision.tensors(&part.layout.params, &part.values);
         let file = checkpoint::write(&tensors, Some(("format", "pt".into())))?;
         files.push((format!("{folder}/{stem}.safetensors"), file));

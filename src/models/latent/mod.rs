@@ -39,9 +39,8 @@ pub struct LatentNetwork {
     pub unet: LatentUnet,
     pub vae: Autoencoder,
     pub scheduler: SchedulerConfig,
-    pub text_layout: Arc<WeightLayout>,
-    pub unet_layout: Arc<WeightLayout>,
-    pub vae_layout: Arc<WeightLayout>,
+    /// Of the text encoder's weights, the U-Net's and the autoencoder's.
+    pub layouts: [Arc<WeightLayout>; 3],
     /// What a person should know of how the folder was read.
     pub notes: Vec<String>,
 }
@@ -59,18 +58,8 @@ impl LatentNetwork {
         let text = TextEncoder::new(text, layouts[0].root());
         let unet = LatentUnet::new(unet, layouts[1].root());
         let vae = Autoencoder::new(vae, layouts[2].root());
-        let [text_layout, unet_layout, vae_layout] = layouts.map(Arc::new);
-        Self {
-            tokenizer,
-            text,
-            unet,
-            vae,
-            scheduler,
-            text_layout,
-            unet_layout,
-            vae_layout,
-            notes: Vec::new(),
-        }
+        let layouts = layouts.map(Arc::new);
+        Self { tokenizer, text, unet, vae, scheduler, layouts, notes: Vec::new() }
     }
 
     /// Channels, height and width of a latent.
@@ -136,13 +125,8 @@ pub struct LatentModel {
 impl LatentModel {
     /// Fresh weights, the same for the same seed on every machine.
     pub fn fresh(network: Arc<LatentNetwork>, seed: u64) -> Self {
-        Self {
-            text: network.text_layout.init(seed),
-            unet: network.unet_layout.init(seed),
-            vae: network.vae_layout.init(seed),
-            network,
-            card: None,
-        }
+        let [text, unet, vae] = network.layouts.each_ref().map(|layout| layout.init(seed));
+        Self { network, text, unet, vae, card: None }
     }
 
     /// How many of a corpus's concepts it was shown, the commonest first; all where no card says.
@@ -153,17 +137,19 @@ impl LatentModel {
         }
     }
 
+    /// The weights of the text encoder, the U-Net and the autoencoder.
+    pub fn parts(&self) -> [&HostWeights; 3] {
+        [&self.text, &self.unet, &self.vae]
+    }
+
     /// Whether its weights go into another's network.
     pub fn fits(&self, other: &Self) -> bool {
-        let layouts = |model: &Self| {
-            [&model.text, &model.unet, &model.vae].map(|part| part.layout.params.clone())
-        };
-        layouts(self) == layouts(other)
+        self.parts().iter().zip(other.parts()).all(|(a, b)| a.layout.params == b.layout.params)
     }
 
     /// Weights of its three parts.
     pub fn params(&self) -> usize {
-        [&self.text, &self.unet, &self.vae].iter().map(|part| part.values.len()).sum()
+        self.parts().iter().map(|part| part.values.len()).sum()
     }
 }
 

@@ -1,11 +1,11 @@
 //! The conditional U-Net of Stable Diffusion 1.x (Rombach et al. 2022): diffusers'
 //! `UNet2DConditionModel`.
 
-use burn::tensor::Tensor;
+use burn::tensor::{Tensor, activation};
 use serde::{Deserialize, Serialize};
 
 use super::settings::{beyond, halvings};
-use crate::gpu::{Padding, ops};
+use crate::gpu::Padding;
 use crate::models::{
     Attends, Beside, Conv, DIFFUSERS, Groups, Mlp, Pass, Scope, Sinusoid, Style, TransformerShape,
     Trunk,
@@ -182,7 +182,7 @@ impl LatentUnet {
             cosines_first: self.config.flip_sin_to_cos,
         };
         let rows = rows.rows(t, &z.device().without_autodiff());
-        let time = ops::silu(self.time.forward(pass, rows));
+        let time = activation::silu(self.time.forward(pass, rows));
         let beside = Beside { embedding: Some(&time), context: Some(context) };
         self.trunk.forward(pass, z, beside)
     }

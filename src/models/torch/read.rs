@@ -5,9 +5,9 @@ use std::{cell::OnceCell, collections::HashMap, io::Cursor, path::Path};
 use zip::{CompressionMethod, ZipArchive};
 
 use crate::error::{Error, Result};
-use crate::models::{Format, Stored, Tensors};
+use crate::models::{Stored, Tensors};
 use crate::pickle;
-use crate::pickle::{Objects, Reason, StorageType, TensorRef, Value};
+use crate::pickle::{Objects, Reason, TensorRef, Value};
 
 /// Keys under which the field's checkpoints keep the weights beside other things, the likeliest first.
 const WRAPPERS: [&str; 14] = [
@@ -71,7 +71,7 @@ fn collect(bytes: &[u8]) -> std::result::Result<(Tensors<'_>, Vec<String>), Reas
             let tensor = &objects.tensors[*i];
             let key = format!("{root}data/{}", tensor.storage.key);
             let entry = entries.get(&*key).ok_or_else(|| format!("entry {key} is missing"))?;
-            tensors.insert(name, stored(tensor, entry)?);
+            tensors.0.insert(name.to_string(), stored(tensor, entry)?);
         }
     }
     Ok((tensors, notes))
@@ -219,13 +219,6 @@ fn entries(bytes: &[u8]) -> std::result::Result<HashMap<String, Entry<'_>>, Reas
 
 fn stored<'a>(tensor: &TensorRef, entry: &Entry<'a>) -> std::result::Result<Stored<'a>, Reason> {
     let TensorRef { storage, offset, shape, strides } = tensor;
-    let format = match storage.kind {
-        StorageType::F16 => Format::F16,
-        StorageType::BF16 => Format::BF16,
-        StorageType::F32 => Format::F32,
-        StorageType::F64 => Format::F64,
-        StorageType::Int(n) => Format::Whole(n),
-    };
     if storage.n.checked_mul(storage.kind.size()) != Some(entry.data.len()) {
         return Err(format!(
             "entry {} has {} bytes for {} numbers of {}",
@@ -235,6 +228,6 @@ fn stored<'a>(tensor: &TensorRef, entry: &Entry<'a>) -> std::result::Result<Stor
             storage.kind.size()
         ));
     }
-    let (shape, strides) = (shape.clone(), strides.clone());
+    let (format, shape, strides) = (storage.kind, shape.clone(), strides.clone());
     Ok(Stored { data: entry.checked()?, format, offset: *offset, shape, strides })
 }
