@@ -5,6 +5,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Value, json};
 
 use super::Schedule;
+use crate::error::ensure;
 
 /// Which solver.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -263,25 +264,20 @@ impl SchedulerConfig {
         all
     }
 
-    /// What is wrong with the values, if anything is.
-    pub fn fault(&self) -> Option<String> {
-        let share = |name: &str, v: f64| {
-            (!(v > 0.0 && v < 1.0))
-                .then(|| format!("{name} is {v}, more than 0 and less than 1 is needed"))
-        };
-        share("beta_start", self.beta_start)
-            .or_else(|| share("beta_end", self.beta_end))
-            .or_else(|| {
-                let ok = (2..=10_000).contains(&self.steps);
-                (!ok).then(|| format!("num_train_timesteps is {}", self.steps))
-            })
-            .or_else(|| {
-                (self.offset >= self.steps).then(|| format!("steps_offset is {}", self.offset))
-            })
-            .or_else(|| {
-                let usable = self.clip.is_none_or(|c| c.is_finite() && c > 0.0);
-                (!usable).then(|| "clip_sample_range is not above 0".into())
-            })
+    /// Refuses values that no schedule has.
+    ///
+    /// # Errors
+    /// What is wrong with them.
+    pub fn check(&self) -> Result<(), String> {
+        for (name, v) in [("beta_start", self.beta_start), ("beta_end", self.beta_end)] {
+            let right = "more than 0 and less than 1 is needed";
+            ensure(v > 0.0 && v < 1.0, || format!("{name} is {v}, {right}"))?;
+        }
+        let (steps, offset) = (self.steps, self.offset);
+        ensure((2..=10_000).contains(&steps), || format!("num_train_timesteps is {steps}"))?;
+        ensure(offset < steps, || format!("steps_offset is {offset}"))?;
+        let usable = self.clip.is_none_or(|c| c.is_finite() && c > 0.0);
+        ensure(usable, || "clip_sample_range is not above 0".into())
     }
 
     /// The noise schedule that the network was trained with.

@@ -71,25 +71,22 @@ impl std::fmt::Display for Normalise {
 impl Normalise {
     /// Mean and deviation of each channel.
     fn statistics(&self, channels: usize) -> Result<(Vec<f32>, Vec<f32>)> {
-        let all = |mean: &[f32], std: &[f32]| match (mean.len(), std.len()) {
+        let (mean, std): (&[f32], &[f32]) = match self {
+            Self::Unit => (&[0.0], &[1.0]),
+            Self::Imagenet => (&IMAGENET[0], &IMAGENET[1]),
+            Self::Set(name) => {
+                let set = sets::find(name)
+                    .ok_or_else(|| Error::unknown("data set", name, data::NAMES.iter().copied()))?;
+                (set.mean, set.std)
+            }
+            Self::By(numbers) => numbers.split_at(numbers.len() / 2),
+        };
+        match (mean.len(), std.len()) {
             (1, 1) => Ok((vec![mean[0]; channels], vec![std[0]; channels])),
             (m, s) if (m, s) == (channels, channels) => Ok((mean.to_vec(), std.to_vec())),
             (m, _) => {
                 let right = format!("it has {m} channels, the network looks at {channels}");
                 Err(Error::argument("normalize", self, right))
-            }
-        };
-        match self {
-            Self::Unit => all(&[0.0], &[1.0]),
-            Self::Imagenet => all(&IMAGENET[0], &IMAGENET[1]),
-            Self::Set(name) => {
-                let set = sets::find(name)
-                    .ok_or_else(|| Error::unknown("data set", name, data::NAMES.iter().copied()))?;
-                all(set.mean, set.std)
-            }
-            Self::By(numbers) => {
-                let (mean, std) = numbers.split_at(numbers.len() / 2);
-                all(mean, std)
             }
         }
     }
@@ -108,17 +105,13 @@ pub struct Said {
 impl Said {
     /// A file's name with what is said of it.
     pub fn behind(&self, file: &str) -> String {
-        let mut query = Serializer::new(String::new());
-        if let Some(classes) = &self.classes {
-            query.append_pair("classes", &classes.join(","));
-        }
-        if let Some(normalize) = &self.normalize {
-            query.append_pair("normalize", &normalize.to_string());
-        }
-        if let Some(unet) = &self.unet {
-            query.append_pair("unet", unet);
-        }
-        let query = query.finish();
+        let said = [
+            ("classes", self.classes.as_ref().map(|classes| classes.join(","))),
+            ("normalize", self.normalize.as_ref().map(Normalise::to_string)),
+            ("unet", self.unet.clone()),
+        ];
+        let said = said.into_iter().filter_map(|(key, value)| Some((key, value?)));
+        let query = Serializer::new(String::new()).extend_pairs(said).finish();
         if query.is_empty() { file.into() } else { format!("{file}?{query}") }
     }
 

@@ -4,7 +4,8 @@
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
-use super::settings::{beyond, halvings};
+use super::settings::{bounded, halves};
+use crate::error::ensure;
 use crate::gpu::Padding;
 use crate::models::{Attends, Beside, Conv, DIFFUSERS, Groups, OfLevel, Pass, Scope, Style, Trunk};
 
@@ -31,32 +32,28 @@ impl AutoencoderConfig {
         1 << (self.block_out_channels.len() - 1)
     }
 
-    /// What is wrong with the values, if anything is.
-    pub fn fault(&self) -> Option<String> {
+    /// Refuses values that this network cannot have.
+    ///
+    /// # Errors
+    /// What is wrong with them.
+    pub fn check(&self) -> Result<(), String> {
         let levels = self.block_out_channels.len();
-        if levels == 0 || levels > 8 {
-            return Some(format!("{levels} levels, 1 to 8 are needed"));
-        }
-        let sizes = beyond(&[
+        ensure((1..=8).contains(&levels), || format!("{levels} levels, 1 to 8 are needed"))?;
+        bounded(&[
             ("sample_size", self.sample_size, 4096),
             ("in_channels", self.in_channels, 16),
             ("out_channels", self.out_channels, 16),
             ("latent_channels", self.latent_channels, 64),
             ("layers_per_block", self.layers_per_block, 8),
             ("norm_num_groups", self.norm_num_groups, 1 << 12),
-        ]);
-        if let Some(fault) = sizes.or_else(|| halvings(self.sample_size, levels)) {
-            return Some(fault);
-        }
-        if !(self.scaling_factor > 1e-6 && self.scaling_factor < 1e6) {
-            return Some(format!("scaling_factor is {}", self.scaling_factor));
-        }
-        let wide =
-            |c: &&usize| **c == 0 || **c > 1 << 13 || !c.is_multiple_of(self.norm_num_groups);
-        self.block_out_channels
-            .iter()
-            .find(wide)
-            .map(|c| format!("{} groups do not divide {c} channels", self.norm_num_groups))
+        ])?;
+        halves(self.sample_size, levels)?;
+        let (scaling, groups) = (self.scaling_factor, self.norm_num_groups);
+        ensure(scaling > 1e-6 && scaling < 1e6, || format!("scaling_factor is {scaling}"))?;
+        self.block_out_channels.iter().try_for_each(|&c| {
+            let divides = c > 0 && c <= 1 << 13 && c.is_multiple_of(groups);
+            ensure(divides, || format!("{groups} groups do not divide {c} channels"))
+        })
     }
 }
 

@@ -4,7 +4,8 @@
 use burn::tensor::{Int, Tensor, TensorData, activation};
 use serde::{Deserialize, Serialize};
 
-use super::settings::beyond;
+use super::settings::bounded;
+use crate::error::ensure;
 use crate::models::{Attention, AttentionNames, Init, LayerNorm, Linear, Pass, Scope};
 
 /// `text_encoder/config.json`; what is not here is not used.
@@ -21,30 +22,26 @@ pub struct TextConfig {
 }
 
 impl TextConfig {
-    /// What is wrong with the values, if anything is.
-    pub fn fault(&self) -> Option<String> {
-        let sizes = beyond(&[
+    /// Refuses values that this network cannot have.
+    ///
+    /// # Errors
+    /// What is wrong with them.
+    pub fn check(&self) -> Result<(), String> {
+        bounded(&[
             ("vocab_size", self.vocab_size, 1 << 20),
             ("hidden_size", self.hidden_size, 1 << 13),
             ("intermediate_size", self.intermediate_size, 1 << 15),
             ("num_hidden_layers", self.num_hidden_layers, 64),
             ("num_attention_heads", self.num_attention_heads, 256),
             ("max_position_embeddings", self.max_position_embeddings, 4096),
-        ]);
-        sizes
-            .or_else(|| {
-                (!self.hidden_size.is_multiple_of(self.num_attention_heads)).then(|| {
-                    format!("{} heads do not divide {}", self.num_attention_heads, self.hidden_size)
-                })
-            })
-            .or_else(|| {
-                let known = ["quick_gelu", "gelu"].contains(&self.hidden_act.as_str());
-                (!known).then(|| format!("hidden_act '{}' is not supported", self.hidden_act))
-            })
-            .or_else(|| {
-                let usable = self.layer_norm_eps > 0.0 && self.layer_norm_eps < 1.0;
-                (!usable).then(|| format!("layer_norm_eps is {}", self.layer_norm_eps))
-            })
+        ])?;
+        let (heads, width) = (self.num_attention_heads, self.hidden_size);
+        ensure(width.is_multiple_of(heads), || format!("{heads} heads do not divide {width}"))?;
+        let act = self.hidden_act.as_str();
+        let known = ["quick_gelu", "gelu"].contains(&act);
+        ensure(known, || format!("hidden_act '{act}' is not supported"))?;
+        let eps = self.layer_norm_eps;
+        ensure(eps > 0.0 && eps < 1.0, || format!("layer_norm_eps is {eps}"))
     }
 }
 
