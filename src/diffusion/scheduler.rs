@@ -86,17 +86,10 @@ pub struct SchedulerConfig {
     pub beta_end: f64,
     pub betas: Betas,
     pub prediction: Prediction,
-    pub spacing: Spacing,
     pub offset: usize,
-    /// The signal share after the last step: 1, or that of the first time step.
-    pub alpha_to_one: bool,
-    /// PNDM without its Runge-Kutta steps (PLMS).
-    pub skip_prk: bool,
-    /// Hold the predicted picture or latent within this range (DDIM only).
-    pub clip: Option<f64>,
     /// Take the noise to be what a picture that was held says (diffusers' `use_clipped_model_output`).
     pub noise_of_clipped: bool,
-    /// What the file itself says; another solver has its own defaults for the rest.
+    /// What the file itself says; each solver has its own defaults for the rest.
     said: Said,
 }
 
@@ -167,11 +160,7 @@ impl SchedulerConfig {
             beta_end: 0.012,
             betas: Betas::ScaledLinear,
             prediction: Prediction::Epsilon,
-            spacing: Spacing::Leading,
             offset: 1,
-            alpha_to_one: false,
-            skip_prk: true,
-            clip: None,
             noise_of_clipped: false,
             said: Said {
                 timestep_spacing: Some(Spacing::Leading),
@@ -190,11 +179,14 @@ impl SchedulerConfig {
             beta_start: 1e-4,
             beta_end: 2e-2,
             betas: Betas::Linear,
-            spacing: Spacing::Uniform,
             offset: 0,
-            alpha_to_one: true,
-            clip: clip.then_some(1.0),
             noise_of_clipped: true,
+            said: Said {
+                timestep_spacing: Some(Spacing::Uniform),
+                set_alpha_to_one: Some(true),
+                clip_sample: Some(clip),
+                ..Said::default()
+            },
             ..Self::stable_diffusion(SolverKind::Ddim)
         }
     }
@@ -202,25 +194,37 @@ impl SchedulerConfig {
     /// The same noise schedule with another solver, as diffusers' `from_config` has it: what the file does
     /// not say is that class's default.
     pub fn with(self, kind: SolverKind) -> Self {
-        let said = self.said;
-        let usual = match kind {
-            SolverKind::Euler => Spacing::Linspace,
-            _ => Spacing::Leading,
-        };
-        let clips = kind == SolverKind::Ddim && said.clip_sample.unwrap_or(true);
-        Self {
-            kind,
-            spacing: said.timestep_spacing.unwrap_or(usual),
-            alpha_to_one: said.set_alpha_to_one.unwrap_or(kind == SolverKind::Ddim),
-            skip_prk: said.skip_prk_steps.unwrap_or(false),
-            clip: clips.then(|| said.clip_sample_range.unwrap_or(1.0)),
-            ..self
-        }
+        Self { kind, ..self }
     }
 
     /// The same with another solver where there is one.
     pub fn or_with(self, kind: Option<SolverKind>) -> Self {
         kind.map_or(self, |kind| self.with(kind))
+    }
+
+    /// Which time steps are visited.
+    pub fn spacing(&self) -> Spacing {
+        let usual = match self.kind {
+            SolverKind::Euler => Spacing::Linspace,
+            _ => Spacing::Leading,
+        };
+        self.said.timestep_spacing.unwrap_or(usual)
+    }
+
+    /// Whether the signal share after the last step is 1, and not that of the first time step.
+    pub fn alpha_to_one(&self) -> bool {
+        self.said.set_alpha_to_one.unwrap_or(self.kind == SolverKind::Ddim)
+    }
+
+    /// Whether PNDM is without its Runge-Kutta steps (PLMS).
+    pub fn skip_prk(&self) -> bool {
+        self.said.skip_prk_steps.unwrap_or(false)
+    }
+
+    /// The range that the predicted picture or latent is held within (DDIM only).
+    pub fn clip(&self) -> Option<f64> {
+        let clips = self.kind == SolverKind::Ddim && self.said.clip_sample.unwrap_or(true);
+        clips.then(|| self.said.clip_sample_range.unwrap_or(1.0))
     }
 
     /// Whether a class of diffusers is known here.
@@ -238,18 +242,18 @@ impl SchedulerConfig {
             "beta_end": self.beta_end,
             "beta_schedule": self.betas,
             "prediction_type": self.prediction,
-            "timestep_spacing": self.spacing,
+            "timestep_spacing": self.spacing(),
             "steps_offset": self.offset,
         });
         match self.kind {
             SolverKind::Ddim => {
-                all["set_alpha_to_one"] = self.alpha_to_one.into();
-                all["clip_sample"] = self.clip.is_some().into();
-                all["clip_sample_range"] = self.clip.unwrap_or(1.0).into();
+                all["set_alpha_to_one"] = self.alpha_to_one().into();
+                all["clip_sample"] = self.clip().is_some().into();
+                all["clip_sample_range"] = self.clip().unwrap_or(1.0).into();
             }
             SolverKind::Pndm => {
-                all["set_alpha_to_one"] = self.alpha_to_one.into();
-                all["skip_prk_steps"] = self.skip_prk.into();
+                all["set_alpha_to_one"] = self.alpha_to_one().into();
+                all["skip_prk_steps"] = self.skip_prk().into();
             }
             SolverKind::Euler => {}
         }
@@ -276,7 +280,7 @@ impl SchedulerConfig {
         let (steps, offset) = (self.steps, self.offset);
         ensure((2..=10_000).contains(&steps), || format!("num_train_timesteps is {steps}"))?;
         ensure(offset < steps, || format!("steps_offset is {offset}"))?;
-        let usable = self.clip.is_none_or(|c| c.is_finite() && c > 0.0);
+        let usable = self.clip().is_none_or(|c| c.is_finite() && c > 0.0);
         ensure(usable, || "clip_sample_range is not above 0".into())
     }
 

@@ -6,9 +6,6 @@ use super::{Linear, Pass};
 
 /// A classifier: a trunk that makes features of a picture, and a linear head over them.
 pub trait Classifier: std::fmt::Debug + Send + Sync {
-    /// Channels of a picture.
-    fn channels(&self) -> usize;
-
     /// Classes that the head tells apart.
     fn classes(&self) -> usize;
 

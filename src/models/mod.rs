@@ -63,16 +63,6 @@ pub enum Network {
     Unet(Box<Unet>),
 }
 
-impl Network {
-    /// Colour channels of its pictures, and classes.
-    pub fn channels_and_classes(&self) -> [usize; 2] {
-        match self {
-            Self::Classifier(net) => [net.channels(), net.classes()],
-            Self::Unet(net) => [net.config.channels, net.config.classes],
-        }
-    }
-}
-
 impl Architecture {
     /// What a network of this shape does.
     pub fn task(&self) -> Task {

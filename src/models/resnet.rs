@@ -89,10 +89,6 @@ impl Resnet {
 }
 
 impl Classifier for Resnet {
-    fn channels(&self) -> usize {
-        self.config.channels
-    }
-
     fn classes(&self) -> usize {
         self.config.classes
     }

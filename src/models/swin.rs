@@ -114,10 +114,6 @@ fn mean(h: Tensor<4>) -> Tensor<2> {
 }
 
 impl Classifier for Swin {
-    fn channels(&self) -> usize {
-        self.config.channels
-    }
-
     fn classes(&self) -> usize {
         self.config.classes
     }

@@ -51,10 +51,6 @@ impl Vgg {
 }
 
 impl Classifier for Vgg {
-    fn channels(&self) -> usize {
-        self.config.channels
-    }
-
     fn classes(&self) -> usize {
         self.config.classes
     }

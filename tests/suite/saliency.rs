@@ -26,9 +26,6 @@ use salun_studio::words::{Budget, Estimator, Recipe};
 struct OnePixel(Linear);
 
 impl Classifier for OnePixel {
-    fn channels(&self) -> usize {
-        1
-    }
     fn classes(&self) -> usize {
         2
     }

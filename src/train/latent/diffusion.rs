@@ -135,7 +135,7 @@ impl OfLatents {
             weight.push((capped / scale) as f32);
             t.push(step as f32);
             let (pair, background) = self.items[item];
-            let caption = varied(&self.emoji, pair, background, rng).text;
+            let caption = varied(&self.emoji, pair, background, rng);
             let dropped = rng.random::<f64>() < CONDITION_DROP;
             let text = if dropped { "" } else { caption.as_str() };
             ids.push(self.network.tokenizer.encode(text).ids);
