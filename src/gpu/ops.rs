@@ -96,19 +96,20 @@ pub fn layer_norm<const D: usize>(
 /// variance [c] come with it.
 pub fn batch_norm(
     x: Tensor<4>,
-    affine: [Tensor<1>; 2],
+    [weight, bias]: [Tensor<1>; 2],
     running: Option<[Tensor<1>; 2]>,
     eps: f64,
     residual: Option<Tensor<4>>,
     relu: bool,
 ) -> (Tensor<4>, Option<[Tensor<1>; 2]>) {
     if flex::is_cpu(&x.device()) {
-        let train = running.is_none();
-        let stats = running.unwrap_or_else(|| flex::batch_stats(x.clone()));
-        let y = flex::batch_norm(x, affine, stats.clone(), train, eps, residual, relu);
-        return (y, train.then_some(stats));
+        let (train, add, eps) = (running.is_none(), residual.is_some(), eps as f32);
+        let batch = running.unwrap_or_else(|| flex::batch_stats(x.clone()));
+        let stats = batch.clone().map(flex::on_cpu);
+        let norm = flex::BatchNorm { stats, eps, train, add, relu };
+        return (flex::apply(norm, x, weight, bias, residual), train.then_some(batch));
     }
-    let ([weight, bias], c) = (affine, x.dims()[1]);
+    let c = x.dims()[1];
     let (y, batch) = match running {
         Some([mean, var]) => {
             let scale = weight / (var + eps).sqrt();

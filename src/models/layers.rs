@@ -126,14 +126,8 @@ impl Conv {
     }
 
     /// The same with another stride and padding.
-    pub fn biased(
-        at: Scope,
-        c: [usize; 2],
-        kernel: usize,
-        stride: usize,
-        padding: Padding,
-    ) -> Self {
-        Self { stride, padding, ..Self::same(at, c, kernel) }
+    pub fn strided(self, stride: usize, padding: Padding) -> Self {
+        Self { stride, padding, ..self }
     }
 
     /// [n, c_in, h, w] to [n, c_out, h / stride, w / stride].

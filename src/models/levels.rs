@@ -155,7 +155,7 @@ impl Style<'_> {
             let resample = (level + 1 < self.widths.len()).then(|| {
                 made.push(c);
                 let at = at.part(self.names.downsample);
-                Resample::Down(Conv::biased(at, [c, c], 3, 2, self.padding))
+                Resample::Down(Conv::same(at, [c, c], 3).strided(2, self.padding))
             });
             levels.push(Level { blocks, resample });
         }

@@ -79,8 +79,8 @@ impl Swin {
     /// Declares the weights in state-dictionary order.
     pub fn new(config: SwinConfig, mut at: Scope) -> Self {
         let SwinConfig { embed, patch, window, .. } = config;
-        let (first, c) = (at.part("features.0.0"), [config.channels, embed]);
-        let patches = Conv::biased(first, c, patch, patch, Padding::Same(0));
+        let patches = Conv::same(at.part("features.0.0"), [config.channels, embed], patch)
+            .strided(patch, Padding::Same(0));
         let norm_in = LayerNorm::new(at.part("features.0.2"), embed, EPS);
         let blocks: usize = config.depths.iter().sum();
         let mut stages = Vec::new();

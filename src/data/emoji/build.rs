@@ -24,19 +24,12 @@ const KEYWORDS: Package = Package {
     sha256: "7f9a6b43cff31d18985b7d65d11faba5bd971cbcc60020cf6d09322fbaaaf303",
 };
 
-/// How a package stores its art.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Art {
-    /// Iconify's `icons.json`, found by code points or, where there is no list of them, by name.
-    Icons,
-    /// One WebP picture an emoji, its name the code points.
-    Pictures,
-}
-
 /// A style, and the package with its art.
 struct Source {
     name: &'static str,
-    art: Art,
+    /// Whether the art is Iconify's `icons.json`, found by code points or, where there is no list of
+    /// them, by name; else it is one WebP picture an emoji, its name the code points.
+    icons: bool,
     license: &'static str,
     package: Package,
 }
@@ -69,8 +62,8 @@ pub fn build(out: &Path, archives: &Path) -> Result<(Index, usize)> {
         concepts.iter().map(|c| groups[&c.emoji].slug.replace('_', "-")).collect();
     let mut total = 0;
     let sources = sources();
-    for Source { name: style, art, package, .. } in &sources {
-        let draw = Drawer::open(*art, package, archives)?;
+    for Source { name: style, icons, package, .. } in &sources {
+        let draw = Drawer::open(*icons, package, archives)?;
         let [width, height] = mosaic_size(concepts.len(), SIDE);
         let mut mosaic = vec![0; 4 * width * height];
         for (i, (concept, slug)) in concepts.iter().zip(&slugs).enumerate() {
@@ -116,8 +109,8 @@ fn sources() -> Vec<Source> {
     let source = |line: &'static str| {
         let words: Vec<_> = line.split(' ').collect();
         let [name, art, license, package, version, sha256] = words[..] else { return None };
-        let art = if art == "icons" { Art::Icons } else { Art::Pictures };
-        Some(Source { name, art, license, package: Package { name: package, version, sha256 } })
+        let package = Package { name: package, version, sha256 };
+        Some(Source { name, icons: art == "icons", license, package })
     };
     lines(STYLES).filter_map(source).collect()
 }
@@ -231,15 +224,13 @@ enum Drawer {
 }
 
 impl Drawer {
-    fn open(art: Art, package: &Package, archives: &Path) -> Result<Self> {
-        Ok(match art {
-            Art::Icons => Self::Icons {
-                icons: json(package, archives, "icons.json")?,
-                chars: json(package, archives, "chars.json")?,
-            },
-            Art::Pictures => {
-                Self::Pictures(files(package, archives, |name| name.ends_with(".webp"))?)
-            }
+    fn open(icons: bool, package: &Package, archives: &Path) -> Result<Self> {
+        if !icons {
+            return files(package, archives, |name| name.ends_with(".webp")).map(Self::Pictures);
+        }
+        Ok(Self::Icons {
+            icons: json(package, archives, "icons.json")?,
+            chars: json(package, archives, "chars.json")?,
         })
     }
 
