@@ -13,7 +13,7 @@ use crate::models::Training;
 use crate::models::latent::{LatentCard, LatentModel};
 use crate::sampling::latent::sample;
 use crate::sampling::{LatentWeights, Wanted};
-use crate::train::latent::{LatentRun, Stage, StagePlan, preset};
+use crate::train::latent::{LatentRun, Setting, Stage, StagePlan, preset};
 use crate::train::{Snapshot, TrainRequest, latent};
 
 /// Pictures that are sampled at a time.
@@ -40,8 +40,8 @@ impl Session {
             None => (LatentModel::fresh(Arc::new(preset::network(&emoji)), plan.seed), true),
         };
         let own = start.card.clone().filter(|_| !fresh);
-        let (from, device) = (resume.as_deref(), &self.device);
-        let mut run = LatentRun::new(start, emoji, plan, fresh, from, device, job).await?;
+        let setting = Setting { emoji, plan, device: self.device.clone() };
+        let mut run = LatentRun::new(start, setting, fresh, resume.as_deref(), job).await?;
         loop {
             let LatentRun { model, trainer, .. } = &mut run;
             let phase = trainer.stage.map_or("", Stage::describe).to_string();

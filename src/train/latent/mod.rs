@@ -73,12 +73,18 @@ pub struct LatentPlan {
     pub seed: u64,
 }
 
+/// What fixes a run, and where it computes.
+#[derive(Debug, Clone)]
+pub struct Setting {
+    pub emoji: Arc<Emoji>,
+    pub plan: LatentPlan,
+    pub device: Device,
+}
+
 /// A run under way: the parts that are done, and the stage that trains others.
 pub struct LatentRun {
     pub model: LatentModel,
-    emoji: Arc<Emoji>,
-    plan: LatentPlan,
-    device: Device,
+    setting: Setting,
     pub trainer: Trainer,
 }
 
@@ -90,11 +96,9 @@ impl LatentRun {
     /// A vector is missing or has another length; cancelled, or the device failed.
     pub async fn new(
         mut model: LatentModel,
-        emoji: Arc<Emoji>,
-        plan: LatentPlan,
+        setting: Setting,
         fresh: bool,
         from: Option<&Snapshot>,
-        device: &Device,
         job: &mut JobContext,
     ) -> Result<Self> {
         let first = if fresh { Stage::Autoencoder } else { Stage::Decoder };
@@ -105,9 +109,9 @@ impl LatentRun {
             }
             scale(&mut model, from.vector("scaling", 1)?[0] as f64);
         }
-        let mut trainer = begin(&mut model, &emoji, &plan, stage, device, job).await?;
+        let mut trainer = begin(&mut model, &setting, stage, job).await?;
         from.map_or(Ok(()), |from| trainer.resume(from))?;
-        Ok(Self { model, emoji, plan, device: device.clone(), trainer })
+        Ok(Self { model, setting, trainer })
     }
 
     /// Goes on to the next stage, for diffusion by measuring the latents' scale and encoding the
@@ -118,17 +122,17 @@ impl LatentRun {
     pub async fn next_stage(&mut self, job: &mut JobContext) -> Result<bool> {
         let next = match self.trainer.stage {
             Some(Stage::Autoencoder) => Stage::Diffusion,
-            Some(Stage::Diffusion) if self.plan.decoder.steps > 0 => Stage::Decoder,
+            Some(Stage::Diffusion) if self.setting.plan.decoder.steps > 0 => Stage::Decoder,
             _ => return Ok(false),
         };
-        let Self { model, emoji, plan, device, trainer } = self;
+        let Self { model, setting, trainer } = self;
         *model = result(model, trainer).await?;
         if next == Stage::Diffusion {
-            let scaling = autoencoder::scaling(model, emoji, device).await?;
+            let scaling = autoencoder::scaling(model, setting).await?;
             scale(model, scaling);
         }
         let seconds = trainer.seconds.clone();
-        *trainer = begin(model, emoji, plan, next, device, job).await?;
+        *trainer = begin(model, setting, next, job).await?;
         trainer.seconds[..seconds.len()].copy_from_slice(&seconds);
         Ok(true)
     }
@@ -137,31 +141,28 @@ impl LatentRun {
 /// The start of a stage.
 async fn begin(
     model: &mut LatentModel,
-    emoji: &Arc<Emoji>,
-    plan: &LatentPlan,
+    setting: &Setting,
     stage: Stage,
-    device: &Device,
     job: &mut JobContext,
 ) -> Result<Trainer> {
+    let plan = setting.plan;
     let own = match stage {
         Stage::Autoencoder => plan.autoencoder,
         Stage::Diffusion => plan.diffusion,
         Stage::Decoder => plan.decoder,
     };
     let own = own.whole(plan.seed);
-    let learner = |name, part| Learner::new(part, &own, name, device);
+    let learner = |name, part| Learner::new(part, &own, name, &setting.device);
     let trainer = if stage == Stage::Diffusion {
-        let objective = OfLatents::new(model, emoji.clone(), *plan, device, job).await?;
+        let objective = OfLatents::new(model, setting.clone(), job).await?;
         let learners = vec![learner("text/", &model.text), learner("unet/", &model.unet)];
         Trainer::new(objective, learners, own)
     } else {
         let objective = OfPictures {
             network: model.network.clone(),
-            emoji: emoji.clone(),
-            plan: own,
-            concepts: plan.concepts,
+            setting: setting.clone(),
+            batch: own.batch,
             decoder_alone: stage == Stage::Decoder,
-            device: device.clone(),
         };
         Trainer::new(objective, vec![learner("vae/", &model.vae)], own)
     };
