@@ -315,7 +315,7 @@ mod tests {
         let pndm = json!({ "_class_name": "PNDMScheduler", "clip_sample": false });
         let pndm: SchedulerConfig = serde_json::from_value(pndm).unwrap();
         let back: SchedulerConfig = serde_json::from_value(pndm.to_json()).unwrap();
-        assert_eq!(back.with(SolverKind::Ddim).clip, None);
+        assert_eq!(back.with(SolverKind::Ddim).clip(), None);
     }
 
     #[test]

@@ -147,13 +147,15 @@ fn kaiming(c_out: usize, kernel: usize) -> Init {
 pub struct Linear {
     weight: usize,
     bias: Option<usize>,
+    /// Values that come out.
+    pub width: usize,
 }
 
 impl Linear {
     fn declare(mut at: Scope, [c_in, c_out]: [usize; 2], weight: Init, bias: Option<Init>) -> Self {
         let weight = at.param("weight", &[c_out, c_in], weight);
         let bias = bias.map(|init| at.param("bias", &[c_out], init));
-        Self { weight, bias }
+        Self { weight, bias, width: c_out }
     }
 
     /// PyTorch's default initialisation.

@@ -80,46 +80,26 @@ pub struct Beside<'a> {
     pub context: Option<&'a Tensor<3>>,
 }
 
-/// Blocks over pictures of one size, and what halves or doubles it after them.
+/// A residual block, and the attention after it.
+#[derive(Debug, Clone)]
+struct Block(ResBlock, Option<Spatial>);
+
+impl Block {
+    /// [n, c_in, h, w] to [n, c_out, h, w].
+    fn forward(&self, pass: &Pass, h: Tensor<4>, beside: Beside) -> Tensor<4> {
+        let h = self.0.forward(pass, h, beside);
+        match &self.1 {
+            Some(attention) => attention.forward(pass, h, beside),
+            None => h,
+        }
+    }
+}
+
+/// Blocks over pictures of one size, and the convolution that comes with halving or doubling it after them.
 #[derive(Debug, Clone)]
 struct Level {
-    blocks: Vec<(ResBlock, Option<Spatial>)>,
-    resample: Option<Resample>,
-}
-
-#[derive(Debug, Clone)]
-enum Resample {
-    Down(Conv),
-    /// After an enlargement.
-    Up(Conv),
-}
-
-impl Level {
-    /// `before` is what a block is given of the pictures so far, `after` is shown what each block and the
-    /// change of size make.
-    fn forward(
-        &self,
-        pass: &Pass,
-        mut h: Tensor<4>,
-        beside: Beside,
-        mut before: impl FnMut(Tensor<4>) -> Tensor<4>,
-        mut after: impl FnMut(&Tensor<4>),
-    ) -> Tensor<4> {
-        for (block, attention) in &self.blocks {
-            h = block.forward(pass, before(h), beside);
-            if let Some(attention) = attention {
-                h = attention.forward(pass, h, beside);
-            }
-            after(&h);
-        }
-        let Some(resample) = &self.resample else { return h };
-        h = match resample {
-            Resample::Down(conv) => conv.forward(pass, h),
-            Resample::Up(conv) => conv.forward(pass, ops::upsample(h)),
-        };
-        after(&h);
-        h
-    }
+    blocks: Vec<Block>,
+    resample: Option<Conv>,
 }
 
 /// Which attention the blocks of a level have.
@@ -132,10 +112,10 @@ impl Style<'_> {
         place: usize,
         c: [usize; 2],
         attends: Option<Attends>,
-    ) -> (ResBlock, Option<Spatial>) {
+    ) -> Block {
         let block = ResBlock::new(level.part(self.names.block).part(place), c, self);
         let mut attentions = level.part(self.names.attention);
-        (block, attends.map(|a| Spatial::new(attentions.part(place), c[1], self.groups, a)))
+        Block(block, attends.map(|a| Spatial::new(attentions.part(place), c[1], self.groups, a)))
     }
 
     /// The levels from the finest to the coarsest, out of `c` channels; and the channels of everything
@@ -155,7 +135,7 @@ impl Style<'_> {
             let resample = (level + 1 < self.widths.len()).then(|| {
                 made.push(c);
                 let at = at.part(self.names.downsample);
-                Resample::Down(Conv::same(at, [c, c], 3).strided(2, self.padding))
+                Conv::same(at, [c, c], 3).strided(2, self.padding)
             });
             levels.push(Level { blocks, resample });
         }
@@ -184,32 +164,19 @@ impl Style<'_> {
                 c = width;
             }
             let at = at.part(self.names.upsample);
-            let resample = (level > 0).then(|| Resample::Up(Conv::same(at, [c, c], 3)));
+            let resample = (level > 0).then(|| Conv::same(at, [c, c], 3));
             levels.push(Level { blocks, resample });
         }
         levels
     }
 
     /// The middle, of `c` channels.
-    fn middle(&self, at: &mut Scope, c: usize, attends: Attends) -> Middle {
+    fn middle(&self, at: &mut Scope, c: usize, attends: Attends) -> [Block; 2] {
         let [first, attention, second] = self.names.middle;
-        Middle(
-            ResBlock::new(at.part(first), [c, c], self),
-            Spatial::new(at.part(attention), c, self.groups, attends),
-            ResBlock::new(at.part(second), [c, c], self),
-        )
-    }
-}
-
-/// The blocks between the way down and the way up.
-#[derive(Debug, Clone)]
-struct Middle(ResBlock, Spatial, ResBlock);
-
-impl Middle {
-    /// [n, c, h, w] to the same.
-    fn forward(&self, pass: &Pass, h: Tensor<4>, beside: Beside) -> Tensor<4> {
-        let h = self.1.forward(pass, self.0.forward(pass, h, beside), beside);
-        self.2.forward(pass, h, beside)
+        let first = ResBlock::new(at.part(first), [c, c], self);
+        let attention = Spatial::new(at.part(attention), c, self.groups, attends);
+        let second = ResBlock::new(at.part(second), [c, c], self);
+        [Block(first, Some(attention)), Block(second, None)]
     }
 }
 
@@ -219,7 +186,7 @@ impl Middle {
 pub struct Trunk {
     conv_in: Conv,
     down: Vec<Level>,
-    middle: Middle,
+    middle: [Block; 2],
     up: Vec<Level>,
     norm_out: GroupNorm,
     conv_out: Conv,
@@ -250,18 +217,32 @@ impl Trunk {
         let mut h = self.conv_in.forward(pass, x);
         // What nothing is joined to is not held.
         let joins = !self.down.is_empty() && !self.up.is_empty();
-        let mut skips: Vec<_> = joins.then(|| h.clone()).into_iter().collect();
-        for level in &self.down {
-            let keep = |made: &Tensor<4>| skips.extend(joins.then(|| made.clone()));
-            h = level.forward(pass, h, beside, |h| h, keep);
+        let mut skips = Vec::new();
+        let mut keep = |made: &Tensor<4>| skips.extend(joins.then(|| made.clone()));
+        keep(&h);
+        for Level { blocks, resample } in &self.down {
+            for block in blocks {
+                h = block.forward(pass, h, beside);
+                keep(&h);
+            }
+            if let Some(conv) = resample {
+                h = conv.forward(pass, h);
+                keep(&h);
+            }
         }
-        h = self.middle.forward(pass, h, beside);
-        for level in &self.up {
-            let join = |h| match skips.pop() {
-                Some(skip) => Tensor::cat(vec![h, skip], 1),
-                None => h,
-            };
-            h = level.forward(pass, h, beside, join, |_| {});
+        for block in &self.middle {
+            h = block.forward(pass, h, beside);
+        }
+        for Level { blocks, resample } in &self.up {
+            for block in blocks {
+                if let Some(skip) = skips.pop() {
+                    h = Tensor::cat(vec![h, skip], 1);
+                }
+                h = block.forward(pass, h, beside);
+            }
+            if let Some(conv) = resample {
+                h = conv.forward(pass, ops::upsample(h));
+            }
         }
         self.conv_out.forward(pass, self.norm_out.forward(pass, h, true))
     }

@@ -89,10 +89,6 @@ impl Resnet {
 }
 
 impl Classifier for Resnet {
-    fn classes(&self) -> usize {
-        self.config.classes
-    }
-
     fn trunk(&self, pass: &Pass, x: Tensor<4>, seen: &mut dyn FnMut(&Tensor<4>)) -> Tensor<2> {
         let x = normalised(x, &self.config.mean, &self.config.std);
         let mut h = self.bn1.forward(pass, self.conv1.forward(pass, x), None, true);

@@ -6,7 +6,7 @@ use form_urlencoded::{Serializer, parse};
 use super::{Assumed, Model};
 use crate::data;
 use crate::data::sets;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, ensure};
 
 /// Mean and deviation of ImageNet's pictures, as torchvision's models have them.
 const IMAGENET: [[f32; 3]; 2] = [[0.485, 0.456, 0.406], [0.229, 0.224, 0.225]];
@@ -144,8 +144,7 @@ impl Said {
     ///
     /// # Errors
     /// Its own card or its weights say it already, or something does not fit the network.
-    pub fn apply(&self, model: Model) -> Result<Model> {
-        let mut model = model;
+    pub fn apply(&self, mut model: Model) -> Result<Model> {
         let Assumed { classes: free, normalisation } = model.card.assumed;
         let [channels, n] = model.card.architecture.channels_and_classes();
         if let Some(unet) = &self.unet {
@@ -155,20 +154,15 @@ impl Said {
             Error::argument(what, given, "the file says it by itself; leave it out")
         };
         if let Some(classes) = &self.classes {
-            if !free {
-                return Err(own("classes", classes.join(",")));
-            }
-            if classes.len() != n {
-                let right = format!("the network has {n} classes, these are {}", classes.len());
-                return Err(Error::argument("classes", classes.join(","), right));
-            }
+            ensure(free, || own("classes", classes.join(",")))?;
+            let right = format!("the network has {n} classes, these are {}", classes.len());
+            let other = || Error::argument("classes", classes.join(","), right);
+            ensure(classes.len() == n, other)?;
             model.card.classes = classes.clone();
             model.card.assumed.classes = false;
         }
         if let Some(normalize) = &self.normalize {
-            if !normalisation {
-                return Err(own("normalize", normalize.to_string()));
-            }
+            ensure(normalisation, || own("normalize", normalize.to_string()))?;
             model = normalised(model, normalize.statistics(channels)?);
             model.card.assumed.normalisation = false;
         }

@@ -114,10 +114,6 @@ fn mean(h: Tensor<4>) -> Tensor<2> {
 }
 
 impl Classifier for Swin {
-    fn classes(&self) -> usize {
-        self.config.classes
-    }
-
     fn trunk(&self, pass: &Pass, x: Tensor<4>, seen: &mut dyn FnMut(&Tensor<4>)) -> Tensor<2> {
         let x = normalised(x, &self.config.mean, &self.config.std);
         let tokens = self.patches.forward(pass, x).permute([0, 2, 3, 1]);

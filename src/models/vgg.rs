@@ -51,10 +51,6 @@ impl Vgg {
 }
 
 impl Classifier for Vgg {
-    fn classes(&self) -> usize {
-        self.config.classes
-    }
-
     fn trunk(&self, pass: &Pass, x: Tensor<4>, seen: &mut dyn FnMut(&Tensor<4>)) -> Tensor<2> {
         let mut h = normalised(x, &self.config.mean, &self.config.std);
         for stage in &self.stages {

@@ -26,9 +26,6 @@ use salun_studio::words::{Budget, Estimator, Recipe};
 struct OnePixel(Linear);
 
 impl Classifier for OnePixel {
-    fn classes(&self) -> usize {
-        2
-    }
     fn trunk(&self, _: &Pass, x: Tensor<4>, _: &mut dyn FnMut(&Tensor<4>)) -> Tensor<2> {
         let n = x.dims()[0];
         x.reshape([n, 1])

@@ -167,9 +167,9 @@ mod tests {
         for (i, pair) in emoji.pairs().into_iter().enumerate().take(200) {
             let background = (i % 2 == 0).then_some(i % BACKGROUNDS.len());
             let caption = varied(&emoji, pair, background, &mut rng);
-            assert!(caption.text.contains(&emoji.index.styles[pair.style].name));
+            assert!(caption.contains(&emoji.index.styles[pair.style].name));
             if let Some(b) = background {
-                assert!(caption.text.ends_with(BACKGROUNDS[b].0));
+                assert!(caption.ends_with(BACKGROUNDS[b].0));
             }
         }
         assert_eq!(plain("apple", "flat"), "an apple, flat style");

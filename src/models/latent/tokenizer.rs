@@ -262,16 +262,12 @@ fn contraction(text: &[char]) -> usize {
 
 /// A printable character for every byte (GPT-2's table).
 fn byte_symbols() -> Vec<char> {
-    let mut others = 0;
-    let printable = |b: u32| matches!(b, 33..=126 | 161..=172 | 174..=255);
-    let symbol = |b: u32, others: &mut u32| {
-        if printable(b) {
-            return char::from_u32(b).unwrap_or('?');
-        }
-        *others += 1;
-        char::from_u32(255 + *others).unwrap_or('?')
+    let mut others = 256..;
+    let symbol = |b: u32| match b {
+        33..=126 | 161..=172 | 174..=255 => Some(b),
+        _ => others.next(),
     };
-    (0..256).map(|b| symbol(b, &mut others)).collect()
+    (0..256).filter_map(symbol).filter_map(char::from_u32).collect()
 }
 
 /// The symbols of a word, the last one marked.

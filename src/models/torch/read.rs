@@ -103,19 +103,26 @@ fn state(objects: &Objects, result: Value) -> std::result::Result<(usize, Vec<St
         }
         _ => return Err(format!("it holds no dictionary of tensors; {SAVE}")),
     };
-    let holds =
-        |dict: usize| objects.dicts[dict].iter().any(|(_, v)| matches!(v, Value::Tensor(_)));
     // Names of layers; a tensor beside the weights, such as a generator's state, is called by a word.
     let layers = |dict: usize| {
         let layer = |(key, value): &(Value, Value)| matches!((key, value), (Value::Text(key), Value::Tensor(_)) if key.contains('.'));
         objects.dicts[dict].iter().any(layer)
     };
-    if layers(root) {
-        return Ok((root, Vec::new()));
-    }
-    // The dictionaries within, level by level; their keys are their path.
+    let rank = |path: &str| {
+        let last = path.rsplit('.').next().unwrap_or(path);
+        WRAPPERS.iter().position(|key| *key == last).unwrap_or(WRAPPERS.len())
+    };
+    // The dictionaries within one another, level by level; their keys are their path.
     let mut level = vec![(root, String::new())];
-    for _ in 0..LEVELS {
+    for _ in 0..=LEVELS {
+        let mut found: Vec<_> = level.iter().filter(|(dict, _)| layers(*dict)).collect();
+        found.sort_by_key(|(_, path)| rank(path));
+        if let Some((dict, path)) = found.first() {
+            let all: Vec<&str> = found.iter().map(|(_, path)| path.as_str()).collect();
+            let note =
+                format!("it holds weights under {}; those under {path} are taken", all.join(", "));
+            return Ok((*dict, (all.len() > 1).then_some(note).into_iter().collect()));
+        }
         let mut next: Vec<(usize, String)> = Vec::new();
         for (dict, path) in &level {
             for (key, value) in &objects.dicts[*dict] {
@@ -127,21 +134,9 @@ fn state(objects: &Objects, result: Value) -> std::result::Result<(usize, Vec<St
                 }
             }
         }
-        let rank = |path: &str| {
-            let last = path.rsplit('.').next().unwrap_or(path);
-            WRAPPERS.iter().position(|key| *key == last).unwrap_or(WRAPPERS.len())
-        };
-        let mut found: Vec<_> = next.iter().filter(|(dict, _)| layers(*dict)).collect();
-        found.sort_by_key(|(_, path)| rank(path));
-        if let Some((dict, path)) = found.first() {
-            let all: Vec<&str> = found.iter().map(|(_, path)| path.as_str()).collect();
-            let note =
-                format!("it holds weights under {}; those under {path} are taken", all.join(", "));
-            return Ok((*dict, (all.len() > 1).then_some(note).into_iter().collect()));
-        }
         level = next;
     }
-    if holds(root) {
+    if objects.dicts[root].iter().any(|(_, value)| matches!(value, Value::Tensor(_))) {
         return Ok((root, Vec::new()));
     }
     let module = objects.dicts[root].iter().find_map(|(key, value)| match (key, value) {
