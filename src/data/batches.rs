@@ -18,7 +18,7 @@ pub fn name_of(binary: &str) -> &str {
 /// # Errors
 /// It is no such file; the reason as a text.
 pub fn records(bytes: &[u8], each: usize) -> Result<Vec<u8>, String> {
-    let (objects, result) = pickle::run_long(bytes, MOST)?;
+    let (objects, result) = pickle::run(bytes, MOST)?;
     let Value::Dict(dict) = result else { return Err("it holds no dictionary".into()) };
     let entry = |name: &str| {
         let named = |key: &Value| match key {

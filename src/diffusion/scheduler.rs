@@ -40,20 +40,15 @@ pub enum Prediction {
 }
 
 impl Prediction {
-    /// What the network should predict of one number of signal · x0 + sigma · eps: the noise, or
-    /// the velocity (Salimans and Ho 2022, eq. 9).
-    pub fn target(self, [signal, sigma]: [f32; 2], x0: f32, eps: f32) -> f32 {
-        match self {
-            Self::Epsilon => eps,
-            Self::VPrediction => signal * eps - sigma * x0,
-        }
-    }
-
-    /// Adds signal · x0 + sigma · eps of each number, and what is to be predicted of it, to `to`.
+    /// Adds signal · x0 + sigma · eps of each number, and what is to be predicted of it, to `to`: the noise,
+    /// or the velocity (Salimans and Ho 2022, eq. 9).
     pub fn noised(self, mix: [f32; 2], x0: &[f32], eps: &[f32], to: [&mut Vec<f32>; 2]) {
-        let [noised, target] = to;
-        noised.extend(x0.iter().zip(eps).map(|(x, e)| mix[0] * x + mix[1] * e));
-        target.extend(x0.iter().zip(eps).map(|(x, e)| self.target(mix, *x, *e)));
+        let ([signal, sigma], [noised, target]) = (mix, to);
+        noised.extend(x0.iter().zip(eps).map(|(x, e)| signal * x + sigma * e));
+        target.extend(x0.iter().zip(eps).map(|(x, e)| match self {
+            Self::Epsilon => *e,
+            Self::VPrediction => signal * e - sigma * x,
+        }));
     }
 }
 
@@ -322,8 +317,11 @@ mod tests {
     fn the_picture_comes_back_from_what_is_predicted() {
         let (signal, sigma, x0, eps) = (0.8f32, 0.6f32, 1.5, -0.7);
         let z = signal * x0 + sigma * eps;
-        let [e, v] = [Prediction::Epsilon, Prediction::VPrediction]
-            .map(|prediction| prediction.target([signal, sigma], x0, eps));
+        let [e, v] = [Prediction::Epsilon, Prediction::VPrediction].map(|prediction| {
+            let (mut noised, mut target) = (Vec::new(), Vec::new());
+            prediction.noised([signal, sigma], &[x0], &[eps], [&mut noised, &mut target]);
+            target[0]
+        });
         assert!(((z - sigma * e) / signal - x0).abs() < 1e-6);
         assert!((signal * z - sigma * v - x0).abs() < 1e-6);
     }

@@ -204,22 +204,17 @@ impl Linear {
 
 /// Scale and shift of a normalisation's channels.
 #[derive(Debug, Clone)]
-struct Affine {
-    weight: usize,
-    bias: usize,
-}
+struct Affine([usize; 2]);
 
 impl Affine {
     fn new(at: &mut Scope, channels: usize) -> Self {
-        Self {
-            weight: at.param("weight", &[channels], Init::Constant(1.0)),
-            bias: at.param("bias", &[channels], Init::Constant(0.0)),
-        }
+        let param = |(name, v)| at.param(name, &[channels], Init::Constant(v));
+        Self([("weight", 1.0), ("bias", 0.0)].map(param))
     }
 
     /// Both, [channels] each.
     fn of(&self, pass: &Pass) -> [Tensor<1>; 2] {
-        [self.weight, self.bias].map(|i| pass.weights.params[i].clone())
+        self.0.map(|i| pass.weights.params[i].clone())
     }
 }
 

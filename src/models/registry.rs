@@ -6,7 +6,7 @@ use super::latent::{Files, LatentModel, LatentNetwork, folder};
 use super::{Model, Said, checkpoint, latent};
 use crate::assets;
 use crate::data::{class_index, sets};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, ensure};
 use crate::words::Task;
 
 /// A model that comes with the program.
@@ -195,9 +195,20 @@ pub fn latent_network(name: &str) -> Result<LatentNetwork> {
 
 /// The files of a model's folder, or of the one in a run's.
 fn latent_files(file: &str) -> Result<Box<dyn Files>> {
-    match pipeline(file) {
-        Some(folder) => latent::files(&folder.to_string_lossy()),
-        None => latent::files(file),
+    #[cfg(target_arch = "wasm32")]
+    return Err(Error::file(file, "is a folder on a disk, which a page cannot open"));
+    #[cfg(not(target_arch = "wasm32"))]
+    {
+        let folder = pipeline(file).unwrap_or_else(|| file.into());
+        if folder.is_file() {
+            // What it is instead, in the words that every command has for it.
+            open(file)?;
+            let right = "takes classes and no prompts; a text-to-image model is a diffusers folder";
+            return Err(Error::file(folder, right));
+        }
+        let reason = "is not a folder; a text-to-image model is a diffusers folder";
+        ensure(folder.is_dir(), || Error::file(&folder, reason))?;
+        Ok(Box::new(latent::OnDisk(folder)))
     }
 }
 

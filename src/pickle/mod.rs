@@ -8,7 +8,8 @@
 
 mod machine;
 
-use machine::{MOST, Machine};
+pub use machine::MOST;
+use machine::Machine;
 
 /// The reason why a file is refused.
 pub type Reason = String;
@@ -145,19 +146,11 @@ pub struct Objects<'a> {
     pub things: Vec<Thing<'a>>,
 }
 
-/// Runs a pickle to its end: what it made, and which of it is the result.
+/// Runs a pickle of so many opcodes at the most to its end: what it made, and which of it is the result.
 ///
 /// # Errors
 /// It is cut off, uses an opcode that is not on the list, or makes too much; the reason as a text.
-pub fn run(bytes: &[u8]) -> Result<(Objects<'_>, Value<'_>), Reason> {
-    run_long(bytes, MOST)
-}
-
-/// [`run`] with so many opcodes at the most.
-///
-/// # Errors
-/// As [`run`].
-pub fn run_long(bytes: &[u8], most: usize) -> Result<(Objects<'_>, Value<'_>), Reason> {
+pub fn run(bytes: &[u8], most: usize) -> Result<(Objects<'_>, Value<'_>), Reason> {
     Machine::new(bytes, most).run()
 }
 
@@ -175,7 +168,7 @@ mod tests {
             (b"\x80\x04\x8c\x08builtins\x8c\x04eval\x93.", ("builtins", "eval")),
             (b"\x80\x02cnet\nNet\n)\x81}X\x01\x00\x00\x00wK\x01sb.", ("net", "Net")),
         ] {
-            let (objects, result) = run(pickle).unwrap();
+            let (objects, result) = run(pickle, MOST).unwrap();
             let Value::Thing(thing) = result else { panic!("{result:?}") };
             assert_eq!((objects.things[thing].module, objects.things[thing].name), name);
         }
@@ -189,7 +182,7 @@ mod tests {
                 .concat()
         };
         let good = tensor(b"K\x00", b"K\x02K\x03\x86", b"K\x03K\x01\x86");
-        assert!(matches!(run(&good), Ok((_, Value::Tensor(0)))));
+        assert!(matches!(run(&good, MOST), Ok((_, Value::Tensor(0)))));
         for (why, pickle) in [
             ("nothing", b"".to_vec()),
             ("empty stack", b".".to_vec()),
@@ -216,9 +209,9 @@ mod tests {
             ("too many objects", vec![b'N'; 100_001]),
             ("deep lists", [vec![b']'; 9], vec![b'a'; 8], vec![b'a', b'.']].concat()),
         ] {
-            assert!(run(&pickle).is_err(), "{why}");
+            assert!(run(&pickle, MOST).is_err(), "{why}");
         }
         // A list within itself is a handle in a list, no recursion.
-        assert!(run(b"]q\x00h\x00a.").is_ok());
+        assert!(run(b"]q\x00h\x00a.", MOST).is_ok());
     }
 }

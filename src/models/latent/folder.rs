@@ -66,23 +66,18 @@ pub fn network(files: &dyn Files, room: Option<u64>) -> Result<LatentNetwork> {
         return Err(Error::file(files.path(), reason));
     };
     let class = index.get("_class_name").and_then(Value::as_str).unwrap_or("nothing");
-    if class != "StableDiffusionPipeline" {
-        let reason = format!("is a {class}; only a StableDiffusionPipeline is supported");
-        return Err(files.bad("model_index.json", reason));
-    }
+    let other = || format!("is a {class}; only a StableDiffusionPipeline is supported");
+    ensure(class == "StableDiffusionPipeline", || files.bad("model_index.json", other()))?;
     let network = configured(files)?;
     // In main memory and on the device, and a picture while it is drawn.
     let need = 8 * network.layouts.iter().map(|l| l.n() as u64).sum::<u64>() + network.drawing();
-    if need > room.unwrap_or(MOST) {
-        return Err(Error::file(
-            files.path(),
-            format!(
-                "is too large for this device: it needs {:.1} GiB, {:.1} GiB are there",
-                gib(need),
-                gib(room.unwrap_or(MOST))
-            ),
-        ));
-    }
+    let room = room.unwrap_or(MOST);
+    let large = || {
+        let [need, room] = [need, room].map(gib);
+        let reason = format!("it needs {need:.1} GiB, {room:.1} GiB are there");
+        Error::file(files.path(), format!("is too large for this device: {reason}"))
+    };
+    ensure(need <= room, large)?;
     Ok(network)
 }
 
@@ -140,11 +135,9 @@ fn configured(files: &dyn Files) -> Result<LatentNetwork> {
     fits("out_channels", unet.out_channels, "in_channels", unet.in_channels)?;
     fits("cross_attention_dim", unet.cross_attention_dim, "the text's hidden_size", width)?;
     let tokenizer = tokenizer(files, text.max_position_embeddings)?;
-    if tokenizer.vocabulary_size() > text.vocab_size {
-        let (has, takes) = (tokenizer.vocabulary_size(), text.vocab_size);
-        let reason = format!("has {has} tokens, but the text encoder takes {takes}");
-        return Err(files.bad("tokenizer/vocab.json", reason));
-    }
+    let (has, takes) = (tokenizer.vocabulary_size(), text.vocab_size);
+    let more = || format!("has {has} tokens, but the text encoder takes {takes}");
+    ensure(has <= takes, || files.bad("tokenizer/vocab.json", more()))?;
     let network = LatentNetwork::new(tokenizer, text, unet, vae, scheduler);
     Ok(LatentNetwork { notes: note.into_iter().collect(), ..network })
 }

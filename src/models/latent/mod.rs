@@ -24,7 +24,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{HostWeights, Training, WeightLayout};
 use crate::diffusion::SchedulerConfig;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, ensure};
 use crate::words::{Format, Report};
 
 /// Tensors of a level's size that a transformer's block holds at once: eight of its GEGLU, four of its
@@ -95,13 +95,13 @@ impl LatentNetwork {
     /// They are.
     pub fn takes(&self, side: usize) -> Result<()> {
         let [channels, height, width] = self.picture_shape();
-        if [channels, height, width] == [3, side, side] {
-            return Ok(());
-        }
-        Err(Error::Request(format!(
-            "the model makes pictures of {width} x {height} in {channels} channels; those of the \
-             corpus are {side} x {side} in 3"
-        )))
+        let other = || {
+            Error::Request(format!(
+                "the model makes pictures of {width} x {height} in {channels} channels; those of \
+                 the corpus are {side} x {side} in 3"
+            ))
+        };
+        ensure([channels, height, width] == [3, side, side], other)
     }
 
     /// Channels, height and width of a picture.
@@ -187,33 +187,4 @@ impl LatentCard {
         self.unlearned.push(forget.spec.clone());
         self
     }
-}
-
-/// The files of a diffusers folder.
-///
-/// # Errors
-/// There is no such folder, or a page is asked for it.
-pub fn files(name: &str) -> Result<Box<dyn folder::Files>> {
-    #[cfg(target_arch = "wasm32")]
-    return Err(Error::file(name, "is a folder on a disk, which a page cannot open"));
-    #[cfg(not(target_arch = "wasm32"))]
-    on_disk(name)
-}
-
-#[cfg(not(target_arch = "wasm32"))]
-fn on_disk(name: &str) -> Result<Box<dyn folder::Files>> {
-    let path = std::path::Path::new(name);
-    if path.is_file() {
-        // What it is instead, in the words that every command has for it.
-        super::registry::open(name)?;
-        return Err(Error::file(
-            path,
-            "takes classes and no prompts; a text-to-image model is a diffusers folder",
-        ));
-    }
-    if !path.is_dir() {
-        let reason = "is not a folder; a text-to-image model is a diffusers folder";
-        return Err(Error::file(path, reason));
-    }
-    Ok(Box::new(folder::OnDisk(path.into())))
 }

@@ -4,7 +4,7 @@ use std::{cell::OnceCell, collections::HashMap, io::Cursor, path::Path};
 
 use zip::{CompressionMethod, ZipArchive};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, ensure};
 use crate::models::{Stored, Tensors};
 use crate::pickle;
 use crate::pickle::{Objects, Reason, TensorRef, Value};
@@ -62,7 +62,7 @@ fn collect(bytes: &[u8]) -> std::result::Result<(Tensors<'_>, Vec<String>), Reas
         .iter()
         .find_map(|(name, entry)| Some((name.strip_suffix("data.pkl")?, entry)))
         .ok_or("it has no data.pkl; is it a state dictionary?")?;
-    let (objects, result) = pickle::run(pickle.checked()?)?;
+    let (objects, result) = pickle::run(pickle.checked()?, pickle::MOST)?;
     let (dict, notes) = state(&objects, result)?;
     let mut tensors = Tensors::default();
     for (name, value) in &objects.dicts[dict] {
@@ -176,11 +176,9 @@ struct Entry<'a> {
 
 impl<'a> Entry<'a> {
     fn checked(&self) -> std::result::Result<&'a [u8], Reason> {
-        if *self.whole.get_or_init(|| crc32fast::hash(self.data) == self.crc32) {
-            Ok(self.data)
-        } else {
-            Err(format!("entry {} is damaged: its checksum differs", self.name))
-        }
+        let whole = *self.whole.get_or_init(|| crc32fast::hash(self.data) == self.crc32);
+        ensure(whole, || format!("entry {} is damaged: its checksum differs", self.name))?;
+        Ok(self.data)
     }
 }
 
@@ -188,16 +186,13 @@ impl<'a> Entry<'a> {
 fn entries(bytes: &[u8]) -> std::result::Result<HashMap<String, Entry<'_>>, Reason> {
     let whole = |e| format!("it is not a whole archive ({e})");
     let mut archive = ZipArchive::new(Cursor::new(bytes)).map_err(whole)?;
-    if archive.len() > ENTRIES {
-        return Err(format!("it has {} entries", archive.len()));
-    }
+    ensure(archive.len() <= ENTRIES, || format!("it has {} entries", archive.len()))?;
     let mut entries = HashMap::new();
     for i in 0..archive.len() {
         let file = archive.by_index_raw(i).map_err(whole)?;
         let name: String = file.name().map_err(whole)?.chars().take(200).collect();
-        if file.compression() != CompressionMethod::Stored || file.encrypted() {
-            return Err(format!("entry {name} is packed; PyTorch stores entries as they are"));
-        }
+        let plain = file.compression() == CompressionMethod::Stored && !file.encrypted();
+        ensure(plain, || format!("entry {name} is packed; PyTorch stores entries as they are"))?;
         let start = file.data_start().ok_or("an entry has no place")? as usize;
         let end = start.checked_add(file.size() as usize).filter(|end| *end <= bytes.len());
         let data = bytes.get(start..end.unwrap_or(0)).ok_or_else(|| {
@@ -214,15 +209,9 @@ fn entries(bytes: &[u8]) -> std::result::Result<HashMap<String, Entry<'_>>, Reas
 
 fn stored<'a>(tensor: &TensorRef, entry: &Entry<'a>) -> std::result::Result<Stored<'a>, Reason> {
     let TensorRef { storage, offset, shape, strides } = tensor;
-    if storage.n.checked_mul(storage.kind.size()) != Some(entry.data.len()) {
-        return Err(format!(
-            "entry {} has {} bytes for {} numbers of {}",
-            entry.name,
-            entry.data.len(),
-            storage.n,
-            storage.kind.size()
-        ));
-    }
+    let (name, has, n, size) = (&entry.name, entry.data.len(), storage.n, storage.kind.size());
+    let other = || format!("entry {name} has {has} bytes for {n} numbers of {size}");
+    ensure(n.checked_mul(size) == Some(has), other)?;
     let (format, shape, strides) = (storage.kind, shape.clone(), strides.clone());
     Ok(Stored { data: entry.checked()?, format, offset: *offset, shape, strides })
 }
