@@ -44,7 +44,7 @@ use sha2::Digest;
 use unicode_normalization::UnicodeNormalization;
 
 use crate::assets;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, ensure};
 use crate::words::Fingerprint;
 use rng::RandomState;
 
@@ -189,9 +189,8 @@ impl Dataset {
     /// # Errors
     /// There is none of a name, or the data set's pictures have no names; the reason as a text.
     pub fn items(&self, names: &[String]) -> std::result::Result<Vec<usize>, String> {
-        if self.names.is_empty() {
-            return Err(format!("it lists names, and the pictures of {} have none", self.name));
-        }
+        let none = || format!("it lists names, and the pictures of {} have none", self.name);
+        ensure(!self.names.is_empty(), none)?;
         let place: HashMap<&str, usize> =
             self.names.iter().enumerate().map(|(i, name)| (name.as_str(), i)).collect();
         let item = |name: &String| {

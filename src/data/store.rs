@@ -49,10 +49,9 @@ pub fn open(set: &Set) -> Result<Dataset> {
     let mut data = [false, true].map(|_| Pictures { shape: SHAPE, ..Pictures::default() });
     for part in set.parts {
         let path = folder.join(part.name);
-        if !path.exists() {
-            let how = how_to_get(set);
-            return Err(Error::Request(format!("{} is not on this machine; run: {how}", set.name)));
-        }
+        let (name, how) = (set.name, how_to_get(set));
+        let missing = || Error::Request(format!("{name} is not on this machine; run: {how}"));
+        ensure(path.exists(), missing)?;
         let bytes = files::read(&path)?;
         length(set, part, &bytes)
             .and_then(|()| set.read(&bytes, &mut data[usize::from(part.test)]))
@@ -74,9 +73,9 @@ pub fn check(set: &Set) -> Result<Vec<(String, String)>> {
         let bytes = files::read(&path)?;
         verify(set, part, &bytes).map_err(|reason| damaged(set, &path, &reason))?;
         let hash = sha256(&bytes);
-        if !sums.lines().any(|l| l == format!("{hash}  {}", part.name)) {
-            return Err(damaged(set, &path, "its SHA-256 is not the one it was stored with"));
-        }
+        let known = sums.lines().any(|l| l == format!("{hash}  {}", part.name));
+        let reason = "its SHA-256 is not the one it was stored with";
+        ensure(known, || damaged(set, &path, reason))?;
         Ok((part.name.to_string(), hash))
     };
     set.parts.iter().map(check).collect()

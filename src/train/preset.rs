@@ -11,7 +11,7 @@
 use super::losses::Augment;
 use super::{LrSchedule, Rule};
 use crate::data::{Dataset, sets};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, ensure};
 use crate::models::{Architecture, ResnetConfig, SwinConfig, UnetConfig};
 
 /// The kind of network that a recipe trains.
@@ -254,10 +254,9 @@ impl Preset {
             Family::Vgg => Architecture::Vgg(plain(mean, std)),
             Family::Swin => {
                 let heads = vec![3, 6, 12, 24];
-                if !width.is_multiple_of(heads[0]) {
-                    let right = "a multiple of 12 is needed for three heads";
-                    return Err(Error::argument("width", width, right));
-                }
+                let right = "a multiple of 12 is needed for three heads";
+                let other = || Error::argument("width", width, right);
+                ensure(width.is_multiple_of(heads[0]), other)?;
                 Architecture::Swin(SwinConfig {
                     embed: width,
                     depths: vec![2, 2, 6, 2],

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::data::{Dataset, rng};
 use crate::diffusion::Schedule;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, ensure};
 use crate::models::weights::read;
 use crate::models::{HostWeights, Mode, Network, Pass, Training};
 
@@ -228,9 +228,7 @@ impl Epochs {
 /// The device failed, or training diverged.
 pub async fn finite(loss: Tensor<1>) -> Result<f32> {
     let value = read(loss).await?[0];
-    if value.is_finite() {
-        Ok(value)
-    } else {
-        Err(Error::Diverged("the loss is no longer a number; choose a smaller --lr".into()))
-    }
+    let why = "the loss is no longer a number; choose a smaller --lr";
+    ensure(value.is_finite(), || Error::Diverged(why.into()))?;
+    Ok(value)
 }

@@ -13,7 +13,7 @@ use serde_json::json;
 use unicode_general_category::{GeneralCategory as Category, get_general_category};
 use unicode_normalization::UnicodeNormalization;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, ensure};
 
 const START: &str = "<|startoftext|>";
 const END: &str = "<|endoftext|>";
@@ -70,9 +70,8 @@ impl Tokenizer {
             let merged = id(&format!("{a}{b}"))?;
             merges.entry([id(a)?, id(b)?]).or_insert((rank as u32, merged));
         }
-        if length < 2 {
-            return Err(Error::file(path, format!("{length} tokens of a prompt are too few")));
-        }
+        let few = || Error::file(path, format!("{length} tokens of a prompt are too few"));
+        ensure(length >= 2, few)?;
         let (filler, start, end, pad) = (pad.to_string(), id(START)?, id(END)?, id(pad)?);
         Ok(Self { merges, listed, start, end, pad, filler, length, vocabulary })
     }
