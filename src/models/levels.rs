@@ -193,8 +193,8 @@ pub struct Trunk {
 }
 
 impl Trunk {
-    /// Declares what follows `conv_in`, which makes `c` channels; in the end there are `c_out`. `attends`
-    /// on the way down, in the middle, and on the way up, as far as there is one.
+    /// Declares what follows `conv_in`, which makes `c` channels; in the end there are `c_out`. The ways down
+    /// and up, as far as there are such, and the middle between them are given by their attention.
     pub fn new(
         mut at: Scope,
         style: &Style,

@@ -6,7 +6,7 @@ use super::latent::{Files, LatentModel, LatentNetwork, folder};
 use super::{Model, Said, checkpoint, latent};
 use crate::assets;
 use crate::data::{class_index, sets};
-use crate::error::{Error, Result, ensure};
+use crate::error::{Error, Result};
 use crate::words::Task;
 
 /// A model that comes with the program.
@@ -206,8 +206,10 @@ fn latent_files(file: &str) -> Result<Box<dyn Files>> {
             let right = "takes classes and no prompts; a text-to-image model is a diffusers folder";
             return Err(Error::file(folder, right));
         }
-        let reason = "is not a folder; a text-to-image model is a diffusers folder";
-        ensure(folder.is_dir(), || Error::file(&folder, reason))?;
+        if !folder.is_dir() {
+            let right = "is not a folder; a text-to-image model is a diffusers folder";
+            return Err(Error::file(folder, right));
+        }
         Ok(Box::new(latent::OnDisk(folder)))
     }
 }

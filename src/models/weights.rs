@@ -79,14 +79,6 @@ impl WeightLayout {
         self.params.len() - 1
     }
 
-    /// Adds a buffer of one axis, filled with `value`, and returns its index.
-    fn buffer(&mut self, name: String, len: usize, value: f32) -> usize {
-        let offset = self.n_buffers();
-        self.buffers.push(WeightEntry { name, shape: vec![len], offset });
-        self.buffer_inits.push(value);
-        self.buffers.len() - 1
-    }
-
     /// The same layout where some parameters have another number of rows (values along the first
     /// axis); they keep their indices.
     pub fn with_rows(&self, params: &[usize], rows: usize) -> Arc<Self> {
@@ -155,7 +147,10 @@ impl Scope<'_> {
 
     /// Adds a buffer of one axis, filled with `value`, and returns its index.
     pub fn buffer(&mut self, name: &str, len: usize, value: f32) -> usize {
-        self.layout.buffer(format!("{}{name}", self.prefix), len, value)
+        let (name, offset) = (format!("{}{name}", self.prefix), self.layout.n_buffers());
+        self.layout.buffers.push(WeightEntry { name, shape: vec![len], offset });
+        self.layout.buffer_inits.push(value);
+        self.layout.buffers.len() - 1
     }
 }
 
