@@ -52,6 +52,14 @@ pub enum Error {
     Cancelled,
 }
 
+/// Refuses what does not hold.
+///
+/// # Errors
+/// It does not hold; what `otherwise` says.
+pub fn ensure<E>(holds: bool, otherwise: impl FnOnce() -> E) -> std::result::Result<(), E> {
+    if holds { Ok(()) } else { Err(otherwise()) }
+}
+
 impl Error {
     /// A file error.
     pub fn file(path: impl AsRef<Path>, reason: impl std::fmt::Display) -> Self {

@@ -2,6 +2,7 @@
 //! official binary release.
 
 use crate::data::records::SHAPE;
+use crate::error::ensure;
 use crate::pickle;
 use crate::pickle::{Objects, Value};
 
@@ -18,7 +19,7 @@ pub fn name_of(binary: &str) -> &str {
 /// # Errors
 /// It is no such file; the reason as a text.
 pub fn records(bytes: &[u8], each: usize) -> Result<Vec<u8>, String> {
-    let (objects, result) = pickle::run_long(bytes, MOST)?;
+    let (objects, result) = pickle::run(bytes, MOST)?;
     let Value::Dict(dict) = result else { return Err("it holds no dictionary".into()) };
     let entry = |name: &str| {
         let named = |key: &Value| match key {
@@ -35,9 +36,8 @@ pub fn records(bytes: &[u8], each: usize) -> Result<Vec<u8>, String> {
         names.iter().map(|name| labels(&objects, entry(name)?)).collect::<Result<Vec<_>, _>>()?;
     let size = SHAPE.n();
     let n = data.len() / size;
-    if data.len() % size != 0 || labels.iter().any(|labels| labels.len() != n) {
-        return Err("its pictures and labels are not as many".into());
-    }
+    let as_many = data.len() % size == 0 && labels.iter().all(|labels| labels.len() == n);
+    ensure(as_many, || "its pictures and labels are not as many")?;
     let mut records = Vec::with_capacity(n * (size + labels.len()));
     for (i, picture) in data.chunks_exact(size).enumerate() {
         records.extend(labels.iter().map(|labels| labels[i]));

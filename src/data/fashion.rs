@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock};
 
 use super::{Dataset, PictureShape, Pictures, SETS, once};
 use crate::assets;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, ensure};
 use crate::gpu::cpu::par;
 
 /// Class names in label order.
@@ -105,21 +105,16 @@ fn pictures(path: &str, n: usize) -> Result<Pictures> {
         parts.push(after.get(..length).ok_or_else(|| bad("is cut off"))?);
         rest = &after[length..];
     }
-    if !rest.is_empty() {
-        return Err(bad("has bytes after its end"));
-    }
+    ensure(rest.is_empty(), || bad("has bytes after its end"))?;
     let (mut pixels, mut labels) = (vec![0; n * SHAPE.n()], vec![0; n]);
     let rooms = pixels.chunks_mut(PART * SHAPE.n()).zip(labels.chunks_mut(PART));
-    if parts.len() != rooms.len() {
-        return Err(bad(&format!("{} parts, expected {}", parts.len(), rooms.len())));
-    }
+    let (has, right) = (parts.len(), rooms.len());
+    ensure(has == right, || bad(&format!("{has} parts, expected {right}")))?;
     let unpacked = par::map(parts.into_iter().zip(rooms).collect(), |(part, (pixels, labels))| {
         unpack(part, pixels, labels)
     });
-    match unpacked.iter().all(Option::is_some) {
-        true => Ok(Pictures { pixels, labels, shape: SHAPE }),
-        false => Err(bad("is damaged")),
-    }
+    ensure(unpacked.iter().all(Option::is_some), || bad("is damaged"))?;
+    Ok(Pictures { pixels, labels, shape: SHAPE })
 }
 
 /// Unpacks a part into its pixels and labels; `None` where it is damaged or holds other numbers of

@@ -5,7 +5,7 @@
 use super::indices::Listed;
 use super::rng::RandomState;
 use super::{Dataset, Split, by_name, ranges};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, ensure};
 use crate::words::ForgetKind;
 
 const KINDS: [&str; 6] = [
@@ -142,9 +142,7 @@ impl ForgetSet {
         let mut forgotten = vec![false; data.train.len()];
         chosen.into_iter().for_each(|i| forgotten[i] = true);
         let (forget, retain): (Vec<_>, Vec<_>) = split.train.iter().partition(|i| forgotten[**i]);
-        if forget.is_empty() {
-            return Err(bad("it selects nothing to forget".into()));
-        }
+        ensure(!forget.is_empty(), || bad("it selects nothing to forget".into()))?;
         let set = Self { spec: name, class, forget, retain, earlier: Vec::new() };
         set.after(Vec::new())
     }
@@ -158,9 +156,8 @@ impl ForgetSet {
         let gone = earlier.iter().flat_map(|e| &e.items);
         let gone: std::collections::HashSet<usize> = gone.copied().collect();
         self.retain.retain(|i| !gone.contains(i));
-        if self.retain.is_empty() {
-            return Err(Error::argument("forget set", &self.spec, "it leaves nothing to retain"));
-        }
+        let none = || Error::argument("forget set", &self.spec, "it leaves nothing to retain");
+        ensure(!self.retain.is_empty(), none)?;
         self.earlier = earlier;
         Ok(self)
     }

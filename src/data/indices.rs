@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use crate::error;
-use crate::error::Error;
+use crate::error::{Error, ensure};
 
 /// What a list holds.
 #[derive(Debug, PartialEq)]
@@ -131,14 +131,11 @@ fn array(bytes: &[u8]) -> Result<Vec<usize>, String> {
     let kind = kind.trim_start_matches('\'').split('\'').next().unwrap_or_default();
     let axes =
         after("'shape'").and_then(|s| s.strip_prefix('(')?.split(')').next()).unwrap_or_default();
-    if axes.split(',').filter(|axis| !axis.trim().is_empty()).count() != 1 {
-        return Err(format!("has the shape ({axes}); a list of one axis is needed"));
-    }
+    let one = axes.split(',').filter(|axis| !axis.trim().is_empty()).count() == 1;
+    ensure(one, || format!("has the shape ({axes}); a list of one axis is needed"))?;
     let size = kind.get(2..).and_then(|n| n.parse::<usize>().ok()).unwrap_or(1);
     let n = axes.trim().trim_end_matches(',').parse::<usize>().ok();
-    if n.and_then(|n| n.checked_mul(size)) != Some(data.len()) {
-        return Err(damaged());
-    }
+    ensure(n.and_then(|n| n.checked_mul(size)) == Some(data.len()), damaged)?;
     match kind {
         "<i8" => numbers(data, i64::from_le_bytes),
         "<i4" => numbers(data, i32::from_le_bytes),

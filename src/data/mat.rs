@@ -7,6 +7,7 @@
 use std::io::Read;
 
 use super::records::SHAPE;
+use crate::error::ensure;
 
 const HEADER: usize = 128;
 const INT8: u32 = 1;
@@ -26,9 +27,8 @@ type Reason = String;
 /// # Errors
 /// It is no such file; the reason as a text.
 pub fn records(file: &[u8]) -> Result<Vec<u8>, Reason> {
-    if file.len() < HEADER || !file.starts_with(b"MATLAB 5.0") || &file[126..128] != b"IM" {
-        return Err("is not a little-endian MATLAB 5.0 file".into());
-    }
+    let little = file.starts_with(b"MATLAB 5.0") && file.get(126..HEADER) == Some(&b"IM"[..]);
+    ensure(little, || "is not a little-endian MATLAB 5.0 file")?;
     let (mut pictures, mut labels) = (None, None);
     let mut rest = &file[HEADER..];
     while !rest.is_empty() {
@@ -38,9 +38,8 @@ pub fn records(file: &[u8]) -> Result<Vec<u8>, Reason> {
             unpacked = unpack(data)?;
             (kind, data) = element(&mut &unpacked[..], true)?;
         }
-        if kind != MATRIX {
-            return Err(format!("has an element of type {kind} where an array is expected"));
-        }
+        let other = || format!("has an element of type {kind} where an array is expected");
+        ensure(kind == MATRIX, other)?;
         let Array { name, dims, values } = array(data)?;
         match (&*name, &*dims) {
             (b"X", [32, 32, 3, _]) => pictures = Some(values),
@@ -57,9 +56,8 @@ pub fn records(file: &[u8]) -> Result<Vec<u8>, Reason> {
     let (Some(pixels), Some(labels)) = (pictures, labels) else {
         return Err("has no X and y".into());
     };
-    if pixels.len() != labels.len() * SHAPE.n() {
-        return Err("has not as many labels as pictures".into());
-    }
+    let as_many = pixels.len() == labels.len() * SHAPE.n();
+    ensure(as_many, || "has not as many labels as pictures")?;
     let mut records = Vec::with_capacity(labels.len() * (1 + SHAPE.n()));
     let [h, w] = [SHAPE.height, SHAPE.width];
     for (picture, label) in pixels.chunks_exact(SHAPE.n()).zip(labels) {
@@ -92,9 +90,7 @@ fn element<'a>(rest: &mut &'a [u8], padded: bool) -> Result<(u32, &'a [u8]), Rea
         0 => (first, word(4)? as usize, 8),
         n => (first & 0xffff, n as usize, 4),
     };
-    if start == 4 && length > 4 {
-        return Err("has a small element that is too long".into());
-    }
+    ensure(start == 8 || length <= 4, || "has a small element that is too long")?;
     let data = rest[start..].get(..length).ok_or_else(cut)?;
     let end =
         if padded || start == 4 { (start + length).next_multiple_of(8) } else { start + length };
@@ -106,9 +102,8 @@ fn unpack(data: &[u8]) -> Result<Vec<u8>, Reason> {
     let mut unpacked = Vec::new();
     let mut stream = flate2::read::ZlibDecoder::new(data).take(MOST + 1);
     stream.read_to_end(&mut unpacked).map_err(|e| format!("cannot be unpacked ({e})"))?;
-    if unpacked.len() as u64 > MOST {
-        return Err("unpacks to more than any file of SVHN".into());
-    }
+    let whole = unpacked.len() as u64 <= MOST;
+    ensure(whole, || "unpacks to more than any file of SVHN")?;
     Ok(unpacked)
 }
 
@@ -128,9 +123,8 @@ fn array(mut data: &[u8]) -> Result<Array, Reason> {
         }
         _ => return Err(other()),
     };
-    if values.len() != n {
-        return Err(format!("has {} values in an array of shape {dims:?}", values.len()));
-    }
+    let of = values.len();
+    ensure(of == n, || format!("has {of} values in an array of shape {dims:?}"))?;
     Ok(Array { name: name.to_vec(), dims, values })
 }
 

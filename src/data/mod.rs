@@ -44,7 +44,7 @@ use sha2::Digest;
 use unicode_normalization::UnicodeNormalization;
 
 use crate::assets;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, ensure};
 use crate::words::Fingerprint;
 use rng::RandomState;
 
@@ -144,7 +144,16 @@ impl Dataset {
     /// over the classes in order, indices kept ascending (docs/methods.md#models). Files are held out by
     /// their names: others that come and go move none.
     pub fn split(&self, seed: u64) -> Split {
-        if !self.names.is_empty() {
+        let mut held_out = vec![false; self.train.len()];
+        if self.names.is_empty() {
+            let mut state = RandomState::new(seed as u32);
+            for class in 0..self.classes.len() {
+                let members: Vec<usize> = self.train.of_class(class).collect();
+                for j in state.choice(members.len(), members.len() / 10) {
+                    held_out[members[j]] = true;
+                }
+            }
+        } else {
             let purpose = format!("validation {seed}");
             let shares: Vec<f64> = self.names.iter().map(|name| by_name(&purpose, name)).collect();
             // No class is left without.
@@ -153,17 +162,7 @@ impl Dataset {
                 most[*label as usize] = most[*label as usize].max(*share);
             }
             let last = |i: usize| shares[i] == most[self.train.labels[i] as usize];
-            let (validation, train) =
-                (0..self.train.len()).partition(|&i| shares[i] < 0.1 && !last(i));
-            return Split { train, validation };
-        }
-        let mut state = RandomState::new(seed as u32);
-        let mut held_out = vec![false; self.train.len()];
-        for class in 0..self.classes.len() {
-            let members: Vec<usize> = self.train.of_class(class).collect();
-            for j in state.choice(members.len(), members.len() / 10) {
-                held_out[members[j]] = true;
-            }
+            held_out = (0..shares.len()).map(|i| shares[i] < 0.1 && !last(i)).collect();
         }
         let (validation, train) = (0..self.train.len()).partition(|&i| held_out[i]);
         Split { train, validation }
@@ -190,9 +189,8 @@ impl Dataset {
     /// # Errors
     /// There is none of a name, or the data set's pictures have no names; the reason as a text.
     pub fn items(&self, names: &[String]) -> std::result::Result<Vec<usize>, String> {
-        if self.names.is_empty() {
-            return Err(format!("it lists names, and the pictures of {} have none", self.name));
-        }
+        let none = || format!("it lists names, and the pictures of {} have none", self.name);
+        ensure(!self.names.is_empty(), none)?;
         let place: HashMap<&str, usize> =
             self.names.iter().enumerate().map(|(i, name)| (name.as_str(), i)).collect();
         let item = |name: &String| {

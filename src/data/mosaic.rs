@@ -3,6 +3,7 @@
 use image::{ImageFormat, ImageReader, Limits};
 
 use super::records::SHAPE;
+use crate::error::ensure;
 
 /// Values in one channel of a picture.
 const PLANE: usize = 32 * 32;
@@ -20,10 +21,9 @@ pub fn records(png: &[u8], labels: &[u8]) -> Result<Vec<u8>, String> {
     let mut reader = ImageReader::with_format(std::io::Cursor::new(png), ImageFormat::Png);
     reader.limits(limits);
     let picture = reader.decode().map_err(|e| e.to_string())?;
-    let expected = (PLANE as u32, labels.len() as u32);
-    if (picture.width(), picture.height()) != expected || picture.color().channel_count() != 3 {
-        return Err(format!("is not an RGB picture of {} x {}", expected.0, expected.1));
-    }
+    let [w, h] = [PLANE, labels.len()].map(|n| n as u32);
+    let right = (picture.width(), picture.height(), picture.color().channel_count()) == (w, h, 3);
+    ensure(right, || format!("is not an RGB picture of {w} x {h}"))?;
     let pixels = picture.into_rgb8().into_raw();
     let mut records = Vec::with_capacity(labels.len() * (1 + SHAPE.n()));
     for (row, label) in pixels.chunks_exact(SHAPE.n()).zip(labels) {

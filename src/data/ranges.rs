@@ -1,5 +1,7 @@
 //! Lists of items as text: `1,5,9-20`.
 
+use crate::error::ensure;
+
 /// The items that a list names, among `items`, which ascend. A range is what of `items` lies in it.
 ///
 /// # Errors
@@ -22,9 +24,7 @@ pub fn read(text: &str, items: &[usize]) -> Result<Vec<usize>, String> {
             }
             Some((first, last)) => {
                 let (first, last) = (number(first)?, number(last)?);
-                if first > last {
-                    return Err(format!("the range '{}' is backwards", short()));
-                }
+                ensure(first <= last, || format!("the range '{}' is backwards", short()))?;
                 (items.partition_point(|i| *i < first), items.partition_point(|i| *i <= last))
             }
         };

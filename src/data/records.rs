@@ -2,6 +2,7 @@
 //! planes of one 32 x 32 colour picture.
 
 use super::{PictureShape, Pictures, Set};
+use crate::error::ensure;
 
 /// Class names of CIFAR-10 in label order.
 pub const CIFAR10: [&str; 10] =
@@ -42,18 +43,14 @@ impl Set {
     /// It is not whole records, or a label is none of the classes; the reason as a text.
     pub fn read(&self, bytes: &[u8], into: &mut Pictures) -> Result<(), String> {
         let record = self.record();
-        if bytes.is_empty() || !bytes.len().is_multiple_of(record) {
-            return Err(format!("{} bytes are not whole records of {record}", bytes.len()));
-        }
+        let (n, classes) = (bytes.len(), self.classes.len());
+        let whole = n > 0 && n.is_multiple_of(record);
+        ensure(whole, || format!("{n} bytes are not whole records of {record}"))?;
         into.pixels.reserve(bytes.len());
         for (i, part) in bytes.chunks_exact(record).enumerate() {
             let label = part[self.labels - 1];
-            if usize::from(label) >= self.classes.len() {
-                return Err(format!(
-                    "picture {i} has label {label} of {} classes",
-                    self.classes.len()
-                ));
-            }
+            let known = usize::from(label) < classes;
+            ensure(known, || format!("picture {i} has label {label} of {classes} classes"))?;
             into.labels.push(label);
             into.pixels.extend(&part[self.labels..]);
         }

@@ -64,6 +64,30 @@ const fn batch(name: &'static str, test: bool, md5: &'static str) -> StoredFile 
     StoredFile { name, n: 10_000, test, md5: Some(md5), matlab: None }
 }
 
+/// The first of those that are kept as records.
+#[cfg(not(target_arch = "wasm32"))]
+const CIFAR10: Set = Set {
+    name: "cifar10",
+    origin: Origin::Package,
+    classes: &super::records::CIFAR10,
+    n: [50_000, 10_000],
+    shape: super::records::SHAPE,
+    mean: &[0.4914, 0.4822, 0.4465],
+    std: &[0.2470, 0.2435, 0.2616],
+    augment: Augment::CropFlip,
+    files: "data_batch_1.bin to data_batch_5.bin and test_batch.bin of cifar-10-binary, or those of \
+            cifar-10-batches-py,",
+    parts: &[
+        batch("data_batch_1.bin", false, "5dd7e06a14cb22eb9f671a540d1b7c25"),
+        batch("data_batch_2.bin", false, "5ea93a67294ea407fff1d09f752e9692"),
+        batch("data_batch_3.bin", false, "942cd6a4bcdd0dd3c604fbe906cb4421"),
+        batch("data_batch_4.bin", false, "ae636b3ba5c66a11e91e8cb52e771fcb"),
+        batch("data_batch_5.bin", false, "53f37980c15c3d472c316c40844f3f0d"),
+        batch("test_batch.bin", true, "803d5f7f4d78ea53de84dbe85f74fb6d"),
+    ],
+    labels: 1,
+};
+
 /// All of them; the one that comes with the product is first. A page has no others.
 pub const SETS: &[Set] = &[
     Set {
@@ -80,40 +104,18 @@ pub const SETS: &[Set] = &[
         labels: 1,
     },
     #[cfg(not(target_arch = "wasm32"))]
-    Set {
-        name: "cifar10",
-        origin: Origin::Package,
-        classes: &super::records::CIFAR10,
-        n: [50_000, 10_000],
-        shape: super::records::SHAPE,
-        mean: &[0.4914, 0.4822, 0.4465],
-        std: &[0.2470, 0.2435, 0.2616],
-        augment: Augment::CropFlip,
-        files: "data_batch_1.bin to data_batch_5.bin and test_batch.bin of cifar-10-binary, or those of \
-                cifar-10-batches-py,",
-        parts: &[
-            batch("data_batch_1.bin", false, "5dd7e06a14cb22eb9f671a540d1b7c25"),
-            batch("data_batch_2.bin", false, "5ea93a67294ea407fff1d09f752e9692"),
-            batch("data_batch_3.bin", false, "942cd6a4bcdd0dd3c604fbe906cb4421"),
-            batch("data_batch_4.bin", false, "ae636b3ba5c66a11e91e8cb52e771fcb"),
-            batch("data_batch_5.bin", false, "53f37980c15c3d472c316c40844f3f0d"),
-            batch("test_batch.bin", true, "803d5f7f4d78ea53de84dbe85f74fb6d"),
-        ],
-        labels: 1,
-    },
+    CIFAR10,
     #[cfg(not(target_arch = "wasm32"))]
     Set {
         name: "cifar100",
         origin: Origin::Files,
         classes: &super::records::CIFAR100,
-        n: [50_000, 10_000],
-        shape: super::records::SHAPE,
         mean: &[0.5071, 0.4865, 0.4409],
         std: &[0.2673, 0.2564, 0.2762],
-        augment: Augment::CropFlip,
         files: "train.bin and test.bin of cifar-100-binary, or train and test of cifar-100-python,",
         parts: &[TRAIN, TEST],
         labels: 2,
+        ..CIFAR10
     },
     #[cfg(not(target_arch = "wasm32"))]
     Set {
@@ -121,7 +123,6 @@ pub const SETS: &[Set] = &[
         origin: Origin::Files,
         classes: &super::records::DIGITS,
         n: [73_257, 26_032],
-        shape: super::records::SHAPE,
         mean: &[0.4377, 0.4438, 0.4728],
         std: &[0.1201, 0.1231, 0.1052],
         augment: Augment::None,
@@ -138,7 +139,7 @@ pub const SETS: &[Set] = &[
                 ..TEST
             },
         ],
-        labels: 1,
+        ..CIFAR10
     },
 ];
 

@@ -11,7 +11,7 @@ use super::sets::StoredFile;
 use super::{Dataset, Origin, Pictures, Set};
 use crate::disk::files;
 use crate::disk::output::{Made, Output, OutputKind, SUMS};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, ensure};
 use crate::words::{hex, sha256};
 
 /// The folder of a data set: in `$SALUN_DATA`, or in the platform's folder for a user's data.
@@ -49,10 +49,9 @@ pub fn open(set: &Set) -> Result<Dataset> {
     let mut data = [false, true].map(|_| Pictures { shape: SHAPE, ..Pictures::default() });
     for part in set.parts {
         let path = folder.join(part.name);
-        if !path.exists() {
-            let how = how_to_get(set);
-            return Err(Error::Request(format!("{} is not on this machine; run: {how}", set.name)));
-        }
+        let (name, how) = (set.name, how_to_get(set));
+        let missing = || Error::Request(format!("{name} is not on this machine; run: {how}"));
+        ensure(path.exists(), missing)?;
         let bytes = files::read(&path)?;
         length(set, part, &bytes)
             .and_then(|()| set.read(&bytes, &mut data[usize::from(part.test)]))
@@ -74,9 +73,9 @@ pub fn check(set: &Set) -> Result<Vec<(String, String)>> {
         let bytes = files::read(&path)?;
         verify(set, part, &bytes).map_err(|reason| damaged(set, &path, &reason))?;
         let hash = sha256(&bytes);
-        if !sums.lines().any(|l| l == format!("{hash}  {}", part.name)) {
-            return Err(damaged(set, &path, "its SHA-256 is not the one it was stored with"));
-        }
+        let known = sums.lines().any(|l| l == format!("{hash}  {}", part.name));
+        let reason = "its SHA-256 is not the one it was stored with";
+        ensure(known, || damaged(set, &path, reason))?;
         Ok((part.name.to_string(), hash))
     };
     set.parts.iter().map(check).collect()
@@ -88,11 +87,8 @@ fn damaged(set: &Set, path: &Path, reason: &str) -> Error {
 }
 
 fn length(set: &Set, part: &StoredFile, bytes: &[u8]) -> std::result::Result<(), String> {
-    let expected = part.n * set.record();
-    if bytes.len() == expected {
-        return Ok(());
-    }
-    Err(format!("{} bytes, expected {expected}", bytes.len()))
+    let (has, expected) = (bytes.len(), part.n * set.record());
+    ensure(has == expected, || format!("{has} bytes, expected {expected}"))
 }
 
 /// Whether these are the official bytes, as far as it is known; else the reason.
@@ -104,7 +100,7 @@ pub fn verify(set: &Set, part: &StoredFile, bytes: &[u8]) -> std::result::Result
 /// Whether bytes have an md5; else the reason.
 pub fn has_md5(bytes: &[u8], right: &str) -> std::result::Result<(), String> {
     let md5 = hex(&<md5::Md5 as md5::Digest>::digest(bytes));
-    if md5 == right { Ok(()) } else { Err(format!("its md5 is {md5}, expected {right}")) }
+    ensure(md5 == right, || format!("its md5 is {md5}, expected {right}"))
 }
 
 /// A data set's folder while it is being filled; dropped before [`Incoming::commit`], nothing is

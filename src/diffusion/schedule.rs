@@ -14,14 +14,11 @@ impl Schedule {
 
     /// A schedule from the noise that each step adds.
     pub fn from_betas(betas: impl Iterator<Item = f64>) -> Self {
-        let mut product = 1.0;
-        let abar = betas
-            .map(|beta| {
-                product *= 1.0 - beta;
-                product
-            })
-            .collect();
-        Self { abar }
+        let share = |product: &mut f64, beta: f64| {
+            *product *= 1.0 - beta;
+            Some(*product)
+        };
+        Self { abar: betas.scan(1.0, share).collect() }
     }
 
     /// Number of training steps T.

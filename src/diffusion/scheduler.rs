@@ -5,6 +5,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Value, json};
 
 use super::Schedule;
+use crate::error::ensure;
 
 /// Which solver.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,20 +40,15 @@ pub enum Prediction {
 }
 
 impl Prediction {
-    /// What the network should predict of one number of signal · x0 + sigma · eps: the noise, or
-    /// the velocity (Salimans and Ho 2022, eq. 9).
-    pub fn target(self, [signal, sigma]: [f32; 2], x0: f32, eps: f32) -> f32 {
-        match self {
-            Self::Epsilon => eps,
-            Self::VPrediction => signal * eps - sigma * x0,
-        }
-    }
-
-    /// Adds signal · x0 + sigma · eps of each number, and what is to be predicted of it, to `to`.
+    /// Adds signal · x0 + sigma · eps of each number, and what is to be predicted of it, to `to`: the noise,
+    /// or the velocity (Salimans and Ho 2022, eq. 9).
     pub fn noised(self, mix: [f32; 2], x0: &[f32], eps: &[f32], to: [&mut Vec<f32>; 2]) {
-        let [noised, target] = to;
-        noised.extend(x0.iter().zip(eps).map(|(x, e)| mix[0] * x + mix[1] * e));
-        target.extend(x0.iter().zip(eps).map(|(x, e)| self.target(mix, *x, *e)));
+        let ([signal, sigma], [noised, target]) = (mix, to);
+        noised.extend(x0.iter().zip(eps).map(|(x, e)| signal * x + sigma * e));
+        target.extend(x0.iter().zip(eps).map(|(x, e)| match self {
+            Self::Epsilon => *e,
+            Self::VPrediction => signal * e - sigma * x,
+        }));
     }
 }
 
@@ -85,17 +81,10 @@ pub struct SchedulerConfig {
     pub beta_end: f64,
     pub betas: Betas,
     pub prediction: Prediction,
-    pub spacing: Spacing,
     pub offset: usize,
-    /// The signal share after the last step: 1, or that of the first time step.
-    pub alpha_to_one: bool,
-    /// PNDM without its Runge-Kutta steps (PLMS).
-    pub skip_prk: bool,
-    /// Hold the predicted picture or latent within this range (DDIM only).
-    pub clip: Option<f64>,
     /// Take the noise to be what a picture that was held says (diffusers' `use_clipped_model_output`).
     pub noise_of_clipped: bool,
-    /// What the file itself says; another solver has its own defaults for the rest.
+    /// What the file itself says; each solver has its own defaults for the rest.
     said: Said,
 }
 
@@ -166,11 +155,7 @@ impl SchedulerConfig {
             beta_end: 0.012,
             betas: Betas::ScaledLinear,
             prediction: Prediction::Epsilon,
-            spacing: Spacing::Leading,
             offset: 1,
-            alpha_to_one: false,
-            skip_prk: true,
-            clip: None,
             noise_of_clipped: false,
             said: Said {
                 timestep_spacing: Some(Spacing::Leading),
@@ -189,11 +174,14 @@ impl SchedulerConfig {
             beta_start: 1e-4,
             beta_end: 2e-2,
             betas: Betas::Linear,
-            spacing: Spacing::Uniform,
             offset: 0,
-            alpha_to_one: true,
-            clip: clip.then_some(1.0),
             noise_of_clipped: true,
+            said: Said {
+                timestep_spacing: Some(Spacing::Uniform),
+                set_alpha_to_one: Some(true),
+                clip_sample: Some(clip),
+                ..Said::default()
+            },
             ..Self::stable_diffusion(SolverKind::Ddim)
         }
     }
@@ -201,25 +189,37 @@ impl SchedulerConfig {
     /// The same noise schedule with another solver, as diffusers' `from_config` has it: what the file does
     /// not say is that class's default.
     pub fn with(self, kind: SolverKind) -> Self {
-        let said = self.said;
-        let usual = match kind {
-            SolverKind::Euler => Spacing::Linspace,
-            _ => Spacing::Leading,
-        };
-        let clips = kind == SolverKind::Ddim && said.clip_sample.unwrap_or(true);
-        Self {
-            kind,
-            spacing: said.timestep_spacing.unwrap_or(usual),
-            alpha_to_one: said.set_alpha_to_one.unwrap_or(kind == SolverKind::Ddim),
-            skip_prk: said.skip_prk_steps.unwrap_or(false),
-            clip: clips.then(|| said.clip_sample_range.unwrap_or(1.0)),
-            ..self
-        }
+        Self { kind, ..self }
     }
 
     /// The same with another solver where there is one.
     pub fn or_with(self, kind: Option<SolverKind>) -> Self {
         kind.map_or(self, |kind| self.with(kind))
+    }
+
+    /// Which time steps are visited.
+    pub fn spacing(&self) -> Spacing {
+        let usual = match self.kind {
+            SolverKind::Euler => Spacing::Linspace,
+            _ => Spacing::Leading,
+        };
+        self.said.timestep_spacing.unwrap_or(usual)
+    }
+
+    /// Whether the signal share after the last step is 1, and not that of the first time step.
+    pub fn alpha_to_one(&self) -> bool {
+        self.said.set_alpha_to_one.unwrap_or(self.kind == SolverKind::Ddim)
+    }
+
+    /// Whether PNDM is without its Runge-Kutta steps (PLMS).
+    pub fn skip_prk(&self) -> bool {
+        self.said.skip_prk_steps.unwrap_or(false)
+    }
+
+    /// The range that the predicted picture or latent is held within (DDIM only).
+    pub fn clip(&self) -> Option<f64> {
+        let clips = self.kind == SolverKind::Ddim && self.said.clip_sample.unwrap_or(true);
+        clips.then(|| self.said.clip_sample_range.unwrap_or(1.0))
     }
 
     /// Whether a class of diffusers is known here.
@@ -237,18 +237,18 @@ impl SchedulerConfig {
             "beta_end": self.beta_end,
             "beta_schedule": self.betas,
             "prediction_type": self.prediction,
-            "timestep_spacing": self.spacing,
+            "timestep_spacing": self.spacing(),
             "steps_offset": self.offset,
         });
         match self.kind {
             SolverKind::Ddim => {
-                all["set_alpha_to_one"] = self.alpha_to_one.into();
-                all["clip_sample"] = self.clip.is_some().into();
-                all["clip_sample_range"] = self.clip.unwrap_or(1.0).into();
+                all["set_alpha_to_one"] = self.alpha_to_one().into();
+                all["clip_sample"] = self.clip().is_some().into();
+                all["clip_sample_range"] = self.clip().unwrap_or(1.0).into();
             }
             SolverKind::Pndm => {
-                all["set_alpha_to_one"] = self.alpha_to_one.into();
-                all["skip_prk_steps"] = self.skip_prk.into();
+                all["set_alpha_to_one"] = self.alpha_to_one().into();
+                all["skip_prk_steps"] = self.skip_prk().into();
             }
             SolverKind::Euler => {}
         }
@@ -263,41 +263,31 @@ impl SchedulerConfig {
         all
     }
 
-    /// What is wrong with the values, if anything is.
-    pub fn fault(&self) -> Option<String> {
-        let share = |name: &str, v: f64| {
-            (!(v > 0.0 && v < 1.0))
-                .then(|| format!("{name} is {v}, more than 0 and less than 1 is needed"))
-        };
-        share("beta_start", self.beta_start)
-            .or_else(|| share("beta_end", self.beta_end))
-            .or_else(|| {
-                let ok = (2..=10_000).contains(&self.steps);
-                (!ok).then(|| format!("num_train_timesteps is {}", self.steps))
-            })
-            .or_else(|| {
-                (self.offset >= self.steps).then(|| format!("steps_offset is {}", self.offset))
-            })
-            .or_else(|| {
-                let usable = self.clip.is_none_or(|c| c.is_finite() && c > 0.0);
-                (!usable).then(|| "clip_sample_range is not above 0".into())
-            })
+    /// Refuses values that no schedule has.
+    ///
+    /// # Errors
+    /// What is wrong with them.
+    pub fn check(&self) -> Result<(), String> {
+        for (name, v) in [("beta_start", self.beta_start), ("beta_end", self.beta_end)] {
+            let right = "more than 0 and less than 1 is needed";
+            ensure(v > 0.0 && v < 1.0, || format!("{name} is {v}, {right}"))?;
+        }
+        let (steps, offset) = (self.steps, self.offset);
+        ensure((2..=10_000).contains(&steps), || format!("num_train_timesteps is {steps}"))?;
+        ensure(offset < steps, || format!("steps_offset is {offset}"))?;
+        let usable = self.clip().is_none_or(|c| c.is_finite() && c > 0.0);
+        ensure(usable, || "clip_sample_range is not above 0".into())
     }
 
     /// The noise schedule that the network was trained with.
     pub fn schedule(&self) -> Schedule {
         let last = self.steps as f64 - 1.0;
         let (a, b) = (self.beta_start, self.beta_end);
-        match self.betas {
-            Betas::Linear => {
-                Schedule::from_betas((0..self.steps).map(|t| a + (b - a) * t as f64 / last))
-            }
-            Betas::ScaledLinear => {
-                let (a, b) = (a.sqrt(), b.sqrt());
-                let beta = move |t: usize| (a + (b - a) * t as f64 / last).powi(2);
-                Schedule::from_betas((0..self.steps).map(beta))
-            }
-        }
+        let between = |a: f64, b: f64, t: usize| a + (b - a) * t as f64 / last;
+        Schedule::from_betas((0..self.steps).map(|t| match self.betas {
+            Betas::Linear => between(a, b, t),
+            Betas::ScaledLinear => between(a.sqrt(), b.sqrt(), t).powi(2),
+        }))
     }
 }
 
@@ -320,15 +310,18 @@ mod tests {
         let pndm = json!({ "_class_name": "PNDMScheduler", "clip_sample": false });
         let pndm: SchedulerConfig = serde_json::from_value(pndm).unwrap();
         let back: SchedulerConfig = serde_json::from_value(pndm.to_json()).unwrap();
-        assert_eq!(back.with(SolverKind::Ddim).clip, None);
+        assert_eq!(back.with(SolverKind::Ddim).clip(), None);
     }
 
     #[test]
     fn the_picture_comes_back_from_what_is_predicted() {
         let (signal, sigma, x0, eps) = (0.8f32, 0.6f32, 1.5, -0.7);
         let z = signal * x0 + sigma * eps;
-        let [e, v] = [Prediction::Epsilon, Prediction::VPrediction]
-            .map(|prediction| prediction.target([signal, sigma], x0, eps));
+        let [e, v] = [Prediction::Epsilon, Prediction::VPrediction].map(|prediction| {
+            let (mut noised, mut target) = (Vec::new(), Vec::new());
+            prediction.noised([signal, sigma], &[x0], &[eps], [&mut noised, &mut target]);
+            target[0]
+        });
         assert!(((z - sigma * e) / signal - x0).abs() < 1e-6);
         assert!((signal * z - sigma * v - x0).abs() < 1e-6);
     }

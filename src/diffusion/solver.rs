@@ -58,8 +58,7 @@ impl Solver {
         let rounded: Vec<f32> = visited.iter().map(|t| t.round() as f32).collect();
         let n = rounded.len();
         let reversed = |times: &[f32]| times.iter().rev().copied().collect::<Vec<_>>();
-        if self.config.skip_prk || n < 4 {
-            self.config.skip_prk = true;
+        if self.config.skip_prk() || n < 4 {
             let mut times = rounded;
             if n > 1 {
                 times.insert(n - 1, times[n - 2]);
@@ -87,7 +86,7 @@ impl Solver {
 
     /// Standard deviation of the noise to start from.
     pub fn start(&self) -> f64 {
-        match (self.config.kind, self.config.spacing) {
+        match (self.config.kind, self.config.spacing()) {
             (SolverKind::Euler, Spacing::Leading) => (self.sigmas[0].powi(2) + 1.0).sqrt(),
             (SolverKind::Euler, _) => self.sigmas[0],
             _ => 1.0,
@@ -122,7 +121,7 @@ impl Solver {
 
     /// The time step after call `i`, which may lie before the first.
     fn next(&self, i: usize) -> i64 {
-        match self.config.spacing {
+        match self.config.spacing() {
             Spacing::Uniform => self.times.get(i + 1).map_or(-1, |t| *t as i64),
             _ => self.times[i] as i64 - self.stride as i64,
         }
@@ -132,7 +131,7 @@ impl Solver {
     fn abar(&self, t: i64) -> f64 {
         match usize::try_from(t) {
             Ok(t) => self.schedule.abar(Some(t.min(self.schedule.steps() - 1))),
-            Err(_) if self.config.alpha_to_one => 1.0,
+            Err(_) if self.config.alpha_to_one() => 1.0,
             Err(_) => self.schedule.abar(Some(0)),
         }
     }
@@ -172,7 +171,7 @@ impl Solver {
             Prediction::VPrediction => x.clone() * signal - out.clone() * sigma,
         };
         let mut eps = self.noise(out, x.clone(), at);
-        if let Some(c) = self.config.clip {
+        if let Some(c) = self.config.clip() {
             x0 = x0.clamp(-c, c);
             if self.config.noise_of_clipped {
                 eps = (x - x0.clone() * signal) / sigma;
@@ -208,23 +207,18 @@ impl Solver {
         let t = self.times[i] as i64;
         let back = if i % 2 == 1 { 0 } else { (self.stride / 2) as i64 };
         let from = self.times[i / 4 * 4] as i64;
-        let sum = self.sum.take();
-        let add = |share: f64, sum: Option<Tensor<4>>| match sum {
-            Some(sum) => sum + out.clone() * share,
-            None => out.clone() * share,
-        };
-        let eps = match i % 4 {
-            0 => {
-                self.sum = Some(add(1.0 / 6.0, sum));
-                self.past.push(out.clone());
-                self.held = Some(x.clone());
-                out.clone()
-            }
-            1 | 2 => {
-                self.sum = Some(add(1.0 / 3.0, sum));
-                out.clone()
-            }
-            _ => add(1.0 / 6.0, sum),
+        let share = if matches!(i % 4, 1 | 2) { 1.0 / 3.0 } else { 1.0 / 6.0 };
+        let part = out.clone() * share;
+        let sum = self.sum.take().map_or(part.clone(), |sum| sum + part);
+        if i % 4 == 0 {
+            self.past.push(out.clone());
+            self.held = Some(x.clone());
+        }
+        let eps = if i % 4 == 3 {
+            sum
+        } else {
+            self.sum = Some(sum);
+            out
         };
         let start = self.held.clone().unwrap_or(x);
         self.transfer(start, eps, from, t - back)
@@ -272,7 +266,8 @@ fn ddim_weights(at: f64, to: f64, eta: f64) -> (f64, f64) {
 fn visited(config: &SchedulerConfig, n: usize) -> Vec<f64> {
     let last = config.steps as f64 - 1.0;
     let whole = config.kind != SolverKind::Euler;
-    let times = (0..n).map(|i| match config.spacing {
+    let spacing = config.spacing();
+    let times = (0..n).map(|i| match spacing {
         Spacing::Linspace if n == 1 => 0.0,
         Spacing::Linspace => last * i as f64 / (n - 1) as f64,
         Spacing::Leading => (i * (config.steps / n) + config.offset) as f64,

@@ -161,7 +161,7 @@ fn shapes(model: &Model, data: &Dataset, recipe: &Recipe) -> Result<()> {
             recipe.model, recipe.data, shape.width, shape.height
         )));
     }
-    let [channels, classes] = model.network.channels_and_classes();
+    let [channels, classes] = model.card.architecture.channels_and_classes();
     if (channels, classes - further(&model.card, data)) != (shape.channels, data.classes.len()) {
         return Err(Error::Request(format!(
             "{} has {channels} channels and {classes} classes{}, {} has {} and {}{}",

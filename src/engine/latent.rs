@@ -9,7 +9,7 @@ use crate::error::Result;
 use crate::models::Training;
 use crate::models::latent::{LatentCard, LatentModel};
 use crate::sampling::{LatentWeights, Wanted};
-use crate::train::latent::{LatentRun, Stage, StagePlan, preset};
+use crate::train::latent::{LatentRun, Setting, Stage, StagePlan, preset};
 use crate::train::{Snapshot, TrainRequest, latent};
 
 /// Pictures that are sampled at a time.
@@ -34,10 +34,8 @@ impl Work<'_> {
             None => (LatentModel::fresh(Arc::new(preset::network(&emoji)), plan.seed), true),
         };
         let own = start.card.clone().filter(|_| !fresh);
-        let mut run = LatentRun::new(start, emoji, plan, fresh, &self.session.device);
-        if let Some(snapshot) = &resume {
-            run.resume(snapshot, self.job).await?;
-        }
+        let setting = Setting { emoji, plan, device: self.session.device.clone() };
+        let mut run = LatentRun::new(start, setting, fresh, resume.as_deref(), self.job).await?;
         loop {
             let LatentRun { model, trainer, .. } = &mut run;
             let phase = trainer.stage.map_or("", Stage::describe).to_string();

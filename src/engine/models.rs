@@ -96,7 +96,8 @@ impl Session {
     pub fn judge(&mut self, data: &str, channels: usize) -> Result<Option<Arc<Model>>> {
         let Some(shipped) = registry::judge(data) else { return Ok(None) };
         let judge = self.shipped_judge(data, || shipped.open())?;
-        Ok(Some(judge).filter(|judge| judge.network.channels_and_classes()[0] == channels))
+        let looks_at = judge.card.architecture.channels_and_classes()[0];
+        Ok(Some(judge).filter(|_| looks_at == channels))
     }
 
     fn shipped_judge(&mut self, of: &str, open: impl Fn() -> Result<Model>) -> Result<Arc<Model>> {
@@ -183,7 +184,7 @@ impl Work<'_> {
                 if to.data.starts_with("folder:") {
                     data::open(&to.data)?.notes.iter().for_each(|note| self.job.note(note));
                 }
-                let [channels, _] = model.network.channels_and_classes();
+                let [channels, _] = model.card.architecture.channels_and_classes();
                 if channels != test.shape.channels {
                     return Err(Error::Request(format!(
                         "{} looks at {channels} channels, the pictures of {}, which it says \

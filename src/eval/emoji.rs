@@ -34,7 +34,8 @@ impl<'a> EmojiJudge<'a> {
     pub fn new(model: &'a Model, emoji: &Emoji, device: &Device) -> Result<Self> {
         let wrong = || Error::file(&model.card.name, "is not a classifier of these emoji");
         let net = model.classifier().ok_or_else(wrong)?;
-        if model.card.classes != classes(emoji) || net.channels() != 3 {
+        let [channels, _] = model.card.architecture.channels_and_classes();
+        if model.card.classes != classes(emoji) || channels != 3 {
             return Err(wrong());
         }
         Ok(Self {

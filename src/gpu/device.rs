@@ -97,31 +97,29 @@ pub fn open(choice: DeviceChoice) -> Result<Compute> {
     if choice == DeviceChoice::Cpu {
         return Ok(on_cpu("asked for with --device cpu".into()));
     }
-    let real = |i: &DeviceInfo| !matches!(i.kind, DeviceKind::Software | DeviceKind::Cpu);
     let found = list();
-    let software = found.iter().find(|i| i.kind == DeviceKind::Software);
-    match (found.iter().any(real), software, choice) {
-        (true, _, _) | (false, Some(_), DeviceChoice::Gpu) => {}
-        (false, Some(s), _) => {
-            return Ok(on_cpu(format!("no GPU found, only the software adapter {}", s.name)));
+    let asked = choice == DeviceChoice::Gpu;
+    let real = |i: &DeviceInfo| !matches!(i.kind, DeviceKind::Software | DeviceKind::Cpu);
+    if !found.iter().any(real) {
+        match found.iter().find(|i| i.kind == DeviceKind::Software) {
+            Some(_) if asked => {}
+            Some(s) => {
+                return Ok(on_cpu(format!("no GPU found, only the software adapter {}", s.name)));
+            }
+            None if asked => {
+                let right = "no adapter was found; use --device cpu";
+                return Err(Error::argument("device", "gpu", right));
+            }
+            None => return Ok(on_cpu("no GPU found".into())),
         }
-        (false, None, DeviceChoice::Gpu) => {
-            let right = "no adapter was found; use --device cpu";
-            return Err(Error::argument("device", "gpu", right));
-        }
-        (false, None, _) => return Ok(on_cpu("no GPU found".into())),
     }
     match Device::wgpu_options().init_with_setup() {
         Ok((device, setup)) => {
-            let why = if choice == DeviceChoice::Gpu {
-                "asked for with --device gpu"
-            } else {
-                "the fastest GPU found"
-            };
+            let why = if asked { "asked for with --device gpu" } else { "the fastest GPU found" };
             let info = describe(&setup.adapter.get_info(), why.into());
             Ok(Compute::on_gpu(device, setup, info))
         }
-        Err(e) if choice == DeviceChoice::Gpu => Err(Error::Device(e.to_string())),
+        Err(e) if asked => Err(Error::Device(e.to_string())),
         Err(e) => Ok(on_cpu(format!("the GPU could not be opened ({e})"))),
     }
 }

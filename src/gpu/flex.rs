@@ -40,13 +40,18 @@ pub trait Operation: Clone + Debug + Send + 'static {
     fn forward(&self, operands: [&FlexTensor; 4]) -> (FlexTensor, Self::Kept);
 
     /// Computes the operands' gradients, those at least that are wanted.
-    fn backward(
-        &self,
-        operands: [&FlexTensor; 3],
-        kept: &Self::Kept,
-        grad: &[f32],
-        wanted: [bool; 4],
-    ) -> [Option<Vec<f32>>; 4];
+    fn backward(&self, made: Made<Self::Kept>) -> [Option<Vec<f32>>; 4];
+}
+
+/// What an operation made, as its gradients need it.
+pub struct Made<'a, K> {
+    /// Input, weight and bias.
+    operands: [&'a FlexTensor; 3],
+    kept: &'a K,
+    /// The output's gradient.
+    grad: &'a [f32],
+    /// Which operands' gradients are.
+    wanted: [bool; 4],
 }
 
 /// Operations of backends that the CPU has kernels for.
@@ -105,7 +110,8 @@ impl<O: Operation> Backward<Flex, 4> for Tracked<O> {
         let grad = flat(grads.consume::<Flex>(&ops.node));
         let operands = [&x, &weight, &bias];
         let wanted = ops.parents.each_ref().map(|node| node.is_some());
-        let made = self.0.backward(operands, &kept, values(&grad), wanted);
+        let made = Made { operands, kept: &kept, grad: values(&grad), wanted };
+        let made = self.0.backward(made);
         // A residual has the shape of the input.
         for ((node, grad), like) in ops.parents.into_iter().zip(made).zip([&x, &weight, &bias, &x])
         {
@@ -141,7 +147,7 @@ fn zeros_like(t: &FlexTensor) -> Vec<f32> {
 }
 
 /// A tensor of the CPU's, outside any graph.
-fn on_cpu<const D: usize>(t: Tensor<D>) -> FlexTensor {
+pub fn on_cpu<const D: usize>(t: Tensor<D>) -> FlexTensor {
     match t.without_autodiff().into_dispatch().kind {
         DispatchTensorKind::Flex(BackendTensor::Float(t)) => flat(t),
         _ => unreachable!("asked for with `is_cpu` before"),
@@ -175,13 +181,8 @@ impl Operation for Conv {
         (tensor(out, shape), ())
     }
 
-    fn backward(
-        &self,
-        [x, weight, bias]: [&FlexTensor; 3],
-        _: &(),
-        grad: &[f32],
-        wanted: [bool; 4],
-    ) -> [Option<Vec<f32>>; 4] {
+    fn backward(&self, made: Made<()>) -> [Option<Vec<f32>>; 4] {
+        let Made { operands: [x, weight, bias], grad, wanted, .. } = made;
         let s = self.shape(x, weight);
         let made = |i: usize, like, fill: &dyn Fn(&mut [f32])| {
             wanted[i].then(|| {
@@ -228,13 +229,8 @@ impl Operation for GroupNorm {
         (tensor(y, dims4(x)), [mean, rstd])
     }
 
-    fn backward(
-        &self,
-        operands: [&FlexTensor; 3],
-        [mean, rstd]: &Self::Kept,
-        grad: &[f32],
-        _: [bool; 4],
-    ) -> [Option<Vec<f32>>; 4] {
+    fn backward(&self, made: Made<Self::Kept>) -> [Option<Vec<f32>>; 4] {
+        let Made { operands, kept: [mean, rstd], grad, .. } = made;
         let [mut dx, mut dw, mut db] = operands.map(zeros_like);
         let to = NormGrads { x: &mut dx, residual: None, weight: &mut dw, bias: &mut db };
         self.kernel(operands).backward(values(operands[0]), mean, rstd, grad, to);
@@ -245,20 +241,20 @@ impl Operation for GroupNorm {
 /// Batch normalisation by these statistics [c], then plus the residual, then ReLU if asked.
 #[derive(Debug, Clone)]
 pub struct BatchNorm {
-    mean: FlexTensor,
-    var: FlexTensor,
-    eps: f32,
+    /// Mean and variance.
+    pub stats: [FlexTensor; 2],
+    pub eps: f32,
     /// The statistics are the batch's own, so that the gradient runs through them.
-    train: bool,
+    pub train: bool,
     /// The residual is added.
-    add: bool,
-    relu: bool,
+    pub add: bool,
+    pub relu: bool,
 }
 
 impl BatchNorm {
     fn kernel<'a>(&'a self, [x, weight, bias]: [&'a FlexTensor; 3]) -> norm::BatchNorm<'a> {
         let [batch, channels, h, w] = dims4(x);
-        let [mean, var, weight, bias] = [&self.mean, &self.var, weight, bias].map(values);
+        let [mean, var, weight, bias] = [&self.stats[0], &self.stats[1], weight, bias].map(values);
         let (spatial, eps, relu) = (h * w, self.eps, self.relu);
         norm::BatchNorm { batch, channels, spatial, eps, mean, var, weight, bias, relu }
     }
@@ -276,13 +272,8 @@ impl Operation for BatchNorm {
         (y.clone(), y)
     }
 
-    fn backward(
-        &self,
-        operands: [&FlexTensor; 3],
-        y: &FlexTensor,
-        grad: &[f32],
-        wanted: [bool; 4],
-    ) -> [Option<Vec<f32>>; 4] {
+    fn backward(&self, made: Made<FlexTensor>) -> [Option<Vec<f32>>; 4] {
+        let Made { operands, kept: y, grad, wanted } = made;
         let x = values(operands[0]);
         let [mut dx, mut dw, mut db] = operands.map(zeros_like);
         let mut residual = (self.add && wanted[3]).then(|| zeros(x.len()));
@@ -318,26 +309,10 @@ pub fn apply<const D: usize>(
 }
 
 /// Mean and biased variance [c] of each channel of x [n, c, h, w], outside any graph.
-pub fn batch_stats(x: Tensor<4>) -> (Tensor<1>, Tensor<1>) {
+pub fn batch_stats(x: Tensor<4>) -> [Tensor<1>; 2] {
     let device = x.device().without_autodiff();
     let [_, c, h, w] = x.dims();
-    let (mut mean, mut var) = (vec![0.0; c], vec![0.0; c]);
+    let [mut mean, mut var] = [0, 1].map(|_| vec![0.0; c]);
     norm::batch_stats(h * w, values(&on_cpu(x)), &mut mean, &mut var);
-    let made = |values| Tensor::from_data(TensorData::new(values, [c]), &device);
-    (made(mean), made(var))
-}
-
-/// [`super::ops::batch_norm`] on the CPU.
-pub fn batch_norm(
-    x: Tensor<4>,
-    [weight, bias]: [Tensor<1>; 2],
-    stats: [Tensor<1>; 2],
-    train: bool,
-    eps: f64,
-    residual: Option<Tensor<4>>,
-    relu: bool,
-) -> Tensor<4> {
-    let [mean, var] = stats.map(on_cpu);
-    let (eps, add) = (eps as f32, residual.is_some());
-    apply(BatchNorm { mean, var, eps, train, add, relu }, x, weight, bias, residual)
+    [mean, var].map(|values| Tensor::from_data(TensorData::new(values, [c]), &device))
 }

@@ -59,11 +59,10 @@ pub fn linear(x: Tensor<2>, weight: Tensor<2>, bias: Tensor<1>) -> Tensor<2> {
     x.matmul(weight.transpose()) + bias.unsqueeze()
 }
 
-/// Group normalisation, then SiLU if asked. `x` [n, c, h, w], `weight` and `bias` [c].
+/// Group normalisation, then SiLU if asked. `x` [n, c, h, w], weight and bias [c].
 pub fn group_norm(
     x: Tensor<4>,
-    weight: Tensor<1>,
-    bias: Tensor<1>,
+    [weight, bias]: [Tensor<1>; 2],
     groups: usize,
     eps: f64,
     silu: bool,
@@ -81,11 +80,10 @@ pub fn group_norm(
     if silu { activation::silu(y) } else { y }
 }
 
-/// Layer normalisation over the last axis. `x` [.., c], `weight` and `bias` [c].
+/// Layer normalisation over the last axis. `x` [.., c], weight and bias [c].
 pub fn layer_norm<const D: usize>(
     x: Tensor<D>,
-    weight: Tensor<1>,
-    bias: Tensor<1>,
+    [weight, bias]: [Tensor<1>; 2],
     eps: f64,
 ) -> Tensor<D> {
     let centred = x.clone() - x.mean_dim(D - 1);
@@ -93,34 +91,27 @@ pub fn layer_norm<const D: usize>(
     centred / (variance + eps).sqrt() * weight.unsqueeze() + bias.unsqueeze()
 }
 
-/// What batch normalisation uses and returns.
-pub struct BatchNormed {
-    pub y: Tensor<4>,
-    /// Batch mean and biased variance [c], in training mode.
-    pub batch: Option<(Tensor<1>, Tensor<1>)>,
-}
-
 /// Batch normalisation over [n, h, w]; with `running` mean and variance it is the evaluation mode.
-/// Then plus `residual` [n, c, h, w], then ReLU if asked.
+/// Then plus `residual` [n, c, h, w], then ReLU if asked. In training mode the batch's mean and biased
+/// variance [c] come with it.
 pub fn batch_norm(
     x: Tensor<4>,
-    weight: Tensor<1>,
-    bias: Tensor<1>,
-    running: Option<(Tensor<1>, Tensor<1>)>,
+    [weight, bias]: [Tensor<1>; 2],
+    running: Option<[Tensor<1>; 2]>,
     eps: f64,
     residual: Option<Tensor<4>>,
     relu: bool,
-) -> BatchNormed {
-    let c = x.dims()[1];
+) -> (Tensor<4>, Option<[Tensor<1>; 2]>) {
     if flex::is_cpu(&x.device()) {
-        let train = running.is_none();
-        let stats = running.unwrap_or_else(|| flex::batch_stats(x.clone()));
-        let used = [stats.0.clone(), stats.1.clone()];
-        let y = flex::batch_norm(x, [weight, bias], used, train, eps, residual, relu);
-        return BatchNormed { y, batch: train.then_some(stats) };
+        let (train, add, eps) = (running.is_none(), residual.is_some(), eps as f32);
+        let batch = running.unwrap_or_else(|| flex::batch_stats(x.clone()));
+        let stats = batch.clone().map(flex::on_cpu);
+        let norm = flex::BatchNorm { stats, eps, train, add, relu };
+        return (flex::apply(norm, x, weight, bias, residual), train.then_some(batch));
     }
+    let c = x.dims()[1];
     let (y, batch) = match running {
-        Some((mean, var)) => {
+        Some([mean, var]) => {
             let scale = weight / (var + eps).sqrt();
             let shift = bias - mean * scale.clone();
             let y = x * scale.reshape([1, c, 1, 1]) + shift.reshape([1, c, 1, 1]);
@@ -128,14 +119,14 @@ pub fn batch_norm(
         }
         None => {
             let out = module::batch_norm_train(x, weight, bias, eps);
-            (out.output, Some((out.mean, out.variance)))
+            (out.output, Some([out.mean, out.variance]))
         }
     };
     let y = match residual {
         Some(r) => y + r,
         None => y,
     };
-    BatchNormed { y: if relu { activation::relu(y) } else { y }, batch }
+    (if relu { activation::relu(y) } else { y }, batch)
 }
 
 /// The largest of every two by two positions. [n, c, h, w] to [n, c, ⌊h / 2⌋, ⌊w / 2⌋].
@@ -156,9 +147,4 @@ pub fn attention(q: Tensor<3>, k: Tensor<3>, v: Tensor<3>) -> Tensor<3> {
     let scale = (q.dims()[1] as f32).powf(-0.5);
     let weights = activation::softmax(q.swap_dims(1, 2).matmul(k) * scale, 2);
     v.matmul(weights.swap_dims(1, 2))
-}
-
-/// SiLU, x · sigmoid(x).
-pub fn silu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
-    activation::silu(x)
 }

@@ -2,7 +2,7 @@
 
 use burn::tensor::{Tensor, activation};
 
-use super::{Linear, Pass, WeightLayout};
+use super::{Linear, Pass, Scope};
 
 /// The names of an attention's four maps, and which of them have a bias.
 #[derive(Debug, Clone, Copy)]
@@ -24,8 +24,7 @@ pub struct Attention {
 impl Attention {
     /// `width` of the queries and the output, `context` of keys and values.
     pub fn new(
-        l: &mut WeightLayout,
-        name: &str,
+        mut at: Scope,
         [width, context]: [usize; 2],
         heads: usize,
         names: AttentionNames,
@@ -33,7 +32,7 @@ impl Attention {
         let inputs = [width, context, context, width];
         let maps = std::array::from_fn(|i| {
             let bias = names.bias || i == 3;
-            Linear::maybe_biased(l, &format!("{name}.{}", names.parts[i]), [inputs[i], width], bias)
+            Linear::maybe_biased(at.part(names.parts[i]), [inputs[i], width], bias)
         });
         Self { maps, heads }
     }
@@ -98,13 +97,13 @@ mod tests {
     use burn::tensor::Device;
 
     use super::*;
-    use crate::models::Mode;
+    use crate::models::{Mode, WeightLayout};
 
     #[test]
     fn attention_in_parts_is_the_same_attention() {
         let mut layout = WeightLayout::default();
         let names = AttentionNames { parts: ["q", "k", "v", "out"], bias: true };
-        let attention = Attention::new(&mut layout, "a", [4, 4], 2, names);
+        let attention = Attention::new(layout.root(), [4, 4], 2, names);
         let weights = std::sync::Arc::new(layout).init(1).upload(&Device::flex());
         let pass = Pass::new(&weights, Mode::Eval);
         // Two heads of 4,096 x 4,096 scores are held at once, of 4,100 queries no more.

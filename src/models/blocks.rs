@@ -4,8 +4,8 @@ use burn::tensor::{Tensor, activation};
 
 use super::attention::{picture, tokens};
 use super::{
-    Attention, AttentionNames, Beside, Conv, GroupNorm, Groups, LayerNorm, Linear, Pass, Style,
-    WeightLayout,
+    Attention, AttentionNames, Beside, Conv, GroupNorm, Groups, LayerNorm, Linear, Pass, Scope,
+    Style,
 };
 use crate::gpu::ops;
 
@@ -27,17 +27,16 @@ pub struct ResBlock {
 
 impl ResBlock {
     /// From and to so many channels.
-    pub fn new(l: &mut WeightLayout, name: &str, c: [usize; 2], style: &Style) -> Self {
+    pub fn new(mut at: Scope, c: [usize; 2], style: &Style) -> Self {
         let &Style { groups, names, .. } = style;
-        let part = |part: &str| format!("{name}.{part}");
         Self {
-            norm1: GroupNorm::new(l, &part("norm1"), c[0], groups),
-            conv1: Conv::same(l, &part("conv1"), c, 3),
-            embedding: style.embedding.map(|e| Linear::new(l, &part(names.embedding), [e, c[1]])),
-            norm2: GroupNorm::new(l, &part("norm2"), c[1], groups),
+            norm1: GroupNorm::new(at.part("norm1"), c[0], groups),
+            conv1: Conv::same(at.part("conv1"), c, 3),
+            embedding: style.embedding.map(|e| Linear::new(at.part(names.embedding), [e, c[1]])),
+            norm2: GroupNorm::new(at.part("norm2"), c[1], groups),
             dropout: style.dropout,
-            conv2: Conv::same(l, &part("conv2"), [c[1]; 2], 3),
-            shortcut: (c[0] != c[1]).then(|| Conv::same(l, &part(names.shortcut), c, 1)),
+            conv2: Conv::same(at.part("conv2"), [c[1]; 2], 3),
+            shortcut: (c[0] != c[1]).then(|| Conv::same(at.part(names.shortcut), c, 1)),
         }
     }
 
@@ -81,27 +80,21 @@ pub enum Spatial {
 
 impl Spatial {
     /// Over `c` channels.
-    pub fn new(
-        l: &mut WeightLayout,
-        name: &str,
-        c: usize,
-        groups: Groups,
-        attends: Attends,
-    ) -> Self {
+    pub fn new(mut at: Scope, c: usize, groups: Groups, attends: Attends) -> Self {
         match attends {
             Attends::Pixels => {
-                let norm = GroupNorm::new(l, &format!("{name}.norm"), c, groups);
-                let mut map = |part: &str| Conv::same(l, &format!("{name}.{part}"), [c, c], 1);
+                let norm = GroupNorm::new(at.part("norm"), c, groups);
+                let mut map = |part: &str| Conv::same(at.part(part), [c, c], 1);
                 Self::Pixels { norm, qkv: ["q", "k", "v"].map(&mut map), out: map("proj_out") }
             }
             Attends::Tokens => {
                 let names = AttentionNames { bias: true, ..ATTENTION };
                 Self::Tokens {
-                    norm: GroupNorm::new(l, &format!("{name}.group_norm"), c, groups),
-                    attention: Attention::new(l, name, [c, c], 1, names),
+                    norm: GroupNorm::new(at.part("group_norm"), c, groups),
+                    attention: Attention::new(at, [c, c], 1, names),
                 }
             }
-            Attends::Prompt(shape) => Self::Prompt(Transformer::new(l, name, c, shape)),
+            Attends::Prompt(shape) => Self::Prompt(Transformer::new(at, c, shape)),
         }
     }
 
@@ -138,18 +131,14 @@ struct TransformerBlock {
 }
 
 impl TransformerBlock {
-    fn new(l: &mut WeightLayout, name: &str, c: usize, context: usize, heads: usize) -> Self {
-        let norm = |l: &mut WeightLayout, i| LayerNorm::new(l, &format!("{name}.norm{i}"), c, 1e-5);
-        let attention = |l: &mut WeightLayout, i, context| {
-            Attention::new(l, &format!("{name}.attn{i}"), [c, context], heads, ATTENTION)
-        };
-        let norm1 = norm(l, 1);
-        let own = attention(l, 1, c);
-        let norm2 = norm(l, 2);
-        let cross = attention(l, 2, context);
-        let norm3 = norm(l, 3);
-        let up = Linear::new(l, &format!("{name}.ff.net.0.proj"), [c, 8 * c]);
-        let down = Linear::new(l, &format!("{name}.ff.net.2"), [4 * c, c]);
+    fn new(mut at: Scope, c: usize, context: usize, heads: usize) -> Self {
+        let norm1 = LayerNorm::new(at.part("norm1"), c, 1e-5);
+        let own = Attention::new(at.part("attn1"), [c, c], heads, ATTENTION);
+        let norm2 = LayerNorm::new(at.part("norm2"), c, 1e-5);
+        let cross = Attention::new(at.part("attn2"), [c, context], heads, ATTENTION);
+        let norm3 = LayerNorm::new(at.part("norm3"), c, 1e-5);
+        let up = Linear::new(at.part("ff.net.0.proj"), [c, 8 * c]);
+        let down = Linear::new(at.part("ff.net.2"), [4 * c, c]);
         Self { norms: [norm1, norm2, norm3], own, cross, up, down }
     }
 
@@ -174,10 +163,10 @@ enum Projection {
 }
 
 impl Projection {
-    fn new(l: &mut WeightLayout, name: &str, c: usize, linear: bool) -> Self {
+    fn new(at: Scope, c: usize, linear: bool) -> Self {
         match linear {
-            true => Self::Linear(Linear::new(l, name, [c, c])),
-            false => Self::Conv(Conv::same(l, name, [c, c], 1)),
+            true => Self::Linear(Linear::new(at, [c, c])),
+            false => Self::Conv(Conv::same(at, [c, c], 1)),
         }
     }
 
@@ -216,17 +205,18 @@ pub struct Transformer {
 }
 
 impl Transformer {
-    fn new(l: &mut WeightLayout, name: &str, c: usize, shape: TransformerShape) -> Self {
+    fn new(mut at: Scope, c: usize, shape: TransformerShape) -> Self {
         let TransformerShape { context, heads, depth, linear, groups } = shape;
-        let part = |part: &str| format!("{name}.{part}");
-        let block = |i| part(&format!("transformer_blocks.{i}"));
         Self {
-            norm: GroupNorm::new(l, &part("norm"), c, Groups { n: groups, eps: 1e-6 }),
-            into: Projection::new(l, &part("proj_in"), c, linear),
+            norm: GroupNorm::new(at.part("norm"), c, Groups { n: groups, eps: 1e-6 }),
+            into: Projection::new(at.part("proj_in"), c, linear),
             blocks: (0..depth)
-                .map(|i| TransformerBlock::new(l, &block(i), c, context, heads))
+                .map(|i| {
+                    let at = at.part(format!("transformer_blocks.{i}"));
+                    TransformerBlock::new(at, c, context, heads)
+                })
                 .collect(),
-            out_of: Projection::new(l, &part("proj_out"), c, linear),
+            out_of: Projection::new(at.part("proj_out"), c, linear),
         }
     }
 

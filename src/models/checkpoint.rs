@@ -6,7 +6,7 @@ use safetensors::{Dtype, tensor::TensorView};
 
 use super::tensors::{About, finite};
 use super::{Architecture, Card, HostWeights, Model, Tensors, WeightEntry, WeightLayout, torch};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, ensure};
 
 /// Where the card lies in a file's metadata.
 const CARD: &str = "salun";
@@ -96,7 +96,7 @@ pub fn decode(bytes: &[u8], path: &Path) -> Result<Model> {
     };
     check(&card).map_err(|reason| file(format!("its model card is not usable: {reason}")))?;
     let (network, layout) = card.architecture.build();
-    let weights = fill_within(&layout, &tensors, bytes.len(), path)?;
+    let weights = fill(&layout, &tensors, bytes.len(), path)?;
     Ok(Model { card, network: Arc::new(network), weights })
 }
 
@@ -127,28 +127,15 @@ fn check(card: &Card) -> std::result::Result<(), &'static str> {
                 && c.resolution % (1 << (c.mult.len() - 1)) == 0
         }
     };
-    if pictures && shape {
-        Ok(())
-    } else {
-        Err("a size is out of range or does not fit the others")
-    }
+    ensure(pictures && shape, || "a size is out of range or does not fit the others")
 }
 
-/// The weights of a layout out of a file's tensors.
+/// The weights of a layout out of the tensors of a file of so many bytes, which must be enough for what
+/// they claim: several may be views of the same numbers.
 ///
 /// # Errors
 /// A tensor is missing, surplus, of another shape or number format, or not finite.
-pub fn fill<'a>(
-    layout: &Arc<WeightLayout>,
-    file: impl Into<Tensors<'a>>,
-    path: &Path,
-) -> Result<HostWeights> {
-    fill_within(layout, &file.into(), usize::MAX, path)
-}
-
-/// [`fill`] from a file of so many bytes, which must be enough for what its tensors claim: several
-/// may be views of the same numbers.
-fn fill_within(
+pub fn fill(
     layout: &Arc<WeightLayout>,
     file: &Tensors,
     bytes: usize,
@@ -161,27 +148,20 @@ fn fill_within(
     };
     for name in file.0.keys() {
         let known = layout.find(name).is_some() || layout.buffers.iter().any(|b| b.name == *name);
-        if !known && !name.ends_with(".num_batches_tracked") {
-            return Err(bad(name, "the network has no such tensor".into()));
-        }
+        let counts = name.ends_with(".num_batches_tracked");
+        ensure(known || counts, || bad(name, "the network has no such tensor".into()))?;
     }
     let find = |entry: &WeightEntry| {
         let tensor = file.get(&entry.name).ok_or_else(|| bad(&entry.name, "is missing".into()))?;
-        if tensor.shape != entry.shape {
-            let reason = format!("has shape {:?}, expected {:?}", tensor.shape, entry.shape);
-            return Err(bad(&entry.name, reason));
-        }
-        Ok(tensor)
+        let (has, right) = (&tensor.shape, &entry.shape);
+        let other = || bad(&entry.name, format!("has shape {has:?}, expected {right:?}"));
+        ensure(has == right, other).map(|()| tensor)
     };
     layout.params.iter().chain(&layout.buffers).try_for_each(|entry| find(entry).map(drop))?;
     // Before anything is allocated for them: no number takes less than two bytes.
     let n = layout.n() + layout.n_buffers();
-    if n.checked_mul(2).is_none_or(|least| least > bytes) {
-        return Err(Error::file(
-            path,
-            format!("its tensors have {n} numbers, {bytes} bytes do not"),
-        ));
-    }
+    let few = || Error::file(path, format!("its tensors have {n} numbers, {bytes} bytes do not"));
+    ensure(n.checked_mul(2).is_some_and(|least| least <= bytes), few)?;
     let read = |entry: &WeightEntry, flat: &mut Vec<f32>| -> Result<()> {
         let tensor = find(entry)?;
         let start = flat.len();

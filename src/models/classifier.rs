@@ -6,12 +6,6 @@ use super::{Linear, Pass};
 
 /// A classifier: a trunk that makes features of a picture, and a linear head over them.
 pub trait Classifier: std::fmt::Debug + Send + Sync {
-    /// Channels of a picture.
-    fn channels(&self) -> usize;
-
-    /// Classes that the head tells apart.
-    fn classes(&self) -> usize;
-
     /// Penultimate features, and what each stage makes on the way, which `seen` is shown. `x` [n, c, h, w] in
     /// [0, 1] to [n, features].
     fn trunk(&self, pass: &Pass, x: Tensor<4>, seen: &mut dyn FnMut(&Tensor<4>)) -> Tensor<2>;
@@ -21,6 +15,11 @@ pub trait Classifier: std::fmt::Debug + Send + Sync {
 
     /// The head, from features to classes. One with more rows makes as many logits.
     fn linear(&self) -> &Linear;
+
+    /// Classes that the head tells apart.
+    fn classes(&self) -> usize {
+        self.linear().width
+    }
 
     /// What a stage makes, averaged over positions, to [n, channels of the stage].
     fn average(&self, h: Tensor<4>) -> Tensor<2> {

@@ -1,9 +1,8 @@
 //! The sinusoidal time embedding (Vaswani et al. 2017 as used by Ho et al. 2020).
 
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Device, Tensor, TensorData, activation};
 
-use super::{Linear, Pass, WeightLayout};
-use crate::gpu::ops;
+use super::{Linear, Pass, Scope};
 
 /// How time steps become sines and cosines (diffusers' `Timesteps`).
 #[derive(Debug, Clone, Copy)]
@@ -45,13 +44,16 @@ pub struct Mlp([Linear; 2]);
 
 impl Mlp {
     /// From `c` values to four times as many.
-    pub fn new(l: &mut WeightLayout, names: [&str; 2], c: usize) -> Self {
-        Self([Linear::new(l, names[0], [c, 4 * c]), Linear::new(l, names[1], [4 * c; 2])])
+    pub fn new(mut at: Scope, names: [&str; 2], c: usize) -> Self {
+        Self([
+            Linear::new(at.part(names[0]), [c, 4 * c]),
+            Linear::new(at.part(names[1]), [4 * c; 2]),
+        ])
     }
 
     /// [n, c] to [n, 4 c].
     pub fn forward(&self, pass: &Pass, x: Tensor<2>) -> Tensor<2> {
-        self.0[1].forward(pass, ops::silu(self.0[0].forward(pass, x)))
+        self.0[1].forward(pass, activation::silu(self.0[0].forward(pass, x)))
     }
 }
 

@@ -5,7 +5,7 @@ use std::cell::{Cell, RefCell};
 use burn::tensor::Tensor;
 use rand::RngExt;
 
-use super::{Init, WeightLayout, Weights};
+use super::{Init, Scope, Weights};
 use crate::data::rng;
 use crate::gpu::kernels::Keep;
 use crate::gpu::{Padding, ops};
@@ -96,45 +96,38 @@ pub struct Conv {
 }
 
 impl Conv {
-    /// A bias-free convolution as in the ResNet (Kaiming normal, fan-out).
-    pub fn plain(
-        layout: &mut WeightLayout,
-        name: &str,
+    fn declare(
+        mut at: Scope,
         [c_in, c_out]: [usize; 2],
         kernel: usize,
-        stride: usize,
+        weight: Init,
+        bias: Option<Init>,
     ) -> Self {
-        let sd = (2.0 / (c_out * kernel * kernel) as f32).sqrt();
-        let shape = [c_out, c_in, kernel, kernel];
-        let weight = layout.param(format!("{name}.weight"), &shape, Init::Normal(sd));
-        Self { weight, bias: None, stride, padding: Padding::Same(kernel / 2) }
+        let weight = at.param("weight", &[c_out, c_in, kernel, kernel], weight);
+        let bias = bias.map(|init| at.param("bias", &[c_out], init));
+        Self { weight, bias, stride: 1, padding: Padding::Same(kernel / 2) }
+    }
+
+    /// A bias-free convolution as in the ResNet (Kaiming normal, fan-out).
+    pub fn plain(at: Scope, c: [usize; 2], kernel: usize, stride: usize) -> Self {
+        Self { stride, ..Self::declare(at, c, kernel, kaiming(c[1], kernel), None) }
     }
 
     /// A convolution with bias as in VGG, stride 1 (Kaiming normal, fan-out; bias 0).
-    pub fn fan_out(layout: &mut WeightLayout, name: &str, c: [usize; 2], kernel: usize) -> Self {
-        let plain = Self::plain(layout, name, c, kernel, 1);
-        let bias = layout.param(format!("{name}.bias"), &[c[1]], Init::Constant(0.0));
-        Self { bias: Some(bias), ..plain }
+    pub fn fan_out(at: Scope, c: [usize; 2], kernel: usize) -> Self {
+        Self::declare(at, c, kernel, kaiming(c[1], kernel), Some(Init::Constant(0.0)))
     }
 
-    /// A convolution with bias as in the U-Net (PyTorch's default initialisation).
-    pub fn biased(
-        layout: &mut WeightLayout,
-        name: &str,
-        [c_in, c_out]: [usize; 2],
-        kernel: usize,
-        stride: usize,
-        padding: Padding,
-    ) -> Self {
-        let init = Init::Uniform(((c_in * kernel * kernel) as f32).powf(-0.5));
-        let weight = layout.param(format!("{name}.weight"), &[c_out, c_in, kernel, kernel], init);
-        let bias = Some(layout.param(format!("{name}.bias"), &[c_out], init));
-        Self { weight, bias, stride, padding }
+    /// A convolution with bias as in the U-Net, which keeps the size of a picture (PyTorch's default
+    /// initialisation).
+    pub fn same(at: Scope, c: [usize; 2], kernel: usize) -> Self {
+        let init = Init::Uniform(((c[0] * kernel * kernel) as f32).powf(-0.5));
+        Self::declare(at, c, kernel, init, Some(init))
     }
 
-    /// The same that keeps the size of a picture.
-    pub fn same(layout: &mut WeightLayout, name: &str, c: [usize; 2], kernel: usize) -> Self {
-        Self::biased(layout, name, c, kernel, 1, Padding::Same(kernel / 2))
+    /// The same with another stride and padding.
+    pub fn strided(self, stride: usize, padding: Padding) -> Self {
+        Self { stride, padding, ..self }
     }
 
     /// [n, c_in, h, w] to [n, c_out, h / stride, w / stride].
@@ -144,45 +137,46 @@ impl Conv {
     }
 }
 
+/// Kaiming's normal initialisation by what goes out (He et al. 2015).
+fn kaiming(c_out: usize, kernel: usize) -> Init {
+    Init::Normal((2.0 / (c_out * kernel * kernel) as f32).sqrt())
+}
+
 /// Affine map of vectors.
 #[derive(Debug, Clone)]
 pub struct Linear {
     weight: usize,
     bias: Option<usize>,
+    /// Values that come out.
+    pub width: usize,
 }
 
 impl Linear {
-    fn declare(
-        layout: &mut WeightLayout,
-        name: &str,
-        [c_in, c_out]: [usize; 2],
-        weight: Init,
-        bias: Option<Init>,
-    ) -> Self {
-        let weight = layout.param(format!("{name}.weight"), &[c_out, c_in], weight);
-        let bias = bias.map(|init| layout.param(format!("{name}.bias"), &[c_out], init));
-        Self { weight, bias }
+    fn declare(mut at: Scope, [c_in, c_out]: [usize; 2], weight: Init, bias: Option<Init>) -> Self {
+        let weight = at.param("weight", &[c_out, c_in], weight);
+        let bias = bias.map(|init| at.param("bias", &[c_out], init));
+        Self { weight, bias, width: c_out }
     }
 
     /// PyTorch's default initialisation.
-    pub fn new(layout: &mut WeightLayout, name: &str, c: [usize; 2]) -> Self {
-        Self::maybe_biased(layout, name, c, true)
+    pub fn new(at: Scope, c: [usize; 2]) -> Self {
+        Self::maybe_biased(at, c, true)
     }
 
     /// The same with a bias or without.
-    pub fn maybe_biased(layout: &mut WeightLayout, name: &str, c: [usize; 2], bias: bool) -> Self {
+    pub fn maybe_biased(at: Scope, c: [usize; 2], bias: bool) -> Self {
         let init = Init::Uniform((c[0] as f32).powf(-0.5));
-        Self::declare(layout, name, c, init, bias.then_some(init))
+        Self::declare(at, c, init, bias.then_some(init))
     }
 
     /// A layer of a transformer: small normal weights, biases 0.
-    pub fn small(layout: &mut WeightLayout, name: &str, c: [usize; 2]) -> Self {
-        Self::declare(layout, name, c, Init::Normal(0.02), Some(Init::Constant(0.0)))
+    pub fn small(at: Scope, c: [usize; 2]) -> Self {
+        Self::declare(at, c, Init::Normal(0.02), Some(Init::Constant(0.0)))
     }
 
     /// The same without a bias.
-    pub fn small_unbiased(layout: &mut WeightLayout, name: &str, c: [usize; 2]) -> Self {
-        Self::declare(layout, name, c, Init::Normal(0.02), None)
+    pub fn small_unbiased(at: Scope, c: [usize; 2]) -> Self {
+        Self::declare(at, c, Init::Normal(0.02), None)
     }
 
     /// The parameter indices of the weight and of the bias, where there is one.
@@ -210,22 +204,17 @@ impl Linear {
 
 /// Scale and shift of a normalisation's channels.
 #[derive(Debug, Clone)]
-struct Affine {
-    weight: usize,
-    bias: usize,
-}
+struct Affine([usize; 2]);
 
 impl Affine {
-    fn new(layout: &mut WeightLayout, name: &str, channels: usize) -> Self {
-        Self {
-            weight: layout.param(format!("{name}.weight"), &[channels], Init::Constant(1.0)),
-            bias: layout.param(format!("{name}.bias"), &[channels], Init::Constant(0.0)),
-        }
+    fn new(at: &mut Scope, channels: usize) -> Self {
+        let param = |(name, v)| at.param(name, &[channels], Init::Constant(v));
+        Self([("weight", 1.0), ("bias", 0.0)].map(param))
     }
 
     /// Both, [channels] each.
     fn of(&self, pass: &Pass) -> [Tensor<1>; 2] {
-        [self.weight, self.bias].map(|i| pass.weights.params[i].clone())
+        self.0.map(|i| pass.weights.params[i].clone())
     }
 }
 
@@ -238,11 +227,11 @@ pub struct BatchNorm {
 }
 
 impl BatchNorm {
-    pub fn new(layout: &mut WeightLayout, name: &str, channels: usize) -> Self {
+    pub fn new(mut at: Scope, channels: usize) -> Self {
         Self {
-            affine: Affine::new(layout, name, channels),
-            mean: layout.buffer(format!("{name}.running_mean"), channels, 0.0),
-            var: layout.buffer(format!("{name}.running_var"), channels, 1.0),
+            affine: Affine::new(&mut at, channels),
+            mean: at.buffer("running_mean", channels, 0.0),
+            var: at.buffer("running_var", channels, 1.0),
         }
     }
 
@@ -254,22 +243,21 @@ impl BatchNorm {
         residual: Option<Tensor<4>>,
         relu: bool,
     ) -> Tensor<4> {
-        let [weight, bias] = self.affine.of(pass);
-        let [mean, var] = [self.mean, self.var].map(|i| pass.weights.buffers[i].clone());
+        let places = [self.mean, self.var];
+        let stats = places.map(|i| pass.weights.buffers[i].clone());
         let [n, _, h, w] = x.dims();
-        let running = (pass.mode == Mode::Eval).then(|| (mean.clone(), var.clone()));
-        let out = ops::batch_norm(x, weight, bias, running, BN_EPS, residual, relu);
-        if let Some((batch_mean, batch_var)) = out.batch {
+        let running = (pass.mode == Mode::Eval).then(|| stats.clone());
+        let affine = self.affine.of(pass);
+        let (y, batch) = ops::batch_norm(x, affine, running, BN_EPS, residual, relu);
+        if let Some(batch) = batch {
+            let [mean, var] = batch.map(Tensor::without_autodiff);
             let count = (n * h * w) as f32;
-            let unbiased = batch_var.without_autodiff() * (count / (count - 1.0).max(1.0));
-            let mut moved = pass.moved.borrow_mut();
-            moved.push((
-                self.mean,
-                mean * (1.0 - MOMENTUM) + batch_mean.without_autodiff() * MOMENTUM,
-            ));
-            moved.push((self.var, var * (1.0 - MOMENTUM) + unbiased * MOMENTUM));
+            let unbiased = var * (count / (count - 1.0).max(1.0));
+            let new = stats.into_iter().zip([mean, unbiased]);
+            let moved = new.map(|(old, new)| old * (1.0 - MOMENTUM) + new * MOMENTUM);
+            pass.moved.borrow_mut().extend(places.into_iter().zip(moved));
         }
-        out.y
+        y
     }
 }
 
@@ -289,15 +277,14 @@ pub struct GroupNorm {
 }
 
 impl GroupNorm {
-    pub fn new(layout: &mut WeightLayout, name: &str, channels: usize, groups: Groups) -> Self {
+    pub fn new(mut at: Scope, channels: usize, groups: Groups) -> Self {
         let n = [groups.n, 4].into_iter().find(|g| channels.is_multiple_of(*g)).unwrap_or(1);
-        Self { affine: Affine::new(layout, name, channels), groups: Groups { n, ..groups } }
+        Self { affine: Affine::new(&mut at, channels), groups: Groups { n, ..groups } }
     }
 
     /// [n, c, h, w] to the same, through SiLU if asked.
     pub fn forward(&self, pass: &Pass, x: Tensor<4>, silu: bool) -> Tensor<4> {
-        let ([weight, bias], Groups { n, eps }) = (self.affine.of(pass), self.groups);
-        ops::group_norm(x, weight, bias, n, eps, silu)
+        ops::group_norm(x, self.affine.of(pass), self.groups.n, self.groups.eps, silu)
     }
 }
 
@@ -309,13 +296,12 @@ pub struct LayerNorm {
 }
 
 impl LayerNorm {
-    pub fn new(layout: &mut WeightLayout, name: &str, channels: usize, eps: f64) -> Self {
-        Self { affine: Affine::new(layout, name, channels), eps }
+    pub fn new(mut at: Scope, channels: usize, eps: f64) -> Self {
+        Self { affine: Affine::new(&mut at, channels), eps }
     }
 
     /// [.., c] to the same.
     pub fn forward<const D: usize>(&self, pass: &Pass, x: Tensor<D>) -> Tensor<D> {
-        let [weight, bias] = self.affine.of(pass);
-        ops::layer_norm(x, weight, bias, self.eps)
+        ops::layer_norm(x, self.affine.of(pass), self.eps)
     }
 }

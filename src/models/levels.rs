@@ -4,7 +4,7 @@
 use burn::tensor::Tensor;
 
 use super::blocks::{ResBlock, Spatial};
-use super::{Attends, Conv, GroupNorm, Groups, Pass, WeightLayout};
+use super::{Attends, Conv, GroupNorm, Groups, Pass, Scope};
 use crate::gpu::{Padding, ops};
 
 /// What a network's parts are called in files.
@@ -80,46 +80,26 @@ pub struct Beside<'a> {
     pub context: Option<&'a Tensor<3>>,
 }
 
-/// Blocks over pictures of one size, and what halves or doubles it after them.
+/// A residual block, and the attention after it.
 #[derive(Debug, Clone)]
-pub struct Level {
-    blocks: Vec<(ResBlock, Option<Spatial>)>,
-    resample: Option<Resample>,
-}
+struct Block(ResBlock, Option<Spatial>);
 
-#[derive(Debug, Clone)]
-enum Resample {
-    Down(Conv),
-    /// After an enlargement.
-    Up(Conv),
-}
-
-impl Level {
-    /// `before` is what a block is given of the pictures so far, `after` is shown what each block and the
-    /// change of size make.
-    pub fn forward(
-        &self,
-        pass: &Pass,
-        mut h: Tensor<4>,
-        beside: Beside,
-        mut before: impl FnMut(Tensor<4>) -> Tensor<4>,
-        mut after: impl FnMut(&Tensor<4>),
-    ) -> Tensor<4> {
-        for (block, attention) in &self.blocks {
-            h = block.forward(pass, before(h), beside);
-            if let Some(attention) = attention {
-                h = attention.forward(pass, h, beside);
-            }
-            after(&h);
+impl Block {
+    /// [n, c_in, h, w] to [n, c_out, h, w].
+    fn forward(&self, pass: &Pass, h: Tensor<4>, beside: Beside) -> Tensor<4> {
+        let h = self.0.forward(pass, h, beside);
+        match &self.1 {
+            Some(attention) => attention.forward(pass, h, beside),
+            None => h,
         }
-        let Some(resample) = &self.resample else { return h };
-        h = match resample {
-            Resample::Down(conv) => conv.forward(pass, h),
-            Resample::Up(conv) => conv.forward(pass, ops::upsample(h)),
-        };
-        after(&h);
-        h
     }
+}
+
+/// Blocks over pictures of one size, and the convolution that comes with halving or doubling it after them.
+#[derive(Debug, Clone)]
+struct Level {
+    blocks: Vec<Block>,
+    resample: Option<Conv>,
 }
 
 /// Which attention the blocks of a level have.
@@ -128,40 +108,34 @@ pub type OfLevel<'a> = &'a dyn Fn(usize) -> Option<Attends>;
 impl Style<'_> {
     fn block(
         &self,
-        l: &mut WeightLayout,
-        (level, place): (&str, usize),
+        level: &mut Scope,
+        place: usize,
         c: [usize; 2],
         attends: Option<Attends>,
-    ) -> (ResBlock, Option<Spatial>) {
-        let name = |part: &str| format!("{level}.{part}.{place}");
-        let block = ResBlock::new(l, &name(self.names.block), c, self);
-        let attention = name(self.names.attention);
-        (block, attends.map(|a| Spatial::new(l, &attention, c[1], self.groups, a)))
+    ) -> Block {
+        let block = ResBlock::new(level.part(self.names.block).part(place), c, self);
+        let mut attentions = level.part(self.names.attention);
+        Block(block, attends.map(|a| Spatial::new(attentions.part(place), c[1], self.groups, a)))
     }
 
     /// The levels from the finest to the coarsest, out of `c` channels; and the channels of everything
     /// that is made on the way.
-    pub fn down(
-        &self,
-        l: &mut WeightLayout,
-        prefix: &str,
-        mut c: usize,
-        attends: OfLevel,
-    ) -> (Vec<Level>, Vec<usize>) {
+    fn down(&self, at: &mut Scope, mut c: usize, attends: OfLevel) -> (Vec<Level>, Vec<usize>) {
         let mut made = vec![c];
         let mut levels = Vec::new();
         for (level, &width) in self.widths.iter().enumerate() {
-            let name = format!("{prefix}{}.{level}", self.names.down);
+            let mut down = at.part(self.names.down);
+            let mut at = down.part(level);
             let mut blocks = Vec::new();
             for place in 0..self.blocks {
-                blocks.push(self.block(l, (&name, place), [c, width], attends(level)));
+                blocks.push(self.block(&mut at, place, [c, width], attends(level)));
                 c = width;
                 made.push(c);
             }
             let resample = (level + 1 < self.widths.len()).then(|| {
                 made.push(c);
-                let name = format!("{name}.{}", self.names.downsample);
-                Resample::Down(Conv::biased(l, &name, [c, c], 3, 2, self.padding))
+                let at = at.part(self.names.downsample);
+                Conv::same(at, [c, c], 3).strided(2, self.padding)
             });
             levels.push(Level { blocks, resample });
         }
@@ -170,10 +144,9 @@ impl Style<'_> {
 
     /// The levels from the coarsest to the finest, out of `c` channels; each block takes in the channels
     /// that were made last on the way down, as long as there are some in `skips`.
-    pub fn up(
+    fn up(
         &self,
-        l: &mut WeightLayout,
-        prefix: &str,
+        at: &mut Scope,
         mut c: usize,
         mut skips: Vec<usize>,
         attends: OfLevel,
@@ -182,88 +155,94 @@ impl Style<'_> {
         for (level, &width) in self.widths.iter().enumerate().rev() {
             let from_coarsest = self.widths.len() - 1 - level;
             let number = if self.names.up_from_coarsest { from_coarsest } else { level };
-            let name = format!("{prefix}{}.{number}", self.names.up);
+            let mut up = at.part(self.names.up);
+            let mut at = up.part(number);
             let mut blocks = Vec::new();
             for place in 0..=self.blocks {
                 let c_in = c + skips.pop().unwrap_or(0);
-                blocks.push(self.block(l, (&name, place), [c_in, width], attends(level)));
+                blocks.push(self.block(&mut at, place, [c_in, width], attends(level)));
                 c = width;
             }
-            let name = format!("{name}.{}", self.names.upsample);
-            let resample = (level > 0).then(|| Resample::Up(Conv::same(l, &name, [c, c], 3)));
+            let at = at.part(self.names.upsample);
+            let resample = (level > 0).then(|| Conv::same(at, [c, c], 3));
             levels.push(Level { blocks, resample });
         }
         levels
     }
 
     /// The middle, of `c` channels.
-    pub fn middle(&self, l: &mut WeightLayout, prefix: &str, c: usize, attends: Attends) -> Middle {
-        let [first, attention, second] = self.names.middle.map(|part| format!("{prefix}{part}"));
-        Middle(
-            ResBlock::new(l, &first, [c, c], self),
-            Spatial::new(l, &attention, c, self.groups, attends),
-            ResBlock::new(l, &second, [c, c], self),
-        )
+    fn middle(&self, at: &mut Scope, c: usize, attends: Attends) -> [Block; 2] {
+        let [first, attention, second] = self.names.middle;
+        let first = ResBlock::new(at.part(first), [c, c], self);
+        let attention = Spatial::new(at.part(attention), c, self.groups, attends);
+        let second = ResBlock::new(at.part(second), [c, c], self);
+        [Block(first, Some(attention)), Block(second, None)]
     }
 }
 
-/// The blocks between the way down and the way up.
-#[derive(Debug, Clone)]
-pub struct Middle(ResBlock, Spatial, ResBlock);
-
-impl Middle {
-    /// [n, c, h, w] to the same.
-    pub fn forward(&self, pass: &Pass, h: Tensor<4>, beside: Beside) -> Tensor<4> {
-        let h = self.1.forward(pass, self.0.forward(pass, h, beside), beside);
-        self.2.forward(pass, h, beside)
-    }
-}
-
-/// A U-Net but for what makes its condition: the way down, the way up, and skips between them.
+/// A U-Net but for what makes its condition: the way down, the way up, and skips between them; or a half of
+/// an autoencoder, which goes one way.
 #[derive(Debug, Clone)]
 pub struct Trunk {
     conv_in: Conv,
     down: Vec<Level>,
-    middle: Middle,
+    middle: [Block; 2],
     up: Vec<Level>,
     norm_out: GroupNorm,
     conv_out: Conv,
 }
 
 impl Trunk {
-    /// Declares what follows `conv_in`, which makes `c` channels; in the end there are `c_out`. `attends`
-    /// on the way down, in the middle, and on the way up.
+    /// Declares what follows `conv_in`, which makes `c` channels; in the end there are `c_out`. The ways down
+    /// and up, as far as there are such, and the middle between them are given by their attention.
     pub fn new(
-        l: &mut WeightLayout,
+        mut at: Scope,
         style: &Style,
         (conv_in, c): (Conv, usize),
         c_out: usize,
-        attends: (OfLevel, Attends, OfLevel),
+        (down, middle, up): (Option<OfLevel>, Attends, Option<OfLevel>),
     ) -> Self {
-        let (down, skips) = style.down(l, "", c, attends.0);
         let coarsest = style.widths[style.widths.len() - 1];
-        let middle = style.middle(l, "", coarsest, attends.1);
-        let up = style.up(l, "", coarsest, skips, attends.2);
-        let finest = style.widths[0];
-        let norm_out = GroupNorm::new(l, style.names.norm_out, finest, style.groups);
-        let conv_out = Conv::same(l, "conv_out", [finest, c_out], 3);
+        let last = if up.is_some() { style.widths[0] } else { coarsest };
+        let (down, skips) = down.map_or_else(Default::default, |of| style.down(&mut at, c, of));
+        let middle = style.middle(&mut at, coarsest, middle);
+        let up = up.map_or_else(Vec::new, |of| style.up(&mut at, coarsest, skips, of));
+        let norm_out = GroupNorm::new(at.part(style.names.norm_out), last, style.groups);
+        let conv_out = Conv::same(at.part("conv_out"), [last, c_out], 3);
         Self { conv_in, down, middle, up, norm_out, conv_out }
     }
 
     /// `x` [n, c_in, h, w] to [n, c_out, h, w].
     pub fn forward(&self, pass: &Pass, x: Tensor<4>, beside: Beside) -> Tensor<4> {
         let mut h = self.conv_in.forward(pass, x);
-        let mut skips = vec![h.clone()];
-        for level in &self.down {
-            h = level.forward(pass, h, beside, |h| h, |made| skips.push(made.clone()));
+        // What nothing is joined to is not held.
+        let joins = !self.down.is_empty() && !self.up.is_empty();
+        let mut skips = Vec::new();
+        let mut keep = |made: &Tensor<4>| skips.extend(joins.then(|| made.clone()));
+        keep(&h);
+        for Level { blocks, resample } in &self.down {
+            for block in blocks {
+                h = block.forward(pass, h, beside);
+                keep(&h);
+            }
+            if let Some(conv) = resample {
+                h = conv.forward(pass, h);
+                keep(&h);
+            }
         }
-        h = self.middle.forward(pass, h, beside);
-        for level in &self.up {
-            let join = |h| {
-                let skip = skips.pop().expect("one skip for each block on the way up");
-                Tensor::cat(vec![h, skip], 1)
-            };
-            h = level.forward(pass, h, beside, join, |_| {});
+        for block in &self.middle {
+            h = block.forward(pass, h, beside);
+        }
+        for Level { blocks, resample } in &self.up {
+            for block in blocks {
+                if let Some(skip) = skips.pop() {
+                    h = Tensor::cat(vec![h, skip], 1);
+                }
+                h = block.forward(pass, h, beside);
+            }
+            if let Some(conv) = resample {
+                h = conv.forward(pass, ops::upsample(h));
+            }
         }
         self.conv_out.forward(pass, self.norm_out.forward(pass, h, true))
     }

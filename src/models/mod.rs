@@ -26,7 +26,7 @@ pub use checkpoint::{Owned, Precision};
 pub use classifier::Classifier;
 pub use embedding::{Mlp, Sinusoid};
 pub use layers::{Conv, GroupNorm, Groups, LayerNorm, Linear, Mode, Pass};
-pub use levels::{Beside, DIFFUSERS, Level, Middle, Style, Trunk};
+pub use levels::{Beside, DIFFUSERS, OfLevel, Style, Trunk};
 pub use registry::{SHIPPED, Shipped, open_latent, shipped};
 pub use resnet::ResnetConfig;
 pub use said::{Normalise, Said};
@@ -34,7 +34,7 @@ pub use swin::SwinConfig;
 pub use tensors::{Format, Stored, Tensors};
 pub use unet::{Unet, UnetConfig};
 pub use vgg::VggConfig;
-pub use weights::{HostWeights, Init, WeightEntry, WeightLayout, Weights, read_all};
+pub use weights::{HostWeights, Init, Scope, WeightEntry, WeightLayout, Weights, read_all};
 
 use std::sync::Arc;
 
@@ -61,16 +61,6 @@ pub enum Architecture {
 pub enum Network {
     Classifier(Arc<dyn Classifier>),
     Unet(Box<Unet>),
-}
-
-impl Network {
-    /// Colour channels of its pictures, and classes.
-    pub fn channels_and_classes(&self) -> [usize; 2] {
-        match self {
-            Self::Classifier(net) => [net.channels(), net.classes()],
-            Self::Unet(net) => [net.config.channels, net.config.classes],
-        }
-    }
 }
 
 impl Architecture {
@@ -123,11 +113,12 @@ impl Architecture {
     /// Builds the network and the layout of its weights.
     pub fn build(&self) -> (Network, Arc<WeightLayout>) {
         let mut layout = WeightLayout::default();
+        let at = layout.root();
         let network = match self {
-            Self::Resnet(c) => Network::Classifier(Arc::new(Resnet::new(c.clone(), &mut layout))),
-            Self::Vgg(c) => Network::Classifier(Arc::new(Vgg::new(c.clone(), &mut layout))),
-            Self::Swin(c) => Network::Classifier(Arc::new(Swin::new(c.clone(), &mut layout))),
-            Self::Unet(c) => Network::Unet(Box::new(Unet::new(c.clone(), &mut layout))),
+            Self::Resnet(c) => Network::Classifier(Arc::new(Resnet::new(c.clone(), at))),
+            Self::Vgg(c) => Network::Classifier(Arc::new(Vgg::new(c.clone(), at))),
+            Self::Swin(c) => Network::Classifier(Arc::new(Swin::new(c.clone(), at))),
+            Self::Unet(c) => Network::Unet(Box::new(Unet::new(c.clone(), at))),
         };
         (network, Arc::new(layout))
     }

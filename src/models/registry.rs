@@ -195,9 +195,22 @@ pub fn latent_network(name: &str) -> Result<LatentNetwork> {
 
 /// The files of a model's folder, or of the one in a run's.
 fn latent_files(file: &str) -> Result<Box<dyn Files>> {
-    match pipeline(file) {
-        Some(folder) => latent::files(&folder.to_string_lossy()),
-        None => latent::files(file),
+    #[cfg(target_arch = "wasm32")]
+    return Err(Error::file(file, "is a folder on a disk, which a page cannot open"));
+    #[cfg(not(target_arch = "wasm32"))]
+    {
+        let folder = pipeline(file).unwrap_or_else(|| file.into());
+        if folder.is_file() {
+            // What it is instead, in the words that every command has for it.
+            open(file)?;
+            let right = "takes classes and no prompts; a text-to-image model is a diffusers folder";
+            return Err(Error::file(folder, right));
+        }
+        if !folder.is_dir() {
+            let right = "is not a folder; a text-to-image model is a diffusers folder";
+            return Err(Error::file(folder, right));
+        }
+        Ok(Box::new(latent::OnDisk(folder)))
     }
 }
 

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::classifier::{normalised, pooled};
 use super::layers::BatchNorm;
-use super::{Classifier, Conv, Linear, Pass, WeightLayout};
+use super::{Classifier, Conv, Linear, Pass, Scope};
 
 /// What shapes a ResNet.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -31,17 +31,16 @@ struct Block {
 }
 
 impl Block {
-    fn new(l: &mut WeightLayout, name: &str, [c_in, c_out]: [usize; 2], stride: usize) -> Self {
+    fn new(mut at: Scope, [c_in, c_out]: [usize; 2], stride: usize) -> Self {
         let changes = stride != 1 || c_in != c_out;
         Self {
-            conv1: Conv::plain(l, &format!("{name}.conv1"), [c_in, c_out], 3, stride),
-            bn1: BatchNorm::new(l, &format!("{name}.bn1"), c_out),
-            conv2: Conv::plain(l, &format!("{name}.conv2"), [c_out, c_out], 3, 1),
-            bn2: BatchNorm::new(l, &format!("{name}.bn2"), c_out),
+            conv1: Conv::plain(at.part("conv1"), [c_in, c_out], 3, stride),
+            bn1: BatchNorm::new(at.part("bn1"), c_out),
+            conv2: Conv::plain(at.part("conv2"), [c_out, c_out], 3, 1),
+            bn2: BatchNorm::new(at.part("bn2"), c_out),
             downsample: changes.then(|| {
-                let conv =
-                    Conv::plain(l, &format!("{name}.downsample.0"), [c_in, c_out], 1, stride);
-                (conv, BatchNorm::new(l, &format!("{name}.downsample.1"), c_out))
+                let conv = Conv::plain(at.part("downsample.0"), [c_in, c_out], 1, stride);
+                (conv, BatchNorm::new(at.part("downsample.1"), c_out))
             }),
         }
     }
@@ -69,10 +68,10 @@ pub struct Resnet {
 
 impl Resnet {
     /// Declares the weights in state-dictionary order.
-    pub fn new(config: ResnetConfig, layout: &mut WeightLayout) -> Self {
+    pub fn new(config: ResnetConfig, mut at: Scope) -> Self {
         let w = config.width;
-        let conv1 = Conv::plain(layout, "conv1", [config.channels, w], 3, 1);
-        let bn1 = BatchNorm::new(layout, "bn1", w);
+        let conv1 = Conv::plain(at.part("conv1"), [config.channels, w], 3, 1);
+        let bn1 = BatchNorm::new(at.part("bn1"), w);
         let mut blocks = Vec::new();
         let mut c_in = w;
         for stage in 0..4 {
@@ -80,24 +79,16 @@ impl Resnet {
             for block in 0..2 {
                 let stride = if stage > 0 && block == 0 { 2 } else { 1 };
                 let name = format!("layer{}.{block}", stage + 1);
-                blocks.push(Block::new(layout, &name, [c_in, c_out], stride));
+                blocks.push(Block::new(at.part(name), [c_in, c_out], stride));
                 c_in = c_out;
             }
         }
-        let fc = Linear::new(layout, "fc", [c_in, config.classes]);
+        let fc = Linear::new(at.part("fc"), [c_in, config.classes]);
         Self { config, conv1, bn1, blocks, fc }
     }
 }
 
 impl Classifier for Resnet {
-    fn channels(&self) -> usize {
-        self.config.channels
-    }
-
-    fn classes(&self) -> usize {
-        self.config.classes
-    }
-
     fn trunk(&self, pass: &Pass, x: Tensor<4>, seen: &mut dyn FnMut(&Tensor<4>)) -> Tensor<2> {
         let x = normalised(x, &self.config.mean, &self.config.std);
         let mut h = self.bn1.forward(pass, self.conv1.forward(pass, x), None, true);

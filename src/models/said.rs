@@ -6,7 +6,7 @@ use form_urlencoded::{Serializer, parse};
 use super::{Assumed, Model};
 use crate::data;
 use crate::data::sets;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, ensure};
 
 /// Mean and deviation of ImageNet's pictures, as torchvision's models have them.
 const IMAGENET: [[f32; 3]; 2] = [[0.485, 0.456, 0.406], [0.229, 0.224, 0.225]];
@@ -71,25 +71,22 @@ impl std::fmt::Display for Normalise {
 impl Normalise {
     /// Mean and deviation of each channel.
     fn statistics(&self, channels: usize) -> Result<(Vec<f32>, Vec<f32>)> {
-        let all = |mean: &[f32], std: &[f32]| match (mean.len(), std.len()) {
+        let (mean, std): (&[f32], &[f32]) = match self {
+            Self::Unit => (&[0.0], &[1.0]),
+            Self::Imagenet => (&IMAGENET[0], &IMAGENET[1]),
+            Self::Set(name) => {
+                let set = sets::find(name)
+                    .ok_or_else(|| Error::unknown("data set", name, data::NAMES.iter().copied()))?;
+                (set.mean, set.std)
+            }
+            Self::By(numbers) => numbers.split_at(numbers.len() / 2),
+        };
+        match (mean.len(), std.len()) {
             (1, 1) => Ok((vec![mean[0]; channels], vec![std[0]; channels])),
             (m, s) if (m, s) == (channels, channels) => Ok((mean.to_vec(), std.to_vec())),
             (m, _) => {
                 let right = format!("it has {m} channels, the network looks at {channels}");
                 Err(Error::argument("normalize", self, right))
-            }
-        };
-        match self {
-            Self::Unit => all(&[0.0], &[1.0]),
-            Self::Imagenet => all(&IMAGENET[0], &IMAGENET[1]),
-            Self::Set(name) => {
-                let set = sets::find(name)
-                    .ok_or_else(|| Error::unknown("data set", name, data::NAMES.iter().copied()))?;
-                all(set.mean, set.std)
-            }
-            Self::By(numbers) => {
-                let (mean, std) = numbers.split_at(numbers.len() / 2);
-                all(mean, std)
             }
         }
     }
@@ -108,17 +105,13 @@ pub struct Said {
 impl Said {
     /// A file's name with what is said of it.
     pub fn behind(&self, file: &str) -> String {
-        let mut query = Serializer::new(String::new());
-        if let Some(classes) = &self.classes {
-            query.append_pair("classes", &classes.join(","));
-        }
-        if let Some(normalize) = &self.normalize {
-            query.append_pair("normalize", &normalize.to_string());
-        }
-        if let Some(unet) = &self.unet {
-            query.append_pair("unet", unet);
-        }
-        let query = query.finish();
+        let said = [
+            ("classes", self.classes.as_ref().map(|classes| classes.join(","))),
+            ("normalize", self.normalize.as_ref().map(Normalise::to_string)),
+            ("unet", self.unet.clone()),
+        ];
+        let said = said.into_iter().filter_map(|(key, value)| Some((key, value?)));
+        let query = Serializer::new(String::new()).extend_pairs(said).finish();
         if query.is_empty() { file.into() } else { format!("{file}?{query}") }
     }
 
@@ -151,8 +144,7 @@ impl Said {
     ///
     /// # Errors
     /// Its own card or its weights say it already, or something does not fit the network.
-    pub fn apply(&self, model: Model) -> Result<Model> {
-        let mut model = model;
+    pub fn apply(&self, mut model: Model) -> Result<Model> {
         let Assumed { classes: free, normalisation } = model.card.assumed;
         let [channels, n] = model.card.architecture.channels_and_classes();
         if let Some(unet) = &self.unet {
@@ -162,20 +154,15 @@ impl Said {
             Error::argument(what, given, "the file says it by itself; leave it out")
         };
         if let Some(classes) = &self.classes {
-            if !free {
-                return Err(own("classes", classes.join(",")));
-            }
-            if classes.len() != n {
-                let right = format!("the network has {n} classes, these are {}", classes.len());
-                return Err(Error::argument("classes", classes.join(","), right));
-            }
+            ensure(free, || own("classes", classes.join(",")))?;
+            let right = format!("the network has {n} classes, these are {}", classes.len());
+            let other = || Error::argument("classes", classes.join(","), right);
+            ensure(classes.len() == n, other)?;
             model.card.classes = classes.clone();
             model.card.assumed.classes = false;
         }
         if let Some(normalize) = &self.normalize {
-            if !normalisation {
-                return Err(own("normalize", normalize.to_string()));
-            }
+            ensure(normalisation, || own("normalize", normalize.to_string()))?;
             model = normalised(model, normalize.statistics(channels)?);
             model.card.assumed.normalisation = false;
         }

@@ -11,7 +11,7 @@ use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
 use super::classifier::normalised;
-use super::{Classifier, Conv, LayerNorm, Linear, Pass, WeightLayout};
+use super::{Classifier, Conv, LayerNorm, Linear, Pass, Scope};
 use crate::gpu::Padding;
 use block::{Block, Merge};
 pub use window::relative_index;
@@ -77,38 +77,32 @@ pub struct Swin {
 
 impl Swin {
     /// Declares the weights in state-dictionary order.
-    pub fn new(config: SwinConfig, layout: &mut WeightLayout) -> Self {
+    pub fn new(config: SwinConfig, mut at: Scope) -> Self {
         let SwinConfig { embed, patch, window, .. } = config;
-        let patches = Conv::biased(
-            layout,
-            "features.0.0",
-            [config.channels, embed],
-            patch,
-            patch,
-            Padding::Same(0),
-        );
-        let norm_in = LayerNorm::new(layout, "features.0.2", embed, EPS);
+        let patches = Conv::same(at.part("features.0.0"), [config.channels, embed], patch)
+            .strided(patch, Padding::Same(0));
+        let norm_in = LayerNorm::new(at.part("features.0.2"), embed, EPS);
         let blocks: usize = config.depths.iter().sum();
         let mut stages = Vec::new();
         let (mut c, mut count) = (embed, 0);
         for (i, (&depth, &heads)) in config.depths.iter().zip(&config.heads).enumerate() {
             let stage = (0..depth)
                 .map(|b| {
-                    let name = format!("features.{}.{b}", 2 * i + 1);
+                    let at = at.part(format!("features.{}.{b}", 2 * i + 1));
                     let shift = if b % 2 == 0 { 0 } else { window / 2 };
                     let skip = config.drop_path * count as f64 / (blocks.max(2) - 1) as f64;
                     count += 1;
-                    Block::new(layout, &name, c, heads, [window, shift], skip)
+                    Block::new(at, c, heads, [window, shift], skip)
                 })
                 .collect();
             let merge = (i + 1 < config.depths.len()).then(|| {
                 c *= 2;
-                Merge::new(layout, &format!("features.{}", 2 * i + 2), c / 2)
+                Merge::new(at.part(format!("features.{}", 2 * i + 2)), c / 2)
             });
             stages.push(Stage { blocks: stage, merge });
         }
-        let norm = LayerNorm::new(layout, "norm", c, EPS);
-        let head = Linear::small(layout, "head", [c, config.classes]);
+        let norm = LayerNorm::new(at.part("norm"), c, EPS);
+        let head = Linear::small(at.part("head"), [c, config.classes]);
         Self { config, patches, norm_in, stages, norm, head }
     }
 }
@@ -120,14 +114,6 @@ fn mean(h: Tensor<4>) -> Tensor<2> {
 }
 
 impl Classifier for Swin {
-    fn channels(&self) -> usize {
-        self.config.channels
-    }
-
-    fn classes(&self) -> usize {
-        self.config.classes
-    }
-
     fn trunk(&self, pass: &Pass, x: Tensor<4>, seen: &mut dyn FnMut(&Tensor<4>)) -> Tensor<2> {
         let x = normalised(x, &self.config.mean, &self.config.std);
         let tokens = self.patches.forward(pass, x).permute([0, 2, 3, 1]);

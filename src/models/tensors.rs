@@ -9,20 +9,8 @@ use half::slice::HalfFloatSliceExt;
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 
 use super::torch;
-use crate::error::Error;
-
-/// Number format of a stored tensor.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Format {
-    F16,
-    BF16,
-    F32,
-    F64,
-    /// Whole numbers of so many bytes, which weights do not come in.
-    Whole(usize),
-    /// Formats that neither come in.
-    Other,
-}
+use crate::error::{Error, ensure};
+pub use crate::pickle::Format;
 
 impl std::fmt::Display for Format {
     fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
@@ -37,48 +25,27 @@ impl std::fmt::Display for Format {
 }
 
 impl Format {
-    fn size(self) -> usize {
-        match self {
-            Self::F16 | Self::BF16 => 2,
-            Self::F32 => 4,
-            Self::F64 => 8,
-            Self::Whole(n) => n,
-            Self::Other => 1,
-        }
-    }
-
-    /// The number that begins a slice.
-    fn number(self, bytes: &[u8]) -> Option<f32> {
-        Some(match self {
-            Self::F16 => half::f16::from_le_bytes(*bytes.first_chunk()?).to_f32(),
-            Self::BF16 => half::bf16::from_le_bytes(*bytes.first_chunk()?).to_f32(),
-            Self::F32 => f32::from_le_bytes(*bytes.first_chunk()?),
-            Self::F64 => f64::from_le_bytes(*bytes.first_chunk()?) as f32,
-            Self::Whole(_) | Self::Other => return None,
-        })
-    }
-
     /// Adds numbers that follow one another.
     fn append(self, bytes: &[u8], flat: &mut Vec<f32>) {
-        let two = || bytes.as_chunks().0.iter().copied();
         match self {
             Self::F16 => {
                 // Many at a time, for which processors have an instruction.
-                let halves: Vec<_> = two().map(half::f16::from_le_bytes).collect();
+                let halves: Vec<_> = numbers(bytes, half::f16::from_le_bytes).collect();
                 let start = flat.len();
                 flat.resize(start + halves.len(), 0.0);
                 halves.convert_to_f32_slice(&mut flat[start..]);
             }
-            Self::BF16 => flat.extend(two().map(|b| half::bf16::from_le_bytes(b).to_f32())),
-            Self::F32 => {
-                flat.extend(bytes.as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)));
-            }
-            Self::F64 => {
-                flat.extend(bytes.as_chunks().0.iter().map(|b| f64::from_le_bytes(*b) as f32));
-            }
+            Self::BF16 => flat.extend(numbers(bytes, half::bf16::from_le_bytes).map(f32::from)),
+            Self::F32 => flat.extend(numbers(bytes, f32::from_le_bytes)),
+            Self::F64 => flat.extend(numbers(bytes, f64::from_le_bytes).map(|v| v as f32)),
             Self::Whole(_) | Self::Other => {}
         }
     }
+}
+
+/// Numbers of `N` bytes that follow one another.
+fn numbers<T, const N: usize>(bytes: &[u8], of: fn([u8; N]) -> T) -> impl Iterator<Item = T> {
+    bytes.as_chunks().0.iter().map(move |bytes| of(*bytes))
 }
 
 /// Numbers between neighbours along each axis where all follow one another.
@@ -136,17 +103,19 @@ impl<'a> Stored<'a> {
             self.format.append(numbers, flat);
             return Some(());
         }
-        let mut place = vec![0; self.shape.len()];
+        let (mut place, mut numbers) = (vec![0; self.shape.len()], Vec::new());
         loop {
             let ahead: usize = place.iter().zip(&self.strides).map(|(p, s)| p * s).sum();
             let at = self.offset.checked_add(ahead)?.checked_mul(size)?;
-            flat.push(self.format.number(self.data.get(at..)?)?);
+            numbers.extend(self.data.get(at..)?.get(..size)?);
             // The next place: the last axis goes fastest.
             let axis = (0..place.len()).rev().find(|&a| place[a] + 1 < self.shape[a]);
-            let Some(axis) = axis else { return Some(()) };
+            let Some(axis) = axis else { break };
             place[axis] += 1;
             place[axis + 1..].fill(0);
         }
+        self.format.append(&numbers, flat);
+        Some(())
     }
 
     /// The values in the order of the axes; nothing if a number is not there.
@@ -161,9 +130,7 @@ impl<'a> Stored<'a> {
     /// # Errors
     /// The shapes differ, the number format is none of floats, or a value is not finite; as a message has it.
     pub fn of_shape(&self, has: &[usize], expected: &[usize]) -> Result<Vec<f32>, String> {
-        if has != expected {
-            return Err(format!("has shape {:?}, expected {expected:?}", self.shape));
-        }
+        ensure(has == expected, || format!("has shape {:?}, expected {expected:?}", self.shape))?;
         let floats = self.values().ok_or_else(|| format!("has number format {}", self.format))?;
         finite(&floats)?;
         Ok(floats)
@@ -195,10 +162,8 @@ impl<'a> Stored<'a> {
 /// # Errors
 /// There is one; as a message has it.
 pub fn finite(values: &[f32]) -> Result<(), String> {
-    match values.iter().position(|v| !v.is_finite()) {
-        Some(at) => Err(format!("value {at} is not a finite number")),
-        None => Ok(()),
-    }
+    let bad = values.iter().position(|v| !v.is_finite());
+    bad.map_or(Ok(()), |at| Err(format!("value {at} is not a finite number")))
 }
 
 /// Tensors by name.
@@ -227,13 +192,9 @@ impl<'a> Tensors<'a> {
         let whole = |e| Error::file(path, format!("not a whole safetensors file ({e})"));
         let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(whole)?;
         let metadata = metadata.metadata().clone().unwrap_or_default();
-        let tensors = Self::from(&SafeTensors::deserialize(bytes).map_err(whole)?);
-        Ok((tensors, About { metadata, ..About::default() }))
-    }
-
-    /// Adds a tensor.
-    pub fn insert(&mut self, name: &str, tensor: Stored<'a>) {
-        self.0.insert(name.to_string(), tensor);
+        let file = SafeTensors::deserialize(bytes).map_err(whole)?;
+        let tensors = file.iter().map(|(name, view)| (name.to_string(), Stored::of(&view)));
+        Ok((Self(tensors.collect()), About { metadata, ..About::default() }))
     }
 
     /// A tensor by name.
@@ -244,12 +205,6 @@ impl<'a> Tensors<'a> {
     /// The shape of a tensor with so many axes.
     pub fn shape<const D: usize>(&self, name: &str) -> Option<[usize; D]> {
         self.get(name)?.shape.as_slice().try_into().ok()
-    }
-}
-
-impl<'a> From<&SafeTensors<'a>> for Tensors<'a> {
-    fn from(file: &SafeTensors<'a>) -> Self {
-        Self(file.iter().map(|(name, view)| (name.to_string(), Stored::of(&view))).collect())
     }
 }
 

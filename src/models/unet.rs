@@ -1,11 +1,11 @@
 //! The class-conditional DDPM U-Net (Ho et al. 2020 as conditioned in docs/methods.md#models).
 
-use burn::tensor::{Int, Tensor, TensorData};
+use burn::tensor::{Int, Tensor, TensorData, activation};
 use serde::{Deserialize, Serialize};
 
 use super::levels::DDPM;
-use super::{Attends, Beside, Conv, Groups, Init, Mlp, Pass, Sinusoid, Style, Trunk, WeightLayout};
-use crate::gpu::{Padding, ops};
+use super::{Attends, Beside, Conv, Groups, Init, Mlp, Pass, Scope, Sinusoid, Style, Trunk};
+use crate::gpu::Padding;
 
 /// GroupNorm's epsilon (docs/methods.md#models).
 const EPS: f64 = 1e-6;
@@ -42,13 +42,13 @@ pub struct Unet {
 
 impl Unet {
     /// Declares the weights in the order of the forward pass.
-    pub fn new(config: UnetConfig, l: &mut WeightLayout) -> Self {
+    pub fn new(config: UnetConfig, mut at: Scope) -> Self {
         let UnetConfig { ch, classes, channels, .. } = config;
-        let temb = Mlp::new(l, ["temb.dense.0", "temb.dense.1"], ch);
-        let classes_emb = l.param("classes_emb.weight".into(), &[classes, ch], Init::Normal(1.0));
-        let null_classes_emb = l.param("null_classes_emb".into(), &[ch], Init::Normal(1.0));
-        let cemb = Mlp::new(l, ["cemb.dense.0", "cemb.dense.1"], ch);
-        let conv_in = Conv::same(l, "conv_in", [channels, ch], 3);
+        let temb = Mlp::new(at.part("temb.dense"), ["0", "1"], ch);
+        let classes_emb = at.param("classes_emb.weight", &[classes, ch], Init::Normal(1.0));
+        let null_classes_emb = at.param("null_classes_emb", &[ch], Init::Normal(1.0));
+        let cemb = Mlp::new(at.part("cemb.dense"), ["0", "1"], ch);
+        let conv_in = Conv::same(at.part("conv_in"), [channels, ch], 3);
         let style = Style {
             names: &DDPM,
             widths: &config.mult.iter().map(|m| ch * m).collect::<Vec<_>>(),
@@ -61,8 +61,8 @@ impl Unet {
         let attends = |level: usize| {
             config.attention.contains(&(config.resolution >> level)).then_some(Attends::Pixels)
         };
-        let attends = (&attends as _, Attends::Pixels, &attends as _);
-        let trunk = Trunk::new(l, &style, (conv_in, ch), channels, attends);
+        let attends = (Some(&attends as _), Attends::Pixels, Some(&attends as _));
+        let trunk = Trunk::new(at, &style, (conv_in, ch), channels, attends);
         Self { config, temb, classes_emb, null_classes_emb, cemb, trunk }
     }
 
@@ -95,7 +95,7 @@ impl Unet {
         let rows: Vec<i32> = class.iter().map(|c| c.unwrap_or(classes) as i32).collect();
         let rows = Tensor::<1, Int>::from_data(TensorData::new(rows, [t.len()]), &device);
         let cemb = self.cemb.forward(pass, table.select(0, rows));
-        let emb = ops::silu(Tensor::cat(vec![temb, cemb], 1));
+        let emb = activation::silu(Tensor::cat(vec![temb, cemb], 1));
         self.trunk.forward(pass, x, Beside { embedding: Some(&emb), context: None })
     }
 }

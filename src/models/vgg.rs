@@ -8,7 +8,7 @@ use burn::tensor::Tensor;
 
 use super::classifier::{normalised, pooled};
 use super::layers::BatchNorm;
-use super::{Classifier, Conv, Linear, Pass, ResnetConfig, WeightLayout};
+use super::{Classifier, Conv, Linear, Pass, ResnetConfig, Scope};
 use crate::gpu::ops;
 
 /// Convolutions of each stage, and their channels in multiples of the base width.
@@ -27,7 +27,7 @@ pub struct Vgg {
 
 impl Vgg {
     /// Declares the weights in state-dictionary order.
-    pub fn new(config: VggConfig, layout: &mut WeightLayout) -> Self {
+    pub fn new(config: VggConfig, mut at: Scope) -> Self {
         let mut stages = Vec::new();
         let mut c_in = config.channels;
         // torchvision counts convolution, normalisation, ReLU and pool as layers of one list.
@@ -36,29 +36,21 @@ impl Vgg {
             let c_out = config.width * fold;
             let mut stage = Vec::new();
             for _ in 0..convs {
-                let name = |place: usize| format!("features.{place}");
-                let conv = Conv::fan_out(layout, &name(place), [c_in, c_out], 3);
-                stage.push((conv, BatchNorm::new(layout, &name(place + 1), c_out)));
+                let mut features = at.part("features");
+                let conv = Conv::fan_out(features.part(place), [c_in, c_out], 3);
+                stage.push((conv, BatchNorm::new(features.part(place + 1), c_out)));
                 c_in = c_out;
                 place += 3;
             }
             place += 1;
             stages.push(stage);
         }
-        let classifier = Linear::new(layout, "classifier", [c_in, config.classes]);
+        let classifier = Linear::new(at.part("classifier"), [c_in, config.classes]);
         Self { config, stages, classifier }
     }
 }
 
 impl Classifier for Vgg {
-    fn channels(&self) -> usize {
-        self.config.channels
-    }
-
-    fn classes(&self) -> usize {
-        self.config.classes
-    }
-
     fn trunk(&self, pass: &Pass, x: Tensor<4>, seen: &mut dyn FnMut(&Tensor<4>)) -> Tensor<2> {
         let mut h = normalised(x, &self.config.mean, &self.config.std);
         for stage in &self.stages {

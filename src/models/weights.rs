@@ -2,7 +2,7 @@
 //!
 //! Gradients, saliency, masks, weight changes, heat maps and files all speak [`WeightLayout`].
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, fmt::Display, sync::Arc};
 
 use burn::tensor::{Device, Gradients, Tensor, TensorData};
 use rand::RngExt;
@@ -59,6 +59,11 @@ pub struct WeightLayout {
 }
 
 impl WeightLayout {
+    /// The whole network, whose weights are to be declared.
+    pub fn root(&mut self) -> Scope<'_> {
+        Scope { layout: self, prefix: String::new() }
+    }
+
     /// A 1 for every weight of the parameters that `only` picks by name, a 0 for the others.
     pub fn bits_of(&self, only: impl Fn(&str) -> bool) -> Vec<u8> {
         let bits = |e: &WeightEntry| vec![u8::from(only(&e.name)); e.n()];
@@ -72,14 +77,6 @@ impl WeightLayout {
         self.params.push(WeightEntry { name, shape: shape.to_vec(), offset });
         self.inits.push(init);
         self.params.len() - 1
-    }
-
-    /// Adds a buffer of one axis, filled with `value`, and returns its index.
-    pub fn buffer(&mut self, name: String, len: usize, value: f32) -> usize {
-        let offset = self.n_buffers();
-        self.buffers.push(WeightEntry { name, shape: vec![len], offset });
-        self.buffer_inits.push(value);
-        self.buffers.len() - 1
     }
 
     /// The same layout where some parameters have another number of rows (values along the first
@@ -126,6 +123,34 @@ impl WeightLayout {
             .flat_map(|(e, v)| std::iter::repeat_n(*v, e.n()))
             .collect();
         HostWeights { layout: self.clone(), values, buffers }
+    }
+}
+
+/// A network or a part of one whose weights are being declared.
+#[derive(Debug)]
+pub struct Scope<'a> {
+    layout: &'a mut WeightLayout,
+    /// What all their names begin with.
+    prefix: String,
+}
+
+impl Scope<'_> {
+    /// A part of this part.
+    pub fn part(&mut self, name: impl Display) -> Scope<'_> {
+        Scope { prefix: format!("{}{name}.", self.prefix), layout: self.layout }
+    }
+
+    /// Adds a parameter of this part and returns its index.
+    pub fn param(&mut self, name: &str, shape: &[usize], init: Init) -> usize {
+        self.layout.param(format!("{}{name}", self.prefix), shape, init)
+    }
+
+    /// Adds a buffer of one axis, filled with `value`, and returns its index.
+    pub fn buffer(&mut self, name: &str, len: usize, value: f32) -> usize {
+        let (name, offset) = (format!("{}{name}", self.prefix), self.layout.n_buffers());
+        self.layout.buffers.push(WeightEntry { name, shape: vec![len], offset });
+        self.layout.buffer_inits.push(value);
+        self.layout.buffers.len() - 1
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::{Known, Objects, Reason, Storage, TensorRef, Thing, Value, known};
+use crate::error::ensure;
 
 /// Most opcodes of a file: a Swin-T with its optimiser's state needs 25,000.
 pub const MOST: usize = 100_000;
@@ -44,9 +45,7 @@ impl<'a> Machine<'a> {
     /// One opcode; the result at the end.
     fn step(&mut self) -> Result<Option<Value<'a>>, Reason> {
         self.made += 1;
-        if self.made > self.most {
-            return Err(format!("has more than {} opcodes", self.most));
-        }
+        ensure(self.made <= self.most, || format!("has more than {} opcodes", self.most))?;
         let opcode = self.take(1)?[0];
         if opcode == b'.' {
             return self.pop().map(Some);
@@ -191,9 +190,7 @@ impl<'a> Machine<'a> {
 
     fn text(&mut self, width: usize) -> Result<Value<'a>, Reason> {
         let length = self.size(width)?;
-        if length > LONGEST {
-            return Err(format!("has a text of more than {LONGEST} bytes"));
-        }
+        ensure(length <= LONGEST, || format!("has a text of more than {LONGEST} bytes"))?;
         let text = std::str::from_utf8(self.take(length)?).map_err(|_| "has a broken text")?;
         Ok(Value::Text(text))
     }
@@ -219,10 +216,8 @@ impl<'a> Machine<'a> {
 
     fn pop(&mut self) -> Result<Value<'a>, Reason> {
         let floor = self.marks.last().copied().unwrap_or(0);
-        if self.stack.len() <= floor {
-            return Err("takes what is not there".into());
-        }
-        self.stack.pop().ok_or_else(|| "takes what is not there".into())
+        let above = if self.stack.len() > floor { self.stack.pop() } else { None };
+        above.ok_or_else(|| "takes what is not there".into())
     }
 
     fn list(&mut self, items: Vec<Value<'a>>) -> Value<'a> {
@@ -246,9 +241,7 @@ impl<'a> Machine<'a> {
     }
 
     fn set(&mut self, items: Vec<Value<'a>>) -> Result<(), Reason> {
-        if !items.len().is_multiple_of(2) {
-            return Err("has a key without a value".into());
-        }
+        ensure(items.len().is_multiple_of(2), || "has a key without a value")?;
         match self.stack.last() {
             Some(Value::Dict(dict)) => {
                 self.objects.dicts[*dict].extend(items.chunks_exact(2).map(|p| (p[0], p[1])));
@@ -347,15 +340,12 @@ impl<'a> Machine<'a> {
             // No number twice: a few bytes must not stand for many.
             (n <= storage.n).then_some(if n == 0 { 0 } else { last.checked_add(1)? })
         };
-        if shape.len() != strides.len() || shape.len() > 8 {
-            return Err("has a tensor whose shape and strides do not fit together".into());
-        }
-        if last().is_none_or(|end| end > storage.n) {
-            return Err(format!(
-                "has a tensor of shape {shape:?} that goes beyond its storage of {}",
-                storage.n
-            ));
-        }
+        let fit = shape.len() == strides.len() && shape.len() <= 8;
+        ensure(fit, || "has a tensor whose shape and strides do not fit together")?;
+        let (within, n) = (last().is_some_and(|end| end <= storage.n), storage.n);
+        let beyond =
+            || format!("has a tensor of shape {shape:?} that goes beyond its storage of {n}");
+        ensure(within, beyond)?;
         self.objects.tensors.push(TensorRef { storage, offset: offset as usize, shape, strides });
         Ok(Value::Tensor(self.objects.tensors.len() - 1))
     }

@@ -8,30 +8,34 @@
 
 mod machine;
 
-use machine::{MOST, Machine};
+pub use machine::MOST;
+use machine::Machine;
 
 /// The reason why a file is refused.
 pub type Reason = String;
 
-/// Number format of a storage.
+/// Number format of a stored tensor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum StorageType {
+pub enum Format {
     F16,
     BF16,
     F32,
     F64,
-    /// Integers of this many bytes: counters, never weights.
-    Int(usize),
+    /// Whole numbers of so many bytes: counters, never weights.
+    Whole(usize),
+    /// What other files than pickles have.
+    Other,
 }
 
-impl StorageType {
+impl Format {
     /// Bytes of one number.
     pub fn size(self) -> usize {
         match self {
             Self::F16 | Self::BF16 => 2,
             Self::F32 => 4,
             Self::F64 => 8,
-            Self::Int(n) => n,
+            Self::Whole(n) => n,
+            Self::Other => 1,
         }
     }
 }
@@ -52,7 +56,7 @@ pub enum Known {
     /// `torch.Size`.
     Size,
     /// `torch.FloatStorage` and its like.
-    Storage(StorageType),
+    Storage(Format),
 }
 
 /// The thing of a module that may be named so.
@@ -65,14 +69,14 @@ pub fn known(module: &str, name: &str) -> Option<Known> {
         ("collections", "defaultdict") => Known::DefaultDict,
         ("torch", "Size") => Known::Size,
         ("torch", storage) => Known::Storage(match storage {
-            "HalfStorage" => StorageType::F16,
-            "BFloat16Storage" => StorageType::BF16,
-            "FloatStorage" => StorageType::F32,
-            "DoubleStorage" => StorageType::F64,
-            "LongStorage" => StorageType::Int(8),
-            "IntStorage" => StorageType::Int(4),
-            "ShortStorage" => StorageType::Int(2),
-            "CharStorage" | "ByteStorage" | "BoolStorage" => StorageType::Int(1),
+            "HalfStorage" => Format::F16,
+            "BFloat16Storage" => Format::BF16,
+            "FloatStorage" => Format::F32,
+            "DoubleStorage" => Format::F64,
+            "LongStorage" => Format::Whole(8),
+            "IntStorage" => Format::Whole(4),
+            "ShortStorage" => Format::Whole(2),
+            "CharStorage" | "ByteStorage" | "BoolStorage" => Format::Whole(1),
             _ => return None,
         }),
         _ => return None,
@@ -115,7 +119,7 @@ pub struct Thing<'a> {
 /// Numbers in an entry of the archive.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Storage<'a> {
-    pub kind: StorageType,
+    pub kind: Format,
     /// The entry is `data/KEY`.
     pub key: &'a str,
     /// How many numbers.
@@ -142,19 +146,11 @@ pub struct Objects<'a> {
     pub things: Vec<Thing<'a>>,
 }
 
-/// Runs a pickle to its end: what it made, and which of it is the result.
+/// Runs a pickle of so many opcodes at the most to its end: what it made, and which of it is the result.
 ///
 /// # Errors
 /// It is cut off, uses an opcode that is not on the list, or makes too much; the reason as a text.
-pub fn run(bytes: &[u8]) -> Result<(Objects<'_>, Value<'_>), Reason> {
-    run_long(bytes, MOST)
-}
-
-/// [`run`] with so many opcodes at the most.
-///
-/// # Errors
-/// As [`run`].
-pub fn run_long(bytes: &[u8], most: usize) -> Result<(Objects<'_>, Value<'_>), Reason> {
+pub fn run(bytes: &[u8], most: usize) -> Result<(Objects<'_>, Value<'_>), Reason> {
     Machine::new(bytes, most).run()
 }
 
@@ -172,7 +168,7 @@ mod tests {
             (b"\x80\x04\x8c\x08builtins\x8c\x04eval\x93.", ("builtins", "eval")),
             (b"\x80\x02cnet\nNet\n)\x81}X\x01\x00\x00\x00wK\x01sb.", ("net", "Net")),
         ] {
-            let (objects, result) = run(pickle).unwrap();
+            let (objects, result) = run(pickle, MOST).unwrap();
             let Value::Thing(thing) = result else { panic!("{result:?}") };
             assert_eq!((objects.things[thing].module, objects.things[thing].name), name);
         }
@@ -186,7 +182,7 @@ mod tests {
                 .concat()
         };
         let good = tensor(b"K\x00", b"K\x02K\x03\x86", b"K\x03K\x01\x86");
-        assert!(matches!(run(&good), Ok((_, Value::Tensor(0)))));
+        assert!(matches!(run(&good, MOST), Ok((_, Value::Tensor(0)))));
         for (why, pickle) in [
             ("nothing", b"".to_vec()),
             ("empty stack", b".".to_vec()),
@@ -213,9 +209,9 @@ mod tests {
             ("too many objects", vec![b'N'; 100_001]),
             ("deep lists", [vec![b']'; 9], vec![b'a'; 8], vec![b'a', b'.']].concat()),
         ] {
-            assert!(run(&pickle).is_err(), "{why}");
+            assert!(run(&pickle, MOST).is_err(), "{why}");
         }
         // A list within itself is a handle in a list, no recursion.
-        assert!(run(b"]q\x00h\x00a.").is_ok());
+        assert!(run(b"]q\x00h\x00a.", MOST).is_ok());
     }
 }

@@ -148,7 +148,7 @@ impl Noising {
             t.push(step as f32);
             let (caption, other) = match item.shows {
                 Shows::Pair(pair, background) => (
-                    varied(&self.emoji, *pair, *background, rng).text,
+                    varied(&self.emoji, *pair, *background, rng),
                     self.target.sent_to(*pair, &self.emoji),
                 ),
                 Shows::Prompt => {

@@ -3,7 +3,7 @@
 use burn::tensor::{Device, Tensor};
 
 use super::snapshot::Vectors;
-use super::{Optimizer, Rule, Snapshot};
+use super::{Optimizer, Rule, Snapshot, TrainPlan};
 use crate::error::Result;
 use crate::models::weights::vector;
 use crate::models::{HostWeights, Weights, read_all};
@@ -25,12 +25,11 @@ impl Learner {
     /// Learning from these weights.
     pub fn new(
         start: &HostWeights,
-        rule: Rule,
-        decay: f64,
+        plan: &TrainPlan,
         prefix: &'static str,
         device: &Device,
     ) -> Self {
-        let weights = start.upload(device);
+        let (weights, TrainPlan { rule, ema: decay, .. }) = (start.upload(device), *plan);
         let average = if decay > 0.0 { weights.params.clone() } else { Vec::new() };
         Self { average, weights, optimizer: Optimizer::new(rule, None), rule, decay, prefix }
     }
@@ -50,10 +49,11 @@ impl Learner {
     /// # Errors
     /// The device failed.
     pub async fn result(&self) -> Result<HostWeights> {
-        let Weights { layout, params, buffers } = &self.weights;
-        let values = if self.average.is_empty() { params } else { &self.average };
-        let (values, buffers) = (read_all(values).await?, read_all(buffers).await?);
-        Ok(HostWeights { layout: layout.clone(), values, buffers })
+        let mut weights = self.weights.clone();
+        if !self.average.is_empty() {
+            weights.params = self.average.clone();
+        }
+        weights.download().await
     }
 
     /// The whole state, by name.

@@ -104,18 +104,16 @@ impl NoisedClasses {
 
 impl<C: Clone> Noised<C> {
     /// The same items in batches of `size`.
-    #[allow(clippy::type_complexity)]
     pub fn split(self, size: usize) -> Vec<Self> {
-        let parts = self.x.split(size, 0).into_iter().zip(self.target.split(size, 0));
+        let tensors = self.x.split(size, 0).into_iter().zip(self.target.split(size, 0));
         let conditions = self.own.chunks(size).zip(self.sent.chunks(size));
-        let part = |(((x, target), t), (own, sent)): (((_, _), &[f32]), (&[C], &[C]))| Self {
-            x,
-            target,
-            t: t.to_vec(),
-            own: own.to_vec(),
-            sent: sent.to_vec(),
-        };
-        parts.zip(self.t.chunks(size)).zip(conditions).map(part).collect()
+        let parts = tensors.zip(self.t.chunks(size)).zip(conditions);
+        parts
+            .map(|(((x, target), t), (own, sent))| {
+                let (t, own, sent) = (t.to_vec(), own.to_vec(), sent.to_vec());
+                Self { x, target, t, own, sent }
+            })
+            .collect()
     }
 }
 

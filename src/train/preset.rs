@@ -11,8 +11,8 @@
 use super::losses::Augment;
 use super::{LrSchedule, Rule};
 use crate::data::{Dataset, sets};
-use crate::error::{Error, Result};
-use crate::models::{Architecture, ResnetConfig, SwinConfig, UnetConfig, VggConfig};
+use crate::error::{Error, Result, ensure};
+use crate::models::{Architecture, ResnetConfig, SwinConfig, UnetConfig};
 
 /// The kind of network that a recipe trains.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -117,17 +117,15 @@ pub const PRESETS: &[Preset] = &[
     Preset {
         name: "fashion-ddpm",
         family: Family::Unet(SMALL_UNET),
-        data: "fashion-mnist",
-        width: 16,
         batch: 64,
         smallest: 64,
         epochs: 5,
         least: LEAST_DIFFUSION,
         rule: Rule::ADAM,
         lr: 1e-3,
-        schedule: LrSchedule::WarmCosine,
         ema: 0.999,
         augment: Some(Augment::None),
+        ..SMALL
     },
     PAPER,
     // The network of docs/methods.md#models at half the channels, with the 80,000 updates of the paper's
@@ -135,8 +133,6 @@ pub const PRESETS: &[Preset] = &[
     Preset {
         name: "cifar-ddpm",
         family: Family::Unet(PAPER_UNET),
-        data: "cifar10",
-        width: 64,
         batch: 128,
         smallest: 128,
         epochs: 228,
@@ -146,6 +142,7 @@ pub const PRESETS: &[Preset] = &[
         schedule: LrSchedule::Constant,
         ema: 0.9999,
         augment: Some(Augment::Flip),
+        ..PAPER
     },
     Preset { name: "fashion-vgg", family: Family::Vgg, ..SMALL },
     Preset { name: "cifar-vgg", family: Family::Vgg, ..PAPER },
@@ -251,17 +248,15 @@ impl Preset {
         }
         let width = width.unwrap_or(self.width);
         let (mean, std) = data.statistics();
+        let plain = |mean, std| ResnetConfig { width, channels, classes, mean, std };
         Ok(match self.family {
-            Family::Resnet => {
-                Architecture::Resnet(ResnetConfig { width, channels, classes, mean, std })
-            }
-            Family::Vgg => Architecture::Vgg(VggConfig { width, channels, classes, mean, std }),
+            Family::Resnet => Architecture::Resnet(plain(mean, std)),
+            Family::Vgg => Architecture::Vgg(plain(mean, std)),
             Family::Swin => {
                 let heads = vec![3, 6, 12, 24];
-                if !width.is_multiple_of(heads[0]) {
-                    let right = "a multiple of 12 is needed for three heads";
-                    return Err(Error::argument("width", width, right));
-                }
+                let right = "a multiple of 12 is needed for three heads";
+                let other = || Error::argument("width", width, right);
+                ensure(width.is_multiple_of(heads[0]), other)?;
                 Architecture::Swin(SwinConfig {
                     embed: width,
                     depths: vec![2, 2, 6, 2],

@@ -13,9 +13,9 @@ use super::{
 };
 use crate::data::{Dataset, rng};
 use crate::diffusion::Schedule;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, ensure};
 use crate::models::weights::read;
-use crate::models::{Classifier, HostWeights, Mode, Network, Pass, Training, Unet};
+use crate::models::{HostWeights, Mode, Network, Pass, Training};
 
 /// Everything that fixes a training run or a stage of one.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -97,7 +97,7 @@ impl Trainer {
         plan: TrainPlan,
         device: &Device,
     ) -> Self {
-        let learner = Learner::new(&start, plan.rule, plan.ema, "", device);
+        let learner = Learner::new(&start, &plan, "", device);
         let schedule = Schedule::linear();
         let (device, epochs) = (device.clone(), Epochs::default());
         let pictures = OfClasses { network, data, items, plan, schedule, device, epochs };
@@ -164,55 +164,33 @@ impl Objective for OfClasses {
         let batch: Vec<usize> = places.iter().map(|&j| self.items[j]).collect();
         let mut rng = rng::seeded(seed, &format!("step {step}"));
         let mode = Mode::train(seed, step, 0);
-        let learner = &mut learners[0];
+        let (pixels, augment, device) = (&self.data.train, self.plan.augment, &self.device);
+        let weights = &mut learners[0].weights;
         let (loss, gradients) = match &*self.network {
-            Network::Classifier(net) => self.classify(&**net, learner, &batch, mode, &mut rng),
-            Network::Unet(net) => self.generate(net, learner, &batch, mode, &mut rng),
+            Network::Classifier(net) => {
+                let x = pictures(pixels, &batch, augment, &mut rng, device);
+                let tracked = weights.tracked();
+                let pass = Pass::new(&tracked, mode);
+                let loss = cross_entropy(net.forward(&pass, x), &pixels.labels(&batch));
+                for (buffer, value) in pass.into_moved() {
+                    weights.buffers[buffer] = value;
+                }
+                let gradients = tracked.gradients(&mut loss.backward());
+                (loss.without_autodiff(), gradients)
+            }
+            Network::Unet(net) => {
+                let mut b = noised(pixels, &batch, augment, &self.schedule, &mut rng, device);
+                drop_condition(&mut b.own, CONDITION_DROP, &mut rng);
+                let parts = b.split(shards::size(weights, batch.len()));
+                let loss = |pass: &Pass, b: NoisedClasses| {
+                    let share = b.t.len() as f64 / batch.len() as f64;
+                    mse(net.forward(pass, b.x, &b.t, &b.own), b.target) * share
+                };
+                let (loss, gradients) = shards::gradients(weights, mode, parts, loss);
+                (loss, clip_norm(gradients, 1.0))
+            }
         };
         (loss, vec![gradients])
-    }
-}
-
-impl OfClasses {
-    fn classify(
-        &self,
-        net: &dyn Classifier,
-        learner: &mut Learner,
-        batch: &[usize],
-        mode: Mode,
-        rng: &mut rng::Rng,
-    ) -> (Tensor<1>, Vec<Tensor<1>>) {
-        let pixels = &self.data.train;
-        let x = pictures(pixels, batch, self.plan.augment, rng, &self.device);
-        let weights = learner.weights.tracked();
-        let pass = Pass::new(&weights, mode);
-        let loss = cross_entropy(net.forward(&pass, x), &pixels.labels(batch));
-        for (buffer, value) in pass.into_moved() {
-            learner.weights.buffers[buffer] = value;
-        }
-        let gradients = weights.gradients(&mut loss.backward());
-        (loss.without_autodiff(), gradients)
-    }
-
-    fn generate(
-        &self,
-        net: &Unet,
-        learner: &Learner,
-        batch: &[usize],
-        mode: Mode,
-        rng: &mut rng::Rng,
-    ) -> (Tensor<1>, Vec<Tensor<1>>) {
-        let (pixels, augment) = (&self.data.train, self.plan.augment);
-        let mut b = noised(pixels, batch, augment, &self.schedule, rng, &self.device);
-        drop_condition(&mut b.own, CONDITION_DROP, rng);
-        let weights = &learner.weights;
-        let parts = b.split(shards::size(weights, batch.len()));
-        let (loss, gradients) =
-            shards::gradients(weights, mode, parts, |pass, b: NoisedClasses| {
-                let share = b.t.len() as f64 / batch.len() as f64;
-                mse(net.forward(pass, b.x, &b.t, &b.own), b.target) * share
-            });
-        (loss, clip_norm(gradients, 1.0))
     }
 }
 
@@ -250,9 +228,7 @@ impl Epochs {
 /// The device failed, or training diverged.
 pub async fn finite(loss: Tensor<1>) -> Result<f32> {
     let value = read(loss).await?[0];
-    if value.is_finite() {
-        Ok(value)
-    } else {
-        Err(Error::Diverged("the loss is no longer a number; choose a smaller --lr".into()))
-    }
+    let why = "the loss is no longer a number; choose a smaller --lr";
+    ensure(value.is_finite(), || Error::Diverged(why.into()))?;
+    Ok(value)
 }

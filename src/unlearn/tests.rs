@@ -31,13 +31,7 @@ fn tiny(emoji: &Emoji) -> LatentModel {
     vae.block_out_channels = vec![4, 4, 8];
     vae.norm_num_groups = 4;
     let network = LatentNetwork::new(full.tokenizer, text, unet, vae, full.scheduler);
-    LatentModel {
-        text: network.text_layout.init(1),
-        unet: network.unet_layout.init(1),
-        vae: network.vae_layout.init(1),
-        network: Arc::new(network),
-        card: None,
-    }
+    LatentModel::fresh(Arc::new(network), 1)
 }
 
 struct Scene {
@@ -135,7 +129,7 @@ fn every_mask_has_its_scores_and_weights_outside_keep_every_bit() {
 fn cross_attention_alone_can_be_trained() {
     pollster::block_on(async {
         let scene = Scene::new().await;
-        let free = scene.model.network.unet_layout.bits_of(is_cross_attention);
+        let free = scene.model.unet.layout.bits_of(is_cross_attention);
         let after = scene.run("esd", Some(&free)).await;
         for e in &after.layout.params {
             let same = after.values[e.range()] == scene.model.unet.values[e.range()];

@@ -83,7 +83,7 @@ fn logits(model: &Model, x: &[f32], side: usize) -> Vec<f32> {
     let device = Device::flex();
     let weights = model.weights.upload(&device);
     let net = model.classifier().unwrap();
-    let c = net.channels();
+    let [c, _] = model.card.architecture.channels_and_classes();
     let x = Tensor::<4>::from_data(
         TensorData::new(x.to_vec(), [x.len() / (c * side * side), c, side, side]),
         &device,

@@ -12,7 +12,8 @@ use salun_studio::engine::{Command, Engine, Event, Job, Outcome, Run};
 use salun_studio::error::Result;
 use salun_studio::gpu::{DeviceChoice, device};
 use salun_studio::models::{
-    Architecture, Card, HostWeights, Model, Stored, UnetConfig, WeightLayout, checkpoint, registry,
+    Architecture, Card, HostWeights, Model, Stored, Tensors, UnetConfig, WeightLayout, checkpoint,
+    registry,
 };
 use salun_studio::words::Recipe;
 
@@ -106,8 +107,9 @@ impl Fixture {
             })
             .collect();
         let bytes = checkpoint::write(&tensors, None).unwrap();
-        let file = SafeTensors::deserialize(&bytes).unwrap();
-        checkpoint::fill(layout, &file, Path::new("fixture")).unwrap()
+        let path = Path::new("fixture");
+        let (file, _) = Tensors::read(&bytes, path).unwrap();
+        checkpoint::fill(layout, &file, bytes.len(), path).unwrap()
     }
 
     /// Compares a flat vector over all parameters with the tensors `prefix/name`. A tensor whose

@@ -19,7 +19,7 @@ use salun_studio::models::latent::{
 };
 use salun_studio::models::weights::read;
 use salun_studio::models::{
-    HostWeights, Mode, Pass, Precision, WeightLayout, Weights, checkpoint, read_all,
+    HostWeights, Mode, Pass, Precision, Scope, WeightLayout, Weights, checkpoint, read_all,
 };
 use salun_studio::sampling::predict;
 use salun_studio::wire;
@@ -90,10 +90,10 @@ fn off(name: &str, expected: &[f32], got: &[f32], tolerance: f64, floor: f64) {
 fn built<C: serde::de::DeserializeOwned, N>(
     fixture: &Fixture,
     part: &str,
-    new: impl Fn(C, &mut WeightLayout) -> N,
+    new: impl Fn(C, Scope) -> N,
 ) -> (N, WeightLayout) {
     let mut layout = WeightLayout::default();
-    let network = new(fixture.config(part), &mut layout);
+    let network = new(fixture.config(part), layout.root());
     (network, layout)
 }
 
@@ -438,13 +438,13 @@ fn another_solver_has_its_own_defaults_as_diffusers_from_config() {
         read(r#"{"_class_name": "EulerDiscreteScheduler", "timestep_spacing": "linspace"}"#);
     // diffusers 0.42: DDIMScheduler.from_config(euler.config).config
     let ddim = euler.with(SolverKind::Ddim);
-    assert_eq!((ddim.alpha_to_one, ddim.clip), (true, Some(1.0)));
+    assert_eq!((ddim.alpha_to_one(), ddim.clip()), (true, Some(1.0)));
     let own = read(
         r#"{"_class_name": "DDIMScheduler", "set_alpha_to_one": false, "clip_sample": false}"#,
     );
     let there_and_back = own.with(SolverKind::Euler).with(SolverKind::Ddim);
-    assert_eq!((there_and_back.alpha_to_one, there_and_back.clip), (false, None));
-    assert!(!own.with(SolverKind::Pndm).skip_prk);
+    assert_eq!((there_and_back.alpha_to_one(), there_and_back.clip()), (false, None));
+    assert!(!own.with(SolverKind::Pndm).skip_prk());
 }
 
 #[test]

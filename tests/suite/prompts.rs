@@ -32,13 +32,7 @@ fn tiny(emoji: &Emoji) -> LatentModel {
     vae.block_out_channels = vec![4, 4, 8];
     vae.norm_num_groups = 4;
     let network = LatentNetwork::new(full.tokenizer, text, unet, vae, full.scheduler);
-    LatentModel {
-        text: network.text_layout.init(1),
-        unet: network.unet_layout.init(1),
-        vae: network.vae_layout.init(1),
-        network: Arc::new(network),
-        card: None,
-    }
+    LatentModel::fresh(Arc::new(network), 1)
 }
 
 /// A judge that has learnt nothing.

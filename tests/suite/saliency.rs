@@ -26,12 +26,6 @@ use salun_studio::words::{Budget, Estimator, Recipe};
 struct OnePixel(Linear);
 
 impl Classifier for OnePixel {
-    fn channels(&self) -> usize {
-        1
-    }
-    fn classes(&self) -> usize {
-        2
-    }
     fn trunk(&self, _: &Pass, x: Tensor<4>, _: &mut dyn FnMut(&Tensor<4>)) -> Tensor<2> {
         let n = x.dims()[0];
         x.reshape([n, 1])
@@ -46,7 +40,7 @@ impl Classifier for OnePixel {
 
 fn one_pixel() -> Model {
     let mut layout = WeightLayout::default();
-    let net = OnePixel(Linear::new(&mut layout, "fc", [1, 2]));
+    let net = OnePixel(Linear::new(layout.root().part("fc"), [1, 2]));
     let mut weights = Arc::new(layout).init(1);
     weights.values.fill(0.0);
     let architecture = Architecture::Resnet(ResnetConfig {

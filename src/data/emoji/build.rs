@@ -24,19 +24,12 @@ const KEYWORDS: Package = Package {
     sha256: "7f9a6b43cff31d18985b7d65d11faba5bd971cbcc60020cf6d09322fbaaaf303",
 };
 
-/// How a package stores its art.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Art {
-    /// Iconify's `icons.json`, found by code points or, where there is no list of them, by name.
-    Icons,
-    /// One WebP picture an emoji, its name the code points.
-    Pictures,
-}
-
 /// A style, and the package with its art.
 struct Source {
     name: &'static str,
-    art: Art,
+    /// Whether the art is Iconify's `icons.json`, found by code points or, where there is no list of
+    /// them, by name; else it is one WebP picture an emoji, its name the code points.
+    icons: bool,
     license: &'static str,
     package: Package,
 }
@@ -69,12 +62,12 @@ pub fn build(out: &Path, archives: &Path) -> Result<(Index, usize)> {
         concepts.iter().map(|c| groups[&c.emoji].slug.replace('_', "-")).collect();
     let mut total = 0;
     let sources = sources();
-    for Source { name: style, art, package, .. } in &sources {
-        let draw = Drawer::open(*art, package, archives)?;
+    for Source { name: style, icons, package, .. } in &sources {
+        let draw = drawer(*icons, package, archives)?;
         let [width, height] = mosaic_size(concepts.len(), SIDE);
         let mut mosaic = vec![0; 4 * width * height];
         for (i, (concept, slug)) in concepts.iter().zip(&slugs).enumerate() {
-            let tile = draw.draw(&concept.emoji, slug).map_err(|reason| {
+            let tile = draw(&concept.emoji, slug).map_err(|reason| {
                 let file = package.archive();
                 Error::file(file, format!("{} {}: {reason}", concept.emoji, concept.name))
             })?;
@@ -116,8 +109,8 @@ fn sources() -> Vec<Source> {
     let source = |line: &'static str| {
         let words: Vec<_> = line.split(' ').collect();
         let [name, art, license, package, version, sha256] = words[..] else { return None };
-        let art = if art == "icons" { Art::Icons } else { Art::Pictures };
-        Some(Source { name, art, license, package: Package { name: package, version, sha256 } })
+        let package = Package { name: package, version, sha256 };
+        Some(Source { name, icons: art == "icons", license, package })
     };
     lines(STYLES).filter_map(source).collect()
 }
@@ -224,53 +217,36 @@ struct Alias {
     parent: String,
 }
 
-/// Draws the emoji of one package.
-enum Drawer {
-    Icons { icons: Icons, chars: HashMap<String, String> },
-    Pictures(HashMap<String, Vec<u8>>),
-}
+/// RGBA of an emoji, not premultiplied, by its characters and its name.
+type Drawer = Box<dyn Fn(&str, &str) -> std::result::Result<Vec<u8>, String>>;
 
-impl Drawer {
-    fn open(art: Art, package: &Package, archives: &Path) -> Result<Self> {
-        Ok(match art {
-            Art::Icons => Self::Icons {
-                icons: json(package, archives, "icons.json")?,
-                chars: json(package, archives, "chars.json")?,
-            },
-            Art::Pictures => {
-                Self::Pictures(files(package, archives, |name| name.ends_with(".webp"))?)
-            }
-        })
+/// What draws the emoji of one package, whose art is `icons` or pictures.
+fn drawer(icons: bool, package: &Package, archives: &Path) -> Result<Drawer> {
+    let none = "is not in the package";
+    if !icons {
+        let files = files(package, archives, |name| name.ends_with(".webp"))?;
+        return Ok(Box::new(move |emoji, _| {
+            let names = code_points(emoji).map(|c| format!("assets/{c}.webp"));
+            let bytes = names.iter().find_map(|n| files.get(n)).ok_or(none)?;
+            image::load_from_memory(bytes).map(shrink).map_err(|e| e.to_string())
+        }));
     }
-
-    /// RGBA of an emoji, not premultiplied.
-    fn draw(&self, emoji: &str, slug: &str) -> std::result::Result<Vec<u8>, String> {
-        match self {
-            Self::Icons { icons, chars } => {
-                let name = code_points(emoji).iter().find_map(|c| chars.get(c)).cloned();
-                let mut name = name.unwrap_or_else(|| slug.into());
-                if let Some(alias) = icons.aliases.get(&name) {
-                    name = alias.parent.clone();
-                }
-                let icon = icons.icons.get(&name).ok_or("is not in the package")?;
-                let (w, h) = (icons.width, icons.height);
-                let svg = format!(
-                    "<svg xmlns=\"http://www.w3.org/2000/svg\" \
-                     xmlns:xlink=\"http://www.w3.org/1999/xlink\" width=\"{w}\" height=\"{h}\" \
-                     viewBox=\"0 0 {w} {h}\">{}</svg>",
-                    icon.body
-                );
-                vector(&svg, w.max(h))
-            }
-            Self::Pictures(files) => {
-                let names = code_points(emoji).map(|c| format!("assets/{c}.webp"));
-                let bytes =
-                    names.iter().find_map(|n| files.get(n)).ok_or("is not in the package")?;
-                let picture = image::load_from_memory(bytes).map_err(|e| e.to_string())?;
-                Ok(shrink(picture))
-            }
-        }
-    }
+    let icons: Icons = json(package, archives, "icons.json")?;
+    let chars: HashMap<String, String> = json(package, archives, "chars.json")?;
+    Ok(Box::new(move |emoji, slug| {
+        let name =
+            code_points(emoji).iter().find_map(|c| chars.get(c)).map_or(slug, String::as_str);
+        let name = icons.aliases.get(name).map_or(name, |alias| &alias.parent);
+        let icon = icons.icons.get(name).ok_or(none)?;
+        let (w, h) = (icons.width, icons.height);
+        let svg = format!(
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" \
+             xmlns:xlink=\"http://www.w3.org/1999/xlink\" width=\"{w}\" height=\"{h}\" \
+             viewBox=\"0 0 {w} {h}\">{}</svg>",
+            icon.body
+        );
+        vector(&svg, w.max(h))
+    }))
 }
 
 /// Hexadecimal code points joined by dashes, with the variation selector and without.

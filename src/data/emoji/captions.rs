@@ -17,13 +17,6 @@ pub const BACKGROUNDS: [(&str, [u8; 3]); 6] = [
     ("purple", [200, 170, 240]),
 ];
 
-/// Everything that a caption says.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Caption {
-    pub text: String,
-    pub background: Option<usize>,
-}
-
 /// `a` or `an`.
 pub fn article(word: &str) -> &'static str {
     if word.starts_with(['a', 'e', 'i', 'o', 'u', 'A', 'E', 'I', 'O', 'U']) { "an" } else { "a" }
@@ -35,7 +28,7 @@ pub fn plain(concept: &str, style: &str) -> String {
 }
 
 /// A caption as a person might write it.
-pub fn varied(emoji: &Emoji, pair: Pair, background: Option<usize>, rng: &mut Rng) -> Caption {
+pub fn varied(emoji: &Emoji, pair: Pair, background: Option<usize>, rng: &mut Rng) -> String {
     let concept = &emoji.index.concepts[pair.concept];
     let style = &emoji.index.styles[pair.style].name;
     let other = !concept.keywords.is_empty() && rng.random::<f64>() < 0.15;
@@ -53,7 +46,7 @@ pub fn varied(emoji: &Emoji, pair: Pair, background: Option<usize>, rng: &mut Rn
     if let Some(b) = background {
         text += &format!(" on {}", BACKGROUNDS[b].0);
     }
-    Caption { text, background }
+    text
 }
 
 /// Every word that a caption can have, with how often it is to be expected.
@@ -174,9 +167,9 @@ mod tests {
         for (i, pair) in emoji.pairs().into_iter().enumerate().take(200) {
             let background = (i % 2 == 0).then_some(i % BACKGROUNDS.len());
             let caption = varied(&emoji, pair, background, &mut rng);
-            assert!(caption.text.contains(&emoji.index.styles[pair.style].name));
+            assert!(caption.contains(&emoji.index.styles[pair.style].name));
             if let Some(b) = background {
-                assert!(caption.text.ends_with(BACKGROUNDS[b].0));
+                assert!(caption.ends_with(BACKGROUNDS[b].0));
             }
         }
         assert_eq!(plain("apple", "flat"), "an apple, flat style");

@@ -16,7 +16,7 @@ use std::sync::{Arc, OnceLock};
 use serde::{Deserialize, Serialize};
 
 use crate::assets;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, ensure};
 
 /// The corpus among the [`assets`].
 pub const FOLDER: &str = "data/emoji";
@@ -86,21 +86,19 @@ impl Emoji {
         let index: Index = serde_json::from_slice(&file(INDEX)?)
             .map_err(|e| bad(INDEX, format!("cannot be read ({e})")))?;
         let (n, side) = (index.concepts.len(), index.side);
-        if !(1..=1 << 14).contains(&n) || !(8..=256).contains(&side) || index.styles.is_empty() {
-            return Err(bad(INDEX, "a size is out of range".into()));
-        }
-        if index.held_out.iter().any(|[c, s]| *c >= n || *s >= index.styles.len()) {
-            return Err(bad(INDEX, "a held-out pair is not in it".into()));
-        }
+        let styles = index.styles.len();
+        let usable = (1..=1 << 14).contains(&n) && (8..=256).contains(&side) && styles > 0;
+        ensure(usable, || bad(INDEX, "a size is out of range".into()))?;
+        let within = index.held_out.iter().all(|[c, s]| *c < n && *s < styles);
+        ensure(within, || bad(INDEX, "a held-out pair is not in it".into()))?;
         let mosaic = |style: &Style| {
             let name = format!("{}.webp", style.name);
             let picture =
                 image::load_from_memory(&file(&name)?).map_err(|e| bad(&name, e.to_string()))?;
             let expected = mosaic_size(n, side);
             let size = [picture.width() as usize, picture.height() as usize];
-            if size != expected {
-                return Err(bad(&name, format!("is {size:?} pixels, expected {expected:?}")));
-            }
+            let other = || bad(&name, format!("is {size:?} pixels, expected {expected:?}"));
+            ensure(size == expected, other)?;
             Ok(untile(picture.into_rgba8().as_raw(), n, side))
         };
         let pixels = index.styles.iter().map(mosaic).collect::<Result<_>>()?;

@@ -2,7 +2,7 @@
 //! they are sent instead.
 
 use super::{Emoji, Index, Pair};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, ensure};
 use crate::words::ForgetKind;
 
 /// Most characters of a forget prompt that are kept.
@@ -122,15 +122,12 @@ impl Target {
     /// # Errors
     /// It is not a forget prompt, or an empty one.
     pub fn parse(spec: &str, redirect: &str, emoji: &Emoji, known: usize) -> Result<Self> {
-        let Some(prompt) = ForgetKind::Prompt.value(spec) else {
-            let right = "write prompt:\"a cat\", prompt:\"mono style\" or prompt:unsafe";
-            return Err(Error::argument("forget set", spec, right));
-        };
+        let bad = |right: &str| Error::argument("forget set", spec, right);
+        let forms = "write prompt:\"a cat\", prompt:\"mono style\" or prompt:unsafe";
+        let prompt = ForgetKind::Prompt.value(spec).ok_or_else(|| bad(forms))?;
         let prompt: String = prompt.trim().trim_matches('"').trim().chars().take(MOST).collect();
-        if prompt.is_empty() {
-            let right = "the prompt is empty; write what is to be forgotten, as prompt:\"a cat\"";
-            return Err(Error::argument("forget set", spec, right));
-        }
+        let empty = "the prompt is empty; write what is to be forgotten, as prompt:\"a cat\"";
+        ensure(!prompt.is_empty(), || bad(empty))?;
         let named = Named::read(&prompt, emoji);
         let redirect = match redirect.trim() {
             "null" | "" => Redirect::Nothing,

@@ -80,9 +80,7 @@ pub fn list(path: &Path) -> Result<Listing> {
         return classes(path, all, notes);
     }
     let train = train[0];
-    let mut notes_of_train = Vec::new();
-    let within = folders(train, &mut notes_of_train)?;
-    notes.extend(notes_of_train);
+    let within = folders(train, &mut notes)?;
     let mut listing = classes(train, within, notes)?;
     // What serves to choose by is there for all; the part for tests is often without labels.
     test.sort_by_key(|folder| !text_of(folder).to_lowercase().starts_with("val"));

@@ -11,6 +11,7 @@ use crate::gpu::kernels::{Keep, Kernels, Picture, Slice, Update, Updated, layer_
 use crate::job_context::JobContext;
 use crate::models::{Init, WeightLayout};
 use crate::saliency::{Kept, Scores, picture, select};
+use crate::unlearn::Local;
 use crate::words::Estimator;
 
 /// Runs all kernels and their twins. What a kernel is called starts with its shader's name.
@@ -18,21 +19,21 @@ use crate::words::Estimator;
 /// # Errors
 /// The device was lost, or cancelled.
 pub async fn kernels(kernels: &Kernels, job: &mut JobContext) -> Result<Vec<Off>> {
-    job.phase("Kernels", 7);
-    let mut found = accumulated(kernels).await?;
-    job.advance(1).await?;
-    found.extend(selected(kernels).await?);
-    job.advance(1).await?;
-    found.extend(counted(kernels).await?);
-    job.advance(1).await?;
-    found.extend(updated(kernels).await?);
-    job.advance(1).await?;
-    found.extend(drawn_back(kernels).await?);
-    job.advance(1).await?;
-    found.extend(kept(kernels).await?);
-    job.advance(1).await?;
-    found.extend(painted(kernels).await?);
-    job.advance(1).await?;
+    let parts: [Local<'_, Result<Vec<Off>>>; 7] = [
+        Box::pin(accumulated(kernels)),
+        Box::pin(selected(kernels)),
+        Box::pin(counted(kernels)),
+        Box::pin(updated(kernels)),
+        Box::pin(drawn_back(kernels)),
+        Box::pin(kept(kernels)),
+        Box::pin(painted(kernels)),
+    ];
+    job.phase("Kernels", parts.len());
+    let mut found = Vec::new();
+    for part in parts {
+        found.extend(part.await?);
+        job.advance(1).await?;
+    }
     Ok(found)
 }
 

@@ -1,7 +1,7 @@
 //! Every operation that the networks and the training use, forward and backward, on a device and on
 //! the CPU.
 
-use burn::tensor::{Device, Int, Tensor, TensorData};
+use burn::tensor::{Device, Int, Tensor, TensorData, activation};
 
 use super::{Off, distance};
 use crate::data::{normals, seeded};
@@ -70,16 +70,16 @@ fn cases() -> Vec<Case> {
             let device = x.device().without_autodiff();
             let running = (!train).then(|| {
                 let values = |by: f32| (0..16).map(|i| 0.5 + by * i as f32).collect::<Vec<_>>();
-                (vector(&values(0.1), &device), vector(&values(0.2), &device))
+                [0.1, 0.2].map(|by| vector(&values(by), &device))
             });
-            let (weight, bias) = (t[1].clone(), t[2].clone());
-            flat(ops::batch_norm(x, weight, bias, running, 1e-5, Some(residual), true).y)
+            let affine = [t[1].clone(), t[2].clone()];
+            flat(ops::batch_norm(x, affine, running, 1e-5, Some(residual), true).0)
         })
     };
     let group_norm = |name, c: usize, silu: bool| {
         case(name, &[N * c * 196, c, c], move |t| {
             let x = t[0].clone().reshape([N, c, 14, 14]);
-            flat(ops::group_norm(x, t[1].clone(), t[2].clone(), 8, 1e-6, silu))
+            flat(ops::group_norm(x, [t[1].clone(), t[2].clone()], 8, 1e-6, silu))
         })
     };
     let linear = |name, [n, c, k]: [usize; 3]| {
@@ -107,7 +107,7 @@ fn cases() -> Vec<Case> {
         group_norm("group normalisation without SiLU", 64, false),
         alike("enlargement", [N, 64, 7, 7], |[x]| ops::upsample(x)),
         alike("attention", [N, 64, 49], |[q, k, v]| ops::attention(q, k, v)),
-        alike("SiLU", [N * 128], |[x]| ops::silu(x)),
+        alike("SiLU", [N * 128], |[x]| activation::silu(x)),
         case("a table's rows", &[10 * 16, 16], |t| {
             let table = vec![t[0].clone().reshape([10, 16]), t[1].clone().reshape([1, 16])];
             let rows = TensorData::new(vec![7, 10, 7, 0], [N]);
@@ -211,7 +211,7 @@ async fn network(device: &Device) -> Result<Vec<(&'static str, Vec<f32>)>> {
         classes: 10,
     };
     let mut layout = WeightLayout::default();
-    let net = Unet::new(config, &mut layout);
+    let net = Unet::new(config, layout.root());
     let weights = std::sync::Arc::new(layout).init(1).upload(device);
     let mut rng = seeded(1, "check a network");
     let mut noise = || vector(&normals(&mut rng, N * 784), device).reshape([N, 1, 28, 28]);

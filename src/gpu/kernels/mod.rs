@@ -120,23 +120,26 @@ impl Kernels {
         let n = values.len();
         // An empty buffer cannot be bound.
         let values = if values.is_empty() { &[0] } else { values };
-        let buffer = self.device.create_buffer_init(&wgpu::util::BufferInitDescriptor {
-            label: None,
-            contents: bytemuck::cast_slice(values),
-            usage: USAGE,
-        });
-        Slice { buffer, offset: 0, n }
+        Slice { buffer: self.filled(values, USAGE), offset: 0, n }
+    }
+
+    /// A buffer of these words.
+    fn filled(&self, words: &[u32], usage: wgpu::BufferUsages) -> wgpu::Buffer {
+        let contents = bytemuck::cast_slice(words);
+        let what = wgpu::util::BufferInitDescriptor { label: None, contents, usage };
+        self.device.create_buffer_init(&what)
+    }
+
+    /// A buffer of `n` words, at first 0.
+    fn empty(&self, n: usize, usage: wgpu::BufferUsages) -> wgpu::Buffer {
+        let (label, size, mapped_at_creation) = (None, 4 * n as u64, false);
+        let what = wgpu::BufferDescriptor { label, size, usage, mapped_at_creation };
+        self.device.create_buffer(&what)
     }
 
     /// Zeros on the device.
     pub fn zeros(&self, n: usize) -> Slice {
-        let buffer = self.device.create_buffer(&wgpu::BufferDescriptor {
-            label: None,
-            size: 4 * n.max(1) as u64,
-            usage: USAGE,
-            mapped_at_creation: false,
-        });
-        Slice { buffer, offset: 0, n }
+        Slice { buffer: self.empty(n.max(1), USAGE), offset: 0, n }
     }
 
     /// The constants of many dispatches in one buffer.
@@ -145,11 +148,7 @@ impl Kernels {
         for (place, value) in words.chunks_exact_mut(STRIDE / 4).zip(values) {
             place[..value.len()].copy_from_slice(value);
         }
-        let buffer = self.device.create_buffer_init(&wgpu::util::BufferInitDescriptor {
-            label: None,
-            contents: bytemuck::cast_slice(&words),
-            usage: wgpu::BufferUsages::UNIFORM,
-        });
+        let buffer = self.filled(&words, wgpu::BufferUsages::UNIFORM);
         let size = values.first().map_or(0, |value| 4 * value.len() as u64);
         Uniforms { buffer, size: wgpu::BufferSize::new(size) }
     }

@@ -25,15 +25,10 @@ impl Kernels {
         if values.n == 0 {
             return Ok(Vec::new());
         }
-        let size = 4 * values.n as u64;
-        let staging = self.device.create_buffer(&wgpu::BufferDescriptor {
-            label: None,
-            size,
-            usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
-            mapped_at_creation: false,
-        });
+        let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
+        let staging = self.empty(values.n, usage);
         let mut encoder = self.device.create_command_encoder(&Default::default());
-        encoder.copy_buffer_to_buffer(&values.buffer, values.offset, &staging, 0, size);
+        encoder.copy_buffer_to_buffer(&values.buffer, values.offset, &staging, 0, staging.size());
         self.queue.submit([encoder.finish()]);
         let mapped = Arc::new(Mutex::new(Mapped::default()));
         let told = mapped.clone();

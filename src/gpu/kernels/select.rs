@@ -1,7 +1,7 @@
 //! Exact selection of the k largest on the device: three digits of a radix histogram, then marks.
 
 use super::{Kernels, Shader, Slice, bindings, shader};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, ensure};
 
 const HISTOGRAM: Shader = shader!("select_histogram");
 const DIGIT: Shader = shader!("select_digit");
@@ -95,12 +95,9 @@ impl Kernels {
         });
         let state: State =
             bytemuck::pod_read_unaligned(bytemuck::cast_slice(&self.read(&state).await?));
-        if state.bad != u32::MAX {
-            return Err(Error::Diverged(format!(
-                "the score of weight {} is negative or not a finite number",
-                state.bad
-            )));
-        }
+        let bad = state.bad;
+        let why = || format!("the score of weight {bad} is negative or not a finite number");
+        ensure(bad == u32::MAX, || Error::Diverged(why()))?;
         Ok(if k == 0 { f32::INFINITY } else { f32::from_bits(state.prefix) })
     }
 }

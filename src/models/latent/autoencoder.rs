@@ -4,11 +4,10 @@
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
-use super::settings::{beyond, halvings};
+use super::settings::{bounded, halves};
+use crate::error::ensure;
 use crate::gpu::Padding;
-use crate::models::{
-    Attends, Beside, Conv, DIFFUSERS, GroupNorm, Groups, Level, Middle, Pass, Style, WeightLayout,
-};
+use crate::models::{Attends, Beside, Conv, DIFFUSERS, Groups, OfLevel, Pass, Scope, Style, Trunk};
 
 /// Epsilon of the autoencoder's normalisations, a constant in diffusers.
 const EPS: f64 = 1e-6;
@@ -33,58 +32,44 @@ impl AutoencoderConfig {
         1 << (self.block_out_channels.len() - 1)
     }
 
-    /// What is wrong with the values, if anything is.
-    pub fn fault(&self) -> Option<String> {
+    /// Refuses values that this network cannot have.
+    ///
+    /// # Errors
+    /// What is wrong with them.
+    pub fn check(&self) -> Result<(), String> {
         let levels = self.block_out_channels.len();
-        if levels == 0 || levels > 8 {
-            return Some(format!("{levels} levels, 1 to 8 are needed"));
-        }
-        let sizes = beyond(&[
+        ensure((1..=8).contains(&levels), || format!("{levels} levels, 1 to 8 are needed"))?;
+        bounded(&[
             ("sample_size", self.sample_size, 4096),
             ("in_channels", self.in_channels, 16),
             ("out_channels", self.out_channels, 16),
             ("latent_channels", self.latent_channels, 64),
             ("layers_per_block", self.layers_per_block, 8),
             ("norm_num_groups", self.norm_num_groups, 1 << 12),
-        ]);
-        if let Some(fault) = sizes.or_else(|| halvings(self.sample_size, levels)) {
-            return Some(fault);
-        }
-        if !(self.scaling_factor > 1e-6 && self.scaling_factor < 1e6) {
-            return Some(format!("scaling_factor is {}", self.scaling_factor));
-        }
-        let wide =
-            |c: &&usize| **c == 0 || **c > 1 << 13 || !c.is_multiple_of(self.norm_num_groups);
-        self.block_out_channels
-            .iter()
-            .find(wide)
-            .map(|c| format!("{} groups do not divide {c} channels", self.norm_num_groups))
+        ])?;
+        halves(self.sample_size, levels)?;
+        let (scaling, groups) = (self.scaling_factor, self.norm_num_groups);
+        ensure(scaling > 1e-6 && scaling < 1e6, || format!("scaling_factor is {scaling}"))?;
+        self.block_out_channels.iter().try_for_each(|&c| {
+            let divides = c > 0 && c <= 1 << 13 && c.is_multiple_of(groups);
+            ensure(divides, || format!("{groups} groups do not divide {c} channels"))
+        })
     }
-}
-
-/// Levels of blocks between two convolutions.
-#[derive(Debug, Clone)]
-struct Half {
-    conv_in: Conv,
-    levels: Vec<Level>,
-    middle: Middle,
-    norm_out: GroupNorm,
-    conv_out: Conv,
 }
 
 /// From pictures to latents and back.
 #[derive(Debug, Clone)]
 pub struct Autoencoder {
     pub config: AutoencoderConfig,
-    encoder: Half,
+    encoder: Trunk,
     quant: Conv,
     post_quant: Conv,
-    decoder: Half,
+    decoder: Trunk,
 }
 
 impl Autoencoder {
     /// Declares the weights under diffusers' names.
-    pub fn new(config: AutoencoderConfig, l: &mut WeightLayout) -> Self {
+    pub fn new(config: AutoencoderConfig, mut at: Scope) -> Self {
         let widths = &config.block_out_channels;
         let (finest, coarsest) = (widths[0], widths[widths.len() - 1]);
         let style = Style {
@@ -96,36 +81,25 @@ impl Autoencoder {
             dropout: 0.0,
             padding: Padding::BottomRight,
         };
-        let (none, z) = (|_| None, config.latent_channels);
-        let encoder = {
-            let conv_in = Conv::same(l, "encoder.conv_in", [config.in_channels, finest], 3);
-            let (levels, _) = style.down(l, "encoder.", finest, &none);
-            let middle = style.middle(l, "encoder.", coarsest, Attends::Tokens);
-            let norm_out = GroupNorm::new(l, "encoder.conv_norm_out", coarsest, style.groups);
-            let conv_out = Conv::same(l, "encoder.conv_out", [coarsest, 2 * z], 3);
-            Half { conv_in, levels, middle, norm_out, conv_out }
+        let none: OfLevel = &|_| None;
+        let z = config.latent_channels;
+        let half = |mut at: Scope, c: [usize; 3], [down, up]: [Option<OfLevel>; 2]| {
+            let conv_in = Conv::same(at.part("conv_in"), [c[0], c[1]], 3);
+            Trunk::new(at, &style, (conv_in, c[1]), c[2], (down, Attends::Tokens, up))
         };
-        let quant = Conv::same(l, "quant_conv", [2 * z; 2], 1);
-        let post_quant = Conv::same(l, "post_quant_conv", [z; 2], 1);
-        let decoder = {
-            let conv_in = Conv::same(l, "decoder.conv_in", [z, coarsest], 3);
-            let middle = style.middle(l, "decoder.", coarsest, Attends::Tokens);
-            let levels = style.up(l, "decoder.", coarsest, Vec::new(), &none);
-            let norm_out = GroupNorm::new(l, "decoder.conv_norm_out", finest, style.groups);
-            let conv_out = Conv::same(l, "decoder.conv_out", [finest, config.out_channels], 3);
-            Half { conv_in, levels, middle, norm_out, conv_out }
-        };
+        let encoder =
+            half(at.part("encoder"), [config.in_channels, finest, 2 * z], [Some(none), None]);
+        let quant = Conv::same(at.part("quant_conv"), [2 * z; 2], 1);
+        let post_quant = Conv::same(at.part("post_quant_conv"), [z; 2], 1);
+        let decoder =
+            half(at.part("decoder"), [z, coarsest, config.out_channels], [None, Some(none)]);
         Self { config, encoder, quant, post_quant, decoder }
     }
 
     /// Mean and log variance of the latents of pictures in [-1, 1]: [n, c, h, w] to twice
     /// [n, z, h / f, w / f], not scaled.
     pub fn encode(&self, pass: &Pass, x: Tensor<4>) -> [Tensor<4>; 2] {
-        let Half { conv_in, levels, middle, norm_out, conv_out } = &self.encoder;
-        let h = through(levels, pass, conv_in.forward(pass, x));
-        let h = middle.forward(pass, h, Beside::default());
-        let h = conv_out.forward(pass, norm_out.forward(pass, h, true));
-        let h = self.quant.forward(pass, h);
+        let h = self.quant.forward(pass, self.encoder.forward(pass, x, Beside::default()));
         let [n, z2, hh, w] = h.dims();
         let z = z2 / 2;
         let part = |from: usize| h.clone().slice([0..n, from..from + z, 0..hh, 0..w]);
@@ -135,15 +109,6 @@ impl Autoencoder {
 
     /// Pictures in [-1, 1] of latents that are not scaled: [n, z, h, w] to [n, c, f h, f w].
     pub fn decode(&self, pass: &Pass, z: Tensor<4>) -> Tensor<4> {
-        let Half { conv_in, levels, middle, norm_out, conv_out } = &self.decoder;
-        let h = conv_in.forward(pass, self.post_quant.forward(pass, z));
-        let h = middle.forward(pass, h, Beside::default());
-        let h = through(levels, pass, h);
-        conv_out.forward(pass, norm_out.forward(pass, h, true))
+        self.decoder.forward(pass, self.post_quant.forward(pass, z), Beside::default())
     }
-}
-
-fn through(levels: &[Level], pass: &Pass, h: Tensor<4>) -> Tensor<4> {
-    let one = |h, level: &Level| level.forward(pass, h, Beside::default(), |h| h, |_| {});
-    levels.iter().fold(h, one)
 }

@@ -4,16 +4,15 @@
 use std::{collections::HashMap, path::PathBuf, sync::Arc};
 
 use serde::{Deserialize, Serialize, Serializer, de::DeserializeOwned};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::settings::{KNOWN, Settings, without_infinities};
 use super::tokenizer::read_merges;
 use super::{
-    AutoencoderConfig, LatentCard, LatentModel, LatentNetwork, TextConfig, Tokenizer, UnetConfig,
-    parts,
+    AutoencoderConfig, LatentModel, LatentNetwork, TextConfig, Tokenizer, UnetConfig, parts,
 };
 use crate::diffusion::SchedulerConfig;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, ensure};
 use crate::models::{Precision, checkpoint};
 use crate::words::gib;
 
@@ -48,14 +47,12 @@ const MOST: u64 = 64 << 30;
 /// tensor are named.
 pub fn read(files: &dyn Files, room: Option<u64>) -> Result<LatentModel> {
     let network = Arc::new(network(files, room)?);
-    let [text, unet, vae] = WEIGHTS;
-    let part = |(folder, stem), layout| parts::weights(files, &format!("{folder}/{stem}"), layout);
-    let text = part(text, &network.text_layout)?;
-    let unet = part(unet, &network.unet_layout)?;
-    let vae = part(vae, &network.vae_layout)?;
-    let card = files.read("card.json")?;
-    let card = card.map(|bytes| parse::<LatentCard>(files, "card.json", &bytes)).transpose()?;
-    Ok(LatentModel { network, text, unet, vae, card })
+    let part = |i: usize| {
+        let (folder, stem) = WEIGHTS[i];
+        parts::weights(files, &format!("{folder}/{stem}"), &network.layouts[i])
+    };
+    let [text, unet, vae] = [part(0)?, part(1)?, part(2)?];
+    Ok(LatentModel { network, text, unet, vae, card: json(files, "card.json")? })
 }
 
 /// The networks of a pipeline by its configs: what it takes, makes and needs, before its weights are read.
@@ -64,37 +61,37 @@ pub fn read(files: &dyn Files, room: Option<u64>) -> Result<LatentModel> {
 /// The folder is not a text-to-image pipeline, a config is missing, damaged or not supported, or the model
 /// needs more memory than there is.
 pub fn network(files: &dyn Files, room: Option<u64>) -> Result<LatentNetwork> {
-    let Some(index) = files.read("model_index.json")? else {
+    let Some(index) = json::<Value>(files, "model_index.json")? else {
         let reason = "is not a diffusers model: it has no model_index.json";
         return Err(Error::file(files.path(), reason));
     };
-    let index: Value = parse(files, "model_index.json", &index)?;
     let class = index.get("_class_name").and_then(Value::as_str).unwrap_or("nothing");
-    if class != "StableDiffusionPipeline" {
-        let reason = format!("is a {class}; only a StableDiffusionPipeline is supported");
-        return Err(files.bad("model_index.json", reason));
-    }
+    let other = || format!("is a {class}; only a StableDiffusionPipeline is supported");
+    ensure(class == "StableDiffusionPipeline", || files.bad("model_index.json", other()))?;
     let network = configured(files)?;
-    let layouts = [&network.text_layout, &network.unet_layout, &network.vae_layout];
     // In main memory and on the device, and a picture while it is drawn.
-    let need = 8 * layouts.iter().map(|l| l.n() as u64).sum::<u64>() + network.drawing();
-    if need > room.unwrap_or(MOST) {
-        return Err(Error::file(
-            files.path(),
-            format!(
-                "is too large for this device: it needs {:.1} GiB, {:.1} GiB are there",
-                gib(need),
-                gib(room.unwrap_or(MOST))
-            ),
-        ));
-    }
+    let need = 8 * network.layouts.iter().map(|l| l.n() as u64).sum::<u64>() + network.drawing();
+    let room = room.unwrap_or(MOST);
+    let large = || {
+        let [need, room] = [need, room].map(gib);
+        let reason = format!("it needs {need:.1} GiB, {room:.1} GiB are there");
+        Error::file(files.path(), format!("is too large for this device: {reason}"))
+    };
+    ensure(need <= room, large)?;
     Ok(network)
 }
 
-pub(super) fn parse<T: DeserializeOwned>(files: &dyn Files, name: &str, bytes: &[u8]) -> Result<T> {
+/// What a file of JSON says; `None` where there is no such file.
+pub(super) fn json<T: DeserializeOwned>(files: &dyn Files, name: &str) -> Result<Option<T>> {
+    let Some(bytes) = files.read(name)? else { return Ok(None) };
     let bad = |e: &dyn std::fmt::Display| files.bad(name, format!("cannot be read ({e})"));
-    let text = std::str::from_utf8(bytes).map_err(|e| bad(&e))?;
-    serde_json::from_str(&without_infinities(text)).map_err(|e| bad(&e))
+    let text = std::str::from_utf8(&bytes).map_err(|e| bad(&e))?;
+    serde_json::from_str(&without_infinities(text)).map(Some).map_err(|e| bad(&e))
+}
+
+/// What a file says that must be there.
+pub(super) fn needed<T>(files: &dyn Files, name: &str, said: Option<T>) -> Result<T> {
+    said.ok_or_else(|| files.bad(name, "is missing".into()))
 }
 
 /// A part's config; every setting is known, or refused.
@@ -102,10 +99,9 @@ fn config<T: DeserializeOwned>(
     files: &dyn Files,
     name: &str,
     known: &Settings,
-    fault: impl FnOnce(&T) -> Option<String>,
+    check: impl FnOnce(&T) -> std::result::Result<(), String>,
 ) -> Result<T> {
-    let value: Value = parse(files, name, &needed(files, name)?)?;
-    settled(files, name, value, known, fault)
+    settled(files, name, needed(files, name, json(files, name)?)?, known, check)
 }
 
 /// The same of what was read.
@@ -114,45 +110,34 @@ fn settled<T: DeserializeOwned>(
     name: &str,
     value: Value,
     known: &Settings,
-    fault: impl FnOnce(&T) -> Option<String>,
+    check: impl FnOnce(&T) -> std::result::Result<(), String>,
 ) -> Result<T> {
-    let unsupported = known.unsupported(&value);
-    sound(files, name, unsupported)?;
+    let bad = |reason: String| files.bad(name, reason);
+    known.check(&value).map_err(bad)?;
     let config = serde_json::from_value(known.filled(value))
-        .map_err(|e| files.bad(name, format!("cannot be read ({e})")))?;
-    sound(files, name, fault(&config))?;
+        .map_err(|e| bad(format!("cannot be read ({e})")))?;
+    check(&config).map_err(bad)?;
     Ok(config)
-}
-
-/// Refuses a file that has a fault.
-fn sound(files: &dyn Files, name: &str, fault: Option<String>) -> Result<()> {
-    fault.map_or(Ok(()), |reason| Err(files.bad(name, reason)))
-}
-
-pub(super) fn needed(files: &dyn Files, name: &str) -> Result<Vec<u8>> {
-    files.read(name)?.ok_or_else(|| files.bad(name, "is missing".into()))
 }
 
 /// The networks that the configs describe.
 fn configured(files: &dyn Files) -> Result<LatentNetwork> {
-    let text = config(files, "text_encoder/config.json", &KNOWN.text, TextConfig::fault)?;
-    let unet = config(files, "unet/config.json", &KNOWN.unet, UnetConfig::fault)?;
-    let vae = config(files, "vae/config.json", &KNOWN.autoencoder, AutoencoderConfig::fault)?;
+    let text = config(files, "text_encoder/config.json", &KNOWN.text, TextConfig::check)?;
+    let unet = config(files, "unet/config.json", &KNOWN.unet, UnetConfig::check)?;
+    let vae = config(files, "vae/config.json", &KNOWN.autoencoder, AutoencoderConfig::check)?;
     let (scheduler, note) = scheduler(files)?;
     let fits = |what: &str, a: usize, of: &str, b: usize| {
-        (a != b).then(|| format!("{what} is {a}, but {of} is {b}"))
+        let other = || files.bad("unet/config.json", format!("{what} is {a}, but {of} is {b}"));
+        ensure(a == b, other)
     };
     let (latent, width) = (vae.latent_channels, text.hidden_size);
-    let fault = fits("in_channels", unet.in_channels, "the autoencoder's latent_channels", latent)
-        .or(fits("out_channels", unet.out_channels, "in_channels", unet.in_channels))
-        .or(fits("cross_attention_dim", unet.cross_attention_dim, "the text's hidden_size", width));
-    sound(files, "unet/config.json", fault)?;
+    fits("in_channels", unet.in_channels, "the autoencoder's latent_channels", latent)?;
+    fits("out_channels", unet.out_channels, "in_channels", unet.in_channels)?;
+    fits("cross_attention_dim", unet.cross_attention_dim, "the text's hidden_size", width)?;
     let tokenizer = tokenizer(files, text.max_position_embeddings)?;
-    if tokenizer.vocabulary_size() > text.vocab_size {
-        let (has, takes) = (tokenizer.vocabulary_size(), text.vocab_size);
-        let reason = format!("has {has} tokens, but the text encoder takes {takes}");
-        return Err(files.bad("tokenizer/vocab.json", reason));
-    }
+    let (has, takes) = (tokenizer.vocabulary_size(), text.vocab_size);
+    let more = || format!("has {has} tokens, but the text encoder takes {takes}");
+    ensure(has <= takes, || files.bad("tokenizer/vocab.json", more()))?;
     let network = LatentNetwork::new(tokenizer, text, unet, vae, scheduler);
     Ok(LatentNetwork { notes: note.into_iter().collect(), ..network })
 }
@@ -161,14 +146,14 @@ fn configured(files: &dyn Files) -> Result<LatentNetwork> {
 /// and a line that says so.
 fn scheduler(files: &dyn Files) -> Result<(SchedulerConfig, Option<String>)> {
     let name = "scheduler/scheduler_config.json";
-    let mut value: Value = parse(files, name, &needed(files, name)?)?;
+    let mut value: Value = needed(files, name, json(files, name)?)?;
     let class = value.get("_class_name").and_then(Value::as_str).unwrap_or("nothing").to_string();
     let known = SchedulerConfig::knows(&class);
     if !known && let Some(all) = value.as_object_mut() {
         // What only its own solver reads goes with it.
         all.retain(|key, _| KNOWN.schedule.contains(key));
     }
-    let config = settled(files, name, value, &KNOWN.scheduler, SchedulerConfig::fault)?;
+    let config = settled(files, name, value, &KNOWN.scheduler, SchedulerConfig::check)?;
     let note = (!known).then(|| {
         let class: String = class.escape_default().take(60).collect();
         format!(
@@ -180,35 +165,28 @@ fn scheduler(files: &dyn Files) -> Result<(SchedulerConfig, Option<String>)> {
 }
 
 fn tokenizer(files: &dyn Files, length: usize) -> Result<Tokenizer> {
-    let optional = |name: &str| match files.read(name)? {
-        Some(bytes) => parse(files, name, &bytes),
-        None => Ok(Value::Null),
-    };
     // A token is written as text, or as an object with its text.
-    let pad = |special: &Value| {
-        let pad = special.get("pad_token")?;
+    let pad = |special: Option<Value>| {
+        let pad = special?.get("pad_token")?.clone();
         Some(pad.as_str().or_else(|| pad.get("content")?.as_str())?.to_string())
     };
-    let pad = pad(&optional("tokenizer/special_tokens_map.json")?)
-        .or(pad(&optional("tokenizer/tokenizer_config.json")?))
+    let pad = pad(json(files, "tokenizer/special_tokens_map.json")?)
+        .or(pad(json(files, "tokenizer/tokenizer_config.json")?))
         .unwrap_or_else(|| "<|endoftext|>".into());
-    let name = "tokenizer/vocab.json";
-    if let Some(bytes) = files.read(name)? {
-        let vocabulary: HashMap<String, u32> = parse(files, name, &bytes)?;
+    if let Some(vocabulary) = json(files, "tokenizer/vocab.json")? {
         let name = "tokenizer/merges.txt";
         let path = files.path().join(name);
-        let text = String::from_utf8(needed(files, name)?)
+        let text = String::from_utf8(needed(files, name, files.read(name)?)?)
             .map_err(|_| Error::file(&path, "is not text"))?;
         return Tokenizer::new(vocabulary, read_merges(&text, &path)?, &pad, length, &path);
     }
     // Today's transformers write one file.
     let name = "tokenizer/tokenizer.json";
     let path = files.path().join(name);
-    let Some(bytes) = files.read(name)? else {
+    let Some(whole) = json::<Whole>(files, name)? else {
         let reason = "is missing, and so is tokenizer/tokenizer.json";
-        return Err(Error::file(files.path().join("tokenizer/vocab.json"), reason));
+        return Err(files.bad("tokenizer/vocab.json", reason.into()));
     };
-    let whole: Whole = parse(files, name, &bytes)?;
     let mut vocabulary = whole.model.vocab;
     for Added { id, content } in whole.added_tokens {
         vocabulary.entry(content).or_insert(id);
@@ -256,7 +234,7 @@ struct Added {
 /// A file cannot be written as JSON or safetensors.
 pub fn write(model: &LatentModel, precision: Precision) -> Result<Vec<(String, Vec<u8>)>> {
     let LatentNetwork { tokenizer, text, unet, vae, scheduler, .. } = &*model.network;
-    let index = json!({
+    let index = serde_json::json!({
         "_class_name": "StableDiffusionPipeline",
         "_diffusers_version": "0.30.3",
         "feature_extractor": [null, null],
@@ -270,14 +248,15 @@ pub fn write(model: &LatentModel, precision: Precision) -> Result<Vec<(String, V
         "vae": ["diffusers", "AutoencoderKL"],
     });
     let end = tokenizer.encode("").ids;
-    let clip = json!({
+    let clip = serde_json::json!({
         "architectures": ["CLIPTextModel"], "model_type": "clip_text_model",
         "bos_token_id": end[0], "eos_token_id": end[1], "pad_token_id": end[tokenizer.length - 1],
         "projection_dim": text.config.hidden_size,
     });
-    let conditional = json!({ "_class_name": "UNet2DConditionModel", "act_fn": "silu" });
+    let conditional =
+        serde_json::json!({ "_class_name": "UNet2DConditionModel", "act_fn": "silu" });
     let levels = vae.config.block_out_channels.len();
-    let kl = json!({
+    let kl = serde_json::json!({
         "_class_name": "AutoencoderKL", "act_fn": "silu",
         "down_block_types": vec!["DownEncoderBlock2D"; levels],
         "up_block_types": vec!["UpDecoderBlock2D"; levels],
@@ -296,7 +275,7 @@ pub fn write(model: &LatentModel, precision: Precision) -> Result<Vec<(String, V
         let card = serde_json::to_value(card).map_err(|e| Error::Request(e.to_string()))?;
         files.push(("card.json".into(), text_of(&card)));
     }
-    for ((folder, stem), part) in WEIGHTS.iter().zip([&model.text, &model.unet, &model.vae]) {
+    for ((folder, stem), part) in WEIGHTS.iter().zip(model.parts()) {
         let tensors = precision.tensors(&part.layout.params, &part.values);
         let file = checkpoint::write(&tensors, Some(("format", "pt".into())))?;
         files.push((format!("{folder}/{stem}.safetensors"), file));

@@ -24,7 +24,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{HostWeights, Training, WeightLayout};
 use crate::diffusion::SchedulerConfig;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, ensure};
 use crate::words::{Format, Report};
 
 /// Tensors of a level's size that a transformer's block holds at once: eight of its GEGLU, four of its
@@ -39,9 +39,8 @@ pub struct LatentNetwork {
     pub unet: LatentUnet,
     pub vae: Autoencoder,
     pub scheduler: SchedulerConfig,
-    pub text_layout: Arc<WeightLayout>,
-    pub unet_layout: Arc<WeightLayout>,
-    pub vae_layout: Arc<WeightLayout>,
+    /// Of the text encoder's weights, the U-Net's and the autoencoder's.
+    pub layouts: [Arc<WeightLayout>; 3],
     /// What a person should know of how the folder was read.
     pub notes: Vec<String>,
 }
@@ -56,21 +55,11 @@ impl LatentNetwork {
         scheduler: SchedulerConfig,
     ) -> Self {
         let mut layouts = [(); 3].map(|()| WeightLayout::default());
-        let text = TextEncoder::new(text, &mut layouts[0]);
-        let unet = LatentUnet::new(unet, &mut layouts[1]);
-        let vae = Autoencoder::new(vae, &mut layouts[2]);
-        let [text_layout, unet_layout, vae_layout] = layouts.map(Arc::new);
-        Self {
-            tokenizer,
-            text,
-            unet,
-            vae,
-            scheduler,
-            text_layout,
-            unet_layout,
-            vae_layout,
-            notes: Vec::new(),
-        }
+        let text = TextEncoder::new(text, layouts[0].root());
+        let unet = LatentUnet::new(unet, layouts[1].root());
+        let vae = Autoencoder::new(vae, layouts[2].root());
+        let layouts = layouts.map(Arc::new);
+        Self { tokenizer, text, unet, vae, scheduler, layouts, notes: Vec::new() }
     }
 
     /// Channels, height and width of a latent.
@@ -106,13 +95,13 @@ impl LatentNetwork {
     /// They are.
     pub fn takes(&self, side: usize) -> Result<()> {
         let [channels, height, width] = self.picture_shape();
-        if [channels, height, width] == [3, side, side] {
-            return Ok(());
-        }
-        Err(Error::Request(format!(
-            "the model makes pictures of {width} x {height} in {channels} channels; those of the \
-             corpus are {side} x {side} in 3"
-        )))
+        let other = || {
+            Error::Request(format!(
+                "the model makes pictures of {width} x {height} in {channels} channels; those of \
+                 the corpus are {side} x {side} in 3"
+            ))
+        };
+        ensure([channels, height, width] == [3, side, side], other)
     }
 
     /// Channels, height and width of a picture.
@@ -136,13 +125,8 @@ pub struct LatentModel {
 impl LatentModel {
     /// Fresh weights, the same for the same seed on every machine.
     pub fn fresh(network: Arc<LatentNetwork>, seed: u64) -> Self {
-        Self {
-            text: network.text_layout.init(seed),
-            unet: network.unet_layout.init(seed),
-            vae: network.vae_layout.init(seed),
-            network,
-            card: None,
-        }
+        let [text, unet, vae] = network.layouts.each_ref().map(|layout| layout.init(seed));
+        Self { network, text, unet, vae, card: None }
     }
 
     /// The corpus that it was trained on.
@@ -158,17 +142,19 @@ impl LatentModel {
         }
     }
 
+    /// The weights of the text encoder, the U-Net and the autoencoder.
+    pub fn parts(&self) -> [&HostWeights; 3] {
+        [&self.text, &self.unet, &self.vae]
+    }
+
     /// Whether its weights go into another's network.
     pub fn fits(&self, other: &Self) -> bool {
-        let layouts = |model: &Self| {
-            [&model.text, &model.unet, &model.vae].map(|part| part.layout.params.clone())
-        };
-        layouts(self) == layouts(other)
+        self.parts().iter().zip(other.parts()).all(|(a, b)| a.layout.params == b.layout.params)
     }
 
     /// Weights of its three parts.
     pub fn params(&self) -> usize {
-        [&self.text, &self.unet, &self.vae].iter().map(|part| part.values.len()).sum()
+        self.parts().iter().map(|part| part.values.len()).sum()
     }
 }
 
@@ -206,33 +192,4 @@ impl LatentCard {
         self.unlearned.push(forget.spec.clone());
         self
     }
-}
-
-/// The files of a diffusers folder.
-///
-/// # Errors
-/// There is no such folder, or a page is asked for it.
-pub fn files(name: &str) -> Result<Box<dyn folder::Files>> {
-    #[cfg(target_arch = "wasm32")]
-    return Err(Error::file(name, "is a folder on a disk, which a page cannot open"));
-    #[cfg(not(target_arch = "wasm32"))]
-    on_disk(name)
-}
-
-#[cfg(not(target_arch = "wasm32"))]
-fn on_disk(name: &str) -> Result<Box<dyn folder::Files>> {
-    let path = std::path::Path::new(name);
-    if path.is_file() {
-        // What it is instead, in the words that every command has for it.
-        super::registry::open(name)?;
-        return Err(Error::file(
-            path,
-            "takes classes and no prompts; a text-to-image model is a diffusers folder",
-        ));
-    }
-    if !path.is_dir() {
-        let reason = "is not a folder; a text-to-image model is a diffusers folder";
-        return Err(Error::file(path, reason));
-    }
-    Ok(Box::new(folder::OnDisk(path.into())))
 }

@@ -6,7 +6,7 @@ use std::{collections::BTreeSet, path::Path, sync::Arc};
 use serde_json::Value;
 
 use super::Files;
-use super::folder::{needed, parse};
+use super::folder::{json, needed};
 use crate::error::{Error, Result};
 use crate::models::{HostWeights, Tensors, WeightLayout};
 
@@ -41,8 +41,8 @@ pub fn weights(files: &dyn Files, stem: &str, layout: &Arc<WeightLayout>) -> Res
                 format!("{stem}.{end}.index{variant}.json"),
                 format!("{stem}{variant}.{end}.index.json"),
             ] {
-                if let Some(bytes) = files.read(&index)? {
-                    return shards(files, &index, &bytes, filler);
+                if let Some(said) = json(files, &index)? {
+                    return shards(files, &index, &said, filler);
                 }
             }
         }
@@ -52,8 +52,7 @@ pub fn weights(files: &dyn Files, stem: &str, layout: &Arc<WeightLayout>) -> Res
 }
 
 /// The weights that an index names the files of.
-fn shards(files: &dyn Files, name: &str, bytes: &[u8], mut filler: Filler) -> Result<HostWeights> {
-    let index: Value = parse(files, name, bytes)?;
+fn shards(files: &dyn Files, name: &str, index: &Value, mut filler: Filler) -> Result<HostWeights> {
     let path = files.path().join(name);
     let map = index.get("weight_map").and_then(Value::as_object);
     let map = map.ok_or_else(|| Error::file(&path, "has no weight_map"))?;
@@ -64,7 +63,8 @@ fn shards(files: &dyn Files, name: &str, bytes: &[u8], mut filler: Filler) -> Re
             return Err(Error::file(&path, format!("'{shard}' is not a file beside it")));
         }
         let shard = format!("{folder}/{shard}");
-        filler.take(&needed(files, &shard)?, &files.path().join(&shard))?;
+        let bytes = needed(files, &shard, files.read(&shard)?)?;
+        filler.take(&bytes, &files.path().join(&shard))?;
     }
     filler.finish(&path)
 }

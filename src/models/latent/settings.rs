@@ -6,6 +6,8 @@ use std::{collections::HashMap, sync::LazyLock};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use crate::error::ensure;
+
 /// A config's settings.
 #[derive(Deserialize)]
 pub struct Settings {
@@ -50,25 +52,27 @@ impl Settings {
         config
     }
 
-    /// The first setting that asks for what is not computed here. A list of equal values is that value.
-    pub fn unsupported(&self, config: &Value) -> Option<String> {
-        let config = config.as_object()?;
-        config.iter().find_map(|(name, given)| {
+    /// Refuses a setting that asks for what is not computed here. A list of equal values is that value.
+    ///
+    /// # Errors
+    /// The first such setting.
+    pub fn check(&self, config: &Value) -> Result<(), String> {
+        for (name, given) in config.as_object().into_iter().flatten() {
             if name.starts_with('_') || self.read.contains(name) || self.any.contains(name) {
-                return None;
+                continue;
             }
             let short: String = given.to_string().chars().take(60).collect();
             let shown: String = name.escape_default().take(60).collect();
-            let Some(usual) = self.usual.get(name) else {
-                return Some(format!("the setting {shown} ({short}) is not known here"));
-            };
+            let unknown = || format!("the setting {shown} ({short}) is not known here");
+            let usual = self.usual.get(name).ok_or_else(unknown)?;
             let right = |value: &Value| usual.iter().any(|usual| same(value, usual));
             let fits = match given {
                 Value::Array(all) => all.iter().all(right),
                 value => right(value),
             };
-            (!fits).then(|| format!("{shown} {short} is not supported, only {}", usual[0]))
-        })
+            ensure(fits, || format!("{shown} {short} is not supported, only {}", usual[0]))?;
+        }
+        Ok(())
     }
 }
 
@@ -77,17 +81,24 @@ fn same(value: &Value, usual: &Value) -> bool {
     value == usual || value.as_f64().is_some_and(|n| usual.as_f64() == Some(n))
 }
 
-/// What is wrong with the first of some named numbers that is 0 or above its bound.
-pub fn beyond(sizes: &[(&str, usize, usize)]) -> Option<String> {
-    let (name, v, most) = sizes.iter().find(|(_, v, most)| *v == 0 || v > most)?;
-    Some(format!("{name} is {v}, 1 to {most} is needed"))
+/// Refuses a named number that is 0 or above its bound.
+///
+/// # Errors
+/// The first such number.
+pub fn bounded(sizes: &[(&str, usize, usize)]) -> Result<(), String> {
+    sizes.iter().try_for_each(|(name, v, most)| {
+        ensure((1..=*most).contains(v), || format!("{name} is {v}, 1 to {most} is needed"))
+    })
 }
 
-/// Why a picture cannot be halved between so many levels, if it cannot.
-pub fn halvings(sample_size: usize, levels: usize) -> Option<String> {
+/// Refuses pictures that cannot be halved between so many levels.
+///
+/// # Errors
+/// They cannot.
+pub fn halves(sample_size: usize, levels: usize) -> Result<(), String> {
     let times = levels - 1;
-    (!sample_size.is_multiple_of(1 << times))
-        .then(|| format!("sample_size {sample_size} cannot be halved {times} times"))
+    let message = || format!("sample_size {sample_size} cannot be halved {times} times");
+    ensure(sample_size.is_multiple_of(1 << times), message)
 }
 
 /// Python's way to write JSON: numbers that JSON lacks become nothing.
@@ -126,7 +137,7 @@ mod tests {
             json!({"only_cross_attention": [false, false], "resnet_out_scale_factor": 1.0}),
             json!({"mid_block_only_cross_attention": false, "act_fn": "silu"}),
         ] {
-            assert_eq!(KNOWN.unet.unsupported(&fine), None, "{fine}");
+            assert_eq!(KNOWN.unet.check(&fine), Ok(()), "{fine}");
         }
         for (wrong, name) in [
             (json!({"center_input_sample": true}), "center_input_sample"),
@@ -135,11 +146,11 @@ mod tests {
             (json!({"only_cross_attention": [false, true]}), "only_cross_attention"),
             (json!({"something_new": 1}), "something_new"),
         ] {
-            assert!(KNOWN.unet.unsupported(&wrong).unwrap().contains(name), "{wrong}");
+            assert!(KNOWN.unet.check(&wrong).unwrap_err().contains(name), "{wrong}");
         }
-        let relu = KNOWN.autoencoder.unsupported(&json!({"act_fn": "relu"})).unwrap();
+        let relu = KNOWN.autoencoder.check(&json!({"act_fn": "relu"})).unwrap_err();
         assert!(relu.starts_with("act_fn \"relu\" is not supported, only \"silu\""), "{relu}");
-        assert!(KNOWN.scheduler.unsupported(&json!({"use_exponential_sigmas": true})).is_some());
+        assert!(KNOWN.scheduler.check(&json!({"use_exponential_sigmas": true})).is_err());
     }
 
     #[test]

@@ -4,8 +4,9 @@
 use burn::tensor::{Int, Tensor, TensorData, activation};
 use serde::{Deserialize, Serialize};
 
-use super::settings::beyond;
-use crate::models::{Attention, AttentionNames, Init, LayerNorm, Linear, Pass, WeightLayout};
+use super::settings::bounded;
+use crate::error::ensure;
+use crate::models::{Attention, AttentionNames, Init, LayerNorm, Linear, Pass, Scope};
 
 /// `text_encoder/config.json`; what is not here is not used.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -21,30 +22,26 @@ pub struct TextConfig {
 }
 
 impl TextConfig {
-    /// What is wrong with the values, if anything is.
-    pub fn fault(&self) -> Option<String> {
-        let sizes = beyond(&[
+    /// Refuses values that this network cannot have.
+    ///
+    /// # Errors
+    /// What is wrong with them.
+    pub fn check(&self) -> Result<(), String> {
+        bounded(&[
             ("vocab_size", self.vocab_size, 1 << 20),
             ("hidden_size", self.hidden_size, 1 << 13),
             ("intermediate_size", self.intermediate_size, 1 << 15),
             ("num_hidden_layers", self.num_hidden_layers, 64),
             ("num_attention_heads", self.num_attention_heads, 256),
             ("max_position_embeddings", self.max_position_embeddings, 4096),
-        ]);
-        sizes
-            .or_else(|| {
-                (!self.hidden_size.is_multiple_of(self.num_attention_heads)).then(|| {
-                    format!("{} heads do not divide {}", self.num_attention_heads, self.hidden_size)
-                })
-            })
-            .or_else(|| {
-                let known = ["quick_gelu", "gelu"].contains(&self.hidden_act.as_str());
-                (!known).then(|| format!("hidden_act '{}' is not supported", self.hidden_act))
-            })
-            .or_else(|| {
-                let usable = self.layer_norm_eps > 0.0 && self.layer_norm_eps < 1.0;
-                (!usable).then(|| format!("layer_norm_eps is {}", self.layer_norm_eps))
-            })
+        ])?;
+        let (heads, width) = (self.num_attention_heads, self.hidden_size);
+        ensure(width.is_multiple_of(heads), || format!("{heads} heads do not divide {width}"))?;
+        let act = self.hidden_act.as_str();
+        let known = ["quick_gelu", "gelu"].contains(&act);
+        ensure(known, || format!("hidden_act '{act}' is not supported"))?;
+        let eps = self.layer_norm_eps;
+        ensure(eps > 0.0 && eps < 1.0, || format!("layer_norm_eps is {eps}"))
     }
 }
 
@@ -68,31 +65,32 @@ pub struct TextEncoder {
 
 impl TextEncoder {
     /// Declares the weights under transformers' names.
-    pub fn new(config: TextConfig, l: &mut WeightLayout) -> Self {
+    pub fn new(config: TextConfig, mut root: Scope) -> Self {
         let (d, eps) = (config.hidden_size, config.layer_norm_eps);
         let names =
             AttentionNames { parts: ["q_proj", "k_proj", "v_proj", "out_proj"], bias: true };
-        let root = "text_model.embeddings";
-        let name = format!("{root}.token_embedding.weight");
-        let tokens = l.param(name, &[config.vocab_size, d], Init::Normal(0.02));
-        let name = format!("{root}.position_embedding.weight");
-        let positions = l.param(name, &[config.max_position_embeddings, d], Init::Normal(0.02));
+        let mut at = root.part("text_model");
+        let mut table = |name: &str, rows| {
+            at.part("embeddings").part(name).param("weight", &[rows, d], Init::Normal(0.02))
+        };
+        let tokens = table("token_embedding", config.vocab_size);
+        let positions = table("position_embedding", config.max_position_embeddings);
         let (heads, inner) = (config.num_attention_heads, config.intermediate_size);
         let layers = (0..config.num_hidden_layers)
             .map(|i| {
-                let part = |part: &str| format!("text_model.encoder.layers.{i}.{part}");
+                let mut at = at.part(format!("encoder.layers.{i}"));
                 Layer {
-                    attention: Attention::new(l, &part("self_attn"), [d, d], heads, names),
-                    norm1: LayerNorm::new(l, &part("layer_norm1"), d, eps),
+                    attention: Attention::new(at.part("self_attn"), [d, d], heads, names),
+                    norm1: LayerNorm::new(at.part("layer_norm1"), d, eps),
                     fc: [
-                        Linear::new(l, &part("mlp.fc1"), [d, inner]),
-                        Linear::new(l, &part("mlp.fc2"), [inner, d]),
+                        Linear::new(at.part("mlp.fc1"), [d, inner]),
+                        Linear::new(at.part("mlp.fc2"), [inner, d]),
                     ],
-                    norm2: LayerNorm::new(l, &part("layer_norm2"), d, eps),
+                    norm2: LayerNorm::new(at.part("layer_norm2"), d, eps),
                 }
             })
             .collect();
-        let norm = LayerNorm::new(l, "text_model.final_layer_norm", d, eps);
+        let norm = LayerNorm::new(at.part("final_layer_norm"), d, eps);
         Self { config, tokens, positions, layers, norm }
     }
 

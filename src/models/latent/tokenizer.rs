@@ -13,7 +13,7 @@ use serde_json::json;
 use unicode_general_category::{GeneralCategory as Category, get_general_category};
 use unicode_normalization::UnicodeNormalization;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, ensure};
 
 const START: &str = "<|startoftext|>";
 const END: &str = "<|endoftext|>";
@@ -70,9 +70,8 @@ impl Tokenizer {
             let merged = id(&format!("{a}{b}"))?;
             merges.entry([id(a)?, id(b)?]).or_insert((rank as u32, merged));
         }
-        if length < 2 {
-            return Err(Error::file(path, format!("{length} tokens of a prompt are too few")));
-        }
+        let few = || Error::file(path, format!("{length} tokens of a prompt are too few"));
+        ensure(length >= 2, few)?;
         let (filler, start, end, pad) = (pad.to_string(), id(START)?, id(END)?, id(pad)?);
         Ok(Self { merges, listed, start, end, pad, filler, length, vocabulary })
     }
@@ -262,16 +261,12 @@ fn contraction(text: &[char]) -> usize {
 
 /// A printable character for every byte (GPT-2's table).
 fn byte_symbols() -> Vec<char> {
-    let mut others = 0;
-    let printable = |b: u32| matches!(b, 33..=126 | 161..=172 | 174..=255);
-    let symbol = |b: u32, others: &mut u32| {
-        if printable(b) {
-            return char::from_u32(b).unwrap_or('?');
-        }
-        *others += 1;
-        char::from_u32(255 + *others).unwrap_or('?')
+    let mut others = 256..;
+    let symbol = |b: u32| match b {
+        33..=126 | 161..=172 | 174..=255 => Some(b),
+        _ => others.next(),
     };
-    (0..256).map(|b| symbol(b, &mut others)).collect()
+    (0..256).filter_map(symbol).filter_map(char::from_u32).collect()
 }
 
 /// The symbols of a word, the last one marked.

@@ -1,14 +1,15 @@
 //! The conditional U-Net of Stable Diffusion 1.x (Rombach et al. 2022): diffusers'
 //! `UNet2DConditionModel`.
 
-use burn::tensor::Tensor;
+use burn::tensor::{Tensor, activation};
 use serde::{Deserialize, Serialize};
 
-use super::settings::{beyond, halvings};
-use crate::gpu::{Padding, ops};
+use super::settings::{bounded, halves};
+use crate::error::ensure;
+use crate::gpu::Padding;
 use crate::models::{
-    Attends, Beside, Conv, DIFFUSERS, Groups, Mlp, Pass, Sinusoid, Style, TransformerShape, Trunk,
-    WeightLayout,
+    Attends, Beside, Conv, DIFFUSERS, Groups, Mlp, Pass, Scope, Sinusoid, Style, TransformerShape,
+    Trunk,
 };
 
 /// One number for all levels, or one for each.
@@ -73,63 +74,44 @@ const DOWN: [&str; 2] = ["CrossAttnDownBlock2D", "DownBlock2D"];
 const UP: [&str; 2] = ["CrossAttnUpBlock2D", "UpBlock2D"];
 
 impl UnetConfig {
-    /// What is wrong with the values, if anything is.
-    pub fn fault(&self) -> Option<String> {
+    /// Refuses values that this network cannot have.
+    ///
+    /// # Errors
+    /// What is wrong with them.
+    pub fn check(&self) -> Result<(), String> {
         let levels = self.block_out_channels.len();
-        if levels == 0 || levels > 8 {
-            return Some(format!("{levels} levels, 1 to 8 are needed"));
+        ensure((1..=8).contains(&levels), || format!("{levels} levels, 1 to 8 are needed"))?;
+        let types = [(&self.down_block_types, DOWN), (&self.up_block_types, UP)];
+        let as_many = types.iter().all(|(types, _)| types.len() == levels);
+        ensure(as_many, || format!("{levels} levels need as many block types down and up"))?;
+        for (types, known) in types {
+            let unknown = types.iter().find(|kind| !known.contains(&kind.as_str()));
+            unknown.map_or(Ok(()), |kind| Err(format!("block type '{kind}' is not supported")))?;
         }
-        if self.down_block_types.len() != levels || self.up_block_types.len() != levels {
-            return Some(format!("{levels} levels need as many block types down and up"));
-        }
-        let unknown = |types: &[String], known: &[&str]| {
-            types.iter().find(|t| !known.contains(&t.as_str())).cloned()
-        };
-        unknown(&self.down_block_types, &DOWN)
-            .or(unknown(&self.up_block_types, &UP))
-            .map(|kind| format!("block type '{kind}' is not supported"))
-            .or(beyond(&[
-                ("sample_size", self.sample_size, 512),
-                ("in_channels", self.in_channels, 64),
-                ("out_channels", self.out_channels, 64),
-                ("layers_per_block", self.layers_per_block, 8),
-                ("cross_attention_dim", self.cross_attention_dim, 1 << 13),
-                ("norm_num_groups", self.norm_num_groups, 1 << 12),
-                ("transformer_layers_per_block", self.transformer_layers_per_block, 16),
-            ]))
-            .or_else(|| self.misfit(levels))
-    }
-
-    /// What does not fit the other values, each of which is within its bounds.
-    fn misfit(&self, levels: usize) -> Option<String> {
-        if let Some(fault) = halvings(self.sample_size, levels) {
-            return Some(fault);
-        }
-        if self.downsample_padding != 1 {
-            return Some(format!(
-                "downsample_padding {} is not supported",
-                self.downsample_padding
-            ));
-        }
-        if !(self.norm_eps > 0.0 && self.norm_eps < 1.0) {
-            return Some(format!("norm_eps is {}", self.norm_eps));
-        }
-        if !self.attention_head_dim.fits(levels) {
-            return Some(format!("attention_head_dim needs one number or {levels}"));
-        }
+        bounded(&[
+            ("sample_size", self.sample_size, 512),
+            ("in_channels", self.in_channels, 64),
+            ("out_channels", self.out_channels, 64),
+            ("layers_per_block", self.layers_per_block, 8),
+            ("cross_attention_dim", self.cross_attention_dim, 1 << 13),
+            ("norm_num_groups", self.norm_num_groups, 1 << 12),
+            ("transformer_layers_per_block", self.transformer_layers_per_block, 16),
+        ])?;
+        halves(self.sample_size, levels)?;
+        let (padding, eps) = (self.downsample_padding, self.norm_eps);
+        ensure(padding == 1, || format!("downsample_padding {padding} is not supported"))?;
+        ensure(eps > 0.0 && eps < 1.0, || format!("norm_eps is {eps}"))?;
+        let each = self.attention_head_dim.fits(levels);
+        ensure(each, || format!("attention_head_dim needs one number or {levels}"))?;
         for (level, &c) in self.block_out_channels.iter().enumerate() {
-            let heads = self.attention_head_dim.at(level);
-            if c == 0 || c > 1 << 13 || c % 2 != 0 {
-                return Some(format!("{c} channels at level {level}"));
-            }
-            if !c.is_multiple_of(self.norm_num_groups) {
-                return Some(format!("{} groups do not divide {c} channels", self.norm_num_groups));
-            }
-            if heads == 0 || !c.is_multiple_of(heads) {
-                return Some(format!("{heads} heads do not divide {c} channels"));
-            }
+            let (heads, groups) = (self.attention_head_dim.at(level), self.norm_num_groups);
+            let even = c > 0 && c <= 1 << 13 && c % 2 == 0;
+            ensure(even, || format!("{c} channels at level {level}"))?;
+            let divide = |n: usize| n > 0 && c.is_multiple_of(n);
+            ensure(divide(groups), || format!("{groups} groups do not divide {c} channels"))?;
+            ensure(divide(heads), || format!("{heads} heads do not divide {c} channels"))?;
         }
-        None
+        Ok(())
     }
 }
 
@@ -143,12 +125,11 @@ pub struct LatentUnet {
 
 impl LatentUnet {
     /// Declares the weights under diffusers' names, in the order of the forward pass.
-    pub fn new(config: UnetConfig, l: &mut WeightLayout) -> Self {
+    pub fn new(config: UnetConfig, mut at: Scope) -> Self {
         let widths = &config.block_out_channels;
         let (first, last) = (widths[0], widths.len() - 1);
-        let conv_in = Conv::same(l, "conv_in", [config.in_channels, first], 3);
-        let names = ["time_embedding.linear_1", "time_embedding.linear_2"];
-        let time = Mlp::new(l, names, first);
+        let conv_in = Conv::same(at.part("conv_in"), [config.in_channels, first], 3);
+        let time = Mlp::new(at.part("time_embedding"), ["linear_1", "linear_2"], first);
         let style = Style {
             names: &DIFFUSERS,
             widths,
@@ -170,8 +151,8 @@ impl LatentUnet {
         let (down, up) = (&config.down_block_types, &config.up_block_types);
         let down = |level: usize| (down[level] == DOWN[0]).then(|| prompt(level));
         let up = |level: usize| (up[last - level] == UP[0]).then(|| prompt(level));
-        let attends = (&down as _, prompt(last), &up as _);
-        let trunk = Trunk::new(l, &style, (conv_in, first), config.out_channels, attends);
+        let attends = (Some(&down as _), prompt(last), Some(&up as _));
+        let trunk = Trunk::new(at, &style, (conv_in, first), config.out_channels, attends);
         Self { config, time, trunk }
     }
 
@@ -183,7 +164,7 @@ impl LatentUnet {
             cosines_first: self.config.flip_sin_to_cos,
         };
         let rows = rows.rows(t, &z.device().without_autodiff());
-        let time = ops::silu(self.time.forward(pass, rows));
+        let time = activation::silu(self.time.forward(pass, rows));
         let beside = Beside { embedding: Some(&time), context: Some(context) };
         self.trunk.forward(pass, z, beside)
     }

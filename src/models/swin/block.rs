@@ -4,7 +4,7 @@ use burn::tensor::{Tensor, activation, ops::PadMode};
 
 use super::EPS;
 use super::window::{Windows, relative_rows};
-use crate::models::{Init, LayerNorm, Linear, Pass, WeightLayout};
+use crate::models::{Init, LayerNorm, Linear, Pass, Scope};
 
 /// Spread of fresh position tables.
 const SPREAD: f32 = 0.02;
@@ -21,22 +21,15 @@ pub struct Block {
 }
 
 impl Block {
-    pub fn new(
-        l: &mut WeightLayout,
-        name: &str,
-        c: usize,
-        heads: usize,
-        window: [usize; 2],
-        skip: f64,
-    ) -> Self {
+    pub fn new(mut at: Scope, c: usize, heads: usize, window: [usize; 2], skip: f64) -> Self {
         Self {
-            norm1: LayerNorm::new(l, &format!("{name}.norm1"), c, EPS),
-            attention: Attention::new(l, &format!("{name}.attn"), c, heads, window),
-            norm2: LayerNorm::new(l, &format!("{name}.norm2"), c, EPS),
+            norm1: LayerNorm::new(at.part("norm1"), c, EPS),
+            attention: Attention::new(at.part("attn"), c, heads, window),
+            norm2: LayerNorm::new(at.part("norm2"), c, EPS),
             // torchvision has GELU and dropout between them.
             mlp: [
-                Linear::small(l, &format!("{name}.mlp.0"), [c, 4 * c]),
-                Linear::small(l, &format!("{name}.mlp.3"), [4 * c, c]),
+                Linear::small(at.part("mlp.0"), [c, 4 * c]),
+                Linear::small(at.part("mlp.3"), [4 * c, c]),
             ],
             skip,
         }
@@ -71,15 +64,11 @@ struct Attention {
 }
 
 impl Attention {
-    fn new(l: &mut WeightLayout, name: &str, c: usize, heads: usize, window: [usize; 2]) -> Self {
-        let table = (2 * window[0] - 1).pow(2);
-        let table = l.param(
-            format!("{name}.relative_position_bias_table"),
-            &[table, heads],
-            Init::Normal(SPREAD),
-        );
-        let qkv = Linear::small(l, &format!("{name}.qkv"), [c, 3 * c]);
-        let proj = Linear::small(l, &format!("{name}.proj"), [c, c]);
+    fn new(mut at: Scope, c: usize, heads: usize, window: [usize; 2]) -> Self {
+        let size = [(2 * window[0] - 1).pow(2), heads];
+        let table = at.param("relative_position_bias_table", &size, Init::Normal(SPREAD));
+        let qkv = Linear::small(at.part("qkv"), [c, 3 * c]);
+        let proj = Linear::small(at.part("proj"), [c, c]);
         Self { table, qkv, proj, heads, window }
     }
 
@@ -131,10 +120,10 @@ pub struct Merge {
 }
 
 impl Merge {
-    pub fn new(l: &mut WeightLayout, name: &str, c: usize) -> Self {
+    pub fn new(mut at: Scope, c: usize) -> Self {
         Self {
-            reduction: Linear::small_unbiased(l, &format!("{name}.reduction"), [4 * c, 2 * c]),
-            norm: LayerNorm::new(l, &format!("{name}.norm"), 4 * c, EPS),
+            reduction: Linear::small_unbiased(at.part("reduction"), [4 * c, 2 * c]),
+            norm: LayerNorm::new(at.part("norm"), 4 * c, EPS),
         }
     }
 

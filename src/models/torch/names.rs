@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::foreign;
-use crate::data::SETS;
+use crate::data::{SETS, Set};
 use crate::models::{
     Architecture, Assumed, Card, Format, ResnetConfig, Stored, SwinConfig, Tensors,
 };
@@ -92,15 +92,11 @@ fn rename(name: &str) -> Option<String> {
 
 fn infer(tensors: &Tensors, own: Option<(Vec<f32>, Vec<f32>)>) -> Option<Architecture> {
     let statistics = |channels: usize, classes: usize| {
-        own.clone().filter(|(m, s)| m.len() == channels && s.len() == channels).unwrap_or_else(
-            || {
-                let usual = || {
-                    let n = channels.min(4);
-                    (vec![0.5; n], vec![0.25; n])
-                };
-                data(channels, classes).map_or_else(usual, |s| (s.mean.to_vec(), s.std.to_vec()))
-            },
-        )
+        let own = own.clone().filter(|(m, s)| m.len() == channels && s.len() == channels);
+        let usual = |set: &Set| (set.mean.to_vec(), set.std.to_vec());
+        let known = || data(channels, classes).map(usual);
+        own.or_else(known)
+            .unwrap_or_else(|| (vec![0.5; channels.min(4)], vec![0.25; channels.min(4)]))
     };
     if let Some([embed, channels, patch, _]) = tensors.shape("features.0.0.weight") {
         let [classes, _] = tensors.shape("head.weight")?;
@@ -143,7 +139,7 @@ fn infer(tensors: &Tensors, own: Option<(Vec<f32>, Vec<f32>)>) -> Option<Archite
 }
 
 /// The data set that a network with so many channels and classes is most likely for.
-fn data(channels: usize, classes: usize) -> Option<&'static crate::data::Set> {
+fn data(channels: usize, classes: usize) -> Option<&'static Set> {
     SETS.iter().find(|s| (s.shape.channels, s.classes.len()) == (channels, classes))
 }
 

@@ -4,10 +4,10 @@ use std::{cell::OnceCell, collections::HashMap, io::Cursor, path::Path};
 
 use zip::{CompressionMethod, ZipArchive};
 
-use crate::error::{Error, Result};
-use crate::models::{Format, Stored, Tensors};
+use crate::error::{Error, Result, ensure};
+use crate::models::{Stored, Tensors};
 use crate::pickle;
-use crate::pickle::{Objects, Reason, StorageType, TensorRef, Value};
+use crate::pickle::{Objects, Reason, TensorRef, Value};
 
 /// Keys under which the field's checkpoints keep the weights beside other things, the likeliest first.
 const WRAPPERS: [&str; 14] = [
@@ -62,7 +62,7 @@ fn collect(bytes: &[u8]) -> std::result::Result<(Tensors<'_>, Vec<String>), Reas
         .iter()
         .find_map(|(name, entry)| Some((name.strip_suffix("data.pkl")?, entry)))
         .ok_or("it has no data.pkl; is it a state dictionary?")?;
-    let (objects, result) = pickle::run(pickle.checked()?)?;
+    let (objects, result) = pickle::run(pickle.checked()?, pickle::MOST)?;
     let (dict, notes) = state(&objects, result)?;
     let mut tensors = Tensors::default();
     for (name, value) in &objects.dicts[dict] {
@@ -71,7 +71,7 @@ fn collect(bytes: &[u8]) -> std::result::Result<(Tensors<'_>, Vec<String>), Reas
             let tensor = &objects.tensors[*i];
             let key = format!("{root}data/{}", tensor.storage.key);
             let entry = entries.get(&*key).ok_or_else(|| format!("entry {key} is missing"))?;
-            tensors.insert(name, stored(tensor, entry)?);
+            tensors.0.insert(name.to_string(), stored(tensor, entry)?);
         }
     }
     Ok((tensors, notes))
@@ -103,19 +103,26 @@ fn state(objects: &Objects, result: Value) -> std::result::Result<(usize, Vec<St
         }
         _ => return Err(format!("it holds no dictionary of tensors; {SAVE}")),
     };
-    let holds =
-        |dict: usize| objects.dicts[dict].iter().any(|(_, v)| matches!(v, Value::Tensor(_)));
     // Names of layers; a tensor beside the weights, such as a generator's state, is called by a word.
     let layers = |dict: usize| {
         let layer = |(key, value): &(Value, Value)| matches!((key, value), (Value::Text(key), Value::Tensor(_)) if key.contains('.'));
         objects.dicts[dict].iter().any(layer)
     };
-    if layers(root) {
-        return Ok((root, Vec::new()));
-    }
-    // The dictionaries within, level by level; their keys are their path.
+    let rank = |path: &str| {
+        let last = path.rsplit('.').next().unwrap_or(path);
+        WRAPPERS.iter().position(|key| *key == last).unwrap_or(WRAPPERS.len())
+    };
+    // The dictionaries within one another, level by level; their keys are their path.
     let mut level = vec![(root, String::new())];
-    for _ in 0..LEVELS {
+    for _ in 0..=LEVELS {
+        let mut found: Vec<_> = level.iter().filter(|(dict, _)| layers(*dict)).collect();
+        found.sort_by_key(|(_, path)| rank(path));
+        if let Some((dict, path)) = found.first() {
+            let all: Vec<&str> = found.iter().map(|(_, path)| path.as_str()).collect();
+            let note =
+                format!("it holds weights under {}; those under {path} are taken", all.join(", "));
+            return Ok((*dict, (all.len() > 1).then_some(note).into_iter().collect()));
+        }
         let mut next: Vec<(usize, String)> = Vec::new();
         for (dict, path) in &level {
             for (key, value) in &objects.dicts[*dict] {
@@ -127,21 +134,9 @@ fn state(objects: &Objects, result: Value) -> std::result::Result<(usize, Vec<St
                 }
             }
         }
-        let rank = |path: &str| {
-            let last = path.rsplit('.').next().unwrap_or(path);
-            WRAPPERS.iter().position(|key| *key == last).unwrap_or(WRAPPERS.len())
-        };
-        let mut found: Vec<_> = next.iter().filter(|(dict, _)| layers(*dict)).collect();
-        found.sort_by_key(|(_, path)| rank(path));
-        if let Some((dict, path)) = found.first() {
-            let all: Vec<&str> = found.iter().map(|(_, path)| path.as_str()).collect();
-            let note =
-                format!("it holds weights under {}; those under {path} are taken", all.join(", "));
-            return Ok((*dict, (all.len() > 1).then_some(note).into_iter().collect()));
-        }
         level = next;
     }
-    if holds(root) {
+    if objects.dicts[root].iter().any(|(_, value)| matches!(value, Value::Tensor(_))) {
         return Ok((root, Vec::new()));
     }
     let module = objects.dicts[root].iter().find_map(|(key, value)| match (key, value) {
@@ -181,11 +176,9 @@ struct Entry<'a> {
 
 impl<'a> Entry<'a> {
     fn checked(&self) -> std::result::Result<&'a [u8], Reason> {
-        if *self.whole.get_or_init(|| crc32fast::hash(self.data) == self.crc32) {
-            Ok(self.data)
-        } else {
-            Err(format!("entry {} is damaged: its checksum differs", self.name))
-        }
+        let whole = *self.whole.get_or_init(|| crc32fast::hash(self.data) == self.crc32);
+        ensure(whole, || format!("entry {} is damaged: its checksum differs", self.name))?;
+        Ok(self.data)
     }
 }
 
@@ -193,16 +186,13 @@ impl<'a> Entry<'a> {
 fn entries(bytes: &[u8]) -> std::result::Result<HashMap<String, Entry<'_>>, Reason> {
     let whole = |e| format!("it is not a whole archive ({e})");
     let mut archive = ZipArchive::new(Cursor::new(bytes)).map_err(whole)?;
-    if archive.len() > ENTRIES {
-        return Err(format!("it has {} entries", archive.len()));
-    }
+    ensure(archive.len() <= ENTRIES, || format!("it has {} entries", archive.len()))?;
     let mut entries = HashMap::new();
     for i in 0..archive.len() {
         let file = archive.by_index_raw(i).map_err(whole)?;
         let name: String = file.name().map_err(whole)?.chars().take(200).collect();
-        if file.compression() != CompressionMethod::Stored || file.encrypted() {
-            return Err(format!("entry {name} is packed; PyTorch stores entries as they are"));
-        }
+        let plain = file.compression() == CompressionMethod::Stored && !file.encrypted();
+        ensure(plain, || format!("entry {name} is packed; PyTorch stores entries as they are"))?;
         let start = file.data_start().ok_or("an entry has no place")? as usize;
         let end = start.checked_add(file.size() as usize).filter(|end| *end <= bytes.len());
         let data = bytes.get(start..end.unwrap_or(0)).ok_or_else(|| {
@@ -219,22 +209,9 @@ fn entries(bytes: &[u8]) -> std::result::Result<HashMap<String, Entry<'_>>, Reas
 
 fn stored<'a>(tensor: &TensorRef, entry: &Entry<'a>) -> std::result::Result<Stored<'a>, Reason> {
     let TensorRef { storage, offset, shape, strides } = tensor;
-    let format = match storage.kind {
-        StorageType::F16 => Format::F16,
-        StorageType::BF16 => Format::BF16,
-        StorageType::F32 => Format::F32,
-        StorageType::F64 => Format::F64,
-        StorageType::Int(n) => Format::Whole(n),
-    };
-    if storage.n.checked_mul(storage.kind.size()) != Some(entry.data.len()) {
-        return Err(format!(
-            "entry {} has {} bytes for {} numbers of {}",
-            entry.name,
-            entry.data.len(),
-            storage.n,
-            storage.kind.size()
-        ));
-    }
-    let (shape, strides) = (shape.clone(), strides.clone());
+    let (name, has, n, size) = (&entry.name, entry.data.len(), storage.n, storage.kind.size());
+    let other = || format!("entry {name} has {has} bytes for {n} numbers of {size}");
+    ensure(n.checked_mul(size) == Some(has), other)?;
+    let (format, shape, strides) = (storage.kind, shape.clone(), strides.clone());
     Ok(Stored { data: entry.checked()?, format, offset: *offset, shape, strides })
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use burn::tensor::{Device, Tensor};
 use rand::RngExt;
 
+use super::Setting;
 use crate::data::emoji::{Emoji, Pair, Placement, compose};
 use crate::data::{Rng, normals, rng};
 use crate::error::Result;
@@ -12,7 +13,7 @@ use crate::gpu::{flex, tensor4};
 use crate::models::latent::{LatentModel, LatentNetwork};
 use crate::models::weights::read;
 use crate::models::{Mode, Pass};
-use crate::train::{Descent, Learner, Objective, TrainPlan, clip_norm, shards};
+use crate::train::{Descent, Learner, Objective, clip_norm, shards};
 
 /// Weight of the latents' Kullback-Leibler divergence, a mean over their values.
 const KL: f64 = 1e-3;
@@ -22,12 +23,10 @@ const SHARD: usize = 4;
 /// Of the autoencoder: mean absolute error and, while the encoder learns, a little divergence.
 pub struct OfPictures {
     pub network: Arc<LatentNetwork>,
-    pub emoji: Arc<Emoji>,
-    pub plan: TrainPlan,
-    pub concepts: usize,
+    pub setting: Setting,
+    pub batch: usize,
     /// Latents keep their meaning: the encoder does not change.
     pub decoder_alone: bool,
-    pub device: Device,
 }
 
 /// Pictures [n, 3, s, s] in [-1, 1] and the noise of their latents.
@@ -35,16 +34,16 @@ type Part = (Tensor<4>, Tensor<4>);
 
 impl Objective for OfPictures {
     fn gradients(&mut self, learners: &mut [Learner], step: usize) -> Descent {
-        let (TrainPlan { batch, seed, .. }, weights) = (self.plan, &learners[0].weights);
+        let (batch, weights) = (self.batch, &learners[0].weights);
+        let Setting { emoji, plan, device } = &self.setting;
         let stage = if self.decoder_alone { "decoder" } else { "autoencoder" };
-        let mut rng = rng::seeded(seed, &format!("{stage} step {step}"));
+        let mut rng = rng::seeded(plan.seed, &format!("{stage} step {step}"));
         let [z, h, w] = self.network.latent_shape();
         // Held-out pairs are for the generator; the autoencoder may see every picture.
-        let all: Vec<_> = self.emoji.all().filter(|p| p.concept < self.concepts).collect();
-        let x = drawn(&self.emoji, &all, batch, &mut rng, &self.device);
-        let noise = normals(&mut rng, batch * z * h * w);
-        let noise = tensor4(noise, [batch, z, h, w], &self.device);
-        let most = if flex::is_cpu(&self.device) { SHARD } else { batch };
+        let all: Vec<_> = emoji.all().filter(|p| p.concept < plan.concepts).collect();
+        let x = drawn(emoji, &all, batch, &mut rng, device);
+        let noise = tensor4(normals(&mut rng, batch * z * h * w), [batch, z, h, w], device);
+        let most = if flex::is_cpu(device) { SHARD } else { batch };
         let size = shards::size(weights, batch).min(most);
         let parts: Vec<Part> = x.split(size, 0).into_iter().zip(noise.split(size, 0)).collect();
         let vae = &self.network.vae;
@@ -83,7 +82,8 @@ fn drawn(emoji: &Emoji, of: &[Pair], n: usize, rng: &mut Rng, device: &Device) -
 ///
 /// # Errors
 /// The device failed.
-pub async fn scaling(model: &LatentModel, emoji: &Emoji, device: &Device) -> Result<f64> {
+pub async fn scaling(model: &LatentModel, setting: &Setting) -> Result<f64> {
+    let Setting { emoji, device, .. } = setting;
     let weights = model.vae.upload(device);
     let all: Vec<_> = emoji.all().collect();
     let mut rng = rng::seeded(1, "latent scale");

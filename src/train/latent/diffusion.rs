@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Tensor, TensorData};
 use rand::RngExt;
 
-use super::{LatentPlan, StagePlan};
-use crate::data::emoji::{Emoji, Pair, Placement, varied};
+use super::{LatentPlan, Setting};
+use crate::data::emoji::{Pair, Placement, varied};
 use crate::data::{normals, rng};
 use crate::diffusion::{Prediction, Schedule};
 use crate::error::Result;
@@ -26,10 +26,8 @@ const SNR_CAP: f64 = 5.0;
 /// Of the U-Net and the text encoder together.
 pub struct OfLatents {
     network: Arc<LatentNetwork>,
-    emoji: Arc<Emoji>,
-    plan: LatentPlan,
+    setting: Setting,
     schedule: Schedule,
-    device: Device,
     epochs: Epochs,
     /// The corpus, encoded and scaled: (pair, background) of each latent, and their values.
     items: Vec<(Pair, Option<usize>)>,
@@ -47,9 +45,9 @@ struct Part {
 
 impl Objective for OfLatents {
     fn gradients(&mut self, learners: &mut [Learner], step: usize) -> Descent {
-        let (n, StagePlan { batch, .. }) = (self.items.len(), self.plan.diffusion);
+        let (n, LatentPlan { diffusion, seed, .. }) = (self.items.len(), self.setting.plan);
+        let batch = diffusion.batch;
         let per_epoch = (n / batch).max(1);
-        let seed = self.plan.seed;
         let items = self.epochs.batch(step, [n, batch, per_epoch], seed, "latent epoch").to_vec();
         let mut rng = rng::seeded(seed, &format!("diffusion step {step}"));
         let weights = [&learners[0].weights, &learners[1].weights];
@@ -76,13 +74,8 @@ impl OfLatents {
     ///
     /// # Errors
     /// Cancelled, or the device failed.
-    pub async fn new(
-        model: &LatentModel,
-        emoji: Arc<Emoji>,
-        plan: LatentPlan,
-        device: &Device,
-        job: &mut JobContext,
-    ) -> Result<Self> {
+    pub async fn new(model: &LatentModel, setting: Setting, job: &mut JobContext) -> Result<Self> {
+        let Setting { emoji, plan, device } = &setting;
         let vae = model.vae.upload(device);
         let side = emoji.index.side;
         let mut rng = rng::seeded(plan.seed, "latent variants");
@@ -97,15 +90,13 @@ impl OfLatents {
             }
         }
         job.phase("Encoding pictures", wanted.len());
-        let values = encoded(&model.network, &vae, &emoji, &wanted, job).await?;
+        let values = encoded(&model.network, &vae, emoji, &wanted, job).await?;
         Ok(Self {
             items: wanted.into_iter().map(|(pair, at)| (pair, at.background)).collect(),
             schedule: model.network.scheduler.schedule(),
             network: model.network.clone(),
-            device: device.clone(),
             epochs: Epochs::default(),
-            emoji,
-            plan,
+            setting,
             values,
         })
     }
@@ -135,13 +126,13 @@ impl OfLatents {
             weight.push((capped / scale) as f32);
             t.push(step as f32);
             let (pair, background) = self.items[item];
-            let caption = varied(&self.emoji, pair, background, rng).text;
+            let caption = varied(&self.setting.emoji, pair, background, rng);
             let dropped = rng.random::<f64>() < CONDITION_DROP;
             let text = if dropped { "" } else { caption.as_str() };
             ids.push(self.network.tokenizer.encode(text).ids);
         }
         let shape = [n, c, h, w];
-        let (z, target) = (tensor4(z, shape, &self.device), tensor4(target, shape, &self.device));
+        let [z, target] = [z, target].map(|values| tensor4(values, shape, &self.setting.device));
         Part { z, target, t, weight, ids }
     }
 }

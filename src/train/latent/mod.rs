@@ -19,6 +19,7 @@ use super::{Learner, LrSchedule, Rule, Snapshot, TrainPlan, Trainer};
 use crate::data::emoji::Emoji;
 use crate::error::Result;
 use crate::job_context::JobContext;
+use crate::models::HostWeights;
 use crate::models::latent::LatentModel;
 
 /// Which part is being trained.
@@ -72,49 +73,45 @@ pub struct LatentPlan {
     pub seed: u64,
 }
 
+/// What fixes a run, and where it computes.
+#[derive(Debug, Clone)]
+pub struct Setting {
+    pub emoji: Arc<Emoji>,
+    pub plan: LatentPlan,
+    pub device: Device,
+}
+
 /// A run under way: the parts that are done, and the stage that trains others.
 pub struct LatentRun {
     pub model: LatentModel,
-    emoji: Arc<Emoji>,
-    plan: LatentPlan,
-    device: Device,
+    setting: Setting,
     pub trainer: Trainer,
 }
 
 impl LatentRun {
-    /// A run from these weights: all stages of fresh ones, or the decoder alone of trained ones.
-    pub fn new(
-        model: LatentModel,
-        emoji: Arc<Emoji>,
-        plan: LatentPlan,
-        fresh: bool,
-        device: &Device,
-    ) -> Self {
-        let stage = if fresh { Stage::Autoencoder } else { Stage::Decoder };
-        let trainer = of_pictures(&model, &emoji, &plan, stage, device);
-        Self { model, emoji, plan, device: device.clone(), trainer }
-    }
-
-    /// Goes on from a snapshot.
+    /// A run from these weights, all stages of fresh ones or the decoder alone of trained ones; it goes on
+    /// from a snapshot where there is one.
     ///
     /// # Errors
     /// A vector is missing or has another length; cancelled, or the device failed.
-    pub async fn resume(&mut self, from: &Snapshot, job: &mut JobContext) -> Result<()> {
-        let stage = from.stage.unwrap_or(Stage::Autoencoder);
-        let LatentModel { text, unet, vae, .. } = &mut self.model;
-        let done = match stage {
-            Stage::Autoencoder => vec![],
-            Stage::Diffusion => vec![("vae", vae)],
-            Stage::Decoder => vec![("text", text), ("unet", unet)],
-        };
-        for (name, part) in done {
-            part.values = from.vector(name, part.values.len())?.to_vec();
+    pub async fn new(
+        mut model: LatentModel,
+        setting: Setting,
+        fresh: bool,
+        from: Option<&Snapshot>,
+        job: &mut JobContext,
+    ) -> Result<Self> {
+        let first = if fresh { Stage::Autoencoder } else { Stage::Decoder };
+        let stage = from.map_or(first, |from| from.stage.unwrap_or(Stage::Autoencoder));
+        if let Some(from) = from.filter(|_| stage != Stage::Autoencoder) {
+            for (name, part) in done(&mut model, stage) {
+                part.values = from.vector(name, part.values.len())?.to_vec();
+            }
+            scale(&mut model, from.vector("scaling", 1)?[0] as f64);
         }
-        if stage != Stage::Autoencoder {
-            self.scale(from.vector("scaling", 1)?[0] as f64);
-        }
-        self.trainer = self.stage(stage, job).await?;
-        self.trainer.resume(from)
+        let mut trainer = begin(&mut model, &setting, stage, job).await?;
+        from.map_or(Ok(()), |from| trainer.resume(from))?;
+        Ok(Self { model, setting, trainer })
     }
 
     /// Goes on to the next stage, for diffusion by measuring the latents' scale and encoding the
@@ -125,72 +122,72 @@ impl LatentRun {
     pub async fn next_stage(&mut self, job: &mut JobContext) -> Result<bool> {
         let next = match self.trainer.stage {
             Some(Stage::Autoencoder) => Stage::Diffusion,
-            Some(Stage::Diffusion) if self.plan.decoder.steps > 0 => Stage::Decoder,
+            Some(Stage::Diffusion) if self.setting.plan.decoder.steps > 0 => Stage::Decoder,
             _ => return Ok(false),
         };
-        self.model = result(&self.model, &self.trainer).await?;
+        let Self { model, setting, trainer } = self;
+        *model = result(model, trainer).await?;
         if next == Stage::Diffusion {
-            self.scale(autoencoder::scaling(&self.model, &self.emoji, &self.device).await?);
+            let scaling = autoencoder::scaling(model, setting).await?;
+            scale(model, scaling);
         }
-        let seconds = self.trainer.seconds.clone();
-        self.trainer = self.stage(next, job).await?;
-        self.trainer.seconds[..seconds.len()].copy_from_slice(&seconds);
+        let seconds = trainer.seconds.clone();
+        *trainer = begin(model, setting, next, job).await?;
+        trainer.seconds[..seconds.len()].copy_from_slice(&seconds);
         Ok(true)
     }
-
-    /// The start of a stage.
-    async fn stage(&self, stage: Stage, job: &mut JobContext) -> Result<Trainer> {
-        let Self { model, emoji, plan, device, .. } = self;
-        if stage != Stage::Diffusion {
-            return Ok(of_pictures(model, emoji, plan, stage, device));
-        }
-        let objective = OfLatents::new(model, emoji.clone(), *plan, device, job).await?;
-        let own = plan.diffusion.whole(plan.seed);
-        let learners = [("text/", &model.text), ("unet/", &model.unet)];
-        let learners = learners.map(|(name, w)| Learner::new(w, own.rule, own.ema, name, device));
-        let trainer = Trainer::new(objective, learners.into(), own);
-        Ok(trainer.staged(stage, made(model, stage)))
-    }
-
-    fn scale(&mut self, scaling: f64) {
-        let mut network = (*self.model.network).clone();
-        network.vae.config.scaling_factor = scaling;
-        self.model.network = Arc::new(network);
-    }
 }
 
-/// The first stage or the last.
-fn of_pictures(
-    model: &LatentModel,
-    emoji: &Arc<Emoji>,
-    plan: &LatentPlan,
+/// The start of a stage.
+async fn begin(
+    model: &mut LatentModel,
+    setting: &Setting,
     stage: Stage,
-    device: &Device,
-) -> Trainer {
-    let own = if stage == Stage::Decoder { plan.decoder } else { plan.autoencoder };
-    let own = own.whole(plan.seed);
-    let learner = Learner::new(&model.vae, own.rule, own.ema, "vae/", device);
-    let objective = OfPictures {
-        network: model.network.clone(),
-        emoji: emoji.clone(),
-        plan: own,
-        concepts: plan.concepts,
-        decoder_alone: stage == Stage::Decoder,
-        device: device.clone(),
+    job: &mut JobContext,
+) -> Result<Trainer> {
+    let plan = setting.plan;
+    let own = match stage {
+        Stage::Autoencoder => plan.autoencoder,
+        Stage::Diffusion => plan.diffusion,
+        Stage::Decoder => plan.decoder,
     };
-    Trainer::new(objective, vec![learner], own).staged(stage, made(model, stage))
+    let own = own.whole(plan.seed);
+    let learner = |name, part| Learner::new(part, &own, name, &setting.device);
+    let trainer = if stage == Stage::Diffusion {
+        let objective = OfLatents::new(model, setting.clone(), job).await?;
+        let learners = vec![learner("text/", &model.text), learner("unet/", &model.unet)];
+        Trainer::new(objective, learners, own)
+    } else {
+        let objective = OfPictures {
+            network: model.network.clone(),
+            setting: setting.clone(),
+            batch: own.batch,
+            decoder_alone: stage == Stage::Decoder,
+        };
+        Trainer::new(objective, vec![learner("vae/", &model.vae)], own)
+    };
+    let scaling = model.network.vae.config.scaling_factor as f32;
+    let parts = done(model, stage).into_iter();
+    let mut made: Vectors =
+        parts.map(|(name, part)| (name.to_string(), part.values.clone())).collect();
+    if stage != Stage::Autoencoder {
+        made.push(("scaling".to_string(), vec![scaling]));
+    }
+    Ok(trainer.staged(stage, made))
 }
 
-/// What the stages before one made.
-fn made(model: &LatentModel, stage: Stage) -> Vectors {
-    let parts = match stage {
-        Stage::Autoencoder => return Vec::new(),
-        Stage::Diffusion => vec![("vae", &model.vae)],
-        Stage::Decoder => vec![("text", &model.text), ("unet", &model.unet)],
-    };
-    let parts = parts.into_iter().map(|(name, part)| (name.to_string(), part.values.clone()));
-    let scaling = model.network.vae.config.scaling_factor as f32;
-    parts.chain([("scaling".to_string(), vec![scaling])]).collect()
+/// The parts that the stages before one made, under the names that they have in a state.
+fn done(model: &mut LatentModel, stage: Stage) -> Vec<(&'static str, &mut HostWeights)> {
+    let LatentModel { text, unet, vae, .. } = model;
+    match stage {
+        Stage::Autoencoder => vec![],
+        Stage::Diffusion => vec![("vae", vae)],
+        Stage::Decoder => vec![("text", text), ("unet", unet)],
+    }
+}
+
+fn scale(model: &mut LatentModel, scaling: f64) {
+    Arc::make_mut(&mut model.network).vae.config.scaling_factor = scaling;
 }
 
 /// The model to ship: moving averages of the weights that a stage trains so far.
@@ -201,11 +198,8 @@ pub async fn result(model: &LatentModel, trainer: &Trainer) -> Result<LatentMode
     let mut model = model.clone();
     match &trainer.learners[..] {
         [text, unet] => (model.text, model.unet) = (text.result().await?, unet.result().await?),
-        alone => {
-            for vae in alone {
-                model.vae = vae.result().await?;
-            }
-        }
+        [vae, ..] => model.vae = vae.result().await?,
+        [] => {}
     }
     Ok(model)
 }

@@ -70,17 +70,14 @@ pub fn network(emoji: &Emoji) -> LatentNetwork {
         hidden_act: "quick_gelu".into(),
         layer_norm_eps: 1e-5,
     };
+    let types = |levels: [&str; 3]| levels.map(String::from).to_vec();
     let unet = UnetConfig {
         sample_size: emoji.index.side / FACTOR,
         in_channels: LATENT_CHANNELS,
         out_channels: LATENT_CHANNELS,
         block_out_channels: vec![48, 96, 128],
-        down_block_types: ["DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"]
-            .map(String::from)
-            .to_vec(),
-        up_block_types: ["CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"]
-            .map(String::from)
-            .to_vec(),
+        down_block_types: types(["DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"]),
+        up_block_types: types(["CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"]),
         layers_per_block: 1,
         cross_attention_dim: CONTEXT,
         attention_head_dim: PerLevel::All(4),
@@ -102,11 +99,6 @@ pub fn network(emoji: &Emoji) -> LatentNetwork {
         norm_num_groups: 8,
         scaling_factor: 1.0,
     };
-    LatentNetwork::new(
-        tokenizer,
-        text,
-        unet,
-        vae,
-        SchedulerConfig::stable_diffusion(SolverKind::Ddim),
-    )
+    let scheduler = SchedulerConfig::stable_diffusion(SolverKind::Ddim);
+    LatentNetwork::new(tokenizer, text, unet, vae, scheduler)
 }
