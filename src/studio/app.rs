@@ -107,9 +107,8 @@ impl Studio {
 
     /// Takes over what a link asks for, or says what is wrong with it.
     pub fn follow(&mut self, link: &str) {
-        if let Err(error) = Link::parse(link).and_then(|link| self.state.follow(link)) {
-            self.state.error = Some(error.to_string());
-        }
+        let followed = Link::parse(link).and_then(|link| self.state.follow(link));
+        self.state.tell(followed);
     }
 
     /// The request as a link that others can open.

@@ -29,9 +29,7 @@ pub fn assumed_ui(state: &mut State, ui: &mut Ui) {
             let named = field_ui(ui, "Classes", |ui| {
                 classes_ui(&opened.classes, &opened.name, &mut fresh, ui)
             });
-            if let Err(error) = named {
-                state.error = Some(error.to_string());
-            }
+            state.tell(named);
         }
     });
     ui.add_space(8.0);

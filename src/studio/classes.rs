@@ -4,19 +4,18 @@
 use std::sync::Arc;
 
 use super::prelude::*;
-use super::request::ShareKind;
 use super::views::compare::Comparison;
 use super::{Choice, Pane, items, tile, views};
 use crate::data::sets;
 use crate::engine::Opened;
 use crate::models::registry;
-use crate::words::Redirect;
+use crate::words::{ForgetKind, Redirect};
 
 /// Draws a chip for each class. Of a shipped model they are known before it is open, and nothing moves
 /// when it is.
 pub fn classes_ui(studio: &mut Studio, ui: &mut Ui, seen: Option<&Arc<Opened>>) {
     let session = studio.state.session();
-    let picked = session.request.what.clone();
+    let picked = session.what.clone();
     let set = registry::shipped(&session.model).and_then(|shipped| sets::find(shipped.data));
     let names: Vec<String> = match (seen, set) {
         (Some(seen), _) => seen.classes.clone(),
@@ -41,16 +40,16 @@ pub fn classes_ui(studio: &mut Studio, ui: &mut Ui, seen: Option<&Arc<Opened>>) 
 }
 
 /// Every share of the training pictures: its name, what it is.
-const SHARES: [(ShareKind, &str, &str); 3] = [
-    (ShareKind::Random, "A random share", "Of all training pictures"),
-    (ShareKind::Hardest, "The hardest share", "The training pictures with the largest loss"),
-    (ShareKind::Easiest, "The easiest share", "The training pictures with the smallest loss"),
+const SHARES: [(ForgetKind, &str, &str); 3] = [
+    (ForgetKind::Random, "A random share", "Of all training pictures"),
+    (ForgetKind::Hardest, "The hardest share", "The training pictures with the largest loss"),
+    (ForgetKind::Easiest, "The easiest share", "The training pictures with the smallest loss"),
 ];
 
 /// Draws the choice of a part of some classes.
 pub fn parts_ui(studio: &mut Studio, ui: &mut Ui) {
     let Studio { state, view, .. } = studio;
-    let picked = state.session().request.what.clone();
+    let picked = state.session().what.clone();
     let (now, mut percent) = match &picked {
         Some(Choice::Share(kind, percent)) => (Some(*kind), *percent),
         _ => (None, 10),
@@ -94,7 +93,7 @@ pub fn parts_ui(studio: &mut Studio, ui: &mut Ui) {
 pub fn redirect_ui(state: &mut State, ui: &mut Ui) {
     let session = state.session_mut();
     let Some(opened) = session.opened.clone() else { return };
-    let forgotten = match &session.request.what {
+    let forgotten = match &session.what {
         Some(Choice::Class(class)) => opened.classes.get(*class),
         _ => None,
     };

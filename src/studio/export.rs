@@ -63,11 +63,9 @@ fn entries_ui(studio: &mut Studio, ui: &mut Ui) {
     ui.separator();
     let recipe = studio.state.session().recipe();
     let hint = "Give it to salun unlearn: the same recipe gives the same run";
-    if entry(ui, recipe.is_some(), "Copy the recipe", hint) {
-        match recipe.map(|r| r.to_toml()) {
-            Some(Ok(text)) => ui.copy_text(text),
-            Some(Err(error)) => studio.state.error = Some(error.to_string()),
-            None => {}
-        }
+    if entry(ui, recipe.is_some(), "Copy the recipe", hint)
+        && let Some(text) = recipe.and_then(|recipe| studio.state.tell(recipe.to_toml()))
+    {
+        ui.copy_text(text);
     }
 }

@@ -5,10 +5,11 @@ use egui::{DragValue, UiBuilder};
 use super::assumed::assumed_ui;
 use super::knobs::knobs_ui;
 use super::prelude::*;
-use super::{Request, Spot, classes, commands};
+use super::request::estimator;
+use super::{Spot, classes, commands};
 use crate::engine::Opened;
 use crate::unlearn::registry::METHODS;
-use crate::words::{Budget, Estimator};
+use crate::words::{Budget, Estimator, Recipe};
 
 /// Draws the panel.
 pub fn forget_ui(studio: &mut Studio, ui: &mut Ui) {
@@ -142,9 +143,10 @@ fn method_ui(state: &mut State, ui: &mut Ui) {
 }
 
 fn mask_ui(state: &mut State, ui: &mut Ui) {
-    let mut mask = state.session().request.mask;
-    let now = state.session().request.estimator();
-    let own = Request { mask: None, ..state.session().request.clone() }.estimator();
+    let request = &state.session().request;
+    let now = estimator(request);
+    let own = estimator(&Recipe { mask: None, ..request.clone() });
+    let mut mask = request.mask;
     let about = |estimator: Estimator| format!("{} ({})", estimator.about(), estimator.name());
     choice_ui(ui, "Mask", now.title(), |ui| {
         ui.selectable_value(&mut mask, None, format!("The method's own: {}", own.title()));
@@ -158,8 +160,9 @@ fn mask_ui(state: &mut State, ui: &mut Ui) {
 }
 
 fn density_ui(state: &mut State, ui: &mut Ui) {
-    let masked = state.session().request.masked(state.task);
-    let mut percent = state.session().request.density * 100.0;
+    let request = &state.session().request;
+    let masked = estimator(request) != Estimator::None;
+    let mut percent = request.density * 100.0;
     let response = field_ui(ui, "Density", |ui| {
         let slider = Slider::new(&mut percent, 0.0..=100.0).suffix(" %").max_decimals(1);
         ui.add_enabled(masked, slider)

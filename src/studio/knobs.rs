@@ -2,12 +2,11 @@
 
 use egui::DragValue;
 
-use super::Request;
 use super::prelude::*;
 use crate::run::figures::short;
 use crate::unlearn::registry::METHODS;
 use crate::unlearn::{Knob, KnobKind, Method};
-use crate::words::{Budget, Task};
+use crate::words::{Budget, Recipe, Task};
 
 /// Draws a control for every knob of the method.
 pub fn knobs_ui(state: &mut State, ui: &mut Ui) {
@@ -68,7 +67,7 @@ fn control_ui(knob: &Knob, value: &mut f64, ui: &mut Ui) -> Response {
     }
 }
 
-fn rate_ui(request: &mut Request, method: &Method, task: Task, ui: &mut Ui) {
+fn rate_ui(request: &mut Recipe, method: &Method, task: Task, ui: &mut Ui) {
     let start = usual_rate(method, task, request.budget);
     let label = ui.label(small("Learning rate").weak());
     ui.horizontal(|ui| {

@@ -65,7 +65,7 @@ pub use app::{Host, Studio};
 pub use attempt::Attempt;
 #[cfg(not(target_arch = "wasm32"))]
 pub use dialog::{Ask, Native, WEIGHTS};
-pub use request::{Choice, Request, ShareKind};
+pub use request::Choice;
 pub use salient::Saliency;
 pub use saver::{Keeper, Parcel, SaveHook};
 pub use summary::Summary;

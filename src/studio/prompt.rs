@@ -45,7 +45,7 @@ pub fn prompt_ui(studio: &mut Studio, ui: &mut Ui, seen: Option<&Arc<Opened>>) {
 fn field_of_words_ui(studio: &mut Studio, ui: &mut Ui) {
     let Studio { own, state, .. } = studio;
     let draft = own.of::<Draft>();
-    let asked = state.session().request.what.clone();
+    let asked = state.session().what.clone();
     // A request that came from elsewhere: a link, the history, a chip.
     if draft.of != asked {
         if let Some(Choice::Prompt(text)) = &asked
@@ -89,7 +89,7 @@ fn field_of_words_ui(studio: &mut Studio, ui: &mut Ui) {
 fn choices_ui(studio: &mut Studio, ui: &mut Ui, opened: &Arc<Opened>) {
     let Studio { own, state, .. } = studio;
     let draft = own.of::<Draft>();
-    let asked = state.session().request.what.clone();
+    let asked = state.session().what.clone();
     let blocked = state.waits();
     let mut chosen = None;
     let on = |prompt: &str| matches!(&asked, Some(Choice::Prompt(text)) if text == prompt);
@@ -128,7 +128,7 @@ fn choices_ui(studio: &mut Studio, ui: &mut Ui, opened: &Arc<Opened>) {
 fn notice_ui(studio: &mut Studio, ui: &mut Ui) {
     let written = studio.own.of::<Draft>().text.trim();
     let session = studio.state.session();
-    let asked = match &session.request.what {
+    let asked = match &session.what {
         Some(Choice::Prompt(text)) => text.as_str(),
         _ => "",
     };

@@ -41,7 +41,7 @@ const STOPS: [Stop; 6] = [
         title: "Pick what to forget",
         text: "Click a class. It becomes the forget set; everything else is to be kept.",
         formula: "D_r = D \\ D_f",
-        done: |session| session.request.what.is_some(),
+        done: |session| session.what.is_some(),
     },
     Stop {
         spot: Spot::Saliency,

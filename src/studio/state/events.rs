@@ -6,7 +6,7 @@ use super::{JobKind, RunningJob, State};
 use crate::engine::{Event, Job, Opened, Outcome, Run};
 use crate::error::Error;
 use crate::saliency::Scores;
-use crate::studio::{Arm, History, Request, Saliency};
+use crate::studio::{Arm, History, Saliency};
 use crate::words::Estimator;
 
 impl State {
@@ -21,58 +21,38 @@ impl State {
     fn handle(&mut self, event: Event) {
         match event {
             Event::Ready(info) => self.device = Some(info),
-            Event::Progress { id, progress } => {
-                if let Some(work) = self.heard(id) {
-                    work.progress = Some(progress);
-                }
+            Event::Progress { id, progress } if let Some(work) = self.heard(id) => {
+                work.progress = Some(progress);
             }
-            Event::Note { id, text } => {
-                if let Some(work) = self.heard(id) {
-                    work.notes.push(text);
-                }
-            }
-            Event::Step { id, live } => {
-                if let Some(JobKind::Unlearn(arm)) = self.heard(id).map(|w| w.kind)
+            Event::Note { id, text } if let Some(work) = self.heard(id) => work.notes.push(text),
+            Event::Step { id, live } if let Some(work) = self.heard(id) => {
+                if let JobKind::Unlearn(arm) = work.kind
                     && let Some(attempt) = self.session_mut().attempt_mut(arm)
                 {
                     attempt.push(live);
                 }
             }
-            Event::Rough { id, opened } => {
-                if self.heard(id).is_some() {
-                    self.session_mut().rough = Some(opened);
+            Event::Rough { id, opened } if self.heard(id).is_some() => {
+                self.session_mut().rough = Some(opened);
+            }
+            Event::Pane { id, pane } if self.heard(id).is_some() => {
+                self.session_mut().take_pane(pane);
+            }
+            Event::Retrain { id, forget, grid } if self.heard(id).is_some() => {
+                let session = self.session_mut();
+                if let Some(opened) = &session.opened {
+                    session.twin = Some((session.twin_of(opened, &forget), grid));
                 }
             }
-            Event::Pane { id, pane } => {
-                if self.heard(id).is_some() {
-                    self.session_mut().take_pane(pane);
-                }
+            Event::Early { id, ranking } if self.heard(id).is_some() => self.ranked(ranking, false),
+            Event::Done { id, outcome } if let Some(work) = self.work.take_if(|w| w.id == id) => {
+                self.ended = "Ready".into();
+                self.done(work, outcome);
             }
-            Event::Retrain { id, forget, grid } => {
-                if self.heard(id).is_some()
-                    && let Some(opened) = self.session().opened.clone()
-                {
-                    let session = self.session_mut();
-                    session.twin = Some((session.twin_of(&opened, &forget), grid));
-                }
+            Event::Failed { id, error } if let Some(work) = self.work.take_if(|w| w.id == id) => {
+                self.failed(work, error);
             }
-            Event::Early { id, ranking } => {
-                if self.heard(id).is_some() {
-                    self.ranked(ranking, false);
-                }
-            }
-            Event::Snapshot { .. } => {}
-            Event::Done { id, outcome } => {
-                if let Some(work) = self.work.take_if(|w| w.id == id) {
-                    self.ended = "Ready".into();
-                    self.done(work, outcome);
-                }
-            }
-            Event::Failed { id, error } => {
-                if let Some(work) = self.work.take_if(|w| w.id == id) {
-                    self.failed(work, error);
-                }
-            }
+            _ => {}
         }
     }
 
@@ -139,7 +119,7 @@ impl State {
 
     /// Scores the weights for what is picked, if something is.
     fn rank_picked(&mut self) {
-        if self.session().request.what.is_some() {
+        if self.session().what.is_some() {
             self.rank();
         }
     }
@@ -157,11 +137,12 @@ impl State {
             session.history = History::default();
         }
         session.model = opened.name.clone();
-        session.request = Request { what: session.request.what.clone(), ..request };
+        session.request = request;
         session.opened = Some(opened);
         match self.linked.take().filter(|(id, _)| *id == work.id) {
             Some((_, link)) => {
-                self.session_mut().request = Request::of(&link.recipe);
+                let session = self.session_mut();
+                (session.what, session.request) = (None, link.recipe.clone());
                 self.meet(link);
             }
             None => self.rank_picked(),
@@ -187,27 +168,26 @@ impl State {
     }
 
     pub(super) fn ranked(&mut self, ranking: Arc<Scores>, whole: bool) {
-        let session = self.session_mut();
-        match Saliency::new(ranking, whole, session.request.density) {
-            Ok(saliency) => session.saliency = Some(saliency),
-            Err(error) => self.error = Some(error.to_string()),
+        let saliency = Saliency::new(ranking, whole, self.session().request.density);
+        if let Some(saliency) = self.tell(saliency) {
+            self.session_mut().saliency = Some(saliency);
         }
     }
 
     fn failed(&mut self, work: RunningJob, error: Error) {
-        let cancelled = matches!(error, Error::Cancelled);
         self.keep_seed(work.kind);
-        if !cancelled {
-            self.session_mut().rough = None;
-        }
-        self.ended = if cancelled { "Cancelled" } else { "Failed" }.into();
-        self.session_mut().unreadable |= work.kind == JobKind::Browse && !cancelled;
+        let session = self.session_mut();
         if let JobKind::Unlearn(arm) = work.kind
-            && let Some(attempt) = self.session_mut().attempt_mut(arm)
+            && let Some(attempt) = session.attempt_mut(arm)
         {
             attempt.cancelled = true;
         }
-        if !cancelled {
+        if matches!(error, Error::Cancelled) {
+            self.ended = "Cancelled".into();
+        } else {
+            session.rough = None;
+            session.unreadable |= work.kind == JobKind::Browse;
+            self.ended = "Failed".into();
             self.error = Some(error.to_string());
         }
     }

@@ -10,6 +10,7 @@ use std::{path::PathBuf, sync::Arc};
 use web_time::Instant;
 
 use super::attempt::Attempt;
+use super::request::estimator;
 use super::task_state::TaskState;
 use super::{Arm, Backend, Wake, tasks};
 use crate::engine::{Job, Run};
@@ -17,7 +18,7 @@ use crate::error::Result;
 use crate::gpu::DeviceInfo;
 use crate::job_context::Progress;
 use crate::run::Link;
-use crate::words::{AttackKind, Recipe, Task};
+use crate::words::{AttackKind, Estimator, Recipe, Task};
 
 /// Why something cannot be had now.
 pub const WAIT: &str = "Wait for the work in progress, or cancel it";
@@ -153,6 +154,11 @@ impl State {
         &mut self.sessions[index(self.task)]
     }
 
+    /// What came of something, or nothing where it failed: then the person is told why.
+    pub fn tell<T>(&mut self, result: Result<T>) -> Option<T> {
+        result.map_err(|error| self.error = Some(error.to_string())).ok()
+    }
+
     fn opening(&self) -> bool {
         self.work.as_ref().is_some_and(|w| matches!(w.kind, JobKind::Open(_)))
     }
@@ -190,7 +196,7 @@ impl State {
             Some(RunningJob { kind: JobKind::Unlearn(_), .. }) => Some("A run is in progress"),
             Some(_) if self.held() => Some(WAIT),
             _ if session.opened.is_none() => Some("No model is open"),
-            _ if session.request.what.is_none() => Some(tasks::of(self.task).pick[0]),
+            _ if session.what.is_none() => Some(tasks::of(self.task).pick[0]),
             _ if self.frozen() => Some("At 0 % no weight may change"),
             _ => None,
         }
@@ -200,7 +206,8 @@ impl State {
     fn frozen(&self) -> bool {
         let session = self.session();
         let none = session.saliency.as_ref().is_some_and(|s| s.k == 0);
-        session.request.masked(self.task) && (none || session.request.density == 0.0)
+        let masked = estimator(&session.request) != Estimator::None;
+        masked && (none || session.request.density == 0.0)
     }
 
     /// Shows a task; what the other one has is kept.
@@ -213,7 +220,7 @@ impl State {
         let session = self.session();
         if session.opened.is_none() {
             self.open();
-        } else if session.request.what.is_some() && !session.scored() {
+        } else if session.what.is_some() && !session.scored() {
             self.rank();
         }
     }
@@ -270,10 +277,7 @@ impl State {
 
     /// Notes where something was saved, or why not; a run's card says it, too.
     pub fn note_saved(&mut self, run: Option<&Recipe>, place: Result<PathBuf>) {
-        let place = match place {
-            Ok(place) => place,
-            Err(error) => return self.error = Some(error.to_string()),
-        };
+        let Some(place) = self.tell(place) else { return };
         self.ended = format!("Saved to {}", place.display());
         let Some(run) = run else { return };
         let is_it = |a: &&mut Attempt| a.run.as_ref().is_some_and(|r| r.recipe == *run);

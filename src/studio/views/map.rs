@@ -122,7 +122,7 @@ fn area(painter: &Painter, rect: Rect, palette: &Palette) -> egui::layers::Shape
 
 /// The runs on the map: those of the shown model and forget set, or all where nothing is picked.
 fn shown(session: &TaskState) -> Vec<&Entry> {
-    let spec = session.opened.as_deref().and_then(|o| session.request.spec(o));
+    let spec = session.opened.as_deref().and_then(|o| session.spec(o));
     let fits = |e: &&Entry| {
         e.recipe.start() == session.model && spec.as_ref().is_none_or(|s| *s == e.recipe.forget)
     };

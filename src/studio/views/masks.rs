@@ -3,6 +3,7 @@
 use super::View;
 use crate::saliency::{By, Overlap};
 use crate::studio::prelude::*;
+use crate::studio::request::estimator;
 use crate::studio::{Matrix, matrix_ui};
 use crate::words::{Estimator, Task};
 
@@ -40,8 +41,8 @@ fn bar_ui(state: &mut State, ui: &mut Ui) {
     let session = state.session();
     let running = state.work.as_ref().is_some_and(|w| w.kind == JobKind::Overlap);
     let free = state.work.is_none() && session.opened.is_some();
-    let made = session.request.estimator() != Estimator::None;
-    let picked = session.request.what.is_some();
+    let made = estimator(&session.request) != Estimator::None;
+    let picked = session.what.is_some();
     ui.horizontal_wrapped(|ui| {
         ui.label("Compare masks of");
         for (by, name, hint) in [
