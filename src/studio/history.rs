@@ -59,16 +59,10 @@ impl History {
     ) {
         if arm == Arm::Method {
             let number = self.entries.last().map_or(1, |e| e.number + 1);
-            self.entries.push(Entry {
-                number,
-                recipe: run.recipe.clone(),
-                reports: [None, None],
-                kept: Some(Kept {
-                    opened: opened.clone(),
-                    pane: pane.clone(),
-                    attempts: [None, None],
-                }),
-            });
+            let (opened, pane) = (opened.clone(), pane.clone());
+            let kept = Some(Kept { opened, pane, attempts: [None, None] });
+            let recipe = run.recipe.clone();
+            self.entries.push(Entry { number, recipe, reports: [None, None], kept });
             self.shown = Some(number);
         }
         let Some(entry) = self.entries.last_mut() else { return };

@@ -10,16 +10,9 @@ const STRAYS: f32 = 10.0;
 const STRAYS_SHARE: f32 = 0.12;
 
 /// The line so far, in the coordinates of what it is drawn over.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Lasso {
     points: Vec<Pos2>,
-    bounds: Rect,
-}
-
-impl Default for Lasso {
-    fn default() -> Self {
-        Self { points: Vec::new(), bounds: Rect::NOTHING }
-    }
 }
 
 impl Lasso {
@@ -27,18 +20,16 @@ impl Lasso {
     pub fn draw_to(&mut self, to: Pos2) {
         if self.points.last().is_none_or(|last| last.distance(to) >= NEAR) {
             self.points.push(to);
-            self.bounds.extend_with(to);
         }
-    }
-
-    /// Ends the line.
-    pub fn take(&mut self) -> Self {
-        std::mem::take(self)
     }
 
     /// The line's points.
     pub fn points(&self) -> &[Pos2] {
         &self.points
+    }
+
+    fn bounds(&self) -> Rect {
+        Rect::from_points(&self.points)
     }
 
     /// The rectangle that a straight line spans: it surrounds nothing by itself.
@@ -51,7 +42,7 @@ impl Lasso {
         let within =
             |p: &Pos2| (-STRAYS..=way.length() + STRAYS).contains(&(*p - *first).dot(along));
         let straight = self.points.iter().all(|p| strays(p) <= most && within(p));
-        straight.then_some(self.bounds)
+        straight.then(|| self.bounds())
     }
 
     /// The line as it is drawn, or the rectangle that it spans.
@@ -65,10 +56,9 @@ impl Lasso {
     /// Whether a rectangle's middle is inside, or the line goes through it; of a straight line,
     /// whether the two rectangles meet.
     pub fn catches(&self, rect: Rect) -> bool {
-        if !self.bounds.intersects(rect) {
-            return false;
-        }
-        self.rectangle().is_some() || self.around(rect.center()) || self.touches(rect)
+        let caught =
+            || self.rectangle().is_some() || self.around(rect.center()) || self.touches(rect);
+        self.bounds().intersects(rect) && caught()
     }
 
     fn touches(&self, rect: Rect) -> bool {

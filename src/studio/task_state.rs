@@ -15,9 +15,10 @@ use crate::unlearn;
 use crate::words::{Recipe, Task};
 
 /// The two runs that stand side by side.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Arm {
     /// The method that was asked for.
+    #[default]
     Method,
     /// The same with a random mask of equal size.
     Control,

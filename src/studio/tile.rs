@@ -19,18 +19,13 @@ pub struct Sheet {
 impl Sheet {
     /// The texture of a grid.
     pub fn texture(&mut self, ctx: &Context, grid: &Arc<Grid>) -> TextureId {
-        match &mut self.held {
-            Some((held, texture)) if Arc::ptr_eq(held, grid) => texture.id(),
-            Some((held, texture)) => {
-                *held = grid.clone();
-                texture.set(pixels(grid), options());
-                texture.id()
-            }
-            None => {
-                let texture = ctx.load_texture("tiles", pixels(grid), options());
-                self.held.insert((grid.clone(), texture)).1.id()
-            }
+        let load = || (grid.clone(), ctx.load_texture("tiles", pixels(grid), options()));
+        let (held, texture) = self.held.get_or_insert_with(load);
+        if !Arc::ptr_eq(held, grid) {
+            *held = grid.clone();
+            texture.set(pixels(grid), options());
         }
+        texture.id()
     }
 
     /// The grid as it was drawn last.

@@ -176,12 +176,8 @@ fn facts_ui(report: &Report, ui: &mut Ui) {
 
 /// UA, RA and TA before and after, Retrain's where it was measured, and the pictures behind them.
 fn metrics_ui(report: &Report, ui: &mut Ui) {
-    let columns: Vec<(&str, &Metrics)> =
-        [("before", Some(&report.before)), ("after", Some(&report.after))]
-            .into_iter()
-            .chain([("Retrain", report.retrain.as_ref())])
-            .filter_map(|(name, metrics)| Some((name, metrics?)))
-            .collect();
+    let mut columns = vec![("before", &report.before), ("after", &report.after)];
+    columns.extend(report.retrain.as_ref().map(|metrics| ("Retrain", metrics)));
     Grid::new(("metrics", &report.protocol)).spacing([12.0, 1.0]).show(ui, |ui| {
         ui.label("");
         heads_ui(ui, columns.iter().map(|(name, _)| *name).chain(["n"]));

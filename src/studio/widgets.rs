@@ -130,10 +130,7 @@ pub fn tabs_ui<'a, T: PartialEq>(
     all: impl IntoIterator<Item = (T, &'a str, &'a str)>,
 ) {
     for (value, name, hint) in all {
-        let tab = ui.selectable_value(chosen, value, name);
-        if !hint.is_empty() {
-            tab.on_hover_text(hint);
-        }
+        explained(ui.selectable_value(chosen, value, name), hint, None);
     }
 }
 

@@ -245,10 +245,8 @@ impl State {
         let session = self.session_mut();
         let Some(entry) = session.history.get(number) else { return };
         let (recipe, kept) = (entry.recipe.clone(), entry.kept.clone());
-        let Some(opened) = kept.as_ref().map(|k| &k.opened).or(session.opened.as_ref()) else {
-            return;
-        };
-        let opened = opened.clone();
+        let opened = kept.as_ref().map(|k| &k.opened).or(session.opened.as_ref()).cloned();
+        let Some(opened) = opened else { return };
         let what = Choice::parse(&recipe.forget, &opened).ok();
         session.model = opened.name.clone();
         session.before.retain(|earlier| earlier.after.len() < opened.after.len());

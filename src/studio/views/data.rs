@@ -100,7 +100,7 @@ impl Browser {
 
     /// Ends the line, and picks or drops what it catches; `place`: where the pictures are.
     fn catch(&mut self, drops: bool, place: impl Fn(usize) -> Rect) {
-        let line = self.lasso.take();
+        let line = std::mem::take(&mut self.lasso);
         for (at, item) in self.items.iter().enumerate().filter(|(at, _)| line.catches(place(*at))) {
             if drops {
                 self.picked.remove(item)
@@ -316,7 +316,7 @@ fn lasso(
     if !ui.input(|i| i.pointer.primary_down() || i.pointer.primary_released()) {
         // It was let go while this was not drawn.
         browser.pressed = None;
-        browser.lasso.take();
+        browser.lasso = Lasso::default();
     }
     let origin = rect.min.to_vec2();
     let over = response.contains_pointer() || response.is_pointer_button_down_on();
@@ -324,7 +324,7 @@ fn lasso(
     for event in ui.input(|i| i.events.clone()) {
         match event {
             Event::PointerButton { pos, button: PointerButton::Primary, pressed: true, .. } => {
-                browser.lasso.take();
+                browser.lasso = Lasso::default();
                 let here = over && response.interact_rect.contains(pos);
                 browser.pressed = here.then_some(pos - origin);
             }

@@ -14,6 +14,18 @@ const DOT: f32 = 6.0;
 /// Radius that a point takes with the ring around a shown one.
 const RING: f32 = DOT + 6.0;
 
+/// Where a name may stand beside its point, the best place first: to the right, above, to the left, below.
+const AROUND: [[f32; 2]; 8] = [
+    [1.0, 0.0],
+    [0.0, -1.0],
+    [-1.0, 0.0],
+    [0.0, 1.0],
+    [1.0, -1.0],
+    [1.0, 1.0],
+    [-1.0, -1.0],
+    [-1.0, 1.0],
+];
+
 /// The view's row.
 pub static VIEW: View = View {
     name: "Forget map",
@@ -375,20 +387,8 @@ impl<'a> Labels<'a> {
     /// Writes a name beside a point, above or below it, or leaves it out.
     fn put(&mut self, at: Pos2, name: &str, color: Color32) {
         self.write(name, color, |size| {
-            let gap = RING + 4.0;
-            let (right, left) = (at.x + gap, at.x - gap - size.x);
-            let (above, below) = (at.y - gap - size.y, at.y + gap);
-            let middle = at - size / 2.0;
-            [
-                pos2(right, middle.y),
-                pos2(middle.x, above),
-                pos2(left, middle.y),
-                pos2(middle.x, below),
-                pos2(right, above),
-                pos2(right, below),
-                pos2(left, above),
-                pos2(left, below),
-            ]
+            let away = Vec2::splat(RING + 4.0) + size / 2.0;
+            AROUND.map(|[x, y]| at - size / 2.0 + vec2(x, y) * away)
         });
     }
 

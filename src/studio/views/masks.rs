@@ -87,8 +87,7 @@ fn overlap_ui(overlap: &Overlap, ui: &mut Ui) {
         ui,
         &Matrix {
             told,
-            rows: &overlap.names,
-            columns: &overlap.names,
+            names: &overlap.names,
             axes: ["", ""],
             shade: &shade,
             text: &|row, column| format!("{:.2}", value(row, column)),

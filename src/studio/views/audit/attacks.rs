@@ -49,19 +49,14 @@ fn list_ui(chosen: &mut usize, audit: &Audit, ui: &mut Ui) {
             ("TPR at 1 % FPR", "Members found where 1 % of unseen pictures are taken for members"),
             ("Members, unseen", "Pictures behind it"),
         ] {
-            let head = ui.label(small(head).weak());
-            if !means.is_empty() {
-                head.on_hover_text(means);
-            }
+            explained(ui.label(small(head).weak()), means, None);
         }
         ui.end_row();
         for (i, attack) in audit.run.attacks.iter().enumerate() {
             ui.selectable_value(chosen, i, &attack.name);
             ui.label(small(format!("{:.3} ± {:.3}", attack.auc, attack.auc_error)));
-            let retrain = audit
-                .retrain
-                .as_ref()
-                .and_then(|r| r.attacks.iter().find(|a| a.name == attack.name));
+            let retrain = audit.retrain.iter().flat_map(|r| &r.attacks);
+            let retrain = retrain.into_iter().find(|a| a.name == attack.name);
             ui.label(small(retrain.map_or("–".into(), |r| format!("{:.3}", r.auc))));
             ui.label(small(format!("{:.1} %", attack.tpr_at_1_fpr * 100.0)));
             ui.label(small(attack.n.map(format::count).join(", ")));

@@ -46,24 +46,17 @@ fn similarity_ui(audit: &Audit, ui: &mut Ui) {
     legend_ui(models.into_iter().take(1 + usize::from(both)), ui);
     for layer in &audit.layers {
         let LayerSimilarity { name, original, retrain } = layer;
-        for (value, model) in
-            [(original[0], Model::Before), (retrain.and_then(|r| r[0]), Model::Retrain)]
+        for (title, alike, model) in
+            [(name.as_str(), Some(*original), Model::Before), ("", *retrain, Model::Retrain)]
         {
-            if let Some(value) = value {
-                let title = if model == Model::Before { name.as_str() } else { "" };
-                let told = format!("{value:.3}");
-                bar_ui(title, &told, value, model, ui).on_hover_ui(|ui| {
-                    let rest = match model {
-                        Model::Retrain => retrain.and_then(|r| r[1]),
-                        _ => original[1],
-                    };
-                    ui.label(RichText::new(name).strong());
-                    ui.label(format!("On the forget set {value:.3}"));
-                    if let Some(rest) = rest {
-                        ui.label(format!("On the rest {rest:.3}"));
-                    }
-                });
-            }
+            let Some([Some(value), rest]) = alike else { continue };
+            bar_ui(title, &format!("{value:.3}"), value, model, ui).on_hover_ui(|ui| {
+                ui.label(RichText::new(name).strong());
+                ui.label(format!("On the forget set {value:.3}"));
+                if let Some(rest) = rest {
+                    ui.label(format!("On the rest {rest:.3}"));
+                }
+            });
         }
     }
     let [forgotten, rest] = audit.layers_n.map(format::count);

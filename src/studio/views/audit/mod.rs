@@ -23,8 +23,9 @@ pub static VIEW: View = View {
 };
 
 /// What is looked at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 enum AuditTab {
+    #[default]
     Confusion,
     Changed,
     Attacks,
@@ -41,21 +42,15 @@ const TABS: [(AuditTab, &str, &str); 5] = [
 ];
 
 /// Which part is shown, of which run.
+#[derive(Default)]
 struct Auditor {
     part: AuditTab,
     arm: Arm,
-    /// Whether a confusion matrix alone is the one after.
-    after: bool,
+    /// Whether a confusion matrix alone is the one before.
+    before: bool,
     /// The attack whose curve is drawn.
     attack: usize,
     sheet: Sheet,
-}
-
-impl Default for Auditor {
-    fn default() -> Self {
-        let (part, arm) = (AuditTab::Confusion, Arm::Method);
-        Self { part, arm, after: true, attack: 0, sheet: Sheet::default() }
-    }
 }
 
 fn audit_ui(studio: &mut Studio, ui: &mut Ui) {
@@ -82,7 +77,7 @@ fn audit_ui(studio: &mut Studio, ui: &mut Ui) {
         return prompts::prompts_ui(studio, arm, &run, ui);
     }
     match (auditor.part, &run.report.audit) {
-        (AuditTab::Confusion, _) => confusion::confusion_ui(&mut auditor.after, &run, ui),
+        (AuditTab::Confusion, _) => confusion::confusion_ui(&mut auditor.before, &run, ui),
         (AuditTab::Changed, _) => gallery::changed_ui(&mut auditor.sheet, &run, ui),
         (_, None) => offer_ui(state, arm, &run, ui),
         (part, Some(audit)) => {
