@@ -67,7 +67,6 @@ pub struct Studio {
     unsaved: bool,
     /// The link that the host knows.
     link: String,
-    begun: bool,
 }
 
 impl Studio {
@@ -92,7 +91,6 @@ impl Studio {
             later: false,
             unsaved: false,
             link: String::new(),
-            begun: false,
         }
     }
 
@@ -118,7 +116,7 @@ impl Studio {
 
     /// Takes in news and draws a frame.
     pub fn show(&mut self, ui: &mut Ui) {
-        if !std::mem::replace(&mut self.begun, true) {
+        if self.saver.wake.is_none() {
             theme::install(ui.ctx());
             let wake = wake(ui.ctx());
             self.saver.wake = Some(wake.clone());

@@ -1,13 +1,10 @@
 //! What to forget of a model that knows classes: one of them, or a part of the training pictures; and what
 //! a class is to become.
 
-use std::sync::Arc;
-
 use super::prelude::*;
 use super::views::compare::Comparison;
 use super::{Choice, Pane, items, tile, views};
 use crate::data::sets;
-use crate::engine::Opened;
 use crate::models::registry;
 use crate::words::{ForgetKind, Redirect};
 

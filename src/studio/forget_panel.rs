@@ -7,7 +7,6 @@ use super::knobs::knobs_ui;
 use super::prelude::*;
 use super::request::estimator;
 use super::{Spot, classes, commands};
-use crate::engine::Opened;
 use crate::unlearn::registry::METHODS;
 use crate::words::{Budget, Estimator, Recipe};
 

@@ -17,8 +17,8 @@ pub fn handle(studio: &mut Studio, ctx: &Context) {
     }
     let writing = writing(ctx) || Popup::is_any_open(ctx);
     let escape = |ctx: &Context| ctx.input_mut(|i| i.consume_key(Modifiers::NONE, Key::Escape));
-    if !writing && studio.tour.is_on() && escape(ctx) {
-        studio.tour.end();
+    if !writing && studio.tour.at.is_some() && escape(ctx) {
+        studio.tour.at = None;
     }
     let focused = ctx.memory(|m| m.focused().is_some());
     for command in &commands::ALL {

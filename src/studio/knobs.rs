@@ -6,7 +6,7 @@ use super::prelude::*;
 use crate::run::figures::short;
 use crate::unlearn::registry::METHODS;
 use crate::unlearn::{Knob, KnobKind, Method};
-use crate::words::{Budget, Recipe, Task};
+use crate::words::{Budget, Recipe};
 
 /// Draws a control for every knob of the method.
 pub fn knobs_ui(state: &mut State, ui: &mut Ui) {

@@ -1,7 +1,5 @@
 //! What to forget of a text-to-image model: a prompt, and what it is to become.
 
-use std::sync::Arc;
-
 use egui::TextEdit;
 
 use super::narrow::NARROW;
@@ -10,7 +8,6 @@ use super::state::LONGEST_PROMPT;
 use super::state::actions::kept;
 use super::{Choice, Sheet, tile};
 use crate::data::emoji::{LISTS, article};
-use crate::engine::Opened;
 use crate::words::Redirect;
 
 /// What was written, and what it was written about.

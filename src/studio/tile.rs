@@ -1,11 +1,8 @@
 //! From a grid of tiles to a texture, and where in it each tile lies.
 
-use std::sync::Arc;
-
 use egui::{ColorImage, Image, TextureFilter, TextureHandle, TextureOptions};
 
 use super::prelude::*;
-use crate::engine::Grid;
 
 /// Pixels of its own edge around each tile, so that filtering never mixes neighbours.
 const EDGE: usize = 1;

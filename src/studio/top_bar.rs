@@ -136,7 +136,7 @@ fn device_ui(studio: &Studio, ui: &mut Ui) {
 }
 
 fn tour_ui(studio: &mut Studio, ui: &mut Ui) {
-    let button = Button::new(commands::TOUR.name).selected(studio.tour.is_on());
+    let button = Button::new(commands::TOUR.name).selected(studio.tour.at.is_some());
     commands::TOUR.button_ui(button, studio, ui);
 }
 

@@ -84,23 +84,14 @@ const WIDTH: f32 = 300.0;
 /// Where the tour is, and where its spots are in this frame.
 #[derive(Debug, Default)]
 pub struct Tour {
-    at: Option<usize>,
+    /// The stop that it is at, while it is shown.
+    pub at: Option<usize>,
     spots: [Option<Rect>; 6],
     /// Whether the card has just come to a stop, and its button is to take the focus.
     arrived: bool,
 }
 
 impl Tour {
-    /// Whether it is shown.
-    pub fn is_on(&self) -> bool {
-        self.at.is_some()
-    }
-
-    /// Ends it.
-    pub fn end(&mut self) {
-        self.at = None;
-    }
-
     /// Notes where a spot is.
     pub fn mark(&mut self, spot: Spot, rect: Rect) {
         self.spots[spot as usize] = Some(rect);
@@ -115,13 +106,13 @@ impl Tour {
 impl Studio {
     /// Starts the tour, or ends it.
     pub fn toggle_tour(&mut self) {
-        if self.tour.is_on() { self.tour.end() } else { self.visit(0) }
+        self.visit(if self.tour.at.is_some() { STOPS.len() } else { 0 });
     }
 
     /// Goes to a stop and brings its spot into view; past the last one, the tour ends.
     fn visit(&mut self, at: usize) {
-        let Some(stop) = STOPS.get(at) else { return self.tour.end() };
-        self.tour.at = Some(at);
+        self.tour.at = Some(at).filter(|at| *at < STOPS.len());
+        let Some(stop) = STOPS.get(at) else { return };
         self.tour.arrived = true;
         match stop.spot {
             Spot::Before | Spot::Control => self.view = &views::compare::VIEW,

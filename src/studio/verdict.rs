@@ -5,7 +5,6 @@ use egui::Grid;
 use super::arm_name;
 use super::attempt::{Attempt, Glance};
 use super::prelude::*;
-use crate::engine::Run;
 use crate::eval::{Evidence, Metric, Versus, headline, versus};
 use crate::words::{Metrics, Report, VerdictLabel};
 

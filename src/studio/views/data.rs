@@ -3,16 +3,13 @@
 use std::{
     collections::{BTreeSet, HashMap},
     ops::Range,
-    sync::Arc,
 };
 
 use egui::{ComboBox, Event, EventFilter, Mesh, PointerButton};
 
-use super::View;
-use crate::engine::{Grid, TrainingSet};
+use crate::engine::TrainingSet;
 use crate::studio::prelude::*;
 use crate::studio::{Choice, Lasso, Sheet, tile};
-use crate::words::Task;
 
 /// The view's row: prompts are written, and not picked from a data set.
 pub static VIEW: View = View {

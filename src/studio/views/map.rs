@@ -1,13 +1,12 @@
 //! The forget map: every finished run as a point, its random-mask control beside it.
 
-use super::View;
 use crate::error::Result;
 use crate::eval::{Evidence, Place};
 use crate::studio::chart::note;
 use crate::studio::prelude::*;
 use crate::studio::{Axis, Chart, Entry, key_ui, round_up, verdict};
 use crate::table::{Pair, map};
-use crate::words::{Report, Task};
+use crate::words::Report;
 
 /// Radius of a point, in points.
 const DOT: f32 = 6.0;

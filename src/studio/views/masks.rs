@@ -1,11 +1,10 @@
 //! How much the masks of different classes, seeds or estimators have in common.
 
-use super::View;
 use crate::saliency::{By, Overlap};
 use crate::studio::prelude::*;
 use crate::studio::request::estimator;
 use crate::studio::{Matrix, matrix_ui};
-use crate::words::{Estimator, Task};
+use crate::words::Estimator;
 
 /// The view's row: a prompt's masks are not those of a class.
 pub static VIEW: View = View {

@@ -7,12 +7,10 @@ use std::{
 
 use egui::{Grid, TextEdit};
 
-use super::View;
 use crate::eval::Spread;
 use crate::studio::prelude::*;
 use crate::studio::wake;
 use crate::table::{Compared, Line, Mark, Summary, Value, folder};
-use crate::words::Task;
 
 /// The view's row.
 pub static VIEW: View = View {

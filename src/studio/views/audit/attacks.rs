@@ -2,10 +2,10 @@
 
 use egui::Grid;
 
+use super::{Model, examined, legend_ui};
 use crate::studio::prelude::*;
 use crate::studio::{Axis, Chart};
 use crate::words::{Attack, Audit};
-use super::{Model, examined, legend_ui};
 
 /// Draws the list of attacks, and the curve of one of them.
 pub fn attacks_ui(chosen: &mut usize, audit: &Audit, height: f32, ui: &mut Ui) {

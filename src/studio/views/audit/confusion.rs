@@ -1,7 +1,6 @@
 //! Which classes are seen as which, before and after.
 
 use crate::studio::prelude::*;
-use crate::engine::Run;
 use crate::studio::{Matrix, matrix_ui};
 use crate::words::{ForgetKind, Metrics};
 

@@ -1,11 +1,8 @@
 //! Test pictures whose answers changed most.
 
-use std::sync::Arc;
-
 use egui::Image;
 
 use crate::studio::prelude::*;
-use crate::engine::{Grid, Run};
 use crate::studio::{Sheet, tile, widgets};
 use crate::words::Changed;
 

@@ -1,8 +1,8 @@
 //! A linear probe on frozen features, and how alike the layers are to those of others.
 
+use super::{Model, examined, legend_ui};
 use crate::studio::prelude::*;
 use crate::words::{Audit, LayerSimilarity};
-use super::{Model, examined, legend_ui};
 
 /// Draws both.
 pub fn layers_ui(audit: &Audit, ui: &mut Ui) {

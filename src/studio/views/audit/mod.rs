@@ -8,10 +8,8 @@ mod prompts;
 mod relearn;
 
 use crate::studio::prelude::*;
-use crate::engine::Run;
 use crate::studio::{Sheet, arm_name};
-use crate::words::{Audit, Examination, Task};
-use super::View;
+use crate::words::{Audit, Examination};
 
 /// The view's row: what a diffusion model of classes holds is seen in its pictures.
 pub static VIEW: View = View {

@@ -2,8 +2,8 @@
 
 use egui::Grid as Table;
 
+use crate::engine::Attack;
 use crate::studio::prelude::*;
-use crate::engine::{Attack, Grid, Run};
 use crate::studio::{Mark, Sheet, panes, tile};
 use crate::words::AttackKind;
 

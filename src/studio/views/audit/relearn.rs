@@ -1,9 +1,9 @@
 //! Does a short training on a tenth of the forget set bring the rest of it back?
 
+use super::{examined, legend_ui};
 use crate::studio::prelude::*;
 use crate::studio::{Axis, Chart, round_up};
 use crate::words::Audit;
-use super::{examined, legend_ui};
 
 /// Draws the curves.
 pub fn relearn_ui(audit: &Audit, height: f32, ui: &mut Ui) {
