@@ -24,16 +24,16 @@ pub fn classes_ui(studio: &mut Studio, ui: &mut Ui, seen: Option<&Arc<Opened>>) 
     // Lower where the panel is.
     let height = if ui.ctx().content_rect().height() < 720.0 { 24.0 } else { 28.0 };
     let blocked = studio.state.waits();
-    chips_ui(names.len(), height, ui, |ui, class, size| {
+    let pressed = chips_ui(names.len(), height, blocked, ui, |class| {
         let picture = grid.and_then(|(texture, grid)| {
             let row = grid.rows.iter().position(|r| *r == Some(class))?;
-            Some(tile::image(texture, grid, row, 0, size.y))
+            Some(tile::image(texture, grid, row, 0, height))
         });
-        let on = picked == Some(Choice::Class(class));
-        if chip_ui(ui, &names[class], picture, on, size, blocked) {
-            studio.state.pick(Choice::Class(class));
-        }
+        Some((&names[class], picture, picked == Some(Choice::Class(class))))
     });
+    if let Some(class) = pressed {
+        studio.state.pick(Choice::Class(class));
+    }
 }
 
 /// Every share of the training pictures: its name, what it is.

@@ -54,7 +54,7 @@ mod widgets;
 pub use chart::{Axis, Chart, key_ui, round_up};
 pub use history::{Entry, History};
 pub use lasso::Lasso;
-pub use matrix::{Matrix, matrix_ui};
+pub use matrix::Matrix;
 pub use panes::{Mark, PaneContext};
 pub use swipe::Swipe;
 pub use tile::Sheet;

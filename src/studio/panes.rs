@@ -118,7 +118,7 @@ impl PaneContext<'_> {
             self.tiles(&half_ui, &part, pictures);
         }
         let id = response.id.with("swipe");
-        (rect, swipe::line_ui(ui, id, tiles, at, &self.name(pane), self.palette))
+        (rect, swipe::line_ui(ui, id, tiles, at, &self.name(pane)))
     }
 
     /// The pane's name, as much of it as there is room for; whether that is less than all.
@@ -195,12 +195,8 @@ impl PaneContext<'_> {
     }
 
     /// What a tile's frame says.
-    fn mark(
-        &self,
-        Pictures { pane, grid, .. }: Pictures,
-        row: usize,
-        column: usize,
-    ) -> Option<Mark> {
+    fn mark(&self, pictures: Pictures, row: usize, column: usize) -> Option<Mark> {
+        let Pictures { pane, grid, .. } = pictures;
         let (seen, _) = grid.seen_in(row, column)?;
         let like = grid.rows.len() == self.base.rows.len();
         let forgotten = pane != Pane::Before && like && self.forgotten.contains(&row);

@@ -88,17 +88,15 @@ fn choices_ui(studio: &mut Studio, ui: &mut Ui, opened: &Arc<Opened>) {
     let draft = own.of::<Draft>();
     let asked = state.session().what.clone();
     let blocked = state.waits();
-    let mut chosen = None;
     let on = |prompt: &str| matches!(&asked, Some(Choice::Prompt(text)) if text == prompt);
     let texture = draft.sheet.texture(ui.ctx(), &opened.grid);
-    chips_ui(opened.grid.rows.len(), 26.0, ui, |ui, row, size| {
-        let Some(name) = opened.grid.name(row, &opened.classes) else { return };
-        let prompt = format!("{} {name}", article(name));
-        let picture = tile::image(texture, &opened.grid, row, 0, size.y);
-        if chip_ui(ui, name, Some(picture), on(&prompt), size, blocked) {
-            chosen = Some(prompt);
-        }
+    let name = |row| opened.grid.name(row, &opened.classes);
+    let prompt = |name: &str| format!("{} {name}", article(name));
+    let pressed = chips_ui(opened.grid.rows.len(), 26.0, blocked, ui, |row| {
+        let picture = tile::image(texture, &opened.grid, row, 0, 26.0);
+        name(row).map(|name| (name, Some(picture), on(&prompt(name))))
     });
+    let mut chosen = pressed.and_then(name).map(prompt);
     let styles = opened.classes.iter().filter(|name| name.ends_with(" style"));
     let styles: Vec<(&str, &str)> =
         styles.map(|name| (name.trim_end_matches(" style"), name.as_str())).collect();

@@ -7,7 +7,6 @@ use super::heat::HeatMap;
 use super::prelude::*;
 use super::{Saliency, heat};
 use crate::models::latent::is_cross_attention;
-use crate::saliency::Change;
 use crate::words::LayerReport;
 
 /// Height of a layer's row, in points.
@@ -46,9 +45,8 @@ pub fn saliency_ui(studio: &mut Studio, ui: &mut Ui) {
                 heat::heat_ui(heat, saliency, run, ui);
             });
     }
-    let change = run.map(|r| &r.change);
-    legend_ui(change.is_some(), ui);
-    ui.push_id(model, |ui| layers_ui(saliency, change, session.request.density, heat, ui));
+    legend_ui(run.is_some(), ui);
+    ui.push_id(model, |ui| layers_ui(session, saliency, heat, ui));
     if let Some(density) = dragged {
         state.set_density(density);
     }
@@ -154,13 +152,8 @@ fn histogram_ui(saliency: &Saliency, waits: Option<&str>, ui: &mut Ui) -> Option
     Some(saliency.density_at(10f64.powf(at) as f32))
 }
 
-fn layers_ui(
-    saliency: &Saliency,
-    change: Option<&Change>,
-    density: f64,
-    heat: &mut HeatMap,
-    ui: &mut Ui,
-) {
+fn layers_ui(session: &TaskState, saliency: &Saliency, heat: &mut HeatMap, ui: &mut Ui) {
+    let (run, density) = (session.run(Arm::Method), session.request.density);
     let listed: Vec<usize> = (0..saliency.layers.len())
         .filter(|&i| heat.lists_small || saliency.layers[i].shape.len() > 1)
         .collect();
@@ -170,7 +163,7 @@ fn layers_ui(
     ScrollArea::vertical().auto_shrink(false).show_rows(ui, ROW, listed.len(), |ui, rows| {
         for &layer in &listed[rows] {
             let open = heat.layer == Some(layer);
-            let moved = change.map(|c| [c.layers[layer], c.most()]);
+            let moved = run.map(|run| [run.change.layers[layer], run.change.most()]);
             let look = RowStyle { moved, density, open, brief };
             if layer_ui(&saliency.layers[layer], look, ui) {
                 heat.toggle(layer);

@@ -66,7 +66,7 @@ pub fn messages_ui(studio: &mut Studio, ctx: &Context, palette: &Palette) {
     if let Some((text, until)) = studio.notice.filter(|(_, until)| now < *until) {
         let at = pos2(ctx.content_rect().right() - 12.0, top);
         let area = Area::new(Id::unique("notice")).interactable(false).pivot(Align2::RIGHT_TOP);
-        hanging_ui(area, at, None, ctx, |ui| drop(ui.add(Label::new(text).extend())));
+        hanging_ui(area.fixed_pos(at), None, ctx, |ui| drop(ui.add(Label::new(text).extend())));
         ctx.request_repaint_after(Duration::from_secs_f64(until - now));
     }
 }
@@ -75,22 +75,15 @@ pub fn messages_ui(studio: &mut Studio, ctx: &Context, palette: &Palette) {
 pub fn alert_ui(name: &str, top: f32, border: Color32, ctx: &Context, add: impl FnOnce(&mut Ui)) {
     let at = pos2(ctx.content_rect().center().x, top);
     let area = Area::new(Id::unique(name)).role(Role::Alert).pivot(Align2::CENTER_TOP);
-    hanging_ui(area, at, Some(border), ctx, |ui| {
+    hanging_ui(area.fixed_pos(at), Some(border), ctx, |ui| {
         ui.set_max_width(widest(ctx));
         add(ui);
     });
 }
 
 /// Draws what lies over the panels on a card, which may have a border of its own.
-fn hanging_ui(
-    area: Area,
-    at: Pos2,
-    border: Option<Color32>,
-    ctx: &Context,
-    add: impl FnOnce(&mut Ui),
-) {
-    let area = area.constrain_to(ctx.content_rect()).order(Order::Foreground).fixed_pos(at);
-    area.show(ctx, |ui| {
+fn hanging_ui(area: Area, border: Option<Color32>, ctx: &Context, add: impl FnOnce(&mut Ui)) {
+    area.constrain_to(ctx.content_rect()).order(Order::Foreground).show(ctx, |ui| {
         let mut frame = Frame::popup(ui.style()).inner_margin(10.0);
         frame.stroke = border.map_or(frame.stroke, |color| Stroke::new(1.0, color));
         frame.show(ui, add);

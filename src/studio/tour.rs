@@ -137,7 +137,6 @@ pub fn tour_ui(studio: &mut Studio, ctx: &Context, palette: &Palette) {
     }
     let size = ctx.memory(|m| m.area_rect(id)).map_or(vec2(WIDTH, 190.0), |r| r.size());
     let place = place(screen.shrink(8.0), spot, size);
-    let mut to = None;
     let area = Area::new(id)
         .order(Order::Foreground)
         .fixed_pos(place.min)
@@ -148,19 +147,15 @@ pub fn tour_ui(studio: &mut Studio, ctx: &Context, palette: &Palette) {
         let frame = Frame::popup(ui.style()).inner_margin(14.0);
         frame.show(ui, |ui| {
             ui.set_width(WIDTH.min(screen.width() - 48.0));
-            let done = (stop.done)(studio.state.session());
-            to = stop_ui(ui, at, done, studio.tour.arrived, palette);
+            stop_ui(studio, at, ui, palette);
         });
     });
-    studio.tour.arrived = false;
-    if let Some(to) = to {
-        studio.visit(to);
-    }
 }
 
-/// Draws what is on the card; the stop to go to, past the last one where it is enough.
-fn stop_ui(ui: &mut Ui, at: usize, done: bool, arrived: bool, palette: &Palette) -> Option<usize> {
+/// Draws what is on the card, and goes to another stop, or past the last one where it is enough.
+fn stop_ui(studio: &mut Studio, at: usize, ui: &mut Ui, palette: &Palette) {
     let stop = &STOPS[at];
+    let done = (stop.done)(studio.state.session());
     let last = at + 1 == STOPS.len();
     ui.horizontal(|ui| {
         ui.label(RichText::new(stop.title).heading().color(palette.strong));
@@ -172,25 +167,23 @@ fn stop_ui(ui: &mut Ui, at: usize, done: bool, arrived: bool, palette: &Palette)
         ui.add(egui::Label::new(RichText::new(stop.formula).monospace()).wrap());
     });
     ui.add_space(2.0);
-    let mut to = None;
     ui.horizontal(|ui| {
         let name = if last { "Done" } else { "Next" };
         let plain = || Button::new(RichText::new(name).color(palette.text));
         let next = ui.add(if done { primary(ui, name) } else { plain() });
-        if arrived {
+        if std::mem::take(&mut studio.tour.arrived) {
             next.request_focus();
         }
         if next.clicked() {
-            to = Some(at + 1);
+            studio.visit(at + 1);
         }
         if ui.add_enabled(at > 0, Button::new("Back")).clicked() {
-            to = Some(at - 1);
+            studio.visit(at - 1);
         }
         if !last && ui.button("Skip tour").clicked() {
-            to = Some(STOPS.len());
+            studio.visit(STOPS.len());
         }
     });
-    to
 }
 
 /// Beside the spot, where the whole card fits; else at the bottom.

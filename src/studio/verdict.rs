@@ -18,8 +18,7 @@ pub fn winner_ui(session: &TaskState, ui: &mut Ui) {
     let palette = theme::palette(ui);
     let Some(Versus { said, winner, n }) = versus(arm_name(session, Arm::Method), run, control)
     else {
-        ui.weak("Too few pictures to say which mask is better");
-        return;
+        return drop(ui.weak("Too few pictures to say which mask is better"));
     };
     let color = match winner {
         1 => palette.good,
@@ -41,42 +40,43 @@ pub fn winner_ui(session: &TaskState, ui: &mut Ui) {
     ));
 }
 
-/// Draws a run's card; whether its result is to be kept as the model.
-pub fn run_ui(session: &TaskState, arm: Arm, waits: Option<&str>, ui: &mut Ui) -> bool {
-    let (mut keep, mut beside) = (false, false);
+/// Draws a run's card.
+pub fn run_ui(state: &mut State, arm: Arm, ui: &mut Ui) {
     card_ui(ui, 8.0, |ui| {
         ui.set_min_width(ui.available_width());
         ui.spacing_mut().item_spacing.y = 3.0;
         ui.spacing_mut().interact_size.y = 14.0;
-        let attempt = session.attempt(arm);
-        let run = attempt.and_then(|a| a.run.as_ref());
-        let more = arm == Arm::Method && run.is_some();
-        ui.horizontal(|ui| {
-            ui.label(RichText::new(arm_name(session, arm)).strong());
+        let more = arm == Arm::Method && state.session().run(arm).is_some();
+        let room = ui.horizontal(|ui| {
+            ui.label(RichText::new(arm_name(state.session(), arm)).strong());
             // Beside the name where there is room, else below it.
-            beside = more && ui.available_width() > 84.0;
-            if beside {
-                ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
-                    keep = more_ui(waits, ui)
-                });
+            let room = ui.available_width() > 84.0;
+            if more && room {
+                let beside = Layout::right_to_left(Align::Center);
+                ui.with_layout(beside, |ui| more_ui(state, ui));
             }
+            room
         });
-        keep |= more && !beside && more_ui(waits, ui);
-        match (attempt, run) {
-            (Some(attempt), Some(run)) => result_ui(session, attempt, run, ui),
-            (Some(attempt), None) => progress_ui(session, attempt, ui),
-            (None, _) => drop(ui.weak(match arm {
+        if more && !room.inner {
+            more_ui(state, ui);
+        }
+        let session = state.session();
+        match session.attempt(arm) {
+            Some(attempt @ Attempt { run: Some(run), .. }) => result_ui(session, attempt, run, ui),
+            Some(attempt) => progress_ui(session, attempt, ui),
+            None => drop(ui.weak(match arm {
                 Arm::Method => "The verdict appears here",
                 Arm::Control => "The control appears here: if it does as well, the mask is not why",
             })),
         }
     });
-    keep
 }
 
-fn more_ui(waits: Option<&str>, ui: &mut Ui) -> bool {
+fn more_ui(state: &mut State, ui: &mut Ui) {
     let hint = "Keeps this result as the model, so that another request can follow";
-    button_ui(ui, Button::new("Forget more").small(), hint, waits)
+    if button_ui(ui, Button::new("Forget more").small(), hint, state.waits()) {
+        state.adopt();
+    }
 }
 
 /// A verdict as a word and its colour.

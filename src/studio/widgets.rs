@@ -102,27 +102,6 @@ pub fn own_ui<T>(value: &mut Option<T>, start: T, ui: &mut Ui, set: impl FnOnce(
     }
 }
 
-/// A button with a name and a picture, no wider than it is told to be.
-pub fn chip_ui(
-    ui: &mut Ui,
-    name: &str,
-    picture: Option<Image>,
-    on: bool,
-    size: Vec2,
-    blocked: Option<&str>,
-) -> bool {
-    let mut atoms = Atoms::new(small(name).atom_grow(true).atom_align(Align2::LEFT_CENTER));
-    if let Some(picture) = picture {
-        atoms.push_left(picture.fit_to_exact_size(Vec2::splat(size.y - 6.0)));
-    }
-    let chip = Button::new(atoms).selected(on).truncate().gap(6.0).min_size(size);
-    let response = ui.add_enabled_ui(blocked.is_none(), |ui| {
-        ui.set_max_width(size.x);
-        ui.add(chip)
-    });
-    explained(response.inner, "", blocked).clicked()
-}
-
 /// Draws one of several, side by side: what it is, its name, what it is for.
 pub fn tabs_ui<'a, T: PartialEq>(
     ui: &mut Ui,
@@ -164,16 +143,43 @@ pub fn line_ui(ui: &mut Ui, right: impl FnOnce(&mut Ui), left: impl FnOnce(&mut 
     });
 }
 
-/// Draws buttons of names and pictures, two in a row; `chip` draws one of a size.
-pub fn chips_ui(n: usize, height: f32, ui: &mut Ui, mut chip: impl FnMut(&mut Ui, usize, Vec2)) {
+/// What is on a chip: a name, a picture, and whether it is chosen.
+pub type Chip<'a> = (&'a str, Option<Image<'a>>, bool);
+
+/// Draws `n` buttons of names and pictures, two in a row, or why they cannot be had now; the one that
+/// was pressed.
+pub fn chips_ui<'a>(
+    n: usize,
+    height: f32,
+    blocked: Option<&str>,
+    ui: &mut Ui,
+    chip: impl Fn(usize) -> Option<Chip<'a>>,
+) -> Option<usize> {
     let size = vec2((ui.available_width() - 4.0) / 2.0, height);
     ui.spacing_mut().item_spacing = Vec2::splat(4.0);
+    let mut pressed = None;
     for first in (0..n).step_by(2) {
         ui.horizontal(|ui| {
             ui.spacing_mut().button_padding = vec2(4.0, 2.0);
-            (first..n.min(first + 2)).for_each(|i| chip(ui, i, size));
+            for i in first..n.min(first + 2) {
+                let Some((name, picture, on)) = chip(i) else { continue };
+                let name = small(name).atom_grow(true).atom_align(Align2::LEFT_CENTER);
+                let mut atoms = Atoms::new(name);
+                if let Some(picture) = picture {
+                    atoms.push_left(picture.fit_to_exact_size(Vec2::splat(height - 6.0)));
+                }
+                let chip = Button::new(atoms).selected(on).truncate().gap(6.0).min_size(size);
+                let response = ui.add_enabled_ui(blocked.is_none(), |ui| {
+                    ui.set_max_width(size.x);
+                    ui.add(chip)
+                });
+                if explained(response.inner, "", blocked).clicked() {
+                    pressed = Some(i);
+                }
+            }
         });
     }
+    pressed
 }
 
 /// A plot that stays as it is under the hand.

@@ -198,7 +198,7 @@ pub fn chart_ui(session: &TaskState, ui: &mut Ui, size: Vec2) -> Option<usize> {
     entries.iter().for_each(|entry| labels.avoid_pair(points(entry).map(|p| p.map(at))));
     let mut clicked = None;
     for entry in &entries {
-        if points_ui(session, entry, &chart, &mut labels, ui) {
+        if points_ui(session, entry, &mut labels, ui) {
             clicked = Some(entry.number);
         }
     }
@@ -222,14 +222,8 @@ fn goal(chart: &Chart, report: &Report) -> Rect {
 }
 
 /// Draws a run and its control; whether one of them was clicked.
-fn points_ui(
-    session: &TaskState,
-    entry: &Entry,
-    chart: &Chart,
-    labels: &mut Labels,
-    ui: &Ui,
-) -> bool {
-    let palette = theme::palette(ui);
+fn points_ui(session: &TaskState, entry: &Entry, labels: &mut Labels, ui: &Ui) -> bool {
+    let (chart, palette) = (labels.chart, theme::palette(ui));
     let places = points(entry);
     let place = |arm: Arm| {
         let place = places[arm as usize]?;

@@ -1,9 +1,9 @@
 //! How much the masks of different classes, seeds or estimators have in common.
 
 use crate::saliency::{By, Overlap};
+use crate::studio::Matrix;
 use crate::studio::prelude::*;
 use crate::studio::request::estimator;
-use crate::studio::{Matrix, matrix_ui};
 use crate::words::Estimator;
 
 /// The view's row: a prompt's masks are not those of a class.
@@ -19,11 +19,10 @@ fn masks_ui(studio: &mut Studio, ui: &mut Ui) {
     bar_ui(&mut studio.state, ui);
     ui.add_space(6.0);
     let Some(overlap) = &studio.state.session().overlap else {
-        ui.weak(
+        return drop(ui.weak(
             "Do two classes live in the same weights? Each pair of masks: what both keep, \
              over what either keeps.",
-        );
-        return;
+        ));
     };
     let text = format!(
         "Intersection over union of masks of {} of {} weights; two random ones share {:.2}",
@@ -82,16 +81,14 @@ fn overlap_ui(overlap: &Overlap, ui: &mut Ui) {
         Some((a, b)) => format!("Overlap of masks; the most alike are {}", means(a, b)),
         None => "Overlap of masks".into(),
     };
-    matrix_ui(
-        ui,
-        &Matrix {
-            told,
-            names: &overlap.names,
-            axes: ["", ""],
-            shade: &shade,
-            text: &|row, column| format!("{:.2}", value(row, column)),
-            means: &means,
-            marked: None,
-        },
-    );
+    Matrix {
+        told,
+        names: &overlap.names,
+        axes: ["", ""],
+        shade: &shade,
+        text: &|row, column| format!("{:.2}", value(row, column)),
+        means: &means,
+        marked: None,
+    }
+    .ui(ui);
 }

@@ -169,8 +169,7 @@ fn line_ui(line: &Line, palette: &Palette, ui: &mut Ui) {
 /// A mean with its spread, the gap behind it; the best and the worst in colour and in words.
 fn value_ui(value: &Value, palette: &Palette, ui: &mut Ui) {
     let Some(stat) = value.stat else {
-        ui.weak("–");
-        return;
+        return drop(ui.weak("–"));
     };
     let gap = value.gap.map_or(String::new(), |g| format!(" ({:.2})", g.mean));
     let (word, color) = match value.mark {

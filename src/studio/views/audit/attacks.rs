@@ -12,8 +12,7 @@ pub fn attacks_ui(chosen: &mut usize, audit: &Audit, height: f32, ui: &mut Ui) {
     let attacks = &audit.run.attacks;
     *chosen = (*chosen).min(attacks.len().saturating_sub(1));
     let Some(attack) = attacks.get(*chosen) else {
-        ui.weak("No attack was possible on so few pictures");
-        return;
+        return drop(ui.weak("No attack was possible on so few pictures"));
     };
     let models = examined(audit, |e| e.attacks.iter().find(|a| a.name == attack.name).cloned());
     let size = vec2(ui.available_width().min(1.5 * height), height);

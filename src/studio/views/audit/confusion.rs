@@ -1,7 +1,7 @@
 //! Which classes are seen as which, before and after.
 
+use crate::studio::Matrix;
 use crate::studio::prelude::*;
-use crate::studio::{Matrix, matrix_ui};
 use crate::words::{ForgetKind, Metrics};
 
 /// Draws both matrices, or one where there is no room for two.
@@ -49,20 +49,18 @@ fn one_ui(metrics: &Metrics, classes: &[String], marked: Option<usize>, name: &s
         None => format!("Confusion, {name}"),
     };
     ScrollArea::both().id_salt(("confusion", name)).auto_shrink(false).show(ui, |ui| {
-        matrix_ui(
-            ui,
-            &Matrix {
-                told,
-                names: classes,
-                axes: ["true class", "seen as"],
-                shade: &|row, column| n(row, column) as f64 / of(row).max(1) as f64,
-                text: &|row, column| match n(row, column) {
-                    0 => String::new(),
-                    n => n.to_string(),
-                },
-                means: &means,
-                marked,
+        Matrix {
+            told,
+            names: classes,
+            axes: ["true class", "seen as"],
+            shade: &|row, column| n(row, column) as f64 / of(row).max(1) as f64,
+            text: &|row, column| match n(row, column) {
+                0 => String::new(),
+                n => n.to_string(),
             },
-        );
+            means: &means,
+            marked,
+        }
+        .ui(ui);
     });
 }

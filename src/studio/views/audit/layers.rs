@@ -25,8 +25,7 @@ fn probe_ui(audit: &Audit, ui: &mut Ui) {
     ui.strong("Probe: what a linear classifier still finds in the features");
     let models = examined(audit, |e| e.probe.clone());
     let Some((_, _, first)) = models.first() else {
-        ui.weak("Too few pictures for a probe");
-        return;
+        return drop(ui.weak("Too few pictures for a probe"));
     };
     for (name, model, probe) in &models {
         bar_ui(name, &format!("{:.1} %", probe.forgotten), probe.forgotten / 100.0, *model, ui);

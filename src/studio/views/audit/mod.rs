@@ -68,8 +68,7 @@ fn audit_ui(studio: &mut Studio, ui: &mut Ui) {
     });
     ui.add_space(4.0);
     let Some(run) = state.session().run(arm).cloned() else {
-        ui.weak("Finish a run first: the audit looks at what it left");
-        return;
+        return drop(ui.weak("Finish a run first: the audit looks at what it left"));
     };
     if prompted {
         return prompts::prompts_ui(studio, arm, &run, ui);

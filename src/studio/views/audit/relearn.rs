@@ -9,8 +9,7 @@ use crate::words::Audit;
 pub fn relearn_ui(audit: &Audit, height: f32, ui: &mut Ui) {
     let models = examined(audit, |e| e.relearn.clone());
     let Some((_, _, first)) = models.first() else {
-        ui.weak("The forget set is too small to learn a part of it again");
-        return;
+        return drop(ui.weak("The forget set is too small to learn a part of it again"));
     };
     legend_ui(models.iter().map(|(name, model, _)| (*name, *model)), ui);
     let updates = first.accuracy.len().saturating_sub(1).max(1);
