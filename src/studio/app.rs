@@ -16,7 +16,7 @@ use super::saver::{Keeper, SaveHook, SaveItem, Saver};
 use super::tour::Tour;
 use super::views::View;
 use super::{
-    Backend, Spot, forget_panel, keys, leave, saliency_panel, saver, timeline, top_bar, tour,
+    Backend, Spot, commands, forget_panel, leave, saliency_panel, saver, timeline, top_bar, tour,
     views, wake,
 };
 use crate::run::Link;
@@ -126,8 +126,8 @@ impl Studio {
         #[cfg(not(target_arch = "wasm32"))]
         super::letters::Letters::show(&mut self.own, &self.state, ui.ctx());
         leave::handle(self, ui.ctx());
-        keys::handle(self, ui.ctx());
-        self.tour.begin_frame();
+        commands::handle_keys(self, ui.ctx());
+        self.tour.spots = [None; 6];
         if !ui.input(|i| i.pointer.any_down()) {
             self.state.settle();
         }
@@ -206,7 +206,7 @@ impl Studio {
                 self.link = link;
             }
         }
-        for run in self.state.take_finished() {
+        for run in std::mem::take(&mut self.state.fresh) {
             self.saver.finished(run);
         }
         while let Some(saved) = self.saver.poll() {

@@ -2,8 +2,9 @@
 //! a class is to become.
 
 use super::prelude::*;
+use super::request::items_spec;
 use super::views::compare::Comparison;
-use super::{Choice, Pane, items, tile, views};
+use super::{Choice, Pane, tile, views};
 use crate::data::sets;
 use crate::models::registry;
 use crate::words::{ForgetKind, Redirect};
@@ -56,7 +57,7 @@ pub fn parts_ui(studio: &mut Studio, ui: &mut Ui) {
         let share = SHARES.iter().find(|(kind, ..)| Some(*kind) == now);
         let name = match (&picked, share) {
             (_, Some((_, name, _))) => name.to_string(),
-            (Some(Choice::Items(list)), _) => format::forget_set(&items::spec(list)),
+            (Some(Choice::Items(list)), _) => format::forget_set(&items_spec(list)),
             _ => "Some pictures…".into(),
         };
         let combo = choice_ui(ui, "Or", name, |ui| {

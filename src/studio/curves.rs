@@ -97,7 +97,8 @@ fn accuracies(session: &TaskState, palette: &Palette) -> Vec<Drawn> {
         let Some(attempt) = session.attempt(arm).filter(|a| a.steps > 0) else {
             return Vec::new();
         };
-        let looks: Vec<Glance> = attempt.looks(&forgotten).collect();
+        let look = |(step, grid): &(usize, Arc<Grid>)| Glance::of(*step, grid, &forgotten);
+        let looks: Vec<Glance> = attempt.snapshots.iter().map(look).collect();
         let curve = |name: &str, color, value: fn(&Glance) -> Option<f64>| Drawn {
             name: format!("{} {name}", arm_name(session, arm)),
             points: looks.iter().filter_map(|l| Some([l.step as f64, value(l)?])).collect(),

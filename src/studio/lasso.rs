@@ -1,6 +1,6 @@
 //! A line drawn by hand around things, or a rectangle spanned by one that is straight.
 
-use egui::{Pos2, Rect, Shape, Stroke, StrokeKind, pos2};
+use egui::{Pos2, Rect, Shape, Stroke, StrokeKind};
 
 /// Points nearer than this to the last one are left out.
 const NEAR: f32 = 3.0;
@@ -56,13 +56,9 @@ impl Lasso {
     /// Whether a rectangle's middle is inside, or the line goes through it; of a straight line,
     /// whether the two rectangles meet.
     pub fn catches(&self, rect: Rect) -> bool {
-        let caught =
-            || self.rectangle().is_some() || self.around(rect.center()) || self.touches(rect);
+        let touched = || self.points.windows(2).any(|ends| crosses(ends[0], ends[1], rect));
+        let caught = || self.rectangle().is_some() || self.around(rect.center()) || touched();
         self.bounds().intersects(rect) && caught()
-    }
-
-    fn touches(&self, rect: Rect) -> bool {
-        self.points.windows(2).any(|ends| crosses(ends[0], ends[1], rect))
     }
 
     /// Even-odd rule, the ends joined.
@@ -78,14 +74,13 @@ impl Lasso {
 /// Whether a piece of the line passes through a rectangle, looked at in small steps.
 fn crosses(a: Pos2, b: Pos2, rect: Rect) -> bool {
     let steps = (a.distance(b) / (rect.width().min(rect.height()) / 4.0).max(1.0)).ceil().max(1.0);
-    (0..=steps as usize).any(|i| {
-        let t = i as f32 / steps;
-        rect.contains(pos2(a.x + (b.x - a.x) * t, a.y + (b.y - a.y) * t))
-    })
+    (0..=steps as usize).any(|i| rect.contains(a.lerp(b, i as f32 / steps)))
 }
 
 #[cfg(test)]
 mod tests {
+    use egui::pos2;
+
     use super::*;
 
     fn lasso(points: &[[f32; 2]]) -> Lasso {

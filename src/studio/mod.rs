@@ -18,9 +18,6 @@ mod format;
 mod frames;
 mod heat;
 mod history;
-mod items;
-mod keys;
-mod knobs;
 mod lasso;
 mod leave;
 #[cfg(not(target_arch = "wasm32"))]

@@ -248,7 +248,8 @@ impl TaskState {
 
     /// The shown attempts, and those that can be shown again.
     pub fn all_attempts(&mut self) -> impl Iterator<Item = &mut Attempt> {
-        self.attempts.iter_mut().flatten().chain(self.history.attempts_mut())
+        let kept = self.history.entries.iter_mut().filter_map(|e| e.kept.as_mut());
+        self.attempts.iter_mut().chain(kept.flat_map(|kept| &mut kept.attempts)).flatten()
     }
 
     /// Steps that have pictures, of both runs, in order.

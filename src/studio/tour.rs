@@ -86,7 +86,8 @@ const WIDTH: f32 = 300.0;
 pub struct Tour {
     /// The stop that it is at, while it is shown.
     pub at: Option<usize>,
-    spots: [Option<Rect>; 6],
+    /// Where those are that were drawn in this frame.
+    pub spots: [Option<Rect>; 6],
     /// Whether the card has just come to a stop, and its button is to take the focus.
     arrived: bool,
 }
@@ -95,11 +96,6 @@ impl Tour {
     /// Notes where a spot is.
     pub fn mark(&mut self, spot: Spot, rect: Rect) {
         self.spots[spot as usize] = Some(rect);
-    }
-
-    /// Forgets where the spots were: called before a frame is drawn.
-    pub fn begin_frame(&mut self) {
-        self.spots = [None; 6];
     }
 }
 

@@ -100,12 +100,14 @@ fn progress_ui(session: &TaskState, attempt: &Attempt, ui: &mut Ui) {
         (false, _) => ui.weak(format!("Step {} of {steps}", format::count(step))),
     };
     if attempt.steps > 0 {
-        look_ui(&attempt.look_at(session.scrub, &session.forgotten()), ui);
+        look_ui(session, attempt, ui);
     }
 }
 
 /// What the shown pictures say by themselves: those of the step that the timeline is held at.
-fn look_ui(look: &Glance, ui: &mut Ui) {
+fn look_ui(session: &TaskState, attempt: &Attempt, ui: &mut Ui) {
+    let (step, grid) = attempt.at(session.scrub);
+    let look = Glance::of(step, grid, &session.forgotten());
     let part = |name: &str, share: Option<f64>| share.map(|s| format!("{name} {s:.0}"));
     let parts = [part("UA", look.gone), part("RA and TA", look.kept)];
     let text = parts.into_iter().flatten().collect::<Vec<_>>().join("   ");
@@ -122,7 +124,7 @@ fn result_ui(session: &TaskState, attempt: &Attempt, run: &Run, ui: &mut Ui) {
     let report = &run.report;
     verdict_ui(report, ui);
     if session.scrub.is_some_and(|held| held < attempt.steps) {
-        look_ui(&attempt.look_at(session.scrub, &session.forgotten()), ui);
+        look_ui(session, attempt, ui);
         fact_ui(ui, "Measured at the end");
     }
     metrics_ui(report, ui);

@@ -94,7 +94,7 @@ impl State {
             (JobKind::Audit(arm), Outcome::Audited(audited)) => {
                 let adds = |run: &mut Run| run.report.audit = Some(Box::new(audited.audit));
                 let run = session.examined(arm, adds);
-                self.finished.extend(run);
+                self.fresh.extend(run);
             }
             (JobKind::Attack(arm, _), Outcome::Attacked(attacked)) => {
                 let new = attacked.attacks;
@@ -103,7 +103,7 @@ impl State {
                     run.attacks.extend(new);
                     run.report.attacks = run.attacks.iter().map(|a| a.report.clone()).collect();
                 });
-                self.finished.extend(run);
+                self.fresh.extend(run);
             }
             (JobKind::Overlap, Outcome::Overlapped(overlap)) => session.overlap = Some(overlap),
             (JobKind::Adopt, Outcome::Opened(opened)) => {
@@ -153,7 +153,7 @@ impl State {
     fn unlearned(&mut self, arm: Arm, run: Arc<Run>, goes_on: bool) {
         let session = self.session_mut();
         session.finish(arm, &run);
-        self.finished.push(run.clone());
+        self.fresh.push(run.clone());
         if arm == Arm::Control {
             return;
         }

@@ -110,8 +110,8 @@ pub struct State {
     /// How the last work ended, in a few words.
     pub ended: String,
     last_id: u64,
-    /// Runs that finished since somebody last asked.
-    finished: Vec<Arc<Run>>,
+    /// Runs of any task that finished, or were examined, since somebody last took them.
+    pub fresh: Vec<Arc<Run>>,
 }
 
 impl State {
@@ -127,7 +127,7 @@ impl State {
             error: None,
             ended: "Ready".into(),
             last_id: 0,
-            finished: Vec::new(),
+            fresh: Vec::new(),
         };
         state.open();
         state
@@ -268,11 +268,6 @@ impl State {
     pub fn finished(&self) -> impl Iterator<Item = (Arm, &Arc<Run>)> {
         let session = self.session();
         Arm::BOTH.into_iter().filter_map(|arm| Some((arm, session.run(arm)?)))
-    }
-
-    /// The runs that finished since this was last asked, of any task.
-    pub fn take_finished(&mut self) -> Vec<Arc<Run>> {
-        std::mem::take(&mut self.finished)
     }
 
     /// Notes where something was saved, or why not; a run's card says it, too.
