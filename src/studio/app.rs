@@ -225,9 +225,7 @@ impl Studio {
             ctx.request_repaint_after(Duration::from_secs(1));
         }
     }
-}
 
-impl Studio {
     /// Opens a weights file, a model's folder or a table's.
     #[cfg(not(target_arch = "wasm32"))]
     pub(super) fn open_path(&mut self, path: &std::path::Path, ctx: &egui::Context) {

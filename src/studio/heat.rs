@@ -2,8 +2,6 @@
 
 use std::any::Any;
 
-use egui::{TextWrapMode, WidgetText};
-
 use super::Saliency;
 use super::prelude::*;
 use super::saliency_panel::short;
@@ -174,11 +172,9 @@ fn title_ui(heat: &mut HeatMap, name: &str, ui: &mut Ui) {
     };
     line_ui(ui, close, |ui| {
         let font = TextStyle::Body.resolve(ui.style());
-        let width = |text: &str| {
-            let (text, wrap) = (WidgetText::from(text), Some(TextWrapMode::Extend));
-            text.into_galley(ui, wrap, f32::INFINITY, font.clone()).size().x
-        };
-        let text = short(name, ui.available_width(), width);
+        let color = ui.visuals().text_color();
+        let galley = |text: &str| ui.painter().layout_no_wrap(text.into(), font.clone(), color);
+        let text = short(name, ui.available_width(), |name| galley(name).size().x);
         ui.add(Label::new(RichText::new(text).strong()).truncate()).on_hover_text(name);
     });
 }

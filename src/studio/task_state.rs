@@ -1,6 +1,6 @@
 //! Everything about one task: its model, the request, the saliency, the two runs.
 
-use std::{ops::Range, sync::Arc};
+use std::{collections::BTreeSet, ops::Range, sync::Arc};
 
 use super::attempt::Attempt;
 use super::{Choice, History, Saliency, format, recorded, tasks};
@@ -210,14 +210,10 @@ impl TaskState {
         if let Some(pane) = &self.pane {
             return 0..pane.forgotten;
         }
-        let rows = self.base().map(|grid| &grid.rows);
-        let row = match (&self.what, rows) {
-            (Some(Choice::Class(class)), Some(rows)) => {
-                rows.iter().position(|row| *row == Some(*class))
-            }
-            _ => None,
+        let (Some(Choice::Class(class)), Some(grid)) = (&self.what, self.base()) else {
+            return 0..0;
         };
-        row.map_or(0..0, |row| row..row + 1)
+        grid.rows.iter().position(|row| *row == Some(*class)).map_or(0..0, |row| row..row + 1)
     }
 
     /// Takes in what the request's prompts show; a run that has yet to start begins with it.
@@ -255,10 +251,8 @@ impl TaskState {
     /// Steps that have pictures, of both runs, in order.
     pub fn stops(&self) -> Vec<usize> {
         let attempts = self.attempts.iter().flatten();
-        let mut steps: Vec<usize> = attempts.flat_map(|a| &a.snapshots).map(|s| s.0).collect();
-        steps.sort_unstable();
-        steps.dedup();
-        steps
+        let steps: BTreeSet<usize> = attempts.flat_map(|a| &a.snapshots).map(|s| s.0).collect();
+        steps.into_iter().collect()
     }
 
     /// What a pane shows now.

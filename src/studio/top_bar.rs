@@ -57,9 +57,15 @@ pub fn messages_ui(studio: &mut Studio, ctx: &Context, palette: &Palette) {
     let top = studio.bar_end + 6.0;
     if let Some(error) = studio.state.error.clone() {
         alert_ui("error", top, palette.bad, ctx, |ui| {
-            if error_ui(&error, widest(ctx), palette, ui) {
-                studio.state.error = None;
-            }
+            ui.horizontal(|ui| {
+                ui.vertical(|ui| {
+                    ui.set_max_width(widest(ctx) - 90.0);
+                    ui.add(Label::new(RichText::new(error).color(palette.bad)).wrap());
+                });
+                if ui.button("Dismiss").clicked() {
+                    studio.state.error = None;
+                }
+            });
         });
     }
     let now = ctx.input(|i| i.time);
@@ -93,18 +99,6 @@ fn hanging_ui(area: Area, border: Option<Color32>, ctx: &Context, add: impl FnOn
 /// Points that such a thing is wide at the most.
 fn widest(ctx: &Context) -> f32 {
     (ctx.content_rect().width() - 32.0).min(640.0)
-}
-
-/// Draws what failed; whether that is enough.
-fn error_ui(error: &str, width: f32, palette: &Palette, ui: &mut Ui) -> bool {
-    ui.horizontal(|ui| {
-        ui.vertical(|ui| {
-            ui.set_max_width(width - 90.0);
-            ui.add(Label::new(RichText::new(error).color(palette.bad)).wrap());
-        });
-        ui.button("Dismiss").clicked()
-    })
-    .inner
 }
 
 fn tasks_ui(studio: &mut Studio, ui: &mut Ui) {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{JobKind, RunningJob, State};
+use super::{JobKind, State};
 use crate::engine::{Job, Run};
 use crate::error::{Error, Result};
 use crate::models::registry;
@@ -105,7 +105,7 @@ impl State {
 
     /// Picks what to forget and leaves the scoring for later: a slider is still moving.
     pub fn aim(&mut self, what: Choice) {
-        if self.work.as_ref().is_some_and(|w| matches!(w.kind, JobKind::Rank { .. })) {
+        if matches!(self.working(), Some(JobKind::Rank { .. })) {
             self.drop_work();
         }
         let session = self.session_mut();
@@ -141,9 +141,9 @@ impl State {
     /// one asked for. Called in every frame.
     pub fn reseed(&mut self) {
         let session = self.session();
-        let seed = match &self.work {
-            Some(RunningJob { kind: JobKind::Open(seed), .. }) => Some(*seed),
-            Some(RunningJob { kind: JobKind::Unlearn(_), .. }) => None,
+        let seed = match self.working() {
+            Some(JobKind::Open(seed)) => Some(seed),
+            Some(JobKind::Unlearn(_)) => None,
             _ => session.opened.as_ref().map(|o| o.seed),
         };
         if seed.is_some_and(|seed| seed != session.request.seed) {

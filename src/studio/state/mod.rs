@@ -159,14 +159,19 @@ impl State {
         result.map_err(|error| self.error = Some(error.to_string())).ok()
     }
 
+    /// What the work in progress is for.
+    pub fn working(&self) -> Option<JobKind> {
+        self.work.as_ref().map(|work| work.kind)
+    }
+
     fn opening(&self) -> bool {
-        self.work.as_ref().is_some_and(|w| matches!(w.kind, JobKind::Open(_)))
+        matches!(self.working(), Some(JobKind::Open(_)))
     }
 
     /// Whether another request would conflict with the work in progress: a run, or one that starts
     /// once the weights are scored.
     pub fn held(&self) -> bool {
-        self.work.as_ref().is_some_and(|work| work.kind.holds())
+        self.working().is_some_and(JobKind::holds)
     }
 
     /// Why another request cannot be had now.
@@ -185,16 +190,14 @@ impl State {
     /// Why Forget cannot be pressed now.
     pub fn blocked(&self) -> Option<&'static str> {
         let session = self.session();
-        match &self.work {
-            Some(RunningJob { cancelling: true, .. }) => Some("Cancelling"),
-            Some(RunningJob {
-                kind: JobKind::Open(_) | JobKind::Import | JobKind::Adopt, ..
-            }) => Some("The model is being opened"),
-            Some(RunningJob { kind: JobKind::Rank { then_forget: true }, .. }) => {
-                Some("Starts once the weights are scored")
+        match self.working() {
+            _ if self.work.as_ref().is_some_and(|work| work.cancelling) => Some("Cancelling"),
+            Some(JobKind::Open(_) | JobKind::Import | JobKind::Adopt) => {
+                Some("The model is being opened")
             }
-            Some(RunningJob { kind: JobKind::Unlearn(_), .. }) => Some("A run is in progress"),
-            Some(_) if self.held() => Some(WAIT),
+            Some(JobKind::Rank { then_forget: true }) => Some("Starts once the weights are scored"),
+            Some(JobKind::Unlearn(_)) => Some("A run is in progress"),
+            _ if self.held() => Some(WAIT),
             _ if session.opened.is_none() => Some("No model is open"),
             _ if session.what.is_none() => Some(tasks::of(self.task).pick[0]),
             _ if self.frozen() => Some("At 0 % no weight may change"),

@@ -37,7 +37,6 @@ fn masks_ui(studio: &mut Studio, ui: &mut Ui) {
 
 fn bar_ui(state: &mut State, ui: &mut Ui) {
     let session = state.session();
-    let running = state.work.as_ref().is_some_and(|w| w.kind == JobKind::Overlap);
     let free = state.work.is_none() && session.opened.is_some();
     let made = estimator(&session.request) != Estimator::None;
     let picked = session.what.is_some();
@@ -60,7 +59,7 @@ fn bar_ui(state: &mut State, ui: &mut Ui) {
                 state.compare_masks(by);
             }
         }
-        if running {
+        if state.working() == Some(JobKind::Overlap) {
             ui.weak("Scoring…");
         }
     });

@@ -148,22 +148,18 @@ fn line_ui(line: &Line, palette: &Palette, ui: &mut Ui) {
     for value in line.values.iter().chain([&line.average, &line.seconds]) {
         value_ui(value, palette, ui);
     }
-    match &line.control {
-        Some(versus) => {
-            let (word, color) = match versus.beats() {
-                Some(true) => ("closer", palette.good),
-                Some(false) => ("further", palette.bad),
-                None => ("no difference", palette.weak),
-            };
-            let interval = versus.interval.map(|[low, high]| format!(" [{low:.2}, {high:.2}]"));
-            let text = format!("{word} by {:.2}{}", versus.closer_by, interval.unwrap_or_default());
-            ui.colored_label(color, text).on_hover_text(format!(
-                "Average gap of {} less this row's, with a 95 % interval; {} pairs",
-                versus.control, versus.n
-            ));
-        }
-        None => drop(ui.label("")),
-    }
+    let Some(versus) = &line.control else { return drop(ui.label("")) };
+    let (word, color) = match versus.beats() {
+        Some(true) => ("closer", palette.good),
+        Some(false) => ("further", palette.bad),
+        None => ("no difference", palette.weak),
+    };
+    let interval = versus.interval.map(|[low, high]| format!(" [{low:.2}, {high:.2}]"));
+    let text = format!("{word} by {:.2}{}", versus.closer_by, interval.unwrap_or_default());
+    ui.colored_label(color, text).on_hover_text(format!(
+        "Average gap of {} less this row's, with a 95 % interval; {} pairs",
+        versus.control, versus.n
+    ));
 }
 
 /// A mean with its spread, the gap behind it; the best and the worst in colour and in words.

@@ -95,20 +95,18 @@ fn audit_ui(studio: &mut Studio, ui: &mut Ui) {
 
 /// Offers to audit a run.
 fn offer_ui(state: &mut State, arm: Arm, run: &Run, ui: &mut Ui) {
-    let working = state.work.as_ref().map(|w| w.kind);
     ui.label(format!(
         "The audit attacks the model that forgot {}, trains it again on a tenth of it, and looks \
          into its layers; the original and Retrain are examined alike.",
         format::forget_set(&run.report.forget.spec)
     ));
     ui.add_space(6.0);
-    if working == Some(JobKind::Audit(arm)) {
-        ui.weak("Auditing; it is shown here when it is done");
-        return;
+    if state.working() == Some(JobKind::Audit(arm)) {
+        return drop(ui.weak("Auditing; it is shown here when it is done"));
     }
     let button = primary(ui, "Audit this run");
     let hint = "Minutes on a CPU; it can be cancelled";
-    if button_ui(ui, button, hint, working.map(|_| WAIT)) {
+    if button_ui(ui, button, hint, state.working().map(|_| WAIT)) {
         state.audit(arm);
     }
 }

@@ -54,14 +54,12 @@ fn head_ui(state: &mut State, arm: Arm, kind: AttackKind, again: bool, ui: &mut 
     };
     ui.label(RichText::new(kind.title()).strong());
     fact_ui(ui, what);
-    let working = state.work.as_ref().map(|w| w.kind);
-    if working == Some(JobKind::Attack(arm, kind)) {
-        ui.weak("At work; it is shown here when it is done");
-        return;
+    if state.working() == Some(JobKind::Attack(arm, kind)) {
+        return drop(ui.weak("At work; it is shown here when it is done"));
     }
     let button = if again { Button::new(name) } else { primary(ui, name) };
     let hint = "A minute or two on a CPU; it can be cancelled";
-    if button_ui(ui, button, hint, working.map(|_| WAIT)) {
+    if button_ui(ui, button, hint, state.working().map(|_| WAIT)) {
         state.attack(arm, kind);
     }
 }
