@@ -176,13 +176,11 @@ impl Studio {
             .default_size((whole.y * 0.33).clamp(210.0, 300.0))
             .size_range(150.0..=420.0)
             .show(ui, |ui| timeline::timeline_ui(self, ui));
-        Panel::left("forget").frame(side).default_size(232.0).size_range(216.0..=320.0).show(
-            ui,
-            |ui| {
-                ui.take_available_width();
-                forget_panel::forget_ui(self, ui);
-            },
-        );
+        let left = Panel::left("forget").frame(side);
+        left.default_size(232.0).size_range(216.0..=320.0).show(ui, |ui| {
+            ui.take_available_width();
+            forget_panel::forget_ui(self, ui);
+        });
         CentralPanel::no_frame()
             .frame(side.fill(theme::palette(ui).canvas))
             .show(ui, |ui| views::centre_ui(self, ui));

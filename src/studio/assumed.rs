@@ -48,7 +48,7 @@ fn pixels_ui(normalize: &mut Option<Normalise>, ui: &mut Ui) {
     let sets = data::NAMES.iter().filter_map(|name| name.parse().ok());
     let known = [Normalise::Unit, Normalise::Imagenet].into_iter().chain(sets);
     let now = normalize.as_ref().map_or(own.into(), title);
-    let combo = choice_ui(ui, "Pixels", now, |ui| {
+    let combo = choice_ui(ui, "Pixels", &now, |ui| {
         ui.selectable_value(normalize, None, own);
         for how in known {
             let text = title(&how);

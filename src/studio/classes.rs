@@ -28,7 +28,7 @@ pub fn classes_ui(studio: &mut Studio, ui: &mut Ui, seen: Option<&Arc<Opened>>) 
     let pressed = chips_ui(names.len(), height, blocked, ui, |class| {
         let picture = grid.and_then(|(texture, grid)| {
             let row = grid.rows.iter().position(|r| *r == Some(class))?;
-            Some(tile::image(texture, grid, row, 0, height))
+            Some(tile::image(texture, grid, [row, 0], height))
         });
         Some((&names[class], picture, picked == Some(Choice::Class(class))))
     });
@@ -60,7 +60,7 @@ pub fn parts_ui(studio: &mut Studio, ui: &mut Ui) {
             (Some(Choice::Items(list)), _) => format::forget_set(&items_spec(list)),
             _ => "Some pictures…".into(),
         };
-        let combo = choice_ui(ui, "Or", name, |ui| {
+        let combo = choice_ui(ui, "Or", &name, |ui| {
             for (kind, name, hint) in SHARES {
                 let entry = ui.selectable_label(now == Some(kind), name);
                 if entry.on_hover_text(hint).clicked() {
@@ -103,7 +103,7 @@ pub fn redirect_ui(state: &mut State, ui: &mut Ui) {
         Redirect::Noise => "Noise".to_string(),
         Redirect::Class(class) => class.clone(),
     };
-    choice_ui(ui, "Redirect", name(redirect), |ui| {
+    choice_ui(ui, "Redirect", &name(redirect), |ui| {
         let classes = opened.classes.iter().filter(|c| Some(*c) != forgotten);
         let classes = classes.map(|c| Redirect::Class(c.clone()));
         let general = [Redirect::Next, Redirect::Random, Redirect::Null, Redirect::Noise];

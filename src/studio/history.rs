@@ -50,17 +50,10 @@ impl History {
     }
 
     /// Takes in a method's run, or the control of the latest one.
-    pub fn push(
-        &mut self,
-        arm: Arm,
-        (opened, pane): (&Arc<Opened>, &Option<PromptPane>),
-        attempt: &Attempt,
-        run: &Run,
-    ) {
+    pub fn push(&mut self, arm: Arm, kept: Kept, attempt: &Attempt, run: &Run) {
         if arm == Arm::Method {
             let number = self.entries.last().map_or(1, |e| e.number + 1);
-            let (opened, pane) = (opened.clone(), pane.clone());
-            let kept = Some(Kept { opened, pane, attempts: [None, None] });
+            let kept = Some(kept);
             let recipe = run.recipe.clone();
             self.entries.push(Entry { number, recipe, reports: [None, None], kept });
             self.shown = Some(number);

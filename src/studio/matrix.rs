@@ -56,14 +56,8 @@ impl Matrix<'_> {
             painter.add(shape.with_angle(-std::f32::consts::FRAC_PI_2));
         };
         let middle = corner.x + side * cells / 2.0;
-        let what = font.clone();
-        painter.text(
-            pos2(middle, rect.top()),
-            Align2::CENTER_TOP,
-            self.axes[1],
-            what,
-            palette.weak,
-        );
+        let top = pos2(middle, rect.top());
+        painter.text(top, Align2::CENTER_TOP, self.axes[1], font.clone(), palette.weak);
         let length =
             painter.layout_no_wrap(self.axes[0].into(), font.clone(), palette.weak).size().x;
         let along = corner.y + (side * cells + length) / 2.0;

@@ -48,7 +48,7 @@ mod verdict;
 pub mod views;
 mod widgets;
 
-pub use chart::{Axis, Chart, key_ui, round_up};
+pub use chart::{Chart, key_ui, round_up};
 pub use history::{Entry, History};
 pub use lasso::Lasso;
 pub use matrix::Matrix;

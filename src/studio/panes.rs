@@ -220,7 +220,7 @@ impl PaneContext<'_> {
             ui.horizontal_top(|ui| {
                 for shown in both {
                     ui.vertical(|ui| {
-                        ui.add(tile::image(shown.texture, shown.grid, row, column, 140.0));
+                        ui.add(tile::image(shown.texture, shown.grid, [row, column], 140.0));
                         ui.label(self.name(shown.pane));
                         ui.weak(self.verdict(shown.grid, row, column));
                         let mark = self.mark(shown, row, column);

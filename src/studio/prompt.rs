@@ -93,7 +93,7 @@ fn choices_ui(studio: &mut Studio, ui: &mut Ui, opened: &Arc<Opened>) {
     let name = |row| opened.grid.name(row, &opened.classes);
     let prompt = |name: &str| format!("{} {name}", article(name));
     let pressed = chips_ui(opened.grid.rows.len(), 26.0, blocked, ui, |row| {
-        let picture = tile::image(texture, &opened.grid, row, 0, 26.0);
+        let picture = tile::image(texture, &opened.grid, [row, 0], 26.0);
         name(row).map(|name| (name, Some(picture), on(&prompt(name))))
     });
     let mut chosen = pressed.and_then(name).map(prompt);

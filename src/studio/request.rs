@@ -53,15 +53,13 @@ impl Choice {
             let text = text.ok_or_else(|| bad("prompt:\"a cat\" is needed"))?;
             return Ok(Self::Prompt(text.into()));
         }
+        use ForgetKind::{Class, Easiest, Hardest, Items, Random};
         match ForgetKind::split(spec) {
-            Some((ForgetKind::Class, name)) => class_index(&opened.classes, name).map(Self::Class),
-            Some((ForgetKind::Items, list)) if parts => {
+            Some((Class, name)) => class_index(&opened.classes, name).map(Self::Class),
+            Some((Items, list)) if parts => {
                 parse_items(list).map(|items| Self::Items(items.into()))
             }
-            Some((
-                kind @ (ForgetKind::Random | ForgetKind::Hardest | ForgetKind::Easiest),
-                share,
-            )) if parts => {
+            Some((kind @ (Random | Hardest | Easiest), share)) if parts => {
                 let percent = share.strip_suffix('%').and_then(|p| p.parse().ok());
                 let percent = percent.filter(|percent| (1..=50).contains(percent));
                 let percent = percent.ok_or_else(|| bad("a share of 1% to 50% is needed"))?;

@@ -3,6 +3,7 @@
 use std::{collections::BTreeSet, ops::Range, sync::Arc};
 
 use super::attempt::Attempt;
+use super::history::Kept;
 use super::{Choice, History, Saliency, format, recorded, tasks};
 use crate::data;
 use crate::engine::{Grid, Opened, PromptPane, Run, TrainingSet};
@@ -195,7 +196,8 @@ impl TaskState {
         let Some(attempt) = &mut self.attempts[arm as usize] else { return };
         attempt.finish(run.clone());
         if let Some(opened) = &self.opened {
-            self.history.push(arm, (opened, &self.pane), attempt, run);
+            let (opened, pane) = (opened.clone(), self.pane.clone());
+            self.history.push(arm, Kept { opened, pane, attempts: [None, None] }, attempt, run);
         }
     }
 

@@ -37,13 +37,8 @@ impl Sheet {
 }
 
 /// A tile as a picture, so many points wide.
-pub fn image(
-    texture: TextureId,
-    grid: &Grid,
-    row: usize,
-    column: usize,
-    width: f32,
-) -> Image<'static> {
+pub fn image(texture: TextureId, grid: &Grid, at: [usize; 2], width: f32) -> Image<'static> {
+    let [row, column] = at;
     let size = vec2(width, width * grid.tile[0] as f32 / grid.tile[1] as f32);
     Image::from_texture((texture, size)).uv(uv(grid, row, column)).fit_to_exact_size(size)
 }

@@ -2,7 +2,7 @@
 
 use egui::{
     Align, Align2, AtomExt as _, Atoms, Button, Color32, ComboBox, Frame, Image, Label, Layout,
-    Response, RichText, Ui, Vec2, WidgetText, vec2,
+    Response, RichText, Ui, Vec2, vec2,
 };
 use egui_plot::Plot;
 
@@ -44,12 +44,7 @@ pub fn explained(mut response: Response, hint: &str, blocked: Option<&str>) -> R
 }
 
 /// Draws a list that drops down, as wide as there is room.
-pub fn combo_ui(
-    ui: &mut Ui,
-    id: &str,
-    chosen: impl Into<WidgetText>,
-    list_ui: impl FnOnce(&mut Ui),
-) -> Response {
+pub fn combo_ui(ui: &mut Ui, id: &str, chosen: &str, list_ui: impl FnOnce(&mut Ui)) -> Response {
     let combo = ComboBox::from_id_salt(id).width(ui.available_width());
     combo.selected_text(chosen).truncate().show_ui(ui, list_ui).response
 }
@@ -69,13 +64,8 @@ pub fn field_ui<R>(ui: &mut Ui, name: &str, add: impl FnOnce(&mut Ui) -> R) -> R
 }
 
 /// Draws a list that drops down, with its name before it.
-pub fn choice_ui(
-    ui: &mut Ui,
-    name: &str,
-    chosen: impl Into<WidgetText>,
-    list_ui: impl FnOnce(&mut Ui),
-) -> Response {
-    field_ui(ui, name, |ui| combo_ui(ui, name, chosen, list_ui))
+pub fn choice_ui(ui: &mut Ui, name: &str, chosen: &str, list: impl FnOnce(&mut Ui)) -> Response {
+    field_ui(ui, name, |ui| combo_ui(ui, name, chosen, list))
 }
 
 /// Gives sliders the width that is left beside their number.
@@ -87,18 +77,15 @@ pub fn slider_room(ui: &mut Ui) {
 
 /// Draws a value that is the method's own until a person sets another, which begins at `start`.
 pub fn own_ui<T>(value: &mut Option<T>, start: T, ui: &mut Ui, set: impl FnOnce(&mut T, &mut Ui)) {
-    match value {
-        Some(given) => {
-            set(given, ui);
-            if ui.button("Reset").on_hover_text("Back to the method's own").clicked() {
-                *value = None;
-            }
-        }
-        None => {
-            if ui.button("The method's own").on_hover_text("Click to set another").clicked() {
-                *value = Some(start);
-            }
-        }
+    let (name, hint) = match value {
+        Some(_) => ("Reset", "Back to the method's own"),
+        None => ("The method's own", "Click to set another"),
+    };
+    if let Some(given) = value {
+        set(given, ui);
+    }
+    if ui.button(name).on_hover_text(hint).clicked() {
+        *value = if value.is_none() { Some(start) } else { None };
     }
 }
 

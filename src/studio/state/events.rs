@@ -78,10 +78,7 @@ impl State {
         match (work.kind, outcome) {
             (JobKind::Open(_), Outcome::Opened(opened)) => {
                 session.opened = Some(opened);
-                match session.wanted.take() {
-                    Some(link) => self.meet(link),
-                    None => self.rank_picked(),
-                }
+                self.go_on();
             }
             (JobKind::Import, Outcome::Opened(opened)) => self.imported(work, opened),
             (JobKind::Rank { then_forget }, Outcome::Ranked(ranking)) => {
@@ -117,10 +114,13 @@ impl State {
         }
     }
 
-    /// Scores the weights for what is picked, if something is.
-    fn rank_picked(&mut self) {
-        if self.session().what.is_some() {
-            self.rank();
+    /// Does what a link wants of the model that is open now, or scores its weights for what is picked.
+    fn go_on(&mut self) {
+        let session = self.session_mut();
+        match session.wanted.take() {
+            Some(link) => self.meet(link),
+            None if session.what.is_some() => self.rank(),
+            None => {}
         }
     }
 
@@ -139,14 +139,13 @@ impl State {
         session.model = opened.name.clone();
         session.request = request;
         session.opened = Some(opened);
-        match self.linked.take().filter(|(id, _)| *id == work.id) {
-            Some((_, link)) => {
-                let session = self.session_mut();
-                (session.what, session.request) = (None, link.recipe.clone());
-                self.meet(link);
-            }
-            None => self.rank_picked(),
+        let linked = self.linked.take().filter(|(id, _)| *id == work.id);
+        let session = self.session_mut();
+        session.wanted = linked.map(|(_, link)| link);
+        if let Some(link) = &session.wanted {
+            (session.what, session.request) = (None, link.recipe.clone());
         }
+        self.go_on();
     }
 
     /// Takes in a run; after the method's comes its control, where there is one and it `goes_on`.

@@ -4,7 +4,7 @@ use crate::error::Result;
 use crate::eval::{Evidence, Place};
 use crate::studio::chart::note;
 use crate::studio::prelude::*;
-use crate::studio::{Axis, Chart, Entry, key_ui, round_up, verdict};
+use crate::studio::{Chart, Entry, key_ui, round_up, verdict};
 use crate::table::{Pair, map};
 use crate::words::Report;
 
@@ -12,18 +12,6 @@ use crate::words::Report;
 const DOT: f32 = 6.0;
 /// Radius that a point takes with the ring around a shown one.
 const RING: f32 = DOT + 6.0;
-
-/// Where a name may stand beside its point, the best place first: to the right, above, to the left, below.
-const AROUND: [[f32; 2]; 8] = [
-    [1.0, 0.0],
-    [0.0, -1.0],
-    [-1.0, 0.0],
-    [0.0, 1.0],
-    [1.0, -1.0],
-    [1.0, 1.0],
-    [-1.0, -1.0],
-    [-1.0, 1.0],
-];
 
 /// The view's row.
 pub static VIEW: View = View {
@@ -160,14 +148,11 @@ pub fn chart_ui(session: &TaskState, ui: &mut Ui, size: Vec2) -> Option<usize> {
         entries.iter().flat_map(|e| e.reports.iter().flatten()).map(Place::of).collect();
     let most = |of: fn(&Place) -> f64| places.iter().map(of).fold(8.0, f64::max) * 1.1;
     let seen = reports().all(|r| Evidence::of(r).counts_seen());
-    let left = if seen { "still recognised, %" } else { "UA below the aim, points" };
-    let axes = [
-        Axis {
-            name: left,
-            end: round_up(most(|p| p.left)).min(if seen { 100.0 } else { f64::MAX }),
-        },
-        Axis { name: "lost of the rest, points", end: round_up(most(|p| p.damage)) },
-    ];
+    let left = match seen {
+        true => ("still recognised, %", round_up(most(|p| p.left)).min(100.0)),
+        false => ("UA below the aim, points", round_up(most(|p| p.left))),
+    };
+    let axes = [left, ("lost of the rest, points", round_up(most(|p| p.damage)))];
     let told = format!("Forget map of {} runs", entries.len());
     let chart = Chart::new(ui, size, axes, &told);
     let palette = theme::palette(ui);
@@ -380,8 +365,10 @@ impl<'a> Labels<'a> {
     /// Writes a name beside a point, above or below it, or leaves it out.
     fn put(&mut self, at: Pos2, name: &str, color: Color32) {
         self.write(name, color, |size| {
-            let away = Vec2::splat(RING + 4.0) + size / 2.0;
-            AROUND.map(|[x, y]| at - size / 2.0 + vec2(x, y) * away)
+            let (middle, away) = (at - size / 2.0, Vec2::splat(RING + 4.0) + size / 2.0);
+            let sides = [Vec2::RIGHT, Vec2::UP, Vec2::LEFT, Vec2::DOWN];
+            let corners = [vec2(1.0, -1.0), vec2(1.0, 1.0), vec2(-1.0, -1.0), vec2(-1.0, 1.0)];
+            sides.into_iter().chain(corners).map(|to| middle + to * away).collect()
         });
     }
 
@@ -390,7 +377,7 @@ impl<'a> Labels<'a> {
         self.write(name, color, |size| {
             let (left, right) = (area.left() + 4.0, area.right() + 4.0);
             let inside = if size.x + 8.0 < area.width() { left } else { right };
-            [
+            vec![
                 pos2(inside, area.top() + 3.0),
                 pos2(left, area.top() - size.y - 2.0),
                 pos2(right, area.bottom() - size.y - 4.0),
@@ -402,19 +389,14 @@ impl<'a> Labels<'a> {
     }
 
     /// Writes a name to the first of some places that is free, or leaves it out.
-    fn write<const N: usize>(
-        &mut self,
-        name: &str,
-        color: Color32,
-        places: impl Fn(Vec2) -> [Pos2; N],
-    ) {
+    fn write(&mut self, name: &str, color: Color32, places: impl Fn(Vec2) -> Vec<Pos2>) {
         let galley = self.chart.painter.layout_no_wrap(name.into(), self.font.clone(), color);
-        let rects = places(galley.size()).map(|min| Rect::from_min_size(min, galley.size()));
-        let free = |rect: &&Rect| {
-            self.chart.rect.contains_rect(**rect)
-                && !self.taken.iter().any(|t| t.intersects(**rect))
+        let places = places(galley.size()).into_iter();
+        let mut rects = places.map(|min| Rect::from_min_size(min, galley.size()));
+        let free = |rect: &Rect| {
+            self.chart.rect.contains_rect(*rect) && !self.taken.iter().any(|t| t.intersects(*rect))
         };
-        if let Some(rect) = rects.iter().find(free).copied() {
+        if let Some(rect) = rects.find(free) {
             self.chart.painter.rect_filled(rect, 2.0, self.back.gamma_multiply(0.6));
             self.chart.painter.galley(rect.min, galley, color);
             self.taken.push(rect);

@@ -24,10 +24,9 @@ fn masks_ui(studio: &mut Studio, ui: &mut Ui) {
              over what either keeps.",
         ));
     };
+    let [k, n] = [overlap.k, overlap.n].map(format::count);
     let text = format!(
-        "Intersection over union of masks of {} of {} weights; two random ones share {:.2}",
-        format::count(overlap.k),
-        format::count(overlap.n),
+        "Intersection over union of masks of {k} of {n} weights; two random ones share {:.2}",
         overlap.chance
     );
     fact_ui(ui, text);

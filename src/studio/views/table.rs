@@ -102,16 +102,11 @@ fn summary_ui(summary: &Summary, ui: &mut Ui) {
     ui.heading(&summary.title);
     fact_ui(ui, &summary.conditions);
     let devices: Vec<&str> = summary.devices.iter().map(|d| d.name.as_str()).collect();
-    let facts = format!(
-        "{} of {} runs, {} failed; {} seeds; {}; {}",
-        format::count(summary.done),
-        format::count(summary.all),
-        format::count(summary.failed),
-        summary.seeds.len(),
-        devices.join(", "),
-        format::protocol(&summary.protocol)
-    );
-    fact_ui(ui, facts);
+    let [done, all, failed] = [summary.done, summary.all, summary.failed].map(format::count);
+    let (seeds, devices) = (summary.seeds.len(), devices.join(", "));
+    let protocol = format::protocol(&summary.protocol);
+    let runs = format!("{done} of {all} runs, {failed} failed");
+    fact_ui(ui, format!("{runs}; {seeds} seeds; {devices}; {protocol}"));
     for group in &summary.groups {
         ui.add_space(8.0);
         group_ui(summary, group, ui);

@@ -3,8 +3,8 @@
 use egui::Grid;
 
 use super::{Model, examined, legend_ui};
+use crate::studio::Chart;
 use crate::studio::prelude::*;
-use crate::studio::{Axis, Chart};
 use crate::words::{Attack, Audit};
 
 /// Draws the list of attacks, and the curve of one of them.
@@ -23,10 +23,7 @@ pub fn attacks_ui(chosen: &mut usize, audit: &Audit, height: f32, ui: &mut Ui) {
 }
 
 fn curve_ui(attack: &Attack, models: &[(&str, Model, Attack)], size: egui::Vec2, ui: &mut Ui) {
-    let axes = [
-        Axis { name: "unseen pictures taken for members", end: 1.0 },
-        Axis { name: "members found", end: 1.0 },
-    ];
+    let axes = [("unseen pictures taken for members", 1.0), ("members found", 1.0)];
     let told = format!("ROC of {}, area {:.3}", attack.name, attack.auc);
     let chart = Chart::new(ui, size, axes, &told);
     chart.dashed([chart.at(0.0, 0.0), chart.at(1.0, 1.0)], ui);

@@ -32,7 +32,7 @@ pub fn changed_ui(sheet: &mut Sheet, run: &Run, ui: &mut Ui) {
         for row in places.chunks(columns) {
             ui.horizontal_top(|ui| {
                 for &i in row {
-                    let image = tile::image(texture, &grid, 0, i, PICTURE);
+                    let image = tile::image(texture, &grid, [0, i], PICTURE);
                     card_ui(&changed[i], classes, image, ui);
                 }
             });

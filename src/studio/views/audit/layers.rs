@@ -30,12 +30,8 @@ fn probe_ui(audit: &Audit, ui: &mut Ui) {
     for (name, model, probe) in &models {
         bar_ui(name, &format!("{:.1} %", probe.forgotten), probe.forgotten / 100.0, *model, ui);
     }
-    let text = format!(
-        "Accuracy on the forgotten, n = {}; fitted to {} pictures",
-        format::count(first.n[1]),
-        format::count(first.n[0])
-    );
-    fact_ui(ui, text);
+    let [fitted, n, ..] = first.n.map(format::count);
+    fact_ui(ui, format!("Accuracy on the forgotten, n = {n}; fitted to {fitted} pictures"));
 }
 
 fn similarity_ui(audit: &Audit, ui: &mut Ui) {

@@ -110,7 +110,7 @@ fn tiles_ui(texture: TextureId, grid: &Grid, row: usize, forgotten: bool, ui: &m
     ui.horizontal(|ui| {
         ui.spacing_mut().item_spacing.x = 2.0;
         for column in 0..grid.columns.min(6) {
-            let rect = ui.add(tile::image(texture, grid, row, column, TILE)).rect;
+            let rect = ui.add(tile::image(texture, grid, [row, column], TILE)).rect;
             if let Some((seen, _)) = grid.seen_in(row, column) {
                 let mark = Mark::of(Some(seen) == grid.rows[row], forgotten);
                 panes::frame(ui.painter(), rect, mark);

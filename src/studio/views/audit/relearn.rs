@@ -2,7 +2,7 @@
 
 use super::{examined, legend_ui};
 use crate::studio::prelude::*;
-use crate::studio::{Axis, Chart, round_up};
+use crate::studio::{Chart, round_up};
 use crate::words::Audit;
 
 /// Draws the curves.
@@ -13,10 +13,7 @@ pub fn relearn_ui(audit: &Audit, height: f32, ui: &mut Ui) {
     };
     legend_ui(models.iter().map(|(name, model, _)| (*name, *model)), ui);
     let updates = first.accuracy.len().saturating_sub(1).max(1);
-    let axes = [
-        Axis { name: "updates", end: round_up(updates as f64) },
-        Axis { name: "accuracy on the rest of it, %", end: 100.0 },
-    ];
+    let axes = [("updates", round_up(updates as f64)), ("accuracy on the rest of it, %", 100.0)];
     let areas: Vec<String> =
         models.iter().map(|(name, _, r)| format!("{name} {:.1} %", r.area)).collect();
     let told = format!("Relearn curves, mean height: {}", areas.join(", "));
@@ -29,12 +26,11 @@ pub fn relearn_ui(audit: &Audit, height: f32, ui: &mut Ui) {
         chart.line(points, model.width(), model.color(ui));
     }
     ui.label(areas.join(", ")).on_hover_text("Mean height of each curve");
+    let [learnt, rest] = first.n.map(format::count);
     let text = format!(
-        "{} pictures are learnt again, accuracy over {}; lr {}, batch {}; dashed: an even guess",
-        format::count(first.n[0]),
-        format::count(first.n[1]),
-        first.lr,
-        first.batch
+        "{learnt} pictures are learnt again, accuracy over {rest}; lr {}, batch {}; dashed: an \
+         even guess",
+        first.lr, first.batch
     );
     fact_ui(ui, text);
 }
