@@ -120,7 +120,7 @@ impl Studio {
             theme::install(ui.ctx());
             let wake = wake(ui.ctx());
             self.saver.wake = Some(wake.clone());
-            self.state.wake(wake);
+            self.state.backend.wake(wake);
         }
         self.take_news(ui.ctx());
         #[cfg(not(target_arch = "wasm32"))]

@@ -20,7 +20,7 @@ pub fn classes_ui(studio: &mut Studio, ui: &mut Ui, seen: Option<&Arc<Opened>>) 
         (None, Some(set)) => set.classes.iter().map(|name| name.to_string()).collect(),
         (None, None) => return drop(ui.weak("The classes appear once the model is open")),
     };
-    let sheet = studio.own.of::<Comparison>().sheet(Pane::Before);
+    let sheet = &mut studio.own.of::<Comparison>().sheets[Pane::Before as usize];
     let grid = seen.map(|seen| (sheet.texture(ui.ctx(), &seen.grid), &seen.grid));
     // Lower where the panel is.
     let height = if ui.ctx().content_rect().height() < 720.0 { 24.0 } else { 28.0 };

@@ -44,11 +44,6 @@ pub struct History {
 }
 
 impl History {
-    /// A run by its number.
-    pub fn get(&self, number: usize) -> Option<&Entry> {
-        self.entries.iter().find(|e| e.number == number)
-    }
-
     /// Takes in a method's run, or the control of the latest one.
     pub fn push(&mut self, arm: Arm, kept: Kept, attempt: &Attempt, run: &Run) {
         if arm == Arm::Method {

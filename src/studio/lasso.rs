@@ -12,7 +12,7 @@ const STRAYS_SHARE: f32 = 0.12;
 /// The line so far, in the coordinates of what it is drawn over.
 #[derive(Debug, Default)]
 pub struct Lasso {
-    points: Vec<Pos2>,
+    pub points: Vec<Pos2>,
 }
 
 impl Lasso {
@@ -21,11 +21,6 @@ impl Lasso {
         if self.points.last().is_none_or(|last| last.distance(to) >= NEAR) {
             self.points.push(to);
         }
-    }
-
-    /// The line's points.
-    pub fn points(&self) -> &[Pos2] {
-        &self.points
     }
 
     fn bounds(&self) -> Rect {

@@ -13,20 +13,13 @@ use crate::words::Redirect;
 /// What was written, and what it was written about.
 #[derive(Default)]
 pub struct Draft {
-    text: String,
+    /// What is typed.
+    pub text: String,
     /// The request that it is in step with.
     of: Option<Choice>,
     sheet: Sheet,
     /// The pass in which the field was drawn last.
     drawn: Option<u64>,
-}
-
-impl Draft {
-    /// What is typed.
-    #[cfg(not(target_arch = "wasm32"))]
-    pub fn text(&self) -> &str {
-        &self.text
-    }
 }
 
 /// Draws the field, and what may be put into it once there is something to see of the model.

@@ -16,8 +16,7 @@ pub struct Sheet {
 impl Sheet {
     /// The texture of a grid.
     pub fn texture(&mut self, ctx: &Context, grid: &Arc<Grid>) -> TextureId {
-        let load = || (grid.clone(), ctx.load_texture("tiles", pixels(grid), options()));
-        let (held, texture) = self.held.get_or_insert_with(load);
+        let (held, texture) = self.held.get_or_insert_with(|| (grid.clone(), load(ctx, grid)));
         if !Arc::ptr_eq(held, grid) {
             *held = grid.clone();
             texture.set(pixels(grid), options());
@@ -29,11 +28,11 @@ impl Sheet {
     pub fn grid(&self) -> Option<&Arc<Grid>> {
         self.held.as_ref().map(|(grid, _)| grid)
     }
+}
 
-    /// The texture as it was made last.
-    pub fn id(&self) -> Option<TextureId> {
-        self.held.as_ref().map(|(_, texture)| texture.id())
-    }
+/// A grid that stays as it is as a texture.
+pub fn load(ctx: &Context, grid: &Grid) -> TextureHandle {
+    ctx.load_texture("tiles", pixels(grid), options())
 }
 
 /// A tile as a picture, so many points wide.

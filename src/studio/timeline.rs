@@ -86,7 +86,7 @@ fn progress_ui(state: &State, work: &RunningJob, ui: &mut Ui) {
         (_, true) => format!("{}, paused", doing(state, work)),
         _ => doing(state, work),
     };
-    let elapsed = format::elapsed(work.elapsed());
+    let elapsed = format::elapsed(work.started.elapsed().as_secs_f64());
     let progress = work.progress.as_ref();
     let share = progress.map_or(0.0, |p| p.done as f32 / p.total.max(1) as f32);
     let left = match progress.and_then(|p| p.seconds_left).filter(|_| !work.paused) {

@@ -243,7 +243,8 @@ impl State {
         }
         self.drop_work();
         let session = self.session_mut();
-        let Some(entry) = session.history.get(number) else { return };
+        let entry = session.history.entries.iter().find(|e| e.number == number);
+        let Some(entry) = entry else { return };
         let (recipe, kept) = (entry.recipe.clone(), entry.kept.clone());
         let opened = kept.as_ref().map(|k| &k.opened).or(session.opened.as_ref()).cloned();
         let Some(opened) = opened else { return };

@@ -12,7 +12,7 @@ use web_time::Instant;
 use super::attempt::Attempt;
 use super::request::estimator;
 use super::task_state::TaskState;
-use super::{Arm, Backend, Wake, tasks};
+use super::{Arm, Backend, tasks};
 use crate::engine::{Job, Run};
 use crate::error::Result;
 use crate::gpu::DeviceInfo;
@@ -86,19 +86,13 @@ pub struct RunningJob {
     pub cancelling: bool,
     /// What the engine told of it that a person should know.
     notes: Vec<String>,
-    started: Instant,
-}
-
-impl RunningJob {
-    /// Seconds since it was asked for.
-    pub fn elapsed(&self) -> f64 {
-        self.started.elapsed().as_secs_f64()
-    }
+    /// When it was asked for.
+    pub started: Instant,
 }
 
 /// Everything that the panels draw.
 pub struct State {
-    backend: Box<dyn Backend>,
+    pub(super) backend: Box<dyn Backend>,
     pub device: Option<DeviceInfo>,
     pub task: Task,
     sessions: [TaskState; Task::ALL.len()],
@@ -131,11 +125,6 @@ impl State {
         };
         state.open();
         state
-    }
-
-    /// Has the window drawn again whenever the engine tells something.
-    pub fn wake(&mut self, wake: Wake) {
-        self.backend.wake(wake);
     }
 
     /// What a person should know of the model, its runs and the work under way.

@@ -33,20 +33,13 @@ const ONE_ROW: f32 = 700.0;
 /// Which panes are shown, and their textures.
 pub struct Comparison {
     shown: [bool; 4],
-    sheets: [Sheet; 4],
+    pub sheets: [Sheet; 4],
     pub swipe: Swipe,
 }
 
 impl Default for Comparison {
     fn default() -> Self {
         Self { shown: [true; 4], sheets: Default::default(), swipe: Swipe::default() }
-    }
-}
-
-impl Comparison {
-    /// A pane's texture.
-    pub fn sheet(&mut self, pane: Pane) -> &mut Sheet {
-        &mut self.sheets[pane as usize]
     }
 }
 

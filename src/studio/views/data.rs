@@ -5,11 +5,11 @@ use std::{
     ops::Range,
 };
 
-use egui::{ComboBox, Event, EventFilter, Mesh, PointerButton};
+use egui::{ComboBox, Event, EventFilter, Mesh, PointerButton, TextureHandle};
 
 use crate::engine::TrainingSet;
 use crate::studio::prelude::*;
-use crate::studio::{Choice, Lasso, Sheet, tile};
+use crate::studio::{Choice, Lasso, tile};
 
 /// The view's row: prompts are written, and not picked from a data set.
 pub static VIEW: View = View {
@@ -45,7 +45,7 @@ pub struct Browser {
     /// Where a line may begin, and what there is of it.
     pressed: Option<Pos2>,
     lasso: Lasso,
-    blocks: HashMap<usize, (Arc<Grid>, Sheet)>,
+    blocks: HashMap<usize, (Grid, TextureHandle)>,
 }
 
 impl Browser {
@@ -87,10 +87,10 @@ impl Browser {
     /// Goes on with the line to a point, once that is further from its beginning than a click moves.
     fn draw_to(&mut self, to: Pos2) {
         let Some(from) = self.pressed else { return };
-        if self.lasso.points().is_empty() && from.distance(to) > CLICK {
+        if self.lasso.points.is_empty() && from.distance(to) > CLICK {
             self.lasso.draw_to(from);
         }
-        if !self.lasso.points().is_empty() {
+        if !self.lasso.points.is_empty() {
             self.lasso.draw_to(to);
         }
     }
@@ -125,14 +125,14 @@ impl Browser {
         }
         for block in needed {
             let items = self.items.chunks(BLOCK).nth(block).unwrap_or_default();
-            let (grid, sheet) = self.blocks.entry(block).or_insert_with(|| {
+            self.blocks.entry(block).or_insert_with(|| {
                 let shape = shelf.pictures.shape;
                 let pixels = items.iter().flat_map(|&i| shelf.pictures.picture(i)).copied();
                 let tile = [shape.height, shape.width];
                 let grid = Grid::row_of(items.len(), shape.channels, tile, pixels.collect());
-                (Arc::new(grid), Sheet::default())
+                let texture = tile::load(ui.ctx(), &grid);
+                (grid, texture)
             });
-            sheet.texture(ui.ctx(), grid);
         }
     }
 }
@@ -380,9 +380,8 @@ fn draw(browser: &Browser, visible: Range<usize>, raster: Raster, focus: Option<
     let (painter, palette) = (ui.painter(), theme::palette(ui));
     let mut meshes: HashMap<usize, Mesh> = HashMap::new();
     for at in visible.clone() {
-        let Some((grid, sheet)) = browser.blocks.get(&(at / BLOCK)) else { continue };
-        let Some(texture) = sheet.id() else { continue };
-        let mesh = meshes.entry(at / BLOCK).or_insert_with(|| Mesh::with_texture(texture));
+        let Some((grid, texture)) = browser.blocks.get(&(at / BLOCK)) else { continue };
+        let mesh = meshes.entry(at / BLOCK).or_insert_with(|| Mesh::with_texture(texture.id()));
         mesh.add_rect_with_uv(raster.place(at), tile::uv(grid, 0, at % BLOCK), Color32::WHITE);
     }
     painter.extend(meshes.into_values().map(Shape::mesh));
@@ -402,7 +401,7 @@ fn draw(browser: &Browser, visible: Range<usize>, raster: Raster, focus: Option<
             painter.rect_stroke(rect.expand(1.5), 2.0, stroke, StrokeKind::Outside);
         }
     }
-    if browser.lasso.points().len() > 1 {
+    if browser.lasso.points.len() > 1 {
         let mut shape = browser.lasso.shape(Stroke::new(2.0, palette.accent_text));
         shape.translate(raster.corner);
         painter.add(shape);
