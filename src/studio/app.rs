@@ -16,8 +16,8 @@ use super::saver::{Keeper, SaveHook, SaveItem, Saver};
 use super::tour::Tour;
 use super::views::View;
 use super::{
-    Backend, Spot, commands, forget_panel, leave, saliency_panel, saver, timeline, top_bar, tour,
-    views, wake,
+    Backend, commands, forget_panel, leave, saliency_panel, saver, timeline, top_bar, tour, views,
+    wake,
 };
 use crate::run::Link;
 
@@ -167,7 +167,6 @@ impl Studio {
             .size_range(240.0..=480.0)
             .show(ui, |ui| {
                 ui.take_available_width();
-                self.tour.mark(Spot::Saliency, ui.max_rect());
                 saliency_panel::saliency_ui(self, ui);
             });
         Panel::bottom("timeline")

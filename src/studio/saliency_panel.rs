@@ -5,7 +5,7 @@ use egui_plot::{Bar, BarChart, VLine, uniform_grid_spacer};
 
 use super::heat::HeatMap;
 use super::prelude::*;
-use super::{Saliency, heat};
+use super::{Saliency, Spot, heat};
 use crate::models::latent::is_cross_attention;
 
 /// Height of a layer's row, in points.
@@ -15,6 +15,7 @@ const LONG: usize = 36;
 
 /// Draws the panel.
 pub fn saliency_ui(studio: &mut Studio, ui: &mut Ui) {
+    studio.tour.mark(Spot::Saliency, ui.max_rect());
     ui.heading("Saliency");
     let Studio { own, state, .. } = studio;
     let session = state.session();

@@ -6,7 +6,6 @@ use crate::studio::chart::note;
 use crate::studio::prelude::*;
 use crate::studio::{Chart, Entry, key_ui, round_up, verdict};
 use crate::table::{Pair, map};
-use crate::words::Report;
 
 /// Radius of a point, in points.
 const DOT: f32 = 6.0;
@@ -162,7 +161,9 @@ pub fn chart_ui(session: &TaskState, ui: &mut Ui, size: Vec2) -> Option<usize> {
         return None;
     };
     let mut labels = Labels::new(&chart, ui, palette);
-    let corner = goal(&chart, latest);
+    let allowed = Place::allowed(latest);
+    let corner = Rect::from_two_pos(chart.at(0.0, 0.0), chart.at(allowed.left, allowed.damage));
+    let corner = corner.intersect(chart.rect);
     area(&chart.painter, corner, palette);
     let references = [
         (Mark::Retrain, "Retrain", reports().find_map(Place::retrain), palette.good),
@@ -197,13 +198,6 @@ pub fn chart_ui(session: &TaskState, ui: &mut Ui, size: Vec2) -> Option<usize> {
 /// Where a run and its control stand.
 fn points(entry: &Entry) -> [Option<Place>; 2] {
     entry.reports.each_ref().map(|report| report.as_ref().map(Place::of))
-}
-
-/// The corner where a run counts as forgotten.
-fn goal(chart: &Chart, report: &Report) -> Rect {
-    let allowed = Place::allowed(report);
-    let corner = Rect::from_two_pos(chart.at(0.0, 0.0), chart.at(allowed.left, allowed.damage));
-    corner.intersect(chart.rect)
 }
 
 /// Draws a run and its control; whether one of them was clicked.
