@@ -160,7 +160,8 @@ pub fn chart_ui(session: &TaskState, ui: &mut Ui, size: Vec2) -> Option<usize> {
         note(&chart.painter, chart.rect, text, ui);
         return None;
     };
-    let mut labels = Labels::new(&chart, ui, palette);
+    let font = TextStyle::Small.resolve(ui.style());
+    let mut labels = Labels { chart: &chart, font, taken: Vec::new(), back: palette.canvas };
     let allowed = Place::allowed(latest);
     let corner = Rect::from_two_pos(chart.at(0.0, 0.0), chart.at(allowed.left, allowed.damage));
     let corner = corner.intersect(chart.rect);
@@ -203,18 +204,15 @@ fn points(entry: &Entry) -> [Option<Place>; 2] {
 /// Draws a run and its control; whether one of them was clicked.
 fn points_ui(session: &TaskState, entry: &Entry, labels: &mut Labels, ui: &Ui) -> bool {
     let (chart, palette) = (labels.chart, theme::palette(ui));
-    let places = points(entry);
-    let place = |arm: Arm| {
-        let place = places[arm as usize]?;
-        Some((place, chart.at(place.left, place.damage)))
-    };
-    if let (Some((_, method)), Some((_, control))) = (place(Arm::Method), place(Arm::Control)) {
+    let at = |place: Place| (place, chart.at(place.left, place.damage));
+    let places = points(entry).map(|place| place.map(at));
+    if let [Some((_, method)), Some((_, control))] = places {
         let stroke = Stroke::new(1.0, palette.weak);
         chart.painter.extend(Shape::dashed_line(&[method, control], stroke, 3.0, 3.0));
     }
     let mut clicked = false;
     for arm in Arm::BOTH {
-        let Some((place, at)) = place(arm) else { continue };
+        let Some((place, at)) = places[arm as usize] else { continue };
         let is_shown = session.history.shown == Some(entry.number);
         let id = ui.scope_id().with(("run", session.task.name(), entry.number, arm as u8));
         let grip = Rect::from_center_size(at, Vec2::splat(4.0 * DOT));
@@ -335,12 +333,7 @@ struct Labels<'a> {
     back: Color32,
 }
 
-impl<'a> Labels<'a> {
-    fn new(chart: &'a Chart, ui: &Ui, palette: &Palette) -> Self {
-        let font = TextStyle::Small.resolve(ui.style());
-        Self { chart, font, taken: Vec::new(), back: palette.canvas }
-    }
-
+impl Labels<'_> {
     /// Keeps a point, and the ring around a shown one, free of names.
     fn avoid(&mut self, at: Pos2) {
         self.taken.push(Rect::from_center_size(at, Vec2::splat(2.0 * RING)));

@@ -86,14 +86,10 @@ fn table_ui(studio: &mut Studio, ui: &mut Ui) {
         None => {
             ui.weak("Make a table with salun table table1 --out DIR, then open DIR here, or drop it on the window");
         }
-        Some(Err(error)) => {
-            ui.colored_label(theme::palette(ui).bad, error);
-        }
+        Some(Err(error)) => drop(ui.colored_label(theme::palette(ui).bad, error)),
         Some(Ok(summary)) => {
-            ScrollArea::both()
-                .id_salt("table")
-                .auto_shrink(false)
-                .show(ui, |ui| summary_ui(summary, ui));
+            let area = ScrollArea::both().id_salt("table").auto_shrink(false);
+            area.show(ui, |ui| summary_ui(summary, ui));
         }
     }
 }
