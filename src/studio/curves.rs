@@ -6,7 +6,7 @@ use super::attempt::Glance;
 use super::chart::note;
 use super::prelude::*;
 use super::views::map;
-use super::{arm_name, key_ui};
+use super::{Pane, arm_name, key_ui};
 
 /// What is drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -81,19 +81,20 @@ fn drawn(session: &TaskState, curve: Curve, palette: &Palette) -> Vec<Drawn> {
     let mut all = Vec::new();
     for arm in Arm::BOTH {
         let Some(attempt) = session.attempt(arm) else { continue };
+        let color = palette.of([Pane::After, Pane::Random][arm as usize]);
         let mut add = |what: &str, color, points: Vec<[f64; 2]>| {
             let name = format!("{}{what}", arm_name(session, arm));
             all.push(Drawn { name, points, color, dashed: arm == Arm::Control });
         };
         match curve {
-            Curve::Loss => add("", color(arm, palette), attempt.losses.clone()),
+            Curve::Loss => add("", color, attempt.losses.clone()),
             Curve::Accuracy if attempt.steps > 0 => {
                 let look = |(step, grid): &(usize, Arc<Grid>)| Glance::of(*step, grid, &forgotten);
                 let looks: Vec<Glance> = attempt.snapshots.iter().map(look).collect();
                 let shares = |of: fn(&Glance) -> Option<f64>| -> Vec<[f64; 2]> {
                     looks.iter().filter_map(|look| Some([look.step as f64, of(look)?])).collect()
                 };
-                add(" UA", color(arm, palette), shares(|look| look.gone));
+                add(" UA", color, shares(|look| look.gone));
                 add(" RA and TA", palette.good, shares(|look| look.kept));
             }
             _ => {}
@@ -102,13 +103,6 @@ fn drawn(session: &TaskState, curve: Curve, palette: &Palette) -> Vec<Drawn> {
     // Pictures that show nothing of the forget set, or nothing else, have no such accuracy.
     all.retain(|drawn| curve == Curve::Loss || !drawn.points.is_empty());
     all
-}
-
-fn color(arm: Arm, palette: &Palette) -> Color32 {
-    match arm {
-        Arm::Method => palette.accent_text,
-        Arm::Control => palette.caution,
-    }
 }
 
 fn plot_ui(session: &TaskState, curve: Curve, drawn: Vec<Drawn>, ui: &mut Ui) {

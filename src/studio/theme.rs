@@ -2,6 +2,8 @@
 
 use egui::{Color32, CornerRadius, FontId, Stroke, TextStyle, Theme, Vec2, style::WidgetVisuals};
 
+use super::Pane;
+
 /// The colours that panels ask for by meaning.
 #[derive(Debug)]
 pub struct Palette {
@@ -25,6 +27,18 @@ pub struct Palette {
     pub good: Color32,
     pub bad: Color32,
     pub caution: Color32,
+}
+
+impl Palette {
+    /// The colour of what a pane shows, in a drawing.
+    pub fn of(&self, pane: Pane) -> Color32 {
+        match pane {
+            Pane::Before => self.weak,
+            Pane::After => self.accent_text,
+            Pane::Random => self.caution,
+            Pane::Retrain => self.good,
+        }
+    }
 }
 
 const DARK: Palette = palette_of(false);

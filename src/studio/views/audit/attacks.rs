@@ -2,9 +2,9 @@
 
 use egui::Grid;
 
-use super::{Model, examined, legend_ui};
-use crate::studio::Chart;
+use super::{examined, legend_ui, width};
 use crate::studio::prelude::*;
+use crate::studio::{Chart, Pane};
 use crate::words::{Attack, Audit};
 
 /// Draws the list of attacks, and the curve of one of them.
@@ -16,20 +16,20 @@ pub fn attacks_ui(chosen: &mut usize, audit: &Audit, height: f32, ui: &mut Ui) {
     };
     let models = examined(audit, |e| e.attacks.iter().find(|a| a.name == attack.name).cloned());
     let size = vec2(ui.available_width().min(1.5 * height), height);
-    legend_ui(models.iter().map(|(name, model, _)| (*name, *model)), ui);
+    legend_ui(models.iter().map(|(model, _)| (model.name(), *model)), ui);
     curve_ui(attack, &models, size, ui);
     ui.add_space(4.0);
     list_ui(chosen, audit, ui);
 }
 
-fn curve_ui(attack: &Attack, models: &[(&str, Model, Attack)], size: egui::Vec2, ui: &mut Ui) {
+fn curve_ui(attack: &Attack, models: &[(Pane, Attack)], size: egui::Vec2, ui: &mut Ui) {
     let axes = [("unseen pictures taken for members", 1.0), ("members found", 1.0)];
     let told = format!("ROC of {}, area {:.3}", attack.name, attack.auc);
     let chart = Chart::new(ui, size, axes, &told);
     chart.dashed([chart.at(0.0, 0.0), chart.at(1.0, 1.0)], ui);
-    for (_, model, attack) in models.iter().rev() {
+    for (model, attack) in models.iter().rev() {
         let ends = [[0.0, 0.0]].into_iter().chain(attack.roc.iter().copied());
-        chart.line(ends.chain([[1.0, 1.0]]), model.width(), model.color(ui));
+        chart.line(ends.chain([[1.0, 1.0]]), width(*model), theme::palette(ui).of(*model));
     }
 }
 

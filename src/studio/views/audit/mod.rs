@@ -8,7 +8,7 @@ mod prompts;
 mod relearn;
 
 use crate::studio::prelude::*;
-use crate::studio::{Sheet, arm_name};
+use crate::studio::{Pane, Sheet, arm_name};
 use crate::words::{Audit, Examination};
 
 /// The view's row: what a diffusion model of classes holds is seen in its pictures.
@@ -130,51 +130,27 @@ fn facts_ui(run: &Run, audit: &Audit, ui: &mut Ui) {
     fact_ui(ui, text);
 }
 
-/// The models that are examined alike: name, how its line is drawn, what was found.
-fn examined<T>(
-    audit: &Audit,
-    found: impl Fn(&Examination) -> Option<T>,
-) -> Vec<(&'static str, Model, T)> {
-    [
-        ("After", Model::After, Some(&audit.run)),
-        ("Before", Model::Before, Some(&audit.original)),
-        ("Retrain", Model::Retrain, audit.retrain.as_ref()),
-    ]
-    .into_iter()
-    .filter_map(|(name, model, examination)| Some((name, model, found(examination?)?)))
-    .collect()
+/// The models that are examined alike, by the panes of what they show, and what was found.
+fn examined<T>(audit: &Audit, found: impl Fn(&Examination) -> Option<T>) -> Vec<(Pane, T)> {
+    let (run, original) = (Some(&audit.run), Some(&audit.original));
+    let retrain = audit.retrain.as_ref();
+    [(Pane::After, run), (Pane::Before, original), (Pane::Retrain, retrain)]
+        .into_iter()
+        .filter_map(|(pane, examination)| Some((pane, found(examination?)?)))
+        .collect()
 }
 
-/// A model in a drawing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Model {
-    After,
-    Before,
-    Retrain,
-}
-
-impl Model {
-    /// Of its line.
-    fn width(self) -> f32 {
-        if self == Self::After { 2.5 } else { 1.5 }
-    }
-
-    fn color(self, ui: &Ui) -> Color32 {
-        let palette = theme::palette(ui);
-        match self {
-            Self::After => palette.accent_text,
-            Self::Before => palette.weak,
-            Self::Retrain => palette.good,
-        }
-    }
+/// How wide a model's line is in a drawing.
+fn width(model: Pane) -> f32 {
+    if model == Pane::After { 2.5 } else { 1.5 }
 }
 
 /// Names the lines of a drawing.
-fn legend_ui(models: impl Iterator<Item = (&'static str, Model)>, ui: &mut Ui) {
+fn legend_ui(models: impl Iterator<Item = (&'static str, Pane)>, ui: &mut Ui) {
     ui.horizontal_wrapped(|ui| {
         for (name, model) in models {
             let (rect, _) = ui.allocate_exact_size(vec2(18.0, 12.0), Sense::hover());
-            let stroke = Stroke::new(2.5, model.color(ui));
+            let stroke = Stroke::new(2.5, theme::palette(ui).of(model));
             ui.painter().hline(rect.x_range(), rect.center().y, stroke);
             ui.label(small(name));
         }
