@@ -133,7 +133,7 @@ fn how_ui(state: &mut State, ui: &mut Ui) {
 fn method_ui(state: &mut State, ui: &mut Ui) {
     let task = state.task;
     let mut name = state.session().request.method.clone();
-    choice_ui(ui, "Method", &format::method(&name).to_owned(), |ui| {
+    choice_ui(ui, "Method", format::method(&state.session().request.method), |ui| {
         for method in METHODS.iter().filter(|m| m.tasks().contains(&task)) {
             ui.selectable_value(&mut name, method.name.into(), method.title)
                 .on_hover_text(method.paper);
