@@ -16,8 +16,8 @@ use super::saver::{Keeper, SaveHook, SaveItem, Saver};
 use super::tour::Tour;
 use super::views::View;
 use super::{
-    Backend, Spot, forget_panel, keys, leave, saliency_panel, saver, timeline, top_bar, tour,
-    views, wake,
+    Backend, commands, forget_panel, leave, saliency_panel, saver, timeline, top_bar, tour, views,
+    wake,
 };
 use crate::run::Link;
 
@@ -67,7 +67,6 @@ pub struct Studio {
     unsaved: bool,
     /// The link that the host knows.
     link: String,
-    begun: bool,
 }
 
 impl Studio {
@@ -92,7 +91,6 @@ impl Studio {
             later: false,
             unsaved: false,
             link: String::new(),
-            begun: false,
         }
     }
 
@@ -107,9 +105,8 @@ impl Studio {
 
     /// Takes over what a link asks for, or says what is wrong with it.
     pub fn follow(&mut self, link: &str) {
-        if let Err(error) = Link::parse(link).and_then(|link| self.state.follow(link)) {
-            self.state.error = Some(error.to_string());
-        }
+        let followed = Link::parse(link).and_then(|link| self.state.follow(link));
+        self.state.tell(followed);
     }
 
     /// The request as a link that others can open.
@@ -119,18 +116,18 @@ impl Studio {
 
     /// Takes in news and draws a frame.
     pub fn show(&mut self, ui: &mut Ui) {
-        if !std::mem::replace(&mut self.begun, true) {
+        if self.saver.wake.is_none() {
             theme::install(ui.ctx());
             let wake = wake(ui.ctx());
             self.saver.wake = Some(wake.clone());
-            self.state.wake(wake);
+            self.state.backend.wake(wake);
         }
         self.take_news(ui.ctx());
         #[cfg(not(target_arch = "wasm32"))]
         super::letters::Letters::show(&mut self.own, &self.state, ui.ctx());
         leave::handle(self, ui.ctx());
-        keys::handle(self, ui.ctx());
-        self.tour.begin_frame();
+        commands::handle_keys(self, ui.ctx());
+        self.tour.spots = [None; 6];
         if !ui.input(|i| i.pointer.any_down()) {
             self.state.settle();
         }
@@ -170,7 +167,6 @@ impl Studio {
             .size_range(240.0..=480.0)
             .show(ui, |ui| {
                 ui.take_available_width();
-                self.tour.mark(Spot::Saliency, ui.max_rect());
                 saliency_panel::saliency_ui(self, ui);
             });
         Panel::bottom("timeline")
@@ -179,13 +175,11 @@ impl Studio {
             .default_size((whole.y * 0.33).clamp(210.0, 300.0))
             .size_range(150.0..=420.0)
             .show(ui, |ui| timeline::timeline_ui(self, ui));
-        Panel::left("forget").frame(side).default_size(232.0).size_range(216.0..=320.0).show(
-            ui,
-            |ui| {
-                ui.take_available_width();
-                forget_panel::forget_ui(self, ui);
-            },
-        );
+        let left = Panel::left("forget").frame(side);
+        left.default_size(232.0).size_range(216.0..=320.0).show(ui, |ui| {
+            ui.take_available_width();
+            forget_panel::forget_ui(self, ui);
+        });
         CentralPanel::no_frame()
             .frame(side.fill(theme::palette(ui).canvas))
             .show(ui, |ui| views::centre_ui(self, ui));
@@ -209,7 +203,7 @@ impl Studio {
                 self.link = link;
             }
         }
-        for run in self.state.take_finished() {
+        for run in std::mem::take(&mut self.state.fresh) {
             self.saver.finished(run);
         }
         while let Some(saved) = self.saver.poll() {
@@ -228,9 +222,7 @@ impl Studio {
             ctx.request_repaint_after(Duration::from_secs(1));
         }
     }
-}
 
-impl Studio {
     /// Opens a weights file, a model's folder or a table's.
     #[cfg(not(target_arch = "wasm32"))]
     pub(super) fn open_path(&mut self, path: &std::path::Path, ctx: &egui::Context) {

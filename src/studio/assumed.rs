@@ -5,6 +5,7 @@ use egui::TextEdit;
 
 use super::prelude::*;
 use crate::data;
+use crate::error::Result;
 use crate::models::{Normalise, Said, said};
 
 /// Draws the two fields, where something had to be assumed or was said.
@@ -26,12 +27,8 @@ pub fn assumed_ui(state: &mut State, ui: &mut Ui) {
             pixels_ui(&mut fresh.normalize, ui);
         }
         if classes {
-            let named = field_ui(ui, "Classes", |ui| {
-                classes_ui(&opened.classes, &opened.name, &mut fresh, ui)
-            });
-            if let Err(error) = named {
-                state.error = Some(error.to_string());
-            }
+            let named = field_ui(ui, "Classes", |ui| classes_ui(&opened, &mut fresh, ui));
+            state.tell(named);
         }
     });
     ui.add_space(8.0);
@@ -51,7 +48,7 @@ fn pixels_ui(normalize: &mut Option<Normalise>, ui: &mut Ui) {
     let sets = data::NAMES.iter().filter_map(|name| name.parse().ok());
     let known = [Normalise::Unit, Normalise::Imagenet].into_iter().chain(sets);
     let now = normalize.as_ref().map_or(own.into(), title);
-    let combo = choice_ui(ui, "Pixels", now, |ui| {
+    let combo = choice_ui(ui, "Pixels", &now, |ui| {
         ui.selectable_value(normalize, None, own);
         for how in known {
             let text = title(&how);
@@ -63,14 +60,10 @@ fn pixels_ui(normalize: &mut Option<Normalise>, ui: &mut Ui) {
 }
 
 /// The classes' names in their order, with commas between; taken over once the field is left.
-fn classes_ui(
-    now: &[String],
-    model: &str,
-    fresh: &mut Said,
-    ui: &mut Ui,
-) -> crate::error::Result<()> {
-    let id = ui.make_persistent_id(("classes of", model));
-    let mut text = ui.data_mut(|d| d.get_temp(id)).unwrap_or_else(|| now.join(","));
+fn classes_ui(opened: &Opened, fresh: &mut Said, ui: &mut Ui) -> Result<()> {
+    let id = ui.make_persistent_id(("classes of", &opened.name));
+    let now = opened.classes.join(",");
+    let mut text = ui.data_mut(|d| d.get_temp(id)).unwrap_or_else(|| now.clone());
     let field = TextEdit::singleline(&mut text).desired_width(ui.available_width());
     let hint = "The file does not say what its classes are; names with commas (--classes)";
     let response = explained(ui.add(field), hint, Some(WAIT));
@@ -80,7 +73,7 @@ fn classes_ui(
         return Ok(());
     }
     ui.data_mut(|d| d.insert_temp(id, text));
-    if left && given != now.join(",") {
+    if left && given != now {
         fresh.classes = Some(said::list(&given)?);
     }
     Ok(())

@@ -35,7 +35,7 @@ pub struct Glance {
 
 impl Glance {
     /// Counts a snapshot's tiles, of which the rows `forgotten` are of the forget set.
-    fn of(step: usize, grid: &Grid, forgotten: &Range<usize>) -> Self {
+    pub fn of(step: usize, grid: &Grid, forgotten: &Range<usize>) -> Self {
         let mut found = [[0, 0]; 2];
         for (row, class) in grid.rows.iter().enumerate() {
             let Some(class) = class else { continue };
@@ -78,16 +78,5 @@ impl Attempt {
         let last = self.snapshots.iter().rposition(|(s, _)| *s <= upto).unwrap_or(0);
         let (step, grid) = &self.snapshots[last];
         (*step, grid)
-    }
-
-    /// What every snapshot shows, the rows `forgotten` being of the forget set.
-    pub fn looks(&self, forgotten: &Range<usize>) -> impl Iterator<Item = Glance> {
-        self.snapshots.iter().map(move |(step, grid)| Glance::of(*step, grid, forgotten))
-    }
-
-    /// What the snapshot shows that [`Self::at`] finds.
-    pub fn look_at(&self, step: Option<usize>, forgotten: &Range<usize>) -> Glance {
-        let (step, grid) = self.at(step);
-        Glance::of(step, grid, forgotten)
     }
 }

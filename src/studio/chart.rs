@@ -8,13 +8,6 @@ use super::prelude::*;
 const BELOW: f32 = 34.0;
 const LEFT: f32 = 48.0;
 
-/// An axis from 0.
-#[derive(Debug, Clone, Copy)]
-pub struct Axis<'a> {
-    pub name: &'a str,
-    pub end: f64,
-}
-
 /// A plot that was begun.
 pub struct Chart {
     /// Where the values lie.
@@ -24,25 +17,26 @@ pub struct Chart {
 }
 
 impl Chart {
-    /// Draws the axes. `told` is the plot in words, for those who cannot see it.
-    pub fn new(ui: &mut Ui, size: Vec2, axes: [Axis; 2], told: &str) -> Self {
+    /// Draws the axes, which have a name and go from 0 to an end. `told` is the plot in words, for those
+    /// who cannot see it.
+    pub fn new(ui: &mut Ui, size: Vec2, axes: [(&str, f64); 2], told: &str) -> Self {
         let (whole, response) = ui.allocate_exact_size(size, Sense::hover());
         response.widget_info(|| WidgetInfo::labeled(Role::Image, true, told));
         let palette = theme::palette(ui);
         let rect = Rect::from_min_max(whole.min + vec2(LEFT, 8.0), whole.max - vec2(10.0, BELOW));
         let painter = ui.painter_at(whole);
-        let chart = Self { rect, painter, ends: axes.map(|a| a.end) };
+        let chart = Self { rect, painter, ends: axes.map(|(_, end)| end) };
         let painter = &chart.painter;
         painter.rect_filled(rect, 0.0, palette.canvas);
         let font = TextStyle::Small.resolve(ui.style());
         let line = Stroke::new(1.0, palette.border);
-        for tick in ticks(axes[0].end, rect.width() / 70.0) {
+        for tick in ticks(chart.ends[0], rect.width() / 70.0) {
             let x = chart.at(tick, 0.0).x;
             painter.vline(x, rect.y_range(), line);
             let place = pos2(x, rect.bottom() + 3.0);
             painter.text(place, Align2::CENTER_TOP, number(tick), font.clone(), palette.weak);
         }
-        for tick in ticks(axes[1].end, rect.height() / 36.0) {
+        for tick in ticks(chart.ends[1], rect.height() / 36.0) {
             let y = chart.at(0.0, tick).y;
             painter.hline(rect.x_range(), y, line);
             let place = pos2(rect.left() - 5.0, y);
@@ -52,12 +46,12 @@ impl Chart {
         painter.hline(rect.x_range(), rect.bottom(), strong);
         painter.vline(rect.left(), rect.y_range(), strong);
         let place = pos2(rect.center().x, whole.bottom() - 1.0);
-        painter.text(place, Align2::CENTER_BOTTOM, axes[0].name, font.clone(), palette.text);
+        painter.text(place, Align2::CENTER_BOTTOM, axes[0].0, font.clone(), palette.text);
         let lay = |name: &str| painter.layout_no_wrap(name.into(), font.clone(), palette.text);
-        let mut name = lay(axes[1].name);
+        let mut name = lay(axes[1].0);
         if name.size().x > whole.height() {
             // Its unit goes where there is no room for it.
-            name = lay(axes[1].name.split(',').next().unwrap_or_default());
+            name = lay(axes[1].0.split(',').next().unwrap_or_default());
         }
         let place = pos2(whole.left() + 1.0, rect.center().y + name.size().x / 2.0);
         let turned = egui::epaint::TextShape::new(place, name, palette.text);

@@ -1,56 +1,53 @@
 //! What to forget of a model that knows classes: one of them, or a part of the training pictures; and what
 //! a class is to become.
 
-use std::sync::Arc;
-
 use super::prelude::*;
-use super::request::ShareKind;
+use super::request::items_spec;
 use super::views::compare::Comparison;
-use super::{Choice, Pane, items, tile, views};
+use super::{Choice, Pane, tile, views};
 use crate::data::sets;
-use crate::engine::Opened;
 use crate::models::registry;
-use crate::words::Redirect;
+use crate::words::{ForgetKind, Redirect};
 
 /// Draws a chip for each class. Of a shipped model they are known before it is open, and nothing moves
 /// when it is.
 pub fn classes_ui(studio: &mut Studio, ui: &mut Ui, seen: Option<&Arc<Opened>>) {
     let session = studio.state.session();
-    let picked = session.request.what.clone();
+    let picked = session.what.clone();
     let set = registry::shipped(&session.model).and_then(|shipped| sets::find(shipped.data));
     let names: Vec<String> = match (seen, set) {
         (Some(seen), _) => seen.classes.clone(),
         (None, Some(set)) => set.classes.iter().map(|name| name.to_string()).collect(),
         (None, None) => return drop(ui.weak("The classes appear once the model is open")),
     };
-    let sheet = studio.own.of::<Comparison>().sheet(Pane::Before);
+    let sheet = &mut studio.own.of::<Comparison>().sheets[Pane::Before as usize];
     let grid = seen.map(|seen| (sheet.texture(ui.ctx(), &seen.grid), &seen.grid));
     // Lower where the panel is.
     let height = if ui.ctx().content_rect().height() < 720.0 { 24.0 } else { 28.0 };
     let blocked = studio.state.waits();
-    chips_ui(names.len(), height, ui, |ui, class, size| {
+    let pressed = chips_ui(names.len(), height, blocked, ui, |class| {
         let picture = grid.and_then(|(texture, grid)| {
             let row = grid.rows.iter().position(|r| *r == Some(class))?;
-            Some(tile::image(texture, grid, row, 0, size.y))
+            Some(tile::image(texture, grid, [row, 0], height))
         });
-        let on = picked == Some(Choice::Class(class));
-        if chip_ui(ui, &names[class], picture, on, size, blocked) {
-            studio.state.pick(Choice::Class(class));
-        }
+        Some((&names[class], picture, picked == Some(Choice::Class(class))))
     });
+    if let Some(class) = pressed {
+        studio.state.pick(Choice::Class(class));
+    }
 }
 
 /// Every share of the training pictures: its name, what it is.
-const SHARES: [(ShareKind, &str, &str); 3] = [
-    (ShareKind::Random, "A random share", "Of all training pictures"),
-    (ShareKind::Hardest, "The hardest share", "The training pictures with the largest loss"),
-    (ShareKind::Easiest, "The easiest share", "The training pictures with the smallest loss"),
+const SHARES: [(ForgetKind, &str, &str); 3] = [
+    (ForgetKind::Random, "A random share", "Of all training pictures"),
+    (ForgetKind::Hardest, "The hardest share", "The training pictures with the largest loss"),
+    (ForgetKind::Easiest, "The easiest share", "The training pictures with the smallest loss"),
 ];
 
 /// Draws the choice of a part of some classes.
 pub fn parts_ui(studio: &mut Studio, ui: &mut Ui) {
     let Studio { state, view, .. } = studio;
-    let picked = state.session().request.what.clone();
+    let picked = state.session().what.clone();
     let (now, mut percent) = match &picked {
         Some(Choice::Share(kind, percent)) => (Some(*kind), *percent),
         _ => (None, 10),
@@ -60,10 +57,10 @@ pub fn parts_ui(studio: &mut Studio, ui: &mut Ui) {
         let share = SHARES.iter().find(|(kind, ..)| Some(*kind) == now);
         let name = match (&picked, share) {
             (_, Some((_, name, _))) => name.to_string(),
-            (Some(Choice::Items(list)), _) => format::forget_set(&items::spec(list)),
+            (Some(Choice::Items(list)), _) => format::forget_set(&items_spec(list)),
             _ => "Some pictures…".into(),
         };
-        let combo = choice_ui(ui, "Or", name, |ui| {
+        let combo = choice_ui(ui, "Or", &name, |ui| {
             for (kind, name, hint) in SHARES {
                 let entry = ui.selectable_label(now == Some(kind), name);
                 if entry.on_hover_text(hint).clicked() {
@@ -94,7 +91,7 @@ pub fn parts_ui(studio: &mut Studio, ui: &mut Ui) {
 pub fn redirect_ui(state: &mut State, ui: &mut Ui) {
     let session = state.session_mut();
     let Some(opened) = session.opened.clone() else { return };
-    let forgotten = match &session.request.what {
+    let forgotten = match &session.what {
         Some(Choice::Class(class)) => opened.classes.get(*class),
         _ => None,
     };
@@ -106,7 +103,7 @@ pub fn redirect_ui(state: &mut State, ui: &mut Ui) {
         Redirect::Noise => "Noise".to_string(),
         Redirect::Class(class) => class.clone(),
     };
-    choice_ui(ui, "Redirect", name(redirect), |ui| {
+    choice_ui(ui, "Redirect", &name(redirect), |ui| {
         let classes = opened.classes.iter().filter(|c| Some(*c) != forgotten);
         let classes = classes.map(|c| Redirect::Class(c.clone()));
         let general = [Redirect::Next, Redirect::Random, Redirect::Null, Redirect::Noise];

@@ -1,14 +1,13 @@
 //! What keys, buttons and menus trigger, each in one place: its words, its keys, what it does. The list of
-//! keys behind "?" is made of it.
+//! keys behind "?" is made of it. Tab, Enter and the arrows also move between and press all widgets.
+//!
+//! A key by itself only changes what is shown: someone may be writing without a field in focus. What
+//! starts, stops or saves something takes Ctrl (Cmd on a Mac), except Esc, which writes nothing.
 
-use egui::{Button, Key, KeyboardShortcut, Modifiers, Ui};
+use egui::{Event, KeyboardShortcut, Popup};
 
-use super::app::Studio;
-use super::state::WAIT;
-use super::tasks;
-use super::views::View;
+use super::prelude::*;
 use super::views::compare::Comparison;
-use super::widgets::button_ui;
 
 /// When a command's keys are its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,19 +48,6 @@ pub struct Command {
     pub run: fn(&mut Studio, Press),
 }
 
-/// What most commands are: nothing to press yet.
-const NONE: Command = Command {
-    name: "",
-    hint: "",
-    does: "",
-    keys: &[],
-    called: "",
-    rows: Vec::new,
-    when: When::Idle,
-    blocked: |_| None,
-    run: |_, _| {},
-};
-
 const fn plain(key: Key) -> KeyboardShortcut {
     KeyboardShortcut::new(Modifiers::NONE, key)
 }
@@ -70,76 +56,73 @@ const fn ctrl(key: Key) -> KeyboardShortcut {
     KeyboardShortcut::new(Modifiers::COMMAND, key)
 }
 
-pub const FORGET: Command = Command {
-    name: "Forget",
-    hint: "Unlearns with this recipe, then again with a random mask",
-    does: "Forget",
-    keys: &[ctrl(Key::Enter)],
-    when: When::Always,
-    blocked: |studio| studio.state.blocked(),
-    run: |studio, _| studio.state.forget(),
-    ..NONE
-};
+impl Command {
+    /// What it does in the list of keys, and then; it has no keys and no button yet.
+    const fn new(does: &'static str, run: fn(&mut Studio, Press)) -> Self {
+        let (name, hint, keys, called) = ("", "", [].as_slice(), "");
+        let (rows, blocked) = (Vec::new, |_: &Studio| None);
+        Self { name, hint, does, keys, called, rows, when: When::Idle, blocked, run }
+    }
 
-pub const PAUSE: Command = Command {
-    name: "Pause",
-    hint: "Holds the work, or goes on",
-    does: "Pause or continue",
-    keys: &[ctrl(Key::P)],
-    when: When::Always,
-    blocked: idle,
-    run: |studio, _| studio.state.toggle_pause(),
-    ..NONE
-};
+    /// What there is to say of keys that egui or a view sees to.
+    const fn said(called: &'static str, does: &'static str) -> Self {
+        Self { called, ..Self::new(does, |_, _| {}) }
+    }
 
-pub const STEP: Command = Command {
-    name: "Step",
-    hint: "One update",
-    does: "One update while paused",
-    keys: &[ctrl(Key::Period)],
-    when: When::Always,
-    blocked: idle,
-    run: |studio, _| studio.state.step(),
-    ..NONE
-};
+    /// With a button: its name, and what is said beside it.
+    const fn button(self, name: &'static str, hint: &'static str) -> Self {
+        Self { name, hint, ..self }
+    }
 
-pub const CANCEL: Command = Command {
-    name: "Cancel",
-    does: "Cancel",
-    keys: &[plain(Key::Escape)],
-    blocked: idle,
-    run: |studio, _| studio.state.cancel(),
-    ..NONE
-};
+    /// With keys, and when they are its own.
+    const fn keys(self, keys: &'static [KeyboardShortcut], when: When) -> Self {
+        Self { keys, when, ..self }
+    }
 
-pub const UNDO: Command = Command {
-    name: "Undo",
-    hint: "Back to the model before the last request, every bit",
-    does: "Undo the last kept request",
-    keys: &[ctrl(Key::Z)],
-    blocked: |studio| studio.state.held().then_some(WAIT),
-    run: |studio, _| studio.state.undo(),
-    ..NONE
-};
+    /// Where something may be in its way.
+    const fn unless(self, blocked: fn(&Studio) -> Option<&'static str>) -> Self {
+        Self { blocked, ..self }
+    }
+}
 
-pub const SAVE: Command = Command {
-    name: "Run folders",
-    hint: "A folder for each finished run: recipe, report, weights, mask, figures",
-    does: "Save the finished runs",
-    keys: &[ctrl(Key::S)],
-    when: When::Always,
-    blocked: |studio| {
+pub const FORGET: Command = Command::new("Forget", |studio, _| studio.state.forget())
+    .button("Forget", "Unlearns with this recipe, then again with a random mask")
+    .keys(&[ctrl(Key::Enter)], When::Always)
+    .unless(|studio| studio.state.blocked());
+
+pub const PAUSE: Command =
+    Command::new("Pause or continue", |studio, _| studio.state.toggle_pause())
+        .button("Pause", "Holds the work, or goes on")
+        .keys(&[ctrl(Key::P)], When::Always)
+        .unless(idle);
+
+pub const STEP: Command = Command::new("One update while paused", |studio, _| studio.state.step())
+    .button("Step", "One update")
+    .keys(&[ctrl(Key::Period)], When::Always)
+    .unless(idle);
+
+pub const CANCEL: Command = Command::new("Cancel", |studio, _| studio.state.cancel())
+    .button("Cancel", "")
+    .keys(&[plain(Key::Escape)], When::Idle)
+    .unless(idle);
+
+pub const UNDO: Command =
+    Command::new("Undo the last kept request", |studio, _| studio.state.undo())
+        .button("Undo", "Back to the model before the last request, every bit")
+        .keys(&[ctrl(Key::Z)], When::Idle)
+        .unless(|studio| studio.state.waits());
+
+pub const SAVE: Command = Command::new("Save the finished runs", |studio, _| studio.save())
+    .button("Run folders", "A folder for each finished run: recipe, report, weights, mask, figures")
+    .keys(&[ctrl(Key::S)], When::Always)
+    .unless(|studio| {
         let there = studio.state.finished().next().is_some() && !studio.saver.busy();
         (!there).then_some("Nothing to save yet")
-    },
-    run: |studio, _| studio.save(),
-    ..NONE
-};
+    });
 
 const TASKS: Command = Command {
     rows: || tasks::ALL.iter().map(|task| (task.key, task.title.into())).collect(),
-    run: |studio, press| studio.state.switch(tasks::ALL[press.key].task),
-    ..NONE
+    ..Command::new("", |studio, press| studio.state.switch(tasks::ALL[press.key].task))
 };
 
 const VIEWS: Command = Command {
@@ -148,67 +131,45 @@ const VIEWS: Command = Command {
         rows[1..].iter_mut().for_each(|(_, name)| *name = name.to_lowercase());
         rows
     },
-    run: |studio, press| {
+    ..Command::new("", |studio, press| {
         let view = View::ALL[press.key];
         if view.tasks.contains(&studio.state.task) {
             studio.view = view;
         }
-    },
-    ..NONE
+    })
 };
+
+const ARROWS: &[KeyboardShortcut] =
+    &[plain(Key::ArrowUp), plain(Key::ArrowLeft), plain(Key::ArrowDown), plain(Key::ArrowRight)];
 
 const WALK: Command = Command {
-    does: "Previous or next class",
     called: "Arrows",
-    keys: &[
-        plain(Key::ArrowUp),
-        plain(Key::ArrowLeft),
-        plain(Key::ArrowDown),
-        plain(Key::ArrowRight),
-    ],
-    when: When::Unfocused,
-    run: |studio, press| {
+    ..Command::new("Previous or next class", |studio, press| {
         studio.state.pick_next(if press.key < 2 { -press.times } else { press.times });
-    },
-    ..NONE
+    })
+    .keys(ARROWS, When::Unfocused)
 };
 
-pub const DENSITY: Command = Command {
-    hint: "Share of weights that may change",
-    does: "Less or more density",
-    keys: &[plain(Key::OpenBracket), plain(Key::CloseBracket)],
-    run: |studio, press| {
-        let by = if press.key == 0 { -press.times } else { press.times };
-        let twentieths = (studio.state.session().request.density + 0.05 * by as f64) * 20.0;
-        studio.state.set_density(twentieths.round() / 20.0);
-    },
-    ..NONE
-};
+pub const DENSITY: Command = Command::new("Less or more density", |studio, press| {
+    let by = if press.key == 0 { -press.times } else { press.times };
+    let twentieths = (studio.state.session().request.density + 0.05 * by as f64) * 20.0;
+    studio.state.set_density(twentieths.round() / 20.0);
+})
+.button("", "Share of weights that may change")
+.keys(&[plain(Key::OpenBracket), plain(Key::CloseBracket)], When::Idle);
 
-pub const SWIPE: Command = Command {
-    name: "Swipe",
-    hint: "Before and after in one pane",
-    does: "Swipe between before and after",
-    keys: &[plain(Key::W)],
-    run: |studio, _| studio.own.of::<Comparison>().swipe.on ^= true,
-    ..NONE
-};
+pub const SWIPE: Command = Command::new("Swipe between before and after", |studio, _| {
+    studio.own.of::<Comparison>().swipe.on ^= true;
+})
+.button("Swipe", "Before and after in one pane")
+.keys(&[plain(Key::W)], When::Idle);
 
-pub const TOUR: Command = Command {
-    name: "Tour",
-    hint: "Six steps through the main job",
-    does: "Tour",
-    keys: &[plain(Key::H)],
-    run: |studio, _| studio.toggle_tour(),
-    ..NONE
-};
+pub const TOUR: Command = Command::new("Tour", |studio, _| studio.toggle_tour())
+    .button("Tour", "Six steps through the main job")
+    .keys(&[plain(Key::H)], When::Idle);
 
-const FRAMES: Command = Command {
-    does: "Frame times",
-    keys: &[plain(Key::F12)],
-    run: |studio, _| studio.frames.shown ^= true,
-    ..NONE
-};
+const FRAMES: Command = Command::new("Frame times", |studio, _| studio.frames.shown ^= true)
+    .keys(&[plain(Key::F12)], When::Idle);
 
 /// Every command, and what else there is to say of keys, in the order of the list.
 pub const ALL: [Command; 16] = [
@@ -223,11 +184,11 @@ pub const ALL: [Command; 16] = [
     WALK,
     DENSITY,
     SWIPE,
-    Command { called: "B", does: "Hold: Before in every pane", ..NONE },
+    Command::said("B", "Hold: Before in every pane"),
     TOUR,
-    Command { called: "Tab, Enter", does: "Walk through and press everything", ..NONE },
+    Command::said("Tab, Enter", "Walk through and press everything"),
     FRAMES,
-    Command { called: "Cmd", does: "On a Mac in place of Ctrl", ..NONE },
+    Command::said("Cmd", "On a Mac in place of Ctrl"),
 ];
 
 /// Whether there is nothing to hold or to stop.
@@ -280,6 +241,55 @@ impl Command {
     }
 }
 
+/// Does what keys ask for.
+pub fn handle_keys(studio: &mut Studio, ctx: &Context) {
+    // A question that lies over the window has the keys.
+    if ctx.memory(|m| m.top_modal_layer().is_some()) {
+        return;
+    }
+    let writing = writing(ctx) || Popup::is_any_open(ctx);
+    let escape = |ctx: &Context| ctx.input_mut(|i| i.consume_key(Modifiers::NONE, Key::Escape));
+    if !writing && studio.tour.at.is_some() && escape(ctx) {
+        studio.tour.at = None;
+    }
+    let focused = ctx.memory(|m| m.focused().is_some());
+    for command in &ALL {
+        let theirs = match command.when {
+            When::Always => true,
+            When::Idle => !writing,
+            When::Unfocused => !writing && !focused,
+        };
+        for (key, shortcut) in command.shortcuts().into_iter().enumerate().filter(|_| theirs) {
+            let (modifiers, pressed) = (shortcut.modifiers, shortcut.logical_key);
+            let times = ctx.input_mut(|i| i.count_and_consume_key(modifiers, pressed));
+            if times > 0 {
+                (command.run)(studio, Press { key, times: times as isize });
+            }
+        }
+    }
+}
+
+/// Whether someone is writing: a text field has the focus, or had it a frame ago (Enter and Esc take
+/// it away before they come here), or more arrives at once than shortcuts are pressed.
+fn writing(ctx: &Context) -> bool {
+    let id = Id::unique("a text field has the focus");
+    let now = ctx.text_edit_focused();
+    let before = ctx.data_mut(|d| std::mem::replace(d.get_temp_mut_or_default(id), now));
+    now || before || ctx.input(|i| written(&i.events))
+}
+
+/// Whether events are those of a text: a paste, a word of an input method, different letters in one
+/// frame. A key that repeats in a slow frame is not.
+fn written(events: &[Event]) -> bool {
+    let mut letters = events.iter().filter_map(|event| match event {
+        Event::Text(text) => Some(text.as_str()),
+        Event::Paste(_) | Event::Ime(_) => Some("a text"),
+        _ => None,
+    });
+    let Some(first) = letters.next() else { return false };
+    first.chars().count() > 1 || letters.any(|letter| letter != first)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -304,5 +314,13 @@ mod tests {
         keys.sort_by_key(|k| (k.modifiers.command, k.logical_key));
         keys.dedup();
         assert_eq!(keys.len(), n, "no key has two meanings");
+    }
+
+    #[test]
+    fn a_word_is_not_a_row_of_shortcuts() {
+        let text = |t: &str| Event::Text(t.into());
+        assert!(written(&[text("fast")]) && written(&[text("f"), text("a")]));
+        assert!(written(&[Event::Paste("f".into())]));
+        assert!(!written(&[]) && !written(&[text("[")]) && !written(&[text("["), text("[")]));
     }
 }

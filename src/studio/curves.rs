@@ -6,7 +6,7 @@ use super::attempt::Glance;
 use super::chart::note;
 use super::prelude::*;
 use super::views::map;
-use super::{arm_name, key_ui};
+use super::{Pane, arm_name, key_ui};
 
 /// What is drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -29,11 +29,7 @@ struct Drawn {
 pub fn curves_ui(studio: &mut Studio, ui: &mut Ui) {
     let Studio { own, state, .. } = studio;
     let (chosen, session) = (own.of::<Curve>(), state.session());
-    let drawn = match chosen {
-        Curve::Loss => losses(session, theme::palette(ui)),
-        Curve::Accuracy => accuracies(session, theme::palette(ui)),
-        Curve::Map => Vec::new(),
-    };
+    let drawn = drawn(session, *chosen, theme::palette(ui));
     let height = std::mem::replace(&mut ui.spacing_mut().interact_size.y, 18.0);
     ui.horizontal_wrapped(|ui| {
         ui.spacing_mut().item_spacing = vec2(2.0, 1.0);
@@ -79,46 +75,34 @@ fn name_ui(curve: &Drawn, ui: &mut Ui) {
     });
 }
 
-fn losses(session: &TaskState, palette: &Palette) -> Vec<Drawn> {
-    let drawn = |arm: Arm| {
-        Some(Drawn {
-            name: arm_name(session, arm).into(),
-            points: session.attempt(arm)?.losses.clone(),
-            color: color(arm, palette),
-            dashed: arm == Arm::Control,
-        })
-    };
-    Arm::BOTH.into_iter().filter_map(drawn).collect()
-}
-
-fn accuracies(session: &TaskState, palette: &Palette) -> Vec<Drawn> {
+/// What is drawn of both runs.
+fn drawn(session: &TaskState, curve: Curve, palette: &Palette) -> Vec<Drawn> {
     let forgotten = session.forgotten();
-    let drawn = |arm: Arm| -> Vec<Drawn> {
-        let Some(attempt) = session.attempt(arm).filter(|a| a.steps > 0) else {
-            return Vec::new();
+    let mut all = Vec::new();
+    for arm in Arm::BOTH {
+        let Some(attempt) = session.attempt(arm) else { continue };
+        let color = palette.of([Pane::After, Pane::Random][arm as usize]);
+        let mut add = |what: &str, color, points: Vec<[f64; 2]>| {
+            let name = format!("{}{what}", arm_name(session, arm));
+            all.push(Drawn { name, points, color, dashed: arm == Arm::Control });
         };
-        let looks: Vec<Glance> = attempt.looks(&forgotten).collect();
-        let curve = |name: &str, color, value: fn(&Glance) -> Option<f64>| Drawn {
-            name: format!("{} {name}", arm_name(session, arm)),
-            points: looks.iter().filter_map(|l| Some([l.step as f64, value(l)?])).collect(),
-            color,
-            dashed: arm == Arm::Control,
-        };
-        let mut each = vec![
-            curve("UA", color(arm, palette), |look| look.gone),
-            curve("RA and TA", palette.good, |look| look.kept),
-        ];
-        each.retain(|curve| !curve.points.is_empty());
-        each
-    };
-    Arm::BOTH.into_iter().flat_map(drawn).collect()
-}
-
-fn color(arm: Arm, palette: &Palette) -> Color32 {
-    match arm {
-        Arm::Method => palette.accent_text,
-        Arm::Control => palette.caution,
+        match curve {
+            Curve::Loss => add("", color, attempt.losses.clone()),
+            Curve::Accuracy if attempt.steps > 0 => {
+                let look = |(step, grid): &(usize, Arc<Grid>)| Glance::of(*step, grid, &forgotten);
+                let looks: Vec<Glance> = attempt.snapshots.iter().map(look).collect();
+                let shares = |of: fn(&Glance) -> Option<f64>| -> Vec<[f64; 2]> {
+                    looks.iter().filter_map(|look| Some([look.step as f64, of(look)?])).collect()
+                };
+                add(" UA", color, shares(|look| look.gone));
+                add(" RA and TA", palette.good, shares(|look| look.kept));
+            }
+            _ => {}
+        }
     }
+    // Pictures that show nothing of the forget set, or nothing else, have no such accuracy.
+    all.retain(|drawn| curve == Curve::Loss || !drawn.points.is_empty());
+    all
 }
 
 fn plot_ui(session: &TaskState, curve: Curve, drawn: Vec<Drawn>, ui: &mut Ui) {

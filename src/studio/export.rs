@@ -1,11 +1,10 @@
 //! The menu of what can be taken away: run folders, single files, the recipe.
 
-use std::sync::Arc;
-
 use super::commands::SAVE;
 use super::prelude::*;
 use super::saver::SaveItem;
 use super::views::map;
+use crate::run::bundle;
 
 /// Files of the method's run that a person may want by themselves: name in the menu, file.
 const PARTS: [(&str, &str); 6] = [
@@ -48,7 +47,9 @@ fn entries_ui(studio: &mut Studio, ui: &mut Ui) {
         if entry(ui, there.is_some(), name, "Of the run beside its control")
             && let Some(run) = there
         {
-            studio.saver.save(vec![SaveItem::Part(run.clone(), file)]);
+            let (run, name) = (run.clone(), format!("{}-{file}", bundle::name(run)));
+            let made = move || Ok(bundle::file(&run, file)?.unwrap_or_default());
+            studio.saver.save(vec![SaveItem::File(name, Arc::new(made))]);
         }
     }
     let mapped = !studio.state.session().history.entries.is_empty();
@@ -56,18 +57,16 @@ fn entries_ui(studio: &mut Studio, ui: &mut Ui) {
         let figure = Arc::new(map::figure(studio.state.session()));
         let svg = figure.clone();
         studio.saver.save(vec![
-            SaveItem::File("forget-map.png", Arc::new(move || Ok(figure()?.1))),
-            SaveItem::File("forget-map.svg", Arc::new(move || Ok(svg()?.0.into_bytes()))),
+            SaveItem::File("forget-map.png".into(), Arc::new(move || Ok(figure()?.1))),
+            SaveItem::File("forget-map.svg".into(), Arc::new(move || Ok(svg()?.0.into_bytes()))),
         ]);
     }
     ui.separator();
     let recipe = studio.state.session().recipe();
     let hint = "Give it to salun unlearn: the same recipe gives the same run";
-    if entry(ui, recipe.is_some(), "Copy the recipe", hint) {
-        match recipe.map(|r| r.to_toml()) {
-            Some(Ok(text)) => ui.copy_text(text),
-            Some(Err(error)) => studio.state.error = Some(error.to_string()),
-            None => {}
-        }
+    if entry(ui, recipe.is_some(), "Copy the recipe", hint)
+        && let Some(text) = recipe.and_then(|recipe| studio.state.tell(recipe.to_toml()))
+    {
+        ui.copy_text(text);
     }
 }

@@ -1,6 +1,6 @@
 //! Numbers and names as a person reads them.
 
-use super::items;
+use super::request::parse_items;
 use crate::gpu::{DeviceInfo, DeviceKind};
 use crate::unlearn::registry::METHODS;
 
@@ -85,7 +85,7 @@ pub fn forget_set(spec: &str) -> String {
         Some((kind @ ("hardest" | "easiest"), share)) => {
             format!("the {kind} {}", share.replace('%', " %"))
         }
-        Some(("items", list)) => match items::parse(list).map_or(0, |items| items.len()) {
+        Some(("items", list)) => match parse_items(list).map_or(0, |items| items.len()) {
             1 => "1 picked picture".into(),
             n => format!("{} picked pictures", count(n)),
         },

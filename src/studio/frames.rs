@@ -1,32 +1,29 @@
 //! How long frames take, and a hidden overlay that says so (F12).
 
+use std::collections::VecDeque;
+
 use egui::{Align2, Color32, FontId};
 
 /// Frames that are remembered.
 const KEPT: usize = 600;
 
-/// A ring of frame times in seconds.
+/// The latest frame times in seconds, the newest first.
 #[derive(Debug, Default)]
 pub struct Frames {
-    seconds: Vec<f32>,
-    next: usize,
+    seconds: VecDeque<f32>,
     pub shown: bool,
 }
 
 impl Frames {
     /// Takes in a frame time.
     pub fn push(&mut self, seconds: f32) {
-        if self.seconds.len() < KEPT {
-            self.seconds.push(seconds);
-        } else {
-            self.seconds[self.next] = seconds;
-        }
-        self.next = (self.next + 1) % KEPT;
+        self.seconds.truncate(KEPT - 1);
+        self.seconds.push_front(seconds);
     }
 
     /// Median, 95th percentile and maximum, in milliseconds; `None` before the first frame.
     pub fn summary(&self) -> Option<[f32; 3]> {
-        let mut sorted = self.seconds.clone();
+        let mut sorted = Vec::from(self.seconds.clone());
         sorted.sort_unstable_by(f32::total_cmp);
         let last = sorted.len().checked_sub(1)?;
         Some([0.5, 0.95, 1.0].map(|q: f32| sorted[(q * last as f32).round() as usize] * 1e3))

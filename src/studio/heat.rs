@@ -1,14 +1,11 @@
 //! One layer as a picture, a weight a pixel: its saliency, or how far a run moved it.
 
-use std::{any::Any, sync::Arc};
-
-use egui::{TextWrapMode, WidgetText};
+use std::any::Any;
 
 use super::Saliency;
 use super::prelude::*;
 use super::saliency_panel::short;
 use super::strips::Strips;
-use crate::engine::Run;
 use crate::models::WeightEntry;
 use crate::saliency::picture;
 
@@ -16,9 +13,16 @@ use crate::saliency::picture;
 const CLOSEST: f32 = 24.0;
 
 /// What a map is painted from.
-enum Source<'a> {
-    Saliency(&'a Saliency),
-    Change(&'a Arc<Run>),
+struct Source<'a> {
+    /// What a value is.
+    name: &'static str,
+    /// Of all N weights.
+    values: &'a [f32],
+    /// Whether a weight, by its position among all N, may change.
+    free: &'a dyn Fn(usize) -> bool,
+    /// Present where the values are its scores.
+    saliency: Option<&'a Saliency>,
+    note: Painted,
 }
 
 /// What a map was painted from: the scores and the revision of the mask, or the run.
@@ -60,9 +64,9 @@ impl HeatMap {
 
     /// Paints anew if the source or the layer changed.
     fn refresh(&mut self, ctx: &Context, source: &Source, entry: &WeightEntry, layer: usize) {
-        let (of, revision) = source.note();
+        let (of, revision) = &source.note;
         let same = |((from, at), shown): &(Painted, usize)| {
-            Arc::ptr_eq(from, &of) && *at == revision && *shown == layer
+            Arc::ptr_eq(from, of) && at == revision && *shown == layer
         };
         if self.painted.as_ref().is_some_and(same) {
             return;
@@ -70,67 +74,42 @@ impl HeatMap {
         let side = ctx.input(|i| i.max_texture_side);
         self.size = picture::size(entry);
         self.size[1] = self.size[1].min(side);
-        let there = match source {
-            Source::Saliency(saliency) => self.strips.paint(self.size, side, saliency, layer),
-            Source::Change(_) => false,
-        };
-        if !there {
-            let (values, largest) = (source.values(), source.largest(layer, entry));
-            let heat = picture::heat(entry, values, largest, |at| source.free(at));
+        let scored = source.saliency;
+        // The engine of a page computes on a device of its own.
+        #[cfg(target_arch = "wasm32")]
+        let painted = false;
+        #[cfg(not(target_arch = "wasm32"))]
+        let painted = scored.is_some_and(|s| self.strips.paint(self.size, side, s, layer));
+        if !painted {
+            let values = source.values;
+            let most = || values[entry.range()].iter().copied().fold(0.0, f32::max);
+            let largest = scored.map_or_else(most, |s| s.ranking.live.largest(layer));
+            let heat = picture::heat(entry, values, largest, source.free);
             self.strips.copy(ctx, self.size, side, &heat.rgba);
         }
-        self.painted = Some(((of, revision), layer));
-    }
-}
-
-impl Source<'_> {
-    /// Of all N weights.
-    fn values(&self) -> &[f32] {
-        match self {
-            Self::Saliency(s) => &s.ranking.scores,
-            Self::Change(run) => &run.change.values,
-        }
-    }
-
-    /// The largest value of a layer, nearly.
-    fn largest(&self, layer: usize, entry: &WeightEntry) -> f32 {
-        match self {
-            Self::Saliency(s) => s.ranking.live.largest(layer),
-            Self::Change(run) => {
-                run.change.values[entry.range()].iter().copied().fold(0.0, f32::max)
-            }
-        }
-    }
-
-    /// Whether a weight, by its position among all N, may change.
-    fn free(&self, at: usize) -> bool {
-        match self {
-            Self::Saliency(s) => s.free(at),
-            Self::Change(run) => run.mask.as_ref().is_none_or(|mask| mask.bits[at] == 1),
-        }
-    }
-
-    fn name(&self) -> &'static str {
-        match self {
-            Self::Saliency(_) => "score",
-            Self::Change(_) => "|change|",
-        }
-    }
-
-    fn note(&self) -> Painted {
-        match self {
-            Self::Saliency(s) => (s.ranking.clone(), s.revision),
-            Self::Change(run) => (Arc::<Run>::clone(run), 0),
-        }
+        self.painted = Some((source.note.clone(), layer));
     }
 }
 
 /// Draws the open layer: its saliency, or its change in a finished run.
 pub fn heat_ui(heat: &mut HeatMap, saliency: &Saliency, run: Option<&Arc<Run>>, ui: &mut Ui) {
     let Some(layer) = heat.layer.filter(|l| *l < saliency.layers.len()) else { return };
+    let run_frees = |run: &Run, at| run.mask.as_ref().is_none_or(|mask| mask.bits[at] == 1);
     let source = match run.filter(|_| heat.change) {
-        Some(run) => Source::Change(run),
-        None => Source::Saliency(saliency),
+        Some(run) => Source {
+            name: "|change|",
+            values: &run.change.values,
+            free: &move |at| run_frees(run, at),
+            saliency: None,
+            note: (Arc::<Run>::clone(run), 0),
+        },
+        None => Source {
+            name: "score",
+            values: &saliency.ranking.scores,
+            free: &|at| saliency.free(at),
+            saliency: Some(saliency),
+            note: (saliency.ranking.clone(), saliency.revision),
+        },
     };
     let entry = &saliency.ranking.layout.params[layer];
     heat.refresh(ui.ctx(), &source, entry, layer);
@@ -193,11 +172,9 @@ fn title_ui(heat: &mut HeatMap, name: &str, ui: &mut Ui) {
     };
     line_ui(ui, close, |ui| {
         let font = TextStyle::Body.resolve(ui.style());
-        let width = |text: &str| {
-            let (text, wrap) = (WidgetText::from(text), Some(TextWrapMode::Extend));
-            text.into_galley(ui, wrap, f32::INFINITY, font.clone()).size().x
-        };
-        let text = short(name, ui.available_width(), width);
+        let color = ui.visuals().text_color();
+        let galley = |text: &str| ui.painter().layout_no_wrap(text.into(), font.clone(), color);
+        let text = short(name, ui.available_width(), |name| galley(name).size().x);
         ui.add(Label::new(RichText::new(text).strong()).truncate()).on_hover_text(name);
     });
 }
@@ -216,8 +193,8 @@ fn paint(heat: &HeatMap, ui: &Ui, rect: Rect, zoom: f32) {
 fn weight_ui(source: &Source, entry: &WeightEntry, index: usize, ui: &mut Ui) {
     ui.label(RichText::new(place(&entry.shape, index)).strong());
     let at = entry.offset + index;
-    ui.label(format!("{} {:.3e}", source.name(), source.values()[at]));
-    ui.label(if source.free(at) { "Free" } else { "Frozen" });
+    ui.label(format!("{} {:.3e}", source.name, source.values[at]));
+    ui.label(if (source.free)(at) { "Free" } else { "Frozen" });
 }
 
 /// The index along each axis of a weight: "out 3, in 1, ky 0, kx 2".

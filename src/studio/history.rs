@@ -44,31 +44,13 @@ pub struct History {
 }
 
 impl History {
-    /// A run by its number.
-    pub fn get(&self, number: usize) -> Option<&Entry> {
-        self.entries.iter().find(|e| e.number == number)
-    }
-
     /// Takes in a method's run, or the control of the latest one.
-    pub fn push(
-        &mut self,
-        arm: Arm,
-        (opened, pane): (&Arc<Opened>, &Option<PromptPane>),
-        attempt: &Attempt,
-        run: &Run,
-    ) {
+    pub fn push(&mut self, arm: Arm, kept: Kept, attempt: &Attempt, run: &Run) {
         if arm == Arm::Method {
             let number = self.entries.last().map_or(1, |e| e.number + 1);
-            self.entries.push(Entry {
-                number,
-                recipe: run.recipe.clone(),
-                reports: [None, None],
-                kept: Some(Kept {
-                    opened: opened.clone(),
-                    pane: pane.clone(),
-                    attempts: [None, None],
-                }),
-            });
+            let kept = Some(kept);
+            let recipe = run.recipe.clone();
+            self.entries.push(Entry { number, recipe, reports: [None, None], kept });
             self.shown = Some(number);
         }
         let Some(entry) = self.entries.last_mut() else { return };
@@ -81,8 +63,13 @@ impl History {
 
     /// A finished Retrain of a model without a forget set.
     pub fn retrain(&self, model: &str, spec: &str) -> Option<&Arc<Run>> {
-        let is_it = |run: &&Arc<Run>| run.recipe.method == RETRAIN && run.recipe.forget == spec;
-        self.runs(model).find(is_it)
+        let is_it = |e: &&Entry| {
+            let Recipe { method, forget, .. } = &e.recipe;
+            e.recipe.start() == model && method == RETRAIN && forget == spec
+        };
+        let entries = self.entries.iter().rev().filter(is_it);
+        let mut runs = entries.filter_map(|e| e.kept.as_ref()?.attempts[0].as_ref()?.run.as_ref());
+        runs.next()
     }
 
     /// Takes in what an audit says of a run.
@@ -91,19 +78,6 @@ impl History {
         for report in reports.filter(|r| r.protocol == run.report.protocol) {
             report.verdict = verdict.clone();
         }
-    }
-
-    /// The kept runs of the method on a model, the latest first.
-    pub fn runs(&self, model: &str) -> impl Iterator<Item = &Arc<Run>> {
-        let of_model = move |e: &&Entry| e.recipe.start() == model;
-        let entries = self.entries.iter().rev().filter(of_model);
-        entries.filter_map(|e| e.kept.as_ref()?.attempts[0].as_ref()?.run.as_ref())
-    }
-
-    /// Notes a change in a kept run, such as where it was saved.
-    pub fn attempts_mut(&mut self) -> impl Iterator<Item = &mut Attempt> {
-        let kept = self.entries.iter_mut().filter_map(|e| e.kept.as_mut());
-        kept.flat_map(|k| k.attempts.iter_mut().flatten())
     }
 
     /// Lets go of the weights of old runs, never of the latest's.

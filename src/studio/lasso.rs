@@ -1,6 +1,6 @@
 //! A line drawn by hand around things, or a rectangle spanned by one that is straight.
 
-use egui::{Pos2, Rect, Shape, Stroke, StrokeKind, pos2};
+use egui::{Pos2, Rect, Shape, Stroke, StrokeKind};
 
 /// Points nearer than this to the last one are left out.
 const NEAR: f32 = 3.0;
@@ -10,16 +10,9 @@ const STRAYS: f32 = 10.0;
 const STRAYS_SHARE: f32 = 0.12;
 
 /// The line so far, in the coordinates of what it is drawn over.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Lasso {
-    points: Vec<Pos2>,
-    bounds: Rect,
-}
-
-impl Default for Lasso {
-    fn default() -> Self {
-        Self { points: Vec::new(), bounds: Rect::NOTHING }
-    }
+    pub points: Vec<Pos2>,
 }
 
 impl Lasso {
@@ -27,18 +20,11 @@ impl Lasso {
     pub fn draw_to(&mut self, to: Pos2) {
         if self.points.last().is_none_or(|last| last.distance(to) >= NEAR) {
             self.points.push(to);
-            self.bounds.extend_with(to);
         }
     }
 
-    /// Ends the line.
-    pub fn take(&mut self) -> Self {
-        std::mem::take(self)
-    }
-
-    /// The line's points.
-    pub fn points(&self) -> &[Pos2] {
-        &self.points
+    fn bounds(&self) -> Rect {
+        Rect::from_points(&self.points)
     }
 
     /// The rectangle that a straight line spans: it surrounds nothing by itself.
@@ -51,7 +37,7 @@ impl Lasso {
         let within =
             |p: &Pos2| (-STRAYS..=way.length() + STRAYS).contains(&(*p - *first).dot(along));
         let straight = self.points.iter().all(|p| strays(p) <= most && within(p));
-        straight.then_some(self.bounds)
+        straight.then(|| self.bounds())
     }
 
     /// The line as it is drawn, or the rectangle that it spans.
@@ -65,14 +51,9 @@ impl Lasso {
     /// Whether a rectangle's middle is inside, or the line goes through it; of a straight line,
     /// whether the two rectangles meet.
     pub fn catches(&self, rect: Rect) -> bool {
-        if !self.bounds.intersects(rect) {
-            return false;
-        }
-        self.rectangle().is_some() || self.around(rect.center()) || self.touches(rect)
-    }
-
-    fn touches(&self, rect: Rect) -> bool {
-        self.points.windows(2).any(|ends| crosses(ends[0], ends[1], rect))
+        let touched = || self.points.windows(2).any(|ends| crosses(ends[0], ends[1], rect));
+        let caught = || self.rectangle().is_some() || self.around(rect.center()) || touched();
+        self.bounds().intersects(rect) && caught()
     }
 
     /// Even-odd rule, the ends joined.
@@ -88,14 +69,13 @@ impl Lasso {
 /// Whether a piece of the line passes through a rectangle, looked at in small steps.
 fn crosses(a: Pos2, b: Pos2, rect: Rect) -> bool {
     let steps = (a.distance(b) / (rect.width().min(rect.height()) / 4.0).max(1.0)).ceil().max(1.0);
-    (0..=steps as usize).any(|i| {
-        let t = i as f32 / steps;
-        rect.contains(pos2(a.x + (b.x - a.x) * t, a.y + (b.y - a.y) * t))
-    })
+    (0..=steps as usize).any(|i| rect.contains(a.lerp(b, i as f32 / steps)))
 }
 
 #[cfg(test)]
 mod tests {
+    use egui::pos2;
+
     use super::*;
 
     fn lasso(points: &[[f32; 2]]) -> Lasso {

@@ -52,22 +52,16 @@ pub fn leave_ui(studio: &mut Studio, ctx: &Context) {
         ui.set_width(380.0);
         question_ui(studio, ui)
     });
-    let saving = studio.leave == Leave::Saves;
-    let stays = answer.should_close();
-    match answer.inner {
-        Some(Leave::Saves) => {
-            studio.state.cancel();
-            studio.saver.save_unsaved();
-            studio.leave = Leave::Saves;
-        }
-        Some(Leave::Goes) => {
-            studio.leave = Leave::Goes;
-            studio.state.cancel();
-            ctx.send_viewport_cmd(ViewportCommand::Close);
-        }
-        Some(other) => studio.leave = other,
-        None if stays && !saving => studio.leave = Leave::Stays,
-        None => {}
+    let left = answer.should_close() && studio.leave == Leave::Asks;
+    let Some(leave) = answer.inner.or(left.then_some(Leave::Stays)) else { return };
+    studio.leave = leave;
+    if leave != Leave::Stays {
+        studio.state.cancel();
+    }
+    match leave {
+        Leave::Saves => studio.saver.save_unsaved(),
+        Leave::Goes => ctx.send_viewport_cmd(ViewportCommand::Close),
+        _ => {}
     }
 }
 

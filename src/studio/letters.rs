@@ -27,7 +27,7 @@ impl Letters {
     pub fn show(own: &mut Own, state: &State, ctx: &Context) {
         let opened = state.session().opened.as_deref();
         let names = opened.into_iter().flat_map(|o| o.classes.iter().chain([&o.name, &o.data]));
-        let shown = names.map(String::as_str).chain([own.of::<Draft>().text()]);
+        let shown = names.map(String::as_str).chain([&*own.of::<Draft>().text]);
         let lacking: String = shown.filter(|text| !text.is_ascii()).collect();
         own.of::<Self>().find(lacking, ctx);
     }

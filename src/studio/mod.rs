@@ -18,9 +18,6 @@ mod format;
 mod frames;
 mod heat;
 mod history;
-mod items;
-mod keys;
-mod knobs;
 mod lasso;
 mod leave;
 #[cfg(not(target_arch = "wasm32"))]
@@ -51,10 +48,10 @@ mod verdict;
 pub mod views;
 mod widgets;
 
-pub use chart::{Axis, Chart, key_ui, round_up};
+pub use chart::{Chart, key_ui, round_up};
 pub use history::{Entry, History};
 pub use lasso::Lasso;
-pub use matrix::{Matrix, matrix_ui};
+pub use matrix::Matrix;
 pub use panes::{Mark, PaneContext};
 pub use swipe::Swipe;
 pub use tile::Sheet;
@@ -65,7 +62,7 @@ pub use app::{Host, Studio};
 pub use attempt::Attempt;
 #[cfg(not(target_arch = "wasm32"))]
 pub use dialog::{Ask, Native, WEIGHTS};
-pub use request::{Choice, Request, ShareKind};
+pub use request::Choice;
 pub use salient::Saliency;
 pub use saver::{Keeper, Parcel, SaveHook};
 pub use summary::Summary;

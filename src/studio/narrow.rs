@@ -4,7 +4,7 @@ use egui::{CentralPanel, Margin};
 
 use super::prelude::*;
 use super::top_bar::compact_bar_ui;
-use super::{Spot, forget_panel, saliency_panel, timeline, views};
+use super::{forget_panel, saliency_panel, timeline, views};
 
 /// Below this width, in points, the panels do not fit side by side.
 pub const NARROW: f32 = 960.0;
@@ -35,10 +35,7 @@ pub fn narrow_ui(studio: &mut Studio, ui: &mut Ui) {
         ui.separator();
         match *studio.own.of::<Tab>() {
             Tab::Forget => forget_panel::forget_ui(studio, ui),
-            Tab::Saliency => {
-                studio.tour.mark(Spot::Saliency, ui.max_rect());
-                saliency_panel::saliency_ui(studio, ui);
-            }
+            Tab::Saliency => saliency_panel::saliency_ui(studio, ui),
             Tab::Timeline => timeline::timeline_ui(studio, ui),
         }
     });

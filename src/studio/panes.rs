@@ -10,9 +10,8 @@ use egui::{
 
 use super::prelude::*;
 use super::views::compare;
-use super::views::compare::{GAP, TITLE, names_width};
+use super::views::compare::{Arrangement, GAP, TITLE, names_width};
 use super::{Content, Pane, Sheet, arm_name, swipe, tile};
-use crate::engine::Grid;
 
 /// Below this width, in points, a hint runs upwards.
 const NARROWEST: f32 = 80.0;
@@ -25,12 +24,7 @@ pub struct PaneContext<'a> {
     pub classes: &'a [String],
     /// The rows that are marked.
     pub forgotten: Range<usize>,
-    /// Columns that are shown: as many as are large enough.
-    pub columns: usize,
-    /// Size of a tile with its frame, in points.
-    pub tile: Vec2,
-    /// Width of a pane whose tiles take less.
-    pub least: f32,
+    pub arrangement: Arrangement,
     /// The texture of the pictures before.
     pub before: TextureId,
     /// The share of the other panes that shows Before.
@@ -43,7 +37,7 @@ impl PaneContext<'_> {
     pub fn names_ui(&self, ui: &mut Ui, rows: &Range<usize>) {
         let grid = self.base;
         let width = names_width(grid) - GAP;
-        let size = vec2(width, TITLE + rows.len() as f32 * self.tile.y);
+        let size = vec2(width, TITLE + rows.len() as f32 * self.arrangement.tile.y);
         let (rect, _) = ui.allocate_exact_size(size, Sense::hover());
         let font = TextStyle::Small.resolve(ui.style());
         let painter = ui.painter_at(rect);
@@ -52,12 +46,13 @@ impl PaneContext<'_> {
                 true => self.palette.accent_text,
                 false => ui.visuals().text_color(),
             };
-            let y = rect.top() + TITLE + ((row - rows.start) as f32 + 0.5) * self.tile.y;
+            let y =
+                rect.top() + TITLE + ((row - rows.start) as f32 + 0.5) * self.arrangement.tile.y;
             let name = self.row_name(grid, row);
             // A prompt may be of any length: as many lines as its row has room for.
             let mut job = LayoutJob::simple(name.into(), font.clone(), color, width);
             job.halign = Align::RIGHT;
-            job.wrap.max_rows = ((self.tile.y / font.size / 1.3) as usize).max(1);
+            job.wrap.max_rows = ((self.arrangement.tile.y / font.size / 1.3) as usize).max(1);
             let galley = painter.layout_job(job);
             painter.galley(pos2(rect.right(), y - galley.size().y / 2.0), galley, color);
         }
@@ -73,8 +68,10 @@ impl PaneContext<'_> {
     ) -> (Rect, Option<f32>) {
         let like = self.base;
         let strip = compare::strip(self.session, pane);
-        let width = strip.unwrap_or((self.columns as f32 * self.tile.x).max(self.least));
-        let size = vec2(width, TITLE + rows.len() as f32 * self.tile.y);
+        let width = strip.unwrap_or(
+            (self.arrangement.columns as f32 * self.arrangement.tile.x).max(self.arrangement.least),
+        );
+        let size = vec2(width, TITLE + rows.len() as f32 * self.arrangement.tile.y);
         let (rect, response) = ui.allocate_exact_size(size, Sense::hover());
         let content = self.session.content(pane);
         response.widget_info(|| {
@@ -121,7 +118,7 @@ impl PaneContext<'_> {
             self.tiles(&half_ui, &part, pictures);
         }
         let id = response.id.with("swipe");
-        (rect, swipe::line_ui(ui, id, tiles, at, &self.name(pane), self.palette))
+        (rect, swipe::line_ui(ui, id, tiles, at, &self.name(pane)))
     }
 
     /// The pane's name, as much of it as there is room for; whether that is less than all.
@@ -145,7 +142,7 @@ impl PaneContext<'_> {
         let cut = shown != name;
         let drawn = Rect::from_min_size(rect.min, galley.size());
         painter.galley(rect.min, galley, self.palette.strong);
-        let shown = self.columns.min(self.base.columns);
+        let shown = self.arrangement.columns.min(self.base.columns);
         let text = match content {
             Content::Grid(_, Some(step)) => format!("step {}", format::count(*step)),
             Content::Grid(..) if pane == Pane::Before && shown < self.base.columns => {
@@ -170,7 +167,7 @@ impl PaneContext<'_> {
     fn tiles(&self, ui: &Ui, part: &Part, pictures: Pictures) {
         let (painter, grid, texture) = (ui.painter(), pictures.grid, pictures.texture);
         let mut mesh = Mesh::with_texture(texture);
-        let columns = self.columns.min(grid.columns);
+        let columns = self.arrangement.columns.min(grid.columns);
         let rows = part.rows.start..part.rows.end.min(grid.rows.len());
         let like = grid.rows.len() == self.base.rows.len();
         let forgotten = self.forgotten.start.max(rows.start)..self.forgotten.end.min(rows.end);
@@ -198,12 +195,8 @@ impl PaneContext<'_> {
     }
 
     /// What a tile's frame says.
-    fn mark(
-        &self,
-        Pictures { pane, grid, .. }: Pictures,
-        row: usize,
-        column: usize,
-    ) -> Option<Mark> {
+    fn mark(&self, pictures: Pictures, row: usize, column: usize) -> Option<Mark> {
+        let Pictures { pane, grid, .. } = pictures;
         let (seen, _) = grid.seen_in(row, column)?;
         let like = grid.rows.len() == self.base.rows.len();
         let forgotten = pane != Pane::Before && like && self.forgotten.contains(&row);
@@ -213,9 +206,9 @@ impl PaneContext<'_> {
     fn tooltip_ui(&self, response: Response, part: &Part, pictures: Pictures) {
         let (rect, grid) = (part.rect, pictures.grid);
         let Some(at) = response.hover_pos().filter(|p| rect.contains(*p)) else { return };
-        let place = (at - rect.min) / self.tile;
+        let place = (at - rect.min) / self.arrangement.tile;
         let (column, row) = (place.x as usize, part.rows.start + place.y as usize);
-        if row >= grid.rows.len() || column >= grid.columns.min(self.columns) {
+        if row >= grid.rows.len() || column >= grid.columns.min(self.arrangement.columns) {
             return;
         }
         response.on_hover_ui_at_pointer(|ui| {
@@ -227,7 +220,7 @@ impl PaneContext<'_> {
             ui.horizontal_top(|ui| {
                 for shown in both {
                     ui.vertical(|ui| {
-                        ui.add(tile::image(shown.texture, shown.grid, row, column, 140.0));
+                        ui.add(tile::image(shown.texture, shown.grid, [row, column], 140.0));
                         ui.label(self.name(shown.pane));
                         ui.weak(self.verdict(shown.grid, row, column));
                         let mark = self.mark(shown, row, column);
@@ -286,7 +279,7 @@ impl PaneContext<'_> {
 
     fn tile_rect(&self, part: &Part, row: usize, column: usize) -> Rect {
         let place = vec2(column as f32, (row - part.rows.start) as f32);
-        Rect::from_min_size(part.rect.min + place * self.tile, self.tile)
+        Rect::from_min_size(part.rect.min + place * self.arrangement.tile, self.arrangement.tile)
     }
 }
 

@@ -1,4 +1,6 @@
-//! What nearly every panel is drawn with.
+//! What nearly every panel is drawn with, and what many of them draw.
+
+pub(super) use std::sync::Arc;
 
 pub(super) use egui::{
     Align, Align2, Button, Color32, Context, FontId, Frame, Id, Key, Label, Layout, Modifiers,
@@ -13,5 +15,10 @@ pub(super) use super::{
     task_state::{Arm, TaskState},
     tasks,
     theme::{self, Palette},
+    views::View,
     widgets::*,
+};
+pub(super) use crate::{
+    engine::{Grid, Opened, Run},
+    words::Task,
 };

@@ -1,7 +1,5 @@
 //! What to forget of a text-to-image model: a prompt, and what it is to become.
 
-use std::sync::Arc;
-
 use egui::TextEdit;
 
 use super::narrow::NARROW;
@@ -10,26 +8,18 @@ use super::state::LONGEST_PROMPT;
 use super::state::actions::kept;
 use super::{Choice, Sheet, tile};
 use crate::data::emoji::{LISTS, article};
-use crate::engine::Opened;
 use crate::words::Redirect;
 
 /// What was written, and what it was written about.
 #[derive(Default)]
 pub struct Draft {
-    text: String,
+    /// What is typed.
+    pub text: String,
     /// The request that it is in step with.
     of: Option<Choice>,
     sheet: Sheet,
     /// The pass in which the field was drawn last.
     drawn: Option<u64>,
-}
-
-impl Draft {
-    /// What is typed.
-    #[cfg(not(target_arch = "wasm32"))]
-    pub fn text(&self) -> &str {
-        &self.text
-    }
 }
 
 /// Draws the field, and what may be put into it once there is something to see of the model.
@@ -45,7 +35,7 @@ pub fn prompt_ui(studio: &mut Studio, ui: &mut Ui, seen: Option<&Arc<Opened>>) {
 fn field_of_words_ui(studio: &mut Studio, ui: &mut Ui) {
     let Studio { own, state, .. } = studio;
     let draft = own.of::<Draft>();
-    let asked = state.session().request.what.clone();
+    let asked = state.session().what.clone();
     // A request that came from elsewhere: a link, the history, a chip.
     if draft.of != asked {
         if let Some(Choice::Prompt(text)) = &asked
@@ -89,19 +79,17 @@ fn field_of_words_ui(studio: &mut Studio, ui: &mut Ui) {
 fn choices_ui(studio: &mut Studio, ui: &mut Ui, opened: &Arc<Opened>) {
     let Studio { own, state, .. } = studio;
     let draft = own.of::<Draft>();
-    let asked = state.session().request.what.clone();
+    let asked = state.session().what.clone();
     let blocked = state.waits();
-    let mut chosen = None;
     let on = |prompt: &str| matches!(&asked, Some(Choice::Prompt(text)) if text == prompt);
     let texture = draft.sheet.texture(ui.ctx(), &opened.grid);
-    chips_ui(opened.grid.rows.len(), 26.0, ui, |ui, row, size| {
-        let Some(name) = opened.grid.name(row, &opened.classes) else { return };
-        let prompt = format!("{} {name}", article(name));
-        let picture = tile::image(texture, &opened.grid, row, 0, size.y);
-        if chip_ui(ui, name, Some(picture), on(&prompt), size, blocked) {
-            chosen = Some(prompt);
-        }
+    let name = |row| opened.grid.name(row, &opened.classes);
+    let prompt = |name: &str| format!("{} {name}", article(name));
+    let pressed = chips_ui(opened.grid.rows.len(), 26.0, blocked, ui, |row| {
+        let picture = tile::image(texture, &opened.grid, [row, 0], 26.0);
+        name(row).map(|name| (name, Some(picture), on(&prompt(name))))
     });
+    let mut chosen = pressed.and_then(name).map(prompt);
     let styles = opened.classes.iter().filter(|name| name.ends_with(" style"));
     let styles: Vec<(&str, &str)> =
         styles.map(|name| (name.trim_end_matches(" style"), name.as_str())).collect();
@@ -128,7 +116,7 @@ fn choices_ui(studio: &mut Studio, ui: &mut Ui, opened: &Arc<Opened>) {
 fn notice_ui(studio: &mut Studio, ui: &mut Ui) {
     let written = studio.own.of::<Draft>().text.trim();
     let session = studio.state.session();
-    let asked = match &session.request.what {
+    let asked = match &session.what {
         Some(Choice::Prompt(text)) => text.as_str(),
         _ => "",
     };

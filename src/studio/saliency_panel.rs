@@ -5,10 +5,8 @@ use egui_plot::{Bar, BarChart, VLine, uniform_grid_spacer};
 
 use super::heat::HeatMap;
 use super::prelude::*;
-use super::{Saliency, heat};
+use super::{Saliency, Spot, heat};
 use crate::models::latent::is_cross_attention;
-use crate::saliency::Change;
-use crate::words::LayerReport;
 
 /// Height of a layer's row, in points.
 const ROW: f32 = 32.0;
@@ -17,6 +15,7 @@ const LONG: usize = 36;
 
 /// Draws the panel.
 pub fn saliency_ui(studio: &mut Studio, ui: &mut Ui) {
+    studio.tour.mark(Spot::Saliency, ui.max_rect());
     ui.heading("Saliency");
     let Studio { own, state, .. } = studio;
     let session = state.session();
@@ -46,19 +45,16 @@ pub fn saliency_ui(studio: &mut Studio, ui: &mut Ui) {
                 heat::heat_ui(heat, saliency, run, ui);
             });
     }
-    let change = run.map(|r| &r.change);
-    legend_ui(change.is_some(), ui);
-    ui.push_id(model, |ui| layers_ui(saliency, change, session.request.density, heat, ui));
+    legend_ui(run.is_some(), ui);
+    ui.push_id(model, |ui| layers_ui(session, saliency, heat, ui));
     if let Some(density) = dragged {
         state.set_density(density);
     }
 }
 
 fn empty_ui(state: &State, ui: &mut Ui) {
-    ui.weak(match &state.work {
-        Some(RunningJob { kind: JobKind::Rank { .. }, .. }) => {
-            "Scoring every weight by its gradient…"
-        }
+    ui.weak(match state.working() {
+        Some(JobKind::Rank { .. }) => "Scoring every weight by its gradient…",
         _ if state.session().opened.is_none() => "Opening the model…",
         _ => tasks::of(state.task).pick[1],
     });
@@ -151,47 +147,30 @@ fn histogram_ui(saliency: &Saliency, waits: Option<&str>, ui: &mut Ui) -> Option
         "The score of every weight, {about}; {below} are zero or nearly. {then}"
     ));
     let at = drawn.inner.filter(|_| moved)?;
-    Some(saliency.density_at(10f64.powf(at) as f32))
+    Some(saliency.ranking.live.density_at(10f64.powf(at) as f32))
 }
 
-fn layers_ui(
-    saliency: &Saliency,
-    change: Option<&Change>,
-    density: f64,
-    heat: &mut HeatMap,
-    ui: &mut Ui,
-) {
+fn layers_ui(session: &TaskState, saliency: &Saliency, heat: &mut HeatMap, ui: &mut Ui) {
     let listed: Vec<usize> = (0..saliency.layers.len())
         .filter(|&i| heat.lists_small || saliency.layers[i].shape.len() > 1)
         .collect();
-    // Long names need the room of the counts.
-    let brief = saliency.layers.iter().any(|l| l.name.len() > LONG);
     ui.spacing_mut().item_spacing.y = 2.0;
     ScrollArea::vertical().auto_shrink(false).show_rows(ui, ROW, listed.len(), |ui, rows| {
         for &layer in &listed[rows] {
             let open = heat.layer == Some(layer);
-            let moved = change.map(|c| [c.layers[layer], c.most()]);
-            let look = RowStyle { moved, density, open, brief };
-            if layer_ui(&saliency.layers[layer], look, ui) {
+            if layer_ui(session, saliency, layer, open, ui) {
                 heat.toggle(layer);
             }
         }
     });
 }
 
-/// How a layer's row looks.
-struct RowStyle {
-    /// How far its weights moved on average in a run, and the largest such mean of any layer.
-    moved: Option<[f32; 2]>,
-    density: f64,
-    open: bool,
-    /// Whether a share stands for the counts.
-    brief: bool,
-}
-
-/// Draws a layer's row; whether it was clicked.
-fn layer_ui(layer: &LayerReport, look: RowStyle, ui: &mut Ui) -> bool {
-    let RowStyle { moved, density, open, brief } = look;
+/// Draws the row of a layer, which may be the open one; whether it was clicked.
+fn layer_ui(session: &TaskState, saliency: &Saliency, at: usize, open: bool, ui: &mut Ui) -> bool {
+    let layer = &saliency.layers[at];
+    // How far its weights moved on average in a run, and the largest such mean of any layer.
+    let change = session.run(Arm::Method).map(|run| &run.change);
+    let moved = change.map(|change| [change.layers[at], change.most()]);
     let size = vec2(ui.available_width(), ROW);
     let (rect, response) = ui.allocate_exact_size(size, Sense::click());
     let kept = format!("{} of {}", format::count(layer.kept), format::count(layer.n));
@@ -218,7 +197,9 @@ fn layer_ui(layer: &LayerReport, look: RowStyle, ui: &mut Ui) -> bool {
     let inner = rect.shrink2(vec2(8.0, 4.0));
     let share = layer.kept as f32 / layer.n.max(1) as f32;
     let free = format::percent(f64::from(share));
-    let shown = if brief { free.clone() } else { kept.clone() };
+    // Long names need the room of the counts.
+    let brief = saliency.layers.iter().any(|l| l.name.len() > LONG);
+    let shown = if brief { &free } else { &kept }.clone();
     let count = painter.layout_no_wrap(shown, font.clone(), palette.weak);
     let left = if reads_prompt { 12.0 } else { 0.0 };
     let room = inner.width() - count.size().x - 8.0 - left;
@@ -237,7 +218,7 @@ fn layer_ui(layer: &LayerReport, look: RowStyle, ui: &mut Ui) -> bool {
     painter.rect_filled(bar, 2.0, palette.border);
     let filled = bar.with_max_x(bar.left() + bar.width() * share);
     painter.rect_filled(filled, 2.0, palette.accent_text);
-    let tick = bar.left() + bar.width() * density as f32;
+    let tick = bar.left() + bar.width() * session.request.density as f32;
     painter.vline(tick, bar.expand(1.5).y_range(), Stroke::new(1.0, palette.strong));
 
     if let Some([mean, most]) = moved {

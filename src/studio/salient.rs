@@ -89,9 +89,4 @@ impl Saliency {
         let score = self.ranking.scores[at];
         score > self.threshold || score == self.threshold && at < self.ties_end
     }
-
-    /// The density whose mask has this threshold, nearly.
-    pub fn density_at(&self, threshold: f32) -> f64 {
-        self.ranking.live.density_at(threshold)
-    }
 }

@@ -9,7 +9,6 @@ use std::{
 use super::Wake;
 use crate::engine::Run;
 use crate::error::{Error, Result};
-use crate::run::bundle;
 use crate::words::Recipe;
 
 /// What is handed over to be kept.
@@ -79,10 +78,8 @@ impl Keeper for SaveHook {
 #[derive(Clone)]
 pub enum SaveItem {
     Run(Arc<Run>),
-    /// One of [`crate::words::RUN`].
-    Part(Arc<Run>, &'static str),
     /// A file's name, and what makes it.
-    File(&'static str, Arc<dyn Fn() -> Result<Vec<u8>> + Send + Sync>),
+    File(String, Arc<dyn Fn() -> Result<Vec<u8>> + Send + Sync>),
     /// A run that is kept, of this sitting or of an earlier one.
     Kept(PathBuf),
 }
@@ -273,7 +270,7 @@ impl Saver {
                 let is_it = |u: &&Unsaved| matches!(&u.at, SaveItem::Kept(at) if at == kept);
                 self.unsaved.iter().find(is_it).map(|u| u.recipe.clone())
             }
-            SaveItem::Part(..) | SaveItem::File(..) => None,
+            SaveItem::File(..) => None,
         };
         if place.is_ok() {
             if let SaveItem::Kept(kept) = &wanted {
@@ -321,11 +318,6 @@ impl SaveItem {
     fn save(&self, keeper: &dyn Keeper) -> Result<PathBuf> {
         match self {
             Self::Run(run) => keeper.save(Parcel::Run(run)),
-            Self::Part(run, file) => {
-                let name = format!("{}-{file}", bundle::name(run));
-                let bytes = bundle::file(run, file)?.unwrap_or_default();
-                keeper.save(Parcel::File(&name, &bytes))
-            }
             Self::File(name, made) => keeper.save(Parcel::File(name, &made()?)),
             Self::Kept(kept) => keeper.adopt(kept),
         }

@@ -5,8 +5,6 @@
 use egui::{ColorImage, TextureHandle, TextureOptions};
 
 use super::prelude::*;
-#[cfg(not(target_arch = "wasm32"))]
-use {egui::vec2, std::sync::Arc};
 
 /// The textures of a heat map.
 #[derive(Default)]
@@ -46,20 +44,6 @@ impl Strips {
         #[cfg(not(target_arch = "wasm32"))]
         let copied = copied.chain(self.painted.iter().map(Canvas::place));
         copied
-    }
-}
-
-#[cfg(target_arch = "wasm32")]
-impl Strips {
-    /// The engine of a page computes on a device of its own.
-    pub fn paint(
-        &mut self,
-        _size: [usize; 2],
-        _side: usize,
-        _saliency: &super::Saliency,
-        _layer: usize,
-    ) -> bool {
-        false
     }
 }
 

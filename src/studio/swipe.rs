@@ -39,14 +39,8 @@ pub fn halves(tiles: Rect, at: f32) -> [Rect; 2] {
 
 /// Draws the line over a pane's tiles and returns where it was moved to: by the pointer over the
 /// tiles, or by the arrows while it has the focus.
-pub fn line_ui(
-    ui: &Ui,
-    id: Id,
-    tiles: Rect,
-    at: f32,
-    name: &str,
-    palette: &Palette,
-) -> Option<f32> {
+pub fn line_ui(ui: &Ui, id: Id, tiles: Rect, at: f32, name: &str) -> Option<f32> {
+    let palette = theme::palette(ui);
     let x = tiles.left() + tiles.width() * at;
     let grip = Rect::from_center_size(pos2(x, tiles.center().y), vec2(14.0, tiles.height()));
     let response = ui

@@ -1,9 +1,10 @@
 //! Everything about one task: its model, the request, the saliency, the two runs.
 
-use std::{ops::Range, sync::Arc};
+use std::{collections::BTreeSet, ops::Range, sync::Arc};
 
 use super::attempt::Attempt;
-use super::{Choice, History, Request, Saliency, format, recorded, tasks};
+use super::history::Kept;
+use super::{Choice, History, Saliency, format, recorded, tasks};
 use crate::data;
 use crate::engine::{Grid, Opened, PromptPane, Run, TrainingSet};
 use crate::eval::Evidence;
@@ -11,12 +12,14 @@ use crate::eval::verdict::verdict;
 use crate::models::registry;
 use crate::run::Link;
 use crate::saliency::Overlap;
-use crate::words::{Budget, Recipe, Task};
+use crate::unlearn;
+use crate::words::{Recipe, Task};
 
 /// The two runs that stand side by side.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Arm {
     /// The method that was asked for.
+    #[default]
     Method,
     /// The same with a random mask of equal size.
     Control,
@@ -56,15 +59,6 @@ pub enum Content<'a> {
     Hint(String),
 }
 
-/// What a Retrain twin's pictures are of: from the same noise as the model's.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TwinOf {
-    model: String,
-    forget: String,
-    seed: u64,
-    budget: Budget,
-}
-
 /// One task's side of the studio.
 #[derive(Debug, Default)]
 pub struct TaskState {
@@ -80,7 +74,10 @@ pub struct TaskState {
     pub opened: Option<Arc<Opened>>,
     /// Its first pictures while it is opened for the first time.
     pub rough: Option<Arc<Opened>>,
-    pub request: Request,
+    /// What is to be forgotten.
+    pub what: Option<Choice>,
+    /// The knobs; of which model, data and forget set they are is said by [`Self::recipe`].
+    pub request: Recipe,
     pub saliency: Option<Saliency>,
     pub attempts: [Option<Attempt>; 2],
     /// The step that the timeline is held at; `None` follows the training.
@@ -96,8 +93,8 @@ pub struct TaskState {
     pub overlap: Option<Arc<Overlap>>,
     /// What the prompts of the request show before it.
     pub pane: Option<PromptPane>,
-    /// What the shipped Retrain twin shows, and for what.
-    pub twin: Option<(TwinOf, Arc<Grid>)>,
+    /// What the shipped Retrain twin shows, and of what: from the same noise as the model's pictures.
+    pub twin: Option<(Recipe, Arc<Grid>)>,
 }
 
 impl TaskState {
@@ -111,12 +108,16 @@ impl TaskState {
         if let Some(wanted) = &self.wanted {
             return wanted.clone();
         }
-        let spec = self.opened.as_deref().and_then(|o| self.request.spec(o)).unwrap_or_default();
+        let spec = self.opened.as_deref().and_then(|o| self.spec(o)).unwrap_or_default();
         let model = self.opened.as_deref().map_or(&*self.model, Opened::model);
         let shipped = registry::shipped(model).map_or(data::NAMES[0], |s| s.data);
         let data = self.opened.as_deref().map_or(shipped, |o| &o.data);
-        let recipe = self.request.recipe_of(model, data, &spec).fitting(self.task);
-        Link { recipe, at: self.scrub, run: false }
+        Link { recipe: self.recipe_of(model, data, &spec), at: self.scrub, run: false }
+    }
+
+    /// The forget set of what is picked, `class:Sneaker` or `random:10%`.
+    pub fn spec(&self, opened: &Opened) -> Option<String> {
+        self.what.as_ref()?.spec(opened)
     }
 
     /// What there is to see of the model.
@@ -141,7 +142,25 @@ impl TaskState {
 
     /// The recipe of the request, once something is open and picked.
     pub fn recipe(&self) -> Option<Recipe> {
-        self.request.recipe(self.opened.as_deref()?)
+        self.recipe_for(self.what.as_ref()?)
+    }
+
+    /// The recipe of the request for another choice.
+    pub fn recipe_for(&self, what: &Choice) -> Option<Recipe> {
+        let opened = self.opened.as_deref()?;
+        let recipe = self.recipe_of(opened.model(), &opened.data, &what.spec(opened)?);
+        Some(Recipe { after: opened.after.clone(), ..recipe })
+    }
+
+    /// The recipe of the request for a model, a data set and a forget set.
+    fn recipe_of(&self, model: &str, data: &str, forget: &str) -> Recipe {
+        let (model, data, forget) = (model.into(), data.into(), forget.into());
+        let mut recipe = Recipe { model, data, forget, ..self.request.clone() };
+        let method = unlearn::registry::find(&recipe.method);
+        let own = |name: &str| method.as_ref().ok()?.knob(name).ok();
+        // Others were another method's.
+        recipe.knobs.retain(|name, value| own(name).is_some_and(|k| k.check(*value).is_ok()));
+        recipe.fitting(self.task)
     }
 
     /// Whether the saliency is known, and not just guessed from the first pictures.
@@ -154,7 +173,7 @@ impl TaskState {
         self.clear();
         self.model = opened.name.clone();
         (self.request.seed, self.request.budget) = (opened.seed, opened.budget);
-        self.request.what = None;
+        self.what = None;
         self.opened = Some(opened);
     }
 
@@ -177,7 +196,8 @@ impl TaskState {
         let Some(attempt) = &mut self.attempts[arm as usize] else { return };
         attempt.finish(run.clone());
         if let Some(opened) = &self.opened {
-            self.history.push(arm, (opened, &self.pane), attempt, run);
+            let (opened, pane) = (opened.clone(), self.pane.clone());
+            self.history.push(arm, Kept { opened, pane, attempts: [None, None] }, attempt, run);
         }
     }
 
@@ -192,14 +212,10 @@ impl TaskState {
         if let Some(pane) = &self.pane {
             return 0..pane.forgotten;
         }
-        let rows = self.base().map(|grid| &grid.rows);
-        let row = match (&self.request.what, rows) {
-            (Some(Choice::Class(class)), Some(rows)) => {
-                rows.iter().position(|row| *row == Some(*class))
-            }
-            _ => None,
+        let (Some(Choice::Class(class)), Some(grid)) = (&self.what, self.base()) else {
+            return 0..0;
         };
-        row.map_or(0..0, |row| row..row + 1)
+        grid.rows.iter().position(|row| *row == Some(*class)).map_or(0..0, |row| row..row + 1)
     }
 
     /// Takes in what the request's prompts show; a run that has yet to start begins with it.
@@ -230,16 +246,15 @@ impl TaskState {
 
     /// The shown attempts, and those that can be shown again.
     pub fn all_attempts(&mut self) -> impl Iterator<Item = &mut Attempt> {
-        self.attempts.iter_mut().flatten().chain(self.history.attempts_mut())
+        let kept = self.history.entries.iter_mut().filter_map(|e| e.kept.as_mut());
+        self.attempts.iter_mut().chain(kept.flat_map(|kept| &mut kept.attempts)).flatten()
     }
 
     /// Steps that have pictures, of both runs, in order.
     pub fn stops(&self) -> Vec<usize> {
         let attempts = self.attempts.iter().flatten();
-        let mut steps: Vec<usize> = attempts.flat_map(|a| &a.snapshots).map(|s| s.0).collect();
-        steps.sort_unstable();
-        steps.dedup();
-        steps
+        let steps: BTreeSet<usize> = attempts.flat_map(|a| &a.snapshots).map(|s| s.0).collect();
+        steps.into_iter().collect()
     }
 
     /// What a pane shows now.
@@ -251,7 +266,7 @@ impl TaskState {
             Pane::Before => Content::Grid(self.base().unwrap_or(&opened.grid), None),
             Pane::After => self.progress_of(Arm::Method).unwrap_or_else(|| {
                 let next = tasks::of(self.task).next_step;
-                Content::Hint(next[usize::from(self.request.what.is_some())].into())
+                Content::Hint(next[usize::from(self.what.is_some())].into())
             }),
             Pane::Random => self.progress_of(Arm::Control).unwrap_or_else(|| {
                 Content::Hint(match self.run(Arm::Method) {
@@ -271,13 +286,13 @@ impl TaskState {
     }
 
     /// What a twin's pictures are of now.
-    pub fn twin_of(&self, opened: &Opened, forget: &str) -> TwinOf {
-        let Request { seed, budget, .. } = self.request;
-        TwinOf { model: opened.name.clone(), forget: forget.into(), seed, budget }
+    pub fn twin_of(&self, opened: &Opened, forget: &str) -> Recipe {
+        let Recipe { seed, budget, .. } = self.request;
+        Recipe { seed, budget, ..Recipe::new(&opened.name, &opened.data, forget) }
     }
 
     fn retrain<'a>(&'a self, opened: &'a Opened) -> Content<'a> {
-        let Some(spec) = self.request.spec(opened) else {
+        let Some(spec) = self.spec(opened) else {
             return Content::Hint("Trained anew without the forget set: the truth".into());
         };
         let shipped = self.twin.as_ref().filter(|(of, _)| *of == self.twin_of(opened, &spec));

@@ -32,39 +32,34 @@ pub struct TaskRow {
     pub redirect_ui: fn(&mut State, &mut Ui),
 }
 
-const PICK: [&str; 2] =
-    ["Pick what to forget first", "Pick what to forget to see which weights it lives in"];
-const OF_CLASSES: &str = "The model shows what it knows of every class";
+/// Models of classes.
+const DIFFUSION: TaskRow = TaskRow {
+    task: Task::Generate,
+    title: "Diffusion",
+    key: Key::Num1,
+    panes: &[Before, After, Random, Retrain],
+    next_step: [
+        "Pick a class and press Forget: the same noise, afterwards",
+        "Now press Forget: the same noise, afterwards",
+    ],
+    opening: "The model shows what it knows of every class",
+    pick: ["Pick what to forget first", "Pick what to forget to see which weights it lives in"],
+    what_ui: classes::classes_ui,
+    redirect_ui: classes::redirect_ui,
+};
 
 /// Every task, in the order of the tabs.
 pub static ALL: [TaskRow; Task::ALL.len()] = [
-    TaskRow {
-        task: Task::Generate,
-        title: "Diffusion",
-        key: Key::Num1,
-        panes: &[Before, After, Random, Retrain],
-        next_step: [
-            "Pick a class and press Forget: the same noise, afterwards",
-            "Now press Forget: the same noise, afterwards",
-        ],
-        opening: OF_CLASSES,
-        pick: PICK,
-        what_ui: classes::classes_ui,
-        redirect_ui: classes::redirect_ui,
-    },
+    DIFFUSION,
     TaskRow {
         task: Task::Classify,
         title: "Classifier",
         key: Key::Num2,
-        panes: &[Before, After, Random, Retrain],
         next_step: [
             "Pick a class and press Forget: the same pictures, afterwards",
             "Now press Forget: the same pictures, afterwards",
         ],
-        opening: OF_CLASSES,
-        pick: PICK,
-        what_ui: classes::classes_ui,
-        redirect_ui: classes::redirect_ui,
+        ..DIFFUSION
     },
     TaskRow {
         task: Task::TextToImage,

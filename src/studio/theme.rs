@@ -2,6 +2,8 @@
 
 use egui::{Color32, CornerRadius, FontId, Stroke, TextStyle, Theme, Vec2, style::WidgetVisuals};
 
+use super::Pane;
+
 /// The colours that panels ask for by meaning.
 #[derive(Debug)]
 pub struct Palette {
@@ -27,41 +29,46 @@ pub struct Palette {
     pub caution: Color32,
 }
 
-const DARK: Palette = Palette {
-    panel: Color32::from_rgb(23, 25, 30),
-    canvas: Color32::from_rgb(14, 16, 19),
-    card: Color32::from_rgb(29, 32, 38),
-    border: Color32::from_rgb(46, 51, 60),
-    text: Color32::from_rgb(208, 213, 221),
-    strong: Color32::from_rgb(243, 245, 248),
-    weak: Color32::from_rgb(152, 160, 173),
-    accent: Color32::from_rgb(88, 98, 226),
-    accent_text: Color32::from_rgb(155, 164, 255),
-    selected: Color32::from_rgb(52, 58, 120),
-    button: Color32::from_rgb(40, 44, 52),
-    hovered: Color32::from_rgb(52, 57, 67),
-    good: Color32::from_rgb(70, 190, 145),
-    bad: Color32::from_rgb(242, 110, 122),
-    caution: Color32::from_rgb(232, 176, 76),
-};
+impl Palette {
+    /// The colour of what a pane shows, in a drawing.
+    pub fn of(&self, pane: Pane) -> Color32 {
+        match pane {
+            Pane::Before => self.weak,
+            Pane::After => self.accent_text,
+            Pane::Random => self.caution,
+            Pane::Retrain => self.good,
+        }
+    }
+}
 
-const LIGHT: Palette = Palette {
-    panel: Color32::from_rgb(247, 248, 250),
-    canvas: Color32::from_rgb(255, 255, 255),
-    card: Color32::from_rgb(255, 255, 255),
-    border: Color32::from_rgb(211, 215, 222),
-    text: Color32::from_rgb(42, 47, 56),
-    strong: Color32::from_rgb(14, 17, 22),
-    weak: Color32::from_rgb(90, 98, 112),
-    accent: Color32::from_rgb(68, 80, 208),
-    accent_text: Color32::from_rgb(59, 71, 196),
-    selected: Color32::from_rgb(216, 220, 255),
-    button: Color32::from_rgb(231, 233, 238),
-    hovered: Color32::from_rgb(219, 222, 229),
-    good: Color32::from_rgb(15, 118, 85),
-    bad: Color32::from_rgb(190, 42, 72),
-    caution: Color32::from_rgb(140, 92, 0),
-};
+const DARK: Palette = palette_of(false);
+const LIGHT: Palette = palette_of(true);
+
+/// The palette of a theme: every colour in the dark one, and in the light one.
+const fn palette_of(light: bool) -> Palette {
+    Palette {
+        panel: of(light, [23, 25, 30], [247, 248, 250]),
+        canvas: of(light, [14, 16, 19], [255, 255, 255]),
+        card: of(light, [29, 32, 38], [255, 255, 255]),
+        border: of(light, [46, 51, 60], [211, 215, 222]),
+        text: of(light, [208, 213, 221], [42, 47, 56]),
+        strong: of(light, [243, 245, 248], [14, 17, 22]),
+        weak: of(light, [152, 160, 173], [90, 98, 112]),
+        accent: of(light, [88, 98, 226], [68, 80, 208]),
+        accent_text: of(light, [155, 164, 255], [59, 71, 196]),
+        selected: of(light, [52, 58, 120], [216, 220, 255]),
+        button: of(light, [40, 44, 52], [231, 233, 238]),
+        hovered: of(light, [52, 57, 67], [219, 222, 229]),
+        good: of(light, [70, 190, 145], [15, 118, 85]),
+        bad: of(light, [242, 110, 122], [190, 42, 72]),
+        caution: of(light, [232, 176, 76], [140, 92, 0]),
+    }
+}
+
+const fn of(light: bool, dark: [u8; 3], bright: [u8; 3]) -> Color32 {
+    let [red, green, blue] = if light { bright } else { dark };
+    Color32::from_rgb(red, green, blue)
+}
 
 /// A tile's frame in both themes, between a picture that is mostly dark and either background.
 pub const AGREES: Color32 = Color32::from_rgb(34, 160, 118);

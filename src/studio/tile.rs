@@ -1,11 +1,8 @@
 //! From a grid of tiles to a texture, and where in it each tile lies.
 
-use std::sync::Arc;
-
 use egui::{ColorImage, Image, TextureFilter, TextureHandle, TextureOptions};
 
 use super::prelude::*;
-use crate::engine::Grid;
 
 /// Pixels of its own edge around each tile, so that filtering never mixes neighbours.
 const EDGE: usize = 1;
@@ -19,39 +16,28 @@ pub struct Sheet {
 impl Sheet {
     /// The texture of a grid.
     pub fn texture(&mut self, ctx: &Context, grid: &Arc<Grid>) -> TextureId {
-        match &mut self.held {
-            Some((held, texture)) if Arc::ptr_eq(held, grid) => texture.id(),
-            Some((held, texture)) => {
-                *held = grid.clone();
-                texture.set(pixels(grid), options());
-                texture.id()
-            }
-            None => {
-                let texture = ctx.load_texture("tiles", pixels(grid), options());
-                self.held.insert((grid.clone(), texture)).1.id()
-            }
+        let (held, texture) = self.held.get_or_insert_with(|| (grid.clone(), load(ctx, grid)));
+        if !Arc::ptr_eq(held, grid) {
+            *held = grid.clone();
+            texture.set(pixels(grid), options());
         }
+        texture.id()
     }
 
     /// The grid as it was drawn last.
     pub fn grid(&self) -> Option<&Arc<Grid>> {
         self.held.as_ref().map(|(grid, _)| grid)
     }
+}
 
-    /// The texture as it was made last.
-    pub fn id(&self) -> Option<TextureId> {
-        self.held.as_ref().map(|(_, texture)| texture.id())
-    }
+/// A grid that stays as it is as a texture.
+pub fn load(ctx: &Context, grid: &Grid) -> TextureHandle {
+    ctx.load_texture("tiles", pixels(grid), options())
 }
 
 /// A tile as a picture, so many points wide.
-pub fn image(
-    texture: TextureId,
-    grid: &Grid,
-    row: usize,
-    column: usize,
-    width: f32,
-) -> Image<'static> {
+pub fn image(texture: TextureId, grid: &Grid, at: [usize; 2], width: f32) -> Image<'static> {
+    let [row, column] = at;
     let size = vec2(width, width * grid.tile[0] as f32 / grid.tile[1] as f32);
     Image::from_texture((texture, size)).uv(uv(grid, row, column)).fit_to_exact_size(size)
 }

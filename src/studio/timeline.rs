@@ -28,32 +28,25 @@ pub fn timeline_ui(studio: &mut Studio, ui: &mut Ui) {
         studio.tour.mark(Spot::Verdict, cards);
         ScrollArea::vertical().id_salt("verdicts").auto_shrink(false).show(ui, |ui| {
             // The area goes on in its parent's direction.
-            let keep = ui.vertical(|ui| {
+            ui.vertical(|ui| {
                 verdict::winner_ui(studio.state.session(), ui);
-                cards_ui(studio, ui)
+                cards_ui(&mut studio.state, ui);
             });
-            if keep.inner {
-                studio.state.adopt();
-            }
         });
     });
 }
 
-/// Draws both runs' cards, side by side where there is room; whether the result is to be kept.
-fn cards_ui(studio: &Studio, ui: &mut Ui) -> bool {
-    let (session, waits) = (studio.state.session(), studio.state.waits());
-    let card_ui = |arm, ui: &mut Ui| verdict::run_ui(session, arm, waits, ui);
+/// Draws both runs' cards, side by side where there is room.
+fn cards_ui(state: &mut State, ui: &mut Ui) {
     if ui.available_width() < 2.0 * CARD {
-        return Arm::BOTH.into_iter().fold(false, |keep, arm| card_ui(arm, ui) | keep);
+        return Arm::BOTH.into_iter().for_each(|arm| verdict::run_ui(state, arm, ui));
     }
     ui.columns(2, |columns| {
-        let mut keep = false;
         for (arm, ui) in Arm::BOTH.into_iter().zip(columns) {
             // Not justified, as columns would have it.
-            keep |= ui.vertical(|ui| card_ui(arm, ui)).inner;
+            ui.vertical(|ui| verdict::run_ui(state, arm, ui));
         }
-        keep
-    })
+    });
 }
 
 /// The name of a run.
@@ -93,7 +86,7 @@ fn progress_ui(state: &State, work: &RunningJob, ui: &mut Ui) {
         (_, true) => format!("{}, paused", doing(state, work)),
         _ => doing(state, work),
     };
-    let elapsed = format::elapsed(work.elapsed());
+    let elapsed = format::elapsed(work.started.elapsed().as_secs_f64());
     let progress = work.progress.as_ref();
     let share = progress.map_or(0.0, |p| p.done as f32 / p.total.max(1) as f32);
     let left = match progress.and_then(|p| p.seconds_left).filter(|_| !work.paused) {

@@ -57,16 +57,22 @@ pub fn messages_ui(studio: &mut Studio, ctx: &Context, palette: &Palette) {
     let top = studio.bar_end + 6.0;
     if let Some(error) = studio.state.error.clone() {
         alert_ui("error", top, palette.bad, ctx, |ui| {
-            if error_ui(&error, widest(ctx), palette, ui) {
-                studio.state.error = None;
-            }
+            ui.horizontal(|ui| {
+                ui.vertical(|ui| {
+                    ui.set_max_width(widest(ctx) - 90.0);
+                    ui.add(Label::new(RichText::new(error).color(palette.bad)).wrap());
+                });
+                if ui.button("Dismiss").clicked() {
+                    studio.state.error = None;
+                }
+            });
         });
     }
     let now = ctx.input(|i| i.time);
     if let Some((text, until)) = studio.notice.filter(|(_, until)| now < *until) {
         let at = pos2(ctx.content_rect().right() - 12.0, top);
         let area = Area::new(Id::unique("notice")).interactable(false).pivot(Align2::RIGHT_TOP);
-        hanging_ui(area, at, None, ctx, |ui| drop(ui.add(Label::new(text).extend())));
+        hanging_ui(area.fixed_pos(at), None, ctx, |ui| drop(ui.add(Label::new(text).extend())));
         ctx.request_repaint_after(Duration::from_secs_f64(until - now));
     }
 }
@@ -75,22 +81,15 @@ pub fn messages_ui(studio: &mut Studio, ctx: &Context, palette: &Palette) {
 pub fn alert_ui(name: &str, top: f32, border: Color32, ctx: &Context, add: impl FnOnce(&mut Ui)) {
     let at = pos2(ctx.content_rect().center().x, top);
     let area = Area::new(Id::unique(name)).role(Role::Alert).pivot(Align2::CENTER_TOP);
-    hanging_ui(area, at, Some(border), ctx, |ui| {
+    hanging_ui(area.fixed_pos(at), Some(border), ctx, |ui| {
         ui.set_max_width(widest(ctx));
         add(ui);
     });
 }
 
 /// Draws what lies over the panels on a card, which may have a border of its own.
-fn hanging_ui(
-    area: Area,
-    at: Pos2,
-    border: Option<Color32>,
-    ctx: &Context,
-    add: impl FnOnce(&mut Ui),
-) {
-    let area = area.constrain_to(ctx.content_rect()).order(Order::Foreground).fixed_pos(at);
-    area.show(ctx, |ui| {
+fn hanging_ui(area: Area, border: Option<Color32>, ctx: &Context, add: impl FnOnce(&mut Ui)) {
+    area.constrain_to(ctx.content_rect()).order(Order::Foreground).show(ctx, |ui| {
         let mut frame = Frame::popup(ui.style()).inner_margin(10.0);
         frame.stroke = border.map_or(frame.stroke, |color| Stroke::new(1.0, color));
         frame.show(ui, add);
@@ -100,18 +99,6 @@ fn hanging_ui(
 /// Points that such a thing is wide at the most.
 fn widest(ctx: &Context) -> f32 {
     (ctx.content_rect().width() - 32.0).min(640.0)
-}
-
-/// Draws what failed; whether that is enough.
-fn error_ui(error: &str, width: f32, palette: &Palette, ui: &mut Ui) -> bool {
-    ui.horizontal(|ui| {
-        ui.vertical(|ui| {
-            ui.set_max_width(width - 90.0);
-            ui.add(Label::new(RichText::new(error).color(palette.bad)).wrap());
-        });
-        ui.button("Dismiss").clicked()
-    })
-    .inner
 }
 
 fn tasks_ui(studio: &mut Studio, ui: &mut Ui) {
@@ -136,7 +123,7 @@ fn device_ui(studio: &Studio, ui: &mut Ui) {
 }
 
 fn tour_ui(studio: &mut Studio, ui: &mut Ui) {
-    let button = Button::new(commands::TOUR.name).selected(studio.tour.is_on());
+    let button = Button::new(commands::TOUR.name).selected(studio.tour.at.is_some());
     commands::TOUR.button_ui(button, studio, ui);
 }
 

@@ -41,7 +41,7 @@ const STOPS: [Stop; 6] = [
         title: "Pick what to forget",
         text: "Click a class. It becomes the forget set; everything else is to be kept.",
         formula: "D_r = D \\ D_f",
-        done: |session| session.request.what.is_some(),
+        done: |session| session.what.is_some(),
     },
     Stop {
         spot: Spot::Saliency,
@@ -84,44 +84,31 @@ const WIDTH: f32 = 300.0;
 /// Where the tour is, and where its spots are in this frame.
 #[derive(Debug, Default)]
 pub struct Tour {
-    at: Option<usize>,
-    spots: [Option<Rect>; 6],
+    /// The stop that it is at, while it is shown.
+    pub at: Option<usize>,
+    /// Where those are that were drawn in this frame.
+    pub spots: [Option<Rect>; 6],
     /// Whether the card has just come to a stop, and its button is to take the focus.
     arrived: bool,
 }
 
 impl Tour {
-    /// Whether it is shown.
-    pub fn is_on(&self) -> bool {
-        self.at.is_some()
-    }
-
-    /// Ends it.
-    pub fn end(&mut self) {
-        self.at = None;
-    }
-
     /// Notes where a spot is.
     pub fn mark(&mut self, spot: Spot, rect: Rect) {
         self.spots[spot as usize] = Some(rect);
-    }
-
-    /// Forgets where the spots were: called before a frame is drawn.
-    pub fn begin_frame(&mut self) {
-        self.spots = [None; 6];
     }
 }
 
 impl Studio {
     /// Starts the tour, or ends it.
     pub fn toggle_tour(&mut self) {
-        if self.tour.is_on() { self.tour.end() } else { self.visit(0) }
+        self.visit(if self.tour.at.is_some() { STOPS.len() } else { 0 });
     }
 
     /// Goes to a stop and brings its spot into view; past the last one, the tour ends.
     fn visit(&mut self, at: usize) {
-        let Some(stop) = STOPS.get(at) else { return self.tour.end() };
-        self.tour.at = Some(at);
+        self.tour.at = Some(at).filter(|at| *at < STOPS.len());
+        let Some(stop) = STOPS.get(at) else { return };
         self.tour.arrived = true;
         match stop.spot {
             Spot::Before | Spot::Control => self.view = &views::compare::VIEW,
@@ -146,7 +133,6 @@ pub fn tour_ui(studio: &mut Studio, ctx: &Context, palette: &Palette) {
     }
     let size = ctx.memory(|m| m.area_rect(id)).map_or(vec2(WIDTH, 190.0), |r| r.size());
     let place = place(screen.shrink(8.0), spot, size);
-    let mut to = None;
     let area = Area::new(id)
         .order(Order::Foreground)
         .fixed_pos(place.min)
@@ -157,19 +143,15 @@ pub fn tour_ui(studio: &mut Studio, ctx: &Context, palette: &Palette) {
         let frame = Frame::popup(ui.style()).inner_margin(14.0);
         frame.show(ui, |ui| {
             ui.set_width(WIDTH.min(screen.width() - 48.0));
-            let done = (stop.done)(studio.state.session());
-            to = stop_ui(ui, at, done, studio.tour.arrived, palette);
+            stop_ui(studio, at, ui, palette);
         });
     });
-    studio.tour.arrived = false;
-    if let Some(to) = to {
-        studio.visit(to);
-    }
 }
 
-/// Draws what is on the card; the stop to go to, past the last one where it is enough.
-fn stop_ui(ui: &mut Ui, at: usize, done: bool, arrived: bool, palette: &Palette) -> Option<usize> {
+/// Draws what is on the card, and goes to another stop, or past the last one where it is enough.
+fn stop_ui(studio: &mut Studio, at: usize, ui: &mut Ui, palette: &Palette) {
     let stop = &STOPS[at];
+    let done = (stop.done)(studio.state.session());
     let last = at + 1 == STOPS.len();
     ui.horizontal(|ui| {
         ui.label(RichText::new(stop.title).heading().color(palette.strong));
@@ -181,25 +163,23 @@ fn stop_ui(ui: &mut Ui, at: usize, done: bool, arrived: bool, palette: &Palette)
         ui.add(egui::Label::new(RichText::new(stop.formula).monospace()).wrap());
     });
     ui.add_space(2.0);
-    let mut to = None;
     ui.horizontal(|ui| {
         let name = if last { "Done" } else { "Next" };
         let plain = || Button::new(RichText::new(name).color(palette.text));
         let next = ui.add(if done { primary(ui, name) } else { plain() });
-        if arrived {
+        if std::mem::take(&mut studio.tour.arrived) {
             next.request_focus();
         }
         if next.clicked() {
-            to = Some(at + 1);
+            studio.visit(at + 1);
         }
         if ui.add_enabled(at > 0, Button::new("Back")).clicked() {
-            to = Some(at - 1);
+            studio.visit(at - 1);
         }
         if !last && ui.button("Skip tour").clicked() {
-            to = Some(STOPS.len());
+            studio.visit(STOPS.len());
         }
     });
-    to
 }
 
 /// Beside the spot, where the whole card fits; else at the bottom.

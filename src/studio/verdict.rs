@@ -5,7 +5,6 @@ use egui::Grid;
 use super::arm_name;
 use super::attempt::{Attempt, Glance};
 use super::prelude::*;
-use crate::engine::Run;
 use crate::eval::{Evidence, Metric, Versus, headline, versus};
 use crate::words::{Metrics, Report, VerdictLabel};
 
@@ -19,8 +18,7 @@ pub fn winner_ui(session: &TaskState, ui: &mut Ui) {
     let palette = theme::palette(ui);
     let Some(Versus { said, winner, n }) = versus(arm_name(session, Arm::Method), run, control)
     else {
-        ui.weak("Too few pictures to say which mask is better");
-        return;
+        return drop(ui.weak("Too few pictures to say which mask is better"));
     };
     let color = match winner {
         1 => palette.good,
@@ -42,42 +40,43 @@ pub fn winner_ui(session: &TaskState, ui: &mut Ui) {
     ));
 }
 
-/// Draws a run's card; whether its result is to be kept as the model.
-pub fn run_ui(session: &TaskState, arm: Arm, waits: Option<&str>, ui: &mut Ui) -> bool {
-    let (mut keep, mut beside) = (false, false);
+/// Draws a run's card.
+pub fn run_ui(state: &mut State, arm: Arm, ui: &mut Ui) {
     card_ui(ui, 8.0, |ui| {
         ui.set_min_width(ui.available_width());
         ui.spacing_mut().item_spacing.y = 3.0;
         ui.spacing_mut().interact_size.y = 14.0;
-        let attempt = session.attempt(arm);
-        let run = attempt.and_then(|a| a.run.as_ref());
-        let more = arm == Arm::Method && run.is_some();
-        ui.horizontal(|ui| {
-            ui.label(RichText::new(arm_name(session, arm)).strong());
+        let more = arm == Arm::Method && state.session().run(arm).is_some();
+        let room = ui.horizontal(|ui| {
+            ui.label(RichText::new(arm_name(state.session(), arm)).strong());
             // Beside the name where there is room, else below it.
-            beside = more && ui.available_width() > 84.0;
-            if beside {
-                ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
-                    keep = more_ui(waits, ui)
-                });
+            let room = ui.available_width() > 84.0;
+            if more && room {
+                let beside = Layout::right_to_left(Align::Center);
+                ui.with_layout(beside, |ui| more_ui(state, ui));
             }
+            room
         });
-        keep |= more && !beside && more_ui(waits, ui);
-        match (attempt, run) {
-            (Some(attempt), Some(run)) => result_ui(session, attempt, run, ui),
-            (Some(attempt), None) => progress_ui(session, attempt, ui),
-            (None, _) => drop(ui.weak(match arm {
+        if more && !room.inner {
+            more_ui(state, ui);
+        }
+        let session = state.session();
+        match session.attempt(arm) {
+            Some(attempt @ Attempt { run: Some(run), .. }) => result_ui(session, attempt, run, ui),
+            Some(attempt) => progress_ui(session, attempt, ui),
+            None => drop(ui.weak(match arm {
                 Arm::Method => "The verdict appears here",
                 Arm::Control => "The control appears here: if it does as well, the mask is not why",
             })),
         }
     });
-    keep
 }
 
-fn more_ui(waits: Option<&str>, ui: &mut Ui) -> bool {
+fn more_ui(state: &mut State, ui: &mut Ui) {
     let hint = "Keeps this result as the model, so that another request can follow";
-    button_ui(ui, Button::new("Forget more").small(), hint, waits)
+    if button_ui(ui, Button::new("Forget more").small(), hint, state.waits()) {
+        state.adopt();
+    }
 }
 
 /// A verdict as a word and its colour.
@@ -101,12 +100,14 @@ fn progress_ui(session: &TaskState, attempt: &Attempt, ui: &mut Ui) {
         (false, _) => ui.weak(format!("Step {} of {steps}", format::count(step))),
     };
     if attempt.steps > 0 {
-        look_ui(&attempt.look_at(session.scrub, &session.forgotten()), ui);
+        look_ui(session, attempt, ui);
     }
 }
 
 /// What the shown pictures say by themselves: those of the step that the timeline is held at.
-fn look_ui(look: &Glance, ui: &mut Ui) {
+fn look_ui(session: &TaskState, attempt: &Attempt, ui: &mut Ui) {
+    let (step, grid) = attempt.at(session.scrub);
+    let look = Glance::of(step, grid, &session.forgotten());
     let part = |name: &str, share: Option<f64>| share.map(|s| format!("{name} {s:.0}"));
     let parts = [part("UA", look.gone), part("RA and TA", look.kept)];
     let text = parts.into_iter().flatten().collect::<Vec<_>>().join("   ");
@@ -123,7 +124,7 @@ fn result_ui(session: &TaskState, attempt: &Attempt, run: &Run, ui: &mut Ui) {
     let report = &run.report;
     verdict_ui(report, ui);
     if session.scrub.is_some_and(|held| held < attempt.steps) {
-        look_ui(&attempt.look_at(session.scrub, &session.forgotten()), ui);
+        look_ui(session, attempt, ui);
         fact_ui(ui, "Measured at the end");
     }
     metrics_ui(report, ui);
@@ -176,12 +177,8 @@ fn facts_ui(report: &Report, ui: &mut Ui) {
 
 /// UA, RA and TA before and after, Retrain's where it was measured, and the pictures behind them.
 fn metrics_ui(report: &Report, ui: &mut Ui) {
-    let columns: Vec<(&str, &Metrics)> =
-        [("before", Some(&report.before)), ("after", Some(&report.after))]
-            .into_iter()
-            .chain([("Retrain", report.retrain.as_ref())])
-            .filter_map(|(name, metrics)| Some((name, metrics?)))
-            .collect();
+    let mut columns = vec![("before", &report.before), ("after", &report.after)];
+    columns.extend(report.retrain.as_ref().map(|metrics| ("Retrain", metrics)));
     Grid::new(("metrics", &report.protocol)).spacing([12.0, 1.0]).show(ui, |ui| {
         ui.label("");
         heads_ui(ui, columns.iter().map(|(name, _)| *name).chain(["n"]));

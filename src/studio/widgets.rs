@@ -2,7 +2,7 @@
 
 use egui::{
     Align, Align2, AtomExt as _, Atoms, Button, Color32, ComboBox, Frame, Image, Label, Layout,
-    Response, RichText, Ui, Vec2, WidgetText, vec2,
+    Response, RichText, Ui, Vec2, vec2,
 };
 use egui_plot::Plot;
 
@@ -44,12 +44,7 @@ pub fn explained(mut response: Response, hint: &str, blocked: Option<&str>) -> R
 }
 
 /// Draws a list that drops down, as wide as there is room.
-pub fn combo_ui(
-    ui: &mut Ui,
-    id: &str,
-    chosen: impl Into<WidgetText>,
-    list_ui: impl FnOnce(&mut Ui),
-) -> Response {
+pub fn combo_ui(ui: &mut Ui, id: &str, chosen: &str, list_ui: impl FnOnce(&mut Ui)) -> Response {
     let combo = ComboBox::from_id_salt(id).width(ui.available_width());
     combo.selected_text(chosen).truncate().show_ui(ui, list_ui).response
 }
@@ -69,13 +64,8 @@ pub fn field_ui<R>(ui: &mut Ui, name: &str, add: impl FnOnce(&mut Ui) -> R) -> R
 }
 
 /// Draws a list that drops down, with its name before it.
-pub fn choice_ui(
-    ui: &mut Ui,
-    name: &str,
-    chosen: impl Into<WidgetText>,
-    list_ui: impl FnOnce(&mut Ui),
-) -> Response {
-    field_ui(ui, name, |ui| combo_ui(ui, name, chosen, list_ui))
+pub fn choice_ui(ui: &mut Ui, name: &str, chosen: &str, list: impl FnOnce(&mut Ui)) -> Response {
+    field_ui(ui, name, |ui| combo_ui(ui, name, chosen, list))
 }
 
 /// Gives sliders the width that is left beside their number.
@@ -87,40 +77,16 @@ pub fn slider_room(ui: &mut Ui) {
 
 /// Draws a value that is the method's own until a person sets another, which begins at `start`.
 pub fn own_ui<T>(value: &mut Option<T>, start: T, ui: &mut Ui, set: impl FnOnce(&mut T, &mut Ui)) {
-    match value {
-        Some(given) => {
-            set(given, ui);
-            if ui.button("Reset").on_hover_text("Back to the method's own").clicked() {
-                *value = None;
-            }
-        }
-        None => {
-            if ui.button("The method's own").on_hover_text("Click to set another").clicked() {
-                *value = Some(start);
-            }
-        }
+    let (name, hint) = match value {
+        Some(_) => ("Reset", "Back to the method's own"),
+        None => ("The method's own", "Click to set another"),
+    };
+    if let Some(given) = value {
+        set(given, ui);
     }
-}
-
-/// A button with a name and a picture, no wider than it is told to be.
-pub fn chip_ui(
-    ui: &mut Ui,
-    name: &str,
-    picture: Option<Image>,
-    on: bool,
-    size: Vec2,
-    blocked: Option<&str>,
-) -> bool {
-    let mut atoms = Atoms::new(small(name).atom_grow(true).atom_align(Align2::LEFT_CENTER));
-    if let Some(picture) = picture {
-        atoms.push_left(picture.fit_to_exact_size(Vec2::splat(size.y - 6.0)));
+    if ui.button(name).on_hover_text(hint).clicked() {
+        *value = if value.is_none() { Some(start) } else { None };
     }
-    let chip = Button::new(atoms).selected(on).truncate().gap(6.0).min_size(size);
-    let response = ui.add_enabled_ui(blocked.is_none(), |ui| {
-        ui.set_max_width(size.x);
-        ui.add(chip)
-    });
-    explained(response.inner, "", blocked).clicked()
 }
 
 /// Draws one of several, side by side: what it is, its name, what it is for.
@@ -130,10 +96,7 @@ pub fn tabs_ui<'a, T: PartialEq>(
     all: impl IntoIterator<Item = (T, &'a str, &'a str)>,
 ) {
     for (value, name, hint) in all {
-        let tab = ui.selectable_value(chosen, value, name);
-        if !hint.is_empty() {
-            tab.on_hover_text(hint);
-        }
+        explained(ui.selectable_value(chosen, value, name), hint, None);
     }
 }
 
@@ -167,16 +130,43 @@ pub fn line_ui(ui: &mut Ui, right: impl FnOnce(&mut Ui), left: impl FnOnce(&mut 
     });
 }
 
-/// Draws buttons of names and pictures, two in a row; `chip` draws one of a size.
-pub fn chips_ui(n: usize, height: f32, ui: &mut Ui, mut chip: impl FnMut(&mut Ui, usize, Vec2)) {
+/// What is on a chip: a name, a picture, and whether it is chosen.
+pub type Chip<'a> = (&'a str, Option<Image<'a>>, bool);
+
+/// Draws `n` buttons of names and pictures, two in a row, or why they cannot be had now; the one that
+/// was pressed.
+pub fn chips_ui<'a>(
+    n: usize,
+    height: f32,
+    blocked: Option<&str>,
+    ui: &mut Ui,
+    chip: impl Fn(usize) -> Option<Chip<'a>>,
+) -> Option<usize> {
     let size = vec2((ui.available_width() - 4.0) / 2.0, height);
     ui.spacing_mut().item_spacing = Vec2::splat(4.0);
+    let mut pressed = None;
     for first in (0..n).step_by(2) {
         ui.horizontal(|ui| {
             ui.spacing_mut().button_padding = vec2(4.0, 2.0);
-            (first..n.min(first + 2)).for_each(|i| chip(ui, i, size));
+            for i in first..n.min(first + 2) {
+                let Some((name, picture, on)) = chip(i) else { continue };
+                let name = small(name).atom_grow(true).atom_align(Align2::LEFT_CENTER);
+                let mut atoms = Atoms::new(name);
+                if let Some(picture) = picture {
+                    atoms.push_left(picture.fit_to_exact_size(Vec2::splat(height - 6.0)));
+                }
+                let chip = Button::new(atoms).selected(on).truncate().gap(6.0).min_size(size);
+                let response = ui.add_enabled_ui(blocked.is_none(), |ui| {
+                    ui.set_max_width(size.x);
+                    ui.add(chip)
+                });
+                if explained(response.inner, "", blocked).clicked() {
+                    pressed = Some(i);
+                }
+            }
         });
     }
+    pressed
 }
 
 /// A plot that stays as it is under the hand.

@@ -1,9 +1,9 @@
 //! What kind of forget set a specification `KIND:VALUE` names.
 
-use strum::EnumString;
+use strum::{Display, EnumString};
 
 /// A kind of forget set.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, EnumString)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Display, EnumString)]
 #[strum(serialize_all = "kebab-case")]
 pub enum ForgetKind {
     /// A class.

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use super::{JobKind, RunningJob, State};
+use super::{JobKind, State};
 use crate::engine::{Job, Run};
 use crate::error::{Error, Result};
 use crate::models::registry;
 use crate::run::Link;
 use crate::saliency::By;
-use crate::studio::{Arm, Choice, Request};
+use crate::studio::request::estimator;
+use crate::studio::{Arm, Choice};
 use crate::words::{AttackKind, Budget, Estimator, Recipe, Redirect, Task};
 
 /// Seeds whose masks are compared.
@@ -27,7 +28,7 @@ impl State {
     pub fn open(&mut self) {
         let session = self.session_mut();
         session.clear();
-        let Request { seed, budget, .. } = session.request;
+        let Recipe { seed, budget, .. } = session.request;
         let job = Job::Open { model: session.model.clone(), seed, budget };
         self.begin(JobKind::Open(seed), job);
         // An opening that this one replaces took them back.
@@ -40,7 +41,7 @@ impl State {
         if self.refuses() {
             return;
         }
-        let Request { seed, budget, .. } = self.session().request;
+        let Recipe { seed, budget, .. } = self.session().request;
         let job = match bytes {
             Some(bytes) => Job::Import { name, bytes, seed, budget },
             None => Job::Open { model: name, seed, budget },
@@ -68,7 +69,7 @@ impl State {
         let session = self.session_mut();
         session.model = model.name.into();
         session.opened = None;
-        session.request = Request::of(&link.recipe);
+        (session.what, session.request) = (None, link.recipe.clone());
         session.wanted = Some(link);
         self.open();
         Ok(())
@@ -77,17 +78,13 @@ impl State {
     /// Does what a link wants of the model that is open now.
     pub(super) fn meet(&mut self, link: Link) {
         let spec = &link.recipe.forget;
-        let session = self.session_mut();
-        let Some(opened) = session.opened.clone().filter(|_| !spec.is_empty()) else { return };
-        match Choice::parse(spec, &opened) {
-            Ok(what) => {
-                session.at = link.at;
-                self.pick(what);
-                if link.run {
-                    self.forget();
-                }
-            }
-            Err(error) => self.error = Some(error.to_string()),
+        let opened = self.session().opened.clone();
+        let Some(opened) = opened.filter(|_| !spec.is_empty()) else { return };
+        let Some(what) = self.tell(Choice::parse(spec, &opened)) else { return };
+        self.session_mut().at = link.at;
+        self.pick(what);
+        if link.run {
+            self.forget();
         }
     }
 
@@ -99,7 +96,7 @@ impl State {
             self.session_mut().wanted = None;
             return self.aim(what);
         }
-        let same = session.request.what.as_ref() == Some(&what) && session.scored();
+        let same = session.what.as_ref() == Some(&what) && session.scored();
         if !same && !self.held() {
             self.aim(what);
             self.rank();
@@ -108,7 +105,7 @@ impl State {
 
     /// Picks what to forget and leaves the scoring for later: a slider is still moving.
     pub fn aim(&mut self, what: Choice) {
-        if self.work.as_ref().is_some_and(|w| matches!(w.kind, JobKind::Rank { .. })) {
+        if matches!(self.working(), Some(JobKind::Rank { .. })) {
             self.drop_work();
         }
         let session = self.session_mut();
@@ -118,8 +115,8 @@ impl State {
         {
             session.request.redirect = Redirect::Next;
         }
-        if session.request.what.as_ref() != Some(&what) {
-            session.request.what = Some(what);
+        if session.what.as_ref() != Some(&what) {
+            session.what = Some(what);
             session.clear();
         }
     }
@@ -144,9 +141,9 @@ impl State {
     /// one asked for. Called in every frame.
     pub fn reseed(&mut self) {
         let session = self.session();
-        let seed = match &self.work {
-            Some(RunningJob { kind: JobKind::Open(seed), .. }) => Some(*seed),
-            Some(RunningJob { kind: JobKind::Unlearn(_), .. }) => None,
+        let seed = match self.working() {
+            Some(JobKind::Open(seed)) => Some(seed),
+            Some(JobKind::Unlearn(_)) => None,
             _ => session.opened.as_ref().map(|o| o.seed),
         };
         if seed.is_some_and(|seed| seed != session.request.seed) {
@@ -159,7 +156,7 @@ impl State {
         let session = self.session();
         let Some(opened) = session.opened.as_ref().filter(|o| !o.task.prompted()) else { return };
         let classes = opened.classes.len() as isize;
-        let next = match &session.request.what {
+        let next = match &session.what {
             Some(Choice::Class(class)) => *class as isize + by,
             _ if by < 0 => by,
             _ => by - 1,
@@ -176,9 +173,8 @@ impl State {
         }
         let session = self.session_mut();
         session.request.density = density;
-        if let Some(Err(error)) = session.saliency.as_mut().map(|s| s.aim(density)) {
-            self.error = Some(error.to_string());
-        }
+        let aimed = session.saliency.as_mut().map_or(Ok(()), |s| s.aim(density));
+        self.tell(aimed);
     }
 
     /// Makes bars and maps exact: the density has come to rest.
@@ -213,9 +209,9 @@ impl State {
     /// Scores the weights anew if the ones that are known are another estimator's.
     fn rescore(&mut self) {
         let session = self.session_mut();
-        let estimator = session.request.estimator();
+        let estimator = estimator(&session.request);
         let stale = session.saliency.as_ref().is_none_or(|s| s.ranking.estimator != estimator);
-        if estimator != Estimator::None && stale && session.request.what.is_some() {
+        if estimator != Estimator::None && stale && session.what.is_some() {
             session.saliency = None;
             if session.opened.is_some() && !self.opening() {
                 self.rank();
@@ -247,17 +243,17 @@ impl State {
         }
         self.drop_work();
         let session = self.session_mut();
-        let Some(entry) = session.history.get(number) else { return };
+        let entry = session.history.entries.iter().find(|e| e.number == number);
+        let Some(entry) = entry else { return };
         let (recipe, kept) = (entry.recipe.clone(), entry.kept.clone());
-        let Some(opened) = kept.as_ref().map(|k| &k.opened).or(session.opened.as_ref()) else {
-            return;
-        };
-        let opened = opened.clone();
+        let opened = kept.as_ref().map(|k| &k.opened).or(session.opened.as_ref()).cloned();
+        let Some(opened) = opened else { return };
         let what = Choice::parse(&recipe.forget, &opened).ok();
         session.model = opened.name.clone();
         session.before.retain(|earlier| earlier.after.len() < opened.after.len());
         session.opened = Some(opened);
-        session.request = Request { what, ..Request::of(&recipe) };
+        session.what = what;
+        session.request = Recipe { after: Vec::new(), fingerprint: None, ..recipe };
         session.clear();
         let Some(kept) = kept else {
             self.reseed();
@@ -279,7 +275,7 @@ impl State {
         if self.held() {
             return;
         }
-        let Request { seed, budget, .. } = session.request;
+        let Recipe { seed, budget, .. } = session.request;
         self.begin(JobKind::Adopt, Job::Adopt { run, seed, budget });
     }
 
@@ -298,19 +294,15 @@ impl State {
             return;
         };
         session.model = Recipe { after: before.to_vec(), ..last.clone() }.start();
-        session.request.what = None;
+        session.what = None;
         self.open();
     }
 
     /// Compares the masks of the request's variations.
     pub fn compare_masks(&mut self, by: By) {
         let session = self.session();
-        let Some(opened) = session.opened.as_deref() else { return };
-        let recipe = session.recipe().or_else(|| {
-            // Every class has its own.
-            let any = Choice::Class(0);
-            Request { what: Some(any), ..session.request.clone() }.recipe(opened)
-        });
+        // Every class has its own.
+        let recipe = session.recipe().or_else(|| session.recipe_for(&Choice::Class(0)));
         if let Some(recipe) = recipe.filter(|_| self.work.is_none()) {
             self.begin(JobKind::Overlap, Job::Overlap { recipe, by, seeds: SEEDS });
         }
@@ -343,12 +335,12 @@ impl State {
         let text = kept(prompt);
         if !text.is_empty() {
             self.pick(Choice::Prompt(text));
-        } else if !self.held() && self.session().request.what.is_some() {
+        } else if !self.held() && self.session().what.is_some() {
             if !self.opening() {
                 self.drop_work();
             }
             let session = self.session_mut();
-            session.request.what = None;
+            session.what = None;
             session.clear();
         }
     }

@@ -6,7 +6,7 @@ use super::{JobKind, RunningJob, State};
 use crate::engine::{Event, Job, Opened, Outcome, Run};
 use crate::error::Error;
 use crate::saliency::Scores;
-use crate::studio::{Arm, History, Request, Saliency};
+use crate::studio::{Arm, History, Saliency};
 use crate::words::Estimator;
 
 impl State {
@@ -21,58 +21,38 @@ impl State {
     fn handle(&mut self, event: Event) {
         match event {
             Event::Ready(info) => self.device = Some(info),
-            Event::Progress { id, progress } => {
-                if let Some(work) = self.heard(id) {
-                    work.progress = Some(progress);
-                }
+            Event::Progress { id, progress } if let Some(work) = self.heard(id) => {
+                work.progress = Some(progress);
             }
-            Event::Note { id, text } => {
-                if let Some(work) = self.heard(id) {
-                    work.notes.push(text);
-                }
-            }
-            Event::Step { id, live } => {
-                if let Some(JobKind::Unlearn(arm)) = self.heard(id).map(|w| w.kind)
+            Event::Note { id, text } if let Some(work) = self.heard(id) => work.notes.push(text),
+            Event::Step { id, live } if let Some(work) = self.heard(id) => {
+                if let JobKind::Unlearn(arm) = work.kind
                     && let Some(attempt) = self.session_mut().attempt_mut(arm)
                 {
                     attempt.push(live);
                 }
             }
-            Event::Rough { id, opened } => {
-                if self.heard(id).is_some() {
-                    self.session_mut().rough = Some(opened);
+            Event::Rough { id, opened } if self.heard(id).is_some() => {
+                self.session_mut().rough = Some(opened);
+            }
+            Event::Pane { id, pane } if self.heard(id).is_some() => {
+                self.session_mut().take_pane(pane);
+            }
+            Event::Retrain { id, forget, grid } if self.heard(id).is_some() => {
+                let session = self.session_mut();
+                if let Some(opened) = &session.opened {
+                    session.twin = Some((session.twin_of(opened, &forget), grid));
                 }
             }
-            Event::Pane { id, pane } => {
-                if self.heard(id).is_some() {
-                    self.session_mut().take_pane(pane);
-                }
+            Event::Early { id, ranking } if self.heard(id).is_some() => self.ranked(ranking, false),
+            Event::Done { id, outcome } if let Some(work) = self.work.take_if(|w| w.id == id) => {
+                self.ended = "Ready".into();
+                self.done(work, outcome);
             }
-            Event::Retrain { id, forget, grid } => {
-                if self.heard(id).is_some()
-                    && let Some(opened) = self.session().opened.clone()
-                {
-                    let session = self.session_mut();
-                    session.twin = Some((session.twin_of(&opened, &forget), grid));
-                }
+            Event::Failed { id, error } if let Some(work) = self.work.take_if(|w| w.id == id) => {
+                self.failed(work, error);
             }
-            Event::Early { id, ranking } => {
-                if self.heard(id).is_some() {
-                    self.ranked(ranking, false);
-                }
-            }
-            Event::Snapshot { .. } => {}
-            Event::Done { id, outcome } => {
-                if let Some(work) = self.work.take_if(|w| w.id == id) {
-                    self.ended = "Ready".into();
-                    self.done(work, outcome);
-                }
-            }
-            Event::Failed { id, error } => {
-                if let Some(work) = self.work.take_if(|w| w.id == id) {
-                    self.failed(work, error);
-                }
-            }
+            _ => {}
         }
     }
 
@@ -98,10 +78,7 @@ impl State {
         match (work.kind, outcome) {
             (JobKind::Open(_), Outcome::Opened(opened)) => {
                 session.opened = Some(opened);
-                match session.wanted.take() {
-                    Some(link) => self.meet(link),
-                    None => self.rank_picked(),
-                }
+                self.go_on();
             }
             (JobKind::Import, Outcome::Opened(opened)) => self.imported(work, opened),
             (JobKind::Rank { then_forget }, Outcome::Ranked(ranking)) => {
@@ -114,7 +91,7 @@ impl State {
             (JobKind::Audit(arm), Outcome::Audited(audited)) => {
                 let adds = |run: &mut Run| run.report.audit = Some(Box::new(audited.audit));
                 let run = session.examined(arm, adds);
-                self.finished.extend(run);
+                self.fresh.extend(run);
             }
             (JobKind::Attack(arm, _), Outcome::Attacked(attacked)) => {
                 let new = attacked.attacks;
@@ -123,7 +100,7 @@ impl State {
                     run.attacks.extend(new);
                     run.report.attacks = run.attacks.iter().map(|a| a.report.clone()).collect();
                 });
-                self.finished.extend(run);
+                self.fresh.extend(run);
             }
             (JobKind::Overlap, Outcome::Overlapped(overlap)) => session.overlap = Some(overlap),
             (JobKind::Adopt, Outcome::Opened(opened)) => {
@@ -137,10 +114,13 @@ impl State {
         }
     }
 
-    /// Scores the weights for what is picked, if something is.
-    fn rank_picked(&mut self) {
-        if self.session().request.what.is_some() {
-            self.rank();
+    /// Does what a link wants of the model that is open now, or scores its weights for what is picked.
+    fn go_on(&mut self) {
+        let session = self.session_mut();
+        match session.wanted.take() {
+            Some(link) => self.meet(link),
+            None if session.what.is_some() => self.rank(),
+            None => {}
         }
     }
 
@@ -157,22 +137,22 @@ impl State {
             session.history = History::default();
         }
         session.model = opened.name.clone();
-        session.request = Request { what: session.request.what.clone(), ..request };
+        session.request = request;
         session.opened = Some(opened);
-        match self.linked.take().filter(|(id, _)| *id == work.id) {
-            Some((_, link)) => {
-                self.session_mut().request = Request::of(&link.recipe);
-                self.meet(link);
-            }
-            None => self.rank_picked(),
+        let linked = self.linked.take().filter(|(id, _)| *id == work.id);
+        let session = self.session_mut();
+        session.wanted = linked.map(|(_, link)| link);
+        if let Some(link) = &session.wanted {
+            (session.what, session.request) = (None, link.recipe.clone());
         }
+        self.go_on();
     }
 
     /// Takes in a run; after the method's comes its control, where there is one and it `goes_on`.
     fn unlearned(&mut self, arm: Arm, run: Arc<Run>, goes_on: bool) {
         let session = self.session_mut();
         session.finish(arm, &run);
-        self.finished.push(run.clone());
+        self.fresh.push(run.clone());
         if arm == Arm::Control {
             return;
         }
@@ -187,27 +167,26 @@ impl State {
     }
 
     pub(super) fn ranked(&mut self, ranking: Arc<Scores>, whole: bool) {
-        let session = self.session_mut();
-        match Saliency::new(ranking, whole, session.request.density) {
-            Ok(saliency) => session.saliency = Some(saliency),
-            Err(error) => self.error = Some(error.to_string()),
+        let saliency = Saliency::new(ranking, whole, self.session().request.density);
+        if let Some(saliency) = self.tell(saliency) {
+            self.session_mut().saliency = Some(saliency);
         }
     }
 
     fn failed(&mut self, work: RunningJob, error: Error) {
-        let cancelled = matches!(error, Error::Cancelled);
         self.keep_seed(work.kind);
-        if !cancelled {
-            self.session_mut().rough = None;
-        }
-        self.ended = if cancelled { "Cancelled" } else { "Failed" }.into();
-        self.session_mut().unreadable |= work.kind == JobKind::Browse && !cancelled;
+        let session = self.session_mut();
         if let JobKind::Unlearn(arm) = work.kind
-            && let Some(attempt) = self.session_mut().attempt_mut(arm)
+            && let Some(attempt) = session.attempt_mut(arm)
         {
             attempt.cancelled = true;
         }
-        if !cancelled {
+        if matches!(error, Error::Cancelled) {
+            self.ended = "Cancelled".into();
+        } else {
+            session.rough = None;
+            session.unreadable |= work.kind == JobKind::Browse;
+            self.ended = "Failed".into();
             self.error = Some(error.to_string());
         }
     }

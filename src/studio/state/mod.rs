@@ -10,14 +10,15 @@ use std::{path::PathBuf, sync::Arc};
 use web_time::Instant;
 
 use super::attempt::Attempt;
+use super::request::estimator;
 use super::task_state::TaskState;
-use super::{Arm, Backend, Wake, tasks};
+use super::{Arm, Backend, tasks};
 use crate::engine::{Job, Run};
 use crate::error::Result;
 use crate::gpu::DeviceInfo;
 use crate::job_context::Progress;
 use crate::run::Link;
-use crate::words::{AttackKind, Recipe, Task};
+use crate::words::{AttackKind, Estimator, Recipe, Task};
 
 /// Why something cannot be had now.
 pub const WAIT: &str = "Wait for the work in progress, or cancel it";
@@ -85,19 +86,13 @@ pub struct RunningJob {
     pub cancelling: bool,
     /// What the engine told of it that a person should know.
     notes: Vec<String>,
-    started: Instant,
-}
-
-impl RunningJob {
-    /// Seconds since it was asked for.
-    pub fn elapsed(&self) -> f64 {
-        self.started.elapsed().as_secs_f64()
-    }
+    /// When it was asked for.
+    pub started: Instant,
 }
 
 /// Everything that the panels draw.
 pub struct State {
-    backend: Box<dyn Backend>,
+    pub(super) backend: Box<dyn Backend>,
     pub device: Option<DeviceInfo>,
     pub task: Task,
     sessions: [TaskState; Task::ALL.len()],
@@ -109,8 +104,8 @@ pub struct State {
     /// How the last work ended, in a few words.
     pub ended: String,
     last_id: u64,
-    /// Runs that finished since somebody last asked.
-    finished: Vec<Arc<Run>>,
+    /// Runs of any task that finished, or were examined, since somebody last took them.
+    pub fresh: Vec<Arc<Run>>,
 }
 
 impl State {
@@ -126,15 +121,10 @@ impl State {
             error: None,
             ended: "Ready".into(),
             last_id: 0,
-            finished: Vec::new(),
+            fresh: Vec::new(),
         };
         state.open();
         state
-    }
-
-    /// Has the window drawn again whenever the engine tells something.
-    pub fn wake(&mut self, wake: Wake) {
-        self.backend.wake(wake);
     }
 
     /// What a person should know of the model, its runs and the work under way.
@@ -153,14 +143,24 @@ impl State {
         &mut self.sessions[index(self.task)]
     }
 
+    /// What came of something, or nothing where it failed: then the person is told why.
+    pub fn tell<T>(&mut self, result: Result<T>) -> Option<T> {
+        result.map_err(|error| self.error = Some(error.to_string())).ok()
+    }
+
+    /// What the work in progress is for.
+    pub fn working(&self) -> Option<JobKind> {
+        self.work.as_ref().map(|work| work.kind)
+    }
+
     fn opening(&self) -> bool {
-        self.work.as_ref().is_some_and(|w| matches!(w.kind, JobKind::Open(_)))
+        matches!(self.working(), Some(JobKind::Open(_)))
     }
 
     /// Whether another request would conflict with the work in progress: a run, or one that starts
     /// once the weights are scored.
     pub fn held(&self) -> bool {
-        self.work.as_ref().is_some_and(|work| work.kind.holds())
+        self.working().is_some_and(JobKind::holds)
     }
 
     /// Why another request cannot be had now.
@@ -179,18 +179,16 @@ impl State {
     /// Why Forget cannot be pressed now.
     pub fn blocked(&self) -> Option<&'static str> {
         let session = self.session();
-        match &self.work {
-            Some(RunningJob { cancelling: true, .. }) => Some("Cancelling"),
-            Some(RunningJob {
-                kind: JobKind::Open(_) | JobKind::Import | JobKind::Adopt, ..
-            }) => Some("The model is being opened"),
-            Some(RunningJob { kind: JobKind::Rank { then_forget: true }, .. }) => {
-                Some("Starts once the weights are scored")
+        match self.working() {
+            _ if self.work.as_ref().is_some_and(|work| work.cancelling) => Some("Cancelling"),
+            Some(JobKind::Open(_) | JobKind::Import | JobKind::Adopt) => {
+                Some("The model is being opened")
             }
-            Some(RunningJob { kind: JobKind::Unlearn(_), .. }) => Some("A run is in progress"),
-            Some(_) if self.held() => Some(WAIT),
+            Some(JobKind::Rank { then_forget: true }) => Some("Starts once the weights are scored"),
+            Some(JobKind::Unlearn(_)) => Some("A run is in progress"),
+            _ if self.held() => Some(WAIT),
             _ if session.opened.is_none() => Some("No model is open"),
-            _ if session.request.what.is_none() => Some(tasks::of(self.task).pick[0]),
+            _ if session.what.is_none() => Some(tasks::of(self.task).pick[0]),
             _ if self.frozen() => Some("At 0 % no weight may change"),
             _ => None,
         }
@@ -200,7 +198,8 @@ impl State {
     fn frozen(&self) -> bool {
         let session = self.session();
         let none = session.saliency.as_ref().is_some_and(|s| s.k == 0);
-        session.request.masked(self.task) && (none || session.request.density == 0.0)
+        let masked = estimator(&session.request) != Estimator::None;
+        masked && (none || session.request.density == 0.0)
     }
 
     /// Shows a task; what the other one has is kept.
@@ -213,7 +212,7 @@ impl State {
         let session = self.session();
         if session.opened.is_none() {
             self.open();
-        } else if session.request.what.is_some() && !session.scored() {
+        } else if session.what.is_some() && !session.scored() {
             self.rank();
         }
     }
@@ -263,17 +262,9 @@ impl State {
         Arm::BOTH.into_iter().filter_map(|arm| Some((arm, session.run(arm)?)))
     }
 
-    /// The runs that finished since this was last asked, of any task.
-    pub fn take_finished(&mut self) -> Vec<Arc<Run>> {
-        std::mem::take(&mut self.finished)
-    }
-
     /// Notes where something was saved, or why not; a run's card says it, too.
     pub fn note_saved(&mut self, run: Option<&Recipe>, place: Result<PathBuf>) {
-        let place = match place {
-            Ok(place) => place,
-            Err(error) => return self.error = Some(error.to_string()),
-        };
+        let Some(place) = self.tell(place) else { return };
         self.ended = format!("Saved to {}", place.display());
         let Some(run) = run else { return };
         let is_it = |a: &&mut Attempt| a.run.as_ref().is_some_and(|r| r.recipe == *run);

@@ -1,12 +1,7 @@
 //! The centre: the same pictures before, after, with a random mask, and by Retrain.
 
-use std::sync::Arc;
-
-use super::View;
-use crate::engine::{Grid, Opened};
 use crate::studio::prelude::*;
 use crate::studio::{Content, Mark, Pane, PaneContext, Sheet, Spot, Swipe, commands, panes};
-use crate::words::Task;
 
 /// The view's row.
 pub static VIEW: View = View {
@@ -38,20 +33,13 @@ const ONE_ROW: f32 = 700.0;
 /// Which panes are shown, and their textures.
 pub struct Comparison {
     shown: [bool; 4],
-    sheets: [Sheet; 4],
+    pub sheets: [Sheet; 4],
     pub swipe: Swipe,
 }
 
 impl Default for Comparison {
     fn default() -> Self {
         Self { shown: [true; 4], sheets: Default::default(), swipe: Swipe::default() }
-    }
-}
-
-impl Comparison {
-    /// A pane's texture.
-    pub fn sheet(&mut self, pane: Pane) -> &mut Sheet {
-        &mut self.sheets[pane as usize]
     }
 }
 
@@ -126,16 +114,16 @@ fn legend_ui(ui: &mut Ui) {
 
 /// How panes are arranged: side by side in bands, with tiles as large as fit.
 #[derive(Debug, Clone, Copy, PartialEq)]
-struct Arrangement {
+pub struct Arrangement {
     per_band: usize,
     /// In how many parts, side by side, the rows are shown.
     parts: usize,
-    /// Columns of each pane that are shown.
-    columns: usize,
+    /// Columns of each pane that are shown: as many as are large enough.
+    pub columns: usize,
     /// Size of a tile with its frame, in points.
-    tile: Vec2,
+    pub tile: Vec2,
     /// Width of a pane whose tiles take less.
-    least: f32,
+    pub least: f32,
 }
 
 /// What a pane of tiles has for itself: its width, and the height of a row. `panes`: the widths of those
@@ -193,9 +181,7 @@ fn panes_ui(studio: &mut Studio, ui: &mut Ui, opened: &Arc<Opened>) {
         base,
         classes: &opened.classes,
         forgotten: session.forgotten(),
-        columns: arrangement.columns,
-        tile: arrangement.tile,
-        least: arrangement.least,
+        arrangement,
         before,
         swipe: comparison.swipe.share(ui.ctx()),
         palette: theme::palette(ui),

@@ -3,16 +3,13 @@
 use std::{
     collections::{BTreeSet, HashMap},
     ops::Range,
-    sync::Arc,
 };
 
-use egui::{ComboBox, Event, EventFilter, Mesh, PointerButton};
+use egui::{ComboBox, Event, EventFilter, Mesh, PointerButton, TextureHandle};
 
-use super::View;
-use crate::engine::{Grid, TrainingSet};
+use crate::engine::TrainingSet;
 use crate::studio::prelude::*;
-use crate::studio::{Choice, Lasso, Sheet, tile};
-use crate::words::Task;
+use crate::studio::{Choice, Lasso, tile};
 
 /// The view's row: prompts are written, and not picked from a data set.
 pub static VIEW: View = View {
@@ -48,7 +45,7 @@ pub struct Browser {
     /// Where a line may begin, and what there is of it.
     pressed: Option<Pos2>,
     lasso: Lasso,
-    blocks: HashMap<usize, (Arc<Grid>, Sheet)>,
+    blocks: HashMap<usize, (Grid, TextureHandle)>,
 }
 
 impl Browser {
@@ -90,18 +87,19 @@ impl Browser {
     /// Goes on with the line to a point, once that is further from its beginning than a click moves.
     fn draw_to(&mut self, to: Pos2) {
         let Some(from) = self.pressed else { return };
-        if self.lasso.points().is_empty() && from.distance(to) > CLICK {
+        if self.lasso.points.is_empty() && from.distance(to) > CLICK {
             self.lasso.draw_to(from);
         }
-        if !self.lasso.points().is_empty() {
+        if !self.lasso.points.is_empty() {
             self.lasso.draw_to(to);
         }
     }
 
-    /// Ends the line, and picks or drops what it catches; `place`: where the pictures are.
-    fn catch(&mut self, drops: bool, place: impl Fn(usize) -> Rect) {
-        let line = self.lasso.take();
-        for (at, item) in self.items.iter().enumerate().filter(|(at, _)| line.catches(place(*at))) {
+    /// Ends the line, and picks or drops what it catches.
+    fn catch(&mut self, drops: bool, raster: Raster) {
+        let line = std::mem::take(&mut self.lasso);
+        let caught = |(at, _): &(usize, _)| line.catches(raster.cell(*at));
+        for (at, item) in self.items.iter().enumerate().filter(caught) {
             if drops {
                 self.picked.remove(item)
             } else {
@@ -127,15 +125,35 @@ impl Browser {
         }
         for block in needed {
             let items = self.items.chunks(BLOCK).nth(block).unwrap_or_default();
-            let (grid, sheet) = self.blocks.entry(block).or_insert_with(|| {
+            self.blocks.entry(block).or_insert_with(|| {
                 let shape = shelf.pictures.shape;
                 let pixels = items.iter().flat_map(|&i| shelf.pictures.picture(i)).copied();
                 let tile = [shape.height, shape.width];
                 let grid = Grid::row_of(items.len(), shape.channels, tile, pixels.collect());
-                (Arc::new(grid), Sheet::default())
+                let texture = tile::load(ui.ctx(), &grid);
+                (grid, texture)
             });
-            sheet.texture(ui.ctx(), grid);
         }
+    }
+}
+
+/// Where the pictures are: row by row, so many of them beside one another.
+#[derive(Clone, Copy)]
+struct Raster {
+    corner: Vec2,
+    columns: usize,
+}
+
+impl Raster {
+    /// Where a picture is, by its position, from the corner on.
+    fn cell(self, at: usize) -> Rect {
+        let corner = pos2((at % self.columns) as f32, (at / self.columns) as f32) * CELL;
+        Rect::from_min_size(corner, Vec2::splat(TILE))
+    }
+
+    /// Where it is in the window.
+    fn place(self, at: usize) -> Rect {
+        self.cell(at).translate(self.corner)
     }
 }
 
@@ -226,7 +244,6 @@ fn class_ui(browser: &Browser, state: &mut State, shelf: &TrainingSet, ui: &mut 
 }
 
 fn tiles_ui(browser: &mut Browser, shelf: &TrainingSet, ui: &mut Ui) {
-    let palette = theme::palette(ui);
     let columns = ((ui.available_width() - 10.0) / CELL).floor().max(1.0) as usize;
     let rows = browser.items.len().div_ceil(columns);
     let area = ScrollArea::vertical().id_salt(("pictures", browser.filter)).auto_shrink(false);
@@ -242,10 +259,7 @@ fn tiles_ui(browser: &mut Browser, shelf: &TrainingSet, ui: &mut Ui) {
             let at = cell.y as usize * columns + cell.x as usize;
             (inside && at < browser.items.len()).then_some(at)
         };
-        let place = |at: usize| {
-            let corner = vec2((at % columns) as f32, (at / columns) as f32) * CELL;
-            Rect::from_min_size(rect.min + corner, Vec2::splat(TILE))
-        };
+        let raster = Raster { corner: rect.min.to_vec2(), columns };
         let hovered = response.hover_pos().and_then(at);
         // A key presses where the cursor is.
         let hand = ui.input(|i| i.pointer.any_released());
@@ -257,22 +271,17 @@ fn tiles_ui(browser: &mut Browser, shelf: &TrainingSet, ui: &mut Ui) {
         let last = ((viewport.bottom() / CELL).ceil() as usize + 1) * columns;
         let visible = first.min(browser.items.len())..last.min(browser.items.len());
 
-        lasso(browser, &response, rect, &place, ui);
+        lasso(browser, &response, raster, ui);
         if let Some(at) = clicked.flatten() {
             response.request_focus();
             if ui.input(|i| i.modifiers.shift) { browser.extend(at) } else { browser.toggle(at) }
         }
         if response.has_focus() && keys(browser, &response, columns, ui) {
-            ui.scroll_to_rect(place(browser.cursor), None);
+            ui.scroll_to_rect(raster.place(browser.cursor), None);
         }
         browser.prepare(ui, shelf, visible.clone());
         let focus = response.has_focus().then_some(browser.cursor);
-        draw(browser, visible, &place, focus, ui, palette);
-        if browser.lasso.points().len() > 1 {
-            let mut shape = browser.lasso.shape(Stroke::new(2.0, palette.accent_text));
-            shape.translate(rect.min.to_vec2());
-            ui.painter().add(shape);
-        }
+        draw(browser, visible, raster, focus, ui);
         response.widget_info(|| {
             let told = description(browser, shelf);
             WidgetInfo::labeled(Role::Grid, ui.is_enabled(), told)
@@ -303,28 +312,22 @@ fn description(browser: &Browser, shelf: &TrainingSet) -> String {
 }
 
 /// Follows the line that is drawn around pictures, and picks or drops them at its end.
-fn lasso(
-    browser: &mut Browser,
-    response: &Response,
-    rect: Rect,
-    place: &impl Fn(usize) -> Rect,
-    ui: &Ui,
-) {
+fn lasso(browser: &mut Browser, response: &Response, raster: Raster, ui: &Ui) {
     if !response.sense.senses_drag() {
         return;
     }
     if !ui.input(|i| i.pointer.primary_down() || i.pointer.primary_released()) {
         // It was let go while this was not drawn.
         browser.pressed = None;
-        browser.lasso.take();
+        browser.lasso = Lasso::default();
     }
-    let origin = rect.min.to_vec2();
+    let origin = raster.corner;
     let over = response.contains_pointer() || response.is_pointer_button_down_on();
     // A slow frame brings several events, and a quick hand begins and ends in one.
     for event in ui.input(|i| i.events.clone()) {
         match event {
             Event::PointerButton { pos, button: PointerButton::Primary, pressed: true, .. } => {
-                browser.lasso.take();
+                browser.lasso = Lasso::default();
                 let here = over && response.interact_rect.contains(pos);
                 browser.pressed = here.then_some(pos - origin);
             }
@@ -335,7 +338,7 @@ fn lasso(
                 browser.draw_to(pos - origin);
                 browser.pressed = None;
                 let drops = ui.input(|i| i.modifiers.command || i.modifiers.alt);
-                browser.catch(drops, |at| place(at).translate(-origin));
+                browser.catch(drops, raster);
             }
             _ => {}
         }
@@ -372,28 +375,19 @@ fn keys(browser: &mut Browser, response: &Response, columns: usize, ui: &Ui) -> 
     browser.cursor != before
 }
 
-/// Draws the visible pictures; picked ones are framed and have a filled corner.
-fn draw(
-    browser: &Browser,
-    visible: Range<usize>,
-    place: &impl Fn(usize) -> Rect,
-    focus: Option<usize>,
-    ui: &Ui,
-    palette: &Palette,
-) {
-    let painter = ui.painter();
+/// Draws the visible pictures, picked ones framed and with a filled corner, and the line around some.
+fn draw(browser: &Browser, visible: Range<usize>, raster: Raster, focus: Option<usize>, ui: &Ui) {
+    let (painter, palette) = (ui.painter(), theme::palette(ui));
     let mut meshes: HashMap<usize, Mesh> = HashMap::new();
     for at in visible.clone() {
-        let Some((grid, sheet)) = browser.blocks.get(&(at / BLOCK)) else { continue };
-        let Some(texture) = sheet.id() else { continue };
-        let mesh = meshes.entry(at / BLOCK).or_insert_with(|| Mesh::with_texture(texture));
-        mesh.add_rect_with_uv(place(at), tile::uv(grid, 0, at % BLOCK), Color32::WHITE);
+        let Some((grid, texture)) = browser.blocks.get(&(at / BLOCK)) else { continue };
+        let mesh = meshes.entry(at / BLOCK).or_insert_with(|| Mesh::with_texture(texture.id()));
+        mesh.add_rect_with_uv(raster.place(at), tile::uv(grid, 0, at % BLOCK), Color32::WHITE);
     }
     painter.extend(meshes.into_values().map(Shape::mesh));
-    let origin = place(0).min.to_vec2();
     for at in visible {
-        let rect = place(at);
-        let caught = browser.lasso.catches(rect.translate(-origin));
+        let rect = raster.place(at);
+        let caught = browser.lasso.catches(raster.cell(at));
         if browser.picked.contains(&browser.items[at]) || caught {
             let tint = palette.accent.gamma_multiply(0.35);
             let stroke = Stroke::new(2.0, palette.accent_text);
@@ -406,5 +400,10 @@ fn draw(
             let stroke = Stroke::new(2.0, palette.strong);
             painter.rect_stroke(rect.expand(1.5), 2.0, stroke, StrokeKind::Outside);
         }
+    }
+    if browser.lasso.points.len() > 1 {
+        let mut shape = browser.lasso.shape(Stroke::new(2.0, palette.accent_text));
+        shape.translate(raster.corner);
+        painter.add(shape);
     }
 }

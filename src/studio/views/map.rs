@@ -1,13 +1,11 @@
 //! The forget map: every finished run as a point, its random-mask control beside it.
 
-use super::View;
 use crate::error::Result;
 use crate::eval::{Evidence, Place};
 use crate::studio::chart::note;
 use crate::studio::prelude::*;
-use crate::studio::{Axis, Chart, Entry, key_ui, round_up, verdict};
+use crate::studio::{Chart, Entry, key_ui, round_up, verdict};
 use crate::table::{Pair, map};
-use crate::words::{Report, Task};
 
 /// Radius of a point, in points.
 const DOT: f32 = 6.0;
@@ -122,7 +120,7 @@ fn area(painter: &Painter, rect: Rect, palette: &Palette) -> egui::layers::Shape
 
 /// The runs on the map: those of the shown model and forget set, or all where nothing is picked.
 fn shown(session: &TaskState) -> Vec<&Entry> {
-    let spec = session.opened.as_deref().and_then(|o| session.request.spec(o));
+    let spec = session.opened.as_deref().and_then(|o| session.spec(o));
     let fits = |e: &&Entry| {
         e.recipe.start() == session.model && spec.as_ref().is_none_or(|s| *s == e.recipe.forget)
     };
@@ -149,14 +147,11 @@ pub fn chart_ui(session: &TaskState, ui: &mut Ui, size: Vec2) -> Option<usize> {
         entries.iter().flat_map(|e| e.reports.iter().flatten()).map(Place::of).collect();
     let most = |of: fn(&Place) -> f64| places.iter().map(of).fold(8.0, f64::max) * 1.1;
     let seen = reports().all(|r| Evidence::of(r).counts_seen());
-    let left = if seen { "still recognised, %" } else { "UA below the aim, points" };
-    let axes = [
-        Axis {
-            name: left,
-            end: round_up(most(|p| p.left)).min(if seen { 100.0 } else { f64::MAX }),
-        },
-        Axis { name: "lost of the rest, points", end: round_up(most(|p| p.damage)) },
-    ];
+    let left = match seen {
+        true => ("still recognised, %", round_up(most(|p| p.left)).min(100.0)),
+        false => ("UA below the aim, points", round_up(most(|p| p.left))),
+    };
+    let axes = [left, ("lost of the rest, points", round_up(most(|p| p.damage)))];
     let told = format!("Forget map of {} runs", entries.len());
     let chart = Chart::new(ui, size, axes, &told);
     let palette = theme::palette(ui);
@@ -165,8 +160,11 @@ pub fn chart_ui(session: &TaskState, ui: &mut Ui, size: Vec2) -> Option<usize> {
         note(&chart.painter, chart.rect, text, ui);
         return None;
     };
-    let mut labels = Labels::new(&chart, ui, palette);
-    let corner = goal(&chart, latest);
+    let font = TextStyle::Small.resolve(ui.style());
+    let mut labels = Labels { chart: &chart, font, taken: Vec::new(), back: palette.canvas };
+    let allowed = Place::allowed(latest);
+    let corner = Rect::from_two_pos(chart.at(0.0, 0.0), chart.at(allowed.left, allowed.damage));
+    let corner = corner.intersect(chart.rect);
     area(&chart.painter, corner, palette);
     let references = [
         (Mark::Retrain, "Retrain", reports().find_map(Place::retrain), palette.good),
@@ -187,7 +185,7 @@ pub fn chart_ui(session: &TaskState, ui: &mut Ui, size: Vec2) -> Option<usize> {
     entries.iter().for_each(|entry| labels.avoid_pair(points(entry).map(|p| p.map(at))));
     let mut clicked = None;
     for entry in &entries {
-        if points_ui(session, entry, &chart, &mut labels, ui) {
+        if points_ui(session, entry, &mut labels, ui) {
             clicked = Some(entry.number);
         }
     }
@@ -203,34 +201,18 @@ fn points(entry: &Entry) -> [Option<Place>; 2] {
     entry.reports.each_ref().map(|report| report.as_ref().map(Place::of))
 }
 
-/// The corner where a run counts as forgotten.
-fn goal(chart: &Chart, report: &Report) -> Rect {
-    let allowed = Place::allowed(report);
-    let corner = Rect::from_two_pos(chart.at(0.0, 0.0), chart.at(allowed.left, allowed.damage));
-    corner.intersect(chart.rect)
-}
-
 /// Draws a run and its control; whether one of them was clicked.
-fn points_ui(
-    session: &TaskState,
-    entry: &Entry,
-    chart: &Chart,
-    labels: &mut Labels,
-    ui: &Ui,
-) -> bool {
-    let palette = theme::palette(ui);
-    let places = points(entry);
-    let place = |arm: Arm| {
-        let place = places[arm as usize]?;
-        Some((place, chart.at(place.left, place.damage)))
-    };
-    if let (Some((_, method)), Some((_, control))) = (place(Arm::Method), place(Arm::Control)) {
+fn points_ui(session: &TaskState, entry: &Entry, labels: &mut Labels, ui: &Ui) -> bool {
+    let (chart, palette) = (labels.chart, theme::palette(ui));
+    let at = |place: Place| (place, chart.at(place.left, place.damage));
+    let places = points(entry).map(|place| place.map(at));
+    if let [Some((_, method)), Some((_, control))] = places {
         let stroke = Stroke::new(1.0, palette.weak);
         chart.painter.extend(Shape::dashed_line(&[method, control], stroke, 3.0, 3.0));
     }
     let mut clicked = false;
     for arm in Arm::BOTH {
-        let Some((place, at)) = place(arm) else { continue };
+        let Some((place, at)) = places[arm as usize] else { continue };
         let is_shown = session.history.shown == Some(entry.number);
         let id = ui.scope_id().with(("run", session.task.name(), entry.number, arm as u8));
         let grip = Rect::from_center_size(at, Vec2::splat(4.0 * DOT));
@@ -351,12 +333,7 @@ struct Labels<'a> {
     back: Color32,
 }
 
-impl<'a> Labels<'a> {
-    fn new(chart: &'a Chart, ui: &Ui, palette: &Palette) -> Self {
-        let font = TextStyle::Small.resolve(ui.style());
-        Self { chart, font, taken: Vec::new(), back: palette.canvas }
-    }
-
+impl Labels<'_> {
     /// Keeps a point, and the ring around a shown one, free of names.
     fn avoid(&mut self, at: Pos2) {
         self.taken.push(Rect::from_center_size(at, Vec2::splat(2.0 * RING)));
@@ -375,20 +352,10 @@ impl<'a> Labels<'a> {
     /// Writes a name beside a point, above or below it, or leaves it out.
     fn put(&mut self, at: Pos2, name: &str, color: Color32) {
         self.write(name, color, |size| {
-            let gap = RING + 4.0;
-            let (right, left) = (at.x + gap, at.x - gap - size.x);
-            let (above, below) = (at.y - gap - size.y, at.y + gap);
-            let middle = at - size / 2.0;
-            [
-                pos2(right, middle.y),
-                pos2(middle.x, above),
-                pos2(left, middle.y),
-                pos2(middle.x, below),
-                pos2(right, above),
-                pos2(right, below),
-                pos2(left, above),
-                pos2(left, below),
-            ]
+            let (middle, away) = (at - size / 2.0, Vec2::splat(RING + 4.0) + size / 2.0);
+            let sides = [Vec2::RIGHT, Vec2::UP, Vec2::LEFT, Vec2::DOWN];
+            let corners = [vec2(1.0, -1.0), vec2(1.0, 1.0), vec2(-1.0, -1.0), vec2(-1.0, 1.0)];
+            sides.into_iter().chain(corners).map(|to| middle + to * away).collect()
         });
     }
 
@@ -397,7 +364,7 @@ impl<'a> Labels<'a> {
         self.write(name, color, |size| {
             let (left, right) = (area.left() + 4.0, area.right() + 4.0);
             let inside = if size.x + 8.0 < area.width() { left } else { right };
-            [
+            vec![
                 pos2(inside, area.top() + 3.0),
                 pos2(left, area.top() - size.y - 2.0),
                 pos2(right, area.bottom() - size.y - 4.0),
@@ -409,19 +376,14 @@ impl<'a> Labels<'a> {
     }
 
     /// Writes a name to the first of some places that is free, or leaves it out.
-    fn write<const N: usize>(
-        &mut self,
-        name: &str,
-        color: Color32,
-        places: impl Fn(Vec2) -> [Pos2; N],
-    ) {
+    fn write(&mut self, name: &str, color: Color32, places: impl Fn(Vec2) -> Vec<Pos2>) {
         let galley = self.chart.painter.layout_no_wrap(name.into(), self.font.clone(), color);
-        let rects = places(galley.size()).map(|min| Rect::from_min_size(min, galley.size()));
-        let free = |rect: &&Rect| {
-            self.chart.rect.contains_rect(**rect)
-                && !self.taken.iter().any(|t| t.intersects(**rect))
+        let places = places(galley.size()).into_iter();
+        let mut rects = places.map(|min| Rect::from_min_size(min, galley.size()));
+        let free = |rect: &Rect| {
+            self.chart.rect.contains_rect(*rect) && !self.taken.iter().any(|t| t.intersects(*rect))
         };
-        if let Some(rect) = rects.iter().find(free).copied() {
+        if let Some(rect) = rects.find(free) {
             self.chart.painter.rect_filled(rect, 2.0, self.back.gamma_multiply(0.6));
             self.chart.painter.galley(rect.min, galley, color);
             self.taken.push(rect);

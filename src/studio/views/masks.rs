@@ -1,10 +1,10 @@
 //! How much the masks of different classes, seeds or estimators have in common.
 
-use super::View;
 use crate::saliency::{By, Overlap};
+use crate::studio::Matrix;
 use crate::studio::prelude::*;
-use crate::studio::{Matrix, matrix_ui};
-use crate::words::{Estimator, Task};
+use crate::studio::request::estimator;
+use crate::words::Estimator;
 
 /// The view's row: a prompt's masks are not those of a class.
 pub static VIEW: View = View {
@@ -19,16 +19,14 @@ fn masks_ui(studio: &mut Studio, ui: &mut Ui) {
     bar_ui(&mut studio.state, ui);
     ui.add_space(6.0);
     let Some(overlap) = &studio.state.session().overlap else {
-        ui.weak(
+        return drop(ui.weak(
             "Do two classes live in the same weights? Each pair of masks: what both keep, \
              over what either keeps.",
-        );
-        return;
+        ));
     };
+    let [k, n] = [overlap.k, overlap.n].map(format::count);
     let text = format!(
-        "Intersection over union of masks of {} of {} weights; two random ones share {:.2}",
-        format::count(overlap.k),
-        format::count(overlap.n),
+        "Intersection over union of masks of {k} of {n} weights; two random ones share {:.2}",
         overlap.chance
     );
     fact_ui(ui, text);
@@ -38,10 +36,9 @@ fn masks_ui(studio: &mut Studio, ui: &mut Ui) {
 
 fn bar_ui(state: &mut State, ui: &mut Ui) {
     let session = state.session();
-    let running = state.work.as_ref().is_some_and(|w| w.kind == JobKind::Overlap);
     let free = state.work.is_none() && session.opened.is_some();
-    let made = session.request.estimator() != Estimator::None;
-    let picked = session.request.what.is_some();
+    let made = estimator(&session.request) != Estimator::None;
+    let picked = session.what.is_some();
     ui.horizontal_wrapped(|ui| {
         ui.label("Compare masks of");
         for (by, name, hint) in [
@@ -61,7 +58,7 @@ fn bar_ui(state: &mut State, ui: &mut Ui) {
                 state.compare_masks(by);
             }
         }
-        if running {
+        if state.working() == Some(JobKind::Overlap) {
             ui.weak("Scoring…");
         }
     });
@@ -82,17 +79,14 @@ fn overlap_ui(overlap: &Overlap, ui: &mut Ui) {
         Some((a, b)) => format!("Overlap of masks; the most alike are {}", means(a, b)),
         None => "Overlap of masks".into(),
     };
-    matrix_ui(
-        ui,
-        &Matrix {
-            told,
-            rows: &overlap.names,
-            columns: &overlap.names,
-            axes: ["", ""],
-            shade: &shade,
-            text: &|row, column| format!("{:.2}", value(row, column)),
-            means: &means,
-            marked: None,
-        },
-    );
+    Matrix {
+        told,
+        names: &overlap.names,
+        axes: ["", ""],
+        shade: &shade,
+        text: &|row, column| format!("{:.2}", value(row, column)),
+        means: &means,
+        marked: None,
+    }
+    .ui(ui);
 }

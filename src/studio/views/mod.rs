@@ -52,13 +52,6 @@ impl PartialEq for View {
     }
 }
 
-impl View {
-    /// Those of a task.
-    pub fn of(task: Task) -> impl Iterator<Item = &'static Self> {
-        Self::ALL.iter().copied().filter(move |view| view.tasks.contains(&task))
-    }
-}
-
 /// Draws the tabs and what they show.
 pub fn centre_ui(studio: &mut Studio, ui: &mut Ui) {
     let task = studio.state.task;
@@ -68,7 +61,7 @@ pub fn centre_ui(studio: &mut Studio, ui: &mut Ui) {
     ScrollArea::horizontal().id_salt("views").show(ui, |ui| {
         ui.horizontal(|ui| {
             ui.spacing_mut().item_spacing.x = 2.0;
-            for view in View::of(task) {
+            for &view in View::ALL.iter().filter(|view| view.tasks.contains(&task)) {
                 let hint = format!("{} ({})", view.hint, view.key.name());
                 ui.selectable_value(&mut studio.view, view, view.name).on_hover_text(hint);
             }

@@ -1,8 +1,6 @@
 //! The request as its recipe: all that fixes a run, to be read, kept, cited or run again.
 
-use super::View;
 use crate::studio::prelude::*;
-use crate::words::Task;
 
 /// The view's row.
 pub static VIEW: View = View {

@@ -7,12 +7,10 @@ use std::{
 
 use egui::{Grid, TextEdit};
 
-use super::View;
 use crate::eval::Spread;
 use crate::studio::prelude::*;
 use crate::studio::wake;
 use crate::table::{Compared, Line, Mark, Summary, Value, folder};
-use crate::words::Task;
 
 /// The view's row.
 pub static VIEW: View = View {
@@ -88,14 +86,10 @@ fn table_ui(studio: &mut Studio, ui: &mut Ui) {
         None => {
             ui.weak("Make a table with salun table table1 --out DIR, then open DIR here, or drop it on the window");
         }
-        Some(Err(error)) => {
-            ui.colored_label(theme::palette(ui).bad, error);
-        }
+        Some(Err(error)) => drop(ui.colored_label(theme::palette(ui).bad, error)),
         Some(Ok(summary)) => {
-            ScrollArea::both()
-                .id_salt("table")
-                .auto_shrink(false)
-                .show(ui, |ui| summary_ui(summary, ui));
+            let area = ScrollArea::both().id_salt("table").auto_shrink(false);
+            area.show(ui, |ui| summary_ui(summary, ui));
         }
     }
 }
@@ -104,16 +98,11 @@ fn summary_ui(summary: &Summary, ui: &mut Ui) {
     ui.heading(&summary.title);
     fact_ui(ui, &summary.conditions);
     let devices: Vec<&str> = summary.devices.iter().map(|d| d.name.as_str()).collect();
-    let facts = format!(
-        "{} of {} runs, {} failed; {} seeds; {}; {}",
-        format::count(summary.done),
-        format::count(summary.all),
-        format::count(summary.failed),
-        summary.seeds.len(),
-        devices.join(", "),
-        format::protocol(&summary.protocol)
-    );
-    fact_ui(ui, facts);
+    let [done, all, failed] = [summary.done, summary.all, summary.failed].map(format::count);
+    let (seeds, devices) = (summary.seeds.len(), devices.join(", "));
+    let protocol = format::protocol(&summary.protocol);
+    let runs = format!("{done} of {all} runs, {failed} failed");
+    fact_ui(ui, format!("{runs}; {seeds} seeds; {devices}; {protocol}"));
     for group in &summary.groups {
         ui.add_space(8.0);
         group_ui(summary, group, ui);
@@ -150,29 +139,24 @@ fn line_ui(line: &Line, palette: &Palette, ui: &mut Ui) {
     for value in line.values.iter().chain([&line.average, &line.seconds]) {
         value_ui(value, palette, ui);
     }
-    match &line.control {
-        Some(versus) => {
-            let (word, color) = match versus.beats() {
-                Some(true) => ("closer", palette.good),
-                Some(false) => ("further", palette.bad),
-                None => ("no difference", palette.weak),
-            };
-            let interval = versus.interval.map(|[low, high]| format!(" [{low:.2}, {high:.2}]"));
-            let text = format!("{word} by {:.2}{}", versus.closer_by, interval.unwrap_or_default());
-            ui.colored_label(color, text).on_hover_text(format!(
-                "Average gap of {} less this row's, with a 95 % interval; {} pairs",
-                versus.control, versus.n
-            ));
-        }
-        None => drop(ui.label("")),
-    }
+    let Some(versus) = &line.control else { return drop(ui.label("")) };
+    let (word, color) = match versus.beats() {
+        Some(true) => ("closer", palette.good),
+        Some(false) => ("further", palette.bad),
+        None => ("no difference", palette.weak),
+    };
+    let interval = versus.interval.map(|[low, high]| format!(" [{low:.2}, {high:.2}]"));
+    let text = format!("{word} by {:.2}{}", versus.closer_by, interval.unwrap_or_default());
+    ui.colored_label(color, text).on_hover_text(format!(
+        "Average gap of {} less this row's, with a 95 % interval; {} pairs",
+        versus.control, versus.n
+    ));
 }
 
 /// A mean with its spread, the gap behind it; the best and the worst in colour and in words.
 fn value_ui(value: &Value, palette: &Palette, ui: &mut Ui) {
     let Some(stat) = value.stat else {
-        ui.weak("–");
-        return;
+        return drop(ui.weak("–"));
     };
     let gap = value.gap.map_or(String::new(), |g| format!(" ({:.2})", g.mean));
     let (word, color) = match value.mark {

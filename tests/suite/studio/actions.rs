@@ -9,8 +9,8 @@ use crate::studio::{
 use salun_studio::engine::{Event, Job};
 use salun_studio::error::Error;
 use salun_studio::studio::state::{JobKind, State};
-use salun_studio::studio::{Arm, Choice, Content, Pane, ShareKind};
-use salun_studio::words::{Budget, Estimator, Redirect, Task};
+use salun_studio::studio::{Arm, Choice, Content, Pane};
+use salun_studio::words::{Budget, Estimator, ForgetKind, Redirect, Task};
 
 #[test]
 fn the_diffusion_model_opens_first() {
@@ -77,14 +77,14 @@ fn a_slider_on_the_move_scores_nothing_until_it_rests() {
     state.switch(Task::Classify);
     played.answer();
     state.poll();
-    state.pick(Choice::Share(ShareKind::Random, 10));
+    state.pick(Choice::Share(ForgetKind::Random, 10));
     let jobs = played.count();
-    state.aim(Choice::Share(ShareKind::Random, 20));
+    state.aim(Choice::Share(ForgetKind::Random, 20));
     // The scores of the smaller share come too late.
     played.answer();
     state.poll();
     assert!(state.session().saliency.is_none() && played.count() == jobs);
-    state.pick(Choice::Share(ShareKind::Random, 20));
+    state.pick(Choice::Share(ForgetKind::Random, 20));
     assert!(matches!(played.asked().1, Job::Rank(r) if r.forget == "random:20%"));
 }
 
@@ -250,7 +250,7 @@ fn tasks_keep_what_they_have_and_a_run_holds_the_switch() {
     assert!(matches!(played.asked().1, Job::Open { model, .. } if model == "fashion-classifier"));
     played.answer();
     state.poll();
-    state.pick(Choice::Share(ShareKind::Random, 10));
+    state.pick(Choice::Share(ForgetKind::Random, 10));
     assert!(matches!(played.asked().1, Job::Rank(r) if r.forget == "random:10%"));
     let jobs = played.count();
     state.switch(Task::Generate);
@@ -260,7 +260,7 @@ fn tasks_keep_what_they_have_and_a_run_holds_the_switch() {
     state.switch(Task::Classify);
     state.pick(Choice::Class(0));
     assert_eq!(state.task, Task::Generate);
-    assert_eq!(state.session().request.what, Some(Choice::Class(SNEAKER)));
+    assert_eq!(state.session().what, Some(Choice::Class(SNEAKER)));
 }
 
 #[test]
@@ -388,7 +388,7 @@ fn finished_runs_stay_and_can_be_shown_again() {
     let jobs = played.count();
     state.recall(1);
     let session = state.session();
-    assert_eq!(session.request.what, Some(Choice::Class(SNEAKER)));
+    assert_eq!(session.what, Some(Choice::Class(SNEAKER)));
     assert_eq!((session.request.density, session.history.shown), (0.5, Some(1)));
     assert!(matches!(session.content(Pane::After), Content::Grid(_, Some(40))));
     assert_eq!(session.saliency.as_ref().map(|s| s.ranking.forget.as_str()), Some("class:Sneaker"));

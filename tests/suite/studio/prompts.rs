@@ -136,7 +136,7 @@ fn a_prompt_can_be_written_while_the_model_opens_and_keeps_the_focus() {
     window.run();
     assert_eq!(window.state().view, &compare::VIEW);
     assert_eq!(played.0.borrow().cancels, cancels, "the model still opens");
-    let what = window.state().state.session().request.what.clone();
+    let what = window.state().state.session().what.clone();
     assert_eq!(what, Some(Choice::Prompt("cats".into())));
     played.answer();
     window.run();
@@ -165,13 +165,13 @@ fn any_text_is_taken_and_an_empty_one_takes_the_request_back() {
     let long = "cat ".repeat(2_500);
     write(&mut window, &long);
     window.get_by_label("Only the first 400 characters are read");
-    let Some(Choice::Prompt(kept)) = window.state().state.session().request.what.clone() else {
+    let Some(Choice::Prompt(kept)) = window.state().state.session().what.clone() else {
         panic!("a prompt")
     };
     assert!(kept.chars().count() <= 400);
     window.state_mut().state.ask("  ");
     window.run();
-    assert!(window.state().state.session().request.what.is_none());
+    assert!(window.state().state.session().what.is_none());
     assert!(window.state().state.session().saliency.is_none());
 }
 

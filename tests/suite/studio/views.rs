@@ -57,8 +57,8 @@ fn the_swipe_follows_the_pointer_and_the_arrows() {
     window.key_press(Key::ArrowRight);
     window.run();
     assert!((line(&window) - before - pane.width() * 0.05).abs() < 1.0);
-    let request = &window.state().state.session().request;
-    assert_eq!(request.what, Some(Choice::Class(SNEAKER)), "the arrows picked no class");
+    let what = &window.state().state.session().what;
+    assert_eq!(*what, Some(Choice::Class(SNEAKER)), "the arrows picked no class");
 }
 
 #[test]

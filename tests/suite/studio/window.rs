@@ -106,8 +106,8 @@ fn the_keyboard_does_it_all() {
     played.answer();
     window.key_press(egui::Key::OpenBracket);
     window.run();
-    let request = &window.state().state.session().request;
-    assert_eq!((request.what.clone(), request.density), (Some(Choice::Class(1)), 0.45));
+    let session = window.state().state.session();
+    assert_eq!((session.what.clone(), session.request.density), (Some(Choice::Class(1)), 0.45));
     let command = egui::Modifiers::COMMAND;
     window.key_press_modifiers(command, egui::Key::Enter);
     window.key_press_modifiers(command, egui::Key::P);
@@ -316,8 +316,7 @@ fn the_diffusion_model_is_offered_what_it_can_do() {
     window.run();
     window.get_by_label("Forget the class of this picture").click();
     window.run();
-    let request = &window.state().state.session().request;
-    assert_eq!(request.what, Some(Choice::Class(SNEAKER)));
+    assert_eq!(window.state().state.session().what, Some(Choice::Class(SNEAKER)));
     assert!(matches!(played.asked().1, Job::Rank(recipe) if recipe.forget == "class:Sneaker"));
 }
 

@@ -1,24 +1,22 @@
 //! Which classes are seen as which, before and after.
 
+use crate::studio::Matrix;
 use crate::studio::prelude::*;
-use crate::engine::Run;
-use crate::studio::{Matrix, matrix_ui};
-use crate::words::Metrics;
+use crate::words::{ForgetKind, Metrics};
 
 /// Draws both matrices, or one where there is no room for two.
-pub fn confusion_ui(after: &mut bool, run: &Run, ui: &mut Ui) {
-    let [old, new] = [&run.report.before, &run.report.after];
-    if old.confusion.is_empty() || new.confusion.is_empty() {
+pub fn confusion_ui(before: &mut bool, run: &Run, ui: &mut Ui) {
+    let both = [("Before", &run.report.before), ("After", &run.report.after)];
+    if both.iter().any(|(_, metrics)| metrics.confusion.is_empty()) {
         ui.weak("This run has no confusion matrices");
         return;
     }
     let classes = run.model.classes();
-    let forgotten = run.report.forget.spec.strip_prefix("class:");
+    let forgotten = ForgetKind::Class.value(&run.report.forget.spec);
     let marked = forgotten.and_then(|name| classes.iter().position(|c| c == name));
     if ui.available_width() > 640.0 {
         ui.columns(2, |columns| {
-            for ((metrics, name), ui) in [(old, "Before"), (new, "After")].into_iter().zip(columns)
-            {
+            for ((name, metrics), ui) in both.into_iter().zip(columns) {
                 ui.vertical(|ui| {
                     ui.strong(name);
                     one_ui(metrics, classes, marked, name, ui);
@@ -28,9 +26,9 @@ pub fn confusion_ui(after: &mut bool, run: &Run, ui: &mut Ui) {
         return;
     }
     ui.horizontal(|ui| {
-        tabs_ui(ui, after, [(false, "Before", ""), (true, "After", "")]);
+        tabs_ui(ui, before, [(true, "Before", ""), (false, "After", "")]);
     });
-    let (metrics, name) = if *after { (new, "After") } else { (old, "Before") };
+    let (name, metrics) = both[usize::from(!*before)];
     one_ui(metrics, classes, marked, name, ui);
 }
 
@@ -51,21 +49,18 @@ fn one_ui(metrics: &Metrics, classes: &[String], marked: Option<usize>, name: &s
         None => format!("Confusion, {name}"),
     };
     ScrollArea::both().id_salt(("confusion", name)).auto_shrink(false).show(ui, |ui| {
-        matrix_ui(
-            ui,
-            &Matrix {
-                told,
-                rows: classes,
-                columns: classes,
-                axes: ["true class", "seen as"],
-                shade: &|row, column| n(row, column) as f64 / of(row).max(1) as f64,
-                text: &|row, column| match n(row, column) {
-                    0 => String::new(),
-                    n => n.to_string(),
-                },
-                means: &means,
-                marked,
+        Matrix {
+            told,
+            names: classes,
+            axes: ["true class", "seen as"],
+            shade: &|row, column| n(row, column) as f64 / of(row).max(1) as f64,
+            text: &|row, column| match n(row, column) {
+                0 => String::new(),
+                n => n.to_string(),
             },
-        );
+            means: &means,
+            marked,
+        }
+        .ui(ui);
     });
 }

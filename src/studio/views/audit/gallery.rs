@@ -1,11 +1,8 @@
 //! Test pictures whose answers changed most.
 
-use std::sync::Arc;
-
 use egui::Image;
 
 use crate::studio::prelude::*;
-use crate::engine::{Grid, Run};
 use crate::studio::{Sheet, tile, widgets};
 use crate::words::Changed;
 
@@ -22,14 +19,11 @@ pub fn changed_ui(sheet: &mut Sheet, run: &Run, ui: &mut Ui) {
         ui.weak("No answer changed");
         return;
     }
-    let fresh = sheet.grid().is_none_or(|held| held.pixels != run.changed);
-    let grid = match sheet.grid().filter(|_| !fresh) {
-        Some(held) => held.clone(),
-        None => {
-            let pixels = run.changed.clone();
-            Arc::new(Grid::row_of(changed.len(), like.channels, like.tile, pixels))
-        }
-    };
+    let held = sheet.grid().filter(|held| held.pixels == run.changed).cloned();
+    let grid = held.unwrap_or_else(|| {
+        let pixels = run.changed.clone();
+        Arc::new(Grid::row_of(changed.len(), like.channels, like.tile, pixels))
+    });
     let texture = sheet.texture(ui.ctx(), &grid);
     let classes = run.model.classes();
     let columns = (ui.available_width() / (CARD + 8.0)).floor().max(1.0) as usize;
@@ -38,7 +32,7 @@ pub fn changed_ui(sheet: &mut Sheet, run: &Run, ui: &mut Ui) {
         for row in places.chunks(columns) {
             ui.horizontal_top(|ui| {
                 for &i in row {
-                    let image = tile::image(texture, &grid, 0, i, PICTURE);
+                    let image = tile::image(texture, &grid, [0, i], PICTURE);
                     card_ui(&changed[i], classes, image, ui);
                 }
             });

@@ -1,8 +1,9 @@
 //! A linear probe on frozen features, and how alike the layers are to those of others.
 
+use super::{examined, legend_ui};
+use crate::studio::Pane;
 use crate::studio::prelude::*;
 use crate::words::{Audit, LayerSimilarity};
-use super::{Model, examined, legend_ui};
 
 /// Draws both.
 pub fn layers_ui(audit: &Audit, ui: &mut Ui) {
@@ -24,46 +25,35 @@ pub fn layers_ui(audit: &Audit, ui: &mut Ui) {
 fn probe_ui(audit: &Audit, ui: &mut Ui) {
     ui.strong("Probe: what a linear classifier still finds in the features");
     let models = examined(audit, |e| e.probe.clone());
-    let Some((_, _, first)) = models.first() else {
-        ui.weak("Too few pictures for a probe");
-        return;
+    let Some((_, first)) = models.first() else {
+        return drop(ui.weak("Too few pictures for a probe"));
     };
-    for (name, model, probe) in &models {
-        bar_ui(name, &format!("{:.1} %", probe.forgotten), probe.forgotten / 100.0, *model, ui);
+    for (model, probe) in &models {
+        let told = format!("{:.1} %", probe.forgotten);
+        bar_ui(model.name(), &told, probe.forgotten / 100.0, *model, ui);
     }
-    let text = format!(
-        "Accuracy on the forgotten, n = {}; fitted to {} pictures",
-        format::count(first.n[1]),
-        format::count(first.n[0])
-    );
-    fact_ui(ui, text);
+    let [fitted, n, ..] = first.n.map(format::count);
+    fact_ui(ui, format!("Accuracy on the forgotten, n = {n}; fitted to {fitted} pictures"));
 }
 
 fn similarity_ui(audit: &Audit, ui: &mut Ui) {
     ui.strong("Layers: linear CKA on the forget set, 1 is the same up to a rotation");
     let both = audit.layers.iter().any(|l| l.retrain.is_some());
-    let models = [("to the original", Model::Before), ("to Retrain", Model::Retrain)];
+    let models = [("to the original", Pane::Before), ("to Retrain", Pane::Retrain)];
     legend_ui(models.into_iter().take(1 + usize::from(both)), ui);
     for layer in &audit.layers {
         let LayerSimilarity { name, original, retrain } = layer;
-        for (value, model) in
-            [(original[0], Model::Before), (retrain.and_then(|r| r[0]), Model::Retrain)]
+        for (title, alike, model) in
+            [(name.as_str(), Some(*original), Pane::Before), ("", *retrain, Pane::Retrain)]
         {
-            if let Some(value) = value {
-                let title = if model == Model::Before { name.as_str() } else { "" };
-                let told = format!("{value:.3}");
-                bar_ui(title, &told, value, model, ui).on_hover_ui(|ui| {
-                    let rest = match model {
-                        Model::Retrain => retrain.and_then(|r| r[1]),
-                        _ => original[1],
-                    };
-                    ui.label(RichText::new(name).strong());
-                    ui.label(format!("On the forget set {value:.3}"));
-                    if let Some(rest) = rest {
-                        ui.label(format!("On the rest {rest:.3}"));
-                    }
-                });
-            }
+            let Some([Some(value), rest]) = alike else { continue };
+            bar_ui(title, &format!("{value:.3}"), value, model, ui).on_hover_ui(|ui| {
+                ui.label(RichText::new(name).strong());
+                ui.label(format!("On the forget set {value:.3}"));
+                if let Some(rest) = rest {
+                    ui.label(format!("On the rest {rest:.3}"));
+                }
+            });
         }
     }
     let [forgotten, rest] = audit.layers_n.map(format::count);
@@ -72,7 +62,7 @@ fn similarity_ui(audit: &Audit, ui: &mut Ui) {
 }
 
 /// A bar from 0 to 1 with its name and its value.
-fn bar_ui(name: &str, value: &str, share: f64, model: Model, ui: &mut Ui) -> egui::Response {
+fn bar_ui(name: &str, value: &str, share: f64, model: Pane, ui: &mut Ui) -> egui::Response {
     let palette = theme::palette(ui);
     let (rect, response) =
         ui.allocate_exact_size(vec2(ui.available_width().min(620.0), 16.0), Sense::hover());
@@ -85,7 +75,7 @@ fn bar_ui(name: &str, value: &str, share: f64, model: Model, ui: &mut Ui) -> egu
     let track = Rect::from_min_max(pos2(left, rect.top() + 3.0), rect.max - vec2(56.0, 3.0));
     painter.rect_filled(track, 2.0, palette.border);
     let filled = track.with_max_x(track.left() + track.width() * share.clamp(0.0, 1.0) as f32);
-    painter.rect_filled(filled, 2.0, model.color(ui));
+    painter.rect_filled(filled, 2.0, palette.of(model));
     painter.text(rect.right_center(), Align2::RIGHT_CENTER, value, font, palette.text);
     response
 }

@@ -8,10 +8,8 @@ mod prompts;
 mod relearn;
 
 use crate::studio::prelude::*;
-use crate::engine::Run;
-use crate::studio::{Sheet, arm_name};
-use crate::words::{Audit, Examination, Task};
-use super::View;
+use crate::studio::{Pane, Sheet, arm_name};
+use crate::words::{Audit, Examination};
 
 /// The view's row: what a diffusion model of classes holds is seen in its pictures.
 pub static VIEW: View = View {
@@ -23,8 +21,9 @@ pub static VIEW: View = View {
 };
 
 /// What is looked at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 enum AuditTab {
+    #[default]
     Confusion,
     Changed,
     Attacks,
@@ -41,21 +40,15 @@ const TABS: [(AuditTab, &str, &str); 5] = [
 ];
 
 /// Which part is shown, of which run.
+#[derive(Default)]
 struct Auditor {
     part: AuditTab,
     arm: Arm,
-    /// Whether a confusion matrix alone is the one after.
-    after: bool,
+    /// Whether a confusion matrix alone is the one before.
+    before: bool,
     /// The attack whose curve is drawn.
     attack: usize,
     sheet: Sheet,
-}
-
-impl Default for Auditor {
-    fn default() -> Self {
-        let (part, arm) = (AuditTab::Confusion, Arm::Method);
-        Self { part, arm, after: true, attack: 0, sheet: Sheet::default() }
-    }
 }
 
 fn audit_ui(studio: &mut Studio, ui: &mut Ui) {
@@ -75,14 +68,13 @@ fn audit_ui(studio: &mut Studio, ui: &mut Ui) {
     });
     ui.add_space(4.0);
     let Some(run) = state.session().run(arm).cloned() else {
-        ui.weak("Finish a run first: the audit looks at what it left");
-        return;
+        return drop(ui.weak("Finish a run first: the audit looks at what it left"));
     };
     if prompted {
         return prompts::prompts_ui(studio, arm, &run, ui);
     }
     match (auditor.part, &run.report.audit) {
-        (AuditTab::Confusion, _) => confusion::confusion_ui(&mut auditor.after, &run, ui),
+        (AuditTab::Confusion, _) => confusion::confusion_ui(&mut auditor.before, &run, ui),
         (AuditTab::Changed, _) => gallery::changed_ui(&mut auditor.sheet, &run, ui),
         (_, None) => offer_ui(state, arm, &run, ui),
         (part, Some(audit)) => {
@@ -103,20 +95,18 @@ fn audit_ui(studio: &mut Studio, ui: &mut Ui) {
 
 /// Offers to audit a run.
 fn offer_ui(state: &mut State, arm: Arm, run: &Run, ui: &mut Ui) {
-    let working = state.work.as_ref().map(|w| w.kind);
     ui.label(format!(
         "The audit attacks the model that forgot {}, trains it again on a tenth of it, and looks \
          into its layers; the original and Retrain are examined alike.",
         format::forget_set(&run.report.forget.spec)
     ));
     ui.add_space(6.0);
-    if working == Some(JobKind::Audit(arm)) {
-        ui.weak("Auditing; it is shown here when it is done");
-        return;
+    if state.working() == Some(JobKind::Audit(arm)) {
+        return drop(ui.weak("Auditing; it is shown here when it is done"));
     }
     let button = primary(ui, "Audit this run");
     let hint = "Minutes on a CPU; it can be cancelled";
-    if button_ui(ui, button, hint, working.map(|_| WAIT)) {
+    if button_ui(ui, button, hint, state.working().map(|_| WAIT)) {
         state.audit(arm);
     }
 }
@@ -140,51 +130,27 @@ fn facts_ui(run: &Run, audit: &Audit, ui: &mut Ui) {
     fact_ui(ui, text);
 }
 
-/// The models that are examined alike: name, how its line is drawn, what was found.
-fn examined<T>(
-    audit: &Audit,
-    found: impl Fn(&Examination) -> Option<T>,
-) -> Vec<(&'static str, Model, T)> {
-    [
-        ("After", Model::After, Some(&audit.run)),
-        ("Before", Model::Before, Some(&audit.original)),
-        ("Retrain", Model::Retrain, audit.retrain.as_ref()),
-    ]
-    .into_iter()
-    .filter_map(|(name, model, examination)| Some((name, model, found(examination?)?)))
-    .collect()
+/// The models that are examined alike, by the panes of what they show, and what was found.
+fn examined<T>(audit: &Audit, found: impl Fn(&Examination) -> Option<T>) -> Vec<(Pane, T)> {
+    let (run, original) = (Some(&audit.run), Some(&audit.original));
+    let retrain = audit.retrain.as_ref();
+    [(Pane::After, run), (Pane::Before, original), (Pane::Retrain, retrain)]
+        .into_iter()
+        .filter_map(|(pane, examination)| Some((pane, found(examination?)?)))
+        .collect()
 }
 
-/// A model in a drawing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Model {
-    After,
-    Before,
-    Retrain,
-}
-
-impl Model {
-    /// Of its line.
-    fn width(self) -> f32 {
-        if self == Self::After { 2.5 } else { 1.5 }
-    }
-
-    fn color(self, ui: &Ui) -> Color32 {
-        let palette = theme::palette(ui);
-        match self {
-            Self::After => palette.accent_text,
-            Self::Before => palette.weak,
-            Self::Retrain => palette.good,
-        }
-    }
+/// How wide a model's line is in a drawing.
+fn width(model: Pane) -> f32 {
+    if model == Pane::After { 2.5 } else { 1.5 }
 }
 
 /// Names the lines of a drawing.
-fn legend_ui(models: impl Iterator<Item = (&'static str, Model)>, ui: &mut Ui) {
+fn legend_ui(models: impl Iterator<Item = (&'static str, Pane)>, ui: &mut Ui) {
     ui.horizontal_wrapped(|ui| {
         for (name, model) in models {
             let (rect, _) = ui.allocate_exact_size(vec2(18.0, 12.0), Sense::hover());
-            let stroke = Stroke::new(2.5, model.color(ui));
+            let stroke = Stroke::new(2.5, theme::palette(ui).of(model));
             ui.painter().hline(rect.x_range(), rect.center().y, stroke);
             ui.label(small(name));
         }

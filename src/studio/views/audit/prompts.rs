@@ -2,8 +2,8 @@
 
 use egui::Grid as Table;
 
+use crate::engine::Attack;
 use crate::studio::prelude::*;
-use crate::engine::{Attack, Grid, Run};
 use crate::studio::{Mark, Sheet, panes, tile};
 use crate::words::AttackKind;
 
@@ -54,14 +54,12 @@ fn head_ui(state: &mut State, arm: Arm, kind: AttackKind, again: bool, ui: &mut 
     };
     ui.label(RichText::new(kind.title()).strong());
     fact_ui(ui, what);
-    let working = state.work.as_ref().map(|w| w.kind);
-    if working == Some(JobKind::Attack(arm, kind)) {
-        ui.weak("At work; it is shown here when it is done");
-        return;
+    if state.working() == Some(JobKind::Attack(arm, kind)) {
+        return drop(ui.weak("At work; it is shown here when it is done"));
     }
     let button = if again { Button::new(name) } else { primary(ui, name) };
     let hint = "A minute or two on a CPU; it can be cancelled";
-    if button_ui(ui, button, hint, working.map(|_| WAIT)) {
+    if button_ui(ui, button, hint, state.working().map(|_| WAIT)) {
         state.attack(arm, kind);
     }
 }
@@ -112,7 +110,7 @@ fn tiles_ui(texture: TextureId, grid: &Grid, row: usize, forgotten: bool, ui: &m
     ui.horizontal(|ui| {
         ui.spacing_mut().item_spacing.x = 2.0;
         for column in 0..grid.columns.min(6) {
-            let rect = ui.add(tile::image(texture, grid, row, column, TILE)).rect;
+            let rect = ui.add(tile::image(texture, grid, [row, column], TILE)).rect;
             if let Some((seen, _)) = grid.seen_in(row, column) {
                 let mark = Mark::of(Some(seen) == grid.rows[row], forgotten);
                 panes::frame(ui.painter(), rect, mark);
