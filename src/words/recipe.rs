@@ -100,12 +100,6 @@ fn default_seed() -> u64 {
     1
 }
 
-impl Default for Recipe {
-    fn default() -> Self {
-        Self::new("", "", "")
-    }
-}
-
 impl Recipe {
     /// A recipe with every default. `Default` by itself names no method, and lets no weight change.
     pub fn new(model: &str, data: &str, forget: &str) -> Self {
