@@ -161,7 +161,8 @@ impl<'a> Work<'a> {
         Ok(self.session.store.put(key, found))
     }
 
-    /// Resolves a recipe for a classifier or a class-conditional diffusion model.
+    /// Resolves a recipe for a classifier or a class-conditional diffusion model, which may be another than the
+    /// one that the recipe starts from.
     ///
     /// # Errors
     /// What is wrong with the request; cancelled.
