@@ -207,14 +207,15 @@ impl Solver {
         let t = self.times[i] as i64;
         let back = if i % 2 == 1 { 0 } else { (self.stride / 2) as i64 };
         let from = self.times[i / 4 * 4] as i64;
-        let share = if matches!(i % 4, 1 | 2) { 1.0 / 3.0 } else { 1.0 / 6.0 };
+        let place = i % 4;
+        let share = if matches!(place, 1 | 2) { 1.0 / 3.0 } else { 1.0 / 6.0 };
         let part = out.clone() * share;
         let sum = self.sum.take().map_or(part.clone(), |sum| sum + part);
-        if i % 4 == 0 {
+        if place == 0 {
             self.past.push(out.clone());
             self.held = Some(x.clone());
         }
-        let eps = if i % 4 == 3 {
+        let eps = if place == 3 {
             sum
         } else {
             self.sum = Some(sum);
