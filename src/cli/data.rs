@@ -10,9 +10,11 @@ use super::{Common, Watch, print};
 use salun_studio::data;
 use salun_studio::data::emoji::Emoji;
 use salun_studio::data::{NAMES, Origin, SETS, Set, emoji, fashion, sets, store};
+use salun_studio::disk::files;
 use salun_studio::error::{Error, Result};
+use salun_studio::run::recovery;
 
-/// Data sets: list them, fetch one, check one
+/// Data sets: list them, fetch one, check one, remove them
 #[derive(Debug, clap::Args)]
 #[command(arg_required_else_help = false)]
 pub struct Args {
@@ -34,6 +36,8 @@ enum Action {
     },
     /// Counts a data set's pictures and verifies its files; NAME or folder:PATH
     Check { name: String },
+    /// Removes fetched data sets, all unless some are named; runs that nobody saved yet stay
+    Clear { name: Vec<String> },
     /// Makes a data set from the packages that its pictures come from: emoji
     Build {
         name: String,
@@ -52,6 +56,7 @@ pub fn run(args: &Args, common: &Common) -> Result<()> {
         Action::List => list(),
         Action::Fetch { name, from } => fetch(name, from.as_deref(), common),
         Action::Check { name } => check(name),
+        Action::Clear { name } => clear(name),
         Action::Build { name, archives, out } => build(name, archives, out, common),
     }
 }
@@ -176,6 +181,50 @@ fn check(name: &str) -> Result<()> {
         print::line(format!("{kind} {hash}  {file}  {how}"));
     }
     Ok(())
+}
+
+/// The data sets that are fetched.
+fn fetched() -> impl Iterator<Item = &'static Set> + Clone {
+    SETS.iter().filter(|set| set.origin != Origin::Shipped)
+}
+
+fn clear(names: &[String]) -> Result<()> {
+    let named = |name: &String| {
+        let known = || Error::unknown("fetched data set", name, fetched().map(|set| set.name));
+        fetched().find(|set| set.name == name).ok_or_else(known)
+    };
+    let named: Vec<&Set> = names.iter().map(named).collect::<Result<_>>()?;
+    let asked = if names.is_empty() { fetched().collect() } else { named };
+    let here: Vec<(&Set, u64)> =
+        asked.iter().map(|set| (*set, store::bytes(set))).filter(|(_, n)| *n > 0).collect();
+    here.iter().try_for_each(|(set, _)| store::remove(set))?;
+    let removed = here.iter().map(|(set, bytes)| json!({ "name": set.name, "bytes": bytes }));
+    print::json(&json!({ "removed": removed.collect::<Vec<_>>() }))?;
+    for (set, bytes) in &here {
+        print::line(format!("{}: {} removed", set.name, megabytes(*bytes)));
+    }
+    if here.is_empty() {
+        print::line("nothing was fetched; there is nothing to remove");
+    }
+    Ok(())
+}
+
+fn megabytes(bytes: u64) -> String {
+    format!("{:.1} MB", bytes as f64 / 1e6)
+}
+
+/// What the program keeps in its own folder, as `salun info` gives it, and the same for a person.
+///
+/// # Errors
+/// The platform names no such folder.
+pub fn kept() -> Result<(Value, String)> {
+    let (home, unsaved) = (files::home()?.display().to_string(), recovery::left().len());
+    let bytes: u64 = fetched().map(store::bytes).sum();
+    let text = format!(
+        "{home}: {} of fetched data (salun data clear removes it), {unsaved} unsaved runs",
+        megabytes(bytes)
+    );
+    Ok((json!({ "where": home, "data_bytes": bytes, "unsaved_runs": unsaved }), text))
 }
 
 fn check_captioned(name: &str) -> Result<()> {

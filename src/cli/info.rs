@@ -21,11 +21,13 @@ pub struct Args {}
 pub fn run(_: &Args, common: &Common) -> Result<()> {
     let chosen = device::open(common.device)?.info;
     let (devices, models, data) = (device::list(), models()?, data::describe_all()?);
+    let (kept, kept_here) = data::kept()?;
     print::json(&json!({
         "devices": devices.iter().map(|d| json!({
             "name": d.name, "api": d.api, "kind": d.kind,
         })).collect::<Vec<_>>(),
         "device": chosen,
+        "kept": kept,
         "models": models,
         "data": data,
         "methods": METHODS.iter().map(described).collect::<Vec<_>>(),
@@ -36,6 +38,7 @@ pub fn run(_: &Args, common: &Common) -> Result<()> {
     let found: Vec<_> = devices.iter().map(print::device).collect();
     print::line(format!("Devices: {}", found.join("; ")));
     print::line(format!("Chosen:  {}", print::device(&chosen)));
+    print::line(format!("Kept:    {kept_here}"));
     let models = models
         .iter()
         .map(|m| ["name", "task", "weights", "params"].map(|key| print::cell(&m[key])));

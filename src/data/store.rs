@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    io::ErrorKind,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -29,6 +30,29 @@ pub fn present(set: &Set) -> bool {
         fs::metadata(folder.join(part.name)).is_ok_and(|m| m.len() == length)
     };
     folder(set).is_ok_and(|folder| set.parts.iter().all(|part| whole(&folder, part)))
+}
+
+/// Bytes that a data set's files take here, whole or not.
+pub fn bytes(set: &Set) -> u64 {
+    let files = folder(set).map_or_else(|_| Vec::new(), |folder| files::stamps(&folder));
+    files.iter().map(|(_, bytes, _)| bytes).sum()
+}
+
+/// Removes a stored data set. What else lies in its folder stays, and so does the folder then.
+///
+/// # Errors
+/// A file cannot be removed.
+pub fn remove(set: &Set) -> Result<()> {
+    let folder = folder(set)?;
+    for name in set.parts.iter().map(|part| part.name).chain([SUMS]) {
+        let path = folder.join(name);
+        match fs::remove_file(&path) {
+            Err(e) if e.kind() != ErrorKind::NotFound => return Err(Error::write(&path, e)),
+            _ => {}
+        }
+    }
+    let _ = fs::remove_dir(folder);
+    Ok(())
 }
 
 /// What a person does to have a data set that is not here.

@@ -79,7 +79,7 @@ mod native {
 
     use super::*;
     use crate::error::Error;
-    use crate::gpu::{Compute, DeviceInfo};
+    use crate::gpu::{Compute, DeviceInfo, device};
 
     /// The engine on a thread of its own.
     pub struct Engine {
@@ -110,7 +110,13 @@ mod native {
                 });
                 send(Event::Ready(compute.info));
                 for (id, job) in inbox {
-                    guarded(&mut session, &send, id, job);
+                    let panicked = guarded(&mut session, &send, id, job);
+                    if panicked && !device::computes(&session.device) {
+                        let why = format!("{} was lost", session.info.name);
+                        let cpu = device::on_cpu(why);
+                        session.go_on(&cpu);
+                        send(Event::Ready(cpu.info));
+                    }
                 }
             });
             Self { info, switches, wake, jobs, events }
@@ -141,13 +147,15 @@ mod native {
         }
     }
 
-    /// Runs a job; a panic below (a lost device, memory that ran out) becomes a failed job.
-    fn guarded(session: &mut Session, send: &Send, id: u64, job: Job) {
+    /// Runs a job; a panic below (a lost device, memory that ran out) becomes a failed job. Whether there was
+    /// one.
+    fn guarded(session: &mut Session, send: &Send, id: u64, job: Job) -> bool {
         remember_places();
         let job = std::panic::AssertUnwindSafe(|| {
             pollster::block_on(serve(session, send, id, job));
         });
-        if let Err(panic) = std::panic::catch_unwind(job) {
+        let ended = std::panic::catch_unwind(job);
+        if let Err(panic) = &ended {
             let text = panic
                 .downcast_ref::<String>()
                 .cloned()
@@ -158,6 +166,7 @@ mod native {
             let place = std::mem::take(&mut *place());
             send(Event::Failed { id, error: Error::device(format!("{first}{place}")) });
         }
+        ended.is_err()
     }
 
     /// Where a thread panicked last, in brackets: a caught panic does not say.

@@ -74,6 +74,14 @@ impl Session {
         }
     }
 
+    /// Goes on with another device, and the same models.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn go_on(&mut self, compute: &Compute) {
+        (self.device, self.info) = (compute.device.clone(), compute.info.clone());
+        // Scores may lie on the device that was.
+        self.store.clear();
+    }
+
     /// Forgets what was found on a folder of pictures that has changed since.
     fn notice(&mut self, data: &Dataset) {
         let Some(now) = &data.fingerprint else { return };

@@ -1,5 +1,10 @@
 //! Choosing the device: a real GPU where one exists, else the CPU (docs/gpu.md).
 
+#[cfg(not(target_arch = "wasm32"))]
+use std::panic::AssertUnwindSafe;
+
+#[cfg(not(target_arch = "wasm32"))]
+use burn::tensor::Tensor;
 use burn::tensor::{Device, wgpu::WgpuSetup};
 use serde::{Deserialize, Serialize};
 use strum::{IntoStaticStr, VariantArray};
@@ -158,8 +163,16 @@ pub async fn open(choice: DeviceChoice) -> Result<Compute> {
     }
 }
 
-fn on_cpu(why: String) -> Compute {
+/// The CPU, and why it is not a GPU.
+pub fn on_cpu(why: String) -> Compute {
     Compute { device: Device::flex(), info: cpu(why), setup: None }
+}
+
+/// Whether a device computes: one that was lost does not.
+#[cfg(not(target_arch = "wasm32"))]
+pub fn computes(device: &Device) -> bool {
+    let sum = || Tensor::<1>::ones([4], device).sum().into_data().try_to_vec::<f32>();
+    std::panic::catch_unwind(AssertUnwindSafe(sum)).is_ok_and(|sum| sum == Ok(vec![4.0]))
 }
 
 fn cpu(why: String) -> DeviceInfo {

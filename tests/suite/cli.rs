@@ -113,6 +113,15 @@ fn a_stored_data_set_is_opened_and_its_damage_is_found() {
     let cut = scratch.run("train cifar-classifier --data cifar100 --steps 1 --out w");
     assert!(cut.stderr.contains("30740000"), "{cut:?}");
     assert_eq!(fs::read_dir(scratch.path("data-sets")).unwrap().count(), 1);
+    let kept = json(&scratch.run("info --json"))["kept"]["data_bytes"].as_u64().unwrap();
+    assert!(kept > 100_000_000, "{kept}");
+    let unknown = scratch.run("data clear fashion-mnist");
+    assert!(unknown.stderr.contains("cifar100"), "{unknown:?}");
+    fs::write(scratch.path("data-sets/cifar100/mine.txt"), "mine").unwrap();
+    let removed = json(&scratch.run("data clear --json"));
+    assert_eq!(removed["removed"][0]["name"], "cifar100");
+    let left: Vec<_> = fs::read_dir(scratch.path("data-sets/cifar100")).unwrap().collect();
+    assert_eq!(left.len(), 1, "a person's own file stays");
 }
 
 #[test]

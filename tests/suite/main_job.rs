@@ -7,7 +7,7 @@ use crate::{
     common::{Client, alone},
 };
 use salun_studio::data;
-use salun_studio::engine::{Event, Job, Outcome, Run};
+use salun_studio::engine::{Command, Engine, Event, Job, Outcome, Run};
 use salun_studio::gpu::{DeviceChoice, DeviceKind, device};
 use salun_studio::train::TrainRequest;
 use salun_studio::words::{Budget, Estimator, Recipe, Report, SampleOptions};
@@ -124,6 +124,43 @@ fn the_cpu_and_vulkan_agree_on_a_tiny_recipe() {
     };
     recipe.sampling = Some(SampleOptions { steps: 2, ..Default::default() });
     agree(&mut clients, &recipe);
+}
+
+#[test]
+fn after_a_gpu_is_lost_the_cpu_goes_on() {
+    if !alone("main_job::after_a_gpu_is_lost_the_cpu_goes_on") {
+        return;
+    }
+    let Ok(compute) = device::open(DeviceChoice::Gpu) else {
+        assert!(std::env::var_os("CI").is_none(), "CI must have software Vulkan");
+        return;
+    };
+    let (gpu, name) = (compute.setup.clone().expect("a GPU").device, compute.info.name.clone());
+    let engine = Engine::spawn(compute);
+    gpu.destroy();
+    let open = |id| {
+        let (model, seed, budget) = ("fashion-classifier".into(), 1, Budget::Tiny);
+        engine.tell(Command::Start { id, job: Box::new(Job::Open { model, seed, budget }) });
+        let mut devices = Vec::new();
+        loop {
+            match engine.wait().expect("the engine lives") {
+                Event::Ready(device) => devices.push(device),
+                Event::Done { outcome, .. } => return (Some(outcome), devices),
+                Event::Failed { error, .. } => {
+                    eprintln!("{error}");
+                    return (None, devices);
+                }
+                _ => {}
+            }
+        }
+    };
+    assert!(open(1).0.is_none(), "the GPU is lost");
+    let (outcome, devices) = open(2);
+    assert!(matches!(outcome, Some(Outcome::Opened(_))));
+    assert_eq!(
+        devices.last().map(|d| (d.kind, &*d.why)),
+        Some((DeviceKind::Cpu, &*format!("{name} was lost")))
+    );
 }
 
 /// Runs a recipe on two devices: the same mask, and the same loss of every update.
