@@ -2,7 +2,7 @@
 
 use std::{fmt::Display, ops::RangeInclusive, path::Path, str::FromStr};
 
-use clap::builder::TypedValueParser as Parser;
+use clap::builder::TypedValueParser;
 
 use salun_studio::data::{emoji, forget};
 use salun_studio::error::{Error, Result};
@@ -100,7 +100,7 @@ pub fn ending(out: &Path, formats: &[&str]) -> Result<()> {
 pub fn choice<T: Copy + Into<&'static str> + Send + Sync>(
     what: &'static str,
     all: &'static [T],
-) -> impl Parser<Value = T> {
+) -> impl TypedValueParser<Value = T> {
     move |given: &str| words::find(what, given, all)
 }
 
@@ -108,7 +108,7 @@ pub fn choice<T: Copy + Into<&'static str> + Send + Sync>(
 pub fn named<T: Copy + Send + Sync>(
     what: &'static str,
     all: &'static [(&str, T)],
-) -> impl Parser<Value = T> {
+) -> impl TypedValueParser<Value = T> {
     move |given: &str| {
         let found = all.iter().find(|(name, _)| *name == given).map(|(_, value)| *value);
         found.ok_or_else(|| Error::unknown(what, given, all.iter().map(|(name, _)| *name)))
@@ -116,17 +116,23 @@ pub fn named<T: Copy + Send + Sync>(
 }
 
 /// The parser of a whole number within a range.
-pub fn whole(argument: &'static str, range: RangeInclusive<usize>) -> impl Parser<Value = usize> {
+pub fn whole(
+    argument: &'static str,
+    range: RangeInclusive<usize>,
+) -> impl TypedValueParser<Value = usize> {
     within(argument, range)
 }
 
 /// The parser of a real number within a range.
-pub fn real(argument: &'static str, range: RangeInclusive<f64>) -> impl Parser<Value = f64> {
+pub fn real(
+    argument: &'static str,
+    range: RangeInclusive<f64>,
+) -> impl TypedValueParser<Value = f64> {
     within(argument, range)
 }
 
 /// Not for use as it is: clap asks only at run time whether an argument has its parser's type.
-fn within<T>(argument: &'static str, range: RangeInclusive<T>) -> impl Parser<Value = T>
+fn within<T>(argument: &'static str, range: RangeInclusive<T>) -> impl TypedValueParser<Value = T>
 where
     T: FromStr + PartialOrd + Display + Copy + Send + Sync + 'static,
 {
@@ -145,7 +151,7 @@ pub fn seed(given: &str) -> Result<u64> {
 }
 
 /// A learning rate, or another factor above zero.
-pub fn above_zero(argument: &'static str) -> impl Parser<Value = f64> {
+pub fn above_zero(argument: &'static str) -> impl TypedValueParser<Value = f64> {
     move |given: &str| {
         let value = given.parse().ok().filter(|v: &f64| v.is_finite() && *v > 0.0);
         value.ok_or_else(|| Error::argument(argument, given, "a number above 0 is needed"))

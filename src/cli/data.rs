@@ -12,7 +12,6 @@ use salun_studio::data::emoji::Emoji;
 use salun_studio::data::{NAMES, Origin, SETS, Set, emoji, fashion, sets, store};
 use salun_studio::disk::files;
 use salun_studio::error::{Error, Result};
-use salun_studio::run::recovery;
 
 /// Data sets: list them, fetch one, check one, remove them
 #[derive(Debug, clap::Args)]
@@ -189,42 +188,37 @@ fn fetched() -> impl Iterator<Item = &'static Set> + Clone {
 }
 
 fn clear(names: &[String]) -> Result<()> {
-    let named = |name: &String| {
-        let known = || Error::unknown("fetched data set", name, fetched().map(|set| set.name));
-        fetched().find(|set| set.name == name).ok_or_else(known)
-    };
-    let named: Vec<&Set> = names.iter().map(named).collect::<Result<_>>()?;
-    let asked = if names.is_empty() { fetched().collect() } else { named };
-    let here: Vec<(&Set, u64)> =
-        asked.iter().map(|set| (*set, store::bytes(set))).filter(|(_, n)| *n > 0).collect();
-    here.iter().try_for_each(|(set, _)| store::remove(set))?;
-    let removed = here.iter().map(|(set, bytes)| json!({ "name": set.name, "bytes": bytes }));
-    print::json(&json!({ "removed": removed.collect::<Vec<_>>() }))?;
-    for (set, bytes) in &here {
-        print::line(format!("{}: {} removed", set.name, megabytes(*bytes)));
+    let known = |name: &String| fetched().any(|set| set.name == name);
+    if let Some(name) = names.iter().find(|name| !known(name)) {
+        return Err(Error::unknown("fetched data set", name, fetched().map(|set| set.name)));
     }
-    if here.is_empty() {
-        print::line("nothing was fetched; there is nothing to remove");
+    let asked = |set: &&Set| names.is_empty() || names.iter().any(|name| name == set.name);
+    let mut removed = Vec::new();
+    for set in fetched().filter(asked) {
+        let bytes = store::bytes(set);
+        if bytes == 0 {
+            print::line(format!("{} is not here", set.name));
+            continue;
+        }
+        store::remove(set)?;
+        print::line(format!("{}: {} removed", set.name, megabytes(bytes)));
+        removed.push(json!({ "name": set.name, "bytes": bytes }));
     }
-    Ok(())
+    print::json(&json!({ "removed": removed }))
 }
 
 fn megabytes(bytes: u64) -> String {
     format!("{:.1} MB", bytes as f64 / 1e6)
 }
 
-/// What the program keeps in its own folder, as `salun info` gives it, and the same for a person.
-///
-/// # Errors
-/// The platform names no such folder.
-pub fn kept() -> Result<(Value, String)> {
-    let (home, unsaved) = (files::home()?.display().to_string(), recovery::left().len());
+/// What the program keeps in its own folder, as `salun info` gives it, and the same for a person; nothing
+/// where the platform names no such folder.
+pub fn kept() -> Option<(Value, String)> {
+    let home = files::home().ok()?.display().to_string();
     let bytes: u64 = fetched().map(store::bytes).sum();
-    let text = format!(
-        "{home}: {} of fetched data (salun data clear removes it), {unsaved} unsaved runs",
-        megabytes(bytes)
-    );
-    Ok((json!({ "where": home, "data_bytes": bytes, "unsaved_runs": unsaved }), text))
+    let data = megabytes(bytes);
+    let text = format!("{home}: {data} of fetched data (salun data clear removes it)");
+    Some((json!({ "where": home, "data_bytes": bytes }), text))
 }
 
 fn check_captioned(name: &str) -> Result<()> {

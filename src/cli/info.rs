@@ -21,7 +21,7 @@ pub struct Args {}
 pub fn run(_: &Args, common: &Common) -> Result<()> {
     let chosen = device::open(common.device)?.info;
     let (devices, models, data) = (device::list(), models()?, data::describe_all()?);
-    let (kept, kept_here) = data::kept()?;
+    let (kept, kept_here) = data::kept().unzip();
     print::json(&json!({
         "devices": devices.iter().map(|d| json!({
             "name": d.name, "api": d.api, "kind": d.kind,
@@ -38,7 +38,7 @@ pub fn run(_: &Args, common: &Common) -> Result<()> {
     let found: Vec<_> = devices.iter().map(print::device).collect();
     print::line(format!("Devices: {}", found.join("; ")));
     print::line(format!("Chosen:  {}", print::device(&chosen)));
-    print::line(format!("Kept:    {kept_here}"));
+    kept_here.into_iter().for_each(|kept| print::line(format!("Kept:    {kept}")));
     let models = models
         .iter()
         .map(|m| ["name", "task", "weights", "params"].map(|key| print::cell(&m[key])));

@@ -2,7 +2,6 @@
 
 use std::{
     fs,
-    io::ErrorKind,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -32,10 +31,16 @@ pub fn present(set: &Set) -> bool {
     folder(set).is_ok_and(|folder| set.parts.iter().all(|part| whole(&folder, part)))
 }
 
-/// Bytes that a data set's files take here, whole or not.
+/// The files of a data set that are here, whole or not, with their bytes.
+fn files_of(set: &Set) -> Vec<(PathBuf, u64)> {
+    let folder = folder(set).unwrap_or_default();
+    let paths = set.parts.iter().map(|part| part.name).chain([SUMS]).map(|name| folder.join(name));
+    paths.filter_map(|path| fs::metadata(&path).ok().map(|about| (path, about.len()))).collect()
+}
+
+/// Bytes that a data set takes here, whole or not.
 pub fn bytes(set: &Set) -> u64 {
-    let files = folder(set).map_or_else(|_| Vec::new(), |folder| files::stamps(&folder));
-    files.iter().map(|(_, bytes, _)| bytes).sum()
+    files_of(set).iter().map(|(_, bytes)| bytes).sum()
 }
 
 /// Removes a stored data set. What else lies in its folder stays, and so does the folder then.
@@ -43,15 +48,10 @@ pub fn bytes(set: &Set) -> u64 {
 /// # Errors
 /// A file cannot be removed.
 pub fn remove(set: &Set) -> Result<()> {
-    let folder = folder(set)?;
-    for name in set.parts.iter().map(|part| part.name).chain([SUMS]) {
-        let path = folder.join(name);
-        match fs::remove_file(&path) {
-            Err(e) if e.kind() != ErrorKind::NotFound => return Err(Error::write(&path, e)),
-            _ => {}
-        }
+    for (path, _) in files_of(set) {
+        fs::remove_file(&path).map_err(|e| Error::write(&path, e))?;
     }
-    let _ = fs::remove_dir(folder);
+    let _ = fs::remove_dir(folder(set)?);
     Ok(())
 }
 

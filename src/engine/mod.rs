@@ -32,8 +32,8 @@ use crate::job_context::{JobContext, Switches, Told};
 /// Sends events to the client.
 type Send = Arc<dyn Fn(Event) + std::marker::Send + Sync>;
 
-/// Runs one job to its end.
-async fn serve(session: &mut Session, send: &Send, id: u64, asked: Job) {
+/// Runs one job to its end, and says what came of it.
+async fn serve(session: &mut Session, send: &Send, id: u64, asked: Job) -> Event {
     let tell = send.clone();
     let tell = move |told| match told {
         Told::Progress(progress) => tell(Event::Progress { id, progress }),
@@ -48,11 +48,10 @@ async fn serve(session: &mut Session, send: &Send, id: u64, asked: Job) {
         Ok(()) => Work { session, job: &mut job, on: Client { id, send } }.run(asked).await,
         Err(stop) => Err(stop),
     };
-    let event = match outcome {
+    match outcome {
         Ok(outcome) => Event::Done { id, outcome },
         Err(error) => Event::Failed { id, error },
-    };
-    send(event);
+    }
 }
 
 /// Turns the switches as a command says; the job that it starts, if it starts one.
@@ -75,6 +74,7 @@ pub use native::Engine;
 
 #[cfg(not(target_arch = "wasm32"))]
 mod native {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
     use std::sync::{Arc, Mutex, MutexGuard, Once, OnceLock, PoisonError, mpsc};
 
     use super::*;
@@ -110,8 +110,10 @@ mod native {
                 });
                 send(Event::Ready(compute.info));
                 for (id, job) in inbox {
-                    let panicked = guarded(&mut session, &send, id, job);
-                    if panicked && !device::computes(&session.device) {
+                    let event = guarded(&mut session, &send, id, job);
+                    let broke = matches!(&event, Event::Failed { error: Error::Device(_), .. });
+                    send(event);
+                    if broke && !device::computes(&session.device) {
                         let why = format!("{} was lost", session.info.name);
                         let cpu = device::on_cpu(why);
                         session.go_on(&cpu);
@@ -147,15 +149,11 @@ mod native {
         }
     }
 
-    /// Runs a job; a panic below (a lost device, memory that ran out) becomes a failed job. Whether there was
-    /// one.
-    fn guarded(session: &mut Session, send: &Send, id: u64, job: Job) -> bool {
+    /// Runs a job; a panic below (a lost device, memory that ran out) becomes a failed job.
+    fn guarded(session: &mut Session, send: &Send, id: u64, job: Job) -> Event {
         remember_places();
-        let job = std::panic::AssertUnwindSafe(|| {
-            pollster::block_on(serve(session, send, id, job));
-        });
-        let ended = std::panic::catch_unwind(job);
-        if let Err(panic) = &ended {
+        let job = AssertUnwindSafe(|| pollster::block_on(serve(session, send, id, job)));
+        catch_unwind(job).unwrap_or_else(|panic| {
             let text = panic
                 .downcast_ref::<String>()
                 .cloned()
@@ -164,9 +162,8 @@ mod native {
             // Of several lines the first is told.
             let first = text.lines().next().unwrap_or_default();
             let place = std::mem::take(&mut *place());
-            send(Event::Failed { id, error: Error::device(format!("{first}{place}")) });
-        }
-        ended.is_err()
+            Event::Failed { id, error: Error::device(format!("{first}{place}")) }
+        })
     }
 
     /// Where a thread panicked last, in brackets: a caught panic does not say.

@@ -80,7 +80,7 @@ impl WorkerEngine {
             loop {
                 let next = waiting.borrow_mut().pop_front();
                 let Some((id, job)) = next else { break };
-                serve(&mut session, &send, id, job).await;
+                send(serve(&mut session, &send, id, job).await);
             }
             place.set(Some(session));
         });

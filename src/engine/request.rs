@@ -12,7 +12,6 @@ use crate::error::{Error, Result};
 use crate::eval::most_changed;
 use crate::models::latent::{LatentModel, is_cross_attention};
 use crate::models::{AnyModel, HostWeights, Model, Weights};
-use crate::sampling::LatentWeights;
 use crate::subject::{Items, Noising, Prompts, Subject};
 use crate::unlearn::{Plan, Rate, Scope};
 use crate::words::{
@@ -93,9 +92,10 @@ impl Request {
                 (subject, of.model.weights.upload(device))
             }
             OfPrompts(of) => {
-                let LatentWeights { text, unet, .. } = match *device == of.noising.device {
-                    true => of.weights.clone(),
-                    false => LatentWeights::upload(&of.model, device),
+                // Pictures are latents by now: nobody needs the autoencoder.
+                let (text, unet) = match *device == of.noising.device {
+                    true => (of.weights.text.clone(), of.weights.unet.clone()),
+                    false => (of.model.text.upload(device), of.model.unet.upload(device)),
                 };
                 let noising = Noising { device: device.clone(), ..of.noising.clone() };
                 let prompts = Prompts { noising, text, sets: of.items.clone() };

@@ -78,7 +78,8 @@ impl Session {
     #[cfg(not(target_arch = "wasm32"))]
     pub fn go_on(&mut self, compute: &Compute) {
         (self.device, self.info) = (compute.device.clone(), compute.info.clone());
-        // Scores may lie on the device that was.
+        // Scores may lie on the device that was; whoever else holds them looks there no more.
+        self.store.all::<Scores>().for_each(|scores| scores.resident.release());
         self.store.clear();
     }
 

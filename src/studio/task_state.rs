@@ -100,8 +100,7 @@ pub struct TaskState {
 impl TaskState {
     /// A session with nothing open.
     pub fn new(task: Task) -> Self {
-        let request = Recipe::new("", "", "");
-        Self { task, request, model: registry::first(task).into(), ..Self::default() }
+        Self { task, model: registry::first(task).into(), ..Self::default() }
     }
 
     /// The request and the place on the timeline as a link.

@@ -31,7 +31,7 @@ pub enum Redirect {
 }
 
 /// An unlearning run. Two runs of one recipe on one kind of device give the same weights.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Recipe {
     #[serde(default)]
@@ -100,12 +100,39 @@ fn default_seed() -> u64 {
     1
 }
 
+impl Default for Recipe {
+    /// That of nothing yet.
+    fn default() -> Self {
+        Self::new("", "", "")
+    }
+}
+
 impl Recipe {
-    /// A recipe with every default. `Default` by itself names no method, and lets no weight change.
+    /// A recipe with every default.
     pub fn new(model: &str, data: &str, forget: &str) -> Self {
-        let (model, data, forget) = (model.into(), data.into(), forget.into());
-        let (method, density, seed) = (default_method(), default_density(), default_seed());
-        Self { model, data, forget, method, density, seed, ..Self::default() }
+        Self {
+            format: Format,
+            model: model.into(),
+            data: data.into(),
+            forget: forget.into(),
+            method: default_method(),
+            mask: None,
+            mask_file: None,
+            density: default_density(),
+            epochs: None,
+            steps: None,
+            lr: None,
+            batch: None,
+            alpha: None,
+            redirect: Redirect::default(),
+            budget: Budget::default(),
+            seed: default_seed(),
+            audit: None,
+            sampling: None,
+            knobs: BTreeMap::new(),
+            fingerprint: None,
+            after: Vec::new(),
+        }
     }
 
     /// This request to the model that a run of `done` ended with.

@@ -10,12 +10,19 @@ use salun_studio::data;
 use salun_studio::data::{Dataset, Pictures};
 use salun_studio::engine::{Command, Engine, Event, Job, Outcome, Run};
 use salun_studio::error::Result;
-use salun_studio::gpu::{DeviceChoice, device};
+use salun_studio::gpu::{DeviceChoice, DeviceKind, device};
 use salun_studio::models::{
     Architecture, Card, HostWeights, Model, Stored, Tensors, UnetConfig, WeightLayout, checkpoint,
     registry,
 };
 use salun_studio::words::Recipe;
+
+/// Whether there is a GPU here, if only a software one, which CI must have.
+pub fn vulkan() -> bool {
+    let there = device::list().iter().any(|d| d.kind != DeviceKind::Cpu);
+    assert!(there || std::env::var_os("CI").is_none(), "CI must have software Vulkan");
+    there
+}
 
 /// Whether this process is for one test alone; else runs that test in such a process, which may open
 /// the GPU as a process can do once.

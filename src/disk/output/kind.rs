@@ -14,47 +14,56 @@ use strum::EnumMessage;
 use crate::error::{Error, Result};
 use crate::words::{Task, files};
 
-/// A kind of file or folder that a command writes. What is written above a variant is what a person reads of
-/// it ([`OutputKind::name`]).
+/// A kind of file or folder that a command writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, EnumMessage)]
 pub enum OutputKind {
-    // As safetensors or `.pth`.
-    /// a weights file
+    /// A weights file, as safetensors or `.pth`.
+    #[strum(message = "a weights file")]
     Weights,
-    /// a mask
+    /// A mask.
+    #[strum(message = "a mask")]
     Mask,
-    /// a PNG picture
+    /// A PNG.
+    #[strum(message = "a PNG picture")]
     Picture,
-    /// a folder of PNG pictures
+    /// A folder of PNGs.
+    #[strum(message = "a folder of PNG pictures")]
     Pictures,
-    /// a model card
+    /// A model card.
+    #[strum(message = "a model card")]
     Card,
-    // What it keeps of each layer.
-    /// a mask's statistics
+    /// What a mask keeps of each layer.
+    #[strum(message = "a mask's statistics")]
     Statistics,
-    /// a training log
+    /// A training log.
+    #[strum(message = "a training log")]
     Log,
-    /// an audit
+    /// An audit.
+    #[strum(message = "an audit")]
     Audit,
-    /// a report of attacks
+    /// A report of attacks.
+    #[strum(message = "a report of attacks")]
     Attacks,
-    /// a run folder
+    /// A run folder.
+    #[strum(message = "a run folder")]
     Run,
-    // Of run folders.
-    /// a demo's folder
+    /// A folder of run folders.
+    #[strum(message = "a demo's folder")]
     Demo,
-    /// a comparison of masks
+    /// A comparison of masks.
+    #[strum(message = "a comparison of masks")]
     Overlap,
-    // A diffusers folder.
-    /// a text-to-image model
+    /// A diffusers folder.
+    #[strum(message = "a text-to-image model")]
     Pipeline,
-    /// a table's folder
+    /// A table's folder.
+    #[strum(message = "a table's folder")]
     Table,
-    // A folder in the program's own place.
-    /// a data set
+    /// A data set's folder in the program's own place.
+    #[strum(message = "a data set")]
     Data,
-    // In a place of the program's own.
-    /// a file of ours
+    /// A file in a place of the program's own.
+    #[strum(message = "a file of ours")]
     Own,
 }
 
@@ -82,7 +91,7 @@ impl OutputKind {
 
     /// For a person.
     pub fn name(self) -> &'static str {
-        self.get_documentation().unwrap_or_default()
+        self.get_message().unwrap_or_default()
     }
 
     /// Whether it is a folder.
