@@ -91,6 +91,9 @@ mod native {
     }
 
     /// Makes files ready for the others here; all of them are.
+    ///
+    /// # Errors
+    /// None.
     pub async fn fetch(_: &[&'static str], _: &mut JobContext) -> Result<()> {
         Ok(())
     }

@@ -77,6 +77,7 @@ const SECONDS: f64 = 1.5;
 /// What a job tells while it runs.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Told {
+    /// How far its phase is.
     Progress(Progress),
     /// What a person should know of the job.
     Note(String),

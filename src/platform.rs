@@ -14,7 +14,7 @@ mod native {
             context.waker().wake_by_ref();
             std::task::Poll::Pending
         })
-        .await
+        .await;
     }
 
     /// Does nothing for a moment.

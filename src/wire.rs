@@ -37,6 +37,10 @@ pub mod numbers {
         de::{Error, Visitor},
     };
 
+    /// Writes numbers as bytes.
+    ///
+    /// # Errors
+    /// The format takes no bytes.
     pub fn serialize<V, T, S>(values: &V, to: S) -> Result<S::Ok, S::Error>
     where
         V: Deref<Target = [T]>,
@@ -46,6 +50,10 @@ pub mod numbers {
         to.serialize_bytes(bytemuck::cast_slice(values))
     }
 
+    /// Reads numbers from bytes.
+    ///
+    /// # Errors
+    /// There are none, or they are not whole numbers of the type.
     pub fn deserialize<'de, V, T, D>(from: D) -> Result<V, D::Error>
     where
         V: Deref<Target = [T]> + From<Vec<T>>,

@@ -66,7 +66,7 @@ pub fn main() -> ExitCode {
     env_logger::init_from_env(wanted);
     // A panic says nothing by itself: the engine and the end of this function turn it into a line.
     std::panic::set_hook(Box::new(|panic| {
-        let mut first = PANIC.lock().unwrap_or_else(|e| e.into_inner());
+        let mut first = PANIC.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         first.get_or_insert_with(|| {
             let place = panic.location().map(|l| format!(" at {}:{}", l.file(), l.line()));
             format!("{}{}", panic.payload_as_str().unwrap_or("?").trim(), place.unwrap_or_default())
@@ -80,7 +80,7 @@ pub fn main() -> ExitCode {
         },
         Ok(Err(error)) => (error.to_string(), error.exit_code()),
         Err(_) => {
-            let panic = PANIC.lock().unwrap_or_else(|e| e.into_inner());
+            let panic = PANIC.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
             (broken(panic.as_deref().unwrap_or("?")), 1)
         }
     };
@@ -110,7 +110,7 @@ fn surroundings() {
         // Else Mesa, asked for its devices where nobody has logged in, complains on stderr.
         set(place, std::env::temp_dir().as_os_str());
     }
-    let cores = std::thread::available_parallelism().map_or(1, |n| n.get());
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     if number("RAYON_NUM_THREADS").is_some_and(|n| n > cores) {
         // Threads beyond the cores wait for each other: a thousand on two are fifty times slower.
         set("RAYON_NUM_THREADS", cores.to_string().as_ref());

@@ -179,7 +179,7 @@ pub fn cell(value: &Value) -> String {
 
 /// A table: columns aligned under their names, numbers to the right.
 pub fn columns<R: Into<Vec<String>>>(head: &[&str], rows: impl IntoIterator<Item = R>) -> String {
-    let head = head.iter().map(|name| name.to_string()).collect();
+    let head = head.iter().map(ToString::to_string).collect();
     let rows: Vec<_> = [head].into_iter().chain(rows.into_iter().map(Into::into)).collect();
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let cell = |row: &[String], c: usize| row.get(c).cloned().unwrap_or_default();

@@ -33,7 +33,7 @@ pub fn present(set: &Set) -> bool {
 
 /// The files of a data set that are here, whole or not, with their bytes.
 fn files_of(set: &Set) -> Vec<(PathBuf, u64)> {
-    let folder = folder(set).unwrap_or_default();
+    let Ok(folder) = folder(set) else { return Vec::new() };
     let paths = set.parts.iter().map(|part| part.name).chain([SUMS]).map(|name| folder.join(name));
     paths.filter_map(|path| fs::metadata(&path).ok().map(|about| (path, about.len()))).collect()
 }
@@ -48,10 +48,11 @@ pub fn bytes(set: &Set) -> u64 {
 /// # Errors
 /// A file cannot be removed.
 pub fn remove(set: &Set) -> Result<()> {
+    let folder = folder(set)?;
     for (path, _) in files_of(set) {
         fs::remove_file(&path).map_err(|e| Error::write(&path, e))?;
     }
-    let _ = fs::remove_dir(folder(set)?);
+    let _ = fs::remove_dir(folder);
     Ok(())
 }
 
@@ -115,13 +116,19 @@ fn length(set: &Set, part: &StoredFile, bytes: &[u8]) -> std::result::Result<(),
     ensure(has == expected, || format!("{has} bytes, expected {expected}"))
 }
 
-/// Whether these are the official bytes, as far as it is known; else the reason.
+/// Whether these are the official bytes, as far as it is known.
+///
+/// # Errors
+/// They are not; the reason.
 pub fn verify(set: &Set, part: &StoredFile, bytes: &[u8]) -> std::result::Result<(), String> {
     length(set, part, bytes)?;
     part.md5.map_or(Ok(()), |md5| has_md5(bytes, md5))
 }
 
-/// Whether bytes have an md5; else the reason.
+/// Whether bytes have an md5.
+///
+/// # Errors
+/// They have another.
 pub fn has_md5(bytes: &[u8], right: &str) -> std::result::Result<(), String> {
     let md5 = hex(&<md5::Md5 as md5::Digest>::digest(bytes));
     ensure(md5 == right, || format!("its md5 is {md5}, expected {right}"))

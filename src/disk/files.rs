@@ -77,8 +77,8 @@ pub type Stamp = (PathBuf, u64, Option<SystemTime>);
 
 /// The files of a folder and of those in it, without a look inside; none of a folder that cannot be read.
 pub fn stamps(folder: &Path) -> Vec<Stamp> {
-    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-    let of = |entry: std::fs::DirEntry| match entry.metadata() {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let of = |entry: fs::DirEntry| match entry.metadata() {
         Ok(found) if found.is_dir() => stamps(&entry.path()),
         Ok(found) => vec![(entry.path(), found.len(), found.modified().ok())],
         Err(_) => Vec::new(),

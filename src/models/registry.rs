@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::latent::{Files, LatentModel, LatentNetwork, folder};
-use super::{Model, Said, checkpoint, latent};
+use super::{Model, Said, checkpoint};
 use crate::assets;
 use crate::data::{class_index, sets};
 use crate::error::{Error, Result};
@@ -172,7 +172,7 @@ pub fn open_latent(name: &str) -> Result<LatentModel> {
     };
     #[cfg(not(target_arch = "wasm32"))]
     if let Some(unet) = &said.unet {
-        latent::parts::lay_over(&mut model.unet, unet)?;
+        super::latent::parts::lay_over(&mut model.unet, unet)?;
     }
     #[cfg(target_arch = "wasm32")]
     if let Some(unet) = &said.unet {
@@ -210,7 +210,7 @@ fn latent_files(file: &str) -> Result<Box<dyn Files>> {
             let right = "is not a folder; a text-to-image model is a diffusers folder";
             return Err(Error::file(folder, right));
         }
-        Ok(Box::new(latent::OnDisk(folder)))
+        Ok(Box::new(super::latent::OnDisk(folder)))
     }
 }
 

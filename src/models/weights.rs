@@ -192,8 +192,8 @@ impl HostWeights {
     ///
     /// # Errors
     /// [`Error::Diverged`]: a number is not finite, or is a million times what the largest was `before`.
-    pub fn check(&self, before: &HostWeights) -> Result<()> {
-        let largest = |weights: &HostWeights| {
+    pub fn check(&self, before: &Self) -> Result<()> {
+        let largest = |weights: &Self| {
             let all = weights.values.iter().chain(&weights.buffers);
             all.fold(0.0f32, |most, v| if v.is_nan() { f32::INFINITY } else { most.max(v.abs()) })
         };
@@ -208,7 +208,7 @@ impl HostWeights {
 
     /// Each of the N parameters, and the same one in another state of the network, which may have
     /// further rows.
-    pub fn pairs<'a>(&'a self, other: &'a HostWeights) -> impl Iterator<Item = (f32, f32)> + 'a {
+    pub fn pairs<'a>(&'a self, other: &'a Self) -> impl Iterator<Item = (f32, f32)> + 'a {
         let entries = self.layout.params.iter().zip(&other.layout.params);
         entries.flat_map(|(a, b)| {
             let values = self.values[a.range()].iter().zip(&other.values[b.range()]);
@@ -260,8 +260,8 @@ impl Weights {
     }
 
     /// The same weights as leaves of a fresh graph, ready for a backward pass.
-    pub fn tracked(&self) -> Weights {
-        Weights {
+    pub fn tracked(&self) -> Self {
+        Self {
             layout: self.layout.clone(),
             params: self.params.iter().map(|t| t.clone().autodiff().require_grad()).collect(),
             buffers: self.buffers.clone(),

@@ -52,7 +52,7 @@ impl Mask {
     }
 
     /// Intersection over union with another mask of the same network.
-    pub fn overlap(&self, other: &Mask) -> f64 {
+    pub fn overlap(&self, other: &Self) -> f64 {
         let pairs = || self.bits.iter().zip(&other.bits);
         let both = pairs().filter(|(a, b)| **a & **b == 1).count();
         let any = pairs().filter(|(a, b)| **a | **b == 1).count();

@@ -116,6 +116,7 @@ impl Studio {
 
     /// Takes in news and draws a frame.
     pub fn show(&mut self, ui: &mut Ui) {
+        // The first frame: it is set there and nowhere else.
         if self.saver.wake.is_none() {
             theme::install(ui.ctx());
             let wake = wake(ui.ctx());
@@ -193,7 +194,7 @@ impl Studio {
         }
     }
 
-    fn take_news(&mut self, ctx: &egui::Context) {
+    fn take_news(&mut self, ctx: &Context) {
         self.state.poll();
         self.take_files(ctx);
         if let Some(tell) = &self.host.on_link {
@@ -225,7 +226,7 @@ impl Studio {
 
     /// Opens a weights file, a model's folder or a table's.
     #[cfg(not(target_arch = "wasm32"))]
-    pub(super) fn open_path(&mut self, path: &std::path::Path, ctx: &egui::Context) {
+    pub(super) fn open_path(&mut self, path: &std::path::Path, ctx: &Context) {
         if path.is_dir() && !path.join("model_index.json").is_file() {
             self.own.of::<views::table::Tables>().open(path.into(), ctx);
             self.view = &views::table::VIEW;
@@ -235,7 +236,7 @@ impl Studio {
     }
 
     /// Opens weights files that were dropped or asked for.
-    fn take_files(&mut self, ctx: &egui::Context) {
+    fn take_files(&mut self, ctx: &Context) {
         #[cfg(not(target_arch = "wasm32"))]
         for file in ctx.input(|i| i.raw.dropped_files.clone()) {
             self.open_path(file.path(), ctx);
@@ -257,7 +258,7 @@ impl Studio {
             strips.window = frame.wgpu_render_state().cloned();
             if let Some(window) = &strips.window {
                 let most = window.device.limits().max_texture_dimension_2d as f32;
-                let most = egui::Vec2::splat(most / ui.pixels_per_point());
+                let most = Vec2::splat(most / ui.pixels_per_point());
                 ui.send_viewport_cmd(egui::ViewportCommand::MaxInnerSize(most));
             }
         }

@@ -70,7 +70,7 @@ fn what_ui(studio: &mut Studio, ui: &mut Ui) {
 
 fn button_ui(studio: &mut Studio, ui: &mut Ui) {
     let blocked = (commands::FORGET.blocked)(studio);
-    let text = RichText::new(commands::FORGET.name).size(15.0).color(egui::Color32::WHITE);
+    let text = RichText::new(commands::FORGET.name).size(15.0).color(Color32::WHITE);
     ui.add_space(8.0);
     let size = vec2(ui.available_width(), 36.0);
     let button = Button::new(text).fill(theme::palette(ui).accent);

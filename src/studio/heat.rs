@@ -184,7 +184,7 @@ fn paint(heat: &HeatMap, ui: &Ui, rect: Rect, zoom: f32) {
     for (id, size) in heat.strips.all() {
         let place = Rect::from_min_size(pos2(left, rect.top()), size * zoom);
         let whole = Rect::from_min_max(pos2(0.0, 0.0), pos2(1.0, 1.0));
-        ui.painter().image(id, place, whole, egui::Color32::WHITE);
+        ui.painter().image(id, place, whole, Color32::WHITE);
         left += place.width();
     }
 }

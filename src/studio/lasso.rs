@@ -13,6 +13,8 @@ const STRAYS_SHARE: f32 = 0.12;
 #[derive(Debug, Default)]
 pub struct Lasso {
     pub points: Vec<Pos2>,
+    /// Around all points: most of what there is to catch lies outside.
+    bounds: Option<Rect>,
 }
 
 impl Lasso {
@@ -20,11 +22,8 @@ impl Lasso {
     pub fn draw_to(&mut self, to: Pos2) {
         if self.points.last().is_none_or(|last| last.distance(to) >= NEAR) {
             self.points.push(to);
+            self.bounds = Some(Rect::from_pos(to).union(self.bounds.unwrap_or(Rect::NOTHING)));
         }
-    }
-
-    fn bounds(&self) -> Rect {
-        Rect::from_points(&self.points)
     }
 
     /// The rectangle that a straight line spans: it surrounds nothing by itself.
@@ -37,7 +36,7 @@ impl Lasso {
         let within =
             |p: &Pos2| (-STRAYS..=way.length() + STRAYS).contains(&(*p - *first).dot(along));
         let straight = self.points.iter().all(|p| strays(p) <= most && within(p));
-        straight.then(|| self.bounds())
+        self.bounds.filter(|_| straight)
     }
 
     /// The line as it is drawn, or the rectangle that it spans.
@@ -53,7 +52,7 @@ impl Lasso {
     pub fn catches(&self, rect: Rect) -> bool {
         let touched = || self.points.windows(2).any(|ends| crosses(ends[0], ends[1], rect));
         let caught = || self.rectangle().is_some() || self.around(rect.center()) || touched();
-        self.bounds().intersects(rect) && caught()
+        self.bounds.is_some_and(|bounds| bounds.intersects(rect)) && caught()
     }
 
     /// Even-odd rule, the ends joined.

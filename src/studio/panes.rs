@@ -24,6 +24,7 @@ pub struct PaneContext<'a> {
     pub classes: &'a [String],
     /// The rows that are marked.
     pub forgotten: Range<usize>,
+    /// Where tiles are, and how many.
     pub arrangement: Arrangement,
     /// The texture of the pictures before.
     pub before: TextureId,

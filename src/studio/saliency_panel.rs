@@ -199,7 +199,7 @@ fn layer_ui(session: &TaskState, saliency: &Saliency, at: usize, open: bool, ui:
     let free = format::percent(f64::from(share));
     // Long names need the room of the counts.
     let brief = saliency.layers.iter().any(|l| l.name.len() > LONG);
-    let shown = if brief { &free } else { &kept }.clone();
+    let shown = if brief { free.clone() } else { kept.clone() };
     let count = painter.layout_no_wrap(shown, font.clone(), palette.weak);
     let left = if reads_prompt { 12.0 } else { 0.0 };
     let room = inner.width() - count.size().x - 8.0 - left;

@@ -160,7 +160,7 @@ fn stop_ui(studio: &mut Studio, at: usize, ui: &mut Ui, palette: &Palette) {
     ui.label(stop.text);
     Frame::new().fill(palette.canvas).corner_radius(4).inner_margin(8.0).show(ui, |ui| {
         ui.set_min_width(ui.available_width());
-        ui.add(egui::Label::new(RichText::new(stop.formula).monospace()).wrap());
+        ui.add(Label::new(RichText::new(stop.formula).monospace()).wrap());
     });
     ui.add_space(2.0);
     ui.horizontal(|ui| {
@@ -197,7 +197,7 @@ fn place(screen: Rect, spot: Option<Rect>, size: Vec2) -> Rect {
     // Slid along the spot's side until it is on the screen.
     let slid = beside.into_iter().map(|min| {
         let most = (screen.max - size).max(screen.min);
-        let free = |min: egui::Pos2| min.clamp(screen.min, most);
+        let free = |min: Pos2| min.clamp(screen.min, most);
         at(free(min))
     });
     slid.into_iter().find(|card| !card.intersects(spot)).unwrap_or(bottom)
@@ -213,7 +213,7 @@ mod tests {
     fn the_card_is_beside_its_spot_and_on_the_screen() {
         let size = vec2(300.0, 190.0);
         for screen in [vec2(1280.0, 800.0), vec2(1024.0, 640.0), vec2(390.0, 844.0)] {
-            let screen = Rect::from_min_size(egui::Pos2::ZERO, screen);
+            let screen = Rect::from_min_size(Pos2::ZERO, screen);
             for spot in [
                 Rect::from_min_max(pos2(0.0, 60.0), pos2(220.0, 240.0)),
                 Rect::from_min_max(screen.right_top() - vec2(280.0, -40.0), screen.max),

@@ -180,7 +180,7 @@ fn frechet(samples: &[Vec<Sample>]) -> Option<Frechet> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::table::{Mark, Numbers, Scale, rows};
+    use crate::table::{Mark, Numbers, Scale};
 
     fn metrics() -> Metrics {
         Metrics { n: [1; 3], ..Metrics::default() }
@@ -246,7 +246,7 @@ mod tests {
         assert_ne!(best(0), "ft");
         let marked = |l: &&Line| l.average.mark == Some(Mark::Best);
         assert_eq!(all.groups[0].rows.iter().find(marked).unwrap().method, "salun");
-        let end = all.groups[0].rows.iter().find(|l| l.method == rows::RETRAIN).unwrap();
+        let end = all.groups[0].rows.iter().find(|l| l.method == RETRAIN).unwrap();
         assert!(end.values.iter().all(|v| v.mark.is_none() && v.gap.is_none()));
     }
 

@@ -256,14 +256,14 @@ mod tests {
         fs::write(dir.join("notes.txt"), "mine").unwrap();
         let table = Table::new("iu-alpha", Scale::Small).unwrap();
         assert!(Folder::open(&dir, &table, true).is_err());
-        assert!(super::summary(&dir).is_err());
+        assert!(summary(&dir).is_err());
         fs::remove_file(dir.join("notes.txt")).unwrap();
 
         let mut folder = Folder::open(&dir, &table, false).unwrap();
         let runs = table.runs(2);
         folder.keep(runs[0].name(), cell(&table, &runs[0])).unwrap();
         let says = folder.write(2).unwrap();
-        assert_eq!(super::summary(&dir).unwrap(), says);
+        assert_eq!(summary(&dir).unwrap(), says);
         assert_eq!(super::table(&dir).unwrap(), table);
 
         fs::write(dir.join("cells/broken.json"), "{").unwrap();

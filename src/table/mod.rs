@@ -147,7 +147,7 @@ impl Table {
         for seed in self.seeds(seeds) {
             for group in &self.groups {
                 let mut order: Vec<&Row> = group.rows.iter().collect();
-                order.sort_by_key(|row| row.method != rows::RETRAIN);
+                order.sort_by_key(|row| row.method != RETRAIN);
                 for forget in &group.forgets {
                     runs.extend(order.iter().map(|&row| Run { row, forget, seed }));
                 }
@@ -181,7 +181,7 @@ impl Table {
             return Err(Error::unknown("row", name, methods));
         }
         let fits = |row: &&Row| {
-            row.method == rows::RETRAIN || wanted.is_empty() || wanted.iter().any(|n| row.is(n))
+            row.method == RETRAIN || wanted.is_empty() || wanted.iter().any(|n| row.is(n))
         };
         Ok(rows().filter(fits).collect())
     }
@@ -260,7 +260,7 @@ mod tests {
             for scale in [Scale::Small, Scale::Paper] {
                 let table = Table::new(name, scale).unwrap();
                 for run in table.runs(1) {
-                    if run.row.method != rows::RETRAIN {
+                    if run.row.method != RETRAIN {
                         registry::find(&run.row.method).unwrap();
                     }
                     run.recipe(&table.protocol, "m").check().unwrap();
@@ -285,7 +285,7 @@ mod tests {
             let names: HashSet<String> = runs.iter().map(Run::name).collect();
             assert_eq!(names.len(), runs.len(), "{name}");
             if !["ddpm-classwise", "prompts"].contains(&name) {
-                assert_eq!(runs[0].row.method, rows::RETRAIN);
+                assert_eq!(runs[0].row.method, RETRAIN);
             }
         }
     }

@@ -165,8 +165,8 @@ pub const CONDITION_DROP: f64 = 0.1;
 impl Preset {
     /// The recipe that a network on a data set is trained by: its own, else one for such a network
     /// on other data.
-    pub fn of(architecture: &Architecture, data: &str) -> &'static Preset {
-        let same = |p: &&Preset| {
+    pub fn of(architecture: &Architecture, data: &str) -> &'static Self {
+        let same = |p: &&Self| {
             matches!(
                 (architecture, p.family),
                 (Architecture::Resnet(_), Family::Resnet)
@@ -210,7 +210,7 @@ impl Preset {
     ///
     /// # Errors
     /// The name is unknown.
-    pub fn find(name: &str) -> Result<&'static Preset> {
+    pub fn find(name: &str) -> Result<&'static Self> {
         PRESETS
             .iter()
             .find(|p| p.name == name)

@@ -87,7 +87,7 @@ pub struct Recipe {
     /// Requests to the same model that were met before this one, the first one first: this run
     /// starts from the weights that the last of them ended with.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub after: Vec<Recipe>,
+    pub after: Vec<Self>,
 }
 
 fn default_method() -> String {
@@ -136,9 +136,9 @@ impl Recipe {
     }
 
     /// This request to the model that a run of `done` ended with.
-    pub fn following(self, done: &Recipe) -> Self {
+    pub fn following(self, done: &Self) -> Self {
         let mut after = done.after.clone();
-        after.push(Recipe { after: Vec::new(), ..done.clone() });
+        after.push(Self { after: Vec::new(), ..done.clone() });
         Self { model: done.model.clone(), after, ..self }
     }
 

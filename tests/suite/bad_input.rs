@@ -268,7 +268,7 @@ fn broken_weights() {
         ),
         (
             forged(&|f| {
-                f.tensor("bn1.running_var").2.1[4..8].copy_from_slice(&f32::INFINITY.to_le_bytes())
+                f.tensor("bn1.running_var").2.1[4..8].copy_from_slice(&f32::INFINITY.to_le_bytes());
             }),
             "tensor 'bn1.running_var': value 1 is not a finite number",
         ),

@@ -355,7 +355,7 @@ fn forged_descriptions_are_refused() {
         (
             "deep nesting",
             with_pickle(|p| {
-                *p = [vec![b']'; 150_000], vec![b'a'; 149_999], b".".to_vec()].concat()
+                *p = [vec![b']'; 150_000], vec![b'a'; 149_999], b".".to_vec()].concat();
             }),
             "more than 100000 opcodes",
         ),
@@ -392,7 +392,7 @@ fn small_files_cannot_claim_much_memory() {
     let config = salun_studio::models::ResnetConfig { width: 8, ..config };
     let layout = Architecture::Resnet(config).build().1;
     let entries = || layout.params.iter().chain(&layout.buffers);
-    let most: usize = entries().map(|e| e.n()).max().unwrap();
+    let most: usize = entries().map(salun_studio::models::WeightEntry::n).max().unwrap();
     let text = |t: &str| [b"X", &(t.len() as u32).to_le_bytes()[..], t.as_bytes()].concat();
     let sizes = |n: &[usize]| -> Vec<u8> {
         let each = n.iter().flat_map(|n| [b"J", &(*n as u32).to_le_bytes()[..]].concat());

@@ -349,10 +349,10 @@ fn folders_of_todays_diffusers_and_transformers_are_read() {
     for pairs in [true, false] {
         let mut files = whole();
         let text = |name: &str| String::from_utf8(files.0[name].clone()).unwrap();
-        let vocab: serde_json::Value = serde_json::from_str(&text("tokenizer/vocab.json")).unwrap();
+        let vocab: Value = serde_json::from_str(&text("tokenizer/vocab.json")).unwrap();
         let lines: Vec<String> =
             text("tokenizer/merges.txt").lines().skip(1).map(str::to_string).collect();
-        let merges: Vec<serde_json::Value> = lines
+        let merges: Vec<Value> = lines
             .iter()
             .map(|l| match pairs {
                 true => serde_json::json!(l.split(' ').collect::<Vec<_>>()),

@@ -100,7 +100,7 @@ fn a_prompt_is_forgotten_into_a_run_folder_and_frozen_weights_stay() {
             let first = e("conv_in.weight").range();
             assert_eq!(after.unet.values[first.clone()], model.unet.values[first]);
             let reads = |e: &&WeightEntry| is_cross_attention(&e.name);
-            let n: usize = model.unet.layout.params.iter().filter(reads).map(|e| e.n()).sum();
+            let n: usize = model.unet.layout.params.iter().filter(reads).map(WeightEntry::n).sum();
             assert_eq!(report["mask"]["k"], n / 2);
         }
         if i == 0 {

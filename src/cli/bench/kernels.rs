@@ -38,7 +38,8 @@ pub fn measure(kernels: &Kernels, layout: &WeightLayout, rounds: usize) -> Resul
     let bits: Vec<u32> = bits.collect();
     let (scores, other) = (kernels.upload(&bits), kernels.zeros(n));
     let mask = kernels.upload(&vec![0x5555_5555; n.div_ceil(32)]);
-    let layers: Vec<_> = layout.params.iter().map(|e| e.range()).collect();
+    let layers: Vec<_> =
+        layout.params.iter().map(salun_studio::models::WeightEntry::range).collect();
     let slices = |range: &Range<usize>| {
         let values = || kernels.upload(&bits[range.clone()]);
         [values(), values(), kernels.zeros(range.len())]

@@ -62,7 +62,7 @@ impl Worker {
             Ok(n) if n > 0 => Ok(line.trim().into()),
             _ => {
                 let errors = self.child.stderr.take().map(|errors| BufReader::new(errors).lines());
-                let last = errors.into_iter().flatten().map_while(|l| l.ok()).last();
+                let last = errors.into_iter().flatten().map_while(std::result::Result::ok).last();
                 Err(self.broken(&last.unwrap_or_default()))
             }
         }

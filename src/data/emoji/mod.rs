@@ -114,7 +114,7 @@ impl Emoji {
     /// The plainest caption of a pair.
     pub fn caption(&self, pair: Pair) -> String {
         let Index { concepts, styles, .. } = &self.index;
-        captions::plain(&concepts[pair.concept].name, &styles[pair.style].name)
+        plain(&concepts[pair.concept].name, &styles[pair.style].name)
     }
 
     /// Every pair that may be trained on.

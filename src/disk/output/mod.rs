@@ -161,7 +161,7 @@ impl Output {
         let around = target.parent().unwrap_or(Path::new("."));
         fs::create_dir_all(around).map_err(|e| Error::write(target, e))?;
         let kind = self.parts[0].kind;
-        free::first(target, kind, true, |target| {
+        first(target, kind, true, |target| {
             let other = Self::files(target, kind, &self.besides, false)?;
             other.fill(contents).map_err(|e| Error::write(target, e))?;
             other.done()
@@ -216,7 +216,7 @@ impl Output {
 
 impl OutputFile {
     fn reserve(kind: OutputKind, target: PathBuf, force: bool) -> Result<Self> {
-        temp::clear(&target);
+        clear(&target);
         match fs::symlink_metadata(&target) {
             Ok(_) if force => kind.replaces(&target)?,
             Ok(_) => return Err(Error::Exists(target)),

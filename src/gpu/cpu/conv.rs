@@ -55,9 +55,9 @@ impl ConvShape {
     }
 
     /// The convolution of `grad_out` that is the input gradient, where the stride is 1.
-    fn turned(&self) -> Option<ConvShape> {
+    fn turned(&self) -> Option<Self> {
         let pad = self.pad.map(|p| self.kernel - 1 - p);
-        (self.stride == 1).then_some(ConvShape {
+        (self.stride == 1).then_some(Self {
             c_in: self.c_out,
             h: self.out_h(),
             w: self.out_w(),

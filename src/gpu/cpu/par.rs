@@ -68,18 +68,18 @@ pub struct Scratch {
 
 impl Scratch {
     /// `len` floats with whatever an earlier user left in them.
-    pub fn any(len: usize) -> Scratch {
+    pub fn any(len: usize) -> Self {
         let mut buf = POOL.with_borrow_mut(Vec::pop).unwrap_or_default();
         if buf.len() < len + LINE {
             buf = vec![0.0; len + LINE];
         }
         let start = buf.as_ptr().align_offset(LINE * size_of::<f32>()).min(LINE);
-        Scratch { buf, start, len }
+        Self { buf, start, len }
     }
 
     /// `len` zeros.
-    pub fn zeroed(len: usize) -> Scratch {
-        let mut s = Scratch::any(len);
+    pub fn zeroed(len: usize) -> Self {
+        let mut s = Self::any(len);
         s.fill(0.0);
         s
     }

@@ -62,14 +62,14 @@ pub trait Each {
 impl Each for Lanes<1> {
     #[inline(always)]
     fn each(f: impl Fn(usize) -> f32) -> Self {
-        Lanes([f(0)])
+        Self([f(0)])
     }
 }
 
 impl Each for Lanes<4> {
     #[inline(always)]
     fn each(f: impl Fn(usize) -> f32) -> Self {
-        Lanes([f(0), f(1), f(2), f(3)])
+        Self([f(0), f(1), f(2), f(3)])
     }
 }
 
@@ -97,11 +97,11 @@ where
     const ROWS: usize = if cfg!(target_arch = "aarch64") { 8 } else { 6 };
     #[inline(always)]
     fn splat(v: f32) -> Self {
-        Lanes([v; N])
+        Self([v; N])
     }
     #[inline(always)]
     fn load(s: &[f32]) -> Self {
-        Lanes(*s.first_chunk().expect("as many floats as lanes"))
+        Self(*s.first_chunk().expect("as many floats as lanes"))
     }
     #[inline(always)]
     fn store(self, d: &mut [f32]) {
@@ -296,7 +296,7 @@ pub mod testing {
 
     /// Runs `f` once at each level this CPU has.
     pub fn at_each_level(f: impl Fn(Level)) {
-        let _guard = ONE_AT_A_TIME.lock().unwrap_or_else(|e| e.into_inner());
+        let _guard = ONE_AT_A_TIME.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         for wanted in [Level::Portable, Level::Avx2, Level::Avx512] {
             if limit(wanted) == wanted {
                 f(wanted);

@@ -288,7 +288,7 @@ fn text_of(value: &Value) -> Vec<u8> {
 }
 
 /// A config with what diffusers wants to read besides.
-fn with(config: &impl serde::Serialize, more: Value) -> Result<Value> {
+fn with(config: &impl Serialize, more: Value) -> Result<Value> {
     let mut value = serde_json::to_value(config).map_err(|e| Error::Request(e.to_string()))?;
     if let (Value::Object(all), Value::Object(more)) = (&mut value, more) {
         all.extend(more);

@@ -23,6 +23,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::{HostWeights, Training, WeightLayout};
+use crate::data::emoji;
 use crate::diffusion::SchedulerConfig;
 use crate::error::{Error, Result, ensure};
 use crate::words::{Format, Report};
@@ -131,7 +132,7 @@ impl LatentModel {
 
     /// The corpus that it was trained on.
     pub fn data(&self) -> &str {
-        self.card.as_ref().map_or("emoji", |card| &card.data)
+        self.card.as_ref().map_or(emoji::NAME, |card| &card.data)
     }
 
     /// How many of a corpus's concepts it was shown, the commonest first; all where no card says.

@@ -33,6 +33,7 @@ const ONE_ROW: f32 = 700.0;
 /// Which panes are shown, and their textures.
 pub struct Comparison {
     shown: [bool; 4],
+    /// By pane.
     pub sheets: [Sheet; 4],
     pub swipe: Swipe,
 }

@@ -328,7 +328,7 @@ fn row_ui(entry: &Entry, is_shown: bool, ui: &mut Ui) -> bool {
 /// Names beside points, where there is room for them.
 struct Labels<'a> {
     chart: &'a Chart,
-    font: egui::FontId,
+    font: FontId,
     taken: Vec<Rect>,
     back: Color32,
 }

@@ -108,7 +108,7 @@ fn summary_ui(summary: &Summary, ui: &mut Ui) {
         group_ui(summary, group, ui);
     }
     for note in &summary.notes {
-        ui.add(egui::Label::new(note).wrap());
+        ui.add(Label::new(note).wrap());
     }
 }
 

@@ -22,7 +22,7 @@ fn plan(method: &str, knobs: &[(&str, f64)]) -> Plan {
         batch: Some(10),
         epochs: Some(3),
         knobs: knobs.iter().map(|(k, v)| (k.to_string(), *v)).collect(),
-        budget: crate::words::Budget::Full,
+        budget: Budget::Full,
         ..Recipe::new("m", "d", "class:0")
     };
     let model = crate::models::registry::open("fashion-classifier").unwrap();

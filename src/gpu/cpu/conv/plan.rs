@@ -26,7 +26,7 @@ pub struct Layout {
 impl Layout {
     /// The forward convolution's input, and each tap's distance from the output pixel's cell.
     /// A channel takes just its cells: nothing is read past their end.
-    pub fn source(s: &ConvShape, group: usize) -> (Layout, Vec<usize>) {
+    pub fn source(s: &ConvShape, group: usize) -> (Self, Vec<usize>) {
         let [top, left, ..] = s.pad;
         let (k, step, pitch) = (s.kernel, s.stride, Self::pitch(s));
         let rows = s.out_h() + (k - 1) / step;
@@ -42,7 +42,7 @@ impl Layout {
         let reach = taps.iter().max().map_or(0, |tap| tap + last);
         let stride = (phases * phases * rows * pitch * group).max(reach);
         let dims = [s.c_in, s.h, s.w];
-        (Layout { dims, group, step, phases, pad: [top, left], rows, pitch, stride }, taps)
+        (Self { dims, group, step, phases, pad: [top, left], rows, pitch, stride }, taps)
     }
 
     /// Cells from one row to the next; with stride 1 a row's right padding is the next row's left.
@@ -87,7 +87,7 @@ pub struct Plan {
 
 impl Plan {
     /// The forward convolution.
-    pub fn forward(s: &ConvShape) -> Plan {
+    pub fn forward(s: &ConvShape) -> Self {
         let (lanes, _) = vector_shape();
         let size = [s.out_h(), s.out_w()];
         let group = group_size(s.batch, lanes, size, Layout::pitch(s));
@@ -95,7 +95,7 @@ impl Plan {
         let taps = taps.into_iter().zip(0..);
         let pass = Pass::new(taps, size, [0, 0], source.pitch, group);
         source.stride = channel_stride(source.stride, [&pass], lanes);
-        Plan {
+        Self {
             source,
             passes: vec![pass],
             out: [s.c_out, s.out_h(), s.out_w()],
@@ -106,7 +106,7 @@ impl Plan {
 
     /// The gradient with respect to the input: per phase of the padded input, a convolution of
     /// `grad_out` with those taps, flipped, that reach it.
-    pub fn grad_input(s: &ConvShape) -> Plan {
+    pub fn grad_input(s: &ConvShape) -> Self {
         let (lanes, _) = vector_shape();
         let (k, step) = (s.kernel, s.stride);
         let axis = |pad, len, out| Axis::all(k, step, pad, len, out);
@@ -132,7 +132,7 @@ impl Plan {
             }
         }
         let stride = channel_stride(height * pitch * group, &passes, lanes);
-        Plan {
+        Self {
             source: Layout {
                 dims: [s.c_out, s.out_h(), s.out_w()],
                 group,
@@ -158,10 +158,10 @@ impl Pass {
         origin: [usize; 2],
         pitch: usize,
         group: usize,
-    ) -> Pass {
+    ) -> Self {
         let (taps, kernel) = taps.into_iter().unzip();
         let (pixels, out_pitch) = vectors(size, pitch, group);
-        Pass { taps, kernel, size, origin, pixels, out_pitch }
+        Self { taps, kernel, size, origin, pixels, out_pitch }
     }
 }
 
@@ -192,7 +192,7 @@ struct Axis {
 
 impl Axis {
     /// Every phase, and the zeros `grad_out` needs before and after it.
-    fn all(k: usize, step: usize, pad: usize, len: usize, out: usize) -> (Vec<Axis>, usize, usize) {
+    fn all(k: usize, step: usize, pad: usize, len: usize, out: usize) -> (Vec<Self>, usize, usize) {
         let (mut before, mut after, mut axes) = (0, 0, Vec::new());
         for phase in 0..step {
             let first = pad.saturating_sub(phase).div_ceil(step);
@@ -201,7 +201,7 @@ impl Axis {
             before = before.max(reach.saturating_sub(first));
             after = after.max(end.saturating_sub(out));
             let origin = step * first + phase - pad;
-            axes.push(Axis { phase, first, count: end - first, origin });
+            axes.push(Self { phase, first, count: end - first, origin });
         }
         (axes, before, after)
     }

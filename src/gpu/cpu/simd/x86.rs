@@ -8,10 +8,11 @@ pub struct F32x16(__m512);
 #[derive(Clone, Copy)]
 pub struct F32x8(__m256);
 
-/// An intrinsic. SAFETY: `dispatch` has found its instruction set on this CPU, and the loads
-/// and stores have asserted their length.
+/// An intrinsic.
 macro_rules! on {
     ($call:expr) => {
+        // SAFETY: `dispatch` has found its instruction set on this CPU, and the loads and stores have
+        // asserted their length.
         unsafe { $call }
     };
 }

@@ -22,7 +22,7 @@ pub fn attacks_ui(chosen: &mut usize, audit: &Audit, height: f32, ui: &mut Ui) {
     list_ui(chosen, audit, ui);
 }
 
-fn curve_ui(attack: &Attack, models: &[(Pane, Attack)], size: egui::Vec2, ui: &mut Ui) {
+fn curve_ui(attack: &Attack, models: &[(Pane, Attack)], size: Vec2, ui: &mut Ui) {
     let axes = [("unseen pictures taken for members", 1.0), ("members found", 1.0)];
     let told = format!("ROC of {}, area {:.3}", attack.name, attack.auc);
     let chart = Chart::new(ui, size, axes, &told);

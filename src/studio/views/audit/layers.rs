@@ -62,7 +62,7 @@ fn similarity_ui(audit: &Audit, ui: &mut Ui) {
 }
 
 /// A bar from 0 to 1 with its name and its value.
-fn bar_ui(name: &str, value: &str, share: f64, model: Pane, ui: &mut Ui) -> egui::Response {
+fn bar_ui(name: &str, value: &str, share: f64, model: Pane, ui: &mut Ui) -> Response {
     let palette = theme::palette(ui);
     let (rect, response) =
         ui.allocate_exact_size(vec2(ui.available_width().min(620.0), 16.0), Sense::hover());

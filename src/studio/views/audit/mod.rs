@@ -82,7 +82,7 @@ fn audit_ui(studio: &mut Studio, ui: &mut Ui) {
             ScrollArea::vertical().id_salt("audit").auto_shrink(false).show(ui, |ui| {
                 match part {
                     AuditTab::Attacks => {
-                        attacks::attacks_ui(&mut auditor.attack, audit, height, ui)
+                        attacks::attacks_ui(&mut auditor.attack, audit, height, ui);
                     }
                     AuditTab::Relearn => relearn::relearn_ui(audit, height, ui),
                     _ => layers::layers_ui(audit, ui),
