@@ -61,6 +61,10 @@ pub struct Own {
     /// A U-Net, or a part of one, to lay over that of a text-to-image model's folder
     #[arg(long, value_name = "FILE")]
     unet: Option<String>,
+    /// The classifier, with the same classes, that judges what a class-conditional diffusion model draws
+    /// [default: the shipped one for its data]
+    #[arg(long, value_name = "FILE")]
+    judge: Option<String>,
 }
 
 impl Own {
@@ -75,7 +79,8 @@ impl Own {
         let classes = classes.or(before.classes);
         let normalize = self.normalize.clone().or(before.normalize);
         let unet = self.unet.clone().or(before.unet);
-        Ok(Said { classes, normalize, unet }.behind(model))
+        let judge = self.judge.clone().or(before.judge);
+        Ok(Said { classes, normalize, unet, judge }.behind(model))
     }
 }
 

@@ -7,7 +7,7 @@ use super::{Asked, Setting, Work};
 use crate::data::{Dataset, alike};
 use crate::error::{Error, Result};
 use crate::eval::{Evaluator, Shown};
-use crate::models::{Card, Model, registry, said};
+use crate::models::{Card, Classifier, Model, registry, said};
 use crate::words::{Recipe, fingerprint};
 
 /// Test pictures that a first look is taken at.
@@ -129,24 +129,51 @@ impl Work<'_> {
         if registry::shipped(&recipe.model).is_some() || !recipe.after.is_empty() {
             return Ok(());
         }
+        let (right, n) = self.right_on(net, model, data).await?;
+        let chance = 100.0 / data.classes.len() as f64;
+        if right < chance + (100.0 - chance) / 5.0 {
+            self.job.note(format!(
+                "{} is right on {right:.1} % of {n} test pictures of {}, and chance is {chance:.1} %: are its \
+                 pixels normalised in another way (--normalize), its classes others or in another order \
+                 (--classes), or was it not trained?",
+                recipe.model, recipe.data
+            ));
+        }
+        Ok(())
+    }
+
+    /// Says how good a person's own judge is on real pictures, before its word counts.
+    ///
+    /// # Errors
+    /// Cancelled, or the device failed.
+    pub async fn hear_judge(
+        &mut self,
+        judge: &Model,
+        file: &str,
+        data: &Dataset,
+        name: &str,
+    ) -> Result<()> {
+        let Some(net) = judge.classifier() else { return Ok(()) };
+        let (right, n) = self.right_on(net, judge, data).await?;
+        self.job.note(format!(
+            "{file} judges: it is right on {right:.1} % of {n} test pictures of {name}"
+        ));
+        Ok(())
+    }
+
+    /// The accuracy of a classifier on a few test pictures, in percent, and how many they are.
+    async fn right_on(
+        &mut self,
+        net: &dyn Classifier,
+        model: &Model,
+        data: &Dataset,
+    ) -> Result<(f64, usize)> {
         let n = data.test.len();
         let items: Vec<usize> = (0..n.min(LOOK)).map(|i| i * n / n.min(LOOK)).collect();
         let weights = model.weights.upload(&self.session.device);
         self.job.phase("Looking at the model", items.len());
         let asked = Evaluator { net, weights: &weights };
-        let right = asked.accuracy(Shown(&data.test, &items), self.job).await?;
-        let chance = 100.0 / data.classes.len() as f64;
-        if right < chance + (100.0 - chance) / 5.0 {
-            self.job.note(format!(
-                "{} is right on {right:.1} % of {} test pictures of {}, and chance is {chance:.1} %: are its \
-                 pixels normalised in another way (--normalize), its classes others or in another order \
-                 (--classes), or was it not trained?",
-                recipe.model,
-                items.len(),
-                recipe.data
-            ));
-        }
-        Ok(())
+        Ok((asked.accuracy(Shown(&data.test, &items), self.job).await?, items.len()))
     }
 }
 

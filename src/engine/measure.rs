@@ -52,7 +52,8 @@ impl Work<'_> {
                     Ok(Measured { metrics, answers: Some(answers.into()), grid: grid.into() })
                 }
                 Network::Unet(net) => {
-                    let judge = self.session.judge(&recipe.data, net.config.channels)?;
+                    let judge =
+                        self.session.judge(&of.model.card, &recipe.data, net.config.channels)?;
                     let judge = judge.ok_or_else(|| no_judge(&recipe.data))?;
                     let on_device = judge.weights.upload(&self.session.device);
                     let judge = judge_of(&judge, &on_device)?;
@@ -174,7 +175,7 @@ impl Work<'_> {
         let unet = model.unet().ok_or_else(|| {
             Error::argument("model", &model.card.name, "a diffusion model is needed to sample")
         })?;
-        let judge = self.session.judge(&model.card.data, unet.config.channels)?;
+        let judge = self.session.judge(&model.card, &model.card.data, unet.config.channels)?;
         let on_device = judge.as_ref().map(|j| j.weights.upload(&self.session.device));
         let judge = match (&judge, &on_device) {
             (Some(j), Some(w)) => Some(judge_of(j, w)?),
@@ -223,5 +224,8 @@ pub fn judge_of<'a>(model: &'a Model, weights: &'a Weights) -> Result<Evaluator<
 
 /// Why generations on this data set cannot be measured.
 pub fn no_judge(data: &str) -> Error {
-    Error::Request(format!("no classifier for {data} is shipped, so generations cannot be judged"))
+    Error::Request(format!(
+        "no classifier for {data} is shipped, so what is drawn cannot be judged; train one and name it: \
+         --judge FILE"
+    ))
 }

@@ -152,8 +152,11 @@ impl Work<'_> {
                 let right = "only classifiers are audited; leave it out";
                 return Err(Error::argument("audit", &recipe.model, right));
             }
-            if self.session.judge(&recipe.data, net.config.channels)?.is_none() {
-                return Err(no_judge(&recipe.data));
+            let (card, channels) = (&of.model.card, net.config.channels);
+            let judge = self.session.judge(card, &recipe.data, channels)?;
+            let judge = judge.ok_or_else(|| no_judge(&recipe.data))?;
+            if let Some(file) = &card.judge {
+                self.hear_judge(&judge, file, &of.data, &recipe.data).await?;
             }
         }
         self.first_look(of).await

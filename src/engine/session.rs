@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::eval::{Evaluator, Shown};
 use crate::gpu::{Compute, DeviceInfo};
 use crate::job_context::{JobContext, Switches};
-use crate::models::{AnyModel, Model, Shipped, checkpoint, registry};
+use crate::models::{AnyModel, Model, Said, Shipped, checkpoint, registry};
 use crate::saliency::{Scores, Scoring, rank};
 use crate::unlearn::{Local, Plan, Scope};
 use crate::words::{Estimator, Fingerprint, Forgotten, Metrics, Recipe};
@@ -178,7 +178,12 @@ impl<'a> Work<'a> {
     pub async fn setting_of(&mut self, model: Arc<Model>, recipe: &Recipe) -> Result<Setting> {
         let data = data::open(&recipe.data)?;
         self.session.notice(&data);
-        let (model, data) = self.fitted(model, data, recipe)?;
+        let (mut model, data) = self.fitted(model, data, recipe)?;
+        let (_, said) = Said::of(&recipe.model)?;
+        if model.card.judge.is_none() && said.judge.is_some() {
+            // Of a run that is read again, its recipe names the judge.
+            Arc::make_mut(&mut model).card.judge = said.judge;
+        }
         let split = data.split(model.card.split_seed);
         let losses = if by_loss(&recipe.forget) {
             // A wrong request is refused before the losses are taken: any will do for that.

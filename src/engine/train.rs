@@ -145,7 +145,10 @@ impl Work<'_> {
                 metrics.insert("TA_n".into(), all.len() as f64);
             }
             Network::Unet(net)
-                if self.session.judge(&model.card.data, net.config.channels)?.is_some() =>
+                if self
+                    .session
+                    .judge(&model.card, &model.card.data, net.config.channels)?
+                    .is_some() =>
             {
                 const EACH: usize = 20;
                 let options = SampleOptions::default();

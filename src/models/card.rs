@@ -25,6 +25,9 @@ pub struct Card {
     /// What a person should know of how the file was read.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
+    /// The classifier that judges what it draws, where a person named one.
+    #[serde(skip)]
+    pub judge: Option<String>,
     /// Seed of the one train/validation split, used again for unlearning and evaluation.
     pub split_seed: u64,
     /// What the training data was lacking, for a Retrain twin.
@@ -56,6 +59,7 @@ impl Card {
             fingerprint: None,
             assumed: Assumed::default(),
             notes: Vec::new(),
+            judge: None,
             split_seed: 1,
             without: None,
             training: None,

@@ -160,9 +160,11 @@ pub fn open(name: &str) -> Result<Model> {
 /// There is no such model, it is not one for prompts, or it does not fit this machine.
 pub fn open_latent(name: &str) -> Result<LatentModel> {
     let (file, said) = Said::of(name)?;
-    if let Some(given) = said.classes.map(|c| c.join(",")).or(said.normalize.map(|n| n.to_string()))
-    {
-        let right = "a text-to-image model has neither classes nor a normalisation to be said";
+    let classes = said.classes.map(|classes| classes.join(","));
+    let given = classes.or(said.normalize.map(|how| how.to_string())).or(said.judge);
+    if let Some(given) = given {
+        let right =
+            "a text-to-image model has no classes, no normalisation and no judge to be said";
         return Err(Error::argument("model", given, right));
     }
     #[cfg_attr(target_arch = "wasm32", allow(unused_mut))]

@@ -100,6 +100,8 @@ pub struct Said {
     pub normalize: Option<Normalise>,
     /// The U-Net to lay over a text-to-image model's own.
     pub unet: Option<String>,
+    /// The classifier that judges what a class-conditional diffusion model draws, a weights file.
+    pub judge: Option<String>,
 }
 
 impl Said {
@@ -109,6 +111,7 @@ impl Said {
             ("classes", self.classes.as_ref().map(|classes| classes.join(","))),
             ("normalize", self.normalize.as_ref().map(Normalise::to_string)),
             ("unet", self.unet.clone()),
+            ("judge", self.judge.clone()),
         ];
         let said = said.into_iter().filter_map(|(key, value)| Some((key, value?)));
         let query = Serializer::new(String::new()).extend_pairs(said).finish();
@@ -131,8 +134,9 @@ impl Said {
                 "classes" => said.classes = Some(list(&value)?),
                 "normalize" => said.normalize = Some(value.parse()?),
                 "unet" => said.unet = Some(value.into_owned()),
+                "judge" => said.judge = Some(value.into_owned()),
                 _ => {
-                    let right = "behind the ? of a model, classes=A,B, normalize=HOW and unet=FILE are known";
+                    let right = "behind the ? of a model, classes=A,B, normalize=HOW, unet=FILE and judge=FILE are known";
                     return Err(Error::argument("model", name, right));
                 }
             }
@@ -165,6 +169,11 @@ impl Said {
             ensure(normalisation, || own("normalize", normalize.to_string()))?;
             model = normalised(model, normalize.statistics(channels)?);
             model.card.assumed.normalisation = false;
+        }
+        if let Some(judge) = &self.judge {
+            let right = "only what a class-conditional diffusion model draws is judged by it";
+            ensure(model.unet().is_some(), || Error::argument("judge", judge, right))?;
+            model.card.judge = Some(judge.clone());
         }
         Ok(model)
     }

@@ -1,14 +1,13 @@
 //! What a weights file does not say of itself, and a person may: how pixels are normalised, what the classes
-//! are called.
+//! are called, who judges what it draws.
 
 use egui::TextEdit;
 
 use super::prelude::*;
 use crate::data;
-use crate::error::Result;
 use crate::models::{Normalise, Said, said};
 
-/// Draws the two fields, where something had to be assumed or was said.
+/// Draws a field for each thing that had to be assumed, is missing, or was said.
 pub fn assumed_ui(state: &mut State, ui: &mut Ui) {
     let session = state.session();
     let Some(opened) = session.opened.clone().filter(|opened| opened.after.is_empty()) else {
@@ -17,7 +16,10 @@ pub fn assumed_ui(state: &mut State, ui: &mut Ui) {
     let Ok((file, said)) = Said::of(&opened.name) else { return };
     let normalise = opened.assumed.normalisation || said.normalize.is_some();
     let classes = opened.assumed.classes || said.classes.is_some();
-    if !normalise && !classes {
+    let draws_classes = !opened.task.classifies() && !opened.task.prompted();
+    let judged = opened.grid.seen.iter().any(Option::is_some);
+    let judge = said.judge.is_some() || draws_classes && !judged;
+    if !normalise && !classes && !judge {
         return;
     }
     ui.heading("What the file does not say");
@@ -27,8 +29,18 @@ pub fn assumed_ui(state: &mut State, ui: &mut Ui) {
             pixels_ui(&mut fresh.normalize, ui);
         }
         if classes {
-            let named = field_ui(ui, "Classes", |ui| classes_ui(&opened, &mut fresh, ui));
-            state.tell(named);
+            let hint = "The file does not say what its classes are; names with commas (--classes)";
+            let given = line_ui("Classes", &opened.name, &opened.classes.join(","), hint, ui);
+            if let Some(list) = given.and_then(|given| state.tell(said::list(&given))) {
+                fresh.classes = Some(list);
+            }
+        }
+        if judge {
+            let hint = "A classifier's file that judges what this model draws, with the same classes (--judge)";
+            let now = said.judge.as_deref().unwrap_or_default();
+            if let Some(given) = line_ui("Judge", &opened.name, now, hint, ui) {
+                fresh.judge = Some(given).filter(|file| !file.is_empty());
+            }
         }
     });
     ui.add_space(8.0);
@@ -59,22 +71,18 @@ fn pixels_ui(normalize: &mut Option<Normalise>, ui: &mut Ui) {
     explained(combo, hint, Some(WAIT));
 }
 
-/// The classes' names in their order, with commas between; taken over once the field is left.
-fn classes_ui(opened: &Opened, fresh: &mut Said, ui: &mut Ui) -> Result<()> {
-    let id = ui.make_persistent_id(("classes of", &opened.name));
-    let now = opened.classes.join(",");
-    let mut text = ui.data_mut(|d| d.get_temp(id)).unwrap_or_else(|| now.clone());
-    let field = TextEdit::singleline(&mut text).desired_width(ui.available_width());
-    let hint = "The file does not say what its classes are; names with commas (--classes)";
-    let response = explained(ui.add(field), hint, Some(WAIT));
-    let (left, given) = (response.lost_focus(), text.clone());
-    if left && ui.input(|i| i.key_pressed(Key::Escape)) {
-        ui.data_mut(|d| d.remove::<String>(id));
-        return Ok(());
-    }
-    ui.data_mut(|d| d.insert_temp(id, text));
-    if left && given != now {
-        fresh.classes = Some(said::list(&given)?);
-    }
-    Ok(())
+/// A line of text that is taken over once it is left with another; Esc takes it back.
+fn line_ui(name: &str, model: &str, now: &str, hint: &str, ui: &mut Ui) -> Option<String> {
+    field_ui(ui, name, |ui| {
+        let id = ui.make_persistent_id((name, model));
+        let mut text = ui.data_mut(|d| d.get_temp(id)).unwrap_or_else(|| now.to_string());
+        let field = TextEdit::singleline(&mut text).desired_width(ui.available_width());
+        let left = explained(ui.add(field), hint, Some(WAIT)).lost_focus();
+        if left && ui.input(|i| i.key_pressed(Key::Escape)) {
+            ui.data_mut(|d| d.remove::<String>(id));
+            return None;
+        }
+        ui.data_mut(|d| d.insert_temp(id, text.clone()));
+        Some(text).filter(|given| left && given != now)
+    })
 }

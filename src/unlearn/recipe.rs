@@ -5,6 +5,7 @@ use std::path::Path;
 use super::registry;
 use crate::error::{Error, Result};
 use crate::models;
+use crate::models::Said;
 use crate::words::{Recipe, Redirect, Task};
 
 /// Requests that may have been met before one.
@@ -149,9 +150,15 @@ impl Recipe {
             found.map_or(text.to_string(), |path| format!("{kind}{path}"))
         };
         let file = |name: &String| from(name).unwrap_or_else(|| name.clone());
+        // What is said behind a model's name may be files, too.
+        let whole = |name: String| {
+            let Ok((model, said)) = Said::of(&name) else { return name };
+            let [unet, judge] = [&said.unet, &said.judge].map(|path| path.as_ref().map(file));
+            Said { unet, judge, ..said.clone() }.behind(model)
+        };
         let shipped = models::registry::shipped(&self.model).is_some();
         Self {
-            model: if shipped { self.model.clone() } else { file(&self.model) },
+            model: whole(if shipped { self.model.clone() } else { file(&self.model) }),
             data: after("emoji:", &after("folder:", &self.data)),
             forget: after("indices:", &self.forget),
             mask_file: self.mask_file.as_ref().map(file),

@@ -256,3 +256,39 @@ fn a_single_file_checkpoint_is_told_the_same_by_every_command() {
     let ran = scratch.run("sample --model own.safetensors --prompt cat --out x.png");
     assert!(ran.stderr.contains("takes classes and no prompts"), "{ran:?}");
 }
+
+/// A diffusion model of a person's own is judged by a classifier of their own.
+#[test]
+fn what_an_own_diffusion_model_draws_is_judged_by_the_classifier_that_is_named() {
+    let scratch = Scratch::new("judge");
+    scratch.pictures("mine", 30);
+    scratch.pictures("other", 30);
+    std::fs::rename(scratch.path("other/b"), scratch.path("other/c")).unwrap();
+    for line in [
+        "train fashion-classifier --data folder:mine --width 4 --steps 20 --out judge.safetensors",
+        "train fashion-classifier --data folder:other --width 4 --steps 1 --out other.safetensors",
+        "train fashion-ddpm --data folder:mine --width 8 --steps 2 --batch 4 --out ddpm.safetensors",
+    ] {
+        done(scratch.run(&format!("{line} --device cpu")));
+    }
+    let line = "unlearn --model ddpm.safetensors --data folder:mine --forget class:a --budget tiny \
+                --steps 1 --device cpu --out run";
+    for (judge, told) in [
+        ("", "name it: --judge FILE"),
+        ("--judge ddpm.safetensors", "a classifier is needed"),
+        ("--judge other.safetensors", "it tells a, c apart, the model draws a, b"),
+        ("--judge nothing.safetensors", "nothing.safetensors"),
+    ] {
+        let ran = scratch.run(&format!("{line} {judge}"));
+        assert!(ran.status == Some(2) && ran.stderr.contains(told), "{judge}: {ran:?}");
+        assert!(!scratch.path("run").exists(), "{judge}");
+    }
+    let ran = done(scratch.run(&format!("{line} --judge judge.safetensors")));
+    assert!(ran.stderr.contains("judge.safetensors judges: it is right on"), "{ran:?}");
+    let again = done(scratch.run("eval --run run --device cpu"));
+    assert!(again.stdout.contains("verdict"), "the recipe names the judge: {again:?}");
+    let classifier = "unlearn --model judge.safetensors --judge judge.safetensors --data folder:mine \
+                      --forget class:a --out no";
+    let ran = scratch.run(classifier);
+    assert!(ran.stderr.contains("only what a class-conditional diffusion model draws"), "{ran:?}");
+}

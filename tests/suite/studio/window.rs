@@ -266,6 +266,31 @@ fn what_a_file_does_not_say_can_be_said_in_the_window() {
 }
 
 #[test]
+fn a_judge_of_an_own_diffusion_model_can_be_named_in_the_window() {
+    let (mut window, played) = window([1280.0, 1000.0], egui::Theme::Dark);
+    played.answer();
+    window.run();
+    assert!(window.query_by_label("Judge").is_none(), "a shipped model has one");
+    window.state_mut().state.import("own.safetensors".into(), None);
+    let mut nobody = (*opened("fashion-ddpm").grid).clone();
+    nobody.seen.fill(None);
+    let own =
+        Opened { name: "own.safetensors".into(), grid: Arc::new(nobody), ..opened("fashion-ddpm") };
+    let (id, _) = played.asked();
+    played.tell(Event::Done { id, outcome: Outcome::Opened(Arc::new(own)) });
+    window.run();
+    window.get_by_label("Judge");
+    window.get_by_role(egui::accesskit::Role::TextInput).focus();
+    window.run();
+    window.event(egui::Event::Text("mine/judge.pth".into()));
+    window.run();
+    window.key_press(egui::Key::Enter);
+    window.run();
+    let Job::Open { model, .. } = played.asked().1 else { panic!("{:?}", played.asked().1) };
+    assert_eq!(model, "own.safetensors?judge=mine%2Fjudge.pth");
+}
+
+#[test]
 fn a_failure_lies_over_the_panels_and_moves_none() {
     let (mut window, played) = window([1280.0, 800.0], egui::Theme::Dark);
     played.answer();
