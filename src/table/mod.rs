@@ -5,6 +5,7 @@
 //! its [`Run`]s one by one, keeps a [`cell::Cell`] of each, and asks [`compare`] what they say.
 
 mod cell;
+#[cfg(not(target_arch = "wasm32"))]
 mod chart;
 pub mod compare;
 #[cfg(not(target_arch = "wasm32"))]
@@ -18,6 +19,7 @@ mod rates;
 mod rows;
 mod sample;
 mod summary;
+#[cfg(not(target_arch = "wasm32"))]
 mod text;
 
 pub use cell::{Cell, Cells, Numbers, Outcome};

@@ -14,6 +14,7 @@ pub struct Published {
 }
 
 /// Whose the numbers are and on what they were measured.
+#[cfg(not(target_arch = "wasm32"))]
 pub const SOURCES: [(&str, &str); 2] = [
     ("paper", "SalUn (Fan et al., ICLR 2024), Table 1: ResNet-18, CIFAR-10, 10 trials"),
     (
