@@ -216,6 +216,7 @@ mod tests {
         ] {
             let said = Said {
                 unet: None,
+                judge: classes.map(|_| "a folder/judge.pth".into()),
                 classes: classes.map(|c| list(c).unwrap()),
                 normalize: normalize.map(|n| n.parse().unwrap()),
             };

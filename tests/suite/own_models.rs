@@ -263,7 +263,7 @@ fn what_an_own_diffusion_model_draws_is_judged_by_the_classifier_that_is_named()
     let scratch = Scratch::new("judge");
     scratch.pictures("mine", 30);
     scratch.pictures("other", 30);
-    std::fs::rename(scratch.path("other/b"), scratch.path("other/c")).unwrap();
+    fs::rename(scratch.path("other/b"), scratch.path("other/c")).unwrap();
     for line in [
         "train fashion-classifier --data folder:mine --width 4 --steps 20 --out judge.safetensors",
         "train fashion-classifier --data folder:other --width 4 --steps 1 --out other.safetensors",

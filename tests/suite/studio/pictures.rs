@@ -63,15 +63,6 @@ fn hold(name: &str, size: [f32; 2], theme: Theme, held: &mut SnapshotResults) {
     let (mut at, played) = tried(size, theme);
     let verdict = drawn(&mut at);
     hold("verdict", &verdict);
-    if at.query_by_label("Timeline and verdict").is_some() {
-        for tab in ["Saliency", "Timeline and verdict"] {
-            at.get_by_label(tab).click();
-            at.run();
-            hold(tab, &changed(&drawn(&mut at), &verdict));
-        }
-        at.get_all_by_label("Forget").next().expect("the first tab").click();
-        at.run();
-    }
     for &view in View::ALL.iter().filter(|view| ***view != compare::VIEW) {
         at.state_mut().view = view;
         at.step();
@@ -92,6 +83,15 @@ fn hold(name: &str, size: [f32; 2], theme: Theme, held: &mut SnapshotResults) {
                 at.run();
                 hold(&format!("audit {part}"), &changed(&drawn(&mut at), &verdict));
             }
+        }
+    }
+    at.state_mut().view = &compare::VIEW;
+    at.run();
+    if at.query_by_label("Timeline and verdict").is_some() {
+        for tab in ["Saliency", "Timeline and verdict"] {
+            at.get_by_label(tab).click();
+            at.run();
+            hold(tab, &changed(&drawn(&mut at), &verdict));
         }
     }
 }
