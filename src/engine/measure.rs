@@ -62,7 +62,8 @@ impl Work<'_> {
                     let (mut metrics, judged) = measured.await?;
                     let kept: Vec<usize> =
                         (0..net.config.classes).filter(|c| !set.absent(*c)).collect();
-                    let key = (&recipe.data, &kept, samples);
+                    // Features are the judge's: another one has others.
+                    let key = (&recipe.data, &of.model.card.judge, &kept, samples);
                     let real = async |work: &mut Work<'_>| {
                         frechet::reference(judge, data, &kept, samples, work.job).await
                     };
