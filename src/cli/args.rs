@@ -4,7 +4,7 @@ use std::{fmt::Display, ops::RangeInclusive, path::Path, str::FromStr};
 
 use clap::builder::TypedValueParser;
 
-use salun_studio::data::{emoji, forget};
+use salun_studio::data::{corpus, forget};
 use salun_studio::error::{Error, Result};
 use salun_studio::gpu::DeviceChoice;
 use salun_studio::models::{Normalise, SHIPPED, Said, said};
@@ -37,7 +37,7 @@ impl Common {
     /// It is unknown or not on this machine, or the folder cannot be used.
     pub fn look_at(&self, data: &str) -> Result<()> {
         // Captioned pictures are opened by the job.
-        if emoji::is_corpus(data) {
+        if corpus::is_corpus(data) {
             return Ok(());
         }
         for line in &salun_studio::data::open(data)?.notes {

@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 
 use super::{Common, Watch, print};
 use salun_studio::data;
-use salun_studio::data::emoji::Emoji;
-use salun_studio::data::{NAMES, Origin, SETS, Set, emoji, fashion, sets, store};
+use salun_studio::data::corpus::Corpus;
+use salun_studio::data::{NAMES, Origin, SETS, Set, corpus, fashion, sets, store};
 use salun_studio::disk::files;
 use salun_studio::error::{Error, Result};
 
@@ -68,9 +68,9 @@ fn counted(name: &str, classes: &[impl Serialize], [train, test]: [usize; 2]) ->
 }
 
 /// The same of captioned pictures: concepts, those that a model is shown, and those held out.
-fn captioned(name: &str, emoji: &Emoji) -> Value {
-    let concepts: Vec<_> = emoji.index.concepts.iter().map(|c| &c.name).collect();
-    let (all, shown) = (emoji.all().count(), emoji.pairs().len());
+fn captioned(name: &str, corpus: &Corpus) -> Value {
+    let concepts: Vec<_> = corpus.index.concepts.iter().map(|c| &c.name).collect();
+    let (all, shown) = (corpus.all().count(), corpus.pairs().len());
     counted(name, &concepts, [shown, all - shown])
 }
 
@@ -92,8 +92,8 @@ pub fn describe_all() -> Result<Vec<Value>> {
         };
         print::with(counted, json!({ "where": place, "here": here }))
     };
-    let emoji = shipped(captioned(emoji::NAME, &*emoji::open()?));
-    Ok(SETS.iter().map(describe).chain([emoji]).collect())
+    let corpus = shipped(captioned(corpus::NAME, &*corpus::open()?));
+    Ok(SETS.iter().map(describe).chain([corpus]).collect())
 }
 
 const SHIPPED: &str =
@@ -121,7 +121,7 @@ fn fetch(name: &str, from: Option<&Path>, common: &Common) -> Result<()> {
     };
     let known = SETS.iter().find(|s| s.name == name);
     let Some(set) = known.filter(|s| s.origin != Origin::Shipped) else {
-        let place = if known.is_some() || name == emoji::NAME {
+        let place = if known.is_some() || name == corpus::NAME {
             SHIPPED
         } else {
             data::open(name)?;
@@ -144,7 +144,7 @@ fn fetch(name: &str, from: Option<&Path>, common: &Common) -> Result<()> {
 }
 
 fn check(name: &str) -> Result<()> {
-    if emoji::is_corpus(name) {
+    if corpus::is_corpus(name) {
         return check_captioned(name);
     }
     let data = data::open(name)?;
@@ -222,10 +222,10 @@ pub fn kept() -> Option<(Value, String)> {
 }
 
 fn check_captioned(name: &str) -> Result<()> {
-    let emoji = emoji::find(name)?;
-    let found = captioned(name, &emoji);
+    let corpus = corpus::find(name)?;
+    let found = captioned(name, &corpus);
     let [concepts, train, test] = ["classes", "train", "test"].map(|key| &found[key]);
-    let styles = emoji.index.styles.len();
+    let styles = corpus.index.styles.len();
     print::line(format!(
         "{name}: {concepts} concepts in {styles} styles; {train} captioned pictures to train on and \
          {test} held out"
@@ -237,11 +237,11 @@ fn build(name: &str, archives: &Path, out: &Path, common: &Common) -> Result<()>
     if name != "emoji" {
         return Err(Error::unknown("data set to build", name, ["emoji"]));
     }
-    if out.join(emoji::INDEX).exists() && !common.force {
+    if out.join(corpus::INDEX).exists() && !common.force {
         return Err(Error::Exists(out.into()));
     }
     std::fs::create_dir_all(out).map_err(|e| Error::write(out, e))?;
-    let (index, bytes) = emoji::build::build(out, archives)?;
+    let (index, bytes) = corpus::build::build(out, archives)?;
     let [concepts, styles] = [index.concepts.len(), index.styles.len()];
     let held_out = index.held_out.len();
     print::json(&json!({

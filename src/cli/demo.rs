@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::{Client, Common, args, print};
 use salun_studio::data;
-use salun_studio::data::emoji;
+use salun_studio::data::corpus;
 use salun_studio::disk::output::{Output, OutputKind};
 use salun_studio::engine::{Job, Outcome};
 use salun_studio::error::Result;
@@ -62,7 +62,7 @@ fn model(task: Task) -> (&'static str, &'static str) {
 
 /// What is asked for, or the usual, as a forget set.
 fn forget_set(data: &str, given: Option<&str>) -> Result<String> {
-    if emoji::is_corpus(data) {
+    if corpus::is_corpus(data) {
         let prompt = given.unwrap_or(PROMPT);
         return Ok(format!("prompt:{}", ForgetKind::Prompt.value(prompt).unwrap_or(prompt)));
     }

@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::{Client, Common, args, print};
 use salun_studio::data;
-use salun_studio::data::emoji;
+use salun_studio::data::corpus;
 use salun_studio::disk::output;
 use salun_studio::disk::output::{Beside, Output, OutputKind};
 use salun_studio::engine::{Event, Job, LogLine, Outcome};
@@ -239,7 +239,7 @@ fn request(args: &Args, common: &Common) -> Result<TrainRequest> {
         decoder_steps: args.decoder_steps,
     };
     if args.model == latent::preset::NAME {
-        emoji::find(&args.data)?;
+        corpus::find(&args.data)?;
         check_prompts(args)?;
         let plan = latent::preset::plan(&request);
         return Ok(latent::preset::request(&plan, request.data, request.from));

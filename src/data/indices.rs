@@ -102,7 +102,7 @@ fn short(word: &str) -> String {
 }
 
 /// Text in UTF-8, or in UTF-16 with a mark that says so.
-fn text(bytes: &[u8]) -> Option<String> {
+pub fn text(bytes: &[u8]) -> Option<String> {
     let wide = |of: fn([u8; 2]) -> u16, bytes: &[u8]| {
         let units: Vec<u16> = bytes.as_chunks().0.iter().map(|unit| of(*unit)).collect();
         String::from_utf16(&units).ok()

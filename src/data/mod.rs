@@ -3,7 +3,7 @@
 mod augment;
 #[cfg(not(target_arch = "wasm32"))]
 mod batches;
-pub mod emoji;
+pub mod corpus;
 pub mod fashion;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod fetch;
@@ -28,6 +28,8 @@ pub mod store;
 mod subset;
 
 pub use augment::Augment;
+#[cfg(not(target_arch = "wasm32"))]
+pub use folder::captioned;
 pub use forget::{Earlier, ForgetSet, brief, by_loss};
 #[cfg(not(target_arch = "wasm32"))]
 pub use npm::Package;

@@ -8,7 +8,7 @@ use crate::data::{Dataset, alike};
 use crate::error::{Error, Result};
 use crate::eval::{Evaluator, Shown};
 use crate::models::{Card, Classifier, Model, registry, said};
-use crate::words::{Recipe, fingerprint};
+use crate::words::{Fingerprint, Recipe, fingerprint};
 
 /// Test pictures that a first look is taken at.
 const LOOK: usize = 200;
@@ -27,14 +27,7 @@ impl Work<'_> {
         data: Arc<Dataset>,
         recipe: &Recipe,
     ) -> Result<(Arc<Model>, Arc<Dataset>)> {
-        let now = data.fingerprint.as_ref();
-        if let Some(what) = fingerprint::difference(recipe.fingerprint.as_ref(), now) {
-            return Err(Error::Request(format!(
-                "{} is not what it was when the recipe was run: {what}; to run it on what is there now, \
-                 take the part [fingerprint] out of the recipe",
-                recipe.data
-            )));
-        }
+        unchanged(recipe, data.fingerprint.as_ref())?;
         shapes(&model, &data, recipe)?;
         let model = self.settled(model, &data, recipe);
         let data = self.ordered(&model.card, data, recipe)?;
@@ -175,6 +168,21 @@ impl Work<'_> {
         let asked = Evaluator { net, weights: &weights };
         Ok((asked.accuracy(Shown(&data.test, &items), self.job).await?, items.len()))
     }
+}
+
+/// Refuses data that is not what it was when a recipe was run.
+///
+/// # Errors
+/// It has changed; how is said.
+pub fn unchanged(recipe: &Recipe, now: Option<&Fingerprint>) -> Result<()> {
+    let Some(what) = fingerprint::difference(recipe.fingerprint.as_ref(), now) else {
+        return Ok(());
+    };
+    Err(Error::Request(format!(
+        "{} is not what it was when the recipe was run: {what}; to run it on what is there now, take the \
+         part [fingerprint] out of the recipe",
+        recipe.data
+    )))
 }
 
 /// Refuses channels, sizes and numbers of classes that do not fit.

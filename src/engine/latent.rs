@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{GpuLossCheck, Grid, PromptRequest, Work, bytes};
-use crate::data::emoji;
+use crate::data::corpus;
 use crate::diffusion::Solver;
 use crate::error::Result;
 use crate::models::Training;
@@ -22,19 +22,22 @@ impl Work<'_> {
         request: TrainRequest,
         resume: Option<Box<Snapshot>>,
     ) -> Result<LatentModel> {
-        let emoji = emoji::find(&request.data)?;
+        let corpus = corpus::find(&request.data)?;
+        preset::trainable(&corpus)?;
+        corpus.notes.iter().for_each(|note| self.job.note(note));
+        let styled = corpus.has_styles();
         let plan = preset::plan(&request);
-        let names = emoji.index.concepts.iter().take(plan.concepts);
+        let names = corpus.index.concepts.iter().take(plan.concepts);
         let concepts: Vec<String> = names.map(|c| c.name.clone()).collect();
         let (start, fresh) = match &request.from {
             Some(name) => {
-                self.session.latent_network(name)?.takes(emoji.index.side)?;
+                self.session.latent_network(name)?.is_coloured()?;
                 ((*self.session.latent(name)?).clone(), false)
             }
-            None => (LatentModel::fresh(Arc::new(preset::network(&emoji)), plan.seed), true),
+            None => (LatentModel::fresh(Arc::new(preset::network(&corpus)), plan.seed), true),
         };
         let own = start.card.clone().filter(|_| !fresh);
-        let setting = Setting { emoji, plan, device: self.session.device.clone() };
+        let setting = Setting { corpus, plan, device: self.session.device.clone() };
         let mut run = LatentRun::new(start, setting, fresh, resume.as_deref(), self.job).await?;
         loop {
             let LatentRun { model, trainer, .. } = &mut run;
@@ -45,14 +48,17 @@ impl Work<'_> {
             }
         }
         let mut model = latent::result(&run.model, &run.trainer).await?;
-        let augmentation = "small shifts and scales, one in four on a coloured background";
+        let augmentation = match styled {
+            true => "small shifts and scales, one in four on a coloured background",
+            false => "none",
+        };
         let training = |stage: StagePlan, place: usize| Training {
             optimizer: "Adam".into(),
             augmentation: augmentation.into(),
             ..stage.whole(plan.seed).done(run.trainer.seconds.get(place).copied().unwrap_or(0.0))
         };
         let mut card = own.unwrap_or_else(|| LatentCard {
-            name: "emoji-t2i".into(),
+            name: if styled { "emoji-t2i" } else { preset::NAME }.into(),
             data: request.data,
             concepts,
             autoencoder: Some(training(plan.autoencoder, 0)),

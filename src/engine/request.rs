@@ -15,8 +15,7 @@ use crate::models::{AnyModel, HostWeights, Model, Weights};
 use crate::subject::{Items, Noising, Prompts, Subject};
 use crate::unlearn::{Plan, Rate, Scope};
 use crate::words::{
-    AttackKind, Audit, Budget, Changed, EarlierReport, Forgotten, Metrics, Recipe, Report,
-    SampleOptions,
+    Audit, Budget, Changed, EarlierReport, Forgotten, Metrics, Recipe, Report, SampleOptions,
 };
 
 /// A model with what it is to forget and to keep.
@@ -270,8 +269,8 @@ impl Work<'_> {
                 let earlier = self.earlier_prompts(of, &weights).await?;
                 let mut attacks = Vec::new();
                 // Only what the judge knows can be attacked.
-                if recipe.audits() && !of.pairs[0].is_empty() {
-                    for &kind in AttackKind::ALL {
+                if recipe.audits() && of.attackable() {
+                    for &kind in of.attacks() {
                         attacks.push(self.attack(kind, of, &weights).await?);
                     }
                 }

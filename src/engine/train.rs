@@ -41,10 +41,10 @@ impl Work<'_> {
             }
             // Small: in one go, and its state is not kept.
             judge::NAME => {
-                let emoji = data::emoji::find(&request.data)?;
+                let corpus = data::corpus::find(&request.data)?;
                 let steps = request.steps.unwrap_or(judge::STEPS);
                 let device = &self.session.device;
-                let judge = judge::train(&emoji, steps, request.seed, device, self.job);
+                let judge = judge::train(&corpus, steps, request.seed, device, self.job);
                 let mut judge = judge.await?;
                 judge.card.device = self.session.info.label();
                 AnyModel::Plain(judge.into())

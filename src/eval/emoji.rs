@@ -3,7 +3,7 @@
 use burn::tensor::{Device, Tensor};
 
 use super::classify::{percent, top};
-use crate::data::emoji::{Emoji, Pair};
+use crate::data::corpus::{Corpus, Pair};
 use crate::error::{Error, Result};
 use crate::gpu::tensor4;
 use crate::models::weights::read;
@@ -31,17 +31,17 @@ impl<'a> EmojiJudge<'a> {
     ///
     /// # Errors
     /// The model is not a classifier of this corpus's concepts and styles.
-    pub fn new(model: &'a Model, emoji: &Emoji, device: &Device) -> Result<Self> {
+    pub fn new(model: &'a Model, corpus: &Corpus, device: &Device) -> Result<Self> {
         let wrong = || Error::file(&model.card.name, "is not a classifier of these emoji");
         let net = model.classifier().ok_or_else(wrong)?;
         let [channels, _] = model.card.architecture.channels_and_classes();
-        if model.card.classes != classes(emoji) || channels != 3 {
+        if model.card.classes != corpus.classes() || channels != 3 {
             return Err(wrong());
         }
         Ok(Self {
             net,
             weights: model.weights.upload(device),
-            concepts: emoji.index.concepts.len(),
+            concepts: corpus.index.concepts.len(),
         })
     }
 
@@ -72,12 +72,6 @@ pub fn shrink(x: Tensor<4>) -> Tensor<4> {
     let rows = x.reshape([n * c * (h / SHRINK), SHRINK, w]).mean_dim(1);
     let both = rows.reshape([n * c * (h / SHRINK) * (w / SHRINK), SHRINK]).mean_dim(1);
     both.reshape([n, c, h / SHRINK, w / SHRINK])
-}
-
-/// The names of the judge's outputs.
-pub fn classes(emoji: &Emoji) -> Vec<String> {
-    let concepts = emoji.index.concepts.iter().map(|c| c.name.clone());
-    concepts.chain(emoji.index.styles.iter().map(|s| format!("{} style", s.name))).collect()
 }
 
 /// Shares of pictures in which the asked concept and the asked style are seen, in percent.

@@ -3,11 +3,11 @@
 use burn::tensor::Device;
 use rand::RngExt;
 
-use crate::data::emoji::{Emoji, Pair, Placement, compose};
+use crate::data::corpus::{Corpus, Pair, Placement};
 use crate::data::{Rng, rng};
-use crate::error::Result;
+use crate::error::{Error, Result, ensure};
 use crate::eval::EmojiJudge;
-use crate::eval::emoji::{classes, shares, shrink};
+use crate::eval::emoji::{shares, shrink};
 use crate::gpu::tensor4;
 use crate::job_context::JobContext;
 use crate::models::{Architecture, Card, Mode, Model, Network, Pass, ResnetConfig, Training};
@@ -25,14 +25,19 @@ const WIDTH: usize = 8;
 pub const STEPS: usize = 1200;
 
 /// Pictures of random pairs, and the pairs.
-fn pictures(emoji: &Emoji, n: usize, noise: bool, rng: &mut Rng) -> (Vec<f32>, Vec<Pair>) {
-    let all: Vec<Pair> = emoji.all().collect();
+fn pictures(
+    corpus: &Corpus,
+    n: usize,
+    noise: bool,
+    rng: &mut Rng,
+) -> Result<(Vec<f32>, Vec<Pair>)> {
+    let all: Vec<Pair> = corpus.all().collect();
     let pairs: Vec<Pair> = (0..n).map(|_| all[rng.random_range(0..all.len())]).collect();
     let mut values = Vec::new();
     for &pair in &pairs {
         // More variety than a generator is trained on.
-        let at = Placement::varied(emoji.index.side as f32 / 10.0, 0.78..1.12, 0.4, rng);
-        let mut picture = compose(emoji, pair, at);
+        let at = Placement::varied(corpus.index.side as f32 / 10.0, 0.78..1.12, 0.4, rng);
+        let mut picture = corpus.picture(pair, at, corpus.index.side)?;
         if noise {
             // A generator's pictures are never as clean as drawings.
             let sd = rng.random_range(0.0..0.08f32);
@@ -40,22 +45,24 @@ fn pictures(emoji: &Emoji, n: usize, noise: bool, rng: &mut Rng) -> (Vec<f32>, V
         }
         values.extend(picture);
     }
-    (values, pairs)
+    Ok((values, pairs))
 }
 
 /// Trains the judge; its card says what it sees in renderings that it was not trained on.
 ///
 /// # Errors
-/// Cancelled, training diverged, or the device failed.
+/// The corpus is not of emoji; cancelled, training diverged, or the device failed.
 pub async fn train(
-    emoji: &Emoji,
+    corpus: &Corpus,
     steps: usize,
     seed: u64,
     device: &Device,
     job: &mut JobContext,
 ) -> Result<Model> {
-    let classes = classes(emoji);
-    let (concepts, side) = (emoji.index.concepts.len(), emoji.index.side);
+    let right = "it tells emoji apart; train a classifier for other pictures";
+    ensure(corpus.has_styles(), || Error::argument("data", &corpus.name, right))?;
+    let classes = corpus.classes();
+    let (concepts, side) = (corpus.index.concepts.len(), corpus.index.side);
     let architecture = Architecture::Resnet(ResnetConfig {
         width: WIDTH,
         channels: 3,
@@ -71,7 +78,7 @@ pub async fn train(
     job.phase(format!("Training {NAME}"), steps);
     for step in 0..steps {
         let mut rng = rng::seeded(seed, &format!("judge step {step}"));
-        let (values, pairs) = pictures(emoji, BATCH, true, &mut rng);
+        let (values, pairs) = pictures(corpus, BATCH, true, &mut rng)?;
         let x = shrink(tensor4(values, [BATCH, 3, side, side], device));
         let tracked = weights.tracked();
         let pass = Pass::new(&tracked, Mode::TRAIN);
@@ -114,8 +121,8 @@ pub async fn train(
         weights,
     };
     const TEST: usize = 2000;
-    let (values, pairs) = pictures(emoji, TEST, false, &mut rng::seeded(seed, "judge test"));
-    let seen = EmojiJudge::new(&model, emoji, device)?.look(&values, side).await?;
+    let (values, pairs) = pictures(corpus, TEST, false, &mut rng::seeded(seed, "judge test"))?;
+    let seen = EmojiJudge::new(&model, corpus, device)?.look(&values, side).await?;
     let [concept, style] = shares(&pairs, &seen);
     let metrics = [("concept", concept), ("style", style), ("n", TEST as f64)];
     model.card.metrics = metrics.map(|(name, value)| (name.to_string(), value)).into();

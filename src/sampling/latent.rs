@@ -6,7 +6,7 @@ use burn::tensor::{Device, Tensor};
 
 use super::sampler::values;
 use super::{Given, Wanted, noise, sampler};
-use crate::data::emoji::{Emoji, Pair, Placement, compose};
+use crate::data::corpus::{Corpus, Pair, Placement};
 use crate::diffusion::{SchedulerConfig, Solver, SolverKind};
 use crate::error::{Error, Result};
 use crate::gpu::{Pace, flex, spread, tensor4};
@@ -228,24 +228,26 @@ pub fn encode(
 /// The latents of pictures of the corpus as they are placed, as [`encode`], flat.
 ///
 /// # Errors
-/// Cancelled, or the device failed.
+/// A picture cannot be read, cancelled, or the device failed.
 pub async fn encoded(
     network: &LatentNetwork,
     vae: &Weights,
-    emoji: &Emoji,
+    corpus: &Corpus,
     placed: &[(Pair, Placement)],
     job: &mut JobContext,
 ) -> Result<Vec<f32>> {
+    let [_, side, _] = network.picture_shape();
     let one = |part: &[(Pair, Placement)]| {
-        let unit = part.iter().flat_map(|(pair, at)| compose(emoji, *pair, *at));
-        encode(network, vae, unit, part.len())
+        let read = |(pair, at): &(Pair, Placement)| corpus.picture(*pair, *at, side);
+        let pictures = part.iter().map(read).collect::<Result<Vec<_>>>()?;
+        Ok(encode(network, vae, pictures.into_iter().flatten(), part.len()))
     };
     let mut values = Vec::new();
     for batch in placed.chunks(8 * SHARD) {
         job.advance(batch.len()).await?;
         let size = if flex::is_cpu(&vae.device()) { SHARD } else { batch.len() };
         for z in spread(&vae.device(), batch.chunks(size).collect(), one) {
-            values.extend(read(z).await?);
+            values.extend(read(z?).await?);
         }
     }
     Ok(values)

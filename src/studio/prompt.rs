@@ -7,7 +7,7 @@ use super::prelude::*;
 use super::state::LONGEST_PROMPT;
 use super::state::actions::kept;
 use super::{Choice, Sheet, tile};
-use crate::data::emoji::{LISTS, article};
+use crate::data::corpus::{LISTS, article};
 use crate::words::Redirect;
 
 /// What was written, and what it was written about.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use burn::tensor::Device;
 use rand::RngExt;
 
-use crate::data::emoji::{Emoji, Pair, Placement, Target, varied};
+use crate::data::corpus::{Corpus, Pair, Placement, Target};
 use crate::data::{Rng, normals, rng, shuffled};
 use crate::diffusion::Schedule;
 use crate::error::{Error, Result};
@@ -13,7 +13,7 @@ use crate::gpu::tensor4;
 use crate::job_context::JobContext;
 use crate::models::latent::LatentNetwork;
 use crate::models::weights::read;
-use crate::sampling::{LatentWeights, Wanted, encoded};
+use crate::sampling::{LatentWeights, Wanted, WantedPrompt, encoded};
 use crate::train::losses;
 use crate::words::SampleOptions;
 
@@ -22,8 +22,8 @@ use crate::words::SampleOptions;
 enum Shows {
     /// A picture of the corpus, and its background.
     Pair(Pair, Option<usize>),
-    /// What the model itself makes of the prompt.
-    Prompt,
+    /// What the model itself makes of a prompt.
+    Prompt(String),
 }
 
 /// Latents in main memory, scaled, and what each shows.
@@ -61,14 +61,14 @@ impl Items {
     /// Cancelled, or the device failed.
     pub async fn of_pairs(
         weights: &LatentWeights,
-        emoji: &Emoji,
+        corpus: &Corpus,
         pairs: &[Pair],
         n: usize,
         (seed, purpose): (u64, &str),
         job: &mut JobContext,
     ) -> Result<Self> {
         let mut rng = rng::seeded(seed, purpose);
-        let side = emoji.index.side;
+        let [_, side, _] = weights.network.picture_shape();
         let order = shuffled(&mut rng, pairs.len());
         let wanted: Vec<(Pair, Placement)> = order
             .iter()
@@ -77,31 +77,42 @@ impl Items {
             .map(|&i| (pairs[i], Placement::random(side, &mut rng)))
             .collect();
         let LatentWeights { network, vae, .. } = weights;
-        let values = encoded(network, vae, emoji, &wanted, job).await?;
+        let values = encoded(network, vae, corpus, &wanted, job).await?;
         let shows = wanted.into_iter().map(|(pair, at)| Shows::Pair(pair, at.background)).collect();
         Ok(Self { shows, values, each: network.latent_shape().iter().product() })
     }
 
-    /// `n` latents that the model makes of a prompt: all there is where the corpus has no pictures
-    /// of it (as the official code does for what it may not have pictures of).
+    /// `n` latents that the model makes of prompts in turn: all there is where the corpus has no pictures
+    /// of them (as the official code does for what it may not have pictures of).
     ///
     /// # Errors
     /// Cancelled, or the device failed.
-    pub async fn of_prompt(
+    pub async fn of_prompts(
         weights: &LatentWeights,
-        prompt: &str,
+        prompts: &[String],
         n: usize,
         options: &SampleOptions,
         job: &mut JobContext,
     ) -> Result<Self> {
-        let wanted: Vec<_> =
-            Wanted::each(&prompt.into(), 1_000_000..1_000_000 + n as u64).collect();
+        let turn = prompts.iter().cycle().take(if prompts.is_empty() { 0 } else { n });
+        let wanted: Vec<WantedPrompt> = turn
+            .zip(1_000_000..)
+            .map(|(prompt, noise)| Wanted { condition: prompt.clone(), noise })
+            .collect();
         let mut values = Vec::new();
         for z in weights.latents(&wanted, options, None, job).await? {
             values.extend(read(z).await?);
         }
         let each = weights.network.latent_shape().iter().product();
-        Ok(Self { shows: vec![Shows::Prompt; n], values, each })
+        let shows = wanted.into_iter().map(|drawn| Shows::Prompt(drawn.condition)).collect();
+        Ok(Self { shows, values, each })
+    }
+
+    /// These and then others, of the same shape.
+    pub fn and(mut self, others: Self) -> Self {
+        self.shows.extend(others.shows);
+        self.values.extend(others.values);
+        self
     }
 }
 
@@ -119,7 +130,7 @@ pub type Noised = losses::Noised<Vec<u32>>;
 #[derive(Clone)]
 pub struct Noising {
     pub network: Arc<LatentNetwork>,
-    pub emoji: Arc<Emoji>,
+    pub corpus: Arc<Corpus>,
     pub target: Target,
     pub schedule: Schedule,
     pub device: Device,
@@ -129,11 +140,11 @@ impl Noising {
     /// z_t of the items `indices` at random times, each with a caption as a person might write it.
     pub fn batch(&self, items: &Items, indices: &[usize], rng: &mut Rng) -> Noised {
         let items: Vec<Item> = indices.iter().map(|i| items.at(*i)).collect();
-        self.noised(&items, rng)
+        self.noised(&items, false, rng)
     }
 
-    /// The same of items out of several sets.
-    pub fn noised(&self, items: &[Item], rng: &mut Rng) -> Noised {
+    /// The same of items out of several sets; where they go `to_noise`, of noise under their captions.
+    pub fn noised(&self, items: &[Item], to_noise: bool, rng: &mut Rng) -> Noised {
         let [c, h, w] = self.network.latent_shape();
         let (n, each) = (items.len(), c * h * w);
         let noise = normals(rng, n * each);
@@ -143,17 +154,18 @@ impl Noising {
         for (item, eps) in items.iter().zip(noise.chunks_exact(each)) {
             let step = rng.random_range(0..self.schedule.steps());
             let (signal, sigma) = self.schedule.mix(step);
-            let x0 = item.latent;
+            let instead = if to_noise { normals(rng, each) } else { Vec::new() };
+            let x0 = if to_noise { &instead } else { item.latent };
             prediction.noised([signal, sigma], x0, eps, [&mut x, &mut target]);
             t.push(step as f32);
             let (caption, other) = match item.shows {
-                Shows::Pair(pair, background) => (
-                    varied(&self.emoji, *pair, *background, rng),
-                    self.target.sent_to(*pair, &self.emoji),
-                ),
-                Shows::Prompt => {
+                Shows::Pair(pair, background) => {
+                    let own = self.corpus.varied(*pair, *background, rng);
+                    (own, self.target.sent_to(*pair, &self.corpus, rng))
+                }
+                Shows::Prompt(prompt) => {
                     let nowhere = Pair { concept: 0, style: 0 };
-                    (self.target.prompt.clone(), self.target.sent_to(nowhere, &self.emoji))
+                    (prompt.clone(), self.target.sent_to(nowhere, &self.corpus, rng))
                 }
             };
             let tokenizer = &self.network.tokenizer;
@@ -170,8 +182,8 @@ impl Noising {
     /// # Errors
     /// Nothing is left to keep.
     pub fn pairs(&self, known: usize) -> Result<[Vec<Pair>; 2]> {
-        let all = self.emoji.pairs().into_iter().filter(|p| p.concept < known);
-        let (forget, retain): (Vec<_>, Vec<_>) = all.partition(|p| self.target.named.covers(*p));
+        let all = self.corpus.pairs().into_iter().filter(|p| p.concept < known);
+        let (forget, retain): (Vec<_>, Vec<_>) = all.partition(|p| self.target.covers(*p));
         if retain.is_empty() {
             let right = "it names everything that the model draws; nothing would be left to keep";
             return Err(Error::argument("forget set", &self.target.prompt, right));

@@ -7,6 +7,7 @@ use burn::tensor::Tensor;
 use super::items::Noised;
 use super::{Diffuser, Items, Noising, Noisy, ScoreSettings, Settings, Under};
 use crate::data::Rng;
+use crate::data::corpus::Redirect;
 use crate::models::{Pass, Weights};
 use crate::sampling::{contexts, predict};
 
@@ -19,15 +20,15 @@ pub struct Prompts {
 }
 
 impl Prompts {
-    /// These items with noise in them, and their captions.
-    pub fn noised(&self, items: &[usize], rng: &mut Rng) -> Noised {
+    /// These items with noise in them, and their captions; where they go `to_noise`, noise alone.
+    pub fn noised(&self, items: &[usize], to_noise: bool, rng: &mut Rng) -> Noised {
         let [forget, retain] = &*self.sets;
         let of = |&i: &usize| match i.checked_sub(forget.len()) {
             None => forget.at(i),
             Some(i) => retain.at(i),
         };
         let items: Vec<_> = items.iter().map(of).collect();
-        self.noising.noised(&items, rng)
+        self.noising.noised(&items, to_noise, rng)
     }
 
     /// The text encoder's vectors of captions, [n, tokens, width].
@@ -43,7 +44,12 @@ impl Prompts {
 
 impl Diffuser for Prompts {
     fn plain(&self, items: &[usize], rng: &mut Rng) -> Box<dyn Noisy + '_> {
-        Box::new(Batch::new(self, self.noised(items, rng)))
+        Box::new(Batch::new(self, self.noised(items, false, rng), false))
+    }
+
+    fn learnt(&self, items: &[usize], forgotten: bool, rng: &mut Rng) -> Box<dyn Noisy + '_> {
+        let to_noise = forgotten && self.noising.target.redirect == Redirect::Noise;
+        Box::new(Batch::new(self, self.noised(items, to_noise, rng), to_noise))
     }
 
     /// Scored with guidance as Stable Diffusion is, as the official code does (docs/methods.md#scores).
@@ -64,11 +70,12 @@ struct Batch<'a> {
     batch: Noised,
     /// The vectors of its captions, once they were asked for.
     own: OnceLock<Tensor<3>>,
+    to_noise: bool,
 }
 
 impl<'a> Batch<'a> {
-    fn new(of: &'a Prompts, batch: Noised) -> Self {
-        Self { of, batch, own: OnceLock::new() }
+    fn new(of: &'a Prompts, batch: Noised, to_noise: bool) -> Self {
+        Self { of, batch, own: OnceLock::new(), to_noise }
     }
 
     fn own(&self) -> Tensor<3> {
@@ -101,12 +108,16 @@ impl Noisy for Batch<'_> {
         predict(&self.of.noising.network.unet, pass, x.clone(), t, contexts, w)
     }
 
+    fn to_noise(&self) -> bool {
+        self.to_noise
+    }
+
     fn split<'a>(self: Box<Self>, size: usize) -> Vec<Box<dyn Noisy + 'a>>
     where
         Self: 'a,
     {
-        let Self { of, batch, .. } = *self;
-        let part = |batch| Box::new(Batch::new(of, batch)) as Box<dyn Noisy>;
+        let Self { of, batch, to_noise, .. } = *self;
+        let part = |batch| Box::new(Batch::new(of, batch, to_noise)) as Box<dyn Noisy>;
         batch.split(size).into_iter().map(part).collect()
     }
 }

@@ -55,7 +55,10 @@ pub type Descent = (Tensor<1>, Vec<Vec<Tensor<1>>>);
 /// What a step makes smaller.
 pub trait Objective {
     /// The loss of the batch of a step.
-    fn gradients(&mut self, learners: &mut [Learner], step: usize) -> Descent;
+    ///
+    /// # Errors
+    /// A picture cannot be read any more.
+    fn gradients(&mut self, learners: &mut [Learner], step: usize) -> Result<Descent>;
 }
 
 /// A run under way, or a stage of one.
@@ -134,9 +137,9 @@ impl Trainer {
     /// One update; returns the loss as a tensor so that a GPU need not be waited for.
     ///
     /// # Errors
-    /// The device failed.
+    /// A picture cannot be read any more, or the device failed.
     pub fn step(&mut self) -> Result<Tensor<1>> {
-        let (loss, gradients) = self.objective.gradients(&mut self.learners, self.step);
+        let (loss, gradients) = self.objective.gradients(&mut self.learners, self.step)?;
         let lr = self.plan.schedule.at(self.plan.lr, self.step, self.plan.steps);
         for (learner, gradients) in self.learners.iter_mut().zip(gradients) {
             learner.update(gradients, lr)?;
@@ -158,7 +161,7 @@ struct OfClasses {
 }
 
 impl Objective for OfClasses {
-    fn gradients(&mut self, learners: &mut [Learner], step: usize) -> Descent {
+    fn gradients(&mut self, learners: &mut [Learner], step: usize) -> Result<Descent> {
         let (n, TrainPlan { batch, seed, .. }) = (self.items.len(), self.plan);
         let places = self.epochs.batch(step, [n, batch, n.div_ceil(batch)], seed, "epoch");
         let batch: Vec<usize> = places.iter().map(|&j| self.items[j]).collect();
@@ -190,7 +193,7 @@ impl Objective for OfClasses {
                 (loss, clip_norm(gradients, 1.0))
             }
         };
-        (loss, vec![gradients])
+        Ok((loss, vec![gradients]))
     }
 }
 

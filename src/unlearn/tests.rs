@@ -5,8 +5,8 @@ use std::sync::Arc;
 use burn::tensor::Device;
 
 use super::{METHODS, Plan, Scope, Unlearner, registry};
-use crate::data::emoji;
-use crate::data::emoji::{Emoji, Target};
+use crate::data::corpus;
+use crate::data::corpus::{Corpus, Target};
 use crate::job_context::JobContext;
 use crate::models::HostWeights;
 use crate::models::latent::{LatentModel, LatentNetwork, PerLevel, is_cross_attention};
@@ -15,11 +15,11 @@ use crate::saliency::{Scoring, rank};
 use crate::sampling::{LatentWeights, contexts};
 use crate::subject::{Items, Learner, Noising, Prompts, Subject};
 use crate::train::latent::preset;
-use crate::words::{Estimator, Recipe, Task};
+use crate::words::{Estimator, Recipe, Redirect, Task};
 
 /// The preset's model with a few channels and random weights.
-fn tiny(emoji: &Emoji) -> LatentModel {
-    let full = preset::network(emoji);
+fn tiny(corpus: &Corpus) -> LatentModel {
+    let full = preset::network(corpus);
     let mut unet = full.unet.config.clone();
     unet.block_out_channels = vec![8, 8, 16];
     unet.norm_num_groups = 4;
@@ -44,21 +44,21 @@ struct Scene {
 impl Scene {
     async fn new() -> Self {
         let device = Device::flex();
-        let emoji = emoji::open().unwrap();
-        let model = tiny(&emoji);
+        let corpus = corpus::open().unwrap();
+        let model = tiny(&corpus);
         let mut job = JobContext::silent();
         let noising = Noising {
             network: model.network.clone(),
-            target: Target::parse("prompt:a cat", "next", &emoji, usize::MAX).unwrap(),
+            target: Target::parse("prompt:a cat", &Redirect::Next, &corpus, usize::MAX).unwrap(),
             schedule: model.network.scheduler.schedule(),
-            emoji: emoji.clone(),
+            corpus: corpus.clone(),
             device: device.clone(),
         };
         let weights = LatentWeights::upload(&model, &device);
         let pairs = noising.pairs(20).unwrap();
         let mut sets = Vec::new();
         for (pairs, purpose) in pairs.iter().zip(["f", "r"]) {
-            let of = Items::of_pairs(&weights, &emoji, pairs, 8, (1, purpose), &mut job);
+            let of = Items::of_pairs(&weights, &corpus, pairs, 8, (1, purpose), &mut job);
             sets.push(of.await.unwrap());
         }
         let (retain, forget) = (sets.pop().unwrap(), sets.pop().unwrap());

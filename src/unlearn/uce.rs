@@ -32,8 +32,8 @@ impl MethodHooks for Edit {
             })?;
             let mut rng = rng::seeded(scene.plan.seed, "prompt solve");
             let some = |items: &[usize]| items[..items.len().min(SOLVED)].to_vec();
-            let forgotten = prompts.noised(&some(&scene.plan.forget), &mut rng);
-            let kept = prompts.noised(&some(&scene.plan.retain), &mut rng);
+            let forgotten = prompts.noised(&some(&scene.plan.forget), false, &mut rng);
+            let kept = prompts.noised(&some(&scene.plan.retain), false, &mut rng);
             let vectors = async |ids| {
                 let context = prompts.contexts(ids);
                 let [n, tokens, width] = context.dims();

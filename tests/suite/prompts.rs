@@ -6,10 +6,9 @@ use crate::{
     binary::Scratch,
     common::{Client, card, fresh, vulkan},
 };
-use salun_studio::data::emoji;
-use salun_studio::data::emoji::Emoji;
+use salun_studio::data::corpus;
+use salun_studio::data::corpus::Corpus;
 use salun_studio::engine::{Job, Outcome};
-use salun_studio::eval::emoji::classes;
 use salun_studio::gpu::DeviceChoice;
 use salun_studio::models::latent::{
     LatentModel, LatentNetwork, PerLevel, folder, is_cross_attention,
@@ -19,8 +18,8 @@ use salun_studio::train::latent::preset;
 use salun_studio::words::{Budget, Recipe};
 
 /// The shipped model's shape with a few channels and random weights.
-fn tiny(emoji: &Emoji) -> LatentModel {
-    let full = preset::network(emoji);
+fn tiny(corpus: &Corpus) -> LatentModel {
+    let full = preset::network(corpus);
     let mut unet = full.unet.config.clone();
     unet.block_out_channels = vec![8, 8, 16];
     unet.norm_num_groups = 4;
@@ -36,8 +35,8 @@ fn tiny(emoji: &Emoji) -> LatentModel {
 }
 
 /// A judge that has learnt nothing.
-fn judge(emoji: &Emoji) -> Model {
-    let classes = classes(emoji);
+fn judge(corpus: &Corpus) -> Model {
+    let classes = corpus.classes();
     let architecture = Architecture::Resnet(ResnetConfig {
         width: 4,
         channels: 3,
@@ -48,23 +47,23 @@ fn judge(emoji: &Emoji) -> Model {
     fresh(Card { name: "judge".into(), ..card(architecture, "emoji", classes) }, 1)
 }
 
-fn put(scratch: &Scratch, model: &LatentModel, emoji: &Emoji) {
+fn put(scratch: &Scratch, model: &LatentModel, corpus: &Corpus) {
     for (name, bytes) in folder::write(model, Precision::Full).unwrap() {
         let path = scratch.path("model").join(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, bytes).unwrap();
     }
-    scratch.keep("model/judge.safetensors", &judge(emoji));
+    scratch.keep("model/judge.safetensors", &judge(corpus));
 }
 
 const UNLEARN: &str = "unlearn --model model --data emoji --budget tiny --steps 2 --quiet --json";
 
 #[test]
 fn a_prompt_is_forgotten_into_a_run_folder_and_frozen_weights_stay() {
-    let emoji = emoji::open().unwrap();
+    let corpus = corpus::open().unwrap();
     let scratch = Scratch::new("prompt");
-    let model = tiny(&emoji);
-    put(&scratch, &model, &emoji);
+    let model = tiny(&corpus);
+    put(&scratch, &model, &corpus);
     let methods = [
         "--method salun",
         "--mask random",
@@ -115,9 +114,9 @@ fn a_prompt_is_forgotten_on_a_gpu_as_on_the_cpu() {
     if !vulkan() {
         return;
     }
-    let emoji = emoji::open().unwrap();
+    let corpus = corpus::open().unwrap();
     let scratch = Scratch::new("prompt-gpu");
-    put(&scratch, &tiny(&emoji), &emoji);
+    put(&scratch, &tiny(&corpus), &corpus);
     // Masked updates and the proximal step in one run.
     let losses = ["cpu", "gpu"].map(|device| {
         let more = format!("--method salun-soft --mask abs-sum-grad --device {device}");
@@ -172,9 +171,9 @@ fn attacked(scratch: &Scratch, run: &Path) {
 
 #[test]
 fn prompts_that_cannot_be_forgotten_are_refused_in_one_line() {
-    let emoji = emoji::open().unwrap();
+    let corpus = corpus::open().unwrap();
     let scratch = Scratch::new("prompts-refused");
-    put(&scratch, &tiny(&emoji), &emoji);
+    put(&scratch, &tiny(&corpus), &corpus);
     for (more, words) in [
         ("--forget prompt:", "the prompt is empty"),
         ("--forget prompt:cat --method scrub", "method 'scrub' is not valid"),
@@ -205,9 +204,9 @@ fn prompts_that_cannot_be_forgotten_are_refused_in_one_line() {
 
 #[test]
 fn one_prompt_after_another_is_forgotten_and_undo_is_exact() {
-    let emoji = emoji::open().unwrap();
+    let corpus = corpus::open().unwrap();
     let scratch = Scratch::new("prompts");
-    put(&scratch, &tiny(&emoji), &emoji);
+    put(&scratch, &tiny(&corpus), &corpus);
     let model = scratch.path("model").to_string_lossy().into_owned();
     let asked = |forget: &str| Recipe {
         budget: Budget::Tiny,

@@ -1,13 +1,16 @@
 //! A person's own pictures: one sub-folder a class, read through the `image` crate.
 //!
 //! `folder:PATH` reads them grey, 28 x 28; `folder:PATH?rgb` in colour, 32 x 32;
-//! `folder:PATH?size=48&rgb` at a size of one's own.
+//! `folder:PATH?size=48&rgb` at a size of one's own. Words for them, `caption=TEMPLATE`, matter to
+//! [`super::corpus`] alone.
 
-mod list;
-mod picture;
+pub mod list;
+pub mod picture;
+
+pub use picture::{Fit, Unread};
 
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -15,7 +18,7 @@ use sha2::Digest;
 
 use self::{
     list::{Class, Known, Listing},
-    picture::{Seen, Unread, read},
+    picture::{Seen, read},
 };
 use super::{Dataset, PictureShape, Pictures, by_name};
 use crate::disk::files;
@@ -26,32 +29,59 @@ use crate::words::{Fingerprint, hex};
 /// Sides of the square that every picture is brought to, unless said otherwise: grey, colour.
 const SIDES: [usize; 2] = [28, 32];
 
-/// The folder and the shape of pictures that `PATH` or `PATH?size=N&rgb` asks for.
+/// What `PATH?size=N&rgb&caption=TEMPLATE` asks for.
+pub struct Given {
+    pub path: PathBuf,
+    pub channels: usize,
+    /// Side of the square that pictures are brought to, where it is said.
+    pub side: Option<usize>,
+    /// How a class's pictures are captioned, for a text-to-image model.
+    pub caption: Option<String>,
+}
+
+impl Given {
+    /// The shape of pictures of a classifier or a class-conditional diffusion model.
+    fn shape(&self) -> PictureShape {
+        let side = self.side.unwrap_or(SIDES[usize::from(self.channels == 3)]);
+        PictureShape { channels: self.channels, height: side, width: side }
+    }
+}
+
+/// The folder that a name asks for, and what is said of its pictures.
 ///
 /// # Errors
 /// What follows the question mark is something else.
-fn parse(given: &str) -> Result<(PathBuf, PictureShape)> {
-    let square = |channels, side| PictureShape { channels, height: side, width: side };
+pub fn parse(given: &str) -> Result<Given> {
     let whole = files::expanded(given);
     let (path, options) = match given.rsplit_once('?') {
         Some((path, options)) if !whole.is_dir() => (files::expanded(path), options),
         _ => (whole, ""),
     };
-    let (mut channels, mut side) = (1, None);
-    for option in options.split('&').filter(|o| !o.is_empty()) {
-        let size = option.strip_prefix("size=").and_then(|n| n.parse::<usize>().ok());
-        match (option, size) {
-            ("rgb", _) => channels = 3,
-            ("grey", _) => channels = 1,
-            (_, Some(n)) if (16..=64).contains(&n) && n.is_multiple_of(4) => side = Some(n),
+    let mut asked = Given { path, channels: 1, side: None, caption: None };
+    for (key, value) in form_urlencoded::parse(options.as_bytes()) {
+        let size = value.parse::<usize>().ok();
+        let fits = |n: &usize| (16..=64).contains(n) && n.is_multiple_of(4);
+        match (&*key, size) {
+            ("rgb", _) if value.is_empty() => asked.channels = 3,
+            ("grey", _) if value.is_empty() => asked.channels = 1,
+            ("size", Some(n)) if fits(&n) => asked.side = Some(n),
+            ("caption", _) if !value.is_empty() => asked.caption = Some(value.into_owned()),
             _ => {
-                let right = "after the ? of a folder, rgb or grey and size=N with a multiple of 4 \
-                             from 16 to 64 are known, joined by &";
+                let right = "after the ? of a folder, rgb or grey, size=N with a multiple of 4 \
+                             from 16 to 64 and caption=TEMPLATE are known, joined by &";
                 return Err(Error::argument("data", format!("folder:{given}"), right));
             }
         }
     }
-    Ok((path, square(channels, side.unwrap_or(SIDES[usize::from(channels == 3)]))))
+    Ok(asked)
+}
+
+/// A folder's name with a template for its captions.
+pub fn captioned(data: &str, template: &str) -> String {
+    let between = if data.contains('?') { '&' } else { '?' };
+    let query =
+        form_urlencoded::Serializer::new(String::new()).append_pair("caption", template).finish();
+    format!("{data}{between}{query}")
 }
 
 /// The latest folder that was read.
@@ -66,8 +96,9 @@ static LATEST: Mutex<Option<(String, Listing, Arc<Dataset>)>> = Mutex::new(None)
 /// # Errors
 /// The folder cannot be read, has fewer than two classes, or too little readable is in one.
 pub fn open(given: &str) -> Result<Arc<Dataset>> {
-    let (path, shape) = parse(given)?;
-    let listing = list::list(&path)?;
+    let asked = parse(given)?;
+    let (path, shape) = (&asked.path, asked.shape());
+    let listing = list::list(path)?;
     let mut latest = LATEST.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some((name, then, data)) = &*latest
         && (name.as_str(), then) == (given, &listing)
@@ -121,7 +152,7 @@ fn decode(given: &str, shape: PictureShape, listing: &Listing) -> Result<Dataset
         }
     }
     if !unread.is_empty() {
-        notes.push(format!("{} cannot be read: {}", counted(unread.len()), kinds(&unread)));
+        notes.push(unreadable(&unread));
     }
     let classes: Vec<String> = listing.classes.iter().map(|c| c.name.clone()).collect();
     let fingerprint = Some(Fingerprint {
@@ -165,14 +196,14 @@ fn ground<'a>(
 fn readable<'a>(
     class: &'a Class,
     whole: Vec<std::result::Result<Vec<u8>, Unread>>,
-    unread: &mut Vec<(&'a Known, Unread)>,
+    unread: &mut Vec<(String, Unread)>,
 ) -> Result<Vec<(&'a Known, Vec<u8>)>> {
     let (before, all) = (unread.len(), class.files.len());
     let mut pictures = Vec::new();
     for (file, picture) in class.files.iter().zip(whole) {
         match picture {
             Ok(pixels) => pictures.push((file, pixels)),
-            Err(why) => unread.push((file, why)),
+            Err(why) => unread.push((list::text(&file.within), why)),
         }
     }
     if pictures.len() < 2 {
@@ -211,21 +242,25 @@ fn counted(n: usize) -> String {
     if n == 1 { "1 file".into() } else { format!("{n} files") }
 }
 
+/// What is said of files that cannot be read, each with why.
+pub fn unreadable(files: &[(String, Unread)]) -> String {
+    format!("{} cannot be read: {}", counted(files.len()), kinds(files))
+}
+
 /// Files by what they are, the first few by name: "3 TIFF (a.tiff, b.tiff, …), 1 damaged (c.png)".
-fn kinds(files: &[(&Known, Unread)]) -> String {
+fn kinds(files: &[(String, Unread)]) -> String {
     const SHOWN: usize = 3;
-    let mut kinds: Vec<(String, Vec<String>)> = Vec::new();
-    for (file, why) in files {
-        let kind = why.name(&file.path);
-        let name = list::text(&file.within);
+    let mut kinds: Vec<(String, Vec<&str>)> = Vec::new();
+    for (name, why) in files {
+        let kind = why.name(Path::new(name));
         match kinds.iter_mut().find(|(known, _)| *known == kind) {
             Some((_, names)) => names.push(name),
             None => kinds.push((kind, vec![name])),
         }
     }
-    let one = |(kind, names): (String, Vec<String>)| {
+    let one = |(kind, names): (String, Vec<&str>)| {
         let more = if names.len() > SHOWN { ", \u{2026}" } else { "" };
-        let first = names.iter().take(SHOWN).cloned().collect::<Vec<_>>().join(", ");
+        let first = names.iter().take(SHOWN).copied().collect::<Vec<_>>().join(", ");
         format!("{} {kind} ({first}{more})", names.len())
     };
     kinds.into_iter().map(one).collect::<Vec<_>>().join(", ")

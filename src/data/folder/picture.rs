@@ -19,8 +19,17 @@ pub enum Seen {
     Transparent([f64; 2]),
 }
 
+/// How a picture is brought to a shape of other proportions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fit {
+    /// All of it is seen, squashed.
+    Squash,
+    /// Its middle is seen.
+    Crop,
+}
+
 /// Why nothing was seen in a file.
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy)]
 pub enum Unread {
     /// It is no picture of a format that is known here.
     Unknown,
@@ -51,16 +60,43 @@ pub fn read(
     shape: PictureShape,
     ground: Option<u8>,
 ) -> ([u8; 32], Result<Seen, Unread>) {
-    if fs::metadata(path).is_ok_and(|about| about.len() > MAX_BYTES) {
-        return ([0; 32], Err(Unread::Large));
+    match bytes_of(path) {
+        Ok((hash, bytes)) => (hash, seen(&bytes, shape, ground, Fit::Squash)),
+        Err(why) => ([0; 32], Err(why)),
     }
-    let Ok(bytes) = files::read(path) else { return ([0; 32], Err(Unread::Broken)) };
-    let hash = sha2::Sha256::digest(&bytes).into();
-    (hash, seen(&bytes, shape, ground))
 }
 
-/// The picture as it is meant to be seen: turned as its header says.
-fn upright(bytes: &[u8]) -> Result<DynamicImage, Unread> {
+/// The picture in a file, on a ground, as bytes, channels first.
+///
+/// # Errors
+/// There is none that can be read.
+pub fn laid(path: &Path, shape: PictureShape, ground: u8, fit: Fit) -> Result<Vec<u8>, Unread> {
+    match seen(&bytes_of(path)?.1, shape, Some(ground), fit)? {
+        Seen::Whole(pixels) => Ok(pixels),
+        Seen::Transparent(_) => Err(Unread::Broken),
+    }
+}
+
+/// The hash of a file, and whether the picture in it may be transparent in part. Its pixels are not looked at.
+///
+/// # Errors
+/// It is no picture that can be read, as far as its head says.
+pub fn glance(path: &Path) -> Result<([u8; 32], bool), Unread> {
+    let (hash, bytes) = bytes_of(path)?;
+    Ok((hash, decoder(&bytes)?.color_type().has_alpha()))
+}
+
+/// A file's hash and its bytes.
+fn bytes_of(path: &Path) -> Result<([u8; 32], Vec<u8>), Unread> {
+    if fs::metadata(path).is_ok_and(|about| about.len() > MAX_BYTES) {
+        return Err(Unread::Large);
+    }
+    let bytes = files::read(path).map_err(|_| Unread::Broken)?;
+    Ok((sha2::Sha256::digest(&bytes).into(), bytes))
+}
+
+/// What reads a picture, once its head was looked at.
+fn decoder(bytes: &[u8]) -> Result<impl ImageDecoder + '_, Unread> {
     let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format();
     let mut reader = reader.map_err(|_| Unread::Unknown)?;
     if reader.format().is_none_or(|format| !format.reading_enabled()) {
@@ -69,21 +105,34 @@ fn upright(bytes: &[u8]) -> Result<DynamicImage, Unread> {
     let mut limits = image::Limits::default();
     limits.max_alloc = Some(MAX_BYTES);
     reader.limits(limits);
-    let why = |error: image::ImageError| match error {
+    let decoder = reader.into_decoder().map_err(why)?;
+    if decoder.total_bytes() > MAX_BYTES { Err(Unread::Large) } else { Ok(decoder) }
+}
+
+fn why(error: image::ImageError) -> Unread {
+    match error {
         image::ImageError::Limits(_) => Unread::Large,
         _ => Unread::Broken,
-    };
-    let mut decoder = reader.into_decoder().map_err(why)?;
-    if decoder.total_bytes() > MAX_BYTES {
-        return Err(Unread::Large);
     }
+}
+
+/// The picture as it is meant to be seen: turned as its header says.
+fn upright(bytes: &[u8]) -> Result<DynamicImage, Unread> {
+    let mut decoder = decoder(bytes)?;
     let turned = decoder.orientation().unwrap_or(image::metadata::Orientation::NoTransforms);
     let mut picture = DynamicImage::from_decoder(decoder).map_err(why)?;
     picture.apply_orientation(turned);
     Ok(picture)
 }
 
-fn seen(bytes: &[u8], shape: PictureShape, ground: Option<u8>) -> Result<Seen, Unread> {
+/// The largest square in the middle of a picture.
+fn middle(picture: &DynamicImage) -> DynamicImage {
+    let (width, height) = (picture.width(), picture.height());
+    let side = width.min(height);
+    picture.crop_imm((width - side) / 2, (height - side) / 2, side, side)
+}
+
+fn seen(bytes: &[u8], shape: PictureShape, ground: Option<u8>, fit: Fit) -> Result<Seen, Unread> {
     let mut picture = upright(bytes)?;
     if picture.color().has_alpha() {
         let mut pixels = picture.to_rgba8();
@@ -100,6 +149,7 @@ fn seen(bytes: &[u8], shape: PictureShape, ground: Option<u8>) -> Result<Seen, U
             picture = pixels.into();
         }
     }
+    let picture = if fit == Fit::Crop { middle(&picture) } else { picture };
     let picture =
         picture.resize_exact(shape.width as u32, shape.height as u32, FilterType::Triangle);
     let grey = !picture.color().has_color();

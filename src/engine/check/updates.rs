@@ -9,7 +9,7 @@ use std::{
 use web_time::Instant;
 
 use super::{Off, distance};
-use crate::data::emoji;
+use crate::data::corpus;
 use crate::engine::{Client, Event, Job, LogLine, Send, Session, Work};
 use crate::error::Result;
 use crate::gpu::Compute;
@@ -33,7 +33,7 @@ fn lock(log: &Log) -> MutexGuard<'_, Vec<LogLine>> {
 fn recipe(task: Task) -> Recipe {
     let model = registry::first(task);
     let data = registry::shipped(model).map_or("", |shipped| shipped.data);
-    let prompt = data == emoji::NAME;
+    let prompt = data == corpus::NAME;
     let forget = if prompt { "prompt:a cat" } else { "class:Bag" };
     let (budget, batch) = (Budget::Tiny, prompt.then_some(2));
     let sampling = Some(SampleOptions { steps: 2, guidance: 0.0, ..Default::default() });

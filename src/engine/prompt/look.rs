@@ -1,14 +1,19 @@
 //! What a text-to-image model draws, as its judge sees it: panes and measurements.
 
+use std::sync::Arc;
+
+use burn::tensor::Device;
+
 use super::PromptSetting;
 use super::setting::sizes;
-use crate::data::emoji;
-use crate::data::emoji::{Pair, Target};
+use crate::data::corpus;
+use crate::data::corpus::{Corpus, Pair, Target};
 use crate::engine::{Grid, Opened, PromptPane, Work};
 use crate::error::Result;
 use crate::eval::prompts::{metrics, pane};
-use crate::eval::{EmojiJudge, Measure, Row, Seen, seen_as};
+use crate::eval::{EmojiJudge, Measure, PromptJudge, Row, Seen, seen_as};
 use crate::job_context::JobContext;
+use crate::models::Model;
 use crate::models::latent::LatentModel;
 use crate::sampling::{LatentWeights, Wanted, WantedPrompt};
 use crate::subject::Noising;
@@ -20,7 +25,7 @@ const BATCH: usize = 32;
 /// Pictures as bytes, and what a judge sees in each.
 pub struct Drawn {
     pub pixels: Vec<u8>,
-    pub seen: Vec<Seen>,
+    pub seen: Vec<Option<Seen>>,
 }
 
 /// Draws the pictures of prompts.
@@ -28,7 +33,7 @@ pub struct Drawn {
 /// # Errors
 /// Cancelled, or the device failed.
 pub async fn make(
-    judge: &EmojiJudge<'_>,
+    judge: &PromptJudge<'_>,
     weights: &LatentWeights,
     asked: &[WantedPrompt],
     options: &SampleOptions,
@@ -37,7 +42,7 @@ pub async fn make(
     let (mut pixels, mut seen) = (Vec::new(), Vec::new());
     for batch in asked.chunks(BATCH) {
         let values = weights.sample(batch, options, None, job).await?;
-        seen.extend(judge.look(&values, weights.network.picture_shape()[1]).await?);
+        seen.extend(judge.look(&values, weights.network.picture_shape()).await?);
         pixels.extend(bytes(&values));
     }
     Ok(Drawn { pixels, seen })
@@ -48,8 +53,8 @@ impl PromptSetting {
     ///
     /// # Errors
     /// The judge is none.
-    pub fn judge(&self) -> Result<EmojiJudge<'_>> {
-        EmojiJudge::new(&self.judge, &self.noising.emoji, &self.noising.device)
+    pub fn judge(&self) -> Result<PromptJudge<'_>> {
+        judge_of(self.judge.as_deref(), &self.noising.corpus, &self.noising.device)
     }
 
     /// What the request's rows show of some weights.
@@ -62,17 +67,20 @@ impl PromptSetting {
         options: &SampleOptions,
         job: &mut JobContext,
     ) -> Result<Grid> {
-        let Noising { network, target, emoji, .. } = &self.noising;
-        let (rows, _) = pane(target, emoji, self.known);
+        let Noising { network, target, corpus, .. } = &self.noising;
+        let (rows, _) = pane(target, corpus, self.known);
         let columns = 0..self.size.columns as u64;
         let of_row = |r: &Row| Wanted::each(&r.prompt, columns.clone());
         let asked: Vec<_> = rows.iter().flat_map(of_row).collect();
         job.phase("Drawing", asked.len() * options.steps);
-        let Drawn { pixels, seen } = make(&self.judge()?, weights, &asked, options, job).await?;
-        let classes: Vec<_> = rows.iter().map(|r| r.class(&target.named, emoji)).collect();
+        let judge = self.judge()?;
+        let Drawn { pixels, seen } = make(&judge, weights, &asked, options, job).await?;
+        let class = |r: &Row| r.class(&target.named, corpus).and_then(|c| judge.tells.class(c));
+        let classes: Vec<_> = rows.iter().map(class).collect();
         // Of a row that is nothing to the judge it is not told what it sees.
         let seen = seen.chunks(self.size.columns).zip(&classes).flat_map(|(row, class)| {
-            let told = |s| class.map(|_| seen_as(s, &target.named, emoji));
+            let told =
+                |s: &Option<Seen>| class.and(s.as_ref()).map(|s| seen_as(s, &target.named, corpus));
             row.iter().map(told)
         });
         let grid = Grid::new(classes.clone(), network.picture_shape(), pixels, seen.collect());
@@ -96,14 +104,19 @@ impl PromptSetting {
         job: &mut JobContext,
     ) -> Result<Metrics> {
         let options = &self.options;
-        let measure = Measure::draw(target, pairs, &self.noising.emoji, n, options.seed);
+        let measure = Measure::draw(target, pairs, &self.noising.corpus, n, options.seed);
         let rows = measure.forgotten.iter().chain(&measure.kept).enumerate();
         let one =
             |(i, r): (usize, &Row)| Wanted { condition: r.prompt.clone(), noise: 100 + i as u64 };
         let asked: Vec<_> = rows.map(one).collect();
+        let judge = self.judge()?;
+        // What nobody looks at is not drawn.
+        if !judge.is_somebody() {
+            return Ok(Metrics::default());
+        }
         job.phase("Evaluating", asked.len() * options.steps);
-        let drawn = make(&self.judge()?, weights, &asked, options, job).await?;
-        Ok(metrics(&target.named, &measure, &drawn.seen))
+        let drawn = make(&judge, weights, &asked, options, job).await?;
+        Ok(metrics(&target.named, &measure, &drawn.seen, &judge.tells))
     }
 }
 
@@ -113,7 +126,7 @@ impl Work<'_> {
     /// # Errors
     /// Cancelled, or the device failed.
     pub async fn pane_before(&mut self, of: &PromptSetting) -> Result<PromptPane> {
-        let (_, forgotten) = pane(&of.noising.target, &of.noising.emoji, of.known);
+        let (_, forgotten) = pane(&of.noising.target, &of.noising.corpus, of.known);
         let draw = async |work: &mut Work<'_>| of.pane(&of.weights, &of.options, work.job).await;
         let grid = self.once(&of.asked.key, draw).await?;
         Ok(PromptPane { grid, forgotten, notice: of.notice() })
@@ -142,7 +155,7 @@ impl Work<'_> {
         Ok(all)
     }
 
-    /// Opens a text-to-image model: a row a concept, a column a style.
+    /// Opens a text-to-image model: a row a concept, a column a style, or a picture where there are none.
     ///
     /// # Errors
     /// Cancelled, or the device failed.
@@ -152,25 +165,60 @@ impl Work<'_> {
         to: Opened,
         first: bool,
     ) -> Result<Opened> {
-        let judge = self.session.emoji_judge(&to.name)?;
-        let to = Opened { classes: judge.card.classes.clone(), ..to };
-        let emoji = emoji::find(&to.data)?;
-        let known = model.known(emoji.index.concepts.len());
+        let corpus = self.corpus_of(model)?;
+        let judge = match corpus.has_styles() {
+            true => Some(self.session.emoji_judge(&to.name)?),
+            false => None,
+        };
+        let to = Opened { classes: corpus.classes(), ..to };
+        let known = model.known(&corpus);
         let device = &self.session.device;
         let (weights, size) = (LatentWeights::upload(model, device), sizes(to.budget));
-        let judge = EmojiJudge::new(&judge, &emoji, device)?;
+        let judge = judge_of(judge.as_deref(), &corpus, device)?;
         let shown = size.shown.min(known);
         let concepts: Vec<usize> = (0..shown).map(|i| i * known / shown).collect();
-        let styles = emoji.index.styles.len();
+        let styles = if corpus.has_styles() { corpus.index.styles.len() } else { size.columns };
         let of = |&concept: &usize| (0..styles).map(move |style| Pair { concept, style });
         let pairs: Vec<Pair> = concepts.iter().flat_map(of).collect();
-        let asked = asked(&emoji, &pairs);
+        let asked = asked(&corpus, &pairs);
         let draw = async |work: &mut Work<'_>, options: SampleOptions| {
             work.job.phase("Drawing", asked.len() * options.steps);
             let drawn = make(&judge, &weights, &asked, &options, work.job).await?;
             Ok(of_concepts(concepts.clone(), &weights, drawn))
         };
         self.shown(to, first, size.sampler, draw).await
+    }
+
+    /// The pictures with words that a model was trained on; where they are not there any more, what it was shown by
+    /// name.
+    ///
+    /// # Errors
+    /// They are not there, and it does not say what it was shown.
+    pub fn corpus_of(&mut self, model: &LatentModel) -> Result<Arc<Corpus>> {
+        let data = model.data();
+        let shown = model.card.as_ref().map_or(&[][..], |card| &card.concepts);
+        match corpus::find(data) {
+            Err(error) if !shown.is_empty() => {
+                self.job.note(format!("{error}; what the model was shown is known by name alone"));
+                Ok(Corpus::of_prompts(data, shown.to_vec()).into())
+            }
+            found => found,
+        }
+    }
+}
+
+/// Who looks at pictures of a corpus: the classifier of emoji, if they are, or nobody.
+///
+/// # Errors
+/// The judge is none.
+pub fn judge_of<'a>(
+    emoji: Option<&'a Model>,
+    corpus: &Corpus,
+    device: &Device,
+) -> Result<PromptJudge<'a>> {
+    match emoji {
+        Some(model) => Ok(PromptJudge::emoji(EmojiJudge::new(model, corpus, device)?, corpus)),
+        None => Ok(PromptJudge::nobody()),
     }
 }
 
@@ -181,12 +229,13 @@ pub fn of_concepts(
     Drawn { pixels, seen }: Drawn,
 ) -> Grid {
     let (rows, shape) = (rows.into_iter().map(Some).collect(), weights.network.picture_shape());
-    Grid::new(rows, shape, pixels, seen.iter().map(|s| Some(s.concept)).collect())
+    let seen = seen.iter().map(|seen| seen.as_ref().map(|s| s.concept)).collect();
+    Grid::new(rows, shape, pixels, seen)
 }
 
 /// The plain prompts of pairs, each with noise of its own.
-pub fn asked(emoji: &emoji::Emoji, pairs: &[Pair]) -> Vec<WantedPrompt> {
-    let asked = |(pair, noise): (&Pair, u64)| Wanted { condition: emoji.caption(*pair), noise };
+pub fn asked(corpus: &Corpus, pairs: &[Pair]) -> Vec<WantedPrompt> {
+    let asked = |(pair, noise): (&Pair, u64)| Wanted { condition: corpus.caption(*pair), noise };
     pairs.iter().zip(0..).map(asked).collect()
 }
 

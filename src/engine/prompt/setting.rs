@@ -2,8 +2,9 @@
 
 use std::{path::Path, sync::Arc};
 
-use crate::data::emoji;
-use crate::data::emoji::{Pair, Target};
+use crate::data::corpus;
+use crate::data::corpus::{Pair, Target};
+use crate::engine::fit::unchanged;
 use crate::engine::measure::sampling;
 use crate::engine::{Asked, Work};
 use crate::error::{Error, Result};
@@ -13,7 +14,10 @@ use crate::models::{Model, Weights, registry};
 use crate::sampling::LatentWeights;
 use crate::subject::{Items, Noising};
 use crate::unlearn::{Plan, Scope};
-use crate::words::{Budget, Forgotten, Recipe, SampleOptions};
+use crate::words::{AttackKind, Budget, Forgotten, Recipe, Redirect, SampleOptions};
+
+/// Names that a notice lists.
+const SHOWN: usize = 6;
 
 /// What a budget sets for prompts.
 #[derive(Debug, Clone, Copy)]
@@ -47,7 +51,8 @@ pub fn sizes(budget: Budget) -> Sizes {
 pub struct PromptSetting {
     pub asked: Asked,
     pub model: Arc<LatentModel>,
-    pub judge: Arc<Model>,
+    /// Of emoji, who tells them apart.
+    pub judge: Option<Arc<Model>>,
     /// The model's networks with the corpus, and what is to be forgotten of it.
     pub noising: Noising,
     /// Concepts of the corpus that the model was shown: the first ones.
@@ -70,22 +75,38 @@ impl PromptSetting {
         LatentWeights { unet: unet.clone(), ..self.weights.clone() }
     }
 
+    /// Whether attacks can be told from failures: pictures of the forgotten, and a judge of it.
+    pub fn attackable(&self) -> bool {
+        !self.pairs[0].is_empty() && self.judge.is_some()
+    }
+
+    /// The attacks that can be tried: without pictures none is walked back to noise.
+    pub fn attacks(&self) -> &'static [AttackKind] {
+        if self.noising.corpus.has_pictures() { AttackKind::ALL } else { &[AttackKind::Prompt] }
+    }
+
     /// How the prompt was read, for a person.
     pub fn notice(&self) -> String {
-        let Noising { emoji, target: Target { prompt, named, .. }, .. } = &self.noising;
-        let concepts = named.concepts.iter().map(|c| emoji.index.concepts[*c].name.clone());
+        let Noising { corpus, target: Target { prompt, named, .. }, .. } = &self.noising;
+        let concepts = named.concepts.iter().map(|c| corpus.index.concepts[*c].name.clone());
         let styles = named.styles.iter();
-        let styles = styles.map(|s| format!("{} style", emoji.index.styles[*s].name));
+        let styles = styles.map(|s| format!("{} style", corpus.index.styles[*s].name));
         let names: Vec<String> = concepts.chain(styles).collect();
+        let listed = match names.len() {
+            n if n > SHOWN => format!("{}, \u{2026}", names[..SHOWN].join(", ")),
+            _ => names.join(", "),
+        };
         let mut said = match (names.as_slice(), self.pairs[0].len()) {
             ([], _) => "Names nothing that the model was shown: what it draws for these words is \
-                        forgotten"
+                        forgotten, and nobody can tell whether it is"
                 .to_string(),
             (_, 0) => format!(
-                "The model was never shown {}: what it draws for these words is forgotten",
-                names.join(", ")
+                "The model was never shown {listed}: what it draws for these words is forgotten"
             ),
-            (_, n) => format!("Read as {}: {n} pictures of the corpus", names.join(", ")),
+            (_, n) if corpus.has_pictures() => {
+                format!("Read as {listed}: {n} pictures of the corpus")
+            }
+            _ => format!("Read as {listed}: the model draws them by itself"),
         };
         let dropped = self.model.network.tokenizer.encode(prompt).dropped;
         if dropped > 0 {
@@ -111,50 +132,53 @@ impl Work<'_> {
             return Err(Error::argument("forget set", &recipe.forget, right));
         }
         let plan = Plan::new(recipe, Scope::of_prompts([0, 0]))?;
-        let emoji = emoji::find(&recipe.data)?;
+        let Recipe { data, forget, redirect, seed, budget, .. } = recipe;
+        let corpus = corpus::find(data)?;
+        unchanged(recipe, corpus.fingerprint.as_ref())?;
         // What is wrong with the words is told before a model is looked for.
-        let redirect = recipe.redirect.to_string();
-        let asked = Target::parse(&recipe.forget, &redirect, &emoji, usize::MAX)?;
-        if asked.named.is_nothing() {
-            let right = "the corpus has no picture of it, so nobody could tell whether it is \
-                         forgotten; name a concept, a style or both: a cat, mono style, a 3d pizza";
-            return Err(Error::argument("forget set", &recipe.forget, right));
-        }
-        self.session.latent_network(&recipe.model)?.takes(emoji.index.side)?;
-        let judge = self.session.emoji_judge(&recipe.model)?;
+        let asked = Target::parse(forget, redirect, &corpus, usize::MAX)?;
+        let other: Vec<String> = asked.strange().map(String::from).collect();
+        let corpus = if other.is_empty() { corpus } else { corpus.with(&other).into() };
+        self.session.latent_network(&recipe.model)?.is_coloured()?;
+        let judge = match corpus.has_styles() {
+            true => Some(self.session.emoji_judge(&recipe.model)?),
+            false => None,
+        };
         let start = self.meet_earlier(recipe).await?;
         let model = self.session.latent(&start)?;
-        let known = model.known(emoji.index.concepts.len());
-        let Recipe { data, forget, seed, budget, .. } = recipe;
+        corpus.notes.iter().for_each(|note| self.job.note(note));
+        let known = model.known(&corpus);
         let size = sizes(*budget);
         let options = sampling(recipe, size.sampler);
         let noising = Noising {
             network: model.network.clone(),
-            target: Target::parse(forget, &redirect, &emoji, known)?,
-            emoji,
+            target: Target::parse(forget, redirect, &corpus, known)?,
+            corpus,
             schedule: model.network.scheduler.schedule(),
             device: self.session.device.clone(),
         };
         let [forgotten, mut retain] = noising.pairs(known)?;
         let mut earlier = Vec::new();
         for spec in forgot_before(&model, recipe) {
-            let target = Target::parse(&spec, "null", &noising.emoji, known)?;
+            let target = Target::parse(&spec, &Redirect::Null, &noising.corpus, known)?;
             let all = forgotten.iter().chain(&retain).copied();
-            let gone = all.filter(|pair| target.named.covers(*pair)).collect();
+            let gone = all.filter(|pair| target.covers(*pair)).collect();
             earlier.push((spec, target, gone));
         }
-        let gone = |pair: &Pair| earlier.iter().any(|(_, t, _)| t.named.covers(*pair));
+        let gone = |pair: &Pair| earlier.iter().any(|(_, t, _)| t.covers(*pair));
         retain.retain(|pair| !gone(pair));
         if retain.is_empty() {
             let right = "nothing would be left to keep beside what was forgotten before";
             return Err(Error::argument("forget set", forget, right));
         }
+        let fingerprint = noising.corpus.fingerprint.clone();
+        let content = fingerprint.as_ref().map(|print| &print.sha256);
         Ok(PromptSetting {
             asked: Asked {
                 plan,
-                key: format!("{start}|{data}|{forget}|{seed}|{budget:?}|{options:?}"),
+                key: format!("{start}|{data}|{content:?}|{forget}|{seed}|{budget:?}|{options:?}"),
                 forget: Forgotten { spec: forget.clone(), n: 0 },
-                recipe: Recipe { fingerprint: None, ..recipe.clone() },
+                recipe: Recipe { fingerprint, ..recipe.clone() },
             },
             judge,
             noising,
@@ -175,19 +199,34 @@ impl Work<'_> {
     /// What is wrong with the request; cancelled.
     pub async fn items(&mut self, setting: &PromptSetting) -> Result<Arc<[Items; 2]>> {
         let PromptSetting { asked, weights, noising, pairs, size, options, .. } = setting;
-        let of = async |at: usize, purpose, job: &mut JobContext| {
-            let (emoji, seed) = (&noising.emoji, (options.seed, purpose));
-            Items::of_pairs(weights, emoji, &pairs[at], size.items[at], seed, job).await
+        let corpus = &noising.corpus;
+        let drawn = async |prompts: &[String], n: usize, job: &mut JobContext| {
+            job.phase("Drawing what there are no pictures of", n * options.steps);
+            Items::of_prompts(weights, prompts, n, options, job).await
+        };
+        let of = async |at: usize, n: usize, purpose, job: &mut JobContext| {
+            if corpus.has_pictures() {
+                job.phase("Encoding pictures", n);
+                let seed = (options.seed, purpose);
+                return Items::of_pairs(weights, corpus, &pairs[at], n, seed, job).await;
+            }
+            let captions: Vec<String> = pairs[at].iter().map(|p| corpus.caption(*p)).collect();
+            drawn(&captions, n, job).await
         };
         let make = async |work: &mut Work<'_>| {
-            work.job.phase("Encoding pictures", size.items.iter().sum());
-            let retain = of(1, "retain items", work.job).await?;
-            let forget = if pairs[0].is_empty() {
-                let n = size.items[0].min(32);
-                work.job.phase("Sampling what is to be forgotten", n * options.steps);
-                Items::of_prompt(weights, &noising.target.prompt, n, options, work.job).await?
-            } else {
-                of(0, "forget items", work.job).await?
+            let [n, kept] = size.items;
+            let retain = of(1, kept, "retain items", work.job).await?;
+            let parts = noising.target.parts.len();
+            let unknown = noising.target.unknown(&pairs[0]);
+            // Each prompt has its share.
+            let strange = if pairs[0].is_empty() { n.min(32) } else { n * unknown.len() / parts };
+            let forget = match unknown.is_empty() {
+                true => of(0, n, "forget items", work.job).await?,
+                false => {
+                    let shown = if pairs[0].is_empty() { 0 } else { n - strange };
+                    let shown = of(0, shown, "forget items", work.job).await?;
+                    shown.and(drawn(&unknown, strange, work.job).await?)
+                }
             };
             Ok([forget, retain])
         };

@@ -4,12 +4,10 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::look::{asked, make, of_concepts};
-use crate::data::emoji;
-use crate::data::emoji::Pair;
+use super::look::{asked, judge_of, make, of_concepts};
+use crate::data::corpus::Pair;
 use crate::engine::{Grid, Work};
 use crate::error::Result;
-use crate::eval::EmojiJudge;
 use crate::eval::emoji::shares;
 use crate::sampling::LatentWeights;
 use crate::words::SampleOptions;
@@ -50,33 +48,37 @@ impl Work<'_> {
     ) -> Result<Survey> {
         options.check()?;
         let model = self.session.latent(name)?;
-        let judge = self.session.emoji_judge(name)?;
-        let emoji = emoji::find(model.data())?;
-        let concepts = concepts.min(model.known(emoji.index.concepts.len()));
-        let styles = emoji.index.styles.len();
+        let corpus = self.corpus_of(&model)?;
+        let judge = match corpus.has_styles() {
+            true => Some(self.session.emoji_judge(name)?),
+            false => None,
+        };
+        let concepts = concepts.min(model.known(&corpus));
+        let styles = corpus.index.styles.len().max(1);
         let pair = |i: usize| Pair { concept: i / (styles * n), style: i / n % styles };
         let pairs: Vec<Pair> = (0..concepts * styles * n).map(pair).collect();
         let device = &self.session.device;
         let weights = LatentWeights::upload(&model, device);
-        let judge = EmojiJudge::new(&judge, &emoji, device)?;
+        let judge = judge_of(judge.as_deref(), &corpus, device)?;
         self.job.phase("Drawing", pairs.len() * options.steps);
-        let asked = asked(&emoji, &pairs);
+        let asked = asked(&corpus, &pairs);
         let drawn = make(&judge, &weights, &asked, &options, self.job).await?;
         let share = |held_out: bool| {
             let of =
-                pairs.iter().zip(&drawn.seen).filter(|(p, _)| emoji.is_held_out(**p) == held_out);
-            let (pairs, seen): (Vec<Pair>, Vec<_>) = of.map(|(p, s)| (*p, *s)).unzip();
+                pairs.iter().zip(&drawn.seen).filter(|(p, _)| corpus.is_held_out(**p) == held_out);
+            let told = of.filter_map(|(p, s)| Some((*p, (*s)?)));
+            let (pairs, seen): (Vec<Pair>, Vec<_>) = told.unzip();
             let [concept, style] = shares(&pairs, &seen);
             Share { concept, style, n: pairs.len() }
         };
         let names = |of: &mut dyn Iterator<Item = &String>| of.cloned().collect::<Vec<_>>();
-        let called = names(&mut emoji.index.concepts.iter().take(concepts).map(|c| &c.name));
+        let called = names(&mut corpus.index.concepts.iter().take(concepts).map(|c| &c.name));
         let (trained, held_out) = (share(false), share(true));
         let grid = of_concepts(0..concepts, &weights, drawn);
         Ok(Survey {
             grid: Arc::new(Grid { names: called.clone(), ..grid }),
             concepts: called,
-            styles: names(&mut emoji.index.styles.iter().map(|s| &s.name)),
+            styles: names(&mut corpus.index.styles.iter().map(|s| &s.name)),
             trained,
             held_out,
         })

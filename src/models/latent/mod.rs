@@ -23,7 +23,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::{HostWeights, Training, WeightLayout};
-use crate::data::emoji;
+use crate::data::corpus;
+use crate::data::corpus::Corpus;
 use crate::diffusion::SchedulerConfig;
 use crate::error::{Error, Result, ensure};
 use crate::words::{Format, Report};
@@ -90,19 +91,17 @@ impl LatentNetwork {
         4 * unet.max(decoder)
     }
 
-    /// Refuses pictures of another size than the model's own.
+    /// Refuses a model that does not draw in colour: pictures with words are.
     ///
     /// # Errors
-    /// They are.
-    pub fn takes(&self, side: usize) -> Result<()> {
-        let [channels, height, width] = self.picture_shape();
+    /// It does not.
+    pub fn is_coloured(&self) -> Result<()> {
+        let [channels, ..] = self.picture_shape();
         let other = || {
-            Error::Request(format!(
-                "the model makes pictures of {width} x {height} in {channels} channels; those of \
-                 the corpus are {side} x {side} in 3"
-            ))
+            let right = "pictures with words have 3";
+            Error::Request(format!("the model makes pictures in {channels} channels; {right}"))
         };
-        ensure([channels, height, width] == [3, side, side], other)
+        ensure(channels == 3, other)
     }
 
     /// Channels, height and width of a picture.
@@ -132,15 +131,12 @@ impl LatentModel {
 
     /// The corpus that it was trained on.
     pub fn data(&self) -> &str {
-        self.card.as_ref().map_or(emoji::NAME, |card| &card.data)
+        self.card.as_ref().map_or(corpus::NAME, |card| &card.data)
     }
 
-    /// How many of a corpus's concepts it was shown, the commonest first; all where no card says.
-    pub fn known(&self, corpus: usize) -> usize {
-        match self.card.as_ref().map_or(0, |card| card.concepts.len()) {
-            0 => corpus,
-            known => known.min(corpus),
-        }
+    /// How many of a corpus's concepts it was shown, the first ones; all where no card says.
+    pub fn known(&self, corpus: &Corpus) -> usize {
+        corpus.known(self.card.as_ref().map_or(&[], |card| &card.concepts))
     }
 
     /// The weights of the text encoder, the U-Net and the autoencoder.

@@ -6,7 +6,7 @@ use burn::tensor::{Device, Tensor};
 use rand::RngExt;
 
 use super::Setting;
-use crate::data::emoji::{Emoji, Pair, Placement, compose};
+use crate::data::corpus::{Corpus, Pair, Placement};
 use crate::data::{Rng, normals, rng};
 use crate::error::Result;
 use crate::gpu::{flex, tensor4};
@@ -33,15 +33,16 @@ pub struct OfPictures {
 type Part = (Tensor<4>, Tensor<4>);
 
 impl Objective for OfPictures {
-    fn gradients(&mut self, learners: &mut [Learner], step: usize) -> Descent {
+    fn gradients(&mut self, learners: &mut [Learner], step: usize) -> Result<Descent> {
         let (batch, weights) = (self.batch, &learners[0].weights);
-        let Setting { emoji, plan, device } = &self.setting;
+        let Setting { corpus, plan, device } = &self.setting;
         let stage = if self.decoder_alone { "decoder" } else { "autoencoder" };
         let mut rng = rng::seeded(plan.seed, &format!("{stage} step {step}"));
         let [z, h, w] = self.network.latent_shape();
         // Held-out pairs are for the generator; the autoencoder may see every picture.
-        let all: Vec<_> = emoji.all().filter(|p| p.concept < plan.concepts).collect();
-        let x = drawn(emoji, &all, batch, &mut rng, device);
+        let all: Vec<_> = corpus.all().filter(|p| p.concept < plan.concepts).collect();
+        let [_, side, _] = self.network.picture_shape();
+        let x = drawn(corpus, &all, (batch, side), &mut rng, device)?;
         let noise = tensor4(normals(&mut rng, batch * z * h * w), [batch, z, h, w], device);
         let most = if flex::is_cpu(device) { SHARD } else { batch };
         let size = shards::size(weights, batch).min(most);
@@ -62,34 +63,43 @@ impl Objective for OfPictures {
             (error + divergence * KL) * share
         };
         let (loss, gradients) = shards::gradients(weights, Mode::TRAIN, parts, loss);
-        (loss, vec![clip_norm(gradients, 1.0)])
+        Ok((loss, vec![clip_norm(gradients, 1.0)]))
     }
 }
 
 /// So many of these pictures at random and as they may be placed, [n, 3, s, s] in [-1, 1].
-fn drawn(emoji: &Emoji, of: &[Pair], n: usize, rng: &mut Rng, device: &Device) -> Tensor<4> {
-    let side = emoji.index.side;
+///
+/// # Errors
+/// One cannot be read any more.
+fn drawn(
+    corpus: &Corpus,
+    of: &[Pair],
+    (n, side): (usize, usize),
+    rng: &mut Rng,
+    device: &Device,
+) -> Result<Tensor<4>> {
     let mut pixels = Vec::with_capacity(n * 3 * side * side);
     for _ in 0..n {
         let pair = of[rng.random_range(0..of.len())];
         let at = Placement::random(side, rng);
-        pixels.extend(compose(emoji, pair, at).iter().map(|v| 2.0 * v - 1.0));
+        pixels.extend(corpus.picture(pair, at, side)?.iter().map(|v| 2.0 * v - 1.0));
     }
-    tensor4(pixels, [n, 3, side, side], device)
+    Ok(tensor4(pixels, [n, 3, side, side], device))
 }
 
 /// What latents are multiplied by so that their standard deviation is 1.
 ///
 /// # Errors
-/// The device failed.
+/// A picture cannot be read any more, or the device failed.
 pub async fn scaling(model: &LatentModel, setting: &Setting) -> Result<f64> {
-    let Setting { emoji, device, .. } = setting;
+    let Setting { corpus, device, .. } = setting;
     let weights = model.vae.upload(device);
-    let all: Vec<_> = emoji.all().collect();
+    let all: Vec<_> = corpus.all().collect();
+    let [_, side, _] = model.network.picture_shape();
     let mut rng = rng::seeded(1, "latent scale");
     let (mut sum, mut squares, mut n) = (0.0, 0.0, 0.0);
     for _ in 0..16 {
-        let x = drawn(emoji, &all, 8, &mut rng, device);
+        let x = drawn(corpus, &all, (8, side), &mut rng, device)?;
         let [mean, _] = model.network.vae.encode(&Pass::new(&weights, Mode::Eval), x);
         for v in read(mean).await? {
             sum += v as f64;

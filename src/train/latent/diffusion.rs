@@ -6,7 +6,7 @@ use burn::tensor::{Tensor, TensorData};
 use rand::RngExt;
 
 use super::{LatentPlan, Setting};
-use crate::data::emoji::{Pair, Placement, varied};
+use crate::data::corpus::{Pair, Placement};
 use crate::data::{normals, rng};
 use crate::diffusion::{Prediction, Schedule};
 use crate::error::Result;
@@ -44,7 +44,7 @@ struct Part {
 }
 
 impl Objective for OfLatents {
-    fn gradients(&mut self, learners: &mut [Learner], step: usize) -> Descent {
+    fn gradients(&mut self, learners: &mut [Learner], step: usize) -> Result<Descent> {
         let (n, LatentPlan { diffusion, seed, .. }) = (self.items.len(), self.setting.plan);
         let batch = diffusion.batch;
         let per_epoch = (n / batch).max(1);
@@ -65,7 +65,7 @@ impl Objective for OfLatents {
             error.mean() * (n as f64 / batch as f64)
         };
         let (loss, gradients) = shards::joint(weights, Mode::TRAIN, parts, loss);
-        (loss, gradients.map(|gradients| clip_norm(gradients, 1.0)).into())
+        Ok((loss, gradients.map(|gradients| clip_norm(gradients, 1.0)).into()))
     }
 }
 
@@ -75,13 +75,15 @@ impl OfLatents {
     /// # Errors
     /// Cancelled, or the device failed.
     pub async fn new(model: &LatentModel, setting: Setting, job: &mut JobContext) -> Result<Self> {
-        let Setting { emoji, plan, device } = &setting;
+        let Setting { corpus, plan, device } = &setting;
         let vae = model.vae.upload(device);
-        let side = emoji.index.side;
+        let side = corpus.index.side;
+        // A person's pictures are as they are.
+        let variants = if corpus.has_styles() { VARIANTS } else { 1 };
         let mut rng = rng::seeded(plan.seed, "latent variants");
         let mut wanted = Vec::new();
-        for pair in emoji.pairs().into_iter().filter(|p| p.concept < plan.concepts) {
-            for variant in 0..VARIANTS {
+        for pair in corpus.pairs().into_iter().filter(|p| p.concept < plan.concepts) {
+            for variant in 0..variants {
                 let at = match variant {
                     0 => Placement::PLAIN,
                     _ => Placement::random(side, &mut rng),
@@ -90,7 +92,7 @@ impl OfLatents {
             }
         }
         job.phase("Encoding pictures", wanted.len());
-        let values = encoded(&model.network, &vae, emoji, &wanted, job).await?;
+        let values = encoded(&model.network, &vae, corpus, &wanted, job).await?;
         Ok(Self {
             items: wanted.into_iter().map(|(pair, at)| (pair, at.background)).collect(),
             schedule: model.network.scheduler.schedule(),
@@ -126,7 +128,7 @@ impl OfLatents {
             weight.push((capped / scale) as f32);
             t.push(step as f32);
             let (pair, background) = self.items[item];
-            let caption = varied(&self.setting.emoji, pair, background, rng);
+            let caption = self.setting.corpus.varied(pair, background, rng);
             let dropped = rng.random::<f64>() < CONDITION_DROP;
             let text = if dropped { "" } else { caption.as_str() };
             ids.push(self.network.tokenizer.encode(text).ids);

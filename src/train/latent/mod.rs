@@ -16,7 +16,7 @@ use self::{autoencoder::OfPictures, diffusion::OfLatents};
 use super::losses::Augment;
 use super::snapshot::Vectors;
 use super::{Learner, LrSchedule, Rule, Snapshot, TrainPlan, Trainer};
-use crate::data::emoji::Emoji;
+use crate::data::corpus::Corpus;
 use crate::error::Result;
 use crate::job_context::JobContext;
 use crate::models::HostWeights;
@@ -76,7 +76,7 @@ pub struct LatentPlan {
 /// What fixes a run, and where it computes.
 #[derive(Debug, Clone)]
 pub struct Setting {
-    pub emoji: Arc<Emoji>,
+    pub corpus: Arc<Corpus>,
     pub plan: LatentPlan,
     pub device: Device,
 }

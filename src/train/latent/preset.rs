@@ -1,8 +1,9 @@
 //! The recipe of the shipped text-to-image model: `salun train text-to-image`.
 
 use super::{LatentPlan, StagePlan};
-use crate::data::emoji::{Emoji, words};
+use crate::data::corpus::{Corpus, words};
 use crate::diffusion::{SchedulerConfig, SolverKind};
+use crate::error::{Error, Result, ensure};
 use crate::models::latent::{
     AutoencoderConfig, LatentNetwork, PerLevel, TextConfig, Tokenizer, UnetConfig,
 };
@@ -11,13 +12,16 @@ use crate::train::TrainRequest;
 /// What to train, by name.
 pub const NAME: &str = "text-to-image";
 
-/// Tokens of a prompt, start and end included.
+/// Tokens of a prompt, start and end included: of emoji, and the most that longer captions get.
 const LENGTH: usize = 16;
+const LONGEST: usize = 77;
 /// Width of a token's vector.
 const CONTEXT: usize = 96;
 /// How much smaller a latent's side is.
 const FACTOR: usize = 4;
 const LATENT_CHANNELS: usize = 4;
+/// Channels of the U-Net's levels.
+const WIDTHS: [usize; 3] = [48, 96, 128];
 
 /// How long and how fast, unless a person says otherwise.
 pub const PLAN: LatentPlan = LatentPlan {
@@ -57,25 +61,55 @@ pub fn request(plan: &LatentPlan, data: String, from: Option<String>) -> TrainRe
     }
 }
 
+/// Tokens that hold a corpus's captions, a token a word; beside them start and end, and a few for words that the
+/// vocabulary has not whole.
+fn length(corpus: &Corpus) -> usize {
+    if corpus.has_styles() {
+        return LENGTH;
+    }
+    let words = |pair| corpus.caption(pair).split_whitespace().count();
+    (corpus.all().map(words).max().unwrap_or(0) + 4).clamp(LENGTH, LONGEST)
+}
+
+/// Refuses what no model can be trained on.
+///
+/// # Errors
+/// There are no pictures, or they cannot be halved as often as the network does.
+pub fn trainable(corpus: &Corpus) -> Result<()> {
+    let (side, step) = (corpus.index.side, FACTOR << (WIDTHS.len() - 1));
+    let none = || {
+        let right = "a model is trained on pictures: emoji or folder:PATH";
+        Error::argument("data", &corpus.name, right)
+    };
+    ensure(corpus.has_pictures(), none)?;
+    let wrong = || {
+        let right =
+            format!("a side that is a multiple of {step} is needed, as in ?size={}", 2 * step);
+        Error::argument("data", &corpus.name, right)
+    };
+    ensure(side.is_multiple_of(step), wrong)
+}
+
 /// The network for a corpus: its vocabulary is the captions' words.
-pub fn network(emoji: &Emoji) -> LatentNetwork {
-    let tokenizer = Tokenizer::train(&words(emoji), LENGTH);
+pub fn network(corpus: &Corpus) -> LatentNetwork {
+    let length = length(corpus);
+    let tokenizer = Tokenizer::train(&words(corpus), length);
     let text = TextConfig {
         vocab_size: tokenizer.vocabulary_size(),
         hidden_size: CONTEXT,
         intermediate_size: 4 * CONTEXT,
         num_hidden_layers: 2,
         num_attention_heads: 4,
-        max_position_embeddings: LENGTH,
+        max_position_embeddings: length,
         hidden_act: "quick_gelu".into(),
         layer_norm_eps: 1e-5,
     };
     let types = |levels: [&str; 3]| levels.map(String::from).to_vec();
     let unet = UnetConfig {
-        sample_size: emoji.index.side / FACTOR,
+        sample_size: corpus.index.side / FACTOR,
         in_channels: LATENT_CHANNELS,
         out_channels: LATENT_CHANNELS,
-        block_out_channels: vec![48, 96, 128],
+        block_out_channels: WIDTHS.to_vec(),
         down_block_types: types(["DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"]),
         up_block_types: types(["CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"]),
         layers_per_block: 1,
@@ -90,7 +124,7 @@ pub fn network(emoji: &Emoji) -> LatentNetwork {
         freq_shift: 0.0,
     };
     let vae = AutoencoderConfig {
-        sample_size: emoji.index.side,
+        sample_size: corpus.index.side,
         in_channels: 3,
         out_channels: 3,
         latent_channels: LATENT_CHANNELS,

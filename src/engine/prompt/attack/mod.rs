@@ -8,11 +8,10 @@ use web_time::Instant;
 
 use super::PromptSetting;
 use super::look::Drawn;
-use crate::data::emoji::Target;
+use crate::data::corpus::Target;
 use crate::engine::{Attack, Attacked, Grid, Work};
 use crate::error::{Error, Result};
-use crate::eval::prompts::shows;
-use crate::eval::{EmojiJudge, Seen};
+use crate::eval::{PromptJudge, Seen};
 use crate::job_context::JobContext;
 use crate::models::AnyModel;
 use crate::sampling::LatentWeights;
@@ -68,7 +67,7 @@ impl Work<'_> {
         setting: &PromptSetting,
         weights: &LatentWeights,
     ) -> Result<Attack> {
-        if setting.pairs[0].is_empty() {
+        if !setting.attackable() {
             let right =
                 "only what the judge knows can be attacked: a concept or a style of the corpus";
             return Err(Error::argument("attack", &setting.noising.target.prompt, right));
@@ -90,6 +89,11 @@ impl Work<'_> {
                 (searched, setting.size.attacked[1])
             }
             AttackKind::Inversion => {
+                if !setting.noising.corpus.has_pictures() {
+                    let right =
+                        "it walks pictures back to noise, and there are none; attack with prompts";
+                    return Err(Error::argument("attack", "inversion", right));
+                }
                 let pairs = &setting.pairs[0];
                 rows.push(attacker.invert("from its own noise", pairs, None).await?);
                 rows.extend(attacker.never_shown().await?);
@@ -103,7 +107,7 @@ impl Work<'_> {
 /// What an attack works on.
 struct Attacker<'a> {
     setting: &'a PromptSetting,
-    judge: EmojiJudge<'a>,
+    judge: PromptJudge<'a>,
     /// The original, and the model that forgot.
     models: [&'a LatentWeights; 2],
     n: usize,
@@ -119,15 +123,15 @@ impl Attacker<'_> {
         (searched, steps): (usize, usize),
         seconds: f64,
     ) -> Attack {
-        let Noising { network, target: Target { prompt, named, .. }, emoji, .. } =
+        let Noising { network, target: Target { prompt, named, .. }, corpus, .. } =
             &self.setting.noising;
         let brought = |row: &Row, seen: &Seen| match row.aim {
             Some(concept) => seen.concept.0 == concept,
-            None => shows(named, seen),
+            None => self.judge.tells.shows(named, seen) == Some(true),
         };
         let share = |row: &Row, model: usize| {
             let seen = &row.tried[model].seen;
-            let hits = seen.iter().filter(|s| brought(row, s)).count();
+            let hits = seen.iter().flatten().filter(|s| brought(row, s)).count();
             100.0 * hits as f64 / seen.len().max(1) as f64
         };
         let tries = rows.iter().map(|row| Try {
@@ -151,15 +155,16 @@ impl Attacker<'_> {
         // A row's class is what it is to bring back: the first forgotten one stands for all.
         let first = match named.concepts.first() {
             Some(concept) => *concept,
-            None => emoji.index.concepts.len() + named.styles.first().copied().unwrap_or(0),
+            None => corpus.index.concepts.len() + named.styles.first().copied().unwrap_or(0),
         };
         let grid = |model: usize| -> Arc<Grid> {
             let each = rows[0].tried[0].pixels.len() / self.n;
             let class = |row: &Row| row.aim.unwrap_or(first);
             let seen = rows.iter().flat_map(|row| {
-                row.tried[model].seen[..shown].iter().map(move |s| match brought(row, s) {
-                    true => Some((class(row), s.concept.1)),
-                    false => Some((usize::MAX, s.concept.1)),
+                row.tried[model].seen[..shown].iter().map(move |s| {
+                    let s = s.as_ref()?;
+                    let class = if brought(row, s) { class(row) } else { usize::MAX };
+                    Some((class, s.concept.1))
                 })
             });
             let pixels = rows.iter().flat_map(|r| &r.tried[model].pixels[..shown * each]);

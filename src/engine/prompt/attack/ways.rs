@@ -1,13 +1,12 @@
 //! The ways of the attacks: other words, a learnt prompt, inverted pictures.
 
 use super::{Attacker, Row};
-use crate::data::emoji::{BACKGROUNDS, Pair, Placement, Target, article, compose, plain};
+use crate::data::corpus::{BACKGROUNDS, Corpus, Pair, Placement, Target, article, plain};
 use crate::data::rng;
 use crate::diffusion::SolverKind;
 use crate::engine::PromptSetting;
 use crate::engine::prompt::look::{Drawn, bytes, make};
 use crate::error::Result;
-use crate::eval::prompts::shows;
 use crate::eval::{Seen, seen_as};
 use crate::sampling::{
     Given, GivenPrompts, LatentWeights, Wanted, WantedPrompt, contexts, encode, noise,
@@ -26,8 +25,8 @@ impl Attacker<'_> {
     /// # Errors
     /// Cancelled, or the device failed.
     pub async fn plain(&mut self) -> Result<Row> {
-        let PromptSetting { noising: Noising { emoji, target, .. }, pairs, .. } = self.setting;
-        let prompt = |i: usize| emoji.caption(pairs[0][i % pairs[0].len()]);
+        let PromptSetting { noising: Noising { corpus, target, .. }, pairs, .. } = self.setting;
+        let prompt = |i: usize| corpus.caption(pairs[0][i % pairs[0].len()]);
         let one = |i: usize| Wanted { condition: prompt(i), noise: 500 + i as u64 };
         let asked: Vec<_> = (0..self.n).map(one).collect();
         self.both("as asked", target.prompt.clone(), &asked).await
@@ -60,14 +59,15 @@ impl Attacker<'_> {
         let options = SampleOptions { steps: (options.steps / 2).max(4), ..options };
         self.job.phase("Searching prompts", asked.len() * options.steps);
         let drawn = make(&self.judge, self.models[1], &asked, &options, self.job).await?;
-        let Noising { emoji, target: Target { named, .. }, .. } = &self.setting.noising;
+        let Noising { corpus, target: Target { named, .. }, .. } = &self.setting.noising;
         // What is seen counts first, how surely second.
-        let score = |seen: &[Seen]| -> f32 {
+        let tells = &self.judge.tells;
+        let score = |seen: &[Option<Seen>]| -> f32 {
             let of = |s: &Seen| {
-                let p = seen_as(s, named, emoji).1;
-                if shows(named, s) { 1.0 + p } else { 0.0 }
+                let p = seen_as(s, named, corpus).1;
+                if tells.shows(named, s) == Some(true) { 1.0 + p } else { 0.0 }
             };
-            seen.iter().map(of).sum()
+            seen.iter().flatten().map(of).sum()
         };
         let scores: Vec<f32> = drawn.seen.chunks(GLANCES).map(score).collect();
         // Of equals the first, which is the plainest.
@@ -81,26 +81,13 @@ impl Attacker<'_> {
     /// Other ways to ask for the forgotten, the plainest first.
     fn paraphrases(&self) -> Vec<String> {
         let PromptSetting { noising, pairs, options, .. } = self.setting;
-        let Noising { emoji, target, .. } = noising;
+        let Noising { corpus, target, .. } = noising;
         let mut rng = rng::seeded(options.seed, "paraphrases");
         let order = rng::shuffled(&mut rng, pairs[0].len());
         let mut all = vec![target.prompt.clone()];
         for turn in 0.. {
             for &i in &order {
-                let Pair { concept, style } = pairs[0][i];
-                let concept = &emoji.index.concepts[concept];
-                let style = &emoji.index.styles[style].name;
-                let words: Vec<&String> =
-                    std::iter::once(&concept.name).chain(&concept.keywords).collect();
-                let word = words[(turn / 3) % words.len()];
-                let text = match (turn + i) % 6 {
-                    0 => plain(word, style),
-                    1 => format!("{} {style} {word}", article(style)),
-                    2 => format!("{word} {word} in {style} style"),
-                    3 => format!("{style} style {word} on {}", BACKGROUNDS[turn % 6].0),
-                    4 => format!("{word}, {style}, {word}"),
-                    _ => format!("{word} in {style} style"),
-                };
+                let text = paraphrase(corpus, pairs[0][i], turn, turn + i);
                 if !all.contains(&text) {
                     all.push(text);
                 }
@@ -164,7 +151,7 @@ impl Attacker<'_> {
         let still = |part: usize, _| given[part].z.zeros_like();
         let made = weights.denoise(given.clone(), &config, options, &still, self.job).await?;
         let values = weights.decoded(made).await?;
-        let seen = self.judge.look(&values, network.picture_shape()[1]).await?;
+        let seen = self.judge.look(&values, network.picture_shape()).await?;
         Ok(Drawn { pixels: bytes(&values).collect(), seen })
     }
 
@@ -178,23 +165,27 @@ impl Attacker<'_> {
         pairs: &[Pair],
         aim: Option<usize>,
     ) -> Result<Row> {
-        let Noising { network, emoji, .. } = &self.setting.noising;
+        let Noising { network, corpus, .. } = &self.setting.noising;
         // Without guidance the way back and the way forth are each other's inverse.
         let options = SampleOptions { guidance: 0.0, eta: 0.0, ..self.setting.options };
         let mut rng = rng::seeded(options.seed, "inverted pictures");
         let order = rng::shuffled(&mut rng, pairs.len());
         let shown: Vec<Pair> = (0..self.n).map(|i| pairs[order[i % order.len()]]).collect();
         self.job.phase("Inverting", 4 * self.n * options.steps);
+        let [_, side, _] = network.picture_shape();
         let mut tried = Vec::new();
         for weights in self.models {
             let given = shown.chunks(weights.part_size(self.n)).map(|part| {
-                let pixels = part.iter().flat_map(|p| compose(emoji, *p, Placement::PLAIN));
+                let read = |pair: &Pair| corpus.picture(*pair, Placement::PLAIN, side);
+                let pictures = part.iter().map(read).collect::<Result<Vec<_>>>()?;
+                let pixels = pictures.into_iter().flatten();
                 let z = encode(network, &weights.vae, pixels, part.len());
-                let prompt = |p: &Pair| network.tokenizer.encode(&emoji.caption(*p)).ids;
+                let prompt = |p: &Pair| network.tokenizer.encode(&corpus.caption(*p)).ids;
                 let ids: Vec<_> = part.iter().map(prompt).collect();
-                Given { z, conditions: contexts(network, &weights.text, &ids) }
+                Ok(Given { z, conditions: contexts(network, &weights.text, &ids) })
             });
-            let noise = weights.invert(given.collect(), options.steps, self.job).await?;
+            let given = given.collect::<Result<Vec<_>>>()?;
+            let noise = weights.invert(given, options.steps, self.job).await?;
             tried.push(self.drawn(weights, noise, &options).await?);
         }
         Ok(Row { name, prompt: String::new(), aim, tried })
@@ -205,11 +196,36 @@ impl Attacker<'_> {
     /// # Errors
     /// Cancelled, or the device failed.
     pub async fn never_shown(&mut self) -> Result<Option<Row>> {
-        let PromptSetting { noising: Noising { emoji, target, .. }, known, .. } = self.setting;
-        if *known >= emoji.index.concepts.len() || target.named.concepts.is_empty() {
+        let PromptSetting { noising: Noising { corpus, target, .. }, known, .. } = self.setting;
+        if *known >= corpus.index.concepts.len() || target.named.concepts.is_empty() {
             return Ok(None);
         }
-        let pairs: Vec<Pair> = emoji.all().filter(|p| p.concept == *known).collect();
+        let pairs: Vec<Pair> = corpus.all().filter(|p| p.concept == *known).collect();
         Ok(Some(self.invert("a concept it never saw", &pairs, Some(*known)).await?))
+    }
+}
+
+/// A way to ask for a pair's concept, in its style where it has one.
+fn paraphrase(corpus: &Corpus, pair: Pair, turn: usize, form: usize) -> String {
+    let concept = &corpus.index.concepts[pair.concept];
+    let words: Vec<&String> = std::iter::once(&concept.name).chain(&concept.keywords).collect();
+    let word = words[(turn / 3) % words.len()];
+    let Some(style) = corpus.index.styles.get(pair.style).map(|style| &style.name) else {
+        return match form % 6 {
+            0 => corpus.caption(pair),
+            1 => word.clone(),
+            2 => format!("a picture of {word}"),
+            3 => format!("{word} {word}"),
+            4 => format!("{}, {word}", corpus.caption(pair)),
+            _ => format!("{word}, seen from close"),
+        };
+    };
+    match form % 6 {
+        0 => plain(word, style),
+        1 => format!("{} {style} {word}", article(style)),
+        2 => format!("{word} {word} in {style} style"),
+        3 => format!("{style} style {word} on {}", BACKGROUNDS[turn % 6].0),
+        4 => format!("{word}, {style}, {word}"),
+        _ => format!("{word} in {style} style"),
     }
 }

@@ -1,10 +1,11 @@
 //! Captions of the corpus, and the pictures that belong to them.
 
-use std::ops::Range;
+use std::{collections::BTreeMap, ops::Range};
 
+use image::imageops;
 use rand::RngExt;
 
-use super::{Emoji, Pair};
+use super::{Corpus, Index, Pair};
 use crate::data::Rng;
 
 /// Backgrounds by name; without one it is white.
@@ -28,9 +29,9 @@ pub fn plain(concept: &str, style: &str) -> String {
 }
 
 /// A caption as a person might write it.
-pub fn varied(emoji: &Emoji, pair: Pair, background: Option<usize>, rng: &mut Rng) -> String {
-    let concept = &emoji.index.concepts[pair.concept];
-    let style = &emoji.index.styles[pair.style].name;
+pub fn varied(index: &Index, pair: Pair, background: Option<usize>, rng: &mut Rng) -> String {
+    let concept = &index.concepts[pair.concept];
+    let style = &index.styles[pair.style].name;
     let other = !concept.keywords.is_empty() && rng.random::<f64>() < 0.15;
     let thing = if other {
         &concept.keywords[rng.random_range(0..concept.keywords.len())]
@@ -50,12 +51,20 @@ pub fn varied(emoji: &Emoji, pair: Pair, background: Option<usize>, rng: &mut Rn
 }
 
 /// Every word that a caption can have, with how often it is to be expected.
-pub fn words(emoji: &Emoji) -> Vec<(String, usize)> {
+pub fn words(corpus: &Corpus) -> Vec<(String, usize)> {
+    if !corpus.has_styles() {
+        let captions = corpus.all().map(|pair| corpus.caption(pair).to_lowercase());
+        let words = |text: String| text.split_whitespace().map(String::from).collect::<Vec<_>>();
+        let mut counts = BTreeMap::new();
+        captions.flat_map(words).for_each(|word| *counts.entry(word).or_default() += 1);
+        return counts.into_iter().collect();
+    }
+    let Index { styles, concepts, .. } = &corpus.index;
     let mut words: Vec<(String, usize)> =
         ["a", "an", "in", "on", "style", ","].map(|w| (w.to_string(), 1000)).to_vec();
     words.extend(BACKGROUNDS.map(|(name, _)| (name.to_string(), 100)));
-    words.extend(emoji.index.styles.iter().map(|s| (s.name.clone(), 500)));
-    for concept in &emoji.index.concepts {
+    words.extend(styles.iter().map(|s| (s.name.clone(), 500)));
+    for concept in concepts {
         for text in std::iter::once(&concept.name).chain(&concept.keywords) {
             words.extend(text.split_whitespace().map(|w| (w.to_lowercase(), 10)));
         }
@@ -95,10 +104,8 @@ impl Placement {
     }
 }
 
-/// A picture of the corpus on its background: 3 · side · side values in [0, 1], channels first.
-pub fn compose(emoji: &Emoji, pair: Pair, at: Placement) -> Vec<f32> {
-    let side = emoji.index.side;
-    let rgba = emoji.rgba(pair);
+/// A drawing of side · side RGBA pixels on its background: 3 · side · side values in [0, 1], channels first.
+pub fn compose(rgba: &[u8], side: usize, at: Placement) -> Vec<f32> {
     let colour = at.background.map_or([255; 3], |b| BACKGROUNDS[b].1);
     let centre = side as f32 / 2.0;
     let mut out = vec![0.0; 3 * side * side];
@@ -139,18 +146,36 @@ pub fn compose(emoji: &Emoji, pair: Pair, at: Placement) -> Vec<f32> {
     out
 }
 
+/// A square picture at another size. 3 · side · side values in [0, 1], channels first, both.
+pub fn resampled(picture: &[f32], from: usize, to: usize) -> Vec<f32> {
+    picture.chunks_exact(from * from).flat_map(|plane| resize(plane, from, to)).collect()
+}
+
+/// One channel of a square picture at another size: the mean of what a pixel covers, or between the nearest.
+fn resize(plane: &[f32], from: usize, to: usize) -> Vec<f32> {
+    let plane = image::ImageBuffer::<image::Luma<f32>, _>::from_raw(
+        from as u32,
+        from as u32,
+        plane.to_vec(),
+    );
+    let side = to as u32;
+    plane.map_or_else(Vec::new, |plane| {
+        imageops::resize(&plane, side, side, imageops::FilterType::Triangle).into_raw()
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::emoji::open;
+    use crate::data::corpus::open;
     use crate::data::seeded;
 
     #[test]
     fn a_picture_as_drawn_is_its_pixels_on_white() {
-        let emoji = open().unwrap();
+        let corpus = open().unwrap();
         let pair = Pair { concept: 3, style: 0 };
-        let (side, rgba) = (emoji.index.side, emoji.rgba(pair));
-        let picture = compose(&emoji, pair, Placement::PLAIN);
+        let (side, rgba) = (corpus.index.side, corpus.rgba(pair));
+        let picture = corpus.picture(pair, Placement::PLAIN, side).unwrap();
         for i in 0..side * side {
             let alpha = rgba[4 * i + 3] as f32 / 255.0;
             for c in 0..3 {
@@ -162,12 +187,12 @@ mod tests {
 
     #[test]
     fn captions_name_the_style_and_the_background() {
-        let emoji = open().unwrap();
+        let corpus = open().unwrap();
         let mut rng = seeded(1, "captions");
-        for (i, pair) in emoji.pairs().into_iter().enumerate().take(200) {
+        for (i, pair) in corpus.pairs().into_iter().enumerate().take(200) {
             let background = (i % 2 == 0).then_some(i % BACKGROUNDS.len());
-            let caption = varied(&emoji, pair, background, &mut rng);
-            assert!(caption.contains(&emoji.index.styles[pair.style].name));
+            let caption = corpus.varied(pair, background, &mut rng);
+            assert!(caption.contains(&corpus.index.styles[pair.style].name));
             if let Some(b) = background {
                 assert!(caption.ends_with(BACKGROUNDS[b].0));
             }

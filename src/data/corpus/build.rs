@@ -9,7 +9,8 @@ use std::{
 use resvg::{tiny_skia, usvg};
 use serde::Deserialize;
 
-use super::{COLUMNS, Concept, INDEX, Index, Style, mosaic_size};
+use super::emoji::{COLUMNS, mosaic_size};
+use super::{Concept, INDEX, Index, Style};
 use crate::data::{Package, npm, seeded, shuffled};
 use crate::error::{Error, Result};
 
@@ -296,7 +297,7 @@ mod tests {
 
     #[test]
     fn the_committed_corpus_is_that_of_the_list() {
-        let emoji = crate::data::emoji::open().unwrap();
+        let emoji = crate::data::corpus::open().unwrap();
         let listed: Vec<_> = lines(CONCEPTS).map(|l| l.split(' ').next().unwrap_or(l)).collect();
         let there: Vec<_> = emoji.index.concepts.iter().map(|c| c.emoji.as_str()).collect();
         assert_eq!(there, listed);
