@@ -4,10 +4,10 @@ use std::{fmt::Display, ops::RangeInclusive, path::Path, str::FromStr};
 
 use clap::builder::TypedValueParser;
 
-use salun_studio::data::{corpus, forget};
-use salun_studio::error::{Error, Result};
+use salun_studio::data::{captioned, corpus, forget};
+use salun_studio::error::{Error, Result, ensure};
 use salun_studio::gpu::DeviceChoice;
-use salun_studio::models::{Normalise, SHIPPED, Said, said};
+use salun_studio::models::{Normalise, SHIPPED, Said, registry, said};
 use salun_studio::unlearn::registry::METHODS;
 use salun_studio::words;
 use salun_studio::words::Estimator;
@@ -31,13 +31,13 @@ pub struct Common {
 }
 
 impl Common {
-    /// Opens a data set before any work and says what of a folder is not used.
+    /// Opens a data set for a model before any work and says what of a folder is not used.
     ///
     /// # Errors
     /// It is unknown or not on this machine, or the folder cannot be used.
-    pub fn look_at(&self, data: &str) -> Result<()> {
+    pub fn look_at(&self, data: &str, model: &str) -> Result<()> {
         // Captioned pictures are opened by the job.
-        if corpus::is_corpus(data) {
+        if registry::is_latent(model) || corpus::is_corpus(data) {
             return Ok(());
         }
         for line in &salun_studio::data::open(data)?.notes {
@@ -80,7 +80,30 @@ impl Own {
         let normalize = self.normalize.clone().or(before.normalize);
         let unet = self.unet.clone().or(before.unet);
         let judge = self.judge.clone().or(before.judge);
-        Ok(Said { classes, normalize, unet, judge }.behind(model))
+        Ok(Said { classes, normalize, unet, judge, data: before.data }.behind(model))
+    }
+}
+
+/// What pictures with words are captioned by.
+#[derive(Debug, Default, clap::Args)]
+#[command(next_help_heading = "Of a folder of pictures for a text-to-image model")]
+pub struct Captions {
+    /// How a class's pictures are captioned, as in "an image of a {class}" [default: as the folder's
+    /// metadata.jsonl or metadata.csv says]
+    #[arg(long, value_name = "TEMPLATE")]
+    caption: Option<String>,
+}
+
+impl Captions {
+    /// The name of a folder with how its pictures are captioned.
+    ///
+    /// # Errors
+    /// It is no folder.
+    pub fn of(&self, data: &str) -> Result<String> {
+        let Some(template) = &self.caption else { return Ok(data.into()) };
+        let right = "only the pictures of a folder are captioned by it: --data folder:PATH";
+        ensure(data.starts_with("folder:"), || Error::argument("caption", template, right))?;
+        Ok(captioned(data, template))
     }
 }
 

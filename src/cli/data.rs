@@ -10,7 +10,7 @@ use super::{Common, Watch, print};
 use salun_studio::data;
 use salun_studio::data::corpus::Corpus;
 use salun_studio::data::{NAMES, Origin, SETS, Set, corpus, fashion, sets, store};
-use salun_studio::disk::files;
+use salun_studio::disk::{files, kept};
 use salun_studio::error::{Error, Result};
 
 /// Data sets: list them, fetch one, check one, remove them
@@ -188,13 +188,19 @@ fn fetched() -> impl Iterator<Item = &'static Set> + Clone {
 }
 
 fn clear(names: &[String]) -> Result<()> {
-    let known = |name: &String| fetched().any(|set| set.name == name);
-    if let Some(name) = names.iter().find(|name| !known(name)) {
-        return Err(Error::unknown("fetched data set", name, fetched().map(|set| set.name)));
+    let all = || fetched().map(|set| set.name).chain([kept::MADE]);
+    if let Some(name) = names.iter().find(|name| !all().any(|known| known == *name)) {
+        return Err(Error::unknown("fetched data set", name, all()));
     }
-    let asked = |set: &&Set| names.is_empty() || names.iter().any(|name| name == set.name);
+    let asked = |of: &str| names.is_empty() || names.iter().any(|name| name == of);
     let mut removed = Vec::new();
-    for set in fetched().filter(asked) {
+    let drawn = kept::bytes(kept::MADE);
+    if asked(kept::MADE) && drawn > 0 {
+        kept::clear(kept::MADE)?;
+        print::line(format!("what models drew: {} removed", megabytes(drawn)));
+        removed.push(json!({ "name": kept::MADE, "bytes": drawn }));
+    }
+    for set in fetched().filter(|set| asked(set.name)) {
         let bytes = store::bytes(set);
         if bytes == 0 {
             print::line(format!("{} is not here", set.name));
@@ -216,9 +222,11 @@ fn megabytes(bytes: u64) -> String {
 pub fn kept() -> Option<(Value, String)> {
     let home = files::home().ok()?.display().to_string();
     let bytes: u64 = fetched().map(store::bytes).sum();
-    let data = megabytes(bytes);
-    let text = format!("{home}: {data} of fetched data (salun data clear removes it)");
-    Some((json!({ "where": home, "data_bytes": bytes }), text))
+    let (data, made) = (megabytes(bytes), kept::bytes(kept::MADE));
+    let drawn =
+        if made > 0 { format!(", {} that models drew", megabytes(made)) } else { "".into() };
+    let text = format!("{home}: {data} of fetched data{drawn} (salun data clear removes it)");
+    Some((json!({ "where": home, "data_bytes": bytes, "made_bytes": made }), text))
 }
 
 fn check_captioned(name: &str) -> Result<()> {

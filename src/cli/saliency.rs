@@ -22,9 +22,11 @@ pub struct Args {
     model: String,
     #[command(flatten)]
     own: args::Own,
-    /// A data set's name, or folder:PATH
+    /// A data set's name, or folder:PATH; of a text-to-image model also made:FILE.txt
     #[arg(long, value_name = "D")]
     data: String,
+    #[command(flatten)]
+    captions: args::Captions,
     #[arg(long, value_name = "F", help = args::forget_help())]
     forget: Option<String>,
     #[arg(long, value_name = "E", default_value = "abs-sum-grad", value_parser = estimator, help = args::masks_help())]
@@ -104,7 +106,7 @@ pub fn run(args: &Args, common: &Common) -> Result<()> {
         // Unless said otherwise every picture of the forget set counts (SalUn eq. 3).
         budget: args.budget,
         seed: args.seed,
-        ..Recipe::new(&args.own.behind(&args.model)?, &args.data, forget)
+        ..Recipe::new(&args.own.behind(&args.model)?, &args.captions.of(&args.data)?, forget)
     };
     match args.overlap {
         Some(by) => overlap(args, common, recipe, by),
@@ -114,7 +116,7 @@ pub fn run(args: &Args, common: &Common) -> Result<()> {
 
 /// The masks of several requests, compared.
 fn overlap(args: &Args, common: &Common, recipe: Recipe, by: By) -> Result<()> {
-    common.look_at(&args.data)?;
+    common.look_at(&recipe.data, &recipe.model)?;
     let out = Output::new(&args.out, OutputKind::Overlap, common.force)?;
     let mut client = Client::open(common)?;
     let job = Job::Overlap { recipe: recipe.clone(), by, seeds: args.seeds };
@@ -162,7 +164,7 @@ fn mask(args: &Args, common: &Common, recipe: Recipe) -> Result<()> {
         (OutputKind::Picture, |out| out.with_extension("png")),
     ];
     args::ending(&args.out, &["safetensors"])?;
-    common.look_at(&args.data)?;
+    common.look_at(&recipe.data, &recipe.model)?;
     let out = Output::files(&args.out, OutputKind::Mask, &besides, common.force)?;
     let mut client = Client::open(common)?;
     let ranking = client.ask(Job::Rank(recipe), Outcome::try_as_ranked)?;

@@ -53,7 +53,7 @@ pub fn run(args: &Args, common: &Common) -> Result<()> {
     if args.render {
         return render(args);
     }
-    common.look_at(&table.protocol.data)?;
+    common.look_at(&table.protocol.data, "")?;
     Folder::check(&args.out, &table, common.force)?;
     // Without a device there is no table, and what another protocol left stays.
     let client = Client::open(common)?;

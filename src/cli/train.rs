@@ -31,6 +31,8 @@ pub struct Args {
     /// A data set's name, or folder:PATH
     #[arg(long, value_name = "NAME")]
     data: String,
+    #[command(flatten)]
+    captions: args::Captions,
     /// Leave this forget set out of the training data (a Retrain twin), as class:NAME
     #[arg(long, value_name = "FORGET")]
     retain: Option<String>,
@@ -223,7 +225,7 @@ pub fn run(args: &Args, common: &Common) -> Result<()> {
 fn request(args: &Args, common: &Common) -> Result<TrainRequest> {
     let mut request = TrainRequest {
         preset: args.model.clone(),
-        data: args.data.clone(),
+        data: args.captions.of(&args.data)?,
         without: args.retain.clone(),
         epochs: args.epochs,
         steps: args.steps,
@@ -239,7 +241,7 @@ fn request(args: &Args, common: &Common) -> Result<TrainRequest> {
         decoder_steps: args.decoder_steps,
     };
     if args.model == latent::preset::NAME {
-        corpus::find(&args.data)?;
+        latent::preset::trainable(&*corpus::find(&request.data)?)?;
         check_prompts(args)?;
         let plan = latent::preset::plan(&request);
         return Ok(latent::preset::request(&plan, request.data, request.from));
@@ -253,8 +255,8 @@ fn request(args: &Args, common: &Common) -> Result<TrainRequest> {
         return Err(Error::Request(reason.into()));
     }
     Preset::find(&args.model)?;
-    common.look_at(&args.data)?;
-    request.fingerprint = data::open(&args.data)?.fingerprint.clone();
+    common.look_at(&request.data, &args.model)?;
+    request.fingerprint = data::open(&request.data)?.fingerprint.clone();
     Ok(request)
 }
 

@@ -21,9 +21,12 @@ pub struct Args {
     model: Option<String>,
     #[command(flatten)]
     own: args::Own,
-    /// A data set's name, or folder:PATH
+    /// A data set's name, or folder:PATH; of a text-to-image model emoji, folder:PATH, or made:FILE.txt for
+    /// prompts, a line each, that the model draws by itself
     #[arg(long, value_name = "D")]
     data: Option<String>,
+    #[command(flatten)]
+    captions: args::Captions,
     #[arg(long, value_name = "F", help = args::forget_help())]
     forget: Option<String>,
     #[arg(long, value_name = "NAME", help = args::methods_help())]
@@ -51,7 +54,7 @@ pub struct Args {
     /// The same as --set alpha=VALUE
     #[arg(long, value_parser = args::real("alpha", 0.0..=1e6), allow_negative_numbers = true)]
     alpha: Option<f64>,
-    /// Where the forgotten goes (generation: next, random, null, noise or a class; prompts: next, null or any other prompt)
+    /// Where the forgotten goes (generation: next, random, null, noise or a class; prompts: next, random, null, noise or any other prompt)
     #[arg(long, value_name = "CLASS")]
     redirect: Option<Redirect>,
     /// How much is trained on and evaluated: tiny, quick or full
@@ -112,7 +115,7 @@ impl Args {
             }
         };
         recipe.model = self.own.behind(self.model.as_ref().unwrap_or(&recipe.model))?;
-        recipe.data = self.data.clone().unwrap_or(recipe.data);
+        recipe.data = self.captions.of(self.data.as_ref().unwrap_or(&recipe.data))?;
         recipe.forget = self.forget.clone().unwrap_or(recipe.forget);
         if self.method.as_ref().is_some_and(|method| *method != recipe.method) {
             // Another method's knobs mean nothing to this one.
@@ -146,7 +149,7 @@ impl Args {
 /// Runs the command.
 pub fn run(args: &Args, common: &Common) -> Result<()> {
     let recipe = args.recipe()?;
-    common.look_at(&recipe.data)?;
+    common.look_at(&recipe.data, &recipe.model)?;
     let out = Output::new(&args.out, OutputKind::Run, common.force)?;
     let mut client = Client::open(common)?;
     let run = client.ask(Job::Unlearn(recipe), Outcome::try_as_unlearned)?;

@@ -19,7 +19,8 @@ const KINDS: [&str; 6] = [
 
 /// The kinds of forget set, for help texts.
 pub const HELP: &str = "class:NAME, random:10%, random:COUNT, hardest:10% or easiest:10% (by the \
-                        model's loss), indices:FILE or items:1,5,9-20; of a text-to-image model prompt:\"a cat\"";
+                        model's loss), indices:FILE or items:1,5,9-20; of a text-to-image model prompt:\"a cat\", \
+                        several with ; between, or class:NAME of a folder";
 
 /// Characters that an inline list may have.
 const LONGEST: usize = 20_000;

@@ -1,6 +1,7 @@
 //! Files: where they lie, and how they are written whole or not at all.
 
 pub mod files;
+pub mod kept;
 pub mod output;
 
 pub use files::{Stamp, expanded, read, read_text, stamps};

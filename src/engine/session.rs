@@ -286,7 +286,10 @@ impl<'a> Work<'a> {
     /// # Errors
     /// What is wrong with it; cancelled.
     pub async fn resolve(&mut self, recipe: &Recipe) -> Result<Request> {
-        Ok(match recipe.names_prompt() {
+        let open = self.session.models.get(&recipe.model);
+        let latent =
+            open.map_or_else(|| registry::is_latent(&recipe.model), |open| open.latent().is_some());
+        Ok(match latent || recipe.names_prompt() {
             true => Request::Prompts(Box::new(self.prompt_setting(recipe).await?)),
             false => {
                 recipe.check()?;

@@ -167,11 +167,11 @@ pub fn open_latent(name: &str) -> Result<LatentModel> {
             "a text-to-image model has no classes, no normalisation and no judge to be said";
         return Err(Error::argument("model", given, right));
     }
-    #[cfg_attr(target_arch = "wasm32", allow(unused_mut))]
     let mut model = match shipped(file) {
         Some(shipped) => shipped.open_latent()?,
         None => folder::read(&*latent_files(file)?, crate::platform::free_memory())?,
     };
+    model.pictures = said.data;
     #[cfg(not(target_arch = "wasm32"))]
     if let Some(unet) = &said.unet {
         super::latent::parts::lay_over(&mut model.unet, unet)?;

@@ -102,6 +102,8 @@ pub struct Said {
     pub unet: Option<String>,
     /// The classifier that judges what a class-conditional diffusion model draws, a weights file.
     pub judge: Option<String>,
+    /// The pictures that it is about, as a data set's name; else those that its card names.
+    pub data: Option<String>,
 }
 
 impl Said {
@@ -112,6 +114,7 @@ impl Said {
             ("normalize", self.normalize.as_ref().map(Normalise::to_string)),
             ("unet", self.unet.clone()),
             ("judge", self.judge.clone()),
+            ("data", self.data.clone()),
         ];
         let said = said.into_iter().filter_map(|(key, value)| Some((key, value?)));
         let query = Serializer::new(String::new()).extend_pairs(said).finish();
@@ -135,8 +138,9 @@ impl Said {
                 "normalize" => said.normalize = Some(value.parse()?),
                 "unet" => said.unet = Some(value.into_owned()),
                 "judge" => said.judge = Some(value.into_owned()),
+                "data" => said.data = Some(value.into_owned()),
                 _ => {
-                    let right = "behind the ? of a model, classes=A,B, normalize=HOW, unet=FILE and judge=FILE are known";
+                    let right = "behind the ? of a model, classes=A,B, normalize=HOW, unet=FILE, judge=FILE and data=NAME are known";
                     return Err(Error::argument("model", name, right));
                 }
             }
@@ -174,6 +178,9 @@ impl Said {
             let right = "only what a class-conditional diffusion model draws is judged by it";
             ensure(model.unet().is_some(), || Error::argument("judge", judge, right))?;
             model.card.judge = Some(judge.clone());
+        }
+        if let Some(data) = &self.data {
+            (model.card.data, model.card.fingerprint) = (data.clone(), None);
         }
         Ok(model)
     }
@@ -217,6 +224,7 @@ mod tests {
             let said = Said {
                 unet: None,
                 judge: classes.map(|_| "a folder/judge.pth".into()),
+                data: classes.map(|_| "folder:a b?size=32&caption=a+%7Bclass%7D".into()),
                 classes: classes.map(|c| list(c).unwrap()),
                 normalize: normalize.map(|n| n.parse().unwrap()),
             };
@@ -224,7 +232,7 @@ mod tests {
             assert_eq!(Said::of(&name).unwrap(), ("own.pth", said), "{name}");
         }
         for wrong in [
-            "own.pth?data=x",
+            "own.pth?width=4",
             "own.pth?normalize=half",
             "own.pth?normalize=1,2,3",
             "own.pth?classes=a,,b",

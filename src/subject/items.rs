@@ -83,7 +83,8 @@ impl Items {
     }
 
     /// `n` latents that the model makes of prompts in turn: all there is where the corpus has no pictures
-    /// of them (as the official code does for what it may not have pictures of).
+    /// of them (as the official code does for what it may not have pictures of). They are kept under a key that
+    /// says all that they follow from.
     ///
     /// # Errors
     /// Cancelled, or the device failed.
@@ -92,6 +93,7 @@ impl Items {
         prompts: &[String],
         n: usize,
         options: &SampleOptions,
+        key: &str,
         job: &mut JobContext,
     ) -> Result<Self> {
         let turn = prompts.iter().cycle().take(if prompts.is_empty() { 0 } else { n });
@@ -99,12 +101,22 @@ impl Items {
             .zip(1_000_000..)
             .map(|(prompt, noise)| Wanted { condition: prompt.clone(), noise })
             .collect();
-        let mut values = Vec::new();
-        for z in weights.latents(&wanted, options, None, job).await? {
-            values.extend(read(z).await?);
-        }
-        let each = weights.network.latent_shape().iter().product();
-        let shows = wanted.into_iter().map(|drawn| Shows::Prompt(drawn.condition)).collect();
+        let each: usize = weights.network.latent_shape().iter().product();
+        let shows = wanted.iter().map(|drawn| Shows::Prompt(drawn.condition.clone())).collect();
+        let values = match kept::read(key, each * wanted.len()) {
+            Some(values) => values,
+            None => {
+                let mut values = Vec::new();
+                for z in weights.latents(&wanted, options, None, job).await? {
+                    values.extend(read(z).await?);
+                }
+                // Without it they are drawn again the next time.
+                if let Err(error) = kept::write(key, &values) {
+                    job.note(format!("What was drawn is not kept: {error}"));
+                }
+                values
+            }
+        };
         Ok(Self { shows, values, each })
     }
 
@@ -113,6 +125,36 @@ impl Items {
         self.shows.extend(others.shows);
         self.values.extend(others.values);
         self
+    }
+}
+
+/// Latents that models drew, in the program's own folder; a page has none.
+mod kept {
+    use crate::error::Result;
+
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn read(key: &str, n: usize) -> Option<Vec<f32>> {
+        use crate::disk::kept;
+        let bytes = kept::read(kept::MADE, key, 4 * n)?;
+        let values: Vec<f32> = bytes.as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)).collect();
+        values.iter().all(|v| v.is_finite()).then_some(values)
+    }
+
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn write(key: &str, values: &[f32]) -> Result<()> {
+        use crate::disk::kept;
+        let bytes: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
+        kept::write(kept::MADE, key, &bytes)
+    }
+
+    #[cfg(target_arch = "wasm32")]
+    pub fn read(_: &str, _: usize) -> Option<Vec<f32>> {
+        None
+    }
+
+    #[cfg(target_arch = "wasm32")]
+    pub fn write(_: &str, _: &[f32]) -> Result<()> {
+        Ok(())
     }
 }
 

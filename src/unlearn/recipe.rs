@@ -149,17 +149,19 @@ impl Recipe {
             let found = text.strip_prefix(kind).and_then(from);
             found.map_or(text.to_string(), |path| format!("{kind}{path}"))
         };
+        let data = |text: &str| after("made:", &after("emoji:", &after("folder:", text)));
         let file = |name: &String| from(name).unwrap_or_else(|| name.clone());
         // What is said behind a model's name may be files, too.
         let whole = |name: String| {
             let Ok((model, said)) = Said::of(&name) else { return name };
             let [unet, judge] = [&said.unet, &said.judge].map(|path| path.as_ref().map(file));
-            Said { unet, judge, ..said.clone() }.behind(model)
+            let of = said.data.as_deref().map(data);
+            Said { unet, judge, data: of, ..said.clone() }.behind(model)
         };
         let shipped = models::registry::shipped(&self.model).is_some();
         Self {
             model: whole(if shipped { self.model.clone() } else { file(&self.model) }),
-            data: after("emoji:", &after("folder:", &self.data)),
+            data: data(&self.data),
             forget: after("indices:", &self.forget),
             mask_file: self.mask_file.as_ref().map(file),
             after: self.after.iter().map(|before| before.within(folder)).collect(),

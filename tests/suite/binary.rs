@@ -13,6 +13,7 @@ use std::{
 };
 
 use crate::common::{card, fresh};
+use salun_studio::models::latent::{LatentModel, folder};
 use salun_studio::models::{Architecture, Model, Precision, ResnetConfig, UnetConfig, checkpoint};
 
 /// A folder that is there for one test.
@@ -37,6 +38,16 @@ impl Scratch {
     /// Writes a model's file, and gives its path as a recipe names it.
     pub fn keep(&self, name: &str, model: &Model) -> String {
         self.put(name, bytes(model));
+        self.path(name).to_string_lossy().into_owned()
+    }
+
+    /// Writes a text-to-image model's folder, and gives its path as a recipe names it.
+    pub fn pipeline(&self, name: &str, model: &LatentModel) -> String {
+        for (file, bytes) in folder::write(model, Precision::Full).unwrap() {
+            let path = self.path(name).join(file);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, bytes).unwrap();
+        }
         self.path(name).to_string_lossy().into_owned()
     }
 
@@ -150,6 +161,20 @@ impl Ran {
             stdout: String::from_utf8(output.stdout).unwrap(),
             stderr: String::from_utf8(output.stderr).unwrap(),
         }
+    }
+
+    /// Holds that it did what it was asked for.
+    #[track_caller]
+    pub fn succeeds(&self) {
+        assert_eq!(self.status, Some(0), "{}", self.stderr);
+    }
+
+    /// Holds that it was refused in one line with these words.
+    #[track_caller]
+    pub fn refused(&self, words: &str) {
+        assert_eq!(self.status, Some(2), "{}", self.stderr);
+        let complaints = self.complaints();
+        assert!(complaints.len() == 1 && complaints[0].contains(words), "{complaints:?}");
     }
 
     /// The lines on stderr besides the announcement of the device.

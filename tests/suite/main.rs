@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod binary;
+mod captions;
 mod checkpoints;
 mod cli;
 mod common;

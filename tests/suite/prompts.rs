@@ -13,7 +13,7 @@ use salun_studio::gpu::DeviceChoice;
 use salun_studio::models::latent::{
     LatentModel, LatentNetwork, PerLevel, folder, is_cross_attention,
 };
-use salun_studio::models::{Architecture, Card, Model, Precision, ResnetConfig, WeightEntry};
+use salun_studio::models::{Architecture, Card, Model, ResnetConfig, WeightEntry};
 use salun_studio::train::latent::preset;
 use salun_studio::words::{Budget, Recipe};
 
@@ -48,11 +48,7 @@ fn judge(corpus: &Corpus) -> Model {
 }
 
 fn put(scratch: &Scratch, model: &LatentModel, corpus: &Corpus) {
-    for (name, bytes) in folder::write(model, Precision::Full).unwrap() {
-        let path = scratch.path("model").join(name);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, bytes).unwrap();
-    }
+    scratch.pipeline("model", model);
     scratch.keep("model/judge.safetensors", &judge(corpus));
 }
 
@@ -178,8 +174,8 @@ fn prompts_that_cannot_be_forgotten_are_refused_in_one_line() {
         ("--forget prompt:", "the prompt is empty"),
         ("--forget prompt:cat --method scrub", "method 'scrub' is not valid"),
         ("--forget prompt:cat --mask fish", "'fish'"),
-        ("--forget prompt:cat --data cats", "unknown data set 'cats'"),
-        ("--forget prompt:qwertz", "the corpus has no picture of it"),
+        ("--forget prompt:cat --data cats", "unknown data set of captioned pictures 'cats'"),
+        ("--forget class:cat", "write prompt:"),
         ("--forget prompt:cat --method uce", "steps '2' is not valid"),
         ("--forget prompt:cat --model none", "is not a folder"),
     ] {

@@ -10,11 +10,11 @@ use crate::engine::{Asked, Work};
 use crate::error::{Error, Result};
 use crate::job_context::JobContext;
 use crate::models::latent::LatentModel;
-use crate::models::{Model, Weights, registry};
+use crate::models::{HostWeights, Model, Weights, registry};
 use crate::sampling::LatentWeights;
 use crate::subject::{Items, Noising};
 use crate::unlearn::{Plan, Scope};
-use crate::words::{AttackKind, Budget, Forgotten, Recipe, Redirect, SampleOptions};
+use crate::words::{AttackKind, Budget, Forgotten, Recipe, Redirect, SampleOptions, sha256};
 
 /// Names that a notice lists.
 const SHOWN: usize = 6;
@@ -200,9 +200,15 @@ impl Work<'_> {
     pub async fn items(&mut self, setting: &PromptSetting) -> Result<Arc<[Items; 2]>> {
         let PromptSetting { asked, weights, noising, pairs, size, options, .. } = setting;
         let corpus = &noising.corpus;
+        let by = (
+            setting.model.parts().map(HostWeights::hash),
+            self.session.info.label(),
+            env!("CARGO_PKG_VERSION"),
+        );
         let drawn = async |prompts: &[String], n: usize, job: &mut JobContext| {
             job.phase("Drawing what there are no pictures of", n * options.steps);
-            Items::of_prompts(weights, prompts, n, options, job).await
+            let key = sha256(format!("{by:?} {n} {options:?} {prompts:?}"));
+            Items::of_prompts(weights, prompts, n, options, &key, job).await
         };
         let of = async |at: usize, n: usize, purpose, job: &mut JobContext| {
             if corpus.has_pictures() {

@@ -52,7 +52,7 @@ pub fn read(files: &dyn Files, room: Option<u64>) -> Result<LatentModel> {
         parts::weights(files, &format!("{folder}/{stem}"), &network.layouts[i])
     };
     let [text, unet, vae] = [part(0)?, part(1)?, part(2)?];
-    Ok(LatentModel { network, text, unet, vae, card: json(files, "card.json")? })
+    Ok(LatentModel { network, text, unet, vae, card: json(files, "card.json")?, pictures: None })
 }
 
 /// The networks of a pipeline by its configs: what it takes, makes and needs, before its weights are read.

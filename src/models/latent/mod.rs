@@ -120,18 +120,21 @@ pub struct LatentModel {
     pub unet: HostWeights,
     pub vae: HostWeights,
     pub card: Option<LatentCard>,
+    /// The pictures with words that it is about, where a person said which.
+    pub pictures: Option<String>,
 }
 
 impl LatentModel {
     /// Fresh weights, the same for the same seed on every machine.
     pub fn fresh(network: Arc<LatentNetwork>, seed: u64) -> Self {
         let [text, unet, vae] = network.layouts.each_ref().map(|layout| layout.init(seed));
-        Self { network, text, unet, vae, card: None }
+        Self { network, text, unet, vae, card: None, pictures: None }
     }
 
-    /// The corpus that it was trained on.
+    /// The corpus that it is about: the one that a person named, else the one that it was trained on.
     pub fn data(&self) -> &str {
-        self.card.as_ref().map_or(corpus::NAME, |card| &card.data)
+        let own = self.card.as_ref().map_or(corpus::NAME, |card| &card.data);
+        self.pictures.as_deref().unwrap_or(own)
     }
 
     /// How many of a corpus's concepts it was shown, the first ones; all where no card says.
