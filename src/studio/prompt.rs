@@ -84,17 +84,23 @@ fn choices_ui(studio: &mut Studio, ui: &mut Ui, opened: &Arc<Opened>) {
     let on = |prompt: &str| matches!(&asked, Some(Choice::Prompt(text)) if text == prompt);
     let texture = draft.sheet.texture(ui.ctx(), &opened.grid);
     let name = |row| opened.grid.name(row, &opened.classes);
-    let prompt = |name: &str| format!("{} {name}", article(name));
+    let styles = opened.classes.iter().filter(|name| name.ends_with(" style"));
+    let styles: Vec<(&str, &str)> =
+        styles.map(|name| (name.trim_end_matches(" style"), name.as_str())).collect();
+    // Captions are prompts as they are.
+    let emoji = !styles.is_empty();
+    let prompt = |name: &str| match emoji {
+        true => format!("{} {name}", article(name)),
+        false => name.to_string(),
+    };
     let pressed = chips_ui(opened.grid.rows.len(), 26.0, blocked, ui, |row| {
         let picture = tile::image(texture, &opened.grid, [row, 0], 26.0);
         name(row).map(|name| (name, Some(picture), on(&prompt(name))))
     });
     let mut chosen = pressed.and_then(name).map(prompt);
-    let styles = opened.classes.iter().filter(|name| name.ends_with(" style"));
-    let styles: Vec<(&str, &str)> =
-        styles.map(|name| (name.trim_end_matches(" style"), name.as_str())).collect();
     let lists: Vec<(&str, &str)> = LISTS.iter().map(|(name, _)| (*name, *name)).collect();
-    for (title, all) in [("Styles", styles), ("Lists", lists)] {
+    let rows = [("Styles", styles), ("Lists", lists)];
+    for (title, all) in rows.into_iter().filter(|_| emoji) {
         ui.horizontal_wrapped(|ui| {
             ui.spacing_mut().button_padding = vec2(6.0, 2.0);
             ui.label(small(title).weak());
@@ -140,11 +146,15 @@ pub fn redirect_ui(state: &mut State, ui: &mut Ui) {
     let name = |r: &Redirect| match r {
         Redirect::Next => "The next of its kind",
         Redirect::Null => "Nothing",
-        _ => "Something else",
+        Redirect::Random => "Any other, at random",
+        Redirect::Noise => "Noise",
+        Redirect::Class(_) => "Something else",
     };
     choice_ui(ui, "Becomes", name(redirect), |ui| {
-        ui.selectable_value(redirect, Redirect::Next, name(&Redirect::Next));
-        ui.selectable_value(redirect, Redirect::Null, name(&Redirect::Null));
+        for to in [Redirect::Next, Redirect::Random, Redirect::Null, Redirect::Noise] {
+            let title = name(&to);
+            ui.selectable_value(redirect, to, title);
+        }
         let own = matches!(redirect, Redirect::Class(_));
         if ui.selectable_label(own, name(&Redirect::Class(String::new()))).clicked() && !own {
             *redirect = Redirect::Class("a dog".into());

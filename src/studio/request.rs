@@ -48,7 +48,9 @@ impl Choice {
         let bad = |right| Error::argument("forget", spec, right);
         let parts = opened.task.classifies();
         if opened.task.prompted() {
-            let text = spec.strip_prefix("prompt:").map(|text| text.trim_matches('"').trim());
+            // A class of a person's folder is what its name says.
+            let text = ["prompt:", "class:"].iter().find_map(|kind| spec.strip_prefix(kind));
+            let text = text.map(|text| text.trim_matches('"').trim());
             let text = text.filter(|text| !text.is_empty());
             let text = text.ok_or_else(|| bad("prompt:\"a cat\" is needed"))?;
             return Ok(Self::Prompt(text.into()));

@@ -149,8 +149,9 @@ impl Work<'_> {
             let original =
                 async |work: &mut Work<'_>| setting.count(&setting.weights, of, n, work.job).await;
             let before = self.once(&key, original).await?;
-            let after = setting.count(weights, of, n, self.job).await?.UA;
-            all.push(EarlierReport { spec: spec.clone(), before: before.UA, after, n: n[0] });
+            let after = setting.count(weights, of, n, self.job).await?;
+            let (before, after, n) = (before.UA, after.UA, after.n[0]);
+            all.push(EarlierReport { spec: spec.clone(), before, after, n });
         }
         Ok(all)
     }
