@@ -5,7 +5,7 @@ use std::path::Path;
 use super::registry;
 use crate::error::{Error, Result};
 use crate::models;
-use crate::models::Said;
+use crate::models::{Lora, Said};
 use crate::words::{Recipe, Redirect, Task};
 
 /// Requests that may have been met before one.
@@ -154,7 +154,9 @@ impl Recipe {
         let whole = |name: String| {
             let Ok((model, said)) = Said::of(&name) else { return name };
             let [unet, judge] = [&said.unet, &said.judge].map(|path| path.as_ref().map(file));
-            Said { unet, judge, ..said.clone() }.behind(model)
+            let lora = |lora: &Lora| Lora { file: file(&lora.file), ..lora.clone() };
+            let loras = said.loras.iter().map(lora).collect();
+            Said { unet, judge, loras, ..said.clone() }.behind(model)
         };
         let shipped = models::registry::shipped(&self.model).is_some();
         Self {
