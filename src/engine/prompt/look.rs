@@ -152,6 +152,7 @@ impl Work<'_> {
         to: Opened,
         first: bool,
     ) -> Result<Opened> {
+        model.network.notes.iter().for_each(|note| self.job.note(note));
         let judge = self.session.emoji_judge(&to.name)?;
         let to = Opened { classes: judge.card.classes.clone(), ..to };
         let emoji = emoji::find(&to.data)?;

@@ -124,6 +124,7 @@ impl Work<'_> {
         let judge = self.session.emoji_judge(&recipe.model)?;
         let start = self.meet_earlier(recipe).await?;
         let model = self.session.latent(&start)?;
+        model.network.notes.iter().for_each(|note| self.job.note(note));
         let known = model.known(emoji.index.concepts.len());
         let Recipe { data, forget, seed, budget, .. } = recipe;
         let size = sizes(*budget);
