@@ -9,7 +9,7 @@ use super::{Model, Said, checkpoint};
 use crate::assets;
 use crate::data::{class_index, sets};
 use crate::error::{Error, Result};
-use crate::words::{SINGLE, Task};
+use crate::words::Task;
 
 /// A model that comes with the program.
 #[derive(Debug)]
@@ -231,11 +231,11 @@ fn latent_files(file: &str) -> Result<Box<dyn Files>> {
 /// The single-file checkpoint that a path leads to: it, or the one in a run's folder.
 #[cfg(not(target_arch = "wasm32"))]
 fn single_file(file: &str) -> Option<SingleFile> {
+    use crate::words::SINGLE;
     let whole = crate::disk::expanded(file);
-    let within = whole.join("model").join(SINGLE);
-    let path = if within.is_file() { within } else { whole };
-    let (folder, name) = (path.parent()?.to_path_buf(), path.file_name()?.to_str()?);
-    single::recognised(&path).then(|| SingleFile::new(folder, name))
+    let places = [whole.join("model").join(SINGLE), whole.join(SINGLE), whole];
+    let path = places.into_iter().find(|path| single::recognised(path))?;
+    Some(SingleFile::new(path.parent()?.into(), path.file_name()?.to_str()?))
 }
 
 /// A name without what is said behind it.

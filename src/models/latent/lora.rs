@@ -12,7 +12,7 @@ use super::LatentModel;
 use crate::error::{Error, Result, ensure};
 use crate::models::tensors::{About, finite};
 use crate::models::torch::foreign;
-use crate::models::{HostWeights, Lora, Stored, Tensors};
+use crate::models::{HostWeights, Stored, Tensors};
 
 /// Largest rank of a change.
 const RANK: usize = 1 << 13;
@@ -64,7 +64,7 @@ type Target = (usize, usize);
 /// # Errors
 /// The file cannot be read, is of another kind, or of another model's widths or layers; the tensor is named.
 #[cfg(not(target_arch = "wasm32"))]
-pub fn merge(model: &mut LatentModel, lora: &Lora) -> Result<()> {
+pub fn merge(model: &mut LatentModel, lora: &crate::models::Lora) -> Result<()> {
     let path = crate::disk::expanded(&lora.file);
     let bytes = crate::disk::read(&path)?;
     merge_bytes(model, &bytes, &path, lora.strength as f32)

@@ -31,7 +31,7 @@ pub fn recognised(path: &Path) -> bool {
 
 /// The part of a file that holds its tensors' names: a safetensors header, or the pickle of PyTorch's archive.
 fn names(path: &Path) -> Option<Vec<u8>> {
-    let mut file = File::open(path).ok().filter(|_| path.is_file())?;
+    let mut file = path.is_file().then(|| File::open(path).ok())??;
     let mut start = [0; 8];
     file.read_exact(&mut start).ok()?;
     let mut names = Vec::new();
