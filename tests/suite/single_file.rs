@@ -403,6 +403,123 @@ fn a_lora_of_either_layout_draws_what_diffusers_draws() {
     }
 }
 
+#[test]
+fn a_layer_is_the_same_however_a_lora_names_it() {
+    let golden = golden();
+    let scratch = scratch("lora-names");
+    scratch.put("sd.safetensors", written(&single(&golden, "1")));
+    let plain = opened(&scratch, "sd.safetensors");
+    let block = "down_blocks.0.attentions.0.transformer_blocks.0.attn1";
+    let conv = "down_blocks.0.resnets.0.conv1";
+    let text = "text_model.encoder.layers.0.self_attn";
+    let [down, up] = [".lora_A.weight", ".lora_B.weight"];
+    let kohya = |name: &str| name.replace('.', "_");
+    let alike: [(&str, usize, usize, Vec<[String; 2]>); 4] = [
+        (
+            "to_q",
+            32,
+            32,
+            vec![
+                [format!("unet.{block}.to_q{down}"), format!("unet.{block}.to_q{up}")],
+                [
+                    format!("lora_unet_{}_to_q.lora_down.weight", kohya(block)),
+                    format!("lora_unet_{}_to_q.lora_up.weight", kohya(block)),
+                ],
+                [
+                    "lora_unet_input_blocks_1_1_transformer_blocks_0_attn1_to_q.lora_down.weight"
+                        .into(),
+                    "lora_unet_input_blocks_1_1_transformer_blocks_0_attn1_to_q.lora_up.weight"
+                        .into(),
+                ],
+                [
+                    format!("base_model.model.{block}.to_q{down}"),
+                    format!("base_model.model.{block}.to_q{up}"),
+                ],
+                [
+                    format!("unet.{block}.processor.to_q_lora.down.weight"),
+                    format!("unet.{block}.processor.to_q_lora.up.weight"),
+                ],
+                [
+                    format!("unet.{block}.to_q.lora.down.weight"),
+                    format!("unet.{block}.to_q.lora.up.weight"),
+                ],
+            ],
+        ),
+        (
+            "to_out",
+            32,
+            32,
+            vec![
+                [format!("unet.{block}.to_out.0{down}"), format!("unet.{block}.to_out.0{up}")],
+                [
+                    format!("{block}.processor.to_out_lora.down.weight"),
+                    format!("{block}.processor.to_out_lora.up.weight"),
+                ],
+            ],
+        ),
+        (
+            "conv1",
+            32 * 9,
+            32,
+            vec![
+                [format!("unet.{conv}{down}"), format!("unet.{conv}{up}")],
+                [
+                    "lora_unet_input_blocks_1_0_in_layers_2.lora_down.weight".into(),
+                    "lora_unet_input_blocks_1_0_in_layers_2.lora_up.weight".into(),
+                ],
+            ],
+        ),
+        (
+            "q_proj",
+            64,
+            64,
+            vec![
+                [
+                    format!("text_encoder.{text}.q_proj{down}"),
+                    format!("text_encoder.{text}.q_proj{up}"),
+                ],
+                [
+                    format!("lora_te_{}_q_proj.lora_down.weight", kohya(text)),
+                    format!("lora_te_{}_q_proj.lora_up.weight", kohya(text)),
+                ],
+                [
+                    format!("text_encoder.{text}.q_proj.lora_linear_layer.down.weight"),
+                    format!("text_encoder.{text}.q_proj.lora_linear_layer.up.weight"),
+                ],
+                [
+                    format!("text_encoder.{text}.to_q_lora.down.weight"),
+                    format!("text_encoder.{text}.to_q_lora.up.weight"),
+                ],
+            ],
+        ),
+    ];
+    for (layer, inputs, outputs, names) in alike {
+        let mut first: Option<LatentModel> = None;
+        for [down, up] in names {
+            // A convolution's change goes down with the convolution's own kernel.
+            let [shape, back] = match inputs.is_multiple_of(9) {
+                true => [vec![2, inputs / 9, 3, 3], vec![outputs, 2, 1, 1]],
+                false => [vec![2, inputs], vec![outputs, 2]],
+            };
+            let tensors = [
+                (down.clone(), shape, floats(&formula("down", 2 * inputs, 0.3))),
+                (up, back, floats(&formula("up", outputs * 2, 0.3))),
+            ];
+            scratch.put("lora.safetensors", checkpoint::write(&tensors, None).unwrap());
+            let name =
+                format!("sd.safetensors?lora={}", scratch.path("lora.safetensors").display());
+            let model = opened(&scratch, &name);
+            let changed = |a: &[f32], b: &[f32]| a.iter().zip(b).filter(|(a, b)| a != b).count();
+            let n = changed(&model.unet.values, &plain.unet.values)
+                + changed(&model.text.values, &plain.text.values);
+            assert!(n > outputs * inputs * 9 / 10 && n <= outputs * inputs, "{layer} {down}: {n}");
+            let first = first.get_or_insert_with(|| model.clone());
+            assert_eq!(first.unet.values, model.unet.values, "{layer} {down}");
+            assert_eq!(first.text.values, model.text.values, "{layer} {down}");
+        }
+    }
+}
+
 fn refused(scratch: &Scratch, name: &str, words: &str) {
     let error = open_latent(&scratch.path(name).to_string_lossy()).unwrap_err().to_string();
     assert!(error.contains(words) && !error.contains('\n'), "{name}: '{words}' in {error}");

@@ -200,7 +200,8 @@ fn known(model: &LatentModel) -> HashMap<String, Target> {
                 known.entry(format!("te:{bare}")).or_insert((part, index));
             } else {
                 let pieces: Vec<&str> = layer.split('.').collect();
-                let original = names.unet(&pieces).replace('.', "_");
+                let original = names.unet(&pieces);
+                let original = original.trim_end_matches('.').replace('.', "_");
                 known.entry(format!("unet:{original}")).or_insert((part, index));
             }
         }

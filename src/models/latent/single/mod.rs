@@ -22,7 +22,7 @@ use super::{AutoencoderConfig, Files, LatentModel, LatentNetwork, TextConfig, Un
 use crate::error::{Error, Result, ensure};
 use crate::models::tensors::About;
 use crate::models::torch::foreign;
-use crate::models::{Format, HostWeights, Owned, Precision, Stored, Tensors, checkpoint};
+use crate::models::{Format, Owned, Precision, Stored, Tensors, checkpoint};
 use crate::words::SINGLE;
 
 #[cfg(not(target_arch = "wasm32"))]
@@ -65,14 +65,8 @@ pub fn read(files: &dyn Files, name: &str, room: Option<u64>) -> Result<LatentMo
     let path = files.path().join(name);
     let bytes = needed(files, name, files.read(name)?)?;
     let Opened { network, parts, single, said } = open(files, name, &bytes, room)?;
-    let mut parts = parts
-        .iter()
-        .zip(&network.layouts)
-        .map(|(part, layout)| checkpoint::fill(layout, part, bytes.len(), &path));
-    let mut part = || -> Result<HostWeights> {
-        parts.next().unwrap_or_else(|| Err(Error::file(&path, "has no further part")))
-    };
-    let (text, unet, vae) = (part()?, part()?, part()?);
+    let part = |i: usize| checkpoint::fill(&network.layouts[i], &parts[i], bytes.len(), &path);
+    let [text, unet, vae] = [part(0)?, part(1)?, part(2)?];
     let single = Some(Arc::new(single));
     Ok(LatentModel { text, unet, vae, card: said.card, single, network: network.clone() })
 }
