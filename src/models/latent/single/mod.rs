@@ -128,7 +128,8 @@ fn open<'a>(
     let filler = (names == TextNames::OpenClip).then_some(0);
     let parts = Parts { text, unet, vae, scheduler: said.scheduler, filler };
     let network = Arc::new(LatentNetwork { notes, ..joined(files, [file, file], parts)? });
-    fitting(&network, room, &path)?;
+    // The file is in memory by now.
+    fitting(&network, room.map(|room| room.saturating_sub(bytes.len() as u64)), &path)?;
     let (parts, used) = divided(&tensors, &network, &names_of, &path)?;
     let others = others(bytes, &tensors, &used, &path)?;
     Ok(Opened { network, parts, single: Single { names: names_of, others }, said })
