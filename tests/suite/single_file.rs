@@ -521,7 +521,8 @@ fn a_layer_is_the_same_however_a_lora_names_it() {
 }
 
 fn refused(scratch: &Scratch, name: &str, words: &str) {
-    let error = open_latent(&scratch.path(name).to_string_lossy()).unwrap_err().to_string();
+    let opened = open_latent(&scratch.path(name).to_string_lossy()).map(drop);
+    let error = opened.unwrap_err().to_string();
     assert!(error.contains(words) && !error.contains('\n'), "{name}: '{words}' in {error}");
 }
 
@@ -546,7 +547,9 @@ fn other_families_and_damaged_files_are_refused_by_name_in_one_line() {
         ("model.diffusion_model.x", "has no autoencoder (first_stage_model.)"),
         ("lora_unet_x.lora_down.weight", "name its model with --model, and this file with --lora"),
     ] {
-        scratch.put("a.safetensors", written(&one(name, &[1])));
+        let mut file = one(name, &[1]);
+        file.extend(one("z", &[1]));
+        scratch.put("a.safetensors", written(&file));
         refused(&scratch, "a.safetensors", words);
     }
     let changed = |change: &dyn Fn(&mut BTreeMap<String, Owned>)| {
@@ -596,7 +599,7 @@ fn loras_of_other_kinds_widths_and_models_are_refused_in_one_line() {
     let pair = |layer: &str, down: &[usize], up: &[usize]| {
         let tensor = |end: &str, shape: &[usize]| {
             let n = shape.iter().product();
-            (format!("{layer}.{end}.weight"), shape.to_vec(), floats(&vec![0.5; n]))
+            (format!("{layer}.{end}.weight"), shape.to_vec(), floats(&vec![8.0; n]))
         };
         vec![tensor("lora_down", down), tensor("lora_up", up)]
     };
@@ -641,7 +644,7 @@ fn a_run_on_a_single_file_leaves_a_single_file() {
     more(&mut file);
     scratch.put("sd.safetensors", written(&file));
     // As large as the corpus's pictures.
-    scratch.put("sd.yaml", "image_size: 4\n");
+    scratch.put("sd.yaml", "image_size: 8\n");
     let model = opened(&scratch, "sd.safetensors");
     scratch.put("style.safetensors", lora(&golden, "kohya", &model));
     let sample = "--prompt cat --steps 2 --n 1 --lora style.safetensors@0.5 --out x.png";

@@ -52,7 +52,7 @@ pub fn another(family: &str) -> String {
 
 /// Whether tensors are a LoRA's, or of its kin.
 pub fn is_lora(tensors: &Tensors) -> bool {
-    const MARKS: [&str; 4] = ["lora_", ".lora.", ".hada_w1", ".lokr_w1"];
+    const MARKS: [&str; 5] = ["lora_", ".lora.", "_lora.", ".hada_w1", ".lokr_w1"];
     tensors.0.keys().any(|name| MARKS.iter().any(|mark| name.contains(mark)))
 }
 
