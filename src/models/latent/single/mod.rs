@@ -205,7 +205,7 @@ fn divided<'a>(
     }
     let more = |name: &&String| {
         let ours = [UNET, VAE, TEXT].iter().any(|prefix| name.starts_with(prefix));
-        ours && !used.contains(*name) && !harmless(name)
+        ours && !used.contains(*name) && !harmless(name, network.text.config.num_hidden_layers)
     };
     if let Some(name) = tensors.0.keys().find(more) {
         let tensor = name.chars().take(120).collect();
@@ -216,13 +216,15 @@ fn divided<'a>(
 }
 
 /// Whether a tensor of one of the networks changes nothing of what is computed here.
-fn harmless(name: &str) -> bool {
+fn harmless(name: &str, layers: usize) -> bool {
     name.ends_with("position_ids")
         || name.ends_with(".logit_scale")
         || name.ends_with(".text_projection")
+        || name.ends_with(".text_projection.weight")
+        || name.ends_with(".attn_mask")
         || name.starts_with("first_stage_model.loss.")
         // The last layer, which is not read.
-        || name.starts_with("cond_stage_model.model.transformer.resblocks.")
+        || name.starts_with(&format!("{TEXT}model.transformer.resblocks.{layers}."))
 }
 
 /// The tensors that no network here has, as they are; without averages, which hold what the model knew.

@@ -160,10 +160,10 @@ impl Names {
                 format!("down.{i}.downsample.{}", rest.join("."))
             }
             ["up_blocks", i, "resnets", j, rest @ ..] => {
-                format!("up.{}.block.{j}.{}", self.from_finest(i), shortcut(rest))
+                format!("up.{}.block.{j}.{}", self.decoders(i), shortcut(rest))
             }
             ["up_blocks", i, "upsamplers", _, rest @ ..] => {
-                format!("up.{}.upsample.{}", self.from_finest(i), rest.join("."))
+                format!("up.{}.upsample.{}", self.decoders(i), rest.join("."))
             }
             other => other.join("."),
         };
@@ -171,7 +171,7 @@ impl Names {
     }
 
     /// A level of the decoder, which diffusers counts from the coarsest.
-    fn from_finest(&self, level: &str) -> usize {
+    fn decoders(&self, level: &str) -> usize {
         let level = level.parse().unwrap_or(0);
         (self.levels - 1).saturating_sub(level)
     }
