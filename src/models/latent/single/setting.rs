@@ -46,30 +46,28 @@ pub fn found(
     let latent = line(&yaml, "image_size").and_then(|side| side.parse::<usize>().ok());
     side = side.or(latent.map(|side| side.saturating_mul(factor)));
     let mut assumed = vec![format!("the sampler is {}", kind.class_name())];
+    // Lines that would say it.
+    let mut lines = Vec::new();
     let prediction = prediction.unwrap_or_else(|| {
         assumed.push(format!("the {} is predicted", if second { "velocity" } else { "noise" }));
+        lines.push(format!("parameterization: \"{}\"", if second { "eps" } else { "v" }));
         if second { Prediction::VPrediction } else { Prediction::Epsilon }
     });
     let side = side.unwrap_or_else(|| {
-        let side = if second { 768 } else { 512 };
+        let [side, other] = if second { [768, 512] } else { [512, 768] };
         assumed.push(format!("pictures are {side} x {side}"));
+        lines.push(format!("image_size: {} (a latent's side)", other / factor.max(1)));
         side
     });
     assumed.push(format!("latents are multiplied by {SCALING}"));
     assumed
         .push(format!("attention has {}", if second { "heads of 64 channels" } else { "8 heads" }));
-    let otherwise = match assumed.len() {
-        5 => format!(
-            "; say otherwise with the lines parameterization: \"{}\" and image_size: {} (a latent's side) in {beside} beside it",
-            if second { "eps" } else { "v" },
-            if second { 512 / factor.max(1) } else { 768 / factor.max(1) },
-        ),
-        _ => String::new(),
-    };
-    let note = format!(
-        "{file} is a single file, which does not say all; as of {title}, {}{otherwise}",
-        assumed.join(", ")
-    );
+    let (assumed, lines) = (assumed.join(", "), lines.join(", "));
+    let mut note =
+        format!("{file} is a single file, which does not say all; as of {title}, {assumed}");
+    if !lines.is_empty() {
+        note += &format!("; say otherwise in {beside} beside it: {lines}");
+    }
     let scheduler = SchedulerConfig::stable_diffusion(kind).predicting(prediction);
     Ok((Said { scheduler, sample_size: side / factor.max(1), card: None }, note))
 }
