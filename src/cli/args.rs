@@ -7,7 +7,7 @@ use clap::builder::TypedValueParser;
 use salun_studio::data::{captioned, corpus, forget};
 use salun_studio::error::{Error, Result, ensure};
 use salun_studio::gpu::DeviceChoice;
-use salun_studio::models::{Normalise, SHIPPED, Said, registry, said};
+use salun_studio::models::{Lora, Normalise, SHIPPED, Said, registry, said};
 use salun_studio::unlearn::registry::METHODS;
 use salun_studio::words;
 use salun_studio::words::Estimator;
@@ -61,6 +61,10 @@ pub struct Own {
     /// A U-Net, or a part of one, to lay over that of a text-to-image model's folder
     #[arg(long, value_name = "FILE")]
     unet: Option<String>,
+    /// A LoRA file to merge into a text-to-image model, as strongly as is said behind it: FILE@0.8; may be given
+    /// several times
+    #[arg(long, value_name = "FILE[@S]", action = clap::ArgAction::Append)]
+    lora: Vec<Lora>,
     /// The classifier, with the same classes, that judges what a class-conditional diffusion model draws
     /// [default: the shipped one for its data]
     #[arg(long, value_name = "FILE")]
@@ -80,7 +84,9 @@ impl Own {
         let normalize = self.normalize.clone().or(before.normalize);
         let unet = self.unet.clone().or(before.unet);
         let judge = self.judge.clone().or(before.judge);
-        Ok(Said { classes, normalize, unet, judge, data: before.data }.behind(model))
+        let loras = if self.lora.is_empty() { before.loras } else { self.lora.clone() };
+        let data = before.data;
+        Ok(Said { classes, normalize, unet, loras, judge, data }.behind(model))
     }
 }
 

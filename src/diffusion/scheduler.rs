@@ -192,6 +192,11 @@ impl SchedulerConfig {
         Self { kind, ..self }
     }
 
+    /// The same of a network that predicts something else.
+    pub fn predicting(self, prediction: Prediction) -> Self {
+        Self { prediction, ..self }
+    }
+
     /// The same with another solver where there is one.
     pub fn or_with(self, kind: Option<SolverKind>) -> Self {
         kind.map_or(self, |kind| self.with(kind))

@@ -57,12 +57,20 @@ const MOST: u64 = 4 << 30;
 /// # Errors
 /// It cannot be read, is not a regular file, or is larger than 4 GiB.
 pub fn read(path: &Path) -> Result<Vec<u8>> {
+    read_at_most(path, MOST)
+}
+
+/// A whole file of so many bytes at most.
+///
+/// # Errors
+/// It cannot be read, is not a regular file, or is larger.
+pub fn read_at_most(path: &Path, most: u64) -> Result<Vec<u8>> {
     let about = fs::metadata(path).map_err(|e| Error::file(path, e))?;
     if !about.is_file() {
         return Err(Error::file(path, "is not a regular file"));
     }
-    if about.len() > MOST {
-        return Err(Error::file(path, "is larger than 4 GiB"));
+    if about.len() > most {
+        return Err(Error::file(path, format!("is larger than {} GiB", most >> 30)));
     }
     let bytes = fs::read(path).map_err(|e| Error::file(path, e))?;
     if bytes.len() < 1024 && bytes.starts_with(b"version https://git-lfs") {
@@ -75,13 +83,18 @@ pub fn read(path: &Path) -> Result<Vec<u8>> {
 /// What a file was when it was looked at: its place, its bytes, when it was written.
 pub type Stamp = (PathBuf, u64, Option<SystemTime>);
 
+/// A file as it is now; nothing where there is none.
+pub fn stamp(path: &Path) -> Option<Stamp> {
+    let found = fs::metadata(path).ok()?;
+    Some((path.into(), found.len(), found.modified().ok()))
+}
+
 /// The files of a folder and of those in it, without a look inside; none of a folder that cannot be read.
 pub fn stamps(folder: &Path) -> Vec<Stamp> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     let of = |entry: fs::DirEntry| match entry.metadata() {
         Ok(found) if found.is_dir() => stamps(&entry.path()),
-        Ok(found) => vec![(entry.path(), found.len(), found.modified().ok())],
-        Err(_) => Vec::new(),
+        _ => stamp(&entry.path()).into_iter().collect(),
     };
     let mut all: Vec<Stamp> = entries.flat_map(of).collect();
     all.sort();

@@ -29,7 +29,7 @@ pub use layers::{Conv, GroupNorm, Groups, LayerNorm, Linear, Mode, Pass};
 pub use levels::{Beside, DIFFUSERS, OfLevel, Style, Trunk};
 pub use registry::{SHIPPED, Shipped, open_latent, shipped};
 pub use resnet::ResnetConfig;
-pub use said::{Normalise, Said};
+pub use said::{Lora, Normalise, Said};
 pub use swin::SwinConfig;
 pub use tensors::{Format, Stored, Tensors};
 pub use unet::{Unet, UnetConfig};

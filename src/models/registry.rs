@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use super::latent::{Files, LatentModel, LatentNetwork, folder};
+#[cfg(not(target_arch = "wasm32"))]
+use super::latent::{OnDisk, single, single::SingleFile};
 use super::{Model, Said, checkpoint};
 use crate::assets;
 use crate::data::{class_index, sets};
@@ -154,7 +156,7 @@ pub fn open(name: &str) -> Result<Model> {
     Err(Error::unknown("model", name, names))
 }
 
-/// Opens a shipped text-to-image model by name, a diffusers folder, or the one in a run's folder.
+/// Opens a shipped text-to-image model by name, a diffusers folder, a single file, or the one in a run's folder.
 ///
 /// # Errors
 /// There is no such model, it is not one for prompts, or it does not fit this machine.
@@ -171,14 +173,19 @@ pub fn open_latent(name: &str) -> Result<LatentModel> {
         Some(shipped) => shipped.open_latent()?,
         None => folder::read(&*latent_files(file)?, crate::platform::free_memory())?,
     };
-    model.pictures = said.data;
+    model.pictures = said.data.clone();
     #[cfg(not(target_arch = "wasm32"))]
-    if let Some(unet) = &said.unet {
-        super::latent::parts::lay_over(&mut model.unet, unet)?;
+    {
+        if let Some(unet) = &said.unet {
+            super::latent::parts::lay_over(&mut model.unet, unet)?;
+        }
+        for lora in &said.loras {
+            super::latent::lora::merge(&mut model, lora)?;
+        }
     }
     #[cfg(target_arch = "wasm32")]
-    if let Some(unet) = &said.unet {
-        return Err(Error::file(unet, "a page cannot read files by name"));
+    if let Some(file) = said.unet.as_ref().or(said.loras.first().map(|lora| &lora.file)) {
+        return Err(Error::file(file, "a page cannot read files by name"));
     }
     Ok(model)
 }
@@ -195,25 +202,40 @@ pub fn latent_network(name: &str) -> Result<LatentNetwork> {
     }
 }
 
-/// The files of a model's folder, or of the one in a run's.
+/// The files of a model's folder or of a single file, or of the one in a run's folder.
 fn latent_files(file: &str) -> Result<Box<dyn Files>> {
     #[cfg(target_arch = "wasm32")]
     return Err(Error::file(file, "is a folder on a disk, which a page cannot open"));
     #[cfg(not(target_arch = "wasm32"))]
     {
+        if let Some(single) = single_file(file) {
+            return Ok(Box::new(single));
+        }
         let folder = pipeline(file).unwrap_or_else(|| file.into());
         if folder.is_file() {
             // What it is instead, in the words that every command has for it.
             open(file)?;
-            let right = "takes classes and no prompts; a text-to-image model is a diffusers folder";
+            let right = "takes classes and no prompts; a text-to-image model is a diffusers folder \
+                         or a single-file checkpoint of Stable Diffusion";
             return Err(Error::file(folder, right));
         }
         if !folder.is_dir() {
-            let right = "is not a folder; a text-to-image model is a diffusers folder";
+            let right = "is not a folder; a text-to-image model is a diffusers folder or a \
+                         single-file checkpoint of Stable Diffusion";
             return Err(Error::file(folder, right));
         }
-        Ok(Box::new(super::latent::OnDisk(folder)))
+        Ok(Box::new(OnDisk(folder)))
     }
+}
+
+/// The single-file checkpoint that a path leads to: it, or the one in a run's folder.
+#[cfg(not(target_arch = "wasm32"))]
+fn single_file(file: &str) -> Option<SingleFile> {
+    use crate::words::SINGLE;
+    let whole = crate::disk::expanded(file);
+    let places = [whole.join("model").join(SINGLE), whole.join(SINGLE), whole];
+    let path = places.into_iter().find(|path| single::recognised(path))?;
+    Some(SingleFile::new(path.parent()?.into(), path.file_name()?.to_str()?))
 }
 
 /// A name without what is said behind it.
@@ -227,11 +249,14 @@ pub fn is_file(name: &str) -> bool {
     shipped(file).is_none() && Path::new(file).exists()
 }
 
-/// Whether a name is a text-to-image model's: a shipped one's, or a folder.
+/// Whether a name is a text-to-image model's: a shipped one's, a folder, or a single file.
 pub fn is_latent(name: &str) -> bool {
     let file = file_of(name);
     match shipped(file) {
         Some(shipped) => shipped.is_folder(),
+        #[cfg(not(target_arch = "wasm32"))]
+        None => pipeline(file).is_some() || single_file(file).is_some(),
+        #[cfg(target_arch = "wasm32")]
         None => pipeline(file).is_some(),
     }
 }
@@ -245,7 +270,9 @@ pub type Stamp = ();
 /// The files that a text-to-image model is read from as they are now; none of another.
 #[cfg(not(target_arch = "wasm32"))]
 pub fn stamps(name: &str) -> Vec<Stamp> {
-    pipeline(name).map_or_else(Vec::new, |folder| crate::disk::stamps(&folder))
+    let single = || single_file(file_of(name)).map(|single| single.stamps());
+    let folder = pipeline(name).map(|folder| crate::disk::stamps(&folder));
+    folder.or_else(single).unwrap_or_default()
 }
 
 /// A page has no files.

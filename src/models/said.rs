@@ -100,10 +100,53 @@ pub struct Said {
     pub normalize: Option<Normalise>,
     /// The U-Net to lay over a text-to-image model's own.
     pub unet: Option<String>,
+    /// The LoRA files to merge into a text-to-image model, in this order.
+    pub loras: Vec<Lora>,
     /// The classifier that judges what a class-conditional diffusion model draws, a weights file.
     pub judge: Option<String>,
     /// The pictures that it is about, as a data set's name; else those that its card names.
     pub data: Option<String>,
+}
+
+/// A LoRA file, and how strongly it is merged.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Lora {
+    pub file: String,
+    /// What its change is multiplied by.
+    pub strength: f64,
+}
+
+/// Largest strength of a LoRA, either way.
+const STRONGEST: f64 = 10.0;
+
+impl std::str::FromStr for Lora {
+    type Err = Error;
+
+    /// `FILE`, or `FILE@STRENGTH`.
+    fn from_str(given: &str) -> Result<Self> {
+        let parts = given.rsplit_once('@').filter(|(file, _)| !file.is_empty());
+        let number = parts.and_then(|(file, s)| Some((file, s.trim().parse::<f64>().ok()?)));
+        let (file, strength) = number.unwrap_or((given, 1.0));
+        let right = || {
+            let right = format!(
+                "FILE or FILE@STRENGTH is needed, a strength from -{STRONGEST} to {STRONGEST}"
+            );
+            Error::argument("lora", given, right)
+        };
+        ensure(!file.is_empty() && strength.abs() <= STRONGEST, right)?;
+        Ok(Self { file: file.into(), strength })
+    }
+}
+
+impl std::fmt::Display for Lora {
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        let Self { file, strength } = self;
+        // A name that ends like a strength needs one.
+        match *strength == 1.0 && !file.contains('@') {
+            true => f.write_str(file),
+            false => write!(f, "{file}@{strength}"),
+        }
+    }
 }
 
 impl Said {
@@ -117,7 +160,8 @@ impl Said {
             ("data", self.data.clone()),
         ];
         let said = said.into_iter().filter_map(|(key, value)| Some((key, value?)));
-        let query = Serializer::new(String::new()).extend_pairs(said).finish();
+        let loras = self.loras.iter().map(|lora| ("lora", lora.to_string()));
+        let query = Serializer::new(String::new()).extend_pairs(said.chain(loras)).finish();
         if query.is_empty() { file.into() } else { format!("{file}?{query}") }
     }
 
@@ -137,10 +181,11 @@ impl Said {
                 "classes" => said.classes = Some(list(&value)?),
                 "normalize" => said.normalize = Some(value.parse()?),
                 "unet" => said.unet = Some(value.into_owned()),
+                "lora" => said.loras.push(value.parse()?),
                 "judge" => said.judge = Some(value.into_owned()),
                 "data" => said.data = Some(value.into_owned()),
                 _ => {
-                    let right = "behind the ? of a model, classes=A,B, normalize=HOW, unet=FILE, judge=FILE and data=NAME are known";
+                    let right = "behind the ? of a model, classes=A,B, normalize=HOW, unet=FILE, lora=FILE@STRENGTH, judge=FILE and data=NAME are known";
                     return Err(Error::argument("model", name, right));
                 }
             }
@@ -157,6 +202,9 @@ impl Said {
         let [channels, n] = model.card.architecture.channels_and_classes();
         if let Some(unet) = &self.unet {
             return Err(Error::argument("unet", unet, "only a text-to-image model takes one"));
+        }
+        if let Some(lora) = self.loras.first() {
+            return Err(Error::argument("lora", lora, "only a text-to-image model takes one"));
         }
         let own = |what: &'static str, given: String| {
             Error::argument(what, given, "the file says it by itself; leave it out")
@@ -223,6 +271,9 @@ mod tests {
         ] {
             let said = Said {
                 unet: None,
+                loras: classes.map_or(Vec::new(), |_| {
+                    ["a.pt", "b@2.safetensors", "c.pt@-0.5"].map(|l| l.parse().unwrap()).into()
+                }),
                 judge: classes.map(|_| "a folder/judge.pth".into()),
                 data: classes.map(|_| "folder:a b?size=32&caption=a+%7Bclass%7D".into()),
                 classes: classes.map(|c| list(c).unwrap()),
@@ -236,6 +287,9 @@ mod tests {
             "own.pth?normalize=half",
             "own.pth?normalize=1,2,3",
             "own.pth?classes=a,,b",
+            "own?lora=x@11",
+            "own?lora=x@nan",
+            "own?lora=",
         ] {
             assert!(Said::of(wrong).is_err(), "{wrong}");
         }

@@ -98,9 +98,7 @@ impl<'a> Stored<'a> {
         }
         let size = self.format.size();
         if self.strides == following(&self.shape) {
-            let n = self.shape.iter().try_fold(size, |n, &axis| n.checked_mul(axis))?;
-            let numbers = self.data.get(self.offset.checked_mul(size)?..)?.get(..n)?;
-            self.format.append(numbers, flat);
+            self.format.append(self.bytes()?, flat);
             return Some(());
         }
         let (mut place, mut numbers) = (vec![0; self.shape.len()], Vec::new());
@@ -116,6 +114,14 @@ impl<'a> Stored<'a> {
         }
         self.format.append(&numbers, flat);
         Some(())
+    }
+
+    /// The numbers' bytes where they follow one another; nothing where they do not, or one is not there.
+    pub fn bytes(&self) -> Option<&'a [u8]> {
+        let size = self.format.size();
+        let n = self.shape.iter().try_fold(size, |n, &axis| n.checked_mul(axis))?;
+        let follow = self.strides == following(&self.shape) || n == 0;
+        self.data.get(self.offset.checked_mul(size)?..)?.get(..n).filter(|_| follow)
     }
 
     /// The values in the order of the axes; nothing if a number is not there.
@@ -146,10 +152,7 @@ impl<'a> Stored<'a> {
         let Format::Whole(size) = self.format else {
             return self.values()?.into_iter().map(|v| bit([v == 0.0, v == 1.0])).collect();
         };
-        let n = self.shape.iter().try_fold(size, |n, &axis| n.checked_mul(axis))?;
-        let follow = self.strides == following(&self.shape) || n == 0;
-        let start = self.offset.checked_mul(size)?;
-        let bytes = self.data.get(start..)?.get(..n).filter(|_| follow)?;
+        let bytes = self.bytes()?;
         // Little-endian: the last bytes of a 1 are 0.
         let zero = |bytes: &[u8]| bytes.iter().all(|b| *b == 0);
         let number = |b: &[u8]| bit([zero(b), b[0] == 1 && zero(&b[1..])]);

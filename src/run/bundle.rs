@@ -15,8 +15,8 @@ use crate::words::{Audit, Report, files, sha256};
 /// What a text-to-image model's weights that changed are called in its folder.
 const UNET: &str = "unet/diffusion_pytorch_model.safetensors";
 
-/// The files of a run folder: name and content. A text-to-image model is a diffusers folder in it,
-/// `model/`.
+/// The files of a run folder: name and content. A text-to-image model is a folder in it, `model/`: diffusers', or
+/// the single file that it came from, with its tokenizer.
 ///
 /// # Errors
 /// A picture cannot be drawn.
@@ -43,11 +43,12 @@ pub fn contents(run: &Run) -> Result<Vec<(String, Vec<u8>)>> {
 }
 
 /// The files whose SHA-256 the report of a run folder holds: what a run was, and what came of it.
-pub const SEALED: [&str; 4] = [
+pub const SEALED: [&str; 5] = [
     "recipe.toml",
     "model.safetensors",
     "mask.safetensors",
     "model/unet/diffusion_pytorch_model.safetensors",
+    "model/model.safetensors",
 ];
 
 /// One file of a run folder; `None` where there is none, such as the mask of a run without one. Of
@@ -66,7 +67,8 @@ pub fn file(run: &Run, name: &str) -> Result<Option<Vec<u8>>> {
         "model.safetensors" => match &run.model {
             AnyModel::Plain(model) => checkpoint::encode(model, Precision::Full)?,
             AnyModel::Latent(model) => {
-                return Ok(named(latent::folder::write(model, Precision::Full)?, UNET));
+                let changed = if model.single.is_some() { files::SINGLE } else { UNET };
+                return Ok(named(latent::folder::write(model, Precision::Full)?, changed));
             }
         },
         "mask.safetensors" => return mask.map(Mask::encode).transpose(),

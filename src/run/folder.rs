@@ -79,7 +79,7 @@ pub fn read(dir: &Path) -> Result<Saved> {
     let inside = dir.join("model");
     let model = if inside.is_dir() {
         let free = platform::free_memory();
-        AnyModel::Latent(latent::folder::read(&latent::folder::OnDisk(inside), free)?.into())
+        AnyModel::Latent(latent::folder::read(&*latent::on_disk(inside), free)?.into())
     } else {
         let path = dir.join("model.safetensors");
         AnyModel::Plain(checkpoint::decode(&files::read(&path)?, &path)?.into())

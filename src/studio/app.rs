@@ -227,7 +227,7 @@ impl Studio {
     /// Opens a weights file, a model's folder or a table's.
     #[cfg(not(target_arch = "wasm32"))]
     pub(super) fn open_path(&mut self, path: &std::path::Path, ctx: &Context) {
-        if path.is_dir() && !path.join("model_index.json").is_file() {
+        if path.is_dir() && !crate::models::registry::is_latent(&path.to_string_lossy()) {
             self.own.of::<views::table::Tables>().open(path.into(), ctx);
             self.view = &views::table::VIEW;
         } else {

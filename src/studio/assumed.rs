@@ -1,11 +1,12 @@
 //! What a weights file does not say of itself, and a person may: how pixels are normalised, what the classes
-//! are called, who judges what it draws.
+//! are called, who judges what it draws; what is laid over a text-to-image model.
 
 use egui::TextEdit;
 
 use super::prelude::*;
 use crate::data;
-use crate::models::{Normalise, Said, said};
+use crate::error::Result;
+use crate::models::{Lora, Normalise, Said, registry, said};
 
 /// Draws a field for each thing that had to be assumed, is missing, or was said.
 pub fn assumed_ui(state: &mut State, ui: &mut Ui) {
@@ -19,10 +20,11 @@ pub fn assumed_ui(state: &mut State, ui: &mut Ui) {
     let draws_classes = !opened.task.classifies() && !opened.task.prompted();
     let judged = opened.grid.seen.iter().any(Option::is_some);
     let judge = said.judge.is_some() || draws_classes && !judged;
-    if !normalise && !classes && !judge {
+    let laid = opened.task.prompted() && registry::shipped(file).is_none();
+    if !normalise && !classes && !judge && !laid {
         return;
     }
-    ui.heading("What the file does not say");
+    ui.heading(if laid { "Laid over the model" } else { "What the file does not say" });
     let mut fresh = said.clone();
     ui.add_enabled_ui(!state.held(), |ui| {
         if normalise {
@@ -33,6 +35,22 @@ pub fn assumed_ui(state: &mut State, ui: &mut Ui) {
             let given = line_ui("Classes", &opened.name, &opened.classes.join(","), hint, ui);
             if let Some(list) = given.and_then(|given| state.tell(said::list(&given))) {
                 fresh.classes = Some(list);
+            }
+        }
+        if laid {
+            let hint = "A LoRA's file to merge, FILE or FILE@STRENGTH; several with commas between (--lora)";
+            let now: Vec<String> = said.loras.iter().map(Lora::to_string).collect();
+            let given = line_ui("LoRA", &opened.name, &now.join(","), hint, ui);
+            let each = |given: String| -> Result<Vec<Lora>> {
+                given.split(',').map(str::trim).filter(|l| !l.is_empty()).map(str::parse).collect()
+            };
+            if let Some(loras) = given.and_then(|given| state.tell(each(given))) {
+                fresh.loras = loras;
+            }
+            let hint = "A U-Net's file, or a part of one, to lay over the model's own (--unet)";
+            let now = said.unet.as_deref().unwrap_or_default();
+            if let Some(given) = line_ui("U-Net", &opened.name, now, hint, ui) {
+                fresh.unet = Some(given).filter(|file| !file.is_empty());
             }
         }
         if judge {

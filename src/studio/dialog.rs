@@ -63,7 +63,7 @@ struct Entry {
 }
 
 /// Endings of weights files.
-pub const WEIGHTS: [&str; 3] = ["safetensors", "pth", "pt"];
+pub const WEIGHTS: [&str; 4] = ["safetensors", "pth", "pt", "ckpt"];
 /// What makes a folder one that can be opened.
 const MARKS: [&str; 2] = ["model_index.json", "table.json"];
 /// Entries of a folder that are listed.

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::registry;
 use crate::error::{Error, Result};
 use crate::models;
-use crate::models::Said;
+use crate::models::{Lora, Said};
 use crate::words::{Recipe, Redirect, Task};
 
 /// Requests that may have been met before one.
@@ -155,8 +155,10 @@ impl Recipe {
         let whole = |name: String| {
             let Ok((model, said)) = Said::of(&name) else { return name };
             let [unet, judge] = [&said.unet, &said.judge].map(|path| path.as_ref().map(file));
+            let lora = |lora: &Lora| Lora { file: file(&lora.file), ..lora.clone() };
+            let loras = said.loras.iter().map(lora).collect();
             let of = said.data.as_deref().map(data);
-            Said { unet, judge, data: of, ..said.clone() }.behind(model)
+            Said { unet, judge, loras, data: of, ..said.clone() }.behind(model)
         };
         let shipped = models::registry::shipped(&self.model).is_some();
         Self {

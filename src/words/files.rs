@@ -24,6 +24,8 @@ pub const RUN: [&str; 15] = [
     "log.jsonl",
     "forgotten.txt",
 ];
+/// A text-to-image model that came as a single file, in its folder beside the tokenizer.
+pub const SINGLE: &str = "model.safetensors";
 /// A text-to-image model's folder; the card's only where there is one.
 pub const PIPELINE: [&str; 13] = [
     "model_index.json",

@@ -20,7 +20,7 @@ pub use audit::{
 };
 pub use budget::{AuditSizes, Budget, Sizes};
 pub use estimator::Estimator;
-pub use files::{PIPELINE, REPORT, RUN};
+pub use files::{PIPELINE, REPORT, RUN, SINGLE};
 pub use fingerprint::Fingerprint;
 pub use forget::ForgetKind;
 pub use format::Format;

@@ -25,6 +25,7 @@ mod prompts;
 mod requests;
 mod saliency;
 mod signals;
+mod single_file;
 mod studio;
 mod studio_engine;
 mod table;

@@ -165,7 +165,9 @@ impl OutputKind {
         match self {
             Self::Run => {
                 flat(&files::RUN)
-                    || below("model").is_some_and(|inside| Self::Pipeline.writes(inside))
+                    || below("model").is_some_and(|inside| {
+                        inside == Path::new(files::SINGLE) || Self::Pipeline.writes(inside)
+                    })
             }
             Self::Demo => {
                 let mut parts = name.components();

@@ -166,6 +166,7 @@ impl Work<'_> {
         to: Opened,
         first: bool,
     ) -> Result<Opened> {
+        model.network.notes.iter().for_each(|note| self.job.note(note));
         let corpus = self.corpus_of(model)?;
         let judge = match corpus.has_styles() {
             true => Some(self.session.emoji_judge(&to.name)?),

@@ -146,7 +146,8 @@ impl Work<'_> {
         };
         let start = self.meet_earlier(recipe).await?;
         let model = self.session.latent(&start)?;
-        corpus.notes.iter().for_each(|note| self.job.note(note));
+        let notes = model.network.notes.iter().chain(&corpus.notes);
+        notes.for_each(|note| self.job.note(note));
         let known = model.known(&corpus);
         let size = sizes(*budget);
         let options = sampling(recipe, size.sampler);

@@ -1,20 +1,21 @@
 //! The folder that diffusers stores a pipeline in: configs, tokenizer files, safetensors whole or
 //! in shards, full or half precision, names unchanged.
 
-use std::{collections::HashMap, path::PathBuf, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use serde::{Deserialize, Serialize, Serializer, de::DeserializeOwned};
 use serde_json::Value;
 
 use super::settings::{KNOWN, Settings, without_infinities};
-use super::tokenizer::read_merges;
-use super::{
-    AutoencoderConfig, LatentModel, LatentNetwork, TextConfig, Tokenizer, UnetConfig, parts,
-};
+use super::vocabulary::tokenizer;
+use super::{AutoencoderConfig, LatentModel, LatentNetwork, TextConfig, UnetConfig, parts, single};
 use crate::diffusion::SchedulerConfig;
 use crate::error::{Error, Result, ensure};
 use crate::models::{Precision, checkpoint};
-use crate::words::gib;
+use crate::words::{SINGLE, gib};
 
 /// The files of a folder: natively a folder on disk, or the program's own assets.
 pub trait Files {
@@ -25,6 +26,10 @@ pub trait Files {
     fn read(&self, name: &str) -> Result<Option<Vec<u8>>>;
     /// The folder, for messages.
     fn path(&self) -> PathBuf;
+    /// The name of the file that holds all three networks, where the model is such a file.
+    fn single(&self) -> Option<String> {
+        None
+    }
     /// What is wrong with a file.
     fn bad(&self, name: &str, reason: String) -> Error {
         Error::file(self.path().join(name), reason)
@@ -46,13 +51,17 @@ const MOST: u64 = 64 << 30;
 /// Those of [`network`]; a file of weights is missing or damaged, or a tensor does not fit; the file and the
 /// tensor are named.
 pub fn read(files: &dyn Files, room: Option<u64>) -> Result<LatentModel> {
+    if let Some(name) = files.single() {
+        return single::read(files, &name, room);
+    }
     let network = Arc::new(network(files, room)?);
     let part = |i: usize| {
         let (folder, stem) = WEIGHTS[i];
         parts::weights(files, &format!("{folder}/{stem}"), &network.layouts[i])
     };
     let [text, unet, vae] = [part(0)?, part(1)?, part(2)?];
-    Ok(LatentModel { network, text, unet, vae, card: json(files, "card.json")?, pictures: None })
+    let card = json(files, "card.json")?;
+    Ok(LatentModel { network, text, unet, vae, card, pictures: None, single: None })
 }
 
 /// The networks of a pipeline by its configs: what it takes, makes and needs, before its weights are read.
@@ -61,24 +70,39 @@ pub fn read(files: &dyn Files, room: Option<u64>) -> Result<LatentModel> {
 /// The folder is not a text-to-image pipeline, a config is missing, damaged or not supported, or the model
 /// needs more memory than there is.
 pub fn network(files: &dyn Files, room: Option<u64>) -> Result<LatentNetwork> {
+    if let Some(name) = files.single() {
+        return single::network(files, &name, room);
+    }
     let Some(index) = json::<Value>(files, "model_index.json")? else {
         let reason = "is not a diffusers model: it has no model_index.json";
+        let part = json::<Value>(files, "config.json").ok().flatten();
+        let class = part.as_ref().and_then(|part| part.get("_class_name")?.as_str());
+        let class: Option<String> = class.map(|c| c.escape_default().take(60).collect());
+        let reason = class.map_or(reason.into(), |c| format!("{reason}; it is a {c} alone"));
         return Err(Error::file(files.path(), reason));
     };
     let class = index.get("_class_name").and_then(Value::as_str).unwrap_or("nothing");
     let other = || format!("is a {class}; only a StableDiffusionPipeline is supported");
     ensure(class == "StableDiffusionPipeline", || files.bad("model_index.json", other()))?;
     let network = configured(files)?;
+    fitting(&network, room, &files.path())?;
+    Ok(network)
+}
+
+/// Refuses a model that needs more memory than there is.
+///
+/// # Errors
+/// It does.
+pub(super) fn fitting(network: &LatentNetwork, room: Option<u64>, path: &Path) -> Result<()> {
     // In main memory and on the device, and a picture while it is drawn.
     let need = 8 * network.layouts.iter().map(|l| l.n() as u64).sum::<u64>() + network.drawing();
     let room = room.unwrap_or(MOST);
     let large = || {
         let [need, room] = [need, room].map(gib);
         let reason = format!("it needs {need:.1} GiB, {room:.1} GiB are there");
-        Error::file(files.path(), format!("is too large for this device: {reason}"))
+        Error::file(path, format!("is too large for this device: {reason}"))
     };
-    ensure(need <= room, large)?;
-    Ok(network)
+    ensure(need <= room, large)
 }
 
 /// What a file of JSON says; `None` where there is no such file.
@@ -126,20 +150,56 @@ fn configured(files: &dyn Files) -> Result<LatentNetwork> {
     let unet = config(files, "unet/config.json", &KNOWN.unet, UnetConfig::check)?;
     let vae = config(files, "vae/config.json", &KNOWN.autoencoder, AutoencoderConfig::check)?;
     let (scheduler, note) = scheduler(files)?;
+    let parts = Parts { text, unet, vae, scheduler, filler: None };
+    let network = joined(files, ["unet/config.json", "tokenizer/vocab.json"], parts)?;
+    Ok(LatentNetwork { notes: note.into_iter().collect(), ..network })
+}
+
+/// What a model's networks are made of.
+pub(super) struct Parts {
+    pub text: TextConfig,
+    pub unet: UnetConfig,
+    pub vae: AutoencoderConfig,
+    pub scheduler: SchedulerConfig,
+    /// The token that fills prompts, where the tokenizer's files have no say in it.
+    pub filler: Option<u32>,
+}
+
+/// The networks of configs that were checked one by one; `names` are the files to blame where the U-Net or the
+/// vocabulary does not fit the others.
+///
+/// # Errors
+/// One does not, or the tokenizer cannot be read.
+pub(super) fn joined(files: &dyn Files, names: [&str; 2], parts: Parts) -> Result<LatentNetwork> {
+    let Parts { text, unet, vae, scheduler, filler } = parts;
     let fits = |what: &str, a: usize, of: &str, b: usize| {
-        let other = || files.bad("unet/config.json", format!("{what} is {a}, but {of} is {b}"));
+        let other = || files.bad(names[0], format!("{what} is {a}, but {of} is {b}"));
         ensure(a == b, other)
     };
     let (latent, width) = (vae.latent_channels, text.hidden_size);
+    if let Some(kind) = more_inputs(unet.in_channels, latent) {
+        let right = "only what draws from a prompt alone is supported";
+        return Err(files.bad(names[0], format!("is of {kind}; {right}")));
+    }
     fits("in_channels", unet.in_channels, "the autoencoder's latent_channels", latent)?;
     fits("out_channels", unet.out_channels, "in_channels", unet.in_channels)?;
     fits("cross_attention_dim", unet.cross_attention_dim, "the text's hidden_size", width)?;
-    let tokenizer = tokenizer(files, text.max_position_embeddings)?;
+    let tokenizer = tokenizer(files, text.max_position_embeddings, filler)?;
     let (has, takes) = (tokenizer.vocabulary_size(), text.vocab_size);
     let more = || format!("has {has} tokens, but the text encoder takes {takes}");
-    ensure(has <= takes, || files.bad("tokenizer/vocab.json", more()))?;
-    let network = LatentNetwork::new(tokenizer, text, unet, vae, scheduler);
-    Ok(LatentNetwork { notes: note.into_iter().collect(), ..network })
+    ensure(has <= takes, || files.bad(names[1], more()))?;
+    Ok(LatentNetwork::new(tokenizer, text, unet, vae, scheduler))
+}
+
+/// What a U-Net is of that looks at more than a latent.
+fn more_inputs(channels: usize, latent: usize) -> Option<&'static str> {
+    Some(match channels.checked_sub(latent)? {
+        1 => "a model that looks at depths, too",
+        3 => "an upscaler",
+        4 => "an InstructPix2Pix model, which looks at a picture, too",
+        5 => "an inpainting model, which looks at a picture and a mask, too",
+        _ => return None,
+    })
 }
 
 /// The noise schedule and the solver; where the folder names a solver that is not here, ours in its place,
@@ -164,75 +224,14 @@ fn scheduler(files: &dyn Files) -> Result<(SchedulerConfig, Option<String>)> {
     Ok((config, note))
 }
 
-fn tokenizer(files: &dyn Files, length: usize) -> Result<Tokenizer> {
-    // A token is written as text, or as an object with its text.
-    let pad = |special: Option<Value>| {
-        let pad = special?.get("pad_token")?.clone();
-        Some(pad.as_str().or_else(|| pad.get("content")?.as_str())?.to_string())
-    };
-    let pad = pad(json(files, "tokenizer/special_tokens_map.json")?)
-        .or(pad(json(files, "tokenizer/tokenizer_config.json")?))
-        .unwrap_or_else(|| "<|endoftext|>".into());
-    if let Some(vocabulary) = json(files, "tokenizer/vocab.json")? {
-        let name = "tokenizer/merges.txt";
-        let path = files.path().join(name);
-        let text = String::from_utf8(needed(files, name, files.read(name)?)?)
-            .map_err(|_| Error::file(&path, "is not text"))?;
-        return Tokenizer::new(vocabulary, read_merges(&text, &path)?, &pad, length, &path);
-    }
-    // Today's transformers write one file.
-    let name = "tokenizer/tokenizer.json";
-    let path = files.path().join(name);
-    let Some(whole) = json::<Whole>(files, name)? else {
-        let reason = "is missing, and so is tokenizer/tokenizer.json";
-        return Err(files.bad("tokenizer/vocab.json", reason.into()));
-    };
-    let mut vocabulary = whole.model.vocab;
-    for Added { id, content } in whole.added_tokens {
-        vocabulary.entry(content).or_insert(id);
-    }
-    let merges = whole.model.merges.into_iter().map(|merge| match merge {
-        Merge::Pair(pair) => Ok(pair),
-        Merge::Line(line) => {
-            let pair = line.split_once(' ').map(|(a, b)| [a.to_string(), b.to_string()]);
-            pair.ok_or_else(|| Error::file(&path, format!("the merge '{line}' is not two symbols")))
-        }
-    });
-    Tokenizer::new(vocabulary, merges.collect::<Result<_>>()?, &pad, length, &path)
-}
-
-/// `tokenizer.json`, as far as it is read.
-#[derive(Deserialize)]
-struct Whole {
-    model: Pairs,
-    #[serde(default)]
-    added_tokens: Vec<Added>,
-}
-
-#[derive(Deserialize)]
-struct Pairs {
-    vocab: HashMap<String, u32>,
-    merges: Vec<Merge>,
-}
-
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Merge {
-    Pair([String; 2]),
-    Line(String),
-}
-
-#[derive(Deserialize)]
-struct Added {
-    id: u32,
-    content: String,
-}
-
-/// The files of a model's folder, by name.
+/// The files of a model's folder, by name: a diffusers folder's, or those of a single file where it came as one.
 ///
 /// # Errors
 /// A file cannot be written as JSON or safetensors.
 pub fn write(model: &LatentModel, precision: Precision) -> Result<Vec<(String, Vec<u8>)>> {
+    if let Some(single) = &model.single {
+        return single::write(model, single, precision);
+    }
     let LatentNetwork { tokenizer, text, unet, vae, scheduler, .. } = &*model.network;
     let index = serde_json::json!({
         "_class_name": "StableDiffusionPipeline",
@@ -315,6 +314,10 @@ impl Files for Packed {
     fn path(&self) -> PathBuf {
         "model".into()
     }
+
+    fn single(&self) -> Option<String> {
+        self.0.iter().any(|f| f.name == SINGLE).then(|| SINGLE.into())
+    }
 }
 
 impl TryFrom<Packed> for LatentModel {
@@ -328,6 +331,15 @@ impl Serialize for LatentModel {
     fn serialize<S: Serializer>(&self, to: S) -> std::result::Result<S::Ok, S::Error> {
         let files = write(self, Precision::Full).map_err(serde::ser::Error::custom)?;
         Packed(files.into_iter().map(|(name, bytes)| File { name, bytes }).collect()).serialize(to)
+    }
+}
+
+/// The files of a folder on disk: diffusers', or those of a single file that was written there.
+#[cfg(not(target_arch = "wasm32"))]
+pub fn on_disk(folder: PathBuf) -> Box<dyn Files> {
+    match !folder.join("model_index.json").is_file() && folder.join(SINGLE).is_file() {
+        true => Box::new(single::SingleFile::new(folder, SINGLE)),
+        false => Box::new(OnDisk(folder)),
     }
 }
 

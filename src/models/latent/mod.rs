@@ -4,16 +4,20 @@
 
 mod autoencoder;
 pub mod folder;
+pub mod lora;
 pub mod parts;
 mod settings;
+pub mod single;
 mod text;
 mod tokenizer;
 mod unet;
+mod vocabulary;
 
 pub use autoencoder::{Autoencoder, AutoencoderConfig};
 pub use folder::Files;
 #[cfg(not(target_arch = "wasm32"))]
-pub use folder::OnDisk;
+pub use folder::{OnDisk, on_disk};
+pub use single::Single;
 pub use text::{TextConfig, TextEncoder};
 pub use tokenizer::Tokenizer;
 pub use unet::{LatentUnet, PerLevel, UnetConfig, is_cross_attention};
@@ -122,13 +126,15 @@ pub struct LatentModel {
     pub card: Option<LatentCard>,
     /// The pictures with words that it is about, where a person said which.
     pub pictures: Option<String>,
+    /// How it was laid out where it came as a single file; nothing of a diffusers folder.
+    pub single: Option<Arc<Single>>,
 }
 
 impl LatentModel {
     /// Fresh weights, the same for the same seed on every machine.
     pub fn fresh(network: Arc<LatentNetwork>, seed: u64) -> Self {
         let [text, unet, vae] = network.layouts.each_ref().map(|layout| layout.init(seed));
-        Self { network, text, unet, vae, card: None, pictures: None }
+        Self { network, text, unet, vae, card: None, pictures: None, single: None }
     }
 
     /// The corpus that it is about: the one that a person named, else the one that it was trained on.

@@ -23,20 +23,55 @@ pub fn file(bytes: &[u8]) -> Option<&'static str> {
     })
 }
 
+/// Marks in tensors' names, and the family of models that has them.
+const FAMILIES: [(&str, &str); 9] = [
+    ("conditioner.embedders.", "Stable Diffusion XL"),
+    ("joint_blocks.", "Stable Diffusion 3"),
+    ("double_blocks.", "Flux"),
+    ("control_model.", "a ControlNet"),
+    ("input_hint_block.", "a ControlNet"),
+    ("controlnet_cond_embedding.", "a ControlNet"),
+    ("motion_modules.", "AnimateDiff"),
+    ("clip_txt_mapper.", "Stable Cascade"),
+    ("diffusion_model.label_emb.", "a Stable Diffusion with another condition beside the prompt"),
+];
+
+/// The family of diffusion models that tensors are of, if it is one that is not read.
+pub fn family(tensors: &Tensors) -> Option<&'static str> {
+    if is_lora(tensors) {
+        return None;
+    }
+    let marked = |mark: &str| tensors.0.keys().any(|name| name.contains(mark));
+    FAMILIES.iter().find(|(mark, _)| marked(mark)).map(|(_, family)| *family)
+}
+
+/// The message for one of those.
+pub fn another(family: &str) -> String {
+    format!("is of {family}; of such models only Stable Diffusion 1.x and 2.x are read")
+}
+
+/// Whether tensors are a LoRA's, or of its kin.
+pub fn is_lora(tensors: &Tensors) -> bool {
+    const MARKS: [&str; 5] = ["lora_", ".lora.", "_lora.", ".hada_w1", ".lokr_w1"];
+    tensors.0.keys().any(|name| MARKS.iter().any(|mark| name.contains(mark)))
+}
+
 /// What tensors are of that no network here has, and what to do.
 pub fn looks_like(tensors: &Tensors) -> Option<String> {
     let has = |start: &str| tensors.0.keys().any(|name| name.starts_with(start));
     let known = "ResNet-18 with a 3 x 3 first convolution, VGG-16 with batch normalisation and \
                  torchvision's Swin are read";
     let like = |what: &str, todo: &str| Some(format!("looks like {what}; {todo}"));
+    if let Some(family) = family(tensors) {
+        return Some(another(family));
+    }
     if has("model.diffusion_model.") || has("diffusion_model.") || has("first_stage_model.") {
-        let todo = "convert it to a diffusers folder: \
-                    StableDiffusionPipeline.from_single_file(FILE).save_pretrained(FOLDER)";
+        let todo =
+            "a whole one takes prompts: salun sample --prompt, salun unlearn --forget prompt:WORDS";
         return like("a single-file Stable Diffusion checkpoint", todo);
     }
-    if tensors.0.keys().any(|name| name.contains("lora_")) {
-        let todo =
-            "merge it into its model first: pipe.fuse_lora(), then pipe.save_pretrained(FOLDER)";
+    if is_lora(tensors) {
+        let todo = "name its model with --model, and this file with --lora";
         return like("a LoRA, a change of another model", todo);
     }
     if has("down_blocks.") && has("time_embedding.") {

@@ -266,6 +266,29 @@ fn what_a_file_does_not_say_can_be_said_in_the_window() {
 }
 
 #[test]
+fn a_lora_is_laid_over_an_own_text_to_image_model_in_the_window() {
+    let (mut window, played) = window([1280.0, 1000.0], egui::Theme::Dark);
+    played.answer();
+    window.run();
+    assert!(window.query_by_label("LoRA").is_none(), "only a model of one's own takes one");
+    window.state_mut().state.import("sd.safetensors".into(), None);
+    let own = Opened { name: "sd.safetensors".into(), ..opened("emoji-t2i") };
+    let (id, _) = played.asked();
+    played.tell(Event::Done { id, outcome: Outcome::Opened(Arc::new(own)) });
+    window.run();
+    window.get_by_label("LoRA");
+    window.get_by_label("U-Net");
+    window.get_all_by_role(egui::accesskit::Role::TextInput).next().unwrap().focus();
+    window.run();
+    window.event(egui::Event::Text("style.safetensors@0.8, b.pt".into()));
+    window.run();
+    window.key_press(egui::Key::Enter);
+    window.run();
+    let Job::Open { model, .. } = played.asked().1 else { panic!("{:?}", played.asked().1) };
+    assert_eq!(model, "sd.safetensors?lora=style.safetensors%400.8&lora=b.pt");
+}
+
+#[test]
 fn a_judge_of_an_own_diffusion_model_can_be_named_in_the_window() {
     let (mut window, played) = window([1280.0, 1000.0], egui::Theme::Dark);
     played.answer();
