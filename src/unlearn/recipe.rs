@@ -156,10 +156,16 @@ impl Recipe {
             let [unet, judge] = [&said.unet, &said.judge].map(|path| path.as_ref().map(file));
             Said { unet, judge, ..said.clone() }.behind(model)
         };
+        let data = match crate::data::mine::folder(&self.data) {
+            Some((before, path)) => {
+                format!("{before}{}", from(path).unwrap_or_else(|| path.into()))
+            }
+            None => after("emoji:", &after("folder:", &self.data)),
+        };
         let shipped = models::registry::shipped(&self.model).is_some();
         Self {
             model: whole(if shipped { self.model.clone() } else { file(&self.model) }),
-            data: after("emoji:", &after("folder:", &self.data)),
+            data,
             forget: after("indices:", &self.forget),
             mask_file: self.mask_file.as_ref().map(file),
             after: self.after.iter().map(|before| before.within(folder)).collect(),

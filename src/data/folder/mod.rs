@@ -3,8 +3,11 @@
 //! `folder:PATH` reads them grey, 28 x 28; `folder:PATH?rgb` in colour, 32 x 32;
 //! `folder:PATH?size=48&rgb` at a size of one's own.
 
+mod beside;
 mod list;
 mod picture;
+
+pub use beside::{beside, read_picture};
 
 use std::{
     path::PathBuf,
@@ -138,6 +141,7 @@ fn decode(given: &str, shape: PictureShape, listing: &Listing) -> Result<Dataset
         skipped: unread.len(),
         notes,
         fingerprint,
+        added: None,
     })
 }
 
@@ -154,7 +158,8 @@ fn ground<'a>(
             sum = [sum[0] + tone[0], sum[1] + tone[1]];
         }
     }
-    let (ground, name) = if sum[0] > 127.5 * sum[1] { (0, "black") } else { (255, "white") };
+    let ground = super::ground(sum);
+    let name = if ground == 0 { "black" } else { "white" };
     if n > 0 {
         notes.push(format!("{n} pictures are transparent in part and are laid on {name}"));
     }

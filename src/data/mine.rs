@@ -1,0 +1,301 @@
+//! Pictures of a person's own beside a data set: `DATA+mine:NAME`, drawn, dropped or taken in the studio, and
+//! `DATA+folder:PATH`, which lie in a folder, a sub-folder a class.
+//!
+//! They follow the data set's own training pictures, all in the training part: the split of those stays as it
+//! was. A class that the data set has not is a new one, and some of its pictures are for tests.
+
+use std::{
+    ops::Range,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use image::{RgbImage, RgbaImage, imageops};
+use serde::{Deserialize, Serialize};
+use sha2::Digest;
+
+use super::{Dataset, PictureShape, Pictures, ground, lay, luma, tone};
+use crate::error::{Error, Result, ensure};
+use crate::words::hex;
+
+/// What stands between a data set and the name of pictures beside it, or their folder.
+const MINE: &str = "+mine:";
+const FOLDER: &str = "+folder:";
+/// Pictures at the most.
+pub const MOST: usize = 400;
+/// Characters of a name that are kept.
+const LONGEST: usize = 40;
+/// One of so many pictures of a new class is for tests.
+const TESTED: usize = 4;
+/// A picture is kept no larger than this square, in pixels.
+const SIDE: u32 = 128;
+
+/// Pictures of a person's own, with a class each.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Mine {
+    /// As the person called them, in letters, digits, `-` and `_`.
+    pub title: String,
+    /// Those that there are pictures of, sorted; labels are places in it.
+    pub classes: Vec<String>,
+    /// Sorted by class.
+    pub pictures: Pictures,
+}
+
+/// What of a data set's training pictures a person added to it.
+#[derive(Debug, Clone)]
+pub struct Added {
+    /// [`Mine::name`].
+    pub name: String,
+    /// How many, the last of all.
+    pub n: usize,
+}
+
+/// Where the pictures beside a data set are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// Kept here, under a name.
+    Kept,
+    Folder,
+}
+
+impl Mine {
+    /// Pictures of a shape with the names of their classes.
+    pub fn new(title: &str, shape: PictureShape, all: &[(String, Vec<u8>)]) -> Self {
+        let mut classes: Vec<String> = all.iter().map(|(class, _)| class.clone()).collect();
+        classes.sort();
+        classes.dedup();
+        let of = |class: &String| classes.iter().position(|c| c == class).unwrap_or(0) as u8;
+        let mut sorted: Vec<(u8, &Vec<u8>)> = all.iter().map(|(c, p)| (of(c), p)).collect();
+        sorted.sort_by_key(|(label, _)| *label);
+        let pictures = Pictures {
+            pixels: sorted.iter().flat_map(|(_, pixels)| pixels.iter().copied()).collect(),
+            labels: sorted.iter().map(|(label, _)| *label).collect(),
+            shape,
+        };
+        Self { title: titled(title), classes, pictures }
+    }
+
+    /// What recipes and caches know them by: the title and the beginning of a hash of what they are.
+    pub fn name(&self) -> String {
+        let mut sha = sha2::Sha256::new();
+        let PictureShape { channels, height, width } = self.pictures.shape;
+        sha.update(format!("{channels} {height} {width}\n{}\n", self.classes.join("\n")));
+        sha.update(&self.pictures.labels);
+        sha.update(&self.pictures.pixels);
+        format!("{}-{}", self.title, &hex(&sha.finalize())[..8])
+    }
+
+    /// What a data set is called that they are added to.
+    pub fn beside(&self, data: &str) -> String {
+        beside(data, &self.name())
+    }
+
+    /// A data set with them added, called `name`.
+    ///
+    /// # Errors
+    /// They are of another shape, there are too many classes, or too few pictures of a new one.
+    fn added(&self, data: &Dataset, name: &str) -> Result<Dataset> {
+        let wrong = |right: String| Error::argument("data", name, right);
+        let (shape, own) = (data.train.shape, &self.pictures);
+        let other = || {
+            let [of, has] = [own.shape, shape].map(|s| {
+                let PictureShape { channels, height, width } = s;
+                format!("{width} x {height} pixels in {channels} channels")
+            });
+            wrong(format!("the pictures have {of}, those of {} {has}", data.name))
+        };
+        ensure(own.shape == shape, other)?;
+        let mut classes = data.classes.clone();
+        classes.extend(self.classes.iter().filter(|c| !data.classes.contains(c)).cloned());
+        ensure(classes.len() <= 256, || wrong("there can be 256 classes at the most".into()))?;
+        let (mut train, mut test) = (Pictures::clone(&data.train), Pictures::clone(&data.test));
+        let mut n = 0;
+        for (place, class) in self.classes.iter().enumerate() {
+            let label = classes.iter().position(|c| c == class).unwrap_or(0);
+            let items: Vec<usize> = own.of_class(place).collect();
+            let held_out = match label < data.classes.len() {
+                true => 0,
+                false => items.len().div_ceil(TESTED),
+            };
+            let few = || wrong(format!("at least 2 pictures of the new class {class} are needed"));
+            ensure(held_out < items.len(), few)?;
+            let (tested, trained) = items.split_at(held_out);
+            for (set, items) in [(&mut test, tested), (&mut train, trained)] {
+                set.pixels.extend(items.iter().flat_map(|&i| own.picture(i)));
+                set.labels.extend(items.iter().map(|_| label as u8));
+            }
+            n += trained.len();
+        }
+        let mut names = Vec::clone(&data.names);
+        if !names.is_empty() {
+            names.extend((0..n).map(|i| format!("{}/{i}", self.title)));
+        }
+        Ok(Dataset {
+            name: name.into(),
+            classes,
+            train: train.into(),
+            test: test.into(),
+            names: names.into(),
+            added: Some(Added { name: self.name(), n }),
+            ..data.clone()
+        })
+    }
+}
+
+impl Dataset {
+    /// The training pictures that a person added under a name, or `all` that were.
+    ///
+    /// # Errors
+    /// There are none, or others; what to do as a text.
+    pub fn added_items(&self, name: &str) -> std::result::Result<Range<usize>, String> {
+        let gone = "a person's own pictures are no part of a recipe or a link: bring them again in the \
+                    studio under Data, My pictures, or write --data 'DATA+folder:PATH' --forget mine:all";
+        let added = self.added.as_ref().ok_or(gone)?;
+        // A folder may have another name; the hash says what is in it.
+        let hash = |name: &str| name.rsplit_once('-').map(|(_, hash)| hash.to_string());
+        let same = name == "all" || hash(name) == hash(&added.name);
+        ensure(same, || format!("the pictures are {} here; {gone}", added.name))?;
+        Ok(self.train.len() - added.n..self.train.len())
+    }
+}
+
+/// A title in letters, digits, `-` and `_`: it becomes part of names of files.
+fn titled(title: &str) -> String {
+    let plain = |c: char| if c.is_alphanumeric() || c == '_' { c } else { '-' };
+    let title: String = title.trim().chars().map(plain).take(LONGEST).collect();
+    if title.is_empty() { "mine".into() } else { title }
+}
+
+/// What a data set is called that pictures of a name are added to.
+pub fn beside(data: &str, name: &str) -> String {
+    format!("{}{MINE}{name}", base(data))
+}
+
+/// The data set that pictures are beside, where there are pictures, and they.
+fn parts(name: &str) -> Option<(&str, Place, &str)> {
+    let of = |place, (data, own)| (data, place, own);
+    let kept = name.rsplit_once(MINE).map(|parts| of(Place::Kept, parts));
+    let folder = || name.split_once(FOLDER).map(|parts| of(Place::Folder, parts));
+    kept.or_else(|| folder().filter(|_| !name.starts_with("folder:")))
+}
+
+/// The data set without the pictures beside it.
+pub fn base(name: &str) -> &str {
+    parts(name).map_or(name, |(data, ..)| data)
+}
+
+/// The path of the folder of pictures that are beside a data set, and what stands before it.
+pub fn folder(name: &str) -> Option<(&str, &str)> {
+    let (_, _, path) = parts(name).filter(|(_, place, _)| *place == Place::Folder)?;
+    Some((&name[..name.len() - path.len()], path))
+}
+
+/// All pictures that were brought here.
+static KEPT: Mutex<Vec<(String, Arc<Mine>)>> = Mutex::new(Vec::new());
+
+/// Keeps pictures for the data sets that are called after them.
+///
+/// # Errors
+/// There are none or too many, or they are not what they say.
+pub fn keep(mine: Arc<Mine>) -> Result<String> {
+    let own = &mine.pictures;
+    let wrong = |right: String| Error::argument("pictures", &mine.title, right);
+    let many = || wrong(format!("there are {}; 1 to {MOST} are needed", own.len()));
+    ensure((1..=MOST).contains(&own.len()), many)?;
+    let whole = own.pixels.len() == own.len() * own.shape.n()
+        && own.labels.iter().all(|label| usize::from(*label) < mine.classes.len());
+    ensure(whole, || wrong("their pixels or their classes are not whole".into()))?;
+    let name = mine.name();
+    let mut kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
+    if kept.iter().all(|(known, _)| *known != name) {
+        kept.push((name.clone(), mine));
+    }
+    Ok(name)
+}
+
+/// Pictures that were brought here, by their name.
+pub fn kept(name: &str) -> Option<Arc<Mine>> {
+    let kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
+    kept.iter().find(|(known, _)| known == name).map(|(_, mine)| mine.clone())
+}
+
+/// A data set, and the last that was made of it by adding pictures.
+static LATEST: Mutex<Option<(Arc<Dataset>, Arc<Dataset>)>> = Mutex::new(None);
+
+/// Opens a data set with pictures beside it; `None` where its name has none.
+///
+/// # Errors
+/// The data set cannot be opened, or the pictures are not there or do not fit it.
+pub fn open(name: &str) -> Option<Result<Arc<Dataset>>> {
+    let (data, place, own) = parts(name)?;
+    Some(super::open(data).and_then(|data| added(data, name, place, own)))
+}
+
+fn added(data: Arc<Dataset>, name: &str, place: Place, own: &str) -> Result<Arc<Dataset>> {
+    let (mine, notes) = match place {
+        Place::Kept => {
+            let gone = "a person's own pictures are kept as long as the studio is open and are no part of a \
+                        recipe; a run's folder has them: write --data 'DATA+folder:RUN/mine'";
+            (kept(own).ok_or_else(|| Error::argument("pictures", own, gone))?, Vec::new())
+        }
+        #[cfg(not(target_arch = "wasm32"))]
+        Place::Folder => super::folder::beside(own, &data)?,
+        #[cfg(target_arch = "wasm32")]
+        Place::Folder => return Err(Error::file(own, "a page cannot read folders")),
+    };
+    let mut latest = LATEST.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some((of, with)) = &*latest
+        && Arc::ptr_eq(of, &data)
+        && with.name == name
+        && with.added.as_ref().is_some_and(|added| added.name == mine.name())
+    {
+        return Ok(with.clone());
+    }
+    let mut with = mine.added(&data, name)?;
+    with.notes.extend(notes);
+    let with = Arc::new(with);
+    *latest = Some((data, with.clone()));
+    Ok(with)
+}
+
+/// A picture's square middle, laid on black or white where it is transparent in part, and no larger than need
+/// be; whether it was laid.
+///
+/// # Errors
+/// It has no pixels.
+pub fn square(mut picture: RgbaImage) -> Result<(RgbImage, bool)> {
+    let (width, height) = picture.dimensions();
+    let side = width.min(height);
+    let empty = || Error::Request("a picture without pixels".into());
+    ensure(side > 0, empty)?;
+    let (left, top) = ((width - side) / 2, (height - side) / 2);
+    picture = imageops::crop_imm(&picture, left, top, side, side).to_image();
+    let transparent = picture.pixels().any(|p| p[3] < 255);
+    if transparent {
+        let tone = tone(&picture);
+        lay(&mut picture, ground(tone));
+    }
+    let pixels = picture.pixels().flat_map(|p| [p[0], p[1], p[2]]).collect();
+    let picture = RgbImage::from_raw(side, side, pixels).ok_or_else(empty)?;
+    let picture = match side > SIDE {
+        true => imageops::resize(&picture, SIDE, SIDE, imageops::FilterType::Triangle),
+        false => picture,
+    };
+    Ok((picture, transparent))
+}
+
+/// A picture's bytes, channels first, as a classifier of a shape takes them; `inverted`: dark for light.
+pub fn fitted(picture: &RgbImage, shape: PictureShape, inverted: bool) -> Vec<u8> {
+    let [width, height] = [shape.width, shape.height].map(|side| side as u32);
+    let picture = match picture.dimensions() == (width, height) {
+        true => picture.clone(),
+        false => imageops::resize(picture, width, height, imageops::FilterType::Triangle),
+    };
+    let mut bytes: Vec<u8> = match shape.channels {
+        1 => picture.pixels().map(|p| luma(p.0)).collect(),
+        _ => (0..3).flat_map(|c| picture.pixels().map(move |p| p[c])).collect(),
+    };
+    if inverted {
+        bytes.iter_mut().for_each(|value| *value = 255 - *value);
+    }
+    bytes
+}
