@@ -58,6 +58,7 @@ pub fn parts_ui(studio: &mut Studio, ui: &mut Ui) {
         let name = match (&picked, share) {
             (_, Some((_, name, _))) => name.to_string(),
             (Some(Choice::Items(list)), _) => format::forget_set(&items_spec(list)),
+            (Some(Choice::Mine(name)), _) => format::forget_set(&format!("mine:{name}")),
             _ => "Some pictures…".into(),
         };
         let combo = choice_ui(ui, "Or", &name, |ui| {

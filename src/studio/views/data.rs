@@ -8,6 +8,7 @@ use std::{
 use egui::{ComboBox, Event, EventFilter, Mesh, PointerButton, TextureHandle};
 
 use crate::engine::TrainingSet;
+use crate::studio::mine::{self, Gathered};
 use crate::studio::prelude::*;
 use crate::studio::{Choice, Lasso, tile};
 
@@ -158,6 +159,9 @@ impl Raster {
 }
 
 fn data_ui(studio: &mut Studio, ui: &mut Ui) {
+    if studio.state.task.classifies() && studio.own.of::<Gathered>().shown {
+        return mine::mine_ui(studio, ui);
+    }
     let Studio { own, state, .. } = studio;
     state.browse();
     let session = state.session();
@@ -168,9 +172,10 @@ fn data_ui(studio: &mut Studio, ui: &mut Ui) {
     let Some(shelf) = session.shelf.clone().filter(fits) else { return waiting_ui(state, ui) };
     let browser = own.of::<Browser>();
     browser.list(&shelf);
-    bar_ui(browser, state, &shelf, ui);
+    let own_ones = bar_ui(browser, state, &shelf, ui);
     ui.add_space(4.0);
     tiles_ui(browser, &shelf, ui);
+    own.of::<Gathered>().shown |= own_ones;
 }
 
 fn waiting_ui(state: &mut State, ui: &mut Ui) {
@@ -188,9 +193,12 @@ fn waiting_ui(state: &mut State, ui: &mut Ui) {
     });
 }
 
-/// The filter, what is picked, and what can be done with it.
-fn bar_ui(browser: &mut Browser, state: &mut State, shelf: &TrainingSet, ui: &mut Ui) {
+/// The filter, what is picked, and what can be done with it; whether a person's own pictures are asked for.
+fn bar_ui(browser: &mut Browser, state: &mut State, shelf: &TrainingSet, ui: &mut Ui) -> bool {
     ui.horizontal_wrapped(|ui| {
+        let hint = "Drop, draw or take pictures of your own: what the model sees in them";
+        let asked =
+            state.task.classifies() && ui.button("My pictures…").on_hover_text(hint).clicked();
         let name = browser.filter.and_then(|c| shelf.classes.get(c)).map_or("All classes", |n| n);
         let combo = ComboBox::from_id_salt("shown class").width(120.0).selected_text(name);
         let list = combo.show_ui(ui, |ui| {
@@ -208,7 +216,7 @@ fn bar_ui(browser: &mut Browser, state: &mut State, shelf: &TrainingSet, ui: &mu
                 false => "click one to forget its class",
             };
             ui.weak(format!("{} pictures; {how}", format::count(browser.items.len())));
-            return;
+            return asked;
         }
         ui.label(format!("{} picked", format::count(n)));
         if ui.button("Clear").on_hover_text("Drops all picks").clicked() {
@@ -222,7 +230,9 @@ fn bar_ui(browser: &mut Browser, state: &mut State, shelf: &TrainingSet, ui: &mu
         } else {
             class_ui(browser, state, shelf, ui);
         }
-    });
+        asked
+    })
+    .inner
 }
 
 /// Offers the class of what is picked: a diffusion model forgets whole classes.
