@@ -94,7 +94,7 @@ impl Args {
                 let recipe = Recipe::parse(&text, &path.to_string_lossy())?;
                 // Its paths are from where it lies, or else from here.
                 match path.parent().and_then(|folder| std::path::absolute(folder).ok()) {
-                    Some(folder) => recipe.within(&folder),
+                    Some(folder) => recipe.with_pictures(&folder).within(&folder),
                     None => recipe,
                 }
             }

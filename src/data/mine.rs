@@ -189,6 +189,12 @@ pub fn folder(name: &str) -> Option<(&str, &str)> {
     Some((&name[..name.len() - path.len()], path))
 }
 
+/// A data set's name where the pictures beside it lie in this folder.
+pub fn found(name: &str, folder: &str) -> Option<String> {
+    let (data, ..) = parts(name).filter(|(_, place, _)| *place == Place::Kept)?;
+    Some(format!("{data}{FOLDER}{folder}"))
+}
+
 /// All pictures that were brought here.
 static KEPT: Mutex<Vec<(String, Arc<Mine>)>> = Mutex::new(Vec::new());
 
@@ -298,4 +304,84 @@ pub fn fitted(picture: &RgbImage, shape: PictureShape, inverted: bool) -> Vec<u8
         bytes.iter_mut().for_each(|value| *value = 255 - *value);
     }
     bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::open;
+
+    const SHAPE: PictureShape = PictureShape { channels: 1, height: 28, width: 28 };
+
+    fn mine(classes: &[&str]) -> Mine {
+        let one = |(i, class): (usize, &&str)| (class.to_string(), vec![i as u8; SHAPE.n()]);
+        Mine::new("a mug/2", SHAPE, &classes.iter().enumerate().map(one).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn they_come_after_the_others_and_move_no_split() {
+        let whole = open("fashion-mnist").unwrap();
+        let mine = mine(&["mug", "Bag", "mug", "mug", "mug", "mug"]);
+        assert_eq!(mine.title, "a-mug-2");
+        let name = keep(Arc::new(mine.clone())).unwrap();
+        let data = open(&mine.beside("fashion-mnist")).unwrap();
+        // A bag, and of five mugs three; two are for tests.
+        assert_eq!(data.train.labels[60_000..], [8, 10, 10, 10]);
+        assert_eq!(data.test.labels[10_000..], [10, 10]);
+        assert_eq!(data.train.picture(60_000), vec![1; SHAPE.n()]);
+        assert_eq!(data.classes[10], "mug");
+        assert_eq!(data.statistics(), whole.statistics());
+        let (own, split) = (data.split(1), whole.split(1));
+        assert_eq!(own.validation, split.validation);
+        assert_eq!(own.train[..split.train.len()], split.train);
+        assert_eq!(own.train[split.train.len()..], [60_000, 60_001, 60_002, 60_003]);
+        assert_eq!(data.added_items("all"), Ok(60_000..60_004));
+        assert_eq!(data.added_items(&name), Ok(60_000..60_004));
+        assert!(data.added_items("a-mug-2-00000000").is_err() && whole.added_items("all").is_err());
+        assert!(Arc::ptr_eq(&data, &open(&mine.beside("fashion-mnist")).unwrap()));
+        assert_eq!(super::super::test(&mine.beside("fashion-mnist")).unwrap().len(), 10_002);
+    }
+
+    #[test]
+    fn their_name_says_what_they_are() {
+        let [one, same, other] =
+            [&["b", "a"], &["b", "a"], &["a", "b"]].map(|classes| mine(classes).name());
+        assert_eq!(one, same);
+        assert_ne!(one, other, "other pictures are of those classes");
+        assert_eq!(titled("  "), "mine");
+        assert_eq!(titled("Émile's 3"), "Émile-s-3");
+    }
+
+    #[test]
+    fn names_are_taken_apart() {
+        for (name, data, path) in [
+            ("fashion-mnist", "fashion-mnist", None),
+            ("folder:a+folder:b", "folder:a+folder:b", None),
+            ("folder:a?rgb+mine:x-1", "folder:a?rgb", None),
+            ("fashion-mnist@4000+folder:/x+y", "fashion-mnist@4000", Some("/x+y")),
+        ] {
+            assert_eq!(base(name), data, "{name}");
+            assert_eq!(folder(name).map(|(_, path)| path), path, "{name}");
+        }
+        assert_eq!(beside("cifar10+mine:a-1", "b-2"), "cifar10+mine:b-2");
+        assert_eq!(found("x@9+mine:a-1", "run/mine").as_deref(), Some("x@9+folder:run/mine"));
+        assert_eq!(found("x", "run/mine"), None);
+    }
+
+    #[test]
+    fn the_middle_is_taken_and_laid_on_what_it_stands_out_from() {
+        let wide = RgbaImage::from_fn(300, 100, |x, _| {
+            image::Rgba(if (100..200).contains(&x) { [9, 9, 9, 0] } else { [255; 4] })
+        });
+        let (middle, laid) = square(wide).unwrap();
+        assert_eq!((middle.dimensions(), laid), ((100, 100), true));
+        assert!(middle.pixels().all(|p| p.0 == [255; 3]), "dark lies on white");
+        let (small, laid) =
+            square(RgbaImage::from_pixel(500, 900, image::Rgba([7, 8, 9, 255]))).unwrap();
+        assert_eq!((small.dimensions(), laid), ((SIDE, SIDE), false));
+        let colour = PictureShape { channels: 3, height: 4, width: 4 };
+        assert_eq!(fitted(&small, colour, false), [[7; 16], [8; 16], [9; 16]].concat());
+        assert_eq!(fitted(&small, PictureShape { channels: 1, ..colour }, true), [255 - 8; 16]);
+        assert!(square(RgbaImage::new(0, 5)).is_err());
+    }
 }

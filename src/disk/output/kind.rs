@@ -166,6 +166,7 @@ impl OutputKind {
             Self::Run => {
                 flat(&files::RUN)
                     || below("model").is_some_and(|inside| Self::Pipeline.writes(inside))
+                    || below(files::MINE).is_some_and(|picture| ends(picture, &["png"]))
             }
             Self::Demo => {
                 let mut parts = name.components();
