@@ -47,6 +47,8 @@ pub struct Added {
     pub name: String,
     /// How many, the last of all.
     pub n: usize,
+    /// With those that were added before them.
+    pub all: usize,
 }
 
 /// Where the pictures beside a data set are.
@@ -108,7 +110,7 @@ impl Mine {
         classes.extend(self.classes.iter().filter(|c| !data.classes.contains(c)).cloned());
         ensure(classes.len() <= 256, || wrong("there can be 256 classes at the most".into()))?;
         let (mut train, mut test) = (Pictures::clone(&data.train), Pictures::clone(&data.test));
-        let mut n = 0;
+        let (mut n, before) = (0, data.added.as_ref().map_or(0, |added| added.all));
         for (place, class) in self.classes.iter().enumerate() {
             let label = classes.iter().position(|c| c == class).unwrap_or(0);
             let items: Vec<usize> = own.of_class(place).collect();
@@ -135,7 +137,7 @@ impl Mine {
             train: train.into(),
             test: test.into(),
             names: names.into(),
-            added: Some(Added { name: self.name(), n }),
+            added: Some(Added { name: self.name(), n, all: n + before }),
             ..data.clone()
         })
     }
@@ -167,7 +169,7 @@ fn titled(title: &str) -> String {
 
 /// What a data set is called that pictures of a name are added to.
 pub fn beside(data: &str, name: &str) -> String {
-    format!("{}{MINE}{name}", base(data))
+    format!("{data}{MINE}{name}")
 }
 
 /// The data set that pictures are beside, where there are pictures, and they.
@@ -178,9 +180,9 @@ fn parts(name: &str) -> Option<(&str, Place, &str)> {
     kept.or_else(|| folder().filter(|_| !name.starts_with("folder:")))
 }
 
-/// The data set without the pictures beside it.
+/// The data set without any pictures beside it.
 pub fn base(name: &str) -> &str {
-    parts(name).map_or(name, |(data, ..)| data)
+    parts(name).map_or(name, |(data, ..)| base(data))
 }
 
 /// The path of the folder of pictures that are beside a data set, and what stands before it.
@@ -224,8 +226,10 @@ pub fn kept(name: &str) -> Option<Arc<Mine>> {
     kept.iter().find(|(known, _)| known == name).map(|(_, mine)| mine.clone())
 }
 
-/// A data set, and the last that was made of it by adding pictures.
-static LATEST: Mutex<Option<(Arc<Dataset>, Arc<Dataset>)>> = Mutex::new(None);
+/// Data sets and what was made of them by adding pictures, the latest last.
+static LATEST: Mutex<Vec<[Arc<Dataset>; 2]>> = Mutex::new(Vec::new());
+/// How many of them are kept: each holds all pictures.
+const LATEST_MOST: usize = 2;
 
 /// Opens a data set with pictures beside it; `None` where its name has none.
 ///
@@ -249,17 +253,21 @@ fn added(data: Arc<Dataset>, name: &str, place: Place, own: &str) -> Result<Arc<
         Place::Folder => return Err(Error::file(own, "a page cannot read folders")),
     };
     let mut latest = LATEST.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some((of, with)) = &*latest
-        && Arc::ptr_eq(of, &data)
-        && with.name == name
-        && with.added.as_ref().is_some_and(|added| added.name == mine.name())
-    {
+    let own = mine.name();
+    let same = |[of, with]: &&[Arc<Dataset>; 2]| {
+        let there = with.added.as_ref().is_some_and(|added| added.name == own);
+        Arc::ptr_eq(of, &data) && with.name == name && there
+    };
+    if let Some([_, with]) = latest.iter().find(same) {
         return Ok(with.clone());
     }
     let mut with = mine.added(&data, name)?;
     with.notes.extend(notes);
     let with = Arc::new(with);
-    *latest = Some((data, with.clone()));
+    if latest.len() == LATEST_MOST {
+        latest.remove(0);
+    }
+    latest.push([data, with.clone()]);
     Ok(with)
 }
 
@@ -321,7 +329,8 @@ mod tests {
     #[test]
     fn they_come_after_the_others_and_move_no_split() {
         let whole = open("fashion-mnist").unwrap();
-        let mine = mine(&["mug", "Bag", "mug", "mug", "mug", "mug"]);
+        let [mine, more] =
+            [mine(&["mug", "Bag", "mug", "mug", "mug", "mug"]), mine(&["mug", "Bag"])];
         assert_eq!(mine.title, "a-mug-2");
         let name = keep(Arc::new(mine.clone())).unwrap();
         let data = open(&mine.beside("fashion-mnist")).unwrap();
@@ -338,6 +347,12 @@ mod tests {
         assert_eq!(data.added_items("all"), Ok(60_000..60_004));
         assert_eq!(data.added_items(&name), Ok(60_000..60_004));
         assert!(data.added_items("a-mug-2-00000000").is_err() && whole.added_items("all").is_err());
+        // And others after them.
+        keep(Arc::new(more.clone())).unwrap();
+        let more = open(&more.beside(&data.name)).unwrap();
+        assert_eq!(more.train.labels[60_000..], [8, 10, 10, 10, 8, 10]);
+        assert_eq!((more.classes.len(), more.added_items("all")), (11, Ok(60_004..60_006)));
+        assert_eq!(more.split(1).validation, split.validation);
         assert!(Arc::ptr_eq(&data, &open(&mine.beside("fashion-mnist")).unwrap()));
         assert_eq!(super::super::test(&mine.beside("fashion-mnist")).unwrap().len(), 10_002);
     }
@@ -358,12 +373,12 @@ mod tests {
             ("fashion-mnist", "fashion-mnist", None),
             ("folder:a+folder:b", "folder:a+folder:b", None),
             ("folder:a?rgb+mine:x-1", "folder:a?rgb", None),
+            ("svhn+mine:x-1+mine:y-2", "svhn", None),
             ("fashion-mnist@4000+folder:/x+y", "fashion-mnist@4000", Some("/x+y")),
         ] {
             assert_eq!(base(name), data, "{name}");
             assert_eq!(folder(name).map(|(_, path)| path), path, "{name}");
         }
-        assert_eq!(beside("cifar10+mine:a-1", "b-2"), "cifar10+mine:b-2");
         assert_eq!(found("x@9+mine:a-1", "run/mine").as_deref(), Some("x@9+folder:run/mine"));
         assert_eq!(found("x", "run/mine"), None);
     }

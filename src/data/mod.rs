@@ -153,7 +153,7 @@ impl Dataset {
     /// their names: others that come and go move none. What a person added is held out nowhere.
     pub fn split(&self, seed: u64) -> Split {
         let mut held_out = vec![false; self.train.len()];
-        let own = self.train.len() - self.added.as_ref().map_or(0, |added| added.n);
+        let own = self.train.len() - self.added.as_ref().map_or(0, |added| added.all);
         if self.names.is_empty() {
             let mut state = RandomState::new(seed as u32);
             for class in 0..self.classes.len() {

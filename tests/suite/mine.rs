@@ -210,7 +210,7 @@ fn own_pictures_that_do_not_fit_are_refused() {
     };
     for (job, words) in [
         (Job::Keep(Arc::new(Mine::new("none", SHAPE, &[]))), "there are 0; 1 to 400 are needed"),
-        (Job::Keep(broken(bags(3), |m| drop(m.pictures.pixels.pop()))), "not whole"),
+        (Job::Keep(broken(bags(3), |m| m.pictures.pixels.truncate(5))), "not whole"),
         (Job::Keep(broken(bags(3), |m| m.pictures.labels[0] = 1)), "not whole"),
         (learn(bags(3)), "a new one are needed"),
         (learn(crosses(1)), "at least 2 pictures of the new class cross"),

@@ -267,6 +267,7 @@ fn ways_ui(studio: &mut Studio, ui: &mut Ui) {
     });
     if let Some(ask) = &host.ask_camera {
         let camera = ui.button("Camera…");
+        put(gathered, "camera", camera.rect);
         if camera.on_hover_text("Takes pictures with this device's camera").clicked() {
             ask();
         }
