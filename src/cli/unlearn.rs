@@ -21,7 +21,7 @@ pub struct Args {
     model: Option<String>,
     #[command(flatten)]
     own: args::Own,
-    /// A data set's name, or folder:PATH
+    /// A data set's name, folder:PATH, or NAME+folder:PATH with pictures of one's own beside it
     #[arg(long, value_name = "D")]
     data: Option<String>,
     #[arg(long, value_name = "F", help = args::forget_help())]

@@ -53,7 +53,7 @@ pub enum Job {
     Audit { model: Arc<Model>, recipe: Recipe, retrain: Option<Arc<Model>> },
     /// Says what a classifier sees in pictures of no data set, and what it sees `after` it forgot; answers
     /// [`Outcome::Looked`].
-    Look { model: String, pictures: Pictures, after: Option<Arc<Model>> },
+    Look { model: String, pictures: Arc<Pictures>, after: Option<Arc<Model>> },
     /// Keeps a person's own pictures for later jobs, whose recipes have their name; answers
     /// [`Outcome::Kept`].
     Keep(Arc<Mine>),

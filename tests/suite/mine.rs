@@ -64,7 +64,7 @@ fn own_pictures_are_looked_at_and_forgotten_and_the_runs_folder_has_them() {
     assert_eq!(mine.title, "my-bags");
     let mut client = Client::new(DeviceChoice::Cpu);
     let look = |after| {
-        let (model, pictures) = ("fashion-classifier".into(), mine.pictures.clone());
+        let (model, pictures) = ("fashion-classifier".into(), Arc::new(mine.pictures.clone()));
         Job::Look { model, pictures, after }
     };
     let seen = client.look(look(None));
@@ -97,6 +97,8 @@ fn own_pictures_are_looked_at_and_forgotten_and_the_runs_folder_has_them() {
     let scratch = Scratch::new("own-pictures");
     folder::write(&run, &scratch.path("run"), false).unwrap();
     assert!(scratch.path("run/mine/Bag/023.png").is_file());
+    let text = fs::read_to_string(scratch.path("run/recipe.toml")).unwrap();
+    assert!(text.starts_with("# A person's own pictures are no part of a recipe"), "{text}");
     let again = scratch.run("unlearn run/recipe.toml --out again");
     assert_eq!(again.status, Some(0), "{again:?}");
     let again = folder::read(&scratch.path("again")).unwrap();
@@ -172,8 +174,11 @@ fn a_class_of_own_pictures_is_learnt_and_then_forgotten() {
     assert_eq!((opened.classes.len(), opened.classes[10].as_str()), (11, "cross"));
     assert_eq!(opened.grid.rows.len(), 11);
     assert!(opened.grid.columns >= 2);
-    let look =
-        Job::Look { model: opened.name.clone(), pictures: mine.pictures.clone(), after: None };
+    let look = Job::Look {
+        model: opened.name.clone(),
+        pictures: mine.pictures.clone().into(),
+        after: None,
+    };
     let seen = client.look(look).before;
     assert!(seen.iter().filter(|(class, _)| *class == 10).count() >= 38, "{seen:?}");
 
@@ -218,13 +223,17 @@ fn own_pictures_that_do_not_fit_are_refused() {
         (
             Job::Look {
                 model: "fashion-classifier".into(),
-                pictures: Mine::new("red", colour, &one("red", colour.n())).pictures,
+                pictures: Mine::new("red", colour, &one("red", colour.n())).pictures.into(),
                 after: None,
             },
             "looks at 1 channels, not 3",
         ),
         (
-            Job::Look { model: "fashion-ddpm".into(), pictures: bags(2).pictures, after: None },
+            Job::Look {
+                model: "fashion-ddpm".into(),
+                pictures: bags(2).pictures.into(),
+                after: None,
+            },
             "a classifier is needed",
         ),
     ] {

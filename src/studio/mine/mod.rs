@@ -58,7 +58,7 @@ pub struct Gathered {
 /// The pictures as the classifier takes them.
 struct Ready {
     shape: PictureShape,
-    pictures: Pictures,
+    pictures: Arc<Pictures>,
     /// What they are known by, whatever their classes are.
     key: String,
     grid: Arc<Grid>,
@@ -110,28 +110,33 @@ impl Gathered {
             let tile = [shape.height, shape.width];
             let pixels = mine.pictures.pixels.clone();
             let grid = Grid::row_of(pictures.len(), shape.channels, tile, pixels).into();
-            Ready { shape, key: mine.name(), pictures: mine.pictures, grid }
+            Ready { shape, key: mine.name(), pictures: mine.pictures.into(), grid }
         })
     }
 
-    /// The pictures with their classes, or why there are none yet.
-    fn labelled(
-        &self,
-        opened: &Opened,
+    /// The class of each picture, or why there is none yet.
+    fn classes<'a>(
+        &'a self,
+        opened: &'a Opened,
         looked: Option<&Looked>,
-    ) -> std::result::Result<Mine, String> {
-        let ready = self.ready.as_ref().filter(|ready| !ready.pictures.is_empty());
-        let ready = ready.ok_or("Drop, draw or take a picture first")?;
+    ) -> std::result::Result<Vec<&'a String>, &'static str> {
+        ensure(!self.pictures.is_empty(), || "Drop, draw or take a picture first")?;
         let class = |i: usize| match self.of {
-            Of::New => Some(self.title.clone()),
-            Of::Known(class) => opened.classes.get(class).cloned(),
-            Of::Seen => opened.classes.get(looked?.before.get(i)?.0).cloned(),
+            Of::New => Some(&self.title),
+            Of::Known(class) => opened.classes.get(class),
+            Of::Seen => opened.classes.get(looked?.before.get(i)?.0),
         };
-        let all: Option<Vec<(String, Vec<u8>)>> = (0..ready.pictures.len())
-            .map(|i| Some((class(i)?, ready.pictures.picture(i).to_vec())))
-            .collect();
-        let all = all.ok_or("The model has yet to look at them")?;
-        Ok(Mine::new(&self.title, ready.shape, &all))
+        let all: Option<Vec<&String>> = (0..self.pictures.len()).map(class).collect();
+        all.ok_or("The model has yet to look at them")
+    }
+
+    /// The pictures with their classes, once they are in the classifier's shape.
+    fn labelled(&self, classes: &[&String]) -> Option<Mine> {
+        let ready = self.ready.as_ref()?;
+        let one =
+            |(i, class): (usize, &&String)| (class.to_string(), ready.pictures.picture(i).to_vec());
+        let all: Vec<(String, Vec<u8>)> = classes.iter().enumerate().map(one).collect();
+        Some(Mine::new(&self.title, ready.shape, &all))
     }
 
     /// Why the pictures cannot be learnt as a class of their title.
@@ -335,11 +340,11 @@ fn ends_ui(studio: &mut Studio, opened: &Opened, looked: Option<&Looked>, ui: &m
     let Studio { own, state, .. } = studio;
     let gathered = own.of::<Gathered>();
     let n = gathered.len();
-    let labelled = gathered.labelled(opened, looked);
+    let classes = gathered.classes(opened, looked);
     let waits = state.waits();
     let new = gathered.of == Of::New;
     let unfit = if new { gathered.unfit(opened) } else { None };
-    let why = waits.or(unfit.as_deref()).or(labelled.as_ref().err().map(String::as_str));
+    let why = waits.or(unfit.as_deref()).or(classes.as_ref().err().copied());
     let (name, hint) = match new {
         true => (
             format!("Learn {}", if gathered.title.is_empty() { "them" } else { &gathered.title }),
@@ -349,10 +354,11 @@ fn ends_ui(studio: &mut Studio, opened: &Opened, looked: Option<&Looked>, ui: &m
         false => (format!("Forget these {}", format::count(n)), FORGET),
     };
     let button = ui.add_enabled(why.is_none(), Button::new(name));
-    put(gathered, if new { "learn" } else { "forget" }, button.rect);
-    if explained(button, hint, why).clicked()
-        && let Ok(mine) = labelled
-    {
+    let place = button.rect;
+    let pressed = explained(button, hint, why).clicked();
+    let mine = classes.ok().filter(|_| pressed).and_then(|classes| gathered.labelled(&classes));
+    put(gathered, if new { "learn" } else { "forget" }, place);
+    if let Some(mine) = mine {
         if new {
             state.learn(mine);
         } else {

@@ -27,7 +27,7 @@ impl Look {
 impl State {
     /// Asks what the model sees in pictures, and what it sees after the run that is shown, once nothing else is
     /// to be done. They are known by their `key`.
-    pub fn look(&mut self, key: &str, pictures: Pictures) {
+    pub fn look(&mut self, key: &str, pictures: Arc<Pictures>) {
         let session = self.session();
         let look = Look::of(key, session);
         let known = session.looked.as_ref().is_some_and(|(of, _)| *of == look);

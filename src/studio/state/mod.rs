@@ -76,9 +76,9 @@ impl JobKind {
             }
             Self::Unlearn(_) => ["", "forgetting"],
             Self::Browse => ["Pictures", "Opening the pictures"],
-            Self::Look => ["", "Looking at your pictures"],
-            Self::Keep => ["", "Taking your pictures in"],
-            Self::Learn => ["", "Learning the new class"],
+            Self::Look => ["Your pictures", "Looking at your pictures"],
+            Self::Keep => ["Your pictures", "Taking your pictures in"],
+            Self::Learn => ["Learning", "Learning the new class"],
             Self::Adopt => ["Taking up the result"; 2],
             Self::Overlap => ["Comparing masks"; 2],
             Self::Audit(_) => ["Audit", "Auditing"],
