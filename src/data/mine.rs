@@ -150,7 +150,7 @@ impl Dataset {
     /// There are none, or others; what to do as a text.
     pub fn added_items(&self, name: &str) -> std::result::Result<Range<usize>, String> {
         let gone = "a person's own pictures are no part of a recipe or a link: bring them again in the \
-                    studio under Data, My pictures, or write --data 'DATA+folder:PATH' --forget mine:all";
+                    studio under My pictures, or write --data 'DATA+folder:PATH' --forget mine:all";
         let added = self.added.as_ref().ok_or(gone)?;
         // A folder may have another name; the hash says what is in it.
         let hash = |name: &str| name.rsplit_once('-').map(|(_, hash)| hash.to_string());

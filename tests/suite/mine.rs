@@ -137,6 +137,7 @@ fn a_folder_of_own_pictures_is_added_to_a_data_set() {
     scratch.put("mine/8/noise.png", [9; 50]);
     let ran = scratch.run(&format!("{line} --force"));
     assert!(ran.stderr.contains("1 file in ") && ran.stderr.contains("noise.png"), "{ran:?}");
+    fs::remove_file(scratch.path("mine/8/noise.png")).unwrap();
     for (data, forget, words) in [
         ("fashion-mnist", "mine:all", "no part of a recipe or a link"),
         ("fashion-mnist+mine:cups-0123abcd", "mine:all", "as long as the studio is open"),
@@ -173,7 +174,7 @@ fn a_class_of_own_pictures_is_learnt_and_then_forgotten() {
     assert_eq!(opened.name, mine.beside("fashion-classifier"));
     assert_eq!((opened.classes.len(), opened.classes[10].as_str()), (11, "cross"));
     assert_eq!(opened.grid.rows.len(), 11);
-    assert!(opened.grid.columns >= 2);
+    assert!(opened.grid.columns > 0);
     let look = Job::Look {
         model: opened.name.clone(),
         pictures: mine.pictures.clone().into(),

@@ -164,6 +164,14 @@ fn shape(opened: &Opened) -> PictureShape {
     PictureShape { channels, height, width }
 }
 
+/// Draws the entry of a list that leads here; whether it was picked.
+pub fn entry_ui(on: bool, ui: &mut Ui) -> bool {
+    let entry = ui.selectable_label(on, "My pictures…");
+    entry
+        .on_hover_text("Drop, draw or take pictures of your own: what the model sees in them")
+        .clicked()
+}
+
 /// Takes in what was dropped or taken from outside, and shows it.
 pub fn take(studio: &mut Studio, given: Given) {
     studio.view = &views::data::VIEW;

@@ -195,13 +195,13 @@ fn waiting_ui(state: &mut State, ui: &mut Ui) {
 
 /// The filter, what is picked, and what can be done with it; whether a person's own pictures are asked for.
 fn bar_ui(browser: &mut Browser, state: &mut State, shelf: &TrainingSet, ui: &mut Ui) -> bool {
+    let parts = state.task.classifies();
     ui.horizontal_wrapped(|ui| {
-        let hint = "Drop, draw or take pictures of your own: what the model sees in them";
-        let asked =
-            state.task.classifies() && ui.button("My pictures…").on_hover_text(hint).clicked();
+        let mut own = false;
         let name = browser.filter.and_then(|c| shelf.classes.get(c)).map_or("All classes", |n| n);
         let combo = ComboBox::from_id_salt("shown class").width(120.0).selected_text(name);
         let list = combo.show_ui(ui, |ui| {
+            own = parts && mine::entry_ui(false, ui);
             ui.selectable_value(&mut browser.filter, None, "All classes");
             for (class, name) in shelf.classes.iter().enumerate() {
                 ui.selectable_value(&mut browser.filter, Some(class), name);
@@ -209,14 +209,13 @@ fn bar_ui(browser: &mut Browser, state: &mut State, shelf: &TrainingSet, ui: &mu
         });
         list.response.accessible_name("Shown class");
         let n = browser.picked.len();
-        let parts = state.task.classifies();
         if n == 0 {
             let how = match parts {
                 true => "click, Shift and click, or draw around some",
                 false => "click one to forget its class",
             };
             ui.weak(format!("{} pictures; {how}", format::count(browser.items.len())));
-            return asked;
+            return own;
         }
         ui.label(format!("{} picked", format::count(n)));
         if ui.button("Clear").on_hover_text("Drops all picks").clicked() {
@@ -230,7 +229,7 @@ fn bar_ui(browser: &mut Browser, state: &mut State, shelf: &TrainingSet, ui: &mu
         } else {
             class_ui(browser, state, shelf, ui);
         }
-        asked
+        own
     })
     .inner
 }

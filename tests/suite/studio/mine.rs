@@ -12,6 +12,7 @@ use crate::binary::Scratch;
 use crate::studio::played::{Played, window};
 use salun_studio::engine::Job;
 use salun_studio::error::Error;
+use salun_studio::studio::state::JobKind;
 use salun_studio::studio::{Choice, Studio};
 use salun_studio::words::Task;
 
@@ -52,6 +53,8 @@ fn drawn<'a>(size: [f32; 2], n: usize) -> (Harness<'a, Studio>, Played) {
     window.step();
     played.answer();
     window.run();
+    window.get_by_label("Shown class").click();
+    window.run();
     window.get_by_label("My pictures…").click();
     window.run();
     for dot in 0..n {
@@ -75,8 +78,11 @@ fn drawn<'a>(size: [f32; 2], n: usize) -> (Harness<'a, Studio>, Played) {
 fn look(window: &mut Harness<Studio>, played: &Played) {
     let (_, job) = played.asked();
     assert!(matches!(job, Job::Look { .. }), "{job:?}");
-    played.answer();
-    window.run();
+    // What came meanwhile is looked at then.
+    while window.state().state.working() == Some(JobKind::Look) {
+        played.answer();
+        window.run();
+    }
 }
 
 #[test]
@@ -148,12 +154,12 @@ fn what_is_drawn_on_the_pad_is_added_inverted_and_taken_out() {
     let at = |pictures: &salun_studio::data::Pictures, n: usize, x: usize, y: usize| {
         pictures.picture(n)[y * 28 + x]
     };
-    assert_eq!([at(&pictures, 0, 13, 13), at(&pictures, 0, 3, 3)], [255, 0]);
-    assert_eq!(at(&pictures, 1, 13, 14).max(at(&pictures, 1, 15, 14)), 255);
+    assert!(at(&pictures, 0, 13, 13) > 200 && at(&pictures, 0, 3, 3) == 0);
+    assert!(at(&pictures, 1, 14, 13) > 200 && at(&pictures, 1, 13, 13) < 255);
     window.get_by_label("Invert").click();
     window.run();
     let Job::Look { pictures, .. } = played.asked().1 else { panic!("{:?}", played.asked().1) };
-    assert_eq!([at(&pictures, 0, 13, 13), at(&pictures, 0, 3, 3)], [0, 255]);
+    assert!(at(&pictures, 0, 13, 13) < 55 && at(&pictures, 0, 3, 3) == 255);
     look(&mut window, &played);
     window.get_by_label("Take out picture 1").click();
     window.run();
