@@ -133,8 +133,9 @@ impl Gathered {
     /// The pictures with their classes, once they are in the classifier's shape.
     fn labelled(&self, classes: &[&String]) -> Option<Mine> {
         let ready = self.ready.as_ref()?;
-        let one =
-            |(i, class): (usize, &&String)| (class.to_string(), ready.pictures.picture(i).to_vec());
+        let one = |(i, class): (usize, &&String)| {
+            (String::clone(class), ready.pictures.picture(i).to_vec())
+        };
         let all: Vec<(String, Vec<u8>)> = classes.iter().enumerate().map(one).collect();
         Some(Mine::new(&self.title, ready.shape, &all))
     }
@@ -177,6 +178,8 @@ pub fn take(studio: &mut Studio, given: Given) {
     studio.view = &views::data::VIEW;
     if !studio.state.task.classifies() {
         // Only a classifier looks at pictures.
+        let held = studio.state.waits().map_or(Ok(()), |why| Err(Error::Request(why.into())));
+        studio.state.tell(held);
         studio.state.switch(Task::Classify);
     }
     let taken = studio.own.of::<Gathered>().take(given);
