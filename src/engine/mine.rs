@@ -4,15 +4,13 @@ use std::sync::Arc;
 
 use rand::RngExt;
 
-use super::{GpuLossCheck, Work};
+use super::{GpuLossCheck, Looked, Work};
 use crate::data;
 use crate::data::{Dataset, Mine, Pictures, beside, seeded, shuffled};
 use crate::error::{Error, Result, ensure};
 use crate::eval::{Evaluator, Shown};
 use crate::models::{Card, Classifier, HostWeights, Model, Training};
 use crate::train::{LrSchedule, Rule, TrainPlan, Trainer};
-
-use super::Looked;
 
 /// Updates that a new class is learnt in, and pictures of one.
 const STEPS: usize = 120;

@@ -2,12 +2,14 @@
 
 use std::{path::Path, sync::Arc};
 
+use image::RgbaImage;
+
 use super::picture::{MAX_BYTES, Unread, upright};
 use super::{kinds, list};
+use crate::data::mine::MOST;
 use crate::data::{Dataset, Mine, alike, class_index, fitted, square};
 use crate::disk::files;
 use crate::error::{Error, Result, ensure};
-use image::RgbaImage;
 
 /// A picture file as it is meant to be seen.
 ///
@@ -37,9 +39,8 @@ pub fn beside(given: &str, data: &Dataset) -> Result<(Arc<Mine>, Vec<String>)> {
     let listing = list::beside(&path)?;
     let (mut all, mut unread, mut notes) = (Vec::new(), Vec::new(), listing.notes);
     let n: usize = listing.classes.iter().map(|class| class.files.len()).sum();
-    let most = super::super::mine::MOST;
-    let many = || Error::file(&path, format!("has {n} files; 1 to {most} are needed"));
-    ensure((1..=most).contains(&n), many)?;
+    let many = || Error::file(&path, format!("has {n} files; 1 to {MOST} are needed"));
+    ensure((1..=MOST).contains(&n), many)?;
     let mut laid = 0;
     for class in &listing.classes {
         let known = data.classes.iter().any(|name| alike(name, &class.name));
