@@ -5,6 +5,7 @@ use std::{
     sync::{Arc, mpsc},
 };
 
+use image::RgbaImage;
 use js_sys::Uint8Array;
 use wasm_bindgen::prelude::*;
 use web_sys::HtmlCanvasElement;
@@ -12,7 +13,7 @@ use web_sys::HtmlCanvasElement;
 use crate::engine::{Engine, Event};
 use crate::error::{Error, Result};
 use crate::run::bundle;
-use crate::studio::{Host, Parcel, Studio};
+use crate::studio::{Given, Host, Parcel, Studio};
 use crate::wire;
 
 unsafe extern "C" {
@@ -25,6 +26,8 @@ extern "C" {
     fn show_link(query: &str);
     /// Opens the browser's file dialog.
     fn ask_file();
+    /// Shows what the camera sees; pictures of it come to [`Page::open_picture`].
+    fn ask_camera();
     /// Hands a file to the person.
     fn save_file(name: &str, bytes: &[u8]);
     /// Has the browser ask before the page is left, or not any more.
@@ -46,6 +49,7 @@ pub fn prepare() {
 #[wasm_bindgen]
 pub struct Page {
     files: mpsc::Sender<(String, Arc<[u8]>)>,
+    pictures: mpsc::Sender<Given>,
     events: mpsc::Sender<Event>,
     context: egui::Context,
     runner: eframe::WebRunner,
@@ -76,11 +80,14 @@ impl Page {
             let _ = post.call1(&JsValue::NULL, &Uint8Array::from(&*bytes));
         });
         let (files, inbox) = mpsc::channel();
+        let (pictures, shown) = mpsc::channel();
         let host = Host {
             address,
             on_link: Some(Box::new(show_link)),
             ask_file: Some(Box::new(ask_file)),
             files: Some(inbox),
+            pictures: Some(shown),
+            ask_camera: Some(Box::new(ask_camera)),
             on_unsaved: Some(Box::new(hold_page)),
             embedded,
         };
@@ -97,7 +104,7 @@ impl Page {
         let options = eframe::WebOptions { renderer: eframe::Renderer::Glow, ..Default::default() };
         runner.start(canvas, options, Box::new(app)).await?;
         let context = context.recv().map_err(|_| told(Error::Request("no canvas".into())))?;
-        Ok(Page { files, events, context, runner })
+        Ok(Page { files, pictures, events, context, runner })
     }
 
     /// Takes a packed event of the engine.
@@ -115,6 +122,17 @@ impl Page {
     pub fn open_file(&self, name: String, bytes: Vec<u8>) {
         // The studio lives as long as the page.
         let _ = self.files.send((name, bytes.into()));
+        self.context.request_repaint();
+    }
+
+    /// Takes a picture that was dropped, picked or taken: 4 bytes a pixel, row by row; none where the browser
+    /// cannot read it.
+    pub fn open_picture(&self, name: String, width: u32, height: u32, rgba: Vec<u8>) {
+        let picture = RgbaImage::from_raw(width, height, rgba).filter(|p| !p.is_empty());
+        let unread = || Error::file(&name, "is no picture that this browser reads");
+        let picture = picture.ok_or_else(unread);
+        // The studio lives as long as the page.
+        let _ = self.pictures.send((name, picture));
         self.context.request_repaint();
     }
 

@@ -16,6 +16,75 @@ export const gpu_name = async () => {
 
 export const ask_file = () => document.querySelector('#file').click();
 
+// The longer side of a picture on its way to the studio, which takes its middle at a few dozen pixels.
+const SIDE = 512;
+
+// Pixels of what can be drawn, no larger than need be.
+const pixels = (source, width, height) => {
+  const scale = Math.min(1, SIDE / Math.min(width, height));
+  const canvas = document.createElement('canvas');
+  canvas.width = Math.max(1, Math.round(Math.min(width * scale, 4 * SIDE)));
+  canvas.height = Math.max(1, Math.round(Math.min(height * scale, 4 * SIDE)));
+  const context = canvas.getContext('2d', { willReadFrequently: true });
+  context.imageSmoothingQuality = 'high';
+  // Of what is very long, the middle.
+  const [w, h] = [canvas.width / scale, canvas.height / scale];
+  context.drawImage(source, (width - w) / 2, (height - h) / 2, w, h, 0, 0, canvas.width, canvas.height);
+  return context.getImageData(0, 0, canvas.width, canvas.height);
+};
+
+const hand_over = (name, image) =>
+  window.salun.open_picture(name, image.width, image.height, new Uint8Array(image.data.buffer));
+
+// Hands a picture file to the studio, whatever format this browser knows; without pixels where it cannot be read.
+export const take_picture = async (file) => {
+  try {
+    const bitmap = await createImageBitmap(file);
+    hand_over(file.name, pixels(bitmap, bitmap.width, bitmap.height));
+    bitmap.close();
+  } catch {
+    window.salun.open_picture(file.name, 0, 0, new Uint8Array());
+  }
+};
+
+// Shows what the camera sees until the dialog is closed, and hands over what is taken.
+export const ask_camera = async () => {
+  const dialog = document.querySelector('#camera');
+  if (dialog.open) return;
+  const [video, why, take, close] = ['video', '.why', '.take', '.close'].map((name) => dialog.querySelector(name));
+  let stream;
+  let taken = 0;
+  const shoot = () => {
+    taken += 1;
+    hand_over(`camera ${taken}`, pixels(video, video.videoWidth, video.videoHeight));
+    why.textContent = taken === 1 ? '1 picture taken' : `${taken} pictures taken`;
+  };
+  const done = () => dialog.close();
+  const end = () => {
+    for (const track of stream?.getTracks() ?? []) track.stop();
+    stream = video.srcObject = null;
+    take.removeEventListener('click', shoot);
+    close.removeEventListener('click', done);
+  };
+  why.textContent = 'The picture stays on this page';
+  take.disabled = true;
+  take.addEventListener('click', shoot);
+  close.addEventListener('click', done);
+  dialog.addEventListener('close', end, { once: true });
+  dialog.showModal();
+  try {
+    stream = await navigator.mediaDevices.getUserMedia({ video: { facingMode: 'environment' } });
+    // It was closed while the browser asked.
+    if (!dialog.open) return end();
+    video.srcObject = stream;
+    await video.play();
+    take.disabled = false;
+    take.focus();
+  } catch (error) {
+    why.textContent = `The camera cannot be had: ${error?.message ?? 'this page is not served over https'}`;
+  }
+};
+
 export const save_file = (name, bytes) => {
   const link = document.createElement('a');
   link.href = URL.createObjectURL(new Blob([bytes]));

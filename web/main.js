@@ -1,6 +1,6 @@
 // Loads the program with its progress shown, starts the studio, and hands dropped files to it.
 import init, { Page } from './salun.js';
-import { stopped } from './host.js';
+import { stopped, take_picture } from './host.js';
 
 const $ = (selector) => document.querySelector(selector);
 const status = $('#status'), progress = $('#progress');
@@ -65,6 +65,7 @@ setInterval(() => {
 }, 2000);
 
 const take = async (file) => {
+  if (window.salun && file.type.startsWith('image/')) return take_picture(file);
   window.salun?.open_file(file.name, new Uint8Array(await file.arrayBuffer()));
 };
 

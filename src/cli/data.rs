@@ -110,6 +110,7 @@ fn list() -> Result<()> {
         "Your own pictures: folder:PATH, one sub-folder a class; folder:PATH?rgb in colour, \
          folder:PATH?size=N&rgb",
     );
+    print::line("Pictures beside a data set: NAME+folder:PATH, as in fashion-mnist+folder:mugs");
     Ok(())
 }
 

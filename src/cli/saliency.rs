@@ -22,7 +22,8 @@ pub struct Args {
     model: String,
     #[command(flatten)]
     own: args::Own,
-    /// A data set's name, or folder:PATH; of a text-to-image model also made:FILE.txt
+    /// A data set's name, folder:PATH, or NAME+folder:PATH with pictures of one's own beside it; of a
+    /// text-to-image model also made:FILE.txt
     #[arg(long, value_name = "D")]
     data: String,
     #[command(flatten)]

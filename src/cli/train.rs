@@ -28,7 +28,7 @@ use salun_studio::train::{PRESETS, Preset, Snapshot, TrainRequest, latent};
 pub struct Args {
     #[arg(help = presets_help())]
     model: String,
-    /// A data set's name, or folder:PATH
+    /// A data set's name, folder:PATH, or NAME+folder:PATH with pictures of one's own beside it
     #[arg(long, value_name = "NAME")]
     data: String,
     #[command(flatten)]

@@ -21,8 +21,9 @@ pub struct Args {
     model: Option<String>,
     #[command(flatten)]
     own: args::Own,
-    /// A data set's name, or folder:PATH; of a text-to-image model emoji, folder:PATH, or made:FILE.txt for
-    /// prompts, a line each, that the model draws by itself
+    /// A data set's name, folder:PATH, or NAME+folder:PATH with pictures of one's own beside it; of a
+    /// text-to-image model emoji, folder:PATH, or made:FILE.txt for prompts, a line each, that the model draws by
+    /// itself
     #[arg(long, value_name = "D")]
     data: Option<String>,
     #[command(flatten)]
@@ -97,7 +98,7 @@ impl Args {
                 let recipe = Recipe::parse(&text, &path.to_string_lossy())?;
                 // Its paths are from where it lies, or else from here.
                 match path.parent().and_then(|folder| std::path::absolute(folder).ok()) {
-                    Some(folder) => recipe.within(&folder),
+                    Some(folder) => recipe.with_pictures(&folder).within(&folder),
                     None => recipe,
                 }
             }

@@ -1,5 +1,5 @@
 //! What is to be forgotten: `class:Sneaker`, `random:10%`, `random:4500`, `hardest:10%`,
-//! `easiest:10%`, `indices:FILE`, `items:1,5,9-20`.
+//! `easiest:10%`, `indices:FILE`, `items:1,5,9-20`, `mine:all`.
 
 #[cfg(not(target_arch = "wasm32"))]
 use super::indices::Listed;
@@ -8,18 +8,20 @@ use super::{Dataset, Split, by_name, ranges};
 use crate::error::{Error, Result, ensure};
 use crate::words::ForgetKind;
 
-const KINDS: [&str; 6] = [
+const KINDS: [&str; 7] = [
     "class:NAME",
     "random:10% or random:COUNT",
     "hardest:10% or hardest:COUNT",
     "easiest:10% or easiest:COUNT",
     "indices:FILE",
     "items:1,5,9-20",
+    "mine:all",
 ];
 
 /// The kinds of forget set, for help texts.
 pub const HELP: &str = "class:NAME, random:10%, random:COUNT, hardest:10% or easiest:10% (by the \
-                        model's loss), indices:FILE or items:1,5,9-20; of a text-to-image model prompt:\"a cat\", \
+                        model's loss), indices:FILE, items:1,5,9-20 or mine:all (what \
+                        +folder:PATH adds to --data); of a text-to-image model prompt:\"a cat\", \
                         several with ; between, or class:NAME of a folder";
 
 /// Characters that an inline list may have.
@@ -138,6 +140,7 @@ impl ForgetSet {
                 return Err(bad(format!("{LONGEST} characters at the most; write indices:FILE")));
             }
             Ok(ForgetKind::Items) => ranges::read(value, &split.train).map_err(bad)?,
+            Ok(ForgetKind::Mine) => data.added_items(value).map_err(bad)?.collect(),
             _ => return Err(Error::unknown("kind of forget set", kind, KINDS)),
         };
         let mut forgotten = vec![false; data.train.len()];

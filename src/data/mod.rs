@@ -3,6 +3,7 @@
 mod augment;
 #[cfg(not(target_arch = "wasm32"))]
 mod batches;
+mod colour;
 pub mod corpus;
 pub mod fashion;
 #[cfg(not(target_arch = "wasm32"))]
@@ -14,6 +15,7 @@ pub mod forget;
 mod indices;
 #[cfg(not(target_arch = "wasm32"))]
 mod mat;
+pub mod mine;
 #[cfg(not(target_arch = "wasm32"))]
 mod mosaic;
 #[cfg(not(target_arch = "wasm32"))]
@@ -28,9 +30,11 @@ pub mod store;
 mod subset;
 
 pub use augment::Augment;
+pub use colour::{ground, lay, luma, tone};
 #[cfg(not(target_arch = "wasm32"))]
-pub use folder::captioned;
+pub use folder::{captioned, read_picture};
 pub use forget::{Earlier, ForgetSet, brief, by_loss};
+pub use mine::{Added, Mine, beside, fitted, square};
 #[cfg(not(target_arch = "wasm32"))]
 pub use npm::Package;
 pub use rng::{Rng, normal, normals, seeded, shuffled};
@@ -51,7 +55,7 @@ use crate::words::Fingerprint;
 use rng::RandomState;
 
 /// Pictures of one size with a class each, all in main memory.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Pictures {
     /// n · channels · height · width bytes, channels first.
     #[serde(with = "crate::wire::numbers")]
@@ -132,6 +136,8 @@ pub struct Dataset {
     pub notes: Vec<String>,
     /// What a folder was when it was read; data sets with a name have none.
     pub fingerprint: Option<Fingerprint>,
+    /// The last of the training pictures, where a person added some.
+    pub added: Option<Added>,
 }
 
 /// The official training set divided once; the seed is stored with every weights file.
@@ -144,27 +150,33 @@ pub struct Split {
 impl Dataset {
     /// Holds out 10 % of each class for validation, as the field's code does: one NumPy generator
     /// over the classes in order, indices kept ascending (docs/methods.md#models). Files are held out by
-    /// their names: others that come and go move none.
+    /// their names: others that come and go move none. What a person added is held out nowhere.
     pub fn split(&self, seed: u64) -> Split {
         let mut held_out = vec![false; self.train.len()];
+        let own = self.train.len() - self.added.as_ref().map_or(0, |added| added.all);
         if self.names.is_empty() {
             let mut state = RandomState::new(seed as u32);
             for class in 0..self.classes.len() {
-                let members: Vec<usize> = self.train.of_class(class).collect();
+                let members: Vec<usize> =
+                    self.train.of_class(class).take_while(|&i| i < own).collect();
                 for j in state.choice(members.len(), members.len() / 10) {
                     held_out[members[j]] = true;
                 }
             }
         } else {
             let purpose = format!("validation {seed}");
-            let shares: Vec<f64> = self.names.iter().map(|name| by_name(&purpose, name)).collect();
+            let shares: Vec<f64> =
+                self.names[..own].iter().map(|name| by_name(&purpose, name)).collect();
             // No class is left without.
             let mut most = vec![0.0f64; self.classes.len()];
             for (share, label) in shares.iter().zip(&self.train.labels) {
                 most[*label as usize] = most[*label as usize].max(*share);
             }
             let last = |i: usize| shares[i] == most[self.train.labels[i] as usize];
-            held_out = (0..shares.len()).map(|i| shares[i] < 0.1 && !last(i)).collect();
+            held_out[..own]
+                .iter_mut()
+                .enumerate()
+                .for_each(|(i, out)| *out = shares[i] < 0.1 && !last(i));
         }
         let (validation, train) = (0..self.train.len()).partition(|&i| held_out[i]);
         Split { train, validation }
@@ -248,13 +260,17 @@ pub fn class_index<S: AsRef<str>>(classes: &[S], given: &str) -> Result<usize> {
 /// The names of the data sets of [`SETS`]; the one that comes with the product is first.
 pub static NAMES: LazyLock<Vec<&str>> = LazyLock::new(|| SETS.iter().map(|set| set.name).collect());
 
-/// Opens a data set by name, a subset of one as `NAME@COUNT` ([`subset`]), or `folder:PATH`.
+/// Opens a data set by name, a subset of one as `NAME@COUNT` ([`subset`]), or `folder:PATH`, each with
+/// pictures of a person's own beside it or without ([`mine`]).
 /// Those with a name are read once, a folder when what is in it has changed.
 ///
 /// # Errors
 /// The name is unknown, the data set is not on this machine, or the folder holds no readable
 /// pictures.
 pub fn open(name: &str) -> Result<Arc<Dataset>> {
+    if let Some(with) = mine::open(name) {
+        return with;
+    }
     #[cfg(not(target_arch = "wasm32"))]
     if let Some(path) = name.strip_prefix("folder:") {
         return folder::open(path);
@@ -296,6 +312,8 @@ fn once<T>(kept: &OnceLock<Arc<T>>, read: impl FnOnce() -> Result<T>) -> Result<
 /// As [`open`].
 pub fn test(name: &str) -> Result<Arc<Pictures>> {
     match sets::whole(name) {
+        // A new class that a person added has its own.
+        _ if mine::base(name) != name => open(name).map(|data| data.test.clone()),
         "fashion-mnist" => fashion::test(),
         name => open(name).map(|data| data.test.clone()),
     }

@@ -149,8 +149,9 @@ pub fn find(name: &str) -> Option<&'static Set> {
     SETS.iter().find(|s| s.name == name)
 }
 
-/// The data set that a subset is of.
+/// The data set that a subset is of, or that pictures were added to.
 pub fn whole(name: &str) -> &str {
+    let name = super::mine::base(name);
     if name.starts_with("folder:") { name } else { name.split_once('@').map_or(name, |(n, _)| n) }
 }
 

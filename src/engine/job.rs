@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::{Attack, Grid, Run, Survey};
-use crate::data::Pictures;
+use crate::data::{Mine, Pictures};
 use crate::diffusion::SolverKind;
 use crate::error::Error;
 use crate::gpu::DeviceInfo;
@@ -51,6 +51,15 @@ pub enum Job {
     /// [`Job::Evaluate`] of a classifier, and an audit of what it still holds, beside the recipe's
     /// original and `retrain` or the shipped twin; answers [`Outcome::Audited`].
     Audit { model: Arc<Model>, recipe: Recipe, retrain: Option<Arc<Model>> },
+    /// Says what a classifier sees in pictures of no data set, and what it sees `after` it forgot; answers
+    /// [`Outcome::Looked`].
+    Look { model: String, pictures: Arc<Pictures>, after: Option<Arc<Model>> },
+    /// Keeps a person's own pictures for later jobs, whose recipes have their name; answers
+    /// [`Outcome::Kept`].
+    Keep(Arc<Mine>),
+    /// Teaches a copy of a classifier the new classes of a person's own pictures beside the data that it was
+    /// trained on; later jobs know it by its name, [`Mine::beside`] the model's; answers [`Outcome::Opened`].
+    Learn { model: String, data: String, mine: Arc<Mine>, seed: u64, budget: Budget },
     /// Makes pictures; answers [`Outcome::Sampled`].
     Sample { model: String, class: Option<String>, n: usize, options: SampleOptions },
     /// Makes pictures of prompts; answers [`Outcome::Sampled`].
@@ -171,6 +180,16 @@ pub enum Outcome {
     Attacked(Box<Attacked>),
     Surveyed(Box<Survey>),
     Browsed(Arc<TrainingSet>),
+    Looked(Looked),
+    /// The name of a person's own pictures.
+    Kept(String),
+}
+
+/// What a classifier sees in pictures, before and after it forgot: of each the class and its probability.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Looked {
+    pub before: Vec<(usize, f32)>,
+    pub after: Option<Vec<(usize, f32)>>,
 }
 
 /// A text-to-image model that was measured again and attacked.

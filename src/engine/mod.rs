@@ -12,6 +12,7 @@ mod gpu_loss_check;
 mod job;
 mod latent;
 mod measure;
+mod mine;
 mod models;
 mod outcome;
 mod overlap;
@@ -196,8 +197,8 @@ mod native {
 mod page;
 
 pub use job::{
-    Attacked, Audited, Command, Event, Job, LiveStep, Opened, Outcome, PromptPane, PromptRequest,
-    TrainingSet,
+    Attacked, Audited, Command, Event, Job, LiveStep, Looked, Opened, Outcome, PromptPane,
+    PromptRequest, TrainingSet,
 };
 pub use outcome::{Attack, Grid, LogLine, Run};
 #[cfg(target_arch = "wasm32")]

@@ -37,6 +37,11 @@ impl Session {
         }
         // Of a page, the file itself is gone by the time that more is said of it.
         let (file, said) = Said::of(name)?;
+        if data::mine::base(file) != file && !Path::new(file).exists() {
+            let right =
+                "a copy that learnt a person's own pictures is there as long as the studio is open";
+            return Err(Error::argument("model", file, right));
+        }
         let given = self.models.get(file).and_then(AnyModel::plain);
         let model = Arc::new(match given.filter(|_| !Path::new(file).exists()) {
             Some(given) => said.apply(Model::clone(given))?,

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::data::Mine;
 use crate::gpu::DeviceInfo;
 use crate::models::AnyModel;
 use crate::saliency::{Change, Mask, Scores};
@@ -16,6 +17,9 @@ pub struct Run {
     pub report: Report,
     /// The forgotten pictures by name, where they are a person's files.
     pub forgotten: Vec<String>,
+    /// A person's own pictures beside the data, where some were brought.
+    #[serde(default)]
+    pub mine: Option<Arc<Mine>>,
     pub model: AnyModel,
     pub mask: Option<Mask>,
     pub ranking: Option<Arc<Scores>>,

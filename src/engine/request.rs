@@ -8,6 +8,8 @@ use super::audit::Suspect;
 use super::measure::no_judge;
 use super::session::twin;
 use super::{Attack, Event, Grid, Measured, PromptSetting, Setting, Work, requests};
+use crate::data;
+use crate::data::Mine;
 use crate::error::{Error, Result};
 use crate::eval::most_changed;
 use crate::models::latent::{LatentModel, is_cross_attention};
@@ -55,6 +57,8 @@ pub struct Findings {
     pub pixels: Vec<u8>,
     /// The forgotten pictures by name, where they are a person's files.
     pub forgotten: Vec<String>,
+    /// A person's own pictures beside the data.
+    pub mine: Option<Arc<Mine>>,
 }
 
 impl Request {
@@ -298,7 +302,9 @@ impl Work<'_> {
         };
         let pixels = changed.iter().flat_map(|c| of.data.test.picture(c.index)).copied().collect();
         let forgotten = of.data.named(&of.set.forget);
-        Ok(Findings { audit, earlier, changed, pixels, forgotten, attacks: Vec::new() })
+        let mine = of.data.added.as_ref().and_then(|added| data::mine::kept(&added.name));
+        let attacks = Vec::new();
+        Ok(Findings { audit, earlier, changed, pixels, forgotten, mine, attacks })
     }
 }
 

@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::eval::classify::part;
 use crate::eval::{Evaluator, Shown};
 use crate::models::{Card, Model, Unlearned, Weights};
-use crate::words::{EarlierReport, Recipe, Report};
+use crate::words::{EarlierReport, ForgetKind, Recipe, Report};
 
 /// Requests that a card may list.
 const MOST: usize = 1_000;
@@ -136,14 +136,18 @@ pub fn recall(card: &Card, data: &Dataset, split: &Split) -> Result<Vec<Earlier>
     if card.unlearned.len() > MOST {
         return Err(Error::Request(format!("{} forgot more than {MOST} sets", card.name)));
     }
-    card.unlearned.iter().map(recall).collect()
+    // Where a person's own pictures are not, there is nothing of them to leave out.
+    let there = |past: &&Unlearned| {
+        ForgetKind::Mine.value(&past.forget).is_none_or(|name| data.added_items(name).is_ok())
+    };
+    card.unlearned.iter().filter(there).map(recall).collect()
 }
 
 /// The card of unlearned weights: what was done to them, and none of the original's metrics.
 pub fn unlearned(of: &Setting, report: &Report) -> Card {
     let (Setting { data, split, set, .. }, card) = (of, &of.model.card);
     let Report { method, after, protocol, seed, .. } = report;
-    let follows = ["class:", "random:"].iter().any(|kind| set.spec.starts_with(kind));
+    let follows = ["class:", "random:", "mine:"].iter().any(|kind| set.spec.starts_with(kind));
     let request = Unlearned {
         method: method.clone(),
         forget: set.spec.clone(),

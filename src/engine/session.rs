@@ -138,6 +138,14 @@ impl<'a> Work<'a> {
                     let audited = self.measure_and_audit(model, &recipe, retrain).await?;
                     Outcome::Audited(audited.into())
                 }
+                Job::Look { model, pictures, after } => {
+                    Outcome::Looked(self.look_at(&model, &pictures, after).await?)
+                }
+                Job::Keep(mine) => Outcome::Kept(data::mine::keep(mine)?),
+                Job::Learn { model, data, mine, seed, budget } => {
+                    let name = self.learn(&model, &data, mine, seed).await?;
+                    Outcome::Opened(self.open(&name, seed, budget).await?.into())
+                }
                 Job::Sample { model, class, n, options } => {
                     Outcome::Sampled(self.sample(&model, class, n, &options).await?.into())
                 }
@@ -347,6 +355,9 @@ fn needed(job: &Job) -> Vec<&'static str> {
         | Job::Evaluate { recipe, .. }
         | Job::Attack { recipe, .. }
         | Job::Audit { recipe, .. } => whole(&recipe.model, &recipe.data, &recipe.forget),
+        Job::Look { model, .. } => registry::files(model, data_of(model), ""),
+        Job::Keep(_) => Vec::new(),
+        Job::Learn { model, data, .. } => whole(model, data, ""),
         Job::Browse { model, data } => whole(model, data, ""),
         Job::Sample { model, .. } | Job::Survey { model, .. } => {
             registry::files(model, data_of(model), "")

@@ -166,6 +166,7 @@ impl Work<'_> {
         report.notes = self.job.notes().to_vec();
         Ok(Run {
             forgotten: found.forgotten,
+            mine: found.mine,
             changed: found.pixels,
             change: Change::between(original, &weights),
             model: request.unlearned(weights, &report),

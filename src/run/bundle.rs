@@ -2,10 +2,13 @@
 
 use std::io::{Cursor, Write};
 
+use image::{Rgb, RgbImage};
 use serde::Serialize;
 use zip::{CompressionMethod, ZipWriter, write::SimpleFileOptions};
 
+use super::canvas::packed;
 use super::{charts, figures};
+use crate::data::{Mine, PictureShape};
 use crate::engine::{Attack, LogLine, Run};
 use crate::error::{Error, Result};
 use crate::models::{AnyModel, Precision, checkpoint, latent};
@@ -32,6 +35,9 @@ pub fn contents(run: &Run) -> Result<Vec<(String, Vec<u8>)>> {
             }
             _ => files.extend(file(run, name)?.map(|bytes| (name.to_string(), bytes))),
         }
+    }
+    if let Some(mine) = &run.mine {
+        files.extend(pictures(mine, run.model.classes())?);
     }
     let hash = |(name, bytes): &(String, Vec<u8>)| {
         let sealed = SEALED.contains(&name.as_str());
@@ -88,6 +94,29 @@ pub fn file(run: &Run, name: &str) -> Result<Option<Vec<u8>>> {
         _ => return Ok(None),
     };
     Ok(Some(bytes))
+}
+
+/// A person's own pictures as a folder that `+folder:` reads again, as they are: those of a class in a folder
+/// of its name, or of its number, where the name is none for a folder.
+fn pictures(mine: &Mine, classes: &[String]) -> Result<Vec<(String, Vec<u8>)>> {
+    let own = &mine.pictures;
+    let PictureShape { channels, height, width } = own.shape;
+    let plain = |c: char| c.is_alphanumeric() || ['-', '_', ' '].contains(&c);
+    let place = |class: &String| match class.trim() == class && class.chars().all(plain) {
+        true => class.clone(),
+        false => classes.iter().position(|c| c == class).unwrap_or(0).to_string(),
+    };
+    let one = |i: usize| {
+        let pixels = own.picture(i);
+        let value = |x, y, c: usize| {
+            pixels[(c.min(channels - 1) * height + y as usize) * width + x as usize]
+        };
+        let pixel = |x, y| Rgb([0, 1, 2].map(|c| value(x, y, c)));
+        let picture = RgbImage::from_fn(width as u32, height as u32, pixel);
+        let class = place(&mine.classes[usize::from(own.labels[i])]);
+        Ok((format!("{}/{class}/{i:03}.png", files::MINE), packed(&picture)?))
+    };
+    (0..own.len()).map(one).collect()
 }
 
 /// What the file of this name holds.

@@ -72,6 +72,7 @@ pub fn read(dir: &Path) -> Result<Saved> {
     }
     let path = dir.join("recipe.toml");
     let recipe = Recipe::parse(&files::read_text(&path)?, &path.to_string_lossy())?;
+    let recipe = recipe.with_pictures(dir);
     let path = dir.join(REPORT);
     let bytes = files::read(&path)?;
     let report = serde_json::from_slice(&bytes).map_err(|e| Error::file(&path, e))?;

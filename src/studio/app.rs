@@ -16,8 +16,8 @@ use super::saver::{Keeper, SaveHook, SaveItem, Saver};
 use super::tour::Tour;
 use super::views::View;
 use super::{
-    Backend, commands, forget_panel, leave, saliency_panel, saver, timeline, top_bar, tour, views,
-    wake,
+    Backend, Given, commands, forget_panel, leave, mine, saliency_panel, saver, timeline, top_bar,
+    tour, views, wake,
 };
 use crate::run::Link;
 
@@ -35,6 +35,10 @@ pub struct Host {
     pub ask_file: Option<Box<dyn Fn()>>,
     /// Weights files that were given: name and content.
     pub files: Option<mpsc::Receiver<(String, Arc<[u8]>)>>,
+    /// Pictures that were given.
+    pub pictures: Option<mpsc::Receiver<Given>>,
+    /// Asks for pictures of a camera, which then come through `pictures`.
+    pub ask_camera: Option<Box<dyn Fn()>>,
     /// Told whenever there comes to be something to lose, or nothing any more.
     pub on_unsaved: Option<Box<dyn Fn(bool)>>,
     /// The desktop's own dialog for files and folders.
@@ -235,11 +239,17 @@ impl Studio {
         }
     }
 
-    /// Opens weights files that were dropped or asked for.
+    /// Opens weights files that were dropped or asked for, and takes pictures in.
     fn take_files(&mut self, ctx: &Context) {
         #[cfg(not(target_arch = "wasm32"))]
         for file in ctx.input(|i| i.raw.dropped_files.clone()) {
-            self.open_path(file.path(), ctx);
+            let path = file.path();
+            if is_picture(path) {
+                let name = path.file_name().unwrap_or_default().to_string_lossy();
+                mine::take(self, (name.into_owned(), crate::data::read_picture(path)));
+            } else {
+                self.open_path(path, ctx);
+            }
         }
         // A page hands over what was dropped on it by itself.
         #[cfg(target_arch = "wasm32")]
@@ -248,6 +258,8 @@ impl Studio {
         for (name, bytes) in given {
             self.state.import(name, Some(bytes));
         }
+        let given: Vec<_> = self.host.pictures.iter().flat_map(|all| all.try_iter()).collect();
+        given.into_iter().for_each(|picture| mine::take(self, picture));
     }
 
     /// Takes the window's device, and keeps the window no wider or taller than that can draw.
@@ -263,6 +275,13 @@ impl Studio {
             }
         }
     }
+}
+
+/// Whether a file is a picture, by its name.
+#[cfg(not(target_arch = "wasm32"))]
+fn is_picture(path: &std::path::Path) -> bool {
+    let end = path.extension().unwrap_or_default().to_string_lossy().to_lowercase();
+    ["png", "jpg", "jpeg", "webp", "gif", "bmp"].contains(&end.as_str())
 }
 
 impl eframe::App for Studio {

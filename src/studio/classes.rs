@@ -1,6 +1,7 @@
 //! What to forget of a model that knows classes: one of them, or a part of the training pictures; and what
 //! a class is to become.
 
+use super::mine::{self, Gathered};
 use super::prelude::*;
 use super::request::items_spec;
 use super::views::compare::Comparison;
@@ -46,7 +47,7 @@ const SHARES: [(ForgetKind, &str, &str); 3] = [
 
 /// Draws the choice of a part of some classes.
 pub fn parts_ui(studio: &mut Studio, ui: &mut Ui) {
-    let Studio { state, view, .. } = studio;
+    let Studio { own, state, view, .. } = studio;
     let picked = state.session().what.clone();
     let (now, mut percent) = match &picked {
         Some(Choice::Share(kind, percent)) => (Some(*kind), *percent),
@@ -58,6 +59,7 @@ pub fn parts_ui(studio: &mut Studio, ui: &mut Ui) {
         let name = match (&picked, share) {
             (_, Some((_, name, _))) => name.to_string(),
             (Some(Choice::Items(list)), _) => format::forget_set(&items_spec(list)),
+            (Some(Choice::Mine(name)), _) => format::forget_set(&format!("mine:{name}")),
             _ => "Some pictures…".into(),
         };
         let combo = choice_ui(ui, "Or", &name, |ui| {
@@ -71,6 +73,11 @@ pub fn parts_ui(studio: &mut Studio, ui: &mut Ui) {
             let entry = ui.selectable_label(on, "Picked pictures…");
             if entry.on_hover_text("Pick them from the data set").clicked() {
                 *view = &views::data::VIEW;
+                own.of::<Gathered>().shown = false;
+            }
+            if mine::entry_ui(matches!(picked, Some(Choice::Mine(_))), ui) {
+                *view = &views::data::VIEW;
+                own.of::<Gathered>().shown = true;
             }
         });
         explained(combo, "", blocked);

@@ -89,6 +89,10 @@ pub fn forget_set(spec: &str) -> String {
             1 => "1 picked picture".into(),
             n => format!("{} picked pictures", count(n)),
         },
+        Some(("mine", name)) => {
+            let title = name.rsplit_once('-').map_or(name, |(title, _)| title);
+            format!("the pictures “{title}”")
+        }
         _ => spec.into(),
     }
 }

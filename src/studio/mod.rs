@@ -23,6 +23,7 @@ mod leave;
 #[cfg(not(target_arch = "wasm32"))]
 mod letters;
 mod matrix;
+mod mine;
 mod narrow;
 mod own;
 mod panes;
@@ -52,6 +53,7 @@ pub use chart::{Chart, key_ui, round_up};
 pub use history::{Entry, History};
 pub use lasso::Lasso;
 pub use matrix::Matrix;
+pub use mine::Given;
 pub use panes::{Mark, PaneContext};
 pub use swipe::Swipe;
 pub use tile::Sheet;

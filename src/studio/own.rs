@@ -16,4 +16,9 @@ impl Own {
         let state = self.0.entry(TypeId::of::<T>()).or_insert_with(|| Box::new(T::default()));
         state.downcast_mut().expect("is found by its type")
     }
+
+    /// The state of a type, where somebody asked for it before.
+    pub fn known<T: 'static>(&self) -> Option<&T> {
+        self.0.get(&TypeId::of::<T>())?.downcast_ref()
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::data::{class_index, ranges};
+use crate::data::{beside, class_index, ranges};
 use crate::engine::Opened;
 use crate::error::{Error, Result};
 use crate::unlearn::registry;
@@ -17,6 +17,8 @@ pub enum Choice {
     Share(ForgetKind, u32),
     /// Picked training items, by ascending index.
     Items(Arc<[usize]>),
+    /// A person's own pictures, by their name.
+    Mine(Arc<str>),
     /// What a text-to-image model draws for these words.
     Prompt(String),
 }
@@ -36,7 +38,16 @@ impl Choice {
             Self::Class(class) => opened.classes.get(*class).map(|name| format!("class:{name}")),
             Self::Share(kind, percent) => Some(format!("{kind}:{percent}%")),
             Self::Items(items) => Some(items_spec(items)),
+            Self::Mine(name) => Some(format!("{}:{name}", ForgetKind::Mine)),
             Self::Prompt(text) => Some(format!("prompt:{text}")),
+        }
+    }
+
+    /// The data set that it is a part of: a person's own pictures are beside the model's.
+    pub fn data(&self, opened: &Opened) -> String {
+        match self {
+            Self::Mine(name) => beside(&opened.data, name),
+            _ => opened.data.clone(),
         }
     }
 
@@ -55,12 +66,13 @@ impl Choice {
             let text = text.ok_or_else(|| bad("prompt:\"a cat\" is needed"))?;
             return Ok(Self::Prompt(text.into()));
         }
-        use ForgetKind::{Class, Easiest, Hardest, Items, Random};
+        use ForgetKind::{Class, Easiest, Hardest, Items, Mine, Random};
         match ForgetKind::split(spec) {
             Some((Class, name)) => class_index(&opened.classes, name).map(Self::Class),
             Some((Items, list)) if parts => {
                 parse_items(list).map(|items| Self::Items(items.into()))
             }
+            Some((Mine, name)) if parts => Ok(Self::Mine(name.into())),
             Some((kind @ (Random | Hardest | Easiest), share)) if parts => {
                 let percent = share.strip_suffix('%').and_then(|p| p.parse().ok());
                 let percent = percent.filter(|percent| (1..=50).contains(percent));

@@ -1,11 +1,15 @@
 //! What the studio shows, in words and numbers: for those who cannot see the canvas, and for the
 //! page's tests.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 use super::app::Studio;
+use super::mine::Gathered;
 use super::state::{JobKind, State};
 use super::{Arm, arm_name, format};
+use crate::engine::Looked;
 use crate::words::Report;
 
 /// A moment of the studio.
@@ -24,10 +28,23 @@ pub struct Summary {
     pub reports: [Option<Report>; 2],
     /// The loss of every update of both runs.
     pub losses: [Vec<f64>; 2],
+    /// A person's own pictures.
+    pub mine: Own,
     /// The request as a link's query.
     pub link: String,
     /// Median, 95th percentile and longest of the latest frames, in milliseconds.
     pub frames: Option<[f32; 3]>,
+}
+
+/// A person's own pictures.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Own {
+    pub n: usize,
+    /// The classes that the model sees in them, and sees after the shown run.
+    pub seen: Vec<String>,
+    pub after: Vec<String>,
+    /// Where the pad and the buttons are while they are shown: left, top, right and bottom, in points.
+    pub places: BTreeMap<&'static str, [f32; 4]>,
 }
 
 /// A job that the studio waits for.
@@ -60,8 +77,29 @@ impl Studio {
                 let attempt = session.attempt(arm);
                 attempt.iter().flat_map(|a| &a.losses).map(|step| step[1]).collect()
             }),
+            mine: self.mine(),
             link: session.link().query(),
             frames: self.frames.summary(),
+        }
+    }
+}
+
+impl Studio {
+    fn mine(&self) -> Own {
+        let Some(gathered) = self.own.known::<Gathered>() else { return Own::default() };
+        let session = self.state.session();
+        let looked = gathered.key().and_then(|key| self.state.looked(key)).cloned();
+        let Looked { before, after } = looked.unwrap_or_default();
+        let classes = session.opened.as_ref().map(|opened| &opened.classes);
+        let names = |seen: Vec<(usize, f32)>| {
+            let name = |(class, _)| classes?.get(class).cloned();
+            seen.into_iter().map(|seen| name(seen).unwrap_or_default()).collect()
+        };
+        Own {
+            n: gathered.len(),
+            seen: names(before),
+            after: names(after.unwrap_or_default()),
+            places: gathered.places.clone(),
         }
     }
 }

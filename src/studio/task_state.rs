@@ -4,9 +4,10 @@ use std::{collections::BTreeSet, ops::Range, sync::Arc};
 
 use super::attempt::Attempt;
 use super::history::Kept;
+use super::state::Look;
 use super::{Choice, History, Saliency, format, recorded, tasks};
 use crate::data;
-use crate::engine::{Grid, Opened, PromptPane, Run, TrainingSet};
+use crate::engine::{Grid, Looked, Opened, PromptPane, Run, TrainingSet};
 use crate::eval::Evidence;
 use crate::eval::verdict::verdict;
 use crate::models::registry;
@@ -87,6 +88,9 @@ pub struct TaskState {
     pub shelf: Option<Arc<TrainingSet>>,
     /// Whether they could not be opened.
     pub unreadable: bool,
+    /// What a person's own pictures are being looked at for, and what was seen in them last.
+    pub looks: Option<Look>,
+    pub looked: Option<(Look, Looked)>,
     /// The models before the adopted runs, the first one first.
     pub before: Vec<Arc<Opened>>,
     /// The masks that were compared last.
@@ -148,7 +152,8 @@ impl TaskState {
     /// The recipe of the request for another choice.
     pub fn recipe_for(&self, what: &Choice) -> Option<Recipe> {
         let opened = self.opened.as_deref()?;
-        let recipe = self.recipe_of(opened.model(), &opened.data, &what.spec(opened)?);
+        let data = what.data(opened);
+        let recipe = self.recipe_of(opened.model(), &data, &what.spec(opened)?);
         Some(Recipe { after: opened.after.clone(), ..recipe })
     }
 

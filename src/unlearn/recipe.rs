@@ -3,9 +3,11 @@
 use std::path::Path;
 
 use super::registry;
+use crate::data::mine;
 use crate::error::{Error, Result};
 use crate::models;
 use crate::models::{Lora, Said};
+use crate::words::files::MINE;
 use crate::words::{Recipe, Redirect, Task};
 
 /// Requests that may have been met before one.
@@ -133,6 +135,16 @@ impl Recipe {
         std::env::current_dir().map_or_else(|_| self.clone(), |here| self.within(&here))
     }
 
+    /// The same with a person's own pictures from a run's folder, where they lie in it.
+    pub fn with_pictures(self, run: &Path) -> Self {
+        let pictures = run.join(MINE);
+        let there = pictures.to_str().filter(|_| pictures.is_dir());
+        match there.and_then(|there| mine::found(&self.data, there)) {
+            Some(data) => Self { data, ..self },
+            None => self,
+        }
+    }
+
     /// The same with its relative paths taken from a folder, where they lead to something there.
     pub fn within(&self, folder: &Path) -> Self {
         let from = |path: &str| {
@@ -160,10 +172,16 @@ impl Recipe {
             let of = said.data.as_deref().map(data);
             Said { unet, judge, loras, data: of, ..said.clone() }.behind(model)
         };
+        let all = match mine::folder(&self.data) {
+            Some((before, path)) => {
+                format!("{before}{}", from(path).unwrap_or_else(|| path.into()))
+            }
+            None => data(&self.data),
+        };
         let shipped = models::registry::shipped(&self.model).is_some();
         Self {
             model: whole(if shipped { self.model.clone() } else { file(&self.model) }),
-            data: data(&self.data),
+            data: all,
             forget: after("indices:", &self.forget),
             mask_file: self.mask_file.as_ref().map(file),
             after: self.after.iter().map(|before| before.within(folder)).collect(),

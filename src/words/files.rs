@@ -6,6 +6,8 @@ pub const REPORT: &str = "report.json";
 pub const AUDIT: [&str; 3] = ["audit.json", "roc.png", "relearn.png"];
 /// Attacks on a run: their figures and a picture.
 pub const ATTACKS: [&str; 2] = ["attacks.json", "attacks.png"];
+/// The folder in a run's of a person's own pictures, which lay beside the data.
+pub const MINE: &str = "mine";
 /// A run's folder, in order. A text-to-image model is a folder `model` in it.
 pub const RUN: [&str; 15] = [
     "recipe.toml",

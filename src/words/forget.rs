@@ -18,6 +18,8 @@ pub enum ForgetKind {
     Indices,
     /// The pictures that are listed.
     Items,
+    /// The pictures that a person added to a data set.
+    Mine,
     /// What a prompt names.
     Prompt,
 }

@@ -196,7 +196,12 @@ impl Recipe {
     /// # Errors
     /// A value has no form as TOML.
     pub fn to_toml(&self) -> Result<String> {
-        toml::to_string(self).map_err(|e| Error::Request(e.to_string()))
+        let text = toml::to_string(self).map_err(|e| Error::Request(e.to_string()))?;
+        // Who has the recipe alone is told.
+        let said = self.data.contains("+mine:").then_some(
+            "# A person's own pictures are no part of a recipe; the folder of a run has them in mine/.\n",
+        );
+        Ok(said.unwrap_or_default().to_string() + &text)
     }
 
     /// SHA-256 over the recipe and the program's version: equal protocols have equal hashes. What the data

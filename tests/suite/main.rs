@@ -16,6 +16,7 @@ mod main_job;
 mod messages;
 mod methods;
 mod mia;
+mod mine;
 mod old_files;
 mod outputs;
 mod own_models;

@@ -71,6 +71,7 @@ fn pixels(all: &[(u8, u8)]) -> Dataset {
         skipped: 0,
         notes: Vec::new(),
         fingerprint: None,
+        added: None,
     }
 }
 

@@ -9,6 +9,7 @@ export const axe = require.resolve('axe-core/axe.min.js');
 const FLAGS = [
   '--no-sandbox', '--disable-quic', '--no-first-run', '--disable-background-networking',
   '--disable-component-update', '--disable-sync', '--ignore-gpu-blocklist',
+  '--use-fake-device-for-media-stream', '--use-fake-ui-for-media-stream',
   '--enable-unsafe-webgpu', '--enable-unsafe-swiftshader', '--use-webgpu-adapter=swiftshader',
 ];
 

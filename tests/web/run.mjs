@@ -10,6 +10,7 @@ import { serve } from '../../web/serve.mjs';
 import { axe, DeviceLost, launch, sleep, until, visit } from './browser.mjs';
 import { checkKernels } from './kernels.mjs';
 import { malformedFiles, malformedLinks } from './malformed.mjs';
+import { ownPictures } from './mine.mjs';
 import { bitsOf } from './safetensors.mjs';
 
 const [dist, salun, shots, only = ''] = process.argv.slice(2);
@@ -229,6 +230,17 @@ check('pause and cancel reach an engine that computes', async (browser) => {
   assert.equal(s.line, 'Cancelled');
   await context.close();
   return `held at update ${before}, went on, cancelled after ${seconds} s`;
+});
+
+check('pictures of one\'s own', async (browser) => {
+  const { page, context, seen } = await visit(browser, `${home}?model=fashion-classifier&budget=tiny&device=cpu`);
+  await opened(page);
+  const figures = await ownPictures(page, shot);
+  assert.deepEqual(seen.errors, []);
+  const foreign = seen.requests.filter((url) => !url.startsWith(home) && !url.startsWith('blob:'));
+  assert.deepEqual(foreign, [], 'no picture leaves the page');
+  await context.close();
+  return figures;
 });
 
 check('kernels', async (browser) => {

@@ -77,11 +77,11 @@ pub fn list(path: &Path) -> Result<Listing> {
     let (train, mut test) = (part(&TRAIN), part(&TEST));
     let divided = train.len() == 1 && train.len() + test.len() == all.len();
     if !divided {
-        return classes(path, all, notes);
+        return classes(path, all, 2, notes);
     }
     let train = train[0];
     let within = folders(train, &mut notes)?;
-    let mut listing = classes(train, within, notes)?;
+    let mut listing = classes(train, within, 2, notes)?;
     // What serves to choose by is there for all; the part for tests is often without labels.
     test.sort_by_key(|folder| !text_of(folder).to_lowercase().starts_with("val"));
     let mut used = false;
@@ -130,12 +130,27 @@ fn held_out(folder: &Path, listing: &mut Listing) -> Result<bool> {
     Ok(any)
 }
 
-/// The classes that sub-folders are.
-fn classes(path: &Path, folders: Vec<PathBuf>, mut notes: Vec<String>) -> Result<Listing> {
-    if !(2..=CLASSES).contains(&folders.len()) {
+/// Lists a folder of pictures that are added to others: one class will do.
+///
+/// # Errors
+/// As [`list`].
+pub fn beside(path: &Path) -> Result<Listing> {
+    let mut notes = Vec::new();
+    let all = folders(path, &mut notes)?;
+    classes(path, all, 1, notes)
+}
+
+/// The classes that sub-folders are, of which at least so many are needed.
+fn classes(
+    path: &Path,
+    folders: Vec<PathBuf>,
+    least: usize,
+    mut notes: Vec<String>,
+) -> Result<Listing> {
+    if !(least..=CLASSES).contains(&folders.len()) {
         let n = folders.len();
         let what = if n == 1 { "1 sub-folder".into() } else { format!("{n} sub-folders") };
-        let reason = format!("{what}; one sub-folder a class is needed, 2 to {CLASSES}");
+        let reason = format!("{what}; one sub-folder a class is needed, {least} to {CLASSES}");
         return Err(Error::file(path, reason));
     }
     let mut classes: Vec<Class> = Vec::new();

@@ -4,10 +4,13 @@
 //! `folder:PATH?size=48&rgb` at a size of one's own. Words for them, `caption=TEMPLATE`, matter to
 //! [`super::corpus`] alone.
 
+mod beside;
 pub mod list;
 pub mod picture;
 
 pub use picture::{Fit, Unread};
+
+pub use beside::{beside, read_picture};
 
 use std::{
     path::{Path, PathBuf},
@@ -169,6 +172,7 @@ fn decode(given: &str, shape: PictureShape, listing: &Listing) -> Result<Dataset
         skipped: unread.len(),
         notes,
         fingerprint,
+        added: None,
     })
 }
 
@@ -185,7 +189,8 @@ fn ground<'a>(
             sum = [sum[0] + tone[0], sum[1] + tone[1]];
         }
     }
-    let (ground, name) = if sum[0] > 127.5 * sum[1] { (0, "black") } else { (255, "white") };
+    let ground = super::ground(sum);
+    let name = if ground == 0 { "black" } else { "white" };
     if n > 0 {
         notes.push(format!("{n} pictures are transparent in part and are laid on {name}"));
     }

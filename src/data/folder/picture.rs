@@ -5,11 +5,11 @@ use std::{fs, io::Cursor, path::Path};
 use image::{DynamicImage, ImageDecoder, ImageReader, imageops::FilterType};
 use sha2::Digest;
 
-use crate::data::PictureShape;
+use crate::data::{PictureShape, lay, luma, tone};
 use crate::disk::files;
 
 /// Bytes of a picture's file, and memory that decoding it may take.
-const MAX_BYTES: u64 = 512 << 20;
+pub const MAX_BYTES: u64 = 512 << 20;
 
 /// What was seen in a file.
 pub enum Seen {
@@ -117,7 +117,7 @@ fn why(error: image::ImageError) -> Unread {
 }
 
 /// The picture as it is meant to be seen: turned as its header says.
-fn upright(bytes: &[u8]) -> Result<DynamicImage, Unread> {
+pub fn upright(bytes: &[u8]) -> Result<DynamicImage, Unread> {
     let mut decoder = decoder(bytes)?;
     let turned = decoder.orientation().unwrap_or(image::metadata::Orientation::NoTransforms);
     let mut picture = DynamicImage::from_decoder(decoder).map_err(why)?;
@@ -138,14 +138,7 @@ fn seen(bytes: &[u8], shape: PictureShape, ground: Option<u8>, fit: Fit) -> Resu
         let mut pixels = picture.to_rgba8();
         if pixels.pixels().any(|p| p[3] < 255) {
             let Some(ground) = ground else { return Ok(Seen::Transparent(tone(&pixels))) };
-            for pixel in pixels.pixels_mut() {
-                let alpha = u32::from(pixel[3]);
-                for value in &mut pixel.0[..3] {
-                    let laid = u32::from(*value) * alpha + u32::from(ground) * (255 - alpha);
-                    *value = ((laid + 127) / 255) as u8;
-                }
-                pixel[3] = 255;
-            }
+            lay(&mut pixels, ground);
             picture = pixels.into();
         }
     }
@@ -161,19 +154,4 @@ fn seen(bytes: &[u8], shape: PictureShape, ground: Option<u8>, fit: Fit) -> Resu
             (0..3).flat_map(|c| pixels[c..].iter().step_by(3).copied()).collect()
         }
     }))
-}
-
-/// Grey as Pillow and torchvision take it from colours (ITU-R 601-2): 0.299, 0.587, 0.114.
-fn luma([r, g, b]: [u8; 3]) -> u8 {
-    let sum = 19_595 * u32::from(r) + 38_470 * u32::from(g) + 7_471 * u32::from(b);
-    ((sum + 0x8000) >> 16) as u8
-}
-
-/// Brightness times opacity, and opacity, summed over the pixels.
-fn tone(pixels: &image::RgbaImage) -> [f64; 2] {
-    pixels.pixels().fold([0.0; 2], |[tone, opaque], p| {
-        let alpha = f64::from(p[3]) / 255.0;
-        let value = p.0[..3].iter().map(|&v| f64::from(v)).sum::<f64>() / 3.0;
-        [tone + value * alpha, opaque + alpha]
-    })
 }

@@ -168,6 +168,7 @@ impl OutputKind {
                     || below("model").is_some_and(|inside| {
                         inside == Path::new(files::SINGLE) || Self::Pipeline.writes(inside)
                     })
+                    || below(files::MINE).is_some_and(|picture| ends(picture, &["png"]))
             }
             Self::Demo => {
                 let mut parts = name.components();

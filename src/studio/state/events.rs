@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use super::{JobKind, RunningJob, State};
-use crate::engine::{Event, Job, Opened, Outcome, Run};
+use crate::engine::{Event, Job, Looked, Opened, Outcome, Run};
 use crate::error::Error;
 use crate::saliency::Scores;
-use crate::studio::{Arm, History, Saliency};
+use crate::studio::{Arm, Choice, History, Saliency};
 use crate::words::Estimator;
 
 impl State {
@@ -88,6 +88,10 @@ impl State {
                 }
             }
             (JobKind::Browse, Outcome::Browsed(shelf)) => session.shelf = Some(shelf),
+            (JobKind::Look, Outcome::Looked(looked)) => {
+                session.looked = session.looks.take().map(|look| (look, looked));
+            }
+            (JobKind::Keep, Outcome::Kept(name)) => self.pick(Choice::Mine(name.into())),
             (JobKind::Audit(arm), Outcome::Audited(audited)) => {
                 let adds = |run: &mut Run| run.report.audit = Some(Box::new(audited.audit));
                 let run = session.examined(arm, adds);
@@ -103,7 +107,7 @@ impl State {
                 self.fresh.extend(run);
             }
             (JobKind::Overlap, Outcome::Overlapped(overlap)) => session.overlap = Some(overlap),
-            (JobKind::Adopt, Outcome::Opened(opened)) => {
+            (JobKind::Adopt | JobKind::Learn, Outcome::Opened(opened)) => {
                 session.before.extend(session.opened.take());
                 session.take(opened);
             }
@@ -186,6 +190,10 @@ impl State {
         } else {
             session.rough = None;
             session.unreadable |= work.kind == JobKind::Browse;
+            if work.kind == JobKind::Look {
+                // Nothing is seen in them: they are not looked at again as they are.
+                session.looked = session.looks.take().map(|look| (look, Looked::default()));
+            }
             self.ended = "Failed".into();
             self.error = Some(error.to_string());
         }

@@ -2,8 +2,10 @@
 
 pub mod actions;
 mod events;
+mod mine;
 
 pub use actions::LONGEST_PROMPT;
+pub use mine::Look;
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -38,6 +40,12 @@ pub enum JobKind {
     Unlearn(Arm),
     /// Opening the data set to be looked through.
     Browse,
+    /// Looking at a person's own pictures.
+    Look,
+    /// Taking them in, to be forgotten.
+    Keep,
+    /// Learning them as a class.
+    Learn,
     /// Making a run's result the model.
     Adopt,
     /// Comparing masks.
@@ -53,7 +61,7 @@ impl JobKind {
     fn holds(self) -> bool {
         match self {
             Self::Rank { then_forget } => then_forget,
-            Self::Open(_) | Self::Import | Self::Browse => false,
+            Self::Open(_) | Self::Import | Self::Browse | Self::Look => false,
             _ => true,
         }
     }
@@ -68,6 +76,9 @@ impl JobKind {
             }
             Self::Unlearn(_) => ["", "forgetting"],
             Self::Browse => ["Pictures", "Opening the pictures"],
+            Self::Look => ["Your pictures", "Looking at your pictures"],
+            Self::Keep => ["Your pictures", "Taking your pictures in"],
+            Self::Learn => ["Learning", "Learning the new class"],
             Self::Adopt => ["Taking up the result"; 2],
             Self::Overlap => ["Comparing masks"; 2],
             Self::Audit(_) => ["Audit", "Auditing"],

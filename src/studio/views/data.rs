@@ -8,6 +8,7 @@ use std::{
 use egui::{ComboBox, Event, EventFilter, Mesh, PointerButton, TextureHandle};
 
 use crate::engine::TrainingSet;
+use crate::studio::mine::{self, Gathered};
 use crate::studio::prelude::*;
 use crate::studio::{Choice, Lasso, tile};
 
@@ -158,6 +159,9 @@ impl Raster {
 }
 
 fn data_ui(studio: &mut Studio, ui: &mut Ui) {
+    if studio.state.task.classifies() && studio.own.of::<Gathered>().shown {
+        return mine::mine_ui(studio, ui);
+    }
     let Studio { own, state, .. } = studio;
     state.browse();
     let session = state.session();
@@ -168,9 +172,10 @@ fn data_ui(studio: &mut Studio, ui: &mut Ui) {
     let Some(shelf) = session.shelf.clone().filter(fits) else { return waiting_ui(state, ui) };
     let browser = own.of::<Browser>();
     browser.list(&shelf);
-    bar_ui(browser, state, &shelf, ui);
+    let own_ones = bar_ui(browser, state, &shelf, ui);
     ui.add_space(4.0);
     tiles_ui(browser, &shelf, ui);
+    own.of::<Gathered>().shown |= own_ones;
 }
 
 fn waiting_ui(state: &mut State, ui: &mut Ui) {
@@ -188,12 +193,15 @@ fn waiting_ui(state: &mut State, ui: &mut Ui) {
     });
 }
 
-/// The filter, what is picked, and what can be done with it.
-fn bar_ui(browser: &mut Browser, state: &mut State, shelf: &TrainingSet, ui: &mut Ui) {
+/// The filter, what is picked, and what can be done with it; whether a person's own pictures are asked for.
+fn bar_ui(browser: &mut Browser, state: &mut State, shelf: &TrainingSet, ui: &mut Ui) -> bool {
+    let parts = state.task.classifies();
     ui.horizontal_wrapped(|ui| {
+        let mut own = false;
         let name = browser.filter.and_then(|c| shelf.classes.get(c)).map_or("All classes", |n| n);
         let combo = ComboBox::from_id_salt("shown class").width(120.0).selected_text(name);
         let list = combo.show_ui(ui, |ui| {
+            own = parts && mine::entry_ui(false, ui);
             ui.selectable_value(&mut browser.filter, None, "All classes");
             for (class, name) in shelf.classes.iter().enumerate() {
                 ui.selectable_value(&mut browser.filter, Some(class), name);
@@ -201,14 +209,13 @@ fn bar_ui(browser: &mut Browser, state: &mut State, shelf: &TrainingSet, ui: &mu
         });
         list.response.accessible_name("Shown class");
         let n = browser.picked.len();
-        let parts = state.task.classifies();
         if n == 0 {
             let how = match parts {
                 true => "click, Shift and click, or draw around some",
                 false => "click one to forget its class",
             };
             ui.weak(format!("{} pictures; {how}", format::count(browser.items.len())));
-            return;
+            return own;
         }
         ui.label(format!("{} picked", format::count(n)));
         if ui.button("Clear").on_hover_text("Drops all picks").clicked() {
@@ -222,7 +229,9 @@ fn bar_ui(browser: &mut Browser, state: &mut State, shelf: &TrainingSet, ui: &mu
         } else {
             class_ui(browser, state, shelf, ui);
         }
-    });
+        own
+    })
+    .inner
 }
 
 /// Offers the class of what is picked: a diffusion model forgets whole classes.

@@ -290,6 +290,7 @@ pub fn run(recipe: Recipe) -> Run {
     };
     Run {
         forgotten: Vec::new(),
+        mine: None,
         model: AnyModel::Plain(fresh(card, 1).into()),
         attacks: Vec::new(),
         report,

@@ -4,6 +4,7 @@ mod actions;
 mod answers;
 mod leaving;
 mod links;
+mod mine;
 mod pictures;
 mod played;
 mod prompts;

@@ -7,7 +7,7 @@ use egui_kittest::Harness;
 use super::answers::{
     SNEAKER, attack, audit, grid, live, metrics, opened, overlap, pane, ranking, run, shelf,
 };
-use salun_studio::engine::{Attacked, Audited, Event, Job, Opened, Outcome};
+use salun_studio::engine::{Attacked, Audited, Event, Job, Looked, Opened, Outcome};
 use salun_studio::error::Error;
 use salun_studio::gpu::{DeviceInfo, DeviceKind};
 use salun_studio::studio::state::State;
@@ -109,6 +109,18 @@ impl Played {
                 Outcome::Unlearned(Arc::new(run(recipe)))
             }
             Job::Browse { model, data } => Outcome::Browsed(Arc::new(shelf(model, data))),
+            Job::Look { pictures, after, .. } => {
+                let all = |seen| vec![seen; pictures.len()];
+                let after = after.map(|_| all((5, 0.61)));
+                Outcome::Looked(Looked { before: all((8, 0.93)), after })
+            }
+            Job::Keep(mine) => Outcome::Kept(mine.name()),
+            Job::Learn { model, data, mine, seed, budget } => {
+                let known = opened(&model);
+                let classes = [known.classes.clone(), mine.classes.clone()].concat();
+                let (name, data) = (mine.beside(&model), mine.beside(&data));
+                Outcome::Opened(Arc::new(Opened { name, data, classes, seed, budget, ..known }))
+            }
             job => panic!("the studio never asks for {job:?}"),
         };
         self.tell(Event::Done { id, outcome });
