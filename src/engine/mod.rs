@@ -21,6 +21,7 @@ mod requests;
 mod safe;
 mod session;
 mod store;
+mod strength;
 mod train;
 mod unlearn;
 
@@ -202,6 +203,7 @@ pub use job::{
 pub use outcome::{Attack, Grid, LogLine, Run};
 #[cfg(target_arch = "wasm32")]
 pub use page::{Engine, WorkerEngine};
+pub use strength::Exported;
 
 // What the engine's own files speak of.
 use gpu_loss_check::GpuLossCheck;

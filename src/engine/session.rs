@@ -150,6 +150,13 @@ impl<'a> Work<'a> {
                 Job::Attack { model, recipe, attacks } => {
                     Outcome::Attacked(self.attack_prompt(&model, &recipe, &attacks).await?.into())
                 }
+                Job::Interpolate { model, recipe, strength } => {
+                    Outcome::Interpolated(self.interpolated(&model, &recipe, strength).await?)
+                }
+                Job::Export { model, recipe, mask, what } => {
+                    let made = self.exported(&model, &recipe, mask.as_ref(), what).await?;
+                    Outcome::Exported(made.into())
+                }
             })
         })
     }
@@ -343,6 +350,8 @@ fn needed(job: &Job) -> Vec<&'static str> {
         | Job::Unlearn(recipe)
         | Job::Evaluate { recipe, .. }
         | Job::Attack { recipe, .. }
+        | Job::Interpolate { recipe, .. }
+        | Job::Export { recipe, .. }
         | Job::Audit { recipe, .. } => whole(&recipe.model, &recipe.data, &recipe.forget),
         Job::Browse { model, data } => whole(model, data, ""),
         Job::Sample { model, .. } | Job::Survey { model, .. } => {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::{JobKind, RunningJob, State};
 use crate::engine::{Event, Job, Opened, Outcome, Run};
 use crate::error::Error;
+use crate::run::bundle;
 use crate::saliency::Scores;
 use crate::studio::{Arm, History, Saliency};
 use crate::words::Estimator;
@@ -102,6 +103,14 @@ impl State {
                 });
                 self.fresh.extend(run);
             }
+            (JobKind::Strength, Outcome::Interpolated(grid)) => {
+                session.dial.drawn = Some((session.dial.strength, grid));
+            }
+            (JobKind::Export, Outcome::Exported(made)) => {
+                let run = session.run(Arm::Method).map(|run| bundle::name(run));
+                let name = format!("{}-{}", run.unwrap_or_default(), made.what.file());
+                self.made.push((name, made));
+            }
             (JobKind::Overlap, Outcome::Overlapped(overlap)) => session.overlap = Some(overlap),
             (JobKind::Adopt, Outcome::Opened(opened)) => {
                 session.before.extend(session.opened.take());
@@ -174,7 +183,7 @@ impl State {
     }
 
     fn failed(&mut self, work: RunningJob, error: Error) {
-        self.keep_seed(work.kind);
+        self.keep_shown(work.kind);
         let session = self.session_mut();
         if let JobKind::Unlearn(arm) = work.kind
             && let Some(attempt) = session.attempt_mut(arm)
