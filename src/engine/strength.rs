@@ -32,9 +32,9 @@ impl Work<'_> {
         recipe: &Recipe,
         strength: f64,
     ) -> Result<Arc<Grid>> {
-        let request = self.resolve(recipe).await?;
-        let key = ("strength", &request.asked().key, recipe.end(), strength.to_bits());
+        let key = ("strength", recipe.end(), &recipe.data, strength.to_bits());
         self.once(&key, async |work| {
+            let request = work.resolve(recipe).await?;
             let weights = delta::blend(request.original(), run.weights(), strength)?;
             let weights = weights.upload(&work.session.device);
             match &request {

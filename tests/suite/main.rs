@@ -24,6 +24,7 @@ mod prompts;
 mod requests;
 mod saliency;
 mod signals;
+mod strength;
 mod studio;
 mod studio_engine;
 mod table;

@@ -19,7 +19,7 @@ use salun_studio::train::latent::preset;
 use salun_studio::words::{Budget, Recipe};
 
 /// The shipped model's shape with a few channels and random weights.
-fn tiny(emoji: &Emoji) -> LatentModel {
+pub fn tiny(emoji: &Emoji) -> LatentModel {
     let full = preset::network(emoji);
     let mut unet = full.unet.config.clone();
     unet.block_out_channels = vec![8, 8, 16];
@@ -48,7 +48,7 @@ fn judge(emoji: &Emoji) -> Model {
     fresh(Card { name: "judge".into(), ..card(architecture, "emoji", classes) }, 1)
 }
 
-fn put(scratch: &Scratch, model: &LatentModel, emoji: &Emoji) {
+pub fn put(scratch: &Scratch, model: &LatentModel, emoji: &Emoji) {
     for (name, bytes) in folder::write(model, Precision::Full).unwrap() {
         let path = scratch.path("model").join(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();

@@ -10,9 +10,7 @@ use crate::run::Link;
 use crate::saliency::By;
 use crate::studio::request::estimator;
 use crate::studio::{Arm, Choice};
-use crate::words::{
-    AttackKind, Budget, Estimator, Export, Recipe, Redirect, STRENGTHS, Task,
-};
+use crate::words::{AttackKind, Budget, Estimator, Export, Recipe, Redirect, STRENGTHS, Task};
 
 /// Seeds whose masks are compared.
 const SEEDS: usize = 3;
@@ -341,7 +339,8 @@ impl State {
             Some(JobKind::Strength) | None if run.is_none() => Some("No run is shown"),
             Some(JobKind::Strength) | None => {
                 let whole = session.opened.as_ref().map(|opened| opened.params) == params;
-                (!whole).then_some("The run has other weights than the original: nothing lies between")
+                (!whole)
+                    .then_some("The run has other weights than the original: nothing lies between")
             }
             _ => Some(WAIT),
         }

@@ -7,6 +7,7 @@ mod links;
 mod pictures;
 mod played;
 mod prompts;
+mod strength;
 mod table;
 mod views;
 mod window;

@@ -7,7 +7,7 @@ use egui_kittest::Harness;
 use super::answers::{
     SNEAKER, attack, audit, grid, live, metrics, opened, overlap, pane, ranking, run, shelf,
 };
-use salun_studio::engine::{Attacked, Audited, Event, Job, Opened, Outcome};
+use salun_studio::engine::{Attacked, Audited, Event, Exported, Job, Opened, Outcome};
 use salun_studio::error::Error;
 use salun_studio::gpu::{DeviceInfo, DeviceKind};
 use salun_studio::studio::state::State;
@@ -109,6 +109,13 @@ impl Played {
                 Outcome::Unlearned(Arc::new(run(recipe)))
             }
             Job::Browse { model, data } => Outcome::Browsed(Arc::new(shelf(model, data))),
+            // The more of the change there is, the more tiles are lost.
+            Job::Interpolate { strength, .. } => {
+                Outcome::Interpolated(Arc::new(grid((6.0 * strength) as usize)))
+            }
+            Job::Export { what, .. } => {
+                Outcome::Exported(Arc::new(Exported { what, bytes: vec![1], lora: None }))
+            }
             job => panic!("the studio never asks for {job:?}"),
         };
         self.tell(Event::Done { id, outcome });
