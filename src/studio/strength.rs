@@ -1,10 +1,12 @@
 //! The strength of a finished run: a slider below the panes, between the original, the run and beyond.
 
+use egui::UiBuilder;
+
 use super::prelude::*;
 use crate::words::STRENGTHS;
 
-/// Height of the line below the panes, in points.
-pub const HEIGHT: f32 = 26.0;
+/// Height of the line, in points: it begins in the gap below the panes and ends in the panel's margin.
+const HEIGHT: f32 = 20.0;
 /// Widths, in points: of the number, and of what is said beside it.
 const VALUE: f32 = 52.0;
 const SAID: f32 = 150.0;
@@ -24,21 +26,23 @@ fn said(strength: f64) -> &'static str {
     }
 }
 
-/// Draws the slider.
+/// Draws the slider in what is left of the view.
 pub fn dial_ui(state: &mut State, ui: &mut Ui) {
     let blocked = state.undialled();
     let mut strength = state.session().dial.strength;
-    ui.horizontal(|ui| {
-        ui.spacing_mut().interact_size = vec2(VALUE - 8.0, 18.0);
-        let label = ui.label("Strength").on_hover_text(HINT);
-        let room = ui.available_width() - VALUE - SAID;
-        ui.spacing_mut().slider_width = room.clamp(60.0, 240.0);
-        let slider = Slider::new(&mut strength, STRENGTHS).step_by(1.0 / STEPS).fixed_decimals(2);
-        let dial = ui.label_inputs_by(label.id, |ui| ui.add_enabled(blocked.is_none(), slider));
-        if explained(dial, HINT, blocked).changed() {
-            state.set_strength((strength * STEPS).round() / STEPS);
-        }
-        let said = said(state.session().dial.strength);
-        ui.add(Label::new(small(said).weak()).truncate());
-    });
+    let start = pos2(ui.cursor().left(), ui.min_rect().bottom());
+    let line = Rect::from_min_size(start, vec2(ui.available_width(), HEIGHT));
+    let beside = Layout::left_to_right(Align::Center);
+    let ui = &mut ui.new_child(UiBuilder::new().max_rect(line).layout(beside));
+    ui.spacing_mut().interact_size = vec2(VALUE - 8.0, HEIGHT - 2.0);
+    let label = ui.label("Strength").on_hover_text(HINT);
+    let room = ui.available_width() - VALUE - SAID;
+    ui.spacing_mut().slider_width = room.clamp(60.0, 240.0);
+    let slider = Slider::new(&mut strength, STRENGTHS).step_by(1.0 / STEPS).fixed_decimals(2);
+    let dial = ui.label_inputs_by(label.id, |ui| ui.add_enabled(blocked.is_none(), slider));
+    if explained(dial, HINT, blocked).changed() {
+        state.set_strength((strength * STEPS).round() / STEPS);
+    }
+    let said = said(state.session().dial.strength);
+    ui.add(Label::new(small(said).weak()).truncate());
 }

@@ -221,7 +221,7 @@ fn a_runs_change_applied_to_the_shipped_classifier_gives_the_runs_file() {
         let line = format!("apply --model {model} --delta d.safetensors --strength {strength}");
         scratch.run(&format!("{line} --out {out}"))
     };
-    for (strength, out) in [("0", "a"), ("1", "b"), ("0.5", "c"), ("1.5", "d")] {
+    for (strength, out) in [("0", "a"), ("1", "b"), ("0.5", "c"), ("1.5", "e")] {
         done(&apply(strength, &format!("{out}.safetensors")));
     }
     let read = |name: &str| fs::read(scratch.path(name)).unwrap();

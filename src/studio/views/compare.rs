@@ -69,7 +69,8 @@ fn compare_ui(studio: &mut Studio, ui: &mut Ui) {
         Some(opened) => {
             stopped_ui(&mut studio.state, ui);
             let done = studio.state.session().run(Arm::Method).is_some();
-            panes_ui(studio, ui, &opened, if done { strength::HEIGHT } else { 0.0 });
+            // In the gap that panes have below them, so that they stay where they are.
+            panes_ui(studio, ui, &opened, if done { GAP } else { 0.0 });
             if done {
                 strength::dial_ui(&mut studio.state, ui);
             }
@@ -182,9 +183,7 @@ fn panes_ui(studio: &mut Studio, ui: &mut Ui, opened: &Arc<Opened>, below: f32) 
     shown.retain(|pane| comparison.shown[*pane as usize]);
     let base = session.base().unwrap_or(&opened.grid);
     let widths: Vec<_> = shown.iter().map(|p| strip(session, *p)).collect();
-    // The gap that panes have below them is part of it.
-    let space = ui.available_size() - vec2(0.0, (below - GAP).max(0.0));
-    let arrangement = arrange(space, &widths, base);
+    let arrangement = arrange(ui.available_size(), &widths, base);
     let before = comparison.sheets[0].texture(ui.ctx(), base);
     let look = PaneContext {
         session,

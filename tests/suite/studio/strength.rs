@@ -1,5 +1,6 @@
 //! The strength of a finished run: what is asked for and what is shown.
 
+use egui::accesskit::Role;
 use egui::{Key, Theme};
 use egui_kittest::{Harness, kittest::Queryable};
 
@@ -96,7 +97,7 @@ fn another_task_or_a_run_in_progress_drops_what_is_being_drawn() {
 
 /// Moves the slider so many steps down.
 fn lower(window: &mut Harness<Studio>, steps: usize) {
-    window.get_all_by_label("Strength").last().expect("a slider").focus();
+    window.get_by_role_and_label(Role::Slider, "Strength").focus();
     window.run();
     for _ in 0..steps {
         window.key_press(Key::ArrowLeft);
@@ -115,9 +116,9 @@ fn the_slider_is_below_the_panes_of_a_finished_run_and_fits_a_phone() {
         window.run();
         window.get_by_label("a part of the change");
         let pane = window.get_by_label_contains(", strength 0.9").rect();
-        for slider in window.get_all_by_label("Strength") {
-            let rect = slider.rect();
-            assert!(rect.top() > pane.bottom() - 14.0 && rect.right() < size[0], "{rect:?}");
+        for part in window.get_all_by_label("Strength") {
+            let rect = part.rect();
+            assert!(rect.top() >= pane.bottom() && rect.right() < size[0], "{rect:?}");
         }
         if size[0] < 400.0 {
             window.get_by_label("Timeline and verdict").click();
@@ -151,7 +152,7 @@ fn the_change_and_a_part_of_it_are_exported() {
         played.answer();
         settle(&mut window);
         let ended = &window.state().state.ended;
-        let saved = format!("Saved to classify-class-sneaker-abs-sum-grad-{file}");
+        let saved = format!("Saved to generate-class-sneaker-abs-sum-grad-{file}");
         assert_eq!(*ended, saved);
     }
 }
