@@ -73,7 +73,6 @@ impl Work<'_> {
                 let (before, after) = (original.weights(), run.weights());
                 let delta::Lora { bytes, report } =
                     delta::lora(before, after, rank, layout, self.job).await?;
-                self.job.note(report.line());
                 Ok(Exported { lora: Some(report), ..made(bytes) })
             }
             Export::Weights { strength } => match delta::model_at(&original, run, strength)? {

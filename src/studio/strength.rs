@@ -6,7 +6,7 @@ use super::prelude::*;
 use crate::words::STRENGTHS;
 
 /// Height of the line, in points: it begins in the gap below the panes and ends in the panel's margin.
-const HEIGHT: f32 = 20.0;
+const HEIGHT: f32 = 18.0;
 /// Widths, in points: of the number, and of what is said beside it.
 const VALUE: f32 = 52.0;
 const SAID: f32 = 150.0;
@@ -30,11 +30,12 @@ fn said(strength: f64) -> &'static str {
 pub fn dial_ui(state: &mut State, ui: &mut Ui) {
     let blocked = state.undialled();
     let mut strength = state.session().dial.strength;
-    let start = pos2(ui.cursor().left(), ui.min_rect().bottom());
+    let start = ui.cursor().min - vec2(0.0, ui.spacing().item_spacing.y);
     let line = Rect::from_min_size(start, vec2(ui.available_width(), HEIGHT));
     let beside = Layout::left_to_right(Align::Center);
     let ui = &mut ui.new_child(UiBuilder::new().max_rect(line).layout(beside));
-    ui.spacing_mut().interact_size = vec2(VALUE - 8.0, HEIGHT - 2.0);
+    ui.spacing_mut().interact_size = vec2(VALUE - 8.0, HEIGHT);
+    ui.spacing_mut().button_padding.y = 0.0;
     let label = ui.label("Strength").on_hover_text(HINT);
     let room = ui.available_width() - VALUE - SAID;
     ui.spacing_mut().slider_width = room.clamp(60.0, 240.0);

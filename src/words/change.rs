@@ -83,11 +83,20 @@ impl LoraReport {
     /// The report in a line for a person.
     pub fn line(&self) -> String {
         let Self { rank, layers, error, worst: (name, most), left, left_share, .. } = self;
-        format!(
-            "A LoRA of rank {rank} holds the change of {layers} layers with a relative error of {error:.1e}, \
-             {most:.1e} in the worst ({name}); {left} changed tensors are not in it, such as biases and \
-             norms: {:.1e} of the change's squared norm",
-            left_share
-        )
+        let [error, most, left_share] = [error, most, left_share].map(|share| match *share {
+            share if share < 1e-3 => format!("{share:.1e}"),
+            share => format!("{:.1} %", 100.0 * share),
+        });
+        let held = format!(
+            "A LoRA of rank {rank} holds the change of {layers} layers with a relative error of {error}, {most} \
+             in the worst ({name})"
+        );
+        match left {
+            0 => held,
+            _ => format!(
+                "{held}; {left} changed tensors are not in it, such as biases and norms: {left_share} of the \
+                 change's squared norm"
+            ),
+        }
     }
 }

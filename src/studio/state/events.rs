@@ -8,7 +8,7 @@ use crate::error::Error;
 use crate::run::bundle;
 use crate::saliency::Scores;
 use crate::studio::{Arm, History, Saliency};
-use crate::words::Estimator;
+use crate::words::{Estimator, LoraReport};
 
 impl State {
     /// Takes in all that the engine has told since the last frame.
@@ -107,6 +107,7 @@ impl State {
                 session.dial.drawn = Some((session.dial.strength, grid));
             }
             (JobKind::Export, Outcome::Exported(made)) => {
+                session.notes.extend(made.lora.as_ref().map(LoraReport::line));
                 let run = session.run(Arm::Method).map(|run| bundle::name(run));
                 let name = format!("{}-{}", run.unwrap_or_default(), made.what.file());
                 self.made.push((name, made));

@@ -119,6 +119,9 @@ fn the_slider_is_below_the_panes_of_a_finished_run_and_fits_a_phone() {
         for part in window.get_all_by_label("Strength") {
             let rect = part.rect();
             assert!(rect.top() >= pane.bottom() && rect.right() < size[0], "{rect:?}");
+            // Not under the panel that follows.
+            let next = if size[0] < 400.0 { "Timeline and verdict" } else { "Pause" };
+            assert!(rect.bottom() < window.get_by_label(next).rect().top() - 6.0, "{rect:?}");
         }
         if size[0] < 400.0 {
             window.get_by_label("Timeline and verdict").click();
