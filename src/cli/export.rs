@@ -1,53 +1,122 @@
-//! `salun export`: a model's weights for PyTorch.
+//! `salun export`: a model's weights for PyTorch; a run's change by itself, or as a LoRA.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde_json::json;
 
-use super::{Common, args, print};
+use super::{Client, Common, args, print};
 use salun_studio::disk::output::{Output, OutputKind};
+use salun_studio::engine::{Job, Outcome};
 use salun_studio::error::{Error, Result};
 use salun_studio::models::registry;
 use salun_studio::models::torch::{Format, export};
+use salun_studio::run::{Saved, folder};
+use salun_studio::saliency::Mask;
+use salun_studio::words::{Export, LoraLayout, RANKS, Recipe};
 
-/// Write a model's weights as a state dictionary that PyTorch loads
+/// Write a model's weights as a state dictionary that PyTorch loads, or a run's change by itself
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    #[arg(long, value_name = "M", help = args::models_help())]
-    model: String,
+    #[arg(long, value_name = "M", required_unless_present = "run", help = args::models_help())]
+    model: Option<String>,
     #[command(flatten)]
     own: args::Own,
     /// Leave out normalize.mean and normalize.std, which the official code's networks begin with
     /// and torchvision's have not
-    #[arg(long)]
+    #[arg(long, requires = "out")]
     bare: bool,
     /// The file to write: .pth or .pt (torch.load), or .safetensors
-    #[arg(long, value_name = "FILE")]
-    out: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present = "run", conflicts_with = "run")]
+    out: Option<PathBuf>,
+    /// A run folder, whose change is written: from the model of its recipe, or from --model
+    #[arg(long, value_name = "DIR", requires = "change", help_heading = "Of a run")]
+    run: Option<PathBuf>,
+    /// The change as a sparse .safetensors file: exactly the weights that were free; salun apply takes it
+    #[arg(
+        long,
+        value_name = "FILE",
+        requires = "run",
+        group = "change",
+        help_heading = "Of a run"
+    )]
+    delta: Option<PathBuf>,
+    /// The change of a text-to-image model as a LoRA in a .safetensors file
+    #[arg(
+        long,
+        value_name = "FILE",
+        requires = "run",
+        group = "change",
+        help_heading = "Of a run"
+    )]
+    lora: Option<PathBuf>,
+    /// The LoRA's rank
+    #[arg(long, value_name = "R", default_value = "16", requires = "lora", value_parser = args::whole("rank", RANKS), allow_negative_numbers = true, help_heading = "Of a run")]
+    rank: usize,
+    /// How the LoRA's tensors are called: kohya or diffusers
+    #[arg(long, value_name = "NAME", default_value = "kohya", requires = "lora", value_parser = args::choice("layout", LoraLayout::ALL), help_heading = "Of a run")]
+    layout: LoraLayout,
 }
 
 /// Runs the command.
 pub fn run(args: &Args, common: &Common) -> Result<()> {
-    let format = match args.out.extension().and_then(|e| e.to_str()) {
+    let Args { rank, layout, .. } = *args;
+    match (&args.run, &args.delta, &args.lora, &args.model, &args.out) {
+        (Some(run), Some(out), ..) => change(args, common, run, (out, Export::Delta)),
+        (Some(run), None, Some(out), ..) => {
+            change(args, common, run, (out, Export::Lora { rank, layout }))
+        }
+        (None, _, _, Some(model), Some(out)) => whole(args, common, model, out),
+        // Clap has seen to it that one of them is there.
+        _ => Err(Error::Request("--model and --out are needed, or --run".into())),
+    }
+}
+
+/// Writes a model's weights.
+fn whole(args: &Args, common: &Common, name: &str, out: &Path) -> Result<()> {
+    let format = match out.extension().and_then(|e| e.to_str()) {
         Some("pth" | "pt") => Format::Pth,
         Some("safetensors") => Format::Safetensors,
         _ => {
             let right = "a name that ends in .pth, .pt or .safetensors is needed";
-            return Err(Error::argument("out", args.out.display(), right));
+            return Err(Error::argument("out", out.display(), right));
         }
     };
-    let model = registry::open(&args.own.behind(&args.model)?)?;
+    let model = registry::open(&args.own.behind(name)?)?;
     if model.card.assumed.normalisation && !args.bare {
         print::remark(&format!(
-            "Note: {} does not say how pixels are normalised; the mean and deviation of its \
-             normalize.* are assumed; say --normalize, or leave them out with --bare",
-            args.model
+            "Note: {name} does not say how pixels are normalised; the mean and deviation of its \
+             normalize.* are assumed; say --normalize, or leave them out with --bare"
         ));
     }
-    let out = Output::new(&args.out, OutputKind::Weights, common.force)?;
-    let written = out.write_files(vec![export::encode(&model, format, args.bare)?]);
+    let file = Output::new(out, OutputKind::Weights, common.force)?;
+    let written = file.write_files(vec![export::encode(&model, format, args.bare)?]);
     let n = model.weights.layout.n();
-    print::json(&json!({ "out": args.out.display().to_string(), "params": n }))?;
+    print::json(&json!({ "out": out.display().to_string(), "params": n }))?;
     print::line(format!("{} weights written to {}", print::grouped(n), written?.display()));
+    Ok(())
+}
+
+/// Writes a run's change.
+fn change(args: &Args, common: &Common, dir: &Path, (out, what): (&Path, Export)) -> Result<()> {
+    args::ending(out, &["safetensors"])?;
+    let file = Output::new(out, OutputKind::Weights, common.force)?;
+    let Saved { recipe, model, .. } = folder::read(dir)?;
+    let recipe = match &args.model {
+        // What it came after is in these weights.
+        Some(given) => Recipe { model: args.own.behind(given)?, after: Vec::new(), ..recipe },
+        None => Recipe { model: args.own.behind(&recipe.model)?, ..recipe.within(dir) },
+    };
+    let path = dir.join("mask.safetensors");
+    let given = |path: &Path| Mask::given(&path.to_string_lossy(), &model.weights().layout);
+    let mask = path.is_file().then(|| given(&path)).transpose()?;
+    let mut client = Client::open(common)?;
+    let job = Job::Export { model: Arc::new(model), recipe, mask, what };
+    let made = client.ask(job, Outcome::try_as_exported)?;
+    let bytes = made.bytes.len();
+    let written = file.write_files(vec![made.bytes.clone()]);
+    print::json(&json!({ "out": out.display().to_string(), "bytes": bytes, "lora": made.lora }))?;
+    made.lora.iter().for_each(|report| print::line(report.line()));
+    print::line(format!("{} bytes written to {}", print::grouped(bytes), written?.display()));
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! The command line (docs/use.md): one file a subcommand; each parses, asks the engine, prints.
 
+mod apply;
 mod args;
 mod bench;
 mod check;
@@ -53,6 +54,7 @@ enum Command {
     Eval(eval::Args),
     Sample(sample::Args),
     Export(export::Args),
+    Apply(apply::Args),
     Table(table::Args),
     Bench(bench::Args),
     Check(check::Args),
@@ -144,6 +146,7 @@ fn run(cli: Cli) -> Result<()> {
         Some(Command::Eval(args)) => eval::run(&args, common),
         Some(Command::Sample(args)) => sample::run(&args, common),
         Some(Command::Export(args)) => export::run(&args, common),
+        Some(Command::Apply(args)) => apply::run(&args, common),
         Some(Command::Table(args)) => table::run(&args, common),
         Some(Command::Bench(args)) => bench::run(&args, common),
         Some(Command::Check(args)) => check::run(&args, common),
@@ -201,6 +204,9 @@ mod tests {
             "eval --run r",
             "sample --model m --out o",
             "export --model m --out o.pth --bare",
+            "export --run r --delta d.safetensors",
+            "export --run r --lora l --rank 4 --layout diffusers",
+            "apply --model m --delta d --strength 0.5 --out o",
             "data fetch cifar10 --from folder",
             "table table1 --scale paper --seeds 2 --only salun,ft --render --out o",
             "bench --only ddpm-step --rounds 1",

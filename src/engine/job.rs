@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Attack, Grid, Run, Survey};
+use super::{Attack, Exported, Grid, Run, Survey};
 use crate::data::{Mine, Pictures};
 use crate::diffusion::SolverKind;
 use crate::error::Error;
@@ -12,9 +12,9 @@ use crate::gpu::DeviceInfo;
 use crate::job_context::Progress;
 use crate::models::latent::LatentModel;
 use crate::models::{AnyModel, Assumed, Model};
-use crate::saliency::{By, Overlap, Scores};
+use crate::saliency::{By, Mask, Overlap, Scores};
 use crate::train::{Snapshot, TrainRequest};
-use crate::words::{AttackKind, Audit, Budget, Metrics, Recipe, SampleOptions, Task};
+use crate::words::{AttackKind, Audit, Budget, Export, Metrics, Recipe, SampleOptions, Task};
 
 /// Long work.
 #[derive(Debug, Clone, Serialize, Deserialize, strum::IntoStaticStr)]
@@ -70,6 +70,11 @@ pub enum Job {
     /// Measures a model that forgot a prompt again, and tries to bring the forgotten back; answers
     /// [`Outcome::Attacked`].
     Attack { model: Arc<AnyModel>, recipe: Recipe, attacks: Vec<AttackKind> },
+    /// Draws what a finished run's pane shows with this much of its change, `model` being what it ended
+    /// with; answers [`Outcome::Interpolated`].
+    Interpolate { model: Arc<AnyModel>, recipe: Recipe, strength: f64 },
+    /// Makes a file of a finished run's change; answers [`Outcome::Exported`].
+    Export { model: Arc<AnyModel>, recipe: Recipe, mask: Option<Mask>, what: Export },
 }
 
 /// Pictures of prompts.
@@ -183,6 +188,8 @@ pub enum Outcome {
     Looked(Looked),
     /// The name of a person's own pictures.
     Kept(String),
+    Interpolated(Arc<Grid>),
+    Exported(Arc<Exported>),
 }
 
 /// What a classifier sees in pictures, before and after it forgot: of each the class and its probability.

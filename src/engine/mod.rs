@@ -22,6 +22,7 @@ mod requests;
 mod safe;
 mod session;
 mod store;
+mod strength;
 mod train;
 mod unlearn;
 
@@ -203,6 +204,7 @@ pub use job::{
 pub use outcome::{Attack, Grid, LogLine, Run};
 #[cfg(target_arch = "wasm32")]
 pub use page::{Engine, WorkerEngine};
+pub use strength::Exported;
 
 // What the engine's own files speak of.
 use gpu_loss_check::GpuLossCheck;

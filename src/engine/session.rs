@@ -158,6 +158,13 @@ impl<'a> Work<'a> {
                 Job::Attack { model, recipe, attacks } => {
                     Outcome::Attacked(self.attack_prompt(&model, &recipe, &attacks).await?.into())
                 }
+                Job::Interpolate { model, recipe, strength } => {
+                    Outcome::Interpolated(self.interpolated(&model, &recipe, strength).await?)
+                }
+                Job::Export { model, recipe, mask, what } => {
+                    let made = self.exported(&model, &recipe, mask.as_ref(), what).await?;
+                    Outcome::Exported(made.into())
+                }
             })
         })
     }
@@ -354,6 +361,8 @@ fn needed(job: &Job) -> Vec<&'static str> {
         | Job::Unlearn(recipe)
         | Job::Evaluate { recipe, .. }
         | Job::Attack { recipe, .. }
+        | Job::Interpolate { recipe, .. }
+        | Job::Export { recipe, .. }
         | Job::Audit { recipe, .. } => whole(&recipe.model, &recipe.data, &recipe.forget),
         Job::Look { model, .. } => registry::files(model, data_of(model), ""),
         Job::Keep(_) => Vec::new(),

@@ -5,7 +5,9 @@ use std::{collections::HashMap, path::Path, sync::Arc};
 use safetensors::{Dtype, tensor::TensorView};
 
 use super::tensors::{About, finite};
-use super::{Architecture, Card, HostWeights, Model, Tensors, WeightEntry, WeightLayout, torch};
+use super::{
+    Architecture, Card, HostWeights, Model, Tensors, WeightEntry, WeightLayout, delta, torch,
+};
 use crate::error::{Error, Result, ensure};
 
 /// Where the card lies in a file's metadata.
@@ -83,6 +85,10 @@ pub fn decode(bytes: &[u8], path: &Path) -> Result<Model> {
         return Err(file(what.into()));
     }
     let (tensors, About { metadata, notes }) = Tensors::read(bytes, path)?;
+    if delta::is_delta(&metadata) {
+        let right = "holds a run's change and no model; salun apply makes one with it";
+        return Err(file(right.into()));
+    }
     let (card, tensors) = match metadata.get(CARD) {
         Some(json) => {
             let card = serde_json::from_str::<Card>(json)
@@ -101,7 +107,10 @@ pub fn decode(bytes: &[u8], path: &Path) -> Result<Model> {
 }
 
 /// Refuses shapes that no device could hold or that no network has.
-fn check(card: &Card) -> std::result::Result<(), &'static str> {
+///
+/// # Errors
+/// One of them is; as a message has it.
+pub fn check(card: &Card) -> std::result::Result<(), &'static str> {
     let [channels, classes] = card.architecture.channels_and_classes();
     let pictures = (1..=4).contains(&channels)
         && (2..=1000).contains(&classes)

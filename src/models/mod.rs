@@ -5,6 +5,7 @@ mod blocks;
 mod card;
 pub mod checkpoint;
 mod classifier;
+pub mod delta;
 mod embedding;
 pub mod latent;
 mod layers;

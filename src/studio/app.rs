@@ -211,6 +211,10 @@ impl Studio {
         for run in std::mem::take(&mut self.state.fresh) {
             self.saver.finished(run);
         }
+        for (name, made) in std::mem::take(&mut self.state.made) {
+            let bytes = move || Ok(made.bytes.clone());
+            self.saver.save(vec![SaveItem::File(name, Arc::new(bytes))]);
+        }
         while let Some(saved) = self.saver.poll() {
             self.state.note_saved(saved.run.as_ref(), saved.place);
             if let Some(told) = saver::told(&self.saver.places) {

@@ -5,6 +5,7 @@ use super::prelude::*;
 use super::saver::SaveItem;
 use super::views::map;
 use crate::run::bundle;
+use crate::words::{Export, LoraLayout, RANKS};
 
 /// Files of the method's run that a person may want by themselves: name in the menu, file.
 const PARTS: [(&str, &str); 6] = [
@@ -52,6 +53,7 @@ fn entries_ui(studio: &mut Studio, ui: &mut Ui) {
             studio.saver.save(vec![SaveItem::File(name, Arc::new(made))]);
         }
     }
+    change_ui(studio, ui);
     let mapped = !studio.state.session().history.entries.is_empty();
     if entry(ui, mapped && free, "Forget map (PNG and SVG)", "Of the runs that it shows") {
         let figure = Arc::new(map::figure(studio.state.session()));
@@ -68,5 +70,55 @@ fn entries_ui(studio: &mut Studio, ui: &mut Ui) {
         && let Some(text) = recipe.and_then(|recipe| studio.state.tell(recipe.to_toml()))
     {
         ui.copy_text(text);
+    }
+}
+
+/// The rank of the LoRA that is made next.
+struct Rank(usize);
+
+impl Default for Rank {
+    fn default() -> Self {
+        Self(16)
+    }
+}
+
+/// Draws the entries of what is made of the run's change.
+fn change_ui(studio: &mut Studio, ui: &mut Ui) {
+    let Studio { state, own, .. } = studio;
+    let run = state.session().run(Arm::Method);
+    let blocked = match run {
+        None => Some("Nothing to save yet"),
+        Some(_) => state.work.is_some().then_some(WAIT),
+    };
+    let prompted = run.is_some_and(|run| run.model.latent().is_some());
+    let strength = state.session().dial.strength;
+    let mut asked = None;
+    let hint = "Exactly the weights that were free; salun apply puts them, or a part of their change, into \
+                the original";
+    if button_ui(ui, Button::new("Change alone (safetensors)"), hint, blocked) {
+        asked = Some(Export::Delta);
+    }
+    if strength != 1.0 {
+        let name = format!("Weights at strength {strength} (safetensors)");
+        let hint = "The original with as much of the change as After shows";
+        if button_ui(ui, Button::new(name), hint, blocked) {
+            asked = Some(Export::Weights { strength });
+        }
+    }
+    if prompted {
+        ui.menu_button("Change as a LoRA", |ui| {
+            let Rank(rank) = own.of::<Rank>();
+            field_ui(ui, "Rank", |ui| ui.add(Slider::new(rank, RANKS).logarithmic(true)));
+            for &layout in LoraLayout::ALL {
+                let name = format!("In {}'s layout (safetensors)", layout.name());
+                let hint = "How well it holds the change is said in the notes";
+                if button_ui(ui, Button::new(name), hint, blocked) {
+                    asked = Some(Export::Lora { rank: *rank, layout });
+                }
+            }
+        });
+    }
+    if let Some(what) = asked {
+        state.export(what);
     }
 }

@@ -35,6 +35,7 @@ mod saliency_panel;
 mod salient;
 mod saver;
 pub mod state;
+mod strength;
 mod strips;
 mod summary;
 mod swipe;
@@ -68,7 +69,7 @@ pub use request::Choice;
 pub use salient::Saliency;
 pub use saver::{Keeper, Parcel, SaveHook};
 pub use summary::Summary;
-pub use task_state::{Arm, Content, Pane, TaskState};
+pub use task_state::{Arm, Content, Dial, Pane, TaskState};
 pub use views::View;
 
 use std::sync::Arc;

@@ -100,7 +100,7 @@ impl PaneContext<'_> {
                 }
                 return (rect, None);
             }
-            Content::Grid(grid, _) => grid,
+            Content::Grid(grid, _) | Content::Part(grid, _) => grid,
         };
         if cut && response.hover_pos().is_some_and(|p| !tiles.contains(p)) {
             response.clone().on_hover_text(self.name(pane));
@@ -146,6 +146,7 @@ impl PaneContext<'_> {
         let shown = self.arrangement.columns.min(self.base.columns);
         let text = match content {
             Content::Grid(_, Some(step)) => format!("step {}", format::count(*step)),
+            Content::Part(_, strength) => format!("strength {strength}"),
             Content::Grid(..) if pane == Pane::Before && shown < self.base.columns => {
                 format!("{shown} of {}", self.base.columns)
             }
@@ -243,9 +244,10 @@ impl PaneContext<'_> {
 
     fn description(&self, pane: Pane, content: &Content) -> String {
         let name = self.name(pane);
-        let (grid, step) = match content {
+        let (grid, at) = match content {
             Content::Hint(text) => return format!("{name}: {text}"),
-            Content::Grid(grid, step) => (grid, step),
+            Content::Grid(grid, step) => (grid, step.map(|step| format!("step {step}"))),
+            Content::Part(grid, strength) => (grid, Some(format!("strength {strength}"))),
         };
         let agreeing = |row: usize| {
             (0..grid.columns)
@@ -261,8 +263,8 @@ impl PaneContext<'_> {
             let seen: usize = rows.map(agreeing).sum();
             text += &format!(", {} {seen} of {n}", self.row_name(grid, row));
         }
-        match step {
-            Some(step) => format!("{text}, step {step}"),
+        match at {
+            Some(at) => format!("{text}, {at}"),
             None => text,
         }
     }

@@ -51,11 +51,35 @@ impl Pane {
     }
 }
 
+/// How much of a finished run's change its pane shows.
+#[derive(Debug, Clone)]
+pub struct Dial {
+    /// What is asked for: 0 is the original, 1 the run.
+    pub strength: f64,
+    /// What was drawn last, and at which strength.
+    pub drawn: Option<(f64, Arc<Grid>)>,
+}
+
+impl Default for Dial {
+    fn default() -> Self {
+        Self { strength: 1.0, drawn: None }
+    }
+}
+
+impl Dial {
+    /// Goes back to what is shown: what was asked for is not drawn.
+    pub fn give_up(&mut self) {
+        self.strength = self.drawn.as_ref().map_or(1.0, |(strength, _)| *strength);
+    }
+}
+
 /// What a pane has to show.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Content<'a> {
     /// Pictures; after how many updates, where that is a question.
     Grid(&'a Arc<Grid>, Option<usize>),
+    /// Pictures of a run at a strength.
+    Part(&'a Arc<Grid>, f64),
     /// Why there are none, in a line.
     Hint(String),
 }
@@ -83,6 +107,8 @@ pub struct TaskState {
     pub attempts: [Option<Attempt>; 2],
     /// The step that the timeline is held at; `None` follows the training.
     pub scrub: Option<usize>,
+    /// How much of the shown run's change is shown.
+    pub dial: Dial,
     pub history: History,
     /// The pictures that can be picked, once they were asked for.
     pub shelf: Option<Arc<TrainingSet>>,
@@ -193,6 +219,7 @@ impl TaskState {
     pub fn put_away(&mut self) {
         self.attempts = [None, None];
         self.scrub = None;
+        self.dial = Dial::default();
         self.history.shown = None;
     }
 
@@ -269,7 +296,7 @@ impl TaskState {
         };
         match pane {
             Pane::Before => Content::Grid(self.base().unwrap_or(&opened.grid), None),
-            Pane::After => self.progress_of(Arm::Method).unwrap_or_else(|| {
+            Pane::After => self.part().or(self.progress_of(Arm::Method)).unwrap_or_else(|| {
                 let next = tasks::of(self.task).next_step;
                 Content::Hint(next[usize::from(self.what.is_some())].into())
             }),
@@ -282,6 +309,19 @@ impl TaskState {
                 })
             }),
             Pane::Retrain => self.retrain(opened),
+        }
+    }
+
+    /// What the shown run shows at another strength than its own, once that is drawn.
+    fn part(&self) -> Option<Content<'_>> {
+        let Dial { strength, drawn } = &self.dial;
+        if self.run(Arm::Method).is_none() || self.scrub.is_some() || *strength == 1.0 {
+            return None;
+        }
+        match drawn {
+            _ if *strength == 0.0 => Some(Content::Part(self.base()?, 0.0)),
+            Some((strength, grid)) => Some(Content::Part(grid, *strength)),
+            None => None,
         }
     }
 

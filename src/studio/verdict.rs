@@ -2,9 +2,9 @@
 
 use egui::Grid;
 
-use super::arm_name;
 use super::attempt::{Attempt, Glance};
 use super::prelude::*;
+use super::{Content, Pane, arm_name};
 use crate::eval::{Evidence, Metric, Versus, headline, versus};
 use crate::words::{Metrics, Report, VerdictLabel};
 
@@ -62,7 +62,9 @@ pub fn run_ui(state: &mut State, arm: Arm, ui: &mut Ui) {
         }
         let session = state.session();
         match session.attempt(arm) {
-            Some(attempt @ Attempt { run: Some(run), .. }) => result_ui(session, attempt, run, ui),
+            Some(attempt @ Attempt { run: Some(run), .. }) => {
+                result_ui(session, arm, attempt, run, ui);
+            }
             Some(attempt) => progress_ui(session, attempt, ui),
             None => drop(ui.weak(match arm {
                 Arm::Method => "The verdict appears here",
@@ -108,6 +110,11 @@ fn progress_ui(session: &TaskState, attempt: &Attempt, ui: &mut Ui) {
 fn look_ui(session: &TaskState, attempt: &Attempt, ui: &mut Ui) {
     let (step, grid) = attempt.at(session.scrub);
     let look = Glance::of(step, grid, &session.forgotten());
+    glance_ui(&look, &format!("of step {}", format::count(step)), ui);
+}
+
+/// Draws a look at the pictures of a step or a strength.
+fn glance_ui(look: &Glance, whose: &str, ui: &mut Ui) {
     let part = |name: &str, share: Option<f64>| share.map(|s| format!("{name} {s:.0}"));
     let parts = [part("UA", look.gone), part("RA and TA", look.kept)];
     let text = parts.into_iter().flatten().collect::<Vec<_>>().join("   ");
@@ -115,17 +122,22 @@ fn look_ui(session: &TaskState, attempt: &Attempt, ui: &mut Ui) {
         return;
     }
     ui.label(format::unbroken(&text));
-    let over = format!("Pictures of step {}: their {} tiles", format::count(look.step), look.n);
+    let over = format!("Pictures {whose}: their {} tiles", look.n);
     fact_ui(ui, format::unbroken(&over))
         .on_hover_text("A glance, not a measurement: RA and TA are the same tiles here");
 }
 
-fn result_ui(session: &TaskState, attempt: &Attempt, run: &Run, ui: &mut Ui) {
+fn result_ui(session: &TaskState, arm: Arm, attempt: &Attempt, run: &Run, ui: &mut Ui) {
     let report = &run.report;
     verdict_ui(report, ui);
     if session.scrub.is_some_and(|held| held < attempt.steps) {
         look_ui(session, attempt, ui);
         fact_ui(ui, "Measured at the end");
+    } else if let (Arm::Method, Content::Part(grid, strength)) = (arm, session.content(Pane::After))
+    {
+        let look = Glance::of(attempt.steps, grid, &session.forgotten());
+        glance_ui(&look, &format!("at strength {strength}"), ui);
+        fact_ui(ui, "Measured at strength 1");
     }
     metrics_ui(report, ui);
     facts_ui(report, ui);

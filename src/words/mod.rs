@@ -3,6 +3,7 @@
 mod attack;
 pub mod audit;
 mod budget;
+mod change;
 mod estimator;
 pub mod files;
 pub mod fingerprint;
@@ -19,6 +20,7 @@ pub use audit::{
     Relearn,
 };
 pub use budget::{AuditSizes, Budget, Sizes};
+pub use change::{Export, LoraLayout, LoraReport, RANKS, STRENGTHS};
 pub use estimator::Estimator;
 pub use files::{PIPELINE, REPORT, RUN, SINGLE};
 pub use fingerprint::Fingerprint;

@@ -27,6 +27,7 @@ mod requests;
 mod saliency;
 mod signals;
 mod single_file;
+mod strength;
 mod studio;
 mod studio_engine;
 mod table;

@@ -18,7 +18,7 @@ use salun_studio::train::latent::preset;
 use salun_studio::words::{Budget, Recipe};
 
 /// The shipped model's shape with a few channels and random weights.
-fn tiny(corpus: &Corpus) -> LatentModel {
+pub fn tiny(corpus: &Corpus) -> LatentModel {
     let full = preset::network(corpus);
     let mut unet = full.unet.config.clone();
     unet.block_out_channels = vec![8, 8, 16];
@@ -47,7 +47,7 @@ fn judge(corpus: &Corpus) -> Model {
     fresh(Card { name: "judge".into(), ..card(architecture, "emoji", classes) }, 1)
 }
 
-fn put(scratch: &Scratch, model: &LatentModel, corpus: &Corpus) {
+pub fn put(scratch: &Scratch, model: &LatentModel, corpus: &Corpus) {
     scratch.pipeline("model", model);
     scratch.keep("model/judge.safetensors", &judge(corpus));
 }

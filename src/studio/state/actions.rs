@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{JobKind, State};
+use super::{JobKind, State, WAIT};
 use crate::engine::{Job, Run};
 use crate::error::{Error, Result};
 use crate::models::registry;
@@ -10,7 +10,7 @@ use crate::run::Link;
 use crate::saliency::By;
 use crate::studio::request::estimator;
 use crate::studio::{Arm, Choice};
-use crate::words::{AttackKind, Budget, Estimator, Recipe, Redirect, Task};
+use crate::words::{AttackKind, Budget, Estimator, Export, Recipe, Redirect, STRENGTHS, Task};
 
 /// Seeds whose masks are compared.
 const SEEDS: usize = 3;
@@ -328,6 +328,48 @@ impl State {
     fn idle_run(&self, arm: Arm) -> Option<(Arc<Run>, Recipe)> {
         let run = self.session().run(arm).filter(|_| self.work.is_none())?;
         Some((run.clone(), Recipe { audit: None, ..run.recipe.clone() }))
+    }
+
+    /// Why no other strength of the shown run can be had now.
+    pub fn undialled(&self) -> Option<&'static str> {
+        let session = self.session();
+        let run = session.run(Arm::Method);
+        let params = run.map(|run| run.model.weights().values.len());
+        match self.working() {
+            Some(JobKind::Strength) | None if run.is_none() => Some("No run is shown"),
+            Some(JobKind::Strength) | None => {
+                let whole = session.opened.as_ref().map(|opened| opened.params) == params;
+                (!whole)
+                    .then_some("The run has other weights than the original: nothing lies between")
+            }
+            _ => Some(WAIT),
+        }
+    }
+
+    /// Shows the shown run with so much of its change: 0 is the original, 1 the run; the pictures follow. The
+    /// latest counts: what was being drawn for another is dropped.
+    pub fn set_strength(&mut self, strength: f64) {
+        let strength = strength.clamp(*STRENGTHS.start(), *STRENGTHS.end());
+        if self.undialled().is_some() || self.session().dial.strength == strength {
+            return;
+        }
+        let Some(run) = self.session().run(Arm::Method).cloned() else { return };
+        self.drop_work();
+        let session = self.session_mut();
+        session.scrub = None;
+        session.dial.strength = strength;
+        // The original's pictures and the run's are there.
+        if strength != 0.0 && strength != 1.0 {
+            let (model, recipe) = (Arc::new(run.model.clone()), run.recipe.clone());
+            self.begin(JobKind::Strength, Job::Interpolate { model, recipe, strength });
+        }
+    }
+
+    /// Makes a file of the shown run's change.
+    pub fn export(&mut self, what: Export) {
+        let Some((run, recipe)) = self.idle_run(Arm::Method) else { return };
+        let (model, mask) = (Arc::new(run.model.clone()), run.mask.clone());
+        self.begin(JobKind::Export, Job::Export { model, recipe, mask, what });
     }
 
     /// Asks to forget a prompt; an empty one takes the request back.

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use super::{JobKind, RunningJob, State};
 use crate::engine::{Event, Job, Looked, Opened, Outcome, Run};
 use crate::error::Error;
+use crate::run::bundle;
 use crate::saliency::Scores;
 use crate::studio::{Arm, Choice, History, Saliency};
-use crate::words::Estimator;
+use crate::words::{Estimator, LoraReport};
 
 impl State {
     /// Takes in all that the engine has told since the last frame.
@@ -106,6 +107,15 @@ impl State {
                 });
                 self.fresh.extend(run);
             }
+            (JobKind::Strength, Outcome::Interpolated(grid)) => {
+                session.dial.drawn = Some((session.dial.strength, grid));
+            }
+            (JobKind::Export, Outcome::Exported(made)) => {
+                session.notes.extend(made.lora.as_ref().map(LoraReport::line));
+                let run = session.run(Arm::Method).map(|run| bundle::name(run));
+                let name = format!("{}-{}", run.unwrap_or_default(), made.what.file());
+                self.made.push((name, made));
+            }
             (JobKind::Overlap, Outcome::Overlapped(overlap)) => session.overlap = Some(overlap),
             (JobKind::Adopt | JobKind::Learn, Outcome::Opened(opened)) => {
                 session.before.extend(session.opened.take());
@@ -178,7 +188,7 @@ impl State {
     }
 
     fn failed(&mut self, work: RunningJob, error: Error) {
-        self.keep_seed(work.kind);
+        self.keep_shown(work.kind);
         let session = self.session_mut();
         if let JobKind::Unlearn(arm) = work.kind
             && let Some(attempt) = session.attempt_mut(arm)

@@ -15,7 +15,7 @@ use super::attempt::Attempt;
 use super::request::estimator;
 use super::task_state::TaskState;
 use super::{Arm, Backend, tasks};
-use crate::engine::{Job, Run};
+use crate::engine::{Exported, Job, Run};
 use crate::error::Result;
 use crate::gpu::DeviceInfo;
 use crate::job_context::Progress;
@@ -54,6 +54,10 @@ pub enum JobKind {
     Audit(Arm),
     /// Bringing back what a finished run forgot.
     Attack(Arm, AttackKind),
+    /// Drawing a finished run at another strength.
+    Strength,
+    /// Making a file of a finished run's change.
+    Export,
 }
 
 impl JobKind {
@@ -61,7 +65,7 @@ impl JobKind {
     fn holds(self) -> bool {
         match self {
             Self::Rank { then_forget } => then_forget,
-            Self::Open(_) | Self::Import | Self::Browse | Self::Look => false,
+            Self::Open(_) | Self::Import | Self::Browse | Self::Look | Self::Strength => false,
             _ => true,
         }
     }
@@ -83,6 +87,8 @@ impl JobKind {
             Self::Overlap => ["Comparing masks"; 2],
             Self::Audit(_) => ["Audit", "Auditing"],
             Self::Attack(_, kind) => [kind.title(), "Attacking"],
+            Self::Strength => ["Strength", "Drawing at another strength"],
+            Self::Export => ["Export", "Writing the change"],
         }
     }
 }
@@ -117,6 +123,8 @@ pub struct State {
     last_id: u64,
     /// Runs of any task that finished, or were examined, since somebody last took them.
     pub fresh: Vec<Arc<Run>>,
+    /// Files that were asked for and made since somebody last took them, with their names.
+    pub made: Vec<(String, Arc<Exported>)>,
 }
 
 impl State {
@@ -133,6 +141,7 @@ impl State {
             ended: "Ready".into(),
             last_id: 0,
             fresh: Vec::new(),
+            made: Vec::new(),
         };
         state.open();
         state
@@ -323,15 +332,18 @@ impl State {
     fn drop_work(&mut self) {
         if let Some(work) = self.work.take() {
             self.backend.cancel();
-            self.keep_seed(work.kind);
+            self.keep_shown(work.kind);
             self.session_mut().rough = None;
         }
     }
 
     /// Where the pictures of another seed do not come, the request goes back to the shown ones':
-    /// before and after start from the same noise.
-    fn keep_seed(&mut self, kind: JobKind) {
+    /// before and after start from the same noise. So does the strength.
+    fn keep_shown(&mut self, kind: JobKind) {
         let session = self.session_mut();
+        if kind == JobKind::Strength {
+            session.dial.give_up();
+        }
         if let (JobKind::Open(_), Some(opened)) = (kind, &session.opened) {
             (session.request.seed, session.request.budget) = (opened.seed, opened.budget);
         }

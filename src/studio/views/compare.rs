@@ -1,7 +1,9 @@
 //! The centre: the same pictures before, after, with a random mask, and by Retrain.
 
 use crate::studio::prelude::*;
-use crate::studio::{Content, Mark, Pane, PaneContext, Sheet, Spot, Swipe, commands, panes};
+use crate::studio::{
+    Content, Mark, Pane, PaneContext, Sheet, Spot, Swipe, commands, panes, strength,
+};
 
 /// The view's row.
 pub static VIEW: View = View {
@@ -66,7 +68,12 @@ fn compare_ui(studio: &mut Studio, ui: &mut Ui) {
     match studio.state.session().seen().cloned() {
         Some(opened) => {
             stopped_ui(&mut studio.state, ui);
-            panes_ui(studio, ui, &opened);
+            let done = studio.state.session().run(Arm::Method).is_some();
+            // In the gap that panes have below them, so that they stay where they are.
+            panes_ui(studio, ui, &opened, if done { GAP } else { 0.0 });
+            if done {
+                strength::dial_ui(&mut studio.state, ui);
+            }
         }
         None => opening_ui(&mut studio.state, ui),
     }
@@ -168,7 +175,8 @@ fn arrange(space: Vec2, panes: &[Option<f32>], grid: &Grid) -> Arrangement {
     best
 }
 
-fn panes_ui(studio: &mut Studio, ui: &mut Ui, opened: &Arc<Opened>) {
+/// Draws the panes; so many points `below` them are another's.
+fn panes_ui(studio: &mut Studio, ui: &mut Ui, opened: &Arc<Opened>, below: f32) {
     let Studio { state, own, tour, .. } = studio;
     let (session, comparison) = (state.session(), own.of::<Comparison>());
     let mut shown = tasks::of(session.task).panes.to_vec();
@@ -190,7 +198,8 @@ fn panes_ui(studio: &mut Studio, ui: &mut Ui, opened: &Arc<Opened>) {
     let rows = base.rows.len();
     let part = rows.div_ceil(arrangement.parts).max(1);
     let mut swiped = None;
-    ScrollArea::both().auto_shrink(false).show(ui, |ui| {
+    let height = ui.available_height() - below;
+    ScrollArea::both().auto_shrink(false).max_height(height).show(ui, |ui| {
         ui.spacing_mut().item_spacing = vec2(GAP, GAP);
         for band in shown.chunks(arrangement.per_band) {
             ui.horizontal_top(|ui| {

@@ -176,7 +176,7 @@ fn the_after_pane_follows_the_training_and_the_scrubber_looks_back() {
     state.forget();
     let step = |state: &State| match state.session().content(Pane::After) {
         Content::Grid(_, step) => step,
-        Content::Hint(hint) => panic!("{hint}"),
+        other => panic!("{other:?}"),
     };
     assert_eq!(step(&state), Some(0));
     for at in 1..=21 {

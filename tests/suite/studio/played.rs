@@ -7,7 +7,7 @@ use egui_kittest::Harness;
 use super::answers::{
     SNEAKER, attack, audit, grid, live, metrics, opened, overlap, pane, ranking, run, shelf,
 };
-use salun_studio::engine::{Attacked, Audited, Event, Job, Looked, Opened, Outcome};
+use salun_studio::engine::{Attacked, Audited, Event, Exported, Job, Looked, Opened, Outcome};
 use salun_studio::error::Error;
 use salun_studio::gpu::{DeviceInfo, DeviceKind};
 use salun_studio::studio::state::State;
@@ -120,6 +120,13 @@ impl Played {
                 let classes = [known.classes.clone(), mine.classes.clone()].concat();
                 let (name, data) = (mine.beside(&model), mine.beside(&data));
                 Outcome::Opened(Arc::new(Opened { name, data, classes, seed, budget, ..known }))
+            }
+            // The more of the change there is, the more tiles are lost.
+            Job::Interpolate { strength, .. } => {
+                Outcome::Interpolated(Arc::new(grid((6.0 * strength) as usize)))
+            }
+            Job::Export { what, .. } => {
+                Outcome::Exported(Arc::new(Exported { what, bytes: vec![1], lora: None }))
             }
             job => panic!("the studio never asks for {job:?}"),
         };
