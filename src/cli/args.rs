@@ -58,6 +58,12 @@ pub struct Own {
     /// [default: as the data's]
     #[arg(long, value_name = "HOW", allow_negative_numbers = true)]
     normalize: Option<Normalise>,
+    /// The side of the pictures that a DDPM U-Net draws, in pixels [default: as the data's]
+    #[arg(long, value_name = "N", value_parser = said::side)]
+    side: Option<usize>,
+    /// The groups of its normalisations [default: 32, as in the official code]
+    #[arg(long, value_name = "N", value_parser = said::groups)]
+    groups: Option<usize>,
     /// A U-Net, or a part of one, to lay over that of a text-to-image model's folder
     #[arg(long, value_name = "FILE")]
     unet: Option<String>,
@@ -78,9 +84,10 @@ impl Own {
         let (model, before) = Said::of(model)?;
         let classes = classes.or(before.classes);
         let normalize = self.normalize.clone().or(before.normalize);
+        let (side, groups) = (self.side.or(before.side), self.groups.or(before.groups));
         let unet = self.unet.clone().or(before.unet);
         let judge = self.judge.clone().or(before.judge);
-        Ok(Said { classes, normalize, unet, judge }.behind(model))
+        Ok(Said { classes, normalize, side, groups, unet, judge }.behind(model))
     }
 }
 

@@ -197,6 +197,7 @@ impl Work<'_> {
     }
 
     async fn open_classes(&mut self, model: &Model, to: Opened, first: bool) -> Result<Opened> {
+        self.hear_notes(&to.name, model);
         let test = match model.classifier() {
             Some(_) => {
                 let test = data::test(&to.data)?;

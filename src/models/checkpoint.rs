@@ -5,7 +5,9 @@ use std::{collections::HashMap, path::Path, sync::Arc};
 use safetensors::{Dtype, tensor::TensorView};
 
 use super::tensors::{About, finite};
-use super::{Architecture, Card, HostWeights, Model, Tensors, WeightEntry, WeightLayout, torch};
+use super::{
+    Architecture, Card, HostWeights, Model, Tensors, WeightEntry, WeightLayout, said, torch,
+};
 use crate::error::{Error, Result, ensure};
 
 /// Where the card lies in a file's metadata.
@@ -121,9 +123,9 @@ fn check(card: &Card) -> std::result::Result<(), &'static str> {
                 && (1..=6).contains(&c.mult.len())
                 && c.mult.iter().all(|m| (1..=16).contains(m))
                 && (1..=4).contains(&c.res_blocks)
-                && (1..=64).contains(&c.groups)
+                && said::GROUPS.contains(&c.groups)
                 && (0.0..1.0).contains(&c.dropout)
-                && (4..=256).contains(&c.resolution)
+                && said::SIDES.contains(&c.resolution)
                 && c.resolution % (1 << (c.mult.len() - 1)) == 0
         }
     };

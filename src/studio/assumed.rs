@@ -1,5 +1,5 @@
 //! What a weights file does not say of itself, and a person may: how pixels are normalised, what the classes
-//! are called, who judges what it draws.
+//! are called, how large its pictures are, who judges what it draws.
 
 use egui::TextEdit;
 
@@ -19,7 +19,9 @@ pub fn assumed_ui(state: &mut State, ui: &mut Ui) {
     let draws_classes = !opened.task.classifies() && !opened.task.prompted();
     let judged = opened.grid.seen.iter().any(Option::is_some);
     let judge = said.judge.is_some() || draws_classes && !judged;
-    if !normalise && !classes && !judge {
+    let side = opened.assumed.side || said.side.is_some();
+    let groups = opened.assumed.groups || said.groups.is_some();
+    if ![normalise, classes, judge, side, groups].contains(&true) {
         return;
     }
     ui.heading("What the file does not say");
@@ -33,6 +35,20 @@ pub fn assumed_ui(state: &mut State, ui: &mut Ui) {
             let given = line_ui("Classes", &opened.name, &opened.classes.join(","), hint, ui);
             if let Some(list) = given.and_then(|given| state.tell(said::list(&given))) {
                 fresh.classes = Some(list);
+            }
+        }
+        if side {
+            let hint = "The file does not say how large its pictures are, in pixels (--side)";
+            let now = opened.grid.tile[0].to_string();
+            if let Some(given) = line_ui("Side", &opened.name, &now, hint, ui) {
+                fresh.side = state.tell(said::side(&given)).or(fresh.side);
+            }
+        }
+        if groups {
+            let hint = "The file does not say by how many groups it normalises; the official code has 32 (--groups)";
+            let now = said.groups.map(|groups| groups.to_string()).unwrap_or_default();
+            if let Some(given) = line_ui("Groups", &opened.name, &now, hint, ui) {
+                fresh.groups = state.tell(said::groups(&given)).or(fresh.groups);
             }
         }
         if judge {

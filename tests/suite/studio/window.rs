@@ -235,7 +235,7 @@ fn what_a_file_does_not_say_can_be_said_in_the_window() {
     window.run();
     assert!(window.query_by_label("Pixels").is_none(), "a shipped model says it");
     window.state_mut().state.import("own.pth".into(), None);
-    let assumed = Assumed { classes: true, normalisation: true };
+    let assumed = Assumed { classes: true, normalisation: true, ..Assumed::default() };
     let open = |model: &str| {
         let opened = Opened { name: model.into(), assumed, ..opened("fashion-classifier") };
         Outcome::Opened(Arc::new(opened))
