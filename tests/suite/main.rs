@@ -6,6 +6,7 @@ mod checkpoints;
 mod cli;
 mod common;
 mod data_changes;
+mod ddpm_files;
 mod docs;
 mod house;
 mod kernels;

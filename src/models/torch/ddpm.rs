@@ -22,7 +22,8 @@ pub fn infer(tensors: &Tensors) -> Option<UnetConfig> {
         Some(width)
     };
     let mult = (0..MOST).map_while(width).map(|width| width / ch.max(1)).collect::<Vec<_>>();
-    let block = |place: &usize| tensors.get(&format!("down.0.block.{place}.conv1.weight")).is_some();
+    let block =
+        |place: &usize| tensors.get(&format!("down.0.block.{place}.conv1.weight")).is_some();
     let attends = |level: &usize| tensors.get(&format!("down.{level}.attn.0.q.weight")).is_some();
     let levels: Vec<usize> = (0..mult.len()).filter(attends).collect();
     let resolution = side(&levels);

@@ -159,7 +159,9 @@ fn listed(objects: &Objects, list: &[Value]) -> Option<(usize, Vec<String>)> {
     let model = weights(list.first()?)?;
     let average = list.get(3..).and_then(<[Value]>::last).and_then(weights);
     let taken = match average {
-        Some(_) => "the average of the weights, its last entry, is taken, as that code does to sample",
+        Some(_) => {
+            "the average of the weights, its last entry, is taken, as that code does to sample"
+        }
         None => "it has no average of the weights; the model's own, its first entry, are taken",
     };
     let n = list.len();
