@@ -244,7 +244,10 @@ pub fn report(r: &Report) {
     if let Some(m) = &r.mask {
         let [k, n, changed] = [m.k, m.n, m.frozen_changed].map(grouped);
         let mask = &m.estimator;
-        line(format!("mask {mask}: {k} of {n} weights may change, {changed} others changed"));
+        line(match m.said_of_given() {
+            Some(said) => format!("mask {mask}: {k} of {n} weights; {said}"),
+            None => format!("mask {mask}: {k} of {n} weights may change, {changed} others changed"),
+        });
     }
     let mut rows = vec![("before", &r.before), ("after", &r.after)];
     rows.extend(r.retrain.as_ref().map(|m| ("Retrain", m)));

@@ -233,7 +233,7 @@ fn shapes(model: &Model, data: &Dataset, recipe: &Recipe) -> Result<()> {
 }
 
 /// " (a, b, c)": names, the first few.
-fn listed(names: &[String], unknown: bool) -> String {
+pub fn listed(names: &[String], unknown: bool) -> String {
     if unknown {
         return String::new();
     }

@@ -134,7 +134,7 @@ impl Session {
     }
 
     /// Forgets what went by a name: the model, those that requests to it ended with, what was found of them.
-    fn let_go(&mut self, name: &str) {
+    pub(super) fn let_go(&mut self, name: &str) {
         let adopted = format!("{name}@");
         let other = |known: &String| known != name && !known.starts_with(&adopted);
         self.models.retain(|known, _| other(known));

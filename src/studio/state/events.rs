@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{JobKind, RunningJob, State};
-use crate::engine::{Event, Job, Opened, Outcome, Run};
+use crate::engine::{Event, Opened, Outcome, Run};
 use crate::error::Error;
 use crate::saliency::Scores;
 use crate::studio::{Arm, History, Saliency};
@@ -162,7 +162,7 @@ impl State {
             self.ranked(ranking, true);
         }
         if goes_on && controlled(&run) {
-            self.unlearn(Arm::Control, Job::Unlearn(run.recipe.random_control()));
+            self.unlearn(Arm::Control, run.recipe.random_control());
         }
     }
 
@@ -194,5 +194,6 @@ impl State {
 
 /// Whether a run is one that a random mask of equal size is held against.
 fn controlled(run: &Run) -> bool {
-    run.mask.as_ref().is_some_and(|mask| mask.estimator != Estimator::Random)
+    run.recipe.given.is_none()
+        && run.mask.as_ref().is_some_and(|mask| mask.estimator != Estimator::Random)
 }
