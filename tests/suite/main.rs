@@ -19,6 +19,7 @@ mod mia;
 mod old_files;
 mod outputs;
 mod own_models;
+mod pairs;
 mod parity;
 mod pins;
 mod prompts;
