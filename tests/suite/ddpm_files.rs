@@ -158,14 +158,14 @@ fn a_file_of_it_samples_forgets_and_goes_back_out() {
     let again = format!("{sample} --model own.pth --side 28 --groups 4 --out again.png");
     let again = done(scratch.run(&again));
     assert!(!whole.stderr.contains("a list of 4"), "{whole:?}");
-    assert!(again.stderr.contains("own.pth: it is a list of 4"), "{again:?}");
+    assert!(again.stderr.contains(": it is a list of 4"), "{again:?}");
     let picture = |name: &str| image::open(scratch.path(name)).unwrap().to_luma8();
     assert_eq!(picture("whole.png"), picture("again.png"));
 
     let run = "unlearn --data fashion-mnist --forget class:Bag --budget tiny --steps 1 --batch 4";
     let ran = done(scratch.run(&format!("{run} --model own.pth --groups 4 --out run")));
     for words in [
-        "own.pth: it is a list of 4, as the official DDPM code saves one; the average of the weights",
+        ": it is a list of 4, as the official DDPM code saves one; the average of the weights",
         "does not say how large its pictures are; 28 x 28 is taken",
         "does not say what its classes are; they are taken for those of fashion-mnist",
     ] {

@@ -123,7 +123,7 @@ fn what_is_no_pair_is_refused_with_both_sides_before_anything_is_measured() {
         ("ddpm.safetensors", "a network of the kind \"unet\", there it is \"resnet\""),
         ("wide.safetensors", "its width is 8, there it is 4"),
         ("rgb.safetensors", "it has 3 channels, there are 1"),
-        ("other.safetensors", "Satchel, Ankle boot), there they are (T-shirt/top"),
+        ("other.safetensors", "Satchel, Ankle boot), there they are (T-shirt, Trouser"),
         ("scaled.safetensors", "its mean is [0.5], there it is [0.286]"),
         ("emoji-t2i", "is a text-to-image model, and own.safetensors is none"),
         ("nothing.pth", "nothing.pth"),
