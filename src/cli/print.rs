@@ -236,6 +236,9 @@ pub fn number(value: Option<f64>, digits: usize) -> String {
     value.map_or("-".into(), |v| format!("{v:.digits$}"))
 }
 
+/// Layers that are told of those that moved most.
+const MOVED: usize = 5;
+
 /// A run's summary: what was forgotten, the mask, before and after, the verdict, the conditions.
 pub fn report(r: &Report) {
     let Report { task, method, model, forget, seed, seconds: s, device, .. } = r;
@@ -248,6 +251,11 @@ pub fn report(r: &Report) {
             Some(said) => format!("mask {mask}: {k} of {n} weights; {said}"),
             None => format!("mask {mask}: {k} of {n} weights may change, {changed} others changed"),
         });
+        let moved = m.moved_most(MOVED).into_iter();
+        let moved: Vec<_> = moved.map(|(name, by)| format!("{name} by {by:.2e}")).collect();
+        if !moved.is_empty() {
+            line(format!("moved most, by the mean of a layer's weights: {}", moved.join(", ")));
+        }
     }
     let mut rows = vec![("before", &r.before), ("after", &r.after)];
     rows.extend(r.retrain.as_ref().map(|m| ("Retrain", m)));

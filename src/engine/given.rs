@@ -92,14 +92,14 @@ fn as_before(after: &Model, before: &Model) -> Architecture {
         }
         (Architecture::Swin(mut now), Architecture::Swin(then)) => {
             now.drop_path = then.drop_path;
-            said_of(Architecture::Swin(now), assumed.normalisation, before)
+            normalised_as(Architecture::Swin(now), assumed.normalisation, before)
         }
-        (now, _) => said_of(now, assumed.normalisation, before),
+        (now, _) => normalised_as(now, assumed.normalisation, before),
     }
 }
 
 /// A form with another's mean and deviation, where its own were assumed.
-fn said_of(now: Architecture, assumed: bool, before: &Model) -> Architecture {
+fn normalised_as(now: Architecture, assumed: bool, before: &Model) -> Architecture {
     match before.card.architecture.statistics().filter(|_| assumed) {
         Some([mean, std]) => now.with_statistics(mean.to_vec(), std.to_vec()),
         None => now,
@@ -108,18 +108,20 @@ fn said_of(now: Architecture, assumed: bool, before: &Model) -> Architecture {
 
 /// What is other in one form than in another: the kind of network first.
 fn differs(now: &Architecture, then: &Architecture) -> Option<String> {
-    let [now, then] = [now, then].map(|form| serde_json::to_value(form).unwrap_or(Value::Null));
+    // By way of the text, in which a number is as short as it was written.
+    let fields = |form: &Architecture| -> Option<Value> {
+        serde_json::from_str(&serde_json::to_string(form).ok()?).ok()
+    };
+    let (now, then) = (fields(now)?, fields(then)?);
     let fields = now.as_object()?;
     let other = |name: &&str| fields.get(*name) != then.get(name);
     let name = ["kind", "channels", "classes"].into_iter().chain(fields.keys().map(String::as_str));
     let name = name.into_iter().find(other)?;
     let said = |form: &Value| form.get(name).map_or("nothing".into(), Value::to_string);
     let (theirs, own) = (said(&now), said(&then));
-    let how =
-        if matches!(name, "mean" | "std") { "; --normalize says it of the one before" } else { "" };
     Some(match name {
         "kind" => format!("it is a network of the kind {theirs}, there it is {own}"),
         "channels" | "classes" => format!("it has {theirs} {name}, there are {own}"),
-        _ => format!("its {name} is {theirs}, there it is {own}{how}"),
+        _ => format!("its {name} is {theirs}, there it is {own}"),
     })
 }

@@ -139,8 +139,9 @@ impl Work<'_> {
         let evaluate = seconds.evaluate + clock.elapsed().as_secs_f64();
 
         let scored = scores.as_ref().map_or(0, |scores| scores.n_forget);
+        let change = Change::between(original, &weights);
         let masked = |m: &Mask| MaskReport {
-            given: recipe.given.as_ref().map(|_| m.share_of(original, &weights)),
+            given: recipe.given.as_ref().map(|_| m.share_of(original, &weights, &change)),
             ..m.report(scored, m.frozen_changed(original, &weights))
         };
         let mut report = Report {
@@ -177,7 +178,7 @@ impl Work<'_> {
         Ok(Run {
             forgotten: found.forgotten,
             changed: found.pixels,
-            change: Change::between(original, &weights),
+            change,
             model: request.unlearned(weights, &report),
             attacks: found.attacks,
             recipe: recipe.clone(),

@@ -5,6 +5,7 @@ use std::{path::Path, sync::Arc};
 use safetensors::{Dtype, SafeTensors};
 use serde::{Deserialize, Serialize};
 
+use super::Change;
 #[cfg(not(target_arch = "wasm32"))]
 use super::scores::count;
 use crate::error::{Error, Result};
@@ -52,7 +53,12 @@ impl Mask {
     }
 
     /// How much of a change of which nobody says what was free lies within the mask.
-    pub fn share_of(&self, original: &HostWeights, now: &HostWeights) -> ChangeWithin {
+    pub fn share_of(
+        &self,
+        original: &HostWeights,
+        now: &HostWeights,
+        change: &Change,
+    ) -> ChangeWithin {
         let (mut changed, mut squares) = ([0usize; 2], [0f64; 2]);
         for ((a, b), bit) in original.pairs(now).zip(&self.bits) {
             let part = usize::from(*bit == 1);
@@ -61,7 +67,8 @@ impl Mask {
         }
         let all: f64 = squares.iter().sum();
         let squares = if all > 0.0 { 100.0 * squares[1] / all } else { 0.0 };
-        ChangeWithin { changed: changed.iter().sum(), within: changed[1], squares }
+        let layers = change.layers.clone();
+        ChangeWithin { changed: changed.iter().sum(), within: changed[1], squares, layers }
     }
 
     /// Intersection over union with another mask of the same network.

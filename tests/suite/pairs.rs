@@ -52,6 +52,9 @@ fn a_runs_result_opened_as_an_after_has_the_runs_own_figures() {
         assert_eq!(report["mask"]["frozen_changed"], 0);
         assert!(given["changed"].as_u64() > Some(0) && given["changed"] == given["within"]);
         assert_eq!(given["squares"], 100.0);
+        let layers = given["layers"].as_array().unwrap();
+        assert_eq!(layers.len(), report["mask"]["layers"].as_array().unwrap().len());
+        assert!(layers.iter().any(|by| by.as_f64() > Some(0.0)));
         let name = after.rsplit('/').next().unwrap();
         assert_eq!((&report["method"], &report["training"]["steps"]), (&name.into(), &0.into()));
         let words = format!("the weights after are those of {after}: nothing was trained here");
