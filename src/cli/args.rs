@@ -58,6 +58,12 @@ pub struct Own {
     /// [default: as the data's]
     #[arg(long, value_name = "HOW", allow_negative_numbers = true)]
     normalize: Option<Normalise>,
+    /// The side of the pictures that a DDPM U-Net draws, in pixels [default: as the data's]
+    #[arg(long, value_name = "N", value_parser = said::side)]
+    side: Option<usize>,
+    /// The groups of its normalisations [default: 32, as in the official code]
+    #[arg(long, value_name = "N", value_parser = said::groups)]
+    groups: Option<usize>,
     /// A U-Net, or a part of one, to lay over that of a text-to-image model's folder
     #[arg(long, value_name = "FILE")]
     unet: Option<String>,
@@ -82,11 +88,12 @@ impl Own {
         let (model, before) = Said::of(model)?;
         let classes = classes.or(before.classes);
         let normalize = self.normalize.clone().or(before.normalize);
+        let (side, groups) = (self.side.or(before.side), self.groups.or(before.groups));
         let unet = self.unet.clone().or(before.unet);
         let judge = self.judge.clone().or(before.judge);
         let loras = if self.lora.is_empty() { before.loras } else { self.lora.clone() };
         let data = before.data;
-        Ok(Said { classes, normalize, unet, loras, judge, data }.behind(model))
+        Ok(Said { classes, normalize, side, groups, unet, loras, judge, data }.behind(model))
     }
 }
 

@@ -22,8 +22,8 @@ pub fn native() -> Option<Native> {
         let dialog = rfd::AsyncFileDialog::new().set_directory(from);
         // Begun here and not on the thread: a Mac shows dialogs on its first one only.
         let answer: Pin<Box<dyn Future<Output = Option<rfd::FileHandle>> + Send>> = match ask {
-            Ask::File => Box::pin(dialog.add_filter("Weights", &WEIGHTS).pick_file()),
-            Ask::Folder | Ask::SaveTo => Box::pin(dialog.pick_folder()),
+            Ask::File | Ask::After => Box::pin(dialog.add_filter("Weights", &WEIGHTS).pick_file()),
+            Ask::Folder | Ask::AfterFolder | Ask::SaveTo => Box::pin(dialog.pick_folder()),
         };
         let (tell, told) = mpsc::channel();
         std::thread::spawn(move || {

@@ -1,5 +1,5 @@
 //! `salun eval`: measures the model of a run folder again, audits a classifier, and tells its
-//! distance to another run's.
+//! distance to another run's; or does all that for two weights files that others made.
 
 use std::{
     path::{Path, PathBuf},
@@ -8,7 +8,7 @@ use std::{
 
 use serde_json::{Value, json};
 
-use super::{Client, Common, args, print};
+use super::{Client, Common, args, compare, print};
 use salun_studio::disk::output::{Beside, Made, Output, OutputKind};
 use salun_studio::engine::{Attacked, Job, Outcome};
 use salun_studio::error::{Error, Result};
@@ -19,21 +19,24 @@ use salun_studio::models::{AnyModel, Card, Model};
 use salun_studio::run::{Saved, bundle, folder};
 use salun_studio::words::{AttackKind, Gap, Metrics, Recipe, Report, files, fingerprint};
 
-/// Measure and audit a run; against a Retrain run, the gaps
+/// Measure and audit a run, or weights that others made forget; against a Retrain run, the gaps
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// A run folder
-    #[arg(long, value_name = "DIR")]
-    run: PathBuf,
+    #[arg(long, value_name = "DIR", required_unless_present = "before")]
+    run: Option<PathBuf>,
     /// Another run folder, measured on the first one's forget set; the audit takes it for Retrain
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", conflicts_with = "before")]
     against: Option<PathBuf>,
     /// Try to bring back a forgotten prompt: prompt or inversion; may be given twice
-    #[arg(long, value_name = "NAME", value_parser = args::choice("attack", AttackKind::ALL))]
+    #[arg(long, value_name = "NAME", value_parser = args::choice("attack", AttackKind::ALL), conflicts_with = "before")]
     attack: Vec<AttackKind>,
-    /// Where the audit and its figures go (classification) [default: the run folder]
+    /// Where the audit and its figures go (classification) [default: the run folder]; with --before, the
+    /// run folder to write
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
+    #[command(flatten)]
+    pair: compare::Pair,
 }
 
 /// What was found of a run anew.
@@ -51,7 +54,10 @@ struct Found {
 
 /// Runs the command.
 pub fn run(args: &Args, common: &Common) -> Result<()> {
-    let run = folder::read(&args.run)?;
+    let Some(dir) = &args.run else {
+        return compare::run(&args.pair, args.out.as_deref(), common);
+    };
+    let run = folder::read(dir)?;
     let against = args.against.as_ref().map(|dir| folder::read(dir)).transpose()?;
     if let (Some(dir), Some(other)) = (&args.against, &against) {
         if other.report.task != run.report.task {
@@ -63,23 +69,24 @@ pub fn run(args: &Args, common: &Common) -> Result<()> {
     let Saved { recipe, report, model } = run;
     let seed = recipe.seed;
     let mut found = match model {
-        AnyModel::Latent(_) => attacked(args, Saved { recipe, report, model }, common),
-        AnyModel::Plain(model) => measured(args, (recipe, report, model), against, common),
+        AnyModel::Latent(_) => attacked(args, dir, Saved { recipe, report, model }, common),
+        AnyModel::Plain(model) => measured(args, dir, (recipe, report, model), against, common),
     }?;
     found.report.verdict = verdict(&Evidence::of(&found.report));
-    show(args, &found, seed)?;
+    show(dir, &found, seed)?;
     found.written.transpose().map(drop)
 }
 
 /// Measures a run that forgot a prompt again, and attacks it.
-fn attacked(args: &Args, run: Saved, common: &Common) -> Result<Found> {
+fn attacked(args: &Args, dir: &Path, run: Saved, common: &Common) -> Result<Found> {
     if let Some(other) = &args.against {
         let right = "a run that forgot a prompt has no Retrain to stand against";
         return Err(Error::argument("against", other.display(), right));
     }
     let pictures: [(OutputKind, Beside); 1] =
         [(OutputKind::Picture, |out| out.with_file_name(files::ATTACKS[1]))];
-    let reserve = || reserve(args, files::ATTACKS[0], OutputKind::Attacks, &pictures, common.force);
+    let place = args.place(dir, common);
+    let reserve = || reserve(place, files::ATTACKS[0], OutputKind::Attacks, &pictures);
     let out = (!args.attack.is_empty()).then(reserve).transpose()?;
     let mut client = Client::open(common)?;
     let Saved { recipe, report, model } = run;
@@ -99,6 +106,7 @@ fn attacked(args: &Args, run: Saved, common: &Common) -> Result<Found> {
 /// Measures a run again, beside another, and audits a classifier.
 fn measured(
     args: &Args,
+    dir: &Path,
     (recipe, report, model): (Recipe, Report, Arc<Model>),
     against: Option<Saved>,
     common: &Common,
@@ -112,7 +120,8 @@ fn measured(
         (OutputKind::Picture, |out| out.with_file_name(files::AUDIT[1])),
         (OutputKind::Picture, |out| out.with_file_name(files::AUDIT[2])),
     ];
-    let reserve = || reserve(args, files::AUDIT[0], OutputKind::Audit, &pictures, common.force);
+    let place = args.place(dir, common);
+    let reserve = || reserve(place, files::AUDIT[0], OutputKind::Audit, &pictures);
     let out = audits.then(reserve).transpose()?;
     let mut client = Client::open(common)?;
     // On the same pictures: what the run's model forgot is not in the retain set.
@@ -150,10 +159,10 @@ fn measured(
 }
 
 /// Prints what was found.
-fn show(args: &Args, found: &Found, seed: u64) -> Result<()> {
+fn show(dir: &Path, found: &Found, seed: u64) -> Result<()> {
     let Found { report, against, gap, more, device, .. } = found;
     let value = json!({
-        "run": args.run.display().to_string(), "forget": report.forget, "before": report.before,
+        "run": dir.display().to_string(), "forget": report.forget, "before": report.before,
         "metrics": report.after, "verdict": report.verdict, "seed": seed, "device": device,
     });
     print::json(&print::with(value, more.clone()))?;
@@ -187,16 +196,21 @@ fn same_data(dir: &Path, run: &Saved, other: &Saved) -> Result<()> {
     Err(Error::file(dir, format!("is a run on other data: {what}")))
 }
 
-/// Reserves what is found: in the folder that was asked for, which is made if it is not there, or in the
-/// run folder, in place of what was found before.
+impl Args {
+    /// The folder for what is found, and whether what is there is replaced: that which was asked for, or the run
+    /// folder, in place of what was found before.
+    fn place<'a>(&'a self, run: &'a Path, common: &Common) -> (&'a Path, bool) {
+        self.out.as_deref().map_or((run, true), |out| (out, common.force))
+    }
+}
+
+/// Reserves what is found in a folder, which is made if it is not there.
 fn reserve(
-    args: &Args,
+    (folder, force): (&Path, bool),
     name: &str,
     kind: OutputKind,
     pictures: &[(OutputKind, Beside)],
-    force: bool,
 ) -> Result<(Output, Made)> {
-    let (folder, force) = args.out.as_ref().map_or((&args.run, true), |out| (out, force));
     let made = Made::folders(folder)?;
     Ok((Output::files(&folder.join(name), kind, pictures, force)?, made))
 }

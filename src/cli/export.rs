@@ -26,6 +26,9 @@ pub struct Args {
     /// and torchvision's have not
     #[arg(long, requires = "out")]
     bare: bool,
+    /// What a .pth holds: plain, a state dictionary, or ddpm, the list that the official DDPM code loads
+    #[arg(long = "as", value_name = "FORM", default_value = "plain", value_parser = args::named("form", &FORMS))]
+    form: Format,
     /// The file to write: .pth or .pt (torch.load), or .safetensors
     #[arg(long, value_name = "FILE", required_unless_present = "run", conflicts_with = "run")]
     out: Option<PathBuf>,
@@ -58,6 +61,9 @@ pub struct Args {
     layout: LoraLayout,
 }
 
+/// The forms of a `.pth`.
+const FORMS: [(&str, Format); 2] = [("plain", Format::Pth), ("ddpm", Format::Ddpm)];
+
 /// Runs the command.
 pub fn run(args: &Args, common: &Common) -> Result<()> {
     let Args { rank, layout, .. } = *args;
@@ -75,8 +81,12 @@ pub fn run(args: &Args, common: &Common) -> Result<()> {
 /// Writes a model's weights.
 fn whole(args: &Args, common: &Common, name: &str, out: &Path) -> Result<()> {
     let format = match out.extension().and_then(|e| e.to_str()) {
-        Some("pth" | "pt") => Format::Pth,
-        Some("safetensors") => Format::Safetensors,
+        Some("pth" | "pt") => args.form,
+        Some("safetensors") if args.form == Format::Pth => Format::Safetensors,
+        Some("safetensors") => {
+            let right = "only a .pth has this form; leave it out, or write to FILE.pth";
+            return Err(Error::argument("as", "ddpm", right));
+        }
         _ => {
             let right = "a name that ends in .pth, .pt or .safetensors is needed";
             return Err(Error::argument("out", out.display(), right));
@@ -87,6 +97,13 @@ fn whole(args: &Args, common: &Common, name: &str, out: &Path) -> Result<()> {
         print::remark(&format!(
             "Note: {name} does not say how pixels are normalised; the mean and deviation of its \
              normalize.* are assumed; say --normalize, or leave them out with --bare"
+        ));
+    }
+    model.card.notes.iter().for_each(|note| print::remark(&format!("{name}: {note}")));
+    let unsaid = export::unsaid(&model);
+    if !unsaid.is_empty() {
+        print::remark(&format!(
+            "Note: a state dictionary does not say all of such a network; to open it here again, add {unsaid}"
         ));
     }
     let file = Output::new(out, OutputKind::Weights, common.force)?;

@@ -5,6 +5,7 @@ mod args;
 mod bench;
 mod check;
 mod client;
+mod compare;
 mod data;
 mod demo;
 #[cfg(feature = "dialogs")]
@@ -202,6 +203,7 @@ mod tests {
             "unlearn --out o --density 1 --epochs 1 --lr 1 --batch 1 --alpha 1 --redirect a",
             "unlearn --out o --steps 1 --mask none --budget full --seed 1",
             "eval --run r",
+            "eval --before m --after a --data d --forget f --method salun --density 0.1 --seed 2",
             "sample --model m --out o",
             "export --model m --out o.pth --bare",
             "export --run r --delta d.safetensors",

@@ -236,6 +236,9 @@ pub fn number(value: Option<f64>, digits: usize) -> String {
     value.map_or("-".into(), |v| format!("{v:.digits$}"))
 }
 
+/// Layers that are told of those that moved most.
+const MOVED: usize = 5;
+
 /// A run's summary: what was forgotten, the mask, before and after, the verdict, the conditions.
 pub fn report(r: &Report) {
     let Report { task, method, model, forget, seed, seconds: s, device, .. } = r;
@@ -244,7 +247,15 @@ pub fn report(r: &Report) {
     if let Some(m) = &r.mask {
         let [k, n, changed] = [m.k, m.n, m.frozen_changed].map(grouped);
         let mask = &m.estimator;
-        line(format!("mask {mask}: {k} of {n} weights may change, {changed} others changed"));
+        line(match m.said_of_given() {
+            Some(said) => format!("mask {mask}: {k} of {n} weights; {said}"),
+            None => format!("mask {mask}: {k} of {n} weights may change, {changed} others changed"),
+        });
+        let moved = m.moved_most(MOVED).into_iter();
+        let moved: Vec<_> = moved.map(|(name, by)| format!("{name} by {by:.2e}")).collect();
+        if !moved.is_empty() {
+            line(format!("moved most, by the mean of a layer's weights: {}", moved.join(", ")));
+        }
     }
     let mut rows = vec![("before", &r.before), ("after", &r.after)];
     rows.extend(r.retrain.as_ref().map(|m| ("Retrain", m)));

@@ -28,6 +28,7 @@ impl Work<'_> {
         recipe: &Recipe,
     ) -> Result<(Arc<Model>, Arc<Dataset>)> {
         unchanged(recipe, data.fingerprint.as_ref())?;
+        let model = self.sided(model, &data, recipe);
         shapes(&model, &data, recipe)?;
         let model = self.settled(model, &data, recipe);
         let data = self.ordered(&model.card, data, recipe)?;
@@ -37,9 +38,7 @@ impl Work<'_> {
 
     /// The model with what it does not say of itself taken from the data.
     pub fn settled(&mut self, model: Arc<Model>, data: &Dataset, recipe: &Recipe) -> Arc<Model> {
-        for note in &model.card.notes {
-            self.job.note(format!("{}: {note}", recipe.model));
-        }
+        self.hear_notes(&recipe.model, &model);
         let assumed = model.card.assumed;
         if assumed == Default::default() {
             return model;
@@ -63,9 +62,39 @@ impl Work<'_> {
             ));
             model = said::normalised(model, (mean, std));
         }
+        if let Some(groups) = model.unet().map(|net| net.config.groups).filter(|_| assumed.groups) {
+            self.job.note(format!(
+                "{file} does not say by how many groups it normalises; {groups} are taken, as in the official \
+                 DDPM code; --groups says otherwise"
+            ));
+        }
         // It says so from now on.
         (model.card.assumed, model.card.notes) = Default::default();
         model.into()
+    }
+
+    /// Says what a person should know of how a model's file was read.
+    pub fn hear_notes(&mut self, name: &str, model: &Model) {
+        model.card.notes.iter().for_each(|note| self.job.note(format!("{name}: {note}")));
+    }
+
+    /// The model with the data's side, where it does not say how large its pictures are.
+    fn sided(&mut self, model: Arc<Model>, data: &Dataset, recipe: &Recipe) -> Arc<Model> {
+        let shape = data.train.shape;
+        let other = model.unet().is_some_and(|net| net.config.resolution != shape.height);
+        if !model.card.assumed.side || !other || shape.height != shape.width {
+            return model;
+        }
+        // One that its levels cannot halve is refused with the others.
+        let sided = said::sided(Model::clone(&model), shape.height);
+        let Some(sided) = sided else { return model };
+        let side = shape.height;
+        self.job.note(format!(
+            "{} does not say how large its pictures are; {side} x {side} is taken, as those of {} are; \
+             --side says otherwise",
+            recipe.model, recipe.data
+        ));
+        sided.into()
     }
 
     /// The data with its classes in the model's order.
@@ -212,7 +241,7 @@ fn shapes(model: &Model, data: &Dataset, recipe: &Recipe) -> Result<()> {
 }
 
 /// " (a, b, c)": names, the first few.
-fn listed(names: &[String], unknown: bool) -> String {
+pub fn listed(names: &[String], unknown: bool) -> String {
     if unknown {
         return String::new();
     }

@@ -151,6 +151,7 @@ impl Work<'_> {
             return Err(Error::argument("n", n, "1 to 1000 is needed"));
         }
         let model = self.session.model(name)?;
+        self.hear_notes(name, &model);
         let rows: Vec<Option<usize>> = match class.as_deref() {
             None => (0..model.card.classes.len()).map(Some).collect(),
             Some("null") => vec![None],

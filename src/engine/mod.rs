@@ -8,6 +8,7 @@
 mod audit;
 pub mod check;
 mod fit;
+mod given;
 mod gpu_loss_check;
 mod job;
 mod latent;

@@ -139,7 +139,7 @@ impl Session {
     }
 
     /// Forgets what went by a name: the model, those that requests to it ended with, what was found of them.
-    fn let_go(&mut self, name: &str) {
+    pub(super) fn let_go(&mut self, name: &str) {
         let adopted = format!("{name}@");
         let other = |known: &String| known != name && !known.starts_with(&adopted);
         self.models.retain(|known, _| other(known));
@@ -202,6 +202,7 @@ impl Work<'_> {
     }
 
     async fn open_classes(&mut self, model: &Model, to: Opened, first: bool) -> Result<Opened> {
+        self.hear_notes(&to.name, model);
         let test = match model.classifier() {
             Some(_) => {
                 let test = data::test(&to.data)?;

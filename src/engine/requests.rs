@@ -22,6 +22,12 @@ impl Session {
     pub fn keep(&mut self, run: &Run) -> String {
         let name = run.recipe.end();
         let after = Recipe::new("", "", "").following(&run.recipe).after;
+        // Weights that others made may have been written anew under their name.
+        let hash = run.recipe.given.as_ref().map(|_| run.model.weights().hash());
+        let known = self.models.get(&name).map(|known| known.weights().hash());
+        if hash.is_some() && known.is_some() && hash != known {
+            self.let_go(&name);
+        }
         self.adopted.insert(name.clone(), after);
         self.models.insert(name.clone(), run.model.clone());
         name

@@ -17,7 +17,7 @@ use crate::train::LrSchedule;
 use crate::train::trainer::finite;
 use crate::unlearn::{Plan, Unlearner};
 use crate::words::{
-    Estimator, Gap, Recipe, Report, Seconds, TrainingReport, Verdict, VerdictLabel,
+    Estimator, Gap, MaskReport, Recipe, Report, Seconds, TrainingReport, Verdict, VerdictLabel,
 };
 
 impl Work<'_> {
@@ -35,6 +35,7 @@ impl Work<'_> {
             // Its control is as large.
             request.asked_mut().recipe.density = mask.density;
         }
+        let given = recipe.given.as_ref().map(|file| self.given(&request, file)).transpose()?;
         self.doubt(&request).await?;
         let clock = Instant::now();
         self.introduce(&request).await?;
@@ -48,8 +49,18 @@ impl Work<'_> {
         let mask_seconds =
             clock.elapsed().as_secs_f64().max(scores.as_ref().map_or(0.0, |s| s.seconds));
 
+        let ended = match given {
+            Some(weights) => Ended::given(weights.upload(&self.session.device)),
+            None => self.train_free(request, mask.as_ref()).await?,
+        };
+        let seconds = Seconds { mask: mask_seconds, unlearn: ended.seconds, evaluate: looked };
+        self.judge_run(request, Trained { scores, mask, ended, seconds }).await
+    }
+
+    /// Makes all updates of a request; only weights in the mask will change.
+    async fn train_free(&mut self, request: &Request, mask: Option<&Mask>) -> Result<Ended> {
         let clock = Instant::now();
-        let free = free(request, mask.as_ref());
+        let free = free(request, mask);
         let free = free.as_deref();
         let mut unlearner = begin(request, free, &self.session.device, self.job).await?;
         let plan = &request.asked().plan;
@@ -64,16 +75,9 @@ impl Work<'_> {
             let update = async |job: &mut JobContext| twin.step(job).await;
             trial = GpuLossCheck::run(plan.steps, self.job, update).await?;
         }
-        let (log, unlearn) = self.updates(request, &mut unlearner, trial, begun).await?;
-        let trained = Trained {
-            scores,
-            mask,
-            augment: unlearner.augment(),
-            weights: unlearner.weights(),
-            log,
-            seconds: Seconds { mask: mask_seconds, unlearn, evaluate: looked },
-        };
-        self.judge_run(request, trained).await
+        let (log, seconds) = self.updates(request, &mut unlearner, trial, begun).await?;
+        let (augment, weights) = (unlearner.augment(), unlearner.weights());
+        Ok(Ended { augment, weights, log, seconds })
     }
 
     /// Makes all updates of a run whose first losses should be those of `trial`. The log, and the seconds of all
@@ -118,11 +122,14 @@ impl Work<'_> {
 
     /// Measures and judges a run whose updates are done.
     async fn judge_run(&mut self, request: &Request, trained: Trained) -> Result<Run> {
-        let Trained { scores, mask, augment, weights: done, log, seconds } = trained;
+        let Trained { scores, mask, ended, seconds } = trained;
+        let Ended { augment, weights: done, log, .. } = ended;
         let Asked { recipe, plan, forget, .. } = request.asked();
         let original = request.original();
         let weights = done.download().await?;
-        weights.check(original)?;
+        if recipe.given.is_none() {
+            weights.check(original)?;
+        }
         let retrain = self.retrain(request).await?;
         // The original is measured now and not before: who pressed Forget wants to see it forget.
         let clock = Instant::now();
@@ -132,14 +139,18 @@ impl Work<'_> {
         let evaluate = seconds.evaluate + clock.elapsed().as_secs_f64();
 
         let scored = scores.as_ref().map_or(0, |scores| scores.n_forget);
-        let masked = |m: &Mask| m.report(scored, m.frozen_changed(original, &weights));
+        let change = Change::between(original, &weights);
+        let masked = |m: &Mask| MaskReport {
+            given: recipe.given.as_ref().map(|_| m.share_of(original, &weights, &change)),
+            ..m.report(scored, m.frozen_changed(original, &weights))
+        };
         let mut report = Report {
             format: Default::default(),
             task: plan.how.task.name().into(),
             model: recipe.model.clone(),
             data: recipe.data.clone(),
             forget: forget.clone(),
-            method: plan.method.name.into(),
+            method: recipe.method.clone(),
             training: training(plan, augment),
             mask: mask.as_ref().map(masked),
             gap: retrain.as_ref().map(|r| Gap::between(&after.metrics, r)),
@@ -168,7 +179,7 @@ impl Work<'_> {
             forgotten: found.forgotten,
             mine: found.mine,
             changed: found.pixels,
-            change: Change::between(original, &weights),
+            change,
             model: request.unlearned(weights, &report),
             attacks: found.attacks,
             recipe: recipe.clone(),
@@ -204,12 +215,25 @@ impl Work<'_> {
 struct Trained {
     scores: Option<Arc<Scores>>,
     mask: Option<Mask>,
+    ended: Ended,
+    /// Seconds so far.
+    seconds: Seconds,
+}
+
+/// What updates ended with.
+struct Ended {
     /// How pictures were varied, where they are pictures.
     augment: Option<Augment>,
     weights: Weights,
     log: Vec<LogLine>,
-    /// Seconds so far.
-    seconds: Seconds,
+    seconds: f64,
+}
+
+impl Ended {
+    /// Weights of which others know how they came about.
+    fn given(weights: Weights) -> Self {
+        Self { augment: None, weights, log: Vec::new(), seconds: 0.0 }
+    }
 }
 
 /// A run from its beginning on a device; only weights with a 1 in `free` will change.

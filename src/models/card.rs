@@ -79,6 +79,12 @@ pub struct Assumed {
     pub classes: bool,
     /// Mean and deviation that pixels are normalised with.
     pub normalisation: bool,
+    /// The side of the pictures that a U-Net draws.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub side: bool,
+    /// The groups of a U-Net's normalisations.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub groups: bool,
 }
 
 impl Assumed {

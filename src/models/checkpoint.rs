@@ -6,7 +6,7 @@ use safetensors::{Dtype, tensor::TensorView};
 
 use super::tensors::{About, finite};
 use super::{
-    Architecture, Card, HostWeights, Model, Tensors, WeightEntry, WeightLayout, delta, torch,
+    Architecture, Card, HostWeights, Model, Tensors, WeightEntry, WeightLayout, delta, said, torch,
 };
 use crate::error::{Error, Result, ensure};
 
@@ -130,9 +130,9 @@ pub fn check(card: &Card) -> std::result::Result<(), &'static str> {
                 && (1..=6).contains(&c.mult.len())
                 && c.mult.iter().all(|m| (1..=16).contains(m))
                 && (1..=4).contains(&c.res_blocks)
-                && (1..=64).contains(&c.groups)
+                && said::GROUPS.contains(&c.groups)
                 && (0.0..1.0).contains(&c.dropout)
-                && (4..=256).contains(&c.resolution)
+                && said::SIDES.contains(&c.resolution)
                 && c.resolution % (1 << (c.mult.len() - 1)) == 0
         }
     };

@@ -163,7 +163,8 @@ pub fn open(name: &str) -> Result<Model> {
 pub fn open_latent(name: &str) -> Result<LatentModel> {
     let (file, said) = Said::of(name)?;
     let classes = said.classes.map(|classes| classes.join(","));
-    let given = classes.or(said.normalize.map(|how| how.to_string())).or(said.judge);
+    let number = said.side.or(said.groups).map(|n| n.to_string());
+    let given = classes.or(said.normalize.map(|how| how.to_string())).or(number).or(said.judge);
     if let Some(given) = given {
         let right =
             "a text-to-image model has no classes, no normalisation and no judge to be said";

@@ -1,9 +1,11 @@
 //! What a person says of weights that came without a card: it stands behind the file's name, as in
 //! `own.pth?classes=cat,dog&normalize=unit`, so that recipes and links have it, too.
 
+use std::ops::RangeInclusive;
+
 use form_urlencoded::{Serializer, parse};
 
-use super::{Assumed, Model};
+use super::{Architecture, Assumed, Model, UnetConfig};
 use crate::data;
 use crate::data::sets;
 use crate::error::{Error, Result, ensure};
@@ -98,6 +100,10 @@ pub struct Said {
     /// The classes' names, in the order of the network's outputs.
     pub classes: Option<Vec<String>>,
     pub normalize: Option<Normalise>,
+    /// The side of a class-conditional diffusion model's pictures.
+    pub side: Option<usize>,
+    /// The groups of its normalisations.
+    pub groups: Option<usize>,
     /// The U-Net to lay over a text-to-image model's own.
     pub unet: Option<String>,
     /// The LoRA files to merge into a text-to-image model, in this order.
@@ -155,6 +161,8 @@ impl Said {
         let said = [
             ("classes", self.classes.as_ref().map(|classes| classes.join(","))),
             ("normalize", self.normalize.as_ref().map(Normalise::to_string)),
+            ("side", self.side.map(|side| side.to_string())),
+            ("groups", self.groups.map(|groups| groups.to_string())),
             ("unet", self.unet.clone()),
             ("judge", self.judge.clone()),
             ("data", self.data.clone()),
@@ -180,12 +188,14 @@ impl Said {
             match &*key {
                 "classes" => said.classes = Some(list(&value)?),
                 "normalize" => said.normalize = Some(value.parse()?),
+                "side" => said.side = Some(side(&value)?),
+                "groups" => said.groups = Some(groups(&value)?),
                 "unet" => said.unet = Some(value.into_owned()),
                 "lora" => said.loras.push(value.parse()?),
                 "judge" => said.judge = Some(value.into_owned()),
                 "data" => said.data = Some(value.into_owned()),
                 _ => {
-                    let right = "behind the ? of a model, classes=A,B, normalize=HOW, unet=FILE, lora=FILE@STRENGTH, judge=FILE and data=NAME are known";
+                    let right = "behind the ? of a model, classes=A,B, normalize=HOW, side=N, groups=N, unet=FILE, lora=FILE@STRENGTH, judge=FILE and data=NAME are known";
                     return Err(Error::argument("model", name, right));
                 }
             }
@@ -198,7 +208,7 @@ impl Said {
     /// # Errors
     /// Its own card or its weights say it already, or something does not fit the network.
     pub fn apply(&self, mut model: Model) -> Result<Model> {
-        let Assumed { classes: free, normalisation } = model.card.assumed;
+        let Assumed { classes: free, normalisation, .. } = model.card.assumed;
         let [channels, n] = model.card.architecture.channels_and_classes();
         if let Some(unet) = &self.unet {
             return Err(Error::argument("unet", unet, "only a text-to-image model takes one"));
@@ -222,6 +232,7 @@ impl Said {
             model = normalised(model, normalize.statistics(channels)?);
             model.card.assumed.normalisation = false;
         }
+        model = self.drawn(model)?;
         if let Some(judge) = &self.judge {
             let right = "only what a class-conditional diffusion model draws is judged by it";
             ensure(model.unet().is_some(), || Error::argument("judge", judge, right))?;
@@ -232,13 +243,77 @@ impl Said {
         }
         Ok(model)
     }
+
+    /// The model with what is said of a U-Net's pictures and normalisations.
+    fn drawn(&self, mut model: Model) -> Result<Model> {
+        let Assumed { side: any_side, groups: any_groups, .. } = model.card.assumed;
+        let own = |what: &'static str, given: usize, free: bool| {
+            let right = match model.unet() {
+                Some(_) => "the file says it by itself; leave it out",
+                None => "only a class-conditional diffusion model has it; leave it out",
+            };
+            ensure(free, || Error::argument(what, given, right))
+        };
+        self.side.map_or(Ok(()), |side| own("side", side, any_side))?;
+        self.groups.map_or(Ok(()), |groups| own("groups", groups, any_groups))?;
+        if let Some(side) = self.side {
+            let Architecture::Unet(UnetConfig { mult, .. }) = &model.card.architecture else {
+                return Ok(model);
+            };
+            let right = format!("a multiple of {} is needed", 1 << mult.len().saturating_sub(1));
+            model = sided(model, side).ok_or_else(|| Error::argument("side", side, right))?;
+            model.card.assumed.side = false;
+        }
+        if let (Some(groups), Architecture::Unet(config)) =
+            (self.groups, model.card.architecture.clone())
+        {
+            model = rebuilt(model, Architecture::Unet(UnetConfig { groups, ..config }));
+            model.card.assumed.groups = false;
+        }
+        Ok(model)
+    }
+}
+
+/// The side of pictures.
+///
+/// # Errors
+/// It is none that a U-Net has.
+pub fn side(given: &str) -> Result<usize> {
+    let side = given.parse().ok().filter(|side| SIDES.contains(side));
+    side.ok_or_else(|| Error::argument("side", given, "a number of pixels from 4 to 256 is needed"))
+}
+
+/// The groups of a normalisation.
+///
+/// # Errors
+/// It is no number of groups.
+pub fn groups(given: &str) -> Result<usize> {
+    let groups = given.parse().ok().filter(|n| GROUPS.contains(n));
+    groups.ok_or_else(|| Error::argument("groups", given, "a number from 1 to 64 is needed"))
+}
+
+/// Sides of a U-Net's pictures, and groups of its normalisations.
+pub const SIDES: RangeInclusive<usize> = 4..=256;
+pub const GROUPS: RangeInclusive<usize> = 1..=64;
+
+/// A model whose pictures have another side; `None` where its levels cannot halve that.
+pub fn sided(model: Model, side: usize) -> Option<Model> {
+    let Architecture::Unet(config) = model.card.architecture.clone() else { return None };
+    let halved = config.mult.len().saturating_sub(1);
+    let fits = SIDES.contains(&side) && side.is_multiple_of(1 << halved);
+    fits.then(|| rebuilt(model, Architecture::Unet(config.with_side(side))))
+}
+
+/// A model whose network has another form around the same weights.
+fn rebuilt(model: Model, architecture: Architecture) -> Model {
+    let network = std::sync::Arc::new(architecture.build().0);
+    Model { network, card: super::card::Card { architecture, ..model.card }, ..model }
 }
 
 /// A model whose network normalises with this mean and deviation.
 pub fn normalised(model: Model, (mean, std): (Vec<f32>, Vec<f32>)) -> Model {
     let architecture = model.card.architecture.clone().with_statistics(mean, std);
-    let network = std::sync::Arc::new(architecture.build().0);
-    Model { network, card: super::card::Card { architecture, ..model.card }, ..model }
+    rebuilt(model, architecture)
 }
 
 /// Names with commas between.
@@ -270,6 +345,8 @@ mod tests {
             (None, Some("0.4914,0.4822,0.4465,0.247,0.2435,0.2616")),
         ] {
             let said = Said {
+                side: classes.map(|_| 64),
+                groups: normalize.map(|_| 8),
                 unet: None,
                 loras: classes.map_or(Vec::new(), |_| {
                     ["a.pt", "b@2.safetensors", "c.pt@-0.5"].map(|l| l.parse().unwrap()).into()
@@ -290,6 +367,8 @@ mod tests {
             "own?lora=x@11",
             "own?lora=x@nan",
             "own?lora=",
+            "own.pth?side=0",
+            "own.pth?groups=x",
         ] {
             assert!(Said::of(wrong).is_err(), "{wrong}");
         }

@@ -29,6 +29,15 @@ pub struct UnetConfig {
     pub classes: usize,
 }
 
+impl UnetConfig {
+    /// The same for pictures of another side, with attention on the same levels.
+    pub fn with_side(self, side: usize) -> Self {
+        let attends = |level: &usize| self.attention.contains(&(self.resolution >> level));
+        let attention = (0..self.mult.len()).filter(attends).map(|level| side >> level).collect();
+        Self { attention, resolution: side, ..self }
+    }
+}
+
 /// The network that predicts the noise in x_t given the time step and the class.
 #[derive(Debug, Clone)]
 pub struct Unet {

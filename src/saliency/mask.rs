@@ -5,11 +5,12 @@ use std::{path::Path, sync::Arc};
 use safetensors::{Dtype, SafeTensors};
 use serde::{Deserialize, Serialize};
 
+use super::Change;
 #[cfg(not(target_arch = "wasm32"))]
 use super::scores::count;
 use crate::error::{Error, Result};
 use crate::models::{HostWeights, WeightEntry, WeightLayout, checkpoint};
-use crate::words::{Estimator, LayerReport, MaskReport};
+use crate::words::{ChangeWithin, Estimator, LayerReport, MaskReport};
 
 /// One byte for each of the N weights: 1 where it may change.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -51,6 +52,25 @@ impl Mask {
         pairs.zip(&self.bits).filter(|((a, b), m)| **m == 0 && a.to_bits() != b.to_bits()).count()
     }
 
+    /// How much of a change of which nobody says what was free lies within the mask.
+    pub fn share_of(
+        &self,
+        original: &HostWeights,
+        now: &HostWeights,
+        change: &Change,
+    ) -> ChangeWithin {
+        let (mut changed, mut squares) = ([0usize; 2], [0f64; 2]);
+        for ((a, b), bit) in original.pairs(now).zip(&self.bits) {
+            let part = usize::from(*bit == 1);
+            changed[part] += usize::from(a.to_bits() != b.to_bits());
+            squares[part] += f64::from(b - a).powi(2);
+        }
+        let all: f64 = squares.iter().sum();
+        let squares = if all > 0.0 { 100.0 * squares[1] / all } else { 0.0 };
+        let layers = change.layers.clone();
+        ChangeWithin { changed: changed.iter().sum(), within: changed[1], squares, layers }
+    }
+
     /// Intersection over union with another mask of the same network.
     pub fn overlap(&self, other: &Self) -> f64 {
         let pairs = || self.bits.iter().zip(&other.bits);
@@ -69,6 +89,7 @@ impl Mask {
             scored,
             threshold: if self.threshold.is_finite() { self.threshold.into() } else { 0.0 },
             frozen_changed,
+            given: None,
             layers: self.layers(),
             hash: self.hash(),
         }

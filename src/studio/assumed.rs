@@ -1,5 +1,5 @@
 //! What a weights file does not say of itself, and a person may: how pixels are normalised, what the classes
-//! are called, who judges what it draws; what is laid over a text-to-image model.
+//! are called, how large its pictures are, who judges what it draws; what is laid over a text-to-image model.
 
 use egui::TextEdit;
 
@@ -20,8 +20,10 @@ pub fn assumed_ui(state: &mut State, ui: &mut Ui) {
     let draws_classes = !opened.task.classifies() && !opened.task.prompted();
     let judged = opened.grid.seen.iter().any(Option::is_some);
     let judge = said.judge.is_some() || draws_classes && !judged;
+    let side = opened.assumed.side || said.side.is_some();
+    let groups = opened.assumed.groups || said.groups.is_some();
     let laid = opened.task.prompted() && registry::shipped(file).is_none();
-    if !normalise && !classes && !judge && !laid {
+    if ![normalise, classes, judge, side, groups, laid].contains(&true) {
         return;
     }
     ui.heading(if laid { "Laid over the model" } else { "What the file does not say" });
@@ -51,6 +53,20 @@ pub fn assumed_ui(state: &mut State, ui: &mut Ui) {
             let now = said.unet.as_deref().unwrap_or_default();
             if let Some(given) = line_ui("U-Net", &opened.name, now, hint, ui) {
                 fresh.unet = Some(given).filter(|file| !file.is_empty());
+            }
+        }
+        if side {
+            let hint = "The file does not say how large its pictures are, in pixels (--side)";
+            let now = opened.grid.tile[0].to_string();
+            if let Some(given) = line_ui("Side", &opened.name, &now, hint, ui) {
+                fresh.side = state.tell(said::side(&given)).or(fresh.side);
+            }
+        }
+        if groups {
+            let hint = "The file does not say by how many groups it normalises; the official code has 32 (--groups)";
+            let now = said.groups.map(|groups| groups.to_string()).unwrap_or_default();
+            if let Some(given) = line_ui("Groups", &opened.name, &now, hint, ui) {
+                fresh.groups = state.tell(said::groups(&given)).or(fresh.groups);
             }
         }
         if judge {

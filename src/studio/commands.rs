@@ -112,6 +112,16 @@ pub const UNDO: Command =
         .keys(&[ctrl(Key::Z)], When::Idle)
         .unless(|studio| studio.state.waits());
 
+#[cfg(not(target_arch = "wasm32"))]
+pub const COMPARE: Command = Command::new("Compare with weights that others made", |studio, _| {
+    if studio.state.blocked().is_none() {
+        studio.ask_after();
+    }
+})
+.button("Compare with weights…", "Weights after forgetting what is picked, looked at as a run")
+.keys(&[ctrl(Key::K)], When::Idle)
+.unless(|studio| studio.state.blocked());
+
 pub const SAVE: Command = Command::new("Save the finished runs", |studio, _| studio.save())
     .button("Run folders", "A folder for each finished run: recipe, report, weights, mask, figures")
     .keys(&[ctrl(Key::S)], When::Always)
@@ -172,12 +182,14 @@ const FRAMES: Command = Command::new("Frame times", |studio, _| studio.frames.sh
     .keys(&[plain(Key::F12)], When::Idle);
 
 /// Every command, and what else there is to say of keys, in the order of the list.
-pub const ALL: [Command; 16] = [
+pub const ALL: &[Command] = &[
     FORGET,
     PAUSE,
     STEP,
     CANCEL,
     UNDO,
+    #[cfg(not(target_arch = "wasm32"))]
+    COMPARE,
     SAVE,
     TASKS,
     VIEWS,
@@ -253,7 +265,7 @@ pub fn handle_keys(studio: &mut Studio, ctx: &Context) {
         studio.tour.at = None;
     }
     let focused = ctx.memory(|m| m.focused().is_some());
-    for command in &ALL {
+    for command in ALL {
         let theirs = match command.when {
             When::Always => true,
             When::Idle => !writing,
@@ -296,7 +308,7 @@ mod tests {
 
     #[test]
     fn the_list_of_keys_names_all_of_them() {
-        let help = ALL.map(|command| command.help());
+        let help: Vec<_> = ALL.iter().map(Command::help).collect();
         let has = |keys: &str, does: &str| {
             assert!(help.contains(&[keys.to_string(), does.to_string()]), "{help:?}");
         };

@@ -21,6 +21,9 @@ pub enum Ask {
     File,
     /// A model's or a table's folder to open.
     Folder,
+    /// A weights file, or a model's folder, to be held against the model that is open.
+    After,
+    AfterFolder,
     /// The folder to save in.
     SaveTo,
 }
@@ -32,6 +35,8 @@ pub type Native = Box<dyn Fn(Ask, &Path, Wake) -> Receiver<Option<PathBuf>>>;
 /// The dialog that is open, and where the last file was opened.
 #[derive(Default)]
 pub struct Dialogs {
+    /// What is to be asked for.
+    wanted: Option<Ask>,
     open: Option<(Ask, Form)>,
     place: Option<PathBuf>,
 }
@@ -74,12 +79,17 @@ impl Ask {
         match self {
             Self::File => "Open a weights file",
             Self::Folder => "Open a model's or a table's folder",
+            Self::After | Self::AfterFolder => "Compare with weights after forgetting",
             Self::SaveTo => "Save runs in a folder",
         }
     }
 
     fn verb(self) -> &'static str {
-        if self == Self::SaveTo { "Save here" } else { "Open" }
+        match self {
+            Self::File | Self::Folder => "Open",
+            Self::After | Self::AfterFolder => "Compare",
+            Self::SaveTo => "Save here",
+        }
     }
 }
 
@@ -232,6 +242,12 @@ fn marked(folder: &Path) -> bool {
 }
 
 impl Studio {
+    /// Asks for weights that others made forget.
+    pub(super) fn ask_after(&mut self) {
+        let ask = if self.state.task.prompted() { Ask::AfterFolder } else { Ask::After };
+        self.own.of::<Dialogs>().wanted = Some(ask);
+    }
+
     /// Asks for a file or a folder.
     pub(super) fn ask(&mut self, ask: Ask, ctx: &Context) {
         let dialogs = self.own.of::<Dialogs>();
@@ -247,6 +263,9 @@ impl Studio {
 
     /// Draws the dialog, and does what was asked for once there is an answer.
     pub(super) fn dialog_ui(&mut self, ctx: &Context) {
+        if let Some(ask) = self.own.of::<Dialogs>().wanted.take() {
+            self.ask(ask, ctx);
+        }
         let dialogs = self.own.of::<Dialogs>();
         let Some((ask, form)) = &mut dialogs.open else { return };
         let ask = *ask;
@@ -269,10 +288,12 @@ impl Studio {
         let Some(path) = answer else { return };
         if ask == Ask::SaveTo {
             self.saver.keeper.set_folder(path);
-            self.save();
-        } else {
-            dialogs.place = path.parent().map(Path::to_path_buf);
-            self.open_path(&path, ctx);
+            return self.save();
+        }
+        dialogs.place = path.parent().map(Path::to_path_buf);
+        match ask {
+            Ask::After | Ask::AfterFolder => self.state.compare(&path.to_string_lossy()),
+            _ => self.open_path(&path, ctx),
         }
     }
 }

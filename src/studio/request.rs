@@ -25,7 +25,7 @@ pub enum Choice {
 
 /// How a recipe's mask is chosen.
 pub fn estimator(recipe: &Recipe) -> Estimator {
-    match registry::find(&recipe.method) {
+    match registry::of(recipe) {
         Ok(method) if method.masked => recipe.mask.unwrap_or(method.mask),
         _ => Estimator::None,
     }

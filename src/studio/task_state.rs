@@ -302,6 +302,9 @@ impl TaskState {
             }),
             Pane::Random => self.progress_of(Arm::Control).unwrap_or_else(|| {
                 Content::Hint(match self.run(Arm::Method) {
+                    Some(run) if run.recipe.given.is_some() => {
+                        "Weights that others made have no control".into()
+                    }
                     Some(run) if run.mask.is_none() => {
                         "This method uses no mask, so it has no control".into()
                     }

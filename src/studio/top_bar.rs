@@ -170,6 +170,7 @@ fn menu_ui(studio: &mut Studio, ui: &mut Ui) {
                     studio.ask(ask, ui.ctx());
                 }
             }
+            commands::COMPARE.ui(studio, ui);
         });
         let hint = "Opens a weights file, a model's folder or a table's; or drop one on the window";
         explained(menu.response, hint, Some(WAIT));
@@ -188,7 +189,7 @@ fn help_ui(ui: &mut Ui) {
     let button = ui.button("?").on_hover_text("Keyboard shortcuts");
     Popup::from_toggle_button_response(&button).show(|ui| {
         egui::Grid::new("shortcuts").num_columns(2).spacing([16.0, 4.0]).show(ui, |ui| {
-            for [keys, does] in commands::ALL.map(|command| command.help()) {
+            for [keys, does] in commands::ALL.iter().map(commands::Command::help) {
                 ui.monospace(keys);
                 ui.label(does);
                 ui.end_row();

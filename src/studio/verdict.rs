@@ -155,7 +155,12 @@ fn verdict_ui(report: &Report, ui: &mut Ui) {
     ui.add(Label::new(heading).wrap());
     // Before the evidence, which may be long: whether it is 0 is to be seen without scrolling.
     if let Some(mask) = &report.mask {
-        frozen_ui(mask.frozen_changed, ui);
+        match mask.said_of_given() {
+            Some(said) => drop(ui.label(small(format::line(&said)).weak()).on_hover_text(
+                "Which weights were free is not known; the mask is the saliency of Before",
+            )),
+            None => frozen_ui(mask.frozen_changed, ui),
+        }
     }
     for clause in verdict.why.split("; ") {
         ui.label(small(format::line(clause)));
@@ -178,7 +183,8 @@ fn facts_ui(report: &Report, ui: &mut Ui) {
     let mut facts = String::new();
     if let Some(mask) = &report.mask {
         let (free, all) = (format::count(mask.k), format::count(mask.n));
-        facts += &format!("Mask {}, {free} of {all} weights free; ", mask.estimator);
+        let free_ = if mask.given.is_some() { "" } else { " free" };
+        facts += &format!("Mask {}, {free} of {all} weights{free_}; ", mask.estimator);
     }
     facts += &format!("seed {}, {seconds:.0} s on {}", report.seed, device.name);
     if device.api != "cpu" {

@@ -2,6 +2,7 @@
 //! method.
 
 mod distil;
+mod given;
 mod hooks;
 mod knob;
 mod method;

@@ -73,7 +73,7 @@ impl Plan {
     /// The method does not do this task, or a knob or a field of the recipe is not the method's.
     pub fn new(recipe: &Recipe, scope: Scope) -> Result<Self> {
         recipe.check()?;
-        let method = registry::find(&recipe.method)?;
+        let method = registry::of(recipe)?;
         let (task, seed) = (scope.task, recipe.seed);
         let how = method.treatment(task)?;
         method.refuse_idle(recipe, task)?;

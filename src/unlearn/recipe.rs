@@ -62,7 +62,7 @@ impl Recipe {
         let Some((name, value)) = assignment.split_once('=') else {
             return Err(Error::argument("set", assignment, "NAME=VALUE is needed"));
         };
-        let knob = registry::find(&self.method)?.knob(name)?;
+        let knob = registry::of(self)?.knob(name)?;
         self.knobs.insert(name.into(), knob.parse(value)?);
         Ok(())
     }
@@ -89,7 +89,7 @@ impl Recipe {
             return Err(Error::argument("lr", lr, "a number above 0 is needed"));
         }
         if !self.knobs.is_empty() {
-            let method = registry::find(&self.method)?;
+            let method = registry::of(self)?;
             for (name, value) in &self.knobs {
                 method.knob(name)?.check(*value)?;
             }
@@ -113,7 +113,7 @@ impl Recipe {
 
     /// The recipe without what its method has no use for in a task.
     pub fn fitting(mut self, task: Task) -> Self {
-        let Ok(method) = registry::find(&self.method) else { return self };
+        let Ok(method) = registry::of(&self) else { return self };
         let fields = method.fields(task);
         for (name, _) in self.set_fields() {
             match name {
@@ -184,6 +184,7 @@ impl Recipe {
             data: all,
             forget: after("indices:", &self.forget),
             mask_file: self.mask_file.as_ref().map(file),
+            given: self.given.as_ref().map(file),
             after: self.after.iter().map(|before| before.within(folder)).collect(),
             ..self.clone()
         }

@@ -1,7 +1,20 @@
 //! The methods that the studio, the command line and the docs offer.
 
+use super::given;
 pub use super::{METHODS, method::Method};
 use crate::error::{Error, Result};
+use crate::words::Recipe;
+
+/// The method of a recipe: none of ours where its weights are given, whatever they are called.
+///
+/// # Errors
+/// The name is unknown.
+pub fn of(recipe: &Recipe) -> Result<&'static Method> {
+    match recipe.given {
+        Some(_) => Ok(&given::METHOD),
+        None => find(&recipe.method),
+    }
+}
 
 /// A method by name.
 ///

@@ -28,8 +28,8 @@ pub use forget::ForgetKind;
 pub use format::Format;
 pub use recipe::{Recipe, Redirect};
 pub use report::{
-    DeviceReport, EarlierReport, Forgotten, Frechet, Gap, LayerReport, MaskReport, Metrics, Report,
-    Seconds, TrainingReport, Verdict, VerdictLabel,
+    ChangeWithin, DeviceReport, EarlierReport, Forgotten, Frechet, Gap, LayerReport, MaskReport,
+    Metrics, Report, Seconds, TrainingReport, Verdict, VerdictLabel,
 };
 pub use sampling::SampleOptions;
 pub use task::Task;

@@ -50,6 +50,9 @@ pub struct Recipe {
     /// The file of a mask that is [`Estimator::Given`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mask_file: Option<String>,
+    /// Weights that others made forget: nothing is trained, and `method` is what they are called.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub given: Option<String>,
     /// Share of weights that may change.
     #[serde(default = "default_density")]
     pub density: f64,
@@ -90,6 +93,11 @@ pub struct Recipe {
     pub after: Vec<Self>,
 }
 
+/// Of a path its last name: where a folder lies is nobody's business.
+fn last(path: &str) -> String {
+    path.rsplit(['/', '\\']).next().unwrap_or(path).to_string()
+}
+
 fn default_method() -> String {
     "salun".into()
 }
@@ -118,6 +126,7 @@ impl Recipe {
             method: default_method(),
             mask: None,
             mask_file: None,
+            given: None,
             density: default_density(),
             epochs: None,
             steps: None,
@@ -140,6 +149,29 @@ impl Recipe {
         let mut after = done.after.clone();
         after.push(Self { after: Vec::new(), ..done.clone() });
         Self { model: done.model.clone(), after, ..self }
+    }
+
+    /// This request as others met it: their weights, which are called after their file.
+    pub fn met_by(self, file: &str) -> Self {
+        Self {
+            method: last(file.trim_end_matches(['/', '\\'])),
+            given: Some(file.into()),
+            epochs: None,
+            steps: None,
+            lr: None,
+            batch: None,
+            redirect: Redirect::default(),
+            knobs: BTreeMap::new(),
+            ..self
+        }
+    }
+
+    /// The same request, to be met here.
+    pub fn to_be_met(self) -> Self {
+        match self.given {
+            Some(_) => Self { given: None, method: default_method(), ..self },
+            None => self,
+        }
     }
 
     /// Whether a prompt is to be forgotten, and not pictures.
@@ -188,7 +220,7 @@ impl Recipe {
 
     /// Whether a classifier's run ends with an audit.
     pub fn audits(&self) -> bool {
-        self.audit.unwrap_or(self.budget == Budget::Full)
+        self.audit.unwrap_or(self.budget == Budget::Full || self.given.is_some())
     }
 
     /// The recipe as TOML.
@@ -207,8 +239,6 @@ impl Recipe {
     /// SHA-256 over the recipe and the program's version: equal protocols have equal hashes. What the data
     /// was is no part of it: a recipe has that once it was run.
     pub fn protocol(&self) -> String {
-        // Of a path its last name: where a folder lies is nobody's business.
-        let last = |path: &str| path.rsplit(['/', '\\']).next().unwrap_or(path).to_string();
         let within = |text: &str| match text.split_once(':') {
             Some((kind, path)) => format!("{kind}:{}", last(path)),
             None => text.to_string(),
@@ -222,6 +252,7 @@ impl Recipe {
                 _ => recipe.forget.clone(),
             },
             mask_file: recipe.mask_file.as_deref().map(last),
+            given: recipe.given.as_deref().map(last),
             ..recipe.clone()
         };
         let after = self.after.iter().map(asked).collect();

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use strum::IntoStaticStr;
 
-use super::{AttackReport, Audit, Changed, Format};
+use super::{AttackReport, Audit, Changed, Format, grouped};
 
 /// The whole report.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -103,9 +103,49 @@ pub struct MaskReport {
     /// Weights outside the mask that differ in any bit from the original: 0, or it is a bug, unless
     /// the legacy switch `drift` is on.
     pub frozen_changed: usize,
+    /// Of weights that others made forget, of which nobody says which were free.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub given: Option<ChangeWithin>,
     pub layers: Vec<LayerReport>,
     /// SHA-256 of the mask's bytes.
     pub hash: String,
+}
+
+/// How much of the change of given weights lies within a mask.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ChangeWithin {
+    /// Weights that differ in any bit, and those of them in the mask.
+    pub changed: usize,
+    pub within: usize,
+    /// Share of the change's squares that the mask has, in percent.
+    pub squares: f64,
+    /// Mean movement of a weight of every layer, in the order of the mask's.
+    pub layers: Vec<f32>,
+}
+
+impl MaskReport {
+    /// The layers that given weights moved most in, by the mean movement of a weight, `most` at the most.
+    pub fn moved_most(&self, most: usize) -> Vec<(&str, f32)> {
+        let moved = self.given.iter().flat_map(|given| given.layers.iter().copied());
+        let mut all: Vec<(&str, f32)> =
+            self.layers.iter().map(|layer| &*layer.name).zip(moved).collect();
+        all.sort_by(|a, b| b.1.total_cmp(&a.1));
+        all.truncate(most);
+        all
+    }
+
+    /// What there is to say of given weights in place of frozen ones.
+    pub fn said_of_given(&self) -> Option<String> {
+        let &ChangeWithin { changed, within, squares, .. } = self.given.as_ref()?;
+        let percent = |part: usize, all: usize| 100.0 * part as f64 / all.max(1) as f64;
+        Some(format!(
+            "of {} changed weights {:.1} % lie in the mask, with {squares:.1} % of the change's squares; {:.1} % \
+             of all weights do",
+            grouped(changed),
+            percent(within, changed),
+            percent(self.k, self.n)
+        ))
+    }
 }
 
 /// One layer of the mask.

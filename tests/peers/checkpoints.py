@@ -69,5 +69,4 @@ save('extras', {
 save('extras-nested', {'epoch': 1, 'checkpoint': {'net': {
     f'_orig_mod.module.backbone.{k}': v for k, v in weights.items()}}})
 save('extras-module', {'model': Net(), 'epoch': 1})
-save('extras-list', [weights, optimiser.state_dict(), 1000, weights])
 save('mask', {k: (v > 0).long() for k, v in weights.items() if not k.split('.')[-1].startswith(('running', 'num'))})

@@ -101,6 +101,7 @@ fn a_prompt_is_forgotten_into_a_run_folder_and_frozen_weights_stay() {
         if i == 0 {
             again(&scratch, &folder, &after);
             attacked(&scratch, &folder);
+            paired(&scratch, &report);
         }
     }
 }
@@ -132,6 +133,34 @@ fn a_prompt_is_forgotten_on_a_gpu_as_on_the_cpu() {
     assert_eq!(losses.each_ref().map(Vec::len), [2; 2]);
     let close = losses[0].iter().zip(&losses[1]).all(|(a, b)| (a - b).abs() <= 0.01 * a);
     assert!(close, "{losses:?}");
+}
+
+/// The model and what a run made of it are a pair with the run's own figures; one with another text encoder is none.
+fn paired(scratch: &Scratch, ours: &serde_json::Value) {
+    let pair = |after: &str| {
+        let line = format!("eval --before model --after {after} --data emoji --budget tiny --json");
+        let arguments: Vec<&str> =
+            line.split(' ').chain(["--forget", "prompt:\"a 3d cat\""]).collect();
+        crate::binary::Ran::of(scratch.salun(&arguments).output().unwrap())
+    };
+    let ran = pair("run0");
+    let report: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+    for name in ["task", "before", "after", "forget"] {
+        assert_eq!(report[name], ours[name], "{name}");
+    }
+    let [theirs, own] = [&report["mask"], &ours["mask"]];
+    assert_eq!((&theirs["hash"], &theirs["frozen_changed"]), (&own["hash"], &0.into()));
+    assert!(theirs["given"]["changed"].as_u64() > Some(0), "{theirs}");
+    assert_eq!(report["attacks"].as_array().map(Vec::len), Some(2));
+    let other = scratch.path("run0/model/text_encoder/model.safetensors");
+    let kept = fs::read(&other).unwrap();
+    let mut changed = kept.clone();
+    // The last number's sign.
+    *changed.last_mut().unwrap() ^= 0x80;
+    fs::write(&other, changed).unwrap();
+    let ran = pair("run0/model");
+    assert!(ran.status == Some(2) && ran.stderr.contains("its text encoder is another"), "{ran:?}");
+    fs::write(&other, kept).unwrap();
 }
 
 /// The recipe of a run gives the same weights again.

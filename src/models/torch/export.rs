@@ -2,8 +2,8 @@
 
 use safetensors::Dtype;
 
-use super::write;
-use crate::error::Result;
+use super::{ddpm, write};
+use crate::error::{Error, Result};
 use crate::models::{Architecture, Model, Owned, Precision, SwinConfig, checkpoint};
 
 /// The file formats.
@@ -12,19 +12,35 @@ pub enum Format {
     Safetensors,
     /// `torch.save` of a state dictionary.
     Pth,
+    /// The list that the official DDPM code loads.
+    Ddpm,
 }
 
 /// The bytes of a file with the model's state dictionary. `bare` leaves out `normalize.mean` and
 /// `normalize.std`, which the official code's networks begin with and torchvision's have not.
 ///
 /// # Errors
-/// The file cannot be put together.
+/// The file cannot be put together, or the model has no such form.
 pub fn encode(model: &Model, format: Format, bare: bool) -> Result<Vec<u8>> {
     let tensors = state_dict(model, bare);
     match format {
         // The mark by which Python's loaders know whose tensors they are.
         Format::Safetensors => checkpoint::write(&tensors, Some(("format", "pt".into()))),
         Format::Pth => write::archive(&tensors),
+        Format::Ddpm if model.unet().is_none() => {
+            let right = "only a class-conditional diffusion model has this form; leave it out";
+            Err(Error::argument("as", "ddpm", right))
+        }
+        Format::Ddpm => write::ddpm(&tensors),
+    }
+}
+
+/// What a state dictionary does not say of a U-Net and is not assumed of it, as the flags that say it; empty
+/// where nothing is missing.
+pub fn unsaid(model: &Model) -> String {
+    match &model.card.architecture {
+        Architecture::Unet(config) => ddpm::unsaid(config),
+        _ => String::new(),
     }
 }
 

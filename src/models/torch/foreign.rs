@@ -78,9 +78,9 @@ pub fn looks_like(tensors: &Tensors) -> Option<String> {
         let todo = "give the folder of the whole model, and this file with --unet";
         return like("the U-Net of a diffusers model alone", todo);
     }
-    if has("temb.dense.") {
-        let todo = "such diffusion models cannot be imported yet";
-        return like("a DDPM U-Net of the official code", todo);
+    if has("temb.dense.") && !has("classes_emb.") {
+        let todo = "class-conditional ones (Conditional_Model) are read";
+        return like("a DDPM U-Net without classes", todo);
     }
     if has("blocks.") && tensors.0.keys().any(|name| name.ends_with("attn.qkv.weight")) {
         return like("a vision transformer (ViT)", known);
@@ -113,7 +113,7 @@ pub fn unknown(tensors: &Tensors) -> String {
     let all = tensors.0.len();
     format!(
         "it has no model card and is not a state dictionary of a ResNet-18, a VGG-16 with batch \
-         normalisation or a Swin Transformer; of its {all} tensors the first are {}",
+         normalisation, a Swin Transformer or a class-conditional DDPM U-Net; of its {all} tensors the first are {}",
         if names.is_empty() { "none".into() } else { names.join(", ") }
     )
 }

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use super::foreign;
+use super::{ddpm, foreign};
 use crate::data::{SETS, Set};
 use crate::models::{
     Architecture, Assumed, Card, Format, ResnetConfig, Stored, SwinConfig, Tensors,
@@ -48,8 +48,15 @@ pub fn adopt(tensors: Tensors) -> Result<(Card, Tensors), String> {
     let renamed = tensors.0.into_iter().filter_map(|(name, t)| Some((rename(&name)?, t)));
     let tensors = Tensors(renamed.collect());
     let own = statistics.is_some();
+    if let Some(config) = ddpm::infer(&tensors) {
+        return Ok((ddpm::card(config), tensors));
+    }
     match infer(&tensors, statistics) {
-        Some(architecture) => Ok((card(architecture, own), tensors)),
+        Some(architecture) => {
+            let [channels, classes] = architecture.channels_and_classes();
+            let assumed = Assumed { classes: true, normalisation: !own, ..Assumed::default() };
+            Ok((card(architecture, data(channels, classes), assumed), tensors))
+        }
         None => Err(foreign::unknown(&tensors)),
     }
 }
@@ -139,18 +146,17 @@ fn infer(tensors: &Tensors, own: Option<(Vec<f32>, Vec<f32>)>) -> Option<Archite
 }
 
 /// The data set that a network with so many channels and classes is most likely for.
-fn data(channels: usize, classes: usize) -> Option<&'static Set> {
+pub fn data(channels: usize, classes: usize) -> Option<&'static Set> {
     SETS.iter().find(|s| (s.shape.channels, s.classes.len()) == (channels, classes))
 }
 
-/// The card of weights that came without one: their data, their classes' names and, unless they bring
-/// it (`own`), their normalisation are assumed.
-fn card(architecture: Architecture, own: bool) -> Card {
-    let [channels, classes] = architecture.channels_and_classes();
-    let (data, classes) = match data(channels, classes) {
+/// The card of weights that came without one: their data, their classes' names and what else they do not say
+/// are `assumed`.
+pub fn card(architecture: Architecture, data: Option<&Set>, assumed: Assumed) -> Card {
+    let [_, classes] = architecture.channels_and_classes();
+    let (data, classes) = match data {
         Some(set) => (set.name, set.classes.iter().map(|c| c.to_string()).collect()),
         None => ("unknown", (0..classes.min(1001)).map(|c| format!("class {c}")).collect()),
     };
-    let assumed = Assumed { classes: true, normalisation: !own };
     Card { assumed, ..Card::new("imported", architecture, data, classes) }
 }

@@ -90,23 +90,10 @@ fn state(objects: &Objects, result: Value) -> std::result::Result<(usize, Vec<St
             ));
         }
         Value::List(list) => {
-            let list = &objects.lists[list];
-            let parts = || list.iter().filter(|v| matches!(v, Value::Dict(_))).count();
-            if list.len() >= 4 && parts() >= 2 {
-                return Err(format!(
-                    "it holds a list of {}, as the official DDPM code saves [model, optimiser, step, \
-                     average]; such diffusion models cannot be imported yet",
-                    list.len()
-                ));
-            }
-            return Err(format!("it holds a list and no dictionary of tensors; {SAVE}"));
+            let no_weights = || format!("it holds a list and no dictionary of tensors; {SAVE}");
+            return listed(objects, &objects.lists[list]).ok_or_else(no_weights);
         }
         _ => return Err(format!("it holds no dictionary of tensors; {SAVE}")),
-    };
-    // Names of layers; a tensor beside the weights, such as a generator's state, is called by a word.
-    let layers = |dict: usize| {
-        let layer = |(key, value): &(Value, Value)| matches!((key, value), (Value::Text(key), Value::Tensor(_)) if key.contains('.'));
-        objects.dicts[dict].iter().any(layer)
     };
     let rank = |path: &str| {
         let last = path.rsplit('.').next().unwrap_or(path);
@@ -115,7 +102,7 @@ fn state(objects: &Objects, result: Value) -> std::result::Result<(usize, Vec<St
     // The dictionaries within one another, level by level; their keys are their path.
     let mut level = vec![(root, String::new())];
     for _ in 0..=LEVELS {
-        let mut found: Vec<_> = level.iter().filter(|(dict, _)| layers(*dict)).collect();
+        let mut found: Vec<_> = level.iter().filter(|(dict, _)| layers(objects, *dict)).collect();
         found.sort_by_key(|(_, path)| rank(path));
         if let Some((dict, path)) = found.first() {
             let all: Vec<&str> = found.iter().map(|(_, path)| path.as_str()).collect();
@@ -153,6 +140,33 @@ fn state(objects: &Objects, result: Value) -> std::result::Result<(usize, Vec<St
             WRAPPERS[..4].join(", ")
         ),
     })
+}
+
+/// Whether a dictionary has names of layers; a tensor beside the weights, such as a generator's state, is called
+/// by a word.
+fn layers(objects: &Objects, dict: usize) -> bool {
+    let layer = |(key, value): &(Value, Value)| matches!((key, value), (Value::Text(key), Value::Tensor(_)) if key.contains('.'));
+    objects.dicts[dict].iter().any(layer)
+}
+
+/// The weights in a list as the official DDPM code saves it, [model, optimiser, step, average]: the average,
+/// which that code samples with, or the model's own where it kept none.
+fn listed(objects: &Objects, list: &[Value]) -> Option<(usize, Vec<String>)> {
+    let weights = |value: &Value| match value {
+        Value::Dict(dict) => Some(*dict).filter(|dict| layers(objects, *dict)),
+        _ => None,
+    };
+    let model = weights(list.first()?)?;
+    let average = list.get(3..).and_then(<[Value]>::last).and_then(weights);
+    let taken = match average {
+        Some(_) => {
+            "the average of the weights, its last entry, is taken, as that code does to sample"
+        }
+        None => "it has no average of the weights; the model's own, its first entry, are taken",
+    };
+    let n = list.len();
+    let note = format!("it is a list of {n}, as the official DDPM code saves one; {taken}");
+    Some((average.unwrap_or(model), vec![note]))
 }
 
 /// What a thing is of, for a person.

@@ -11,11 +11,31 @@ use crate::models::Owned;
 /// The folder in the archive; PyTorch takes any.
 const ROOT: &str = "archive";
 
-/// The archive of named tensors of F32 or I64.
+/// The archive of a dictionary of named tensors of F32 or I64.
 ///
 /// # Errors
 /// It cannot be put together.
 pub fn archive(tensors: &[Owned]) -> Result<Vec<u8>> {
+    zipped(&pickle(&dictionary(tensors, "")), tensors)
+}
+
+/// The archive of a list as the official DDPM code loads it: the model's dictionary, with the names that
+/// `DataParallel` gives, an optimiser's without a state, no steps, and the average of the weights, which is the same.
+///
+/// # Errors
+/// It cannot be put together.
+pub fn ddpm(tensors: &[Owned]) -> Result<Vec<u8>> {
+    let [model, average] = ["module.", ""].map(|prefix| dictionary(tensors, prefix));
+    // A list of what stands after the mark: an empty dictionary and 0 between the two.
+    zipped(&pickle(&[b"](", &model[..], b"}K\x00", &average, b"e"].concat()), tensors)
+}
+
+/// A pickle of one object, in protocol 2.
+fn pickle(object: &[u8]) -> Vec<u8> {
+    [b"\x80\x02", object, b"."].concat()
+}
+
+fn zipped(pickle: &[u8], tensors: &[Owned]) -> Result<Vec<u8>> {
     let failed = |e: zip::result::ZipError| Error::Request(e.to_string());
     let written = |e: std::io::Error| Error::Request(e.to_string());
     let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
@@ -23,9 +43,8 @@ pub fn archive(tensors: &[Owned]) -> Result<Vec<u8>> {
     let options = SimpleFileOptions::default()
         .compression_method(CompressionMethod::Stored)
         .with_alignment(64);
-    let pickle = pickle(tensors);
     let head: [(&str, &[u8]); 3] =
-        [("data.pkl", &pickle), ("byteorder", b"little"), ("version", b"3\n")];
+        [("data.pkl", pickle), ("byteorder", b"little"), ("version", b"3\n")];
     for (name, bytes) in head {
         zip.start_file(format!("{ROOT}/{name}"), options).map_err(failed)?;
         zip.write_all(bytes).map_err(written)?;
@@ -37,13 +56,13 @@ pub fn archive(tensors: &[Owned]) -> Result<Vec<u8>> {
     Ok(zip.finish().map_err(failed)?.into_inner())
 }
 
-/// An ordered dictionary of tensors, in pickle's protocol 2.
-fn pickle(tensors: &[Owned]) -> Vec<u8> {
-    let mut out = b"\x80\x02ccollections\nOrderedDict\n)R(".to_vec();
+/// An ordered dictionary of tensors, with a prefix before their names.
+fn dictionary(tensors: &[Owned], prefix: &str) -> Vec<u8> {
+    let mut out = b"ccollections\nOrderedDict\n)R(".to_vec();
     for (i, (name, shape, (dtype, bytes))) in tensors.iter().enumerate() {
         let (storage, size) =
             if *dtype == Dtype::I64 { ("LongStorage", 8) } else { ("FloatStorage", 4) };
-        text(&mut out, name);
+        text(&mut out, &format!("{prefix}{name}"));
         out.extend(b"ctorch._utils\n_rebuild_tensor_v2\n((");
         text(&mut out, "storage");
         out.extend(format!("ctorch\n{storage}\n").bytes());
@@ -59,7 +78,7 @@ fn pickle(tensors: &[Owned]) -> Vec<u8> {
         // No gradient, no hooks.
         out.extend(b"\x89ccollections\nOrderedDict\n)RtR");
     }
-    out.extend(b"u.");
+    out.push(b'u');
     out
 }
 

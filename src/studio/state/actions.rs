@@ -253,7 +253,7 @@ impl State {
         session.before.retain(|earlier| earlier.after.len() < opened.after.len());
         session.opened = Some(opened);
         session.what = what;
-        session.request = Recipe { after: Vec::new(), fingerprint: None, ..recipe };
+        session.request = Recipe { after: Vec::new(), fingerprint: None, ..recipe.to_be_met() };
         session.clear();
         let Some(kept) = kept else {
             self.reseed();

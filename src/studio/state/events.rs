@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{JobKind, RunningJob, State};
-use crate::engine::{Event, Job, Looked, Opened, Outcome, Run};
+use crate::engine::{Event, Looked, Opened, Outcome, Run};
 use crate::error::Error;
 use crate::run::bundle;
 use crate::saliency::Scores;
@@ -176,7 +176,7 @@ impl State {
             self.ranked(ranking, true);
         }
         if goes_on && controlled(&run) {
-            self.unlearn(Arm::Control, Job::Unlearn(run.recipe.random_control()));
+            self.unlearn(Arm::Control, run.recipe.random_control());
         }
     }
 
@@ -212,5 +212,6 @@ impl State {
 
 /// Whether a run is one that a random mask of equal size is held against.
 fn controlled(run: &Run) -> bool {
-    run.mask.as_ref().is_some_and(|mask| mask.estimator != Estimator::Random)
+    run.recipe.given.is_none()
+        && run.mask.as_ref().is_some_and(|mask| mask.estimator != Estimator::Random)
 }

@@ -249,8 +249,23 @@ impl State {
         let session = self.session_mut();
         session.put_away();
         if let Some(recipe) = session.recipe() {
-            self.unlearn(Arm::Method, Job::Unlearn(recipe));
+            self.unlearn(Arm::Method, recipe);
         }
+    }
+
+    /// Looks at weights that others made forget what is picked, out of a file or a folder, as at a run of the
+    /// model that is open.
+    pub fn compare(&mut self, file: &str) {
+        if let Some(why) = self.blocked() {
+            return self.error = Some(why.into());
+        }
+        let session = self.session_mut();
+        session.put_away();
+        let Some(recipe) = session.recipe() else { return };
+        // What takes long has a button of its own here.
+        let audit = Some(recipe.audits());
+        let recipe = Recipe { audit, ..recipe.met_by(file) };
+        self.unlearn(Arm::Method, recipe.fitting(self.task));
     }
 
     /// Asks the running job to stop.
@@ -301,14 +316,13 @@ impl State {
         }
     }
 
-    fn unlearn(&mut self, arm: Arm, job: Job) {
+    fn unlearn(&mut self, arm: Arm, recipe: Recipe) {
         let session = self.session_mut();
         let Some(base) = session.base().cloned().filter(|_| session.opened.is_some()) else {
             return;
         };
-        let method = session.request.method.clone();
-        session.attempts[arm as usize] = Some(Attempt::new(method, base));
-        self.begin(JobKind::Unlearn(arm), job);
+        session.attempts[arm as usize] = Some(Attempt::new(recipe.method.clone(), base));
+        self.begin(JobKind::Unlearn(arm), Job::Unlearn(recipe));
     }
 
     fn begin(&mut self, kind: JobKind, job: Job) {

@@ -419,3 +419,37 @@ fn the_pictures_to_pick_from_are_opened_when_nothing_else_is_done() {
     assert_eq!(played.count(), jobs, "a failure is not repeated by itself");
     assert!(state.error.is_some());
 }
+
+#[test]
+fn weights_that_others_made_are_a_run_without_a_control() {
+    let (mut state, played) = picked();
+    let request = state.session().request.clone();
+    state.session_mut().request.steps = Some(7);
+    state.compare("their runs/after.pth");
+    let (_, job) = played.asked();
+    let recipe = unlearn_recipe(&job).clone();
+    assert_eq!(
+        (recipe.given.as_deref(), &*recipe.method),
+        (Some("their runs/after.pth"), "after.pth")
+    );
+    assert_eq!((recipe.steps, recipe.audit, &*recipe.forget), (None, Some(false), "class:Sneaker"));
+    assert!(recipe.check().is_ok());
+    state.compare("another.pth");
+    assert_eq!(state.error.as_deref(), Some("A run is in progress"));
+    let jobs = played.count();
+    played.answer();
+    state.poll();
+    assert_eq!(
+        played.count(),
+        jobs,
+        "nothing was trained that a random mask could be held against"
+    );
+    assert!(state.work.is_none() && state.session().run(Arm::Method).is_some());
+    assert_eq!(salun_studio::studio::arm_name(state.session(), Arm::Method), "after.pth");
+    assert!(matches!(state.session().content(Pane::Random), Content::Hint(_)));
+    // What is asked for next is a run of ours again, also where this one is shown.
+    let number = state.session().history.entries[0].number;
+    state.recall(number);
+    let next = state.session().recipe().unwrap();
+    assert_eq!((next.given, next.method), (None, request.method));
+}

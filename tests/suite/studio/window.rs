@@ -229,13 +229,49 @@ fn a_file_is_opened_by_its_path() {
 }
 
 #[test]
+fn weights_that_others_made_are_compared_with_the_model_that_is_open() {
+    let (mut window, played) = window([1024.0, 640.0], egui::Theme::Dark);
+    let scratch = Scratch::new("compare");
+    scratch.put("after.pth", "");
+    let path = scratch.path("after.pth").display().to_string();
+    played.answer();
+    window.run();
+    let compare = |window: &mut Harness<_>| {
+        window.key_press_modifiers(egui::Modifiers::COMMAND, egui::Key::K);
+        window.run_ok();
+    };
+    let title = "Compare with weights after forgetting";
+    compare(&mut window);
+    assert!(window.query_by_label(title).is_none(), "nothing is picked");
+    window.state_mut().state.pick(Choice::Class(SNEAKER));
+    played.answer();
+    window.run();
+    compare(&mut window);
+    window.get_by_label(title);
+    window.event(egui::Event::Text(path.clone()));
+    window.run_ok();
+    window.key_press(egui::Key::Enter);
+    window.run_ok();
+    let (_, job) = played.asked();
+    assert!(
+        matches!(&job, Job::Unlearn(recipe) if recipe.given.as_ref() == Some(&path)),
+        "{job:?}"
+    );
+    assert!(window.query_by_label(title).is_none());
+    // It has its file's name where a method stands.
+    played.answer();
+    window.run();
+    assert!(window.query_all_by_label_contains("after.pth").next().is_some());
+}
+
+#[test]
 fn what_a_file_does_not_say_can_be_said_in_the_window() {
     let (mut window, played) = window([1280.0, 1000.0], egui::Theme::Dark);
     played.answer();
     window.run();
     assert!(window.query_by_label("Pixels").is_none(), "a shipped model says it");
     window.state_mut().state.import("own.pth".into(), None);
-    let assumed = Assumed { classes: true, normalisation: true };
+    let assumed = Assumed { classes: true, normalisation: true, ..Assumed::default() };
     let open = |model: &str| {
         let opened = Opened { name: model.into(), assumed, ..opened("fashion-classifier") };
         Outcome::Opened(Arc::new(opened))
