@@ -82,7 +82,7 @@ pub fn network(files: &dyn Files, room: Option<u64>) -> Result<LatentNetwork> {
 }
 
 /// What a file of JSON says; `None` where there is no such file.
-pub(super) fn json<T: DeserializeOwned>(files: &dyn Files, name: &str) -> Result<Option<T>> {
+pub fn json<T: DeserializeOwned>(files: &dyn Files, name: &str) -> Result<Option<T>> {
     let Some(bytes) = files.read(name)? else { return Ok(None) };
     let bad = |e: &dyn std::fmt::Display| files.bad(name, format!("cannot be read ({e})"));
     let text = std::str::from_utf8(&bytes).map_err(|e| bad(&e))?;
@@ -134,7 +134,7 @@ fn configured(files: &dyn Files) -> Result<LatentNetwork> {
     fits("in_channels", unet.in_channels, "the autoencoder's latent_channels", latent)?;
     fits("out_channels", unet.out_channels, "in_channels", unet.in_channels)?;
     fits("cross_attention_dim", unet.cross_attention_dim, "the text's hidden_size", width)?;
-    let tokenizer = tokenizer(files, text.max_position_embeddings)?;
+    let tokenizer = tokenizer(files, "tokenizer/", text.max_position_embeddings)?;
     let (has, takes) = (tokenizer.vocabulary_size(), text.vocab_size);
     let more = || format!("has {has} tokens, but the text encoder takes {takes}");
     ensure(has <= takes, || files.bad("tokenizer/vocab.json", more()))?;
@@ -164,28 +164,33 @@ fn scheduler(files: &dyn Files) -> Result<(SchedulerConfig, Option<String>)> {
     Ok((config, note))
 }
 
-fn tokenizer(files: &dyn Files, length: usize) -> Result<Tokenizer> {
+/// The tokenizer whose files' names begin so, for prompts of so many tokens.
+///
+/// # Errors
+/// A file is missing, or damaged.
+pub fn tokenizer(files: &dyn Files, at: &str, length: usize) -> Result<Tokenizer> {
+    let within = |name: &str| format!("{at}{name}");
     // A token is written as text, or as an object with its text.
     let pad = |special: Option<Value>| {
         let pad = special?.get("pad_token")?.clone();
         Some(pad.as_str().or_else(|| pad.get("content")?.as_str())?.to_string())
     };
-    let pad = pad(json(files, "tokenizer/special_tokens_map.json")?)
-        .or(pad(json(files, "tokenizer/tokenizer_config.json")?))
+    let pad = pad(json(files, &within("special_tokens_map.json"))?)
+        .or(pad(json(files, &within("tokenizer_config.json"))?))
         .unwrap_or_else(|| "<|endoftext|>".into());
-    if let Some(vocabulary) = json(files, "tokenizer/vocab.json")? {
-        let name = "tokenizer/merges.txt";
-        let path = files.path().join(name);
-        let text = String::from_utf8(needed(files, name, files.read(name)?)?)
+    if let Some(vocabulary) = json(files, &within("vocab.json"))? {
+        let name = within("merges.txt");
+        let path = files.path().join(&name);
+        let text = String::from_utf8(needed(files, &name, files.read(&name)?)?)
             .map_err(|_| Error::file(&path, "is not text"))?;
         return Tokenizer::new(vocabulary, read_merges(&text, &path)?, &pad, length, &path);
     }
     // Today's transformers write one file.
-    let name = "tokenizer/tokenizer.json";
-    let path = files.path().join(name);
-    let Some(whole) = json::<Whole>(files, name)? else {
-        let reason = "is missing, and so is tokenizer/tokenizer.json";
-        return Err(files.bad("tokenizer/vocab.json", reason.into()));
+    let name = within("tokenizer.json");
+    let path = files.path().join(&name);
+    let Some(whole) = json::<Whole>(files, &name)? else {
+        let reason = format!("is missing, and so is {name}");
+        return Err(files.bad(&within("vocab.json"), reason));
     };
     let mut vocabulary = whole.model.vocab;
     for Added { id, content } in whole.added_tokens {

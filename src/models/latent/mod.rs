@@ -5,7 +5,7 @@
 mod autoencoder;
 pub mod folder;
 pub mod parts;
-mod settings;
+pub mod settings;
 mod text;
 mod tokenizer;
 mod unet;
@@ -14,7 +14,7 @@ pub use autoencoder::{Autoencoder, AutoencoderConfig};
 pub use folder::Files;
 #[cfg(not(target_arch = "wasm32"))]
 pub use folder::OnDisk;
-pub use text::{TextConfig, TextEncoder};
+pub use text::{EncoderLayer, TextConfig, TextEncoder};
 pub use tokenizer::Tokenizer;
 pub use unet::{LatentUnet, PerLevel, UnetConfig, is_cross_attention};
 

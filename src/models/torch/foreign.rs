@@ -1,6 +1,7 @@
 //! Files and tensors that are not for us: what they look like, and what a person can do.
 
 use crate::models::Tensors;
+use crate::models::imagenet::EfficientNet;
 
 /// What the first bytes of a file say that it is, where that is no weights file at all.
 pub fn file(bytes: &[u8]) -> Option<&'static str> {
@@ -26,8 +27,8 @@ pub fn file(bytes: &[u8]) -> Option<&'static str> {
 /// What tensors are of that no network here has, and what to do.
 pub fn looks_like(tensors: &Tensors) -> Option<String> {
     let has = |start: &str| tensors.0.keys().any(|name| name.starts_with(start));
-    let known = "ResNet-18 with a 3 x 3 first convolution, VGG-16 with batch normalisation and \
-                 torchvision's Swin are read";
+    let known = "ResNet-18 with a 3 x 3 first convolution, torchvision's ResNet with one of 7 x 7, VGG-16 \
+                 with batch normalisation, torchvision's Swin and EfficientNet-lite0 are read";
     let like = |what: &str, todo: &str| Some(format!("looks like {what}; {todo}"));
     if has("model.diffusion_model.") || has("diffusion_model.") || has("first_stage_model.") {
         let todo = "convert it to a diffusers folder: \
@@ -55,7 +56,18 @@ pub fn looks_like(tensors: &Tensors) -> Option<String> {
         return like("timm's Swin", todo);
     }
     let layer = |name: &str| tensors.0.contains_key(name);
+    if has("_conv_stem.") {
+        let further = format!("_blocks.{}.", EfficientNet::blocks());
+        let squeezes = tensors.0.keys().any(|name| name.contains("._se_reduce."));
+        return match squeezes || has(&further) {
+            true => like("an EfficientNet other than lite0", known),
+            false => None,
+        };
+    }
     let stem = tensors.shape::<4>("conv1.weight");
+    if matches!(stem, Some([_, _, 7, _])) && layer("fc.weight") {
+        return None;
+    }
     if layer("layer1.0.conv3.weight") {
         return like("a ResNet-50 or deeper (bottlenecks of three convolutions)", known);
     }
@@ -77,8 +89,8 @@ pub fn unknown(tensors: &Tensors) -> String {
         tensors.0.keys().take(3).map(|name| name.escape_default().take(40).collect()).collect();
     let all = tensors.0.len();
     format!(
-        "it has no model card and is not a state dictionary of a ResNet-18, a VGG-16 with batch \
-         normalisation or a Swin Transformer; of its {all} tensors the first are {}",
+        "it has no model card and is not a state dictionary of a ResNet, a VGG-16 with batch \
+         normalisation, a Swin Transformer or EfficientNet-lite0; of its {all} tensors the first are {}",
         if names.is_empty() { "none".into() } else { names.join(", ") }
     )
 }

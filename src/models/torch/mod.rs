@@ -3,6 +3,7 @@
 pub mod export;
 pub mod foreign;
 pub mod names;
+mod old;
 pub mod read;
 mod write;
 
