@@ -61,9 +61,9 @@ pub struct Own {
     /// A U-Net, or a part of one, to lay over that of a text-to-image model's folder
     #[arg(long, value_name = "FILE")]
     unet: Option<String>,
-    /// The classifier, with the same classes, that judges what a class-conditional diffusion model draws
-    /// [default: the shipped one for its data]
-    #[arg(long, value_name = "FILE")]
+    /// Who judges what a class-conditional diffusion model draws: a classifier's file or name, a folder of CLIP,
+    /// imagenet (salun model fetch imagenet), or none [default: the shipped one for its data]
+    #[arg(long, value_name = "JUDGE")]
     judge: Option<String>,
 }
 

@@ -6,7 +6,7 @@ use clap::Subcommand;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::{Common, Watch, print};
+use super::{Common, Watch, model, print};
 use salun_studio::data;
 use salun_studio::data::emoji::Emoji;
 use salun_studio::data::{NAMES, Origin, SETS, Set, emoji, fashion, sets, store};
@@ -201,14 +201,10 @@ fn clear(names: &[String]) -> Result<()> {
             continue;
         }
         store::remove(set)?;
-        print::line(format!("{}: {} removed", set.name, megabytes(bytes)));
+        print::line(format!("{}: {} removed", set.name, print::megabytes(bytes)));
         removed.push(json!({ "name": set.name, "bytes": bytes }));
     }
     print::json(&json!({ "removed": removed }))
-}
-
-fn megabytes(bytes: u64) -> String {
-    format!("{:.1} MB", bytes as f64 / 1e6)
 }
 
 /// What the program keeps in its own folder, as `salun info` gives it, and the same for a person; nothing
@@ -216,9 +212,14 @@ fn megabytes(bytes: u64) -> String {
 pub fn kept() -> Option<(Value, String)> {
     let home = files::home().ok()?.display().to_string();
     let bytes: u64 = fetched().map(store::bytes).sum();
-    let data = megabytes(bytes);
-    let text = format!("{home}: {data} of fetched data (salun data clear removes it)");
-    Some((json!({ "where": home, "data_bytes": bytes }), text))
+    let data = print::megabytes(bytes);
+    let mut text = format!("{home}: {data} of fetched data (salun data clear removes it)");
+    let models = model::bytes();
+    if models > 0 {
+        let models = print::megabytes(models);
+        text += &format!(", {models} of fetched models (salun model clear)");
+    }
+    Some((json!({ "where": home, "data_bytes": bytes, "model_bytes": model::bytes() }), text))
 }
 
 fn check_captioned(name: &str) -> Result<()> {

@@ -11,6 +11,7 @@ mod dialog;
 mod eval;
 mod export;
 mod info;
+mod model;
 mod print;
 mod saliency;
 mod sample;
@@ -47,6 +48,7 @@ enum Command {
     Demo(demo::Args),
     Info(info::Args),
     Data(data::Args),
+    Model(model::Args),
     Train(train::Args),
     Saliency(saliency::Args),
     Unlearn(unlearn::Args),
@@ -138,6 +140,7 @@ fn run(cli: Cli) -> Result<()> {
         Some(Command::Demo(args)) => demo::run(&args, common),
         Some(Command::Info(args)) => info::run(&args, common),
         Some(Command::Data(args)) => data::run(&args, common),
+        Some(Command::Model(args)) => model::run(&args, common),
         Some(Command::Train(args)) => train::run(&args, common),
         Some(Command::Saliency(args)) => saliency::run(&args, common),
         Some(Command::Unlearn(args)) => unlearn::run(&args, common),
@@ -202,6 +205,8 @@ mod tests {
             "sample --model m --out o",
             "export --model m --out o.pth --bare",
             "data fetch cifar10 --from folder",
+            "model fetch imagenet --from folder",
+            "model clear imagenet",
             "table table1 --scale paper --seeds 2 --only salun,ft --render --out o",
             "bench --only ddpm-step --rounds 1",
             "check --only operations,kernels --only classify",

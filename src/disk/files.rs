@@ -75,8 +75,11 @@ pub fn read(path: &Path) -> Result<Vec<u8>> {
 /// What a file was when it was looked at: its place, its bytes, when it was written.
 pub type Stamp = (PathBuf, u64, Option<SystemTime>);
 
-/// The files of a folder and of those in it, without a look inside; none of a folder that cannot be read.
+/// The files of a folder and of those in it, or a file, without a look inside; none of what cannot be read.
 pub fn stamps(folder: &Path) -> Vec<Stamp> {
+    if let Some(file) = fs::metadata(folder).ok().filter(fs::Metadata::is_file) {
+        return vec![(folder.into(), file.len(), file.modified().ok())];
+    }
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     let of = |entry: fs::DirEntry| match entry.metadata() {
         Ok(found) if found.is_dir() => stamps(&entry.path()),

@@ -10,6 +10,7 @@ pub mod check;
 mod fit;
 mod gpu_loss_check;
 mod job;
+mod judges;
 mod latent;
 mod measure;
 mod models;

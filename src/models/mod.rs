@@ -7,6 +7,8 @@ pub mod checkpoint;
 mod classifier;
 pub mod clip;
 mod embedding;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod fetched;
 pub mod imagenet;
 pub mod latent;
 mod layers;

@@ -8,6 +8,8 @@ use crate::assets;
 use crate::data::{class_index, sets};
 use crate::error::{Error, Result};
 use crate::words::Task;
+#[cfg(not(target_arch = "wasm32"))]
+use crate::words::{JUDGE_IMAGENET, JUDGE_NONE};
 
 /// A model that comes with the program.
 #[derive(Debug)]
@@ -281,6 +283,34 @@ pub fn judge(data: &str) -> Option<&'static Shipped> {
     let data = sets::whole(data);
     let judges = |s: &&Shipped| s.task.classifies() && s.twin.is_none() && s.data == data;
     SHIPPED.iter().find(judges)
+}
+
+/// The classifier that a person names as a judge: one that is fetched or shipped, or a file.
+///
+/// # Errors
+/// As [`open`], or it was not fetched.
+pub fn open_as_judge(name: &str) -> Result<Model> {
+    #[cfg(not(target_arch = "wasm32"))]
+    if name == JUDGE_IMAGENET {
+        return super::fetched::find(name)?.open();
+    }
+    #[cfg(not(target_arch = "wasm32"))]
+    if shipped(file_of(name)).is_none() && !is_file(name) && !name.contains(['/', '\\', '.']) {
+        let names = SHIPPED.iter().filter(|s| s.task.classifies()).map(|s| s.name);
+        let kinds = [JUDGE_NONE, JUDGE_IMAGENET, "a classifier's file", "a folder of CLIP"];
+        return Err(Error::unknown("judge", name, names.chain(kinds)));
+    }
+    open(name)
+}
+
+/// The file or folder that a judge is read from; nothing where it comes with the program.
+#[cfg(not(target_arch = "wasm32"))]
+pub fn judge_file(name: &str) -> Option<PathBuf> {
+    let file = file_of(name);
+    if name == JUDGE_IMAGENET {
+        return super::fetched::find(name).and_then(super::fetched::Fetched::path).ok();
+    }
+    shipped(file).is_none().then(|| crate::disk::expanded(file))
 }
 
 /// The files among the [`assets`] that a job on a model opens: its own, its judge's, and its twin's

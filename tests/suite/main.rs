@@ -8,6 +8,7 @@ mod common;
 mod data_changes;
 mod docs;
 mod house;
+mod judges;
 mod kernels;
 mod latent;
 mod limits;

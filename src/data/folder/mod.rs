@@ -30,7 +30,7 @@ const SIDES: [usize; 2] = [28, 32];
 ///
 /// # Errors
 /// What follows the question mark is something else.
-fn parse(given: &str) -> Result<(PathBuf, PictureShape)> {
+pub fn parse(given: &str) -> Result<(PathBuf, PictureShape)> {
     let square = |channels, side| PictureShape { channels, height: side, width: side };
     let whole = files::expanded(given);
     let (path, options) = match given.rsplit_once('?') {

@@ -78,11 +78,7 @@ fn relu6(pass: &Pass, norm: &BatchNorm, x: Tensor<4>) -> Tensor<4> {
 }
 
 impl Block {
-    fn new(
-        mut at: Scope,
-        [c_in, c_out]: [usize; 2],
-        [kernel, stride, wider]: [usize; 3],
-    ) -> Self {
+    fn new(mut at: Scope, [c_in, c_out]: [usize; 2], [kernel, stride, wider]: [usize; 3]) -> Self {
         let inner = wider * c_in;
         let expand = (wider > 1).then(|| {
             let conv = Conv::plain(at.part("_expand_conv"), [c_in, inner], 1, 1);

@@ -26,6 +26,9 @@ mod tests {
     #[test]
     fn there_are_a_thousand_classes() {
         assert_eq!(CLASSES.len(), 1000);
-        assert_eq!([&CLASSES[0], &CLASSES[207], &CLASSES[999]], ["tench", "golden retriever", "toilet tissue"]);
+        assert_eq!(
+            [&CLASSES[0], &CLASSES[207], &CLASSES[999]],
+            ["tench", "golden retriever", "toilet tissue"]
+        );
     }
 }

@@ -132,9 +132,8 @@ impl Classifier for DeepResnet {
 
     fn stage_names(&self) -> Vec<String> {
         let stages = self.stages.iter().enumerate();
-        let blocks = stages.flat_map(|(i, stage)| {
-            (0..stage.len()).map(move |b| format!("layer{}.{b}", i + 1))
-        });
+        let blocks = stages
+            .flat_map(|(i, stage)| (0..stage.len()).map(move |b| format!("layer{}.{b}", i + 1)));
         std::iter::once("conv1".to_string()).chain(blocks).collect()
     }
 
