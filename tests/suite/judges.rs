@@ -354,7 +354,7 @@ fn who_is_no_judge_is_told_in_one_line_and_nothing_is_begun() {
         ("imagenet", "run: salun model fetch imagenet"),
         ("ddpm.safetensors", "a classifier is needed"),
         ("fashion-classifier", "it lacks a, b"),
-        ("cifar-classifier", "it looks at 3 channels"),
+        ("cifar-classifier", "it lacks a, b"),
         ("nobody", "unknown judge 'nobody'"),
         ("nothing.pth", "nothing.pth"),
     ] {
