@@ -1,6 +1,8 @@
 //! Who judges what is drawn: opened once, by what a person calls it.
 
-use std::{collections::HashMap, path::PathBuf, sync::Arc};
+use std::{collections::HashMap, sync::Arc};
+
+use burn::tensor::Device;
 
 use super::{Session, Setting, Work, fit::listed};
 use crate::error::{Error, Result, ensure};
@@ -94,16 +96,9 @@ impl Session {
             Some(_) => self.store.clear(),
             None => {}
         }
-        let device = self.device.clone();
-        let sight = match clip(spec) {
-            #[cfg(not(target_arch = "wasm32"))]
-            Some(folder) => {
-                use crate::models::{clip::Clip, latent::OnDisk};
-                let room = crate::platform::free_memory();
-                let (clip, weights) = Clip::read(&OnDisk(folder), room)?;
-                Sight::of_clip(spec, clip, &weights, &device)
-            }
-            _ => Sight::of_classifier(spec, &registry::open_as_judge(spec)?, &device)?,
+        let sight = match clip(spec, &self.device)? {
+            Some(sight) => sight,
+            None => Sight::of_classifier(spec, &registry::open_as_judge(spec)?, &self.device)?,
         };
         let sight = Arc::new(sight);
         self.judges.asked.retain(|key, _| !key.starts_with(&format!("{spec}\n")));
@@ -112,28 +107,42 @@ impl Session {
     }
 }
 
-/// The folder of CLIP that a name leads to.
-fn clip(spec: &str) -> Option<PathBuf> {
-    #[cfg(target_arch = "wasm32")]
-    return None;
-    #[cfg(not(target_arch = "wasm32"))]
-    {
-        let folder = crate::disk::expanded(spec);
-        // A run's folder holds a classifier; what else is a folder is to be CLIP, and says what it lacks.
-        let other = ["recipe.toml", "model_index.json"].iter().any(|n| folder.join(n).is_file());
-        Some(folder).filter(|folder| folder.is_dir() && !other && registry::shipped(spec).is_none())
+/// The network of CLIP in the folder that a name leads to; nothing where it leads to none.
+///
+/// # Errors
+/// The folder holds no CLIP, or it cannot be read.
+#[cfg(not(target_arch = "wasm32"))]
+fn clip(spec: &str, device: &Device) -> Result<Option<Sight>> {
+    use crate::models::{clip::Clip, latent::OnDisk};
+    let folder = crate::disk::expanded(spec);
+    // A run's folder holds a classifier; what else is a folder is to be CLIP, and says what it lacks.
+    let other = ["recipe.toml", "model_index.json"].iter().any(|name| folder.join(name).is_file());
+    if !folder.is_dir() || other || registry::is_judge(spec) {
+        return Ok(None);
     }
+    let (clip, weights) = Clip::read(&OnDisk(folder), crate::platform::free_memory())?;
+    Ok(Some(Sight::of_clip(spec, clip, &weights, device)))
+}
+
+/// A page has no folders.
+///
+/// # Errors
+/// None.
+#[cfg(target_arch = "wasm32")]
+fn clip(_: &str, _: &Device) -> Result<Option<Sight>> {
+    Ok(None)
 }
 
 /// What a judge's files are now; nothing of one that comes with the program.
+#[cfg(not(target_arch = "wasm32"))]
 fn stamps(spec: &str) -> Vec<registry::Stamp> {
-    #[cfg(target_arch = "wasm32")]
-    return Vec::new();
-    #[cfg(not(target_arch = "wasm32"))]
-    match registry::judge_file(spec) {
-        Some(path) => crate::disk::stamps(&path),
-        None => Vec::new(),
-    }
+    registry::judge_file(spec).map_or_else(Vec::new, |path| crate::disk::stamps(&path))
+}
+
+/// A page has no files.
+#[cfg(target_arch = "wasm32")]
+fn stamps(_: &str) -> Vec<registry::Stamp> {
+    Vec::new()
 }
 
 /// What of these names a judge does not know, or cannot tell from another, in a few words; nothing where it

@@ -7,9 +7,7 @@ use super::{Model, Said, checkpoint};
 use crate::assets;
 use crate::data::{class_index, sets};
 use crate::error::{Error, Result};
-use crate::words::Task;
-#[cfg(not(target_arch = "wasm32"))]
-use crate::words::{JUDGE_IMAGENET, JUDGE_NONE};
+use crate::words::{JUDGE_IMAGENET, JUDGE_NONE, Task};
 
 /// A model that comes with the program.
 #[derive(Debug)]
@@ -285,6 +283,11 @@ pub fn judge(data: &str) -> Option<&'static Shipped> {
     SHIPPED.iter().find(judges)
 }
 
+/// Whether a name is a judge's that is no file: nobody, one that is fetched, or a shipped one.
+pub fn is_judge(name: &str) -> bool {
+    [JUDGE_NONE, JUDGE_IMAGENET].contains(&name) || shipped(name).is_some()
+}
+
 /// The classifier that a person names as a judge: one that is fetched or shipped, or a file.
 ///
 /// # Errors
@@ -294,8 +297,8 @@ pub fn open_as_judge(name: &str) -> Result<Model> {
     if name == JUDGE_IMAGENET {
         return super::fetched::find(name)?.open();
     }
-    #[cfg(not(target_arch = "wasm32"))]
-    if shipped(file_of(name)).is_none() && !is_file(name) && !name.contains(['/', '\\', '.']) {
+    let path = name.contains(['/', '\\', '.']) || is_file(name);
+    if !path && shipped(name).is_none() {
         let names = SHIPPED.iter().filter(|s| s.task.classifies()).map(|s| s.name);
         let kinds = [JUDGE_NONE, JUDGE_IMAGENET, "a classifier's file", "a folder of CLIP"];
         return Err(Error::unknown("judge", name, names.chain(kinds)));

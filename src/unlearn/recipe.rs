@@ -153,7 +153,11 @@ impl Recipe {
         // What is said behind a model's name may be files, too.
         let whole = |name: String| {
             let Ok((model, said)) = Said::of(&name) else { return name };
-            let [unet, judge] = [&said.unet, &said.judge].map(|path| path.as_ref().map(file));
+            let unet = said.unet.as_ref().map(file);
+            let judge = said.judge.as_ref().map(|judge| match models::registry::is_judge(judge) {
+                true => judge.clone(),
+                false => file(judge),
+            });
             Said { unet, judge, ..said.clone() }.behind(model)
         };
         let shipped = models::registry::shipped(&self.model).is_some();

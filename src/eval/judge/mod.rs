@@ -124,7 +124,7 @@ enum Asked {
     /// The first name of each class of its own.
     Classes(Vec<Option<usize>>),
     /// The names that differ, and what each is as a vector.
-    Words(Vec<usize>, Tensor<2>),
+    Words(Vec<usize>, Box<Tensor<2>>),
 }
 
 impl Judge {
@@ -147,7 +147,7 @@ impl Judge {
                 let differ: Vec<usize> = (0..of.len()).filter(|i| places[*i] == Some(*i)).collect();
                 let texts: Vec<String> = differ.iter().map(|i| names::prompt(&of[*i])).collect();
                 let words = clip.words(&sight.pass(), &texts);
-                (places, Asked::Words(differ, words))
+                (places, Asked::Words(differ, Box::new(words)))
             }
         };
         let same = (0..of.len()).map(|i| first(&places, i)).collect();
@@ -183,7 +183,7 @@ impl Judge {
                     }));
                 }
                 (Seer::Clip(clip), Asked::Words(differ, words)) => {
-                    let shares = clip.shares(&pass, clip.pictures(&pass, x), words.clone());
+                    let shares = clip.shares(&pass, clip.pictures(&pass, x), Tensor::clone(words));
                     let shares = read(shares).await?;
                     all.extend(shares.chunks_exact(differ.len()).map(|row| {
                         let (best, _) = top(row);

@@ -82,6 +82,9 @@ pub fn network(files: &dyn Files, room: Option<u64>) -> Result<LatentNetwork> {
 }
 
 /// What a file of JSON says; `None` where there is no such file.
+///
+/// # Errors
+/// It cannot be read, or is not such JSON; the file is named.
 pub fn json<T: DeserializeOwned>(files: &dyn Files, name: &str) -> Result<Option<T>> {
     let Some(bytes) = files.read(name)? else { return Ok(None) };
     let bad = |e: &dyn std::fmt::Display| files.bad(name, format!("cannot be read ({e})"));

@@ -82,6 +82,9 @@ fn collect(bytes: &[u8]) -> std::result::Result<(Tensors<'_>, Vec<String>), Reas
 
 /// The dictionary of tensors, by its place: the result itself, or one within it; of several the one
 /// under the likeliest key, and which.
+///
+/// # Errors
+/// There is none; the reason as a text.
 pub fn state(
     objects: &Objects,
     result: Value,
