@@ -299,7 +299,8 @@ pub fn open_as_judge(name: &str) -> Result<Model> {
     }
     let path = name.contains(['/', '\\', '.']) || is_file(name);
     if !path && shipped(name).is_none() {
-        let names = SHIPPED.iter().filter(|s| s.task.classifies()).map(|s| s.name);
+        let own = SHIPPED.iter().filter(|s| s.task.classifies() && s.twin.is_none());
+        let names = own.map(|s| s.name);
         let kinds = [JUDGE_NONE, JUDGE_IMAGENET, "a classifier's file", "a folder of CLIP"];
         return Err(Error::unknown("judge", name, names.chain(kinds)));
     }

