@@ -11,6 +11,7 @@ No weights are stored: both sides make them of their names by the same formula (
 torchvision's, transformers' and the package's own code.
 """
 
+import copy
 import json
 import sys
 import tempfile
@@ -96,9 +97,11 @@ def normalised(x, mean, std):
 
 
 def slopes(model, x, names):
-    """The first gradients of these weights, of the mean logit."""
+    """The first gradients of these weights, of the mean logit. In single precision PyTorch's own are up to 6e-3
+    of the largest away from these: values near the bends of ReLU fall on either side."""
+    model = copy.deepcopy(model).double()
     with torch.enable_grad():
-        model(x).mean().backward()
+        model(x.double()).mean().backward()
     return {name: rounded(model.get_parameter(name).grad.reshape(-1)[:12]) for name in names}
 
 
