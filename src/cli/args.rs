@@ -71,9 +71,9 @@ pub struct Own {
     /// several times
     #[arg(long, value_name = "FILE[@S]", action = clap::ArgAction::Append)]
     lora: Vec<Lora>,
-    /// The classifier, with the same classes, that judges what a class-conditional diffusion model draws
-    /// [default: the shipped one for its data]
-    #[arg(long, value_name = "FILE")]
+    /// Who judges what a diffusion model draws: a classifier's file or name, a folder of CLIP,
+    /// imagenet (salun model fetch imagenet), or none [default: the shipped one for its data]
+    #[arg(long, value_name = "JUDGE")]
     judge: Option<String>,
 }
 

@@ -6,7 +6,7 @@ use clap::Subcommand;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::{Common, Watch, print};
+use super::{Common, Watch, model, print};
 use salun_studio::data;
 use salun_studio::data::corpus::Corpus;
 use salun_studio::data::{NAMES, Origin, SETS, Set, corpus, fashion, sets, store};
@@ -198,7 +198,7 @@ fn clear(names: &[String]) -> Result<()> {
     let drawn = kept::bytes(kept::MADE);
     if asked(kept::MADE) && drawn > 0 {
         kept::clear(kept::MADE)?;
-        print::line(format!("what models drew: {} removed", megabytes(drawn)));
+        print::line(format!("what models drew: {} removed", print::megabytes(drawn)));
         removed.push(json!({ "name": kept::MADE, "bytes": drawn }));
     }
     for set in fetched().filter(|set| asked(set.name)) {
@@ -208,14 +208,10 @@ fn clear(names: &[String]) -> Result<()> {
             continue;
         }
         store::remove(set)?;
-        print::line(format!("{}: {} removed", set.name, megabytes(bytes)));
+        print::line(format!("{}: {} removed", set.name, print::megabytes(bytes)));
         removed.push(json!({ "name": set.name, "bytes": bytes }));
     }
     print::json(&json!({ "removed": removed }))
-}
-
-fn megabytes(bytes: u64) -> String {
-    format!("{:.1} MB", bytes as f64 / 1e6)
 }
 
 /// What the program keeps in its own folder, as `salun info` gives it, and the same for a person; nothing
@@ -223,11 +219,21 @@ fn megabytes(bytes: u64) -> String {
 pub fn kept() -> Option<(Value, String)> {
     let home = files::home().ok()?.display().to_string();
     let bytes: u64 = fetched().map(store::bytes).sum();
-    let (data, made) = (megabytes(bytes), kept::bytes(kept::MADE));
-    let drawn =
-        if made > 0 { format!(", {} that models drew", megabytes(made)) } else { "".into() };
-    let text = format!("{home}: {data} of fetched data{drawn} (salun data clear removes it)");
-    Some((json!({ "where": home, "data_bytes": bytes, "made_bytes": made }), text))
+    let (data, made, models) =
+        (print::megabytes(bytes), kept::bytes(kept::MADE), model::bytes());
+    let drawn = match made {
+        0 => String::new(),
+        made => format!(", {} that models drew", print::megabytes(made)),
+    };
+    let mut text = format!("{home}: {data} of fetched data{drawn} (salun data clear removes it)");
+    if models > 0 {
+        let models = print::megabytes(models);
+        text += &format!(", {models} of fetched models (salun model clear)");
+    }
+    let bytes = json!({
+        "where": home, "data_bytes": bytes, "made_bytes": made, "model_bytes": models,
+    });
+    Some((bytes, text))
 }
 
 fn check_captioned(name: &str) -> Result<()> {

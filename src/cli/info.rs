@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::{Common, data, print};
+use super::{Common, data, model, print};
 use salun_studio::error::Result;
 use salun_studio::gpu::device;
 use salun_studio::models::SHIPPED;
@@ -28,6 +28,7 @@ pub fn run(_: &Args, common: &Common) -> Result<()> {
         })).collect::<Vec<_>>(),
         "device": chosen,
         "kept": kept,
+        "fetched": model::described(),
         "models": models,
         "data": data,
         "methods": METHODS.iter().map(described).collect::<Vec<_>>(),

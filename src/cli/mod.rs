@@ -13,6 +13,7 @@ mod dialog;
 mod eval;
 mod export;
 mod info;
+mod model;
 mod print;
 mod saliency;
 mod sample;
@@ -49,6 +50,7 @@ enum Command {
     Demo(demo::Args),
     Info(info::Args),
     Data(data::Args),
+    Model(model::Args),
     Train(train::Args),
     Saliency(saliency::Args),
     Unlearn(unlearn::Args),
@@ -141,6 +143,7 @@ fn run(cli: Cli) -> Result<()> {
         Some(Command::Demo(args)) => demo::run(&args, common),
         Some(Command::Info(args)) => info::run(&args, common),
         Some(Command::Data(args)) => data::run(&args, common),
+        Some(Command::Model(args)) => model::run(&args, common),
         Some(Command::Train(args)) => train::run(&args, common),
         Some(Command::Saliency(args)) => saliency::run(&args, common),
         Some(Command::Unlearn(args)) => unlearn::run(&args, common),
@@ -210,6 +213,8 @@ mod tests {
             "export --run r --lora l --rank 4 --layout diffusers",
             "apply --model m --delta d --strength 0.5 --out o",
             "data fetch cifar10 --from folder",
+            "model fetch imagenet --from folder",
+            "model clear imagenet",
             "table table1 --scale paper --seeds 2 --only salun,ft --render --out o",
             "bench --only ddpm-step --rounds 1",
             "check --only operations,kernels --only classify",

@@ -231,6 +231,11 @@ pub fn metrics(rows: &[(&str, &Metrics)]) -> String {
     )
 }
 
+/// Bytes in millions.
+pub fn megabytes(bytes: u64) -> String {
+    format!("{:.1} MB", bytes as f64 / 1e6)
+}
+
 /// A number, or a dash where it was not measured.
 pub fn number(value: Option<f64>, digits: usize) -> String {
     value.map_or("-".into(), |v| format!("{v:.digits$}"))

@@ -16,7 +16,7 @@ use salun_studio::disk::output;
 use salun_studio::disk::output::{Beside, Output, OutputKind};
 use salun_studio::engine::{Event, Job, LogLine, Outcome};
 use salun_studio::error::{Error, Result};
-use salun_studio::eval::judge;
+use salun_studio::eval::emoji_judge;
 use salun_studio::models::latent::{LatentCard, LatentModel, folder};
 use salun_studio::models::{AnyModel, Precision, Training, checkpoint};
 use salun_studio::run::{bundle, state};
@@ -81,7 +81,7 @@ pub struct Args {
 }
 
 fn presets_help() -> String {
-    let names = PRESETS.iter().map(|p| p.name).chain([latent::preset::NAME, judge::NAME]);
+    let names = PRESETS.iter().map(|p| p.name).chain([latent::preset::NAME, emoji_judge::NAME]);
     format!("What to train: {}", names.collect::<Vec<_>>().join(", "))
 }
 
@@ -175,7 +175,7 @@ fn beside(out: &Path, ending: &str) -> PathBuf {
 /// It cannot be removed.
 pub fn run(args: &Args, common: &Common) -> Result<()> {
     let request = request(args, common)?;
-    if args.resume && args.model == judge::NAME {
+    if args.resume && args.model == emoji_judge::NAME {
         let right = "a judge's training keeps no state to go on from; leave it out";
         return Err(Error::argument("resume", &args.model, right));
     }
@@ -246,7 +246,7 @@ fn request(args: &Args, common: &Common) -> Result<TrainRequest> {
         let plan = latent::preset::plan(&request);
         return Ok(latent::preset::request(&plan, request.data, request.from));
     }
-    if args.model == judge::NAME {
+    if args.model == emoji_judge::NAME {
         return Ok(request);
     }
     if args.autoencoder_steps.or(args.decoder_steps).or(args.concepts).is_some() {

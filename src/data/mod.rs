@@ -20,6 +20,8 @@ pub mod mine;
 mod mosaic;
 #[cfg(not(target_arch = "wasm32"))]
 mod npm;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod pypi;
 pub mod ranges;
 #[cfg(not(target_arch = "wasm32"))]
 mod records;
@@ -74,6 +76,11 @@ pub struct PictureShape {
 }
 
 impl PictureShape {
+    /// Channels, height and width.
+    pub fn axes(&self) -> [usize; 3] {
+        [self.channels, self.height, self.width]
+    }
+
     /// Values in one picture.
     pub fn n(&self) -> usize {
         self.channels * self.height * self.width
@@ -317,6 +324,15 @@ pub fn test(name: &str) -> Result<Arc<Pictures>> {
         "fashion-mnist" => fashion::test(),
         name => open(name).map(|data| data.test.clone()),
     }
+}
+
+/// The shape of a data set's pictures, where its name says it.
+pub fn shape(name: &str) -> Option<PictureShape> {
+    #[cfg(not(target_arch = "wasm32"))]
+    if let Some(path) = name.strip_prefix("folder:") {
+        return folder::parse(path).ok().map(|asked| asked.shape());
+    }
+    sets::find(name).map(|set| set.shape)
 }
 
 /// The files among the [`assets`] that hold a data set's test pictures, and its training

@@ -1,5 +1,5 @@
-//! Packages of the npm registry, by version and hash: the only place that reaches a network, and it
-//! does so through npm as the person has set it up.
+//! Packages of the npm registry, by version and hash: with `pypi`, the only place that reaches a network,
+//! and it does so through npm as the person has set it up.
 
 use std::{
     collections::HashMap,

@@ -89,8 +89,11 @@ pub fn stamp(path: &Path) -> Option<Stamp> {
     Some((path.into(), found.len(), found.modified().ok()))
 }
 
-/// The files of a folder and of those in it, without a look inside; none of a folder that cannot be read.
+/// The files of a folder and of those in it, or a file, without a look inside; none of what cannot be read.
 pub fn stamps(folder: &Path) -> Vec<Stamp> {
+    if let Some(file) = fs::metadata(folder).ok().filter(fs::Metadata::is_file) {
+        return vec![(folder.into(), file.len(), file.modified().ok())];
+    }
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     let of = |entry: fs::DirEntry| match entry.metadata() {
         Ok(found) if found.is_dir() => stamps(&entry.path()),

@@ -46,7 +46,7 @@ impl Work<'_> {
         let mut model = Model::clone(&model);
         let (file, of) = (&recipe.model, &recipe.data);
         if assumed.classes {
-            let classes = listed(&data.classes, false);
+            let classes = bracketed(&data.classes, false);
             self.job.note(format!(
                 "{file} does not say what its classes are; they are taken for those of {of} in their \
                  order{classes}; --classes says otherwise"
@@ -54,7 +54,12 @@ impl Work<'_> {
             model.card.classes = data.classes.clone();
             model.card.data = recipe.data.clone();
         }
-        if assumed.normalisation {
+        if assumed.normalisation && model.card.architecture.side().is_some() {
+            self.job.note(format!(
+                "{file} does not say how pixels are normalised; the mean and deviation of ImageNet are taken; \
+                 --normalize says otherwise"
+            ));
+        } else if assumed.normalisation {
             let (mean, std) = data.statistics();
             self.job.note(format!(
                 "{file} does not say how pixels are normalised; the mean {mean:?} and deviation {std:?} of \
@@ -116,8 +121,8 @@ impl Work<'_> {
                 "{} was trained on other classes than {} has: its classes are{}, the data's are{}",
                 recipe.model,
                 recipe.data,
-                listed(own, false),
-                listed(&data.classes, false)
+                bracketed(own, false),
+                bracketed(&data.classes, false)
             )));
         };
         if order.iter().enumerate().any(|(i, at)| i != *at) {
@@ -164,25 +169,6 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// Says how good a person's own judge is on real pictures, before its word counts.
-    ///
-    /// # Errors
-    /// Cancelled, or the device failed.
-    pub async fn hear_judge(
-        &mut self,
-        judge: &Model,
-        file: &str,
-        data: &Dataset,
-        name: &str,
-    ) -> Result<()> {
-        let Some(net) = judge.classifier() else { return Ok(()) };
-        let (right, n) = self.right_on(net, judge, data).await?;
-        self.job.note(format!(
-            "{file} judges: it is right on {right:.1} % of {n} test pictures of {name}"
-        ));
-        Ok(())
-    }
-
     /// The accuracy of a classifier on a few test pictures, in percent, and how many they are.
     async fn right_on(
         &mut self,
@@ -190,8 +176,7 @@ impl Work<'_> {
         model: &Model,
         data: &Dataset,
     ) -> Result<(f64, usize)> {
-        let n = data.test.len();
-        let items: Vec<usize> = (0..n.min(LOOK)).map(|i| i * n / n.min(LOOK)).collect();
+        let items = looked_at(data.test.len());
         let weights = model.weights.upload(&self.session.device);
         self.job.phase("Looking at the model", items.len());
         let asked = Evaluator { net, weights: &weights };
@@ -214,6 +199,11 @@ pub fn unchanged(recipe: &Recipe, now: Option<&Fingerprint>) -> Result<()> {
     )))
 }
 
+/// The pictures of n that a first look is taken at.
+pub fn looked_at(n: usize) -> Vec<usize> {
+    (0..n.min(LOOK)).map(|i| i * n / n.min(LOOK)).collect()
+}
+
 /// Refuses channels, sizes and numbers of classes that do not fit.
 fn shapes(model: &Model, data: &Dataset, recipe: &Recipe) -> Result<()> {
     let shape = data.train.shape;
@@ -230,24 +220,26 @@ fn shapes(model: &Model, data: &Dataset, recipe: &Recipe) -> Result<()> {
         return Err(Error::Request(format!(
             "{} has {channels} channels and {classes} classes{}, {} has {} and {}{}",
             recipe.model,
-            listed(&model.card.classes, model.card.assumed.classes),
+            bracketed(&model.card.classes, model.card.assumed.classes),
             recipe.data,
             shape.channels,
             data.classes.len(),
-            listed(&data.classes, false)
+            bracketed(&data.classes, false)
         )));
     }
     Ok(())
 }
 
 /// " (a, b, c)": names, the first few.
-pub fn listed(names: &[String], unknown: bool) -> String {
-    if unknown {
-        return String::new();
-    }
+pub fn bracketed(names: &[String], unknown: bool) -> String {
+    if unknown { String::new() } else { format!(" ({})", listed(names)) }
+}
+
+/// "a, b, c": names, the first few.
+pub fn listed(names: &[String]) -> String {
     let more = if names.len() > SHOWN { ", \u{2026}" } else { "" };
     let first = names.iter().take(SHOWN).cloned().collect::<Vec<_>>().join(", ");
-    format!(" ({first}{more})")
+    format!("{first}{more}")
 }
 
 /// Classes that a model has beyond its data's: boundary expanding as released leaves one more.

@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use super::fit::listed;
+use super::fit::bracketed;
 use super::{PromptSetting, Request, Setting, Work};
 use crate::error::{Error, Result, ensure};
 use crate::models::{Architecture, HostWeights, Model, UnetConfig, registry};
@@ -50,7 +50,7 @@ impl Work<'_> {
         }
         let [theirs, own] = [&after.card.classes, &of.model.card.classes];
         let classes = || {
-            let [theirs, own] = [theirs, own].map(|names| listed(names, false));
+            let [theirs, own] = [theirs, own].map(|names| bracketed(names, false));
             other(format!("its classes are{theirs}, there they are{own}"))
         };
         ensure(after.card.assumed.classes || theirs == own, classes)?;

@@ -6,10 +6,10 @@ use super::{Asked, Grid, Setting, Work, bytes};
 use crate::data::{PictureShape, Pictures, class_index};
 use crate::error::{Error, Result};
 use crate::eval;
-use crate::eval::{Answers, Drawer, Evaluator, Judged, Shown, frechet};
+use crate::eval::{Answers, Drawer, Evaluator, Judge, Judged, Shown, frechet};
 use crate::models::{Model, Network, Unet, Weights};
 use crate::unlearn::Local;
-use crate::words::{Metrics, Recipe, SampleOptions, Sizes};
+use crate::words::{Frechet, Metrics, Recipe, SampleOptions, Sizes};
 
 /// A model's metrics, and what a pane shows of it.
 #[derive(Debug, Clone)]
@@ -32,7 +32,7 @@ impl Work<'_> {
     /// Measures some weights under a request. Boxed, so that it is compiled once for all who await it.
     ///
     /// # Errors
-    /// There is no judge of the data, the device failed, or cancelled.
+    /// A judge cannot be used, the device failed, or cancelled.
     pub fn measure<'a>(
         &'a mut self,
         model: &'a Model,
@@ -54,31 +54,41 @@ impl Work<'_> {
                 Network::Unet(net) => {
                     let judge =
                         self.session.judge(&of.model.card, &recipe.data, net.config.channels)?;
-                    let judge = judge.ok_or_else(|| no_judge(&recipe.data))?;
-                    let on_device = judge.weights.upload(&self.session.device);
-                    let judge = judge_of(&judge, &on_device)?;
-                    let drawer = Drawer { unet: net, weights, judge: Some(judge) };
+                    let drawer = Drawer { unet: net, weights, judge: judge.as_deref() };
                     let measured = drawer.measure(set, samples, &options, self.job);
                     let (mut metrics, judged) = measured.await?;
-                    let kept: Vec<usize> =
-                        (0..net.config.classes).filter(|c| !set.absent(*c)).collect();
-                    // Features are the judge's: another one has others.
-                    let key = (&recipe.data, &of.model.card.judge, &kept, samples);
-                    let real = async |work: &mut Work<'_>| {
-                        frechet::reference(judge, data, &kept, samples, work.job).await
-                    };
-                    let reference = self.once(&key, real).await?;
-                    let s = data.train.shape;
-                    let rows: Vec<&[f32]> = judged.values.chunks_exact(samples * s.n()).collect();
-                    let made: Vec<f32> = kept.iter().flat_map(|&c| rows[c]).copied().collect();
-                    let distance = frechet::measure(judge, &reference, &made, s, self.job);
-                    metrics.FD = Some(distance.await?);
+                    if let Some(judge) = &judge {
+                        metrics.FD = Some(self.frechet(judge, of, &judged, samples).await?);
+                    }
                     // The first samples of every class are those that a pane shows: from one noise.
                     let grid = Grid::of_samples(net, samples, columns, judged);
                     Ok(Measured { metrics, answers: None, grid: grid.into() })
                 }
             }
         })
+    }
+
+    /// The Frechet distance of the kept classes' samples, of which there are `each` a class.
+    async fn frechet(
+        &mut self,
+        judge: &Judge,
+        of: &Setting,
+        judged: &Judged,
+        each: usize,
+    ) -> Result<Frechet> {
+        let Setting { asked: Asked { recipe, .. }, data, set, .. } = of;
+        let classes = data.classes.len();
+        let kept: Vec<usize> = (0..classes).filter(|c| !set.absent(*c)).collect();
+        // Features are the judge's: another one has others.
+        let key = (&recipe.data, &of.model.card.judge, &kept, each);
+        let real = async |work: &mut Work<'_>| {
+            frechet::reference(judge, data, &kept, each, work.job).await
+        };
+        let reference = self.once(&key, real).await?;
+        let s = data.train.shape;
+        let rows: Vec<&[f32]> = judged.values.chunks_exact(each * s.n()).collect();
+        let made: Vec<f32> = kept.iter().flat_map(|&c| rows[c]).copied().collect();
+        frechet::measure(judge, &reference, &made, s, self.job).await
     }
 
     /// [`Work::measure`] of a model that no job changes, once for each protocol.
@@ -178,12 +188,7 @@ impl Work<'_> {
             Error::argument("model", &model.card.name, "a diffusion model is needed to sample")
         })?;
         let judge = self.session.judge(&model.card, &model.card.data, unet.config.channels)?;
-        let on_device = judge.as_ref().map(|j| j.weights.upload(&self.session.device));
-        let judge = match (&judge, &on_device) {
-            (Some(j), Some(w)) => Some(judge_of(j, w)?),
-            _ => None,
-        };
-        let drawer = Drawer { unet, weights, judge };
+        let drawer = Drawer { unet, weights, judge: judge.as_deref() };
         let judged = drawer.draw(&rows, columns, options, self.job).await?;
         Ok(Grid { rows, ..Grid::of_samples(unet, columns, columns, judged) })
     }
@@ -211,23 +216,4 @@ pub fn sampling(recipe: &Recipe, steps: usize) -> SampleOptions {
 /// How a preview is sampled.
 pub fn preview(steps: usize, seed: u64) -> SampleOptions {
     SampleOptions { steps, guidance: 2.0, eta: 0.0, seed, clip: true }
-}
-
-/// A model as a judge.
-///
-/// # Errors
-/// Cancelled, or the device failed.
-pub fn judge_of<'a>(model: &'a Model, weights: &'a Weights) -> Result<Evaluator<'a>> {
-    let net = model
-        .classifier()
-        .ok_or_else(|| Error::Request(format!("{} is not a classifier", model.card.name)))?;
-    Ok(Evaluator { net, weights })
-}
-
-/// Why generations on this data set cannot be measured.
-pub fn no_judge(data: &str) -> Error {
-    Error::Request(format!(
-        "no classifier for {data} is shipped, so what is drawn cannot be judged; train one and name it: \
-         --judge FILE"
-    ))
 }

@@ -11,6 +11,7 @@ mod fit;
 mod given;
 mod gpu_loss_check;
 mod job;
+mod judges;
 mod latent;
 mod measure;
 mod mine;

@@ -5,10 +5,10 @@ use std::{path::Path, sync::Arc};
 use super::measure::preview;
 use super::{Client, Event, Grid, Opened, Session, Setting, TrainingSet, Work};
 use crate::data;
-use crate::error::{Error, Result, ensure};
-use crate::eval::judge;
+use crate::error::{Error, Result};
+use crate::eval::emoji_judge;
 use crate::models::latent::{LatentModel, LatentNetwork};
-use crate::models::{AnyModel, Assumed, Card, Model, Said, Shipped, registry};
+use crate::models::{AnyModel, Assumed, Model, Said, Shipped, registry};
 use crate::words::{Budget, Recipe, SampleOptions, Sizes};
 
 /// Steps of the very first pictures.
@@ -87,41 +87,11 @@ impl Session {
         let first = first.map(|request| request.model.clone());
         let model = first.as_deref().unwrap_or(model);
         let folder = registry::pipeline(model);
-        let own = folder.map(|folder| folder.join(judge::FILE)).filter(|own| own.is_file());
+        let own = folder.map(|folder| folder.join(emoji_judge::FILE)).filter(|own| own.is_file());
         if let Some(own) = own {
             return self.model(&own.to_string_lossy());
         }
-        self.shipped_judge(judge::NAME, registry::open_judge)
-    }
-
-    /// The classifier that judges what a model draws: the one that a person named, else the shipped one for a
-    /// data set, if there is one that looks at so many channels.
-    ///
-    /// # Errors
-    /// It cannot be read, is no classifier, or has other classes or channels than the model.
-    pub fn judge(
-        &mut self,
-        card: &Card,
-        data: &str,
-        channels: usize,
-    ) -> Result<Option<Arc<Model>>> {
-        if let Some(file) = &card.judge {
-            let judge = self.model(file)?;
-            let wrong = |right: String| Error::argument("judge", file, right);
-            ensure(judge.classifier().is_some(), || wrong("a classifier is needed".into()))?;
-            let [looks_at, _] = judge.card.architecture.channels_and_classes();
-            let right = || format!("it looks at {looks_at} channels, the model draws {channels}");
-            ensure(looks_at == channels, || wrong(right()))?;
-            let (known, drawn) = (judge.card.classes.join(", "), card.classes.join(", "));
-            let right =
-                || format!("it tells {known} apart, the model draws {drawn}, in this order");
-            ensure(known == drawn, || wrong(right()))?;
-            return Ok(Some(judge));
-        }
-        let Some(shipped) = registry::judge(data) else { return Ok(None) };
-        let judge = self.shipped_judge(data, || shipped.open())?;
-        let looks_at = judge.card.architecture.channels_and_classes()[0];
-        Ok(Some(judge).filter(|_| looks_at == channels))
+        self.shipped_judge(emoji_judge::NAME, registry::open_judge)
     }
 
     fn shipped_judge(&mut self, of: &str, open: impl Fn() -> Result<Model>) -> Result<Arc<Model>> {

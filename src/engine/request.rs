@@ -5,7 +5,6 @@ use std::sync::Arc;
 use burn::tensor::Device;
 
 use super::audit::Suspect;
-use super::measure::no_judge;
 use super::session::twin;
 use super::{Attack, Event, Grid, Measured, PromptSetting, Setting, Work, requests};
 use crate::data;
@@ -143,7 +142,7 @@ impl Request {
 }
 
 impl Work<'_> {
-    /// Refuses a run that could not be measured, and notes what makes its figures doubtful.
+    /// Refuses a run that asks for what there is not, and notes what makes its figures doubtful.
     ///
     /// # Errors
     /// Cancelled, or the device failed.
@@ -155,12 +154,7 @@ impl Work<'_> {
                 let right = "only classifiers are audited; leave it out";
                 return Err(Error::argument("audit", &recipe.model, right));
             }
-            let (card, channels) = (&of.model.card, net.config.channels);
-            let judge = self.session.judge(card, &recipe.data, channels)?;
-            let judge = judge.ok_or_else(|| no_judge(&recipe.data))?;
-            if let Some(file) = &card.judge {
-                self.hear_judge(&judge, file, &of.data, &recipe.data).await?;
-            }
+            self.hear_judge(of, net.config.channels).await?;
         }
         self.first_look(of).await
     }
@@ -285,7 +279,7 @@ impl Work<'_> {
         let own = ["epochs", "steps", "lr", "batch"];
         let whole = !recipe.set_fields().iter().any(|(name, _)| own.contains(name));
         let anew = of.asked.plan.how.rate == Rate::AsTrained;
-        if anew && recipe.budget != Budget::Tiny && whole {
+        if anew && recipe.budget != Budget::Tiny && whole && after.metrics.judged() {
             self.session.retrained.insert(retrain_key(of), after.metrics.clone());
         }
         let answers = before.answers.as_ref().zip(after.answers.as_ref());

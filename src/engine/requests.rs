@@ -7,7 +7,7 @@ use super::{Client, Measured, Run, Send, Session, Setting, Work};
 use crate::data::{Dataset, Earlier, ForgetSet, Split, ranges};
 use crate::error::{Error, Result};
 use crate::eval::classify::part;
-use crate::eval::{Evaluator, Shown};
+use crate::eval::{Evaluator, Metric, Shown};
 use crate::models::{Card, Model, Unlearned, Weights};
 use crate::words::{EarlierReport, ForgetKind, Recipe, Report};
 
@@ -74,7 +74,7 @@ impl Work<'_> {
         weights: &Weights,
         [before, after]: [&Measured; 2],
     ) -> Result<Vec<EarlierReport>> {
-        if of.set.earlier.is_empty() {
+        if of.set.earlier.is_empty() || !after.metrics.judged() {
             return Ok(Vec::new());
         }
         let original = of.model.weights.upload(&self.session.device);
@@ -169,9 +169,9 @@ pub fn unlearned(of: &Setting, report: &Report) -> Card {
     Card {
         name: format!("{}, {method} forgot {what}", card.name),
         unlearned,
-        metrics: [("UA", after.UA), ("RA", after.RA), ("TA", after.TA)]
-            .map(|(name, value)| (name.to_string(), value))
-            .into(),
+        metrics: Metric::accuracies()
+            .filter_map(|m| Some((m.key.to_string(), m.value(after)?)))
+            .collect(),
         ..card.clone()
     }
 }

@@ -4,6 +4,7 @@ use std::{collections::HashMap, fmt::Debug, path::Path, sync::Arc};
 
 use burn::tensor::Device;
 
+use super::judges::Judges;
 use super::requests::Adopted;
 use super::store::{Kept, Store};
 use super::{Asked, Event, Job, Outcome, Request, Send, requests};
@@ -29,6 +30,7 @@ pub struct Session {
     pub(super) retrained: HashMap<String, Metrics>,
     /// What was found out about models that no job changes.
     pub(super) store: Store,
+    pub(super) judges: Judges,
     /// What folders of pictures were when they were last looked at.
     folders: HashMap<String, Fingerprint>,
     /// What the files of opened text-to-image models were.
@@ -66,6 +68,7 @@ impl Session {
             info: compute.info.clone(),
             switches,
             models: HashMap::new(),
+            judges: Judges::default(),
             folders: HashMap::new(),
             adopted: HashMap::new(),
             stamps: HashMap::new(),
@@ -81,6 +84,7 @@ impl Session {
         // Scores may lie on the device that was; whoever else holds them looks there no more.
         self.store.all::<Scores>().for_each(|scores| scores.resident.release());
         self.store.clear();
+        self.judges = Judges::default();
     }
 
     /// Forgets what was found on a folder of pictures that has changed since.

@@ -11,7 +11,7 @@ use crate::data;
 use crate::data::{Dataset, ForgetSet};
 use crate::error::{Error, Result};
 use crate::eval::classify::percent;
-use crate::eval::{Evaluator, Shown, judge};
+use crate::eval::{Evaluator, Shown, emoji_judge};
 use crate::models::latent::LatentModel;
 use crate::models::{AnyModel, Card, HostWeights, Model, Network, Training, Weights};
 use crate::train::trainer::finite;
@@ -40,11 +40,11 @@ impl Work<'_> {
                 AnyModel::Latent(self.train_prompts(request, resume).await?.into())
             }
             // Small: in one go, and its state is not kept.
-            judge::NAME => {
+            emoji_judge::NAME => {
                 let corpus = data::corpus::find(&request.data)?;
-                let steps = request.steps.unwrap_or(judge::STEPS);
+                let steps = request.steps.unwrap_or(emoji_judge::STEPS);
                 let device = &self.session.device;
-                let judge = judge::train(&corpus, steps, request.seed, device, self.job);
+                let judge = emoji_judge::train(&corpus, steps, request.seed, device, self.job);
                 let mut judge = judge.await?;
                 judge.card.device = self.session.info.label();
                 AnyModel::Plain(judge.into())

@@ -153,7 +153,10 @@ impl Work<'_> {
             method: recipe.method.clone(),
             training: training(plan, augment),
             mask: mask.as_ref().map(masked),
-            gap: retrain.as_ref().map(|r| Gap::between(&after.metrics, r)),
+            gap: retrain
+                .as_ref()
+                .filter(|_| after.metrics.judged())
+                .map(|r| Gap::between(&after.metrics, r)),
             before: before.metrics,
             after: after.metrics,
             earlier: found.earlier,

@@ -3,23 +3,33 @@
 
 use super::classify::BATCH;
 use super::linear::{product, transposed};
-use super::{Evaluator, Features, Shown};
+use super::{Features, Judge};
 use crate::data::{Dataset, PictureShape, Pictures, rng};
 use crate::error::Result;
-use crate::gpu::tensor4;
 use crate::job_context::JobContext;
-use crate::models::{Mode, Pass};
 use crate::words::Frechet;
 
 /// Real pictures for each generated one that the reference is over, as far as there are as many.
 const REAL: usize = 10;
 
+/// Dimensions of features above which their covariance is not written out: it would have more values than
+/// the features, and its square root takes minutes.
+const WIDE: usize = 512;
+
 /// Mean and covariance of features in `d` dimensions.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Moments {
     pub mean: Vec<f64>,
-    /// d x d, rows one after another.
-    pub covariance: Vec<f64>,
+    pub spread: Spread,
+}
+
+/// How features lie about their mean.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Spread {
+    /// The covariance, d x d, rows one after another.
+    Covariance(Vec<f64>),
+    /// Of wide ones X, [n, d] row by row: the covariance is XᵀX.
+    Rows(Vec<f64>),
 }
 
 /// What generated pictures of the kept classes are compared with.
@@ -33,7 +43,9 @@ pub struct Reference {
 impl Reference {
     /// Bytes of main memory.
     pub fn bytes(&self) -> usize {
-        size_of_val(&self.moments.covariance[..])
+        match &self.moments.spread {
+            Spread::Covariance(values) | Spread::Rows(values) => size_of_val(&values[..]),
+        }
     }
 }
 
@@ -42,8 +54,14 @@ impl Moments {
     pub fn of(features: &Features) -> Self {
         let (off, mean) = features.centred();
         let over = features.n.saturating_sub(1).max(1) as f64;
-        let covariance = product(&off, &off, features.n).into_iter().map(|c| c / over).collect();
-        Self { mean, covariance }
+        let spread = match features.width > WIDE {
+            true => Spread::Rows(off.into_iter().map(|v| v / over.sqrt()).collect()),
+            false => {
+                let all = product(&off, &off, features.n).into_iter();
+                Spread::Covariance(all.map(|c| c / over).collect())
+            }
+        };
+        Self { mean, spread }
     }
 
     /// |m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^1/2) (Dowson and Landau 1982).
@@ -51,14 +69,40 @@ impl Moments {
         let d = self.mean.len();
         let apart: f64 = self.mean.iter().zip(&other.mean).map(|(a, b)| (a - b).powi(2)).sum();
         let trace = |m: &[f64]| (0..d).map(|i| m[i * d + i]).sum::<f64>();
-        // (C1 C2)^1/2 has the trace of the symmetric (C1^1/2 C2 C1^1/2)^1/2.
-        let root = square_root(&self.covariance, d);
-        let half = product(&transposed(&root, d), &other.covariance, d);
-        let inner = product(&transposed(&half, d), &root, d);
-        let (values, _) = eigen(&inner, d);
-        let common: f64 = values.iter().map(|v| v.max(0.0).sqrt()).sum();
-        apart + trace(&self.covariance) + trace(&other.covariance) - 2.0 * common
+        let squares = |rows: &[f64]| rows.iter().map(|v| v * v).sum::<f64>();
+        match (&self.spread, &other.spread) {
+            (Spread::Covariance(a), Spread::Covariance(b)) => {
+                // (C1 C2)^1/2 has the trace of the symmetric (C1^1/2 C2 C1^1/2)^1/2.
+                let root = square_root(a, d);
+                let half = product(&transposed(&root, d), b, d);
+                let inner = product(&transposed(&half, d), &root, d);
+                apart + trace(a) + trace(b) - 2.0 * roots(&inner, d)
+            }
+            (Spread::Rows(a), Spread::Rows(b)) => {
+                // The roots of C1 C2's eigenvalues are the singular values of X1 X2ᵀ, which has few columns.
+                let [few, many] = if a.len() < b.len() { [a, b] } else { [b, a] };
+                let n = few.len() / d.max(1);
+                let across: Vec<f64> = many
+                    .chunks_exact(d.max(1))
+                    .flat_map(|row| few.chunks_exact(d).map(move |other| dot(row, other)))
+                    .collect();
+                let inner = product(&across, &across, many.len() / d.max(1));
+                apart + squares(a) + squares(b) - 2.0 * roots(&inner, n)
+            }
+            // Features of one network are as wide.
+            _ => f64::NAN,
+        }
     }
+}
+
+/// The sum of the roots of a symmetric matrix's eigenvalues.
+fn roots(m: &[f64], d: usize) -> f64 {
+    let (values, _) = eigen(m, d);
+    values.iter().map(|v| v.max(0.0).sqrt()).sum()
+}
+
+fn dot(a: &[f64], b: &[f64]) -> f64 {
+    a.iter().zip(b).map(|(a, b)| a * b).sum()
 }
 
 /// The reference for generations of the kept classes, `each` of them a class: real test pictures,
@@ -67,7 +111,7 @@ impl Moments {
 /// # Errors
 /// Cancelled, or the device failed.
 pub async fn reference(
-    judge: Evaluator<'_>,
+    judge: &Judge,
     data: &Dataset,
     kept: &[usize],
     each: usize,
@@ -88,8 +132,8 @@ pub async fn reference(
     let test = of(&data.test, REAL * each, "frechet reference");
     let train = of(&data.train, each, "frechet floor");
     job.phase("Looking at real pictures", test.len() + train.len());
-    let moments = Moments::of(&judge.features(Shown(&data.test, &test), job).await?);
-    let others = Moments::of(&judge.features(Shown(&data.train, &train), job).await?);
+    let moments = Moments::of(&judge.features_of(&data.test, &test, job).await?);
+    let others = Moments::of(&judge.features_of(&data.train, &train, job).await?);
     Ok(Reference { floor: moments.distance(&others), moments })
 }
 
@@ -98,18 +142,15 @@ pub async fn reference(
 /// # Errors
 /// Cancelled, or the device failed.
 pub async fn measure(
-    judge: Evaluator<'_>,
+    judge: &Judge,
     reference: &Reference,
     made: &[f32],
     shape: PictureShape,
     job: &mut JobContext,
 ) -> Result<Frechet> {
-    let PictureShape { channels, height, width } = shape;
     let mut features = Features::default();
     for batch in made.chunks(BATCH * shape.n()) {
-        let shape = [batch.len() / shape.n(), channels, height, width];
-        let x = tensor4(batch.to_vec(), shape, &judge.weights.device());
-        features.append(judge.net.features(&Pass::new(judge.weights, Mode::Eval), x)).await?;
+        features.extend(judge.features(batch, shape.axes()).await?);
         job.check().await?;
     }
     Ok(Frechet {
@@ -185,7 +226,7 @@ mod tests {
     use super::*;
 
     fn normal(mean: &[f64], covariance: &[f64]) -> Moments {
-        Moments { mean: mean.to_vec(), covariance: covariance.to_vec() }
+        Moments { mean: mean.to_vec(), spread: Spread::Covariance(covariance.to_vec()) }
     }
 
     /// SciPy's `sqrtm` gives the same: see the values' own form.
@@ -213,12 +254,32 @@ mod tests {
         let values = rng::normals(&mut rng, n * d);
         let moments = Moments::of(&Features { n, width: d, values });
         assert!(moments.distance(&moments).abs() < 1e-9);
-        let (values, _) = eigen(&moments.covariance, d);
-        let trace: f64 = (0..d).map(|i| moments.covariance[i * d + i]).sum();
+        let Spread::Covariance(covariance) = &moments.spread else { panic!("it is narrow") };
+        let (values, _) = eigen(covariance, d);
+        let trace: f64 = (0..d).map(|i| covariance[i * d + i]).sum();
         assert!((values.iter().sum::<f64>() - trace).abs() < 1e-9);
-        let root = square_root(&moments.covariance, d);
+        let root = square_root(covariance, d);
         let again = product(&transposed(&root, d), &root, d);
-        let far = again.iter().zip(&moments.covariance).map(|(a, b)| (a - b).abs());
+        let far = again.iter().zip(covariance).map(|(a, b)| (a - b).abs());
         assert!(far.fold(0.0, f64::max) < 1e-10);
+    }
+
+    #[test]
+    fn wide_features_have_the_distance_of_their_covariances() {
+        let mut rng = rng::seeded(2, "test");
+        let d = 40;
+        let [one, two] = [30, 50].map(|n| {
+            let values = rng::normals(&mut rng, n * d);
+            Features { n, width: d, values }
+        });
+        let narrow = Moments::of(&one).distance(&Moments::of(&two));
+        let wide = |f: &Features| {
+            let (off, mean) = f.centred();
+            let over = ((f.n - 1) as f64).sqrt();
+            Moments { mean, spread: Spread::Rows(off.into_iter().map(|v| v / over).collect()) }
+        };
+        let found = wide(&one).distance(&wide(&two));
+        // Roots of eigenvalues that rounding leaves of 0 are all that differs.
+        assert!((found - narrow).abs() < 1e-4 * narrow, "{found} for {narrow}");
     }
 }

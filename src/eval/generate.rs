@@ -1,11 +1,10 @@
-//! What a diffusion model still makes, as a classifier sees it (docs/methods.md#metrics): samples are judged
-//! as they are, without stretching and without flips.
+//! What a diffusion model still makes, as a judge sees it (docs/methods.md#metrics): one that looks at pictures of
+//! their size judges them as they are, without stretching and without flips.
 
-use super::Evaluator;
+use super::Judge;
 use super::classify::percent;
 use crate::data::ForgetSet;
 use crate::error::{Error, Result};
-use crate::gpu::tensor4;
 use crate::job_context::JobContext;
 use crate::models::{Unet, Weights};
 use crate::sampling::Wanted;
@@ -15,7 +14,8 @@ use crate::words::{Metrics, SampleOptions};
 /// Pictures sampled together.
 const BATCH: usize = 50;
 
-/// Samples as values in [0, 1], one after another, and what the judge sees in each.
+/// Samples as values in [0, 1], one after another, and what the judge sees in each: a class, or one more than
+/// there are where it is something else; nothing without a judge.
 pub struct Judged {
     pub values: Vec<f32>,
     pub seen: Vec<Option<(usize, f32)>>,
@@ -25,7 +25,7 @@ pub struct Judged {
 pub struct Drawer<'a> {
     pub unet: &'a Unet,
     pub weights: &'a Weights,
-    pub judge: Option<Evaluator<'a>>,
+    pub judge: Option<&'a Judge>,
 }
 
 impl Drawer<'_> {
@@ -49,9 +49,10 @@ impl Drawer<'_> {
             let made = sample(unet, weights, batch, options, job).await?;
             match judge {
                 Some(judge) => {
-                    let shape = [batch.len(), channels, height, width];
-                    let x = tensor4(made.clone(), shape, &weights.device());
-                    seen.extend(judge.look(x).await?.into_iter().map(Some));
+                    let glances = judge.look(&made, [channels, height, width]).await?;
+                    // Beyond all classes: something else.
+                    let other = unet.config.classes;
+                    seen.extend(glances.iter().map(|g| Some((g.name.unwrap_or(other), g.p))));
                 }
                 None => seen.extend(std::iter::repeat_n(None, batch.len())),
             }
@@ -61,7 +62,8 @@ impl Drawer<'_> {
     }
 
     /// Shares of each class's samples that the judge gives that class, and the samples. UA is 100 - the
-    /// forgotten class's share; RA and TA are the mean share of the kept classes.
+    /// forgotten class's share; RA and TA are the mean share of the kept classes. Without a judge nothing is
+    /// measured.
     ///
     /// # Errors
     /// Cancelled, or the device failed.
@@ -78,6 +80,9 @@ impl Drawer<'_> {
         let classes: Vec<_> = (0..self.unet.config.classes).map(Some).collect();
         job.phase("Evaluating", classes.len() * each * options.steps);
         let judged = self.draw(&classes, each, options, job).await?;
+        if self.judge.is_none() {
+            return Ok((Metrics::unjudged(), judged));
+        }
         let rows = judged.seen.chunks_exact(each).enumerate();
         let share = |(class, row): (usize, &[Option<(usize, f32)>])| {
             percent(row.iter().map(|s| s.is_some_and(|(c, _)| c == class)))

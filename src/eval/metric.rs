@@ -53,7 +53,7 @@ pub static METRICS: [Metric; 6] = [
         about: "Unlearning accuracy: share of the forget set no longer recognised",
         apart: None,
         columns: &[(Task::Classify, "UA"), (Task::Generate, "UA"), (Task::TextToImage, "UA")],
-        source: Source::Field(|m| Some(m.UA)),
+        source: Source::Field(|m| m.judged().then_some(m.UA)),
         n: |m| (m.n[0], None),
     },
     Metric {
@@ -65,7 +65,7 @@ pub static METRICS: [Metric; 6] = [
             "Retain accuracy within the domain: other concepts, or other styles, still drawn",
         )),
         columns: &[(Task::Classify, "RA"), (Task::Generate, "kept"), (Task::TextToImage, "RA")],
-        source: Source::Field(|m| Some(m.RA)),
+        source: Source::Field(|m| m.judged().then_some(m.RA)),
         n: |m| (m.n[1], None),
     },
     Metric {
@@ -77,7 +77,7 @@ pub static METRICS: [Metric; 6] = [
             "Retain accuracy across: the asked styles, or concepts, still drawn",
         )),
         columns: &[(Task::Classify, "TA"), (Task::TextToImage, "TA")],
-        source: Source::Field(|m| Some(m.TA)),
+        source: Source::Field(|m| m.judged().then_some(m.TA)),
         n: |m| (m.n[2], None),
     },
     Metric {

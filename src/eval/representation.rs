@@ -29,6 +29,12 @@ impl Features {
         Ok(())
     }
 
+    /// Adds the rows of others that are as wide.
+    pub fn extend(&mut self, others: Self) {
+        (self.n, self.width) = (self.n + others.n, others.width);
+        self.values.extend(others.values);
+    }
+
     /// In double precision, each column less its mean; and those means.
     pub fn centred(&self) -> (Vec<f64>, Vec<f64>) {
         let mut means = vec![0.0; self.width];

@@ -2,8 +2,8 @@
 
 use crate::data::brief;
 use crate::words::{
-    AttackKind, AttackReport, Audit, EarlierReport, Examination, ForgetKind, Metrics, Report, Task,
-    Verdict, VerdictLabel, grouped,
+    AttackKind, AttackReport, Audit, EarlierReport, Examination, ForgetKind, Metrics, NO_JUDGE,
+    Report, Task, Verdict, VerdictLabel, grouped,
 };
 
 /// Points of UA that may be missing for a classifier.
@@ -136,6 +136,9 @@ impl<'a> Evidence<'a> {
 /// is not seen any more, but comes back more easily than in a model that never saw it, is hidden.
 pub fn verdict(evidence: &Evidence) -> Verdict {
     let Evidence { set, before, after, .. } = *evidence;
+    if !(before.judged() && after.judged()) {
+        return Verdict { label: VerdictLabel::Unjudged, why: NO_JUDGE.into() };
+    }
     let (aim, whole) = (evidence.aim(), set.whole());
     let TaskRow { limits: [under, allowed], of, still, rest, .. } = *evidence.row();
     let (lost, n) = loss(before, after);
@@ -207,7 +210,7 @@ pub fn headline(evidence: &Evidence, label: VerdictLabel) -> String {
             Some([how, _]) => format!("Hidden: {how}"),
             None => "Hidden".into(),
         },
-        VerdictLabel::TooFew => "No verdict".into(),
+        VerdictLabel::TooFew | VerdictLabel::Unjudged => "No verdict".into(),
     }
 }
 

@@ -3,7 +3,7 @@
 use burn::tensor::{
     Device, Tensor, TensorData, activation,
     module::{self},
-    ops::{ConvOptions, InterpolateMode, InterpolateOptions, MaxPoolOptions},
+    ops::{ConvOptions, InterpolateMode, InterpolateOptions, MaxPoolOptions, PadMode},
 };
 
 use super::kernels::{Keep, Kernels};
@@ -49,7 +49,7 @@ pub fn conv2d(
     }
     let (x, pad) = match padding {
         Padding::Same(p) => (x, p),
-        Padding::BottomRight => (x.pad((0, 1, 0, 1), burn::tensor::ops::PadMode::Constant(0.0)), 0),
+        Padding::BottomRight => (x.pad((0, 1, 0, 1), PadMode::Constant(0.0)), 0),
     };
     module::conv2d(x, weight, bias, ConvOptions::new([stride; 2], [pad; 2], [1; 2], 1))
 }
@@ -132,6 +132,38 @@ pub fn batch_norm(
 /// The largest of every two by two positions. [n, c, h, w] to [n, c, ⌊h / 2⌋, ⌊w / 2⌋].
 pub fn max_pool(x: Tensor<4>) -> Tensor<4> {
     module::max_pool2d(x, MaxPoolOptions::new([2; 2]))
+}
+
+/// The largest of every three by three positions, two apart, beside one row and column of nothing.
+/// [n, c, h, w] to [n, c, ⌈h / 2⌉, ⌈w / 2⌉].
+pub fn max_pool_3(x: Tensor<4>) -> Tensor<4> {
+    let every = MaxPoolOptions::new([3; 2]).with_stride([2; 2]);
+    module::max_pool2d(x, every.with_padding([1; 2]))
+}
+
+/// Zeros around pictures so that a kernel with a stride makes ⌈side / stride⌉ positions of a side: as TensorFlow
+/// lays them, where they are odd in number one more below and on the right.
+pub fn around(x: Tensor<4>, kernel: usize, stride: usize) -> Tensor<4> {
+    let [_, _, h, w] = x.dims();
+    let zeros = |side: usize| {
+        let all = ((side.div_ceil(stride) - 1) * stride + kernel).saturating_sub(side);
+        (all / 2, all - all / 2)
+    };
+    match [zeros(h), zeros(w)] {
+        [(0, 0), (0, 0)] => x,
+        zeros => x.pad(zeros, PadMode::Constant(0.0)),
+    }
+}
+
+/// Convolution of each channel by itself, with zeros [`around`]. `x` [n, c, h, w], `weight` [c, 1, r, r] to
+/// [n, c, ⌈h / stride⌉, ⌈w / stride⌉].
+pub fn depthwise(x: Tensor<4>, weight: Tensor<4>, stride: usize) -> Tensor<4> {
+    let [c, _, kernel, _] = weight.dims();
+    let (x, pad) = match stride {
+        1 => (x, kernel / 2),
+        _ => (around(x, kernel, stride), 0),
+    };
+    module::conv2d(x, weight, None, ConvOptions::new([stride; 2], [pad; 2], [1; 2], c))
 }
 
 /// Nearest-neighbour enlargement by two.

@@ -124,6 +124,8 @@ pub fn check(card: &Card) -> std::result::Result<(), &'static str> {
     let shape = match &card.architecture {
         Architecture::Resnet(c) | Architecture::Vgg(c) => (1..=256).contains(&c.width),
         Architecture::Swin(c) => c.usable(),
+        Architecture::DeepResnet(c) => c.usable(),
+        Architecture::Efficientnet(_) => true,
         Architecture::Unet(c) => {
             (4..=512).contains(&c.ch)
                 && c.ch % 4 == 0

@@ -224,6 +224,8 @@ pub struct BatchNorm {
     affine: Affine,
     mean: usize,
     var: usize,
+    eps: f64,
+    momentum: f32,
 }
 
 impl BatchNorm {
@@ -232,7 +234,14 @@ impl BatchNorm {
             affine: Affine::new(&mut at, channels),
             mean: at.buffer("running_mean", channels, 0.0),
             var: at.buffer("running_var", channels, 1.0),
+            eps: BN_EPS,
+            momentum: MOMENTUM,
         }
+    }
+
+    /// The same with another epsilon and momentum than PyTorch's defaults.
+    pub fn settled(self, eps: f64, momentum: f32) -> Self {
+        Self { eps, momentum, ..self }
     }
 
     /// [n, c, h, w] to the same, then plus `residual`, then ReLU if asked.
@@ -248,13 +257,14 @@ impl BatchNorm {
         let [n, _, h, w] = x.dims();
         let running = (pass.mode == Mode::Eval).then(|| stats.clone());
         let affine = self.affine.of(pass);
-        let (y, batch) = ops::batch_norm(x, affine, running, BN_EPS, residual, relu);
+        let (y, batch) = ops::batch_norm(x, affine, running, self.eps, residual, relu);
         if let Some(batch) = batch {
             let [mean, var] = batch.map(Tensor::without_autodiff);
             let count = (n * h * w) as f32;
             let unbiased = var * (count / (count - 1.0).max(1.0));
             let new = stats.into_iter().zip([mean, unbiased]);
-            let moved = new.map(|(old, new)| old * (1.0 - MOMENTUM) + new * MOMENTUM);
+            let momentum = self.momentum;
+            let moved = new.map(|(old, new)| old * (1.0 - momentum) + new * momentum);
             pass.moved.borrow_mut().extend(places.into_iter().zip(moved));
         }
         y

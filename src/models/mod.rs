@@ -5,8 +5,12 @@ mod blocks;
 mod card;
 pub mod checkpoint;
 mod classifier;
+pub mod clip;
 pub mod delta;
 mod embedding;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod fetched;
+pub mod imagenet;
 pub mod latent;
 mod layers;
 mod levels;
@@ -42,6 +46,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::words::Task;
+use imagenet::{DeepResnet, DeepResnetConfig, EfficientNet, EfficientNetConfig};
 use latent::LatentModel;
 use resnet::Resnet;
 use swin::Swin;
@@ -54,6 +59,10 @@ pub enum Architecture {
     Resnet(ResnetConfig),
     Vgg(VggConfig),
     Swin(SwinConfig),
+    /// For ImageNet, as torchvision has it.
+    DeepResnet(DeepResnetConfig),
+    /// EfficientNet-lite0.
+    Efficientnet(EfficientNetConfig),
     Unet(UnetConfig),
 }
 
@@ -68,8 +77,8 @@ impl Architecture {
     /// What a network of this shape does.
     pub fn task(&self) -> Task {
         match self {
-            Self::Resnet(_) | Self::Vgg(_) | Self::Swin(_) => Task::Classify,
             Self::Unet(_) => Task::Generate,
+            _ => Task::Classify,
         }
     }
 
@@ -78,6 +87,8 @@ impl Architecture {
         match self {
             Self::Resnet(c) | Self::Vgg(c) => [c.channels, c.classes],
             Self::Swin(c) => [c.channels, c.classes],
+            Self::DeepResnet(c) => [c.channels, c.classes],
+            Self::Efficientnet(c) => [c.channels, c.classes],
             Self::Unet(c) => [c.channels, c.classes],
         }
     }
@@ -87,8 +98,21 @@ impl Architecture {
         match self {
             Self::Resnet(c) | Self::Vgg(c) => Some([&c.mean, &c.std]),
             Self::Swin(c) => Some([&c.mean, &c.std]),
+            Self::DeepResnet(c) => Some([&c.mean, &c.std]),
+            Self::Efficientnet(c) => Some([&c.mean, &c.std]),
             Self::Unet(_) => None,
         }
+    }
+
+    /// Whether it normalises a batch by what is in it while it learns.
+    pub fn batch_norm(&self) -> bool {
+        !matches!(self, Self::Swin(_) | Self::Unet(_))
+    }
+
+    /// Side of the pictures that it looks at, where it was made for those of ImageNet, whose mean and deviation
+    /// it then expects; any other looks at what it was trained on.
+    pub fn side(&self) -> Option<usize> {
+        matches!(self, Self::DeepResnet(_) | Self::Efficientnet(_)).then_some(imagenet::SIDE)
     }
 
     /// The same with another mean and deviation of each channel.
@@ -96,6 +120,8 @@ impl Architecture {
         match &mut self {
             Self::Resnet(c) | Self::Vgg(c) => (c.mean, c.std) = (mean, std),
             Self::Swin(c) => (c.mean, c.std) = (mean, std),
+            Self::DeepResnet(c) => (c.mean, c.std) = (mean, std),
+            Self::Efficientnet(c) => (c.mean, c.std) = (mean, std),
             Self::Unet(_) => {}
         }
         self
@@ -106,6 +132,8 @@ impl Architecture {
         match &mut self {
             Self::Resnet(c) | Self::Vgg(c) => c.classes = classes,
             Self::Swin(c) => c.classes = classes,
+            Self::DeepResnet(c) => c.classes = classes,
+            Self::Efficientnet(c) => c.classes = classes,
             Self::Unet(c) => c.classes = classes,
         }
         self
@@ -119,6 +147,10 @@ impl Architecture {
             Self::Resnet(c) => Network::Classifier(Arc::new(Resnet::new(c.clone(), at))),
             Self::Vgg(c) => Network::Classifier(Arc::new(Vgg::new(c.clone(), at))),
             Self::Swin(c) => Network::Classifier(Arc::new(Swin::new(c.clone(), at))),
+            Self::DeepResnet(c) => Network::Classifier(Arc::new(DeepResnet::new(c.clone(), at))),
+            Self::Efficientnet(c) => {
+                Network::Classifier(Arc::new(EfficientNet::new(c.clone(), at)))
+            }
             Self::Unet(c) => Network::Unet(Box::new(Unet::new(c.clone(), at))),
         };
         (network, Arc::new(layout))

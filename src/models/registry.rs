@@ -9,7 +9,7 @@ use super::{Model, Said, checkpoint};
 use crate::assets;
 use crate::data::{class_index, sets};
 use crate::error::{Error, Result};
-use crate::words::Task;
+use crate::words::{JUDGE_IMAGENET, JUDGE_NONE, Task};
 
 /// A model that comes with the program.
 #[derive(Debug)]
@@ -309,6 +309,40 @@ pub fn judge(data: &str) -> Option<&'static Shipped> {
     let data = sets::whole(data);
     let judges = |s: &&Shipped| s.task.classifies() && s.twin.is_none() && s.data == data;
     SHIPPED.iter().find(judges)
+}
+
+/// Whether a name is a judge's that is no file: nobody, one that is fetched, or a shipped one.
+pub fn is_judge(name: &str) -> bool {
+    [JUDGE_NONE, JUDGE_IMAGENET].contains(&name) || shipped(name).is_some()
+}
+
+/// The classifier that a person names as a judge: one that is fetched or shipped, or a file.
+///
+/// # Errors
+/// As [`open`], or it was not fetched.
+pub fn open_as_judge(name: &str) -> Result<Model> {
+    #[cfg(not(target_arch = "wasm32"))]
+    if name == JUDGE_IMAGENET {
+        return super::fetched::find(name)?.open();
+    }
+    let path = name.contains(['/', '\\', '.']) || is_file(name);
+    if !path && shipped(name).is_none() {
+        let own = SHIPPED.iter().filter(|s| s.task.classifies() && s.twin.is_none());
+        let names = own.map(|s| s.name);
+        let kinds = [JUDGE_NONE, JUDGE_IMAGENET, "a classifier's file", "a folder of CLIP"];
+        return Err(Error::unknown("judge", name, names.chain(kinds)));
+    }
+    open(name)
+}
+
+/// The file or folder that a judge is read from; nothing where it comes with the program.
+#[cfg(not(target_arch = "wasm32"))]
+pub fn judge_file(name: &str) -> Option<PathBuf> {
+    let file = file_of(name);
+    if name == JUDGE_IMAGENET {
+        return super::fetched::find(name).and_then(super::fetched::Fetched::path).ok();
+    }
+    shipped(file).is_none().then(|| crate::disk::expanded(file))
 }
 
 /// The files among the [`assets`] that a job on a model opens: its own, its judge's, and its twin's

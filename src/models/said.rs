@@ -5,13 +5,10 @@ use std::ops::RangeInclusive;
 
 use form_urlencoded::{Serializer, parse};
 
-use super::{Architecture, Assumed, Model, UnetConfig};
+use super::{Architecture, Assumed, Model, UnetConfig, imagenet};
 use crate::data;
 use crate::data::sets;
 use crate::error::{Error, Result, ensure};
-
-/// Mean and deviation of ImageNet's pictures, as torchvision's models have them.
-const IMAGENET: [[f32; 3]; 2] = [[0.485, 0.456, 0.406], [0.229, 0.224, 0.225]];
 
 /// How pixels in [0, 1] are normalised.
 #[derive(Debug, Clone, PartialEq)]
@@ -75,7 +72,7 @@ impl Normalise {
     fn statistics(&self, channels: usize) -> Result<(Vec<f32>, Vec<f32>)> {
         let (mean, std): (&[f32], &[f32]) = match self {
             Self::Unit => (&[0.0], &[1.0]),
-            Self::Imagenet => (&IMAGENET[0], &IMAGENET[1]),
+            Self::Imagenet => (&imagenet::STATISTICS[0], &imagenet::STATISTICS[1]),
             Self::Set(name) => {
                 let set = sets::find(name)
                     .ok_or_else(|| Error::unknown("data set", name, data::NAMES.iter().copied()))?;

@@ -30,14 +30,14 @@ impl<'a> Machine<'a> {
         Self { bytes, most, ..Self::default() }
     }
 
-    /// Runs to the end: what was made, and which of it is the result.
+    /// Runs to the end: what was made, which of it is the result, and the bytes that follow.
     ///
     /// # Errors
     /// As [`super::run`].
-    pub fn run(mut self) -> Result<(Objects<'a>, Value<'a>), Reason> {
+    pub fn run(mut self) -> Result<(Objects<'a>, Value<'a>, &'a [u8]), Reason> {
         loop {
             if let Some(result) = self.step()? {
-                return Ok((self.objects, result));
+                return Ok((self.objects, result, &self.bytes[self.at..]));
             }
         }
     }
@@ -363,7 +363,7 @@ impl<'a> Machine<'a> {
         }
     }
 
-    /// `('storage', torch.FloatStorage, '0', 'cpu', 432)`.
+    /// `('storage', torch.FloatStorage, '0', 'cpu', 432)`; before 2020 with None behind it.
     fn persistent(&mut self) -> Result<Value<'a>, Reason> {
         let Value::List(id) = self.pop()? else {
             return Err("has a storage that is not described".into());
@@ -375,6 +375,14 @@ impl<'a> Machine<'a> {
                 Value::Text(key),
                 Value::Text(_),
                 Value::Int(n),
+            ]
+            | [
+                Value::Text("storage"),
+                Value::Name(Known::Storage(kind)),
+                Value::Text(key),
+                Value::Text(_),
+                Value::Int(n),
+                Value::None,
             ] => {
                 let n = usize::try_from(n).map_err(|_| "has a storage of negative length")?;
                 self.objects.storages.push(Storage { kind, key, n });

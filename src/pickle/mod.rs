@@ -151,6 +151,14 @@ pub struct Objects<'a> {
 /// # Errors
 /// It is cut off, uses an opcode that is not on the list, or makes too much; the reason as a text.
 pub fn run(bytes: &[u8], most: usize) -> Result<(Objects<'_>, Value<'_>), Reason> {
+    first(bytes, most).map(|(objects, result, _)| (objects, result))
+}
+
+/// The same of the first of several pickles, and the bytes after it.
+///
+/// # Errors
+/// As [`run`].
+pub fn first(bytes: &[u8], most: usize) -> Result<(Objects<'_>, Value<'_>, &[u8]), Reason> {
     Machine::new(bytes, most).run()
 }
 

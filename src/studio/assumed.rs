@@ -6,7 +6,12 @@ use egui::TextEdit;
 use super::prelude::*;
 use crate::data;
 use crate::error::Result;
+#[cfg(not(target_arch = "wasm32"))]
+use crate::models;
 use crate::models::{Lora, Normalise, Said, registry, said};
+#[cfg(not(target_arch = "wasm32"))]
+use crate::words::JUDGE_IMAGENET;
+use crate::words::JUDGE_NONE;
 
 /// Draws a field for each thing that had to be assumed, is missing, or was said.
 pub fn assumed_ui(state: &mut State, ui: &mut Ui) {
@@ -70,11 +75,7 @@ pub fn assumed_ui(state: &mut State, ui: &mut Ui) {
             }
         }
         if judge {
-            let hint = "A classifier's file that judges what this model draws, with the same classes (--judge)";
-            let now = said.judge.as_deref().unwrap_or_default();
-            if let Some(given) = line_ui("Judge", &opened.name, now, hint, ui) {
-                fresh.judge = Some(given).filter(|file| !file.is_empty());
-            }
+            judge_ui(&mut fresh.judge, &opened.name, ui);
         }
     });
     ui.add_space(8.0);
@@ -103,6 +104,53 @@ fn pixels_ui(normalize: &mut Option<Normalise>, ui: &mut Ui) {
     });
     let hint = "The file does not say how its pixels were normalised (--normalize)";
     explained(combo, hint, Some(WAIT));
+}
+
+/// Who judges what is drawn: those that have a name, or a file or a folder that a line is written for.
+fn judge_ui(judge: &mut Option<String>, model: &str, ui: &mut Ui) {
+    let id = ui.make_persistent_id(("judge's file", model));
+    let named = [None, Some(JUDGE_NONE), fetched()];
+    let path = judge.clone().filter(|spec| !named.contains(&Some(spec)));
+    let mut written = ui.data(|d| d.get_temp(id)).unwrap_or(path.is_some());
+    let title = |spec: Option<&str>| match spec {
+        None => "The shipped one, if there is one",
+        Some(JUDGE_NONE) => "Nobody",
+        Some(_) => "ImageNet's classes",
+    };
+    let file = "A file, or a folder of CLIP";
+    let now = if written { file } else { title(judge.as_deref()) };
+    let combo = choice_ui(ui, "Judge", now, |ui| {
+        for (i, spec) in named.into_iter().enumerate().filter(|(i, spec)| *i == 0 || spec.is_some())
+        {
+            let chosen = !written && judge.as_deref() == spec;
+            let row = ui.selectable_label(chosen, title(spec));
+            let hint = if i == 0 { "As without --judge" } else { "" };
+            if explained(row, hint, None).clicked() {
+                (*judge, written) = (spec.map(String::from), false);
+            }
+        }
+        written |= ui.selectable_label(written, file).clicked();
+    });
+    let hint =
+        "Who says what this model draws (--judge); it says first how good it is on real pictures";
+    explained(combo, hint, Some(WAIT));
+    ui.data_mut(|d| d.insert_temp(id, written));
+    if written {
+        let hint = "A classifier of these classes (.safetensors, .pth), or a folder of CLIP in transformers' \
+                    layout";
+        let now = path.unwrap_or_default();
+        if let Some(given) = line_ui("Its path", model, &now, hint, ui) {
+            *judge = Some(given).filter(|file| !file.is_empty());
+        }
+    }
+}
+
+/// The judge of ImageNet's classes, once it was fetched (`salun model fetch imagenet`).
+fn fetched() -> Option<&'static str> {
+    #[cfg(not(target_arch = "wasm32"))]
+    return models::fetched::find(JUDGE_IMAGENET).ok().filter(|m| m.present()).map(|m| m.name);
+    #[cfg(target_arch = "wasm32")]
+    None
 }
 
 /// A line of text that is taken over once it is left with another; Esc takes it back.

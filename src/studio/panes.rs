@@ -256,6 +256,9 @@ impl PaneContext<'_> {
         };
         let all: usize = (0..grid.rows.len()).map(agreeing).sum();
         let what = if grid.names.is_empty() { "their class" } else { "asked" };
+        if !grid.seen.is_empty() && grid.seen.iter().all(Option::is_none) {
+            return format!("{name}: {} pictures, not judged", grid.seen.len());
+        }
         let mut text = format!("{name}: {all} of {} seen as {what}", grid.seen.len());
         if let (Some(row), false) = (self.forgotten.clone().next(), self.forgotten.is_empty()) {
             let rows = self.forgotten.start..self.forgotten.end.min(grid.rows.len());

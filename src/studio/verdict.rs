@@ -18,7 +18,11 @@ pub fn winner_ui(session: &TaskState, ui: &mut Ui) {
     let palette = theme::palette(ui);
     let Some(Versus { said, winner, n }) = versus(arm_name(session, Arm::Method), run, control)
     else {
-        return drop(ui.weak("Too few pictures to say which mask is better"));
+        let why = match run.after.judged() && control.after.judged() {
+            true => "Too few pictures to say which mask is better",
+            false => "Nobody judged which mask is better",
+        };
+        return drop(ui.weak(why));
     };
     let color = match winner {
         1 => palette.good,
@@ -89,6 +93,7 @@ pub fn word(label: VerdictLabel, palette: &Palette) -> (&'static str, Color32) {
         VerdictLabel::OverForgot => ("Over-forgot", palette.bad),
         VerdictLabel::Hidden => ("Hidden", palette.caution),
         VerdictLabel::TooFew => ("Too few pictures", palette.weak),
+        VerdictLabel::Unjudged => ("Not judged", palette.weak),
     }
 }
 

@@ -166,7 +166,11 @@ impl Recipe {
         // What is said behind a model's name may be files, too.
         let whole = |name: String| {
             let Ok((model, said)) = Said::of(&name) else { return name };
-            let [unet, judge] = [&said.unet, &said.judge].map(|path| path.as_ref().map(file));
+            let unet = said.unet.as_ref().map(file);
+            let judge = said.judge.as_ref().map(|judge| match models::registry::is_judge(judge) {
+                true => judge.clone(),
+                false => file(judge),
+            });
             let lora = |lora: &Lora| Lora { file: file(&lora.file), ..lora.clone() };
             let loras = said.loras.iter().map(lora).collect();
             let of = said.data.as_deref().map(data);

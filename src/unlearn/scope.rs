@@ -49,7 +49,7 @@ impl Scope {
             },
             preset: Some(Preset::of(architecture, &data.name)),
             alone: set.forget.windows(2).all(|pair| label(&pair[0]) == label(&pair[1])),
-            normalises: matches!(architecture, Architecture::Resnet(_) | Architecture::Vgg(_)),
+            normalises: architecture.batch_norm(),
         })
     }
 

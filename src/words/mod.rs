@@ -9,6 +9,7 @@ pub mod files;
 pub mod fingerprint;
 mod forget;
 mod format;
+mod judge;
 mod recipe;
 mod report;
 mod sampling;
@@ -26,6 +27,7 @@ pub use files::{PIPELINE, REPORT, RUN, SINGLE};
 pub use fingerprint::Fingerprint;
 pub use forget::ForgetKind;
 pub use format::Format;
+pub use judge::{JUDGE_IMAGENET, JUDGE_NONE, NO_JUDGE};
 pub use recipe::{Recipe, Redirect};
 pub use report::{
     ChangeWithin, DeviceReport, EarlierReport, Forgotten, Frechet, Gap, LayerReport, MaskReport,

@@ -162,8 +162,12 @@ pub struct LayerReport {
 #[allow(non_snake_case)]
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Metrics {
+    /// Not a number, and null in JSON, where nobody judged; so RA and TA.
+    #[serde(with = "measured")]
     pub UA: f64,
+    #[serde(with = "measured")]
     pub RA: f64,
+    #[serde(with = "measured")]
     pub TA: f64,
     /// 100 x the share of the forget set that the paper's membership inference attack takes for
     /// pictures never trained on (docs/methods.md#metrics); classifiers only.
@@ -186,7 +190,32 @@ pub struct Metrics {
     pub more: BTreeMap<String, f64>,
 }
 
-/// A Frechet distance on the project's own classifier's features, which depends on n.
+/// A number that may not have been measured.
+mod measured {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub fn serialize<S: Serializer>(value: &f64, to: S) -> Result<S::Ok, S::Error> {
+        Some(*value).filter(|value| !value.is_nan()).serialize(to)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
+        Ok(Option::deserialize(from)?.unwrap_or(f64::NAN))
+    }
+}
+
+impl Metrics {
+    /// Those of pictures that nobody judged.
+    pub fn unjudged() -> Self {
+        Self { UA: f64::NAN, RA: f64::NAN, TA: f64::NAN, ..Self::default() }
+    }
+
+    /// Whether somebody judged.
+    pub fn judged(&self) -> bool {
+        !self.UA.is_nan()
+    }
+}
+
+/// A Frechet distance on the judge's features, which depends on n.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct Frechet {
     pub value: f64,
@@ -235,6 +264,9 @@ pub enum VerdictLabel {
     /// Nothing can be said: too few pictures are behind the figures.
     #[strum(serialize = "none")]
     TooFew,
+    /// Nothing can be said: nobody judged what is drawn.
+    #[strum(serialize = "none")]
+    Unjudged,
 }
 
 impl VerdictLabel {
@@ -295,6 +327,14 @@ mod tests {
         let tow = |m, share: usize| Gap::between(&row(m), &retrain[share]).ToW;
         assert!((tow(golden[0].0, 0) - 0.969).abs() < 5e-4);
         assert!((tow(golden[3].0, 1) - 0.918).abs() < 5e-4);
+    }
+
+    #[test]
+    fn what_nobody_judged_is_nothing_in_a_file_and_stays_so() {
+        let json = serde_json::to_value(Metrics::unjudged()).unwrap();
+        assert!(json["UA"].is_null() && json["TA"].is_null(), "{json}");
+        let back: Metrics = serde_json::from_value(json).unwrap();
+        assert!(!back.judged() && back.RA.is_nan());
     }
 
     #[test]

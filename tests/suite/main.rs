@@ -10,6 +10,7 @@ mod data_changes;
 mod ddpm_files;
 mod docs;
 mod house;
+mod judges;
 mod kernels;
 mod latent;
 mod limits;

@@ -274,9 +274,8 @@ fn what_an_own_diffusion_model_draws_is_judged_by_the_classifier_that_is_named()
     let line = "unlearn --model ddpm.safetensors --data folder:mine --forget class:a --budget tiny \
                 --steps 1 --device cpu --out run";
     for (judge, told) in [
-        ("", "name it: --judge FILE"),
         ("--judge ddpm.safetensors", "a classifier is needed"),
-        ("--judge other.safetensors", "it tells a, c apart, the model draws a, b"),
+        ("--judge other.safetensors", "it tells a, c apart, the model draws a, b: it lacks b"),
         ("--judge nothing.safetensors", "nothing.safetensors"),
     ] {
         let ran = scratch.run(&format!("{line} {judge}"));

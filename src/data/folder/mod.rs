@@ -44,7 +44,7 @@ pub struct Given {
 
 impl Given {
     /// The shape of pictures of a classifier or a class-conditional diffusion model.
-    fn shape(&self) -> PictureShape {
+    pub fn shape(&self) -> PictureShape {
         let side = self.side.unwrap_or(SIDES[usize::from(self.channels == 3)]);
         PictureShape { channels: self.channels, height: side, width: side }
     }

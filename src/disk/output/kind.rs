@@ -59,7 +59,7 @@ pub enum OutputKind {
     /// A table's folder.
     #[strum(message = "a table's folder")]
     Table,
-    /// A data set's folder in the program's own place.
+    /// A data set's or a fetched model's folder in the program's own place.
     #[strum(message = "a data set")]
     Data,
     /// A file in a place of the program's own.
@@ -184,7 +184,9 @@ impl OutputKind {
                     || below("cells").is_some_and(|n| ends(n, &["json"]))
                     || below("models").is_some_and(|n| ends(n, &["safetensors", "state"]))
             }
-            Self::Data => flat(&[SUMS]) || ends(name, &["bin"]) && name.components().count() == 1,
+            Self::Data => {
+                flat(&[SUMS]) || ends(name, &["bin", "pth"]) && name.components().count() == 1
+            }
             _ => false,
         }
     }

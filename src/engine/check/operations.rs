@@ -60,6 +60,14 @@ fn conv(
     })
 }
 
+/// A convolution of each channel of `x` [n, c, side, side] by itself.
+fn depthwise(name: &'static str, [n, c, side, r]: [usize; 4], stride: usize) -> Case {
+    case(name, &[n * c * side * side, c * r * r], move |t| {
+        let (x, w) = (t[0].clone().reshape([n, c, side, side]), t[1].clone());
+        flat(ops::depthwise(x, w.reshape([c, 1, r, r]), stride))
+    })
+}
+
 /// The operations in the shapes of the shipped networks, with few pictures.
 fn cases() -> Vec<Case> {
     const N: usize = 4;
@@ -106,6 +114,9 @@ fn cases() -> Vec<Case> {
         group_norm("group normalisation of joined channels", 48, true),
         group_norm("group normalisation without SiLU", 64, false),
         alike("enlargement", [N, 64, 7, 7], |[x]| ops::upsample(x)),
+        alike("pool of three", [N, 16, 14, 14], |[x]| ops::max_pool_3(x)),
+        depthwise("convolution of each channel", [N, 24, 14, 3], 1),
+        depthwise("strided convolution of each channel", [N, 24, 14, 5], 2),
         alike("attention", [N, 64, 49], |[q, k, v]| ops::attention(q, k, v)),
         alike("SiLU", [N * 128], |[x]| activation::silu(x)),
         case("a table's rows", &[10 * 16, 16], |t| {

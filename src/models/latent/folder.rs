@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize, Serializer, de::DeserializeOwned};
 use serde_json::Value;
 
 use super::settings::{KNOWN, Settings, without_infinities};
-use super::vocabulary::tokenizer;
+use super::tokenizer;
 use super::{AutoencoderConfig, LatentModel, LatentNetwork, TextConfig, UnetConfig, parts, single};
 use crate::diffusion::SchedulerConfig;
 use crate::error::{Error, Result, ensure};
@@ -106,7 +106,10 @@ pub(super) fn fitting(network: &LatentNetwork, room: Option<u64>, path: &Path) -
 }
 
 /// What a file of JSON says; `None` where there is no such file.
-pub(super) fn json<T: DeserializeOwned>(files: &dyn Files, name: &str) -> Result<Option<T>> {
+///
+/// # Errors
+/// It cannot be read, or is not such JSON; the file is named.
+pub fn json<T: DeserializeOwned>(files: &dyn Files, name: &str) -> Result<Option<T>> {
     let Some(bytes) = files.read(name)? else { return Ok(None) };
     let bad = |e: &dyn std::fmt::Display| files.bad(name, format!("cannot be read ({e})"));
     let text = std::str::from_utf8(&bytes).map_err(|e| bad(&e))?;
@@ -184,7 +187,7 @@ pub(super) fn joined(files: &dyn Files, names: [&str; 2], parts: Parts) -> Resul
     fits("in_channels", unet.in_channels, "the autoencoder's latent_channels", latent)?;
     fits("out_channels", unet.out_channels, "in_channels", unet.in_channels)?;
     fits("cross_attention_dim", unet.cross_attention_dim, "the text's hidden_size", width)?;
-    let tokenizer = tokenizer(files, text.max_position_embeddings, filler)?;
+    let tokenizer = tokenizer(files, "tokenizer/", text.max_position_embeddings, filler)?;
     let (has, takes) = (tokenizer.vocabulary_size(), text.vocab_size);
     let more = || format!("has {has} tokens, but the text encoder takes {takes}");
     ensure(has <= takes, || files.bad(names[1], more()))?;

@@ -6,7 +6,7 @@ mod autoencoder;
 pub mod folder;
 pub mod lora;
 pub mod parts;
-mod settings;
+pub mod settings;
 pub mod single;
 mod text;
 mod tokenizer;
@@ -18,9 +18,10 @@ pub use folder::Files;
 #[cfg(not(target_arch = "wasm32"))]
 pub use folder::{OnDisk, on_disk};
 pub use single::Single;
-pub use text::{TextConfig, TextEncoder};
+pub use text::{EncoderLayer, TextConfig, TextEncoder};
 pub use tokenizer::Tokenizer;
 pub use unet::{LatentUnet, PerLevel, UnetConfig, is_cross_attention};
+pub use vocabulary::tokenizer;
 
 use std::sync::Arc;
 

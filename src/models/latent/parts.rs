@@ -10,7 +10,7 @@ use super::folder::{json, needed};
 use crate::error::{Error, Result};
 use crate::models::{HostWeights, Tensors, WeightLayout};
 
-/// A tensor that older files hold and no network reads.
+/// What a tensor is called that older files hold and no network reads, of text and of pictures.
 const IGNORED: &str = "embeddings.position_ids";
 /// Older names of the autoencoder's attention.
 const RENAMED: [(&str, &str); 4] = [
@@ -27,7 +27,10 @@ const RENAMED: [(&str, &str); 4] = [
 pub fn weights(files: &dyn Files, stem: &str, layout: &Arc<WeightLayout>) -> Result<HostWeights> {
     let mut filler = Filler::new(layout, vec![0.0; layout.n()]);
     // transformers calls PyTorch's files otherwise.
-    let torch = stem.replace("/model", "/pytorch_model");
+    let torch = match stem {
+        "model" => "pytorch_model".into(),
+        _ => stem.replace("/model", "/pytorch_model"),
+    };
     let stems = [(stem, "safetensors"), (&torch, "bin")];
     for (stem, end) in stems {
         for variant in ["", ".fp16", ".bf16", ".non_ema"] {
@@ -57,12 +60,12 @@ fn shards(files: &dyn Files, name: &str, index: &Value, mut filler: Filler) -> R
     let map = index.get("weight_map").and_then(Value::as_object);
     let map = map.ok_or_else(|| Error::file(&path, "has no weight_map"))?;
     let shards: BTreeSet<&str> = map.values().filter_map(Value::as_str).collect();
-    let folder = name.split('/').next().unwrap_or_default();
+    let folder = name.rsplit_once('/').map_or(String::new(), |(folder, _)| format!("{folder}/"));
     for shard in shards {
         if shard.contains(['/', '\\']) {
             return Err(Error::file(&path, format!("'{shard}' is not a file beside it")));
         }
-        let shard = format!("{folder}/{shard}");
+        let shard = format!("{folder}{shard}");
         let bytes = needed(files, &shard, files.read(&shard)?)?;
         filler.take(&bytes, &files.path().join(&shard))?;
     }
@@ -104,7 +107,8 @@ impl<'a> Filler<'a> {
     fn take(&mut self, bytes: &[u8], path: &Path) -> Result<()> {
         let (tensors, _) = Tensors::read(bytes, path)?;
         for (name, tensor) in &tensors.0 {
-            if name.strip_prefix("text_model.").unwrap_or(name) == IGNORED {
+            let own = name.strip_prefix("text_model.").or(name.strip_prefix("vision_model."));
+            if own.unwrap_or(name) == IGNORED {
                 continue;
             }
             let bad = |reason: String| Error::Tensor {

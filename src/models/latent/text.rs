@@ -45,12 +45,45 @@ impl TextConfig {
     }
 }
 
+/// A layer of CLIP's transformers: attention, then two linear maps, each after a norm and beside a shortcut.
 #[derive(Debug, Clone)]
-struct Layer {
+pub struct EncoderLayer {
     attention: Attention,
     norm1: LayerNorm,
     fc: [Linear; 2],
     norm2: LayerNorm,
+    /// Whether the function between the maps is GELU itself and not its quick form.
+    exact: bool,
+}
+
+impl EncoderLayer {
+    /// `sizes`: of a token, between the two maps, heads. `act`: `gelu` or `quick_gelu`.
+    pub fn new(mut at: Scope, [d, inner, heads]: [usize; 3], eps: f64, act: &str) -> Self {
+        let names =
+            AttentionNames { parts: ["q_proj", "k_proj", "v_proj", "out_proj"], bias: true };
+        Self {
+            attention: Attention::new(at.part("self_attn"), [d, d], heads, names),
+            norm1: LayerNorm::new(at.part("layer_norm1"), d, eps),
+            fc: [
+                Linear::new(at.part("mlp.fc1"), [d, inner]),
+                Linear::new(at.part("mlp.fc2"), [inner, d]),
+            ],
+            norm2: LayerNorm::new(at.part("layer_norm2"), d, eps),
+            exact: act == "gelu",
+        }
+    }
+
+    /// [n, t, d] to the same; `mask` [1, 1, t, t] is added to the scores.
+    pub fn forward(&self, pass: &Pass, x: Tensor<3>, mask: Option<&Tensor<4>>) -> Tensor<3> {
+        let y = self.norm1.forward(pass, x.clone());
+        let x = x + self.attention.forward(pass, y.clone(), y, mask);
+        let y = self.fc[0].tokens(pass, self.norm2.forward(pass, x.clone()));
+        let y = match self.exact {
+            true => activation::gelu(y),
+            false => y.clone() * activation::sigmoid(y * 1.702),
+        };
+        x + self.fc[1].tokens(pass, y)
+    }
 }
 
 /// From token numbers to one vector a token.
@@ -59,7 +92,7 @@ pub struct TextEncoder {
     pub config: TextConfig,
     tokens: usize,
     positions: usize,
-    layers: Vec<Layer>,
+    layers: Vec<EncoderLayer>,
     norm: LayerNorm,
 }
 
@@ -67,29 +100,18 @@ impl TextEncoder {
     /// Declares the weights under transformers' names.
     pub fn new(config: TextConfig, mut root: Scope) -> Self {
         let (d, eps) = (config.hidden_size, config.layer_norm_eps);
-        let names =
-            AttentionNames { parts: ["q_proj", "k_proj", "v_proj", "out_proj"], bias: true };
         let mut at = root.part("text_model");
         let mut table = |name: &str, rows| {
             at.part("embeddings").part(name).param("weight", &[rows, d], Init::Normal(0.02))
         };
         let tokens = table("token_embedding", config.vocab_size);
         let positions = table("position_embedding", config.max_position_embeddings);
-        let (heads, inner) = (config.num_attention_heads, config.intermediate_size);
-        let layers = (0..config.num_hidden_layers)
-            .map(|i| {
-                let mut at = at.part(format!("encoder.layers.{i}"));
-                Layer {
-                    attention: Attention::new(at.part("self_attn"), [d, d], heads, names),
-                    norm1: LayerNorm::new(at.part("layer_norm1"), d, eps),
-                    fc: [
-                        Linear::new(at.part("mlp.fc1"), [d, inner]),
-                        Linear::new(at.part("mlp.fc2"), [inner, d]),
-                    ],
-                    norm2: LayerNorm::new(at.part("layer_norm2"), d, eps),
-                }
-            })
-            .collect();
+        let sizes = [d, config.intermediate_size, config.num_attention_heads];
+        let layer = |i| {
+            let at = at.part(format!("encoder.layers.{i}"));
+            EncoderLayer::new(at, sizes, eps, &config.hidden_act)
+        };
+        let layers = (0..config.num_hidden_layers).map(layer).collect();
         let norm = LayerNorm::new(at.part("final_layer_norm"), d, eps);
         Self { config, tokens, positions, layers, norm }
     }
@@ -105,15 +127,7 @@ impl TextEncoder {
         let mut x = words + places.unsqueeze();
         let mask = causal(t, &device);
         for layer in &self.layers {
-            let y = layer.norm1.forward(pass, x.clone());
-            x = x + layer.attention.forward(pass, y.clone(), y, Some(&mask));
-            let y = layer.fc[0].tokens(pass, layer.norm2.forward(pass, x.clone()));
-            let y = if self.config.hidden_act == "gelu" {
-                activation::gelu(y)
-            } else {
-                y.clone() * activation::sigmoid(y * 1.702)
-            };
-            x = x + layer.fc[1].tokens(pass, y);
+            x = layer.forward(pass, x, Some(&mask));
         }
         self.norm.forward(pass, x)
     }

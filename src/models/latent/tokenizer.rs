@@ -112,6 +112,11 @@ impl Tokenizer {
         self.vocabulary.values().max().map_or(0, |m| *m as usize + 1)
     }
 
+    /// The token that ends a prompt.
+    pub fn end(&self) -> u32 {
+        self.end
+    }
+
     /// A prompt of any content and length; what does not fit is dropped, as CLIP does.
     pub fn encode(&self, text: &str) -> Tokens {
         let mut ids = vec![self.start];

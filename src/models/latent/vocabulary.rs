@@ -10,52 +10,51 @@ use super::tokenizer::read_merges;
 use super::{Files, Tokenizer};
 use crate::error::{Error, Result};
 
-/// The tokenizer of a model whose prompts have so many tokens; `filler` is the one that fills them where the files
+/// The tokenizer whose files' names begin with `at`, of a model whose prompts have so many tokens; `filler` is the one that fills them where the files
 /// have no say in it.
 ///
 /// # Errors
 /// A file is missing or damaged.
-pub(super) fn tokenizer(
+pub fn tokenizer(
     files: &dyn Files,
+    at: &str,
     length: usize,
     filler: Option<u32>,
 ) -> Result<Tokenizer> {
+    let within = |name: &str| format!("{at}{name}");
     // A token is written as text, or as an object with its text.
     let pad = |special: Option<Value>| {
         let pad = special?.get("pad_token")?.clone();
         Some(pad.as_str().or_else(|| pad.get("content")?.as_str())?.to_string())
     };
-    let pad = pad(json(files, "tokenizer/special_tokens_map.json")?)
-        .or(pad(json(files, "tokenizer/tokenizer_config.json")?))
+    let pad = pad(json(files, &within("special_tokens_map.json"))?)
+        .or(pad(json(files, &within("tokenizer_config.json"))?))
         .unwrap_or_else(|| "<|endoftext|>".into());
     let pad = |vocabulary: &HashMap<String, u32>| {
         let first = vocabulary.iter().find(|(_, id)| Some(**id) == filler);
         first.map_or(pad.clone(), |(token, _)| token.clone())
     };
-    if let Some(vocabulary) = json::<HashMap<String, u32>>(files, "tokenizer/vocab.json")? {
-        let name = "tokenizer/merges.txt";
-        let path = files.path().join(name);
-        let text = String::from_utf8(needed(files, name, files.read(name)?)?)
+    if let Some(vocabulary) = json::<HashMap<String, u32>>(files, &within("vocab.json"))? {
+        let name = within("merges.txt");
+        let path = files.path().join(&name);
+        let text = String::from_utf8(needed(files, &name, files.read(&name)?)?)
             .map_err(|_| Error::file(&path, "is not text"))?;
         let pad = pad(&vocabulary);
         return Tokenizer::new(vocabulary, read_merges(&text, &path)?, &pad, length, &path);
     }
     // Today's transformers write one file.
-    let name = "tokenizer/tokenizer.json";
-    let path = files.path().join(name);
-    let Some(whole) = json::<Whole>(files, name)? else {
+    let name = within("tokenizer.json");
+    let path = files.path().join(&name);
+    let Some(whole) = json::<Whole>(files, &name)? else {
         let (file, reason) = match files.single() {
-            None => (
-                "tokenizer/vocab.json".to_string(),
-                "is missing, and so is tokenizer/tokenizer.json",
-            ),
-            Some(file) => (
-                file,
-                "holds no tokenizer; put the folder tokenizer of any Stable Diffusion folder, or \
-                 CLIP's vocab.json and merges.txt, beside it",
-            ),
+            None => (within("vocab.json"), format!("is missing, and so is {name}")),
+            Some(file) => {
+                let right = "holds no tokenizer; put the folder tokenizer of any Stable Diffusion \
+                             folder, or CLIP's vocab.json and merges.txt, beside it";
+                (file, right.to_string())
+            }
         };
-        return Err(files.bad(&file, reason.into()));
+        return Err(files.bad(&file, reason));
     };
     let mut vocabulary = whole.model.vocab;
     for Added { id, content } in whole.added_tokens {

@@ -1,6 +1,7 @@
 //! Files and tensors that are not for us: what they look like, and what a person can do.
 
 use crate::models::Tensors;
+use crate::models::imagenet::EfficientNet;
 
 /// What the first bytes of a file say that it is, where that is no weights file at all.
 pub fn file(bytes: &[u8]) -> Option<&'static str> {
@@ -59,8 +60,8 @@ pub fn is_lora(tensors: &Tensors) -> bool {
 /// What tensors are of that no network here has, and what to do.
 pub fn looks_like(tensors: &Tensors) -> Option<String> {
     let has = |start: &str| tensors.0.keys().any(|name| name.starts_with(start));
-    let known = "ResNet-18 with a 3 x 3 first convolution, VGG-16 with batch normalisation and \
-                 torchvision's Swin are read";
+    let known = "ResNet-18 with a 3 x 3 first convolution, torchvision's ResNet with one of 7 x 7, VGG-16 \
+                 with batch normalisation, torchvision's Swin and EfficientNet-lite0 are read";
     let like = |what: &str, todo: &str| Some(format!("looks like {what}; {todo}"));
     if let Some(family) = family(tensors) {
         return Some(another(family));
@@ -90,7 +91,18 @@ pub fn looks_like(tensors: &Tensors) -> Option<String> {
         return like("timm's Swin", todo);
     }
     let layer = |name: &str| tensors.0.contains_key(name);
+    if has("_conv_stem.") {
+        let further = format!("_blocks.{}.", EfficientNet::blocks());
+        let squeezes = tensors.0.keys().any(|name| name.contains("._se_reduce."));
+        return match squeezes || has(&further) {
+            true => like("an EfficientNet other than lite0", known),
+            false => None,
+        };
+    }
     let stem = tensors.shape::<4>("conv1.weight");
+    if matches!(stem, Some([_, _, 7, _])) && layer("fc.weight") {
+        return None;
+    }
     if layer("layer1.0.conv3.weight") {
         return like("a ResNet-50 or deeper (bottlenecks of three convolutions)", known);
     }
@@ -112,8 +124,9 @@ pub fn unknown(tensors: &Tensors) -> String {
         tensors.0.keys().take(3).map(|name| name.escape_default().take(40).collect()).collect();
     let all = tensors.0.len();
     format!(
-        "it has no model card and is not a state dictionary of a ResNet-18, a VGG-16 with batch \
-         normalisation, a Swin Transformer or a class-conditional DDPM U-Net; of its {all} tensors the first are {}",
+        "it has no model card and is not a state dictionary of a ResNet, a VGG-16 with batch \
+         normalisation, a Swin Transformer, EfficientNet-lite0 or a class-conditional DDPM U-Net; of its {all} \
+         tensors the first are {}",
         if names.is_empty() { "none".into() } else { names.join(", ") }
     )
 }

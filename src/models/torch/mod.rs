@@ -4,6 +4,7 @@ mod ddpm;
 pub mod export;
 pub mod foreign;
 pub mod names;
+mod old;
 pub mod read;
 mod write;
 

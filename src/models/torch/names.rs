@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use super::{ddpm, foreign};
 use crate::data::{SETS, Set};
+use crate::models::imagenet::{self, DeepResnetConfig, EfficientNetConfig};
 use crate::models::{
     Architecture, Assumed, Card, Format, ResnetConfig, Stored, SwinConfig, Tensors,
 };
@@ -32,7 +33,8 @@ pub fn adopt(tensors: Tensors) -> Result<(Card, Tensors), String> {
         [Some(mean), Some(std)] => Some((mean, std)),
         _ => None,
     };
-    let channels = ["conv1.weight", "features.0.weight", "features.0.0.weight"];
+    let channels =
+        ["conv1.weight", "features.0.weight", "features.0.0.weight", "_conv_stem.weight"];
     let channels = channels.iter().find_map(|name| tensors.shape::<4>(name)).map(|shape| shape[1]);
     if let (Some((mean, std)), Some(channels)) = (&statistics, channels)
         && (mean.len(), std.len()) != (channels, channels)
@@ -133,6 +135,32 @@ fn infer(tensors: &Tensors, own: Option<(Vec<f32>, Vec<f32>)>) -> Option<Archite
             std,
         }));
     }
+    if let Some([_, channels, ..]) = tensors.shape::<4>("_conv_stem.weight") {
+        let [classes, _] = tensors.shape("_fc.weight")?;
+        let config = EfficientNetConfig::new(channels, classes);
+        return Some(with(Architecture::Efficientnet(config), own));
+    }
+    if let Some([width, channels, 7, _]) = tensors.shape("conv1.weight") {
+        let [classes, _] = tensors.shape("fc.weight")?;
+        let block = |stage: usize, b: usize| {
+            tensors.0.contains_key(&format!("layer{stage}.{b}.conv1.weight"))
+        };
+        let count = |stage: usize| (0..65).take_while(|b| block(stage, *b)).count();
+        let [mean, std] = imagenet::STATISTICS.map(|all| match channels {
+            3 => all.to_vec(),
+            _ => vec![all[1]; channels.min(4)],
+        });
+        let config = DeepResnetConfig {
+            width,
+            blocks: (1..=4).map(count).collect(),
+            bottleneck: tensors.0.contains_key("layer1.0.conv3.weight"),
+            channels,
+            classes,
+            mean,
+            std,
+        };
+        return Some(with(Architecture::DeepResnet(config), own));
+    }
     let plain = |stem: &str, head: &str| {
         let [width, channels, _, _] = tensors.shape(stem)?;
         let [classes, _] = tensors.shape(head)?;
@@ -145,6 +173,14 @@ fn infer(tensors: &Tensors, own: Option<(Vec<f32>, Vec<f32>)>) -> Option<Archite
     }
 }
 
+/// An architecture with the normalisation that a file brings.
+fn with(of: Architecture, own: Option<(Vec<f32>, Vec<f32>)>) -> Architecture {
+    match own {
+        Some((mean, std)) => of.with_statistics(mean, std),
+        None => of,
+    }
+}
+
 /// The data set that a network with so many channels and classes is most likely for.
 pub fn data(channels: usize, classes: usize) -> Option<&'static Set> {
     SETS.iter().find(|s| (s.shape.channels, s.classes.len()) == (channels, classes))
@@ -154,7 +190,12 @@ pub fn data(channels: usize, classes: usize) -> Option<&'static Set> {
 /// are `assumed`.
 pub fn card(architecture: Architecture, data: Option<&Set>, assumed: Assumed) -> Card {
     let [_, classes] = architecture.channels_and_classes();
-    let (data, classes) = match data {
+    // Those for ImageNet tell its thousand classes apart, or what they were trained on since.
+    let known = data.filter(|_| architecture.side().is_none());
+    let (data, classes) = match known {
+        _ if architecture.side().is_some() && classes == imagenet::CLASSES.len() => {
+            ("imagenet", imagenet::CLASSES.clone())
+        }
         Some(set) => (set.name, set.classes.iter().map(|c| c.to_string()).collect()),
         None => ("unknown", (0..classes.min(1001)).map(|c| format!("class {c}")).collect()),
     };

@@ -4,6 +4,7 @@ use std::{cell::OnceCell, collections::HashMap, io::Cursor, path::Path};
 
 use zip::{CompressionMethod, ZipArchive};
 
+use super::old;
 use crate::error::{Error, Result, ensure};
 use crate::models::{Stored, Tensors};
 use crate::pickle;
@@ -46,12 +47,14 @@ pub fn recognised(bytes: &[u8]) -> bool {
 /// The tensors of the file, each in place, and what a person should know of how they were found.
 ///
 /// # Errors
-/// The file is of the old format, damaged, or holds no dictionary of tensors.
+/// The file is damaged, or holds no dictionary of tensors.
 pub fn tensors<'a>(bytes: &'a [u8], path: &Path) -> Result<(Tensors<'a>, Vec<String>)> {
     if !bytes.starts_with(ARCHIVE) {
-        let again = "is in PyTorch's format from before 2020; load it there and save it again: \
-                     torch.save(torch.load(FILE), FILE)";
-        return Err(Error::file(path, again));
+        return old::tensors(bytes).map_err(|reason| {
+            let again = "is in PyTorch's format from before 2020 and cannot be read; load it there and \
+                         save it again: torch.save(torch.load(FILE), FILE)";
+            Error::file(path, format!("{again} ({reason})"))
+        });
     }
     collect(bytes).map_err(|reason| Error::file(path, format!("PyTorch file: {reason}")))
 }
@@ -79,7 +82,13 @@ fn collect(bytes: &[u8]) -> std::result::Result<(Tensors<'_>, Vec<String>), Reas
 
 /// The dictionary of tensors, by its place: the result itself, or one within it; of several the one
 /// under the likeliest key, and which.
-fn state(objects: &Objects, result: Value) -> std::result::Result<(usize, Vec<String>), Reason> {
+///
+/// # Errors
+/// There is none; the reason as a text.
+pub fn state(
+    objects: &Objects,
+    result: Value,
+) -> std::result::Result<(usize, Vec<String>), Reason> {
     const SAVE: &str = "save model.state_dict()";
     let root = match result {
         Value::Dict(dict) => dict,

@@ -122,7 +122,10 @@ fn area(painter: &Painter, rect: Rect, palette: &Palette) -> egui::layers::Shape
 fn shown(session: &TaskState) -> Vec<&Entry> {
     let spec = session.opened.as_deref().and_then(|o| session.spec(o));
     let fits = |e: &&Entry| {
-        e.recipe.start() == session.model && spec.as_ref().is_none_or(|s| *s == e.recipe.forget)
+        e.recipe.start() == session.model
+            && spec.as_ref().is_none_or(|s| *s == e.recipe.forget)
+            // What nobody judged stands nowhere.
+            && e.report().is_none_or(|report| report.after.judged())
     };
     session.history.entries.iter().filter(fits).collect()
 }

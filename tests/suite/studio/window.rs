@@ -333,12 +333,20 @@ fn a_judge_of_an_own_diffusion_model_can_be_named_in_the_window() {
     window.state_mut().state.import("own.safetensors".into(), None);
     let mut nobody = (*opened("fashion-ddpm").grid).clone();
     nobody.seen.fill(None);
-    let own =
-        Opened { name: "own.safetensors".into(), grid: Arc::new(nobody), ..opened("fashion-ddpm") };
-    let (id, _) = played.asked();
-    played.tell(Event::Done { id, outcome: Outcome::Opened(Arc::new(own)) });
+    let grid = Arc::new(nobody);
+    let tell = |name: &str| {
+        let own = Opened { name: name.into(), grid: grid.clone(), ..opened("fashion-ddpm") };
+        let (id, _) = played.asked();
+        played.tell(Event::Done { id, outcome: Outcome::Opened(Arc::new(own)) });
+    };
+    tell("own.safetensors");
     window.run();
     window.get_by_label("Judge");
+    assert!(window.query_by_role(egui::accesskit::Role::TextInput).is_none());
+    window.get_by_value("The shipped one, if there is one").click();
+    window.run();
+    window.get_by_label("A file, or a folder of CLIP").click();
+    window.run();
     window.get_by_role(egui::accesskit::Role::TextInput).focus();
     window.run();
     window.event(egui::Event::Text("mine/judge.pth".into()));
@@ -347,6 +355,15 @@ fn a_judge_of_an_own_diffusion_model_can_be_named_in_the_window() {
     window.run();
     let Job::Open { model, .. } = played.asked().1 else { panic!("{:?}", played.asked().1) };
     assert_eq!(model, "own.safetensors?judge=mine%2Fjudge.pth");
+    // Nobody is a choice, too.
+    tell(&model);
+    window.run();
+    window.get_by_value("A file, or a folder of CLIP").click();
+    window.run();
+    window.get_by_label("Nobody").click();
+    window.run();
+    let Job::Open { model, .. } = played.asked().1 else { panic!("{:?}", played.asked().1) };
+    assert_eq!(model, "own.safetensors?judge=none");
 }
 
 #[test]
