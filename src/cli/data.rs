@@ -219,8 +219,7 @@ fn clear(names: &[String]) -> Result<()> {
 pub fn kept() -> Option<(Value, String)> {
     let home = files::home().ok()?.display().to_string();
     let bytes: u64 = fetched().map(store::bytes).sum();
-    let (data, made, models) =
-        (print::megabytes(bytes), kept::bytes(kept::MADE), model::bytes());
+    let (data, made, models) = (print::megabytes(bytes), kept::bytes(kept::MADE), model::bytes());
     let drawn = match made {
         0 => String::new(),
         made => format!(", {} that models drew", print::megabytes(made)),

@@ -147,7 +147,10 @@ impl Work<'_> {
     /// # Errors
     /// Cancelled, or the device failed.
     pub async fn doubt(&mut self, request: &Request) -> Result<()> {
-        let Classes(of) = request else { return Ok(()) };
+        let of = match request {
+            Classes(of) => of,
+            OfPrompts(of) => return self.hear_jury(of).await,
+        };
         let recipe = &of.asked.recipe;
         if let Some(net) = of.model.unet() {
             if recipe.audit == Some(true) {

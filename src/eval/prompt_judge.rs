@@ -1,8 +1,15 @@
 //! Who looks at a text-to-image model's pictures.
 
-use super::{EmojiJudge, Seen};
-use crate::data::corpus::{Corpus, Named, resampled};
+use std::sync::Arc;
+
+use super::classify::percent;
+use super::{EmojiJudge, Judge, Seen};
+use crate::data::corpus::{Corpus, Named, Pair, Placement, resampled};
 use crate::error::Result;
+use crate::job_context::JobContext;
+
+/// Pictures that are read and looked at together.
+const BATCH: usize = 32;
 
 /// A judge of what pictures show, if there is one, and what of a corpus it tells apart.
 pub struct PromptJudge<'a> {
@@ -13,6 +20,8 @@ pub struct PromptJudge<'a> {
 enum Who<'a> {
     /// The classifier of emoji; pictures come to it at this side.
     Emoji(EmojiJudge<'a>, usize),
+    /// Any other, who was asked about the corpus's concepts.
+    Named(Arc<Judge>),
     Nobody,
 }
 
@@ -66,6 +75,12 @@ impl<'a> PromptJudge<'a> {
         Self { who: Who::Emoji(judge, corpus.index.side), tells: Tells::all(corpus) }
     }
 
+    /// A judge that was asked about a corpus's concepts.
+    pub fn named(judge: Arc<Judge>, corpus: &Corpus) -> Self {
+        let labels = (0..corpus.index.concepts.len()).map(|concept| judge.same(concept)).collect();
+        Self { who: Who::Named(judge), tells: Tells { labels, styles: false } }
+    }
+
     /// Nobody.
     pub fn nobody() -> Self {
         Self { who: Who::Nobody, tells: Tells::default() }
@@ -94,8 +109,44 @@ impl<'a> PromptJudge<'a> {
                     pictures.flat_map(|picture| resampled(picture, height, *side)).collect();
                 judge.look(&own, *side).await?
             }
+            Who::Named(judge) => {
+                let shape = [channels, height, width];
+                let glances = judge.look(values, shape).await?;
+                // What is none of the names is no concept, and nobody told a style.
+                let seen = |(name, p): (Option<usize>, f32)| Seen {
+                    concept: (name.unwrap_or(usize::MAX), p),
+                    style: (usize::MAX, 0.0),
+                };
+                glances.into_iter().map(|glance| seen((glance.name, glance.p))).collect()
+            }
             Who::Nobody => return Ok(vec![None; values.len() / each.max(1)]),
         };
         Ok(seen.into_iter().map(Some).collect())
+    }
+    /// Of these pictures of a corpus, at a side, the share that it sees as what their concept is, in percent, and how
+    /// many it knows.
+    ///
+    /// # Errors
+    /// A picture cannot be read; cancelled, or the device failed.
+    pub async fn accuracy(
+        &self,
+        corpus: &Corpus,
+        pairs: &[Pair],
+        side: usize,
+        job: &mut JobContext,
+    ) -> Result<(f64, usize)> {
+        let known = pairs.iter().filter(|pair| self.tells.label(pair.concept).is_some());
+        let known: Vec<Pair> = known.copied().collect();
+        let mut hits = Vec::new();
+        for batch in known.chunks(BATCH) {
+            let read = |pair: &Pair| corpus.picture(*pair, Placement::PLAIN, side);
+            let values = batch.iter().map(read).collect::<Result<Vec<_>>>()?.concat();
+            let seen = self.look(&values, [3, side, side]).await?;
+            hits.extend(batch.iter().zip(seen).map(|(pair, seen)| {
+                seen.is_some_and(|seen| self.tells.label(pair.concept) == Some(seen.concept.0))
+            }));
+            job.advance(batch.len()).await?;
+        }
+        Ok((percent(hits.into_iter()), known.len()))
     }
 }

@@ -176,9 +176,11 @@ pub fn metrics(named: &Named, measure: &Measure, seen: &[Option<Seen>], judge: &
         forgotten.iter().flatten().filter_map(|s| judge.shows(named, s).map(|s| !s)).collect();
     let within = right(by_concept);
     let across = if judge.styles() { right(!by_concept) } else { within };
+    // Where nobody can tell the forgotten, nobody judged.
+    let ua = if gone.is_empty() { f64::NAN } else { percent(gone.iter().copied()) };
     Metrics {
         n: [gone.len(), within.0, across.0],
-        UA: percent(gone.into_iter()),
+        UA: ua,
         RA: within.1,
         TA: across.1,
         ..Metrics::default()
@@ -233,6 +235,6 @@ mod tests {
         let measure = Measure { forgotten: vec![row(0); 3], kept: vec![row(1); 5] };
         let named = Named { concepts: vec![0], styles: vec![] };
         let m = metrics(&named, &measure, &[None; 8], &Tells::default());
-        assert_eq!((m.n, m.UA, m.RA, m.TA), ([0; 3], 0.0, 0.0, 0.0));
+        assert!(!m.judged() && m.n == [0; 3]);
     }
 }

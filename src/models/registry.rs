@@ -164,10 +164,9 @@ pub fn open_latent(name: &str) -> Result<LatentModel> {
     let (file, said) = Said::of(name)?;
     let classes = said.classes.map(|classes| classes.join(","));
     let number = said.side.or(said.groups).map(|n| n.to_string());
-    let given = classes.or(said.normalize.map(|how| how.to_string())).or(number).or(said.judge);
+    let given = classes.or(said.normalize.map(|how| how.to_string())).or(number);
     if let Some(given) = given {
-        let right =
-            "a text-to-image model has no classes, no normalisation and no judge to be said";
+        let right = "a text-to-image model has no classes and no normalisation to be said";
         return Err(Error::argument("model", given, right));
     }
     let mut model = match shipped(file) {

@@ -8,12 +8,14 @@ use serde_json::Value;
 
 use crate::{
     binary::{Ran, Scratch},
-    common::Client,
+    common::{Client, card, fresh},
+    judges::clip,
 };
 use salun_studio::data::corpus::Corpus;
 use salun_studio::engine::{Job, Opened, Outcome};
 use salun_studio::gpu::DeviceChoice;
 use salun_studio::models::latent::{LatentModel, LatentNetwork, PerLevel, folder};
+use salun_studio::models::{Architecture, ResnetConfig};
 use salun_studio::train::latent::preset;
 use salun_studio::words::{Budget, Recipe, Redirect};
 
@@ -98,7 +100,8 @@ fn sound(scratch: &Scratch, model: &LatentModel, out: &str, report: &Value) {
     let k = report["mask"]["k"].as_u64().unwrap() as usize;
     assert_eq!(k, model.unet.layout.n() / 2);
     assert_eq!(report["after"]["n"], serde_json::json!([0, 0, 0]), "{report}");
-    assert_eq!(report["verdict"]["label"], "too-few", "{report}");
+    assert_eq!(report["verdict"]["label"], "unjudged", "{report}");
+    assert!(report["after"]["UA"].is_null(), "{report}");
     let after = folder::read(&folder::OnDisk(scratch.path(out).join("model")), None).unwrap();
     assert!(after.unet.values != model.unet.values && after.vae.values == model.vae.values);
     for file in ["before.png", "after.png", "side-by-side.png", "saliency.png", "recipe.toml"] {
@@ -236,6 +239,73 @@ fn models_that_are_not_ours_forget_captioned_pictures_and_prompts_that_they_draw
     scratch
         .run("unlearn b-class/recipe.toml --out other --quiet")
         .refused("it had 24 pictures, now 25");
+}
+
+#[test]
+fn a_persons_judge_says_how_good_it_is_and_then_what_prompts_still_show() {
+    let scratch = Scratch::new("captions-judge");
+    pictures(&scratch);
+    for (name, model) in [("a", foreign(32, 3, 1)), ("b", foreign(48, 2, 2))] {
+        scratch.pipeline(name, &model);
+    }
+    clip(&scratch, "clip");
+    // A classifier calls the classes as their folders are called; one of them it does not know.
+    let classes = ["bars", "blue_circle", "red_square"].map(String::from).to_vec();
+    let (mean, std) = (vec![0.5; 3], vec![0.5; 3]);
+    let config = ResnetConfig { width: 4, channels: 3, classes: 3, mean, std };
+    let own = card(Architecture::Resnet(config), "folder:pictures?rgb", classes);
+    scratch.keep("judge.safetensors", &fresh(own, 1));
+    let folder = ["--data", "folder:pictures", "--caption", "an image of a {class}"];
+    let made = ["--data", "made:prompts.txt"];
+    scratch.put("prompts.txt", "a red square\na blue circle\nbars in the sea\na star\n");
+    for (model, judge, data, forget, audited) in [
+        ("a", "clip", &folder[..], "class:red_square", true),
+        ("b", "judge.safetensors", &folder[..], "prompt:red square", false),
+        ("b", "clip", &made[..], "prompt:a purple cow", true),
+        ("a", "judge.safetensors", &made[..], "prompt:bars", false),
+    ] {
+        let out = format!("{model}-{judge}-{}", data.len());
+        let mut arguments = vec!["unlearn", "--model", model, "--judge", judge, "--out", &out];
+        arguments.extend(data);
+        arguments.extend(["--forget", forget, "--budget", "tiny", "--steps", "2", "--json"]);
+        if audited {
+            arguments.push("--audit");
+        }
+        let ran = Ran::of(scratch.salun(&arguments).output().unwrap());
+        ran.succeeds();
+        let heard = match data.len() {
+            4 => format!("{judge} judges: it is right on"),
+            _ => format!("{judge} judges; there are no pictures to hear first how good it is"),
+        };
+        assert!(ran.stderr.contains(&heard), "{}", ran.stderr);
+        let lacks = format!("{judge} does not know ");
+        assert_eq!(ran.stderr.contains(&lacks), judge == "judge.safetensors", "{}", ran.stderr);
+        let report: Value = serde_json::from_str(&ran.stdout).unwrap();
+        assert_eq!(report["after"]["n"][0], 6, "{report}");
+        assert!((0.0..=100.0).contains(&report["after"]["UA"].as_f64().unwrap()), "{report}");
+        assert_eq!(report["after"]["RA"], report["after"]["TA"], "there are no styles");
+        let attacks = report["attacks"].as_array().map_or(0, Vec::len);
+        // Without pictures none is walked back to noise.
+        assert_eq!(attacks, if audited { data.len() / 2 } else { 0 }, "{report}");
+        let recipe = fs::read_to_string(scratch.path(&out).join("recipe.toml")).unwrap();
+        assert!(recipe.contains("judge="), "{recipe}");
+    }
+    let line = "unlearn --model a --data folder:pictures --budget tiny --quiet --out other";
+    for (judge, words) in [
+        ("birds.safetensors", "it knows none of what folder:pictures"),
+        ("none.pth", "none.pth"),
+        ("pictures", "a folder of CLIP in transformers' layout has"),
+    ] {
+        let birds = ["wren", "robin"].map(String::from).to_vec();
+        let (mean, std) = (vec![0.5; 3], vec![0.5; 3]);
+        let config = ResnetConfig { width: 4, channels: 3, classes: 2, mean, std };
+        let own = card(Architecture::Resnet(config), "folder:birds?rgb", birds);
+        scratch.keep("birds.safetensors", &fresh(own, 1));
+        let mut arguments: Vec<&str> = line.split(' ').collect();
+        arguments.extend(["--caption", "a {class}", "--forget", "class:star", "--judge", judge]);
+        Ran::of(scratch.salun(&arguments).output().unwrap()).refused(words);
+    }
+    assert!(!scratch.path("other").exists());
 }
 
 #[test]

@@ -199,7 +199,7 @@ const CONFIG: &str = r#"{"model_type": "clip", "projection_dim": 16,
         "num_attention_heads": 4, "image_size": 32, "patch_size": 8, "hidden_act": "gelu"}}"#;
 
 /// A folder with a small CLIP, as transformers writes one.
-fn clip(scratch: &Scratch, name: &str) {
+pub fn clip(scratch: &Scratch, name: &str) {
     fs::create_dir_all(scratch.path(name)).unwrap();
     let put = |file: &str, bytes: &[u8]| scratch.put(&format!("{name}/{file}"), bytes);
     // A token for each byte.

@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use burn::tensor::Device;
-
 use super::PromptSetting;
 use super::setting::sizes;
 use crate::data::corpus;
@@ -11,9 +9,8 @@ use crate::data::corpus::{Corpus, Pair, Target};
 use crate::engine::{Grid, Opened, PromptPane, Work};
 use crate::error::Result;
 use crate::eval::prompts::{metrics, pane};
-use crate::eval::{EmojiJudge, Measure, PromptJudge, Row, Seen, seen_as};
+use crate::eval::{Measure, PromptJudge, Row, Seen, seen_as};
 use crate::job_context::JobContext;
-use crate::models::Model;
 use crate::models::latent::LatentModel;
 use crate::sampling::{LatentWeights, Wanted, WantedPrompt};
 use crate::subject::Noising;
@@ -54,7 +51,7 @@ impl PromptSetting {
     /// # Errors
     /// The judge is none.
     pub fn judge(&self) -> Result<PromptJudge<'_>> {
-        judge_of(self.judge.as_deref(), &self.noising.corpus, &self.noising.device)
+        self.jury.judge(&self.noising.corpus, &self.noising.device)
     }
 
     /// What the request's rows show of some weights.
@@ -112,7 +109,7 @@ impl PromptSetting {
         let judge = self.judge()?;
         // What nobody looks at is not drawn.
         if !judge.is_somebody() {
-            return Ok(Metrics::default());
+            return Ok(Metrics::unjudged());
         }
         job.phase("Evaluating", asked.len() * options.steps);
         let drawn = make(&judge, weights, &asked, options, job).await?;
@@ -168,15 +165,12 @@ impl Work<'_> {
     ) -> Result<Opened> {
         model.network.notes.iter().for_each(|note| self.job.note(note));
         let corpus = self.corpus_of(model)?;
-        let judge = match corpus.has_styles() {
-            true => Some(self.session.emoji_judge(&to.name)?),
-            false => None,
-        };
+        let jury = self.session.jury(&to.name, &corpus)?;
         let to = Opened { classes: corpus.classes(), ..to };
         let known = model.known(&corpus);
         let device = &self.session.device;
         let (weights, size) = (LatentWeights::upload(model, device), sizes(to.budget));
-        let judge = judge_of(judge.as_deref(), &corpus, device)?;
+        let judge = jury.judge(&corpus, device)?;
         let shown = size.shown.min(known);
         let concepts: Vec<usize> = (0..shown).map(|i| i * known / shown).collect();
         let styles = if corpus.has_styles() { corpus.index.styles.len() } else { size.columns };
@@ -206,21 +200,6 @@ impl Work<'_> {
             }
             found => found,
         }
-    }
-}
-
-/// Who looks at pictures of a corpus: the classifier of emoji, if they are, or nobody.
-///
-/// # Errors
-/// The judge is none.
-pub fn judge_of<'a>(
-    emoji: Option<&'a Model>,
-    corpus: &Corpus,
-    device: &Device,
-) -> Result<PromptJudge<'a>> {
-    match emoji {
-        Some(model) => Ok(PromptJudge::emoji(EmojiJudge::new(model, corpus, device)?, corpus)),
-        None => Ok(PromptJudge::nobody()),
     }
 }
 

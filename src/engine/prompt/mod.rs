@@ -1,10 +1,12 @@
 //! A text-to-image model with a prompt that it is to forget: what is drawn, measured and attacked.
 
 mod attack;
+mod jury;
 mod look;
 mod setting;
 mod survey;
 
+pub use jury::Jury;
 pub use look::bytes;
 pub use setting::PromptSetting;
 pub use survey::Survey;

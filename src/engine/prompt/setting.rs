@@ -2,6 +2,7 @@
 
 use std::{path::Path, sync::Arc};
 
+use super::Jury;
 use crate::data::corpus;
 use crate::data::corpus::{Pair, Target};
 use crate::engine::fit::unchanged;
@@ -10,7 +11,7 @@ use crate::engine::{Asked, Work};
 use crate::error::{Error, Result};
 use crate::job_context::JobContext;
 use crate::models::latent::LatentModel;
-use crate::models::{HostWeights, Model, Weights, registry};
+use crate::models::{HostWeights, Weights, registry};
 use crate::sampling::LatentWeights;
 use crate::subject::{Items, Noising};
 use crate::unlearn::{Plan, Scope};
@@ -51,8 +52,7 @@ pub fn sizes(budget: Budget) -> Sizes {
 pub struct PromptSetting {
     pub asked: Asked,
     pub model: Arc<LatentModel>,
-    /// Of emoji, who tells them apart.
-    pub judge: Option<Arc<Model>>,
+    pub jury: Jury,
     /// The model's networks with the corpus, and what is to be forgotten of it.
     pub noising: Noising,
     /// Concepts of the corpus that the model was shown: the first ones.
@@ -77,7 +77,7 @@ impl PromptSetting {
 
     /// Whether attacks can be told from failures: pictures of the forgotten, and a judge of it.
     pub fn attackable(&self) -> bool {
-        !self.pairs[0].is_empty() && self.judge.is_some()
+        !self.pairs[0].is_empty() && !matches!(self.jury, Jury::Nobody)
     }
 
     /// The attacks that can be tried: without pictures none is walked back to noise.
@@ -140,10 +140,7 @@ impl Work<'_> {
         let other: Vec<String> = asked.strange().map(String::from).collect();
         let corpus = if other.is_empty() { corpus } else { corpus.with(&other).into() };
         self.session.latent_network(&recipe.model)?.is_coloured()?;
-        let judge = match corpus.has_styles() {
-            true => Some(self.session.emoji_judge(&recipe.model)?),
-            false => None,
-        };
+        let jury = self.session.jury(&recipe.model, &corpus)?;
         let start = self.meet_earlier(recipe).await?;
         let model = self.session.latent(&start)?;
         let notes = model.network.notes.iter().chain(&corpus.notes);
@@ -181,7 +178,7 @@ impl Work<'_> {
                 forget: Forgotten { spec: forget.clone(), n: 0 },
                 recipe: Recipe { fingerprint, ..recipe.clone() },
             },
-            judge,
+            jury,
             noising,
             known,
             pairs: [forgotten, retain],

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::look::{asked, judge_of, make, of_concepts};
+use super::look::{asked, make, of_concepts};
 use crate::data::corpus::Pair;
 use crate::engine::{Grid, Work};
 use crate::error::Result;
@@ -49,17 +49,14 @@ impl Work<'_> {
         options.check()?;
         let model = self.session.latent(name)?;
         let corpus = self.corpus_of(&model)?;
-        let judge = match corpus.has_styles() {
-            true => Some(self.session.emoji_judge(name)?),
-            false => None,
-        };
+        let jury = self.session.jury(name, &corpus)?;
         let concepts = concepts.min(model.known(&corpus));
         let styles = corpus.index.styles.len().max(1);
         let pair = |i: usize| Pair { concept: i / (styles * n), style: i / n % styles };
         let pairs: Vec<Pair> = (0..concepts * styles * n).map(pair).collect();
         let device = &self.session.device;
         let weights = LatentWeights::upload(&model, device);
-        let judge = judge_of(judge.as_deref(), &corpus, device)?;
+        let judge = jury.judge(&corpus, device)?;
         self.job.phase("Drawing", pairs.len() * options.steps);
         let asked = asked(&corpus, &pairs);
         let drawn = make(&judge, &weights, &asked, &options, self.job).await?;
