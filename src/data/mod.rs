@@ -34,7 +34,7 @@ mod subset;
 pub use augment::Augment;
 pub use colour::{ground, lay, luma, tone};
 #[cfg(not(target_arch = "wasm32"))]
-pub use folder::{captioned, read_picture};
+pub use folder::{captioned, read_picture, uncaptioned};
 pub use forget::{Earlier, ForgetSet, brief, by_loss};
 pub use mine::{Added, Mine, beside, fitted, square};
 #[cfg(not(target_arch = "wasm32"))]

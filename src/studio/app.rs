@@ -235,7 +235,11 @@ impl Studio {
     /// Opens a weights file, a model's folder or a table's.
     #[cfg(not(target_arch = "wasm32"))]
     pub(super) fn open_path(&mut self, path: &std::path::Path, ctx: &Context) {
-        if path.is_dir() && !crate::models::registry::is_latent(&path.to_string_lossy()) {
+        let other = path.is_dir() && !crate::models::registry::is_latent(&path.to_string_lossy());
+        if other && !path.join("table.json").is_file() && self.state.take_pictures(path) {
+            return;
+        }
+        if other {
             self.own.of::<views::table::Tables>().open(path.into(), ctx);
             self.view = &views::table::VIEW;
         } else {

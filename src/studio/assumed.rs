@@ -45,20 +45,7 @@ pub fn assumed_ui(state: &mut State, ui: &mut Ui) {
             }
         }
         if laid {
-            let hint = "A LoRA's file to merge, FILE or FILE@STRENGTH; several with commas between (--lora)";
-            let now: Vec<String> = said.loras.iter().map(Lora::to_string).collect();
-            let given = line_ui("LoRA", &opened.name, &now.join(","), hint, ui);
-            let each = |given: String| -> Result<Vec<Lora>> {
-                given.split(',').map(str::trim).filter(|l| !l.is_empty()).map(str::parse).collect()
-            };
-            if let Some(loras) = given.and_then(|given| state.tell(each(given))) {
-                fresh.loras = loras;
-            }
-            let hint = "A U-Net's file, or a part of one, to lay over the model's own (--unet)";
-            let now = said.unet.as_deref().unwrap_or_default();
-            if let Some(given) = line_ui("U-Net", &opened.name, now, hint, ui) {
-                fresh.unet = Some(given).filter(|file| !file.is_empty());
-            }
+            laid_ui(&mut fresh, &opened, state, ui);
         }
         if side {
             let hint = "The file does not say how large its pictures are, in pixels (--side)";
@@ -74,7 +61,7 @@ pub fn assumed_ui(state: &mut State, ui: &mut Ui) {
                 fresh.groups = state.tell(said::groups(&given)).or(fresh.groups);
             }
         }
-        if judge {
+        if judge || laid {
             judge_ui(&mut fresh.judge, &opened.name, ui);
         }
     });
@@ -82,6 +69,54 @@ pub fn assumed_ui(state: &mut State, ui: &mut Ui) {
     if fresh != said {
         state.import(fresh.behind(file), None);
     }
+}
+
+/// What a person lays over a text-to-image model, and the pictures with words that it is about.
+fn laid_ui(said: &mut Said, opened: &Opened, state: &mut State, ui: &mut Ui) {
+    #[cfg(not(target_arch = "wasm32"))]
+    pictures_ui(said, opened, ui);
+    let hint =
+        "A LoRA's file to merge, FILE or FILE@STRENGTH; several with commas between (--lora)";
+    let now: Vec<String> = said.loras.iter().map(Lora::to_string).collect();
+    let given = line_ui("LoRA", &opened.name, &now.join(","), hint, ui);
+    let each = |given: String| -> Result<Vec<Lora>> {
+        given.split(',').map(str::trim).filter(|l| !l.is_empty()).map(str::parse).collect()
+    };
+    if let Some(loras) = given.and_then(|given| state.tell(each(given))) {
+        said.loras = loras;
+    }
+    let hint = "A U-Net's file, or a part of one, to lay over the model's own (--unet)";
+    let now = said.unet.clone().unwrap_or_default();
+    if let Some(given) = line_ui("U-Net", &opened.name, &now, hint, ui) {
+        said.unet = Some(given).filter(|file| !file.is_empty());
+    }
+}
+
+/// Which pictures are forgotten and kept, and how a folder's are captioned.
+#[cfg(not(target_arch = "wasm32"))]
+fn pictures_ui(said: &mut Said, opened: &Opened, ui: &mut Ui) {
+    let (data, caption) = data::uncaptioned(&opened.data);
+    let hint = "What is forgotten and kept: emoji, folder:PATH, or made:FILE.txt for prompts that the model draws \
+                by itself (--data)";
+    let given = line_ui("Pictures", &opened.name, &data, hint, ui);
+    let folder = given.as_ref().unwrap_or(&data).starts_with("folder:");
+    let mut template = None;
+    if folder {
+        let hint = "How a class's pictures are captioned, as in: an image of a {class}; empty where a metadata file \
+                    says it (--caption)";
+        let now = caption.clone().unwrap_or_default();
+        template = line_ui("Captions", &opened.name, &now, hint, ui);
+    }
+    if given.is_none() && template.is_none() {
+        return;
+    }
+    let data = given.unwrap_or(data);
+    let template = template.or(caption).filter(|text| folder && !text.is_empty());
+    said.data = Some(match template {
+        Some(template) => data::captioned(&data, &template),
+        None => data::corpus::worded(&data),
+    })
+    .filter(|data| !data.is_empty());
 }
 
 /// How pixels are normalised.

@@ -19,8 +19,9 @@ use crate::error::{Error, Result, ensure};
 use crate::gpu::cpu::par;
 use crate::words::{Fingerprint, hex};
 
-/// What stands for the class in a template.
+/// What stands for the class in a template, and the usual one.
 const CLASS: &str = "{class}";
+const USUAL: &str = "an image of a {class}";
 /// Side of the pictures that a model is trained on, unless said otherwise.
 const SIDE: usize = 32;
 /// Characters of a caption that are kept.
@@ -80,12 +81,28 @@ pub fn open(given: &str) -> Result<Arc<Corpus>> {
     Ok(corpus)
 }
 
-fn read(given: &str, asked: Given) -> Result<Corpus> {
-    let Given { path, side, caption, .. } = asked;
-    let metadata = [path.clone(), path.join("train")]
+/// The file in a folder that tells its captions.
+fn metadata(path: &Path) -> Option<PathBuf> {
+    [path.to_path_buf(), path.join("train")]
         .into_iter()
         .flat_map(|folder| METADATA.map(|name| folder.join(name)))
-        .find(|file| file.is_file());
+        .find(|file| file.is_file())
+}
+
+/// A data set's name with the usual template, where it is a folder that says no captions.
+pub fn worded(data: &str) -> String {
+    let asked = data.strip_prefix("folder:").and_then(|given| folder::parse(given).ok());
+    match asked {
+        Some(Given { path, caption: None, .. }) if metadata(&path).is_none() => {
+            folder::captioned(data, USUAL)
+        }
+        _ => data.into(),
+    }
+}
+
+fn read(given: &str, asked: Given) -> Result<Corpus> {
+    let Given { path, side, caption, .. } = asked;
+    let metadata = metadata(&path);
     let (mut notes, mut names) = (Vec::new(), Vec::new());
     let listed = match (metadata, caption) {
         (Some(file), Some(template)) => {

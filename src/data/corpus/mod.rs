@@ -13,6 +13,8 @@ mod target;
 
 pub use captions::{BACKGROUNDS, Placement, article, plain, resampled, words};
 pub use emoji::{INDEX, open};
+#[cfg(not(target_arch = "wasm32"))]
+pub use folder::worded;
 pub use target::{LISTS, Named, Part, Redirect, Target};
 
 use std::sync::Arc;

@@ -87,6 +87,18 @@ pub fn captioned(data: &str, template: &str) -> String {
     format!("{data}{between}{query}")
 }
 
+/// A folder's name without how its pictures are captioned, and that.
+pub fn uncaptioned(data: &str) -> (String, Option<String>) {
+    let Some((path, options)) = data.rsplit_once('?') else { return (data.into(), None) };
+    let (captions, others): (Vec<&str>, Vec<&str>) =
+        options.split('&').partition(|option| option.starts_with("caption="));
+    let decoded = form_urlencoded::parse(captions.first().unwrap_or(&"").as_bytes());
+    let caption = decoded.map(|(_, template)| template.into_owned()).next();
+    let rest = others.join("&");
+    let between = if rest.is_empty() { "" } else { "?" };
+    (format!("{path}{between}{rest}"), caption)
+}
+
 /// The latest folder that was read.
 static LATEST: Mutex<Option<(String, Listing, Arc<Dataset>)>> = Mutex::new(None);
 
@@ -313,5 +325,16 @@ mod tests {
             assert!(error.to_string().contains("rgb or grey"), "{error}");
         }
         fs::remove_dir_all(dir).unwrap();
+    }
+    #[test]
+    fn how_pictures_are_captioned_stands_behind_a_folders_name_and_comes_off_again() {
+        let template = "a 100 % {class} & more?";
+        for folder in ["folder:a b", "folder:c?size=32&rgb"] {
+            let whole = captioned(folder, template);
+            assert_eq!(uncaptioned(&whole), (folder.to_string(), Some(template.to_string())));
+            let asked = parse(whole.strip_prefix("folder:").unwrap()).unwrap();
+            assert_eq!(asked.caption.as_deref(), Some(template));
+        }
+        assert_eq!(uncaptioned("emoji"), ("emoji".to_string(), None));
     }
 }

@@ -3,8 +3,12 @@
 use std::sync::Arc;
 
 use super::{JobKind, State, WAIT};
+#[cfg(not(target_arch = "wasm32"))]
+use crate::data::corpus;
 use crate::engine::{Job, Run};
 use crate::error::{Error, Result};
+#[cfg(not(target_arch = "wasm32"))]
+use crate::models::Said;
 use crate::models::registry;
 use crate::run::Link;
 use crate::saliency::By;
@@ -47,6 +51,20 @@ impl State {
             None => Job::Open { model: name, seed, budget },
         };
         self.begin(JobKind::Import, job);
+    }
+
+    /// Takes a folder of pictures with words for a text-to-image model of a person's own, if one is open.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn take_pictures(&mut self, folder: &std::path::Path) -> bool {
+        let Some(opened) = self.session().opened.clone() else { return false };
+        let Ok((file, said)) = Said::of(&opened.name) else { return false };
+        let own = self.task.prompted() && registry::shipped(file).is_none();
+        if own && opened.after.is_empty() {
+            let data = corpus::worded(&format!("folder:{}", folder.display()));
+            self.import(Said { data: Some(data), ..said }.behind(file), None);
+            return true;
+        }
+        false
     }
 
     /// Takes over what a link asks for, of a model that comes with the program or lies on this machine.

@@ -13,7 +13,7 @@ use crate::{
 };
 use salun_studio::engine::{Event, Job, Opened, Outcome};
 use salun_studio::error::Error;
-use salun_studio::models::Assumed;
+use salun_studio::models::{Assumed, Said};
 use salun_studio::studio::{Choice, Studio};
 use salun_studio::words::Task;
 
@@ -312,9 +312,10 @@ fn a_lora_is_laid_over_an_own_text_to_image_model_in_the_window() {
     let (id, _) = played.asked();
     played.tell(Event::Done { id, outcome: Outcome::Opened(Arc::new(own)) });
     window.run();
-    window.get_by_label("LoRA");
-    window.get_by_label("U-Net");
-    window.get_all_by_role(egui::accesskit::Role::TextInput).next().unwrap().focus();
+    for field in ["Pictures", "LoRA", "U-Net", "Judge"] {
+        window.get_by_label(field);
+    }
+    window.get_all_by_role(egui::accesskit::Role::TextInput).nth(1).unwrap().focus();
     window.run();
     window.event(egui::Event::Text("style.safetensors@0.8, b.pt".into()));
     window.run();
@@ -322,6 +323,44 @@ fn a_lora_is_laid_over_an_own_text_to_image_model_in_the_window() {
     window.run();
     let Job::Open { model, .. } = played.asked().1 else { panic!("{:?}", played.asked().1) };
     assert_eq!(model, "sd.safetensors?lora=style.safetensors%400.8&lora=b.pt");
+}
+
+#[test]
+fn a_text_to_image_model_of_ones_own_is_told_its_pictures_in_the_window() {
+    let (mut window, played) = window([1280.0, 1000.0], egui::Theme::Dark);
+    played.answer();
+    window.run();
+    let tell = |window: &mut Harness<Studio>, name: &str, data: &str| {
+        window.state_mut().state.import(name.into(), None);
+        let own = Opened { name: name.into(), data: data.into(), ..opened("emoji-t2i") };
+        let (id, _) = played.asked();
+        played.tell(Event::Done { id, outcome: Outcome::Opened(Arc::new(own)) });
+        window.run();
+    };
+    let write = |window: &mut Harness<Studio>, field: usize, text: &str| {
+        window.get_all_by_role(egui::accesskit::Role::TextInput).nth(field).unwrap().focus();
+        window.run();
+        window.key_press_modifiers(egui::Modifiers::COMMAND, egui::Key::A);
+        window.event(egui::Event::Text(text.into()));
+        window.run();
+        window.key_press(egui::Key::Enter);
+        window.run();
+        let Job::Open { model, .. } = played.asked().1 else { panic!("{:?}", played.asked().1) };
+        Said::of(&model).unwrap().1.data.unwrap()
+    };
+    tell(&mut window, "sd", "emoji");
+    assert!(window.query_by_label("Captions").is_none(), "emoji have their own");
+    // A folder without captions gets the usual template, which can be seen and changed.
+    let usual = "folder:mine?caption=an+image+of+a+%7Bclass%7D";
+    assert_eq!(write(&mut window, 0, "folder:mine"), usual);
+    tell(&mut window, "sd", usual);
+    window.get_by_label("Captions");
+    assert_eq!(write(&mut window, 1, "a {class}"), "folder:mine?caption=a+%7Bclass%7D");
+    assert_eq!(write(&mut window, 0, "made:prompts.txt"), "made:prompts.txt");
+    let folder = std::path::Path::new("other");
+    assert!(window.state_mut().state.take_pictures(folder), "as if it were dropped");
+    let Job::Open { model, .. } = played.asked().1 else { panic!("{:?}", played.asked().1) };
+    assert!(model.contains("data=folder%3Aother%3Fcaption"), "{model}");
 }
 
 #[test]
