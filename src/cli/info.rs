@@ -8,6 +8,7 @@ use super::{Common, data, model, print};
 use salun_studio::error::Result;
 use salun_studio::gpu::device;
 use salun_studio::models::SHIPPED;
+use salun_studio::models::registry::OPENS;
 use salun_studio::train::PRESETS;
 use salun_studio::unlearn::registry::METHODS;
 use salun_studio::unlearn::{Knob, KnobKind, Method};
@@ -30,6 +31,7 @@ pub fn run(_: &Args, common: &Common) -> Result<()> {
         "kept": kept,
         "fetched": model::described(),
         "models": models,
+        "opens": OPENS.iter().map(|[how, what]| json!({ "how": how, "what": what })).collect::<Vec<_>>(),
         "data": data,
         "methods": METHODS.iter().map(described).collect::<Vec<_>>(),
         "masks": Estimator::ALL.iter().map(|e| json!({
@@ -54,9 +56,11 @@ pub fn run(_: &Args, common: &Common) -> Result<()> {
         let knobs: Vec<_> = m.knobs().map(|k| k.name).collect();
         [m.name, m.title, &tasks(m).join(", "), &knobs.join(", "), m.paper].map(String::from)
     });
+    let opens = OPENS.iter().map(|row| row.map(String::from));
     let masks = Estimator::ALL.iter().map(|e| [e.name(), e.about()].map(String::from));
     for table in [
         print::columns(&["Models", "task", "weights", "parameters"], models),
+        print::columns(&["Opens", "what it is"], opens),
         print::columns(&["Data", "train", "test", "classes", "where"], data),
         print::columns(&["Methods", "title", "tasks", "knobs", "paper"], methods),
         print::columns(&["Knobs", "of", "default", "range", "what it is"], knobs()),

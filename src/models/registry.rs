@@ -125,6 +125,26 @@ impl Files for Assets<'_> {
     }
 }
 
+/// What can be opened as a model beside those that are shipped, and how it is named.
+pub const OPENS: &[[&str; 2]] = &[
+    [
+        "FILE.safetensors, .pth, .pt",
+        "a classifier or a class-conditional diffusion model of salun train",
+    ],
+    [
+        "FILE.pth, .pt, .safetensors",
+        "a state dictionary: ResNet (CIFAR's and ImageNet's), VGG-16-BN, Swin-T, EfficientNet-lite0",
+    ],
+    ["FILE.pth", "a checkpoint of the official DDPM code (Conditional_Model)"],
+    ["DIR", "a diffusers folder of Stable Diffusion 1.x or 2.x, or a run's folder"],
+    [
+        "FILE.safetensors, .ckpt",
+        "a single file of Stable Diffusion 1.x or 2.x, with a tokenizer beside it",
+    ],
+    ["--lora FILE@S", "a LoRA, merged into a text-to-image model"],
+    ["--judge FILE, DIR", "a judge: a classifier, CLIP's folder, imagenet, none"],
+];
+
 /// The model that a task opens with.
 pub fn first(task: Task) -> &'static str {
     SHIPPED.iter().find(|s| s.task == task).map_or("", |s| s.name)
