@@ -242,6 +242,42 @@ fn models_that_are_not_ours_forget_captioned_pictures_and_prompts_that_they_draw
 }
 
 #[test]
+fn a_model_is_trained_on_captioned_pictures_and_forgets_one_of_its_classes() {
+    let scratch = Scratch::new("captions-train");
+    pictures(&scratch);
+    let mut arguments = vec!["train", "text-to-image", "--data", "folder:pictures?size=16"];
+    arguments.extend(["--caption", "an image of a {class}", "--out", "own", "--quiet"]);
+    arguments.extend(["--autoencoder-steps", "2", "--steps", "2", "--batch", "4"]);
+    Ran::of(scratch.salun(&arguments).output().unwrap()).succeeds();
+    let model = folder::read(&folder::OnDisk(scratch.path("own")), None).unwrap();
+    assert_eq!(model.network.picture_shape(), [3, 16, 16]);
+    let card = model.card.as_ref().unwrap();
+    assert_eq!(card.concepts, ["bars", "blue circle", "red square", "star"]);
+    // Its card says which pictures it was trained on.
+    let data = card.data.clone();
+    let mut arguments = vec!["unlearn", "--model", "own", "--data", &data, "--out", "run"];
+    arguments.extend(["--forget", "class:star", "--budget", "tiny", "--steps", "1", "--quiet"]);
+    Ran::of(scratch.salun(&arguments).output().unwrap()).succeeds();
+    for (data, words) in [
+        ("folder:pictures?size=20", "a side that is a multiple of 16 is needed"),
+        ("folder:pictures", "has no captions"),
+    ] {
+        let mut arguments = vec!["train", "text-to-image", "--data", data, "--out", "other"];
+        if data.contains("size") {
+            arguments.extend(["--caption", "a {class}"]);
+        }
+        Ran::of(scratch.salun(&arguments).output().unwrap()).refused(words);
+    }
+    scratch.put("prompts.txt", "a star\na cat\n");
+    scratch
+        .run("train text-to-image --data made:prompts.txt --out other")
+        .refused("a model is trained on pictures");
+    scratch
+        .run("train emoji-judge --data made:prompts.txt --out other.safetensors")
+        .refused("it tells emoji apart");
+}
+
+#[test]
 fn a_persons_judge_says_how_good_it_is_and_then_what_prompts_still_show() {
     let scratch = Scratch::new("captions-judge");
     pictures(&scratch);
