@@ -245,13 +245,16 @@ fn a_single_file_checkpoint_is_told_the_same_by_every_command() {
     for line in [
         "sample --model sd.safetensors --prompt cat --out x.png",
         "unlearn --model sd.safetensors --data emoji --forget prompt:cat --out x",
-        "unlearn --model sd.safetensors --data fashion-mnist --forget class:Bag --out x",
         "export --model sd.safetensors --out x.pth",
     ] {
         let ran = scratch.run(line);
         let told = ran.stderr.contains("looks like a single-file Stable Diffusion checkpoint");
         assert!(ran.status == Some(2) && told, "{line}: {ran:?}");
     }
+    // It is one for prompts, whatever is to be forgotten.
+    scratch
+        .run("unlearn --model sd.safetensors --data fashion-mnist --forget class:Bag --out x")
+        .refused("unknown data set of captioned pictures 'fashion-mnist'");
     scratch.put("own.safetensors", crate::binary::bytes(&scratch.classifier()));
     let ran = scratch.run("sample --model own.safetensors --prompt cat --out x.png");
     assert!(ran.stderr.contains("takes classes and no prompts"), "{ran:?}");
