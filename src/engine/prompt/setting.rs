@@ -75,9 +75,15 @@ impl PromptSetting {
         LatentWeights { unet: unet.clone(), ..self.weights.clone() }
     }
 
-    /// Whether attacks can be told from failures: pictures of the forgotten, and a judge of it.
+    /// Whether attacks can be told from failures: pictures of the forgotten, and a judge that knows something of it.
     pub fn attackable(&self) -> bool {
-        !self.pairs[0].is_empty() && !matches!(self.jury, Jury::Nobody)
+        let forgotten = &self.noising.target.named.concepts;
+        let knows = match &self.jury {
+            Jury::Emoji(_) => true,
+            Jury::Named(judge, _) => forgotten.iter().any(|c| judge.same(*c).is_some()),
+            Jury::Nobody => false,
+        };
+        knows && !self.pairs[0].is_empty()
     }
 
     /// The attacks that can be tried: without pictures none is walked back to noise.
