@@ -241,8 +241,12 @@ pub fn by_name(purpose: &str, name: &str) -> f64 {
 
 /// Whether two names are one but for the case of letters and how they are composed.
 pub fn alike(a: &str, b: &str) -> bool {
-    let plain = |name: &str| name.nfc().collect::<String>().to_lowercase();
     a == b || plain(a) == plain(b)
+}
+
+/// A name as all that are [`alike`] have it.
+pub fn plain(name: &str) -> String {
+    name.nfc().collect::<String>().to_lowercase()
 }
 
 /// The index of a class given by name, by name in another case, or by number, in this order: a
