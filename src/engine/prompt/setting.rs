@@ -204,14 +204,17 @@ impl Work<'_> {
     pub async fn items(&mut self, setting: &PromptSetting) -> Result<Arc<[Items; 2]>> {
         let PromptSetting { asked, weights, noising, pairs, size, options, .. } = setting;
         let corpus = &noising.corpus;
+        let network = &noising.network;
         let by = (
             setting.model.parts().map(HostWeights::hash),
+            (&network.text.config, &network.unet.config, &network.vae.config, &network.scheduler),
             self.session.info.label(),
             env!("CARGO_PKG_VERSION"),
         );
         let drawn = async |prompts: &[String], n: usize, job: &mut JobContext| {
             job.phase("Drawing what there are no pictures of", n * options.steps);
-            let key = sha256(format!("{by:?} {n} {options:?} {prompts:?}"));
+            let ids: Vec<_> = prompts.iter().map(|p| network.tokenizer.encode(p).ids).collect();
+            let key = sha256(format!("{by:?} {n} {options:?} {prompts:?} {ids:?}"));
             Items::of_prompts(weights, prompts, n, options, &key, job).await
         };
         let of = async |at: usize, n: usize, purpose, job: &mut JobContext| {
