@@ -249,6 +249,13 @@ pub fn plain(name: &str) -> String {
     name.nfc().collect::<String>().to_lowercase()
 }
 
+/// The words of a text in lower case, without what stands between them.
+pub fn plain_words(text: &str) -> Vec<String> {
+    let text = text.to_lowercase();
+    let words = text.split(|c: char| !c.is_alphanumeric()).filter(|w| !w.is_empty());
+    words.map(String::from).collect()
+}
+
 /// The index of a class given by name, by name in another case, or by number, in this order: a
 /// folder may be called `1` and not be the class of that number.
 ///
