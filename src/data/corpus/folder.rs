@@ -176,15 +176,19 @@ fn by_class(
     let listing = list::list(path)?;
     notes.extend(listing.notes);
     let mut listed = Vec::new();
-    for (concept, class) in listing.classes.into_iter().enumerate() {
+    for class in listing.classes {
         let name = class.name.replace('_', " ");
+        // `red_box` and `red box` are one to whoever asks for it.
+        let concept = names.iter().position(|known| *known == name).unwrap_or(names.len());
         let caption: String = template.replace(CLASS, &name).chars().take(MOST).collect();
         listed.extend(class.files.into_iter().map(|file| Listed {
             concept,
             within: format!("{}/{}", class.name, list::text(&file.within)),
             picture: Captioned { path: file.path, caption: caption.clone() },
         }));
-        names.push(name);
+        if concept == names.len() {
+            names.push(name);
+        }
     }
     Ok(listed)
 }

@@ -180,7 +180,8 @@ impl Target {
             }
             Some((ForgetKind::Class, name)) if !corpus.has_styles() => {
                 let names: Vec<&String> = corpus.index.concepts.iter().map(|c| &c.name).collect();
-                let concept = class_index(&names, &name.replace('_', " "))?;
+                let concept = class_index(&names, name)
+                    .or_else(|_| class_index(&names, &name.replace('_', " ")))?;
                 let prompt = corpus.caption(Pair { concept, style: 0 });
                 let named = Named { concepts: vec![concept], styles: Vec::new() };
                 (prompt.clone(), vec![Part { prompt, named }])
