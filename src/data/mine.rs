@@ -6,6 +6,7 @@
 
 use std::{
     ops::Range,
+    path::Path,
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -177,7 +178,9 @@ fn parts(name: &str) -> Option<(&str, Place, &str)> {
     let of = |place, (data, own)| (data, place, own);
     let kept = name.rsplit_once(MINE).map(|parts| of(Place::Kept, parts));
     let folder = || name.split_once(FOLDER).map(|parts| of(Place::Folder, parts));
-    kept.or_else(|| folder().filter(|_| !name.starts_with("folder:")))
+    // A folder's own path may have these letters in it.
+    let there = |data: &str, own: &str| !data.starts_with("folder:") || Path::new(own).is_dir();
+    kept.or_else(|| folder().filter(|(data, _, own)| there(data, own)))
 }
 
 /// The data set without any pictures beside it.
@@ -185,16 +188,21 @@ pub fn base(name: &str) -> &str {
     parts(name).map_or(name, |(data, ..)| base(data))
 }
 
-/// The path of the folder of pictures that are beside a data set, and what stands before it.
+/// A data set that pictures in a folder are beside, and that folder's path.
 pub fn folder(name: &str) -> Option<(&str, &str)> {
-    let (_, _, path) = parts(name).filter(|(_, place, _)| *place == Place::Folder)?;
-    Some((&name[..name.len() - path.len()], path))
+    let (data, _, path) = parts(name).filter(|(_, place, _)| *place == Place::Folder)?;
+    Some((data, path))
+}
+
+/// What a data set is called that pictures in a folder are added to.
+pub fn with_folder(data: &str, folder: &str) -> String {
+    format!("{data}{FOLDER}{folder}")
 }
 
 /// A data set's name where the pictures beside it lie in this folder.
 pub fn found(name: &str, folder: &str) -> Option<String> {
     let (data, ..) = parts(name).filter(|(_, place, _)| *place == Place::Kept)?;
-    Some(format!("{data}{FOLDER}{folder}"))
+    Some(with_folder(data, folder))
 }
 
 /// All pictures that were brought here.
@@ -373,6 +381,7 @@ mod tests {
             ("fashion-mnist", "fashion-mnist", None),
             ("folder:a+folder:b", "folder:a+folder:b", None),
             ("folder:a?rgb+mine:x-1", "folder:a?rgb", None),
+            ("folder:a?rgb+folder:src", "folder:a?rgb", Some("src")),
             ("svhn+mine:x-1+mine:y-2", "svhn", None),
             ("fashion-mnist@4000+folder:/x+y", "fashion-mnist@4000", Some("/x+y")),
         ] {

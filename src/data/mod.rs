@@ -241,8 +241,19 @@ pub fn by_name(purpose: &str, name: &str) -> f64 {
 
 /// Whether two names are one but for the case of letters and how they are composed.
 pub fn alike(a: &str, b: &str) -> bool {
-    let plain = |name: &str| name.nfc().collect::<String>().to_lowercase();
     a == b || plain(a) == plain(b)
+}
+
+/// A name as all that are [`alike`] have it.
+pub fn plain(name: &str) -> String {
+    name.nfc().collect::<String>().to_lowercase()
+}
+
+/// The words of a text in lower case, without what stands between them.
+pub fn plain_words(text: &str) -> Vec<String> {
+    let text = text.to_lowercase();
+    let words = text.split(|c: char| !c.is_alphanumeric()).filter(|w| !w.is_empty());
+    words.map(String::from).collect()
 }
 
 /// The index of a class given by name, by name in another case, or by number, in this order: a

@@ -10,8 +10,9 @@ use crate::eval::{Judge, Sight};
 use crate::models::{Card, registry};
 use crate::words::{JUDGE_NONE, NO_JUDGE};
 
-/// Judges that are kept beside the networks that they ask.
+/// Judges that are kept beside the networks that they ask, and those networks.
 const MOST: usize = 32;
+const SIGHTS: usize = 4;
 
 /// The judges of a session.
 #[derive(Default)]
@@ -101,6 +102,9 @@ impl Session {
             None => Sight::of_classifier(spec, &registry::open_as_judge(spec)?, &self.device)?,
         };
         let sight = Arc::new(sight);
+        if self.judges.sights.len() >= SIGHTS {
+            self.judges = Judges::default();
+        }
         self.judges.asked.retain(|key, _| !key.starts_with(&format!("{spec}\n")));
         self.judges.sights.insert(spec.into(), (now, sight.clone()));
         Ok(sight)

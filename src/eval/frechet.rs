@@ -12,8 +12,7 @@ use crate::words::Frechet;
 /// Real pictures for each generated one that the reference is over, as far as there are as many.
 const REAL: usize = 10;
 
-/// Dimensions of features above which their covariance is not written out: it would have more values than
-/// the features, and its square root takes minutes.
+/// Dimensions of features above which their covariance is not written out: its square root takes minutes.
 const WIDE: usize = 512;
 
 /// Mean and covariance of features in `d` dimensions.
@@ -76,7 +75,7 @@ impl Moments {
                 let root = square_root(a, d);
                 let half = product(&transposed(&root, d), b, d);
                 let inner = product(&transposed(&half, d), &root, d);
-                apart + trace(a) + trace(b) - 2.0 * roots(&inner, d)
+                apart + trace(a) + trace(b) - 2.0 * roots(&eigen(&inner, d).0)
             }
             (Spread::Rows(a), Spread::Rows(b)) => {
                 // The roots of C1 C2's eigenvalues are the singular values of X1 X2ᵀ, which has few columns.
@@ -87,7 +86,7 @@ impl Moments {
                     .flat_map(|row| few.chunks_exact(d).map(move |other| dot(row, other)))
                     .collect();
                 let inner = product(&across, &across, many.len() / d.max(1));
-                apart + squares(a) + squares(b) - 2.0 * roots(&inner, n)
+                apart + squares(a) + squares(b) - 2.0 * roots(&eigenvalues(&inner, n))
             }
             // Features of one network are as wide.
             _ => f64::NAN,
@@ -95,9 +94,8 @@ impl Moments {
     }
 }
 
-/// The sum of the roots of a symmetric matrix's eigenvalues.
-fn roots(m: &[f64], d: usize) -> f64 {
-    let (values, _) = eigen(m, d);
+/// The sum of the roots of eigenvalues.
+fn roots(values: &[f64]) -> f64 {
     values.iter().map(|v| v.max(0.0).sqrt()).sum()
 }
 
@@ -221,6 +219,63 @@ fn rotate(a: &mut [f64], v: &mut [f64], d: usize, p: usize, q: usize) {
     }
 }
 
+/// Eigenvalues of a symmetric matrix alone, in no order, of one too large for Jacobi's rotations: Householder's
+/// tridiagonal form, then implicit QL (Wilkinson and Reinsch 1971).
+fn eigenvalues(m: &[f64], d: usize) -> Vec<f64> {
+    let (mut on, mut beside) = tridiagonal(m, d);
+    let most = on.iter().chain(&beside).fold(0.0, |most: f64, v| most.max(v.abs()));
+    for first in 0..d {
+        for _turn in 0..60 {
+            let small = |&i: &usize| beside[i].abs() <= f64::EPSILON * most;
+            let last = (first..d - 1).find(small).unwrap_or(d - 1);
+            if last == first {
+                break;
+            }
+            let half = (on[first + 1] - on[first]) / (2.0 * beside[first]);
+            let shift = beside[first] / (half + half.hypot(1.0).copysign(half));
+            let (mut g, mut s, mut c, mut p) = (on[last] - on[first] + shift, 1.0, 1.0, 0.0);
+            for i in (first..last).rev() {
+                let (f, b) = (s * beside[i], c * beside[i]);
+                let r = f.hypot(g).max(f64::MIN_POSITIVE);
+                beside[i + 1] = r;
+                (s, c) = (f / r, g / r);
+                g = on[i + 1] - p;
+                let r = (on[i] - g) * s + 2.0 * c * b;
+                p = s * r;
+                on[i + 1] = g + p;
+                g = c * r - b;
+            }
+            on[first] -= p;
+            (beside[first], beside[last]) = (g, 0.0);
+        }
+    }
+    on
+}
+
+/// The diagonal and what stands beside it, and a 0, of a tridiagonal matrix with a symmetric one's eigenvalues.
+fn tridiagonal(m: &[f64], d: usize) -> (Vec<f64>, Vec<f64>) {
+    let (mut a, mut beside) = (m.to_vec(), vec![0.0; d]);
+    for i in (1..d).rev() {
+        // A reflection after which the row has its last value alone.
+        let mut v = a[i * d..i * d + i].to_vec();
+        let length = dot(&v, &v).sqrt().copysign(v[i - 1]);
+        beside[i - 1] = -length;
+        v[i - 1] += length;
+        let half = dot(&v, &v) / 2.0;
+        if half == 0.0 {
+            continue;
+        }
+        let p: Vec<f64> = (0..i).map(|j| dot(&a[j * d..j * d + i], &v) / half).collect();
+        let along = dot(&v, &p) / (2.0 * half);
+        let q: Vec<f64> = p.iter().zip(&v).map(|(p, v)| p - along * v).collect();
+        for j in 0..i {
+            let row = a[j * d..j * d + i].iter_mut().zip(v.iter().zip(&q));
+            row.for_each(|(x, (vk, qk))| *x -= v[j] * qk + q[j] * vk);
+        }
+    }
+    ((0..d).map(|i| a[i * d + i]).collect(), beside)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -262,6 +317,23 @@ mod tests {
         let again = product(&transposed(&root, d), &root, d);
         let far = again.iter().zip(covariance).map(|(a, b)| (a - b).abs());
         assert!(far.fold(0.0, f64::max) < 1e-10);
+    }
+
+    #[test]
+    fn eigenvalues_are_the_same_without_their_vectors() {
+        let mut rng = rng::seeded(3, "test");
+        for (n, rank) in [(1, 1), (2, 2), (30, 30), (40, 9)] {
+            let rows = rng::normals(&mut rng, n * rank);
+            let rows: Vec<f64> = rows.iter().map(|v| f64::from(*v)).collect();
+            // Of X Xᵀ, whose other eigenvalues are 0.
+            let line = |i: usize| &rows[i * rank..][..rank];
+            let m: Vec<f64> = (0..n * n).map(|at| dot(line(at / n), line(at % n))).collect();
+            let [mut right, mut found] = [eigen(&m, n).0, eigenvalues(&m, n)];
+            right.sort_by(f64::total_cmp);
+            found.sort_by(f64::total_cmp);
+            let far = right.iter().zip(&found).map(|(a, b)| (a - b).abs());
+            assert!(far.fold(0.0, f64::max) < 1e-12 * right[n - 1].max(1.0) * n as f64, "{n}");
+        }
     }
 
     #[test]

@@ -123,8 +123,9 @@ impl<'a> PromptJudge<'a> {
         };
         Ok(seen.into_iter().map(Some).collect())
     }
-    /// Of these pictures of a corpus, at a side, the share that it sees as what their concept is, in percent, and how
-    /// many it knows.
+
+    /// Of these pictures of a corpus, at a side, whose concepts it knows, the share that it sees as what they are, in
+    /// percent.
     ///
     /// # Errors
     /// A picture cannot be read; cancelled, or the device failed.
@@ -134,11 +135,9 @@ impl<'a> PromptJudge<'a> {
         pairs: &[Pair],
         side: usize,
         job: &mut JobContext,
-    ) -> Result<(f64, usize)> {
-        let known = pairs.iter().filter(|pair| self.tells.label(pair.concept).is_some());
-        let known: Vec<Pair> = known.copied().collect();
+    ) -> Result<f64> {
         let mut hits = Vec::new();
-        for batch in known.chunks(BATCH) {
+        for batch in pairs.chunks(BATCH) {
             let read = |pair: &Pair| corpus.picture(*pair, Placement::PLAIN, side);
             let values = batch.iter().map(read).collect::<Result<Vec<_>>>()?.concat();
             let seen = self.look(&values, [3, side, side]).await?;
@@ -147,6 +146,6 @@ impl<'a> PromptJudge<'a> {
             }));
             job.advance(batch.len()).await?;
         }
-        Ok((percent(hits.into_iter()), known.len()))
+        Ok(percent(hits.into_iter()))
     }
 }

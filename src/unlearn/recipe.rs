@@ -177,8 +177,8 @@ impl Recipe {
             Said { unet, judge, loras, data: of, ..said.clone() }.behind(model)
         };
         let all = match mine::folder(&self.data) {
-            Some((before, path)) => {
-                format!("{before}{}", from(path).unwrap_or_else(|| path.into()))
+            Some((of, path)) => {
+                mine::with_folder(&data(of), &from(path).unwrap_or_else(|| path.into()))
             }
             None => data(&self.data),
         };

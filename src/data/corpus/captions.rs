@@ -1,6 +1,6 @@
 //! Captions of the corpus, and the pictures that belong to them.
 
-use std::{collections::BTreeMap, ops::Range};
+use std::ops::Range;
 
 use image::imageops;
 use rand::RngExt;
@@ -50,15 +50,8 @@ pub fn varied(index: &Index, pair: Pair, background: Option<usize>, rng: &mut Rn
     text
 }
 
-/// Every word that a caption can have, with how often it is to be expected.
+/// Every word that a caption of emoji can have, with how often it is to be expected.
 pub fn words(corpus: &Corpus) -> Vec<(String, usize)> {
-    if !corpus.has_styles() {
-        let captions = corpus.all().map(|pair| corpus.caption(pair).to_lowercase());
-        let words = |text: String| text.split_whitespace().map(String::from).collect::<Vec<_>>();
-        let mut counts = BTreeMap::new();
-        captions.flat_map(words).for_each(|word| *counts.entry(word).or_default() += 1);
-        return counts.into_iter().collect();
-    }
     let Index { styles, concepts, .. } = &corpus.index;
     let mut words: Vec<(String, usize)> =
         ["a", "an", "in", "on", "style", ","].map(|w| (w.to_string(), 1000)).to_vec();

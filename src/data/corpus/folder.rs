@@ -103,6 +103,7 @@ pub fn worded(data: &str) -> String {
 fn read(given: &str, asked: Given) -> Result<Corpus> {
     let Given { path, side, caption, .. } = asked;
     let metadata = metadata(&path);
+    let by_caption = metadata.is_some();
     let (mut notes, mut names) = (Vec::new(), Vec::new());
     let listed = match (metadata, caption) {
         (Some(file), Some(template)) => {
@@ -149,8 +150,9 @@ fn read(given: &str, asked: Given) -> Result<Corpus> {
     let few = || Error::file(&path, format!("{pictures} readable pictures; at least 2 are needed"));
     ensure(pictures >= 2, few)?;
     let (names, files): (Vec<String>, Vec<_>) = concepts.into_iter().unzip();
-    let fingerprint =
-        Fingerprint { classes: names.clone(), pictures, sha256: hex(&sha.finalize()) };
+    // The hash is over captions, too: a recipe need not list thousands of them.
+    let classes = if by_caption { Vec::new() } else { names.clone() };
+    let fingerprint = Fingerprint { classes, pictures, sha256: hex(&sha.finalize()) };
     let concept = |name| Concept { name, ..Concept::default() };
     let concepts = names.into_iter().map(concept).collect();
     Ok(Corpus {
@@ -174,15 +176,19 @@ fn by_class(
     let listing = list::list(path)?;
     notes.extend(listing.notes);
     let mut listed = Vec::new();
-    for (concept, class) in listing.classes.into_iter().enumerate() {
+    for class in listing.classes {
         let name = class.name.replace('_', " ");
+        // `red_box` and `red box` are one to whoever asks for it.
+        let concept = names.iter().position(|known| *known == name).unwrap_or(names.len());
         let caption: String = template.replace(CLASS, &name).chars().take(MOST).collect();
         listed.extend(class.files.into_iter().map(|file| Listed {
             concept,
             within: format!("{}/{}", class.name, list::text(&file.within)),
             picture: Captioned { path: file.path, caption: caption.clone() },
         }));
-        names.push(name);
+        if concept == names.len() {
+            names.push(name);
+        }
     }
     Ok(listed)
 }

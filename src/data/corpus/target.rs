@@ -4,7 +4,7 @@
 use rand::RngExt;
 
 use super::{Corpus, Index, Pair};
-use crate::data::{Rng, class_index};
+use crate::data::{Rng, class_index, plain_words};
 use crate::error::{Error, Result, ensure};
 use crate::words;
 use crate::words::ForgetKind;
@@ -26,18 +26,11 @@ pub struct Named {
     pub styles: Vec<usize>,
 }
 
-/// The words of a text in lower case, without what stands between them.
-fn split(text: &str) -> Vec<String> {
-    let text = text.to_lowercase();
-    let words = text.split(|c: char| !c.is_alphanumeric()).filter(|w| !w.is_empty());
-    words.map(String::from).collect()
-}
-
 impl Named {
     /// Reads a text: names and keywords of concepts, the longest first, styles, and lists. Of a person's pictures
     /// a text that names none stands for all whose captions have all of its words.
     pub fn read(text: &str, corpus: &Corpus) -> Self {
-        let words = split(text);
+        let words = plain_words(text);
         let mut named = Self::default();
         let add = |all: &mut Vec<usize>, i: usize| {
             if !all.contains(&i) {
@@ -48,7 +41,7 @@ impl Named {
         let all = concepts.iter().enumerate();
         let names: Vec<(usize, Vec<String>)> = all
             .flat_map(|(i, c)| {
-                std::iter::once(&c.name).chain(&c.keywords).map(move |name| (i, split(name)))
+                std::iter::once(&c.name).chain(&c.keywords).map(move |name| (i, plain_words(name)))
             })
             .collect();
         let mut rest = &words[..];
@@ -65,7 +58,7 @@ impl Named {
                 add(&mut named.styles, style);
             } else if let Some((_, names)) = LISTS
                 .iter()
-                .find(|(name, _)| corpus.has_styles() && starts(rest, &split(name)).is_some())
+                .find(|(name, _)| corpus.has_styles() && starts(rest, &plain_words(name)).is_some())
             {
                 for name in names.concat() {
                     let concept = concepts.iter().position(|c| c.name == name);
@@ -102,7 +95,7 @@ fn described(words: &[String], corpus: &Corpus) -> Vec<usize> {
         return Vec::new();
     }
     let has = |concept: &usize| {
-        let caption = split(&corpus.caption(Pair { concept: *concept, style: 0 }));
+        let caption = plain_words(&corpus.caption(Pair { concept: *concept, style: 0 }));
         let said = |w: &&String| caption.iter().any(|c| c == *w || plural(w, c) || plural(c, w));
         wanted.iter().all(said)
     };
@@ -187,7 +180,8 @@ impl Target {
             }
             Some((ForgetKind::Class, name)) if !corpus.has_styles() => {
                 let names: Vec<&String> = corpus.index.concepts.iter().map(|c| &c.name).collect();
-                let concept = class_index(&names, &name.replace('_', " "))?;
+                let concept = class_index(&names, name)
+                    .or_else(|_| class_index(&names, &name.replace('_', " ")))?;
                 let prompt = corpus.caption(Pair { concept, style: 0 });
                 let named = Named { concepts: vec![concept], styles: Vec::new() };
                 (prompt.clone(), vec![Part { prompt, named }])

@@ -4,7 +4,7 @@ use std::{path::Path, sync::Arc};
 
 use image::RgbaImage;
 
-use super::picture::{MAX_BYTES, Unread, upright};
+use super::picture::{Unread, bytes_of, upright};
 use super::{counted, kinds, list};
 use crate::data::mine::MOST;
 use crate::data::{Dataset, Mine, alike, class_index, fitted, square};
@@ -23,10 +23,7 @@ pub fn read_picture(path: &Path) -> Result<RgbaImage> {
 }
 
 fn decoded(path: &Path) -> std::result::Result<RgbaImage, Unread> {
-    let about = std::fs::metadata(path).map_err(|_| Unread::Broken)?;
-    ensure(about.len() <= MAX_BYTES, || Unread::Large)?;
-    let bytes = files::read(path).map_err(|_| Unread::Broken)?;
-    upright(&bytes).map(|picture| picture.to_rgba8())
+    upright(&bytes_of(path)?).map(|picture| picture.to_rgba8())
 }
 
 /// The pictures of a folder in the shape of a data set's: a sub-folder is called as the class of its pictures is,

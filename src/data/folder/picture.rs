@@ -9,7 +9,7 @@ use crate::data::{PictureShape, lay, luma, tone};
 use crate::disk::files;
 
 /// Bytes of a picture's file, and memory that decoding it may take.
-pub const MAX_BYTES: u64 = 512 << 20;
+const MAX_BYTES: u64 = 512 << 20;
 
 /// What was seen in a file.
 pub enum Seen {
@@ -60,7 +60,7 @@ pub fn read(
     shape: PictureShape,
     ground: Option<u8>,
 ) -> ([u8; 32], Result<Seen, Unread>) {
-    match bytes_of(path) {
+    match hashed(path) {
         Ok((hash, bytes)) => (hash, seen(&bytes, shape, ground, Fit::Squash)),
         Err(why) => ([0; 32], Err(why)),
     }
@@ -71,7 +71,7 @@ pub fn read(
 /// # Errors
 /// There is none that can be read.
 pub fn laid(path: &Path, shape: PictureShape, ground: u8, fit: Fit) -> Result<Vec<u8>, Unread> {
-    match seen(&bytes_of(path)?.1, shape, Some(ground), fit)? {
+    match seen(&bytes_of(path)?, shape, Some(ground), fit)? {
         Seen::Whole(pixels) => Ok(pixels),
         Seen::Transparent(_) => Err(Unread::Broken),
     }
@@ -82,17 +82,25 @@ pub fn laid(path: &Path, shape: PictureShape, ground: u8, fit: Fit) -> Result<Ve
 /// # Errors
 /// It is no picture that can be read, as far as its head says.
 pub fn glance(path: &Path) -> Result<([u8; 32], bool), Unread> {
-    let (hash, bytes) = bytes_of(path)?;
+    let (hash, bytes) = hashed(path)?;
     Ok((hash, decoder(&bytes)?.color_type().has_alpha()))
 }
 
 /// A file's hash and its bytes.
-fn bytes_of(path: &Path) -> Result<([u8; 32], Vec<u8>), Unread> {
+fn hashed(path: &Path) -> Result<([u8; 32], Vec<u8>), Unread> {
+    let bytes = bytes_of(path)?;
+    Ok((sha2::Sha256::digest(&bytes).into(), bytes))
+}
+
+/// A file's bytes.
+///
+/// # Errors
+/// It is too large, or cannot be read.
+pub fn bytes_of(path: &Path) -> Result<Vec<u8>, Unread> {
     if fs::metadata(path).is_ok_and(|about| about.len() > MAX_BYTES) {
         return Err(Unread::Large);
     }
-    let bytes = files::read(path).map_err(|_| Unread::Broken)?;
-    Ok((sha2::Sha256::digest(&bytes).into(), bytes))
+    files::read(path).map_err(|_| Unread::Broken)
 }
 
 /// What reads a picture, once its head was looked at.

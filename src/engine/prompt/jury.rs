@@ -103,11 +103,18 @@ impl Work<'_> {
                 .note(format!("{spec} judges; there are no pictures to hear first how good it is"));
             return Ok(());
         }
-        let pairs = corpus.pairs();
+        let mut pairs = corpus.pairs();
+        pairs.retain(|pair| label(&pair.concept).is_some());
+        if pairs.is_empty() {
+            self.job.note(format!(
+                "{spec} judges; there are no pictures of what it knows to hear first how good it is"
+            ));
+            return Ok(());
+        }
         let pairs: Vec<Pair> = looked_at(pairs.len()).into_iter().map(|i| pairs[i]).collect();
         self.job.phase("Looking at the judge", pairs.len());
         let [_, side, _] = of.model.network.picture_shape();
-        let (right, n) = judge.accuracy(corpus, &pairs, side, self.job).await?;
+        let (right, n) = (judge.accuracy(corpus, &pairs, side, self.job).await?, pairs.len());
         self.job.note(format!(
             "{spec} judges: it is right on {right:.1} % of {n} pictures of {}",
             of.asked.recipe.data

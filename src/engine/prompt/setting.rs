@@ -75,9 +75,15 @@ impl PromptSetting {
         LatentWeights { unet: unet.clone(), ..self.weights.clone() }
     }
 
-    /// Whether attacks can be told from failures: pictures of the forgotten, and a judge of it.
+    /// Whether attacks can be told from failures: pictures of the forgotten, and a judge that knows something of it.
     pub fn attackable(&self) -> bool {
-        !self.pairs[0].is_empty() && !matches!(self.jury, Jury::Nobody)
+        let forgotten = &self.noising.target.named.concepts;
+        let knows = match &self.jury {
+            Jury::Emoji(_) => true,
+            Jury::Named(judge, _) => forgotten.iter().any(|c| judge.same(*c).is_some()),
+            Jury::Nobody => false,
+        };
+        knows && !self.pairs[0].is_empty()
     }
 
     /// The attacks that can be tried: without pictures none is walked back to noise.
@@ -198,14 +204,17 @@ impl Work<'_> {
     pub async fn items(&mut self, setting: &PromptSetting) -> Result<Arc<[Items; 2]>> {
         let PromptSetting { asked, weights, noising, pairs, size, options, .. } = setting;
         let corpus = &noising.corpus;
+        let network = &noising.network;
         let by = (
             setting.model.parts().map(HostWeights::hash),
+            (&network.text.config, &network.unet.config, &network.vae.config, &network.scheduler),
             self.session.info.label(),
             env!("CARGO_PKG_VERSION"),
         );
         let drawn = async |prompts: &[String], n: usize, job: &mut JobContext| {
             job.phase("Drawing what there are no pictures of", n * options.steps);
-            let key = sha256(format!("{by:?} {n} {options:?} {prompts:?}"));
+            let ids: Vec<_> = prompts.iter().map(|p| network.tokenizer.encode(p).ids).collect();
+            let key = sha256(format!("{by:?} {n} {options:?} {prompts:?} {ids:?}"));
             Items::of_prompts(weights, prompts, n, options, &key, job).await
         };
         let of = async |at: usize, n: usize, purpose, job: &mut JobContext| {

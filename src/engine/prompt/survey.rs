@@ -63,7 +63,9 @@ impl Work<'_> {
         let share = |held_out: bool| {
             let of =
                 pairs.iter().zip(&drawn.seen).filter(|(p, _)| corpus.is_held_out(**p) == held_out);
-            let told = of.filter_map(|(p, s)| Some((*p, (*s)?)));
+            // What the judge does not know it is not asked for.
+            let seen_as = |p: &Pair| Some(Pair { concept: judge.tells.label(p.concept)?, ..*p });
+            let told = of.filter_map(|(p, s)| Some((seen_as(p)?, (*s)?)));
             let (pairs, seen): (Vec<Pair>, Vec<_>) = told.unzip();
             let [concept, style] = shares(&pairs, &seen);
             Share { concept, style, n: pairs.len() }

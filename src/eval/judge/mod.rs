@@ -5,13 +5,13 @@ mod resample;
 
 pub use resample::fitted;
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use burn::tensor::{Device, Tensor};
 
 use super::Features;
 use super::classify::{BATCH, percent, top};
-use crate::data::Pictures;
+use crate::data::{Pictures, plain};
 use crate::error::{Error, Result};
 use crate::gpu::tensor4;
 use crate::job_context::JobContext;
@@ -131,9 +131,6 @@ impl Judge {
     /// A network that is asked about names. Those of a classifier's classes are matched
     /// ([`Judge::same`] says which are none of them); CLIP is asked for a photo of each.
     pub fn new(sight: Arc<Sight>, of: &[String]) -> Self {
-        let first = |places: &[Option<usize>], i: usize| {
-            places[i].and_then(|place| places.iter().position(|other| *other == Some(place)))
-        };
         let (places, asked) = match &sight.network {
             Seer::Classifier(_, classes) => {
                 let places: Vec<_> = of.iter().map(|name| names::class(classes, name)).collect();
@@ -142,15 +139,19 @@ impl Judge {
                 (places, asked)
             }
             Seer::Clip(clip) => {
-                let alike = |name: &String| of.iter().position(|o| crate::data::alike(o, name));
-                let places: Vec<_> = of.iter().map(alike).collect();
+                let mut known = HashMap::new();
+                let alike =
+                    |(i, name): (usize, &String)| Some(*known.entry(plain(name)).or_insert(i));
+                let places: Vec<_> = of.iter().enumerate().map(alike).collect();
                 let differ: Vec<usize> = (0..of.len()).filter(|i| places[*i] == Some(*i)).collect();
                 let texts: Vec<String> = differ.iter().map(|i| names::prompt(&of[*i])).collect();
                 let words = clip.words(&sight.pass(), &texts);
                 (places, Asked::Words(differ, Box::new(words)))
             }
         };
-        let same = (0..of.len()).map(|i| first(&places, i)).collect();
+        let mut first = HashMap::new();
+        let same = |(i, place): (usize, &Option<usize>)| Some(*first.entry((*place)?).or_insert(i));
+        let same = places.iter().enumerate().map(same).collect();
         Self { sight, asked, same }
     }
 

@@ -1,6 +1,6 @@
 //! Which class of its own a classifier means by a name, and what CLIP is asked for.
 
-use crate::data::alike;
+use crate::data::{alike, plain_words};
 
 /// The class that a name is or holds: one that is called so, alone or among the names that stand in it with
 /// commas between, as ImageNet's do; else the one whose name stands in it as whole words, the longest.
@@ -9,9 +9,9 @@ pub fn class(classes: &[String], name: &str) -> Option<usize> {
     let among = |class: &String| class.split(',').any(|one| alike(one.trim(), name.trim()));
     let exact = classes.iter().position(called).or_else(|| classes.iter().position(among));
     exact.or_else(|| {
-        let given = words(name);
+        let given = plain_words(name);
         let within = |class: &String| {
-            let held = class.split(',').map(words).filter(|own| {
+            let held = class.split(',').map(plain_words).filter(|own| {
                 !own.is_empty() && given.windows(own.len()).any(|some| some == own.as_slice())
             });
             held.map(|own| own.concat().len()).max()
@@ -20,12 +20,6 @@ pub fn class(classes: &[String], name: &str) -> Option<usize> {
         // Of equal ones the first.
         found.max_by_key(|(length, i)| (*length, usize::MAX - i)).map(|(_, i)| i)
     })
-}
-
-/// The words of a name.
-fn words(name: &str) -> Vec<String> {
-    let split = name.split(|c: char| !c.is_alphanumeric());
-    split.filter(|word| !word.is_empty()).map(str::to_lowercase).collect()
 }
 
 /// The text that a picture of something would have: a photo of a thing of one word, or what was written.

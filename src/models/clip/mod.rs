@@ -20,6 +20,9 @@ use crate::words::gib;
 /// Bytes that a model may need at most where nobody knows what is free.
 const MOST: u64 = 64 << 30;
 
+/// Texts that go through the text encoder together: a person's pictures may have thousands of captions.
+const TEXTS: usize = 64;
+
 /// Both towers without their weights.
 #[derive(Debug)]
 pub struct Clip {
@@ -91,6 +94,11 @@ impl Clip {
 
     /// Texts as vectors of length 1: [n, projection]. What does not fit a text's tokens is dropped.
     pub fn words(&self, pass: &Pass, texts: &[String]) -> Tensor<2> {
+        let some = texts.chunks(TEXTS).map(|texts| self.few_words(pass, texts));
+        Tensor::cat(some.collect(), 0)
+    }
+
+    fn few_words(&self, pass: &Pass, texts: &[String]) -> Tensor<2> {
         let ids: Vec<Vec<u32>> = texts.iter().map(|text| self.tokenizer.encode(text).ids).collect();
         let hidden = self.text.forward(pass, &ids);
         let [_, _, d] = hidden.dims();

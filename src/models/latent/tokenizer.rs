@@ -146,11 +146,16 @@ impl Tokenizer {
     }
 
     fn plain(&self, text: &str, ids: &mut Vec<u32>) {
+        Self::split(text).iter().for_each(|piece| self.merge(piece, ids));
+    }
+
+    /// The pieces of a text that tokens are made of, each by itself: words, English endings, digits, what else there is.
+    pub fn split(text: &str) -> Vec<String> {
         let text: Vec<char> = text
             .nfc()
             .flat_map(|c| if c.is_whitespace() { ' '.to_lowercase() } else { c.to_lowercase() })
             .collect();
-        let mut rest = &text[..];
+        let (mut rest, mut pieces) = (&text[..], Vec::new());
         while let Some(&first) = rest.first() {
             let length = match CharClass::of(first) {
                 CharClass::Space => {
@@ -161,10 +166,10 @@ impl Tokenizer {
                 CharClass::Digit => 1,
                 kind => rest.iter().take_while(|c| CharClass::of(**c) == kind).count(),
             };
-            let piece: String = rest[..length].iter().collect();
-            self.merge(&piece, ids);
+            pieces.push(rest[..length].iter().collect());
             rest = &rest[length..];
         }
+        pieces
     }
 
     /// The tokens of one piece.

@@ -1,5 +1,7 @@
 //! The recipe of the shipped text-to-image model: `salun train text-to-image`.
 
+use std::collections::BTreeMap;
+
 use super::{LatentPlan, StagePlan};
 use crate::data::corpus::{Corpus, words};
 use crate::diffusion::{SchedulerConfig, SolverKind};
@@ -61,14 +63,20 @@ pub fn request(plan: &LatentPlan, data: String, from: Option<String>) -> TrainRe
     }
 }
 
-/// Tokens that hold a corpus's captions, a token a word; beside them start and end, and a few for words that the
-/// vocabulary has not whole.
-fn length(corpus: &Corpus) -> usize {
+/// A tokenizer for a corpus, whose captions' words are a token each. It takes as many tokens as the longest caption
+/// has; beside them start and end, and a few for words of other prompts.
+fn tokenizer(corpus: &Corpus) -> Tokenizer {
     if corpus.has_styles() {
-        return LENGTH;
+        return Tokenizer::train(&words(corpus), LENGTH);
     }
-    let words = |pair| corpus.caption(pair).split_whitespace().count();
-    (corpus.all().map(words).max().unwrap_or(0) + 4).clamp(LENGTH, LONGEST)
+    let (mut counts, mut most) = (BTreeMap::new(), 0);
+    for pair in corpus.all() {
+        let pieces = Tokenizer::split(&corpus.caption(pair));
+        most = most.max(pieces.len());
+        pieces.into_iter().for_each(|piece| *counts.entry(piece).or_default() += 1);
+    }
+    let words: Vec<(String, usize)> = counts.into_iter().collect();
+    Tokenizer::train(&words, (most + 4).clamp(LENGTH, LONGEST))
 }
 
 /// Refuses what no model can be trained on.
@@ -92,8 +100,8 @@ pub fn trainable(corpus: &Corpus) -> Result<()> {
 
 /// The network for a corpus: its vocabulary is the captions' words.
 pub fn network(corpus: &Corpus) -> LatentNetwork {
-    let length = length(corpus);
-    let tokenizer = Tokenizer::train(&words(corpus), length);
+    let tokenizer = tokenizer(corpus);
+    let length = tokenizer.length;
     let text = TextConfig {
         vocab_size: tokenizer.vocabulary_size(),
         hidden_size: CONTEXT,

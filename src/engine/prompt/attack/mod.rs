@@ -126,7 +126,7 @@ impl Attacker<'_> {
         let Noising { network, target: Target { prompt, named, .. }, corpus, .. } =
             &self.setting.noising;
         let brought = |row: &Row, seen: &Seen| match row.aim {
-            Some(concept) => seen.concept.0 == concept,
+            Some(concept) => self.judge.tells.label(concept) == Some(seen.concept.0),
             None => self.judge.tells.shows(named, seen) == Some(true),
         };
         let share = |row: &Row, model: usize| {
