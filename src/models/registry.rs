@@ -238,6 +238,12 @@ fn single_file(file: &str) -> Option<SingleFile> {
     Some(SingleFile::new(path.parent()?.into(), path.file_name()?.to_str()?))
 }
 
+/// Whether a name is a single-file checkpoint's.
+#[cfg(not(target_arch = "wasm32"))]
+pub fn is_single(name: &str) -> bool {
+    single_file(file_of(name)).is_some()
+}
+
 /// A name without what is said behind it.
 fn file_of(name: &str) -> &str {
     Said::of(name).map_or(name, |(file, _)| file)
