@@ -53,7 +53,11 @@ export const ask_camera = async () => {
   if (dialog.open) return;
   const [video, why, take, close] = ['video', '.why', '.take', '.close'].map((name) => dialog.querySelector(name));
   let stream;
+  let closed = false;
   let taken = 0;
+  const stop = () => {
+    for (const track of stream?.getTracks() ?? []) track.stop();
+  };
   const shoot = () => {
     taken += 1;
     hand_over(`camera ${taken}`, pixels(video, video.videoWidth, video.videoHeight));
@@ -61,8 +65,9 @@ export const ask_camera = async () => {
   };
   const done = () => dialog.close();
   const end = () => {
-    for (const track of stream?.getTracks() ?? []) track.stop();
-    stream = video.srcObject = null;
+    closed = true;
+    stop();
+    video.srcObject = null;
     take.removeEventListener('click', shoot);
     close.removeEventListener('click', done);
   };
@@ -74,8 +79,8 @@ export const ask_camera = async () => {
   dialog.showModal();
   try {
     stream = await navigator.mediaDevices.getUserMedia({ video: { facingMode: 'environment' } });
-    // It was closed while the browser asked.
-    if (!dialog.open) return end();
+    // It was closed while the browser asked, and may be open again.
+    if (closed) return stop();
     video.srcObject = stream;
     await video.play();
     take.disabled = false;

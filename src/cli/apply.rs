@@ -13,6 +13,9 @@ use salun_studio::models::latent;
 use salun_studio::models::{AnyModel, Precision, checkpoint, delta, registry};
 use salun_studio::words::STRENGTHS;
 
+/// Bytes of a change's file at most: 8 for each of the largest model's weights, and more.
+const MOST: u64 = 16 << 30;
+
 /// Write a model with a run's change, or a part of it, from a file of salun export --delta
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -36,7 +39,11 @@ pub fn run(args: &Args, common: &Common) -> Result<()> {
     let Args { delta: file, strength, out, .. } = args;
     let name = args.own.behind(&args.model)?;
     let folder = registry::is_latent(&name);
-    let kind = if folder { OutputKind::Pipeline } else { OutputKind::Weights };
+    let kind = match folder {
+        true if registry::is_single(&name) => OutputKind::Single,
+        true => OutputKind::Pipeline,
+        false => OutputKind::Weights,
+    };
     if !folder {
         args::ending(out, &["safetensors"])?;
     }
@@ -45,7 +52,7 @@ pub fn run(args: &Args, common: &Common) -> Result<()> {
         true => AnyModel::Latent(Arc::new(registry::open_latent(&name)?)),
         false => AnyModel::Plain(Arc::new(registry::open(&name)?)),
     };
-    let change = delta::decode(&disk::read(file)?, file, &original)?;
+    let change = delta::decode(&disk::read_at_most(file, MOST)?, file, &original)?;
     let written = match delta::model_at(&original, &change.run, *strength)? {
         AnyModel::Plain(model) => {
             place.write_files(vec![checkpoint::encode(&model, Precision::Full)?])

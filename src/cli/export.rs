@@ -118,7 +118,7 @@ fn whole(args: &Args, common: &Common, name: &str, out: &Path) -> Result<()> {
 fn change(args: &Args, common: &Common, dir: &Path, (out, what): (&Path, Export)) -> Result<()> {
     args::ending(out, &["safetensors"])?;
     let file = Output::new(out, OutputKind::Weights, common.force)?;
-    let Saved { recipe, model, .. } = folder::read(dir)?;
+    let Saved { recipe, model, report } = folder::read(dir)?;
     let recipe = match &args.model {
         // What it came after is in these weights.
         Some(given) => Recipe { model: args.own.behind(given)?, after: Vec::new(), ..recipe },
@@ -128,7 +128,8 @@ fn change(args: &Args, common: &Common, dir: &Path, (out, what): (&Path, Export)
     let given = |path: &Path| Mask::given(&path.to_string_lossy(), &model.weights().layout);
     let mask = path.is_file().then(|| given(&path)).transpose()?;
     let mut client = Client::open(common)?;
-    let job = Job::Export { model: Arc::new(model), recipe, mask, what };
+    let (model, protocol) = (Arc::new(model), report.protocol);
+    let job = Job::Export { model, recipe, protocol, mask, what };
     let made = client.ask(job, Outcome::try_as_exported)?;
     let bytes = made.bytes.len();
     let written = file.write_files(vec![made.bytes.clone()]);

@@ -46,7 +46,9 @@ fn asked(file: &Path) -> Result<String> {
     if whole.extension().is_some_and(|end| end == "toml") {
         let recipe = Recipe::parse(&files::read_text(&whole)?, text)?;
         let recipe = recipe.within(whole.parent().unwrap_or(Path::new(".")));
-        let query = Link { recipe: recipe.clone(), at: None, run: false }.query();
+        // What others made is no method of the window's.
+        let request = recipe.clone().to_be_met();
+        let query = Link { recipe: request, at: None, run: false }.query();
         let taken = Link::parse(&query)?.recipe;
         let taken =
             Recipe { data: recipe.data.clone(), fingerprint: recipe.fingerprint.clone(), ..taken };

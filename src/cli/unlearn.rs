@@ -122,6 +122,10 @@ impl Args {
             // Another method's knobs mean nothing to this one.
             recipe.knobs.clear();
         }
+        if self.method.is_some() {
+            // What others met is to be met by it.
+            recipe = recipe.to_be_met();
+        }
         recipe.method = self.method.clone().unwrap_or(recipe.method);
         recipe.density = self.density.unwrap_or(recipe.density);
         recipe.redirect = self.redirect.clone().unwrap_or(recipe.redirect);

@@ -74,7 +74,14 @@ pub enum Job {
     /// with; answers [`Outcome::Interpolated`].
     Interpolate { model: Arc<AnyModel>, recipe: Recipe, strength: f64 },
     /// Makes a file of a finished run's change; answers [`Outcome::Exported`].
-    Export { model: Arc<AnyModel>, recipe: Recipe, mask: Option<Mask>, what: Export },
+    Export {
+        model: Arc<AnyModel>,
+        recipe: Recipe,
+        /// The run's: `recipe` may name its model otherwise.
+        protocol: String,
+        mask: Option<Mask>,
+        what: Export,
+    },
 }
 
 /// Pictures of prompts.

@@ -165,8 +165,9 @@ impl<'a> Work<'a> {
                 Job::Interpolate { model, recipe, strength } => {
                     Outcome::Interpolated(self.interpolated(&model, &recipe, strength).await?)
                 }
-                Job::Export { model, recipe, mask, what } => {
-                    let made = self.exported(&model, &recipe, mask.as_ref(), what).await?;
+                Job::Export { model, recipe, protocol, mask, what } => {
+                    let of = (&recipe, &*protocol);
+                    let made = self.exported(&model, of, mask.as_ref(), what).await?;
                     Outcome::Exported(made.into())
                 }
             })

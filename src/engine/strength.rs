@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::models::delta;
 use crate::models::{AnyModel, Precision, checkpoint};
 use crate::saliency::Mask;
-use crate::words::{Export, LoraReport, Recipe};
+use crate::words::{Export, ForgetKind, LoraReport, Recipe};
 
 /// A file that was made of a run's change.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -32,7 +32,11 @@ impl Work<'_> {
         recipe: &Recipe,
         strength: f64,
     ) -> Result<Arc<Grid>> {
-        let key = ("strength", recipe.end(), &recipe.data, strength.to_bits());
+        // Files go by their last names there, and what is in them may have changed.
+        let indices = ForgetKind::of(&recipe.forget) == Some(ForgetKind::Indices);
+        let of_files = recipe.given.is_some() || recipe.mask_file.is_some() || indices;
+        let weights = of_files.then(|| run.weights().hash());
+        let key = ("strength", recipe.end(), &recipe.data, weights, strength.to_bits());
         self.once(&key, async |work| {
             let request = work.resolve(recipe).await?;
             let weights = delta::blend(request.original(), run.weights(), strength)?;
@@ -46,14 +50,14 @@ impl Work<'_> {
         .await
     }
 
-    /// A file of a finished run's change.
+    /// A file of a finished run's change; `protocol` is the hash that the run had.
     ///
     /// # Errors
     /// What is wrong with the recipe, the run did not start from its model, it has no such form; cancelled.
     pub async fn exported(
         &mut self,
         run: &AnyModel,
-        recipe: &Recipe,
+        (recipe, protocol): (&Recipe, &str),
         mask: Option<&Mask>,
         what: Export,
     ) -> Result<Exported> {
@@ -61,8 +65,10 @@ impl Work<'_> {
         let made = |bytes| Exported { what, bytes, lora: None };
         match what {
             Export::Delta => {
+                // A mask that given weights are held against froze none of them.
+                let mask = mask.filter(|_| recipe.given.is_none());
                 let free = mask.map(|mask| &mask.bits[..]);
-                delta::encode(&original, run, free, &recipe.protocol()).map(made)
+                delta::encode(&original, run, free, protocol).map(made)
             }
             Export::Lora { rank, layout } => {
                 let right = "only the change of a text-to-image model's U-Net is written as a LoRA; \

@@ -248,14 +248,21 @@ fn latent_files(file: &str) -> Result<Box<dyn Files>> {
     }
 }
 
-/// The single-file checkpoint that a path leads to: it, or the one in a run's folder.
+/// The single-file checkpoint that a path leads to: it, or the one in a run's folder; none of a diffusers folder.
 #[cfg(not(target_arch = "wasm32"))]
 fn single_file(file: &str) -> Option<SingleFile> {
     use crate::words::SINGLE;
     let whole = crate::disk::expanded(file);
     let places = [whole.join("model").join(SINGLE), whole.join(SINGLE), whole];
-    let path = places.into_iter().find(|path| single::recognised(path))?;
+    let recognised = |path: &PathBuf| single::recognised(path);
+    let path = places.into_iter().find(recognised).filter(|_| pipeline(file).is_none())?;
     Some(SingleFile::new(path.parent()?.into(), path.file_name()?.to_str()?))
+}
+
+/// Whether a name is a single-file checkpoint's.
+#[cfg(not(target_arch = "wasm32"))]
+pub fn is_single(name: &str) -> bool {
+    single_file(file_of(name)).is_some()
 }
 
 /// A name without what is said behind it.
@@ -287,12 +294,17 @@ pub use crate::disk::Stamp;
 #[cfg(target_arch = "wasm32")]
 pub type Stamp = ();
 
-/// The files that a text-to-image model is read from as they are now; none of another.
+/// The files that a text-to-image model is read from as they are now, with those that are laid over it; none of
+/// another.
 #[cfg(not(target_arch = "wasm32"))]
 pub fn stamps(name: &str) -> Vec<Stamp> {
     let single = || single_file(file_of(name)).map(|single| single.stamps());
     let folder = pipeline(name).map(|folder| crate::disk::stamps(&folder));
-    folder.or_else(single).unwrap_or_default()
+    let mut all = folder.or_else(single).unwrap_or_default();
+    let said = Said::of(name).map(|(_, said)| said).unwrap_or_default();
+    let laid = said.unet.iter().chain(said.loras.iter().map(|lora| &lora.file));
+    all.extend(laid.filter_map(|file| crate::disk::stamp(&crate::disk::expanded(file))));
+    all
 }
 
 /// A page has no files.

@@ -63,7 +63,7 @@ impl Mask {
         for ((a, b), bit) in original.pairs(now).zip(&self.bits) {
             let part = usize::from(*bit == 1);
             changed[part] += usize::from(a.to_bits() != b.to_bits());
-            squares[part] += f64::from(b - a).powi(2);
+            squares[part] += (f64::from(b) - f64::from(a)).powi(2);
         }
         let all: f64 = squares.iter().sum();
         let squares = if all > 0.0 { 100.0 * squares[1] / all } else { 0.0 };

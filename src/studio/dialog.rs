@@ -13,6 +13,7 @@ use egui::{
 
 use super::prelude::*;
 use super::{Wake, wake};
+use crate::models::registry;
 
 /// What is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -244,7 +245,11 @@ fn marked(folder: &Path) -> bool {
 impl Studio {
     /// Asks for weights that others made forget.
     pub(super) fn ask_after(&mut self) {
-        let ask = if self.state.task.prompted() { Ask::AfterFolder } else { Ask::After };
+        // What comes after a folder is one, too.
+        let opened = self.state.session().opened.as_ref();
+        let single = opened.is_some_and(|opened| registry::is_single(&opened.name));
+        let folder = self.state.task.prompted() && !single;
+        let ask = if folder { Ask::AfterFolder } else { Ask::After };
         self.own.of::<Dialogs>().wanted = Some(ask);
     }
 

@@ -163,7 +163,7 @@ fn menu_ui(studio: &mut Studio, ui: &mut Ui) {
     ui.add_enabled_ui(!studio.state.held(), |ui| {
         let menu = ui.menu_button("Open…", |ui| {
             for (ask, name, hint) in [
-                (Ask::File, "Weights file…", ".safetensors or .pth"),
+                (Ask::File, "Weights file…", ".safetensors, .pth, .pt or .ckpt"),
                 (Ask::Folder, "Folder…", "The folder of a text-to-image model, or of a table"),
             ] {
                 if ui.button(name).on_hover_text(hint).clicked() {

@@ -188,8 +188,8 @@ fn facts_ui(report: &Report, ui: &mut Ui) {
     let mut facts = String::new();
     if let Some(mask) = &report.mask {
         let (free, all) = (format::count(mask.k), format::count(mask.n));
-        let free_ = if mask.given.is_some() { "" } else { " free" };
-        facts += &format!("Mask {}, {free} of {all} weights{free_}; ", mask.estimator);
+        let which = if mask.given.is_some() { "" } else { " free" };
+        facts += &format!("Mask {}, {free} of {all} weights{which}; ", mask.estimator);
     }
     facts += &format!("seed {}, {seconds:.0} s on {}", report.seed, device.name);
     if device.api != "cpu" {

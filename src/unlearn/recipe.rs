@@ -224,4 +224,18 @@ mod tests {
             assert!(wrong.check().unwrap_err().to_string().contains("after"));
         }
     }
+
+    #[test]
+    fn where_a_lora_and_its_pictures_lie_is_no_part_of_the_protocol() {
+        let protocol = |lora: &str, data: &str| {
+            let loras = vec![lora.parse().unwrap()];
+            let said = Said { loras, data: Some(data.into()), ..Said::default() };
+            Recipe::new(&said.behind("sd.safetensors"), "emoji", "prompt:a cat").protocol()
+        };
+        let near = protocol("style.pt@0.5", "folder:mugs");
+        assert_eq!(near, protocol("/a b/style.pt@0.5", "folder:/home/one/mugs"));
+        assert_ne!(near, protocol("style.pt@0.6", "folder:mugs"));
+        assert_ne!(near, protocol("style.pt@0.5", "folder:cups"));
+        assert_ne!(near, protocol("other.pt@0.5", "folder:mugs"));
+    }
 }

@@ -98,6 +98,25 @@ fn last(path: &str) -> String {
     path.rsplit(['/', '\\']).next().unwrap_or(path).to_string()
 }
 
+/// A model's name with the LoRA files and the pictures that are said behind it by their last names, as a model
+/// itself; `unet` and `judge` have always been whole.
+fn laid(model: &str) -> String {
+    let Some((file, said)) = model.rsplit_once('?') else { return model.into() };
+    let short = |part: &str| {
+        let (key, value) = part.split_once('=')?;
+        let (kind, path) = match key {
+            "lora" => ("", value),
+            "data" => value.split_at(value.find("%3A")? + 3),
+            _ => return None,
+        };
+        let name = ["%2F", "%5C"].iter().fold(path, |p, slash| p.rsplit(slash).next().unwrap_or(p));
+        Some(format!("{key}={kind}{name}"))
+    };
+    let said: Vec<String> =
+        said.split('&').map(|part| short(part).unwrap_or_else(|| part.into())).collect();
+    format!("{file}?{}", said.join("&"))
+}
+
 fn default_method() -> String {
     "salun".into()
 }
@@ -245,7 +264,7 @@ impl Recipe {
         };
         let asked = |recipe: &Self| Self {
             fingerprint: None,
-            model: last(&recipe.model),
+            model: laid(&last(&recipe.model)),
             data: within(&recipe.data),
             forget: match ForgetKind::of(&recipe.forget) {
                 Some(ForgetKind::Indices) => within(&recipe.forget),

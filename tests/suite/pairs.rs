@@ -72,13 +72,23 @@ fn a_runs_result_opened_as_an_after_has_the_runs_own_figures() {
     let again = done(scratch.run("unlearn pair-2/recipe.toml --json --out again"));
     assert_eq!(json(&again)["after"], ours["after"]);
     // Under another name, with a smaller mask, less of the change is in it.
-    let less = format!("{PAIR} --before own.safetensors --after run --method theirs --density 0.1");
+    let less = format!(
+        "{PAIR} --before own.safetensors --after run --method theirs --density 0.1 --out less"
+    );
     let less = json(&done(scratch.run(&less)));
     assert_eq!(less["method"], "theirs");
     let outside = less["mask"]["frozen_changed"].as_u64().unwrap();
     let [changed, within] =
         ["changed", "within"].map(|n| less["mask"]["given"][n].as_u64().unwrap());
     assert!(outside > 0 && outside + within == changed, "{less}");
+    // That mask froze nothing: all of the change is exported.
+    done(scratch.run("export --run less --delta d.safetensors"));
+    let apply = "apply --model own.safetensors --delta d.safetensors --out applied.safetensors";
+    let ran = done(scratch.run(apply));
+    assert!(ran.stdout.contains(&less["protocol"].as_str().unwrap()[..12]), "{ran:?}");
+    let [run, applied] = ["run/model.safetensors", "applied.safetensors"]
+        .map(|file| open(&scratch.path(file)).weights.hash());
+    assert_eq!(run, applied);
 }
 
 #[test]

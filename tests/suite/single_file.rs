@@ -680,6 +680,16 @@ fn a_run_on_a_single_file_leaves_a_single_file() {
     }
     let ran = scratch.run(&format!("{unlearn} --model run --out again"));
     assert_eq!(ran.status, Some(0), "{ran:?}");
+    // The change is put into the file that it came from, again where that was written.
+    let ran = scratch.run("export --run run --delta d.safetensors");
+    assert_eq!(ran.status, Some(0), "{ran:?}");
+    let apply =
+        "apply --model sd.safetensors --lora style.safetensors --delta d.safetensors --out applied";
+    for more in ["", " --force"] {
+        let ran = scratch.run(&format!("{apply}{more}"));
+        assert_eq!(ran.status, Some(0), "{ran:?}");
+        assert_eq!(opened(&scratch, "applied").unet.values, saved.unet.values);
+    }
     // Another model's bytes in its place are seen.
     fs::write(scratch.path("run/model/model.safetensors"), written(&file)).unwrap();
     assert!(salun_studio::run::folder::read(&scratch.path("run")).is_err());

@@ -56,6 +56,9 @@ pub enum OutputKind {
     /// A diffusers folder.
     #[strum(message = "a text-to-image model")]
     Pipeline,
+    /// A text-to-image model's single file in a folder, with its tokenizer.
+    #[strum(message = "a text-to-image model's single file with its tokenizer")]
+    Single,
     /// A table's folder.
     #[strum(message = "a table's folder")]
     Table,
@@ -71,6 +74,14 @@ pub enum OutputKind {
 const RUN: [&str; 2] = ["recipe.toml", "report.json"];
 const OVERLAP: [&str; 3] = ["overlap.csv", "overlap.json", "overlap.png"];
 const PIPELINE: [&str; 1] = ["model_index.json"];
+/// All that is in a folder with a single file.
+const SINGLE: [&str; 5] = [
+    files::SINGLE,
+    "tokenizer/vocab.json",
+    "tokenizer/merges.txt",
+    "tokenizer/special_tokens_map.json",
+    "tokenizer/tokenizer_config.json",
+];
 const TABLE: [&str; 1] = ["protocol.json"];
 /// The hashes of a data set's files.
 pub const SUMS: &str = "SHA256SUMS";
@@ -85,7 +96,8 @@ const HEADER: u64 = 100 << 20;
 impl OutputKind {
     /// What a folder is of those that commands write.
     pub fn of_folder(path: &Path) -> Option<Self> {
-        let kinds = [Self::Run, Self::Demo, Self::Overlap, Self::Pipeline, Self::Table];
+        let kinds =
+            [Self::Run, Self::Demo, Self::Overlap, Self::Pipeline, Self::Single, Self::Table];
         kinds.into_iter().find(|kind| kind.written(path))
     }
 
@@ -96,8 +108,8 @@ impl OutputKind {
 
     /// Whether it is a folder.
     pub fn folder(self) -> bool {
-        use OutputKind::{Data, Demo, Overlap, Pictures, Pipeline, Run, Table};
-        matches!(self, Run | Demo | Overlap | Pipeline | Table | Data | Pictures)
+        use OutputKind::{Data, Demo, Overlap, Pictures, Pipeline, Run, Single, Table};
+        matches!(self, Run | Demo | Overlap | Pipeline | Single | Table | Data | Pictures)
     }
 
     /// Refuses to replace what is at a path unless it is of this kind, or empty.
@@ -151,6 +163,7 @@ impl OutputKind {
                 .any(|name| demo(Path::new(name)) && Self::Run.recognised(&path.join(name), true)),
             Self::Overlap => has(&OVERLAP),
             Self::Pipeline => has(&PIPELINE),
+            Self::Single => has(&SINGLE),
             Self::Table => has(&TABLE),
             Self::Data => has(&[SUMS]),
             Self::Own => true,
@@ -166,7 +179,7 @@ impl OutputKind {
             Self::Run => {
                 flat(&files::RUN)
                     || below("model").is_some_and(|inside| {
-                        inside == Path::new(files::SINGLE) || Self::Pipeline.writes(inside)
+                        Self::Single.writes(inside) || Self::Pipeline.writes(inside)
                     })
                     || below(files::MINE).is_some_and(|picture| ends(picture, &["png"]))
             }
@@ -178,6 +191,7 @@ impl OutputKind {
             Self::Overlap => flat(&OVERLAP),
             Self::Pictures => name.to_str().is_some_and(drawn),
             Self::Pipeline => flat(&files::PIPELINE),
+            Self::Single => flat(&SINGLE),
             Self::Table => {
                 flat(&TABLE)
                     || flat(&RENDERED)

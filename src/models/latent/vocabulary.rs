@@ -10,8 +10,8 @@ use super::tokenizer::read_merges;
 use super::{Files, Tokenizer};
 use crate::error::{Error, Result};
 
-/// The tokenizer whose files' names begin with `at`, of a model whose prompts have so many tokens; `filler` is the one that fills them where the files
-/// have no say in it.
+/// The tokenizer whose files' names begin with `at`, of a model whose prompts have so many tokens; `filler` is the
+/// one that fills them where the files have no say in it.
 ///
 /// # Errors
 /// A file is missing or damaged.

@@ -387,7 +387,8 @@ impl State {
     pub fn export(&mut self, what: Export) {
         let Some((run, recipe)) = self.idle_run(Arm::Method) else { return };
         let (model, mask) = (Arc::new(run.model.clone()), run.mask.clone());
-        self.begin(JobKind::Export, Job::Export { model, recipe, mask, what });
+        let protocol = run.report.protocol.clone();
+        self.begin(JobKind::Export, Job::Export { model, recipe, protocol, mask, what });
     }
 
     /// Asks to forget a prompt; an empty one takes the request back.

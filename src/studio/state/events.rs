@@ -111,7 +111,8 @@ impl State {
                 session.dial.drawn = Some((session.dial.strength, grid));
             }
             (JobKind::Export, Outcome::Exported(made)) => {
-                session.notes.extend(made.lora.as_ref().map(LoraReport::line));
+                let said = made.lora.as_ref().map(LoraReport::line);
+                session.notes.extend(said.filter(|said| !session.notes.contains(said)));
                 let run = session.run(Arm::Method).map(|run| bundle::name(run));
                 let name = format!("{}-{}", run.unwrap_or_default(), made.what.file());
                 self.made.push((name, made));

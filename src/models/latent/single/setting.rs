@@ -44,6 +44,9 @@ pub fn found(
     let (mut prediction, mut side) = modelspec(metadata);
     prediction = prediction.or(line(&yaml, "parameterization").and_then(predicts));
     let latent = line(&yaml, "image_size").and_then(|side| side.parse::<usize>().ok());
+    // Stability's own file for the model of 768 x 768 says so, too (v2-inference-v.yaml).
+    let either =
+        side.is_none() && latent == Some(64) && prediction == Some(Prediction::VPrediction);
     side = side.or(latent.map(|side| side.saturating_mul(factor)));
     let mut assumed = vec![format!("the sampler is {}", kind.class_name())];
     // Lines that would say it.
@@ -67,6 +70,12 @@ pub fn found(
         format!("{file} is a single file, which does not say all; as of {title}, {assumed}");
     if !lines.is_empty() {
         note += &format!("; say otherwise in {beside} beside it: {lines}");
+    }
+    if either {
+        note += &format!(
+            "; {beside} says image_size: 64, as it often does of models for 768 x 768, too: write image_size: 96 \
+             for one"
+        );
     }
     let scheduler = SchedulerConfig::stable_diffusion(kind).predicting(prediction);
     Ok((Said { scheduler, sample_size: side / factor.max(1), card: None }, note))
