@@ -4,7 +4,7 @@
 use rand::RngExt;
 
 use super::{Corpus, Index, Pair};
-use crate::data::{Rng, class_index, plain_words};
+use crate::data::{Rng, alike, class_index, plain_words};
 use crate::error::{Error, Result, ensure};
 use crate::words;
 use crate::words::ForgetKind;
@@ -169,7 +169,11 @@ impl Target {
         let (prompt, parts) = match ForgetKind::split(spec) {
             Some((ForgetKind::Prompt, text)) => {
                 let text: String = text.chars().take(MOST).collect();
-                let parts = text.split(';').map(unquoted).filter(|part| !part.is_empty());
+                // A whole caption is one prompt, whatever stands in it.
+                let whole = unquoted(&text);
+                let caption = corpus.index.concepts.iter().any(|c| alike(&c.name, whole));
+                let between = if caption { '\0' } else { ';' };
+                let parts = text.split(between).map(unquoted).filter(|part| !part.is_empty());
                 let read = |prompt: &str| Part {
                     prompt: prompt.into(),
                     named: Named::read(prompt, corpus),

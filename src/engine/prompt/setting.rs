@@ -5,6 +5,7 @@ use std::{path::Path, sync::Arc};
 use super::Jury;
 use crate::data::corpus;
 use crate::data::corpus::{Pair, Target};
+use crate::data::{seeded, shuffled};
 use crate::engine::fit::unchanged;
 use crate::engine::measure::sampling;
 use crate::engine::{Asked, Work};
@@ -223,7 +224,12 @@ impl Work<'_> {
                 let seed = (options.seed, purpose);
                 return Items::of_pairs(weights, corpus, &pairs[at], n, seed, job).await;
             }
-            let captions: Vec<String> = pairs[at].iter().map(|p| corpus.caption(*p)).collect();
+            let all = &pairs[at];
+            if n < all.len() {
+                job.note(format!("{n} of {} prompts are drawn, at random", all.len()));
+            }
+            let order = shuffled(&mut seeded(options.seed, purpose), all.len());
+            let captions: Vec<String> = order.iter().map(|&i| corpus.caption(all[i])).collect();
             drawn(&captions, n, job).await
         };
         let make = async |work: &mut Work<'_>| {
