@@ -42,7 +42,7 @@ pub struct Args {
     /// Updates; instead of --epochs
     #[arg(long, value_name = "N", conflicts_with = "epochs", value_parser = args::whole("steps", 1..=10_000_000), allow_negative_numbers = true)]
     steps: Option<usize>,
-    /// How many concepts a text-to-image model learns, the commonest first
+    /// How many concepts a text-to-image model learns, the commonest first [default: 96 emoji; of your own all]
     #[arg(long, value_name = "N", value_parser = args::whole("concepts", 2..=10_000), allow_negative_numbers = true)]
     concepts: Option<usize>,
     /// Updates of a text-to-image model's autoencoder
@@ -241,9 +241,10 @@ fn request(args: &Args, common: &Common) -> Result<TrainRequest> {
         decoder_steps: args.decoder_steps,
     };
     if args.model == latent::preset::NAME {
-        latent::preset::trainable(&*corpus::find(&request.data)?)?;
+        let corpus = corpus::find(&request.data)?;
+        latent::preset::trainable(&corpus)?;
         check_prompts(args)?;
-        let plan = latent::preset::plan(&request);
+        let plan = latent::preset::plan(&request, &corpus);
         return Ok(latent::preset::request(&plan, request.data, request.from));
     }
     if args.model == emoji_judge::NAME {

@@ -26,7 +26,7 @@ impl Work<'_> {
         preset::trainable(&corpus)?;
         corpus.notes.iter().for_each(|note| self.job.note(note));
         let styled = corpus.has_styles();
-        let plan = preset::plan(&request);
+        let plan = preset::plan(&request, &corpus);
         let names = corpus.index.concepts.iter().take(plan.concepts);
         let concepts: Vec<String> = names.map(|c| c.name.clone()).collect();
         let (start, fresh) = match &request.from {

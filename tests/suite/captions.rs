@@ -49,7 +49,7 @@ const CLASSES: [&str; 4] = ["bars", "blue_circle", "red_square", "star"];
 fn picture(class: usize, i: u32) -> DynamicImage {
     let dot = |x: u32, y: u32| {
         let inside = match class {
-            0 => (x / 6) % 2 == 0,
+            0 => (x / 6).is_multiple_of(2),
             1 => (x as i32 - 32).pow(2) + (y as i32 - 24).pow(2) < 200 + 10 * i as i32,
             2 => x.abs_diff(32) < 14 && y.abs_diff(24) < 10 + i,
             _ => x.abs_diff(32) + y.abs_diff(24) < 16,

@@ -60,8 +60,11 @@ struct Listed {
     picture: Captioned,
 }
 
-/// The latest folder that was read, with its files as they were.
-static LATEST: Mutex<Option<(String, Vec<Stamp>, Arc<Corpus>)>> = Mutex::new(None);
+/// A folder that was read, with its files as they were.
+type Read = (String, Vec<Stamp>, Arc<Corpus>);
+
+/// The latest.
+static LATEST: Mutex<Option<Read>> = Mutex::new(None);
 
 /// Reads a folder; again only where a file in it has changed. What cannot be read is noted.
 ///

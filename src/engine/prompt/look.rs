@@ -147,6 +147,10 @@ impl Work<'_> {
                 async |work: &mut Work<'_>| setting.count(&setting.weights, of, n, work.job).await;
             let before = self.once(&key, original).await?;
             let after = setting.count(weights, of, n, self.job).await?;
+            // Of what nobody judged there is no figure, and no number for a report's file.
+            if !(before.judged() && after.judged()) {
+                continue;
+            }
             let (before, after, n) = (before.UA, after.UA, after.n[0]);
             all.push(EarlierReport { spec: spec.clone(), before, after, n });
         }

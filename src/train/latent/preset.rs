@@ -34,10 +34,11 @@ pub const PLAN: LatentPlan = LatentPlan {
     seed: 1,
 };
 
-/// How long and how fast a person asks for it.
-pub fn plan(request: &TrainRequest) -> LatentPlan {
+/// How long and how fast a person asks for it. A person's own pictures are all learnt, unless they say otherwise.
+pub fn plan(request: &TrainRequest, corpus: &Corpus) -> LatentPlan {
     let mut plan = LatentPlan { seed: request.seed, ..PLAN };
-    plan.concepts = request.concepts.unwrap_or(plan.concepts);
+    let own = (!corpus.has_styles()).then_some(corpus.index.concepts.len());
+    plan.concepts = request.concepts.or(own).unwrap_or(plan.concepts);
     plan.autoencoder.steps = request.autoencoder_steps.unwrap_or(plan.autoencoder.steps);
     plan.decoder.steps = request.decoder_steps.unwrap_or(plan.decoder.steps);
     plan.diffusion.steps = request.steps.unwrap_or(plan.diffusion.steps);
