@@ -237,6 +237,7 @@ fn plan(
         return Err(Error::argument("lr", lr, "a number above 0 is needed"));
     }
     let augment = request.augment.unwrap_or_else(|| preset.augment(data));
-    let &Preset { rule, schedule, ema, .. } = preset;
+    let &Preset { rule, schedule, .. } = preset;
+    let ema = preset.ema_for(steps);
     Ok(TrainPlan { steps, batch, rule, lr, schedule, ema, augment, seed: request.seed })
 }

@@ -197,6 +197,12 @@ impl Preset {
         }
     }
 
+    /// Decay of the moving average over so many updates: no slower than that a fiftieth of what it began with,
+    /// which has learnt nothing, is left at the end.
+    pub fn ema_for(&self, steps: usize) -> f64 {
+        self.ema.min((1.0 - 4.0 / steps.max(1) as f64).max(0.0))
+    }
+
     /// Passes over so many pictures, of `per_epoch` updates each: more over few, which would make too
     /// few updates, but no more than few can teach.
     pub fn epochs_for(&self, items: usize, per_epoch: usize) -> usize {
@@ -331,6 +337,10 @@ mod tests {
         assert_eq!(plan("fashion-classifier", 194), (16, 208));
         assert_eq!(plan("cifar-classifier", 194), (16, 208));
         assert_eq!(plan("cifar-classifier", 2_000), (128, 2_000));
+        let ema = |name: &str, steps| Preset::find(name).unwrap().ema_for(steps);
+        assert_eq!([ema("fashion-ddpm", 4_220), ema("cifar-ddpm", 80_000)], [0.999, 0.9999]);
+        assert_eq!([ema("fashion-ddpm", 1_000), ema("fashion-ddpm", 1)], [0.996, 0.0]);
+        assert_eq!(ema("fashion-classifier", 100), 0.0, "it has none");
     }
 
     #[test]
