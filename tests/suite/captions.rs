@@ -437,8 +437,7 @@ fn two_requests_to_a_model_of_ones_own_are_undone_bit_by_bit() {
     let next = Recipe { after: one.after.clone(), ..asked("prompt:star", Redirect::Null) };
     let second = client.unlearn(next);
     assert!(second.model.weights().values != first.model.weights().values);
-    let [earlier] = &second.report.earlier[..] else { panic!("{:?}", second.report.earlier) };
-    assert_eq!((&*earlier.spec, earlier.n), ("class:red_square", 0), "nobody judged");
+    assert!(second.report.earlier.is_empty(), "nobody judged whether it stayed forgotten");
     assert_eq!(opened(&mut client, &one.name).grid.pixels, one.grid.pixels);
     assert_eq!(opened(&mut client, &model).grid.pixels, original.grid.pixels);
 }
