@@ -46,18 +46,19 @@ pub struct Args {
     delta: Option<PathBuf>,
     /// The change of a text-to-image model as a LoRA in a .safetensors file
     #[arg(
-        long,
+        long = "as-lora",
+        id = "as-lora",
         value_name = "FILE",
         requires = "run",
         group = "change",
         help_heading = "Of a run"
     )]
-    lora: Option<PathBuf>,
+    as_lora: Option<PathBuf>,
     /// The LoRA's rank
-    #[arg(long, value_name = "R", default_value = "16", requires = "lora", value_parser = args::whole("rank", RANKS), allow_negative_numbers = true, help_heading = "Of a run")]
+    #[arg(long, value_name = "R", default_value = "16", requires = "as-lora", value_parser = args::whole("rank", RANKS), allow_negative_numbers = true, help_heading = "Of a run")]
     rank: usize,
     /// How the LoRA's tensors are called: kohya or diffusers
-    #[arg(long, value_name = "NAME", default_value = "kohya", requires = "lora", value_parser = args::choice("layout", LoraLayout::ALL), help_heading = "Of a run")]
+    #[arg(long, value_name = "NAME", default_value = "kohya", requires = "as-lora", value_parser = args::choice("layout", LoraLayout::ALL), help_heading = "Of a run")]
     layout: LoraLayout,
 }
 
@@ -67,7 +68,7 @@ const FORMS: [(&str, Format); 2] = [("plain", Format::Pth), ("ddpm", Format::Ddp
 /// Runs the command.
 pub fn run(args: &Args, common: &Common) -> Result<()> {
     let Args { rank, layout, .. } = *args;
-    match (&args.run, &args.delta, &args.lora, &args.model, &args.out) {
+    match (&args.run, &args.delta, &args.as_lora, &args.model, &args.out) {
         (Some(run), Some(out), ..) => change(args, common, run, (out, Export::Delta)),
         (Some(run), None, Some(out), ..) => {
             change(args, common, run, (out, Export::Lora { rank, layout }))

@@ -1,6 +1,6 @@
-"""Loads a LoRA that `salun export --lora` wrote into diffusers, and holds what it makes of the model against the run.
+"""Loads a LoRA that `salun export --as-lora` wrote into diffusers, and holds what it makes of the model against the run.
 
-    salun export --run run --lora lora.safetensors --rank 64 --layout kohya
+    salun export --run run --as-lora lora.safetensors --rank 64 --layout kohya
     python3 tests/peers/load_lora.py model run/model lora.safetensors
 
 `model` is the folder that the run started from. Says how many layers diffusers changed, and how far the change of

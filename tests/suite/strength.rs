@@ -259,7 +259,7 @@ fn a_runs_change_applied_to_the_shipped_classifier_gives_the_runs_file() {
     assert!(ran.status == Some(2) && ran.stderr.contains("the same tensors"), "{ran:?}");
     let ran = scratch.run("export --run run --model b.safetensors --delta y.safetensors");
     assert!(ran.status == Some(0), "a run's own end differs from it nowhere: {ran:?}");
-    refused(scratch.run("export --run run --lora x.safetensors"), "text-to-image");
+    refused(scratch.run("export --run run --as-lora x.safetensors"), "text-to-image");
     refused(scratch.run("export --run run"), "--delta");
     assert!(!scratch.names().contains(&"x.pth".to_string()));
 }
@@ -302,7 +302,7 @@ fn a_text_to_image_models_change_is_applied_and_held_by_loras() {
     {
         // Of all ranks that a layer of this model can have.
         let out = format!("{layout}.safetensors");
-        let line = format!("export --run run --lora {out} --rank 64 --layout {layout} --json");
+        let line = format!("export --run run --as-lora {out} --rank 64 --layout {layout} --json");
         let ran = scratch.run(&line);
         done(&ran);
         let said: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
@@ -313,7 +313,7 @@ fn a_text_to_image_models_change_is_applied_and_held_by_loras() {
         assert!(share > 0.0 && share < 1.0, "{said}");
         reconstructed(&fs::read(scratch.path(&out)).unwrap(), layout, ends, [&model, &run]);
     }
-    let few = scratch.run("export --run run --lora few.safetensors --rank 1");
+    let few = scratch.run("export --run run --as-lora few.safetensors --rank 1");
     done(&few);
     assert!(few.stdout.contains("relative error"), "{few:?}");
 }
