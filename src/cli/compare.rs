@@ -22,6 +22,8 @@ pub struct Pair {
     /// A data set's name, or folder:PATH
     #[arg(long, value_name = "D", requires = "before")]
     data: Option<String>,
+    #[command(flatten)]
+    captions: args::Captions,
     #[arg(long, value_name = "F", help = args::forget_help(), requires = "before")]
     forget: Option<String>,
     /// What the weights after are called [default: their file's name]
@@ -50,7 +52,8 @@ impl Pair {
     fn recipe(&self) -> Result<Recipe> {
         let given = |text: &Option<String>| text.clone().unwrap_or_default();
         let model = self.own.behind(&given(&self.before))?;
-        let request = Recipe::new(&model, &given(&self.data), &given(&self.forget));
+        let data = self.captions.of(&given(&self.data))?;
+        let request = Recipe::new(&model, &data, &given(&self.forget));
         let mut recipe = request.met_by(&given(&self.after));
         recipe.method = self.method.clone().unwrap_or(recipe.method);
         recipe.density = self.density.unwrap_or(recipe.density);

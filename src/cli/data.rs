@@ -202,14 +202,7 @@ fn clear(names: &[String]) -> Result<()> {
         removed.push(json!({ "name": kept::MADE, "bytes": drawn }));
     }
     for set in fetched().filter(|set| asked(set.name)) {
-        let bytes = store::bytes(set);
-        if bytes == 0 {
-            print::line(format!("{} is not here", set.name));
-            continue;
-        }
-        store::remove(set)?;
-        print::line(format!("{}: {} removed", set.name, print::megabytes(bytes)));
-        removed.push(json!({ "name": set.name, "bytes": bytes }));
+        removed.extend(print::removed(set.name, store::bytes(set), || store::remove(set))?);
     }
     print::json(&json!({ "removed": removed }))
 }

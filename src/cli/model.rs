@@ -95,14 +95,7 @@ fn clear(names: &[String]) -> Result<()> {
     let all = || FETCHED.iter().collect();
     let mut removed = Vec::new();
     for model in if asked.is_empty() { all() } else { asked } {
-        let bytes = model.bytes();
-        if bytes == 0 {
-            print::line(format!("{} is not here", model.name));
-            continue;
-        }
-        model.remove()?;
-        print::line(format!("{}: {} removed", model.name, print::megabytes(bytes)));
-        removed.push(json!({ "name": model.name, "bytes": bytes }));
+        removed.extend(print::removed(model.name, model.bytes(), || model.remove())?);
     }
     print::json(&json!({ "removed": removed }))
 }

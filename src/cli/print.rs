@@ -231,6 +231,25 @@ pub fn metrics(rows: &[(&str, &Metrics)]) -> String {
     )
 }
 
+/// Removes something that takes so many bytes and says so, as it says of none that it is not here; what was removed,
+/// as JSON.
+///
+/// # Errors
+/// It cannot be removed.
+pub fn removed(
+    name: &str,
+    bytes: u64,
+    remove: impl FnOnce() -> Result<()>,
+) -> Result<Option<Value>> {
+    if bytes == 0 {
+        line(format!("{name} is not here"));
+        return Ok(None);
+    }
+    remove()?;
+    line(format!("{name}: {} removed", megabytes(bytes)));
+    Ok(Some(serde_json::json!({ "name": name, "bytes": bytes })))
+}
+
 /// Bytes in millions.
 pub fn megabytes(bytes: u64) -> String {
     format!("{:.1} MB", bytes as f64 / 1e6)

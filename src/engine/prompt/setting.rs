@@ -6,7 +6,7 @@ use super::Jury;
 use crate::data::corpus;
 use crate::data::corpus::{Pair, Target};
 use crate::data::{seeded, shuffled};
-use crate::engine::fit::unchanged;
+use crate::engine::fit::{listed, unchanged};
 use crate::engine::measure::sampling;
 use crate::engine::{Asked, Work};
 use crate::error::{Error, Result};
@@ -17,9 +17,6 @@ use crate::sampling::LatentWeights;
 use crate::subject::{Items, Noising};
 use crate::unlearn::{Plan, Scope};
 use crate::words::{AttackKind, Budget, Forgotten, Recipe, Redirect, SampleOptions, sha256};
-
-/// Names that a notice lists.
-const SHOWN: usize = 6;
 
 /// What a budget sets for prompts.
 #[derive(Debug, Clone, Copy)]
@@ -99,10 +96,7 @@ impl PromptSetting {
         let styles = named.styles.iter();
         let styles = styles.map(|s| format!("{} style", corpus.index.styles[*s].name));
         let names: Vec<String> = concepts.chain(styles).collect();
-        let listed = match names.len() {
-            n if n > SHOWN => format!("{}, \u{2026}", names[..SHOWN].join(", ")),
-            _ => names.join(", "),
-        };
+        let listed = listed(&names);
         let mut said = match (names.as_slice(), self.pairs[0].len()) {
             ([], _) => "Names nothing that the model was shown: what it draws for these words is \
                         forgotten, and nobody can tell whether it is"
