@@ -59,7 +59,8 @@ fn compare_ui(studio: &mut Studio, ui: &mut Ui) {
             // In the gap that panes have below them, so that they stay where they are.
             let below = if done { GAP } else { 0.0 };
             if narrow {
-                pages::pages_ui(studio, ui, &opened, below);
+                // Its panel has less of a margin.
+                pages::pages_ui(studio, ui, &opened, below * 1.5);
             } else {
                 panes_ui(studio, ui, &opened, below);
             }
