@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Attack, Exported, Grid, Run, Survey};
+use super::{Attack, Exported, Grid, Run, Survey, Trace, TraceRequest};
 use crate::data::{Mine, Pictures};
 use crate::diffusion::SolverKind;
 use crate::error::Error;
@@ -73,6 +73,9 @@ pub enum Job {
     /// Draws what a finished run's pane shows with this much of its change, `model` being what it ended
     /// with; answers [`Outcome::Interpolated`].
     Interpolate { model: Arc<AnyModel>, recipe: Recipe, strength: f64 },
+    /// Draws some tiles again with every step of the sampler told, from the same noise for every model; answers
+    /// [`Outcome::Traced`].
+    Trace(TraceRequest),
     /// Makes a file of a finished run's change; answers [`Outcome::Exported`].
     Export {
         model: Arc<AnyModel>,
@@ -196,6 +199,7 @@ pub enum Outcome {
     /// The name of a person's own pictures.
     Kept(String),
     Interpolated(Arc<Grid>),
+    Traced(Arc<Trace>),
     Exported(Arc<Exported>),
 }
 

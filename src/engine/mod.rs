@@ -23,6 +23,7 @@ mod request;
 mod requests;
 mod safe;
 mod session;
+mod steps;
 mod store;
 mod strength;
 mod train;
@@ -206,6 +207,7 @@ pub use job::{
 pub use outcome::{Attack, Grid, LogLine, Run};
 #[cfg(target_arch = "wasm32")]
 pub use page::{Engine, WorkerEngine};
+pub use steps::{Attention, Film, Moment, Trace, TraceRequest, Traced};
 pub use strength::Exported;
 
 // What the engine's own files speak of.

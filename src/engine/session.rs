@@ -165,6 +165,7 @@ impl<'a> Work<'a> {
                 Job::Interpolate { model, recipe, strength } => {
                     Outcome::Interpolated(self.interpolated(&model, &recipe, strength).await?)
                 }
+                Job::Trace(request) => Outcome::Traced(self.traced(&request).await?.into()),
                 Job::Export { model, recipe, protocol, mask, what } => {
                     let of = (&recipe, &*protocol);
                     let made = self.exported(&model, of, mask.as_ref(), what).await?;
@@ -369,6 +370,10 @@ fn needed(job: &Job) -> Vec<&'static str> {
         | Job::Interpolate { recipe, .. }
         | Job::Export { recipe, .. }
         | Job::Audit { recipe, .. } => whole(&recipe.model, &recipe.data, &recipe.forget),
+        Job::Trace(of) => match &of.recipe {
+            Some(recipe) => whole(&recipe.model, &recipe.data, &recipe.forget),
+            None => registry::files(&of.model, data_of(&of.model), ""),
+        },
         Job::Look { model, .. } => registry::files(model, data_of(model), ""),
         Job::Keep(_) => Vec::new(),
         Job::Learn { model, data, .. } => whole(model, data, ""),

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, ops::Range, sync::Arc};
 
 use super::attempt::Attempt;
 use super::history::Kept;
-use super::state::Look;
+use super::state::{Look, Steps};
 use super::{Choice, History, Saliency, format, recorded, tasks};
 use crate::data;
 use crate::engine::{Grid, Looked, Opened, PromptPane, Run, TrainingSet};
@@ -125,6 +125,8 @@ pub struct TaskState {
     pub pane: Option<PromptPane>,
     /// What the shipped Retrain twin shows, and of what: from the same noise as the model's pictures.
     pub twin: Option<(Recipe, Arc<Grid>)>,
+    /// The sampler's steps on the way to a tile.
+    pub steps: Steps,
 }
 
 impl TaskState {

@@ -30,6 +30,7 @@ mod requests;
 mod saliency;
 mod signals;
 mod single_file;
+mod steps;
 mod strength;
 mod studio;
 mod studio_engine;

@@ -110,6 +110,7 @@ impl State {
             (JobKind::Strength, Outcome::Interpolated(grid)) => {
                 session.dial.drawn = Some((session.dial.strength, grid));
             }
+            (JobKind::Trace, Outcome::Traced(trace)) => session.steps.take(trace),
             (JobKind::Export, Outcome::Exported(made)) => {
                 let said = made.lora.as_ref().map(LoraReport::line);
                 session.notes.extend(said.filter(|said| !session.notes.contains(said)));
@@ -189,6 +190,9 @@ impl State {
     }
 
     fn failed(&mut self, work: RunningJob, error: Error) {
+        if work.kind == JobKind::Trace {
+            self.session_mut().steps.give_up(true);
+        }
         self.keep_shown(work.kind);
         let session = self.session_mut();
         if let JobKind::Unlearn(arm) = work.kind

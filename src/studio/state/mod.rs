@@ -3,9 +3,11 @@
 pub mod actions;
 mod events;
 mod mine;
+mod steps;
 
 pub use actions::LONGEST_PROMPT;
 pub use mine::Look;
+pub use steps::{Place, Steps};
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -56,6 +58,8 @@ pub enum JobKind {
     Attack(Arm, AttackKind),
     /// Drawing a finished run at another strength.
     Strength,
+    /// Tracing the sampler's steps.
+    Trace,
     /// Making a file of a finished run's change.
     Export,
 }
@@ -65,7 +69,8 @@ impl JobKind {
     fn holds(self) -> bool {
         match self {
             Self::Rank { then_forget } => then_forget,
-            Self::Open(_) | Self::Import | Self::Browse | Self::Look | Self::Strength => false,
+            Self::Open(_) | Self::Import | Self::Browse | Self::Look => false,
+            Self::Strength | Self::Trace => false,
             _ => true,
         }
     }
@@ -88,6 +93,7 @@ impl JobKind {
             Self::Audit(_) => ["Audit", "Auditing"],
             Self::Attack(_, kind) => [kind.title(), "Attacking"],
             Self::Strength => ["Strength", "Drawing at another strength"],
+            Self::Trace => ["Steps", "Tracing the sampler's steps"],
             Self::Export => ["Export", "Writing the change"],
         }
     }
@@ -355,8 +361,10 @@ impl State {
     /// before and after start from the same noise. So does the strength.
     fn keep_shown(&mut self, kind: JobKind) {
         let session = self.session_mut();
-        if kind == JobKind::Strength {
-            session.dial.give_up();
+        match kind {
+            JobKind::Strength => session.dial.give_up(),
+            JobKind::Trace => session.steps.give_up(false),
+            _ => {}
         }
         if let (JobKind::Open(_), Some(opened)) = (kind, &session.opened) {
             (session.request.seed, session.request.budget) = (opened.seed, opened.budget);

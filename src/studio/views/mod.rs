@@ -36,6 +36,7 @@ macro_rules! views {
 
 views! {
     compare,
+    steps,
     map,
     data,
     audit,

@@ -8,6 +8,7 @@ mod mine;
 mod pictures;
 mod played;
 mod prompts;
+mod steps;
 mod strength;
 mod table;
 mod views;

@@ -5,7 +5,7 @@ use std::{cell::RefCell, collections::VecDeque, path::PathBuf, rc::Rc, sync::Arc
 use egui_kittest::Harness;
 
 use super::answers::{
-    SNEAKER, attack, audit, grid, live, metrics, opened, overlap, pane, ranking, run, shelf,
+    SNEAKER, attack, audit, grid, live, metrics, opened, overlap, pane, ranking, run, shelf, trace,
 };
 use salun_studio::engine::{Attacked, Audited, Event, Exported, Job, Looked, Opened, Outcome};
 use salun_studio::error::Error;
@@ -125,6 +125,7 @@ impl Played {
             Job::Interpolate { strength, .. } => {
                 Outcome::Interpolated(Arc::new(grid((6.0 * strength) as usize)))
             }
+            Job::Trace(request) => Outcome::Traced(Arc::new(trace(&request))),
             Job::Export { what, .. } => {
                 Outcome::Exported(Arc::new(Exported { what, bytes: vec![1], lora: None }))
             }
