@@ -157,7 +157,8 @@ fn every_solver_predicts_the_picture_that_noise_was_added_to() {
     let noise = Tensor::<4>::from_floats([[[[-1.0, 0.5], [2.0, 0.1]]]], &device);
     for (_, kind) in SolverKind::ALL {
         for prediction in [Prediction::Epsilon, Prediction::VPrediction] {
-            let config = SchedulerConfig { prediction, ..SchedulerConfig::stable_diffusion(kind) };
+            let mut config = SchedulerConfig::stable_diffusion(kind);
+            config.prediction = prediction;
             let solver = Solver::new(&config, 10);
             for i in 0..solver.times.len() {
                 let at = solver.signal(i);

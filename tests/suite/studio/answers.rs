@@ -434,7 +434,7 @@ pub fn trace(request: &TraceRequest) -> Trace {
         attention: if prompts { vec![attention(of); n] } else { Vec::new() },
     };
     let moment = |step: usize| Moment {
-        time: (step < STEPS).then(|| 900.0 - 110.0 * step as f32),
+        time: (step < STEPS).then_some(900.0 - 110.0 * step as f32),
         noise: 1.0 - step as f32 / STEPS as f32,
     };
     Trace {
