@@ -22,7 +22,7 @@ impl Sheet {
         let (held, texture) = self.held.get_or_insert_with(|| (grid.clone(), load(ctx, grid)));
         if !Arc::ptr_eq(held, grid) {
             *held = grid.clone();
-            texture.set(pixels(grid), options());
+            texture.set(pixels(grid), options(grid));
         }
         texture.id()
     }
@@ -77,7 +77,7 @@ pub fn hot(share: f32) -> [u8; 3] {
 
 /// A grid that stays as it is as a texture.
 pub fn load(ctx: &Context, grid: &Grid) -> TextureHandle {
-    ctx.load_texture("tiles", pixels(grid), options())
+    ctx.load_texture("tiles", pixels(grid), options(grid))
 }
 
 /// A tile as a picture, so many points wide.
@@ -102,8 +102,13 @@ pub fn uv(grid: &Grid, row: usize, column: usize) -> Rect {
     )
 }
 
-fn options() -> TextureOptions {
-    TextureOptions { magnification: TextureFilter::Nearest, ..TextureOptions::LINEAR }
+/// Side in pixels from which on a tile is a picture, and its pixels are nothing to be seen.
+const FINE: usize = 48;
+
+fn options(grid: &Grid) -> TextureOptions {
+    let fine = grid.tile.iter().all(|side| *side >= FINE);
+    let magnification = if fine { TextureFilter::Linear } else { TextureFilter::Nearest };
+    TextureOptions { magnification, ..TextureOptions::LINEAR }
 }
 
 /// Cells across and down: near a square, so that many tiles fit a texture.

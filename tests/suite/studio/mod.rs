@@ -5,6 +5,7 @@ mod answers;
 mod leaving;
 mod links;
 mod mine;
+mod opening;
 mod pictures;
 mod played;
 mod prompts;

@@ -1,10 +1,11 @@
 //! The pictures at the shown step, large: of every pane what the network is shown, what it predicts, how that differs.
 
+use egui::epaint::RectShape;
 use egui::text::{LayoutJob, TextWrapping};
 
 use super::{Look, Scrubber, Shown};
 use crate::studio::prelude::*;
-use crate::studio::{Mark, Pane, panes, tile};
+use crate::studio::{Mark, Pane, rounding, tile};
 
 /// Between panes, and between the two pictures of one, in points.
 const GAP: f32 = 16.0;
@@ -143,7 +144,7 @@ fn marks(painter: &Painter, rect: Rect, shown: &Shown, session: &TaskState, at: 
         let seen = predicted.seen_in(tile, at.min(predicted.columns.saturating_sub(1)));
         if let (Some((seen, _)), Some(class)) = (seen, predicted.rows[tile]) {
             let mark = Mark::of(seen == class, forgotten && shown.pane != Pane::Before);
-            panes::frame(painter, rect, mark);
+            mark.frame(painter, rect);
         }
     }
 }
@@ -163,7 +164,8 @@ fn cells(rect: Rect, n: usize) -> impl Iterator<Item = Rect> {
 pub fn mosaic(painter: &Painter, rect: Rect, texture: TextureId, grid: &Grid, step: usize) {
     let step = step.min(grid.columns.saturating_sub(1));
     for (row, cell) in cells(rect, grid.rows.len()).enumerate() {
-        painter.image(texture, cell, tile::uv(grid, row, step), Color32::WHITE);
+        let picture = RectShape::filled(cell, rounding(cell), Color32::WHITE);
+        painter.add(picture.with_texture(texture, tile::uv(grid, row, step)));
     }
 }
 
