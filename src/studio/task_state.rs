@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, ops::Range, sync::Arc};
 
 use super::attempt::Attempt;
 use super::history::Kept;
-use super::state::Look;
+use super::state::{Insights, Look};
 use super::{Choice, History, Saliency, format, recorded, tasks};
 use crate::data;
 use crate::engine::{Grid, Looked, Opened, PromptPane, Run, TrainingSet};
@@ -121,6 +121,8 @@ pub struct TaskState {
     pub before: Vec<Arc<Opened>>,
     /// The masks that were compared last.
     pub overlap: Option<Arc<Overlap>>,
+    /// What was looked into.
+    pub insights: Insights,
     /// What the prompts of the request show before it.
     pub pane: Option<PromptPane>,
     /// What the shipped Retrain twin shows, and of what: from the same noise as the model's pictures.

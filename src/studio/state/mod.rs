@@ -2,9 +2,11 @@
 
 pub mod actions;
 mod events;
+mod inspect;
 mod mine;
 
 pub use actions::LONGEST_PROMPT;
+pub use inspect::Insights;
 pub use mine::Look;
 
 use std::{path::PathBuf, sync::Arc};
@@ -40,6 +42,8 @@ pub enum JobKind {
     Unlearn(Arm),
     /// Opening the data set to be looked through.
     Browse,
+    /// Looking into the model.
+    Inspect,
     /// Looking at a person's own pictures.
     Look,
     /// Taking them in, to be forgotten.
@@ -65,7 +69,8 @@ impl JobKind {
     fn holds(self) -> bool {
         match self {
             Self::Rank { then_forget } => then_forget,
-            Self::Open(_) | Self::Import | Self::Browse | Self::Look | Self::Strength => false,
+            Self::Open(_) | Self::Import | Self::Browse | Self::Look => false,
+            Self::Inspect | Self::Strength => false,
             _ => true,
         }
     }
@@ -80,6 +85,7 @@ impl JobKind {
             }
             Self::Unlearn(_) => ["", "forgetting"],
             Self::Browse => ["Pictures", "Opening the pictures"],
+            Self::Inspect => ["A look inside", "Looking into the model"],
             Self::Look => ["Your pictures", "Looking at your pictures"],
             Self::Keep => ["Your pictures", "Taking your pictures in"],
             Self::Learn => ["Learning", "Learning the new class"],

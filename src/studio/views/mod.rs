@@ -39,6 +39,8 @@ views! {
     map,
     data,
     audit,
+    whereabouts,
+    network,
     masks,
     recipe,
     // Needs folders: not on a page.

@@ -2,12 +2,14 @@
 
 mod actions;
 mod answers;
+mod inside;
 mod leaving;
 mod links;
 mod mine;
 mod pictures;
 mod played;
 mod prompts;
+mod seen;
 mod strength;
 mod table;
 mod views;
