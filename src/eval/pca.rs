@@ -99,14 +99,14 @@ mod tests {
     #[test]
     fn two_axes_hold_as_much_as_the_two_largest_eigenvalues() {
         // Independent columns of falling spread: the first two hold (9 + 4) / (9 + 4 + 1 + …) of it.
-        let spread = [3.0, 2.0, 1.0, 0.5, 0.25, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1];
+        let spread = [3.0f32, 2.0, 1.0, 0.5, 0.25, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1];
         let mut values = rng::normals(&mut rng::seeded(5, "pca"), 4_000 * 12);
         for (i, v) in values.iter_mut().enumerate() {
             *v = *v * spread[i % 12] + 7.0;
         }
         let given = Features { n: 4_000, width: 12, values };
         let pca = Pca::fit(&given).unwrap();
-        let squares: Vec<f64> = spread.iter().map(|s: &f64| s * s).collect();
+        let squares: Vec<f64> = spread.iter().map(|s| f64::from(s * s)).collect();
         let expected = (squares[0] + squares[1]) / squares.iter().sum::<f64>();
         assert!((pca.held(&given) - expected).abs() < 0.01, "{}", pca.held(&given));
         assert!(pca.axes[0][0] > 0.99 && pca.axes[1][1] > 0.99, "{:?}", pca.axes);
@@ -116,7 +116,7 @@ mod tests {
     fn what_has_no_directions_has_no_axes_or_points_at_the_middle() {
         assert_eq!(Pca::fit(&Features::default()), None);
         assert_eq!(Pca::fit(&features(&[&[f32::NAN, 1.0], &[0.0, 1.0]])), None);
-        let same = features(&[&[2.0, 5.0]; 3]);
+        let same = features(&[&[2.0, 5.0][..]; 3]);
         let pca = Pca::fit(&same).unwrap();
         assert_eq!(pca.project(&same), [[0.0; 2]; 3]);
         assert_eq!(pca.held(&same), 0.0);

@@ -28,6 +28,8 @@ pub struct GraphNode {
     pub name: String,
     /// Its parameters by their places in the layout, the largest first.
     pub params: Vec<usize>,
+    /// What those are called.
+    pub called: Vec<String>,
     /// How many weights those have.
     pub weights: usize,
     /// The block that it is a part of.
@@ -145,7 +147,8 @@ impl Sketch {
             let size = |param: &usize| std::cmp::Reverse(layout.params[*param].n());
             node.params.sort_by_key(size);
             node.weights = node.params.iter().map(|&param| layout.params[param].n()).sum();
-            let name = node.params.first().map_or("", |&param| &layout.params[param].name);
+            node.called = node.params.iter().map(|&p| layout.params[p].name.clone()).collect();
+            let name = node.called.first().map_or("", |name| name);
             node.name = name.strip_suffix(".weight").unwrap_or(name).into();
         }
         self.0
@@ -160,7 +163,8 @@ impl Sketch {
 
     fn node(&mut self, kind: NodeKind, name: &str, params: Vec<usize>) -> usize {
         let block = self.0.blocks.len().saturating_sub(1);
-        self.0.nodes.push(GraphNode { kind, name: name.into(), params, weights: 0, block });
+        let (name, called, weights) = (name.into(), Vec::new(), 0);
+        self.0.nodes.push(GraphNode { kind, name, params, called, weights, block });
         self.0.nodes.len() - 1
     }
 

@@ -15,7 +15,7 @@ use super::{Setting, Work};
 use crate::data;
 use crate::data::{Dataset, ForgetSet, Split};
 use crate::error::{Error, Result};
-use crate::models::{AnyModel, Classifier, Model, registry};
+use crate::models::{AnyModel, Classifier, Model, WeightEntry, registry};
 use crate::saliency::Scores;
 use crate::words::{Attribution, Recipe};
 
@@ -57,6 +57,7 @@ pub enum Inspected {
 pub struct LayerWeights {
     pub model: String,
     pub layer: usize,
+    pub entry: WeightEntry,
     #[serde(with = "crate::wire::numbers")]
     pub values: Vec<f32>,
 }
@@ -115,7 +116,7 @@ impl Work<'_> {
             return Err(wrong(format!("{MOST} weights are shown at the most")));
         }
         let values = weights.values[entry.range()].to_vec();
-        Ok(LayerWeights { model, layer, values })
+        Ok(LayerWeights { model, layer, entry: entry.clone(), values })
     }
 
     /// What a look at pictures needs.

@@ -68,7 +68,7 @@ fn every_layer_is_drawn_and_one_opens_as_its_filters_and_in_the_list_beside() {
     window.get_by_label_contains("Filter 3: ").click();
     window.run();
     window.get_by_label("Filter 3 of 16");
-    let drawn = window.get_by_label_contains("Filter 3, 144 weights").rect();
+    let drawn = window.get_by_label_contains("Filter 3: ").rect();
     window.hover_at(drawn.min + vec2(3.0, 3.0));
     window.run_steps(30);
     for told in ["out 3, in 0, ky 0, kx 0", "weight ", "after ", "score ", "|change| "] {
@@ -138,6 +138,13 @@ fn the_network_of_every_task_is_drawn_while_nothing_is_picked() {
         window.run();
         window.get_by_label("The network: 21 layers in 10 blocks");
     }
+    // Its weights can be looked at, too.
+    window.get_by_label_contains("Layer layer1.0.conv1").click();
+    window.run();
+    assert!(matches!(inspection(&played), Inspection::Weights { .. }));
+    played.answer();
+    window.run();
+    window.get_by_label("Filter 0: 144 weights");
 }
 
 #[test]

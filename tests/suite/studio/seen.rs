@@ -14,8 +14,9 @@ pub fn inspected(asked: Inspection) -> Inspected {
         Inspection::Scores(recipe) => Inspected::Scores(ranking(&recipe)),
         Inspection::Weights { model, layer } => {
             let weights = layout().init(1);
-            let values = weights.values[weights.layout.params[layer].range()].to_vec();
-            Inspected::Weights(Arc::new(LayerWeights { model, layer, values }))
+            let entry = weights.layout.params[layer].clone();
+            let values = weights.values[entry.range()].to_vec();
+            Inspected::Weights(Arc::new(LayerWeights { model, layer, entry, values }))
         }
         Inspection::Embed(of) => Inspected::Embedded(Arc::new(embedding(&of))),
         Inspection::Attribute { of, items, way } => {

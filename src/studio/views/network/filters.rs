@@ -33,12 +33,11 @@ enum What {
 pub struct Open<'a> {
     pub param: usize,
     pub entry: &'a WeightEntry,
-    pub saliency: &'a Saliency,
+    /// Its scores and the mask, once something is picked.
+    pub saliency: Option<&'a Saliency>,
     /// Its weights before, where they are known.
     pub weights: Option<&'a [f32]>,
     pub run: Option<&'a Arc<Run>>,
-    /// Whether they cannot be known.
-    pub refused: bool,
 }
 
 /// What pictures were painted from: the layer, what of it, the mask, the weights, the run.
@@ -72,7 +71,7 @@ impl Open<'_> {
         let values = match what {
             What::Before => self.weights?.to_vec(),
             What::After => self.after()?.to_vec(),
-            What::Score => self.saliency.ranking.scores[range].to_vec(),
+            What::Score => self.saliency?.ranking.scores[range].to_vec(),
             What::Change => self.run?.change.values.get(range)?.to_vec(),
         };
         let most = |values: &[f32]| values.iter().fold(0.0f32, |most, v| most.max(v.abs()));
@@ -96,7 +95,7 @@ impl Open<'_> {
 
     /// Whether a weight, by its place in the layer, may change.
     fn free(&self, weight: usize) -> bool {
-        self.saliency.free(self.entry.offset + weight)
+        self.saliency.is_none_or(|saliency| saliency.free(self.entry.offset + weight))
     }
 
     /// The share of a filter's weights in the mask.
@@ -107,7 +106,7 @@ impl Open<'_> {
 }
 
 impl Filters {
-    /// Draws the filters, or the open one; whether weights that could not be had are asked for again.
+    /// Draws the filters, or the open one; whether what is asked for is known.
     pub fn ui(&mut self, open: &Open, ui: &mut Ui) -> bool {
         let mosaic = Mosaic::of(open.entry);
         if self.shown.as_ref().is_some_and(|shown| shown.of.0 != open.param) {
@@ -115,26 +114,25 @@ impl Filters {
         }
         self.bar_ui(open, &mosaic, ui);
         self.renew(open, &mosaic);
-        let Some(shown) = self.shown.take() else {
-            let why = match open.refused {
-                true => "The weights could not be shown",
-                false => "The weights come once the work in progress is done",
-            };
-            ui.weak(why);
-            return open.refused && ui.button("Look again").clicked();
-        };
+        let Some(shown) = self.shown.take() else { return false };
         let paint = Paint { open, mosaic, what: self.what, shown: &shown };
         match self.filter.filter(|filter| *filter < mosaic.filters) {
             Some(filter) => self.one_ui(&paint, filter, ui),
             None => self.all_ui(&paint, ui),
         }
         self.shown = Some(shown);
-        false
+        true
     }
 
     fn bar_ui(&mut self, open: &Open, mosaic: &Mosaic, ui: &mut Ui) {
         let ran = open.run.is_some();
-        if !ran && matches!(self.what, What::After | What::Change) {
+        let scored = open.saliency.is_some();
+        let there = match self.what {
+            What::Before => true,
+            What::After | What::Change => ran,
+            What::Score => scored,
+        };
+        if !there {
             self.what = What::Before;
         }
         ui.horizontal_wrapped(|ui| {
@@ -142,7 +140,7 @@ impl Filters {
             let all = [
                 (What::Before, "Weights", "Blue below 0, orange above; frozen ones are grey", true),
                 (What::After, "After", "The weights after the run", ran),
-                (What::Score, "Scores", "How salient each weight is", true),
+                (What::Score, "Scores", "How salient each weight is", scored),
                 (What::Change, "Change", "How far the run moved each weight", ran),
             ];
             let all = all.into_iter().filter(|(.., there)| *there);
@@ -155,7 +153,7 @@ impl Filters {
                     }
                     ui.label(format!("Filter {filter} of {}", format::count(mosaic.filters)));
                 }
-                None if mosaic.filters > 1 => {
+                None if mosaic.filters > 1 && scored => {
                     let hint = "Those with most weights in the mask come first";
                     ui.checkbox(&mut self.by_saliency, "Salient first").on_hover_text(hint);
                 }
@@ -171,8 +169,9 @@ impl Filters {
     fn renew(&mut self, open: &Open, mosaic: &Mosaic) {
         let weights = open.weights.map_or(std::ptr::null(), |weights| weights.as_ptr().cast());
         let run = open.run.map_or(std::ptr::null(), |run| Arc::as_ptr(run).cast());
-        let scores = Arc::as_ptr(&open.saliency.ranking).cast();
-        let now = (open.param, self.what, open.saliency.revision, [weights, run, scores]);
+        let scores = open.saliency.map_or(std::ptr::null(), |s| Arc::as_ptr(&s.ranking).cast());
+        let revision = open.saliency.map_or(0, |s| s.revision);
+        let now = (open.param, self.what, revision, [weights, run, scores]);
         if self.tiles.len() > KEPT {
             self.tiles.clear();
         }
@@ -215,11 +214,10 @@ impl Filters {
     }
 
     fn tile_ui(&mut self, paint: &Paint, filter: usize, ui: &mut Ui) {
-        let Paint { mosaic, shown, .. } = paint;
+        let Paint { open, mosaic, shown, .. } = paint;
         let (rect, response) = ui.allocate_exact_size(vec2(CELL, CELL + 6.0), Sense::click());
         let share = shown.shares[filter];
-        let free = format::percent(f64::from(share));
-        let told = format!("Filter {filter}: {free} of its {} weights in the mask", mosaic.n);
+        let told = told(open, filter, mosaic.n, share);
         response.widget_info(|| WidgetInfo::labeled(Role::Button, true, &told));
         if ui.is_rect_visible(rect) {
             let palette = theme::palette(ui);
@@ -256,8 +254,7 @@ impl Filters {
         area.show(ui, |ui| {
             let size = vec2(width, height) * scale;
             let (rect, response) = ui.allocate_exact_size(size, Sense::hover());
-            let free = format::percent(f64::from(paint.shown.shares[filter]));
-            let told = format!("Filter {filter}, {} weights, {free} of them in the mask", mosaic.n);
+            let told = told(open, filter, mosaic.n, paint.shown.shares[filter]);
             response.widget_info(|| WidgetInfo::labeled(Role::Image, true, &told));
             ui.painter().rect_filled(rect, 0.0, Color32::from_gray(10));
             Image::from_texture((tile.id(), size)).paint_at(ui, rect);
@@ -273,6 +270,17 @@ impl Filters {
     }
 }
 
+/// A filter in words.
+fn told(open: &Open, filter: usize, n: usize, share: f32) -> String {
+    match open.saliency {
+        Some(_) => {
+            let free = format::percent(f64::from(share));
+            format!("Filter {filter}: {free} of its {n} weights in the mask")
+        }
+        None => format!("Filter {filter}: {n} weights"),
+    }
+}
+
 /// Where a weight is, what it was, what became of it, and whether it may change.
 fn weight_ui(open: &Open, weight: usize, ui: &mut Ui) {
     let at = open.entry.offset + weight;
@@ -283,11 +291,15 @@ fn weight_ui(open: &Open, weight: usize, ui: &mut Ui) {
     if let Some(after) = open.after() {
         ui.label(format!("after {:.4}", after[weight]));
     }
-    ui.label(format!("score {:.3e}", open.saliency.ranking.scores[at]));
+    if let Some(saliency) = open.saliency {
+        ui.label(format!("score {:.3e}", saliency.ranking.scores[at]));
+    }
     if let Some(change) = open.run.and_then(|run| run.change.values.get(at)) {
         ui.label(format!("|change| {change:.3e}"));
     }
-    ui.label(if open.free(weight) { "In the mask: free" } else { "Not in the mask: frozen" });
+    if open.saliency.is_some() {
+        ui.label(if open.free(weight) { "In the mask: free" } else { "Not in the mask: frozen" });
+    }
 }
 
 /// How the filters of a layer are painted.

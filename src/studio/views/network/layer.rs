@@ -31,9 +31,6 @@ fn layer_ui(studio: &mut Studio, graph: &Graph, shades: &Shades, param: usize, u
     line_ui(ui, |ui| closed = close(ui), |ui| {
         ui.add(Label::new(RichText::new(&of.name).strong()).truncate()).on_hover_text(&of.name);
     });
-    let Some(saliency) = &studio.state.session().saliency else { return };
-    let layout = saliency.ranking.layout.clone();
-    let Some(entry) = layout.params.get(param) else { return };
     let heat = studio.own.of::<HeatMap>();
     if closed {
         heat.layer = None;
@@ -42,63 +39,73 @@ fn layer_ui(studio: &mut Studio, graph: &Graph, shades: &Shades, param: usize, u
     if of.params.len() > 1 {
         ui.horizontal_wrapped(|ui| {
             ui.spacing_mut().item_spacing.x = 2.0;
-            let mut shown = param;
-            for &other in &of.params {
-                let name = end(&layout.params[other], &of.name);
-                let label = small(name);
-                if ui.selectable_value(&mut shown, other, label).clicked() {
+            for (&other, name) in of.params.iter().zip(&of.called) {
+                let label = small(end(name, &of.name));
+                if ui.selectable_label(other == param, label).clicked() {
                     heat.open(other);
                 }
             }
         });
     }
-    facts_ui(studio, shades, node, param, entry, ui);
-    ui.add_space(2.0);
     let Studio { own, state, .. } = studio;
     state.weigh(param);
+    let refused = state.session().insights.is_refused() && state.work.is_none();
     let session = state.session();
-    let Some(saliency) = &session.saliency else { return };
     let model = session.opened.as_ref().map_or("", |opened| &*opened.name);
+    let weights = session.insights.weights(model, param);
+    let layout = session.saliency.as_ref().map(|saliency| &saliency.ranking.layout);
+    let entry = layout.and_then(|layout| layout.params.get(param));
+    let Some(entry) = entry.or(weights.map(|weights| &weights.entry)) else {
+        return waiting_ui(state, refused, ui);
+    };
+    facts_ui(session, shades, node, param, entry, ui);
+    ui.add_space(2.0);
     let open = Open {
         param,
         entry,
-        saliency,
-        weights: session.insights.weights(model, param).map(|known| &known.values[..]),
+        saliency: session.saliency.as_ref(),
+        weights: weights.map(|known| &known.values[..]),
         run: session.run(Arm::Method),
-        refused: session.insights.is_refused() && state.work.is_none(),
     };
-    let again = own.of::<Drawing>().filters.ui(&open, ui);
-    if again {
+    if !own.of::<Drawing>().filters.ui(&open, ui) {
+        waiting_ui(state, refused, ui);
+    }
+}
+
+/// What stands here until the weights are there.
+fn waiting_ui(state: &mut State, refused: bool, ui: &mut Ui) {
+    ui.weak(match refused {
+        true => "The weights could not be shown",
+        false => "The weights come once the work in progress is done",
+    });
+    if refused && ui.button("Look again").clicked() {
         state.session_mut().insights.again();
     }
 }
 
 /// What of a parameter's name the layer's has not.
-fn end<'a>(entry: &'a WeightEntry, layer: &str) -> &'a str {
-    match entry.name.strip_prefix(layer).and_then(|end| end.strip_prefix('.')) {
+fn end<'a>(name: &'a str, layer: &str) -> &'a str {
+    match name.strip_prefix(layer).and_then(|end| end.strip_prefix('.')) {
         Some(end) => end,
         // A normalisation has a name beside the layer's.
-        None => {
-            let dots = entry.name.rmatch_indices('.').nth(1);
-            dots.map_or(&entry.name, |(at, _)| &entry.name[at + 1..])
-        }
+        None => name.rmatch_indices('.').nth(1).map_or(name, |(at, _)| &name[at + 1..]),
     }
 }
 
 fn facts_ui(
-    studio: &Studio,
+    session: &TaskState,
     shades: &Shades,
     node: usize,
     param: usize,
     entry: &WeightEntry,
     ui: &mut Ui,
 ) {
-    let session = studio.state.session();
     let shape: Vec<String> = entry.shape.iter().map(usize::to_string).collect();
     let mut facts = vec![shape.join("×")];
     if let Some(layer) = session.saliency.as_ref().and_then(|s| s.layers.get(param)) {
         let share = format::percent(layer.kept as f64 / layer.n.max(1) as f64);
-        facts.push(format!("{} of {} weights free, {share}", format::count(layer.kept), format::count(layer.n)));
+        let [kept, n] = [layer.kept, layer.n].map(format::count);
+        facts.push(format!("{kept} of {n} weights free, {share}"));
     }
     let change = session.run(Arm::Method).and_then(|run| run.change.layers.get(param));
     if let Some(change) = change {
@@ -116,9 +123,8 @@ mod tests {
 
     #[test]
     fn a_parameter_is_called_by_what_its_layer_is_not() {
-        let entry = |name: &str| WeightEntry { name: name.into(), shape: vec![1], offset: 0 };
-        assert_eq!(end(&entry("layer1.0.conv1.weight"), "layer1.0.conv1"), "weight");
-        assert_eq!(end(&entry("layer1.0.bn1.bias"), "layer1.0.conv1"), "bn1.bias");
-        assert_eq!(end(&entry("null_classes_emb"), "classes_emb"), "null_classes_emb");
+        assert_eq!(end("layer1.0.conv1.weight", "layer1.0.conv1"), "weight");
+        assert_eq!(end("layer1.0.bn1.bias", "layer1.0.conv1"), "bn1.bias");
+        assert_eq!(end("null_classes_emb", "classes_emb"), "null_classes_emb");
     }
 }

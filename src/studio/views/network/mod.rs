@@ -53,15 +53,17 @@ struct InCommon {
 }
 
 impl InCommon {
-    /// What the masks have in common, layer by layer; nothing where they are of other networks.
+    /// What the masks have in common, layer by layer, as it was when both were last at rest; nothing where they
+    /// are of other networks.
     fn of(&mut self, shown: &Saliency, beside: &Saliency) -> Option<&[Common]> {
         let name = |s: &Saliency| (s.revision, Arc::as_ptr(&s.ranking).cast());
         let of = Some([name(shown), name(beside)]);
-        if self.of != of {
+        // On the move they are others in every frame.
+        if self.of != of && shown.exact && beside.exact {
             self.layers = shown.common(beside)?;
             self.of = of;
         }
-        Some(&self.layers)
+        (self.layers.len() == shown.layers.len()).then_some(&self.layers[..])
     }
 }
 
@@ -91,12 +93,13 @@ fn network_ui(studio: &mut Studio, ui: &mut Ui) {
     let drawing = own.of::<Drawing>();
     let session = state.session();
     let beside = session.insights.beside(&session.model);
-    let common = session.saliency.as_ref().zip(beside);
+    let painted = drawing.painted == Painted::Beside;
+    let common = session.saliency.as_ref().zip(beside).filter(|_| painted);
     let common = common.and_then(|(shown, beside)| drawing.common.of(shown, beside));
     let shades = Shades::of(graph, session, beside.zip(common));
     foot_ui(drawing, state, graph, &shades, ui);
     let open = own.of::<HeatMap>().layer;
-    if let Some(param) = open.filter(|_| session_is_scored(state)) {
+    if let Some(param) = open {
         layer::panel_ui(studio, graph, &shades, param, ui);
     }
     let drawing = studio.own.of::<Drawing>();
@@ -111,11 +114,6 @@ fn network_ui(studio: &mut Studio, ui: &mut Ui) {
             None => heat.layer = None,
         }
     }
-}
-
-/// Whether there is a layer to open: its names and shapes come with the scores.
-fn session_is_scored(state: &State) -> bool {
-    state.session().saliency.is_some()
 }
 
 /// What layers are coloured by, and the request that is held beside.

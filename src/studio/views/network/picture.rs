@@ -9,8 +9,8 @@ use crate::studio::prelude::*;
 /// Zooms that a drawing takes by itself, and that a person may choose.
 const FITTING: [f32; 2] = [0.62, 1.7];
 pub const ZOOMS: [f32; 2] = [0.25, 4.0];
-/// Below this height in points, nothing is written.
-const LEGIBLE: f32 = 8.0;
+/// The smallest letters, in points.
+const SMALLEST: f32 = 9.0;
 
 /// What is drawn, and how.
 pub struct Picture<'a> {
@@ -80,18 +80,18 @@ impl Picture<'_> {
         let stroke = Stroke::new(1.0, palette.border);
         let painter = ui.painter();
         painter.rect(rect, 4.0 * scale.min(1.0), palette.card, stroke, StrokeKind::Inside);
-        let size = (HEAD * 0.66 * scale).min(13.0);
-        if size >= LEGIBLE * 0.85 {
-            let galley = painter.layout_no_wrap(name.into(), FontId::proportional(size), palette.weak);
-            let galley = match galley.size().x > rect.width() - 4.0 {
-                // The end of a name tells it apart.
-                true => {
-                    let end = name.split(' ').next_back().unwrap_or_default();
-                    painter.layout_no_wrap(end.into(), FontId::proportional(size), palette.weak)
-                }
-                false => galley,
-            };
-            let head = rect.with_max_y(rect.top() + HEAD * scale);
+        let size = (HEAD * 0.66 * scale).clamp(SMALLEST, 13.0);
+        let head = rect.with_max_y(rect.top() + HEAD * scale);
+        // The end of a name tells it apart; where there is no room for that either, the hand asks for it.
+        let mut names = [name, name.split(' ').next_back().unwrap_or_default()].into_iter();
+        let lay = |name: &str| {
+            painter.layout_no_wrap(name.into(), FontId::proportional(size), palette.weak)
+        };
+        if head.height() >= size * 0.85
+            && let Some(galley) = names.find_map(|name| {
+                Some(lay(name)).filter(|galley| galley.size().x <= rect.width() - 2.0)
+            })
+        {
             painter.galley(head.center() - galley.size() / 2.0, galley, palette.weak);
         }
     }

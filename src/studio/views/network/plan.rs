@@ -232,7 +232,7 @@ pub fn rounded(points: &[Pos2], radius: f32) -> Vec<Pos2> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::models::{Sketch, WeightLayout};
+    use crate::models::{AnyModel, Sketch, WeightLayout, registry};
 
     /// A block of two layers with a shortcut, between an input and a head.
     fn graph() -> Graph {
@@ -274,6 +274,35 @@ mod tests {
         assert!(plan.nodes[3].width() > plan.nodes[2].width(), "more weights, a wider layer");
         let skip = plan.lines.iter().find(|line| line.way == Way::Skip).unwrap();
         assert!(skip.points[1].y < plan.cards[0].top() && skip.points[1].y >= 0.0);
+    }
+
+    #[test]
+    fn the_shipped_networks_have_room_for_all_their_layers() {
+        for name in ["fashion-classifier", "fashion-ddpm", "emoji-t2i"] {
+            let any = match registry::is_latent(name) {
+                true => AnyModel::Latent(registry::open_latent(name).unwrap().into()),
+                false => AnyModel::Plain(registry::open(name).unwrap().into()),
+            };
+            let graph = any.graph();
+            let plan = Plan::new(&graph);
+            let whole = Rect::from_min_size(Pos2::ZERO, plan.size);
+            for (i, card) in plan.cards.iter().enumerate() {
+                assert!(whole.contains_rect(*card), "{name}: {:?}", graph.blocks[i]);
+                let apart = plan.cards[..i].iter().all(|other| !card.shrink(1.0).intersects(*other));
+                assert!(apart, "{name}: {:?}", graph.blocks[i]);
+            }
+            for (node, rect) in graph.nodes.iter().zip(&plan.nodes) {
+                assert!(plan.cards[node.block].contains_rect(*rect), "{name}: {node:?}");
+            }
+            let points = plan.lines.iter().flat_map(|line| &line.points);
+            assert!(points.clone().all(|point| whole.contains(*point)), "{name}");
+            // What skips blocks runs over all that is between its ends.
+            for line in plan.lines.iter().filter(|line| line.way == Way::Skip) {
+                let [from, to] = line.ends.map(|node| graph.nodes[node].block);
+                let over = (from..=to).all(|block| line.points[1].y < plan.cards[block].top());
+                assert!(over, "{name}: {line:?}");
+            }
+        }
     }
 
     #[test]

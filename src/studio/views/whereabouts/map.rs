@@ -95,7 +95,9 @@ fn foot_ui(shown: &Whereabouts, state: &State, looked: &Looked, ui: &mut Ui) {
             // More names than these say nothing.
             for (class, name) in looked.classes.iter().enumerate().take(20) {
                 let color = colour(class, looked.classes.len(), dark);
-                key_ui(ui, name, |painter, at| drop(painter.circle_filled(at, 4.0, color)));
+                key_ui(ui, name, |painter, at| {
+                    painter.circle_filled(at, 4.0, color);
+                });
             }
             if embedding.forgotten.contains(&true) {
                 key_ui(ui, "to be forgotten", |painter, at| {
