@@ -10,6 +10,7 @@ pub mod check;
 mod fit;
 mod given;
 mod gpu_loss_check;
+mod inspect;
 mod job;
 mod judges;
 mod latent;
@@ -200,6 +201,9 @@ mod native {
 #[cfg(target_arch = "wasm32")]
 mod page;
 
+pub use inspect::{
+    Attributed, Beside, Embedding, Inspected, Inspection, LayerWeights, PixelMaps, Projection,
+};
 pub use job::{
     Attacked, Audited, Command, Event, Job, LiveStep, Looked, Opened, Outcome, PromptPane,
     PromptRequest, TrainingSet,

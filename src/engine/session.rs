@@ -7,7 +7,7 @@ use burn::tensor::Device;
 use super::judges::Judges;
 use super::requests::Adopted;
 use super::store::{Kept, Store};
-use super::{Asked, Event, Job, Outcome, Request, Send, requests};
+use super::{Asked, Beside, Event, Inspection, Job, Outcome, Request, Send, requests};
 use crate::data::{Dataset, ForgetSet, Split, by_loss};
 use crate::error::{Error, Result};
 use crate::eval::{Evaluator, Shown};
@@ -145,6 +145,7 @@ impl<'a> Work<'a> {
                 Job::Look { model, pictures, after } => {
                     Outcome::Looked(self.look_at(&model, &pictures, after).await?)
                 }
+                Job::Inspect(asked) => Outcome::Inspected(self.inspect(asked).await?),
                 Job::Keep(mine) => Outcome::Kept(data::mine::keep(mine)?),
                 Job::Learn { model, data, mine, seed, budget } => {
                     let name = self.learn(&model, &data, mine, seed).await?;
@@ -375,6 +376,15 @@ fn needed(job: &Job) -> Vec<&'static str> {
             None => registry::files(&of.model, data_of(&of.model), ""),
         },
         Job::Look { model, .. } => registry::files(model, data_of(model), ""),
+        Job::Inspect(asked) => match asked {
+            // The model is there: it is open.
+            Inspection::Weights { .. } => Vec::new(),
+            Inspection::Scores(recipe)
+            | Inspection::Embed(Beside { recipe, .. })
+            | Inspection::Attribute { of: Beside { recipe, .. }, .. } => {
+                whole(&recipe.model, &recipe.data, &recipe.forget)
+            }
+        },
         Job::Keep(_) => Vec::new(),
         Job::Learn { model, data, .. } => whole(model, data, ""),
         Job::Browse { model, data } => whole(model, data, ""),

@@ -2,7 +2,7 @@
 
 use burn::tensor::{Tensor, activation};
 
-use super::{Linear, Pass, Scope};
+use super::{Linear, Pass, Scope, Sketch};
 
 /// The names of an attention's four maps, and which of them have a bias.
 #[derive(Debug, Clone, Copy)]
@@ -35,6 +35,14 @@ impl Attention {
             Linear::maybe_biased(at.part(names.parts[i]), [inputs[i], width], bias)
         });
         Self { maps, heads }
+    }
+
+    /// Draws [`Attention::forward`] after a normalisation of `x`.
+    pub fn sketch(&self, to: &mut Sketch, norm: Vec<usize>, x: usize, context: usize) -> usize {
+        let [q, k, v, out] = &self.maps;
+        let q = to.layer(&[q.params(), norm], &[x]);
+        let [k, v] = [k, v].map(|map| to.layer(&[map.params()], &[context]));
+        to.layer(&[out.params()], &[q, k, v])
     }
 
     /// `x` [n, t, c] attends to `context` [n, s, d]; `mask` [1, 1, t, s] is added to the scores.

@@ -151,6 +151,11 @@ impl Conv {
         Self { stride, padding, ..self }
     }
 
+    /// The parameter indices of the weight and of the bias, where there is one.
+    pub fn params(&self) -> Vec<usize> {
+        std::iter::once(self.weight).chain(self.bias).collect()
+    }
+
     /// [n, c_in, h, w] to [n, c_out, h / stride, w / stride].
     pub fn forward(&self, pass: &Pass, x: Tensor<4>) -> Tensor<4> {
         let bias = self.bias.map(|b| pass.weights.params[b].clone());
@@ -265,6 +270,11 @@ impl BatchNorm {
         Self { eps, momentum, ..self }
     }
 
+    /// The parameter indices of scale and shift.
+    pub fn params(&self) -> Vec<usize> {
+        self.affine.0.to_vec()
+    }
+
     /// [n, c, h, w] to the same, then plus `residual`, then ReLU if asked.
     pub fn forward(
         &self,
@@ -313,6 +323,11 @@ impl GroupNorm {
         Self { affine: Affine::new(&mut at, channels), groups: Groups { n, ..groups } }
     }
 
+    /// The parameter indices of scale and shift.
+    pub fn params(&self) -> Vec<usize> {
+        self.affine.0.to_vec()
+    }
+
     /// [n, c, h, w] to the same, through SiLU if asked.
     pub fn forward(&self, pass: &Pass, x: Tensor<4>, silu: bool) -> Tensor<4> {
         ops::group_norm(x, self.affine.of(pass), self.groups.n, self.groups.eps, silu)
@@ -329,6 +344,11 @@ pub struct LayerNorm {
 impl LayerNorm {
     pub fn new(mut at: Scope, channels: usize, eps: f64) -> Self {
         Self { affine: Affine::new(&mut at, channels), eps }
+    }
+
+    /// The parameter indices of scale and shift.
+    pub fn params(&self) -> Vec<usize> {
+        self.affine.0.to_vec()
     }
 
     /// [.., c] to the same.

@@ -53,7 +53,7 @@ mod widgets;
 
 pub use chart::{Chart, key_ui, round_up};
 pub use history::{Entry, History};
-pub use lasso::Lasso;
+pub use lasso::{Brush, Lasso};
 pub use mark::{Mark, rounding};
 pub use matrix::Matrix;
 pub use mine::Given;

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, ops::Range, sync::Arc};
 use super::attempt::Attempt;
 use super::history::Kept;
 use super::request::controlled;
-use super::state::{Look, Steps};
+use super::state::{Insights, Look, Steps};
 use super::{Choice, History, Saliency, format, recorded};
 use crate::data;
 use crate::engine::{Grid, Looked, Opened, PromptPane, Run, TrainingSet};
@@ -126,6 +126,8 @@ pub struct TaskState {
     pub before: Vec<Arc<Opened>>,
     /// The masks that were compared last.
     pub overlap: Option<Arc<Overlap>>,
+    /// What was looked into.
+    pub insights: Insights,
     /// What the prompts of the request show before it.
     pub pane: Option<PromptPane>,
     /// What the shipped Retrain twin shows, and of what: from the same noise as the model's pictures.

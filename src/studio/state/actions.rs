@@ -13,7 +13,7 @@ use crate::models::registry;
 use crate::run::Link;
 use crate::saliency::By;
 use crate::studio::request::estimator;
-use crate::studio::{Arm, Choice};
+use crate::studio::{Arm, Choice, Saliency};
 use crate::words::{AttackKind, Budget, Estimator, Export, Recipe, Redirect, STRENGTHS, Task};
 
 /// Seeds whose masks are compared.
@@ -193,15 +193,16 @@ impl State {
         }
         let session = self.session_mut();
         session.request.density = density;
-        let aimed = session.saliency.as_mut().map_or(Ok(()), |s| s.aim(density));
+        let shown = session.saliency.iter_mut().chain(session.insights.beside_mut());
+        let aimed = shown.map(|s| s.aim(density)).collect::<Result<()>>();
         self.tell(aimed);
     }
 
     /// Makes bars and maps exact: the density has come to rest.
     pub fn settle(&mut self) {
-        if let Some(saliency) = &mut self.session_mut().saliency {
-            saliency.settle();
-        }
+        let session = self.session_mut();
+        let shown = session.saliency.iter_mut().chain(session.insights.beside_mut());
+        shown.for_each(Saliency::settle);
     }
 
     /// Sets how the mask is chosen; `None` is the method's own way. Scores that are known for

@@ -92,6 +92,7 @@ impl State {
                 }
             }
             (JobKind::Browse, Outcome::Browsed(shelf)) => session.shelf = Some(shelf),
+            (JobKind::Inspect, Outcome::Inspected(seen)) => self.inspected(seen),
             (JobKind::Look, Outcome::Looked(looked)) => {
                 session.looked = session.looks.take().map(|look| (look, looked));
             }
@@ -207,6 +208,9 @@ impl State {
             && let Some(attempt) = session.attempt_mut(arm)
         {
             attempt.cancelled = true;
+        }
+        if work.kind == JobKind::Inspect {
+            session.uninspected();
         }
         if matches!(error, Error::Cancelled) {
             self.ended = "Cancelled".into();

@@ -2,10 +2,12 @@
 
 pub mod actions;
 mod events;
+mod inspect;
 mod mine;
 mod steps;
 
 pub use actions::LONGEST_PROMPT;
+pub use inspect::Insights;
 pub use mine::Look;
 pub use steps::{Place, Steps};
 
@@ -39,6 +41,8 @@ pub enum JobKind {
     Unlearn(Arm),
     /// Opening the data set to be looked through.
     Browse,
+    /// Looking into the model.
+    Inspect,
     /// Looking at a person's own pictures.
     Look,
     /// Taking them in, to be forgotten.
@@ -65,7 +69,8 @@ impl JobKind {
     /// Whether another request would conflict with it.
     fn holds(self) -> bool {
         let free = matches!(self, Self::Import | Self::Browse | Self::Look | Self::Strength);
-        !free && self != Self::Trace && !self.prepares()
+        let look = matches!(self, Self::Trace | Self::Inspect);
+        !free && !look && !self.prepares()
     }
 
     /// Whether it makes ready for a run, which can be asked for meanwhile.
@@ -80,6 +85,7 @@ impl JobKind {
             Self::Rank => ["Saliency", "Scoring the weights"],
             Self::Unlearn(_) => ["", "forgetting"],
             Self::Browse => ["Pictures", "Opening the pictures"],
+            Self::Inspect => ["A look inside", "Looking into the model"],
             Self::Look => ["Your pictures", "Looking at your pictures"],
             Self::Keep => ["Your pictures", "Taking your pictures in"],
             Self::Learn => ["Learning", "Learning the new class"],

@@ -38,6 +38,8 @@ views! {
     map,
     data,
     audit,
+    whereabouts,
+    network,
     masks,
     recipe,
     table,

@@ -8,7 +8,9 @@ use salun_studio::engine::{
     Attack, Attention, Film, Grid, LiveStep, Moment, Opened, PromptPane, Run, Trace, TraceRequest,
     TrainingSet,
 };
-use salun_studio::models::{AnyModel, Architecture, Card, ResnetConfig, WeightLayout};
+use salun_studio::models::{
+    AnyModel, Architecture, Card, Graph, ResnetConfig, Sketch, WeightLayout,
+};
 use salun_studio::saliency::{By, Change, Mask, Overlap, Scores};
 use salun_studio::words::{
     Attack as Membership, AttackKind, AttackReport, Audit, Budget, Changed, DeviceReport,
@@ -213,6 +215,7 @@ pub fn opened(model: &str) -> Opened {
         budget: Budget::Quick,
         grid: Arc::new(grid(0)),
         params: layout().n(),
+        graph: graph().into(),
         assumed: Default::default(),
     }
 }
@@ -220,6 +223,14 @@ pub fn opened(model: &str) -> Opened {
 pub fn architecture() -> Architecture {
     let (mean, std) = (vec![0.5], vec![0.5]);
     Architecture::Resnet(ResnetConfig { width: 16, channels: 1, classes: 10, mean, std })
+}
+
+/// The classifier's, of whose weights every test's scores are.
+pub fn graph() -> Graph {
+    let mut sketch = Sketch::default();
+    let (network, layout) = architecture().build();
+    network.sketch(&mut sketch);
+    sketch.finish(&layout)
 }
 
 pub fn layout() -> Arc<WeightLayout> {

@@ -2,6 +2,7 @@
 
 mod actions;
 mod answers;
+mod inside;
 mod leaving;
 mod links;
 mod mine;
@@ -9,6 +10,7 @@ mod opening;
 mod pictures;
 mod played;
 mod prompts;
+mod seen;
 mod steps;
 mod strength;
 mod table;

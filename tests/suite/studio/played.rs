@@ -7,6 +7,7 @@ use egui_kittest::Harness;
 use super::answers::{
     SNEAKER, attack, audit, grid, live, metrics, opened, overlap, pane, ranking, run, shelf, trace,
 };
+use super::seen::inspected;
 use salun_studio::engine::{Attacked, Audited, Event, Exported, Job, Looked, Opened, Outcome};
 use salun_studio::error::Error;
 use salun_studio::gpu::{DeviceInfo, DeviceKind};
@@ -114,6 +115,7 @@ impl Played {
                 let after = after.map(|_| all((5, 0.61)));
                 Outcome::Looked(Looked { before: all((8, 0.93)), after })
             }
+            Job::Inspect(asked) => Outcome::Inspected(inspected(asked)),
             Job::Keep(mine) => Outcome::Kept(mine.name()),
             Job::Learn { model, data, mine, seed, budget } => {
                 let known = opened(&model);
