@@ -193,8 +193,8 @@ impl State {
         }
         let session = self.session_mut();
         session.request.density = density;
-        let shown = session.saliency.iter_mut().chain(session.insights.beside_mut());
-        let aimed = shown.map(|s| s.aim(density)).collect::<Result<()>>();
+        let mut shown = session.saliency.iter_mut().chain(session.insights.beside_mut());
+        let aimed = shown.try_for_each(|s| s.aim(density));
         self.tell(aimed);
     }
 
