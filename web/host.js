@@ -14,6 +14,24 @@ export const gpu_name = async () => {
   return [...new Set(words)].join(' ').toLowerCase();
 };
 
+export const language = () => navigator.language ?? '';
+
+// Of this page; nothing where the browser keeps nothing.
+export const remembered = (name) => {
+  try {
+    return localStorage.getItem(`salun ${name}`) ?? undefined;
+  } catch {
+    return undefined;
+  }
+};
+export const remember = (name, text) => {
+  try {
+    localStorage.setItem(`salun ${name}`, text);
+  } catch {
+    // It is asked for again.
+  }
+};
+
 export const ask_file = () => document.querySelector('#file').click();
 
 // The longer side of a picture on its way to the studio, which takes its middle at a few dozen pixels.

@@ -16,10 +16,11 @@ use super::saver::{Keeper, SaveHook, SaveItem, Saver};
 use super::tour::Tour;
 use super::views::View;
 use super::{
-    Backend, Given, commands, forget_panel, leave, mine, saliency_panel, saver, timeline, top_bar,
-    tour, views, wake,
+    Backend, Given, commands, forget_panel, leave, lesson, mine, saliency_panel, saver, timeline,
+    top_bar, tour, views, wake,
 };
 use crate::run::Link;
+use crate::words::Piece;
 
 /// Hears of a link's query.
 pub type LinkHook = Box<dyn Fn(&str)>;
@@ -46,6 +47,8 @@ pub struct Host {
     pub dialog: Option<super::dialog::Native>,
     /// Whether the studio is part of another page and leaves its top bar out.
     pub embedded: bool,
+    /// The code of the language that the person speaks, where it is known.
+    pub language: Option<String>,
 }
 
 /// The studio: an [`eframe::App`], and drawable in any [`egui::Ui`] for tests.
@@ -109,13 +112,13 @@ impl Studio {
 
     /// Takes over what a link asks for, or says what is wrong with it.
     pub fn follow(&mut self, link: &str) {
-        let followed = Link::parse(link).and_then(|link| self.state.follow(link));
+        let followed = Link::parse(link).and_then(|link| lesson::follow(self, link));
         self.state.tell(followed);
     }
 
     /// The request as a link that others can open.
     pub fn share(&self) -> String {
-        format!("{}?{}", self.host.address, self.state.session().link().query())
+        format!("{}?{}", self.host.address, lesson::link(self).query())
     }
 
     /// Takes in news and draws a frame.
@@ -128,11 +131,11 @@ impl Studio {
             self.state.backend.wake(wake);
         }
         self.take_news(ui.ctx());
+        lesson::attend(self, ui.ctx());
         #[cfg(not(target_arch = "wasm32"))]
         super::letters::Letters::show(&mut self.own, &self.state, ui.ctx());
         leave::handle(self, ui.ctx());
         commands::handle_keys(self, ui.ctx());
-        self.tour.spots = [None; 6];
         if !ui.input(|i| i.pointer.any_down()) {
             self.state.settle();
         }
@@ -144,6 +147,7 @@ impl Studio {
         }
         top_bar::messages_ui(self, ui.ctx(), theme::palette(ui));
         leave::left_ui(self, ui.ctx(), theme::palette(ui));
+        lesson::ring_ui(self, ui.ctx(), theme::palette(ui));
         tour::tour_ui(self, ui.ctx(), theme::palette(ui));
         #[cfg(not(target_arch = "wasm32"))]
         self.dialog_ui(ui.ctx());
@@ -158,6 +162,9 @@ impl Studio {
             let bar = Panel::top("top bar").frame(frame).show(ui, |ui| bar_ui(self, ui));
             self.bar_end = bar.response.rect.bottom();
         }
+        if let Some(lesson) = lesson::bar_ui(self, ui, frame) {
+            self.bar_end = lesson.bottom();
+        }
     }
 
     /// Everything side by side.
@@ -166,14 +173,16 @@ impl Studio {
         let (bar, side) = (margin(12, 8), margin(12, 10));
         let whole = ui.available_size();
         self.bar_ui(ui, bar, top_bar::top_bar_ui);
-        Panel::right("saliency")
-            .frame(side)
-            .default_size((whole.x * 0.24).clamp(256.0, 320.0))
-            .size_range(240.0..=480.0)
-            .show(ui, |ui| {
-                ui.take_available_width();
-                saliency_panel::saliency_ui(self, ui);
-            });
+        if !self.state.hides(Piece::Saliency) {
+            Panel::right("saliency")
+                .frame(side)
+                .default_size((whole.x * 0.24).clamp(256.0, 320.0))
+                .size_range(240.0..=480.0)
+                .show(ui, |ui| {
+                    ui.take_available_width();
+                    saliency_panel::saliency_ui(self, ui);
+                });
+        }
         Panel::bottom("timeline")
             .frame(bar)
             .resizable(true)
@@ -202,7 +211,7 @@ impl Studio {
         self.state.poll();
         self.take_files(ctx);
         if let Some(tell) = &self.host.on_link {
-            let link = self.state.session().link().query();
+            let link = lesson::link(self).query();
             if link != self.link {
                 tell(&link);
                 self.link = link;

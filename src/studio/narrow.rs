@@ -5,6 +5,7 @@ use egui::{CentralPanel, Margin};
 use super::prelude::*;
 use super::top_bar::compact_bar_ui;
 use super::{forget_panel, saliency_panel, timeline, views};
+use crate::words::Piece;
 
 /// Below this width, in points, the panels do not fit side by side.
 pub const NARROW: f32 = 960.0;
@@ -25,12 +26,17 @@ pub fn narrow_ui(studio: &mut Studio, ui: &mut Ui) {
     studio.bar_ui(ui, frame, compact_bar_ui);
     Panel::bottom("sheet").frame(frame).exact_size(height * 0.52).show(ui, |ui| {
         ui.horizontal(|ui| {
-            let tabs = [
+            let mut tabs = vec![
                 (Tab::Forget, "Forget", ""),
                 (Tab::Saliency, "Saliency", ""),
                 (Tab::Timeline, "Timeline and verdict", ""),
             ];
-            tabs_ui(ui, studio.own.of::<Tab>(), tabs);
+            tabs.retain(|(tab, ..)| *tab != Tab::Saliency || !studio.state.hides(Piece::Saliency));
+            let chosen = studio.own.of::<Tab>();
+            if tabs.iter().all(|(tab, ..)| tab != chosen) {
+                *chosen = Tab::Forget;
+            }
+            tabs_ui(ui, chosen, tabs);
         });
         ui.separator();
         match *studio.own.of::<Tab>() {

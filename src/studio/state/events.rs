@@ -8,7 +8,7 @@ use crate::error::Error;
 use crate::run::bundle;
 use crate::saliency::Scores;
 use crate::studio::{Arm, Choice, History, Saliency};
-use crate::words::{Estimator, LoraReport};
+use crate::words::{Estimator, LoraReport, Piece};
 
 impl State {
     /// Takes in all that the engine has told since the last frame.
@@ -176,7 +176,7 @@ impl State {
         if let Some(ranking) = run.ranking.clone().filter(|_| !session.scored()) {
             self.ranked(ranking, true);
         }
-        if goes_on && controlled(&run) {
+        if goes_on && controlled(&run) && !self.hides(Piece::Control) {
             self.unlearn(Arm::Control, run.recipe.random_control());
         }
     }

@@ -1,6 +1,7 @@
 //! The centre: the same pictures before, after, with a random mask, and by Retrain.
 
 use crate::studio::prelude::*;
+use crate::words::Piece;
 use crate::studio::{
     Content, Mark, Pane, PaneContext, Sheet, Spot, Swipe, commands, panes, strength,
 };
@@ -51,6 +52,9 @@ fn compare_ui(studio: &mut Studio, ui: &mut Ui) {
     let comparison = studio.own.of::<Comparison>();
     ui.horizontal(|ui| {
         for &pane in tasks::of(studio.state.task).panes {
+            if left_out(&studio.state, pane) {
+                continue;
+            }
             ui.checkbox(&mut comparison.shown[pane as usize], pane.name())
                 .on_hover_text("Show or hide this pane");
         }
@@ -71,12 +75,22 @@ fn compare_ui(studio: &mut Studio, ui: &mut Ui) {
             let done = studio.state.session().run(Arm::Method).is_some();
             // In the gap that panes have below them, so that they stay where they are.
             panes_ui(studio, ui, &opened, if done { GAP } else { 0.0 });
-            if done {
+            if done && !studio.state.hides(Piece::Strength) {
                 strength::dial_ui(&mut studio.state, ui);
             }
         }
         None => opening_ui(&mut studio.state, ui),
     }
+}
+
+/// Whether a worksheet leaves a pane out.
+fn left_out(state: &State, pane: Pane) -> bool {
+    let piece = match pane {
+        Pane::Random => Piece::Control,
+        Pane::Retrain => Piece::Retrain,
+        Pane::Before | Pane::After => return false,
+    };
+    state.hides(piece)
 }
 
 /// Says that the model was not opened to its end, and offers to open it again.
@@ -177,10 +191,10 @@ fn arrange(space: Vec2, panes: &[Option<f32>], grid: &Grid) -> Arrangement {
 
 /// Draws the panes; so many points `below` them are another's.
 fn panes_ui(studio: &mut Studio, ui: &mut Ui, opened: &Arc<Opened>, below: f32) {
-    let Studio { state, own, tour, .. } = studio;
+    let Studio { state, own, .. } = studio;
     let (session, comparison) = (state.session(), own.of::<Comparison>());
     let mut shown = tasks::of(session.task).panes.to_vec();
-    shown.retain(|pane| comparison.shown[*pane as usize]);
+    shown.retain(|pane| comparison.shown[*pane as usize] && !left_out(state, *pane));
     let base = session.base().unwrap_or(&opened.grid);
     let widths: Vec<_> = shown.iter().map(|p| strip(session, *p)).collect();
     let arrangement = arrange(ui.available_size(), &widths, base);
@@ -213,8 +227,8 @@ fn panes_ui(studio: &mut Studio, ui: &mut Ui, opened: &Arc<Opened>, below: f32) 
                         let (rect, moved) = look.pane_ui(ui, pane, sheet, &rows);
                         swiped = moved.or(swiped);
                         match pane {
-                            Pane::Before if first == 0 => tour.mark(Spot::Before, rect),
-                            Pane::Random if first == 0 => tour.mark(Spot::Control, rect),
+                            Pane::Before if first == 0 => Spot::Before.mark(ui.ctx(), rect),
+                            Pane::Random if first == 0 => Spot::Control.mark(ui.ctx(), rect),
                             _ => {}
                         }
                     }

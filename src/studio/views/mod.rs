@@ -5,8 +5,9 @@
 
 use egui::{Key, ScrollArea, Ui};
 
+use super::Spot;
 use super::app::Studio;
-use crate::words::Task;
+use crate::words::{Piece, Task};
 
 /// A way to look at what was forgotten.
 #[derive(Debug)]
@@ -41,6 +42,7 @@ views! {
     audit,
     masks,
     recipe,
+    lessons,
     // Needs folders: not on a page.
     #[cfg(not(target_arch = "wasm32"))]
     table,
@@ -52,21 +54,32 @@ impl PartialEq for View {
     }
 }
 
+fn tabs_ui(studio: &mut Studio, task: Task, ui: &mut Ui) {
+    ScrollArea::horizontal().id_salt("views").show(ui, |ui| {
+        ui.horizontal(|ui| {
+            ui.spacing_mut().item_spacing.x = 2.0;
+            for &view in View::ALL.iter().filter(|view| view.tasks.contains(&task)) {
+                let hint = format!("{} ({})", view.hint, view.key.name());
+                let tab = ui.selectable_value(&mut studio.view, view, view.name);
+                if *view == audit::VIEW {
+                    // The way there, as long as something else is shown.
+                    Spot::Audit.mark(ui.ctx(), tab.rect);
+                }
+                tab.on_hover_text(hint);
+            }
+        });
+    });
+}
+
 /// Draws the tabs and what they show.
 pub fn centre_ui(studio: &mut Studio, ui: &mut Ui) {
     let task = studio.state.task;
     if !studio.view.tasks.contains(&task) {
         studio.view = &compare::VIEW;
     }
-    ScrollArea::horizontal().id_salt("views").show(ui, |ui| {
-        ui.horizontal(|ui| {
-            ui.spacing_mut().item_spacing.x = 2.0;
-            for &view in View::ALL.iter().filter(|view| view.tasks.contains(&task)) {
-                let hint = format!("{} ({})", view.hint, view.key.name());
-                ui.selectable_value(&mut studio.view, view, view.name).on_hover_text(hint);
-            }
-        });
-    });
-    ui.add_space(4.0);
+    if !studio.state.hides(Piece::Tabs) {
+        tabs_ui(studio, task, ui);
+        ui.add_space(4.0);
+    }
     (studio.view.draw)(studio, ui);
 }

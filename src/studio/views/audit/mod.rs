@@ -8,7 +8,7 @@ mod prompts;
 mod relearn;
 
 use crate::studio::prelude::*;
-use crate::studio::{Pane, Sheet, arm_name};
+use crate::studio::{Pane, Sheet, Spot, arm_name};
 use crate::words::{Audit, Examination};
 
 /// The view's row: what a diffusion model of classes holds is seen in its pictures.
@@ -52,6 +52,8 @@ struct Auditor {
 }
 
 fn audit_ui(studio: &mut Studio, ui: &mut Ui) {
+    Spot::Audit.mark(ui.ctx(), ui.max_rect());
+    Spot::Audit.formula_ui(ui);
     let prompted = studio.state.task.prompted();
     let Studio { own, state, .. } = studio;
     let auditor = own.of::<Auditor>();
