@@ -3,6 +3,7 @@
 mod actions;
 mod answers;
 mod leaving;
+pub mod lessons;
 mod links;
 mod mine;
 mod pictures;
