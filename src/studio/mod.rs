@@ -59,9 +59,9 @@ pub use lasso::Lasso;
 pub use matrix::Matrix;
 pub use mine::Given;
 pub use panes::{Mark, PaneContext};
+pub use spot::Spot;
 pub use swipe::Swipe;
 pub use tile::Sheet;
-pub use spot::Spot;
 pub use timeline::arm_name;
 
 pub use app::{Host, Studio};

@@ -22,6 +22,15 @@ const ACTIONS: [(Piece, fn(&mut Studio, &mut Ui)); 4] = [
     (Piece::Open, open_ui),
 ];
 
+/// Draws what can be done, but for what a worksheet leaves out.
+fn actions_ui(studio: &mut Studio, ui: &mut Ui) {
+    for (piece, draw_ui) in ACTIONS {
+        if !studio.state.hides(piece) {
+            draw_ui(studio, ui);
+        }
+    }
+}
+
 /// Draws the bar.
 pub fn top_bar_ui(studio: &mut Studio, ui: &mut Ui) {
     ui.horizontal(|ui| {
@@ -31,9 +40,7 @@ pub fn top_bar_ui(studio: &mut Studio, ui: &mut Ui) {
         ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
             help_ui(studio, ui);
             theme_ui(ui);
-            for (_, draw_ui) in ACTIONS.into_iter().filter(|(p, _)| !studio.state.hides(*p)) {
-                draw_ui(studio, ui);
-            }
+            actions_ui(studio, ui);
             // In the room that is left.
             ui.with_layout(Layout::left_to_right(Align::Center), |ui| {
                 ui.add_space(8.0);
@@ -49,9 +56,7 @@ pub fn compact_bar_ui(studio: &mut Studio, ui: &mut Ui) {
         tasks_ui(studio, ui);
         ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
             ui.menu_button("Menu", |ui| {
-                for (_, draw_ui) in ACTIONS.into_iter().filter(|(p, _)| !studio.state.hides(*p)) {
-                    draw_ui(studio, ui);
-                }
+                actions_ui(studio, ui);
                 theme_ui(ui);
                 device_ui(studio, ui);
             });

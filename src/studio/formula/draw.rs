@@ -112,13 +112,18 @@ impl Pen<'_> {
             let own = FontId::proportional(size);
             let has = self.ui.fonts_mut(|fonts| fonts.has_glyph(&own, c));
             let font_id = if has { own } else { FontId::monospace(size) };
-            let format =
-                TextFormat { font_id, color: self.color, italics: slanted, ..TextFormat::default() };
+            let format = TextFormat {
+                font_id,
+                color: self.color,
+                italics: slanted,
+                ..TextFormat::default()
+            };
             let job = LayoutJob::single_section(c.into(), format);
             let galley = self.ui.painter().layout_job(job);
-            let base = galley.rows.first().map_or(0.0, |row| {
-                row.pos.y + row.glyphs.first().map_or(0.0, |glyph| glyph.pos.y)
-            });
+            let base = galley
+                .rows
+                .first()
+                .map_or(0.0, |row| row.pos.y + row.glyphs.first().map_or(0.0, |glyph| glyph.pos.y));
             let width = galley.size().x;
             let letter = Laid {
                 width,
@@ -149,7 +154,8 @@ impl Pen<'_> {
         let sign = self.sign(sign, size);
         let [below, above] =
             [low, high].map(|part| (!part.is_empty()).then(|| self.row(part, LIMIT * size)));
-        let width = [&below, &above].into_iter().flatten().map(|l| l.width).fold(sign.width, f32::max);
+        let width =
+            [&below, &above].into_iter().flatten().map(|l| l.width).fold(sign.width, f32::max);
         let (up, down) = (sign.up, sign.down);
         let mut laid = Laid::default();
         let middle = |part: &Laid| (width - part.width) / 2.0;

@@ -23,7 +23,11 @@ enum Part {
     Large(char),
     Fraction(Vec<Self>, Vec<Self>),
     /// Something with what stands low and high beside it, or below and above a large sign.
-    Scripts { of: Box<Self>, low: Vec<Self>, high: Vec<Self> },
+    Scripts {
+        of: Box<Self>,
+        low: Vec<Self>,
+        high: Vec<Self>,
+    },
 }
 
 /// A formula, line by line.
@@ -150,9 +154,13 @@ mod tests {
     fn a_formula_is_read_and_said() {
         let said = |text: &str| Formula::parse(text).unwrap().plain();
         assert_eq!(said("D_r = D ∖ D_f"), "D_r = D ∖ D_f");
-        assert_eq!(said(r"\frac{1}{|D_f|} ∑_{x ∈ D_f} ℓ(θ_0^{old}; x)"), "1/(|D_f|) ∑_(x ∈ D_f) ℓ(θ_0^(old); x)");
+        assert_eq!(
+            said(r"\frac{1}{|D_f|} ∑_{x ∈ D_f} ℓ(θ_0^{old}; x)"),
+            "1/(|D_f|) ∑_(x ∈ D_f) ℓ(θ_0^(old); x)"
+        );
         assert_eq!(said(r"a \\ \text{UA} = 100"), "a, UA = 100");
-        let Part::Scripts { of, low, high } = &Formula::parse("∑_i^N x").unwrap().lines[0][0] else {
+        let Part::Scripts { of, low, high } = &Formula::parse("∑_i^N x").unwrap().lines[0][0]
+        else {
             panic!("a sum has limits")
         };
         assert_eq!((&**of, low.len(), high.len()), (&Part::Large('∑'), 1, 1));

@@ -1,8 +1,8 @@
 //! The bar of the lesson that is being done: what it teaches, what is to be done, whether it is done.
 
 use super::{Language, Lesson, Lessons, Standing, Text, begin, known, leave};
-use crate::studio::prelude::*;
 use crate::studio::formula::sentence;
+use crate::studio::prelude::*;
 use crate::studio::views;
 
 /// Below this width, in points, the buttons stand under the words.

@@ -6,8 +6,8 @@ use strum::{IntoStaticStr, VariantNames};
 
 use crate::engine::Grid;
 use crate::eval::versus;
-use crate::studio::request::estimator;
 use crate::studio::format;
+use crate::studio::request::estimator;
 use crate::words::{Estimator, ForgetKind, Recipe, Report, VerdictLabel};
 
 /// Something that a request or a run has to be. Numbers are percent or points, as in a report.
@@ -186,9 +186,7 @@ impl Condition {
         let Subject { recipe, report, .. } = *of;
         let after = report.map(|report| &report.after);
         match self {
-            Self::Forget(spec) => {
-                other(&recipe.forget, spec, |spec| format::forget_set(spec))
-            }
+            Self::Forget(spec) => other(&recipe.forget, spec, |spec| format::forget_set(spec)),
             Self::Kind(kind) => {
                 let is = ForgetKind::of(&recipe.forget).map(|kind| kind.to_string());
                 other(&is.unwrap_or_default(), kind, Clone::clone)
@@ -202,7 +200,8 @@ impl Condition {
             }
             Self::Densest => {
                 let [open, densest] = of.layer;
-                let named = |name: Option<&str>| name.unwrap_or("–").trim_end_matches(".weight").into();
+                let named =
+                    |name: Option<&str>| name.unwrap_or("–").trim_end_matches(".weight").into();
                 (open.is_none() || open != densest).then(|| [named(open), named(densest)])
             }
             Self::OtherThan(method) => (recipe.method == *method)
@@ -216,7 +215,8 @@ impl Condition {
             Self::Shows(shown) => short(shows(of, &shown.class), shown.percent),
             Self::Verdict(wanted) => {
                 let is = report.map(|report| report.verdict.label);
-                let named = |label: Option<VerdictLabel>| label.map_or("–", VerdictLabel::name).into();
+                let named =
+                    |label: Option<VerdictLabel>| label.map_or("–", VerdictLabel::name).into();
                 (is != Some(*wanted)).then(|| [named(is), named(Some(*wanted))])
             }
             Self::Gap(most) => long(report.and_then(|r| Some(r.gap.as_ref()?.average)), *most),
@@ -247,7 +247,8 @@ fn shows(of: &Subject, class: &str) -> Option<f64> {
     let (grid, shown) = (of.after?, place(class)?);
     let forgotten = place(ForgetKind::Class.value(&of.recipe.forget)?)?;
     let row = grid.rows.iter().position(|row| *row == Some(forgotten))?;
-    let seen = (0..grid.columns).filter(|column| grid.seen_in(row, *column).is_some_and(|s| s.0 == shown));
+    let seen =
+        (0..grid.columns).filter(|column| grid.seen_in(row, *column).is_some_and(|s| s.0 == shown));
     Some(100.0 * seen.count() as f64 / grid.columns.max(1) as f64)
 }
 

@@ -13,9 +13,9 @@ use egui_kittest::{
 };
 use strum::VariantNames;
 
-use super::answers::{CLASSES, SNEAKER, audit, run};
+use super::answers::{CLASSES, SNEAKER, audit, metrics, run};
 use super::played::Played;
-use salun_studio::engine::{Event, Grid, Job, Outcome, Run};
+use salun_studio::engine::{Audited, Event, Grid, Job, Outcome, Run};
 use salun_studio::error::{Error, Result};
 use salun_studio::run::Link;
 use salun_studio::studio::lesson::{Condition, Language, Lesson, OTHERS, Standing, known};
@@ -182,7 +182,7 @@ impl Keeper for Memory {
 }
 
 /// A window that keeps what was passed, and the engine behind it.
-fn window<'a>(memory: &Arc<Memory>, size: [f32; 2]) -> (Harness<'a, Studio>, Played) {
+fn open<'a>(memory: &Arc<Memory>, size: [f32; 2]) -> (Harness<'a, Studio>, Played) {
     let played = Played::default();
     let studio = Studio::kept(Box::new(played.clone()), memory.clone());
     let window = Harness::builder()
@@ -239,11 +239,7 @@ fn calm(window: &mut Harness<Studio>, played: &Played) {
                 let mut found = audit(&recipe.forget);
                 let last = if recipe.method == "not" { 10.0 } else { 97.0 };
                 found.run.relearn.as_mut().unwrap().accuracy.push(last);
-                let audited = salun_studio::engine::Audited {
-                    metrics: super::answers::metrics(98.0),
-                    audit: found,
-                    against: None,
-                };
+                let audited = Audited { metrics: metrics(98.0), audit: found, against: None };
                 Some(Outcome::Audited(Box::new(audited)))
             }
             _ => None,
@@ -296,7 +292,7 @@ pub fn perform(
 fn all_eight_are_passed_in_the_right_way_and_not_in_the_wrong_one() {
     let memory = Arc::new(Memory::default());
     // Tall, so that every layer has its row.
-    let (mut window, played) = window(&memory, [1280.0, 2600.0]);
+    let (mut window, played) = open(&memory, [1280.0, 2600.0]);
     calm(&mut window, &played);
     window.key_press(egui::Key::L);
     window.run();
@@ -322,7 +318,7 @@ fn all_eight_are_passed_in_the_right_way_and_not_in_the_wrong_one() {
     window.get_by_label("8 of 8 passed.");
 
     // The next sitting knows, until it is told to forget.
-    let (mut later, _) = super::lessons::window(&memory, [1280.0, 800.0]);
+    let (mut later, _) = open(&memory, [1280.0, 800.0]);
     later.key_press(egui::Key::L);
     later.run();
     later.get_by_label("8 of 8 passed.");
@@ -331,7 +327,7 @@ fn all_eight_are_passed_in_the_right_way_and_not_in_the_wrong_one() {
     later.get_by_label("8 von 8 geschafft.");
     later.get_by_label("Zurücksetzen").click();
     later.run();
-    let (mut last, _) = super::lessons::window(&memory, [1280.0, 800.0]);
+    let (mut last, _) = open(&memory, [1280.0, 800.0]);
     last.key_press(egui::Key::L);
     last.run();
     last.get_by_label("0 von 8 geschafft.");
@@ -340,7 +336,7 @@ fn all_eight_are_passed_in_the_right_way_and_not_in_the_wrong_one() {
 #[test]
 fn what_came_before_a_lesson_or_of_another_model_does_not_pass_it() {
     let memory = Arc::new(Memory::default());
-    let (mut window, played) = window(&memory, [1280.0, 800.0]);
+    let (mut window, played) = open(&memory, [1280.0, 800.0]);
     window.state_mut().follow("model=fashion-classifier&forget=class%3ASneaker");
     calm(&mut window, &played);
     Act::Forget.done_in(&mut window);
@@ -377,7 +373,7 @@ fn what_came_before_a_lesson_or_of_another_model_does_not_pass_it() {
 #[test]
 fn too_few_pictures_pass_nothing() {
     let memory = Arc::new(Memory::default());
-    let (mut window, played) = window(&memory, [1280.0, 800.0]);
+    let (mut window, played) = open(&memory, [1280.0, 800.0]);
     window.state_mut().follow("lesson=forget");
     calm(&mut window, &played);
     Act::Pick("class:Sneaker").done_in(&mut window);
@@ -396,7 +392,7 @@ fn too_few_pictures_pass_nothing() {
 #[test]
 fn a_link_begins_a_lesson_and_what_is_shared_brings_it_back() {
     let memory = Arc::new(Memory::default());
-    let (mut window, played) = window(&memory, [1280.0, 800.0]);
+    let (mut window, played) = open(&memory, [1280.0, 800.0]);
     window.state_mut().follow("?lesson=5&hide=mask,timeline,tabs");
     calm(&mut window, &played);
     let at = known(window.state_mut()).at.expect("a lesson");
@@ -407,14 +403,16 @@ fn a_link_begins_a_lesson_and_what_is_shared_brings_it_back() {
     window.state_mut().state.set_density(0.03);
     let shared = window.state().share();
     assert!(shared.ends_with("&lesson=density&hide=tabs%2Cmask%2Ctimeline"), "{shared}");
-    let (mut other, played) = super::lessons::window(&memory, [1280.0, 800.0]);
+    let (mut other, played) = open(&memory, [1280.0, 800.0]);
     other.state_mut().follow(&shared);
     calm(&mut other, &played);
     assert_eq!(other.state().state.session().request.density, 0.03);
     assert_eq!(known(other.state_mut()).at, Some(at));
     assert_eq!(other.state().share(), shared);
     // A lesson that is not there is said, and so is a control.
-    for (link, said) in [("lesson=9", "lesson"), ("lesson=densty", "did you mean 'density'"), ("hide=x", "hide")] {
+    for (link, said) in
+        [("lesson=9", "lesson"), ("lesson=densty", "did you mean 'density'"), ("hide=x", "hide")]
+    {
         other.state_mut().follow(link);
         let error = other.state().state.error.clone().unwrap_or_default();
         assert!(error.contains(said) && !error.contains('\n'), "{link}: {error}");
@@ -446,7 +444,7 @@ fn each_control_can_be_left_out_by_its_name_alone() {
     ];
     let memory = Arc::new(Memory::default());
     let shown = |link: &str, label: &str| {
-        let (mut window, played) = super::lessons::window(&memory, [1280.0, 1400.0]);
+        let (mut window, played) = open(&memory, [1280.0, 1400.0]);
         window.state_mut().follow(link);
         calm(&mut window, &played);
         window.run();
@@ -465,8 +463,10 @@ fn each_control_can_be_left_out_by_its_name_alone() {
 #[test]
 fn a_control_that_is_left_out_has_no_keys_and_no_run() {
     let memory = Arc::new(Memory::default());
-    let (mut window, played) = window(&memory, [1280.0, 800.0]);
-    window.state_mut().follow("model=fashion-ddpm&forget=class%3ASneaker&hide=density,control,strength,tasks");
+    let (mut window, played) = open(&memory, [1280.0, 800.0]);
+    window
+        .state_mut()
+        .follow("model=fashion-ddpm&forget=class%3ASneaker&hide=density,control,strength,tasks");
     calm(&mut window, &played);
     window.key_press(egui::Key::OpenBracket);
     window.key_press(egui::Key::Num2);
@@ -497,7 +497,11 @@ fn texts(language: &Language) -> BTreeMap<String, (String, BTreeSet<String>)> {
         language.code
     ));
     let mut all = BTreeMap::new();
-    fn walk(at: String, value: &toml::Value, all: &mut BTreeMap<String, (String, BTreeSet<String>)>) {
+    fn walk(
+        at: String,
+        value: &toml::Value,
+        all: &mut BTreeMap<String, (String, BTreeSet<String>)>,
+    ) {
         match value {
             toml::Value::Table(table) => {
                 table.iter().for_each(|(key, value)| walk(format!("{at}.{key}"), value, all));
@@ -544,7 +548,7 @@ fn every_language_says_everything() {
 #[test]
 fn every_letter_can_be_drawn() {
     let memory = Arc::new(Memory::default());
-    let (mut window, _) = window(&memory, [1280.0, 800.0]);
+    let (mut window, _) = open(&memory, [1280.0, 800.0]);
     window.step();
     let has = |letter: char, font: egui::FontId| {
         window.ctx.fonts_mut(|fonts| fonts.has_glyph(&font, letter))
