@@ -31,6 +31,8 @@ export const remember = (name, text) => {
     // It is asked for again.
   }
 };
+// Whether the person asked the system for less motion.
+export const prefers_calm = () => matchMedia('(prefers-reduced-motion: reduce)').matches;
 
 export const ask_file = () => document.querySelector('#file').click();
 

@@ -1,6 +1,6 @@
 //! The left panel: what to forget, how, and the button.
 
-use egui::{DragValue, UiBuilder};
+use egui::{CollapsingHeader, DragValue, UiBuilder};
 
 use super::assumed::assumed_ui;
 use super::prelude::*;
@@ -10,6 +10,9 @@ use crate::run::figures::short;
 use crate::unlearn::registry::METHODS;
 use crate::unlearn::{Knob, KnobKind, Method};
 use crate::words::{Budget, Estimator, Piece, Recipe};
+
+/// Size of the question, in points.
+const QUESTION: f32 = 18.0;
 
 /// Draws the panel.
 pub fn forget_ui(studio: &mut Studio, ui: &mut Ui) {
@@ -28,7 +31,8 @@ fn content_ui(studio: &mut Studio, ui: &mut Ui) {
     Spot::Forget.mark(ui.ctx(), button.response.rect);
     ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
         assumed_ui(&mut studio.state, ui);
-        ui.heading("What to forget");
+        ui.label(RichText::new("What shall it forget?").size(QUESTION).strong());
+        ui.add_space(2.0);
         what_ui(studio, ui);
         ui.add_space(8.0);
         ui.heading("How");
@@ -71,10 +75,10 @@ fn what_ui(studio: &mut Studio, ui: &mut Ui) {
 
 fn button_ui(studio: &mut Studio, ui: &mut Ui) {
     let blocked = (commands::FORGET.blocked)(studio);
-    let text = RichText::new(commands::FORGET.name).size(15.0).color(Color32::WHITE);
+    let text = RichText::new(commands::FORGET.name).size(17.0).color(Color32::WHITE);
     ui.add_space(8.0);
     Spot::Forget.formula_ui(ui);
-    let size = vec2(ui.available_width(), 36.0);
+    let size = vec2(ui.available_width(), 40.0);
     let button = Button::new(text).fill(theme::palette(ui).accent);
     let response = ui.add_enabled_ui(blocked.is_none(), |ui| ui.add_sized(size, button)).inner;
     if explained(response, &commands::FORGET.tooltip(), blocked).clicked() {
@@ -99,37 +103,42 @@ fn how_ui(state: &mut State, ui: &mut Ui) {
     let method = METHODS.iter().find(|m| m.name == state.session().request.method);
     let fields = method.map(|m| m.fields(state.task)).unwrap_or_default();
     let has = |field| fields.contains(&field);
-    if has("mask") && !state.hides(Piece::Mask) {
-        mask_ui(state, ui);
-    }
     if has("mask") && !state.hides(Piece::Density) {
         Spot::Density.around(ui, |ui| density_ui(state, ui));
     }
     if has("redirect") && !state.hides(Piece::Redirect) {
         Spot::Redirect.around(ui, |ui| (tasks::of(state.task).redirect_ui)(state, ui));
     }
-    seed_ui(state, ui);
+    let more = CollapsingHeader::new("More settings");
+    let seeding = more.show_unindented(ui, |ui| more_ui(state, &fields, ui)).body_returned;
+    if seeding != Some(true) {
+        state.reseed();
+    }
+}
+
+/// Draws what is seldom changed; whether the seed is being set.
+fn more_ui(state: &mut State, fields: &[&str], ui: &mut Ui) -> bool {
+    if fields.contains(&"mask") && !state.hides(Piece::Mask) {
+        mask_ui(state, ui);
+    }
+    let seeding = !state.hides(Piece::Seed) && seed_ui(state, ui);
     if !state.hides(Piece::Budget) {
         budget_ui(state, ui);
     }
     if !state.hides(Piece::Knobs) {
-        numbers_ui(state, &fields, ui);
+        numbers_ui(state, fields, ui);
         knobs_ui(state, ui);
     }
+    seeding
 }
 
-fn seed_ui(state: &mut State, ui: &mut Ui) {
-    let still = state.hides(Piece::Seed) || {
-        let response = field_ui(ui, "Seed", |ui| {
-            let seed = &mut state.session_mut().request.seed;
-            ui.add(DragValue::new(seed).speed(0.1))
-                .on_hover_text("Of the pictures, scores and runs")
-        });
-        !response.dragged() && !response.has_focus()
-    };
-    if still {
-        state.reseed();
-    }
+/// Draws the seed; whether it is being set.
+fn seed_ui(state: &mut State, ui: &mut Ui) -> bool {
+    let seed = field_ui(ui, "Seed", |ui| {
+        let seed = &mut state.session_mut().request.seed;
+        ui.add(DragValue::new(seed).speed(0.1)).on_hover_text("Of the pictures, scores and runs")
+    });
+    seed.dragged() || seed.has_focus()
 }
 
 /// Draws how long and in what parts it is trained, where a method has that.

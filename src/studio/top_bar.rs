@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use egui::{Area, Order, Popup, Theme};
+use egui::{Area, Order, Popup, PopupCloseBehavior, Theme};
 
 use super::commands;
 #[cfg(not(target_arch = "wasm32"))]
@@ -58,6 +58,7 @@ pub fn compact_bar_ui(studio: &mut Studio, ui: &mut Ui) {
             ui.menu_button("Menu", |ui| {
                 actions_ui(studio, ui);
                 theme_ui(ui);
+                calm_ui(studio, ui);
                 device_ui(studio, ui);
             });
         });
@@ -123,7 +124,7 @@ fn tasks_ui(studio: &mut Studio, ui: &mut Ui) {
         for row in &tasks::ALL {
             let button = Button::new(row.title).selected(studio.state.task == row.task);
             if explained(ui.add(button), "", Some(WAIT)).clicked() {
-                studio.state.switch(row.task);
+                studio.show_task(row.task);
             }
         }
     });
@@ -196,6 +197,14 @@ fn menu_ui(studio: &mut Studio, ui: &mut Ui) {
     });
 }
 
+/// A switch for those whom motion disturbs.
+fn calm_ui(studio: &mut Studio, ui: &mut Ui) {
+    let switch = ui.checkbox(&mut studio.host.calm, "Reduce motion");
+    if switch.on_hover_text("Nothing slides or fades").changed() {
+        theme::set_calm(ui.ctx(), studio.host.calm);
+    }
+}
+
 fn theme_ui(ui: &mut Ui) {
     let (name, other) =
         if ui.visuals().dark_mode { ("Light", Theme::Light) } else { ("Dark", Theme::Dark) };
@@ -204,9 +213,12 @@ fn theme_ui(ui: &mut Ui) {
     }
 }
 
-fn help_ui(studio: &Studio, ui: &mut Ui) {
-    let button = ui.button("?").on_hover_text("Keyboard shortcuts");
-    Popup::from_toggle_button_response(&button).show(|ui| {
+fn help_ui(studio: &mut Studio, ui: &mut Ui) {
+    let button = ui.button("?").on_hover_text("Keyboard shortcuts, and less motion");
+    let popup = Popup::from_toggle_button_response(&button);
+    popup.close_behavior(PopupCloseBehavior::CloseOnClickOutside).show(|ui| {
+        calm_ui(studio, ui);
+        ui.separator();
         egui::Grid::new("shortcuts").num_columns(2).spacing([16.0, 4.0]).show(ui, |ui| {
             let shown = commands::ALL.iter().filter(|command| !command.hidden(studio));
             for [keys, does] in shown.map(commands::Command::help) {

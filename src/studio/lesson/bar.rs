@@ -3,7 +3,7 @@
 use super::{Language, Lesson, Lessons, Standing, Text, begin, known, leave};
 use crate::studio::formula::sentence;
 use crate::studio::prelude::*;
-use crate::studio::views;
+use crate::studio::{Spot, views};
 
 /// Below this width, in points, the buttons stand under the words.
 const WIDE: f32 = 700.0;
@@ -86,6 +86,12 @@ pub fn tick_ui(done: bool, language: &Language, ui: &mut Ui) {
     } else {
         ui.painter().circle_stroke(middle, radius, Stroke::new(1.5, palette.weak));
     }
+}
+
+/// Whether the lesson that is being done is about a spot.
+pub fn is_at(studio: &Studio, spot: Spot) -> bool {
+    let lessons = studio.own.known::<Lessons>();
+    lessons.and_then(|lessons| lessons.at).is_some_and(|lesson| lesson.spot == spot)
 }
 
 /// Draws a ring around the control that the lesson is about, until the lesson is passed.

@@ -8,7 +8,7 @@ mod goal;
 mod sitting;
 mod text;
 
-pub use bar::{bar_ui, begin_ui, ring_ui, tick_ui};
+pub use bar::{bar_ui, begin_ui, is_at, ring_ui, tick_ui};
 pub use goal::{Condition, Goal, OTHERS, Shortfall, Standing, Subject};
 pub use sitting::{Lessons, attend, begin, follow, known, leave, link, pass_over, speak};
 pub use text::{Language, Text, Words};

@@ -6,6 +6,7 @@ mod leaving;
 pub mod lessons;
 mod links;
 mod mine;
+mod opening;
 mod pictures;
 mod played;
 mod prompts;
