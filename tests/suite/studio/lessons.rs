@@ -34,8 +34,6 @@ pub enum Act {
     /// Opens the layer with the largest share of free weights, or the one with the smallest.
     Layer(bool),
     Method(&'static str),
-    Knob(&'static str, f64),
-    Rate(f64),
     Redirect(&'static str),
     Forget,
     Audit,
@@ -130,10 +128,6 @@ impl Act {
             Self::Mask(mask) => state.set_mask(Some(mask)),
             Self::Density(density) => state.set_density(density),
             Self::Method(method) => state.set_method(method),
-            Self::Knob(knob, value) => {
-                state.session_mut().request.knobs.insert(knob.into(), value);
-            }
-            Self::Rate(rate) => state.session_mut().request.lr = Some(rate),
             Self::Redirect(class) => {
                 state.session_mut().request.redirect = Redirect::Class(class.into());
             }
