@@ -141,7 +141,8 @@ impl Goal {
             (_, None) => 0,
             (lack, _) => return standing(lack),
         };
-        let nearest = met(other).last();
+        let earlier = &runs[..runs.len() - 1];
+        let nearest = earlier.iter().rev().find(|run| lack(other, run).is_none());
         Standing::Missing(match nearest {
             None => told(THEN, (other + 1).to_string()),
             Some(run) => told(APART, format::percent(run.recipe.density)),
@@ -277,3 +278,6 @@ fn within(is: Option<f64>, [least, most]: [f64; 2], unit: f64) -> Option<[String
     let met = is.is_some_and(|is| (least..=most).contains(&(is * unit)));
     (!met).then(|| [number(is.map(|is| is * unit)), format!("{least}–{most}")])
 }
+
+#[cfg(test)]
+mod tests;
