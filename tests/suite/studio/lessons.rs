@@ -13,7 +13,7 @@ use egui_kittest::{
 };
 use strum::VariantNames;
 
-use super::answers::{CLASSES, SNEAKER, audit, metrics, run};
+use super::answers::{CLASSES, SNEAKER, audit, live, metrics, run};
 use super::played::Played;
 use salun_studio::engine::{Audited, Event, Grid, Job, Outcome, Run};
 use salun_studio::error::{Error, Result};
@@ -65,10 +65,10 @@ pub const PLAYS: [Play; 8] = {
         Play {
             lesson: "saliency",
             wrong: &[
-                (&[Layer(true)], "density"),
-                (&[Density(0.1), Layer(false)], "densest"),
+                (&[Layer(false)], "density"),
+                (&[Density(0.1)], "densest"),
                 (&[Mask(Estimator::Random), Layer(true)], "salient"),
-                (&[Mask(Estimator::AbsSumGrad), Pick("class:Bag"), Layer(true)], "forget"),
+                (&[Pick("class:Bag"), Mask(Estimator::AbsSumGrad), Layer(true)], "forget"),
             ],
             right: &[Pick("class:Sneaker"), Layer(true)],
         },
@@ -240,6 +240,9 @@ fn calm(window: &mut Harness<Studio>, played: &Played) {
         let (id, job) = played.asked();
         let outcome = match job {
             Job::Unlearn(recipe) => {
+                for step in 1..=40 {
+                    played.tell(Event::Step { id, live: live(step, 40) });
+                }
                 let mut run = run(recipe);
                 graded(&mut run);
                 Some(Outcome::Unlearned(Arc::new(run)))
