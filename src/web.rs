@@ -13,7 +13,7 @@ use web_sys::HtmlCanvasElement;
 use crate::engine::{Engine, Event};
 use crate::error::{Error, Result};
 use crate::run::bundle;
-use crate::studio::{Given, Host, Parcel, Studio};
+use crate::studio::{Given, Host, Keeper, Parcel, Studio};
 use crate::wire;
 
 unsafe extern "C" {
@@ -32,6 +32,12 @@ extern "C" {
     fn ask_camera();
     /// Hands a file to the person.
     fn save_file(name: &str, bytes: &[u8]);
+    /// The code of the browser's language.
+    fn language() -> String;
+    /// What was remembered under a name.
+    fn remembered(name: &str) -> Option<String>;
+    /// Remembers a text under a name, where the browser has a place for it.
+    fn remember(name: &str, text: &str);
     /// Has the browser ask before the page is left, or not any more.
     fn hold_page(on: bool);
     /// Says that the page cannot go on, why, and offers to start again.
@@ -93,8 +99,9 @@ impl Page {
             on_unsaved: Some(Box::new(hold_page)),
             embedded,
             calm: prefers_calm(),
+            language: Some(language()),
         };
-        let studio = Studio::new(Box::new(engine), Box::new(save)).in_host(host, &link);
+        let studio = Studio::kept(Box::new(engine), Arc::new(PageKeeper)).in_host(host, &link);
         // What was recorded of the first model is on its way before the first frame.
         let _ = studio.state.session().seen();
         let (keep, context) = mpsc::channel();
@@ -163,18 +170,31 @@ impl Page {
     }
 }
 
-/// Hands the files of a run folder to the person as one archive, a single file as it is.
-fn save(parcel: Parcel) -> Result<PathBuf> {
-    match parcel {
-        Parcel::Run(run) => {
-            let name = bundle::name(run) + ".zip";
-            save_file(&name, &bundle::archive(run)?);
-            Ok(name.into())
+/// Keeps a person's work as a page can.
+struct PageKeeper;
+
+impl Keeper for PageKeeper {
+    /// Hands the files of a run folder to the person as one archive, a single file as it is.
+    fn save(&self, parcel: Parcel) -> Result<PathBuf> {
+        match parcel {
+            Parcel::Run(run) => {
+                let name = bundle::name(run) + ".zip";
+                save_file(&name, &bundle::archive(run)?);
+                Ok(name.into())
+            }
+            Parcel::File(name, bytes) => {
+                save_file(name, bytes);
+                Ok(name.into())
+            }
         }
-        Parcel::File(name, bytes) => {
-            save_file(name, bytes);
-            Ok(name.into())
-        }
+    }
+
+    fn remembered(&self, name: &str) -> Option<String> {
+        remembered(name)
+    }
+
+    fn remember(&self, name: &str, text: &str) {
+        remember(name, text);
     }
 }
 

@@ -14,6 +14,23 @@ export const gpu_name = async () => {
   return [...new Set(words)].join(' ').toLowerCase();
 };
 
+export const language = () => navigator.language ?? '';
+
+// Of this page; nothing where the browser keeps nothing.
+export const remembered = (name) => {
+  try {
+    return localStorage.getItem(`salun ${name}`) ?? undefined;
+  } catch {
+    return undefined;
+  }
+};
+export const remember = (name, text) => {
+  try {
+    localStorage.setItem(`salun ${name}`, text);
+  } catch {
+    // It is asked for again.
+  }
+};
 // Whether the person asked the system for less motion.
 export const prefers_calm = () => matchMedia('(prefers-reduced-motion: reduce)').matches;
 

@@ -7,7 +7,8 @@
 use egui::{Event, KeyboardShortcut, Popup};
 
 use super::prelude::*;
-use super::views::compare::Comparison;
+use super::views::{compare::Comparison, lessons};
+use crate::words::Piece;
 
 /// When a command's keys are its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,6 +44,8 @@ pub struct Command {
     /// Keys and names that are another table's.
     rows: fn() -> Vec<(Key, String)>,
     pub when: When,
+    /// The piece of the studio that it is of: where a worksheet leaves that out, it has no keys.
+    piece: Option<Piece>,
     /// Why it cannot be had now; empty where that is plain to see.
     pub blocked: fn(&Studio) -> Option<&'static str>,
     pub run: fn(&mut Studio, Press),
@@ -61,7 +64,8 @@ impl Command {
     const fn new(does: &'static str, run: fn(&mut Studio, Press)) -> Self {
         let (name, hint, keys, called) = ("", "", [].as_slice(), "");
         let (rows, blocked) = (Vec::new, |_: &Studio| None);
-        Self { name, hint, does, keys, called, rows, when: When::Idle, blocked, run }
+        let when = When::Idle;
+        Self { name, hint, does, keys, called, rows, when, piece: None, blocked, run }
     }
 
     /// What there is to say of keys that egui or a view sees to.
@@ -77,6 +81,11 @@ impl Command {
     /// With keys, and when they are its own.
     const fn keys(self, keys: &'static [KeyboardShortcut], when: When) -> Self {
         Self { keys, when, ..self }
+    }
+
+    /// As a part of a piece of the studio.
+    const fn of(self, piece: Piece) -> Self {
+        Self { piece: Some(piece), ..self }
     }
 
     /// Where something may be in its way.
@@ -120,17 +129,20 @@ pub const COMPARE: Command = Command::new("Compare with weights that others made
 })
 .button("Compare with weights…", "Weights after forgetting what is picked, looked at as a run")
 .keys(&[ctrl(Key::K)], When::Idle)
+.of(Piece::Open)
 .unless(|studio| studio.state.blocked());
 
 pub const SAVE: Command = Command::new("Save the finished runs", |studio, _| studio.save())
     .button("Run folders", "A folder for each finished run: recipe, report, weights, mask, figures")
     .keys(&[ctrl(Key::S)], When::Always)
+    .of(Piece::Export)
     .unless(|studio| {
         let there = studio.state.finished().next().is_some() && !studio.saver.busy();
         (!there).then_some("Nothing to save yet")
     });
 
 const TASKS: Command = Command {
+    piece: Some(Piece::Tasks),
     rows: || tasks::ALL.iter().map(|task| (task.key, task.title.into())).collect(),
     ..Command::new("", |studio, press| studio.show_task(tasks::ALL[press.key].task))
 };
@@ -143,7 +155,9 @@ const VIEWS: Command = Command {
     },
     ..Command::new("", |studio, press| {
         let view = View::ALL[press.key];
-        if view.tasks.contains(&studio.state.task) {
+        // Where there are no tabs there is still a way to the lessons, which say what is left out.
+        let left_out = studio.state.hides(Piece::Tabs) && *view != lessons::VIEW;
+        if view.tasks.contains(&studio.state.task) && !left_out {
             studio.view = view;
         }
     })
@@ -166,7 +180,8 @@ pub const DENSITY: Command = Command::new("Less or more density", |studio, press
     studio.state.set_density(twentieths.round() / 20.0);
 })
 .button("", "Share of weights that may change")
-.keys(&[plain(Key::OpenBracket), plain(Key::CloseBracket)], When::Idle);
+.keys(&[plain(Key::OpenBracket), plain(Key::CloseBracket)], When::Idle)
+.of(Piece::Density);
 
 pub const SWIPE: Command = Command::new("Swipe between before and after", |studio, _| {
     studio.own.of::<Comparison>().swipe.on ^= true;
@@ -176,7 +191,8 @@ pub const SWIPE: Command = Command::new("Swipe between before and after", |studi
 
 pub const TOUR: Command = Command::new("Tour", |studio, _| studio.toggle_tour())
     .button("Tour", "Six steps through the main job")
-    .keys(&[plain(Key::H)], When::Idle);
+    .keys(&[plain(Key::H)], When::Idle)
+    .of(Piece::Tour);
 
 const FRAMES: Command = Command::new("Frame times", |studio, _| studio.frames.shown ^= true)
     .keys(&[plain(Key::F12)], When::Idle);
@@ -209,6 +225,11 @@ fn idle(studio: &Studio) -> Option<&'static str> {
 }
 
 impl Command {
+    /// Whether a worksheet leaves it out.
+    pub fn hidden(&self, studio: &Studio) -> bool {
+        self.piece.is_some_and(|piece| studio.state.hides(piece))
+    }
+
     /// Its keys.
     pub fn shortcuts(&self) -> Vec<KeyboardShortcut> {
         let rows = (self.rows)().into_iter().map(|(key, _)| plain(key));
@@ -267,6 +288,7 @@ pub fn handle_keys(studio: &mut Studio, ctx: &Context) {
     let focused = ctx.memory(|m| m.focused().is_some());
     for command in ALL {
         let theirs = match command.when {
+            _ if command.hidden(studio) => false,
             When::Always => true,
             When::Idle => !writing,
             When::Unfocused => !writing && !focused,

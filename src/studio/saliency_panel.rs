@@ -15,7 +15,7 @@ const LONG: usize = 36;
 
 /// Draws the panel.
 pub fn saliency_ui(studio: &mut Studio, ui: &mut Ui) {
-    studio.tour.mark(Spot::Saliency, ui.max_rect());
+    Spot::Saliency.mark(ui.ctx(), ui.max_rect());
     ui.heading("Saliency");
     let Studio { own, state, .. } = studio;
     let session = state.session();
@@ -32,6 +32,7 @@ pub fn saliency_ui(studio: &mut Studio, ui: &mut Ui) {
     }
     cross_attention_ui(saliency, ui);
     let dragged = histogram_ui(saliency, state.waits(), ui);
+    Spot::Saliency.formula_ui(ui);
     ui.checkbox(&mut heat.lists_small, "Show biases and norms");
 
     if heat.layer.is_some() {

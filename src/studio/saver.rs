@@ -65,6 +65,14 @@ pub trait Keeper: Send + Sync {
 
     /// Ends the sitting: what it still keeps is not wanted.
     fn end(&self) {}
+
+    /// What was remembered under a name, by this sitting or an earlier one.
+    fn remembered(&self, _name: &str) -> Option<String> {
+        None
+    }
+
+    /// Remembers a text under a name, as far as there is a place for it.
+    fn remember(&self, _name: &str, _text: &str) {}
 }
 
 /// Saves, and keeps nothing.

@@ -151,7 +151,7 @@ impl TaskState {
         let model = self.opened.as_deref().map_or(&*self.model, Opened::model);
         let shipped = registry::shipped(model).map_or(data::NAMES[0], |s| s.data);
         let data = self.opened.as_deref().map_or(shipped, |o| &o.data);
-        Link { recipe: self.recipe_of(model, data, &spec), at: self.scrub, run: false }
+        Link { at: self.scrub, ..Link::of(self.recipe_of(model, data, &spec)) }
     }
 
     /// The forget set of what is picked, `class:Sneaker` or `random:10%`.

@@ -5,6 +5,7 @@ use egui::ProgressBar;
 use super::prelude::*;
 use super::{Spot, commands, curves, verdict};
 use crate::job_context::Progress;
+use crate::words::Piece;
 
 /// Below this width, in points, curves and verdicts stand in a column; height of the curves there.
 const NARROW: f32 = 560.0;
@@ -25,14 +26,20 @@ pub fn timeline_ui(studio: &mut Studio, ui: &mut Ui) {
     let height = ui.available_height();
     ui.horizontal_top(|ui| {
         let whole = ui.available_width();
-        ui.allocate_ui(vec2(whole * 0.36, height), |ui| {
-            ui.vertical(|ui| curves::curves_ui(studio, ui));
-        });
+        if !studio.state.hides(Piece::Timeline) {
+            ui.allocate_ui(vec2(whole * 0.36, height), |ui| {
+                ui.vertical(|ui| curves::curves_ui(studio, ui));
+            });
+        }
+        if studio.state.hides(Piece::Verdict) {
+            return;
+        }
         let cards = ui.available_rect_before_wrap();
-        studio.tour.mark(Spot::Verdict, cards);
+        Spot::Verdict.mark(ui.ctx(), cards);
         ScrollArea::vertical().id_salt("verdicts").auto_shrink(false).show(ui, |ui| {
             // The area goes on in its parent's direction.
             ui.vertical(|ui| {
+                Spot::Verdict.formula_ui(ui);
                 verdict::winner_ui(studio.state.session(), ui);
                 cards_ui(&mut studio.state, ui);
             });
@@ -57,11 +64,12 @@ fn column_ui(studio: &mut Studio, ui: &mut Ui) {
 
 /// Draws both runs' cards, side by side where there is room.
 fn cards_ui(state: &mut State, ui: &mut Ui) {
+    let arms = if state.hides(Piece::Control) { &Arm::BOTH[..1] } else { &Arm::BOTH };
     if ui.available_width() < 2.0 * CARD {
-        return Arm::BOTH.into_iter().for_each(|arm| verdict::run_ui(state, arm, ui));
+        return arms.iter().for_each(|arm| verdict::run_ui(state, *arm, ui));
     }
-    ui.columns(2, |columns| {
-        for (arm, ui) in Arm::BOTH.into_iter().zip(columns) {
+    ui.columns(arms.len(), |columns| {
+        for (arm, ui) in arms.iter().copied().zip(columns) {
             // Not justified, as columns would have it.
             ui.vertical(|ui| verdict::run_ui(state, arm, ui));
         }

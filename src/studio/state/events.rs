@@ -9,7 +9,7 @@ use crate::run::bundle;
 use crate::saliency::Scores;
 use crate::studio::request::controlled;
 use crate::studio::{Arm, Choice, History, Saliency};
-use crate::words::LoraReport;
+use crate::words::{LoraReport, Piece};
 
 impl State {
     /// Takes in all that the engine has told since the last frame.
@@ -185,7 +185,7 @@ impl State {
         if let Some(ranking) = run.ranking.clone().filter(|_| !session.scored()) {
             self.ranked(ranking, true);
         }
-        if goes_on && controlled(&run.recipe) {
+        if goes_on && controlled(&run.recipe) && !self.hides(Piece::Control) {
             self.unlearn(Arm::Control, run.recipe.random_control());
         }
     }

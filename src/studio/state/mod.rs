@@ -24,7 +24,7 @@ use crate::error::Result;
 use crate::gpu::DeviceInfo;
 use crate::job_context::Progress;
 use crate::run::Link;
-use crate::words::{AttackKind, Estimator, Recipe, Task};
+use crate::words::{AttackKind, Estimator, Piece, Recipe, Task};
 
 /// Why something cannot be had now.
 pub const WAIT: &str = "Wait for the work in progress, or cancel it";
@@ -123,6 +123,8 @@ pub struct State {
     pub work: Option<RunningJob>,
     /// What a link asks for of a model of a person's own, which is being opened.
     linked: Option<(u64, Link)>,
+    /// Pieces of the studio that a worksheet leaves out, in their order.
+    pub hidden: Vec<Piece>,
     /// The last failure, until it is dismissed.
     pub error: Option<String>,
     /// How the last work ended, in a few words.
@@ -144,6 +146,7 @@ impl State {
             sessions: Task::ALL.map(TaskState::new),
             work: None,
             linked: None,
+            hidden: Vec::new(),
             error: None,
             ended: "Ready".into(),
             last_id: 0,
@@ -173,6 +176,18 @@ impl State {
     /// What came of something, or nothing where it failed: then the person is told why.
     pub fn tell<T>(&mut self, result: Result<T>) -> Option<T> {
         result.map_err(|error| self.error = Some(error.to_string())).ok()
+    }
+
+    /// Whether a piece of the studio is left out.
+    pub fn hides(&self, piece: Piece) -> bool {
+        self.hidden.contains(&piece)
+    }
+
+    /// Leaves a piece of the studio out, or not any more.
+    pub fn hide(&mut self, piece: Piece, hidden: bool) {
+        self.hidden.retain(|other| *other != piece);
+        self.hidden.extend(hidden.then_some(piece));
+        self.hidden.sort();
     }
 
     /// What the work in progress is for.

@@ -4,6 +4,7 @@ mod actions;
 mod answers;
 mod inside;
 mod leaving;
+pub mod lessons;
 mod links;
 mod mine;
 mod opening;

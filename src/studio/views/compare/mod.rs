@@ -13,6 +13,7 @@ use crate::studio::views::steps;
 use crate::studio::{
     Content, Mark, Pane, PaneContext, Sheet, Spot, Swipe, commands, key_ui, strength,
 };
+use crate::words::Piece;
 use pages::Pages;
 
 /// The view's row.
@@ -66,7 +67,7 @@ fn compare_ui(studio: &mut Studio, ui: &mut Ui) {
             } else {
                 panes_ui(studio, ui, &opened, below);
             }
-            if done {
+            if done && !studio.state.hides(Piece::Strength) {
                 strength::dial_ui(&mut studio.state, ui);
             }
         }
@@ -74,10 +75,21 @@ fn compare_ui(studio: &mut Studio, ui: &mut Ui) {
     }
 }
 
-/// The panes that have something to show.
-fn had(session: &TaskState) -> Vec<Pane> {
+/// The panes that have something to show, but for what a worksheet leaves out.
+fn had(state: &State) -> Vec<Pane> {
+    let session = state.session();
     let panes = tasks::of(session.task).panes.iter().copied();
-    panes.filter(|pane| session.has(*pane)).collect()
+    panes.filter(|pane| session.has(*pane) && !left_out(state, *pane)).collect()
+}
+
+/// Whether a worksheet leaves a pane out.
+fn left_out(state: &State, pane: Pane) -> bool {
+    let piece = match pane {
+        Pane::Random => Piece::Control,
+        Pane::Retrain => Piece::Retrain,
+        Pane::Before | Pane::After => return false,
+    };
+    state.hides(piece)
 }
 
 /// Draws what shows and hides panes, the swipe, and the legend.
@@ -86,7 +98,8 @@ fn switches_ui(studio: &mut Studio, ui: &mut Ui) {
     let Studio { own, state, .. } = studio;
     let (comparison, session) = (own.of::<Comparison>(), state.session());
     ui.horizontal(|ui| {
-        for &pane in tasks::of(session.task).panes {
+        let panes = tasks::of(session.task).panes.iter();
+        for &pane in panes.filter(|pane| !left_out(state, **pane)) {
             match session.content(pane) {
                 // What is not there takes no room, and says why.
                 Content::Hint(why) => {
@@ -159,9 +172,9 @@ fn legend_ui(ui: &mut Ui) {
 
 /// Draws the panes; so many points `below` them are another's.
 fn panes_ui(studio: &mut Studio, ui: &mut Ui, opened: &Arc<Opened>, below: f32) {
-    let Studio { state, own, tour, .. } = studio;
+    let Studio { state, own, .. } = studio;
     let (session, comparison) = (state.session(), own.of::<Comparison>());
-    let mut shown = had(session);
+    let mut shown = had(state);
     shown.retain(|pane| comparison.shown[*pane as usize]);
     let look = look(session, comparison, opened, shown.len(), ui);
     let rows = look.base.rows.len();
@@ -182,8 +195,8 @@ fn panes_ui(studio: &mut Studio, ui: &mut Ui, opened: &Arc<Opened>, below: f32) 
                         let (rect, moved) = look.pane_ui(ui, pane, sheet, &rows, band == 0);
                         swiped = moved.or(swiped);
                         match pane {
-                            Pane::Before if first == 0 => tour.mark(Spot::Before, rect),
-                            Pane::Random if first == 0 => tour.mark(Spot::Control, rect),
+                            Pane::Before if first == 0 => Spot::Before.mark(ui.ctx(), rect),
+                            Pane::Random if first == 0 => Spot::Control.mark(ui.ctx(), rect),
                             _ => {}
                         }
                     }
