@@ -39,6 +39,7 @@ mod strength;
 mod strips;
 mod summary;
 mod swipe;
+mod take;
 mod task_state;
 mod tasks;
 mod theme;

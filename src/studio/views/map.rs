@@ -1,7 +1,7 @@
 //! The forget map: every finished run as a point, its random-mask control beside it.
 
-use crate::error::Result;
 use crate::eval::{Evidence, Place};
+use crate::run::Page;
 use crate::studio::chart::note;
 use crate::studio::prelude::*;
 use crate::studio::{Chart, Entry, key_ui, round_up, verdict};
@@ -131,7 +131,7 @@ fn shown(session: &TaskState) -> Vec<&Entry> {
 }
 
 /// What draws the map as SVG and as PNG, away from the frame.
-pub fn figure(session: &TaskState) -> impl Fn() -> Result<(String, Vec<u8>)> + use<> {
+pub fn figure(session: &TaskState) -> impl Fn() -> Page + use<> {
     let of = |entry: &Entry| (title(entry), entry.reports.clone());
     let runs: Vec<_> = shown(session).into_iter().map(of).collect();
     move || {
