@@ -12,6 +12,7 @@ pub mod fonts;
 pub mod html;
 mod link;
 pub mod plot;
+pub mod record;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod recovery;
 #[cfg(not(target_arch = "wasm32"))]
@@ -24,5 +25,6 @@ pub use folder::Saved;
 pub use fonts::Font;
 pub use link::Link;
 pub use plot::{COLOURS, Frame, Scale};
+pub use record::Record;
 #[cfg(not(target_arch = "wasm32"))]
 pub use recovery::Recovery;

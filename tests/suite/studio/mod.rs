@@ -2,6 +2,7 @@
 
 mod actions;
 mod answers;
+mod away;
 mod leaving;
 mod links;
 mod mine;
