@@ -24,6 +24,8 @@ unsafe extern "C" {
 extern "C" {
     /// Puts a request into the page's address.
     fn show_link(query: &str);
+    /// Whether the person asked the system for less motion.
+    fn prefers_calm() -> bool;
     /// Opens the browser's file dialog.
     fn ask_file();
     /// Shows what the camera sees; pictures of it come to [`Page::open_picture`].
@@ -90,8 +92,11 @@ impl Page {
             ask_camera: Some(Box::new(ask_camera)),
             on_unsaved: Some(Box::new(hold_page)),
             embedded,
+            calm: prefers_calm(),
         };
         let studio = Studio::new(Box::new(engine), Box::new(save)).in_host(host, &link);
+        // What was recorded of the first model is on its way before the first frame.
+        let _ = studio.state.session().seen();
         let (keep, context) = mpsc::channel();
         let app =
             move |cc: &eframe::CreationContext| -> std::result::Result<Box<dyn eframe::App>, _> {

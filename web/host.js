@@ -14,6 +14,9 @@ export const gpu_name = async () => {
   return [...new Set(words)].join(' ').toLowerCase();
 };
 
+// Whether the person asked the system for less motion.
+export const prefers_calm = () => matchMedia('(prefers-reduced-motion: reduce)').matches;
+
 export const ask_file = () => document.querySelector('#file').click();
 
 // The longer side of a picture on its way to the studio, which takes its middle at a few dozen pixels.

@@ -13,13 +13,16 @@ use super::narrow::{NARROW, narrow_ui};
 use super::own::Own;
 use super::prelude::*;
 use super::saver::{Keeper, SaveHook, SaveItem, Saver};
-use super::tour::Tour;
+use super::tour::{Spot, Tour};
 use super::views::View;
 use super::{
-    Backend, Given, commands, forget_panel, leave, mine, saliency_panel, saver, timeline, top_bar,
-    tour, views, wake,
+    Backend, Given, commands, forget_panel, leave, mine, prompt, saliency_panel, saver, timeline,
+    top_bar, tour, views, wake,
 };
 use crate::run::Link;
+
+/// Height of the line at the bottom, in points.
+const STATUS: f32 = 34.0;
 
 /// Hears of a link's query.
 pub type LinkHook = Box<dyn Fn(&str)>;
@@ -46,6 +49,8 @@ pub struct Host {
     pub dialog: Option<super::dialog::Native>,
     /// Whether the studio is part of another page and leaves its top bar out.
     pub embedded: bool,
+    /// Whether nothing is to move by itself, as the platform says.
+    pub calm: bool,
 }
 
 /// The studio: an [`eframe::App`], and drawable in any [`egui::Ui`] for tests.
@@ -74,15 +79,20 @@ pub struct Studio {
 }
 
 impl Studio {
-    /// A studio that opens the diffusion model at once.
+    /// A studio that opens the model of the first tab at once.
     pub fn new(backend: Box<dyn Backend>, on_save: SaveHook) -> Self {
         Self::kept(backend, Arc::new(on_save))
     }
 
     /// The same, with one who also keeps what was not saved.
     pub fn kept(backend: Box<dyn Backend>, keeper: Arc<dyn Keeper>) -> Self {
+        Self::on(tasks::ALL[0].task, backend, keeper)
+    }
+
+    /// A studio that opens the model of a task at once.
+    pub fn on(task: Task, backend: Box<dyn Backend>, keeper: Arc<dyn Keeper>) -> Self {
         Self {
-            state: State::new(backend),
+            state: State::new(backend, task),
             view: &views::compare::VIEW,
             frames: Frames::default(),
             saver: Saver::new(keeper),
@@ -107,6 +117,12 @@ impl Studio {
         self
     }
 
+    /// Shows a task; whoever comes to a field of words writes next.
+    pub(super) fn show_task(&mut self, task: Task) {
+        self.state.switch(task);
+        self.own.of::<prompt::Draft>().comes = true;
+    }
+
     /// Takes over what a link asks for, or says what is wrong with it.
     pub fn follow(&mut self, link: &str) {
         let followed = Link::parse(link).and_then(|link| self.state.follow(link));
@@ -118,13 +134,21 @@ impl Studio {
         format!("{}?{}", self.host.address, self.state.session().link().query())
     }
 
+    /// Whether nothing moves by itself.
+    pub fn is_calm(&self) -> bool {
+        self.host.calm
+    }
+
     /// Takes in news and draws a frame.
     pub fn show(&mut self, ui: &mut Ui) {
         // The first frame: it is set there and nowhere else.
         if self.saver.wake.is_none() {
             theme::install(ui.ctx());
+            theme::set_calm(ui.ctx(), self.host.calm);
             let wake = wake(ui.ctx());
             self.saver.wake = Some(wake.clone());
+            let come = wake.clone();
+            crate::assets::listen(move || come());
             self.state.backend.wake(wake);
         }
         self.take_news(ui.ctx());
@@ -160,28 +184,52 @@ impl Studio {
         }
     }
 
+    /// The line at the bottom: what is being done, and how far it is.
+    pub(super) fn status_ui(&mut self, ui: &mut Ui, frame: Frame) {
+        let line = Panel::bottom("status").frame(frame).exact_size(STATUS);
+        line.show(ui, |ui| timeline::status_ui(self, ui));
+    }
+
+    /// Whether a panel has something to show, because of what was picked or asked for: what has not takes no room,
+    /// unless the tour speaks of it.
+    pub(super) fn has_panel(&self, spot: Spot) -> bool {
+        let session = self.state.session();
+        let there = match spot {
+            Spot::Saliency => session.what.is_some(),
+            Spot::Verdict => session.under_way(),
+            _ => true,
+        };
+        there || self.tour.is_at(spot)
+    }
+
     /// Everything side by side.
     fn wide_ui(&mut self, ui: &mut Ui) {
         let margin = |x, y| Frame::side_top_panel(ui.style()).inner_margin(Margin::symmetric(x, y));
-        let (bar, side) = (margin(12, 8), margin(12, 10));
+        let (bar, line, side) = (margin(12, 8), margin(12, 3), margin(12, 10));
         let whole = ui.available_size();
         self.bar_ui(ui, bar, top_bar::top_bar_ui);
-        Panel::right("saliency")
-            .frame(side)
-            .default_size((whole.x * 0.24).clamp(256.0, 320.0))
-            .size_range(240.0..=480.0)
-            .show(ui, |ui| {
-                ui.take_available_width();
-                saliency_panel::saliency_ui(self, ui);
-            });
-        Panel::bottom("timeline")
-            .frame(bar)
-            .resizable(true)
-            .default_size((whole.y * 0.33).clamp(210.0, 300.0))
-            .size_range(150.0..=420.0)
-            .show(ui, |ui| timeline::timeline_ui(self, ui));
+        self.status_ui(ui, line);
+        if self.has_panel(Spot::Saliency) {
+            Panel::right("saliency")
+                .frame(side)
+                .default_size((whole.x * 0.21).clamp(240.0, 340.0))
+                .size_range(220.0..=480.0)
+                .show(ui, |ui| {
+                    ui.take_available_width();
+                    saliency_panel::saliency_ui(self, ui);
+                });
+        }
+        if self.has_panel(Spot::Verdict) {
+            Panel::bottom("timeline")
+                .frame(bar)
+                .resizable(true)
+                .default_size((whole.y * 0.28).clamp(180.0, 300.0))
+                .size_range(120.0..=420.0)
+                .show(ui, |ui| timeline::timeline_ui(self, ui));
+        }
         let left = Panel::left("forget").frame(side);
-        left.default_size(232.0).size_range(216.0..=320.0).show(ui, |ui| {
+        let width = (whole.x * 0.19).clamp(232.0, 320.0);
+        left.default_size(width).size_range(216.0..=400.0).show(ui, |ui| {
             ui.take_available_width();
             forget_panel::forget_ui(self, ui);
         });

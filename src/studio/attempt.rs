@@ -2,13 +2,17 @@
 
 use std::{ops::Range, path::PathBuf, sync::Arc};
 
+use super::request::controlled;
 use crate::engine::{Grid, LiveStep, Run};
+use crate::words::Recipe;
 
 /// A run that was asked for.
 #[derive(Debug, Clone, Default)]
 pub struct Attempt {
     /// The name of the method.
     pub method: String,
+    /// Whether a random mask of equal size does the same afterwards.
+    pub controlled: bool,
     /// (step, loss), one for each update so far.
     pub losses: Vec<[f64; 2]>,
     /// Updates in all, once known.
@@ -52,8 +56,9 @@ impl Glance {
 
 impl Attempt {
     /// A run that has yet to start; until it does, the model shows what it showed before.
-    pub fn new(method: String, before: Arc<Grid>) -> Self {
-        Self { method, snapshots: vec![(0, before)], ..Self::default() }
+    pub fn new(recipe: &Recipe, before: Arc<Grid>) -> Self {
+        let (method, controlled) = (recipe.method.clone(), controlled(recipe));
+        Self { method, controlled, snapshots: vec![(0, before)], ..Self::default() }
     }
 
     /// Takes in news from the engine.

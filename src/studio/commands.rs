@@ -132,7 +132,7 @@ pub const SAVE: Command = Command::new("Save the finished runs", |studio, _| stu
 
 const TASKS: Command = Command {
     rows: || tasks::ALL.iter().map(|task| (task.key, task.title.into())).collect(),
-    ..Command::new("", |studio, press| studio.state.switch(tasks::ALL[press.key].task))
+    ..Command::new("", |studio, press| studio.show_task(tasks::ALL[press.key].task))
 };
 
 const VIEWS: Command = Command {
@@ -315,7 +315,7 @@ mod tests {
         has("Ctrl+Enter", "Forget");
         has("Ctrl+.", "One update while paused");
         has("Esc", "Cancel");
-        has("1, 2, 3", "Diffusion, Classifier, Text-to-image");
+        has("1, 2, 3", "Text-to-image, Diffusion, Classifier");
         let views: Vec<&str> = View::ALL.iter().map(|view| view.key.name()).collect();
         assert!(help.iter().any(|[keys, _]| *keys == views.join(", ")), "{help:?}");
         has("Arrows", "Previous or next class");

@@ -1,6 +1,6 @@
 //! The left panel: what to forget, how, and the button.
 
-use egui::{DragValue, UiBuilder};
+use egui::{CollapsingHeader, DragValue, UiBuilder};
 
 use super::assumed::assumed_ui;
 use super::prelude::*;
@@ -10,6 +10,9 @@ use crate::run::figures::short;
 use crate::unlearn::registry::METHODS;
 use crate::unlearn::{Knob, KnobKind, Method};
 use crate::words::{Budget, Estimator, Recipe};
+
+/// Size of the question, in points.
+const QUESTION: f32 = 18.0;
 
 /// Draws the panel.
 pub fn forget_ui(studio: &mut Studio, ui: &mut Ui) {
@@ -28,7 +31,8 @@ fn content_ui(studio: &mut Studio, ui: &mut Ui) {
     studio.tour.mark(Spot::Forget, button.response.rect);
     ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
         assumed_ui(&mut studio.state, ui);
-        ui.heading("What to forget");
+        ui.label(RichText::new("What shall it forget?").size(QUESTION).strong());
+        ui.add_space(2.0);
         what_ui(studio, ui);
         ui.add_space(8.0);
         ui.heading("How");
@@ -70,9 +74,9 @@ fn what_ui(studio: &mut Studio, ui: &mut Ui) {
 
 fn button_ui(studio: &mut Studio, ui: &mut Ui) {
     let blocked = (commands::FORGET.blocked)(studio);
-    let text = RichText::new(commands::FORGET.name).size(15.0).color(Color32::WHITE);
+    let text = RichText::new(commands::FORGET.name).size(17.0).color(Color32::WHITE);
     ui.add_space(8.0);
-    let size = vec2(ui.available_width(), 36.0);
+    let size = vec2(ui.available_width(), 40.0);
     let button = Button::new(text).fill(theme::palette(ui).accent);
     let response = ui.add_enabled_ui(blocked.is_none(), |ui| ui.add_sized(size, button)).inner;
     if explained(response, &commands::FORGET.tooltip(), blocked).clicked() {
@@ -96,19 +100,28 @@ fn how_ui(state: &mut State, ui: &mut Ui) {
     let fields = method.map(|m| m.fields(state.task)).unwrap_or_default();
     let has = |field| fields.contains(&field);
     if has("mask") {
-        mask_ui(state, ui);
         density_ui(state, ui);
     }
     if has("redirect") {
         (tasks::of(state.task).redirect_ui)(state, ui);
     }
-    let response = field_ui(ui, "Seed", |ui| {
+    let more = CollapsingHeader::new("More settings");
+    let seeding = more.show_unindented(ui, |ui| more_ui(state, &fields, ui)).body_returned;
+    if seeding != Some(true) {
+        state.reseed();
+    }
+}
+
+/// Draws what is seldom changed; whether the seed is being set.
+fn more_ui(state: &mut State, fields: &[&str], ui: &mut Ui) -> bool {
+    let has = |field| fields.contains(&field);
+    if has("mask") {
+        mask_ui(state, ui);
+    }
+    let seed = field_ui(ui, "Seed", |ui| {
         let seed = &mut state.session_mut().request.seed;
         ui.add(DragValue::new(seed).speed(0.1)).on_hover_text("Of the pictures, scores and runs")
     });
-    if !response.dragged() && !response.has_focus() {
-        state.reseed();
-    }
     budget_ui(state, ui);
     let request = &mut state.session_mut().request;
     if has("steps") {
@@ -128,6 +141,7 @@ fn how_ui(state: &mut State, ui: &mut Ui) {
         field_ui(ui, "Batch", |ui| own_ui(&mut request.batch, 32, ui, set));
     }
     knobs_ui(state, ui);
+    seed.dragged() || seed.has_focus()
 }
 
 fn method_ui(state: &mut State, ui: &mut Ui) {

@@ -31,6 +31,11 @@ pub fn estimator(recipe: &Recipe) -> Estimator {
     }
 }
 
+/// Whether a run is one that a random mask of equal size is held against.
+pub fn controlled(recipe: &Recipe) -> bool {
+    recipe.given.is_none() && ![Estimator::None, Estimator::Random].contains(&estimator(recipe))
+}
+
 impl Choice {
     /// The forget set, `class:Sneaker` or `random:10%`.
     pub fn spec(&self, opened: &Opened) -> Option<String> {

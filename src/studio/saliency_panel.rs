@@ -54,7 +54,7 @@ pub fn saliency_ui(studio: &mut Studio, ui: &mut Ui) {
 
 fn empty_ui(state: &State, ui: &mut Ui) {
     ui.weak(match state.working() {
-        Some(JobKind::Rank { .. }) => "Scoring every weight by its gradient…",
+        Some(JobKind::Rank) => "Scoring every weight by its gradient…",
         _ if state.session().opened.is_none() => "Opening the model…",
         _ => tasks::of(state.task).pick[1],
     });

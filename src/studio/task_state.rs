@@ -4,8 +4,9 @@ use std::{collections::BTreeSet, ops::Range, sync::Arc};
 
 use super::attempt::Attempt;
 use super::history::Kept;
+use super::request::controlled;
 use super::state::Look;
-use super::{Choice, History, Saliency, format, recorded, tasks};
+use super::{Choice, History, Saliency, format, recorded};
 use crate::data;
 use crate::engine::{Grid, Looked, Opened, PromptPane, Run, TrainingSet};
 use crate::eval::Evidence;
@@ -80,6 +81,8 @@ pub enum Content<'a> {
     Grid(&'a Arc<Grid>, Option<usize>),
     /// Pictures of a run at a strength.
     Part(&'a Arc<Grid>, f64),
+    /// Pictures that it begins with, as long as there are none of its own.
+    Next(&'a Arc<Grid>),
     /// Why there are none, in a line.
     Hint(String),
 }
@@ -101,6 +104,8 @@ pub struct TaskState {
     pub rough: Option<Arc<Opened>>,
     /// What is to be forgotten.
     pub what: Option<Choice>,
+    /// Whether Forget was pressed before the weights are scored.
+    pub eager: bool,
     /// The knobs; of which model, data and forget set they are is said by [`Self::recipe`].
     pub request: Recipe,
     pub saliency: Option<Saliency>,
@@ -154,7 +159,7 @@ impl TaskState {
     pub fn seen(&self) -> Option<&Arc<Opened>> {
         // First pictures may be left of an opening that was stopped.
         let rough = self.rough.as_ref().filter(|rough| rough.name == self.model);
-        self.opened.as_ref().or(rough).or_else(|| recorded::of(&self.model))
+        self.opened.as_ref().or(rough).or_else(|| recorded::opened(&self.model))
     }
 
     pub fn attempt(&self, arm: Arm) -> Option<&Attempt> {
@@ -289,26 +294,47 @@ impl TaskState {
         steps.into_iter().collect()
     }
 
+    /// Whether a run is there, or follows because Forget was pressed.
+    pub fn under_way(&self) -> bool {
+        self.eager || self.attempt(Arm::Method).is_some()
+    }
+
+    /// Whether a pane has something to show, or will have by what was asked for: what has not takes no room.
+    pub fn has(&self, pane: Pane) -> bool {
+        let there = !matches!(self.content(pane), Content::Hint(_));
+        pane == Pane::Before || self.under_way() && there
+    }
+
+    /// Whether the control follows the run that goes on or was asked for.
+    fn control_follows(&self) -> bool {
+        match self.attempt(Arm::Method) {
+            Some(attempt) => attempt.controlled && attempt.run.is_none() && !attempt.cancelled,
+            None => controlled(&self.request),
+        }
+    }
+
     /// What a pane shows now.
     pub fn content(&self, pane: Pane) -> Content<'_> {
         let Some(opened) = self.seen() else {
             return Content::Hint("Opening the model…".into());
         };
+        let base = self.base().unwrap_or(&opened.grid);
         match pane {
-            Pane::Before => Content::Grid(self.base().unwrap_or(&opened.grid), None),
-            Pane::After => self.part().or(self.progress_of(Arm::Method)).unwrap_or_else(|| {
-                let next = tasks::of(self.task).next_step;
-                Content::Hint(next[usize::from(self.what.is_some())].into())
-            }),
+            Pane::Before => Content::Grid(base, None),
+            Pane::After => {
+                let shown = self.part().or(self.progress_of(Arm::Method));
+                shown.unwrap_or(Content::Next(base))
+            }
             Pane::Random => self.progress_of(Arm::Control).unwrap_or_else(|| {
+                if self.control_follows() {
+                    return Content::Next(base);
+                }
                 Content::Hint(match self.run(Arm::Method) {
                     Some(run) if run.recipe.given.is_some() => {
                         "Weights that others made have no control".into()
                     }
-                    Some(run) if run.mask.is_none() => {
-                        "This method uses no mask, so it has no control".into()
-                    }
-                    _ => "The control: as many weights, picked at random".into(),
+                    Some(run) if run.mask.is_some() => "The control was not run".into(),
+                    _ => "This run has no mask that a random one could stand against".into(),
                 })
             }),
             Pane::Retrain => self.retrain(opened),
@@ -350,9 +376,7 @@ impl TaskState {
         {
             Some(grid) => Content::Grid(grid, None),
             // A model that forgot something before has no twin.
-            None if registry::twin(&opened.name, &spec).is_some() => {
-                Content::Hint("It is drawn once the weights are scored".into())
-            }
+            None if registry::twin(&opened.name, &spec).is_some() => Content::Next(&opened.grid),
             None => Content::Hint(format!(
                 "None is shipped for {}; the method Retrain makes one, as long as training takes",
                 format::forget_set(&spec)

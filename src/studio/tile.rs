@@ -19,7 +19,7 @@ impl Sheet {
         let (held, texture) = self.held.get_or_insert_with(|| (grid.clone(), load(ctx, grid)));
         if !Arc::ptr_eq(held, grid) {
             *held = grid.clone();
-            texture.set(pixels(grid), options());
+            texture.set(pixels(grid), options(grid));
         }
         texture.id()
     }
@@ -32,7 +32,7 @@ impl Sheet {
 
 /// A grid that stays as it is as a texture.
 pub fn load(ctx: &Context, grid: &Grid) -> TextureHandle {
-    ctx.load_texture("tiles", pixels(grid), options())
+    ctx.load_texture("tiles", pixels(grid), options(grid))
 }
 
 /// A tile as a picture, so many points wide.
@@ -57,8 +57,13 @@ pub fn uv(grid: &Grid, row: usize, column: usize) -> Rect {
     )
 }
 
-fn options() -> TextureOptions {
-    TextureOptions { magnification: TextureFilter::Nearest, ..TextureOptions::LINEAR }
+/// Side in pixels from which on a tile is a picture, and its pixels are nothing to be seen.
+const FINE: usize = 48;
+
+fn options(grid: &Grid) -> TextureOptions {
+    let fine = grid.tile.iter().all(|side| *side >= FINE);
+    let magnification = if fine { TextureFilter::Linear } else { TextureFilter::Nearest };
+    TextureOptions { magnification, ..TextureOptions::LINEAR }
 }
 
 /// Cells across and down: near a square, so that many tiles fit a texture.

@@ -1,4 +1,4 @@
-//! The bottom: progress, the loss curve with its scrubber, the verdicts.
+//! The bottom: the loss curve with its scrubber, the verdicts; and below them the line of what is being done.
 
 use egui::ProgressBar;
 
@@ -16,8 +16,6 @@ const LEFT: f32 = 190.0;
 
 /// Draws the panel.
 pub fn timeline_ui(studio: &mut Studio, ui: &mut Ui) {
-    status_ui(studio, ui);
-    ui.add_space(2.0);
     let height = ui.available_height();
     ui.horizontal_top(|ui| {
         let whole = ui.available_width();
@@ -61,9 +59,10 @@ pub fn arm_name(session: &TaskState, arm: Arm) -> &str {
     }
 }
 
-fn status_ui(studio: &mut Studio, ui: &mut Ui) {
+/// Draws what is being done and how far it is, or how it ended.
+pub fn status_ui(studio: &mut Studio, ui: &mut Ui) {
     let paused = studio.state.work.as_ref().is_some_and(|w| w.paused);
-    ui.horizontal(|ui| {
+    ui.horizontal_centered(|ui| {
         ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
             commands::CANCEL.ui(studio, ui);
             let pause = Button::new(if paused { "Continue" } else { commands::PAUSE.name });
@@ -115,6 +114,7 @@ fn doing(state: &State, work: &RunningJob) -> String {
         JobKind::Unlearn(arm) => arm_name(state.session(), arm),
         kind => kind.told()[0],
     };
+    let whose = if state.eager() { format!("{whose}, then forgetting") } else { whose.into() };
     let Some(Progress { phase, done, total, .. }) = &work.progress else {
         return format!("{whose}: Starting");
     };
@@ -127,7 +127,7 @@ fn doing(state: &State, work: &RunningJob) -> String {
             let [done, total] = [*done, *total].map(format::count);
             format!("{whose}, step {done} of {total}{warming}")
         }
-        _ if part.starts_with(whose) => format!("{part}{warming}"),
+        _ if part.starts_with(&whose) => format!("{part}{warming}"),
         _ => format!("{whose}: {part}{warming}"),
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use egui::{Area, Order, Popup, Theme};
+use egui::{Area, Order, Popup, PopupCloseBehavior, Theme};
 
 use super::commands;
 #[cfg(not(target_arch = "wasm32"))]
@@ -20,7 +20,7 @@ pub fn top_bar_ui(studio: &mut Studio, ui: &mut Ui) {
         ui.add_space(8.0);
         tasks_ui(studio, ui);
         ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
-            help_ui(ui);
+            help_ui(studio, ui);
             theme_ui(ui);
             tour_ui(studio, ui);
             export_ui(studio, ui);
@@ -46,6 +46,7 @@ pub fn compact_bar_ui(studio: &mut Studio, ui: &mut Ui) {
                 tour_ui(studio, ui);
                 open_ui(studio, ui);
                 theme_ui(ui);
+                calm_ui(studio, ui);
                 device_ui(studio, ui);
             });
         });
@@ -108,7 +109,7 @@ fn tasks_ui(studio: &mut Studio, ui: &mut Ui) {
         for row in &tasks::ALL {
             let button = Button::new(row.title).selected(studio.state.task == row.task);
             if explained(ui.add(button), "", Some(WAIT)).clicked() {
-                studio.state.switch(row.task);
+                studio.show_task(row.task);
             }
         }
     });
@@ -177,6 +178,14 @@ fn menu_ui(studio: &mut Studio, ui: &mut Ui) {
     });
 }
 
+/// A switch for those whom motion disturbs.
+fn calm_ui(studio: &mut Studio, ui: &mut Ui) {
+    let switch = ui.checkbox(&mut studio.host.calm, "Reduce motion");
+    if switch.on_hover_text("Nothing slides or fades").changed() {
+        theme::set_calm(ui.ctx(), studio.host.calm);
+    }
+}
+
 fn theme_ui(ui: &mut Ui) {
     let (name, other) =
         if ui.visuals().dark_mode { ("Light", Theme::Light) } else { ("Dark", Theme::Dark) };
@@ -185,9 +194,12 @@ fn theme_ui(ui: &mut Ui) {
     }
 }
 
-fn help_ui(ui: &mut Ui) {
-    let button = ui.button("?").on_hover_text("Keyboard shortcuts");
-    Popup::from_toggle_button_response(&button).show(|ui| {
+fn help_ui(studio: &mut Studio, ui: &mut Ui) {
+    let button = ui.button("?").on_hover_text("Keyboard shortcuts, and less motion");
+    let popup = Popup::from_toggle_button_response(&button);
+    popup.close_behavior(PopupCloseBehavior::CloseOnClickOutside).show(|ui| {
+        calm_ui(studio, ui);
+        ui.separator();
         egui::Grid::new("shortcuts").num_columns(2).spacing([16.0, 4.0]).show(ui, |ui| {
             for [keys, does] in commands::ALL.iter().map(commands::Command::help) {
                 ui.monospace(keys);

@@ -31,15 +31,15 @@ const STOPS: [Stop; 6] = [
     Stop {
         spot: Spot::Before,
         title: "What the model knows",
-        text: "A row of pictures for every class. In a green frame, the classifier sees the class \
-               of the row; in a red one with a corner, another.",
+        text: "Pictures of every class. Where one has a red frame with a corner, the classifier sees \
+               another class than it stands for.",
         formula: "class seen = argmax p(c | x)",
         done: |session| session.opened.is_some(),
     },
     Stop {
         spot: Spot::Pick,
         title: "Pick what to forget",
-        text: "Click a class. It becomes the forget set; everything else is to be kept.",
+        text: "Click one, or write it. It becomes the forget set; everything else is to be kept.",
         formula: "D_r = D \\ D_f",
         done: |session| session.what.is_some(),
     },
@@ -93,6 +93,11 @@ pub struct Tour {
 }
 
 impl Tour {
+    /// Whether it speaks of a spot.
+    pub fn is_at(&self, spot: Spot) -> bool {
+        self.at.is_some_and(|at| STOPS[at].spot == spot)
+    }
+
     /// Notes where a spot is.
     pub fn mark(&mut self, spot: Spot, rect: Rect) {
         self.spots[spot as usize] = Some(rect);

@@ -109,13 +109,15 @@ impl State {
     /// Picks what to forget and scores the weights for it, once the model is open.
     pub fn pick(&mut self, what: Choice) {
         let session = self.session();
+        if self.held() {
+            return;
+        }
         if session.opened.is_none() {
             // Not what a link wanted.
             self.session_mut().wanted = None;
             return self.aim(what);
         }
-        let same = session.what.as_ref() == Some(&what) && session.scored();
-        if !same && !self.held() {
+        if session.what.as_ref() != Some(&what) || !session.scored() {
             self.aim(what);
             self.rank();
         }
@@ -123,7 +125,7 @@ impl State {
 
     /// Picks what to forget and leaves the scoring for later: a slider is still moving.
     pub fn aim(&mut self, what: Choice) {
-        if matches!(self.working(), Some(JobKind::Rank { .. })) {
+        if self.working() == Some(JobKind::Rank) {
             self.drop_work();
         }
         let session = self.session_mut();

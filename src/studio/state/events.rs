@@ -7,8 +7,9 @@ use crate::engine::{Event, Looked, Opened, Outcome, Run};
 use crate::error::Error;
 use crate::run::bundle;
 use crate::saliency::Scores;
+use crate::studio::request::controlled;
 use crate::studio::{Arm, Choice, History, Saliency};
-use crate::words::{Estimator, LoraReport};
+use crate::words::LoraReport;
 
 impl State {
     /// Takes in all that the engine has told since the last frame.
@@ -65,6 +66,7 @@ impl State {
     fn done(&mut self, work: RunningJob, outcome: Outcome) {
         let session = self.session_mut();
         session.rough = None;
+        session.eager &= !work.cancelling;
         if matches!(work.kind, JobKind::Open(_)) {
             session.notes.clear();
         }
@@ -82,9 +84,10 @@ impl State {
                 self.go_on();
             }
             (JobKind::Import, Outcome::Opened(opened)) => self.imported(work, opened),
-            (JobKind::Rank { then_forget }, Outcome::Ranked(ranking)) => {
+            (JobKind::Rank, Outcome::Ranked(ranking)) => {
+                let eager = std::mem::take(&mut session.eager);
                 self.ranked(ranking, true);
-                if then_forget && !work.cancelling {
+                if eager {
                     self.forget();
                 }
             }
@@ -134,7 +137,11 @@ impl State {
         let session = self.session_mut();
         match session.wanted.take() {
             Some(link) => self.meet(link),
-            None if session.what.is_some() => self.rank(),
+            None if session.what.is_some() => {
+                let eager = session.eager;
+                self.rank();
+                self.session_mut().eager = eager;
+            }
             None => {}
         }
     }
@@ -176,7 +183,7 @@ impl State {
         if let Some(ranking) = run.ranking.clone().filter(|_| !session.scored()) {
             self.ranked(ranking, true);
         }
-        if goes_on && controlled(&run) {
+        if goes_on && controlled(&run.recipe) {
             self.unlearn(Arm::Control, run.recipe.random_control());
         }
     }
@@ -191,6 +198,7 @@ impl State {
     fn failed(&mut self, work: RunningJob, error: Error) {
         self.keep_shown(work.kind);
         let session = self.session_mut();
+        session.eager = false;
         if let JobKind::Unlearn(arm) = work.kind
             && let Some(attempt) = session.attempt_mut(arm)
         {
@@ -209,10 +217,4 @@ impl State {
             self.error = Some(error.to_string());
         }
     }
-}
-
-/// Whether a run is one that a random mask of equal size is held against.
-fn controlled(run: &Run) -> bool {
-    run.recipe.given.is_none()
-        && run.mask.as_ref().is_some_and(|mask| mask.estimator != Estimator::Random)
 }

@@ -33,10 +33,7 @@ pub enum JobKind {
     /// Opening a weights file that a person gave.
     Import,
     /// Scoring the weights.
-    Rank {
-        /// Forget was pressed meanwhile.
-        then_forget: bool,
-    },
+    Rank,
     Unlearn(Arm),
     /// Opening the data set to be looked through.
     Browse,
@@ -63,21 +60,20 @@ pub enum JobKind {
 impl JobKind {
     /// Whether another request would conflict with it.
     fn holds(self) -> bool {
-        match self {
-            Self::Rank { then_forget } => then_forget,
-            Self::Open(_) | Self::Import | Self::Browse | Self::Look | Self::Strength => false,
-            _ => true,
-        }
+        let free = matches!(self, Self::Import | Self::Browse | Self::Look | Self::Strength);
+        !free && !self.prepares()
+    }
+
+    /// Whether it makes ready for a run, which can be asked for meanwhile.
+    fn prepares(self) -> bool {
+        matches!(self, Self::Open(_) | Self::Rank)
     }
 
     /// What is said of it before its progress, and in a sentence of its own; a run goes by its name.
     pub fn told(self) -> [&'static str; 2] {
         match self {
             Self::Open(_) | Self::Import => ["Opening", "Opening the model"],
-            Self::Rank { then_forget: false } => ["Saliency", "Scoring the weights"],
-            Self::Rank { then_forget: true } => {
-                ["Saliency, then forgetting", "Scoring the weights"]
-            }
+            Self::Rank => ["Saliency", "Scoring the weights"],
             Self::Unlearn(_) => ["", "forgetting"],
             Self::Browse => ["Pictures", "Opening the pictures"],
             Self::Look => ["Your pictures", "Looking at your pictures"],
@@ -128,12 +124,12 @@ pub struct State {
 }
 
 impl State {
-    /// Starts with the diffusion model.
-    pub fn new(backend: Box<dyn Backend>) -> Self {
+    /// Starts with the model of a task.
+    pub fn new(backend: Box<dyn Backend>, task: Task) -> Self {
         let mut state = Self {
             backend,
             device: None,
-            task: Task::default(),
+            task,
             sessions: Task::ALL.map(TaskState::new),
             work: None,
             linked: None,
@@ -180,7 +176,12 @@ impl State {
     /// Whether another request would conflict with the work in progress: a run, or one that starts
     /// once the weights are scored.
     pub fn held(&self) -> bool {
-        self.working().is_some_and(JobKind::holds)
+        self.working().is_some_and(|kind| kind.holds() || self.eager())
+    }
+
+    /// Whether Forget was pressed while the model was being opened or the weights scored.
+    pub fn eager(&self) -> bool {
+        self.session().eager && self.working().is_some_and(JobKind::prepares)
     }
 
     /// Why another request cannot be had now.
@@ -201,13 +202,11 @@ impl State {
         let session = self.session();
         match self.working() {
             _ if self.work.as_ref().is_some_and(|work| work.cancelling) => Some("Cancelling"),
-            Some(JobKind::Open(_) | JobKind::Import | JobKind::Adopt) => {
-                Some("The model is being opened")
-            }
-            Some(JobKind::Rank { then_forget: true }) => Some("Starts once the weights are scored"),
+            Some(JobKind::Import | JobKind::Adopt) => Some("The model is being opened"),
             Some(JobKind::Unlearn(_)) => Some("A run is in progress"),
+            _ if self.eager() => Some("Starts once the weights are scored"),
             _ if self.held() => Some(WAIT),
-            _ if session.opened.is_none() => Some("No model is open"),
+            _ if session.opened.is_none() && !self.opening() => Some("No model is open"),
             _ if session.what.is_none() => Some(tasks::of(self.task).pick[0]),
             _ if self.frozen() => Some("At 0 % no weight may change"),
             _ => None,
@@ -237,17 +236,19 @@ impl State {
         }
     }
 
-    /// Starts the run, and after it its control; while the weights are scored, once they are.
+    /// Starts the run, and after it its control; while the model is opened or the weights are scored, once
+    /// that is done.
     pub fn forget(&mut self) {
         if self.blocked().is_some() {
             return;
         }
-        if let Some(RunningJob { kind: JobKind::Rank { then_forget }, .. }) = &mut self.work {
-            *then_forget = true;
-            return;
-        }
+        let waits = self.working().is_some_and(JobKind::prepares);
         let session = self.session_mut();
         session.put_away();
+        session.eager = waits;
+        if waits {
+            return;
+        }
         if let Some(recipe) = session.recipe() {
             self.unlearn(Arm::Method, recipe);
         }
@@ -312,7 +313,7 @@ impl State {
         // Before the recipe is made: a reopening that is dropped gives its seed back.
         self.drop_work();
         if let Some(recipe) = self.session().recipe() {
-            self.begin(JobKind::Rank { then_forget: false }, Job::Rank(recipe));
+            self.begin(JobKind::Rank, Job::Rank(recipe));
         }
     }
 
@@ -321,7 +322,7 @@ impl State {
         let Some(base) = session.base().cloned().filter(|_| session.opened.is_some()) else {
             return;
         };
-        session.attempts[arm as usize] = Some(Attempt::new(recipe.method.clone(), base));
+        session.attempts[arm as usize] = Some(Attempt::new(&recipe, base));
         self.begin(JobKind::Unlearn(arm), Job::Unlearn(recipe));
     }
 
@@ -347,7 +348,8 @@ impl State {
         if let Some(work) = self.work.take() {
             self.backend.cancel();
             self.keep_shown(work.kind);
-            self.session_mut().rough = None;
+            let session = self.session_mut();
+            (session.rough, session.eager) = (None, false);
         }
     }
 

@@ -3,10 +3,8 @@
 //! A view is one file, which has its row of the list and what the view keeps for itself (see
 //! [`super::own::Own`]), and one line of `views!`.
 
-use egui::{Key, ScrollArea, Ui};
-
-use super::app::Studio;
-use crate::words::Task;
+use super::commands;
+use super::prelude::*;
 
 /// A way to look at what was forgotten.
 #[derive(Debug)]
@@ -41,8 +39,6 @@ views! {
     audit,
     masks,
     recipe,
-    // Needs folders: not on a page.
-    #[cfg(not(target_arch = "wasm32"))]
     table,
 }
 
@@ -50,6 +46,31 @@ impl PartialEq for View {
     fn eq(&self, other: &Self) -> bool {
         self.key == other.key
     }
+}
+
+/// Draws what a view of finished runs shows as long as there is none: a question, `why` it needs a run, and a button
+/// that makes one.
+pub fn needs_run_ui(studio: &mut Studio, ui: &mut Ui, question: &str, why: &str) {
+    let session = studio.state.session();
+    let example = (tasks::of(session.task).example)(session);
+    let (Some(choice), Some(seen)) = (session.what.clone().or(example), session.seen()) else {
+        return middle_ui(ui, |ui| drop(ui.weak(why)));
+    };
+    let what = choice.spec(seen).map(|spec| format::forget_set(&spec)).unwrap_or_default();
+    let blocked = match session.what {
+        Some(_) => (commands::FORGET.blocked)(studio),
+        None => studio.state.waits(),
+    };
+    middle_ui(ui, |ui| {
+        ui.label(RichText::new(question).heading());
+        ui.add(Label::new(RichText::new(why).weak()).wrap());
+        ui.add_space(8.0);
+        let button = primary(ui, &format!("Forget {what}"));
+        if button_ui(ui, button, commands::FORGET.hint, blocked) {
+            studio.state.pick(choice);
+            studio.state.forget();
+        }
+    });
 }
 
 /// Draws the tabs and what they show.

@@ -13,12 +13,11 @@ use salun_studio::studio::{Arm, Choice, Content, Pane};
 use salun_studio::words::{Budget, Estimator, ForgetKind, Redirect, Task};
 
 #[test]
-fn the_diffusion_model_opens_first() {
+fn recorded_pictures_are_there_before_the_model() {
     let (mut state, played) = state();
     assert!(
         matches!(played.asked().1, Job::Open { model, seed: 1, .. } if model == "fashion-ddpm")
     );
-    // Its recorded pictures are there before it is.
     assert!(matches!(state.session().content(Pane::Before), Content::Grid(_, None)));
     let (id, _) = played.asked();
     played.tell(Event::Rough { id, opened: Arc::new(opened("fashion-ddpm")) });
@@ -43,7 +42,7 @@ fn another_pick_replaces_the_one_before_and_late_news_of_it_is_ignored() {
     assert_eq!(played.0.borrow().cancels, 1);
     played.tell(Event::Failed { id: stale, error: Error::Cancelled });
     state.poll();
-    assert_eq!(state.work.as_ref().map(|w| w.kind), Some(JobKind::Rank { then_forget: false }));
+    assert_eq!(state.work.as_ref().map(|w| w.kind), Some(JobKind::Rank));
     played.answer();
     state.poll();
     let saliency = state.session().saliency.as_ref().unwrap();

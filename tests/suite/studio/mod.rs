@@ -6,6 +6,7 @@ mod away;
 mod leaving;
 mod links;
 mod mine;
+mod opening;
 mod pictures;
 mod played;
 mod prompts;

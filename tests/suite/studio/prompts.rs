@@ -181,7 +181,7 @@ fn a_model_that_cannot_be_opened_is_told_in_a_line_and_the_others_stay() {
     window.step();
     played.answer();
     window.run();
-    window.key_press(egui::Key::Num3);
+    window.key_press(egui::Key::Num1);
     window.run();
     let reason = "is damaged";
     played.fail(Error::file("emoji-t2i", reason));

@@ -362,6 +362,7 @@ fn the_status_line_says_whose_step_it_is() {
 fn every_method_offers_its_own_knobs() {
     let (mut window, played) = tried(SMALL, Theme::Dark);
     window.state_mut().state.set_method("scrub");
+    window.get_by_label("More settings").click();
     window.run();
     for knob in [
         "Weight of the true labels",
