@@ -9,6 +9,7 @@ pub mod figures;
 pub mod folder;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod fonts;
+pub mod gallery;
 pub mod html;
 mod link;
 pub mod plot;

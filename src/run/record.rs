@@ -12,14 +12,14 @@ use super::figures;
 use crate::engine::{Grid, LogLine, Run};
 use crate::gpu;
 use crate::saliency::Histogram;
-use crate::words::{Estimator, Recipe, Report};
+use crate::words::{Recipe, Report};
 
 /// Pictures by the number of updates before them.
 pub type Steps = Vec<(usize, Arc<Grid>)>;
 
 /// What one of both runs was.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Told {
+pub struct Recorded {
     pub report: Report,
     pub log: Vec<LogLine>,
     /// SHA-256 of the weights that it ended with.
@@ -40,8 +40,8 @@ pub struct Record {
     pub scores: Option<Histogram>,
     /// Mean movement of a weight of every layer.
     pub change: Vec<f32>,
-    pub run: Told,
-    pub control: Option<Told>,
+    pub run: Arc<Recorded>,
+    pub control: Option<Arc<Recorded>>,
     /// The processor's instructions that it was computed with: sums differ between them.
     pub instructions: String,
     /// The pane before, in levels.
@@ -94,15 +94,15 @@ impl Record {
             forgotten: [forgotten.start.min(rows), forgotten.end.min(rows)],
             scores: run.0.ranking.as_deref().and_then(figures::scores),
             change: run.0.change.layers.clone(),
-            run: first,
-            control,
+            run: first.into(),
+            control: control.map(Arc::new),
             instructions: gpu::instructions().into(),
             pane,
         }
     }
 
     /// What a run showed: before it, on the way, after it.
-    pub fn steps(&self, told: &Told) -> Steps {
+    pub fn steps(&self, told: &Recorded) -> Steps {
         let pane = |shown: &Shown| {
             let above = shown.above.iter().copied().chain(std::iter::repeat(0));
             let level = |(before, above): (&u8, u8)| {
@@ -119,10 +119,8 @@ impl Record {
         told.shown.iter().filter_map(pane).collect()
     }
 
-    /// What a run that was asked for again came to, in a line: whether its weights are this record's.
-    pub fn compared(&self, run: &Run) -> String {
-        let control = self.control.as_ref().filter(|_| run.recipe.mask == Some(Estimator::Random));
-        let was = control.unwrap_or(&self.run);
+    /// What a run that was asked for again came to, in a line: whether its weights are those of what it `was`.
+    pub fn compared(&self, was: &Recorded, run: &Run) -> String {
         if run.model.weights().hash() == was.weights {
             return "Replayed: the same bytes as the recorded run".into();
         }
@@ -139,7 +137,7 @@ impl Record {
 }
 
 /// What is kept of one run, whose first pane in levels is `pane`.
-fn told((run, steps): (&Run, &Steps), extent: Extent, pane: &Grid) -> Told {
+fn told((run, steps): (&Run, &Steps), extent: Extent, pane: &Grid) -> Recorded {
     let (first, last) = ((0, run.before.clone()), (run.log.len(), run.after.clone()));
     let same = |grid: &Grid| grid.rows == run.before.rows && grid.pixels.len() == run.before.pixels.len();
     let between: Steps = steps
@@ -163,7 +161,7 @@ fn told((run, steps): (&Run, &Steps), extent: Extent, pane: &Grid) -> Told {
     });
     let shown = shown.collect();
     let log = run.log.clone();
-    Told { report: run.report.clone(), log, weights: run.model.weights().hash(), shown }
+    Recorded { report: run.report.clone(), log, weights: run.model.weights().hash(), shown }
 }
 
 /// A pane's first rows and columns, in levels.

@@ -248,7 +248,7 @@ fn panes_ui(studio: &mut Studio, ui: &mut Ui, panes: &[Pane]) {
     if shown.is_empty() {
         return middle_ui(ui, |ui| drop(ui.heading("Forget something first: a step back")));
     }
-    compare::shown_ui(studio, ui, &opened, &shown);
+    compare::shown_ui(studio, ui, &opened, &shown, 0.0);
 }
 
 fn pick_ui(studio: &mut Studio, ui: &mut Ui) {

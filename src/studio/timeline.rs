@@ -35,7 +35,7 @@ pub fn timeline_ui(studio: &mut Studio, ui: &mut Ui) {
 }
 
 /// Draws both runs' cards, side by side where there is room.
-fn cards_ui(state: &mut State, ui: &mut Ui) {
+pub fn cards_ui(state: &mut State, ui: &mut Ui) {
     if ui.available_width() < 2.0 * CARD {
         return Arm::BOTH.into_iter().for_each(|arm| verdict::run_ui(state, arm, ui));
     }
@@ -70,13 +70,17 @@ pub fn status_ui(studio: &mut Studio, ui: &mut Ui) {
             if paused {
                 commands::STEP.ui(studio, ui);
             }
-            let state = &studio.state;
-            ui.with_layout(Layout::left_to_right(Align::Center), |ui| match &state.work {
-                Some(work) => progress_ui(state, work, ui),
-                None => drop(ui.weak(&state.ended)),
-            });
+            ui.with_layout(Layout::left_to_right(Align::Center), |ui| doing_ui(&studio.state, ui));
         });
     });
+}
+
+/// Draws what is being done, or how the last work ended.
+pub fn doing_ui(state: &State, ui: &mut Ui) {
+    match &state.work {
+        Some(work) => progress_ui(state, work, ui),
+        None => drop(ui.weak(&state.ended)),
+    }
 }
 
 fn progress_ui(state: &State, work: &RunningJob, ui: &mut Ui) {

@@ -22,6 +22,7 @@ pub fn top_bar_ui(studio: &mut Studio, ui: &mut Ui) {
         ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
             help_ui(studio, ui);
             theme_ui(ui);
+            present_ui(studio, ui);
             tour_ui(studio, ui);
             export_ui(studio, ui);
             share_ui(studio, ui);
@@ -44,6 +45,7 @@ pub fn compact_bar_ui(studio: &mut Studio, ui: &mut Ui) {
                 export_ui(studio, ui);
                 share_ui(studio, ui);
                 tour_ui(studio, ui);
+                present_ui(studio, ui);
                 open_ui(studio, ui);
                 theme_ui(ui);
                 calm_ui(studio, ui);
@@ -121,6 +123,10 @@ fn device_ui(studio: &Studio, ui: &mut Ui) {
     };
     let badge = RichText::new(format::device(info)).weak();
     ui.add(Label::new(badge).truncate()).on_hover_text(&info.why);
+}
+
+fn present_ui(studio: &mut Studio, ui: &mut Ui) {
+    commands::PRESENT.ui(studio, ui);
 }
 
 fn tour_ui(studio: &mut Studio, ui: &mut Ui) {

@@ -2,6 +2,7 @@
 
 pub mod actions;
 mod events;
+mod gallery;
 mod mine;
 
 pub use actions::LONGEST_PROMPT;

@@ -40,6 +40,7 @@ views! {
     masks,
     recipe,
     table,
+    gallery,
 }
 
 impl PartialEq for View {

@@ -3,12 +3,14 @@
 mod actions;
 mod answers;
 mod away;
+mod gallery;
 mod leaving;
 mod links;
 mod mine;
 mod opening;
 mod pictures;
 mod played;
+mod present;
 mod prompts;
 mod strength;
 mod table;
