@@ -235,9 +235,9 @@ pub fn metrics(report: &Report, control: Option<&Report>) -> Result<Vec<u8>> {
     {
         let Some(value) = metric.value(metrics) else { continue };
         let n = (metric.n)(metrics).0;
-        let ends = metric.interval(metrics).map_or(Default::default(), |ends| {
-            ends.map(|end| format!("{end:.2}"))
-        });
+        let ends = metric
+            .interval(metrics)
+            .map_or(Default::default(), |ends| ends.map(|end| format!("{end:.2}")));
         let [low, high] = ends;
         let row = [metric.key, of, &format!("{value:.4}"), &low, &high, &n.to_string()];
         table.write_record(row).map_err(failed)?;

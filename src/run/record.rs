@@ -128,7 +128,10 @@ impl Record {
         let why = if device.api != "cpu" {
             format!("it was recorded on a CPU, and {} sums in another order", device.name)
         } else if now != self.instructions {
-            format!("it was recorded with {}, this processor has {now}, and sums in another order", self.instructions)
+            format!(
+                "it was recorded with {}, this processor has {now}, and sums in another order",
+                self.instructions
+            )
         } else {
             "this program computes otherwise than the one that recorded it".into()
         };
@@ -139,7 +142,8 @@ impl Record {
 /// What is kept of one run, whose first pane in levels is `pane`.
 fn told((run, steps): (&Run, &Steps), extent: Extent, pane: &Grid) -> Recorded {
     let (first, last) = ((0, run.before.clone()), (run.log.len(), run.after.clone()));
-    let same = |grid: &Grid| grid.rows == run.before.rows && grid.pixels.len() == run.before.pixels.len();
+    let same =
+        |grid: &Grid| grid.rows == run.before.rows && grid.pixels.len() == run.before.pixels.len();
     let between: Steps = steps
         .iter()
         .filter(|(step, grid)| *step > 0 && *step < run.log.len() && same(grid))
@@ -156,7 +160,8 @@ fn told((run, steps): (&Run, &Steps), extent: Extent, pane: &Grid) -> Recorded {
         let above: Vec<u8> = pairs.map(|(now, then)| (now + LEVELS - then) % LEVELS).collect();
         let same = above.iter().all(|above| *above == 0);
         let percent = |p: f32| (100.0 * p).round().clamp(0.0, 100.0) as u8;
-        let seen = grid.seen.iter().map(|seen| seen.map(|(class, p)| (class, percent(p)))).collect();
+        let seen =
+            grid.seen.iter().map(|seen| seen.map(|(class, p)| (class, percent(p)))).collect();
         Shown { step, above: if same { Vec::new() } else { above }, seen }
     });
     let shown = shown.collect();
@@ -174,7 +179,10 @@ fn thin(grid: &Grid, extent: Extent) -> Grid {
         columns,
         channels: grid.channels,
         tile: grid.tile,
-        pixels: places().flat_map(|(row, column)| grid.pixels_of(row, column)).map(|value| value >> DROPPED).collect(),
+        pixels: places()
+            .flat_map(|(row, column)| grid.pixels_of(row, column))
+            .map(|value| value >> DROPPED)
+            .collect(),
         seen: places().map(|(row, column)| grid.seen_in(row, column)).collect(),
     }
 }

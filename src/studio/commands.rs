@@ -207,7 +207,10 @@ pub const ALL: &[Command] = &[
     Command::said("B", "Hold: Before in every pane"),
     TOUR,
     PRESENT,
-    Command::said("PageDown, PageUp", "While presenting: a step on or back; . a blank screen, Esc ends it"),
+    Command::said(
+        "PageDown, PageUp",
+        "While presenting: a step on or back; . a blank screen, Esc ends it",
+    ),
     Command::said("Tab, Enter", "Walk through and press everything"),
     FRAMES,
     Command::said("Cmd", "On a Mac in place of Ctrl"),

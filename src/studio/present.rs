@@ -36,14 +36,17 @@ const STEPS: [Step; 7] = [
     Step {
         title: "Where it lives",
         says: |_| {
-            "The gradient over the forget set scores every weight; only the most salient may change".into()
+            "The gradient over the forget set scores every weight; only the most salient may change"
+                .into()
         },
         arrive: pick,
         draw: saliency_ui,
     },
     Step {
         title: "Forget",
-        says: |_| "The model trains to lose it and to keep the rest; frozen weights keep every bit".into(),
+        says: |_| {
+            "The model trains to lose it and to keep the rest; frozen weights keep every bit".into()
+        },
         arrive: |studio| {
             pick(studio);
             if !studio.state.session().under_way() {
@@ -60,7 +63,9 @@ const STEPS: [Step; 7] = [
     },
     Step {
         title: "Is it the mask?",
-        says: |_| "The control: as many weights, picked at random. If it does as well, the mask is not why".into(),
+        says: |_| {
+            "The control: as many weights, picked at random. If it does as well, the mask is not why".into()
+        },
         arrive: |_| {},
         draw: |studio, ui| panes_ui(studio, ui, &[Pane::After, Pane::Random, Pane::Retrain]),
     },
@@ -200,7 +205,8 @@ pub fn present_ui(studio: &mut Studio, ui: &mut Ui) {
         return;
     }
     let step = &STEPS[at];
-    let frame = |style: &Style, y| Frame::side_top_panel(style).inner_margin(Margin::symmetric(20, y));
+    let frame =
+        |style: &Style, y| Frame::side_top_panel(style).inner_margin(Margin::symmetric(20, y));
     studio.bar_end = ui.available_rect_before_wrap().top();
     Panel::top("step").frame(frame(ui.style(), 10)).show(ui, |ui| {
         let palette = theme::palette(ui);

@@ -20,9 +20,7 @@ pub fn page(studio: &Studio, run: &Arc<Run>) -> Made {
     let (run, control) = (run.clone(), session.run(Arm::Control).cloned());
     let steps = session.attempt(Arm::Method).map(|a| a.snapshots.clone()).unwrap_or_default();
     let address = studio.host.address.clone();
-    Arc::new(move || {
-        Ok(bundle::page(&run, control.as_deref(), &steps, &address)?.into_bytes())
-    })
+    Arc::new(move || Ok(bundle::page(&run, control.as_deref(), &steps, &address)?.into_bytes()))
 }
 
 /// A figure: its name in the menu, its file without an ending, and what draws it where it is there.

@@ -12,7 +12,7 @@ use salun_studio::gpu::{DeviceChoice, instructions};
 use salun_studio::run::gallery::{EXHIBITS, Exhibit};
 use salun_studio::run::record::{Record, Steps};
 use salun_studio::studio::recorded;
-use salun_studio::words::Estimator;
+use salun_studio::words::{Estimator, Recipe};
 
 /// The exhibit whose run takes the least time.
 const QUICK: &str = "gallery/ascent.run";
@@ -27,7 +27,7 @@ fn recorded_of(exhibit: &Exhibit) -> Arc<Record> {
 }
 
 /// Makes a run as the studio does: with what it showed on the way, and the rows that are to be forgotten.
-fn watched(client: &mut Client, recipe: salun_studio::words::Recipe) -> (Arc<Run>, Steps, Option<usize>) {
+fn watched(client: &mut Client, recipe: Recipe) -> (Arc<Run>, Steps, Option<usize>) {
     client.engine.tell(Command::ShowPreviews(true));
     client.start(Job::Unlearn(recipe));
     let (mut steps, mut rows) = (Steps::new(), None);
@@ -98,8 +98,13 @@ fn a_record_is_what_its_recipe_gives() {
     for exhibit in EXHIBITS.iter().filter(chosen) {
         let made = made(&mut client, exhibit);
         let verdict = &made.run.report.verdict;
-        eprintln!("{}: {} ({}); {}", exhibit.file, verdict.label.name(), verdict.why,
-            made.control.as_ref().map_or("no control", |c| c.report.verdict.label.name()));
+        eprintln!(
+            "{}: {} ({}); {}",
+            exhibit.file,
+            verdict.label.name(),
+            verdict.why,
+            made.control.as_ref().map_or("no control", |c| c.report.verdict.label.name())
+        );
         if record {
             std::fs::create_dir_all(file(exhibit).parent().unwrap()).unwrap();
             std::fs::write(file(exhibit), recorded::pack(&made).unwrap()).unwrap();

@@ -274,7 +274,11 @@ fn a_run_folder_has_its_page_and_export_makes_it_anew() {
     for page in [&within, &page] {
         assert!(page.starts_with("<!DOCTYPE html>") && page.trim_end().ends_with("</html>"));
         assert!(page.contains(report["protocol"].as_str().unwrap()), "whose it is");
-        assert_eq!(page.matches("<img src=\"data:image/png;base64,").count(), 2, "before and after");
+        assert_eq!(
+            page.matches("<img src=\"data:image/png;base64,").count(),
+            2,
+            "before and after"
+        );
         assert!(page.contains("Loss of 1 updates"), "the loss");
     }
     // The picture itself is on the page.

@@ -14,8 +14,11 @@ pub fn loss(runs: &[(&str, &[LogLine])]) -> Page {
     let points = |log: &[LogLine]| -> Vec<[f64; 2]> {
         log.iter().map(|line| [line.step as f64, line.loss.into()]).collect()
     };
-    let drawn: Vec<(&str, Vec<[f64; 2]>)> =
-        runs.iter().map(|(name, log)| (*name, points(log))).filter(|(_, p)| !p.is_empty()).collect();
+    let drawn: Vec<(&str, Vec<[f64; 2]>)> = runs
+        .iter()
+        .map(|(name, log)| (*name, points(log)))
+        .filter(|(_, p)| !p.is_empty())
+        .collect();
     let all = || drawn.iter().flat_map(|(_, points)| points);
     let frame = Frame {
         left: (MARGIN + 60) as f64,

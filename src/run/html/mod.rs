@@ -47,7 +47,9 @@ impl Picture {
     /// A picture of a run, by its file in the run's folder.
     pub fn of(title: &str, report: &Report, png: Vec<u8>) -> Self {
         let alt = match title {
-            "Before" => format!("Pictures before forgetting; {}", sections::accuracies(&report.before)),
+            "Before" => {
+                format!("Pictures before forgetting; {}", sections::accuracies(&report.before))
+            }
             "After" => format!("The same pictures after; {}", sections::accuracies(&report.after)),
             _ => "What each attack drew before and after forgetting, a row a try".into(),
         };
@@ -149,7 +151,8 @@ mod tests {
 
     #[test]
     fn bytes_become_the_letters_of_the_standard() {
-        let pairs = [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg==")];
+        let pairs =
+            [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg==")];
         for (bytes, letters) in pairs {
             assert_eq!(base64(bytes.as_bytes()), letters);
         }

@@ -32,12 +32,18 @@ impl Told<'_> {
     pub(super) fn pictures(&self) -> String {
         let one = |picture: &Picture| {
             let [src, alt] = [base64(&picture.png), escaped(&picture.alt)];
-            figure(&format!(r#"<img src="data:image/png;base64,{src}" alt="{alt}">"#), &picture.title)
+            figure(
+                &format!(r#"<img src="data:image/png;base64,{src}" alt="{alt}">"#),
+                &picture.title,
+            )
         };
         let all: String = self.pictures.iter().map(one).collect();
         match all.is_empty() {
             true => String::new(),
-            false => section("The same pictures, before and after", &format!(r#"<div class="side">{all}</div>"#)),
+            false => section(
+                "The same pictures, before and after",
+                &format!(r#"<div class="side">{all}</div>"#),
+            ),
         }
     }
 
@@ -54,7 +60,8 @@ impl Told<'_> {
             let (n, others) = (metric.n)(after);
             let against = others.map_or(String::new(), |n| format!("against {}", grouped(n)));
             let n = format!("<td>{}<small>{against}</small></td>", grouped(n));
-            let name = format!("<td>{}<small>{}</small></td>", metric.key, escaped(metric.about(task)));
+            let name =
+                format!("<td>{}<small>{}</small></td>", metric.key, escaped(metric.about(task)));
             format!("<tr>{name}{cells}{n}</tr>")
         };
         let rows: String = METRICS.iter().filter(|m| m.measured(&all)).map(row).collect();
@@ -102,7 +109,11 @@ impl Told<'_> {
         }
         let rows = self.classes.iter().zip(before.per_class.iter().zip(&after.per_class));
         let row = |(name, (b, a)): (&String, (&f64, &f64))| {
-            format!("<tr>{}<td>{b:.1}</td><td>{a:.1}</td><td>{:+.1}</td></tr>", element("td", name), a - b)
+            format!(
+                "<tr>{}<td>{b:.1}</td><td>{a:.1}</td><td>{:+.1}</td></tr>",
+                element("td", name),
+                a - b
+            )
         };
         let rows: String = rows.map(row).collect();
         format!(
@@ -126,11 +137,13 @@ impl Told<'_> {
             all.push((page.inline(&label), label));
         }
         if let Some(mask) = &report.mask {
-            let most = mask.layers.iter().max_by(|a, b| share(a.kept, a.n).total_cmp(&share(b.kept, b.n)));
+            let most =
+                mask.layers.iter().max_by(|a, b| share(a.kept, a.n).total_cmp(&share(b.kept, b.n)));
             let most = most.map_or(String::new(), |layer| {
                 format!("; most of {} ({:.0} %)", layer.name, share(layer.kept, layer.n))
             });
-            let label = format!("{} of {} weights are free{most}", grouped(mask.k), grouped(mask.n));
+            let label =
+                format!("{} of {} weights are free{most}", grouped(mask.k), grouped(mask.n));
             let page = figures::saliency(mask, self.scores.as_ref(), &report.forget.spec);
             all.push((page.inline(&label), label));
         }
@@ -169,14 +182,21 @@ impl Told<'_> {
             ("Updates", format!("{} of {}, rate {}{anneal}", grouped(t.steps), t.batch, t.lr)),
             ("Knobs", knobs.join(", ")),
             ("Seed", report.seed.to_string()),
-            ("Seconds", format!("mask {:.1}, updates {:.1}, evaluation {:.1}", s.mask, s.unlearn, s.evaluate)),
+            (
+                "Seconds",
+                format!(
+                    "mask {:.1}, updates {:.1}, evaluation {:.1}",
+                    s.mask, s.unlearn, s.evaluate
+                ),
+            ),
             ("Device", format!("{} ({})", report.device.name, report.device.api)),
             ("Mask's hash", report.mask.as_ref().map_or(String::new(), |m| m.hash.clone())),
             ("Protocol", report.protocol.clone()),
             ("Version", report.version.clone()),
         ];
         let told = facts.iter().filter(|(_, value)| !value.is_empty());
-        let told: String = told.map(|(name, value)| element("dt", name) + &element("dd", value)).collect();
+        let told: String =
+            told.map(|(name, value)| element("dt", name) + &element("dd", value)).collect();
         let notes = match report.notes.is_empty() {
             true => String::new(),
             false => format!("<h3>Notes</h3>{}", list(&report.notes)),
@@ -207,7 +227,8 @@ impl Told<'_> {
 
     /// The report itself: every figure that there is.
     pub(super) fn whole(&self) -> Result<String> {
-        let text = |report: &Report| Ok(String::from_utf8_lossy(&bundle::json(report)?).into_owned());
+        let text =
+            |report: &Report| Ok(String::from_utf8_lossy(&bundle::json(report)?).into_owned());
         let mut all = vec![("report.json", text(self.report)?)];
         if let Some(control) = self.control {
             all.push(("report.json of the random-mask control", text(control)?));
@@ -233,9 +254,10 @@ fn cell(metric: &Metric, of: &Metrics) -> String {
     let Some(value) = metric.value(of) else { return "<td>–</td>".into() };
     let below = match metric.interval(of) {
         Some([low, high]) => format!("{low:.1} to {high:.1}"),
-        None => of.FD.filter(|_| metric.kind == MetricKind::Distance).map_or(String::new(), |fd| {
-            format!("real pictures {:.2}", fd.floor)
-        }),
+        None => of
+            .FD
+            .filter(|_| metric.kind == MetricKind::Distance)
+            .map_or(String::new(), |fd| format!("real pictures {:.2}", fd.floor)),
     };
     let digits = if metric.kind == MetricKind::Distance { 2 } else { 1 };
     format!("<td>{value:.digits$}<small>{below}</small></td>")
@@ -244,7 +266,11 @@ fn cell(metric: &Metric, of: &Metrics) -> String {
 /// How many weights changed that the mask freezes, or what there is to say in place of that.
 fn frozen(mask: &MaskReport) -> String {
     mask.said_of_given().unwrap_or_else(|| {
-        format!("{} frozen weights changed (any bit of {})", grouped(mask.frozen_changed), grouped(mask.n - mask.k))
+        format!(
+            "{} frozen weights changed (any bit of {})",
+            grouped(mask.frozen_changed),
+            grouped(mask.n - mask.k)
+        )
     })
 }
 

@@ -17,7 +17,8 @@ use salun_studio::words::{AttackKind, EarlierReport, Estimator, Gap, Metrics, Re
 fn hostile() -> Run {
     let forget = r#"class:<script>alert("1")</script>"#;
     let mut run = run(Recipe::new("fashion-ddpm", "fashion-mnist", forget));
-    run.log = (1..=40).map(|step| LogLine { step, loss: 2.0 / step as f32, seconds: 0.1 }).collect();
+    run.log =
+        (1..=40).map(|step| LogLine { step, loss: 2.0 / step as f32, seconds: 0.1 }).collect();
     let AnyModel::Plain(model) = &mut run.model else { panic!("a model of classes") };
     Arc::make_mut(model).card.classes[3] = "Dress\"'><img src=x onerror=alert(2)>".into();
     let report = &mut run.report;
@@ -37,7 +38,8 @@ fn hostile() -> Run {
 }
 
 fn page(run: &Run) -> String {
-    let control = super::answers::run(Recipe { mask: Some(Estimator::Random), ..run.recipe.clone() });
+    let control =
+        super::answers::run(Recipe { mask: Some(Estimator::Random), ..run.recipe.clone() });
     let steps: Vec<_> = (0..4).map(|i| (10 * i, Arc::new(grid(i)))).collect();
     bundle::page(run, Some(&control), &steps, "https://a.example/").unwrap()
 }
@@ -60,7 +62,8 @@ fn elements(page: &str) -> Vec<String> {
         });
         let (tag, after) = rest.split_at(end.unwrap().0);
         rest = after;
-        let name: String = tag.trim_start_matches('/').chars().take_while(char::is_ascii_alphanumeric).collect();
+        let name: String =
+            tag.trim_start_matches('/').chars().take_while(char::is_ascii_alphanumeric).collect();
         assert!(!name.is_empty(), "a sign that is no tag: <{tag}");
         let values = tag.matches("=\"").count();
         assert_eq!(2 * values, tag.matches('"').count(), "an attribute without quotes: <{tag}>");
@@ -72,7 +75,9 @@ fn elements(page: &str) -> Vec<String> {
                 open.push(name);
             }
         }
-        if all.last().is_some_and(|name| name == "style") && open.last().is_some_and(|n| n == "style") {
+        if all.last().is_some_and(|name| name == "style")
+            && open.last().is_some_and(|n| n == "style")
+        {
             rest = &rest[rest.find("</style>").unwrap()..];
         }
     }
@@ -88,8 +93,16 @@ fn the_page_of_a_run_is_whole_and_needs_nothing_beside_it() {
     for bad in ["script", "link", "iframe", "object", "base", "form", "b", "i", "a"] {
         assert!(!elements.iter().any(|name| name == bad), "an element {bad}");
     }
-    assert_eq!(elements.iter().filter(|name| *name == "img").count(), 5, "before, after, attacks, control, steps");
-    assert_eq!(elements.iter().filter(|name| *name == "svg").count(), 4, "loss, saliency, ROC, relearn");
+    assert_eq!(
+        elements.iter().filter(|name| *name == "img").count(),
+        5,
+        "before, after, attacks, control, steps"
+    );
+    assert_eq!(
+        elements.iter().filter(|name| *name == "svg").count(),
+        4,
+        "loss, saliency, ROC, relearn"
+    );
     for (i, _) in page.match_indices("src=") {
         assert!(page[i..].starts_with("src=\"data:image/png;base64,"), "{}", &page[i..i + 60]);
     }
@@ -107,7 +120,8 @@ fn the_page_has_every_figure_of_the_report_and_repeats_the_run() {
     let run = hostile();
     let page = page(&run);
     let plain = |text: &str| {
-        let pairs = [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&#39;", "'"), ("&amp;", "&")];
+        let pairs =
+            [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&#39;", "'"), ("&amp;", "&")];
         pairs.iter().fold(text.to_string(), |text, (sign, c)| text.replace(sign, c))
     };
     let after = |mark: &str| {
@@ -123,11 +137,17 @@ fn the_page_has_every_figure_of_the_report_and_repeats_the_run() {
         for metric in Metric::told(&[metrics]).filter(|m| m.measured(&[metrics])) {
             let value = format!("<td>{:.1}<small>", metric.value(metrics).unwrap());
             let [low, high] = metric.interval(metrics).unwrap();
-            assert!(page.contains(&format!("{value}{low:.1} to {high:.1}</small>")), "{}", metric.key);
+            assert!(
+                page.contains(&format!("{value}{low:.1} to {high:.1}</small>")),
+                "{}",
+                metric.key
+            );
         }
     }
     let layer = &run.report.mask.as_ref().unwrap().layers[0].name;
-    for told in [&run.report.protocol, layer, &"99.5 before this run, 98.2 after (n = 77)".to_string()] {
+    for told in
+        [&run.report.protocol, layer, &"99.5 before this run, 98.2 after (n = 77)".to_string()]
+    {
         assert!(page.contains(told.as_str()), "{told}");
     }
     let recipe = after("salun unlearn recipe.toml --out DIR</pre>");

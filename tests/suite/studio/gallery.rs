@@ -99,7 +99,12 @@ fn a_recorded_run_is_there_at_once_and_made_again_by_one_press() {
     let told = |window: &egui_kittest::Harness<salun_studio::studio::Studio>, text: &str| {
         window.state().state.session().notes.iter().filter(|note| note.contains(text)).count()
     };
-    assert_eq!(told(&window, "Replayed: the same bytes"), 2, "{:?}", window.state().state.session().notes);
+    assert_eq!(
+        told(&window, "Replayed: the same bytes"),
+        2,
+        "{:?}",
+        window.state().state.session().notes
+    );
     let mut other = Record::clone(&record);
     Arc::make_mut(&mut other.run).weights = "0".repeat(64);
     let run = window.state().state.session().run(Arm::Method).unwrap().clone();
