@@ -39,7 +39,7 @@ pub fn escaped(text: &str) -> String {
             '\'' => safe += "&#39;",
             // Signs that turn the direction of what follows are no words either.
             '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {}
-            c if c.is_control() => safe.push(' '),
+            c if c.is_control() && c != '\n' => safe.push(' '),
             c => safe.push(c),
         }
     }

@@ -69,7 +69,7 @@ impl Told<'_> {
             r#"<div class="scroll"><table><thead><tr><th>Metric</th>{heads}<th>n</th></tr></thead><tbody>{rows}</tbody></table></div>"#
         );
         let said = "<p><small>Percent; below each its 95 % interval (Wilson), of so many pictures and of one run. \
-                    UA and a verdict are about the forgotten, RA and TA about the rest.</small></p>";
+                    UA is of the forgotten, RA and TA of the rest.</small></p>";
         section("Figures", &[table, said.into(), self.against(), self.per_class()].concat())
     }
 

@@ -28,7 +28,7 @@ fn hostile() -> Run {
     report.after.per_class = (10..20).map(f64::from).collect();
     report.retrain = Some(Metrics { MIA: Some(61.25), MIA_n: [31, 32], ..report.after.clone() });
     report.gap = Some(Gap::between(&report.after, report.retrain.as_ref().unwrap()));
-    let earlier = EarlierReport { spec: "class:<i>Bag".into(), before: 99.5, after: 98.25, n: 77 };
+    let earlier = EarlierReport { spec: "class:<i>Bag".into(), before: 99.5, after: 98.5, n: 77 };
     report.earlier = vec![earlier];
     report.audit = Some(Box::new(audit(forget)));
     let tried = attack(AttackKind::Prompt, forget);
@@ -103,8 +103,9 @@ fn the_page_of_a_run_is_whole_and_needs_nothing_beside_it() {
         4,
         "loss, saliency, ROC, relearn"
     );
-    for (i, _) in page.match_indices("src=") {
-        assert!(page[i..].starts_with("src=\"data:image/png;base64,"), "{}", &page[i..i + 60]);
+    for (i, _) in page.match_indices("<img ") {
+        let picture = page[i..].starts_with("<img src=\"data:image/png;base64,");
+        assert!(picture, "{}", &page[i..i + 60]);
     }
     for outside in ["href", "url(", "@import", "srcset", "xlink", "<img src=x", " onerror=alert"] {
         let inside = page.replace("Dress&quot;&#39;&gt;&lt;img src=x onerror=alert(2)&gt;", "");
@@ -146,7 +147,7 @@ fn the_page_has_every_figure_of_the_report_and_repeats_the_run() {
     }
     let layer = &run.report.mask.as_ref().unwrap().layers[0].name;
     for told in
-        [&run.report.protocol, layer, &"99.5 before this run, 98.2 after (n = 77)".to_string()]
+        [&run.report.protocol, layer, &"99.5 before this run, 98.5 after (n = 77)".to_string()]
     {
         assert!(page.contains(told.as_str()), "{told}");
     }
