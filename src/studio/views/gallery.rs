@@ -7,7 +7,7 @@ use crate::error::Result;
 use crate::run::Record;
 use crate::run::gallery::{EXHIBITS, Exhibit};
 use crate::studio::prelude::*;
-use crate::studio::{recorded, tile, verdict};
+use crate::studio::{Mark, recorded, tile, verdict};
 
 /// The view's row.
 pub static VIEW: View = View {
@@ -115,7 +115,11 @@ fn pictures_ui(studio: &mut Studio, exhibit: &Exhibit, record: &Record, ui: &mut
                 ui.add_space(4.0);
             }
             for column in 0..columns {
-                ui.add(tile::image(texture.id(), grid, [row, column], PICTURES));
+                let picture = ui.add(tile::image(texture.id(), grid, [row, column], PICTURES));
+                if let (Some((seen, _)), Some(asked)) = (grid.seen_in(row, column), grid.rows[row]) {
+                    let forgotten = i > 0 && record.forgotten[0] < record.forgotten[1];
+                    Mark::of(seen == asked, forgotten).frame(ui.painter(), picture.rect);
+                }
             }
         }
     });
