@@ -10,7 +10,7 @@ use super::played::{unlearn_recipe, window};
 use salun_studio::engine::{Job, LogLine, Run};
 use salun_studio::run::gallery::EXHIBITS;
 use salun_studio::run::record::{Record, Steps};
-use salun_studio::studio::Arm;
+use salun_studio::studio::{Arm, views};
 use salun_studio::words::{Estimator, Recipe, Task};
 
 /// A run of some updates as it was on its way.
@@ -36,7 +36,7 @@ fn a_record_keeps_what_there_is_to_see_and_no_weights() {
     let steps = record.steps(&record.run);
     let at: Vec<usize> = steps.iter().map(|(step, _)| *step).collect();
     assert_eq!((at[0], at[at.len() - 1]), (0, 40), "{at:?}");
-    assert!(at.len() == 4 && at.is_sorted(), "{at:?}");
+    assert!(at.len() >= 4 && at.is_sorted(), "{at:?}");
     let (run, on_the_way) = watched(record.recipe.clone());
     for (step, kept) in &steps {
         let whole = match step {
@@ -120,9 +120,9 @@ fn the_gallery_hangs_a_card_for_every_exhibit() {
         window.run();
         played.answer();
         window.run();
-        window.key_press(Key::G);
+        window.state_mut().view = &views::gallery::VIEW;
         window.run();
-        let first = window.get_by_label_contains(EXHIBITS[0].says);
+        let first = window.get_by_label_contains(&format!("{}: ", EXHIBITS[0].title));
         assert!(first.rect().width() <= size[0] && first.rect().height() > 100.0);
         first.click();
         window.run();
