@@ -78,10 +78,10 @@ pub static EXHIBITS: [Exhibit; 12] = [
     Exhibit {
         file: "gallery/ascent.run",
         title: "Uphill, and over the edge",
-        says: "Gradient ascent forgets bags, and with them most of what the model knew",
+        says: "Gradient ascent forgets bags in seconds, and with them much of what the model knew",
         verdict: VerdictLabel::OverForgot,
         of: of(FASHION, "class:Bag"),
-        set: |recipe| Recipe { lr: Some(2e-3), epochs: Some(2), ..by("ga", recipe) },
+        set: |recipe| Recipe { lr: Some(4e-3), epochs: Some(2), ..by("ga", recipe) },
     },
     Exhibit {
         file: "gallery/fine-tuned.run",
@@ -102,7 +102,7 @@ pub static EXHIBITS: [Exhibit; 12] = [
     Exhibit {
         file: "gallery/share.run",
         title: "Some pictures of everything",
-        says: "A tenth of all pictures, at random: a model that never saw them recognises most all the same",
+        says: "To forget a tenth of all pictures at random costs the rest: they are like those that are kept",
         verdict: VerdictLabel::OverForgot,
         of: of(FASHION, "random:10%"),
         set: |recipe| recipe,
