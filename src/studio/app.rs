@@ -16,7 +16,7 @@ use super::saver::{Keeper, SaveHook, SaveItem, Saver};
 use super::tour::Tour;
 use super::views::View;
 use super::{
-    Backend, Given, Spot, commands, forget_panel, leave, lesson, mine, prompt, saliency_panel,
+    Backend, Given, Spot, commands, forget_panel, leave, lesson, mine, present, prompt, saliency_panel,
     saver, timeline, top_bar, tour, views, wake,
 };
 use crate::run::Link;
@@ -164,7 +164,10 @@ impl Studio {
             self.state.settle();
         }
 
-        if ui.available_width() < NARROW {
+        present::zoom(self, ui.ctx());
+        if self.presents() {
+            present::present_ui(self, ui);
+        } else if ui.available_width() < NARROW {
             narrow_ui(self, ui);
         } else {
             self.wide_ui(ui);

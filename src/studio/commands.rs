@@ -7,6 +7,7 @@
 use egui::{Event, KeyboardShortcut, Popup};
 
 use super::prelude::*;
+use super::present;
 use super::views::{compare::Comparison, lessons};
 use crate::words::Piece;
 
@@ -194,6 +195,13 @@ pub const TOUR: Command = Command::new("Tour", |studio, _| studio.toggle_tour())
     .keys(&[plain(Key::H)], When::Idle)
     .of(Piece::Tour);
 
+/// F5 loads a page anew.
+const PRESENT_KEY: Key = if cfg!(target_arch = "wasm32") { Key::F9 } else { Key::F5 };
+
+pub const PRESENT: Command = Command::new("Presentation", |studio, _| studio.toggle_presentation())
+    .button("Present", "The main job step by step, in large letters, by a remote's keys")
+    .keys(&[plain(PRESENT_KEY)], When::Always);
+
 const FRAMES: Command = Command::new("Frame times", |studio, _| studio.frames.shown ^= true)
     .keys(&[plain(Key::F12)], When::Idle);
 
@@ -214,6 +222,11 @@ pub const ALL: &[Command] = &[
     SWIPE,
     Command::said("B", "Hold: Before in every pane"),
     TOUR,
+    PRESENT,
+    Command::said(
+        "PageDown, PageUp",
+        "While presenting: a step on or back; . a blank screen, Esc ends it",
+    ),
     Command::said("Tab, Enter", "Walk through and press everything"),
     FRAMES,
     Command::said("Cmd", "On a Mac in place of Ctrl"),
@@ -281,6 +294,7 @@ pub fn handle_keys(studio: &mut Studio, ctx: &Context) {
         return;
     }
     let writing = writing(ctx) || Popup::is_any_open(ctx);
+    present::handle_keys(studio, ctx, writing);
     let escape = |ctx: &Context| ctx.input_mut(|i| i.consume_key(Modifiers::NONE, Key::Escape));
     if !writing && studio.tour.at.is_some() && escape(ctx) {
         studio.tour.at = None;

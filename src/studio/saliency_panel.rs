@@ -5,6 +5,7 @@ use egui_plot::{Bar, BarChart, VLine, uniform_grid_spacer};
 
 use super::heat::HeatMap;
 use super::prelude::*;
+use super::salient_record::recorded_ui;
 use super::{Saliency, Spot, heat};
 use crate::models::latent::is_cross_attention;
 
@@ -19,7 +20,12 @@ pub fn saliency_ui(studio: &mut Studio, ui: &mut Ui) {
     ui.heading("Saliency");
     let Studio { own, state, .. } = studio;
     let session = state.session();
-    let Some(saliency) = &session.saliency else { return empty_ui(state, ui) };
+    let Some(saliency) = &session.saliency else {
+        return match &session.record {
+            Some(record) => recorded_ui(record, ui),
+            None => empty_ui(state, ui),
+        };
+    };
     let (k, n) = (saliency.k, saliency.ranking.scores.len());
     let run = session.run(Arm::Method);
     let model = session.opened.as_ref().map_or("", |o| o.model());

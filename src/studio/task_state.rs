@@ -12,10 +12,10 @@ use crate::engine::{Grid, Looked, Opened, PromptPane, Run, TrainingSet};
 use crate::eval::Evidence;
 use crate::eval::verdict::verdict;
 use crate::models::registry;
-use crate::run::Link;
+use crate::run::{Link, Record};
 use crate::saliency::Overlap;
 use crate::unlearn;
-use crate::words::{Recipe, Task};
+use crate::words::{Recipe, Report, Task};
 
 /// The two runs that stand side by side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -110,6 +110,10 @@ pub struct TaskState {
     pub request: Recipe,
     pub saliency: Option<Saliency>,
     pub attempts: [Option<Attempt>; 2],
+    /// The recorded run that is shown in place of one of this sitting.
+    pub record: Option<Arc<Record>>,
+    /// The recorded run that was asked for again.
+    pub replayed: Option<Arc<Record>>,
     /// The step that the timeline is held at; `None` follows the training.
     pub scrub: Option<usize>,
     /// How much of the shown run's change is shown.
@@ -179,6 +183,11 @@ impl TaskState {
         self.attempt(arm)?.run.as_ref()
     }
 
+    /// What is known of a shown run that is finished, of this sitting or recorded.
+    pub fn report(&self, arm: Arm) -> Option<&Report> {
+        self.attempt(arm)?.report()
+    }
+
     /// The recipe of the request, once something is open and picked.
     pub fn recipe(&self) -> Option<Recipe> {
         self.recipe_for(self.what.as_ref()?)
@@ -237,6 +246,7 @@ impl TaskState {
     /// Makes room for another run.
     pub fn put_away(&mut self) {
         self.attempts = [None, None];
+        self.record = None;
         self.scrub = None;
         self.dial = Dial::default();
         self.history.shown = None;
@@ -255,11 +265,17 @@ impl TaskState {
     /// The pictures that all panes are held against: the request's prompts, or what the model shows
     /// of every class.
     pub fn base(&self) -> Option<&Arc<Grid>> {
+        if self.record.is_some() {
+            return self.attempt(Arm::Method)?.snapshots.first().map(|(_, grid)| grid);
+        }
         self.pane.as_ref().map(|pane| &pane.grid).or(self.seen().map(|opened| &opened.grid))
     }
 
     /// The rows of [`Self::base`] that are to be forgotten.
     pub fn forgotten(&self) -> Range<usize> {
+        if let Some(Record { forgotten: [first, last], .. }) = self.record.as_deref() {
+            return *first..*last;
+        }
         if let Some(pane) = &self.pane {
             return 0..pane.forgotten;
         }

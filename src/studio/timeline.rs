@@ -63,7 +63,7 @@ fn column_ui(studio: &mut Studio, ui: &mut Ui) {
 }
 
 /// Draws both runs' cards, side by side where there is room.
-fn cards_ui(state: &mut State, ui: &mut Ui) {
+pub fn cards_ui(state: &mut State, ui: &mut Ui) {
     let arms = if state.hides(Piece::Control) { &Arm::BOTH[..1] } else { &Arm::BOTH };
     if ui.available_width() < 2.0 * CARD {
         return arms.iter().for_each(|arm| verdict::run_ui(state, *arm, ui));
@@ -99,13 +99,17 @@ pub fn status_ui(studio: &mut Studio, ui: &mut Ui) {
             if paused {
                 commands::STEP.ui(studio, ui);
             }
-            let state = &studio.state;
-            ui.with_layout(Layout::left_to_right(Align::Center), |ui| match &state.work {
-                Some(work) => progress_ui(state, work, ui),
-                None => drop(ui.weak(&state.ended)),
-            });
+            ui.with_layout(Layout::left_to_right(Align::Center), |ui| doing_ui(&studio.state, ui));
         });
     });
+}
+
+/// Draws what is being done, or how the last work ended.
+pub fn doing_ui(state: &State, ui: &mut Ui) {
+    match &state.work {
+        Some(work) => progress_ui(state, work, ui),
+        None => drop(ui.weak(&state.ended)),
+    }
 }
 
 fn progress_ui(state: &State, work: &RunningJob, ui: &mut Ui) {

@@ -15,7 +15,8 @@ use crate::words::Piece;
 const NOTICE: f64 = 4.0;
 
 /// What can be done from the bar, from the right.
-const ACTIONS: [(Piece, fn(&mut Studio, &mut Ui)); 4] = [
+const ACTIONS: [(Piece, fn(&mut Studio, &mut Ui)); 5] = [
+    (Piece::Tour, present_ui),
     (Piece::Tour, tour_ui),
     (Piece::Export, export_ui),
     (Piece::Share, share_ui),
@@ -136,6 +137,10 @@ fn device_ui(studio: &Studio, ui: &mut Ui) {
     };
     let badge = RichText::new(format::device(info)).weak();
     ui.add(Label::new(badge).truncate()).on_hover_text(&info.why);
+}
+
+fn present_ui(studio: &mut Studio, ui: &mut Ui) {
+    commands::PRESENT.ui(studio, ui);
 }
 
 fn tour_ui(studio: &mut Studio, ui: &mut Ui) {

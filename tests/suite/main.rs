@@ -9,6 +9,7 @@ mod common;
 mod data_changes;
 mod ddpm_files;
 mod docs;
+mod gallery;
 mod graph;
 mod house;
 mod inspect;

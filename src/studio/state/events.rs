@@ -176,6 +176,7 @@ impl State {
     fn unlearned(&mut self, arm: Arm, run: Arc<Run>, goes_on: bool) {
         let session = self.session_mut();
         session.finish(arm, &run);
+        self.compare_with_record(&run, arm);
         self.fresh.push(run.clone());
         if arm == Arm::Control {
             return;

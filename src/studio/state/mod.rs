@@ -2,6 +2,7 @@
 
 pub mod actions;
 mod events;
+mod gallery;
 mod inspect;
 mod mine;
 mod steps;

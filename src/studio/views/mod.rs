@@ -45,6 +45,7 @@ views! {
     recipe,
     lessons,
     table,
+    gallery,
 }
 
 impl PartialEq for View {

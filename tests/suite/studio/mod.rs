@@ -2,6 +2,8 @@
 
 mod actions;
 mod answers;
+mod away;
+mod gallery;
 mod inside;
 mod leaving;
 pub mod lessons;
@@ -10,6 +12,7 @@ mod mine;
 mod opening;
 mod pictures;
 mod played;
+mod present;
 mod prompts;
 mod seen;
 mod steps;

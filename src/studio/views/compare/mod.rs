@@ -8,6 +8,7 @@ pub use arrange::{Arrangement, GAP, TITLE};
 use egui::Checkbox;
 
 use crate::studio::narrow::NARROW;
+use super::gallery;
 use crate::studio::prelude::*;
 use crate::studio::views::steps;
 use crate::studio::{
@@ -56,6 +57,7 @@ fn compare_ui(studio: &mut Studio, ui: &mut Ui) {
         _ => drop(ui.horizontal_wrapped(legend_ui)),
     }
     ui.add_space(4.0);
+    gallery::record_ui(studio, ui);
     match studio.state.session().seen().cloned() {
         Some(opened) => {
             stopped_ui(&mut studio.state, ui);
@@ -172,10 +174,22 @@ fn legend_ui(ui: &mut Ui) {
 
 /// Draws the panes; so many points `below` them are another's.
 fn panes_ui(studio: &mut Studio, ui: &mut Ui, opened: &Arc<Opened>, below: f32) {
+    let mut shown = had(&studio.state);
+    let comparison = studio.own.of::<Comparison>();
+    shown.retain(|pane| comparison.shown[*pane as usize]);
+    shown_ui(studio, ui, opened, &shown, below);
+}
+
+/// Draws these panes as large as there is room; so many points `below` them are another's.
+pub fn shown_ui(
+    studio: &mut Studio,
+    ui: &mut Ui,
+    opened: &Arc<Opened>,
+    shown: &[Pane],
+    below: f32,
+) {
     let Studio { state, own, .. } = studio;
     let (session, comparison) = (state.session(), own.of::<Comparison>());
-    let mut shown = had(state);
-    shown.retain(|pane| comparison.shown[*pane as usize]);
     let look = look(session, comparison, opened, shown.len(), ui);
     let rows = look.base.rows.len();
     let part = rows.div_ceil(look.arrangement.parts).max(1);
