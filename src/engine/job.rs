@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Attack, Exported, Grid, Run, Survey};
+use super::{Attack, Exported, Grid, Past, Run, Survey};
 use crate::data::{Mine, Pictures};
 use crate::diffusion::SolverKind;
 use crate::error::Error;
@@ -44,6 +44,9 @@ pub enum Job {
     Overlap { recipe: Recipe, by: By, seeds: usize },
     /// One unlearning run; sends [`Event::Step`]; answers [`Outcome::Unlearned`].
     Unlearn(Recipe),
+    /// Remembers what a run was on its way that was made elsewhere or earlier: one that goes on from it, or ends
+    /// on its way, need not make its updates again; answers [`Outcome::Kept`].
+    Remember { recipe: Recipe, past: Past },
     /// Opens the data set of a model to be looked through; answers [`Outcome::Browsed`].
     Browse { model: String, data: String },
     /// Measures a model on a forget set; answers [`Outcome::Measured`].
@@ -193,7 +196,7 @@ pub enum Outcome {
     Surveyed(Box<Survey>),
     Browsed(Arc<TrainingSet>),
     Looked(Looked),
-    /// The name of a person's own pictures.
+    /// The name of a person's own pictures, or the hash of a remembered run's protocol.
     Kept(String),
     Interpolated(Arc<Grid>),
     Exported(Arc<Exported>),

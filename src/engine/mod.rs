@@ -18,6 +18,7 @@ mod mine;
 mod models;
 mod outcome;
 mod overlap;
+mod past;
 mod prompt;
 mod request;
 mod requests;
@@ -206,6 +207,7 @@ pub use job::{
 pub use outcome::{Attack, Grid, LogLine, Run};
 #[cfg(target_arch = "wasm32")]
 pub use page::{Engine, WorkerEngine};
+pub use past::Past;
 pub use strength::Exported;
 
 // What the engine's own files speak of.

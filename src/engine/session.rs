@@ -129,6 +129,10 @@ impl<'a> Work<'a> {
                     Outcome::Overlapped(self.overlap(&recipe, by, seeds).await?.into())
                 }
                 Job::Unlearn(recipe) => Outcome::Unlearned(self.unlearn(&recipe).await?.into()),
+                Job::Remember { recipe, past } => {
+                    self.session.remember(&recipe, &past);
+                    Outcome::Kept(recipe.protocol())
+                }
                 Job::Browse { model, data } => {
                     Outcome::Browsed(self.session.training_set(model, data)?.into())
                 }
@@ -360,7 +364,7 @@ fn needed(job: &Job) -> Vec<&'static str> {
         }
         Job::Train { request, .. } => data::files(&request.data).concat(),
         // Its data are there since it was run.
-        Job::Adopt { .. } => Vec::new(),
+        Job::Adopt { .. } | Job::Remember { .. } => Vec::new(),
         Job::Rank(recipe)
         | Job::Overlap { recipe, .. }
         | Job::Unlearn(recipe)

@@ -112,6 +112,14 @@ pub const UNDO: Command =
         .keys(&[ctrl(Key::Z)], When::Idle)
         .unless(|studio| studio.state.waits());
 
+pub const REDO: Command =
+    Command::new("Take up the undone request again", |studio, _| studio.state.redo())
+        .keys(&[SHIFT_Z], When::Idle)
+        .unless(|studio| studio.state.waits());
+
+const SHIFT_Z: KeyboardShortcut =
+    KeyboardShortcut::new(Modifiers::COMMAND.plus(Modifiers::SHIFT), Key::Z);
+
 #[cfg(not(target_arch = "wasm32"))]
 pub const COMPARE: Command = Command::new("Compare with weights that others made", |studio, _| {
     if studio.state.blocked().is_none() {
@@ -187,6 +195,8 @@ pub const ALL: &[Command] = &[
     PAUSE,
     STEP,
     CANCEL,
+    // Before the other, whose key without Shift is a part of this one's.
+    REDO,
     UNDO,
     #[cfg(not(target_arch = "wasm32"))]
     COMPARE,
@@ -246,7 +256,10 @@ impl Command {
     fn called_keys(&self, between: &str) -> String {
         let called = |shortcut: KeyboardShortcut| match shortcut.logical_key {
             Key::Escape => "Esc".to_string(),
-            key if shortcut.modifiers.command => format!("Ctrl+{}", key.symbol_or_name()),
+            key if shortcut.modifiers.command => {
+                let shift = if shortcut.modifiers.shift { "Shift+" } else { "" };
+                format!("Ctrl+{shift}{}", key.symbol_or_name())
+            }
             key => key.symbol_or_name().into(),
         };
         self.shortcuts().into_iter().map(called).collect::<Vec<_>>().join(between)
@@ -323,7 +336,7 @@ mod tests {
         assert_eq!(DENSITY.tooltip(), "Share of weights that may change ([ and ])");
         let mut keys: Vec<_> = ALL.iter().flat_map(Command::shortcuts).collect();
         let n = keys.len();
-        keys.sort_by_key(|k| (k.modifiers.command, k.logical_key));
+        keys.sort_by_key(|k| (k.modifiers.command, k.modifiers.shift, k.logical_key));
         keys.dedup();
         assert_eq!(keys.len(), n, "no key has two meanings");
     }

@@ -91,7 +91,7 @@ fn change_ui(studio: &mut Studio, ui: &mut Ui) {
         Some(_) => state.work.is_some().then_some(WAIT),
     };
     let prompted = run.is_some_and(|run| run.model.latent().is_some());
-    let strength = state.session().dial.strength;
+    let strength = state.session().strength(Arm::Method);
     let mut asked = None;
     let hint = "Exactly the weights that were free; salun apply puts them, or a part of their change, into \
                 the original";

@@ -34,6 +34,7 @@ mod request;
 mod saliency_panel;
 mod salient;
 mod saver;
+mod scrubber;
 pub mod state;
 mod strength;
 mod strips;
@@ -62,14 +63,14 @@ pub use timeline::arm_name;
 pub use tour::Spot;
 
 pub use app::{Host, Studio};
-pub use attempt::Attempt;
+pub use attempt::{Attempt, Dial};
 #[cfg(not(target_arch = "wasm32"))]
 pub use dialog::{Ask, Native, WEIGHTS};
 pub use request::Choice;
 pub use salient::Saliency;
 pub use saver::{Keeper, Parcel, SaveHook};
 pub use summary::Summary;
-pub use task_state::{Arm, Content, Dial, Pane, TaskState};
+pub use task_state::{Arm, Content, Pane, TaskState};
 pub use views::View;
 
 use std::sync::Arc;

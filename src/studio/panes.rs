@@ -275,6 +275,7 @@ impl PaneContext<'_> {
     fn name(&self, pane: Pane) -> String {
         match pane {
             Pane::After => format!("After ({})", arm_name(self.session, Arm::Method)),
+            Pane::Before if self.session.against.is_some() => "Held".into(),
             _ => pane.name().into(),
         }
     }

@@ -28,6 +28,14 @@ pub enum Arm {
 
 impl Arm {
     pub const BOTH: [Self; 2] = [Self::Method, Self::Control];
+
+    /// The pane that shows it.
+    pub fn pane(self) -> Pane {
+        match self {
+            Self::Method => Pane::After,
+            Self::Control => Pane::Random,
+        }
+    }
 }
 
 /// A pane of the comparison.
@@ -48,28 +56,6 @@ impl Pane {
             Self::Random => "Random mask",
             Self::Retrain => "Retrain",
         }
-    }
-}
-
-/// How much of a finished run's change its pane shows.
-#[derive(Debug, Clone)]
-pub struct Dial {
-    /// What is asked for: 0 is the original, 1 the run.
-    pub strength: f64,
-    /// What was drawn last, and at which strength.
-    pub drawn: Option<(f64, Arc<Grid>)>,
-}
-
-impl Default for Dial {
-    fn default() -> Self {
-        Self { strength: 1.0, drawn: None }
-    }
-}
-
-impl Dial {
-    /// Goes back to what is shown: what was asked for is not drawn.
-    pub fn give_up(&mut self) {
-        self.strength = self.drawn.as_ref().map_or(1.0, |(strength, _)| *strength);
     }
 }
 
@@ -107,8 +93,8 @@ pub struct TaskState {
     pub attempts: [Option<Attempt>; 2],
     /// The step that the timeline is held at; `None` follows the training.
     pub scrub: Option<usize>,
-    /// How much of the shown run's change is shown.
-    pub dial: Dial,
+    /// The step of the shown run that Before shows in place of the unchanged model.
+    pub against: Option<usize>,
     pub history: History,
     /// The pictures that can be picked, once they were asked for.
     pub shelf: Option<Arc<TrainingSet>>,
@@ -117,8 +103,10 @@ pub struct TaskState {
     /// What a person's own pictures are being looked at for, and what was seen in them last.
     pub looks: Option<Look>,
     pub looked: Option<(Look, Looked)>,
-    /// The models before the adopted runs, the first one first.
+    /// The models before the adopted runs, the first one first, and those that were left by undoing, the last one
+    /// first.
     pub before: Vec<Arc<Opened>>,
+    pub undone: Vec<Arc<Opened>>,
     /// The masks that were compared last.
     pub overlap: Option<Arc<Overlap>>,
     /// What the prompts of the request show before it.
@@ -179,14 +167,15 @@ impl TaskState {
     pub fn recipe_for(&self, what: &Choice) -> Option<Recipe> {
         let opened = self.opened.as_deref()?;
         let data = what.data(opened);
-        let recipe = self.recipe_of(opened.model(), &data, &what.spec(opened)?);
+        let mut recipe = self.recipe_of(opened.model(), &data, &what.spec(opened)?);
+        recipe.branch = self.request.branch.clone().filter(|from| from.leads_to(&recipe));
         Some(Recipe { after: opened.after.clone(), ..recipe })
     }
 
     /// The recipe of the request for a model, a data set and a forget set.
     fn recipe_of(&self, model: &str, data: &str, forget: &str) -> Recipe {
         let (model, data, forget) = (model.into(), data.into(), forget.into());
-        let mut recipe = Recipe { model, data, forget, ..self.request.clone() };
+        let mut recipe = Recipe { model, data, forget, branch: None, ..self.request.clone() };
         let method = unlearn::registry::find(&recipe.method);
         let own = |name: &str| method.as_ref().ok()?.knob(name).ok();
         // Others were another method's.
@@ -204,7 +193,7 @@ impl TaskState {
         self.clear();
         self.model = opened.name.clone();
         (self.request.seed, self.request.budget) = (opened.seed, opened.budget);
-        self.what = None;
+        (self.what, self.request.branch) = (None, None);
         self.opened = Some(opened);
     }
 
@@ -218,8 +207,7 @@ impl TaskState {
     /// Makes room for another run.
     pub fn put_away(&mut self) {
         self.attempts = [None, None];
-        self.scrub = None;
-        self.dial = Dial::default();
+        (self.scrub, self.against) = (None, None);
         self.history.shown = None;
     }
 
@@ -295,8 +283,11 @@ impl TaskState {
             return Content::Hint("Opening the model…".into());
         };
         match pane {
-            Pane::Before => Content::Grid(self.base().unwrap_or(&opened.grid), None),
-            Pane::After => self.part().or(self.progress_of(Arm::Method)).unwrap_or_else(|| {
+            Pane::Before => match self.held_against() {
+                Some((step, grid)) => Content::Grid(grid, Some(step)),
+                None => Content::Grid(self.base().unwrap_or(&opened.grid), None),
+            },
+            Pane::After => self.progress_of(Arm::Method).unwrap_or_else(|| {
                 let next = tasks::of(self.task).next_step;
                 Content::Hint(next[usize::from(self.what.is_some())].into())
             }),
@@ -315,21 +306,27 @@ impl TaskState {
         }
     }
 
-    /// What the shown run shows at another strength than its own, once that is drawn.
-    fn part(&self) -> Option<Content<'_>> {
-        let Dial { strength, drawn } = &self.dial;
-        if self.run(Arm::Method).is_none() || self.scrub.is_some() || *strength == 1.0 {
-            return None;
-        }
-        match drawn {
-            _ if *strength == 0.0 => Some(Content::Part(self.base()?, 0.0)),
-            Some((strength, grid)) => Some(Content::Part(grid, *strength)),
-            None => None,
-        }
+    /// The step that Before shows in place of the unchanged model, and its pictures.
+    pub fn held_against(&self) -> Option<(usize, &Arc<Grid>)> {
+        Some(self.attempt(Arm::Method)?.at(Some(self.against?)))
+    }
+
+    /// What Before shows: what all panes are held against.
+    pub fn reference(&self) -> Option<&Arc<Grid>> {
+        self.held_against().map(|(_, grid)| grid).or(self.base())
+    }
+
+    /// The strength that a run is shown at.
+    pub fn strength(&self, arm: Arm) -> f64 {
+        self.attempt(arm).map_or(1.0, |attempt| attempt.dial.strength)
     }
 
     fn progress_of(&self, arm: Arm) -> Option<Content<'_>> {
-        let (step, grid) = self.attempt(arm)?.at(self.scrub);
+        let attempt = self.attempt(arm)?;
+        if let Some((grid, strength)) = attempt.part(self.base()).filter(|_| self.scrub.is_none()) {
+            return Some(Content::Part(grid, strength));
+        }
+        let (step, grid) = attempt.at(self.scrub);
         Some(Content::Grid(grid, Some(step)))
     }
 

@@ -34,4 +34,5 @@ mod strength;
 mod studio;
 mod studio_engine;
 mod table;
+mod time;
 mod unlearn_traces;

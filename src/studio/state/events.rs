@@ -27,7 +27,7 @@ impl State {
             }
             Event::Note { id, text } if let Some(work) = self.heard(id) => work.notes.push(text),
             Event::Step { id, live } if let Some(work) = self.heard(id) => {
-                if let JobKind::Unlearn(arm) = work.kind
+                if let Some(arm) = work.kind.arm()
                     && let Some(attempt) = self.session_mut().attempt_mut(arm)
                 {
                     attempt.push(live);
@@ -107,8 +107,10 @@ impl State {
                 });
                 self.fresh.extend(run);
             }
-            (JobKind::Strength, Outcome::Interpolated(grid)) => {
-                session.dial.drawn = Some((session.dial.strength, grid));
+            (JobKind::Strength(arm), Outcome::Interpolated(grid)) => {
+                if let Some(attempt) = session.attempt_mut(arm) {
+                    attempt.dial.drawn = Some((attempt.dial.strength, grid));
+                }
             }
             (JobKind::Export, Outcome::Exported(made)) => {
                 let said = made.lora.as_ref().map(LoraReport::line);
@@ -119,11 +121,18 @@ impl State {
             }
             (JobKind::Overlap, Outcome::Overlapped(overlap)) => session.overlap = Some(overlap),
             (JobKind::Adopt | JobKind::Learn, Outcome::Opened(opened)) => {
+                session.undone.clear();
                 session.before.extend(session.opened.take());
                 session.take(opened);
             }
             (JobKind::Unlearn(arm), Outcome::Unlearned(run)) => {
                 self.unlearned(arm, run, !work.cancelling);
+            }
+            (JobKind::KeepStep, Outcome::Unlearned(run)) => {
+                self.unlearned(Arm::Method, run, false);
+                if !work.cancelling {
+                    self.adopt();
+                }
             }
             _ => {}
         }
@@ -191,7 +200,7 @@ impl State {
     fn failed(&mut self, work: RunningJob, error: Error) {
         self.keep_shown(work.kind);
         let session = self.session_mut();
-        if let JobKind::Unlearn(arm) = work.kind
+        if let Some(arm) = work.kind.arm()
             && let Some(attempt) = session.attempt_mut(arm)
         {
             attempt.cancelled = true;
@@ -211,8 +220,9 @@ impl State {
     }
 }
 
-/// Whether a run is one that a random mask of equal size is held against.
+/// Whether a run is one that a random mask of equal size is held against: a step of another is not.
 fn controlled(run: &Run) -> bool {
     run.recipe.given.is_none()
+        && run.recipe.until.is_none()
         && run.mask.as_ref().is_some_and(|mask| mask.estimator != Estimator::Random)
 }

@@ -3,6 +3,7 @@
 pub mod actions;
 mod events;
 mod mine;
+mod time;
 
 pub use actions::LONGEST_PROMPT;
 pub use mine::Look;
@@ -54,8 +55,10 @@ pub enum JobKind {
     Audit(Arm),
     /// Bringing back what a finished run forgot.
     Attack(Arm, AttackKind),
+    /// Making a step of a run the result, and then the model.
+    KeepStep,
     /// Drawing a finished run at another strength.
-    Strength,
+    Strength(Arm),
     /// Making a file of a finished run's change.
     Export,
 }
@@ -65,8 +68,17 @@ impl JobKind {
     fn holds(self) -> bool {
         match self {
             Self::Rank { then_forget } => then_forget,
-            Self::Open(_) | Self::Import | Self::Browse | Self::Look | Self::Strength => false,
+            Self::Open(_) | Self::Import | Self::Browse | Self::Look | Self::Strength(_) => false,
             _ => true,
+        }
+    }
+
+    /// Which of both runs it makes.
+    pub fn arm(self) -> Option<Arm> {
+        match self {
+            Self::Unlearn(arm) => Some(arm),
+            Self::KeepStep => Some(Arm::Method),
+            _ => None,
         }
     }
 
@@ -87,7 +99,8 @@ impl JobKind {
             Self::Overlap => ["Comparing masks"; 2],
             Self::Audit(_) => ["Audit", "Auditing"],
             Self::Attack(_, kind) => [kind.title(), "Attacking"],
-            Self::Strength => ["Strength", "Drawing at another strength"],
+            Self::KeepStep => ["Keeping the step"; 2],
+            Self::Strength(_) => ["Strength", "Drawing at another strength"],
             Self::Export => ["Export", "Writing the change"],
         }
     }
@@ -205,7 +218,7 @@ impl State {
                 Some("The model is being opened")
             }
             Some(JobKind::Rank { then_forget: true }) => Some("Starts once the weights are scored"),
-            Some(JobKind::Unlearn(_)) => Some("A run is in progress"),
+            Some(JobKind::Unlearn(_) | JobKind::KeepStep) => Some("A run is in progress"),
             _ if self.held() => Some(WAIT),
             _ if session.opened.is_none() => Some("No model is open"),
             _ if session.what.is_none() => Some(tasks::of(self.task).pick[0]),
@@ -317,12 +330,17 @@ impl State {
     }
 
     fn unlearn(&mut self, arm: Arm, recipe: Recipe) {
+        self.attempt(arm, recipe, JobKind::Unlearn(arm));
+    }
+
+    /// Shows a run as one of both from now on, and asks for it.
+    fn attempt(&mut self, arm: Arm, recipe: Recipe, kind: JobKind) {
         let session = self.session_mut();
         let Some(base) = session.base().cloned().filter(|_| session.opened.is_some()) else {
             return;
         };
-        session.attempts[arm as usize] = Some(Attempt::new(recipe.method.clone(), base));
-        self.begin(JobKind::Unlearn(arm), Job::Unlearn(recipe));
+        session.attempts[arm as usize] = Some(Attempt::new(recipe.clone(), base));
+        self.begin(kind, Job::Unlearn(recipe));
     }
 
     fn begin(&mut self, kind: JobKind, job: Job) {
@@ -355,8 +373,10 @@ impl State {
     /// before and after start from the same noise. So does the strength.
     fn keep_shown(&mut self, kind: JobKind) {
         let session = self.session_mut();
-        if kind == JobKind::Strength {
-            session.dial.give_up();
+        if let JobKind::Strength(arm) = kind
+            && let Some(attempt) = session.attempt_mut(arm)
+        {
+            attempt.dial.give_up();
         }
         if let (JobKind::Open(_), Some(opened)) = (kind, &session.opened) {
             (session.request.seed, session.request.budget) = (opened.seed, opened.budget);

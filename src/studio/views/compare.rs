@@ -72,7 +72,7 @@ fn compare_ui(studio: &mut Studio, ui: &mut Ui) {
             // In the gap that panes have below them, so that they stay where they are.
             panes_ui(studio, ui, &opened, if done { GAP } else { 0.0 });
             if done {
-                strength::dial_ui(&mut studio.state, ui);
+                strength::dials_ui(&mut studio.state, ui);
             }
         }
         None => opening_ui(&mut studio.state, ui),
@@ -181,7 +181,7 @@ fn panes_ui(studio: &mut Studio, ui: &mut Ui, opened: &Arc<Opened>, below: f32) 
     let (session, comparison) = (state.session(), own.of::<Comparison>());
     let mut shown = tasks::of(session.task).panes.to_vec();
     shown.retain(|pane| comparison.shown[*pane as usize]);
-    let base = session.base().unwrap_or(&opened.grid);
+    let base = session.reference().unwrap_or(&opened.grid);
     let widths: Vec<_> = shown.iter().map(|p| strip(session, *p)).collect();
     let arrangement = arrange(ui.available_size(), &widths, base);
     let before = comparison.sheets[0].texture(ui.ctx(), base);

@@ -10,5 +10,6 @@ mod played;
 mod prompts;
 mod strength;
 mod table;
+mod time;
 mod views;
 mod window;
