@@ -90,6 +90,12 @@ export const ask_camera = async () => {
   }
 };
 
+// The bytes are a view of the program's memory.
+export const remember = (name, bytes) => window.remembers({ memory: 'remember', name, bytes: bytes.slice() });
+export const forget = (name) => window.remembers({ memory: 'forget', name });
+export const recall = () => window.remembers({ memory: 'recall' });
+export const discard_earlier = () => window.remembers({ memory: 'discard' });
+
 export const save_file = (name, bytes) => {
   const link = document.createElement('a');
   link.href = URL.createObjectURL(new Blob([bytes]));

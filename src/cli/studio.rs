@@ -105,6 +105,8 @@ pub fn has_display() -> bool {
 struct RunKeeper {
     folder: Mutex<PathBuf>,
     recovery: Recovery,
+    /// The sitting before, where it can be brought back.
+    earlier: Option<PathBuf>,
 }
 
 /// What is remembered from one sitting to the next.
@@ -129,7 +131,8 @@ impl RunKeeper {
             || dirs::document_dir().or_else(dirs::home_dir).or(std::env::current_dir().ok());
         let remembered = remembered.map(|r| r.folder).filter(|folder| folder.is_dir());
         let folder = remembered.unwrap_or_else(|| documents().unwrap_or_default().join(RUNS));
-        Self { folder: Mutex::new(folder), recovery: Recovery::default() }
+        let earlier = recovery::remembered();
+        Self { folder: Mutex::new(folder), recovery: Recovery::default(), earlier }
     }
 
     fn now(&self) -> PathBuf {
@@ -192,8 +195,28 @@ impl Keeper for RunKeeper {
         recovery::left()
     }
 
-    fn end(&self) {
-        self.recovery.end();
+    fn remember(&self, name: &str, bytes: Vec<u8>) -> Result<()> {
+        self.recovery.remember(name, &bytes)
+    }
+
+    fn forget(&self, name: &str) {
+        self.recovery.forget(name);
+    }
+
+    fn earlier(&self) -> Option<usize> {
+        self.earlier.as_deref().map(recovery::remembered_bytes)
+    }
+
+    fn recall(&self) -> Result<Option<Vec<(String, Vec<u8>)>>> {
+        self.earlier.as_deref().map(recovery::recall).transpose()
+    }
+
+    fn discard_earlier(&self) {
+        self.earlier.iter().for_each(|sitting| recovery::discard(sitting));
+    }
+
+    fn end(&self, remembers: bool) {
+        self.recovery.end(remembers);
     }
 }
 

@@ -187,7 +187,7 @@ pub fn run(args: &Args, common: &Common) -> Result<()> {
         let (parent, dir) = args.parent()?;
         // Without its snapshots, or on another kind of device, its updates are made again.
         if let Some(past) = folder::past(&dir)? {
-            let job = Job::Remember { recipe: parent.whole(), past };
+            let job = Job::Remember { recipe: parent.whole(), past, model: None };
             client.ask(job, Outcome::try_as_kept)?;
         }
     }

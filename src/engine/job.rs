@@ -44,9 +44,9 @@ pub enum Job {
     Overlap { recipe: Recipe, by: By, seeds: usize },
     /// One unlearning run; sends [`Event::Step`]; answers [`Outcome::Unlearned`].
     Unlearn(Recipe),
-    /// Remembers what a run was on its way that was made elsewhere or earlier: one that goes on from it, or ends
-    /// on its way, need not make its updates again; answers [`Outcome::Kept`].
-    Remember { recipe: Recipe, past: Past },
+    /// Remembers a run that was made elsewhere or earlier: one that goes on from it, or ends on its way, need not
+    /// make its updates again, nor one that follows it, where its `model` is given; answers [`Outcome::Kept`].
+    Remember { recipe: Recipe, past: Past, model: Option<AnyModel> },
     /// Opens the data set of a model to be looked through; answers [`Outcome::Browsed`].
     Browse { model: String, data: String },
     /// Measures a model on a forget set; answers [`Outcome::Measured`].

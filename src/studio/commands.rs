@@ -117,6 +117,16 @@ pub const REDO: Command =
         .keys(&[SHIFT_Z], When::Idle)
         .unless(|studio| studio.state.waits());
 
+pub const BACK: Command = Command::new("Bring the earlier sitting back", |studio, _| {
+    if studio.saver.earlier.is_some() && !studio.state.held() {
+        studio.later = true;
+        studio.saver.recall();
+    }
+})
+.button("Bring back", "Shows the runs of the earlier sitting again, and what was picked")
+.keys(&[ctrl(Key::B)], When::Idle)
+.unless(|studio| studio.state.waits());
+
 const SHIFT_Z: KeyboardShortcut =
     KeyboardShortcut::new(Modifiers::COMMAND.plus(Modifiers::SHIFT), Key::Z);
 
@@ -198,6 +208,7 @@ pub const ALL: &[Command] = &[
     // Before the other, whose key without Shift is a part of this one's.
     REDO,
     UNDO,
+    BACK,
     #[cfg(not(target_arch = "wasm32"))]
     COMPARE,
     SAVE,

@@ -1,5 +1,6 @@
 //! The menu of what can be taken away: run folders, single files, the recipe.
 
+use super::REMEMBERED;
 use super::commands::SAVE;
 use super::prelude::*;
 use super::saver::SaveItem;
@@ -70,6 +71,23 @@ fn entries_ui(studio: &mut Studio, ui: &mut Ui) {
         && let Some(text) = recipe.and_then(|recipe| studio.state.tell(recipe.to_toml()))
     {
         ui.copy_text(text);
+    }
+    remembered_ui(studio, ui);
+}
+
+/// Offers to clear what would bring this sitting back.
+fn remembered_ui(studio: &mut Studio, ui: &mut Ui) {
+    let bytes = studio.saver.memory.bytes();
+    let name = format!("Clear what is remembered ({:.1} MB)", bytes as f64 / 1e6);
+    let hint = format!(
+        "A window that was closed and a page that was loaded again offer to come back as they were left; of one \
+         sitting at most {} MB are remembered, the oldest runs go first",
+        REMEMBERED / 1_000_000
+    );
+    ui.separator();
+    let none = (bytes == 0).then_some("Nothing is remembered yet");
+    if button_ui(ui, Button::new(name), &hint, none) {
+        studio.saver.forget_all();
     }
 }
 

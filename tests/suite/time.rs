@@ -4,11 +4,12 @@ use serde_json::Value;
 
 use crate::{
     binary::{Ran, Scratch},
-    common::Client,
+    common::{Client, alone},
 };
 use salun_studio::engine::{Job, Outcome, Past, Run};
 use salun_studio::gpu::DeviceChoice;
 use salun_studio::models::{HostWeights, registry};
+use salun_studio::run::{Recovery, recovery};
 use salun_studio::words::{Budget, Estimator, Recipe};
 
 fn done(ran: &Ran) {
@@ -154,12 +155,12 @@ fn what_is_remembered_of_a_run_is_not_made_again() {
     log.iter_mut().for_each(|line| line.loss = -1.0);
     let past = Past { snapshots: first.snapshots.clone(), log };
     let mut client = Client::new(DeviceChoice::Cpu);
-    client.run(Job::Remember { recipe: sneaker(), past: past.clone() });
+    client.run(Job::Remember { recipe: sneaker(), past: past.clone(), model: None });
     let found = client.unlearn(until.clone());
     assert!(found.log.iter().all(|line| line.loss == -1.0) && found.log.len() == step);
     // Those of other weights are none of this run's, and it is made.
     let other = Recipe { model: "fashion-classifier-retrain-sneaker".into(), ..until };
-    client.run(Job::Remember { recipe: other.whole(), past });
+    client.run(Job::Remember { recipe: other.whole(), past, model: None });
     assert!(client.unlearn(other).log.iter().all(|line| line.loss >= 0.0));
 }
 
@@ -204,4 +205,49 @@ fn the_command_line_branches_from_a_folder_and_repeats_it_by_the_recipe_alone() 
     std::fs::write(scratch.path("one/snapshots.safetensors"), b"no").unwrap();
     let refused = scratch.run(&format!("unlearn {line} --out five"));
     assert!(refused.stderr.contains("snapshots.safetensors"), "{}", refused.stderr);
+}
+
+#[test]
+fn a_sitting_that_was_killed_is_found_by_the_next_and_one_that_lives_is_not() {
+    if !alone("time::a_sitting_that_was_killed_is_found_by_the_next_and_one_that_lives_is_not") {
+        return;
+    }
+    let scratch = Scratch::new("sittings");
+    // SAFETY: this process is for this test alone.
+    unsafe { std::env::set_var("SALUN_DATA", scratch.path("data")) };
+    let place = scratch.path("data/recovered");
+    let sitting = |name: &str| place.join(format!("sitting-{name}"));
+    // What a process left that was killed: its lock is free.
+    let memory = sitting("1").join("memory");
+    std::fs::create_dir_all(&memory).unwrap();
+    std::fs::write(sitting("1").join("lock"), "").unwrap();
+    for (name, bytes) in [("shown", "a"), ("run-x", "bcd"), (".half-written", "e")] {
+        std::fs::write(memory.join(name), bytes).unwrap();
+    }
+    assert_eq!(recovery::remembered(), Some(sitting("1")));
+    let mut files = recovery::recall(&sitting("1")).unwrap();
+    files.sort();
+    assert_eq!(files, [("run-x".into(), b"bcd".to_vec()), ("shown".into(), b"a".to_vec())]);
+    assert!(recovery::left().is_empty() && memory.is_dir(), "what can be brought back stays");
+    // Its own is locked, and is none that has ended.
+    let own = Recovery::default();
+    own.remember("run-y", b"1").unwrap();
+    own.remember("shown", b"2").unwrap();
+    own.remember("run-y", b"3").unwrap();
+    assert_eq!(recovery::remembered(), Some(sitting("1")));
+    let mine = sitting(&std::process::id().to_string());
+    assert_eq!(std::fs::read(mine.join("memory/run-y")).unwrap(), b"3");
+    own.forget("run-y");
+    assert!(!mine.join("memory/run-y").exists());
+    recovery::discard(&sitting("1"));
+    recovery::discard(&mine);
+    assert!(!sitting("1").exists() && mine.exists(), "a living one stays");
+    own.end(true);
+    assert!(mine.join("memory/shown").is_file());
+    drop(own);
+    assert_eq!(recovery::remembered(), Some(mine.clone()));
+    let again = Recovery::default();
+    again.end(false);
+    recovery::discard(&mine);
+    assert_eq!(recovery::remembered(), None);
 }

@@ -1,6 +1,7 @@
 //! The studio without egui: what is open, what runs, and what an event changes.
 
 pub mod actions;
+mod back;
 mod events;
 mod mine;
 mod time;

@@ -115,6 +115,7 @@ impl Played {
                 Outcome::Looked(Looked { before: all((8, 0.93)), after })
             }
             Job::Keep(mine) => Outcome::Kept(mine.name()),
+            Job::Remember { recipe, .. } => Outcome::Kept(recipe.protocol()),
             Job::Learn { model, data, mine, seed, budget } => {
                 let known = opened(&model);
                 let classes = [known.classes.clone(), mine.classes.clone()].concat();
