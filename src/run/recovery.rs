@@ -162,7 +162,11 @@ pub fn recall(sitting: &Path) -> Result<Vec<(String, Vec<u8>)>> {
     let entries = fs::read_dir(&folder).map_err(|e| Error::file(&folder, e))?.flatten();
     let named = |entry: fs::DirEntry| Some((entry.file_name().into_string().ok()?, entry.path()));
     let read = |(name, path): (String, PathBuf)| Some((name, files::read(&path).ok()?));
-    Ok(entries.filter_map(named).filter(|(name, _)| !name.starts_with('.')).filter_map(read).collect())
+    Ok(entries
+        .filter_map(named)
+        .filter(|(name, _)| !name.starts_with('.'))
+        .filter_map(read)
+        .collect())
 }
 
 /// Lets go of an earlier sitting, and of the runs that it kept.

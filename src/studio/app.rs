@@ -16,8 +16,8 @@ use super::saver::{Keeper, SaveHook, SaveItem, Saver};
 use super::tour::Tour;
 use super::views::View;
 use super::{
-    Backend, Given, Recalled, commands, forget_panel, leave, mine, saliency_panel, saver, timeline, top_bar,
-    tour, views, wake,
+    Backend, Given, Recalled, commands, forget_panel, leave, mine, saliency_panel, saver, timeline,
+    top_bar, tour, views, wake,
 };
 use crate::run::Link;
 

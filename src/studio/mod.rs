@@ -30,6 +30,7 @@ mod own;
 mod panes;
 mod prelude;
 mod prompt;
+mod race;
 pub mod recorded;
 mod request;
 mod saliency_panel;
@@ -69,11 +70,12 @@ pub use app::{Host, Studio};
 pub use attempt::{Attempt, Dial};
 #[cfg(not(target_arch = "wasm32"))]
 pub use dialog::{Ask, Native, WEIGHTS};
+pub use race::{Entrant, Field, Lane, Race};
 pub use request::Choice;
 pub use salient::Saliency;
 pub use saver::{Keeper, Parcel, SaveHook};
 pub use summary::Summary;
-pub use task_state::{Arm, Content, Pane, TaskState};
+pub use task_state::{Arm, Content, Pane, TaskState, Whose};
 pub use views::View;
 
 use std::sync::Arc;

@@ -314,7 +314,9 @@ impl Saver {
                 }
                 Told::Remembered(told) => {
                     self.keeping -= 1;
-                    let failed = |e: Error| Recalled::Failed(format!("what is done here is not remembered: {e}"));
+                    let failed = |e: Error| {
+                        Recalled::Failed(format!("what is done here is not remembered: {e}"))
+                    };
                     self.recalled.extend(told.err().map(failed));
                 }
                 Told::Recalled(recalled) => {

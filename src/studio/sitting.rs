@@ -95,7 +95,16 @@ impl Page {
         let whole = |way: Way| {
             let Way { recipe, losses, steps, snapshots, saved, run } = way;
             let (method, run) = (recipe.method.clone(), Some(runs.get(&run)?.clone()));
-            Some(Attempt { method, recipe, losses, steps, snapshots, run, saved, ..Attempt::default() })
+            Some(Attempt {
+                method,
+                recipe,
+                losses,
+                steps,
+                snapshots,
+                run,
+                saved,
+                ..Attempt::default()
+            })
         };
         let attempts = attempts.map(|way| way.and_then(whole));
         let kept = attempts[0].is_some().then_some(Kept { opened, pane, attempts });

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, ops::Range, sync::Arc};
 use super::attempt::Attempt;
 use super::history::Kept;
 use super::state::Look;
-use super::{Choice, History, Saliency, format, recorded, tasks};
+use super::{Choice, History, Race, Saliency, format, recorded, tasks};
 use crate::data;
 use crate::engine::{Grid, Looked, Opened, PromptPane, Run, TrainingSet};
 use crate::eval::Evidence;
@@ -35,6 +35,19 @@ impl Arm {
             Self::Method => Pane::After,
             Self::Control => Pane::Random,
         }
+    }
+}
+
+/// One of the runs that are shown: side by side, or in a race.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Whose {
+    Arm(Arm),
+    Lane(usize),
+}
+
+impl From<Arm> for Whose {
+    fn from(arm: Arm) -> Self {
+        Self::Arm(arm)
     }
 }
 
@@ -96,6 +109,8 @@ pub struct TaskState {
     /// The step of the shown run that Before shows in place of the unchanged model.
     pub against: Option<usize>,
     pub history: History,
+    /// Runs that are made one after another.
+    pub race: Race,
     /// The pictures that can be picked, once they were asked for.
     pub shelf: Option<Arc<TrainingSet>>,
     /// Whether they could not be opened.
@@ -153,6 +168,21 @@ impl TaskState {
         self.attempts[arm as usize].as_mut()
     }
 
+    /// A run that is shown, side by side or in the race.
+    pub fn shown(&self, whose: impl Into<Whose>) -> Option<&Attempt> {
+        match whose.into() {
+            Whose::Arm(arm) => self.attempt(arm),
+            Whose::Lane(at) => self.race.lanes.get(at).map(|lane| &lane.attempt),
+        }
+    }
+
+    pub fn shown_mut(&mut self, whose: impl Into<Whose>) -> Option<&mut Attempt> {
+        match whose.into() {
+            Whose::Arm(arm) => self.attempt_mut(arm),
+            Whose::Lane(at) => self.race.lanes.get_mut(at).map(|lane| &mut lane.attempt),
+        }
+    }
+
     /// A shown run that is finished.
     pub fn run(&self, arm: Arm) -> Option<&Arc<Run>> {
         self.attempt(arm)?.run.as_ref()
@@ -201,6 +231,7 @@ impl TaskState {
     pub fn clear(&mut self) {
         self.saliency = None;
         self.pane = None;
+        self.race = Race::default();
         self.put_away();
     }
 
@@ -317,8 +348,8 @@ impl TaskState {
     }
 
     /// The strength that a run is shown at.
-    pub fn strength(&self, arm: Arm) -> f64 {
-        self.attempt(arm).map_or(1.0, |attempt| attempt.dial.strength)
+    pub fn strength(&self, whose: impl Into<Whose>) -> f64 {
+        self.shown(whose).map_or(1.0, |attempt| attempt.dial.strength)
     }
 
     fn progress_of(&self, arm: Arm) -> Option<Content<'_>> {

@@ -162,7 +162,7 @@ impl State {
         let session = self.session();
         let seed = match self.working() {
             Some(JobKind::Open(seed)) => Some(seed),
-            Some(kind) if kind.arm().is_some() => None,
+            Some(kind) if kind.makes().is_some() => None,
             _ => session.opened.as_ref().map(|o| o.seed),
         };
         if seed.is_some_and(|seed| seed != session.request.seed) {
@@ -226,7 +226,7 @@ impl State {
     }
 
     /// Scores the weights anew if the ones that are known are another estimator's.
-    fn rescore(&mut self) {
+    pub(super) fn rescore(&mut self) {
         let session = self.session_mut();
         let estimator = estimator(&session.request);
         let stale = session.saliency.as_ref().is_none_or(|s| s.ranking.estimator != estimator);

@@ -27,8 +27,8 @@ impl State {
             }
             Event::Note { id, text } if let Some(work) = self.heard(id) => work.notes.push(text),
             Event::Step { id, live } if let Some(work) = self.heard(id) => {
-                if let Some(arm) = work.kind.arm()
-                    && let Some(attempt) = self.session_mut().attempt_mut(arm)
+                if let Some(whose) = work.kind.makes()
+                    && let Some(attempt) = self.session_mut().shown_mut(whose)
                 {
                     attempt.push(live);
                 }
@@ -107,8 +107,8 @@ impl State {
                 });
                 self.fresh.extend(run);
             }
-            (JobKind::Strength(arm), Outcome::Interpolated(grid)) => {
-                if let Some(attempt) = session.attempt_mut(arm) {
+            (JobKind::Strength(whose), Outcome::Interpolated(grid)) => {
+                if let Some(attempt) = session.shown_mut(whose) {
                     attempt.dial.drawn = Some((attempt.dial.strength, grid));
                 }
             }
@@ -128,6 +128,7 @@ impl State {
             (JobKind::Unlearn(arm), Outcome::Unlearned(run)) => {
                 self.unlearned(arm, run, !work.cancelling);
             }
+            (JobKind::Race(at), Outcome::Unlearned(run)) => self.raced(at, run, !work.cancelling),
             (JobKind::KeepStep, Outcome::Unlearned(run)) => {
                 self.unlearned(Arm::Method, run, false);
                 if !work.cancelling {
@@ -199,9 +200,12 @@ impl State {
 
     fn failed(&mut self, work: RunningJob, error: Error) {
         self.keep_shown(work.kind);
+        if let JobKind::Race(at) = work.kind {
+            return self.dropped_out(at, &error);
+        }
         let session = self.session_mut();
-        if let Some(arm) = work.kind.arm()
-            && let Some(attempt) = session.attempt_mut(arm)
+        if let Some(whose) = work.kind.makes()
+            && let Some(attempt) = session.shown_mut(whose)
         {
             attempt.cancelled = true;
         }

@@ -4,6 +4,7 @@ pub mod actions;
 mod back;
 mod events;
 mod mine;
+mod race;
 mod time;
 
 pub use actions::LONGEST_PROMPT;
@@ -16,7 +17,7 @@ use web_time::Instant;
 use super::attempt::Attempt;
 use super::request::estimator;
 use super::task_state::TaskState;
-use super::{Arm, Backend, tasks};
+use super::{Arm, Backend, Whose, tasks};
 use crate::engine::{Exported, Job, Run};
 use crate::error::Result;
 use crate::gpu::DeviceInfo;
@@ -59,7 +60,9 @@ pub enum JobKind {
     /// Making a step of a run the result, and then the model.
     KeepStep,
     /// Drawing a finished run at another strength.
-    Strength(Arm),
+    Strength(Whose),
+    /// A run of a race.
+    Race(usize),
     /// Making a file of a finished run's change.
     Export,
 }
@@ -74,11 +77,12 @@ impl JobKind {
         }
     }
 
-    /// Which of both runs it makes.
-    pub fn arm(self) -> Option<Arm> {
+    /// Which of the shown runs it makes.
+    pub fn makes(self) -> Option<Whose> {
         match self {
-            Self::Unlearn(arm) => Some(arm),
-            Self::KeepStep => Some(Arm::Method),
+            Self::Unlearn(arm) => Some(arm.into()),
+            Self::KeepStep => Some(Arm::Method.into()),
+            Self::Race(at) => Some(Whose::Lane(at)),
             _ => None,
         }
     }
@@ -101,6 +105,7 @@ impl JobKind {
             Self::Audit(_) => ["Audit", "Auditing"],
             Self::Attack(_, kind) => [kind.title(), "Attacking"],
             Self::KeepStep => ["Keeping the step"; 2],
+            Self::Race(_) => ["Race", "racing"],
             Self::Strength(_) => ["Strength", "Drawing at another strength"],
             Self::Export => ["Export", "Writing the change"],
         }
@@ -219,7 +224,9 @@ impl State {
                 Some("The model is being opened")
             }
             Some(JobKind::Rank { then_forget: true }) => Some("Starts once the weights are scored"),
-            Some(JobKind::Unlearn(_) | JobKind::KeepStep) => Some("A run is in progress"),
+            Some(JobKind::Unlearn(_) | JobKind::KeepStep | JobKind::Race(_)) => {
+                Some("A run is in progress")
+            }
             _ if self.held() => Some(WAIT),
             _ if session.opened.is_none() => Some("No model is open"),
             _ if session.what.is_none() => Some(tasks::of(self.task).pick[0]),
@@ -374,8 +381,8 @@ impl State {
     /// before and after start from the same noise. So does the strength.
     fn keep_shown(&mut self, kind: JobKind) {
         let session = self.session_mut();
-        if let JobKind::Strength(arm) = kind
-            && let Some(attempt) = session.attempt_mut(arm)
+        if let JobKind::Strength(whose) = kind
+            && let Some(attempt) = session.shown_mut(whose)
         {
             attempt.dial.give_up();
         }

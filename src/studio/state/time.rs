@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{JobKind, State, WAIT};
 use crate::engine::Job;
-use crate::studio::Arm;
+use crate::studio::{Arm, Whose};
 use crate::words::{Recipe, STRENGTHS};
 
 impl State {
@@ -84,9 +84,9 @@ impl State {
     }
 
     /// Why no other strength of a shown run can be had now.
-    pub fn undialled(&self, arm: Arm) -> Option<&'static str> {
+    pub fn undialled(&self, whose: impl Into<Whose>) -> Option<&'static str> {
         let session = self.session();
-        let run = session.run(arm);
+        let run = session.shown(whose).and_then(|attempt| attempt.run.as_ref());
         let params = run.map(|run| run.model.weights().values.len());
         match self.working() {
             Some(JobKind::Strength(_)) | None if run.is_none() => Some("No run is shown"),
@@ -101,22 +101,26 @@ impl State {
 
     /// Shows a shown run with so much of its change: 0 is the original, 1 the run; the pictures follow. The
     /// latest counts: what was being drawn for another is dropped.
-    pub fn set_strength(&mut self, arm: Arm, strength: f64) {
+    pub fn set_strength(&mut self, whose: impl Into<Whose>, strength: f64) {
+        let whose = whose.into();
         let strength = strength.clamp(*STRENGTHS.start(), *STRENGTHS.end());
-        if self.undialled(arm).is_some() || self.session().strength(arm) == strength {
+        if self.undialled(whose).is_some() || self.session().strength(whose) == strength {
             return;
         }
-        let Some(run) = self.session().run(arm).cloned() else { return };
+        let run = self.session().shown(whose).and_then(|attempt| attempt.run.clone());
+        let Some(run) = run else { return };
         self.drop_work();
         let session = self.session_mut();
-        session.scrub = None;
-        if let Some(attempt) = session.attempt_mut(arm) {
+        if matches!(whose, Whose::Arm(_)) {
+            session.scrub = None;
+        }
+        if let Some(attempt) = session.shown_mut(whose) {
             attempt.dial.strength = strength;
         }
         // The original's pictures and the run's are there.
         if strength != 0.0 && strength != 1.0 {
             let (model, recipe) = (Arc::new(run.model.clone()), run.recipe.clone());
-            self.begin(JobKind::Strength(arm), Job::Interpolate { model, recipe, strength });
+            self.begin(JobKind::Strength(whose), Job::Interpolate { model, recipe, strength });
         }
     }
 }

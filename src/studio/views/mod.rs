@@ -36,6 +36,7 @@ macro_rules! views {
 
 views! {
     compare,
+    race,
     map,
     data,
     audit,

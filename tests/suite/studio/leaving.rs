@@ -365,11 +365,21 @@ fn a_killed_window_comes_back_with_its_runs_as_it_was_left() {
         let studio = window.state();
         let session = studio.state.session();
         let entries = &session.history.entries;
-        let figures: Vec<_> =
-            entries.iter().map(|e| (e.number, e.recipe.clone(), e.reports.clone().map(|r| r.map(|r| r.after)))).collect();
+        let figures: Vec<_> = entries
+            .iter()
+            .map(|e| (e.number, e.recipe.clone(), e.reports.clone().map(|r| r.map(|r| r.after))))
+            .collect();
         let attempt = session.attempt(Arm::Method).unwrap();
         let way = (attempt.losses.clone(), attempt.snapshots.clone(), attempt.steps);
-        (studio.view.name, session.what.clone(), session.scrub, session.history.shown, session.recipe(), figures, way)
+        (
+            studio.view.name,
+            session.what.clone(),
+            session.scrub,
+            session.history.shown,
+            session.recipe(),
+            figures,
+            way,
+        )
     };
     let then = shown(&window);
     assert!(then.0 == "Forget map" && then.3 == Some(1) && then.5.len() == 2, "{:?}", then.0);
@@ -388,11 +398,19 @@ fn a_killed_window_comes_back_with_its_runs_as_it_was_left() {
     assert_eq!(shown(&window), then);
     assert_eq!(weights(&window), bits);
     // The engine was told of every run, and nothing is computed again.
-    let jobs = played.0.borrow().jobs.iter().filter(|(_, job)| matches!(job, Job::Remember { .. })).count();
+    let jobs = played
+        .0
+        .borrow()
+        .jobs
+        .iter()
+        .filter(|(_, job)| matches!(job, Job::Remember { .. }))
+        .count();
     assert_eq!((jobs, window.state().state.work.is_none()), (4, true));
     // All is remembered anew, and the earlier sitting is let go of.
     assert!(second.earlier.lock().unwrap().is_empty());
-    let names = |files: &Mutex<BTreeMap<String, Vec<u8>>>| files.lock().unwrap().keys().cloned().collect::<Vec<_>>();
+    let names = |files: &Mutex<BTreeMap<String, Vec<u8>>>| {
+        files.lock().unwrap().keys().cloned().collect::<Vec<_>>()
+    };
     assert_eq!(names(&second.now), names(&first.now));
     assert!(window.query_by_label("Bring back").is_none());
     // It goes on from there.
@@ -420,7 +438,9 @@ fn what_was_left_damaged_is_told_and_the_rest_comes_back() {
     answer(&mut window, &played);
     settle(&mut window);
     let mut left = first.now.lock().unwrap().clone();
-    left.iter_mut().filter(|(name, _)| name.starts_with("run-")).for_each(|(_, bytes)| bytes.truncate(9));
+    left.iter_mut()
+        .filter(|(name, _)| name.starts_with("run-"))
+        .for_each(|(_, bytes)| bytes.truncate(9));
     let keeper = Arc::new(Remembers { earlier: Mutex::new(left.clone()), ..Remembers::default() });
     let (mut window, _played) = open(&keeper);
     window.get_by_label("Bring back").click();

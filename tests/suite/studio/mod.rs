@@ -8,6 +8,7 @@ mod mine;
 mod pictures;
 mod played;
 mod prompts;
+mod race;
 mod strength;
 mod table;
 mod time;

@@ -54,7 +54,7 @@ fn the_latest_strength_counts_and_the_ends_are_there_without_drawing() {
     assert_eq!(played.0.borrow().cancels, cancels + 1);
     played.tell(salun_studio::engine::Event::Failed { id: stale, error: Error::Cancelled });
     state.poll();
-    assert_eq!(state.working(), Some(JobKind::Strength(Arm::Method)));
+    assert_eq!(state.working(), Some(JobKind::Strength(Arm::Method.into())));
     played.answer();
     state.poll();
     assert_eq!(shown(&state, 4), Some(0.75));
