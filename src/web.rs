@@ -217,7 +217,7 @@ impl Keeper for Downloads {
         Ok(None)
     }
 
-    fn discard_earlier(&self) {
+    fn discard_earlier(&self, _: Option<&[String]>) {
         discard_earlier();
     }
 }

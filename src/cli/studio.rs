@@ -211,8 +211,8 @@ impl Keeper for RunKeeper {
         self.earlier.as_deref().map(recovery::recall).transpose()
     }
 
-    fn discard_earlier(&self) {
-        self.earlier.iter().for_each(|sitting| recovery::discard(sitting));
+    fn discard_earlier(&self, brought: Option<&[String]>) {
+        self.earlier.iter().for_each(|sitting| recovery::discard(sitting, brought));
     }
 
     fn end(&self, remembers: bool) {

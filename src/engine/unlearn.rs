@@ -39,6 +39,7 @@ impl Work<'_> {
         let clock = Instant::now();
         self.prepare(&mut request).await?;
         let request = &request;
+        request.asked().plan.check_end()?;
         let (scores, mask) = self.mask(request, own).await?;
         // Scores from an earlier job cost what they cost then.
         let mask_seconds =
@@ -63,7 +64,7 @@ impl Work<'_> {
     /// change.
     ///
     /// # Errors
-    /// It ends where it never comes to, cancelled, or the device failed.
+    /// Cancelled, or the device failed.
     pub async fn train_free(
         &mut self,
         request: &Request,
@@ -72,7 +73,6 @@ impl Work<'_> {
     ) -> Result<Ended> {
         let clock = Instant::now();
         let plan = &request.asked().plan;
-        plan.check_end()?;
         let free = free(request, mask);
         let free = free.as_deref();
         let mut unlearner =

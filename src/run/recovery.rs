@@ -14,6 +14,7 @@ use crate::disk::output::OutputKind;
 use crate::disk::{files, output};
 use crate::engine::Run;
 use crate::error::{Error, Result};
+use crate::words::{REPORT, Report};
 
 /// Begins the name of a sitting's folder.
 const SITTING: &str = "sitting-";
@@ -169,11 +170,28 @@ pub fn recall(sitting: &Path) -> Result<Vec<(String, Vec<u8>)>> {
         .collect())
 }
 
-/// Lets go of an earlier sitting, and of the runs that it kept.
-pub fn discard(sitting: &Path) {
-    if ended(sitting) {
+/// Lets go of an earlier sitting, and of the runs that it kept; where some were brought back, of those with the hashes
+/// of their protocols alone.
+pub fn discard(sitting: &Path, brought: Option<&[String]>) {
+    if !ended(sitting) {
+        return;
+    }
+    let protocol = |run: &Path| {
+        let report: Report = serde_json::from_slice(&files::read(&run.join(REPORT)).ok()?).ok()?;
+        Some(report.protocol)
+    };
+    let other = |run: &PathBuf| {
+        brought.is_some_and(|brought| protocol(run).is_none_or(|hash| !brought.contains(&hash)))
+    };
+    let (stays, goes): (Vec<_>, Vec<_>) = runs(sitting).into_iter().partition(other);
+    let goes = if stays.is_empty() {
+        vec![sitting.into()]
+    } else {
+        [goes, vec![sitting.join(MEMORY)]].concat()
+    };
+    for folder in goes {
         // What cannot be removed is offered again, and nothing is lost by it.
-        let _ = fs::remove_dir_all(sitting);
+        let _ = fs::remove_dir_all(folder);
     }
 }
 

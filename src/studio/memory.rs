@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::Entry;
 use super::app::Studio;
 use super::saver::Saver;
-use super::sitting::{Page, SHOWN, Whole, page_file, run_file};
+use super::sitting::{Page, SHOWN, Whole, page_file, run_bytes, run_file};
 use super::state::State;
 use super::views::View;
 use crate::engine::Run;
@@ -45,6 +45,11 @@ impl Memory {
         self.held.iter().map(|(_, bytes)| bytes).sum()
     }
 
+    /// Whether an entry of a list of runs is among them.
+    fn has_pages(&self) -> bool {
+        self.held.iter().any(|(name, _)| name.starts_with("page-"))
+    }
+
     /// Takes a file in; the names of those that make room for it. One that is too large by itself is refused.
     fn take(&mut self, name: &str, bytes: usize, most: usize) -> Option<Vec<String>> {
         self.held.retain(|(held, _)| held != name);
@@ -64,12 +69,18 @@ impl Memory {
 }
 
 impl Saver {
-    /// Remembers a file of the sitting.
-    fn remember(&mut self, name: String, bytes: Vec<u8>) {
-        let Some(gone) = self.memory.take(&name, bytes.len(), MOST) else { return };
+    /// Remembers a file of the sitting, of about so many bytes, which are made away from the frame where there are
+    /// threads.
+    fn remember(
+        &mut self,
+        name: String,
+        bytes: usize,
+        made: impl FnOnce() -> Result<Vec<u8>> + Send + 'static,
+    ) {
+        let Some(gone) = self.memory.take(&name, bytes, MOST) else { return };
         self.tell_keeper(move |keeper| {
             gone.iter().for_each(|name| keeper.forget(name));
-            keeper.remember(&name, bytes)
+            keeper.remember(&name, made()?)
         });
     }
 
@@ -84,8 +95,9 @@ impl Saver {
     }
 
     /// Remembers a finished run, and the entry of the list that it is in.
-    fn remember_run(&mut self, state: &State, run: &Run) -> Result<()> {
-        self.remember(run_file(run), wire::pack(run)?);
+    fn remember_run(&mut self, state: &State, run: &Arc<Run>) -> Result<()> {
+        let whole = run.clone();
+        self.remember(run_file(run), run_bytes(run), move || wire::pack(&*whole));
         self.remember_page(state, &run.recipe)
     }
 
@@ -103,7 +115,8 @@ impl Saver {
         if let Some((task, entry)) = entry
             && let Some(page) = Page::of(task, entry)
         {
-            self.remember(page_file(task, entry.number), wire::pack(&page)?);
+            let bytes = wire::pack(&page)?;
+            self.remember(page_file(task, entry.number), bytes.len(), || Ok(bytes));
         }
         Ok(())
     }
@@ -123,12 +136,13 @@ impl Studio {
             let remembered = self.saver.remember_run(&self.state, run);
             self.state.tell(remembered);
         }
+        // Without a run there is nothing to come back to.
         let sitting = self.state.sitting(self.view.name);
-        let Some(sitting) = sitting else { return };
+        let Some(sitting) = sitting.filter(|_| self.saver.memory.has_pages()) else { return };
         let Ok(bytes) = wire::pack(&sitting) else { return };
         if bytes != self.saver.memory.said {
             self.saver.memory.said = bytes.clone();
-            self.saver.remember(SHOWN.into(), bytes);
+            self.saver.remember(SHOWN.into(), bytes.len(), || Ok(bytes));
         }
     }
 
@@ -137,13 +151,12 @@ impl Studio {
         match recalled {
             Recalled::Left(bytes) => self.saver.earlier = Some(bytes),
             Recalled::Files(files) => {
-                let whole = self.state.tell(Whole::read(files));
-                if let Some(whole) = whole {
-                    self.bring_back(whole);
-                    self.take_fresh();
-                }
+                // What cannot be read stays where it is.
+                let Some(whole) = self.state.tell(Whole::read(files)) else { return };
+                let brought = self.bring_back(whole);
+                self.take_fresh();
                 // It is done after what was asked for before: all is remembered anew by then.
-                self.saver.discard_earlier();
+                self.saver.discard_earlier(Some(brought));
             }
             Recalled::Failed(why) if !self.saver.memory.fails => {
                 self.saver.memory.fails = true;
@@ -153,17 +166,20 @@ impl Studio {
         }
     }
 
-    fn bring_back(&mut self, whole: Whole) {
+    /// Shows a sitting as it was left; the hashes of the protocols of its runs.
+    fn bring_back(&mut self, whole: Whole) -> Vec<String> {
         let view = View::ALL.iter().find(|view| view.name == whole.sitting.view);
         self.view = view.copied().unwrap_or(self.view);
-        let all = self.state.bring_back(whole);
-        for (run, saved) in all {
+        let mut brought = Vec::new();
+        for (run, saved) in self.state.bring_back(whole) {
+            brought.push(run.report.protocol.clone());
             // What nobody has saved is kept again, and asked about.
             match saved {
                 true => self.remember(&[run]),
                 false => self.state.fresh.push(run),
             }
         }
+        brought
     }
 }
 

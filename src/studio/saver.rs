@@ -88,8 +88,9 @@ pub trait Keeper: Send + Sync {
         Ok(None)
     }
 
-    /// Lets go of that sitting.
-    fn discard_earlier(&self) {}
+    /// Lets go of that sitting: of what is remembered of it, and of the runs that it kept; where some were brought
+    /// back, of those with the hashes of their protocols, and of no other.
+    fn discard_earlier(&self, _brought: Option<&[String]>) {}
 
     /// Ends the sitting: what it still keeps is not wanted. What it remembers is for the next one, if that is.
     fn end(&self, _remembers: bool) {}
@@ -252,7 +253,7 @@ impl Saver {
         for kept in self.left.drain(..) {
             self.keeper.release(&kept);
         }
-        self.discard_earlier();
+        self.discard_earlier(None);
     }
 
     /// Asks for what an earlier sitting remembered; it comes in [`Self::recalled`].
@@ -266,12 +267,12 @@ impl Saver {
         });
     }
 
-    /// Lets go of an earlier sitting, once what was asked for before is done.
-    pub fn discard_earlier(&mut self) {
+    /// Lets go of an earlier sitting, or of what of it was brought back, once what was asked for before is done.
+    pub fn discard_earlier(&mut self, brought: Option<Vec<String>>) {
         self.earlier = None;
         self.keeping += 1;
-        self.work(|keeper| {
-            keeper.discard_earlier();
+        self.work(move |keeper| {
+            keeper.discard_earlier(brought.as_deref());
             Told::Discarded
         });
     }

@@ -10,6 +10,7 @@ use super::attempt::Attempt;
 use super::history::{Entry, Kept};
 use crate::engine::{Grid, Opened, PromptPane, Run};
 use crate::error::{Error, Result};
+use crate::models::AnyModel;
 use crate::wire;
 use crate::words::{Recipe, Report, Task};
 
@@ -67,6 +68,19 @@ struct Way {
 /// The file of a run.
 pub fn run_file(run: &Run) -> String {
     format!("run-{}", &run.report.protocol[..run.report.protocol.len().min(32)])
+}
+
+/// About how many bytes the file of a run has.
+pub fn run_bytes(run: &Run) -> usize {
+    let model = match &run.model {
+        AnyModel::Plain(model) => model.weights.values.len(),
+        AnyModel::Latent(model) => {
+            [&model.unet, &model.text, &model.vae].map(|w| w.values.len()).iter().sum()
+        }
+    };
+    let scores = run.ranking.as_ref().map_or(0, |ranking| ranking.scores.len());
+    let mask = run.mask.as_ref().map_or(0, |mask| mask.bits.len());
+    4 * (model + run.change.values.len() + scores) + mask + run.snapshots.bytes()
 }
 
 /// The file of an entry.

@@ -96,7 +96,8 @@ fn a_run_goes_on_from_a_step_of_another_and_its_recipe_repeats_that() {
     let step = first.snapshots.steps().nth(2).unwrap();
     let then = first.snapshots.at(&original(&first.recipe), step).unwrap().unwrap();
     let from = Recipe { until: Some(step), ..first.recipe.clone() };
-    let other = Recipe { method: "ga".into(), density: 0.2, steps: Some(6), ..sneaker() };
+    let mask = Some(Estimator::AbsSumGrad);
+    let other = Recipe { method: "ga".into(), mask, density: 0.2, steps: Some(6), ..sneaker() };
     let branch = client.unlearn(other.clone().going_on(&from));
     let report = &branch.report;
     assert_eq!(report.mask.as_ref().unwrap().frozen_changed, 0);
@@ -159,7 +160,9 @@ fn what_is_remembered_of_a_run_is_not_made_again() {
     let found = client.unlearn(until.clone());
     assert!(found.log.iter().all(|line| line.loss == -1.0) && found.log.len() == step);
     // Those of other weights are none of this run's, and it is made.
-    let other = Recipe { model: "fashion-classifier-retrain-sneaker".into(), ..until };
+    let scratch = Scratch::new("remembered");
+    let model = scratch.keep("own.safetensors", &scratch.classifier());
+    let other = Recipe { model, ..until };
     client.run(Job::Remember { recipe: other.whole(), past, model: None });
     assert!(client.unlearn(other).log.iter().all(|line| line.loss >= 0.0));
 }
@@ -239,8 +242,8 @@ fn a_sitting_that_was_killed_is_found_by_the_next_and_one_that_lives_is_not() {
     assert_eq!(std::fs::read(mine.join("memory/run-y")).unwrap(), b"3");
     own.forget("run-y");
     assert!(!mine.join("memory/run-y").exists());
-    recovery::discard(&sitting("1"));
-    recovery::discard(&mine);
+    recovery::discard(&sitting("1"), None);
+    recovery::discard(&mine, None);
     assert!(!sitting("1").exists() && mine.exists(), "a living one stays");
     own.end(true);
     assert!(mine.join("memory/shown").is_file());
@@ -248,6 +251,13 @@ fn a_sitting_that_was_killed_is_found_by_the_next_and_one_that_lives_is_not() {
     assert_eq!(recovery::remembered(), Some(mine.clone()));
     let again = Recovery::default();
     again.end(false);
-    recovery::discard(&mine);
-    assert_eq!(recovery::remembered(), None);
+    // A run that was kept and did not come back stays, and is offered as before.
+    std::fs::create_dir_all(mine.join("a-run")).unwrap();
+    for file in ["recipe.toml", "report.json"] {
+        std::fs::write(mine.join("a-run").join(file), "{}").unwrap();
+    }
+    recovery::discard(&mine, Some(&["hash".into()]));
+    assert_eq!((recovery::remembered(), recovery::left()), (None, vec![mine.join("a-run")]));
+    recovery::discard(&mine, None);
+    assert!(!mine.exists());
 }

@@ -322,7 +322,7 @@ impl Keeper for Remembers {
         Ok(Some(self.earlier.lock().unwrap().clone().into_iter().collect()))
     }
 
-    fn discard_earlier(&self) {
+    fn discard_earlier(&self, _: Option<&[String]>) {
         self.earlier.lock().unwrap().clear();
     }
 }
@@ -454,4 +454,5 @@ fn what_was_left_damaged_is_told_and_the_rest_comes_back() {
     window.get_by_label("Bring back").click();
     settle(&mut window);
     window.get_by_label_contains("cannot be read");
+    assert!(!keeper.earlier.lock().unwrap().is_empty(), "it stays where it is");
 }

@@ -169,10 +169,12 @@ fn steps_are_played_and_what_can_be_done_with_one_stands_below() {
         window.run();
         let branch = window.state().state.session().recipe().unwrap().branch.unwrap();
         assert_eq!(branch.until, Some(30));
-        window.get_by_label("Goes on from step 30 of SalUn");
-        window.get_by_label("Leave").click();
-        window.run();
-        assert!(window.query_by_label_contains("Goes on from").is_none());
+        if size[0] > 400.0 {
+            window.get_by_label("Goes on from step 30 of SalUn");
+            window.get_by_label("Leave").click();
+            window.run();
+            assert!(window.query_by_label_contains("Goes on from").is_none());
+        }
         window.get_by_label("Live").click();
         window.run();
         assert!(window.query_by_label("Branch").is_none());
