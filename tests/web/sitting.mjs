@@ -57,7 +57,9 @@ export const withoutMemory = async (page, address) => {
     const Own = window.Worker;
     window.Worker = class extends Own {
       constructor(url, options) {
-        const without = `delete FileSystemFileHandle.prototype.createSyncAccessHandle; import(${JSON.stringify(String(url))});`;
+        // Modules are run in their order: the second finds what an older browser has.
+        const first = 'data:text/javascript,delete FileSystemFileHandle.prototype.createSyncAccessHandle';
+        const without = [first, String(url)].map((module) => `import ${JSON.stringify(module)};`).join('');
         super(URL.createObjectURL(new Blob([without], { type: 'text/javascript' })), options);
       }
     };
