@@ -233,7 +233,8 @@ fn lane_ui(studio: &mut Studio, at: usize, ui: &mut Ui) {
                     let blocked = state.undialled(whose);
                     let strength = state.session().strength(whose);
                     let moved = ui.push_id(at, |ui| {
-                        ui.horizontal(|ui| strength::dial_ui(ui, "Strength", strength, blocked)).inner
+                        ui.horizontal(|ui| strength::dial_ui(ui, "Strength", strength, blocked))
+                            .inner
                     });
                     if let Some(strength) = moved.inner {
                         state.set_strength(whose, strength);
@@ -245,7 +246,13 @@ fn lane_ui(studio: &mut Studio, at: usize, ui: &mut Ui) {
 }
 
 /// Draws the first columns of a grid, each tile framed by what is seen in it.
-fn pictures_ui(grid: &Grid, texture: TextureId, forgotten: &std::ops::Range<usize>, told: &str, ui: &mut Ui) {
+fn pictures_ui(
+    grid: &Grid,
+    texture: TextureId,
+    forgotten: &std::ops::Range<usize>,
+    told: &str,
+    ui: &mut Ui,
+) {
     let columns = grid.columns.clamp(1, COLUMNS);
     // Many rows of few columns stand in two parts side by side.
     let rows = grid.rows.len().max(1);
