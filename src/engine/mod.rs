@@ -19,6 +19,7 @@ mod mine;
 mod models;
 mod outcome;
 mod overlap;
+mod past;
 mod prompt;
 mod request;
 mod requests;
@@ -211,6 +212,7 @@ pub use job::{
 pub use outcome::{Attack, Grid, LogLine, Run};
 #[cfg(target_arch = "wasm32")]
 pub use page::{Engine, WorkerEngine};
+pub use past::Past;
 pub use steps::{Attention, Film, Moment, Trace, TraceRequest, Traced};
 pub use strength::Exported;
 

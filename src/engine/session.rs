@@ -118,7 +118,7 @@ impl<'a> Work<'a> {
                     Outcome::Opened(self.open(&model, seed, budget).await?.into())
                 }
                 Job::Adopt { run, seed, budget } => {
-                    let name = self.session.keep(&run);
+                    let name = self.session.keep(&run.recipe, run.model.clone());
                     Outcome::Opened(self.open(&name, seed, budget).await?.into())
                 }
                 Job::Train { request, resume } => {
@@ -129,6 +129,13 @@ impl<'a> Work<'a> {
                     Outcome::Overlapped(self.overlap(&recipe, by, seeds).await?.into())
                 }
                 Job::Unlearn(recipe) => Outcome::Unlearned(self.unlearn(&recipe).await?.into()),
+                Job::Remember { recipe, past, model } => {
+                    self.session.remember(&recipe, &past);
+                    if let Some(model) = model {
+                        self.session.keep(&recipe, model);
+                    }
+                    Outcome::Kept(recipe.protocol())
+                }
                 Job::Browse { model, data } => {
                     Outcome::Browsed(self.session.training_set(model, data)?.into())
                 }
@@ -362,7 +369,7 @@ fn needed(job: &Job) -> Vec<&'static str> {
         }
         Job::Train { request, .. } => data::files(&request.data).concat(),
         // Its data are there since it was run.
-        Job::Adopt { .. } => Vec::new(),
+        Job::Adopt { .. } | Job::Remember { .. } => Vec::new(),
         Job::Rank(recipe)
         | Job::Overlap { recipe, .. }
         | Job::Unlearn(recipe)

@@ -122,6 +122,24 @@ pub const UNDO: Command =
         .keys(&[ctrl(Key::Z)], When::Idle)
         .unless(|studio| studio.state.waits());
 
+pub const REDO: Command =
+    Command::new("Take up the undone request again", |studio, _| studio.state.redo())
+        .keys(&[SHIFT_Z], When::Idle)
+        .unless(|studio| studio.state.waits());
+
+pub const BACK: Command = Command::new("Bring the earlier sitting back", |studio, _| {
+    if studio.saver.earlier.is_some() && !studio.state.held() {
+        studio.later = true;
+        studio.saver.recall();
+    }
+})
+.button("Bring back", "Shows the runs of the earlier sitting again, and what was picked")
+.keys(&[ctrl(Key::B)], When::Idle)
+.unless(|studio| studio.state.waits());
+
+const SHIFT_Z: KeyboardShortcut =
+    KeyboardShortcut::new(Modifiers::COMMAND.plus(Modifiers::SHIFT), Key::Z);
+
 #[cfg(not(target_arch = "wasm32"))]
 pub const COMPARE: Command = Command::new("Compare with weights that others made", |studio, _| {
     if studio.state.blocked().is_none() {
@@ -211,7 +229,10 @@ pub const ALL: &[Command] = &[
     PAUSE,
     STEP,
     CANCEL,
+    // Before the other, whose key without Shift is a part of this one's.
+    REDO,
     UNDO,
+    BACK,
     #[cfg(not(target_arch = "wasm32"))]
     COMPARE,
     SAVE,
@@ -280,7 +301,10 @@ impl Command {
     fn called_keys(&self, between: &str) -> String {
         let called = |shortcut: KeyboardShortcut| match shortcut.logical_key {
             Key::Escape => "Esc".to_string(),
-            key if shortcut.modifiers.command => format!("Ctrl+{}", key.symbol_or_name()),
+            key if shortcut.modifiers.command => {
+                let shift = if shortcut.modifiers.shift { "Shift+" } else { "" };
+                format!("Ctrl+{shift}{}", key.symbol_or_name())
+            }
             key => key.symbol_or_name().into(),
         };
         self.shortcuts().into_iter().map(called).collect::<Vec<_>>().join(between)
@@ -359,7 +383,7 @@ mod tests {
         assert_eq!(DENSITY.tooltip(), "Share of weights that may change ([ and ])");
         let mut keys: Vec<_> = ALL.iter().flat_map(Command::shortcuts).collect();
         let n = keys.len();
-        keys.sort_by_key(|k| (k.modifiers.command, k.logical_key));
+        keys.sort_by_key(|k| (k.modifiers.command, k.modifiers.shift, k.logical_key));
         keys.dedup();
         assert_eq!(keys.len(), n, "no key has two meanings");
     }

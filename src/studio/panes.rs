@@ -318,6 +318,7 @@ impl PaneContext<'_> {
     fn name(&self, pane: Pane) -> String {
         let name = match pane {
             Pane::After => format!("After ({})", arm_name(self.session, Arm::Method)),
+            Pane::Before if self.session.against.is_some() => "Held".into(),
             _ => pane.name().into(),
         };
         if self.differs(pane) { format!("{name}, difference") } else { name }

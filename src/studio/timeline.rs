@@ -3,7 +3,7 @@
 use egui::ProgressBar;
 
 use super::prelude::*;
-use super::{Spot, commands, curves, verdict};
+use super::{Spot, Whose, commands, curves, verdict};
 use crate::job_context::Progress;
 use crate::words::Piece;
 
@@ -145,6 +145,7 @@ fn progress_ui(state: &State, work: &RunningJob, ui: &mut Ui) {
 fn doing(state: &State, work: &RunningJob) -> String {
     let whose = match work.kind {
         JobKind::Unlearn(arm) => arm_name(state.session(), arm),
+        JobKind::Race(at) => state.session().race.lanes.get(at).map_or("", |lane| &lane.name),
         kind => kind.told()[0],
     };
     let whose = if state.eager() { format!("{whose}, then forgetting") } else { whose.into() };
@@ -156,7 +157,7 @@ fn doing(state: &State, work: &RunningJob) -> String {
         None => (&**phase, String::new()),
     };
     match work.kind {
-        JobKind::Unlearn(arm) if trains(state.session(), arm, part) => {
+        kind if kind.makes().is_some_and(|whose| trains(state.session(), whose, part)) => {
             let [done, total] = [*done, *total].map(format::count);
             format!("{whose}, step {done} of {total}{warming}")
         }
@@ -166,7 +167,7 @@ fn doing(state: &State, work: &RunningJob) -> String {
 }
 
 /// Whether a part of a run is its updates, which go by the method's name.
-fn trains(session: &TaskState, arm: Arm, part: &str) -> bool {
-    let method = session.attempt(arm).map(|a| format::method(&a.method));
+fn trains(session: &TaskState, whose: Whose, part: &str) -> bool {
+    let method = session.shown(whose).map(|a| format::method(&a.method));
     method.is_some_and(|name| part.strip_prefix("Forgetting with ").unwrap_or(part) == name)
 }

@@ -38,4 +38,5 @@ mod strength;
 mod studio;
 mod studio_engine;
 mod table;
+mod time;
 mod unlearn_traces;

@@ -119,7 +119,7 @@ impl TaskState {
         };
         let mut all = vec![source(Pane::Before, None)];
         for (arm, pane) in Arm::BOTH.into_iter().zip([Pane::After, Pane::Random]) {
-            let strength = if arm == Arm::Method { self.dial.strength } else { 1.0 };
+            let strength = self.strength(arm);
             all.extend(self.run(arm).map(|run| source(pane, Some((run, strength)))));
         }
         let Some((opened, spec)) =

@@ -35,6 +35,7 @@ macro_rules! views {
 
 views! {
     compare,
+    race,
     steps,
     map,
     data,

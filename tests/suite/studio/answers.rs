@@ -318,6 +318,7 @@ pub fn run(recipe: Recipe) -> Run {
         }),
         changed: grid(0).pixels[..changed().len() * 784].to_vec(),
         log: Vec::new(),
+        snapshots: Default::default(),
         recipe,
     }
 }

@@ -181,11 +181,11 @@ impl Keeper for Memory {
         Err(Error::Request("not in this test".into()))
     }
 
-    fn remembered(&self, name: &str) -> Option<String> {
+    fn setting(&self, name: &str) -> Option<String> {
         self.0.lock().unwrap().get(name).cloned()
     }
 
-    fn remember(&self, name: &str, text: &str) {
+    fn keep_setting(&self, name: &str, text: &str) {
         self.0.lock().unwrap().insert(name.into(), text.into());
     }
 }

@@ -117,6 +117,7 @@ impl Played {
             }
             Job::Inspect(asked) => Outcome::Inspected(inspected(asked)),
             Job::Keep(mine) => Outcome::Kept(mine.name()),
+            Job::Remember { recipe, .. } => Outcome::Kept(recipe.protocol()),
             Job::Learn { model, data, mine, seed, budget } => {
                 let known = opened(&model);
                 let classes = [known.classes.clone(), mine.classes.clone()].concat();

@@ -70,7 +70,7 @@ fn compare_ui(studio: &mut Studio, ui: &mut Ui) {
                 panes_ui(studio, ui, &opened, below);
             }
             if done && !studio.state.hides(Piece::Strength) {
-                strength::dial_ui(&mut studio.state, ui);
+                strength::dials_ui(&mut studio.state, ui);
             }
         }
         None => opening_ui(&mut studio.state, ui),
@@ -246,7 +246,7 @@ fn look<'a>(
     n: usize,
     ui: &Ui,
 ) -> PaneContext<'a> {
-    let base = session.base().unwrap_or(&opened.grid);
+    let base = session.reference().unwrap_or(&opened.grid);
     let names = (0..base.rows.len()).map(|row| base.name(row, &opened.classes).unwrap_or(""));
     let names: Vec<&str> = names.collect();
     PaneContext {
