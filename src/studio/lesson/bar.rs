@@ -7,6 +7,8 @@ use crate::studio::{Spot, views};
 
 /// Below this width, in points, the buttons stand under the words.
 const WIDE: f32 = 700.0;
+/// Below this one what is learnt is left to the list of lessons.
+const BRIEF: f32 = 420.0;
 /// Side of a tick, in points.
 const TICK: f32 = 14.0;
 
@@ -38,7 +40,7 @@ fn words_ui(studio: &mut Studio, lesson: &'static Lesson, ui: &mut Ui) {
     let Lessons { language, standing, done, .. } = known(studio);
     let text = language.lesson(&lesson.name);
     let title = format!("{}. {}", lesson.number, text.title);
-    let about = if ui.available_width() < WIDE / 2.0 { "" } else { &*text.sentence };
+    let about = if ui.available_width() < BRIEF { "" } else { &*text.sentence };
     let about = sentences([(&*title, palette.strong), (about, palette.weak)], ui);
     ui.add(Label::new(about).wrap());
     ui.horizontal_top(|ui| {
