@@ -211,6 +211,7 @@ pub fn sentences<'a>(all: impl IntoIterator<Item = (&'a str, Color32)>, ui: &Ui)
     let size = TextStyle::Body.resolve(ui.style()).size;
     let mut job = LayoutJob::default();
     for (text, color) in all.into_iter().filter(|(text, _)| !text.is_empty()) {
+        let mut before = if job.text.is_empty() { 0.0 } else { 0.6 * size };
         let mut add = |text: &str, size: f32, italics: bool, before: f32| {
             let format = TextFormat {
                 font_id: FontId::proportional(size),
@@ -221,7 +222,7 @@ pub fn sentences<'a>(all: impl IntoIterator<Item = (&'a str, Color32)>, ui: &Ui)
             };
             job.append(text, before, format);
         };
-        let (mut rest, mut before) = (text, if job.text.is_empty() { 0.0 } else { 0.6 * size });
+        let mut rest = text;
         while let Some((head, tail)) = rest.split_once('_') {
             let variable = head.char_indices().next_back().map_or(0, |(at, _)| at);
             let low = tail.chars().next().map_or(0, char::len_utf8);
