@@ -256,7 +256,7 @@ mod tests {
             ("lr=inf", "lr"),
             ("lr=", "lr"),
             ("at=-1", "at"),
-            ("hide=masks", "did you mean 'mask'"),
+            ("hide=mas", "did you mean 'mask'"),
             ("hide=mask;density", "control to hide"),
             ("lesson=1&lesson=2", "lesson"),
             ("at=x", "at"),

@@ -205,7 +205,7 @@ impl Studio {
     /// Draws what is in a panel under names of its own: what has the focus in it keeps that when a panel beside it
     /// comes or goes.
     pub(super) fn part_ui(&mut self, name: &str, ui: &mut Ui, draw: fn(&mut Self, &mut Ui)) {
-        let part = UiBuilder::new().id(Id::unique(("part", name)));
+        let part = UiBuilder::new().scope_id(Id::unique(("part", name)));
         ui.scope_builder(part, |ui| draw(self, ui));
     }
 

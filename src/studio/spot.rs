@@ -24,12 +24,14 @@ pub enum Spot {
 }
 
 /// Letters of a formula beside a control, in points.
-const LETTERS: f32 = 15.0;
+const LETTERS: f32 = 14.0;
+/// Frames after a lesson's beginning in which its control is scrolled to: until then the panels settle.
+const SETTLES: u64 = 12;
 
 /// Where a spot is, in the pass that it was drawn in.
 type Marked = (u64, Rect);
-/// What is taught in this frame.
-type Taught = Option<&'static Lesson>;
+/// What is taught in this frame, and since which pass.
+type Taught = (Option<&'static Lesson>, u64);
 
 impl Spot {
     fn id(self) -> Id {
@@ -55,14 +57,20 @@ impl Spot {
             self.formula_ui(ui);
             result
         });
-        self.mark(ui.ctx(), drawn.response.rect);
+        self.mark(ui.ctx(), drawn.response.rect.intersect(ui.clip_rect()));
+        let (lesson, since) = taught(ui.ctx());
+        let fresh = ui.ctx().cumulative_pass_nr() < since + SETTLES;
+        if fresh && lesson.is_some_and(|lesson| lesson.spot == self) {
+            drawn.response.scroll_to_me(None);
+        }
         drawn.inner
     }
 
     /// Draws the formula of the lesson that is about it, if one is being done.
     pub fn formula_ui(self, ui: &mut Ui) {
-        let Some(lesson) = taught(ui.ctx()).filter(|lesson| lesson.spot == self) else { return };
-        let frame = Frame::new().fill(theme::palette(ui).canvas).corner_radius(4).inner_margin(8.0);
+        let (lesson, _) = taught(ui.ctx());
+        let Some(lesson) = lesson.filter(|lesson| lesson.spot == self) else { return };
+        let frame = Frame::new().fill(theme::palette(ui).canvas).corner_radius(4).inner_margin(6.0);
         frame.show(ui, |ui| lesson.formula.ui(LETTERS, ui));
     }
 
@@ -80,10 +88,12 @@ impl Spot {
 }
 
 /// Notes which lesson is being done in this frame, so that the control that it is about shows its formula.
-pub fn teach(ctx: &Context, lesson: Taught) {
-    ctx.data_mut(|data| data.insert_temp::<Taught>(Id::unique("taught"), lesson));
+pub fn teach(ctx: &Context, lesson: Option<&'static Lesson>) {
+    let (before, since) = taught(ctx);
+    let since = if before == lesson { since } else { ctx.cumulative_pass_nr() };
+    ctx.data_mut(|data| data.insert_temp::<Taught>(Id::unique("taught"), (lesson, since)));
 }
 
 fn taught(ctx: &Context) -> Taught {
-    ctx.data(|data| data.get_temp::<Taught>(Id::unique("taught"))).flatten()
+    ctx.data(|data| data.get_temp::<Taught>(Id::unique("taught"))).unwrap_or_default()
 }

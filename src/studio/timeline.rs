@@ -51,8 +51,14 @@ pub fn timeline_ui(studio: &mut Studio, ui: &mut Ui) {
 fn column_ui(studio: &mut Studio, ui: &mut Ui) {
     Spot::Verdict.mark(ui.ctx(), ui.available_rect_before_wrap());
     ScrollArea::vertical().id_salt("timeline").auto_shrink(false).show(ui, |ui| {
-        verdict::winner_ui(studio.state.session(), ui);
-        cards_ui(&mut studio.state, ui);
+        if !studio.state.hides(Piece::Verdict) {
+            Spot::Verdict.formula_ui(ui);
+            verdict::winner_ui(studio.state.session(), ui);
+            cards_ui(&mut studio.state, ui);
+        }
+        if studio.state.hides(Piece::Timeline) {
+            return;
+        }
         ui.add_space(8.0);
         let size = vec2(ui.available_width(), CURVES);
         ui.allocate_ui(size, |ui| {

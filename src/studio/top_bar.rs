@@ -14,8 +14,11 @@ use crate::words::Piece;
 /// Seconds for which it is said what was just done.
 const NOTICE: f64 = 4.0;
 
+/// Draws something of the bar.
+type Draw = fn(&mut Studio, &mut Ui);
+
 /// What can be done from the bar, from the right.
-const ACTIONS: [(Piece, fn(&mut Studio, &mut Ui)); 5] = [
+const ACTIONS: [(Piece, Draw); 5] = [
     (Piece::Tour, present_ui),
     (Piece::Tour, tour_ui),
     (Piece::Export, export_ui),

@@ -176,13 +176,15 @@ impl Pen<'_> {
     fn scripts(&self, of: &Part, low: &[Part], high: &[Part], size: f32) -> Laid {
         let mut laid = self.part(of, size);
         let [low, high] = [low, high].map(|part| self.row(part, SCRIPT * size));
-        let right = laid.width + 0.03 * size;
+        let right = laid.width + 0.07 * size;
         for (script, y) in [(low, 0.24), (high, -0.4)] {
             if script.width > 0.0 {
-                laid.put(script, vec2(right, y * size));
+                // A slanted letter begins before its place and ends behind it.
+                let at = if y > 0.0 { right } else { right + 0.03 * size };
+                laid.put(script, vec2(at, y * size));
             }
         }
-        laid.width += 0.04 * size;
+        laid.width += 0.1 * size;
         laid
     }
 
@@ -203,26 +205,34 @@ impl Pen<'_> {
     }
 }
 
-/// A sentence with variables in it: what stands behind `_` is set low, a variable and what is low are slanted.
-pub fn sentence(text: &str, color: Color32, ui: &Ui) -> LayoutJob {
+/// Sentences with variables in them, each in its colour: what stands behind `_` is set low, a variable and what
+/// is low are slanted.
+pub fn sentences<'a>(all: impl IntoIterator<Item = (&'a str, Color32)>, ui: &Ui) -> LayoutJob {
     let size = TextStyle::Body.resolve(ui.style()).size;
-    let format = |size: f32, italics: bool, valign: Align| TextFormat {
-        font_id: FontId::proportional(size),
-        color,
-        italics,
-        valign,
-        ..TextFormat::default()
-    };
     let mut job = LayoutJob::default();
-    let mut rest = text;
-    while let Some((before, after)) = rest.split_once('_') {
-        let variable = before.char_indices().next_back().map_or(0, |(at, _)| at);
-        let low = after.chars().next().map_or(0, char::len_utf8);
-        job.append(&before[..variable], 0.0, format(size, false, Align::BOTTOM));
-        job.append(&before[variable..], 0.0, format(size, true, Align::BOTTOM));
-        job.append(&after[..low], 0.0, format(SCRIPT * size, true, Align::BOTTOM));
-        rest = &after[low..];
+    for (text, color) in all.into_iter().filter(|(text, _)| !text.is_empty()) {
+        let mut before = if job.text.is_empty() { 0.0 } else { 0.6 * size };
+        let mut add = |text: &str, size: f32, italics: bool, before: f32| {
+            let format = TextFormat {
+                font_id: FontId::proportional(size),
+                color,
+                italics,
+                valign: Align::BOTTOM,
+                ..TextFormat::default()
+            };
+            job.append(text, before, format);
+        };
+        let mut rest = text;
+        while let Some((head, tail)) = rest.split_once('_') {
+            let variable = head.char_indices().next_back().map_or(0, |(at, _)| at);
+            let low = tail.chars().next().map_or(0, char::len_utf8);
+            add(&head[..variable], size, false, before);
+            add(&head[variable..], size, true, 0.0);
+            add(&tail[..low], SCRIPT * size, true, 0.1 * size);
+            // A slanted letter ends behind its place.
+            (rest, before) = (&tail[low..], 0.12 * size);
+        }
+        add(rest, size, false, before);
     }
-    job.append(rest, 0.0, format(size, false, Align::BOTTOM));
     job
 }

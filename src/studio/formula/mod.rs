@@ -5,7 +5,7 @@
 
 mod draw;
 
-pub use draw::sentence;
+pub use draw::sentences;
 
 use std::str::Chars;
 

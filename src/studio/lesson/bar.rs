@@ -1,12 +1,14 @@
 //! The bar of the lesson that is being done: what it teaches, what is to be done, whether it is done.
 
 use super::{Language, Lesson, Lessons, Standing, Text, begin, known, leave};
-use crate::studio::formula::sentence;
+use crate::studio::formula::sentences;
 use crate::studio::prelude::*;
 use crate::studio::{Spot, views};
 
 /// Below this width, in points, the buttons stand under the words.
 const WIDE: f32 = 700.0;
+/// Below this one what is learnt is left to the list of lessons.
+const BRIEF: f32 = 420.0;
 /// Side of a tick, in points.
 const TICK: f32 = 14.0;
 
@@ -32,22 +34,20 @@ pub fn bar_ui(studio: &mut Studio, ui: &mut Ui, frame: Frame) -> Option<Rect> {
     Some(bar.response.rect)
 }
 
+/// Draws what the lesson is about, where there is room for it, and what is to be done.
 fn words_ui(studio: &mut Studio, lesson: &'static Lesson, ui: &mut Ui) {
     let palette = theme::palette(ui);
     let Lessons { language, standing, done, .. } = known(studio);
     let text = language.lesson(&lesson.name);
-    ui.horizontal_wrapped(|ui| {
-        let title = format!("{}. {}", lesson.number, text.title);
-        ui.label(RichText::new(title).strong());
-        ui.label(sentence(&text.sentence, palette.weak, ui));
-    });
-    ui.horizontal_wrapped(|ui| {
+    let title = format!("{}. {}", lesson.number, text.title);
+    let about = if ui.available_width() < BRIEF { "" } else { &*text.sentence };
+    let about = sentences([(&*title, palette.strong), (about, palette.weak)], ui);
+    ui.add(Label::new(about).wrap());
+    ui.horizontal_top(|ui| {
         tick_ui(*done, language, ui);
-        ui.label(sentence(&text.task, palette.text, ui));
         let (said, color) = said(lesson, text, language, standing, *done, palette);
-        if !said.is_empty() {
-            ui.label(sentence(&said, color, ui));
-        }
+        let task = sentences([(&*text.task, palette.text), (&*said, color)], ui);
+        ui.add(Label::new(task).wrap());
     });
 }
 
@@ -97,7 +97,8 @@ pub fn is_at(studio: &Studio, spot: Spot) -> bool {
 /// Draws a ring around the control that the lesson is about, until the lesson is passed.
 pub fn ring_ui(studio: &mut Studio, ctx: &Context, palette: &Palette) {
     let Lessons { at, done, .. } = *known(studio);
-    if let Some(lesson) = at.filter(|_| !done && studio.tour.at.is_none()) {
+    let listed = *studio.view == views::lessons::VIEW;
+    if let Some(lesson) = at.filter(|_| !done && !listed && studio.tour.at.is_none()) {
         lesson.spot.ring(ctx, palette);
     }
 }

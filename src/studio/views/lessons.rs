@@ -2,7 +2,7 @@
 
 use egui::CollapsingHeader;
 
-use crate::studio::formula::sentence;
+use crate::studio::formula::sentences;
 use crate::studio::lesson::{
     Language, Lesson, Lessons, begin_ui, known, link, pass_over, speak, tick_ui,
 };
@@ -21,7 +21,7 @@ pub static VIEW: View = View {
 
 /// The least width of a lesson's card, and its least height, in points.
 const CARD: f32 = 300.0;
-const HEIGHT: f32 = 112.0;
+const HEIGHT: f32 = 132.0;
 /// Letters of a formula, in points.
 const LETTERS: f32 = 13.0;
 
@@ -82,7 +82,7 @@ fn lesson_ui(studio: &mut Studio, lesson: &'static Lesson, ui: &mut Ui) {
             ui.add(Label::new(RichText::new(title).strong()).wrap());
         });
         let color = theme::palette(ui).text;
-        ui.add(Label::new(sentence(&text.sentence, color, ui)).wrap());
+        ui.add(Label::new(sentences([(&*text.sentence, color)], ui)).wrap());
         lesson.formula.ui(LETTERS, ui);
         ui.horizontal(|ui| {
             if here && ui.button(&words.resume).clicked() {
