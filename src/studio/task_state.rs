@@ -362,7 +362,9 @@ impl TaskState {
     /// Whether the control follows the run that goes on or was asked for.
     fn control_follows(&self) -> bool {
         match self.attempt(Arm::Method) {
-            Some(attempt) => controlled(&attempt.recipe) && attempt.run.is_none() && !attempt.cancelled,
+            Some(attempt) => {
+                controlled(&attempt.recipe) && attempt.run.is_none() && !attempt.cancelled
+            }
             None => controlled(&self.request),
         }
     }

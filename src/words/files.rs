@@ -15,7 +15,7 @@ pub const SNAPSHOTS: &str = "snapshots.safetensors";
 /// The folder in a run's of a person's own pictures, which lay beside the data.
 pub const MINE: &str = "mine";
 /// A run's folder, in order. A text-to-image model is a folder `model` in it.
-pub const RUN: [&str; 16] = [
+pub const RUN: [&str; 17] = [
     "recipe.toml",
     REPORT,
     PAGE,

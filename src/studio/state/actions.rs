@@ -14,7 +14,7 @@ use crate::run::Link;
 use crate::saliency::By;
 use crate::studio::request::estimator;
 use crate::studio::{Arm, Choice, Saliency, tasks};
-use crate::words::{AttackKind, Budget, Estimator, Export, Recipe, Redirect, STRENGTHS, Task};
+use crate::words::{AttackKind, Budget, Estimator, Export, Recipe, Redirect, Task};
 
 /// Seeds whose masks are compared.
 const SEEDS: usize = 3;

@@ -29,7 +29,10 @@ const PICTURES: f32 = 70.0;
 struct Pictures(Vec<Option<[(TextureHandle, Arc<Grid>); 2]>>);
 
 fn gallery_ui(studio: &mut Studio, ui: &mut Ui) {
-    fact_ui(ui, "Recorded runs. Each opens at once; Replay makes it here, to the same bytes on such a processor");
+    fact_ui(
+        ui,
+        "Recorded runs. Each opens at once; Replay makes it here, to the same bytes on such a processor",
+    );
     let blocked = studio.state.waits();
     let columns = ((ui.available_width() + GAP) / (CARD.x + GAP)).floor().max(1.0);
     let width = (ui.available_width() + GAP) / columns - GAP;
@@ -116,7 +119,8 @@ fn pictures_ui(studio: &mut Studio, exhibit: &Exhibit, record: &Record, ui: &mut
             }
             for column in 0..columns {
                 let picture = ui.add(tile::image(texture.id(), grid, [row, column], PICTURES));
-                if let (Some((seen, _)), Some(asked)) = (grid.seen_in(row, column), grid.rows[row]) {
+                if let (Some((seen, _)), Some(asked)) = (grid.seen_in(row, column), grid.rows[row])
+                {
                     let forgotten = i > 0 && record.forgotten[0] < record.forgotten[1];
                     Mark::of(seen == asked, forgotten).frame(ui.painter(), picture.rect);
                 }
@@ -136,7 +140,8 @@ pub fn record_ui(studio: &mut Studio, ui: &mut Ui) {
             ui.label(RichText::new(*title).strong());
             ui.label(small(*says).weak());
         }
-        let hint = "Makes this run here, with its control, and says whether it comes to the same bytes";
+        let hint =
+            "Makes this run here, with its control, and says whether it comes to the same bytes";
         let blocked = studio.state.blocked();
         if button_ui(ui, primary(ui, "Replay"), hint, blocked) {
             studio.state.replay();
