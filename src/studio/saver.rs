@@ -8,6 +8,7 @@ use std::{
 
 use super::Wake;
 use super::memory::{Memory, Recalled};
+use crate::disk::output::Files;
 use crate::engine::Run;
 use crate::error::{Error, Result};
 use crate::words::Recipe;
@@ -92,7 +93,7 @@ pub trait Keeper: Send + Sync {
     ///
     /// # Errors
     /// They cannot be read.
-    fn recall(&self) -> Result<Option<Vec<(String, Vec<u8>)>>> {
+    fn recall(&self) -> Result<Option<Files>> {
         Ok(None)
     }
 

@@ -24,9 +24,12 @@ const GAP: f32 = 10.0;
 /// Height of a card's pictures.
 const PICTURES: f32 = 70.0;
 
-/// Pictures of the exhibits: the first of both is before, by their places.
+/// Pictures before and after.
+type Pair = [(TextureHandle, Arc<Grid>); 2];
+
+/// Pictures of the exhibits, by their places.
 #[derive(Default)]
-struct Pictures(Vec<Option<[(TextureHandle, Arc<Grid>); 2]>>);
+struct Pictures(Vec<Option<Pair>>);
 
 fn gallery_ui(studio: &mut Studio, ui: &mut Ui) {
     fact_ui(

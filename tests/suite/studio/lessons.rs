@@ -621,7 +621,7 @@ fn zz_look() {
     ] {
         let name = format!("{}-{theme:?}", size[0]);
         let memory = Arc::new(Memory::default());
-        memory.remember("lessons", r#"{"passed":["forget-set","saliency"],"language":"en"}"#);
+        memory.keep_setting("lessons", r#"{"passed":["forget-set","saliency"],"language":"en"}"#);
         let (mut window, played) = open(&memory, size);
         window.ctx.set_theme(theme);
         calm(&mut window, &played);
