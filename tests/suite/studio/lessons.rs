@@ -109,11 +109,7 @@ pub const PLAYS: [Play; 8] = {
         },
         Play {
             lesson: "gone",
-            wrong: &[
-                (&[Method("noop"), Forget], "ua"),
-                (&[Method("noop"), Audit], "ua"),
-                (&[Method("salun"), Forget], "back"),
-            ],
+            wrong: &[(&[Method("noop"), Forget], "ua"), (&[Method("salun"), Forget], "back")],
             right: &[Audit],
         },
     ]
