@@ -42,8 +42,8 @@ pub enum Condition {
     Gap(f64),
     /// UA beyond that of the random mask of equal size, at least, where the difference is none of chance.
     Ahead(f64),
-    /// The accuracy on the forgotten after the audit's updates on a tenth of it, at most.
-    Relearnt(f64),
+    /// The accuracy on the forgotten after the audit's updates on a tenth of it, at least.
+    Back(f64),
 }
 
 /// A class and a percentage.
@@ -228,10 +228,10 @@ impl Condition {
                 });
                 short(ahead, *least)
             }
-            Self::Relearnt(most) => {
+            Self::Back(least) => {
                 let audit = report.and_then(|report| report.audit.as_ref());
                 let curve = audit.and_then(|audit| audit.run.relearn.as_ref());
-                long(curve.and_then(|curve| curve.accuracy.last().copied()), *most)
+                short(curve.and_then(|curve| curve.accuracy.last().copied()), *least)
             }
         }
     }

@@ -83,7 +83,7 @@ pub const PLAYS: [Play; 8] = {
         Play {
             lesson: "retrain",
             wrong: &[
-                (&[Method("ft"), Forget], "gap"),
+                (&[Method("noop"), Forget], "gap"),
                 (&[Method("salun"), Forget], "then"),
                 (&[Density(0.6), Forget], "apart"),
             ],
@@ -109,8 +109,8 @@ pub const PLAYS: [Play; 8] = {
         },
         Play {
             lesson: "gone",
-            wrong: &[(&[Forget], "relearnt"), (&[Audit], "relearnt")],
-            right: &[Method("not"), Forget, Audit],
+            wrong: &[(&[Method("noop"), Forget], "ua"), (&[Method("salun"), Forget], "back")],
+            right: &[Audit],
         },
     ]
 };
@@ -207,7 +207,7 @@ fn graded(run: &mut Run) {
     let random = recipe.mask == Some(Estimator::Random);
     let (ua, gap, boot): (f64, _, _) = match &*recipe.method {
         "ga" => (60.0, 30.0, 40.0),
-        "ft" => (20.0, 41.0, 98.0),
+        "noop" => (2.0, 49.0, 98.0),
         _ if random && recipe.density < 1.0 => (40.0, 20.0, 98.0),
         _ if recipe.density < 0.03 => (50.0, 25.0, 98.0),
         _ => (99.5, 0.6, 97.5),
@@ -249,8 +249,7 @@ fn calm(window: &mut Harness<Studio>, played: &Played) {
             }
             Job::Audit { recipe, .. } => {
                 let mut found = audit(&recipe.forget);
-                let last = if recipe.method == "not" { 10.0 } else { 97.0 };
-                found.run.relearn.as_mut().unwrap().accuracy.push(last);
+                found.run.relearn.as_mut().unwrap().accuracy.push(99.0);
                 let audited = Audited { metrics: metrics(98.0), audit: found, against: None };
                 Some(Outcome::Audited(Box::new(audited)))
             }

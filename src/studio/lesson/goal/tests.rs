@@ -119,7 +119,7 @@ fn figures_of_a_run_are_at_least_or_at_most() {
         (r#"{ keeps = { class = "Coat", percent = 95 } }"#, false),
         (r#"{ keeps = { class = "Dress", percent = 0 } }"#, false),
         (r#"{ shows = { class = "Bag", percent = 0 } }"#, false),
-        ("{ relearnt = 100 }", false),
+        ("{ back = 0 }", false),
         (r#"{ other-than = "salun" }"#, false),
         (r#"{ other-than = "ga" }"#, true),
     ] {
