@@ -13,13 +13,14 @@ use super::narrow::{NARROW, narrow_ui};
 use super::own::Own;
 use super::prelude::*;
 use super::saver::{Keeper, SaveHook, SaveItem, Saver};
-use super::tour::{Spot, Tour};
+use super::tour::Tour;
 use super::views::View;
 use super::{
-    Backend, Given, commands, forget_panel, leave, mine, prompt, saliency_panel, saver, timeline,
-    top_bar, tour, views, wake,
+    Backend, Given, Recalled, Spot, commands, forget_panel, leave, lesson, mine, present, prompt,
+    saliency_panel, saver, timeline, top_bar, tour, views, wake,
 };
 use crate::run::Link;
+use crate::words::Piece;
 
 /// Height of the line at the bottom, in points.
 const STATUS: f32 = 34.0;
@@ -47,8 +48,12 @@ pub struct Host {
     /// The desktop's own dialog for files and folders.
     #[cfg(not(target_arch = "wasm32"))]
     pub dialog: Option<super::dialog::Native>,
+    /// What a page's browser tells of an earlier sitting.
+    pub memory: Option<mpsc::Receiver<Recalled>>,
     /// Whether the studio is part of another page and leaves its top bar out.
     pub embedded: bool,
+    /// The code of the language that the person speaks, where it is known.
+    pub language: Option<String>,
     /// Whether nothing is to move by itself, as the platform says.
     pub calm: bool,
 }
@@ -125,13 +130,13 @@ impl Studio {
 
     /// Takes over what a link asks for, or says what is wrong with it.
     pub fn follow(&mut self, link: &str) {
-        let followed = Link::parse(link).and_then(|link| self.state.follow(link));
+        let followed = Link::parse(link).and_then(|link| lesson::follow(self, link));
         self.state.tell(followed);
     }
 
     /// The request as a link that others can open.
     pub fn share(&self) -> String {
-        format!("{}?{}", self.host.address, self.state.session().link().query())
+        format!("{}?{}", self.host.address, lesson::link(self).query())
     }
 
     /// Whether nothing moves by itself.
@@ -152,22 +157,26 @@ impl Studio {
             self.state.backend.wake(wake);
         }
         self.take_news(ui.ctx());
+        lesson::attend(self, ui.ctx());
         #[cfg(not(target_arch = "wasm32"))]
         super::letters::Letters::show(&mut self.own, &self.state, ui.ctx());
         leave::handle(self, ui.ctx());
         commands::handle_keys(self, ui.ctx());
-        self.tour.spots = [None; 6];
         if !ui.input(|i| i.pointer.any_down()) {
             self.state.settle();
         }
 
-        if ui.available_width() < NARROW {
+        present::zoom(self, ui.ctx());
+        if self.presents() {
+            present::present_ui(self, ui);
+        } else if ui.available_width() < NARROW {
             narrow_ui(self, ui);
         } else {
             self.wide_ui(ui);
         }
         top_bar::messages_ui(self, ui.ctx(), theme::palette(ui));
         leave::left_ui(self, ui.ctx(), theme::palette(ui));
+        lesson::ring_ui(self, ui.ctx(), theme::palette(ui));
         tour::tour_ui(self, ui.ctx(), theme::palette(ui));
         #[cfg(not(target_arch = "wasm32"))]
         self.dialog_ui(ui.ctx());
@@ -181,6 +190,9 @@ impl Studio {
         if !self.host.embedded {
             let bar = Panel::top("top bar").frame(frame).show(ui, |ui| bar_ui(self, ui));
             self.bar_end = bar.response.rect.bottom();
+        }
+        if let Some(lesson) = lesson::bar_ui(self, ui, frame) {
+            self.bar_end = lesson.bottom();
         }
     }
 
@@ -206,7 +218,13 @@ impl Studio {
             Spot::Verdict => session.under_way(),
             _ => true,
         };
-        there || self.tour.is_at(spot)
+        let pieces = match spot {
+            Spot::Saliency => [Piece::Saliency].as_slice(),
+            Spot::Verdict => &[Piece::Timeline, Piece::Verdict],
+            _ => &[],
+        };
+        let left_out = !pieces.is_empty() && pieces.iter().all(|piece| self.state.hides(*piece));
+        !left_out && (there || self.tour.is_at(spot) || lesson::is_at(self, spot))
     }
 
     /// Everything side by side.
@@ -257,25 +275,30 @@ impl Studio {
         self.state.poll();
         self.take_files(ctx);
         if let Some(tell) = &self.host.on_link {
-            let link = self.state.session().link().query();
+            let link = lesson::link(self).query();
             if link != self.link {
                 tell(&link);
                 self.link = link;
             }
         }
-        for run in std::mem::take(&mut self.state.fresh) {
-            self.saver.finished(run);
-        }
+        self.take_fresh();
         for (name, made) in std::mem::take(&mut self.state.made) {
             let bytes = move || Ok(made.bytes.clone());
             self.saver.save(vec![SaveItem::File(name, Arc::new(bytes))]);
         }
         while let Some(saved) = self.saver.poll() {
             self.state.note_saved(saved.run.as_ref(), saved.place);
+            if let Some(recipe) = &saved.run {
+                let remembered = self.saver.remember_page(&self.state, recipe);
+                self.state.tell(remembered);
+            }
             if let Some(told) = saver::told(&self.saver.places) {
                 self.state.ended = told;
             }
         }
+        let told = std::mem::take(&mut self.saver.recalled).into_iter();
+        let told = told.chain(self.host.memory.iter().flat_map(|memory| memory.try_iter()));
+        told.collect::<Vec<_>>().into_iter().for_each(|recalled| self.recalled(recalled));
         let unsaved = self.saver.unsaved() > 0 || self.state.held();
         if let Some(tell) = self.host.on_unsaved.as_ref().filter(|_| unsaved != self.unsaved) {
             tell(unsaved);

@@ -39,9 +39,9 @@ fn tabs(studio: &Studio) -> Vec<(Tab, &'static str)> {
 /// Draws everything.
 pub fn narrow_ui(studio: &mut Studio, ui: &mut Ui) {
     let frame = Frame::side_top_panel(ui.style()).inner_margin(Margin::symmetric(8, 6));
-    let height = ui.available_height();
     studio.bar_ui(ui, frame, compact_bar_ui);
     studio.status_ui(ui, frame);
+    let height = ui.available_height();
     let tabs = tabs(studio);
     // Whoever presses Forget looks at what comes of it.
     let runs = studio.state.session().under_way();

@@ -3,8 +3,9 @@
 use egui::ProgressBar;
 
 use super::prelude::*;
-use super::{Spot, commands, curves, verdict};
+use super::{Spot, Whose, commands, curves, verdict};
 use crate::job_context::Progress;
+use crate::words::Piece;
 
 /// Below this width, in points, curves and verdicts stand in a column; height of the curves there.
 const NARROW: f32 = 560.0;
@@ -25,14 +26,20 @@ pub fn timeline_ui(studio: &mut Studio, ui: &mut Ui) {
     let height = ui.available_height();
     ui.horizontal_top(|ui| {
         let whole = ui.available_width();
-        ui.allocate_ui(vec2(whole * 0.36, height), |ui| {
-            ui.vertical(|ui| curves::curves_ui(studio, ui));
-        });
+        if !studio.state.hides(Piece::Timeline) {
+            ui.allocate_ui(vec2(whole * 0.36, height), |ui| {
+                ui.vertical(|ui| curves::curves_ui(studio, ui));
+            });
+        }
+        if studio.state.hides(Piece::Verdict) {
+            return;
+        }
         let cards = ui.available_rect_before_wrap();
-        studio.tour.mark(Spot::Verdict, cards);
+        Spot::Verdict.mark(ui.ctx(), cards);
         ScrollArea::vertical().id_salt("verdicts").auto_shrink(false).show(ui, |ui| {
             // The area goes on in its parent's direction.
             ui.vertical(|ui| {
+                Spot::Verdict.formula_ui(ui);
                 verdict::winner_ui(studio.state.session(), ui);
                 cards_ui(&mut studio.state, ui);
             });
@@ -42,10 +49,16 @@ pub fn timeline_ui(studio: &mut Studio, ui: &mut Ui) {
 
 /// Draws the same in a column: what came of it first.
 fn column_ui(studio: &mut Studio, ui: &mut Ui) {
-    studio.tour.mark(Spot::Verdict, ui.available_rect_before_wrap());
+    Spot::Verdict.mark(ui.ctx(), ui.available_rect_before_wrap());
     ScrollArea::vertical().id_salt("timeline").auto_shrink(false).show(ui, |ui| {
-        verdict::winner_ui(studio.state.session(), ui);
-        cards_ui(&mut studio.state, ui);
+        if !studio.state.hides(Piece::Verdict) {
+            Spot::Verdict.formula_ui(ui);
+            verdict::winner_ui(studio.state.session(), ui);
+            cards_ui(&mut studio.state, ui);
+        }
+        if studio.state.hides(Piece::Timeline) {
+            return;
+        }
         ui.add_space(8.0);
         let size = vec2(ui.available_width(), CURVES);
         ui.allocate_ui(size, |ui| {
@@ -56,12 +69,13 @@ fn column_ui(studio: &mut Studio, ui: &mut Ui) {
 }
 
 /// Draws both runs' cards, side by side where there is room.
-fn cards_ui(state: &mut State, ui: &mut Ui) {
+pub fn cards_ui(state: &mut State, ui: &mut Ui) {
+    let arms = if state.hides(Piece::Control) { &Arm::BOTH[..1] } else { &Arm::BOTH };
     if ui.available_width() < 2.0 * CARD {
-        return Arm::BOTH.into_iter().for_each(|arm| verdict::run_ui(state, arm, ui));
+        return arms.iter().for_each(|arm| verdict::run_ui(state, *arm, ui));
     }
-    ui.columns(2, |columns| {
-        for (arm, ui) in Arm::BOTH.into_iter().zip(columns) {
+    ui.columns(arms.len(), |columns| {
+        for (arm, ui) in arms.iter().copied().zip(columns) {
             // Not justified, as columns would have it.
             ui.vertical(|ui| verdict::run_ui(state, arm, ui));
         }
@@ -91,13 +105,17 @@ pub fn status_ui(studio: &mut Studio, ui: &mut Ui) {
             if paused {
                 commands::STEP.ui(studio, ui);
             }
-            let state = &studio.state;
-            ui.with_layout(Layout::left_to_right(Align::Center), |ui| match &state.work {
-                Some(work) => progress_ui(state, work, ui),
-                None => drop(ui.weak(&state.ended)),
-            });
+            ui.with_layout(Layout::left_to_right(Align::Center), |ui| doing_ui(&studio.state, ui));
         });
     });
+}
+
+/// Draws what is being done, or how the last work ended.
+pub fn doing_ui(state: &State, ui: &mut Ui) {
+    match &state.work {
+        Some(work) => progress_ui(state, work, ui),
+        None => drop(ui.weak(&state.ended)),
+    }
 }
 
 fn progress_ui(state: &State, work: &RunningJob, ui: &mut Ui) {
@@ -133,6 +151,7 @@ fn progress_ui(state: &State, work: &RunningJob, ui: &mut Ui) {
 fn doing(state: &State, work: &RunningJob) -> String {
     let whose = match work.kind {
         JobKind::Unlearn(arm) => arm_name(state.session(), arm),
+        JobKind::Race(at) => state.session().race.lanes.get(at).map_or("", |lane| &lane.name),
         kind => kind.told()[0],
     };
     let whose = if state.eager() { format!("{whose}, then forgetting") } else { whose.into() };
@@ -144,7 +163,7 @@ fn doing(state: &State, work: &RunningJob) -> String {
         None => (&**phase, String::new()),
     };
     match work.kind {
-        JobKind::Unlearn(arm) if trains(state.session(), arm, part) => {
+        kind if kind.makes().is_some_and(|whose| trains(state.session(), whose, part)) => {
             let [done, total] = [*done, *total].map(format::count);
             format!("{whose}, step {done} of {total}{warming}")
         }
@@ -154,7 +173,7 @@ fn doing(state: &State, work: &RunningJob) -> String {
 }
 
 /// Whether a part of a run is its updates, which go by the method's name.
-fn trains(session: &TaskState, arm: Arm, part: &str) -> bool {
-    let method = session.attempt(arm).map(|a| format::method(&a.method));
+fn trains(session: &TaskState, whose: Whose, part: &str) -> bool {
+    let method = session.shown(whose).map(|a| format::method(&a.method));
     method.is_some_and(|name| part.strip_prefix("Forgetting with ").unwrap_or(part) == name)
 }

@@ -7,11 +7,14 @@ pub use arrange::{Arrangement, GAP, TITLE};
 
 use egui::Checkbox;
 
+use super::gallery;
 use crate::studio::narrow::NARROW;
 use crate::studio::prelude::*;
+use crate::studio::views::steps;
 use crate::studio::{
     Content, Mark, Pane, PaneContext, Sheet, Spot, Swipe, commands, key_ui, strength,
 };
+use crate::words::Piece;
 use pages::Pages;
 
 /// The view's row.
@@ -32,6 +35,8 @@ pub struct Comparison {
     /// By pane.
     pub sheets: [Sheet; 4],
     pub swipe: Swipe,
+    /// Whether the other panes show how they differ from Before.
+    difference: bool,
     /// Which pane a narrow window shows.
     pages: Pages,
 }
@@ -39,7 +44,7 @@ pub struct Comparison {
 impl Default for Comparison {
     fn default() -> Self {
         let (sheets, swipe, pages) = Default::default();
-        Self { shown: [true; 4], sheets, swipe, pages }
+        Self { shown: [true; 4], sheets, swipe, difference: false, pages }
     }
 }
 
@@ -52,6 +57,7 @@ fn compare_ui(studio: &mut Studio, ui: &mut Ui) {
         _ => drop(ui.horizontal_wrapped(legend_ui)),
     }
     ui.add_space(4.0);
+    gallery::record_ui(studio, ui);
     match studio.state.session().seen().cloned() {
         Some(opened) => {
             stopped_ui(&mut studio.state, ui);
@@ -64,18 +70,29 @@ fn compare_ui(studio: &mut Studio, ui: &mut Ui) {
             } else {
                 panes_ui(studio, ui, &opened, below);
             }
-            if done {
-                strength::dial_ui(&mut studio.state, ui);
+            if done && !studio.state.hides(Piece::Strength) {
+                strength::dials_ui(&mut studio.state, ui);
             }
         }
         None => opening_ui(&mut studio.state, ui),
     }
 }
 
-/// The panes that have something to show.
-fn had(session: &TaskState) -> Vec<Pane> {
+/// The panes that have something to show, but for what a worksheet leaves out.
+fn had(state: &State) -> Vec<Pane> {
+    let session = state.session();
     let panes = tasks::of(session.task).panes.iter().copied();
-    panes.filter(|pane| session.has(*pane)).collect()
+    panes.filter(|pane| session.has(*pane) && !left_out(state, *pane)).collect()
+}
+
+/// Whether a worksheet leaves a pane out.
+fn left_out(state: &State, pane: Pane) -> bool {
+    let piece = match pane {
+        Pane::Random => Piece::Control,
+        Pane::Retrain => Piece::Retrain,
+        Pane::Before | Pane::After => return false,
+    };
+    state.hides(piece)
 }
 
 /// Draws what shows and hides panes, the swipe, and the legend.
@@ -84,7 +101,8 @@ fn switches_ui(studio: &mut Studio, ui: &mut Ui) {
     let Studio { own, state, .. } = studio;
     let (comparison, session) = (own.of::<Comparison>(), state.session());
     ui.horizontal(|ui| {
-        for &pane in tasks::of(session.task).panes {
+        let panes = tasks::of(session.task).panes.iter();
+        for &pane in panes.filter(|pane| !left_out(state, **pane)) {
             match session.content(pane) {
                 // What is not there takes no room, and says why.
                 Content::Hint(why) => {
@@ -99,6 +117,10 @@ fn switches_ui(studio: &mut Studio, ui: &mut Ui) {
         }
         let hint = format!("{}; or hold B for Before everywhere", commands::SWIPE.tooltip());
         ui.checkbox(&mut comparison.swipe.on, commands::SWIPE.name).on_hover_text(hint);
+        if draws(session) {
+            ui.checkbox(&mut comparison.difference, "Difference")
+                .on_hover_text("How every tile differs from Before, as heat");
+        }
         if one_row {
             ui.add_space(8.0);
             legend_ui(ui);
@@ -153,10 +175,22 @@ fn legend_ui(ui: &mut Ui) {
 
 /// Draws the panes; so many points `below` them are another's.
 fn panes_ui(studio: &mut Studio, ui: &mut Ui, opened: &Arc<Opened>, below: f32) {
-    let Studio { state, own, tour, .. } = studio;
-    let (session, comparison) = (state.session(), own.of::<Comparison>());
-    let mut shown = had(session);
+    let mut shown = had(&studio.state);
+    let comparison = studio.own.of::<Comparison>();
     shown.retain(|pane| comparison.shown[*pane as usize]);
+    shown_ui(studio, ui, opened, &shown, below);
+}
+
+/// Draws these panes as large as there is room; so many points `below` them are another's.
+pub fn shown_ui(
+    studio: &mut Studio,
+    ui: &mut Ui,
+    opened: &Arc<Opened>,
+    shown: &[Pane],
+    below: f32,
+) {
+    let Studio { state, own, .. } = studio;
+    let (session, comparison) = (state.session(), own.of::<Comparison>());
     let look = look(session, comparison, opened, shown.len(), ui);
     let rows = look.base.rows.len();
     let part = rows.div_ceil(look.arrangement.parts).max(1);
@@ -176,8 +210,8 @@ fn panes_ui(studio: &mut Studio, ui: &mut Ui, opened: &Arc<Opened>, below: f32) 
                         let (rect, moved) = look.pane_ui(ui, pane, sheet, &rows, band == 0);
                         swiped = moved.or(swiped);
                         match pane {
-                            Pane::Before if first == 0 => tour.mark(Spot::Before, rect),
-                            Pane::Random if first == 0 => tour.mark(Spot::Control, rect),
+                            Pane::Before if first == 0 => Spot::Before.mark(ui.ctx(), rect),
+                            Pane::Random if first == 0 => Spot::Control.mark(ui.ctx(), rect),
                             _ => {}
                         }
                     }
@@ -185,9 +219,23 @@ fn panes_ui(studio: &mut Studio, ui: &mut Ui, opened: &Arc<Opened>, below: f32) 
             });
         }
     });
+    let chosen = look.chosen.get();
     if let Some(at) = swiped.filter(|_| comparison.swipe.on) {
         comparison.swipe.at = at;
         ui.ctx().request_repaint();
+    }
+    steps_of(studio, chosen);
+}
+
+/// Whether pictures are drawn: they have steps, and can differ.
+fn draws(session: &TaskState) -> bool {
+    steps::VIEW.tasks.contains(&session.task)
+}
+
+/// Shows the steps of a tile that was asked for, where it has some.
+fn steps_of(studio: &mut Studio, chosen: Option<[usize; 2]>) {
+    if let Some(tile) = chosen.filter(|_| draws(studio.state.session())) {
+        steps::open(studio, tile);
     }
 }
 
@@ -199,7 +247,7 @@ fn look<'a>(
     n: usize,
     ui: &Ui,
 ) -> PaneContext<'a> {
-    let base = session.base().unwrap_or(&opened.grid);
+    let base = session.reference().unwrap_or(&opened.grid);
     let names = (0..base.rows.len()).map(|row| base.name(row, &opened.classes).unwrap_or(""));
     let names: Vec<&str> = names.collect();
     PaneContext {
@@ -210,6 +258,8 @@ fn look<'a>(
         arrangement: Arrangement::new(ui.available_size(), n, base, &names),
         before: comparison.sheets[0].texture(ui.ctx(), base),
         swipe: comparison.swipe.share(ui.ctx()),
+        difference: comparison.difference && draws(session),
+        chosen: Default::default(),
         palette: theme::palette(ui),
     }
 }
