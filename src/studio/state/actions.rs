@@ -356,8 +356,10 @@ impl State {
         let run = session.run(Arm::Method);
         let params = run.map(|run| run.model.weights().values.len());
         match self.working() {
-            Some(JobKind::Strength) | None if run.is_none() => Some("No run is shown"),
-            Some(JobKind::Strength) | None => {
+            Some(JobKind::Strength | JobKind::Trace) | None if run.is_none() => {
+                Some("No run is shown")
+            }
+            Some(JobKind::Strength | JobKind::Trace) | None => {
                 let whole = session.opened.as_ref().map(|opened| opened.params) == params;
                 (!whole)
                     .then_some("The run has other weights than the original: nothing lies between")

@@ -12,7 +12,7 @@ use image::imageops::crop_imm;
 use crate::common::vulkan;
 use crate::studio::played::{settle, tried, window};
 use salun_studio::saliency::By;
-use salun_studio::studio::views::{View, audit, compare, masks};
+use salun_studio::studio::views::{View, audit, compare, masks, steps};
 use salun_studio::studio::{Arm, Choice, Studio};
 use salun_studio::words::Task;
 
@@ -59,11 +59,23 @@ fn hold(name: &str, size: [f32; 2], theme: Theme, held: &mut SnapshotResults) {
         at.run();
     }
     settle(&mut at);
-    hold("prompt", &drawn(&mut at));
+    let prompt = drawn(&mut at);
+    hold("prompt", &prompt);
+    at.state_mut().view = &steps::VIEW;
+    at.step();
+    played.answer();
+    at.run();
+    hold("steps", &changed(&drawn(&mut at), &prompt));
+    at.get_by_label("Words").click();
+    at.run();
+    hold("steps words", &changed(&drawn(&mut at), &prompt));
     let (mut at, played) = tried(size, theme);
     let verdict = drawn(&mut at);
     hold("verdict", &verdict);
-    for &view in View::ALL.iter().filter(|view| ***view != compare::VIEW) {
+    for &view in View::ALL.iter().filter(|view| view.tasks.contains(&Task::Classify)) {
+        if *view == compare::VIEW {
+            continue;
+        }
         at.state_mut().view = view;
         at.step();
         let state = &mut at.state_mut().state;
