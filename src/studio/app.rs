@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use egui::{CentralPanel, Margin};
+use egui::{CentralPanel, Margin, UiBuilder};
 
 use super::frames::Frames;
 use super::leave::Leave;
@@ -187,7 +187,14 @@ impl Studio {
     /// The line at the bottom: what is being done, and how far it is.
     pub(super) fn status_ui(&mut self, ui: &mut Ui, frame: Frame) {
         let line = Panel::bottom("status").frame(frame).exact_size(STATUS);
-        line.show(ui, |ui| timeline::status_ui(self, ui));
+        line.show(ui, |ui| self.part_ui("status", ui, timeline::status_ui));
+    }
+
+    /// Draws what is in a panel under names of its own: what has the focus in it keeps that when a panel beside it
+    /// comes or goes.
+    pub(super) fn part_ui(&mut self, name: &str, ui: &mut Ui, draw: fn(&mut Self, &mut Ui)) {
+        let part = UiBuilder::new().id(Id::unique(("part", name)));
+        ui.scope_builder(part, |ui| draw(self, ui));
     }
 
     /// Whether a panel has something to show, because of what was picked or asked for: what has not takes no room,
@@ -216,26 +223,26 @@ impl Studio {
                 .size_range(220.0..=480.0)
                 .show(ui, |ui| {
                     ui.take_available_width();
-                    saliency_panel::saliency_ui(self, ui);
+                    self.part_ui("saliency", ui, saliency_panel::saliency_ui);
                 });
         }
         if self.has_panel(Spot::Verdict) {
             Panel::bottom("timeline")
                 .frame(bar)
                 .resizable(true)
-                .default_size((whole.y * 0.28).clamp(180.0, 300.0))
+                .default_size((whole.y * 0.3).clamp(180.0, 320.0))
                 .size_range(120.0..=420.0)
-                .show(ui, |ui| timeline::timeline_ui(self, ui));
+                .show(ui, |ui| self.part_ui("timeline", ui, timeline::timeline_ui));
         }
         let left = Panel::left("forget").frame(side);
         let width = (whole.x * 0.19).clamp(232.0, 320.0);
         left.default_size(width).size_range(216.0..=400.0).show(ui, |ui| {
             ui.take_available_width();
-            forget_panel::forget_ui(self, ui);
+            self.part_ui("forget", ui, forget_panel::forget_ui);
         });
         CentralPanel::no_frame()
             .frame(side.fill(theme::palette(ui).canvas))
-            .show(ui, |ui| views::centre_ui(self, ui));
+            .show(ui, |ui| self.part_ui("centre", ui, views::centre_ui));
     }
 
     /// Saves every finished run of the shown task.

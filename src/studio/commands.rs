@@ -154,7 +154,7 @@ const ARROWS: &[KeyboardShortcut] =
 
 const WALK: Command = Command {
     called: "Arrows",
-    ..Command::new("Previous or next class", |studio, press| {
+    ..Command::new("Previous or next class or concept", |studio, press| {
         studio.state.pick_next(if press.key < 2 { -press.times } else { press.times });
     })
     .keys(ARROWS, When::Unfocused)
@@ -318,7 +318,7 @@ mod tests {
         has("1, 2, 3", "Text-to-image, Diffusion, Classifier");
         let views: Vec<&str> = View::ALL.iter().map(|view| view.key.name()).collect();
         assert!(help.iter().any(|[keys, _]| *keys == views.join(", ")), "{help:?}");
-        has("Arrows", "Previous or next class");
+        has("Arrows", "Previous or next class or concept");
         has("[, ]", "Less or more density");
         assert_eq!(DENSITY.tooltip(), "Share of weights that may change ([ and ])");
         let mut keys: Vec<_> = ALL.iter().flat_map(Command::shortcuts).collect();

@@ -9,6 +9,7 @@ mod attempt;
 mod chart;
 mod classes;
 mod commands;
+mod concepts;
 mod curves;
 #[cfg(not(target_arch = "wasm32"))]
 mod dialog;

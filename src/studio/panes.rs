@@ -102,7 +102,7 @@ impl PaneContext<'_> {
         let tiles = rect.with_min_y(rect.top() + TITLE + head);
         let cut = self.title(ui, rect, pane, &content);
         if head > 0.0 {
-            self.heads(ui, rect.with_min_y(rect.top() + TITLE), rows);
+            self.heads(ui, rect.with_min_y(rect.top() + TITLE).with_max_y(tiles.top()), rows);
         }
         let (grid, faint) = match content {
             Content::Hint(_) => return (rect, None),
@@ -160,8 +160,17 @@ impl PaneContext<'_> {
             Content::Part(_, strength) => format!("strength {strength}"),
             Content::Next(_) if pane == Pane::Random => "follows".into(),
             Content::Next(_) => "once the weights are scored".into(),
-            Content::Grid(..) if pane == Pane::Before && shown < self.base.columns => {
-                format!("{shown} of {}", self.base.columns)
+            Content::Grid(..) if pane == Pane::Before => {
+                let of = match shown < self.base.columns {
+                    true => format!("{shown} of {}", self.base.columns),
+                    false => String::new(),
+                };
+                // What a person sees first is told what it is.
+                let said = match self.session.under_way() || self.session.pane.is_some() {
+                    true => "",
+                    false => tasks::of(self.session.task).opening,
+                };
+                [said, &of].into_iter().filter(|t| !t.is_empty()).collect::<Vec<_>>().join(", ")
             }
             _ => String::new(),
         };

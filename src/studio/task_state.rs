@@ -6,7 +6,7 @@ use super::attempt::Attempt;
 use super::history::Kept;
 use super::request::controlled;
 use super::state::{Look, Steps};
-use super::{Choice, History, Saliency, format, recorded};
+use super::{Choice, History, Saliency, format, prompt, recorded, tasks};
 use crate::data;
 use crate::engine::{Grid, Looked, Opened, PromptPane, Run, TrainingSet};
 use crate::eval::Evidence;
@@ -184,7 +184,17 @@ impl TaskState {
 
     /// The recipe of the request for another choice.
     pub fn recipe_for(&self, what: &Choice) -> Option<Recipe> {
-        let opened = self.opened.as_deref()?;
+        self.recipe_with(self.opened.as_deref()?, what)
+    }
+
+    /// The recipe of the request as far as there is one: of what is picked, or of an example; and before the model
+    /// is open, too.
+    pub fn draft(&self) -> Option<Recipe> {
+        let what = self.what.clone().or_else(|| (tasks::of(self.task).example)(self))?;
+        self.recipe_with(self.seen()?, &what)
+    }
+
+    fn recipe_with(&self, opened: &Opened, what: &Choice) -> Option<Recipe> {
         let data = what.data(opened);
         let recipe = self.recipe_of(opened.model(), &data, &what.spec(opened)?);
         Some(Recipe { after: opened.after.clone(), ..recipe })
@@ -251,10 +261,15 @@ impl TaskState {
         if let Some(pane) = &self.pane {
             return 0..pane.forgotten;
         }
-        let (Some(Choice::Class(class)), Some(grid)) = (&self.what, self.base()) else {
-            return 0..0;
+        let (Some(what), Some(seen)) = (&self.what, self.seen()) else { return 0..0 };
+        let grid = &seen.grid;
+        let row = match what {
+            Choice::Class(class) => grid.rows.iter().position(|row| *row == Some(*class)),
+            // As long as there are no pictures of the prompt itself.
+            Choice::Prompt(_) => prompt::choices(seen).iter().position(|choice| choice == what),
+            _ => None,
         };
-        grid.rows.iter().position(|row| *row == Some(*class)).map_or(0..0, |row| row..row + 1)
+        row.map_or(0..0, |row| row..row + 1)
     }
 
     /// Takes in what the request's prompts show; a run that has yet to start begins with it.

@@ -6,6 +6,9 @@ use super::prelude::*;
 use super::{Spot, commands, curves, verdict};
 use crate::job_context::Progress;
 
+/// Below this width, in points, curves and verdicts stand in a column; height of the curves there.
+const NARROW: f32 = 560.0;
+const CURVES: f32 = 200.0;
 /// The least width of a card that has another one beside it, in points.
 const CARD: f32 = 170.0;
 /// Widths of the status line's parts, in points: the label at the most, the bar at the least, the
@@ -16,6 +19,9 @@ const LEFT: f32 = 190.0;
 
 /// Draws the panel.
 pub fn timeline_ui(studio: &mut Studio, ui: &mut Ui) {
+    if ui.available_width() < NARROW {
+        return column_ui(studio, ui);
+    }
     let height = ui.available_height();
     ui.horizontal_top(|ui| {
         let whole = ui.available_width();
@@ -30,6 +36,21 @@ pub fn timeline_ui(studio: &mut Studio, ui: &mut Ui) {
                 verdict::winner_ui(studio.state.session(), ui);
                 cards_ui(&mut studio.state, ui);
             });
+        });
+    });
+}
+
+/// Draws the same in a column: what came of it first.
+fn column_ui(studio: &mut Studio, ui: &mut Ui) {
+    studio.tour.mark(Spot::Verdict, ui.available_rect_before_wrap());
+    ScrollArea::vertical().id_salt("timeline").auto_shrink(false).show(ui, |ui| {
+        verdict::winner_ui(studio.state.session(), ui);
+        cards_ui(&mut studio.state, ui);
+        ui.add_space(8.0);
+        let size = vec2(ui.available_width(), CURVES);
+        ui.allocate_ui(size, |ui| {
+            ui.set_min_height(size.y);
+            ui.vertical(|ui| curves::curves_ui(studio, ui));
         });
     });
 }

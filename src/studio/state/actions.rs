@@ -13,7 +13,7 @@ use crate::models::registry;
 use crate::run::Link;
 use crate::saliency::By;
 use crate::studio::request::estimator;
-use crate::studio::{Arm, Choice};
+use crate::studio::{Arm, Choice, tasks};
 use crate::words::{AttackKind, Budget, Estimator, Export, Recipe, Redirect, STRENGTHS, Task};
 
 /// Seeds whose masks are compared.
@@ -171,17 +171,21 @@ impl State {
         }
     }
 
-    /// Picks the class `by` places further on.
+    /// Picks the class or the concept `by` places further on.
     pub fn pick_next(&mut self, by: isize) {
         let session = self.session();
-        let Some(opened) = session.opened.as_ref().filter(|o| !o.task.prompted()) else { return };
-        let classes = opened.classes.len() as isize;
-        let next = match &session.what {
-            Some(Choice::Class(class)) => *class as isize + by,
-            _ if by < 0 => by,
-            _ => by - 1,
+        let choices = session.seen().map(|seen| (tasks::of(session.task).choices)(seen));
+        let mut choices = choices.unwrap_or_default();
+        if choices.is_empty() {
+            return;
+        }
+        let next = match choices.iter().position(|choice| session.what.as_ref() == Some(choice)) {
+            Some(now) => now as isize + by,
+            None if by < 0 => by,
+            None => by - 1,
         };
-        self.pick(Choice::Class(next.rem_euclid(classes) as usize));
+        let next = next.rem_euclid(choices.len() as isize) as usize;
+        self.pick(choices.swap_remove(next));
     }
 
     /// Sets the share of weights that may change, 0..=1; bars and maps follow at once. What a run in

@@ -10,7 +10,9 @@ use egui::Checkbox;
 use crate::studio::narrow::NARROW;
 use crate::studio::prelude::*;
 use crate::studio::views::steps;
-use crate::studio::{Content, Mark, Pane, PaneContext, Sheet, Spot, Swipe, commands, strength};
+use crate::studio::{
+    Content, Mark, Pane, PaneContext, Sheet, Spot, Swipe, commands, key_ui, strength,
+};
 use pages::Pages;
 
 /// The view's row.
@@ -23,7 +25,7 @@ pub static VIEW: View = View {
 };
 
 /// Above this width the legend stands beside the switches.
-const ONE_ROW: f32 = 700.0;
+const ONE_ROW: f32 = 860.0;
 
 /// Which panes are shown, and their textures.
 pub struct Comparison {
@@ -46,10 +48,11 @@ impl Default for Comparison {
 
 fn compare_ui(studio: &mut Studio, ui: &mut Ui) {
     let narrow = ui.ctx().content_rect().width() < NARROW;
-    if studio.state.session().under_way() && !narrow {
-        switches_ui(studio, ui);
-    } else {
-        ui.horizontal_wrapped(legend_ui);
+    match (studio.state.session().under_way(), narrow) {
+        (true, false) => switches_ui(studio, ui),
+        // On a phone there is room for what has a meaning already.
+        (false, true) => {}
+        _ => drop(ui.horizontal_wrapped(legend_ui)),
     }
     ui.add_space(4.0);
     match studio.state.session().seen().cloned() {
@@ -144,14 +147,13 @@ fn opening_ui(state: &mut State, ui: &mut Ui) {
 /// Says what the frames mean.
 fn legend_ui(ui: &mut Ui) {
     ui.spacing_mut().interact_size.y = 14.0;
-    ui.spacing_mut().item_spacing.x = 4.0;
-    ui.label(small("No frame: seen as asked").weak()).on_hover_text(Mark::Kept.means());
-    ui.add_space(4.0);
+    ui.spacing_mut().item_spacing = vec2(8.0, 2.0);
+    ui.label(small("No frame: as asked").weak()).on_hover_text(Mark::Kept.means());
     for mark in Mark::FRAMED {
-        let (rect, _) = ui.allocate_exact_size(vec2(16.0, 16.0), Sense::hover());
-        mark.frame(ui.painter(), rect);
-        ui.label(small(mark.name()).weak()).on_hover_text(mark.means());
-        ui.add_space(4.0);
+        let draw = |painter: &Painter, at| {
+            mark.frame(painter, Rect::from_center_size(at, Vec2::splat(14.0)));
+        };
+        key_ui(ui, mark.name(), draw).on_hover_text(mark.means());
     }
 }
 
