@@ -14,7 +14,7 @@ const BETWEEN: f32 = 4.0;
 const TITLE: f32 = 20.0;
 const BELOW: f32 = 18.0;
 /// Side of a picture, in points.
-const SMALLEST: f32 = 56.0;
+const SMALLEST: f32 = 44.0;
 const LARGEST: f32 = 360.0;
 
 /// Panes side by side in a band, and the side of a picture, so that pictures are as large as fit.
