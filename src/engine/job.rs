@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Attack, Exported, Grid, Inspected, Inspection, Run, Survey};
+use super::{
+    Attack, Exported, Grid, Inspected, Inspection, Past, Run, Survey, Trace, TraceRequest,
+};
 use crate::data::{Mine, Pictures};
 use crate::diffusion::SolverKind;
 use crate::error::Error;
@@ -44,6 +46,9 @@ pub enum Job {
     Overlap { recipe: Recipe, by: By, seeds: usize },
     /// One unlearning run; sends [`Event::Step`]; answers [`Outcome::Unlearned`].
     Unlearn(Recipe),
+    /// Remembers a run that was made elsewhere or earlier: one that goes on from it, or ends on its way, need not
+    /// make its updates again, nor one that follows it, where its `model` is given; answers [`Outcome::Kept`].
+    Remember { recipe: Recipe, past: Past, model: Option<AnyModel> },
     /// Opens the data set of a model to be looked through; answers [`Outcome::Browsed`].
     Browse { model: String, data: String },
     /// Measures a model on a forget set; answers [`Outcome::Measured`].
@@ -75,6 +80,9 @@ pub enum Job {
     /// Draws what a finished run's pane shows with this much of its change, `model` being what it ended
     /// with; answers [`Outcome::Interpolated`].
     Interpolate { model: Arc<AnyModel>, recipe: Recipe, strength: f64 },
+    /// Draws some tiles again with every step of the sampler told, from the same noise for every model; answers
+    /// [`Outcome::Traced`].
+    Trace(TraceRequest),
     /// Makes a file of a finished run's change; answers [`Outcome::Exported`].
     Export {
         model: Arc<AnyModel>,
@@ -196,9 +204,10 @@ pub enum Outcome {
     Browsed(Arc<TrainingSet>),
     Looked(Looked),
     Inspected(Inspected),
-    /// The name of a person's own pictures.
+    /// The name of a person's own pictures, or the hash of a remembered run's protocol.
     Kept(String),
     Interpolated(Arc<Grid>),
+    Traced(Arc<Trace>),
     Exported(Arc<Exported>),
 }
 

@@ -19,11 +19,13 @@ mod mine;
 mod models;
 mod outcome;
 mod overlap;
+mod past;
 mod prompt;
 mod request;
 mod requests;
 mod safe;
 mod session;
+mod steps;
 mod store;
 mod strength;
 mod train;
@@ -210,6 +212,8 @@ pub use job::{
 pub use outcome::{Attack, Grid, LogLine, Run};
 #[cfg(target_arch = "wasm32")]
 pub use page::{Engine, WorkerEngine};
+pub use past::Past;
+pub use steps::{Attention, Film, Moment, Trace, TraceRequest, Traced};
 pub use strength::Exported;
 
 // What the engine's own files speak of.

@@ -172,10 +172,18 @@ impl TransformerBlock {
         Self { norms: [norm1, norm2, norm3], own, cross, up, down }
     }
 
-    fn forward(&self, pass: &Pass, mut x: Tensor<3>, context: &Tensor<3>) -> Tensor<3> {
+    /// `x` [n, h · w, c] of a picture of `size` [h, w] to the same.
+    fn forward(
+        &self,
+        pass: &Pass,
+        mut x: Tensor<3>,
+        context: &Tensor<3>,
+        size: [usize; 2],
+    ) -> Tensor<3> {
         let y = self.norms[0].forward(pass, x.clone());
         x = x + self.own.forward(pass, y.clone(), y, None);
         let y = self.norms[1].forward(pass, x.clone());
+        pass.look(|| picture(self.cross.shares(pass, y.clone(), context.clone()), size));
         x = x + self.cross.forward(pass, y, context.clone(), None);
         let y = self.up.tokens(pass, self.norms[2].forward(pass, x.clone()));
         let mut halves = y.chunk(2, 2).into_iter();
@@ -284,7 +292,7 @@ impl Transformer {
         let [_, _, h, w] = x.dims();
         let mut y = self.into.tokens(pass, self.norm.forward(pass, x.clone(), false));
         for block in &self.blocks {
-            y = block.forward(pass, y, context);
+            y = block.forward(pass, y, context, [h, w]);
         }
         x + self.out_of.picture(pass, y, [h, w])
     }

@@ -56,12 +56,33 @@ pub struct Pass<'a> {
     moved: RefCell<Vec<(usize, Tensor<1>)>>,
     /// Masks that were drawn so far.
     drawn: Cell<u32>,
+    /// What the cross-attentions took in, where somebody watches.
+    seen: Option<RefCell<Vec<Tensor<4>>>>,
 }
 
 impl<'a> Pass<'a> {
     /// A pass over these weights.
     pub fn new(weights: &'a Weights, mode: Mode) -> Self {
-        Self { weights, mode, moved: RefCell::new(Vec::new()), drawn: Cell::new(0) }
+        Self { weights, mode, moved: RefCell::default(), drawn: Cell::default(), seen: None }
+    }
+
+    /// The same with somebody who watches what cross-attentions look at.
+    pub fn watched(self) -> Self {
+        Self { seen: Some(RefCell::default()), ..self }
+    }
+
+    /// Keeps what a cross-attention looks at, where somebody watches: the share of each token at each place,
+    /// [n, tokens, h, w].
+    pub fn look(&self, shares: impl FnOnce() -> Tensor<4>) {
+        if let Some(seen) = &self.seen {
+            let shares = shares();
+            seen.borrow_mut().push(shares);
+        }
+    }
+
+    /// What was looked at, in the order of the forward pass.
+    pub fn into_seen(self) -> Vec<Tensor<4>> {
+        self.seen.map(RefCell::into_inner).unwrap_or_default()
     }
 
     /// Drops a share of values, and scales the others up: of each item's own numbers `each`, the

@@ -5,6 +5,7 @@ use egui_plot::{Bar, BarChart, VLine, uniform_grid_spacer};
 
 use super::heat::HeatMap;
 use super::prelude::*;
+use super::salient_record::recorded_ui;
 use super::{Saliency, Spot, heat};
 use crate::models::latent::is_cross_attention;
 
@@ -15,11 +16,16 @@ const LONG: usize = 36;
 
 /// Draws the panel.
 pub fn saliency_ui(studio: &mut Studio, ui: &mut Ui) {
-    studio.tour.mark(Spot::Saliency, ui.max_rect());
+    Spot::Saliency.mark(ui.ctx(), ui.max_rect());
     ui.heading("Saliency");
     let Studio { own, state, .. } = studio;
     let session = state.session();
-    let Some(saliency) = &session.saliency else { return empty_ui(state, ui) };
+    let Some(saliency) = &session.saliency else {
+        return match &session.record {
+            Some(record) => recorded_ui(record, ui),
+            None => empty_ui(state, ui),
+        };
+    };
     let (k, n) = (saliency.k, saliency.ranking.scores.len());
     let run = session.run(Arm::Method);
     let model = session.opened.as_ref().map_or("", |o| o.model());
@@ -32,6 +38,7 @@ pub fn saliency_ui(studio: &mut Studio, ui: &mut Ui) {
     }
     cross_attention_ui(saliency, ui);
     let dragged = histogram_ui(saliency, state.waits(), ui);
+    Spot::Saliency.formula_ui(ui);
     ui.checkbox(&mut heat.lists_small, "Show biases and norms");
 
     if heat.layer.is_some() {
@@ -54,7 +61,7 @@ pub fn saliency_ui(studio: &mut Studio, ui: &mut Ui) {
 
 fn empty_ui(state: &State, ui: &mut Ui) {
     ui.weak(match state.working() {
-        Some(JobKind::Rank { .. }) => "Scoring every weight by its gradient…",
+        Some(JobKind::Rank) => "Scoring every weight by its gradient…",
         _ if state.session().opened.is_none() => "Opening the model…",
         _ => tasks::of(state.task).pick[1],
     });

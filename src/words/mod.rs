@@ -11,6 +11,7 @@ pub mod fingerprint;
 mod forget;
 mod format;
 mod judge;
+mod piece;
 mod recipe;
 mod report;
 mod sampling;
@@ -30,6 +31,7 @@ pub use fingerprint::Fingerprint;
 pub use forget::ForgetKind;
 pub use format::Format;
 pub use judge::{JUDGE_IMAGENET, JUDGE_NONE, NO_JUDGE};
+pub use piece::Piece;
 pub use recipe::{Recipe, Redirect};
 pub use report::{
     ChangeWithin, DeviceReport, EarlierReport, Forgotten, Frechet, Gap, LayerReport, MaskReport,

@@ -230,7 +230,7 @@ fn a_brush_picks_exactly_the_pictures_under_it() {
     window.get_by_label(&format!("Forget these {}", left.len())).click();
     window.run();
     let Job::Rank(recipe) = played.asked().1 else { panic!("{:?}", played.asked().1) };
-    let spec = salun_studio::studio::Choice::Items(left.into());
+    let spec = Choice::Items(left.into());
     let opened = crate::studio::answers::opened("fashion-classifier");
     assert_eq!(Some(recipe.forget), spec.spec(&opened));
 }

@@ -13,7 +13,7 @@ const NEAR: f32 = 9.0;
 /// The colours of classes: even steps around the circle of hues, light and dark in turn.
 pub fn colour(class: usize, classes: usize, dark: bool) -> Color32 {
     let hue = (class as f32 / classes.max(1) as f32 + 0.02).fract();
-    let [saturation, value] = match (dark, class % 2 == 0) {
+    let [saturation, value] = match (dark, class.is_multiple_of(2)) {
         (true, true) => [0.62, 1.0],
         (true, false) => [0.78, 0.82],
         (false, true) => [0.85, 0.80],
