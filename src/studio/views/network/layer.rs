@@ -64,7 +64,7 @@ fn layer_ui(studio: &mut Studio, graph: &Graph, shades: &Shades, param: usize, u
         param,
         entry,
         saliency: session.saliency.as_ref(),
-        weights: weights.map(|known| &known.values[..]),
+        weights,
         run: session.run(Arm::Method),
     };
     if !own.of::<Drawing>().filters.ui(&open, ui) {
