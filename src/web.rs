@@ -14,7 +14,7 @@ use web_sys::HtmlCanvasElement;
 use crate::engine::{Engine, Event};
 use crate::error::{Error, Result};
 use crate::run::bundle;
-use crate::studio::{Given, Host, Keeper, Parcel, Recalled, Studio};
+use crate::studio::{Files, Given, Host, Keeper, Parcel, Recalled, Studio};
 use crate::wire;
 
 unsafe extern "C" {
@@ -59,7 +59,7 @@ pub struct Page {
     pictures: mpsc::Sender<Given>,
     memory: mpsc::Sender<Recalled>,
     /// Files of an earlier sitting, until all are there.
-    recalled: RefCell<Vec<(String, Vec<u8>)>>,
+    recalled: RefCell<Files>,
     events: mpsc::Sender<Event>,
     context: egui::Context,
     runner: eframe::WebRunner,
@@ -212,7 +212,7 @@ impl Keeper for Downloads {
         forget(name);
     }
 
-    fn recall(&self) -> Result<Option<Vec<(String, Vec<u8>)>>> {
+    fn recall(&self) -> Result<Option<Files>> {
         recall();
         Ok(None)
     }

@@ -18,7 +18,7 @@ use salun_studio::gpu::device;
 use salun_studio::models::registry;
 use salun_studio::run::{Link, Recovery, bundle, folder, recovery};
 use salun_studio::studio;
-use salun_studio::studio::{Host, Keeper, Parcel, Studio};
+use salun_studio::studio::{Files, Host, Keeper, Parcel, Studio};
 use salun_studio::words::Recipe;
 
 /// Opens the studio.
@@ -207,7 +207,7 @@ impl Keeper for RunKeeper {
         self.earlier.as_deref().map(recovery::remembered_bytes)
     }
 
-    fn recall(&self) -> Result<Option<Vec<(String, Vec<u8>)>>> {
+    fn recall(&self) -> Result<Option<Files>> {
         self.earlier.as_deref().map(recovery::recall).transpose()
     }
 

@@ -58,7 +58,7 @@ pub use chart::{Chart, key_ui, round_up};
 pub use history::{Entry, History};
 pub use lasso::Lasso;
 pub use matrix::Matrix;
-pub use memory::{MOST as REMEMBERED, Recalled};
+pub use memory::{Files, MOST as REMEMBERED, Recalled};
 pub use mine::Given;
 pub use panes::{Mark, PaneContext};
 pub use swipe::Swipe;

@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::Wake;
-use super::memory::{Memory, Recalled};
+use super::memory::{Files, Memory, Recalled};
 use crate::engine::Run;
 use crate::error::{Error, Result};
 use crate::words::Recipe;
@@ -84,7 +84,7 @@ pub trait Keeper: Send + Sync {
     ///
     /// # Errors
     /// They cannot be read.
-    fn recall(&self) -> Result<Option<Vec<(String, Vec<u8>)>>> {
+    fn recall(&self) -> Result<Option<Files>> {
         Ok(None)
     }
 
