@@ -14,7 +14,7 @@ use web_sys::HtmlCanvasElement;
 use crate::engine::{Engine, Event};
 use crate::error::{Error, Result};
 use crate::run::bundle;
-use crate::studio::{Files, Given, Host, Keeper, Parcel, Recalled, Studio};
+use crate::studio::{Given, Host, Keeper, Parcel, Recalled, Studio};
 use crate::wire;
 
 unsafe extern "C" {
@@ -25,6 +25,8 @@ unsafe extern "C" {
 extern "C" {
     /// Puts a request into the page's address.
     fn show_link(query: &str);
+    /// Whether the person asked the system for less motion.
+    fn prefers_calm() -> bool;
     /// Opens the browser's file dialog.
     fn ask_file();
     /// Shows what the camera sees; pictures of it come to [`Page::open_picture`].
@@ -37,6 +39,12 @@ extern "C" {
     fn discard_earlier();
     /// Hands a file to the person.
     fn save_file(name: &str, bytes: &[u8]);
+    /// The code of the browser's language.
+    fn language() -> String;
+    /// A setting that was kept under a name.
+    fn setting(name: &str) -> Option<String>;
+    /// Keeps a setting under a name, where the browser has a place for it.
+    fn keep_setting(name: &str, text: &str);
     /// Has the browser ask before the page is left, or not any more.
     fn hold_page(on: bool);
     /// Says that the page cannot go on, why, and offers to start again.
@@ -59,7 +67,7 @@ pub struct Page {
     pictures: mpsc::Sender<Given>,
     memory: mpsc::Sender<Recalled>,
     /// Files of an earlier sitting, until all are there.
-    recalled: RefCell<Files>,
+    recalled: RefCell<Vec<(String, Vec<u8>)>>,
     events: mpsc::Sender<Event>,
     context: egui::Context,
     runner: eframe::WebRunner,
@@ -102,8 +110,12 @@ impl Page {
             on_unsaved: Some(Box::new(hold_page)),
             memory: Some(told_of),
             embedded,
+            calm: prefers_calm(),
+            language: Some(language()),
         };
-        let studio = Studio::kept(Box::new(engine), Arc::new(Downloads)).in_host(host, &link);
+        let studio = Studio::kept(Box::new(engine), Arc::new(PageKeeper)).in_host(host, &link);
+        // What was recorded of the first model is on its way before the first frame.
+        let _ = studio.state.session().seen();
         let (keep, context) = mpsc::channel();
         let app =
             move |cc: &eframe::CreationContext| -> std::result::Result<Box<dyn eframe::App>, _> {
@@ -195,12 +207,31 @@ impl Page {
     }
 }
 
-/// Keeps work as downloads, and remembers a sitting in the browser's own file system.
-struct Downloads;
+/// Keeps work as downloads, settings in the browser's storage, a sitting in the browser's own file system.
+struct PageKeeper;
 
-impl Keeper for Downloads {
+impl Keeper for PageKeeper {
+    /// Hands the files of a run folder to the person as one archive, a single file as it is.
     fn save(&self, parcel: Parcel) -> Result<PathBuf> {
-        save(parcel)
+        match parcel {
+            Parcel::Run(run) => {
+                let name = bundle::name(run) + ".zip";
+                save_file(&name, &bundle::archive(run)?);
+                Ok(name.into())
+            }
+            Parcel::File(name, bytes) => {
+                save_file(name, bytes);
+                Ok(name.into())
+            }
+        }
+    }
+
+    fn setting(&self, name: &str) -> Option<String> {
+        setting(name)
+    }
+
+    fn keep_setting(&self, name: &str, text: &str) {
+        keep_setting(name, text);
     }
 
     fn remember(&self, name: &str, bytes: Vec<u8>) -> Result<()> {
@@ -212,28 +243,13 @@ impl Keeper for Downloads {
         forget(name);
     }
 
-    fn recall(&self) -> Result<Option<Files>> {
+    fn recall(&self) -> Result<Option<Vec<(String, Vec<u8>)>>> {
         recall();
         Ok(None)
     }
 
     fn discard_earlier(&self, _: Option<&[String]>) {
         discard_earlier();
-    }
-}
-
-/// Hands the files of a run folder to the person as one archive, a single file as it is.
-fn save(parcel: Parcel) -> Result<PathBuf> {
-    match parcel {
-        Parcel::Run(run) => {
-            let name = bundle::name(run) + ".zip";
-            save_file(&name, &bundle::archive(run)?);
-            Ok(name.into())
-        }
-        Parcel::File(name, bytes) => {
-            save_file(name, bytes);
-            Ok(name.into())
-        }
     }
 }
 

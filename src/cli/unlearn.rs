@@ -81,7 +81,12 @@ pub struct Args {
 impl Args {
     /// The recipe of a link. It says which data only by the model: of one's own, its card does.
     fn linked(&self, link: &str) -> Result<Recipe> {
-        let recipe = Link::parse(link)?.recipe;
+        let link = Link::parse(link)?;
+        if link.leaves_to_lesson() {
+            let right = "a lesson has no recipe; it is opened by salun --lesson NAME";
+            return Err(Error::argument("link", &link.lesson, right));
+        }
+        let recipe = link.recipe;
         let own = registry::shipped(&recipe.model).is_none();
         if !own || self.data.is_some() || registry::is_latent(&recipe.model) {
             return Ok(recipe);

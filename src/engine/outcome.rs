@@ -96,6 +96,15 @@ impl Grid {
         &self.pixels[(row * self.columns + column) * each..][..each]
     }
 
+    /// Whether there are pixels and answers for every tile.
+    pub fn is_whole(&self) -> bool {
+        let tiles = self.rows.len() * self.columns;
+        let [height, width] = self.tile;
+        let names = self.names.is_empty() || self.names.len() == self.rows.len();
+        let pixels = tiles.checked_mul(self.channels * height * width);
+        names && self.seen.len() == tiles && pixels == Some(self.pixels.len())
+    }
+
     /// What a row is called; `classes` are the names of its classes.
     pub fn name<'a>(&'a self, row: usize, classes: &'a [String]) -> Option<&'a str> {
         match self.names.get(row) {

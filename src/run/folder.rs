@@ -2,11 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use super::bundle;
 use super::bundle::{SEALED, contents};
+use super::html::{Picture, Told};
+use super::{bundle, html};
 use crate::disk::output::{Output, OutputKind};
 use crate::disk::{files, output};
-use crate::engine::{Past, Run};
+use crate::engine::{LogLine, Past, Run};
 use crate::error::{Error, Result};
 use crate::models::delta::Snapshots;
 use crate::models::{AnyModel, checkpoint, latent};
@@ -54,6 +55,29 @@ fn sealed(dir: &Path, report: &Report) -> Result<()> {
         return Err(Error::file(path, why));
     }
     Ok(())
+}
+
+/// The page of a run folder, made anew from what lies in it: of the log, lines that can be read.
+///
+/// # Errors
+/// The folder is none of a run, or a file in it is damaged; the file is named.
+pub fn page(dir: &Path) -> Result<String> {
+    let Saved { recipe, report, model } = read(dir)?;
+    let there = |name: &str| Some(dir.join(name)).filter(|path| path.is_file());
+    let log = there("log.jsonl").map(|path| files::read_text(&path)).transpose()?;
+    let lines = log.iter().flat_map(|text| text.lines());
+    let log: Vec<LogLine> = lines.filter_map(|line| serde_json::from_str(line).ok()).collect();
+    let mut pictures = Vec::new();
+    for (name, title) in html::PICTURES {
+        let Some(path) = there(name) else { continue };
+        let png = files::read(&path)?;
+        image::load_from_memory_with_format(&png, image::ImageFormat::Png)
+            .map_err(|e| Error::file(&path, e))?;
+        pictures.push(Picture::of(title, &report, png));
+    }
+    let classes = model.classes();
+    let (recipe, report, log, control) = (&recipe, &report, &log, None);
+    Told { recipe, report, control, classes, log, scores: None, pictures, address: "" }.html()
 }
 
 /// A run folder as read back.

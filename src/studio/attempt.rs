@@ -2,8 +2,10 @@
 
 use std::{ops::Range, path::PathBuf, sync::Arc};
 
-use crate::engine::{Grid, LiveStep, Run};
-use crate::words::Recipe;
+use crate::engine::{Grid, LiveStep, LogLine, Run};
+use crate::run::Record;
+use crate::run::record::Recorded;
+use crate::words::{Recipe, Report};
 
 /// A run that was asked for.
 #[derive(Debug, Clone, Default)]
@@ -19,6 +21,8 @@ pub struct Attempt {
     /// Pictures by the number of updates before them; step 0 is the unchanged model.
     pub snapshots: Vec<(usize, Arc<Grid>)>,
     pub run: Option<Arc<Run>>,
+    /// What is known of a run that was recorded, and not made here.
+    pub recorded: Option<Arc<Recorded>>,
     pub cancelled: bool,
     /// How much of the finished run's change is shown.
     pub dial: Dial,
@@ -77,11 +81,34 @@ impl Glance {
     }
 }
 
+/// The curve of a log.
+fn losses(log: &[LogLine]) -> Vec<[f64; 2]> {
+    log.iter().map(|line| [line.step as f64, line.loss.into()]).collect()
+}
+
 impl Attempt {
     /// A run that has yet to start; until it does, the model shows what it showed before.
     pub fn new(recipe: Recipe, before: Arc<Grid>) -> Self {
         let method = recipe.method.clone();
         Self { method, recipe, snapshots: vec![(0, before)], ..Self::default() }
+    }
+
+    /// A run that was recorded, with what it showed.
+    pub fn recorded(recipe: &Recipe, record: &Record, told: &Arc<Recorded>) -> Self {
+        let snapshots = record.steps(told);
+        Self {
+            losses: losses(&told.log),
+            steps: told.log.len(),
+            recorded: Some(told.clone()),
+            snapshots,
+            ..Self::new(recipe.clone(), Arc::default())
+        }
+    }
+
+    /// What is known of the run once it is finished.
+    pub fn report(&self) -> Option<&Report> {
+        let recorded = self.recorded.as_ref().map(|recorded| &recorded.report);
+        self.run.as_ref().map(|run| &run.report).or(recorded)
     }
 
     /// The recipe of the run: as it was asked for, or as it was made.

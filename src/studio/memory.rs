@@ -17,16 +17,13 @@ use crate::words::{Recipe, Task};
 /// Bytes that are remembered of a sitting at the most: the oldest runs go first, and leave their figures.
 pub const MOST: usize = if cfg!(target_arch = "wasm32") { 200_000_000 } else { 1_000_000_000 };
 
-/// Files of a sitting by their names.
-pub type Files = Vec<(String, Vec<u8>)>;
-
 /// What an earlier sitting left, as far as it is known.
 #[derive(Debug)]
 pub enum Recalled {
     /// It left something, of about so many bytes.
     Left(usize),
     /// All of its files, by name.
-    Files(Files),
+    Files(Vec<(String, Vec<u8>)>),
     /// Why nothing can be remembered here, or read.
     Failed(String),
 }

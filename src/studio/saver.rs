@@ -7,7 +7,8 @@ use std::{
 };
 
 use super::Wake;
-use super::memory::{Files, Memory, Recalled};
+use super::memory::{Memory, Recalled};
+use crate::disk::output::Files;
 use crate::engine::Run;
 use crate::error::{Error, Result};
 use crate::words::Recipe;
@@ -63,6 +64,14 @@ pub trait Keeper: Send + Sync {
     fn left(&self) -> Vec<PathBuf> {
         Vec::new()
     }
+
+    /// A setting that was kept under a name, by this sitting or an earlier one.
+    fn setting(&self, _name: &str) -> Option<String> {
+        None
+    }
+
+    /// Keeps a setting under a name, as far as there is a place for it.
+    fn keep_setting(&self, _name: &str, _text: &str) {}
 
     /// Remembers a file of this sitting under a name, in place of what was there.
     ///

@@ -8,7 +8,6 @@ use serde::{Deserialize, Serialize};
 
 use super::attempt::Attempt;
 use super::history::{Entry, Kept};
-use super::memory::Files;
 use crate::engine::{Grid, Opened, PromptPane, Run};
 use crate::error::{Error, Result};
 use crate::models::AnyModel;
@@ -139,7 +138,7 @@ impl Whole {
     ///
     /// # Errors
     /// What is shown cannot be read, or another version of the program left it.
-    pub fn read(files: Files) -> Result<Self> {
+    pub fn read(files: Vec<(String, Vec<u8>)>) -> Result<Self> {
         let other = || Error::Request("what the earlier sitting left cannot be read".into());
         let (mut runs, mut pages, mut sitting) = (HashMap::new(), Vec::new(), None);
         for (name, bytes) in files {

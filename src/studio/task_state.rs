@@ -4,17 +4,18 @@ use std::{collections::BTreeSet, ops::Range, sync::Arc};
 
 use super::attempt::Attempt;
 use super::history::Kept;
-use super::state::Look;
-use super::{Choice, History, Race, Saliency, format, recorded, tasks};
+use super::request::controlled;
+use super::state::{Insights, Look, Steps};
+use super::{Choice, History, Race, Saliency, format, prompt, recorded, tasks};
 use crate::data;
 use crate::engine::{Grid, Looked, Opened, PromptPane, Run, TrainingSet};
 use crate::eval::Evidence;
 use crate::eval::verdict::verdict;
 use crate::models::registry;
-use crate::run::Link;
+use crate::run::{Link, Record};
 use crate::saliency::Overlap;
 use crate::unlearn;
-use crate::words::{Recipe, Task};
+use crate::words::{Recipe, Report, Task};
 
 /// The two runs that stand side by side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -79,6 +80,8 @@ pub enum Content<'a> {
     Grid(&'a Arc<Grid>, Option<usize>),
     /// Pictures of a run at a strength.
     Part(&'a Arc<Grid>, f64),
+    /// Pictures that it begins with, as long as there are none of its own.
+    Next(&'a Arc<Grid>),
     /// Why there are none, in a line.
     Hint(String),
 }
@@ -100,10 +103,16 @@ pub struct TaskState {
     pub rough: Option<Arc<Opened>>,
     /// What is to be forgotten.
     pub what: Option<Choice>,
+    /// Whether Forget was pressed before the weights are scored.
+    pub eager: bool,
     /// The knobs; of which model, data and forget set they are is said by [`Self::recipe`].
     pub request: Recipe,
     pub saliency: Option<Saliency>,
     pub attempts: [Option<Attempt>; 2],
+    /// The recorded run that is shown in place of one of this sitting.
+    pub record: Option<Arc<Record>>,
+    /// The recorded run that was asked for again.
+    pub replayed: Option<Arc<Record>>,
     /// The step that the timeline is held at; `None` follows the training.
     pub scrub: Option<usize>,
     /// The step of the shown run that Before shows in place of the unchanged model.
@@ -124,10 +133,14 @@ pub struct TaskState {
     pub undone: Vec<Arc<Opened>>,
     /// The masks that were compared last.
     pub overlap: Option<Arc<Overlap>>,
+    /// What was looked into.
+    pub insights: Insights,
     /// What the prompts of the request show before it.
     pub pane: Option<PromptPane>,
     /// What the shipped Retrain twin shows, and of what: from the same noise as the model's pictures.
     pub twin: Option<(Recipe, Arc<Grid>)>,
+    /// The sampler's steps on the way to a tile.
+    pub steps: Steps,
 }
 
 impl TaskState {
@@ -145,7 +158,7 @@ impl TaskState {
         let model = self.opened.as_deref().map_or(&*self.model, Opened::model);
         let shipped = registry::shipped(model).map_or(data::NAMES[0], |s| s.data);
         let data = self.opened.as_deref().map_or(shipped, |o| &o.data);
-        Link { recipe: self.recipe_of(model, data, &spec), at: self.scrub, run: false }
+        Link { at: self.scrub, ..Link::of(self.recipe_of(model, data, &spec)) }
     }
 
     /// The forget set of what is picked, `class:Sneaker` or `random:10%`.
@@ -157,7 +170,7 @@ impl TaskState {
     pub fn seen(&self) -> Option<&Arc<Opened>> {
         // First pictures may be left of an opening that was stopped.
         let rough = self.rough.as_ref().filter(|rough| rough.name == self.model);
-        self.opened.as_ref().or(rough).or_else(|| recorded::of(&self.model))
+        self.opened.as_ref().or(rough).or_else(|| recorded::opened(&self.model))
     }
 
     pub fn attempt(&self, arm: Arm) -> Option<&Attempt> {
@@ -188,6 +201,11 @@ impl TaskState {
         self.attempt(arm)?.run.as_ref()
     }
 
+    /// What is known of a shown run that is finished, of this sitting or recorded.
+    pub fn report(&self, arm: Arm) -> Option<&Report> {
+        self.attempt(arm)?.report()
+    }
+
     /// The recipe of the request, once something is open and picked.
     pub fn recipe(&self) -> Option<Recipe> {
         self.recipe_for(self.what.as_ref()?)
@@ -195,7 +213,17 @@ impl TaskState {
 
     /// The recipe of the request for another choice.
     pub fn recipe_for(&self, what: &Choice) -> Option<Recipe> {
-        let opened = self.opened.as_deref()?;
+        self.recipe_with(self.opened.as_deref()?, what)
+    }
+
+    /// The recipe of the request as far as there is one: of what is picked, or of an example; and before the model
+    /// is open, too.
+    pub fn draft(&self) -> Option<Recipe> {
+        let what = self.what.clone().or_else(|| (tasks::of(self.task).example)(self))?;
+        self.recipe_with(self.seen()?, &what)
+    }
+
+    fn recipe_with(&self, opened: &Opened, what: &Choice) -> Option<Recipe> {
         let data = what.data(opened);
         let mut recipe = self.recipe_of(opened.model(), &data, &what.spec(opened)?);
         recipe.branch = self.request.branch.clone().filter(|from| from.leads_to(&recipe));
@@ -238,6 +266,7 @@ impl TaskState {
     /// Makes room for another run.
     pub fn put_away(&mut self) {
         self.attempts = [None, None];
+        self.record = None;
         (self.scrub, self.against) = (None, None);
         self.history.shown = None;
     }
@@ -255,18 +284,29 @@ impl TaskState {
     /// The pictures that all panes are held against: the request's prompts, or what the model shows
     /// of every class.
     pub fn base(&self) -> Option<&Arc<Grid>> {
+        if self.record.is_some() {
+            return self.attempt(Arm::Method)?.snapshots.first().map(|(_, grid)| grid);
+        }
         self.pane.as_ref().map(|pane| &pane.grid).or(self.seen().map(|opened| &opened.grid))
     }
 
     /// The rows of [`Self::base`] that are to be forgotten.
     pub fn forgotten(&self) -> Range<usize> {
+        if let Some(Record { forgotten: [first, last], .. }) = self.record.as_deref() {
+            return *first..*last;
+        }
         if let Some(pane) = &self.pane {
             return 0..pane.forgotten;
         }
-        let (Some(Choice::Class(class)), Some(grid)) = (&self.what, self.base()) else {
-            return 0..0;
+        let (Some(what), Some(seen)) = (&self.what, self.seen()) else { return 0..0 };
+        let grid = &seen.grid;
+        let row = match what {
+            Choice::Class(class) => grid.rows.iter().position(|row| *row == Some(*class)),
+            // As long as there are no pictures of the prompt itself.
+            Choice::Prompt(_) => prompt::choices(seen).iter().position(|choice| choice == what),
+            _ => None,
         };
-        grid.rows.iter().position(|row| *row == Some(*class)).map_or(0..0, |row| row..row + 1)
+        row.map_or(0..0, |row| row..row + 1)
     }
 
     /// Takes in what the request's prompts show; a run that has yet to start begins with it.
@@ -308,29 +348,49 @@ impl TaskState {
         steps.into_iter().collect()
     }
 
+    /// Whether a run is there, or follows because Forget was pressed.
+    pub fn under_way(&self) -> bool {
+        self.eager || self.attempt(Arm::Method).is_some()
+    }
+
+    /// Whether a pane has something to show, or will have by what was asked for: what has not takes no room.
+    pub fn has(&self, pane: Pane) -> bool {
+        let there = !matches!(self.content(pane), Content::Hint(_));
+        pane == Pane::Before || self.under_way() && there
+    }
+
+    /// Whether the control follows the run that goes on or was asked for.
+    fn control_follows(&self) -> bool {
+        match self.attempt(Arm::Method) {
+            Some(attempt) => {
+                controlled(&attempt.recipe) && attempt.run.is_none() && !attempt.cancelled
+            }
+            None => controlled(&self.request),
+        }
+    }
+
     /// What a pane shows now.
     pub fn content(&self, pane: Pane) -> Content<'_> {
         let Some(opened) = self.seen() else {
             return Content::Hint("Opening the model…".into());
         };
+        let base = self.base().unwrap_or(&opened.grid);
         match pane {
             Pane::Before => match self.held_against() {
                 Some((step, grid)) => Content::Grid(grid, Some(step)),
-                None => Content::Grid(self.base().unwrap_or(&opened.grid), None),
+                None => Content::Grid(base, None),
             },
-            Pane::After => self.progress_of(Arm::Method).unwrap_or_else(|| {
-                let next = tasks::of(self.task).next_step;
-                Content::Hint(next[usize::from(self.what.is_some())].into())
-            }),
+            Pane::After => self.progress_of(Arm::Method).unwrap_or(Content::Next(base)),
             Pane::Random => self.progress_of(Arm::Control).unwrap_or_else(|| {
+                if self.control_follows() {
+                    return Content::Next(base);
+                }
                 Content::Hint(match self.run(Arm::Method) {
                     Some(run) if run.recipe.given.is_some() => {
                         "Weights that others made have no control".into()
                     }
-                    Some(run) if run.mask.is_none() => {
-                        "This method uses no mask, so it has no control".into()
-                    }
-                    _ => "The control: as many weights, picked at random".into(),
+                    Some(run) if run.mask.is_some() => "The control was not run".into(),
+                    _ => "This run has no mask that a random one could stand against".into(),
                 })
             }),
             Pane::Retrain => self.retrain(opened),
@@ -378,9 +438,7 @@ impl TaskState {
         {
             Some(grid) => Content::Grid(grid, None),
             // A model that forgot something before has no twin.
-            None if registry::twin(&opened.name, &spec).is_some() => {
-                Content::Hint("It is drawn once the weights are scored".into())
-            }
+            None if registry::twin(&opened.name, &spec).is_some() => Content::Next(&opened.grid),
             None => Content::Hint(format!(
                 "None is shipped for {}; the method Retrain makes one, as long as training takes",
                 format::forget_set(&spec)

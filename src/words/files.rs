@@ -2,6 +2,10 @@
 
 /// A run's report.
 pub const REPORT: &str = "report.json";
+/// A run as a page of HTML.
+pub const PAGE: &str = "report.html";
+/// How such a page begins.
+pub const PAGE_START: &str = "<!DOCTYPE html>\n<!-- A run of SalUn Studio -->\n";
 /// An audit of a run: its figures and two pictures.
 pub const AUDIT: [&str; 3] = ["audit.json", "roc.png", "relearn.png"];
 /// Attacks on a run: their figures and a picture.
@@ -11,9 +15,10 @@ pub const SNAPSHOTS: &str = "snapshots.safetensors";
 /// The folder in a run's of a person's own pictures, which lay beside the data.
 pub const MINE: &str = "mine";
 /// A run's folder, in order. A text-to-image model is a folder `model` in it.
-pub const RUN: [&str; 16] = [
+pub const RUN: [&str; 17] = [
     "recipe.toml",
     REPORT,
+    PAGE,
     "model.safetensors",
     "mask.safetensors",
     "saliency.png",

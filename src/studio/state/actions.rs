@@ -13,7 +13,7 @@ use crate::models::registry;
 use crate::run::Link;
 use crate::saliency::By;
 use crate::studio::request::estimator;
-use crate::studio::{Arm, Choice};
+use crate::studio::{Arm, Choice, Saliency, tasks};
 use crate::words::{AttackKind, Budget, Estimator, Export, Recipe, Redirect, Task};
 
 /// Seeds whose masks are compared.
@@ -109,13 +109,15 @@ impl State {
     /// Picks what to forget and scores the weights for it, once the model is open.
     pub fn pick(&mut self, what: Choice) {
         let session = self.session();
+        if self.held() {
+            return;
+        }
         if session.opened.is_none() {
             // Not what a link wanted.
             self.session_mut().wanted = None;
             return self.aim(what);
         }
-        let same = session.what.as_ref() == Some(&what) && session.scored();
-        if !same && !self.held() {
+        if session.what.as_ref() != Some(&what) || !session.scored() {
             self.aim(what);
             self.rank();
         }
@@ -123,7 +125,7 @@ impl State {
 
     /// Picks what to forget and leaves the scoring for later: a slider is still moving.
     pub fn aim(&mut self, what: Choice) {
-        if matches!(self.working(), Some(JobKind::Rank { .. })) {
+        if self.working() == Some(JobKind::Rank) {
             self.drop_work();
         }
         let session = self.session_mut();
@@ -170,17 +172,21 @@ impl State {
         }
     }
 
-    /// Picks the class `by` places further on.
+    /// Picks the class or the concept `by` places further on.
     pub fn pick_next(&mut self, by: isize) {
         let session = self.session();
-        let Some(opened) = session.opened.as_ref().filter(|o| !o.task.prompted()) else { return };
-        let classes = opened.classes.len() as isize;
-        let next = match &session.what {
-            Some(Choice::Class(class)) => *class as isize + by,
-            _ if by < 0 => by,
-            _ => by - 1,
+        let choices = session.seen().map(|seen| (tasks::of(session.task).choices)(seen));
+        let mut choices = choices.unwrap_or_default();
+        if choices.is_empty() {
+            return;
+        }
+        let next = match choices.iter().position(|choice| session.what.as_ref() == Some(choice)) {
+            Some(now) => now as isize + by,
+            None if by < 0 => by,
+            None => by - 1,
         };
-        self.pick(Choice::Class(next.rem_euclid(classes) as usize));
+        let next = next.rem_euclid(choices.len() as isize) as usize;
+        self.pick(choices.swap_remove(next));
     }
 
     /// Sets the share of weights that may change, 0..=1; bars and maps follow at once. What a run in
@@ -192,15 +198,16 @@ impl State {
         }
         let session = self.session_mut();
         session.request.density = density;
-        let aimed = session.saliency.as_mut().map_or(Ok(()), |s| s.aim(density));
+        let mut shown = session.saliency.iter_mut().chain(session.insights.beside_mut());
+        let aimed = shown.try_for_each(|s| s.aim(density));
         self.tell(aimed);
     }
 
     /// Makes bars and maps exact: the density has come to rest.
     pub fn settle(&mut self) {
-        if let Some(saliency) = &mut self.session_mut().saliency {
-            saliency.settle();
-        }
+        let session = self.session_mut();
+        let shown = session.saliency.iter_mut().chain(session.insights.beside_mut());
+        shown.for_each(Saliency::settle);
     }
 
     /// Sets how the mask is chosen; `None` is the method's own way. Scores that are known for

@@ -57,7 +57,7 @@ impl State {
             session.model = side.model.clone();
             session.request = Recipe { after: Vec::new(), ..side.request.clone() };
             // Once its model is open, what was picked is picked again.
-            let link = Link { recipe: side.request.clone(), at: None, run: false };
+            let link = Link::of(side.request.clone());
             session.wanted = Some(link).filter(|link| !link.recipe.forget.is_empty());
         }
         self.task = sitting.task;

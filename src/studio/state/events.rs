@@ -7,8 +7,9 @@ use crate::engine::{Event, Looked, Opened, Outcome, Run};
 use crate::error::Error;
 use crate::run::bundle;
 use crate::saliency::Scores;
+use crate::studio::request::controlled;
 use crate::studio::{Arm, Choice, History, Saliency};
-use crate::words::{Estimator, LoraReport};
+use crate::words::{LoraReport, Piece};
 
 impl State {
     /// Takes in all that the engine has told since the last frame.
@@ -65,6 +66,7 @@ impl State {
     fn done(&mut self, work: RunningJob, outcome: Outcome) {
         let session = self.session_mut();
         session.rough = None;
+        session.eager &= !work.cancelling;
         if matches!(work.kind, JobKind::Open(_)) {
             session.notes.clear();
         }
@@ -82,13 +84,15 @@ impl State {
                 self.go_on();
             }
             (JobKind::Import, Outcome::Opened(opened)) => self.imported(work, opened),
-            (JobKind::Rank { then_forget }, Outcome::Ranked(ranking)) => {
+            (JobKind::Rank, Outcome::Ranked(ranking)) => {
+                let eager = std::mem::take(&mut session.eager);
                 self.ranked(ranking, true);
-                if then_forget && !work.cancelling {
+                if eager {
                     self.forget();
                 }
             }
             (JobKind::Browse, Outcome::Browsed(shelf)) => session.shelf = Some(shelf),
+            (JobKind::Inspect, Outcome::Inspected(seen)) => self.inspected(seen),
             (JobKind::Look, Outcome::Looked(looked)) => {
                 session.looked = session.looks.take().map(|look| (look, looked));
             }
@@ -112,6 +116,7 @@ impl State {
                     attempt.dial.drawn = Some((attempt.dial.strength, grid));
                 }
             }
+            (JobKind::Trace, Outcome::Traced(trace)) => session.steps.take(trace),
             (JobKind::Export, Outcome::Exported(made)) => {
                 let said = made.lora.as_ref().map(LoraReport::line);
                 session.notes.extend(said.filter(|said| !session.notes.contains(said)));
@@ -144,7 +149,11 @@ impl State {
         let session = self.session_mut();
         match session.wanted.take() {
             Some(link) => self.meet(link),
-            None if session.what.is_some() => self.rank(),
+            None if session.what.is_some() => {
+                let eager = session.eager;
+                self.rank();
+                self.session_mut().eager = eager;
+            }
             None => {}
         }
     }
@@ -177,6 +186,7 @@ impl State {
     fn unlearned(&mut self, arm: Arm, run: Arc<Run>, goes_on: bool) {
         let session = self.session_mut();
         session.finish(arm, &run);
+        self.compare_with_record(&run, arm);
         self.fresh.push(run.clone());
         if arm == Arm::Control {
             return;
@@ -186,7 +196,7 @@ impl State {
         if let Some(ranking) = run.ranking.clone().filter(|_| !session.scored()) {
             self.ranked(ranking, true);
         }
-        if goes_on && controlled(&run) {
+        if goes_on && controlled(&run.recipe) && !self.hides(Piece::Control) {
             self.unlearn(Arm::Control, run.recipe.random_control());
         }
     }
@@ -199,15 +209,22 @@ impl State {
     }
 
     fn failed(&mut self, work: RunningJob, error: Error) {
+        if work.kind == JobKind::Trace {
+            self.session_mut().steps.give_up(true);
+        }
         self.keep_shown(work.kind);
         if let JobKind::Race(at) = work.kind {
             return self.dropped_out(at, &error);
         }
         let session = self.session_mut();
+        session.eager = false;
         if let Some(whose) = work.kind.makes()
             && let Some(attempt) = session.shown_mut(whose)
         {
             attempt.cancelled = true;
+        }
+        if work.kind == JobKind::Inspect {
+            session.uninspected();
         }
         if matches!(error, Error::Cancelled) {
             self.ended = "Cancelled".into();
@@ -222,11 +239,4 @@ impl State {
             self.error = Some(error.to_string());
         }
     }
-}
-
-/// Whether a run is one that a random mask of equal size is held against: a step of another is not.
-fn controlled(run: &Run) -> bool {
-    run.recipe.given.is_none()
-        && run.recipe.until.is_none()
-        && run.mask.as_ref().is_some_and(|mask| mask.estimator != Estimator::Random)
 }

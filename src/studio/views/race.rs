@@ -6,7 +6,7 @@ use egui::Grid as Table;
 use super::{compare, map};
 use crate::eval::Metric;
 use crate::studio::prelude::*;
-use crate::studio::{Entrant, Field, Lane, Mark, Sheet, Whose, panes, strength, tile, verdict};
+use crate::studio::{Entrant, Field, Lane, Mark, Sheet, Whose, strength, tile, verdict};
 use crate::words::Metrics;
 
 /// The view's row.
@@ -272,7 +272,7 @@ fn pictures_ui(
             painter.image(texture, tile, tile::uv(grid, row, column), Color32::WHITE);
             let seen = grid.seen_in(row, column).zip(grid.rows[row]);
             if let Some(((seen, _), asked)) = seen {
-                panes::frame(&painter, tile, Mark::of(seen == asked, forgotten.contains(&row)));
+                Mark::of(seen == asked, forgotten.contains(&row)).frame(&painter, tile);
             }
         }
     }
