@@ -122,7 +122,8 @@ fn the_gallery_hangs_a_card_for_every_exhibit() {
         window.run();
         window.state_mut().view = &views::gallery::VIEW;
         window.run();
-        let first = window.get_by_label_contains(&format!("{}: ", EXHIBITS[0].title));
+        let title = format!("{}: ", EXHIBITS[0].title);
+        let first = window.get_by_label_contains(&title);
         assert!(first.rect().width() <= size[0] && first.rect().height() > 100.0);
         first.click();
         window.run();
