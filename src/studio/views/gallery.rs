@@ -24,9 +24,12 @@ const GAP: f32 = 10.0;
 /// Height of a card's pictures.
 const PICTURES: f32 = 70.0;
 
-/// Pictures of the exhibits: the first of both is before, by their places.
+/// A pane and its texture.
+type Drawn = (TextureHandle, Arc<Grid>);
+
+/// Pictures of the exhibits, by their places: before and after.
 #[derive(Default)]
-struct Pictures(Vec<Option<[(TextureHandle, Arc<Grid>); 2]>>);
+struct Pictures(Vec<Option<[Drawn; 2]>>);
 
 fn gallery_ui(studio: &mut Studio, ui: &mut Ui) {
     fact_ui(ui, "Recorded runs. Each opens at once; Replay makes it here, to the same bytes on such a processor");
