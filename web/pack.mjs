@@ -26,7 +26,7 @@ const ASSETS = [...RECORDED, ...GALLERY, ...TABLES, ...MODELS, ...DATA.map((name
 
 rmSync(dist, { recursive: true, force: true });
 mkdirSync(join(dist, 'assets'), { recursive: true });
-for (const name of ['index.html', 'page.css', 'main.js', 'engine.js', 'host.js', 'manifest.webmanifest', 'icon.svg']) {
+for (const name of ['index.html', 'page.css', 'main.js', 'engine.js', 'memory.js', 'host.js', 'manifest.webmanifest', 'icon.svg']) {
   cpSync(join(web, name), join(dist, name));
 }
 for (const name of ['salun.js', 'salun_bg.wasm', 'snippets']) cpSync(join(program, name), join(dist, name), { recursive: true });

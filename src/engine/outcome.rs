@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::data::Mine;
 use crate::gpu::DeviceInfo;
 use crate::models::AnyModel;
+use crate::models::delta::Snapshots;
 use crate::saliency::{Change, Mask, Scores};
 use crate::words::{AttackReport, DeviceReport, Recipe, Report};
 
@@ -30,6 +31,9 @@ pub struct Run {
     pub changed: Vec<u8>,
     pub attacks: Vec<Attack>,
     pub log: Vec<LogLine>,
+    /// What its weights were on its way.
+    #[serde(default)]
+    pub snapshots: Snapshots,
 }
 
 /// An attack with its pictures: a row a try, of the original and of the model that forgot.

@@ -150,6 +150,7 @@ pub fn file(run: &Run, name: &str) -> Result<Option<Vec<u8>>> {
         "after.png" => figures::grid(&run.after, classes)?,
         "side-by-side.png" => figures::side_by_side(run)?,
         "log.jsonl" => log(&run.log)?.into_bytes(),
+        files::SNAPSHOTS => return run.snapshots.encode(),
         name if files::ATTACKS.contains(&name) => return Ok(named(attacks(&run.attacks)?, name)),
         name if files::AUDIT.contains(&name) => {
             let files = report.audit.as_deref().map(audit).transpose()?;

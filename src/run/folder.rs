@@ -7,10 +7,12 @@ use super::html::{Picture, Told};
 use super::{bundle, html};
 use crate::disk::output::{Output, OutputKind};
 use crate::disk::{files, output};
-use crate::engine::{LogLine, Run};
+use crate::engine::{LogLine, Past, Run};
 use crate::error::{Error, Result};
+use crate::models::delta::Snapshots;
 use crate::models::{AnyModel, checkpoint, latent};
 use crate::platform;
+use crate::words::files::SNAPSHOTS;
 use crate::words::{REPORT, Recipe, Report, sha256};
 
 /// Writes a run to `dir` and says where it is.
@@ -84,6 +86,23 @@ pub struct Saved {
     pub recipe: Recipe,
     pub report: Report,
     pub model: AnyModel,
+}
+
+/// What the run of a folder was on its way; nothing where the folder has no snapshots.
+///
+/// # Errors
+/// A file is damaged; it is named.
+pub fn past(dir: &Path) -> Result<Option<Past>> {
+    let path = dir.join(SNAPSHOTS);
+    if !path.is_file() {
+        return Ok(None);
+    }
+    let snapshots = Snapshots::decode(&files::read(&path)?, &path)?;
+    let path = dir.join("log.jsonl");
+    let text = files::read_text(&path)?;
+    let lines = text.lines().map(serde_json::from_str);
+    let log = lines.collect::<std::result::Result<_, _>>().map_err(|e| Error::file(&path, e))?;
+    Ok(Some(Past { snapshots, log }))
 }
 
 /// Reads the recipe, the report and the weights of a run folder.

@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use egui::{CentralPanel, Margin};
+use egui::{CentralPanel, Margin, UiBuilder};
 
 use super::frames::Frames;
 use super::leave::Leave;
@@ -13,13 +13,14 @@ use super::narrow::{NARROW, narrow_ui};
 use super::own::Own;
 use super::prelude::*;
 use super::saver::{Keeper, SaveHook, SaveItem, Saver};
-use super::tour::{Spot, Tour};
+use super::tour::Tour;
 use super::views::View;
 use super::{
-    Backend, Given, commands, forget_panel, leave, mine, present, prompt, saliency_panel, saver,
-    timeline, top_bar, tour, views, wake,
+    Backend, Given, Recalled, Spot, commands, forget_panel, leave, lesson, mine, present, prompt,
+    saliency_panel, saver, timeline, top_bar, tour, views, wake,
 };
 use crate::run::Link;
+use crate::words::Piece;
 
 /// Height of the line at the bottom, in points.
 const STATUS: f32 = 34.0;
@@ -47,8 +48,12 @@ pub struct Host {
     /// The desktop's own dialog for files and folders.
     #[cfg(not(target_arch = "wasm32"))]
     pub dialog: Option<super::dialog::Native>,
+    /// What a page's browser tells of an earlier sitting.
+    pub memory: Option<mpsc::Receiver<Recalled>>,
     /// Whether the studio is part of another page and leaves its top bar out.
     pub embedded: bool,
+    /// The code of the language that the person speaks, where it is known.
+    pub language: Option<String>,
     /// Whether nothing is to move by itself, as the platform says.
     pub calm: bool,
 }
@@ -125,13 +130,13 @@ impl Studio {
 
     /// Takes over what a link asks for, or says what is wrong with it.
     pub fn follow(&mut self, link: &str) {
-        let followed = Link::parse(link).and_then(|link| self.state.follow(link));
+        let followed = Link::parse(link).and_then(|link| lesson::follow(self, link));
         self.state.tell(followed);
     }
 
     /// The request as a link that others can open.
     pub fn share(&self) -> String {
-        format!("{}?{}", self.host.address, self.state.session().link().query())
+        format!("{}?{}", self.host.address, lesson::link(self).query())
     }
 
     /// Whether nothing moves by itself.
@@ -152,11 +157,11 @@ impl Studio {
             self.state.backend.wake(wake);
         }
         self.take_news(ui.ctx());
+        lesson::attend(self, ui.ctx());
         #[cfg(not(target_arch = "wasm32"))]
         super::letters::Letters::show(&mut self.own, &self.state, ui.ctx());
         leave::handle(self, ui.ctx());
         commands::handle_keys(self, ui.ctx());
-        self.tour.spots = [None; 6];
         if !ui.input(|i| i.pointer.any_down()) {
             self.state.settle();
         }
@@ -171,6 +176,7 @@ impl Studio {
         }
         top_bar::messages_ui(self, ui.ctx(), theme::palette(ui));
         leave::left_ui(self, ui.ctx(), theme::palette(ui));
+        lesson::ring_ui(self, ui.ctx(), theme::palette(ui));
         tour::tour_ui(self, ui.ctx(), theme::palette(ui));
         #[cfg(not(target_arch = "wasm32"))]
         self.dialog_ui(ui.ctx());
@@ -185,12 +191,22 @@ impl Studio {
             let bar = Panel::top("top bar").frame(frame).show(ui, |ui| bar_ui(self, ui));
             self.bar_end = bar.response.rect.bottom();
         }
+        if let Some(lesson) = lesson::bar_ui(self, ui, frame) {
+            self.bar_end = lesson.bottom();
+        }
     }
 
     /// The line at the bottom: what is being done, and how far it is.
     pub(super) fn status_ui(&mut self, ui: &mut Ui, frame: Frame) {
         let line = Panel::bottom("status").frame(frame).exact_size(STATUS);
-        line.show(ui, |ui| timeline::status_ui(self, ui));
+        line.show(ui, |ui| self.part_ui("status", ui, timeline::status_ui));
+    }
+
+    /// Draws what is in a panel under names of its own: what has the focus in it keeps that when a panel beside it
+    /// comes or goes.
+    pub(super) fn part_ui(&mut self, name: &str, ui: &mut Ui, draw: fn(&mut Self, &mut Ui)) {
+        let part = UiBuilder::new().scope_id(Id::unique(("part", name)));
+        ui.scope_builder(part, |ui| draw(self, ui));
     }
 
     /// Whether a panel has something to show, because of what was picked or asked for: what has not takes no room,
@@ -202,7 +218,13 @@ impl Studio {
             Spot::Verdict => session.under_way(),
             _ => true,
         };
-        there || self.tour.is_at(spot)
+        let pieces = match spot {
+            Spot::Saliency => [Piece::Saliency].as_slice(),
+            Spot::Verdict => &[Piece::Timeline, Piece::Verdict],
+            _ => &[],
+        };
+        let left_out = !pieces.is_empty() && pieces.iter().all(|piece| self.state.hides(*piece));
+        !left_out && (there || self.tour.is_at(spot) || lesson::is_at(self, spot))
     }
 
     /// Everything side by side.
@@ -219,26 +241,26 @@ impl Studio {
                 .size_range(220.0..=480.0)
                 .show(ui, |ui| {
                     ui.take_available_width();
-                    saliency_panel::saliency_ui(self, ui);
+                    self.part_ui("saliency", ui, saliency_panel::saliency_ui);
                 });
         }
         if self.has_panel(Spot::Verdict) {
             Panel::bottom("timeline")
                 .frame(bar)
                 .resizable(true)
-                .default_size((whole.y * 0.28).clamp(180.0, 300.0))
+                .default_size((whole.y * 0.3).clamp(180.0, 320.0))
                 .size_range(120.0..=420.0)
-                .show(ui, |ui| timeline::timeline_ui(self, ui));
+                .show(ui, |ui| self.part_ui("timeline", ui, timeline::timeline_ui));
         }
         let left = Panel::left("forget").frame(side);
         let width = (whole.x * 0.19).clamp(232.0, 320.0);
         left.default_size(width).size_range(216.0..=400.0).show(ui, |ui| {
             ui.take_available_width();
-            forget_panel::forget_ui(self, ui);
+            self.part_ui("forget", ui, forget_panel::forget_ui);
         });
         CentralPanel::no_frame()
             .frame(side.fill(theme::palette(ui).canvas))
-            .show(ui, |ui| views::centre_ui(self, ui));
+            .show(ui, |ui| self.part_ui("centre", ui, views::centre_ui));
     }
 
     /// Saves every finished run of the shown task.
@@ -253,25 +275,30 @@ impl Studio {
         self.state.poll();
         self.take_files(ctx);
         if let Some(tell) = &self.host.on_link {
-            let link = self.state.session().link().query();
+            let link = lesson::link(self).query();
             if link != self.link {
                 tell(&link);
                 self.link = link;
             }
         }
-        for run in std::mem::take(&mut self.state.fresh) {
-            self.saver.finished(run);
-        }
+        self.take_fresh();
         for (name, made) in std::mem::take(&mut self.state.made) {
             let bytes = move || Ok(made.bytes.clone());
             self.saver.save(vec![SaveItem::File(name, Arc::new(bytes))]);
         }
         while let Some(saved) = self.saver.poll() {
             self.state.note_saved(saved.run.as_ref(), saved.place);
+            if let Some(recipe) = &saved.run {
+                let remembered = self.saver.remember_page(&self.state, recipe);
+                self.state.tell(remembered);
+            }
             if let Some(told) = saver::told(&self.saver.places) {
                 self.state.ended = told;
             }
         }
+        let told = std::mem::take(&mut self.saver.recalled).into_iter();
+        let told = told.chain(self.host.memory.iter().flat_map(|memory| memory.try_iter()));
+        told.collect::<Vec<_>>().into_iter().for_each(|recalled| self.recalled(recalled));
         let unsaved = self.saver.unsaved() > 0 || self.state.held();
         if let Some(tell) = self.host.on_unsaved.as_ref().filter(|_| unsaved != self.unsaved) {
             tell(unsaved);

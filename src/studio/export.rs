@@ -1,5 +1,6 @@
 //! The menu of what can be taken away: run folders, single files, the recipe.
 
+use super::REMEMBERED;
 use super::commands::SAVE;
 use super::prelude::*;
 use super::saver::SaveItem;
@@ -68,6 +69,23 @@ fn entries_ui(studio: &mut Studio, ui: &mut Ui) {
     {
         ui.copy_text(text);
     }
+    remembered_ui(studio, ui);
+}
+
+/// Offers to clear what would bring this sitting back.
+fn remembered_ui(studio: &mut Studio, ui: &mut Ui) {
+    let bytes = studio.saver.memory.bytes();
+    let name = format!("Clear what is remembered ({:.1} MB)", bytes as f64 / 1e6);
+    let hint = format!(
+        "A window that was closed and a page that was loaded again offer to come back as they were left; of one \
+         sitting at most {} MB are remembered, the oldest runs go first",
+        REMEMBERED / 1_000_000
+    );
+    ui.separator();
+    let none = (bytes == 0).then_some("Nothing is remembered yet");
+    if button_ui(ui, Button::new(name), &hint, none) {
+        studio.saver.forget_all();
+    }
 }
 
 /// The rank of the LoRA that is made next.
@@ -88,7 +106,7 @@ fn change_ui(studio: &mut Studio, ui: &mut Ui) {
         Some(_) => state.work.is_some().then_some(WAIT),
     };
     let prompted = run.is_some_and(|run| run.model.latent().is_some());
-    let strength = state.session().dial.strength;
+    let strength = state.session().strength(Arm::Method);
     let mut asked = None;
     let hint = "Exactly the weights that were free; salun apply puts them, or a part of their change, into \
                 the original";

@@ -26,7 +26,7 @@ struct Ran(bool);
 
 /// The panels that have something to show, and their names.
 fn tabs(studio: &Studio) -> Vec<(Tab, &'static str)> {
-    let mut tabs = vec![(Tab::Forget, "Forget")];
+    let mut tabs = vec![(Tab::Forget, "Pick")];
     let later = [
         (Spot::Saliency, Tab::Saliency, "Saliency"),
         (Spot::Verdict, Tab::Timeline, "Timeline and verdict"),
@@ -39,9 +39,9 @@ fn tabs(studio: &Studio) -> Vec<(Tab, &'static str)> {
 /// Draws everything.
 pub fn narrow_ui(studio: &mut Studio, ui: &mut Ui) {
     let frame = Frame::side_top_panel(ui.style()).inner_margin(Margin::symmetric(8, 6));
-    let height = ui.available_height();
     studio.bar_ui(ui, frame, compact_bar_ui);
     studio.status_ui(ui, frame);
+    let height = ui.available_height();
     let tabs = tabs(studio);
     // Whoever presses Forget looks at what comes of it.
     let runs = studio.state.session().under_way();
@@ -62,12 +62,12 @@ pub fn narrow_ui(studio: &mut Studio, ui: &mut Ui) {
             ui.separator();
         }
         match *studio.own.of::<Tab>() {
-            Tab::Forget => forget_panel::forget_ui(studio, ui),
-            Tab::Saliency => saliency_panel::saliency_ui(studio, ui),
-            Tab::Timeline => timeline::timeline_ui(studio, ui),
+            Tab::Forget => studio.part_ui("forget", ui, forget_panel::forget_ui),
+            Tab::Saliency => studio.part_ui("saliency", ui, saliency_panel::saliency_ui),
+            Tab::Timeline => studio.part_ui("timeline", ui, timeline::timeline_ui),
         }
     });
     CentralPanel::no_frame()
         .frame(frame.fill(theme::palette(ui).canvas))
-        .show(ui, |ui| views::centre_ui(studio, ui));
+        .show(ui, |ui| studio.part_ui("centre", ui, views::centre_ui));
 }

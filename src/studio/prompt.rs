@@ -6,7 +6,7 @@ use super::narrow::NARROW;
 use super::prelude::*;
 use super::state::LONGEST_PROMPT;
 use super::state::actions::kept;
-use super::{Choice, Sheet, tile};
+use super::{Choice, Sheet, concepts, tile};
 use crate::data::corpus::{LISTS, article};
 use crate::words::Redirect;
 
@@ -22,10 +22,15 @@ pub struct Draft {
     pub comes: bool,
 }
 
+/// The prompts of the first pictures' rows.
+pub fn choices(seen: &Opened) -> Vec<Choice> {
+    let names = (0..seen.grid.rows.len()).filter_map(|row| seen.grid.name(row, &seen.classes));
+    names.map(|name| Choice::Prompt(prompt_of(seen, name))).collect()
+}
+
 /// The prompt of the first picture's row.
 pub fn example(session: &TaskState) -> Option<Choice> {
-    let seen = session.seen()?;
-    seen.grid.name(0, &seen.classes).map(|name| Choice::Prompt(prompt_of(seen, name)))
+    choices(session.seen()?).into_iter().next()
 }
 
 /// What is asked for to be shown what a row shows: captions are prompts as they are.
@@ -111,6 +116,10 @@ fn choices_ui(studio: &mut Studio, ui: &mut Ui, opened: &Arc<Opened>) {
         name(row).map(|name| (name, Some(picture), on(&prompt(name))))
     });
     let mut chosen = pressed.and_then(name).map(prompt);
+    if has_styles(opened) {
+        let more = concepts::all_ui(studio, ui, |name| on(&prompt(name)));
+        chosen = more.as_deref().map(prompt).or(chosen);
+    }
     let lists: Vec<(&str, &str)> = LISTS.iter().map(|(name, _)| (*name, *name)).collect();
     let rows = [("Styles", styles), ("Lists", lists)];
     for (title, all) in rows.into_iter().filter(|_| has_styles(opened)) {
@@ -126,8 +135,8 @@ fn choices_ui(studio: &mut Studio, ui: &mut Ui, opened: &Arc<Opened>) {
         });
     }
     if let Some(prompt) = chosen {
-        state.ask(&prompt);
-        draft.text = prompt;
+        studio.state.ask(&prompt);
+        studio.own.of::<Draft>().text = prompt;
     }
 }
 
@@ -142,7 +151,7 @@ fn notice_ui(studio: &mut Studio, ui: &mut Ui) {
     let long = written.chars().count() > LONGEST_PROMPT;
     let (pane, open) = (session.pane.as_ref(), session.opened.is_some());
     let text = match (written.is_empty(), kept(written) == asked, pane) {
-        (true, ..) => "Write what is to be forgotten, or pick it below".to_string(),
+        (true, ..) => "Or pick it below".to_string(),
         _ if long => format!("Only the first {LONGEST_PROMPT} characters are read"),
         (_, true, _) if !open => "Read once the model is open".into(),
         (_, true, Some(pane)) => pane.notice.clone(),

@@ -16,7 +16,7 @@ const LONG: usize = 36;
 
 /// Draws the panel.
 pub fn saliency_ui(studio: &mut Studio, ui: &mut Ui) {
-    studio.tour.mark(Spot::Saliency, ui.max_rect());
+    Spot::Saliency.mark(ui.ctx(), ui.max_rect());
     ui.heading("Saliency");
     let Studio { own, state, .. } = studio;
     let session = state.session();
@@ -38,6 +38,7 @@ pub fn saliency_ui(studio: &mut Studio, ui: &mut Ui) {
     }
     cross_attention_ui(saliency, ui);
     let dragged = histogram_ui(saliency, state.waits(), ui);
+    Spot::Saliency.formula_ui(ui);
     ui.checkbox(&mut heat.lists_small, "Show biases and norms");
 
     if heat.layer.is_some() {
@@ -157,11 +158,20 @@ fn histogram_ui(saliency: &Saliency, waits: Option<&str>, ui: &mut Ui) -> Option
 }
 
 fn layers_ui(session: &TaskState, saliency: &Saliency, heat: &mut HeatMap, ui: &mut Ui) {
+    let revealed = heat.layer.filter(|_| std::mem::take(&mut heat.reveals));
+    // What has one axis is listed where it was picked.
+    heat.lists_small |=
+        revealed.is_some_and(|i| saliency.layers.get(i).is_some_and(|l| l.shape.len() < 2));
     let listed: Vec<usize> = (0..saliency.layers.len())
         .filter(|&i| heat.lists_small || saliency.layers[i].shape.len() > 1)
         .collect();
     ui.spacing_mut().item_spacing.y = 2.0;
-    ScrollArea::vertical().auto_shrink(false).show_rows(ui, ROW, listed.len(), |ui, rows| {
+    let mut area = ScrollArea::vertical().auto_shrink(false);
+    if let Some(at) = revealed.and_then(|layer| listed.iter().position(|l| *l == layer)) {
+        let row = ROW + ui.spacing().item_spacing.y;
+        area = area.vertical_scroll_offset(((at as f32 - 1.0) * row).max(0.0));
+    }
+    area.show_rows(ui, ROW, listed.len(), |ui, rows| {
         for &layer in &listed[rows] {
             let open = heat.layer == Some(layer);
             if layer_ui(session, saliency, layer, open, ui) {

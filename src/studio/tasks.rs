@@ -26,6 +26,8 @@ pub struct TaskRow {
     pub pick: [&'static str; 2],
     /// The recorded table that shows how methods do at it.
     pub table: &'static str,
+    /// What the arrows walk through.
+    pub choices: fn(&Opened) -> Vec<Choice>,
     /// What could be forgotten, where nothing is picked.
     pub example: fn(&TaskState) -> Option<Choice>,
     /// Draws what can be forgotten of a model, once there is something to see of it.
@@ -43,6 +45,7 @@ const DIFFUSION: TaskRow = TaskRow {
     opening: "What the model draws of every class",
     pick: ["Pick what to forget first", "Pick what to forget to see which weights it lives in"],
     table: "ddpm-classwise",
+    choices: |opened| (0..opened.classes.len()).map(Choice::Class).collect(),
     example: classes::example,
     what_ui: classes::classes_ui,
     redirect_ui: classes::redirect_ui,
@@ -58,6 +61,7 @@ pub static ALL: [TaskRow; Task::ALL.len()] = [
         opening: "What the model draws from words, in every style that it knows",
         pick: ["Say what to forget first", "Say what to forget to see which weights it lives in"],
         table: "prompts",
+        choices: prompt::choices,
         example: prompt::example,
         what_ui: prompt::prompt_ui,
         redirect_ui: prompt::redirect_ui,

@@ -3,9 +3,13 @@
 use egui::ProgressBar;
 
 use super::prelude::*;
-use super::{Spot, commands, curves, verdict};
+use super::{Spot, Whose, commands, curves, verdict};
 use crate::job_context::Progress;
+use crate::words::Piece;
 
+/// Below this width, in points, curves and verdicts stand in a column; height of the curves there.
+const NARROW: f32 = 560.0;
+const CURVES: f32 = 200.0;
 /// The least width of a card that has another one beside it, in points.
 const CARD: f32 = 170.0;
 /// Widths of the status line's parts, in points: the label at the most, the bar at the least, the
@@ -16,17 +20,26 @@ const LEFT: f32 = 190.0;
 
 /// Draws the panel.
 pub fn timeline_ui(studio: &mut Studio, ui: &mut Ui) {
+    if ui.available_width() < NARROW {
+        return column_ui(studio, ui);
+    }
     let height = ui.available_height();
     ui.horizontal_top(|ui| {
         let whole = ui.available_width();
-        ui.allocate_ui(vec2(whole * 0.36, height), |ui| {
-            ui.vertical(|ui| curves::curves_ui(studio, ui));
-        });
+        if !studio.state.hides(Piece::Timeline) {
+            ui.allocate_ui(vec2(whole * 0.36, height), |ui| {
+                ui.vertical(|ui| curves::curves_ui(studio, ui));
+            });
+        }
+        if studio.state.hides(Piece::Verdict) {
+            return;
+        }
         let cards = ui.available_rect_before_wrap();
-        studio.tour.mark(Spot::Verdict, cards);
+        Spot::Verdict.mark(ui.ctx(), cards);
         ScrollArea::vertical().id_salt("verdicts").auto_shrink(false).show(ui, |ui| {
             // The area goes on in its parent's direction.
             ui.vertical(|ui| {
+                Spot::Verdict.formula_ui(ui);
                 verdict::winner_ui(studio.state.session(), ui);
                 cards_ui(&mut studio.state, ui);
             });
@@ -34,13 +47,35 @@ pub fn timeline_ui(studio: &mut Studio, ui: &mut Ui) {
     });
 }
 
+/// Draws the same in a column: what came of it first.
+fn column_ui(studio: &mut Studio, ui: &mut Ui) {
+    Spot::Verdict.mark(ui.ctx(), ui.available_rect_before_wrap());
+    ScrollArea::vertical().id_salt("timeline").auto_shrink(false).show(ui, |ui| {
+        if !studio.state.hides(Piece::Verdict) {
+            Spot::Verdict.formula_ui(ui);
+            verdict::winner_ui(studio.state.session(), ui);
+            cards_ui(&mut studio.state, ui);
+        }
+        if studio.state.hides(Piece::Timeline) {
+            return;
+        }
+        ui.add_space(8.0);
+        let size = vec2(ui.available_width(), CURVES);
+        ui.allocate_ui(size, |ui| {
+            ui.set_min_height(size.y);
+            ui.vertical(|ui| curves::curves_ui(studio, ui));
+        });
+    });
+}
+
 /// Draws both runs' cards, side by side where there is room.
 pub fn cards_ui(state: &mut State, ui: &mut Ui) {
+    let arms = if state.hides(Piece::Control) { &Arm::BOTH[..1] } else { &Arm::BOTH };
     if ui.available_width() < 2.0 * CARD {
-        return Arm::BOTH.into_iter().for_each(|arm| verdict::run_ui(state, arm, ui));
+        return arms.iter().for_each(|arm| verdict::run_ui(state, *arm, ui));
     }
-    ui.columns(2, |columns| {
-        for (arm, ui) in Arm::BOTH.into_iter().zip(columns) {
+    ui.columns(arms.len(), |columns| {
+        for (arm, ui) in arms.iter().copied().zip(columns) {
             // Not justified, as columns would have it.
             ui.vertical(|ui| verdict::run_ui(state, arm, ui));
         }
@@ -116,6 +151,7 @@ fn progress_ui(state: &State, work: &RunningJob, ui: &mut Ui) {
 fn doing(state: &State, work: &RunningJob) -> String {
     let whose = match work.kind {
         JobKind::Unlearn(arm) => arm_name(state.session(), arm),
+        JobKind::Race(at) => state.session().race.lanes.get(at).map_or("", |lane| &lane.name),
         kind => kind.told()[0],
     };
     let whose = if state.eager() { format!("{whose}, then forgetting") } else { whose.into() };
@@ -127,7 +163,7 @@ fn doing(state: &State, work: &RunningJob) -> String {
         None => (&**phase, String::new()),
     };
     match work.kind {
-        JobKind::Unlearn(arm) if trains(state.session(), arm, part) => {
+        kind if kind.makes().is_some_and(|whose| trains(state.session(), whose, part)) => {
             let [done, total] = [*done, *total].map(format::count);
             format!("{whose}, step {done} of {total}{warming}")
         }
@@ -137,7 +173,7 @@ fn doing(state: &State, work: &RunningJob) -> String {
 }
 
 /// Whether a part of a run is its updates, which go by the method's name.
-fn trains(session: &TaskState, arm: Arm, part: &str) -> bool {
-    let method = session.attempt(arm).map(|a| format::method(&a.method));
+fn trains(session: &TaskState, whose: Whose, part: &str) -> bool {
+    let method = session.shown(whose).map(|a| format::method(&a.method));
     method.is_some_and(|name| part.strip_prefix("Forgetting with ").unwrap_or(part) == name)
 }

@@ -4,7 +4,7 @@ use egui::Grid;
 
 use super::attempt::{Attempt, Glance};
 use super::prelude::*;
-use super::{Content, Pane, arm_name};
+use super::{Content, arm_name};
 use crate::eval::{Evidence, Metric, Versus, headline, versus};
 use crate::words::{Metrics, Report, VerdictLabel};
 
@@ -137,8 +137,7 @@ fn result_ui(session: &TaskState, arm: Arm, attempt: &Attempt, report: &Report, 
     if session.scrub.is_some_and(|held| held < attempt.steps) {
         look_ui(session, attempt, ui);
         fact_ui(ui, "Measured at the end");
-    } else if let (Arm::Method, Content::Part(grid, strength)) = (arm, session.content(Pane::After))
-    {
+    } else if let Content::Part(grid, strength) = session.content(arm.pane()) {
         let look = Glance::of(attempt.steps, grid, &session.forgotten());
         glance_ui(&look, &format!("at strength {strength}"), ui);
         fact_ui(ui, "Measured at strength 1");

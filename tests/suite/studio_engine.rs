@@ -8,6 +8,7 @@ use std::{
 use egui_kittest::{Harness, kittest::Queryable};
 
 use crate::common::Client;
+use crate::studio::lessons::{PLAYS, perform};
 use salun_studio::engine::{Engine, Job, Outcome};
 use salun_studio::error::Error;
 use salun_studio::gpu::{DeviceChoice, device};
@@ -15,7 +16,7 @@ use salun_studio::models::registry;
 use salun_studio::saliency::By;
 use salun_studio::studio::{Parcel, SaveHook, Studio, recorded};
 use salun_studio::unlearn::registry::METHODS;
-use salun_studio::words::{Budget, Recipe, Task};
+use salun_studio::words::{Budget, Piece, Recipe, Report, Task};
 
 /// Runs the window until a widget with this label is there; the engine works meanwhile.
 fn until(window: &mut Harness<Studio>, label: &str) {
@@ -36,11 +37,15 @@ fn label(window: &Harness<Studio>, part: &str) -> String {
 
 /// The window with the classifier, and with an engine on the CPU.
 fn window() -> Harness<'static, Studio> {
+    window_of([1280.0, 800.0])
+}
+
+fn window_of(size: [f32; 2]) -> Harness<'static, Studio> {
     let engine = Engine::spawn(device::open(DeviceChoice::Cpu).expect("the CPU"));
     let save: SaveHook = Box::new(|_: Parcel| Err(Error::Request("not in this test".into())));
     let studio = Studio::on(Task::Classify, Box::new(engine), Arc::new(save));
     let mut window = Harness::builder()
-        .with_size([1280.0, 800.0])
+        .with_size(size)
         .with_max_steps(20)
         .build_ui_state(|ui, studio: &mut Studio| studio.show(ui), studio);
     window.step();
@@ -140,5 +145,56 @@ fn a_person_sees_a_class_forgotten() {
     while window.query_all_by_label_contains("0 frozen weights changed").count() < 2 {
         std::thread::sleep(Duration::from_millis(30));
         window.step();
+    }
+}
+
+/// What a run came to, in a line.
+fn figures(report: &Report) -> String {
+    let after = &report.after;
+    let curve = report.audit.as_ref().and_then(|audit| audit.run.relearn.as_ref());
+    format!(
+        "{} {} {}, density {}: {}; UA {:.1}, RA {:.1}, TA {:.1}, gap {:?}, classes {:?}, back {:?}, {:.0} s",
+        report.task,
+        report.forget.spec,
+        report.method,
+        report.mask.as_ref().map_or(1.0, |mask| mask.density),
+        report.verdict.label.name(),
+        after.UA,
+        after.RA,
+        after.TA,
+        report.gap.as_ref().map(|gap| gap.average),
+        after.per_class.iter().map(|share| share.round()).collect::<Vec<_>>(),
+        curve.and_then(|curve| curve.accuracy.last()),
+        report.seconds.mask + report.seconds.unlearn + report.seconds.evaluate
+    )
+}
+
+#[test]
+#[ignore = "many minutes; scripts/lessons.sh runs it"]
+fn the_lessons_are_passed_with_the_real_engine_and_wrong_ways_are_not_accepted() {
+    // Tall, so that every layer has its row.
+    let mut window = window_of([1280.0, 2600.0]);
+    let only = std::env::var("SALUN_LESSON").unwrap_or_default();
+    let calm = |window: &mut Harness<Studio>| {
+        let started = Instant::now();
+        window.step();
+        while window.state().state.work.is_some() {
+            assert!(started.elapsed() < Duration::from_secs(1800), "waited too long");
+            std::thread::sleep(Duration::from_millis(30));
+            window.step();
+        }
+        let state = &window.state().state;
+        assert!(state.error.is_none(), "{:?}", state.error);
+        for (arm, run) in state.finished() {
+            println!("  {arm:?}: {}", figures(&run.report));
+        }
+    };
+    for play in PLAYS.iter().filter(|play| only.is_empty() || play.lesson == only) {
+        println!("{}", play.lesson);
+        window.state_mut().follow(&format!("lesson={}", play.lesson));
+        // A control takes as long as its run, and only one lesson is about it.
+        window.state_mut().state.hide(Piece::Control, play.lesson != "control");
+        calm(&mut window);
+        perform(play, &mut window, calm);
     }
 }

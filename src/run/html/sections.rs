@@ -207,7 +207,7 @@ impl Told<'_> {
     /// How to do the same.
     pub(super) fn again(&self) -> Result<String> {
         let recipe = self.recipe.anywhere();
-        let link = Link { recipe: recipe.clone(), at: None, run: true }.query();
+        let link = Link { run: true, ..Link::of(recipe.clone()) }.query();
         let whole = Link::parse(&link).is_ok_and(|back| asks_the_same(&back.recipe, &recipe));
         let code = |text: &str| format!(r#"<pre class="wrap">{}</pre>"#, escaped(text));
         let by_link = match whole {

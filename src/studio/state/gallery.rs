@@ -88,5 +88,6 @@ fn first_seen(record: &Record, task: Task) -> Opened {
         grid: grid.unwrap_or_default(),
         params: record.params,
         assumed: Assumed::default(),
+        graph: Arc::default(),
     }
 }

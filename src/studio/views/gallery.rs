@@ -24,15 +24,18 @@ const GAP: f32 = 10.0;
 /// Height of a card's pictures.
 const PICTURES: f32 = 70.0;
 
-/// A pane and its texture.
-type Drawn = (TextureHandle, Arc<Grid>);
+/// Pictures before and after.
+type Pair = [(TextureHandle, Arc<Grid>); 2];
 
-/// Pictures of the exhibits, by their places: before and after.
+/// Pictures of the exhibits, by their places.
 #[derive(Default)]
-struct Pictures(Vec<Option<[Drawn; 2]>>);
+struct Pictures(Vec<Option<Pair>>);
 
 fn gallery_ui(studio: &mut Studio, ui: &mut Ui) {
-    fact_ui(ui, "Recorded runs. Each opens at once; Replay makes it here, to the same bytes on such a processor");
+    fact_ui(
+        ui,
+        "Recorded runs. Each opens at once; Replay makes it here, to the same bytes on such a processor",
+    );
     let blocked = studio.state.waits();
     let columns = ((ui.available_width() + GAP) / (CARD.x + GAP)).floor().max(1.0);
     let width = (ui.available_width() + GAP) / columns - GAP;
@@ -119,7 +122,8 @@ fn pictures_ui(studio: &mut Studio, exhibit: &Exhibit, record: &Record, ui: &mut
             }
             for column in 0..columns {
                 let picture = ui.add(tile::image(texture.id(), grid, [row, column], PICTURES));
-                if let (Some((seen, _)), Some(asked)) = (grid.seen_in(row, column), grid.rows[row]) {
+                if let (Some((seen, _)), Some(asked)) = (grid.seen_in(row, column), grid.rows[row])
+                {
                     let forgotten = i > 0 && record.forgotten[0] < record.forgotten[1];
                     Mark::of(seen == asked, forgotten).frame(ui.painter(), picture.rect);
                 }
@@ -139,7 +143,8 @@ pub fn record_ui(studio: &mut Studio, ui: &mut Ui) {
             ui.label(RichText::new(*title).strong());
             ui.label(small(*says).weak());
         }
-        let hint = "Makes this run here, with its control, and says whether it comes to the same bytes";
+        let hint =
+            "Makes this run here, with its control, and says whether it comes to the same bytes";
         let blocked = studio.state.blocked();
         if button_ui(ui, primary(ui, "Replay"), hint, blocked) {
             studio.state.replay();

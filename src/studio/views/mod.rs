@@ -3,8 +3,9 @@
 //! A view is one file, which has its row of the list and what the view keeps for itself (see
 //! [`super::own::Own`]), and one line of `views!`.
 
-use super::commands;
 use super::prelude::*;
+use super::{Spot, commands};
+use crate::words::Piece;
 
 /// A way to look at what was forgotten.
 #[derive(Debug)]
@@ -34,11 +35,16 @@ macro_rules! views {
 
 views! {
     compare,
+    race,
+    steps,
     map,
     data,
     audit,
+    whereabouts,
+    network,
     masks,
     recipe,
+    lessons,
     table,
     gallery,
 }
@@ -47,6 +53,23 @@ impl PartialEq for View {
     fn eq(&self, other: &Self) -> bool {
         self.key == other.key
     }
+}
+
+fn tabs_ui(studio: &mut Studio, task: Task, ui: &mut Ui) {
+    ScrollArea::horizontal().id_salt("views").show(ui, |ui| {
+        ui.horizontal(|ui| {
+            ui.spacing_mut().item_spacing.x = 2.0;
+            for &view in View::ALL.iter().filter(|view| view.tasks.contains(&task)) {
+                let hint = format!("{} ({})", view.hint, view.key.name());
+                let tab = ui.selectable_value(&mut studio.view, view, view.name);
+                if *view == audit::VIEW {
+                    // The way there, as long as something else is shown.
+                    Spot::Audit.mark(ui.ctx(), tab.rect);
+                }
+                tab.on_hover_text(hint);
+            }
+        });
+    });
 }
 
 /// Draws what a view of finished runs shows as long as there is none: a question, `why` it needs a run, and a button
@@ -80,15 +103,9 @@ pub fn centre_ui(studio: &mut Studio, ui: &mut Ui) {
     if !studio.view.tasks.contains(&task) {
         studio.view = &compare::VIEW;
     }
-    ScrollArea::horizontal().id_salt("views").show(ui, |ui| {
-        ui.horizontal(|ui| {
-            ui.spacing_mut().item_spacing.x = 2.0;
-            for &view in View::ALL.iter().filter(|view| view.tasks.contains(&task)) {
-                let hint = format!("{} ({})", view.hint, view.key.name());
-                ui.selectable_value(&mut studio.view, view, view.name).on_hover_text(hint);
-            }
-        });
-    });
-    ui.add_space(4.0);
+    if !studio.state.hides(Piece::Tabs) {
+        tabs_ui(studio, task, ui);
+        ui.add_space(4.0);
+    }
     (studio.view.draw)(studio, ui);
 }

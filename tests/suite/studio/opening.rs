@@ -16,11 +16,13 @@ const LAPTOP: [f32; 2] = [1280.0, 800.0];
 
 type Window<'a> = Harness<'a, Studio>;
 
+/// Where the first widgets of such labels are.
 fn rects(window: &Window, labels: &[&str]) -> Vec<Rect> {
-    labels
-        .iter()
-        .map(|label| window.get_all_by_label_contains(label).next().unwrap().rect())
-        .collect()
+    let rect = |label: &&str| match window.query_all_by_label(label).next() {
+        Some(node) => node.rect(),
+        None => window.get_all_by_label_contains(label).next().unwrap().rect(),
+    };
+    labels.iter().map(rect).collect()
 }
 
 /// Asks for the forgetting of a cat in a window whose model has yet to open, and answers until the weights are
@@ -66,6 +68,19 @@ fn the_question_its_answers_and_pictures_stand_there_before_the_model_does() {
             "only the pick is missing: {told:?}"
         );
     }
+}
+
+#[test]
+fn everything_that_the_model_was_shown_can_be_picked() {
+    let (mut window, _) = window_on(Task::TextToImage, LAPTOP, Theme::Dark);
+    window.run();
+    window.get_by_label("More concepts…").click();
+    window.run();
+    window.get_by_label("unicorn").click();
+    window.run();
+    assert!(window.query_by_label("unicorn").is_none(), "the list closes");
+    let what = window.state().state.session().what.clone();
+    assert_eq!(what, Some(Choice::Prompt("a unicorn".into())));
 }
 
 #[test]
@@ -263,6 +278,9 @@ fn views_of_runs_show_what_is_recorded_or_offer_to_make_one() {
     window.state_mut().view = &masks::VIEW;
     window.run();
     window.get_by_label_contains("recorded with the program: classes, seed 1");
+    window.key_press(egui::Key::R);
+    window.run();
+    window.get_by_label("Nothing is picked yet; this recipe would forget Sneaker");
     window.state_mut().view = &audit::VIEW;
     window.run();
     window.get_by_label("Forget Sneaker").click();
@@ -347,7 +365,7 @@ fn whoever_wants_no_motion_gets_none() {
 fn one_to_three_pixels_a_point_are_drawn_alike() {
     let layout = |pixels: f32| {
         let (mut window, played) = window_on(Task::TextToImage, LAPTOP, Theme::Dark);
-        window.set_pixels_per_point(pixels);
+        window.set_pixels_per_point(pixels).set_size(LAPTOP.into());
         played.answer();
         window.run();
         let labels = ["What shall it forget?", "cat", "Forget", "Before: ", "Compare", "Share"];

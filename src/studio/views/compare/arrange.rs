@@ -14,7 +14,7 @@ pub const TITLE: f32 = 22.0;
 /// Between panes.
 pub const GAP: f32 = 14.0;
 /// Width that a pane's title asks for; narrower where there is no room.
-const TITLED: f32 = 96.0;
+const TITLED: f32 = 80.0;
 /// Side of a tile, in points.
 const SMALLEST: f32 = 14.0;
 const LARGEST: f32 = 420.0;
@@ -41,8 +41,8 @@ pub struct Arrangement {
 }
 
 impl Arrangement {
-    /// The largest tiles of `panes` panes like a grid, where a column more makes up for tiles that are a little
-    /// smaller. `names` are the rows' names.
+    /// The tiles of `panes` panes like a grid that take most of the room: fewer and larger ones, or more columns.
+    /// `names` are the rows' names.
     pub fn new(space: Vec2, panes: usize, grid: &Grid, names: &[&str]) -> Self {
         let aspect = grid.tile[0] as f32 / grid.tile[1].max(1) as f32;
         let (all, panes) = (grid.columns.max(1), panes.max(1));
@@ -53,11 +53,13 @@ impl Arrangement {
         let upright = ways().map(|(per, n)| fit(Self::upright(names, per, n)));
         // Names that would be cut say nothing.
         let upright = upright.filter(|way| longest(names) * LETTER <= way.tile.x);
-        // More parts where all columns are shown and there is still room beside them.
+        // More parts where there is still room beside them.
         let parts = (2..=grid.rows.len().max(2)).rev();
-        let parts = parts.map(|parts| fit(Self::beside(grid, panes, parts, all)));
+        let parts = parts.flat_map(|parts| (fewest..=all).map(move |n| (parts, n)));
+        let parts = parts.map(|(parts, n)| fit(Self::beside(grid, panes, parts, n)));
         let parts = parts.filter(|way| way.least >= TITLED);
-        let best = parts.chain(upright).chain(beside).max_by(|a, b| a.worth().total_cmp(&b.worth()));
+        let best =
+            parts.chain(upright).chain(beside).max_by(|a, b| a.worth().total_cmp(&b.worth()));
         let mut best = best.unwrap_or_else(|| fit(Self::beside(grid, 1, 1, all)));
         let side = best.tile.x.max(SMALLEST);
         best.tile = vec2(side, side * aspect);
@@ -74,7 +76,7 @@ impl Arrangement {
     /// Names above the panes of the first band.
     fn upright(names: &[&str], per_band: usize, columns: usize) -> Self {
         let words = names.iter().map(|name| name.split_whitespace().count());
-        let lines = words.max().unwrap_or(1).clamp(1, 3);
+        let lines = words.max().unwrap_or(1).clamp(1, 2);
         let (parts, tile, least) = (1, Vec2::ZERO, TITLED);
         let names = lines as f32 * LINE + 2.0;
         Self { per_band, parts, columns, upright: true, tile, least, names }
@@ -94,8 +96,9 @@ impl Arrangement {
         Self { tile: vec2(side, side * aspect), least: TITLED.min(width), ..self }
     }
 
+    /// As the area of the tiles that are seen.
     fn worth(&self) -> f32 {
-        self.tile.x * (self.columns as f32).powf(0.25)
+        self.tile.x * (self.columns as f32).sqrt()
     }
 
     /// Tiles across and down of so many rows.
@@ -142,7 +145,15 @@ mod tests {
     use super::*;
 
     const NAMES: [&str; 10] = [
-        "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag",
+        "T-shirt/top",
+        "Trouser",
+        "Pullover",
+        "Dress",
+        "Coat",
+        "Sandal",
+        "Shirt",
+        "Sneaker",
+        "Bag",
         "Ankle boot",
     ];
 

@@ -10,7 +10,11 @@ use egui::Checkbox;
 use crate::studio::narrow::NARROW;
 use super::gallery;
 use crate::studio::prelude::*;
-use crate::studio::{Content, Mark, Pane, PaneContext, Sheet, Spot, Swipe, commands, strength};
+use crate::studio::views::steps;
+use crate::studio::{
+    Content, Mark, Pane, PaneContext, Sheet, Spot, Swipe, commands, key_ui, strength,
+};
+use crate::words::Piece;
 use pages::Pages;
 
 /// The view's row.
@@ -23,7 +27,7 @@ pub static VIEW: View = View {
 };
 
 /// Above this width the legend stands beside the switches.
-const ONE_ROW: f32 = 700.0;
+const ONE_ROW: f32 = 860.0;
 
 /// Which panes are shown, and their textures.
 pub struct Comparison {
@@ -31,6 +35,8 @@ pub struct Comparison {
     /// By pane.
     pub sheets: [Sheet; 4],
     pub swipe: Swipe,
+    /// Whether the other panes show how they differ from Before.
+    difference: bool,
     /// Which pane a narrow window shows.
     pages: Pages,
 }
@@ -38,16 +44,17 @@ pub struct Comparison {
 impl Default for Comparison {
     fn default() -> Self {
         let (sheets, swipe, pages) = Default::default();
-        Self { shown: [true; 4], sheets, swipe, pages }
+        Self { shown: [true; 4], sheets, swipe, difference: false, pages }
     }
 }
 
 fn compare_ui(studio: &mut Studio, ui: &mut Ui) {
     let narrow = ui.ctx().content_rect().width() < NARROW;
-    if studio.state.session().under_way() && !narrow {
-        switches_ui(studio, ui);
-    } else {
-        ui.horizontal_wrapped(legend_ui);
+    match (studio.state.session().under_way(), narrow) {
+        (true, false) => switches_ui(studio, ui),
+        // On a phone there is room for what has a meaning already.
+        (false, true) => {}
+        _ => drop(ui.horizontal_wrapped(legend_ui)),
     }
     ui.add_space(4.0);
     gallery::record_ui(studio, ui);
@@ -62,18 +69,29 @@ fn compare_ui(studio: &mut Studio, ui: &mut Ui) {
             } else {
                 panes_ui(studio, ui, &opened, below);
             }
-            if done {
-                strength::dial_ui(&mut studio.state, ui);
+            if done && !studio.state.hides(Piece::Strength) {
+                strength::dials_ui(&mut studio.state, ui);
             }
         }
         None => opening_ui(&mut studio.state, ui),
     }
 }
 
-/// The panes that have something to show.
-fn had(session: &TaskState) -> Vec<Pane> {
+/// The panes that have something to show, but for what a worksheet leaves out.
+fn had(state: &State) -> Vec<Pane> {
+    let session = state.session();
     let panes = tasks::of(session.task).panes.iter().copied();
-    panes.filter(|pane| session.has(*pane)).collect()
+    panes.filter(|pane| session.has(*pane) && !left_out(state, *pane)).collect()
+}
+
+/// Whether a worksheet leaves a pane out.
+fn left_out(state: &State, pane: Pane) -> bool {
+    let piece = match pane {
+        Pane::Random => Piece::Control,
+        Pane::Retrain => Piece::Retrain,
+        Pane::Before | Pane::After => return false,
+    };
+    state.hides(piece)
 }
 
 /// Draws what shows and hides panes, the swipe, and the legend.
@@ -82,7 +100,8 @@ fn switches_ui(studio: &mut Studio, ui: &mut Ui) {
     let Studio { own, state, .. } = studio;
     let (comparison, session) = (own.of::<Comparison>(), state.session());
     ui.horizontal(|ui| {
-        for &pane in tasks::of(session.task).panes {
+        let panes = tasks::of(session.task).panes.iter();
+        for &pane in panes.filter(|pane| !left_out(state, **pane)) {
             match session.content(pane) {
                 // What is not there takes no room, and says why.
                 Content::Hint(why) => {
@@ -97,6 +116,10 @@ fn switches_ui(studio: &mut Studio, ui: &mut Ui) {
         }
         let hint = format!("{}; or hold B for Before everywhere", commands::SWIPE.tooltip());
         ui.checkbox(&mut comparison.swipe.on, commands::SWIPE.name).on_hover_text(hint);
+        if draws(session) {
+            ui.checkbox(&mut comparison.difference, "Difference")
+                .on_hover_text("How every tile differs from Before, as heat");
+        }
         if one_row {
             ui.add_space(8.0);
             legend_ui(ui);
@@ -139,20 +162,19 @@ fn opening_ui(state: &mut State, ui: &mut Ui) {
 /// Says what the frames mean.
 fn legend_ui(ui: &mut Ui) {
     ui.spacing_mut().interact_size.y = 14.0;
-    ui.spacing_mut().item_spacing.x = 4.0;
-    ui.label(small("No frame: seen as asked").weak()).on_hover_text(Mark::Kept.means());
-    ui.add_space(4.0);
+    ui.spacing_mut().item_spacing = vec2(8.0, 2.0);
+    ui.label(small("No frame: as asked").weak()).on_hover_text(Mark::Kept.means());
     for mark in Mark::FRAMED {
-        let (rect, _) = ui.allocate_exact_size(vec2(16.0, 16.0), Sense::hover());
-        mark.frame(ui.painter(), rect);
-        ui.label(small(mark.name()).weak()).on_hover_text(mark.means());
-        ui.add_space(4.0);
+        let draw = |painter: &Painter, at| {
+            mark.frame(painter, Rect::from_center_size(at, Vec2::splat(14.0)));
+        };
+        key_ui(ui, mark.name(), draw).on_hover_text(mark.means());
     }
 }
 
 /// Draws the panes; so many points `below` them are another's.
 fn panes_ui(studio: &mut Studio, ui: &mut Ui, opened: &Arc<Opened>, below: f32) {
-    let mut shown = had(studio.state.session());
+    let mut shown = had(&studio.state);
     let comparison = studio.own.of::<Comparison>();
     shown.retain(|pane| comparison.shown[*pane as usize]);
     shown_ui(studio, ui, opened, &shown, below);
@@ -166,7 +188,7 @@ pub fn shown_ui(
     shown: &[Pane],
     below: f32,
 ) {
-    let Studio { state, own, tour, .. } = studio;
+    let Studio { state, own, .. } = studio;
     let (session, comparison) = (state.session(), own.of::<Comparison>());
     let look = look(session, comparison, opened, shown.len(), ui);
     let rows = look.base.rows.len();
@@ -187,8 +209,8 @@ pub fn shown_ui(
                         let (rect, moved) = look.pane_ui(ui, pane, sheet, &rows, band == 0);
                         swiped = moved.or(swiped);
                         match pane {
-                            Pane::Before if first == 0 => tour.mark(Spot::Before, rect),
-                            Pane::Random if first == 0 => tour.mark(Spot::Control, rect),
+                            Pane::Before if first == 0 => Spot::Before.mark(ui.ctx(), rect),
+                            Pane::Random if first == 0 => Spot::Control.mark(ui.ctx(), rect),
                             _ => {}
                         }
                     }
@@ -196,9 +218,23 @@ pub fn shown_ui(
             });
         }
     });
+    let chosen = look.chosen.get();
     if let Some(at) = swiped.filter(|_| comparison.swipe.on) {
         comparison.swipe.at = at;
         ui.ctx().request_repaint();
+    }
+    steps_of(studio, chosen);
+}
+
+/// Whether pictures are drawn: they have steps, and can differ.
+fn draws(session: &TaskState) -> bool {
+    steps::VIEW.tasks.contains(&session.task)
+}
+
+/// Shows the steps of a tile that was asked for, where it has some.
+fn steps_of(studio: &mut Studio, chosen: Option<[usize; 2]>) {
+    if let Some(tile) = chosen.filter(|_| draws(studio.state.session())) {
+        steps::open(studio, tile);
     }
 }
 
@@ -210,7 +246,7 @@ fn look<'a>(
     n: usize,
     ui: &Ui,
 ) -> PaneContext<'a> {
-    let base = session.base().unwrap_or(&opened.grid);
+    let base = session.reference().unwrap_or(&opened.grid);
     let names = (0..base.rows.len()).map(|row| base.name(row, &opened.classes).unwrap_or(""));
     let names: Vec<&str> = names.collect();
     PaneContext {
@@ -221,6 +257,8 @@ fn look<'a>(
         arrangement: Arrangement::new(ui.available_size(), n, base, &names),
         before: comparison.sheets[0].texture(ui.ctx(), base),
         swipe: comparison.swipe.share(ui.ctx()),
+        difference: comparison.difference && draws(session),
+        chosen: Default::default(),
         palette: theme::palette(ui),
     }
 }

@@ -2,7 +2,7 @@
 
 use egui::UiBuilder;
 
-use super::{Comparison, had, look};
+use super::{Comparison, had, look, steps_of};
 use crate::studio::prelude::*;
 use crate::studio::{Pane, Spot};
 
@@ -45,9 +45,9 @@ impl Pages {
 
 /// Draws the names of the panes and the one that is shown; so many points `below` it are another's.
 pub fn pages_ui(studio: &mut Studio, ui: &mut Ui, opened: &Arc<Opened>, below: f32) {
-    let Studio { state, own, tour, .. } = studio;
+    let Studio { state, own, .. } = studio;
     let (session, comparison) = (state.session(), own.of::<Comparison>());
-    let panes = had(session);
+    let panes = had(state);
     let at = comparison.pages.place(&panes, session.under_way());
     let mut chosen = at;
     if panes.len() > 1 {
@@ -94,11 +94,13 @@ pub fn pages_ui(studio: &mut Studio, ui: &mut Ui, opened: &Arc<Opened>, below: f
             let (rect, moved) = look.pane_ui(ui, pane, sheet, &rows, true);
             comparison.swipe.at = moved.unwrap_or(comparison.swipe.at);
             match pane {
-                Pane::Before => tour.mark(Spot::Before, rect),
-                Pane::Random => tour.mark(Spot::Control, rect),
+                Pane::Before => Spot::Before.mark(ui.ctx(), rect),
+                Pane::Random => Spot::Control.mark(ui.ctx(), rect),
                 _ => {}
             }
         });
     }
     ui.advance_cursor_after_rect(area);
+    let chosen = look.chosen.get();
+    steps_of(studio, chosen);
 }

@@ -12,6 +12,8 @@ use crate::words::{ForgetKind, Metrics};
 
 /// Height of what is said of the table below the runs, in points.
 pub const HEIGHT: f32 = 130.0;
+/// From here on a row is far off the others, in percent points.
+const FAR: f64 = 30.0;
 /// Radius of a recorded row's point, in points.
 const SMALL: f32 = 4.0;
 
@@ -41,9 +43,10 @@ impl Backdrop {
         rows
     }
 
-    /// Where its rows stand.
+    /// Where its rows stand, but for those that are far off the others.
     pub fn places(&self) -> impl Iterator<Item = Place> {
-        self.rows().into_iter().map(|(_, place)| place)
+        let near = |place: &Place| place.left.max(place.damage) <= FAR;
+        self.rows().into_iter().map(|(_, place)| place).filter(near)
     }
 
     /// How far a run may be from the origin and count as forgotten.
@@ -68,11 +71,17 @@ impl Backdrop {
     /// Draws its points, with their names where they are `alone`.
     pub fn draw(&self, labels: &mut Labels, alone: bool, ui: &Ui) {
         let (chart, palette) = (labels.chart, theme::palette(ui));
-        let at = |place: &Place| chart.at(place.left, place.damage);
-        let rows = self.rows();
+        let is_in =
+            |place: &Place| chart.rect.expand(1.0).contains(chart.at(place.left, place.damage));
+        // What is off the map lies at its edge.
+        let at = |place: &Place| chart.rect.clamp(chart.at(place.left, place.damage));
+        let mut rows = self.rows();
+        // A person's own runs say how far the map goes.
+        rows.retain(|(_, place)| alone || is_in(place));
         for (line, place) in &rows {
             let control = line.control.as_ref().map(|versus| &versus.control);
-            let control = control.and_then(|name| rows.iter().find(|(line, _)| line.label == *name));
+            let control =
+                control.and_then(|name| rows.iter().find(|(line, _)| line.label == *name));
             if let Some((_, control)) = control {
                 let stroke = Stroke::new(1.0, palette.border);
                 let ends = [at(place), at(control)];
@@ -87,7 +96,12 @@ impl Backdrop {
         // Those without a control first: the field knows their names.
         for (line, place) in rows.iter().filter(|_| alone) {
             let color = if kind(line) == Kind::Method { palette.text } else { palette.weak };
-            labels.put(at(place), &line.label, color);
+            let name = match is_in(place) {
+                true => line.label.clone(),
+                false if place.left > place.damage => format!("{}: {:.0}", line.label, place.left),
+                false => format!("{}: {:.0}", line.label, place.damage),
+            };
+            labels.put(at(place), &name, color);
         }
     }
 
@@ -97,10 +111,8 @@ impl Backdrop {
         let id = ui.scope_id().with(("recorded", &summary.name, &line.label, line.at()));
         let grip = Rect::from_center_size(at, Vec2::splat(3.0 * DOT));
         let response = ui.interact(grip, id, Sense::hover());
-        let told = format!(
-            "Recorded, {}: {:.1} left, {:.1} lost",
-            line.label, place.left, place.damage
-        );
+        let told =
+            format!("Recorded, {}: {:.1} left, {:.1} lost", line.label, place.left, place.damage);
         response.widget_info(|| WidgetInfo::labeled(Role::Image, true, &told));
         response.on_hover_ui(|ui| {
             ui.label(RichText::new(&line.label).strong());

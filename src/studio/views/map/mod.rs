@@ -161,7 +161,10 @@ pub fn chart_ui(session: &TaskState, ui: &mut Ui, size: Vec2) -> Option<usize> {
     let reports = || entries.iter().filter_map(|e| e.report());
     let backdrop = Backdrop::of(session);
     let own = entries.iter().flat_map(|e| e.reports.iter().flatten()).map(Place::of);
-    let places: Vec<Place> = own.chain(backdrop.places()).collect();
+    let mut places: Vec<Place> = own.collect();
+    if places.is_empty() {
+        places.extend(backdrop.places());
+    }
     let most = |of: fn(&Place) -> f64| places.iter().map(of).fold(8.0, f64::max) * 1.1;
     let seen = reports().all(|r| Evidence::of(r).counts_seen());
     let left = match seen {
@@ -190,12 +193,7 @@ pub fn chart_ui(session: &TaskState, ui: &mut Ui, size: Vec2) -> Option<usize> {
 }
 
 /// Draws the runs, and what they are held against; the one that was clicked.
-fn runs_ui(
-    session: &TaskState,
-    entries: &[&Entry],
-    labels: &mut Labels,
-    ui: &Ui,
-) -> Option<usize> {
+fn runs_ui(session: &TaskState, entries: &[&Entry], labels: &mut Labels, ui: &Ui) -> Option<usize> {
     let (chart, palette) = (labels.chart, theme::palette(ui));
     let reports = || entries.iter().filter_map(|e| e.report());
     let references = [

@@ -89,12 +89,31 @@ fn table_ui(studio: &mut Studio, ui: &mut Ui) {
 
 /// Draws a table with what it rests on.
 fn whole_ui(summary: &Summary, recorded: bool, ui: &mut Ui) {
+    let width = ui.available_width();
     let area = ScrollArea::both().id_salt(("table", &summary.name)).auto_shrink(false);
-    area.show(ui, |ui| summary_ui(summary, recorded, ui));
+    area.show(ui, |ui| summary_ui(summary, recorded, width, ui));
 }
 
-fn summary_ui(summary: &Summary, recorded: bool, ui: &mut Ui) {
-    ui.horizontal(|ui| {
+/// Draws a table; what is said of it is as wide as what is seen, however wide the numbers are.
+fn summary_ui(summary: &Summary, recorded: bool, width: f32, ui: &mut Ui) {
+    ui.scope(|ui| {
+        ui.set_max_width(width);
+        about_ui(summary, recorded, ui);
+    });
+    for group in &summary.groups {
+        ui.add_space(8.0);
+        group_ui(summary, group, ui);
+    }
+    ui.scope(|ui| {
+        ui.set_max_width(width);
+        for note in &summary.notes {
+            ui.add(Label::new(note).wrap());
+        }
+    });
+}
+
+fn about_ui(summary: &Summary, recorded: bool, ui: &mut Ui) {
+    ui.horizontal_wrapped(|ui| {
         ui.heading(&summary.title);
         if recorded {
             ui.weak("recorded with the program");
@@ -107,13 +126,6 @@ fn summary_ui(summary: &Summary, recorded: bool, ui: &mut Ui) {
     let protocol = format::protocol(&summary.protocol);
     let runs = format!("{done} of {all} runs, {failed} failed");
     fact_ui(ui, format!("{runs}; {seeds} seeds; {devices}; {protocol}"));
-    for group in &summary.groups {
-        ui.add_space(8.0);
-        group_ui(summary, group, ui);
-    }
-    for note in &summary.notes {
-        ui.add(Label::new(note).wrap());
-    }
 }
 
 fn group_ui(summary: &Summary, group: &Compared, ui: &mut Ui) {
