@@ -121,7 +121,7 @@ impl Captions {
 }
 
 /// Endings that say a format.
-const FORMATS: &str = "avif bin bmp ckpt csv gif gguf h5 jpeg jpg json npy npz onnx pdf pkl png pt pth \
+const FORMATS: &str = "avif bin bmp ckpt csv gif gguf h5 html jpeg jpg json npy npz onnx pdf pkl png pt pth \
                        safetensors svg tif tiff webp";
 
 /// Refuses a file name whose ending says another format than what is written into it.

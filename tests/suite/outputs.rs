@@ -289,7 +289,7 @@ fn a_run_folder_has_its_page_and_export_makes_it_anew() {
     assert_eq!(scratch.run(&format!("{line} --force")).status, Some(0));
     scratch.put("mine.html", "<!DOCTYPE html><p>mine");
     refused(&scratch, "export --run run --report mine.html --force", &["is not a run's page"]);
-    refused(&scratch, "export --run run --report run.txt", &[".html"]);
+    refused(&scratch, "export --run run --report run.pdf", &[".html"]);
     scratch.put("run/before.png", "no picture");
     refused(&scratch, "export --run run --report other.html", &["before.png"]);
 }
