@@ -22,7 +22,7 @@ use salun_studio::studio::lesson::{Condition, Language, Lesson, OTHERS, Standing
 use salun_studio::studio::state::JobKind;
 use salun_studio::studio::{Arm, Choice, Keeper, Parcel, Studio};
 use salun_studio::words::{
-    Estimator, Gap, LayerReport, Piece, Redirect, Task, Verdict, VerdictLabel,
+    Estimator, Gap, LayerReport, Piece, Recipe, Redirect, Task, Verdict, VerdictLabel,
 };
 
 /// Something that a person does.
@@ -130,7 +130,9 @@ impl Act {
             Self::Mask(mask) => state.set_mask(Some(mask)),
             Self::Density(density) => state.set_density(density),
             Self::Between => {
-                let entries = state.session().history.entries.iter();
+                let session = state.session();
+                let alike = |recipe: &Recipe| recipe.method == session.request.method;
+                let entries = session.history.entries.iter().filter(|e| alike(&e.recipe));
                 let of = |label| {
                     let runs = entries.clone().filter(move |entry| {
                         entry.report().is_some_and(|report| report.verdict.label == label)
