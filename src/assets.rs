@@ -45,6 +45,9 @@ shipped! {
     /// What shipped models showed when they were recorded.
     RECORDED = "recorded": "emoji-t2i.opened", "fashion-ddpm.opened", "fashion-classifier.opened",
         "fashion-ddpm.overlap", "fashion-classifier.overlap";
+    /// Runs worth seeing, as they were recorded.
+    GALLERY = "gallery": "cat.run", "sneaker.run", "hidden.run", "any-mask.run", "style.run", "ascent.run",
+        "fine-tuned.run", "neighbours.run", "share.run", "too-soon.run", "burnt.run", "edited.run";
     /// Tables of runs, over seeds.
     TABLES = "tables": "prompts/table.json", "ddpm-classwise/table.json", "classwise/table.json",
         "table1/table.json", "density/table.json", "estimators/table.json", "iu-alpha/table.json",

@@ -1,6 +1,7 @@
 //! The browser's entry on the page: a canvas, and the same studio with its engine in a worker.
 
 use std::{
+    cell::RefCell,
     path::PathBuf,
     sync::{Arc, mpsc},
 };
@@ -13,7 +14,7 @@ use web_sys::HtmlCanvasElement;
 use crate::engine::{Engine, Event};
 use crate::error::{Error, Result};
 use crate::run::bundle;
-use crate::studio::{Given, Host, Keeper, Parcel, Studio};
+use crate::studio::{Given, Host, Keeper, Parcel, Recalled, Studio};
 use crate::wire;
 
 unsafe extern "C" {
@@ -30,14 +31,20 @@ extern "C" {
     fn ask_file();
     /// Shows what the camera sees; pictures of it come to [`Page::open_picture`].
     fn ask_camera();
+    /// Remembers a file in the browser's own file system, or forgets it.
+    fn remember(name: &str, bytes: &[u8]);
+    fn forget(name: &str);
+    /// Asks for what an earlier sitting left, or lets go of that.
+    fn recall();
+    fn discard_earlier();
     /// Hands a file to the person.
     fn save_file(name: &str, bytes: &[u8]);
     /// The code of the browser's language.
     fn language() -> String;
-    /// What was remembered under a name.
-    fn remembered(name: &str) -> Option<String>;
-    /// Remembers a text under a name, where the browser has a place for it.
-    fn remember(name: &str, text: &str);
+    /// A setting that was kept under a name.
+    fn setting(name: &str) -> Option<String>;
+    /// Keeps a setting under a name, where the browser has a place for it.
+    fn keep_setting(name: &str, text: &str);
     /// Has the browser ask before the page is left, or not any more.
     fn hold_page(on: bool);
     /// Says that the page cannot go on, why, and offers to start again.
@@ -58,6 +65,9 @@ pub fn prepare() {
 pub struct Page {
     files: mpsc::Sender<(String, Arc<[u8]>)>,
     pictures: mpsc::Sender<Given>,
+    memory: mpsc::Sender<Recalled>,
+    /// Files of an earlier sitting, until all are there.
+    recalled: RefCell<Vec<(String, Vec<u8>)>>,
     events: mpsc::Sender<Event>,
     context: egui::Context,
     runner: eframe::WebRunner,
@@ -89,6 +99,7 @@ impl Page {
         });
         let (files, inbox) = mpsc::channel();
         let (pictures, shown) = mpsc::channel();
+        let (memory, told_of) = mpsc::channel();
         let host = Host {
             address,
             on_link: Some(Box::new(show_link)),
@@ -97,6 +108,7 @@ impl Page {
             pictures: Some(shown),
             ask_camera: Some(Box::new(ask_camera)),
             on_unsaved: Some(Box::new(hold_page)),
+            memory: Some(told_of),
             embedded,
             calm: prefers_calm(),
             language: Some(language()),
@@ -116,7 +128,8 @@ impl Page {
         let options = eframe::WebOptions { renderer: eframe::Renderer::Glow, ..Default::default() };
         runner.start(canvas, options, Box::new(app)).await?;
         let context = context.recv().map_err(|_| told(Error::Request("no canvas".into())))?;
-        Ok(Page { files, pictures, events, context, runner })
+        let recalled = RefCell::default();
+        Ok(Page { files, pictures, memory, recalled, events, context, runner })
     }
 
     /// Takes a packed event of the engine.
@@ -148,6 +161,30 @@ impl Page {
         self.context.request_repaint();
     }
 
+    /// Takes a file of an earlier sitting, and after the last of them none.
+    pub fn recalled(&self, name: Option<String>, bytes: Vec<u8>) {
+        if let Some(name) = name {
+            return self.recalled.borrow_mut().push((name, bytes));
+        }
+        self.remembers(Recalled::Files(self.recalled.take()));
+    }
+
+    /// Hears that an earlier sitting left about so many bytes.
+    pub fn earlier(&self, bytes: f64) {
+        self.remembers(Recalled::Left(bytes as usize));
+    }
+
+    /// Hears why nothing can be remembered here.
+    pub fn forgetful(&self, why: String) {
+        self.remembers(Recalled::Failed(why));
+    }
+
+    fn remembers(&self, told: Recalled) {
+        // The studio lives as long as the page.
+        let _ = self.memory.send(told);
+        self.context.request_repaint();
+    }
+
     /// What the studio shows, as JSON; see [`crate::studio::Summary`].
     pub fn summary(&self) -> Option<String> {
         let studio = self.runner.app_mut::<Studio>()?;
@@ -170,7 +207,7 @@ impl Page {
     }
 }
 
-/// Keeps a person's work as a page can.
+/// Keeps work as downloads, settings in the browser's storage, a sitting in the browser's own file system.
 struct PageKeeper;
 
 impl Keeper for PageKeeper {
@@ -189,12 +226,30 @@ impl Keeper for PageKeeper {
         }
     }
 
-    fn remembered(&self, name: &str) -> Option<String> {
-        remembered(name)
+    fn setting(&self, name: &str) -> Option<String> {
+        setting(name)
     }
 
-    fn remember(&self, name: &str, text: &str) {
-        remember(name, text);
+    fn keep_setting(&self, name: &str, text: &str) {
+        keep_setting(name, text);
+    }
+
+    fn remember(&self, name: &str, bytes: Vec<u8>) -> Result<()> {
+        remember(name, &bytes);
+        Ok(())
+    }
+
+    fn forget(&self, name: &str) {
+        forget(name);
+    }
+
+    fn recall(&self) -> Result<Option<Vec<(String, Vec<u8>)>>> {
+        recall();
+        Ok(None)
+    }
+
+    fn discard_earlier(&self, _: Option<&[String]>) {
+        discard_earlier();
     }
 }
 

@@ -17,14 +17,14 @@ export const gpu_name = async () => {
 export const language = () => navigator.language ?? '';
 
 // Of this page; nothing where the browser keeps nothing.
-export const remembered = (name) => {
+export const setting = (name) => {
   try {
     return localStorage.getItem(`salun ${name}`) ?? undefined;
   } catch {
     return undefined;
   }
 };
-export const remember = (name, text) => {
+export const keep_setting = (name, text) => {
   try {
     localStorage.setItem(`salun ${name}`, text);
   } catch {
@@ -109,6 +109,12 @@ export const ask_camera = async () => {
     why.textContent = `The camera cannot be had: ${error?.message ?? 'this page is not served over https'}`;
   }
 };
+
+// The bytes are a view of the program's memory.
+export const remember = (name, bytes) => window.remembers({ memory: 'remember', name, bytes: bytes.slice() });
+export const forget = (name) => window.remembers({ memory: 'forget', name });
+export const recall = () => window.remembers({ memory: 'recall' });
+export const discard_earlier = () => window.remembers({ memory: 'discard' });
 
 export const save_file = (name, bytes) => {
   const link = document.createElement('a');

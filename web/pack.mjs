@@ -14,6 +14,7 @@ const within = (folder) => readdirSync(join(source, folder), { recursive: true, 
   .map((entry) => relative(source, join(entry.parentPath ?? entry.path, entry.name)));
 // The first pictures are recorded; the rest comes when it is asked for.
 const RECORDED = within('recorded');
+const GALLERY = within('gallery');
 const TABLES = within('tables').filter((name) => name.endsWith('table.json'));
 const FIRST_MODELS = ['models/fashion-ddpm.safetensors', 'models/fashion-classifier.safetensors'];
 const TWINS = ['fashion-classifier', 'fashion-ddpm'].map((name) => `models/${name}-retrain-sneaker.safetensors`);
@@ -21,11 +22,11 @@ const MODELS = [...FIRST_MODELS, ...TWINS];
 const DATA = ['train', 't10k'];
 // The text-to-image model and its corpus, whole folders: what the page opens first.
 const FOLDERS = [...within('models/emoji-t2i'), ...within('data/emoji')];
-const ASSETS = [...RECORDED, ...TABLES, ...MODELS, ...DATA.map((name) => `data/fashion-mnist/${name}.packed`), 'data/fashion-mnist/LICENSE'];
+const ASSETS = [...RECORDED, ...GALLERY, ...TABLES, ...MODELS, ...DATA.map((name) => `data/fashion-mnist/${name}.packed`), 'data/fashion-mnist/LICENSE'];
 
 rmSync(dist, { recursive: true, force: true });
 mkdirSync(join(dist, 'assets'), { recursive: true });
-for (const name of ['index.html', 'page.css', 'main.js', 'engine.js', 'host.js', 'manifest.webmanifest', 'icon.svg']) {
+for (const name of ['index.html', 'page.css', 'main.js', 'engine.js', 'memory.js', 'host.js', 'manifest.webmanifest', 'icon.svg']) {
   cpSync(join(web, name), join(dist, name));
 }
 for (const name of ['salun.js', 'salun_bg.wasm', 'snippets']) cpSync(join(program, name), join(dist, name), { recursive: true });

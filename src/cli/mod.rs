@@ -216,6 +216,7 @@ mod tests {
             "sample --model m --out o",
             "export --model m --out o.pth --bare",
             "export --run r --delta d.safetensors",
+            "export --run r --report r.html",
             "export --run r --as-lora l --rank 4 --layout diffusers",
             "apply --model m --delta d --strength 0.5 --out o",
             "data fetch cifar10 --from folder",

@@ -128,6 +128,8 @@ pub fn has_display() -> bool {
 struct RunKeeper {
     folder: Mutex<PathBuf>,
     recovery: Recovery,
+    /// The sitting before, where it can be brought back.
+    earlier: Option<PathBuf>,
 }
 
 /// What is remembered from one sitting to the next.
@@ -144,14 +146,15 @@ const RUNS: &str = "SalUn";
 
 impl RunKeeper {
     fn new() -> Self {
-        let remembered = std::fs::read(memory(STUDIO).unwrap_or_default()).ok();
+        let remembered = std::fs::read(setting_file(STUDIO).unwrap_or_default()).ok();
         let remembered =
             remembered.and_then(|bytes| serde_json::from_slice::<Remembered>(&bytes).ok());
         let documents =
             || dirs::document_dir().or_else(dirs::home_dir).or(std::env::current_dir().ok());
         let remembered = remembered.map(|r| r.folder).filter(|folder| folder.is_dir());
         let folder = remembered.unwrap_or_else(|| documents().unwrap_or_default().join(RUNS));
-        Self { folder: Mutex::new(folder), recovery: Recovery::default() }
+        let earlier = recovery::remembered();
+        Self { folder: Mutex::new(folder), recovery: Recovery::default(), earlier }
     }
 
     fn now(&self) -> PathBuf {
@@ -162,7 +165,7 @@ impl RunKeeper {
     fn remember_folder(&self) {
         let json = bundle::json(&Remembered { folder: self.now() }).ok();
         if let Some(text) = json.and_then(|json| String::from_utf8(json).ok()) {
-            self.remember(STUDIO, &text);
+            self.keep_setting(STUDIO, &text);
         }
     }
 }
@@ -211,27 +214,47 @@ impl Keeper for RunKeeper {
         recovery::left()
     }
 
-    fn end(&self) {
-        self.recovery.end();
+    fn remember(&self, name: &str, bytes: Vec<u8>) -> Result<()> {
+        self.recovery.remember(name, &bytes)
     }
 
-    fn remembered(&self, name: &str) -> Option<String> {
-        std::fs::read_to_string(memory(name).ok()?).ok()
+    fn forget(&self, name: &str) {
+        self.recovery.forget(name);
     }
 
-    fn remember(&self, name: &str, text: &str) {
+    fn earlier(&self) -> Option<usize> {
+        self.earlier.as_deref().map(recovery::remembered_bytes)
+    }
+
+    fn recall(&self) -> Result<Option<Vec<(String, Vec<u8>)>>> {
+        self.earlier.as_deref().map(recovery::recall).transpose()
+    }
+
+    fn discard_earlier(&self, brought: Option<&[String]>) {
+        self.earlier.iter().for_each(|sitting| recovery::discard(sitting, brought));
+    }
+
+    fn end(&self, remembers: bool) {
+        self.recovery.end(remembers);
+    }
+
+    fn setting(&self, name: &str) -> Option<String> {
+        std::fs::read_to_string(setting_file(name).ok()?).ok()
+    }
+
+    fn keep_setting(&self, name: &str, text: &str) {
         let write = |place: PathBuf| {
             let home = place.parent().unwrap_or(Path::new("."));
             std::fs::create_dir_all(home).map_err(|e| Error::write(home, e))?;
             output::replace(&place, text.as_bytes())
         };
-        // Not remembered, it is asked for again.
-        let _ = memory(name).and_then(write);
+        // Not kept, it is asked for again.
+        let _ = setting_file(name).and_then(write);
     }
 }
 
-/// The file of what is remembered under a name, in the program's own folder.
-fn memory(name: &str) -> Result<PathBuf> {
+/// The file of a setting, in the program's own folder.
+fn setting_file(name: &str) -> Result<PathBuf> {
     Ok(files::home()?.join(format!("{name}.json")))
 }
 

@@ -10,6 +10,7 @@ pub mod check;
 mod fit;
 mod given;
 mod gpu_loss_check;
+mod inspect;
 mod job;
 mod judges;
 mod latent;
@@ -18,11 +19,13 @@ mod mine;
 mod models;
 mod outcome;
 mod overlap;
+mod past;
 mod prompt;
 mod request;
 mod requests;
 mod safe;
 mod session;
+mod steps;
 mod store;
 mod strength;
 mod train;
@@ -199,6 +202,9 @@ mod native {
 #[cfg(target_arch = "wasm32")]
 mod page;
 
+pub use inspect::{
+    Attributed, Beside, Embedding, Inspected, Inspection, LayerWeights, PixelMaps, Projection,
+};
 pub use job::{
     Attacked, Audited, Command, Event, Job, LiveStep, Looked, Opened, Outcome, PromptPane,
     PromptRequest, TrainingSet,
@@ -206,6 +212,8 @@ pub use job::{
 pub use outcome::{Attack, Grid, LogLine, Run};
 #[cfg(target_arch = "wasm32")]
 pub use page::{Engine, WorkerEngine};
+pub use past::Past;
+pub use steps::{Attention, Film, Moment, Trace, TraceRequest, Traced};
 pub use strength::Exported;
 
 // What the engine's own files speak of.

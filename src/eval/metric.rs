@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::Answers;
+use super::{Answers, wilson};
 use crate::words::{Metrics, Task};
 
 /// What kind of number a metric is, and so where it counts.
@@ -135,6 +135,13 @@ impl Metric {
             Source::Field(field) => field(of),
             Source::Answers(_) => of.more.get(self.key).copied(),
         }
+    }
+
+    /// The 95 % interval of a number that is a share of counted pictures; `None` of any other.
+    pub fn interval(&self, of: &Metrics) -> Option<[f64; 2]> {
+        let counted = matches!(self.kind, MetricKind::Accuracy | MetricKind::Percentage);
+        let n = (self.n)(of).0;
+        self.value(of).filter(|_| counted && n > 0).map(|value| wilson(value, n))
     }
 
     /// The accuracies.

@@ -30,6 +30,22 @@ pub fn spread(values: &[f64]) -> Option<Spread> {
     (n > 0).then_some(Spread { mean, sd, n })
 }
 
+/// The 97.5 % quantile of the normal distribution.
+const Z: f64 = 1.959_964;
+
+/// The 95 % interval of a share of `n`, all in percent, by its score (Wilson 1927): of 0 and of 100 % it has a
+/// width, too.
+pub fn wilson(percent: f64, n: usize) -> [f64; 2] {
+    if n == 0 {
+        return [0.0, 100.0];
+    }
+    let (p, n) = (percent / 100.0, n as f64);
+    let squared = Z * Z / n;
+    let middle = (p + squared / 2.0) / (1.0 + squared);
+    let reach = Z * (p * (1.0 - p) / n + squared / (4.0 * n)).sqrt() / (1.0 + squared);
+    [middle - reach, middle + reach].map(|share| (100.0 * share).clamp(0.0, 100.0))
+}
+
 /// The mean difference of paired runs with its 95 % interval.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Paired {
@@ -128,6 +144,21 @@ mod tests {
             let share = covered as f64 / TRIALS as f64;
             assert!((0.93..=0.97).contains(&share), "{n} pairs: {share}");
         }
+    }
+
+    #[test]
+    fn the_interval_of_a_share_is_wilsons() {
+        // Newcombe 1998, table I: 81 of 263, 15 of 148, 0 of 20, 1 of 29.
+        for (part, n, [low, high]) in [
+            (81.0, 263, [25.53, 36.62]),
+            (15.0, 148, [6.24, 16.05]),
+            (0.0, 20, [0.0, 16.11]),
+            (1.0, 29, [0.61, 17.18]),
+        ] {
+            let got = wilson(100.0 * part / n as f64, n);
+            assert!((got[0] - low).abs() < 0.01 && (got[1] - high).abs() < 0.01, "{got:?}");
+        }
+        assert_eq!(wilson(50.0, 0), [0.0, 100.0]);
     }
 
     #[test]

@@ -16,8 +16,8 @@ use super::saver::{Keeper, SaveHook, SaveItem, Saver};
 use super::tour::Tour;
 use super::views::View;
 use super::{
-    Backend, Given, Spot, commands, forget_panel, leave, lesson, mine, prompt, saliency_panel,
-    saver, timeline, top_bar, tour, views, wake,
+    Backend, Given, Recalled, Spot, commands, forget_panel, leave, lesson, mine, present, prompt,
+    saliency_panel, saver, timeline, top_bar, tour, views, wake,
 };
 use crate::run::Link;
 use crate::words::Piece;
@@ -48,6 +48,8 @@ pub struct Host {
     /// The desktop's own dialog for files and folders.
     #[cfg(not(target_arch = "wasm32"))]
     pub dialog: Option<super::dialog::Native>,
+    /// What a page's browser tells of an earlier sitting.
+    pub memory: Option<mpsc::Receiver<Recalled>>,
     /// Whether the studio is part of another page and leaves its top bar out.
     pub embedded: bool,
     /// The code of the language that the person speaks, where it is known.
@@ -164,7 +166,10 @@ impl Studio {
             self.state.settle();
         }
 
-        if ui.available_width() < NARROW {
+        present::zoom(self, ui.ctx());
+        if self.presents() {
+            present::present_ui(self, ui);
+        } else if ui.available_width() < NARROW {
             narrow_ui(self, ui);
         } else {
             self.wide_ui(ui);
@@ -276,19 +281,24 @@ impl Studio {
                 self.link = link;
             }
         }
-        for run in std::mem::take(&mut self.state.fresh) {
-            self.saver.finished(run);
-        }
+        self.take_fresh();
         for (name, made) in std::mem::take(&mut self.state.made) {
             let bytes = move || Ok(made.bytes.clone());
             self.saver.save(vec![SaveItem::File(name, Arc::new(bytes))]);
         }
         while let Some(saved) = self.saver.poll() {
             self.state.note_saved(saved.run.as_ref(), saved.place);
+            if let Some(recipe) = &saved.run {
+                let remembered = self.saver.remember_page(&self.state, recipe);
+                self.state.tell(remembered);
+            }
             if let Some(told) = saver::told(&self.saver.places) {
                 self.state.ended = told;
             }
         }
+        let told = std::mem::take(&mut self.saver.recalled).into_iter();
+        let told = told.chain(self.host.memory.iter().flat_map(|memory| memory.try_iter()));
+        told.collect::<Vec<_>>().into_iter().for_each(|recalled| self.recalled(recalled));
         let unsaved = self.saver.unsaved() > 0 || self.state.held();
         if let Some(tell) = self.host.on_unsaved.as_ref().filter(|_| unsaved != self.unsaved) {
             tell(unsaved);

@@ -2,17 +2,18 @@
 
 use std::{ops::Range, path::PathBuf, sync::Arc};
 
-use super::request::controlled;
-use crate::engine::{Grid, LiveStep, Run};
-use crate::words::Recipe;
+use crate::engine::{Grid, LiveStep, LogLine, Run};
+use crate::run::Record;
+use crate::run::record::Recorded;
+use crate::words::{Recipe, Report};
 
 /// A run that was asked for.
 #[derive(Debug, Clone, Default)]
 pub struct Attempt {
     /// The name of the method.
     pub method: String,
-    /// Whether a random mask of equal size does the same afterwards.
-    pub controlled: bool,
+    /// What was asked for.
+    pub recipe: Recipe,
     /// (step, loss), one for each update so far.
     pub losses: Vec<[f64; 2]>,
     /// Updates in all, once known.
@@ -20,9 +21,35 @@ pub struct Attempt {
     /// Pictures by the number of updates before them; step 0 is the unchanged model.
     pub snapshots: Vec<(usize, Arc<Grid>)>,
     pub run: Option<Arc<Run>>,
+    /// What is known of a run that was recorded, and not made here.
+    pub recorded: Option<Arc<Recorded>>,
     pub cancelled: bool,
+    /// How much of the finished run's change is shown.
+    pub dial: Dial,
     /// Where the run was saved.
     pub saved: Option<PathBuf>,
+}
+
+/// How much of a finished run's change its pane shows.
+#[derive(Debug, Clone)]
+pub struct Dial {
+    /// What is asked for: 0 is the original, 1 the run.
+    pub strength: f64,
+    /// What was drawn last, and at which strength.
+    pub drawn: Option<(f64, Arc<Grid>)>,
+}
+
+impl Default for Dial {
+    fn default() -> Self {
+        Self { strength: 1.0, drawn: None }
+    }
+}
+
+impl Dial {
+    /// Goes back to what is shown: what was asked for is not drawn.
+    pub fn give_up(&mut self) {
+        self.strength = self.drawn.as_ref().map_or(1.0, |(strength, _)| *strength);
+    }
 }
 
 /// What the tiles of a snapshot show, in percent: a glance, not a measurement.
@@ -54,27 +81,82 @@ impl Glance {
     }
 }
 
+/// The curve of a log.
+fn losses(log: &[LogLine]) -> Vec<[f64; 2]> {
+    log.iter().map(|line| [line.step as f64, line.loss.into()]).collect()
+}
+
 impl Attempt {
     /// A run that has yet to start; until it does, the model shows what it showed before.
-    pub fn new(recipe: &Recipe, before: Arc<Grid>) -> Self {
-        let (method, controlled) = (recipe.method.clone(), controlled(recipe));
-        Self { method, controlled, snapshots: vec![(0, before)], ..Self::default() }
+    pub fn new(recipe: Recipe, before: Arc<Grid>) -> Self {
+        let method = recipe.method.clone();
+        Self { method, recipe, snapshots: vec![(0, before)], ..Self::default() }
+    }
+
+    /// A run that was recorded, with what it showed.
+    pub fn recorded(recipe: &Recipe, record: &Record, told: &Arc<Recorded>) -> Self {
+        let snapshots = record.steps(told);
+        Self {
+            losses: losses(&told.log),
+            steps: told.log.len(),
+            recorded: Some(told.clone()),
+            snapshots,
+            ..Self::new(recipe.clone(), Arc::default())
+        }
+    }
+
+    /// What is known of the run once it is finished.
+    pub fn report(&self) -> Option<&Report> {
+        let recorded = self.recorded.as_ref().map(|recorded| &recorded.report);
+        self.run.as_ref().map(|run| &run.report).or(recorded)
+    }
+
+    /// The recipe of the run: as it was asked for, or as it was made.
+    pub fn recipe(&self) -> &Recipe {
+        self.run.as_ref().map_or(&self.recipe, |run| &run.recipe)
     }
 
     /// Takes in news from the engine.
     pub fn push(&mut self, live: LiveStep) {
         self.steps = live.steps;
+        // Of a way that was made before, this is made again.
+        self.losses.retain(|loss| loss[0] < live.step as f64);
+        self.snapshots.retain(|(step, _)| *step < live.step.max(1));
         self.losses.push([live.step as f64, f64::from(live.loss)]);
         if let Some(grid) = live.grid {
             self.snapshots.push((live.step, grid));
         }
     }
 
+    /// Takes over the way of another run until where this one ends, whose way it is, too.
+    pub fn begin_with(&mut self, way: &Self) {
+        let end = self.recipe.until.unwrap_or(usize::MAX);
+        self.losses = way.losses.iter().filter(|loss| loss[0] <= end as f64).copied().collect();
+        self.snapshots = way.snapshots.iter().filter(|(step, _)| *step < end).cloned().collect();
+        self.steps = end.min(way.steps);
+    }
+
     /// Takes in the result.
     pub fn finish(&mut self, run: Arc<Run>) {
         self.steps = self.steps.max(run.log.len());
+        // What was seen on the way is looked at less closely.
+        self.snapshots.retain(|(step, _)| *step < self.steps.max(1));
         self.snapshots.push((self.steps, run.after.clone()));
         self.run = Some(run);
+    }
+
+    /// What the finished run shows at another strength than its own, once that is drawn; `before` is what the
+    /// original shows.
+    pub fn part<'a>(&'a self, before: Option<&'a Arc<Grid>>) -> Option<(&'a Arc<Grid>, f64)> {
+        let Dial { strength, drawn } = &self.dial;
+        if self.run.is_none() || *strength == 1.0 {
+            return None;
+        }
+        match drawn {
+            _ if *strength == 0.0 => Some((before?, 0.0)),
+            Some((strength, grid)) => Some((grid, *strength)),
+            None => None,
+        }
     }
 
     /// The latest picture at or before a step, and its step; the latest of all without one.

@@ -7,6 +7,7 @@
 use egui::{Event, KeyboardShortcut, Popup};
 
 use super::prelude::*;
+use super::present;
 use super::views::{compare::Comparison, lessons};
 use crate::words::Piece;
 
@@ -121,6 +122,24 @@ pub const UNDO: Command =
         .keys(&[ctrl(Key::Z)], When::Idle)
         .unless(|studio| studio.state.waits());
 
+pub const REDO: Command =
+    Command::new("Take up the undone request again", |studio, _| studio.state.redo())
+        .keys(&[SHIFT_Z], When::Idle)
+        .unless(|studio| studio.state.waits());
+
+pub const BACK: Command = Command::new("Bring the earlier sitting back", |studio, _| {
+    if studio.saver.earlier.is_some() && !studio.state.held() {
+        studio.later = true;
+        studio.saver.recall();
+    }
+})
+.button("Bring back", "Shows the runs of the earlier sitting again, and what was picked")
+.keys(&[ctrl(Key::B)], When::Idle)
+.unless(|studio| studio.state.waits());
+
+const SHIFT_Z: KeyboardShortcut =
+    KeyboardShortcut::new(Modifiers::COMMAND.plus(Modifiers::SHIFT), Key::Z);
+
 #[cfg(not(target_arch = "wasm32"))]
 pub const COMPARE: Command = Command::new("Compare with weights that others made", |studio, _| {
     if studio.state.blocked().is_none() {
@@ -194,6 +213,13 @@ pub const TOUR: Command = Command::new("Tour", |studio, _| studio.toggle_tour())
     .keys(&[plain(Key::H)], When::Idle)
     .of(Piece::Tour);
 
+/// F5 loads a page anew.
+const PRESENT_KEY: Key = if cfg!(target_arch = "wasm32") { Key::F9 } else { Key::F5 };
+
+pub const PRESENT: Command = Command::new("Presentation", |studio, _| studio.toggle_presentation())
+    .button("Present", "The main job step by step, in large letters, by a remote's keys")
+    .keys(&[plain(PRESENT_KEY)], When::Always);
+
 const FRAMES: Command = Command::new("Frame times", |studio, _| studio.frames.shown ^= true)
     .keys(&[plain(Key::F12)], When::Idle);
 
@@ -203,7 +229,10 @@ pub const ALL: &[Command] = &[
     PAUSE,
     STEP,
     CANCEL,
+    // Before the other, whose key without Shift is a part of this one's.
+    REDO,
     UNDO,
+    BACK,
     #[cfg(not(target_arch = "wasm32"))]
     COMPARE,
     SAVE,
@@ -214,6 +243,11 @@ pub const ALL: &[Command] = &[
     SWIPE,
     Command::said("B", "Hold: Before in every pane"),
     TOUR,
+    PRESENT,
+    Command::said(
+        "PageDown, PageUp",
+        "While presenting: a step on or back; . a blank screen, Esc ends it",
+    ),
     Command::said("Tab, Enter", "Walk through and press everything"),
     FRAMES,
     Command::said("Cmd", "On a Mac in place of Ctrl"),
@@ -267,7 +301,10 @@ impl Command {
     fn called_keys(&self, between: &str) -> String {
         let called = |shortcut: KeyboardShortcut| match shortcut.logical_key {
             Key::Escape => "Esc".to_string(),
-            key if shortcut.modifiers.command => format!("Ctrl+{}", key.symbol_or_name()),
+            key if shortcut.modifiers.command => {
+                let shift = if shortcut.modifiers.shift { "Shift+" } else { "" };
+                format!("Ctrl+{shift}{}", key.symbol_or_name())
+            }
             key => key.symbol_or_name().into(),
         };
         self.shortcuts().into_iter().map(called).collect::<Vec<_>>().join(between)
@@ -281,6 +318,7 @@ pub fn handle_keys(studio: &mut Studio, ctx: &Context) {
         return;
     }
     let writing = writing(ctx) || Popup::is_any_open(ctx);
+    present::handle_keys(studio, ctx, writing);
     let escape = |ctx: &Context| ctx.input_mut(|i| i.consume_key(Modifiers::NONE, Key::Escape));
     if !writing && studio.tour.at.is_some() && escape(ctx) {
         studio.tour.at = None;
@@ -345,7 +383,7 @@ mod tests {
         assert_eq!(DENSITY.tooltip(), "Share of weights that may change ([ and ])");
         let mut keys: Vec<_> = ALL.iter().flat_map(Command::shortcuts).collect();
         let n = keys.len();
-        keys.sort_by_key(|k| (k.modifiers.command, k.logical_key));
+        keys.sort_by_key(|k| (k.modifiers.command, k.modifiers.shift, k.logical_key));
         keys.dedup();
         assert_eq!(keys.len(), n, "no key has two meanings");
     }

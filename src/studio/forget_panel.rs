@@ -5,7 +5,7 @@ use egui::{CollapsingHeader, DragValue, UiBuilder};
 use super::assumed::assumed_ui;
 use super::prelude::*;
 use super::request::estimator;
-use super::{Spot, classes, commands};
+use super::{Spot, classes, commands, scrubber};
 use crate::run::figures::short;
 use crate::unlearn::registry::METHODS;
 use crate::unlearn::{Knob, KnobKind, Method};
@@ -74,6 +74,7 @@ fn what_ui(studio: &mut Studio, ui: &mut Ui) {
 }
 
 fn button_ui(studio: &mut Studio, ui: &mut Ui) {
+    scrubber::branch_ui(&mut studio.state, ui);
     let blocked = (commands::FORGET.blocked)(studio);
     let text = RichText::new(commands::FORGET.name).size(17.0).color(Color32::WHITE);
     ui.add_space(8.0);

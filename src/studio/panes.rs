@@ -1,6 +1,6 @@
 //! One pane: its title, its tiles with what the classifier sees in them, the tile under the hand.
 
-use std::ops::Range;
+use std::{cell::Cell, ops::Range};
 
 use egui::{
     UiBuilder,
@@ -20,7 +20,7 @@ const FAINT: f32 = 0.3;
 pub struct PaneContext<'a> {
     pub session: &'a TaskState,
     /// The pictures before, which all panes are like.
-    pub base: &'a Grid,
+    pub base: &'a Arc<Grid>,
     pub classes: &'a [String],
     /// The rows that are marked.
     pub forgotten: Range<usize>,
@@ -30,6 +30,10 @@ pub struct PaneContext<'a> {
     pub before: TextureId,
     /// The share of the other panes that shows Before.
     pub swipe: Option<f32>,
+    /// Whether the other panes show how they differ from Before.
+    pub difference: bool,
+    /// The tile, by its row and column, whose steps were asked for.
+    pub chosen: Cell<Option<[usize; 2]>>,
     pub palette: &'static Palette,
 }
 
@@ -86,7 +90,7 @@ impl PaneContext<'_> {
         let Arrangement { upright, names, .. } = self.arrangement;
         let head = if headed && upright { names } else { 0.0 };
         let size = self.arrangement.size(rows.len()) + vec2(0.0, TITLE + head);
-        let (rect, response) = ui.allocate_exact_size(size, Sense::hover());
+        let (rect, response) = ui.allocate_exact_size(size, Sense::click());
         let content = self.session.content(pane);
         response.widget_info(|| {
             let told = match rows.start {
@@ -108,8 +112,11 @@ impl PaneContext<'_> {
         if cut && response.hover_pos().is_some_and(|p| !tiles.contains(p)) {
             response.clone().on_hover_text(self.name(pane));
         }
+        let differs = (self.differs(pane) && !faint).then(|| sheet.difference(grid, self.base));
+        let grid = differs.as_ref().unwrap_or(grid);
         let pictures = Pictures { pane, grid, texture: sheet.texture(ui.ctx(), grid), faint };
         let part = Part { rect: tiles, rows: rows.clone() };
+        self.choose(&response, &part, pictures);
         let swiped = pane != Pane::Before && !faint && grid.rows == self.base.rows;
         let Some(at) = self.swipe.filter(|_| swiped) else {
             self.tiles(ui, &part, pictures);
@@ -177,6 +184,31 @@ impl PaneContext<'_> {
         cut
     }
 
+    /// Whether a pane shows how its pictures differ from Before.
+    fn differs(&self, pane: Pane) -> bool {
+        self.difference && pane != Pane::Before
+    }
+
+    /// Asks for the steps of a tile: the one that is pressed twice, or with Enter the first of what is forgotten.
+    fn choose(&self, response: &Response, part: &Part, pictures: Pictures) {
+        let hand = response.ctx.input(|i| i.pointer.any_released());
+        let at = match response.interact_pointer_pos().filter(|_| hand) {
+            Some(at) if response.double_clicked() => self.tile_at(part, pictures.grid, at),
+            None if response.clicked() => Some([self.forgotten.clone().next().unwrap_or(0), 0]),
+            _ => None,
+        };
+        self.chosen.set(at.or(self.chosen.get()));
+    }
+
+    /// The tile at a place.
+    fn tile_at(&self, part: &Part, grid: &Grid, at: Pos2) -> Option<[usize; 2]> {
+        let [row, column] = self.arrangement.tile_at(at - part.rect.min);
+        let row = row + part.rows.start;
+        let inside = part.rect.contains(at) && row < grid.rows.len();
+        let shown = column < grid.columns.min(self.arrangement.columns);
+        (inside && shown).then_some([row, column])
+    }
+
     fn pictures_before(&self) -> Pictures<'_> {
         Pictures { pane: Pane::Before, grid: self.base, texture: self.before, faint: false }
     }
@@ -220,13 +252,9 @@ impl PaneContext<'_> {
     }
 
     fn tooltip_ui(&self, response: Response, part: &Part, pictures: Pictures) {
-        let (rect, grid) = (part.rect, pictures.grid);
-        let Some(at) = response.hover_pos().filter(|p| rect.contains(*p)) else { return };
-        let [row, column] = self.arrangement.tile_at(at - rect.min);
-        let row = row + part.rows.start;
-        if row >= grid.rows.len() || column >= grid.columns.min(self.arrangement.columns) {
-            return;
-        }
+        let grid = pictures.grid;
+        let at = response.hover_pos().and_then(|at| self.tile_at(part, grid, at));
+        let Some([row, column]) = at else { return };
         response.on_hover_ui_at_pointer(|ui| {
             ui.label(RichText::new(self.row_name(grid, row)).strong());
             let mut both = vec![pictures];
@@ -288,10 +316,12 @@ impl PaneContext<'_> {
     }
 
     fn name(&self, pane: Pane) -> String {
-        match pane {
+        let name = match pane {
             Pane::After => format!("After ({})", arm_name(self.session, Arm::Method)),
+            Pane::Before if self.session.against.is_some() => "Held".into(),
             _ => pane.name().into(),
-        }
+        };
+        if self.differs(pane) { format!("{name}, difference") } else { name }
     }
 
     fn row_name<'b>(&'b self, grid: &'b Grid, row: usize) -> &'b str {

@@ -11,6 +11,8 @@ use serde::{Serialize, de::DeserializeOwned};
 use crate::assets;
 use crate::engine::Opened;
 use crate::error::{Error, Result};
+use crate::run::Record;
+use crate::run::gallery::Exhibit;
 use crate::saliency::Overlap;
 use crate::table::Summary;
 use crate::wire;
@@ -40,6 +42,14 @@ pub fn table(name: &str) -> Result<Option<&'static Arc<Summary>>> {
     let path = assets::TABLES.iter().find(is_it);
     let path = path.ok_or_else(|| Error::unknown("table", name, tables()))?;
     read(path, |bytes| Summary::read(bytes).map_err(|reason| Error::file(*path, reason)))
+}
+
+/// A run of the gallery; nothing while it is on its way.
+///
+/// # Errors
+/// It does not come, or is damaged.
+pub fn exhibit(exhibit: &Exhibit) -> Result<Option<&'static Arc<Record>>> {
+    read(exhibit.file, unpack)
 }
 
 /// The names of the tables that come with the program.

@@ -31,9 +31,10 @@ pub fn estimator(recipe: &Recipe) -> Estimator {
     }
 }
 
-/// Whether a run is one that a random mask of equal size is held against.
+/// Whether a run is one that a random mask of equal size is held against: a step of another is not.
 pub fn controlled(recipe: &Recipe) -> bool {
-    recipe.given.is_none() && ![Estimator::None, Estimator::Random].contains(&estimator(recipe))
+    let masked = ![Estimator::None, Estimator::Random].contains(&estimator(recipe));
+    masked && recipe.given.is_none() && recipe.until.is_none()
 }
 
 impl Choice {

@@ -5,17 +5,17 @@ use std::{collections::BTreeSet, ops::Range, sync::Arc};
 use super::attempt::Attempt;
 use super::history::Kept;
 use super::request::controlled;
-use super::state::Look;
-use super::{Choice, History, Saliency, format, prompt, recorded, tasks};
+use super::state::{Insights, Look, Steps};
+use super::{Choice, History, Race, Saliency, format, prompt, recorded, tasks};
 use crate::data;
 use crate::engine::{Grid, Looked, Opened, PromptPane, Run, TrainingSet};
 use crate::eval::Evidence;
 use crate::eval::verdict::verdict;
 use crate::models::registry;
-use crate::run::Link;
+use crate::run::{Link, Record};
 use crate::saliency::Overlap;
 use crate::unlearn;
-use crate::words::{Recipe, Task};
+use crate::words::{Recipe, Report, Task};
 
 /// The two runs that stand side by side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -29,6 +29,27 @@ pub enum Arm {
 
 impl Arm {
     pub const BOTH: [Self; 2] = [Self::Method, Self::Control];
+
+    /// The pane that shows it.
+    pub fn pane(self) -> Pane {
+        match self {
+            Self::Method => Pane::After,
+            Self::Control => Pane::Random,
+        }
+    }
+}
+
+/// One of the runs that are shown: side by side, or in a race.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Whose {
+    Arm(Arm),
+    Lane(usize),
+}
+
+impl From<Arm> for Whose {
+    fn from(arm: Arm) -> Self {
+        Self::Arm(arm)
+    }
 }
 
 /// A pane of the comparison.
@@ -49,28 +70,6 @@ impl Pane {
             Self::Random => "Random mask",
             Self::Retrain => "Retrain",
         }
-    }
-}
-
-/// How much of a finished run's change its pane shows.
-#[derive(Debug, Clone)]
-pub struct Dial {
-    /// What is asked for: 0 is the original, 1 the run.
-    pub strength: f64,
-    /// What was drawn last, and at which strength.
-    pub drawn: Option<(f64, Arc<Grid>)>,
-}
-
-impl Default for Dial {
-    fn default() -> Self {
-        Self { strength: 1.0, drawn: None }
-    }
-}
-
-impl Dial {
-    /// Goes back to what is shown: what was asked for is not drawn.
-    pub fn give_up(&mut self) {
-        self.strength = self.drawn.as_ref().map_or(1.0, |(strength, _)| *strength);
     }
 }
 
@@ -110,11 +109,17 @@ pub struct TaskState {
     pub request: Recipe,
     pub saliency: Option<Saliency>,
     pub attempts: [Option<Attempt>; 2],
+    /// The recorded run that is shown in place of one of this sitting.
+    pub record: Option<Arc<Record>>,
+    /// The recorded run that was asked for again.
+    pub replayed: Option<Arc<Record>>,
     /// The step that the timeline is held at; `None` follows the training.
     pub scrub: Option<usize>,
-    /// How much of the shown run's change is shown.
-    pub dial: Dial,
+    /// The step of the shown run that Before shows in place of the unchanged model.
+    pub against: Option<usize>,
     pub history: History,
+    /// Runs that are made one after another.
+    pub race: Race,
     /// The pictures that can be picked, once they were asked for.
     pub shelf: Option<Arc<TrainingSet>>,
     /// Whether they could not be opened.
@@ -122,14 +127,20 @@ pub struct TaskState {
     /// What a person's own pictures are being looked at for, and what was seen in them last.
     pub looks: Option<Look>,
     pub looked: Option<(Look, Looked)>,
-    /// The models before the adopted runs, the first one first.
+    /// The models before the adopted runs, the first one first, and those that were left by undoing, the last one
+    /// first.
     pub before: Vec<Arc<Opened>>,
+    pub undone: Vec<Arc<Opened>>,
     /// The masks that were compared last.
     pub overlap: Option<Arc<Overlap>>,
+    /// What was looked into.
+    pub insights: Insights,
     /// What the prompts of the request show before it.
     pub pane: Option<PromptPane>,
     /// What the shipped Retrain twin shows, and of what: from the same noise as the model's pictures.
     pub twin: Option<(Recipe, Arc<Grid>)>,
+    /// The sampler's steps on the way to a tile.
+    pub steps: Steps,
 }
 
 impl TaskState {
@@ -170,9 +181,29 @@ impl TaskState {
         self.attempts[arm as usize].as_mut()
     }
 
+    /// A run that is shown, side by side or in the race.
+    pub fn shown(&self, whose: impl Into<Whose>) -> Option<&Attempt> {
+        match whose.into() {
+            Whose::Arm(arm) => self.attempt(arm),
+            Whose::Lane(at) => self.race.lanes.get(at).map(|lane| &lane.attempt),
+        }
+    }
+
+    pub fn shown_mut(&mut self, whose: impl Into<Whose>) -> Option<&mut Attempt> {
+        match whose.into() {
+            Whose::Arm(arm) => self.attempt_mut(arm),
+            Whose::Lane(at) => self.race.lanes.get_mut(at).map(|lane| &mut lane.attempt),
+        }
+    }
+
     /// A shown run that is finished.
     pub fn run(&self, arm: Arm) -> Option<&Arc<Run>> {
         self.attempt(arm)?.run.as_ref()
+    }
+
+    /// What is known of a shown run that is finished, of this sitting or recorded.
+    pub fn report(&self, arm: Arm) -> Option<&Report> {
+        self.attempt(arm)?.report()
     }
 
     /// The recipe of the request, once something is open and picked.
@@ -194,14 +225,15 @@ impl TaskState {
 
     fn recipe_with(&self, opened: &Opened, what: &Choice) -> Option<Recipe> {
         let data = what.data(opened);
-        let recipe = self.recipe_of(opened.model(), &data, &what.spec(opened)?);
+        let mut recipe = self.recipe_of(opened.model(), &data, &what.spec(opened)?);
+        recipe.branch = self.request.branch.clone().filter(|from| from.leads_to(&recipe));
         Some(Recipe { after: opened.after.clone(), ..recipe })
     }
 
     /// The recipe of the request for a model, a data set and a forget set.
     fn recipe_of(&self, model: &str, data: &str, forget: &str) -> Recipe {
         let (model, data, forget) = (model.into(), data.into(), forget.into());
-        let mut recipe = Recipe { model, data, forget, ..self.request.clone() };
+        let mut recipe = Recipe { model, data, forget, branch: None, ..self.request.clone() };
         let method = unlearn::registry::find(&recipe.method);
         let own = |name: &str| method.as_ref().ok()?.knob(name).ok();
         // Others were another method's.
@@ -219,7 +251,7 @@ impl TaskState {
         self.clear();
         self.model = opened.name.clone();
         (self.request.seed, self.request.budget) = (opened.seed, opened.budget);
-        self.what = None;
+        (self.what, self.request.branch) = (None, None);
         self.opened = Some(opened);
     }
 
@@ -227,14 +259,15 @@ impl TaskState {
     pub fn clear(&mut self) {
         self.saliency = None;
         self.pane = None;
+        self.race = Race::default();
         self.put_away();
     }
 
     /// Makes room for another run.
     pub fn put_away(&mut self) {
         self.attempts = [None, None];
-        self.scrub = None;
-        self.dial = Dial::default();
+        self.record = None;
+        (self.scrub, self.against) = (None, None);
         self.history.shown = None;
     }
 
@@ -251,11 +284,17 @@ impl TaskState {
     /// The pictures that all panes are held against: the request's prompts, or what the model shows
     /// of every class.
     pub fn base(&self) -> Option<&Arc<Grid>> {
+        if self.record.is_some() {
+            return self.attempt(Arm::Method)?.snapshots.first().map(|(_, grid)| grid);
+        }
         self.pane.as_ref().map(|pane| &pane.grid).or(self.seen().map(|opened| &opened.grid))
     }
 
     /// The rows of [`Self::base`] that are to be forgotten.
     pub fn forgotten(&self) -> Range<usize> {
+        if let Some(Record { forgotten: [first, last], .. }) = self.record.as_deref() {
+            return *first..*last;
+        }
         if let Some(pane) = &self.pane {
             return 0..pane.forgotten;
         }
@@ -323,7 +362,9 @@ impl TaskState {
     /// Whether the control follows the run that goes on or was asked for.
     fn control_follows(&self) -> bool {
         match self.attempt(Arm::Method) {
-            Some(attempt) => attempt.controlled && attempt.run.is_none() && !attempt.cancelled,
+            Some(attempt) => {
+                controlled(&attempt.recipe) && attempt.run.is_none() && !attempt.cancelled
+            }
             None => controlled(&self.request),
         }
     }
@@ -335,11 +376,11 @@ impl TaskState {
         };
         let base = self.base().unwrap_or(&opened.grid);
         match pane {
-            Pane::Before => Content::Grid(base, None),
-            Pane::After => {
-                let shown = self.part().or(self.progress_of(Arm::Method));
-                shown.unwrap_or(Content::Next(base))
-            }
+            Pane::Before => match self.held_against() {
+                Some((step, grid)) => Content::Grid(grid, Some(step)),
+                None => Content::Grid(base, None),
+            },
+            Pane::After => self.progress_of(Arm::Method).unwrap_or(Content::Next(base)),
             Pane::Random => self.progress_of(Arm::Control).unwrap_or_else(|| {
                 if self.control_follows() {
                     return Content::Next(base);
@@ -356,21 +397,27 @@ impl TaskState {
         }
     }
 
-    /// What the shown run shows at another strength than its own, once that is drawn.
-    fn part(&self) -> Option<Content<'_>> {
-        let Dial { strength, drawn } = &self.dial;
-        if self.run(Arm::Method).is_none() || self.scrub.is_some() || *strength == 1.0 {
-            return None;
-        }
-        match drawn {
-            _ if *strength == 0.0 => Some(Content::Part(self.base()?, 0.0)),
-            Some((strength, grid)) => Some(Content::Part(grid, *strength)),
-            None => None,
-        }
+    /// The step that Before shows in place of the unchanged model, and its pictures.
+    pub fn held_against(&self) -> Option<(usize, &Arc<Grid>)> {
+        Some(self.attempt(Arm::Method)?.at(Some(self.against?)))
+    }
+
+    /// What Before shows: what all panes are held against.
+    pub fn reference(&self) -> Option<&Arc<Grid>> {
+        self.held_against().map(|(_, grid)| grid).or(self.base())
+    }
+
+    /// The strength that a run is shown at.
+    pub fn strength(&self, whose: impl Into<Whose>) -> f64 {
+        self.shown(whose).map_or(1.0, |attempt| attempt.dial.strength)
     }
 
     fn progress_of(&self, arm: Arm) -> Option<Content<'_>> {
-        let (step, grid) = self.attempt(arm)?.at(self.scrub);
+        let attempt = self.attempt(arm)?;
+        if let Some((grid, strength)) = attempt.part(self.base()).filter(|_| self.scrub.is_none()) {
+            return Some(Content::Part(grid, strength));
+        }
+        let (step, grid) = attempt.at(self.scrub);
         Some(Content::Grid(grid, Some(step)))
     }
 

@@ -3,7 +3,7 @@
 use egui::ProgressBar;
 
 use super::prelude::*;
-use super::{Spot, commands, curves, verdict};
+use super::{Spot, Whose, commands, curves, verdict};
 use crate::job_context::Progress;
 use crate::words::Piece;
 
@@ -69,7 +69,7 @@ fn column_ui(studio: &mut Studio, ui: &mut Ui) {
 }
 
 /// Draws both runs' cards, side by side where there is room.
-fn cards_ui(state: &mut State, ui: &mut Ui) {
+pub fn cards_ui(state: &mut State, ui: &mut Ui) {
     let arms = if state.hides(Piece::Control) { &Arm::BOTH[..1] } else { &Arm::BOTH };
     if ui.available_width() < 2.0 * CARD {
         return arms.iter().for_each(|arm| verdict::run_ui(state, *arm, ui));
@@ -105,13 +105,17 @@ pub fn status_ui(studio: &mut Studio, ui: &mut Ui) {
             if paused {
                 commands::STEP.ui(studio, ui);
             }
-            let state = &studio.state;
-            ui.with_layout(Layout::left_to_right(Align::Center), |ui| match &state.work {
-                Some(work) => progress_ui(state, work, ui),
-                None => drop(ui.weak(&state.ended)),
-            });
+            ui.with_layout(Layout::left_to_right(Align::Center), |ui| doing_ui(&studio.state, ui));
         });
     });
+}
+
+/// Draws what is being done, or how the last work ended.
+pub fn doing_ui(state: &State, ui: &mut Ui) {
+    match &state.work {
+        Some(work) => progress_ui(state, work, ui),
+        None => drop(ui.weak(&state.ended)),
+    }
 }
 
 fn progress_ui(state: &State, work: &RunningJob, ui: &mut Ui) {
@@ -147,6 +151,7 @@ fn progress_ui(state: &State, work: &RunningJob, ui: &mut Ui) {
 fn doing(state: &State, work: &RunningJob) -> String {
     let whose = match work.kind {
         JobKind::Unlearn(arm) => arm_name(state.session(), arm),
+        JobKind::Race(at) => state.session().race.lanes.get(at).map_or("", |lane| &lane.name),
         kind => kind.told()[0],
     };
     let whose = if state.eager() { format!("{whose}, then forgetting") } else { whose.into() };
@@ -158,7 +163,7 @@ fn doing(state: &State, work: &RunningJob) -> String {
         None => (&**phase, String::new()),
     };
     match work.kind {
-        JobKind::Unlearn(arm) if trains(state.session(), arm, part) => {
+        kind if kind.makes().is_some_and(|whose| trains(state.session(), whose, part)) => {
             let [done, total] = [*done, *total].map(format::count);
             format!("{whose}, step {done} of {total}{warming}")
         }
@@ -168,7 +173,7 @@ fn doing(state: &State, work: &RunningJob) -> String {
 }
 
 /// Whether a part of a run is its updates, which go by the method's name.
-fn trains(session: &TaskState, arm: Arm, part: &str) -> bool {
-    let method = session.attempt(arm).map(|a| format::method(&a.method));
+fn trains(session: &TaskState, whose: Whose, part: &str) -> bool {
+    let method = session.shown(whose).map(|a| format::method(&a.method));
     method.is_some_and(|name| part.strip_prefix("Forgetting with ").unwrap_or(part) == name)
 }

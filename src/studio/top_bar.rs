@@ -18,7 +18,8 @@ const NOTICE: f64 = 4.0;
 type Draw = fn(&mut Studio, &mut Ui);
 
 /// What can be done from the bar, from the right.
-const ACTIONS: [(Piece, Draw); 4] = [
+const ACTIONS: [(Piece, Draw); 5] = [
+    (Piece::Tour, present_ui),
     (Piece::Tour, tour_ui),
     (Piece::Export, export_ui),
     (Piece::Share, share_ui),
@@ -139,6 +140,10 @@ fn device_ui(studio: &Studio, ui: &mut Ui) {
     };
     let badge = RichText::new(format::device(info)).weak();
     ui.add(Label::new(badge).truncate()).on_hover_text(&info.why);
+}
+
+fn present_ui(studio: &mut Studio, ui: &mut Ui) {
+    commands::PRESENT.ui(studio, ui);
 }
 
 fn tour_ui(studio: &mut Studio, ui: &mut Ui) {

@@ -2,7 +2,7 @@
 
 use super::{BatchSource, Knobs, Losses, Method, Order, Rate, Scope, Treatment, registry};
 use crate::data::rng;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::models::{Card, Training};
 use crate::subject::Sent;
 use crate::train::{LrSchedule, Preset};
@@ -19,6 +19,8 @@ pub struct Plan {
     pub epochs: usize,
     /// Updates in all.
     pub steps: usize,
+    /// Those that are made, where a recipe ends before the last one.
+    until: Option<usize>,
     pub batch: usize,
     pub lr: f64,
     pub schedule: LrSchedule,
@@ -89,6 +91,7 @@ impl Plan {
             estimator: recipe.mask.unwrap_or(method.mask),
             epochs: 0,
             steps: 0,
+            until: recipe.until,
             batch: sizes.batch[task as usize],
             lr: how.lr(&sizes),
             schedule: match how.rate {
@@ -148,6 +151,25 @@ impl Plan {
         }
         plan.steps = plan.updates();
         Ok(plan)
+    }
+
+    /// Updates that are made.
+    pub fn end(&self) -> usize {
+        self.until.map_or(self.steps, |until| until.min(self.steps))
+    }
+
+    /// Refuses to end where the run does not come to.
+    ///
+    /// # Errors
+    /// It has fewer updates.
+    pub fn check_end(&self) -> Result<()> {
+        match self.until.filter(|until| *until > self.steps) {
+            Some(until) => {
+                let right = format!("the run has {} updates", self.steps);
+                Err(Error::argument("until", until, right))
+            }
+            None => Ok(()),
+        }
     }
 
     /// Whether only the layers that read the condition change.

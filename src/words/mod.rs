@@ -1,6 +1,7 @@
 //! Plain data that everybody speaks: the request and what came of it. Nothing here knows a tensor.
 
 mod attack;
+mod attribution;
 pub mod audit;
 mod budget;
 mod change;
@@ -17,6 +18,7 @@ mod sampling;
 mod task;
 
 pub use attack::{AttackKind, AttackReport, Try};
+pub use attribution::Attribution;
 pub use audit::{
     Attack, Audit, Changed, Divergence, Examination, LayerSimilarity, ProbeReport, References,
     Relearn,

@@ -60,7 +60,7 @@ pub fn known(studio: &mut Studio) -> &mut Lessons {
     let lessons = studio.own.of::<Lessons>();
     if !lessons.recalled {
         lessons.recalled = true;
-        let kept = studio.saver.keeper.remembered(KEPT);
+        let kept = studio.saver.keeper.setting(KEPT);
         let kept: Kept = kept.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
         lessons.passed = kept.passed;
         let language = kept.language.or(studio.host.language.clone());
@@ -75,7 +75,7 @@ fn remember(studio: &mut Studio) {
     let language = Some(lessons.language.code.to_string());
     let kept = Kept { passed: lessons.passed.clone(), language };
     let text = serde_json::to_string(&kept).unwrap_or_default();
-    studio.saver.keeper.remember(KEPT, &text);
+    studio.saver.keeper.keep_setting(KEPT, &text);
 }
 
 /// Speaks another language from now on.

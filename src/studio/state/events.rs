@@ -28,8 +28,8 @@ impl State {
             }
             Event::Note { id, text } if let Some(work) = self.heard(id) => work.notes.push(text),
             Event::Step { id, live } if let Some(work) = self.heard(id) => {
-                if let JobKind::Unlearn(arm) = work.kind
-                    && let Some(attempt) = self.session_mut().attempt_mut(arm)
+                if let Some(whose) = work.kind.makes()
+                    && let Some(attempt) = self.session_mut().shown_mut(whose)
                 {
                     attempt.push(live);
                 }
@@ -92,6 +92,7 @@ impl State {
                 }
             }
             (JobKind::Browse, Outcome::Browsed(shelf)) => session.shelf = Some(shelf),
+            (JobKind::Inspect, Outcome::Inspected(seen)) => self.inspected(seen),
             (JobKind::Look, Outcome::Looked(looked)) => {
                 session.looked = session.looks.take().map(|look| (look, looked));
             }
@@ -110,9 +111,12 @@ impl State {
                 });
                 self.fresh.extend(run);
             }
-            (JobKind::Strength, Outcome::Interpolated(grid)) => {
-                session.dial.drawn = Some((session.dial.strength, grid));
+            (JobKind::Strength(whose), Outcome::Interpolated(grid)) => {
+                if let Some(attempt) = session.shown_mut(whose) {
+                    attempt.dial.drawn = Some((attempt.dial.strength, grid));
+                }
             }
+            (JobKind::Trace, Outcome::Traced(trace)) => session.steps.take(trace),
             (JobKind::Export, Outcome::Exported(made)) => {
                 let said = made.lora.as_ref().map(LoraReport::line);
                 session.notes.extend(said.filter(|said| !session.notes.contains(said)));
@@ -122,11 +126,19 @@ impl State {
             }
             (JobKind::Overlap, Outcome::Overlapped(overlap)) => session.overlap = Some(overlap),
             (JobKind::Adopt | JobKind::Learn, Outcome::Opened(opened)) => {
+                session.undone.clear();
                 session.before.extend(session.opened.take());
                 session.take(opened);
             }
             (JobKind::Unlearn(arm), Outcome::Unlearned(run)) => {
                 self.unlearned(arm, run, !work.cancelling);
+            }
+            (JobKind::Race(at), Outcome::Unlearned(run)) => self.raced(at, run, !work.cancelling),
+            (JobKind::KeepStep, Outcome::Unlearned(run)) => {
+                self.unlearned(Arm::Method, run, false);
+                if !work.cancelling {
+                    self.adopt();
+                }
             }
             _ => {}
         }
@@ -174,6 +186,7 @@ impl State {
     fn unlearned(&mut self, arm: Arm, run: Arc<Run>, goes_on: bool) {
         let session = self.session_mut();
         session.finish(arm, &run);
+        self.compare_with_record(&run, arm);
         self.fresh.push(run.clone());
         if arm == Arm::Control {
             return;
@@ -196,13 +209,22 @@ impl State {
     }
 
     fn failed(&mut self, work: RunningJob, error: Error) {
+        if work.kind == JobKind::Trace {
+            self.session_mut().steps.give_up(true);
+        }
         self.keep_shown(work.kind);
+        if let JobKind::Race(at) = work.kind {
+            return self.dropped_out(at, &error);
+        }
         let session = self.session_mut();
         session.eager = false;
-        if let JobKind::Unlearn(arm) = work.kind
-            && let Some(attempt) = session.attempt_mut(arm)
+        if let Some(whose) = work.kind.makes()
+            && let Some(attempt) = session.shown_mut(whose)
         {
             attempt.cancelled = true;
+        }
+        if work.kind == JobKind::Inspect {
+            session.uninspected();
         }
         if matches!(error, Error::Cancelled) {
             self.ended = "Cancelled".into();

@@ -1,11 +1,19 @@
 //! The studio without egui: what is open, what runs, and what an event changes.
 
 pub mod actions;
+mod back;
 mod events;
+mod gallery;
+mod inspect;
 mod mine;
+mod race;
+mod steps;
+mod time;
 
 pub use actions::LONGEST_PROMPT;
+pub use inspect::Insights;
 pub use mine::Look;
+pub use steps::{Place, Steps};
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -14,7 +22,7 @@ use web_time::Instant;
 use super::attempt::Attempt;
 use super::request::estimator;
 use super::task_state::TaskState;
-use super::{Arm, Backend, tasks};
+use super::{Arm, Backend, Whose, tasks};
 use crate::engine::{Exported, Job, Run};
 use crate::error::Result;
 use crate::gpu::DeviceInfo;
@@ -37,6 +45,8 @@ pub enum JobKind {
     Unlearn(Arm),
     /// Opening the data set to be looked through.
     Browse,
+    /// Looking into the model.
+    Inspect,
     /// Looking at a person's own pictures.
     Look,
     /// Taking them in, to be forgotten.
@@ -51,8 +61,14 @@ pub enum JobKind {
     Audit(Arm),
     /// Bringing back what a finished run forgot.
     Attack(Arm, AttackKind),
+    /// Making a step of a run the result, and then the model.
+    KeepStep,
     /// Drawing a finished run at another strength.
-    Strength,
+    Strength(Whose),
+    /// Tracing the sampler's steps.
+    Trace,
+    /// A run of a race.
+    Race(usize),
     /// Making a file of a finished run's change.
     Export,
 }
@@ -60,13 +76,24 @@ pub enum JobKind {
 impl JobKind {
     /// Whether another request would conflict with it.
     fn holds(self) -> bool {
-        let free = matches!(self, Self::Import | Self::Browse | Self::Look | Self::Strength);
-        !free && !self.prepares()
+        let free = matches!(self, Self::Import | Self::Browse | Self::Look | Self::Strength(_));
+        let look = matches!(self, Self::Trace | Self::Inspect);
+        !free && !look && !self.prepares()
     }
 
     /// Whether it makes ready for a run, which can be asked for meanwhile.
     fn prepares(self) -> bool {
         matches!(self, Self::Open(_) | Self::Rank)
+    }
+
+    /// Which of the shown runs it makes.
+    pub fn makes(self) -> Option<Whose> {
+        match self {
+            Self::Unlearn(arm) => Some(arm.into()),
+            Self::KeepStep => Some(Arm::Method.into()),
+            Self::Race(at) => Some(Whose::Lane(at)),
+            _ => None,
+        }
     }
 
     /// What is said of it before its progress, and in a sentence of its own; a run goes by its name.
@@ -76,6 +103,7 @@ impl JobKind {
             Self::Rank => ["Saliency", "Scoring the weights"],
             Self::Unlearn(_) => ["", "forgetting"],
             Self::Browse => ["Pictures", "Opening the pictures"],
+            Self::Inspect => ["A look inside", "Looking into the model"],
             Self::Look => ["Your pictures", "Looking at your pictures"],
             Self::Keep => ["Your pictures", "Taking your pictures in"],
             Self::Learn => ["Learning", "Learning the new class"],
@@ -83,7 +111,10 @@ impl JobKind {
             Self::Overlap => ["Comparing masks"; 2],
             Self::Audit(_) => ["Audit", "Auditing"],
             Self::Attack(_, kind) => [kind.title(), "Attacking"],
-            Self::Strength => ["Strength", "Drawing at another strength"],
+            Self::KeepStep => ["Keeping the step"; 2],
+            Self::Race(_) => ["Race", "racing"],
+            Self::Strength(_) => ["Strength", "Drawing at another strength"],
+            Self::Trace => ["Steps", "Tracing the sampler's steps"],
             Self::Export => ["Export", "Writing the change"],
         }
     }
@@ -218,7 +249,9 @@ impl State {
         match self.working() {
             _ if self.work.as_ref().is_some_and(|work| work.cancelling) => Some("Cancelling"),
             Some(JobKind::Import | JobKind::Adopt) => Some("The model is being opened"),
-            Some(JobKind::Unlearn(_)) => Some("A run is in progress"),
+            Some(JobKind::Unlearn(_) | JobKind::KeepStep | JobKind::Race(_)) => {
+                Some("A run is in progress")
+            }
             _ if self.eager() => Some("Starts once the weights are scored"),
             _ if self.held() => Some(WAIT),
             _ if session.opened.is_none() && !self.opening() => Some("No model is open"),
@@ -333,12 +366,17 @@ impl State {
     }
 
     fn unlearn(&mut self, arm: Arm, recipe: Recipe) {
+        self.attempt(arm, recipe, JobKind::Unlearn(arm));
+    }
+
+    /// Shows a run as one of both from now on, and asks for it.
+    fn attempt(&mut self, arm: Arm, recipe: Recipe, kind: JobKind) {
         let session = self.session_mut();
         let Some(base) = session.base().cloned().filter(|_| session.opened.is_some()) else {
             return;
         };
-        session.attempts[arm as usize] = Some(Attempt::new(&recipe, base));
-        self.begin(JobKind::Unlearn(arm), Job::Unlearn(recipe));
+        session.attempts[arm as usize] = Some(Attempt::new(recipe.clone(), base));
+        self.begin(kind, Job::Unlearn(recipe));
     }
 
     fn begin(&mut self, kind: JobKind, job: Job) {
@@ -372,8 +410,14 @@ impl State {
     /// before and after start from the same noise. So does the strength.
     fn keep_shown(&mut self, kind: JobKind) {
         let session = self.session_mut();
-        if kind == JobKind::Strength {
-            session.dial.give_up();
+        match kind {
+            JobKind::Strength(whose) => {
+                if let Some(attempt) = session.shown_mut(whose) {
+                    attempt.dial.give_up();
+                }
+            }
+            JobKind::Trace => session.steps.give_up(false),
+            _ => {}
         }
         if let (JobKind::Open(_), Some(opened)) = (kind, &session.opened) {
             (session.request.seed, session.request.budget) = (opened.seed, opened.budget);

@@ -35,13 +35,18 @@ macro_rules! views {
 
 views! {
     compare,
+    race,
+    steps,
     map,
     data,
     audit,
+    whereabouts,
+    network,
     masks,
     recipe,
     lessons,
     table,
+    gallery,
 }
 
 impl PartialEq for View {

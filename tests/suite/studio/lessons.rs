@@ -183,11 +183,11 @@ impl Keeper for Memory {
         Err(Error::Request("not in this test".into()))
     }
 
-    fn remembered(&self, name: &str) -> Option<String> {
+    fn setting(&self, name: &str) -> Option<String> {
         self.0.lock().unwrap().get(name).cloned()
     }
 
-    fn remember(&self, name: &str, text: &str) {
+    fn keep_setting(&self, name: &str, text: &str) {
         self.0.lock().unwrap().insert(name.into(), text.into());
     }
 }
@@ -622,7 +622,7 @@ fn zz_look() {
     ] {
         let name = format!("{}-{theme:?}", size[0]);
         let memory = Arc::new(Memory::default());
-        memory.remember("lessons", r#"{"passed":["forget-set","saliency"],"language":"en"}"#);
+        memory.keep_setting("lessons", r#"{"passed":["forget-set","saliency"],"language":"en"}"#);
         let (mut window, played) = open(&memory, size);
         window.ctx.set_theme(theme);
         calm(&mut window, &played);

@@ -2,6 +2,9 @@
 
 mod actions;
 mod answers;
+mod away;
+mod gallery;
+mod inside;
 mod leaving;
 pub mod lessons;
 mod links;
@@ -9,8 +12,13 @@ mod mine;
 mod opening;
 mod pictures;
 mod played;
+mod present;
 mod prompts;
+mod race;
+mod seen;
+mod steps;
 mod strength;
 mod table;
+mod time;
 mod views;
 mod window;

@@ -5,8 +5,9 @@ use std::{cell::RefCell, collections::VecDeque, path::PathBuf, rc::Rc, sync::Arc
 use egui_kittest::Harness;
 
 use super::answers::{
-    SNEAKER, attack, audit, grid, live, metrics, opened, overlap, pane, ranking, run, shelf,
+    SNEAKER, attack, audit, grid, live, metrics, opened, overlap, pane, ranking, run, shelf, trace,
 };
+use super::seen::inspected;
 use salun_studio::engine::{Attacked, Audited, Event, Exported, Job, Looked, Opened, Outcome};
 use salun_studio::error::Error;
 use salun_studio::gpu::{DeviceInfo, DeviceKind};
@@ -114,7 +115,9 @@ impl Played {
                 let after = after.map(|_| all((5, 0.61)));
                 Outcome::Looked(Looked { before: all((8, 0.93)), after })
             }
+            Job::Inspect(asked) => Outcome::Inspected(inspected(asked)),
             Job::Keep(mine) => Outcome::Kept(mine.name()),
+            Job::Remember { recipe, .. } => Outcome::Kept(recipe.protocol()),
             Job::Learn { model, data, mine, seed, budget } => {
                 let known = opened(&model);
                 let classes = [known.classes.clone(), mine.classes.clone()].concat();
@@ -125,6 +128,7 @@ impl Played {
             Job::Interpolate { strength, .. } => {
                 Outcome::Interpolated(Arc::new(grid((6.0 * strength) as usize)))
             }
+            Job::Trace(request) => Outcome::Traced(Arc::new(trace(&request))),
             Job::Export { what, .. } => {
                 Outcome::Exported(Arc::new(Exported { what, bytes: vec![1], lora: None }))
             }

@@ -1,8 +1,8 @@
 //! The audit: does the model still hold what it no longer shows?
 
 mod attacks;
-mod confusion;
-mod gallery;
+pub mod confusion;
+pub mod gallery;
 mod layers;
 mod prompts;
 mod relearn;

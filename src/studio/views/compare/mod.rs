@@ -8,7 +8,9 @@ pub use arrange::{Arrangement, GAP, TITLE};
 use egui::Checkbox;
 
 use crate::studio::narrow::NARROW;
+use super::gallery;
 use crate::studio::prelude::*;
+use crate::studio::views::steps;
 use crate::studio::{
     Content, Mark, Pane, PaneContext, Sheet, Spot, Swipe, commands, key_ui, strength,
 };
@@ -33,6 +35,8 @@ pub struct Comparison {
     /// By pane.
     pub sheets: [Sheet; 4],
     pub swipe: Swipe,
+    /// Whether the other panes show how they differ from Before.
+    difference: bool,
     /// Which pane a narrow window shows.
     pages: Pages,
 }
@@ -40,7 +44,7 @@ pub struct Comparison {
 impl Default for Comparison {
     fn default() -> Self {
         let (sheets, swipe, pages) = Default::default();
-        Self { shown: [true; 4], sheets, swipe, pages }
+        Self { shown: [true; 4], sheets, swipe, difference: false, pages }
     }
 }
 
@@ -53,6 +57,7 @@ fn compare_ui(studio: &mut Studio, ui: &mut Ui) {
         _ => drop(ui.horizontal_wrapped(legend_ui)),
     }
     ui.add_space(4.0);
+    gallery::record_ui(studio, ui);
     match studio.state.session().seen().cloned() {
         Some(opened) => {
             stopped_ui(&mut studio.state, ui);
@@ -65,7 +70,7 @@ fn compare_ui(studio: &mut Studio, ui: &mut Ui) {
                 panes_ui(studio, ui, &opened, below);
             }
             if done && !studio.state.hides(Piece::Strength) {
-                strength::dial_ui(&mut studio.state, ui);
+                strength::dials_ui(&mut studio.state, ui);
             }
         }
         None => opening_ui(&mut studio.state, ui),
@@ -111,6 +116,10 @@ fn switches_ui(studio: &mut Studio, ui: &mut Ui) {
         }
         let hint = format!("{}; or hold B for Before everywhere", commands::SWIPE.tooltip());
         ui.checkbox(&mut comparison.swipe.on, commands::SWIPE.name).on_hover_text(hint);
+        if draws(session) {
+            ui.checkbox(&mut comparison.difference, "Difference")
+                .on_hover_text("How every tile differs from Before, as heat");
+        }
         if one_row {
             ui.add_space(8.0);
             legend_ui(ui);
@@ -165,10 +174,22 @@ fn legend_ui(ui: &mut Ui) {
 
 /// Draws the panes; so many points `below` them are another's.
 fn panes_ui(studio: &mut Studio, ui: &mut Ui, opened: &Arc<Opened>, below: f32) {
+    let mut shown = had(&studio.state);
+    let comparison = studio.own.of::<Comparison>();
+    shown.retain(|pane| comparison.shown[*pane as usize]);
+    shown_ui(studio, ui, opened, &shown, below);
+}
+
+/// Draws these panes as large as there is room; so many points `below` them are another's.
+pub fn shown_ui(
+    studio: &mut Studio,
+    ui: &mut Ui,
+    opened: &Arc<Opened>,
+    shown: &[Pane],
+    below: f32,
+) {
     let Studio { state, own, .. } = studio;
     let (session, comparison) = (state.session(), own.of::<Comparison>());
-    let mut shown = had(state);
-    shown.retain(|pane| comparison.shown[*pane as usize]);
     let look = look(session, comparison, opened, shown.len(), ui);
     let rows = look.base.rows.len();
     let part = rows.div_ceil(look.arrangement.parts).max(1);
@@ -197,9 +218,23 @@ fn panes_ui(studio: &mut Studio, ui: &mut Ui, opened: &Arc<Opened>, below: f32) 
             });
         }
     });
+    let chosen = look.chosen.get();
     if let Some(at) = swiped.filter(|_| comparison.swipe.on) {
         comparison.swipe.at = at;
         ui.ctx().request_repaint();
+    }
+    steps_of(studio, chosen);
+}
+
+/// Whether pictures are drawn: they have steps, and can differ.
+fn draws(session: &TaskState) -> bool {
+    steps::VIEW.tasks.contains(&session.task)
+}
+
+/// Shows the steps of a tile that was asked for, where it has some.
+fn steps_of(studio: &mut Studio, chosen: Option<[usize; 2]>) {
+    if let Some(tile) = chosen.filter(|_| draws(studio.state.session())) {
+        steps::open(studio, tile);
     }
 }
 
@@ -211,7 +246,7 @@ fn look<'a>(
     n: usize,
     ui: &Ui,
 ) -> PaneContext<'a> {
-    let base = session.base().unwrap_or(&opened.grid);
+    let base = session.reference().unwrap_or(&opened.grid);
     let names = (0..base.rows.len()).map(|row| base.name(row, &opened.classes).unwrap_or(""));
     let names: Vec<&str> = names.collect();
     PaneContext {
@@ -222,6 +257,8 @@ fn look<'a>(
         arrangement: Arrangement::new(ui.available_size(), n, base, &names),
         before: comparison.sheets[0].texture(ui.ctx(), base),
         swipe: comparison.swipe.share(ui.ctx()),
+        difference: comparison.difference && draws(session),
+        chosen: Default::default(),
         palette: theme::palette(ui),
     }
 }

@@ -2,7 +2,7 @@
 
 use egui::UiBuilder;
 
-use super::{Comparison, had, look};
+use super::{Comparison, had, look, steps_of};
 use crate::studio::prelude::*;
 use crate::studio::{Pane, Spot};
 
@@ -101,4 +101,6 @@ pub fn pages_ui(studio: &mut Studio, ui: &mut Ui, opened: &Arc<Opened>, below: f
         });
     }
     ui.advance_cursor_after_rect(area);
+    let chosen = look.chosen.get();
+    steps_of(studio, chosen);
 }

@@ -4,8 +4,8 @@
 mod backdrop;
 mod labels;
 
-use crate::error::Result;
 use crate::eval::{Evidence, Place};
+use crate::run::Page;
 use crate::studio::prelude::*;
 use crate::studio::{Chart, Entry, key_ui, round_up, verdict};
 use crate::table::{Pair, map};
@@ -144,7 +144,7 @@ fn shown(session: &TaskState) -> Vec<&Entry> {
 }
 
 /// What draws the map as SVG and as PNG, away from the frame.
-pub fn figure(session: &TaskState) -> impl Fn() -> Result<(String, Vec<u8>)> + use<> {
+pub fn figure(session: &TaskState) -> impl Fn() -> Page + use<> {
     let of = |entry: &Entry| (title(entry), entry.reports.clone());
     let runs: Vec<_> = shown(session).into_iter().map(of).collect();
     move || {
