@@ -89,8 +89,11 @@ impl State {
         let run = session.shown(whose).and_then(|attempt| attempt.run.as_ref());
         let params = run.map(|run| run.model.weights().values.len());
         match self.working() {
-            Some(JobKind::Strength(_)) | None if run.is_none() => Some("No run is shown"),
-            Some(JobKind::Strength(_)) | None => {
+            // What another strength may drop.
+            Some(JobKind::Strength(_) | JobKind::Trace) | None if run.is_none() => {
+                Some("No run is shown")
+            }
+            Some(JobKind::Strength(_) | JobKind::Trace) | None => {
                 let whole = session.opened.as_ref().map(|opened| opened.params) == params;
                 (!whole)
                     .then_some("The run has other weights than the original: nothing lies between")
