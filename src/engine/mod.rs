@@ -8,6 +8,7 @@
 mod audit;
 pub mod check;
 mod fit;
+mod foreseen;
 mod given;
 mod gpu_loss_check;
 mod job;
@@ -46,7 +47,8 @@ async fn serve(session: &mut Session, send: &Send, id: u64, asked: Job) -> Event
     // The first use of a kernel compiles it.
     let warming = (session.info.kind != DeviceKind::Cpu).then_some("preparing the GPU");
     let switches = session.switches.clone();
-    let mut job = JobContext::new(id, switches, tell).warming(warming);
+    let job = JobContext::new(id, switches, tell).warming(warming);
+    let mut job = job.paced(session.paces.clone());
     // It may have been cancelled while it waited.
     let outcome = match job.check().await {
         Ok(()) => Work { session, job: &mut job, on: Client { id, send } }.run(asked).await,
@@ -203,7 +205,7 @@ pub use job::{
     Attacked, Audited, Command, Event, Job, LiveStep, Looked, Opened, Outcome, PromptPane,
     PromptRequest, TrainingSet,
 };
-pub use outcome::{Attack, Grid, LogLine, Run};
+pub use outcome::{Attack, Grid, LogLine, LossParts, Run};
 #[cfg(target_arch = "wasm32")]
 pub use page::{Engine, WorkerEngine};
 pub use strength::Exported;

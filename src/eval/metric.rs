@@ -137,6 +137,12 @@ impl Metric {
         }
     }
 
+    /// The 95 % interval of an accuracy, where it was measured.
+    pub fn interval(&self, of: &Metrics) -> Option<[f64; 2]> {
+        let place = Self::accuracies().position(|m| m.key == self.key)?;
+        of.intervals.get(place).copied()
+    }
+
     /// The accuracies.
     pub fn accuracies() -> impl Iterator<Item = &'static Self> + Clone {
         METRICS.iter().filter(|m| m.kind == MetricKind::Accuracy)

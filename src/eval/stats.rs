@@ -4,6 +4,7 @@ use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
 use crate::data::rng;
+use crate::words::Metrics;
 
 /// Fewer pairs than this have too few distinct resamples (ten for three pairs) to bootstrap.
 const FEWEST: usize = 6;
@@ -28,6 +29,35 @@ pub fn spread(values: &[f64]) -> Option<Spread> {
     let squares = values.iter().map(|v| (v - mean).powi(2)).sum::<f64>();
     let sd = (n > 1).then(|| (squares / (n - 1) as f64).sqrt());
     (n > 0).then_some(Spread { mean, sd, n })
+}
+
+/// The 97.5 % quantile of the normal distribution.
+const Z: f64 = 1.959_964;
+
+/// The 95 % interval of a share of `n`, all in percent, by its score (Wilson 1927): of 0 and of 100 % it has a
+/// width, too.
+pub fn wilson(percent: f64, n: usize) -> [f64; 2] {
+    if n == 0 {
+        return [0.0, 100.0];
+    }
+    let (p, n) = (percent / 100.0, n as f64);
+    let squared = Z * Z / n;
+    let middle = (p + squared / 2.0) / (1.0 + squared);
+    let reach = Z * (p * (1.0 - p) / n + squared / (4.0 * n)).sqrt() / (1.0 + squared);
+    [middle - reach, middle + reach].map(|share| (100.0 * share).clamp(0.0, 100.0))
+}
+
+impl Metrics {
+    /// The same with the intervals of UA, RA and TA.
+    pub fn with_intervals(self) -> Self {
+        let Self { UA, RA, TA, n, .. } = self;
+        let of = |(value, n)| wilson(value, n);
+        let intervals = match self.judged() {
+            true => [UA, RA, TA].into_iter().zip(n).map(of).collect(),
+            false => Vec::new(),
+        };
+        Self { intervals, ..self }
+    }
 }
 
 /// The mean difference of paired runs with its 95 % interval.
@@ -128,6 +158,26 @@ mod tests {
             let share = covered as f64 / TRIALS as f64;
             assert!((0.93..=0.97).contains(&share), "{n} pairs: {share}");
         }
+    }
+
+    #[test]
+    fn the_interval_of_a_share_is_wilsons() {
+        // Newcombe (1998), table I, method 3.
+        let golden = [
+            ((81, 263), [0.2553, 0.3662]),
+            ((15, 148), [0.0624, 0.1605]),
+            ((0, 20), [0.0, 0.1611]),
+            ((1, 29), [0.0061, 0.1718]),
+        ];
+        for ((hits, n), [low, high]) in golden {
+            let found = wilson(100.0 * f64::from(hits) / n as f64, n);
+            let near = |a: f64, b: f64| (a - 100.0 * b).abs() < 0.006;
+            assert!(near(found[0], low) && near(found[1], high), "{hits} of {n}: {found:?}");
+        }
+        assert_eq!(wilson(50.0, 0), [0.0, 100.0]);
+        let [low, high] = wilson(100.0, 40);
+        assert!((low - 91.24).abs() < 0.01 && high == 100.0);
+        assert!(Metrics::unjudged().with_intervals().intervals.is_empty());
     }
 
     #[test]

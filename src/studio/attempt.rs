@@ -3,6 +3,11 @@
 use std::{ops::Range, path::PathBuf, sync::Arc};
 
 use crate::engine::{Grid, LiveStep, Run};
+use crate::words::Metrics;
+
+/// What the curves of a loss's parts are called, behind the run's name.
+pub const FORGET: &str = " forget";
+pub const RETAIN: &str = " retain";
 
 /// A run that was asked for.
 #[derive(Debug, Clone, Default)]
@@ -11,10 +16,14 @@ pub struct Attempt {
     pub method: String,
     /// (step, loss), one for each update so far.
     pub losses: Vec<[f64; 2]>,
+    /// The same of the forget and of the retain set, of the updates that see them apart.
+    pub parts: [Vec<[f64; 2]>; 2],
     /// Updates in all, once known.
     pub steps: usize,
     /// Pictures by the number of updates before them; step 0 is the unchanged model.
     pub snapshots: Vec<(usize, Arc<Grid>)>,
+    /// What was measured of what it ended with, while that goes on.
+    pub measured: Option<Metrics>,
     pub run: Option<Arc<Run>>,
     pub cancelled: bool,
     /// Where the run was saved.
@@ -59,16 +68,39 @@ impl Attempt {
     /// Takes in news from the engine.
     pub fn push(&mut self, live: LiveStep) {
         self.steps = live.steps;
-        self.losses.push([live.step as f64, f64::from(live.loss)]);
+        let step = live.step as f64;
+        self.losses.push([step, f64::from(live.loss)]);
+        for (all, part) in self.parts.iter_mut().zip([live.parts.forget, live.parts.retain]) {
+            all.extend(part.map(|part| [step, f64::from(part)]));
+        }
         if let Some(grid) = live.grid {
             self.snapshots.push((live.step, grid));
         }
     }
 
+    /// The curves of the loss by what they are of: the forget and the retain set, or all where they are not apart.
+    pub fn curves(&self) -> Vec<(&'static str, &[[f64; 2]])> {
+        let parts = [FORGET, RETAIN].into_iter().zip(&self.parts);
+        let parts: Vec<_> = parts.filter(|(_, part)| !part.is_empty()).collect();
+        match parts[..] {
+            [] | [_] => vec![("", &self.losses)],
+            _ => parts.into_iter().map(|(name, part)| (name, &part[..])).collect(),
+        }
+    }
+
+    /// Takes in what the run ended with: its pictures, and what was measured so far.
+    pub fn show(&mut self, grid: Option<Arc<Grid>>, metrics: Option<Metrics>) {
+        if let Some(grid) = grid {
+            self.snapshots.retain(|(step, _)| *step == 0 || *step < self.steps);
+            self.snapshots.push((self.steps, grid));
+        }
+        self.measured = metrics.or(self.measured.take());
+    }
+
     /// Takes in the result.
     pub fn finish(&mut self, run: Arc<Run>) {
         self.steps = self.steps.max(run.log.len());
-        self.snapshots.push((self.steps, run.after.clone()));
+        self.show(Some(run.after.clone()), None);
         self.run = Some(run);
     }
 

@@ -2,7 +2,7 @@
 
 use egui_plot::{Line, LineStyle, VLine};
 
-use super::attempt::Glance;
+use super::attempt::{Glance, RETAIN};
 use super::chart::note;
 use super::prelude::*;
 use super::views::map;
@@ -35,7 +35,7 @@ pub fn curves_ui(studio: &mut Studio, ui: &mut Ui) {
         ui.spacing_mut().item_spacing = vec2(2.0, 1.0);
         ui.spacing_mut().button_padding.y = 1.0;
         let tabs = [
-            (Curve::Loss, "Loss", "Of every update"),
+            (Curve::Loss, "Loss", LOSS),
             (Curve::Accuracy, "UA, RA, TA", GLANCE),
             (Curve::Map, "Map", "The forget map of all finished runs"),
         ];
@@ -57,6 +57,9 @@ pub fn curves_ui(studio: &mut Studio, ui: &mut Ui) {
     }
 }
 
+/// What the loss is.
+const LOSS: &str = "Of every update: what is to be forgotten and what is to be kept, where a method tells them \
+                    apart";
 /// What the accuracies are while a model trains.
 const GLANCE: &str = "A glance at the shown tiles, before, while it trains and after: UA of those \
                       of the forget set, and RA and TA, which are one here, of the others";
@@ -87,7 +90,12 @@ fn drawn(session: &TaskState, curve: Curve, palette: &Palette) -> Vec<Drawn> {
             all.push(Drawn { name, points, color, dashed: arm == Arm::Control });
         };
         match curve {
-            Curve::Loss => add("", color, attempt.losses.clone()),
+            Curve::Loss => {
+                for (what, points) in attempt.curves() {
+                    let color = if what == RETAIN { palette.good } else { color };
+                    add(what, color, points.to_vec());
+                }
+            }
             Curve::Accuracy if attempt.steps > 0 => {
                 let look = |(step, grid): &(usize, Arc<Grid>)| Glance::of(*step, grid, &forgotten);
                 let looks: Vec<Glance> = attempt.snapshots.iter().map(look).collect();

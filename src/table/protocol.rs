@@ -119,7 +119,7 @@ impl Protocol {
             model: Some("fashion-ddpm".into()),
             budget: match scale {
                 Scale::Tiny => Budget::Tiny,
-                Scale::Small => Budget::Quick,
+                Scale::Small => Budget::Standard,
                 Scale::Paper => Budget::Full,
             },
             epochs: None,
@@ -153,7 +153,7 @@ impl Protocol {
                 }
                 false => format!(
                     "{} samples of each class in {} steps, judged by the shipped classifier",
-                    sizes.samples, sizes.sampler
+                    sizes.measured[self.task as usize].most[0], sizes.sampler
                 ),
             };
             let (model, budget) = (self.model.as_deref().unwrap_or("model"), self.budget.name());

@@ -27,6 +27,7 @@ mod parity;
 mod pins;
 mod prompts;
 mod requests;
+mod rounds;
 mod saliency;
 mod signals;
 mod single_file;

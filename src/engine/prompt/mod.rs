@@ -7,6 +7,6 @@ mod setting;
 mod survey;
 
 pub use jury::Jury;
-pub use look::bytes;
+pub use look::{SeenPrompts, bytes};
 pub use setting::PromptSetting;
 pub use survey::Survey;

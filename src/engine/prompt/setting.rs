@@ -23,8 +23,6 @@ use crate::words::{AttackKind, Budget, Forgotten, Recipe, Redirect, SampleOption
 pub struct Sizes {
     /// Latents of the forget set and of the retain set.
     pub items: [usize; 2],
-    /// Measured prompts, forgotten and kept.
-    pub measured: [usize; 2],
     /// Pictures of each prompt of the pane.
     pub columns: usize,
     pub sampler: usize,
@@ -38,12 +36,12 @@ pub struct Sizes {
 
 /// The sizes of a budget.
 pub fn sizes(budget: Budget) -> Sizes {
-    let (items, measured, columns, sampler, previews, shown, attacked) = match budget {
-        Budget::Tiny => ([16, 16], [6, 6], 2, 8, 1, 4, [4, 4]),
-        Budget::Quick => ([192, 256], [48, 96], 4, 20, 3, 8, [16, 80]),
-        Budget::Full => ([1024, 2048], [200, 400], 4, 50, 3, 8, [64, 300]),
+    let (items, columns, sampler, previews, shown, attacked) = match budget {
+        Budget::Tiny => ([16, 16], 2, 8, 1, 4, [4, 4]),
+        Budget::Quick | Budget::Standard => ([192, 256], 4, 20, 3, 8, [16, 80]),
+        Budget::Full => ([1024, 2048], 4, 50, 3, 8, [64, 300]),
     };
-    Sizes { items, measured, columns, sampler, previews, shown, attacked }
+    Sizes { items, columns, sampler, previews, shown, attacked }
 }
 
 /// A recipe that forgets a prompt, resolved.

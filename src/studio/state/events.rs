@@ -33,6 +33,13 @@ impl State {
                     attempt.push(live);
                 }
             }
+            Event::After { id, grid, metrics } if let Some(work) = self.heard(id) => {
+                if let JobKind::Unlearn(arm) = work.kind
+                    && let Some(attempt) = self.session_mut().attempt_mut(arm)
+                {
+                    attempt.show(grid, metrics);
+                }
+            }
             Event::Rough { id, opened } if self.heard(id).is_some() => {
                 self.session_mut().rough = Some(opened);
             }
@@ -86,6 +93,7 @@ impl State {
                 self.ranked(ranking, true);
                 if then_forget && !work.cancelling {
                     self.forget();
+                    self.go_on_from(&work);
                 }
             }
             (JobKind::Browse, Outcome::Browsed(shelf)) => session.shelf = Some(shelf),
@@ -124,6 +132,9 @@ impl State {
             }
             (JobKind::Unlearn(arm), Outcome::Unlearned(run)) => {
                 self.unlearned(arm, run, !work.cancelling);
+                if arm == Arm::Method {
+                    self.go_on_from(&work);
+                }
             }
             _ => {}
         }

@@ -10,5 +10,6 @@ mod played;
 mod prompts;
 mod strength;
 mod table;
+mod timeline;
 mod views;
 mod window;
