@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use web_time::Instant;
 
-use super::measure::Hears;
+use super::measure::deaf;
 use super::session::twin;
 use super::{Asked, Audited, Measured, Setting, Work};
 use crate::error::{Error, Result};
@@ -80,8 +80,7 @@ impl Work<'_> {
         extent: Extent,
     ) -> Result<(Suspect, Metrics)> {
         let weights = model.weights.upload(&self.session.device);
-        let hears: Hears<'_> = &mut |_, _| {};
-        let measured = self.measure(model, &weights, of, extent, hears).await?;
+        let measured = self.measure(model, &weights, of, extent, &mut deaf()).await?;
         Ok((Suspect::new(model, &weights, &measured)?, measured.metrics))
     }
 

@@ -25,6 +25,11 @@ pub struct Measured {
 /// Hears what was found so far: the pictures of a pane, once they are there, and the figures of the rounds.
 pub type Hears<'a> = &'a mut dyn FnMut(Option<Arc<Grid>>, Option<Metrics>);
 
+/// Hears nothing.
+pub fn deaf() -> impl FnMut(Option<Arc<Grid>>, Option<Metrics>) {
+    |_, _| {}
+}
+
 impl Setting {
     /// How the request samples.
     pub fn sampling(&self) -> SampleOptions {
@@ -151,7 +156,7 @@ impl Work<'_> {
         let key = of.measured_as(name, n);
         self.once(&key, async |work| {
             let weights = model.weights.upload(&work.session.device);
-            let (extent, hears): (_, Hears<'_>) = (Extent::exactly(n), &mut |_, _| {});
+            let (extent, hears) = (Extent::exactly(n), &mut deaf());
             let Network::Unet(net) = &*model.network else {
                 return work.measure(model, &weights, of, extent, hears).await;
             };

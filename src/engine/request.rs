@@ -223,8 +223,8 @@ impl Work<'_> {
                 let known = self.session.store.get::<SeenPrompts>(key);
                 let known = known.map_or_else(SeenPrompts::default, |known| (*known).clone());
                 let asked = (Extent::exactly(n), known);
-                let measured = of.measure(&of.weights, asked, self.job, &mut |_| {});
-                let (metrics, seen) = measured.await?;
+                let (metrics, seen) =
+                    of.measure(&of.weights, asked, self.job, &mut |_| {}).await?;
                 self.session.store.put(key, seen);
                 let grid = self.pane_before(of).await?.grid;
                 Ok(Measured { metrics, answers: None, grid, n })

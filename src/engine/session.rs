@@ -7,7 +7,7 @@ use burn::tensor::Device;
 use super::judges::Judges;
 use super::requests::Adopted;
 use super::foreseen::Ahead;
-use super::measure::Hears;
+use super::measure::deaf;
 use super::store::{Kept, Store};
 use super::{Asked, Event, Job, Outcome, Request, Send, requests};
 use crate::data::{Dataset, ForgetSet, Split, by_loss};
@@ -142,9 +142,10 @@ impl<'a> Work<'a> {
                     let setting = self.setting_of(model, &recipe).await?;
                     let weights = setting.model.weights.upload(&self.session.device);
                     let (extent, model) = (setting.asked.extent(), setting.model.clone());
-                    let hears: Hears<'_> = &mut |_, _| {};
-                    let measured = self.measure(&model, &weights, &setting, extent, hears);
-                    Outcome::Measured(measured.await?.metrics)
+                    let hears = &mut deaf();
+                    let measured =
+                        self.measure(&model, &weights, &setting, extent, hears).await?;
+                    Outcome::Measured(measured.metrics)
                 }
                 Job::Audit { model, recipe, retrain } => {
                     let audited = self.measure_and_audit(model, &recipe, retrain).await?;

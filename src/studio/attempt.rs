@@ -83,7 +83,7 @@ impl Attempt {
         let parts = [FORGET, RETAIN].into_iter().zip(&self.parts);
         let parts: Vec<_> = parts.filter(|(_, part)| !part.is_empty()).collect();
         match parts[..] {
-            [] | [_] => vec![("", &self.losses)],
+            [] | [_] => vec![("", &self.losses[..])],
             _ => parts.into_iter().map(|(name, part)| (name, &part[..])).collect(),
         }
     }

@@ -188,6 +188,7 @@ impl Budget {
             ],
             columns: 1,
             sampler: 5,
+            frechet: true,
             previews: 0,
         };
         match self {

@@ -20,7 +20,7 @@ pub struct Args {
     #[arg(long, conflicts_with_all = ["only", "kernels"])]
     pub verdict: bool,
     /// classify, generate, text-to-image [default: each]
-    #[arg(long, value_name = "TASK", requires = "verdict", value_parser = super::args::choice("task", Task::ALL.as_slice()))]
+    #[arg(long, value_name = "TASK", requires = "verdict", value_parser = super::args::choice("task", &Task::ALL))]
     task: Option<Task>,
     /// The classes or prompts to forget, one after another [default: Sneaker, a cat]
     #[arg(long, value_name = "CLASS", requires = "verdict")]

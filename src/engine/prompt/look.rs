@@ -199,14 +199,13 @@ impl Work<'_> {
         for (spec, target, pairs) in &setting.earlier {
             let [n, ..] = setting.asked.extent().most;
             let of = (target, &[pairs.clone(), Vec::new()]);
-            let all = || (Extent::exactly([n, 0, 0]), SeenPrompts::default());
+            let asked = || (Extent::exactly([n, 0, 0]), SeenPrompts::default());
             let key = (&setting.asked.key, spec);
             let original = async |work: &mut Work<'_>| {
-                let found = setting.count(&setting.weights, of, all(), work.job, &mut |_| {});
-                Ok(found.await?.0)
+                Ok(setting.count(&setting.weights, of, asked(), work.job, &mut |_| {}).await?.0)
             };
             let before = self.once(&key, original).await?;
-            let (after, _) = setting.count(weights, of, all(), self.job, &mut |_| {}).await?;
+            let (after, _) = setting.count(weights, of, asked(), self.job, &mut |_| {}).await?;
             // Of what nobody judged there is no figure, and no number for a report's file.
             if !(before.judged() && after.judged()) {
                 continue;
