@@ -60,7 +60,10 @@ impl Work<'_> {
         let estimator = asked.plan.estimator;
         let base = estimator.base();
         let masked = !matches!(estimator, Estimator::None | Estimator::Given);
-        if !masked || !base.looks() || self.session.store.get::<Scores>(&(&asked.key, base)).is_some() {
+        if !masked
+            || !base.looks()
+            || self.session.store.get::<Scores>(&(&asked.key, base)).is_some()
+        {
             return Vec::new();
         }
         let leg = |phase: &str| Leg::new(phase, items, cost);
@@ -116,7 +119,8 @@ fn is_update(leg: &Leg, plan: &Plan) -> bool {
 
 /// The updates of a plan, and the looks between them.
 fn updates(plan: &Plan, teacher: f64, previews: usize, look: f64) -> Vec<Leg> {
-    let cost = plan.batch as f64 * (GRADIENT + if plan.alpha > 0.0 { GRADIENT } else { 0.0 } + teacher);
+    let cost =
+        plan.batch as f64 * (GRADIENT + if plan.alpha > 0.0 { GRADIENT } else { 0.0 } + teacher);
     vec![Leg::new(plan.method.title, plan.steps, cost), Leg::new(PREVIEW, previews, look)]
 }
 

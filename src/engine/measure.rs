@@ -33,8 +33,7 @@ pub fn deaf() -> impl FnMut(Option<Arc<Grid>>, Option<Metrics>) {
 impl Setting {
     /// How the request samples.
     pub fn sampling(&self) -> SampleOptions {
-        let recipe = &self.asked.recipe;
-        sampling(recipe, recipe.budget.sizes().sampler)
+        self.asked.sampling()
     }
 
     /// What caches know a model's measurement over `n` pictures by.
@@ -45,6 +44,12 @@ impl Setting {
 }
 
 impl Asked {
+    /// How the request samples.
+    pub fn sampling(&self) -> SampleOptions {
+        let recipe = &self.recipe;
+        sampling(recipe, recipe.budget.sizes().sampler[self.plan.how.task as usize])
+    }
+
     /// How many pictures the request is measured on.
     pub fn extent(&self) -> Extent {
         self.recipe.budget.sizes().measured[self.plan.how.task as usize]
@@ -104,11 +109,13 @@ impl Work<'_> {
         let drawer = Drawer { unet: net, weights, judge: judge.as_deref() };
         let mut grid = None;
         let mut told = |shares: &Shares| {
-            // The first samples of every class are those that a pane shows: from one noise.
             let first = grid.is_none();
-            let shown = || Arc::new(Grid::of_samples(net, columns, &shares.samples));
-            let shown = grid.get_or_insert_with(shown).clone();
-            hears(first.then_some(shown), Some(shares.metrics.clone()));
+            if first {
+                // The first samples of every class are those that a pane shows: from one noise.
+                grid = Grid::of_samples(net, columns, &shares.samples).map(Arc::new);
+            }
+            let shown = grid.clone().filter(|_| first);
+            hears(shown, Some(shares.metrics.clone()));
         };
         let (options, asked) = (of.sampling(), (&extent, known));
         let measured = drawer.measure(set, asked, &options, self.job, &mut told).await?;
@@ -161,12 +168,37 @@ impl Work<'_> {
                 return work.measure(model, &weights, of, extent, hears).await;
             };
             // Samples are what they are whatever is to be forgotten.
-            let key = (name, &of.asked.recipe.data, &of.model.card.judge, of.sampling());
-            let known = work.session.store.get::<Vec<Judged>>(&key);
-            let known = (extent, known.map_or_else(Vec::new, |known| Vec::clone(&known)));
-            let (measured, samples) = work.shares((net, &weights), of, known, hears).await?;
+            let Recipe { data, budget, .. } = &of.asked.recipe;
+            let key = (name, data, &of.model.card.judge, budget, of.sampling());
+            let known = match work.session.store.get::<Vec<Judged>>(&key) {
+                Some(known) => Vec::clone(&known),
+                // The distance is of the pictures themselves.
+                None if budget.sizes().frechet => Vec::new(),
+                None => of.known(name, &model.weights),
+            };
+            let known = (extent, known);
+            let (mut measured, samples) = work.shares((net, &weights), of, known, hears).await?;
             work.session.store.put(&key, samples);
+            if measured.grid.rows.is_empty() {
+                measured.grid = work.shown_once(name, model, &weights, of).await?;
+            }
             Ok(measured)
+        })
+        .await
+    }
+
+    /// What a pane shows of a model that no job changes; drawn once.
+    async fn shown_once(
+        &mut self,
+        name: &str,
+        model: &Model,
+        weights: &Weights,
+        of: &Setting,
+    ) -> Result<Arc<Grid>> {
+        let (columns, options) = (of.asked.recipe.budget.sizes().columns, of.sampling());
+        let key = (name, columns, options);
+        self.once(&key, async |work| {
+            work.grid(model, weights, &of.data.test, columns, &options).await
         })
         .await
     }
@@ -256,13 +288,17 @@ impl Work<'_> {
 }
 
 impl Grid {
-    /// The first `columns` samples of every class.
-    pub fn of_samples(unet: &Unet, columns: usize, samples: &[Judged]) -> Self {
+    /// The first `columns` samples of every class; nothing where only what was seen in them is known.
+    pub fn of_samples(unet: &Unet, columns: usize, samples: &[Judged]) -> Option<Self> {
         let shape = unet.picture_shape();
-        let size = columns * shape.iter().product::<usize>();
+        let each = shape.iter().product::<usize>();
+        if samples.iter().any(|row| row.values.len() != row.seen.len() * each) {
+            return None;
+        }
+        let size = columns * each;
         let pixels = samples.iter().flat_map(|row| bytes(&row.values[..size])).collect();
         let seen = samples.iter().flat_map(|row| row.seen[..columns].to_vec()).collect();
-        Self::new((0..samples.len()).map(Some).collect(), shape, pixels, seen)
+        Some(Self::new((0..samples.len()).map(Some).collect(), shape, pixels, seen))
     }
 }
 

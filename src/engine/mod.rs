@@ -13,6 +13,7 @@ mod given;
 mod gpu_loss_check;
 mod job;
 mod judges;
+mod known;
 mod latent;
 mod measure;
 mod mine;
@@ -205,9 +206,11 @@ pub use job::{
     Attacked, Audited, Command, Event, Job, LiveStep, Looked, Opened, Outcome, PromptPane,
     PromptRequest, TrainingSet,
 };
+pub use known::Known;
 pub use outcome::{Attack, Grid, LogLine, LossParts, Run};
 #[cfg(target_arch = "wasm32")]
 pub use page::{Engine, WorkerEngine};
+pub use prompt::TIMES;
 pub use strength::Exported;
 
 // What the engine's own files speak of.

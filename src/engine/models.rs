@@ -193,6 +193,7 @@ impl Work<'_> {
         };
         let weights = model.weights.upload(&self.session.device);
         let Sizes { columns, sampler, .. } = to.budget.sizes();
+        let sampler = sampler[to.task as usize];
         let draw = async |work: &mut Work<'_>, options: SampleOptions| {
             work.grid(model, &weights, &test, columns, &options).await
         };
@@ -224,7 +225,7 @@ impl Work<'_> {
     pub async fn twin_grid(&mut self, twin: &Shipped, of: &Setting) -> Result<Arc<Grid>> {
         let Recipe { seed, budget, .. } = of.asked.recipe;
         let Sizes { columns, sampler, .. } = budget.sizes();
-        let options = preview(sampler, seed);
+        let options = preview(sampler[of.asked.plan.how.task as usize], seed);
         let key = (twin.name, &options, budget);
         self.once(&key, async |work| {
             let model = twin.open()?;

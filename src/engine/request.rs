@@ -5,8 +5,8 @@ use std::sync::Arc;
 use burn::tensor::Device;
 
 use super::audit::Suspect;
-use super::session::twin;
 use super::prompt::SeenPrompts;
+use super::session::twin;
 use super::{Attack, Client, Event, Grid, Measured, PromptSetting, Setting, Work, requests};
 use crate::data;
 use crate::data::Mine;
@@ -17,7 +17,8 @@ use crate::models::{AnyModel, HostWeights, Model, Weights};
 use crate::subject::{Items, Noising, Prompts, Subject};
 use crate::unlearn::{Plan, Rate, Scope};
 use crate::words::{
-    Audit, Budget, Changed, EarlierReport, Extent, Forgotten, Metrics, Recipe, Report, SampleOptions,
+    Audit, Budget, Changed, EarlierReport, Extent, Forgotten, Metrics, Recipe, Report,
+    SampleOptions,
 };
 
 /// A model with what it is to forget and to keep.
@@ -220,11 +221,12 @@ impl Work<'_> {
             }
             OfPrompts(of) => {
                 let key = &of.asked.key;
-                let known = self.session.store.get::<SeenPrompts>(key);
-                let known = known.map_or_else(SeenPrompts::default, |known| (*known).clone());
+                let known = match self.session.store.get::<SeenPrompts>(key) {
+                    Some(known) => (*known).clone(),
+                    None => of.known()?,
+                };
                 let asked = (Extent::exactly(n), known);
-                let (metrics, seen) =
-                    of.measure(&of.weights, asked, self.job, &mut |_| {}).await?;
+                let (metrics, seen) = of.measure(&of.weights, asked, self.job, &mut |_| {}).await?;
                 self.session.store.put(key, seen);
                 let grid = self.pane_before(of).await?.grid;
                 Ok(Measured { metrics, answers: None, grid, n })

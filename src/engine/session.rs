@@ -4,10 +4,10 @@ use std::{collections::HashMap, fmt::Debug, path::Path, sync::Arc};
 
 use burn::tensor::Device;
 
-use super::judges::Judges;
-use super::requests::Adopted;
 use super::foreseen::Ahead;
+use super::judges::Judges;
 use super::measure::deaf;
+use super::requests::Adopted;
 use super::store::{Kept, Store};
 use super::{Asked, Event, Job, Outcome, Request, Send, requests};
 use crate::data::{Dataset, ForgetSet, Split, by_loss};
@@ -143,8 +143,7 @@ impl<'a> Work<'a> {
                     let weights = setting.model.weights.upload(&self.session.device);
                     let (extent, model) = (setting.asked.extent(), setting.model.clone());
                     let hears = &mut deaf();
-                    let measured =
-                        self.measure(&model, &weights, &setting, extent, hears).await?;
+                    let measured = self.measure(&model, &weights, &setting, extent, hears).await?;
                     Outcome::Measured(measured.metrics)
                 }
                 Job::Audit { model, recipe, retrain } => {

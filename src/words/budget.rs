@@ -43,8 +43,8 @@ pub struct Sizes {
     pub frechet: bool,
     /// Tiles in a row of a grid; no more than samples of a class.
     pub columns: usize,
-    /// Steps of the sampler, unless a recipe says otherwise.
-    pub sampler: usize,
+    /// Steps of the sampler by task, unless a recipe says otherwise.
+    pub sampler: [usize; 3],
     /// Grids that a run sends while it trains, at the most.
     pub previews: usize,
 }
@@ -150,7 +150,7 @@ impl Budget {
             ],
             frechet: true,
             columns: 6,
-            sampler: 20,
+            sampler: [20, 20, 50],
             previews: 8,
         };
         const STANDARD: Sizes = Sizes {
@@ -164,6 +164,7 @@ impl Budget {
                 Extent::exactly([40, 40, 0]),
                 Extent::exactly([48, 96, 0]),
             ],
+            sampler: [20; 3],
             ..FULL
         };
         const QUICK: Sizes = Sizes {
@@ -187,7 +188,7 @@ impl Budget {
                 Extent::exactly([6, 6, 0]),
             ],
             columns: 1,
-            sampler: 5,
+            sampler: [5, 5, 8],
             frechet: true,
             previews: 0,
         };

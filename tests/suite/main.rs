@@ -12,6 +12,7 @@ mod docs;
 mod house;
 mod judges;
 mod kernels;
+mod known;
 mod latent;
 mod limits;
 mod main_job;

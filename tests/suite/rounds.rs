@@ -36,7 +36,8 @@ fn hear(client: &mut Client, recipe: Recipe) -> (Arc<Run>, Heard) {
 }
 
 fn tiny() -> [Recipe; 3] {
-    let of = |model, data, forget| Recipe { budget: Budget::Tiny, ..Recipe::new(model, data, forget) };
+    let of =
+        |model, data, forget| Recipe { budget: Budget::Tiny, ..Recipe::new(model, data, forget) };
     let mut all = [
         of("fashion-classifier", "fashion-mnist", "class:Bag"),
         of("fashion-ddpm", "fashion-mnist", "class:Bag"),
@@ -103,7 +104,8 @@ fn a_diffusion_models_update_tells_what_it_forgets_and_what_it_keeps() {
         };
         assert_eq!(both(|part| part.is_some_and(|p| p > 0.0)), 2, "{}", run.report.model);
         for line in &run.log {
-            let parts: Vec<f32> = [line.parts.forget, line.parts.retain].into_iter().flatten().collect();
+            let parts: Vec<f32> =
+                [line.parts.forget, line.parts.retain].into_iter().flatten().collect();
             let sum: f32 = parts.iter().sum();
             assert!((sum - line.loss).abs() <= 1e-4 * line.loss.abs(), "{line:?}");
         }

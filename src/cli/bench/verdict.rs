@@ -73,7 +73,8 @@ pub fn run(args: &Args, common: &Common) -> Result<()> {
             let forget = forget_set(data, forget)?;
             for &budget in &args.budget {
                 let &Args { steps, batch, lr, .. } = args;
-                let recipe = Recipe { budget, steps, batch, lr, ..Recipe::new(name, data, &forget) };
+                let recipe =
+                    Recipe { budget, steps, batch, lr, ..Recipe::new(name, data, &forget) };
                 let seeds = 1..=args.seeds as u64;
                 let of = |seed| Recipe { seed, ..recipe.clone() };
                 groups.push(
@@ -117,8 +118,20 @@ fn one(client: &mut Client, recipe: Recipe) -> Result<Row> {
 
 fn table(groups: &[Vec<Row>]) -> String {
     let head = [
-        "task", "forgets", "budget", "first change", "verdict", "CPU", "mask", "updates", "measuring", "UA", "RA",
-        "TA", "n", "verdicts",
+        "task",
+        "forgets",
+        "budget",
+        "first change",
+        "verdict",
+        "CPU",
+        "mask",
+        "updates",
+        "measuring",
+        "UA",
+        "RA",
+        "TA",
+        "n",
+        "verdicts",
     ];
     let rows = groups.iter().filter_map(|rows| {
         let Row { budget, report, .. } = rows.first()?;
@@ -132,12 +145,17 @@ fn table(groups: &[Vec<Row>]) -> String {
             seconds(&|row| Some(row.verdict_s)),
             seconds(&|row| row.cpu_s),
             seconds(&|row| Some(row.report.seconds.mask)),
-            format!("{} ({})", seconds(&|row| Some(row.report.seconds.unlearn)), report.training.steps),
+            format!(
+                "{} ({})",
+                seconds(&|row| Some(row.report.seconds.unlearn)),
+                report.training.steps
+            ),
             seconds(&|row| Some(row.report.seconds.evaluate)),
         ];
         let accuracies = Metric::accuracies().map(|metric| {
             let over = |of: fn(&Report) -> &salun_studio::words::Metrics| {
-                let all: Vec<f64> = rows.iter().filter_map(|row| metric.value(of(&row.report))).collect();
+                let all: Vec<f64> =
+                    rows.iter().filter_map(|row| metric.value(of(&row.report))).collect();
                 let found = spread(&all);
                 let sd = found.and_then(|s| s.sd).map_or(String::new(), |sd| format!(" ± {sd:.1}"));
                 found.map_or("-".into(), |s| format!("{:.1}{sd}", s.mean))
@@ -145,7 +163,8 @@ fn table(groups: &[Vec<Row>]) -> String {
             format!("{}, {}", over(|report| &report.before), over(|report| &report.after))
         });
         let n = report.after.n.map(|n| n.to_string()).join(", ");
-        let mut labels: Vec<&str> = rows.iter().map(|row| row.report.verdict.label.name()).collect();
+        let mut labels: Vec<&str> =
+            rows.iter().map(|row| row.report.verdict.label.name()).collect();
         labels.dedup();
         let named = [report.task.clone(), report.forget.spec.clone(), budget.name().into()];
         let cells = named.into_iter().chain(times).chain(accuracies).chain([n, labels.join(", ")]);

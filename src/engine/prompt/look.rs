@@ -127,7 +127,7 @@ impl PromptSetting {
         };
         let all = draw(extent.most);
         let extent = extent.within([all.forgotten.len(), all.kept.len(), 0]);
-        let wanted = wanted(&all, in_rounds);
+        let wanted = wanted(&all, corpus, in_rounds);
         let missing = |seen: &SeenPrompts, n: [usize; 3]| -> [Vec<WantedPrompt>; 2] {
             std::array::from_fn(|i| wanted[i][seen[i].len().min(n[i])..n[i]].to_vec())
         };
@@ -155,22 +155,52 @@ impl PromptSetting {
 /// What a judge sees in pictures of forgotten prompts, and of kept ones.
 pub type SeenPrompts = [Vec<Option<Seen>>; 2];
 
+/// Pictures that a survey draws of a pair which is to be known before it is measured.
+pub const TIMES: usize = 10;
+
 /// The pictures of a measurement. In rounds, whose number is not known before, those of a prompt are from noises of its
-/// own.
-fn wanted(measure: &Measure, in_rounds: bool) -> [Vec<WantedPrompt>; 2] {
+/// own: where it is of a pair, from those that a survey of [`TIMES`] pictures of each pair has.
+fn wanted(measure: &Measure, corpus: &Corpus, in_rounds: bool) -> [Vec<WantedPrompt>; 2] {
     const FIRST: u64 = 100;
+    let styles = corpus.index.styles.len().max(1);
+    let own = |pair: Pair| ((pair.concept * styles + pair.style) * TIMES) as u64;
     let mut times: HashMap<String, u64> = HashMap::new();
     let mut behind = 0;
     [&measure.forgotten, &measure.kept].map(|rows| {
         let one = |row: &Row| {
             let again = times.entry(row.prompt.clone()).or_default();
-            let noise = FIRST + if in_rounds { *again } else { behind };
+            let noise = match row.pair.filter(|_| in_rounds) {
+                Some(pair) => own(pair) + *again,
+                None if in_rounds => FIRST + *again,
+                None => FIRST + behind,
+            };
             *again += 1;
             behind += 1;
             Wanted { condition: row.prompt.clone(), noise }
         };
         rows.iter().map(one).collect()
     })
+}
+
+impl PromptSetting {
+    /// What is seen in the measured pictures, of both kinds from the first one on as far as it is known by prompt and
+    /// turn.
+    pub fn seen_of(&self, known: impl Fn(&str, usize) -> Option<Seen>) -> SeenPrompts {
+        let Noising { target, corpus, .. } = &self.noising;
+        let [forgotten, kept, _] = self.asked.extent().most;
+        let all = Measure::draw(target, &self.pairs, corpus, [forgotten, kept], self.options.seed);
+        let mut times: HashMap<&str, usize> = HashMap::new();
+        [&all.forgotten, &all.kept].map(|rows| {
+            let mut seen = Vec::new();
+            for row in rows {
+                let again = times.entry(&*row.prompt).or_default();
+                let Some(found) = row.pair.and_then(|_| known(&row.prompt, *again)) else { break };
+                *again += 1;
+                seen.push(Some(found));
+            }
+            seen
+        })
+    }
 }
 
 impl Work<'_> {
@@ -245,7 +275,8 @@ impl Work<'_> {
             let drawn = make(&judge, &weights, &asked, &options, work.job).await?;
             Ok(of_concepts(concepts.clone(), &weights, drawn))
         };
-        self.shown(to, first, size.sampler, draw).await
+        let steps = to.budget.sizes().sampler[to.task as usize];
+        self.shown(to, first, steps, draw).await
     }
 
     /// The pictures with words that a model was trained on; where they are not there any more, what it was shown by

@@ -7,6 +7,6 @@ mod setting;
 mod survey;
 
 pub use jury::Jury;
-pub use look::{SeenPrompts, bytes};
+pub use look::{SeenPrompts, TIMES, bytes};
 pub use setting::PromptSetting;
 pub use survey::Survey;

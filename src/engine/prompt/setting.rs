@@ -16,7 +16,7 @@ use crate::models::{HostWeights, Weights, registry};
 use crate::sampling::LatentWeights;
 use crate::subject::{Items, Noising};
 use crate::unlearn::{Plan, Scope};
-use crate::words::{AttackKind, Budget, Forgotten, Recipe, Redirect, SampleOptions, sha256};
+use crate::words::{AttackKind, Budget, Forgotten, Recipe, Redirect, SampleOptions, Task, sha256};
 
 /// What a budget sets for prompts.
 #[derive(Debug, Clone, Copy)]
@@ -25,7 +25,6 @@ pub struct Sizes {
     pub items: [usize; 2],
     /// Pictures of each prompt of the pane.
     pub columns: usize,
-    pub sampler: usize,
     /// Looks at the pane while it trains.
     pub previews: usize,
     /// Concepts that an opened model shows.
@@ -36,12 +35,12 @@ pub struct Sizes {
 
 /// The sizes of a budget.
 pub fn sizes(budget: Budget) -> Sizes {
-    let (items, columns, sampler, previews, shown, attacked) = match budget {
-        Budget::Tiny => ([16, 16], 2, 8, 1, 4, [4, 4]),
-        Budget::Quick | Budget::Standard => ([192, 256], 4, 20, 3, 8, [16, 80]),
-        Budget::Full => ([1024, 2048], 4, 50, 3, 8, [64, 300]),
+    let (items, columns, previews, shown, attacked) = match budget {
+        Budget::Tiny => ([16, 16], 2, 1, 4, [4, 4]),
+        Budget::Quick | Budget::Standard => ([192, 256], 4, 3, 8, [16, 80]),
+        Budget::Full => ([1024, 2048], 4, 3, 8, [64, 300]),
     };
-    Sizes { items, columns, sampler, previews, shown, attacked }
+    Sizes { items, columns, previews, shown, attacked }
 }
 
 /// A recipe that forgets a prompt, resolved.
@@ -146,7 +145,8 @@ impl Work<'_> {
         notes.for_each(|note| self.job.note(note));
         let known = model.known(&corpus);
         let size = sizes(*budget);
-        let options = sampling(recipe, size.sampler);
+        let steps = budget.sizes().sampler[Task::TextToImage as usize];
+        let options = sampling(recipe, steps);
         let noising = Noising {
             network: model.network.clone(),
             target: Target::parse(forget, redirect, &corpus, known)?,

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use crate::common::{card, fresh};
 use salun_studio::data::{PictureShape, Pictures};
-use salun_studio::engine::{Attack, Grid, LiveStep, LossParts, Opened, PromptPane, Run, TrainingSet};
+use salun_studio::engine::{
+    Attack, Grid, LiveStep, LossParts, Opened, PromptPane, Run, TrainingSet,
+};
 use salun_studio::models::{AnyModel, Architecture, Card, ResnetConfig, WeightLayout};
 use salun_studio::saliency::{By, Change, Mask, Overlap, Scores};
 use salun_studio::words::{

@@ -27,7 +27,11 @@ fn one_bar_goes_on_through_the_verdict_to_the_control() {
     let (mut window, played) = tried([1440.0, 900.0], Theme::Dark);
     let tell = |window: &mut Harness<Studio>, phase: &str, done, seconds_left| {
         let (id, _) = played.asked();
-        let then = if matches!(played.asked().1, Job::Unlearn(r) if r.mask.is_some()) { 0.0 } else { 40.0 };
+        let then = if matches!(played.asked().1, Job::Unlearn(r) if r.mask.is_some()) {
+            0.0
+        } else {
+            40.0
+        };
         let whole = Whole { done, total: 60.0, seconds_left, then, then_seconds: Some(8.0) };
         let (phase, whole) = (phase.into(), Some(whole));
         let progress = Progress { phase, done: 12, total: 150, seconds_left, whole };
