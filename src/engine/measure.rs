@@ -177,28 +177,28 @@ impl Work<'_> {
                 None => of.known(name, &model.weights),
             };
             let known = (extent, known);
-            let (mut measured, samples) = work.shares((net, &weights), of, known, hears).await?;
+            let (measured, samples) = work.shares((net, &weights), of, known, hears).await?;
             work.session.store.put(&key, samples);
-            if measured.grid.rows.is_empty() {
-                measured.grid = work.shown_once(name, model, &weights, of).await?;
-            }
             Ok(measured)
         })
         .await
     }
 
     /// What a pane shows of a model that no job changes; drawn once.
-    async fn shown_once(
+    ///
+    /// # Errors
+    /// Cancelled, or the device failed.
+    pub async fn shown_once(
         &mut self,
         name: &str,
         model: &Model,
-        weights: &Weights,
-        of: &Setting,
+        test: &Pictures,
+        columns: usize,
+        options: &SampleOptions,
     ) -> Result<Arc<Grid>> {
-        let (columns, options) = (of.asked.recipe.budget.sizes().columns, of.sampling());
-        let key = (name, columns, options);
-        self.once(&key, async |work| {
-            work.grid(model, weights, &of.data.test, columns, &options).await
+        self.once(&(name, columns, options), async |work| {
+            let weights = model.weights.upload(&work.session.device);
+            work.grid(model, &weights, test, columns, options).await
         })
         .await
     }

@@ -191,11 +191,11 @@ impl Work<'_> {
             }
             None => Arc::default(),
         };
-        let weights = model.weights.upload(&self.session.device);
         let Sizes { columns, sampler, .. } = to.budget.sizes();
-        let sampler = sampler[to.task as usize];
+        let (name, sampler) = (to.name.clone(), sampler[to.task as usize]);
         let draw = async |work: &mut Work<'_>, options: SampleOptions| {
-            work.grid(model, &weights, &test, columns, &options).await
+            let shown = work.shown_once(&name, model, &test, columns, &options).await?;
+            Ok(Grid::clone(&shown))
         };
         self.shown(to, first && model.unet().is_some(), sampler, draw).await
     }
@@ -226,12 +226,6 @@ impl Work<'_> {
         let Recipe { seed, budget, .. } = of.asked.recipe;
         let Sizes { columns, sampler, .. } = budget.sizes();
         let options = preview(sampler[of.asked.plan.how.task as usize], seed);
-        let key = (twin.name, &options, budget);
-        self.once(&key, async |work| {
-            let model = twin.open()?;
-            let weights = model.weights.upload(&work.session.device);
-            work.grid(&model, &weights, &of.data.test, columns, &options).await
-        })
-        .await
+        self.shown_once(twin.name, &twin.open()?, &of.data.test, columns, &options).await
     }
 }

@@ -217,7 +217,14 @@ impl Work<'_> {
             Classes(of) => {
                 let start = of.asked.recipe.start();
                 let measured = self.measure_once(&start, &of.model, of, n).await?;
-                Ok(Measured::clone(&measured))
+                let mut measured = Measured::clone(&measured);
+                if measured.grid.rows.is_empty() {
+                    let columns = of.asked.recipe.budget.sizes().columns;
+                    let (test, options) = (&of.data.test, of.sampling());
+                    let shown = self.shown_once(&start, &of.model, test, columns, &options);
+                    measured.grid = shown.await?;
+                }
+                Ok(measured)
             }
             OfPrompts(of) => {
                 let key = &of.asked.key;
