@@ -46,7 +46,7 @@ dpkg-query -W mesa-vulkan-drivers >/dev/null 2>&1 && export CI=1
 
 scripts/crates.sh
 # Modules of methods and views are declared by macros, which rustfmt does not follow.
-cargo fmt --check -- src/unlearn/*.rs src/studio/views/*.rs
+cargo fmt --check -- src/unlearn/*.rs src/studio/views/*.rs src/studio/views/*/*.rs
 cargo clippy --release --all-targets -- -D warnings
 cargo test --release
 scripts/sizes.sh

@@ -27,12 +27,12 @@ shot() {
 }
 click() { xdotool mousemove "$1" "$2" click 1; }
 
-sleep "${OPENING:-12}"
+sleep "${OPENING:-3}"
 shot open
-click 165 186 # the chip of the class Sneaker
-sleep "${SCORING:-32}"
+click 65 192 # the chip of the concept cat
+sleep "${SCORING:-45}"
 shot saliency
-click 115 508 # Forget
+click 121 736 # Forget
 sleep "${TRAINING:-75}"
 shot training
 sleep "${VERDICT:-240}"

@@ -45,6 +45,16 @@ shipped! {
     /// What judges saw in the pictures of shipped models when they were recorded.
     KNOWN = "recorded": "emoji-t2i.known", "fashion-ddpm.known",
         "fashion-ddpm-retrain-sneaker.known";
+    /// What shipped models showed when they were recorded.
+    RECORDED = "recorded": "emoji-t2i.opened", "fashion-ddpm.opened", "fashion-classifier.opened",
+        "fashion-ddpm.overlap", "fashion-classifier.overlap";
+    /// Runs worth seeing, as they were recorded.
+    GALLERY = "gallery": "cat.run", "sneaker.run", "hidden.run", "any-mask.run", "style.run", "ascent.run",
+        "fine-tuned.run", "neighbours.run", "share.run", "too-soon.run", "burnt.run", "edited.run";
+    /// Tables of runs, over seeds.
+    TABLES = "tables": "prompts/table.json", "ddpm-classwise/table.json", "classwise/table.json",
+        "table1/table.json", "density/table.json", "estimators/table.json", "iu-alpha/table.json",
+        "search/table.json";
 }
 
 #[cfg(not(target_arch = "wasm32"))]
@@ -93,6 +103,17 @@ mod native {
         }
     }
 
+    /// A file for one who cannot wait for it: nothing while it is on its way. Here none ever is.
+    ///
+    /// # Errors
+    /// There is no such file.
+    pub fn ask(path: &'static str) -> Result<Option<Cow<'static, [u8]>>> {
+        bytes(path).map(Some)
+    }
+
+    /// Has `wake` called whenever a file has come that was asked for; here none does.
+    pub fn listen(_wake: impl Fn() + 'static) {}
+
     /// Makes files ready for the others here; all of them are.
     ///
     /// # Errors
@@ -103,7 +124,7 @@ mod native {
 }
 
 #[cfg(not(target_arch = "wasm32"))]
-pub use native::{bytes, fetch};
+pub use native::{ask, bytes, fetch, listen};
 
 #[cfg(target_arch = "wasm32")]
 mod fetched {
@@ -135,6 +156,37 @@ mod fetched {
     thread_local! {
         /// They stay: every job asks again for what it needs.
         static FILES: RefCell<HashMap<&'static str, &'static [u8]>> = RefCell::default();
+        /// What was asked for by one who does not wait, and why it did not come.
+        static ASKED: RefCell<HashMap<&'static str, Option<Error>>> = RefCell::default();
+        static WAKE: RefCell<Option<Box<dyn Fn()>>> = RefCell::default();
+    }
+
+    /// A file for one who cannot wait for it: nothing while it is on its way.
+    ///
+    /// # Errors
+    /// The server did not give it.
+    pub fn ask(path: &'static str) -> Result<Option<Cow<'static, [u8]>>> {
+        if let Ok(bytes) = bytes(path) {
+            return Ok(Some(bytes));
+        }
+        let asked = ASKED.with_borrow(|asked| asked.get(path).cloned());
+        match asked {
+            Some(Some(error)) => return Err(error),
+            Some(None) => return Ok(None),
+            None => {}
+        }
+        ASKED.with_borrow_mut(|asked| asked.insert(path, None));
+        wasm_bindgen_futures::spawn_local(async move {
+            let come = fetch(&[path], &mut JobContext::silent()).await;
+            ASKED.with_borrow_mut(|asked| asked.insert(path, come.err()));
+            WAKE.with_borrow(|wake| wake.iter().for_each(|wake| wake()));
+        });
+        Ok(None)
+    }
+
+    /// Has `wake` called whenever a file has come that was asked for.
+    pub fn listen(wake: impl Fn() + 'static) {
+        WAKE.set(Some(Box::new(wake)));
     }
 
     /// A file by its path under `assets/`, after [`fetch`].
@@ -189,4 +241,4 @@ mod fetched {
 }
 
 #[cfg(target_arch = "wasm32")]
-pub use fetched::{bytes, fetch};
+pub use fetched::{ask, bytes, fetch, listen};

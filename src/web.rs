@@ -1,6 +1,7 @@
 //! The browser's entry on the page: a canvas, and the same studio with its engine in a worker.
 
 use std::{
+    cell::RefCell,
     path::PathBuf,
     sync::{Arc, mpsc},
 };
@@ -13,7 +14,7 @@ use web_sys::HtmlCanvasElement;
 use crate::engine::{Engine, Event};
 use crate::error::{Error, Result};
 use crate::run::bundle;
-use crate::studio::{Given, Host, Parcel, Studio};
+use crate::studio::{Given, Host, Keeper, Parcel, Recalled, Studio};
 use crate::wire;
 
 unsafe extern "C" {
@@ -24,12 +25,26 @@ unsafe extern "C" {
 extern "C" {
     /// Puts a request into the page's address.
     fn show_link(query: &str);
+    /// Whether the person asked the system for less motion.
+    fn prefers_calm() -> bool;
     /// Opens the browser's file dialog.
     fn ask_file();
     /// Shows what the camera sees; pictures of it come to [`Page::open_picture`].
     fn ask_camera();
+    /// Remembers a file in the browser's own file system, or forgets it.
+    fn remember(name: &str, bytes: &[u8]);
+    fn forget(name: &str);
+    /// Asks for what an earlier sitting left, or lets go of that.
+    fn recall();
+    fn discard_earlier();
     /// Hands a file to the person.
     fn save_file(name: &str, bytes: &[u8]);
+    /// The code of the browser's language.
+    fn language() -> String;
+    /// A setting that was kept under a name.
+    fn setting(name: &str) -> Option<String>;
+    /// Keeps a setting under a name, where the browser has a place for it.
+    fn keep_setting(name: &str, text: &str);
     /// Has the browser ask before the page is left, or not any more.
     fn hold_page(on: bool);
     /// Says that the page cannot go on, why, and offers to start again.
@@ -50,6 +65,9 @@ pub fn prepare() {
 pub struct Page {
     files: mpsc::Sender<(String, Arc<[u8]>)>,
     pictures: mpsc::Sender<Given>,
+    memory: mpsc::Sender<Recalled>,
+    /// Files of an earlier sitting, until all are there.
+    recalled: RefCell<Vec<(String, Vec<u8>)>>,
     events: mpsc::Sender<Event>,
     context: egui::Context,
     runner: eframe::WebRunner,
@@ -81,6 +99,7 @@ impl Page {
         });
         let (files, inbox) = mpsc::channel();
         let (pictures, shown) = mpsc::channel();
+        let (memory, told_of) = mpsc::channel();
         let host = Host {
             address,
             on_link: Some(Box::new(show_link)),
@@ -89,9 +108,14 @@ impl Page {
             pictures: Some(shown),
             ask_camera: Some(Box::new(ask_camera)),
             on_unsaved: Some(Box::new(hold_page)),
+            memory: Some(told_of),
             embedded,
+            calm: prefers_calm(),
+            language: Some(language()),
         };
-        let studio = Studio::new(Box::new(engine), Box::new(save)).in_host(host, &link);
+        let studio = Studio::kept(Box::new(engine), Arc::new(PageKeeper)).in_host(host, &link);
+        // What was recorded of the first model is on its way before the first frame.
+        let _ = studio.state.session().seen();
         let (keep, context) = mpsc::channel();
         let app =
             move |cc: &eframe::CreationContext| -> std::result::Result<Box<dyn eframe::App>, _> {
@@ -104,7 +128,8 @@ impl Page {
         let options = eframe::WebOptions { renderer: eframe::Renderer::Glow, ..Default::default() };
         runner.start(canvas, options, Box::new(app)).await?;
         let context = context.recv().map_err(|_| told(Error::Request("no canvas".into())))?;
-        Ok(Page { files, pictures, events, context, runner })
+        let recalled = RefCell::default();
+        Ok(Page { files, pictures, memory, recalled, events, context, runner })
     }
 
     /// Takes a packed event of the engine.
@@ -136,6 +161,30 @@ impl Page {
         self.context.request_repaint();
     }
 
+    /// Takes a file of an earlier sitting, and after the last of them none.
+    pub fn recalled(&self, name: Option<String>, bytes: Vec<u8>) {
+        if let Some(name) = name {
+            return self.recalled.borrow_mut().push((name, bytes));
+        }
+        self.remembers(Recalled::Files(self.recalled.take()));
+    }
+
+    /// Hears that an earlier sitting left about so many bytes.
+    pub fn earlier(&self, bytes: f64) {
+        self.remembers(Recalled::Left(bytes as usize));
+    }
+
+    /// Hears why nothing can be remembered here.
+    pub fn forgetful(&self, why: String) {
+        self.remembers(Recalled::Failed(why));
+    }
+
+    fn remembers(&self, told: Recalled) {
+        // The studio lives as long as the page.
+        let _ = self.memory.send(told);
+        self.context.request_repaint();
+    }
+
     /// What the studio shows, as JSON; see [`crate::studio::Summary`].
     pub fn summary(&self) -> Option<String> {
         let studio = self.runner.app_mut::<Studio>()?;
@@ -158,18 +207,49 @@ impl Page {
     }
 }
 
-/// Hands the files of a run folder to the person as one archive, a single file as it is.
-fn save(parcel: Parcel) -> Result<PathBuf> {
-    match parcel {
-        Parcel::Run(run) => {
-            let name = bundle::name(run) + ".zip";
-            save_file(&name, &bundle::archive(run)?);
-            Ok(name.into())
+/// Keeps work as downloads, settings in the browser's storage, a sitting in the browser's own file system.
+struct PageKeeper;
+
+impl Keeper for PageKeeper {
+    /// Hands the files of a run folder to the person as one archive, a single file as it is.
+    fn save(&self, parcel: Parcel) -> Result<PathBuf> {
+        match parcel {
+            Parcel::Run(run) => {
+                let name = bundle::name(run) + ".zip";
+                save_file(&name, &bundle::archive(run)?);
+                Ok(name.into())
+            }
+            Parcel::File(name, bytes) => {
+                save_file(name, bytes);
+                Ok(name.into())
+            }
         }
-        Parcel::File(name, bytes) => {
-            save_file(name, bytes);
-            Ok(name.into())
-        }
+    }
+
+    fn setting(&self, name: &str) -> Option<String> {
+        setting(name)
+    }
+
+    fn keep_setting(&self, name: &str, text: &str) {
+        keep_setting(name, text);
+    }
+
+    fn remember(&self, name: &str, bytes: Vec<u8>) -> Result<()> {
+        remember(name, &bytes);
+        Ok(())
+    }
+
+    fn forget(&self, name: &str) {
+        forget(name);
+    }
+
+    fn recall(&self) -> Result<Option<Vec<(String, Vec<u8>)>>> {
+        recall();
+        Ok(None)
+    }
+
+    fn discard_earlier(&self, _: Option<&[String]>) {
+        discard_earlier();
     }
 }
 

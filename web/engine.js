@@ -1,6 +1,7 @@
 // The engine's worker: bytes of commands in, bytes of events out. It is sent the compiled program,
 // which the page has loaded.
 import init, { EngineWorker } from './salun.js';
+import { memory } from './memory.js';
 
 const early = [];
 let engine;
@@ -14,6 +15,8 @@ const start = async ({ program, device }) => {
 self.onmessage = ({ data }) => {
   if (data.program) {
     start(data).catch((error) => postMessage({ title: 'The engine could not start', why: error?.message ?? String(error) }));
+  } else if (data.memory) {
+    memory(data);
   } else if (data === 'lose the device') {
     engine?.lose_device();
   } else if (engine) {

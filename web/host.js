@@ -14,6 +14,26 @@ export const gpu_name = async () => {
   return [...new Set(words)].join(' ').toLowerCase();
 };
 
+export const language = () => navigator.language ?? '';
+
+// Of this page; nothing where the browser keeps nothing.
+export const setting = (name) => {
+  try {
+    return localStorage.getItem(`salun ${name}`) ?? undefined;
+  } catch {
+    return undefined;
+  }
+};
+export const keep_setting = (name, text) => {
+  try {
+    localStorage.setItem(`salun ${name}`, text);
+  } catch {
+    // It is asked for again.
+  }
+};
+// Whether the person asked the system for less motion.
+export const prefers_calm = () => matchMedia('(prefers-reduced-motion: reduce)').matches;
+
 export const ask_file = () => document.querySelector('#file').click();
 
 // The longer side of a picture on its way to the studio, which takes its middle at a few dozen pixels.
@@ -89,6 +109,12 @@ export const ask_camera = async () => {
     why.textContent = `The camera cannot be had: ${error?.message ?? 'this page is not served over https'}`;
   }
 };
+
+// The bytes are a view of the program's memory.
+export const remember = (name, bytes) => window.remembers({ memory: 'remember', name, bytes: bytes.slice() });
+export const forget = (name) => window.remembers({ memory: 'forget', name });
+export const recall = () => window.remembers({ memory: 'recall' });
+export const discard_earlier = () => window.remembers({ memory: 'discard' });
 
 export const save_file = (name, bytes) => {
   const link = document.createElement('a');

@@ -26,10 +26,19 @@ const query = new URLSearchParams(location.search);
 const engine = new Worker(new URL('engine.js', import.meta.url), { type: 'module' });
 const waiting = [];
 engine.onmessage = ({ data }) => {
-  if (!(data instanceof Uint8Array)) stopped(data.title, data.why);
-  else if (window.salun) window.salun.hear(data);
+  if (window.salun) hear(data);
+  else if (data.title) stopped(data.title, data.why);
   else waiting.push(data);
 };
+const hear = (data) => {
+  if (data instanceof Uint8Array) window.salun.hear(data);
+  else if ('earlier' in data) window.salun.earlier(data.earlier);
+  else if ('recalled' in data) window.salun.recalled(data.recalled ?? undefined, data.bytes);
+  else if ('forgetful' in data) window.salun.forgetful(data.forgetful);
+  else stopped(data.title, data.why);
+};
+// Files of the sitting, which the worker remembers.
+window.remembers = (asked) => engine.postMessage(asked, asked.bytes ? [asked.bytes.buffer] : []);
 engine.onerror = (event) => {
   event.preventDefault();
   stopped('The engine could not start', event.message || 'The browser gives no reason');
@@ -47,7 +56,7 @@ const start = async () => {
   const address = location.origin + location.pathname;
   const post = (bytes) => engine.postMessage(bytes, [bytes.buffer]);
   window.salun = await Page.open($('#studio'), address, location.search.slice(1), embedded, post);
-  for (const event of waiting.splice(0)) window.salun.hear(event);
+  for (const event of waiting.splice(0)) hear(event);
   // For tests: what a driver's crash does.
   window.loseDevice = () => engine.postMessage('lose the device');
   // The field that egui types into.

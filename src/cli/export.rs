@@ -1,4 +1,4 @@
-//! `salun export`: a model's weights for PyTorch; a run's change by itself, or as a LoRA.
+//! `salun export`: a model's weights for PyTorch; a run's change by itself, or as a LoRA; a run as a page.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use salun_studio::run::{Saved, folder};
 use salun_studio::saliency::Mask;
 use salun_studio::words::{Export, LoraLayout, RANKS, Recipe};
 
-/// Write a model's weights as a state dictionary that PyTorch loads, or a run's change by itself
+/// Write a model's weights as a state dictionary that PyTorch loads; a run's change by itself, or a run as a page
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[arg(long, value_name = "M", required_unless_present = "run", help = args::models_help())]
@@ -54,6 +54,15 @@ pub struct Args {
         help_heading = "Of a run"
     )]
     as_lora: Option<PathBuf>,
+    /// The run as a page of HTML: pictures, figures, verdict and recipe in one file, which needs no network
+    #[arg(
+        long,
+        value_name = "FILE",
+        requires = "run",
+        group = "change",
+        help_heading = "Of a run"
+    )]
+    report: Option<PathBuf>,
     /// The LoRA's rank
     #[arg(long, value_name = "R", default_value = "16", requires = "as-lora", value_parser = args::whole("rank", RANKS), allow_negative_numbers = true, help_heading = "Of a run")]
     rank: usize,
@@ -68,6 +77,9 @@ const FORMS: [(&str, Format); 2] = [("plain", Format::Pth), ("ddpm", Format::Ddp
 /// Runs the command.
 pub fn run(args: &Args, common: &Common) -> Result<()> {
     let Args { rank, layout, .. } = *args;
+    if let (Some(run), Some(out)) = (&args.run, &args.report) {
+        return page(run, out, common);
+    }
     match (&args.run, &args.delta, &args.as_lora, &args.model, &args.out) {
         (Some(run), Some(out), ..) => change(args, common, run, (out, Export::Delta)),
         (Some(run), None, Some(out), ..) => {
@@ -112,6 +124,18 @@ fn whole(args: &Args, common: &Common, name: &str, out: &Path) -> Result<()> {
     let n = model.weights.layout.n();
     print::json(&json!({ "out": out.display().to_string(), "params": n }))?;
     print::line(format!("{} weights written to {}", print::grouped(n), written?.display()));
+    Ok(())
+}
+
+/// Writes a run as a page.
+fn page(run: &Path, out: &Path, common: &Common) -> Result<()> {
+    args::ending(out, &["html"])?;
+    let file = Output::new(out, OutputKind::Page, common.force)?;
+    let bytes = folder::page(run)?.into_bytes();
+    let n = bytes.len();
+    let written = file.write_files(vec![bytes]);
+    print::json(&json!({ "out": out.display().to_string(), "bytes": n }))?;
+    print::line(format!("{} bytes written to {}", print::grouped(n), written?.display()));
     Ok(())
 }
 

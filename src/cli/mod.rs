@@ -39,8 +39,11 @@ use salun_studio::error::{Error, Result};
 struct Cli {
     #[command(flatten)]
     common: Common,
-    /// What the studio opens: a weights file, a run folder, a diffusers folder or a recipe
+    /// What the studio opens: a weights file, a run folder, a diffusers folder, a recipe, or a link
     file: Option<PathBuf>,
+    /// The lesson that the studio begins, by its name or number
+    #[arg(long, value_name = "LESSON")]
+    lesson: Option<String>,
     #[command(subcommand)]
     command: Option<Command>,
 }
@@ -134,12 +137,15 @@ static PANIC: Mutex<Option<String>> = Mutex::new(None);
 fn run(cli: Cli) -> Result<()> {
     let common = &cli.common;
     print::begin(common);
+    if cli.command.is_some() && cli.lesson.is_some() {
+        return Err(Error::Request("--lesson is the studio's: leave the command out".into()));
+    }
     if cli.command.is_some() {
         // Before anything is reserved, which would be left behind.
         signals::listen();
     }
     match cli.command {
-        None => studio::run(common, cli.file.as_deref()),
+        None => studio::run(common, cli.file.as_deref(), cli.lesson.as_deref()),
         Some(Command::Demo(args)) => demo::run(&args, common),
         Some(Command::Info(args)) => info::run(&args, common),
         Some(Command::Data(args)) => data::run(&args, common),
@@ -210,6 +216,7 @@ mod tests {
             "sample --model m --out o",
             "export --model m --out o.pth --bare",
             "export --run r --delta d.safetensors",
+            "export --run r --report r.html",
             "export --run r --as-lora l --rank 4 --layout diffusers",
             "apply --model m --delta d --strength 0.5 --out o",
             "data fetch cifar10 --from folder",

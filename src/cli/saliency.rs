@@ -138,7 +138,7 @@ fn overlap(args: &Args, common: &Common, recipe: Recipe, by: By) -> Result<()> {
         device: client.info().name.clone(),
         overlap: Overlap::clone(&overlap),
     };
-    let figure = figures::overlap(&overlap, &what)?;
+    let figure = figures::overlap(&overlap, &what).png()?;
     let written = out.write_folder(vec![
         ("overlap.csv".into(), overlap.csv().into_bytes()),
         ("overlap.json".into(), bundle::json(&statistics)?),
@@ -180,7 +180,8 @@ fn mask(args: &Args, common: &Common, recipe: Recipe) -> Result<()> {
         seconds: ranking.seconds,
         mask: mask.report(ranking.n_forget, 0),
     };
-    let picture = figures::saliency(&mask, Some(&ranking), &ranking.forget)?;
+    let scores = figures::scores(&ranking);
+    let picture = figures::saliency(&statistics.mask, scores.as_ref(), &ranking.forget).png()?;
     let written = out.write_files(vec![mask.encode()?, bundle::json(&statistics)?, picture]);
     print::json(&statistics)?;
     let Statistics { forget, seed, device, seconds, mask, .. } = &statistics;

@@ -18,12 +18,21 @@ use salun_studio::gpu::device;
 use salun_studio::models::registry;
 use salun_studio::run::{Link, Recovery, bundle, folder, recovery};
 use salun_studio::studio;
+use salun_studio::studio::lesson::Lesson;
 use salun_studio::studio::{Host, Keeper, Parcel, Studio};
 use salun_studio::words::Recipe;
 
-/// Opens the studio.
-pub fn run(common: &Common, file: Option<&Path>) -> Result<()> {
-    let link = file.map(asked).transpose()?.unwrap_or_default();
+/// Opens the studio, with a file or a link, or with a lesson.
+pub fn run(common: &Common, file: Option<&Path>, lesson: Option<&str>) -> Result<()> {
+    let link = match (file, lesson) {
+        (Some(_), Some(_)) => {
+            let why = "a lesson brings its own model; give --lesson alone, or a link with lesson=NAME in it";
+            return Err(Error::Request(why.into()));
+        }
+        (Some(file), None) => asked(file)?,
+        (None, Some(name)) => format!("lesson={}", Lesson::find(name)?.name),
+        (None, None) => String::new(),
+    };
     if !has_display() {
         let why = "no display found (neither DISPLAY nor WAYLAND_DISPLAY is set)";
         print::remark(&format!("salun: {why}; running salun demo"));
@@ -33,13 +42,21 @@ pub fn run(common: &Common, file: Option<&Path>) -> Result<()> {
     window(common, Arc::new(RunKeeper::new()), &link, |studio| Box::new(studio))
 }
 
-/// The link that opens a file: a model, or a recipe's request.
+/// The link that opens a file: a model, or a recipe's request; or the link itself that stands there.
 fn asked(file: &Path) -> Result<String> {
+    let text = file.to_string_lossy();
+    if text.contains('?') && !file.exists() {
+        let link = Link::parse(&text)?;
+        if !link.lesson.is_empty() {
+            Lesson::find(&link.lesson)?;
+        }
+        return Ok(link.query());
+    }
     if !file.exists() {
         let commands = <super::Cli as clap::CommandFactory>::command();
         let names: Vec<String> = commands.get_subcommands().map(|c| c.get_name().into()).collect();
-        let known = names.iter().map(String::as_str).chain(["a file to open"]);
-        return Err(Error::unknown("command", &file.to_string_lossy(), known));
+        let known = names.iter().map(String::as_str).chain(["a file or a link to open"]);
+        return Err(Error::unknown("command", &text, known));
     }
     let whole = std::path::absolute(file).map_err(|e| Error::file(file, e))?;
     let text = whole.to_str().ok_or_else(|| Error::file(file, "has a name that is no text"))?;
@@ -48,7 +65,7 @@ fn asked(file: &Path) -> Result<String> {
         let recipe = recipe.within(whole.parent().unwrap_or(Path::new(".")));
         // What others made is no method of the window's.
         let request = recipe.clone().to_be_met();
-        let query = Link { recipe: request, at: None, run: false }.query();
+        let query = Link::of(request).query();
         let taken = Link::parse(&query)?.recipe;
         let taken =
             Recipe { data: recipe.data.clone(), fingerprint: recipe.fingerprint.clone(), ..taken };
@@ -65,7 +82,7 @@ fn asked(file: &Path) -> Result<String> {
                      pictures by: salun train fashion-classifier --data folder:PATH --out own.safetensors";
         return Err(Error::file(file, right));
     }
-    Ok(Link { recipe: Recipe::new(text, "", ""), at: None, run: false }.query())
+    Ok(Link::of(Recipe::new(text, "", "")).query())
 }
 
 /// Opens the window with the studio, or what is made of it.
@@ -89,10 +106,16 @@ pub fn window(
     let dialog = super::dialog::native();
     #[cfg(not(feature = "dialogs"))]
     let dialog = None;
-    let host = Host { dialog, ..Host::default() };
+    let host = Host { dialog, language: language(), ..Host::default() };
     let studio = Studio::kept(Box::new(engine), keeper).in_host(host, link);
     studio::run(app(studio), setup)
         .map_err(|e| Error::Device(format!("the window cannot be opened ({e}); try salun demo")))
+}
+
+/// The code of the language that the system was told to speak, where it says so in its environment.
+fn language() -> Option<String> {
+    let said = |name| std::env::var(name).ok().filter(|code| !code.is_empty());
+    ["LC_ALL", "LC_MESSAGES", "LANG"].into_iter().find_map(said)
 }
 
 /// Whether a window can be opened.
@@ -105,6 +128,8 @@ pub fn has_display() -> bool {
 struct RunKeeper {
     folder: Mutex<PathBuf>,
     recovery: Recovery,
+    /// The sitting before, where it can be brought back.
+    earlier: Option<PathBuf>,
 }
 
 /// What is remembered from one sitting to the next.
@@ -114,22 +139,22 @@ struct Remembered {
     folder: PathBuf,
 }
 
-/// The file of it, in the program's own folder.
-const REMEMBERED: &str = "studio.json";
+/// Under which name that is remembered.
+const STUDIO: &str = "studio";
 /// The folder for runs in a person's documents.
 const RUNS: &str = "SalUn";
 
 impl RunKeeper {
     fn new() -> Self {
-        let remembered = files::home().ok().and_then(|home| {
-            let bytes = std::fs::read(home.join(REMEMBERED)).ok()?;
-            serde_json::from_slice::<Remembered>(&bytes).ok()
-        });
+        let remembered = std::fs::read(setting_file(STUDIO).unwrap_or_default()).ok();
+        let remembered =
+            remembered.and_then(|bytes| serde_json::from_slice::<Remembered>(&bytes).ok());
         let documents =
             || dirs::document_dir().or_else(dirs::home_dir).or(std::env::current_dir().ok());
         let remembered = remembered.map(|r| r.folder).filter(|folder| folder.is_dir());
         let folder = remembered.unwrap_or_else(|| documents().unwrap_or_default().join(RUNS));
-        Self { folder: Mutex::new(folder), recovery: Recovery::default() }
+        let earlier = recovery::remembered();
+        Self { folder: Mutex::new(folder), recovery: Recovery::default(), earlier }
     }
 
     fn now(&self) -> PathBuf {
@@ -137,14 +162,11 @@ impl RunKeeper {
     }
 
     /// Remembers the folder once something could be saved there.
-    fn remember(&self) {
-        let folder = self.now();
-        let write = |home: PathBuf| {
-            std::fs::create_dir_all(&home).map_err(|e| Error::write(&home, e))?;
-            output::replace(&home.join(REMEMBERED), &bundle::json(&Remembered { folder })?)
-        };
-        // Not remembered, it is asked for again.
-        let _ = files::home().and_then(write);
+    fn remember_folder(&self) {
+        let json = bundle::json(&Remembered { folder: self.now() }).ok();
+        if let Some(text) = json.and_then(|json| String::from_utf8(json).ok()) {
+            self.keep_setting(STUDIO, &text);
+        }
     }
 }
 
@@ -163,7 +185,7 @@ impl Keeper for RunKeeper {
                     })
                 }
             })
-            .inspect(|_| self.remember())
+            .inspect(|_| self.remember_folder())
             .map_err(|error| elsewhere(&error))
     }
 
@@ -181,7 +203,7 @@ impl Keeper for RunKeeper {
 
     fn adopt(&self, kept: &Path) -> Result<PathBuf> {
         let saved = recovery::adopt(kept, &self.now());
-        saved.inspect(|_| self.remember()).map_err(|error| elsewhere(&error))
+        saved.inspect(|_| self.remember_folder()).map_err(|error| elsewhere(&error))
     }
 
     fn release(&self, kept: &Path) {
@@ -192,9 +214,48 @@ impl Keeper for RunKeeper {
         recovery::left()
     }
 
-    fn end(&self) {
-        self.recovery.end();
+    fn remember(&self, name: &str, bytes: Vec<u8>) -> Result<()> {
+        self.recovery.remember(name, &bytes)
     }
+
+    fn forget(&self, name: &str) {
+        self.recovery.forget(name);
+    }
+
+    fn earlier(&self) -> Option<usize> {
+        self.earlier.as_deref().map(recovery::remembered_bytes)
+    }
+
+    fn recall(&self) -> Result<Option<Vec<(String, Vec<u8>)>>> {
+        self.earlier.as_deref().map(recovery::recall).transpose()
+    }
+
+    fn discard_earlier(&self, brought: Option<&[String]>) {
+        self.earlier.iter().for_each(|sitting| recovery::discard(sitting, brought));
+    }
+
+    fn end(&self, remembers: bool) {
+        self.recovery.end(remembers);
+    }
+
+    fn setting(&self, name: &str) -> Option<String> {
+        std::fs::read_to_string(setting_file(name).ok()?).ok()
+    }
+
+    fn keep_setting(&self, name: &str, text: &str) {
+        let write = |place: PathBuf| {
+            let home = place.parent().unwrap_or(Path::new("."));
+            std::fs::create_dir_all(home).map_err(|e| Error::write(home, e))?;
+            output::replace(&place, text.as_bytes())
+        };
+        // Not kept, it is asked for again.
+        let _ = setting_file(name).and_then(write);
+    }
+}
+
+/// The file of a setting, in the program's own folder.
+fn setting_file(name: &str) -> Result<PathBuf> {
+    Ok(files::home()?.join(format!("{name}.json")))
 }
 
 /// What a person can do in a window about a place that cannot be written.

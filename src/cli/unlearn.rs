@@ -1,6 +1,6 @@
 //! `salun unlearn`: one run, from a recipe, from flags, or from both.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::{Client, Common, args, print};
 use salun_studio::data::{NAMES, forget};
@@ -9,7 +9,7 @@ use salun_studio::disk::output::{Output, OutputKind};
 use salun_studio::engine::{Job, Outcome};
 use salun_studio::error::{Error, Result};
 use salun_studio::models::registry;
-use salun_studio::run::{Link, bundle};
+use salun_studio::run::{Link, bundle, folder};
 use salun_studio::words::{Budget, Recipe, Redirect};
 
 /// Forget: one unlearning run, written as a run folder
@@ -40,6 +40,12 @@ pub struct Args {
     /// Passes over the data (classification)
     #[arg(long, value_name = "N", value_parser = args::whole("epochs", 1..=10_000), allow_negative_numbers = true)]
     epochs: Option<usize>,
+    /// Go on from a run's folder, from its end or from the update behind the folder's name, with what is said here
+    #[arg(long, value_name = "DIR@N", conflicts_with_all = ["recipe", "model", "data", "forget"])]
+    branch: Option<String>,
+    /// End with this update of the run, before its last
+    #[arg(long, value_name = "N", value_parser = args::whole("until", 1..=10_000_000), allow_negative_numbers = true)]
+    until: Option<usize>,
     /// Updates; instead of --epochs
     #[arg(long, value_name = "N", conflicts_with = "epochs", value_parser = args::whole("steps", 1..=10_000_000), allow_negative_numbers = true)]
     steps: Option<usize>,
@@ -75,7 +81,12 @@ pub struct Args {
 impl Args {
     /// The recipe of a link. It says which data only by the model: of one's own, its card does.
     fn linked(&self, link: &str) -> Result<Recipe> {
-        let recipe = Link::parse(link)?.recipe;
+        let link = Link::parse(link)?;
+        if link.leaves_to_lesson() {
+            let right = "a lesson has no recipe; it is opened by salun --lesson NAME";
+            return Err(Error::argument("link", &link.lesson, right));
+        }
+        let recipe = link.recipe;
         let own = registry::shipped(&recipe.model).is_none();
         if !own || self.data.is_some() || registry::is_latent(&recipe.model) {
             return Ok(recipe);
@@ -88,8 +99,24 @@ impl Args {
         Ok(Recipe { data, ..recipe })
     }
 
+    /// The run that this one goes on from, as its recipe tells it, and its folder.
+    fn parent(&self) -> Result<(Recipe, PathBuf)> {
+        let named = self.branch.as_deref().unwrap_or_default();
+        let (dir, until) = match named.rsplit_once('@') {
+            Some((dir, step)) if !Path::new(named).exists() => {
+                let right = || Error::argument("branch", named, "write DIR@N, N being an update");
+                (dir, Some(step.parse().map_err(|_| right())?))
+            }
+            _ => (named, None),
+        };
+        let run = folder::read(Path::new(dir))?;
+        let recipe = run.recipe.within(&std::path::absolute(dir).unwrap_or_default());
+        Ok((Recipe { until: until.or(recipe.until), ..recipe }, dir.into()))
+    }
+
     fn recipe(&self) -> Result<Recipe> {
         let mut recipe = match &self.recipe {
+            _ if self.branch.is_some() => self.parent()?.0,
             Some(link) if link.to_string_lossy().contains('?') && !link.exists() => {
                 self.linked(&link.to_string_lossy())?
             }
@@ -115,6 +142,10 @@ impl Args {
                 Recipe::new("", "", "")
             }
         };
+        if self.branch.is_some() {
+            recipe = recipe.whole().going_on(&recipe);
+        }
+        recipe.until = self.until.or(recipe.until);
         recipe.model = self.own.behind(self.model.as_ref().unwrap_or(&recipe.model))?;
         recipe.data = self.captions.of(self.data.as_ref().unwrap_or(&recipe.data))?;
         recipe.forget = self.forget.clone().unwrap_or(recipe.forget);
@@ -157,6 +188,14 @@ pub fn run(args: &Args, common: &Common) -> Result<()> {
     common.look_at(&recipe.data, &recipe.model)?;
     let out = Output::new(&args.out, OutputKind::Run, common.force)?;
     let mut client = Client::open(common)?;
+    if args.branch.is_some() {
+        let (parent, dir) = args.parent()?;
+        // Without its snapshots, or on another kind of device, its updates are made again.
+        if let Some(past) = folder::past(&dir)? {
+            let job = Job::Remember { recipe: parent.whole(), past, model: None };
+            client.ask(job, Outcome::try_as_kept)?;
+        }
+    }
     let run = client.ask(Job::Unlearn(recipe), Outcome::try_as_unlearned)?;
     let written = out.write_folder(bundle::contents(&run)?);
     print::json(&run.report)?;

@@ -136,6 +136,29 @@ impl Solver {
         }
     }
 
+    /// Share of the signal in the variance of what the network is shown at call `i`.
+    pub fn signal(&self, i: usize) -> f64 {
+        match self.config.kind {
+            SolverKind::Euler => 1.0 / (self.sigmas[i].powi(2) + 1.0),
+            _ => self.abar(self.times[i] as i64),
+        }
+    }
+
+    /// The picture without any noise as the network sees it at call `i`: what its prediction `out` for the input `x`
+    /// says of x_0 (Ho et al. 2020, eq. 15; of v, Salimans and Ho 2022, appendix D).
+    pub fn predicted(&self, i: usize, out: Tensor<4>, x: Tensor<4>) -> Tensor<4> {
+        let at = self.signal(i);
+        let (signal, sigma) = (at.sqrt(), (1.0 - at).sqrt());
+        let x0 = match self.config.prediction {
+            Prediction::Epsilon => (x - out * sigma) / signal,
+            Prediction::VPrediction => x * signal - out * sigma,
+        };
+        match self.config.clip().filter(|_| self.config.kind == SolverKind::Ddim) {
+            Some(c) => x0.clamp(-c, c),
+            None => x0,
+        }
+    }
+
     /// The noise in `x`, whose signal share is `at`, as the network's prediction `out` has it.
     fn noise(&self, out: Tensor<4>, x: Tensor<4>, at: f64) -> Tensor<4> {
         match self.config.prediction {
@@ -163,19 +186,12 @@ impl Solver {
         eta: f64,
         noise: impl FnOnce() -> Tensor<4>,
     ) -> Tensor<4> {
-        let t = self.times[i] as i64;
-        let (at, to) = (self.abar(t), self.abar(self.next(i)));
+        let (at, to) = (self.signal(i), self.abar(self.next(i)));
         let (signal, sigma) = (at.sqrt(), (1.0 - at).sqrt());
-        let mut x0 = match self.config.prediction {
-            Prediction::Epsilon => (x.clone() - out.clone() * sigma) / signal,
-            Prediction::VPrediction => x.clone() * signal - out.clone() * sigma,
-        };
+        let x0 = self.predicted(i, out.clone(), x.clone());
         let mut eps = self.noise(out, x.clone(), at);
-        if let Some(c) = self.config.clip() {
-            x0 = x0.clamp(-c, c);
-            if self.config.noise_of_clipped {
-                eps = (x - x0.clone() * signal) / sigma;
-            }
+        if self.config.clip().is_some() && self.config.noise_of_clipped {
+            eps = (x - x0.clone() * signal) / sigma;
         }
         let (spread, direction) = ddim_weights(at, to, eta);
         let next = x0 * to.sqrt() + eps * direction;

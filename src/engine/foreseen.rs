@@ -30,7 +30,7 @@ impl Work<'_> {
     pub fn foresee(&mut self, request: &Request, ahead: Ahead) {
         let Asked { plan, recipe, .. } = request.asked();
         let previews = request.every().filter(|_| self.job.wants_previews());
-        let previews = previews.map_or(0, |every| plan.steps.saturating_sub(1) / every);
+        let previews = previews.map_or(0, |every| plan.end().saturating_sub(1) / every);
         let (scores, [run, known]) = match request {
             Request::Classes(of) => (self.scored(of), [of.run(previews), self.unmeasured(of)]),
             Request::Prompts(of) => (self.prompts_scored(of), [of.run(previews), self.undrawn(of)]),
@@ -121,7 +121,7 @@ fn is_update(leg: &Leg, plan: &Plan) -> bool {
 fn updates(plan: &Plan, teacher: f64, previews: usize, look: f64) -> Vec<Leg> {
     let cost =
         plan.batch as f64 * (GRADIENT + if plan.alpha > 0.0 { GRADIENT } else { 0.0 } + teacher);
-    vec![Leg::new(plan.method.title, plan.steps, cost), Leg::new(PREVIEW, previews, look)]
+    vec![Leg::new(plan.method.title, plan.end(), cost), Leg::new(PREVIEW, previews, look)]
 }
 
 impl Setting {

@@ -4,14 +4,17 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Attack, Exported, Grid, LossParts, Run, Survey};
+use super::{
+    Attack, Exported, Grid, Inspected, Inspection, LossParts, Past, Run, Survey, Trace,
+    TraceRequest,
+};
 use crate::data::{Mine, Pictures};
 use crate::diffusion::SolverKind;
 use crate::error::Error;
 use crate::gpu::DeviceInfo;
 use crate::job_context::Progress;
 use crate::models::latent::LatentModel;
-use crate::models::{AnyModel, Assumed, Model};
+use crate::models::{AnyModel, Assumed, Graph, Model};
 use crate::saliency::{By, Mask, Overlap, Scores};
 use crate::train::{Snapshot, TrainRequest};
 use crate::words::{AttackKind, Audit, Budget, Export, Metrics, Recipe, SampleOptions, Task};
@@ -44,6 +47,9 @@ pub enum Job {
     Overlap { recipe: Recipe, by: By, seeds: usize },
     /// One unlearning run; sends [`Event::Step`]; answers [`Outcome::Unlearned`].
     Unlearn(Recipe),
+    /// Remembers a run that was made elsewhere or earlier: one that goes on from it, or ends on its way, need not
+    /// make its updates again, nor one that follows it, where its `model` is given; answers [`Outcome::Kept`].
+    Remember { recipe: Recipe, past: Past, model: Option<AnyModel> },
     /// Opens the data set of a model to be looked through; answers [`Outcome::Browsed`].
     Browse { model: String, data: String },
     /// Measures a model on a forget set; answers [`Outcome::Measured`].
@@ -54,6 +60,8 @@ pub enum Job {
     /// Says what a classifier sees in pictures of no data set, and what it sees `after` it forgot; answers
     /// [`Outcome::Looked`].
     Look { model: String, pictures: Arc<Pictures>, after: Option<Arc<Model>> },
+    /// Looks into a model, and changes nothing; answers [`Outcome::Inspected`].
+    Inspect(Inspection),
     /// Keeps a person's own pictures for later jobs, whose recipes have their name; answers
     /// [`Outcome::Kept`].
     Keep(Arc<Mine>),
@@ -73,6 +81,9 @@ pub enum Job {
     /// Draws what a finished run's pane shows with this much of its change, `model` being what it ended
     /// with; answers [`Outcome::Interpolated`].
     Interpolate { model: Arc<AnyModel>, recipe: Recipe, strength: f64 },
+    /// Draws some tiles again with every step of the sampler told, from the same noise for every model; answers
+    /// [`Outcome::Traced`].
+    Trace(TraceRequest),
     /// Makes a file of a finished run's change; answers [`Outcome::Exported`].
     Export {
         model: Arc<AnyModel>,
@@ -201,9 +212,11 @@ pub enum Outcome {
     Surveyed(Box<Survey>),
     Browsed(Arc<TrainingSet>),
     Looked(Looked),
-    /// The name of a person's own pictures.
+    Inspected(Inspected),
+    /// The name of a person's own pictures, or the hash of a remembered run's protocol.
     Kept(String),
     Interpolated(Arc<Grid>),
+    Traced(Arc<Trace>),
     Exported(Arc<Exported>),
 }
 
@@ -256,9 +269,17 @@ pub struct Opened {
     pub grid: Arc<Grid>,
     /// N.
     pub params: usize,
+    /// The network of those weights, to be drawn.
+    #[serde(default, skip_serializing_if = "is_empty")]
+    pub graph: Arc<Graph>,
     /// What its file does not say and is assumed.
     #[serde(default)]
     pub assumed: Assumed,
+}
+
+/// Whether there is nothing to draw.
+fn is_empty(graph: &Arc<Graph>) -> bool {
+    graph.nodes.is_empty()
 }
 
 impl Opened {

@@ -11,6 +11,7 @@ mod fit;
 mod foreseen;
 mod given;
 mod gpu_loss_check;
+mod inspect;
 mod job;
 mod judges;
 mod known;
@@ -20,11 +21,13 @@ mod mine;
 mod models;
 mod outcome;
 mod overlap;
+mod past;
 mod prompt;
 mod request;
 mod requests;
 mod safe;
 mod session;
+mod steps;
 mod store;
 mod strength;
 mod train;
@@ -202,6 +205,9 @@ mod native {
 #[cfg(target_arch = "wasm32")]
 mod page;
 
+pub use inspect::{
+    Attributed, Beside, Embedding, Inspected, Inspection, LayerWeights, PixelMaps, Projection,
+};
 pub use job::{
     Attacked, Audited, Command, Event, Job, LiveStep, Looked, Opened, Outcome, PromptPane,
     PromptRequest, TrainingSet,
@@ -210,7 +216,9 @@ pub use known::Known;
 pub use outcome::{Attack, Grid, LogLine, LossParts, Run};
 #[cfg(target_arch = "wasm32")]
 pub use page::{Engine, WorkerEngine};
+pub use past::Past;
 pub use prompt::TIMES;
+pub use steps::{Attention, Film, Moment, Trace, TraceRequest, Traced};
 pub use strength::Exported;
 
 // What the engine's own files speak of.

@@ -163,6 +163,7 @@ impl Work<'_> {
             budget,
             grid: Arc::default(),
             params: any.weights().values.len(),
+            graph: any.graph().into(),
             assumed: any.plain().map_or_else(Assumed::default, |model| model.card.assumed),
         };
         match &any {

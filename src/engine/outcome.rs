@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::data::Mine;
 use crate::gpu::DeviceInfo;
 use crate::models::AnyModel;
+use crate::models::delta::Snapshots;
 use crate::saliency::{Change, Mask, Scores};
 use crate::words::{AttackReport, DeviceReport, Recipe, Report};
 
@@ -30,6 +31,9 @@ pub struct Run {
     pub changed: Vec<u8>,
     pub attacks: Vec<Attack>,
     pub log: Vec<LogLine>,
+    /// What its weights were on its way.
+    #[serde(default)]
+    pub snapshots: Snapshots,
 }
 
 /// An attack with its pictures: a row a try, of the original and of the model that forgot.
@@ -101,6 +105,15 @@ impl Grid {
     pub fn pixels_of(&self, row: usize, column: usize) -> &[u8] {
         let each = self.channels * self.tile[0] * self.tile[1];
         &self.pixels[(row * self.columns + column) * each..][..each]
+    }
+
+    /// Whether there are pixels and answers for every tile.
+    pub fn is_whole(&self) -> bool {
+        let tiles = self.rows.len() * self.columns;
+        let [height, width] = self.tile;
+        let names = self.names.is_empty() || self.names.len() == self.rows.len();
+        let pixels = tiles.checked_mul(self.channels * height * width);
+        names && self.seen.len() == tiles && pixels == Some(self.pixels.len())
     }
 
     /// What a row is called; `classes` are the names of its classes.

@@ -3,12 +3,12 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use super::{Client, Measured, Run, Send, Session, Setting, Work};
+use super::{Client, Measured, Send, Session, Setting, Work};
 use crate::data::{Dataset, Earlier, ForgetSet, Split, ranges};
 use crate::error::{Error, Result};
 use crate::eval::classify::part;
 use crate::eval::{Evaluator, Metric, Shown};
-use crate::models::{Card, Model, Unlearned, Weights};
+use crate::models::{AnyModel, Card, Model, Unlearned, Weights};
 use crate::words::{EarlierReport, ForgetKind, Recipe, Report};
 
 /// Requests that a card may list.
@@ -19,17 +19,17 @@ pub type Adopted = HashMap<String, Vec<Recipe>>;
 
 impl Session {
     /// Makes a run's result a model among the others.
-    pub fn keep(&mut self, run: &Run) -> String {
-        let name = run.recipe.end();
-        let after = Recipe::new("", "", "").following(&run.recipe).after;
+    pub fn keep(&mut self, recipe: &Recipe, model: AnyModel) -> String {
+        let name = recipe.end();
+        let after = Recipe::new("", "", "").following(recipe).after;
         // Weights that others made may have been written anew under their name.
-        let hash = run.recipe.given.as_ref().map(|_| run.model.weights().hash());
+        let hash = recipe.given.as_ref().map(|_| model.weights().hash());
         let known = self.models.get(&name).map(|known| known.weights().hash());
         if hash.is_some() && known.is_some() && hash != known {
             self.let_go(&name);
         }
         self.adopted.insert(name.clone(), after);
-        self.models.insert(name.clone(), run.model.clone());
+        self.models.insert(name.clone(), model);
         name
     }
 }
@@ -58,7 +58,7 @@ impl Work<'_> {
             let on = Client { id: 0, send: &nobody };
             let mut quiet = Work { session: self.session, job: self.job, on };
             let run = Box::pin(quiet.unlearn(&earlier)).await?;
-            self.session.keep(&run);
+            self.session.keep(&run.recipe, run.model);
         }
         Ok(name)
     }

@@ -9,7 +9,7 @@ use super::judges::Judges;
 use super::measure::deaf;
 use super::requests::Adopted;
 use super::store::{Kept, Store};
-use super::{Asked, Event, Job, Outcome, Request, Send, requests};
+use super::{Asked, Beside, Event, Inspection, Job, Outcome, Request, Send, requests};
 use crate::data::{Dataset, ForgetSet, Split, by_loss};
 use crate::error::{Error, Result};
 use crate::eval::{Evaluator, Shown};
@@ -124,7 +124,7 @@ impl<'a> Work<'a> {
                     Outcome::Opened(self.open(&model, seed, budget).await?.into())
                 }
                 Job::Adopt { run, seed, budget } => {
-                    let name = self.session.keep(&run);
+                    let name = self.session.keep(&run.recipe, run.model.clone());
                     Outcome::Opened(self.open(&name, seed, budget).await?.into())
                 }
                 Job::Train { request, resume } => {
@@ -135,6 +135,13 @@ impl<'a> Work<'a> {
                     Outcome::Overlapped(self.overlap(&recipe, by, seeds).await?.into())
                 }
                 Job::Unlearn(recipe) => Outcome::Unlearned(self.unlearn(&recipe).await?.into()),
+                Job::Remember { recipe, past, model } => {
+                    self.session.remember(&recipe, &past);
+                    if let Some(model) = model {
+                        self.session.keep(&recipe, model);
+                    }
+                    Outcome::Kept(recipe.protocol())
+                }
                 Job::Browse { model, data } => {
                     Outcome::Browsed(self.session.training_set(model, data)?.into())
                 }
@@ -153,6 +160,7 @@ impl<'a> Work<'a> {
                 Job::Look { model, pictures, after } => {
                     Outcome::Looked(self.look_at(&model, &pictures, after).await?)
                 }
+                Job::Inspect(asked) => Outcome::Inspected(self.inspect(asked).await?),
                 Job::Keep(mine) => Outcome::Kept(data::mine::keep(mine)?),
                 Job::Learn { model, data, mine, seed, budget } => {
                     let name = self.learn(&model, &data, mine, seed).await?;
@@ -173,6 +181,7 @@ impl<'a> Work<'a> {
                 Job::Interpolate { model, recipe, strength } => {
                     Outcome::Interpolated(self.interpolated(&model, &recipe, strength).await?)
                 }
+                Job::Trace(request) => Outcome::Traced(self.traced(&request).await?.into()),
                 Job::Export { model, recipe, protocol, mask, what } => {
                     let of = (&recipe, &*protocol);
                     let made = self.exported(&model, of, mask.as_ref(), what).await?;
@@ -369,7 +378,7 @@ fn needed(job: &Job) -> Vec<&'static str> {
         }
         Job::Train { request, .. } => data::files(&request.data).concat(),
         // Its data are there since it was run.
-        Job::Adopt { .. } => Vec::new(),
+        Job::Adopt { .. } | Job::Remember { .. } => Vec::new(),
         Job::Rank(recipe)
         | Job::Overlap { recipe, .. }
         | Job::Unlearn(recipe)
@@ -378,7 +387,20 @@ fn needed(job: &Job) -> Vec<&'static str> {
         | Job::Interpolate { recipe, .. }
         | Job::Export { recipe, .. }
         | Job::Audit { recipe, .. } => whole(&recipe.model, &recipe.data, &recipe.forget),
+        Job::Trace(of) => match &of.recipe {
+            Some(recipe) => whole(&recipe.model, &recipe.data, &recipe.forget),
+            None => registry::files(&of.model, data_of(&of.model), ""),
+        },
         Job::Look { model, .. } => registry::files(model, data_of(model), ""),
+        Job::Inspect(asked) => match asked {
+            // The model is there: it is open.
+            Inspection::Weights { .. } => Vec::new(),
+            Inspection::Scores(recipe)
+            | Inspection::Embed(Beside { recipe, .. })
+            | Inspection::Attribute { of: Beside { recipe, .. }, .. } => {
+                whole(&recipe.model, &recipe.data, &recipe.forget)
+            }
+        },
         Job::Keep(_) => Vec::new(),
         Job::Learn { model, data, .. } => whole(model, data, ""),
         Job::Browse { model, data } => whole(model, data, ""),

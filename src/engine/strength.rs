@@ -66,7 +66,8 @@ impl Work<'_> {
         match what {
             Export::Delta => {
                 // A mask that given weights are held against froze none of them.
-                let mask = mask.filter(|_| recipe.given.is_none());
+                // Of a run that goes on from another, what it froze had moved before.
+                let mask = mask.filter(|_| recipe.given.is_none() && recipe.branch.is_none());
                 let free = mask.map(|mask| &mask.bits[..]);
                 delta::encode(&original, run, free, protocol).map(made)
             }

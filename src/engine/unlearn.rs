@@ -6,14 +6,16 @@ use burn::tensor::{Device, Tensor};
 use web_time::Instant;
 
 use super::foreseen::{Ahead, PREVIEW};
+use super::past::Past;
 use super::{Asked, Client, Event, GpuLossCheck, LiveStep, LogLine, LossParts, Request, Run, Work};
 use crate::data::Augment;
 use crate::error::{Error, Result};
 use crate::eval::Evidence;
 use crate::eval::verdict::verdict;
 use crate::job_context::JobContext;
+use crate::models::delta::Snapshots;
 use crate::models::weights::read;
-use crate::models::{WeightLayout, Weights};
+use crate::models::{HostWeights, WeightLayout, Weights};
 use crate::saliency::{Change, Mask, Scores};
 use crate::train::LrSchedule;
 use crate::train::trainer::number;
@@ -29,14 +31,7 @@ impl Work<'_> {
     /// What is wrong with it or happened on the way; cancelled.
     pub async fn unlearn(&mut self, recipe: &Recipe) -> Result<Run> {
         let mut request = self.resolve(recipe).await?;
-        let own = match request.asked().plan.estimator {
-            Estimator::Given => Some(given(recipe, &request.original().layout)?),
-            _ => None,
-        };
-        if let Some(mask) = &own {
-            // Its control is as large.
-            request.asked_mut().recipe.density = mask.density;
-        }
+        let own = own_mask(&mut request)?;
         let given = recipe.given.as_ref().map(|file| self.given(&request, file)).transpose()?;
         self.doubt(&request).await?;
         let clock = Instant::now();
@@ -47,6 +42,7 @@ impl Work<'_> {
         let clock = Instant::now();
         self.prepare(&mut request).await?;
         let request = &request;
+        request.asked().plan.check_end()?;
         let (scores, mask) = self.mask(request, own).await?;
         // Scores from an earlier job cost what they cost then.
         let mask_seconds =
@@ -54,37 +50,60 @@ impl Work<'_> {
 
         let ended = match given {
             Some(weights) => Ended::given(weights.upload(&self.session.device)),
-            None => self.train_free(request, mask.as_ref()).await?,
+            None => {
+                let start = self.branch(request).await?;
+                let whole = recipe.until.is_none();
+                match self.session.recall(request).filter(|_| !whole) {
+                    Some(found) => Ended { start, ..found },
+                    None => self.train_free(request, mask.as_ref(), start).await?,
+                }
+            }
         };
         let seconds = Seconds { mask: mask_seconds, unlearn: ended.seconds, evaluate: looked };
         self.judge_run(request, Trained { scores, mask, ended, seconds }).await
     }
 
-    /// Makes all updates of a request; only weights in the mask will change.
-    async fn train_free(&mut self, request: &Request, mask: Option<&Mask>) -> Result<Ended> {
+    /// Makes all updates of a request from the original, or from another `start`; only weights in the mask will
+    /// change.
+    ///
+    /// # Errors
+    /// Cancelled, or the device failed.
+    pub async fn train_free(
+        &mut self,
+        request: &Request,
+        mask: Option<&Mask>,
+        start: Option<HostWeights>,
+    ) -> Result<Ended> {
         let clock = Instant::now();
+        let plan = &request.asked().plan;
         let free = free(request, mask);
         let free = free.as_deref();
-        let mut unlearner = begin(request, free, &self.session.device, self.job).await?;
-        let plan = &request.asked().plan;
+        let mut unlearner =
+            begin(request, start.as_ref(), free, &self.session.device, self.job).await?;
         if plan.few {
             self.job.note(plan.suited());
         }
         let begun = clock.elapsed().as_secs_f64();
         // What the first losses are on the CPU.
         let mut trial = GpuLossCheck::default();
-        if GpuLossCheck::wanted(&self.session.info, plan.steps, request.original().layout.n()) {
-            let mut twin = begin(request, free, &Device::flex(), self.job).await?;
+        if GpuLossCheck::wanted(&self.session.info, plan.end(), request.original().layout.n()) {
+            let cpu = Device::flex();
+            let mut twin = begin(request, start.as_ref(), free, &cpu, self.job).await?;
             let update = async |job: &mut JobContext| Ok(twin.step(job).await?.whole);
-            trial = GpuLossCheck::run(plan.steps, self.job, update).await?;
+            trial = GpuLossCheck::run(plan.end(), self.job, update).await?;
         }
-        let (log, seconds) = self.updates(request, &mut unlearner, trial, begun).await?;
+        let mut past = Past::of(request, free);
+        let made = self.updates(request, &mut unlearner, trial, (begun, &mut past)).await;
+        // Of a run that was cancelled, too: another may go on from where it was.
+        self.session.remember(&request.asked().recipe, &past);
+        let seconds = made?;
         let (augment, weights) = (unlearner.augment(), unlearner.weights());
-        Ok(Ended { augment, weights, log, seconds })
+        let Past { snapshots, log } = past;
+        Ok(Ended { augment, weights, log, seconds, start, snapshots })
     }
 
-    /// Makes all updates of a run whose first losses should be those of `trial`. The log, and the seconds of all
-    /// updates after `seconds` before them.
+    /// Makes all updates of a run whose first losses should be those of `trial`, and notes its past. The seconds
+    /// of all updates after `seconds` before them.
     ///
     /// # Errors
     /// Cancelled, the device failed, a loss is not a number or not the CPU's.
@@ -93,19 +112,22 @@ impl Work<'_> {
         request: &Request,
         unlearner: &mut Unlearner,
         mut trial: GpuLossCheck,
-        mut seconds: f64,
-    ) -> Result<(Vec<LogLine>, f64)> {
+        (mut seconds, past): (f64, &mut Past),
+    ) -> Result<f64> {
         let (plan, every) = (&request.asked().plan, request.every());
+        let (steps, keeps) = (plan.end(), every.unwrap_or(plan.steps.div_ceil(KEPT).max(1)));
         let Client { id, send } = self.on;
-        let mut log = Vec::with_capacity(plan.steps);
-        self.job.phase(plan.method.title, plan.steps);
+        self.job.phase(plan.method.title, steps);
         while !unlearner.finished() {
             let clock = Instant::now();
             let (loss, parts) = told(unlearner.step(self.job).await?).await?;
             seconds += clock.elapsed().as_secs_f64();
             let step = unlearner.step;
-            log.push(LogLine { step, loss, parts, seconds });
+            past.log.push(LogLine { step, loss, parts, seconds });
             trial.check(loss)?;
+            if step.is_multiple_of(keeps) || unlearner.finished() {
+                past.keep(request, &unlearner.weights(), step).await?;
+            }
             let due = every.is_some_and(|every| step.is_multiple_of(every));
             let grid = match due && self.job.wants_previews() && !unlearner.finished() {
                 // A preview is not progress of the training phase.
@@ -118,17 +140,17 @@ impl Work<'_> {
                 }
                 false => None,
             };
-            let live = LiveStep { step, steps: plan.steps, loss, parts, grid };
+            let live = LiveStep { step, steps, loss, parts, grid };
             send(Event::Step { id, live });
             self.job.advance(1).await?;
         }
-        Ok((log, seconds))
+        Ok(seconds)
     }
 
     /// Measures and judges a run whose updates are done.
     async fn judge_run(&mut self, request: &Request, trained: Trained) -> Result<Run> {
         let Trained { scores, mask, ended, seconds } = trained;
-        let Ended { augment, weights: done, log, .. } = ended;
+        let Ended { augment, weights: done, log, start, snapshots, .. } = ended;
         let Asked { recipe, plan, forget, .. } = request.asked();
         let original = request.original();
         let weights = done.download().await?;
@@ -148,7 +170,8 @@ impl Work<'_> {
         let change = Change::between(original, &weights);
         let masked = |m: &Mask| MaskReport {
             given: recipe.given.as_ref().map(|_| m.share_of(original, &weights, &change)),
-            ..m.report(scored, m.frozen_changed(original, &weights))
+            // What is frozen stays as it was where the run began.
+            ..m.report(scored, m.frozen_changed(start.as_ref().unwrap_or(original), &weights))
         };
         let mut report = Report {
             format: Default::default(),
@@ -198,6 +221,7 @@ impl Work<'_> {
             before: before.grid,
             after: after.grid,
             log,
+            snapshots,
         })
     }
 
@@ -244,30 +268,38 @@ struct Trained {
 }
 
 /// What updates ended with.
-struct Ended {
+pub struct Ended {
     /// How pictures were varied, where they are pictures.
-    augment: Option<Augment>,
-    weights: Weights,
-    log: Vec<LogLine>,
-    seconds: f64,
+    pub augment: Option<Augment>,
+    pub weights: Weights,
+    pub log: Vec<LogLine>,
+    pub seconds: f64,
+    /// What the run began with, where that is not the original.
+    pub start: Option<HostWeights>,
+    pub snapshots: Snapshots,
 }
 
 impl Ended {
     /// Weights of which others know how they came about.
     fn given(weights: Weights) -> Self {
-        Self { augment: None, weights, log: Vec::new(), seconds: 0.0 }
+        let (log, snapshots) = (Vec::new(), Snapshots::default());
+        Self { augment: None, weights, log, seconds: 0.0, start: None, snapshots }
     }
 }
 
-/// A run from its beginning on a device; only weights with a 1 in `free` will change.
+/// A run from its beginning on a device, which is the original where it is not said; only weights with a 1 in
+/// `free` will change.
 async fn begin(
     request: &Request,
+    start: Option<&HostWeights>,
     free: Option<&[u8]>,
     device: &Device,
     job: &mut JobContext,
 ) -> Result<Unlearner> {
     let (subject, original) = request.on(device);
-    Unlearner::begin(subject, original, request.asked().plan.clone(), free, job).await
+    let start = start.map_or_else(|| original.clone(), |start| start.upload(device));
+    let plan = request.asked().plan.clone();
+    Unlearner::begin_at(start, subject, original, plan, free, job).await
 }
 
 /// A 1 for every weight that may change; `None` where all may.
@@ -280,7 +312,7 @@ fn free<'a>(request: &Request, mask: Option<&'a Mask>) -> Option<Cow<'a, [u8]>> 
 /// How a run trained; `augment` is how its pictures were varied, where they are pictures.
 pub fn training(plan: &Plan, augment: Option<Augment>) -> TrainingReport {
     TrainingReport {
-        steps: plan.steps,
+        steps: plan.end(),
         batch: plan.batch,
         lr: plan.lr,
         augmentation: augment.map_or("", |augment| augment.name()).into(),
@@ -289,6 +321,22 @@ pub fn training(plan: &Plan, augment: Option<Augment>) -> TrainingReport {
         each_epoch: plan.each,
         knobs: plan.knobs.all().map(|(name, value)| (name.into(), value)).collect(),
     }
+}
+
+/// The mask out of a recipe's file, where it names one. The control is as large.
+///
+/// # Errors
+/// It cannot be read, or is none of this network.
+pub fn own_mask(request: &mut Request) -> Result<Option<Mask>> {
+    let Asked { recipe, plan, .. } = request.asked();
+    let own = match plan.estimator {
+        Estimator::Given => Some(given(recipe, &request.original().layout)?),
+        _ => None,
+    };
+    if let Some(mask) = &own {
+        request.asked_mut().recipe.density = mask.density;
+    }
+    Ok(own)
 }
 
 /// The mask out of a recipe's file.
@@ -321,6 +369,9 @@ fn advice(plan: &Plan, report: &Report) -> Option<String> {
         (3e6 * plan.lr).round() / 1e6
     ))
 }
+
+/// Steps of a run that are kept where nobody looks at it.
+const KEPT: usize = 8;
 
 /// Points of UA that are hardly a movement.
 const MOVED: f64 = 10.0;

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::Answers;
+use super::{Answers, wilson};
 use crate::words::{Metrics, Task};
 
 /// What kind of number a metric is, and so where it counts.
@@ -137,10 +137,11 @@ impl Metric {
         }
     }
 
-    /// The 95 % interval of an accuracy, where it was measured.
+    /// The 95 % interval of a number that is a share of counted pictures; `None` of any other.
     pub fn interval(&self, of: &Metrics) -> Option<[f64; 2]> {
-        let place = Self::accuracies().position(|m| m.key == self.key)?;
-        of.intervals.get(place).copied()
+        let counted = matches!(self.kind, MetricKind::Accuracy | MetricKind::Percentage);
+        let n = (self.n)(of).0;
+        self.value(of).filter(|_| counted && n > 0).map(|value| wilson(value, n))
     }
 
     /// The accuracies.

@@ -2,6 +2,7 @@
 //! and what it holds without showing it: probes, relearning, likeness of layers.
 
 mod attacks;
+mod attribution;
 mod changed;
 pub mod classify;
 pub mod emoji;
@@ -14,6 +15,7 @@ pub mod linear;
 mod metric;
 mod mia;
 mod outputs;
+mod pca;
 mod place;
 mod prompt_judge;
 pub mod prompts;
@@ -32,8 +34,9 @@ pub use emoji::{EmojiJudge, Seen};
 pub use examine::{Examined, Setup};
 pub use generate::{Drawer, Judged, Shares};
 pub use judge::{Glance, Judge, Sight, fitted};
-pub use metric::{Metric, MetricKind};
+pub use metric::{METRICS, Metric, MetricKind};
 pub use outputs::{Answers, Outputs};
+pub use pca::{Pca, turned};
 pub use place::Place;
 pub use prompt_judge::{PromptJudge, Tells};
 pub use prompts::{Measure, Row, seen_as};

@@ -36,12 +36,19 @@ impl Outputs {
     /// # Errors
     /// Cancelled, or the device failed.
     pub async fn of(model: &Evaluator<'_>, of: Shown<'_>, job: &mut JobContext) -> Result<Self> {
-        let mut values = model.logits(of, job).await?;
-        let classes = model.net.classes();
+        let values = model.logits(of, job).await?;
+        Ok(Self::from_logits(values, model.net.classes(), of))
+    }
+
+    /// Of the logits of pictures, [n, classes] row by row.
+    pub fn from_logits(
+        mut values: Vec<f32>,
+        classes: usize,
+        Shown(data, items): Shown<'_>,
+    ) -> Self {
         let seen = values.chunks_exact_mut(classes).map(softmax).collect();
-        let Shown(data, items) = of;
         let (labels, items) = (data.labels(items), items.to_vec());
-        Ok(Self { labels, items, seen, probabilities: values, classes })
+        Self { labels, items, seen, probabilities: values, classes }
     }
 
     /// How many items.

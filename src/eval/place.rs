@@ -18,7 +18,7 @@ pub struct Place {
 impl Place {
     /// Where a finished run stands.
     pub fn of(report: &Report) -> Self {
-        Self::between(&Evidence::of(report), &report.after)
+        Self::found(&Evidence::of(report))
     }
 
     /// Where the unchanged model stands.
@@ -35,6 +35,11 @@ impl Place {
     pub fn allowed(report: &Report) -> Self {
         let [left, damage] = Evidence::of(report).limits();
         Self { left, damage }
+    }
+
+    /// Where what was found stands.
+    pub fn found(evidence: &Evidence) -> Self {
+        Self::between(evidence, evidence.after)
     }
 
     fn between(evidence: &Evidence, m: &Metrics) -> Self {

@@ -14,6 +14,15 @@ pub use pace::Pace;
 
 use burn::tensor::{Device, Tensor, TensorData};
 
+/// The instructions that a CPU computes with here: sums, and so bits, differ between them.
+pub fn instructions() -> &'static str {
+    match cpu::simd::level() {
+        cpu::simd::Level::Avx512 => "AVX-512",
+        cpu::simd::Level::Avx2 => "AVX2",
+        cpu::simd::Level::Portable => "plain instructions",
+    }
+}
+
 /// A tensor of pictures on a device.
 pub fn tensor4(values: Vec<f32>, shape: [usize; 4], device: &Device) -> Tensor<4> {
     Tensor::from_data(TensorData::new(values, shape), device)

@@ -2,7 +2,7 @@
 
 use burn::tensor::{Tensor, activation};
 
-use super::{Linear, Pass, Scope};
+use super::{Linear, Pass, Scope, Sketch};
 
 /// The names of an attention's four maps, and which of them have a bias.
 #[derive(Debug, Clone, Copy)]
@@ -37,6 +37,14 @@ impl Attention {
         Self { maps, heads }
     }
 
+    /// Draws [`Attention::forward`] after a normalisation of `x`.
+    pub fn sketch(&self, to: &mut Sketch, norm: Vec<usize>, x: usize, context: usize) -> usize {
+        let [q, k, v, out] = &self.maps;
+        let q = to.layer(&[q.params(), norm], &[x]);
+        let [k, v] = [k, v].map(|map| to.layer(&[map.params()], &[context]));
+        to.layer(&[out.params()], &[q, k, v])
+    }
+
     /// `x` [n, t, c] attends to `context` [n, s, d]; `mask` [1, 1, t, s] is added to the scores.
     pub fn forward(
         &self,
@@ -46,34 +54,53 @@ impl Attention {
         mask: Option<&Tensor<4>>,
     ) -> Tensor<3> {
         let [n, t, c] = x.dims();
-        let [q, k, v, out] = &self.maps;
-        let depth = c / self.heads;
-        let split = |y: Tensor<3>| {
-            let s = y.dims()[1];
-            y.reshape([n, s, self.heads, depth]).swap_dims(1, 2)
-        };
-        let q = split(q.tokens(pass, x));
-        let k = split(k.tokens(pass, context.clone()));
-        let v = split(v.tokens(pass, context));
+        let [_, _, v, out] = &self.maps;
+        let v = self.heads(v.tokens(pass, context.clone()));
+        let mixed = self.by_rows(pass, [x, context], mask, |shares| shares.matmul(v.clone()));
+        out.tokens(pass, mixed.swap_dims(1, 2).reshape([n, t, c]))
+    }
+
+    /// How much of what each of `x` [n, t, c] takes in comes from each of `context` [n, s, d]: [n, t, s], the mean
+    /// over heads; a row sums to 1.
+    pub fn shares(&self, pass: &Pass, x: Tensor<3>, context: Tensor<3>) -> Tensor<3> {
+        let ([n, t, _], [_, s, _]) = (x.dims(), context.dims());
+        self.by_rows(pass, [x, context], None, |shares| shares.mean_dim(1)).reshape([n, t, s])
+    }
+
+    /// Vectors [n, t, c] head by head: [n, heads, t, c / heads].
+    fn heads(&self, y: Tensor<3>) -> Tensor<4> {
+        let [n, t, c] = y.dims();
+        y.reshape([n, t, self.heads, c / self.heads]).swap_dims(1, 2)
+    }
+
+    /// What is made `of` the attention's shares [n, heads, rows, s], as many rows at a time as can be held; along the
+    /// rows again.
+    fn by_rows(
+        &self,
+        pass: &Pass,
+        [x, context]: [Tensor<3>; 2],
+        mask: Option<&Tensor<4>>,
+        of: impl Fn(Tensor<4>) -> Tensor<4>,
+    ) -> Tensor<4> {
+        let [q, k, ..] = &self.maps;
+        let (q, k) = (self.heads(q.tokens(pass, x)), self.heads(k.tokens(pass, context)));
+        let ([n, heads, t, depth], [_, _, s, _]) = (q.dims(), k.dims());
         let (k, scale) = (k.swap_dims(2, 3), (depth as f32).powf(-0.5));
-        let s = k.dims()[3];
-        let mix = |from: usize, to: usize| {
-            let q = q.clone().slice([0..n, 0..self.heads, from..to, 0..depth]);
+        let part = |from: usize, to: usize| {
+            let q = q.clone().slice([0..n, 0..heads, from..to, 0..depth]);
             let mut scores = q.matmul(k.clone()) * scale;
             if let Some(mask) = mask {
                 scores = scores + mask.clone().slice([0..1, 0..1, from..to, 0..s]);
             }
-            activation::softmax(scores, 3).matmul(v.clone())
+            of(activation::softmax(scores, 3))
         };
-        let rows = (SCORES / (n * self.heads * s)).max(1);
-        let mixed = if rows >= t {
-            mix(0, t)
-        } else {
-            // Queries do not depend on each other.
-            let parts = (0..t).step_by(rows).map(|from| mix(from, t.min(from + rows)));
-            Tensor::cat(parts.collect(), 2)
-        };
-        out.tokens(pass, mixed.swap_dims(1, 2).reshape([n, t, c]))
+        let rows = (SCORES / (n * heads * s)).max(1);
+        if rows >= t {
+            return part(0, t);
+        }
+        // Queries do not depend on each other.
+        let parts = (0..t).step_by(rows).map(|from| part(from, t.min(from + rows)));
+        Tensor::cat(parts.collect(), 2)
     }
 }
 

@@ -5,7 +5,7 @@ use burn::tensor::{Tensor, activation};
 use super::attention::{picture, tokens};
 use super::{
     Attention, AttentionNames, Beside, Conv, GroupNorm, Groups, LayerNorm, Linear, Pass, Scope,
-    Style,
+    Sketch, Style,
 };
 use crate::gpu::ops;
 
@@ -56,6 +56,20 @@ impl ResBlock {
             Some(conv) => conv.forward(pass, x) + h,
             None => x + h,
         }
+    }
+}
+
+impl ResBlock {
+    /// Draws [`ResBlock::forward`]; `beside`: the embedding's place.
+    pub fn sketch(&self, to: &mut Sketch, x: usize, beside: [Option<usize>; 2]) -> usize {
+        let mut h = to.layer(&[self.conv1.params(), self.norm1.params()], &[x]);
+        if let (Some(map), Some(embedding)) = (&self.embedding, beside[0]) {
+            let shift = to.layer(&[map.params()], &[embedding]);
+            h = to.sum(h, shift);
+        }
+        let h = to.layer(&[self.conv2.params(), self.norm2.params()], &[h]);
+        let shortcut = self.shortcut.as_ref().map(|conv| to.layer(&[conv.params()], &[x]));
+        to.residual(h, shortcut.unwrap_or(x))
     }
 }
 
@@ -120,6 +134,22 @@ impl Spatial {
     }
 }
 
+impl Spatial {
+    /// Draws [`Spatial::forward`]; `beside`: the prompt's place comes second.
+    pub fn sketch(&self, to: &mut Sketch, x: usize, beside: [Option<usize>; 2]) -> usize {
+        let made = match self {
+            Self::Pixels { norm, qkv: [q, k, v], out } => {
+                let q = to.layer(&[q.params(), norm.params()], &[x]);
+                let [k, v] = [k, v].map(|map| to.layer(&[map.params()], &[x]));
+                to.layer(&[out.params()], &[q, k, v])
+            }
+            Self::Tokens { norm, attention } => attention.sketch(to, norm.params(), x, x),
+            Self::Prompt(transformer) => transformer.sketch(to, x, beside[1].unwrap_or(x)),
+        };
+        to.residual(made, x)
+    }
+}
+
 /// `BasicTransformerBlock`: tokens look at each other, then at the prompt, then a GEGLU.
 #[derive(Debug, Clone)]
 struct TransformerBlock {
@@ -142,16 +172,37 @@ impl TransformerBlock {
         Self { norms: [norm1, norm2, norm3], own, cross, up, down }
     }
 
-    fn forward(&self, pass: &Pass, mut x: Tensor<3>, context: &Tensor<3>) -> Tensor<3> {
+    /// `x` [n, h · w, c] of a picture of `size` [h, w] to the same.
+    fn forward(
+        &self,
+        pass: &Pass,
+        mut x: Tensor<3>,
+        context: &Tensor<3>,
+        size: [usize; 2],
+    ) -> Tensor<3> {
         let y = self.norms[0].forward(pass, x.clone());
         x = x + self.own.forward(pass, y.clone(), y, None);
         let y = self.norms[1].forward(pass, x.clone());
+        pass.look(|| picture(self.cross.shares(pass, y.clone(), context.clone()), size));
         x = x + self.cross.forward(pass, y, context.clone(), None);
         let y = self.up.tokens(pass, self.norms[2].forward(pass, x.clone()));
         let mut halves = y.chunk(2, 2).into_iter();
         let (value, gate) = (halves.next(), halves.next());
         let (value, gate) = value.zip(gate).expect("the width is even");
         x + self.down.tokens(pass, value * activation::gelu(gate))
+    }
+}
+
+impl TransformerBlock {
+    fn sketch(&self, to: &mut Sketch, x: usize, context: usize) -> usize {
+        let [norm1, norm2, norm3] = self.norms.each_ref().map(LayerNorm::params);
+        let h = self.own.sketch(to, norm1, x, x);
+        let x = to.residual(h, x);
+        let h = self.cross.sketch(to, norm2, x, context);
+        let x = to.residual(h, x);
+        let h = to.layer(&[self.up.params(), norm3], &[x]);
+        let h = to.layer(&[self.down.params()], &[h]);
+        to.residual(h, x)
     }
 }
 
@@ -167,6 +218,13 @@ impl Projection {
         match linear {
             true => Self::Linear(Linear::new(at, [c, c])),
             false => Self::Conv(Conv::same(at, [c, c], 1)),
+        }
+    }
+
+    fn params(&self) -> Vec<usize> {
+        match self {
+            Self::Conv(conv) => conv.params(),
+            Self::Linear(linear) => linear.params(),
         }
     }
 
@@ -220,12 +278,21 @@ impl Transformer {
         }
     }
 
+    /// Draws [`Transformer::forward`] but for the shortcut around it.
+    fn sketch(&self, to: &mut Sketch, x: usize, context: usize) -> usize {
+        let mut y = to.layer(&[self.into.params(), self.norm.params()], &[x]);
+        for block in &self.blocks {
+            y = block.sketch(to, y, context);
+        }
+        to.layer(&[self.out_of.params()], &[y])
+    }
+
     /// `x` [n, c, h, w], `context` [n, t, d] to [n, c, h, w].
     fn forward(&self, pass: &Pass, x: Tensor<4>, context: &Tensor<3>) -> Tensor<4> {
         let [_, _, h, w] = x.dims();
         let mut y = self.into.tokens(pass, self.norm.forward(pass, x.clone(), false));
         for block in &self.blocks {
-            y = block.forward(pass, y, context);
+            y = block.forward(pass, y, context, [h, w]);
         }
         x + self.out_of.picture(pass, y, [h, w])
     }

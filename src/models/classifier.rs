@@ -2,13 +2,16 @@
 
 use burn::tensor::Tensor;
 
-use super::{Linear, Pass};
+use super::{Linear, Pass, Sketch};
 
 /// A classifier: a trunk that makes features of a picture, and a linear head over them.
 pub trait Classifier: std::fmt::Debug + Send + Sync {
     /// Penultimate features, and what each stage makes on the way, which `seen` is shown. `x` [n, c, h, w] in
     /// [0, 1] to [n, features].
     fn trunk(&self, pass: &Pass, x: Tensor<4>, seen: &mut dyn FnMut(&Tensor<4>)) -> Tensor<2>;
+
+    /// Draws [`Classifier::forward`].
+    fn sketch(&self, to: &mut Sketch);
 
     /// The names of [`Classifier::stages`].
     fn stage_names(&self) -> Vec<String>;

@@ -2,7 +2,7 @@
 
 use burn::tensor::{Device, Tensor, TensorData, activation};
 
-use super::{Linear, Pass, Scope};
+use super::{Linear, Pass, Scope, Sketch};
 
 /// How time steps become sines and cosines (diffusers' `Timesteps`).
 #[derive(Debug, Clone, Copy)]
@@ -49,6 +49,11 @@ impl Mlp {
             Linear::new(at.part(names[0]), [c, 4 * c]),
             Linear::new(at.part(names[1]), [4 * c; 2]),
         ])
+    }
+
+    /// Draws [`Mlp::forward`].
+    pub fn sketch(&self, to: &mut Sketch, x: usize) -> usize {
+        self.0.iter().fold(x, |x, map| to.layer(&[map.params()], &[x]))
     }
 
     /// [n, c] to [n, 4 c].

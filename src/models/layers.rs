@@ -56,12 +56,33 @@ pub struct Pass<'a> {
     moved: RefCell<Vec<(usize, Tensor<1>)>>,
     /// Masks that were drawn so far.
     drawn: Cell<u32>,
+    /// What the cross-attentions took in, where somebody watches.
+    seen: Option<RefCell<Vec<Tensor<4>>>>,
 }
 
 impl<'a> Pass<'a> {
     /// A pass over these weights.
     pub fn new(weights: &'a Weights, mode: Mode) -> Self {
-        Self { weights, mode, moved: RefCell::new(Vec::new()), drawn: Cell::new(0) }
+        Self { weights, mode, moved: RefCell::default(), drawn: Cell::default(), seen: None }
+    }
+
+    /// The same with somebody who watches what cross-attentions look at.
+    pub fn watched(self) -> Self {
+        Self { seen: Some(RefCell::default()), ..self }
+    }
+
+    /// Keeps what a cross-attention looks at, where somebody watches: the share of each token at each place,
+    /// [n, tokens, h, w].
+    pub fn look(&self, shares: impl FnOnce() -> Tensor<4>) {
+        if let Some(seen) = &self.seen {
+            let shares = shares();
+            seen.borrow_mut().push(shares);
+        }
+    }
+
+    /// What was looked at, in the order of the forward pass.
+    pub fn into_seen(self) -> Vec<Tensor<4>> {
+        self.seen.map(RefCell::into_inner).unwrap_or_default()
     }
 
     /// Drops a share of values, and scales the others up: of each item's own numbers `each`, the
@@ -128,6 +149,11 @@ impl Conv {
     /// The same with another stride and padding.
     pub fn strided(self, stride: usize, padding: Padding) -> Self {
         Self { stride, padding, ..self }
+    }
+
+    /// The parameter indices of the weight and of the bias, where there is one.
+    pub fn params(&self) -> Vec<usize> {
+        std::iter::once(self.weight).chain(self.bias).collect()
     }
 
     /// [n, c_in, h, w] to [n, c_out, h / stride, w / stride].
@@ -244,6 +270,11 @@ impl BatchNorm {
         Self { eps, momentum, ..self }
     }
 
+    /// The parameter indices of scale and shift.
+    pub fn params(&self) -> Vec<usize> {
+        self.affine.0.to_vec()
+    }
+
     /// [n, c, h, w] to the same, then plus `residual`, then ReLU if asked.
     pub fn forward(
         &self,
@@ -292,6 +323,11 @@ impl GroupNorm {
         Self { affine: Affine::new(&mut at, channels), groups: Groups { n, ..groups } }
     }
 
+    /// The parameter indices of scale and shift.
+    pub fn params(&self) -> Vec<usize> {
+        self.affine.0.to_vec()
+    }
+
     /// [n, c, h, w] to the same, through SiLU if asked.
     pub fn forward(&self, pass: &Pass, x: Tensor<4>, silu: bool) -> Tensor<4> {
         ops::group_norm(x, self.affine.of(pass), self.groups.n, self.groups.eps, silu)
@@ -308,6 +344,11 @@ pub struct LayerNorm {
 impl LayerNorm {
     pub fn new(mut at: Scope, channels: usize, eps: f64) -> Self {
         Self { affine: Affine::new(&mut at, channels), eps }
+    }
+
+    /// The parameter indices of scale and shift.
+    pub fn params(&self) -> Vec<usize> {
+        self.affine.0.to_vec()
     }
 
     /// [.., c] to the same.

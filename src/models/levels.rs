@@ -4,7 +4,7 @@
 use burn::tensor::Tensor;
 
 use super::blocks::{ResBlock, Spatial};
-use super::{Attends, Conv, GroupNorm, Groups, Pass, Scope};
+use super::{Attends, Conv, GroupNorm, Groups, Pass, Scope, Sketch};
 use crate::gpu::{Padding, ops};
 
 /// What a network's parts are called in files.
@@ -93,6 +93,26 @@ impl Block {
             None => h,
         }
     }
+}
+
+impl Block {
+    /// Draws [`Block::forward`] in blocks of these names, at a level.
+    fn sketch(&self, to: &mut Sketch, x: usize, at: &At, beside: [Option<usize>; 2]) -> usize {
+        let h = self.0.sketch(to, x, beside);
+        match &self.1 {
+            Some(attention) => {
+                to.block(format!("Attn {}", at.name), at.level);
+                attention.sketch(to, h, beside)
+            }
+            None => h,
+        }
+    }
+}
+
+/// Where a block stands.
+struct At {
+    name: String,
+    level: usize,
 }
 
 /// Blocks over pictures of one size, and the convolution that comes with halving or doubling it after them.
@@ -245,5 +265,46 @@ impl Trunk {
             }
         }
         self.conv_out.forward(pass, self.norm_out.forward(pass, h, true))
+    }
+
+    /// Draws [`Trunk::forward`]; `beside`: the places of the embedding and of the prompt.
+    pub fn sketch(&self, to: &mut Sketch, x: usize, beside: [Option<usize>; 2]) -> usize {
+        let mut h = to.layer(&[self.conv_in.params()], &[x]);
+        let mut skips = vec![h];
+        for (level, Level { blocks, resample }) in self.down.iter().enumerate() {
+            for (i, block) in blocks.iter().enumerate() {
+                let at = At { name: format!("down {}.{}", level + 1, i + 1), level };
+                to.block(format!("Down {}.{}", level + 1, i + 1), level);
+                h = block.sketch(to, h, &at, beside);
+                skips.push(h);
+            }
+            if let Some(conv) = resample {
+                to.block(format!("Halve {}", level + 1), level + 1);
+                h = to.layer(&[conv.params()], &[h]);
+                skips.push(h);
+            }
+        }
+        let deepest = self.down.len().max(self.up.len()) - 1;
+        for (i, block) in self.middle.iter().enumerate() {
+            to.block(format!("Middle {}", i + 1), deepest);
+            h = block.sketch(to, h, &At { name: "middle".into(), level: deepest }, beside);
+        }
+        let joins = !self.down.is_empty();
+        for (level, Level { blocks, resample }) in (0..self.up.len()).rev().zip(&self.up) {
+            for (i, block) in blocks.iter().enumerate() {
+                let at = At { name: format!("up {}.{}", level + 1, i + 1), level };
+                to.block(format!("Up {}.{}", level + 1, i + 1), level);
+                if let Some(skip) = skips.pop().filter(|_| joins) {
+                    h = to.skip(h, skip);
+                }
+                h = block.sketch(to, h, &at, beside);
+            }
+            if let Some(conv) = resample {
+                to.block(format!("Double {}", level + 1), level - 1);
+                h = to.layer(&[conv.params()], &[h]);
+            }
+        }
+        to.block("Out", if self.up.is_empty() { deepest } else { 0 });
+        to.layer(&[self.conv_out.params(), self.norm_out.params()], &[h])
     }
 }

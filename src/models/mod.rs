@@ -10,6 +10,7 @@ pub mod delta;
 mod embedding;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod fetched;
+mod graph;
 pub mod imagenet;
 pub mod latent;
 mod layers;
@@ -30,6 +31,7 @@ pub use card::{Assumed, Card, Training, Unlearned, one_or_several};
 pub use checkpoint::{Owned, Precision};
 pub use classifier::Classifier;
 pub use embedding::{Mlp, Sinusoid};
+pub use graph::{Graph, GraphBlock, GraphEdge, GraphNode, NodeKind, Sketch, Way};
 pub use layers::{Conv, GroupNorm, Groups, LayerNorm, Linear, Mode, Pass};
 pub use levels::{Beside, DIFFUSERS, OfLevel, Style, Trunk};
 pub use registry::{SHIPPED, Shipped, open_latent, shipped};
@@ -71,6 +73,16 @@ pub enum Architecture {
 pub enum Network {
     Classifier(Arc<dyn Classifier>),
     Unet(Box<Unet>),
+}
+
+impl Network {
+    /// Draws what it does with a picture.
+    pub fn sketch(&self, to: &mut Sketch) {
+        match self {
+            Self::Classifier(net) => net.sketch(to),
+            Self::Unet(net) => net.sketch(to),
+        }
+    }
 }
 
 impl Architecture {
@@ -210,6 +222,16 @@ impl AnyModel {
             Self::Plain(model) => &model.weights,
             Self::Latent(model) => &model.unet,
         }
+    }
+
+    /// The network of the weights that a mask covers, to be drawn.
+    pub fn graph(&self) -> Graph {
+        let mut sketch = Sketch::default();
+        match self {
+            Self::Plain(model) => model.network.sketch(&mut sketch),
+            Self::Latent(model) => model.network.unet.sketch(&mut sketch),
+        }
+        sketch.finish(&self.weights().layout)
     }
 
     /// What its classes are called; a text-to-image model has prompts instead.

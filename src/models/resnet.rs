@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::classifier::{normalised, pooled};
 use super::layers::BatchNorm;
-use super::{Classifier, Conv, Linear, Pass, Scope};
+use super::{Classifier, Conv, Linear, Pass, Scope, Sketch};
 
 /// What shapes a ResNet.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -54,6 +54,16 @@ impl Block {
         };
         self.bn2.forward(pass, h, Some(shortcut), true)
     }
+
+    fn sketch(&self, to: &mut Sketch, x: usize) -> usize {
+        let h = to.layer(&[self.conv1.params(), self.bn1.params()], &[x]);
+        let h = to.layer(&[self.conv2.params(), self.bn2.params()], &[h]);
+        let shortcut = match &self.downsample {
+            Some((conv, bn)) => to.layer(&[conv.params(), bn.params()], &[x]),
+            None => x,
+        };
+        to.residual(h, shortcut)
+    }
 }
 
 /// The network: stem, four stages of two blocks, average pool, linear.
@@ -98,6 +108,18 @@ impl Classifier for Resnet {
             seen(&h);
         }
         pooled(h)
+    }
+
+    fn sketch(&self, to: &mut Sketch) {
+        to.block("In", 0);
+        let x = to.input("picture");
+        let mut h = to.layer(&[self.conv1.params(), self.bn1.params()], &[x]);
+        for (i, block) in self.blocks.iter().enumerate() {
+            to.block(format!("Stage {}.{}", i / 2 + 1, i % 2 + 1), i / 2);
+            h = block.sketch(to, h);
+        }
+        to.block("Head", 3);
+        to.layer(&[self.fc.params()], &[h]);
     }
 
     fn stage_names(&self) -> Vec<String> {

@@ -11,7 +11,7 @@ use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
 use super::classifier::normalised;
-use super::{Classifier, Conv, LayerNorm, Linear, Pass, Scope};
+use super::{Classifier, Conv, LayerNorm, Linear, Pass, Scope, Sketch};
 use crate::gpu::Padding;
 use block::{Block, Merge};
 pub use window::relative_index;
@@ -128,6 +128,24 @@ impl Classifier for Swin {
             }
         }
         mean(self.norm.forward(pass, h))
+    }
+
+    fn sketch(&self, to: &mut Sketch) {
+        to.block("In", 0);
+        let x = to.input("picture");
+        let mut h = to.layer(&[self.patches.params(), self.norm_in.params()], &[x]);
+        for (level, stage) in self.stages.iter().enumerate() {
+            for (i, block) in stage.blocks.iter().enumerate() {
+                to.block(format!("Stage {}.{}", level + 1, i + 1), level);
+                h = block.sketch(to, h);
+            }
+            if let Some(merge) = &stage.merge {
+                to.block(format!("Halve {}", level + 1), level + 1);
+                h = merge.sketch(to, h);
+            }
+        }
+        to.block("Head", self.stages.len() - 1);
+        to.layer(&[self.head.params(), self.norm.params()], &[h]);
     }
 
     fn stage_names(&self) -> Vec<String> {

@@ -4,7 +4,9 @@ use burn::tensor::{Int, Tensor, TensorData, activation};
 use serde::{Deserialize, Serialize};
 
 use super::levels::DDPM;
-use super::{Attends, Beside, Conv, Groups, Init, Mlp, Pass, Scope, Sinusoid, Style, Trunk};
+use super::{
+    Attends, Beside, Conv, Groups, Init, Mlp, Pass, Scope, Sinusoid, Sketch, Style, Trunk,
+};
 use crate::gpu::Padding;
 
 /// GroupNorm's epsilon (docs/methods.md#models).
@@ -79,6 +81,19 @@ impl Unet {
     pub fn picture_shape(&self) -> [usize; 3] {
         let side = self.config.resolution;
         [self.config.channels, side, side]
+    }
+
+    /// Draws [`Unet::forward`].
+    pub fn sketch(&self, to: &mut Sketch) {
+        to.beside("Time and class");
+        let (time, class) = (to.input("time step"), to.input("class"));
+        let temb = self.temb.sketch(to, time);
+        let row = to.layer(&[vec![self.classes_emb, self.null_classes_emb]], &[class]);
+        let cemb = self.cemb.sketch(to, row);
+        let embedding = to.join(temb, cemb);
+        to.block("In", 0);
+        let x = to.input("noisy picture");
+        self.trunk.sketch(to, x, [Some(embedding), None]);
     }
 
     /// Predicted noise. `x` [n, c, h, w] in [-1, 1] scale, `t` n time steps, `class` n classes or

@@ -8,7 +8,7 @@ use burn::tensor::Tensor;
 
 use super::classifier::{normalised, pooled};
 use super::layers::BatchNorm;
-use super::{Classifier, Conv, Linear, Pass, ResnetConfig, Scope};
+use super::{Classifier, Conv, Linear, Pass, ResnetConfig, Scope, Sketch};
 use crate::gpu::ops;
 
 /// Convolutions of each stage, and their channels in multiples of the base width.
@@ -65,6 +65,19 @@ impl Classifier for Vgg {
             seen(&h);
         }
         pooled(h)
+    }
+
+    fn sketch(&self, to: &mut Sketch) {
+        to.block("In", 0);
+        let mut h = to.input("picture");
+        for (level, stage) in self.stages.iter().enumerate() {
+            to.block(format!("Stage {}", level + 1), level);
+            for (conv, bn) in stage {
+                h = to.layer(&[conv.params(), bn.params()], &[h]);
+            }
+        }
+        to.block("Head", self.stages.len() - 1);
+        to.layer(&[self.classifier.params()], &[h]);
     }
 
     fn stage_names(&self) -> Vec<String> {

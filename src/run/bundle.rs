@@ -1,19 +1,22 @@
 //! The files of a run folder, before anybody knows where they go.
 
 use std::io::{Cursor, Write};
+use std::sync::Arc;
 
 use image::{Rgb, RgbImage};
 use serde::Serialize;
 use zip::{CompressionMethod, ZipWriter, write::SimpleFileOptions};
 
 use super::canvas::packed;
-use super::{charts, figures};
+use super::html::{Picture, Told};
+use super::{animation, charts, figures, html};
 use crate::data::{Mine, PictureShape};
-use crate::engine::{Attack, LogLine, Run};
+use crate::engine::{Attack, Grid, LogLine, Run};
 use crate::error::{Error, Result};
+use crate::eval::METRICS;
 use crate::models::{AnyModel, Precision, checkpoint, latent};
 use crate::saliency::Mask;
-use crate::words::{Audit, Report, files, sha256};
+use crate::words::{Audit, Metrics, Report, files, sha256};
 
 /// What a text-to-image model's weights that changed are called in its folder.
 const UNET: &str = "unet/diffusion_pytorch_model.safetensors";
@@ -27,8 +30,8 @@ pub fn contents(run: &Run) -> Result<Vec<(String, Vec<u8>)>> {
     let mut files = Vec::new();
     for name in files::RUN {
         match (name, &run.model) {
-            // It is the last, because it holds the others' hashes.
-            (files::REPORT, _) => {}
+            // They are the last, because they hold the others' hashes and pictures.
+            (files::REPORT | files::PAGE, _) => {}
             ("model.safetensors", AnyModel::Latent(model)) => {
                 let folder = latent::folder::write(model, Precision::Full)?.into_iter();
                 files.extend(folder.map(|(name, bytes)| (format!("model/{name}"), bytes)));
@@ -44,8 +47,67 @@ pub fn contents(run: &Run) -> Result<Vec<(String, Vec<u8>)>> {
         sealed.then(|| (name.clone(), sha256(bytes)))
     };
     let report = Report { files: files.iter().filter_map(hash).collect(), ..run.report.clone() };
+    let told = told(run, &report, |name| {
+        let made = files.iter().find(|(file, _)| file == name);
+        Ok(made.map(|(_, bytes)| bytes.clone()))
+    })?;
+    let page = told.html()?;
     files.push((files::REPORT.into(), json(&report)?));
+    files.push((files::PAGE.into(), page.into_bytes()));
     Ok(files)
+}
+
+/// What the page of a run tells; its pictures are those `files` of its folder.
+///
+/// # Errors
+/// Those of `files`.
+pub fn told<'a>(
+    run: &'a Run,
+    report: &'a Report,
+    mut files: impl FnMut(&str) -> Result<Option<Vec<u8>>>,
+) -> Result<Told<'a>> {
+    let mut pictures = Vec::new();
+    for (file, title) in html::PICTURES {
+        pictures.extend(files(file)?.map(|png| Picture::of(title, report, png)));
+    }
+    Ok(Told {
+        recipe: &run.recipe,
+        report,
+        control: None,
+        classes: run.model.classes(),
+        log: &run.log,
+        scores: run.ranking.as_deref().and_then(figures::scores),
+        pictures,
+        address: "",
+    })
+}
+
+/// The page of a run that stands beside its control, with what it showed on the way: pictures by the number of
+/// updates before them. Links on it begin with an address.
+///
+/// # Errors
+/// A picture cannot be drawn.
+pub fn page(
+    run: &Run,
+    control: Option<&Run>,
+    steps: &[(usize, Arc<Grid>)],
+    address: &str,
+) -> Result<String> {
+    let mut told = told(run, &run.report, |name| file(run, name))?;
+    let classes = run.model.classes();
+    if let Some(control) = control {
+        let title = "Random mask of equal size".to_string();
+        let alt = "The same pictures after forgetting with a random mask".to_string();
+        told.pictures.push(Picture { title, alt, png: figures::grid(&control.after, classes)? });
+        told.control = Some(&control.report);
+    }
+    if let Some(png) = animation::over_steps(steps, classes)? {
+        let title = "After, over the updates".to_string();
+        let alt = format!("The same pictures at {} steps of the training, in a loop", steps.len());
+        told.pictures.push(Picture { title, alt, png });
+    }
+    told.address = address;
+    told.html()
 }
 
 /// The files whose SHA-256 the report of a run folder holds: what a run was, and what came of it.
@@ -70,6 +132,7 @@ pub fn file(run: &Run, name: &str) -> Result<Option<Vec<u8>>> {
         "forgotten.txt" if run.forgotten.is_empty() => return Ok(None),
         "forgotten.txt" => (run.forgotten.join("\n") + "\n").into_bytes(),
         files::REPORT => json(report)?,
+        files::PAGE => page(run, None, &[], "")?.into_bytes(),
         "model.safetensors" => match &run.model {
             AnyModel::Plain(model) => checkpoint::encode(model, Precision::Full)?,
             AnyModel::Latent(model) => {
@@ -79,13 +142,15 @@ pub fn file(run: &Run, name: &str) -> Result<Option<Vec<u8>>> {
         },
         "mask.safetensors" => return mask.map(Mask::encode).transpose(),
         "saliency.png" => {
-            let draw = |m| figures::saliency(m, run.ranking.as_deref(), &report.forget.spec);
-            return mask.map(draw).transpose();
+            let scores = run.ranking.as_deref().and_then(figures::scores);
+            let draw = |m| figures::saliency(m, scores.as_ref(), &report.forget.spec).png();
+            return report.mask.as_ref().map(draw).transpose();
         }
         "before.png" => figures::grid(&run.before, classes)?,
         "after.png" => figures::grid(&run.after, classes)?,
         "side-by-side.png" => figures::side_by_side(run)?,
         "log.jsonl" => log(&run.log)?.into_bytes(),
+        files::SNAPSHOTS => return run.snapshots.encode(),
         name if files::ATTACKS.contains(&name) => return Ok(named(attacks(&run.attacks)?, name)),
         name if files::AUDIT.contains(&name) => {
             let files = report.audit.as_deref().map(audit).transpose()?;
@@ -148,6 +213,37 @@ pub fn attacks(attacks: &[Attack]) -> Result<Vec<(&'static str, Vec<u8>)>> {
     let [numbers, pictures] = files::ATTACKS;
     let reports: Vec<_> = attacks.iter().map(|a| &a.report).collect();
     Ok(vec![(numbers, json(&reports)?), (pictures, figures::attacks(attacks)?)])
+}
+
+/// Every metric of a run and of its control as CSV: before, after, of the control, of Retrain, each with its
+/// 95 % interval where it is a share, and the pictures behind it.
+///
+/// # Errors
+/// It has no form as CSV.
+pub fn metrics(report: &Report, control: Option<&Report>) -> Result<Vec<u8>> {
+    let none = Metrics::unjudged();
+    let columns = [
+        ("before", &report.before),
+        ("after", &report.after),
+        ("random mask", control.map_or(&none, |control| &control.after)),
+        ("Retrain", report.retrain.as_ref().unwrap_or(&none)),
+    ];
+    let failed = |e: csv::Error| Error::Request(format!("the table: {e}"));
+    let mut table = csv::Writer::from_writer(Vec::new());
+    table.write_record(["metric", "of", "value", "low", "high", "n"]).map_err(failed)?;
+    for (metric, (of, metrics)) in
+        METRICS.iter().flat_map(|metric| columns.iter().map(move |column| (metric, column)))
+    {
+        let Some(value) = metric.value(metrics) else { continue };
+        let n = (metric.n)(metrics).0;
+        let ends = metric
+            .interval(metrics)
+            .map_or(Default::default(), |ends| ends.map(|end| format!("{end:.2}")));
+        let [low, high] = ends;
+        let row = [metric.key, of, &format!("{value:.4}"), &low, &high, &n.to_string()];
+        table.write_record(row).map_err(failed)?;
+    }
+    table.into_inner().map_err(|e| Error::Request(format!("the table: {e}")))
 }
 
 /// A run folder as one zip archive.

@@ -27,6 +27,25 @@ pub fn wide(text: &str, size: usize) -> usize {
     text.chars().count() * size * 9 / 16
 }
 
+/// Words as XML and HTML take them, between tags and in quotes: whoever wrote them, they are no markup.
+pub fn escaped(text: &str) -> String {
+    let mut safe = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => safe += "&amp;",
+            '<' => safe += "&lt;",
+            '>' => safe += "&gt;",
+            '"' => safe += "&quot;",
+            '\'' => safe += "&#39;",
+            // Signs that turn the direction of what follows are no words either.
+            '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {}
+            c if c.is_control() && c != '\n' => safe.push(' '),
+            c => safe.push(c),
+        }
+    }
+    safe
+}
+
 /// A picture in the making: it grows with what is put on it.
 #[derive(Default)]
 pub struct Page {
@@ -57,8 +76,7 @@ impl Page {
 
     /// Words whose baseline starts at (x, y).
     pub fn text(&mut self, x: usize, y: usize, size: usize, fill: &str, text: &str) {
-        let safe: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-        let safe = safe.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+        let safe = escaped(text);
         self.put(format!(
             r#"<text x="{x}" y="{y}" font-size="{size}" fill="{fill}">{safe}</text>"#
         ));
@@ -138,6 +156,17 @@ impl Page {
         self.document(r#" font-family="Ubuntu, Helvetica, Arial, sans-serif""#)
     }
 
+    /// The same inside a page of HTML, as wide as there is room and with what it says for those who cannot see
+    /// it: words that are no markup.
+    pub fn inline(&self, label: &str) -> String {
+        let (w, h) = (self.width, self.height);
+        format!(
+            r#"<svg viewBox="0 0 {w} {h}" width="{w}" height="{h}" role="img" aria-label="{}"><rect width="{w}" height="{h}" fill="white"/>{}</svg>"#,
+            escaped(label),
+            self.svg
+        )
+    }
+
     fn document(&self, style: &str) -> String {
         let (w, h) = (self.width, self.height);
         format!(
@@ -146,11 +175,27 @@ impl Page {
         )
     }
 
-    /// Renders everything on white.
+    /// Both forms of a figure: as SVG and as PNG.
+    ///
+    /// # Errors
+    /// The picture is too large to hold.
+    pub fn both(self) -> Result<(String, Vec<u8>)> {
+        Ok((self.svg(), self.png()?))
+    }
+
+    /// Everything on white as PNG.
     ///
     /// # Errors
     /// The picture is too large to hold.
     pub fn png(self) -> Result<Vec<u8>> {
+        packed(&self.picture()?)
+    }
+
+    /// Renders everything on white.
+    ///
+    /// # Errors
+    /// The picture is too large to hold.
+    pub fn picture(self) -> Result<RgbImage> {
         let (w, h) = (self.width, self.height);
         let too_large = || Error::Request(format!("a picture of {w} x {h} pixels is too large"));
         let small = w.max(h) <= 60_000 && w * h <= 200_000_000;
@@ -166,7 +211,7 @@ impl Page {
         for tile in &self.tiles {
             tile.lay(&mut picture);
         }
-        packed(&image::DynamicImage::from(picture).into_rgb8())
+        Ok(image::DynamicImage::from(picture).into_rgb8())
     }
 }
 

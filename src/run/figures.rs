@@ -1,17 +1,20 @@
 //! The pictures of a run folder.
 
+mod loss;
 mod overlap;
+mod saliency;
 
 use crate::data::brief;
 use crate::engine::{Attack, Grid, Run};
 use crate::error::{Error, Result};
 use crate::eval::Metric;
 use crate::run::canvas::{RED, Tile, ZOOM, wide};
-use crate::run::{EMBER, GREEN, GREY, INK, MARGIN, PALE, Page, TRACK, canvas};
-use crate::saliency::{Mask, Scores};
-use crate::words::{LayerReport, Report, Try, grouped};
+use crate::run::{EMBER, GREEN, INK, MARGIN, PALE, Page, canvas};
+use crate::words::{Report, Try, grouped};
 
+pub use loss::loss;
 pub use overlap::overlap;
+pub use saliency::{saliency, scores};
 
 /// Between tiles; the frame lies in it.
 const GAP: usize = 8;
@@ -38,6 +41,19 @@ pub fn grid(grid: &Grid, classes: &[String]) -> Result<Vec<u8>> {
     tiles(&mut page, grid, left, MARGIN);
     legend(&mut page, grid);
     page.png()
+}
+
+/// The same under a line of words.
+///
+/// # Errors
+/// The picture is too large to hold.
+pub fn titled(grid: &Grid, classes: &[String], words: &str) -> Result<image::RgbImage> {
+    let mut page = Page::default();
+    page.text(MARGIN, MARGIN + 16, 18, INK, words);
+    let top = MARGIN + 34;
+    let left = names(&mut page, grid, classes, top);
+    tiles(&mut page, grid, left, top);
+    page.picture()
 }
 
 /// One picture of a grid, of its own size. PNG.
@@ -109,86 +125,6 @@ fn beside(page: &mut Page, grids: [&Grid; 2], classes: &[String], top: usize, no
         tiles(page, grid, left, top);
         left += (lines(grid)[1] * cell(grid)[1]).max(wide(&note, 13)) + MARGIN;
     }
-}
-
-/// The mask layer by layer, and the scores that it was cut from. PNG.
-///
-/// # Errors
-/// The picture is too large to hold.
-pub fn saliency(mask: &Mask, ranking: Option<&Scores>, forget: &str) -> Result<Vec<u8>> {
-    let mut page = Page::default();
-    let title = format!("{} weights for {}", mask.estimator.kept(), brief(forget));
-    let (name, density, threshold) =
-        (mask.estimator.name(), mask.density, short(mask.threshold.into()));
-    let [k, n] = [mask.k, mask.bits.len()].map(grouped);
-    let line =
-        format!("{name}: {k} of {n} weights may change, density {density}, threshold {threshold}");
-    page.heading(MARGIN, &title, &line);
-    let mut top = MARGIN + 62;
-    // Scores that are only places say nothing, so they are not drawn.
-    if let Some(ranking) = ranking.filter(|r| r.estimator.measures()) {
-        histogram(&mut page, ranking, mask.threshold, top);
-        top += 150;
-    }
-    let layers = mask.layers();
-    let columns = if layers.len() > 80 { 2 } else { 1 };
-    let each = layers.len().div_ceil(columns).max(1);
-    let name = layers.iter().map(|l| wide(&l.name, 12)).max().unwrap_or(0) + 12;
-    for (c, column) in layers.chunks(each).enumerate() {
-        let left = MARGIN + c * (name + BAR + 150);
-        for (i, layer) in column.iter().enumerate() {
-            bar(&mut page, layer, left, name, top + i * 17);
-        }
-    }
-    page.png()
-}
-
-/// Width of a full bar.
-const BAR: usize = 260;
-
-fn bar(page: &mut Page, layer: &LayerReport, left: usize, name: usize, top: usize) {
-    page.text(left, top + 11, 12, INK, &layer.name);
-    let share = layer.kept as f64 / layer.n.max(1) as f64;
-    let at = [left + name, top + 2].map(|v| v as f64);
-    page.area(at, [BAR as f64, 10.0], TRACK);
-    page.area(at, [BAR as f64 * share, 10.0], EMBER);
-    let count = format!("{} of {}", grouped(layer.kept), grouped(layer.n));
-    page.text(left + name + BAR + 8, top + 11, 12, PALE, &count);
-}
-
-fn histogram(page: &mut Page, ranking: &Scores, threshold: f32, top: usize) {
-    const BINS: usize = 120;
-    const STEP: usize = 5;
-    const HEIGHT: f64 = 90.0;
-    let h = ranking.live.histogram(BINS);
-    let most = h.counts.iter().copied().max().unwrap_or(0).max(1) as f64;
-    let cut = f64::from(threshold).log10();
-    for (i, &count) in h.counts.iter().enumerate() {
-        let kept = h.start + h.step * (i as f64 + 0.5) >= cut;
-        let tall = HEIGHT * count as f64 / most;
-        let place = (MARGIN + i * STEP) as f64;
-        let colour = if kept { EMBER } else { GREY };
-        page.area([place, top as f64 + HEIGHT - tall], [STEP as f64 - 1.0, tall], colour);
-    }
-    let base = top + HEIGHT as usize;
-    page.area([MARGIN, base].map(|v| v as f64), [(BINS * STEP) as f64, 1.0], PALE);
-    let place = |log: f64| MARGIN as f64 + (log - h.start) / h.step * STEP as f64;
-    let end = h.start + h.step * BINS as f64;
-    for power in (h.start.ceil() as i32)..=(end.floor() as i32) {
-        let x = place(power.into());
-        page.area([x, base as f64], [1.0, 4.0], PALE);
-        page.text(x.max(0.0) as usize, base + 17, 11, PALE, &format!("1e{power}"));
-    }
-    if (h.start..=end).contains(&cut) {
-        page.area([place(cut), top as f64 - 4.0], [1.5, HEIGHT + 4.0], INK);
-    }
-    let pictures = match ranking.n_forget {
-        0 => String::new(),
-        n => format!(", {} pictures", grouped(n)),
-    };
-    let below = grouped(h.below);
-    let words = format!("score of each weight{pictures}; {below} weights lie further left");
-    page.text(MARGIN, base + 36, 12, PALE, &words);
 }
 
 /// Height and width of a tile's cell.

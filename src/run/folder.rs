@@ -2,14 +2,17 @@
 
 use std::path::{Path, PathBuf};
 
-use super::bundle;
 use super::bundle::{SEALED, contents};
+use super::html::{Picture, Told};
+use super::{bundle, html};
 use crate::disk::output::{Output, OutputKind};
 use crate::disk::{files, output};
-use crate::engine::Run;
+use crate::engine::{LogLine, Past, Run};
 use crate::error::{Error, Result};
+use crate::models::delta::Snapshots;
 use crate::models::{AnyModel, checkpoint, latent};
 use crate::platform;
+use crate::words::files::SNAPSHOTS;
 use crate::words::{REPORT, Recipe, Report, sha256};
 
 /// Writes a run to `dir` and says where it is.
@@ -54,12 +57,52 @@ fn sealed(dir: &Path, report: &Report) -> Result<()> {
     Ok(())
 }
 
+/// The page of a run folder, made anew from what lies in it: of the log, lines that can be read.
+///
+/// # Errors
+/// The folder is none of a run, or a file in it is damaged; the file is named.
+pub fn page(dir: &Path) -> Result<String> {
+    let Saved { recipe, report, model } = read(dir)?;
+    let there = |name: &str| Some(dir.join(name)).filter(|path| path.is_file());
+    let log = there("log.jsonl").map(|path| files::read_text(&path)).transpose()?;
+    let lines = log.iter().flat_map(|text| text.lines());
+    let log: Vec<LogLine> = lines.filter_map(|line| serde_json::from_str(line).ok()).collect();
+    let mut pictures = Vec::new();
+    for (name, title) in html::PICTURES {
+        let Some(path) = there(name) else { continue };
+        let png = files::read(&path)?;
+        image::load_from_memory_with_format(&png, image::ImageFormat::Png)
+            .map_err(|e| Error::file(&path, e))?;
+        pictures.push(Picture::of(title, &report, png));
+    }
+    let classes = model.classes();
+    let (recipe, report, log, control) = (&recipe, &report, &log, None);
+    Told { recipe, report, control, classes, log, scores: None, pictures, address: "" }.html()
+}
+
 /// A run folder as read back.
 #[derive(Debug, Clone)]
 pub struct Saved {
     pub recipe: Recipe,
     pub report: Report,
     pub model: AnyModel,
+}
+
+/// What the run of a folder was on its way; nothing where the folder has no snapshots.
+///
+/// # Errors
+/// A file is damaged; it is named.
+pub fn past(dir: &Path) -> Result<Option<Past>> {
+    let path = dir.join(SNAPSHOTS);
+    if !path.is_file() {
+        return Ok(None);
+    }
+    let snapshots = Snapshots::decode(&files::read(&path)?, &path)?;
+    let path = dir.join("log.jsonl");
+    let text = files::read_text(&path)?;
+    let lines = text.lines().map(serde_json::from_str);
+    let log = lines.collect::<std::result::Result<_, _>>().map_err(|e| Error::file(&path, e))?;
+    Ok(Some(Past { snapshots, log }))
 }
 
 /// Reads the recipe, the report and the weights of a run folder.

@@ -4,16 +4,19 @@ use form_urlencoded::{Serializer, parse};
 
 use crate::error::{Error, Result};
 use crate::words;
-use crate::words::{Budget, Estimator, Recipe};
+use crate::words::{Budget, Estimator, Piece, Recipe};
 
 /// Characters that a link may have; longer ones are not ours.
 const LONGEST: usize = 2_000;
 
 /// Names that stand in a link, in their order.
-const NAMES: [&str; 14] = [
+const NAMES: [&str; 16] = [
     "model", "forget", "method", "mask", "density", "redirect", "seed", "budget", "steps", "batch",
-    "lr", "knobs", "at", "run",
+    "lr", "knobs", "at", "run", "lesson", "hide",
 ];
+
+/// Those that say nothing of the request.
+const AROUND: [&str; 4] = ["at", "run", "lesson", "hide"];
 
 /// Names that are for the page alone: how it looks, and where it computes.
 const PAGE: [&str; 2] = ["embed", "device"];
@@ -33,15 +36,30 @@ fn undecorated(query: &str) -> String {
 /// What a link says.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Link {
-    /// The request. Its forget set is empty where nothing is picked, its data is the model's.
+    /// The request. Its forget set is empty where nothing is picked, its data is the model's; its model is
+    /// empty where the lesson says what is asked for.
     pub recipe: Recipe,
     /// The update that the timeline is held at.
     pub at: Option<usize>,
     /// Whether the run starts by itself.
     pub run: bool,
+    /// The lesson that is begun, by its name or number; empty for none.
+    pub lesson: String,
+    /// Pieces of the studio that are left out.
+    pub hide: Vec<Piece>,
 }
 
 impl Link {
+    /// A link that asks for a run and for nothing else.
+    pub fn of(recipe: Recipe) -> Self {
+        Self { recipe, at: None, run: false, lesson: String::new(), hide: Vec::new() }
+    }
+
+    /// Whether it leaves to its lesson what is asked for.
+    pub fn leaves_to_lesson(&self) -> bool {
+        self.recipe.model.is_empty()
+    }
+
     /// Reads a query, with or without its question mark, or a whole address.
     ///
     /// # Errors
@@ -56,6 +74,7 @@ impl Link {
         }
         let mut recipe = Recipe::new("fashion-ddpm", "fashion-mnist", "");
         let (mut at, mut run) = (None, false);
+        let (mut lesson, mut hide) = (String::new(), Vec::new());
         let (mut seen, mut knobs) = (Vec::new(), String::new());
         for (name, value) in parse(undecorated(query).as_bytes()) {
             let added = ADDED.contains(&&*name) || ADDED_ALL.iter().any(|a| name.starts_with(a));
@@ -86,6 +105,8 @@ impl Link {
                 "lr" => recipe.lr = Some(number(known, &value)?),
                 "knobs" => knobs = value.into_owned(),
                 "at" => at = Some(number(known, &value)?),
+                "lesson" => lesson = value.into_owned(),
+                "hide" => hide = pieces(&value)?,
                 _ => {
                     run = match &*value {
                         "1" => true,
@@ -103,7 +124,10 @@ impl Link {
             recipe.data = shipped.data.into();
         }
         recipe.check()?;
-        Ok(Self { recipe, at, run })
+        if !lesson.is_empty() && seen.iter().all(|name| AROUND.contains(name)) {
+            (recipe.model, recipe.data) = (String::new(), String::new());
+        }
+        Ok(Self { recipe, at, run, lesson, hide })
     }
 
     /// The query, without a question mark; what is as in a new recipe is left out.
@@ -111,8 +135,9 @@ impl Link {
         let r = &self.recipe;
         let plain = Recipe::new("", "", "");
         let knobs: Vec<_> = r.knobs.iter().map(|(name, v)| format!("{name}:{v}")).collect();
+        let hidden: Vec<_> = self.hide.iter().map(|piece| piece.name()).collect();
         let pairs = [
-            ("model", Some(r.model.clone())),
+            ("model", other(&r.model, &plain.model)),
             ("forget", other(&r.forget, &plain.forget)),
             ("method", other(&r.method, &plain.method)),
             ("mask", r.mask.map(|mask| mask.name().into())),
@@ -126,6 +151,8 @@ impl Link {
             ("knobs", other(&knobs.join(","), &String::new())),
             ("at", self.at.map(|s| s.to_string())),
             ("run", self.run.then(|| "1".into())),
+            ("lesson", other(&self.lesson, &String::new())),
+            ("hide", other(&hidden.join(","), &String::new())),
         ];
         let given = pairs.into_iter().filter_map(|(name, value)| Some((name, value?)));
         let query = Serializer::new(String::new()).extend_pairs(given).finish();
@@ -137,6 +164,17 @@ impl Link {
 /// A value that is not the usual one.
 fn other<T: PartialEq + ToString>(value: &T, usual: &T) -> Option<String> {
     (value != usual).then(|| value.to_string())
+}
+
+/// The pieces of a list of names.
+fn pieces(list: &str) -> Result<Vec<Piece>> {
+    let names = list.split(',').filter(|name| !name.is_empty());
+    let mut all = names
+        .map(|name| words::find("control to hide", name, Piece::ALL))
+        .collect::<Result<Vec<Piece>>>()?;
+    all.sort();
+    all.dedup();
+    Ok(all)
 }
 
 fn number<T: std::str::FromStr>(name: &'static str, value: &str) -> Result<T> {
@@ -151,7 +189,7 @@ mod tests {
     #[test]
     fn a_full_stop_of_ones_own_comes_back() {
         let recipe = Recipe::new("emoji-t2i", "emoji", "prompt:a dog.");
-        let link = Link { recipe, at: None, run: false };
+        let link = Link::of(recipe);
         assert_eq!(Link::parse(&link.query()).unwrap().recipe.forget, "prompt:a dog.");
         assert_eq!(Link::parse(&(link.query() + ".")).unwrap().recipe.forget, "prompt:a dog.");
     }
@@ -169,7 +207,8 @@ mod tests {
             knobs: [("alpha".into(), 0.25), ("drift".into(), 1.0)].into(),
             ..Recipe::new("fashion-ddpm", "fashion-mnist", "class:T-shirt")
         };
-        let link = Link { recipe, at: Some(8), run: true };
+        let hide = vec![Piece::Mask, Piece::Timeline];
+        let link = Link { at: Some(8), run: true, lesson: "3".into(), hide, ..Link::of(recipe) };
         let query = link.query();
         for text in [query.clone(), format!("?{query}"), format!("https://a.b/c/?{query}#top")] {
             assert_eq!(Link::parse(&text).unwrap(), link, "{text}");
@@ -177,6 +216,16 @@ mod tests {
         let plain = Link::parse("").unwrap();
         assert_eq!(plain.query(), "model=fashion-ddpm");
         assert_eq!(Link::parse(&format!("{query}&embed=1")).unwrap(), link);
+    }
+
+    #[test]
+    fn a_lesson_alone_says_what_is_asked_for() {
+        let link = Link::parse("?lesson=density&hide=timeline,mask,mask,").unwrap();
+        assert!(link.leaves_to_lesson() && link.hide == [Piece::Mask, Piece::Timeline]);
+        assert_eq!(link.query(), "lesson=density&hide=mask%2Ctimeline");
+        let link = Link::parse("?lesson=density&density=0.1").unwrap();
+        assert!(!link.leaves_to_lesson() && link.recipe.density == 0.1);
+        assert!(!Link::parse("hide=mask").unwrap().leaves_to_lesson());
     }
 
     #[test]
@@ -207,6 +256,9 @@ mod tests {
             ("lr=inf", "lr"),
             ("lr=", "lr"),
             ("at=-1", "at"),
+            ("hide=mas", "did you mean 'mask'"),
+            ("hide=mask;density", "control to hide"),
+            ("lesson=1&lesson=2", "lesson"),
             ("at=x", "at"),
             ("run=yes", "run"),
             ("run=2", "run"),

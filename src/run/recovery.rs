@@ -14,11 +14,15 @@ use crate::disk::output::OutputKind;
 use crate::disk::{files, output};
 use crate::engine::Run;
 use crate::error::{Error, Result};
+use crate::words::{REPORT, Report};
 
 /// Begins the name of a sitting's folder.
 const SITTING: &str = "sitting-";
 /// The file that a sitting holds locked while it lives.
 const LOCK: &str = "lock";
+/// The folder in a sitting's of what is remembered of it, and the file without which that is nothing.
+const MEMORY: &str = "memory";
+const SHOWN: &str = "shown";
 
 /// This sitting's folder, made with the first run that is kept.
 #[derive(Debug, Default)]
@@ -36,14 +40,34 @@ impl Recovery {
     /// # Errors
     /// It cannot be written.
     pub fn keep(&self, run: &Run) -> Result<PathBuf> {
-        let sitting = match self.0.get() {
-            Some(sitting) => sitting,
+        folder::write_free(run, &self.sitting()?.folder)
+    }
+
+    fn sitting(&self) -> Result<&Sitting> {
+        match self.0.get() {
+            Some(sitting) => Ok(sitting),
             None => {
                 let new = Sitting::new()?;
-                self.0.get_or_init(|| new)
+                Ok(self.0.get_or_init(|| new))
             }
-        };
-        folder::write_free(run, &sitting.folder)
+        }
+    }
+
+    /// Remembers a file of the sitting, in place of what had its name.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn remember(&self, name: &str, bytes: &[u8]) -> Result<()> {
+        let folder = self.sitting()?.folder.join(MEMORY);
+        fs::create_dir_all(&folder).map_err(|e| Error::write(&folder, e))?;
+        output::replace(&folder.join(name), bytes)
+    }
+
+    /// Forgets a file of the sitting.
+    pub fn forget(&self, name: &str) {
+        if let Some(sitting) = self.0.get() {
+            let _ = fs::remove_file(sitting.folder.join(MEMORY).join(name));
+        }
     }
 
     /// Lets go of a run that has been saved, or is not wanted.
@@ -52,10 +76,16 @@ impl Recovery {
         let _ = fs::remove_dir_all(place);
     }
 
-    /// Ends the sitting: what it still keeps is not wanted.
-    pub fn end(&self) {
-        if let Some(sitting) = self.0.get() {
+    /// Ends the sitting: what it still keeps is not wanted, nor what it remembers, unless the next one is to have
+    /// that.
+    pub fn end(&self, remembers: bool) {
+        let Some(sitting) = self.0.get() else { return };
+        if !remembers || !sitting.folder.join(MEMORY).join(SHOWN).is_file() {
             let _ = fs::remove_dir_all(&sitting.folder);
+        } else {
+            for run in runs(&sitting.folder) {
+                let _ = fs::remove_dir_all(run);
+            }
         }
     }
 }
@@ -90,14 +120,14 @@ impl Sitting {
 
 /// The run folders that earlier sittings and commands left, whose processes are gone.
 pub fn left() -> Vec<PathBuf> {
-    let mut left = Vec::new();
+    let (mut left, latest) = (Vec::new(), remembered());
     for entry in files::places().iter().flat_map(|place| folders(place)) {
         let name = entry.file_name().unwrap_or_default().to_string_lossy();
         if !name.starts_with(SITTING) {
             left.push(entry);
         } else if ended(&entry) {
-            let runs = folders(&entry);
-            if runs.is_empty() {
+            let runs = runs(&entry);
+            if runs.is_empty() && latest.as_ref() != Some(&entry) {
                 let _ = fs::remove_dir_all(&entry);
             }
             left.extend(runs);
@@ -106,6 +136,68 @@ pub fn left() -> Vec<PathBuf> {
     left.retain(|folder| OutputKind::of_folder(folder) == Some(OutputKind::Run));
     left.sort();
     left
+}
+
+/// The latest of the earlier sittings that can be brought back.
+pub fn remembered() -> Option<PathBuf> {
+    let all = files::places().into_iter().flat_map(|place| folders(&place));
+    let shown = |sitting: PathBuf| {
+        let name = sitting.file_name()?.to_string_lossy().into_owned();
+        let about = fs::metadata(sitting.join(MEMORY).join(SHOWN)).ok()?;
+        (name.starts_with(SITTING) && ended(&sitting)).then_some((about.modified().ok()?, sitting))
+    };
+    all.filter_map(shown).max().map(|(_, sitting)| sitting)
+}
+
+/// Bytes that are remembered of a sitting.
+pub fn remembered_bytes(sitting: &Path) -> usize {
+    files::stamps(&sitting.join(MEMORY)).iter().map(|(_, bytes, _)| *bytes as usize).sum()
+}
+
+/// The files that are remembered of a sitting, by name. One that cannot be read is left out.
+///
+/// # Errors
+/// There is nothing any more.
+pub fn recall(sitting: &Path) -> Result<Vec<(String, Vec<u8>)>> {
+    let folder = sitting.join(MEMORY);
+    let entries = fs::read_dir(&folder).map_err(|e| Error::file(&folder, e))?.flatten();
+    let named = |entry: fs::DirEntry| Some((entry.file_name().into_string().ok()?, entry.path()));
+    let read = |(name, path): (String, PathBuf)| Some((name, files::read(&path).ok()?));
+    Ok(entries
+        .filter_map(named)
+        .filter(|(name, _)| !name.starts_with('.'))
+        .filter_map(read)
+        .collect())
+}
+
+/// Lets go of an earlier sitting, and of the runs that it kept; where some were brought back, of those with the hashes
+/// of their protocols alone.
+pub fn discard(sitting: &Path, brought: Option<&[String]>) {
+    if !ended(sitting) {
+        return;
+    }
+    let protocol = |run: &Path| {
+        let report: Report = serde_json::from_slice(&files::read(&run.join(REPORT)).ok()?).ok()?;
+        Some(report.protocol)
+    };
+    let other = |run: &PathBuf| {
+        brought.is_some_and(|brought| protocol(run).is_none_or(|hash| !brought.contains(&hash)))
+    };
+    let (stays, goes): (Vec<_>, Vec<_>) = runs(sitting).into_iter().partition(other);
+    let goes = if stays.is_empty() {
+        vec![sitting.into()]
+    } else {
+        [goes, vec![sitting.join(MEMORY)]].concat()
+    };
+    for folder in goes {
+        // What cannot be removed is offered again, and nothing is lost by it.
+        let _ = fs::remove_dir_all(folder);
+    }
+}
+
+/// The runs in a sitting's folder.
+fn runs(sitting: &Path) -> Vec<PathBuf> {
+    folders(sitting).into_iter().filter(|folder| !folder.ends_with(MEMORY)).collect()
 }
 
 /// Whether the process of a sitting is gone.

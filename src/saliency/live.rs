@@ -53,7 +53,7 @@ pub struct LayerHistograms {
 }
 
 /// Counts of scores in equal steps of their base-10 logarithm.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Histogram {
     /// Base-10 logarithm of the left edge of the first bar.
     pub start: f64,

@@ -16,7 +16,7 @@ pub use batch::PlainBatch;
 pub use change::Change;
 pub use fisher::diagonal;
 pub use live::{Histogram, Kept};
-pub use overlap::{By, Overlap};
+pub use overlap::{By, Common, Overlap};
 pub use score::{Scoring, rank};
 pub use scores::Scores;
 pub use select::top_k;

@@ -6,6 +6,7 @@ use strum::{IntoStaticStr, VariantArray};
 use super::mask::Mask;
 use crate::error::{Error, Result};
 use crate::gpu::cpu::par;
+use crate::models::{WeightEntry, WeightLayout};
 
 /// What is told apart by the masks that are compared.
 #[derive(
@@ -28,6 +29,43 @@ impl By {
     /// The name on the command line.
     pub fn name(self) -> &'static str {
         self.into()
+    }
+}
+
+/// What two masks keep of one layer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Common {
+    /// Weights that both keep, and that either keeps.
+    pub both: usize,
+    pub either: usize,
+}
+
+impl Common {
+    /// Of each layer of a network; `free`: whether a weight, by its position among all N, is kept.
+    pub fn of_layers(
+        layout: &WeightLayout,
+        free: [&(dyn Fn(usize) -> bool + Sync); 2],
+    ) -> Vec<Self> {
+        par::map(layout.params.iter().collect(), |entry: &WeightEntry| {
+            let count = |common: Self, at: usize| {
+                let [a, b] = free.map(|free| free(at));
+                Self {
+                    both: common.both + usize::from(a && b),
+                    either: common.either + usize::from(a || b),
+                }
+            };
+            entry.range().fold(Self::default(), count)
+        })
+    }
+
+    /// Both layers' together.
+    pub fn plus(self, other: Self) -> Self {
+        Self { both: self.both + other.both, either: self.either + other.either }
+    }
+
+    /// The Jaccard index, intersection over union; nothing of layers that neither keeps.
+    pub fn jaccard(self) -> Option<f64> {
+        (self.either > 0).then(|| self.both as f64 / self.either as f64)
     }
 }
 
@@ -100,7 +138,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::models::{Init, WeightLayout};
+    use crate::models::Init;
     use crate::saliency::Scores;
     use crate::words::Estimator;
 
@@ -141,6 +179,30 @@ mod tests {
         let lines: Vec<&str> = csv.lines().collect();
         assert_eq!(lines[0], r#"classes,"one","same","other","inverted""#);
         assert!(lines.len() == 5 && lines[1].starts_with(r#""one",1.000000,1.000000,0."#));
+    }
+
+    #[test]
+    fn layers_have_in_common_what_the_whole_masks_have() {
+        let mut layout = WeightLayout::default();
+        for (name, n) in [("a", 700), ("b", 1), ("c", 2_000)] {
+            layout.param(name.into(), &[n], Init::Constant(0.0));
+        }
+        let layout = Arc::new(layout);
+        let mask = |seed| Scores::random(layout.clone(), "class:0", seed).mask(0.3).unwrap();
+        let [one, two] = [mask(1), mask(2)];
+        let free = |mask: &Mask| {
+            let bits = mask.bits.clone();
+            move |at: usize| bits[at] == 1
+        };
+        let common = Common::of_layers(&layout, [&free(&one), &free(&two)]);
+        assert_eq!(common.len(), 3);
+        let all = common.iter().fold(Common::default(), |sum, layer| sum.plus(*layer));
+        assert_eq!(all.jaccard(), Some(one.overlap(&two)));
+        let alone = Common::of_layers(&layout, [&free(&one), &free(&one)]);
+        assert!(alone.iter().all(|layer| layer.jaccard().is_none_or(|j| j == 1.0)));
+        let kept: Vec<usize> = one.layers().iter().map(|layer| layer.kept).collect();
+        assert!(alone.iter().map(|layer| layer.both).eq(kept));
+        assert_eq!(Common::of_layers(&layout, [&|_| false, &|_| false])[0].jaccard(), None);
     }
 
     #[test]

@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use burn::tensor::{Device, Tensor};
 
-use super::sampler::values;
-use super::{Given, Wanted, noise, sampler};
+use super::sampler::{Denoising, Fresh, values};
+use super::{Given, Wanted, noise};
 use crate::data::corpus::{Corpus, Pair, Placement};
 use crate::diffusion::{SchedulerConfig, Solver, SolverKind};
 use crate::error::{Error, Result};
 use crate::gpu::{Pace, flex, spread, tensor4};
 use crate::job_context::JobContext;
-use crate::models::latent::{LatentModel, LatentNetwork};
+use crate::models::latent::{LatentModel, LatentNetwork, LatentUnet};
 use crate::models::weights::read;
 use crate::models::{Mode, Pass, Weights};
 use crate::platform;
@@ -93,13 +93,24 @@ impl LatentWeights {
         solver: Option<SolverKind>,
         job: &mut JobContext,
     ) -> Result<Vec<f32>> {
-        let fits = fitting(&self.network, &self.unet.device(), platform::free_memory())?;
         let mut values = Vec::new();
-        for together in wanted.chunks(fits.unwrap_or(wanted.len()).max(1)) {
+        for together in self.fitting(wanted)? {
             let latents = self.latents(together, options, solver, job).await?;
             values.extend(self.decoded(latents).await?);
         }
         Ok(values)
+    }
+
+    /// As many pictures at once as there is memory for.
+    ///
+    /// # Errors
+    /// There is too little for one.
+    pub fn fitting<'a>(
+        &self,
+        wanted: &'a [WantedPrompt],
+    ) -> Result<impl Iterator<Item = &'a [WantedPrompt]> + use<'a>> {
+        let fits = fitting(&self.network, &self.unet.device(), platform::free_memory())?;
+        Ok(wanted.chunks(fits.unwrap_or(wanted.len()).max(1)))
     }
 
     /// Samples latents: parts of [n, c, h, w], in order.
@@ -113,21 +124,34 @@ impl LatentWeights {
         solver: Option<SolverKind>,
         job: &mut JobContext,
     ) -> Result<Vec<Tensor<4>>> {
+        self.prompts(wanted, options, solver).run(job).await
+    }
+
+    /// Pictures of prompts before the first call.
+    pub fn prompts<'a>(
+        &'a self,
+        wanted: &'a [WantedPrompt],
+        options: &SampleOptions,
+        solver: Option<SolverKind>,
+    ) -> Denoising<'a, LatentUnet> {
         let Self { network, text, unet, .. } = self;
         let config = network.scheduler.or_with(solver);
-        let device = unet.device();
+        let (device, seed) = (unet.device(), options.seed);
         let parts: Vec<_> = wanted.chunks(self.part_size(wanted.len())).collect();
-        let noise = |part: usize, purpose: &str| {
-            noise(parts[part], options.seed, purpose, network.latent_shape(), &device)
+        let given = parts.iter().map(|part| {
+            let ids = part.iter().map(|w| network.tokenizer.encode(&w.condition).ids);
+            contexts(network, text, &ids.collect::<Vec<_>>())
+        });
+        let given: Vec<_> = given.collect();
+        let noise = move |part: usize, purpose: &str| {
+            noise(parts[part], seed, purpose, network.latent_shape(), &device)
         };
         let start = Solver::new(&config, options.steps).start();
-        let given = (0..parts.len()).map(|i| {
-            let ids = parts[i].iter().map(|w| network.tokenizer.encode(&w.condition).ids);
-            let conditions = contexts(network, text, &ids.collect::<Vec<_>>());
-            Given { z: noise(i, "z_T") * start, conditions }
-        });
-        let fresh = |part: usize, step: usize| noise(part, &format!("z {step}"));
-        self.denoise(given.collect(), &config, options, &fresh, job).await
+        let given = given.into_iter().enumerate();
+        let given =
+            given.map(|(i, conditions)| Given { z: noise(i, "z_T") * start, conditions }).collect();
+        let fresh = Box::new(move |part: usize, step: usize| noise(part, &format!("z {step}")));
+        self.denoising(given, &config, options, fresh)
     }
 
     /// How many pictures are worked on together: a few for each core of a CPU, all elsewhere.
@@ -135,22 +159,18 @@ impl LatentWeights {
         if flex::is_cpu(&self.unet.device()) { SHARD.min(n).max(1) } else { n.max(1) }
     }
 
-    /// Samples latents from given noise and vectors, as [`sampler::denoise`].
-    ///
-    /// # Errors
-    /// Cancelled, or the device failed.
-    pub async fn denoise(
-        &self,
+    /// Latents from given noise and vectors before the first call.
+    pub fn denoising<'a>(
+        &'a self,
         given: Vec<GivenPrompts>,
         config: &SchedulerConfig,
         options: &SampleOptions,
-        fresh: &(dyn Fn(usize, usize) -> Tensor<4> + Sync),
-        job: &mut JobContext,
-    ) -> Result<Vec<Tensor<4>>> {
+        fresh: Fresh<'a>,
+    ) -> Denoising<'a, LatentUnet> {
         let Self { network, text, unet, .. } = self;
         let nothing = contexts(network, text, &[network.tokenizer.encode("").ids]);
         let nothing = |n| nothing.clone().repeat_dim(0, n);
-        sampler::denoise((&network.unet, unet), given, &nothing, config, options, fresh, job).await
+        Denoising::new((&network.unet, unet), given, &nothing, config, options, fresh)
     }
 
     /// Walks latents of pictures back to noise under a prompt's vectors: DDIM's steps in reverse (Song

@@ -2,6 +2,8 @@
 
 pub mod latent;
 pub mod sampler;
+pub mod trace;
 
 pub use latent::{GivenPrompts, LatentWeights, WantedPrompt, contexts, encode, encoded};
-pub use sampler::{Given, Wanted, WantedClass, noise, predict};
+pub use sampler::{Denoising, Given, Wanted, WantedClass, noise, predict};
+pub use trace::{Recorded, record};

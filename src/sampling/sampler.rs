@@ -114,49 +114,139 @@ pub fn noise<C>(
     tensor4(values.collect(), [wanted.len(), c, h, w], device)
 }
 
-/// Takes the noise off, part by part. `nothing` makes the null conditions of so many pictures; `fresh` is
-/// the noise of a part and a step where `eta` asks for it.
-///
-/// # Errors
-/// Cancelled, or the device failed.
-pub async fn denoise<N: Denoiser>(
-    (net, weights): (&N, &Weights),
-    given: Vec<Given<N::Conditions>>,
-    nothing: &dyn Fn(usize) -> N::Conditions,
-    config: &SchedulerConfig,
-    options: &SampleOptions,
-    fresh: &(dyn Fn(usize, usize) -> Tensor<4> + Sync),
-    job: &mut JobContext,
-) -> Result<Vec<Tensor<4>>> {
-    let device = weights.device();
-    let n: usize = given.iter().map(|part| part.z.dims()[0]).sum();
-    // Each part has its own solver, because a solver remembers latents.
-    let mut parts: Vec<_> = given
-        .into_iter()
-        .enumerate()
-        .map(|(i, Given { z, conditions })| {
+/// The noise of a part and a step, where `eta` asks for it.
+pub type Fresh<'a> = Box<dyn Fn(usize, usize) -> Tensor<4> + Sync + 'a>;
+
+/// Pictures on their way out of noise, part by part.
+pub struct Denoising<'a, N: Denoiser> {
+    net: &'a N,
+    weights: &'a Weights,
+    options: SampleOptions,
+    fresh: Fresh<'a>,
+    parts: Vec<Part<N::Conditions>>,
+    pace: Pace,
+}
+
+/// A part on its way: its place, its own solver, because a solver remembers latents, where it is, and its conditions
+/// and the null ones.
+struct Part<C>(usize, Solver, Tensor<4>, [C; 2]);
+
+/// What a part of pictures is at a call of the network.
+pub struct Frame {
+    /// What the network is shown, [n, c, h, w].
+    pub noisy: Tensor<4>,
+    /// x_0 as it predicts it.
+    pub predicted: Tensor<4>,
+    /// Of each cross-attention, where there are some, the share of each token at each place, mean over heads, under the
+    /// pictures' own conditions: [n, tokens, h, w].
+    pub attention: Vec<Tensor<4>>,
+}
+
+impl<'a, N: Denoiser> Denoising<'a, N> {
+    /// Pictures before the first call. `nothing` makes the null conditions of so many pictures.
+    pub fn new(
+        (net, weights): (&'a N, &'a Weights),
+        given: Vec<Given<N::Conditions>>,
+        nothing: &dyn Fn(usize) -> N::Conditions,
+        config: &SchedulerConfig,
+        options: &SampleOptions,
+        fresh: Fresh<'a>,
+    ) -> Self {
+        let part = |(i, Given { z, conditions }): (usize, Given<N::Conditions>)| {
             let conditions = [conditions, nothing(z.dims()[0])];
-            (i, Solver::new(config, options.steps), z, conditions)
-        })
-        .collect();
-    let calls = parts.first().map_or(0, |(_, solver, ..)| solver.times.len());
-    let mut pace = Pace::start();
-    for i in 0..calls {
-        job.advance(n).await?;
-        let one = |(part, mut solver, z, conditions): (usize, Solver, Tensor<4>, [_; 2])| {
-            let pass = Pass::new(weights, Mode::Eval);
-            let times = vec![solver.times[i]; z.dims()[0]];
-            let input = solver.input(i, z.clone());
-            let out = predict(net, &pass, input, &times, conditions.clone(), options.guidance);
-            let z = solver.step(i, out, z, options.eta, || fresh(part, i));
-            (part, solver, z, conditions)
+            Part(i, Solver::new(config, options.steps), z, conditions)
         };
-        parts = spread(&device, parts, one);
-        if let Some((_, _, z, _)) = parts.first() {
-            pace.step(z).await?;
-        }
+        let parts = given.into_iter().enumerate().map(part).collect();
+        Self { net, weights, options: *options, fresh, parts, pace: Pace::start() }
     }
-    Ok(parts.into_iter().map(|(_, _, z, _)| z).collect())
+
+    /// The solver of all parts, as it is.
+    pub fn solver(&self) -> Option<&Solver> {
+        self.parts.first().map(|Part(_, solver, ..)| solver)
+    }
+
+    /// Calls of the network.
+    pub fn calls(&self) -> usize {
+        self.solver().map_or(0, |solver| solver.times.len())
+    }
+
+    /// How many pictures there are.
+    pub fn n(&self) -> usize {
+        self.parts.iter().map(|Part(_, _, z, _)| z.dims()[0]).sum()
+    }
+
+    /// Makes a call of the network, and the step that follows from it; where somebody watches, tells what the parts
+    /// were at the call.
+    ///
+    /// # Errors
+    /// Cancelled, or the device failed.
+    pub async fn call(
+        &mut self,
+        i: usize,
+        watched: bool,
+        job: &mut JobContext,
+    ) -> Result<Vec<Frame>> {
+        job.advance(self.n()).await?;
+        let parts = std::mem::take(&mut self.parts);
+        let Self { net, weights, options, fresh, .. } = &*self;
+        let (device, guidance) = (weights.device(), options.guidance);
+        let one = |Part(part, mut solver, z, conditions): Part<N::Conditions>| {
+            let pass = Pass::new(weights, Mode::Eval);
+            let pass = if watched { pass.watched() } else { pass };
+            let n = z.dims()[0];
+            let times = vec![solver.times[i]; n];
+            let input = solver.input(i, z.clone());
+            let out = predict(*net, &pass, input.clone(), &times, conditions.clone(), guidance);
+            let frame = watched.then(|| Frame {
+                predicted: solver.predicted(i, out.clone(), input.clone()),
+                noisy: input,
+                // Where there is guidance, the null conditions' follow.
+                attention: pass.into_seen().into_iter().map(|s| s.narrow(0, 0, n)).collect(),
+            });
+            let z = solver.step(i, out, z, options.eta, || fresh(part, i));
+            (Part(part, solver, z, conditions), frame)
+        };
+        let (parts, frames): (Vec<_>, Vec<_>) = spread(&device, parts, one).into_iter().unzip();
+        self.parts = parts;
+        if let Some(Part(_, _, z, _)) = self.parts.first() {
+            self.pace.step(z).await?;
+        }
+        Ok(frames.into_iter().flatten().collect())
+    }
+
+    /// Makes all calls: the finished pictures, [n, c, h, w] a part.
+    ///
+    /// # Errors
+    /// Cancelled, or the device failed.
+    pub async fn run(mut self, job: &mut JobContext) -> Result<Vec<Tensor<4>>> {
+        for i in 0..self.calls() {
+            self.call(i, false, job).await?;
+        }
+        Ok(self.pictures())
+    }
+
+    /// The pictures as they are now.
+    pub fn pictures(self) -> Vec<Tensor<4>> {
+        self.parts.into_iter().map(|Part(_, _, z, _)| z).collect()
+    }
+}
+
+/// Pictures of classes before the first call.
+pub fn classes<'a>(
+    unet: &'a Unet,
+    weights: &'a Weights,
+    wanted: &'a [WantedClass],
+    options: &SampleOptions,
+) -> Denoising<'a, Unet> {
+    let (device, seed) = (weights.device(), options.seed);
+    let config = SchedulerConfig::ddpm(options.clip);
+    let times = Solver::new(&config, options.steps).times;
+    let noise = move |purpose: &str| noise(wanted, seed, purpose, unet.picture_shape(), &device);
+    let conditions = wanted.iter().map(|w| w.condition).collect();
+    let given = vec![Given { z: noise("x_T"), conditions }];
+    let fresh = Box::new(move |_, step: usize| noise(&format!("z {}", times[step])));
+    let nothing = |n| vec![None; n];
+    Denoising::new((unet, weights), given, &nothing, &config, options, fresh)
 }
 
 /// Samples a batch of classes. Values in [0, 1], clamped, [n, c, h, w] flat. No per-image stretching.
@@ -170,16 +260,7 @@ pub async fn sample(
     options: &SampleOptions,
     job: &mut JobContext,
 ) -> Result<Vec<f32>> {
-    let device = weights.device();
-    let config = SchedulerConfig::ddpm(options.clip);
-    let times = Solver::new(&config, options.steps).times;
-    let noise = |purpose: &str| noise(wanted, options.seed, purpose, unet.picture_shape(), &device);
-    let conditions = wanted.iter().map(|w| w.condition).collect();
-    let given = vec![Given { z: noise("x_T"), conditions }];
-    let fresh = |_, step: usize| noise(&format!("z {}", times[step]));
-    let nothing = |n| vec![None; n];
-    let drawn = denoise((unet, weights), given, &nothing, &config, options, &fresh, job).await?;
-    values(drawn).await
+    values(classes(unet, weights, wanted, options).run(job).await?).await
 }
 
 /// Pictures in [-1, 1] as values in [0, 1], clamped, flat.

@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use egui::{CentralPanel, Margin};
+use egui::{CentralPanel, Margin, UiBuilder};
 
 use super::frames::Frames;
 use super::leave::Leave;
@@ -16,10 +16,14 @@ use super::saver::{Keeper, SaveHook, SaveItem, Saver};
 use super::tour::Tour;
 use super::views::View;
 use super::{
-    Backend, Given, commands, forget_panel, leave, mine, saliency_panel, saver, timeline, top_bar,
-    tour, views, wake,
+    Backend, Given, Recalled, Spot, commands, forget_panel, leave, lesson, mine, present, prompt,
+    saliency_panel, saver, timeline, top_bar, tour, views, wake,
 };
 use crate::run::Link;
+use crate::words::Piece;
+
+/// Height of the line at the bottom, in points.
+const STATUS: f32 = 34.0;
 
 /// Hears of a link's query.
 pub type LinkHook = Box<dyn Fn(&str)>;
@@ -44,8 +48,14 @@ pub struct Host {
     /// The desktop's own dialog for files and folders.
     #[cfg(not(target_arch = "wasm32"))]
     pub dialog: Option<super::dialog::Native>,
+    /// What a page's browser tells of an earlier sitting.
+    pub memory: Option<mpsc::Receiver<Recalled>>,
     /// Whether the studio is part of another page and leaves its top bar out.
     pub embedded: bool,
+    /// The code of the language that the person speaks, where it is known.
+    pub language: Option<String>,
+    /// Whether nothing is to move by itself, as the platform says.
+    pub calm: bool,
 }
 
 /// The studio: an [`eframe::App`], and drawable in any [`egui::Ui`] for tests.
@@ -74,15 +84,20 @@ pub struct Studio {
 }
 
 impl Studio {
-    /// A studio that opens the diffusion model at once.
+    /// A studio that opens the model of the first tab at once.
     pub fn new(backend: Box<dyn Backend>, on_save: SaveHook) -> Self {
         Self::kept(backend, Arc::new(on_save))
     }
 
     /// The same, with one who also keeps what was not saved.
     pub fn kept(backend: Box<dyn Backend>, keeper: Arc<dyn Keeper>) -> Self {
+        Self::on(tasks::ALL[0].task, backend, keeper)
+    }
+
+    /// A studio that opens the model of a task at once.
+    pub fn on(task: Task, backend: Box<dyn Backend>, keeper: Arc<dyn Keeper>) -> Self {
         Self {
-            state: State::new(backend),
+            state: State::new(backend, task),
             view: &views::compare::VIEW,
             frames: Frames::default(),
             saver: Saver::new(keeper),
@@ -107,15 +122,26 @@ impl Studio {
         self
     }
 
+    /// Shows a task; whoever comes to a field of words writes next.
+    pub(super) fn show_task(&mut self, task: Task) {
+        self.state.switch(task);
+        self.own.of::<prompt::Draft>().comes = true;
+    }
+
     /// Takes over what a link asks for, or says what is wrong with it.
     pub fn follow(&mut self, link: &str) {
-        let followed = Link::parse(link).and_then(|link| self.state.follow(link));
+        let followed = Link::parse(link).and_then(|link| lesson::follow(self, link));
         self.state.tell(followed);
     }
 
     /// The request as a link that others can open.
     pub fn share(&self) -> String {
-        format!("{}?{}", self.host.address, self.state.session().link().query())
+        format!("{}?{}", self.host.address, lesson::link(self).query())
+    }
+
+    /// Whether nothing moves by itself.
+    pub fn is_calm(&self) -> bool {
+        self.host.calm
     }
 
     /// Takes in news and draws a frame.
@@ -123,27 +149,34 @@ impl Studio {
         // The first frame: it is set there and nowhere else.
         if self.saver.wake.is_none() {
             theme::install(ui.ctx());
+            theme::set_calm(ui.ctx(), self.host.calm);
             let wake = wake(ui.ctx());
             self.saver.wake = Some(wake.clone());
+            let come = wake.clone();
+            crate::assets::listen(move || come());
             self.state.backend.wake(wake);
         }
         self.take_news(ui.ctx());
+        lesson::attend(self, ui.ctx());
         #[cfg(not(target_arch = "wasm32"))]
         super::letters::Letters::show(&mut self.own, &self.state, ui.ctx());
         leave::handle(self, ui.ctx());
         commands::handle_keys(self, ui.ctx());
-        self.tour.spots = [None; 6];
         if !ui.input(|i| i.pointer.any_down()) {
             self.state.settle();
         }
 
-        if ui.available_width() < NARROW {
+        present::zoom(self, ui.ctx());
+        if self.presents() {
+            present::present_ui(self, ui);
+        } else if ui.available_width() < NARROW {
             narrow_ui(self, ui);
         } else {
             self.wide_ui(ui);
         }
         top_bar::messages_ui(self, ui.ctx(), theme::palette(ui));
         leave::left_ui(self, ui.ctx(), theme::palette(ui));
+        lesson::ring_ui(self, ui.ctx(), theme::palette(ui));
         tour::tour_ui(self, ui.ctx(), theme::palette(ui));
         #[cfg(not(target_arch = "wasm32"))]
         self.dialog_ui(ui.ctx());
@@ -158,36 +191,76 @@ impl Studio {
             let bar = Panel::top("top bar").frame(frame).show(ui, |ui| bar_ui(self, ui));
             self.bar_end = bar.response.rect.bottom();
         }
+        if let Some(lesson) = lesson::bar_ui(self, ui, frame) {
+            self.bar_end = lesson.bottom();
+        }
+    }
+
+    /// The line at the bottom: what is being done, and how far it is.
+    pub(super) fn status_ui(&mut self, ui: &mut Ui, frame: Frame) {
+        let line = Panel::bottom("status").frame(frame).exact_size(STATUS);
+        line.show(ui, |ui| self.part_ui("status", ui, timeline::status_ui));
+    }
+
+    /// Draws what is in a panel under names of its own: what has the focus in it keeps that when a panel beside it
+    /// comes or goes.
+    pub(super) fn part_ui(&mut self, name: &str, ui: &mut Ui, draw: fn(&mut Self, &mut Ui)) {
+        let part = UiBuilder::new().scope_id(Id::unique(("part", name)));
+        ui.scope_builder(part, |ui| draw(self, ui));
+    }
+
+    /// Whether a panel has something to show, because of what was picked or asked for: what has not takes no room,
+    /// unless the tour speaks of it.
+    pub(super) fn has_panel(&self, spot: Spot) -> bool {
+        let session = self.state.session();
+        let there = match spot {
+            Spot::Saliency => session.what.is_some(),
+            Spot::Verdict => session.under_way(),
+            _ => true,
+        };
+        let pieces = match spot {
+            Spot::Saliency => [Piece::Saliency].as_slice(),
+            Spot::Verdict => &[Piece::Timeline, Piece::Verdict],
+            _ => &[],
+        };
+        let left_out = !pieces.is_empty() && pieces.iter().all(|piece| self.state.hides(*piece));
+        !left_out && (there || self.tour.is_at(spot) || lesson::is_at(self, spot))
     }
 
     /// Everything side by side.
     fn wide_ui(&mut self, ui: &mut Ui) {
         let margin = |x, y| Frame::side_top_panel(ui.style()).inner_margin(Margin::symmetric(x, y));
-        let (bar, side) = (margin(12, 8), margin(12, 10));
+        let (bar, line, side) = (margin(12, 8), margin(12, 3), margin(12, 10));
         let whole = ui.available_size();
         self.bar_ui(ui, bar, top_bar::top_bar_ui);
-        Panel::right("saliency")
-            .frame(side)
-            .default_size((whole.x * 0.24).clamp(256.0, 320.0))
-            .size_range(240.0..=480.0)
-            .show(ui, |ui| {
-                ui.take_available_width();
-                saliency_panel::saliency_ui(self, ui);
-            });
-        Panel::bottom("timeline")
-            .frame(bar)
-            .resizable(true)
-            .default_size((whole.y * 0.33).clamp(210.0, 300.0))
-            .size_range(150.0..=420.0)
-            .show(ui, |ui| timeline::timeline_ui(self, ui));
+        self.status_ui(ui, line);
+        if self.has_panel(Spot::Saliency) {
+            Panel::right("saliency")
+                .frame(side)
+                .default_size((whole.x * 0.21).clamp(240.0, 340.0))
+                .size_range(220.0..=480.0)
+                .show(ui, |ui| {
+                    ui.take_available_width();
+                    self.part_ui("saliency", ui, saliency_panel::saliency_ui);
+                });
+        }
+        if self.has_panel(Spot::Verdict) {
+            Panel::bottom("timeline")
+                .frame(bar)
+                .resizable(true)
+                .default_size((whole.y * 0.3).clamp(180.0, 320.0))
+                .size_range(120.0..=420.0)
+                .show(ui, |ui| self.part_ui("timeline", ui, timeline::timeline_ui));
+        }
         let left = Panel::left("forget").frame(side);
-        left.default_size(232.0).size_range(216.0..=320.0).show(ui, |ui| {
+        let width = (whole.x * 0.19).clamp(232.0, 320.0);
+        left.default_size(width).size_range(216.0..=400.0).show(ui, |ui| {
             ui.take_available_width();
-            forget_panel::forget_ui(self, ui);
+            self.part_ui("forget", ui, forget_panel::forget_ui);
         });
         CentralPanel::no_frame()
             .frame(side.fill(theme::palette(ui).canvas))
-            .show(ui, |ui| views::centre_ui(self, ui));
+            .show(ui, |ui| self.part_ui("centre", ui, views::centre_ui));
     }
 
     /// Saves every finished run of the shown task.
@@ -202,25 +275,30 @@ impl Studio {
         self.state.poll();
         self.take_files(ctx);
         if let Some(tell) = &self.host.on_link {
-            let link = self.state.session().link().query();
+            let link = lesson::link(self).query();
             if link != self.link {
                 tell(&link);
                 self.link = link;
             }
         }
-        for run in std::mem::take(&mut self.state.fresh) {
-            self.saver.finished(run);
-        }
+        self.take_fresh();
         for (name, made) in std::mem::take(&mut self.state.made) {
             let bytes = move || Ok(made.bytes.clone());
             self.saver.save(vec![SaveItem::File(name, Arc::new(bytes))]);
         }
         while let Some(saved) = self.saver.poll() {
             self.state.note_saved(saved.run.as_ref(), saved.place);
+            if let Some(recipe) = &saved.run {
+                let remembered = self.saver.remember_page(&self.state, recipe);
+                self.state.tell(remembered);
+            }
             if let Some(told) = saver::told(&self.saver.places) {
                 self.state.ended = told;
             }
         }
+        let told = std::mem::take(&mut self.saver.recalled).into_iter();
+        let told = told.chain(self.host.memory.iter().flat_map(|memory| memory.try_iter()));
+        told.collect::<Vec<_>>().into_iter().for_each(|recalled| self.recalled(recalled));
         let unsaved = self.saver.unsaved() > 0 || self.state.held();
         if let Some(tell) = self.host.on_unsaved.as_ref().filter(|_| unsaved != self.unsaved) {
             tell(unsaved);

@@ -2,8 +2,10 @@
 
 use std::{ops::Range, path::PathBuf, sync::Arc};
 
-use crate::engine::{Grid, LiveStep, Run};
-use crate::words::Metrics;
+use crate::engine::{Grid, LiveStep, LossParts, Run};
+use crate::run::Record;
+use crate::run::record::Recorded;
+use crate::words::{Metrics, Recipe, Report};
 
 /// What the curves of a loss's parts are called, behind the run's name.
 pub const FORGET: &str = " forget";
@@ -14,6 +16,8 @@ pub const RETAIN: &str = " retain";
 pub struct Attempt {
     /// The name of the method.
     pub method: String,
+    /// What was asked for.
+    pub recipe: Recipe,
     /// (step, loss), one for each update so far.
     pub losses: Vec<[f64; 2]>,
     /// The same of the forget and of the retain set, of the updates that see them apart.
@@ -25,9 +29,35 @@ pub struct Attempt {
     /// What was measured of what it ended with, while that goes on.
     pub measured: Option<Metrics>,
     pub run: Option<Arc<Run>>,
+    /// What is known of a run that was recorded, and not made here.
+    pub recorded: Option<Arc<Recorded>>,
     pub cancelled: bool,
+    /// How much of the finished run's change is shown.
+    pub dial: Dial,
     /// Where the run was saved.
     pub saved: Option<PathBuf>,
+}
+
+/// How much of a finished run's change its pane shows.
+#[derive(Debug, Clone)]
+pub struct Dial {
+    /// What is asked for: 0 is the original, 1 the run.
+    pub strength: f64,
+    /// What was drawn last, and at which strength.
+    pub drawn: Option<(f64, Arc<Grid>)>,
+}
+
+impl Default for Dial {
+    fn default() -> Self {
+        Self { strength: 1.0, drawn: None }
+    }
+}
+
+impl Dial {
+    /// Goes back to what is shown: what was asked for is not drawn.
+    pub fn give_up(&mut self) {
+        self.strength = self.drawn.as_ref().map_or(1.0, |(strength, _)| *strength);
+    }
 }
 
 /// What the tiles of a snapshot show, in percent: a glance, not a measurement.
@@ -61,18 +91,59 @@ impl Glance {
 
 impl Attempt {
     /// A run that has yet to start; until it does, the model shows what it showed before.
-    pub fn new(method: String, before: Arc<Grid>) -> Self {
-        Self { method, snapshots: vec![(0, before)], ..Self::default() }
+    pub fn new(recipe: Recipe, before: Arc<Grid>) -> Self {
+        let method = recipe.method.clone();
+        Self { method, recipe, snapshots: vec![(0, before)], ..Self::default() }
+    }
+
+    /// A run that was recorded, with what it showed.
+    pub fn recorded(recipe: &Recipe, record: &Record, told: &Arc<Recorded>) -> Self {
+        let snapshots = record.steps(told);
+        let mut attempt = Self {
+            steps: told.log.len(),
+            recorded: Some(told.clone()),
+            snapshots,
+            ..Self::new(recipe.clone(), Arc::default())
+        };
+        told.log.iter().for_each(|line| attempt.note(line.step, line.loss, line.parts));
+        attempt
+    }
+
+    /// Notes the loss of an update.
+    fn note(&mut self, step: usize, loss: f32, of: LossParts) {
+        let step = step as f64;
+        self.losses.push([step, loss.into()]);
+        for (all, part) in self.parts.iter_mut().zip([of.forget, of.retain]) {
+            all.extend(part.map(|part| [step, part.into()]));
+        }
+    }
+
+    /// Leaves out the losses of the updates after one.
+    fn cut(&mut self, end: usize) {
+        let [forget, retain] = &mut self.parts;
+        for curve in [&mut self.losses, forget, retain] {
+            curve.retain(|loss| loss[0] <= end as f64);
+        }
+    }
+
+    /// What is known of the run once it is finished.
+    pub fn report(&self) -> Option<&Report> {
+        let recorded = self.recorded.as_ref().map(|recorded| &recorded.report);
+        self.run.as_ref().map(|run| &run.report).or(recorded)
+    }
+
+    /// The recipe of the run: as it was asked for, or as it was made.
+    pub fn recipe(&self) -> &Recipe {
+        self.run.as_ref().map_or(&self.recipe, |run| &run.recipe)
     }
 
     /// Takes in news from the engine.
     pub fn push(&mut self, live: LiveStep) {
         self.steps = live.steps;
-        let step = live.step as f64;
-        self.losses.push([step, f64::from(live.loss)]);
-        for (all, part) in self.parts.iter_mut().zip([live.parts.forget, live.parts.retain]) {
-            all.extend(part.map(|part| [step, f64::from(part)]));
-        }
+        // Of a way that was made before, this is made again.
+        self.cut(live.step.saturating_sub(1));
+        self.snapshots.retain(|(step, _)| *step < live.step.max(1));
+        self.note(live.step, live.loss, live.parts);
         if let Some(grid) = live.grid {
             self.snapshots.push((live.step, grid));
         }
@@ -97,11 +168,35 @@ impl Attempt {
         self.measured = metrics.or(self.measured.take());
     }
 
+    /// Takes over the way of another run until where this one ends, whose way it is, too.
+    pub fn begin_with(&mut self, way: &Self) {
+        let end = self.recipe.until.unwrap_or(usize::MAX);
+        (self.losses, self.parts) = (way.losses.clone(), way.parts.clone());
+        self.cut(end);
+        self.snapshots = way.snapshots.iter().filter(|(step, _)| *step < end).cloned().collect();
+        self.steps = end.min(way.steps);
+    }
+
     /// Takes in the result.
     pub fn finish(&mut self, run: Arc<Run>) {
         self.steps = self.steps.max(run.log.len());
+        // What was seen on the way is looked at less closely.
         self.show(Some(run.after.clone()), None);
         self.run = Some(run);
+    }
+
+    /// What the finished run shows at another strength than its own, once that is drawn; `before` is what the
+    /// original shows.
+    pub fn part<'a>(&'a self, before: Option<&'a Arc<Grid>>) -> Option<(&'a Arc<Grid>, f64)> {
+        let Dial { strength, drawn } = &self.dial;
+        if self.run.is_none() || *strength == 1.0 {
+            return None;
+        }
+        match drawn {
+            _ if *strength == 0.0 => Some((before?, 0.0)),
+            Some((strength, grid)) => Some((grid, *strength)),
+            None => None,
+        }
     }
 
     /// The latest picture at or before a step, and its step; the latest of all without one.

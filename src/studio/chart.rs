@@ -97,7 +97,7 @@ pub fn note(painter: &Painter, plot: Rect, text: &str, ui: &Ui) {
 }
 
 /// A mark's meaning: `draw` draws it around a point, before its name. Wraps as a whole.
-pub fn key_ui(ui: &mut Ui, name: &str, draw: impl FnOnce(&Painter, Pos2)) {
+pub fn key_ui(ui: &mut Ui, name: &str, draw: impl FnOnce(&Painter, Pos2)) -> Response {
     const MARK: f32 = 20.0;
     let font = TextStyle::Small.resolve(ui.style());
     let color = theme::palette(ui).text;
@@ -107,6 +107,7 @@ pub fn key_ui(ui: &mut Ui, name: &str, draw: impl FnOnce(&Painter, Pos2)) {
     response.widget_info(|| WidgetInfo::labeled(Role::Label, true, name));
     draw(ui.painter(), pos2(rect.left() + MARK / 2.0 - 2.0, rect.center().y));
     ui.painter().galley(rect.min + vec2(MARK, 0.0), galley, color);
+    response
 }
 
 /// The smallest round number that a value fits below.

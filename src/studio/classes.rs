@@ -10,6 +10,13 @@ use crate::data::sets;
 use crate::models::registry;
 use crate::words::{ForgetKind, Redirect};
 
+/// The class that the demo forgets, or the first one.
+pub fn example(session: &TaskState) -> Option<Choice> {
+    let classes = &session.seen()?.classes;
+    let place = classes.iter().position(|name| name == "Sneaker").unwrap_or(0);
+    (!classes.is_empty()).then_some(Choice::Class(place))
+}
+
 /// Draws a chip for each class. Of a shipped model they are known before it is open, and nothing moves
 /// when it is.
 pub fn classes_ui(studio: &mut Studio, ui: &mut Ui, seen: Option<&Arc<Opened>>) {
@@ -23,13 +30,11 @@ pub fn classes_ui(studio: &mut Studio, ui: &mut Ui, seen: Option<&Arc<Opened>>) 
     };
     let sheet = &mut studio.own.of::<Comparison>().sheets[Pane::Before as usize];
     let grid = seen.map(|seen| (sheet.texture(ui.ctx(), &seen.grid), &seen.grid));
-    // Lower where the panel is.
-    let height = if ui.ctx().content_rect().height() < 720.0 { 24.0 } else { 28.0 };
     let blocked = studio.state.waits();
-    let pressed = chips_ui(names.len(), height, blocked, ui, |class| {
+    let pressed = chips_ui(names.len(), blocked, ui, |class| {
         let picture = grid.and_then(|(texture, grid)| {
             let row = grid.rows.iter().position(|r| *r == Some(class))?;
-            Some(tile::image(texture, grid, [row, 0], height))
+            Some(tile::image(texture, grid, [row, 0], CHIP))
         });
         Some((&names[class], picture, picked == Some(Choice::Class(class))))
     });

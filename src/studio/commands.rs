@@ -7,7 +7,9 @@
 use egui::{Event, KeyboardShortcut, Popup};
 
 use super::prelude::*;
-use super::views::compare::Comparison;
+use super::present;
+use super::views::{compare::Comparison, lessons};
+use crate::words::Piece;
 
 /// When a command's keys are its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,6 +45,8 @@ pub struct Command {
     /// Keys and names that are another table's.
     rows: fn() -> Vec<(Key, String)>,
     pub when: When,
+    /// The piece of the studio that it is of: where a worksheet leaves that out, it has no keys.
+    piece: Option<Piece>,
     /// Why it cannot be had now; empty where that is plain to see.
     pub blocked: fn(&Studio) -> Option<&'static str>,
     pub run: fn(&mut Studio, Press),
@@ -61,7 +65,8 @@ impl Command {
     const fn new(does: &'static str, run: fn(&mut Studio, Press)) -> Self {
         let (name, hint, keys, called) = ("", "", [].as_slice(), "");
         let (rows, blocked) = (Vec::new, |_: &Studio| None);
-        Self { name, hint, does, keys, called, rows, when: When::Idle, blocked, run }
+        let when = When::Idle;
+        Self { name, hint, does, keys, called, rows, when, piece: None, blocked, run }
     }
 
     /// What there is to say of keys that egui or a view sees to.
@@ -77,6 +82,11 @@ impl Command {
     /// With keys, and when they are its own.
     const fn keys(self, keys: &'static [KeyboardShortcut], when: When) -> Self {
         Self { keys, when, ..self }
+    }
+
+    /// As a part of a piece of the studio.
+    const fn of(self, piece: Piece) -> Self {
+        Self { piece: Some(piece), ..self }
     }
 
     /// Where something may be in its way.
@@ -112,6 +122,24 @@ pub const UNDO: Command =
         .keys(&[ctrl(Key::Z)], When::Idle)
         .unless(|studio| studio.state.waits());
 
+pub const REDO: Command =
+    Command::new("Take up the undone request again", |studio, _| studio.state.redo())
+        .keys(&[SHIFT_Z], When::Idle)
+        .unless(|studio| studio.state.waits());
+
+pub const BACK: Command = Command::new("Bring the earlier sitting back", |studio, _| {
+    if studio.saver.earlier.is_some() && !studio.state.held() {
+        studio.later = true;
+        studio.saver.recall();
+    }
+})
+.button("Bring back", "Shows the runs of the earlier sitting again, and what was picked")
+.keys(&[ctrl(Key::B)], When::Idle)
+.unless(|studio| studio.state.waits());
+
+const SHIFT_Z: KeyboardShortcut =
+    KeyboardShortcut::new(Modifiers::COMMAND.plus(Modifiers::SHIFT), Key::Z);
+
 #[cfg(not(target_arch = "wasm32"))]
 pub const COMPARE: Command = Command::new("Compare with weights that others made", |studio, _| {
     if studio.state.blocked().is_none() {
@@ -120,19 +148,22 @@ pub const COMPARE: Command = Command::new("Compare with weights that others made
 })
 .button("Compare with weights…", "Weights after forgetting what is picked, looked at as a run")
 .keys(&[ctrl(Key::K)], When::Idle)
+.of(Piece::Open)
 .unless(|studio| studio.state.blocked());
 
 pub const SAVE: Command = Command::new("Save the finished runs", |studio, _| studio.save())
     .button("Run folders", "A folder for each finished run: recipe, report, weights, mask, figures")
     .keys(&[ctrl(Key::S)], When::Always)
+    .of(Piece::Export)
     .unless(|studio| {
         let there = studio.state.finished().next().is_some() && !studio.saver.busy();
         (!there).then_some("Nothing to save yet")
     });
 
 const TASKS: Command = Command {
+    piece: Some(Piece::Tasks),
     rows: || tasks::ALL.iter().map(|task| (task.key, task.title.into())).collect(),
-    ..Command::new("", |studio, press| studio.state.switch(tasks::ALL[press.key].task))
+    ..Command::new("", |studio, press| studio.show_task(tasks::ALL[press.key].task))
 };
 
 const VIEWS: Command = Command {
@@ -143,7 +174,9 @@ const VIEWS: Command = Command {
     },
     ..Command::new("", |studio, press| {
         let view = View::ALL[press.key];
-        if view.tasks.contains(&studio.state.task) {
+        // Where there are no tabs there is still a way to the lessons, which say what is left out.
+        let left_out = studio.state.hides(Piece::Tabs) && *view != lessons::VIEW;
+        if view.tasks.contains(&studio.state.task) && !left_out {
             studio.view = view;
         }
     })
@@ -154,7 +187,7 @@ const ARROWS: &[KeyboardShortcut] =
 
 const WALK: Command = Command {
     called: "Arrows",
-    ..Command::new("Previous or next class", |studio, press| {
+    ..Command::new("Previous or next class or concept", |studio, press| {
         studio.state.pick_next(if press.key < 2 { -press.times } else { press.times });
     })
     .keys(ARROWS, When::Unfocused)
@@ -166,7 +199,8 @@ pub const DENSITY: Command = Command::new("Less or more density", |studio, press
     studio.state.set_density(twentieths.round() / 20.0);
 })
 .button("", "Share of weights that may change")
-.keys(&[plain(Key::OpenBracket), plain(Key::CloseBracket)], When::Idle);
+.keys(&[plain(Key::OpenBracket), plain(Key::CloseBracket)], When::Idle)
+.of(Piece::Density);
 
 pub const SWIPE: Command = Command::new("Swipe between before and after", |studio, _| {
     studio.own.of::<Comparison>().swipe.on ^= true;
@@ -176,7 +210,15 @@ pub const SWIPE: Command = Command::new("Swipe between before and after", |studi
 
 pub const TOUR: Command = Command::new("Tour", |studio, _| studio.toggle_tour())
     .button("Tour", "Six steps through the main job")
-    .keys(&[plain(Key::H)], When::Idle);
+    .keys(&[plain(Key::H)], When::Idle)
+    .of(Piece::Tour);
+
+/// F5 loads a page anew.
+const PRESENT_KEY: Key = if cfg!(target_arch = "wasm32") { Key::F9 } else { Key::F5 };
+
+pub const PRESENT: Command = Command::new("Presentation", |studio, _| studio.toggle_presentation())
+    .button("Present", "The main job step by step, in large letters, by a remote's keys")
+    .keys(&[plain(PRESENT_KEY)], When::Always);
 
 const FRAMES: Command = Command::new("Frame times", |studio, _| studio.frames.shown ^= true)
     .keys(&[plain(Key::F12)], When::Idle);
@@ -187,7 +229,10 @@ pub const ALL: &[Command] = &[
     PAUSE,
     STEP,
     CANCEL,
+    // Before the other, whose key without Shift is a part of this one's.
+    REDO,
     UNDO,
+    BACK,
     #[cfg(not(target_arch = "wasm32"))]
     COMPARE,
     SAVE,
@@ -198,6 +243,11 @@ pub const ALL: &[Command] = &[
     SWIPE,
     Command::said("B", "Hold: Before in every pane"),
     TOUR,
+    PRESENT,
+    Command::said(
+        "PageDown, PageUp",
+        "While presenting: a step on or back; . a blank screen, Esc ends it",
+    ),
     Command::said("Tab, Enter", "Walk through and press everything"),
     FRAMES,
     Command::said("Cmd", "On a Mac in place of Ctrl"),
@@ -209,6 +259,11 @@ fn idle(studio: &Studio) -> Option<&'static str> {
 }
 
 impl Command {
+    /// Whether a worksheet leaves it out.
+    pub fn hidden(&self, studio: &Studio) -> bool {
+        self.piece.is_some_and(|piece| studio.state.hides(piece))
+    }
+
     /// Its keys.
     pub fn shortcuts(&self) -> Vec<KeyboardShortcut> {
         let rows = (self.rows)().into_iter().map(|(key, _)| plain(key));
@@ -246,7 +301,10 @@ impl Command {
     fn called_keys(&self, between: &str) -> String {
         let called = |shortcut: KeyboardShortcut| match shortcut.logical_key {
             Key::Escape => "Esc".to_string(),
-            key if shortcut.modifiers.command => format!("Ctrl+{}", key.symbol_or_name()),
+            key if shortcut.modifiers.command => {
+                let shift = if shortcut.modifiers.shift { "Shift+" } else { "" };
+                format!("Ctrl+{shift}{}", key.symbol_or_name())
+            }
             key => key.symbol_or_name().into(),
         };
         self.shortcuts().into_iter().map(called).collect::<Vec<_>>().join(between)
@@ -260,6 +318,7 @@ pub fn handle_keys(studio: &mut Studio, ctx: &Context) {
         return;
     }
     let writing = writing(ctx) || Popup::is_any_open(ctx);
+    present::handle_keys(studio, ctx, writing);
     let escape = |ctx: &Context| ctx.input_mut(|i| i.consume_key(Modifiers::NONE, Key::Escape));
     if !writing && studio.tour.at.is_some() && escape(ctx) {
         studio.tour.at = None;
@@ -267,6 +326,7 @@ pub fn handle_keys(studio: &mut Studio, ctx: &Context) {
     let focused = ctx.memory(|m| m.focused().is_some());
     for command in ALL {
         let theirs = match command.when {
+            _ if command.hidden(studio) => false,
             When::Always => true,
             When::Idle => !writing,
             When::Unfocused => !writing && !focused,
@@ -315,15 +375,15 @@ mod tests {
         has("Ctrl+Enter", "Forget");
         has("Ctrl+.", "One update while paused");
         has("Esc", "Cancel");
-        has("1, 2, 3", "Diffusion, Classifier, Text-to-image");
+        has("1, 2, 3", "Text-to-image, Diffusion, Classifier");
         let views: Vec<&str> = View::ALL.iter().map(|view| view.key.name()).collect();
         assert!(help.iter().any(|[keys, _]| *keys == views.join(", ")), "{help:?}");
-        has("Arrows", "Previous or next class");
+        has("Arrows", "Previous or next class or concept");
         has("[, ]", "Less or more density");
         assert_eq!(DENSITY.tooltip(), "Share of weights that may change ([ and ])");
         let mut keys: Vec<_> = ALL.iter().flat_map(Command::shortcuts).collect();
         let n = keys.len();
-        keys.sort_by_key(|k| (k.modifiers.command, k.logical_key));
+        keys.sort_by_key(|k| (k.modifiers.command, k.modifiers.shift, k.logical_key));
         keys.dedup();
         assert_eq!(keys.len(), n, "no key has two meanings");
     }

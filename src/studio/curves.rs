@@ -6,7 +6,7 @@ use super::attempt::{FORGET, Glance, RETAIN};
 use super::chart::note;
 use super::prelude::*;
 use super::views::map;
-use super::{Pane, arm_name, key_ui};
+use super::{arm_name, key_ui, scrubber};
 
 /// What is drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -55,9 +55,7 @@ pub fn curves_ui(studio: &mut Studio, ui: &mut Ui) {
         return;
     }
     plot_ui(session, *chosen, drawn, ui);
-    if session.stops().len() > 1 {
-        scrub_ui(state.session_mut(), ui);
-    }
+    scrubber::scrubber_ui(studio, ui);
 }
 
 /// What the loss is.
@@ -87,7 +85,7 @@ fn drawn(session: &TaskState, curve: Curve, palette: &Palette) -> Vec<Drawn> {
     let mut all = Vec::new();
     for arm in Arm::BOTH {
         let Some(attempt) = session.attempt(arm) else { continue };
-        let color = palette.of([Pane::After, Pane::Random][arm as usize]);
+        let color = palette.of(arm.pane());
         let mut add = |what: &str, color, points: Vec<[f64; 2]>| {
             let (whose, dashed) = (arm_name(session, arm), arm == Arm::Control);
             let name = format!("{whose}{what}");
@@ -128,7 +126,7 @@ fn plot_ui(session: &TaskState, curve: Curve, drawn: Vec<Drawn>, ui: &mut Ui) {
     let palette = theme::palette(ui);
     let steps = session.attempts.iter().flatten().map(|a| a.steps).max().unwrap_or(0);
     let held = session.scrub.map(|s| VLine::new("shown step", s as f64).color(palette.strong));
-    let below = if session.stops().len() > 1 { 34.0 } else { 0.0 };
+    let below = scrubber::height(session);
     let mut plot = still_plot("curve")
         .height((ui.available_height() - below).max(60.0))
         .grid_color(palette.border)
@@ -158,25 +156,4 @@ fn plot_ui(session: &TaskState, curve: Curve, drawn: Vec<Drawn>, ui: &mut Ui) {
         };
         note(ui.painter(), shown.response.rect, text, ui);
     }
-}
-
-fn scrub_ui(session: &mut TaskState, ui: &mut Ui) {
-    let stops = session.stops();
-    let last = stops.len().saturating_sub(1);
-    let mut at = session.scrub.map_or(last, |s| stops.partition_point(|stop| *stop < s).min(last));
-    ui.horizontal(|ui| {
-        ui.set_max_height(26.0);
-        let live = ui.add(Button::new("Live").selected(session.scrub.is_none()));
-        if live.on_hover_text("Follow the training").clicked() {
-            session.scrub = None;
-        }
-        ui.spacing_mut().slider_width = (ui.available_width() - 78.0).max(60.0);
-        let slider = Slider::new(&mut at, 0..=last).show_value(false);
-        let moved = ui.name_inputs("Timeline", |ui| ui.add(slider)).changed();
-        if moved {
-            session.scrub = stops.get(at).copied();
-        }
-        let step = stops.get(at).copied().unwrap_or(0);
-        ui.label(small(format!("step {}", format::count(step))).weak());
-    });
 }

@@ -1,16 +1,15 @@
 //! The menu of what can be taken away: run folders, single files, the recipe.
 
+use super::REMEMBERED;
 use super::commands::SAVE;
 use super::prelude::*;
 use super::saver::SaveItem;
-use super::views::map;
+use super::take::{figures_ui, page};
 use crate::run::bundle;
-use crate::words::{Export, LoraLayout, RANKS};
+use crate::words::{Export, LoraLayout, RANKS, files};
 
 /// Files of the method's run that a person may want by themselves: name in the menu, file.
-const PARTS: [(&str, &str); 6] = [
-    ("Before and after (PNG)", "side-by-side.png"),
-    ("Saliency (PNG)", "saliency.png"),
+const PARTS: [(&str, &str); 4] = [
     ("Weights (safetensors)", "model.safetensors"),
     ("Mask (safetensors)", "mask.safetensors"),
     ("Report (JSON)", "report.json"),
@@ -41,9 +40,17 @@ fn entries_ui(studio: &mut Studio, ui: &mut Ui) {
             studio.ask(super::dialog::Ask::SaveTo, ui.ctx());
         }
     }
+    let hint = "Pictures, figures, verdict and recipe in one file, which opens without a network";
+    if entry(ui, run.is_some() && free, "Report (HTML)", hint)
+        && let Some(run) = &run
+    {
+        let name = format!("{}-{}", bundle::name(run), files::PAGE);
+        studio.saver.save(vec![SaveItem::File(name, page(studio, run))]);
+    }
+    figures_ui(studio, ui, free);
     ui.separator();
     for (name, file) in PARTS {
-        let masked = !matches!(file, "saliency.png" | "mask.safetensors");
+        let masked = file != "mask.safetensors";
         let there = run.as_ref().filter(|run| free && (masked || run.mask.is_some()));
         if entry(ui, there.is_some(), name, "Of the run beside its control")
             && let Some(run) = there
@@ -54,15 +61,6 @@ fn entries_ui(studio: &mut Studio, ui: &mut Ui) {
         }
     }
     change_ui(studio, ui);
-    let mapped = !studio.state.session().history.entries.is_empty();
-    if entry(ui, mapped && free, "Forget map (PNG and SVG)", "Of the runs that it shows") {
-        let figure = Arc::new(map::figure(studio.state.session()));
-        let svg = figure.clone();
-        studio.saver.save(vec![
-            SaveItem::File("forget-map.png".into(), Arc::new(move || Ok(figure()?.1))),
-            SaveItem::File("forget-map.svg".into(), Arc::new(move || Ok(svg()?.0.into_bytes()))),
-        ]);
-    }
     ui.separator();
     let recipe = studio.state.session().recipe();
     let hint = "Give it to salun unlearn: the same recipe gives the same run";
@@ -70,6 +68,23 @@ fn entries_ui(studio: &mut Studio, ui: &mut Ui) {
         && let Some(text) = recipe.and_then(|recipe| studio.state.tell(recipe.to_toml()))
     {
         ui.copy_text(text);
+    }
+    remembered_ui(studio, ui);
+}
+
+/// Offers to clear what would bring this sitting back.
+fn remembered_ui(studio: &mut Studio, ui: &mut Ui) {
+    let bytes = studio.saver.memory.bytes();
+    let name = format!("Clear what is remembered ({:.1} MB)", bytes as f64 / 1e6);
+    let hint = format!(
+        "A window that was closed and a page that was loaded again offer to come back as they were left; of one \
+         sitting at most {} MB are remembered, the oldest runs go first",
+        REMEMBERED / 1_000_000
+    );
+    ui.separator();
+    let none = (bytes == 0).then_some("Nothing is remembered yet");
+    if button_ui(ui, Button::new(name), &hint, none) {
+        studio.saver.forget_all();
     }
 }
 
@@ -91,7 +106,7 @@ fn change_ui(studio: &mut Studio, ui: &mut Ui) {
         Some(_) => state.work.is_some().then_some(WAIT),
     };
     let prompted = run.is_some_and(|run| run.model.latent().is_some());
-    let strength = state.session().dial.strength;
+    let strength = state.session().strength(Arm::Method);
     let mut asked = None;
     let hint = "Exactly the weights that were free; salun apply puts them, or a part of their change, into \
                 the original";

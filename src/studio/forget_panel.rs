@@ -1,15 +1,18 @@
 //! The left panel: what to forget, how, and the button.
 
-use egui::{DragValue, UiBuilder};
+use egui::{CollapsingHeader, DragValue, UiBuilder};
 
 use super::assumed::assumed_ui;
 use super::prelude::*;
 use super::request::estimator;
-use super::{Spot, classes, commands};
+use super::{Spot, classes, commands, scrubber};
 use crate::run::figures::short;
 use crate::unlearn::registry::METHODS;
 use crate::unlearn::{Knob, KnobKind, Method};
-use crate::words::{Budget, Estimator, Recipe};
+use crate::words::{Budget, Estimator, Piece, Recipe};
+
+/// Size of the question, in points.
+const QUESTION: f32 = 18.0;
 
 /// Draws the panel.
 pub fn forget_ui(studio: &mut Studio, ui: &mut Ui) {
@@ -25,10 +28,11 @@ fn content_ui(studio: &mut Studio, ui: &mut Ui) {
         .frame(Frame::NONE)
         .show_separator_line(false)
         .show(ui, |ui| button_ui(studio, ui));
-    studio.tour.mark(Spot::Forget, button.response.rect);
+    Spot::Forget.mark(ui.ctx(), button.response.rect);
     ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
         assumed_ui(&mut studio.state, ui);
-        ui.heading("What to forget");
+        ui.label(RichText::new("What shall it forget?").size(QUESTION).strong());
+        ui.add_space(2.0);
         what_ui(studio, ui);
         ui.add_space(8.0);
         ui.heading("How");
@@ -62,17 +66,20 @@ fn what_ui(studio: &mut Studio, ui: &mut Ui) {
     }
     let seen = studio.state.session().seen().cloned();
     let picks = ui.scope(|ui| (tasks::of(task).what_ui)(studio, ui, seen.as_ref()));
-    studio.tour.mark(Spot::Pick, picks.response.rect);
+    Spot::Pick.mark(ui.ctx(), picks.response.rect);
+    Spot::Pick.formula_ui(ui);
     if task.classifies() {
         ui.add_enabled_ui(opened.is_some(), |ui| classes::parts_ui(studio, ui));
     }
 }
 
 fn button_ui(studio: &mut Studio, ui: &mut Ui) {
+    scrubber::branch_ui(&mut studio.state, ui);
     let blocked = (commands::FORGET.blocked)(studio);
-    let text = RichText::new(commands::FORGET.name).size(15.0).color(Color32::WHITE);
+    let text = RichText::new(commands::FORGET.name).size(17.0).color(Color32::WHITE);
     ui.add_space(8.0);
-    let size = vec2(ui.available_width(), 36.0);
+    Spot::Forget.formula_ui(ui);
+    let size = vec2(ui.available_width(), 40.0);
     let button = Button::new(text).fill(theme::palette(ui).accent);
     let response = ui.add_enabled_ui(blocked.is_none(), |ui| ui.add_sized(size, button)).inner;
     if explained(response, &commands::FORGET.tooltip(), blocked).clicked() {
@@ -91,25 +98,53 @@ fn earlier_ui(studio: &mut Studio, opened: &Opened, ui: &mut Ui) {
 }
 
 fn how_ui(state: &mut State, ui: &mut Ui) {
-    method_ui(state, ui);
+    if !state.hides(Piece::Method) {
+        Spot::Method.around(ui, |ui| method_ui(state, ui));
+    }
     let method = METHODS.iter().find(|m| m.name == state.session().request.method);
     let fields = method.map(|m| m.fields(state.task)).unwrap_or_default();
     let has = |field| fields.contains(&field);
-    if has("mask") {
+    if has("mask") && !state.hides(Piece::Density) {
+        Spot::Density.around(ui, |ui| density_ui(state, ui));
+    }
+    if has("redirect") && !state.hides(Piece::Redirect) {
+        Spot::Redirect.around(ui, |ui| (tasks::of(state.task).redirect_ui)(state, ui));
+    }
+    let more = CollapsingHeader::new("More settings");
+    let seeding = more.show_unindented(ui, |ui| more_ui(state, &fields, ui)).body_returned;
+    if seeding != Some(true) {
+        state.reseed();
+    }
+}
+
+/// Draws what is seldom changed; whether the seed is being set.
+fn more_ui(state: &mut State, fields: &[&str], ui: &mut Ui) -> bool {
+    if fields.contains(&"mask") && !state.hides(Piece::Mask) {
         mask_ui(state, ui);
-        density_ui(state, ui);
     }
-    if has("redirect") {
-        (tasks::of(state.task).redirect_ui)(state, ui);
+    let seeding = !state.hides(Piece::Seed) && seed_ui(state, ui);
+    if !state.hides(Piece::Budget) {
+        budget_ui(state, ui);
     }
-    let response = field_ui(ui, "Seed", |ui| {
+    if !state.hides(Piece::Knobs) {
+        numbers_ui(state, fields, ui);
+        knobs_ui(state, ui);
+    }
+    seeding
+}
+
+/// Draws the seed; whether it is being set.
+fn seed_ui(state: &mut State, ui: &mut Ui) -> bool {
+    let seed = field_ui(ui, "Seed", |ui| {
         let seed = &mut state.session_mut().request.seed;
         ui.add(DragValue::new(seed).speed(0.1)).on_hover_text("Of the pictures, scores and runs")
     });
-    if !response.dragged() && !response.has_focus() {
-        state.reseed();
-    }
-    budget_ui(state, ui);
+    seed.dragged() || seed.has_focus()
+}
+
+/// Draws how long and in what parts it is trained, where a method has that.
+fn numbers_ui(state: &mut State, fields: &[&str], ui: &mut Ui) {
+    let has = |field| fields.contains(&field);
     let request = &mut state.session_mut().request;
     if has("steps") {
         let number = |n: f64, _| format::count(n as usize);
@@ -127,7 +162,6 @@ fn how_ui(state: &mut State, ui: &mut Ui) {
         };
         field_ui(ui, "Batch", |ui| own_ui(&mut request.batch, 32, ui, set));
     }
-    knobs_ui(state, ui);
 }
 
 fn method_ui(state: &mut State, ui: &mut Ui) {
@@ -181,8 +215,8 @@ fn budget_ui(state: &mut State, ui: &mut Ui) {
         ui.spacing_mut().button_padding.x = 8.0;
         for (option, name, hint) in [
             (Budget::Tiny, "Tiny", "A first look, too few pictures to trust the figures"),
-            (Budget::Quick, "Quick", "A verdict in half a minute on two cores"),
-            (Budget::Standard, "Standard", "Stated subsets, minutes on two cores"),
+            (Budget::Brief, "Brief", "A verdict in half a minute on two cores"),
+            (Budget::Quick, "Quick", "Stated subsets, minutes on two cores"),
             (Budget::Full, "Full", "Everything"),
         ] {
             let button = Button::new(name).selected(budget == option);

@@ -43,6 +43,12 @@ pub fn line(clause: &str) -> String {
     unbroken(&(first + chars.as_str()))
 }
 
+/// A heading as a part of a sentence.
+pub fn lower(heading: &str) -> String {
+    let mut chars = heading.chars();
+    chars.next().map_or(String::new(), |c| c.to_lowercase().to_string() + chars.as_str())
+}
+
 /// A text in which a line never breaks after a number or around "=".
 pub fn unbroken(text: &str) -> String {
     let chars: Vec<char> = text.chars().collect();

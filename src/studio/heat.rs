@@ -34,6 +34,8 @@ pub struct HeatMap {
     pub layer: Option<usize>,
     /// Whether the list of layers has biases and norms, too.
     pub lists_small: bool,
+    /// Whether the list is to be scrolled to the layer.
+    pub reveals: bool,
     /// The model that the layer is one of.
     model: String,
     /// Whether the change is asked for, and not the saliency.
@@ -60,6 +62,11 @@ impl HeatMap {
     pub fn toggle(&mut self, layer: usize) {
         self.layer = if self.layer == Some(layer) { None } else { Some(layer) };
         self.zoom = None;
+    }
+
+    /// Opens a layer that was picked elsewhere than in the list.
+    pub fn open(&mut self, layer: usize) {
+        (self.layer, self.zoom, self.reveals) = (Some(layer), None, true);
     }
 
     /// Paints anew if the source or the layer changed.
@@ -198,7 +205,7 @@ fn weight_ui(source: &Source, entry: &WeightEntry, index: usize, ui: &mut Ui) {
 }
 
 /// The index along each axis of a weight: "out 3, in 1, ky 0, kx 2".
-fn place(shape: &[usize], index: usize) -> String {
+pub fn place(shape: &[usize], index: usize) -> String {
     const AXES: [&str; 4] = ["out", "in", "ky", "kx"];
     let mut rest = index;
     let mut parts: Vec<String> = shape

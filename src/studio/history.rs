@@ -100,11 +100,12 @@ impl Entry {
 }
 
 impl Kept {
-    /// Weights, change and mask; the scores are shared with the engine.
+    /// Weights, change, mask and snapshots; the scores are shared with the engine.
     fn bytes(&self) -> usize {
         let of = |run: &Arc<Run>| {
+            let snapshots = run.snapshots.bytes();
             let mask = run.mask.as_ref().map_or(0, |m| m.bits.len());
-            4 * (run.model.weights().values.len() + run.change.values.len()) + mask
+            4 * (run.model.weights().values.len() + run.change.values.len()) + mask + snapshots
         };
         self.attempts.iter().flatten().filter_map(|a| a.run.as_ref()).map(of).sum()
     }

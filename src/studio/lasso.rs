@@ -1,6 +1,6 @@
 //! A line drawn by hand around things, or a rectangle spanned by one that is straight.
 
-use egui::{Pos2, Rect, Shape, Stroke, StrokeKind};
+use egui::{Event, PointerButton, Pos2, Rect, Response, Shape, Stroke, StrokeKind, Ui, Vec2};
 
 /// Points nearer than this to the last one are left out.
 const NEAR: f32 = 3.0;
@@ -9,12 +9,87 @@ const NEAR: f32 = 3.0;
 const STRAYS: f32 = 10.0;
 const STRAYS_SHARE: f32 = 0.12;
 
+/// Points that a click may move.
+const CLICK: f32 = 6.0;
+
 /// The line so far, in the coordinates of what it is drawn over.
 #[derive(Debug, Default)]
 pub struct Lasso {
     pub points: Vec<Pos2>,
     /// Around all points: most of what there is to catch lies outside.
     bounds: Option<Rect>,
+}
+
+/// A line that is being drawn with the pointer.
+#[derive(Debug, Default)]
+pub struct Brush {
+    /// Where it may begin.
+    pressed: Option<Pos2>,
+    /// What there is of it.
+    pub line: Lasso,
+}
+
+impl Brush {
+    /// Follows the pointer over something whose corner is at `origin`. The lines that ended in this frame, from
+    /// that corner on, each with whether what it catches is to be dropped.
+    pub fn follow(&mut self, response: &Response, origin: Vec2, ui: &Ui) -> Vec<(Lasso, bool)> {
+        let mut ended = Vec::new();
+        if !response.sense.senses_drag() {
+            return ended;
+        }
+        if !ui.input(|i| i.pointer.primary_down() || i.pointer.primary_released()) {
+            // It was let go while this was not drawn.
+            *self = Self::default();
+        }
+        let over = response.contains_pointer() || response.is_pointer_button_down_on();
+        // A slow frame brings several events, and a quick hand begins and ends in one.
+        for event in ui.input(|i| i.events.clone()) {
+            match event {
+                Event::PointerButton {
+                    pos, button: PointerButton::Primary, pressed: true, ..
+                } => {
+                    self.line = Lasso::default();
+                    let here = over && response.interact_rect.contains(pos);
+                    self.pressed = here.then_some(pos - origin);
+                }
+                Event::PointerMoved(pos) => self.draw_to(pos - origin),
+                Event::PointerButton {
+                    pos,
+                    button: PointerButton::Primary,
+                    pressed: false,
+                    ..
+                } => {
+                    self.draw_to(pos - origin);
+                    self.pressed = None;
+                    let line = std::mem::take(&mut self.line);
+                    if !line.points.is_empty() {
+                        let drops = ui.input(|i| i.modifiers.command || i.modifiers.alt);
+                        ended.push((line, drops));
+                    }
+                }
+                _ => {}
+            }
+        }
+        ended
+    }
+
+    /// Goes on with the line to a point, once that is further from its beginning than a click moves.
+    fn draw_to(&mut self, to: Pos2) {
+        let Some(from) = self.pressed else { return };
+        if self.line.points.is_empty() && from.distance(to) > CLICK {
+            self.line.draw_to(from);
+        }
+        if !self.line.points.is_empty() {
+            self.line.draw_to(to);
+        }
+    }
+
+    /// The line as it is drawn over something whose corner is at `origin`, where there is one.
+    pub fn shape(&self, origin: Vec2, stroke: Stroke) -> Option<Shape> {
+        let mut shape = (self.line.points.len() > 1).then(|| self.line.shape(stroke))?;
+        shape.translate(origin);
+        Some(shape)
+    }
 }
 
 impl Lasso {
@@ -53,6 +128,11 @@ impl Lasso {
         let touched = || self.points.windows(2).any(|ends| crosses(ends[0], ends[1], rect));
         let caught = || self.rectangle().is_some() || self.around(rect.center()) || touched();
         self.bounds.is_some_and(|bounds| bounds.intersects(rect)) && caught()
+    }
+
+    /// Whether a point is within it, or under it.
+    pub fn surrounds(&self, point: Pos2) -> bool {
+        self.catches(Rect::from_min_max(point, point))
     }
 
     /// Even-odd rule, the ends joined.

@@ -3,6 +3,7 @@
 
 use egui::{Modal, ViewportCommand};
 
+use super::commands;
 use super::prelude::*;
 use super::top_bar::alert_ui;
 
@@ -105,14 +106,23 @@ fn question_ui(studio: &Studio, ui: &mut Ui) -> Option<Leave> {
 
 /// Draws what earlier sittings left, until something is done about it.
 pub fn left_ui(studio: &mut Studio, ctx: &Context, palette: &Palette) {
-    let n = studio.saver.left.len();
-    if n == 0 || studio.later || studio.saver.busy() {
+    let (n, earlier) = (studio.saver.left.len(), studio.saver.earlier);
+    if n == 0 && earlier.is_none() || studio.later || studio.saver.busy() {
         return;
     }
     alert_ui("left behind", studio.bar_end + 6.0, palette.accent, ctx, |ui| {
-        unsaved_ui(studio, n, " of an earlier sitting", ui);
+        match (n, earlier) {
+            (0, Some(bytes)) => {
+                ui.label("The studio can come back as it was left");
+                ui.weak(format!("{:.1} MB are remembered", bytes as f64 / 1e6));
+            }
+            _ => unsaved_ui(studio, n, " of an earlier sitting", ui),
+        }
         ui.horizontal(|ui| {
-            if ui.button("Save").clicked() {
+            if earlier.is_some() {
+                commands::BACK.button_ui(primary(ui, commands::BACK.name), studio, ui);
+            }
+            if n > 0 && ui.button("Save").clicked() {
                 studio.saver.save_left();
             }
             if ui.button("Discard").clicked() {

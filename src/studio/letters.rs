@@ -8,6 +8,7 @@ use egui::{
     epaint::text::{FontInsert, FontPriority, InsertFontFamily},
 };
 
+use super::lesson::Lessons;
 use super::own::Own;
 use super::prompt::Draft;
 use super::state::State;
@@ -29,6 +30,8 @@ impl Letters {
         let names = opened.into_iter().flat_map(|o| o.classes.iter().chain([&o.name, &o.data]));
         let shown = names.map(String::as_str).chain([&*own.of::<Draft>().text]);
         let lacking: String = shown.filter(|text| !text.is_ascii()).collect();
+        let language = own.of::<Lessons>().language;
+        let lacking = lacking + language.letters();
         own.of::<Self>().find(lacking, ctx);
     }
 

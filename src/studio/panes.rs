@@ -1,26 +1,26 @@
 //! One pane: its title, its tiles with what the classifier sees in them, the tile under the hand.
 
-use std::{f32::consts::TAU, ops::Range};
+use std::{cell::Cell, ops::Range};
 
 use egui::{
-    Mesh, UiBuilder,
-    epaint::TextShape,
+    UiBuilder,
+    epaint::RectShape,
     text::{LayoutJob, TextWrapping},
 };
 
+use super::mark::{Mark, rounding};
 use super::prelude::*;
-use super::views::compare;
-use super::views::compare::{Arrangement, GAP, TITLE, names_width};
+use super::views::compare::{Arrangement, GAP, TITLE};
 use super::{Content, Pane, Sheet, arm_name, swipe, tile};
 
-/// Below this width, in points, a hint runs upwards.
-const NARROWEST: f32 = 80.0;
+/// How much of pictures is seen that are not a pane's own yet.
+const FAINT: f32 = 0.3;
 
 /// What all panes have in common.
 pub struct PaneContext<'a> {
     pub session: &'a TaskState,
     /// The pictures before, which all panes are like.
-    pub base: &'a Grid,
+    pub base: &'a Arc<Grid>,
     pub classes: &'a [String],
     /// The rows that are marked.
     pub forgotten: Range<usize>,
@@ -30,84 +30,95 @@ pub struct PaneContext<'a> {
     pub before: TextureId,
     /// The share of the other panes that shows Before.
     pub swipe: Option<f32>,
+    /// Whether the other panes show how they differ from Before.
+    pub difference: bool,
+    /// The tile, by its row and column, whose steps were asked for.
+    pub chosen: Cell<Option<[usize; 2]>>,
     pub palette: &'static Palette,
 }
 
 impl PaneContext<'_> {
-    /// Draws the names of some rows.
+    /// Draws the names of some rows beside their tiles, where they stand there.
     pub fn names_ui(&self, ui: &mut Ui, rows: &Range<usize>) {
-        let grid = self.base;
-        let width = names_width(grid) - GAP;
-        let size = vec2(width, TITLE + rows.len() as f32 * self.arrangement.tile.y);
+        let Arrangement { tile, upright: false, names, .. } = self.arrangement else { return };
+        let size = vec2(names - GAP, TITLE + rows.len() as f32 * tile.y);
         let (rect, _) = ui.allocate_exact_size(size, Sense::hover());
-        let font = TextStyle::Small.resolve(ui.style());
-        let painter = ui.painter_at(rect);
+        let first = Rect::from_min_size(rect.min + vec2(0.0, TITLE), vec2(size.x, tile.y));
         for row in rows.clone() {
-            let color = match self.forgotten.contains(&row) {
-                true => self.palette.accent_text,
-                false => ui.visuals().text_color(),
-            };
-            let y =
-                rect.top() + TITLE + ((row - rows.start) as f32 + 0.5) * self.arrangement.tile.y;
-            let name = self.row_name(grid, row);
-            // A prompt may be of any length: as many lines as its row has room for.
-            let mut job = LayoutJob::simple(name.into(), font.clone(), color, width);
-            job.halign = Align::RIGHT;
-            job.wrap.max_rows = ((self.arrangement.tile.y / font.size / 1.3) as usize).max(1);
-            let galley = painter.layout_job(job);
-            painter.galley(pos2(rect.right(), y - galley.size().y / 2.0), galley, color);
+            let room = first.translate(vec2(0.0, (row - rows.start) as f32 * tile.y));
+            self.row_name_in(ui, row, room, Align2::RIGHT_CENTER);
         }
     }
 
-    /// Draws some rows of a pane: where it is, and where its swipe was moved to.
+    /// Draws the names of some rows above their tiles.
+    fn heads(&self, ui: &Ui, rect: Rect, rows: &Range<usize>) {
+        let width = self.arrangement.tile.x;
+        let first = Rect::from_min_size(rect.min, vec2(width, rect.height() - 2.0));
+        for row in rows.clone() {
+            let room = first.translate(vec2((row - rows.start) as f32 * width, 0.0));
+            self.row_name_in(ui, row, room, Align2::CENTER_BOTTOM);
+        }
+    }
+
+    /// Draws a row's name, which may be of any length: in as many lines as there is room for.
+    fn row_name_in(&self, ui: &Ui, row: usize, room: Rect, align: Align2) {
+        let font = TextStyle::Small.resolve(ui.style());
+        let color = match self.forgotten.contains(&row) {
+            true => self.palette.accent_text,
+            false => ui.visuals().text_color(),
+        };
+        let name = self.row_name(self.base, row);
+        let mut job = LayoutJob::simple(name.into(), font.clone(), color, room.width());
+        job.halign = align.x();
+        job.wrap.max_rows = ((room.height() / font.size / 1.2) as usize).max(1);
+        let painter = ui.painter();
+        let galley = painter.layout_job(job);
+        let at = align.align_size_within_rect(vec2(0.0, galley.size().y), room).min;
+        painter.galley(at, galley, color);
+    }
+
+    /// Draws some rows of a pane, with their names where it is `headed`: where it is, and where its swipe was
+    /// moved to.
     pub fn pane_ui(
         &self,
         ui: &mut Ui,
         pane: Pane,
         sheet: &mut Sheet,
         rows: &Range<usize>,
+        headed: bool,
     ) -> (Rect, Option<f32>) {
-        let like = self.base;
-        let strip = compare::strip(self.session, pane);
-        let width = strip.unwrap_or(
-            (self.arrangement.columns as f32 * self.arrangement.tile.x).max(self.arrangement.least),
-        );
-        let size = vec2(width, TITLE + rows.len() as f32 * self.arrangement.tile.y);
-        let (rect, response) = ui.allocate_exact_size(size, Sense::hover());
+        let Arrangement { upright, names, .. } = self.arrangement;
+        let head = if headed && upright { names } else { 0.0 };
+        let size = self.arrangement.size(rows.len()) + vec2(0.0, TITLE + head);
+        let (rect, response) = ui.allocate_exact_size(size, Sense::click());
         let content = self.session.content(pane);
         response.widget_info(|| {
             let told = match rows.start {
                 0 => self.description(pane, &content),
-                row => format!("{}, from {} on", self.name(pane), self.row_name(like, row)),
+                row => format!("{}, from {} on", self.name(pane), self.row_name(self.base, row)),
             };
             WidgetInfo::labeled(Role::Image, true, told)
         });
-        if let (Some(_), Content::Hint(text)) = (strip, &content) {
-            // There is no room for a title of its own.
-            let text = format!("{}. {text}", self.name(pane));
-            hint(ui, rect, &text, self.palette);
-            response.on_hover_text(text);
-            return (rect, None);
-        }
-        let tiles = Rect::from_min_max(rect.min + vec2(0.0, TITLE), rect.max);
+        let tiles = rect.with_min_y(rect.top() + TITLE + head);
         let cut = self.title(ui, rect, pane, &content);
-        let grid = match content {
-            Content::Hint(text) => {
-                let said = if rows.start == 0 { text.as_str() } else { "" };
-                let cut = hint(ui, tiles, said, self.palette) || cut;
-                if cut {
-                    response.on_hover_text(format!("{}. {text}", self.name(pane)));
-                }
-                return (rect, None);
-            }
-            Content::Grid(grid, _) | Content::Part(grid, _) => grid,
+        if head > 0.0 {
+            self.heads(ui, rect.with_min_y(rect.top() + TITLE).with_max_y(tiles.top()), rows);
+        }
+        let (grid, faint) = match content {
+            Content::Hint(_) => return (rect, None),
+            Content::Next(grid) => (grid, true),
+            Content::Grid(grid, _) | Content::Part(grid, _) => (grid, false),
         };
         if cut && response.hover_pos().is_some_and(|p| !tiles.contains(p)) {
             response.clone().on_hover_text(self.name(pane));
         }
-        let pictures = Pictures { pane, grid, texture: sheet.texture(ui.ctx(), grid) };
+        let differs = (self.differs(pane) && !faint).then(|| sheet.difference(grid, self.base));
+        let grid = differs.as_ref().unwrap_or(grid);
+        let pictures = Pictures { pane, grid, texture: sheet.texture(ui.ctx(), grid), faint };
         let part = Part { rect: tiles, rows: rows.clone() };
-        let Some(at) = self.swipe.filter(|_| pane != Pane::Before && grid.rows == like.rows) else {
+        self.choose(&response, &part, pictures);
+        let swiped = pane != Pane::Before && !faint && grid.rows == self.base.rows;
+        let Some(at) = self.swipe.filter(|_| swiped) else {
             self.tiles(ui, &part, pictures);
             self.tooltip_ui(response, &part, pictures);
             return (rect, None);
@@ -147,8 +158,19 @@ impl PaneContext<'_> {
         let text = match content {
             Content::Grid(_, Some(step)) => format!("step {}", format::count(*step)),
             Content::Part(_, strength) => format!("strength {strength}"),
-            Content::Grid(..) if pane == Pane::Before && shown < self.base.columns => {
-                format!("{shown} of {}", self.base.columns)
+            Content::Next(_) if pane == Pane::Random => "follows".into(),
+            Content::Next(_) => "once the weights are scored".into(),
+            Content::Grid(..) if pane == Pane::Before => {
+                let of = match shown < self.base.columns {
+                    true => format!("{shown} of {}", self.base.columns),
+                    false => String::new(),
+                };
+                // What a person sees first is told what it is.
+                let said = match self.session.under_way() || self.session.pane.is_some() {
+                    true => "",
+                    false => tasks::of(self.session.task).opening,
+                };
+                [said, &of].into_iter().filter(|t| !t.is_empty()).collect::<Vec<_>>().join(", ")
             }
             _ => String::new(),
         };
@@ -162,13 +184,37 @@ impl PaneContext<'_> {
         cut
     }
 
+    /// Whether a pane shows how its pictures differ from Before.
+    fn differs(&self, pane: Pane) -> bool {
+        self.difference && pane != Pane::Before
+    }
+
+    /// Asks for the steps of a tile: the one that is pressed twice, or with Enter the first of what is forgotten.
+    fn choose(&self, response: &Response, part: &Part, pictures: Pictures) {
+        let hand = response.ctx.input(|i| i.pointer.any_released());
+        let at = match response.interact_pointer_pos().filter(|_| hand) {
+            Some(at) if response.double_clicked() => self.tile_at(part, pictures.grid, at),
+            None if response.clicked() => Some([self.forgotten.clone().next().unwrap_or(0), 0]),
+            _ => None,
+        };
+        self.chosen.set(at.or(self.chosen.get()));
+    }
+
+    /// The tile at a place.
+    fn tile_at(&self, part: &Part, grid: &Grid, at: Pos2) -> Option<[usize; 2]> {
+        let [row, column] = self.arrangement.tile_at(at - part.rect.min);
+        let row = row + part.rows.start;
+        let inside = part.rect.contains(at) && row < grid.rows.len();
+        let shown = column < grid.columns.min(self.arrangement.columns);
+        (inside && shown).then_some([row, column])
+    }
+
     fn pictures_before(&self) -> Pictures<'_> {
-        Pictures { pane: Pane::Before, grid: self.base, texture: self.before }
+        Pictures { pane: Pane::Before, grid: self.base, texture: self.before, faint: false }
     }
 
     fn tiles(&self, ui: &Ui, part: &Part, pictures: Pictures) {
         let (painter, grid, texture) = (ui.painter(), pictures.grid, pictures.texture);
-        let mut mesh = Mesh::with_texture(texture);
         let columns = self.arrangement.columns.min(grid.columns);
         let rows = part.rows.start..part.rows.end.min(grid.rows.len());
         let like = grid.rows.len() == self.base.rows.len();
@@ -178,41 +224,37 @@ impl PaneContext<'_> {
             let band = self.tile_rect(part, forgotten.start, 0).union(last);
             let stroke = Stroke::new(1.5, self.palette.accent_text);
             let fill = self.palette.accent.gamma_multiply(0.35);
-            painter.rect(band.expand(1.0), 3.0, fill, stroke, StrokeKind::Outside);
+            painter.rect(band.expand(1.0), 4.0, fill, stroke, StrokeKind::Outside);
         }
         let all = rows.flat_map(|row| (0..columns).map(move |column| (row, column)));
         let mut tiles: Vec<_> = all
             .map(|(row, column)| (row, column, self.tile_rect(part, row, column).shrink(1.0)))
             .collect();
         tiles.retain(|(.., tile)| ui.is_rect_visible(*tile));
-        for &(row, column, tile) in &tiles {
-            mesh.add_rect_with_uv(tile, tile::uv(grid, row, column), Color32::WHITE);
-        }
-        painter.add(Shape::mesh(mesh));
+        let tint =
+            if pictures.faint { Color32::WHITE.gamma_multiply(FAINT) } else { Color32::WHITE };
         for (row, column, tile) in tiles {
+            let picture = RectShape::filled(tile, rounding(tile), tint);
+            painter.add(picture.with_texture(texture, tile::uv(grid, row, column)));
             if let Some(mark) = self.mark(pictures, row, column) {
-                frame(painter, tile, mark);
+                mark.frame(painter, tile);
             }
         }
     }
 
     /// What a tile's frame says.
     fn mark(&self, pictures: Pictures, row: usize, column: usize) -> Option<Mark> {
-        let Pictures { pane, grid, .. } = pictures;
-        let (seen, _) = grid.seen_in(row, column)?;
+        let Pictures { pane, grid, faint, .. } = pictures;
+        let (seen, _) = grid.seen_in(row, column).filter(|_| !faint)?;
         let like = grid.rows.len() == self.base.rows.len();
         let forgotten = pane != Pane::Before && like && self.forgotten.contains(&row);
         Some(Mark::of(seen == grid.rows[row]?, forgotten))
     }
 
     fn tooltip_ui(&self, response: Response, part: &Part, pictures: Pictures) {
-        let (rect, grid) = (part.rect, pictures.grid);
-        let Some(at) = response.hover_pos().filter(|p| rect.contains(*p)) else { return };
-        let place = (at - rect.min) / self.arrangement.tile;
-        let (column, row) = (place.x as usize, part.rows.start + place.y as usize);
-        if row >= grid.rows.len() || column >= grid.columns.min(self.arrangement.columns) {
-            return;
-        }
+        let grid = pictures.grid;
+        let at = response.hover_pos().and_then(|at| self.tile_at(part, grid, at));
+        let Some([row, column]) = at else { return };
         response.on_hover_ui_at_pointer(|ui| {
             ui.label(RichText::new(self.row_name(grid, row)).strong());
             let mut both = vec![pictures];
@@ -246,6 +288,7 @@ impl PaneContext<'_> {
         let name = self.name(pane);
         let (grid, at) = match content {
             Content::Hint(text) => return format!("{name}: {text}"),
+            Content::Next(_) => return format!("{name}: nothing yet"),
             Content::Grid(grid, step) => (grid, step.map(|step| format!("step {step}"))),
             Content::Part(grid, strength) => (grid, Some(format!("strength {strength}"))),
         };
@@ -273,10 +316,12 @@ impl PaneContext<'_> {
     }
 
     fn name(&self, pane: Pane) -> String {
-        match pane {
+        let name = match pane {
             Pane::After => format!("After ({})", arm_name(self.session, Arm::Method)),
+            Pane::Before if self.session.against.is_some() => "Held".into(),
             _ => pane.name().into(),
-        }
+        };
+        if self.differs(pane) { format!("{name}, difference") } else { name }
     }
 
     fn row_name<'b>(&'b self, grid: &'b Grid, row: usize) -> &'b str {
@@ -284,8 +329,8 @@ impl PaneContext<'_> {
     }
 
     fn tile_rect(&self, part: &Part, row: usize, column: usize) -> Rect {
-        let place = vec2(column as f32, (row - part.rows.start) as f32);
-        Rect::from_min_size(part.rect.min + place * self.arrangement.tile, self.arrangement.tile)
+        let place = self.arrangement.place(row - part.rows.start, column);
+        Rect::from_min_size(part.rect.min + place, self.arrangement.tile)
     }
 }
 
@@ -301,98 +346,6 @@ struct Pictures<'a> {
     pane: Pane,
     grid: &'a Grid,
     texture: TextureId,
-}
-
-/// What the classifier makes of a tile.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mark {
-    Kept,
-    Differs,
-    Forgotten,
-    Still,
-}
-
-impl Mark {
-    pub const ALL: [Self; 4] = [Self::Kept, Self::Differs, Self::Forgotten, Self::Still];
-
-    /// The mark of a tile that is seen as asked or not; and whether it is to be forgotten.
-    pub fn of(seen: bool, forgotten: bool) -> Self {
-        match (seen, forgotten) {
-            (true, false) => Self::Kept,
-            (false, false) => Self::Differs,
-            (false, true) => Self::Forgotten,
-            (true, true) => Self::Still,
-        }
-    }
-
-    /// Its name in the legend.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Kept => "seen as asked",
-            Self::Differs => "as another",
-            Self::Forgotten => "forgotten",
-            Self::Still => "still seen",
-        }
-    }
-
-    /// Its name at length.
-    pub fn means(self) -> &'static str {
-        match self {
-            Self::Kept => "The classifier sees what the row asks for",
-            Self::Differs => "It sees something else: damage, unless it was so before",
-            Self::Forgotten => "What is to be forgotten is no longer seen",
-            Self::Still => "What is to be forgotten is still seen",
-        }
-    }
-}
-
-/// A tile's frame. Each kind has a shape of its own, so that it reads without colour: none, a filled
-/// corner, a disc, a square.
-pub fn frame(painter: &Painter, rect: Rect, mark: Mark) {
-    let (width, color) = match mark {
-        Mark::Kept => (1.0, theme::AGREES),
-        Mark::Differs => (2.0, theme::DIFFERS),
-        Mark::Forgotten => (2.0, theme::FORGOTTEN),
-        Mark::Still => (2.0, theme::STILL),
-    };
-    painter.rect_stroke(rect, 1.0, Stroke::new(width, color), StrokeKind::Inside);
-    let side = (rect.width() * 0.4).clamp(6.0, 12.0);
-    let corner = rect.right_top();
-    match mark {
-        Mark::Kept => {}
-        Mark::Differs => {
-            let points = vec![corner, corner - vec2(side, 0.0), corner + vec2(0.0, side)];
-            painter.add(Shape::convex_polygon(points, color, Stroke::NONE));
-        }
-        Mark::Forgotten => {
-            let radius = side * 0.5;
-            let middle = corner + vec2(-radius - 1.0, radius + 1.0);
-            painter.circle(middle, radius, color, Stroke::new(1.0, Color32::BLACK));
-        }
-        Mark::Still => {
-            let square = Rect::from_min_size(rect.min, Vec2::splat(side * 0.8));
-            painter.rect_filled(square, 0.0, color);
-        }
-    }
-}
-
-/// Says why there are no pictures: along a pane that is too narrow for its words. Whether some did
-/// not fit.
-fn hint(ui: &Ui, rect: Rect, text: &str, palette: &Palette) -> bool {
-    let painter = ui.painter_at(rect);
-    painter.rect(rect, 4.0, palette.card, Stroke::new(1.0, palette.border), StrokeKind::Inside);
-    let upright = rect.width() < NARROWEST && rect.height() > rect.width();
-    let room = if upright { vec2(rect.height(), rect.width()) } else { rect.size() };
-    let room = room - vec2(16.0, 8.0);
-    let font = FontId::proportional(if upright { 12.0 } else { 13.0 });
-    let lines = (room.y / ui.fonts_mut(|f| f.row_height(&font))).max(1.0) as usize;
-    let mut job = LayoutJob::simple(text.into(), font, palette.weak, room.x);
-    job.wrap.max_rows = lines;
-    job.halign = Align::Center;
-    let galley = painter.layout_job(job);
-    let (cut, turn) = (galley.elided, if upright { -TAU / 4.0 } else { 0.0 });
-    let at = rect.center() - galley.rect.center().to_vec2();
-    let shape = TextShape::new(at, galley, palette.weak);
-    painter.add(shape.with_angle_and_anchor(turn, Align2::CENTER_CENTER));
-    cut
+    /// Whether they are not its own yet.
+    faint: bool,
 }

@@ -6,7 +6,7 @@ use super::narrow::NARROW;
 use super::prelude::*;
 use super::state::LONGEST_PROMPT;
 use super::state::actions::kept;
-use super::{Choice, Sheet, tile};
+use super::{Choice, Sheet, concepts, tile};
 use crate::data::corpus::{LISTS, article};
 use crate::words::Redirect;
 
@@ -18,8 +18,32 @@ pub struct Draft {
     /// The request that it is in step with.
     of: Option<Choice>,
     sheet: Sheet,
-    /// The pass in which the field was drawn last.
-    drawn: Option<u64>,
+    /// Whether somebody has just come here, to write.
+    pub comes: bool,
+}
+
+/// The prompts of the first pictures' rows.
+pub fn choices(seen: &Opened) -> Vec<Choice> {
+    let names = (0..seen.grid.rows.len()).filter_map(|row| seen.grid.name(row, &seen.classes));
+    names.map(|name| Choice::Prompt(prompt_of(seen, name))).collect()
+}
+
+/// The prompt of the first picture's row.
+pub fn example(session: &TaskState) -> Option<Choice> {
+    choices(session.seen()?).into_iter().next()
+}
+
+/// What is asked for to be shown what a row shows: captions are prompts as they are.
+fn prompt_of(opened: &Opened, name: &str) -> String {
+    match has_styles(opened) {
+        true => format!("{} {name}", article(name)),
+        false => name.to_string(),
+    }
+}
+
+/// Whether a model draws concepts in styles: the one of emoji does.
+fn has_styles(opened: &Opened) -> bool {
+    opened.classes.iter().any(|name| name.ends_with(" style"))
 }
 
 /// Draws the field, and what may be put into it once there is something to see of the model.
@@ -67,10 +91,9 @@ fn field_of_words_ui(studio: &mut Studio, ui: &mut Ui) {
     }
     // Whoever comes here writes next; on a phone a keyboard would cover the pictures, and a link has
     // said what to forget.
-    let pass = ui.ctx().cumulative_pass_nr();
-    let appears = draft.drawn.replace(pass) != pass.checked_sub(1);
+    let comes = std::mem::take(&mut draft.comes);
     let wide = ui.ctx().content_rect().width() >= NARROW;
-    if appears && wide && asked.is_none() && state.session().wanted.is_none() {
+    if comes && wide && asked.is_none() && state.session().wanted.is_none() {
         response.request_focus();
     }
 }
@@ -87,20 +110,19 @@ fn choices_ui(studio: &mut Studio, ui: &mut Ui, opened: &Arc<Opened>) {
     let styles = opened.classes.iter().filter(|name| name.ends_with(" style"));
     let styles: Vec<(&str, &str)> =
         styles.map(|name| (name.trim_end_matches(" style"), name.as_str())).collect();
-    // Captions are prompts as they are.
-    let emoji = !styles.is_empty();
-    let prompt = |name: &str| match emoji {
-        true => format!("{} {name}", article(name)),
-        false => name.to_string(),
-    };
-    let pressed = chips_ui(opened.grid.rows.len(), 26.0, blocked, ui, |row| {
-        let picture = tile::image(texture, &opened.grid, [row, 0], 26.0);
+    let prompt = |name: &str| prompt_of(opened, name);
+    let pressed = chips_ui(opened.grid.rows.len(), blocked, ui, |row| {
+        let picture = tile::image(texture, &opened.grid, [row, 0], CHIP);
         name(row).map(|name| (name, Some(picture), on(&prompt(name))))
     });
     let mut chosen = pressed.and_then(name).map(prompt);
+    if has_styles(opened) {
+        let more = concepts::all_ui(studio, ui, |name| on(&prompt(name)));
+        chosen = more.as_deref().map(prompt).or(chosen);
+    }
     let lists: Vec<(&str, &str)> = LISTS.iter().map(|(name, _)| (*name, *name)).collect();
     let rows = [("Styles", styles), ("Lists", lists)];
-    for (title, all) in rows.into_iter().filter(|_| emoji) {
+    for (title, all) in rows.into_iter().filter(|_| has_styles(opened)) {
         ui.horizontal_wrapped(|ui| {
             ui.spacing_mut().button_padding = vec2(6.0, 2.0);
             ui.label(small(title).weak());
@@ -113,8 +135,8 @@ fn choices_ui(studio: &mut Studio, ui: &mut Ui, opened: &Arc<Opened>) {
         });
     }
     if let Some(prompt) = chosen {
-        state.ask(&prompt);
-        draft.text = prompt;
+        studio.state.ask(&prompt);
+        studio.own.of::<Draft>().text = prompt;
     }
 }
 
@@ -129,8 +151,7 @@ fn notice_ui(studio: &mut Studio, ui: &mut Ui) {
     let long = written.chars().count() > LONGEST_PROMPT;
     let (pane, open) = (session.pane.as_ref(), session.opened.is_some());
     let text = match (written.is_empty(), kept(written) == asked, pane) {
-        (true, ..) if !open => "Write what is to be forgotten".to_string(),
-        (true, ..) => "Write what is to be forgotten, or pick it below".into(),
+        (true, ..) => "Or pick it below".to_string(),
         _ if long => format!("Only the first {LONGEST_PROMPT} characters are read"),
         (_, true, _) if !open => "Read once the model is open".into(),
         (_, true, Some(pane)) => pane.notice.clone(),

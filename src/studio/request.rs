@@ -31,6 +31,12 @@ pub fn estimator(recipe: &Recipe) -> Estimator {
     }
 }
 
+/// Whether a run is one that a random mask of equal size is held against: a step of another is not.
+pub fn controlled(recipe: &Recipe) -> bool {
+    let masked = ![Estimator::None, Estimator::Random].contains(&estimator(recipe));
+    masked && recipe.given.is_none() && recipe.until.is_none()
+}
+
 impl Choice {
     /// The forget set, `class:Sneaker` or `random:10%`.
     pub fn spec(&self, opened: &Opened) -> Option<String> {

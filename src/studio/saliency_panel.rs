@@ -5,6 +5,7 @@ use egui_plot::{Bar, BarChart, VLine, uniform_grid_spacer};
 
 use super::heat::HeatMap;
 use super::prelude::*;
+use super::salient_record::recorded_ui;
 use super::{Saliency, Spot, heat};
 use crate::models::latent::is_cross_attention;
 
@@ -15,11 +16,16 @@ const LONG: usize = 36;
 
 /// Draws the panel.
 pub fn saliency_ui(studio: &mut Studio, ui: &mut Ui) {
-    studio.tour.mark(Spot::Saliency, ui.max_rect());
+    Spot::Saliency.mark(ui.ctx(), ui.max_rect());
     ui.heading("Saliency");
     let Studio { own, state, .. } = studio;
     let session = state.session();
-    let Some(saliency) = &session.saliency else { return empty_ui(state, ui) };
+    let Some(saliency) = &session.saliency else {
+        return match &session.record {
+            Some(record) => recorded_ui(record, ui),
+            None => empty_ui(state, ui),
+        };
+    };
     let (k, n) = (saliency.k, saliency.ranking.scores.len());
     let run = session.run(Arm::Method);
     let model = session.opened.as_ref().map_or("", |o| o.model());
@@ -32,6 +38,7 @@ pub fn saliency_ui(studio: &mut Studio, ui: &mut Ui) {
     }
     cross_attention_ui(saliency, ui);
     let dragged = histogram_ui(saliency, state.waits(), ui);
+    Spot::Saliency.formula_ui(ui);
     ui.checkbox(&mut heat.lists_small, "Show biases and norms");
 
     if heat.layer.is_some() {
@@ -54,7 +61,7 @@ pub fn saliency_ui(studio: &mut Studio, ui: &mut Ui) {
 
 fn empty_ui(state: &State, ui: &mut Ui) {
     ui.weak(match state.working() {
-        Some(JobKind::Rank { .. }) => "Scoring every weight by its gradient…",
+        Some(JobKind::Rank) => "Scoring every weight by its gradient…",
         _ if state.session().opened.is_none() => "Opening the model…",
         _ => tasks::of(state.task).pick[1],
     });
@@ -151,11 +158,20 @@ fn histogram_ui(saliency: &Saliency, waits: Option<&str>, ui: &mut Ui) -> Option
 }
 
 fn layers_ui(session: &TaskState, saliency: &Saliency, heat: &mut HeatMap, ui: &mut Ui) {
+    let revealed = heat.layer.filter(|_| std::mem::take(&mut heat.reveals));
+    // What has one axis is listed where it was picked.
+    heat.lists_small |=
+        revealed.is_some_and(|i| saliency.layers.get(i).is_some_and(|l| l.shape.len() < 2));
     let listed: Vec<usize> = (0..saliency.layers.len())
         .filter(|&i| heat.lists_small || saliency.layers[i].shape.len() > 1)
         .collect();
     ui.spacing_mut().item_spacing.y = 2.0;
-    ScrollArea::vertical().auto_shrink(false).show_rows(ui, ROW, listed.len(), |ui, rows| {
+    let mut area = ScrollArea::vertical().auto_shrink(false);
+    if let Some(at) = revealed.and_then(|layer| listed.iter().position(|l| *l == layer)) {
+        let row = ROW + ui.spacing().item_spacing.y;
+        area = area.vertical_scroll_offset(((at as f32 - 1.0) * row).max(0.0));
+    }
+    area.show_rows(ui, ROW, listed.len(), |ui, rows| {
         for &layer in &listed[rows] {
             let open = heat.layer == Some(layer);
             if layer_ui(session, saliency, layer, open, ui) {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::error::Result;
 use crate::models::WeightEntry;
-use crate::saliency::{Histogram, Kept, Scores};
+use crate::saliency::{Common, Histogram, Kept, Scores};
 use crate::words::LayerReport;
 
 /// Bars of the histogram.
@@ -82,6 +82,15 @@ impl Saliency {
         (self.threshold, self.ties_end, self.exact) = (kept.threshold, kept.ties_end, exact);
         self.layers.iter_mut().zip(kept.layers).for_each(|(layer, kept)| layer.kept = kept);
         self.revision += 1;
+    }
+
+    /// What both keep of every layer; nothing where they are of other networks.
+    pub fn common(&self, other: &Self) -> Option<Vec<Common>> {
+        let layout = &self.ranking.layout;
+        let alike = layout.params == other.ranking.layout.params;
+        let free: [&(dyn Fn(usize) -> bool + Sync); 2] =
+            [&|at| self.free(at), &|at| other.free(at)];
+        alike.then(|| Common::of_layers(layout, free))
     }
 
     /// Whether a weight, by its position among all N, may change.

@@ -7,6 +7,8 @@ use std::{
 };
 
 use super::Wake;
+use super::memory::{Memory, Recalled};
+use crate::disk::output::Files;
 use crate::engine::Run;
 use crate::error::{Error, Result};
 use crate::words::Recipe;
@@ -63,8 +65,44 @@ pub trait Keeper: Send + Sync {
         Vec::new()
     }
 
-    /// Ends the sitting: what it still keeps is not wanted.
-    fn end(&self) {}
+    /// A setting that was kept under a name, by this sitting or an earlier one.
+    fn setting(&self, _name: &str) -> Option<String> {
+        None
+    }
+
+    /// Keeps a setting under a name, as far as there is a place for it.
+    fn keep_setting(&self, _name: &str, _text: &str) {}
+
+    /// Remembers a file of this sitting under a name, in place of what was there.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    fn remember(&self, _name: &str, _bytes: Vec<u8>) -> Result<()> {
+        Ok(())
+    }
+
+    /// Forgets a file of this sitting.
+    fn forget(&self, _name: &str) {}
+
+    /// About how many bytes an earlier sitting left that can be brought back, where that is known at once.
+    fn earlier(&self) -> Option<usize> {
+        None
+    }
+
+    /// The files of that sitting; nothing where they are handed over later.
+    ///
+    /// # Errors
+    /// They cannot be read.
+    fn recall(&self) -> Result<Option<Files>> {
+        Ok(None)
+    }
+
+    /// Lets go of that sitting: of what is remembered of it, and of the runs that it kept; where some were brought
+    /// back, of those with the hashes of their protocols, and of no other.
+    fn discard_earlier(&self, _brought: Option<&[String]>) {}
+
+    /// Ends the sitting: what it still keeps is not wanted. What it remembers is for the next one, if that is.
+    fn end(&self, _remembers: bool) {}
 }
 
 /// Saves, and keeps nothing.
@@ -96,6 +134,12 @@ enum Told {
     Saved(SaveItem, Result<PathBuf>),
     /// A finished run is kept, or why not.
     Kept(Box<Recipe>, Result<Option<PathBuf>>),
+    /// What was to be remembered is, or why not.
+    Remembered(Result<()>),
+    /// What an earlier sitting left.
+    Recalled(Recalled),
+    /// It is let go of.
+    Discarded,
 }
 
 /// A finished run that nobody has saved.
@@ -124,13 +168,18 @@ pub struct Saver {
     pub left: Vec<PathBuf>,
     /// Where those went that were asked for together.
     pub places: Vec<PathBuf>,
+    pub memory: Memory,
+    /// About how many bytes an earlier sitting left to be brought back.
+    pub earlier: Option<usize>,
+    /// What came of an earlier sitting since somebody last took it.
+    pub recalled: Vec<Recalled>,
 }
 
 impl Saver {
     /// A saver that hands all to a keeper.
     pub fn new(keeper: Arc<dyn Keeper>) -> Self {
         let (outbox, inbox) = mpsc::channel();
-        let left = keeper.left();
+        let (left, earlier) = (keeper.left(), keeper.earlier());
         #[cfg(not(target_arch = "wasm32"))]
         let desk = {
             let (desk, work) = mpsc::channel::<Box<dyn FnOnce() + Send>>();
@@ -149,6 +198,9 @@ impl Saver {
             unsaved: Vec::new(),
             left,
             places: Vec::new(),
+            memory: Memory::default(),
+            earlier,
+            recalled: Vec::new(),
         }
     }
 
@@ -210,12 +262,40 @@ impl Saver {
         for kept in self.left.drain(..) {
             self.keeper.release(&kept);
         }
+        self.discard_earlier(None);
     }
 
-    /// Ends the sitting: what is not saved is not wanted.
+    /// Asks for what an earlier sitting remembered; it comes in [`Self::recalled`].
+    pub fn recall(&mut self) {
+        self.earlier = None;
+        self.keeping += 1;
+        self.work(|keeper| match keeper.recall() {
+            Ok(Some(files)) => Told::Recalled(Recalled::Files(files)),
+            Ok(None) => Told::Remembered(Ok(())),
+            Err(error) => Told::Recalled(Recalled::Failed(error.to_string())),
+        });
+    }
+
+    /// Lets go of an earlier sitting, or of what of it was brought back, once what was asked for before is done.
+    pub fn discard_earlier(&mut self, brought: Option<Vec<String>>) {
+        self.earlier = None;
+        self.keeping += 1;
+        self.work(move |keeper| {
+            keeper.discard_earlier(brought.as_deref());
+            Told::Discarded
+        });
+    }
+
+    /// Has the keeper do something of which only a failure is told.
+    pub fn tell_keeper(&mut self, does: impl FnOnce(&dyn Keeper) -> Result<()> + Send + 'static) {
+        self.keeping += 1;
+        self.work(|keeper| Told::Remembered(does(keeper)));
+    }
+
+    /// Ends the sitting: what is not saved is not wanted. Where all is, the next one can bring it back.
     pub fn end(&mut self) {
+        self.keeper.end(self.unsaved.is_empty());
         self.unsaved.clear();
-        self.keeper.end();
     }
 
     fn work(&self, work: impl FnOnce(&dyn Keeper) -> Told + Send + 'static) {
@@ -241,6 +321,21 @@ impl Saver {
                     let run = self.take(wanted, &place);
                     self.places.extend(place.iter().cloned());
                     return Some(Saved { run, place });
+                }
+                Told::Remembered(told) => {
+                    self.keeping -= 1;
+                    let failed = |e: Error| {
+                        Recalled::Failed(format!("what is done here is not remembered: {e}"))
+                    };
+                    self.recalled.extend(told.err().map(failed));
+                }
+                Told::Recalled(recalled) => {
+                    self.keeping -= 1;
+                    self.recalled.push(recalled);
+                }
+                Told::Discarded => {
+                    self.keeping -= 1;
+                    self.left = self.keeper.left();
                 }
                 Told::Kept(recipe, kept) => {
                     self.keeping -= 1;

@@ -28,6 +28,11 @@ pub struct Summary {
     pub reports: [Option<Report>; 2],
     /// The loss of every update of both runs.
     pub losses: [Vec<f64>; 2],
+    /// Runs in the shown task's list, and whether an earlier sitting can be brought back.
+    pub runs: usize,
+    pub earlier: bool,
+    /// Bytes that are remembered of this sitting.
+    pub remembered: usize,
     /// A person's own pictures.
     pub mine: Own,
     /// The request as a link's query.
@@ -77,6 +82,9 @@ impl Studio {
                 let attempt = session.attempt(arm);
                 attempt.iter().flat_map(|a| &a.losses).map(|step| step[1]).collect()
             }),
+            runs: session.history.entries.len(),
+            earlier: self.saver.earlier.is_some(),
+            remembered: self.saver.memory.bytes(),
             mine: self.mine(),
             link: session.link().query(),
             frames: self.frames.summary(),

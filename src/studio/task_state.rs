@@ -4,17 +4,18 @@ use std::{collections::BTreeSet, ops::Range, sync::Arc};
 
 use super::attempt::Attempt;
 use super::history::Kept;
-use super::state::Look;
-use super::{Choice, History, Saliency, format, recorded, tasks};
+use super::request::controlled;
+use super::state::{Insights, Look, Steps};
+use super::{Choice, History, Race, Saliency, format, prompt, recorded, tasks};
 use crate::data;
 use crate::engine::{Grid, Looked, Opened, PromptPane, Run, TrainingSet};
 use crate::eval::Evidence;
 use crate::eval::verdict::verdict;
 use crate::models::registry;
-use crate::run::Link;
+use crate::run::{Link, Record};
 use crate::saliency::Overlap;
 use crate::unlearn;
-use crate::words::{Recipe, Task};
+use crate::words::{Recipe, Report, Task};
 
 /// The two runs that stand side by side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -28,6 +29,27 @@ pub enum Arm {
 
 impl Arm {
     pub const BOTH: [Self; 2] = [Self::Method, Self::Control];
+
+    /// The pane that shows it.
+    pub fn pane(self) -> Pane {
+        match self {
+            Self::Method => Pane::After,
+            Self::Control => Pane::Random,
+        }
+    }
+}
+
+/// One of the runs that are shown: side by side, or in a race.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Whose {
+    Arm(Arm),
+    Lane(usize),
+}
+
+impl From<Arm> for Whose {
+    fn from(arm: Arm) -> Self {
+        Self::Arm(arm)
+    }
 }
 
 /// A pane of the comparison.
@@ -51,28 +73,6 @@ impl Pane {
     }
 }
 
-/// How much of a finished run's change its pane shows.
-#[derive(Debug, Clone)]
-pub struct Dial {
-    /// What is asked for: 0 is the original, 1 the run.
-    pub strength: f64,
-    /// What was drawn last, and at which strength.
-    pub drawn: Option<(f64, Arc<Grid>)>,
-}
-
-impl Default for Dial {
-    fn default() -> Self {
-        Self { strength: 1.0, drawn: None }
-    }
-}
-
-impl Dial {
-    /// Goes back to what is shown: what was asked for is not drawn.
-    pub fn give_up(&mut self) {
-        self.strength = self.drawn.as_ref().map_or(1.0, |(strength, _)| *strength);
-    }
-}
-
 /// What a pane has to show.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Content<'a> {
@@ -80,6 +80,8 @@ pub enum Content<'a> {
     Grid(&'a Arc<Grid>, Option<usize>),
     /// Pictures of a run at a strength.
     Part(&'a Arc<Grid>, f64),
+    /// Pictures that it begins with, as long as there are none of its own.
+    Next(&'a Arc<Grid>),
     /// Why there are none, in a line.
     Hint(String),
 }
@@ -101,15 +103,23 @@ pub struct TaskState {
     pub rough: Option<Arc<Opened>>,
     /// What is to be forgotten.
     pub what: Option<Choice>,
+    /// Whether Forget was pressed before the weights are scored.
+    pub eager: bool,
     /// The knobs; of which model, data and forget set they are is said by [`Self::recipe`].
     pub request: Recipe,
     pub saliency: Option<Saliency>,
     pub attempts: [Option<Attempt>; 2],
+    /// The recorded run that is shown in place of one of this sitting.
+    pub record: Option<Arc<Record>>,
+    /// The recorded run that was asked for again.
+    pub replayed: Option<Arc<Record>>,
     /// The step that the timeline is held at; `None` follows the training.
     pub scrub: Option<usize>,
-    /// How much of the shown run's change is shown.
-    pub dial: Dial,
+    /// The step of the shown run that Before shows in place of the unchanged model.
+    pub against: Option<usize>,
     pub history: History,
+    /// Runs that are made one after another.
+    pub race: Race,
     /// The pictures that can be picked, once they were asked for.
     pub shelf: Option<Arc<TrainingSet>>,
     /// Whether they could not be opened.
@@ -117,14 +127,20 @@ pub struct TaskState {
     /// What a person's own pictures are being looked at for, and what was seen in them last.
     pub looks: Option<Look>,
     pub looked: Option<(Look, Looked)>,
-    /// The models before the adopted runs, the first one first.
+    /// The models before the adopted runs, the first one first, and those that were left by undoing, the last one
+    /// first.
     pub before: Vec<Arc<Opened>>,
+    pub undone: Vec<Arc<Opened>>,
     /// The masks that were compared last.
     pub overlap: Option<Arc<Overlap>>,
+    /// What was looked into.
+    pub insights: Insights,
     /// What the prompts of the request show before it.
     pub pane: Option<PromptPane>,
     /// What the shipped Retrain twin shows, and of what: from the same noise as the model's pictures.
     pub twin: Option<(Recipe, Arc<Grid>)>,
+    /// The sampler's steps on the way to a tile.
+    pub steps: Steps,
 }
 
 impl TaskState {
@@ -142,7 +158,7 @@ impl TaskState {
         let model = self.opened.as_deref().map_or(&*self.model, Opened::model);
         let shipped = registry::shipped(model).map_or(data::NAMES[0], |s| s.data);
         let data = self.opened.as_deref().map_or(shipped, |o| &o.data);
-        Link { recipe: self.recipe_of(model, data, &spec), at: self.scrub, run: false }
+        Link { at: self.scrub, ..Link::of(self.recipe_of(model, data, &spec)) }
     }
 
     /// The forget set of what is picked, `class:Sneaker` or `random:10%`.
@@ -154,7 +170,7 @@ impl TaskState {
     pub fn seen(&self) -> Option<&Arc<Opened>> {
         // First pictures may be left of an opening that was stopped.
         let rough = self.rough.as_ref().filter(|rough| rough.name == self.model);
-        self.opened.as_ref().or(rough).or_else(|| recorded::of(&self.model))
+        self.opened.as_ref().or(rough).or_else(|| recorded::opened(&self.model))
     }
 
     pub fn attempt(&self, arm: Arm) -> Option<&Attempt> {
@@ -165,9 +181,29 @@ impl TaskState {
         self.attempts[arm as usize].as_mut()
     }
 
+    /// A run that is shown, side by side or in the race.
+    pub fn shown(&self, whose: impl Into<Whose>) -> Option<&Attempt> {
+        match whose.into() {
+            Whose::Arm(arm) => self.attempt(arm),
+            Whose::Lane(at) => self.race.lanes.get(at).map(|lane| &lane.attempt),
+        }
+    }
+
+    pub fn shown_mut(&mut self, whose: impl Into<Whose>) -> Option<&mut Attempt> {
+        match whose.into() {
+            Whose::Arm(arm) => self.attempt_mut(arm),
+            Whose::Lane(at) => self.race.lanes.get_mut(at).map(|lane| &mut lane.attempt),
+        }
+    }
+
     /// A shown run that is finished.
     pub fn run(&self, arm: Arm) -> Option<&Arc<Run>> {
         self.attempt(arm)?.run.as_ref()
+    }
+
+    /// What is known of a shown run that is finished, of this sitting or recorded.
+    pub fn report(&self, arm: Arm) -> Option<&Report> {
+        self.attempt(arm)?.report()
     }
 
     /// The recipe of the request, once something is open and picked.
@@ -177,16 +213,27 @@ impl TaskState {
 
     /// The recipe of the request for another choice.
     pub fn recipe_for(&self, what: &Choice) -> Option<Recipe> {
-        let opened = self.opened.as_deref()?;
+        self.recipe_with(self.opened.as_deref()?, what)
+    }
+
+    /// The recipe of the request as far as there is one: of what is picked, or of an example; and before the model
+    /// is open, too.
+    pub fn draft(&self) -> Option<Recipe> {
+        let what = self.what.clone().or_else(|| (tasks::of(self.task).example)(self))?;
+        self.recipe_with(self.seen()?, &what)
+    }
+
+    fn recipe_with(&self, opened: &Opened, what: &Choice) -> Option<Recipe> {
         let data = what.data(opened);
-        let recipe = self.recipe_of(opened.model(), &data, &what.spec(opened)?);
+        let mut recipe = self.recipe_of(opened.model(), &data, &what.spec(opened)?);
+        recipe.branch = self.request.branch.clone().filter(|from| from.leads_to(&recipe));
         Some(Recipe { after: opened.after.clone(), ..recipe })
     }
 
     /// The recipe of the request for a model, a data set and a forget set.
     fn recipe_of(&self, model: &str, data: &str, forget: &str) -> Recipe {
         let (model, data, forget) = (model.into(), data.into(), forget.into());
-        let mut recipe = Recipe { model, data, forget, ..self.request.clone() };
+        let mut recipe = Recipe { model, data, forget, branch: None, ..self.request.clone() };
         let method = unlearn::registry::find(&recipe.method);
         let own = |name: &str| method.as_ref().ok()?.knob(name).ok();
         // Others were another method's.
@@ -204,7 +251,7 @@ impl TaskState {
         self.clear();
         self.model = opened.name.clone();
         (self.request.seed, self.request.budget) = (opened.seed, opened.budget);
-        self.what = None;
+        (self.what, self.request.branch) = (None, None);
         self.opened = Some(opened);
     }
 
@@ -212,14 +259,15 @@ impl TaskState {
     pub fn clear(&mut self) {
         self.saliency = None;
         self.pane = None;
+        self.race = Race::default();
         self.put_away();
     }
 
     /// Makes room for another run.
     pub fn put_away(&mut self) {
         self.attempts = [None, None];
-        self.scrub = None;
-        self.dial = Dial::default();
+        self.record = None;
+        (self.scrub, self.against) = (None, None);
         self.history.shown = None;
     }
 
@@ -236,18 +284,29 @@ impl TaskState {
     /// The pictures that all panes are held against: the request's prompts, or what the model shows
     /// of every class.
     pub fn base(&self) -> Option<&Arc<Grid>> {
+        if self.record.is_some() {
+            return self.attempt(Arm::Method)?.snapshots.first().map(|(_, grid)| grid);
+        }
         self.pane.as_ref().map(|pane| &pane.grid).or(self.seen().map(|opened| &opened.grid))
     }
 
     /// The rows of [`Self::base`] that are to be forgotten.
     pub fn forgotten(&self) -> Range<usize> {
+        if let Some(Record { forgotten: [first, last], .. }) = self.record.as_deref() {
+            return *first..*last;
+        }
         if let Some(pane) = &self.pane {
             return 0..pane.forgotten;
         }
-        let (Some(Choice::Class(class)), Some(grid)) = (&self.what, self.base()) else {
-            return 0..0;
+        let (Some(what), Some(seen)) = (&self.what, self.seen()) else { return 0..0 };
+        let grid = &seen.grid;
+        let row = match what {
+            Choice::Class(class) => grid.rows.iter().position(|row| *row == Some(*class)),
+            // As long as there are no pictures of the prompt itself.
+            Choice::Prompt(_) => prompt::choices(seen).iter().position(|choice| choice == what),
+            _ => None,
         };
-        grid.rows.iter().position(|row| *row == Some(*class)).map_or(0..0, |row| row..row + 1)
+        row.map_or(0..0, |row| row..row + 1)
     }
 
     /// Takes in what the request's prompts show; a run that has yet to start begins with it.
@@ -289,47 +348,76 @@ impl TaskState {
         steps.into_iter().collect()
     }
 
+    /// Whether a run is there, or follows because Forget was pressed.
+    pub fn under_way(&self) -> bool {
+        self.eager || self.attempt(Arm::Method).is_some()
+    }
+
+    /// Whether a pane has something to show, or will have by what was asked for: what has not takes no room.
+    pub fn has(&self, pane: Pane) -> bool {
+        let there = !matches!(self.content(pane), Content::Hint(_));
+        pane == Pane::Before || self.under_way() && there
+    }
+
+    /// Whether the control follows the run that goes on or was asked for.
+    fn control_follows(&self) -> bool {
+        match self.attempt(Arm::Method) {
+            Some(attempt) => {
+                controlled(&attempt.recipe) && attempt.run.is_none() && !attempt.cancelled
+            }
+            None => controlled(&self.request),
+        }
+    }
+
     /// What a pane shows now.
     pub fn content(&self, pane: Pane) -> Content<'_> {
         let Some(opened) = self.seen() else {
             return Content::Hint("Opening the model…".into());
         };
+        let base = self.base().unwrap_or(&opened.grid);
         match pane {
-            Pane::Before => Content::Grid(self.base().unwrap_or(&opened.grid), None),
-            Pane::After => self.part().or(self.progress_of(Arm::Method)).unwrap_or_else(|| {
-                let next = tasks::of(self.task).next_step;
-                Content::Hint(next[usize::from(self.what.is_some())].into())
-            }),
+            Pane::Before => match self.held_against() {
+                Some((step, grid)) => Content::Grid(grid, Some(step)),
+                None => Content::Grid(base, None),
+            },
+            Pane::After => self.progress_of(Arm::Method).unwrap_or(Content::Next(base)),
             Pane::Random => self.progress_of(Arm::Control).unwrap_or_else(|| {
+                if self.control_follows() {
+                    return Content::Next(base);
+                }
                 Content::Hint(match self.run(Arm::Method) {
                     Some(run) if run.recipe.given.is_some() => {
                         "Weights that others made have no control".into()
                     }
-                    Some(run) if run.mask.is_none() => {
-                        "This method uses no mask, so it has no control".into()
-                    }
-                    _ => "The control: as many weights, picked at random".into(),
+                    Some(run) if run.mask.is_some() => "The control was not run".into(),
+                    _ => "This run has no mask that a random one could stand against".into(),
                 })
             }),
             Pane::Retrain => self.retrain(opened),
         }
     }
 
-    /// What the shown run shows at another strength than its own, once that is drawn.
-    fn part(&self) -> Option<Content<'_>> {
-        let Dial { strength, drawn } = &self.dial;
-        if self.run(Arm::Method).is_none() || self.scrub.is_some() || *strength == 1.0 {
-            return None;
-        }
-        match drawn {
-            _ if *strength == 0.0 => Some(Content::Part(self.base()?, 0.0)),
-            Some((strength, grid)) => Some(Content::Part(grid, *strength)),
-            None => None,
-        }
+    /// The step that Before shows in place of the unchanged model, and its pictures.
+    pub fn held_against(&self) -> Option<(usize, &Arc<Grid>)> {
+        Some(self.attempt(Arm::Method)?.at(Some(self.against?)))
+    }
+
+    /// What Before shows: what all panes are held against.
+    pub fn reference(&self) -> Option<&Arc<Grid>> {
+        self.held_against().map(|(_, grid)| grid).or(self.base())
+    }
+
+    /// The strength that a run is shown at.
+    pub fn strength(&self, whose: impl Into<Whose>) -> f64 {
+        self.shown(whose).map_or(1.0, |attempt| attempt.dial.strength)
     }
 
     fn progress_of(&self, arm: Arm) -> Option<Content<'_>> {
-        let (step, grid) = self.attempt(arm)?.at(self.scrub);
+        let attempt = self.attempt(arm)?;
+        if let Some((grid, strength)) = attempt.part(self.base()).filter(|_| self.scrub.is_none()) {
+            return Some(Content::Part(grid, strength));
+        }
+        let (step, grid) = attempt.at(self.scrub);
         Some(Content::Grid(grid, Some(step)))
     }
 
@@ -350,9 +438,7 @@ impl TaskState {
         {
             Some(grid) => Content::Grid(grid, None),
             // A model that forgot something before has no twin.
-            None if registry::twin(&opened.name, &spec).is_some() => {
-                Content::Hint("It is drawn once the weights are scored".into())
-            }
+            None if registry::twin(&opened.name, &spec).is_some() => Content::Next(&opened.grid),
             None => Content::Hint(format!(
                 "None is shipped for {}; the method Retrain makes one, as long as training takes",
                 format::forget_set(&spec)

@@ -7,7 +7,7 @@ use egui::{Key, Ui};
 use super::app::Studio;
 use super::state::State;
 use super::task_state::Pane::{After, Before, Random, Retrain};
-use super::{Pane, classes, prompt};
+use super::{Choice, Pane, TaskState, classes, prompt};
 use crate::engine::Opened;
 use crate::words::Task;
 
@@ -20,12 +20,16 @@ pub struct TaskRow {
     pub key: Key,
     /// What stands side by side: nobody trains a text-to-image model anew to forget a prompt.
     pub panes: &'static [Pane],
-    /// What is to be done for pictures after forgetting: as long as nothing is picked, and then.
-    pub next_step: [&'static str; 2],
     /// What the first pictures are.
     pub opening: &'static str,
     /// What is to be done first, and what it is good for.
     pub pick: [&'static str; 2],
+    /// The recorded table that shows how methods do at it.
+    pub table: &'static str,
+    /// What the arrows walk through.
+    pub choices: fn(&Opened) -> Vec<Choice>,
+    /// What could be forgotten, where nothing is picked.
+    pub example: fn(&TaskState) -> Option<Choice>,
     /// Draws what can be forgotten of a model, once there is something to see of it.
     pub what_ui: fn(&mut Studio, &mut Ui, Option<&Arc<Opened>>),
     /// Draws what the forgotten is to become.
@@ -36,44 +40,40 @@ pub struct TaskRow {
 const DIFFUSION: TaskRow = TaskRow {
     task: Task::Generate,
     title: "Diffusion",
-    key: Key::Num1,
+    key: Key::Num2,
     panes: &[Before, After, Random, Retrain],
-    next_step: [
-        "Pick a class and press Forget: the same noise, afterwards",
-        "Now press Forget: the same noise, afterwards",
-    ],
-    opening: "The model shows what it knows of every class",
+    opening: "What the model draws of every class",
     pick: ["Pick what to forget first", "Pick what to forget to see which weights it lives in"],
+    table: "ddpm-classwise",
+    choices: |opened| (0..opened.classes.len()).map(Choice::Class).collect(),
+    example: classes::example,
     what_ui: classes::classes_ui,
     redirect_ui: classes::redirect_ui,
 };
 
-/// Every task, in the order of the tabs.
+/// Every task, in the order of the tabs; the studio opens on the first.
 pub static ALL: [TaskRow; Task::ALL.len()] = [
+    TaskRow {
+        task: Task::TextToImage,
+        title: "Text-to-image",
+        key: Key::Num1,
+        panes: &[Before, After, Random],
+        opening: "What the model draws from words, in every style that it knows",
+        pick: ["Say what to forget first", "Say what to forget to see which weights it lives in"],
+        table: "prompts",
+        choices: prompt::choices,
+        example: prompt::example,
+        what_ui: prompt::prompt_ui,
+        redirect_ui: prompt::redirect_ui,
+    },
     DIFFUSION,
     TaskRow {
         task: Task::Classify,
         title: "Classifier",
-        key: Key::Num2,
-        next_step: [
-            "Pick a class and press Forget: the same pictures, afterwards",
-            "Now press Forget: the same pictures, afterwards",
-        ],
-        ..DIFFUSION
-    },
-    TaskRow {
-        task: Task::TextToImage,
-        title: "Text-to-image",
         key: Key::Num3,
-        panes: &[Before, After, Random],
-        next_step: [
-            "Say what to forget and press Forget: the same prompts and noise, afterwards",
-            "Now press Forget: the same prompts and noise, afterwards",
-        ],
-        opening: "The model shows what it draws, in every style that it knows",
-        pick: ["Say what to forget first", "Say what to forget to see which weights it lives in"],
-        what_ui: prompt::prompt_ui,
-        redirect_ui: prompt::redirect_ui,
+        opening: "The pictures that the model is asked about, of every class",
+        table: "classwise",
+        ..DIFFUSION
     },
 ];
 

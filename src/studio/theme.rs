@@ -13,6 +13,8 @@ pub struct Palette {
     /// Of a card on a panel.
     pub card: Color32,
     pub border: Color32,
+    /// Around what can be pressed or written into.
+    edge: Color32,
     /// Of ordinary text.
     pub text: Color32,
     pub strong: Color32,
@@ -51,17 +53,18 @@ const fn palette_of(light: bool) -> Palette {
         canvas: of(light, [14, 16, 19], [255, 255, 255]),
         card: of(light, [29, 32, 38], [255, 255, 255]),
         border: of(light, [46, 51, 60], [211, 215, 222]),
+        edge: of(light, [100, 108, 124], [132, 140, 153]),
         text: of(light, [208, 213, 221], [42, 47, 56]),
         strong: of(light, [243, 245, 248], [14, 17, 22]),
-        weak: of(light, [152, 160, 173], [90, 98, 112]),
+        weak: of(light, [160, 168, 181], [90, 98, 112]),
         accent: of(light, [88, 98, 226], [68, 80, 208]),
-        accent_text: of(light, [155, 164, 255], [59, 71, 196]),
-        selected: of(light, [52, 58, 120], [216, 220, 255]),
+        accent_text: of(light, [165, 173, 255], [59, 71, 196]),
+        selected: of(light, [46, 51, 106], [226, 230, 255]),
         button: of(light, [40, 44, 52], [231, 233, 238]),
-        hovered: of(light, [52, 57, 67], [219, 222, 229]),
-        good: of(light, [70, 190, 145], [15, 118, 85]),
-        bad: of(light, [242, 110, 122], [190, 42, 72]),
-        caution: of(light, [232, 176, 76], [140, 92, 0]),
+        hovered: of(light, [48, 53, 63], [226, 229, 235]),
+        good: of(light, [70, 190, 145], [12, 108, 78]),
+        bad: of(light, [250, 128, 140], [180, 36, 66]),
+        caution: of(light, [232, 176, 76], [128, 84, 0]),
     }
 }
 
@@ -70,11 +73,10 @@ const fn of(light: bool, dark: [u8; 3], bright: [u8; 3]) -> Color32 {
     Color32::from_rgb(red, green, blue)
 }
 
-/// A tile's frame in both themes, between a picture that is mostly dark and either background.
-pub const AGREES: Color32 = Color32::from_rgb(34, 160, 118);
+/// A tile's frame in both themes, between a picture and either background.
 pub const DIFFERS: Color32 = Color32::from_rgb(232, 74, 98);
 pub const FORGOTTEN: Color32 = Color32::from_rgb(118, 128, 255);
-pub const STILL: Color32 = Color32::from_rgb(226, 160, 40);
+pub const STILL: Color32 = Color32::from_rgb(196, 124, 0);
 
 /// The palette of the theme that is shown.
 pub fn palette(ui: &egui::Ui) -> &'static Palette {
@@ -128,8 +130,65 @@ fn paint(visuals: &mut egui::Visuals, p: &Palette) {
     };
     let widgets = &mut visuals.widgets;
     widget(&mut widgets.noninteractive, p.panel, p.border, p.text);
-    widget(&mut widgets.inactive, p.button, p.border, p.text);
+    widget(&mut widgets.inactive, p.button, p.edge, p.text);
     widget(&mut widgets.hovered, p.hovered, p.weak, p.strong);
     widget(&mut widgets.active, p.hovered, p.accent_text, p.strong);
-    widget(&mut widgets.open, p.hovered, p.border, p.strong);
+    widget(&mut widgets.open, p.hovered, p.edge, p.strong);
+}
+
+/// Has nothing move by itself, or has things slide and fade as usual.
+pub fn set_calm(ctx: &egui::Context, calm: bool) {
+    let usual = egui::Style::default();
+    ctx.all_styles_mut(|style| {
+        style.animation_time = if calm { 0.0 } else { usual.animation_time };
+        style.scroll_animation =
+            if calm { egui::style::ScrollAnimation::none() } else { usual.scroll_animation };
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Relative luminance, 0..=1 (WCAG 2.2).
+    fn luminance(color: Color32) -> f64 {
+        let linear = |v: u8| match f64::from(v) / 255.0 {
+            v if v <= 0.04045 => v / 12.92,
+            v => ((v + 0.055) / 1.055).powf(2.4),
+        };
+        0.2126 * linear(color.r()) + 0.7152 * linear(color.g()) + 0.0722 * linear(color.b())
+    }
+
+    fn contrast(a: Color32, b: Color32) -> f64 {
+        let [dark, bright] = [luminance(a).min(luminance(b)), luminance(a).max(luminance(b))];
+        (bright + 0.05) / (dark + 0.05)
+    }
+
+    #[test]
+    fn text_meets_wcag_aa_on_whatever_it_stands_on() {
+        assert!((contrast(Color32::WHITE, Color32::BLACK) - 21.0).abs() < 1e-9);
+        for p in [&DARK, &LIGHT] {
+            let backgrounds = [p.panel, p.canvas, p.card, p.button, p.hovered, p.selected];
+            let texts = [p.text, p.strong, p.weak, p.accent_text, p.good, p.bad, p.caution];
+            for (text, back) in texts.iter().flat_map(|t| backgrounds.map(|b| (*t, b))) {
+                let ratio = contrast(text, back);
+                assert!(ratio >= 4.5, "{text:?} on {back:?}: {ratio:.2}");
+            }
+            assert!(contrast(Color32::WHITE, p.accent) >= 4.5);
+        }
+    }
+
+    #[test]
+    fn what_is_pressed_and_what_a_frame_says_is_seen_on_either_background() {
+        for p in [&DARK, &LIGHT] {
+            let marks = [DIFFERS, FORGOTTEN, STILL].map(|mark| (mark, p.canvas));
+            let edges = [p.panel, p.canvas, p.card].map(|back| (p.edge, back));
+            let fills = [p.accent, p.accent_text].map(|fill| (fill, p.panel));
+            let lines = [p.weak, p.accent_text, p.good, p.caution].map(|line| (line, p.canvas));
+            for (front, back) in marks.into_iter().chain(edges).chain(fills).chain(lines) {
+                let ratio = contrast(front, back);
+                assert!(ratio >= 3.0, "{front:?} on {back:?}: {ratio:.2}");
+            }
+        }
+    }
 }

@@ -3,6 +3,7 @@
 use egui::{ColorImage, Image, TextureFilter, TextureHandle, TextureOptions};
 
 use super::prelude::*;
+use crate::saliency::picture::ember;
 
 /// Pixels of its own edge around each tile, so that filtering never mixes neighbours.
 const EDGE: usize = 1;
@@ -11,6 +12,8 @@ const EDGE: usize = 1;
 #[derive(Default)]
 pub struct Sheet {
     held: Option<(Arc<Grid>, TextureHandle)>,
+    /// Two grids that were compared last, and how they differ.
+    differ: Option<([Arc<Grid>; 2], Arc<Grid>)>,
 }
 
 impl Sheet {
@@ -19,9 +22,22 @@ impl Sheet {
         let (held, texture) = self.held.get_or_insert_with(|| (grid.clone(), load(ctx, grid)));
         if !Arc::ptr_eq(held, grid) {
             *held = grid.clone();
-            texture.set(pixels(grid), options());
+            texture.set(pixels(grid), options(grid));
         }
         texture.id()
+    }
+
+    /// How a grid differs from another, as [`difference`].
+    pub fn difference(&mut self, grid: &Arc<Grid>, from: &Arc<Grid>) -> Arc<Grid> {
+        let known = |([a, b], _): &&([Arc<Grid>; 2], Arc<Grid>)| {
+            Arc::ptr_eq(a, grid) && Arc::ptr_eq(b, from)
+        };
+        if let Some((_, made)) = self.differ.as_ref().filter(known) {
+            return made.clone();
+        }
+        let made = Arc::new(difference(grid, from));
+        self.differ = Some(([grid.clone(), from.clone()], made.clone()));
+        made
     }
 
     /// The grid as it was drawn last.
@@ -30,9 +46,38 @@ impl Sheet {
     }
 }
 
+/// How far the pictures of a grid are from another's, as heat: no difference is the darkest, half of the range and more
+/// the brightest; the mean over channels. Nothing is taken from pictures of another kind: they stay as they are.
+pub fn difference(grid: &Grid, from: &Grid) -> Grid {
+    if (grid.channels, grid.tile, grid.pixels.len())
+        != (from.channels, from.tile, from.pixels.len())
+    {
+        return grid.clone();
+    }
+    let (plane, channels) = (grid.tile[0] * grid.tile[1], grid.channels);
+    let each = (plane * channels).max(1);
+    let mut pixels = Vec::with_capacity(grid.pixels.len() / channels.max(1) * 3);
+    for (a, b) in grid.pixels.chunks_exact(each).zip(from.pixels.chunks_exact(each)) {
+        let far = |i: usize| {
+            let channel = |c: usize| f32::from(a[c * plane + i].abs_diff(b[c * plane + i]));
+            (0..channels).map(channel).sum::<f32>() / (channels as f32 * 127.5)
+        };
+        let heat: Vec<[u8; 3]> = (0..plane).map(|i| hot(far(i))).collect();
+        pixels.extend((0..3).flat_map(|c| heat.iter().map(move |rgb| rgb[c])));
+    }
+    Grid { channels: 3, pixels, ..grid.clone() }
+}
+
+/// The colour of a share of the brightest, 0..=1: black for nothing, then as heat maps of weights.
+pub fn hot(share: f32) -> [u8; 3] {
+    let share = share.clamp(0.0, 1.0);
+    // The first of its colours comes in gently.
+    ember(share).map(|v| (f32::from(v) * (share / 0.15).min(1.0)) as u8)
+}
+
 /// A grid that stays as it is as a texture.
 pub fn load(ctx: &Context, grid: &Grid) -> TextureHandle {
-    ctx.load_texture("tiles", pixels(grid), options())
+    ctx.load_texture("tiles", pixels(grid), options(grid))
 }
 
 /// A tile as a picture, so many points wide.
@@ -57,8 +102,13 @@ pub fn uv(grid: &Grid, row: usize, column: usize) -> Rect {
     )
 }
 
-fn options() -> TextureOptions {
-    TextureOptions { magnification: TextureFilter::Nearest, ..TextureOptions::LINEAR }
+/// Side in pixels from which on a tile is a picture, and its pixels are nothing to be seen.
+const FINE: usize = 48;
+
+fn options(grid: &Grid) -> TextureOptions {
+    let fine = grid.tile.iter().all(|side| *side >= FINE);
+    let magnification = if fine { TextureFilter::Linear } else { TextureFilter::Nearest };
+    TextureOptions { magnification, ..TextureOptions::LINEAR }
 }
 
 /// Cells across and down: near a square, so that many tiles fit a texture.
@@ -93,6 +143,25 @@ fn pixels(grid: &Grid) -> ColorImage {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn grey(pixels: Vec<u8>) -> Grid {
+        Grid::new(vec![Some(0)], [1, 1, 2], pixels, vec![None; 2])
+    }
+
+    #[test]
+    fn a_difference_is_black_where_there_is_none_and_brightest_from_half_of_the_range_on() {
+        let [before, after] = [vec![10, 200, 90, 0], vec![10, 40, 90, 127]].map(grey);
+        let differs = difference(&after, &before);
+        assert_eq!((differs.channels, differs.tile, differs.pixels.len()), (3, [1, 2], 12));
+        let of = |tile: usize, i: usize| -> Vec<u8> {
+            (0..3).map(|c| differs.pixels_of(0, tile)[c * 2 + i]).collect()
+        };
+        assert_eq!([of(0, 0), of(1, 0)], [vec![0; 3], vec![0; 3]]);
+        assert_eq!(of(0, 1), hot(1.0));
+        assert!(of(1, 1)[0] > 240, "nearly half of the range is nearly the brightest");
+        let coloured = Grid { channels: 3, ..before.clone() };
+        assert_eq!(difference(&coloured, &before), coloured);
+    }
 
     #[test]
     fn a_tile_lies_where_its_uv_says() {

@@ -1,12 +1,16 @@
-//! The bottom: progress, the loss curve with its scrubber, the verdicts.
+//! The bottom: the loss curve with its scrubber, the verdicts; and below them the line of what is being done.
 
 use egui::ProgressBar;
 
 use super::prelude::*;
 use super::state::Way;
-use super::{Spot, commands, curves, verdict};
+use super::{Spot, Whose, commands, curves, verdict};
 use crate::job_context::Progress;
+use crate::words::Piece;
 
+/// Below this width, in points, curves and verdicts stand in a column; height of the curves there.
+const NARROW: f32 = 560.0;
+const CURVES: f32 = 200.0;
 /// The least width of a card that has another one beside it, in points.
 const CARD: f32 = 170.0;
 /// Widths of the status line's parts, in points: the label at the most, the bar at the least, the
@@ -17,19 +21,26 @@ const LEFT: f32 = 190.0;
 
 /// Draws the panel.
 pub fn timeline_ui(studio: &mut Studio, ui: &mut Ui) {
-    status_ui(studio, ui);
-    ui.add_space(2.0);
+    if ui.available_width() < NARROW {
+        return column_ui(studio, ui);
+    }
     let height = ui.available_height();
     ui.horizontal_top(|ui| {
         let whole = ui.available_width();
-        ui.allocate_ui(vec2(whole * 0.36, height), |ui| {
-            ui.vertical(|ui| curves::curves_ui(studio, ui));
-        });
+        if !studio.state.hides(Piece::Timeline) {
+            ui.allocate_ui(vec2(whole * 0.36, height), |ui| {
+                ui.vertical(|ui| curves::curves_ui(studio, ui));
+            });
+        }
+        if studio.state.hides(Piece::Verdict) {
+            return;
+        }
         let cards = ui.available_rect_before_wrap();
-        studio.tour.mark(Spot::Verdict, cards);
+        Spot::Verdict.mark(ui.ctx(), cards);
         ScrollArea::vertical().id_salt("verdicts").auto_shrink(false).show(ui, |ui| {
             // The area goes on in its parent's direction.
             ui.vertical(|ui| {
+                Spot::Verdict.formula_ui(ui);
                 verdict::winner_ui(studio.state.session(), ui);
                 cards_ui(&mut studio.state, ui);
             });
@@ -37,13 +48,35 @@ pub fn timeline_ui(studio: &mut Studio, ui: &mut Ui) {
     });
 }
 
+/// Draws the same in a column: what came of it first.
+fn column_ui(studio: &mut Studio, ui: &mut Ui) {
+    Spot::Verdict.mark(ui.ctx(), ui.available_rect_before_wrap());
+    ScrollArea::vertical().id_salt("timeline").auto_shrink(false).show(ui, |ui| {
+        if !studio.state.hides(Piece::Verdict) {
+            Spot::Verdict.formula_ui(ui);
+            verdict::winner_ui(studio.state.session(), ui);
+            cards_ui(&mut studio.state, ui);
+        }
+        if studio.state.hides(Piece::Timeline) {
+            return;
+        }
+        ui.add_space(8.0);
+        let size = vec2(ui.available_width(), CURVES);
+        ui.allocate_ui(size, |ui| {
+            ui.set_min_height(size.y);
+            ui.vertical(|ui| curves::curves_ui(studio, ui));
+        });
+    });
+}
+
 /// Draws both runs' cards, side by side where there is room.
-fn cards_ui(state: &mut State, ui: &mut Ui) {
+pub fn cards_ui(state: &mut State, ui: &mut Ui) {
+    let arms = if state.hides(Piece::Control) { &Arm::BOTH[..1] } else { &Arm::BOTH };
     if ui.available_width() < 2.0 * CARD {
-        return Arm::BOTH.into_iter().for_each(|arm| verdict::run_ui(state, arm, ui));
+        return arms.iter().for_each(|arm| verdict::run_ui(state, *arm, ui));
     }
-    ui.columns(2, |columns| {
-        for (arm, ui) in Arm::BOTH.into_iter().zip(columns) {
+    ui.columns(arms.len(), |columns| {
+        for (arm, ui) in arms.iter().copied().zip(columns) {
             // Not justified, as columns would have it.
             ui.vertical(|ui| verdict::run_ui(state, arm, ui));
         }
@@ -62,9 +95,10 @@ pub fn arm_name(session: &TaskState, arm: Arm) -> &str {
     }
 }
 
-fn status_ui(studio: &mut Studio, ui: &mut Ui) {
+/// Draws what is being done and how far it is, or how it ended.
+pub fn status_ui(studio: &mut Studio, ui: &mut Ui) {
     let paused = studio.state.work.as_ref().is_some_and(|w| w.paused);
-    ui.horizontal(|ui| {
+    ui.horizontal_centered(|ui| {
         ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
             commands::CANCEL.ui(studio, ui);
             let pause = Button::new(if paused { "Continue" } else { commands::PAUSE.name });
@@ -72,13 +106,17 @@ fn status_ui(studio: &mut Studio, ui: &mut Ui) {
             if paused {
                 commands::STEP.ui(studio, ui);
             }
-            let state = &studio.state;
-            ui.with_layout(Layout::left_to_right(Align::Center), |ui| match &state.work {
-                Some(work) => progress_ui(state, work, ui),
-                None => drop(ui.weak(&state.ended)),
-            });
+            ui.with_layout(Layout::left_to_right(Align::Center), |ui| doing_ui(&studio.state, ui));
         });
     });
+}
+
+/// Draws what is being done, or how the last work ended.
+pub fn doing_ui(state: &State, ui: &mut Ui) {
+    match &state.work {
+        Some(work) => progress_ui(state, work, ui),
+        None => drop(ui.weak(&state.ended)),
+    }
 }
 
 fn progress_ui(state: &State, work: &RunningJob, ui: &mut Ui) {
@@ -124,8 +162,10 @@ fn progress_ui(state: &State, work: &RunningJob, ui: &mut Ui) {
 fn doing(state: &State, work: &RunningJob) -> String {
     let whose = match work.kind {
         JobKind::Unlearn(arm) => arm_name(state.session(), arm),
+        JobKind::Race(at) => state.session().race.lanes.get(at).map_or("", |lane| &lane.name),
         kind => kind.told()[0],
     };
+    let whose = if state.eager() { format!("{whose}, then forgetting") } else { whose.into() };
     let Some(Progress { phase, done, total, .. }) = &work.progress else {
         return format!("{whose}: Starting");
     };
@@ -134,17 +174,17 @@ fn doing(state: &State, work: &RunningJob) -> String {
         None => (&**phase, String::new()),
     };
     match work.kind {
-        JobKind::Unlearn(arm) if trains(state.session(), arm, part) => {
+        kind if kind.makes().is_some_and(|whose| trains(state.session(), whose, part)) => {
             let [done, total] = [*done, *total].map(format::count);
             format!("{whose}, step {done} of {total}{warming}")
         }
-        _ if part.starts_with(whose) => format!("{part}{warming}"),
+        _ if part.starts_with(&whose) => format!("{part}{warming}"),
         _ => format!("{whose}: {part}{warming}"),
     }
 }
 
 /// Whether a part of a run is its updates, which go by the method's name.
-fn trains(session: &TaskState, arm: Arm, part: &str) -> bool {
-    let method = session.attempt(arm).map(|a| format::method(&a.method));
+fn trains(session: &TaskState, whose: Whose, part: &str) -> bool {
+    let method = session.shown(whose).map(|a| format::method(&a.method));
     method.is_some_and(|name| part.strip_prefix("Forgetting with ").unwrap_or(part) == name)
 }

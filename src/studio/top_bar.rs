@@ -2,16 +2,38 @@
 
 use std::time::Duration;
 
-use egui::{Area, Order, Popup, Theme};
+use egui::{Area, Order, Popup, PopupCloseBehavior, Theme};
 
 use super::commands;
 #[cfg(not(target_arch = "wasm32"))]
 use super::dialog::Ask;
 use super::export::export_ui;
 use super::prelude::*;
+use crate::words::Piece;
 
 /// Seconds for which it is said what was just done.
 const NOTICE: f64 = 4.0;
+
+/// Draws something of the bar.
+type Draw = fn(&mut Studio, &mut Ui);
+
+/// What can be done from the bar, from the right.
+const ACTIONS: [(Piece, Draw); 5] = [
+    (Piece::Tour, present_ui),
+    (Piece::Tour, tour_ui),
+    (Piece::Export, export_ui),
+    (Piece::Share, share_ui),
+    (Piece::Open, open_ui),
+];
+
+/// Draws what can be done, but for what a worksheet leaves out.
+fn actions_ui(studio: &mut Studio, ui: &mut Ui) {
+    for (piece, draw_ui) in ACTIONS {
+        if !studio.state.hides(piece) {
+            draw_ui(studio, ui);
+        }
+    }
+}
 
 /// Draws the bar.
 pub fn top_bar_ui(studio: &mut Studio, ui: &mut Ui) {
@@ -20,12 +42,9 @@ pub fn top_bar_ui(studio: &mut Studio, ui: &mut Ui) {
         ui.add_space(8.0);
         tasks_ui(studio, ui);
         ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
-            help_ui(ui);
+            help_ui(studio, ui);
             theme_ui(ui);
-            tour_ui(studio, ui);
-            export_ui(studio, ui);
-            share_ui(studio, ui);
-            open_ui(studio, ui);
+            actions_ui(studio, ui);
             // In the room that is left.
             ui.with_layout(Layout::left_to_right(Align::Center), |ui| {
                 ui.add_space(8.0);
@@ -41,11 +60,9 @@ pub fn compact_bar_ui(studio: &mut Studio, ui: &mut Ui) {
         tasks_ui(studio, ui);
         ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
             ui.menu_button("Menu", |ui| {
-                export_ui(studio, ui);
-                share_ui(studio, ui);
-                tour_ui(studio, ui);
-                open_ui(studio, ui);
+                actions_ui(studio, ui);
                 theme_ui(ui);
+                calm_ui(studio, ui);
                 device_ui(studio, ui);
             });
         });
@@ -102,13 +119,16 @@ fn widest(ctx: &Context) -> f32 {
 }
 
 fn tasks_ui(studio: &mut Studio, ui: &mut Ui) {
+    if studio.state.hides(Piece::Tasks) {
+        return;
+    }
     let held = studio.state.held();
     ui.add_enabled_ui(!held, |ui| {
         ui.spacing_mut().item_spacing.x = 2.0;
         for row in &tasks::ALL {
             let button = Button::new(row.title).selected(studio.state.task == row.task);
             if explained(ui.add(button), "", Some(WAIT)).clicked() {
-                studio.state.switch(row.task);
+                studio.show_task(row.task);
             }
         }
     });
@@ -120,6 +140,10 @@ fn device_ui(studio: &Studio, ui: &mut Ui) {
     };
     let badge = RichText::new(format::device(info)).weak();
     ui.add(Label::new(badge).truncate()).on_hover_text(&info.why);
+}
+
+fn present_ui(studio: &mut Studio, ui: &mut Ui) {
+    commands::PRESENT.ui(studio, ui);
 }
 
 fn tour_ui(studio: &mut Studio, ui: &mut Ui) {
@@ -138,10 +162,14 @@ fn share_ui(studio: &mut Studio, ui: &mut Ui) {
     let why = "A link holds a single request; Export, Run folders, keeps the ones before it, too";
     if button_ui(ui, Button::new("Share"), hint, later.then_some(why)) {
         ui.copy_text(studio.share());
-        let until = ui.input(|i| i.time) + NOTICE;
         let done = if studio.host.address.is_empty() { "Request copied" } else { "Link copied" };
-        studio.notice = Some((done, until));
+        note(studio, done, ui);
     }
+}
+
+/// Says for a while what was just done.
+pub fn note(studio: &mut Studio, done: &'static str, ui: &Ui) {
+    studio.notice = Some((done, ui.input(|i| i.time) + NOTICE));
 }
 
 /// A button that opens a file by the host's own dialog, or by its path.
@@ -177,6 +205,14 @@ fn menu_ui(studio: &mut Studio, ui: &mut Ui) {
     });
 }
 
+/// A switch for those whom motion disturbs.
+fn calm_ui(studio: &mut Studio, ui: &mut Ui) {
+    let switch = ui.checkbox(&mut studio.host.calm, "Reduce motion");
+    if switch.on_hover_text("Nothing slides or fades").changed() {
+        theme::set_calm(ui.ctx(), studio.host.calm);
+    }
+}
+
 fn theme_ui(ui: &mut Ui) {
     let (name, other) =
         if ui.visuals().dark_mode { ("Light", Theme::Light) } else { ("Dark", Theme::Dark) };
@@ -185,11 +221,15 @@ fn theme_ui(ui: &mut Ui) {
     }
 }
 
-fn help_ui(ui: &mut Ui) {
-    let button = ui.button("?").on_hover_text("Keyboard shortcuts");
-    Popup::from_toggle_button_response(&button).show(|ui| {
+fn help_ui(studio: &mut Studio, ui: &mut Ui) {
+    let button = ui.button("?").on_hover_text("Keyboard shortcuts, and less motion");
+    let popup = Popup::from_toggle_button_response(&button);
+    popup.close_behavior(PopupCloseBehavior::CloseOnClickOutside).show(|ui| {
+        calm_ui(studio, ui);
+        ui.separator();
         egui::Grid::new("shortcuts").num_columns(2).spacing([16.0, 4.0]).show(ui, |ui| {
-            for [keys, does] in commands::ALL.iter().map(commands::Command::help) {
+            let shown = commands::ALL.iter().filter(|command| !command.hidden(studio));
+            for [keys, does] in shown.map(commands::Command::help) {
                 ui.monospace(keys);
                 ui.label(does);
                 ui.end_row();

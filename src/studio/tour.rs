@@ -1,21 +1,11 @@
 //! The guided tour: six stops, each with its formula beside the control that it is about.
 
-use egui::{Area, LayerId, Order};
+use egui::{Area, Order};
 
+use super::Spot;
 use super::narrow::Tab;
 use super::prelude::*;
 use super::views;
-
-/// What a stop points at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Spot {
-    Before,
-    Pick,
-    Saliency,
-    Forget,
-    Control,
-    Verdict,
-}
 
 /// A stop.
 struct Stop {
@@ -31,15 +21,15 @@ const STOPS: [Stop; 6] = [
     Stop {
         spot: Spot::Before,
         title: "What the model knows",
-        text: "A row of pictures for every class. In a green frame, the classifier sees the class \
-               of the row; in a red one with a corner, another.",
+        text: "Pictures of every class. Where one has a red frame with a corner, the classifier sees \
+               another class than it stands for.",
         formula: "class seen = argmax p(c | x)",
         done: |session| session.opened.is_some(),
     },
     Stop {
         spot: Spot::Pick,
         title: "Pick what to forget",
-        text: "Click a class. It becomes the forget set; everything else is to be kept.",
+        text: "Click one, or write it. It becomes the forget set; everything else is to be kept.",
         formula: "D_r = D \\ D_f",
         done: |session| session.what.is_some(),
     },
@@ -81,21 +71,19 @@ const STOPS: [Stop; 6] = [
 /// Width of the card, in points.
 const WIDTH: f32 = 300.0;
 
-/// Where the tour is, and where its spots are in this frame.
+/// Where the tour is.
 #[derive(Debug, Default)]
 pub struct Tour {
     /// The stop that it is at, while it is shown.
     pub at: Option<usize>,
-    /// Where those are that were drawn in this frame.
-    pub spots: [Option<Rect>; 6],
     /// Whether the card has just come to a stop, and its button is to take the focus.
     arrived: bool,
 }
 
 impl Tour {
-    /// Notes where a spot is.
-    pub fn mark(&mut self, spot: Spot, rect: Rect) {
-        self.spots[spot as usize] = Some(rect);
+    /// Whether it speaks of a spot.
+    pub fn is_at(&self, spot: Spot) -> bool {
+        self.at.is_some_and(|at| STOPS[at].spot == spot)
     }
 }
 
@@ -110,11 +98,16 @@ impl Studio {
         self.tour.at = Some(at).filter(|at| *at < STOPS.len());
         let Some(stop) = STOPS.get(at) else { return };
         self.tour.arrived = true;
-        match stop.spot {
+        self.show_spot(stop.spot);
+    }
+
+    /// Brings a spot into view.
+    pub(super) fn show_spot(&mut self, spot: Spot) {
+        match spot {
             Spot::Before | Spot::Control => self.view = &views::compare::VIEW,
-            Spot::Pick | Spot::Forget => *self.own.of() = Tab::Forget,
             Spot::Saliency => *self.own.of() = Tab::Saliency,
             Spot::Verdict => *self.own.of() = Tab::Timeline,
+            _ => *self.own.of() = Tab::Forget,
         }
     }
 }
@@ -125,12 +118,8 @@ pub fn tour_ui(studio: &mut Studio, ctx: &Context, palette: &Palette) {
     let stop = &STOPS[at];
     let id = Id::unique("tour");
     let screen = ctx.content_rect();
-    let spot = studio.tour.spots[stop.spot as usize].map(|r| r.intersect(screen));
-    if let Some(spot) = spot.filter(|r| r.is_positive()) {
-        let painter = ctx.layer_painter(LayerId::new(Order::Middle, id.with("ring")));
-        let stroke = Stroke::new(2.0, palette.accent_text);
-        painter.rect_stroke(spot.expand(3.0), 6.0, stroke, StrokeKind::Outside);
-    }
+    let spot = stop.spot.rect(ctx).map(|r| r.intersect(screen));
+    stop.spot.ring(ctx, palette);
     let size = ctx.memory(|m| m.area_rect(id)).map_or(vec2(WIDTH, 190.0), |r| r.size());
     let place = place(screen.shrink(8.0), spot, size);
     let area = Area::new(id)
@@ -227,10 +216,5 @@ mod tests {
                 assert!(!fits || !covered.is_positive() || screen.width() < 400.0, "{card:?}");
             }
         }
-    }
-
-    #[test]
-    fn stops_stand_in_the_order_of_their_spots() {
-        assert!(STOPS.iter().enumerate().all(|(i, stop)| stop.spot as usize == i));
     }
 }

@@ -4,7 +4,7 @@ use egui::Grid;
 
 use super::attempt::{Attempt, Glance};
 use super::prelude::*;
-use super::{Content, Pane, arm_name};
+use super::{Content, arm_name};
 use crate::eval::{Evidence, Metric, Versus, headline, versus};
 use crate::words::{Metrics, Report, VerdictLabel};
 
@@ -13,8 +13,8 @@ const LARGE: f32 = 19.0;
 
 /// Says which of the two runs came out better, once both are there.
 pub fn winner_ui(session: &TaskState, ui: &mut Ui) {
-    let report = |arm| Some(&session.run(arm)?.report);
-    let Some((run, control)) = report(Arm::Method).zip(report(Arm::Control)) else { return };
+    let reports = session.report(Arm::Method).zip(session.report(Arm::Control));
+    let Some((run, control)) = reports else { return };
     let palette = theme::palette(ui);
     let Some(Versus { said, winner, n }) = versus(arm_name(session, Arm::Method), run, control)
     else {
@@ -66,10 +66,10 @@ pub fn run_ui(state: &mut State, arm: Arm, ui: &mut Ui) {
         }
         let session = state.session();
         match session.attempt(arm) {
-            Some(attempt @ Attempt { run: Some(run), .. }) => {
-                result_ui(session, arm, attempt, run, ui);
-            }
-            Some(attempt) => progress_ui(session, attempt, ui),
+            Some(attempt) => match attempt.report() {
+                Some(report) => result_ui(session, arm, attempt, report, ui),
+                None => progress_ui(session, attempt, ui),
+            },
             None => drop(ui.weak(match arm {
                 Arm::Method => "The verdict appears here",
                 Arm::Control => "The control appears here: if it does as well, the mask is not why",
@@ -161,14 +161,12 @@ fn glance_ui(look: &Glance, whose: &str, ui: &mut Ui) {
         .on_hover_text("A glance, not a measurement: RA and TA are the same tiles here");
 }
 
-fn result_ui(session: &TaskState, arm: Arm, attempt: &Attempt, run: &Run, ui: &mut Ui) {
-    let report = &run.report;
+fn result_ui(session: &TaskState, arm: Arm, attempt: &Attempt, report: &Report, ui: &mut Ui) {
     verdict_ui(report, ui);
     if session.scrub.is_some_and(|held| held < attempt.steps) {
         look_ui(session, attempt, ui);
         fact_ui(ui, "Measured at the end");
-    } else if let (Arm::Method, Content::Part(grid, strength)) = (arm, session.content(Pane::After))
-    {
+    } else if let Content::Part(grid, strength) = session.content(arm.pane()) {
         let look = Glance::of(attempt.steps, grid, &session.forgotten());
         glance_ui(&look, &format!("at strength {strength}"), ui);
         fact_ui(ui, "Measured at strength 1");

@@ -133,27 +133,37 @@ pub fn line_ui(ui: &mut Ui, right: impl FnOnce(&mut Ui), left: impl FnOnce(&mut 
 /// What is on a chip: a name, a picture, and whether it is chosen.
 pub type Chip<'a> = (&'a str, Option<Image<'a>>, bool);
 
-/// Draws `n` buttons of names and pictures, two in a row, or why they cannot be had now; the one that
-/// was pressed.
+/// Height of a chip where there is room, in points, and what its width is at least.
+pub const CHIP: f32 = 38.0;
+const CHIP_WIDTH: f32 = 100.0;
+
+/// Draws `n` buttons of names and pictures, as many in a row as there is room for, or why they cannot be had
+/// now; the one that was pressed.
 pub fn chips_ui<'a>(
     n: usize,
-    height: f32,
     blocked: Option<&str>,
     ui: &mut Ui,
     chip: impl Fn(usize) -> Option<Chip<'a>>,
 ) -> Option<usize> {
-    let size = vec2((ui.available_width() - 4.0) / 2.0, height);
-    ui.spacing_mut().item_spacing = Vec2::splat(4.0);
+    const GAP: f32 = 4.0;
+    // Lower where the window is.
+    let height = (ui.ctx().content_rect().height() * 0.05).clamp(26.0, CHIP).round();
+    let per_row = ((ui.available_width() + GAP) / (CHIP_WIDTH + GAP)).max(1.0) as usize;
+    let width = (ui.available_width() + GAP) / per_row as f32 - GAP;
+    let size = vec2(width, height);
+    ui.spacing_mut().item_spacing = Vec2::splat(GAP);
     let mut pressed = None;
-    for first in (0..n).step_by(2) {
+    for first in (0..n).step_by(per_row) {
         ui.horizontal(|ui| {
             ui.spacing_mut().button_padding = vec2(4.0, 2.0);
-            for i in first..n.min(first + 2) {
+            for i in first..n.min(first + per_row) {
                 let Some((name, picture, on)) = chip(i) else { continue };
                 let name = small(name).atom_grow(true).atom_align(Align2::LEFT_CENTER);
                 let mut atoms = Atoms::new(name);
                 if let Some(picture) = picture {
-                    atoms.push_left(picture.fit_to_exact_size(Vec2::splat(height - 6.0)));
+                    atoms.push_left(
+                        picture.fit_to_exact_size(Vec2::splat(height - 4.0)).corner_radius(4),
+                    );
                 }
                 let chip = Button::new(atoms).selected(on).truncate().gap(6.0).min_size(size);
                 let response = ui.add_enabled_ui(blocked.is_none(), |ui| {

@@ -33,7 +33,7 @@ pub fn figure(summary: &Summary) -> Result<(String, Vec<u8>)> {
         Chart::Bars => bars(&mut page, summary, top),
         Chart::Gap | Chart::Ua => lines(&mut page, summary, top),
     }
-    Ok((page.svg(), page.png()?))
+    page.both()
 }
 
 fn bars(page: &mut Page, summary: &Summary, mut top: usize) {

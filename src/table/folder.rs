@@ -6,9 +6,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize};
 
-use super::{Cell, Cells, Run, SCHEMA, Scale, Summary, Table, chart, compare, slug, text};
+use super::{Cell, Cells, Run, Scale, Summary, Table, chart, compare, slug, text};
 use crate::disk::output::{Output, OutputKind};
 use crate::disk::{files, output};
 use crate::error::{Error, Result};
@@ -40,12 +40,7 @@ struct Head {
 /// # Errors
 /// It is no table's folder, or its file is damaged or of a later version.
 pub fn summary(dir: &Path) -> Result<Summary> {
-    let summary: Summary = read(dir, TABLE)?;
-    if summary.schema != SCHEMA {
-        let reason = format!("is of form {}, this version reads {SCHEMA}", summary.schema);
-        return Err(Error::file(dir.join(TABLE), reason));
-    }
-    Ok(summary)
+    Summary::read(&bytes(dir, TABLE)?).map_err(|reason| Error::file(dir.join(TABLE), reason))
 }
 
 /// The table that a folder is for.
@@ -53,16 +48,17 @@ pub fn summary(dir: &Path) -> Result<Summary> {
 /// # Errors
 /// It is no table's folder, or its protocol is damaged.
 pub fn table(dir: &Path) -> Result<Table> {
-    Ok(read::<Head>(dir, PROTOCOL)?.table)
+    let head = serde_json::from_slice::<Head>(&bytes(dir, PROTOCOL)?);
+    head.map(|head| head.table).map_err(|e| Error::file(dir.join(PROTOCOL), e))
 }
 
 /// A file that every table's folder has.
-fn read<T: DeserializeOwned>(dir: &Path, name: &str) -> Result<T> {
+fn bytes(dir: &Path, name: &str) -> Result<Vec<u8>> {
     let path = dir.join(name);
     if !path.is_file() {
         return Err(Error::file(dir, format!("is not a table's folder: it has no {name}")));
     }
-    serde_json::from_slice(&files::read(&path)?).map_err(|e| Error::file(&path, e))
+    files::read(&path)
 }
 
 impl<'a> Folder<'a> {

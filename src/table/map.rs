@@ -1,6 +1,5 @@
-//! The forget map of several runs: SVG, and the same as PNG.
+//! The forget map of several runs.
 
-use crate::error::Result;
 use crate::eval::Place;
 use crate::run::{EMBER, Frame, GREEN, INK, MARGIN, PALE, Page, Scale};
 use crate::words::{Report, grouped};
@@ -13,10 +12,7 @@ pub struct Pair<'a> {
 }
 
 /// Draws the map: x, what is left of the forgotten; y, what is lost of the rest.
-///
-/// # Errors
-/// The picture is too large to hold.
-pub fn figure(pairs: &[Pair]) -> Result<(String, Vec<u8>)> {
+pub fn figure(pairs: &[Pair]) -> Page {
     let mut page = Page::default();
     let all = || pairs.iter().flat_map(|p| [Some(p.run), p.control]).flatten();
     let places: Vec<Place> = all().map(Place::of).collect();
@@ -58,7 +54,7 @@ pub fn figure(pairs: &[Pair]) -> Result<(String, Vec<u8>)> {
         page.text(x as usize + 7, y as usize + 4, 12, INK, "Retrain");
     }
     page.below("Grey, joined by a broken line: the random mask of equal size.");
-    Ok((page.svg(), page.png()?))
+    page
 }
 
 /// The corner where a run counts as forgotten.

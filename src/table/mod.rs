@@ -13,6 +13,7 @@ pub mod folder;
 pub mod map;
 mod mark;
 mod notes;
+mod place;
 mod protocol;
 mod published;
 mod rates;
@@ -26,6 +27,7 @@ pub use cell::{Cell, Cells, Numbers, Outcome};
 #[cfg(not(target_arch = "wasm32"))]
 pub use folder::Folder;
 pub use map::Pair;
+pub use place::places;
 pub use protocol::{Original, Scale};
 pub use rows::{ORIGINAL, RETRAIN, Row};
 pub use summary::{Compared, Line, Mark, SCHEMA, Summary, Value, Versus};

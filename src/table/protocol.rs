@@ -119,7 +119,7 @@ impl Protocol {
             model: Some("fashion-ddpm".into()),
             budget: match scale {
                 Scale::Tiny => Budget::Tiny,
-                Scale::Small => Budget::Standard,
+                Scale::Small => Budget::Quick,
                 Scale::Paper => Budget::Full,
             },
             epochs: None,

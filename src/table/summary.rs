@@ -119,6 +119,18 @@ pub struct Versus {
 }
 
 impl Summary {
+    /// A table out of its file.
+    ///
+    /// # Errors
+    /// It is damaged, or of a later version.
+    pub fn read(bytes: &[u8]) -> Result<Self, String> {
+        let summary: Self = serde_json::from_slice(bytes).map_err(|e| e.to_string())?;
+        if summary.schema != SCHEMA {
+            return Err(format!("is of form {}, this version reads {SCHEMA}", summary.schema));
+        }
+        Ok(summary)
+    }
+
     /// The protocol's hash in short.
     pub fn short_hash(&self) -> &str {
         self.protocol.get(..16).unwrap_or(&self.protocol)

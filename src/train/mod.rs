@@ -12,7 +12,7 @@ pub mod trainer;
 
 pub use learner::{Learner, average};
 pub use losses::{
-    Noised, NoisedClasses, cross_entropy, drop_condition, log_likelihood, mse, noised,
+    Noised, NoisedClasses, column, cross_entropy, drop_condition, log_likelihood, mse, noised,
 };
 pub use optimizer::{LrSchedule, Optimizer, Rule, WeightFreeze, clip_norm};
 pub use preset::{CONDITION_DROP, PRESETS, Preset};

@@ -2,7 +2,7 @@
 
 use super::{BatchSource, Knobs, Losses, Method, Order, Rate, Scope, Treatment, registry};
 use crate::data::rng;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::models::{Card, Training};
 use crate::subject::Sent;
 use crate::train::{LrSchedule, Preset};
@@ -19,6 +19,8 @@ pub struct Plan {
     pub epochs: usize,
     /// Updates in all.
     pub steps: usize,
+    /// Those that are made, where a recipe ends before the last one.
+    until: Option<usize>,
     pub batch: usize,
     pub lr: f64,
     pub schedule: LrSchedule,
@@ -89,6 +91,7 @@ impl Plan {
             estimator: recipe.mask.unwrap_or(method.mask),
             epochs: 0,
             steps: 0,
+            until: recipe.until,
             batch: sizes.batch[task as usize],
             lr: how.lr(&sizes),
             schedule: match how.rate {
@@ -150,6 +153,25 @@ impl Plan {
         Ok(plan)
     }
 
+    /// Updates that are made.
+    pub fn end(&self) -> usize {
+        self.until.map_or(self.steps, |until| until.min(self.steps))
+    }
+
+    /// Refuses to end where the run does not come to.
+    ///
+    /// # Errors
+    /// It has fewer updates.
+    pub fn check_end(&self) -> Result<()> {
+        match self.until.filter(|until| *until > self.steps) {
+            Some(until) => {
+                let right = format!("the run has {} updates", self.steps);
+                Err(Error::argument("until", until, right))
+            }
+            None => Ok(()),
+        }
+    }
+
     /// Whether only the layers that read the condition change.
     pub fn attention(&self) -> bool {
         self.how.attention || self.knobs.on("cross-attention")
@@ -186,7 +208,7 @@ impl Plan {
         let [forget, retain] = [&scope.forget, &scope.retain].map(Vec::len);
         let few = forget + retain < EACH_EPOCH * self.batch || alone && forget < 2 * self.batch;
         let trains = self.updates() > 0 && self.preset.is_none();
-        let quick = recipe.budget != Budget::Full;
+        let quick = matches!(recipe.budget, Budget::Brief | Budget::Quick);
         let few = few && recipe.steps.is_none();
         if !trains || recipe.budget == Budget::Tiny || !(few || quick) {
             return;

@@ -10,8 +10,9 @@ use crate::models::{Lora, Said};
 use crate::words::files::MINE;
 use crate::words::{Recipe, Redirect, Task};
 
-/// Requests that may have been met before one.
+/// Requests that may have been met before one, and runs that one may go on from, one after another.
 const MOST_BEFORE: usize = 100;
+const MOST_BRANCHES: usize = 20;
 
 /// The line around a byte of a text, cut short.
 fn line_at(text: &str, byte: usize) -> String {
@@ -42,7 +43,6 @@ impl Recipe {
             }
         })?;
         recipe.modernise();
-        recipe.after.iter_mut().for_each(Self::modernise);
         recipe.check()?;
         Ok(recipe)
     }
@@ -52,6 +52,7 @@ impl Recipe {
         if let Some(alpha) = self.alpha.take() {
             self.knobs.entry("alpha".into()).or_insert(alpha);
         }
+        self.after.iter_mut().chain(self.branch.as_deref_mut()).for_each(Self::modernise);
     }
 
     /// Sets a knob of the method, `alpha=3`; switches are `on` or `off`.
@@ -85,6 +86,8 @@ impl Recipe {
         counted("epochs", self.epochs, 10_000)?;
         counted("steps", self.steps, 10_000_000)?;
         counted("batch", self.batch, 4096)?;
+        counted("until", self.until, 10_000_000)?;
+        self.check_branches()?;
         if let Some(lr) = self.lr.filter(|lr| !(lr.is_finite() && *lr > 0.0)) {
             return Err(Error::argument("lr", lr, "a number above 0 is needed"));
         }
@@ -109,6 +112,27 @@ impl Recipe {
             earlier.check()?;
         }
         Ok(())
+    }
+
+    /// Refuses to go on from what does not lead here.
+    fn check_branches(&self) -> Result<()> {
+        let path = std::iter::successors(self.branch.as_deref(), |recipe| recipe.branch.as_deref());
+        let long = path.take(MOST_BRANCHES + 1).count() > MOST_BRANCHES;
+        let Some(branch) = &self.branch else { return Ok(()) };
+        if long {
+            let right = format!("{MOST_BRANCHES} runs that go on from one another at the most");
+            return Err(Error::argument("branch", &branch.method, right));
+        }
+        if self.given.is_some() || branch.given.is_some() {
+            let right = "weights that others made are no run that another goes on from";
+            return Err(Error::argument("branch", &branch.method, right));
+        }
+        if !branch.leads_to(self) || !branch.after.is_empty() {
+            let right = "a run goes on from one of the same model, data and forget set, and says for both \
+                         what came before";
+            return Err(Error::argument("branch", &branch.forget, right));
+        }
+        branch.check()
     }
 
     /// The recipe without what its method has no use for in a task.
@@ -140,7 +164,10 @@ impl Recipe {
         let pictures = run.join(MINE);
         let there = pictures.to_str().filter(|_| pictures.is_dir());
         match there.and_then(|there| mine::found(&self.data, there)) {
-            Some(data) => Self { data, ..self },
+            Some(data) => {
+                let branch = self.branch.map(|branch| Box::new(branch.with_pictures(run)));
+                Self { data, branch, ..self }
+            }
             None => self,
         }
     }
@@ -190,6 +217,7 @@ impl Recipe {
             mask_file: self.mask_file.as_ref().map(file),
             given: self.given.as_ref().map(file),
             after: self.after.iter().map(|before| before.within(folder)).collect(),
+            branch: self.branch.as_ref().map(|branch| Box::new(branch.within(folder))),
             ..self.clone()
         }
     }
@@ -223,6 +251,30 @@ mod tests {
         for wrong in [nested, other, many] {
             assert!(wrong.check().unwrap_err().to_string().contains("after"));
         }
+    }
+
+    #[test]
+    fn a_recipe_names_the_run_that_it_goes_on_from() {
+        let request = |forget: &str| Recipe::new("fashion-classifier", "fashion-mnist", forget);
+        let first = Recipe { until: Some(12), ..request("class:Bag") };
+        let on = |from: &Recipe, to: Recipe| to.going_on(from);
+        let second = on(&first, Recipe { density: 0.1, ..request("class:Bag") });
+        assert_eq!(Recipe::parse(&second.to_toml().unwrap(), "recipe").unwrap(), second);
+        let protocols = [&second, &first, &first.whole(), &on(&first.whole(), second.clone())];
+        let mut protocols = protocols.map(Recipe::protocol);
+        protocols.sort();
+        assert!(protocols.windows(2).all(|pair| pair[0] != pair[1]));
+        // The weights that it is measured against are the unchanged ones.
+        assert_eq!(second.start(), "fashion-classifier");
+        let far =
+            (0..=MOST_BRANCHES).fold(first.clone(), |recipe, _| on(&recipe, request("class:Bag")));
+        let given = request("class:Bag").met_by("others.pth");
+        for wrong in [on(&request("class:Coat"), first.clone()), far, on(&given, first.clone())] {
+            assert!(wrong.check().unwrap_err().to_string().contains("branch"));
+        }
+        assert!(
+            Recipe { until: Some(0), ..first }.check().unwrap_err().to_string().contains("until")
+        );
     }
 
     #[test]

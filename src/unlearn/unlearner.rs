@@ -64,7 +64,24 @@ impl Unlearner {
         free: Option<&[u8]>,
         job: &mut JobContext,
     ) -> Result<Self> {
-        let mut weights = original.clone();
+        let start = original.clone();
+        Self::begin_at(start, subject, original, plan, free, job).await
+    }
+
+    /// The same from other weights than the original, which is what methods still hold against: those that a run
+    /// had on its way. What is not free stays as it is there.
+    ///
+    /// # Errors
+    /// Cancelled, or the device failed.
+    pub async fn begin_at(
+        start: Weights,
+        subject: Subject,
+        original: Weights,
+        plan: Plan,
+        free: Option<&[u8]>,
+        job: &mut JobContext,
+    ) -> Result<Self> {
+        let mut weights = start.clone();
         let mut work = (plan.method.work)(&plan.knobs);
         work.begin(&mut MethodContext {
             subject: &subject,
@@ -75,7 +92,7 @@ impl Unlearner {
         })
         .await?;
         let freeze = free.map(|bits| {
-            WeightFreeze::new(bits, &original.layout, &original, &weights, plan.knobs.on("drift"))
+            WeightFreeze::new(bits, &original.layout, &start, &weights, plan.knobs.on("drift"))
         });
         if let Some(freeze) = &freeze {
             freeze.restore(&mut weights);
@@ -100,7 +117,7 @@ impl Unlearner {
 
     /// Whether all updates are done.
     pub fn finished(&self) -> bool {
-        self.step >= self.plan.steps
+        self.step >= self.plan.end()
     }
 
     /// The weights as they are to be used.

@@ -14,10 +14,10 @@ pub enum Budget {
     Tiny,
     /// A verdict in half a minute on two cores: few updates, and pictures in rounds until the figures are certain
     /// enough.
+    Brief,
+    /// Stated subsets, minutes on two cores.
     #[default]
     Quick,
-    /// Stated subsets, minutes on two cores.
-    Standard,
     /// Everything.
     Full,
 }
@@ -153,7 +153,7 @@ impl Budget {
             sampler: [20, 20, 50],
             previews: 8,
         };
-        const STANDARD: Sizes = Sizes {
+        const QUICK: Sizes = Sizes {
             score: 2_048,
             each: [1_536, 6_144],
             length: [4, 150, 120],
@@ -167,14 +167,21 @@ impl Budget {
             sampler: [20; 3],
             ..FULL
         };
-        const QUICK: Sizes = Sizes {
+        const BRIEF: Sizes = Sizes {
+            score: 256,
+            each: [384, 1_536],
+            length: [4, 60, 30],
+            batch: [64, 32, 16],
+            lr: Some([0.02, 4e-4, 2e-4]),
             measured: [
-                Extent::in_rounds([1_000, 3_000, 3_000], [250, 750], [1.0, 1.0]),
+                Extent::in_rounds([1_000, 3_000, 3_000], [250, 750], [1.0, 1.2]),
                 Extent::in_rounds([80, 40, 0], [20, 10], [4.0, 3.0]),
                 Extent::in_rounds([48, 96, 0], [12, 24], [5.0, 5.0]),
             ],
             frechet: false,
-            ..STANDARD
+            sampler: [10; 3],
+            previews: 4,
+            ..QUICK
         };
         const TINY: Sizes = Sizes {
             score: 16,
@@ -194,8 +201,8 @@ impl Budget {
         };
         match self {
             Self::Tiny => TINY,
+            Self::Brief => BRIEF,
             Self::Quick => QUICK,
-            Self::Standard => STANDARD,
             Self::Full => FULL,
         }
     }
@@ -204,7 +211,7 @@ impl Budget {
     pub fn audit(self) -> AuditSizes {
         let [probe, asked, layers, relearn, held, references] = match self {
             Self::Tiny => [4, 40, 20, 2, 20, 4],
-            Self::Quick | Self::Standard => [100, 1_000, 300, 10, 300, 200],
+            Self::Brief | Self::Quick => [100, 1_000, 300, 10, 300, 200],
             Self::Full => [300, 3_000, 1_000, 20, 500, 600],
         };
         AuditSizes { probe, asked, layers, relearn, held, references }

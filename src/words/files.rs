@@ -2,16 +2,23 @@
 
 /// A run's report.
 pub const REPORT: &str = "report.json";
+/// A run as a page of HTML.
+pub const PAGE: &str = "report.html";
+/// How such a page begins.
+pub const PAGE_START: &str = "<!DOCTYPE html>\n<!-- A run of SalUn Studio -->\n";
 /// An audit of a run: its figures and two pictures.
 pub const AUDIT: [&str; 3] = ["audit.json", "roc.png", "relearn.png"];
 /// Attacks on a run: their figures and a picture.
 pub const ATTACKS: [&str; 2] = ["attacks.json", "attacks.png"];
+/// What a run's weights were on its way.
+pub const SNAPSHOTS: &str = "snapshots.safetensors";
 /// The folder in a run's of a person's own pictures, which lay beside the data.
 pub const MINE: &str = "mine";
 /// A run's folder, in order. A text-to-image model is a folder `model` in it.
-pub const RUN: [&str; 15] = [
+pub const RUN: [&str; 17] = [
     "recipe.toml",
     REPORT,
+    PAGE,
     "model.safetensors",
     "mask.safetensors",
     "saliency.png",
@@ -24,6 +31,7 @@ pub const RUN: [&str; 15] = [
     ATTACKS[0],
     ATTACKS[1],
     "log.jsonl",
+    SNAPSHOTS,
     "forgotten.txt",
 ];
 /// A text-to-image model that came as a single file, in its folder beside the tokenizer.

@@ -1,6 +1,7 @@
 //! Plain data that everybody speaks: the request and what came of it. Nothing here knows a tensor.
 
 mod attack;
+mod attribution;
 pub mod audit;
 mod budget;
 mod change;
@@ -10,12 +11,14 @@ pub mod fingerprint;
 mod forget;
 mod format;
 mod judge;
+mod piece;
 mod recipe;
 mod report;
 mod sampling;
 mod task;
 
 pub use attack::{AttackKind, AttackReport, Try};
+pub use attribution::Attribution;
 pub use audit::{
     Attack, Audit, Changed, Divergence, Examination, LayerSimilarity, ProbeReport, References,
     Relearn,
@@ -28,6 +31,7 @@ pub use fingerprint::Fingerprint;
 pub use forget::ForgetKind;
 pub use format::Format;
 pub use judge::{JUDGE_IMAGENET, JUDGE_NONE, NO_JUDGE};
+pub use piece::Piece;
 pub use recipe::{Recipe, Redirect};
 pub use report::{
     ChangeWithin, DeviceReport, EarlierReport, Forgotten, Frechet, Gap, LayerReport, MaskReport,

@@ -87,6 +87,15 @@ pub struct Recipe {
     /// What the data was when the recipe was run, if it was a folder: another is refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fingerprint: Option<Fingerprint>,
+    /// The update that the run ends with, before the last one: its weights are those that the whole run has
+    /// there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<usize>,
+    /// The run of the same request that this one goes on from: it starts from the weights which that ended with,
+    /// with a fresh optimiser, and what its mask freezes stays as it was there. It is measured against the
+    /// unchanged model as any other. What came before both is said once, by this recipe.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub branch: Option<Box<Self>>,
     /// Requests to the same model that were met before this one, the first one first: this run
     /// starts from the weights that the last of them ended with.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -159,6 +168,8 @@ impl Recipe {
             sampling: None,
             knobs: BTreeMap::new(),
             fingerprint: None,
+            until: None,
+            branch: None,
             after: Vec::new(),
         }
     }
@@ -181,8 +192,30 @@ impl Recipe {
             batch: None,
             redirect: Redirect::default(),
             knobs: BTreeMap::new(),
+            until: None,
+            branch: None,
             ..self
         }
+    }
+
+    /// The whole run that this one is the beginning of.
+    pub fn whole(&self) -> Self {
+        Self { until: None, ..self.clone() }
+    }
+
+    /// This request from where a run of the same request ended.
+    pub fn going_on(self, from: &Self) -> Self {
+        Self { branch: Some(Box::new(Self { after: Vec::new(), ..from.clone() })), ..self }
+    }
+
+    /// The run that this one goes on from.
+    pub fn parent(&self) -> Option<Self> {
+        self.branch.as_ref().map(|branch| Self { after: self.after.clone(), ..*branch.clone() })
+    }
+
+    /// Whether a run of another recipe can go on from one of this: both are of the same request.
+    pub fn leads_to(&self, other: &Self) -> bool {
+        self.model == other.model && self.data == other.data && self.forget == other.forget
     }
 
     /// The same request, to be met here.
@@ -255,27 +288,32 @@ impl Recipe {
         Ok(said.unwrap_or_default().to_string() + &text)
     }
 
-    /// SHA-256 over the recipe and the program's version: equal protocols have equal hashes. What the data
-    /// was is no part of it: a recipe has that once it was run.
-    pub fn protocol(&self) -> String {
+    /// The same without what the data was, and without where files lie: they go by their last names.
+    fn unplaced(&self) -> Self {
         let within = |text: &str| match text.split_once(':') {
             Some((kind, path)) => format!("{kind}:{}", last(path)),
             None => text.to_string(),
         };
-        let asked = |recipe: &Self| Self {
+        Self {
             fingerprint: None,
-            model: laid(&last(&recipe.model)),
-            data: within(&recipe.data),
-            forget: match ForgetKind::of(&recipe.forget) {
-                Some(ForgetKind::Indices) => within(&recipe.forget),
-                _ => recipe.forget.clone(),
+            model: laid(&last(&self.model)),
+            data: within(&self.data),
+            forget: match ForgetKind::of(&self.forget) {
+                Some(ForgetKind::Indices) => within(&self.forget),
+                _ => self.forget.clone(),
             },
-            mask_file: recipe.mask_file.as_deref().map(last),
-            given: recipe.given.as_deref().map(last),
-            ..recipe.clone()
-        };
-        let after = self.after.iter().map(asked).collect();
-        let text = Self { after, ..asked(self) }.to_toml().unwrap_or_default();
+            mask_file: self.mask_file.as_deref().map(last),
+            given: self.given.as_deref().map(last),
+            branch: self.branch.as_ref().map(|branch| Box::new(branch.unplaced())),
+            ..self.clone()
+        }
+    }
+
+    /// SHA-256 over the recipe and the program's version: equal protocols have equal hashes. What the data
+    /// was is no part of it: a recipe has that once it was run.
+    pub fn protocol(&self) -> String {
+        let after = self.after.iter().map(Self::unplaced).collect();
+        let text = Self { after, ..self.unplaced() }.to_toml().unwrap_or_default();
         // Requests had their names before there was a version.
         let text = text.lines().filter(|line| !line.starts_with("format = "));
         let text: String = text.flat_map(|line| [line, "\n"]).collect();

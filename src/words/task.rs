@@ -18,7 +18,7 @@ pub enum Task {
 
 impl Task {
     /// In the order of the studio's tabs.
-    pub const ALL: [Self; 3] = [Self::Generate, Self::Classify, Self::TextToImage];
+    pub const ALL: [Self; 3] = [Self::TextToImage, Self::Generate, Self::Classify];
 
     /// Whether it tells classes of pictures apart: then single pictures can be forgotten, and a run be audited.
     pub fn classifies(self) -> bool {

@@ -11,7 +11,7 @@ scripts and their tokens), `a` to `d.safetensors` (tiny models of random weights
 half precision, the U-Net in shards).
 
 Weights are rounded to half precision first, so that a file holds exactly what torch computed with
-(in double precision; results are rounded once).
+(in double precision; results are rounded once, gradients to bfloat16).
 """
 
 import json
@@ -25,6 +25,7 @@ import numpy as np
 import torch
 from diffusers import (AutoencoderKL, DDIMScheduler, EulerDiscreteScheduler, PNDMScheduler,
                        StableDiffusionPipeline, UNet2DConditionModel)
+from diffusers.models.attention_processor import Attention
 from safetensors.torch import save_file
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer, CLIPTokenizerFast
@@ -88,6 +89,15 @@ SCHEDULERS = {
 STEPS = 20
 GUIDANCE = 3.0  # (1 + w) eps(c) - w eps(null)
 
+
+def scores(self, query, key, mask=None):
+    """`Attention.get_attention_scores` without a mask; diffusers' own adds 0 times what was in memory before, and of
+    that this PyTorch lets NaN through."""
+    assert mask is None
+    return (torch.bmm(query, key.transpose(1, 2)) * self.scale).softmax(-1)
+
+
+Attention.get_attention_scores = scores
 
 # ---------------------------------------------------------------- tokenizer
 
@@ -229,7 +239,7 @@ def model(key, vocab):
     (decoded - x).abs().mean().backward()
     for part, m in [("text", text), ("unet", unet), ("vae", vae)]:
         for name, p in m.named_parameters():
-            grads[f"grad/{part}/{name}"] = p.grad.float()
+            grads[f"grad/{part}/{name}"] = p.grad.bfloat16()
     # Of the text encoder only the layers: its table is mostly zeros.
     out.update({k: v for k, v in grads.items() if "token_embedding" not in k})
     out.update(ids=ids, z=z.float(), t=t, target=target.float(), context=context.float(),
@@ -237,6 +247,7 @@ def model(key, vocab):
                logvar=posterior.logvar.float(), noise=normal(8, *posterior.mean.shape).float(),
                decoded=decoded.float())
     out = {k: v.detach() for k, v in out.items()}
+    assert all(v.isfinite().all() for v in out.values()), key
     save(f"{key}.safetensors", out, text=text.config.to_dict(), unet=plain(unet.config),
          vae=plain(vae.config))
     return text, unet, vae

@@ -233,6 +233,7 @@ fn a_run_is_a_folder_that_a_recipe_repeats() {
         "report.json",
         "saliency.png",
         "side-by-side.png",
+        "snapshots.safetensors",
     ];
     let inside = Scratch(scratch.path("one"));
     assert_eq!(inside.names(), files);

@@ -140,6 +140,7 @@ impl Fixture {
 /// Largest difference relative to the largest expected value.
 pub fn close(what: &str, got: &[f32], expected: &[f32], tolerance: f64) {
     assert_eq!(got.len(), expected.len(), "{what}");
+    assert!(expected.iter().all(|v| v.is_finite()), "{what}: a fixture that is no numbers");
     let scale = expected.iter().fold(1e-6f64, |m, v| m.max(f64::from(v.abs())));
     for (i, (a, b)) in got.iter().zip(expected).enumerate() {
         let difference = f64::from((a - b).abs()) / scale;

@@ -11,9 +11,9 @@ use salun_studio::models::{AnyModel, open_latent, registry};
 use salun_studio::wire;
 use salun_studio::words::{Budget, Recipe, SampleOptions, Task};
 
-/// How the quick budget samples with the first seed.
+/// How the brief budget samples with the first seed.
 fn options(task: Task) -> SampleOptions {
-    let steps = Budget::Quick.sizes().sampler[task as usize];
+    let steps = Budget::Brief.sizes().sampler[task as usize];
     SampleOptions { steps, ..SampleOptions::default() }
 }
 
@@ -30,7 +30,7 @@ fn record(client: &mut Client, name: &str) -> Known {
         return Known::of_survey(&model, &options, &survey, caption).expect("somebody judges");
     }
     let model = AnyModel::Plain(registry::open(name).unwrap().into());
-    let n = Budget::Quick.sizes().measured[Task::Generate as usize].most[0];
+    let n = Budget::Brief.sizes().measured[Task::Generate as usize].most[0];
     let sample = Job::Sample { model: name.into(), class: None, n, options };
     let Outcome::Sampled(grid) = client.run(sample) else { unreachable!() };
     Known::of_classes(&model, &options, &grid)
@@ -53,7 +53,8 @@ fn what_is_known_of_the_shipped_models_is_what_they_draw() {
     for (model, data, forget) in
         [("fashion-ddpm", "fashion-mnist", "class:Bag"), ("emoji-t2i", "emoji", "prompt:a cat")]
     {
-        let recipe = Recipe { method: "noop".into(), ..Recipe::new(model, data, forget) };
+        let budget = Budget::Brief;
+        let recipe = Recipe { method: "noop".into(), budget, ..Recipe::new(model, data, forget) };
         let run = client.unlearn(recipe);
         let (before, after) = (&run.report.before, &run.report.after);
         assert_eq!(before.n, after.n);

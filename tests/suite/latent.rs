@@ -80,6 +80,7 @@ impl Fixture {
 
 fn off(name: &str, expected: &[f32], got: &[f32], tolerance: f64, floor: f64) {
     assert_eq!(expected.len(), got.len(), "{name}");
+    assert!(expected.iter().chain(got).all(|v| v.is_finite()), "{name}: not all are numbers");
     let size = expected.iter().fold(floor, |m, v| m.max(v.abs() as f64));
     let difference =
         expected.iter().zip(got).fold(0.0f64, |m, (a, b)| m.max((*a as f64 - *b as f64).abs()));

@@ -260,3 +260,36 @@ fn a_name_that_is_no_text_is_no_obstacle() {
     let ran = Ran::of(command.arg("--run").arg(name).output().unwrap());
     assert_eq!(ran.status, Some(0), "{ran:?}");
 }
+
+#[test]
+fn a_run_folder_has_its_page_and_export_makes_it_anew() {
+    let scratch = with_run("page");
+    let within = fs::read_to_string(scratch.path("run/report.html")).unwrap();
+    let line = "export --run run --report run.html";
+    let ran = scratch.run(line);
+    assert_eq!(ran.status, Some(0), "{ran:?}");
+    let page = fs::read_to_string(scratch.path("run.html")).unwrap();
+    let report = fs::read_to_string(scratch.path("run/report.json")).unwrap();
+    let report: serde_json::Value = serde_json::from_str(&report).unwrap();
+    for page in [&within, &page] {
+        assert!(page.starts_with("<!DOCTYPE html>") && page.trim_end().ends_with("</html>"));
+        assert!(page.contains(report["protocol"].as_str().unwrap()), "whose it is");
+        assert_eq!(
+            page.matches("<img src=\"data:image/png;base64,").count(),
+            2,
+            "before and after"
+        );
+        assert!(page.contains("Loss of 1 updates"), "the loss");
+    }
+    // The picture itself is on the page.
+    let picture = fs::read(scratch.path("run/after.png")).unwrap();
+    let size = picture.len().div_ceil(3) * 4;
+    assert!(page.len() > size && within.len() < 4 * size + 400_000, "{}", within.len());
+    refused(&scratch, line, &["run.html", "--force"]);
+    assert_eq!(scratch.run(&format!("{line} --force")).status, Some(0));
+    scratch.put("mine.html", "<!DOCTYPE html><p>mine");
+    refused(&scratch, "export --run run --report mine.html --force", &["is not a run's page"]);
+    refused(&scratch, "export --run run --report run.txt", &[".html"]);
+    scratch.put("run/before.png", "no picture");
+    refused(&scratch, "export --run run --report other.html", &["before.png"]);
+}

@@ -113,11 +113,12 @@ fn a_diffusion_models_update_tells_what_it_forgets_and_what_it_keeps() {
 }
 
 #[test]
-fn a_quick_measurement_stops_when_its_intervals_are_narrow() {
+fn a_brief_measurement_stops_when_its_intervals_are_narrow() {
     let recipe = Recipe {
         steps: Some(2),
         batch: Some(16),
         mask: Some(Estimator::Random),
+        budget: Budget::Brief,
         ..Recipe::new("fashion-classifier", "fashion-mnist", "class:Trouser")
     };
     let (run, heard) = hear(&mut Client::new(DeviceChoice::Cpu), recipe);

@@ -14,7 +14,7 @@ use salun_studio::engine::{Job, Outcome};
 use salun_studio::gpu::DeviceChoice;
 use salun_studio::job_context::JobContext;
 use salun_studio::models::{
-    Architecture, Classifier, Linear, Model, Network, Pass, ResnetConfig, WeightLayout,
+    Architecture, Classifier, Linear, Model, Network, Pass, ResnetConfig, Sketch, WeightLayout,
 };
 use salun_studio::saliency::{By, Overlap, Scores, Scoring, rank};
 use salun_studio::subject::{Sent, Subject};
@@ -29,6 +29,11 @@ impl Classifier for OnePixel {
     fn trunk(&self, _: &Pass, x: Tensor<4>, _: &mut dyn FnMut(&Tensor<4>)) -> Tensor<2> {
         let n = x.dims()[0];
         x.reshape([n, 1])
+    }
+    fn sketch(&self, to: &mut Sketch) {
+        to.block("Head", 0);
+        let x = to.input("pixel");
+        to.layer(&[self.0.params()], &[x]);
     }
     fn stage_names(&self) -> Vec<String> {
         vec!["pixel".into()]

@@ -1,17 +1,22 @@
 //! The studio with the real engine: a person picks a class, presses Forget, sees it forgotten.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use egui_kittest::{Harness, kittest::Queryable};
 
 use crate::common::Client;
+use crate::studio::lessons::{PLAYS, perform};
 use salun_studio::engine::{Engine, Job, Outcome};
 use salun_studio::error::Error;
 use salun_studio::gpu::{DeviceChoice, device};
 use salun_studio::models::registry;
-use salun_studio::studio::{Parcel, Studio, recorded};
+use salun_studio::saliency::By;
+use salun_studio::studio::{Parcel, SaveHook, Studio, recorded};
 use salun_studio::unlearn::registry::METHODS;
-use salun_studio::words::{Budget, Task};
+use salun_studio::words::{Budget, Piece, Recipe, Report, Task};
 
 /// Runs the window until a widget with this label is there; the engine works meanwhile.
 fn until(window: &mut Harness<Studio>, label: &str) {
@@ -30,13 +35,17 @@ fn label(window: &Harness<Studio>, part: &str) -> String {
     node.accesskit_node().label().unwrap_or_default()
 }
 
-/// The window, with an engine on the CPU.
+/// The window with the classifier, and with an engine on the CPU.
 fn window() -> Harness<'static, Studio> {
+    window_of([1280.0, 800.0])
+}
+
+fn window_of(size: [f32; 2]) -> Harness<'static, Studio> {
     let engine = Engine::spawn(device::open(DeviceChoice::Cpu).expect("the CPU"));
-    let save = Box::new(|_: Parcel| Err(Error::Request("not in this test".into())));
-    let studio = Studio::new(Box::new(engine), save);
+    let save: SaveHook = Box::new(|_: Parcel| Err(Error::Request("not in this test".into())));
+    let studio = Studio::on(Task::Classify, Box::new(engine), Arc::new(save));
     let mut window = Harness::builder()
-        .with_size([1280.0, 800.0])
+        .with_size(size)
         .with_max_steps(20)
         .build_ui_state(|ui, studio: &mut Studio| studio.show(ui), studio);
     window.step();
@@ -52,10 +61,10 @@ fn the_recorded_pictures_are_those_that_the_models_show() {
         let Outcome::Opened(shown) = client.run(job) else { unreachable!() };
         if std::env::var_os("SALUN_RECORD").is_some() {
             let file = format!("assets/recorded/{model}.opened");
-            std::fs::write(file, recorded::pack(&shown).unwrap()).unwrap();
+            std::fs::write(file, salun_studio::wire::deflate(&*shown).unwrap()).unwrap();
             continue;
         }
-        let recorded = recorded::of(&model).unwrap_or_else(|| panic!("{model} is recorded"));
+        let recorded = recorded::opened(&model).unwrap_or_else(|| panic!("{model} is recorded"));
         assert_eq!((&recorded.classes, recorded.params), (&shown.classes, shown.params));
         assert_eq!(recorded.grid.rows, shown.grid.rows);
         // Sums, and with them pixels, differ a little between processors.
@@ -63,6 +72,26 @@ fn the_recorded_pictures_are_those_that_the_models_show() {
             recorded.grid.pixels.iter().zip(&shown.grid.pixels).map(|(a, b)| a.abs_diff(*b));
         let mean = apart.map(f64::from).sum::<f64>() / shown.grid.pixels.len() as f64;
         assert!(mean < 1.0, "{model}: {mean} levels of 255");
+    }
+}
+
+#[test]
+fn the_recorded_masks_have_in_common_what_the_models_masks_have() {
+    let mut client = Client::new(DeviceChoice::Cpu);
+    for model in ["fashion-classifier", "fashion-ddpm"] {
+        let recipe = Recipe::new(model, "fashion-mnist", "class:Sneaker");
+        let job = Job::Overlap { recipe, by: By::Classes, seeds: 1 };
+        let Outcome::Overlapped(found) = client.run(job) else { unreachable!() };
+        if std::env::var_os("SALUN_RECORD").is_some() {
+            let file = format!("assets/recorded/{model}.overlap");
+            std::fs::write(file, salun_studio::wire::deflate(&*found).unwrap()).unwrap();
+            continue;
+        }
+        let recorded = recorded::overlap(model).unwrap_or_else(|| panic!("{model} is recorded"));
+        assert_eq!((&recorded.names, recorded.k), (&found.names, found.k));
+        // Sums differ a little between processors.
+        let apart = recorded.iou.iter().flatten().zip(found.iou.iter().flatten());
+        assert!(apart.map(|(a, b)| (a - b).abs()).fold(0.0, f64::max) < 0.01, "{model}");
     }
 }
 
@@ -80,8 +109,6 @@ fn every_method_for_classifiers_runs() {
         }
         assert!(window.state().state.error.is_none(), "{what}: {:?}", window.state().state.error);
     };
-    idle(&mut window, "the first model");
-    window.get_by_label("Classifier").click();
     idle(&mut window, "the classifier");
     window.state_mut().state.set_budget(Budget::Tiny);
     idle(&mut window, "the classifier's pictures");
@@ -101,9 +128,6 @@ fn every_method_for_classifiers_runs() {
 #[test]
 fn a_person_sees_a_class_forgotten() {
     let mut window = window();
-    window.get_by_label("Classifier").click();
-    // The chips of both tasks are alike, and there before a model is.
-    window.run_steps(3);
     until(&mut window, "Sneaker");
     window.get_by_label("Sneaker").click();
     until(&mut window, "layer1.0.conv1.weight");
@@ -121,5 +145,56 @@ fn a_person_sees_a_class_forgotten() {
     while window.query_all_by_label_contains("0 frozen weights changed").count() < 2 {
         std::thread::sleep(Duration::from_millis(30));
         window.step();
+    }
+}
+
+/// What a run came to, in a line.
+fn figures(report: &Report) -> String {
+    let after = &report.after;
+    let curve = report.audit.as_ref().and_then(|audit| audit.run.relearn.as_ref());
+    format!(
+        "{} {} {}, density {}: {}; UA {:.1}, RA {:.1}, TA {:.1}, gap {:?}, classes {:?}, back {:?}, {:.0} s",
+        report.task,
+        report.forget.spec,
+        report.method,
+        report.mask.as_ref().map_or(1.0, |mask| mask.density),
+        report.verdict.label.name(),
+        after.UA,
+        after.RA,
+        after.TA,
+        report.gap.as_ref().map(|gap| gap.average),
+        after.per_class.iter().map(|share| share.round()).collect::<Vec<_>>(),
+        curve.and_then(|curve| curve.accuracy.last()),
+        report.seconds.mask + report.seconds.unlearn + report.seconds.evaluate
+    )
+}
+
+#[test]
+#[ignore = "many minutes; scripts/lessons.sh runs it"]
+fn the_lessons_are_passed_with_the_real_engine_and_wrong_ways_are_not_accepted() {
+    // Tall, so that every layer has its row.
+    let mut window = window_of([1280.0, 2600.0]);
+    let only = std::env::var("SALUN_LESSON").unwrap_or_default();
+    let calm = |window: &mut Harness<Studio>| {
+        let started = Instant::now();
+        window.step();
+        while window.state().state.work.is_some() {
+            assert!(started.elapsed() < Duration::from_secs(1800), "waited too long");
+            std::thread::sleep(Duration::from_millis(30));
+            window.step();
+        }
+        let state = &window.state().state;
+        assert!(state.error.is_none(), "{:?}", state.error);
+        for (arm, run) in state.finished() {
+            println!("  {arm:?}: {}", figures(&run.report));
+        }
+    };
+    for play in PLAYS.iter().filter(|play| only.is_empty() || play.lesson == only) {
+        println!("{}", play.lesson);
+        window.state_mut().follow(&format!("lesson={}", play.lesson));
+        // A control takes as long as its run, and only one lesson is about it.
+        window.state_mut().state.hide(Piece::Control, play.lesson != "control");
+        calm(&mut window);
+        perform(play, &mut window, calm);
     }
 }

@@ -12,6 +12,7 @@ import { checkKernels } from './kernels.mjs';
 import { malformedFiles, malformedLinks } from './malformed.mjs';
 import { ownPictures } from './mine.mjs';
 import { bitsOf } from './safetensors.mjs';
+import { comesBack, withoutMemory } from './sitting.mjs';
 
 const [dist, salun, shots, only = ''] = process.argv.slice(2);
 const quick = only === '--quick';
@@ -239,6 +240,21 @@ check('pictures of one\'s own', async (browser) => {
   assert.deepEqual(seen.errors, []);
   const foreign = seen.requests.filter((url) => !url.startsWith(home) && !url.startsWith('blob:'));
   assert.deepEqual(foreign, [], 'no picture leaves the page');
+  await context.close();
+  return figures;
+});
+
+check('a page that is loaded again', async (browser) => {
+  const { page, context, seen } = await visit(browser, 'about:blank');
+  const figures = await comesBack(page, home, shot);
+  assert.deepEqual(seen.errors, []);
+  await context.close();
+  return figures;
+});
+
+check('a browser that remembers nothing', async (browser) => {
+  const { page, context } = await visit(browser, 'about:blank');
+  const figures = await withoutMemory(page, home);
   await context.close();
   return figures;
 });

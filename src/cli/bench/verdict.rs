@@ -29,7 +29,7 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value = "1", value_parser = super::args::whole("seeds", 1..=1000), requires = "verdict")]
     seeds: usize,
     /// The budgets, one after another
-    #[arg(long, default_value = "quick", value_parser = super::args::choice("budget", Budget::ALL), requires = "verdict")]
+    #[arg(long, default_value = "brief", value_parser = super::args::choice("budget", Budget::ALL), requires = "verdict")]
     budget: Vec<Budget>,
     /// Updates, where not as many as the budget has
     #[arg(long, value_name = "N", requires = "verdict")]

@@ -55,6 +55,23 @@ pub fn open() -> Result<Arc<Corpus>> {
     crate::data::once(&OPEN, || read(file))
 }
 
+/// The style whose pictures stand for the concepts.
+const PLAINEST: &str = "data/emoji/noto.webp";
+
+/// The names of all concepts and a picture of each, [`COLUMNS`] in a row; nothing while that is on its way.
+///
+/// # Errors
+/// The files are damaged, or do not come.
+pub fn pictures() -> Result<Option<(Vec<String>, image::RgbaImage)>> {
+    let (index, mosaic) = (assets::ask("data/emoji/index.json")?, assets::ask(PLAINEST)?);
+    let Some((index, mosaic)) = index.zip(mosaic) else { return Ok(None) };
+    let index: Index =
+        serde_json::from_slice(&index).map_err(|e| Error::file(format!("{FOLDER}/{INDEX}"), e))?;
+    let picture = image::load_from_memory(&mosaic).map_err(|e| Error::file(PLAINEST, e))?;
+    let names = index.concepts.into_iter().map(|concept| concept.name).collect();
+    Ok(Some((names, picture.into_rgba8())))
+}
+
 /// Width and height of a style's mosaic of `n` pictures, in pixels.
 pub fn mosaic_size(n: usize, side: usize) -> [usize; 2] {
     [COLUMNS * side, n.div_ceil(COLUMNS) * side]

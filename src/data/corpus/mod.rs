@@ -12,7 +12,7 @@ mod made;
 mod target;
 
 pub use captions::{BACKGROUNDS, Placement, article, plain, resampled, words};
-pub use emoji::{INDEX, open};
+pub use emoji::{COLUMNS, INDEX, open, pictures};
 #[cfg(not(target_arch = "wasm32"))]
 pub use folder::worded;
 pub use target::{LISTS, Named, Part, Redirect, Target};

@@ -44,6 +44,9 @@ pub enum OutputKind {
     /// A report of attacks.
     #[strum(message = "a report of attacks")]
     Attacks,
+    /// A run as a page of HTML.
+    #[strum(message = "a run's page")]
+    Page,
     /// A run folder.
     #[strum(message = "a run folder")]
     Run,
@@ -157,6 +160,7 @@ impl OutputKind {
                 let tried = |a: &Value| a.get("kind").is_some() && a.get("tries").is_some();
                 v.as_array().is_some_and(|all| all.iter().all(tried))
             }),
+            Self::Page => starts(path, files::PAGE_START.as_bytes()),
             Self::Run => has(&RUN),
             Self::Demo => entries(path)
                 .iter()

@@ -14,7 +14,7 @@ use crate::job_context::JobContext;
 use crate::models::latent::LatentModel;
 use crate::sampling::{LatentWeights, Wanted, WantedPrompt};
 use crate::subject::Noising;
-use crate::words::{EarlierReport, Extent, Metrics, SampleOptions};
+use crate::words::{Budget, EarlierReport, Extent, Metrics, SampleOptions, Task};
 
 /// Pictures that are sampled at a time.
 const BATCH: usize = 32;
@@ -71,23 +71,20 @@ impl PromptSetting {
         job: &mut JobContext,
     ) -> Result<Grid> {
         let Noising { network, target, corpus, .. } = &self.noising;
-        let (rows, _) = pane(target, corpus, self.known);
-        let columns = 0..self.size.columns as u64;
-        let of_row = |r: &Row| Wanted::each(&r.prompt, columns.clone());
-        let asked: Vec<_> = rows.iter().flat_map(of_row).collect();
-        job.phase("Drawing", asked.len() * options.steps);
         let judge = self.judge()?;
+        let (asked, classes): (Vec<_>, Vec<_>) =
+            pane_tiles(self, &judge).into_iter().flatten().unzip();
+        job.phase("Drawing", asked.len() * options.steps);
         let Drawn { pixels, seen } = make(&judge, weights, &asked, options, job).await?;
-        let class = |r: &Row| r.class(&target.named, corpus).and_then(|c| judge.tells.class(c));
-        let classes: Vec<_> = rows.iter().map(class).collect();
         // Of a row that is nothing to the judge it is not told what it sees.
-        let seen = seen.chunks(self.size.columns).zip(&classes).flat_map(|(row, class)| {
-            let told =
-                |s: &Option<Seen>| class.and(s.as_ref()).map(|s| seen_as(s, &target.named, corpus));
-            row.iter().map(told)
-        });
-        let grid = Grid::new(classes.clone(), network.picture_shape(), pixels, seen.collect());
-        Ok(Grid { names: rows.into_iter().map(|r| r.prompt).collect(), ..grid })
+        let told = |(seen, class): (&Option<Seen>, &Option<usize>)| {
+            class.and(seen.as_ref()).map(|seen| seen_as(seen, &target.named, corpus))
+        };
+        let seen = seen.iter().zip(&classes).map(told).collect();
+        let each = self.size.columns;
+        let rows = classes.iter().step_by(each).copied().collect();
+        let names = asked.into_iter().step_by(each).map(|wanted| wanted.condition).collect();
+        Ok(Grid { names, ..Grid::new(rows, network.picture_shape(), pixels, seen) })
     }
 
     /// UA, RA and TA of prompts that are drawn from what the model was shown; `told` hears of every round. What the
@@ -203,6 +200,55 @@ impl PromptSetting {
     }
 }
 
+/// The tiles of a request's pane, row by row: a prompt from one noise after another, and what it is to the judge.
+pub fn pane_tiles(
+    of: &PromptSetting,
+    judge: &PromptJudge<'_>,
+) -> Vec<Vec<(WantedPrompt, Option<usize>)>> {
+    let Noising { target, corpus, .. } = &of.noising;
+    let (rows, _) = pane(target, corpus, of.known);
+    let row = |r: &Row| {
+        let class = r.class(&target.named, corpus).and_then(|c| judge.tells.class(c));
+        let tiles = Wanted::each(&r.prompt, 0..of.size.columns as u64);
+        tiles.map(|wanted| (wanted, class)).collect()
+    };
+    rows.iter().map(row).collect()
+}
+
+/// What a text-to-image model shows when it is opened.
+pub struct Opening {
+    /// A row each.
+    pub concepts: Vec<usize>,
+    /// The tiles, a column a style, or a picture where there are none.
+    pub asked: Vec<WantedPrompt>,
+    /// Of the sampler.
+    pub steps: usize,
+}
+
+impl Opening {
+    /// Concepts from all over the corpus, as far as the model was shown it.
+    pub fn new(model: &LatentModel, corpus: &Corpus, budget: Budget) -> Self {
+        let (size, known) = (sizes(budget), model.known(corpus));
+        let shown = size.shown.min(known);
+        let concepts: Vec<usize> = (0..shown).map(|i| i * known / shown).collect();
+        let styles = if corpus.has_styles() { corpus.index.styles.len() } else { size.columns };
+        let of = |&concept: &usize| (0..styles).map(move |style| Pair { concept, style });
+        let pairs: Vec<Pair> = concepts.iter().flat_map(of).collect();
+        let asked = asked(corpus, &pairs);
+        let steps = budget.sizes().sampler[Task::TextToImage as usize];
+        Self { concepts, asked, steps }
+    }
+
+    /// The tiles row by row, and what each is.
+    pub fn tiles(self) -> Vec<Vec<(WantedPrompt, Option<usize>)>> {
+        let each = (self.asked.len() / self.concepts.len().max(1)).max(1);
+        let row = |(tiles, concept): (&[WantedPrompt], &usize)| {
+            tiles.iter().map(|wanted| (wanted.clone(), Some(*concept))).collect()
+        };
+        self.asked.chunks(each).zip(&self.concepts).map(row).collect()
+    }
+}
+
 impl Work<'_> {
     /// What the unchanged model makes of a request's prompts; drawn once.
     ///
@@ -260,22 +306,15 @@ impl Work<'_> {
         let corpus = self.corpus_of(model)?;
         let jury = self.session.jury(&to.name, &corpus)?;
         let to = Opened { classes: corpus.classes(), ..to };
-        let known = model.known(&corpus);
         let device = &self.session.device;
-        let (weights, size) = (LatentWeights::upload(model, device), sizes(to.budget));
+        let weights = LatentWeights::upload(model, device);
         let judge = jury.judge(&corpus, device)?;
-        let shown = size.shown.min(known);
-        let concepts: Vec<usize> = (0..shown).map(|i| i * known / shown).collect();
-        let styles = if corpus.has_styles() { corpus.index.styles.len() } else { size.columns };
-        let of = |&concept: &usize| (0..styles).map(move |style| Pair { concept, style });
-        let pairs: Vec<Pair> = concepts.iter().flat_map(of).collect();
-        let asked = asked(&corpus, &pairs);
+        let Opening { concepts, asked, steps } = Opening::new(model, &corpus, to.budget);
         let draw = async |work: &mut Work<'_>, options: SampleOptions| {
             work.job.phase("Drawing", asked.len() * options.steps);
             let drawn = make(&judge, &weights, &asked, &options, work.job).await?;
             Ok(of_concepts(concepts.clone(), &weights, drawn))
         };
-        let steps = to.budget.sizes().sampler[to.task as usize];
         self.shown(to, first, steps, draw).await
     }
 

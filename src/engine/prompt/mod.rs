@@ -4,6 +4,7 @@ mod attack;
 mod jury;
 mod look;
 mod setting;
+mod steps;
 mod survey;
 
 pub use jury::Jury;

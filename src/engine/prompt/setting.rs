@@ -37,7 +37,8 @@ pub struct Sizes {
 pub fn sizes(budget: Budget) -> Sizes {
     let (items, columns, previews, shown, attacked) = match budget {
         Budget::Tiny => ([16, 16], 2, 1, 4, [4, 4]),
-        Budget::Quick | Budget::Standard => ([192, 256], 4, 3, 8, [16, 80]),
+        Budget::Brief => ([64, 96], 4, 2, 8, [16, 80]),
+        Budget::Quick => ([192, 256], 4, 3, 8, [16, 80]),
         Budget::Full => ([1024, 2048], 4, 3, 8, [64, 300]),
     };
     Sizes { items, columns, previews, shown, attacked }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::gpu::ops;
 use crate::models::classifier::{normalised, pooled};
 use crate::models::layers::BatchNorm;
-use crate::models::{Classifier, Conv, Init, Linear, Pass, Scope};
+use crate::models::{Classifier, Conv, Init, Linear, Pass, Scope, Sketch};
 
 /// Epsilon and momentum of its batch normalisations.
 const EPS: f64 = 1e-3;
@@ -104,6 +104,18 @@ impl Block {
         let (conv, norm) = &self.project;
         norm.forward(pass, conv.forward(pass, h), self.shortcut.then_some(x), false)
     }
+
+    fn sketch(&self, to: &mut Sketch, x: usize) -> usize {
+        let mut h = x;
+        if let Some((conv, norm)) = &self.expand {
+            h = to.layer(&[conv.params(), norm.params()], &[h]);
+        }
+        let (Depthwise { weight, .. }, norm) = &self.depthwise;
+        h = to.layer(&[vec![*weight], norm.params()], &[h]);
+        let (conv, norm) = &self.project;
+        h = to.layer(&[conv.params(), norm.params()], &[h]);
+        if self.shortcut { to.residual(h, x) } else { h }
+    }
 }
 
 /// The network: stem, sixteen blocks, head, average pool, linear.
@@ -155,6 +167,21 @@ impl Classifier for EfficientNet {
         }
         let (conv, norm) = &self.head;
         pooled(relu6(pass, norm, conv.forward(pass, h)))
+    }
+
+    fn sketch(&self, to: &mut Sketch) {
+        to.block("In", 0);
+        let x = to.input("picture");
+        let mut h = to.layer(&[self.stem.0.params(), self.stem.1.params()], &[x]);
+        let mut level = 0;
+        for (i, block) in self.blocks.iter().enumerate() {
+            level += usize::from(block.depthwise.0.stride > 1);
+            to.block(format!("Block {i}"), level);
+            h = block.sketch(to, h);
+        }
+        to.block("Head", level);
+        let h = to.layer(&[self.head.0.params(), self.head.1.params()], &[h]);
+        to.layer(&[self.fc.params()], &[h]);
     }
 
     fn stage_names(&self) -> Vec<String> {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::gpu::ops;
 use crate::models::classifier::{normalised, pooled};
 use crate::models::layers::BatchNorm;
-use crate::models::{Classifier, Conv, Linear, Pass, Scope};
+use crate::models::{Classifier, Conv, Linear, Pass, Scope, Sketch};
 
 /// What shapes such a ResNet.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -83,6 +83,20 @@ impl Block {
     }
 }
 
+impl Block {
+    fn sketch(&self, to: &mut Sketch, x: usize) -> usize {
+        let made = self
+            .convs
+            .iter()
+            .fold(x, |h, (conv, bn)| to.layer(&[conv.params(), bn.params()], &[h]));
+        let shortcut = match &self.downsample {
+            Some((conv, bn)) => to.layer(&[conv.params(), bn.params()], &[x]),
+            None => x,
+        };
+        to.residual(made, shortcut)
+    }
+}
+
 /// The network: stem, pool, four stages, average pool, linear.
 #[derive(Debug, Clone)]
 pub struct DeepResnet {
@@ -128,6 +142,20 @@ impl Classifier for DeepResnet {
             seen(&h);
         }
         pooled(h)
+    }
+
+    fn sketch(&self, to: &mut Sketch) {
+        to.block("In", 0);
+        let x = to.input("picture");
+        let mut h = to.layer(&[self.conv1.params(), self.bn1.params()], &[x]);
+        for (level, stage) in self.stages.iter().enumerate() {
+            for (i, block) in stage.iter().enumerate() {
+                to.block(format!("Stage {}.{}", level + 1, i + 1), level);
+                h = block.sketch(to, h);
+            }
+        }
+        to.block("Head", self.stages.len() - 1);
+        to.layer(&[self.fc.params()], &[h]);
     }
 
     fn stage_names(&self) -> Vec<String> {

@@ -6,6 +6,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
+    ops::Range,
     path::Path,
 };
 
@@ -129,7 +130,19 @@ impl Tokenizer {
         Tokens { ids, dropped }
     }
 
-    fn pieces(&self, text: &str, ids: &mut Vec<u32>) {
+    /// The words of a prompt, and the places of each one's tokens among its numbers: no special tokens, no signs, and
+    /// nothing that was dropped.
+    pub fn words(&self, text: &str) -> Vec<(String, Range<usize>)> {
+        let mut words = self.pieces(text, &mut vec![self.start]);
+        words.retain(|(word, at)| {
+            at.end < self.length && word.contains(|c: char| !c.is_ascii_punctuation())
+        });
+        words
+    }
+
+    /// Adds the tokens of a text, and tells its pieces with the places of theirs.
+    fn pieces(&self, text: &str, ids: &mut Vec<u32>) -> Vec<(String, Range<usize>)> {
+        let mut pieces = Vec::new();
         let mut rest = text;
         // A person who types a special token gets that token, as in transformers: in Stable Diffusion 2 "!".
         let filler = (self.filler.as_str(), self.pad);
@@ -138,15 +151,21 @@ impl Tokenizer {
             let special = special.filter(|(text, _)| !text.is_empty());
             let found = special.filter_map(|(s, id)| rest.find(s).map(|at| (at, s.len(), id)));
             let Some((at, length, id)) = found.min() else { break };
-            self.plain(&rest[..at], ids);
+            pieces.extend(self.plain(&rest[..at], ids));
             ids.push(id);
             rest = &rest[at + length..];
         }
-        self.plain(rest, ids);
+        pieces.extend(self.plain(rest, ids));
+        pieces
     }
 
-    fn plain(&self, text: &str, ids: &mut Vec<u32>) {
-        Self::split(text).iter().for_each(|piece| self.merge(piece, ids));
+    fn plain(&self, text: &str, ids: &mut Vec<u32>) -> Vec<(String, Range<usize>)> {
+        let mut one = |piece: String| {
+            let first = ids.len();
+            self.merge(&piece, ids);
+            (piece, first..ids.len())
+        };
+        Self::split(text).into_iter().map(&mut one).collect()
     }
 
     /// The pieces of a text that tokens are made of, each by itself: words, English endings, digits, what else there is.

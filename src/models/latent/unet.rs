@@ -8,8 +8,8 @@ use super::settings::{bounded, halves};
 use crate::error::ensure;
 use crate::gpu::Padding;
 use crate::models::{
-    Attends, Beside, Conv, DIFFUSERS, Groups, Mlp, Pass, Scope, Sinusoid, Style, TransformerShape,
-    Trunk,
+    Attends, Beside, Conv, DIFFUSERS, Groups, Mlp, Pass, Scope, Sinusoid, Sketch, Style,
+    TransformerShape, Trunk,
 };
 
 /// One number for all levels, or one for each.
@@ -154,6 +154,18 @@ impl LatentUnet {
         let attends = (Some(&down as _), prompt(last), Some(&up as _));
         let trunk = Trunk::new(at, &style, (conv_in, first), config.out_channels, attends);
         Self { config, time, trunk }
+    }
+
+    /// Draws [`LatentUnet::forward`].
+    pub fn sketch(&self, to: &mut Sketch) {
+        to.beside("Time");
+        let time = to.input("time step");
+        let time = self.time.sketch(to, time);
+        to.beside("Prompt");
+        let prompt = to.input("prompt");
+        to.block("In", 0);
+        let z = to.input("noisy latent");
+        self.trunk.sketch(to, z, [Some(time), Some(prompt)]);
     }
 
     /// `z` [n, c, h, w], `t` n time steps, `context` [n, tokens, d] to [n, c, h, w].

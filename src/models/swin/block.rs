@@ -4,7 +4,7 @@ use burn::tensor::{Tensor, activation, ops::PadMode};
 
 use super::EPS;
 use super::window::{Windows, relative_rows};
-use crate::models::{Init, LayerNorm, Linear, Pass, Scope};
+use crate::models::{Init, LayerNorm, Linear, Pass, Scope, Sketch};
 
 /// Spread of fresh position tables.
 const SPREAD: f32 = 0.02;
@@ -44,6 +44,17 @@ impl Block {
         let h = activation::gelu(self.mlp[0].forward(pass, h));
         let h = self.mlp[1].forward(pass, h).reshape([n, height, width, c]);
         x + self.stochastic(pass, h)
+    }
+
+    /// Draws [`Block::forward`].
+    pub fn sketch(&self, to: &mut Sketch, x: usize) -> usize {
+        let Attention { table, qkv, proj, .. } = &self.attention;
+        let h = to.layer(&[qkv.params(), self.norm1.params(), vec![*table]], &[x]);
+        let h = to.layer(&[proj.params()], &[h]);
+        let x = to.residual(h, x);
+        let h = to.layer(&[self.mlp[0].params(), self.norm2.params()], &[x]);
+        let h = to.layer(&[self.mlp[1].params()], &[h]);
+        to.residual(h, x)
     }
 
     /// Stochastic depth (Huang et al. 2016), each picture by itself.
@@ -125,6 +136,11 @@ impl Merge {
             reduction: Linear::small_unbiased(at.part("reduction"), [4 * c, 2 * c]),
             norm: LayerNorm::new(at.part("norm"), 4 * c, EPS),
         }
+    }
+
+    /// Draws [`Merge::forward`].
+    pub fn sketch(&self, to: &mut Sketch, x: usize) -> usize {
+        to.layer(&[self.reduction.params(), self.norm.params()], &[x])
     }
 
     /// [n, h, w, c] to [n, ⌈h / 2⌉, ⌈w / 2⌉, 2 c]; odd sides are padded with zeros.

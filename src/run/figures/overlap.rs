@@ -1,18 +1,14 @@
 //! What masks have in common, as a matrix of colours.
 
 use super::{EMBER, INK, MARGIN, PALE, Page, wide};
-use crate::error::Result;
 use crate::saliency::Overlap;
 use crate::words::grouped;
 
 /// Side of a cell, in pixels.
 const CELL: usize = 44;
 
-/// The matrix with its values: the darker, the more two masks have in common. PNG.
-///
-/// # Errors
-/// The picture is too large to hold.
-pub fn overlap(overlap: &Overlap, what: &str) -> Result<Vec<u8>> {
+/// The matrix with its values: the darker, the more two masks have in common.
+pub fn overlap(overlap: &Overlap, what: &str) -> Page {
     let mut page = Page::default();
     let [k, n] = [overlap.k, overlap.n].map(grouped);
     let line = format!(
@@ -35,7 +31,7 @@ pub fn overlap(overlap: &Overlap, what: &str) -> Result<Vec<u8>> {
             page.text(x + 8, y + CELL / 2 + 4, 12, INK, &format!("{value:.2}"));
         }
     }
-    page.png()
+    page
 }
 
 #[cfg(test)]
@@ -54,7 +50,7 @@ mod tests {
             n: 10,
             chance: 1.0 / 3.0,
         };
-        let png = overlap(&matrix, "tiny, class:Bag").unwrap();
+        let png = overlap(&matrix, "tiny, class:Bag").png().unwrap();
         let picture = image::load_from_memory(&png).unwrap().into_rgb8();
         let name = wide("seed 2 & <more>", 13) + 12;
         let (left, top) = (MARGIN + name + 24, MARGIN + 98);

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{JobKind, State, WAIT};
+use super::{JobKind, State};
 #[cfg(not(target_arch = "wasm32"))]
 use crate::data::corpus;
 use crate::engine::{Job, Run};
@@ -13,8 +13,8 @@ use crate::models::registry;
 use crate::run::Link;
 use crate::saliency::By;
 use crate::studio::request::estimator;
-use crate::studio::{Arm, Choice};
-use crate::words::{AttackKind, Budget, Estimator, Export, Recipe, Redirect, STRENGTHS, Task};
+use crate::studio::{Arm, Choice, Saliency, tasks};
+use crate::words::{AttackKind, Budget, Estimator, Export, Recipe, Redirect, Task};
 
 /// Seeds whose masks are compared.
 const SEEDS: usize = 3;
@@ -109,13 +109,15 @@ impl State {
     /// Picks what to forget and scores the weights for it, once the model is open.
     pub fn pick(&mut self, what: Choice) {
         let session = self.session();
+        if self.held() {
+            return;
+        }
         if session.opened.is_none() {
             // Not what a link wanted.
             self.session_mut().wanted = None;
             return self.aim(what);
         }
-        let same = session.what.as_ref() == Some(&what) && session.scored();
-        if !same && !self.held() {
+        if session.what.as_ref() != Some(&what) || !session.scored() {
             self.aim(what);
             self.rank();
         }
@@ -123,7 +125,7 @@ impl State {
 
     /// Picks what to forget and leaves the scoring for later: a slider is still moving.
     pub fn aim(&mut self, what: Choice) {
-        if matches!(self.working(), Some(JobKind::Rank { .. })) {
+        if self.working() == Some(JobKind::Rank) {
             self.drop_work();
         }
         let session = self.session_mut();
@@ -135,6 +137,7 @@ impl State {
         }
         if session.what.as_ref() != Some(&what) {
             session.what = Some(what);
+            session.request.branch = None;
             session.clear();
         }
     }
@@ -161,7 +164,7 @@ impl State {
         let session = self.session();
         let seed = match self.working() {
             Some(JobKind::Open(seed)) => Some(seed),
-            Some(JobKind::Unlearn(_)) => None,
+            Some(kind) if kind.makes().is_some() => None,
             _ => session.opened.as_ref().map(|o| o.seed),
         };
         if seed.is_some_and(|seed| seed != session.request.seed) {
@@ -169,17 +172,21 @@ impl State {
         }
     }
 
-    /// Picks the class `by` places further on.
+    /// Picks the class or the concept `by` places further on.
     pub fn pick_next(&mut self, by: isize) {
         let session = self.session();
-        let Some(opened) = session.opened.as_ref().filter(|o| !o.task.prompted()) else { return };
-        let classes = opened.classes.len() as isize;
-        let next = match &session.what {
-            Some(Choice::Class(class)) => *class as isize + by,
-            _ if by < 0 => by,
-            _ => by - 1,
+        let choices = session.seen().map(|seen| (tasks::of(session.task).choices)(seen));
+        let mut choices = choices.unwrap_or_default();
+        if choices.is_empty() {
+            return;
+        }
+        let next = match choices.iter().position(|choice| session.what.as_ref() == Some(choice)) {
+            Some(now) => now as isize + by,
+            None if by < 0 => by,
+            None => by - 1,
         };
-        self.pick(Choice::Class(next.rem_euclid(classes) as usize));
+        let next = next.rem_euclid(choices.len() as isize) as usize;
+        self.pick(choices.swap_remove(next));
     }
 
     /// Sets the share of weights that may change, 0..=1; bars and maps follow at once. What a run in
@@ -191,15 +198,16 @@ impl State {
         }
         let session = self.session_mut();
         session.request.density = density;
-        let aimed = session.saliency.as_mut().map_or(Ok(()), |s| s.aim(density));
+        let mut shown = session.saliency.iter_mut().chain(session.insights.beside_mut());
+        let aimed = shown.try_for_each(|s| s.aim(density));
         self.tell(aimed);
     }
 
     /// Makes bars and maps exact: the density has come to rest.
     pub fn settle(&mut self) {
-        if let Some(saliency) = &mut self.session_mut().saliency {
-            saliency.settle();
-        }
+        let session = self.session_mut();
+        let shown = session.saliency.iter_mut().chain(session.insights.beside_mut());
+        shown.for_each(Saliency::settle);
     }
 
     /// Sets how the mask is chosen; `None` is the method's own way. Scores that are known for
@@ -225,7 +233,7 @@ impl State {
     }
 
     /// Scores the weights anew if the ones that are known are another estimator's.
-    fn rescore(&mut self) {
+    pub(super) fn rescore(&mut self) {
         let session = self.session_mut();
         let estimator = estimator(&session.request);
         let stale = session.saliency.as_ref().is_none_or(|s| s.ranking.estimator != estimator);
@@ -271,7 +279,8 @@ impl State {
         session.before.retain(|earlier| earlier.after.len() < opened.after.len());
         session.opened = Some(opened);
         session.what = what;
-        session.request = Recipe { after: Vec::new(), fingerprint: None, ..recipe.to_be_met() };
+        session.request =
+            Recipe { after: Vec::new(), fingerprint: None, ..recipe.whole().to_be_met() };
         session.clear();
         let Some(kept) = kept else {
             self.reseed();
@@ -304,7 +313,9 @@ impl State {
         }
         self.drop_work();
         let session = self.session_mut();
+        let left = session.opened.clone();
         if let Some(opened) = session.before.pop() {
+            session.undone.extend(left);
             return session.take(opened);
         }
         let Some((last, before)) = session.opened.as_ref().and_then(|o| o.after.split_last())
@@ -346,41 +357,6 @@ impl State {
     fn idle_run(&self, arm: Arm) -> Option<(Arc<Run>, Recipe)> {
         let run = self.session().run(arm).filter(|_| self.work.is_none())?;
         Some((run.clone(), Recipe { audit: None, ..run.recipe.clone() }))
-    }
-
-    /// Why no other strength of the shown run can be had now.
-    pub fn undialled(&self) -> Option<&'static str> {
-        let session = self.session();
-        let run = session.run(Arm::Method);
-        let params = run.map(|run| run.model.weights().values.len());
-        match self.working() {
-            Some(JobKind::Strength) | None if run.is_none() => Some("No run is shown"),
-            Some(JobKind::Strength) | None => {
-                let whole = session.opened.as_ref().map(|opened| opened.params) == params;
-                (!whole)
-                    .then_some("The run has other weights than the original: nothing lies between")
-            }
-            _ => Some(WAIT),
-        }
-    }
-
-    /// Shows the shown run with so much of its change: 0 is the original, 1 the run; the pictures follow. The
-    /// latest counts: what was being drawn for another is dropped.
-    pub fn set_strength(&mut self, strength: f64) {
-        let strength = strength.clamp(*STRENGTHS.start(), *STRENGTHS.end());
-        if self.undialled().is_some() || self.session().dial.strength == strength {
-            return;
-        }
-        let Some(run) = self.session().run(Arm::Method).cloned() else { return };
-        self.drop_work();
-        let session = self.session_mut();
-        session.scrub = None;
-        session.dial.strength = strength;
-        // The original's pictures and the run's are there.
-        if strength != 0.0 && strength != 1.0 {
-            let (model, recipe) = (Arc::new(run.model.clone()), run.recipe.clone());
-            self.begin(JobKind::Strength, Job::Interpolate { model, recipe, strength });
-        }
     }
 
     /// Makes a file of the shown run's change.

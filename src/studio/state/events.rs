@@ -7,8 +7,9 @@ use crate::engine::{Event, Looked, Opened, Outcome, Run};
 use crate::error::Error;
 use crate::run::bundle;
 use crate::saliency::Scores;
+use crate::studio::request::controlled;
 use crate::studio::{Arm, Choice, History, Saliency};
-use crate::words::{Estimator, LoraReport};
+use crate::words::{LoraReport, Piece};
 
 impl State {
     /// Takes in all that the engine has told since the last frame.
@@ -27,8 +28,8 @@ impl State {
             }
             Event::Note { id, text } if let Some(work) = self.heard(id) => work.notes.push(text),
             Event::Step { id, live } if let Some(work) = self.heard(id) => {
-                if let JobKind::Unlearn(arm) = work.kind
-                    && let Some(attempt) = self.session_mut().attempt_mut(arm)
+                if let Some(whose) = work.kind.makes()
+                    && let Some(attempt) = self.session_mut().shown_mut(whose)
                 {
                     attempt.push(live);
                 }
@@ -72,6 +73,7 @@ impl State {
     fn done(&mut self, work: RunningJob, outcome: Outcome) {
         let session = self.session_mut();
         session.rough = None;
+        session.eager &= !work.cancelling;
         if matches!(work.kind, JobKind::Open(_)) {
             session.notes.clear();
         }
@@ -89,14 +91,16 @@ impl State {
                 self.go_on();
             }
             (JobKind::Import, Outcome::Opened(opened)) => self.imported(work, opened),
-            (JobKind::Rank { then_forget }, Outcome::Ranked(ranking)) => {
+            (JobKind::Rank, Outcome::Ranked(ranking)) => {
+                let eager = std::mem::take(&mut session.eager);
                 self.ranked(ranking, true);
-                if then_forget && !work.cancelling {
+                if eager {
                     self.forget();
                     self.go_on_from(&work);
                 }
             }
             (JobKind::Browse, Outcome::Browsed(shelf)) => session.shelf = Some(shelf),
+            (JobKind::Inspect, Outcome::Inspected(seen)) => self.inspected(seen),
             (JobKind::Look, Outcome::Looked(looked)) => {
                 session.looked = session.looks.take().map(|look| (look, looked));
             }
@@ -115,9 +119,12 @@ impl State {
                 });
                 self.fresh.extend(run);
             }
-            (JobKind::Strength, Outcome::Interpolated(grid)) => {
-                session.dial.drawn = Some((session.dial.strength, grid));
+            (JobKind::Strength(whose), Outcome::Interpolated(grid)) => {
+                if let Some(attempt) = session.shown_mut(whose) {
+                    attempt.dial.drawn = Some((attempt.dial.strength, grid));
+                }
             }
+            (JobKind::Trace, Outcome::Traced(trace)) => session.steps.take(trace),
             (JobKind::Export, Outcome::Exported(made)) => {
                 let said = made.lora.as_ref().map(LoraReport::line);
                 session.notes.extend(said.filter(|said| !session.notes.contains(said)));
@@ -127,6 +134,7 @@ impl State {
             }
             (JobKind::Overlap, Outcome::Overlapped(overlap)) => session.overlap = Some(overlap),
             (JobKind::Adopt | JobKind::Learn, Outcome::Opened(opened)) => {
+                session.undone.clear();
                 session.before.extend(session.opened.take());
                 session.take(opened);
             }
@@ -134,6 +142,13 @@ impl State {
                 self.unlearned(arm, run, !work.cancelling);
                 if arm == Arm::Method {
                     self.go_on_from(&work);
+                }
+            }
+            (JobKind::Race(at), Outcome::Unlearned(run)) => self.raced(at, run, !work.cancelling),
+            (JobKind::KeepStep, Outcome::Unlearned(run)) => {
+                self.unlearned(Arm::Method, run, false);
+                if !work.cancelling {
+                    self.adopt();
                 }
             }
             _ => {}
@@ -145,7 +160,11 @@ impl State {
         let session = self.session_mut();
         match session.wanted.take() {
             Some(link) => self.meet(link),
-            None if session.what.is_some() => self.rank(),
+            None if session.what.is_some() => {
+                let eager = session.eager;
+                self.rank();
+                self.session_mut().eager = eager;
+            }
             None => {}
         }
     }
@@ -178,6 +197,7 @@ impl State {
     fn unlearned(&mut self, arm: Arm, run: Arc<Run>, goes_on: bool) {
         let session = self.session_mut();
         session.finish(arm, &run);
+        self.compare_with_record(&run, arm);
         self.fresh.push(run.clone());
         if arm == Arm::Control {
             return;
@@ -187,7 +207,7 @@ impl State {
         if let Some(ranking) = run.ranking.clone().filter(|_| !session.scored()) {
             self.ranked(ranking, true);
         }
-        if goes_on && controlled(&run) {
+        if goes_on && controlled(&run.recipe) && !self.hides(Piece::Control) {
             self.unlearn(Arm::Control, run.recipe.random_control());
         }
     }
@@ -200,12 +220,22 @@ impl State {
     }
 
     fn failed(&mut self, work: RunningJob, error: Error) {
+        if work.kind == JobKind::Trace {
+            self.session_mut().steps.give_up(true);
+        }
         self.keep_shown(work.kind);
+        if let JobKind::Race(at) = work.kind {
+            return self.dropped_out(at, &error);
+        }
         let session = self.session_mut();
-        if let JobKind::Unlearn(arm) = work.kind
-            && let Some(attempt) = session.attempt_mut(arm)
+        session.eager = false;
+        if let Some(whose) = work.kind.makes()
+            && let Some(attempt) = session.shown_mut(whose)
         {
             attempt.cancelled = true;
+        }
+        if work.kind == JobKind::Inspect {
+            session.uninspected();
         }
         if matches!(error, Error::Cancelled) {
             self.ended = "Cancelled".into();
@@ -220,10 +250,4 @@ impl State {
             self.error = Some(error.to_string());
         }
     }
-}
-
-/// Whether a run is one that a random mask of equal size is held against.
-fn controlled(run: &Run) -> bool {
-    run.recipe.given.is_none()
-        && run.mask.as_ref().is_some_and(|mask| mask.estimator != Estimator::Random)
 }

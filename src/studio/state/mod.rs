@@ -1,11 +1,19 @@
 //! The studio without egui: what is open, what runs, and what an event changes.
 
 pub mod actions;
+mod back;
 mod events;
+mod gallery;
+mod inspect;
 mod mine;
+mod race;
+mod steps;
+mod time;
 
 pub use actions::LONGEST_PROMPT;
+pub use inspect::Insights;
 pub use mine::Look;
+pub use steps::{Place, Steps};
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -14,13 +22,13 @@ use web_time::Instant;
 use super::attempt::Attempt;
 use super::request::estimator;
 use super::task_state::TaskState;
-use super::{Arm, Backend, tasks};
+use super::{Arm, Backend, Whose, tasks};
 use crate::engine::{Exported, Job, Run};
 use crate::error::Result;
 use crate::gpu::DeviceInfo;
 use crate::job_context::{Progress, Whole};
 use crate::run::Link;
-use crate::words::{AttackKind, Estimator, Recipe, Task};
+use crate::words::{AttackKind, Estimator, Piece, Recipe, Task};
 
 /// Why something cannot be had now.
 pub const WAIT: &str = "Wait for the work in progress, or cancel it";
@@ -33,13 +41,12 @@ pub enum JobKind {
     /// Opening a weights file that a person gave.
     Import,
     /// Scoring the weights.
-    Rank {
-        /// Forget was pressed meanwhile.
-        then_forget: bool,
-    },
+    Rank,
     Unlearn(Arm),
     /// Opening the data set to be looked through.
     Browse,
+    /// Looking into the model.
+    Inspect,
     /// Looking at a person's own pictures.
     Look,
     /// Taking them in, to be forgotten.
@@ -54,8 +61,14 @@ pub enum JobKind {
     Audit(Arm),
     /// Bringing back what a finished run forgot.
     Attack(Arm, AttackKind),
+    /// Making a step of a run the result, and then the model.
+    KeepStep,
     /// Drawing a finished run at another strength.
-    Strength,
+    Strength(Whose),
+    /// Tracing the sampler's steps.
+    Trace,
+    /// A run of a race.
+    Race(usize),
     /// Making a file of a finished run's change.
     Export,
 }
@@ -63,10 +76,23 @@ pub enum JobKind {
 impl JobKind {
     /// Whether another request would conflict with it.
     fn holds(self) -> bool {
+        let free = matches!(self, Self::Import | Self::Browse | Self::Look | Self::Strength(_));
+        let look = matches!(self, Self::Trace | Self::Inspect);
+        !free && !look && !self.prepares()
+    }
+
+    /// Whether it makes ready for a run, which can be asked for meanwhile.
+    fn prepares(self) -> bool {
+        matches!(self, Self::Open(_) | Self::Rank)
+    }
+
+    /// Which of the shown runs it makes.
+    pub fn makes(self) -> Option<Whose> {
         match self {
-            Self::Rank { then_forget } => then_forget,
-            Self::Open(_) | Self::Import | Self::Browse | Self::Look | Self::Strength => false,
-            _ => true,
+            Self::Unlearn(arm) => Some(arm.into()),
+            Self::KeepStep => Some(Arm::Method.into()),
+            Self::Race(at) => Some(Whose::Lane(at)),
+            _ => None,
         }
     }
 
@@ -74,12 +100,10 @@ impl JobKind {
     pub fn told(self) -> [&'static str; 2] {
         match self {
             Self::Open(_) | Self::Import => ["Opening", "Opening the model"],
-            Self::Rank { then_forget: false } => ["Saliency", "Scoring the weights"],
-            Self::Rank { then_forget: true } => {
-                ["Saliency, then forgetting", "Scoring the weights"]
-            }
+            Self::Rank => ["Saliency", "Scoring the weights"],
             Self::Unlearn(_) => ["", "forgetting"],
             Self::Browse => ["Pictures", "Opening the pictures"],
+            Self::Inspect => ["A look inside", "Looking into the model"],
             Self::Look => ["Your pictures", "Looking at your pictures"],
             Self::Keep => ["Your pictures", "Taking your pictures in"],
             Self::Learn => ["Learning", "Learning the new class"],
@@ -87,7 +111,10 @@ impl JobKind {
             Self::Overlap => ["Comparing masks"; 2],
             Self::Audit(_) => ["Audit", "Auditing"],
             Self::Attack(_, kind) => [kind.title(), "Attacking"],
-            Self::Strength => ["Strength", "Drawing at another strength"],
+            Self::KeepStep => ["Keeping the step"; 2],
+            Self::Race(_) => ["Race", "racing"],
+            Self::Strength(_) => ["Strength", "Drawing at another strength"],
+            Self::Trace => ["Steps", "Tracing the sampler's steps"],
             Self::Export => ["Export", "Writing the change"],
         }
     }
@@ -146,6 +173,8 @@ pub struct State {
     pub work: Option<RunningJob>,
     /// What a link asks for of a model of a person's own, which is being opened.
     linked: Option<(u64, Link)>,
+    /// Pieces of the studio that a worksheet leaves out, in their order.
+    pub hidden: Vec<Piece>,
     /// The last failure, until it is dismissed.
     pub error: Option<String>,
     /// How the last work ended, in a few words.
@@ -158,15 +187,16 @@ pub struct State {
 }
 
 impl State {
-    /// Starts with the diffusion model.
-    pub fn new(backend: Box<dyn Backend>) -> Self {
+    /// Starts with the model of a task.
+    pub fn new(backend: Box<dyn Backend>, task: Task) -> Self {
         let mut state = Self {
             backend,
             device: None,
-            task: Task::default(),
+            task,
             sessions: Task::ALL.map(TaskState::new),
             work: None,
             linked: None,
+            hidden: Vec::new(),
             error: None,
             ended: "Ready".into(),
             last_id: 0,
@@ -198,6 +228,18 @@ impl State {
         result.map_err(|error| self.error = Some(error.to_string())).ok()
     }
 
+    /// Whether a piece of the studio is left out.
+    pub fn hides(&self, piece: Piece) -> bool {
+        self.hidden.contains(&piece)
+    }
+
+    /// Leaves a piece of the studio out, or not any more.
+    pub fn hide(&mut self, piece: Piece, hidden: bool) {
+        self.hidden.retain(|other| *other != piece);
+        self.hidden.extend(hidden.then_some(piece));
+        self.hidden.sort();
+    }
+
     /// What the work in progress is for.
     pub fn working(&self) -> Option<JobKind> {
         self.work.as_ref().map(|work| work.kind)
@@ -210,7 +252,12 @@ impl State {
     /// Whether another request would conflict with the work in progress: a run, or one that starts
     /// once the weights are scored.
     pub fn held(&self) -> bool {
-        self.working().is_some_and(JobKind::holds)
+        self.working().is_some_and(|kind| kind.holds() || self.eager())
+    }
+
+    /// Whether Forget was pressed while the model was being opened or the weights scored.
+    pub fn eager(&self) -> bool {
+        self.session().eager && self.working().is_some_and(JobKind::prepares)
     }
 
     /// Why another request cannot be had now.
@@ -231,13 +278,13 @@ impl State {
         let session = self.session();
         match self.working() {
             _ if self.work.as_ref().is_some_and(|work| work.cancelling) => Some("Cancelling"),
-            Some(JobKind::Open(_) | JobKind::Import | JobKind::Adopt) => {
-                Some("The model is being opened")
+            Some(JobKind::Import | JobKind::Adopt) => Some("The model is being opened"),
+            Some(JobKind::Unlearn(_) | JobKind::KeepStep | JobKind::Race(_)) => {
+                Some("A run is in progress")
             }
-            Some(JobKind::Rank { then_forget: true }) => Some("Starts once the weights are scored"),
-            Some(JobKind::Unlearn(_)) => Some("A run is in progress"),
+            _ if self.eager() => Some("Starts once the weights are scored"),
             _ if self.held() => Some(WAIT),
-            _ if session.opened.is_none() => Some("No model is open"),
+            _ if session.opened.is_none() && !self.opening() => Some("No model is open"),
             _ if session.what.is_none() => Some(tasks::of(self.task).pick[0]),
             _ if self.frozen() => Some("At 0 % no weight may change"),
             _ => None,
@@ -267,17 +314,19 @@ impl State {
         }
     }
 
-    /// Starts the run, and after it its control; while the weights are scored, once they are.
+    /// Starts the run, and after it its control; while the model is opened or the weights are scored, once
+    /// that is done.
     pub fn forget(&mut self) {
         if self.blocked().is_some() {
             return;
         }
-        if let Some(RunningJob { kind: JobKind::Rank { then_forget }, .. }) = &mut self.work {
-            *then_forget = true;
-            return;
-        }
+        let waits = self.working().is_some_and(JobKind::prepares);
         let session = self.session_mut();
         session.put_away();
+        session.eager = waits;
+        if waits {
+            return;
+        }
         if let Some(recipe) = session.recipe() {
             self.unlearn(Arm::Method, recipe);
         }
@@ -342,17 +391,22 @@ impl State {
         // Before the recipe is made: a reopening that is dropped gives its seed back.
         self.drop_work();
         if let Some(recipe) = self.session().recipe() {
-            self.begin(JobKind::Rank { then_forget: false }, Job::Rank(recipe));
+            self.begin(JobKind::Rank, Job::Rank(recipe));
         }
     }
 
     fn unlearn(&mut self, arm: Arm, recipe: Recipe) {
+        self.attempt(arm, recipe, JobKind::Unlearn(arm));
+    }
+
+    /// Shows a run as one of both from now on, and asks for it.
+    fn attempt(&mut self, arm: Arm, recipe: Recipe, kind: JobKind) {
         let session = self.session_mut();
         let Some(base) = session.base().cloned().filter(|_| session.opened.is_some()) else {
             return;
         };
-        session.attempts[arm as usize] = Some(Attempt::new(recipe.method.clone(), base));
-        self.begin(JobKind::Unlearn(arm), Job::Unlearn(recipe));
+        session.attempts[arm as usize] = Some(Attempt::new(recipe.clone(), base));
+        self.begin(kind, Job::Unlearn(recipe));
     }
 
     fn begin(&mut self, kind: JobKind, job: Job) {
@@ -387,7 +441,8 @@ impl State {
         if let Some(work) = self.work.take() {
             self.backend.cancel();
             self.keep_shown(work.kind);
-            self.session_mut().rough = None;
+            let session = self.session_mut();
+            (session.rough, session.eager) = (None, false);
         }
     }
 
@@ -395,8 +450,14 @@ impl State {
     /// before and after start from the same noise. So does the strength.
     fn keep_shown(&mut self, kind: JobKind) {
         let session = self.session_mut();
-        if kind == JobKind::Strength {
-            session.dial.give_up();
+        match kind {
+            JobKind::Strength(whose) => {
+                if let Some(attempt) = session.shown_mut(whose) {
+                    attempt.dial.give_up();
+                }
+            }
+            JobKind::Trace => session.steps.give_up(false),
+            _ => {}
         }
         if let (JobKind::Open(_), Some(opened)) = (kind, &session.opened) {
             (session.request.seed, session.request.budget) = (opened.seed, opened.budget);

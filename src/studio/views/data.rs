@@ -5,12 +5,12 @@ use std::{
     ops::Range,
 };
 
-use egui::{ComboBox, Event, EventFilter, Mesh, PointerButton, TextureHandle};
+use egui::{ComboBox, EventFilter, Mesh, TextureHandle};
 
 use crate::engine::TrainingSet;
 use crate::studio::mine::{self, Gathered};
 use crate::studio::prelude::*;
-use crate::studio::{Choice, Lasso, tile};
+use crate::studio::{Brush, Choice, Lasso, tile};
 
 /// The view's row: prompts are written, and not picked from a data set.
 pub static VIEW: View = View {
@@ -24,8 +24,6 @@ pub static VIEW: View = View {
 /// Side of a tile and its distance to the next, in points.
 const TILE: f32 = 40.0;
 const CELL: f32 = 43.0;
-/// Points that a click may move.
-const CLICK: f32 = 6.0;
 /// Pictures that share a texture.
 const BLOCK: usize = 256;
 /// Textures that are kept.
@@ -43,9 +41,7 @@ pub struct Browser {
     /// Where the keyboard is, and where the last pick was, by position in the list.
     cursor: usize,
     anchor: usize,
-    /// Where a line may begin, and what there is of it.
-    pressed: Option<Pos2>,
-    lasso: Lasso,
+    brush: Brush,
     blocks: HashMap<usize, (Grid, TextureHandle)>,
 }
 
@@ -85,20 +81,8 @@ impl Browser {
         self.cursor = at;
     }
 
-    /// Goes on with the line to a point, once that is further from its beginning than a click moves.
-    fn draw_to(&mut self, to: Pos2) {
-        let Some(from) = self.pressed else { return };
-        if self.lasso.points.is_empty() && from.distance(to) > CLICK {
-            self.lasso.draw_to(from);
-        }
-        if !self.lasso.points.is_empty() {
-            self.lasso.draw_to(to);
-        }
-    }
-
-    /// Ends the line, and picks or drops what it catches.
-    fn catch(&mut self, drops: bool, raster: Raster) {
-        let line = std::mem::take(&mut self.lasso);
+    /// Picks or drops what a line catches.
+    fn catch(&mut self, line: &Lasso, drops: bool, raster: Raster) {
         let caught = |(at, _): &(usize, _)| line.catches(raster.cell(*at));
         for (at, item) in self.items.iter().enumerate().filter(caught) {
             if drops {
@@ -280,7 +264,9 @@ fn tiles_ui(browser: &mut Browser, shelf: &TrainingSet, ui: &mut Ui) {
         let last = ((viewport.bottom() / CELL).ceil() as usize + 1) * columns;
         let visible = first.min(browser.items.len())..last.min(browser.items.len());
 
-        lasso(browser, &response, raster, ui);
+        for (line, drops) in browser.brush.follow(&response, raster.corner, ui) {
+            browser.catch(&line, drops, raster);
+        }
         if let Some(at) = clicked.flatten() {
             response.request_focus();
             if ui.input(|i| i.modifiers.shift) { browser.extend(at) } else { browser.toggle(at) }
@@ -318,40 +304,6 @@ fn description(browser: &Browser, shelf: &TrainingSet) -> String {
     let name = class_name(shelf, *item);
     let state = if browser.picked.contains(item) { "picked" } else { "not picked" };
     format!("{n} training pictures, {picked} picked; at picture {item}, {name}, {state}")
-}
-
-/// Follows the line that is drawn around pictures, and picks or drops them at its end.
-fn lasso(browser: &mut Browser, response: &Response, raster: Raster, ui: &Ui) {
-    if !response.sense.senses_drag() {
-        return;
-    }
-    if !ui.input(|i| i.pointer.primary_down() || i.pointer.primary_released()) {
-        // It was let go while this was not drawn.
-        browser.pressed = None;
-        browser.lasso = Lasso::default();
-    }
-    let origin = raster.corner;
-    let over = response.contains_pointer() || response.is_pointer_button_down_on();
-    // A slow frame brings several events, and a quick hand begins and ends in one.
-    for event in ui.input(|i| i.events.clone()) {
-        match event {
-            Event::PointerButton { pos, button: PointerButton::Primary, pressed: true, .. } => {
-                browser.lasso = Lasso::default();
-                let here = over && response.interact_rect.contains(pos);
-                browser.pressed = here.then_some(pos - origin);
-            }
-            Event::PointerMoved(pos) => browser.draw_to(pos - origin),
-            Event::PointerButton {
-                pos, button: PointerButton::Primary, pressed: false, ..
-            } => {
-                browser.draw_to(pos - origin);
-                browser.pressed = None;
-                let drops = ui.input(|i| i.modifiers.command || i.modifiers.alt);
-                browser.catch(drops, raster);
-            }
-            _ => {}
-        }
-    }
 }
 
 /// Walks with the arrows and picks with Space or Enter; whether the cursor moved.
@@ -396,7 +348,7 @@ fn draw(browser: &Browser, visible: Range<usize>, raster: Raster, focus: Option<
     painter.extend(meshes.into_values().map(Shape::mesh));
     for at in visible {
         let rect = raster.place(at);
-        let caught = browser.lasso.catches(raster.cell(at));
+        let caught = browser.brush.line.catches(raster.cell(at));
         if browser.picked.contains(&browser.items[at]) || caught {
             let tint = palette.accent.gamma_multiply(0.35);
             let stroke = Stroke::new(2.0, palette.accent_text);
@@ -410,9 +362,5 @@ fn draw(browser: &Browser, visible: Range<usize>, raster: Raster, focus: Option<
             painter.rect_stroke(rect.expand(1.5), 2.0, stroke, StrokeKind::Outside);
         }
     }
-    if browser.lasso.points.len() > 1 {
-        let mut shape = browser.lasso.shape(Stroke::new(2.0, palette.accent_text));
-        shape.translate(raster.corner);
-        painter.add(shape);
-    }
+    painter.extend(browser.brush.shape(raster.corner, Stroke::new(2.0, palette.accent_text)));
 }

@@ -3,6 +3,7 @@
 use crate::saliency::{By, Overlap};
 use crate::studio::Matrix;
 use crate::studio::prelude::*;
+use crate::studio::recorded;
 use crate::studio::request::estimator;
 use crate::words::Estimator;
 
@@ -18,17 +19,22 @@ pub static VIEW: View = View {
 fn masks_ui(studio: &mut Studio, ui: &mut Ui) {
     bar_ui(&mut studio.state, ui);
     ui.add_space(6.0);
-    let Some(overlap) = &studio.state.session().overlap else {
+    let session = studio.state.session();
+    let recorded = recorded::overlap(&session.model);
+    let Some(overlap) = session.overlap.as_ref().or(recorded) else {
         return drop(ui.weak(
             "Do two classes live in the same weights? Each pair of masks: what both keep, \
              over what either keeps.",
         ));
     };
     let [k, n] = [overlap.k, overlap.n].map(format::count);
-    let text = format!(
+    let mut text = format!(
         "Intersection over union of masks of {k} of {n} weights; two random ones share {:.2}",
         overlap.chance
     );
+    if session.overlap.is_none() {
+        text += "; recorded with the program: classes, seed 1, quick budget";
+    }
     fact_ui(ui, text);
     let area = ScrollArea::both().id_salt("overlap").auto_shrink(false);
     area.show(ui, |ui| overlap_ui(overlap, ui));

@@ -3,10 +3,9 @@
 //! A view is one file, which has its row of the list and what the view keeps for itself (see
 //! [`super::own::Own`]), and one line of `views!`.
 
-use egui::{Key, ScrollArea, Ui};
-
-use super::app::Studio;
-use crate::words::Task;
+use super::prelude::*;
+use super::{Spot, commands};
+use crate::words::Piece;
 
 /// A way to look at what was forgotten.
 #[derive(Debug)]
@@ -36,14 +35,18 @@ macro_rules! views {
 
 views! {
     compare,
+    race,
+    steps,
     map,
     data,
     audit,
+    whereabouts,
+    network,
     masks,
     recipe,
-    // Needs folders: not on a page.
-    #[cfg(not(target_arch = "wasm32"))]
+    lessons,
     table,
+    gallery,
 }
 
 impl PartialEq for View {
@@ -52,21 +55,57 @@ impl PartialEq for View {
     }
 }
 
+fn tabs_ui(studio: &mut Studio, task: Task, ui: &mut Ui) {
+    ScrollArea::horizontal().id_salt("views").show(ui, |ui| {
+        ui.horizontal(|ui| {
+            ui.spacing_mut().item_spacing.x = 2.0;
+            for &view in View::ALL.iter().filter(|view| view.tasks.contains(&task)) {
+                let hint = format!("{} ({})", view.hint, view.key.name());
+                let tab = ui.selectable_value(&mut studio.view, view, view.name);
+                if *view == audit::VIEW {
+                    // The way there, as long as something else is shown.
+                    Spot::Audit.mark(ui.ctx(), tab.rect);
+                }
+                tab.on_hover_text(hint);
+            }
+        });
+    });
+}
+
+/// Draws what a view of finished runs shows as long as there is none: a question, `why` it needs a run, and a button
+/// that makes one.
+pub fn needs_run_ui(studio: &mut Studio, ui: &mut Ui, question: &str, why: &str) {
+    let session = studio.state.session();
+    let example = (tasks::of(session.task).example)(session);
+    let (Some(choice), Some(seen)) = (session.what.clone().or(example), session.seen()) else {
+        return middle_ui(ui, |ui| drop(ui.weak(why)));
+    };
+    let what = choice.spec(seen).map(|spec| format::forget_set(&spec)).unwrap_or_default();
+    let blocked = match session.what {
+        Some(_) => (commands::FORGET.blocked)(studio),
+        None => studio.state.waits(),
+    };
+    middle_ui(ui, |ui| {
+        ui.label(RichText::new(question).heading());
+        ui.add(Label::new(RichText::new(why).weak()).wrap());
+        ui.add_space(8.0);
+        let button = primary(ui, &format!("Forget {what}"));
+        if button_ui(ui, button, commands::FORGET.hint, blocked) {
+            studio.state.pick(choice);
+            studio.state.forget();
+        }
+    });
+}
+
 /// Draws the tabs and what they show.
 pub fn centre_ui(studio: &mut Studio, ui: &mut Ui) {
     let task = studio.state.task;
     if !studio.view.tasks.contains(&task) {
         studio.view = &compare::VIEW;
     }
-    ScrollArea::horizontal().id_salt("views").show(ui, |ui| {
-        ui.horizontal(|ui| {
-            ui.spacing_mut().item_spacing.x = 2.0;
-            for &view in View::ALL.iter().filter(|view| view.tasks.contains(&task)) {
-                let hint = format!("{} ({})", view.hint, view.key.name());
-                ui.selectable_value(&mut studio.view, view, view.name).on_hover_text(hint);
-            }
-        });
-    });
-    ui.add_space(4.0);
+    if !studio.state.hides(Piece::Tabs) {
+        tabs_ui(studio, task, ui);
+        ui.add_space(4.0);
+    }
     (studio.view.draw)(studio, ui);
 }

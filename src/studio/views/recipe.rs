@@ -12,11 +12,14 @@ pub static VIEW: View = View {
 };
 
 fn recipe_ui(studio: &mut Studio, ui: &mut Ui) {
-    let Some(recipe) = studio.state.session().recipe() else {
-        let text = "Once the model is open and it is said what to forget, all that fixes the run is written \
-                    here, to be kept, cited or run again.";
-        return drop(ui.weak(text));
+    let session = studio.state.session();
+    let Some(recipe) = session.draft() else {
+        return drop(ui.weak("All that fixes a run is written here once there is a model"));
     };
+    if session.what.is_none() {
+        let what = format::forget_set(&recipe.forget);
+        ui.weak(format!("Nothing is picked yet; this recipe would forget {what}"));
+    }
     let text = match recipe.to_toml() {
         Ok(text) => text,
         Err(error) => return drop(ui.weak(error.to_string())),

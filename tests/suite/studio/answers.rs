@@ -5,9 +5,12 @@ use std::sync::Arc;
 use crate::common::{card, fresh};
 use salun_studio::data::{PictureShape, Pictures};
 use salun_studio::engine::{
-    Attack, Grid, LiveStep, LossParts, Opened, PromptPane, Run, TrainingSet,
+    Attack, Attention, Film, Grid, LiveStep, LossParts, Moment, Opened, PromptPane, Run, Trace,
+    TraceRequest, TrainingSet,
 };
-use salun_studio::models::{AnyModel, Architecture, Card, ResnetConfig, WeightLayout};
+use salun_studio::models::{
+    AnyModel, Architecture, Card, Graph, ResnetConfig, Sketch, WeightLayout,
+};
 use salun_studio::saliency::{By, Change, Mask, Overlap, Scores};
 use salun_studio::words::{
     Attack as Membership, AttackKind, AttackReport, Audit, Budget, Changed, DeviceReport,
@@ -216,6 +219,7 @@ pub fn opened(model: &str) -> Opened {
         budget: Budget::Quick,
         grid: Arc::new(grid(0)),
         params: layout().n(),
+        graph: graph().into(),
         assumed: Default::default(),
     }
 }
@@ -223,6 +227,14 @@ pub fn opened(model: &str) -> Opened {
 pub fn architecture() -> Architecture {
     let (mean, std) = (vec![0.5], vec![0.5]);
     Architecture::Resnet(ResnetConfig { width: 16, channels: 1, classes: 10, mean, std })
+}
+
+/// The classifier's, of whose weights every test's scores are.
+pub fn graph() -> Graph {
+    let mut sketch = Sketch::default();
+    let (network, layout) = architecture().build();
+    network.sketch(&mut sketch);
+    sketch.finish(&layout)
 }
 
 pub fn layout() -> Arc<WeightLayout> {
@@ -310,6 +322,7 @@ pub fn run(recipe: Recipe) -> Run {
         }),
         changed: grid(0).pixels[..changed().len() * 784].to_vec(),
         log: Vec::new(),
+        snapshots: Default::default(),
         recipe,
     }
 }
@@ -391,6 +404,60 @@ fn after(recipe: &Recipe, random: bool) -> Metrics {
     seen[SNEAKER] = 2;
     let (confusion, mia) = (confusion(seen), Some(88.5));
     Metrics { RA: 93.5 - lost - few, MIA: mia, confusion, ..metrics(99.0 - 4.0 * few) }
+}
+
+/// Every step on the way to tiles: a disc comes out of noise, which a run that forgot turns away from half way.
+pub fn trace(request: &TraceRequest) -> Trace {
+    const STEPS: usize = 8;
+    let prompts = request.model == "emoji-t2i";
+    let (channels, side) = if prompts { (3, 32) } else { (1, 28) };
+    let n = request.columns.len();
+    let value = |of: usize, tile: usize, step: usize, i: usize, clear: f32| {
+        let (x, y) = ((i % side) as f32 - 13.5, (i / side) as f32 - 13.5);
+        let gone = of > 0 && step * 2 > STEPS;
+        let inside = if gone { x.abs() < 4.0 } else { x.hypot(y) < 9.0 + tile as f32 };
+        let noise = (i * 7919 + tile * 104_729) % 251;
+        let picture = if inside { 220.0 } else { 20.0 };
+        (clear * picture + (1.0 - clear) * noise as f32) as u8
+    };
+    let row = Some(request.row);
+    let grid = |of: usize, noisy: bool| {
+        let tiles = (0..n).flat_map(|tile| (0..=STEPS).map(move |step| (tile, step)));
+        let pixels = tiles.clone().flat_map(|(tile, step)| {
+            let clear = step as f32 / STEPS as f32;
+            let clear = if noisy { clear } else { clear.sqrt() };
+            (0..channels * side * side)
+                .map(move |i| value(of, tile, step, i % (side * side), clear))
+        });
+        let seen = tiles.map(|(_, step)| {
+            let other = step * 2 < STEPS || (of > 0 && step * 2 > STEPS);
+            (!noisy).then_some((if other { 9 } else { request.row }, 0.9))
+        });
+        let shape = [channels, side, side];
+        Arc::new(Grid::new(vec![row; n], shape, pixels.collect(), seen.collect()))
+    };
+    let words: &[&str] = if prompts { &["a", "cat", "flat", "style"] } else { &[] };
+    let attention = |of: usize| Attention {
+        raster: [4, 4],
+        words: words.len(),
+        shares: (0..STEPS * words.len() * 16)
+            .map(|i| 0.02 + 0.01 * ((i / 16 + of) % 5) as f32 * (i % 4) as f32 / 3.0)
+            .collect(),
+    };
+    let film = |of: usize| Film {
+        noisy: grid(of, true),
+        predicted: grid(of, false),
+        attention: if prompts { vec![attention(of); n] } else { Vec::new() },
+    };
+    let moment = |step: usize| Moment {
+        time: (step < STEPS).then_some(900.0 - 110.0 * step as f32),
+        noise: 1.0 - step as f32 / STEPS as f32,
+    };
+    Trace {
+        moments: (0..=STEPS).map(moment).collect(),
+        words: vec![words.iter().map(|word| word.to_string()).collect(); n],
+        films: (0..request.of.len()).map(film).collect(),
+    }
 }
 
 /// Every free weight moved equally far.

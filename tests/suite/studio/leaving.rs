@@ -1,6 +1,7 @@
 //! Nothing that a person has made is lost by a click, and there is a place to save it in.
 
 use std::{
+    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
@@ -13,7 +14,7 @@ use crate::{
     binary::Scratch,
     studio::{answers::SNEAKER, played::Played},
 };
-use salun_studio::engine::Run;
+use salun_studio::engine::{Job, Run};
 use salun_studio::error::{Error, Result};
 use salun_studio::studio::{Arm, Choice, Keeper, Parcel, Studio};
 use salun_studio::words::Task;
@@ -67,7 +68,7 @@ impl Keeper for Desk {
         self.left.clone()
     }
 
-    fn end(&self) {
+    fn end(&self, _: bool) {
         *self.ended.lock().unwrap() = true;
     }
 }
@@ -289,4 +290,169 @@ fn a_file_is_picked_in_the_drawn_dialog() {
     assert!(window.query_by_label("Open a weights file").is_none());
     let asked = window.state().state.work.as_ref().map(|work| work.kind);
     assert_eq!(asked, Some(salun_studio::studio::state::JobKind::Import));
+}
+
+/// Remembers files in memory, and has those of an earlier sitting.
+#[derive(Default)]
+struct Remembers {
+    now: Mutex<BTreeMap<String, Vec<u8>>>,
+    earlier: Mutex<BTreeMap<String, Vec<u8>>>,
+}
+
+impl Keeper for Remembers {
+    fn save(&self, _: Parcel) -> Result<PathBuf> {
+        Ok("saved".into())
+    }
+
+    fn remember(&self, name: &str, bytes: Vec<u8>) -> Result<()> {
+        self.now.lock().unwrap().insert(name.into(), bytes);
+        Ok(())
+    }
+
+    fn forget(&self, name: &str) {
+        self.now.lock().unwrap().remove(name);
+    }
+
+    fn earlier(&self) -> Option<usize> {
+        let earlier = self.earlier.lock().unwrap();
+        (!earlier.is_empty()).then(|| earlier.values().map(Vec::len).sum())
+    }
+
+    fn recall(&self) -> Result<Option<Vec<(String, Vec<u8>)>>> {
+        Ok(Some(self.earlier.lock().unwrap().clone().into_iter().collect()))
+    }
+
+    fn discard_earlier(&self, _: Option<&[String]>) {
+        self.earlier.lock().unwrap().clear();
+    }
+}
+
+fn open<'a>(keeper: &Arc<Remembers>) -> (Window<'a>, Played) {
+    let played = Played::default();
+    let studio = Studio::kept(Box::new(played.clone()), keeper.clone());
+    let mut window = Harness::builder()
+        .with_size([1280.0, 800.0])
+        .with_max_steps(40)
+        .build_ui_state(|ui, studio: &mut Studio| studio.show(ui), studio);
+    window.step();
+    (window, played)
+}
+
+fn answer(window: &mut Window, played: &Played) {
+    played.answer();
+    window.run_ok();
+}
+
+#[test]
+fn a_killed_window_comes_back_with_its_runs_as_it_was_left() {
+    let first = Arc::new(Remembers::default());
+    let (mut window, played) = open(&first);
+    window.state_mut().state.switch(Task::Classify);
+    answer(&mut window, &played);
+    window.state_mut().state.pick(Choice::Class(SNEAKER));
+    answer(&mut window, &played);
+    for density in [0.5, 0.1] {
+        window.state_mut().state.set_density(density);
+        window.state_mut().state.forget();
+        answer(&mut window, &played);
+        answer(&mut window, &played);
+    }
+    window.state_mut().state.recall(1);
+    window.state_mut().state.session_mut().scrub = Some(20);
+    window.key_press(egui::Key::M);
+    settle(&mut window);
+    let shown = |window: &Window| {
+        let studio = window.state();
+        let session = studio.state.session();
+        let entries = &session.history.entries;
+        let figures: Vec<_> = entries
+            .iter()
+            .map(|e| (e.number, e.recipe.clone(), e.reports.clone().map(|r| r.map(|r| r.after))))
+            .collect();
+        let attempt = session.attempt(Arm::Method).unwrap();
+        let way = (attempt.losses.clone(), attempt.snapshots.clone(), attempt.steps);
+        (
+            studio.view.name,
+            session.what.clone(),
+            session.scrub,
+            session.history.shown,
+            session.recipe(),
+            figures,
+            way,
+        )
+    };
+    let then = shown(&window);
+    assert!(then.0 == "Forget map" && then.3 == Some(1) && then.5.len() == 2, "{:?}", then.0);
+    let weights = |window: &Window| {
+        window.state().state.session().run(Arm::Method).unwrap().model.weights().hash()
+    };
+    let bits = weights(&window);
+    // Killed: nothing is done any more.
+    let left = first.now.lock().unwrap().clone();
+    drop(window);
+    let second = Arc::new(Remembers { earlier: Mutex::new(left), ..Remembers::default() });
+    let (mut window, played) = open(&second);
+    window.get_by_label("The studio can come back as it was left");
+    window.get_by_label("Bring back").click();
+    settle(&mut window);
+    assert_eq!(shown(&window), then);
+    assert_eq!(weights(&window), bits);
+    // The engine was told of every run, and nothing is computed again.
+    let jobs = played
+        .0
+        .borrow()
+        .jobs
+        .iter()
+        .filter(|(_, job)| matches!(job, Job::Remember { .. }))
+        .count();
+    assert_eq!((jobs, window.state().state.work.is_none()), (4, true));
+    // All is remembered anew, and the earlier sitting is let go of.
+    assert!(second.earlier.lock().unwrap().is_empty());
+    let names = |files: &Mutex<BTreeMap<String, Vec<u8>>>| {
+        files.lock().unwrap().keys().cloned().collect::<Vec<_>>()
+    };
+    assert_eq!(names(&second.now), names(&first.now));
+    assert!(window.query_by_label("Bring back").is_none());
+    // It goes on from there.
+    window.state_mut().state.branch();
+    let branch = window.state().state.session().recipe().unwrap().branch.unwrap();
+    assert_eq!(branch.until, Some(20));
+
+    window.get_by_label("Export").click();
+    window.run_ok();
+    window.get_by_label_contains("Clear what is remembered").click();
+    settle(&mut window);
+    assert!(!names(&second.now).iter().any(|name| name.starts_with("run-")));
+}
+
+#[test]
+fn what_was_left_damaged_is_told_and_the_rest_comes_back() {
+    let first = Arc::new(Remembers::default());
+    let (mut window, played) = open(&first);
+    window.state_mut().state.switch(Task::Classify);
+    answer(&mut window, &played);
+    window.state_mut().state.pick(Choice::Class(SNEAKER));
+    answer(&mut window, &played);
+    window.state_mut().state.forget();
+    answer(&mut window, &played);
+    answer(&mut window, &played);
+    settle(&mut window);
+    let mut left = first.now.lock().unwrap().clone();
+    left.iter_mut()
+        .filter(|(name, _)| name.starts_with("run-"))
+        .for_each(|(_, bytes)| bytes.truncate(9));
+    let keeper = Arc::new(Remembers { earlier: Mutex::new(left.clone()), ..Remembers::default() });
+    let (mut window, _played) = open(&keeper);
+    window.get_by_label("Bring back").click();
+    settle(&mut window);
+    let entries = &window.state().state.session().history.entries;
+    assert!(entries.len() == 1 && entries[0].kept.is_none(), "its figures are there");
+
+    left.insert("shown".into(), vec![1, 2, 3]);
+    let keeper = Arc::new(Remembers { earlier: Mutex::new(left), ..Remembers::default() });
+    let (mut window, _played) = open(&keeper);
+    window.get_by_label("Bring back").click();
+    settle(&mut window);
+    window.get_by_label_contains("cannot be read");
+    assert!(!keeper.earlier.lock().unwrap().is_empty(), "it stays where it is");
 }

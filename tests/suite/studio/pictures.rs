@@ -1,4 +1,4 @@
-//! Every panel as it was looked at last: light and dark, on a phone, a laptop, a projector.
+//! Every panel and view as it was looked at last: light and dark, on a phone, a small and a usual laptop, a projector.
 //!
 //! `UPDATE_SNAPSHOTS=1 cargo test --release --test suite -- pictures::` records them anew, in
 //! `tests/fixtures/studio`; `tests/peers/shrink_pictures.py` then writes the same pixels in fewer bytes.
@@ -7,18 +7,24 @@ use egui::Theme;
 use egui_kittest::kittest::Queryable;
 use egui_kittest::{Harness, SnapshotOptions, SnapshotResults, try_image_snapshot_options};
 use image::RgbaImage;
-use image::imageops::crop_imm;
+use image::imageops::{crop_imm, thumbnail};
 
 use crate::common::vulkan;
-use crate::studio::played::{settle, tried, window};
+use crate::studio::played::{Played, settle, tried, window_on};
 use salun_studio::saliency::By;
 use salun_studio::studio::views::{View, audit, compare, masks};
 use salun_studio::studio::{Arm, Choice, Studio};
 use salun_studio::words::Task;
 
+/// From this width on, pictures are kept at half their size: a quarter of the bytes, and still read.
+const WIDE: u32 = 1280;
+
 /// What is drawn, in 16 steps a channel: enough to see by, and a quarter of the bytes.
 fn drawn(window: &mut Harness<Studio>) -> RgbaImage {
     let mut picture = window.render().unwrap();
+    if picture.width() >= WIDE {
+        picture = thumbnail(&picture, picture.width() / 2, picture.height() / 2);
+    }
     picture.pixels_mut().for_each(|p| p.0 = [p.0[0] & 0xF0, p.0[1] & 0xF0, p.0[2] & 0xF0, 255]);
     picture
 }
@@ -32,79 +38,116 @@ fn changed(picture: &RgbaImage, beside: &RgbaImage) -> RgbaImage {
     crop_imm(picture, left, top, right - left + 1, bottom - top + 1).to_image()
 }
 
-/// Holds what windows of a size and a theme show against what was recorded.
-fn hold(name: &str, size: [f32; 2], theme: Theme, held: &mut SnapshotResults) {
-    // A value at the edge of a step may be taken for the next one.
-    let step = 140.0;
-    let options = SnapshotOptions::new().output_path("tests/fixtures/studio").threshold(step);
-    let mut hold = |what: &str, picture: &RgbaImage| {
-        let file = format!("{name}-{}", what.to_lowercase().replace(' ', "-"));
-        held.add(try_image_snapshot_options(picture, file, &options));
-    };
-    let (mut at, played) = window(size, theme);
+/// What windows of a size and a theme show, held against what was recorded.
+struct Held<'a> {
+    name: String,
+    results: &'a mut SnapshotResults,
+}
+
+impl Held<'_> {
+    fn hold(&mut self, what: &str, picture: &RgbaImage) {
+        // A value at the edge of a step may be taken for the next one.
+        let step = 140.0;
+        let options = SnapshotOptions::new().output_path("tests/fixtures/studio").threshold(step);
+        let file = format!("{}-{}", self.name, what.to_lowercase().replace(' ', "-"));
+        self.results.add(try_image_snapshot_options(picture, file, &options));
+    }
+
+    /// Shows views one after another, and holds what is other than in a picture of the window.
+    fn views<'v>(
+        &mut self,
+        at: &mut Harness<Studio>,
+        played: &Played,
+        views: impl Iterator<Item = &'v &'static View>,
+        what: &str,
+    ) {
+        let beside = drawn(at);
+        for &view in views {
+            at.state_mut().view = view;
+            at.step();
+            let state = &mut at.state_mut().state;
+            match view {
+                _ if state.session().run(Arm::Method).is_none() => {}
+                _ if *view == masks::VIEW => state.compare_masks(By::Classes),
+                _ if *view == audit::VIEW && !state.task.prompted() => state.audit(Arm::Method),
+                _ => {}
+            }
+            if at.state().state.work.is_some() {
+                played.answer();
+            }
+            settle(at);
+            self.hold(&format!("{what}{}", view.name), &changed(&drawn(at), &beside));
+        }
+    }
+}
+/// Views that a task has, but for the comparison.
+fn views_of(task: Task) -> impl Iterator<Item = &'static &'static View> {
+    let others = View::ALL.iter().filter(|view| ***view != compare::VIEW);
+    others.filter(move |view| view.tasks.contains(&task))
+}
+
+/// A window with the text-to-image model: at its opening, and when it forgot a cat.
+fn hold_prompts(size: [f32; 2], theme: Theme, held: &mut Held) {
+    let task = Task::TextToImage;
+    let (mut at, played) = window_on(task, size, theme);
     at.run();
     played.answer();
     at.run();
-    hold("opening", &drawn(&mut at));
-    let state = &mut at.state_mut().state;
-    state.switch(Task::TextToImage);
-    played.answer();
+    held.hold("opening", &drawn(&mut at));
+    held.views(&mut at, &played, views_of(task), "opening ");
+    at.state_mut().view = &compare::VIEW;
     at.run();
     at.state_mut().state.pick(Choice::Prompt("a cat".into()));
     played.answer();
     at.run();
+    held.hold("picked", &drawn(&mut at));
     at.state_mut().state.forget();
     for _ in Arm::BOTH {
         played.answer();
         at.run();
     }
     settle(&mut at);
-    hold("prompt", &drawn(&mut at));
+    held.hold("prompt", &drawn(&mut at));
+    let alone = views_of(task).filter(|view| !view.tasks.contains(&Task::Classify));
+    held.views(&mut at, &played, alone, "");
+}
+
+/// A window whose classifier forgot Sneaker.
+fn hold_classes(size: [f32; 2], theme: Theme, held: &mut Held) {
     let (mut at, played) = tried(size, theme);
     let verdict = drawn(&mut at);
-    hold("verdict", &verdict);
-    for &view in View::ALL.iter().filter(|view| ***view != compare::VIEW) {
-        at.state_mut().view = view;
-        at.step();
-        let state = &mut at.state_mut().state;
-        match view {
-            _ if *view == masks::VIEW => state.compare_masks(By::Classes),
-            _ if *view == audit::VIEW => state.audit(Arm::Method),
-            _ => {}
-        }
-        if at.state().state.work.is_some() {
-            played.answer();
-        }
-        settle(&mut at);
-        hold(view.name, &changed(&drawn(&mut at), &verdict));
-        if *view == audit::VIEW {
-            for part in ["Attacks", "Relearn", "Layers", "Most changed"] {
-                at.get_by_label(part).click();
-                at.run();
-                hold(&format!("audit {part}"), &changed(&drawn(&mut at), &verdict));
-            }
-        }
+    held.hold("verdict", &verdict);
+    held.views(&mut at, &played, views_of(Task::Classify), "");
+    at.state_mut().view = &audit::VIEW;
+    at.run();
+    for part in ["Attacks", "Relearn", "Layers", "Most changed"] {
+        at.get_by_label(part).click();
+        at.run();
+        held.hold(&format!("audit {part}"), &changed(&drawn(&mut at), &verdict));
     }
     at.state_mut().view = &compare::VIEW;
     at.run();
     if at.query_by_label("Timeline and verdict").is_some() {
-        for tab in ["Saliency", "Timeline and verdict"] {
-            at.get_by_label(tab).click();
+        for tab in ["Forget", "Saliency"] {
+            at.get_all_by_label(tab).next().unwrap().click();
             at.run();
-            hold(tab, &changed(&drawn(&mut at), &verdict));
+            held.hold(tab, &changed(&drawn(&mut at), &verdict));
         }
     }
 }
 
-/// The same in both themes.
+/// Both in both themes.
 fn hold_both(name: &str, size: [f32; 2]) {
     if !vulkan() {
         return;
     }
-    let mut held = SnapshotResults::new();
-    hold(&format!("{name}-light"), size, Theme::Light, &mut held);
-    hold(&format!("{name}-dark"), size, Theme::Dark, &mut held);
-    held.unwrap();
+    let mut results = SnapshotResults::new();
+    for (theme, called) in [(Theme::Light, "light"), (Theme::Dark, "dark")] {
+        let mut held = Held { name: format!("{name}-{called}"), results: &mut results };
+        hold_prompts(size, theme, &mut held);
+        hold_classes(size, theme, &mut held);
+    }
+    results.unwrap();
 }
 
 #[test]
@@ -113,8 +156,13 @@ fn a_phone_shows_what_was_looked_at() {
 }
 
 #[test]
+fn a_small_laptop_shows_what_was_looked_at() {
+    hold_both("small", [1024.0, 700.0]);
+}
+
+#[test]
 fn a_laptop_shows_what_was_looked_at() {
-    hold_both("laptop", [1024.0, 700.0]);
+    hold_both("laptop", [1280.0, 800.0]);
 }
 
 #[test]

@@ -5,13 +5,14 @@ use std::{cell::RefCell, collections::VecDeque, path::PathBuf, rc::Rc, sync::Arc
 use egui_kittest::Harness;
 
 use super::answers::{
-    SNEAKER, attack, audit, grid, live, metrics, opened, overlap, pane, ranking, run, shelf,
+    SNEAKER, attack, audit, grid, live, metrics, opened, overlap, pane, ranking, run, shelf, trace,
 };
+use super::seen::inspected;
 use salun_studio::engine::{Attacked, Audited, Event, Exported, Job, Looked, Opened, Outcome};
 use salun_studio::error::Error;
 use salun_studio::gpu::{DeviceInfo, DeviceKind};
 use salun_studio::studio::state::State;
-use salun_studio::studio::{Arm, Backend, Choice, Parcel, Studio};
+use salun_studio::studio::{Arm, Backend, Choice, Parcel, SaveHook, Studio};
 use salun_studio::words::{Recipe, Task};
 
 /// What passes between the studio and the test.
@@ -114,7 +115,9 @@ impl Played {
                 let after = after.map(|_| all((5, 0.61)));
                 Outcome::Looked(Looked { before: all((8, 0.93)), after })
             }
+            Job::Inspect(asked) => Outcome::Inspected(inspected(asked)),
             Job::Keep(mine) => Outcome::Kept(mine.name()),
+            Job::Remember { recipe, .. } => Outcome::Kept(recipe.protocol()),
             Job::Learn { model, data, mine, seed, budget } => {
                 let known = opened(&model);
                 let classes = [known.classes.clone(), mine.classes.clone()].concat();
@@ -125,6 +128,7 @@ impl Played {
             Job::Interpolate { strength, .. } => {
                 Outcome::Interpolated(Arc::new(grid((6.0 * strength) as usize)))
             }
+            Job::Trace(request) => Outcome::Traced(Arc::new(trace(&request))),
             Job::Export { what, .. } => {
                 Outcome::Exported(Arc::new(Exported { what, bytes: vec![1], lora: None }))
             }
@@ -146,7 +150,7 @@ impl Played {
 
 pub fn state() -> (State, Played) {
     let played = Played::default();
-    (State::new(Box::new(played.clone())), played)
+    (State::new(Box::new(played.clone()), Task::Generate), played)
 }
 
 /// A state with the diffusion model open and Sneaker scored.
@@ -167,9 +171,19 @@ pub fn unlearn_recipe(job: &Job) -> &Recipe {
     }
 }
 
+/// A window that opens the diffusion model.
 pub fn window<'a>(size: [f32; 2], theme: egui::Theme) -> (Harness<'a, Studio>, Played) {
+    window_on(Task::Generate, size, theme)
+}
+
+/// A window that opens the model of a task.
+pub fn window_on<'a>(
+    task: Task,
+    size: [f32; 2],
+    theme: egui::Theme,
+) -> (Harness<'a, Studio>, Played) {
     let played = Played::default();
-    let save = Box::new(|parcel: Parcel| match parcel {
+    let save: SaveHook = Box::new(|parcel: Parcel| match parcel {
         Parcel::Run(run) if run.recipe.mask.is_none() => Ok(PathBuf::from("runs/sneaker")),
         Parcel::Run(_) => Err(Error::Exists("runs/random".into())),
         Parcel::File(name, bytes) => {
@@ -177,7 +191,7 @@ pub fn window<'a>(size: [f32; 2], theme: egui::Theme) -> (Harness<'a, Studio>, P
             Ok(PathBuf::from(name))
         }
     });
-    let studio = Studio::new(Box::new(played.clone()), save);
+    let studio = Studio::on(task, Box::new(played.clone()), Arc::new(save));
     let harness = Harness::builder()
         .with_size(size)
         .with_theme(theme)

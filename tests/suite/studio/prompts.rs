@@ -62,6 +62,18 @@ fn a_person_writes_a_prompt_presses_forget_and_reads_the_verdict() {
 }
 
 #[test]
+fn the_arrows_walk_through_the_concepts() {
+    let (mut state, played) = state();
+    state.switch(Task::TextToImage);
+    played.answer();
+    state.poll();
+    for (by, prompt) in [(1, "a cat"), (1, "a dog"), (-2, "an apple"), (1, "a cat")] {
+        state.pick_next(by);
+        assert_eq!(state.session().what, Some(Choice::Prompt(prompt.into())));
+    }
+}
+
+#[test]
 fn one_prompt_after_another_and_back() {
     let (mut window, played) = opened([1280.0, 800.0]);
     write(&mut window, "a cat");
@@ -153,7 +165,7 @@ fn any_text_is_taken_and_an_empty_one_takes_the_request_back() {
     let (mut window, played) = opened([1280.0, 800.0]);
     // The bundled fonts lack most scripts; what they lack is a box.
     window.ctx.set_missing_glyph_policy(egui::MissingGlyphPolicy::Tofu);
-    window.get_by_label("Write what is to be forgotten, or pick it below");
+    window.get_by_label("Or pick it below");
     let jobs = played.count();
     write(&mut window, "   ");
     assert_eq!(played.count(), jobs, "nothing is asked for");
@@ -181,7 +193,7 @@ fn a_model_that_cannot_be_opened_is_told_in_a_line_and_the_others_stay() {
     window.step();
     played.answer();
     window.run();
-    window.key_press(egui::Key::Num3);
+    window.key_press(egui::Key::Num1);
     window.run();
     let reason = "is damaged";
     played.fail(Error::file("emoji-t2i", reason));

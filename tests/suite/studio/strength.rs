@@ -12,14 +12,14 @@ use salun_studio::engine::Job;
 use salun_studio::error::Error;
 use salun_studio::studio::state::{JobKind, State};
 use salun_studio::studio::{Arm, Content, Pane, Studio};
-use salun_studio::words::{Export, Task};
+use salun_studio::words::{Estimator, Export, Task};
 
 /// A state whose diffusion model forgot Sneaker, and its control with it.
 fn forgot() -> (State, Played) {
     let (mut state, played) = picked();
     state.forget();
     for _ in Arm::BOTH {
-        assert!(state.undialled().is_some());
+        assert!(state.undialled(Arm::Method).is_some());
         played.answer();
         state.poll();
     }
@@ -45,54 +45,71 @@ fn shown(state: &State, lost: usize) -> Option<f64> {
 fn the_latest_strength_counts_and_the_ends_are_there_without_drawing() {
     let (mut state, played) = forgot();
     let (jobs, cancels) = (played.count(), played.0.borrow().cancels);
-    state.set_strength(0.5);
+    state.set_strength(Arm::Method, 0.5);
     let Job::Interpolate { strength, recipe, .. } = played.asked().1 else { panic!("no drawing") };
     assert_eq!((strength, recipe.forget.as_str()), (0.5, "class:Sneaker"));
     assert_eq!(shown(&state, 6), None, "the run's pictures until others come");
     let (stale, _) = played.asked();
-    state.set_strength(0.75);
+    state.set_strength(Arm::Method, 0.75);
     assert_eq!(played.0.borrow().cancels, cancels + 1);
     played.tell(salun_studio::engine::Event::Failed { id: stale, error: Error::Cancelled });
     state.poll();
-    assert_eq!(state.working(), Some(JobKind::Strength));
+    assert_eq!(state.working(), Some(JobKind::Strength(Arm::Method.into())));
     played.answer();
     state.poll();
     assert_eq!(shown(&state, 4), Some(0.75));
     // What was drawn stays until the next is.
-    state.set_strength(1.2);
+    state.set_strength(Arm::Method, 1.2);
     assert_eq!(shown(&state, 4), Some(0.75));
-    state.set_strength(0.0);
+    state.set_strength(Arm::Method, 0.0);
     assert!(state.work.is_none());
     assert_eq!(shown(&state, 0), Some(0.0));
-    state.set_strength(1.0);
+    state.set_strength(Arm::Method, 1.0);
     assert_eq!(shown(&state, 6), None);
     assert_eq!(played.count(), jobs + 3);
-    state.set_strength(7.0);
+    state.set_strength(Arm::Method, 7.0);
     let Job::Interpolate { strength, .. } = played.asked().1 else { panic!("no drawing") };
     assert_eq!(strength, 1.5);
     played.fail(Error::Device("lost".into()));
     state.poll();
-    assert_eq!(state.session().dial.strength, 0.75, "back to what is drawn");
+    assert_eq!(state.session().strength(Arm::Method), 0.75, "back to what is drawn");
     // A look back shows the training, and another run begins with all of its change.
     state.session_mut().scrub = Some(20);
     assert!(matches!(state.session().content(Pane::After), Content::Grid(_, Some(20))));
     state.forget();
-    assert_eq!(state.session().dial.strength, 1.0);
+    assert_eq!(state.session().strength(Arm::Method), 1.0);
 }
 
 #[test]
 fn another_task_or_a_run_in_progress_drops_what_is_being_drawn() {
     let (mut state, _) = forgot();
-    state.set_strength(0.5);
+    state.set_strength(Arm::Method, 0.5);
     state.switch(Task::Classify);
     state.switch(Task::Generate);
-    assert_eq!(state.session().dial.strength, 1.0);
-    state.set_strength(0.5);
+    assert_eq!(state.session().strength(Arm::Method), 1.0);
+    state.set_strength(Arm::Method, 0.5);
     assert_eq!(state.blocked(), None);
     state.forget();
     assert_eq!(state.working(), Some(JobKind::Unlearn(Arm::Method)));
-    state.set_strength(0.5);
-    assert_eq!(state.session().dial.strength, 1.0);
+    state.set_strength(Arm::Method, 0.5);
+    assert_eq!(state.session().strength(Arm::Method), 1.0);
+}
+
+#[test]
+fn each_finished_run_is_drawn_at_its_own_strength() {
+    let (mut state, played) = forgot();
+    state.set_strength(Arm::Method, 0.5);
+    played.answer();
+    state.poll();
+    state.set_strength(Arm::Control, 0.25);
+    let Job::Interpolate { strength, recipe, .. } = played.asked().1 else { panic!("no drawing") };
+    assert_eq!((strength, recipe.mask), (0.25, Some(Estimator::Random)));
+    played.answer();
+    state.poll();
+    assert_eq!(shown(&state, 3), Some(0.5));
+    assert!(
+        matches!(state.session().content(Pane::Random), Content::Part(g, 0.25) if **g == grid(1))
+    );
 }
 
 /// Moves the slider so many steps down.

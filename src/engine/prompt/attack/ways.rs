@@ -148,8 +148,9 @@ impl Attacker<'_> {
     ) -> Result<Drawn> {
         let network = &weights.network;
         let config = network.scheduler.with(SolverKind::Ddim);
-        let still = |part: usize, _| given[part].z.zeros_like();
-        let made = weights.denoise(given.clone(), &config, options, &still, self.job).await?;
+        let still = Box::new(|part: usize, _| given[part].z.zeros_like());
+        let drawing = weights.denoising(given.clone(), &config, options, still);
+        let made = drawing.run(self.job).await?;
         let values = weights.decoded(made).await?;
         let seen = self.judge.look(&values, network.picture_shape()).await?;
         Ok(Drawn { pixels: bytes(&values).collect(), seen })

@@ -1,14 +1,15 @@
 //! The audit: does the model still hold what it no longer shows?
 
 mod attacks;
-mod confusion;
-mod gallery;
+pub mod confusion;
+pub mod gallery;
 mod layers;
 mod prompts;
 mod relearn;
 
 use crate::studio::prelude::*;
-use crate::studio::{Pane, Sheet, arm_name};
+use crate::studio::views::needs_run_ui;
+use crate::studio::{Pane, Sheet, Spot, arm_name};
 use crate::words::{Audit, Examination};
 
 /// The view's row: what a diffusion model of classes holds is seen in its pictures.
@@ -51,8 +52,17 @@ struct Auditor {
     sheet: Sheet,
 }
 
+/// What an audit is for.
+const WHY: &str = "An audit attacks a model that forgot, trains it again on a little of what is gone, and looks into \
+                   its layers. It needs a finished run";
+
 fn audit_ui(studio: &mut Studio, ui: &mut Ui) {
+    Spot::Audit.mark(ui.ctx(), ui.max_rect());
+    Spot::Audit.formula_ui(ui);
     let prompted = studio.state.task.prompted();
+    if !studio.state.session().under_way() {
+        return needs_run_ui(studio, ui, "Does it still hold what it no longer shows?", WHY);
+    }
     let Studio { own, state, .. } = studio;
     let auditor = own.of::<Auditor>();
     let arm = auditor.arm;
@@ -68,7 +78,7 @@ fn audit_ui(studio: &mut Studio, ui: &mut Ui) {
     });
     ui.add_space(4.0);
     let Some(run) = state.session().run(arm).cloned() else {
-        return drop(ui.weak("Finish a run first: the audit looks at what it left"));
+        return drop(ui.weak("The run goes on: the audit looks at what it leaves"));
     };
     if prompted {
         return prompts::prompts_ui(studio, arm, &run, ui);

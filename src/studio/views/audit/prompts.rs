@@ -4,7 +4,7 @@ use egui::Grid as Table;
 
 use crate::engine::Attack;
 use crate::studio::prelude::*;
-use crate::studio::{Mark, Sheet, panes, tile};
+use crate::studio::{Mark, Sheet, tile};
 use crate::words::AttackKind;
 
 /// Side of a tile, in points.
@@ -113,7 +113,7 @@ fn tiles_ui(texture: TextureId, grid: &Grid, row: usize, forgotten: bool, ui: &m
             let rect = ui.add(tile::image(texture, grid, [row, column], TILE)).rect;
             if let Some((seen, _)) = grid.seen_in(row, column) {
                 let mark = Mark::of(Some(seen) == grid.rows[row], forgotten);
-                panes::frame(ui.painter(), rect, mark);
+                mark.frame(ui.painter(), rect);
             }
         }
     });

@@ -1,14 +1,19 @@
-//! The forget map: every finished run as a point, its random-mask control beside it.
+//! The forget map: every finished run as a point, its random-mask control beside it; behind them the rows of the
+//! task's recorded table.
 
-use crate::error::Result;
+mod backdrop;
+mod labels;
+
 use crate::eval::{Evidence, Place};
-use crate::studio::chart::note;
+use crate::run::Page;
 use crate::studio::prelude::*;
 use crate::studio::{Chart, Entry, key_ui, round_up, verdict};
 use crate::table::{Pair, map};
+use backdrop::Backdrop;
+use labels::Labels;
 
 /// Radius of a point, in points.
-const DOT: f32 = 6.0;
+pub const DOT: f32 = 6.0;
 /// Radius that a point takes with the ring around a shown one.
 const RING: f32 = DOT + 6.0;
 
@@ -25,19 +30,26 @@ fn map_ui(studio: &mut Studio, ui: &mut Ui) {
     let session = studio.state.session();
     let space = ui.available_size();
     let wide = space.x > 620.0;
-    let mut chosen = None;
+    let (mut chosen, mut table) = (None, false);
+    let mut list = |ui: &mut Ui, chosen: &mut Option<usize>| {
+        *chosen = list_ui(session, ui).or(*chosen);
+        table = backdrop::about_ui(session, ui);
+    };
     if wide {
         ui.horizontal_top(|ui| {
             let size = vec2((space.x * 0.62).floor(), space.y);
             ui.allocate_ui(size, |ui| {
                 ui.vertical(|ui| chosen = whole_chart_ui(session, ui, size));
             });
-            ui.vertical(|ui| chosen = list_ui(session, ui).or(chosen));
+            ui.vertical(|ui| list(ui, &mut chosen));
         });
     } else {
         let size = vec2(space.x, (space.y * 0.6).max(180.0));
         chosen = whole_chart_ui(session, ui, size);
-        chosen = list_ui(session, ui).or(chosen);
+        list(ui, &mut chosen);
+    }
+    if table {
+        studio.view = &super::table::VIEW;
     }
     if let Some(number) = chosen {
         studio.state.recall(number);
@@ -47,20 +59,21 @@ fn map_ui(studio: &mut Studio, ui: &mut Ui) {
 /// The map with what its marks mean and what its numbers rest on.
 fn whole_chart_ui(session: &TaskState, ui: &mut Ui, size: Vec2) -> Option<usize> {
     let chosen = chart_ui(session, ui, size - vec2(0.0, 58.0));
-    let Some(report) = shown(session).into_iter().filter_map(Entry::report).next_back() else {
-        return chosen;
-    };
-    let named = format::method(&report.method);
+    let report = shown(session).into_iter().filter_map(Entry::report).next_back();
+    let named = report.map(|report| format::method(&report.method));
     let height = std::mem::replace(&mut ui.spacing_mut().interact_size.y, 14.0);
     ui.horizontal_wrapped(|ui| {
         ui.spacing_mut().item_spacing = vec2(10.0, 2.0);
-        for mark in Mark::ALL {
+        let own = [Mark::Run, Mark::Control];
+        for mark in Mark::ALL.iter().filter(|mark| named.is_some() || !own.contains(mark)) {
             let palette = theme::palette(ui);
             let draw = |painter: &Painter, at| mark.draw(painter, at, DOT - 1.0, palette);
-            key_ui(ui, mark.name(named), draw);
+            key_ui(ui, mark.name(named.unwrap_or_default()), draw);
         }
+        backdrop::keys_ui(session, ui);
     });
     ui.spacing_mut().interact_size.y = height;
+    let Some(report) = report else { return chosen };
     let [forgotten, kept, test] = report.after.n.map(format::count);
     let text = format!(
         "{forgotten} forgotten, {kept} kept, {test} test pictures; seed {}; {}",
@@ -71,7 +84,7 @@ fn whole_chart_ui(session: &TaskState, ui: &mut Ui, size: Vec2) -> Option<usize>
 }
 
 /// What stands on the map.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 enum Mark {
     Run,
     Control,
@@ -131,7 +144,7 @@ fn shown(session: &TaskState) -> Vec<&Entry> {
 }
 
 /// What draws the map as SVG and as PNG, away from the frame.
-pub fn figure(session: &TaskState) -> impl Fn() -> Result<(String, Vec<u8>)> + use<> {
+pub fn figure(session: &TaskState) -> impl Fn() -> Page + use<> {
     let of = |entry: &Entry| (title(entry), entry.reports.clone());
     let runs: Vec<_> = shown(session).into_iter().map(of).collect();
     move || {
@@ -146,8 +159,12 @@ pub fn figure(session: &TaskState) -> impl Fn() -> Result<(String, Vec<u8>)> + u
 pub fn chart_ui(session: &TaskState, ui: &mut Ui, size: Vec2) -> Option<usize> {
     let entries = shown(session);
     let reports = || entries.iter().filter_map(|e| e.report());
-    let places: Vec<Place> =
-        entries.iter().flat_map(|e| e.reports.iter().flatten()).map(Place::of).collect();
+    let backdrop = Backdrop::of(session);
+    let own = entries.iter().flat_map(|e| e.reports.iter().flatten()).map(Place::of);
+    let mut places: Vec<Place> = own.collect();
+    if places.is_empty() {
+        places.extend(backdrop.places());
+    }
     let most = |of: fn(&Place) -> f64| places.iter().map(of).fold(8.0, f64::max) * 1.1;
     let seen = reports().all(|r| Evidence::of(r).counts_seen());
     let left = match seen {
@@ -155,23 +172,33 @@ pub fn chart_ui(session: &TaskState, ui: &mut Ui, size: Vec2) -> Option<usize> {
         false => ("UA below the aim, points", round_up(most(|p| p.left))),
     };
     let axes = [left, ("lost of the rest, points", round_up(most(|p| p.damage)))];
-    let told = format!("Forget map of {} runs", entries.len());
+    let told = match (entries.len(), backdrop.told()) {
+        (n, None) => format!("Forget map of {n} runs"),
+        (0, Some(recorded)) => format!("Forget map: {recorded}"),
+        (n, Some(recorded)) => format!("Forget map of {n} runs, and {recorded}"),
+    };
     let chart = Chart::new(ui, size, axes, &told);
     let palette = theme::palette(ui);
-    let Some(latest) = reports().next_back() else {
-        let text = "Every finished run becomes a point here; the nearer to the corner, the better";
-        note(&chart.painter, chart.rect, text, ui);
-        return None;
-    };
-    let font = TextStyle::Small.resolve(ui.style());
-    let mut labels = Labels { chart: &chart, font, taken: Vec::new(), back: palette.canvas };
-    let allowed = Place::allowed(latest);
-    let corner = Rect::from_two_pos(chart.at(0.0, 0.0), chart.at(allowed.left, allowed.damage));
-    let corner = corner.intersect(chart.rect);
-    area(&chart.painter, corner, palette);
+    let mut labels = Labels::new(&chart, ui);
+    let at = |place: Place| chart.at(place.left, place.damage);
+    if let Some(allowed) = reports().next_back().map(Place::allowed).or(backdrop.allowed()) {
+        let corner = Rect::from_two_pos(chart.at(0.0, 0.0), at(allowed)).intersect(chart.rect);
+        area(&chart.painter, corner, palette);
+        backdrop.draw(&mut labels, entries.is_empty(), ui);
+        let clicked = runs_ui(session, &entries, &mut labels, ui);
+        labels.put_at(corner, GOAL, palette.good);
+        return clicked;
+    }
+    None
+}
+
+/// Draws the runs, and what they are held against; the one that was clicked.
+fn runs_ui(session: &TaskState, entries: &[&Entry], labels: &mut Labels, ui: &Ui) -> Option<usize> {
+    let (chart, palette) = (labels.chart, theme::palette(ui));
+    let reports = || entries.iter().filter_map(|e| e.report());
     let references = [
         (Mark::Retrain, "Retrain", reports().find_map(Place::retrain), palette.good),
-        (Mark::Original, "Before", Some(Place::before(latest)), palette.weak),
+        (Mark::Original, "Before", reports().next_back().map(Place::before), palette.weak),
     ];
     let at = |place: Place| chart.at(place.left, place.damage);
     // The original is mostly far off the map.
@@ -187,15 +214,14 @@ pub fn chart_ui(session: &TaskState, ui: &mut Ui, size: Vec2) -> Option<usize> {
     }
     entries.iter().for_each(|entry| labels.avoid_pair(points(entry).map(|p| p.map(at))));
     let mut clicked = None;
-    for entry in &entries {
-        if points_ui(session, entry, &mut labels, ui) {
+    for entry in entries {
+        if points_ui(session, entry, labels, ui) {
             clicked = Some(entry.number);
         }
     }
     for (_, name, at, color) in references {
         labels.put(at, name, color);
     }
-    labels.put_at(corner, GOAL, palette.good);
     clicked
 }
 
@@ -280,12 +306,15 @@ fn list_ui(session: &TaskState, ui: &mut Ui) -> Option<usize> {
         }
     });
     if entries.is_empty() {
-        ui.weak("Finished runs are listed here; a click shows one again");
+        ui.weak("Your finished runs join them here; a click shows one again");
         return None;
     }
     let held = session.history.shown;
     let mut clicked = None;
-    ScrollArea::vertical().id_salt("runs").auto_shrink(false).show(ui, |ui| {
+    // What the recorded table is stands below.
+    let height = ui.available_height() - backdrop::HEIGHT;
+    let area = ScrollArea::vertical().id_salt("runs").max_height(height.max(60.0));
+    area.auto_shrink([false, true]).show(ui, |ui| {
         ui.spacing_mut().item_spacing.y = 3.0;
         for entry in entries.iter().rev() {
             if row_ui(entry, held == Some(entry.number), ui) {
@@ -326,70 +355,4 @@ fn row_ui(entry: &Entry, is_shown: bool, ui: &mut Ui) -> bool {
         None => "Takes up its request again; its pictures were let go to save memory",
     };
     response.on_hover_text(hint).clicked()
-}
-
-/// Names beside points, where there is room for them.
-struct Labels<'a> {
-    chart: &'a Chart,
-    font: FontId,
-    taken: Vec<Rect>,
-    back: Color32,
-}
-
-impl Labels<'_> {
-    /// Keeps a point, and the ring around a shown one, free of names.
-    fn avoid(&mut self, at: Pos2) {
-        self.taken.push(Rect::from_center_size(at, Vec2::splat(2.0 * RING)));
-    }
-
-    /// Keeps a run, its control and the line between them free of names.
-    fn avoid_pair(&mut self, pair: [Option<Pos2>; 2]) {
-        pair.into_iter().flatten().for_each(|at| self.avoid(at));
-        if let [Some(from), Some(to)] = pair {
-            let steps = (from.distance(to) / 6.0).ceil().max(1.0);
-            let along = (0..=steps as usize).map(|i| from.lerp(to, i as f32 / steps));
-            self.taken.extend(along.map(|at| Rect::from_center_size(at, Vec2::splat(4.0))));
-        }
-    }
-
-    /// Writes a name beside a point, above or below it, or leaves it out.
-    fn put(&mut self, at: Pos2, name: &str, color: Color32) {
-        self.write(name, color, |size| {
-            let (middle, away) = (at - size / 2.0, Vec2::splat(RING + 4.0) + size / 2.0);
-            let sides = [Vec2::RIGHT, Vec2::UP, Vec2::LEFT, Vec2::DOWN];
-            let corners = [vec2(1.0, -1.0), vec2(1.0, 1.0), vec2(-1.0, -1.0), vec2(-1.0, 1.0)];
-            sides.into_iter().chain(corners).map(|to| middle + to * away).collect()
-        });
-    }
-
-    /// Writes the name of an area in its upper left corner, where it fits, or above or beside it.
-    fn put_at(&mut self, area: Rect, name: &str, color: Color32) {
-        self.write(name, color, |size| {
-            let (left, right) = (area.left() + 4.0, area.right() + 4.0);
-            let inside = if size.x + 8.0 < area.width() { left } else { right };
-            vec![
-                pos2(inside, area.top() + 3.0),
-                pos2(left, area.top() - size.y - 2.0),
-                pos2(right, area.bottom() - size.y - 4.0),
-                pos2(right, area.top() + 3.0),
-                pos2(right, area.top() - size.y - 2.0),
-                pos2(left, area.bottom() - size.y - 4.0),
-            ]
-        });
-    }
-
-    /// Writes a name to the first of some places that is free, or leaves it out.
-    fn write(&mut self, name: &str, color: Color32, places: impl Fn(Vec2) -> Vec<Pos2>) {
-        let galley = self.chart.painter.layout_no_wrap(name.into(), self.font.clone(), color);
-        let places = places(galley.size()).into_iter();
-        let mut rects = places.map(|min| Rect::from_min_size(min, galley.size()));
-        let free = |rect: &Rect| {
-            self.chart.rect.contains_rect(*rect) && !self.taken.iter().any(|t| t.intersects(*rect))
-        };
-        if let Some(rect) = rects.find(free) {
-            self.chart.painter.rect_filled(rect, 2.0, self.back.gamma_multiply(0.6));
-            self.chart.painter.galley(rect.min, galley, color);
-            self.taken.push(rect);
-        }
-    }
 }

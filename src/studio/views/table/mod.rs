@@ -1,101 +1,124 @@
-//! A whole table of runs as its folder tells it: means, gaps to Retrain, best and worst marked.
+//! A whole table of runs: means, gaps to Retrain, best and worst marked; of those that come with the program, or as
+//! its folder tells it.
 
-use std::{
-    path::{Path, PathBuf},
-    sync::mpsc::{self, Receiver, TryRecvError},
-};
+#[cfg(not(target_arch = "wasm32"))]
+mod folder;
 
-use egui::{Grid, TextEdit};
+use egui::Grid;
 
 use crate::eval::Spread;
 use crate::studio::prelude::*;
-use crate::studio::wake;
-use crate::table::{Compared, Line, Mark, Summary, Value, folder};
+use crate::studio::recorded;
+use crate::table::{Compared, Line, Mark, Summary, TABLES, Value};
 
 /// The view's row.
 pub static VIEW: View = View {
     name: "Table",
-    hint: "A whole table of runs, from its folder",
+    hint: "Every method beside its control, over seeds",
     key: Key::T,
     tasks: &Task::ALL,
     draw: table_ui,
 };
 
-/// The folder that was asked for, and what is in it.
+/// Width of the choice of a table, in points.
+const CHOICE: f32 = 460.0;
+
+/// Which table is shown: the task's own until another is chosen.
 #[derive(Default)]
 pub struct Tables {
-    path: String,
-    open: Option<Result<Summary, String>>,
-    /// What is being read.
-    reading: Option<Receiver<Result<Summary, String>>>,
+    chosen: Option<&'static str>,
+    /// A folder that was asked for, and what is in it.
+    #[cfg(not(target_arch = "wasm32"))]
+    folder: folder::Folder,
 }
 
 impl Tables {
+    /// Shows a table that comes with the program.
+    pub fn show(&mut self, name: &'static str) {
+        self.chosen = Some(name);
+    }
+
     /// Opens a table's folder, which is read beside the frame.
-    pub fn open(&mut self, path: PathBuf, ctx: &Context) {
-        self.path = path.to_string_lossy().into_owned();
-        let (tell, told) = mpsc::channel();
-        let wake = wake(ctx);
-        std::thread::spawn(move || {
-            // The window may be closed by now.
-            let _ = tell.send(read(&path));
-            wake();
-        });
-        self.reading = Some(told);
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn open(&mut self, path: std::path::PathBuf, ctx: &Context) {
+        self.folder.open(path, ctx);
     }
 }
 
-fn read(path: &Path) -> Result<Summary, String> {
-    if path.as_os_str().is_empty() {
-        return Err("Write the folder of a table first".into());
-    }
-    if !path.exists() {
-        return Err(format!("{}: no such folder", path.display()));
-    }
-    if !path.is_dir() {
-        return Err(format!("{} is a file, and a folder is needed", path.display()));
-    }
-    folder::summary(path).map_err(|e| e.to_string())
+/// The title of a table.
+fn title(name: &str) -> &'static str {
+    TABLES.iter().find(|(known, _)| *known == name).map_or("", |(_, title)| title)
 }
 
 fn table_ui(studio: &mut Studio, ui: &mut Ui) {
+    let of_task = tasks::of(studio.state.task).table;
     let tables = studio.own.of::<Tables>();
-    ui.horizontal(|ui| {
-        let label = ui.label("Folder");
-        let width = (ui.available_width() - 70.0).max(80.0);
-        let edit = TextEdit::singleline(&mut tables.path)
-            .desired_width(width)
-            .hint_text("salun-tables/table1");
-        let response = ui.add(edit).labelled_by(label.id);
-        let entered = response.lost_focus() && ui.input(|i| i.key_pressed(Key::Enter));
-        if ui.button("Open").clicked() || entered {
-            tables.open(PathBuf::from(tables.path.trim()), ui.ctx());
-        }
+    let now = tables.chosen.unwrap_or(of_task);
+    let mut shown = now;
+    #[cfg(not(target_arch = "wasm32"))]
+    let own = tables.folder.is_open();
+    #[cfg(target_arch = "wasm32")]
+    let own = false;
+    ui.scope(|ui| {
+        ui.set_max_width(CHOICE.min(ui.available_width()));
+        choice_ui(ui, "Recorded", if own { "A folder's" } else { title(now) }, |ui| {
+            for name in recorded::tables() {
+                let entry = ui.selectable_label(name == now && !own, title(name));
+                if entry.clicked() {
+                    shown = name;
+                    #[cfg(not(target_arch = "wasm32"))]
+                    tables.folder.close();
+                }
+            }
+        });
     });
-    ui.add_space(6.0);
-    match tables.reading.as_ref().map(|told| told.try_recv()) {
-        Some(Ok(read)) => (tables.open, tables.reading) = (Some(read), None),
-        Some(Err(TryRecvError::Disconnected)) => {
-            let why = "The folder could not be read".to_string();
-            (tables.open, tables.reading) = (Some(Err(why)), None);
-        }
-        Some(Err(TryRecvError::Empty)) => drop(ui.weak("Reading…")),
-        None => {}
+    if shown != now {
+        tables.show(shown);
     }
-    match &tables.open {
-        None => {
-            ui.weak("Make a table with salun table table1 --out DIR, then open DIR here, or drop it on the window");
-        }
-        Some(Err(error)) => drop(ui.colored_label(theme::palette(ui).bad, error)),
-        Some(Ok(summary)) => {
-            let area = ScrollArea::both().id_salt("table").auto_shrink(false);
-            area.show(ui, |ui| summary_ui(summary, ui));
-        }
+    #[cfg(not(target_arch = "wasm32"))]
+    if tables.folder.ui(ui) {
+        return;
+    }
+    ui.add_space(6.0);
+    match recorded::table(now) {
+        Ok(Some(summary)) => whole_ui(summary, true, ui),
+        Ok(None) => drop(ui.weak("Fetching the table…")),
+        Err(error) => drop(ui.colored_label(theme::palette(ui).bad, error.to_string())),
     }
 }
 
-fn summary_ui(summary: &Summary, ui: &mut Ui) {
-    ui.heading(&summary.title);
+/// Draws a table with what it rests on.
+fn whole_ui(summary: &Summary, recorded: bool, ui: &mut Ui) {
+    let width = ui.available_width();
+    let area = ScrollArea::both().id_salt(("table", &summary.name)).auto_shrink(false);
+    area.show(ui, |ui| summary_ui(summary, recorded, width, ui));
+}
+
+/// Draws a table; what is said of it is as wide as what is seen, however wide the numbers are.
+fn summary_ui(summary: &Summary, recorded: bool, width: f32, ui: &mut Ui) {
+    ui.scope(|ui| {
+        ui.set_max_width(width);
+        about_ui(summary, recorded, ui);
+    });
+    for group in &summary.groups {
+        ui.add_space(8.0);
+        group_ui(summary, group, ui);
+    }
+    ui.scope(|ui| {
+        ui.set_max_width(width);
+        for note in &summary.notes {
+            ui.add(Label::new(note).wrap());
+        }
+    });
+}
+
+fn about_ui(summary: &Summary, recorded: bool, ui: &mut Ui) {
+    ui.horizontal_wrapped(|ui| {
+        ui.heading(&summary.title);
+        if recorded {
+            ui.weak("recorded with the program");
+        }
+    });
     fact_ui(ui, &summary.conditions);
     let devices: Vec<&str> = summary.devices.iter().map(|d| d.name.as_str()).collect();
     let [done, all, failed] = [summary.done, summary.all, summary.failed].map(format::count);
@@ -103,13 +126,6 @@ fn summary_ui(summary: &Summary, ui: &mut Ui) {
     let protocol = format::protocol(&summary.protocol);
     let runs = format!("{done} of {all} runs, {failed} failed");
     fact_ui(ui, format!("{runs}; {seeds} seeds; {devices}; {protocol}"));
-    for group in &summary.groups {
-        ui.add_space(8.0);
-        group_ui(summary, group, ui);
-    }
-    for note in &summary.notes {
-        ui.add(Label::new(note).wrap());
-    }
 }
 
 fn group_ui(summary: &Summary, group: &Compared, ui: &mut Ui) {
