@@ -60,7 +60,9 @@ pub fn dial_ui(ui: &mut Ui, name: &str, strength: f64, blocked: Option<&str>) ->
     ui.spacing_mut().slider_width = room.clamp(LEAST, 240.0);
     let slider = Slider::new(&mut moved, STRENGTHS).step_by(1.0 / STEPS).fixed_decimals(2);
     let dial = ui.label_inputs_by(label.id, |ui| ui.add_enabled(blocked.is_none(), slider));
-    let changed = explained(dial, HINT, blocked).changed();
+    // Beside the slider only where there is room.
+    let hint = format!("{HINT}. Now: {}", said(strength));
+    let changed = explained(dial, &hint, blocked).changed();
     if tells {
         ui.add(Label::new(small(said(strength)).weak()).truncate());
     }

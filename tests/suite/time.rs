@@ -54,7 +54,7 @@ fn every_snapshot_is_what_the_run_was_there_and_frozen_bits_never_change() {
         let run = Client::new(DeviceChoice::Cpu).unlearn(recipe.clone());
         let original = original(&recipe);
         let steps: Vec<usize> = run.snapshots.steps().collect();
-        assert!(steps.len() > 2 && steps.last() == Some(&run.log.len()), "{steps:?}");
+        assert!(steps.len() > 1 && steps.last() == Some(&run.log.len()), "{steps:?}");
         for &step in &steps {
             let then = run.snapshots.at(&original, step).unwrap().unwrap();
             let frozen = run.mask.as_ref().map_or(0, |mask| mask.frozen_changed(&original, &then));
@@ -238,7 +238,12 @@ fn a_sitting_that_was_killed_is_found_by_the_next_and_one_that_lives_is_not() {
     own.remember("shown", b"2").unwrap();
     own.remember("run-y", b"3").unwrap();
     assert_eq!(recovery::remembered(), Some(sitting("1")));
-    let mine = sitting(&std::process::id().to_string());
+    let of_this = |path: &std::path::PathBuf| {
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        name.starts_with(&format!("sitting-{}", std::process::id()))
+    };
+    let mut folders = std::fs::read_dir(&place).unwrap().map(|entry| entry.unwrap().path());
+    let mine = folders.find(of_this).expect("its own folder");
     assert_eq!(std::fs::read(mine.join("memory/run-y")).unwrap(), b"3");
     own.forget("run-y");
     assert!(!mine.join("memory/run-y").exists());

@@ -126,12 +126,10 @@ fn lower(window: &mut Harness<Studio>, steps: usize) {
 fn the_slider_is_below_the_panes_of_a_finished_run_and_fits_a_phone() {
     for size in [[1024.0, 700.0], [390.0, 844.0]] {
         let (mut window, played) = tried(size, Theme::Light);
-        window.get_by_label("the run, every bit");
         lower(&mut window, 2);
         assert!(matches!(played.asked().1, Job::Interpolate { strength: 0.9, .. }));
         played.answer();
         window.run();
-        window.get_by_label("a part of the change");
         let pane = window.get_by_label_contains(", strength 0.9").rect();
         for part in window.get_all_by_label("Strength") {
             let rect = part.rect();
