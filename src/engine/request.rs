@@ -230,7 +230,7 @@ impl Work<'_> {
                 let key = &of.asked.key;
                 let known = match self.session.store.get::<SeenPrompts>(key) {
                     Some(known) => (*known).clone(),
-                    None => of.known()?,
+                    None => of.known(),
                 };
                 let asked = (Extent::exactly(n), known);
                 let (metrics, seen) = of.measure(&of.weights, asked, self.job, &mut |_| {}).await?;

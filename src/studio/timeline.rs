@@ -126,7 +126,7 @@ fn progress_ui(state: &State, work: &RunningJob, ui: &mut Ui) {
         _ => doing(state, work),
     };
     let elapsed = format::elapsed(work.started.elapsed().as_secs_f64());
-    let (progress, way) = (work.progress.as_ref(), work.way());
+    let (progress, way) = (work.progress.as_ref(), work.way(state.eager()));
     let part = progress.map_or(0.0, |p| p.done as f32 / p.total.max(1) as f32);
     let share = way.map_or(part, |way| way.share as f32);
     let left = match (&way, progress.and_then(|p| p.seconds_left)) {

@@ -147,12 +147,12 @@ pub struct Way {
 }
 
 impl RunningJob {
-    /// How far all that was asked for is, where it was foreseen.
-    pub fn way(&self) -> Option<Way> {
+    /// How far all that was asked for is, where it was foreseen; `eager`: whether a run follows the scores.
+    pub fn way(&self, eager: bool) -> Option<Way> {
         let whole = self.progress.as_ref()?.whole?;
         let Whole { done, total, seconds_left, then, then_seconds } = whole;
         let (runs, follows) = match self.kind {
-            JobKind::Rank { then_forget } => (false, then_forget),
+            JobKind::Rank => (false, eager),
             JobKind::Unlearn(arm) => (arm == Arm::Method, arm == Arm::Method),
             _ => (false, false),
         };

@@ -42,7 +42,8 @@ fn one_bar_goes_on_through_the_verdict_to_the_control() {
         let progress = Progress { phase, done: 12, total: 150, seconds_left, whole };
         played.tell(Event::Progress { id, progress });
         window.step();
-        window.state().state.work.as_ref().unwrap().way().unwrap()
+        let state = &window.state().state;
+        state.work.as_ref().unwrap().way(state.eager()).unwrap()
     };
     window.state_mut().state.forget();
     let way = tell(&mut window, "Scoring weights", 0.0, None);
