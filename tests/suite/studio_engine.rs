@@ -61,7 +61,7 @@ fn the_recorded_pictures_are_those_that_the_models_show() {
         let Outcome::Opened(shown) = client.run(job) else { unreachable!() };
         if std::env::var_os("SALUN_RECORD").is_some() {
             let file = format!("assets/recorded/{model}.opened");
-            std::fs::write(file, recorded::pack(&*shown).unwrap()).unwrap();
+            std::fs::write(file, salun_studio::wire::deflate(&*shown).unwrap()).unwrap();
             continue;
         }
         let recorded = recorded::opened(&model).unwrap_or_else(|| panic!("{model} is recorded"));
@@ -88,7 +88,7 @@ fn the_recorded_masks_have_in_common_what_the_models_masks_have() {
     for model in ["fashion-classifier", "fashion-ddpm"] {
         if records {
             let file = format!("assets/recorded/{model}.overlap");
-            std::fs::write(file, recorded::pack(&*found(model)).unwrap()).unwrap();
+            std::fs::write(file, salun_studio::wire::deflate(&*found(model)).unwrap()).unwrap();
             continue;
         }
         let recorded = recorded::overlap(model).unwrap_or_else(|| panic!("{model} is recorded"));

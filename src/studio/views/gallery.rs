@@ -40,15 +40,20 @@ fn gallery_ui(studio: &mut Studio, ui: &mut Ui) {
     let columns = ((ui.available_width() + GAP) / (CARD.x + GAP)).floor().max(1.0);
     let width = (ui.available_width() + GAP) / columns - GAP;
     let mut chosen = None;
+    // What does not come, or is no record, does not hang here.
+    let all = EXHIBITS.iter().map(|exhibit| (exhibit, recorded::exhibit(exhibit)));
+    let hung: Vec<_> = all.filter(|(_, record)| record.is_ok()).collect();
+    if hung.is_empty() {
+        ui.weak("No record is here");
+    }
     ScrollArea::vertical().id_salt("gallery").auto_shrink(false).show(ui, |ui| {
         ui.spacing_mut().item_spacing = Vec2::splat(GAP);
-        for row in EXHIBITS.chunks(columns as usize) {
+        for row in hung.chunks(columns as usize) {
             ui.horizontal(|ui| {
-                for exhibit in row {
-                    let record = recorded::exhibit(exhibit);
+                for (exhibit, record) in row {
                     let size = vec2(width.min(ui.available_width()), CARD.y);
-                    if card_ui(studio, exhibit, &record, size, blocked, ui) {
-                        chosen = record.ok().flatten();
+                    if card_ui(studio, exhibit, record, size, blocked, ui) {
+                        chosen = record.as_ref().ok().copied().flatten();
                     }
                 }
             });
@@ -63,7 +68,7 @@ fn gallery_ui(studio: &mut Studio, ui: &mut Ui) {
 /// Draws an exhibit; whether it was pressed.
 fn card_ui(
     studio: &mut Studio,
-    exhibit: &'static Exhibit,
+    exhibit: &Exhibit,
     record: &Result<Option<&'static Arc<Record>>>,
     size: Vec2,
     blocked: Option<&str>,

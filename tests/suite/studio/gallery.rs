@@ -8,20 +8,22 @@ use egui_kittest::kittest::Queryable;
 use super::answers::{grid, run};
 use super::played::{unlearn_recipe, window};
 use salun_studio::engine::{Job, LogLine, Run};
-use salun_studio::run::gallery::EXHIBITS;
+use salun_studio::run::gallery::{EXHIBITS, Exhibit};
 use salun_studio::run::record::{Record, Steps};
-use salun_studio::studio::{Arm, views};
+use salun_studio::studio::{Arm, recorded, views};
 use salun_studio::words::{Estimator, Recipe, Task};
 
 /// A run of some updates as it was on its way.
 fn watched(recipe: Recipe) -> (Run, Steps) {
     let mut run = run(recipe);
-    run.log = (1..=40).map(|step| LogLine { step, loss: 1.0, seconds: 0.0 }).collect();
+    run.log = (1..=40)
+        .map(|step| LogLine { step, loss: 1.0, parts: Default::default(), seconds: 0.0 })
+        .collect();
     let steps = (1..4).map(|i| (10 * i, Arc::new(grid(i)))).collect();
     (run, steps)
 }
 
-fn recorded() -> Arc<Record> {
+fn example() -> Arc<Record> {
     let recipe = Recipe::new("fashion-ddpm", "fashion-mnist", "class:Sneaker");
     let (run, steps) = watched(recipe.clone());
     let (control, none) = watched(recipe.random_control());
@@ -32,7 +34,7 @@ fn recorded() -> Arc<Record> {
 
 #[test]
 fn a_record_keeps_what_there_is_to_see_and_no_weights() {
-    let record = recorded();
+    let record = example();
     let steps = record.steps(&record.run);
     let at: Vec<usize> = steps.iter().map(|(step, _)| *step).collect();
     assert_eq!((at[0], at[at.len() - 1]), (0, 40), "{at:?}");
@@ -54,7 +56,7 @@ fn a_record_keeps_what_there_is_to_see_and_no_weights() {
             }
         }
     }
-    let bytes = salun_studio::studio::recorded::pack(&*record).unwrap().len();
+    let bytes = salun_studio::wire::deflate(&*record).unwrap().len();
     assert!(bytes < 60_000, "{bytes} bytes");
 }
 
@@ -62,7 +64,7 @@ fn a_record_keeps_what_there_is_to_see_and_no_weights() {
 fn a_recorded_run_is_there_at_once_and_made_again_by_one_press() {
     let (mut window, played) = window([1280.0, 800.0], Theme::Light);
     window.run();
-    let record = recorded();
+    let record = example();
     window.state_mut().state.show_record(&record);
     window.run();
     // Nothing was answered yet: no model is open.
@@ -122,14 +124,16 @@ fn the_gallery_hangs_a_card_for_every_exhibit() {
         window.run();
         window.state_mut().view = &views::gallery::VIEW;
         window.run();
-        let title = format!("{}: ", EXHIBITS[0].title);
+        let hangs = |exhibit: &&Exhibit| recorded::exhibit(exhibit).is_ok();
+        let exhibit = EXHIBITS.iter().find(hangs).expect("one is recorded");
+        let title = format!("{}: ", exhibit.title);
         let first = window.get_by_label_contains(&title);
         assert!(first.rect().width() <= size[0] && first.rect().height() > 100.0);
         first.click();
         window.run();
         let session = window.state().state.session();
         let record = session.record.as_ref().expect("the record is shown");
-        assert_eq!(record.recipe, EXHIBITS[0].recipe());
+        assert_eq!(record.recipe, exhibit.recipe());
         window.get_by_label("Replay");
         window.get_by_label("Gallery");
     }

@@ -69,12 +69,12 @@ fn a_remotes_keys_walk_through_the_main_job_of_every_task() {
         let asked = played.count();
         played.live(10, 40);
         window.run();
-        window.get_by_label_contains("After (");
+        window.get_by_label_contains("After (SalUn): ");
         answer(&mut window, &played);
         press(&mut window, Key::PageDown);
         at(&window, 4);
         window.get_by_label_contains("Before: ");
-        window.get_by_label_contains("After (");
+        window.get_by_label_contains("After (SalUn): ");
         press(&mut window, Key::PageDown);
         at(&window, 5);
         window.get_by_label_contains("Random mask: ");

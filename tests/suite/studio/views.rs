@@ -345,7 +345,8 @@ fn the_status_line_says_whose_step_it_is() {
     let (mut window, played) = tried([1440.0, 900.0], Theme::Dark);
     let tell = |window: &mut Harness<Studio>, phase: &str, seconds_left| {
         let (id, _) = played.asked();
-        let progress = Progress { phase: phase.into(), done: 12, total: 150, seconds_left };
+        let (phase, whole) = (phase.into(), None);
+        let progress = Progress { phase, done: 12, total: 150, seconds_left, whole };
         played.tell(Event::Progress { id, progress });
         window.step();
     };

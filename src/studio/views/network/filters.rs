@@ -6,11 +6,11 @@ use egui::{ColorImage, Image, TextureHandle, TextureOptions};
 
 use crate::engine::LayerWeights;
 use crate::models::WeightEntry;
-use crate::saliency::{Scores, picture};
 use crate::saliency::picture::Mosaic;
+use crate::saliency::{Scores, picture};
+use crate::studio::Saliency;
 use crate::studio::heat::place;
 use crate::studio::prelude::*;
-use crate::studio::Saliency;
 
 /// Side of a filter's picture, and of its place, in points.
 const TILE: f32 = 58.0;
@@ -258,7 +258,8 @@ impl Filters {
             let place = Rect::from_center_size(frame.center(), vec2(width, height) * scale);
             let tile = self.tile(paint, filter, ui);
             Image::from_texture((tile.id(), place.size())).paint_at(ui, place);
-            let bar = Rect::from_min_size(frame.left_bottom() + vec2(0.0, 2.0), vec2(frame.width(), 3.0));
+            let bar =
+                Rect::from_min_size(frame.left_bottom() + vec2(0.0, 2.0), vec2(frame.width(), 3.0));
             ui.painter().rect_filled(bar, 1.0, palette.border);
             let filled = bar.with_max_x(bar.left() + bar.width() * share);
             ui.painter().rect_filled(filled, 1.0, palette.accent_text);

@@ -59,7 +59,8 @@ impl InCommon {
     /// are of other networks.
     fn of(&mut self, shown: &Saliency, beside: &Saliency) -> Option<&[Common]> {
         let now = [shown, beside].map(|s| (s.revision, Arc::downgrade(&s.ranking)));
-        let same = |a: &(u64, Weak<Scores>), b: &(u64, Weak<Scores>)| a.0 == b.0 && a.1.ptr_eq(&b.1);
+        let same =
+            |a: &(u64, Weak<Scores>), b: &(u64, Weak<Scores>)| a.0 == b.0 && a.1.ptr_eq(&b.1);
         let known = self.of.as_ref();
         let known = known.is_some_and(|of| same(&of[0], &now[0]) && same(&of[1], &now[1]));
         // On the move they are others in every frame.
@@ -221,11 +222,14 @@ fn foot_ui(drawing: &mut Drawing, state: &State, graph: &Graph, shades: &Shades,
             let slider = Slider::new(&mut zoom, picture::ZOOMS[0]..=picture::ZOOMS[1]);
             let slider = slider.logarithmic(true).show_value(false);
             let hint = "Zoom (Ctrl and the wheel)";
-            if ui.name_inputs("Zoom of the network", |ui| ui.add(slider).on_hover_text(hint)).changed()
+            if ui
+                .name_inputs("Zoom of the network", |ui| ui.add(slider).on_hover_text(hint))
+                .changed()
             {
                 drawing.zoom = Some(zoom);
             }
-            if drawing.zoom.is_some() && ui.small_button("Fit").on_hover_text("As large as fits").clicked()
+            if drawing.zoom.is_some()
+                && ui.small_button("Fit").on_hover_text("As large as fits").clicked()
             {
                 drawing.zoom = None;
             }

@@ -128,7 +128,8 @@ fn told(shown: &Shown, session: &TaskState, at: usize) -> String {
             format!("{name}, {:.0} %", 100.0 * p)
         })
         .collect();
-    let seen = if seen.is_empty() { "not judged".into() } else { format!("seen as {}", seen.join("; ")) };
+    let seen =
+        if seen.is_empty() { "not judged".into() } else { format!("seen as {}", seen.join("; ")) };
     let far = shown.apart.get(at).filter(|_| shown.pane != Pane::Before);
     match far {
         Some(far) => format!("{}: {seen}; {far:.1} % from Before", shown.name),
