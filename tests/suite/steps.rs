@@ -197,7 +197,10 @@ fn ends_at(trace: &Trace, opened: &Opened, row: usize, columns: &[usize]) {
     for (tile, column) in columns.iter().enumerate() {
         let predicted = &trace.films[0].predicted;
         assert_eq!(predicted.pixels_of(tile, last), opened.grid.pixels_of(row, *column));
-        assert_eq!(predicted.seen_in(tile, last), opened.grid.seen_in(row, *column));
+        let seen = [predicted.seen_in(tile, last), opened.grid.seen_in(row, *column)];
+        let [(now, p), (then, q)] = seen.map(|seen| seen.expect("it is judged"));
+        // A judge's sums depend on how many pictures it looks at together.
+        assert!(now == then && (p - q).abs() < 1e-4, "{seen:?}");
     }
 }
 
