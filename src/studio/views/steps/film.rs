@@ -33,7 +33,7 @@ impl Raster {
         let room = (space.x - NAMES).max(SMALLEST);
         let shown = ((room / SMALLEST) as usize).clamp(1, steps.max(1));
         let cell = room / shown as f32;
-        let tallest = (space.y * 0.45 / rows.max(1) as f32).max(SMALLEST);
+        let tallest = (space.y * 0.4 / rows.max(1) as f32).max(SMALLEST);
         Self { steps, shown, cell, side: (cell - 1.0).min(tallest).min(LARGEST) }
     }
 
@@ -61,7 +61,12 @@ pub fn height(shown: &[Shown], space: Vec2) -> f32 {
     let steps = shown.first().map_or(0, |s| s.film.predicted.columns);
     let raster = Raster::new(steps, shown.len(), space);
     let sentences = if space.x > 600.0 { 2.0 } else { 4.0 };
-    shown.len() as f32 * (raster.side + 2.0) + CURVE + sentences * LINE
+    shown.len() as f32 * (raster.side + 2.0) + curve(shown) + sentences * LINE
+}
+
+/// Height of the curves: there are none of Before alone.
+fn curve(shown: &[Shown]) -> f32 {
+    if shown.len() > 1 { CURVE } else { 0.0 }
 }
 
 /// Draws it.
@@ -78,7 +83,7 @@ pub fn film_ui(
         vec2(ui.available_width(), ui.clip_rect().height()),
     );
     let strips = shown.len() as f32 * (raster.side + 2.0);
-    let size = vec2(ui.available_width(), strips + CURVE);
+    let size = vec2(ui.available_width(), strips + curve(shown));
     let (rect, response) = ui.allocate_exact_size(size, Sense::click_and_drag());
     let response = response.on_hover_cursor(CursorIcon::ResizeHorizontal);
     focus_at_first(scrubber, &response, ui);
@@ -89,7 +94,9 @@ pub fn film_ui(
     response.widget_info(|| WidgetInfo::slider(ui.is_enabled(), at, &label));
     strips_ui(scrubber, shown, rect, &raster, ui);
     let below = Rect::from_min_max(rect.min + vec2(0.0, strips), rect.max);
-    curves_ui(shown, below, &raster, ui);
+    if shown.len() > 1 {
+        curves_ui(shown, below, &raster, ui);
+    }
     let palette = theme::palette(ui);
     let x = rect.left() + NAMES + raster.middle(scrubber.at);
     let color = if response.has_focus() { palette.accent_text } else { palette.strong };
