@@ -42,6 +42,9 @@ shipped! {
         "tokenizer/special_tokens_map.json", "tokenizer/tokenizer_config.json",
         "tokenizer/vocab.json", "unet/config.json", "unet/diffusion_pytorch_model.safetensors",
         "vae/config.json", "vae/diffusion_pytorch_model.safetensors";
+    /// What judges saw in the pictures of shipped models when they were recorded.
+    KNOWN = "recorded": "emoji-t2i.known", "fashion-ddpm.known",
+        "fashion-ddpm-retrain-sneaker.known";
     /// What shipped models showed when they were recorded.
     RECORDED = "recorded": "emoji-t2i.opened", "fashion-ddpm.opened", "fashion-classifier.opened",
         "fashion-ddpm.overlap", "fashion-classifier.overlap";

@@ -3,6 +3,9 @@
 //! MessagePack with names: what the files' formats leave out where it is empty, or tell apart by a
 //! tag, reads back here, too.
 
+use std::io::{Read, Write};
+
+use flate2::{Compression, read::ZlibDecoder, write::ZlibEncoder};
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::error::{Error, Result};
@@ -21,6 +24,25 @@ pub fn pack<T: Serialize>(message: &T) -> Result<Vec<u8>> {
 /// They are not one of this kind.
 pub fn unpack<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
     rmp_serde::from_slice(bytes).map_err(broken)
+}
+
+/// A message's bytes, deflated.
+///
+/// # Errors
+/// A value has no such form.
+pub fn deflate<T: Serialize>(message: &T) -> Result<Vec<u8>> {
+    let mut zlib = ZlibEncoder::new(Vec::new(), Compression::best());
+    zlib.write_all(&pack(message)?).and_then(|()| zlib.finish()).map_err(broken)
+}
+
+/// The message in deflated bytes.
+///
+/// # Errors
+/// They are not one of this kind.
+pub fn inflate<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
+    let mut message = Vec::new();
+    ZlibDecoder::new(bytes).read_to_end(&mut message).map_err(broken)?;
+    unpack(&message)
 }
 
 fn broken(error: impl std::fmt::Display) -> Error {

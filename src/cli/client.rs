@@ -35,6 +35,11 @@ impl Client {
         Ok(Self { label: String::new(), engine, watch: Watch::begin(), jobs: 0 })
     }
 
+    /// Has runs show what the model makes while it trains, as a window does.
+    pub fn show_previews(&self) {
+        self.engine.tell(Command::ShowPreviews(true));
+    }
+
     /// The device.
     pub fn info(&self) -> &DeviceInfo {
         &self.engine.info
@@ -118,14 +123,16 @@ impl Watch {
     /// # Errors
     /// [`Error::Cancelled`] after Ctrl-C.
     pub fn tick(&mut self, phase: &str, done: usize, total: usize) -> Result<()> {
-        self.show("", &Progress { phase: phase.into(), done, total, seconds_left: None });
+        let (phase, seconds_left, whole) = (phase.into(), None, None);
+        self.show("", &Progress { phase, done, total, seconds_left, whole });
         if signals::interrupted() { Err(Error::Cancelled) } else { Ok(()) }
     }
 
     fn show(&mut self, label: &str, p: &Progress) {
         let colon = if label.is_empty() { "" } else { ": " };
         let name = format!("{label}{colon}{}", p.phase);
-        let left = p.seconds_left.map(|s| format!("{} left", duration(s)));
+        let seconds = p.whole.map_or(p.seconds_left, |whole| whole.seconds_left);
+        let left = seconds.map(|s| format!("{} left", duration(s)));
         match self {
             Self::Silent => {}
             Self::Bar(bar) => {

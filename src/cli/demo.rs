@@ -55,13 +55,16 @@ struct Finished {
 }
 
 /// The model that a task opens with, and its data.
-fn model(task: Task) -> (&'static str, &'static str) {
+pub fn model(task: Task) -> (&'static str, &'static str) {
     let model = registry::first(task);
     (model, registry::shipped(model).map_or(DATA, |s| s.data))
 }
 
 /// What is asked for, or the usual, as a forget set.
-fn forget_set(data: &str, given: Option<&str>) -> Result<String> {
+///
+/// # Errors
+/// There is no such class.
+pub fn forget_set(data: &str, given: Option<&str>) -> Result<String> {
     if corpus::is_corpus(data) {
         let prompt = given.unwrap_or(PROMPT);
         return Ok(format!("prompt:{}", ForgetKind::Prompt.value(prompt).unwrap_or(prompt)));

@@ -14,7 +14,7 @@ use salun_studio::data;
 use salun_studio::data::corpus;
 use salun_studio::disk::output;
 use salun_studio::disk::output::{Beside, Output, OutputKind};
-use salun_studio::engine::{Event, Job, LogLine, Outcome};
+use salun_studio::engine::{Event, Job, LiveStep, LogLine, Outcome};
 use salun_studio::error::{Error, Result};
 use salun_studio::eval::emoji_judge;
 use salun_studio::models::latent::{LatentCard, LatentModel, folder};
@@ -199,7 +199,8 @@ pub fn run(args: &Args, common: &Common) -> Result<()> {
     let trained = client.hear(job, Outcome::try_as_trained, |event| match event {
         Event::Step { live, .. } => {
             let seconds = before + clock.elapsed().as_secs_f64();
-            run.lines.push(LogLine { step: live.step, loss: live.loss, seconds });
+            let LiveStep { step, loss, parts, .. } = *live;
+            run.lines.push(LogLine { step, loss, parts, seconds });
         }
         Event::Snapshot { snapshot, model, .. } => {
             let written = run.keep(snapshot, model.as_deref());

@@ -4,15 +4,16 @@ use std::sync::Arc;
 
 use web_time::Instant;
 
+use super::measure::deaf;
 use super::session::twin;
 use super::{Asked, Audited, Measured, Setting, Work};
 use crate::error::{Error, Result};
 use crate::eval::{
-    Answers, Evaluator, Examined, Features, References, Setup, activation_distance, cka,
+    Answers, Evaluator, Examined, Features, Outputs, References, Setup, activation_distance, cka,
     js_divergence,
 };
 use crate::models::{Model, Weights};
-use crate::words::{Audit, Divergence, LayerSimilarity, Metrics, Recipe};
+use crate::words::{Audit, Divergence, Extent, LayerSimilarity, Metrics, Recipe};
 
 /// A model that unlearned, or Retrain: its weights on the device, and what it says.
 pub struct Suspect {
@@ -30,6 +31,12 @@ impl Suspect {
         let refused = || Error::Request("only classifiers are audited".into());
         let answers = measured.answers.clone().ok_or_else(refused)?;
         Ok(Self { model: model.clone(), weights: weights.clone(), answers })
+    }
+
+    /// Pictures that it was measured on.
+    fn n(&self) -> [usize; 3] {
+        let Answers { forget, retain, test } = &*self.answers;
+        [forget, retain, test].map(Outputs::len)
     }
 
     fn evaluator(&self) -> Result<Evaluator<'_>> {
@@ -50,11 +57,13 @@ impl Work<'_> {
     ) -> Result<Audited> {
         let setting = self.setting_of(model, recipe).await?;
         classifier(&setting.model)?;
-        let (run, metrics) = self.suspect(&setting.model, &setting).await?;
+        let extent = setting.asked.extent();
+        let (run, metrics) = self.suspect(&setting.model, &setting, extent).await?;
         let (retrain, against) = match retrain {
             Some(other) => {
                 let other = self.settled(other, &setting.data, recipe);
-                let (retrain, against) = self.suspect(&other, &setting).await?;
+                let extent = Extent::exactly(run.n());
+                let (retrain, against) = self.suspect(&other, &setting, extent).await?;
                 (Some(retrain), Some(against))
             }
             None => (None, None),
@@ -64,9 +73,14 @@ impl Work<'_> {
     }
 
     /// Puts a model on the device and measures it.
-    async fn suspect(&mut self, model: &Arc<Model>, of: &Setting) -> Result<(Suspect, Metrics)> {
+    async fn suspect(
+        &mut self,
+        model: &Arc<Model>,
+        of: &Setting,
+        extent: Extent,
+    ) -> Result<(Suspect, Metrics)> {
         let weights = model.weights.upload(&self.session.device);
-        let measured = self.measure(model, &weights, of).await?;
+        let measured = self.measure(model, &weights, of, extent, &mut deaf()).await?;
         Ok((Suspect::new(model, &weights, &measured)?, measured.metrics))
     }
 
@@ -91,7 +105,8 @@ impl Work<'_> {
 
         let asked = subject.evaluator()?;
         let run = setup.examine(asked, subject.answers.clone(), self.job).await?;
-        let before = self.examine_once(&recipe.start(), &original, &setup, setting).await?;
+        let (start, n) = (recipe.start(), subject.n());
+        let before = self.examine_once((&start, &original), &setup, setting, n).await?;
         let retrain = match (retrain, twin(setting)) {
             (Some(other), _) => {
                 let examined = setup.examine(other.evaluator()?, other.answers.clone(), self.job);
@@ -99,7 +114,7 @@ impl Work<'_> {
             }
             (None, Some(twin)) => {
                 let model = twin.open()?.into();
-                Some(self.examine_once(twin.name, &model, &setup, setting).await?)
+                Some(self.examine_once((twin.name, &model), &setup, setting, n).await?)
             }
             (None, None) => None,
         };
@@ -132,15 +147,15 @@ impl Work<'_> {
     /// Examines a model that no job changes, once for each protocol.
     async fn examine_once(
         &mut self,
-        name: &str,
-        model: &Arc<Model>,
+        (name, model): (&str, &Arc<Model>),
         setup: &Setup<'_>,
         of: &Setting,
+        n: [usize; 3],
     ) -> Result<Arc<Examined>> {
         let Recipe { data, budget, seed, .. } = &of.asked.recipe;
-        let key = (name, data, &of.set.spec, budget, seed);
+        let key = (name, data, &of.set.spec, budget, seed, n);
         self.once(&key, async |work| {
-            let measured = work.measure_once(name, model, of).await?;
+            let measured = work.measure_once(name, model, of, n).await?;
             let weights = model.weights.upload(&work.session.device);
             let suspect = Suspect::new(model, &weights, &measured)?;
             setup.examine(suspect.evaluator()?, suspect.answers.clone(), work.job).await

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Attack, Exported, Grid, Inspected, Inspection, Past, Run, Survey, Trace, TraceRequest,
+    Attack, Exported, Grid, Inspected, Inspection, LossParts, Past, Run, Survey, Trace,
+    TraceRequest,
 };
 use crate::data::{Mine, Pictures};
 use crate::diffusion::SolverKind;
@@ -139,6 +140,12 @@ pub enum Event {
         id: u64,
         live: LiveStep,
     },
+    /// What a run ended with, before all of it is measured: its pictures, once, and the figures so far.
+    After {
+        id: u64,
+        grid: Option<Arc<Grid>>,
+        metrics: Option<Metrics>,
+    },
     /// The first pictures of a model that is being opened, drawn roughly.
     Rough {
         id: u64,
@@ -184,6 +191,8 @@ pub struct LiveStep {
     pub step: usize,
     pub steps: usize,
     pub loss: f32,
+    #[serde(default)]
+    pub parts: LossParts,
     /// What the model shows now, from the same noise or the same pictures as before.
     pub grid: Option<Arc<Grid>>,
 }

@@ -1,15 +1,15 @@
 //! What a model does, measured and drawn.
 
-use std::sync::Arc;
+use std::{fmt::Debug, sync::Arc};
 
 use super::{Asked, Grid, Setting, Work, bytes};
 use crate::data::{PictureShape, Pictures, class_index};
 use crate::error::{Error, Result};
 use crate::eval;
-use crate::eval::{Answers, Drawer, Evaluator, Judge, Judged, Shown, frechet};
+use crate::eval::{Answers, Drawer, Evaluator, Judge, Judged, Outputs, Shares, Shown, frechet};
 use crate::models::{Model, Network, Unet, Weights};
 use crate::unlearn::Local;
-use crate::words::{Frechet, Metrics, Recipe, SampleOptions, Sizes};
+use crate::words::{Extent, Frechet, Metrics, Recipe, SampleOptions, Sizes};
 
 /// A model's metrics, and what a pane shows of it.
 #[derive(Debug, Clone)]
@@ -18,13 +18,41 @@ pub struct Measured {
     /// What a classifier said of each item.
     pub answers: Option<Arc<Answers>>,
     pub grid: Arc<Grid>,
+    /// How many pictures it is over, counted as [`Extent::most`].
+    pub n: [usize; 3],
+}
+
+/// Hears what was found so far: the pictures of a pane, once they are there, and the figures of the rounds.
+pub type Hears<'a> = &'a mut dyn FnMut(Option<Arc<Grid>>, Option<Metrics>);
+
+/// Hears nothing.
+pub fn deaf() -> impl FnMut(Option<Arc<Grid>>, Option<Metrics>) {
+    |_, _| {}
 }
 
 impl Setting {
     /// How the request samples.
     pub fn sampling(&self) -> SampleOptions {
-        let recipe = &self.asked.recipe;
-        sampling(recipe, recipe.budget.sizes().sampler)
+        self.asked.sampling()
+    }
+
+    /// What caches know a model's measurement over `n` pictures by.
+    pub fn measured_as(&self, name: &str, n: [usize; 3]) -> impl Debug + use<> {
+        let Recipe { data, budget, .. } = self.asked.recipe.clone();
+        (name.to_string(), data, self.set.spec.clone(), budget, self.sampling(), n)
+    }
+}
+
+impl Asked {
+    /// How the request samples.
+    pub fn sampling(&self) -> SampleOptions {
+        let recipe = &self.recipe;
+        sampling(recipe, recipe.budget.sizes().sampler[self.plan.how.task as usize])
+    }
+
+    /// How many pictures the request is measured on.
+    pub fn extent(&self) -> Extent {
+        self.recipe.budget.sizes().measured[self.plan.how.task as usize]
     }
 }
 
@@ -38,42 +66,73 @@ impl Work<'_> {
         model: &'a Model,
         weights: &'a Weights,
         of: &'a Setting,
+        extent: Extent,
+        hears: Hears<'a>,
     ) -> Local<'a, Result<Measured>> {
         Box::pin(async move {
-            let Setting { asked: Asked { recipe, .. }, data, set, .. } = of;
-            let Sizes { columns, samples, .. } = recipe.budget.sizes();
-            let options = of.sampling();
+            let Setting { data, set, .. } = of;
+            let Sizes { columns, .. } = of.asked.recipe.budget.sizes();
             match &*model.network {
                 Network::Classifier(net) => {
-                    let asked = Evaluator { net: &**net, weights };
-                    let answers = asked.answers(data, set, recipe.budget, self.job).await?;
-                    let metrics = eval::classify::metrics(&answers, set);
+                    let options = of.sampling();
                     let grid = self.grid(model, weights, &data.test, columns, &options).await?;
-                    Ok(Measured { metrics, answers: Some(answers.into()), grid: grid.into() })
+                    let grid = Arc::new(grid);
+                    hears(Some(grid.clone()), None);
+                    let asked = Evaluator { net: &**net, weights };
+                    let mut told = |seen: &Metrics| hears(None, Some(seen.clone()));
+                    let answers = asked.answers(data, set, &extent, self.job, &mut told).await?;
+                    let metrics = eval::classify::metrics(&answers, set);
+                    let n = [&answers.forget, &answers.retain, &answers.test].map(Outputs::len);
+                    Ok(Measured { metrics, answers: Some(answers.into()), grid, n })
                 }
                 Network::Unet(net) => {
-                    let judge =
-                        self.session.judge(&of.model.card, &recipe.data, net.config.channels)?;
-                    let drawer = Drawer { unet: net, weights, judge: judge.as_deref() };
-                    let measured = drawer.measure(set, samples, &options, self.job);
-                    let (mut metrics, judged) = measured.await?;
-                    if let Some(judge) = &judge {
-                        metrics.FD = Some(self.frechet(judge, of, &judged, samples).await?);
-                    }
-                    // The first samples of every class are those that a pane shows: from one noise.
-                    let grid = Grid::of_samples(net, samples, columns, judged);
-                    Ok(Measured { metrics, answers: None, grid: grid.into() })
+                    let known = Vec::new();
+                    let (measured, _) =
+                        self.shares((net, weights), of, (extent, known), hears).await?;
+                    Ok(measured)
                 }
             }
         })
     }
 
-    /// The Frechet distance of the kept classes' samples, of which there are `each` a class.
+    /// [`Work::measure`] of a diffusion model, of which these samples are `known`; and all samples.
+    async fn shares(
+        &mut self,
+        (net, weights): (&Unet, &Weights),
+        of: &Setting,
+        (extent, known): (Extent, Vec<Judged>),
+        hears: Hears<'_>,
+    ) -> Result<(Measured, Vec<Judged>)> {
+        let Setting { asked: Asked { recipe, .. }, set, model, .. } = of;
+        let Sizes { columns, frechet, .. } = recipe.budget.sizes();
+        let judge = self.session.judge(&model.card, &recipe.data, net.config.channels)?;
+        let drawer = Drawer { unet: net, weights, judge: judge.as_deref() };
+        let mut grid = None;
+        let mut told = |shares: &Shares| {
+            let first = grid.is_none();
+            if first {
+                // The first samples of every class are those that a pane shows: from one noise.
+                grid = Grid::of_samples(net, columns, &shares.samples).map(Arc::new);
+            }
+            let shown = grid.clone().filter(|_| first);
+            hears(shown, Some(shares.metrics.clone()));
+        };
+        let (options, asked) = (of.sampling(), (&extent, known));
+        let measured = drawer.measure(set, asked, &options, self.job, &mut told).await?;
+        let Shares { mut metrics, samples, n } = measured;
+        if let Some(judge) = judge.as_ref().filter(|_| frechet) {
+            metrics.FD = Some(self.frechet(judge, of, &samples, n[1]).await?);
+        }
+        let grid = grid.unwrap_or_default();
+        Ok((Measured { metrics, answers: None, grid, n }, samples))
+    }
+
+    /// The Frechet distance of the kept classes' samples, the first `each` of a class.
     async fn frechet(
         &mut self,
         judge: &Judge,
         of: &Setting,
-        judged: &Judged,
+        samples: &[Judged],
         each: usize,
     ) -> Result<Frechet> {
         let Setting { asked: Asked { recipe, .. }, data, set, .. } = of;
@@ -86,12 +145,11 @@ impl Work<'_> {
         };
         let reference = self.once(&key, real).await?;
         let s = data.train.shape;
-        let rows: Vec<&[f32]> = judged.values.chunks_exact(each * s.n()).collect();
-        let made: Vec<f32> = kept.iter().flat_map(|&c| rows[c]).copied().collect();
-        frechet::measure(judge, &reference, &made, s, self.job).await
+        let rows = kept.iter().map(|&c| &samples[c].values[..each * s.n()]);
+        frechet::measure(judge, &reference, &rows.collect::<Vec<_>>().concat(), s, self.job).await
     }
 
-    /// [`Work::measure`] of a model that no job changes, once for each protocol.
+    /// [`Work::measure`] of a model that no job changes, over `n` pictures, once for each protocol.
     ///
     /// # Errors
     /// Cancelled, or the device failed.
@@ -100,12 +158,47 @@ impl Work<'_> {
         name: &str,
         model: &Model,
         of: &Setting,
+        n: [usize; 3],
     ) -> Result<Arc<Measured>> {
-        let recipe = &of.asked.recipe;
-        let key = (name, &recipe.data, &of.set.spec, recipe.budget, of.sampling());
+        let key = of.measured_as(name, n);
         self.once(&key, async |work| {
             let weights = model.weights.upload(&work.session.device);
-            work.measure(model, &weights, of).await
+            let (extent, hears) = (Extent::exactly(n), &mut deaf());
+            let Network::Unet(net) = &*model.network else {
+                return work.measure(model, &weights, of, extent, hears).await;
+            };
+            // Samples are what they are whatever is to be forgotten.
+            let Recipe { data, budget, .. } = &of.asked.recipe;
+            let key = (name, data, &of.model.card.judge, budget, of.sampling());
+            let known = match work.session.store.get::<Vec<Judged>>(&key) {
+                Some(known) => Vec::clone(&known),
+                // The distance is of the pictures themselves.
+                None if budget.sizes().frechet => Vec::new(),
+                None => of.known(name, &model.weights),
+            };
+            let known = (extent, known);
+            let (measured, samples) = work.shares((net, &weights), of, known, hears).await?;
+            work.session.store.put(&key, samples);
+            Ok(measured)
+        })
+        .await
+    }
+
+    /// What a pane shows of a model that no job changes; drawn once.
+    ///
+    /// # Errors
+    /// Cancelled, or the device failed.
+    pub async fn shown_once(
+        &mut self,
+        name: &str,
+        model: &Model,
+        test: &Pictures,
+        columns: usize,
+        options: &SampleOptions,
+    ) -> Result<Arc<Grid>> {
+        self.once(&(name, columns, options), async |work| {
+            let weights = model.weights.upload(&work.session.device);
+            work.grid(model, &weights, test, columns, options).await
         })
         .await
     }
@@ -189,21 +282,23 @@ impl Work<'_> {
         })?;
         let judge = self.session.judge(&model.card, &model.card.data, unet.config.channels)?;
         let drawer = Drawer { unet, weights, judge: judge.as_deref() };
-        let judged = drawer.draw(&rows, columns, options, self.job).await?;
-        Ok(Grid { rows, ..Grid::of_samples(unet, columns, columns, judged) })
+        let Judged { values, seen } = drawer.draw(&rows, columns, options, self.job).await?;
+        Ok(Grid::new(rows, unet.picture_shape(), bytes(&values).collect(), seen))
     }
 }
 
 impl Grid {
-    /// The first `columns` of the `each` samples of every class.
-    pub fn of_samples(unet: &Unet, each: usize, columns: usize, judged: Judged) -> Self {
+    /// The first `columns` samples of every class; nothing where only what was seen in them is known.
+    pub fn of_samples(unet: &Unet, columns: usize, samples: &[Judged]) -> Option<Self> {
         let shape = unet.picture_shape();
-        let size = shape.iter().product::<usize>();
-        let values = judged.values.chunks_exact(each * size);
-        let pixels = values.flat_map(|row| bytes(&row[..columns * size])).collect();
-        let rows = judged.seen.chunks_exact(each);
-        let seen = rows.clone().flat_map(|row| row[..columns].to_vec()).collect();
-        Self::new((0..rows.len()).map(Some).collect(), shape, pixels, seen)
+        let each = shape.iter().product::<usize>();
+        if samples.iter().any(|row| row.values.len() != row.seen.len() * each) {
+            return None;
+        }
+        let size = columns * each;
+        let pixels = samples.iter().flat_map(|row| bytes(&row.values[..size])).collect();
+        let seen = samples.iter().flat_map(|row| row.seen[..columns].to_vec()).collect();
+        Some(Self::new((0..samples.len()).map(Some).collect(), shape, pixels, seen))
     }
 }
 

@@ -8,11 +8,13 @@
 mod audit;
 pub mod check;
 mod fit;
+mod foreseen;
 mod given;
 mod gpu_loss_check;
 mod inspect;
 mod job;
 mod judges;
+mod known;
 mod latent;
 mod measure;
 mod mine;
@@ -49,7 +51,8 @@ async fn serve(session: &mut Session, send: &Send, id: u64, asked: Job) -> Event
     // The first use of a kernel compiles it.
     let warming = (session.info.kind != DeviceKind::Cpu).then_some("preparing the GPU");
     let switches = session.switches.clone();
-    let mut job = JobContext::new(id, switches, tell).warming(warming);
+    let job = JobContext::new(id, switches, tell).warming(warming);
+    let mut job = job.paced(session.paces.clone());
     // It may have been cancelled while it waited.
     let outcome = match job.check().await {
         Ok(()) => Work { session, job: &mut job, on: Client { id, send } }.run(asked).await,
@@ -209,10 +212,12 @@ pub use job::{
     Attacked, Audited, Command, Event, Job, LiveStep, Looked, Opened, Outcome, PromptPane,
     PromptRequest, TrainingSet,
 };
-pub use outcome::{Attack, Grid, LogLine, Run};
+pub use known::Known;
+pub use outcome::{Attack, Grid, LogLine, LossParts, Run};
 #[cfg(target_arch = "wasm32")]
 pub use page::{Engine, WorkerEngine};
 pub use past::Past;
+pub use prompt::TIMES;
 pub use steps::{Attention, Film, Moment, Trace, TraceRequest, Traced};
 pub use strength::Exported;
 

@@ -192,10 +192,11 @@ impl Work<'_> {
             }
             None => Arc::default(),
         };
-        let weights = model.weights.upload(&self.session.device);
         let Sizes { columns, sampler, .. } = to.budget.sizes();
+        let (name, sampler) = (to.name.clone(), sampler[to.task as usize]);
         let draw = async |work: &mut Work<'_>, options: SampleOptions| {
-            work.grid(model, &weights, &test, columns, &options).await
+            let shown = work.shown_once(&name, model, &test, columns, &options).await?;
+            Ok(Grid::clone(&shown))
         };
         self.shown(to, first && model.unet().is_some(), sampler, draw).await
     }
@@ -225,13 +226,7 @@ impl Work<'_> {
     pub async fn twin_grid(&mut self, twin: &Shipped, of: &Setting) -> Result<Arc<Grid>> {
         let Recipe { seed, budget, .. } = of.asked.recipe;
         let Sizes { columns, sampler, .. } = budget.sizes();
-        let options = preview(sampler, seed);
-        let key = (twin.name, &options, budget);
-        self.once(&key, async |work| {
-            let model = twin.open()?;
-            let weights = model.weights.upload(&work.session.device);
-            work.grid(&model, &weights, &of.data.test, columns, &options).await
-        })
-        .await
+        let options = preview(sampler[of.asked.plan.how.task as usize], seed);
+        self.shown_once(twin.name, &twin.open()?, &of.data.test, columns, &options).await
     }
 }

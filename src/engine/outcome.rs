@@ -49,7 +49,18 @@ pub struct Attack {
 pub struct LogLine {
     pub step: usize,
     pub loss: f32,
+    #[serde(flatten)]
+    pub parts: LossParts,
     pub seconds: f64,
+}
+
+/// What the forget and the retain set have in an update's loss, where it sees them apart.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct LossParts {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub forget: Option<f32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retain: Option<f32>,
 }
 
 /// Pictures in rows of one class each, and what the classifier sees in each.
@@ -122,5 +133,23 @@ impl Grid {
 impl From<&DeviceInfo> for DeviceReport {
     fn from(info: &DeviceInfo) -> Self {
         Self { name: info.name.clone(), api: info.api.clone() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_of_a_log_has_its_parts_beside_the_loss_and_an_older_one_reads_without() {
+        let parts = LossParts { forget: Some(0.5), retain: None };
+        let line = LogLine { step: 3, loss: 0.5, parts, seconds: 1.0 };
+        let text = serde_json::to_string(&line).unwrap();
+        assert_eq!(text, r#"{"step":3,"loss":0.5,"forget":0.5,"seconds":1.0}"#);
+        assert_eq!(serde_json::from_str::<LogLine>(&text).unwrap(), line);
+        let old = r#"{"step":3,"loss":0.5,"seconds":1.0}"#;
+        assert_eq!(serde_json::from_str::<LogLine>(old).unwrap().parts, LossParts::default());
+        let sent: LogLine = crate::wire::unpack(&crate::wire::pack(&line).unwrap()).unwrap();
+        assert_eq!(sent, line);
     }
 }

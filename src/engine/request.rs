@@ -5,8 +5,9 @@ use std::sync::Arc;
 use burn::tensor::Device;
 
 use super::audit::Suspect;
+use super::prompt::SeenPrompts;
 use super::session::twin;
-use super::{Attack, Event, Grid, Measured, PromptSetting, Setting, Work, requests};
+use super::{Attack, Client, Event, Grid, Measured, PromptSetting, Setting, Work, requests};
 use crate::data;
 use crate::data::Mine;
 use crate::error::{Error, Result};
@@ -16,7 +17,8 @@ use crate::models::{AnyModel, HostWeights, Model, Weights};
 use crate::subject::{Items, Noising, Prompts, Subject};
 use crate::unlearn::{Plan, Rate, Scope};
 use crate::words::{
-    Audit, Budget, Changed, EarlierReport, Forgotten, Metrics, Recipe, Report, SampleOptions,
+    Audit, Budget, Changed, EarlierReport, Extent, Forgotten, Metrics, Recipe, Report,
+    SampleOptions,
 };
 
 /// A model with what it is to forget and to keep.
@@ -206,52 +208,74 @@ impl Work<'_> {
         }
     }
 
-    /// What the original does, and what a pane shows of it; measured once.
+    /// What the original does over as many pictures, and what a pane shows of it; measured once.
     ///
     /// # Errors
     /// Cancelled, or the device failed.
-    pub async fn before(&mut self, request: &Request) -> Result<Measured> {
+    pub async fn before(&mut self, request: &Request, n: [usize; 3]) -> Result<Measured> {
         match request {
             Classes(of) => {
-                let measured = self.measure_once(&of.asked.recipe.start(), &of.model, of).await?;
-                Ok(Measured::clone(&measured))
+                let start = of.asked.recipe.start();
+                let measured = self.measure_once(&start, &of.model, of, n).await?;
+                let mut measured = Measured::clone(&measured);
+                if measured.grid.rows.is_empty() {
+                    let columns = of.asked.recipe.budget.sizes().columns;
+                    let (test, options) = (&of.data.test, of.sampling());
+                    let shown = self.shown_once(&start, &of.model, test, columns, &options);
+                    measured.grid = shown.await?;
+                }
+                Ok(measured)
             }
             OfPrompts(of) => {
-                let measure = async |work: &mut Work<'_>| of.measure(&of.weights, work.job).await;
-                let metrics = Metrics::clone(&*self.once(&of.asked.key, measure).await?);
+                let key = &of.asked.key;
+                let known = match self.session.store.get::<SeenPrompts>(key) {
+                    Some(known) => (*known).clone(),
+                    None => of.known(),
+                };
+                let asked = (Extent::exactly(n), known);
+                let (metrics, seen) = of.measure(&of.weights, asked, self.job, &mut |_| {}).await?;
+                self.session.store.put(key, seen);
                 let grid = self.pane_before(of).await?.grid;
-                Ok(Measured { metrics, answers: None, grid })
+                Ok(Measured { metrics, answers: None, grid, n })
             }
         }
     }
 
-    /// What some weights do, and what a pane shows of them.
+    /// What some weights do, and what a pane shows of them; both are told as soon as they are there.
     ///
     /// # Errors
     /// Cancelled, or the device failed.
     pub async fn after(&mut self, request: &Request, weights: &Weights) -> Result<Measured> {
+        let Client { id, send } = self.on;
+        let mut hears = |grid, metrics| send(Event::After { id, grid, metrics });
         match request {
-            Classes(of) => self.measure(&of.model, weights, of).await,
+            Classes(of) => {
+                self.measure(&of.model, weights, of, of.asked.extent(), &mut hears).await
+            }
             OfPrompts(of) => {
                 let weights = of.with(weights);
-                let grid = of.pane(&weights, &of.options, self.job).await?.into();
-                let metrics = of.measure(&weights, self.job).await?;
-                Ok(Measured { metrics, answers: None, grid })
+                let grid = Arc::new(of.pane(&weights, &of.options, self.job).await?);
+                hears(Some(grid.clone()), None);
+                let asked = (of.asked.extent(), SeenPrompts::default());
+                let mut told = |metrics: &Metrics| hears(None, Some(metrics.clone()));
+                let (metrics, seen) = of.measure(&weights, asked, self.job, &mut told).await?;
+                let n = [seen[0].len(), seen[1].len(), 0];
+                Ok(Measured { metrics, answers: None, grid, n })
             }
         }
     }
 
-    /// Metrics of the shipped Retrain twin for this forget set, or of the Retrain that was made here, where
-    /// there is one.
+    /// Metrics of the shipped Retrain twin for this forget set over `n` pictures, or of the Retrain that was made
+    /// here, where there is one.
     ///
     /// # Errors
     /// Cancelled, or the device failed.
-    pub async fn retrain(&mut self, request: &Request) -> Result<Option<Metrics>> {
+    pub async fn retrain(&mut self, request: &Request, n: [usize; 3]) -> Result<Option<Metrics>> {
         let Classes(of) = request else { return Ok(None) };
         let Some(twin) = twin(of) else {
             return Ok(self.session.retrained.get(&retrain_key(of)).cloned());
         };
-        let measured = self.measure_once(twin.name, &twin.open()?, of).await?;
+        let measured = self.measure_once(twin.name, &twin.open()?, of, n).await?;
         Ok(Some(measured.metrics.clone()))
     }
 

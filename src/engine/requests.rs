@@ -98,9 +98,9 @@ impl Work<'_> {
     ) -> Result<(f64, usize)> {
         let Some(net) = model.classifier() else {
             let share = earlier.class.and_then(|c| measured.metrics.per_class.get(c));
-            return Ok((100.0 - share.copied().unwrap_or_default(), measured.metrics.n[0]));
+            return Ok((100.0 - share.copied().unwrap_or_default(), measured.n[1]));
         };
-        let most = asked.recipe.budget.sizes().measured[0];
+        let [most, ..] = asked.extent().most;
         let items = part(&earlier.items, most, "measure forget");
         self.job.phase("Evaluating", items.len());
         let asked = Evaluator { net, weights };

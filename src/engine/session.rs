@@ -4,7 +4,9 @@ use std::{collections::HashMap, fmt::Debug, path::Path, sync::Arc};
 
 use burn::tensor::Device;
 
+use super::foreseen::Ahead;
 use super::judges::Judges;
+use super::measure::deaf;
 use super::requests::Adopted;
 use super::store::{Kept, Store};
 use super::{Asked, Beside, Event, Inspection, Job, Outcome, Request, Send, requests};
@@ -12,7 +14,7 @@ use crate::data::{Dataset, ForgetSet, Split, by_loss};
 use crate::error::{Error, Result};
 use crate::eval::{Evaluator, Shown};
 use crate::gpu::{Compute, DeviceInfo};
-use crate::job_context::{JobContext, Switches};
+use crate::job_context::{JobContext, Paces, Switches};
 use crate::models::{AnyModel, Model, Said, Shipped, checkpoint, registry};
 use crate::saliency::{Scores, Scoring, rank};
 use crate::unlearn::{Local, Plan, Scope};
@@ -26,6 +28,8 @@ pub struct Session {
     pub switches: Switches,
     pub models: HashMap<String, AnyModel>,
     pub adopted: Adopted,
+    /// How fast this machine was at each kind of work.
+    pub paces: Paces,
     /// Metrics of the Retrains that were made here: to find them out again is a whole training.
     pub(super) retrained: HashMap<String, Metrics>,
     /// What was found out about models that no job changes.
@@ -71,6 +75,7 @@ impl Session {
             judges: Judges::default(),
             folders: HashMap::new(),
             adopted: HashMap::new(),
+            paces: Paces::default(),
             stamps: HashMap::new(),
             retrained: HashMap::new(),
             store: Store::default(),
@@ -81,6 +86,7 @@ impl Session {
     #[cfg(not(target_arch = "wasm32"))]
     pub fn go_on(&mut self, compute: &Compute) {
         (self.device, self.info) = (compute.device.clone(), compute.info.clone());
+        self.paces = Paces::default();
         // Scores may lie on the device that was; whoever else holds them looks there no more.
         self.store.all::<Scores>().for_each(|scores| scores.resident.release());
         self.store.clear();
@@ -142,7 +148,9 @@ impl<'a> Work<'a> {
                 Job::Evaluate { model, recipe } => {
                     let setting = self.setting_of(model, &recipe).await?;
                     let weights = setting.model.weights.upload(&self.session.device);
-                    let measured = self.measure(&setting.model, &weights, &setting).await?;
+                    let (extent, model) = (setting.asked.extent(), setting.model.clone());
+                    let hears = &mut deaf();
+                    let measured = self.measure(&model, &weights, &setting, extent, hears).await?;
                     Outcome::Measured(measured.metrics)
                 }
                 Job::Audit { model, recipe, retrain } => {
@@ -331,6 +339,7 @@ impl<'a> Work<'a> {
     /// Prepares a request and scores the weights for it.
     async fn rank_request(&mut self, recipe: &Recipe) -> Result<Arc<Scores>> {
         let mut request = self.resolve(recipe).await?;
+        self.foresee(&request, Ahead::Scores);
         self.introduce(&request).await?;
         self.prepare(&mut request).await?;
         let scores = self.rank(&request, true).await?;

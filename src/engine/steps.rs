@@ -12,7 +12,7 @@ use crate::data::corpus::resampled;
 use crate::error::{Error, Result, ensure};
 use crate::models::{AnyModel, HostWeights, Model, Shipped, delta, registry};
 use crate::sampling::{Recorded, Wanted, record, sampler, trace};
-use crate::words::{Budget, Recipe, SampleOptions};
+use crate::words::{Budget, Recipe, SampleOptions, Task};
 
 /// Pixels of a side that are told, at the most: a larger picture is made smaller.
 const SIDE: usize = 256;
@@ -140,7 +140,7 @@ impl Work<'_> {
             return self.traced_opening(request).await;
         }
         let open = self.session.model(model)?;
-        let options = preview(budget.sizes().sampler, *seed);
+        let options = preview(budget.sizes().sampler[Task::Generate as usize], *seed);
         let from = OfClasses { model: &open, data: &open.card.data, twin: None, options };
         self.traced_classes(request, from).await
     }

@@ -9,7 +9,7 @@ use std::{
 };
 
 use super::{Grid, Measured};
-use crate::eval::{Answers, Examined, Features, Outputs, References, frechet};
+use crate::eval::{Answers, Examined, Features, Judged, Outputs, References, Seen, frechet};
 use crate::models::Model;
 use crate::saliency::Scores;
 use crate::subject::Items;
@@ -126,6 +126,18 @@ impl Kept for Model {
 impl Kept for Measured {
     fn bytes(&self) -> usize {
         self.grid.bytes() + self.answers.as_ref().map_or(0, |answers| answers.bytes())
+    }
+}
+
+impl Kept for Vec<Judged> {
+    fn bytes(&self) -> usize {
+        self.iter().map(Judged::bytes).sum()
+    }
+}
+
+impl Kept for [Vec<Option<Seen>>; 2] {
+    fn bytes(&self) -> usize {
+        self.iter().map(|seen| size_of_val(&seen[..])).sum()
     }
 }
 

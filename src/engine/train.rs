@@ -6,7 +6,7 @@ use burn::tensor::Device;
 use web_time::{Duration, Instant};
 
 use super::safe::Safe;
-use super::{Client, Event, GpuLossCheck, LiveStep, Work};
+use super::{Client, Event, GpuLossCheck, LiveStep, LossParts, Work};
 use crate::data;
 use crate::data::{Dataset, ForgetSet};
 use crate::error::{Error, Result};
@@ -199,7 +199,8 @@ impl Work<'_> {
             if trial.goes_on() || looks {
                 let loss = finite(loss).await?;
                 trial.check(loss)?;
-                let live = LiveStep { step: trainer.step, steps, loss, grid: None };
+                let (step, parts) = (trainer.step, LossParts::default());
+                let live = LiveStep { step, steps, loss, parts, grid: None };
                 send(Event::Step { id, live });
             }
             let stop = self.job.advance(1).await;

@@ -2,22 +2,24 @@
 
 use std::{borrow::Cow, sync::Arc};
 
-use burn::tensor::Device;
+use burn::tensor::{Device, Tensor};
 use web_time::Instant;
 
+use super::foreseen::{Ahead, PREVIEW};
 use super::past::Past;
-use super::{Asked, Client, Event, GpuLossCheck, LiveStep, LogLine, Request, Run, Work};
+use super::{Asked, Client, Event, GpuLossCheck, LiveStep, LogLine, LossParts, Request, Run, Work};
 use crate::data::Augment;
 use crate::error::{Error, Result};
 use crate::eval::Evidence;
 use crate::eval::verdict::verdict;
 use crate::job_context::JobContext;
 use crate::models::delta::Snapshots;
+use crate::models::weights::read;
 use crate::models::{HostWeights, WeightLayout, Weights};
 use crate::saliency::{Change, Mask, Scores};
 use crate::train::LrSchedule;
-use crate::train::trainer::finite;
-use crate::unlearn::{Plan, Unlearner};
+use crate::train::trainer::number;
+use crate::unlearn::{Plan, Unlearner, UpdateLoss};
 use crate::words::{
     Estimator, Gap, MaskReport, Recipe, Report, Seconds, TrainingReport, Verdict, VerdictLabel,
 };
@@ -33,6 +35,7 @@ impl Work<'_> {
         let given = recipe.given.as_ref().map(|file| self.given(&request, file)).transpose()?;
         self.doubt(&request).await?;
         let clock = Instant::now();
+        self.foresee(&request, Ahead::Run);
         self.introduce(&request).await?;
         let looked = clock.elapsed().as_secs_f64();
 
@@ -86,7 +89,7 @@ impl Work<'_> {
         if GpuLossCheck::wanted(&self.session.info, plan.end(), request.original().layout.n()) {
             let cpu = Device::flex();
             let mut twin = begin(request, start.as_ref(), free, &cpu, self.job).await?;
-            let update = async |job: &mut JobContext| twin.step(job).await;
+            let update = async |job: &mut JobContext| Ok(twin.step(job).await?.whole);
             trial = GpuLossCheck::run(plan.end(), self.job, update).await?;
         }
         let mut past = Past::of(request, free);
@@ -117,10 +120,10 @@ impl Work<'_> {
         self.job.phase(plan.method.title, steps);
         while !unlearner.finished() {
             let clock = Instant::now();
-            let loss = finite(unlearner.step(self.job).await?).await?;
+            let (loss, parts) = told(unlearner.step(self.job).await?).await?;
             seconds += clock.elapsed().as_secs_f64();
             let step = unlearner.step;
-            past.log.push(LogLine { step, loss, seconds });
+            past.log.push(LogLine { step, loss, parts, seconds });
             trial.check(loss)?;
             if step.is_multiple_of(keeps) || unlearner.finished() {
                 past.keep(request, &unlearner.weights(), step).await?;
@@ -129,13 +132,15 @@ impl Work<'_> {
             let grid = match due && self.job.wants_previews() && !unlearner.finished() {
                 // A preview is not progress of the training phase.
                 true => {
-                    let job = &mut self.job.quiet();
+                    let (clock, job) = (Instant::now(), &mut self.job.quiet());
                     let mut within = Work { session: self.session, job, on: self.on };
-                    Some(Arc::new(within.look(request, &unlearner.weights()).await?))
+                    let grid = within.look(request, &unlearner.weights()).await?;
+                    self.job.beside(PREVIEW, 1, clock.elapsed());
+                    Some(Arc::new(grid))
                 }
                 false => None,
             };
-            let live = LiveStep { step, steps, loss, grid };
+            let live = LiveStep { step, steps, loss, parts, grid };
             send(Event::Step { id, live });
             self.job.advance(1).await?;
         }
@@ -152,11 +157,12 @@ impl Work<'_> {
         if recipe.given.is_none() {
             weights.check(original)?;
         }
-        let retrain = self.retrain(request).await?;
-        // The original is measured now and not before: who pressed Forget wants to see it forget.
+        // The original is measured now and not before: who pressed Forget wants to see it forget; and over the
+        // pictures that told enough of the run.
         let clock = Instant::now();
-        let before = self.before(request).await?;
         let after = self.after(request, &done).await?;
+        let before = self.before(request, after.n).await?;
+        let retrain = self.retrain(request, after.n).await?;
         let found = self.findings(request, &done, [&before, &after]).await?;
         let evaluate = seconds.evaluate + clock.elapsed().as_secs_f64();
 
@@ -236,6 +242,20 @@ impl Work<'_> {
         };
         Ok((Some(scores), Some(mask)))
     }
+}
+
+/// The loss of an update and its parts, read at once.
+///
+/// # Errors
+/// The device failed, or training diverged.
+async fn told(loss: UpdateLoss) -> Result<(f32, LossParts)> {
+    let UpdateLoss { whole, parts } = loss;
+    let there = parts.each_ref().map(Option::is_some);
+    let all = [Some(whole)].into_iter().chain(parts).flatten().collect();
+    let mut values = read(Tensor::cat(all, 0)).await?.into_iter();
+    let whole = number(values.next().unwrap_or(f32::NAN))?;
+    let [forget, retain] = there.map(|there| there.then(|| values.next()).flatten());
+    Ok((whole, LossParts { forget, retain }))
 }
 
 /// A run whose updates are done.

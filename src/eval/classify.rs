@@ -9,7 +9,7 @@ use crate::gpu::tensor4;
 use crate::job_context::JobContext;
 use crate::models::weights::read;
 use crate::models::{Classifier, Mode, Pass, Weights};
-use crate::words::{Budget, Metrics};
+use crate::words::{Extent, Metrics};
 
 /// Pictures in one forward pass.
 pub const BATCH: usize = 250;
@@ -114,7 +114,8 @@ impl Evaluator<'_> {
         Ok(rows.map(loss).collect())
     }
 
-    /// What the classifier says of the budget's part of the forget, retain and test set.
+    /// What the classifier says of a part of the forget, retain and test set; after every round `told` hears the
+    /// accuracies so far.
     ///
     /// # Errors
     /// Cancelled, or the device failed.
@@ -122,19 +123,35 @@ impl Evaluator<'_> {
         &self,
         data: &Dataset,
         set: &ForgetSet,
-        budget: Budget,
+        extent: &Extent,
         job: &mut JobContext,
+        told: &mut dyn FnMut(&Metrics),
     ) -> Result<Answers> {
-        let most = budget.sizes().measured;
-        let forget = part(&set.forget, most[0], "measure forget");
-        let retain = part(&set.retain, most[1], "measure retain");
-        let test = part(&(0..data.test.len()).collect::<Vec<_>>(), most[2], "measure test");
-        job.phase("Evaluating", forget.len() + retain.len() + test.len());
-        Ok(Answers {
-            forget: Outputs::of(self, Shown(&data.train, &forget), job).await?,
-            retain: Outputs::of(self, Shown(&data.train, &retain), job).await?,
-            test: Outputs::of(self, Shown(&data.test, &test), job).await?,
-        })
+        let test: Vec<usize> = (0..data.test.len()).collect();
+        let sets = [
+            (&data.train, order(&set.forget, "measure forget")),
+            (&data.train, order(&set.retain, "measure retain")),
+            (&data.test, order(&test, "measure test")),
+        ];
+        let extent = extent.within(sets.each_ref().map(|(_, items)| items.len()));
+        job.phase("Evaluating", extent.most.iter().sum());
+        let mut answers = <[Outputs; 3]>::default();
+        let mut n = extent.first();
+        loop {
+            for (part, ((pictures, items), n)) in answers.iter_mut().zip(sets.iter().zip(n)) {
+                let mut items = items[part.len()..n].to_vec();
+                items.sort_unstable();
+                part.append(Outputs::of(self, Shown(pictures, &items), job).await?);
+            }
+            let seen = accuracies(answers.each_ref(), set);
+            told(&seen);
+            match extent.next(n, &seen.intervals) {
+                Some(more) => n = more,
+                None => break,
+            }
+        }
+        let [forget, retain, test] = answers.map(|part| part.sorted());
+        Ok(Answers { forget, retain, test })
     }
 }
 
@@ -145,37 +162,48 @@ pub fn top(logits: &[f32]) -> (usize, f32) {
     (best, 1.0 / sum)
 }
 
-/// At most `most` of the items, in their order: the same for every model and every run.
+/// At most `most` of the items, ascending: the same for every model and every run.
 pub fn part(items: &[usize], most: usize, purpose: &str) -> Vec<usize> {
-    if items.len() <= most {
-        return items.to_vec();
-    }
-    let mut chosen = rng::shuffled(&mut rng::seeded(0, purpose), items.len());
+    let mut chosen = order(items, purpose);
     chosen.truncate(most);
     chosen.sort_unstable();
-    chosen.into_iter().map(|j| items[j]).collect()
+    chosen
 }
 
-/// UA on the forget set, RA on the retain set, TA on the test set, and the paper's membership
-/// inference attack; a forgotten class is left out of TA. `per_class` is the test accuracy of every
+/// The items in the order that they are measured in.
+fn order(items: &[usize], purpose: &str) -> Vec<usize> {
+    let order = rng::shuffled(&mut rng::seeded(0, purpose), items.len());
+    order.into_iter().map(|j| items[j]).collect()
+}
+
+/// UA on the forget set, RA on the retain set, TA on the test set, of which a forgotten class is left out.
+fn accuracies([forget, retain, test]: [&Outputs; 3], set: &ForgetSet) -> Metrics {
+    let kept = test.select(|i| !set.absent(test.labels[i]));
+    let share = |o: &Outputs| percent((0..o.len()).map(|i| o.right(i)));
+    let metrics = Metrics {
+        UA: 100.0 - share(forget),
+        RA: share(retain),
+        TA: share(&kept),
+        n: [forget.len(), retain.len(), kept.len()],
+        ..Metrics::default()
+    };
+    metrics.with_intervals()
+}
+
+/// The accuracies, and the paper's membership inference attack. `per_class` is the test accuracy of every
 /// class.
 pub fn metrics(answers: &Answers, set: &ForgetSet) -> Metrics {
     let Answers { forget, retain, test } = answers;
     let share = |o: &Outputs| percent((0..o.len()).map(|i| o.right(i)));
     let of_class = |c: usize| share(&test.select(|i| test.labels[i] == c));
-    let kept = test.select(|i| !set.absent(test.labels[i]));
     let attack = mia::attack(answers, |label| set.absent(label));
     Metrics {
-        UA: 100.0 - share(forget),
-        RA: share(retain),
-        TA: share(&kept),
         MIA: attack.map(|a| a.score),
         MIA_n: attack.map_or([0; 2], |a| a.n),
-        FD: None,
         per_class: (0..test.classes).map(of_class).collect(),
         confusion: test.confusion(),
-        n: [forget.len(), retain.len(), kept.len()],
         more: super::metric::more(answers),
+        ..accuracies([forget, retain, test], set)
     }
 }
 

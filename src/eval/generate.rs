@@ -7,18 +7,46 @@ use crate::data::ForgetSet;
 use crate::error::{Error, Result};
 use crate::job_context::JobContext;
 use crate::models::{Unet, Weights};
-use crate::sampling::Wanted;
 use crate::sampling::sampler::sample;
-use crate::words::{Metrics, SampleOptions};
+use crate::sampling::{Wanted, WantedClass};
+use crate::words::{Extent, Metrics, SampleOptions};
 
 /// Pictures sampled together.
 const BATCH: usize = 50;
 
 /// Samples as values in [0, 1], one after another, and what the judge sees in each: a class, or one more than
 /// there are where it is something else; nothing without a judge.
+#[derive(Debug, Clone, Default)]
 pub struct Judged {
     pub values: Vec<f32>,
     pub seen: Vec<Option<(usize, f32)>>,
+}
+
+impl Judged {
+    /// Takes the first `n` samples out, of `each` values.
+    fn take(&mut self, n: usize, each: usize) -> Self {
+        let rest = Self { values: self.values.split_off(n * each), seen: self.seen.split_off(n) };
+        std::mem::replace(self, rest)
+    }
+
+    /// Adds samples behind these.
+    fn append(&mut self, mut others: Self) {
+        self.values.append(&mut others.values);
+        self.seen.append(&mut others.seen);
+    }
+
+    /// Bytes of main memory.
+    pub fn bytes(&self) -> usize {
+        size_of_val(&self.values[..]) + size_of_val(&self.seen[..])
+    }
+}
+
+/// A diffusion model's samples by class, those of each from noise 0 on, and the metrics of the first of them.
+pub struct Shares {
+    pub metrics: Metrics,
+    pub samples: Vec<Judged>,
+    /// How many of them were counted: of the forgotten class and of each other.
+    pub n: [usize; 3],
 }
 
 /// A diffusion model, its weights on the device, and who looks at what it draws.
@@ -40,54 +68,95 @@ impl Drawer<'_> {
         options: &SampleOptions,
         job: &mut JobContext,
     ) -> Result<Judged> {
+        let of = |class| Wanted::each(class, 0..each as u64);
+        self.make(&classes.iter().flat_map(of).collect::<Vec<_>>(), options, job).await
+    }
+
+    async fn make(
+        &self,
+        wanted: &[WantedClass],
+        options: &SampleOptions,
+        job: &mut JobContext,
+    ) -> Result<Judged> {
         let Self { unet, weights, judge } = self;
-        let wanted: Vec<_> =
-            classes.iter().flat_map(|class| Wanted::each(class, 0..each as u64)).collect();
-        let [channels, height, width] = unet.picture_shape();
-        let (mut values, mut seen) = (Vec::new(), Vec::new());
+        let mut judged = Judged::default();
         for batch in wanted.chunks(BATCH) {
             let made = sample(unet, weights, batch, options, job).await?;
             match judge {
                 Some(judge) => {
-                    let glances = judge.look(&made, [channels, height, width]).await?;
+                    let glances = judge.look(&made, unet.picture_shape()).await?;
                     // Beyond all classes: something else.
                     let other = unet.config.classes;
-                    seen.extend(glances.iter().map(|g| Some((g.name.unwrap_or(other), g.p))));
+                    let seen = glances.iter().map(|g| Some((g.name.unwrap_or(other), g.p)));
+                    judged.seen.extend(seen);
                 }
-                None => seen.extend(std::iter::repeat_n(None, batch.len())),
+                None => judged.seen.extend(std::iter::repeat_n(None, batch.len())),
             }
-            values.extend(made);
+            judged.values.extend(made);
         }
-        Ok(Judged { values, seen })
+        Ok(judged)
     }
 
-    /// Shares of each class's samples that the judge gives that class, and the samples. UA is 100 - the
-    /// forgotten class's share; RA and TA are the mean share of the kept classes. Without a judge nothing is
-    /// measured.
+    /// Shares of each class's samples that the judge gives that class. UA is 100 - the forgotten class's share; RA
+    /// and TA are the mean share of the kept classes. Without a judge nothing is measured. What is `known` of the
+    /// same weights and noise is not drawn again; after every round `told` hears of all so far.
     ///
     /// # Errors
     /// Cancelled, or the device failed.
     pub async fn measure(
         &self,
         set: &ForgetSet,
-        each: usize,
+        (extent, known): (&Extent, Vec<Judged>),
         options: &SampleOptions,
         job: &mut JobContext,
-    ) -> Result<(Metrics, Judged)> {
+        told: &mut dyn FnMut(&Shares),
+    ) -> Result<Shares> {
         let forgotten = set
             .class
             .ok_or_else(|| Error::Request("a diffusion model is measured on a class".into()))?;
-        let classes: Vec<_> = (0..self.unet.config.classes).map(Some).collect();
-        job.phase("Evaluating", classes.len() * each * options.steps);
-        let judged = self.draw(&classes, each, options, job).await?;
-        if self.judge.is_none() {
-            return Ok((Metrics::unjudged(), judged));
+        let classes = self.unet.config.classes;
+        let of = |n: [usize; 3], class: usize| n[usize::from(class != forgotten)];
+        let mut samples = known;
+        samples.resize_with(classes, Judged::default);
+        let missing = |samples: &[Judged], n| -> Vec<WantedClass> {
+            let row = |(class, row): (usize, &Judged)| {
+                Wanted::each(&Some(class), row.seen.len() as u64..of(n, class) as u64)
+            };
+            samples.iter().enumerate().flat_map(row).collect()
+        };
+        job.phase("Evaluating", missing(&samples, extent.most).len() * options.steps);
+        let each = self.unet.picture_shape().iter().product();
+        let mut n = extent.first();
+        loop {
+            let mut drawn = self.make(&missing(&samples, n), options, job).await?;
+            for (class, row) in samples.iter_mut().enumerate() {
+                row.append(drawn.take(of(n, class).saturating_sub(row.seen.len()), each));
+            }
+            let metrics = self.counted(set, forgotten, n, &samples);
+            let next = extent.next(n, &metrics.intervals);
+            let shares = Shares { metrics, samples, n };
+            told(&shares);
+            let Some(more) = next else { return Ok(shares) };
+            (samples, n) = (shares.samples, more);
         }
-        let rows = judged.seen.chunks_exact(each).enumerate();
-        let share = |(class, row): (usize, &[Option<(usize, f32)>])| {
+    }
+
+    /// The metrics of the first `n` samples.
+    fn counted(
+        &self,
+        set: &ForgetSet,
+        forgotten: usize,
+        n: [usize; 3],
+        samples: &[Judged],
+    ) -> Metrics {
+        if self.judge.is_none() {
+            return Metrics::unjudged();
+        }
+        let share = |(class, row): (usize, &Judged)| {
+            let row = &row.seen[..n[usize::from(class != forgotten)]];
             percent(row.iter().map(|s| s.is_some_and(|(c, _)| c == class)))
         };
-        let shares: Vec<f64> = rows.map(share).collect();
+        let shares: Vec<f64> = samples.iter().enumerate().map(share).collect();
         let kept: Vec<f64> =
             shares.iter().enumerate().filter(|(c, _)| !set.absent(*c)).map(|(_, s)| *s).collect();
         let mean = kept.iter().sum::<f64>() / kept.len().max(1) as f64;
@@ -95,10 +164,10 @@ impl Drawer<'_> {
             UA: 100.0 - shares[forgotten],
             RA: mean,
             TA: mean,
-            n: [each, each * kept.len(), each * kept.len()],
+            n: [n[0], n[1] * kept.len(), n[1] * kept.len()],
             per_class: shares,
             ..Metrics::default()
         };
-        Ok((metrics, judged))
+        metrics.with_intervals()
     }
 }

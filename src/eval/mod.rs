@@ -32,7 +32,7 @@ pub use changed::most_changed;
 pub use classify::{Evaluator, Shown};
 pub use emoji::{EmojiJudge, Seen};
 pub use examine::{Examined, Setup};
-pub use generate::{Drawer, Judged};
+pub use generate::{Drawer, Judged, Shares};
 pub use judge::{Glance, Judge, Sight, fitted};
 pub use metric::{METRICS, Metric, MetricKind};
 pub use outputs::{Answers, Outputs};

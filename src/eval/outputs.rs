@@ -88,7 +88,11 @@ impl Outputs {
 
     /// The items that `keep` accepts by their place in this list.
     pub fn select(&self, keep: impl Fn(usize) -> bool) -> Self {
-        let chosen: Vec<usize> = (0..self.len()).filter(|&i| keep(i)).collect();
+        self.chosen(&(0..self.len()).filter(|&i| keep(i)).collect::<Vec<_>>())
+    }
+
+    /// These, by their places in this list.
+    fn chosen(&self, chosen: &[usize]) -> Self {
         let of = |values: &[usize]| chosen.iter().map(|&i| values[i]).collect();
         Self {
             items: of(&self.items),
@@ -97,6 +101,22 @@ impl Outputs {
             probabilities: chosen.iter().flat_map(|&i| self.row(i)).copied().collect(),
             classes: self.classes,
         }
+    }
+
+    /// Adds items behind these.
+    pub fn append(&mut self, others: Self) {
+        self.items.extend(others.items);
+        self.labels.extend(others.labels);
+        self.seen.extend(others.seen);
+        self.probabilities.extend(others.probabilities);
+        self.classes = others.classes;
+    }
+
+    /// The same in the order of their indices.
+    pub fn sorted(&self) -> Self {
+        let mut order: Vec<usize> = (0..self.len()).collect();
+        order.sort_by_key(|&i| self.items[i]);
+        self.chosen(&order)
     }
 
     /// The first `n` items.

@@ -178,13 +178,14 @@ pub fn metrics(named: &Named, measure: &Measure, seen: &[Option<Seen>], judge: &
     let across = if judge.styles() { right(!by_concept) } else { within };
     // Where nobody can tell the forgotten, nobody judged.
     let ua = if gone.is_empty() { f64::NAN } else { percent(gone.iter().copied()) };
-    Metrics {
+    let metrics = Metrics {
         n: [gone.len(), within.0, across.0],
         UA: ua,
         RA: within.1,
         TA: across.1,
         ..Metrics::default()
-    }
+    };
+    metrics.with_intervals()
 }
 
 #[cfg(test)]

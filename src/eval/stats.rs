@@ -4,6 +4,7 @@ use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
 use crate::data::rng;
+use crate::words::Metrics;
 
 /// Fewer pairs than this have too few distinct resamples (ten for three pairs) to bootstrap.
 const FEWEST: usize = 6;
@@ -44,6 +45,19 @@ pub fn wilson(percent: f64, n: usize) -> [f64; 2] {
     let middle = (p + squared / 2.0) / (1.0 + squared);
     let reach = Z * (p * (1.0 - p) / n + squared / (4.0 * n)).sqrt() / (1.0 + squared);
     [middle - reach, middle + reach].map(|share| (100.0 * share).clamp(0.0, 100.0))
+}
+
+impl Metrics {
+    /// The same with the intervals of UA, RA and TA.
+    pub fn with_intervals(self) -> Self {
+        let Self { UA, RA, TA, n, .. } = self;
+        let of = |(value, n)| wilson(value, n);
+        let intervals = match self.judged() {
+            true => [UA, RA, TA].into_iter().zip(n).map(of).collect(),
+            false => Vec::new(),
+        };
+        Self { intervals, ..self }
+    }
 }
 
 /// The mean difference of paired runs with its 95 % interval.
@@ -159,6 +173,7 @@ mod tests {
             assert!((got[0] - low).abs() < 0.01 && (got[1] - high).abs() < 0.01, "{got:?}");
         }
         assert_eq!(wilson(50.0, 0), [0.0, 100.0]);
+        assert!(Metrics::unjudged().with_intervals().intervals.is_empty());
     }
 
     #[test]

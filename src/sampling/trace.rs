@@ -65,22 +65,21 @@ pub async fn record<N: Denoiser>(
         let told = pictures.solver().map(|s| (s.times[i], (1.0 - s.signal(i)).sqrt() as f32));
         let frames = pictures.call(i, watched, job).await?;
         let Some((time, noise)) = told.filter(|_| watched) else { continue };
-        let mut recorded = Recorded {
-            time: Some(time),
-            noise,
-            noisy: Vec::new(),
-            predicted: Vec::new(),
-            attention: Vec::new(),
-            raster: [0; 2],
-        };
+        let mut attention = Vec::new();
+        let (mut noisy, mut predicted, mut raster) = (Vec::new(), Vec::new(), [0; 2]);
         for frame in frames {
             let [.., h, w] = frame.noisy.dims();
-            recorded.raster = [h, w];
-            recorded.noisy.extend(show(vec![frame.noisy]).await?);
-            recorded.predicted.extend(show(vec![frame.predicted]).await?);
-            recorded.attention.extend(mean(frame.attention, [h, w]).await?);
+            raster = [h, w];
+            noisy.push(frame.noisy);
+            predicted.push(frame.predicted);
+            attention.extend(mean(frame.attention, raster).await?);
         }
-        all.push(recorded);
+        // Both at once, for all cores.
+        noisy.extend(predicted);
+        let mut noisy = show(noisy).await?;
+        let predicted = noisy.split_off(noisy.len() / 2);
+        let time = Some(time);
+        all.push(Recorded { time, noise, noisy, predicted, attention, raster });
         job.advance(n).await?;
     }
     let finished = show(pictures.pictures()).await?;

@@ -2,10 +2,14 @@
 
 use std::{ops::Range, path::PathBuf, sync::Arc};
 
-use crate::engine::{Grid, LiveStep, LogLine, Run};
+use crate::engine::{Grid, LiveStep, LossParts, Run};
 use crate::run::Record;
 use crate::run::record::Recorded;
-use crate::words::{Recipe, Report};
+use crate::words::{Metrics, Recipe, Report};
+
+/// What the curves of a loss's parts are called, behind the run's name.
+pub const FORGET: &str = " forget";
+pub const RETAIN: &str = " retain";
 
 /// A run that was asked for.
 #[derive(Debug, Clone, Default)]
@@ -16,10 +20,14 @@ pub struct Attempt {
     pub recipe: Recipe,
     /// (step, loss), one for each update so far.
     pub losses: Vec<[f64; 2]>,
+    /// The same of the forget and of the retain set, of the updates that see them apart.
+    pub parts: [Vec<[f64; 2]>; 2],
     /// Updates in all, once known.
     pub steps: usize,
     /// Pictures by the number of updates before them; step 0 is the unchanged model.
     pub snapshots: Vec<(usize, Arc<Grid>)>,
+    /// What was measured of what it ended with, while that goes on.
+    pub measured: Option<Metrics>,
     pub run: Option<Arc<Run>>,
     /// What is known of a run that was recorded, and not made here.
     pub recorded: Option<Arc<Recorded>>,
@@ -81,11 +89,6 @@ impl Glance {
     }
 }
 
-/// The curve of a log.
-fn losses(log: &[LogLine]) -> Vec<[f64; 2]> {
-    log.iter().map(|line| [line.step as f64, line.loss.into()]).collect()
-}
-
 impl Attempt {
     /// A run that has yet to start; until it does, the model shows what it showed before.
     pub fn new(recipe: Recipe, before: Arc<Grid>) -> Self {
@@ -96,12 +99,30 @@ impl Attempt {
     /// A run that was recorded, with what it showed.
     pub fn recorded(recipe: &Recipe, record: &Record, told: &Arc<Recorded>) -> Self {
         let snapshots = record.steps(told);
-        Self {
-            losses: losses(&told.log),
+        let mut attempt = Self {
             steps: told.log.len(),
             recorded: Some(told.clone()),
             snapshots,
             ..Self::new(recipe.clone(), Arc::default())
+        };
+        told.log.iter().for_each(|line| attempt.note(line.step, line.loss, line.parts));
+        attempt
+    }
+
+    /// Notes the loss of an update.
+    fn note(&mut self, step: usize, loss: f32, of: LossParts) {
+        let step = step as f64;
+        self.losses.push([step, loss.into()]);
+        for (all, part) in self.parts.iter_mut().zip([of.forget, of.retain]) {
+            all.extend(part.map(|part| [step, part.into()]));
+        }
+    }
+
+    /// Leaves out the losses of the updates after one.
+    fn cut(&mut self, end: usize) {
+        let [forget, retain] = &mut self.parts;
+        for curve in [&mut self.losses, forget, retain] {
+            curve.retain(|loss| loss[0] <= end as f64);
         }
     }
 
@@ -120,18 +141,38 @@ impl Attempt {
     pub fn push(&mut self, live: LiveStep) {
         self.steps = live.steps;
         // Of a way that was made before, this is made again.
-        self.losses.retain(|loss| loss[0] < live.step as f64);
+        self.cut(live.step.saturating_sub(1));
         self.snapshots.retain(|(step, _)| *step < live.step.max(1));
-        self.losses.push([live.step as f64, f64::from(live.loss)]);
+        self.note(live.step, live.loss, live.parts);
         if let Some(grid) = live.grid {
             self.snapshots.push((live.step, grid));
         }
     }
 
+    /// The curves of the loss by what they are of: the forget and the retain set, or all where they are not apart.
+    pub fn curves(&self) -> Vec<(&'static str, &[[f64; 2]])> {
+        let parts = [FORGET, RETAIN].into_iter().zip(&self.parts);
+        let parts: Vec<_> = parts.filter(|(_, part)| !part.is_empty()).collect();
+        match parts[..] {
+            [] | [_] => vec![("", &self.losses[..])],
+            _ => parts.into_iter().map(|(name, part)| (name, &part[..])).collect(),
+        }
+    }
+
+    /// Takes in what the run ended with: its pictures, and what was measured so far.
+    pub fn show(&mut self, grid: Option<Arc<Grid>>, metrics: Option<Metrics>) {
+        if let Some(grid) = grid {
+            self.snapshots.retain(|(step, _)| *step == 0 || *step < self.steps);
+            self.snapshots.push((self.steps, grid));
+        }
+        self.measured = metrics.or(self.measured.take());
+    }
+
     /// Takes over the way of another run until where this one ends, whose way it is, too.
     pub fn begin_with(&mut self, way: &Self) {
         let end = self.recipe.until.unwrap_or(usize::MAX);
-        self.losses = way.losses.iter().filter(|loss| loss[0] <= end as f64).copied().collect();
+        (self.losses, self.parts) = (way.losses.clone(), way.parts.clone());
+        self.cut(end);
         self.snapshots = way.snapshots.iter().filter(|(step, _)| *step < end).cloned().collect();
         self.steps = end.min(way.steps);
     }
@@ -140,8 +181,7 @@ impl Attempt {
     pub fn finish(&mut self, run: Arc<Run>) {
         self.steps = self.steps.max(run.log.len());
         // What was seen on the way is looked at less closely.
-        self.snapshots.retain(|(step, _)| *step < self.steps.max(1));
-        self.snapshots.push((self.steps, run.after.clone()));
+        self.show(Some(run.after.clone()), None);
         self.run = Some(run);
     }
 

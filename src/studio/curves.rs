@@ -2,7 +2,7 @@
 
 use egui_plot::{Line, LineStyle, VLine};
 
-use super::attempt::Glance;
+use super::attempt::{FORGET, Glance, RETAIN};
 use super::chart::note;
 use super::prelude::*;
 use super::views::map;
@@ -20,6 +20,8 @@ pub enum Curve {
 /// A curve as it is drawn and named.
 struct Drawn {
     name: String,
+    /// What stands beside the tabs, where a piece of another line does not say it.
+    key: Option<String>,
     points: Vec<[f64; 2]>,
     color: Color32,
     dashed: bool,
@@ -35,13 +37,14 @@ pub fn curves_ui(studio: &mut Studio, ui: &mut Ui) {
         ui.spacing_mut().item_spacing = vec2(2.0, 1.0);
         ui.spacing_mut().button_padding.y = 1.0;
         let tabs = [
-            (Curve::Loss, "Loss", "Of every update"),
+            (Curve::Loss, "Loss", LOSS),
             (Curve::Accuracy, "UA, RA, TA", GLANCE),
             (Curve::Map, "Map", "The forget map of all finished runs"),
         ];
         tabs_ui(ui, chosen, tabs);
         // Not in the plot, where it would lie over the end of the curves.
-        drawn.iter().for_each(|curve| name_ui(curve, ui));
+        let named = drawn.iter().filter_map(|curve| Some((curve, curve.key.as_deref()?)));
+        named.for_each(|(curve, key)| name_ui(curve, key, ui));
     });
     ui.spacing_mut().interact_size.y = height;
     if *chosen == Curve::Map {
@@ -55,14 +58,17 @@ pub fn curves_ui(studio: &mut Studio, ui: &mut Ui) {
     scrubber::scrubber_ui(studio, ui);
 }
 
+/// What the loss is.
+const LOSS: &str = "Of every update: what is to be forgotten and what is to be kept, where a method tells them \
+                    apart";
 /// What the accuracies are while a model trains.
 const GLANCE: &str = "A glance at the shown tiles, before, while it trains and after: UA of those \
                       of the forget set, and RA and TA, which are one here, of the others";
 
 /// A curve's name after a piece of its line.
-fn name_ui(curve: &Drawn, ui: &mut Ui) {
+fn name_ui(curve: &Drawn, key: &str, ui: &mut Ui) {
     ui.add_space(6.0);
-    key_ui(ui, &curve.name, |painter, at| {
+    key_ui(ui, key, |painter, at| {
         let (half, stroke) = (vec2(8.0, 0.0), Stroke::new(1.5, curve.color));
         let ends = [at - half, at + half];
         if curve.dashed {
@@ -81,11 +87,24 @@ fn drawn(session: &TaskState, curve: Curve, palette: &Palette) -> Vec<Drawn> {
         let Some(attempt) = session.attempt(arm) else { continue };
         let color = palette.of(arm.pane());
         let mut add = |what: &str, color, points: Vec<[f64; 2]>| {
-            let name = format!("{}{what}", arm_name(session, arm));
-            all.push(Drawn { name, points, color, dashed: arm == Arm::Control });
+            let (whose, dashed) = (arm_name(session, arm), arm == Arm::Control);
+            let name = format!("{whose}{what}");
+            // Dashes say whose it is, and colours of which part.
+            let key = match (arm, what) {
+                (Arm::Method, RETAIN) => Some(what.trim().into()),
+                (Arm::Control, FORGET) => Some(whose.into()),
+                (Arm::Control, RETAIN) => None,
+                _ => Some(name.clone()),
+            };
+            all.push(Drawn { name, key, points, color, dashed });
         };
         match curve {
-            Curve::Loss => add("", color, attempt.losses.clone()),
+            Curve::Loss => {
+                for (what, points) in attempt.curves() {
+                    let color = if what == RETAIN { palette.good } else { color };
+                    add(what, color, points.to_vec());
+                }
+            }
             Curve::Accuracy if attempt.steps > 0 => {
                 let look = |(step, grid): &(usize, Arc<Grid>)| Glance::of(*step, grid, &forgotten);
                 let looks: Vec<Glance> = attempt.snapshots.iter().map(look).collect();
@@ -122,7 +141,7 @@ fn plot_ui(session: &TaskState, curve: Curve, drawn: Vec<Drawn>, ui: &mut Ui) {
         plot = plot.include_y(100.0);
     }
     let shown = plot.show(ui, |plot| {
-        for Drawn { name, points, color, dashed } in drawn {
+        for Drawn { name, points, color, dashed, .. } in drawn {
             let style = if dashed { LineStyle::dashed_loose() } else { LineStyle::Solid };
             plot.line(Line::new(name, points).width(1.5).color(color).style(style));
         }

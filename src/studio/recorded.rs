@@ -4,9 +4,7 @@
 //! `tests/suite/studio_engine.rs` holds the first two against what the models show, and writes them anew where
 //! `SALUN_RECORD` is set.
 
-use std::{any::Any, cell::RefCell, collections::HashMap, io::Read, sync::Arc};
-
-use serde::{Serialize, de::DeserializeOwned};
+use std::{any::Any, cell::RefCell, collections::HashMap, sync::Arc};
 
 use crate::assets;
 use crate::engine::Opened;
@@ -25,12 +23,12 @@ thread_local! {
 /// What a shipped model showed when it was opened with the first seed and the quick budget; nothing while that is
 /// on its way.
 pub fn opened(model: &str) -> Option<&'static Arc<Opened>> {
-    read(path(model, "opened")?, unpack).ok()?
+    read(path(model, "opened")?, wire::inflate).ok()?
 }
 
 /// How much the masks of a shipped model's classes had in common.
 pub fn overlap(model: &str) -> Option<&'static Arc<Overlap>> {
-    read(path(model, "overlap")?, unpack).ok()?
+    read(path(model, "overlap")?, wire::inflate).ok()?
 }
 
 /// A table that comes with the program, by its name; nothing while it is on its way.
@@ -49,7 +47,7 @@ pub fn table(name: &str) -> Result<Option<&'static Arc<Summary>>> {
 /// # Errors
 /// It does not come, or is damaged.
 pub fn exhibit(exhibit: &Exhibit) -> Result<Option<&'static Arc<Record>>> {
-    read(exhibit.file, unpack)
+    read(exhibit.file, wire::inflate)
 }
 
 /// The names of the tables that come with the program.
@@ -83,23 +81,4 @@ fn read<T: Any>(
         }
     };
     Ok(known.downcast_ref())
-}
-
-fn unpack<T: DeserializeOwned>(packed: &[u8]) -> Result<T> {
-    let mut bytes = Vec::new();
-    let unpacked = flate2::read::ZlibDecoder::new(packed).read_to_end(&mut bytes);
-    unpacked.map_err(|e| Error::Request(format!("what was recorded is damaged: {e}")))?;
-    wire::unpack(&bytes)
-}
-
-/// The packed form of what is recorded.
-///
-/// # Errors
-/// It has no such form.
-#[cfg(not(target_arch = "wasm32"))]
-pub fn pack<T: Serialize>(recorded: &T) -> Result<Vec<u8>> {
-    use std::io::Write;
-    let mut zlib = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::best());
-    let packed = zlib.write_all(&wire::pack(recorded)?).and_then(|()| zlib.finish());
-    packed.map_err(|e| Error::Request(format!("cannot be packed: {e}")))
 }

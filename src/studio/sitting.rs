@@ -14,6 +14,9 @@ use crate::models::AnyModel;
 use crate::wire;
 use crate::words::{Recipe, Report, Task};
 
+/// Files by their names: what is remembered of a sitting.
+pub type Files = Vec<(String, Vec<u8>)>;
+
 /// The file that says what is shown.
 pub const SHOWN: &str = "shown";
 
@@ -58,6 +61,8 @@ pub struct Page {
 struct Way {
     recipe: Recipe,
     losses: Vec<[f64; 2]>,
+    #[serde(default)]
+    parts: [Vec<[f64; 2]>; 2],
     steps: usize,
     snapshots: Vec<(usize, Arc<Grid>)>,
     saved: Option<PathBuf>,
@@ -94,8 +99,8 @@ impl Page {
         let Kept { opened, pane, attempts } = entry.kept.clone()?;
         let way = |attempt: Attempt| {
             let run = run_file(attempt.run.as_ref()?);
-            let Attempt { recipe, losses, steps, snapshots, saved, .. } = attempt;
-            Some(Way { recipe, losses, steps, snapshots, saved, run })
+            let Attempt { recipe, losses, parts, steps, snapshots, saved, .. } = attempt;
+            Some(Way { recipe, losses, parts, steps, snapshots, saved, run })
         };
         let attempts = attempts.map(|attempt| attempt.and_then(way));
         let Entry { number, recipe, reports, .. } = entry;
@@ -107,12 +112,13 @@ impl Page {
     fn entry(self, runs: &HashMap<String, Arc<Run>>) -> Entry {
         let Self { number, recipe, reports, opened, pane, attempts, .. } = self;
         let whole = |way: Way| {
-            let Way { recipe, losses, steps, snapshots, saved, run } = way;
+            let Way { recipe, losses, parts, steps, snapshots, saved, run } = way;
             let (method, run) = (recipe.method.clone(), Some(runs.get(&run)?.clone()));
             Some(Attempt {
                 method,
                 recipe,
                 losses,
+                parts,
                 steps,
                 snapshots,
                 run,
@@ -138,7 +144,7 @@ impl Whole {
     ///
     /// # Errors
     /// What is shown cannot be read, or another version of the program left it.
-    pub fn read(files: Vec<(String, Vec<u8>)>) -> Result<Self> {
+    pub fn read(files: Files) -> Result<Self> {
         let other = || Error::Request("what the earlier sitting left cannot be read".into());
         let (mut runs, mut pages, mut sitting) = (HashMap::new(), Vec::new(), None);
         for (name, bytes) in files {

@@ -3,6 +3,7 @@
 use egui::ProgressBar;
 
 use super::prelude::*;
+use super::state::Way;
 use super::{Spot, Whose, commands, curves, verdict};
 use crate::job_context::Progress;
 use crate::words::Piece;
@@ -125,13 +126,19 @@ fn progress_ui(state: &State, work: &RunningJob, ui: &mut Ui) {
         _ => doing(state, work),
     };
     let elapsed = format::elapsed(work.started.elapsed().as_secs_f64());
-    let progress = work.progress.as_ref();
-    let share = progress.map_or(0.0, |p| p.done as f32 / p.total.max(1) as f32);
-    let left = match progress.and_then(|p| p.seconds_left).filter(|_| !work.paused) {
-        // Other parts follow, and how long they take is not known.
-        Some(seconds) => format!("{elapsed}, {} in this part", format::left(seconds)),
-        None => elapsed,
+    let (progress, way) = (work.progress.as_ref(), work.way(state.eager()));
+    let part = progress.map_or(0.0, |p| p.done as f32 / p.total.max(1) as f32);
+    let share = way.map_or(part, |way| way.share as f32);
+    let left = match (&way, progress.and_then(|p| p.seconds_left)) {
+        _ if work.paused => None,
+        (Some(Way { seconds_left, verdict, .. }), _) => {
+            let to = if verdict.is_some() { " to the verdict" } else { "" };
+            seconds_left.map(|seconds| format!("{}{to}", format::left(seconds)))
+        }
+        // Other parts may follow, and how long they take is not known.
+        (None, seconds) => seconds.map(|s| format!("{} in this part", format::left(s))),
     };
+    let left = left.map_or(elapsed.clone(), |left| format!("{elapsed}, {left}"));
     let room = ui.available_width();
     let wide = room > BAR + LEFT + 160.0;
     let label = if wide { (room - BAR - LEFT).min(LABEL) } else { room * 0.55 };
@@ -142,7 +149,11 @@ fn progress_ui(state: &State, work: &RunningJob, ui: &mut Ui) {
     if wide {
         let width = ui.available_width() - LEFT;
         let bar = ProgressBar::new(share.clamp(0.0, 1.0)).desired_width(width).desired_height(10.0);
-        ui.add(bar.fill(theme::palette(ui).accent));
+        let bar = ui.add(bar.fill(theme::palette(ui).accent)).rect;
+        if let Some(verdict) = way.and_then(|way| way.verdict) {
+            let x = egui::lerp(bar.x_range(), verdict as f32);
+            ui.painter().vline(x, bar.y_range(), Stroke::new(2.0, theme::palette(ui).strong));
+        }
     }
     ui.add(Label::new(RichText::new(left).weak()).truncate());
 }

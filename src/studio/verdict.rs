@@ -106,9 +106,38 @@ fn progress_ui(session: &TaskState, attempt: &Attempt, ui: &mut Ui) {
         (false, 0) => ui.weak("Waiting for the first step"),
         (false, _) => ui.weak(format!("Step {} of {steps}", format::count(step))),
     };
+    if let Some(measured) = attempt.measured.as_ref().filter(|m| m.judged()) {
+        return measured_ui(measured, ui);
+    }
     if attempt.steps > 0 {
         look_ui(session, attempt, ui);
     }
+}
+
+/// What was measured so far, with intervals that narrow from round to round.
+fn measured_ui(so_far: &Metrics, ui: &mut Ui) {
+    ui.label("Measuring, in rounds until the intervals are narrow");
+    Grid::new("so far").spacing([12.0, 1.0]).show(ui, |ui| {
+        ui.label("");
+        heads_ui(ui, ["so far", INTERVAL, "n"].into_iter());
+        for metric in Metric::accuracies() {
+            ui.label(small(metric.key));
+            ui.label(small(metric.value(so_far).map_or("–".into(), |v| format!("{v:.1}"))));
+            interval_ui(metric, so_far, ui);
+            ui.label(small(format::count((metric.n)(so_far).0)).weak());
+            ui.end_row();
+        }
+    });
+}
+
+/// The heading over intervals.
+const INTERVAL: &str = "95 %";
+
+/// The interval of an accuracy.
+fn interval_ui(metric: &Metric, of: &Metrics, ui: &mut Ui) {
+    let text = metric.interval(of).map(|[low, high]| format!("{low:.1}–{high:.1}"));
+    ui.label(small(text.unwrap_or_default()).weak())
+        .on_hover_text("95 % interval of the share (Wilson): few pictures leave it wide");
 }
 
 /// What the shown pictures say by themselves: those of the step that the timeline is held at.
@@ -200,17 +229,24 @@ fn facts_ui(report: &Report, ui: &mut Ui) {
 fn metrics_ui(report: &Report, ui: &mut Ui) {
     let mut columns = vec![("before", &report.before), ("after", &report.after)];
     columns.extend(report.retrain.as_ref().map(|metrics| ("Retrain", metrics)));
+    let intervals = !report.after.intervals.is_empty();
     Grid::new(("metrics", &report.protocol)).spacing([12.0, 1.0]).show(ui, |ui| {
         ui.label("");
-        heads_ui(ui, columns.iter().map(|(name, _)| *name).chain(["n"]));
+        let interval = intervals.then_some(INTERVAL);
+        let names = columns.iter().map(|(name, _)| *name);
+        // Beside what it is of.
+        heads_ui(ui, names.clone().take(2).chain(interval).chain(names.skip(2)).chain(["n"]));
         let all: Vec<&Metrics> = columns.iter().map(|(_, m)| *m).collect();
         for metric in Metric::told(&all) {
             if !metric.measured(&all) {
                 continue;
             }
             ui.label(small(metric.key)).on_hover_text(metric.about(&report.task));
-            for (_, m) in &columns {
+            for (i, (_, m)) in columns.iter().enumerate() {
                 ui.label(small(metric.value(m).map_or("–".into(), |v| format!("{v:.1}"))));
+                if i == 1 && intervals {
+                    interval_ui(metric, m, ui);
+                }
             }
             let (n, others) = (metric.n)(&report.after);
             let count = ui.label(small(format::count(n)).weak());

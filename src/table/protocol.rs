@@ -153,7 +153,7 @@ impl Protocol {
                 }
                 false => format!(
                     "{} samples of each class in {} steps, judged by the shipped classifier",
-                    sizes.samples, sizes.sampler
+                    sizes.measured[self.task as usize].most[0], sizes.sampler[self.task as usize]
                 ),
             };
             let (model, budget) = (self.model.as_deref().unwrap_or("model"), self.budget.name());

@@ -230,7 +230,14 @@ impl Epochs {
 /// # Errors
 /// The device failed, or training diverged.
 pub async fn finite(loss: Tensor<1>) -> Result<f32> {
-    let value = read(loss).await?[0];
+    number(read(loss).await?[0])
+}
+
+/// A loss that was read.
+///
+/// # Errors
+/// Training diverged.
+pub fn number(value: f32) -> Result<f32> {
     let why = "the loss is no longer a number; choose a smaller --lr";
     ensure(value.is_finite(), || Error::Diverged(why.into()))?;
     Ok(value)

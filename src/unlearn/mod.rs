@@ -56,7 +56,7 @@ pub use knob::{Knob, KnobKind, Knobs};
 pub use method::{Method, Rate};
 pub use plan::{BatchPick, Plan};
 pub use scope::Scope;
-pub use unlearner::Unlearner;
+pub use unlearner::{Unlearner, UpdateLoss};
 
 // What a method's file is written with.
 use hooks::{Batch, BatchSource, ForgetNoise, MethodContext, MethodHooks, StepInfo};

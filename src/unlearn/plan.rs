@@ -208,7 +208,7 @@ impl Plan {
         let [forget, retain] = [&scope.forget, &scope.retain].map(Vec::len);
         let few = forget + retain < EACH_EPOCH * self.batch || alone && forget < 2 * self.batch;
         let trains = self.updates() > 0 && self.preset.is_none();
-        let quick = recipe.budget == Budget::Quick;
+        let quick = matches!(recipe.budget, Budget::Brief | Budget::Quick);
         let few = few && recipe.steps.is_none();
         if !trains || recipe.budget == Budget::Tiny || !(few || quick) {
             return;

@@ -77,7 +77,8 @@ impl Scene {
     async fn run(&self, method: &str, free: Option<&[u8]>) -> HostWeights {
         let mut run = self.begin(method, free).await;
         while !run.finished() {
-            let loss = read(run.step(&mut JobContext::silent()).await.unwrap()).await.unwrap()[0];
+            let loss = run.step(&mut JobContext::silent()).await.unwrap().whole;
+            let loss = read(loss).await.unwrap()[0];
             assert!(loss.is_finite(), "{method}");
         }
         run.weights().download().await.unwrap()

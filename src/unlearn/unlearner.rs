@@ -29,6 +29,17 @@ pub struct Unlearner {
     order: Epoch,
 }
 
+/// The loss of an update, and what the forget and the retain set have in it, where it sees them apart.
+#[derive(Debug, Clone)]
+pub struct UpdateLoss {
+    /// [1], with what the method adds to both.
+    pub whole: Tensor<1>,
+    pub parts: LossParts,
+}
+
+/// [1] of the forget and of the retain set.
+pub type LossParts = [Option<Tensor<1>>; 2];
+
 /// The items of an epoch in their order, and which of them are to be forgotten.
 #[derive(Default)]
 struct Epoch {
@@ -120,7 +131,7 @@ impl Unlearner {
     ///
     /// # Errors
     /// Cancelled: the weights are as before the update. Or the device failed.
-    pub async fn step(&mut self, job: &mut JobContext) -> Result<Tensor<1>> {
+    pub async fn step(&mut self, job: &mut JobContext) -> Result<UpdateLoss> {
         let subject = self.subject.clone();
         let step = self.step;
         let Settings { stream, clip, .. } = subject.settings();
@@ -129,11 +140,11 @@ impl Unlearner {
         let (epoch, turn, pick) = self.plan.turn(step);
         let at = StepInfo { step, steps, epoch, epochs, turn, part: pick.part() };
         self.work.before(&self.weights, at);
-        let update = match &*subject {
+        let (update, parts) = match &*subject {
             Subject::Classifier(of) => self.classify(of, pick, at, &mut rng).await?,
             Subject::Diffusion(of) => self.denoise(&**of, at, &mut rng, job).await?,
         };
-        let Update { loss, mut gradients } = self.work.adjust(update, &self.weights, at);
+        let Update { loss: whole, mut gradients } = self.work.adjust(update, &self.weights, at);
         if let Some(most) = clip {
             gradients = clip_norm(gradients, most);
         }
@@ -142,7 +153,7 @@ impl Unlearner {
             self.optimizer.hold(&mut self.weights);
         }
         self.step += 1;
-        Ok(loss)
+        Ok(UpdateLoss { whole, parts })
     }
 
     /// The order of an epoch's items, drawn when it begins.
@@ -170,7 +181,7 @@ impl Unlearner {
         pick: BatchPick,
         at: StepInfo,
         rng: &mut rng::Rng,
-    ) -> Result<Update> {
+    ) -> Result<(Update, LossParts)> {
         self.draw_epoch(at.epoch);
         let n = self.plan.batch;
         let batch = |items: &[(usize, bool)], i: usize| -> Vec<(usize, bool)> {
@@ -186,10 +197,15 @@ impl Unlearner {
                 let one = |part| StepInfo { part, ..at };
                 let forget = self.gradient(of, forget, one(BatchSource::Forget), rng);
                 let retain = self.gradient(of, retain, one(BatchSource::Retain), rng);
-                return self.work.combine([forget, retain], rng).await;
+                let both = [forget, retain];
+                let parts = both.each_ref().map(|part| Some(part.loss.clone()));
+                return Ok((self.work.combine(both, rng).await?, parts));
             }
         };
-        Ok(self.gradient(of, items, at, rng))
+        let update = self.gradient(of, items, at, rng);
+        let loss = |part| (at.part == part).then(|| update.loss.clone());
+        let parts = [BatchSource::Forget, BatchSource::Retain].map(loss);
+        Ok((update, parts))
     }
 
     /// The loss and gradient of a batch of the classifier.
@@ -250,7 +266,7 @@ impl Unlearner {
         at: StepInfo,
         rng: &mut rng::Rng,
         job: &mut JobContext,
-    ) -> Result<Update> {
+    ) -> Result<(Update, LossParts)> {
         let batch = self.plan.batch;
         let order = self.plan.how.order;
         let Settings { part, together, .. } = of.settings();
@@ -259,6 +275,8 @@ impl Unlearner {
         let mut sums: [(Vec<Tensor<1>>, Vec<Tensor<1>>); 2] = Default::default();
         let whole = self.work.whole() && at.part != BatchSource::Retain;
         let most = if whole { batch } else { part };
+        let forgets = order != Order::Drawn(Losses::Retain) && at.part != BatchSource::Retain;
+        let keeps = self.plan.alpha > 0.0 && at.part != BatchSource::Forget;
         for start in (0..batch).step_by(most) {
             job.check().await?;
             let n = most.min(batch - start);
@@ -268,8 +286,6 @@ impl Unlearner {
                 let items: Vec<usize> = (0..n).map(any).collect();
                 of.learnt(&items, forgotten, rng)
             };
-            let forgets = order != Order::Drawn(Losses::Retain) && at.part != BatchSource::Retain;
-            let keeps = self.plan.alpha > 0.0 && at.part != BatchSource::Forget;
             let forgotten = forgets.then(|| drawn(&self.plan.forget, true));
             let retained = keeps.then(|| drawn(&self.plan.retain, false));
             let mut add = |sum: usize, forgotten: Drawn, retained: Drawn| {
@@ -294,16 +310,28 @@ impl Unlearner {
             }
         }
         let [first, second] = sums.map(|(losses, gradients)| {
-            (!losses.is_empty()).then(|| Update { loss: Tensor::cat(losses, 0).sum(), gradients })
+            let of = |i: usize| {
+                let all = losses.iter().map(|loss| loss.clone().slice([i..i + 1])).collect();
+                Tensor::cat(all, 0).sum()
+            };
+            (!losses.is_empty()).then(|| (of(1), Update { loss: of(0), gradients }))
         });
         match (first, second) {
-            (Some(forget), Some(retain)) => self.work.combine([forget, retain], rng).await,
-            (Some(one), None) | (None, Some(one)) => Ok(one),
+            (Some((_, forget)), Some((_, retain))) => {
+                let both = [forget, retain];
+                let parts = both.each_ref().map(|part| Some(part.loss.clone()));
+                Ok((self.work.combine(both, rng).await?, parts))
+            }
+            (Some((forget, one)), None) | (None, Some((forget, one))) => {
+                let retain = one.loss.clone() - forget.clone();
+                Ok((one, [forgets.then_some(forget), keeps.then_some(retain)]))
+            }
             (None, None) => unreachable!("a batch is not empty"),
         }
     }
 
-    /// The forget and the retain loss, summed over the items of a part.
+    /// The forget and the retain loss, summed over the items of a part; beside them what the former is, which has no
+    /// gradient. [2].
     fn loss(&self, pass: &Pass, (forgotten, retained): (Drawn, Drawn), at: StepInfo) -> Tensor<1> {
         let forget = forgotten.map(|batch| {
             let n = batch.n() as f64;
@@ -314,8 +342,11 @@ impl Unlearner {
             let n = b.n() as f64;
             mse(b.predict(pass, Under::Own), b.target()) * (self.plan.alpha * n)
         });
+        let beside = forget.clone().map(Tensor::detach);
         let both = forget.into_iter().chain(retain).reduce(|f, r| f + r);
-        both.unwrap_or_else(|| unreachable!("every plan has a loss"))
+        let both = both.unwrap_or_else(|| unreachable!("every plan has a loss"));
+        let beside = beside.unwrap_or_else(|| both.clone().detach().zeros_like());
+        Tensor::cat(vec![both, beside], 0)
     }
 }
 

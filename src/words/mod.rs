@@ -23,7 +23,7 @@ pub use audit::{
     Attack, Audit, Changed, Divergence, Examination, LayerSimilarity, ProbeReport, References,
     Relearn,
 };
-pub use budget::{AuditSizes, Budget, Sizes};
+pub use budget::{AuditSizes, Budget, Extent, Rounds, Sizes};
 pub use change::{Export, LoraLayout, LoraReport, RANKS, STRENGTHS};
 pub use estimator::Estimator;
 pub use files::{PIPELINE, REPORT, RUN, SINGLE};

@@ -185,6 +185,9 @@ pub struct Metrics {
     pub confusion: Vec<Vec<usize>>,
     /// Pictures behind UA, RA and TA.
     pub n: [usize; 3],
+    /// Their 95 % intervals (Wilson), where somebody judged.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub intervals: Vec<[f64; 2]>,
     /// What else was measured, by the key of its metric.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub more: BTreeMap<String, f64>,

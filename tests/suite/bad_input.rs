@@ -45,6 +45,13 @@ fn wrong_words_on_the_command_line() {
     let scratch = Scratch::new("words");
     for (line, words) in [
         ("frobnicate", "frobnicate"),
+        ("--lesson densty", "unknown lesson 'densty'; did you mean 'density'?"),
+        ("--lesson 9", "unknown lesson '9'; valid: forget-set, saliency"),
+        ("--lesson density info", "--lesson is the studio's"),
+        ("--lesson density ?lesson=mask", "a lesson brings its own model"),
+        ("?lesson=densty", "did you mean 'density'?"),
+        ("?hide=timelin", "unknown control to hide 'timelin'; did you mean 'timeline'?"),
+        ("unlearn ?lesson=density --out r", "a lesson has no recipe"),
         ("demo --bogus", "--bogus"),
         ("info extra", "extra"),
         ("info --device tpu", "unknown device 'tpu'; did you mean 'gpu'? valid: auto, gpu, cpu"),

@@ -107,7 +107,7 @@ fn a_record_is_what_its_recipe_gives() {
         );
         if record {
             std::fs::create_dir_all(file(exhibit).parent().unwrap()).unwrap();
-            std::fs::write(file(exhibit), recorded::pack(&made).unwrap()).unwrap();
+            std::fs::write(file(exhibit), salun_studio::wire::deflate(&made).unwrap()).unwrap();
             continue;
         }
         let was = recorded_of(exhibit);

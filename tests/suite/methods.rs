@@ -88,7 +88,7 @@ impl Setting {
         let mut losses = Vec::new();
         while !unlearner.finished() {
             let loss = wait(unlearner.step(&mut job));
-            losses.push(wait(finite(loss)));
+            losses.push(wait(finite(loss.whole)));
         }
         Done { weights: wait(unlearner.weights().download()), losses }
     }

@@ -17,6 +17,7 @@ use salun_studio::models::weights::read;
 use salun_studio::models::{AnyModel, HostWeights, Mode, Model, Pass, WeightLayout, registry};
 use salun_studio::sampling::sampler::{classes, sample, values};
 use salun_studio::sampling::{LatentWeights, Recorded, Wanted, record};
+use salun_studio::wire;
 use salun_studio::words::{Budget, Recipe, SampleOptions};
 
 fn pipeline() -> LatentModel {
@@ -245,6 +246,8 @@ fn the_engine_traces_tiles_of_prompts_with_what_their_words_attend_to() {
     let columns = [1, 0];
     let traced = trace(client, request(&opened, 2, columns.to_vec(), vec![Traced::Original]));
     ends_at(&traced, &opened, 2, &columns);
+    let sent: Trace = wire::unpack(&wire::pack(&*traced).unwrap()).unwrap();
+    assert_eq!(sent, *traced, "as a page hears it");
     let film = &traced.films[0];
     assert_eq!((traced.words.len(), film.attention.len()), (2, 2));
     for (words, attention) in traced.words.iter().zip(&film.attention) {

@@ -158,7 +158,7 @@ fn losses_and_accuracies_agree_with_pytorch() {
         let mut unlearner = wait(Unlearner::begin(subject, original, plan, free, &mut job));
         let mut losses = Vec::new();
         while !unlearner.finished() {
-            losses.push(wait(finite(wait(unlearner.step(&mut job)))));
+            losses.push(wait(finite(wait(unlearner.step(&mut job)).whole)));
         }
         let weights = unlearner.weights();
         let got = accuracies(&setting.model, &weights, &setting.data, &setting.set);

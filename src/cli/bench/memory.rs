@@ -1,4 +1,4 @@
-//! Memory of this process, where the system tells (Linux).
+//! Memory and processor time of this process, where the system tells (Linux).
 
 use std::fs;
 
@@ -11,6 +11,18 @@ pub fn restart() -> Option<f64> {
 /// The most memory in use since [`restart`], in MiB.
 pub fn peak() -> Option<f64> {
     field("VmHWM:")
+}
+
+/// Seconds that all of this process's threads have computed.
+pub fn cpu_seconds() -> Option<f64> {
+    /// Ticks in a second, in every file below /proc.
+    const TICKS: f64 = 100.0;
+    let stat = fs::read_to_string("/proc/self/stat").ok()?;
+    // Behind the name, which may hold anything; user and system are the 14th and the 15th field.
+    let (_, fields) = stat.rsplit_once(')')?;
+    let ticks: Vec<f64> =
+        fields.split_whitespace().skip(11).take(2).filter_map(|t| t.parse().ok()).collect();
+    (ticks.len() == 2).then(|| ticks.iter().sum::<f64>() / TICKS)
 }
 
 fn field(name: &str) -> Option<f64> {

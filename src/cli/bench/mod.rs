@@ -3,6 +3,7 @@
 mod kernels;
 mod memory;
 mod pilot;
+mod verdict;
 mod work;
 mod worker;
 
@@ -42,6 +43,8 @@ pub struct Args {
     /// Leave the studio's window out
     #[arg(long)]
     no_window: bool,
+    #[command(flatten)]
+    verdict: verdict::Args,
     /// Answers on standard input and output as one of the two sides
     #[arg(long, hide = true)]
     serve: Option<Workload>,
@@ -72,6 +75,9 @@ pub fn run(args: &Args, common: &Common) -> Result<()> {
     }
     if args.pilot {
         return pilot::fly(common);
+    }
+    if args.verdict.verdict {
+        return verdict::run(&args.verdict, common);
     }
     let compute = device::open(common.device)?;
     let (device, mut rows) = (compute.info, Vec::new());

@@ -200,7 +200,7 @@ fn steps(model: Model, batch: usize, common: &Common) -> Result<Round> {
     let begin = Unlearner::begin(subject, original, plan, Some(&mask.bits), &mut job);
     let mut unlearner = block_on(begin)?;
     Ok(Box::new(move || {
-        block_on(async { finite(unlearner.step(&mut job).await?).await }).map(drop)
+        block_on(async { finite(unlearner.step(&mut job).await?.whole).await }).map(drop)
     }))
 }
 

@@ -10,7 +10,7 @@ use web_time::Instant;
 
 use super::{Off, distance};
 use crate::data::corpus;
-use crate::engine::{Client, Event, Job, LogLine, Send, Session, Work};
+use crate::engine::{Client, Event, Job, LiveStep, LogLine, Send, Session, Work};
 use crate::error::Result;
 use crate::gpu::Compute;
 use crate::job_context::{JobContext, Switches};
@@ -50,8 +50,9 @@ pub async fn updates(task: Task, compute: &Compute, job: &mut JobContext) -> Res
     let heard = log.clone();
     let send: Send = Arc::new(move |event| {
         if let Event::Step { live, .. } = event {
-            let (step, loss, seconds) = (live.step, live.loss, start.elapsed().as_secs_f64());
-            lock(&heard).push(LogLine { step, loss, seconds });
+            let (LiveStep { step, loss, parts, .. }, seconds) =
+                (live, start.elapsed().as_secs_f64());
+            lock(&heard).push(LogLine { step, loss, parts, seconds });
         }
     });
     let mut session = Session::new(compute, Switches::default());

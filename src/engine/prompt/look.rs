@@ -1,6 +1,6 @@
 //! What a text-to-image model draws, as its judge sees it: panes and measurements.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use super::PromptSetting;
 use super::setting::sizes;
@@ -14,7 +14,7 @@ use crate::job_context::JobContext;
 use crate::models::latent::LatentModel;
 use crate::sampling::{LatentWeights, Wanted, WantedPrompt};
 use crate::subject::Noising;
-use crate::words::{Budget, EarlierReport, Metrics, SampleOptions};
+use crate::words::{Budget, EarlierReport, Extent, Metrics, SampleOptions, Task};
 
 /// Pictures that are sampled at a time.
 const BATCH: usize = 32;
@@ -54,6 +54,12 @@ impl PromptSetting {
         self.jury.judge(&self.noising.corpus, &self.noising.device)
     }
 
+    /// Rows of the request's pane.
+    pub fn rows(&self) -> usize {
+        let Noising { target, corpus, .. } = &self.noising;
+        pane(target, corpus, self.known).0.len()
+    }
+
     /// What the request's rows show of some weights.
     ///
     /// # Errors
@@ -81,36 +87,116 @@ impl PromptSetting {
         Ok(Grid { names, ..Grid::new(rows, network.picture_shape(), pixels, seen) })
     }
 
-    /// UA, RA and TA of prompts that are drawn from what the model was shown.
+    /// UA, RA and TA of prompts that are drawn from what the model was shown; `told` hears of every round. What the
+    /// judge sees in the first of them may be known.
     ///
     /// # Errors
     /// Cancelled, or the device failed.
-    pub async fn measure(&self, weights: &LatentWeights, job: &mut JobContext) -> Result<Metrics> {
-        self.count(weights, (&self.noising.target, &self.pairs), self.size.measured, job).await
+    pub async fn measure(
+        &self,
+        weights: &LatentWeights,
+        (extent, known): (Extent, SeenPrompts),
+        job: &mut JobContext,
+        told: &mut dyn FnMut(&Metrics),
+    ) -> Result<(Metrics, SeenPrompts)> {
+        let of = (&self.noising.target, &self.pairs);
+        self.count(weights, of, (extent, known), job, told).await
     }
 
-    /// Metrics of `n` prompts, of what a target names and of what is kept.
+    /// Metrics of prompts, of what a target names and of what is kept, and what was seen in them.
     async fn count(
         &self,
         weights: &LatentWeights,
         (target, pairs): (&Target, &[Vec<Pair>; 2]),
-        n: [usize; 2],
+        (extent, known): (Extent, SeenPrompts),
         job: &mut JobContext,
-    ) -> Result<Metrics> {
-        let options = &self.options;
-        let measure = Measure::draw(target, pairs, &self.noising.corpus, n, options.seed);
-        let rows = measure.forgotten.iter().chain(&measure.kept).enumerate();
-        let one =
-            |(i, r): (usize, &Row)| Wanted { condition: r.prompt.clone(), noise: 100 + i as u64 };
-        let asked: Vec<_> = rows.map(one).collect();
-        let judge = self.judge()?;
+        told: &mut dyn FnMut(&Metrics),
+    ) -> Result<(Metrics, SeenPrompts)> {
+        let (corpus, options, judge) = (&self.noising.corpus, &self.options, self.judge()?);
         // What nobody looks at is not drawn.
         if !judge.is_somebody() {
-            return Ok(Metrics::unjudged());
+            return Ok((Metrics::unjudged(), known));
         }
-        job.phase("Evaluating", asked.len() * options.steps);
-        let drawn = make(&judge, weights, &asked, options, job).await?;
-        Ok(metrics(&target.named, &measure, &drawn.seen, &judge.tells))
+        let in_rounds = self.asked.extent().rounds.is_some();
+        let draw = |n: [usize; 3]| {
+            let [forgotten, kept, _] = n;
+            Measure::draw(target, pairs, corpus, [forgotten, kept], options.seed)
+        };
+        let all = draw(extent.most);
+        let extent = extent.within([all.forgotten.len(), all.kept.len(), 0]);
+        let wanted = wanted(&all, corpus, in_rounds);
+        let missing = |seen: &SeenPrompts, n: [usize; 3]| -> [Vec<WantedPrompt>; 2] {
+            std::array::from_fn(|i| wanted[i][seen[i].len().min(n[i])..n[i]].to_vec())
+        };
+        let mut seen = known;
+        let left = missing(&seen, extent.most).map(|part| part.len());
+        job.phase("Evaluating", left.iter().sum::<usize>() * options.steps);
+        let mut n = extent.first();
+        loop {
+            let asked = missing(&seen, n);
+            let drawn = make(&judge, weights, &asked.concat(), options, job).await?.seen;
+            let (forgotten, kept) = drawn.split_at(asked[0].len());
+            seen[0].extend_from_slice(forgotten);
+            seen[1].extend_from_slice(kept);
+            let first: Vec<_> = (0..2).flat_map(|i| seen[i][..n[i]].to_vec()).collect();
+            let metrics = metrics(&target.named, &draw(n), &first, &judge.tells);
+            told(&metrics);
+            match extent.next(n, &metrics.intervals) {
+                Some(more) => n = more,
+                None => return Ok((metrics, seen)),
+            }
+        }
+    }
+}
+
+/// What a judge sees in pictures of forgotten prompts, and of kept ones.
+pub type SeenPrompts = [Vec<Option<Seen>>; 2];
+
+/// Pictures that a survey draws of a pair which is to be known before it is measured.
+pub const TIMES: usize = 10;
+
+/// The pictures of a measurement. In rounds, whose number is not known before, those of a prompt are from noises of its
+/// own: where it is of a pair, from those that a survey of [`TIMES`] pictures of each pair has.
+fn wanted(measure: &Measure, corpus: &Corpus, in_rounds: bool) -> [Vec<WantedPrompt>; 2] {
+    const FIRST: u64 = 100;
+    let styles = corpus.index.styles.len().max(1);
+    let own = |pair: Pair| ((pair.concept * styles + pair.style) * TIMES) as u64;
+    let mut times: HashMap<String, u64> = HashMap::new();
+    let mut behind = 0;
+    [&measure.forgotten, &measure.kept].map(|rows| {
+        let one = |row: &Row| {
+            let again = times.entry(row.prompt.clone()).or_default();
+            let noise = match row.pair.filter(|_| in_rounds) {
+                Some(pair) => own(pair) + *again,
+                None if in_rounds => FIRST + *again,
+                None => FIRST + behind,
+            };
+            *again += 1;
+            behind += 1;
+            Wanted { condition: row.prompt.clone(), noise }
+        };
+        rows.iter().map(one).collect()
+    })
+}
+
+impl PromptSetting {
+    /// What is seen in the measured pictures, of both kinds from the first one on as far as it is known by prompt and
+    /// turn.
+    pub fn seen_of(&self, known: impl Fn(&str, usize) -> Option<Seen>) -> SeenPrompts {
+        let Noising { target, corpus, .. } = &self.noising;
+        let [forgotten, kept, _] = self.asked.extent().most;
+        let all = Measure::draw(target, &self.pairs, corpus, [forgotten, kept], self.options.seed);
+        let mut times: HashMap<&str, usize> = HashMap::new();
+        [&all.forgotten, &all.kept].map(|rows| {
+            let mut seen = Vec::new();
+            for row in rows {
+                let again = times.entry(&*row.prompt).or_default();
+                let Some(found) = row.pair.and_then(|_| known(&row.prompt, *again)) else { break };
+                *again += 1;
+                seen.push(Some(found));
+            }
+            seen
+        })
     }
 }
 
@@ -149,7 +235,8 @@ impl Opening {
         let of = |&concept: &usize| (0..styles).map(move |style| Pair { concept, style });
         let pairs: Vec<Pair> = concepts.iter().flat_map(of).collect();
         let asked = asked(corpus, &pairs);
-        Self { concepts, asked, steps: size.sampler }
+        let steps = budget.sizes().sampler[Task::TextToImage as usize];
+        Self { concepts, asked, steps }
     }
 
     /// The tiles row by row, and what each is.
@@ -186,12 +273,15 @@ impl Work<'_> {
     ) -> Result<Vec<EarlierReport>> {
         let mut all = Vec::new();
         for (spec, target, pairs) in &setting.earlier {
-            let (of, n) = ((target, &[pairs.clone(), Vec::new()]), [setting.size.measured[0], 0]);
+            let [n, ..] = setting.asked.extent().most;
+            let of = (target, &[pairs.clone(), Vec::new()]);
+            let asked = || (Extent::exactly([n, 0, 0]), SeenPrompts::default());
             let key = (&setting.asked.key, spec);
-            let original =
-                async |work: &mut Work<'_>| setting.count(&setting.weights, of, n, work.job).await;
+            let original = async |work: &mut Work<'_>| {
+                Ok(setting.count(&setting.weights, of, asked(), work.job, &mut |_| {}).await?.0)
+            };
             let before = self.once(&key, original).await?;
-            let after = setting.count(weights, of, n, self.job).await?;
+            let (after, _) = setting.count(weights, of, asked(), self.job, &mut |_| {}).await?;
             // Of what nobody judged there is no figure, and no number for a report's file.
             if !(before.judged() && after.judged()) {
                 continue;

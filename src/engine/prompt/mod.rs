@@ -8,6 +8,6 @@ mod steps;
 mod survey;
 
 pub use jury::Jury;
-pub use look::bytes;
+pub use look::{SeenPrompts, TIMES, bytes};
 pub use setting::PromptSetting;
 pub use survey::Survey;

@@ -16,18 +16,15 @@ use crate::models::{HostWeights, Weights, registry};
 use crate::sampling::LatentWeights;
 use crate::subject::{Items, Noising};
 use crate::unlearn::{Plan, Scope};
-use crate::words::{AttackKind, Budget, Forgotten, Recipe, Redirect, SampleOptions, sha256};
+use crate::words::{AttackKind, Budget, Forgotten, Recipe, Redirect, SampleOptions, Task, sha256};
 
 /// What a budget sets for prompts.
 #[derive(Debug, Clone, Copy)]
 pub struct Sizes {
     /// Latents of the forget set and of the retain set.
     pub items: [usize; 2],
-    /// Measured prompts, forgotten and kept.
-    pub measured: [usize; 2],
     /// Pictures of each prompt of the pane.
     pub columns: usize,
-    pub sampler: usize,
     /// Looks at the pane while it trains.
     pub previews: usize,
     /// Concepts that an opened model shows.
@@ -38,12 +35,13 @@ pub struct Sizes {
 
 /// The sizes of a budget.
 pub fn sizes(budget: Budget) -> Sizes {
-    let (items, measured, columns, sampler, previews, shown, attacked) = match budget {
-        Budget::Tiny => ([16, 16], [6, 6], 2, 8, 1, 4, [4, 4]),
-        Budget::Quick => ([192, 256], [48, 96], 4, 20, 3, 8, [16, 80]),
-        Budget::Full => ([1024, 2048], [200, 400], 4, 50, 3, 8, [64, 300]),
+    let (items, columns, previews, shown, attacked) = match budget {
+        Budget::Tiny => ([16, 16], 2, 1, 4, [4, 4]),
+        Budget::Brief => ([64, 96], 4, 2, 8, [16, 80]),
+        Budget::Quick => ([192, 256], 4, 3, 8, [16, 80]),
+        Budget::Full => ([1024, 2048], 4, 3, 8, [64, 300]),
     };
-    Sizes { items, measured, columns, sampler, previews, shown, attacked }
+    Sizes { items, columns, previews, shown, attacked }
 }
 
 /// A recipe that forgets a prompt, resolved.
@@ -148,7 +146,8 @@ impl Work<'_> {
         notes.for_each(|note| self.job.note(note));
         let known = model.known(&corpus);
         let size = sizes(*budget);
-        let options = sampling(recipe, size.sampler);
+        let steps = budget.sizes().sampler[Task::TextToImage as usize];
+        let options = sampling(recipe, steps);
         let noising = Noising {
             network: model.network.clone(),
             target: Target::parse(forget, redirect, &corpus, known)?,

@@ -17,6 +17,9 @@ use crate::words::SampleOptions;
 pub struct Survey {
     /// A row a concept; its columns are the styles in turn, `n` pictures of each.
     pub grid: Arc<Grid>,
+    /// The style that is seen in each of its pictures.
+    #[serde(default)]
+    pub seen: Vec<Option<usize>>,
     pub concepts: Vec<String>,
     pub styles: Vec<String>,
     /// Of pairs that the model was trained on, and of those that it never saw.
@@ -73,9 +76,11 @@ impl Work<'_> {
         let names = |of: &mut dyn Iterator<Item = &String>| of.cloned().collect::<Vec<_>>();
         let called = names(&mut corpus.index.concepts.iter().take(concepts).map(|c| &c.name));
         let (trained, held_out) = (share(false), share(true));
+        let seen = drawn.seen.iter().map(|seen| Some(seen.as_ref()?.style.0)).collect();
         let grid = of_concepts(0..concepts, &weights, drawn);
         Ok(Survey {
             grid: Arc::new(Grid { names: called.clone(), ..grid }),
+            seen,
             concepts: called,
             styles: names(&mut corpus.index.styles.iter().map(|s| &s.name)),
             trained,

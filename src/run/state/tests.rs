@@ -26,7 +26,7 @@ fn path(name: &str) -> PathBuf {
 
 #[test]
 fn a_state_comes_back_to_the_bit_and_only_for_its_own_run() {
-    let log = vec![LogLine { step: 1, loss: 2.5, seconds: 0.25 }];
+    let log = vec![LogLine { step: 1, loss: 2.5, parts: Default::default(), seconds: 0.25 }];
     let path = path("state");
     let prompts = preset::request(&PLAN, "emoji".into(), None);
     for (asked, given) in [

@@ -34,6 +34,13 @@ impl State {
                     attempt.push(live);
                 }
             }
+            Event::After { id, grid, metrics } if let Some(work) = self.heard(id) => {
+                if let JobKind::Unlearn(arm) = work.kind
+                    && let Some(attempt) = self.session_mut().attempt_mut(arm)
+                {
+                    attempt.show(grid, metrics);
+                }
+            }
             Event::Rough { id, opened } if self.heard(id).is_some() => {
                 self.session_mut().rough = Some(opened);
             }
@@ -89,6 +96,7 @@ impl State {
                 self.ranked(ranking, true);
                 if eager {
                     self.forget();
+                    self.go_on_from(&work);
                 }
             }
             (JobKind::Browse, Outcome::Browsed(shelf)) => session.shelf = Some(shelf),
@@ -132,6 +140,9 @@ impl State {
             }
             (JobKind::Unlearn(arm), Outcome::Unlearned(run)) => {
                 self.unlearned(arm, run, !work.cancelling);
+                if arm == Arm::Method {
+                    self.go_on_from(&work);
+                }
             }
             (JobKind::Race(at), Outcome::Unlearned(run)) => self.raced(at, run, !work.cancelling),
             (JobKind::KeepStep, Outcome::Unlearned(run)) => {

@@ -26,7 +26,7 @@ use super::{Arm, Backend, Whose, tasks};
 use crate::engine::{Exported, Job, Run};
 use crate::error::Result;
 use crate::gpu::DeviceInfo;
-use crate::job_context::Progress;
+use crate::job_context::{Progress, Whole};
 use crate::run::Link;
 use crate::words::{AttackKind, Estimator, Piece, Recipe, Task};
 
@@ -130,8 +130,38 @@ pub struct RunningJob {
     pub cancelling: bool,
     /// What the engine told of it that a person should know.
     notes: Vec<String>,
-    /// When it was asked for.
+    /// When it was asked for, or the job that it goes on from.
     pub started: Instant,
+    /// Work of the jobs that it goes on from, in passes.
+    behind: f64,
+}
+
+/// How far what a person waits for is: scores, updates, the verdict, the control.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Way {
+    /// Shares that are behind, and at which the verdict stands where it is still ahead.
+    pub share: f64,
+    pub verdict: Option<f64>,
+    /// Seconds that are left until the verdict, or in all where it stands.
+    pub seconds_left: Option<f64>,
+}
+
+impl RunningJob {
+    /// How far all that was asked for is, where it was foreseen; `eager`: whether a run follows the scores.
+    pub fn way(&self, eager: bool) -> Option<Way> {
+        let whole = self.progress.as_ref()?.whole?;
+        let Whole { done, total, seconds_left, then, then_seconds } = whole;
+        let (runs, follows) = match self.kind {
+            JobKind::Rank => (false, eager),
+            JobKind::Unlearn(arm) => (arm == Arm::Method, arm == Arm::Method),
+            _ => (false, false),
+        };
+        let all = self.behind + total + if follows { then } else { 0.0 };
+        let verdict = (runs && then > 0.0).then(|| (self.behind + total) / all);
+        let more = if follows && !runs { then_seconds } else { Some(0.0) };
+        let seconds_left = seconds_left.zip(more).map(|(a, b)| a + b);
+        Some(Way { share: (self.behind + done) / all, verdict, seconds_left })
+    }
 }
 
 /// Everything that the panels draw.
@@ -392,9 +422,19 @@ impl State {
             cancelling: false,
             notes: Vec::new(),
             started: Instant::now(),
+            behind: 0.0,
         });
         self.backend.pause(false);
         self.backend.start(id, job);
+    }
+
+    /// Has the work in progress be a part of what was asked for before it.
+    fn go_on_from(&mut self, before: &RunningJob) {
+        let whole = before.progress.as_ref().and_then(|p| p.whole);
+        if let Some(work) = &mut self.work {
+            work.started = before.started;
+            work.behind = before.behind + whole.map_or(0.0, |whole| whole.total);
+        }
     }
 
     fn drop_work(&mut self) {

@@ -88,15 +88,15 @@ impl State {
         let session = self.session();
         let run = session.shown(whose).and_then(|attempt| attempt.run.as_ref());
         let params = run.map(|run| run.model.weights().values.len());
-        match self.working() {
-            Some(JobKind::Strength(_)) | None if run.is_none() => Some("No run is shown"),
-            Some(JobKind::Strength(_)) | None => {
-                let whole = session.opened.as_ref().map(|opened| opened.params) == params;
-                (!whole)
-                    .then_some("The run has other weights than the original: nothing lies between")
-            }
-            _ => Some(WAIT),
+        let looks = |kind| matches!(kind, JobKind::Strength(_) | JobKind::Trace | JobKind::Inspect);
+        if !self.working().is_none_or(looks) {
+            return Some(WAIT);
         }
+        if run.is_none() {
+            return Some("No run is shown");
+        }
+        let whole = session.opened.as_ref().map(|opened| opened.params) == params;
+        (!whole).then_some("The run has other weights than the original: nothing lies between")
     }
 
     /// Shows a shown run with so much of its change: 0 is the original, 1 the run; the pictures follow. The

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use crate::common::{card, fresh};
 use salun_studio::data::{PictureShape, Pictures};
 use salun_studio::engine::{
-    Attack, Attention, Film, Grid, LiveStep, Moment, Opened, PromptPane, Run, Trace, TraceRequest,
-    TrainingSet,
+    Attack, Attention, Film, Grid, LiveStep, LossParts, Moment, Opened, PromptPane, Run, Trace,
+    TraceRequest, TrainingSet,
 };
 use salun_studio::models::{
     AnyModel, Architecture, Card, Graph, ResnetConfig, Sketch, WeightLayout,
@@ -35,16 +35,20 @@ pub const SNEAKER: usize = 7;
 pub fn live(step: usize, steps: usize) -> LiveStep {
     let share = step as f32 / steps as f32;
     let look = step.is_multiple_of((steps / 4).max(1));
+    let forget = 0.8 - 0.7 * share + 0.05 * (step as f32).sin();
+    let retain = 0.2 - 0.1 * share;
     LiveStep {
         step,
         steps,
-        loss: 1.0 - 0.8 * share + 0.05 * (step as f32).sin(),
+        loss: forget + retain,
+        parts: LossParts { forget: Some(forget), retain: Some(retain) },
         grid: look.then(|| Arc::new(grid((share * 6.0) as usize))),
     }
 }
 
 pub fn metrics(ua: f64) -> Metrics {
-    Metrics { UA: ua, RA: 93.5, TA: 92.0, n: [600, 5400, 900], ..Metrics::default() }
+    let metrics = Metrics { UA: ua, RA: 93.5, TA: 92.0, n: [600, 5400, 900], ..Metrics::default() };
+    metrics.with_intervals()
 }
 
 /// A picture for every class; `lost` tiles of the Sneaker row are seen as something else.

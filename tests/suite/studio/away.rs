@@ -17,8 +17,14 @@ use salun_studio::words::{AttackKind, EarlierReport, Estimator, Gap, Metrics, Re
 fn hostile() -> Run {
     let forget = r#"class:<script>alert("1")</script>"#;
     let mut run = run(Recipe::new("fashion-ddpm", "fashion-mnist", forget));
-    run.log =
-        (1..=40).map(|step| LogLine { step, loss: 2.0 / step as f32, seconds: 0.1 }).collect();
+    run.log = (1..=40)
+        .map(|step| LogLine {
+            step,
+            loss: 2.0 / step as f32,
+            parts: Default::default(),
+            seconds: 0.1,
+        })
+        .collect();
     let AnyModel::Plain(model) = &mut run.model else { panic!("a model of classes") };
     Arc::make_mut(model).card.classes[3] = "Dress\"'><img src=x onerror=alert(2)>".into();
     let report = &mut run.report;

@@ -16,7 +16,9 @@ use salun_studio::words::{Estimator, Recipe, Task};
 /// A run of some updates as it was on its way.
 fn watched(recipe: Recipe) -> (Run, Steps) {
     let mut run = run(recipe);
-    run.log = (1..=40).map(|step| LogLine { step, loss: 1.0, seconds: 0.0 }).collect();
+    run.log = (1..=40)
+        .map(|step| LogLine { step, loss: 1.0, parts: Default::default(), seconds: 0.0 })
+        .collect();
     let steps = (1..4).map(|i| (10 * i, Arc::new(grid(i)))).collect();
     (run, steps)
 }
@@ -54,7 +56,7 @@ fn a_record_keeps_what_there_is_to_see_and_no_weights() {
             }
         }
     }
-    let bytes = recorded::pack(&*record).unwrap().len();
+    let bytes = salun_studio::wire::deflate(&*record).unwrap().len();
     assert!(bytes < 60_000, "{bytes} bytes");
 }
 

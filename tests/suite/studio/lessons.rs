@@ -22,7 +22,7 @@ use salun_studio::studio::lesson::{Condition, Language, Lesson, OTHERS, Standing
 use salun_studio::studio::state::JobKind;
 use salun_studio::studio::{Arm, Choice, Keeper, Parcel, Studio};
 use salun_studio::words::{
-    Estimator, Gap, LayerReport, Piece, Redirect, Task, Verdict, VerdictLabel,
+    Estimator, Gap, LayerReport, Piece, Recipe, Redirect, Task, Verdict, VerdictLabel,
 };
 
 /// Something that a person does.
@@ -130,7 +130,9 @@ impl Act {
             Self::Mask(mask) => state.set_mask(Some(mask)),
             Self::Density(density) => state.set_density(density),
             Self::Between => {
-                let entries = state.session().history.entries.iter();
+                let session = state.session();
+                let alike = |recipe: &Recipe| recipe.method == session.request.method;
+                let entries = session.history.entries.iter().filter(|e| alike(&e.recipe));
                 let of = |label| {
                     let runs = entries.clone().filter(move |entry| {
                         entry.report().is_some_and(|report| report.verdict.label == label)
@@ -599,53 +601,5 @@ fn each_lesson_begins_with_a_request_that_a_link_can_say() {
         let query = lesson.start.query();
         assert_eq!(Link::parse(&query).unwrap(), lesson.start, "{}", lesson.name);
         assert!(lesson.start.hide.is_empty() && lesson.start.lesson.is_empty());
-    }
-}
-
-#[test]
-fn zz_look() {
-    let Some(folder) = std::env::var_os("LOOK") else { return };
-    let folder = PathBuf::from(folder);
-    std::fs::create_dir_all(&folder).unwrap();
-    let shot = |window: &mut Harness<Studio>, name: &str| {
-        window.run();
-        window.render().unwrap().save(folder.join(format!("{name}.png"))).unwrap();
-    };
-    for (size, theme) in [
-        ([1280.0, 800.0], egui::Theme::Light),
-        ([1280.0, 800.0], egui::Theme::Dark),
-        ([1024.0, 700.0], egui::Theme::Light),
-        ([1920.0, 1080.0], egui::Theme::Dark),
-        ([390.0, 844.0], egui::Theme::Light),
-    ] {
-        let name = format!("{}-{theme:?}", size[0]);
-        let memory = Arc::new(Memory::default());
-        memory.keep_setting("lessons", r#"{"passed":["forget-set","saliency"],"language":"en"}"#);
-        let (mut window, played) = open(&memory, size);
-        window.ctx.set_theme(theme);
-        calm(&mut window, &played);
-        window.get_by_label("Lessons").click();
-        shot(&mut window, &format!("{name}-list"));
-        for play in &PLAYS {
-            window.state_mut().follow(&format!("lesson={}", play.lesson));
-            calm(&mut window, &played);
-            shot(&mut window, &format!("{name}-{}", play.lesson));
-            if play.lesson == "forget" || play.lesson == "control" {
-                for act in play.wrong[1].0 {
-                    act.done_in(&mut window);
-                    calm(&mut window, &played);
-                }
-                shot(&mut window, &format!("{name}-{}-wrong", play.lesson));
-                for act in play.right {
-                    act.done_in(&mut window);
-                    calm(&mut window, &played);
-                }
-                shot(&mut window, &format!("{name}-{}-right", play.lesson));
-            }
-        }
-        window.key_press(egui::Key::L);
-        window.run();
-        window.get_by_label("Deutsch").click();
-        shot(&mut window, &format!("{name}-liste"));
     }
 }

@@ -20,5 +20,6 @@ mod steps;
 mod strength;
 mod table;
 mod time;
+mod timeline;
 mod views;
 mod window;

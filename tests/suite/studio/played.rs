@@ -182,6 +182,16 @@ pub fn window_on<'a>(
     size: [f32; 2],
     theme: egui::Theme,
 ) -> (Harness<'a, Studio>, Played) {
+    window_at(1.0, task, size, theme)
+}
+
+/// The same with so many pixels a point.
+pub fn window_at<'a>(
+    pixels: f32,
+    task: Task,
+    size: [f32; 2],
+    theme: egui::Theme,
+) -> (Harness<'a, Studio>, Played) {
     let played = Played::default();
     let save: SaveHook = Box::new(|parcel: Parcel| match parcel {
         Parcel::Run(run) if run.recipe.mask.is_none() => Ok(PathBuf::from("runs/sneaker")),
@@ -195,6 +205,7 @@ pub fn window_on<'a>(
     let harness = Harness::builder()
         .with_size(size)
         .with_theme(theme)
+        .with_pixels_per_point(pixels)
         .with_max_steps(20)
         .build_ui_state(|ui, studio: &mut Studio| studio.show(ui), studio);
     played.tell(Event::Ready(DeviceInfo {

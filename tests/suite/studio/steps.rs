@@ -113,9 +113,11 @@ fn one_moves_through_the_steps_by_arrows_by_hand_and_by_playing() {
     window.run();
     window.get_by_label("Step 1 of 8, t = 900, noise 100 %");
     window.get_by_label("Play").click();
-    window.step();
+    for _ in 0..2 {
+        window.step();
+    }
     window.get_by_label("Stop");
-    for _ in 0..400 {
+    for _ in 0..20 {
         window.step();
     }
     window.get_by_label("Play");

@@ -49,7 +49,8 @@ impl Work<'_> {
         })?;
         let weights = LatentWeights::upload(model, &self.session.device);
         setting.items = self.items(&setting).await?;
-        let metrics = setting.measure(&weights, self.job).await?;
+        let asked = (setting.asked.extent(), Default::default());
+        let (metrics, _) = setting.measure(&weights, asked, self.job, &mut |_| {}).await?;
         let mut attacks = Vec::new();
         for kind in kinds {
             attacks.push(self.attack(*kind, &setting, &weights).await?);

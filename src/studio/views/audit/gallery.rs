@@ -26,8 +26,11 @@ pub fn changed_ui(sheet: &mut Sheet, run: &Run, ui: &mut Ui) {
     });
     let texture = sheet.texture(ui.ctx(), &grid);
     let classes = run.model.classes();
-    let card = |(place, changed): (usize, &Changed)| {
-        Card { place, changed: changed.clone(), told: String::new(), chosen: false }
+    let card = |(place, changed): (usize, &Changed)| Card {
+        place,
+        changed: changed.clone(),
+        told: String::new(),
+        chosen: false,
     };
     let cards: Vec<Card> = changed.iter().enumerate().map(card).collect();
     ScrollArea::vertical().id_salt("changed").auto_shrink(false).show(ui, |ui| {

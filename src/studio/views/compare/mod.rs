@@ -7,8 +7,8 @@ pub use arrange::{Arrangement, GAP, TITLE};
 
 use egui::Checkbox;
 
-use crate::studio::narrow::NARROW;
 use super::gallery;
+use crate::studio::narrow::NARROW;
 use crate::studio::prelude::*;
 use crate::studio::views::steps;
 use crate::studio::{
@@ -65,7 +65,8 @@ fn compare_ui(studio: &mut Studio, ui: &mut Ui) {
             // In the gap that panes have below them, so that they stay where they are.
             let below = if done { GAP } else { 0.0 };
             if narrow {
-                pages::pages_ui(studio, ui, &opened, below);
+                // Its panel has less of a margin.
+                pages::pages_ui(studio, ui, &opened, below * 1.5);
             } else {
                 panes_ui(studio, ui, &opened, below);
             }

@@ -1,15 +1,16 @@
 //! The filters of a layer as small pictures of their kernels, and one of them weight by weight.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Weak};
 
 use egui::{ColorImage, Image, TextureHandle, TextureOptions};
 
+use crate::engine::LayerWeights;
 use crate::models::WeightEntry;
-use crate::saliency::picture;
 use crate::saliency::picture::Mosaic;
+use crate::saliency::{Scores, picture};
+use crate::studio::Saliency;
 use crate::studio::heat::place;
 use crate::studio::prelude::*;
-use crate::studio::Saliency;
 
 /// Side of a filter's picture, and of its place, in points.
 const TILE: f32 = 58.0;
@@ -36,12 +37,40 @@ pub struct Open<'a> {
     /// Its scores and the mask, once something is picked.
     pub saliency: Option<&'a Saliency>,
     /// Its weights before, where they are known.
-    pub weights: Option<&'a [f32]>,
+    pub weights: Option<&'a Arc<LayerWeights>>,
     pub run: Option<&'a Arc<Run>>,
 }
 
-/// What pictures were painted from: the layer, what of it, the mask, the weights, the run.
-type Painted = (usize, What, u64, [*const (); 3]);
+/// What pictures were painted from: the layer, what of it, the mask, the weights, the run. What it was is not
+/// held on to, but nothing else comes to be in its place.
+struct Painted {
+    param: usize,
+    what: What,
+    revision: u64,
+    scores: Weak<Scores>,
+    weights: Weak<LayerWeights>,
+    run: Weak<Run>,
+}
+
+impl Painted {
+    fn of(open: &Open, what: What) -> Self {
+        Self {
+            param: open.param,
+            what,
+            revision: open.saliency.map_or(0, |saliency| saliency.revision),
+            scores: open.saliency.map_or_else(Weak::new, |s| Arc::downgrade(&s.ranking)),
+            weights: open.weights.map_or_else(Weak::new, Arc::downgrade),
+            run: open.run.map_or_else(Weak::new, Arc::downgrade),
+        }
+    }
+
+    fn is(&self, other: &Self) -> bool {
+        (self.param, self.what, self.revision) == (other.param, other.what, other.revision)
+            && self.scores.ptr_eq(&other.scores)
+            && self.weights.ptr_eq(&other.weights)
+            && self.run.ptr_eq(&other.run)
+    }
+}
 
 /// How filters are drawn.
 #[derive(Default)]
@@ -69,7 +98,7 @@ impl Open<'_> {
     fn values(&self, what: What) -> Option<(Vec<f32>, f32)> {
         let range = self.entry.range();
         let values = match what {
-            What::Before => self.weights?.to_vec(),
+            What::Before => self.weights?.values.clone(),
             What::After => self.after()?.to_vec(),
             What::Score => self.saliency?.ranking.scores[range].to_vec(),
             What::Change => self.run?.change.values.get(range)?.to_vec(),
@@ -78,7 +107,8 @@ impl Open<'_> {
         // Before and after in one scale.
         let largest = match what {
             What::Before | What::After => {
-                let other = if what == What::Before { self.after() } else { self.weights };
+                let before = self.weights.map(|weights| &weights.values[..]);
+                let other = if what == What::Before { self.after() } else { before };
                 most(&values).max(other.map_or(0.0, most))
             }
             _ => most(&values),
@@ -109,7 +139,7 @@ impl Filters {
     /// Draws the filters, or the open one; whether what is asked for is known.
     pub fn ui(&mut self, open: &Open, ui: &mut Ui) -> bool {
         let mosaic = Mosaic::of(open.entry);
-        if self.shown.as_ref().is_some_and(|shown| shown.of.0 != open.param) {
+        if self.shown.as_ref().is_some_and(|shown| shown.of.param != open.param) {
             self.filter = None;
         }
         self.bar_ui(open, &mosaic, ui);
@@ -167,15 +197,11 @@ impl Filters {
 
     /// Lets go of pictures of something else, and finds what the new ones show.
     fn renew(&mut self, open: &Open, mosaic: &Mosaic) {
-        let weights = open.weights.map_or(std::ptr::null(), |weights| weights.as_ptr().cast());
-        let run = open.run.map_or(std::ptr::null(), |run| Arc::as_ptr(run).cast());
-        let scores = open.saliency.map_or(std::ptr::null(), |s| Arc::as_ptr(&s.ranking).cast());
-        let revision = open.saliency.map_or(0, |s| s.revision);
-        let now = (open.param, self.what, revision, [weights, run, scores]);
+        let now = Painted::of(open, self.what);
         if self.tiles.len() > KEPT {
             self.tiles.clear();
         }
-        if self.shown.as_ref().is_none_or(|shown| shown.of != now) {
+        if self.shown.as_ref().is_none_or(|shown| !shown.of.is(&now)) {
             self.tiles.clear();
             self.shown = open.values(self.what).map(|(values, largest)| {
                 let shares = (0..mosaic.filters).map(|filter| open.share(filter, mosaic.n));
@@ -232,7 +258,8 @@ impl Filters {
             let place = Rect::from_center_size(frame.center(), vec2(width, height) * scale);
             let tile = self.tile(paint, filter, ui);
             Image::from_texture((tile.id(), place.size())).paint_at(ui, place);
-            let bar = Rect::from_min_size(frame.left_bottom() + vec2(0.0, 2.0), vec2(frame.width(), 3.0));
+            let bar =
+                Rect::from_min_size(frame.left_bottom() + vec2(0.0, 2.0), vec2(frame.width(), 3.0));
             ui.painter().rect_filled(bar, 1.0, palette.border);
             let filled = bar.with_max_x(bar.left() + bar.width() * share);
             ui.painter().rect_filled(filled, 1.0, palette.accent_text);
@@ -286,7 +313,7 @@ fn weight_ui(open: &Open, weight: usize, ui: &mut Ui) {
     let at = open.entry.offset + weight;
     ui.label(RichText::new(place(&open.entry.shape, weight)).strong());
     if let Some(weights) = open.weights {
-        ui.label(format!("weight {:.4}", weights[weight]));
+        ui.label(format!("weight {:.4}", weights.values[weight]));
     }
     if let Some(after) = open.after() {
         ui.label(format!("after {:.4}", after[weight]));

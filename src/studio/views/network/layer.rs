@@ -28,9 +28,13 @@ fn layer_ui(studio: &mut Studio, graph: &Graph, shades: &Shades, param: usize, u
     let of = &graph.nodes[node];
     let close = |ui: &mut Ui| ui.button("Close").on_hover_text("Closes the layer").clicked();
     let mut closed = false;
-    line_ui(ui, |ui| closed = close(ui), |ui| {
-        ui.add(Label::new(RichText::new(&of.name).strong()).truncate()).on_hover_text(&of.name);
-    });
+    line_ui(
+        ui,
+        |ui| closed = close(ui),
+        |ui| {
+            ui.add(Label::new(RichText::new(&of.name).strong()).truncate()).on_hover_text(&of.name);
+        },
+    );
     let heat = studio.own.of::<HeatMap>();
     if closed {
         heat.layer = None;
@@ -64,7 +68,7 @@ fn layer_ui(studio: &mut Studio, graph: &Graph, shades: &Shades, param: usize, u
         param,
         entry,
         saliency: session.saliency.as_ref(),
-        weights: weights.map(|known| &known.values[..]),
+        weights,
         run: session.run(Arm::Method),
     };
     if !own.of::<Drawing>().filters.ui(&open, ui) {

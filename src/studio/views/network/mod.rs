@@ -7,10 +7,12 @@ mod picture;
 mod plan;
 mod shades;
 
+use std::sync::Weak;
+
 use egui::ComboBox;
 
 use crate::models::Graph;
-use crate::saliency::Common;
+use crate::saliency::{Common, Scores};
 use crate::studio::heat::HeatMap;
 use crate::studio::prelude::*;
 use crate::studio::{Choice, Saliency};
@@ -48,7 +50,7 @@ struct Drawing {
 #[derive(Default)]
 struct InCommon {
     /// The revisions of both, and their scores.
-    of: Option<[(u64, *const ()); 2]>,
+    of: Option<[(u64, Weak<Scores>); 2]>,
     layers: Vec<Common>,
 }
 
@@ -56,12 +58,15 @@ impl InCommon {
     /// What the masks have in common, layer by layer, as it was when both were last at rest; nothing where they
     /// are of other networks.
     fn of(&mut self, shown: &Saliency, beside: &Saliency) -> Option<&[Common]> {
-        let name = |s: &Saliency| (s.revision, Arc::as_ptr(&s.ranking).cast());
-        let of = Some([name(shown), name(beside)]);
+        let now = [shown, beside].map(|s| (s.revision, Arc::downgrade(&s.ranking)));
+        let same =
+            |a: &(u64, Weak<Scores>), b: &(u64, Weak<Scores>)| a.0 == b.0 && a.1.ptr_eq(&b.1);
+        let known = self.of.as_ref();
+        let known = known.is_some_and(|of| same(&of[0], &now[0]) && same(&of[1], &now[1]));
         // On the move they are others in every frame.
-        if self.of != of && shown.exact && beside.exact {
+        if !known && shown.exact && beside.exact {
             self.layers = shown.common(beside)?;
-            self.of = of;
+            self.of = Some(now);
         }
         (self.layers.len() == shown.layers.len()).then_some(&self.layers[..])
     }
@@ -217,11 +222,14 @@ fn foot_ui(drawing: &mut Drawing, state: &State, graph: &Graph, shades: &Shades,
             let slider = Slider::new(&mut zoom, picture::ZOOMS[0]..=picture::ZOOMS[1]);
             let slider = slider.logarithmic(true).show_value(false);
             let hint = "Zoom (Ctrl and the wheel)";
-            if ui.name_inputs("Zoom of the network", |ui| ui.add(slider).on_hover_text(hint)).changed()
+            if ui
+                .name_inputs("Zoom of the network", |ui| ui.add(slider).on_hover_text(hint))
+                .changed()
             {
                 drawing.zoom = Some(zoom);
             }
-            if drawing.zoom.is_some() && ui.small_button("Fit").on_hover_text("As large as fits").clicked()
+            if drawing.zoom.is_some()
+                && ui.small_button("Fit").on_hover_text("As large as fits").clicked()
             {
                 drawing.zoom = None;
             }

@@ -56,7 +56,8 @@ impl Picture<'_> {
         let within = |rect: Rect| Rect::from_min_max(at(rect.min), at(rect.max));
         let pointer = ui.ctx().pointer_hover_pos().filter(|p| ui.clip_rect().contains(*p));
         let hovered = pointer.and_then(|p| {
-            (0..self.plan.nodes.len()).find(|&node| within(self.plan.nodes[node]).expand(1.0).contains(p))
+            (0..self.plan.nodes.len())
+                .find(|&node| within(self.plan.nodes[node]).expand(1.0).contains(p))
         });
         let shown = [self.open, hovered];
         for (block, card) in self.graph.blocks.iter().zip(&self.plan.cards) {
@@ -149,9 +150,8 @@ impl Picture<'_> {
         let response = ui.interact(grip, id, Sense::click());
         let open = self.open == Some(node);
         let shade = &self.shades.nodes[node];
-        response.widget_info(|| {
-            WidgetInfo::selected(Role::Button, true, open, self.told(node, shade))
-        });
+        response
+            .widget_info(|| WidgetInfo::selected(Role::Button, true, open, self.told(node, shade)));
         if ui.is_rect_visible(rect) {
             let painter = ui.painter();
             let colours = self.shades.colours(node, self.painted, palette);
@@ -182,7 +182,10 @@ impl Picture<'_> {
         match &self.shades.names[0] {
             Some(_) => {
                 let share = format::percent(f64::from(shade.share(0)));
-                format!("Layer {name}: {share} of {} weights in the mask", format::count(shade.weights))
+                format!(
+                    "Layer {name}: {share} of {} weights in the mask",
+                    format::count(shade.weights)
+                )
             }
             None => format!("Layer {name}"),
         }

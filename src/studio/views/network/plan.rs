@@ -88,7 +88,8 @@ impl Plan {
         // What stands beside the pictures has its place below those that come first.
         let mut x = 0.0;
         for block in (0..graph.blocks.len()).filter(|&block| graph.blocks[block].beside) {
-            let over = self.cards.iter().filter(|card| card.is_positive() && card.left() < x + CARD + 1.0);
+            let over =
+                self.cards.iter().filter(|card| card.is_positive() && card.left() < x + CARD + 1.0);
             let over = over.filter(|card| card.right() > x - 1.0);
             let y = over.map(|card| card.bottom()).fold(0.0, f32::max) + BETWEEN;
             self.cards[block] = Rect::from_min_size(pos2(x, y), vec2(CARD, height(block)));
@@ -175,7 +176,8 @@ impl Plan {
         let mut lines = Vec::new();
         for ends in skips {
             let [first, last] = ends.map(block);
-            let tops = (first..=last).map(|card| self.cards[card]).filter(|card| card.is_positive());
+            let tops =
+                (first..=last).map(|card| self.cards[card]).filter(|card| card.is_positive());
             let tops = tops.map(|card| card.top());
             let inside = lanes.iter().filter(|([a, b], _)| *a >= first && *b <= last);
             let top = tops.chain(inside.map(|(_, y)| *y)).fold(f32::INFINITY, f32::min);
@@ -288,7 +290,8 @@ mod tests {
             let whole = Rect::from_min_size(Pos2::ZERO, plan.size);
             for (i, card) in plan.cards.iter().enumerate() {
                 assert!(whole.contains_rect(*card), "{name}: {:?}", graph.blocks[i]);
-                let apart = plan.cards[..i].iter().all(|other| !card.shrink(1.0).intersects(*other));
+                let apart =
+                    plan.cards[..i].iter().all(|other| !card.shrink(1.0).intersects(*other));
                 assert!(apart, "{name}: {:?}", graph.blocks[i]);
             }
             for (node, rect) in graph.nodes.iter().zip(&plan.nodes) {

@@ -4,8 +4,8 @@ use egui::{Mesh, epaint::Vertex};
 
 use crate::models::Graph;
 use crate::saliency::{Common, picture};
-use crate::studio::prelude::*;
 use crate::studio::Saliency;
+use crate::studio::prelude::*;
 
 /// What is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -52,11 +52,7 @@ pub struct Shades {
 
 impl Shades {
     /// Of a network's layers.
-    pub fn of(
-        graph: &Graph,
-        session: &TaskState,
-        beside: Option<(&Saliency, &[Common])>,
-    ) -> Self {
+    pub fn of(graph: &Graph, session: &TaskState, beside: Option<(&Saliency, &[Common])>) -> Self {
         let saliency = session.saliency.as_ref();
         let change = session.run(Arm::Method).map(|run| &run.change);
         let other = beside.map(|(other, _)| other);
@@ -77,7 +73,8 @@ impl Shades {
             shade.change = (moved / shade.weights.max(1) as f64) as f32;
             shade
         };
-        let nodes: Vec<Shade> = graph.nodes.iter().map(|node| of(&node.params, node.weights)).collect();
+        let nodes: Vec<Shade> =
+            graph.nodes.iter().map(|node| of(&node.params, node.weights)).collect();
         let every: Vec<usize> = graph.nodes.iter().flat_map(|node| node.params.clone()).collect();
         let all = of(&every, nodes.iter().map(|shade| shade.weights).sum());
         let shares = nodes.iter().flat_map(|s| [s.share(0), s.share(1)]);
@@ -191,7 +188,11 @@ pub fn ramp_ui(
             let share = i as f32 / STEPS as f32;
             let x = rect.left() + share * rect.width();
             for y in [rect.top(), rect.bottom()] {
-                mesh.vertices.push(Vertex { pos: pos2(x, y), uv: egui::epaint::WHITE_UV, color: colour(share) });
+                mesh.vertices.push(Vertex {
+                    pos: pos2(x, y),
+                    uv: egui::epaint::WHITE_UV,
+                    color: colour(share),
+                });
             }
             if i > 0 {
                 let at = 2 * i;

@@ -41,8 +41,7 @@ pub enum Since {
 /// Since when more than half of a film's predicted pictures are seen as what they are asked to show.
 pub fn seen_since(predicted: &Grid) -> Since {
     let tiles = predicted.rows.len();
-    let judged =
-        |tile: &usize| predicted.columns > 0 && predicted.seen_in(*tile, 0).is_some();
+    let judged = |tile: &usize| predicted.columns > 0 && predicted.seen_in(*tile, 0).is_some();
     if tiles == 0 || !(0..tiles).all(|tile| judged(&tile) && predicted.rows[tile].is_some()) {
         return Since::Unknown;
     }

@@ -6,6 +6,8 @@ mod film;
 mod panes;
 mod words;
 
+use egui::ComboBox;
+
 use crate::engine::{Film, Trace};
 use crate::studio::prelude::*;
 use crate::studio::state::Place;
@@ -174,8 +176,9 @@ fn steps_ui(studio: &mut Studio, ui: &mut Ui) {
 fn place_ui(state: &mut State, ui: &mut Ui) {
     let session = state.session();
     let (Some(base), Some(place)) = (session.base().cloned(), session.place()) else { return };
-    let classes = session.seen().map(|opened| opened.classes.clone()).unwrap_or_default();
-    let name = |row: usize| base.name(row, &classes).unwrap_or("No class").to_string();
+    let seen = session.seen().cloned();
+    let classes = seen.as_deref().map_or(&[][..], |opened| &opened.classes);
+    let name = |row: usize| base.name(row, classes).unwrap_or("No class").to_string();
     let of = |column: Option<usize>| match column {
         Some(column) => format!("Picture {}", column + 1),
         None => "All pictures".into(),
@@ -183,23 +186,21 @@ fn place_ui(state: &mut State, ui: &mut Ui) {
     let mut to = place;
     ui.horizontal(|ui| {
         let width = (ui.available_width() * 0.4).clamp(110.0, 190.0);
-        let row = egui::ComboBox::from_id_salt("row").width(width).selected_text(name(place.row));
-        ui.name_inputs("Row", |ui| {
-            row.truncate().show_ui(ui, |ui| {
-                for row in 0..base.rows.len() {
-                    ui.selectable_value(&mut to.row, row, name(row));
-                }
-            })
+        let list = ComboBox::from_id_salt("row").width(width).selected_text(name(place.row));
+        let list = list.truncate().show_ui(ui, |ui| {
+            for row in 0..base.rows.len() {
+                ui.selectable_value(&mut to.row, row, name(row));
+            }
         });
-        let column = egui::ComboBox::from_id_salt("column").width(96.0);
-        ui.name_inputs("Picture", |ui| {
-            column.selected_text(of(place.column)).show_ui(ui, |ui| {
-                let all = (base.columns > 1).then_some(None);
-                for column in (0..base.columns).map(Some).chain(all) {
-                    ui.selectable_value(&mut to.column, column, of(column));
-                }
-            })
+        list.response.accessible_name("Row");
+        let list = ComboBox::from_id_salt("column").width(96.0).selected_text(of(place.column));
+        let list = list.show_ui(ui, |ui| {
+            let all = (base.columns > 1).then_some(None);
+            for column in (0..base.columns).map(Some).chain(all) {
+                ui.selectable_value(&mut to.column, column, of(column));
+            }
         });
+        list.response.accessible_name("Picture");
     });
     if to != place {
         state.session_mut().steps.place = Some(to);

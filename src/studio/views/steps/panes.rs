@@ -14,7 +14,7 @@ const BETWEEN: f32 = 4.0;
 const TITLE: f32 = 20.0;
 const BELOW: f32 = 18.0;
 /// Side of a picture, in points.
-const SMALLEST: f32 = 56.0;
+const SMALLEST: f32 = 44.0;
 const LARGEST: f32 = 360.0;
 
 /// Panes side by side in a band, and the side of a picture, so that pictures are as large as fit.
@@ -128,7 +128,8 @@ fn told(shown: &Shown, session: &TaskState, at: usize) -> String {
             format!("{name}, {:.0} %", 100.0 * p)
         })
         .collect();
-    let seen = if seen.is_empty() { "not judged".into() } else { format!("seen as {}", seen.join("; ")) };
+    let seen =
+        if seen.is_empty() { "not judged".into() } else { format!("seen as {}", seen.join("; ")) };
     let far = shown.apart.get(at).filter(|_| shown.pane != Pane::Before);
     match far {
         Some(far) => format!("{}: {seen}; {far:.1} % from Before", shown.name),

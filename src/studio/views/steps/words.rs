@@ -68,18 +68,14 @@ fn mean(map: &[f32]) -> f32 {
 }
 
 /// Draws the maps of the first tile, a row a pane, a column a word, within so much height.
-pub fn words_ui(
-    scrubber: &mut Scrubber,
-    trace: &Trace,
-    shown: &[Shown],
-    height: f32,
-    ui: &mut Ui,
-) {
+pub fn words_ui(scrubber: &mut Scrubber, trace: &Trace, shown: &[Shown], height: f32, ui: &mut Ui) {
     let words = trace.words.first().map_or(&[][..], |words| words);
     let mut rows = Vec::new();
     let mut most = 1e-6f32;
     for one in shown {
-        let Some(attention) = one.film.attention.first().filter(|a| a.steps() > 0) else { continue };
+        let Some(attention) = one.film.attention.first().filter(|a| a.steps() > 0) else {
+            continue;
+        };
         // The finished picture has no step of its own: the last call's.
         let step = (!scrubber.mean).then(|| scrubber.at.min(attention.steps() - 1));
         let key = (one.film.predicted.clone(), step);

@@ -2,8 +2,8 @@
 
 use super::{Looked, Whereabouts};
 use crate::engine::Projection;
-use crate::studio::prelude::*;
 use crate::studio::arm_name;
+use crate::studio::prelude::*;
 use crate::studio::views::audit::gallery::{Card, cards_ui};
 use crate::words::Changed;
 
@@ -15,7 +15,11 @@ pub fn changed_ui(shown: &mut Whereabouts, state: &mut State, looked: &Looked, u
     ui.horizontal_wrapped(|ui| {
         ui.spacing_mut().item_spacing.x = 2.0;
         let by = [
-            (false, "By the whole answer", "By the Kullback-Leibler divergence of the answer after from before"),
+            (
+                false,
+                "By the whole answer",
+                "By the Kullback-Leibler divergence of the answer after from before",
+            ),
             (true, "By the true class", "By how much the true class's probability changed"),
         ];
         tabs_ui(ui, &mut shown.by_truth, by);
@@ -86,7 +90,9 @@ fn changed(looked: &Looked, place: usize, before: &Projection, after: &Projectio
 fn told(before: &Projection, after: &Projection, place: usize) -> String {
     let [was, is] = [before, after].map(|map| 100.0 * map.truth[place]);
     let bits = after.moved[place];
-    format!("The true class had {was:.1} % and has {is:.1} %; KL {bits:.2} bits. Click to see its pixels")
+    format!(
+        "The true class had {was:.1} % and has {is:.1} %; KL {bits:.2} bits. Click to see its pixels"
+    )
 }
 
 #[cfg(test)]

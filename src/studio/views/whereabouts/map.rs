@@ -46,7 +46,8 @@ pub fn map_ui(shown: &mut Whereabouts, state: &mut State, looked: &Looked, ui: &
     for row in plots.chunks(columns.max(1)) {
         ui.horizontal_top(|ui| {
             for &pane in row {
-                hovered = plot_ui(shown, looked, pane, ranges[pane], (size, texture), ui).or(hovered);
+                hovered =
+                    plot_ui(shown, looked, pane, ranges[pane], (size, texture), ui).or(hovered);
             }
         });
     }
@@ -63,15 +64,25 @@ fn bar_ui(shown: &mut Whereabouts, state: &mut State, looked: &Looked, ui: &mut 
         let maps = &looked.embedding.maps;
         if maps.iter().flatten().count() > 1 {
             let axes = [
-                (false, "Axes of Before", "All models along the two axes that were fitted to the original"),
-                (true, "Own axes", "Each model along the two axes in which it tells pictures apart most"),
+                (
+                    false,
+                    "Axes of Before",
+                    "All models along the two axes that were fitted to the original",
+                ),
+                (
+                    true,
+                    "Own axes",
+                    "Each model along the two axes in which it tells pictures apart most",
+                ),
             ];
             tabs_ui(ui, &mut shown.map.own, axes);
             ui.add_space(6.0);
         }
         if shown.picked.is_empty() {
             let n = format::count(looked.embedding.items.len());
-            ui.weak(format!("{n} pictures; draw around some to forget them, click one to see its pixels"));
+            ui.weak(format!(
+                "{n} pictures; draw around some to forget them, click one to see its pixels"
+            ));
         }
         picked_ui(shown, state, ui);
         if !state.embedding_fits() {
@@ -173,12 +184,19 @@ fn plot_ui(
     let own = map.shared.is_none();
     let title = if own && !shown.map.own { format!("{name}, its own axes") } else { name.into() };
     let font = TextStyle::Small.resolve(ui.style());
-    painter.text(rect.left_top() + vec2(8.0, 5.0), Align2::LEFT_TOP, title, font, palette.of(PANES[pane]));
+    painter.text(
+        rect.left_top() + vec2(8.0, 5.0),
+        Align2::LEFT_TOP,
+        title,
+        font,
+        palette.of(PANES[pane]),
+    );
     cloud.draw(shown, looked, &painter, ui);
     if let Some(at) = focus.and_then(|place| cloud.at.get(place)) {
         painter.circle_stroke(*at, 9.0, Stroke::new(2.0, palette.accent_text));
     }
-    painter.extend(shown.map.brushes[pane].shape(Vec2::ZERO, Stroke::new(2.0, palette.accent_text)));
+    painter
+        .extend(shown.map.brushes[pane].shape(Vec2::ZERO, Stroke::new(2.0, palette.accent_text)));
     if let Some(place) = hovered {
         response.on_hover_ui_at_pointer(|ui| point_ui(looked, place, texture, ui));
     }

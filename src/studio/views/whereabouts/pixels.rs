@@ -69,9 +69,8 @@ fn painted(of: &Attributed, maps: &PixelMaps, i: usize, one_scale: bool) -> Vec<
         let [y, x] = [at / width * grid.tile[0] / height, at % width * grid.tile[1] / width];
         let pixels = grid.pixels_of(0, i);
         let plane = grid.tile[0] * grid.tile[1];
-        let sum: u32 = (0..grid.channels)
-            .map(|c| u32::from(pixels[c * plane + y * grid.tile[1] + x]))
-            .sum();
+        let sum: u32 =
+            (0..grid.channels).map(|c| u32::from(pixels[c * plane + y * grid.tile[1] + x])).sum();
         sum as f32 / (255.0 * grid.channels.max(1) as f32)
     };
     let colours: Vec<[u8; 3]> =
@@ -182,7 +181,11 @@ fn row_ui(
             let color = if forgotten { palette.accent_text } else { palette.strong };
             ui.label(small(name).color(color));
             let chosen = shown.chosen.contains(&of.items[i]);
-            response.on_hover_text(if chosen { "Click to let go of it" } else { "Click to keep it" })
+            response.on_hover_text(if chosen {
+                "Click to let go of it"
+            } else {
+                "Click to keep it"
+            })
         })
         .inner
         .clicked();
@@ -217,7 +220,11 @@ mod tests {
     #[test]
     fn maps_are_as_bright_as_they_can_be_or_as_their_gradients_are() {
         let maps = |most: f32| {
-            Some(PixelMaps { values: vec![0.0, most, 0.0, 0.0], seen: vec![(0, 1.0)], truth: vec![1.0] })
+            Some(PixelMaps {
+                values: vec![0.0, most, 0.0, 0.0],
+                seen: vec![(0, 1.0)],
+                truth: vec![1.0],
+            })
         };
         let of = Attributed {
             items: vec![3],

@@ -84,7 +84,11 @@ impl Cloud {
         for (place, item) in embedding.items.iter().enumerate() {
             let under = brushed && caught(place);
             if under || shown.picked.contains(item) {
-                painter.circle_stroke(self.at[place], DOT + 2.0, Stroke::new(1.8, palette.accent_text));
+                painter.circle_stroke(
+                    self.at[place],
+                    DOT + 2.0,
+                    Stroke::new(1.8, palette.accent_text),
+                );
             }
             if shown.chosen.contains(item) {
                 let square = Rect::from_center_size(self.at[place], Vec2::splat(2.0 * DOT + 7.0));

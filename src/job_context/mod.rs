@@ -1,5 +1,7 @@
 //! How long work reports progress, pauses and stops.
 
+mod route;
+
 use std::sync::{
     Arc,
     atomic::{AtomicBool, AtomicU64, Ordering},
@@ -7,6 +9,9 @@ use std::sync::{
 
 use web_time::{Duration, Instant};
 
+pub use self::route::{Leg, Paces, Whole};
+
+use self::route::Route;
 use crate::error::{Error, Result};
 use crate::platform;
 
@@ -68,6 +73,9 @@ pub struct Progress {
     pub total: usize,
     /// Seconds left in this phase, once there is a rate.
     pub seconds_left: Option<f64>,
+    /// How far the whole job is, where it was foreseen.
+    #[serde(default)]
+    pub whole: Option<Whole>,
 }
 
 /// How often units must have been done, and for how long, before the time left is told.
@@ -105,6 +113,7 @@ pub struct JobContext {
     /// How often units were done.
     ticks: usize,
     reported: Option<Instant>,
+    route: Route,
 }
 
 impl JobContext {
@@ -124,6 +133,7 @@ impl JobContext {
             first: None,
             ticks: 0,
             reported: None,
+            route: Route::default(),
         }
     }
 
@@ -157,6 +167,26 @@ impl JobContext {
         Self { warming: what, ..self }
     }
 
+    /// Knows how long work took in earlier jobs, and remembers it of this one.
+    pub fn paced(mut self, paces: Paces) -> Self {
+        self.route.paces = paces;
+        self
+    }
+
+    /// Says what the job is made of, on which model, and what usually follows it: from now on its progress tells of the
+    /// whole.
+    pub fn foresee(&mut self, model: &str, legs: Vec<Leg>, then: Vec<Leg>) {
+        self.route.set(model, legs, then);
+    }
+
+    /// Counts units of a foreseen leg that were done within a unit of another, and are no part of its rate.
+    pub fn beside(&mut self, phase: &str, units: usize, took: Duration) {
+        self.route.beside(phase, units, took);
+        if let Some((since, _)) = &mut self.first {
+            *since += took;
+        }
+    }
+
     /// Starts a phase of `total` units of work.
     pub fn phase(&mut self, name: impl Into<String>, total: usize) {
         self.resume_phase(name, total, 0);
@@ -164,7 +194,11 @@ impl JobContext {
 
     /// Takes up a phase of which `done` units are behind it.
     pub fn resume_phase(&mut self, name: impl Into<String>, total: usize, done: usize) {
+        if let Some(each) = self.each() {
+            self.route.learn(&self.phase, each);
+        }
         self.phase = name.into();
+        self.route.enter(&self.phase, total, done);
         (self.done, self.total) = (done, total);
         (self.started, self.first, self.ticks) = (Instant::now(), None, 0);
         self.reported = None;
@@ -178,6 +212,7 @@ impl JobContext {
     pub async fn advance(&mut self, units: usize) -> Result<()> {
         self.done += units;
         self.ticks += 1;
+        self.route.reach(&self.phase, self.done);
         self.first.get_or_insert_with(|| (Instant::now(), self.done));
         if !self.within {
             self.switches.step.store(false, Ordering::Relaxed);
@@ -225,18 +260,25 @@ impl JobContext {
         };
         let seconds_left = self.seconds_left();
         let (done, total) = (self.done, self.total);
-        (self.sink)(Told::Progress(Progress { phase, done, total, seconds_left }));
+        let whole = self.route.whole();
+        (self.sink)(Told::Progress(Progress { phase, done, total, seconds_left, whole }));
     }
 
-    /// What is left by the rate since the first units; `None` as long as that would be a guess.
-    fn seconds_left(&self) -> Option<f64> {
-        let (since, by_then) = self.first?;
-        let units = self.done - by_then;
-        if self.ticks < TICKS || units == 0 || self.started.elapsed().as_secs_f64() < SECONDS {
+    /// What is left of the phase; `None` as long as that would be a guess.
+    fn seconds_left(&mut self) -> Option<f64> {
+        if self.ticks < TICKS || self.started.elapsed().as_secs_f64() < SECONDS {
             return None;
         }
-        let each = since.elapsed().as_secs_f64() / units as f64;
+        let each = self.each()?;
+        self.route.learn(&self.phase, each);
         Some(each * self.total.saturating_sub(self.done) as f64)
+    }
+
+    /// Seconds of a unit of the phase, since its first units.
+    fn each(&self) -> Option<f64> {
+        let (since, by_then) = self.first?;
+        let units = self.done - by_then;
+        (units > 0).then(|| since.elapsed().as_secs_f64() / units as f64)
     }
 }
 
