@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{JobKind, RunningJob, State};
-use crate::engine::{Event, Looked, Opened, Outcome, Run};
+use crate::engine::{Event, Exported, Looked, Opened, Outcome, Run};
 use crate::error::Error;
 use crate::run::bundle;
 use crate::saliency::Scores;
@@ -125,13 +125,7 @@ impl State {
                 }
             }
             (JobKind::Trace, Outcome::Traced(trace)) => session.steps.take(trace),
-            (JobKind::Export, Outcome::Exported(made)) => {
-                let said = made.lora.as_ref().map(LoraReport::line);
-                session.notes.extend(said.filter(|said| !session.notes.contains(said)));
-                let run = session.run(Arm::Method).map(|run| bundle::name(run));
-                let name = format!("{}-{}", run.unwrap_or_default(), made.what.file());
-                self.made.push((name, made));
-            }
+            (JobKind::Export, Outcome::Exported(made)) => self.exported(made),
             (JobKind::Overlap, Outcome::Overlapped(overlap)) => session.overlap = Some(overlap),
             (JobKind::Adopt | JobKind::Learn, Outcome::Opened(opened)) => {
                 session.undone.clear();
@@ -153,6 +147,16 @@ impl State {
             }
             _ => {}
         }
+    }
+
+    /// Takes in a file of the shown run's change, and says how well a LoRA holds it.
+    fn exported(&mut self, made: Arc<Exported>) {
+        let session = self.session_mut();
+        let said = made.lora.as_ref().map(LoraReport::line);
+        session.notes.extend(said.filter(|said| !session.notes.contains(said)));
+        let run = session.run(Arm::Method).map(|run| bundle::name(run));
+        let name = format!("{}-{}", run.unwrap_or_default(), made.what.file());
+        self.made.push((name, made));
     }
 
     /// Does what a link wants of the model that is open now, or scores its weights for what is picked.

@@ -232,7 +232,7 @@ fn waiting_ui(state: &mut State, ui: &mut Ui) {
 /// Draws the button that plays, and which step is shown.
 fn play_ui(scrubber: &mut Scrubber, trace: &Trace, ui: &mut Ui) {
     let last = trace.moments.len().saturating_sub(1);
-    let name = if scrubber.playing.is_some() { "Stop" } else { "Play" };
+    let name = if scrubber.playing.is_some() { "Hold steps" } else { "Play steps" };
     if ui.button(name).on_hover_text("From noise to the picture (Space on the strip)").clicked() {
         scrubber.toggle(last, ui);
     }
