@@ -47,7 +47,7 @@ shipped! {
         "fashion-ddpm-retrain-sneaker.known";
     /// What shipped models showed when they were recorded.
     RECORDED = "recorded": "emoji-t2i.opened", "fashion-ddpm.opened", "fashion-classifier.opened",
-        "fashion-ddpm.overlap", "fashion-classifier.overlap";
+        "fashion-classifier.overlap";
     /// Runs worth seeing, as they were recorded.
     GALLERY = "gallery": "cat.run", "sneaker.run", "hidden.run", "any-mask.run", "style.run", "ascent.run",
         "fine-tuned.run", "neighbours.run", "share.run", "too-soon.run", "burnt.run", "edited.run";

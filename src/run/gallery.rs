@@ -110,7 +110,7 @@ pub static EXHIBITS: [Exhibit; 12] = [
     Exhibit {
         file: "gallery/too-soon.run",
         title: "Stopped too soon",
-        says: "After few updates the model still draws most trousers when it is asked for them",
+        says: "After few updates the model still draws trousers when it is asked for them, often enough",
         verdict: VerdictLabel::UnderForgot,
         of: of(DRAWN, "class:Trouser"),
         set: |recipe| Recipe { steps: Some(12), ..recipe },

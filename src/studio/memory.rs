@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::Entry;
 use super::app::Studio;
 use super::saver::Saver;
-use super::sitting::{Page, SHOWN, Whole, page_file, run_bytes, run_file};
+use super::sitting::{Files, Page, SHOWN, Whole, page_file, run_bytes, run_file};
 use super::state::State;
 use super::views::View;
 use crate::engine::Run;
@@ -23,7 +23,7 @@ pub enum Recalled {
     /// It left something, of about so many bytes.
     Left(usize),
     /// All of its files, by name.
-    Files(Vec<(String, Vec<u8>)>),
+    Files(Files),
     /// Why nothing can be remembered here, or read.
     Failed(String),
 }

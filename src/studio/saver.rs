@@ -8,7 +8,7 @@ use std::{
 
 use super::Wake;
 use super::memory::{Memory, Recalled};
-use crate::disk::output::Files;
+use super::sitting::Files;
 use crate::engine::Run;
 use crate::error::{Error, Result};
 use crate::words::Recipe;

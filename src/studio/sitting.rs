@@ -14,6 +14,9 @@ use crate::models::AnyModel;
 use crate::wire;
 use crate::words::{Recipe, Report, Task};
 
+/// Files by their names: what is remembered of a sitting.
+pub type Files = Vec<(String, Vec<u8>)>;
+
 /// The file that says what is shown.
 pub const SHOWN: &str = "shown";
 
@@ -141,7 +144,7 @@ impl Whole {
     ///
     /// # Errors
     /// What is shown cannot be read, or another version of the program left it.
-    pub fn read(files: Vec<(String, Vec<u8>)>) -> Result<Self> {
+    pub fn read(files: Files) -> Result<Self> {
         let other = || Error::Request("what the earlier sitting left cannot be read".into());
         let (mut runs, mut pages, mut sitting) = (HashMap::new(), Vec::new(), None);
         for (name, bytes) in files {

@@ -230,6 +230,7 @@ fn a_run_is_a_folder_that_a_recipe_repeats() {
         "mask.safetensors",
         "model.safetensors",
         "recipe.toml",
+        "report.html",
         "report.json",
         "saliency.png",
         "side-by-side.png",

@@ -61,11 +61,13 @@ fn made(client: &mut Client, exhibit: &Exhibit) -> Record {
 
 #[test]
 fn every_record_opens_and_shows_what_is_said_of_it() {
-    let mut bytes = 0;
+    let (mut bytes, mut hung) = (0, 0);
     for exhibit in &EXHIBITS {
-        if std::env::var_os("SALUN_RECORD").is_some() && !file(exhibit).is_file() {
+        // What is not recorded yet does not hang.
+        if std::fs::metadata(file(exhibit)).map_or(0, |file| file.len()) == 0 {
             continue;
         }
+        hung += 1;
         let record = recorded_of(exhibit);
         let title = exhibit.title;
         assert_eq!(record.recipe.protocol(), exhibit.recipe().protocol(), "{title}");
@@ -81,7 +83,7 @@ fn every_record_opens_and_shows_what_is_said_of_it() {
         assert!(first <= last && last <= steps[0].1.rows.len(), "{title}");
         bytes += std::fs::metadata(file(exhibit)).unwrap().len();
     }
-    assert!(bytes < 620_000, "{bytes} bytes");
+    assert!(hung >= 2 && bytes < 620_000, "{hung} records of {bytes} bytes");
 }
 
 #[test]

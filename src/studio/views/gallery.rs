@@ -122,7 +122,7 @@ fn pictures_ui(studio: &mut Studio, exhibit: &Exhibit, record: &Record, ui: &mut
         for (i, (texture, grid)) in [before, after].into_iter().enumerate() {
             if i > 0 {
                 ui.add_space(4.0);
-                ui.label(RichText::new("→").weak());
+                ui.weak("to");
                 ui.add_space(4.0);
             }
             for column in 0..columns {

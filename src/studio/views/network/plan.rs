@@ -273,7 +273,7 @@ mod tests {
             assert!(plan.nodes[..i].iter().all(|b| !a.intersects(*b)));
         }
         assert!(plan.cards[1].top() > plan.cards[0].top(), "smaller pictures stand lower");
-        assert!(plan.nodes[3].width() > plan.nodes[2].width(), "more weights, a wider layer");
+        assert!(plan.nodes[3].width() > plan.nodes[4].width(), "more weights, a wider layer");
         let skip = plan.lines.iter().find(|line| line.way == Way::Skip).unwrap();
         assert!(skip.points[1].y < plan.cards[0].top() && skip.points[1].y >= 0.0);
     }
