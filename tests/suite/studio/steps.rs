@@ -263,7 +263,7 @@ fn steps_fit_every_window() {
                     let rect = node.rect();
                     assert!(rect.left() >= -1.0, "{size:?}, {look}: {node:?} lies off the screen");
                 }
-                let strip = window.get_by_label_contains("of 8 steps").rect();
+                let strip = window.get_by_label_contains(" %. Parts from Before").rect();
                 assert!(strip.right() <= size[0] + 1.0, "{size:?}, {look}: {strip:?}");
             }
         }

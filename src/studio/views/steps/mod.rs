@@ -204,6 +204,8 @@ fn place_ui(state: &mut State, ui: &mut Ui) {
     });
     if to != place {
         state.session_mut().steps.place = Some(to);
+        // They are asked for in the next frame.
+        ui.ctx().request_repaint();
     }
 }
 
