@@ -11,7 +11,7 @@ use crate::studio::prelude::*;
 use crate::studio::{Pane, round_up};
 
 /// Width of the panes' names, in points.
-const NAMES: f32 = 72.0;
+const NAMES: f32 = 86.0;
 /// Side of a picture, in points.
 const SMALLEST: f32 = 20.0;
 const LARGEST: f32 = 64.0;
@@ -33,7 +33,7 @@ impl Raster {
         let room = (space.x - NAMES).max(SMALLEST);
         let shown = ((room / SMALLEST) as usize).clamp(1, steps.max(1));
         let cell = room / shown as f32;
-        let tallest = (space.y * 0.4 / rows.max(1) as f32).max(SMALLEST);
+        let tallest = (space.y * 0.3 / rows.max(1) as f32).max(SMALLEST);
         Self { steps, shown, cell, side: (cell - 1.0).min(tallest).min(LARGEST) }
     }
 

@@ -76,18 +76,22 @@ struct Scrubber {
 }
 
 impl Scrubber {
-    /// Takes up a trace: the step stays where it was, or is the one at which Before and After part.
+    /// Takes up a trace: the step stays where it was, or is the one at which Before and After part, where they did
+    /// not so far.
     fn take(&mut self, trace: &Arc<Trace>) {
         if self.of.as_ref().is_some_and(|held| Arc::ptr_eq(held, trace)) {
             return;
         }
-        let apart = trace.films.iter().map(|film| apart(film, &trace.films[0]));
-        self.apart = Arc::new(apart.collect());
+        let apart: Vec<Vec<f64>> =
+            trace.films.iter().map(|film| apart(film, &trace.films[0])).collect();
+        let parted = |all: &[Vec<f64>]| all.iter().find_map(|apart| parting(apart));
+        let (before, now) = (parted(&self.apart), parted(&apart));
         let n = trace.moments.len();
-        if self.of.as_ref().is_none_or(|held| held.moments.len() != n) {
-            let parting = self.apart.iter().find_map(|apart| parting(apart));
-            self.at = parting.unwrap_or(n / 2);
+        let other = self.of.as_ref().is_none_or(|held| held.moments.len() != n);
+        if other || before.is_none() && now.is_some() {
+            self.at = now.unwrap_or(n / 2);
         }
+        self.apart = Arc::new(apart);
         self.of = Some(trace.clone());
     }
 

@@ -76,7 +76,7 @@ fn pane_ui(
         _ => {
             let noisy = sheets.noisy.texture(ui.ctx(), &film.noisy);
             let right = Some((predicted, film.predicted.clone()));
-            (noisy, right, ["shown, with noise", "predicted"])
+            (noisy, right, ["noisy", "predicted"])
         }
     };
     let painter = ui.painter_at(rect.expand(2.0));

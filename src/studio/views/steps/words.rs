@@ -7,7 +7,7 @@ use crate::studio::prelude::*;
 use crate::studio::{Sheet, tile};
 
 /// Width of the panes' names, height of the words, between maps, in points.
-const NAMES: f32 = 72.0;
+const NAMES: f32 = 86.0;
 const WORDS: f32 = 18.0;
 const GAP: f32 = 4.0;
 /// Side of a map, in points.
