@@ -132,7 +132,7 @@ fn hold_classes(size: [f32; 2], theme: Theme, held: &mut Held) {
     at.state_mut().view = &compare::VIEW;
     at.run();
     if at.query_by_label("Timeline and verdict").is_some() {
-        for tab in ["Forget", "Saliency"] {
+        for tab in ["Pick", "Saliency"] {
             at.get_all_by_label(tab).next().unwrap().click();
             at.run();
             held.hold(tab, &changed(&drawn(&mut at), &verdict));
