@@ -14,7 +14,7 @@ hold() { # WHAT BYTES LIMIT UNIT-SIZE UNIT
 }
 
 tracked=$(git ls-files -z | xargs -0 stat -c %s | awk '{ n += $1 } END { print n }')
-hold "tracked files" "$tracked" 60 1048576 MiB
+hold "tracked files" "$tracked" 64 1048576 MiB
 if [[ -e $program ]]; then
   stripped=$(mktemp)
   trap 'rm -f "$stripped"' EXIT

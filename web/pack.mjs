@@ -75,8 +75,8 @@ const mb = (bytes) => `${(bytes / 1e6).toFixed(2)} MB`;
 const codeSize = sum([...code, 'sw.js']);
 const firstSize = sum([...first, 'sw.js']);
 console.log(`program ${mb(wasm)}, packed ${mb(sizes.get('salun_bg.wasm'))}`);
-console.log(`page code ${mb(codeSize)} brotli (at most 4.4 MB), to the first picture ${mb(firstSize)} (at most 8 MB)`);
-if (codeSize > 4.4e6 || firstSize > 8e6) {
+console.log(`page code ${mb(codeSize)} brotli (at most 4.7 MB), to the first picture ${mb(firstSize)} (at most 8 MB)`);
+if (codeSize > 4.7e6 || firstSize > 8e6) {
   console.error('over the limit: the page is too large');
   process.exitCode = 1;
 }
