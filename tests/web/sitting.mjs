@@ -53,16 +53,11 @@ export const comesBack = async (page, address, shot) => {
 
 // A browser without a file system of its own says so once, and all else works.
 export const withoutMemory = async (page, address) => {
-  await page.addInitScript(() => {
-    const Own = window.Worker;
-    window.Worker = class extends Own {
-      constructor(url, options) {
-        // Modules are run in their order: the second finds what an older browser has.
-        const first = 'data:text/javascript,delete FileSystemFileHandle.prototype.createSyncAccessHandle';
-        const without = [first, String(url)].map((module) => `import ${JSON.stringify(module)};`).join('');
-        super(URL.createObjectURL(new Blob([without], { type: 'text/javascript' })), options);
-      }
-    };
+  // Modules are run in their order: the engine's own finds what an older browser has.
+  const first = "import 'data:text/javascript,delete FileSystemFileHandle.prototype.createSyncAccessHandle';\n";
+  await page.context().route('**/engine.js', async (route) => {
+    const response = await route.fetch();
+    await route.fulfill({ response, body: first + await response.text() });
   });
   await page.goto(`${address}?model=fashion-classifier&forget=class%3ABag&budget=tiny&steps=4&batch=8&device=cpu&run=1`);
   const done = await until(page, 'both runs are done', (s) => s.reports.every(Boolean) && !s.work);

@@ -158,9 +158,10 @@ fn the_page_has_every_figure_of_the_report_and_repeats_the_run() {
     {
         assert!(page.contains(told.as_str()), "{told}");
     }
-    let recipe = after("salun unlearn recipe.toml --out DIR</pre>");
-    let recipe = recipe.rsplit_once("<pre>").unwrap().1;
-    assert_eq!(Recipe::parse(recipe, "page").unwrap().protocol(), run.report.protocol);
+    let (_, rest) = page.split_once("salun unlearn recipe.toml --out DIR</pre>").unwrap();
+    let (_, rest) = rest.split_once("<pre>").unwrap();
+    let recipe = plain(rest.split_once("</pre>").unwrap().0);
+    assert_eq!(Recipe::parse(&recipe, "page").unwrap().protocol(), run.report.protocol);
     assert!(page.contains("https://a.example/?model=fashion-ddpm&amp;forget=class%3A%3Cscript"));
 }
 

@@ -1,6 +1,6 @@
 //! Looks into the model: the network drawn, and where a classifier forgets.
 
-use egui::{Key, Modifiers, Pos2, Theme, pos2, vec2};
+use egui::{Key, Modifiers, Pos2, Theme, accesskit::Toggled, pos2, vec2};
 use egui_kittest::{Harness, kittest::NodeT, kittest::Queryable};
 
 use crate::studio::answers::SNEAKER;
@@ -60,7 +60,7 @@ fn every_layer_is_drawn_and_one_opens_as_its_filters_and_in_the_list_beside() {
     window.run();
     // The list beside has the same layer open.
     let row = window.get_by_label_contains("layer1.0.conv1.weight, ");
-    assert_eq!(row.accesskit_node().is_selected(), Some(true));
+    assert_eq!(row.accesskit_node().toggled(), Some(Toggled::True));
     window.get_by_label_contains("Filter 0: ");
     let filters = window.query_all_by_label_contains("of its 144 weights in the mask").count();
     assert!(filters >= 8, "{filters} filters are seen");
@@ -87,12 +87,12 @@ fn a_layer_that_is_picked_in_the_list_is_picked_in_the_drawing() {
     played.answer();
     window.run();
     let node = window.get_by_label_contains("Layer layer1.0.conv2: ");
-    assert_eq!(node.accesskit_node().is_selected(), Some(true));
+    assert_eq!(node.accesskit_node().toggled(), Some(Toggled::True));
     // And let go of in the drawing, it is closed in the list.
     node.click();
     window.run();
     let row = window.get_by_label_contains("layer1.0.conv2.weight, ");
-    assert_eq!(row.accesskit_node().is_selected(), Some(false));
+    assert_eq!(row.accesskit_node().toggled(), Some(Toggled::False));
 }
 
 #[test]
@@ -103,7 +103,9 @@ fn two_classes_stand_beside_each_other_with_what_they_have_in_common() {
     window.get_by_label("Class beside it").click();
     window.run();
     assert!(window.query_all_by_label("Bag").count() > 1, "the chip and the list");
-    window.get_all_by_label("Bag").last().unwrap().click();
+    // The chip is in the panel at the left.
+    let of_list = |entry: &egui_kittest::Node<'_>| entry.rect().left() > 300.0;
+    window.get_all_by_label("Bag").find(of_list).unwrap().click();
     window.run();
     let Inspection::Scores(recipe) = inspection(&played) else { panic!() };
     assert_eq!(recipe.forget, "class:Bag");
@@ -144,7 +146,7 @@ fn the_network_of_every_task_is_drawn_while_nothing_is_picked() {
     assert!(matches!(inspection(&played), Inspection::Weights { .. }));
     played.answer();
     window.run();
-    window.get_by_label("Filter 0: 144 weights");
+    window.get_by_label_contains("Filter 0: ");
 }
 
 #[test]

@@ -57,6 +57,8 @@ fn a_phone_shows_pictures_above_and_a_panel_at_a_time_below() {
     window.run();
     window.get_by_label_contains("layer1.0.conv1.weight");
     assert!(window.query_by_label("Timeline and verdict").is_none(), "there is nothing in it");
+    window.get_by_label("Pick").click();
+    window.run();
     window.get_by_label("Forget").click();
     window.run();
     window.get_by_label("Timeline and verdict");
