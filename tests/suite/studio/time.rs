@@ -144,6 +144,8 @@ fn steps_are_played_and_what_can_be_done_with_one_stands_below() {
             window.run();
         }
         assert!(window.query_by_label("Branch").is_none(), "nothing is held");
+        window.get_by_label("Play").scroll_to_me();
+        window.run();
         window.get_by_label("Play").click();
         window.step();
         window.step();
