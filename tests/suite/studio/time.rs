@@ -162,9 +162,14 @@ fn steps_are_played_and_what_can_be_done_with_one_stands_below() {
         assert_eq!(window.state().state.session().scrub, Some(30));
         let actions = ["Against", "Branch", "Measure", "Keep"];
         for name in actions {
+            // On a phone they are below in the column.
+            window.get_by_label(name).scroll_to_me();
+            window.run();
             let rect = window.get_by_label(name).rect();
             assert!(rect.right() < size[0] && rect.bottom() < size[1], "{name} {rect:?}");
         }
+        window.get_by_label("Against").scroll_to_me();
+        window.run();
         window.get_by_label("Against").click();
         window.run();
         assert_eq!(window.state().state.session().against, Some(30));
@@ -178,6 +183,8 @@ fn steps_are_played_and_what_can_be_done_with_one_stands_below() {
             window.run();
             assert!(window.query_by_label_contains("Goes on from").is_none());
         }
+        window.get_by_label("Live").scroll_to_me();
+        window.run();
         window.get_by_label("Live").click();
         window.run();
         assert!(window.query_by_label("Branch").is_none());
