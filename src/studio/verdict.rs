@@ -119,7 +119,7 @@ fn measured_ui(so_far: &Metrics, ui: &mut Ui) {
     ui.label("Measuring, in rounds until the intervals are narrow");
     Grid::new("so far").spacing([12.0, 1.0]).show(ui, |ui| {
         ui.label("");
-        heads_ui(ui, ["so far", INTERVAL, "n"].into_iter());
+        heads_ui(ui, ["so far", INTERVAL, "n"]);
         for metric in Metric::accuracies() {
             ui.label(small(metric.key));
             ui.label(small(metric.value(so_far).map_or("–".into(), |v| format!("{v:.1}"))));

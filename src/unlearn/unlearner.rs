@@ -311,7 +311,7 @@ impl Unlearner {
         }
         let [first, second] = sums.map(|(losses, gradients)| {
             let of = |i: usize| {
-                let all = losses.iter().map(|loss| loss.clone().slice([i..i + 1])).collect();
+                let all = losses.iter().map(|loss| loss.clone().narrow(0, i, 1)).collect();
                 Tensor::cat(all, 0).sum()
             };
             (!losses.is_empty()).then(|| (of(1), Update { loss: of(0), gradients }))
