@@ -211,7 +211,7 @@ impl Keeper for RunKeeper {
     }
 
     fn left(&self) -> Vec<PathBuf> {
-        recovery::left()
+        recovery::left(self.earlier.as_deref())
     }
 
     fn remember(&self, name: &str, bytes: Vec<u8>) -> Result<()> {

@@ -114,9 +114,10 @@ impl Args {
         Ok((Recipe { until: until.or(recipe.until), ..recipe }, dir.into()))
     }
 
-    fn recipe(&self) -> Result<Recipe> {
+    /// The recipe that is asked for; `parent`: that of the run that it goes on from.
+    fn recipe(&self, parent: Option<&Recipe>) -> Result<Recipe> {
         let mut recipe = match &self.recipe {
-            _ if self.branch.is_some() => self.parent()?.0,
+            _ if let Some(parent) = parent => parent.clone(),
             Some(link) if link.to_string_lossy().contains('?') && !link.exists() => {
                 self.linked(&link.to_string_lossy())?
             }
@@ -142,7 +143,7 @@ impl Args {
                 Recipe::new("", "", "")
             }
         };
-        if self.branch.is_some() {
+        if parent.is_some() {
             recipe = recipe.whole().going_on(&recipe);
         }
         recipe.until = self.until.or(recipe.until);
@@ -184,14 +185,14 @@ impl Args {
 
 /// Runs the command.
 pub fn run(args: &Args, common: &Common) -> Result<()> {
-    let recipe = args.recipe()?;
+    let parent = args.branch.is_some().then(|| args.parent()).transpose()?;
+    let recipe = args.recipe(parent.as_ref().map(|(recipe, _)| recipe))?;
     common.look_at(&recipe.data, &recipe.model)?;
     let out = Output::new(&args.out, OutputKind::Run, common.force)?;
     let mut client = Client::open(common)?;
-    if args.branch.is_some() {
-        let (parent, dir) = args.parent()?;
+    if let Some((parent, dir)) = &parent {
         // Without its snapshots, or on another kind of device, its updates are made again.
-        if let Some(past) = folder::past(&dir)? {
+        if let Some(past) = folder::past(dir)? {
             let job = Job::Remember { recipe: parent.whole(), past, model: None };
             client.ask(job, Outcome::try_as_kept)?;
         }

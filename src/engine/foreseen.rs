@@ -76,7 +76,7 @@ impl Work<'_> {
 
     /// Measuring the original and Retrain, unless they were measured.
     fn unmeasured(&mut self, of: &Setting) -> Vec<Leg> {
-        let (start, extent) = (of.asked.recipe.start(), of.asked.extent());
+        let (start, extent) = (of.asked.recipe.start(), of.measured_on());
         let names = [Some(&*start), twin(of).map(|twin| twin.name)].into_iter().flatten();
         let mut legs = Vec::new();
         for name in names {
@@ -149,15 +149,13 @@ impl Setting {
     }
 
     fn measuring(&self) -> Vec<Leg> {
-        let (extent, set) = (self.asked.extent(), &self.set);
+        let Extent { most, .. } = self.measured_on();
         if self.model.unet().is_some() {
-            let [forgotten, each, _] = extent.most;
+            let [forgotten, each, _] = most;
             let others = self.model.card.classes.len().saturating_sub(1);
             let pictures = forgotten + each * others;
             return vec![Leg::new("Evaluating", pictures * self.sampling().steps, self.pass())];
         }
-        let there = [set.forget.len(), set.retain.len(), self.data.test.len()];
-        let Extent { most, .. } = extent.within(there);
         let columns = self.asked.recipe.budget.sizes().columns;
         vec![
             Leg::new("Drawing", self.model.card.classes.len() * columns, 1.0),

@@ -22,6 +22,12 @@ pub struct Known {
     seen: BTreeMap<String, Vec<[usize; 2]>>,
 }
 
+/// Where what is recorded of a shipped model lies among the [`assets`]; nothing of others.
+pub fn path(name: &str) -> Option<&'static str> {
+    let ending = format!("/{name}.known");
+    assets::KNOWN.into_iter().find(|path| path.ends_with(&ending))
+}
+
 /// What some weights drawn in a way are known by.
 fn key(weights: &[&HostWeights], options: &SampleOptions) -> String {
     let weights: Vec<String> = weights.iter().map(|w| w.hash()).collect();
@@ -56,10 +62,18 @@ impl Known {
 
     /// What is recorded of a shipped model's weights drawn in this way; nothing of others.
     fn of(name: &str, weights: &[&HostWeights], options: &SampleOptions) -> Option<Self> {
-        let ending = format!("/{name}.known");
-        let path = assets::KNOWN.iter().find(|path| path.ends_with(&ending))?;
-        let known: Self = wire::inflate(&assets::bytes(path).ok()?).ok()?;
-        (known.key == key(weights, options)).then_some(known)
+        let known: Self = wire::inflate(&assets::bytes(path(name)?).ok()?).ok()?;
+        known.is_of(weights, options).then_some(known)
+    }
+
+    /// Whether it was recorded of these weights, drawn in this way.
+    pub fn is_of(&self, weights: &[&HostWeights], options: &SampleOptions) -> bool {
+        self.key == key(weights, options)
+    }
+
+    /// Whether nothing is recorded.
+    pub fn is_empty(&self) -> bool {
+        self.seen.values().all(Vec::is_empty)
     }
 }
 

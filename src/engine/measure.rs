@@ -41,6 +41,16 @@ impl Setting {
         let Recipe { data, budget, .. } = self.asked.recipe.clone();
         (name.to_string(), data, self.set.spec.clone(), budget, self.sampling(), n)
     }
+
+    /// How many pictures the request is measured on, of those that there are.
+    pub fn measured_on(&self) -> Extent {
+        let (extent, set) = (self.asked.extent(), &self.set);
+        match self.model.unet() {
+            // It draws as many as are asked for.
+            Some(_) => extent,
+            None => extent.within([set.forget.len(), set.retain.len(), self.data.test.len()]),
+        }
+    }
 }
 
 impl Asked {
@@ -184,19 +194,19 @@ impl Work<'_> {
         .await
     }
 
-    /// What a pane shows of a model that no job changes; drawn once.
+    /// What a pane shows of a model that no job changes, by its name and that of the data; drawn once.
     ///
     /// # Errors
     /// Cancelled, or the device failed.
     pub async fn shown_once(
         &mut self,
-        name: &str,
+        name: (&str, &str),
         model: &Model,
         test: &Pictures,
         columns: usize,
         options: &SampleOptions,
     ) -> Result<Arc<Grid>> {
-        self.once(&(name, columns, options), async |work| {
+        self.once(&shown_as(name, columns, options), async |work| {
             let weights = model.weights.upload(&work.session.device);
             work.grid(model, &weights, test, columns, options).await
         })
@@ -300,6 +310,11 @@ impl Grid {
         let seen = samples.iter().flat_map(|row| row.seen[..columns].to_vec()).collect();
         Some(Self::new((0..samples.len()).map(Some).collect(), shape, pixels, seen))
     }
+}
+
+/// What caches know by what a pane shows of a model, by its name and that of the data.
+pub fn shown_as(name: (&str, &str), columns: usize, options: &SampleOptions) -> impl Debug {
+    (name, columns, options)
 }
 
 /// How a recipe samples: its own options or those of a preview of so many steps, always with the recipe's seed.

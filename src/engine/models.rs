@@ -2,7 +2,7 @@
 
 use std::{path::Path, sync::Arc};
 
-use super::measure::preview;
+use super::measure::{preview, shown_as};
 use super::{Client, Event, Grid, Opened, Session, Setting, TrainingSet, Work};
 use crate::data;
 use crate::error::{Error, Result};
@@ -63,6 +63,12 @@ impl Session {
         let model = Arc::new(registry::open_latent(name)?);
         self.models.insert(name.into(), AnyModel::Latent(model.clone()));
         Ok(model)
+    }
+
+    /// Whether a name is a text-to-image model's: what is open under it, else what would be opened.
+    pub fn is_latent(&self, name: &str) -> bool {
+        let open = self.models.get(name);
+        open.map_or_else(|| registry::is_latent(name), |open| open.latent().is_some())
     }
 
     /// A text-to-image model's networks; its weights, which may take a minute, are not read for them.
@@ -178,7 +184,9 @@ impl Work<'_> {
             Some(_) => {
                 let test = data::test(&to.data)?;
                 if to.data.starts_with("folder:") {
-                    data::open(&to.data)?.notes.iter().for_each(|note| self.job.note(note));
+                    let folder = data::open(&to.data)?;
+                    self.session.notice(&folder);
+                    folder.notes.iter().for_each(|note| self.job.note(note));
                 }
                 let [channels, _] = model.card.architecture.channels_and_classes();
                 if channels != test.shape.channels {
@@ -193,9 +201,9 @@ impl Work<'_> {
             None => Arc::default(),
         };
         let Sizes { columns, sampler, .. } = to.budget.sizes();
-        let (name, sampler) = (to.name.clone(), sampler[to.task as usize]);
+        let (name, of, sampler) = (to.name.clone(), to.data.clone(), sampler[to.task as usize]);
         let draw = async |work: &mut Work<'_>, options: SampleOptions| {
-            let shown = work.shown_once(&name, model, &test, columns, &options).await?;
+            let shown = work.shown_once((&name, &of), model, &test, columns, &options).await?;
             Ok(Grid::clone(&shown))
         };
         self.shown(to, first && model.unet().is_some(), sampler, draw).await
@@ -224,9 +232,14 @@ impl Work<'_> {
     /// # Errors
     /// It cannot be read, or is of another kind; cancelled.
     pub async fn twin_grid(&mut self, twin: &Shipped, of: &Setting) -> Result<Arc<Grid>> {
-        let Recipe { seed, budget, .. } = of.asked.recipe;
+        let Recipe { data, seed, budget, .. } = &of.asked.recipe;
         let Sizes { columns, sampler, .. } = budget.sizes();
-        let options = preview(sampler[of.asked.plan.how.task as usize], seed);
-        self.shown_once(twin.name, &twin.open()?, &of.data.test, columns, &options).await
+        let options = preview(sampler[of.asked.plan.how.task as usize], *seed);
+        let name = (twin.name, &**data);
+        // It is opened only where it is drawn.
+        if let Some(shown) = self.session.store.get(&shown_as(name, columns, &options)) {
+            return Ok(shown);
+        }
+        self.shown_once(name, &twin.open()?, &of.data.test, columns, &options).await
     }
 }

@@ -35,11 +35,14 @@ impl Past {
         Self { snapshots: Snapshots::of(free), log: Vec::new() }
     }
 
-    /// Keeps the weights after an update.
+    /// Keeps the weights after an update, where they are not too large for that.
     ///
     /// # Errors
     /// The device failed.
     pub async fn keep(&mut self, request: &Request, weights: &Weights, step: usize) -> Result<()> {
+        if !self.snapshots.fits(request.original()) {
+            return Ok(());
+        }
         self.snapshots.keep(request.original(), &weights.download().await?, step)
     }
 }
@@ -47,13 +50,15 @@ impl Past {
 /// What a run's past is known by: the whole run's recipe, audited or not. A file that it names may be another by
 /// now.
 fn key(recipe: &Recipe) -> Option<(&'static str, String)> {
-    let of_files = |r: &Recipe| {
-        let indices = ForgetKind::of(&r.forget) == Some(ForgetKind::Indices);
-        r.mask_file.is_some() || indices
-    };
-    let all = std::iter::successors(Some(recipe), |recipe| recipe.branch.as_deref());
-    let named = all.chain(&recipe.after).any(of_files);
-    (!named).then(|| ("past", Recipe { audit: None, ..recipe.whole() }.end()))
+    (!names_files(recipe)).then(|| ("past", Recipe { audit: None, ..recipe.whole() }.end()))
+}
+
+/// Whether files stand behind a recipe, a run that it goes on from, or a request before it: a list of items, a mask,
+/// weights that others made. In its hash they go by their last names, and what is in them may have changed.
+pub fn names_files(recipe: &Recipe) -> bool {
+    let indices = ForgetKind::of(&recipe.forget) == Some(ForgetKind::Indices);
+    let own = indices || recipe.mask_file.is_some() || recipe.given.is_some();
+    own || recipe.branch.as_deref().into_iter().chain(&recipe.after).any(names_files)
 }
 
 impl Session {
@@ -72,20 +77,26 @@ impl Session {
     /// What the updates of a request come to, where a run that made them is remembered; what it began with is not
     /// in it.
     pub fn recall(&mut self, request: &Request) -> Option<Ended> {
-        let (recipe, end) = (&request.asked().recipe, request.asked().plan.end());
-        let past = self.store.get::<Past>(&key(recipe)?)?;
-        // Of other weights than these, such as those of a file that has changed, it is made again.
-        let weights = past.snapshots.at(request.original(), end).ok()??;
+        let (weights, past) = self.known(request)?;
+        let end = request.asked().plan.end();
         let log: Vec<LogLine> = past.log.iter().take_while(|l| l.step <= end).cloned().collect();
-        let (subject, _) = request.on(&self.device);
         Some(Ended {
-            augment: subject.settings().augment,
+            augment: request.subject(&self.device).settings().augment,
             weights: weights.upload(&self.device),
             seconds: log.last().map_or(0.0, |line| line.seconds),
             log,
             start: None,
             snapshots: past.snapshots.until(end),
         })
+    }
+
+    /// The weights that the updates of a request end with, and the run, where one that made them is remembered.
+    fn known(&mut self, request: &Request) -> Option<(HostWeights, Arc<Past>)> {
+        let (recipe, end) = (&request.asked().recipe, request.asked().plan.end());
+        let past = self.store.get::<Past>(&key(recipe)?)?;
+        // Of other weights than these, such as those of a file that has changed, it is made again.
+        let weights = past.snapshots.at(request.original(), end).ok()??;
+        Some((weights, past))
     }
 }
 
@@ -122,18 +133,15 @@ impl Work<'_> {
         let own = own_mask(&mut request)?;
         self.prepare(&mut request).await?;
         request.asked().plan.check_end()?;
-        let found = match self.session.recall(&request) {
-            Some(found) => found,
-            None => {
-                let (_, mask) = self.mask(&request, own).await?;
-                let start = self.branch(&request).await?;
-                // Nobody waits for its pictures.
-                let nobody: Send = Arc::new(|_| {});
-                let on = Client { id: 0, send: &nobody };
-                let mut within = Work { session: self.session, job: self.job, on };
-                within.train_free(&request, mask.as_ref(), start).await?
-            }
-        };
-        found.weights.download().await
+        if let Some((weights, _)) = self.session.known(&request) {
+            return Ok(weights);
+        }
+        let (_, mask) = self.mask(&request, own).await?;
+        let start = self.branch(&request).await?;
+        // Nobody waits for its pictures.
+        let nobody: Send = Arc::new(|_| {});
+        let on = Client { id: 0, send: &nobody };
+        let mut within = Work { session: self.session, job: self.job, on };
+        within.train_free(&request, mask.as_ref(), start).await?.weights.download().await
     }
 }

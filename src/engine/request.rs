@@ -89,21 +89,29 @@ impl Request {
 
     /// What learns, with its items, and its weights as they are before, on a device.
     pub fn on(&self, device: &Device) -> (Subject, Weights) {
+        let weights = match self {
+            OfPrompts(of) if *device == of.noising.device => of.weights.unet.clone(),
+            _ => self.original().upload(device),
+        };
+        (self.subject(device), weights)
+    }
+
+    /// What learns, with its items.
+    pub fn subject(&self, device: &Device) -> Subject {
         match self {
             Classes(of) => {
                 let sent = of.asked.plan.redirect.clone();
-                let subject = Subject::of_classes(&of.model, of.data.clone(), sent, device);
-                (subject, of.model.weights.upload(device))
+                Subject::of_classes(&of.model, of.data.clone(), sent, device)
             }
             OfPrompts(of) => {
                 // Pictures are latents by now: nobody needs the autoencoder.
-                let (text, unet) = match *device == of.noising.device {
-                    true => (of.weights.text.clone(), of.weights.unet.clone()),
-                    false => (of.model.text.upload(device), of.model.unet.upload(device)),
+                let text = match *device == of.noising.device {
+                    true => of.weights.text.clone(),
+                    false => of.model.text.upload(device),
                 };
                 let noising = Noising { device: device.clone(), ..of.noising.clone() };
                 let prompts = Prompts { noising, text, sets: of.items.clone() };
-                (Subject::Diffusion(Box::new(prompts)), unet)
+                Subject::Diffusion(Box::new(prompts))
             }
         }
     }
@@ -219,9 +227,10 @@ impl Work<'_> {
                 let measured = self.measure_once(&start, &of.model, of, n).await?;
                 let mut measured = Measured::clone(&measured);
                 if measured.grid.rows.is_empty() {
-                    let columns = of.asked.recipe.budget.sizes().columns;
-                    let (test, options) = (&of.data.test, of.sampling());
-                    let shown = self.shown_once(&start, &of.model, test, columns, &options);
+                    let Recipe { data, budget, .. } = &of.asked.recipe;
+                    let (columns, options) = (budget.sizes().columns, of.sampling());
+                    let (name, test) = ((&*start, &**data), &of.data.test);
+                    let shown = self.shown_once(name, &of.model, test, columns, &options);
                     measured.grid = shown.await?;
                 }
                 Ok(measured)

@@ -9,7 +9,7 @@ use super::judges::Judges;
 use super::measure::deaf;
 use super::requests::Adopted;
 use super::store::{Kept, Store};
-use super::{Asked, Beside, Event, Inspection, Job, Outcome, Request, Send, requests};
+use super::{Asked, Beside, Event, Inspection, Job, Outcome, Request, Send, known, requests};
 use crate::data::{Dataset, ForgetSet, Split, by_loss};
 use crate::error::{Error, Result};
 use crate::eval::{Evaluator, Shown};
@@ -94,7 +94,7 @@ impl Session {
     }
 
     /// Forgets what was found on a folder of pictures that has changed since.
-    fn notice(&mut self, data: &Dataset) {
+    pub(super) fn notice(&mut self, data: &Dataset) {
         let Some(now) = &data.fingerprint else { return };
         let then = self.folders.insert(data.name.clone(), now.clone());
         if then.is_some_and(|then| then != *now) {
@@ -323,10 +323,7 @@ impl<'a> Work<'a> {
     /// # Errors
     /// What is wrong with it; cancelled.
     pub async fn resolve(&mut self, recipe: &Recipe) -> Result<Request> {
-        let open = self.session.models.get(&recipe.model);
-        let latent =
-            open.map_or_else(|| registry::is_latent(&recipe.model), |open| open.latent().is_some());
-        Ok(match latent || recipe.names_prompt() {
+        Ok(match self.session.is_latent(&recipe.model) || recipe.names_prompt() {
             true => Request::Prompts(Box::new(self.prompt_setting(recipe).await?)),
             false => {
                 recipe.check()?;
@@ -379,9 +376,15 @@ fn needed(job: &Job) -> Vec<&'static str> {
         Job::Train { request, .. } => data::files(&request.data).concat(),
         // Its data are there since it was run.
         Job::Adopt { .. } | Job::Remember { .. } => Vec::new(),
+        Job::Unlearn(recipe) => {
+            let Recipe { model, data, forget, .. } = recipe;
+            let twin = registry::twin(model, forget).map(|twin| twin.name);
+            let measured = [Some(&**model), twin].into_iter().flatten();
+            let recorded: Vec<_> = measured.filter_map(known::path).collect();
+            [whole(model, data, forget), recorded].concat()
+        }
         Job::Rank(recipe)
         | Job::Overlap { recipe, .. }
-        | Job::Unlearn(recipe)
         | Job::Evaluate { recipe, .. }
         | Job::Attack { recipe, .. }
         | Job::Interpolate { recipe, .. }

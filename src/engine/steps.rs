@@ -10,7 +10,8 @@ use super::session::twin;
 use super::{Grid, Request, Work, bytes};
 use crate::data::corpus::resampled;
 use crate::error::{Error, Result, ensure};
-use crate::models::{AnyModel, HostWeights, Model, Shipped, delta, registry};
+use crate::eval::Drawer;
+use crate::models::{AnyModel, HostWeights, Model, Shipped, delta};
 use crate::sampling::{Recorded, Wanted, record, sampler, trace};
 use crate::words::{Budget, Recipe, SampleOptions, Task};
 
@@ -135,8 +136,7 @@ impl Work<'_> {
                 Request::Prompts(of) => self.traced_request(request, &of).await,
             };
         }
-        let open = self.session.models.get(model);
-        if open.map_or_else(|| registry::is_latent(model), |open| open.latent().is_some()) {
+        if self.session.is_latent(model) {
             return self.traced_opening(request).await;
         }
         let open = self.session.model(model)?;
@@ -155,25 +155,17 @@ impl Work<'_> {
         ensure(asked.row < model.card.classes.len(), right)?;
         let wanted = |column: &usize| Wanted { condition: Some(asked.row), noise: *column as u64 };
         let wanted: Vec<_> = asked.columns.iter().map(wanted).collect();
-        let (shape, other) = (unet.picture_shape(), unet.config.classes);
+        let shape = unet.picture_shape();
         let judge = self.session.judge(&model.card, data, shape[0])?;
-        let see = async |values: &[f32]| match &judge {
-            Some(judge) => {
-                let glances = judge.look(values, shape).await?;
-                Ok(glances.iter().map(|g| Some((g.name.unwrap_or(other), g.p))).collect())
-            }
-            None => Ok(vec![None; wanted.len()]),
-        };
         let mut trace = Trace::of(vec![Vec::new(); wanted.len()]);
         for (i, of) in asked.of.iter().enumerate() {
-            let weights = match of {
-                Traced::Twin => {
-                    let none = || Error::Request("no Retrain twin is shipped for this".into());
-                    twin.ok_or_else(none)?.open()?.weights
-                }
-                of => ended(&model.weights, of)?,
+            let weights = match (of, twin) {
+                (Traced::Twin, Some(twin)) => twin.open()?.weights,
+                (of, _) => ended(&model.weights, of)?,
             };
             let weights = weights.upload(&self.session.device);
+            let drawer = Drawer { unet, weights: &weights, judge: judge.as_deref() };
+            let see = async |values: &[f32]| drawer.look(values).await;
             let pictures = sampler::classes(unet, &weights, &wanted, &options);
             if i == 0 {
                 self.phase_of_trace(asked, pictures.calls());
@@ -195,11 +187,12 @@ impl Work<'_> {
 /// The weights of a run, or the original's.
 ///
 /// # Errors
-/// The run is of another network.
+/// The run is of another network, or a Retrain twin is asked for where none is.
 pub(super) fn ended(original: &HostWeights, of: &Traced) -> Result<HostWeights> {
     match of {
         Traced::Ended { model, strength } => delta::blend(original, model.weights(), *strength),
-        Traced::Original | Traced::Twin => Ok(original.clone()),
+        Traced::Original => Ok(original.clone()),
+        Traced::Twin => Err(Error::Request("no Retrain twin is shipped for this".into())),
     }
 }
 

@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::past::names_files;
 use super::{Grid, Request, Work};
 use crate::error::{Error, Result};
 use crate::models::delta;
 use crate::models::{AnyModel, Precision, checkpoint};
 use crate::saliency::Mask;
-use crate::words::{Export, ForgetKind, LoraReport, Recipe};
+use crate::words::{Export, LoraReport, Recipe};
 
 /// A file that was made of a run's change.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -32,10 +33,7 @@ impl Work<'_> {
         recipe: &Recipe,
         strength: f64,
     ) -> Result<Arc<Grid>> {
-        // Files go by their last names there, and what is in them may have changed.
-        let indices = ForgetKind::of(&recipe.forget) == Some(ForgetKind::Indices);
-        let of_files = recipe.given.is_some() || recipe.mask_file.is_some() || indices;
-        let weights = of_files.then(|| run.weights().hash());
+        let weights = names_files(recipe).then(|| run.weights().hash());
         let key = ("strength", recipe.end(), &recipe.data, weights, strength.to_bits());
         self.once(&key, async |work| {
             let request = work.resolve(recipe).await?;

@@ -52,8 +52,8 @@ impl Work<'_> {
             Some(weights) => Ended::given(weights.upload(&self.session.device)),
             None => {
                 let start = self.branch(request).await?;
-                let whole = recipe.until.is_none();
-                match self.session.recall(request).filter(|_| !whole) {
+                // A whole run is made anew.
+                match recipe.until.and_then(|_| self.session.recall(request)) {
                     Some(found) => Ended { start, ..found },
                     None => self.train_free(request, mask.as_ref(), start).await?,
                 }

@@ -78,23 +78,28 @@ impl Drawer<'_> {
         options: &SampleOptions,
         job: &mut JobContext,
     ) -> Result<Judged> {
-        let Self { unet, weights, judge } = self;
         let mut judged = Judged::default();
         for batch in wanted.chunks(BATCH) {
-            let made = sample(unet, weights, batch, options, job).await?;
-            match judge {
-                Some(judge) => {
-                    let glances = judge.look(&made, unet.picture_shape()).await?;
-                    // Beyond all classes: something else.
-                    let other = unet.config.classes;
-                    let seen = glances.iter().map(|g| Some((g.name.unwrap_or(other), g.p)));
-                    judged.seen.extend(seen);
-                }
-                None => judged.seen.extend(std::iter::repeat_n(None, batch.len())),
-            }
+            let made = sample(self.unet, self.weights, batch, options, job).await?;
+            judged.seen.extend(self.look(&made).await?);
             judged.values.extend(made);
         }
         Ok(judged)
+    }
+
+    /// What the judge sees in each of some pictures, values in [0, 1], as [`Judged::seen`] has it.
+    ///
+    /// # Errors
+    /// The device failed.
+    pub async fn look(&self, values: &[f32]) -> Result<Vec<Option<(usize, f32)>>> {
+        let shape = self.unet.picture_shape();
+        let Some(judge) = self.judge else {
+            return Ok(vec![None; values.len() / shape.iter().product::<usize>()]);
+        };
+        // Beyond all classes: something else.
+        let other = self.unet.config.classes;
+        let glances = judge.look(values, shape).await?;
+        Ok(glances.iter().map(|g| Some((g.name.unwrap_or(other), g.p))).collect())
     }
 
     /// Shares of each class's samples that the judge gives that class. UA is 100 - the forgotten class's share; RA

@@ -119,15 +119,15 @@ impl Sitting {
 }
 
 /// The run folders that earlier sittings and commands left, whose processes are gone.
-pub fn left() -> Vec<PathBuf> {
-    let (mut left, latest) = (Vec::new(), remembered());
+pub fn left(latest: Option<&Path>) -> Vec<PathBuf> {
+    let mut left = Vec::new();
     for entry in files::places().iter().flat_map(|place| folders(place)) {
         let name = entry.file_name().unwrap_or_default().to_string_lossy();
         if !name.starts_with(SITTING) {
             left.push(entry);
         } else if ended(&entry) {
             let runs = runs(&entry);
-            if runs.is_empty() && latest.as_ref() != Some(&entry) {
+            if runs.is_empty() && latest != Some(entry.as_path()) {
                 let _ = fs::remove_dir_all(&entry);
             }
             left.extend(runs);

@@ -64,6 +64,13 @@ pub struct Histogram {
     pub below: usize,
 }
 
+impl Histogram {
+    /// Base-10 logarithm of the right edge of the last bar.
+    pub fn end(&self) -> f64 {
+        self.start + self.step * self.counts.len() as f64
+    }
+}
+
 impl LayerHistograms {
     /// Takes the histograms on the CPU: the only pass over the scores.
     pub fn of(layout: &WeightLayout, scores: &[f32]) -> Self {

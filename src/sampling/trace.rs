@@ -4,7 +4,7 @@ use super::Denoising;
 use super::sampler::Denoiser;
 use crate::error::Result;
 use crate::job_context::JobContext;
-use crate::models::weights::read;
+use crate::models::weights::read_all;
 use burn::tensor::Tensor;
 
 /// Calls of the network that are recorded, at the most; of more, every so many.
@@ -101,10 +101,18 @@ pub async fn record<N: Denoiser>(
 /// The device failed.
 pub async fn mean(maps: Vec<Tensor<4>>, to: [usize; 2]) -> Result<Vec<f32>> {
     let layers = maps.len() as f32;
+    let sizes: Vec<[usize; 4]> = maps.iter().map(|map| map.dims()).collect();
+    let flat = |(map, size): (Tensor<4>, &[usize; 4])| -> Tensor<1> {
+        map.reshape([size.iter().product::<usize>()])
+    };
+    let flat: Vec<Tensor<1>> = maps.into_iter().zip(&sizes).map(flat).collect();
+    // All at once: each read is a wait of its own.
+    let all = read_all(&flat).await?;
+    let mut rest = &all[..];
     let mut sum: Vec<f32> = Vec::new();
-    for map in maps {
-        let [.., h, w] = map.dims();
-        let values = read(map).await?;
+    for [n, tokens, h, w] in sizes {
+        let (values, others) = rest.split_at(n * tokens * h * w);
+        rest = others;
         let each = values.chunks_exact(h * w).flat_map(|map| enlarged(map, [h, w], to));
         if sum.is_empty() {
             sum = each.map(|v| v / layers).collect();

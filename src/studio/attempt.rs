@@ -14,8 +14,6 @@ pub const RETAIN: &str = " retain";
 /// A run that was asked for.
 #[derive(Debug, Clone, Default)]
 pub struct Attempt {
-    /// The name of the method.
-    pub method: String,
     /// What was asked for.
     pub recipe: Recipe,
     /// (step, loss), one for each update so far.
@@ -92,8 +90,7 @@ impl Glance {
 impl Attempt {
     /// A run that has yet to start; until it does, the model shows what it showed before.
     pub fn new(recipe: Recipe, before: Arc<Grid>) -> Self {
-        let method = recipe.method.clone();
-        Self { method, recipe, snapshots: vec![(0, before)], ..Self::default() }
+        Self { recipe, snapshots: vec![(0, before)], ..Self::default() }
     }
 
     /// A run that was recorded, with what it showed.

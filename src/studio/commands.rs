@@ -218,7 +218,8 @@ const PRESENT_KEY: Key = if cfg!(target_arch = "wasm32") { Key::F9 } else { Key:
 
 pub const PRESENT: Command = Command::new("Presentation", |studio, _| studio.toggle_presentation())
     .button("Present", "The main job step by step, in large letters, by a remote's keys")
-    .keys(&[plain(PRESENT_KEY)], When::Always);
+    .keys(&[plain(PRESENT_KEY)], When::Always)
+    .of(Piece::Tour);
 
 const FRAMES: Command = Command::new("Frame times", |studio, _| studio.frames.shown ^= true)
     .keys(&[plain(Key::F12)], When::Idle);

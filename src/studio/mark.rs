@@ -25,6 +25,12 @@ impl Mark {
         }
     }
 
+    /// The mark of a tile; none where nobody judged it, or nothing was asked for.
+    pub fn at(grid: &Grid, row: usize, column: usize, forgotten: bool) -> Option<Self> {
+        let (seen, _) = grid.seen_in(row, column)?;
+        Some(Self::of(seen == grid.rows[row]?, forgotten))
+    }
+
     /// Its name in the legend.
     pub fn name(self) -> &'static str {
         match self {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::Entry;
 use super::app::Studio;
 use super::saver::Saver;
-use super::sitting::{Files, Page, SHOWN, Whole, page_file, run_bytes, run_file};
+use super::sitting::{Files, Page, SHOWN, Sitting, Whole, page_file, run_bytes, run_file};
 use super::state::State;
 use super::views::View;
 use crate::engine::Run;
@@ -34,7 +34,7 @@ pub struct Memory {
     /// Their names and sizes, the oldest first.
     held: Vec<(String, usize)>,
     /// What was said last to be shown.
-    said: Vec<u8>,
+    said: Option<Sitting>,
     /// Whether it is known that nothing can be remembered: that is said once.
     pub fails: bool,
 }
@@ -87,7 +87,7 @@ impl Saver {
     /// Throws away all that is remembered of this sitting.
     pub fn forget_all(&mut self) {
         let names: Vec<String> = self.memory.held.drain(..).map(|(name, _)| name).collect();
-        self.memory.said.clear();
+        self.memory.said = None;
         self.tell_keeper(move |keeper| {
             names.iter().for_each(|name| keeper.forget(name));
             Ok(())
@@ -137,13 +137,16 @@ impl Studio {
             self.state.tell(remembered);
         }
         // Without a run there is nothing to come back to.
-        let sitting = self.state.sitting(self.view.name);
-        let Some(sitting) = sitting.filter(|_| self.saver.memory.has_pages()) else { return };
-        let Ok(bytes) = wire::pack(&sitting) else { return };
-        if bytes != self.saver.memory.said {
-            self.saver.memory.said = bytes.clone();
-            self.saver.remember(SHOWN.into(), bytes.len(), || Ok(bytes));
+        if !self.saver.memory.has_pages() {
+            return;
         }
+        let sitting = self.state.sitting(self.view.name);
+        if sitting.is_none() || sitting == self.saver.memory.said {
+            return;
+        }
+        let Ok(bytes) = wire::pack(&sitting) else { return };
+        self.saver.memory.said = sitting;
+        self.saver.remember(SHOWN.into(), bytes.len(), || Ok(bytes));
     }
 
     /// Takes in what is known of an earlier sitting.

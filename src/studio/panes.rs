@@ -242,13 +242,19 @@ impl PaneContext<'_> {
         }
     }
 
+    /// The rows of each part that stands side by side.
+    pub fn parts(&self) -> impl Iterator<Item = Range<usize>> + use<> {
+        let rows = self.base.rows.len();
+        let part = rows.div_ceil(self.arrangement.parts).max(1);
+        (0..rows).step_by(part).map(move |first| first..rows.min(first + part))
+    }
+
     /// What a tile's frame says.
     fn mark(&self, pictures: Pictures, row: usize, column: usize) -> Option<Mark> {
         let Pictures { pane, grid, faint, .. } = pictures;
-        let (seen, _) = grid.seen_in(row, column).filter(|_| !faint)?;
         let like = grid.rows.len() == self.base.rows.len();
         let forgotten = pane != Pane::Before && like && self.forgotten.contains(&row);
-        Some(Mark::of(seen == grid.rows[row]?, forgotten))
+        Mark::at(grid, row, column, forgotten).filter(|_| !faint)
     }
 
     fn tooltip_ui(&self, response: Response, part: &Part, pictures: Pictures) {

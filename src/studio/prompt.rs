@@ -25,7 +25,8 @@ pub struct Draft {
 /// The prompts of the first pictures' rows.
 pub fn choices(seen: &Opened) -> Vec<Choice> {
     let names = (0..seen.grid.rows.len()).filter_map(|row| seen.grid.name(row, &seen.classes));
-    names.map(|name| Choice::Prompt(prompt_of(seen, name))).collect()
+    let styled = has_styles(seen);
+    names.map(|name| Choice::Prompt(prompt_of(styled, name))).collect()
 }
 
 /// The prompt of the first picture's row.
@@ -34,8 +35,8 @@ pub fn example(session: &TaskState) -> Option<Choice> {
 }
 
 /// What is asked for to be shown what a row shows: captions are prompts as they are.
-fn prompt_of(opened: &Opened, name: &str) -> String {
-    match has_styles(opened) {
+fn prompt_of(styled: bool, name: &str) -> String {
+    match styled {
         true => format!("{} {name}", article(name)),
         false => name.to_string(),
     }
@@ -110,19 +111,20 @@ fn choices_ui(studio: &mut Studio, ui: &mut Ui, opened: &Arc<Opened>) {
     let styles = opened.classes.iter().filter(|name| name.ends_with(" style"));
     let styles: Vec<(&str, &str)> =
         styles.map(|name| (name.trim_end_matches(" style"), name.as_str())).collect();
-    let prompt = |name: &str| prompt_of(opened, name);
+    let styled = !styles.is_empty();
+    let prompt = |name: &str| prompt_of(styled, name);
     let pressed = chips_ui(opened.grid.rows.len(), blocked, ui, |row| {
         let picture = tile::image(texture, &opened.grid, [row, 0], CHIP);
         name(row).map(|name| (name, Some(picture), on(&prompt(name))))
     });
     let mut chosen = pressed.and_then(name).map(prompt);
-    if has_styles(opened) {
+    if styled {
         let more = concepts::all_ui(studio, ui, |name| on(&prompt(name)));
         chosen = more.as_deref().map(prompt).or(chosen);
     }
     let lists: Vec<(&str, &str)> = LISTS.iter().map(|(name, _)| (*name, *name)).collect();
     let rows = [("Styles", styles), ("Lists", lists)];
-    for (title, all) in rows.into_iter().filter(|_| has_styles(opened)) {
+    for (title, all) in rows.into_iter().filter(|_| styled) {
         ui.horizontal_wrapped(|ui| {
             ui.spacing_mut().button_padding = vec2(6.0, 2.0);
             ui.label(small(title).weak());

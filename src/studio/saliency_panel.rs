@@ -8,6 +8,7 @@ use super::prelude::*;
 use super::salient_record::recorded_ui;
 use super::{Saliency, Spot, heat};
 use crate::models::latent::is_cross_attention;
+use crate::saliency::Histogram;
 
 /// Height of a layer's row, in points.
 const ROW: f32 = 32.0;
@@ -107,20 +108,23 @@ fn legend_ui(changed: bool, ui: &mut Ui) {
     });
 }
 
+/// The bars of a histogram of scores, those at and above a threshold in the colour of what may change, and its line.
+pub fn bars(scores: &Histogram, threshold: f64, palette: &Palette) -> (BarChart, VLine) {
+    let cut = threshold.log10().clamp(scores.start, scores.end());
+    let bars = scores.counts.iter().enumerate().map(|(i, count)| {
+        let middle = scores.start + (i as f64 + 0.5) * scores.step;
+        let color = if middle >= cut { palette.accent_text } else { palette.weak };
+        Bar::new(middle, *count as f64).width(scores.step * 0.9).fill(color).stroke(Stroke::NONE)
+    });
+    let chart = BarChart::new("weights", bars.collect()).allow_hover(false);
+    (chart, VLine::new("threshold", cut).color(palette.strong).width(2.0).allow_hover(false))
+}
+
 /// Draws the histogram and returns the density where the threshold was dragged to. `waits`: why that
 /// cannot be done now, where a run in progress has its density.
 fn histogram_ui(saliency: &Saliency, waits: Option<&str>, ui: &mut Ui) -> Option<f64> {
-    let palette = theme::palette(ui);
     let histogram = &saliency.histogram;
-    let end = histogram.start + histogram.step * histogram.counts.len() as f64;
-    let threshold = f64::from(saliency.threshold).log10().clamp(histogram.start, end);
-    let bars = histogram.counts.iter().enumerate().map(|(i, count)| {
-        let middle = histogram.start + (i as f64 + 0.5) * histogram.step;
-        let color = if middle >= threshold { palette.accent_text } else { palette.weak };
-        Bar::new(middle, *count as f64).width(histogram.step * 0.9).fill(color).stroke(Stroke::NONE)
-    });
-    let chart = BarChart::new("weights", bars.collect()).allow_hover(false);
-    let line = VLine::new("threshold", threshold).color(palette.strong).width(2.0);
+    let (chart, line) = bars(histogram, saliency.threshold.into(), theme::palette(ui));
     let drawn = still_plot("histogram")
         .height(112.0)
         .allow_double_click_reset(false)
@@ -134,11 +138,11 @@ fn histogram_ui(saliency: &Saliency, waits: Option<&str>, ui: &mut Ui) -> Option
         .x_axis_formatter(|mark, _| format!("{:.0}", mark.value))
         .include_x(histogram.start)
         // Room for the last label.
-        .include_x(end + 0.5)
+        .include_x(histogram.end() + 0.5)
         .include_y(0.0)
         .show(ui, |plot| {
             plot.bar_chart(chart);
-            plot.vline(line.allow_hover(false));
+            plot.vline(line);
             plot.pointer_coordinate().map(|p| p.x)
         });
     ui.label(small("log10 of the score of each weight").weak());

@@ -1,9 +1,7 @@
 //! The saliency of a recorded run: what its report and its histogram say, while no scores are here.
 
-use egui_plot::{Bar, BarChart, VLine};
-
 use super::prelude::*;
-use super::saliency_panel::short;
+use super::saliency_panel::{bars, short};
 use crate::run::Record;
 use crate::saliency::Histogram;
 use crate::words::LayerReport;
@@ -36,21 +34,12 @@ pub fn recorded_ui(record: &Record, ui: &mut Ui) {
 }
 
 fn histogram_ui(scores: &Histogram, threshold: f64, ui: &mut Ui) {
-    let palette = theme::palette(ui);
-    let end = scores.start + scores.step * scores.counts.len() as f64;
-    let cut = threshold.log10().clamp(scores.start, end);
-    let bars = scores.counts.iter().enumerate().map(|(i, count)| {
-        let middle = scores.start + (i as f64 + 0.5) * scores.step;
-        let color = if middle >= cut { palette.accent_text } else { palette.weak };
-        Bar::new(middle, *count as f64).width(scores.step * 0.9).fill(color).stroke(Stroke::NONE)
-    });
-    let chart = BarChart::new("weights", bars.collect()).allow_hover(false);
-    let line = VLine::new("threshold", cut).color(palette.strong).width(2.0);
+    let (chart, line) = bars(scores, threshold, theme::palette(ui));
     let plot = still_plot("recorded histogram").height(100.0).show_axes([true, false]);
     let plot = plot.show_grid(false).show_x(false).show_y(false).include_y(0.0);
     plot.show(ui, |plot| {
         plot.bar_chart(chart);
-        plot.vline(line.allow_hover(false));
+        plot.vline(line);
     });
     ui.label(small("log10 of the score of each weight").weak());
 }

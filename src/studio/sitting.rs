@@ -21,7 +21,7 @@ pub type Files = Vec<(String, Vec<u8>)>;
 pub const SHOWN: &str = "shown";
 
 /// What is shown.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Sitting {
     /// Of the program: what another one left is not read.
     pub version: String,
@@ -32,7 +32,7 @@ pub struct Sitting {
 }
 
 /// A task's side of it.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Side {
     pub task: Task,
     pub model: String,
@@ -113,9 +113,8 @@ impl Page {
         let Self { number, recipe, reports, opened, pane, attempts, .. } = self;
         let whole = |way: Way| {
             let Way { recipe, losses, parts, steps, snapshots, saved, run } = way;
-            let (method, run) = (recipe.method.clone(), Some(runs.get(&run)?.clone()));
+            let run = Some(runs.get(&run)?.clone());
             Some(Attempt {
-                method,
                 recipe,
                 losses,
                 parts,

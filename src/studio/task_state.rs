@@ -252,6 +252,7 @@ impl TaskState {
         self.model = opened.name.clone();
         (self.request.seed, self.request.budget) = (opened.seed, opened.budget);
         (self.what, self.request.branch) = (None, None);
+        self.insights = Insights::default();
         self.opened = Some(opened);
     }
 
@@ -261,6 +262,12 @@ impl TaskState {
         self.pane = None;
         self.race = Race::default();
         self.put_away();
+    }
+
+    /// Lets go of the models before and after what is open: it has come from none of them.
+    pub fn no_others(&mut self) {
+        self.before.clear();
+        self.undone.clear();
     }
 
     /// Makes room for another run.

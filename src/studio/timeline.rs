@@ -89,7 +89,7 @@ pub fn arm_name(session: &TaskState, arm: Arm) -> &str {
         Arm::Control => "Random mask",
         Arm::Method => {
             // The one that runs or ran, whatever is picked by now.
-            let name = session.attempt(arm).map_or(&session.request.method, |a| &a.method);
+            let name = session.attempt(arm).map_or(&session.request.method, |a| &a.recipe.method);
             format::method(name)
         }
     }
@@ -185,6 +185,6 @@ fn doing(state: &State, work: &RunningJob) -> String {
 
 /// Whether a part of a run is its updates, which go by the method's name.
 fn trains(session: &TaskState, whose: Whose, part: &str) -> bool {
-    let method = session.shown(whose).map(|a| format::method(&a.method));
+    let method = session.shown(whose).map(|a| format::method(&a.recipe.method));
     method.is_some_and(|name| part.strip_prefix("Forgetting with ").unwrap_or(part) == name)
 }

@@ -16,7 +16,7 @@ pub enum Piece {
     Share,
     /// Export, and Ctrl+S
     Export,
-    /// The tour
+    /// The tour, and the presentation
     Tour,
     /// The tabs over the centre, and their keys
     Tabs,

@@ -170,17 +170,25 @@ impl Client {
         self.engine.tell(Command::Start { id: self.job, job: Box::new(job) });
     }
 
-    /// Runs a job to its end, and tells the phases that it goes through.
-    pub fn told(&mut self, job: Job, mut phase: impl FnMut(&str)) -> Result<Outcome> {
+    /// Runs a job to its end, and hands on what is heard of it on the way.
+    pub fn heard(&mut self, job: Job, mut hear: impl FnMut(Event)) -> Result<Outcome> {
         self.start(job);
         loop {
             match self.engine.wait().expect("the engine lives") {
                 Event::Done { outcome, .. } => return Ok(outcome),
                 Event::Failed { error, .. } => return Err(error),
-                Event::Progress { progress, .. } => phase(&progress.phase),
-                _ => {}
+                event => hear(event),
             }
         }
+    }
+
+    /// Runs a job to its end, and tells the phases that it goes through.
+    pub fn told(&mut self, job: Job, mut phase: impl FnMut(&str)) -> Result<Outcome> {
+        self.heard(job, |event| {
+            if let Event::Progress { progress, .. } = event {
+                phase(&progress.phase);
+            }
+        })
     }
 
     pub fn answer(&mut self, job: Job) -> Result<Outcome> {

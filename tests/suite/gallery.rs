@@ -1,13 +1,13 @@
 //! The runs of the gallery: each is what its recipe gives, and shows what is said of it.
 //!
-//! `SALUN_RECORD=1 cargo test --release --test suite -- gallery::` makes all of them again, and
+//! `SALUN_RECORD=1 cargo test --release --test suite -- gallery::a_record_is` makes all of them again, and
 //! `SALUN_GALLERY=all` with the same command holds every record against its run; else one that takes seconds is.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::common::Client;
-use salun_studio::engine::{Command, Event, Job, Outcome, Run};
+use salun_studio::engine::{Command, Event, Job, Run};
 use salun_studio::gpu::{DeviceChoice, instructions};
 use salun_studio::run::gallery::{EXHIBITS, Exhibit};
 use salun_studio::run::record::{Record, Steps};
@@ -29,17 +29,14 @@ fn recorded_of(exhibit: &Exhibit) -> Arc<Record> {
 /// Makes a run as the studio does: with what it showed on the way, and the rows that are to be forgotten.
 fn watched(client: &mut Client, recipe: Recipe) -> (Arc<Run>, Steps, Option<usize>) {
     client.engine.tell(Command::ShowPreviews(true));
-    client.start(Job::Unlearn(recipe));
     let (mut steps, mut rows) = (Steps::new(), None);
-    loop {
-        match client.engine.wait().expect("the engine lives") {
-            Event::Step { live, .. } => steps.extend(live.grid.map(|grid| (live.step, grid))),
-            Event::Pane { pane, .. } => rows = Some(pane.forgotten),
-            Event::Done { outcome: Outcome::Unlearned(run), .. } => return (run, steps, rows),
-            Event::Failed { error, .. } => panic!("{error}"),
-            _ => {}
-        }
-    }
+    let outcome = client.heard(Job::Unlearn(recipe), |event| match event {
+        Event::Step { live, .. } => steps.extend(live.grid.map(|grid| (live.step, grid))),
+        Event::Pane { pane, .. } => rows = Some(pane.forgotten),
+        _ => {}
+    });
+    let outcome = outcome.unwrap_or_else(|error| panic!("{error}"));
+    (outcome.try_as_unlearned().expect("a run"), steps, rows)
 }
 
 /// Makes an exhibit's run and its control, and keeps what there is to keep.

@@ -133,7 +133,7 @@ fn text_encoder_unet_and_autoencoder_agree_with_diffusers_on_four_shapes() {
 }
 
 /// The pipeline folder, as the program reads it.
-fn pipeline() -> LatentModel {
+pub fn pipeline() -> LatentModel {
     folder::read(&OnDisk(path("pipeline")), None).unwrap()
 }
 

@@ -1,7 +1,7 @@
 //! From Forget to the verdict: one bar over all of it, pictures before figures, figures in rounds.
 
 use crate::common::Client;
-use salun_studio::engine::{Event, Job, Outcome, Run};
+use salun_studio::engine::{Event, Job, Run};
 use salun_studio::gpu::DeviceChoice;
 use salun_studio::job_context::Progress;
 use salun_studio::words::{Budget, Estimator, Metrics, Recipe, SampleOptions};
@@ -17,22 +17,19 @@ struct Heard {
 }
 
 fn hear(client: &mut Client, recipe: Recipe) -> (Arc<Run>, Heard) {
-    client.start(Job::Unlearn(recipe));
     let mut heard = Heard::default();
-    loop {
-        match client.engine.wait().expect("the engine lives") {
-            Event::Done { outcome: Outcome::Unlearned(run), .. } => return (run, heard),
-            Event::Failed { error, .. } => panic!("{error}"),
-            Event::Progress { progress, .. } => heard.progress.push(progress),
-            Event::Step { .. } => heard.order.push("step"),
-            Event::After { grid, metrics, .. } => {
-                heard.order.extend(grid.map(|_| "pictures"));
-                heard.order.extend(metrics.as_ref().map(|_| "figures"));
-                heard.rounds.extend(metrics);
-            }
-            _ => {}
+    let outcome = client.heard(Job::Unlearn(recipe), |event| match event {
+        Event::Progress { progress, .. } => heard.progress.push(progress),
+        Event::Step { .. } => heard.order.push("step"),
+        Event::After { grid, metrics, .. } => {
+            heard.order.extend(grid.map(|_| "pictures"));
+            heard.order.extend(metrics.as_ref().map(|_| "figures"));
+            heard.rounds.extend(metrics);
         }
-    }
+        _ => {}
+    });
+    let outcome = outcome.unwrap_or_else(|error| panic!("{error}"));
+    (outcome.try_as_unlearned().expect("a run"), heard)
 }
 
 fn tiny() -> [Recipe; 3] {

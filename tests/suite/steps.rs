@@ -1,29 +1,24 @@
 //! The steps of the sampler: they end at the picture that sampling draws, every network says of x_t what it is, words
 //! attend as in diffusers.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use burn::tensor::{Device, Tensor};
 
 use crate::common::{Client, Fixture, close, unet, wait};
+use crate::latent::pipeline;
 use salun_studio::diffusion::{Prediction, SchedulerConfig, Solver, SolverKind};
 use salun_studio::engine::{Command, Event, Job, Opened, Trace, TraceRequest, Traced};
 use salun_studio::error::Error;
 use salun_studio::gpu::DeviceChoice;
 use salun_studio::job_context::JobContext;
-use salun_studio::models::latent::{LatentModel, LatentUnet, OnDisk, folder};
+use salun_studio::models::latent::LatentUnet;
 use salun_studio::models::weights::read;
 use salun_studio::models::{AnyModel, HostWeights, Mode, Model, Pass, WeightLayout, registry};
 use salun_studio::sampling::sampler::{classes, sample, values};
 use salun_studio::sampling::{LatentWeights, Recorded, Wanted, record};
 use salun_studio::wire;
 use salun_studio::words::{Budget, Recipe, SampleOptions};
-
-fn pipeline() -> LatentModel {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    folder::read(&OnDisk(root.join("tests/fixtures/latent/pipeline")), None).unwrap()
-}
 
 fn options(steps: usize, eta: f64) -> SampleOptions {
     SampleOptions { steps, eta, guidance: 2.0, seed: 3, clip: true }

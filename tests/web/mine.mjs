@@ -43,7 +43,9 @@ export const ownPictures = async (page, shot) => {
   await shot(page, 'camera');
   await page.click('#camera .close');
   await seen(3);
-  assert.equal(await page.evaluate(() => document.querySelector('#camera video').srcObject), null, 'the camera is off');
+  // The browser tells a dialog that it was closed when it has nothing else to do.
+  await page.waitForFunction(() => document.querySelector('#camera video').srcObject === null)
+    .catch(() => assert.fail('the camera stays on'));
 
   const { mine } = await until(page, 'the pad is there', (s) => s.mine.places.pad);
   const [x, y] = middle(mine.places.pad);

@@ -84,10 +84,9 @@ impl Work<'_> {
             seen.push((place, found));
         }
         let mut maps = [const { None }; 4];
-        let before = seen[0].1.clone();
-        let axes = Pca::fit(&before.features);
+        let original = Original::new(seen[0].1.clone());
         for (place, seen) in seen {
-            maps[place] = Some(projection(place, &seen, &before, axes.as_ref()));
+            maps[place] = Some(original.beside(place, &seen));
         }
         let forgotten = ground.set.as_ref().map(|set| set.forget.iter().collect::<BTreeSet<_>>());
         let is_forgotten = |item| forgotten.as_ref().is_some_and(|set| set.contains(item));
@@ -133,24 +132,38 @@ fn items(ground: &Ground, seed: u64) -> Vec<usize> {
     chosen.into_iter().collect()
 }
 
-fn projection(place: usize, seen: &Seen, before: &Seen, axes: Option<&Pca>) -> Projection {
-    let Seen { features, answers } = seen;
-    let alike = place < 3 && features.width == before.features.width;
-    let shared = axes.filter(|_| alike).map(|axes| axes.project(features));
-    let own = Pca::fit(features);
-    let points =
-        own.as_ref().map_or_else(|| vec![[0.0; 2]; features.n], |axes| axes.project(features));
-    let first = axes.map_or_else(Vec::new, |axes| axes.project(&before.features));
-    let held = [axes.filter(|_| alike), own.as_ref()];
-    Projection {
-        own: turned(points, &first),
-        held: held.map(|axes| axes.map_or(0.0, |axes| axes.held(features))),
-        shared,
-        seen: (0..answers.len()).map(|i| answers.top(i)).collect(),
-        truth: answers.confidences(),
-        moved: (0..answers.len())
-            .map(|i| divergence(before.answers.row(i), answers.row(i)))
-            .collect(),
+/// What the original makes of the pictures, and where it sees them along its own axes.
+struct Original {
+    seen: Arc<Seen>,
+    axes: Option<Pca>,
+    points: Vec<[f32; 2]>,
+}
+
+impl Original {
+    fn new(seen: Arc<Seen>) -> Self {
+        let axes = Pca::fit(&seen.features);
+        let points = axes.as_ref().map_or_else(Vec::new, |axes| axes.project(&seen.features));
+        Self { seen, axes, points }
+    }
+
+    /// Where the classifier at a place sees the pictures; the original itself is at the first.
+    fn beside(&self, place: usize, seen: &Seen) -> Projection {
+        let (Seen { features, answers }, before) = (seen, &self.seen);
+        let alike = place < 3 && features.width == before.features.width;
+        let axes = self.axes.as_ref().filter(|_| alike);
+        let anew = if place == 0 { None } else { Pca::fit(features) };
+        let own = if place == 0 { self.axes.as_ref() } else { anew.as_ref() };
+        let points = own.map_or_else(|| vec![[0.0; 2]; features.n], |axes| axes.project(features));
+        Projection {
+            own: turned(points, &self.points),
+            held: [axes, own].map(|axes| axes.map_or(0.0, |axes| axes.held(features))),
+            shared: axes.map(|axes| axes.project(features)),
+            seen: (0..answers.len()).map(|i| answers.top(i)).collect(),
+            truth: answers.confidences(),
+            moved: (0..answers.len())
+                .map(|i| divergence(before.answers.row(i), answers.row(i)))
+                .collect(),
+        }
     }
 }
 

@@ -15,7 +15,7 @@ use super::{Setting, Work};
 use crate::data;
 use crate::data::{Dataset, ForgetSet, Split};
 use crate::error::{Error, Result};
-use crate::models::{AnyModel, Classifier, Model, WeightEntry, registry};
+use crate::models::{AnyModel, Classifier, Model, WeightEntry};
 use crate::saliency::Scores;
 use crate::words::{Attribution, Recipe};
 
@@ -101,9 +101,7 @@ impl Work<'_> {
 
     /// The weights of one parameter.
     fn layer_weights(&mut self, model: String, layer: usize) -> Result<LayerWeights> {
-        let known = self.session.models.get(&model);
-        let latent = known.map_or_else(|| registry::is_latent(&model), |m| m.latent().is_some());
-        let any = match latent {
+        let any = match self.session.is_latent(&model) {
             true => AnyModel::Latent(self.session.latent(&model)?),
             false => AnyModel::Plain(self.session.model(&model)?),
         };

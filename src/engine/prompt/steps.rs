@@ -4,7 +4,7 @@ use super::PromptSetting;
 use super::look::{Opening, pane_tiles};
 use crate::engine::measure::preview;
 use crate::engine::steps::{Tiles, ended};
-use crate::engine::{Trace, TraceRequest, Work};
+use crate::engine::{Trace, TraceRequest, Traced, Work};
 use crate::error::{Error, Result, ensure};
 use crate::eval::{PromptJudge, Seen, seen_as};
 use crate::models::HostWeights;
@@ -83,7 +83,11 @@ impl Work<'_> {
         let tiles = Tiles { shape, classes: classes.clone(), words: &places };
         let mut trace = Trace::of(words);
         for (i, of) in request.of.iter().enumerate() {
-            let unet = ended(unet, of)?.upload(&self.session.device);
+            let unet = match of {
+                // They are on the device.
+                Traced::Original => weights.unet.clone(),
+                of => ended(unet, of)?.upload(&self.session.device),
+            };
             let weights = LatentWeights { unet, ..weights.clone() };
             let mut frames: Vec<Recorded> = Vec::new();
             for (part, together) in weights.fitting(&wanted)?.enumerate() {

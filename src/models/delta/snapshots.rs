@@ -79,9 +79,7 @@ impl Snapshots {
         weights: &HostWeights,
         step: usize,
     ) -> Result<()> {
-        let listed = self.listed(original);
-        // Half of it is the least that values which moved at all come to.
-        if alike(original, weights).is_err() || 2 * listed > MOST {
+        if alike(original, weights).is_err() || !self.fits(original) {
             return Ok(());
         }
         let before = self.words(original);
@@ -95,6 +93,12 @@ impl Snapshots {
         self.all.push(Packed { step, hash: weights.hash(), bytes });
         self.thin(MOST);
         Ok(())
+    }
+
+    /// Whether a step of a run that started from an original is small enough to be kept.
+    pub fn fits(&self, original: &HostWeights) -> bool {
+        // Half of it is the least that values which moved at all come to.
+        2 * self.listed(original) <= MOST
     }
 
     /// The steps that there are.

@@ -29,12 +29,11 @@ pub fn loss(runs: &[(&str, &[LogLine])]) -> Page {
         y: Scale::round(all().map(|p| p[1]).filter(|loss| loss.is_finite())),
     };
     frame.axes(&mut page, "update", "loss");
-    for ((name, points), colour) in drawn.iter().zip(COLOURS) {
+    for (i, ((name, points), colour)) in drawn.iter().zip(COLOURS).enumerate() {
         let finite = points.iter().filter(|[_, loss]| loss.is_finite());
         let line: Vec<_> = finite.map(|&[x, y]| frame.place(x, y)).collect();
         page.line(&line, 1.5, colour);
         let at = frame.top + frame.height + 62.0;
-        let i = drawn.iter().position(|(n, _)| n == name).unwrap_or(0);
         let left = frame.left
             + drawn[..i].iter().map(|(name, _)| wide(name, 12) as f64 + 52.0).sum::<f64>();
         page.line(&[[left, at - 4.0], [left + 18.0, at - 4.0]], 3.0, colour);

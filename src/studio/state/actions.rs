@@ -277,6 +277,7 @@ impl State {
         let what = Choice::parse(&recipe.forget, &opened).ok();
         session.model = opened.name.clone();
         session.before.retain(|earlier| earlier.after.len() < opened.after.len());
+        session.undone.clear();
         session.opened = Some(opened);
         session.what = what;
         session.request =

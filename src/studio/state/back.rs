@@ -42,7 +42,11 @@ impl State {
         let Whole { sitting, entries } = whole;
         self.drop_work();
         let mut runs = Vec::new();
-        for (task, entry) in entries {
+        // No number is given twice: those of this sitting come first.
+        let last = |task| self.side(task).history.entries.last().map_or(0, |e| e.number);
+        let behind = Task::ALL.map(last);
+        for (task, mut entry) in entries {
+            entry.number += behind[super::index(task)];
             let kept = entry.kept.iter().flat_map(|kept| kept.attempts.iter().flatten());
             let found = kept.filter_map(|a| Some((a.run.clone()?, a.saved.is_some())));
             let found: Vec<_> = found.collect();
@@ -54,6 +58,7 @@ impl State {
             let session = &mut self.sessions[super::index(side.task)];
             session.clear();
             (session.opened, session.what) = (None, None);
+            session.no_others();
             session.model = side.model.clone();
             session.request = Recipe { after: Vec::new(), ..side.request.clone() };
             // Once its model is open, what was picked is picked again.
@@ -67,7 +72,8 @@ impl State {
             entries.iter().any(|e| e.number == *number && e.kept.is_some())
         };
         let at = side.as_ref().and_then(|side| side.at);
-        match side.and_then(|side| side.shown).filter(there) {
+        let shown = side.and_then(|side| Some(side.shown? + behind[super::index(side.task)]));
+        match shown.filter(there) {
             Some(number) => {
                 self.session_mut().wanted = None;
                 self.recall(number);

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{JobKind, RunningJob, State};
+use super::{Insights, JobKind, RunningJob, State};
 use crate::engine::{Event, Exported, Looked, Opened, Outcome, Run};
 use crate::error::Error;
 use crate::run::bundle;
@@ -180,7 +180,8 @@ impl State {
         let session = self.session_mut();
         session.clear();
         session.notes = work.notes;
-        session.before.clear();
+        session.no_others();
+        session.insights = Insights::default();
         if session.model == opened.name {
             // Another file of the same name.
             session.history = History::default();

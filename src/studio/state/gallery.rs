@@ -21,7 +21,7 @@ impl State {
         let opened = first_seen(record, task);
         let session = self.session_mut();
         session.model = recipe.model.clone();
-        session.before.clear();
+        session.no_others();
         session.wanted = None;
         session.what = Choice::parse(&recipe.forget, &opened).ok();
         let fits = |open: &Arc<Opened>| {

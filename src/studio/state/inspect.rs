@@ -17,7 +17,7 @@ pub struct Insights {
     pixels: Option<(Look, Arc<Attributed>)>,
     /// What is being looked into, and what could not be or was not to be.
     asked: Option<Look>,
-    refused: Option<Look>,
+    refused: Vec<Look>,
 }
 
 /// The request and the runs that pictures are looked at with.
@@ -38,11 +38,6 @@ enum Look {
 }
 
 impl Insights {
-    /// Lets go of all.
-    pub fn clear(&mut self) {
-        *self = Self::default();
-    }
-
     /// The scores that are held beside those of a model.
     pub fn beside(&self, model: &str) -> Option<&Saliency> {
         self.beside.as_ref().filter(|(of, _)| of == model).map(|(_, saliency)| saliency)
@@ -68,18 +63,23 @@ impl Insights {
         self.pixels.as_ref().map(|(_, pixels)| pixels)
     }
 
-    /// Whether the last look failed or was stopped.
+    /// Whether a look failed or was stopped.
     pub fn is_refused(&self) -> bool {
-        self.refused.is_some()
+        !self.refused.is_empty()
     }
 
     /// Lets what was refused be asked for again.
     pub fn again(&mut self) {
-        self.refused = None;
+        self.refused.clear();
     }
 }
 
 impl State {
+    /// Whether a look failed or was stopped, and nothing else is under way.
+    pub fn refused_look(&self) -> bool {
+        self.work.is_none() && self.session().insights.is_refused()
+    }
+
     /// Scores the weights for another choice, to hold them beside those of the request.
     pub fn compare_with(&mut self, what: &Choice) {
         let Some(recipe) = self.session().recipe_for(what).filter(|_| self.work.is_none()) else {
@@ -162,14 +162,10 @@ impl State {
 
     /// Looks into something; what was refused is not asked for again by itself.
     fn inspect(&mut self, look: Look, asked: Inspection) {
-        if self.work.is_some() || self.session().insights.refused.as_ref() == Some(&look) {
+        if self.work.is_some() || self.session().insights.refused.contains(&look) {
             return;
         }
-        self.session_mut().insights.refused = None;
-        // It was not asked for by the person, who may still read what failed.
-        let error = self.error.take();
-        self.begin(JobKind::Inspect, Job::Inspect(asked));
-        self.error = error;
+        self.begin_quietly(JobKind::Inspect, Job::Inspect(asked));
         self.session_mut().insights.asked = Some(look);
     }
 
@@ -202,6 +198,7 @@ impl State {
 impl TaskState {
     /// Notes that what was being looked into did not come.
     pub fn uninspected(&mut self) {
-        self.insights.refused = self.insights.asked.take();
+        let asked = self.insights.asked.take();
+        self.insights.refused.extend(asked);
     }
 }

@@ -250,7 +250,8 @@ impl State {
     /// Looks at weights that others made forget what is picked, out of a file or a folder, as at a run of the
     /// model that is open.
     pub fn compare(&mut self, file: &str) {
-        if let Some(why) = self.blocked() {
+        let closed = self.session().opened.is_none().then_some("The model is being opened");
+        if let Some(why) = self.blocked().or(closed) {
             return self.error = Some(why.into());
         }
         let session = self.session_mut();
@@ -341,6 +342,13 @@ impl State {
         });
         self.backend.pause(false);
         self.backend.start(id, job);
+    }
+
+    /// Begins what was not asked for by the person, who may still read what failed.
+    fn begin_quietly(&mut self, kind: JobKind, job: Job) {
+        let error = self.error.take();
+        self.begin(kind, job);
+        self.error = error;
     }
 
     /// Has the work in progress be a part of what was asked for before it.

@@ -118,9 +118,9 @@ impl TaskState {
             (Source { pane, run: weak }, run.map(|(run, _)| run.clone()))
         };
         let mut all = vec![source(Pane::Before, None)];
-        for (arm, pane) in Arm::BOTH.into_iter().zip([Pane::After, Pane::Random]) {
+        for arm in Arm::BOTH {
             let strength = self.strength(arm);
-            all.extend(self.run(arm).map(|run| source(pane, Some((run, strength)))));
+            all.extend(self.run(arm).map(|run| source(arm.pane(), Some((run, strength)))));
         }
         let Some((opened, spec)) =
             self.opened.as_ref().and_then(|opened| Some((opened, self.spec(opened)?)))
@@ -192,10 +192,7 @@ impl State {
             return;
         }
         let Some(request) = session.trace_request(&wanted) else { return };
-        // It was not asked for by the person, who may still read what failed.
-        let error = self.error.take();
-        self.begin(JobKind::Trace, Job::Trace(request));
-        self.error = error;
+        self.begin_quietly(JobKind::Trace, Job::Trace(request));
         self.session_mut().steps.asked = Some(wanted);
     }
 

@@ -3,7 +3,6 @@
 use egui::{TextureHandle, UiBuilder};
 
 use super::compare;
-use crate::error::Result;
 use crate::run::Record;
 use crate::run::gallery::{EXHIBITS, Exhibit};
 use crate::studio::prelude::*;
@@ -41,8 +40,9 @@ fn gallery_ui(studio: &mut Studio, ui: &mut Ui) {
     let width = (ui.available_width() + GAP) / columns - GAP;
     let mut chosen = None;
     // What does not come, or is no record, does not hang here.
-    let all = EXHIBITS.iter().map(|exhibit| (exhibit, recorded::exhibit(exhibit)));
-    let hung: Vec<_> = all.filter(|(_, record)| record.is_ok()).collect();
+    let all = EXHIBITS.iter().enumerate();
+    let hung: Vec<_> =
+        all.filter_map(|(at, one)| Some((at, one, recorded::exhibit(one).ok()?))).collect();
     if hung.is_empty() {
         ui.weak("No record is here");
     }
@@ -50,10 +50,15 @@ fn gallery_ui(studio: &mut Studio, ui: &mut Ui) {
         ui.spacing_mut().item_spacing = Vec2::splat(GAP);
         for row in hung.chunks(columns as usize) {
             ui.horizontal(|ui| {
-                for (exhibit, record) in row {
+                for &(at, exhibit, record) in row {
                     let size = vec2(width.min(ui.available_width()), CARD.y);
-                    if card_ui(studio, exhibit, record, size, blocked, ui) {
-                        chosen = record.as_ref().ok().copied().flatten();
+                    let pictures = |ui: &mut Ui| match record {
+                        Some(record) => pictures_ui(studio, at, record, ui),
+                        None => drop(ui.weak("Coming…")),
+                    };
+                    let task = record.map(|record| &*record.run.report.task);
+                    if card_ui(exhibit, task, size, blocked, ui, pictures) {
+                        chosen = record;
                     }
                 }
             });
@@ -65,21 +70,19 @@ fn gallery_ui(studio: &mut Studio, ui: &mut Ui) {
     }
 }
 
-/// Draws an exhibit; whether it was pressed.
+/// Draws an exhibit, whose task is known once its record is there; whether it was pressed.
 fn card_ui(
-    studio: &mut Studio,
     exhibit: &Exhibit,
-    record: &Result<Option<&'static Arc<Record>>>,
+    task: Option<&str>,
     size: Vec2,
     blocked: Option<&str>,
     ui: &mut Ui,
+    pictures_ui: impl FnOnce(&mut Ui),
 ) -> bool {
-    let there = record.as_ref().ok().copied().flatten();
     let palette = theme::palette(ui);
     let (word, color) = verdict::word(exhibit.verdict, palette);
-    let free = blocked.is_none() && there.is_some();
+    let free = blocked.is_none() && task.is_some();
     let response = ui.add_enabled_ui(free, |ui| ui.add_sized(size, Button::new(""))).inner;
-    let task = there.map(|record| record.run.report.task.clone()).unwrap_or_default();
     response.widget_info(|| {
         let told = format!("{}: {}. {}", exhibit.title, word, exhibit.says);
         WidgetInfo::labeled(Role::Button, free, told)
@@ -88,21 +91,16 @@ fn card_ui(
     let mut card = ui.new_child(UiBuilder::new().max_rect(inner));
     card.set_clip_rect(inner.intersect(ui.clip_rect()));
     card.spacing_mut().item_spacing = vec2(6.0, 4.0);
-    match record {
-        Ok(Some(record)) => pictures_ui(studio, exhibit, record, &mut card),
-        Ok(None) => drop(card.weak("Coming…")),
-        Err(error) => drop(card.add(Label::new(RichText::new(error.to_string()).weak()).wrap())),
-    }
+    pictures_ui(&mut card);
     card.label(RichText::new(exhibit.title).strong().color(palette.strong));
-    let line = RichText::new(format!("{word}, {task}")).small().color(color);
-    card.label(if task.is_empty() { RichText::new(word).small().color(color) } else { line });
+    let line = task.map_or(word.to_string(), |task| format!("{word}, {task}"));
+    card.label(small(line).color(color));
     card.add(Label::new(small(exhibit.says)).wrap());
     explained(response, "Shows the recorded run", blocked).clicked()
 }
 
 /// Draws what was forgotten, before and after.
-fn pictures_ui(studio: &mut Studio, exhibit: &Exhibit, record: &Record, ui: &mut Ui) {
-    let at = EXHIBITS.iter().position(|one| one.file == exhibit.file).unwrap_or(0);
+fn pictures_ui(studio: &mut Studio, at: usize, record: &Record, ui: &mut Ui) {
     let Pictures(all) = studio.own.of::<Pictures>();
     all.resize_with(EXHIBITS.len(), || None);
     if all[at].is_none() {
@@ -127,10 +125,9 @@ fn pictures_ui(studio: &mut Studio, exhibit: &Exhibit, record: &Record, ui: &mut
             }
             for column in 0..columns {
                 let picture = ui.add(tile::image(texture.id(), grid, [row, column], PICTURES));
-                if let (Some((seen, _)), Some(asked)) = (grid.seen_in(row, column), grid.rows[row])
-                {
-                    let forgotten = i > 0 && record.forgotten[0] < record.forgotten[1];
-                    Mark::of(seen == asked, forgotten).frame(ui.painter(), picture.rect);
+                let forgotten = i > 0 && record.forgotten[0] < record.forgotten[1];
+                if let Some(mark) = Mark::at(grid, row, column, forgotten) {
+                    mark.frame(ui.painter(), picture.rect);
                 }
             }
         }

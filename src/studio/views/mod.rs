@@ -91,10 +91,21 @@ pub fn needs_run_ui(studio: &mut Studio, ui: &mut Ui, question: &str, why: &str)
         ui.add_space(8.0);
         let button = primary(ui, &format!("Forget {what}"));
         if button_ui(ui, button, commands::FORGET.hint, blocked) {
-            studio.state.pick(choice);
+            // What is picked is being scored already.
+            if studio.state.session().what.is_none() {
+                studio.state.pick(choice);
+            }
             studio.state.forget();
         }
     });
+}
+
+/// Says why nothing is there; where a look was refused, offers to look again.
+pub fn refused_ui(state: &mut State, text: &str, refused: bool, ui: &mut Ui) {
+    ui.weak(text);
+    if refused && ui.button("Look again").clicked() {
+        state.session_mut().insights.again();
+    }
 }
 
 /// Draws the tabs and what they show.

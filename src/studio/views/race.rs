@@ -270,9 +270,8 @@ fn pictures_ui(
             let corner = rect.min + vec2(x as f32 * side, y as f32 * tall);
             let tile = Rect::from_min_size(corner, vec2(side, tall)).shrink(1.0);
             painter.image(texture, tile, tile::uv(grid, row, column), Color32::WHITE);
-            let seen = grid.seen_in(row, column).zip(grid.rows[row]);
-            if let Some(((seen, _), asked)) = seen {
-                Mark::of(seen == asked, forgotten.contains(&row)).frame(&painter, tile);
+            if let Some(mark) = Mark::at(grid, row, column, forgotten.contains(&row)) {
+                mark.frame(&painter, tile);
             }
         }
     }

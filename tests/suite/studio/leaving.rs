@@ -12,7 +12,10 @@ use egui_kittest::{Harness, kittest::Queryable};
 
 use crate::{
     binary::Scratch,
-    studio::{answers::SNEAKER, played::Played},
+    studio::{
+        answers::SNEAKER,
+        played::{Played, kept},
+    },
 };
 use salun_studio::engine::{Job, Run};
 use salun_studio::error::{Error, Result};
@@ -75,15 +78,16 @@ impl Keeper for Desk {
 
 type Window<'a> = Harness<'a, Studio>;
 
-/// A window whose classifier forgot Sneaker, with SalUn and at random.
-fn forgotten<'a>(desk: &Arc<Desk>) -> (Window<'a>, Played) {
-    let played = Played::default();
-    let studio = Studio::kept(Box::new(played.clone()), desk.clone());
-    let mut window = Harness::builder()
-        .with_size([1280.0, 800.0])
-        .with_max_steps(40)
-        .build_ui_state(|ui, studio: &mut Studio| studio.show(ui), studio);
+/// A window with a keeper, after its first frame.
+fn open<'a>(keeper: Arc<dyn Keeper>) -> (Window<'a>, Played) {
+    let (mut window, played) = kept(keeper, [1280.0, 800.0], 40);
     window.step();
+    (window, played)
+}
+
+/// A window whose classifier forgot Sneaker, with SalUn and at random.
+fn forgotten<'a>(keeper: Arc<dyn Keeper>) -> (Window<'a>, Played) {
+    let (mut window, played) = open(keeper);
     window.state_mut().state.switch(Task::Classify);
     played.answer();
     window.run_ok();
@@ -130,7 +134,7 @@ fn commands(window: &Window) -> Vec<ViewportCommand> {
 #[test]
 fn a_window_asks_before_it_closes_on_runs_that_nobody_saved() {
     let desk = Arc::new(Desk { folder: Mutex::new("/home/me/SalUn".into()), ..Desk::default() });
-    let (mut window, _played) = forgotten(&desk);
+    let (mut window, _played) = forgotten(desk.clone());
     assert_eq!(desk.kept.lock().unwrap().len(), 2, "kept as they finished");
     assert!(!close(&mut window));
     window.step();
@@ -160,7 +164,7 @@ fn a_window_asks_before_it_closes_on_runs_that_nobody_saved() {
 #[test]
 fn discarding_closes_and_a_window_with_nothing_to_lose_just_closes() {
     let desk = Arc::new(Desk::default());
-    let (mut window, _played) = forgotten(&desk);
+    let (mut window, _played) = forgotten(desk.clone());
     assert!(!close(&mut window));
     window.step();
     window.get_by_label("Discard").click();
@@ -170,7 +174,7 @@ fn discarding_closes_and_a_window_with_nothing_to_lose_just_closes() {
     assert!(desk.saved.lock().unwrap().is_empty());
 
     let desk = Arc::new(Desk::default());
-    let (mut window, _played) = forgotten(&desk);
+    let (mut window, _played) = forgotten(desk.clone());
     window.state_mut().save();
     settle(&mut window);
     assert_eq!(desk.saved.lock().unwrap().len(), 2);
@@ -180,7 +184,7 @@ fn discarding_closes_and_a_window_with_nothing_to_lose_just_closes() {
 #[test]
 fn what_was_found_of_a_run_after_it_was_saved_is_asked_about() {
     let desk = Arc::new(Desk::default());
-    let (mut window, played) = forgotten(&desk);
+    let (mut window, played) = forgotten(desk.clone());
     window.state_mut().save();
     settle(&mut window);
     window.state_mut().state.audit(Arm::Method);
@@ -194,7 +198,7 @@ fn what_was_found_of_a_run_after_it_was_saved_is_asked_about() {
 #[test]
 fn a_run_in_progress_is_asked_about() {
     let desk = Arc::new(Desk::default());
-    let (mut window, played) = forgotten(&desk);
+    let (mut window, played) = forgotten(desk.clone());
     window.state_mut().save();
     settle(&mut window);
     window.state_mut().state.forget();
@@ -220,7 +224,7 @@ fn a_run_in_progress_is_asked_about() {
 #[test]
 fn what_cannot_be_saved_keeps_the_window_open_and_is_saved_elsewhere() {
     let desk = Arc::new(Desk { folder: Mutex::new("/read-only".into()), ..Desk::default() });
-    let (mut window, _played) = forgotten(&desk);
+    let (mut window, _played) = forgotten(desk.clone());
     assert!(!close(&mut window));
     window.step();
     window.get_by_label("Save").click();
@@ -253,7 +257,7 @@ fn what_cannot_be_saved_keeps_the_window_open_and_is_saved_elsewhere() {
 fn what_an_earlier_sitting_left_is_offered() {
     let left = vec!["left-1".into(), "left-2".into()];
     let desk = Arc::new(Desk { left: left.clone(), ..Desk::default() });
-    let (mut window, _played) = forgotten(&desk);
+    let (mut window, _played) = forgotten(desk.clone());
     window.get_by_label("2 finished runs of an earlier sitting are not saved");
     window.get_by_label("Save").click();
     settle(&mut window);
@@ -269,7 +273,7 @@ fn a_file_is_picked_in_the_drawn_dialog() {
     scratch.put("notes.txt", "not weights");
     scratch.put("inside/mine.safetensors", "");
     *desk.folder.lock().unwrap() = scratch.0.clone();
-    let (mut window, _played) = forgotten(&desk);
+    let (mut window, _played) = forgotten(desk.clone());
     window.get_by_label("Open…").click();
     window.run_ok();
     window.get_by_label("Weights file…").click();
@@ -327,17 +331,6 @@ impl Keeper for Remembers {
     }
 }
 
-fn open<'a>(keeper: &Arc<Remembers>) -> (Window<'a>, Played) {
-    let played = Played::default();
-    let studio = Studio::kept(Box::new(played.clone()), keeper.clone());
-    let mut window = Harness::builder()
-        .with_size([1280.0, 800.0])
-        .with_max_steps(40)
-        .build_ui_state(|ui, studio: &mut Studio| studio.show(ui), studio);
-    window.step();
-    (window, played)
-}
-
 fn answer(window: &mut Window, played: &Played) {
     played.answer();
     window.run_ok();
@@ -346,7 +339,7 @@ fn answer(window: &mut Window, played: &Played) {
 #[test]
 fn a_killed_window_comes_back_with_its_runs_as_it_was_left() {
     let first = Arc::new(Remembers::default());
-    let (mut window, played) = open(&first);
+    let (mut window, played) = open(first.clone());
     window.state_mut().state.switch(Task::Classify);
     answer(&mut window, &played);
     window.state_mut().state.pick(Choice::Class(SNEAKER));
@@ -391,7 +384,7 @@ fn a_killed_window_comes_back_with_its_runs_as_it_was_left() {
     let left = first.now.lock().unwrap().clone();
     drop(window);
     let second = Arc::new(Remembers { earlier: Mutex::new(left), ..Remembers::default() });
-    let (mut window, played) = open(&second);
+    let (mut window, played) = open(second.clone());
     window.get_by_label("The studio can come back as it was left");
     window.get_by_label("Bring back").click();
     settle(&mut window);
@@ -428,21 +421,13 @@ fn a_killed_window_comes_back_with_its_runs_as_it_was_left() {
 #[test]
 fn what_was_left_damaged_is_told_and_the_rest_comes_back() {
     let first = Arc::new(Remembers::default());
-    let (mut window, played) = open(&first);
-    window.state_mut().state.switch(Task::Classify);
-    answer(&mut window, &played);
-    window.state_mut().state.pick(Choice::Class(SNEAKER));
-    answer(&mut window, &played);
-    window.state_mut().state.forget();
-    answer(&mut window, &played);
-    answer(&mut window, &played);
-    settle(&mut window);
+    let (_window, _played) = forgotten(first.clone());
     let mut left = first.now.lock().unwrap().clone();
     left.iter_mut()
         .filter(|(name, _)| name.starts_with("run-"))
         .for_each(|(_, bytes)| bytes.truncate(9));
     let keeper = Arc::new(Remembers { earlier: Mutex::new(left.clone()), ..Remembers::default() });
-    let (mut window, _played) = open(&keeper);
+    let (mut window, _played) = open(keeper.clone());
     window.get_by_label("Bring back").click();
     settle(&mut window);
     let entries = &window.state().state.session().history.entries;
@@ -450,7 +435,7 @@ fn what_was_left_damaged_is_told_and_the_rest_comes_back() {
 
     left.insert("shown".into(), vec![1, 2, 3]);
     let keeper = Arc::new(Remembers { earlier: Mutex::new(left), ..Remembers::default() });
-    let (mut window, _played) = open(&keeper);
+    let (mut window, _played) = open(keeper.clone());
     window.get_by_label("Bring back").click();
     settle(&mut window);
     window.get_by_label_contains("cannot be read");

@@ -14,7 +14,7 @@ use egui_kittest::{
 use strum::VariantNames;
 
 use super::answers::{CLASSES, SNEAKER, audit, live, metrics, run};
-use super::played::Played;
+use super::played::{Played, kept};
 use salun_studio::engine::{Audited, Event, Grid, Job, Outcome, Run};
 use salun_studio::error::{Error, Result};
 use salun_studio::run::Link;
@@ -194,13 +194,7 @@ impl Keeper for Memory {
 
 /// A window that keeps what was passed, and the engine behind it.
 fn open<'a>(memory: &Arc<Memory>, size: [f32; 2]) -> (Harness<'a, Studio>, Played) {
-    let played = Played::default();
-    let studio = Studio::kept(Box::new(played.clone()), memory.clone());
-    let window = Harness::builder()
-        .with_size(size)
-        .with_max_steps(20)
-        .build_ui_state(|ui, studio: &mut Studio| studio.show(ui), studio);
-    (window, played)
+    kept(memory.clone(), size, 20)
 }
 
 /// What real runs of the shipped models come to, about: what a recipe changes in the usual answer.

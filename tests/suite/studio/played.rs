@@ -12,7 +12,7 @@ use salun_studio::engine::{Attacked, Audited, Event, Exported, Job, Looked, Open
 use salun_studio::error::Error;
 use salun_studio::gpu::{DeviceInfo, DeviceKind};
 use salun_studio::studio::state::State;
-use salun_studio::studio::{Arm, Backend, Choice, Parcel, SaveHook, Studio};
+use salun_studio::studio::{Arm, Backend, Choice, Keeper, Parcel, SaveHook, Studio};
 use salun_studio::words::{Recipe, Task};
 
 /// What passes between the studio and the test.
@@ -215,6 +215,44 @@ pub fn window_at<'a>(
         why: "no GPU found".into(),
     }));
     (harness, played)
+}
+
+/// A window of a studio with a keeper, which draws so many frames at the most until it is at rest.
+pub fn kept<'a>(
+    keeper: Arc<dyn Keeper>,
+    size: [f32; 2],
+    most: u64,
+) -> (Harness<'a, Studio>, Played) {
+    let played = Played::default();
+    let studio = Studio::kept(Box::new(played.clone()), keeper);
+    let window = Harness::builder()
+        .with_size(size)
+        .with_max_steps(most)
+        .build_ui_state(|ui, studio: &mut Studio| studio.show(ui), studio);
+    (window, played)
+}
+
+/// A window in which the model of a task forgot something, and its control did.
+pub fn forgot<'a>(
+    task: Task,
+    choice: Choice,
+    size: [f32; 2],
+    theme: egui::Theme,
+) -> (Harness<'a, Studio>, Played) {
+    let (mut window, played) = window(size, theme);
+    window.step();
+    window.state_mut().state.switch(task);
+    played.answer();
+    window.run();
+    window.state_mut().state.pick(choice);
+    played.answer();
+    window.run();
+    window.state_mut().state.forget();
+    for _ in Arm::BOTH {
+        played.answer();
+        window.run();
+    }
+    (window, played)
 }
 
 /// A window in which the classifier forgot Sneaker at two densities.

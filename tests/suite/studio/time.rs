@@ -6,7 +6,7 @@ use egui_kittest::kittest::Queryable;
 
 use crate::studio::{
     answers::{SNEAKER, grid},
-    played::{Played, picked, tried, unlearn_recipe, window},
+    played::{self, Played, picked, tried, unlearn_recipe},
 };
 use salun_studio::engine::Job;
 use salun_studio::error::Error;
@@ -193,19 +193,9 @@ fn steps_are_played_and_what_can_be_done_with_one_stands_below() {
 
 #[test]
 fn keys_undo_a_kept_request_and_take_it_up_again() {
-    let (mut window, played) = window([1280.0, 800.0], Theme::Light);
-    window.step();
-    window.state_mut().state.switch(Task::Classify);
-    played.answer();
-    window.run();
-    window.state_mut().state.pick(Choice::Class(SNEAKER));
-    played.answer();
-    window.run();
-    window.state_mut().state.forget();
-    for _ in Arm::BOTH {
-        played.answer();
-        window.run();
-    }
+    let sneaker = Choice::Class(SNEAKER);
+    let (mut window, played) =
+        played::forgot(Task::Classify, sneaker, [1280.0, 800.0], Theme::Light);
     window.state_mut().state.adopt();
     played.answer();
     window.run();

@@ -41,6 +41,16 @@ pub struct Comparison {
     pages: Pages,
 }
 
+impl Comparison {
+    /// Moves the swipe to where it was dragged, if it is on.
+    fn swiped(&mut self, to: Option<f32>, ctx: &Context) {
+        if let Some(at) = to.filter(|_| self.swipe.on) {
+            self.swipe.at = at;
+            ctx.request_repaint();
+        }
+    }
+}
+
 impl Default for Comparison {
     fn default() -> Self {
         let (sheets, swipe, pages) = Default::default();
@@ -192,9 +202,8 @@ pub fn shown_ui(
     let Studio { state, own, .. } = studio;
     let (session, comparison) = (state.session(), own.of::<Comparison>());
     let look = look(session, comparison, opened, shown.len(), ui);
-    let rows = look.base.rows.len();
-    let part = rows.div_ceil(look.arrangement.parts).max(1);
-    let beside = (ui.available_width() - look.arrangement.width(shown.len(), rows)) / 2.0;
+    let across = look.arrangement.width(shown.len(), look.base.rows.len());
+    let beside = (ui.available_width() - across) / 2.0;
     let mut swiped = None;
     let height = ui.available_height() - below;
     ScrollArea::both().auto_shrink(false).max_height(height).show(ui, |ui| {
@@ -202,17 +211,14 @@ pub fn shown_ui(
         for (band, panes) in shown.chunks(look.arrangement.per_band).enumerate() {
             ui.horizontal_top(|ui| {
                 ui.add_space(beside.max(0.0));
-                for first in (0..rows).step_by(part) {
-                    let rows = first..rows.min(first + part);
+                for rows in look.parts() {
                     look.names_ui(ui, &rows);
                     for &pane in panes {
                         let sheet = &mut comparison.sheets[pane as usize];
                         let (rect, moved) = look.pane_ui(ui, pane, sheet, &rows, band == 0);
                         swiped = moved.or(swiped);
-                        match pane {
-                            Pane::Before if first == 0 => Spot::Before.mark(ui.ctx(), rect),
-                            Pane::Random if first == 0 => Spot::Control.mark(ui.ctx(), rect),
-                            _ => {}
+                        if let Some(spot) = spot(pane).filter(|_| rows.start == 0) {
+                            spot.mark(ui.ctx(), rect);
                         }
                     }
                 }
@@ -220,11 +226,17 @@ pub fn shown_ui(
         }
     });
     let chosen = look.chosen.get();
-    if let Some(at) = swiped.filter(|_| comparison.swipe.on) {
-        comparison.swipe.at = at;
-        ui.ctx().request_repaint();
-    }
+    comparison.swiped(swiped, ui.ctx());
     steps_of(studio, chosen);
+}
+
+/// Where the tour and the lessons find a pane.
+fn spot(pane: Pane) -> Option<Spot> {
+    match pane {
+        Pane::Before => Some(Spot::Before),
+        Pane::Random => Some(Spot::Control),
+        Pane::After | Pane::Retrain => None,
+    }
 }
 
 /// Whether pictures are drawn: they have steps, and can differ.

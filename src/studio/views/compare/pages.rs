@@ -2,9 +2,9 @@
 
 use egui::UiBuilder;
 
-use super::{Comparison, had, look, steps_of};
+use super::{Comparison, had, look, spot, steps_of};
+use crate::studio::Pane;
 use crate::studio::prelude::*;
-use crate::studio::{Pane, Spot};
 
 /// Share of the width that a pane is dragged by until the next one comes.
 const FAR: f32 = 0.2;
@@ -76,9 +76,9 @@ pub fn pages_ui(studio: &mut Studio, ui: &mut Ui, opened: &Arc<Opened>, below: f
     comparison.pages.shown = panes.get(chosen).copied();
     let position = comparison.pages.position;
     let look = look(session, comparison, opened, 1, &ui.new_child(UiBuilder::new().max_rect(area)));
-    let rows = look.base.rows.len();
-    let part = rows.div_ceil(look.arrangement.parts).max(1);
-    let beside = ((area.width() - look.arrangement.width(1, rows)) / 2.0).max(0.0);
+    let across = look.arrangement.width(1, look.base.rows.len());
+    let beside = ((area.width() - across) / 2.0).max(0.0);
+    let mut swiped = None;
     for (i, &pane) in panes.iter().enumerate() {
         let off = i as f32 - position;
         if off.abs() >= 1.0 {
@@ -90,21 +90,19 @@ pub fn pages_ui(studio: &mut Studio, ui: &mut Ui, opened: &Arc<Opened>, below: f
         page.horizontal_top(|ui| {
             ui.spacing_mut().item_spacing.x = super::GAP;
             ui.add_space(beside);
-            for first in (0..rows).step_by(part) {
-                let rows = first..rows.min(first + part);
+            for rows in look.parts() {
                 look.names_ui(ui, &rows);
                 let sheet = &mut comparison.sheets[pane as usize];
                 let (_, moved) = look.pane_ui(ui, pane, sheet, &rows, true);
-                comparison.swipe.at = moved.unwrap_or(comparison.swipe.at);
+                swiped = moved.or(swiped);
             }
         });
-        match pane {
-            Pane::Before => Spot::Before.mark(ui.ctx(), area),
-            Pane::Random => Spot::Control.mark(ui.ctx(), area),
-            _ => {}
+        if let Some(spot) = spot(pane) {
+            spot.mark(ui.ctx(), area);
         }
     }
     ui.advance_cursor_after_rect(area);
     let chosen = look.chosen.get();
+    comparison.swiped(swiped, ui.ctx());
     steps_of(studio, chosen);
 }

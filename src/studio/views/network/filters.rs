@@ -17,8 +17,8 @@ const TILE: f32 = 58.0;
 const CELL: f32 = TILE + 8.0;
 /// Points a weight of an open filter, at the most.
 const CLOSEST: f32 = 32.0;
-/// Pictures that are kept: more than fit a window.
-const KEPT: usize = 600;
+/// Pictures that are kept: more than fit a window of 3840 x 2160 points.
+const KEPT: usize = 2000;
 
 /// What is shown of a weight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -6,6 +6,7 @@ use super::{Drawing, WIDE};
 use crate::models::{Graph, WeightEntry};
 use crate::studio::heat::HeatMap;
 use crate::studio::prelude::*;
+use crate::studio::views::refused_ui;
 
 /// Draws the panel of a layer, by one of its parameters.
 pub fn panel_ui(studio: &mut Studio, graph: &Graph, shades: &Shades, param: usize, ui: &mut Ui) {
@@ -53,7 +54,7 @@ fn layer_ui(studio: &mut Studio, graph: &Graph, shades: &Shades, param: usize, u
     }
     let Studio { own, state, .. } = studio;
     state.weigh(param);
-    let refused = state.session().insights.is_refused() && state.work.is_none();
+    let refused = state.refused_look();
     let session = state.session();
     let model = session.opened.as_ref().map_or("", |opened| &*opened.name);
     let weights = session.insights.weights(model, param);
@@ -78,13 +79,11 @@ fn layer_ui(studio: &mut Studio, graph: &Graph, shades: &Shades, param: usize, u
 
 /// What stands here until the weights are there.
 fn waiting_ui(state: &mut State, refused: bool, ui: &mut Ui) {
-    ui.weak(match refused {
+    let text = match refused {
         true => "The weights could not be shown",
         false => "The weights come once the work in progress is done",
-    });
-    if refused && ui.button("Look again").clicked() {
-        state.session_mut().insights.again();
-    }
+    };
+    refused_ui(state, text, refused, ui);
 }
 
 /// What of a parameter's name the layer's has not.

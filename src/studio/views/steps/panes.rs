@@ -141,10 +141,10 @@ fn told(shown: &Shown, session: &TaskState, at: usize) -> String {
 fn marks(painter: &Painter, rect: Rect, shown: &Shown, session: &TaskState, at: usize) {
     let predicted = &shown.film.predicted;
     let forgotten = session.place().is_some_and(|place| session.forgotten().contains(&place.row));
+    let at = at.min(predicted.columns.saturating_sub(1));
+    let forgotten = forgotten && shown.pane != Pane::Before;
     for (tile, rect) in cells(rect, predicted.rows.len()).enumerate() {
-        let seen = predicted.seen_in(tile, at.min(predicted.columns.saturating_sub(1)));
-        if let (Some((seen, _)), Some(class)) = (seen, predicted.rows[tile]) {
-            let mark = Mark::of(seen == class, forgotten && shown.pane != Pane::Before);
+        if let Some(mark) = Mark::at(predicted, tile, at, forgotten) {
             mark.frame(painter, rect);
         }
     }

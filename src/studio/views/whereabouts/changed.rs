@@ -1,7 +1,7 @@
 //! The training pictures on the map whose answers changed most in a run.
 
 use super::{Looked, Whereabouts};
-use crate::engine::Projection;
+use crate::engine::{Embedding, Projection};
 use crate::studio::arm_name;
 use crate::studio::prelude::*;
 use crate::studio::views::audit::gallery::{Card, cards_ui};
@@ -33,10 +33,7 @@ pub fn changed_ui(shown: &mut Whereabouts, state: &mut State, looked: &Looked, u
         return drop(ui.weak("Finish a run first: the pictures that it sees otherwise stand here"));
     };
     let order = most_changed(before, after, shown.by_truth);
-    let of = |forgotten: bool| {
-        let fits = move |place: &&usize| looked.embedding.forgotten[**place] == forgotten;
-        order.iter().filter(fits).take(MOST).copied().collect::<Vec<_>>()
-    };
+    let of = |forgotten| first_of(&order, looked.embedding, forgotten, MOST);
     let parts = [("To be forgotten", of(true)), ("The rest", of(false))];
     let texture = shown.sheet.texture(ui.ctx(), &looked.embedding.pictures);
     let mut chosen = None;
@@ -63,6 +60,12 @@ pub fn changed_ui(shown: &mut Whereabouts, state: &mut State, looked: &Looked, u
     if let Some(place) = chosen {
         shown.choose(looked.embedding.items[place]);
     }
+}
+
+/// The first places of an order whose pictures are to be forgotten, or are not.
+pub fn first_of(order: &[usize], of: &Embedding, forgotten: bool, most: usize) -> Vec<usize> {
+    let fits = |place: &usize| of.forgotten[*place] == forgotten;
+    order.iter().copied().filter(fits).take(most).collect()
 }
 
 /// Places of pictures whose answers changed, the most changed first.

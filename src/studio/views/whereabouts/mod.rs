@@ -10,6 +10,7 @@ use std::collections::BTreeSet;
 
 use crate::engine::Embedding;
 use crate::studio::prelude::*;
+use crate::studio::views::refused_ui;
 use crate::studio::{Brush, Choice, Pane, Sheet};
 use crate::words::Attribution;
 
@@ -130,7 +131,7 @@ fn where_ui(studio: &mut Studio, ui: &mut Ui) {
 /// What stands here until there is something to see.
 fn waiting_ui(state: &mut State, ui: &mut Ui) {
     let session = state.session();
-    let refused = session.insights.is_refused() && state.work.is_none();
+    let refused = state.refused_look();
     let text = match state.working() {
         Some(JobKind::Inspect) => "Showing the pictures to the model…",
         _ if session.opened.is_none() => "Opening the model…",
@@ -138,12 +139,7 @@ fn waiting_ui(state: &mut State, ui: &mut Ui) {
         None if refused => "The pictures could not be looked at",
         None => "Showing the pictures to the model…",
     };
-    middle_ui(ui, |ui| {
-        ui.weak(text);
-        if refused && ui.button("Look again").clicked() {
-            state.session_mut().insights.again();
-        }
-    });
+    middle_ui(ui, |ui| refused_ui(state, text, refused, ui));
 }
 
 /// What was seen of the pictures, and the names of their classes.
@@ -167,19 +163,22 @@ impl Looked<'_> {
         self.embedding.items.binary_search(&item).ok()
     }
 
+    /// What is seen in a picture, by whether that is what its label says.
+    fn answer(&self, (seen, share): (usize, f32), label: usize, palette: &Palette) -> RichText {
+        let color = if seen == label { palette.good } else { palette.bad };
+        small(format!("{} {:.0} %", self.class(seen), 100.0 * share)).color(color)
+    }
+
     /// What each model sees in a picture, in lines.
     fn answers_ui(&self, place: usize, ui: &mut Ui) {
         let palette = theme::palette(ui);
         for (map, pane) in self.embedding.maps.iter().zip(PANES) {
             let Some(map) = map else { continue };
-            let (seen, share) = map.seen[place];
-            let right = seen == self.embedding.labels[place];
-            let color = if right { palette.good } else { palette.bad };
+            let answer = self.answer(map.seen[place], self.embedding.labels[place], palette);
             ui.horizontal(|ui| {
                 ui.spacing_mut().item_spacing.x = 4.0;
                 ui.label(small(pane.name()).weak());
-                let text = format!("{} {:.0} %", self.class(seen), 100.0 * share);
-                ui.label(small(text).color(color));
+                ui.label(answer);
             });
         }
     }

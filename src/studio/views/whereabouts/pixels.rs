@@ -2,11 +2,12 @@
 
 use egui::Grid as Table;
 
-use super::changed::most_changed;
+use super::changed::{first_of, most_changed};
 use super::{Looked, MOST, PANES, Whereabouts};
 use crate::engine::{Attributed, PixelMaps};
 use crate::saliency::picture;
 use crate::studio::prelude::*;
+use crate::studio::views::refused_ui;
 use crate::studio::{Sheet, tile};
 use crate::words::Attribution;
 
@@ -86,12 +87,15 @@ pub fn pixels_ui(shown: &mut Whereabouts, state: &mut State, looked: &Looked, ui
         false => shown.chosen.clone(),
     };
     state.attribute(&items, shown.way);
+    let refused = state.refused_look();
+    if refused {
+        refused_ui(state, "The pixels could not be looked into", true, ui);
+    }
     let Some(of) = state.session().insights.pixels().cloned() else {
-        let busy = state.work.is_some();
-        return drop(ui.weak(match busy {
-            true => "Finding the pixels that matter…",
-            false => "The pixels could not be looked into",
-        }));
+        if !refused {
+            ui.weak("Finding the pixels that matter…");
+        }
+        return;
     };
     shown.maps.paint(&of, shown.one_scale);
     let mut dropped = None;
@@ -145,16 +149,12 @@ fn some(looked: &Looked) -> Vec<usize> {
         [Some(before), Some(after), ..] => most_changed(before, after, true),
         _ => (0..embedding.items.len()).collect(),
     };
-    let of = |forgotten: bool, most: usize| {
-        let fits = move |place: &&usize| embedding.forgotten[**place] == forgotten;
-        order.iter().filter(fits).take(most).copied().collect::<Vec<_>>()
-    };
-    let mut places = of(true, MOST / 2);
+    let mut places = first_of(&order, embedding, true, MOST / 2);
     if places.is_empty() {
         let first = |class| embedding.labels.iter().position(|label| *label == class);
         places = (0..looked.classes.len()).filter_map(first).take(MOST).collect();
     } else {
-        places.extend(of(false, MOST - places.len()));
+        places.extend(first_of(&order, embedding, false, MOST - places.len()));
     }
     places.into_iter().map(|place| embedding.items[place]).collect()
 }
@@ -196,17 +196,15 @@ fn row_ui(
             let (seen, share) = maps.seen[i];
             let truth = 100.0 * maps.truth[i];
             let told = format!("{}: {name} {truth:.1} %", PANES[pane].name());
-            let most = end(map_of(of, maps, i));
             let response = ui.add(tile::image(texture, &grid, [0, i], side).alt_text(told));
             response.on_hover_ui(|ui| {
+                let most = end(map_of(of, maps, i));
                 ui.label(format!("It sees {} with {:.1} %", looked.class(seen), 100.0 * share));
                 ui.label(format!("{name} has {truth:.2} %"));
                 ui.label(format!("The brightest pixels matter {most:.2e}"));
             });
-            let right = seen == of.labels[i];
-            let color = if right { palette.good } else { palette.bad };
-            let text = small(format!("{} {:.0} %", looked.class(seen), 100.0 * share)).color(color);
             ui.set_max_width(side);
+            let text = looked.answer((seen, share), of.labels[i], palette);
             ui.add(Label::new(text).truncate());
         });
     }
