@@ -3,7 +3,7 @@
 
 use super::Record;
 use super::record::Extent;
-use crate::words::{Recipe, VerdictLabel};
+use crate::words::{Budget, Recipe, VerdictLabel};
 
 /// A run of the gallery.
 #[derive(Debug)]
@@ -137,7 +137,7 @@ impl Exhibit {
     /// What makes the run again.
     pub fn recipe(&self) -> Recipe {
         let [model, data, forget] = self.of;
-        (self.set)(Recipe::new(model, data, forget))
+        (self.set)(Recipe { budget: Budget::Brief, ..Recipe::new(model, data, forget) })
     }
 }
 

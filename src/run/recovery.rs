@@ -118,7 +118,8 @@ impl Sitting {
     }
 }
 
-/// The run folders that earlier sittings and commands left, whose processes are gone.
+/// The run folders that earlier sittings and commands left, whose processes are gone. Of a sitting but `latest`,
+/// which can be brought back, what is left without runs is removed.
 pub fn left(latest: Option<&Path>) -> Vec<PathBuf> {
     let mut left = Vec::new();
     for entry in files::places().iter().flat_map(|place| folders(place)) {

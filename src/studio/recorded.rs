@@ -20,7 +20,7 @@ thread_local! {
     static READ: RefCell<HashMap<&'static str, Result<&'static dyn Any>>> = RefCell::default();
 }
 
-/// What a shipped model showed when it was opened with the first seed and the quick budget; nothing while that is
+/// What a shipped model showed when it was opened with the first seed and the brief budget; nothing while that is
 /// on its way.
 pub fn opened(model: &str) -> Option<&'static Arc<Opened>> {
     read(path(model, "opened")?, wire::inflate).ok()?

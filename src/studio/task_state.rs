@@ -15,7 +15,7 @@ use crate::models::registry;
 use crate::run::{Link, Record};
 use crate::saliency::Overlap;
 use crate::unlearn;
-use crate::words::{Recipe, Report, Task};
+use crate::words::{Budget, Recipe, Report, Task};
 
 /// The two runs that stand side by side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -144,9 +144,10 @@ pub struct TaskState {
 }
 
 impl TaskState {
-    /// A session with nothing open.
+    /// A session with nothing open, whose first verdict comes soon.
     pub fn new(task: Task) -> Self {
-        Self { task, model: registry::first(task).into(), ..Self::default() }
+        let request = Recipe { budget: Budget::Brief, ..Recipe::default() };
+        Self { task, model: registry::first(task).into(), request, ..Self::default() }
     }
 
     /// The request and the place on the timeline as a link.

@@ -157,7 +157,7 @@ const EACH_EPOCH: usize = 10;
 /// Updates of a classifier and of a diffusion model at the least: of 16 pictures each, 200 bring the small
 /// classifier to 67 % on four classes of 54 drawn and turned shapes, 400 to 100 %.
 const LEAST: usize = 400;
-const LEAST_DIFFUSION: usize = 4000;
+const LEAST_DIFFUSION: usize = 3000;
 
 /// Probability of the null condition while training (docs/methods.md#models).
 pub const CONDITION_DROP: f64 = 0.1;

@@ -57,7 +57,7 @@ fn the_recorded_pictures_are_those_that_the_models_show() {
     let mut client = Client::new(DeviceChoice::Cpu);
     for task in Task::ALL {
         let model = registry::first(task).to_string();
-        let job = Job::Open { model: model.clone(), seed: 1, budget: Budget::Quick };
+        let job = Job::Open { model: model.clone(), seed: 1, budget: Budget::Brief };
         let Outcome::Opened(shown) = client.run(job) else { unreachable!() };
         if std::env::var_os("SALUN_RECORD").is_some() {
             let file = format!("assets/recorded/{model}.opened");
