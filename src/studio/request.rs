@@ -1,7 +1,8 @@
-//! What a person picks to be forgotten, as a forget set's specification and back.
+//! What a person picks to be forgotten, as a forget set's specification and back, and the recipe that asks for it.
 
 use std::sync::Arc;
 
+use super::{TaskState, tasks};
 use crate::data::{beside, class_index, ranges};
 use crate::engine::Opened;
 use crate::error::{Error, Result};
@@ -35,6 +36,43 @@ pub fn estimator(recipe: &Recipe) -> Estimator {
 pub fn controlled(recipe: &Recipe) -> bool {
     let masked = ![Estimator::None, Estimator::Random].contains(&estimator(recipe));
     masked && recipe.given.is_none() && recipe.until.is_none()
+}
+
+impl TaskState {
+    /// The recipe of the request, once something is open and picked.
+    pub fn recipe(&self) -> Option<Recipe> {
+        self.recipe_for(self.what.as_ref()?)
+    }
+
+    /// The recipe of the request for another choice.
+    pub fn recipe_for(&self, what: &Choice) -> Option<Recipe> {
+        self.recipe_with(self.opened.as_deref()?, what)
+    }
+
+    /// The recipe of the request as far as there is one: of what is picked, or of an example; and before the model
+    /// is open, too.
+    pub fn draft(&self) -> Option<Recipe> {
+        let what = self.what.clone().or_else(|| (tasks::of(self.task).example)(self))?;
+        self.recipe_with(self.seen()?, &what)
+    }
+
+    fn recipe_with(&self, opened: &Opened, what: &Choice) -> Option<Recipe> {
+        let data = what.data(opened);
+        let mut recipe = self.recipe_of(opened.model(), &data, &what.spec(opened)?);
+        recipe.branch = self.request.branch.clone().filter(|from| from.leads_to(&recipe));
+        Some(Recipe { after: opened.after.clone(), ..recipe })
+    }
+
+    /// The recipe of the request for a model, a data set and a forget set.
+    pub(super) fn recipe_of(&self, model: &str, data: &str, forget: &str) -> Recipe {
+        let (model, data, forget) = (model.into(), data.into(), forget.into());
+        let mut recipe = Recipe { model, data, forget, branch: None, ..self.request.clone() };
+        let method = registry::find(&recipe.method);
+        let own = |name: &str| method.as_ref().ok()?.knob(name).ok();
+        // Others were another method's.
+        recipe.knobs.retain(|name, value| own(name).is_some_and(|k| k.check(*value).is_ok()));
+        recipe.fitting(self.task)
+    }
 }
 
 impl Choice {

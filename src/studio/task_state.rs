@@ -6,7 +6,7 @@ use super::attempt::Attempt;
 use super::history::Kept;
 use super::request::controlled;
 use super::state::{Insights, Look, Steps};
-use super::{Choice, History, Race, Saliency, format, prompt, recorded, tasks};
+use super::{Choice, History, Race, Saliency, format, prompt, recorded};
 use crate::data;
 use crate::engine::{Grid, Looked, Opened, PromptPane, Run, TrainingSet};
 use crate::eval::Evidence;
@@ -14,7 +14,6 @@ use crate::eval::verdict::verdict;
 use crate::models::registry;
 use crate::run::{Link, Record};
 use crate::saliency::Overlap;
-use crate::unlearn;
 use crate::words::{Budget, Recipe, Report, Task};
 
 /// The two runs that stand side by side.
@@ -205,41 +204,6 @@ impl TaskState {
     /// What is known of a shown run that is finished, of this sitting or recorded.
     pub fn report(&self, arm: Arm) -> Option<&Report> {
         self.attempt(arm)?.report()
-    }
-
-    /// The recipe of the request, once something is open and picked.
-    pub fn recipe(&self) -> Option<Recipe> {
-        self.recipe_for(self.what.as_ref()?)
-    }
-
-    /// The recipe of the request for another choice.
-    pub fn recipe_for(&self, what: &Choice) -> Option<Recipe> {
-        self.recipe_with(self.opened.as_deref()?, what)
-    }
-
-    /// The recipe of the request as far as there is one: of what is picked, or of an example; and before the model
-    /// is open, too.
-    pub fn draft(&self) -> Option<Recipe> {
-        let what = self.what.clone().or_else(|| (tasks::of(self.task).example)(self))?;
-        self.recipe_with(self.seen()?, &what)
-    }
-
-    fn recipe_with(&self, opened: &Opened, what: &Choice) -> Option<Recipe> {
-        let data = what.data(opened);
-        let mut recipe = self.recipe_of(opened.model(), &data, &what.spec(opened)?);
-        recipe.branch = self.request.branch.clone().filter(|from| from.leads_to(&recipe));
-        Some(Recipe { after: opened.after.clone(), ..recipe })
-    }
-
-    /// The recipe of the request for a model, a data set and a forget set.
-    fn recipe_of(&self, model: &str, data: &str, forget: &str) -> Recipe {
-        let (model, data, forget) = (model.into(), data.into(), forget.into());
-        let mut recipe = Recipe { model, data, forget, branch: None, ..self.request.clone() };
-        let method = unlearn::registry::find(&recipe.method);
-        let own = |name: &str| method.as_ref().ok()?.knob(name).ok();
-        // Others were another method's.
-        recipe.knobs.retain(|name, value| own(name).is_some_and(|k| k.check(*value).is_ok()));
-        recipe.fitting(self.task)
     }
 
     /// Whether the saliency is known, and not just guessed from the first pictures.
