@@ -49,7 +49,7 @@ shipped! {
     RECORDED = "recorded": "emoji-t2i.opened", "fashion-ddpm.opened", "fashion-classifier.opened",
         "fashion-classifier.overlap";
     /// Runs worth seeing, as they were recorded.
-    GALLERY = "gallery": "cat.run", "sneaker.run", "hidden.run", "any-mask.run", "style.run", "ascent.run",
+    GALLERY = "gallery": "cat.run", "sneaker.run", "hidden.run", "drawn.run", "style.run", "ascent.run",
         "fine-tuned.run", "neighbours.run", "share.run", "too-soon.run", "burnt.run", "edited.run";
     /// Tables of runs, over seeds.
     TABLES = "tables": "prompts/table.json", "ddpm-classwise/table.json", "classwise/table.json",

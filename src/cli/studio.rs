@@ -211,7 +211,7 @@ impl Keeper for RunKeeper {
     }
 
     fn left(&self) -> Vec<PathBuf> {
-        recovery::left(self.earlier.as_deref())
+        recovery::left()
     }
 
     fn remember(&self, name: &str, bytes: Vec<u8>) -> Result<()> {

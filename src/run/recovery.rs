@@ -118,9 +118,10 @@ impl Sitting {
     }
 }
 
-/// The run folders that earlier sittings and commands left, whose processes are gone. Of a sitting but `latest`,
-/// which can be brought back, what is left without runs is removed.
-pub fn left(latest: Option<&Path>) -> Vec<PathBuf> {
+/// The run folders that earlier sittings and commands left, whose processes are gone. A sitting without runs is
+/// removed, but for the latest, which can be brought back.
+pub fn left() -> Vec<PathBuf> {
+    let latest = remembered();
     let mut left = Vec::new();
     for entry in files::places().iter().flat_map(|place| folders(place)) {
         let name = entry.file_name().unwrap_or_default().to_string_lossy();
@@ -128,7 +129,7 @@ pub fn left(latest: Option<&Path>) -> Vec<PathBuf> {
             left.push(entry);
         } else if ended(&entry) {
             let runs = runs(&entry);
-            if runs.is_empty() && latest != Some(entry.as_path()) {
+            if runs.is_empty() && latest.as_ref() != Some(&entry) {
                 let _ = fs::remove_dir_all(&entry);
             }
             left.extend(runs);

@@ -215,7 +215,7 @@ fn budget_ui(state: &mut State, ui: &mut Ui) {
         ui.spacing_mut().button_padding.x = 8.0;
         for (option, name, hint) in [
             (Budget::Tiny, "Tiny", "A first look, too few pictures to trust the figures"),
-            (Budget::Brief, "Brief", "A verdict in half a minute on two cores"),
+            (Budget::Brief, "Brief", "A verdict within a minute on two cores"),
             (Budget::Quick, "Quick", "Stated subsets, minutes on two cores"),
             (Budget::Full, "Full", "Everything"),
         ] {

@@ -3,12 +3,12 @@
 
 use std::sync::Arc;
 
-use super::Entry;
 use super::app::Studio;
 use super::saver::Saver;
 use super::sitting::{Files, Page, SHOWN, Sitting, Whole, page_file, run_bytes, run_file};
 use super::state::State;
 use super::views::View;
+use super::{Entry, lesson};
 use crate::engine::Run;
 use crate::error::Result;
 use crate::wire;
@@ -111,7 +111,7 @@ impl Saver {
             let runs = entry.kept.iter().flat_map(|kept| kept.attempts.iter().flatten());
             runs.filter_map(|a| a.run.as_ref()).any(|run| run.recipe == *recipe)
         };
-        let entry = Task::ALL.into_iter().flat_map(of).find(|(_, entry)| has(entry));
+        let entry = Task::ALL.into_iter().flat_map(of).rfind(|(_, entry)| has(entry));
         if let Some((task, entry)) = entry
             && let Some(page) = Page::of(task, entry)
         {
@@ -173,6 +173,8 @@ impl Studio {
     fn bring_back(&mut self, whole: Whole) -> Vec<String> {
         let view = View::ALL.iter().find(|view| view.name == whole.sitting.view);
         self.view = view.copied().unwrap_or(self.view);
+        // Its runs were not made for the lesson.
+        lesson::leave(self);
         let mut brought = Vec::new();
         for (run, saved) in self.state.bring_back(whole) {
             brought.push(run.report.protocol.clone());

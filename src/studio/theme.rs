@@ -99,7 +99,7 @@ pub fn install(ctx: &egui::Context) {
             style.spacing.item_spacing = Vec2::new(8.0, 6.0);
             style.spacing.button_padding = Vec2::new(10.0, 4.0);
             style.spacing.interact_size.y = 26.0;
-            // Ten classes are seen without scrolling.
+            // Most lists are seen without scrolling.
             style.spacing.combo_height = 320.0;
             style.spacing.scroll = egui::style::ScrollStyle::thin();
             style.interaction.tooltip_delay = 0.25;

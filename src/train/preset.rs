@@ -155,7 +155,8 @@ pub const PRESETS: &[Preset] = &[
 const SMALLEST: usize = 16;
 const EACH_EPOCH: usize = 10;
 /// Updates of a classifier and of a diffusion model at the least: of 16 pictures each, 200 bring the small
-/// classifier to 67 % on four classes of 54 drawn and turned shapes, 400 to 100 %.
+/// classifier to 67 % on four classes of 54 drawn and turned shapes, 400 to 100 %; 3,000 of 64 bring the small
+/// diffusion model to shapes that an eye can tell, in 18 minutes on two cores.
 const LEAST: usize = 400;
 const LEAST_DIFFUSION: usize = 3000;
 

@@ -12,8 +12,8 @@ use strum::{IntoStaticStr, VariantArray};
 pub enum Budget {
     /// A first look: too few pictures for figures to be trusted.
     Tiny,
-    /// A verdict in half a minute on two cores: few updates, and pictures in rounds until the figures are certain
-    /// enough.
+    /// A verdict in half a minute to a minute on two cores: few updates, and pictures in rounds until the figures are
+    /// certain enough.
     Brief,
     /// Stated subsets, minutes on two cores.
     #[default]
@@ -172,7 +172,7 @@ impl Budget {
             each: [384, 1_536],
             length: [4, 60, 30],
             batch: [64, 32, 16],
-            // At quick's rate the model that draws keeps four points less.
+            // At quick's rate the model that draws keeps less (docs/figures.md).
             lr: Some([0.02, 2.5e-4, 2e-4]),
             measured: [
                 Extent::in_rounds([1_000, 3_000, 3_000], [250, 750], [1.0, 1.2]),

@@ -58,18 +58,15 @@ fn made(client: &mut Client, exhibit: &Exhibit) -> Record {
 
 #[test]
 fn every_record_opens_and_shows_what_is_said_of_it() {
-    let (mut bytes, mut hung) = (0, 0);
+    let mut bytes = 0;
     for exhibit in &EXHIBITS {
-        // What is not recorded yet does not hang.
-        if std::fs::metadata(file(exhibit)).map_or(0, |file| file.len()) == 0 {
-            continue;
-        }
-        hung += 1;
         let record = recorded_of(exhibit);
         let title = exhibit.title;
         assert_eq!(record.recipe.protocol(), exhibit.recipe().protocol(), "{title}");
         assert_eq!(record.run.report.protocol, record.recipe.protocol(), "{title}");
         assert_eq!(record.run.report.verdict.label, exhibit.verdict, "{title}");
+        let control = record.control.as_ref().map(|control| control.report.verdict.label);
+        assert!(exhibit.control.is_none() || control == exhibit.control, "{title}: {control:?}");
         let steps = record.steps(&record.run);
         assert!(steps.len() >= 2 && steps[0].0 == 0, "{title}: before and after");
         assert!(steps.is_sorted_by_key(|(step, _)| *step), "{title}");
@@ -80,7 +77,7 @@ fn every_record_opens_and_shows_what_is_said_of_it() {
         assert!(first <= last && last <= steps[0].1.rows.len(), "{title}");
         bytes += std::fs::metadata(file(exhibit)).unwrap().len();
     }
-    assert!(hung >= 2 && bytes < 620_000, "{hung} records of {bytes} bytes");
+    assert!(bytes < 1_000_000, "{bytes} bytes");
 }
 
 #[test]

@@ -255,10 +255,7 @@ impl State {
         if session.shelf.as_ref().is_some_and(|s| s.model == model && s.data == data) {
             return;
         }
-        // It was not asked for by the person, who may still read what failed.
-        let error = self.error.take();
-        self.begin(JobKind::Browse, Job::Browse { model, data });
-        self.error = error;
+        self.begin_quietly(JobKind::Browse, Job::Browse { model, data });
     }
 
     /// Shows a finished run again: its pictures, its request, its saliency. Where only its figures
@@ -275,9 +272,12 @@ impl State {
         let opened = kept.as_ref().map(|k| &k.opened).or(session.opened.as_ref()).cloned();
         let Some(opened) = opened else { return };
         let what = Choice::parse(&recipe.forget, &opened).ok();
+        // What was undone follows the model that was open.
+        if session.model != opened.name {
+            session.undone.clear();
+        }
         session.model = opened.name.clone();
         session.before.retain(|earlier| earlier.after.len() < opened.after.len());
-        session.undone.clear();
         session.opened = Some(opened);
         session.what = what;
         session.request =

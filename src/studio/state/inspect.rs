@@ -63,11 +63,6 @@ impl Insights {
         self.pixels.as_ref().map(|(_, pixels)| pixels)
     }
 
-    /// Whether a look failed or was stopped.
-    pub fn is_refused(&self) -> bool {
-        !self.refused.is_empty()
-    }
-
     /// Lets what was refused be asked for again.
     pub fn again(&mut self) {
         self.refused.clear();
@@ -75,11 +70,6 @@ impl Insights {
 }
 
 impl State {
-    /// Whether a look failed or was stopped, and nothing else is under way.
-    pub fn refused_look(&self) -> bool {
-        self.work.is_none() && self.session().insights.is_refused()
-    }
-
     /// Scores the weights for another choice, to hold them beside those of the request.
     pub fn compare_with(&mut self, what: &Choice) {
         let Some(recipe) = self.session().recipe_for(what).filter(|_| self.work.is_none()) else {
@@ -99,35 +89,34 @@ impl State {
         self.session_mut().insights.beside = held.map(|held| (model, held));
     }
 
-    /// Has the weights of a layer looked up, once nothing else is to be done.
-    pub fn weigh(&mut self, layer: usize) {
+    /// Has the weights of a layer looked up, once nothing else is to be done; whether that was refused.
+    pub fn weigh(&mut self, layer: usize) -> bool {
         let session = self.session();
-        let Some(opened) = &session.opened else { return };
+        let Some(opened) = &session.opened else { return false };
         let model = opened.name.clone();
-        if session.insights.weights(&model, layer).is_none() {
+        session.insights.weights(&model, layer).is_none() && {
             let look = Look::Weights(model.clone(), layer);
-            self.inspect(look, Inspection::Weights { model, layer });
+            self.inspect(look, Inspection::Weights { model, layer })
         }
     }
 
-    /// Has the map of pictures made for the request and the shown runs, once nothing else is to be done.
-    pub fn embed(&mut self) {
-        let Some((shown, of)) = self.shown() else { return };
-        let session = self.session();
-        if session.insights.embedding.as_ref().is_none_or(|(known, _)| *known != shown) {
-            self.inspect(Look::Embed(shown), Inspection::Embed(of));
-        }
+    /// Has the map of pictures made for the request and the shown runs, once nothing else is to be done; whether that
+    /// was refused.
+    pub fn embed(&mut self) -> bool {
+        let Some((shown, of)) = self.shown() else { return false };
+        let known = self.session().insights.embedding.as_ref();
+        known.is_none_or(|(known, _)| *known != shown)
+            && self.inspect(Look::Embed(shown), Inspection::Embed(of))
     }
 
-    /// Has the pixels of some training pictures looked into, once nothing else is to be done.
-    pub fn attribute(&mut self, items: &[usize], way: Attribution) {
-        let Some((shown, of)) = self.shown().filter(|_| !items.is_empty()) else { return };
+    /// Has the pixels of some training pictures looked into, once nothing else is to be done; whether that was refused.
+    pub fn attribute(&mut self, items: &[usize], way: Attribution) -> bool {
+        let Some((shown, of)) = self.shown().filter(|_| !items.is_empty()) else { return false };
         let items = items.to_vec();
         let look = Look::Pixels(shown, items.clone(), way);
-        let session = self.session();
-        if session.insights.pixels.as_ref().is_none_or(|(known, _)| *known != look) {
-            self.inspect(look, Inspection::Attribute { of, items, way });
-        }
+        let known = self.session().insights.pixels.as_ref();
+        known.is_none_or(|(known, _)| *known != look)
+            && self.inspect(look, Inspection::Attribute { of, items, way })
     }
 
     /// Whether the map of pictures is that of the request and the shown runs.
@@ -160,13 +149,15 @@ impl State {
         Some((Shown { recipe: recipe.clone(), runs }, Beside { recipe, models }))
     }
 
-    /// Looks into something; what was refused is not asked for again by itself.
-    fn inspect(&mut self, look: Look, asked: Inspection) {
-        if self.work.is_some() || self.session().insights.refused.contains(&look) {
-            return;
+    /// Looks into something, unless it failed or was stopped before: that is not asked for again by itself. Whether it
+    /// was refused.
+    fn inspect(&mut self, look: Look, asked: Inspection) -> bool {
+        let refused = self.session().insights.refused.contains(&look);
+        if !refused && self.work.is_none() {
+            self.begin_quietly(JobKind::Inspect, Job::Inspect(asked));
+            self.session_mut().insights.asked = Some(look);
         }
-        self.begin_quietly(JobKind::Inspect, Job::Inspect(asked));
-        self.session_mut().insights.asked = Some(look);
+        refused
     }
 
     /// Takes in what was seen.

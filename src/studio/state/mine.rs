@@ -37,10 +37,9 @@ impl State {
         let after = session.run(Arm::Method).and_then(|run| run.model.plain().cloned());
         let model = session.model.clone();
         self.session_mut().looks = Some(look);
-        // It was not asked for by the person, who may still read what failed.
-        let (error, ended) = (self.error.take(), self.ended.clone());
-        self.begin(JobKind::Look, Job::Look { model, pictures, after });
-        (self.error, self.ended) = (error, ended);
+        let ended = self.ended.clone();
+        self.begin_quietly(JobKind::Look, Job::Look { model, pictures, after });
+        self.ended = ended;
     }
 
     /// What was seen in these pictures; of the model alone until the run's result has looked, too.

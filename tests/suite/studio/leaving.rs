@@ -419,6 +419,22 @@ fn a_killed_window_comes_back_with_its_runs_as_it_was_left() {
 }
 
 #[test]
+fn what_comes_back_is_numbered_behind_the_runs_of_this_sitting() {
+    let first = Arc::new(Remembers::default());
+    let left = {
+        let _sitting = forgotten(first.clone());
+        first.now.lock().unwrap().clone()
+    };
+    let second = Arc::new(Remembers { earlier: Mutex::new(left), ..Remembers::default() });
+    let (mut window, _played) = forgotten(second);
+    window.get_by_label("Bring back").click();
+    settle(&mut window);
+    let history = &window.state().state.session().history;
+    let numbers: Vec<usize> = history.entries.iter().map(|entry| entry.number).collect();
+    assert_eq!((numbers, history.shown), (vec![1, 2], Some(2)));
+}
+
+#[test]
 fn what_was_left_damaged_is_told_and_the_rest_comes_back() {
     let first = Arc::new(Remembers::default());
     let (_window, _played) = forgotten(first.clone());

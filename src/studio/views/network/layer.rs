@@ -53,8 +53,7 @@ fn layer_ui(studio: &mut Studio, graph: &Graph, shades: &Shades, param: usize, u
         });
     }
     let Studio { own, state, .. } = studio;
-    state.weigh(param);
-    let refused = state.refused_look();
+    let refused = state.weigh(param);
     let session = state.session();
     let model = session.opened.as_ref().map_or("", |opened| &*opened.name);
     let weights = session.insights.weights(model, param);

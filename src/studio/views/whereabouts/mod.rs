@@ -112,9 +112,9 @@ fn where_ui(studio: &mut Studio, ui: &mut Ui) {
         };
         return confusion::confusion_ui(&mut shown.before, &run, ui);
     }
-    state.embed();
+    let refused = state.embed();
     let Some(embedding) = state.session().insights.embedding().cloned() else {
-        return waiting_ui(state, ui);
+        return waiting_ui(state, refused, ui);
     };
     let classes = state.session().opened.as_ref().map(|o| o.classes.clone()).unwrap_or_default();
     // Of another model or another data set there may be fewer.
@@ -129,9 +129,8 @@ fn where_ui(studio: &mut Studio, ui: &mut Ui) {
 }
 
 /// What stands here until there is something to see.
-fn waiting_ui(state: &mut State, ui: &mut Ui) {
+fn waiting_ui(state: &mut State, refused: bool, ui: &mut Ui) {
     let session = state.session();
-    let refused = state.refused_look();
     let text = match state.working() {
         Some(JobKind::Inspect) => "Showing the pictures to the model…",
         _ if session.opened.is_none() => "Opening the model…",

@@ -86,8 +86,7 @@ pub fn pixels_ui(shown: &mut Whereabouts, state: &mut State, looked: &Looked, ui
         true => some(looked),
         false => shown.chosen.clone(),
     };
-    state.attribute(&items, shown.way);
-    let refused = state.refused_look();
+    let refused = state.attribute(&items, shown.way);
     if refused {
         refused_ui(state, "The pixels could not be looked into", true, ui);
     }
