@@ -88,7 +88,7 @@ fn card_ui(
         WidgetInfo::labeled(Role::Button, free, told)
     });
     let inner = response.rect.shrink(10.0);
-    let layout = egui::Layout::top_down(egui::Align::Min);
+    let layout = Layout::top_down(Align::Min);
     let mut card = ui.new_child(UiBuilder::new().max_rect(inner).layout(layout));
     card.set_clip_rect(inner.intersect(ui.clip_rect()));
     card.spacing_mut().item_spacing = vec2(6.0, 4.0);
