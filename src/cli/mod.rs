@@ -75,10 +75,15 @@ pub fn main() -> ExitCode {
     // A panic says nothing by itself: the engine and the end of this function turn it into a line.
     std::panic::set_hook(Box::new(|panic| {
         let mut first = PANIC.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        first.get_or_insert_with(|| {
+        let words = first.get_or_insert_with(|| {
             let place = panic.location().map(|l| format!(" at {}:{}", l.file(), l.line()));
             format!("{}{}", panic.payload_as_str().unwrap_or("?").trim(), place.unwrap_or_default())
         });
+        if words.contains(NO_ROOM) {
+            // The thread is being started, where nothing can be unwound: the process would be aborted.
+            print::error(&broken(words));
+            std::process::exit(1);
+        }
     }));
     let work = || parse()?.map_or(Ok(()), run);
     let (line, status) = match std::panic::catch_unwind(work) {
@@ -98,7 +103,7 @@ pub fn main() -> ExitCode {
 
 /// The line of a panic. Libraries have no other way to say that the system gave them no thread.
 fn broken(panic: &str) -> String {
-    match panic.contains("Resource temporarily unavailable") {
+    match panic.contains("Resource temporarily unavailable") || panic.contains(NO_ROOM) {
         true => "the system gives this program no more threads or memory; raise its limits (ulimit), or \
                  close other programs"
             .into(),
@@ -130,6 +135,9 @@ fn surroundings() {
 
 /// Bytes of stack that a thread needs.
 const STACK: usize = 2 << 20;
+
+/// What a thread says that found no memory for the stack of its signals.
+const NO_ROOM: &str = "alternative stack";
 
 /// What the first panic said.
 static PANIC: Mutex<Option<String>> = Mutex::new(None);
