@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # The page: build makes the folder web/dist, which any web server can give out from any place;
 # serve gives it out here; test drives it in a real browser, with --quick without the checks that take
-# many minutes. Status 3: a tool cannot be had here.
+# many minutes; story does the whole story in it and takes the pictures of docs/story. Status 3: a tool cannot be had
+# here.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -97,21 +98,34 @@ build() {
   node web/pack.mjs "$out" "$dist"
 }
 
-case "${1:-}" in
-build) build ;;
-serve) node web/serve.mjs "$dist" "${2:-8080}" ;;
-test)
+# A browser and what drives it.
+browser() {
   command -v xvfb-run >/dev/null || need xvfb
   chromium=${CHROMIUM:-/usr/bin/chromium}
   [[ -x $chromium ]] || need chromium
   # Some distributions' package is a mere pointer to another store.
   timeout 120 "$chromium" --version >/dev/null 2>&1 || unavailable chromium
   npm_tools playwright-core@1.65.1 axe-core@4.14.1
-  NODE_PATH=$tools/node_modules xvfb-run -a -s '-screen 0 1600x1000x24' \
-    node tests/web/run.mjs "$dist" "$CARGO_TARGET_DIR/release/salun" "$CARGO_TARGET_DIR/web-shots" "${@:2}"
+}
+
+in_browser() {
+  NODE_PATH=$tools/node_modules xvfb-run -a -s '-screen 0 1600x1000x24' node "$@"
+}
+
+case "${1:-}" in
+build) build ;;
+serve) node web/serve.mjs "$dist" "${2:-8080}" ;;
+test)
+  browser
+  in_browser tests/web/run.mjs "$dist" "$CARGO_TARGET_DIR/release/salun" \
+    "$CARGO_TARGET_DIR/web-shots" "${@:2}"
+  ;;
+story)
+  browser
+  in_browser tests/story/story.mjs page "$dist" "${2:-docs/story}"
   ;;
 *)
-  echo "usage: scripts/web.sh build | serve [PORT] | test [--quick | NAME]" >&2
+  echo "usage: scripts/web.sh build | serve [PORT] | test [--quick | NAME] | story [FOLDER]" >&2
   exit 2
   ;;
 esac

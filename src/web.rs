@@ -112,6 +112,7 @@ impl Page {
             embedded,
             calm: prefers_calm(),
             language: Some(language()),
+            lost: None,
         };
         let studio = Studio::kept(Box::new(engine), Arc::new(PageKeeper)).in_host(host, &link);
         // What was recorded of the first model is on its way before the first frame.

@@ -67,7 +67,6 @@ impl Client {
             return Err(Error::Cancelled);
         }
         self.jobs += 1;
-        log::info!("job {} starts: {} {}", self.jobs, <&str>::from(&job), self.label);
         self.engine.tell(Command::Start { id: self.jobs, job: Box::new(job) });
         // An interrupt just before the job was asked for is meant for it, too.
         if signals::interrupted() {
@@ -85,7 +84,6 @@ impl Client {
             }
         };
         self.watch.clear();
-        log::info!("job {} ends", self.jobs);
         answer(end?).ok_or_else(|| broken("answered another question"))
     }
 }

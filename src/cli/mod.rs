@@ -44,6 +44,9 @@ struct Cli {
     /// The lesson that the studio begins, by its name or number
     #[arg(long, value_name = "LESSON")]
     lesson: Option<String>,
+    /// The device that the studio's window drew on until it was lost
+    #[arg(long, value_name = "NAME", hide = true)]
+    lost: Option<String>,
     #[command(subcommand)]
     command: Option<Command>,
 }
@@ -153,7 +156,11 @@ fn run(cli: Cli) -> Result<()> {
         signals::listen();
     }
     match cli.command {
-        None => studio::run(common, cli.file.as_deref(), cli.lesson.as_deref()),
+        None => {
+            let (file, lesson, lost) =
+                (cli.file.as_deref(), cli.lesson.as_deref(), cli.lost.as_deref());
+            studio::run(common, file, lesson, lost)
+        }
         Some(Command::Demo(args)) => demo::run(&args, common),
         Some(Command::Info(args)) => info::run(&args, common),
         Some(Command::Data(args)) => data::run(&args, common),

@@ -2,7 +2,8 @@
 
 use std::{
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    process::Command,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use clap::Parser;
@@ -14,16 +15,22 @@ use salun_studio::disk::output::{Made, Output, OutputKind};
 use salun_studio::disk::{files, output};
 use salun_studio::engine::{Engine, Run};
 use salun_studio::error::{Error, Result};
-use salun_studio::gpu::device;
+use salun_studio::gpu::device::{self, Compute};
 use salun_studio::models::registry;
 use salun_studio::run::{Link, Recovery, bundle, folder, recovery};
 use salun_studio::studio;
 use salun_studio::studio::lesson::Lesson;
-use salun_studio::studio::{Host, Keeper, Parcel, Studio};
+use salun_studio::studio::{Closed, Host, Keeper, Parcel, Studio};
 use salun_studio::words::Recipe;
 
-/// Opens the studio, with a file or a link, or with a lesson.
-pub fn run(common: &Common, file: Option<&Path>, lesson: Option<&str>) -> Result<()> {
+/// Opens the studio, with a file or a link, or with a lesson; `lost` is the device that a window before this one drew
+/// on until it was lost.
+pub fn run(
+    common: &Common,
+    file: Option<&Path>,
+    lesson: Option<&str>,
+    lost: Option<&str>,
+) -> Result<()> {
     let link = match (file, lesson) {
         (Some(_), Some(_)) => {
             let why = "a lesson brings its own model; give --lesson alone, or a link with lesson=NAME in it";
@@ -39,7 +46,38 @@ pub fn run(common: &Common, file: Option<&Path>, lesson: Option<&str>) -> Result
         signals::listen();
         return demo::run(&demo::Args::parse_from(["salun demo"]), common);
     }
-    window(common, Arc::new(RunKeeper::new()), &link, |studio| Box::new(studio))
+    let compute = match lost {
+        Some(name) => device::on_cpu(format!("{name} was lost")),
+        None => device::open(common.device)?,
+    };
+    let asked = Arc::new(Mutex::new(String::new()));
+    let latest = asked.clone();
+    let on_link = move |link: &str| *locked(&latest) = link.into();
+    let lost = lost.map(String::from);
+    let host = Host { on_link: Some(Box::new(on_link)), lost: lost.clone(), ..Host::default() };
+    match window(compute, host, Arc::new(RunKeeper::new()), &link, |studio| Box::new(studio))? {
+        Closed::ByPerson => Ok(()),
+        // Once: else the program would start for ever.
+        Closed::Lost(name) if lost.is_none() => start_again(&name, &locked(&asked)),
+        Closed::Lost(name) => Err(Error::Device(format!("{name} was lost once more"))),
+    }
+}
+
+/// Has the program begin anew in place of this one, with the same request: the device that the window drew on was
+/// lost. It offers to bring the sitting back.
+fn start_again(lost: &str, request: &str) -> Result<()> {
+    let failed = |e| Error::Device(format!("{lost} was lost, start the studio again ({e})"));
+    let mut again = Command::new(std::env::current_exe().map_err(failed)?);
+    again.args(["--lost", lost, &format!("?{request}")]);
+    // What takes this one's place has its terminal, and finds its sitting ended.
+    #[cfg(unix)]
+    return Err(failed(std::os::unix::process::CommandExt::exec(&mut again)));
+    #[cfg(not(unix))]
+    again.spawn().map(drop).map_err(failed)
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The link that opens a file: a model, or a recipe's request; or the link itself that stands there.
@@ -88,14 +126,14 @@ fn asked(file: &Path) -> Result<String> {
 /// Opens the window with the studio, or what is made of it.
 ///
 /// # Errors
-/// No device or no window can be opened.
+/// No window can be opened.
 pub fn window(
-    common: &Common,
+    compute: Compute,
+    host: Host,
     keeper: Arc<dyn Keeper>,
     link: &str,
     app: impl FnOnce(Studio) -> Box<dyn eframe::App>,
-) -> Result<()> {
-    let compute = device::open(common.device)?;
+) -> Result<Closed> {
     // The window draws on the device that the engine computes on.
     let setup = compute.setup.clone().map(|s| {
         let (instance, adapter, device, queue) = (s.instance, s.adapter, s.device, s.queue);
@@ -106,7 +144,7 @@ pub fn window(
     let dialog = super::dialog::native();
     #[cfg(not(feature = "dialogs"))]
     let dialog = None;
-    let host = Host { dialog, language: language(), ..Host::default() };
+    let host = Host { dialog, language: language(), ..host };
     let studio = Studio::kept(Box::new(engine), keeper).in_host(host, link);
     studio::run(app(studio), setup)
         .map_err(|e| Error::Device(format!("the window cannot be opened ({e}); try salun demo")))
@@ -158,7 +196,7 @@ impl RunKeeper {
     }
 
     fn now(&self) -> PathBuf {
-        self.folder.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        locked(&self.folder).clone()
     }
 
     /// Remembers the folder once something could be saved there.
@@ -194,7 +232,7 @@ impl Keeper for RunKeeper {
     }
 
     fn set_folder(&self, folder: PathBuf) {
-        *self.folder.lock().unwrap_or_else(PoisonError::into_inner) = folder;
+        *locked(&self.folder) = folder;
     }
 
     fn keep(&self, run: &Run) -> Result<Option<PathBuf>> {

@@ -43,9 +43,13 @@ type Send = Arc<dyn Fn(Event) + std::marker::Send + Sync>;
 
 /// Runs one job to its end, and says what came of it.
 async fn serve(session: &mut Session, send: &Send, id: u64, asked: Job) -> Event {
+    log::info!("job {id} starts: {}", <&str>::from(&asked));
     let tell = send.clone();
     let tell = move |told| match told {
-        Told::Progress(progress) => tell(Event::Progress { id, progress }),
+        Told::Progress(progress) => {
+            log::debug!("job {id} at {} of {}: {}", progress.done, progress.total, progress.phase);
+            tell(Event::Progress { id, progress });
+        }
         Told::Note(text) => tell(Event::Note { id, text }),
     };
     // The first use of a kernel compiles it.
@@ -58,6 +62,7 @@ async fn serve(session: &mut Session, send: &Send, id: u64, asked: Job) -> Event
         Ok(()) => Work { session, job: &mut job, on: Client { id, send } }.run(asked).await,
         Err(stop) => Err(stop),
     };
+    log::info!("job {id} ends");
     match outcome {
         Ok(outcome) => Event::Done { id, outcome },
         Err(error) => Event::Failed { id, error },

@@ -175,6 +175,21 @@ pub fn computes(device: &Device) -> bool {
     std::panic::catch_unwind(AssertUnwindSafe(sum)).is_ok_and(|sum| sum == Ok(vec![4.0]))
 }
 
+/// Whether a device was lost: nothing can be written to it any more.
+#[cfg(not(target_arch = "wasm32"))]
+pub fn is_lost(device: &wgpu::Device, queue: &wgpu::Queue) -> bool {
+    let size = wgpu::COPY_BUFFER_ALIGNMENT;
+    let usage = wgpu::BufferUsages::COPY_DST;
+    let wanted = wgpu::BufferDescriptor { label: None, size, usage, mapped_at_creation: false };
+    let write = || {
+        let buffer = device.create_buffer(&wanted);
+        std::num::NonZero::new(size)
+            .and_then(|size| queue.write_buffer_with(&buffer, 0, size))
+            .is_none()
+    };
+    std::panic::catch_unwind(AssertUnwindSafe(write)).unwrap_or(true)
+}
+
 fn cpu(why: String) -> DeviceInfo {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let name = format!("CPU, {cores} core{}", if cores == 1 { "" } else { "s" });

@@ -56,6 +56,8 @@ pub struct Host {
     pub language: Option<String>,
     /// Whether nothing is to move by itself, as the platform says.
     pub calm: bool,
+    /// The device that a window before this one drew on until it was lost.
+    pub lost: Option<String>,
 }
 
 /// The studio: an [`eframe::App`], and drawable in any [`egui::Ui`] for tests.
@@ -377,6 +379,12 @@ impl eframe::App for Studio {
         }
         #[cfg(not(target_arch = "wasm32"))]
         self.keep_within(ui, frame);
+        #[cfg(not(target_arch = "wasm32"))]
+        if std::path::Path::new("/tmp/look/lose").exists() {
+            // TEMPORARY
+            let _ = std::fs::remove_file("/tmp/look/lose");
+            frame.wgpu_render_state().unwrap().device.destroy();
+        }
         self.show(ui);
     }
 

@@ -111,6 +111,11 @@ pub fn left_ui(studio: &mut Studio, ctx: &Context, palette: &Palette) {
         return;
     }
     alert_ui("left behind", studio.bar_end + 6.0, palette.accent, ctx, |ui| {
+        if let Some(device) = &studio.host.lost {
+            ui.label(format!(
+                "{device} was lost, and the window with it: this one computes on the CPU"
+            ));
+        }
         match (n, earlier) {
             (0, Some(bytes)) => {
                 ui.label("The studio can come back as it was left");

@@ -88,11 +88,18 @@ pub use task_state::{Arm, Content, Pane, TaskState, Whose};
 pub use views::View;
 
 use std::sync::Arc;
+#[cfg(not(target_arch = "wasm32"))]
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
+    sync::OnceLock,
+};
 
 #[cfg(not(target_arch = "wasm32"))]
 use eframe::egui_wgpu::WgpuSetup;
 
 use crate::engine::{Command, Event, Job};
+#[cfg(not(target_arch = "wasm32"))]
+use crate::gpu::device;
 
 /// Has the window drawn again; may be called from any thread.
 pub type Wake = Arc<dyn Fn() + Send + Sync>;
@@ -148,13 +155,22 @@ impl Backend for crate::engine::Engine {
     }
 }
 
+/// How a window came to its end.
+#[cfg(not(target_arch = "wasm32"))]
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Closed {
+    ByPerson,
+    /// The device with this name, which it drew on, was lost.
+    Lost(String),
+}
+
 /// Opens a window with the studio in it and returns when it is closed. With `setup` the window
 /// draws on the device that the engine computes on.
 ///
 /// # Errors
 /// There is no display, or no way to draw on it.
 #[cfg(not(target_arch = "wasm32"))]
-pub fn run(app: Box<dyn eframe::App>, setup: Option<WgpuSetup>) -> eframe::Result {
+pub fn run(app: Box<dyn eframe::App>, setup: Option<WgpuSetup>) -> eframe::Result<Closed> {
     let mut options = eframe::NativeOptions {
         viewport: egui::ViewportBuilder::default()
             .with_title("SalUn Studio")
@@ -177,5 +193,19 @@ pub fn run(app: Box<dyn eframe::App>, setup: Option<WgpuSetup>) -> eframe::Resul
         }
         (None, WgpuSetup::Existing(_)) => {}
     }
-    eframe::run_native("SalUn Studio", options, Box::new(|_| Ok(app)))
+    let drawn_on = Arc::new(OnceLock::new());
+    let kept = drawn_on.clone();
+    let made = move |made: &eframe::CreationContext| -> Result<_, _> {
+        made.wgpu_render_state.iter().for_each(|state| drop(kept.set(state.clone())));
+        Ok(app)
+    };
+    // egui panics when it is to draw on a device that was lost.
+    let window = || eframe::run_native("SalUn Studio", options, Box::new(made));
+    catch_unwind(AssertUnwindSafe(window)).map_or_else(
+        |panic| match drawn_on.get().filter(|on| device::is_lost(&on.device, &on.queue)) {
+            Some(on) => Ok(Closed::Lost(on.adapter.get_info().name)),
+            None => resume_unwind(panic),
+        },
+        |closed| closed.map(|()| Closed::ByPerson),
+    )
 }

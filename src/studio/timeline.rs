@@ -11,8 +11,8 @@ use crate::words::Piece;
 /// Below this width, in points, curves and verdicts stand in a column; height of the curves there.
 const NARROW: f32 = 560.0;
 const CURVES: f32 = 200.0;
-/// The least width of a card that has another one beside it, in points.
-const CARD: f32 = 170.0;
+/// The least width of a card that has another one beside it, in points: its table is not cut.
+const CARD: f32 = 225.0;
 /// Widths of the status line's parts, in points: the label at the most, the bar at the least, the
 /// time.
 const LABEL: f32 = 280.0;

@@ -10,6 +10,8 @@ use crate::words::{Metrics, Report, VerdictLabel};
 
 /// Size of the verdict, in points.
 const LARGE: f32 = 19.0;
+/// Below this width, in points, a card has no room for n in a column of its own.
+const NARROW: f32 = 280.0;
 
 /// Says which of the two runs came out better, once both are there.
 pub fn winner_ui(session: &TaskState, ui: &mut Ui) {
@@ -230,28 +232,37 @@ fn metrics_ui(report: &Report, ui: &mut Ui) {
     let mut columns = vec![("before", &report.before), ("after", &report.after)];
     columns.extend(report.retrain.as_ref().map(|metrics| ("Retrain", metrics)));
     let intervals = !report.after.intervals.is_empty();
-    Grid::new(("metrics", &report.protocol)).spacing([12.0, 1.0]).show(ui, |ui| {
+    // In a narrow card n is told beside the metric's name.
+    let narrow = ui.available_width() < NARROW;
+    let gap = if narrow { 8.0 } else { 12.0 };
+    Grid::new(("metrics", &report.protocol)).spacing([gap, 1.0]).show(ui, |ui| {
         ui.label("");
         let interval = intervals.then_some(INTERVAL);
         let names = columns.iter().map(|(name, _)| *name);
         // Beside what it is of.
-        heads_ui(ui, names.clone().take(2).chain(interval).chain(names.skip(2)).chain(["n"]));
+        let names = names.clone().take(2).chain(interval).chain(names.skip(2));
+        heads_ui(ui, names.chain((!narrow).then_some("n")));
         let all: Vec<&Metrics> = columns.iter().map(|(_, m)| *m).collect();
         for metric in Metric::told(&all) {
             if !metric.measured(&all) {
                 continue;
             }
-            ui.label(small(metric.key)).on_hover_text(metric.about(&report.task));
+            let (n, others) = (metric.n)(&report.after);
+            let n = format::count(n);
+            let about = metric.about(&report.task);
+            let hint = if narrow { format!("{about}; n = {n}") } else { about.into() };
+            ui.label(small(metric.key)).on_hover_text(hint);
             for (i, (_, m)) in columns.iter().enumerate() {
                 ui.label(small(metric.value(m).map_or("–".into(), |v| format!("{v:.1}"))));
                 if i == 1 && intervals {
                     interval_ui(metric, m, ui);
                 }
             }
-            let (n, others) = (metric.n)(&report.after);
-            let count = ui.label(small(format::count(n)).weak());
-            if let Some(others) = others {
-                count.on_hover_text(format!("Against {} unseen ones", format::count(others)));
+            if !narrow {
+                let count = ui.label(small(n).weak());
+                if let Some(others) = others {
+                    count.on_hover_text(format!("Against {} unseen ones", format::count(others)));
+                }
             }
             ui.end_row();
         }

@@ -124,9 +124,12 @@ fn after_a_gpu_is_lost_the_cpu_goes_on() {
         return;
     }
     let compute = device::open(DeviceChoice::Gpu).unwrap();
-    let (gpu, name) = (compute.setup.clone().expect("a GPU").device, compute.info.name.clone());
+    let (setup, name) = (compute.setup.clone().expect("a GPU"), compute.info.name.clone());
     let engine = Engine::spawn(compute);
-    gpu.destroy();
+    let is_lost = || device::is_lost(&setup.device, &setup.queue);
+    assert!(!is_lost());
+    setup.device.destroy();
+    assert!(is_lost(), "a window that draws on it begins anew");
     let open = |id| {
         let (model, seed, budget) = ("fashion-classifier".into(), 1, Budget::Tiny);
         engine.tell(Command::Start { id, job: Box::new(Job::Open { model, seed, budget }) });

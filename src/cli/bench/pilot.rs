@@ -11,23 +11,30 @@ use serde::{Deserialize, Serialize};
 
 use super::{Common, studio};
 use salun_studio::error::{Error, Result};
-use salun_studio::studio::{Arm, Choice, Keeper, Parcel, Studio};
+use salun_studio::gpu::device;
+use salun_studio::studio::{Arm, Choice, Host, Keeper, Parcel, Studio, View};
+use salun_studio::words::Task;
 
-/// Updates that the training is watched for, and how long at the most.
-const STEPS: usize = 40;
-const LONGEST: Duration = Duration::from_secs(40);
+/// Frames that each view is watched for while the model trains, and between two of them.
+const FRAMES: usize = 40;
+const BETWEEN: Duration = Duration::from_millis(16);
 /// The whole flight, at the most.
-const DEADLINE: Duration = Duration::from_secs(300);
-/// A class that is forgotten.
+const DEADLINE: Duration = Duration::from_secs(1200);
+/// What is forgotten.
 const CLASS: usize = 7;
+const PROMPT: &str = "a cat";
 
 /// What a session in the window showed.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Studied {
     /// From the start of the program to the frame with the first pictures, in seconds.
     first_picture_s: f64,
-    /// Median, 95th percentile and maximum of frames while a model trains, in milliseconds.
+    /// Median, 95th percentile and maximum of the frames of every view of every task while its model trains, in
+    /// milliseconds: how long each takes, and how long after the one before it comes.
     frame_ms: [f32; 3],
+    apart_ms: [f32; 3],
+    /// The view with the highest 95th percentile, and that.
+    slowest: (String, f32),
     /// From the press of Cancel to its effect, in seconds.
     cancel_s: f64,
 }
@@ -35,10 +42,15 @@ pub struct Studied {
 impl Studied {
     /// One line for a person.
     pub fn line(&self) -> String {
-        let Self { first_picture_s, frame_ms: [p50, p95, most], cancel_s } = self;
+        let Self { first_picture_s, frame_ms, apart_ms, slowest: (view, slowest), cancel_s } = self;
+        let told = |[p50, p95, most]: &[f32; 3]| {
+            format!("p50 {p50:.1} ms, p95 {p95:.1} ms, max {most:.1} ms")
+        };
+        let (takes, apart) = (told(frame_ms), told(apart_ms));
         format!(
-            "studio: first picture {first_picture_s:.2} s after the start; frames while it trains p50 \
-             {p50:.1} ms, p95 {p95:.1} ms, max {most:.1} ms; cancel heard after {cancel_s:.2} s"
+            "studio: first picture {first_picture_s:.2} s after the start; with every view opened in turn while a \
+             model trains, a frame takes {takes}; {view} the longest, p95 {slowest:.1} ms; frames are {apart} \
+             apart; cancel heard after {cancel_s:.2} s"
         )
     }
 }
@@ -59,15 +71,23 @@ pub fn measure(common: &Common) -> Result<Studied> {
     serde_json::from_str(text.trim()).map_err(|_| failed(format!("{}", out.status)))
 }
 
-/// Opens the window, does the main job until it is cancelled, and prints what was measured.
+/// Opens the window, does the main job of each task until it is cancelled, and prints what was measured.
 ///
 /// # Errors
 /// The window cannot be opened.
 pub fn fly(common: &Common) -> Result<()> {
     let started = Instant::now();
-    studio::window(common, Arc::new(Nothing), "", |studio| {
-        Box::new(Pilot { studio, started, now: Phase::Opening, measured: Studied::default() })
+    let compute = device::open(common.device)?;
+    studio::window(compute, Host::default(), Arc::new(Nothing), "", |studio| {
+        Box::new(Pilot {
+            studio,
+            started,
+            now: Phase::Opening,
+            watched: Vec::new(),
+            measured: Studied::default(),
+        })
     })
+    .map(drop)
 }
 
 /// Saves nothing, so that the window closes unasked.
@@ -85,21 +105,39 @@ enum Phase {
     /// The first pictures are in the frame before.
     Opened,
     Scoring,
+    /// Since the frame before.
     Training(Instant),
     Cancelled(Instant),
     Done,
+}
+
+/// The frames of a view, in milliseconds: how long each took, and how long after the one before it came.
+struct Watched {
+    task: Task,
+    view: &'static View,
+    took: Vec<f32>,
+    apart: Vec<f32>,
+}
+
+/// Median, 95th percentile and maximum.
+fn summary<'a>(ms: impl IntoIterator<Item = &'a f32>) -> [f32; 3] {
+    let mut sorted: Vec<f32> = ms.into_iter().copied().collect();
+    sorted.sort_unstable_by(f32::total_cmp);
+    let at = |q: f32| sorted.get((q * sorted.len() as f32) as usize).or(sorted.last());
+    [0.5, 0.95, 1.0].map(|q| at(q).copied().unwrap_or(0.0))
 }
 
 struct Pilot {
     studio: Studio,
     started: Instant,
     now: Phase,
+    watched: Vec<Watched>,
     measured: Studied,
 }
 
 impl Pilot {
-    /// Looks at the frame that was drawn and presses what comes next.
-    fn steer(&mut self, ctx: &egui::Context) {
+    /// Looks at the frame that was drawn, which took so many seconds, and presses what comes next.
+    fn steer(&mut self, took: f32, ctx: &egui::Context) {
         let state = &mut self.studio.state;
         let lost = state.work.is_none() && state.error.is_some();
         if lost || self.started.elapsed() > DEADLINE {
@@ -115,38 +153,76 @@ impl Pilot {
                     self.measured.first_picture_s = self.started.elapsed().as_secs_f64();
                 }
                 if state.session().opened.is_some() {
-                    state.pick(Choice::Class(CLASS));
+                    state.pick(match state.task.prompted() {
+                        true => Choice::Prompt(PROMPT.into()),
+                        false => Choice::Class(CLASS),
+                    });
                     state.forget();
                     self.now = Phase::Scoring;
                 }
             }
-            Phase::Scoring if state.session().attempt(Arm::Method).is_some() => {
-                self.studio.frames = Default::default();
+            // The first update has been made.
+            Phase::Scoring
+                if state.session().attempt(Arm::Method).is_some_and(|a| !a.losses.is_empty()) =>
+            {
+                self.show_next();
                 self.now = Phase::Training(Instant::now());
             }
             Phase::Training(since) => {
-                let steps = state.session().attempt(Arm::Method).map_or(0, |a| a.losses.len());
-                if steps >= STEPS || since.elapsed() > LONGEST {
-                    self.measured.frame_ms = self.studio.frames.summary().unwrap_or_default();
-                    state.cancel();
+                self.now = Phase::Training(Instant::now());
+                let Some(watched) = self.watched.last_mut() else { return };
+                watched.took.push(took * 1e3);
+                watched.apart.push(since.elapsed().as_secs_f32() * 1e3);
+                if watched.took.len() >= FRAMES && !self.show_next() {
+                    self.studio.state.cancel();
                     self.now = Phase::Cancelled(Instant::now());
                 }
             }
             Phase::Cancelled(since) if state.work.is_none() => {
-                self.measured.cancel_s = since.elapsed().as_secs_f64();
-                println!("{}", serde_json::json!(self.measured));
-                ctx.send_viewport_cmd(egui::ViewportCommand::Close);
-                self.now = Phase::Done;
+                self.measured.cancel_s = since.elapsed().as_secs_f64().max(self.measured.cancel_s);
+                let done = Task::ALL.iter().position(|task| *task == state.task).unwrap_or(0);
+                self.now = match Task::ALL.get(done + 1) {
+                    Some(task) => {
+                        state.switch(*task);
+                        Phase::Opening
+                    }
+                    None => {
+                        self.land(ctx);
+                        Phase::Done
+                    }
+                };
             }
             _ => {}
         }
+    }
+
+    /// Shows the task's next view; whether there is one.
+    fn show_next(&mut self) -> bool {
+        let task = self.studio.state.task;
+        let seen = self.watched.iter().filter(|watched| watched.task == task).count();
+        let next = View::ALL.iter().filter(|view| view.tasks.contains(&task)).nth(seen);
+        let Some(&view) = next else { return false };
+        self.studio.view = view;
+        self.watched.push(Watched { task, view, took: Vec::new(), apart: Vec::new() });
+        true
+    }
+
+    /// Prints what was measured and closes the window.
+    fn land(&mut self, ctx: &egui::Context) {
+        let slowest = self.watched.iter().map(|w| (w.view.name.to_string(), summary(&w.took)[1]));
+        let slowest = slowest.max_by(|a, b| a.1.total_cmp(&b.1)).unwrap_or_default();
+        self.measured.slowest = slowest;
+        self.measured.frame_ms = summary(self.watched.iter().flat_map(|w| &w.took));
+        self.measured.apart_ms = summary(self.watched.iter().flat_map(|w| &w.apart));
+        println!("{}", serde_json::json!(self.measured));
+        ctx.send_viewport_cmd(egui::ViewportCommand::Close);
     }
 }
 
 impl eframe::App for Pilot {
     fn ui(&mut self, ui: &mut egui::Ui, frame: &mut eframe::Frame) {
         self.studio.ui(ui, frame);
-        self.steer(ui.ctx());
-        ui.ctx().request_repaint_after(Duration::from_millis(16));
+        self.steer(frame.info().cpu_usage.unwrap_or(0.0), ui.ctx());
+        ui.ctx().request_repaint_after(BETWEEN);
     }
 }
